@@ -1,0 +1,40 @@
+/**
+ * How failures appear as GraphQL errors: mistakes of a caller by their code, everything else masked, with an id that
+ * the log has too.
+ */
+import { randomUUID } from 'node:crypto';
+import { unwrapResolverError } from '@apollo/server/errors';
+import { GraphQLError, type GraphQLFormattedError } from 'graphql';
+import type { Logger } from 'pino';
+import { AppError, BadPageError, InvalidInputError } from '../errors.js';
+
+export function errorFormatter(log: Logger) {
+  return (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
+    const cause = unwrapResolverError(error);
+    if (cause instanceof BadPageError) return withCode(formatted, 'BAD_USER_INPUT');
+    if (cause instanceof InvalidInputError) {
+      return withCode(formatted, 'BAD_USER_INPUT', { problems: cause.problems });
+    }
+    if (cause instanceof AppError) return withCode(formatted, cause.code);
+    if (isCallersMistake(formatted, cause)) return formatted;
+    const errorId = randomUUID();
+    log.error({ err: cause, errorId, path: formatted.path }, 'a request failed');
+    const message = `Something went wrong here, not with your request; tell the operator errorId ${errorId}.`;
+    return withCode({ ...formatted, message }, 'INTERNAL_SERVER_ERROR', { errorId });
+  };
+}
+
+/** graphql-js, Apollo Server and our rules give a code to everything that a document or variable may have wrong. */
+function isCallersMistake({ extensions }: GraphQLFormattedError, cause: unknown): boolean {
+  const code = extensions?.['code'];
+  return code !== 'INTERNAL_SERVER_ERROR' && (cause instanceof GraphQLError || code !== undefined);
+}
+
+function withCode(
+  error: GraphQLFormattedError,
+  code: string,
+  more: Record<string, unknown> = {},
+): GraphQLFormattedError {
+  const { message, path, locations } = error;
+  return { message, ...(locations && { locations }), ...(path && { path }), extensions: { code, ...more } };
+}

@@ -1,0 +1,119 @@
+/**
+ * What one operation may ask for. The numbers are in one table, here; the README repeats it and a test compares.
+ *
+ * Depth is a validation rule. Cost is what an operation may make us do: an object costs 1, a leaf nothing, a list its
+ * size times what one element costs, a prediction 5.
+ */
+import type { ApolloServerPlugin } from '@apollo/server';
+import {
+  type FragmentDefinitionNode,
+  GraphQLError,
+  getNamedType,
+  isLeafType,
+  Kind,
+  type SelectionSetNode,
+  type ValidationRule,
+} from 'graphql';
+import { type ComplexityEstimator, getComplexity } from 'graphql-query-complexity';
+import { MAX_PAGE_SIZE } from '../graphql/connection.type.js';
+import { MAX_BATCH } from '../prediction/predictions.js';
+import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
+
+export const LIMITS = {
+  maxDepth: 10,
+  maxTokens: 1_000,
+  maxBodyBytes: 16 * 1024 * 1024,
+  maxPageSize: MAX_PAGE_SIZE,
+  maxBatch: MAX_BATCH,
+  maxCost: 10_000,
+  maxImagePixels: MAX_IMAGE_PIXELS,
+} as const;
+
+const PREDICTION_COST = 5;
+const COUNT_COST = 5;
+
+/** Refuses operations that nest deeper than `limit`; introspection does not count. */
+export const maxDepth =
+  (limit: number): ValidationRule =>
+  (context) => ({
+    Document(document) {
+      const fragments = new Map<string, FragmentDefinitionNode>();
+      for (const node of document.definitions) {
+        if (node.kind === Kind.FRAGMENT_DEFINITION) fragments.set(node.name.value, node);
+      }
+      const depthOf = depthMeter(fragments);
+      for (const node of document.definitions) {
+        if (node.kind !== Kind.OPERATION_DEFINITION) continue;
+        const depth = depthOf(node.selectionSet);
+        if (depth > limit) {
+          context.reportError(
+            new GraphQLError(`The operation is ${depth} levels deep; at most ${limit} are allowed.`, { nodes: node }),
+          );
+        }
+      }
+    },
+  });
+
+/** Each fragment is measured once: chains of spreads would otherwise cost 2^n. */
+function depthMeter(fragments: ReadonlyMap<string, FragmentDefinitionNode>): (set: SelectionSetNode) => number {
+  const known = new Map<string, number>();
+  const ofFragment = (name: string): number => {
+    if (!known.has(name)) {
+      known.set(name, 0); // Ends cycles; graphql-js reports them itself.
+      const fragment = fragments.get(name);
+      if (fragment) known.set(name, depthOf(fragment.selectionSet));
+    }
+    return known.get(name) ?? 0;
+  };
+  const depthOf = (set: SelectionSetNode): number =>
+    set.selections.reduce((deepest, selection) => {
+      if (selection.kind === Kind.INLINE_FRAGMENT) return Math.max(deepest, depthOf(selection.selectionSet));
+      if (selection.kind === Kind.FRAGMENT_SPREAD) return Math.max(deepest, ofFragment(selection.name.value));
+      if (selection.name.value.startsWith('__')) return deepest;
+      return Math.max(deepest, 1 + (selection.selectionSet ? depthOf(selection.selectionSet) : 0));
+    }, 0);
+  return depthOf;
+}
+
+const estimate: ComplexityEstimator = ({ field, args, childComplexity }) => {
+  if (field.name === 'predict') return PREDICTION_COST + childComplexity;
+  if (field.name === 'predictMany') {
+    const count = Array.isArray(args['input']?.inputs) ? args['input'].inputs.length : 1;
+    return count * (PREDICTION_COST + childComplexity);
+  }
+  if (field.name === 'totalCount' || field.name === 'facets') return COUNT_COST + childComplexity;
+  if (isLeafType(getNamedType(field.type))) return 0;
+  const size = typeof args['first'] === 'number' ? args['first'] : Array.isArray(args['ids']) ? args['ids'].length : 1;
+  return 1 + Math.max(1, size) * childComplexity;
+};
+
+/** Prices every operation before it runs, refuses what is too dear, and tells the price in `extensions.cost`. */
+export function costLimit(limit: number): ApolloServerPlugin {
+  return {
+    async requestDidStart() {
+      let requested: number | null = null;
+      return {
+        async didResolveOperation({ schema, request, document, operationName }) {
+          const variables = request.variables ?? {};
+          try {
+            const named = operationName === null ? {} : { operationName };
+            requested = getComplexity({ schema, query: document, variables, estimators: [estimate], ...named });
+          } catch {
+            return; // Variables that do not fit: execution answers that precisely.
+          }
+          if (requested > limit) throw tooDear(requested, limit);
+        },
+        async willSendResponse({ response }) {
+          if (requested === null || response.body.kind !== 'single') return;
+          const result = response.body.singleResult;
+          result.extensions = { ...result.extensions, cost: { requested, limit } };
+        },
+      };
+    },
+  };
+}
+
+function tooDear(requested: number, limit: number): GraphQLError {
+  const message = `The operation costs ${requested}; at most ${limit} is allowed. Ask for fewer or smaller pages.`;
+  return new GraphQLError(message, { extensions: { code: 'COST_LIMIT_EXCEEDED', http: { status: 400 } } });
+}

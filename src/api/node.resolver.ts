@@ -1,0 +1,37 @@
+import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
+import { Policy } from '../access/policy.js';
+import { BadPageError } from '../errors.js';
+import type { EvaluationContext } from '../evaluation/loaders.js';
+import { MAX_PAGE_SIZE } from '../graphql/connection.type.js';
+import { Node, typeOfId } from '../graphql/node.type.js';
+import type { PredictionContext } from '../prediction/prediction.resolver.js';
+
+type Context = PredictionContext & EvaluationContext;
+
+@Resolver(() => Node)
+export class NodeResolver {
+  @Policy('read')
+  @Query(() => Node, { nullable: true, description: 'Null when there is none of this id that you may see.' })
+  node(@Arg('id', () => ID) id: string, @Ctx() context: Context): Promise<Node | null> {
+    return load(id, context);
+  }
+
+  @Policy('read')
+  @Query(() => [Node], {
+    nullable: 'items',
+    description: 'In the order of the ids, null for what you may not see; at most 100.',
+  })
+  nodes(@Arg('ids', () => [ID]) ids: string[], @Ctx() context: Context): Promise<(Node | null)[]> {
+    if (ids.length > MAX_PAGE_SIZE) throw new BadPageError(`${ids.length} ids; at most ${MAX_PAGE_SIZE} at once.`);
+    return Promise.all(ids.map((id) => load(id, context)));
+  }
+}
+
+async function load(id: string, { catalog, evaluations, predictionById }: Context): Promise<Node | null> {
+  const type = typeOfId(id);
+  if (type === 'Model') return catalog.model.load(id);
+  if (type === 'Version') return catalog.version.load(id);
+  if (type === 'Dataset') return catalog.dataset.load(id);
+  if (type === 'Evaluation') return evaluations.evaluation.load(id);
+  return type === 'Prediction' ? predictionById.load(id) : null;
+}

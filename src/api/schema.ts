@@ -1,0 +1,104 @@
+/**
+ * The executable schema: built from the slices' resolvers, then `@oneOf` made real and every root field put behind
+ * the policy it declares.
+ */
+import {
+  defaultFieldResolver,
+  GraphQLError,
+  type GraphQLField,
+  type GraphQLSchema,
+  isInputObjectType,
+  isObjectType,
+  validateSchema,
+} from 'graphql';
+import { buildSchemaSync, type ClassType } from 'type-graphql';
+import { isPolicyName, POLICIES, type PolicyName } from '../access/policy.js';
+import type { Principal } from '../access/principal.js';
+import { DatasetResolver } from '../catalog/dataset.resolver.js';
+import { ModelResolver } from '../catalog/model.resolver.js';
+import { AliasResolver, VersionResolver } from '../catalog/version.resolver.js';
+import { ForbiddenError } from '../errors.js';
+import {
+  DatasetEvaluationResolver,
+  EvaluationResolver,
+  VersionEvaluationResolver,
+} from '../evaluation/evaluation.resolver.js';
+import { PROBLEM_TYPES, problemOf } from '../graphql/problem.type.js';
+import { DateTime } from '../graphql/scalars.js';
+import { PredictionResolver, VersionPredictionsResolver } from '../prediction/prediction.resolver.js';
+import { EngineResolver, VersionServingResolver } from '../serving/serving.resolver.js';
+import { LimitsResolver } from './limits.resolver.js';
+import { NodeResolver } from './node.resolver.js';
+
+export const RESOLVERS = [
+  ModelResolver,
+  VersionResolver,
+  AliasResolver,
+  DatasetResolver,
+  VersionServingResolver,
+  EngineResolver,
+  PredictionResolver,
+  VersionPredictionsResolver,
+  EvaluationResolver,
+  VersionEvaluationResolver,
+  DatasetEvaluationResolver,
+  NodeResolver,
+  LimitsResolver,
+] as const;
+
+/** `instances` holds one object for each resolver class that needs something; the others are made here. */
+export function createSchema(instances: ReadonlyMap<unknown, object>): GraphQLSchema {
+  const made = new Map<unknown, object>();
+  const schema = buildSchemaSync({
+    resolvers: RESOLVERS as unknown as [ClassType, ...ClassType[]],
+    orphanedTypes: [...PROBLEM_TYPES],
+    scalarsMap: [{ type: Date, scalar: DateTime }],
+    container: {
+      get: (resolver) => {
+        const instance = instances.get(resolver) ?? made.get(resolver) ?? new (resolver as ClassType)();
+        made.set(resolver, instance);
+        return instance;
+      },
+    },
+    validate: false,
+  });
+  return enforcePolicies(applyOneOf(schema));
+}
+
+/** type-graphql keeps `@oneOf` as a directive on the AST only; without this both keys would be accepted. */
+function applyOneOf(schema: GraphQLSchema): GraphQLSchema {
+  for (const type of Object.values(schema.getTypeMap())) {
+    const isMarked =
+      type.astNode?.kind === 'InputObjectTypeDefinition' &&
+      type.astNode.directives?.some(({ name }) => name.value === 'oneOf');
+    if (isInputObjectType(type) && isMarked) type.isOneOf = true;
+  }
+  const errors = validateSchema(schema);
+  if (errors.length > 0) throw new AggregateError(errors, errors.map(({ message }) => message).join('; '));
+  return schema;
+}
+
+/** @throws Error for a root field that declares no policy: such a schema is never served */
+export function enforcePolicies(schema: GraphQLSchema): GraphQLSchema {
+  const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];
+  for (const root of roots) {
+    for (const field of Object.values(root?.getFields() ?? {})) enforce(`${root?.name}.${field.name}`, field);
+  }
+  return schema;
+}
+
+function enforce(name: string, field: GraphQLField<unknown, { principal: Principal }>): void {
+  const policy: unknown = field.extensions['policy'];
+  if (!isPolicyName(policy)) throw new Error(`${name} declares no policy; put @Policy('…') above it.`);
+  const resolve = field.resolve ?? defaultFieldResolver;
+  if (policy === 'public') return;
+  field.resolve = (root, args, context, info) =>
+    POLICIES[policy].allows(context.principal) ? resolve(root, args, context, info) : refuse(name, policy, field);
+}
+
+/** Visible but not permitted: a problem where the payload can hold one, else a GraphQL error. */
+function refuse(name: string, policy: PolicyName, field: GraphQLField<unknown, { principal: Principal }>): unknown {
+  const error = new ForbiddenError(name, POLICIES[policy].who);
+  if (isObjectType(field.type) && field.type.getFields()['problem']) return { problem: problemOf(error) };
+  throw new GraphQLError(error.message, { extensions: { code: 'FORBIDDEN' } });
+}

@@ -1,0 +1,151 @@
+/**
+ * The edge: HTTP, GraphQL, explorer, health. One Fastify server, one Apollo Server.
+ */
+import { ApolloServer } from '@apollo/server';
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginLandingPageDisabled,
+} from '@apollo/server/plugin/disabled';
+import { fastifyApolloHandler } from '@as-integrations/fastify';
+import cors from '@fastify/cors';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+  type RouteHandlerMethod,
+} from 'fastify';
+import type { GraphQLSchema } from 'graphql';
+import type { Logger } from 'pino';
+import { v7 } from 'uuid';
+import { isPolicyName, POLICIES, type PolicyName } from '../access/policy.js';
+import { type Principal, principalOf } from '../access/principal.js';
+import type { Config } from '../config.js';
+import type { EvaluationContext } from '../evaluation/loaders.js';
+import type { PredictionContext } from '../prediction/prediction.resolver.js';
+import { errorFormatter } from './errors.js';
+import { explorerPage, registerExplorer } from './explorer/explorer.js';
+import { costLimit, LIMITS, maxDepth } from './limits.js';
+
+export type Context = PredictionContext & EvaluationContext;
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Who may use this route; a route without one cannot be registered. */
+    policy?: PolicyName;
+  }
+}
+
+export interface ServerParts {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly schema: GraphQLSchema;
+  readonly contextOf: (principal: Principal, signal: AbortSignal) => Context;
+  /** Null when a model can answer, else what is missing. */
+  readonly notReadyReason: () => string | null;
+}
+
+export interface Server {
+  readonly http: FastifyInstance;
+  readonly stop: () => Promise<void>;
+}
+
+const MAX_RECURSIVE_SELECTIONS = 300;
+
+export async function createServer(parts: ServerParts): Promise<Server> {
+  const apollo = new ApolloServer<Context>({
+    schema: parts.schema,
+    // Explicit: NODE_ENV=production would turn it off, and explorers and code generators need it.
+    introspection: true,
+    includeStacktraceInErrorResponses: false,
+    maxRecursiveSelections: MAX_RECURSIVE_SELECTIONS,
+    parseOptions: { maxTokens: LIMITS.maxTokens },
+    validationRules: [maxDepth(LIMITS.maxDepth)],
+    formatError: errorFormatter(parts.log),
+    stopOnTerminationSignals: false,
+    logger: parts.log,
+    plugins: [
+      ApolloServerPluginCacheControlDisabled(),
+      ApolloServerPluginLandingPageDisabled(),
+      costLimit(LIMITS.maxCost),
+    ],
+  });
+  await apollo.start();
+  const http = await createHttp(parts);
+  registerGraphql(http, apollo, parts);
+  registerHealth(http, parts);
+  return { http, stop: () => apollo.stop() };
+}
+
+async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance> {
+  const http = Fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    // Our own hook writes one line a request.
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: LIMITS.maxBodyBytes,
+    genReqId: () => v7(),
+    requestIdHeader: false,
+    forceCloseConnections: 'idle',
+  });
+  await http.register(cors, { origin: [...config.corsOrigins], methods: ['GET', 'POST'], maxAge: 86_400 });
+  http.addHook('onRoute', ({ config: route, url }) => {
+    if (!isPolicyName(route?.policy))
+      throw new Error(`The route ${url} declares no policy; give it config: { policy }.`);
+  });
+  http.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    const policy = request.routeOptions.config.policy;
+    if (policy && !POLICIES[policy].allows(principalOf(request.socket.remoteAddress))) {
+      return reply.code(403).send({ error: `This is for ${POLICIES[policy].who}.` });
+    }
+    return undefined;
+  });
+  http.addHook('onResponse', async (request, reply) => {
+    const { method, url } = request;
+    request.log.info({ method, url, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 }, 'request');
+  });
+  await registerExplorer(http, { kind: config.explorer });
+  return http;
+}
+
+function registerGraphql(
+  http: FastifyInstance,
+  apollo: ApolloServer<Context>,
+  { config, contextOf }: ServerParts,
+): void {
+  const page = explorerPage(config.explorer);
+  const answer = fastifyApolloHandler(apollo, {
+    context: async (request, reply) => contextOf(principalOf(request.socket.remoteAddress), signalOf(reply)),
+  });
+  http.route({
+    method: ['GET', 'POST'],
+    url: '/graphql',
+    config: { policy: 'public' },
+    preHandler: async (request, reply) =>
+      page && isBrowser(request) ? reply.headers(page.headers).send(page.html) : undefined,
+    // The integration's generics know fewer routes than Fastify's.
+    handler: answer as RouteHandlerMethod,
+  });
+}
+
+/** Somebody opens the address in a browser; a query in the address is still a query. */
+function isBrowser({ method, headers, query }: FastifyRequest): boolean {
+  return method === 'GET' && (headers.accept ?? '').includes('text/html') && !('query' in (query as object));
+}
+
+/** Aborts when the connection closes before the answer was given: what has not begun is then not done. */
+function signalOf(reply: FastifyReply): AbortSignal {
+  const controller = new AbortController();
+  reply.raw.once('close', () => reply.raw.writableFinished || controller.abort());
+  return controller.signal;
+}
+
+function registerHealth(http: FastifyInstance, { notReadyReason }: ServerParts): void {
+  const config = { policy: 'public' as const };
+  http.get('/health/live', { config }, async () => ({ status: 'live' }));
+  http.get('/health/ready', { config }, async (_request, reply) => {
+    const reason = notReadyReason();
+    return reason === null ? { status: 'ready' } : reply.code(503).send({ status: 'not ready', reason });
+  });
+}

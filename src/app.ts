@@ -1,0 +1,143 @@
+/**
+ * The only wiring: everything is made and joined here, and started and stopped as two straight lists.
+ */
+// Before the first decorated class is read.
+import 'reflect-metadata';
+
+import path from 'node:path';
+import type { Logger } from 'pino';
+import { LimitsResolver } from './api/limits.resolver.js';
+import { createSchema } from './api/schema.js';
+import { createServer } from './api/server.js';
+import { Catalog } from './catalog/catalog.js';
+import { DatasetResolver } from './catalog/dataset.resolver.js';
+import { CatalogLoaders } from './catalog/loaders.js';
+import { ModelResolver } from './catalog/model.resolver.js';
+import { VersionResolver } from './catalog/version.resolver.js';
+import type { Config } from './config.js';
+import { Engine } from './engine/engine.js';
+import { importEvaluations } from './evaluation/import.js';
+import { EvaluationLoaders } from './evaluation/loaders.js';
+import { History } from './prediction/history.js';
+import { PredictionResolver, VersionPredictionsResolver } from './prediction/prediction.resolver.js';
+import { Predictions } from './prediction/predictions.js';
+import { Recorder } from './prediction/recorder.js';
+import { Sweeper } from './prediction/sweeper.js';
+import { importModelStore } from './serving/import.js';
+import { Serving } from './serving/serving.js';
+import { EngineResolver, VersionServingResolver } from './serving/serving.resolver.js';
+import { BlobFolder } from './storage/blobs.js';
+import { closeDatabases, type Databases, openDatabases } from './storage/database.js';
+import { GroupCommit } from './storage/group-commit.js';
+
+export interface App {
+  /** `http://host:port`, once started. */
+  readonly url: string;
+  readonly databases: Databases;
+  readonly engine: Engine;
+  readonly stop: () => Promise<void>;
+}
+
+/** How long a stop waits for what is in flight. */
+const GRACE_MS = 5_000;
+
+export async function startApp(config: Config, log: Logger): Promise<App> {
+  const databases = await openDatabases(path.resolve(config.dataDir));
+  const blobs = new BlobFolder(path.join(path.resolve(config.dataDir), 'blobs'));
+  const commits = new GroupCommit(databases.predictionsFile);
+  const engine = new Engine({
+    workers: config.workers,
+    workerFile: path.join(import.meta.dirname, 'engine/worker.js'),
+    memoryBytes: config.workerMemoryBytes,
+    providers: config.executionProviders,
+    log,
+  });
+  const parts = { config, log, databases, blobs, commits, engine };
+  const slices = createSlices(parts);
+  const progress = { problem: 'starting' as string | null };
+  const server = await createServer({
+    config,
+    log,
+    schema: createSchema(slices.resolvers),
+    contextOf: slices.contextOf,
+    notReadyReason: () => progress.problem ?? slices.notReadyReason(),
+  });
+
+  await engine.start();
+  const url = await server.http.listen({ host: config.host, port: config.port });
+  const cards = await importModelStore(
+    { db: databases.catalog, blobs, pool: engine.pool, log },
+    path.resolve(config.modelStore),
+  );
+  await importEvaluations({ db: databases.catalog, log }, cards);
+  slices.catalog.revision++;
+  const loaded = await slices.serving.preload();
+  slices.sweeper.start();
+  progress.problem = loaded > 0 ? null : 'no model can answer: the model store has no version that is READY';
+
+  const stop = async () => {
+    progress.problem = 'stopping';
+    await withinGrace(server.http.close());
+    await engine.stop(GRACE_MS);
+    await slices.sweeper.stop();
+    await commits.drain();
+    await server.stop();
+    await closeDatabases(databases);
+  };
+  return { url, databases, engine, stop };
+}
+
+interface Parts {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly databases: Databases;
+  readonly blobs: BlobFolder;
+  readonly commits: GroupCommit;
+  readonly engine: Engine;
+}
+
+function createSlices({ config, log, databases, blobs, commits, engine }: Parts) {
+  const db = databases.catalog;
+  const catalog = new Catalog(db);
+  const serving = new Serving({ db, catalog, blobs }, engine);
+  const recorder = new Recorder(commits, blobs);
+  const predictions = new Predictions({ serving, recorder, db: databases.predictions }, config);
+  const history = new History({ predictions: databases.predictions, catalogDb: db, catalog });
+  const sweeper = new Sweeper({ catalog: db, predictions: databases.predictions, blobs, log }, config);
+  const resolvers = new Map<unknown, object>([
+    [ModelResolver, new ModelResolver(db, catalog)],
+    [VersionResolver, new VersionResolver(catalog)],
+    [DatasetResolver, new DatasetResolver(db)],
+    [VersionServingResolver, new VersionServingResolver(engine)],
+    [EngineResolver, new EngineResolver(engine)],
+    [PredictionResolver, new PredictionResolver(predictions, history, blobs)],
+    [VersionPredictionsResolver, new VersionPredictionsResolver(history)],
+    [LimitsResolver, new LimitsResolver(config.defaultDeadlineMs)],
+  ]);
+  const contextOf: Parameters<typeof createServer>[0]['contextOf'] = (principal, signal) => ({
+    principal,
+    signal,
+    catalog: new CatalogLoaders(db, principal),
+    evaluations: new EvaluationLoaders(db, principal),
+    predictionById: history.loaderFor(principal),
+  });
+  const notReadyReason = () => engineProblem(engine, config);
+  return { catalog, serving, sweeper, resolvers, contextOf, notReadyReason };
+}
+
+function engineProblem(engine: Engine, { requireProvider }: Config): string | null {
+  const { provider, ready } = engine.pool;
+  if (requireProvider !== null && provider !== requireProvider) {
+    const probe = engine.pool.probes.find(({ name }) => name === requireProvider);
+    return `REQUIRE_PROVIDER=${requireProvider}, but ${provider} was taken: ${probe?.reason ?? 'it is not among EXECUTION_PROVIDERS'}`;
+  }
+  return ready.length > 0 ? null : 'no inference worker is ready';
+}
+
+async function withinGrace(work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const grace = new Promise((resolve) => {
+    timer = setTimeout(resolve, GRACE_MS);
+  });
+  await Promise.race([work, grace]).finally(() => clearTimeout(timer));
+}

@@ -1,0 +1,88 @@
+/**
+ * Builds `dist/`: every TypeScript file of `src/` by swc, and the explorer's browser bundle by esbuild.
+ *
+ * `--if-stale` builds only when a source is newer than the last build, so that a second start is quick.
+ * `--watch` builds, runs the server, and does both again on every change.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync, statSync, watch } from 'node:fs';
+import { glob, mkdir, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { transformFile } from '@swc/core';
+import { build as bundle } from 'esbuild';
+
+const root = path.resolve(import.meta.dirname, '..');
+const dist = path.join(root, 'dist');
+const stamp = path.join(dist, '.built');
+const explorerSource = path.join(root, 'src/api/explorer/browser');
+
+async function sources() {
+  const found = [];
+  for await (const file of glob('src/**/*', { cwd: root })) found.push(path.join(root, file));
+  return found;
+}
+
+async function isStale() {
+  if (!existsSync(stamp)) return true;
+  const builtAt = statSync(stamp).mtimeMs;
+  const inputs = [...(await sources()), path.join(root, 'package-lock.json'), path.join(root, '.swcrc')];
+  return inputs.some((file) => statSync(file).mtimeMs > builtAt);
+}
+
+async function compile(file) {
+  const target = path.join(dist, path.relative(path.join(root, 'src'), file)).replace(/\.ts$/, '.js');
+  const { code, map } = await transformFile(file, { cwd: root, sourceMaps: true });
+  await mkdir(path.dirname(target), { recursive: true });
+  await writeFile(target, `${code}\n//# sourceMappingURL=${path.basename(target)}.map\n`);
+  await writeFile(`${target}.map`, map);
+}
+
+async function bundleExplorer() {
+  if (!existsSync(explorerSource)) return;
+  await bundle({
+    absWorkingDir: explorerSource,
+    entryPoints: { graphiql: 'graphiql.jsx' },
+    outdir: path.join(dist, 'api/explorer/assets'),
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    logLevel: 'error',
+  });
+}
+
+async function build() {
+  await removeLeftovers();
+  const typescript = (await sources()).filter((file) => file.endsWith('.ts'));
+  await Promise.all([...typescript.map(compile), bundleExplorer()]);
+  await writeFile(stamp, '');
+}
+
+/** Output whose source is gone would still be imported by whoever forgot to change. */
+async function removeLeftovers() {
+  for await (const file of glob('**/*.js', { cwd: dist, exclude: ['api/explorer/assets/**'] })) {
+    const source = path.join(root, 'src', file.replace(/\.js$/, '.ts'));
+    if (!existsSync(source)) await rm(path.join(dist, file));
+  }
+}
+
+async function watchAndRun() {
+  let server;
+  const restart = async () => {
+    server?.kill('SIGTERM');
+    await build().then(
+      () => {
+        server = spawn(process.execPath, [path.join(dist, 'main.js')], { stdio: 'inherit' });
+      },
+      (error) => console.error(error),
+    );
+  };
+  let timer;
+  watch(path.join(root, 'src'), { recursive: true }, () => {
+    clearTimeout(timer);
+    timer = setTimeout(restart, 100);
+  });
+  await restart();
+}
+
+if (process.argv.includes('--watch')) await watchAndRun();
+else if (!process.argv.includes('--if-stale') || (await isStale())) await build();

@@ -1,0 +1,82 @@
+/** Rows of the catalog's tables. Times are milliseconds since the epoch; JSON is text. */
+
+export interface ModelTable {
+  id: string;
+  name: string;
+  title: string;
+  summary: string | null;
+  task: string;
+  owner: string | null;
+  license: string | null;
+  visibility: 'public' | 'private';
+  /** JSON of ModelCard. */
+  card: string;
+  /** `champion` if set, else the newest READY version; kept in the transaction that changes either. */
+  default_version_id: string | null;
+  retention_days: number | null;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface ModelTagTable {
+  model_id: string;
+  tag: string;
+}
+
+export interface VersionTable {
+  id: string;
+  model_id: string;
+  number: number;
+  state: 'READY' | 'FAILED' | 'ARCHIVED';
+  state_reason: string | null;
+  /** JSON of VersionSpec; null for a version that failed before it could be read. */
+  spec: string | null;
+  /** Digest of all that the version was imported from; the same digest is never imported twice. */
+  source_sha256: string;
+  artifact_sha256: string | null;
+  artifact_bytes: number | null;
+  parameter_count: number | null;
+  opset: number | null;
+  producer: string | null;
+  /** "tensorflow 2.21.0", and the first word of it. */
+  framework: string | null;
+  framework_name: string | null;
+  preload: number;
+  test_dataset: string | null;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface AliasTable {
+  model_id: string;
+  name: string;
+  version_id: string;
+  updated_at: number;
+}
+
+export interface DatasetTable {
+  id: string;
+  name: string;
+  title: string;
+  family: string | null;
+  split: string | null;
+  task: string;
+  row_count: number | null;
+  sha256: string | null;
+  license: string | null;
+  source: string | null;
+  description: string | null;
+  target: string | null;
+  visibility: 'public' | 'private';
+  /** JSON of ColumnSpec[]. */
+  columns: string;
+  /** JSON of the first rows. */
+  preview: string;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface VersionDatasetTable {
+  version_id: string;
+  dataset_id: string;
+}

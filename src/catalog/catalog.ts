@@ -1,0 +1,95 @@
+/**
+ * Rules of the catalog that are more than a query: finding what a reference names, and moving an alias.
+ */
+import type { Principal } from '../access/principal.js';
+import { InvalidInputError, NotFoundError } from '../errors.js';
+import type { CatalogDatabase } from '../storage/database.js';
+import type { CatalogLoaders } from './loaders.js';
+import { findModelNames } from './model.queries.js';
+import type { Model } from './model.type.js';
+import { isAliasName, parseRef, type Ref } from './ref.js';
+import { moveAlias } from './registration.queries.js';
+import { suggest } from './suggest.js';
+import type { Alias, Version } from './version.type.js';
+
+const NAMES_TO_SUGGEST_FROM = 1_000;
+
+export class Catalog {
+  readonly #db: CatalogDatabase;
+  /** Counts changes: who keeps a copy of the catalog in memory compares it. */
+  revision = 0;
+
+  constructor(db: CatalogDatabase) {
+    this.#db = db;
+  }
+
+  async versionOf(
+    loaders: CatalogLoaders,
+    model: Model,
+    { number, alias }: Omit<Ref, 'name'>,
+  ): Promise<Version | null> {
+    if (number !== null) return loaders.versionByNumber.load({ modelId: model.id, number });
+    if (alias === null) return model.defaultVersionId === null ? null : loaders.version.load(model.defaultVersionId);
+    const found = (await loaders.aliasesOfModel.load(model.id)).find(({ name }) => name === alias);
+    return found ? loaders.version.load(found.versionId) : null;
+  }
+
+  /** What a reference names, or null. @throws InvalidInputError when it is none */
+  async findVersion(loaders: CatalogLoaders, text: string, path: readonly string[]): Promise<Version | null> {
+    const ref = parseRef(text, path);
+    const model = await loaders.modelByName.load(ref.name);
+    return model && this.versionOf(loaders, model, ref);
+  }
+
+  /** The error for a reference that names nothing, with names that this caller may see. */
+  async notFound(principal: Principal, what: string, name: string): Promise<NotFoundError> {
+    const names = await findModelNames(this.#db, principal, NAMES_TO_SUGGEST_FROM);
+    return new NotFoundError(what, suggest(name, names));
+  }
+
+  /** @throws InvalidInputError, NotFoundError */
+  async setAlias(
+    { principal, catalog }: { principal: Principal; catalog: CatalogLoaders },
+    input: { model: string; alias: string; version: string },
+  ): Promise<Alias> {
+    checkAliasName(input.alias);
+    const model = await catalog.modelByName.load(input.model);
+    if (!model) throw await this.notFound(principal, `The model "${input.model}"`, input.model);
+    const version = await this.findVersion(catalog, input.version, ['input', 'version']);
+    if (!version) throw new NotFoundError(`The version "${input.version}"`);
+    if (version.modelId !== model.id) throw anotherModels(input);
+    await this.#db.transaction().execute((trx) => moveAlias(trx, model.id, input.alias, version.id, Date.now()));
+    this.revision++;
+    catalog.aliasesOfModel.clearAll();
+    catalog.aliasNamesOfVersion.clearAll();
+    catalog.model.clearAll();
+    catalog.modelByName.clearAll();
+    const aliases = await catalog.aliasesOfModel.load(model.id);
+    return aliases.find(({ name }) => name === input.alias) as Alias;
+  }
+}
+
+function checkAliasName(alias: string): void {
+  if (isAliasName(alias)) return;
+  throw new InvalidInputError([
+    {
+      path: ['input', 'alias'],
+      code: 'UNREADABLE',
+      message: 'this is no alias name',
+      expected: '[a-z][a-z0-9-]{0,31}',
+      received: JSON.stringify(alias.slice(0, 80)),
+    },
+  ]);
+}
+
+function anotherModels({ model, version }: { model: string; version: string }): InvalidInputError {
+  return new InvalidInputError([
+    {
+      path: ['input', 'version'],
+      code: 'UNKNOWN_NAME',
+      message: 'this is a version of another model',
+      expected: `a version of ${model}`,
+      received: JSON.stringify(version),
+    },
+  ]);
+}

@@ -1,0 +1,106 @@
+/** All SQL about datasets: reading, listing, lineage. */
+import { type SqlBool, sql } from 'kysely';
+import type { Principal } from '../access/principal.js';
+import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../graphql/connection.type.js';
+import type { CatalogDatabase } from '../storage/database.js';
+import type { ColumnSpec } from '../tasks/spec.js';
+import type { DatasetTable } from './catalog.table.js';
+import { Dataset } from './dataset.type.js';
+import type { PageArgs } from './version.queries.js';
+import { columnOf } from './version.type.js';
+import { maySeeDataset } from './visibility.js';
+
+export async function findDatasetsByIds(
+  db: CatalogDatabase,
+  principal: Principal,
+  ids: readonly string[],
+): Promise<Dataset[]> {
+  const rows = await db
+    .selectFrom('dataset')
+    .selectAll()
+    .where('id', 'in', ids)
+    .where(maySeeDataset(principal))
+    .execute();
+  return rows.map(toDataset);
+}
+
+export async function findDatasetsByNames(
+  db: CatalogDatabase,
+  principal: Principal,
+  names: readonly string[],
+): Promise<Dataset[]> {
+  const rows = await db
+    .selectFrom('dataset')
+    .selectAll()
+    .where('name', 'in', names)
+    .where(maySeeDataset(principal))
+    .execute();
+  return rows.map(toDataset);
+}
+
+/** By name. @throws BadPageError */
+export async function findDatasetPage(
+  db: CatalogDatabase,
+  principal: Principal,
+  { first, after }: PageArgs,
+): Promise<Page<Dataset>> {
+  const list = listId('datasets');
+  let query = db
+    .selectFrom('dataset')
+    .where(maySeeDataset(principal))
+    .selectAll()
+    .orderBy('name')
+    .limit(checkFirst(first) + 1);
+  if (after) query = query.where(sql<SqlBool>`name > ${decodeCursor(list, after, 1)[0]}`);
+  return pageOf(await query.execute(), first, {
+    toNode: toDataset,
+    list,
+    keyOf: ({ name }) => [name],
+    countTotal: () => countDatasets(db, principal),
+  });
+}
+
+async function countDatasets(db: CatalogDatabase, principal: Principal): Promise<number> {
+  const query = db
+    .selectFrom('dataset')
+    .where(maySeeDataset(principal))
+    .select(({ fn }) => fn.countAll<number>().as('count'));
+  return (await query.executeTakeFirstOrThrow()).count;
+}
+
+/** The datasets that versions were trained on. */
+export async function findTrainingDatasets(
+  db: CatalogDatabase,
+  principal: Principal,
+  versionIds: readonly string[],
+): Promise<{ versionId: string; dataset: Dataset }[]> {
+  const rows = await db
+    .selectFrom('version_dataset')
+    .innerJoin('dataset', 'dataset.id', 'version_dataset.dataset_id')
+    .selectAll('dataset')
+    .select('version_dataset.version_id')
+    .where('version_dataset.version_id', 'in', versionIds)
+    .where(maySeeDataset(principal))
+    .orderBy('dataset.name')
+    .execute();
+  return rows.map(({ version_id, ...row }) => ({ versionId: version_id, dataset: toDataset(row) }));
+}
+
+export function toDataset(row: DatasetTable): Dataset {
+  return Object.assign(new Dataset(), {
+    id: row.id,
+    name: row.name,
+    title: row.title,
+    family: row.family,
+    split: row.split,
+    task: row.task,
+    rowCount: row.row_count,
+    sha256: row.sha256,
+    license: row.license,
+    source: row.source,
+    description: row.description,
+    target: row.target,
+    columns: (JSON.parse(row.columns) as ColumnSpec[]).map(columnOf),
+    previewJson: row.preview,
+  });
+}

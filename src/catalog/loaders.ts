@@ -1,0 +1,123 @@
+/**
+ * The catalog as one request sees it: batched, cached for that request only, narrowed to its principal.
+ *
+ * However many parents a list has, each kind of child is one statement.
+ */
+import DataLoader from 'dataloader';
+import type { Principal } from '../access/principal.js';
+import type { Page } from '../graphql/connection.type.js';
+import type { CatalogDatabase } from '../storage/database.js';
+import { findDatasetsByIds, findDatasetsByNames, findTrainingDatasets } from './dataset.queries.js';
+import type { Dataset } from './dataset.type.js';
+import { findModelsByIds, findModelsByNames, findTags } from './model.queries.js';
+import type { Model } from './model.type.js';
+import {
+  findAliases,
+  findVersionPages,
+  findVersionsByIds,
+  findVersionsByNumbers,
+  type PageArgs,
+} from './version.queries.js';
+import type { Alias, Version } from './version.type.js';
+
+/** What a resolver of the catalog needs of the request's context. */
+export interface CatalogContext {
+  readonly principal: Principal;
+  readonly catalog: CatalogLoaders;
+}
+
+export class CatalogLoaders {
+  readonly #db: CatalogDatabase;
+  readonly #principal: Principal;
+  readonly #pages = new Map<string, DataLoader<string, Page<Version>>>();
+
+  constructor(db: CatalogDatabase, principal: Principal) {
+    this.#db = db;
+    this.#principal = principal;
+  }
+
+  readonly model = loadOne(
+    (ids) => findModelsByIds(this.#db, this.#principal, ids),
+    ({ id }: Model) => id,
+  );
+  readonly modelByName = loadOne(
+    (names) => findModelsByNames(this.#db, this.#principal, names),
+    ({ name }: Model) => name,
+  );
+  readonly version = loadOne(
+    (ids) => findVersionsByIds(this.#db, this.#principal, ids),
+    ({ id }: Version) => id,
+  );
+  readonly dataset = loadOne(
+    (ids) => findDatasetsByIds(this.#db, this.#principal, ids),
+    ({ id }: Dataset) => id,
+  );
+  readonly datasetByName = loadOne(
+    (names) => findDatasetsByNames(this.#db, this.#principal, names),
+    ({ name }: Dataset) => name,
+  );
+
+  readonly versionByNumber = new DataLoader<{ modelId: string; number: number }, Version | null, string>(
+    async (keys) => {
+      const found = await findVersionsByNumbers(this.#db, this.#principal, keys);
+      return keys.map((key) => found.find((v) => v.modelId === key.modelId && v.number === key.number) ?? null);
+    },
+    { cacheKeyFn: ({ modelId, number }) => `${modelId}:${number}` },
+  );
+
+  readonly tags = loadMany(
+    (ids) => findTags(this.#db, this.#principal, ids),
+    ({ model_id }) => model_id,
+    ({ tag }) => tag,
+  );
+  readonly aliasesOfModel = loadMany(
+    (ids) => findAliases(this.#db, this.#principal, 'alias.model_id', ids),
+    ({ modelId }) => modelId,
+    (alias): Alias => alias,
+  );
+  readonly aliasNamesOfVersion = loadMany(
+    (ids) => findAliases(this.#db, this.#principal, 'alias.version_id', ids),
+    ({ versionId }) => versionId,
+    ({ name }) => name,
+  );
+  readonly trainingDatasets = loadMany(
+    (ids) => findTrainingDatasets(this.#db, this.#principal, ids),
+    ({ versionId }) => versionId,
+    ({ dataset }) => dataset,
+  );
+
+  /** Versions of one parent; parents that ask with the same arguments share a statement. */
+  versionsOf(parent: 'model' | 'dataset', parentId: string, args: PageArgs): Promise<Page<Version>> {
+    const load = async (ids: readonly string[]) => {
+      const found = await findVersionPages(this.#db, this.#principal, parent, ids, args);
+      return ids.map((id) => found.get(id) as Page<Version>);
+    };
+    return loaderFor(this.#pages, [parent, args.first, args.after], () => new DataLoader(load)).load(parentId);
+  }
+}
+
+/** The loader for these arguments of a field: parents that ask with the same ones share a statement. */
+export function loaderFor<T>(known: Map<string, T>, args: readonly unknown[], create: () => T): T {
+  const key = JSON.stringify(args);
+  const loader = known.get(key) ?? create();
+  known.set(key, loader);
+  return loader;
+}
+
+export function loadOne<T>(find: (keys: readonly string[]) => Promise<T[]>, keyOf: (value: T) => string) {
+  return new DataLoader<string, T | null>(async (keys) => {
+    const found = new Map((await find(keys)).map((value) => [keyOf(value), value]));
+    return keys.map((key) => found.get(key) ?? null);
+  });
+}
+
+export function loadMany<Row, T>(
+  find: (keys: readonly string[]) => Promise<Row[]>,
+  keyOf: (row: Row) => string,
+  pick: (row: Row) => T,
+) {
+  return new DataLoader<string, T[]>(async (keys) => {
+    const rows = Map.groupBy(await find(keys), keyOf);
+    return keys.map((key) => (rows.get(key) ?? []).map(pick));
+  });
+}

@@ -1,0 +1,207 @@
+/** All SQL about models: reading, listing, counting. */
+import { type Expression, type ExpressionBuilder, type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
+import type { Principal } from '../access/principal.js';
+import { checkFirst, decodeCursor, type Key, listId, type Page, pageOf } from '../graphql/connection.type.js';
+import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
+import { searchHits } from '../storage/search.js';
+import type { ModelTable } from './catalog.table.js';
+import {
+  type Facet,
+  type FacetBucket,
+  type FacetField,
+  Model,
+  type ModelFilter,
+  type ModelOrder,
+} from './model.type.js';
+import { maySeeModel } from './visibility.js';
+
+export interface ModelListing {
+  readonly search?: string | null | undefined;
+  readonly filter?: ModelFilter | null | undefined;
+  readonly orderBy?: ModelOrder | null | undefined;
+}
+
+const MAX_BUCKETS = 50;
+const ORDER_COLUMN = { NAME: 'model.name', CREATED_AT: 'model.created_at', UPDATED_AT: 'model.updated_at' } as const;
+
+export async function findModelsByIds(
+  db: CatalogDatabase,
+  principal: Principal,
+  ids: readonly string[],
+): Promise<Model[]> {
+  const rows = await db.selectFrom('model').selectAll().where('id', 'in', ids).where(maySeeModel(principal)).execute();
+  return rows.map(toModel);
+}
+
+export async function findModelsByNames(
+  db: CatalogDatabase,
+  principal: Principal,
+  names: readonly string[],
+): Promise<Model[]> {
+  const rows = await db
+    .selectFrom('model')
+    .selectAll()
+    .where('name', 'in', names)
+    .where(maySeeModel(principal))
+    .execute();
+  return rows.map(toModel);
+}
+
+/** Names to suggest from, of models that the principal may see. */
+export async function findModelNames(db: CatalogDatabase, principal: Principal, limit: number): Promise<string[]> {
+  const rows = await db.selectFrom('model').select('name').where(maySeeModel(principal)).limit(limit).execute();
+  return rows.map(({ name }) => name);
+}
+
+export async function findTags(
+  db: CatalogDatabase,
+  _principal: Principal,
+  modelIds: readonly string[],
+): Promise<{ model_id: string; tag: string }[]> {
+  return db.selectFrom('model_tag').selectAll().where('model_id', 'in', modelIds).orderBy('tag').execute();
+}
+
+/** @throws BadPageError */
+export async function findModelPage(
+  db: CatalogDatabase,
+  principal: Principal,
+  listing: ModelListing,
+  { first, after }: { first: number; after?: string | null | undefined },
+): Promise<Page<Model>> {
+  const order = orderOf(listing);
+  const list = listId('models', listing);
+  const direction = order.isDescending ? 'desc' : 'asc';
+  let query = listed(db, principal, listing)
+    .selectAll('model')
+    .select(order.column.as('order_key'))
+    .orderBy(order.column, direction)
+    .orderBy('model.id', direction)
+    .limit(checkFirst(first) + 1);
+  if (after) {
+    const [key, id] = decodeCursor(list, after, 2) as [Key, string];
+    query = query.where(
+      sql<SqlBool>`(${order.column}, model.id) ${sql.raw(order.isDescending ? '<' : '>')} (${key}, ${id})`,
+    );
+  }
+  return pageOf(await query.execute(), first, {
+    toNode: toModel,
+    list,
+    keyOf: ({ order_key, id }) => [order_key, id],
+    countTotal: () => countModels(db, principal, listing),
+  });
+}
+
+async function countModels(db: CatalogDatabase, principal: Principal, listing: ModelListing): Promise<number> {
+  const query = listed(db, principal, listing).select(({ fn }) => fn.countAll<number>().as('count'));
+  return (await query.executeTakeFirstOrThrow()).count;
+}
+
+/** One statement for each facet. */
+export async function countFacets(db: CatalogDatabase, principal: Principal, listing: ModelListing): Promise<Facet[]> {
+  const models = listed(db, principal, listing);
+  const tags = models.innerJoin('model_tag', 'model_tag.model_id', 'model.id');
+  const versions = models.innerJoin('version', 'version.id', 'model.default_version_id');
+  const counted: [keyof typeof FacetField, Promise<FacetBucket[]>][] = [
+    ['TASK', countBy(models, sql.ref('model.task'))],
+    ['TAG', countBy(tags, sql.ref('model_tag.tag'))],
+    ['LICENSE', countBy(models, sql.ref('model.license'))],
+    ['FRAMEWORK', countBy(versions, sql.ref('version.framework_name'))],
+    ['OWNER', countBy(models, sql.ref('model.owner'))],
+  ];
+  return Promise.all(counted.map(async ([field, buckets]) => ({ field, buckets: await buckets })));
+}
+
+async function countBy<T extends keyof CatalogTables>(
+  query: SelectQueryBuilder<CatalogTables, T, object>,
+  value: Expression<unknown>,
+): Promise<FacetBucket[]> {
+  const rows = await query
+    .select(sql<string>`${value}`.as('value'))
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where(sql<SqlBool>`${value} is not null`)
+    .groupBy(sql`1`)
+    .orderBy('count', 'desc')
+    .orderBy('value')
+    .limit(MAX_BUCKETS)
+    .execute();
+  return rows as FacetBucket[];
+}
+
+function orderOf({ search, orderBy }: ModelListing): {
+  column: ReturnType<typeof sql.ref<Key>>;
+  isDescending: boolean;
+} {
+  if (!orderBy && search && searchHits(search)) return { column: sql.ref('hit.rank'), isDescending: false };
+  const { field, direction } = orderBy ?? { field: 'NAME', direction: 'ASC' };
+  return { column: sql.ref(ORDER_COLUMN[field]), isDescending: direction === 'DESC' };
+}
+
+/** The models of a listing, before any column, order or page is chosen. */
+function listed(db: CatalogDatabase, principal: Principal, { search, filter }: ModelListing) {
+  const hits = search ? searchHits(search) : undefined;
+  const from = db
+    .selectFrom('model')
+    .where(maySeeModel(principal))
+    .where(matches(filter ?? {}));
+  if (!hits) return from;
+  return from.innerJoin(hits.as('hit'), (join) =>
+    join.onRef('hit.model_id' as never, '=', 'model.id'),
+  ) as unknown as typeof from;
+}
+
+function matches(filter: ModelFilter) {
+  return (eb: ExpressionBuilder<CatalogTables, 'model'>): Expression<SqlBool> => {
+    const conditions: Expression<SqlBool>[] = [];
+    if (filter.tasks) conditions.push(eb('model.task', 'in', filter.tasks));
+    if (filter.owners) conditions.push(eb('model.owner', 'in', filter.owners));
+    if (filter.licenses) conditions.push(eb('model.license', 'in', filter.licenses));
+    if (filter.tags) {
+      const tagged = eb.selectFrom('model_tag').select('model_id').where('tag', 'in', filter.tags);
+      conditions.push(eb('model.id', 'in', tagged));
+    }
+    if (filter.frameworks || filter.maxSizeBytes != null) conditions.push(eb.exists(defaultVersionThat(eb, filter)));
+    if (filter.metric) conditions.push(eb.exists(evaluationThat(eb, filter.metric)));
+    return eb.and(conditions);
+  };
+}
+
+function defaultVersionThat(eb: ExpressionBuilder<CatalogTables, 'model'>, { frameworks, maxSizeBytes }: ModelFilter) {
+  return eb
+    .selectFrom('version')
+    .select('version.id')
+    .whereRef('version.id', '=', 'model.default_version_id')
+    .$if(frameworks != null, (q) => q.where('version.framework_name', 'in', frameworks as string[]))
+    .$if(maxSizeBytes != null, (q) => q.where('version.artifact_bytes', '<=', maxSizeBytes as number));
+}
+
+/** Only metrics over all rows and classes, of evaluations that succeeded. */
+function evaluationThat(eb: ExpressionBuilder<CatalogTables, 'model'>, filter: NonNullable<ModelFilter['metric']>) {
+  return eb
+    .selectFrom('evaluation')
+    .innerJoin('metric', 'metric.evaluation_id', 'evaluation.id')
+    .innerJoin('dataset', 'dataset.id', 'evaluation.dataset_id')
+    .select('evaluation.id')
+    .whereRef('evaluation.version_id', '=', 'model.default_version_id')
+    .where('evaluation.job_state', '=', 'SUCCEEDED')
+    .where('metric.name', '=', filter.metric)
+    .where('metric.label', 'is', null)
+    .$if(filter.dataset != null, (q) => q.where('dataset.name', '=', filter.dataset as string))
+    .$if(filter.min != null, (q) => q.where('metric.value', '>=', filter.min as number))
+    .$if(filter.max != null, (q) => q.where('metric.value', '<=', filter.max as number));
+}
+
+export function toModel(row: ModelTable): Model {
+  return Object.assign(new Model(), {
+    id: row.id,
+    name: row.name,
+    title: row.title,
+    summary: row.summary,
+    task: row.task,
+    owner: row.owner,
+    license: row.license,
+    card: JSON.parse(row.card),
+    createdAt: new Date(row.created_at),
+    updatedAt: new Date(row.updated_at),
+    defaultVersionId: row.default_version_id,
+  });
+}

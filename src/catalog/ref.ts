@@ -1,0 +1,42 @@
+/**
+ * Version references: "digits-mlp", "digits-mlp@champion" or "digits-mlp:3".
+ */
+import { type InputProblem, InvalidInputError } from '../errors.js';
+
+export const MODEL_NAME = /^[a-z0-9][a-z0-9-]{0,63}$/;
+const ALIAS_NAME = /^[a-z][a-z0-9-]{0,31}$/;
+const NUMBER = /^[1-9][0-9]{0,8}$/;
+
+export interface Ref {
+  readonly name: string;
+  readonly alias: string | null;
+  readonly number: number | null;
+}
+
+/** @throws InvalidInputError at `path` when the text is no reference */
+export function parseRef(text: string, path: readonly string[]): Ref {
+  const [, name = '', separator, rest = ''] = /^([^@:]*)([@:])?(.*)$/s.exec(text) ?? [];
+  const isRef =
+    MODEL_NAME.test(name) &&
+    (separator === undefined || (separator === '@' ? ALIAS_NAME.test(rest) : NUMBER.test(rest)));
+  if (!isRef) throw new InvalidInputError([notARef(text, path)]);
+  return {
+    name,
+    alias: separator === '@' ? rest : null,
+    number: separator === ':' ? Number(rest) : null,
+  };
+}
+
+export function isAliasName(text: string): boolean {
+  return ALIAS_NAME.test(text);
+}
+
+function notARef(text: string, path: readonly string[]): InputProblem {
+  return {
+    path,
+    code: text === '' ? 'EMPTY' : 'UNREADABLE',
+    message: 'this is no version reference',
+    expected: '"name", "name@alias" or "name:number"',
+    received: JSON.stringify(text.slice(0, 80)),
+  };
+}

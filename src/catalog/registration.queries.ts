@@ -1,0 +1,150 @@
+/**
+ * All SQL that changes the catalog. Each function joins the transaction it is handed.
+ *
+ * Versions are only ever added. One that FAILED never answered anything, so a better import may replace it.
+ */
+import { sql, type Transaction } from 'kysely';
+import { newId } from '../graphql/node.type.js';
+import type { CatalogTables } from '../storage/database.js';
+import { indexForSearch } from '../storage/search.js';
+import type { DatasetTable, ModelTable, VersionTable } from './catalog.table.js';
+
+export type Trx = Transaction<CatalogTables>;
+
+export type NewModel = Omit<ModelTable, 'id' | 'visibility' | 'default_version_id' | 'created_at' | 'updated_at'> & {
+  readonly tags: readonly string[];
+};
+export type NewVersion = Omit<VersionTable, 'id' | 'created_at' | 'updated_at'>;
+export type NewDataset = Omit<DatasetTable, 'id' | 'visibility' | 'created_at' | 'updated_at'>;
+
+/** Creates the model of this name or brings its description up to date; answers its id. */
+export async function saveModel(trx: Trx, { tags, ...model }: NewModel, now: number): Promise<string> {
+  const found = await trx.selectFrom('model').selectAll().where('name', '=', model.name).executeTakeFirst();
+  const id = found?.id ?? newId('Model');
+  if (!found) {
+    const fresh = { id, visibility: 'public' as const, default_version_id: null, created_at: now, updated_at: now };
+    await trx
+      .insertInto('model')
+      .values({ ...model, ...fresh })
+      .execute();
+  } else if (Object.entries(model).some(([key, value]) => found[key as keyof typeof model] !== value)) {
+    await trx
+      .updateTable('model')
+      .set({ ...model, updated_at: now })
+      .where('id', '=', id)
+      .execute();
+  }
+  await trx.deleteFrom('model_tag').where('model_id', '=', id).execute();
+  const unique = [...new Set(tags)];
+  if (unique.length > 0)
+    await trx
+      .insertInto('model_tag')
+      .values(unique.map((tag) => ({ model_id: id, tag })))
+      .execute();
+  await indexForSearch(trx, { id, ...model, tags: unique });
+  return id;
+}
+
+export async function findVersionSource(
+  trx: Trx,
+  modelId: string,
+  number: number,
+): Promise<Pick<VersionTable, 'id' | 'state' | 'source_sha256'> | undefined> {
+  return trx
+    .selectFrom('version')
+    .select(['id', 'state', 'source_sha256'])
+    .where('model_id', '=', modelId)
+    .where('number', '=', number)
+    .executeTakeFirst();
+}
+
+/** Adds a version, or replaces the FAILED one of this number; answers its id. */
+export async function addVersion(
+  trx: Trx,
+  version: NewVersion,
+  trainedOn: readonly string[],
+  now: number,
+): Promise<string> {
+  const found = await findVersionSource(trx, version.model_id, version.number);
+  if (found && found.state !== 'FAILED')
+    throw new Error(`Version ${version.number} exists and is ${found.state}. This is a bug.`);
+  const id = found?.id ?? newId('Version');
+  if (found)
+    await trx
+      .updateTable('version')
+      .set({ ...version, updated_at: now })
+      .where('id', '=', id)
+      .execute();
+  else
+    await trx
+      .insertInto('version')
+      .values({ ...version, id, created_at: now, updated_at: now })
+      .execute();
+  await trx.deleteFrom('version_dataset').where('version_id', '=', id).execute();
+  if (trainedOn.length > 0) {
+    const ids = trx
+      .selectFrom('dataset')
+      .select(['id as dataset_id', sql.val(id).as('version_id')])
+      .where('name', 'in', trainedOn);
+    await trx.insertInto('version_dataset').columns(['dataset_id', 'version_id']).expression(ids).execute();
+  }
+  await chooseDefaultVersion(trx, version.model_id);
+  await touchModel(trx, version.model_id, now);
+  return id;
+}
+
+/** Creates the dataset of this name, or brings its description up to date. */
+export async function saveDataset(trx: Trx, dataset: NewDataset, now: number): Promise<void> {
+  await trx
+    .insertInto('dataset')
+    .values({ ...dataset, id: newId('Dataset'), visibility: 'public', created_at: now, updated_at: now })
+    .onConflict((conflict) => conflict.column('name').doUpdateSet({ ...dataset, updated_at: now }))
+    .execute();
+}
+
+export async function findDatasetDigest(trx: Trx, name: string): Promise<string | null | undefined> {
+  return (await trx.selectFrom('dataset').select('sha256').where('name', '=', name).executeTakeFirst())?.sha256;
+}
+
+/** Points the alias at the version; creates it when it is new. */
+export async function moveAlias(
+  trx: Trx,
+  modelId: string,
+  name: string,
+  versionId: string,
+  now: number,
+): Promise<void> {
+  await trx
+    .insertInto('alias')
+    .values({ model_id: modelId, name, version_id: versionId, updated_at: now })
+    .onConflict((conflict) =>
+      conflict.columns(['model_id', 'name']).doUpdateSet({ version_id: versionId, updated_at: now }),
+    )
+    .execute();
+  await chooseDefaultVersion(trx, modelId);
+  await touchModel(trx, modelId, now);
+}
+
+async function touchModel(trx: Trx, modelId: string, now: number): Promise<void> {
+  await trx.updateTable('model').set({ updated_at: now }).where('id', '=', modelId).execute();
+}
+
+/** `champion` if set, else the newest READY version, else none. */
+async function chooseDefaultVersion(trx: Trx, modelId: string): Promise<void> {
+  const champion = await trx
+    .selectFrom('alias')
+    .select('version_id as id')
+    .where('model_id', '=', modelId)
+    .where('name', '=', 'champion')
+    .executeTakeFirst();
+  const newest = await trx
+    .selectFrom('version')
+    .select('id')
+    .where('model_id', '=', modelId)
+    .where('state', '=', 'READY')
+    .orderBy('number', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  const chosen = champion?.id ?? newest?.id ?? null;
+  await trx.updateTable('model').set({ default_version_id: chosen }).where('id', '=', modelId).execute();
+}

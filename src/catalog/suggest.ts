@@ -1,0 +1,14 @@
+/** Names that look like the one somebody typed: at most three, nearest first. */
+import { distance } from 'fastest-levenshtein';
+
+const MAX_SUGGESTIONS = 3;
+
+export function suggest(typed: string, names: readonly string[]): string[] {
+  const limit = Math.max(2, Math.floor(typed.length / 3));
+  return names
+    .map((name) => ({ name, far: distance(typed, name) }))
+    .filter(({ name, far }) => far <= limit || name.startsWith(typed))
+    .sort((a, b) => a.far - b.far)
+    .slice(0, MAX_SUGGESTIONS)
+    .map(({ name }) => name);
+}

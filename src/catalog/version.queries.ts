@@ -1,0 +1,210 @@
+/** All SQL about versions and aliases: reading and listing. Lists are read for many parents in one statement. */
+import { type SelectQueryBuilder, sql } from 'kysely';
+import type { Principal } from '../access/principal.js';
+import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../graphql/connection.type.js';
+import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
+import type { AliasTable, VersionTable } from './catalog.table.js';
+import { Alias, Artifact, Version } from './version.type.js';
+import { maySeeModel } from './visibility.js';
+
+export interface PageArgs {
+  readonly first: number;
+  readonly after?: string | null | undefined;
+}
+
+type VersionRow = VersionTable & { model_name: string };
+
+function visibleVersions(db: CatalogDatabase, principal: Principal) {
+  return db.selectFrom('version').innerJoin('model', 'model.id', 'version.model_id').where(maySeeModel(principal));
+}
+
+function selectVersion<O>(query: SelectQueryBuilder<CatalogTables, 'version' | 'model', O>) {
+  return query.selectAll('version').select('model.name as model_name');
+}
+
+export async function findVersionsByIds(
+  db: CatalogDatabase,
+  principal: Principal,
+  ids: readonly string[],
+): Promise<Version[]> {
+  const rows = await selectVersion(visibleVersions(db, principal)).where('version.id', 'in', ids).execute();
+  return rows.map(toVersion);
+}
+
+/** The versions with these numbers, of these models. */
+export async function findVersionsByNumbers(
+  db: CatalogDatabase,
+  principal: Principal,
+  keys: readonly { modelId: string; number: number }[],
+): Promise<Version[]> {
+  const query = selectVersion(visibleVersions(db, principal)).where((eb) =>
+    eb.or(
+      keys.map(({ modelId, number }) =>
+        eb.and([eb('version.model_id', '=', modelId), eb('version.number', '=', number)]),
+      ),
+    ),
+  );
+  return (await query.execute()).map(toVersion);
+}
+
+/**
+ * For each parent its page of versions, newest first: of a model, or of a dataset that trained them.
+ *
+ * @throws BadPageError
+ */
+export async function findVersionPages(
+  db: CatalogDatabase,
+  principal: Principal,
+  parent: 'model' | 'dataset',
+  parentIds: readonly string[],
+  { first, after }: PageArgs,
+): Promise<Map<string, Page<Version>>> {
+  const list = listId('versions', parent);
+  const before = after ? (decodeCursor(list, after, 2) as [number, string]) : null;
+  const parentColumn = parent === 'model' ? sql.ref<string>('version.model_id') : sql.ref<string>('trained.dataset_id');
+  let candidates = selectVersion(versionsOf(db, principal, parent))
+    .select(parentColumn.as('parent_id'))
+    .select(
+      sql<number>`row_number() over (partition by ${parentColumn} order by version.created_at desc, version.id desc)`.as(
+        'place',
+      ),
+    )
+    .where(parentColumn, 'in', parentIds);
+  if (before)
+    candidates = candidates.where(sql<boolean>`(version.created_at, version.id) < (${before[0]}, ${before[1]})`);
+  const rows = await db
+    .selectFrom(candidates.as('candidate'))
+    .selectAll()
+    .where('place', '<=', checkFirst(first) + 1)
+    .orderBy('place')
+    .execute();
+  const countTotal = countsByParent(() => countVersions(db, principal, parent, parentIds));
+  return pagesByParent(parentIds, rows, (own, parentId) =>
+    pageOf(own, first, {
+      toNode: toVersion,
+      list,
+      keyOf: (row) => [row.created_at, row.id],
+      countTotal: () => countTotal(parentId),
+    }),
+  );
+}
+
+function versionsOf(db: CatalogDatabase, principal: Principal, parent: 'model' | 'dataset') {
+  const versions = visibleVersions(db, principal);
+  if (parent === 'model') return versions;
+  return versions.innerJoin(
+    'version_dataset as trained',
+    'trained.version_id',
+    'version.id',
+  ) as unknown as typeof versions;
+}
+
+async function countVersions(
+  db: CatalogDatabase,
+  principal: Principal,
+  parent: 'model' | 'dataset',
+  parentIds: readonly string[],
+): Promise<{ parent_id: string; count: number }[]> {
+  const parentColumn = parent === 'model' ? sql.ref<string>('version.model_id') : sql.ref<string>('trained.dataset_id');
+  return versionsOf(db, principal, parent)
+    .select(parentColumn.as('parent_id'))
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where(parentColumn, 'in', parentIds)
+    .groupBy(parentColumn)
+    .execute();
+}
+
+export async function findVersionIdsOfModel(
+  db: CatalogDatabase,
+  principal: Principal,
+  modelId: string,
+): Promise<string[]> {
+  const rows = await visibleVersions(db, principal)
+    .select('version.id')
+    .where('version.model_id', '=', modelId)
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
+/** For each version the days its predictions are kept, where its model says so. */
+export async function findRetentions(
+  db: CatalogDatabase,
+  principal: Principal,
+): Promise<{ id: string; retention_days: number | null }[]> {
+  return visibleVersions(db, principal).select(['version.id', 'model.retention_days']).execute();
+}
+
+export async function findAliases(
+  db: CatalogDatabase,
+  principal: Principal,
+  by: 'alias.model_id' | 'alias.version_id',
+  ids: readonly string[],
+): Promise<(Alias & { modelId: string })[]> {
+  const rows = await db
+    .selectFrom('alias')
+    .innerJoin('model', 'model.id', 'alias.model_id')
+    .selectAll('alias')
+    .where(by, 'in', ids)
+    .where(maySeeModel(principal))
+    .orderBy('alias.name')
+    .execute();
+  return rows.map(toAlias);
+}
+
+/** Rows with a `parent_id`, given to their parents in the order they have. */
+export function pagesByParent<Row extends { parent_id: string }, T>(
+  parentIds: readonly string[],
+  rows: readonly Row[],
+  toPage: (own: Row[], parentId: string) => T,
+): Map<string, T> {
+  const byParent = Map.groupBy(rows, (row) => row.parent_id);
+  return new Map(parentIds.map((id) => [id, toPage(byParent.get(id) ?? [], id)]));
+}
+
+/** One count statement for all parents of a list, and only when a total is asked for. */
+export function countsByParent(
+  count: () => Promise<{ parent_id: string; count: number }[]>,
+): (parentId: string) => Promise<number> {
+  let counted: Promise<Map<string, number>> | undefined;
+  return async (parentId) => {
+    counted ??= count().then((rows) => new Map(rows.map((row) => [row.parent_id, row.count])));
+    return (await counted).get(parentId) ?? 0;
+  };
+}
+
+export function toVersion(row: VersionRow): Version {
+  return Object.assign(new Version(), {
+    id: row.id,
+    modelId: row.model_id,
+    number: row.number,
+    ref: `${row.model_name}:${row.number}`,
+    state: row.state,
+    stateReason: row.state_reason,
+    specJson: row.spec,
+    testDataset: row.test_dataset,
+    artifact: row.artifact_sha256 === null ? null : toArtifact(row, row.artifact_sha256),
+    createdAt: new Date(row.created_at),
+    updatedAt: new Date(row.updated_at),
+  });
+}
+
+function toArtifact(row: VersionRow, sha256: string): Artifact {
+  return Object.assign(new Artifact(), {
+    format: 'ONNX',
+    sha256,
+    sizeBytes: row.artifact_bytes ?? 0,
+    parameterCount: row.parameter_count,
+    opset: row.opset,
+    producer: row.producer,
+    framework: row.framework,
+  });
+}
+
+export function toAlias(row: AliasTable): Alias & { modelId: string } {
+  return Object.assign(new Alias(), {
+    name: row.name,
+    versionId: row.version_id,
+    modelId: row.model_id,
+    updatedAt: new Date(row.updated_at),
+  });
+}

@@ -1,0 +1,198 @@
+import { Field, Float, Int, ObjectType, registerEnumType } from 'type-graphql';
+import { connectionOf } from '../graphql/connection.type.js';
+import { Node } from '../graphql/node.type.js';
+import { VersionStateEnum } from '../graphql/problem.type.js';
+import { DateTime, JSONValue, ModelInputValue, SafeInt, VersionRef } from '../graphql/scalars.js';
+import type {
+  ColumnSpec,
+  ColumnType as ColumnTypeName,
+  InputKind as InputKindName,
+  VersionSpec,
+} from '../tasks/spec.js';
+
+const InputKind = { ROW: 'ROW', TEXT: 'TEXT', IMAGE: 'IMAGE', TENSORS: 'TENSORS' } as const;
+registerEnumType(InputKind, { name: 'InputKind', description: 'Which key of ModelInput a version reads.' });
+
+const ColumnType = {
+  NUMBER: 'NUMBER',
+  INTEGER: 'INTEGER',
+  TEXT: 'TEXT',
+  CATEGORY: 'CATEGORY',
+  BOOLEAN: 'BOOLEAN',
+} as const;
+registerEnumType(ColumnType, { name: 'ColumnType', description: 'What a column holds.' });
+
+@ObjectType({ simpleResolvers: true, description: 'A named column of a row: enough to build a form field from.' })
+export class Column {
+  @Field()
+  name!: string;
+
+  @Field(() => ColumnType)
+  type!: ColumnTypeName;
+
+  @Field(() => String, { nullable: true })
+  description!: string | null;
+
+  @Field(() => String, { nullable: true })
+  unit!: string | null;
+
+  @Field(() => Float, { nullable: true, description: 'Smaller values are refused.' })
+  minimum!: number | null;
+
+  @Field(() => Float, { nullable: true, description: 'Larger values are refused.' })
+  maximum!: number | null;
+
+  @Field(() => [String], { description: 'All values there are, when the type is CATEGORY; otherwise empty.' })
+  categories!: string[];
+
+  @Field()
+  required!: boolean;
+
+  @Field(() => JSONValue, { nullable: true })
+  example!: unknown;
+}
+
+export function columnOf(spec: ColumnSpec): Column {
+  return Object.assign(new Column(), { ...spec, categories: [...spec.categories] });
+}
+
+@ObjectType('TensorSpec', {
+  simpleResolvers: true,
+  description: "One input or output of the graph, in the Open Inference Protocol's words.",
+})
+export class TensorSpecType {
+  @Field()
+  name!: string;
+
+  @Field({ description: 'FP32, INT64, BYTES (strings), BOOL …' })
+  datatype!: string;
+
+  @Field(() => [Int], { description: 'Size of each dimension; null where any size fits.' })
+  shape!: (number | null)[];
+}
+
+@ObjectType({
+  simpleResolvers: true,
+  description: 'What to send and what comes back, in words a form can be built from.',
+})
+export class Signature {
+  @Field(() => InputKind)
+  inputKind!: InputKindName;
+
+  @Field(() => [Column], {
+    description: 'Columns of a row, in the order of the graph; empty for other kinds of input.',
+  })
+  columns!: Column[];
+
+  @Field(() => [TensorSpecType], {
+    description: 'Inputs of the graph; they can be sent as `tensors` whatever the kind.',
+  })
+  inputs!: TensorSpecType[];
+
+  @Field(() => [TensorSpecType])
+  outputs!: TensorSpecType[];
+
+  @Field(() => [String], { description: 'Words that a classification answers with.' })
+  labels!: string[];
+
+  @Field(() => ModelInputValue, { description: 'Works when sent as the variable `input.input`.' })
+  example!: unknown;
+}
+
+export function signatureOf(spec: VersionSpec): Signature {
+  const tensors = (specs: VersionSpec['inputs']) => specs.map((tensor) => ({ ...tensor, shape: [...tensor.shape] }));
+  return {
+    inputKind: spec.inputKind,
+    columns: spec.columns.map(columnOf),
+    inputs: tensors(spec.inputs),
+    outputs: tensors(spec.outputs),
+    labels: [...spec.labels],
+    example: spec.example,
+  };
+}
+
+@ObjectType({ simpleResolvers: true, description: 'The file that is run.' })
+export class Artifact {
+  @Field({ description: 'Always "ONNX".' })
+  format!: string;
+
+  @Field({ description: 'Digest of the bytes, in hexadecimal.' })
+  sha256!: string;
+
+  @Field(() => SafeInt)
+  sizeBytes!: number;
+
+  @Field(() => SafeInt, {
+    nullable: true,
+    description: 'Trained numbers in the graph; null where it keeps them elsewhere, as trees do.',
+  })
+  parameterCount!: number | null;
+
+  @Field(() => Int, { nullable: true })
+  opset!: number | null;
+
+  @Field(() => String, { nullable: true, description: 'What wrote the file, as the file says: "tf2onnx 1.17.0".' })
+  producer!: string | null;
+
+  @Field(() => String, { nullable: true, description: 'What the model was trained with: "tensorflow 2.21.0".' })
+  framework!: string | null;
+}
+
+@ObjectType({
+  implements: Node,
+  simpleResolvers: true,
+  description: 'One immutable state of a model: a graph and its signature.',
+})
+export class Version extends Node {
+  @Field(() => Int, { description: 'From 1, never reused.' })
+  number!: number;
+
+  @Field(() => VersionRef, { description: 'Always names this very version: "digits-mlp:3".' })
+  ref!: string;
+
+  @Field(() => VersionStateEnum)
+  state!: 'READY' | 'FAILED' | 'ARCHIVED';
+
+  @Field(() => String, { nullable: true, description: 'Why it failed, or what to know about it.' })
+  stateReason!: string | null;
+
+  @Field(() => Artifact, {
+    nullable: true,
+    description: 'Null for a version that failed before its file could be read.',
+  })
+  artifact!: Artifact | null;
+
+  @Field(() => DateTime)
+  createdAt!: Date;
+
+  @Field(() => DateTime)
+  updatedAt!: Date;
+
+  /** Not fields. */
+  modelId!: string;
+  specJson!: string | null;
+  testDataset!: string | null;
+
+  @Field(() => Signature, {
+    nullable: true,
+    description: 'Null for a version that failed before its graph could be read.',
+  })
+  signature(): Signature | null {
+    return this.specJson === null ? null : signatureOf(JSON.parse(this.specJson) as VersionSpec);
+  }
+}
+
+@ObjectType({ description: 'A page of a list of versions.' })
+export class VersionConnection extends connectionOf(Version) {}
+
+@ObjectType({ simpleResolvers: true, description: 'A name that points at one version and can be moved.' })
+export class Alias {
+  @Field()
+  name!: string;
+
+  @Field(() => DateTime)
+  updatedAt!: Date;
+
+  /** Not a field: `aliasedVersion` is resolved from it. */
+  versionId!: string;
+}

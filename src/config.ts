@@ -1,0 +1,154 @@
+/**
+ * The configuration: every environment variable there is, parsed once, every problem reported together.
+ *
+ * The only reader of `process.env`. The `doc` of each key is its line in the README's table (a test compares them).
+ * Everyone else receives the frozen `Config`; tests pass objects and set no variables.
+ */
+import { availableParallelism, totalmem } from 'node:os';
+import path from 'node:path';
+import { StartupError } from './errors.js';
+
+interface Setting<T> {
+  readonly env: string;
+  readonly doc: string;
+  readonly fallback: T;
+  readonly fallbackDoc?: string;
+  readonly parse: (text: string) => T;
+}
+
+const PROVIDERS = ['cuda', 'webgpu', 'cpu'] as const;
+export type ExecutionProvider = (typeof PROVIDERS)[number];
+
+const packageRoot = path.resolve(import.meta.dirname, '..');
+const slots = Math.min(Math.max(1, availableParallelism()), 16);
+
+export const SETTINGS = {
+  port: setting('PORT', 4000, integer(0, 65_535), 'Port to listen on; 0 takes any free one.'),
+  host: setting('HOST', '127.0.0.1', text, 'Address to listen on. Another than loopback needs `UNSAFE_OPEN=true`.'),
+  unsafeOpen: setting('UNSAFE_OPEN', false, boolean, 'Listen beyond loopback although there are no keys yet.'),
+  dataDir: setting('DATA_DIR', './data', text, 'Folder of the databases and blobs; created when missing.'),
+  modelStore: setting(
+    'MODEL_STORE',
+    path.join(packageRoot, 'model-store'),
+    text,
+    'Folder whose models are imported at start.',
+    '`model-store/` of the package',
+  ),
+  workers: setting('WORKERS', slots, integer(1, 64), 'Inference processes.', 'number of cores, at most 16'),
+  workerMemoryBytes: setting(
+    'WORKER_MEMORY_BYTES',
+    Math.max(1_500_000_000, Math.floor(totalmem() / 4)),
+    integer(300_000_000, Number.MAX_SAFE_INTEGER),
+    'Data memory one worker may take before its allocations fail (Linux).',
+    'a quarter of the memory, at least 1.5 GB',
+  ),
+  executionProviders: setting<readonly ExecutionProvider[]>(
+    'EXECUTION_PROVIDERS',
+    ['cuda', 'cpu'],
+    providerList,
+    'Providers to try, best first, comma-separated: `cuda`, `webgpu`, `cpu`.',
+    '`cuda,cpu`',
+  ),
+  requireProvider: setting<ExecutionProvider | null>(
+    'REQUIRE_PROVIDER',
+    null,
+    (value) => oneOf(PROVIDERS)(value),
+    'Not ready unless this provider was taken, instead of falling back silently.',
+    'none',
+  ),
+  defaultDeadlineMs: setting(
+    'DEFAULT_DEADLINE_MS',
+    10_000,
+    integer(1, 3_600_000),
+    'Deadline of a prediction that names none.',
+  ),
+  retentionDays: setting(
+    'RETENTION_DAYS',
+    30,
+    integer(1, 3650),
+    'Days a recorded prediction is kept; a model may say otherwise by `retentionDays` in its `model.yaml`.',
+  ),
+  explorer: setting<'sandbox' | 'graphiql' | 'off'>(
+    'EXPLORER',
+    'sandbox',
+    (value) => oneOf(['sandbox', 'graphiql', 'off'] as const)(value),
+    'Page on `/graphql`: `sandbox` (Apollo, from its CDN, else the built-in one), `graphiql` (built in) or `off`.',
+  ),
+  corsOrigins: setting<readonly string[]>(
+    'CORS_ORIGINS',
+    ['https://studio.apollographql.com'],
+    (value) => value.split(',').map((origin) => origin.trim()),
+    'Origins whose pages may call the API, comma-separated.',
+    '`https://studio.apollographql.com`',
+  ),
+  logLevel: setting(
+    'LOG_LEVEL',
+    'info',
+    oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const),
+    'Least severe log line to write: `fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`.',
+  ),
+} as const;
+
+export type Config = { readonly [K in keyof typeof SETTINGS]: (typeof SETTINGS)[K]['fallback'] };
+
+export const DEFAULTS = Object.freeze(
+  Object.fromEntries(Object.entries(SETTINGS).map(([key, { fallback }]) => [key, fallback])),
+) as Config;
+
+/** @throws StartupError that lists every variable that cannot be used. */
+export function loadConfig(env: NodeJS.ProcessEnv): Config {
+  const problems: string[] = [];
+  const config: Record<string, unknown> = {};
+  for (const [key, { env: name, fallback, parse }] of Object.entries<Setting<unknown>>(SETTINGS)) {
+    const value = env[name];
+    try {
+      config[key] = value === undefined || value === '' ? fallback : parse(value);
+    } catch (error) {
+      problems.push(`${name}=${value}: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+  const parsed = config as Config;
+  if (problems.length === 0 && !isLoopback(parsed.host) && !parsed.unsafeOpen) {
+    problems.push(
+      `HOST=${parsed.host}: without keys anyone who reaches this address could use every model; ` +
+        'listen on 127.0.0.1, or say UNSAFE_OPEN=true if that is what you want',
+    );
+  }
+  if (problems.length > 0) throw new StartupError(`The configuration cannot be used:\n  ${problems.join('\n  ')}`);
+  return Object.freeze(parsed);
+}
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^(::ffff:)?127\./.test(host);
+}
+
+function setting<T>(env: string, fallback: T, parse: (text: string) => T, doc: string, fallbackDoc?: string) {
+  return { env, fallback, parse, doc, ...(fallbackDoc ? { fallbackDoc } : {}) } as Setting<T>;
+}
+
+function text(value: string): string {
+  return value;
+}
+
+function integer(minimum: number, maximum: number) {
+  return (value: string): number => {
+    const number = Number(value);
+    if (Number.isSafeInteger(number) && number >= minimum && number <= maximum) return number;
+    throw new Error(`expected a whole number from ${minimum} to ${maximum}`);
+  };
+}
+
+function boolean(value: string): boolean {
+  return oneOf(['true', 'false'] as const)(value) === 'true';
+}
+
+function oneOf<const T extends readonly string[]>(values: T) {
+  return (value: string): T[number] => {
+    if (values.includes(value)) return value;
+    throw new Error(`expected one of ${values.join(', ')}`);
+  };
+}
+
+function providerList(value: string): readonly ExecutionProvider[] {
+  return value.split(',').map((name) => oneOf(PROVIDERS)(name.trim()));
+}

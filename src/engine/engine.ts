@@ -1,0 +1,349 @@
+/**
+ * The engine: items in, answers out. A library without GraphQL and without SQL.
+ *
+ * It promises: an input is answered or fails with one named error within its deadline; one bad item fails alone; a
+ * worker that dies fails nobody whose work can be done again in time; a full queue refuses at once; work that nobody
+ * waits for is not begun. The batch is formed when there is room, from what waits: no delay by default.
+ *
+ * Decisions are in `queue.ts` and `supervision.ts`; here are the effects.
+ */
+import { DeadlineExceededError, InferenceFailedError, OverloadedError, ShuttingDownError } from '../errors.js';
+import type { Item } from '../tasks/input.js';
+import { RunTimes } from './measure.js';
+import type { EngineVersion, FromWorker } from './messages.js';
+import { Pool, type PoolOptions } from './pool.js';
+import { type Entry, isOver, type Outcome, type PriorityName, VersionQueue } from './queue.js';
+import { expectedWaitMs, fateOfEntry, MAX_WAITING_ROWS, msUntilNextBatch, watchdogMs } from './supervision.js';
+import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
+
+export interface RunOptions {
+  readonly deadlineMs: number;
+  readonly priority: PriorityName;
+  /** Aborted when the caller has gone: what has not begun is then not done. */
+  readonly signal: AbortSignal | null;
+}
+
+interface Served {
+  version: EngineVersion;
+  readonly queue: VersionQueue;
+  readonly times: RunTimes;
+}
+
+const LOAD_WATCHDOG_MS = 120_000;
+
+export class Engine {
+  readonly #pool: Pool;
+  readonly #served = new Map<string, Served>();
+  /** Items of batches that a crash has cut short: they run one by one, in a worker of their own. */
+  readonly #quarantined: { version: EngineVersion; entry: Entry }[] = [];
+  readonly #watchdogs = new Map<WorkerProcess, NodeJS.Timeout>();
+  #lastBatchId = 0;
+  #outstanding = 0;
+  #dispatchIsDue = false;
+  #wakeUp: NodeJS.Timeout | null = null;
+  #isStopping = false;
+  #drained: (() => void) | null = null;
+
+  constructor(options: Omit<PoolOptions, 'onMessage' | 'onLost'>) {
+    this.#pool = new Pool({
+      ...options,
+      onMessage: (worker, message) => this.#receive(worker, message),
+      onLost: (worker, cause, how) => this.#recover(worker, cause, how),
+    });
+  }
+
+  get pool(): Pool {
+    return this.#pool;
+  }
+
+  get queueDepth(): number {
+    return this.#served.values().reduce((sum, { queue }) => sum + queue.rows, this.#quarantined.length);
+  }
+
+  /** Where a version is in memory now. */
+  servingOf(key: string) {
+    const workers = this.#pool.all.filter(({ purpose }) => purpose === 'pool');
+    const replicas = workers.filter(({ loaded }) => loaded.has(key)).length;
+    const isLoading = workers.some(({ loading }) => loading.has(key));
+    const servingState = replicas > 0 ? ('WARM' as const) : isLoading ? ('LOADING' as const) : ('COLD' as const);
+    const executionProvider = replicas > 0 ? this.#pool.provider : null;
+    return { servingState, replicas, executionProvider, queueDepth: this.#served.get(key)?.queue.rows ?? 0 };
+  }
+
+  async status() {
+    return {
+      workers: await this.#pool.describeWorkers(),
+      providers: [...this.#pool.probes],
+      memoryBudgetBytes: this.#pool.memoryBudgetBytes,
+      queueDepth: this.queueDepth,
+    };
+  }
+
+  start(): Promise<void> {
+    return this.#pool.start();
+  }
+
+  /**
+   * Answers one item.
+   *
+   * @throws OverloadedError when it could not be answered in time; DeadlineExceededError; InferenceFailedError;
+   *   InvalidInputError's parts as an outcome's failure; ShuttingDownError.
+   */
+  run(version: EngineVersion, item: Item, { deadlineMs, priority, signal }: RunOptions): Promise<Outcome> {
+    if (this.#isStopping) return Promise.reject(new ShuttingDownError());
+    const served = this.#serve(version);
+    const refusal = this.#refusal(served, item, deadlineMs);
+    if (refusal) return Promise.reject(refusal);
+    return new Promise((resolve, reject) => {
+      const now = performance.now();
+      const entry: Entry = {
+        item,
+        priority,
+        signal,
+        enqueuedAt: now,
+        deadlineAt: now + deadlineMs,
+        isSettled: false,
+        lostWorkers: 0,
+        phase: 'queue',
+        succeed: (outcome) => this.#settle(entry, timer, () => resolve(outcome)),
+        fail: (error) => this.#settle(entry, timer, () => reject(error)),
+      };
+      const timer = setTimeout(() => entry.fail(new DeadlineExceededError(deadlineMs, entry.phase)), deadlineMs);
+      this.#outstanding++;
+      served.queue.push(entry);
+      this.#dispatchSoon();
+    });
+  }
+
+  /** Loads a version into every worker, so that its first caller need not wait. */
+  async preload(version: EngineVersion): Promise<void> {
+    this.#serve(version);
+    await this.#pool.loadEverywhere(version);
+  }
+
+  /** Answers what was accepted, for at most `graceMs`; then fails the rest and ends the workers. */
+  async stop(graceMs: number): Promise<void> {
+    this.#isStopping = true;
+    if (this.#outstanding > 0) {
+      const drained = new Promise<void>((resolve) => (this.#drained = resolve));
+      let timer: NodeJS.Timeout | undefined;
+      await Promise.race([drained, new Promise((resolve) => (timer = setTimeout(resolve, graceMs)))]);
+      clearTimeout(timer);
+    }
+    for (const watchdog of this.#watchdogs.values()) clearTimeout(watchdog);
+    if (this.#wakeUp) clearTimeout(this.#wakeUp);
+    this.#failAll(new ShuttingDownError());
+    await this.#pool.stop();
+  }
+
+  #serve(version: EngineVersion): Served {
+    const known = this.#served.get(version.key);
+    if (known) return known;
+    const served = { version, queue: new VersionQueue(), times: new RunTimes() };
+    this.#served.set(version.key, served);
+    return served;
+  }
+
+  #refusal({ version, queue, times }: Served, item: Item, deadlineMs: number): Error | null {
+    const waitMs = expectedWaitMs(queue.rows, times.msPerRow, this.#pool.size) ?? 0;
+    const isFull = queue.rows > 0 && queue.rows + item.rows > MAX_WAITING_ROWS;
+    if (!isFull && waitMs <= deadlineMs) return null;
+    return new OverloadedError(version.ref, queue.rows, Math.ceil(Math.max(100, waitMs - deadlineMs)));
+  }
+
+  #settle(entry: Entry, timer: NodeJS.Timeout, tell: () => void): void {
+    if (entry.isSettled) return;
+    entry.isSettled = true;
+    clearTimeout(timer);
+    this.#outstanding--;
+    tell();
+    if (this.#outstanding === 0) this.#drained?.();
+  }
+
+  // ── forming batches ──
+
+  /** What else arrives in this turn of the event loop joins the batch. */
+  #dispatchSoon(): void {
+    if (this.#dispatchIsDue) return;
+    this.#dispatchIsDue = true;
+    setImmediate(() => {
+      this.#dispatchIsDue = false;
+      this.#dispatch();
+    });
+  }
+
+  #dispatch(): void {
+    const now = performance.now();
+    for (let served = this.#next(now); served; served = this.#next(now)) {
+      const { worker, waitMs } = this.#workerFor(served, now);
+      if (!worker) {
+        if (waitMs !== null) this.#wakeUpIn(waitMs);
+        break;
+      }
+      this.#give(worker, served.version, served.queue.take(served.version.spec.maxBatch, now), now);
+    }
+    this.#dispatchQuarantine(now);
+  }
+
+  /** The version whose head is most urgent: priority first, then age. */
+  #next(now: number): Served | null {
+    let best: { served: Served; head: Entry } | null = null;
+    for (const served of this.#served.values()) {
+      const head = served.queue.head(now);
+      if (head && (!best || isBefore(head, best.head))) best = { served, head };
+    }
+    return best?.served ?? null;
+  }
+
+  /** An idle worker, best one that has the version loaded; else a busy one whose batch is about to end. */
+  #workerFor(served: Served, now: number): { worker: WorkerProcess | null; waitMs: number | null } {
+    const workers = this.#pool.ready;
+    const idle = workers.filter(({ batches }) => batches.length === 0);
+    const best = idle.find(({ loaded }) => loaded.has(served.version.key)) ?? idle[0];
+    if (best) return { worker: best, waitMs: null };
+    const soonest = workers
+      .filter(({ batches }) => batches.length === 1)
+      .map((worker) => ({ worker, waitMs: this.#msUntilRoom(worker, served, now) }))
+      .sort((a, b) => a.waitMs - b.waitMs)[0];
+    if (!soonest) return { worker: null, waitMs: null };
+    return soonest.waitMs <= 0 ? soonest : { worker: null, waitMs: soonest.waitMs };
+  }
+
+  #msUntilRoom(worker: WorkerProcess, next: Served, now: number): number {
+    const running = worker.batches[0] as OutstandingBatch;
+    const expected = this.#served.get(running.version.key)?.times.inferMs(running.rows);
+    if (expected === null || expected === undefined) return Number.POSITIVE_INFINITY;
+    return msUntilNextBatch(running.startedAt, expected, next.times.prepareMs, now);
+  }
+
+  #wakeUpIn(ms: number): void {
+    if (this.#wakeUp || !Number.isFinite(ms)) return;
+    this.#wakeUp = setTimeout(() => {
+      this.#wakeUp = null;
+      this.#dispatch();
+    }, ms);
+  }
+
+  #dispatchQuarantine(now: number): void {
+    if (this.#quarantined.length === 0) return;
+    const worker = this.#pool.quarantine();
+    if (!worker.isReady || worker.batches.length > 0) return;
+    const next = this.#quarantined.shift();
+    if (next && isOver(next.entry, now)) this.#dispatchQuarantine(now);
+    else if (next) this.#give(worker, next.version, [next.entry], now);
+  }
+
+  #give(worker: WorkerProcess, version: EngineVersion, entries: readonly Entry[], now: number): void {
+    if (entries.length === 0) return;
+    const rows = entries.reduce((sum, { item }) => sum + item.rows, 0);
+    const batch: OutstandingBatch = { id: ++this.#lastBatchId, version, entries, rows, takenAt: now, startedAt: null };
+    worker.batches.push(batch);
+    for (const entry of entries) entry.phase = 'run';
+    this.#pool.load(worker, version).catch(() => {});
+    worker.send({ kind: 'batch', id: batch.id, key: version.key, items: entries.map(({ item }) => item) });
+    if (worker.batches.length === 1) this.#watch(worker, LOAD_WATCHDOG_MS);
+  }
+
+  // ── answers ──
+
+  #receive(worker: WorkerProcess, message: FromWorker): void {
+    if (message.kind === 'started') this.#noteStart(worker, message.id);
+    else if (message.kind === 'done') this.#finish(worker, message);
+    else if (message.kind === 'ready') this.#dispatchSoon();
+    else if (message.kind === 'loadFailed') this.#failUnloadable(worker, message.key, message.message);
+  }
+
+  #noteStart(worker: WorkerProcess, id: number): void {
+    const batch = worker.batches[0];
+    if (batch?.id !== id) return;
+    batch.startedAt = performance.now();
+    const expected = this.#served.get(batch.version.key)?.times.inferMs(batch.rows) ?? null;
+    this.#watch(worker, watchdogMs(expected, batch.version.spec.maxRunMs));
+    if (this.#served.size > 0) this.#dispatchSoon();
+  }
+
+  #finish(worker: WorkerProcess, { id, results, timing }: Extract<FromWorker, { kind: 'done' }>): void {
+    const batch = worker.batches[0];
+    if (batch?.id !== id) return;
+    worker.batches.shift();
+    this.#watch(worker, worker.batches.length > 0 ? LOAD_WATCHDOG_MS : null);
+    this.#served.get(batch.version.key)?.times.record(batch.rows, timing.prepareMs, timing.inferMs);
+    for (const [i, entry] of batch.entries.entries()) {
+      const result = results[i];
+      if (!result) entry.fail(new Error('A worker answered fewer items than it was given. This is a bug.'));
+      else {
+        const { provider } = this.#pool;
+        entry.succeed({ result, timing, batchSize: batch.rows, executionProvider: provider, takenAt: batch.takenAt });
+      }
+    }
+    this.#dispatchSoon();
+  }
+
+  #failUnloadable(worker: WorkerProcess, key: string, message: string): void {
+    const failed = worker.batches.filter(({ version }) => version.key === key).flatMap(({ entries }) => entries);
+    for (const entry of failed) entry.fail(new InferenceFailedError(`its artifact cannot be loaded: ${message}`));
+  }
+
+  // ── faults ──
+
+  #watch(worker: WorkerProcess, ms: number | null): void {
+    clearTimeout(this.#watchdogs.get(worker));
+    this.#watchdogs.delete(worker);
+    if (ms !== null)
+      this.#watchdogs.set(
+        worker,
+        setTimeout(() => worker.kill('watchdog'), ms),
+      );
+  }
+
+  #recover(worker: WorkerProcess, cause: Parameters<typeof fateOfEntry>[0], how: string): void {
+    this.#watch(worker, null);
+    const lost = worker.batches.splice(0);
+    for (const [i, batch] of lost.entries()) {
+      if (worker.purpose === 'quarantine' && cause !== 'killed') this.#convict(batch, cause, how);
+      else this.#redo(worker, batch, cause, i === 0, how);
+    }
+    this.#dispatchSoon();
+  }
+
+  #redo(
+    worker: WorkerProcess,
+    batch: OutstandingBatch,
+    cause: Parameters<typeof fateOfEntry>[0],
+    isRunning: boolean,
+    how: string,
+  ): void {
+    const again: Entry[] = [];
+    for (const entry of batch.entries) {
+      const fate = fateOfEntry(cause, isRunning, entry.lostWorkers);
+      if (fate === 'giveUp') entry.fail(new InferenceFailedError(`its worker ended (${how})`, true));
+      else if (fate === 'retryAlone') this.#quarantined.push({ version: batch.version, entry });
+      else again.push(Object.assign(entry, { lostWorkers: entry.lostWorkers + 1, phase: 'queue' }));
+    }
+    if (worker.purpose === 'quarantine')
+      this.#quarantined.unshift(...again.map((entry) => ({ version: batch.version, entry })));
+    else this.#serve(batch.version).queue.putBack(again);
+  }
+
+  /** Alone in quarantine and dead again: this item is the culprit. */
+  #convict({ entries }: OutstandingBatch, cause: string, how: string): void {
+    const reason =
+      cause === 'watchdog' ? 'the run did not end and was stopped' : `the run crashed the inference process (${how})`;
+    for (const entry of entries) entry.fail(new InferenceFailedError(reason));
+  }
+
+  #failAll(error: Error): void {
+    const now = performance.now();
+    for (const { queue } of this.#served.values()) for (const entry of queue.take(Infinity, now)) entry.fail(error);
+    for (const { entry } of this.#quarantined.splice(0)) entry.fail(error);
+    for (const { batches } of this.#pool.all)
+      for (const { entries } of batches) for (const entry of entries) entry.fail(error);
+  }
+}
+
+function isBefore(a: Entry, b: Entry): boolean {
+  if (a.priority !== b.priority) return RANK[a.priority] < RANK[b.priority];
+  return a.enqueuedAt < b.enqueuedAt;
+}
+
+const RANK: Readonly<Record<PriorityName, number>> = { HIGH: 0, NORMAL: 1, LOW: 2 };

@@ -1,0 +1,38 @@
+/**
+ * What was measured of a version's runs: exponentially weighted means, one for each batch size (by powers of two).
+ */
+const WEIGHT = 0.2;
+
+export class RunTimes {
+  readonly #inferMsBySize = new Map<number, number>();
+  #prepareMs = 0;
+  #msPerRow: number | null = null;
+
+  record(rows: number, prepareMs: number, inferMs: number): void {
+    const size = bucketOf(rows);
+    this.#inferMsBySize.set(size, blend(this.#inferMsBySize.get(size) ?? null, inferMs));
+    this.#prepareMs = blend(this.#prepareMs, prepareMs);
+    this.#msPerRow = blend(this.#msPerRow, (prepareMs + inferMs) / rows);
+  }
+
+  /** Expected time of a run; null while no run of about this size was seen. */
+  inferMs(rows: number): number | null {
+    return this.#inferMsBySize.get(bucketOf(rows)) ?? null;
+  }
+
+  get prepareMs(): number {
+    return this.#prepareMs;
+  }
+
+  get msPerRow(): number | null {
+    return this.#msPerRow;
+  }
+}
+
+function bucketOf(rows: number): number {
+  return Math.ceil(Math.log2(Math.max(1, rows)));
+}
+
+function blend(mean: number | null, sample: number): number {
+  return mean === null ? sample : mean + WEIGHT * (sample - mean);
+}

@@ -1,0 +1,85 @@
+/**
+ * The protocol between the server and a worker, over Node's IPC channel with structured clone.
+ *
+ *   server → worker
+ *     probeProvider  may this execution provider be used here?         → probed
+ *     load           verify the bytes, create the session, run it once → loaded | loadFailed
+ *     unload         release the session                               (no reply)
+ *     batch          answer these items with a loaded version          → started, then done
+ *     examine        what the file itself says of its graph            → examined | failed
+ *     compare        do these items answer the same beside mates?      → compared | failed
+ *
+ *   worker → server
+ *     ready          once, when it can take messages
+ *     started        the graph begins to run: the watchdog's clock starts
+ *     done           one result for each item of the batch, in order
+ *
+ * A worker takes messages in order. It may prepare a second batch while the first one runs, never more.
+ * What can go wrong at any moment: the process ends. Then whoever waits for a reply is told by the exit, and a reply
+ * of an older process can never be taken for one of a newer, because each process has its own channel.
+ */
+import type { Answer, Item, ItemFailure } from '../tasks/input.js';
+import type { TensorSpec, VersionSpec } from '../tasks/spec.js';
+
+/** A version as the engine knows it: no names, no SQL. */
+export interface EngineVersion {
+  /** Identifies artifact and spec together. */
+  readonly key: string;
+  /** For messages only. */
+  readonly ref: string;
+  readonly spec: VersionSpec;
+  readonly artifactSha256: string;
+  readonly artifactPath: string;
+}
+
+export interface LoadMessage {
+  readonly kind: 'load';
+  readonly key: string;
+  readonly spec: Pick<VersionSpec, 'task' | 'inputs' | 'outputs' | 'columns' | 'labels' | 'image' | 'scores'>;
+  readonly artifactSha256: string;
+  readonly artifactPath: string;
+  readonly provider: string;
+  /** Run once before the version counts as loaded: the first run is the slowest. */
+  readonly warmUp: Item | null;
+}
+
+export type ToWorker =
+  | LoadMessage
+  | { readonly kind: 'probeProvider'; readonly provider: string }
+  | { readonly kind: 'unload'; readonly key: string }
+  | { readonly kind: 'batch'; readonly id: number; readonly key: string; readonly items: readonly Item[] }
+  | { readonly kind: 'examine'; readonly artifactPath: string; readonly artifactSha256: string }
+  | { readonly kind: 'compare'; readonly key: string; readonly items: readonly Item[] };
+
+export type ItemResult = { readonly answer: Answer } | { readonly failure: ItemFailure };
+
+export interface BatchTiming {
+  readonly prepareMs: number;
+  readonly inferMs: number;
+  readonly finishMs: number;
+}
+
+/** What only the file itself can say. */
+export interface GraphFacts {
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly producer: string | null;
+  readonly opset: number | null;
+  readonly parameterCount: number;
+}
+
+export type FromWorker =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'probed'; readonly available: boolean; readonly reason: string | null }
+  | { readonly kind: 'loaded'; readonly key: string }
+  | { readonly kind: 'loadFailed'; readonly key: string; readonly message: string }
+  | { readonly kind: 'started'; readonly id: number }
+  | {
+      readonly kind: 'done';
+      readonly id: number;
+      readonly results: readonly ItemResult[];
+      readonly timing: BatchTiming;
+    }
+  | { readonly kind: 'examined'; readonly facts: GraphFacts }
+  | { readonly kind: 'compared'; readonly difference: string | null }
+  | { readonly kind: 'failed'; readonly message: string };

@@ -1,0 +1,91 @@
+/**
+ * Waiting inputs of one version, and which of them make the next batch.
+ *
+ * Pure: no timers and no workers. Order is priority, then arrival. An entry whose caller has gone or whose time is up
+ * is never taken: it leaves when it is met.
+ */
+import type { Item } from '../tasks/input.js';
+import type { ItemResult } from './messages.js';
+
+export const PRIORITIES = ['HIGH', 'NORMAL', 'LOW'] as const;
+export type PriorityName = (typeof PRIORITIES)[number];
+
+export interface Outcome {
+  readonly result: ItemResult;
+  readonly timing: { prepareMs: number; inferMs: number; finishMs: number };
+  readonly batchSize: number;
+  readonly executionProvider: string;
+  /** When the batch left the queue. */
+  readonly takenAt: number;
+}
+
+export interface Entry {
+  readonly item: Item;
+  readonly priority: PriorityName;
+  readonly enqueuedAt: number;
+  readonly deadlineAt: number;
+  readonly signal: AbortSignal | null;
+  /** Exactly one of them is called, once; `isSettled` turns true with it. */
+  readonly succeed: (outcome: Outcome) => void;
+  readonly fail: (error: Error) => void;
+  isSettled: boolean;
+  /** How often it was given to a worker that was then killed from outside. */
+  lostWorkers: number;
+  phase: 'queue' | 'run';
+}
+
+export class VersionQueue {
+  readonly #lanes: Record<PriorityName, Entry[]> = { HIGH: [], NORMAL: [], LOW: [] };
+  #rows = 0;
+
+  /** Rows that wait, those included that nobody waits for any more and that were not met yet. */
+  get rows(): number {
+    return this.#rows;
+  }
+
+  push(entry: Entry): void {
+    this.#lanes[entry.priority].push(entry);
+    this.#rows += entry.item.rows;
+  }
+
+  /** Back to the front, in the order they had: they have waited longest. */
+  putBack(entries: readonly Entry[]): void {
+    for (const entry of entries.toReversed()) {
+      this.#lanes[entry.priority].unshift(entry);
+      this.#rows += entry.item.rows;
+    }
+  }
+
+  /** The entry that would be taken next. */
+  head(now: number): Entry | null {
+    for (const priority of PRIORITIES) {
+      const lane = this.#lanes[priority];
+      while (lane[0] && isOver(lane[0], now)) this.#drop(lane);
+      if (lane[0]) return lane[0];
+    }
+    return null;
+  }
+
+  /** Up to `maxRows` rows; at least one entry when any waits, however many rows it has. */
+  take(maxRows: number, now: number): Entry[] {
+    const taken: Entry[] = [];
+    let rows = 0;
+    for (let next = this.head(now); next; next = this.head(now)) {
+      if (taken.length > 0 && rows + next.item.rows > maxRows) break;
+      this.#drop(this.#lanes[next.priority]);
+      rows += next.item.rows;
+      taken.push(next);
+      if (rows >= maxRows) break;
+    }
+    return taken;
+  }
+
+  #drop(lane: Entry[]): void {
+    this.#rows -= lane.shift()?.item.rows ?? 0;
+  }
+}
+
+/** Nobody waits for it any more: answered, out of time, or its caller has gone. */
+export function isOver(entry: Entry, now: number): boolean {
+  return entry.isSettled || entry.deadlineAt <= now || entry.signal?.aborted === true;
+}

@@ -1,0 +1,69 @@
+/**
+ * The decisions about workers, as functions of what is known and `now`: no timers, processes or clocks inside.
+ */
+
+/** Why a process ended: we stopped it, the watchdog did, the runtime crashed, or something outside killed it. */
+export type EndCause = 'stopped' | 'watchdog' | 'crashed' | 'killed';
+
+/** A crash of native code, and Node's own fatal errors, end with these; SIGKILL and SIGTERM come from outside. */
+const KILLED_FROM_OUTSIDE = new Set<NodeJS.Signals>(['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP']);
+
+export function causeOfEnd(signal: NodeJS.Signals | null, endedByUs: 'stopped' | 'watchdog' | null): EndCause {
+  if (endedByUs) return endedByUs;
+  return signal && KILLED_FROM_OUTSIDE.has(signal) ? 'killed' : 'crashed';
+}
+
+/** What becomes of the entries of a batch whose worker has ended. */
+export type Fate = 'retry' | 'retryAlone' | 'giveUp';
+
+const MAX_LOST_WORKERS = 3;
+
+/**
+ * The running batch of a crashed or stuck worker holds the culprit: its items run singly, in quarantine. A batch that
+ * was only waiting there, or whose worker was killed from outside, is done again whole, within its deadline.
+ */
+export function fateOfEntry(cause: EndCause, isRunning: boolean, lostWorkers: number): Fate {
+  if (cause === 'stopped') return 'giveUp';
+  if (isRunning && cause !== 'killed') return 'retryAlone';
+  return lostWorkers < MAX_LOST_WORKERS ? 'retry' : 'giveUp';
+}
+
+const QUICK_DEATH_MS = 2_000;
+const FIRST_DELAY_MS = 100;
+const LONGEST_DELAY_MS = 5_000;
+
+/** A worker that had lived is replaced at once; one that dies at its start is tried again ever more slowly. */
+export function restartDelayMs(livedMs: number, quickDeathsInARow: number): number {
+  if (livedMs >= QUICK_DEATH_MS || quickDeathsInARow <= 1) return 0;
+  return Math.min(FIRST_DELAY_MS * 2 ** (quickDeathsInARow - 2), LONGEST_DELAY_MS);
+}
+
+export function isQuickDeath(livedMs: number): boolean {
+  return livedMs < QUICK_DEATH_MS;
+}
+
+const SHORTEST_WATCH_MS = 1_000;
+const PATIENCE = 10;
+
+/** How long a run may take before its worker is killed: ten times what was expected, never less than a second. */
+export function watchdogMs(expectedMs: number | null, maxRunMs: number): number {
+  if (expectedMs === null) return maxRunMs;
+  return Math.min(Math.max(SHORTEST_WATCH_MS, PATIENCE * expectedMs), maxRunMs);
+}
+
+/** How long before the end of the running batch the next one is formed: its way to the worker, and its preparation. */
+const LEAD_MS = 2;
+
+/** 0: now; otherwise the time until a busy worker should be given its next batch; unknown until its run has begun. */
+export function msUntilNextBatch(startedAt: number | null, expectedMs: number, prepareMs: number, now: number): number {
+  if (startedAt === null) return Number.POSITIVE_INFINITY;
+  return Math.max(0, startedAt + expectedMs - prepareMs - LEAD_MS - now);
+}
+
+/** Rows of one version that may wait, whatever their deadlines: beyond, memory is at risk rather than time. */
+export const MAX_WAITING_ROWS = 20_000;
+
+/** The wait that a new input of a version must expect, from what was measured; null when nothing was yet. */
+export function expectedWaitMs(waitingRows: number, msPerRow: number | null, workers: number): number | null {
+  return msPerRow === null ? null : (waitingRows * msPerRow) / Math.max(1, workers);
+}

@@ -1,0 +1,214 @@
+/**
+ * What runs inside a worker process. See `messages.ts` for the protocol.
+ *
+ * Batches run one after the other in the order they came; the next is prepared while the running one is in native
+ * code. One bad item fails alone: while it is prepared, or when its part of the answer is finished.
+ */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { UnusableOutput } from '../tasks/classification.js';
+import type { Item, ItemFailure } from '../tasks/input.js';
+import type { Session } from '../tasks/native/session.js';
+import type { VersionSpec } from '../tasks/spec.js';
+import { prepare, TASK, type Tools } from '../tasks/task.js';
+import type { TensorData } from '../tasks/tensors.js';
+import { groupByShape, split, stack } from './batch.js';
+import { differenceBesideMates } from './compare.js';
+import { readGraphFile } from './graph-file.js';
+import type { BatchTiming, FromWorker, ItemResult, LoadMessage, ToWorker } from './messages.js';
+
+/** The native parts, handed in by the entry file. */
+export interface Runtime {
+  readonly tools: Tools;
+  readonly openSession: (bytes: Uint8Array, provider: string) => Promise<Session>;
+  /** Is this failure of a tool the fault of the item it was given? */
+  readonly describeInputFailure: (error: unknown) => ItemFailure | null;
+}
+
+type Prepared = { readonly tensors: readonly TensorData[] } | { readonly failure: ItemFailure };
+
+interface Loaded {
+  readonly spec: VersionSpec;
+  readonly session: Session;
+}
+
+export class WorkerBody {
+  readonly #runtime: Runtime;
+  readonly #send: (message: FromWorker) => void;
+  readonly #loaded = new Map<string, Loaded>();
+  /** Ends when everything that came before has run. */
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(runtime: Runtime, send: (message: FromWorker) => void) {
+    this.#runtime = runtime;
+    this.#send = send;
+  }
+
+  receive(message: ToWorker): Promise<void> {
+    if (message.kind === 'batch') return this.#receiveBatch(message);
+    return this.#inTurn(() => this.#perform(message));
+  }
+
+  async #perform(message: Exclude<ToWorker, { kind: 'batch' }>): Promise<void> {
+    try {
+      if (message.kind === 'load') await this.#load(message);
+      else if (message.kind === 'unload') await this.#unload(message.key);
+      else if (message.kind === 'probeProvider') await this.#probeProvider(message.provider);
+      else if (message.kind === 'examine') await this.#examine(message);
+      else await this.#compare(message);
+    } catch (error) {
+      this.#send({ kind: 'failed', message: textOf(error) });
+    }
+  }
+
+  async #load({ key, spec, artifactPath, artifactSha256, provider, warmUp }: LoadMessage): Promise<void> {
+    try {
+      if (!this.#loaded.has(key)) {
+        const session = await this.#runtime.openSession(await readVerified(artifactPath, artifactSha256), provider);
+        const loaded = { spec: spec as VersionSpec, session };
+        if (warmUp) await session.run(await prepare(warmUp, loaded.spec, this.#runtime.tools));
+        this.#loaded.set(key, loaded);
+      }
+      this.#send({ kind: 'loaded', key });
+    } catch (error) {
+      this.#send({ kind: 'loadFailed', key, message: textOf(error) });
+    }
+  }
+
+  async #unload(key: string): Promise<void> {
+    const loaded = this.#loaded.get(key);
+    this.#loaded.delete(key);
+    await loaded?.session.release();
+  }
+
+  async #probeProvider(provider: string): Promise<void> {
+    try {
+      const session = await this.#runtime.openSession(IDENTITY_MODEL, provider);
+      await session.run([{ name: 'x', datatype: 'FP32', shape: [1], data: Float32Array.of(1) }]);
+      this.#send({ kind: 'probed', available: true, reason: null });
+    } catch (error) {
+      this.#send({ kind: 'probed', available: false, reason: textOf(error) });
+    }
+  }
+
+  async #examine({ artifactPath, artifactSha256 }: { artifactPath: string; artifactSha256: string }): Promise<void> {
+    const bytes = await readVerified(artifactPath, artifactSha256);
+    const session = await this.#runtime.openSession(bytes, 'cpu');
+    const { inputs, outputs } = session;
+    await session.release();
+    this.#send({ kind: 'examined', facts: { inputs, outputs, ...readGraphFile(bytes) } });
+  }
+
+  async #compare({ key, items }: { key: string; items: readonly Item[] }): Promise<void> {
+    const { spec, session } = this.#get(key);
+    const prepared = await Promise.all(items.map((item) => prepare(item, spec, this.#runtime.tools)));
+    this.#send({ kind: 'compared', difference: await differenceBesideMates(session, prepared) });
+  }
+
+  #get(key: string): Loaded {
+    const loaded = this.#loaded.get(key);
+    if (!loaded) throw new Error(`${key} is not loaded here. This is a bug.`);
+    return loaded;
+  }
+
+  async #receiveBatch({ id, key, items }: Extract<ToWorker, { kind: 'batch' }>): Promise<void> {
+    const begun = performance.now();
+    const loaded = this.#loaded.get(key);
+    const preparing = Promise.all(items.map((item) => this.#prepareOne(item, loaded)));
+    await this.#inTurn(async () => {
+      const prepared = await preparing;
+      const prepareMs = performance.now() - begun;
+      this.#send({ kind: 'started', id });
+      const { results, timing } = await this.#run(loaded, prepared, items);
+      this.#send({ kind: 'done', id, results, timing: { prepareMs, ...timing } });
+    });
+  }
+
+  async #prepareOne(item: Item, loaded: Loaded | undefined): Promise<Prepared> {
+    if (!loaded) return { failure: { kind: 'inference', message: 'the version is not loaded here' } };
+    try {
+      return { tensors: await prepare(item, loaded.spec, this.#runtime.tools) };
+    } catch (error) {
+      return { failure: this.#runtime.describeInputFailure(error) ?? { kind: 'inference', message: textOf(error) } };
+    }
+  }
+
+  async #run(
+    loaded: Loaded | undefined,
+    prepared: readonly Prepared[],
+    items: readonly Item[],
+  ): Promise<{ results: ItemResult[]; timing: Omit<BatchTiming, 'prepareMs'> }> {
+    const results: ItemResult[] = prepared.map((one) => ('failure' in one ? one : { failure: NOT_RUN }));
+    const runnable = prepared.flatMap((one, index) => ('tensors' in one ? [{ index, tensors: one.tensors }] : []));
+    const timing = { inferMs: 0, finishMs: 0 };
+    for (const group of groupByShape(runnable.map(({ tensors }) => tensors))) {
+      const members = group.map((i) => runnable[i] as { index: number; tensors: readonly TensorData[] });
+      const answered = await this.#runGroup(loaded as Loaded, members, items, timing);
+      for (const [i, { index }] of members.entries()) results[index] = answered[i] as ItemResult;
+    }
+    return { results, timing };
+  }
+
+  async #runGroup(
+    { session, spec }: Loaded,
+    members: readonly { index: number; tensors: readonly TensorData[] }[],
+    items: readonly Item[],
+    timing: { inferMs: number; finishMs: number },
+  ): Promise<ItemResult[]> {
+    const begun = performance.now();
+    let inferred = begun;
+    try {
+      const outputs = await session.run(stack(members.map(({ tensors }) => tensors)));
+      inferred = performance.now();
+      const rows = members.map(({ index }) => (items[index] as Item).rows);
+      return split(outputs, rows).map((own) => finishOne(own, spec));
+    } catch (error) {
+      // An error of the graph names no culprit: each member is tried alone, so that only the guilty fail.
+      if (members.length === 1) return [{ failure: { kind: 'inference', message: textOf(error) } }];
+      const alone = [];
+      for (const member of members) alone.push(...(await this.#runGroup({ session, spec }, [member], items, timing)));
+      return alone;
+    } finally {
+      timing.inferMs += inferred - begun;
+      timing.finishMs += performance.now() - inferred;
+    }
+  }
+
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    const before = this.#turn;
+    const mine = Promise.withResolvers<void>();
+    this.#turn = mine.promise;
+    await before;
+    await work().finally(mine.resolve);
+  }
+}
+
+const NOT_RUN: ItemFailure = { kind: 'inference', message: 'it was not run' };
+
+function finishOne(outputs: readonly TensorData[], spec: VersionSpec): ItemResult {
+  try {
+    return { answer: TASK[spec.task].finish(outputs, spec) };
+  } catch (error) {
+    if (!(error instanceof UnusableOutput)) throw error;
+    return { failure: { kind: 'inference', message: error.message } };
+  }
+}
+
+/** Reading, hashing and loading see the same bytes: a file swapped in between cannot get in. */
+async function readVerified(file: string, expectedSha256: string): Promise<Uint8Array> {
+  const bytes = await readFile(file);
+  const actual = createHash('sha256').update(bytes).digest('hex');
+  if (actual !== expectedSha256)
+    throw new Error(`the artifact is damaged: its SHA-256 is ${actual}, not ${expectedSha256}`);
+  return bytes;
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** y = Identity(x), x: float[N]; IR version 8, opset 13. Small enough to probe an execution provider with. */
+const IDENTITY_MODEL = Buffer.from(
+  'CAg6OQoQCgF4EgF5IghJZGVudGl0eRIBZ1oQCgF4EgsKCQgBEgUKAxIBTmIQCgF5EgsKCQgBEgUKAxIBTkIECgAQDQ==',
+  'base64',
+);

@@ -1,0 +1,192 @@
+/** All SQL about evaluations and their metrics. Lists are read for many parents in one statement. */
+import { type SelectQueryBuilder, sql } from 'kysely';
+import type { Principal } from '../access/principal.js';
+import { countsByParent, type PageArgs, pagesByParent } from '../catalog/version.queries.js';
+import { maySeeDataset, maySeeModel } from '../catalog/visibility.js';
+import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../graphql/connection.type.js';
+import { newId } from '../graphql/node.type.js';
+import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
+import type { EvaluationTable, MetricTable } from './evaluation.table.js';
+import { Evaluation, type EvaluationOrigin, Metric } from './evaluation.type.js';
+
+export type EvaluationParent = 'version' | 'dataset';
+export type NewMetric = Omit<MetricTable, 'evaluation_id' | 'ordinal'>;
+
+/** An evaluation is seen by who may see both its version's model and its dataset. */
+function visibleEvaluations(db: CatalogDatabase, principal: Principal) {
+  return db
+    .selectFrom('evaluation')
+    .innerJoin('version', 'version.id', 'evaluation.version_id')
+    .innerJoin('model', 'model.id', 'version.model_id')
+    .innerJoin('dataset', 'dataset.id', 'evaluation.dataset_id')
+    .where(maySeeModel(principal))
+    .where(maySeeDataset(principal));
+}
+
+export async function findEvaluationsByIds(
+  db: CatalogDatabase,
+  principal: Principal,
+  ids: readonly string[],
+): Promise<Evaluation[]> {
+  const rows = await visibleEvaluations(db, principal)
+    .selectAll('evaluation')
+    .where('evaluation.id', 'in', ids)
+    .execute();
+  return rows.map(toEvaluation);
+}
+
+/** For each parent its page of evaluations, newest first. @throws BadPageError */
+export async function findEvaluationPages(
+  db: CatalogDatabase,
+  principal: Principal,
+  parent: EvaluationParent,
+  parentIds: readonly string[],
+  { first, after }: PageArgs,
+): Promise<Map<string, Page<Evaluation>>> {
+  const list = listId('evaluations', parent);
+  const parentColumn = sql.ref<string>(`evaluation.${parent}_id`);
+  let candidates = visibleEvaluations(db, principal)
+    .selectAll('evaluation')
+    .select(parentColumn.as('parent_id'))
+    .select(sql<number>`row_number() over (partition by ${parentColumn} order by evaluation.id desc)`.as('place'))
+    .where(parentColumn, 'in', parentIds);
+  if (after) candidates = candidates.where('evaluation.id', '<', decodeCursor(list, after, 1)[0] as string);
+  const rows = await db
+    .selectFrom(candidates.as('candidate'))
+    .selectAll()
+    .where('place', '<=', checkFirst(first) + 1)
+    .orderBy('place')
+    .execute();
+  const countTotal = countsByParent(() => countEvaluations(db, principal, parent, parentIds));
+  return pagesByParent(parentIds, rows, (own, parentId) =>
+    pageOf(own, first, { toNode: toEvaluation, list, keyOf: ({ id }) => [id], countTotal: () => countTotal(parentId) }),
+  );
+}
+
+async function countEvaluations(
+  db: CatalogDatabase,
+  principal: Principal,
+  parent: EvaluationParent,
+  parentIds: readonly string[],
+): Promise<{ parent_id: string; count: number }[]> {
+  const parentColumn = sql.ref<string>(`evaluation.${parent}_id`);
+  return visibleEvaluations(db, principal)
+    .select(parentColumn.as('parent_id'))
+    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .where(parentColumn, 'in', parentIds)
+    .groupBy(parentColumn)
+    .execute();
+}
+
+export interface EvaluationChoice {
+  readonly dataset?: string | null | undefined;
+  readonly origin?: keyof typeof EvaluationOrigin | null | undefined;
+}
+
+/** For each version the newest that SUCCEEDED on the dataset (its default test data when omitted); COMPUTED wins. */
+export async function findBestEvaluations(
+  db: CatalogDatabase,
+  principal: Principal,
+  versionIds: readonly string[],
+  { dataset, origin }: EvaluationChoice,
+): Promise<Evaluation[]> {
+  const ranked = succeeded(visibleEvaluations(db, principal), { dataset, origin })
+    .selectAll('evaluation')
+    .select(
+      sql<number>`row_number() over (partition by evaluation.version_id
+        order by case evaluation.origin when 'COMPUTED' then 0 else 1 end, evaluation.id desc)`.as('place'),
+    )
+    .where('evaluation.version_id', 'in', versionIds);
+  const rows = await db.selectFrom(ranked.as('ranked')).selectAll().where('place', '=', 1).execute();
+  return rows.map(toEvaluation);
+}
+
+type Evaluations<O> = SelectQueryBuilder<CatalogTables, 'evaluation' | 'version' | 'model' | 'dataset', O>;
+
+function succeeded<O>(evaluations: Evaluations<O>, { dataset, origin }: EvaluationChoice): Evaluations<O> {
+  const done = evaluations.where('evaluation.job_state', '=', 'SUCCEEDED');
+  const there =
+    dataset == null
+      ? done.whereRef('dataset.name', '=', 'version.test_dataset')
+      : done.where('dataset.name', '=', dataset);
+  return origin == null ? there : there.where('evaluation.origin', '=', origin);
+}
+
+export async function findMetrics(
+  db: CatalogDatabase,
+  principal: Principal,
+  evaluationIds: readonly string[],
+): Promise<MetricTable[]> {
+  return visibleEvaluations(db, principal)
+    .innerJoin('metric', 'metric.evaluation_id', 'evaluation.id')
+    .selectAll('metric')
+    .where('metric.evaluation_id', 'in', evaluationIds)
+    .orderBy('metric.evaluation_id')
+    .orderBy('metric.ordinal')
+    .execute();
+}
+
+/** The newest READY version of a model, and whether its card's metrics on the dataset were taken over already. */
+export async function findNewestVersion(
+  db: CatalogDatabase,
+  principal: Principal,
+  modelId: string,
+  datasetId: string,
+): Promise<{ id: string; imported: number } | undefined> {
+  return db
+    .selectFrom('version')
+    .innerJoin('model', 'model.id', 'version.model_id')
+    .where(maySeeModel(principal))
+    .select('version.id')
+    .select(
+      sql<number>`(select count(*) from evaluation where evaluation.version_id = version.id
+        and evaluation.dataset_id = ${datasetId} and evaluation.origin = 'IMPORTED')`.as('imported'),
+    )
+    .where('version.model_id', '=', modelId)
+    .where('version.state', '=', 'READY')
+    .orderBy('version.number', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+}
+
+/** Adds a finished evaluation with its metrics, together or not at all. */
+export async function insertEvaluation(
+  db: CatalogDatabase,
+  evaluation: Pick<EvaluationTable, 'version_id' | 'dataset_id' | 'origin' | 'evaluated_rows'>,
+  metrics: readonly NewMetric[],
+  now: number,
+): Promise<void> {
+  const id = newId('Evaluation');
+  await db.transaction().execute(async (trx) => {
+    const row = { ...evaluation, id, job_state: 'SUCCEEDED' as const, created_at: now, finished_at: now };
+    await trx.insertInto('evaluation').values(row).execute();
+    const rows = metrics.map((metric, ordinal) => ({ ...metric, evaluation_id: id, ordinal }));
+    if (rows.length > 0) await trx.insertInto('metric').values(rows).execute();
+  });
+}
+
+function toEvaluation(row: EvaluationTable): Evaluation {
+  return Object.assign(new Evaluation(), {
+    id: row.id,
+    versionId: row.version_id,
+    datasetId: row.dataset_id,
+    origin: row.origin,
+    jobState: row.job_state,
+    evaluatedRows: row.evaluated_rows,
+    createdAt: new Date(row.created_at),
+    finishedAt: row.finished_at === null ? null : new Date(row.finished_at),
+  });
+}
+
+export function toMetric(row: MetricTable): Metric {
+  const { interval_low: low, interval_high: high, interval_level: level, interval_method: method } = row;
+  return Object.assign(new Metric(), {
+    name: row.name,
+    average: row.average,
+    label: row.label,
+    value: row.value,
+    undefinedReason: row.undefined_reason,
+    higherIsBetter: row.higher_is_better === 1,
+    interval: low === null || high === null ? null : { low, high, level, method },
+  });
+}

@@ -1,0 +1,58 @@
+/** Evaluations as one request sees them: batched, cached for that request only. */
+import DataLoader from 'dataloader';
+import type { Principal } from '../access/principal.js';
+import { type CatalogContext, loaderFor, loadMany, loadOne } from '../catalog/loaders.js';
+import type { PageArgs } from '../catalog/version.queries.js';
+import type { Page } from '../graphql/connection.type.js';
+import type { CatalogDatabase } from '../storage/database.js';
+import {
+  type EvaluationChoice,
+  type EvaluationParent,
+  findBestEvaluations,
+  findEvaluationPages,
+  findEvaluationsByIds,
+  findMetrics,
+  toMetric,
+} from './evaluation.queries.js';
+import type { Evaluation } from './evaluation.type.js';
+
+export interface EvaluationContext extends CatalogContext {
+  readonly evaluations: EvaluationLoaders;
+}
+
+export class EvaluationLoaders {
+  readonly #db: CatalogDatabase;
+  readonly #principal: Principal;
+  readonly #pages = new Map<string, DataLoader<string, Page<Evaluation>>>();
+  readonly #best = new Map<string, DataLoader<string, Evaluation | null>>();
+
+  constructor(db: CatalogDatabase, principal: Principal) {
+    this.#db = db;
+    this.#principal = principal;
+  }
+
+  readonly evaluation = loadOne(
+    (ids) => findEvaluationsByIds(this.#db, this.#principal, ids),
+    ({ id }: Evaluation) => id,
+  );
+  readonly metrics = loadMany(
+    (ids) => findMetrics(this.#db, this.#principal, ids),
+    ({ evaluation_id }) => evaluation_id,
+    toMetric,
+  );
+
+  pageOf(parent: EvaluationParent, parentId: string, args: PageArgs): Promise<Page<Evaluation>> {
+    const load = async (ids: readonly string[]) => {
+      const found = await findEvaluationPages(this.#db, this.#principal, parent, ids, args);
+      return ids.map((id) => found.get(id) as Page<Evaluation>);
+    };
+    return loaderFor(this.#pages, [parent, args.first, args.after], () => new DataLoader(load)).load(parentId);
+  }
+
+  best(versionId: string, choice: EvaluationChoice): Promise<Evaluation | null> {
+    const find = (ids: readonly string[]) => findBestEvaluations(this.#db, this.#principal, ids, choice);
+    return loaderFor(this.#best, [choice.dataset, choice.origin], () => loadOne(find, (found) => found.versionId)).load(
+      versionId,
+    );
+  }
+}

@@ -1,0 +1,48 @@
+/**
+ * Starts and stops the app; the only file that exits the process.
+ *
+ * Exit status: 0 after a stop that was asked for, 1 when it cannot start.
+ */
+import { pino } from 'pino';
+import { type App, startApp } from './app.js';
+import { loadConfig } from './config.js';
+import { StartupError } from './errors.js';
+
+const MINIMUM_NODE = 24;
+
+async function main(): Promise<void> {
+  const major = Number(process.versions.node.split('.')[0]);
+  if (major < MINIMUM_NODE) {
+    throw new StartupError(
+      `Node ${MINIMUM_NODE} or newer is needed, this is ${process.versions.node}; \`npm start\` brings its own.`,
+    );
+  }
+  const config = loadConfig(process.env);
+  const log = pino({ level: config.logLevel });
+  const app = await startApp(config, log);
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(app));
+  process.on('unhandledRejection', (reason) => log.error({ err: reason }, 'a promise was left alone; this is a bug'));
+  process.stdout.write(`${greeting(app.url)}\n`);
+}
+
+function stop(app: App): void {
+  app.stop().then(
+    () => process.exit(0),
+    (error) => fail(error),
+  );
+}
+
+function greeting(url: string): string {
+  const query = '{"query":"{ models { nodes { name summary } } }"}';
+  return [`try: curl -s ${url}/graphql -H 'content-type: application/json' -d '${query}'`, `ready ${url}/graphql`].join(
+    '\n',
+  );
+}
+
+function fail(error: unknown): void {
+  const isOurs = error instanceof StartupError;
+  process.stderr.write(`${isOurs ? error.message : error instanceof Error ? error.stack : error}\n`);
+  process.exit(1);
+}
+
+main().catch(fail);

@@ -1,0 +1,32 @@
+/** Answers as JSON text and back. The numbers of a tensor travel as base64: exact, and smaller than digits. */
+import type { Answer } from '../tasks/input.js';
+import { DATATYPES, type TensorArray, type TensorData } from '../tasks/tensors.js';
+
+export function encodeAnswer(answer: Answer): string {
+  if (answer.kind !== 'tensors') return JSON.stringify(answer);
+  const tensors = answer.tensors.map(({ data, ...tensor }) =>
+    Array.isArray(data)
+      ? { ...tensor, data }
+      : { ...tensor, base64: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64') },
+  );
+  return JSON.stringify({ ...answer, tensors });
+}
+
+export function decodeAnswer(json: string): Answer {
+  const answer = JSON.parse(json) as Answer;
+  if (answer.kind !== 'tensors') return answer;
+  const tensors = answer.tensors as readonly (TensorData & { base64?: string })[];
+  return {
+    ...answer,
+    tensors: tensors.map(({ base64, ...tensor }) =>
+      base64 ? { ...tensor, data: decode(tensor.datatype, base64) } : tensor,
+    ),
+  };
+}
+
+function decode(datatype: string, base64: string): TensorArray {
+  const bytes = Buffer.from(base64, 'base64');
+  const type = DATATYPES[datatype];
+  if (!type) throw new Error(`A recorded tensor has the unknown datatype ${datatype}. This is a bug.`);
+  return new type.array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer);
+}

@@ -1,0 +1,62 @@
+/**
+ * Recorded predictions, as their caller may look back at them.
+ */
+import type DataLoader from 'dataloader';
+import type { Principal } from '../access/principal.js';
+import type { Catalog } from '../catalog/catalog.js';
+import { type CatalogContext, loadOne } from '../catalog/loaders.js';
+import { parseRef } from '../catalog/ref.js';
+import { findVersionIdsOfModel } from '../catalog/version.queries.js';
+import { NotFoundError } from '../errors.js';
+import type { Page } from '../graphql/connection.type.js';
+import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
+import type { PredictionFilter } from './prediction.input.js';
+import { findPredictionPage, findPredictionsByIds } from './prediction.queries.js';
+import type { Prediction } from './prediction.type.js';
+
+export type PredictionLoader = DataLoader<string, Prediction | null>;
+
+type PageArgs = { first: number; after?: string | null | undefined };
+
+export class History {
+  readonly #predictions: PredictionDatabase;
+  readonly #catalogDb: CatalogDatabase;
+  readonly #catalog: Catalog;
+
+  constructor(parts: { predictions: PredictionDatabase; catalogDb: CatalogDatabase; catalog: Catalog }) {
+    this.#predictions = parts.predictions;
+    this.#catalogDb = parts.catalogDb;
+    this.#catalog = parts.catalog;
+  }
+
+  loaderFor(principal: Principal): PredictionLoader {
+    return loadOne(
+      (ids) => findPredictionsByIds(this.#predictions, principal, ids),
+      ({ id }) => id,
+    );
+  }
+
+  /** @throws BadPageError, InvalidInputError and NotFoundError for the filter's model */
+  async page(context: CatalogContext, filter: PredictionFilter, args: PageArgs): Promise<Page<Prediction>> {
+    const { model, since, until, label } = filter;
+    const versionIds = model == null ? null : await this.#versionIds(context, model);
+    return findPredictionPage(this.#predictions, context.principal, { versionIds, since, until, label }, args);
+  }
+
+  pageOfVersion(principal: Principal, versionId: string, args: PageArgs): Promise<Page<Prediction>> {
+    return findPredictionPage(this.#predictions, principal, { versionIds: [versionId] }, args);
+  }
+
+  /** A bare name means all versions of the model. */
+  async #versionIds({ catalog, principal }: CatalogContext, text: string): Promise<string[]> {
+    const ref = parseRef(text, ['filter', 'model']);
+    const model = await catalog.modelByName.load(ref.name);
+    if (!model) throw await this.#catalog.notFound(principal, `The model "${ref.name}"`, ref.name);
+    if (ref.alias === null && ref.number === null) {
+      return findVersionIdsOfModel(this.#catalogDb, principal, model.id);
+    }
+    const version = await this.#catalog.versionOf(catalog, model, ref);
+    if (!version) throw new NotFoundError(`The version "${text}"`);
+    return [version.id];
+  }
+}

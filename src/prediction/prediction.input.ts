@@ -1,0 +1,123 @@
+import { Directive, Field, InputType, Int, registerEnumType } from 'type-graphql';
+import { PRIORITIES, type PriorityName } from '../engine/queue.js';
+import { Base64, DateTime, JSONObject, JSONValue, VersionRef } from '../graphql/scalars.js';
+
+const Priority = Object.fromEntries(PRIORITIES.map((name) => [name, name])) as Record<PriorityName, PriorityName>;
+registerEnumType(Priority, {
+  name: 'Priority',
+  description: 'Whose turn comes first; within one, first come, first served.',
+});
+
+@Directive('@oneOf')
+@InputType({ description: 'A picture: JPEG, PNG or WebP, at most 25 million pixels.' })
+export class ImageInput {
+  @Field(() => Base64, { nullable: true, description: 'Bare base64, or a data: URL.' })
+  base64?: string | null;
+}
+
+@InputType({ description: 'A tensor: its values as `data` or as `base64`, exactly one of them.' })
+export class TensorInput {
+  @Field({ description: 'Name of the input of the graph.' })
+  name!: string;
+
+  @Field({ description: 'As in the signature: FP32, INT64, BYTES …' })
+  datatype!: string;
+
+  @Field(() => [Int])
+  shape!: number[];
+
+  @Field(() => JSONValue, {
+    nullable: true,
+    description: 'Values, flat or nested, row by row; whole numbers beyond 2^53 as strings.',
+  })
+  data?: unknown;
+
+  @Field(() => Base64, { nullable: true, description: 'Little-endian bytes, row by row: the way for anything large.' })
+  base64?: string | null;
+}
+
+@Directive('@oneOf')
+@InputType({
+  description: 'Exactly one key: the one that `signature.inputKind` names, or `tensors`, which every version reads.',
+})
+export class ModelInput {
+  @Field(() => JSONObject, {
+    nullable: true,
+    description: 'Named columns, as in `signature.columns`. Send it as a variable.',
+  })
+  row?: Record<string, unknown> | null;
+
+  @Field(() => String, { nullable: true, description: 'At most 100,000 characters.' })
+  text?: string | null;
+
+  @Field(() => ImageInput, { nullable: true })
+  image?: ImageInput | null;
+
+  @Field(() => [TensorInput], { nullable: true, description: 'One for each of `signature.inputs`.' })
+  tensors?: TensorInput[] | null;
+}
+
+@InputType()
+export class PredictInput {
+  @Field(() => VersionRef)
+  model!: string;
+
+  @Field(() => ModelInput)
+  input!: ModelInput;
+
+  @Field(() => Int, {
+    nullable: true,
+    description:
+      'The answer is worthless after this many milliseconds, 1 to 3,600,000; the work is dropped, not done late. Default: `limits.defaultDeadlineMs`.',
+  })
+  deadlineMs?: number | null;
+
+  @Field(() => Priority, { defaultValue: 'NORMAL' })
+  priority!: PriorityName;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'The same key from the same caller within 24 h returns the first result; with another input: IdempotencyConflict. 1 to 200 characters.',
+  })
+  idempotencyKey?: string | null;
+
+  @Field({
+    defaultValue: true,
+    description: 'false: nothing of this prediction is kept, so it has no history, no replay and no idempotency.',
+  })
+  record!: boolean;
+}
+
+@InputType()
+export class PredictManyInput {
+  @Field(() => VersionRef)
+  model!: string;
+
+  @Field(() => [ModelInput], { description: '1 to 1,000.' })
+  inputs!: ModelInput[];
+
+  @Field(() => Int, { nullable: true, description: 'For each input, in milliseconds, 1 to 3,600,000.' })
+  deadlineMs?: number | null;
+
+  @Field(() => Priority, { defaultValue: 'NORMAL' })
+  priority!: PriorityName;
+
+  @Field({ defaultValue: true, description: 'false: nothing of these predictions is kept.' })
+  record!: boolean;
+}
+
+@InputType({ description: 'Narrows predictions; all that is given must hold.' })
+export class PredictionFilter {
+  @Field(() => VersionRef, { nullable: true, description: 'A bare name means all versions of the model.' })
+  model?: string | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'Not before.' })
+  since?: Date | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'Before.' })
+  until?: Date | null;
+
+  @Field(() => String, { nullable: true, description: 'The label that a classification answered.' })
+  label?: string | null;
+}

@@ -1,0 +1,126 @@
+import { Arg, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { Policy } from '../access/policy.js';
+import type { CatalogContext } from '../catalog/loaders.js';
+import { Version } from '../catalog/version.type.js';
+import { payloadOf } from '../graphql/problem.type.js';
+import { ModelInputValue } from '../graphql/scalars.js';
+import type { BlobFolder } from '../storage/blobs.js';
+import type { VersionSpec } from '../tasks/spec.js';
+import type { History, PredictionLoader } from './history.js';
+import { PredictInput, PredictionFilter, PredictManyInput } from './prediction.input.js';
+import {
+  type Classification,
+  Output,
+  outputOf,
+  Prediction,
+  PredictionConnection,
+  PredictManyPayload,
+  PredictPayload,
+  type Tensors,
+} from './prediction.type.js';
+import type { Predictions } from './predictions.js';
+
+export interface PredictionContext extends CatalogContext {
+  readonly predictionById: PredictionLoader;
+  /** Aborted when the caller's connection has closed. */
+  readonly signal: AbortSignal;
+}
+
+@Resolver(() => Prediction)
+export class PredictionResolver {
+  constructor(
+    private readonly predictions: Predictions,
+    private readonly history: History,
+    private readonly blobs: BlobFolder,
+  ) {}
+
+  @Policy('predict')
+  @Mutation(() => PredictPayload, { nullable: true, description: 'Answers one input.' })
+  async predict(
+    @Arg('input', () => PredictInput) input: PredictInput,
+    @Ctx() context: PredictionContext,
+  ): Promise<PredictPayload> {
+    const { result, problem } = await payloadOf(() => this.predictions.predict(input, context));
+    return { prediction: result?.prediction ?? null, problem, replayed: result?.replayed ?? false };
+  }
+
+  @Policy('predict')
+  @Mutation(() => PredictManyPayload, {
+    nullable: true,
+    description:
+      'Answers up to `limits.maxBatch` inputs for one version; they share runs. `results[i]` answers `inputs[i]`.',
+  })
+  async predictMany(
+    @Arg('input', () => PredictManyInput) input: PredictManyInput,
+    @Ctx() context: PredictionContext,
+  ): Promise<PredictManyPayload> {
+    const { result, problem } = await payloadOf(() => this.predictions.predictMany(input, context));
+    return { results: result, problem };
+  }
+
+  @Policy('predict')
+  @Query(() => Prediction, { nullable: true, description: 'One of your own predictions; null when there is none.' })
+  prediction(
+    @Arg('id', () => ID) id: string,
+    @Ctx() { predictionById }: PredictionContext,
+  ): Promise<Prediction | null> {
+    return predictionById.load(id);
+  }
+
+  @Policy('predict')
+  @Query(() => PredictionConnection, {
+    name: 'predictions',
+    nullable: true,
+    description: 'Your own predictions that were recorded, newest first.',
+  })
+  async list(
+    @Arg('filter', () => PredictionFilter, { nullable: true }) filter: PredictionFilter | null,
+    @Arg('first', () => Int, { defaultValue: 20, description: '1 to 100.' }) first: number,
+    @Arg('after', () => String, { nullable: true }) after: string | null,
+    @Ctx() context: PredictionContext,
+  ): Promise<PredictionConnection> {
+    return new PredictionConnection(await this.history.page(context, filter ?? {}, { first, after }));
+  }
+
+  @FieldResolver(() => Version, { nullable: true })
+  predictedBy(@Root() { versionId }: Prediction, @Ctx() { catalog }: PredictionContext): Promise<Version | null> {
+    return catalog.version.load(versionId);
+  }
+
+  @FieldResolver(() => ModelInputValue, {
+    nullable: true,
+    description: 'As it was sent. Null after erasure or retention, or when it was not kept.',
+  })
+  async input(@Root() { inputJson, inputSha256 }: Prediction): Promise<unknown> {
+    if (inputJson !== null) return JSON.parse(inputJson);
+    return inputSha256 === null ? null : JSON.parse((await this.blobs.get(inputSha256)).toString());
+  }
+
+  @FieldResolver(() => Output, { nullable: true })
+  async output(
+    @Root() prediction: Prediction,
+    @Ctx() { catalog }: PredictionContext,
+  ): Promise<Classification | Tensors> {
+    if (prediction.labels) return outputOf(prediction.answer, prediction.labels);
+    const specJson = (await catalog.version.load(prediction.versionId))?.specJson;
+    return outputOf(prediction.answer, specJson ? (JSON.parse(specJson) as VersionSpec).labels : []);
+  }
+}
+
+@Resolver(() => Version)
+export class VersionPredictionsResolver {
+  constructor(private readonly history: History) {}
+
+  @FieldResolver(() => PredictionConnection, {
+    nullable: true,
+    description: 'Your own predictions by this version, newest first.',
+  })
+  async predictions(
+    @Root() version: Version,
+    @Arg('first', () => Int, { defaultValue: 20, description: '1 to 100.' }) first: number,
+    @Arg('after', () => String, { nullable: true }) after: string | null,
+    @Ctx() { principal }: PredictionContext,
+  ): Promise<PredictionConnection> {
+    return new PredictionConnection(await this.history.pageOfVersion(principal, version.id, { first, after }));
+  }
+}

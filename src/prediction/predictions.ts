@@ -1,0 +1,229 @@
+/**
+ * The way of a prediction: resolve, check, run, record. Reads from top to bottom.
+ */
+import type { Principal } from '../access/principal.js';
+import type { Engine } from '../engine/engine.js';
+import type { EngineVersion } from '../engine/messages.js';
+import type { Outcome, PriorityName } from '../engine/queue.js';
+import {
+  AppError,
+  DeadlineExceededError,
+  IdempotencyConflictError,
+  InferenceFailedError,
+  type InputProblem,
+  InvalidInputError,
+} from '../errors.js';
+import { newId } from '../graphql/node.type.js';
+import { problemOf } from '../graphql/problem.type.js';
+import type { Serving } from '../serving/serving.js';
+import type { PredictionDatabase } from '../storage/database.js';
+import type { Item, ItemFailure, ModelInput } from '../tasks/input.js';
+import { check } from '../tasks/task.js';
+import type { PredictInput, PredictManyInput } from './prediction.input.js';
+import { findIdempotency, findPredictionsByIds } from './prediction.queries.js';
+import { Prediction, type PredictPayload } from './prediction.type.js';
+import { type IdempotencyClaim, type Recorder, requestDigest } from './recorder.js';
+
+export const MAX_BATCH = 1_000;
+const MAX_DEADLINE_MS = 3_600_000;
+const MAX_KEY_CHARACTERS = 200;
+const KEY_LIFE_MS = 24 * 3_600_000;
+
+export interface Caller {
+  readonly principal: Principal;
+  /** Aborted when the caller's connection has closed. */
+  readonly signal: AbortSignal | null;
+}
+
+interface Job {
+  readonly version: EngineVersion;
+  readonly input: ModelInput;
+  readonly path: readonly string[];
+  readonly deadlineMs: number;
+  readonly priority: PriorityName;
+  readonly record: boolean;
+}
+
+interface Replayable {
+  readonly requestSha256: string;
+  readonly prediction: Promise<Prediction>;
+}
+
+export class Predictions {
+  readonly #serving: Serving;
+  readonly #engine: Engine;
+  readonly #recorder: Recorder;
+  readonly #db: PredictionDatabase;
+  readonly #defaultDeadlineMs: number;
+  /** Requests with an idempotency key that are being answered now: a duplicate waits for the first. */
+  readonly #inFlight = new Map<string, Replayable>();
+
+  constructor(
+    parts: { serving: Serving; recorder: Recorder; db: PredictionDatabase },
+    options: { defaultDeadlineMs: number },
+  ) {
+    this.#serving = parts.serving;
+    this.#engine = parts.serving.engine;
+    this.#recorder = parts.recorder;
+    this.#db = parts.db;
+    this.#defaultDeadlineMs = options.defaultDeadlineMs;
+  }
+
+  /** @throws AppError: every failure that the caller can act on */
+  async predict(input: PredictInput, caller: Caller): Promise<{ prediction: Prediction; replayed: boolean }> {
+    checkOptions(input);
+    const version = await this.#serving.resolve(input.model, caller.principal, ['input', 'model']);
+    const job = {
+      ...input,
+      version,
+      path: ['input', 'input'],
+      deadlineMs: input.deadlineMs ?? this.#defaultDeadlineMs,
+    };
+    if (input.idempotencyKey != null) return this.#predictOnce(job, caller, input.idempotencyKey);
+    return { prediction: await this.#answer(job, caller, null), replayed: false };
+  }
+
+  /** One payload for each input, in order. @throws AppError when nothing can be tried */
+  async predictMany(input: PredictManyInput, caller: Caller): Promise<PredictPayload[]> {
+    checkOptions(input);
+    checkBatch(input.inputs);
+    const version = await this.#serving.resolve(input.model, caller.principal, ['input', 'model']);
+    const { priority, record } = input;
+    const deadlineMs = input.deadlineMs ?? this.#defaultDeadlineMs;
+    return Promise.all(
+      input.inputs.map((one, i) => {
+        const path = ['input', 'inputs', String(i)];
+        return this.#payload({ version, input: one, path, deadlineMs, priority, record }, caller);
+      }),
+    );
+  }
+
+  async #payload(job: Job, caller: Caller): Promise<PredictPayload> {
+    try {
+      return { prediction: await this.#answer(job, caller, null), problem: null, replayed: false };
+    } catch (error) {
+      if (!(error instanceof AppError)) throw error;
+      return { prediction: null, problem: problemOf(error), replayed: false };
+    }
+  }
+
+  async #answer(job: Job, { principal, signal }: Caller, claim: IdempotencyClaim | null): Promise<Prediction> {
+    const begun = performance.now();
+    const { version, deadlineMs, priority } = job;
+    const item = check(version.spec, job.input, job.path);
+    const outcome = await this.#engine.run(version, item, { deadlineMs, priority, signal });
+    const prediction = predictionOf(job, item, outcome, begun);
+    if (job.record) {
+      const recorded = this.#recorder.record(principal, prediction, claim);
+      await within(deadlineMs - (performance.now() - begun), recorded, deadlineMs);
+    }
+    return prediction;
+  }
+
+  async #predictOnce(job: Job, caller: Caller, key: string): Promise<{ prediction: Prediction; replayed: boolean }> {
+    const requestSha256 = requestDigest(job.version.key, JSON.stringify(job.input));
+    const slot = `${caller.principal.id}\n${key}`;
+    // Registered before the first await, so that a duplicate that comes meanwhile finds it.
+    const earlier = this.#inFlight.get(slot);
+    if (earlier) return this.#join(earlier, { job, caller, key, requestSha256 });
+    let replayed = false;
+    const prediction = this.#findReplay(caller.principal, key, requestSha256).then((found) => {
+      replayed = found !== undefined;
+      return found ?? this.#answer(job, caller, { key, requestSha256 });
+    });
+    this.#inFlight.set(slot, { requestSha256, prediction });
+    try {
+      return { prediction: await prediction, replayed };
+    } finally {
+      this.#inFlight.delete(slot);
+    }
+  }
+
+  async #join(
+    earlier: Replayable,
+    mine: { job: Job; caller: Caller; key: string; requestSha256: string },
+  ): Promise<{ prediction: Prediction; replayed: boolean }> {
+    const prediction = await earlier.prediction.catch(() => null);
+    // The first one failed and left nothing to replay: this one is the first now.
+    if (!prediction) return this.#predictOnce(mine.job, mine.caller, mine.key);
+    if (earlier.requestSha256 !== mine.requestSha256) throw new IdempotencyConflictError(mine.key, prediction.id);
+    return { prediction, replayed: true };
+  }
+
+  async #findReplay(principal: Principal, key: string, requestSha256: string): Promise<Prediction | undefined> {
+    const found = await findIdempotency(this.#db, principal, key, Date.now() - KEY_LIFE_MS);
+    if (!found) return undefined;
+    if (found.request_sha256 !== requestSha256) throw new IdempotencyConflictError(key, found.prediction_id);
+    return (await findPredictionsByIds(this.#db, principal, [found.prediction_id]))[0];
+  }
+}
+
+function predictionOf({ version, input, path, record }: Job, item: Item, outcome: Outcome, begun: number): Prediction {
+  const { result, timing, batchSize, executionProvider, takenAt } = outcome;
+  if ('failure' in result) throw errorOf(result.failure, item, path);
+  return Object.assign(new Prediction(), {
+    id: newId('Prediction'),
+    createdAt: new Date(),
+    recorded: record,
+    timing: { queueMs: takenAt - begun, ...timing, totalMs: performance.now() - begun, batchSize },
+    runtime: { executionProvider, device: executionProvider, artifactSha256: version.artifactSha256 },
+    versionId: version.key,
+    answer: result.answer,
+    labels: version.spec.labels,
+    inputJson: record ? JSON.stringify(input) : null,
+    inputSha256: null,
+  });
+}
+
+/** A worker found the input unreadable, or the model failed on it. */
+function errorOf(failure: ItemFailure, item: Item, path: readonly string[]): AppError {
+  if (failure.kind === 'inference') return new InferenceFailedError(failure.message);
+  const where = item.kind === 'image' ? [...path, 'image', 'base64'] : [...path, item.kind];
+  const expected = failure.code === 'TOO_LARGE' ? 'a smaller picture' : 'a complete JPEG, PNG or WebP picture';
+  return new InvalidInputError([
+    { path: where, code: failure.code, message: failure.message, expected, received: null },
+  ]);
+}
+
+async function within(ms: number, work: Promise<void>, deadlineMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new DeadlineExceededError(deadlineMs, 'record')), Math.max(0, ms));
+  });
+  await Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
+function checkOptions(input: Partial<PredictInput>): void {
+  const { deadlineMs, idempotencyKey, record } = input;
+  const problems: InputProblem[] = [];
+  if (deadlineMs != null && (deadlineMs < 1 || deadlineMs > MAX_DEADLINE_MS)) {
+    problems.push(problem('deadlineMs', 'OUT_OF_RANGE', `from 1 to ${MAX_DEADLINE_MS}`, String(deadlineMs)));
+  }
+  if (idempotencyKey === '') problems.push(problem('idempotencyKey', 'EMPTY', 'at least 1 character', '""'));
+  if (idempotencyKey != null && idempotencyKey.length > MAX_KEY_CHARACTERS) {
+    const received = `${idempotencyKey.length} characters`;
+    problems.push(problem('idempotencyKey', 'TOO_LARGE', `at most ${MAX_KEY_CHARACTERS} characters`, received));
+  }
+  if (idempotencyKey != null && record === false) {
+    problems.push(problem('idempotencyKey', 'WRONG_KIND', 'no key with record: false', 'a key'));
+  }
+  if (problems.length > 0) throw new InvalidInputError(problems);
+}
+
+function checkBatch(inputs: readonly unknown[]): void {
+  const received = `${inputs.length} inputs`;
+  if (inputs.length === 0) throw new InvalidInputError([problem('inputs', 'EMPTY', 'at least one input', received)]);
+  if (inputs.length > MAX_BATCH) {
+    throw new InvalidInputError([problem('inputs', 'TOO_LARGE', `at most ${MAX_BATCH} inputs`, received)]);
+  }
+}
+
+const RULES: Readonly<Record<string, string>> = {
+  deadlineMs: 'the deadline lies outside what is allowed',
+  idempotencyKey: 'this key cannot be used',
+  inputs: 'the list has the wrong length',
+};
+
+function problem(field: string, code: InputProblem['code'], expected: string, received: string): InputProblem {
+  return { path: ['input', field], code, message: RULES[field] ?? '', expected, received };
+}

@@ -1,0 +1,93 @@
+/**
+ * Registers the datasets of the model store: description, digest, number of rows, and the first rows to look at.
+ */
+
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { createGunzip } from 'node:zlib';
+import { findDatasetDigest, type NewDataset, saveDataset } from '../catalog/registration.queries.js';
+import type { Importer } from './import.js';
+import { subfolders } from './import.js';
+import { type DatasetYaml, ManifestError, readDatasetManifest } from './manifest.js';
+
+const PREVIEW_ROWS = 100;
+const PREVIEW_CHARACTERS = 200_000;
+
+export async function importDatasets(importer: Importer, folder: string): Promise<void> {
+  await Promise.all((await subfolders(folder)).map((name) => importDataset(importer, path.join(folder, name))));
+}
+
+async function importDataset(importer: Importer, folder: string): Promise<void> {
+  const name = path.basename(folder);
+  try {
+    const yaml = await readDatasetManifest(folder);
+    const data = yaml.file === null ? null : await readData(path.join(folder, yaml.file));
+    if (data && yaml.sha256 !== null && data.sha256 !== yaml.sha256) {
+      throw new ManifestError(`${yaml.file} has SHA-256 ${data.sha256}, but dataset.yaml says ${yaml.sha256}`);
+    }
+    if (data && yaml.rowCount !== null && data.rowCount !== yaml.rowCount) {
+      throw new ManifestError(`${yaml.file} has ${data.rowCount} rows, but dataset.yaml says ${yaml.rowCount}`);
+    }
+    await save(importer, name, datasetRow(name, yaml, data));
+  } catch (error) {
+    if (!(error instanceof ManifestError)) throw error;
+    importer.log.error({ dataset: name, reason: error.message }, 'a dataset cannot be registered');
+  }
+}
+
+/** Another digest under a known name is another dataset: evaluations point at the one they were made on. */
+async function save(importer: Importer, name: string, row: NewDataset): Promise<void> {
+  await importer.db.transaction().execute(async (trx) => {
+    const known = await findDatasetDigest(trx, name);
+    if (known && known !== row.sha256) throw new ManifestError('its data has changed; register it under another name');
+    await saveDataset(trx, row, Date.now());
+  });
+}
+
+interface DataFile {
+  readonly sha256: string;
+  readonly rowCount: number;
+  readonly preview: readonly unknown[];
+}
+
+/** JSON lines, plain or gzipped. @throws ManifestError that names the line */
+async function readData(file: string): Promise<DataFile> {
+  const hash = createHash('sha256');
+  const bytes = createReadStream(file).on('data', (chunk) => hash.update(chunk));
+  const text = file.endsWith('.gz') ? bytes.pipe(createGunzip()) : bytes;
+  const preview: unknown[] = [];
+  let rowCount = 0;
+  let characters = 0;
+  try {
+    for await (const line of createInterface({ input: text, crlfDelay: Number.POSITIVE_INFINITY })) {
+      rowCount++;
+      characters += line.length;
+      if (rowCount <= PREVIEW_ROWS && characters <= PREVIEW_CHARACTERS) preview.push(JSON.parse(line));
+    }
+  } catch (error) {
+    throw new ManifestError(
+      `${path.basename(file)}, line ${rowCount}: ${error instanceof Error ? error.message : error}`,
+    );
+  }
+  return { sha256: hash.digest('hex'), rowCount, preview };
+}
+
+function datasetRow(name: string, yaml: DatasetYaml, data: DataFile | null): NewDataset {
+  return {
+    name,
+    title: yaml.title,
+    family: yaml.family,
+    split: yaml.split,
+    task: yaml.task,
+    row_count: data?.rowCount ?? null,
+    sha256: data?.sha256 ?? null,
+    license: yaml.license,
+    source: yaml.source,
+    description: yaml.description,
+    target: yaml.target,
+    columns: JSON.stringify(yaml.columns),
+    preview: JSON.stringify(data?.preview ?? []),
+  };
+}

@@ -1,0 +1,49 @@
+/** What serving reads of the catalog: a model with all that its references can name, in three statements. */
+import type { CatalogDatabase } from '../storage/database.js';
+
+export interface ServedRow {
+  readonly id: string;
+  readonly number: number;
+  readonly state: 'READY' | 'FAILED' | 'ARCHIVED';
+  readonly state_reason: string | null;
+  readonly spec: string | null;
+  readonly artifact_sha256: string | null;
+}
+
+export async function findServedModel(db: CatalogDatabase, name: string) {
+  const model = await db.selectFrom('model').selectAll().where('name', '=', name).executeTakeFirst();
+  if (!model) return undefined;
+  const [versions, aliases] = await Promise.all([
+    db
+      .selectFrom('version')
+      .select(['id', 'number', 'state', 'state_reason', 'spec', 'artifact_sha256'])
+      .where('model_id', '=', model.id)
+      .execute(),
+    db.selectFrom('alias').select(['name', 'version_id']).where('model_id', '=', model.id).execute(),
+  ]);
+  return { model, versions, aliases };
+}
+
+/** References of the versions that are loaded at start. */
+export async function findPreloadedRefs(db: CatalogDatabase): Promise<string[]> {
+  const rows = await db
+    .selectFrom('version')
+    .innerJoin('model', 'model.default_version_id', 'version.id')
+    .select(['model.name', 'version.number'])
+    .where('version.preload', '=', 1)
+    .where('version.state', '=', 'READY')
+    .execute();
+  return rows.map(({ name, number }) => `${name}:${number}`);
+}
+
+export async function findReadyRefs(db: CatalogDatabase, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('version')
+    .innerJoin('model', 'model.default_version_id', 'version.id')
+    .select(['model.name', 'version.number'])
+    .where('version.state', '=', 'READY')
+    .orderBy('model.name')
+    .limit(limit)
+    .execute();
+  return rows.map(({ name, number }) => `${name}:${number}`);
+}

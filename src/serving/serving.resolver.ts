@@ -1,0 +1,39 @@
+import { Ctx, FieldResolver, Query, Resolver, Root } from 'type-graphql';
+import { Policy } from '../access/policy.js';
+import type { CatalogContext } from '../catalog/loaders.js';
+import { Version } from '../catalog/version.type.js';
+import type { Engine } from '../engine/engine.js';
+import type { VersionSpec } from '../tasks/spec.js';
+import { EngineStatus, ServingStatus, WorkerStatus } from './serving.type.js';
+
+@Resolver(() => Version)
+export class VersionServingResolver {
+  constructor(private readonly engine: Engine) {}
+
+  @FieldResolver(() => ServingStatus, {
+    nullable: true,
+    description: 'What is in memory now; null for a version that cannot run.',
+  })
+  serving(@Root() version: Version): ServingStatus | null {
+    if (version.specJson === null) return null;
+    const { maxBatch, maxBatchReason } = JSON.parse(version.specJson) as VersionSpec;
+    return { ...this.engine.servingOf(version.id), maxBatch, maxBatchReason };
+  }
+}
+
+@Resolver(() => WorkerStatus)
+export class EngineResolver {
+  constructor(private readonly engine: Engine) {}
+
+  @Policy('operate')
+  @Query(() => EngineStatus, { name: 'engine', nullable: true })
+  async status(): Promise<EngineStatus> {
+    return this.engine.status();
+  }
+
+  @FieldResolver(() => [Version])
+  async loadedVersions(@Root() worker: WorkerStatus, @Ctx() { catalog }: CatalogContext): Promise<Version[]> {
+    const versions = await Promise.all(worker.versionIds.map((id) => catalog.version.load(id)));
+    return versions.filter((version) => version !== null);
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * The spec of a version, from its manifest and from what its graph says. `model.yaml` wins over the graph.
+ */
+import type { GraphFacts } from '../engine/messages.js';
+import type { ColumnSpec, ImageSpec, TensorSpec, VersionSpec } from '../tasks/spec.js';
+import { check, TASK } from '../tasks/task.js';
+import { shapeText } from '../tasks/tensors.js';
+import { ManifestError, type ModelManifest } from './manifest.js';
+
+/** @throws ManifestError that says which key is missing or contradicts the graph */
+export function specOf({ yaml }: ModelManifest, { inputs, outputs }: GraphFacts): VersionSpec {
+  const { inputKind } = TASK[yaml.task];
+  const spec: VersionSpec = {
+    task: yaml.task,
+    inputKind,
+    inputs,
+    outputs,
+    columns: yaml.columns,
+    labels: yaml.labels,
+    image: yaml.image && imageOf(yaml.image),
+    scores: yaml.output && { output: yaml.output.scores, activation: yaml.output.activation },
+    example: yaml.example ?? (inputKind === 'ROW' ? { row: exampleRow(yaml.columns) } : exampleTensors(inputs)),
+    maxBatch: canStack([...inputs, ...outputs]) ? yaml.maxBatch : 1,
+    maxBatchReason: canStack([...inputs, ...outputs])
+      ? 'not compared yet'
+      : 'the first size of an input or output is fixed',
+    maxRunMs: yaml.maxRunMs,
+  };
+  if (inputKind !== 'TENSORS') checkPipeline(spec);
+  checkExample(spec);
+  return spec;
+}
+
+function canStack(tensors: readonly TensorSpec[]): boolean {
+  return tensors.every(({ shape }) => shape.length > 0 && shape[0] === null);
+}
+
+/** One input, fed from a row, a text or a picture; one score for each label. */
+function checkPipeline(spec: VersionSpec): void {
+  const [input, ...others] = spec.inputs;
+  if (!input || others.length > 0)
+    throw new ManifestError(`the graph has ${spec.inputs.length} inputs; ${spec.task} feeds one`);
+  const expected = spec.inputKind === 'TEXT' ? 'BYTES' : 'FP32';
+  if (input.datatype !== expected)
+    throw new ManifestError(`input "${input.name}" is ${input.datatype}; ${spec.task} feeds ${expected}`);
+  if (spec.inputKind === 'ROW') checkColumns(spec.columns, input);
+  if (spec.inputKind === 'IMAGE' && !spec.image)
+    throw new ManifestError('model.yaml: image is missing: size, color, rescale_factor');
+  checkScores(spec);
+}
+
+function checkColumns(columns: readonly ColumnSpec[], input: TensorSpec): void {
+  const width = input.shape.at(-1);
+  if (columns.length === 0)
+    throw new ManifestError('model.yaml: columns is missing: one { name, type } for each feature, in order');
+  if (width !== null && width !== columns.length) {
+    throw new ManifestError(
+      `model.yaml: ${columns.length} columns, but input "${input.name}" has shape ${shapeText(input.shape)}`,
+    );
+  }
+  const word = columns.find(({ type }) => type === 'TEXT' || type === 'CATEGORY');
+  if (word)
+    throw new ManifestError(`model.yaml: column "${word.name}" is ${word.type}, but the graph takes one float tensor`);
+}
+
+function checkScores({ scores, labels, outputs }: VersionSpec): void {
+  if (!scores) return;
+  const output = outputs.find(({ name }) => name === scores.output);
+  if (!output) {
+    const names = outputs.map(({ name }) => name).join(', ');
+    throw new ManifestError(`model.yaml: output.scores is "${scores.output}"; the graph's outputs are ${names}`);
+  }
+  const width = output.shape.at(-1);
+  if (labels.length === 0) throw new ManifestError('model.yaml: labels is missing: one word for each score, in order');
+  if (width !== null && width !== labels.length) {
+    throw new ManifestError(
+      `model.yaml: ${labels.length} labels, but output "${output.name}" has shape ${shapeText(output.shape)}`,
+    );
+  }
+}
+
+function checkExample(spec: VersionSpec): void {
+  try {
+    check(spec, spec.example, ['example']);
+  } catch (error) {
+    throw new ManifestError(`model.yaml: the example does not fit: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+function imageOf({
+  size,
+  color,
+  rescale_factor,
+  image_mean,
+  image_std,
+}: NonNullable<ModelManifest['yaml']['image']>): ImageSpec {
+  return { ...size, color, rescaleFactor: rescale_factor, mean: image_mean, std: image_std };
+}
+
+function exampleRow(columns: readonly ColumnSpec[]): Record<string, unknown> {
+  return Object.fromEntries(columns.map(({ name, example }) => [name, example]));
+}
+
+/** Zeros in the smallest shape that fits. */
+function exampleTensors(inputs: readonly TensorSpec[]): Record<string, unknown> {
+  const tensors = inputs.map(({ name, datatype, shape }) => {
+    const sizes = shape.map((size) => size ?? 1);
+    const count = sizes.reduce((product, size) => product * size, 1);
+    return { name, datatype, shape: sizes, data: Array.from({ length: count }, () => (datatype === 'BYTES' ? '' : 0)) };
+  });
+  return { tensors };
+}

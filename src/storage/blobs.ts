@@ -1,0 +1,82 @@
+/**
+ * Bytes under their SHA-256, in a folder. Names exist only in SQL: no string of a client ever becomes a path.
+ *
+ * A blob is visible only when it is whole and on the disk: written aside, synced, renamed, folder synced.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import path from 'node:path';
+
+const SHA256 = /^[0-9a-f]{64}$/;
+
+export function sha256(bytes: Uint8Array | string): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+export class BlobFolder {
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** @throws Error when the digest is not one: only our own rows name blobs, so this is a bug. */
+  pathOf(digest: string): string {
+    if (!SHA256.test(digest)) throw new Error(`"${digest}" is not a SHA-256 digest. This is a bug.`);
+    return path.join(this.#root, 'sha256', digest.slice(0, 2), digest.slice(2));
+  }
+
+  /** Stores the bytes durably and answers their digest; storing the same bytes again only renews their age. */
+  async put(bytes: Uint8Array | string): Promise<string> {
+    const digest = sha256(bytes);
+    const target = this.pathOf(digest);
+    const renewed = await utimes(target, new Date(), new Date()).then(
+      () => true,
+      () => false,
+    );
+    if (!renewed) await this.#write(target, bytes);
+    return digest;
+  }
+
+  async get(digest: string): Promise<Buffer> {
+    return readFile(this.pathOf(digest));
+  }
+
+  /** Deletes a blob that nothing names, unless it was stored after `before`: its row may still be on the way. */
+  async deleteUnused(digest: string, before: number): Promise<void> {
+    const found = await stat(this.pathOf(digest)).catch(() => null);
+    if (found && found.mtimeMs < before) await rm(this.pathOf(digest), { force: true });
+  }
+
+  async #write(target: string, bytes: Uint8Array | string): Promise<void> {
+    await mkdir(path.dirname(target), { recursive: true });
+    const aside = `${target}.${randomUUID()}`;
+    try {
+      await writeSynced(aside, bytes);
+      await rename(aside, target);
+      await syncFolder(path.dirname(target));
+    } catch (error) {
+      await rm(aside, { force: true });
+      throw error;
+    }
+  }
+}
+
+async function writeSynced(file: string, bytes: Uint8Array | string): Promise<void> {
+  const handle = await open(file, 'wx');
+  try {
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * Group commit: many callers, one transaction, one fsync.
+ *
+ * At most one batch is on its way to the disk; what arrives meanwhile forms the next. `append` resolves when the
+ * caller's rows are durable, and rejects when their batch could not be written, in which case none of it was.
+ */
+import type { SqliteFile } from './sqlite.js';
+
+export interface Insert {
+  readonly sql: string;
+  readonly row: readonly unknown[];
+}
+
+interface Waiting extends PromiseWithResolvers<void> {
+  readonly inserts: readonly Insert[];
+}
+
+const MAX_APPENDS_PER_COMMIT = 512;
+
+export class GroupCommit {
+  readonly #file: SqliteFile;
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | null = null;
+
+  constructor(file: SqliteFile) {
+    this.#file = file;
+  }
+
+  append(inserts: readonly Insert[]): Promise<void> {
+    const waiting = { inserts, ...Promise.withResolvers<void>() };
+    this.#waiting.push(waiting);
+    this.#writing ??= this.#writeAll();
+    return waiting.promise;
+  }
+
+  /** Resolves when nothing waits any more. */
+  async drain(): Promise<void> {
+    while (this.#writing) await this.#writing;
+  }
+
+  async #writeAll(): Promise<void> {
+    // What else arrives in this turn of the event loop shares the first commit.
+    await new Promise(setImmediate);
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, MAX_APPENDS_PER_COMMIT);
+      await this.#write(batch);
+    }
+    this.#writing = null;
+  }
+
+  async #write(batch: readonly Waiting[]): Promise<void> {
+    const rowsBySql = new Map<string, (readonly unknown[])[]>();
+    for (const { sql, row } of batch.flatMap(({ inserts }) => inserts)) {
+      const rows = rowsBySql.get(sql);
+      if (rows) rows.push(row);
+      else rowsBySql.set(sql, [row]);
+    }
+    try {
+      await this.#file.commit(Array.from(rowsBySql, ([sql, rows]) => ({ sql, rows })));
+      for (const { resolve } of batch) resolve();
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+  }
+}

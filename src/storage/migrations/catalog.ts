@@ -1,0 +1,146 @@
+/** Migrations of the catalog database, in the order of their names. Never edit one that was released: add another. */
+import { type Kysely, sql } from 'kysely';
+import type { Migration } from 'kysely/migration';
+
+export const catalogMigrations: Record<string, Migration> = {
+  '001_models': { up: createModels },
+  '002_datasets': { up: createDatasets },
+  '003_evaluations': { up: createEvaluations },
+  '004_search': { up: createSearch },
+};
+
+async function createModels(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('model')
+    .addColumn('id', 'text', (c) => c.primaryKey())
+    .addColumn('name', 'text', (c) => c.notNull().unique())
+    .addColumn('title', 'text', (c) => c.notNull())
+    .addColumn('summary', 'text')
+    .addColumn('task', 'text', (c) => c.notNull())
+    .addColumn('owner', 'text')
+    .addColumn('license', 'text')
+    .addColumn('visibility', 'text', (c) => c.notNull())
+    .addColumn('card', 'text', (c) => c.notNull())
+    .addColumn('default_version_id', 'text')
+    .addColumn('retention_days', 'integer')
+    .addColumn('created_at', 'bigint', (c) => c.notNull())
+    .addColumn('updated_at', 'bigint', (c) => c.notNull())
+    .execute();
+  await db.schema.createIndex('model_created').on('model').columns(['created_at', 'id']).execute();
+  await db.schema.createIndex('model_updated').on('model').columns(['updated_at', 'id']).execute();
+  await db.schema
+    .createTable('model_tag')
+    .addColumn('model_id', 'text', (c) => c.notNull().references('model.id').onDelete('cascade'))
+    .addColumn('tag', 'text', (c) => c.notNull())
+    .addPrimaryKeyConstraint('model_tag_pk', ['model_id', 'tag'])
+    .execute();
+  await db.schema.createIndex('model_tag_tag').on('model_tag').column('tag').execute();
+  await createVersions(db);
+}
+
+async function createVersions(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('version')
+    .addColumn('id', 'text', (c) => c.primaryKey())
+    .addColumn('model_id', 'text', (c) => c.notNull().references('model.id').onDelete('cascade'))
+    .addColumn('number', 'integer', (c) => c.notNull())
+    .addColumn('state', 'text', (c) => c.notNull())
+    .addColumn('state_reason', 'text')
+    .addColumn('spec', 'text')
+    .addColumn('source_sha256', 'text', (c) => c.notNull())
+    .addColumn('artifact_sha256', 'text')
+    .addColumn('artifact_bytes', 'bigint')
+    .addColumn('parameter_count', 'bigint')
+    .addColumn('opset', 'integer')
+    .addColumn('producer', 'text')
+    .addColumn('framework', 'text')
+    .addColumn('framework_name', 'text')
+    .addColumn('preload', 'integer', (c) => c.notNull())
+    .addColumn('test_dataset', 'text')
+    .addColumn('created_at', 'bigint', (c) => c.notNull())
+    .addColumn('updated_at', 'bigint', (c) => c.notNull())
+    .addUniqueConstraint('version_number', ['model_id', 'number'])
+    .addUniqueConstraint('version_of_model', ['id', 'model_id'])
+    .execute();
+  await db.schema.createIndex('version_artifact').on('version').column('artifact_sha256').execute();
+  await db.schema
+    .createTable('alias')
+    .addColumn('model_id', 'text', (c) => c.notNull())
+    .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('version_id', 'text', (c) => c.notNull())
+    .addColumn('updated_at', 'bigint', (c) => c.notNull())
+    .addPrimaryKeyConstraint('alias_pk', ['model_id', 'name'])
+    // An alias can only point at a version of its own model.
+    .addForeignKeyConstraint('alias_version', ['version_id', 'model_id'], 'version', ['id', 'model_id'])
+    .execute();
+  await db.schema.createIndex('alias_version').on('alias').column('version_id').execute();
+}
+
+async function createDatasets(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('dataset')
+    .addColumn('id', 'text', (c) => c.primaryKey())
+    .addColumn('name', 'text', (c) => c.notNull().unique())
+    .addColumn('title', 'text', (c) => c.notNull())
+    .addColumn('family', 'text')
+    .addColumn('split', 'text')
+    .addColumn('task', 'text', (c) => c.notNull())
+    .addColumn('row_count', 'bigint')
+    .addColumn('sha256', 'text')
+    .addColumn('license', 'text')
+    .addColumn('source', 'text')
+    .addColumn('description', 'text')
+    .addColumn('target', 'text')
+    .addColumn('visibility', 'text', (c) => c.notNull())
+    .addColumn('columns', 'text', (c) => c.notNull())
+    .addColumn('preview', 'text', (c) => c.notNull())
+    .addColumn('created_at', 'bigint', (c) => c.notNull())
+    .addColumn('updated_at', 'bigint', (c) => c.notNull())
+    .execute();
+  await db.schema
+    .createTable('version_dataset')
+    .addColumn('version_id', 'text', (c) => c.notNull().references('version.id').onDelete('cascade'))
+    .addColumn('dataset_id', 'text', (c) => c.notNull().references('dataset.id').onDelete('cascade'))
+    .addPrimaryKeyConstraint('version_dataset_pk', ['version_id', 'dataset_id'])
+    .execute();
+  await db.schema.createIndex('version_dataset_dataset').on('version_dataset').column('dataset_id').execute();
+}
+
+async function createEvaluations(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('evaluation')
+    .addColumn('id', 'text', (c) => c.primaryKey())
+    .addColumn('version_id', 'text', (c) => c.notNull().references('version.id').onDelete('cascade'))
+    .addColumn('dataset_id', 'text', (c) => c.notNull().references('dataset.id').onDelete('cascade'))
+    .addColumn('origin', 'text', (c) => c.notNull())
+    .addColumn('job_state', 'text', (c) => c.notNull())
+    .addColumn('evaluated_rows', 'bigint')
+    .addColumn('created_at', 'bigint', (c) => c.notNull())
+    .addColumn('finished_at', 'bigint')
+    .execute();
+  await db.schema.createIndex('evaluation_version').on('evaluation').columns(['version_id', 'id']).execute();
+  await db.schema.createIndex('evaluation_dataset').on('evaluation').columns(['dataset_id', 'id']).execute();
+  await db.schema
+    .createTable('metric')
+    .addColumn('evaluation_id', 'text', (c) => c.notNull().references('evaluation.id').onDelete('cascade'))
+    .addColumn('ordinal', 'integer', (c) => c.notNull())
+    .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('average', 'text')
+    .addColumn('label', 'text')
+    .addColumn('value', 'double precision')
+    .addColumn('undefined_reason', 'text')
+    .addColumn('higher_is_better', 'integer', (c) => c.notNull())
+    .addColumn('interval_low', 'double precision')
+    .addColumn('interval_high', 'double precision')
+    .addColumn('interval_level', 'double precision')
+    .addColumn('interval_method', 'text')
+    .addPrimaryKeyConstraint('metric_pk', ['evaluation_id', 'ordinal'])
+    .execute();
+  await db.schema.createIndex('metric_value').on('metric').columns(['name', 'value']).execute();
+}
+
+/** The full-text index is the one place where the dialects differ; its queries are in `storage/search.ts`. */
+async function createSearch(db: Kysely<unknown>): Promise<void> {
+  await sql`create virtual table model_fts using
+    fts5(model_id unindexed, name, title, summary, tags, card, tokenize = 'porter unicode61')`.execute(db);
+}

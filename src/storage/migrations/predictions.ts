@@ -1,0 +1,40 @@
+/** Migrations of the prediction database. Few indices: this is the write path. */
+import type { Kysely } from 'kysely';
+import type { Migration } from 'kysely/migration';
+
+export const predictionMigrations: Record<string, Migration> = {
+  '001_predictions': { up: createPredictions },
+};
+
+async function createPredictions(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('prediction')
+    .addColumn('id', 'text', (c) => c.primaryKey())
+    .addColumn('version_id', 'text', (c) => c.notNull())
+    .addColumn('principal_id', 'text', (c) => c.notNull())
+    .addColumn('created_at', 'bigint', (c) => c.notNull())
+    .addColumn('input', 'text')
+    .addColumn('input_sha256', 'text')
+    .addColumn('answer', 'text', (c) => c.notNull())
+    .addColumn('label', 'text')
+    .addColumn('timing', 'text', (c) => c.notNull())
+    .addColumn('runtime', 'text', (c) => c.notNull())
+    .execute();
+  await db.schema.createIndex('prediction_version').on('prediction').columns(['version_id', 'id']).execute();
+  await db.schema
+    .createIndex('prediction_blob')
+    .on('prediction')
+    .column('input_sha256')
+    .where('input_sha256' as never, 'is not', null)
+    .execute();
+  await db.schema
+    .createTable('idempotency')
+    .addColumn('principal_id', 'text', (c) => c.notNull())
+    .addColumn('key', 'text', (c) => c.notNull())
+    .addColumn('prediction_id', 'text', (c) => c.notNull())
+    .addColumn('request_sha256', 'text', (c) => c.notNull())
+    .addColumn('created_at', 'bigint', (c) => c.notNull())
+    .addPrimaryKeyConstraint('idempotency_pk', ['principal_id', 'key'])
+    .execute();
+  await db.schema.createIndex('idempotency_created').on('idempotency').column('created_at').execute();
+}

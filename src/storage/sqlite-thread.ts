@@ -1,0 +1,107 @@
+/**
+ * Body of a storage thread: one SQLite connection, one message at a time.
+ *
+ * It knows SQL texts and parameters and nothing of what they mean. Every statement is prepared once and kept.
+ */
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { parentPort, workerData } from 'node:worker_threads';
+
+export interface Statement {
+  readonly sql: string;
+  /** One execution for each row of parameters. */
+  readonly rows: readonly (readonly unknown[])[];
+}
+
+export type StorageRequest =
+  | { readonly id: number; readonly kind: 'query'; readonly sql: string; readonly parameters: readonly unknown[] }
+  | { readonly id: number; readonly kind: 'commit'; readonly statements: readonly Statement[] }
+  | { readonly id: number; readonly kind: 'close' };
+
+export interface QueryReply {
+  readonly rows: Record<string, unknown>[];
+  readonly changes: number;
+}
+
+export type StorageReply =
+  | { readonly id: number; readonly ok: QueryReply }
+  | { readonly id: number; readonly error: { message: string; code: string; errcode: number } };
+
+const MAX_PREPARED = 500;
+const FULL = 2;
+
+const { file, readOnly } = workerData as { file: string; readOnly: boolean };
+const port = parentPort;
+if (!port) throw new Error('sqlite-thread.js runs as a worker thread only. This is a bug.');
+
+const database = open();
+const prepared = new Map<string, StatementSync>();
+port.on('message', (request: StorageRequest) => port.postMessage(answer(request)));
+
+function open(): DatabaseSync {
+  const opened = new DatabaseSync(file, { timeout: 5000, readOnly });
+  // Without FULL, an acknowledged record may be lost with the power: set and asserted on every connection.
+  for (const pragma of ['journal_mode=WAL', 'synchronous=FULL', 'foreign_keys=ON', 'wal_autocheckpoint=4000']) {
+    if (!readOnly || !pragma.startsWith('journal_mode')) opened.exec(`pragma ${pragma}`);
+  }
+  if (opened.prepare('pragma synchronous').get()?.['synchronous'] !== FULL) throw new Error('synchronous is not FULL');
+  return opened;
+}
+
+function answer(request: StorageRequest): StorageReply {
+  try {
+    return { id: request.id, ok: perform(request) };
+  } catch (error) {
+    const { message, code, errcode } = error as { message: string; code?: string; errcode?: number };
+    return { id: request.id, error: { message, code: code ?? 'UNKNOWN', errcode: errcode ?? 0 } };
+  }
+}
+
+function perform(request: StorageRequest): QueryReply {
+  if (request.kind === 'query') return query(request.sql, request.parameters);
+  if (request.kind === 'commit') return commit(request.statements);
+  database.close();
+  return { rows: [], changes: 0 };
+}
+
+function query(sql: string, parameters: readonly unknown[]): QueryReply {
+  const statement = prepare(sql);
+  if (statement.columns().length > 0) {
+    return { rows: statement.all(...values(parameters)) as Record<string, unknown>[], changes: 0 };
+  }
+  return { rows: [], changes: Number(statement.run(...values(parameters)).changes) };
+}
+
+/** All statements become durable together, or none does. */
+function commit(statements: readonly Statement[]): QueryReply {
+  database.exec('begin immediate');
+  try {
+    let changes = 0;
+    for (const { sql, rows } of statements) {
+      const statement = prepare(sql);
+      for (const row of rows) changes += Number(statement.run(...values(row)).changes);
+    }
+    database.exec('commit');
+    return { rows: [], changes };
+  } catch (error) {
+    if (database.isTransaction) database.exec('rollback');
+    throw error;
+  }
+}
+
+function prepare(sql: string): StatementSync {
+  const known = prepared.get(sql);
+  if (known) return known;
+  if (prepared.size >= MAX_PREPARED) prepared.clear();
+  const statement = database.prepare(sql);
+  // Statements that change the schema or the transaction run once; keeping them would only hold locks.
+  if (/^\s*(select|insert|update|delete|with)/i.test(sql)) prepared.set(sql, statement);
+  return statement;
+}
+
+/** An object in first place would be taken for named parameters, and the values would shift by one column. */
+function values(parameters: readonly unknown[]): SQLInputValue[] {
+  const [first] = parameters;
+  if (typeof first === 'object' && first !== null && !ArrayBuffer.isView(first))
+    throw new TypeError('not an SQL value');
+  return parameters.map((value) => (typeof value === 'boolean' ? Number(value) : value)) as SQLInputValue[];
+}

@@ -1,0 +1,295 @@
+/**
+ * Tensors as data: datatypes of the Open Inference Protocol, their arrays, and the check of what a client sends.
+ *
+ * Data comes as a JSON list, flat or nested, or as base64 of little-endian bytes in row-major order.
+ */
+import { describe, type Item, type ModelInput, Problems, type TensorInput } from './input.js';
+import type { TensorSpec, VersionSpec } from './spec.js';
+
+export type NumericArray =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array;
+export type TensorArray = NumericArray | string[];
+
+export interface TensorData {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+  readonly data: TensorArray;
+}
+
+interface Datatype {
+  /** ONNX Runtime's name of it. */
+  readonly ort: string;
+  readonly array: new (source: ArrayBuffer | number) => NumericArray;
+  readonly bytes: number;
+  /** Whole numbers in this range; null for floats. */
+  readonly range: readonly [bigint, bigint] | null;
+}
+
+/** FP16 travels as its raw bits. BYTES (strings) and BOOL are handled apart. */
+export const DATATYPES: Readonly<Record<string, Datatype>> = {
+  FP32: { ort: 'float32', array: Float32Array, bytes: 4, range: null },
+  FP64: { ort: 'float64', array: Float64Array, bytes: 8, range: null },
+  INT8: { ort: 'int8', array: Int8Array, bytes: 1, range: signed(8n) },
+  INT16: { ort: 'int16', array: Int16Array, bytes: 2, range: signed(16n) },
+  INT32: { ort: 'int32', array: Int32Array, bytes: 4, range: signed(32n) },
+  INT64: { ort: 'int64', array: BigInt64Array, bytes: 8, range: signed(64n) },
+  UINT8: { ort: 'uint8', array: Uint8Array, bytes: 1, range: unsigned(8n) },
+  UINT16: { ort: 'uint16', array: Uint16Array, bytes: 2, range: unsigned(16n) },
+  UINT32: { ort: 'uint32', array: Uint32Array, bytes: 4, range: unsigned(32n) },
+  UINT64: { ort: 'uint64', array: BigUint64Array, bytes: 8, range: unsigned(64n) },
+  BOOL: { ort: 'bool', array: Uint8Array, bytes: 1, range: [0n, 1n] },
+};
+
+function signed(bits: bigint): [bigint, bigint] {
+  return [-(2n ** (bits - 1n)), 2n ** (bits - 1n) - 1n];
+}
+
+function unsigned(bits: bigint): [bigint, bigint] {
+  return [0n, 2n ** bits - 1n];
+}
+
+export function datatypeOfOrt(type: string): string | undefined {
+  if (type === 'string') return 'BYTES';
+  return Object.entries(DATATYPES).find(([, { ort }]) => ort === type)?.[0];
+}
+
+/**
+ * Checks tensors against the graph's inputs: every input once, no other, exact datatype and fixed sizes.
+ *
+ * @throws InvalidInputError with paths `tensors.<index>.<field>`
+ */
+export function checkTensors(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): Item {
+  const problems = new Problems(prefix);
+  const given = input.tensors ?? [];
+  const tensors: TensorData[] = [];
+  const seen = new Set<string>();
+  for (const [index, tensor] of given.entries()) {
+    const path = ['tensors', String(index)];
+    const wanted = spec.inputs.find(({ name }) => name === tensor.name);
+    if (!wanted || seen.has(tensor.name)) {
+      const names = spec.inputs.map(({ name }) => name).join(', ');
+      const message = wanted ? 'this input is given twice' : 'the model has no input of this name';
+      problems.add([...path, 'name'], 'UNKNOWN_NAME', message, `one each of ${names}`, tensor.name);
+    } else {
+      const checked = checkTensor(wanted, tensor, path, problems);
+      if (checked) tensors.push(checked);
+    }
+    seen.add(tensor.name);
+  }
+  for (const { name, datatype, shape } of spec.inputs.filter(({ name }) => !seen.has(name))) {
+    problems.add(['tensors'], 'MISSING', `input "${name}" is missing`, `${name}: ${datatype}${shapeText(shape)}`);
+  }
+  const rows = checkRows(spec, tensors, problems);
+  problems.throwIfAny();
+  return { kind: 'tensors', rows, tensors };
+}
+
+/** All inputs that have a free first size agree on it; a task with one answer an input takes one row at a time. */
+function checkRows(spec: VersionSpec, tensors: readonly TensorData[], problems: Problems): number {
+  const batched = tensors.filter(({ name }) => spec.inputs.find((input) => input.name === name)?.shape[0] === null);
+  const rows = batched[0]?.shape[0] ?? 1;
+  const expected = spec.task === 'TENSOR' ? rows : 1;
+  const odd = batched.find(({ shape }) => shape[0] !== expected);
+  if (odd) {
+    const rule =
+      spec.task === 'TENSOR' ? 'all inputs have the same first size' : 'one row at a time; send more by predictMany';
+    problems.add(
+      ['tensors', String(tensors.indexOf(odd)), 'shape', '0'],
+      'WRONG_SHAPE',
+      rule,
+      String(expected),
+      odd.shape[0],
+    );
+  }
+  return rows;
+}
+
+function checkTensor(
+  wanted: TensorSpec,
+  tensor: TensorInput,
+  path: readonly string[],
+  problems: Problems,
+): TensorData | null {
+  if (tensor.datatype !== wanted.datatype) {
+    const message = `the datatype of "${wanted.name}" is another`;
+    problems.add([...path, 'datatype'], 'WRONG_TYPE', message, wanted.datatype, tensor.datatype);
+    return null;
+  }
+  if (!checkShape(wanted, tensor.shape, [...path, 'shape'], problems)) return null;
+  const hasData = tensor.data !== undefined && tensor.data !== null;
+  const hasBase64 = tensor.base64 !== undefined && tensor.base64 !== null;
+  if (hasData === hasBase64) {
+    const code = hasData ? 'WRONG_KIND' : 'MISSING';
+    problems.add(path, code, 'a tensor has its values in exactly one of data and base64', 'data or base64');
+    return null;
+  }
+  const data = hasData
+    ? readList(tensor, [...path, 'data'], problems)
+    : readBase64(tensor, tensor.base64 as string, [...path, 'base64'], problems);
+  return data && { name: wanted.name, datatype: wanted.datatype, shape: tensor.shape, data };
+}
+
+function checkShape(
+  wanted: TensorSpec,
+  shape: readonly number[],
+  path: readonly string[],
+  problems: Problems,
+): boolean {
+  const expected = shapeText(wanted.shape);
+  if (shape.length !== wanted.shape.length) {
+    problems.add(
+      path,
+      'WRONG_SHAPE',
+      `"${wanted.name}" has ${wanted.shape.length} dimensions`,
+      expected,
+      shapeText(shape),
+    );
+    return false;
+  }
+  const wrong = shape.findIndex((size, i) => size < 0 || (wanted.shape[i] !== null && wanted.shape[i] !== size));
+  const empty = shape.indexOf(0);
+  if (wrong >= 0) {
+    problems.add(
+      [...path, String(wrong)],
+      'WRONG_SHAPE',
+      'this size does not fit the model',
+      expected,
+      shapeText(shape),
+    );
+  } else if (empty >= 0) {
+    problems.add([...path, String(empty)], 'EMPTY', 'a tensor has at least one element', expected, shapeText(shape));
+  }
+  return wrong < 0 && empty < 0;
+}
+
+function readList(tensor: TensorInput, path: readonly string[], problems: Problems): TensorArray | null {
+  if (!Array.isArray(tensor.data)) {
+    problems.add(path, 'WRONG_TYPE', 'data is a list of values, flat or nested', 'a list', tensor.data);
+    return null;
+  }
+  const flat: unknown[] = tensor.shape.length > 1 ? tensor.data.flat(tensor.shape.length - 1) : tensor.data;
+  if (!checkCount(tensor, flat.length, path, problems)) return null;
+  return tensor.datatype === 'BYTES' ? readStrings(flat, path, problems) : readNumbers(tensor, flat, path, problems);
+}
+
+function readStrings(flat: readonly unknown[], path: readonly string[], problems: Problems): string[] | null {
+  const wrong = flat.findIndex((value) => typeof value !== 'string' || !value.isWellFormed());
+  if (wrong < 0) return flat as string[];
+  const code = typeof flat[wrong] === 'string' ? 'UNREADABLE' : 'WRONG_TYPE';
+  problems.add([...path, String(wrong)], code, 'a BYTES value is a well-formed string', 'a string', flat[wrong]);
+  return null;
+}
+
+function readNumbers(
+  tensor: TensorInput,
+  flat: readonly unknown[],
+  path: readonly string[],
+  problems: Problems,
+): NumericArray | null {
+  const type = DATATYPES[tensor.datatype] as Datatype;
+  const array = new type.array(flat.length);
+  for (const [index, value] of flat.entries()) {
+    const read = type.range ? readWhole(type, value) : readFloat(value);
+    if (typeof read === 'string') {
+      const code = read === 'NOT_FINITE' || read === 'OUT_OF_RANGE' ? read : 'WRONG_TYPE';
+      problems.add([...path, String(index)], code, valueRule(tensor.datatype, code), tensor.datatype, value);
+      return null;
+    }
+    array[index] = array instanceof BigInt64Array || array instanceof BigUint64Array ? BigInt(read) : Number(read);
+  }
+  return array;
+}
+
+function valueRule(datatype: string, code: string): string {
+  if (code === 'NOT_FINITE') return 'a number is finite';
+  if (code === 'WRONG_TYPE')
+    return `${describe(datatype)} values are ${DATATYPES[datatype]?.range ? 'whole ' : ''}numbers`;
+  return 'the value lies outside the datatype; whole numbers beyond 2^53 are sent as strings';
+}
+
+function readFloat(value: unknown): number | 'WRONG_TYPE' | 'NOT_FINITE' {
+  if (typeof value !== 'number') return 'WRONG_TYPE';
+  return Number.isFinite(value) ? value : 'NOT_FINITE';
+}
+
+function readWhole(
+  { range }: Datatype,
+  value: unknown,
+): number | bigint | 'WRONG_TYPE' | 'OUT_OF_RANGE' | 'NOT_FINITE' {
+  if (typeof value === 'boolean') return Number(value);
+  if (typeof value === 'string' && !/^-?\d{1,20}$/.test(value)) return 'WRONG_TYPE';
+  if (typeof value !== 'string' && typeof value !== 'number') return 'WRONG_TYPE';
+  if (value === Infinity || value === -Infinity) return 'NOT_FINITE';
+  if (typeof value === 'number' && !Number.isInteger(value)) return 'WRONG_TYPE';
+  if (typeof value === 'number' && !Number.isSafeInteger(value)) return 'OUT_OF_RANGE';
+  const whole = BigInt(value);
+  const [minimum, maximum] = range as readonly [bigint, bigint];
+  return whole >= minimum && whole <= maximum ? whole : 'OUT_OF_RANGE';
+}
+
+function readBase64(
+  tensor: TensorInput,
+  base64: string,
+  path: readonly string[],
+  problems: Problems,
+): TensorArray | null {
+  const type = DATATYPES[tensor.datatype];
+  if (!type) {
+    problems.add(path, 'WRONG_KIND', 'strings are sent as data', 'data', 'base64');
+    return null;
+  }
+  const bytes = decodeBase64(base64);
+  if (!bytes) {
+    problems.add(path, 'UNREADABLE', 'this is not base64', 'base64 of little-endian bytes', base64);
+    return null;
+  }
+  if (!checkCount(tensor, bytes.byteLength / type.bytes, path, problems)) return null;
+  const array = new type.array(
+    bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer,
+  );
+  const wrong = type.range ? firstAbove(array, tensor.datatype === 'BOOL' ? 1 : null) : firstNotFinite(array);
+  if (wrong < 0) return array;
+  const code = type.range ? 'OUT_OF_RANGE' : 'NOT_FINITE';
+  problems.add([...path, String(wrong)], code, valueRule(tensor.datatype, code), tensor.datatype, Number(array[wrong]));
+  return null;
+}
+
+function firstNotFinite(array: NumericArray): number {
+  for (let i = 0; i < array.length; i++) if (!Number.isFinite(array[i])) return i;
+  return -1;
+}
+
+function firstAbove(array: NumericArray, maximum: number | null): number {
+  if (maximum === null) return -1;
+  for (let i = 0; i < array.length; i++) if ((array[i] as number) > maximum) return i;
+  return -1;
+}
+
+function checkCount(tensor: TensorInput, count: number, path: readonly string[], problems: Problems): boolean {
+  const expected = tensor.shape.reduce((product, size) => product * size, 1);
+  if (count === expected) return true;
+  const message = `shape ${shapeText(tensor.shape)} holds ${expected} values`;
+  problems.add(path, 'WRONG_SHAPE', message, `${expected} values`, `${count} values`);
+  return false;
+}
+
+/** Node's decoder skips what is not base64 without a word: only the length gives it away. */
+export function decodeBase64(text: string): Buffer | null {
+  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
+  const bytes = Buffer.from(text, 'base64');
+  return bytes.length > 0 && bytes.length === Math.floor(((text.length - padding) * 3) / 4) ? bytes : null;
+}
+
+export function shapeText(shape: readonly (number | null)[]): string {
+  return `[${shape.map((size) => size ?? 'any').join(', ')}]`;
+}

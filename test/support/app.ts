@@ -1,0 +1,71 @@
+/**
+ * A whole app on a free port, with a data folder of its own: real database, real workers, real HTTP.
+ */
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import { type App, startApp } from '#src/app.js';
+import { type Config, DEFAULTS } from '#src/config.js';
+
+// biome-ignore lint/suspicious/noExplicitAny: answers of a test are whatever its document asks for
+export type Data = any;
+
+export interface GraphqlAnswer {
+  readonly status: number;
+  readonly data: Data;
+  readonly errors: readonly { message: string; path?: string[]; extensions: Record<string, Data> }[] | undefined;
+  readonly extensions: Record<string, Data> | undefined;
+}
+
+export interface TestApp {
+  readonly app: App;
+  readonly url: string;
+  readonly dataDir: string;
+  /** The answer as it came, errors included. */
+  readonly send: (query: string, variables?: Record<string, unknown>) => Promise<GraphqlAnswer>;
+  /** The data; GraphQL errors fail the test and print document and variables. */
+  readonly query: (query: string, variables?: Record<string, unknown>) => Promise<Data>;
+  readonly stop: () => Promise<void>;
+}
+
+export const STORE = path.resolve('model-store');
+
+/** Starts from the imported model store, unless `empty` or another store is given. */
+export async function startTestApp(overrides: Partial<Config> & { empty?: boolean } = {}): Promise<TestApp> {
+  const { empty, ...config } = overrides;
+  const dataDir = config.dataDir ?? (await mkdtemp(path.join(os.tmpdir(), 'modelgraph-test-')));
+  if (!empty && !config.dataDir && !config.modelStore) {
+    await cp(process.env['MODELGRAPH_TEMPLATE'] as string, dataDir, { recursive: true });
+  }
+  const settings = { ...DEFAULTS, port: 0, workers: 1, executionProviders: ['cpu'] as const, ...config, dataDir };
+  const app = await startApp(settings, pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'fatal' }));
+  const send = (query: string, variables?: Record<string, unknown>) => post(app.url, query, variables);
+  return {
+    app,
+    url: app.url,
+    dataDir,
+    send,
+    query: async (query, variables) => dataOf(await send(query, variables), query, variables),
+    stop: async () => {
+      await app.stop();
+      if (!config.dataDir) await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+export async function post(url: string, query: string, variables?: Record<string, unknown>): Promise<GraphqlAnswer> {
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query, variables }),
+  });
+  const { data, errors, extensions } = (await response.json()) as GraphqlAnswer;
+  return { status: response.status, data, errors, extensions };
+}
+
+function dataOf(answer: GraphqlAnswer, query: string, variables?: Record<string, unknown>): Data {
+  if (!answer.errors) return answer.data;
+  const sent = JSON.stringify(variables)?.slice(0, 500);
+  throw new Error(`${JSON.stringify(answer.errors, null, 2)}\nfor ${query}\nwith ${sent}`);
+}

@@ -1,0 +1,19 @@
+/**
+ * Imports the model store once for all test files: each test app starts from a copy of this data folder.
+ */
+import { mkdtemp } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import { startApp } from '#src/app.js';
+import { DEFAULTS } from '#src/config.js';
+
+export default async function createTemplate() {
+  const dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-template-'));
+  const app = await startApp(
+    { ...DEFAULTS, port: 0, dataDir, workers: 1, executionProviders: ['cpu'] },
+    pino({ level: 'error' }),
+  );
+  await app.stop();
+  process.env.MODELGRAPH_TEMPLATE = dataDir;
+}
