@@ -67,7 +67,7 @@ export class TensorSpecType {
   @Field({ description: 'FP32, INT64, BYTES (strings), BOOL …' })
   datatype!: string;
 
-  @Field(() => [Int], { description: 'Size of each dimension; null where any size fits.' })
+  @Field(() => [Int], { nullable: 'items', description: 'Size of each dimension; null where any size fits.' })
   shape!: (number | null)[];
 }
 

@@ -1,7 +1,7 @@
 /**
  * Stacking the inputs of several items into one run, and splitting its outputs again. Pure.
  */
-import type { NumericArray, TensorArray, TensorData } from '../tasks/tensors.js';
+import type { NumericArray, TensorArray, TensorData } from '../tasks/datatypes.js';
 
 export class CannotSplit extends Error {}
 

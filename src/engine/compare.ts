@@ -4,8 +4,9 @@
  * Every item is run alone, then beside the most extreme mates that its own inputs suggest, and the answers compared.
  * A dynamically quantised graph, for one, fails this: it scales a whole batch by its largest value.
  */
+
+import type { TensorArray, TensorData } from '../tasks/datatypes.js';
 import type { Session } from '../tasks/native/session.js';
-import type { TensorArray, TensorData } from '../tasks/tensors.js';
 import { split, stack } from './batch.js';
 
 /** Matrix kernels may add in another order for another batch size; more than this is another answer. */

@@ -7,11 +7,11 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { UnusableOutput } from '../tasks/classification.js';
+import type { TensorData } from '../tasks/datatypes.js';
 import type { Item, ItemFailure } from '../tasks/input.js';
 import type { Session } from '../tasks/native/session.js';
 import type { VersionSpec } from '../tasks/spec.js';
 import { prepare, TASK, type Tools } from '../tasks/task.js';
-import type { TensorData } from '../tasks/tensors.js';
 import { groupByShape, split, stack } from './batch.js';
 import { differenceBesideMates } from './compare.js';
 import { readGraphFile } from './graph-file.js';

@@ -1,6 +1,7 @@
 /** Answers as JSON text and back. The numbers of a tensor travel as base64: exact, and smaller than digits. */
+
+import { DATATYPES, type TensorArray, type TensorData } from '../tasks/datatypes.js';
 import type { Answer } from '../tasks/input.js';
-import { DATATYPES, type TensorArray, type TensorData } from '../tasks/tensors.js';
 
 export function encodeAnswer(answer: Answer): string {
   if (answer.kind !== 'tensors') return JSON.stringify(answer);

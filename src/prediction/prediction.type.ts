@@ -4,8 +4,8 @@ import { connectionOf } from '../graphql/connection.type.js';
 import { Node } from '../graphql/node.type.js';
 import { Problem } from '../graphql/problem.type.js';
 import { Base64, DateTime, JSONValue } from '../graphql/scalars.js';
+import type { TensorData } from '../tasks/datatypes.js';
 import type { Answer } from '../tasks/input.js';
-import type { TensorData } from '../tasks/tensors.js';
 
 @ObjectType({ simpleResolvers: true, description: 'One class and how sure the model is of it.' })
 export class ClassScore {

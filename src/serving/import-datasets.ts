@@ -7,19 +7,24 @@ import { createReadStream } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { createGunzip } from 'node:zlib';
+import type { Logger } from 'pino';
 import { findDatasetDigest, type NewDataset, saveDataset } from '../catalog/registration.queries.js';
-import type { Importer } from './import.js';
-import { subfolders } from './import.js';
-import { type DatasetYaml, ManifestError, readDatasetManifest } from './manifest.js';
+import type { CatalogDatabase } from '../storage/database.js';
+import { type DatasetYaml, ManifestError, readDatasetManifest, subfolders } from './manifest.js';
+
+interface DatasetImporter {
+  readonly db: CatalogDatabase;
+  readonly log: Logger;
+}
 
 const PREVIEW_ROWS = 100;
 const PREVIEW_CHARACTERS = 200_000;
 
-export async function importDatasets(importer: Importer, folder: string): Promise<void> {
+export async function importDatasets(importer: DatasetImporter, folder: string): Promise<void> {
   await Promise.all((await subfolders(folder)).map((name) => importDataset(importer, path.join(folder, name))));
 }
 
-async function importDataset(importer: Importer, folder: string): Promise<void> {
+async function importDataset(importer: DatasetImporter, folder: string): Promise<void> {
   const name = path.basename(folder);
   try {
     const yaml = await readDatasetManifest(folder);
@@ -38,7 +43,7 @@ async function importDataset(importer: Importer, folder: string): Promise<void> 
 }
 
 /** Another digest under a known name is another dataset: evaluations point at the one they were made on. */
-async function save(importer: Importer, name: string, row: NewDataset): Promise<void> {
+async function save(importer: DatasetImporter, name: string, row: NewDataset): Promise<void> {
   await importer.db.transaction().execute(async (trx) => {
     const known = await findDatasetDigest(trx, name);
     if (known && known !== row.sha256) throw new ManifestError('its data has changed; register it under another name');

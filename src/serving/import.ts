@@ -4,7 +4,7 @@
  * A folder that cannot be read, or whose model does not answer as its source framework did, becomes a FAILED version
  * with the reason; it stops nothing else.
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Logger } from 'pino';
 import { SYSTEM } from '../access/principal.js';
@@ -28,6 +28,7 @@ import {
   readModelManifest,
   readText,
   readVersionNumbers,
+  subfolders,
 } from './manifest.js';
 import { type ProbedVersion, probe } from './probe.js';
 
@@ -52,14 +53,6 @@ export async function importModelStore(importer: Importer, store: string): Promi
   return (await Promise.all(folders.map((name) => importModel(importer, path.join(store, name))))).filter(
     (card) => card !== null,
   );
-}
-
-export async function subfolders(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  return entries
-    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
-    .map(({ name }) => name)
-    .sort();
 }
 
 async function importModel(importer: Importer, folder: string): Promise<ImportedCard | null> {

@@ -158,6 +158,15 @@ export async function readDatasetManifest(folder: string): Promise<DatasetYaml> 
   return checked(datasetYaml, parsed(text, 'dataset.yaml'), 'dataset.yaml');
 }
 
+/** Names of the folders in a folder, sorted; none when it does not exist. */
+export async function subfolders(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  return entries
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
+    .map(({ name }) => name)
+    .sort();
+}
+
 export async function readText(file: string): Promise<string | null> {
   return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;

@@ -1,9 +1,10 @@
 /**
  * From a graph's outputs to one label and its scores.
  */
+
+import type { TensorData } from './datatypes.js';
 import type { Answer } from './input.js';
 import type { VersionSpec } from './spec.js';
-import type { TensorData } from './tensors.js';
 
 /** The model answered something that is no answer, such as NaN. */
 export class UnusableOutput extends Error {}

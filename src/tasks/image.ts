@@ -4,10 +4,12 @@
  * The server looks at the first bytes only; a worker decodes. So a picture that is broken further in fails there,
  * alone, with the same kind of problem.
  */
+
+import { type TensorData } from './datatypes.js';
 import { type Item, type ModelInput, Problems } from './input.js';
 import { graphInput } from './row.js';
 import type { ImageSpec, VersionSpec } from './spec.js';
-import { decodeBase64, type TensorData } from './tensors.js';
+import { decodeBase64 } from './tensors.js';
 
 export const MAX_IMAGE_PIXELS = 25_000_000;
 

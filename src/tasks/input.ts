@@ -4,7 +4,7 @@
  * A check turns the first into the second, or says precisely why it cannot.
  */
 import { type InputProblem, type InputProblemCode, InvalidInputError } from '../errors.js';
-import type { TensorData } from './tensors.js';
+import type { TensorData } from './datatypes.js';
 
 export interface TensorInput {
   readonly name: string;

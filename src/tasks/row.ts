@@ -1,9 +1,10 @@
 /**
  * Rows: named columns, matched by name, checked against the spec, put into the graph's order.
  */
+
+import type { TensorData } from './datatypes.js';
 import { type Item, type ModelInput, Problems } from './input.js';
 import type { ColumnSpec, VersionSpec } from './spec.js';
-import type { TensorData } from './tensors.js';
 
 /** @throws InvalidInputError with paths `row.<column>` */
 export function checkRow(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): Item {

@@ -5,11 +5,12 @@
  * A new task is one more entry here, one file beside it if its input or answer is new, and one output type.
  */
 import { finishClassification } from './classification.js';
+import { type TensorData } from './datatypes.js';
 import { checkImage, type ImageTools, prepareImage } from './image.js';
 import { type Answer, type Item, type ModelInput, Problems } from './input.js';
 import { checkRow, prepareRow } from './row.js';
 import type { InputKind, TaskName, VersionSpec } from './spec.js';
-import { checkTensors, type TensorData } from './tensors.js';
+import { checkTensors } from './tensors.js';
 import { checkText, prepareText } from './text.js';
 
 /** What a worker lends to tasks: everything that needs native code. */

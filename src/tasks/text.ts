@@ -1,10 +1,11 @@
 /**
  * Texts for graphs that hold their whole path from string to probability.
  */
+
+import type { TensorData } from './datatypes.js';
 import { type Item, type ModelInput, Problems } from './input.js';
 import { graphInput } from './row.js';
 import type { VersionSpec } from './spec.js';
-import type { TensorData } from './tensors.js';
 
 export const MAX_TEXT_CHARACTERS = 100_000;
 

@@ -1,0 +1,43 @@
+/**
+ * `npm run schema`: writes what clients build on. `schema/schema.graphql` is the SDL; `schema/apollo-cache.json` holds
+ * Apollo Client's `possibleTypes` and `typePolicies`. A test fails when they differ from the code.
+ */
+import 'reflect-metadata';
+
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { type GraphQLSchema, isAbstractType, isObjectType, printType, specifiedScalarTypes } from 'graphql';
+import { createSchema } from './schema.js';
+
+/** The SDL, types in the order of their names, so that two runs give the same bytes. */
+export function schemaText(schema: GraphQLSchema): string {
+  const builtIn = new Set(specifiedScalarTypes.map(({ name }) => name));
+  const types = Object.values(schema.getTypeMap()).filter(({ name }) => !name.startsWith('__') && !builtIn.has(name));
+  const sorted = types.sort((a, b) => (a.name < b.name ? -1 : 1));
+  const note = '# Written by `npm run schema`; do not edit.';
+  return `${[note, ...sorted.map(printType)].join('\n\n')}\n`;
+}
+
+/**
+ * Without `possibleTypes` a client cannot match fragments on interfaces and unions. Objects without an id are parts of
+ * their parent: two queries that select different fields of one must merge, not replace each other.
+ */
+export function apolloCacheText(schema: GraphQLSchema): string {
+  const types = Object.values(schema.getTypeMap()).filter(({ name }) => !name.startsWith('__'));
+  const possibleTypes = Object.fromEntries(
+    types.filter(isAbstractType).map((type) => [type.name, schema.getPossibleTypes(type).map(({ name }) => name)]),
+  );
+  const roots = new Set([schema.getQueryType(), schema.getMutationType()]);
+  const parts = types.filter(isObjectType).filter((type) => !roots.has(type) && !type.getFields()['id']);
+  const merged = parts.filter(({ name }) => !/(Connection|Edge|Payload|PageInfo)$/.test(name));
+  const typePolicies = Object.fromEntries(merged.map(({ name }) => [name, { merge: true }]));
+  return `${JSON.stringify({ possibleTypes, typePolicies }, null, 2)}\n`;
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const folder = path.resolve(import.meta.dirname, '../../schema');
+  // The shape needs no database: no resolver is called.
+  const schema = createSchema(new Map());
+  await writeFile(path.join(folder, 'schema.graphql'), schemaText(schema));
+  await writeFile(path.join(folder, 'apollo-cache.json'), apolloCacheText(schema));
+}

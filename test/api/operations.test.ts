@@ -1,0 +1,51 @@
+/** Every committed operation runs against the committed models, and answers its question. */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+
+const FOLDER = 'schema/operations';
+const FILES = readdirSync(FOLDER).filter((file) => file.endsWith('.graphql'));
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startTestApp();
+});
+afterAll(() => app.stop());
+
+function run(file: string): Promise<Data> {
+  const variables = path.join(FOLDER, file.replace('.graphql', '.variables.json'));
+  const given = readdirSync(FOLDER).includes(path.basename(variables))
+    ? JSON.parse(readFileSync(variables, 'utf8'))
+    : {};
+  return app.query(readFileSync(path.join(FOLDER, file), 'utf8'), given);
+}
+
+test.each(FILES)('%s answers without a problem', async (file) => {
+  const data = await run(file);
+
+  const [answer] = Object.values(data) as Data[];
+  expect(answer).not.toBeNull();
+  expect(answer.problem ?? null).toBeNull();
+});
+
+test('what is to be sent, as the signature says it, can be sent', async () => {
+  const { models } = await app.query('{ models { nodes { name version { signature { example } } } } }');
+  for (const { name, version } of models.nodes) {
+    const { predict } = await app.query(
+      'mutation ($input: PredictInput!) { predict(input: $input) { prediction { id } problem { message } } }',
+      { input: { model: name, input: version.signature.example } },
+    );
+
+    expect(predict).toEqual({ prediction: { id: expect.any(String) }, problem: null });
+  }
+});
+
+test('one bad input of many fails alone', async () => {
+  const { predictMany } = await run('07-predict-many.graphql');
+
+  expect(predictMany.results.map((r: Data) => r.problem?.code ?? r.prediction.output.label)).toEqual([
+    expect.stringMatching(/ham|spam/),
+    'INVALID_INPUT',
+    expect.stringMatching(/ham|spam/),
+  ]);
+});

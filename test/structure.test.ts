@@ -1,0 +1,164 @@
+/**
+ * Who may import whom, and how big things may get. `src/README.md` shows the same as a picture.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import ts from 'typescript';
+
+/** Folders and single files, lowest first in each list of what they may import. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  errors: [],
+  config: ['errors'],
+  tasks: ['errors'],
+  storage: ['errors', 'TABLES'],
+  access: ['config'],
+  graphql: ['errors', 'tasks'],
+  engine: ['errors', 'tasks'],
+  catalog: ['errors', 'access', 'graphql', 'storage', 'tasks'],
+  serving: ['errors', 'access', 'graphql', 'storage', 'tasks', 'catalog', 'engine'],
+  prediction: ['errors', 'access', 'graphql', 'storage', 'tasks', 'catalog', 'engine', 'serving'],
+  evaluation: ['errors', 'access', 'graphql', 'storage', 'tasks', 'catalog', 'engine', 'serving', 'prediction'],
+  api: [
+    'errors',
+    'config',
+    'access',
+    'graphql',
+    'storage',
+    'tasks',
+    'catalog',
+    'engine',
+    'serving',
+    'prediction',
+    'evaluation',
+  ],
+  app: ['config', 'api', 'evaluation', 'prediction', 'serving', 'catalog', 'engine', 'storage'],
+  main: ['app', 'config', 'errors'],
+};
+
+const NATIVE = ['onnxruntime-node', 'sharp'];
+
+const files = readdirSync('src', { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => ({
+    file,
+    source: ts.createSourceFile(file, readFileSync(path.join('src', file), 'utf8'), ts.ScriptTarget.Latest, true),
+  }));
+
+function importsOf(source: ts.SourceFile): string[] {
+  return source.statements.flatMap((node) =>
+    (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) &&
+    node.moduleSpecifier &&
+    ts.isStringLiteral(node.moduleSpecifier)
+      ? [node.moduleSpecifier.text]
+      : [],
+  );
+}
+
+function localImportsOf({ file, source }: (typeof files)[number]): string[] {
+  return importsOf(source)
+    .filter((target) => target.startsWith('.'))
+    .map((target) => path.join(path.dirname(file), target).replace(/\.js$/, '.ts'));
+}
+
+const folderOf = (file: string) => (file.split('/')[0] as string).replace(/\.ts$/, '');
+
+test('imports go down only', () => {
+  const wrong = files.flatMap(({ file, source }) =>
+    localImportsOf({ file, source })
+      .filter((target) => folderOf(target) !== folderOf(file))
+      .filter(
+        (target) => !MAY_IMPORT[folderOf(file)]?.includes(target.endsWith('.table.ts') ? 'TABLES' : folderOf(target)),
+      )
+      .map((target) => `${file} → ${target}`),
+  );
+
+  expect(wrong).toEqual([]);
+});
+
+test('no file imports itself by a circle', () => {
+  const graph = new Map(files.map((entry) => [entry.file, localImportsOf(entry)]));
+  const circles: string[] = [];
+  const done = new Set<string>();
+  const visit = (file: string, trail: readonly string[]): void => {
+    if (trail.includes(file)) circles.push([...trail.slice(trail.indexOf(file)), file].join(' → '));
+    if (done.has(file) || trail.includes(file)) return;
+    for (const target of graph.get(file) ?? []) visit(target, [...trail, file]);
+    done.add(file);
+  };
+  for (const file of graph.keys()) visit(file, []);
+
+  expect(circles).toEqual([]);
+});
+
+test('only the worker and its native tools touch native packages, and nobody imports the worker', () => {
+  const native = files
+    .filter(({ source }) => importsOf(source).some((target) => NATIVE.includes(target)))
+    .map(({ file }) => file);
+  const ofWorker = files.filter((entry) => localImportsOf(entry).includes('engine/worker.ts'));
+
+  expect(native.filter((file) => !file.startsWith('tasks/native/') && file !== 'engine/worker.ts')).toEqual([]);
+  expect(ofWorker.map(({ file }) => file)).toEqual([]);
+});
+
+test('only the worker imports the native tools at run time', () => {
+  const users = files.filter(({ source }) =>
+    source.statements.some(
+      (node) =>
+        ts.isImportDeclaration(node) &&
+        node.moduleSpecifier.getText(source).includes('tasks/native/') &&
+        node.importClause?.phaseModifier !== ts.SyntaxKind.TypeKeyword,
+    ),
+  );
+
+  expect(users.map(({ file }) => file)).toEqual(['engine/worker.ts']);
+});
+
+test('SQL is in queries, migrations and storage only', () => {
+  const builders = /\.(selectFrom|insertInto|updateTable|deleteFrom)\(/;
+  const wrong = files.filter(
+    ({ file, source }) => builders.test(source.text) && !/\.queries\.ts$|^storage\//.test(file),
+  );
+
+  expect(wrong.map(({ file }) => file)).toEqual([]);
+});
+
+test('type-graphql is in types, inputs, resolvers, policies and the schema builder only', () => {
+  const allowed = /\.(type|input|resolver)\.ts$|^api\/schema\.ts$|^access\/policy\.ts$/;
+  const wrong = files.filter(({ file, source }) => importsOf(source).includes('type-graphql') && !allowed.test(file));
+
+  expect(wrong.map(({ file }) => file)).toEqual([]);
+});
+
+test('only config.ts reads the environment; only main.ts and worker.ts exit', () => {
+  const reads = files.filter(({ source }) => /process\.env\b/.test(source.text)).map(({ file }) => file);
+  const exits = files.filter(({ source }) => /process\.exit\(/.test(source.text)).map(({ file }) => file);
+
+  expect(reads.sort()).toEqual(['config.ts', 'engine/worker-process.ts', 'main.ts']);
+  expect(exits.sort()).toEqual(['engine/worker.ts', 'main.ts']);
+});
+
+/** Lines of every function that is written out, arrow functions of one line left out. */
+function functionSizes(): { name: string; lines: number }[] {
+  const sizes: { name: string; lines: number }[] = [];
+  for (const { file, source } of files) {
+    const visit = (node: ts.Node): void => {
+      if (ts.isFunctionLike(node) && 'body' in node && node.body) {
+        const start = source.getLineAndCharacterOfPosition(node.getStart(source)).line;
+        const lines = source.getLineAndCharacterOfPosition(node.end).line - start + 1;
+        const name = node.name?.getText(source) ?? 'arrow';
+        if (!(ts.isArrowFunction(node) && lines === 1)) sizes.push({ name: `${file} ${name}`, lines });
+      }
+      ts.forEachChild(node, visit);
+    };
+    visit(source);
+  }
+  return sizes;
+}
+
+test('functions stay short: nine of ten within 30 lines, none over 60', () => {
+  const sizes = functionSizes().sort((a, b) => a.lines - b.lines);
+  const p90 = sizes[Math.floor(sizes.length * 0.9)]?.lines;
+
+  expect(p90).toBeLessThanOrEqual(30);
+  expect(sizes.filter(({ lines }) => lines > 60)).toEqual([]);
+});
