@@ -7,16 +7,9 @@ import path from 'node:path';
 import { pino } from 'pino';
 import { type App, startApp } from '#src/app.js';
 import { type Config, DEFAULTS } from '#src/config.js';
+import { type Data, type GraphqlAnswer, post } from './http.js';
 
-// biome-ignore lint/suspicious/noExplicitAny: answers of a test are whatever its document asks for
-export type Data = any;
-
-export interface GraphqlAnswer {
-  readonly status: number;
-  readonly data: Data;
-  readonly errors: readonly { message: string; path?: string[]; extensions: Record<string, Data> }[] | undefined;
-  readonly extensions: Record<string, Data> | undefined;
-}
+export type { Data } from './http.js';
 
 export interface TestApp {
   readonly app: App;
@@ -52,16 +45,6 @@ export async function startTestApp(overrides: Partial<Config> & { empty?: boolea
       if (!config.dataDir) await rm(dataDir, { recursive: true, force: true });
     },
   };
-}
-
-export async function post(url: string, query: string, variables?: Record<string, unknown>): Promise<GraphqlAnswer> {
-  const response = await fetch(`${url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ query, variables }),
-  });
-  const { data, errors, extensions } = (await response.json()) as GraphqlAnswer;
-  return { status: response.status, data, errors, extensions };
 }
 
 function dataOf(answer: GraphqlAnswer, query: string, variables?: Record<string, unknown>): Data {

@@ -1,0 +1,33 @@
+/** The configuration is parsed once, reports everything wrong at once, and is documented. */
+import { readFile } from 'node:fs/promises';
+import { DEFAULTS, loadConfig, SETTINGS } from '#src/config.js';
+
+test('nothing set gives the defaults', () => {
+  expect(loadConfig({})).toEqual(DEFAULTS);
+});
+
+test('every problem is reported together', () => {
+  const load = () => loadConfig({ PORT: 'http', WORKERS: '0', EXPLORER: 'maybe', EXECUTION_PROVIDERS: 'cuda,abacus' });
+
+  expect(load).toThrow(/PORT=http.*WORKERS=0.*EXECUTION_PROVIDERS=cuda,abacus.*EXPLORER=maybe/s);
+});
+
+test('an address beyond loopback is refused unless UNSAFE_OPEN says so', () => {
+  expect(() => loadConfig({ HOST: '0.0.0.0' })).toThrow('UNSAFE_OPEN=true');
+  expect(loadConfig({ HOST: '0.0.0.0', UNSAFE_OPEN: 'true' }).host).toBe('0.0.0.0');
+  expect(loadConfig({ HOST: '::1' }).host).toBe('::1');
+});
+
+test('the configuration cannot be changed', () => {
+  expect(Object.isFrozen(loadConfig({}))).toBe(true);
+});
+
+test("the README's table is the configuration", async () => {
+  const readme = await readFile('README.md', 'utf8');
+  const rows = Object.values(SETTINGS).map(({ env, doc, fallback, ...more }) => {
+    const shown = 'fallbackDoc' in more ? more.fallbackDoc : `\`${fallback}\``;
+    return `| \`${env}\` | ${shown} | ${doc} |`;
+  });
+
+  for (const row of rows) expect(readme).toContain(row);
+});

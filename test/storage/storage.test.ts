@@ -1,0 +1,113 @@
+/** What is acknowledged is on the disk, together or not at all. */
+import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { BlobFolder } from '#src/storage/blobs.js';
+import { closeDatabases, type Databases, openDatabases } from '#src/storage/database.js';
+import { GroupCommit } from '#src/storage/group-commit.js';
+
+let folder: string;
+let databases: Databases;
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-storage-'));
+  databases = await openDatabases(folder);
+});
+afterEach(async () => {
+  await closeDatabases(databases);
+  await rm(folder, { recursive: true, force: true });
+});
+
+const INSERT =
+  'insert into idempotency (principal_id, key, prediction_id, request_sha256, created_at) values (?, ?, ?, ?, ?)';
+const row = (key: string) => ({ sql: INSERT, row: ['p', key, 'id', 'digest', 1] });
+
+async function keys(): Promise<string[]> {
+  const rows = await databases.predictions.selectFrom('idempotency').select('key').orderBy('key').execute();
+  return rows.map(({ key }) => key);
+}
+
+test('many appends share one commit', async () => {
+  const commits = new GroupCommit(databases.predictionsFile);
+  const before = databases.predictionsFile.statementCount;
+
+  await Promise.all(Array.from({ length: 100 }, (_, i) => commits.append([row(`k${i}`)])));
+
+  expect(await keys()).toHaveLength(100);
+  expect(databases.predictionsFile.statementCount - before).toBeLessThanOrEqual(3);
+});
+
+test('a commit that fails leaves nothing of it, and the next one works', async () => {
+  const commits = new GroupCommit(databases.predictionsFile);
+
+  await expect(commits.append([row('a'), row('a')])).rejects.toMatchObject({ code: 'ERR_SQLITE_ERROR' });
+  await commits.append([row('b')]);
+
+  expect(await keys()).toEqual(['b']);
+});
+
+test('a transaction that throws leaves nothing, and others wait for its turn', async () => {
+  const insert = (key: string) => ({ principal_id: 'p', key, prediction_id: 'i', request_sha256: 'd', created_at: 1 });
+  const failed = databases.predictions.transaction().execute(async (trx) => {
+    await trx.insertInto('idempotency').values(insert('lost')).execute();
+    throw new Error('changed my mind');
+  });
+  const other = databases.predictions.insertInto('idempotency').values(insert('kept')).execute();
+
+  await expect(failed).rejects.toThrow('changed my mind');
+  await other;
+
+  expect(await keys()).toEqual(['kept']);
+});
+
+test('opening again migrates nothing and loses nothing', async () => {
+  await new GroupCommit(databases.predictionsFile).append([row('a')]);
+  await closeDatabases(databases);
+
+  databases = await openDatabases(folder);
+
+  expect(await keys()).toEqual(['a']);
+});
+
+test('every connection syncs fully', async () => {
+  const { rows } = await databases.predictionsFile.read('pragma synchronous', []);
+
+  expect(rows).toEqual([{ synchronous: 2 }]);
+});
+
+test('a blob is stored once under its digest, whole', async () => {
+  const blobs = new BlobFolder(path.join(folder, 'blobs'));
+
+  const [first, second] = await Promise.all([blobs.put('hello'), blobs.put('hello')]);
+
+  expect(first).toBe('2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824');
+  expect(second).toBe(first);
+  expect((await blobs.get(first)).toString()).toBe('hello');
+  expect(await readdir(path.dirname(blobs.pathOf(first)))).toHaveLength(1);
+});
+
+test('no text but a digest becomes a path', () => {
+  const blobs = new BlobFolder(folder);
+
+  expect(() => blobs.pathOf('../../etc/passwd')).toThrow('not a SHA-256 digest');
+});
+
+test('a young blob is kept although nothing names it yet, an old one goes', async () => {
+  const blobs = new BlobFolder(path.join(folder, 'blobs'));
+  const digest = await blobs.put('hello');
+  await utimes(blobs.pathOf(digest), 1, 1);
+
+  await blobs.deleteUnused(digest, 500);
+  await expect(blobs.get(digest)).resolves.toBeDefined();
+  await blobs.deleteUnused(digest, 2_000);
+
+  await expect(blobs.get(digest)).rejects.toThrow('ENOENT');
+});
+
+test('a damaged database file is reported and not overwritten', async () => {
+  const other = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-damaged-'));
+  await writeFile(path.join(other, 'catalog.db'), 'this is no database, but somebody may miss it'.repeat(100));
+
+  await expect(openDatabases(other)).rejects.toThrow(/not a database/);
+
+  await rm(other, { recursive: true, force: true });
+});

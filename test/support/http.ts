@@ -1,0 +1,21 @@
+/** GraphQL over real HTTP, as a client speaks it. */
+
+// biome-ignore lint/suspicious/noExplicitAny: answers of a test are whatever its document asks for
+export type Data = any;
+
+export interface GraphqlAnswer {
+  readonly status: number;
+  readonly data: Data;
+  readonly errors: readonly { message: string; path?: string[]; extensions: Record<string, Data> }[] | undefined;
+  readonly extensions: Record<string, Data> | undefined;
+}
+
+export async function post(url: string, query: string, variables?: Record<string, unknown>): Promise<GraphqlAnswer> {
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query, variables }),
+  });
+  const { data, errors, extensions } = (await response.json()) as GraphqlAnswer;
+  return { status: response.status, data, errors, extensions };
+}
