@@ -35,7 +35,8 @@ interface Loaded {
 export class WorkerBody {
   readonly #runtime: Runtime;
   readonly #send: (message: FromWorker) => void;
-  readonly #loaded = new Map<string, Loaded>();
+  /** A batch may come while its version is still loading; then it waits for that. */
+  readonly #loaded = new Map<string, Promise<Loaded>>();
   /** Ends when everything that came before has run. */
   #turn: Promise<void> = Promise.resolve();
 
@@ -46,13 +47,13 @@ export class WorkerBody {
 
   receive(message: ToWorker): Promise<void> {
     if (message.kind === 'batch') return this.#receiveBatch(message);
+    if (message.kind === 'load') return this.#receiveLoad(message);
     return this.#inTurn(() => this.#perform(message));
   }
 
-  async #perform(message: Exclude<ToWorker, { kind: 'batch' }>): Promise<void> {
+  async #perform(message: Exclude<ToWorker, { kind: 'batch' | 'load' }>): Promise<void> {
     try {
-      if (message.kind === 'load') await this.#load(message);
-      else if (message.kind === 'unload') await this.#unload(message.key);
+      if (message.kind === 'unload') await this.#unload(message.key);
       else if (message.kind === 'probeProvider') await this.#probeProvider(message.provider);
       else if (message.kind === 'examine') await this.#examine(message);
       else await this.#compare(message);
@@ -61,22 +62,28 @@ export class WorkerBody {
     }
   }
 
-  async #load({ key, spec, artifactPath, artifactSha256, provider, warmUp }: LoadMessage): Promise<void> {
+  async #receiveLoad(message: LoadMessage): Promise<void> {
+    const { key } = message;
+    const loading = this.#loaded.get(key) ?? this.#inTurn(() => this.#load(message));
+    this.#loaded.set(key, loading);
     try {
-      if (!this.#loaded.has(key)) {
-        const session = await this.#runtime.openSession(await readVerified(artifactPath, artifactSha256), provider);
-        const loaded = { spec: spec as VersionSpec, session };
-        if (warmUp) await session.run(await prepare(warmUp, loaded.spec, this.#runtime.tools));
-        this.#loaded.set(key, loaded);
-      }
+      await loading;
       this.#send({ kind: 'loaded', key });
     } catch (error) {
+      this.#loaded.delete(key);
       this.#send({ kind: 'loadFailed', key, message: textOf(error) });
     }
   }
 
+  async #load({ spec, artifactPath, artifactSha256, provider, warmUp }: LoadMessage): Promise<Loaded> {
+    const session = await this.#runtime.openSession(await readVerified(artifactPath, artifactSha256), provider);
+    const loaded = { spec: spec as VersionSpec, session };
+    if (warmUp) await session.run(await prepare(warmUp, loaded.spec, this.#runtime.tools));
+    return loaded;
+  }
+
   async #unload(key: string): Promise<void> {
-    const loaded = this.#loaded.get(key);
+    const loaded = await this.#loaded.get(key);
     this.#loaded.delete(key);
     await loaded?.session.release();
   }
@@ -100,12 +107,12 @@ export class WorkerBody {
   }
 
   async #compare({ key, items }: { key: string; items: readonly Item[] }): Promise<void> {
-    const { spec, session } = this.#get(key);
+    const { spec, session } = await this.#get(key);
     const prepared = await Promise.all(items.map((item) => prepare(item, spec, this.#runtime.tools)));
     this.#send({ kind: 'compared', difference: await differenceBesideMates(session, prepared) });
   }
 
-  #get(key: string): Loaded {
+  async #get(key: string): Promise<Loaded> {
     const loaded = this.#loaded.get(key);
     if (!loaded) throw new Error(`${key} is not loaded here. This is a bug.`);
     return loaded;
@@ -113,10 +120,10 @@ export class WorkerBody {
 
   async #receiveBatch({ id, key, items }: Extract<ToWorker, { kind: 'batch' }>): Promise<void> {
     const begun = performance.now();
-    const loaded = this.#loaded.get(key);
-    const preparing = Promise.all(items.map((item) => this.#prepareOne(item, loaded)));
+    const loading = this.#get(key).catch(() => null);
+    const preparing = loading.then((loaded) => Promise.all(items.map((item) => this.#prepareOne(item, loaded))));
     await this.#inTurn(async () => {
-      const prepared = await preparing;
+      const [loaded, prepared] = await Promise.all([loading, preparing]);
       const prepareMs = performance.now() - begun;
       this.#send({ kind: 'started', id });
       const { results, timing } = await this.#run(loaded, prepared, items);
@@ -124,7 +131,7 @@ export class WorkerBody {
     });
   }
 
-  async #prepareOne(item: Item, loaded: Loaded | undefined): Promise<Prepared> {
+  async #prepareOne(item: Item, loaded: Loaded | null): Promise<Prepared> {
     if (!loaded) return { failure: { kind: 'inference', message: 'the version is not loaded here' } };
     try {
       return { tensors: await prepare(item, loaded.spec, this.#runtime.tools) };
@@ -134,7 +141,7 @@ export class WorkerBody {
   }
 
   async #run(
-    loaded: Loaded | undefined,
+    loaded: Loaded | null,
     prepared: readonly Prepared[],
     items: readonly Item[],
   ): Promise<{ results: ItemResult[]; timing: Omit<BatchTiming, 'prepareMs'> }> {
@@ -174,12 +181,12 @@ export class WorkerBody {
     }
   }
 
-  async #inTurn(work: () => Promise<void>): Promise<void> {
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const before = this.#turn;
     const mine = Promise.withResolvers<void>();
     this.#turn = mine.promise;
     await before;
-    await work().finally(mine.resolve);
+    return work().finally(mine.resolve);
   }
 }
 

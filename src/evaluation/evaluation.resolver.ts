@@ -17,8 +17,14 @@ export class EvaluationResolver {
   }
 
   @FieldResolver(() => [Metric])
-  metrics(@Root() { id }: Evaluation, @Ctx() { evaluations }: EvaluationContext): Promise<Metric[]> {
-    return evaluations.metrics.load(id);
+  async metrics(
+    @Root() { id }: Evaluation,
+    @Arg('names', () => [String], { nullable: true, description: 'Only metrics of these names.' })
+    names: string[] | null,
+    @Ctx() { evaluations }: EvaluationContext,
+  ): Promise<Metric[]> {
+    const metrics = await evaluations.metrics.load(id);
+    return names ? metrics.filter(({ name }) => names.includes(name)) : metrics;
   }
 }
 

@@ -34,7 +34,8 @@ export class Session {
       executionProviders: [provider],
       intraOpNumThreads: 1,
       interOpNumThreads: 1,
-      logSeverityLevel: 3,
+      // Its errors come back as exceptions; on stderr they would only be noise.
+      logSeverityLevel: 4,
       extra: { session: { model_external_initializers_file_folder_path: emptyFolder } },
     });
     const opened = new Session(session);

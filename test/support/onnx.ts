@@ -1,0 +1,163 @@
+/**
+ * A small ONNX encoder: enough to build graphs with one vice each. Field numbers are those of onnx.proto.
+ */
+import { PbfWriter } from 'pbf';
+
+type Fields = (writer: PbfWriter) => void;
+
+/** Element types of TensorProto. */
+export const TYPE = { FP32: 1, INT32: 6, INT64: 7, BYTES: 8, BOOL: 9 } as const;
+export type TypeName = keyof typeof TYPE;
+
+/** A symbolic size is a string. */
+export interface ValueInfo {
+  readonly name: string;
+  readonly type: TypeName;
+  readonly shape: readonly (number | string)[];
+}
+
+export interface NodeSpec {
+  readonly op: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly domain?: string;
+  readonly attributes?: readonly Attribute[];
+}
+
+export type Attribute =
+  | { readonly name: string; readonly int: number }
+  | { readonly name: string; readonly ints: readonly number[] }
+  | { readonly name: string; readonly graph: GraphSpec };
+
+export interface GraphSpec {
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  readonly nodes: readonly NodeSpec[];
+  readonly floats?: readonly { readonly name: string; readonly shape: readonly number[]; readonly data: readonly number[] }[];
+}
+
+const IR_VERSION = 8;
+const OPSET = 13;
+
+/** The bytes of a model file. */
+export function encodeModel(graph: GraphSpec): Buffer {
+  return Buffer.from(
+    bytes((w) => {
+      w.writeVarintField(1, IR_VERSION);
+      w.writeStringField(2, 'modelgraph-test');
+      w.writeBytesField(7, encodeGraph(graph));
+      w.writeBytesField(8, bytes((o) => o.writeVarintField(2, OPSET)));
+    }),
+  );
+}
+
+function encodeGraph({ inputs, outputs, nodes, floats = [] }: GraphSpec): Uint8Array {
+  return bytes((w) => {
+    for (const node of nodes) w.writeBytesField(1, encodeNode(node));
+    w.writeStringField(2, 'graph');
+    for (const tensor of floats) w.writeBytesField(5, encodeFloats(tensor));
+    for (const input of inputs) w.writeBytesField(11, encodeValueInfo(input));
+    for (const output of outputs) w.writeBytesField(12, encodeValueInfo(output));
+  });
+}
+
+function encodeNode({ op, inputs, outputs, domain, attributes = [] }: NodeSpec): Uint8Array {
+  return bytes((w) => {
+    for (const input of inputs) w.writeStringField(1, input);
+    for (const output of outputs) w.writeStringField(2, output);
+    w.writeStringField(4, op);
+    for (const attribute of attributes) w.writeBytesField(5, encodeAttribute(attribute));
+    if (domain) w.writeStringField(7, domain);
+  });
+}
+
+function encodeAttribute(attribute: Attribute): Uint8Array {
+  return bytes((w) => {
+    w.writeStringField(1, attribute.name);
+    if ('int' in attribute) {
+      w.writeVarintField(3, attribute.int);
+      w.writeVarintField(20, 2);
+    } else if ('ints' in attribute) {
+      for (const int of attribute.ints) w.writeVarintField(8, int);
+      w.writeVarintField(20, 7);
+    } else {
+      w.writeBytesField(6, encodeGraph(attribute.graph));
+      w.writeVarintField(20, 5);
+    }
+  });
+}
+
+function encodeValueInfo({ name, type, shape }: ValueInfo): Uint8Array {
+  const dimension = (size: number | string) =>
+    bytes((w) => (typeof size === 'number' ? w.writeVarintField(1, size) : w.writeStringField(2, size)));
+  const shapeBytes = bytes((w) => {
+    for (const size of shape) w.writeBytesField(1, dimension(size));
+  });
+  const tensorType = bytes((w) => {
+    w.writeVarintField(1, TYPE[type]);
+    w.writeBytesField(2, shapeBytes);
+  });
+  return bytes((w) => {
+    w.writeStringField(1, name);
+    w.writeBytesField(2, bytes((t) => t.writeBytesField(1, tensorType)));
+  });
+}
+
+function encodeFloats({ name, shape, data }: { name: string; shape: readonly number[]; data: readonly number[] }): Uint8Array {
+  return bytes((w) => {
+    for (const size of shape) w.writeVarintField(1, size);
+    w.writeVarintField(2, TYPE.FP32);
+    w.writeStringField(8, name);
+    w.writeBytesField(9, new Uint8Array(Float32Array.from(data).buffer));
+  });
+}
+
+function bytes(fields: Fields): Uint8Array {
+  const writer = new PbfWriter();
+  fields(writer);
+  return writer.finish();
+}
+
+/** y = a / b in int32: INT_MIN / −1 ends the process with SIGFPE. */
+export const CRASHING_DIVISION: GraphSpec = {
+  inputs: [
+    { name: 'a', type: 'INT32', shape: ['N'] },
+    { name: 'b', type: 'INT32', shape: ['N'] },
+  ],
+  outputs: [{ name: 'y', type: 'INT32', shape: ['N'] }],
+  nodes: [{ op: 'Div', inputs: ['a', 'b'], outputs: ['y'] }],
+};
+
+/** Counts to the first element of `trips`, one turn of a Loop at a time: nothing but SIGKILL ends a large one. */
+export const COUNTING_LOOP: GraphSpec = {
+  inputs: [{ name: 'trips', type: 'INT64', shape: [1] }],
+  outputs: [{ name: 'last', type: 'BOOL', shape: [1] }],
+  nodes: [
+    { op: 'Cast', inputs: ['trips'], outputs: ['start'], attributes: [{ name: 'to', int: TYPE.BOOL }] },
+    {
+      op: 'Loop',
+      inputs: ['trips', '', 'start'],
+      outputs: ['last'],
+      attributes: [
+        {
+          name: 'body',
+          graph: {
+            inputs: [
+              { name: 'turn', type: 'INT64', shape: [] },
+              { name: 'go_on', type: 'BOOL', shape: [] },
+              { name: 'value', type: 'BOOL', shape: [1] },
+            ],
+            outputs: [
+              { name: 'go_on_next', type: 'BOOL', shape: [] },
+              { name: 'value_next', type: 'BOOL', shape: [1] },
+            ],
+            nodes: [
+              { op: 'Identity', inputs: ['go_on'], outputs: ['go_on_next'] },
+              { op: 'Not', inputs: ['value'], outputs: ['value_next'] },
+            ],
+          },
+        },
+      ],
+    },
+  ],
+};
