@@ -10,7 +10,7 @@ import path from 'node:path';
 import type { Logger } from 'pino';
 import { check } from '../tasks/task.js';
 import type { EngineVersion, FromWorker, ToWorker } from './messages.js';
-import { type EndCause, isQuickDeath, restartDelayMs } from './supervision.js';
+import { type EndCause, restartDelayMs } from './supervision.js';
 import { type WorkerLaunch, WorkerProcess } from './worker-process.js';
 
 export interface PoolOptions {
@@ -36,7 +36,7 @@ export class Pool {
   readonly #hot = new Map<string, EngineVersion>();
   #launch: WorkerLaunch | null = null;
   #quarantine: WorkerProcess | null = null;
-  #quickDeaths = 0;
+  #failedStarts = 0;
   #isStopping = false;
   #someoneReady = Promise.withResolvers<void>();
   probes: readonly ProviderProbe[] = [];
@@ -96,11 +96,10 @@ export class Pool {
 
   /** Loads the version into one worker, once; resolves when it is loaded and warm. */
   load(worker: WorkerProcess, version: EngineVersion): Promise<void> {
-    this.#hot.set(version.key, version);
     if (worker.loaded.has(version.key)) return Promise.resolve();
     const already = worker.loading.get(version.key);
     if (already) return already.promise;
-    const waiting = Promise.withResolvers<void>();
+    const waiting = { version, ...Promise.withResolvers<void>() };
     worker.loading.set(version.key, waiting);
     worker.send(loadMessage(version, this.provider));
     return waiting.promise;
@@ -108,7 +107,6 @@ export class Pool {
 
   async loadEverywhere(version: EngineVersion): Promise<void> {
     await Promise.all(this.ready.map((worker) => this.load(worker, version)));
-    this.#hot.set(version.key, version);
   }
 
   /** A disposable process for one purpose; it is killed when `work` ends, whatever came of it. */
@@ -152,15 +150,23 @@ export class Pool {
 
   #receive(worker: WorkerProcess, message: FromWorker): void {
     if (message.kind === 'ready') this.#welcome(worker);
-    else if (message.kind === 'loaded') {
-      worker.loaded.add(message.key);
-      worker.loading.get(message.key)?.resolve();
-      worker.loading.delete(message.key);
-    } else if (message.kind === 'loadFailed') {
+    else if (message.kind === 'loaded') this.#noteLoaded(worker, message.key);
+    else if (message.kind === 'done') worker.hasWorked = true;
+    else if (message.kind === 'loadFailed') {
       worker.loading.get(message.key)?.reject(new Error(message.message));
       worker.loading.delete(message.key);
     }
     this.#options.onMessage(worker, message);
+  }
+
+  /** Only what was loaded once is given to replacements: a version that kills its worker must not do so for ever. */
+  #noteLoaded(worker: WorkerProcess, key: string): void {
+    const waiting = worker.loading.get(key);
+    if (waiting) this.#hot.set(key, waiting.version);
+    worker.hasWorked = true;
+    worker.loaded.add(key);
+    worker.loading.delete(key);
+    waiting?.resolve();
   }
 
   /** A replacement gets what the others have before it takes work. */
@@ -177,10 +183,10 @@ export class Pool {
     for (const waiting of worker.loading.values()) waiting.reject(new Error(endedText(cause, how)));
     if (this.#quarantine === worker) this.#quarantine = null;
     if (this.#isStopping) return;
-    const livedMs = performance.now() - worker.startedAt;
-    this.#options.log.warn({ pid: worker.pid, cause, how, purpose: worker.purpose, livedMs }, 'a worker has ended');
-    this.#quickDeaths = isQuickDeath(livedMs) ? this.#quickDeaths + 1 : 0;
-    if (worker.purpose === 'pool') this.#respawnIn(restartDelayMs(livedMs, this.#quickDeaths), worker.restarts + 1);
+    const { pid, purpose, hasWorked } = worker;
+    this.#options.log.warn({ pid, cause, how, purpose, hasWorked }, 'a worker has ended');
+    this.#failedStarts = hasWorked ? 0 : this.#failedStarts + 1;
+    if (purpose === 'pool') this.#respawnIn(restartDelayMs(this.#failedStarts), worker.restarts + 1);
     this.#options.onLost(worker, cause, how);
   }
 

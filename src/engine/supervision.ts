@@ -28,18 +28,16 @@ export function fateOfEntry(cause: EndCause, isRunning: boolean, lostWorkers: nu
   return lostWorkers < MAX_LOST_WORKERS ? 'retry' : 'giveUp';
 }
 
-const QUICK_DEATH_MS = 2_000;
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 5_000;
 
-/** A worker that had lived is replaced at once; one that dies at its start is tried again ever more slowly. */
-export function restartDelayMs(livedMs: number, quickDeathsInARow: number): number {
-  if (livedMs >= QUICK_DEATH_MS || quickDeathsInARow <= 1) return 0;
-  return Math.min(FIRST_DELAY_MS * 2 ** (quickDeathsInARow - 2), LONGEST_DELAY_MS);
-}
-
-export function isQuickDeath(livedMs: number): boolean {
-  return livedMs < QUICK_DEATH_MS;
+/**
+ * A worker that had done any work is replaced at once. One that ends before, as many times in a row, is tried again
+ * ever more slowly.
+ */
+export function restartDelayMs(failedStartsInARow: number): number {
+  if (failedStartsInARow <= 1) return 0;
+  return Math.min(FIRST_DELAY_MS * 2 ** (failedStartsInARow - 2), LONGEST_DELAY_MS);
 }
 
 const SHORTEST_WATCH_MS = 1_000;

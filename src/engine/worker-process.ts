@@ -35,12 +35,13 @@ export type WorkerState = 'STARTING' | 'READY' | 'BUSY' | 'QUARANTINE' | 'STOPPI
 
 export class WorkerProcess {
   readonly #child: ChildProcess;
-  readonly startedAt = performance.now();
   /** Oldest first; the first one runs, a second one waits there prepared. */
   readonly batches: OutstandingBatch[] = [];
   readonly loaded = new Set<string>();
-  readonly loading = new Map<string, PromiseWithResolvers<void>>();
+  readonly loading = new Map<string, PromiseWithResolvers<void> & { readonly version: EngineVersion }>();
   isReady = false;
+  /** It has loaded or answered something: its start did not fail. */
+  hasWorked = false;
   #endedByUs: 'stopped' | 'watchdog' | null = null;
 
   constructor(

@@ -52,7 +52,8 @@ test.each([1, 2, 7, 33])('an input that crashes the runtime fails alone in a bat
   const { predictMany } = await app.query(PREDICT_MANY, { input: { model: 'division', inputs } });
 
   for (const [i, { prediction, problem }] of predictMany.results.entries()) {
-    if (i === culprit) expect(problem).toMatchObject({ code: 'INFERENCE_FAILED', reason: expect.stringContaining('SIGFPE') });
+    if (i === culprit)
+      expect(problem).toMatchObject({ code: 'INFERENCE_FAILED', reason: expect.stringContaining('SIGFPE') });
     else expect(prediction.output.tensors[0].data).toEqual([i]);
   }
   expect(await predict('division', division(8, 2))).toMatchObject({ problem: null });
@@ -63,7 +64,11 @@ test('an error of the graph fails its input alone', async () => {
 
   const { predictMany } = await app.query(PREDICT_MANY, { input: { model: 'division', inputs } });
 
-  expect(predictMany.results.map(({ problem }: Data) => problem?.code ?? null)).toEqual([null, 'INFERENCE_FAILED', null]);
+  expect(predictMany.results.map(({ problem }: Data) => problem?.code ?? null)).toEqual([
+    null,
+    'INFERENCE_FAILED',
+    null,
+  ]);
 });
 
 test('a run that does not end is stopped by the watchdog and fails alone', async () => {
@@ -71,7 +76,10 @@ test('a run that does not end is stopped by the watchdog and fails alone', async
   const others = await Promise.all(Array.from({ length: 20 }, (_, i) => predict('division', division(i, 1))));
 
   expect(others.every(({ problem }: Data) => problem === null)).toBe(true);
-  expect((await stuck).problem).toMatchObject({ code: 'INFERENCE_FAILED', reason: expect.stringContaining('did not end') });
+  expect((await stuck).problem).toMatchObject({
+    code: 'INFERENCE_FAILED',
+    reason: expect.stringContaining('did not end'),
+  });
   expect(await predict('loop', loop(3))).toMatchObject({ problem: null });
 });
 

@@ -3,7 +3,6 @@ import {
   causeOfEnd,
   expectedWaitMs,
   fateOfEntry,
-  isQuickDeath,
   msUntilNextBatch,
   restartDelayMs,
   watchdogMs,
@@ -33,10 +32,8 @@ test('a prepared batch, and one whose worker was killed from outside, is retried
   expect(fateOfEntry('killed', true, 3)).toBe('giveUp');
 });
 
-test('a worker that had lived is replaced at once, one that dies at its start ever more slowly', () => {
-  expect(restartDelayMs(60_000, 0)).toBe(0);
-  expect([1, 2, 3, 4, 20].map((deaths) => restartDelayMs(10, deaths))).toEqual([0, 100, 200, 400, 5_000]);
-  expect(isQuickDeath(10)).toBe(true);
+test('a worker that had worked is replaced at once, one that dies at its start ever more slowly', () => {
+  expect([0, 1, 2, 3, 4, 20].map(restartDelayMs)).toEqual([0, 0, 100, 200, 400, 5_000]);
 });
 
 test('the watchdog gives ten times the expected time, at least a second, at most what the version allows', () => {

@@ -33,7 +33,11 @@ export interface GraphSpec {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
   readonly nodes: readonly NodeSpec[];
-  readonly floats?: readonly { readonly name: string; readonly shape: readonly number[]; readonly data: readonly number[] }[];
+  readonly floats?: readonly {
+    readonly name: string;
+    readonly shape: readonly number[];
+    readonly data: readonly number[];
+  }[];
 }
 
 const IR_VERSION = 8;
@@ -46,7 +50,10 @@ export function encodeModel(graph: GraphSpec): Buffer {
       w.writeVarintField(1, IR_VERSION);
       w.writeStringField(2, 'modelgraph-test');
       w.writeBytesField(7, encodeGraph(graph));
-      w.writeBytesField(8, bytes((o) => o.writeVarintField(2, OPSET)));
+      w.writeBytesField(
+        8,
+        bytes((o) => o.writeVarintField(2, OPSET)),
+      );
     }),
   );
 }
@@ -99,11 +106,22 @@ function encodeValueInfo({ name, type, shape }: ValueInfo): Uint8Array {
   });
   return bytes((w) => {
     w.writeStringField(1, name);
-    w.writeBytesField(2, bytes((t) => t.writeBytesField(1, tensorType)));
+    w.writeBytesField(
+      2,
+      bytes((t) => t.writeBytesField(1, tensorType)),
+    );
   });
 }
 
-function encodeFloats({ name, shape, data }: { name: string; shape: readonly number[]; data: readonly number[] }): Uint8Array {
+function encodeFloats({
+  name,
+  shape,
+  data,
+}: {
+  name: string;
+  shape: readonly number[];
+  data: readonly number[];
+}): Uint8Array {
   return bytes((w) => {
     for (const size of shape) w.writeVarintField(1, size);
     w.writeVarintField(2, TYPE.FP32);

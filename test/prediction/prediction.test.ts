@@ -1,0 +1,174 @@
+/** Predicting, recording, replaying, looking back. */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { pino } from 'pino';
+import { firstIdAt } from '#src/graphql/node.type.js';
+import { Sweeper } from '#src/prediction/sweeper.js';
+import { BlobFolder } from '#src/storage/blobs.js';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+
+const FIELDS = `prediction { id recorded createdAt input output { ... on Classification { label score classes { label score } } }
+  predictedBy { ref } timing { queueMs prepareMs inferMs finishMs totalMs batchSize } runtime { executionProvider artifactSha256 } }
+  problem { code message ... on IdempotencyConflict { earlier } ... on NotReady { state } } replayed`;
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { ${FIELDS} } }`;
+const HISTORY = `query ($filter: PredictionFilter, $first: Int! = 20, $after: String) {
+  predictions(filter: $filter, first: $first, after: $after) { totalCount nodes { id input output { ... on Classification { label } } }
+    pageInfo { hasNextPage endCursor } } }`;
+
+let app: TestApp;
+beforeEach(async () => {
+  app = await startTestApp();
+});
+afterEach(() => app.stop());
+
+async function predict(input: Record<string, unknown>): Promise<Data> {
+  return (await app.query(PREDICT, { input: { model: 'spam-filter', ...input } })).predict;
+}
+
+const text = (value: string) => ({ input: { text: value } });
+
+test('an answer says what was answered, by which version, where and how fast', async () => {
+  const { prediction, problem, replayed } = await predict(text('free money, click now'));
+
+  expect({ problem, replayed }).toEqual({ problem: null, replayed: false });
+  expect(prediction.predictedBy.ref).toBe('spam-filter:1');
+  expect(prediction.runtime).toEqual({
+    executionProvider: 'cpu',
+    artifactSha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+  });
+  const { queueMs, prepareMs, inferMs, finishMs, totalMs } = prediction.timing;
+  expect(totalMs).toBeGreaterThanOrEqual(queueMs + prepareMs + inferMs + finishMs);
+  expect(prediction.output.classes.map((c: Data) => c.score).reduce((a: number, b: number) => a + b)).toBeCloseTo(1, 5);
+});
+
+test('a recorded prediction is found again, by id and in the history, as it was answered', async () => {
+  const { prediction } = await predict(text('hello'));
+
+  const again = await app.query(
+    `query ($id: ID!) { prediction(id: $id) { ${FIELDS.slice(13, FIELDS.indexOf('problem'))} }`,
+    {
+      id: prediction.id,
+    },
+  );
+  const { predictions } = await app.query(HISTORY);
+
+  expect(again.prediction).toEqual(prediction);
+  expect(predictions).toMatchObject({ totalCount: 1, nodes: [{ id: prediction.id, input: { text: 'hello' } }] });
+});
+
+test('with record: false nothing is kept', async () => {
+  const { prediction } = await predict({ ...text('hello'), record: false });
+
+  expect(prediction.recorded).toBe(false);
+  expect(prediction.input).toBeNull();
+  expect((await app.query(HISTORY)).predictions.totalCount).toBe(0);
+});
+
+test('an input over 16 KiB is kept as a blob under its digest and comes back whole', async () => {
+  const long = 'spam and eggs '.repeat(2_000);
+
+  const { prediction } = await predict(text(long));
+  const { predictions } = await app.query(HISTORY);
+
+  const json = JSON.stringify({ text: long });
+  const digest = createHash('sha256').update(json).digest('hex');
+  expect(existsSync(new BlobFolder(path.join(app.dataDir, 'blobs')).pathOf(digest))).toBe(true);
+  expect(predictions.nodes[0]).toMatchObject({ id: prediction.id, input: { text: long } });
+});
+
+test('the same idempotency key gives the first result again, also to duplicates that race it and after a restart', async () => {
+  const keyed = { ...text('once'), idempotencyKey: 'k1' };
+
+  const racing = await Promise.all([predict(keyed), predict(keyed), predict(keyed)]);
+  const [first] = racing;
+  await app.app.stop();
+  const dataDir = app.dataDir;
+  app = await startTestApp({ dataDir });
+  const later = await predict(keyed);
+
+  expect(new Set([...racing, later].map(({ prediction }) => prediction.id))).toEqual(new Set([first.prediction.id]));
+  expect(racing.map(({ replayed }) => replayed).sort()).toEqual([false, true, true]);
+  expect(later.replayed).toBe(true);
+  expect(later.prediction.output).toEqual(first.prediction.output);
+  expect((await app.query(HISTORY)).predictions.totalCount).toBe(1);
+});
+
+test('the same idempotency key with another input is a conflict that names the first result', async () => {
+  const { prediction } = await predict({ ...text('once'), idempotencyKey: 'k2' });
+
+  const { problem } = await predict({ ...text('twice'), idempotencyKey: 'k2' });
+
+  expect(problem).toMatchObject({ code: 'IDEMPOTENCY_CONFLICT', earlier: prediction.id });
+});
+
+test('a key whose first request failed can be used again', async () => {
+  await predict({ ...text(' '), idempotencyKey: 'k3' });
+
+  const { prediction, replayed } = await predict({ ...text('now right'), idempotencyKey: 'k3' });
+
+  expect(prediction).not.toBeNull();
+  expect(replayed).toBe(false);
+});
+
+test('the history is filtered by model, time and label, and paged without gap or double', async () => {
+  for (let i = 0; i < 5; i++) await predict(text(`message ${i}`));
+  await predict({
+    model: 'breast-cancer-forest',
+    input: (await app.query('{ version(ref: "breast-cancer-forest") { signature { example } } }')).version.signature
+      .example,
+  });
+
+  const spam = { model: 'spam-filter' };
+  const seen: string[] = [];
+  let after: string | null = null;
+  do {
+    const { predictions } = await app.query(HISTORY, { filter: spam, first: 2, after });
+    seen.push(...predictions.nodes.map((node: Data) => node.input.text));
+    after = predictions.pageInfo.hasNextPage ? predictions.pageInfo.endCursor : null;
+  } while (after);
+  const benign = await app.query(HISTORY, { filter: { label: 'malignant' } });
+  const future = await app.query(HISTORY, { filter: { since: '2999-01-01T00:00:00.000Z' } });
+  const past = await app.query(HISTORY, { filter: { until: '2999-01-01T00:00:00.000Z' } });
+
+  expect(seen).toEqual([4, 3, 2, 1, 0].map((i) => `message ${i}`));
+  expect(benign.predictions.totalCount).toBe(1);
+  expect([future, past].map(({ predictions }) => predictions.totalCount)).toEqual([0, 6]);
+});
+
+test('predictions and their blobs go when their retention is over, and not before', async () => {
+  const long = 'spam and eggs '.repeat(2_000);
+  await predict(text(long));
+  await predict(text('short'));
+  const { catalog, predictions } = app.app.databases;
+  const blobs = new BlobFolder(path.join(app.dataDir, 'blobs'));
+  const sweeper = new Sweeper({ catalog, predictions, blobs, log: pino({ level: 'silent' }) }, { retentionDays: 30 });
+  const digest = createHash('sha256')
+    .update(JSON.stringify({ text: long }))
+    .digest('hex');
+  const day = 86_400_000;
+
+  expect(await sweeper.sweep(Date.now() + 29 * day)).toBe(0);
+  expect(await sweeper.sweep(Date.now() + 31 * day)).toBe(2);
+
+  expect((await app.query(HISTORY)).predictions.totalCount).toBe(0);
+  expect(existsSync(blobs.pathOf(digest))).toBe(false);
+});
+
+test('ids are in order of time', async () => {
+  const before = Date.now();
+  const { prediction } = await predict(text('a'));
+
+  expect(prediction.id >= firstIdAt('Prediction', before)).toBe(true);
+  expect(prediction.id < firstIdAt('Prediction', Date.now() + 1)).toBe(true);
+});
+
+test('what cannot be recorded is not answered', async () => {
+  await app.app.databases.predictionsFile.write('alter table prediction rename to away', []);
+
+  const { data, errors } = await app.send(PREDICT, { input: { model: 'spam-filter', ...text('a') } });
+
+  expect(data.predict).toBeNull();
+  expect(errors?.[0]?.extensions).toMatchObject({ code: 'INTERNAL_SERVER_ERROR', errorId: expect.any(String) });
+  expect(JSON.stringify(errors)).not.toMatch(/sqlite|prediction_|no such table/i);
+});

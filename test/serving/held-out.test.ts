@@ -1,0 +1,67 @@
+/** Every held-out set, through the service: as many right answers as the model card states. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
+
+const CHUNK = 500;
+const PREDICT_MANY = `mutation ($input: PredictManyInput!) {
+  predictMany(input: $input) { results { prediction { output { ... on Classification { label } } } problem { message } } }
+}`;
+
+const INPUT_OF: Readonly<Record<string, (row: Data) => unknown>> = {
+  ROW: ({ label, ...row }) => ({ row }),
+  TEXT: ({ text }) => ({ text }),
+  IMAGE: ({ image }) => ({ image: { base64: image } }),
+};
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startTestApp({ workers: 2 });
+});
+afterAll(() => app.stop());
+
+async function rowsOf(dataset: string): Promise<Data[]> {
+  const bytes = await promisify(gunzip)(await readFile(path.join(STORE, 'datasets', dataset, 'data.jsonl.gz')));
+  const lines = bytes.toString().trim().split('\n');
+  return lines.map((line) => JSON.parse(line));
+}
+
+async function countRight(model: string, rows: Data[], toInput: (row: Data) => unknown): Promise<number> {
+  let right = 0;
+  for (let i = 0; i < rows.length; i += CHUNK) {
+    const chunk = rows.slice(i, i + CHUNK);
+    const input = { model, inputs: chunk.map(toInput), record: false, deadlineMs: 60_000 };
+    const { predictMany } = await app.query(PREDICT_MANY, { input });
+    right += predictMany.results.filter((r: Data, k: number) => r.prediction?.output.label === chunk[k].label).length;
+  }
+  return right;
+}
+
+test.each([
+  ['breast-cancer-forest', 'breast-cancer-test'],
+  ['fashion-mlp', 'fashion-mnist-test'],
+  ['spam-filter', 'spamassassin-test'],
+])(
+  '%s answers as many of %s rightly as its card states',
+  async (model, dataset) => {
+    const { version } = await app.query(`{ version(ref: "${model}") {
+      signature { inputKind }
+      evaluation { origin evaluatedRows dataset { name } metrics(names: ["accuracy"]) { value } }
+    } }`);
+    const rows = await rowsOf(dataset);
+
+    const right = await countRight(model, rows, INPUT_OF[version.signature.inputKind] as (row: Data) => unknown);
+
+    const { origin, evaluatedRows, metrics, dataset: on } = version.evaluation;
+    expect({ origin, evaluatedRows, on: on.name }).toEqual({
+      origin: 'IMPORTED',
+      evaluatedRows: rows.length,
+      on: dataset,
+    });
+    expect(right).toBe(Math.round(metrics[0].value * rows.length));
+    expect(await readFile('README.md', 'utf8')).toContain(`| ${right.toLocaleString('en')} |`);
+  },
+  180_000,
+);
