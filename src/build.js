@@ -14,6 +14,12 @@ import { build as bundle } from 'esbuild';
 const root = path.resolve(import.meta.dirname, '..');
 const dist = path.join(root, 'dist');
 const stamp = path.join(dist, '.built');
+/** The editor's language services, by the names that the browser asks for. */
+const EDITOR_WORKERS = {
+  'editor.worker': 'monaco-editor/esm/vs/editor/editor.worker.js',
+  'json.worker': 'monaco-editor/esm/vs/language/json/json.worker.js',
+  'graphql.worker': 'monaco-graphql/esm/graphql.worker.js',
+};
 const explorerSource = path.join(root, 'src/api/explorer/browser');
 
 async function sources() {
@@ -37,17 +43,30 @@ async function compile(file) {
   await writeFile(`${target}.map`, map);
 }
 
+/** The slow part: repeated only when its sources or the packages have changed. */
 async function bundleExplorer() {
-  if (!existsSync(explorerSource)) return;
-  await bundle({
-    absWorkingDir: explorerSource,
-    entryPoints: { graphiql: 'graphiql.jsx' },
-    outdir: path.join(dist, 'api/explorer/assets'),
+  const outdir = path.join(dist, 'api/explorer/assets');
+  const bundled = path.join(outdir, 'graphiql.js');
+  const inputs = [path.join(explorerSource, 'graphiql.jsx'), path.join(root, 'package-lock.json')];
+  if (existsSync(bundled) && inputs.every((file) => statSync(file).mtimeMs < statSync(bundled).mtimeMs)) return;
+  const options = {
+    absWorkingDir: root,
+    outdir,
     bundle: true,
     minify: true,
-    format: 'esm',
     logLevel: 'error',
-  });
+    loader: { '.ttf': 'dataurl' },
+  };
+  await Promise.all([
+    bundle({
+      ...options,
+      entryPoints: inputs.slice(0, 1),
+      format: 'esm',
+      jsx: 'automatic',
+      define: { 'process.env.NODE_ENV': '"production"' },
+    }),
+    bundle({ ...options, entryPoints: EDITOR_WORKERS, format: 'iife', entryNames: '[name]' }),
+  ]);
 }
 
 async function build() {

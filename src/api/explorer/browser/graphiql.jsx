@@ -1,0 +1,40 @@
+/**
+ * The built-in explorer: GraphiQL, everything from this server, its first tabs filled with the example operations.
+ *
+ * Tabs of one's own are kept in the browser, as GraphiQL does.
+ */
+import 'graphiql/style.css';
+import { GraphiQL } from 'graphiql';
+import { createRoot } from 'react-dom/client';
+
+const WORKERS = { json: 'json', graphql: 'graphql' };
+
+globalThis.MonacoEnvironment = {
+  getWorker: (_id, label) => new Worker(`/graphiql/assets/${WORKERS[label] ?? 'editor'}.worker.js`),
+};
+
+async function fetcher(request) {
+  const response = await fetch('/graphql', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json, application/json' },
+    body: JSON.stringify(request),
+  });
+  return response.json();
+}
+
+async function render() {
+  const response = await fetch('/graphiql/operations.json');
+  const operations = await response.json();
+  const tabs = operations.map(({ query, variables }) => ({ query, variables: JSON.stringify(variables, null, 2) }));
+  createRoot(document.getElementById('explorer')).render(
+    <GraphiQL fetcher={fetcher} defaultTabs={tabs} shouldPersistHeaders={false}>
+      <GraphiQL.Logo>
+        <a className="brand" href="/graphql">
+          Modelgraph
+        </a>
+      </GraphiQL.Logo>
+    </GraphiQL>,
+  );
+}
+
+render();

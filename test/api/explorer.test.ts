@@ -1,0 +1,102 @@
+/** The pages for people, in a real browser without internet. */
+import type { Browser, Page } from 'playwright-core';
+import { startTestApp, type TestApp } from '../support/app.js';
+import { hasBrowser, openBrowser } from '../support/browser.js';
+
+const inBrowser = hasBrowser ? test : test.skip;
+
+let app: TestApp;
+let browser: Browser;
+let page: Page;
+let complaints: string[];
+beforeAll(async () => {
+  app = await startTestApp();
+  if (hasBrowser) browser = await openBrowser();
+});
+afterAll(async () => {
+  await browser?.close();
+  await app.stop();
+});
+beforeEach(async () => {
+  if (!hasBrowser) return;
+  complaints = [];
+  page = await browser.newPage();
+  page.on('pageerror', (error) => complaints.push(String(error)));
+});
+afterEach(() => page?.close());
+
+async function run(operation: string): Promise<string> {
+  await page.goto(`${app.url}/graphiql`);
+  await page.getByRole('tab', { name: operation }).click();
+  await page.getByRole('button', { name: /execute query/i }).click();
+  const result = page.locator('.result-window', { hasText: '"data"' });
+  await result.waitFor();
+  return (await result.textContent()) ?? '';
+}
+
+inBrowser('the sandbox page leads to the built-in explorer when the CDN cannot be reached', async () => {
+  await page.goto(`${app.url}/graphql`);
+
+  await page.waitForURL('**/graphiql');
+  await page.getByRole('tab', { name: 'WhichModels' }).waitFor();
+});
+
+inBrowser.each(['PredictRow', 'PredictImage', 'PredictText'])(
+  '%s runs in the built-in explorer by clicking',
+  async (operation) => {
+    const shown = await run(operation);
+
+    expect(shown.replaceAll(/\s/g, '')).toMatch(/"label":"(malignant|benign|spam|ham|[A-Z])/);
+    expect(complaints).toEqual([]);
+  },
+);
+
+inBrowser('the built-in explorer loads nothing from another host', async () => {
+  const hosts = new Set<string>();
+  page.on('request', (request) => {
+    if (request.url().startsWith('http')) hosts.add(new URL(request.url()).origin);
+  });
+
+  await run('WhichModels');
+
+  expect([...hosts]).toEqual([app.url]);
+});
+
+inBrowser('the explorer has a tab for every example operation', async () => {
+  await page.goto(`${app.url}/graphiql`);
+  const operations = (await (await fetch(`${app.url}/graphiql/operations.json`)).json()) as { query: string }[];
+
+  for (const { query } of operations) {
+    const [, name = ''] = /(?:query|mutation) (\w+)/.exec(query) ?? [];
+    await page.getByRole('tab', { name }).waitFor();
+  }
+});
+
+test('assets are compressed and revalidated', async () => {
+  const first = await fetch(`${app.url}/graphiql/assets/graphiql.js`, { headers: { 'accept-encoding': 'gzip' } });
+  const again = await fetch(`${app.url}/graphiql/assets/graphiql.js`, {
+    headers: { 'if-none-match': first.headers.get('etag') ?? '' },
+  });
+
+  expect(first.headers.get('content-encoding')).toBe('gzip');
+  expect(again.status).toBe(304);
+});
+
+test('a program that asks /graphql gets data, not a page', async () => {
+  const response = await fetch(`${app.url}/graphql?query={__typename}`, {
+    headers: { 'apollo-require-preflight': 'true', accept: 'application/json' },
+  });
+
+  expect(await response.json()).toMatchObject({ data: { __typename: 'Query' } });
+});
+
+test('EXPLORER=off serves no page', async () => {
+  const silent = await startTestApp({ explorer: 'off' });
+
+  const page = await fetch(`${silent.url}/graphql`, { headers: { accept: 'text/html' } });
+  const graphiql = await fetch(`${silent.url}/graphiql`);
+  await silent.stop();
+
+  expect(page.headers.get('content-type')).not.toContain('text/html');
+  expect(graphiql.status).toBe(404);
+});
