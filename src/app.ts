@@ -49,6 +49,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     workers: config.workers,
     workerFile: path.join(import.meta.dirname, 'engine/worker.js'),
     memoryBytes: config.workerMemoryBytes,
+    emptyFolder: path.join(path.resolve(config.dataDir), 'worker'),
     providers: config.executionProviders,
     log,
   });

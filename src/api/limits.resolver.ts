@@ -25,7 +25,7 @@ export class Limits {
   @Field(() => Int, { description: 'Lexical tokens of a document.' })
   maxTokens!: number;
 
-  @Field(() => Int, { description: 'An object costs 1, a list its size times that, a prediction 5.' })
+  @Field(() => Int, { description: 'An element of a list costs 1 and what is selected of it, a prediction 5.' })
   maxCost!: number;
 
   @Field(() => Int)

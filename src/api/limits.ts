@@ -1,15 +1,17 @@
 /**
  * What one operation may ask for. The numbers are in one table, here; the README repeats it and a test compares.
  *
- * Depth is a validation rule. Cost is what an operation may make us do: an object costs 1, a leaf nothing, a list its
- * size times what one element costs, a prediction 5.
+ * Depth is a validation rule. Cost is what an operation may make us do: a root field costs 1, an element of a list 1
+ * and what is selected of it, a prediction 5, a count 5; a list without a size of its own counts as one element.
  */
 import type { ApolloServerPlugin } from '@apollo/server';
 import {
   type FragmentDefinitionNode,
   GraphQLError,
   getNamedType,
+  getNullableType,
   isLeafType,
+  isListType,
   Kind,
   type SelectionSetNode,
   type ValidationRule,
@@ -75,17 +77,22 @@ function depthMeter(fragments: ReadonlyMap<string, FragmentDefinitionNode>): (se
   return depthOf;
 }
 
-const estimate: ComplexityEstimator = ({ field, args, childComplexity }) => {
+const estimate: ComplexityEstimator = ({ type, field, args, childComplexity }) => {
   if (field.name === 'predict') return PREDICTION_COST + childComplexity;
-  if (field.name === 'predictMany') {
-    const count = Array.isArray(args['input']?.inputs) ? args['input'].inputs.length : 1;
-    return count * (PREDICTION_COST + childComplexity);
-  }
+  if (field.name === 'predictMany') return sizeOf(args['input']?.inputs) * (PREDICTION_COST + childComplexity);
   if (field.name === 'totalCount' || field.name === 'facets') return COUNT_COST + childComplexity;
-  if (isLeafType(getNamedType(field.type))) return 0;
-  const size = typeof args['first'] === 'number' ? args['first'] : Array.isArray(args['ids']) ? args['ids'].length : 1;
-  return 1 + Math.max(1, size) * childComplexity;
+  if (typeof args['first'] === 'number') return Math.max(1, args['first']) * (1 + childComplexity);
+  if (Array.isArray(args['ids'])) return sizeOf(args['ids']) * (1 + childComplexity);
+  // The field that gave the connection or the payload has counted these elements already.
+  const isCounted = /Connection$|^PredictManyPayload$/.test(type.name);
+  const isRoot = type.name === 'Query' || type.name === 'Mutation';
+  const isOne = isLeafType(getNamedType(field.type)) || !isListType(getNullableType(field.type));
+  return (isCounted || (isOne && !isRoot) ? 0 : 1) + childComplexity;
 };
+
+function sizeOf(list: unknown): number {
+  return Array.isArray(list) ? Math.max(1, list.length) : 1;
+}
 
 /** Prices every operation before it runs, refuses what is too dear, and tells the price in `extensions.cost`. */
 export function costLimit(limit: number): ApolloServerPlugin {

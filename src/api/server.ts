@@ -84,6 +84,9 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
     // Our own hook writes one line a request.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: LIMITS.maxBodyBytes,
+    // Such names are own properties after JSON.parse, and the check of a row answers them precisely.
+    onProtoPoisoning: 'ignore',
+    onConstructorPoisoning: 'ignore',
     genReqId: () => v7(),
     requestIdHeader: false,
     forceCloseConnections: 'idle',

@@ -4,9 +4,7 @@
  * A worker takes work only after it said `ready`. One that dies at its start is replaced ever more slowly, for ever.
  */
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import os from 'node:os';
-import path from 'node:path';
+import { mkdir, rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { check } from '../tasks/task.js';
 import type { EngineVersion, FromWorker, ToWorker } from './messages.js';
@@ -17,6 +15,8 @@ export interface PoolOptions {
   readonly workers: number;
   readonly workerFile: string;
   readonly memoryBytes: number;
+  /** Working folder of every worker; made anew at start. */
+  readonly emptyFolder: string;
   /** Execution providers to try, best first. */
   readonly providers: readonly string[];
   readonly log: Logger;
@@ -78,8 +78,9 @@ export class Pool {
 
   /** Resolves when a worker is ready and the execution provider is known. */
   async start(): Promise<void> {
-    const emptyFolder = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-worker-'));
-    const { workerFile, memoryBytes, workers } = this.#options;
+    const { workerFile, memoryBytes, workers, emptyFolder } = this.#options;
+    await rm(emptyFolder, { recursive: true, force: true });
+    await mkdir(emptyFolder, { recursive: true });
     this.#launch = { file: workerFile, emptyFolder, memoryBytes, wrappers: findWrappers() };
     for (let i = 0; i < workers; i++) this.#spawn('pool', 0);
     [this.probes] = await Promise.all([this.#probeProviders(), this.#someoneReady.promise]);
@@ -136,7 +137,6 @@ export class Pool {
   async stop(): Promise<void> {
     this.#isStopping = true;
     for (const worker of this.#workers) worker.kill('stopped');
-    if (this.#launch) await rm(this.#launch.emptyFolder, { recursive: true, force: true });
   }
 
   #spawn(purpose: 'pool' | 'quarantine', restarts: number): WorkerProcess {

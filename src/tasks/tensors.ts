@@ -121,9 +121,30 @@ function readList(tensor: TensorInput, path: readonly string[], problems: Proble
     problems.add(path, 'WRONG_TYPE', 'data is a list of values, flat or nested', 'a list', tensor.data);
     return null;
   }
-  const flat: unknown[] = tensor.shape.length > 1 ? tensor.data.flat(tensor.shape.length - 1) : tensor.data;
-  if (!checkCount(tensor, flat.length, path, problems)) return null;
+  const flat = flatten(tensor.data, tensor.shape, path, problems);
+  if (!flat || !checkCount(tensor, flat.length, path, problems)) return null;
   return tensor.datatype === 'BYTES' ? readStrings(flat, path, problems) : readNumbers(tensor, flat, path, problems);
+}
+
+/** A list without lists is flat; otherwise it is nested exactly as the shape says. */
+function flatten(
+  data: readonly unknown[],
+  shape: readonly number[],
+  path: readonly string[],
+  problems: Problems,
+): readonly unknown[] | null {
+  if (!data.some(Array.isArray)) return data;
+  const flat: unknown[] = [];
+  const visit = (value: unknown, depth: number, at: readonly string[]): boolean => {
+    if (depth === shape.length) return flat.push(value) > 0;
+    const size = shape[depth] as number;
+    if (Array.isArray(value) && value.length === size) {
+      return value.every((element, i) => visit(element, depth + 1, [...at, String(i)]));
+    }
+    problems.add(at, 'WRONG_SHAPE', `the nesting is not that of shape ${shapeText(shape)}`, `a list of ${size}`, value);
+    return false;
+  };
+  return visit(data, 0, path) ? flat : null;
 }
 
 function readStrings(flat: readonly unknown[], path: readonly string[], problems: Problems): string[] | null {

@@ -1,0 +1,182 @@
+/** What one request may ask for, and what the edge says otherwise. */
+import { connect } from 'node:net';
+import { getIntrospectionQuery } from 'graphql';
+import { LIMITS } from '#src/api/limits.js';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startTestApp();
+});
+afterAll(() => app.stop());
+
+const deep = (pairs: number, leaf: string) =>
+  `{ model(name: "spam-filter") { ${'version { model { '.repeat(pairs)}${leaf}${' } }'.repeat(pairs)} } }`;
+
+test('an operation of ten levels is answered, one of eleven refused, also inside fragments', async () => {
+  const ten = await app.send(deep(4, 'name'));
+  const eleven = await app.send(deep(4, 'card { markdown }'));
+  const hidden = await app.send(`${deep(4, '...F')} fragment F on Model { card { markdown } }`);
+
+  expect(ten.errors).toBeUndefined();
+  for (const { status, errors } of [eleven, hidden]) {
+    expect(status).toBe(400);
+    expect(errors?.[0]).toMatchObject({
+      message: expect.stringContaining('11 levels'),
+      extensions: { code: 'GRAPHQL_VALIDATION_FAILED' },
+    });
+  }
+});
+
+test('a document of more than a thousand tokens is refused', async () => {
+  const { status, errors } = await app.send(`{ ${'a: __typename '.repeat(400)} }`);
+
+  expect(status).toBe(400);
+  expect(errors?.[0]?.extensions['code']).toBe('GRAPHQL_PARSE_FAILED');
+});
+
+test('an operation that costs too much is refused before it runs, and says its cost', async () => {
+  const { status, errors, extensions } = await app.send(
+    '{ models(first: 100) { nodes { versions(first: 100) { nodes { evaluations(first: 5) { nodes { id } } } } } } }',
+  );
+
+  expect(status).toBe(400);
+  expect(errors?.[0]?.extensions['code']).toBe('COST_LIMIT_EXCEEDED');
+  expect(extensions?.['cost']).toEqual({ requested: 60_100, limit: LIMITS.maxCost });
+});
+
+test('every answer says what it cost: a prediction more than a name', async () => {
+  const name = await app.send('{ model(name: "spam-filter") { name } }');
+  const prediction = await app.send(
+    'mutation { predict(input: { model: "spam-filter", input: { text: "hi" }, record: false }) { prediction { id } } }',
+  );
+
+  expect(name.extensions?.['cost'].requested).toBe(1);
+  expect(prediction.extensions?.['cost'].requested).toBe(5);
+});
+
+test('a batch of a thousand inputs with their best classes fits', async () => {
+  const inputs = Array.from({ length: LIMITS.maxBatch }, (_, i) => ({ text: `message ${i}` }));
+
+  const { predictMany } = await app.query(
+    `mutation ($input: PredictManyInput!) { predictMany(input: $input) {
+      results { prediction { id output { ... on Classification { label score classes(first: 5) { label score } } } } problem { code } } } }`,
+    { input: { model: 'spam-filter', inputs, record: false } },
+  );
+
+  expect(predictMany.results.filter((r: Data) => r.problem === null)).toHaveLength(LIMITS.maxBatch);
+});
+
+test('a body over 16 MiB is refused', async () => {
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ query: '{ __typename }', variables: { x: 'x'.repeat(LIMITS.maxBodyBytes) } }),
+  });
+
+  expect(response.status).toBe(413);
+});
+
+test('limits answers what is in force', async () => {
+  const { limits } = await app.query(
+    '{ limits { maxPageSize maxBatch maxBodyBytes maxImagePixels maxDepth maxTokens maxCost defaultDeadlineMs } }',
+  );
+
+  expect(limits).toEqual({ ...LIMITS, defaultDeadlineMs: 10_000 });
+});
+
+test('the introspection that explorers and generators send is answered', async () => {
+  const { data, errors } = await app.send(
+    getIntrospectionQuery({ inputValueDeprecation: true, oneOf: true, schemaDescription: true }),
+  );
+
+  expect(errors).toBeUndefined();
+  expect(data.__schema.queryType.name).toBe('Query');
+});
+
+test('a mutation by GET, a form and a list of operations are refused', async () => {
+  const url = `${app.url}/graphql`;
+  const json = { 'content-type': 'application/json' };
+  const mutation = encodeURIComponent(
+    'mutation { setAlias(input: { model: "a", alias: "b", version: "a" }) { problem { code } } }',
+  );
+
+  const byGet = await fetch(`${url}?query=${mutation}`, { headers: { 'apollo-require-preflight': 'true' } });
+  const form = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'text/plain' },
+    body: '{"query":"{__typename}"}',
+  });
+  const list = await fetch(url, { method: 'POST', headers: json, body: '[{"query":"{__typename}"}]' });
+
+  expect([byGet.status, form.status, list.status]).toEqual([405, expect.any(Number), 400]);
+  expect(form.status).toBeGreaterThanOrEqual(400);
+});
+
+test('pages of Apollo Studio may call, others may not', async () => {
+  const origin = (from: string) =>
+    fetch(`${app.url}/graphql`, {
+      method: 'OPTIONS',
+      headers: { origin: from, 'access-control-request-method': 'POST' },
+    });
+
+  const studio = await origin('https://studio.apollographql.com');
+  const other = await origin('https://example.com');
+
+  expect(studio.headers.get('access-control-allow-origin')).toBe('https://studio.apollographql.com');
+  expect(other.headers.get('access-control-allow-origin')).not.toBe('https://example.com');
+});
+
+test('health says live, and ready when a model can answer; every answer has a request id', async () => {
+  const live = await fetch(`${app.url}/health/live`);
+  const ready = await fetch(`${app.url}/health/ready`);
+
+  expect([live.status, ready.status]).toEqual([200, 200]);
+  expect(live.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+  expect(live.headers.get('x-request-id')).not.toBe(ready.headers.get('x-request-id'));
+});
+
+test('a store without a model that can answer is not ready, and says why', async () => {
+  const empty = await startTestApp({ empty: true, modelStore: '/nowhere' });
+
+  const ready = await fetch(`${empty.url}/health/ready`);
+  await empty.stop();
+
+  expect(ready.status).toBe(503);
+  expect(await ready.json()).toMatchObject({ reason: expect.stringContaining('no model can answer') });
+});
+
+test('a provider that is required but missing keeps the server from being ready', async () => {
+  const demanding = await startTestApp({ executionProviders: ['cuda', 'cpu'], requireProvider: 'cuda' });
+
+  const ready = await fetch(`${demanding.url}/health/ready`);
+  const { engine } = await demanding.query('{ engine { providers { name available reason } } }');
+  await demanding.stop();
+
+  expect(ready.status).toBe(503);
+  expect(await ready.json()).toMatchObject({ reason: expect.stringContaining('REQUIRE_PROVIDER=cuda') });
+  expect(engine.providers[0]).toMatchObject({ name: 'cuda', available: false, reason: expect.any(String) });
+});
+
+test('an input whose caller has gone while it waits is never computed', async () => {
+  const { hostname, port } = new URL(app.url);
+  const before = await count();
+  const inputs = Array.from({ length: 300 }, (_, i) => ({ text: `left alone ${i} `.repeat(200) }));
+  const body = JSON.stringify({
+    query: 'mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { problem { code } } } }',
+    variables: { input: { model: 'spam-filter', inputs } },
+  });
+  const socket = connect(Number(port), hostname);
+  const head = `POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`;
+
+  await new Promise<void>((resolve) => socket.write(head + body, () => resolve()));
+  while (app.app.engine.queueDepth === 0) await new Promise(setImmediate);
+  socket.destroy();
+  while (app.app.engine.queueDepth > 0) await new Promise(setImmediate);
+
+  expect((await count()) - before).toBeLessThan(inputs.length);
+});
+
+async function count(): Promise<number> {
+  return (await app.query('{ predictions { totalCount } }')).predictions.totalCount;
+}

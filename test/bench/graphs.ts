@@ -1,0 +1,77 @@
+/**
+ * Two generated graphs in a temporary model store: "medium", whose matrix is worth batching, and "heavy", which keeps
+ * a worker computing while hardly a byte goes in or out.
+ */
+
+import { encodeModel, type GraphSpec, type NodeSpec } from '../support/onnx.ts';
+import { createStore, type TestStore } from '../support/store.ts';
+
+export const MEDIUM = { name: 'medium', width: 512, layers: 18, outputs: 10 } as const;
+export const HEAVY = { name: 'heavy', rows: 256, width: 1024, layers: 8 } as const;
+
+/** The same numbers in every run. */
+export function pseudoRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+/** Weights that keep the size of what passes through. */
+function weights(name: string, rows: number, columns: number) {
+  const random = pseudoRandom(rows + columns);
+  const scale = Math.sqrt(6 / rows);
+  const data = Array.from({ length: rows * columns }, () => (2 * random() - 1) * scale);
+  return { name, shape: [rows, columns], data };
+}
+
+function layer(input: string, matrix: string, output: string): NodeSpec[] {
+  return [
+    { op: 'MatMul', inputs: [input, matrix], outputs: [`${output}-linear`] },
+    { op: 'Relu', inputs: [`${output}-linear`], outputs: [output] },
+  ];
+}
+
+/** A perceptron of 4.7 million parameters, each layer with weights of its own. */
+export function mediumGraph(): GraphSpec {
+  const { width, layers, outputs } = MEDIUM;
+  const names = Array.from({ length: layers }, (_, i) => `w${i}`);
+  return {
+    inputs: [{ name: 'x', type: 'FP32', shape: ['N', width] }],
+    outputs: [{ name: 'y', type: 'FP32', shape: ['N', outputs] }],
+    nodes: [
+      ...names.flatMap((name, i) => layer(i === 0 ? 'x' : `h${i - 1}`, name, `h${i}`)),
+      { op: 'MatMul', inputs: [`h${layers - 1}`, 'last'], outputs: ['logits'] },
+      { op: 'Softmax', inputs: ['logits'], outputs: ['y'], attributes: [{ name: 'axis', int: 1 }] },
+    ],
+    floats: [...names.map((name) => weights(name, width, width)), weights('last', width, outputs)],
+  };
+}
+
+/** 256 numbers in, 256 out, and between them a chain of products that share one matrix. */
+export function heavyGraph(): GraphSpec {
+  const { rows, width, layers } = HEAVY;
+  const chain = Array.from({ length: layers }, (_, i) => layer(`h${i}`, 'w', `h${i + 1}`)).flat();
+  return {
+    inputs: [{ name: 'x', type: 'FP32', shape: [rows, 1] }],
+    outputs: [{ name: 'y', type: 'FP32', shape: [rows, 1] }],
+    nodes: [
+      { op: 'MatMul', inputs: ['x', 'first'], outputs: ['h0'] },
+      ...chain,
+      { op: 'MatMul', inputs: [`h${layers}`, 'last'], outputs: ['y'] },
+    ],
+    floats: [weights('first', 1, width), weights('w', width, width), weights('last', width, 1)],
+  };
+}
+
+export async function createGeneratedStore(): Promise<TestStore> {
+  const store = await createStore();
+  for (const [name, graph] of [
+    [MEDIUM.name, mediumGraph()],
+    [HEAVY.name, heavyGraph()],
+  ] as const) {
+    await store.write(name, { '1/model.onnx': encodeModel(graph), 'model.yaml': 'preload: true\n' });
+  }
+  return store;
+}

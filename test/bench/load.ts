@@ -1,0 +1,65 @@
+/**
+ * Closed-loop load by autocannon, in a process of its own. Run as a child; reads `LoadOptions` on stdin and prints
+ * `LoadResult`.
+ */
+import { text } from 'node:stream/consumers';
+import autocannon from 'autocannon';
+import { type Spread, spreadOf } from './numbers.ts';
+import { isAnswered } from './requests.ts';
+
+export interface LoadOptions {
+  readonly url: string;
+  readonly connections: number;
+  readonly seconds: number;
+  readonly bodies: readonly string[];
+}
+
+export interface LoadResult {
+  readonly answered: number;
+  readonly requestsPerSecond: number;
+  readonly latency: Spread;
+  readonly meanBatch: number;
+  /** Other statuses, broken connections, timeouts, and answers with a problem. */
+  readonly failures: number;
+  /** The first answer that was wrong. */
+  readonly failure: string | null;
+}
+
+const SAMPLED = 16;
+const TIMEOUT_SECONDS = 30;
+
+async function load({ url, connections, seconds, bodies }: LoadOptions): Promise<LoadResult> {
+  const times: number[] = [];
+  const batches: number[] = [];
+  let failure: string | null = null;
+  const check = (body: string) => {
+    const isFine = isAnswered(body);
+    if (!isFine) failure ??= body.slice(0, 500);
+    return isFine;
+  };
+  const sample = (_status: number, body: string) => {
+    if (times.length % SAMPLED === 0) batches.push(Number(/"batchSize":(\d+)/.exec(body)?.[1]));
+  };
+  const running = autocannon({
+    url,
+    connections,
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    duration: seconds,
+    timeout: TIMEOUT_SECONDS,
+    requests: bodies.map((body) => ({ body, onResponse: sample })),
+    verifyBody: check,
+  });
+  running.on('response', (_client, _status, _bytes, ms) => times.push(ms));
+  const result = await running;
+  return {
+    answered: result['2xx'],
+    requestsPerSecond: result['2xx'] / result.duration,
+    latency: spreadOf(times),
+    meanBatch: batches.reduce((sum, size) => sum + size, 0) / batches.length,
+    failures: result.non2xx + result.errors + result.mismatches,
+    failure,
+  };
+}
+
+console.log(JSON.stringify(await load(JSON.parse(await text(process.stdin)))));

@@ -1,0 +1,37 @@
+/**
+ * Loaded before the server's own code by `--import`: watches the event loop between `start` and `stop` from the parent.
+ * Without those messages it does nothing.
+ */
+import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { isMainThread } from 'node:worker_threads';
+
+export interface LoopDelay {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+  /** Share of the time in which the loop was not waiting. */
+  readonly utilization: number;
+}
+
+const RESOLUTION_MS = 5;
+const MS = 1e6;
+
+if (isMainThread && process.send) {
+  const delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+  let since: EventLoopUtilization | undefined;
+  process.on('message', (message) => {
+    if (message === 'start') {
+      delay.reset();
+      delay.enable();
+      since = performance.eventLoopUtilization();
+    } else if (message === 'stop') {
+      delay.disable();
+      // The histogram holds the time from tick to tick; the delay is what exceeds the resolution.
+      const beyond = (nanoseconds: number) => Math.max(0, nanoseconds / MS - RESOLUTION_MS);
+      const { utilization } = performance.eventLoopUtilization(since);
+      const [p50, p99, max] = [delay.percentile(50), delay.percentile(99), delay.max].map(beyond);
+      process.send?.({ p50, p99, max, utilization });
+    }
+  });
+  process.channel?.unref();
+}

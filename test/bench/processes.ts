@@ -1,0 +1,125 @@
+/**
+ * The processes of the benchmark: our server, the naive peer, and children that measure and print JSON. Whoever starts
+ * a server stops it; all listen on loopback.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { openSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+import type { LoopDelay } from './loop-delay.ts';
+
+export interface RunningServer {
+  /** Of the GraphQL endpoint. */
+  readonly url: string;
+  readonly pid: number;
+  /** Begins to watch the event loop; the function that comes back ends it and tells what was seen. */
+  readonly watchLoop: () => () => Promise<LoopDelay>;
+  readonly stop: () => Promise<void>;
+}
+
+export const ROOT = path.resolve(import.meta.dirname, '../..');
+const LONGEST_START_MS = 120_000;
+
+/** The built server with its own defaults, apart from the provider: all that is compared here computes on the CPU. */
+export async function startModelgraph(env: Readonly<Record<string, string>> = {}): Promise<RunningServer> {
+  const dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-bench-'));
+  const preload = pathToFileURL(path.join(import.meta.dirname, 'loop-delay.ts')).href;
+  const settings = { PORT: '0', DATA_DIR: dataDir, EXECUTION_PROVIDERS: 'cpu', ...env };
+  return startServer(['--import', preload, path.join(ROOT, 'dist/main.js')], settings, dataDir);
+}
+
+export interface NaiveOptions {
+  readonly graphFile: string;
+  readonly labels: readonly string[];
+}
+
+/** The server that a frontend team would write. */
+export async function startNaive(options: NaiveOptions): Promise<RunningServer> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'naive-bench-'));
+  return startServer([path.join(import.meta.dirname, 'naive-server.ts'), JSON.stringify(options)], {}, folder);
+}
+
+async function startServer(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  folder: string,
+): Promise<RunningServer> {
+  // A file, as in production: what the server logs costs the server, and not whoever would read a pipe.
+  const output = path.join(folder, 'stdout');
+  const child = spawn(process.execPath, args, {
+    cwd: ROOT,
+    env: { PATH: process.env['PATH'], NODE_ENV: 'production', ...env },
+    stdio: ['ignore', openSync(output, 'w'), 'inherit', 'ipc'],
+  });
+  const ended = once(child, 'exit');
+  return {
+    url: await readyUrl(child, output),
+    pid: child.pid as number,
+    watchLoop: () => watchLoop(child),
+    stop: async () => {
+      child.kill('SIGTERM');
+      await ended;
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function readyUrl(child: ChildProcess, output: string): Promise<string> {
+  const since = performance.now();
+  while (child.exitCode === null && performance.now() - since < LONGEST_START_MS) {
+    const [, url] = /^ready (\S+)$/m.exec(readFileSync(output, 'utf8')) ?? [];
+    if (url) return url;
+    await sleep(20);
+  }
+  child.kill('SIGKILL');
+  throw new Error(`a server was not ready (exit code ${child.exitCode}): ${readFileSync(output, 'utf8').slice(-2000)}`);
+}
+
+function watchLoop(child: ChildProcess): () => Promise<LoopDelay> {
+  child.send('start');
+  return async () => {
+    const answered = once(child, 'message');
+    child.send('stop');
+    return (await answered)[0] as LoopDelay;
+  };
+}
+
+/** Runs a file of this folder with `options` on its stdin; answers the JSON that it prints. */
+export async function measure<T>(file: string, options: unknown): Promise<T> {
+  const child = spawn(process.execPath, [path.join(import.meta.dirname, file)], {
+    cwd: ROOT,
+    env: { PATH: process.env['PATH'], NODE_ENV: 'production' },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  child.stdin.end(JSON.stringify(options));
+  const [printed, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')]);
+  if (code !== 0) throw new Error(`${file} ended with ${code}`);
+  return JSON.parse(printed) as T;
+}
+
+export async function ask<T>(url: string, query: string): Promise<T> {
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ query }) });
+  const { data, errors } = (await response.json()) as { data: T; errors?: unknown };
+  if (errors) throw new Error(JSON.stringify(errors));
+  return data;
+}
+
+export async function workerPids(url: string): Promise<number[]> {
+  const { engine } = await ask<{ engine: { workers: { pid: number }[] } }>(url, '{ engine { workers { pid } } }');
+  return engine.workers.map(({ pid }) => pid);
+}
+
+const TICKS_PER_SECOND = 100;
+
+/** User and system time that a process has used; NaN where the kernel does not tell. */
+export function cpuSeconds(pid: number): number {
+  if (process.platform !== 'linux') return Number.NaN;
+  const afterName = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+  return (Number(afterName[11]) + Number(afterName[12])) / TICKS_PER_SECOND;
+}

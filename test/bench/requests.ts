@@ -1,0 +1,107 @@
+/**
+ * What is sent: one mutation text for every server, and for each model the inputs and the tensors they stand for.
+ */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { HEAVY, MEDIUM, pseudoRandom } from './graphs.ts';
+
+export interface BareTensor {
+  readonly name: string;
+  readonly datatype: 'float32' | 'string';
+  readonly shape: readonly number[];
+  readonly values: readonly (number | string)[];
+}
+
+export interface Workload {
+  readonly title: string;
+  readonly model: string;
+  /** Inputs as a client sends them. */
+  readonly inputs: readonly unknown[];
+  /** The first input as the graph takes it. */
+  readonly tensor: BareTensor;
+}
+
+const ANSWER = `output { ... on Classification { label score } ... on Tensors { tensors { name shape base64 } } }`;
+
+export const PREDICT = `mutation Predict($input: PredictInput!) {
+  predict(input: $input) { prediction { id ${ANSWER} timing { totalMs inferMs batchSize } } problem { code } }
+}`;
+
+/** Priced at exactly the cost limit for 1,000 inputs: nothing more can be selected. */
+export const PREDICT_MANY = `mutation PredictMany($input: PredictManyInput!) {
+  predictMany(input: $input) {
+    results { prediction { output { ... on Classification { label score } } } problem { code } }
+    problem { code }
+  }
+}`;
+
+/** Bodies of requests, one for each input. */
+export function predictBodies({ model, inputs }: Workload, record: boolean): string[] {
+  return inputs.map((input) => JSON.stringify({ query: PREDICT, variables: { input: { model, input, record } } }));
+}
+
+export function predictManyBody({ model, inputs }: Workload, rows: number, record: boolean): string {
+  const many = Array.from({ length: rows }, (_, i) => inputs[i % inputs.length]);
+  return JSON.stringify({ query: PREDICT_MANY, variables: { input: { model, inputs: many, record } } });
+}
+
+/** No GraphQL error and no problem anywhere in the answer. */
+export function isAnswered(body: string): boolean {
+  return body.includes('"problem":null') && !body.includes('"problem":{') && !body.includes('"errors":');
+}
+
+export async function forest(): Promise<Workload> {
+  const inputs = (await goldenInputs('breast-cancer-forest')) as { row: Record<string, number> }[];
+  const values = Object.values(inputs[0]?.row ?? {});
+  const tensor = { name: 'input', datatype: 'float32', shape: [1, values.length], values } as const;
+  return { title: 'breast-cancer-forest, row', model: 'breast-cancer-forest', inputs, tensor };
+}
+
+export async function spamFilter(): Promise<Workload> {
+  const inputs = (await goldenInputs('spam-filter')) as { text: string }[];
+  const tensor = { name: 'text', datatype: 'string', shape: [1, 1], values: [inputs[0]?.text ?? ''] } as const;
+  return { title: 'spam-filter, text', model: 'spam-filter', inputs, tensor };
+}
+
+export async function mlpImage(): Promise<Workload> {
+  const inputs = await goldenInputs('fashion-mlp');
+  return { ...mlpTensor(), title: 'fashion-mlp, image', inputs };
+}
+
+export function mlpTensor(): Workload {
+  return floats({ title: 'fashion-mlp, tensor', model: 'fashion-mlp', name: 'input', shape: [1, 100] });
+}
+
+export function medium(): Workload {
+  return floats({ title: 'medium, tensor', model: MEDIUM.name, name: 'x', shape: [1, MEDIUM.width] });
+}
+
+export function heavy(): Workload {
+  return floats({ title: 'heavy, tensor', model: HEAVY.name, name: 'x', shape: [HEAVY.rows, 1] });
+}
+
+const DIFFERENT_INPUTS = 16;
+
+function floats(of: { title: string; model: string; name: string; shape: [number, number] }): Workload {
+  const { title, model, name, shape } = of;
+  const random = pseudoRandom(1);
+  const rows = Array.from({ length: DIFFERENT_INPUTS }, () =>
+    Float32Array.from({ length: shape[0] * shape[1] }, random),
+  );
+  const inputs = rows.map((row) => {
+    const base64 = Buffer.from(row.buffer).toString('base64');
+    return { tensors: [{ name, datatype: 'FP32', shape, base64 }] };
+  });
+  return { title, model, inputs, tensor: { name, datatype: 'float32', shape, values: [...(rows[0] ?? [])] } };
+}
+
+export function graphFile(store: string, model: string): string {
+  return path.join(store, model, '1/model.onnx');
+}
+
+async function goldenInputs(model: string): Promise<unknown[]> {
+  const { cases } = JSON.parse(await readFile(path.join(STORE, model, '1/golden.json'), 'utf8'));
+  return cases.map(({ input }: { input: unknown }) => input);
+}
+
+export const STORE = path.resolve(import.meta.dirname, '../../model-store');

@@ -1,0 +1,56 @@
+/**
+ * One client that sends one request after the other over one connection, the variants in turn, so that whatever else
+ * the machine does meets all of them alike. Run as a child; reads `SingleOptions` on stdin and prints `SingleResult`.
+ */
+import http from 'node:http';
+import { text } from 'node:stream/consumers';
+import { type Spread, spreadOf } from './numbers.ts';
+import { isAnswered } from './requests.ts';
+
+export interface SingleOptions {
+  readonly url: string;
+  readonly seconds: number;
+  /** Bodies of each variant. */
+  readonly variants: readonly (readonly string[])[];
+}
+
+export interface SingleResult {
+  /** In ms, one for each variant. */
+  readonly variants: readonly { readonly total: Spread; readonly engine: Spread }[];
+}
+
+const WARM_UP_SECONDS = 1;
+const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+
+function send(url: string, body: string): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+  const request = http.request(url, { method: 'POST', agent, headers }, (response) => {
+    text(response).then(resolve, reject);
+  });
+  request.on('error', reject);
+  request.end(body);
+  return promise;
+}
+
+async function loop({ url, variants }: SingleOptions, seconds: number) {
+  const measured = variants.map(() => ({ total: [] as number[], engine: [] as number[] }));
+  const end = performance.now() + 1000 * seconds;
+  for (let i = 0; performance.now() < end; i++) {
+    for (const [v, bodies] of variants.entries()) {
+      const begun = performance.now();
+      const answer = await send(url, bodies[i % bodies.length] as string);
+      measured[v]?.total.push(performance.now() - begun);
+      if (!isAnswered(answer)) throw new Error(`a prediction failed: ${answer.slice(0, 500)}`);
+      measured[v]?.engine.push(Number(/"totalMs":([\d.]+)/.exec(answer)?.[1]));
+    }
+  }
+  return measured;
+}
+
+const options = JSON.parse(await text(process.stdin)) as SingleOptions;
+await loop(options, WARM_UP_SECONDS);
+const measured = await loop(options, options.seconds);
+const variants = measured.map(({ total, engine }) => ({ total: spreadOf(total), engine: spreadOf(engine) }));
+console.log(JSON.stringify({ variants } satisfies SingleResult));
+agent.destroy();

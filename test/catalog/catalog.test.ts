@@ -1,0 +1,161 @@
+/** Models, versions, aliases, datasets and how they hang together. */
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { fillCatalog } from '../support/catalog.js';
+
+const SET_ALIAS = `mutation ($input: SetAliasInput!) { setAlias(input: $input) {
+  alias { name aliasedVersion { ref aliasNames } } problem { code message ... on NotFound { didYouMean } ... on InvalidInput { problems { path code } } } } }`;
+
+let app: TestApp;
+beforeEach(async () => {
+  app = await startTestApp();
+  await fillCatalog(app.app.databases.catalog, 2);
+});
+afterEach(() => app.stop());
+
+async function setAlias(model: string, alias: string, version: string): Promise<Data> {
+  return (await app.query(SET_ALIAS, { input: { model, alias, version } })).setAlias;
+}
+
+async function refOf(ref: string): Promise<string | null> {
+  return (await app.query('query ($ref: VersionRef!) { version(ref: $ref) { ref } }', { ref })).version?.ref ?? null;
+}
+
+test('a reference names the newest version, an alias or a number', async () => {
+  await setAlias('m000', 'stable', 'm000:2');
+
+  expect(await refOf('m000')).toBe('m000:5');
+  expect(await refOf('m000@stable')).toBe('m000:2');
+  expect(await refOf('m000:3')).toBe('m000:3');
+  expect(await refOf('m000:9')).toBeNull();
+  expect(await refOf('m000@nobody')).toBeNull();
+  expect(await refOf('nothing')).toBeNull();
+});
+
+test.each(['', 'M000', 'm000:', 'm000@', 'm000:0', 'm000:x', 'm000@1st', 'm000@a:1', '../etc', 'a'.repeat(65)])(
+  'the text %j is no reference',
+  async (ref) => {
+    const { errors } = await app.send('query ($ref: VersionRef!) { version(ref: $ref) { ref } }', { ref });
+
+    expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', problems: [{ path: ['ref'] }] });
+  },
+);
+
+test('champion is what answers when no version is named, and moves', async () => {
+  await setAlias('m000', 'champion', 'm000:2');
+  expect(await refOf('m000')).toBe('m000:2');
+
+  const { alias, problem } = await setAlias('m000', 'champion', 'm000:4');
+
+  expect(problem).toBeNull();
+  expect(alias).toEqual({ name: 'champion', aliasedVersion: { ref: 'm000:4', aliasNames: ['champion'] } });
+  expect(await refOf('m000')).toBe('m000:4');
+});
+
+test('an alias points at versions of its own model only', async () => {
+  expect((await setAlias('m000', 'champion', 'm001:1')).problem.problems).toEqual([
+    { path: ['input', 'version'], code: 'UNKNOWN_NAME' },
+  ]);
+  expect((await setAlias('m000', '1st', 'm000:1')).problem.problems).toEqual([
+    { path: ['input', 'alias'], code: 'UNREADABLE' },
+  ]);
+  expect((await setAlias('m00', 'champion', 'm000:1')).problem).toMatchObject({
+    code: 'NOT_FOUND',
+    didYouMean: ['m000', 'm001'],
+  });
+  expect((await setAlias('m000', 'champion', 'm000:9')).problem.code).toBe('NOT_FOUND');
+});
+
+test('prediction follows an alias as soon as it has moved', async () => {
+  const predict = `mutation { predict(input: { model: "spam-filter@live", input: { text: "hello" }, record: false }) {
+    prediction { predictedBy { ref } } problem { code } } }`;
+  expect((await app.query(predict)).predict.problem.code).toBe('NOT_FOUND');
+
+  await setAlias('spam-filter', 'live', 'spam-filter:1');
+
+  expect((await app.query(predict)).predict.prediction.predictedBy.ref).toBe('spam-filter:1');
+});
+
+test('lineage is walked in both directions', async () => {
+  const { version, dataset } = await app.query(`{
+    version(ref: "spam-filter") { id trainedOn { name trainedVersions { nodes { id } } } evaluations { nodes { id dataset { name } } } }
+    dataset(name: "spamassassin-test") { evaluations { totalCount nodes { id evaluatedVersion { id } } } trainedVersions { totalCount } family }
+  }`);
+
+  expect(version.trainedOn).toEqual([{ name: 'spamassassin-train', trainedVersions: { nodes: [{ id: version.id }] } }]);
+  expect(dataset.evaluations.nodes).toEqual([
+    { id: version.evaluations.nodes[0].id, evaluatedVersion: { id: version.id } },
+  ]);
+  expect(dataset.evaluations.totalCount).toBe(1);
+  expect(dataset.trainedVersions.totalCount).toBe(0);
+});
+
+test('a card comes whole and in sections; a dataset shows its first rows', async () => {
+  const { model, dataset } = await app.query(`{
+    model(name: "spam-filter") { title summary license card { intendedUse limitations trainingData evaluationData ethicalConsiderations markdown } }
+    dataset(name: "breast-cancer-test") { rowCount sha256 target columns { name type unit } preview(first: 3) }
+  }`);
+
+  for (const section of Object.values(model.card) as string[]) expect(section.length).toBeGreaterThan(20);
+  expect(model.card.markdown).toContain(model.card.limitations);
+  expect(dataset).toMatchObject({ rowCount: 171, target: 'label', sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
+  expect(dataset.preview).toHaveLength(3);
+  expect(dataset.columns.length).toBe(31);
+});
+
+test('an evaluation is chosen by dataset and origin', async () => {
+  const { version } = await app.query(`{ version(ref: "m001:1") {
+    own: evaluation { dataset { name } metrics { value } } computed: evaluation(origin: COMPUTED) { id } other: evaluation(dataset: "none") { id } } }`);
+
+  expect(version).toEqual({
+    own: { dataset: { name: 'numbers' }, metrics: [{ value: 0.5 }] },
+    computed: null,
+    other: null,
+  });
+});
+
+test('node and nodes find everything by its id, in order, and nothing else', async () => {
+  const { version, prediction } = await app.query(
+    `{ version(ref: "spam-filter") { id model { id } trainedOn { id } evaluation { id } } prediction(id: "x") { id } }`,
+  );
+  const { predict } = await app.query(
+    'mutation { predict(input: { model: "spam-filter", input: { text: "hi" } }) { prediction { id } } }',
+  );
+  const ids = [
+    version.id,
+    version.model.id,
+    version.trainedOn[0].id,
+    version.evaluation.id,
+    predict.prediction.id,
+    'model_nothing',
+    'x',
+    '',
+  ];
+
+  const { nodes } = await app.query('query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }', { ids });
+  const { errors } = await app.send('query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', { ids: Array(101).fill('x') });
+
+  expect(prediction).toBeNull();
+  expect(nodes.map((node: Data) => node?.__typename ?? null)).toEqual([
+    'Version',
+    'Model',
+    'Dataset',
+    'Evaluation',
+    'Prediction',
+    null,
+    null,
+    null,
+  ]);
+  expect(nodes.slice(0, 5).map(({ id }: Data) => id)).toEqual(ids.slice(0, 5));
+  expect(errors?.[0]?.extensions['code']).toBe('BAD_USER_INPUT');
+});
+
+test('datasets are listed by name, page after page', async () => {
+  const { datasets } = await app.query('{ datasets(first: 2) { totalCount nodes { name } pageInfo { endCursor } } }');
+  const { datasets: next } = await app.query('query ($after: String) { datasets(after: $after) { nodes { name } } }', {
+    after: datasets.pageInfo.endCursor,
+  });
+
+  const names = [...datasets.nodes, ...next.nodes].map(({ name }: Data) => name);
+  expect(names).toHaveLength(datasets.totalCount);
+  expect(names).toEqual(names.toSorted());
+});

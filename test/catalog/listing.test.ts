@@ -1,0 +1,131 @@
+/** Finding models: search, filters, order, pages, counts. */
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { fillCatalog } from '../support/catalog.js';
+
+const COUNT = 60;
+const LIST = `query ($search: String, $filter: ModelFilter, $orderBy: ModelOrder, $first: Int! = 100, $after: String) {
+  models(search: $search, filter: $filter, orderBy: $orderBy, first: $first, after: $after) {
+    totalCount nodes { name } pageInfo { hasNextPage endCursor }
+  }
+}`;
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startTestApp({ empty: true, modelStore: '/nowhere' });
+  await fillCatalog(app.app.databases.catalog, COUNT);
+});
+afterAll(() => app.stop());
+
+async function names(variables: Record<string, unknown>): Promise<string[]> {
+  const { models } = await app.query(LIST, variables);
+  expect(models.totalCount).toBe(models.nodes.length);
+  return models.nodes.map(({ name }: Data) => name);
+}
+
+const numbers = (found: string[]) => found.map((name) => Number(name.slice(1)));
+const all = Array.from({ length: COUNT }, (_, i) => i);
+
+test.each([
+  [{ tasks: ['TENSOR'] }, (i: number) => i % 3 === 0],
+  [{ tasks: ['TENSOR', 'TABULAR_CLASSIFICATION'] }, () => true],
+  [{ tags: ['even'] }, (i: number) => i % 2 === 0],
+  [{ tags: ['even', 'odd'] }, () => true],
+  [{ owners: ['owner-1', 'owner-2'] }, (i: number) => i % 4 === 1 || i % 4 === 2],
+  [{ licenses: ['apache-2.0'] }, (i: number) => i % 5 === 0],
+  [{ frameworks: ['scikit-learn'] }, (i: number) => i % 2 === 1],
+  [{ maxSizeBytes: 10_000 }, (i: number) => i < 10],
+  [{ metric: { metric: 'accuracy', dataset: 'numbers', min: 0.75 } }, (i: number) => i / COUNT >= 0.75],
+  [{ metric: { metric: 'accuracy', max: 0.25 } }, (i: number) => i / COUNT <= 0.25],
+  [{ metric: { metric: 'accuracy', dataset: 'others' } }, () => false],
+  [{ tags: ['even'], licenses: ['mit'], frameworks: ['tensorflow'] }, (i: number) => i % 2 === 0 && i % 5 !== 0],
+  [{ tasks: [] }, () => false],
+])('the filter %j leaves what it says', async (filter, isLeft) => {
+  expect(numbers(await names({ filter }))).toEqual(all.filter(isLeft));
+});
+
+test.each([
+  ['apples', (i: number) => i % 2 === 0],
+  ['app', (i: number) => i % 2 === 0],
+  ['tells cats', (i: number) => i % 2 === 1],
+  ['APPLE', (i: number) => i % 2 === 0],
+  ['apples zebra', () => false],
+  ['"apples" AND (dogs OR *) NEAR -x', () => false],
+  ['!!!', () => true],
+  ["'; drop table model; --", () => false],
+])('searching for %j finds what has all its words', async (search, isFound) => {
+  expect(numbers(await names({ search })).sort((a, b) => a - b)).toEqual(all.filter(isFound));
+});
+
+test('the best match comes first', async () => {
+  expect((await names({ search: 'number 7' }))[0]).toBe('m007');
+});
+
+test('search and filter narrow together', async () => {
+  expect(
+    numbers(await names({ search: 'apples', filter: { licenses: ['apache-2.0'] } })).sort((a, b) => a - b),
+  ).toEqual(all.filter((i) => i % 10 === 0));
+});
+
+test.each([
+  [null, 1],
+  [{ field: 'NAME', direction: 'DESC' }, -1],
+  [{ field: 'CREATED_AT' }, 1],
+  [{ field: 'UPDATED_AT', direction: 'DESC' }, -1],
+])('ordered by %j, pages follow each other without gap or double', async (orderBy, sign) => {
+  const seen: string[] = [];
+  let after: string | null = null;
+  do {
+    const { models }: Data = await app.query(LIST, { orderBy, first: 7, after });
+    seen.push(...models.nodes.map(({ name }: Data) => name));
+    after = models.pageInfo.hasNextPage ? models.pageInfo.endCursor : null;
+  } while (after);
+
+  expect(numbers(seen)).toEqual(sign === 1 ? all : all.toReversed());
+});
+
+test('pages of a search follow its rank', async () => {
+  const whole = await names({ search: 'apples' });
+  const { models: first } = await app.query(LIST, { search: 'apples', first: 10 });
+  const { models: second } = await app.query(LIST, { search: 'apples', first: 10, after: first.pageInfo.endCursor });
+
+  expect([...first.nodes, ...second.nodes].map(({ name }: Data) => name)).toEqual(whole.slice(0, 20));
+});
+
+test('facets count what the filter leaves', async () => {
+  const { models } = await app.query(
+    '{ models(filter: { tags: ["even"] }) { facets { field buckets { value count } } } }',
+  );
+  const facets = Object.fromEntries(models.facets.map(({ field, buckets }: Data) => [field, buckets]));
+
+  expect(facets.TAG).toEqual([
+    { value: 'all', count: 30 },
+    { value: 'even', count: 30 },
+  ]);
+  expect(facets.FRAMEWORK).toEqual([{ value: 'tensorflow', count: 30 }]);
+  expect(facets.LICENSE).toEqual([
+    { value: 'mit', count: 24 },
+    { value: 'apache-2.0', count: 6 },
+  ]);
+  expect(facets.TASK.map(({ count }: Data) => count)).toEqual([20, 10]);
+  expect(facets.OWNER).toHaveLength(2);
+});
+
+test.each([
+  ['a page of none', { first: 0 }],
+  ['a page over the limit', { first: 101 }],
+  ['a cursor that is none', { after: 'nonsense' }],
+])('%s is refused as BAD_USER_INPUT', async (_, variables) => {
+  const { errors } = await app.send(LIST, variables);
+
+  expect(errors?.[0]?.extensions['code']).toBe('BAD_USER_INPUT');
+});
+
+test('a cursor of another order or filter is refused', async () => {
+  const { models } = await app.query(LIST, { first: 1 });
+  const after = models.pageInfo.endCursor;
+  for (const other of [{ orderBy: { field: 'CREATED_AT' } }, { filter: { tags: ['even'] } }, { search: 'apples' }]) {
+    const { errors } = await app.send(LIST, { ...other, after });
+
+    expect(errors?.[0]?.extensions['code']).toBe('BAD_USER_INPUT');
+  }
+});

@@ -1,0 +1,48 @@
+/** However many models a page has, and wherever it lies, its children are read by the same number of statements. */
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { fillCatalog, VERSIONS_EACH } from '../support/catalog.js';
+
+const QUERY = `query ($first: Int!, $after: String) {
+  models(first: $first, after: $after) {
+    nodes {
+      name tags aliases { name }
+      version { ref evaluation { metrics { value } } }
+      versions(first: 5) {
+        totalCount
+        nodes {
+          ref aliasNames model { name }
+          trainedOn { name trainedVersions(first: 2) { nodes { ref } } }
+          evaluations(first: 5) { nodes { metrics { name value } dataset { name } evaluatedVersion { ref } } }
+        }
+      }
+    }
+    pageInfo { endCursor hasNextPage }
+  }
+}`;
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startTestApp({ empty: true, modelStore: '/nowhere' });
+  await fillCatalog(app.app.databases.catalog, 120);
+});
+afterAll(() => app.stop());
+
+async function page(first: number, after: string | null): Promise<{ models: Data; statements: number }> {
+  const file = app.app.databases.catalogFile;
+  const before = file.statementCount;
+  const { models } = await app.query(QUERY, { first, after });
+  return { models, statements: file.statementCount - before };
+}
+
+test('one model and a hundred, the first page and the last, take the same number of statements', async () => {
+  const one = await page(1, null);
+  const hundred = await page(100, null);
+  const last = await page(100, hundred.models.pageInfo.endCursor);
+
+  expect(hundred.models.nodes).toHaveLength(100);
+  expect(hundred.models.nodes[99].versions.nodes).toHaveLength(VERSIONS_EACH);
+  expect(hundred.models.nodes[99].versions.nodes[0].evaluations.nodes).toHaveLength(2);
+  expect(last.models.pageInfo.hasNextPage).toBe(false);
+  expect(hundred.statements).toBe(one.statements);
+  expect(last.statements).toBe(one.statements);
+});

@@ -1,0 +1,229 @@
+/**
+ * Inputs that are wrong in one place each, with the code and the path that the answer must name.
+ *
+ * `raw` stands for JSON that `JSON.stringify` cannot write.
+ */
+import { Buffer } from 'node:buffer';
+
+export interface BadInput {
+  readonly model: string;
+  readonly input?: unknown;
+  readonly raw?: string;
+  readonly more?: Readonly<Record<string, unknown>>;
+  readonly code: string;
+  /** Below `input.input`, unless it starts with a slash: then below `input`. */
+  readonly path: string;
+}
+
+const FOREST = 'breast-cancer-forest';
+const PNG_SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
+const base64 = (...bytes: number[]) => Buffer.from(bytes).toString('base64');
+const bytesOf = (array: Float32Array | Float64Array) => Buffer.from(array.buffer).toString('base64');
+
+export function badRows(good: Readonly<Record<string, number>>): BadInput[] {
+  const row = (change: Record<string, unknown>, code: string, path: string): BadInput => ({
+    model: FOREST,
+    input: { row: { ...good, ...change } },
+    code,
+    path: `row/${path}`,
+  });
+  const without = (name: string): BadInput => {
+    const { [name]: _, ...rest } = good;
+    return { model: FOREST, input: { row: rest }, code: 'MISSING', path: `row/${name}` };
+  };
+  const raw = (name: string, json: string, code: string): BadInput => ({
+    model: FOREST,
+    raw: JSON.stringify({ row: { ...good, [name]: '@' } }).replace('"@"', json),
+    code,
+    path: `row/${name}`,
+  });
+  return [
+    row({ 'mean radios': 1 }, 'UNKNOWN_NAME', 'mean radios'),
+    row({ constructor: 1 }, 'UNKNOWN_NAME', 'constructor'),
+    row({ toString: 1 }, 'UNKNOWN_NAME', 'toString'),
+    row({ '': 1 }, 'UNKNOWN_NAME', ''),
+    {
+      model: FOREST,
+      raw: JSON.stringify({ row: good }).replace('{"row":{', '{"row":{"__proto__":1,'),
+      code: 'UNKNOWN_NAME',
+      path: 'row/__proto__',
+    },
+    row(Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`column ${i}`, i])), 'UNKNOWN_NAME', 'column 0'),
+    without('mean radius'),
+    without('worst area'),
+    row({ 'mean texture': null }, 'MISSING', 'mean texture'),
+    row({ 'mean area': '1001' }, 'WRONG_TYPE', 'mean area'),
+    row({ 'mean radius': true }, 'WRONG_TYPE', 'mean radius'),
+    row({ 'mean texture': [1] }, 'WRONG_TYPE', 'mean texture'),
+    row({ 'worst area': { value: 1 } }, 'WRONG_TYPE', 'worst area'),
+    row({ 'mean radius': -1 }, 'OUT_OF_RANGE', 'mean radius'),
+    row({ 'mean area': 1e12 }, 'OUT_OF_RANGE', 'mean area'),
+    row({ 'worst texture': -0.001 }, 'OUT_OF_RANGE', 'worst texture'),
+    raw('mean radius', '1e999', 'NOT_FINITE'),
+    raw('mean area', '-1e999', 'NOT_FINITE'),
+    { model: FOREST, input: { row: {} }, code: 'MISSING', path: 'row/mean radius' },
+  ];
+}
+
+export const BAD_TYPED_ROWS: readonly BadInput[] = [
+  { model: 'typed', input: { row: { count: 1.5, on: true } }, code: 'WRONG_TYPE', path: 'row/count' },
+  { model: 'typed', input: { row: { count: -1, on: true } }, code: 'OUT_OF_RANGE', path: 'row/count' },
+  { model: 'typed', input: { row: { count: 1, on: 1 } }, code: 'WRONG_TYPE', path: 'row/on' },
+  { model: 'typed', input: { row: { on: true } }, code: 'MISSING', path: 'row/count' },
+  { model: 'typed', input: { row: { count: 1 } }, code: 'MISSING', path: 'row/on' },
+];
+
+export const BAD_TEXTS: readonly BadInput[] = [
+  { model: 'spam-filter', input: { text: '' }, code: 'EMPTY', path: 'text' },
+  { model: 'spam-filter', input: { text: ' \n\t ' }, code: 'EMPTY', path: 'text' },
+  { model: 'spam-filter', input: { text: 'a'.repeat(100_001) }, code: 'TOO_LARGE', path: 'text' },
+  { model: 'spam-filter', raw: '{"text":"half \\ud800 pair"}', code: 'UNREADABLE', path: 'text' },
+  { model: 'spam-filter', input: { row: { text: 'x' } }, code: 'WRONG_KIND', path: '' },
+  { model: 'fashion-mlp', input: { text: 'a shirt' }, code: 'WRONG_KIND', path: '' },
+  { model: 'typed', input: { image: { base64: 'aGVsbG8=' } }, code: 'WRONG_KIND', path: '' },
+];
+
+function image(text: string, code: string): BadInput {
+  return { model: 'fashion-mlp', input: { image: { base64: text } }, code, path: 'image/base64' };
+}
+
+export function badImages(png: string, jpeg: string, bomb: string): BadInput[] {
+  return [
+    image('', 'EMPTY'),
+    image('not base64!', 'UNREADABLE'),
+    image('data:image/png,plain', 'UNREADABLE'),
+    image('data:image/png;base64,@@@', 'UNREADABLE'),
+    image(Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>').toString('base64'), 'UNREADABLE'),
+    image(Buffer.from('GIF89a').toString('base64'), 'UNREADABLE'),
+    image(Buffer.from('%PDF-1.7').toString('base64'), 'UNREADABLE'),
+    image(base64(...PNG_SIGNATURE), 'UNREADABLE'),
+    image(base64(0xff, 0xd8, 0xff, 0xe0, 0, 0), 'UNREADABLE'),
+    image(Buffer.from('RIFF0000WEBP').toString('base64'), 'UNREADABLE'),
+    image(png.slice(0, 200), 'UNREADABLE'),
+    image(jpeg.slice(0, Math.floor(jpeg.length / 8) * 4), 'UNREADABLE'),
+    image(bomb, 'TOO_LARGE'),
+  ];
+}
+
+const FLAT = Array.from({ length: 100 }, () => 0.5);
+
+function tensor(change: Readonly<Record<string, unknown>>, code: string, path: string): BadInput {
+  const good = { name: 'input', datatype: 'FP32', shape: [1, 100], data: FLAT };
+  return { model: 'fashion-mlp', input: { tensors: [{ ...good, ...change }] }, code, path: `tensors/${path}` };
+}
+
+const at = (index: number, value: unknown) => FLAT.with(index, value as number);
+
+export const BAD_TENSORS: readonly BadInput[] = [
+  { model: 'fashion-mlp', input: { tensors: [] }, code: 'MISSING', path: 'tensors' },
+  tensor({ name: 'inputs' }, 'UNKNOWN_NAME', '0/name'),
+  {
+    model: 'fashion-mlp',
+    input: { tensors: [1, 2].map(() => ({ name: 'input', datatype: 'FP32', shape: [1, 100], data: FLAT })) },
+    code: 'UNKNOWN_NAME',
+    path: 'tensors/1/name',
+  },
+  tensor({ datatype: 'FP64' }, 'WRONG_TYPE', '0/datatype'),
+  tensor({ datatype: 'fp32' }, 'WRONG_TYPE', '0/datatype'),
+  tensor({ shape: [100] }, 'WRONG_SHAPE', '0/shape'),
+  tensor({ shape: [] }, 'WRONG_SHAPE', '0/shape'),
+  tensor({ shape: [1, 99] }, 'WRONG_SHAPE', '0/shape/1'),
+  tensor({ shape: [-1, 100] }, 'WRONG_SHAPE', '0/shape/0'),
+  tensor({ shape: [0, 100], data: [] }, 'EMPTY', '0/shape/0'),
+  tensor({ shape: [2, 100], data: [...FLAT, ...FLAT] }, 'WRONG_SHAPE', '0/shape/0'),
+  tensor({ data: FLAT.slice(1) }, 'WRONG_SHAPE', '0/data'),
+  tensor({ data: 'AAAA' }, 'WRONG_TYPE', '0/data'),
+  tensor({ data: { 0: 1 } }, 'WRONG_TYPE', '0/data'),
+  tensor({ data: [[FLAT]] }, 'WRONG_SHAPE', '0/data/0'),
+  tensor({ data: [FLAT.with(9, [0.5] as never)] }, 'WRONG_TYPE', '0/data/9'),
+  tensor({ data: at(7, '0.5') }, 'WRONG_TYPE', '0/data/7'),
+  tensor({ data: at(8, null) }, 'WRONG_TYPE', '0/data/8'),
+  tensor({ data: at(9, [0.5]) }, 'WRONG_SHAPE', '0/data'),
+  tensor({ data: null }, 'MISSING', '0'),
+  tensor({ base64: 'AAAA' }, 'WRONG_KIND', '0'),
+  tensor({ data: null, base64: '!!' }, 'UNREADABLE', '0/base64'),
+  tensor({ data: null, base64: bytesOf(new Float32Array(99)) }, 'WRONG_SHAPE', '0/base64'),
+  tensor({ data: null, base64: bytesOf(new Float32Array(100).fill(Number.NaN, 3, 4)) }, 'NOT_FINITE', '0/base64/3'),
+  tensor(
+    { data: null, base64: bytesOf(new Float32Array(100).fill(Number.POSITIVE_INFINITY, 5, 6)) },
+    'NOT_FINITE',
+    '0/base64/5',
+  ),
+  {
+    ...tensor({}, 'NOT_FINITE', '0/data/2'),
+    input: undefined,
+    raw: `{"tensors":[{"name":"input","datatype":"FP32","shape":[1,100],"data":[0,0,1e999${',0'.repeat(97)}]}]}`,
+  },
+];
+
+function division(a: Readonly<Record<string, unknown>>, code: string, path: string): BadInput {
+  const tensors = ['a', 'b'].map((name) => ({
+    name,
+    datatype: 'INT32',
+    shape: [1],
+    data: [1],
+    ...(name === 'a' ? a : {}),
+  }));
+  return { model: 'division', input: { tensors }, code, path: `tensors/${path}` };
+}
+
+function words(change: Readonly<Record<string, unknown>>, code: string, path: string): BadInput {
+  const good = { name: 'words', datatype: 'BYTES', shape: [1], data: ['a'] };
+  return { model: 'words', input: { tensors: [{ ...good, ...change }] }, code, path: `tensors/${path}` };
+}
+
+export const BAD_TYPED_TENSORS: readonly BadInput[] = [
+  division({ data: [1.5] }, 'WRONG_TYPE', '0/data/0'),
+  division({ data: [2 ** 31] }, 'OUT_OF_RANGE', '0/data/0'),
+  division({ data: ['9'.repeat(15)] }, 'OUT_OF_RANGE', '0/data/0'),
+  division({ data: [2 ** 60] }, 'OUT_OF_RANGE', '0/data/0'),
+  division({ data: ['one'] }, 'WRONG_TYPE', '0/data/0'),
+  division({ shape: [2], data: [1, 2] }, 'WRONG_SHAPE', '1/shape/0'),
+  division({ data: null, base64: 'AAA=' }, 'WRONG_SHAPE', '0/base64'),
+  {
+    model: 'division',
+    input: { tensors: [{ name: 'a', datatype: 'INT32', shape: [1], data: [1] }] },
+    code: 'MISSING',
+    path: 'tensors',
+  },
+  words({ data: [1] }, 'WRONG_TYPE', '0/data/0'),
+  words({ data: null, base64: 'YQ==' }, 'WRONG_KIND', '0/base64'),
+  {
+    ...words({}, 'UNREADABLE', '0/data/0'),
+    input: undefined,
+    raw: '{"tensors":[{"name":"words","datatype":"BYTES","shape":[1],"data":["\\udfff"]}]}',
+  },
+];
+
+const GOOD_TEXT = { text: 'hello' };
+
+export const BAD_OPTIONS: readonly BadInput[] = [
+  { model: 'spam-filter', input: GOOD_TEXT, more: { deadlineMs: 0 }, code: 'OUT_OF_RANGE', path: '/deadlineMs' },
+  { model: 'spam-filter', input: GOOD_TEXT, more: { deadlineMs: -5 }, code: 'OUT_OF_RANGE', path: '/deadlineMs' },
+  {
+    model: 'spam-filter',
+    input: GOOD_TEXT,
+    more: { deadlineMs: 3_600_001 },
+    code: 'OUT_OF_RANGE',
+    path: '/deadlineMs',
+  },
+  { model: 'spam-filter', input: GOOD_TEXT, more: { idempotencyKey: '' }, code: 'EMPTY', path: '/idempotencyKey' },
+  {
+    model: 'spam-filter',
+    input: GOOD_TEXT,
+    more: { idempotencyKey: 'k'.repeat(201) },
+    code: 'TOO_LARGE',
+    path: '/idempotencyKey',
+  },
+  {
+    model: 'spam-filter',
+    input: GOOD_TEXT,
+    more: { idempotencyKey: 'k', record: false },
+    code: 'WRONG_KIND',
+    path: '/idempotencyKey',
+  },
+  { model: '', input: GOOD_TEXT, code: 'EMPTY', path: '/model' },
+  { model: 'Spam Filter', input: GOOD_TEXT, code: 'UNREADABLE', path: '/model' },
+  { model: 'spam-filter@', input: GOOD_TEXT, code: 'UNREADABLE', path: '/model' },
+  { model: '../../etc/passwd', input: GOOD_TEXT, code: 'UNREADABLE', path: '/model' },
+];
