@@ -9,6 +9,7 @@ import path from 'node:path';
 import type { Logger } from 'pino';
 import { SYSTEM } from '../access/principal.js';
 import { findModelsByNames } from '../catalog/model.queries.js';
+import { MODEL_NAME } from '../catalog/ref.js';
 import {
   addVersion,
   findVersionSource,
@@ -159,9 +160,14 @@ async function recordFailure(
   modelId: string,
   number: number,
   reason: string,
-  source = '',
+  source = sha256(reason),
 ): Promise<void> {
-  await save(importer, { ...emptyVersion(modelId, number, source), state_reason: reason }, []);
+  await importer.db.transaction().execute(async (trx) => {
+    const known = await findVersionSource(trx, modelId, number);
+    const row = { ...emptyVersion(modelId, number, source), state_reason: reason };
+    const isNews = known?.source_sha256 !== source && (known?.state ?? 'FAILED') === 'FAILED';
+    if (isNews) await addVersion(trx, row, [], Date.now());
+  });
 }
 
 function emptyVersion(modelId: string, number: number, source: string): NewVersion {
@@ -197,7 +203,7 @@ async function recordUnreadable(importer: Importer, name: string, reason: string
     retention_days: null,
     tags: [],
   };
-  if ((await findModelsByNames(importer.db, SYSTEM, [name])).length > 0) return;
+  if (!MODEL_NAME.test(name) || (await findModelsByNames(importer.db, SYSTEM, [name])).length > 0) return;
   const id = await importer.db
     .transaction()
     .execute((trx) => saveModel(trx, { ...model, card: JSON.stringify({ markdown }) }, Date.now()));

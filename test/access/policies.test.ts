@@ -1,0 +1,46 @@
+/** Every way in declares who may take it. */
+import 'reflect-metadata';
+import { buildSchema, graphql } from 'graphql';
+import { isPolicyName } from '#src/access/policy.js';
+import { principalOf } from '#src/access/principal.js';
+import { createSchema, enforcePolicies } from '#src/api/schema.js';
+
+const schema = createSchema(new Map());
+const OUTSIDER = { principal: principalOf('192.0.2.7') };
+
+test('every root field declares a policy', () => {
+  for (const root of [schema.getQueryType(), schema.getMutationType()]) {
+    for (const { name, extensions } of Object.values(root?.getFields() ?? {})) {
+      expect({ name, isDeclared: isPolicyName(extensions['policy']) }).toEqual({ name, isDeclared: true });
+    }
+  }
+});
+
+test('a schema with a root field that declares none is refused', () => {
+  expect(() => enforcePolicies(buildSchema('type Query { secrets: String }'))).toThrow(
+    'Query.secrets declares no policy',
+  );
+});
+
+test('what is for operators is refused to a caller from elsewhere: as a problem, or as an error', async () => {
+  const alias =
+    '{ setAlias(input: { model: "a", alias: "b", version: "a" }) { alias { name } problem { code message } } }';
+
+  const mutation = await graphql({ schema, source: `mutation ${alias}`, contextValue: OUTSIDER });
+  const query = await graphql({ schema, source: '{ engine { queueDepth } }', contextValue: OUTSIDER });
+
+  expect(mutation.data?.['setAlias']).toMatchObject({ alias: null, problem: { code: 'FORBIDDEN' } });
+  expect(query.data).toEqual({ engine: null });
+  expect(query.errors?.[0]?.extensions['code']).toBe('FORBIDDEN');
+});
+
+test.each([
+  ['127.0.0.1', true],
+  ['::1', true],
+  ['::ffff:127.0.0.1', true],
+  ['192.0.2.7', false],
+  ['::ffff:192.0.2.7', false],
+  [undefined, false],
+])('a connection from %s makes an operator: %s', (address, isOperator) => {
+  expect(principalOf(address)).toEqual({ id: 'anonymous', isOperator });
+});

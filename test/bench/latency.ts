@@ -1,0 +1,60 @@
+/** Added latency: a lone `predict` over HTTP against the bare run of the same graph. */
+import type { BareOptions, BareResult } from './bare.ts';
+import { ms, type Spread, table } from './numbers.ts';
+import { measure, type RunningServer } from './processes.ts';
+import { forest, graphFile, mlpImage, mlpTensor, predictBodies, STORE, spamFilter, type Workload } from './requests.ts';
+import type { SingleOptions, SingleResult } from './single.ts';
+
+const HEADER = [
+  'input',
+  'record',
+  'bare p50',
+  'total p50',
+  'total p99',
+  '**added p50**',
+  '**added p99**',
+  'engine p50',
+];
+const VARIANTS = [true, false];
+
+export async function latencySection(server: RunningServer, isQuick: boolean): Promise<string> {
+  const rows: string[][] = [];
+  for (const workload of [await forest(), mlpTensor(), await mlpImage(), await spamFilter()]) {
+    rows.push(...(await measureOne(server, workload, isQuick)));
+  }
+  return `## 1. Added latency, one client
+
+${table(HEADER, rows)}
+
+*How to read it:* "bare" is \`session.run\` alone in a process of its own, one thread, warm, input in memory. "total" is
+the same input as a GraphQL mutation over HTTP, timed by the client, one request at a time; "added" is total minus bare
+p50: HTTP, GraphQL, checks, the way to the worker and back, decoding the input, and with record the write to the disk.
+"engine" is the part the server itself reports in \`timing.totalMs\` (check, queue, worker, run). The two record rows were
+sent in turn over one connection. Smaller is better; 0 is the physical limit.`;
+}
+
+async function measureOne(server: RunningServer, workload: Workload, isQuick: boolean): Promise<string[][]> {
+  const bare = await measureBare(workload, isQuick ? 0.5 : 2);
+  const options: SingleOptions = {
+    url: server.url,
+    seconds: isQuick ? 1 : 5,
+    variants: VARIANTS.map((record) => predictBodies(workload, record)),
+  };
+  const { variants } = await measure<SingleResult>('single.ts', options);
+  return variants.map(({ total, engine }, i) => [
+    workload.title,
+    VARIANTS[i] ? 'yes' : 'no',
+    ms(bare.p50),
+    ms(total.p50),
+    ms(total.p99),
+    ms(total.p50 - bare.p50),
+    ms(total.p99 - bare.p50),
+    ms(engine.p50),
+  ]);
+}
+
+async function measureBare({ model, tensor }: Workload, seconds: number): Promise<Spread> {
+  const options: BareOptions = { graphFile: graphFile(STORE, model), tensor, seconds, batches: [1] };
+  const { runs } = await measure<BareResult>('bare.ts', options);
+  return runs[0] as Spread;
+}

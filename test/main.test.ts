@@ -1,0 +1,70 @@
+/** The process: how it starts, stops and dies. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { type Data, post } from './support/http.js';
+import { type ServerProcess, startServer } from './support/server.js';
+
+let dataDir: string;
+beforeEach(async () => {
+  dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-main-'));
+});
+afterEach(() => rm(dataDir, { recursive: true, force: true }));
+
+async function workerPids(server: ServerProcess): Promise<number[]> {
+  const { data } = await post(server.url, '{ engine { workers { pid } } }');
+  return data.engine.workers.map(({ pid }: Data) => pid);
+}
+
+test('SIGTERM answers what is in flight, ends with 0 and leaves no worker', async () => {
+  const server = await startServer({ DATA_DIR: dataDir });
+  const pids = await workerPids(server);
+  const inputs = Array.from({ length: 1_000 }, (_, i) => ({ text: `in flight ${i} `.repeat(100) }));
+  const many =
+    'mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { prediction { id } problem { code } } } }';
+  const answers = Array.from({ length: 4 }, () => post(server.url, many, { input: { model: 'spam-filter', inputs } }));
+  let depth = 0;
+  while (depth === 0) depth = (await post(server.url, '{ engine { queueDepth } }')).data.engine.queueDepth;
+
+  const code = await server.end('SIGTERM');
+  const results = (await Promise.all(answers)).flatMap(({ data }) => data.predictMany.results);
+
+  expect(code).toBe(0);
+  expect(results).toHaveLength(4_000);
+  expect(results.filter(({ problem }: Data) => problem !== null)).toEqual([]);
+  expect(pids.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]);
+});
+
+test('workers end with their server, also when it is killed', async () => {
+  const server = await startServer({ DATA_DIR: dataDir });
+  const pids = await workerPids(server);
+
+  await server.end('SIGKILL');
+  while (pids.some((pid) => existsSync(`/proc/${pid}`))) await new Promise(setImmediate);
+
+  expect(pids.length).toBeGreaterThan(0);
+});
+
+test('a configuration that cannot be used ends with 1 and lists every problem', async () => {
+  const child = spawn(process.execPath, ['dist/main.js'], { env: { PORT: 'x', HOST: '0.0.0.0', WORKERS: '-1' } });
+  const said: string[] = [];
+  child.stderr.on('data', (chunk) => said.push(String(chunk)));
+
+  const [code] = await once(child, 'exit');
+
+  expect(code).toBe(1);
+  expect(said.join('')).toMatch(/PORT=x: expected a whole number from 0 to 65535\n\s+WORKERS=-1/);
+});
+
+test('a port that is taken ends with 1', async () => {
+  const server = await startServer({ DATA_DIR: dataDir });
+  const second = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-main-'));
+
+  await expect(startServer({ DATA_DIR: second, PORT: new URL(server.url).port })).rejects.toThrow('ended with 1');
+
+  await server.end('SIGTERM');
+  await rm(second, { recursive: true, force: true });
+});
