@@ -5,6 +5,7 @@
  * `--watch` builds, runs the server, and does both again on every change.
  */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, statSync, watch } from 'node:fs';
 import { glob, mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -87,7 +88,7 @@ async function removeLeftovers() {
 async function watchAndRun() {
   let server;
   const restart = async () => {
-    server?.kill('SIGTERM');
+    if (server?.exitCode === null && server.kill('SIGTERM')) await once(server, 'exit');
     await build().then(
       () => {
         server = spawn(process.execPath, [path.join(dist, 'main.js')], { stdio: 'inherit' });

@@ -40,8 +40,9 @@ function greeting(url: string): string {
 }
 
 function fail(error: unknown): void {
-  const isOurs = error instanceof StartupError;
-  process.stderr.write(`${isOurs ? error.message : error instanceof Error ? error.stack : error}\n`);
+  const { code, message } = error as NodeJS.ErrnoException;
+  const isOurs = error instanceof StartupError || code === 'EADDRINUSE' || code === 'EACCES';
+  process.stderr.write(`${isOurs ? message : error instanceof Error ? error.stack : error}\n`);
   process.exit(1);
 }
 

@@ -7,21 +7,16 @@
  *
  * Decisions are in `queue.ts` and `supervision.ts`; here are the effects.
  */
-import { DeadlineExceededError, InferenceFailedError, OverloadedError, ShuttingDownError } from '../errors.js';
+import { InferenceFailedError, OverloadedError, ShuttingDownError } from '../errors.js';
 import type { Item } from '../tasks/input.js';
+import { createEntry, type RunOptions } from './entry.js';
 import { RunTimes } from './measure.js';
 import type { EngineVersion, FromWorker } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { type Entry, isOver, type Outcome, type PriorityName, VersionQueue } from './queue.js';
 import { expectedWaitMs, fateOfEntry, MAX_WAITING_ROWS, msUntilNextBatch, watchdogMs } from './supervision.js';
+import { Watchdogs } from './watchdogs.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
-
-export interface RunOptions {
-  readonly deadlineMs: number;
-  readonly priority: PriorityName;
-  /** Aborted when the caller has gone: what has not begun is then not done. */
-  readonly signal: AbortSignal | null;
-}
 
 interface Served {
   version: EngineVersion;
@@ -36,7 +31,7 @@ export class Engine {
   readonly #served = new Map<string, Served>();
   /** Items of batches that a crash has cut short: they run one by one, in a worker of their own. */
   readonly #quarantined: { version: EngineVersion; entry: Entry }[] = [];
-  readonly #watchdogs = new Map<WorkerProcess, NodeJS.Timeout>();
+  readonly #watchdogs = new Watchdogs();
   #lastBatchId = 0;
   #outstanding = 0;
   #dispatchIsDue = false;
@@ -89,30 +84,16 @@ export class Engine {
    * @throws OverloadedError when it could not be answered in time; DeadlineExceededError; InferenceFailedError;
    *   InvalidInputError's parts as an outcome's failure; ShuttingDownError.
    */
-  run(version: EngineVersion, item: Item, { deadlineMs, priority, signal }: RunOptions): Promise<Outcome> {
+  run(version: EngineVersion, item: Item, options: RunOptions): Promise<Outcome> {
     if (this.#isStopping) return Promise.reject(new ShuttingDownError());
     const served = this.#serve(version);
-    const refusal = this.#refusal(served, item, deadlineMs);
+    const refusal = this.#refusal(served, item, options.deadlineMs);
     if (refusal) return Promise.reject(refusal);
-    return new Promise((resolve, reject) => {
-      const now = performance.now();
-      const entry: Entry = {
-        item,
-        priority,
-        signal,
-        enqueuedAt: now,
-        deadlineAt: now + deadlineMs,
-        isSettled: false,
-        lostWorkers: 0,
-        phase: 'queue',
-        succeed: (outcome) => this.#settle(entry, timer, () => resolve(outcome)),
-        fail: (error) => this.#settle(entry, timer, () => reject(error)),
-      };
-      const timer = setTimeout(() => entry.fail(new DeadlineExceededError(deadlineMs, entry.phase)), deadlineMs);
-      this.#outstanding++;
-      served.queue.push(entry);
-      this.#dispatchSoon();
-    });
+    const { entry, answered } = createEntry(item, options, () => this.#noteSettled());
+    this.#outstanding++;
+    served.queue.push(entry);
+    this.#dispatchSoon();
+    return answered;
   }
 
   /** Loads a version into every worker, so that its first caller need not wait. */
@@ -130,7 +111,7 @@ export class Engine {
       await Promise.race([drained, new Promise((resolve) => (timer = setTimeout(resolve, graceMs)))]);
       clearTimeout(timer);
     }
-    for (const watchdog of this.#watchdogs.values()) clearTimeout(watchdog);
+    this.#watchdogs.stop();
     if (this.#wakeUp) clearTimeout(this.#wakeUp);
     this.#failAll(new ShuttingDownError());
     await this.#pool.stop();
@@ -151,12 +132,8 @@ export class Engine {
     return new OverloadedError(version.ref, queue.rows, Math.ceil(Math.max(100, waitMs - deadlineMs)));
   }
 
-  #settle(entry: Entry, timer: NodeJS.Timeout, tell: () => void): void {
-    if (entry.isSettled) return;
-    entry.isSettled = true;
-    clearTimeout(timer);
+  #noteSettled(): void {
     this.#outstanding--;
-    tell();
     if (this.#outstanding === 0) this.#drained?.();
   }
 
@@ -241,7 +218,7 @@ export class Engine {
     for (const entry of entries) entry.phase = 'run';
     this.#pool.load(worker, version).catch(() => {});
     worker.send({ kind: 'batch', id: batch.id, key: version.key, items: entries.map(({ item }) => item) });
-    if (worker.batches.length === 1) this.#watch(worker, LOAD_WATCHDOG_MS);
+    if (worker.batches.length === 1) this.#watchdogs.set(worker, LOAD_WATCHDOG_MS);
   }
 
   // ── answers ──
@@ -258,7 +235,7 @@ export class Engine {
     if (batch?.id !== id) return;
     batch.startedAt = performance.now();
     const expected = this.#served.get(batch.version.key)?.times.inferMs(batch.rows) ?? null;
-    this.#watch(worker, watchdogMs(expected, batch.version.spec.maxRunMs));
+    this.#watchdogs.set(worker, watchdogMs(expected, batch.version.spec.maxRunMs));
     if (this.#served.size > 0) this.#dispatchSoon();
   }
 
@@ -266,7 +243,7 @@ export class Engine {
     const batch = worker.batches[0];
     if (batch?.id !== id) return;
     worker.batches.shift();
-    this.#watch(worker, worker.batches.length > 0 ? LOAD_WATCHDOG_MS : null);
+    this.#watchdogs.set(worker, worker.batches.length > 0 ? LOAD_WATCHDOG_MS : null);
     this.#served.get(batch.version.key)?.times.record(batch.rows, timing.prepareMs, timing.inferMs);
     for (const [i, entry] of batch.entries.entries()) {
       const result = results[i];
@@ -286,18 +263,8 @@ export class Engine {
 
   // ── faults ──
 
-  #watch(worker: WorkerProcess, ms: number | null): void {
-    clearTimeout(this.#watchdogs.get(worker));
-    this.#watchdogs.delete(worker);
-    if (ms !== null)
-      this.#watchdogs.set(
-        worker,
-        setTimeout(() => worker.kill('watchdog'), ms),
-      );
-  }
-
   #recover(worker: WorkerProcess, cause: Parameters<typeof fateOfEntry>[0], how: string): void {
-    this.#watch(worker, null);
+    this.#watchdogs.set(worker, null);
     const lost = worker.batches.splice(0);
     for (const [i, batch] of lost.entries()) {
       if (worker.purpose === 'quarantine' && cause !== 'killed') this.#convict(batch, cause, how);

@@ -1,0 +1,44 @@
+/**
+ * One accepted input: its promise, its deadline's timer, and the one moment in which it is settled.
+ */
+import { DeadlineExceededError } from '../errors.js';
+import type { Item } from '../tasks/input.js';
+import type { Entry, Outcome, PriorityName } from './queue.js';
+
+export interface RunOptions {
+  readonly deadlineMs: number;
+  readonly priority: PriorityName;
+  /** Aborted when the caller has gone: what has not begun is then not done. */
+  readonly signal: AbortSignal | null;
+}
+
+/** `onSettled` is called once, before the promise settles. */
+export function createEntry(
+  item: Item,
+  { deadlineMs, priority, signal }: RunOptions,
+  onSettled: () => void,
+): { entry: Entry; answered: Promise<Outcome> } {
+  const answer = Promise.withResolvers<Outcome>();
+  const now = performance.now();
+  const settle = (tell: () => void) => {
+    if (entry.isSettled) return;
+    entry.isSettled = true;
+    clearTimeout(timer);
+    onSettled();
+    tell();
+  };
+  const entry: Entry = {
+    item,
+    priority,
+    signal,
+    enqueuedAt: now,
+    deadlineAt: now + deadlineMs,
+    isSettled: false,
+    lostWorkers: 0,
+    phase: 'queue',
+    succeed: (outcome) => settle(() => answer.resolve(outcome)),
+    fail: (error) => settle(() => answer.reject(error)),
+  };
+  const timer = setTimeout(() => entry.fail(new DeadlineExceededError(deadlineMs, entry.phase)), deadlineMs);
+  return { entry, answered: answer.promise };
+}
