@@ -36,16 +36,23 @@ const INSERT_IDEMPOTENCY = `insert into idempotency (principal_id, key, predicti
   values (?, ?, ?, ?, ?) on conflict (principal_id, key) do update set
   prediction_id = excluded.prediction_id, request_sha256 = excluded.request_sha256, created_at = excluded.created_at`;
 
+/** An input in its row, or the digest of the blob that holds it. */
+export interface KeptInput {
+  readonly json: string | null;
+  readonly sha256: string | null;
+}
+
 /** The rows that make a prediction durable, for the group commit. */
 export function predictionInserts(
   principal: Principal,
   prediction: Prediction,
+  input: KeptInput,
   idempotency: { key: string; requestSha256: string } | null,
 ): Insert[] {
-  const { id, versionId, createdAt, inputJson, inputSha256, answer, timing, runtime } = prediction;
+  const { id, versionId, createdAt, answer, timing, runtime } = prediction;
   const created = createdAt.getTime();
   const label = answer.kind === 'classification' ? answer.label : null;
-  const values = [id, versionId, principal.id, created, inputJson, inputSha256, encodeAnswer(answer), label];
+  const values = [id, versionId, principal.id, created, input.json, input.sha256, encodeAnswer(answer), label];
   const insert = { sql: INSERT_PREDICTION, row: [...values, JSON.stringify(timing), JSON.stringify(runtime)] };
   if (!idempotency) return [insert];
   const { key, requestSha256 } = idempotency;

@@ -8,7 +8,7 @@ import { StorageFullError } from '../errors.js';
 import { type BlobFolder, sha256 } from '../storage/blobs.js';
 import type { GroupCommit } from '../storage/group-commit.js';
 import { SqliteError } from '../storage/sqlite.js';
-import { predictionInserts } from './prediction.queries.js';
+import { type KeptInput, predictionInserts } from './prediction.queries.js';
 import type { Prediction } from './prediction.type.js';
 
 const MAX_INLINE_BYTES = 16 * 1024;
@@ -34,17 +34,16 @@ export class Recorder {
    */
   async record(principal: Principal, prediction: Prediction, idempotency: IdempotencyClaim | null): Promise<void> {
     try {
-      await this.#commits.append(predictionInserts(principal, await this.#storable(prediction), idempotency));
+      const input = await this.#keepInput(prediction.inputJson);
+      await this.#commits.append(predictionInserts(principal, prediction, input, idempotency));
     } catch (error) {
       throw isDiskFailure(error) ? new StorageFullError() : error;
     }
   }
 
-  async #storable(prediction: Prediction): Promise<Prediction> {
-    const json = prediction.inputJson;
-    if (json === null || Buffer.byteLength(json) <= MAX_INLINE_BYTES) return prediction;
-    const inputSha256 = await this.#blobs.put(json);
-    return Object.assign(Object.create(prediction) as Prediction, { inputJson: null, inputSha256 });
+  async #keepInput(json: string | null): Promise<KeptInput> {
+    if (json === null || Buffer.byteLength(json) <= MAX_INLINE_BYTES) return { json, sha256: null };
+    return { json: null, sha256: await this.#blobs.put(json) };
   }
 }
 
