@@ -6,6 +6,7 @@ import 'reflect-metadata';
 
 import path from 'node:path';
 import type { Logger } from 'pino';
+import type { Principal } from './access/principal.js';
 import { LimitsResolver } from './api/limits.resolver.js';
 import { createSchema } from './api/schema.js';
 import { createServer } from './api/server.js';
@@ -60,7 +61,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     config,
     log,
     schema: createSchema(slices.resolvers),
-    contextOf: slices.contextOf,
+    loadersOf: slices.loadersOf,
     notReadyReason: () => progress.problem ?? slices.notReadyReason(),
   });
 
@@ -115,15 +116,13 @@ function createSlices({ config, log, databases, blobs, commits, engine }: Parts)
     [VersionPredictionsResolver, new VersionPredictionsResolver(history)],
     [LimitsResolver, new LimitsResolver(config.defaultDeadlineMs)],
   ]);
-  const contextOf: Parameters<typeof createServer>[0]['contextOf'] = (principal, signal) => ({
-    principal,
-    signal,
-    catalog: new CatalogLoaders(db, principal),
-    evaluations: new EvaluationLoaders(db, principal),
-    predictionById: history.loaderFor(principal),
+  const loadersOf = (principal: Principal) => ({
+    catalog: () => new CatalogLoaders(db, principal),
+    evaluations: () => new EvaluationLoaders(db, principal),
+    predictionById: () => history.loaderFor(principal),
   });
   const notReadyReason = () => engineProblem(engine, config);
-  return { catalog, serving, sweeper, resolvers, contextOf, notReadyReason };
+  return { catalog, serving, sweeper, resolvers, loadersOf, notReadyReason };
 }
 
 function engineProblem(engine: Engine, { requireProvider }: Config): string | null {

@@ -9,6 +9,8 @@ import { loadConfig } from './config.js';
 import { StartupError } from './errors.js';
 
 const MINIMUM_NODE = 24;
+const LOG_BLOCK_BYTES = 4096;
+const LOG_FLUSH_MS = 500;
 
 async function main(): Promise<void> {
   const major = Number(process.versions.node.split('.')[0]);
@@ -18,7 +20,11 @@ async function main(): Promise<void> {
     );
   }
   const config = loadConfig(process.env);
-  const log = pino({ level: config.logLevel });
+  // Lines are written in blocks, off the way of requests; the last ones when the process ends.
+  const log = pino(
+    { level: config.logLevel },
+    pino.destination({ sync: false, minLength: LOG_BLOCK_BYTES, periodicFlush: LOG_FLUSH_MS }),
+  );
   const app = await startApp(config, log);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(app));
   process.on('unhandledRejection', (reason) => log.error({ err: reason }, 'a promise was left alone; this is a bug'));

@@ -6,8 +6,10 @@
  */
 import type { ApolloServerPlugin } from '@apollo/server';
 import {
+  type DocumentNode,
   type FragmentDefinitionNode,
   GraphQLError,
+  type GraphQLSchema,
   getNamedType,
   getNullableType,
   isLeafType,
@@ -96,18 +98,19 @@ function sizeOf(list: unknown): number {
 
 /** Prices every operation before it runs, refuses what is too dear, and tells the price in `extensions.cost`. */
 export function costLimit(limit: number): ApolloServerPlugin {
+  const known = new WeakMap<DocumentNode, Map<string, number>>();
   return {
     async requestDidStart() {
       let requested: number | null = null;
       return {
         async didResolveOperation({ schema, request, document, operationName }) {
           const variables = request.variables ?? {};
-          try {
-            const named = operationName === null ? {} : { operationName };
-            requested = getComplexity({ schema, query: document, variables, estimators: [estimate], ...named });
-          } catch {
-            return; // Variables that do not fit: execution answers that precisely.
-          }
+          const prices = known.get(document) ?? new Map<string, number>();
+          known.set(document, prices);
+          const key = priceKey(operationName, variables);
+          requested = prices.get(key) ?? price(schema, document, operationName, variables);
+          if (requested === null) return;
+          if (prices.size < MAX_PRICES_KEPT) prices.set(key, requested);
           if (requested > limit) throw tooDear(requested, limit);
         },
         async willSendResponse({ response }) {
@@ -118,6 +121,35 @@ export function costLimit(limit: number): ApolloServerPlugin {
       };
     },
   };
+}
+
+const MAX_PRICES_KEPT = 100;
+
+/** All that the price of a document depends on: which variables there are, numbers, booleans and sizes of lists. */
+function priceKey(operationName: string | null, variables: Readonly<Record<string, unknown>>): string {
+  const parts = Object.entries(variables).map(([name, value]) => `${name}=${typeof value}${weightOf(value)}`);
+  return `${operationName} ${parts.join(' ')}`;
+}
+
+function weightOf(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  const list = Array.isArray(value) ? value : (value as { inputs?: unknown } | null)?.inputs;
+  return Array.isArray(list) ? String(list.length) : '';
+}
+
+/** Null for variables that do not fit: execution answers that precisely. */
+function price(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operationName: string | null,
+  variables: Readonly<Record<string, unknown>>,
+): number | null {
+  try {
+    const named = operationName === null ? {} : { operationName };
+    return getComplexity({ schema, query: document, variables, estimators: [estimate], ...named });
+  } catch {
+    return null;
+  }
 }
 
 function tooDear(requested: number, limit: number): GraphQLError {

@@ -22,13 +22,11 @@ import { v7 } from 'uuid';
 import { isPolicyName, POLICIES, type PolicyName } from '../access/policy.js';
 import { type Principal, principalOf } from '../access/principal.js';
 import type { Config } from '../config.js';
-import type { EvaluationContext } from '../evaluation/loaders.js';
-import type { PredictionContext } from '../prediction/prediction.resolver.js';
+import type { Connection } from '../engine/queue.js';
+import { type LoaderFactories, RequestContext } from './context.js';
 import { errorFormatter } from './errors.js';
 import { explorerPage, registerExplorer } from './explorer/explorer.js';
 import { costLimit, LIMITS, maxDepth } from './limits.js';
-
-export type Context = PredictionContext & EvaluationContext;
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -41,7 +39,7 @@ export interface ServerParts {
   readonly config: Config;
   readonly log: Logger;
   readonly schema: GraphQLSchema;
-  readonly contextOf: (principal: Principal, signal: AbortSignal) => Context;
+  readonly loadersOf: (principal: Principal) => LoaderFactories;
   /** Null when a model can answer, else what is missing. */
   readonly notReadyReason: () => string | null;
 }
@@ -54,7 +52,7 @@ export interface Server {
 const MAX_RECURSIVE_SELECTIONS = 300;
 
 export async function createServer(parts: ServerParts): Promise<Server> {
-  const apollo = new ApolloServer<Context>({
+  const apollo = new ApolloServer<RequestContext>({
     schema: parts.schema,
     // Explicit: NODE_ENV=production would turn it off, and explorers and code generators need it.
     introspection: true,
@@ -87,7 +85,7 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
     // Such names are own properties after JSON.parse, and the check of a row answers them precisely.
     onProtoPoisoning: 'ignore',
     onConstructorPoisoning: 'ignore',
-    genReqId: () => v7(),
+    genReqId: requestIds(),
     requestIdHeader: false,
     forceCloseConnections: 'idle',
   });
@@ -96,37 +94,46 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
     if (!isPolicyName(route?.policy))
       throw new Error(`The route ${url} declares no policy; give it config: { policy }.`);
   });
-  http.addHook('onRequest', async (request, reply) => {
+  http.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     const policy = request.routeOptions.config.policy;
-    if (policy && !POLICIES[policy].allows(principalOf(request.socket.remoteAddress))) {
-      return reply.code(403).send({ error: `This is for ${POLICIES[policy].who}.` });
-    }
-    return undefined;
+    if (!policy || POLICIES[policy].allows(principalOf(request.socket.remoteAddress))) done();
+    else reply.code(403).send({ error: `This is for ${POLICIES[policy].who}.` });
   });
-  http.addHook('onResponse', async (request, reply) => {
+  http.addHook('onResponse', (request, reply, done) => {
     const { method, url } = request;
     request.log.info({ method, url, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 }, 'request');
+    done();
   });
   await registerExplorer(http, { kind: config.explorer });
   return http;
 }
 
+/** Unique over restarts, and cheaper than a random number for each request. */
+function requestIds(): () => string {
+  const process = v7();
+  let count = 0;
+  return () => `${process}-${++count}`;
+}
+
 function registerGraphql(
   http: FastifyInstance,
-  apollo: ApolloServer<Context>,
-  { config, contextOf }: ServerParts,
+  apollo: ApolloServer<RequestContext>,
+  { config, loadersOf }: ServerParts,
 ): void {
   const page = explorerPage(config.explorer);
   const answer = fastifyApolloHandler(apollo, {
-    context: async (request, reply) => contextOf(principalOf(request.socket.remoteAddress), signalOf(reply)),
+    context: async (request, reply) =>
+      new RequestContext(principalOf(request.socket.remoteAddress), connectionOf(reply), loadersOf),
   });
   http.route({
     method: ['GET', 'POST'],
     url: '/graphql',
     config: { policy: 'public' },
-    preHandler: async (request, reply) =>
-      page && isBrowser(request) ? reply.headers(page.headers).send(page.html) : undefined,
+    preHandler: (request, reply, done) => {
+      if (page && isBrowser(request)) reply.headers(page.headers).send(page.html);
+      else done();
+    },
     // The integration's generics know fewer routes than Fastify's.
     handler: answer as RouteHandlerMethod,
   });
@@ -137,11 +144,13 @@ function isBrowser({ method, headers, query }: FastifyRequest): boolean {
   return method === 'GET' && (headers.accept ?? '').includes('text/html') && !('query' in (query as object));
 }
 
-/** Aborts when the connection closes before the answer was given: what has not begun is then not done. */
-function signalOf(reply: FastifyReply): AbortSignal {
-  const controller = new AbortController();
-  reply.raw.once('close', () => reply.raw.writableFinished || controller.abort());
-  return controller.signal;
+/** Looked at when a batch is formed: what nobody waits for any more is then not done. */
+function connectionOf({ raw }: FastifyReply): Connection {
+  return {
+    get isClosed() {
+      return raw.destroyed;
+    },
+  };
 }
 
 function registerHealth(http: FastifyInstance, { notReadyReason }: ServerParts): void {

@@ -3,19 +3,18 @@
  */
 import { DeadlineExceededError } from '../errors.js';
 import type { Item } from '../tasks/input.js';
-import type { Entry, Outcome, PriorityName } from './queue.js';
+import type { Connection, Entry, Outcome, PriorityName } from './queue.js';
 
 export interface RunOptions {
   readonly deadlineMs: number;
   readonly priority: PriorityName;
-  /** Aborted when the caller has gone: what has not begun is then not done. */
-  readonly signal: AbortSignal | null;
+  readonly connection: Connection;
 }
 
 /** `onSettled` is called once, before the promise settles. */
 export function createEntry(
   item: Item,
-  { deadlineMs, priority, signal }: RunOptions,
+  { deadlineMs, priority, connection }: RunOptions,
   onSettled: () => void,
 ): { entry: Entry; answered: Promise<Outcome> } {
   const answer = Promise.withResolvers<Outcome>();
@@ -30,7 +29,7 @@ export function createEntry(
   const entry: Entry = {
     item,
     priority,
-    signal,
+    connection,
     enqueuedAt: now,
     deadlineAt: now + deadlineMs,
     isSettled: false,

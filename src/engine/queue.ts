@@ -10,6 +10,11 @@ import type { ItemResult } from './messages.js';
 export const PRIORITIES = ['HIGH', 'NORMAL', 'LOW'] as const;
 export type PriorityName = (typeof PRIORITIES)[number];
 
+/** The way back to who waits for an answer. What has not begun when it is closed is not done. */
+export interface Connection {
+  readonly isClosed: boolean;
+}
+
 export interface Outcome {
   readonly result: ItemResult;
   readonly timing: { prepareMs: number; inferMs: number; finishMs: number };
@@ -24,7 +29,7 @@ export interface Entry {
   readonly priority: PriorityName;
   readonly enqueuedAt: number;
   readonly deadlineAt: number;
-  readonly signal: AbortSignal | null;
+  readonly connection: Connection;
   /** Exactly one of them is called, once; `isSettled` turns true with it. */
   readonly succeed: (outcome: Outcome) => void;
   readonly fail: (error: Error) => void;
@@ -87,5 +92,5 @@ export class VersionQueue {
 
 /** Nobody waits for it any more: answered, out of time, or its caller has gone. */
 export function isOver(entry: Entry, now: number): boolean {
-  return entry.isSettled || entry.deadlineAt <= now || entry.signal?.aborted === true;
+  return entry.isSettled || entry.deadlineAt <= now || entry.connection.isClosed;
 }

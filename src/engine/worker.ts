@@ -9,7 +9,8 @@ import { Session } from '../tasks/native/session.js';
 import type { FromWorker, ToWorker } from './messages.js';
 import { type Runtime, WorkerBody } from './worker-body.js';
 
-const NICE = 10;
+/** Behind the server, which only passes things on, but not so far that a busy neighbour starves it. */
+const NICE = 5;
 
 const runtime: Runtime = {
   tools: { imageToFloats },

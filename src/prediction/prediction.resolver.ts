@@ -2,6 +2,7 @@ import { Arg, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } fro
 import { Policy } from '../access/policy.js';
 import type { CatalogContext } from '../catalog/loaders.js';
 import { Version } from '../catalog/version.type.js';
+import type { Connection } from '../engine/queue.js';
 import { payloadOf } from '../graphql/problem.type.js';
 import { ModelInputValue } from '../graphql/scalars.js';
 import type { BlobFolder } from '../storage/blobs.js';
@@ -22,8 +23,7 @@ import type { Predictions } from './predictions.js';
 
 export interface PredictionContext extends CatalogContext {
   readonly predictionById: PredictionLoader;
-  /** Aborted when the caller's connection has closed. */
-  readonly signal: AbortSignal;
+  readonly connection: Connection;
 }
 
 @Resolver(() => Prediction)
@@ -97,12 +97,9 @@ export class PredictionResolver {
   }
 
   @FieldResolver(() => Output, { nullable: true })
-  async output(
-    @Root() prediction: Prediction,
-    @Ctx() { catalog }: PredictionContext,
-  ): Promise<Classification | Tensors> {
+  async output(@Root() prediction: Prediction, @Ctx() context: PredictionContext): Promise<Classification | Tensors> {
     if (prediction.labels) return outputOf(prediction.answer, prediction.labels);
-    const specJson = (await catalog.version.load(prediction.versionId))?.specJson;
+    const specJson = (await context.catalog.version.load(prediction.versionId))?.specJson;
     return outputOf(prediction.answer, specJson ? (JSON.parse(specJson) as VersionSpec).labels : []);
   }
 }

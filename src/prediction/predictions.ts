@@ -4,7 +4,7 @@
 import type { Principal } from '../access/principal.js';
 import type { Engine } from '../engine/engine.js';
 import type { EngineVersion } from '../engine/messages.js';
-import type { Outcome, PriorityName } from '../engine/queue.js';
+import type { Connection, Outcome, PriorityName } from '../engine/queue.js';
 import {
   AppError,
   DeadlineExceededError,
@@ -29,10 +29,10 @@ const MAX_DEADLINE_MS = 3_600_000;
 const MAX_KEY_CHARACTERS = 200;
 const KEY_LIFE_MS = 24 * 3_600_000;
 
+/** Who asks, and whether their connection still stands. */
 export interface Caller {
   readonly principal: Principal;
-  /** Aborted when the caller's connection has closed. */
-  readonly signal: AbortSignal | null;
+  readonly connection: Connection;
 }
 
 interface Job {
@@ -107,11 +107,11 @@ export class Predictions {
     }
   }
 
-  async #answer(job: Job, { principal, signal }: Caller, claim: IdempotencyClaim | null): Promise<Prediction> {
+  async #answer(job: Job, { principal, connection }: Caller, claim: IdempotencyClaim | null): Promise<Prediction> {
     const begun = performance.now();
     const { version, deadlineMs, priority } = job;
     const item = check(version.spec, job.input, job.path);
-    const outcome = await this.#engine.run(version, item, { deadlineMs, priority, signal });
+    const outcome = await this.#engine.run(version, item, { deadlineMs, priority, connection });
     const prediction = predictionOf(job, item, outcome, begun);
     if (job.record) {
       const recorded = this.#recorder.record(principal, prediction, claim);

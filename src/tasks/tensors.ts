@@ -163,7 +163,8 @@ function readNumbers(
 ): NumericArray | null {
   const type = DATATYPES[tensor.datatype] as Datatype;
   const array = new type.array(flat.length);
-  for (const [index, value] of flat.entries()) {
+  for (let index = 0; index < flat.length; index++) {
+    const value = flat[index];
     const read = type.range ? readWhole(type, value) : readFloat(value);
     if (typeof read === 'string') {
       const code = read === 'NOT_FINITE' || read === 'OUT_OF_RANGE' ? read : 'WRONG_TYPE';

@@ -10,7 +10,7 @@ test('a route without a policy is refused when it is registered', async () => {
     config: DEFAULTS,
     log: pino({ level: 'silent' }),
     schema: createSchema(new Map()),
-    contextOf: () => {
+    loadersOf: () => {
       throw new Error('nobody asks');
     },
     notReadyReason: () => null,

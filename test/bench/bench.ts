@@ -31,72 +31,48 @@ const { values: options } = parseArgs({
 });
 const isQuick = options.quick;
 
-type Cleanup = () => Promise<void>;
+const cleanups: (() => Promise<void>)[] = [];
 
-/** Runs `work`, then whatever it has left to clean up, in reverse, even after a failure. */
-async function withCleanups<T>(work: (later: (cleanup: Cleanup) => void) => Promise<T>): Promise<T> {
-  const cleanups: Cleanup[] = [];
-  try {
-    return await work((cleanup) => cleanups.unshift(cleanup));
-  } finally {
-    for (const cleanup of cleanups) await cleanup();
-  }
+/** What several sections need is made when the first of them asks, and taken away at the end. */
+function shared<T>(make: () => Promise<T>, cleanup: (made: T) => Promise<void>): () => Promise<T> {
+  let made: Promise<T> | null = null;
+  return () => {
+    made ??= make().then((one) => {
+      cleanups.unshift(() => cleanup(one));
+      return one;
+    });
+    return made;
+  };
 }
 
-const withModelgraph = <T>(env: Record<string, string>, work: (server: RunningServer) => Promise<T>) =>
-  withCleanups(async (later) => {
-    const server = await startModelgraph(env);
-    later(server.stop);
-    return work(server);
-  });
+const stop = (server: RunningServer) => server.stop();
+const generated = shared(createGeneratedStore, (store) => store.remove());
+const ours = shared(() => startModelgraph(), stop);
+const oursGenerated = shared(async () => startModelgraph({ MODEL_STORE: (await generated()).folder }), stop);
+const naiveLight = shared(() => startNaive({ graphFile: graphFile(STORE, mlpTensor().model), labels: LABELS }), stop);
+const naiveMedium = shared(async () => {
+  return startNaive({ graphFile: graphFile((await generated()).folder, medium().model), labels: [] });
+}, stop);
 
-const throughput = () =>
-  withCleanups(async (later) => {
-    const store = await createGeneratedStore();
-    later(store.remove);
-    const started = async <S extends RunningServer>(starting: Promise<S>) => {
-      const server = await starting;
-      later(server.stop);
-      return server;
-    };
-    const naive = (folder: string, model: string, labels: readonly string[]) =>
-      started(startNaive({ graphFile: graphFile(folder, model), labels }));
-    const [light, middle] = [mlpTensor(), medium()];
-    const contests: Contest[] = [
-      {
-        workload: light,
-        store: STORE,
-        ours: await started(startModelgraph()),
-        naive: await naive(
-          STORE,
-          light.model,
-          Array.from({ length: 10 }, (_, i) => `class ${i}`),
-        ),
-        connections: [1, 16, 64],
-      },
-      {
-        workload: middle,
-        store: store.folder,
-        ours: await started(startModelgraph({ MODEL_STORE: store.folder })),
-        naive: await naive(store.folder, middle.model, []),
-        connections: isQuick ? [64] : [16, 64],
-      },
-    ];
-    return throughputSection(contests, isQuick);
-  });
+/** The peer answers a label of ten, as the service does. */
+const LABELS = Array.from({ length: 10 }, (_, i) => `class ${i}`);
 
-const isolation = () =>
-  withCleanups(async (later) => {
-    const store = await createGeneratedStore();
-    later(store.remove);
-    return withModelgraph({ MODEL_STORE: store.folder }, (server) => isolationSection(server, isQuick));
-  });
+async function throughput(): Promise<string> {
+  const light = { workload: mlpTensor(), store: STORE, ours: await ours(), naive: await naiveLight() };
+  const store = (await generated()).folder;
+  const middle = { workload: medium(), store, ours: await oursGenerated(), naive: await naiveMedium() };
+  const contests: Contest[] = [
+    { ...light, connections: isQuick ? [1, 64] : [1, 16, 64] },
+    { ...middle, connections: isQuick ? [64] : [16, 64] },
+  ];
+  return throughputSection(contests, isQuick);
+}
 
 const SECTIONS: readonly (() => Promise<string>)[] = [
-  () => withModelgraph({}, (server) => latencySection(server, isQuick)),
+  async () => latencySection(await ours(), isQuick),
   throughput,
-  isolation,
-  () => withModelgraph({}, (server) => bulkSection(server, isQuick)),
+  async () => isolationSection(await oursGenerated(), isQuick),
+  async () => bulkSection(await ours(), isQuick),
   () => startupSection(isQuick),
 ];
 
@@ -141,4 +117,8 @@ function describeFailure(error: unknown): string {
   return `## FAILED\n\n${error instanceof Error ? error.message : error}`;
 }
 
-await main();
+try {
+  await main();
+} finally {
+  for (const cleanup of cleanups) await cleanup();
+}

@@ -19,9 +19,10 @@ const HEADER = [
 ];
 const PROBES_PER_SECOND = 50;
 const REQUESTS_PER_WORKER = 3;
+const PROBE_START_SECONDS = 4;
 
 export async function isolationSection(server: RunningServer, isQuick: boolean): Promise<string> {
-  const seconds = isQuick ? 3 : 15;
+  const seconds = isQuick ? 2 : 12;
   const idle = await observe(server, seconds);
   const { busy, answered } = await observeUnderLoad(server, seconds);
   return `## 3. Isolation: the API while every worker computes
@@ -44,7 +45,7 @@ async function observeUnderLoad(server: RunningServer, seconds: number) {
   const load: LoadOptions = {
     url: server.url,
     connections: REQUESTS_PER_WORKER * pids.length,
-    seconds: seconds + 3,
+    seconds: seconds + PROBE_START_SECONDS,
     bodies: predictBodies(heavy(), false),
   };
   const loading = measure<LoadResult>('load.ts', load);

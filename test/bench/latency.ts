@@ -34,10 +34,10 @@ sent in turn over one connection. Smaller is better; 0 is the physical limit.`;
 }
 
 async function measureOne(server: RunningServer, workload: Workload, isQuick: boolean): Promise<string[][]> {
-  const bare = await measureBare(workload, isQuick ? 0.5 : 2);
+  const bare = await measureBare(workload, isQuick ? 0.3 : 2);
   const options: SingleOptions = {
     url: server.url,
-    seconds: isQuick ? 1 : 5,
+    seconds: isQuick ? 0.8 : 5,
     variants: VARIANTS.map((record) => predictBodies(workload, record)),
   };
   const { variants } = await measure<SingleResult>('single.ts', options);

@@ -19,7 +19,8 @@ export interface SingleResult {
   readonly variants: readonly { readonly total: Spread; readonly engine: Spread }[];
 }
 
-const WARM_UP_SECONDS = 1;
+/** Of the measured time; compilers of all processes settle meanwhile. */
+const WARM_UP_SHARE = 0.4;
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 
 function send(url: string, body: string): Promise<string> {
@@ -49,7 +50,7 @@ async function loop({ url, variants }: SingleOptions, seconds: number) {
 }
 
 const options = JSON.parse(await text(process.stdin)) as SingleOptions;
-await loop(options, WARM_UP_SECONDS);
+await loop(options, WARM_UP_SHARE * options.seconds);
 const measured = await loop(options, options.seconds);
 const variants = measured.map(({ total, engine }) => ({ total: spreadOf(total), engine: spreadOf(engine) }));
 console.log(JSON.stringify({ variants } satisfies SingleResult));

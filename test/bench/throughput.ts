@@ -24,7 +24,7 @@ interface Round extends LoadResult {
   readonly cpuMicrosPerRequest: number;
 }
 
-const BATCHES = [1, 4, 16, 32, 64, 128];
+const BATCHES = [1, 16, 32, 64, 128];
 const HEADER = ['model', 'connections', 'server', 'requests/s', '**× naive**', 'range', 'p50', 'p99', 'batch', 'CPU'];
 
 export async function throughputSection(contests: readonly Contest[], isQuick: boolean): Promise<string> {
@@ -33,7 +33,7 @@ export async function throughputSection(contests: readonly Contest[], isQuick: b
   for (const contest of contests) {
     limits.push(await describeLimit(contest, isQuick));
     const contenders = await contendersOf(contest);
-    for (const one of contenders) await run(one, { connections: 16, seconds: isQuick ? 0.5 : 2 });
+    for (const one of contenders) await run(one, { connections: 64, seconds: isQuick ? 0.8 : 3 });
     for (const connections of contest.connections) {
       const rounds = await play(contenders, { connections, isQuick });
       rows.push(...describe(contest.workload.title, connections, contenders, rounds));
@@ -73,7 +73,7 @@ async function play(
   const rounds: Round[][] = contenders.map(() => []);
   for (let i = 0; i < roundsOf(isQuick); i++) {
     for (const [c, contender] of contenders.entries()) {
-      rounds[c]?.push(await run(contender, { connections, seconds: isQuick ? 1 : 5 }));
+      rounds[c]?.push(await run(contender, { connections, seconds: isQuick ? 0.8 : 3 }));
     }
   }
   return rounds;

@@ -3,13 +3,13 @@ import { type Entry, type PriorityName, VersionQueue } from '#src/engine/queue.j
 
 function entry(
   name: string,
-  options: { priority?: PriorityName; rows?: number; deadlineAt?: number; signal?: AbortSignal } = {},
+  options: { priority?: PriorityName; rows?: number; deadlineAt?: number; connection?: { isClosed: boolean } } = {},
 ) {
-  const { priority = 'NORMAL', rows = 1, deadlineAt = 1_000, signal = null } = options;
+  const { priority = 'NORMAL', rows = 1, deadlineAt = 1_000, connection = { isClosed: false } } = options;
   const waiting: Entry = {
     item: { kind: 'tensors', rows, tensors: [{ name, datatype: 'FP32', shape: [rows], data: new Float32Array(rows) }] },
     priority,
-    signal,
+    connection,
     enqueuedAt: 0,
     deadlineAt,
     succeed: () => {},
@@ -53,10 +53,10 @@ test('an entry whose time is up is never taken', () => {
 });
 
 test('an entry whose caller has gone is never taken', () => {
-  const caller = new AbortController();
-  const queue = queueOf(entry('gone', { signal: caller.signal }), entry('here'));
+  const connection = { isClosed: false };
+  const queue = queueOf(entry('gone', { connection }), entry('here'));
 
-  caller.abort();
+  connection.isClosed = true;
 
   expect(namesOf(queue.take(10, 0))).toEqual(['here']);
 });
