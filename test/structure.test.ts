@@ -31,7 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'prediction',
     'evaluation',
   ],
-  app: ['config', 'api', 'evaluation', 'prediction', 'serving', 'catalog', 'engine', 'storage'],
+  app: ['config', 'access', 'api', 'evaluation', 'prediction', 'serving', 'catalog', 'engine', 'storage'],
   main: ['app', 'config', 'errors'],
 };
 

@@ -14,7 +14,14 @@ import { RunTimes } from './measure.js';
 import type { EngineVersion, FromWorker } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { type Entry, isOver, type Outcome, type PriorityName, VersionQueue } from './queue.js';
-import { expectedWaitMs, fateOfEntry, MAX_WAITING_ROWS, msUntilNextBatch, watchdogMs } from './supervision.js';
+import {
+  expectedWaitMs,
+  fateOfEntry,
+  MAX_WAITING_ROWS,
+  msUntilNextBatch,
+  shouldAnnounceStart,
+  watchdogMs,
+} from './supervision.js';
 import { Watchdogs } from './watchdogs.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
 
@@ -189,7 +196,7 @@ export class Engine {
   #msUntilRoom(worker: WorkerProcess, next: Served, now: number): number {
     const running = worker.batches[0] as OutstandingBatch;
     const expected = this.#served.get(running.version.key)?.times.inferMs(running.rows);
-    if (expected === null || expected === undefined) return Number.POSITIVE_INFINITY;
+    if (expected == null) return Number.POSITIVE_INFINITY;
     return msUntilNextBatch(running.startedAt, expected, next.times.prepareMs, now);
   }
 
@@ -212,13 +219,30 @@ export class Engine {
 
   #give(worker: WorkerProcess, version: EngineVersion, entries: readonly Entry[], now: number): void {
     if (entries.length === 0) return;
+    const id = ++this.#lastBatchId;
     const rows = entries.reduce((sum, { item }) => sum + item.rows, 0);
-    const batch: OutstandingBatch = { id: ++this.#lastBatchId, version, entries, rows, takenAt: now, startedAt: null };
-    worker.batches.push(batch);
+    const expectedMs = worker.loaded.has(version.key) ? this.#busyMs(version, rows) : null;
+    const announceStart = shouldAnnounceStart(expectedMs);
     for (const entry of entries) entry.phase = 'run';
+    worker.batches.push({ id, version, entries, rows, takenAt: now, startedAt: announceStart ? null : now });
     this.#pool.load(worker, version).catch(() => {});
-    worker.send({ kind: 'batch', id: batch.id, key: version.key, items: entries.map(({ item }) => item) });
-    if (worker.batches.length === 1) this.#watchdogs.set(worker, LOAD_WATCHDOG_MS);
+    worker.send({ kind: 'batch', id, key: version.key, items: entries.map(({ item }) => item), announceStart });
+    if (worker.batches.length === 1) this.#watchOldest(worker);
+  }
+
+  #busyMs(version: EngineVersion, rows: number): number | null {
+    return this.#served.get(version.key)?.times.busyMs(rows) ?? null;
+  }
+
+  /** Until a run has begun, the time is that of loading and preparing. */
+  #watchOldest(worker: WorkerProcess): void {
+    const [oldest] = worker.batches;
+    if (!oldest) this.#watchdogs.set(worker, null);
+    else if (oldest.startedAt === null) this.#watchdogs.set(worker, LOAD_WATCHDOG_MS);
+    else {
+      const { version, rows } = oldest;
+      this.#watchdogs.set(worker, watchdogMs(this.#busyMs(version, rows), version.spec.maxRunMs));
+    }
   }
 
   // ── answers ──
@@ -234,16 +258,15 @@ export class Engine {
     const batch = worker.batches[0];
     if (batch?.id !== id) return;
     batch.startedAt = performance.now();
-    const expected = this.#served.get(batch.version.key)?.times.inferMs(batch.rows) ?? null;
-    this.#watchdogs.set(worker, watchdogMs(expected, batch.version.spec.maxRunMs));
-    if (this.#served.size > 0) this.#dispatchSoon();
+    this.#watchOldest(worker);
+    this.#dispatchSoon();
   }
 
   #finish(worker: WorkerProcess, { id, results, timing }: Extract<FromWorker, { kind: 'done' }>): void {
     const batch = worker.batches[0];
     if (batch?.id !== id) return;
     worker.batches.shift();
-    this.#watchdogs.set(worker, worker.batches.length > 0 ? LOAD_WATCHDOG_MS : null);
+    this.#watchOldest(worker);
     this.#served.get(batch.version.key)?.times.record(batch.rows, timing.prepareMs, timing.inferMs);
     for (const [i, entry] of batch.entries.entries()) {
       const result = results[i];

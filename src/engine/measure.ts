@@ -5,12 +5,14 @@ const WEIGHT = 0.2;
 
 export class RunTimes {
   readonly #inferMsBySize = new Map<number, number>();
+  readonly #busyMsBySize = new Map<number, number>();
   #prepareMs = 0;
   #msPerRow: number | null = null;
 
   record(rows: number, prepareMs: number, inferMs: number): void {
     const size = bucketOf(rows);
     this.#inferMsBySize.set(size, blend(this.#inferMsBySize.get(size) ?? null, inferMs));
+    this.#busyMsBySize.set(size, blend(this.#busyMsBySize.get(size) ?? null, prepareMs + inferMs));
     this.#prepareMs = blend(this.#prepareMs, prepareMs);
     this.#msPerRow = blend(this.#msPerRow, (prepareMs + inferMs) / rows);
   }
@@ -18,6 +20,11 @@ export class RunTimes {
   /** Expected time of a run; null while no run of about this size was seen. */
   inferMs(rows: number): number | null {
     return this.#inferMsBySize.get(bucketOf(rows)) ?? null;
+  }
+
+  /** Expected time of a run with its preparation; null while none of about this size was seen. */
+  busyMs(rows: number): number | null {
+    return this.#busyMsBySize.get(bucketOf(rows)) ?? null;
   }
 
   get prepareMs(): number {

@@ -11,7 +11,7 @@
  *
  *   worker → server
  *     ready          once, when it can take messages
- *     started        the graph begins to run: the watchdog's clock starts
+ *     started        the graph begins to run: the watchdog's clock starts (only where the run may be long)
  *     done           one result for each item of the batch, in order
  *
  * A worker takes messages in order. It may prepare a second batch while the first one runs, never more.
@@ -43,11 +43,20 @@ export interface LoadMessage {
   readonly warmUp: Item | null;
 }
 
+export interface BatchMessage {
+  readonly kind: 'batch';
+  readonly id: number;
+  readonly key: string;
+  readonly items: readonly Item[];
+  /** Is `started` wanted? For a short run it would cost more than it tells. */
+  readonly announceStart: boolean;
+}
+
 export type ToWorker =
   | LoadMessage
   | { readonly kind: 'probeProvider'; readonly provider: string }
   | { readonly kind: 'unload'; readonly key: string }
-  | { readonly kind: 'batch'; readonly id: number; readonly key: string; readonly items: readonly Item[] }
+  | BatchMessage
   | { readonly kind: 'examine'; readonly artifactPath: string; readonly artifactSha256: string }
   | { readonly kind: 'compare'; readonly key: string; readonly items: readonly Item[] };
 

@@ -114,7 +114,7 @@ export class Pool {
   async inDisposableWorker<T>(work: (ask: (message: ToWorker) => Promise<FromWorker>) => Promise<T>): Promise<T> {
     let waiting = Promise.withResolvers<FromWorker>();
     const worker = new WorkerProcess(this.#launch as WorkerLaunch, 'probe', 0, {
-      onMessage: (_, message) => message.kind === 'started' || waiting.resolve(message),
+      onMessage: (_, message) => waiting.resolve(message),
       onEnd: (_, cause, how) => waiting.reject(new Error(endedText(cause, how))),
     });
     // Between two questions nobody listens to the promise, and an end is reported by the next one.

@@ -49,6 +49,13 @@ export function watchdogMs(expectedMs: number | null, maxRunMs: number): number 
   return Math.min(Math.max(SHORTEST_WATCH_MS, PATIENCE * expectedMs), maxRunMs);
 }
 
+/** A run that is expected to be shorter is not announced: the message would cost more than it tells. */
+const SHORT_RUN_MS = 20;
+
+export function shouldAnnounceStart(expectedMs: number | null): boolean {
+  return expectedMs === null || expectedMs > SHORT_RUN_MS;
+}
+
 /** How long before the end of the running batch the next one is formed: its way to the worker, and its preparation. */
 const LEAD_MS = 2;
 

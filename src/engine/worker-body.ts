@@ -15,7 +15,7 @@ import { prepare, TASK, type Tools } from '../tasks/task.js';
 import { groupByShape, split, stack } from './batch.js';
 import { differenceBesideMates } from './compare.js';
 import { readGraphFile } from './graph-file.js';
-import type { BatchTiming, FromWorker, ItemResult, LoadMessage, ToWorker } from './messages.js';
+import type { BatchMessage, BatchTiming, FromWorker, ItemResult, LoadMessage, ToWorker } from './messages.js';
 
 /** The native parts, handed in by the entry file. */
 export interface Runtime {
@@ -118,14 +118,14 @@ export class WorkerBody {
     return loaded;
   }
 
-  async #receiveBatch({ id, key, items }: Extract<ToWorker, { kind: 'batch' }>): Promise<void> {
+  async #receiveBatch({ id, key, items, announceStart }: BatchMessage): Promise<void> {
     const begun = performance.now();
     const loading = this.#get(key).catch(() => null);
     const preparing = loading.then((loaded) => Promise.all(items.map((item) => this.#prepareOne(item, loaded))));
     await this.#inTurn(async () => {
       const [loaded, prepared] = await Promise.all([loading, preparing]);
       const prepareMs = performance.now() - begun;
-      this.#send({ kind: 'started', id });
+      if (announceStart) this.#send({ kind: 'started', id });
       const { results, timing } = await this.#run(loaded, prepared, items);
       this.#send({ kind: 'done', id, results, timing: { prepareMs, ...timing } });
     });

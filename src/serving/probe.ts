@@ -54,7 +54,10 @@ function itemsOf(spec: VersionSpec, golden: Golden | null): Item[] {
 
 async function compareWithGolden(ask: Ask, spec: VersionSpec, golden: Golden, items: readonly Item[]): Promise<void> {
   for (const [i, item] of items.entries()) {
-    const { results } = await expectReply(ask({ kind: 'batch', id: i, key: 'probed', items: [item] }), 'done');
+    const { results } = await expectReply(
+      ask({ kind: 'batch', id: i, key: 'probed', items: [item], announceStart: false }),
+      'done',
+    );
     const result = results[0];
     if (!result || 'failure' in result)
       throw new ManifestError(`golden.json: case ${i} failed: ${result?.failure.message}`);

@@ -132,7 +132,7 @@ test('health says live, and ready when a model can answer; every answer has a re
   const ready = await fetch(`${app.url}/health/ready`);
 
   expect([live.status, ready.status]).toEqual([200, 200]);
-  expect(live.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+  expect(live.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}-\d+$/);
   expect(live.headers.get('x-request-id')).not.toBe(ready.headers.get('x-request-id'));
 });
 
