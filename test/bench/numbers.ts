@@ -34,7 +34,7 @@ export function ratio(value: number): string {
 }
 
 export function percent(value: number): string {
-  return `${Math.round(100 * value)} %`;
+  return `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`;
 }
 
 /** A markdown table; every column but the first is aligned to the right. */
