@@ -50,6 +50,8 @@ export interface Server {
 }
 
 const MAX_RECURSIVE_SELECTIONS = 300;
+/** Requests that took longer, or failed, are in the log; the others only at level `debug`. */
+const SLOW_REQUEST_MS = 1_000;
 
 export async function createServer(parts: ServerParts): Promise<Server> {
   const apollo = new ApolloServer<RequestContext>({
@@ -102,7 +104,8 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
   });
   http.addHook('onResponse', (request, reply, done) => {
     const { method, url } = request;
-    request.log.info({ method, url, status: reply.statusCode, ms: Math.round(reply.elapsedTime * 10) / 10 }, 'request');
+    const level = reply.statusCode >= 400 || reply.elapsedTime >= SLOW_REQUEST_MS ? 'info' : 'debug';
+    request.log[level]({ method, url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'request');
     done();
   });
   await registerExplorer(http, { kind: config.explorer });
