@@ -105,7 +105,9 @@ async function main(): Promise<void> {
     process.stderr.write(`section ${i + 1} …\n`);
     parts.push(await section().catch(describeFailure));
   }
-  parts.push(`Took ${Math.round((performance.now() - begun) / 1000)} s. Trust ratios more than times.`);
+  const seconds = Math.round((performance.now() - begun) / 1000);
+  const load = os.loadavg().map((value) => value.toFixed(1));
+  parts.push(`Took ${seconds} s; load average after: ${load.join(', ')}. Trust ratios more than times.`);
   const report = `${parts.join('\n\n')}\n`;
   process.stdout.write(report);
   if (options.record) writeFileSync(path.join(ROOT, 'test/bench/RESULTS.md'), report);

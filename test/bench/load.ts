@@ -28,27 +28,19 @@ export interface LoadResult {
 const SAMPLED = 16;
 const TIMEOUT_SECONDS = 30;
 
-async function load({ url, connections, seconds, bodies }: LoadOptions): Promise<LoadResult> {
+async function load(options: LoadOptions): Promise<LoadResult> {
   const times: number[] = [];
   const batches: number[] = [];
   let failure: string | null = null;
-  const check = (body: string) => {
-    const isFine = isAnswered(body);
-    if (!isFine) failure ??= body.slice(0, 500);
-    return isFine;
-  };
-  const sample = (_status: number, body: string) => {
-    if (times.length % SAMPLED === 0) batches.push(Number(/"batchSize":(\d+)/.exec(body)?.[1]));
-  };
-  const running = autocannon({
-    url,
-    connections,
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    duration: seconds,
-    timeout: TIMEOUT_SECONDS,
-    requests: bodies.map((body) => ({ body, onResponse: sample })),
-    verifyBody: check,
+  const running = start(options, {
+    verify: (body) => {
+      const isFine = isAnswered(body);
+      if (!isFine) failure ??= body.slice(0, 500);
+      return isFine;
+    },
+    sample: (body) => {
+      if (times.length % SAMPLED === 0) batches.push(Number(/"batchSize":(\d+)/.exec(body)?.[1]));
+    },
   });
   running.on('response', (_client, _status, _bytes, ms) => times.push(ms));
   const result = await running;
@@ -60,6 +52,22 @@ async function load({ url, connections, seconds, bodies }: LoadOptions): Promise
     failures: result.non2xx + result.errors + result.mismatches,
     failure,
   };
+}
+
+function start(
+  { url, connections, seconds, bodies }: LoadOptions,
+  { verify, sample }: { verify: (body: string) => boolean; sample: (body: string) => void },
+) {
+  return autocannon({
+    url,
+    connections,
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    duration: seconds,
+    timeout: TIMEOUT_SECONDS,
+    requests: bodies.map((body) => ({ body, onResponse: (_status, answer) => sample(answer) })),
+    verifyBody: verify,
+  });
 }
 
 console.log(JSON.stringify(await load(JSON.parse(await text(process.stdin)))));

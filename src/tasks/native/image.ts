@@ -7,8 +7,6 @@
 import sharp from 'sharp';
 import type { ImageSpec } from '../spec.js';
 
-const FORMATS = new Set(['jpeg', 'png', 'webp']);
-
 export class UnreadableImage extends Error {}
 
 /** One thread a worker: several workers share the cores, and libvips would otherwise start one pool each. */
@@ -19,6 +17,8 @@ sharp.cache(false);
  * Pixels of one image as float32, row by row: [height × width] for grey, [3 × height × width] planes for rgb.
  * Each value is `(level × rescaleFactor − mean) / std`, level in 0..255.
  *
+ * The first bytes decide the format, and the caller has let only JPEG, PNG and WebP through.
+ *
  * @throws UnreadableImage when the bytes are not a complete JPEG, PNG or WebP picture within the pixel limit.
  */
 export async function imageToFloats(bytes: Uint8Array, spec: ImageSpec, maxPixels: number): Promise<Float32Array> {
@@ -27,10 +27,7 @@ export async function imageToFloats(bytes: Uint8Array, spec: ImageSpec, maxPixel
 
 async function decodeAndResize(bytes: Uint8Array, spec: ImageSpec, maxPixels: number): Promise<Buffer> {
   try {
-    const image = sharp(bytes, { limitInputPixels: maxPixels, failOn: 'error', pages: 1 });
-    const { format } = await image.metadata();
-    if (!FORMATS.has(format ?? '')) throw new Error(`${format} is not accepted`);
-    return await image
+    return await sharp(bytes, { limitInputPixels: maxPixels, failOn: 'error', pages: 1 })
       .autoOrient()
       .removeAlpha()
       .toColourspace('srgb')
