@@ -58,6 +58,14 @@ export const maxDepth =
     },
   });
 
+/** graphql-js notices only when it executes, and then it looks like a failure of ours. */
+export const knownOperations: ValidationRule = (context) => ({
+  OperationDefinition(node) {
+    if (context.getSchema().getRootType(node.operation)) return;
+    context.reportError(new GraphQLError(`There are no ${node.operation}s here.`, { nodes: node }));
+  },
+});
+
 /** Each fragment is measured once: chains of spreads would otherwise cost 2^n. */
 function depthMeter(fragments: ReadonlyMap<string, FragmentDefinitionNode>): (set: SelectionSetNode) => number {
   const known = new Map<string, number>();
@@ -127,8 +135,11 @@ const MAX_PRICES_KEPT = 100;
 
 /** All that the price of a document depends on: which variables there are, numbers, booleans and sizes of lists. */
 function priceKey(operationName: string | null, variables: Readonly<Record<string, unknown>>): string {
-  const parts = Object.entries(variables).map(([name, value]) => `${name}=${typeof value}${weightOf(value)}`);
-  return `${operationName} ${parts.join(' ')}`;
+  // As JSON: names come from the caller, and must not be able to pass for several variables.
+  return JSON.stringify([
+    operationName,
+    ...Object.entries(variables).map(([name, value]) => [name, typeof value, weightOf(value)]),
+  ]);
 }
 
 function weightOf(value: unknown): string {

@@ -26,7 +26,7 @@ import type { Connection } from '../engine/queue.js';
 import { type LoaderFactories, RequestContext } from './context.js';
 import { errorFormatter } from './errors.js';
 import { explorerPage, registerExplorer } from './explorer/explorer.js';
-import { costLimit, LIMITS, maxDepth } from './limits.js';
+import { costLimit, knownOperations, LIMITS, maxDepth } from './limits.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -61,7 +61,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     includeStacktraceInErrorResponses: false,
     maxRecursiveSelections: MAX_RECURSIVE_SELECTIONS,
     parseOptions: { maxTokens: LIMITS.maxTokens },
-    validationRules: [maxDepth(LIMITS.maxDepth)],
+    validationRules: [knownOperations, maxDepth(LIMITS.maxDepth)],
     formatError: errorFormatter(parts.log),
     stopOnTerminationSignals: false,
     logger: parts.log,

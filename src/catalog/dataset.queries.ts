@@ -51,7 +51,7 @@ export async function findDatasetPage(
     .selectAll()
     .orderBy('name')
     .limit(checkFirst(first) + 1);
-  if (after) query = query.where(sql<SqlBool>`name > ${decodeCursor(list, after, 1)[0]}`);
+  if (after != null) query = query.where(sql<SqlBool>`name > ${decodeCursor(list, after, 1)[0]}`);
   return pageOf(await query.execute(), first, {
     toNode: toDataset,
     list,

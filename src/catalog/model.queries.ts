@@ -1,6 +1,7 @@
 /** All SQL about models: reading, listing, counting. */
 import { type Expression, type ExpressionBuilder, type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
+import { BadPageError } from '../errors.js';
 import { checkFirst, decodeCursor, type Key, listId, type Page, pageOf } from '../graphql/connection.type.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { searchHits } from '../storage/search.js';
@@ -68,6 +69,7 @@ export async function findModelPage(
   listing: ModelListing,
   { first, after }: { first: number; after?: string | null | undefined },
 ): Promise<Page<Model>> {
+  checkFilter(listing.filter ?? {});
   const order = orderOf(listing);
   const list = listId('models', listing);
   const direction = order.isDescending ? 'desc' : 'asc';
@@ -77,7 +79,7 @@ export async function findModelPage(
     .orderBy(order.column, direction)
     .orderBy('model.id', direction)
     .limit(checkFirst(first) + 1);
-  if (after) {
+  if (after != null) {
     const [key, id] = decodeCursor(list, after, 2) as [Key, string];
     query = query.where(
       sql<SqlBool>`(${order.column}, model.id) ${sql.raw(order.isDescending ? '<' : '>')} (${key}, ${id})`,
@@ -147,6 +149,17 @@ function listed(db: CatalogDatabase, principal: Principal, { search, filter }: M
   return from.innerJoin(hits.as('hit'), (join) =>
     join.onRef('hit.model_id' as never, '=', 'model.id'),
   ) as unknown as typeof from;
+}
+
+const MAX_FILTER_VALUES = 100;
+
+/** SQLite takes a limited number of parameters, and nobody clicks more than this. */
+function checkFilter(filter: ModelFilter): void {
+  for (const [name, values] of Object.entries(filter)) {
+    if (Array.isArray(values) && values.length > MAX_FILTER_VALUES) {
+      throw new BadPageError(`filter.${name} has ${values.length} values; at most ${MAX_FILTER_VALUES} are allowed.`);
+    }
+  }
 }
 
 function matches(filter: ModelFilter) {

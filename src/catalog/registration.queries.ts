@@ -27,7 +27,7 @@ export async function saveModel(trx: Trx, { tags, ...model }: NewModel, now: num
       .insertInto('model')
       .values({ ...model, ...fresh })
       .execute();
-  } else if (Object.entries(model).some(([key, value]) => found[key as keyof typeof model] !== value)) {
+  } else if (isChange(found, model)) {
     await trx
       .updateTable('model')
       .set({ ...model, updated_at: now })
@@ -95,11 +95,25 @@ export async function addVersion(
 
 /** Creates the dataset of this name, or brings its description up to date. */
 export async function saveDataset(trx: Trx, dataset: NewDataset, now: number): Promise<void> {
-  await trx
-    .insertInto('dataset')
-    .values({ ...dataset, id: newId('Dataset'), visibility: 'public', created_at: now, updated_at: now })
-    .onConflict((conflict) => conflict.column('name').doUpdateSet({ ...dataset, updated_at: now }))
-    .execute();
+  const found = await trx.selectFrom('dataset').selectAll().where('name', '=', dataset.name).executeTakeFirst();
+  if (!found) {
+    const fresh = { id: newId('Dataset'), visibility: 'public' as const, created_at: now, updated_at: now };
+    await trx
+      .insertInto('dataset')
+      .values({ ...dataset, ...fresh })
+      .execute();
+  } else if (isChange(found, dataset)) {
+    await trx
+      .updateTable('dataset')
+      .set({ ...dataset, updated_at: now })
+      .where('id', '=', found.id)
+      .execute();
+  }
+}
+
+/** Starting again on the same store must change nothing. */
+function isChange<T extends object>(row: T, next: Partial<T>): boolean {
+  return Object.entries(next).some(([key, value]) => row[key as keyof T] !== value);
 }
 
 export async function findDatasetDigest(trx: Trx, name: string): Promise<string | null | undefined> {

@@ -60,7 +60,7 @@ export async function findVersionPages(
   { first, after }: PageArgs,
 ): Promise<Map<string, Page<Version>>> {
   const list = listId('versions', parent);
-  const before = after ? (decodeCursor(list, after, 2) as [number, string]) : null;
+  const before = after != null ? (decodeCursor(list, after, 2) as [number, string]) : null;
   const parentColumn = parent === 'model' ? sql.ref<string>('version.model_id') : sql.ref<string>('trained.dataset_id');
   let candidates = selectVersion(versionsOf(db, principal, parent))
     .select(parentColumn.as('parent_id'))

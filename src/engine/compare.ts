@@ -30,7 +30,10 @@ export async function differenceBesideMates(session: Session, prepared: readonly
   return null;
 }
 
-/** Each observed item has an extreme neighbour: itself times a thousand, or all zeros, which is what padding looks like. */
+/**
+ * Each observed item has an extreme neighbour: itself times a thousand (a zero becomes a thousand, else an example of
+ * zeros would only have mates of zeros), or all zeros, which is what padding looks like.
+ */
 async function compareBatch(
   session: Session,
   prepared: readonly Prepared[],
@@ -61,7 +64,7 @@ function rowsOf(tensors: Prepared): number {
 }
 
 function scaled(tensors: Prepared, factor: number): Prepared {
-  return tensors.map((tensor) => ({ ...tensor, data: mapFloats(tensor.data, (x) => x * factor) }));
+  return tensors.map((tensor) => ({ ...tensor, data: mapFloats(tensor.data, (x) => (x === 0 ? factor : x * factor)) }));
 }
 
 function zeroed(tensors: Prepared): Prepared {

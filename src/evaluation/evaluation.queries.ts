@@ -50,7 +50,7 @@ export async function findEvaluationPages(
     .select(parentColumn.as('parent_id'))
     .select(sql<number>`row_number() over (partition by ${parentColumn} order by evaluation.id desc)`.as('place'))
     .where(parentColumn, 'in', parentIds);
-  if (after) candidates = candidates.where('evaluation.id', '<', decodeCursor(list, after, 1)[0] as string);
+  if (after != null) candidates = candidates.where('evaluation.id', '<', decodeCursor(list, after, 1)[0] as string);
   const rows = await db
     .selectFrom(candidates.as('candidate'))
     .selectAll()

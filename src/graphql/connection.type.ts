@@ -80,9 +80,10 @@ export function checkFirst(first: number): number {
   throw new BadPageError(`first is ${first}; it must lie between 1 and ${MAX_PAGE_SIZE}.`);
 }
 
-/** What a cursor must belong to: the name of the list and everything that orders or filters it. */
+/** What a cursor must belong to: the name of the list and everything that orders or filters it; null is nothing. */
 export function listId(...parts: readonly unknown[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 8);
+  const json = JSON.stringify(parts, (_, value: unknown) => value ?? undefined);
+  return createHash('sha256').update(json).digest('base64url').slice(0, 8);
 }
 
 export function encodeCursor(list: string, key: readonly Key[]): string {

@@ -20,7 +20,8 @@ export function decodeAnswer(json: string): Answer {
   return {
     ...answer,
     tensors: tensors.map(({ base64, ...tensor }) =>
-      base64 ? { ...tensor, data: decode(tensor.datatype, base64) } : tensor,
+      // A tensor without elements has empty base64, strings have none.
+      base64 === undefined ? tensor : { ...tensor, data: decode(tensor.datatype, base64) },
     ),
   };
 }

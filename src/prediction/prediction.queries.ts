@@ -95,7 +95,7 @@ export async function findPredictionPage(
     .selectAll()
     .orderBy('id', 'desc')
     .limit(checkFirst(first) + 1);
-  if (after) query = query.where('id', '<', decodeCursor(list, after, 1)[0] as string);
+  if (after != null) query = query.where('id', '<', decodeCursor(list, after, 1)[0] as string);
   return pageOf(await query.execute(), first, {
     toNode: toPrediction,
     list,

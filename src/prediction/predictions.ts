@@ -121,6 +121,8 @@ export class Predictions {
   }
 
   async #predictOnce(job: Job, caller: Caller, key: string): Promise<{ prediction: Prediction; replayed: boolean }> {
+    // Before it becomes JSON: what is nested too deep for that is never a good input.
+    check(job.version.spec, job.input, job.path);
     const requestSha256 = requestDigest(job.version.key, JSON.stringify(job.input));
     const slot = `${caller.principal.id}\n${key}`;
     // Registered before the first await, so that a duplicate that comes meanwhile finds it.
@@ -203,6 +205,9 @@ function checkOptions(input: Partial<PredictInput>): void {
   if (idempotencyKey != null && idempotencyKey.length > MAX_KEY_CHARACTERS) {
     const received = `${idempotencyKey.length} characters`;
     problems.push(problem('idempotencyKey', 'TOO_LARGE', `at most ${MAX_KEY_CHARACTERS} characters`, received));
+  }
+  if (idempotencyKey != null && !idempotencyKey.isWellFormed()) {
+    problems.push(problem('idempotencyKey', 'UNREADABLE', 'well-formed Unicode', JSON.stringify(idempotencyKey)));
   }
   if (idempotencyKey != null && record === false) {
     problems.push(problem('idempotencyKey', 'WRONG_KIND', 'no key with record: false', 'a key'));

@@ -9,12 +9,14 @@ import { ManifestError } from './manifest.js';
 const golden = z.object({
   source: z.string(),
   tolerance: z.number().positive(),
-  cases: z.array(
-    z.object({
-      input: z.record(z.string(), z.unknown()),
-      expect: z.object({ label: z.string().optional(), scores: z.record(z.string(), z.number()).optional() }),
-    }),
-  ),
+  cases: z
+    .array(
+      z.object({
+        input: z.record(z.string(), z.unknown()),
+        expect: z.object({ label: z.string().optional(), scores: z.record(z.string(), z.number()).optional() }),
+      }),
+    )
+    .min(1, 'no case proves nothing'),
 });
 
 export interface GoldenCase {
@@ -36,7 +38,9 @@ export function parseGolden(text: string): Golden {
   try {
     return golden.parse(JSON.parse(text)) as Golden;
   } catch (error) {
-    throw new ManifestError(`golden.json cannot be read: ${error instanceof Error ? error.message : error}`);
+    const reason =
+      error instanceof z.ZodError ? z.prettifyError(error) : error instanceof Error ? error.message : error;
+    throw new ManifestError(`golden.json cannot be read: ${reason}`);
   }
 }
 

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { Logger } from 'pino';
 import { findDatasetDigest, type NewDataset, saveDataset } from '../catalog/registration.queries.js';
@@ -61,7 +62,8 @@ interface DataFile {
 async function readData(file: string): Promise<DataFile> {
   const hash = createHash('sha256');
   const bytes = createReadStream(file).on('data', (chunk) => hash.update(chunk));
-  const text = file.endsWith('.gz') ? bytes.pipe(createGunzip()) : bytes;
+  // `pipeline`, not `pipe`: a file that cannot be opened must fail the stream that is read.
+  const text = file.endsWith('.gz') ? pipeline(bytes, createGunzip(), () => {}) : bytes;
   const preview: unknown[] = [];
   let rowCount = 0;
   let characters = 0;
@@ -69,7 +71,7 @@ async function readData(file: string): Promise<DataFile> {
     for await (const line of createInterface({ input: text, crlfDelay: Number.POSITIVE_INFINITY })) {
       rowCount++;
       characters += line.length;
-      if (rowCount <= PREVIEW_ROWS && characters <= PREVIEW_CHARACTERS) preview.push(JSON.parse(line));
+      if (rowCount <= PREVIEW_ROWS && characters <= PREVIEW_CHARACTERS) preview.push(parseRow(line));
     }
   } catch (error) {
     throw new ManifestError(
@@ -77,6 +79,12 @@ async function readData(file: string): Promise<DataFile> {
     );
   }
   return { sha256: hash.digest('hex'), rowCount, preview };
+}
+
+function parseRow(line: string): unknown {
+  const row: unknown = JSON.parse(line);
+  if (typeof row !== 'object' || row === null || Array.isArray(row)) throw new ManifestError('a row is a JSON object');
+  return row;
 }
 
 function datasetRow(name: string, yaml: DatasetYaml, data: DataFile | null): NewDataset {

@@ -61,7 +61,8 @@ export type ModelYaml = z.infer<typeof modelYaml>;
 
 const metric = z.object({
   type: z.string(),
-  value: z.number(),
+  /** YAML has .nan and .inf: such a metric is undefined, the card as a whole is not. */
+  value: z.custom<number>((value) => typeof value === 'number', 'expected a number'),
   name: z.string().optional(),
   args: z.object({ average: z.string().optional(), label: z.string().optional() }).optional(),
 });
@@ -170,13 +171,14 @@ export async function subfolders(folder: string): Promise<string[]> {
 export async function readText(file: string): Promise<string | null> {
   return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return null;
-    throw error;
+    throw new ManifestError(`${path.basename(file)} cannot be read: ${error.message}`);
   });
 }
 
 function splitFrontMatter(readme: string): { matter: string; markdown: string } {
-  const [, matter = '', markdown = readme] = /^---\r?\n(.*?)\r?\n---\r?\n(.*)$/s.exec(readme) ?? [];
-  return { matter, markdown: markdown.trim() };
+  const text = readme.replaceAll('\r\n', '\n');
+  const [found, matter = '', markdown = ''] = /^---\n(.*?)\n---(?:\n(.*))?$/s.exec(text) ?? [];
+  return { matter, markdown: (found ? markdown : text).trim() };
 }
 
 function parsed(text: string, file: string): unknown {

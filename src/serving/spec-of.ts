@@ -2,6 +2,7 @@
  * The spec of a version, from its manifest and from what its graph says. `model.yaml` wins over the graph.
  */
 import type { GraphFacts } from '../engine/messages.js';
+import { DATATYPES } from '../tasks/datatypes.js';
 import type { ColumnSpec, ImageSpec, TensorSpec, VersionSpec } from '../tasks/spec.js';
 import { check, TASK } from '../tasks/task.js';
 import { shapeText } from '../tasks/tensors.js';
@@ -46,7 +47,8 @@ function checkPipeline(spec: VersionSpec): void {
   if (spec.inputKind === 'ROW') checkColumns(spec.columns, input);
   if (spec.inputKind === 'IMAGE' && !spec.image)
     throw new ManifestError('model.yaml: image is missing: size, color, rescale_factor');
-  checkScores(spec);
+  if (spec.scores) checkScores(spec);
+  else checkLabelOutput(spec.outputs);
 }
 
 function checkColumns(columns: readonly ColumnSpec[], input: TensorSpec): void {
@@ -58,6 +60,8 @@ function checkColumns(columns: readonly ColumnSpec[], input: TensorSpec): void {
       `model.yaml: ${columns.length} columns, but input "${input.name}" has shape ${shapeText(input.shape)}`,
     );
   }
+  const twice = firstDouble(columns.map(({ name }) => name));
+  if (twice !== undefined) throw new ManifestError(`model.yaml: column "${twice}" is there twice`);
   const word = columns.find(({ type }) => type === 'TEXT' || type === 'CATEGORY');
   if (word)
     throw new ManifestError(`model.yaml: column "${word.name}" is ${word.type}, but the graph takes one float tensor`);
@@ -72,11 +76,26 @@ function checkScores({ scores, labels, outputs }: VersionSpec): void {
   }
   const width = output.shape.at(-1);
   if (labels.length === 0) throw new ManifestError('model.yaml: labels is missing: one word for each score, in order');
+  const twice = firstDouble(labels);
+  if (twice !== undefined) throw new ManifestError(`model.yaml: label "${twice}" is there twice`);
   if (width !== null && width !== labels.length) {
     throw new ManifestError(
       `model.yaml: ${labels.length} labels, but output "${output.name}" has shape ${shapeText(output.shape)}`,
     );
   }
+}
+
+/** Without scores the first output is the label itself: a word or a whole number. */
+function checkLabelOutput([first]: readonly TensorSpec[]): void {
+  if (first && first.datatype !== 'BYTES' && !DATATYPES[first.datatype]?.range) {
+    throw new ManifestError(
+      `model.yaml: output is missing: { scores: ${first.name} }, if that holds one score per label`,
+    );
+  }
+}
+
+function firstDouble(words: readonly string[]): string | undefined {
+  return words.find((word, i) => words.indexOf(word) < i);
 }
 
 function checkExample(spec: VersionSpec): void {
@@ -101,11 +120,17 @@ function exampleRow(columns: readonly ColumnSpec[]): Record<string, unknown> {
   return Object.fromEntries(columns.map(({ name, example }) => [name, example]));
 }
 
+/** Beyond, an example of zeros would be too large to show, and to make while the server answers. */
+const MAX_EXAMPLE_VALUES = 1_000_000;
+
 /** Zeros in the smallest shape that fits. */
 function exampleTensors(inputs: readonly TensorSpec[]): Record<string, unknown> {
   const tensors = inputs.map(({ name, datatype, shape }) => {
     const sizes = shape.map((size) => size ?? 1);
     const count = sizes.reduce((product, size) => product * size, 1);
+    if (count > MAX_EXAMPLE_VALUES) {
+      throw new ManifestError(`input "${name}" has shape ${shapeText(shape)}, too large for an example of zeros`);
+    }
     return { name, datatype, shape: sizes, data: Array.from({ length: count }, () => (datatype === 'BYTES' ? '' : 0)) };
   });
   return { tensors };

@@ -37,6 +37,6 @@ export function searchHits(text: string): RawBuilder<{ model_id: string; rank: n
 
 /** Every word must occur; the last one may be just begun, as when somebody is typing. */
 function matchExpression(text: string): string {
-  const words = text.toWellFormed().match(/[\p{L}\p{N}]+/gu) ?? [];
+  const words = text.toWellFormed().match(/[\p{L}\p{N}][\p{L}\p{N}\p{M}]*/gu) ?? [];
   return words.map((word, i) => `"${word}"${i === words.length - 1 ? '*' : ''}`).join(' ');
 }

@@ -38,7 +38,7 @@ function checkValue(column: ColumnSpec, value: unknown, path: readonly string[],
   if (column.type === 'BOOLEAN') {
     if (typeof value !== 'boolean')
       problems.add(path, 'WRONG_TYPE', 'this column is true or false', 'a boolean', value);
-    return Number(value);
+    return value === true ? 1 : 0;
   }
   return checkNumber(column, value, path, problems);
 }
@@ -49,7 +49,7 @@ function checkWord(column: ColumnSpec, value: unknown, path: readonly string[], 
   } else if (column.type === 'CATEGORY' && !column.categories.includes(value)) {
     problems.add(path, 'NOT_IN_CATEGORIES', 'the model does not know this category', expectation(column), value);
   }
-  return String(value);
+  return typeof value === 'string' ? value : '';
 }
 
 function checkNumber(column: ColumnSpec, value: unknown, path: readonly string[], problems: Problems): number {
@@ -60,7 +60,12 @@ function checkNumber(column: ColumnSpec, value: unknown, path: readonly string[]
     problems.add(path, 'NOT_FINITE', 'a number is finite', expectation(column), value);
   } else if (column.type === 'INTEGER' && !Number.isSafeInteger(value)) {
     problems.add(path, 'WRONG_TYPE', 'this column is a whole number', expectation(column), value);
-  } else if ((minimum !== null && value < minimum) || (maximum !== null && value > maximum)) {
+  } else if (
+    (minimum !== null && value < minimum) ||
+    (maximum !== null && value > maximum) ||
+    // The graph takes floats of 32 bits: there it would be infinite.
+    !Number.isFinite(Math.fround(value))
+  ) {
     problems.add(
       path,
       'OUT_OF_RANGE',
@@ -69,7 +74,7 @@ function checkNumber(column: ColumnSpec, value: unknown, path: readonly string[]
       value,
     );
   }
-  return Number(value);
+  return typeof value === 'number' ? value : Number.NaN;
 }
 
 function expectation({ type, minimum, maximum, categories, unit }: ColumnSpec): string {

@@ -148,10 +148,17 @@ function flatten(
 }
 
 function readStrings(flat: readonly unknown[], path: readonly string[], problems: Problems): string[] | null {
-  const wrong = flat.findIndex((value) => typeof value !== 'string' || !value.isWellFormed());
+  // ONNX Runtime for Node ends a string at its first NUL: the model would see another value.
+  const wrong = flat.findIndex((value) => typeof value !== 'string' || !value.isWellFormed() || value.includes('\0'));
   if (wrong < 0) return flat as string[];
   const code = typeof flat[wrong] === 'string' ? 'UNREADABLE' : 'WRONG_TYPE';
-  problems.add([...path, String(wrong)], code, 'a BYTES value is a well-formed string', 'a string', flat[wrong]);
+  problems.add(
+    [...path, String(wrong)],
+    code,
+    'a BYTES value is a string, well-formed and without NUL',
+    'a string',
+    flat[wrong],
+  );
   return null;
 }
 
@@ -165,7 +172,7 @@ function readNumbers(
   const array = new type.array(flat.length);
   for (let index = 0; index < flat.length; index++) {
     const value = flat[index];
-    const read = type.range ? readWhole(type, value) : readFloat(value);
+    const read = type.range ? readWhole(type, value) : readFloat(type, value);
     if (typeof read === 'string') {
       const code = read === 'NOT_FINITE' || read === 'OUT_OF_RANGE' ? read : 'WRONG_TYPE';
       problems.add([...path, String(index)], code, valueRule(tensor.datatype, code), tensor.datatype, value);
@@ -183,16 +190,17 @@ function valueRule(datatype: string, code: string): string {
   return 'the value lies outside the datatype; whole numbers beyond 2^53 are sent as strings';
 }
 
-function readFloat(value: unknown): number | 'WRONG_TYPE' | 'NOT_FINITE' {
+function readFloat({ bytes }: Datatype, value: unknown): number | 'WRONG_TYPE' | 'OUT_OF_RANGE' | 'NOT_FINITE' {
   if (typeof value !== 'number') return 'WRONG_TYPE';
-  return Number.isFinite(value) ? value : 'NOT_FINITE';
+  if (!Number.isFinite(value)) return 'NOT_FINITE';
+  return bytes === 8 || Number.isFinite(Math.fround(value)) ? value : 'OUT_OF_RANGE';
 }
 
 function readWhole(
-  { range }: Datatype,
+  { ort, range }: Datatype,
   value: unknown,
 ): number | bigint | 'WRONG_TYPE' | 'OUT_OF_RANGE' | 'NOT_FINITE' {
-  if (typeof value === 'boolean') return Number(value);
+  if (typeof value === 'boolean') return ort === 'bool' ? Number(value) : 'WRONG_TYPE';
   if (typeof value === 'string' && !/^-?\d{1,20}$/.test(value)) return 'WRONG_TYPE';
   if (typeof value !== 'string' && typeof value !== 'number') return 'WRONG_TYPE';
   if (value === Infinity || value === -Infinity) return 'NOT_FINITE';

@@ -20,6 +20,8 @@ export function checkText(_spec: VersionSpec, input: ModelInput, prefix: readonl
     problems.add(['text'], 'TOO_LARGE', 'the text is too long', expected, `${text.length} characters`);
   } else if (!text.isWellFormed()) {
     problems.add(['text'], 'UNREADABLE', 'the text holds half of a surrogate pair', 'well-formed Unicode', text);
+  } else if (text.includes('\0')) {
+    problems.add(['text'], 'UNREADABLE', 'the text holds a NUL character', 'a text without NUL', text);
   }
   problems.throwIfAny();
   return { kind: 'text', rows: 1, text };

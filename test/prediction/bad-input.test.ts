@@ -2,8 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { crc32, deflateSync } from 'node:zlib';
+import type { SqliteFile } from '#src/storage/sqlite.js';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
-import { CRASHING_DIVISION, encodeModel } from '../support/onnx.js';
+import { CRASHING_DIVISION, encodeModel, type TypeName } from '../support/onnx.js';
 import { createStore, type TestStore } from '../support/store.js';
 import {
   BAD_OPTIONS,
@@ -14,15 +15,11 @@ import {
   type BadInput,
   badImages,
   badRows,
+  DEEP_INPUTS,
 } from './bad-inputs.js';
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { id }
   problem { code message retryable ... on InvalidInput { problems { path code message expected received } } } } }`;
-const TABLES = {
-  catalog: ['model', 'version', 'alias', 'dataset', 'evaluation', 'metric'],
-  predictions: ['prediction', 'idempotency'],
-} as const;
-
 let store: TestStore;
 let app: TestApp;
 let cases: BadInput[];
@@ -36,6 +33,15 @@ beforeAll(async () => {
       'example: { tensors: [{ name: a, datatype: INT32, shape: [1], data: [6] }, { name: b, datatype: INT32, shape: [1], data: [2] }] }',
   });
   await store.write('words', { '1/model.onnx': encodeModel(identity('words', 'BYTES', ['N'])) });
+  await store.write('longs', { '1/model.onnx': encodeModel(identity('x', 'INT64', ['N'])) });
+  await store.write('flags', { '1/model.onnx': encodeModel(identity('x', 'BOOL', ['N'])) });
+  await store.write('unbounded', {
+    '1/model.onnx': encodeModel(identity('x', 'FP32', ['N', 2])),
+    'model.yaml': `task: tabular-classification
+labels: ["no", "yes"]
+columns: [{ name: p, type: number, example: 1 }, { name: q, type: number, example: 2 }]
+output: { scores: y }`,
+  });
   await store.write('typed', {
     '1/model.onnx': encodeModel(identity('x', 'FP32', ['N', 2])),
     'model.yaml': `task: tabular-classification
@@ -51,7 +57,7 @@ afterAll(async () => {
   await store.remove();
 });
 
-function identity(name: string, type: 'BYTES' | 'FP32', shape: (string | number)[]) {
+function identity(name: string, type: TypeName, shape: (string | number)[]) {
   return {
     inputs: [{ name, type, shape }],
     outputs: [{ name: 'y', type, shape }],
@@ -78,6 +84,7 @@ async function allCases(): Promise<BadInput[]> {
     ...badImages(png, jpeg, pixelBomb(30_000, 30_000)),
     ...BAD_TENSORS,
     ...BAD_TYPED_TENSORS,
+    ...DEEP_INPUTS,
     ...BAD_OPTIONS,
   ];
 }
@@ -118,25 +125,28 @@ async function send({ model, input, raw, more }: BadInput): Promise<Data> {
   return response.json();
 }
 
+/** Rows of every table of both databases, whatever tables there are, and the processes. */
 async function state(): Promise<Data> {
-  const { catalog, predictions } = app.app.databases;
-  const count = async (db: Data, table: string) =>
-    (
-      await db
-        .selectFrom(table)
-        .select(({ fn }: Data) => fn.countAll().as('n'))
-        .executeTakeFirst()
-    ).n;
+  const { catalogFile, predictionsFile } = app.app.databases;
   const { engine } = await app.query('{ engine { workers { pid restarts } } }');
-  return {
-    catalog: await Promise.all(TABLES.catalog.map((table) => count(catalog, table))),
-    predictions: await Promise.all(TABLES.predictions.map((table) => count(predictions, table))),
-    workers: engine.workers,
-  };
+  return { tables: [await rowCounts(catalogFile), await rowCounts(predictionsFile)], workers: engine.workers };
+}
+
+async function rowCounts(file: SqliteFile): Promise<Data> {
+  const tables = await file.read("select name from sqlite_master where type = 'table'", []);
+  const counts = tables.rows.map(async ({ name }) => [
+    name,
+    (await file.read(`select count(*) as n from "${name}"`, [])).rows[0]?.['n'],
+  ]);
+  return Object.fromEntries(await Promise.all(counts));
 }
 
 const pathOf = ({ path: below }: BadInput): string[] =>
   below.startsWith('/') ? ['input', below.slice(1)] : ['input', 'input', ...(below === '' ? [] : below.split('/'))];
+
+/** Nothing came, or what came are bytes that only a worker could read. */
+const cameNothing = ({ code, path: below }: BadInput) =>
+  code === 'MISSING' || below === 'image/base64' || (code === 'WRONG_KIND' && below === 'tensors/0');
 
 test('every bad input is answered with its code and path, what was expected and what came', async () => {
   for (const bad of cases) {
@@ -156,6 +166,7 @@ test('every bad input is answered with its code and path, what was expected and 
     expect(problem).toMatchObject({ code: 'INVALID_INPUT', retryable: false });
     expect(named.message.length).toBeGreaterThan(8);
     expect(named.expected).not.toBeNull();
+    expect(named.received !== null || cameNothing(bad)).toBe(true);
     expect(JSON.stringify(answer)).not.toMatch(/errorId|INTERNAL|undefined/);
   }
 });
@@ -169,6 +180,7 @@ test('bad inputs leave every table as it was and every worker alive', async () =
 
   for (const bad of cases) await send(bad);
 
+  expect(Object.keys(before.tables[0])).toContain('version_dataset');
   expect(await state()).toEqual(before);
 });
 

@@ -71,6 +71,30 @@ export const BAD_TYPED_ROWS: readonly BadInput[] = [
   { model: 'typed', input: { row: { count: 1, on: 1 } }, code: 'WRONG_TYPE', path: 'row/on' },
   { model: 'typed', input: { row: { on: true } }, code: 'MISSING', path: 'row/count' },
   { model: 'typed', input: { row: { count: 1 } }, code: 'MISSING', path: 'row/on' },
+  // Finite as JSON, infinite in the 32 bits of the graph.
+  { model: 'unbounded', input: { row: { p: 1e300, q: 0 } }, code: 'OUT_OF_RANGE', path: 'row/p' },
+  { model: 'unbounded', input: { row: { p: 0, q: -1e39 } }, code: 'OUT_OF_RANGE', path: 'row/q' },
+];
+
+const DEEP = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+
+/** Nested too deep for anything that recurses. */
+export const DEEP_INPUTS: readonly BadInput[] = [
+  { model: 'unbounded', raw: `{"row":{"p":${DEEP},"q":0}}`, code: 'WRONG_TYPE', path: 'row/p' },
+  { model: 'typed', raw: `{"row":{"count":${DEEP},"on":${DEEP}}}`, code: 'WRONG_TYPE', path: 'row/on' },
+  {
+    model: 'unbounded',
+    raw: `{"row":{"p":0,"q":${DEEP}}}`,
+    more: { idempotencyKey: 'deep' },
+    code: 'WRONG_TYPE',
+    path: 'row/q',
+  },
+  {
+    model: 'words',
+    raw: `{"tensors":[{"name":"words","datatype":"BYTES","shape":[1],"data":${DEEP}}]}`,
+    code: 'WRONG_TYPE',
+    path: 'tensors/0/data/0',
+  },
 ];
 
 export const BAD_TEXTS: readonly BadInput[] = [
@@ -78,6 +102,7 @@ export const BAD_TEXTS: readonly BadInput[] = [
   { model: 'spam-filter', input: { text: ' \n\t ' }, code: 'EMPTY', path: 'text' },
   { model: 'spam-filter', input: { text: 'a'.repeat(100_001) }, code: 'TOO_LARGE', path: 'text' },
   { model: 'spam-filter', raw: '{"text":"half \\ud800 pair"}', code: 'UNREADABLE', path: 'text' },
+  { model: 'spam-filter', input: { text: 'cut off\0 here' }, code: 'UNREADABLE', path: 'text' },
   { model: 'spam-filter', input: { row: { text: 'x' } }, code: 'WRONG_KIND', path: '' },
   { model: 'fashion-mlp', input: { text: 'a shirt' }, code: 'WRONG_KIND', path: '' },
   { model: 'typed', input: { image: { base64: 'aGVsbG8=' } }, code: 'WRONG_KIND', path: '' },
@@ -139,6 +164,7 @@ export const BAD_TENSORS: readonly BadInput[] = [
   tensor({ data: at(7, '0.5') }, 'WRONG_TYPE', '0/data/7'),
   tensor({ data: at(8, null) }, 'WRONG_TYPE', '0/data/8'),
   tensor({ data: at(9, [0.5]) }, 'WRONG_SHAPE', '0/data'),
+  tensor({ data: at(4, 1e300) }, 'OUT_OF_RANGE', '0/data/4'),
   tensor({ data: null }, 'MISSING', '0'),
   tensor({ base64: 'AAAA' }, 'WRONG_KIND', '0'),
   tensor({ data: null, base64: '!!' }, 'UNREADABLE', '0/base64'),
@@ -167,6 +193,16 @@ function division(a: Readonly<Record<string, unknown>>, code: string, path: stri
   return { model: 'division', input: { tensors }, code, path: `tensors/${path}` };
 }
 
+function values(
+  model: 'longs' | 'flags',
+  change: Readonly<Record<string, unknown>>,
+  code: string,
+  path: string,
+): BadInput {
+  const good = { name: 'x', datatype: model === 'longs' ? 'INT64' : 'BOOL', shape: [2], data: [1, 0] };
+  return { model, input: { tensors: [{ ...good, ...change }] }, code, path: `tensors/${path}` };
+}
+
 function words(change: Readonly<Record<string, unknown>>, code: string, path: string): BadInput {
   const good = { name: 'words', datatype: 'BYTES', shape: [1], data: ['a'] };
   return { model: 'words', input: { tensors: [{ ...good, ...change }] }, code, path: `tensors/${path}` };
@@ -186,7 +222,16 @@ export const BAD_TYPED_TENSORS: readonly BadInput[] = [
     code: 'MISSING',
     path: 'tensors',
   },
+  values('longs', { data: [1, 2 ** 53] }, 'OUT_OF_RANGE', '0/data/1'),
+  values('longs', { data: [1, '9223372036854775808'] }, 'OUT_OF_RANGE', '0/data/1'),
+  values('longs', { data: [1, '0x10'] }, 'WRONG_TYPE', '0/data/1'),
+  values('longs', { data: [1, true] }, 'WRONG_TYPE', '0/data/1'),
+  values('longs', { data: null, base64: base64(...Array(15).fill(0)) }, 'WRONG_SHAPE', '0/base64'),
+  values('flags', { data: [1, 2] }, 'OUT_OF_RANGE', '0/data/1'),
+  values('flags', { data: [true, 'false'] }, 'WRONG_TYPE', '0/data/1'),
+  values('flags', { data: null, base64: base64(0, 7) }, 'OUT_OF_RANGE', '0/base64/1'),
   words({ data: [1] }, 'WRONG_TYPE', '0/data/0'),
+  words({ shape: [2], data: ['a', 'b\0'] }, 'UNREADABLE', '0/data/1'),
   words({ data: null, base64: 'YQ==' }, 'WRONG_KIND', '0/base64'),
   {
     ...words({}, 'UNREADABLE', '0/data/0'),
@@ -220,6 +265,13 @@ export const BAD_OPTIONS: readonly BadInput[] = [
     input: GOOD_TEXT,
     more: { idempotencyKey: 'k', record: false },
     code: 'WRONG_KIND',
+    path: '/idempotencyKey',
+  },
+  {
+    model: 'spam-filter',
+    input: GOOD_TEXT,
+    more: { idempotencyKey: '\ud800' },
+    code: 'UNREADABLE',
     path: '/idempotencyKey',
   },
   { model: '', input: GOOD_TEXT, code: 'EMPTY', path: '/model' },

@@ -1,0 +1,148 @@
+/** Pages of every list, while the catalog grows; and which evaluation speaks for a version. */
+import { saveModel } from '#src/catalog/registration.queries.js';
+import { insertEvaluation } from '#src/evaluation/evaluation.queries.js';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { fillCatalog, VERSIONS_EACH } from '../support/catalog.js';
+
+const COUNT = 8;
+const MODELS = `query ($search: String, $filter: ModelFilter, $orderBy: ModelOrder, $first: Int! = 3, $after: String) {
+  models(search: $search, filter: $filter, orderBy: $orderBy, first: $first, after: $after) {
+    totalCount nodes { name } edges { cursor node { name } } pageInfo { hasNextPage endCursor }
+  }
+}`;
+
+let app: TestApp;
+beforeEach(async () => {
+  app = await startTestApp({ empty: true, modelStore: '/nowhere' });
+  await fillCatalog(app.app.databases.catalog, COUNT);
+});
+afterEach(() => app.stop());
+
+async function addModel(name: string, title: string): Promise<void> {
+  const card = JSON.stringify({ markdown: '' });
+  const rest = { summary: null, task: 'TENSOR', owner: null, license: null, retention_days: null, tags: [], card };
+  await app.app.databases.catalog.transaction().execute((trx) => saveModel(trx, { name, title, ...rest }, Date.now()));
+}
+
+async function page(variables: Record<string, unknown>): Promise<Data> {
+  return (await app.query(MODELS, variables)).models;
+}
+
+const names = (connection: Data): string[] => connection.nodes.map(({ name }: Data) => name);
+
+/** All nodes of a connection, two at a time. */
+async function walk(query: string, pick: (data: Data) => Data): Promise<Data[]> {
+  const seen: Data[] = [];
+  let after: string | null = null;
+  do {
+    const { nodes, pageInfo }: Data = pick(await app.query(query, { after }));
+    seen.push(...nodes);
+    after = pageInfo.hasNextPage ? pageInfo.endCursor : null;
+  } while (after !== null);
+  return seen;
+}
+
+test('models that arrive between two pages shift nothing', async () => {
+  const first = await page({});
+  await addModel('a-before-all', 'Before');
+  await addModel('m000-between', 'Between');
+
+  const second = await page({ after: first.pageInfo.endCursor });
+
+  expect([...names(first), ...names(second)]).toEqual(['m000', 'm001', 'm002', 'm003', 'm004', 'm005']);
+  expect(second.totalCount).toBe(COUNT + 2);
+});
+
+test('every edge has the cursor of its place; the last page says that it is the last', async () => {
+  const whole = await page({ first: 100 });
+
+  for (const [i, { cursor, node }] of whole.edges.entries()) {
+    const rest = await page({ first: 100, after: cursor });
+
+    expect(node.name).toBe(names(whole)[i]);
+    expect(names(rest)).toEqual(names(whole).slice(i + 1));
+    expect(rest.pageInfo.hasNextPage).toBe(false);
+  }
+});
+
+test('a search, filter or order of null is the same list as none', async () => {
+  const { pageInfo } = await page({});
+
+  const next = await page({ after: pageInfo.endCursor, search: null, filter: null, orderBy: null });
+
+  expect(names(next)).toEqual(['m003', 'm004', 'm005']);
+});
+
+test.each([
+  ['an empty cursor', { after: '' }],
+  ['a cursor of another kind of list', { after: Buffer.from('["x","m000","model_0"]').toString('base64url') }],
+  ['a filter of more than a hundred values', { filter: { tags: Array.from({ length: 101 }, (_, i) => `tag ${i}`) } }],
+  ['a metric that is not finite', { filter: { metric: { metric: 'accuracy', min: Number.POSITIVE_INFINITY } } }],
+])('%s is BAD_USER_INPUT', async (_, variables) => {
+  const body = JSON.stringify({ query: MODELS, variables }, (_key, value) =>
+    value === Number.POSITIVE_INFINITY ? '@' : value,
+  );
+
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: body.replace('"@"', '1e999'),
+  });
+
+  const { errors } = (await response.json()) as Data;
+  expect(errors[0].extensions.code).toBe('BAD_USER_INPUT');
+});
+
+test('a word is found however its accents are written', async () => {
+  await addModel('francais', 'Modèle de langue');
+
+  for (const search of ['modèle', 'modèle'.normalize('NFD'), 'MODELE', 'mode'])
+    expect(names(await page({ search, first: 100 }))).toContain('francais');
+});
+
+test('versions, evaluations and training lists are walked without gap or double, newest first', async () => {
+  const versions = await walk(
+    'query ($after: String) { model(name: "m003") { versions(first: 2, after: $after) { nodes { number } pageInfo { hasNextPage endCursor } } } }',
+    ({ model }) => model.versions,
+  );
+  const trained = await walk(
+    'query ($after: String) { dataset(name: "numbers") { trainedVersions(first: 7, after: $after) { nodes { ref } pageInfo { hasNextPage endCursor } } } }',
+    ({ dataset }) => dataset.trainedVersions,
+  );
+  const evaluations = await walk(
+    'query ($after: String) { dataset(name: "numbers") { evaluations(first: 9, after: $after) { nodes { id } pageInfo { hasNextPage endCursor } } } }',
+    ({ dataset }) => dataset.evaluations,
+  );
+
+  expect(versions.map(({ number }) => number)).toEqual([5, 4, 3, 2, 1]);
+  expect(trained.map(({ ref }) => ref)).toEqual(
+    Array.from({ length: COUNT * VERSIONS_EACH }, (_, i) => `m00${COUNT - 1 - Math.floor(i / 5)}:${5 - (i % 5)}`),
+  );
+  expect(new Set(evaluations.map(({ id }) => id)).size).toBe(COUNT * VERSIONS_EACH * 2);
+});
+
+test('what was computed here speaks for a version before what a card states, unless one of them is asked for', async () => {
+  const { version, dataset } = await app.query('{ version(ref: "m000:1") { id } dataset(name: "numbers") { id } }');
+  const computed = { version_id: version.id, dataset_id: dataset.id, origin: 'COMPUTED' as const, evaluated_rows: 2 };
+  await insertEvaluation(app.app.databases.catalog, computed, [], 1);
+
+  const answer = await app.query(`{ version(ref: "m000:1") {
+    any: evaluation { origin } computed: evaluation(origin: COMPUTED) { origin evaluatedRows }
+    imported: evaluation(dataset: "numbers", origin: IMPORTED) { origin } } }`);
+
+  expect(answer.version).toEqual({
+    any: { origin: 'COMPUTED' },
+    computed: { origin: 'COMPUTED', evaluatedRows: 2 },
+    imported: { origin: 'IMPORTED' },
+  });
+});
+
+test('a version of a model is named by number or alias, not by both', async () => {
+  const { model } = await app.query(
+    '{ model(name: "m001") { one: version(number: 2) { ref } none: version(number: 99) { ref } odd: version(number: -1) { ref } } }',
+  );
+  const { errors } = await app.send('{ model(name: "m001") { version(number: 2, alias: "champion") { ref } } }');
+
+  expect(model).toEqual({ one: { ref: 'm001:2' }, none: null, odd: null });
+  expect(errors?.[0]?.extensions['code']).toBe('BAD_USER_INPUT');
+});

@@ -1,0 +1,124 @@
+/** Tensors: what goes in through GraphQL is what the graph gets, and what it answers is what comes back, twice. */
+import { Buffer } from 'node:buffer';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { encodeModel, type TypeName } from '../support/onnx.js';
+import { createStore, type TestStore } from '../support/store.js';
+
+const TENSORS = 'output { ... on Tensors { tensors { name datatype shape data base64 } } }';
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { id input ${TENSORS} timing { batchSize } } problem { message } } }`;
+const AGAIN = `query ($id: ID!) { prediction(id: $id) { input ${TENSORS} } }`;
+
+let store: TestStore;
+let app: TestApp;
+beforeAll(async () => {
+  store = await createStore();
+  for (const type of ['FP32', 'INT32', 'INT64', 'BYTES', 'BOOL'] as const) {
+    await store.write(type.toLowerCase(), { '1/model.onnx': unary('Identity', type, ['N', 2], type, ['N', 2]) });
+  }
+  await store.write('places', { '1/model.onnx': unary('NonZero', 'FP32', ['N'], 'INT64', [1, 'K']) });
+  await store.write('roots', { '1/model.onnx': unary('Sqrt', 'FP32', ['N'], 'FP32', ['N']) });
+  app = await startTestApp({ modelStore: store.folder });
+});
+afterAll(async () => {
+  await app.stop();
+  await store.remove();
+});
+
+type Shape = (number | string)[];
+
+function unary(op: string, from: TypeName, fromShape: Shape, to: TypeName, toShape: Shape): Buffer {
+  return encodeModel({
+    inputs: [{ name: 'x', type: from, shape: fromShape }],
+    outputs: [{ name: 'y', type: to, shape: toShape }],
+    nodes: [{ op, inputs: ['x'], outputs: ['y'] }],
+  });
+}
+
+async function predict(model: string, tensor: Record<string, unknown>): Promise<Data> {
+  const input = { tensors: [{ name: 'x', ...tensor }] };
+  const { prediction, problem } = (await app.query(PREDICT, { input: { model, input } })).predict;
+  expect(problem).toBeNull();
+  expect(prediction.input).toEqual(input);
+  return prediction;
+}
+
+test.each([
+  ['FP32', [1.5, -0.25], [1.5, -0.25]],
+  ['INT32', [2 ** 31 - 1, -(2 ** 31)], [2147483647, -2147483648]],
+  ['INT64', ['9223372036854775807', -1], ['9223372036854775807', -1]],
+  ['BYTES', ['ä€😀', ''], ['ä€😀', '']],
+  ['BOOL', [true, false], [1, 0]],
+])('%s values come back exactly, at once and from the history', async (datatype, sent, expected) => {
+  const { id, input, output } = await predict(datatype.toLowerCase(), { datatype, shape: [1, 2], data: sent });
+  const again = await app.query(AGAIN, { id });
+
+  expect(output.tensors).toMatchObject([{ name: 'y', datatype, shape: [1, 2], data: expected }]);
+  expect(again.prediction).toEqual({ input, output });
+});
+
+test('flat and nested lists and base64 are the same tensor', async () => {
+  const bytes = Buffer.from(new Float32Array([1, 2, 3, 4]).buffer).toString('base64');
+  const tensor = { datatype: 'FP32', shape: [2, 2] };
+
+  const flat = await predict('fp32', { ...tensor, data: [1, 2, 3, 4] });
+  const nested = await predict('fp32', {
+    ...tensor,
+    data: [
+      [1, 2],
+      [3, 4],
+    ],
+  });
+  const packed = await predict('fp32', { ...tensor, base64: bytes });
+
+  expect(flat.output.tensors[0].base64).toBe(bytes);
+  expect(nested.output).toEqual(flat.output);
+  expect(packed.output).toEqual(flat.output);
+});
+
+test('an answer without a single element is an empty tensor, also from the history', async () => {
+  const { id, output } = await predict('places', { datatype: 'FP32', shape: [3], data: [0, 0, 0] });
+  const again = await app.query(AGAIN, { id });
+
+  expect(output.tensors).toEqual([{ name: 'y', datatype: 'INT64', shape: [1, 0], data: [], base64: '' }]);
+  expect(again.prediction.output).toEqual(output);
+});
+
+test('what is not finite in an answer is null in data and exact in base64', async () => {
+  const { output } = await predict('roots', { datatype: 'FP32', shape: [2], data: [-1, 4] });
+
+  const [{ data, base64 }] = output.tensors;
+  const exact = new Float32Array(new Uint8Array(Buffer.from(base64, 'base64')).buffer);
+  expect(data).toEqual([null, 2]);
+  expect(Array.from(exact)).toEqual([Number.NaN, 2]);
+});
+
+test('one input may bring more rows than a batch has places', async () => {
+  const rows = 1_000;
+
+  const { output, timing } = await predict('fp32', {
+    datatype: 'FP32',
+    shape: [rows, 2],
+    data: Array.from({ length: 2 * rows }, (_, i) => i),
+  });
+
+  expect(timing.batchSize).toBe(rows);
+  expect(output.tensors[0].data.at(-1)).toBe(2 * rows - 1);
+});
+
+test('inputs of many lengths share runs and get their own rows back', async () => {
+  const lengths = [1, 3, 200, 2, 7];
+  const inputs = lengths.map((rows, i) => ({
+    tensors: [{ name: 'x', datatype: 'FP32', shape: [rows, 2], data: Array(2 * rows).fill(i) }],
+  }));
+
+  const { predictMany } = await app.query(
+    `mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { prediction { ${TENSORS} } } } }`,
+    { input: { model: 'fp32', inputs } },
+  );
+
+  for (const [i, { prediction }] of predictMany.results.entries()) {
+    const [{ shape, data }] = prediction.output.tensors;
+    expect(shape).toEqual([lengths[i], 2]);
+    expect(new Set(data)).toEqual(new Set([i]));
+  }
+});

@@ -1,0 +1,201 @@
+/** Odd things that people leave in a model store: each is told by name, none stops the server, none is believed. */
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { encodeModel, type GraphSpec } from '../support/onnx.js';
+import { createStore, type TestStore } from '../support/store.js';
+
+const identity = (shape: (number | string)[]): GraphSpec => ({
+  inputs: [{ name: 'x', type: 'FP32', shape }],
+  outputs: [{ name: 'y', type: 'FP32', shape }],
+  nodes: [{ op: 'Identity', inputs: ['x'], outputs: ['y'] }],
+});
+
+const PAIR = encodeModel(identity(['N', 2]));
+
+/** Adds the largest value of the whole batch to every answer. */
+const SHIFTED_BY_THE_BATCH: GraphSpec = {
+  inputs: [{ name: 'x', type: 'FP32', shape: ['N', 2] }],
+  outputs: [{ name: 'y', type: 'FP32', shape: ['N', 2] }],
+  nodes: [
+    { op: 'ReduceMax', inputs: ['x'], outputs: ['max'], attributes: [{ name: 'keepdims', int: 0 }] },
+    { op: 'Add', inputs: ['x', 'max'], outputs: ['y'] },
+  ],
+};
+
+const scoring = (labels: string, columns: string) => `task: tabular-classification
+labels: ${labels}
+columns: ${columns}
+output: { scores: y }`;
+
+const COLUMNS = '[{ name: p, type: number, example: 1 }, { name: q, type: number, example: 2 }]';
+
+let store: TestStore;
+let app: TestApp | undefined;
+beforeEach(async () => {
+  store = await createStore();
+});
+afterEach(async () => {
+  await app?.stop();
+  app = undefined;
+  await store.remove();
+});
+
+async function start(): Promise<TestApp> {
+  app = await startTestApp({ modelStore: store.folder });
+  return app;
+}
+
+async function reasons(): Promise<Record<string, string | null>> {
+  const { models } = await (await start()).query(
+    '{ models(first: 100) { nodes { name versions { nodes { stateReason } } } } }',
+  );
+  return Object.fromEntries(
+    models.nodes.map(({ name, versions }: Data) => [name, versions.nodes[0]?.stateReason ?? null]),
+  );
+}
+
+test('a folder where a file should be fails its own model only', async () => {
+  await store.write('good', { '1/model.onnx': PAIR });
+  await store.write('yaml-folder', { '1/model.onnx': PAIR, 'model.yaml/inside': '' });
+  await store.write('card-folder', { '1/model.onnx': PAIR, 'README.md/inside': '' });
+  await store.write('graph-folder', { '1/model.onnx/inside': '' });
+
+  expect(await reasons()).toEqual({
+    good: null,
+    'yaml-folder': expect.stringContaining('model.yaml cannot be read: EISDIR'),
+    'card-folder': expect.stringContaining('README.md cannot be read: EISDIR'),
+    'graph-folder': '1/model.onnx is missing',
+  });
+});
+
+test('a manifest that contradicts itself, or would exhaust the server, is refused with the reason', async () => {
+  const bomb = ['a: &a [x, x, x, x, x, x, x, x]', ...'bcdefg'.split('').map(layer)].join('\n');
+  await store.write('column-twice', {
+    '1/model.onnx': PAIR,
+    'model.yaml': scoring('["no", "yes"]', COLUMNS.replace('q', 'p')),
+  });
+  await store.write('label-twice', { '1/model.onnx': PAIR, 'model.yaml': scoring('["no", "no"]', COLUMNS) });
+  await store.write('no-scores', {
+    '1/model.onnx': PAIR,
+    'model.yaml': scoring('["no", "yes"]', COLUMNS).replace(/output.*/, ''),
+  });
+  await store.write('alias-bomb', { '1/model.onnx': PAIR, 'model.yaml': bomb });
+  await store.write('deep-yaml', {
+    '1/model.onnx': PAIR,
+    'model.yaml': `example: ${'['.repeat(20_000)}${']'.repeat(20_000)}`,
+  });
+  await store.write('huge-input', { '1/model.onnx': encodeModel(identity(['N', 10_000, 10_000])) });
+  await store.write('no-cases', {
+    '1/model.onnx': PAIR,
+    '1/golden.json': '{ "source": "nobody", "tolerance": 1e-5, "cases": [] }',
+  });
+
+  expect(await reasons()).toEqual({
+    'column-twice': 'model.yaml: column "p" is there twice',
+    'label-twice': 'model.yaml: label "no" is there twice',
+    'no-scores': 'model.yaml: output is missing: { scores: y }, if that holds one score per label',
+    'alias-bomb': expect.stringContaining('Excessive alias count'),
+    'deep-yaml': expect.stringContaining('model.yaml is no YAML'),
+    'huge-input': 'input "x" has shape [any, 10000, 10000], too large for an example of zeros',
+    'no-cases': expect.stringContaining('no case proves nothing'),
+  });
+});
+
+function layer(name: string): string {
+  const before = String.fromCharCode(name.charCodeAt(0) - 1);
+  return `${name}: &${name} [${Array(8).fill(`*${before}`).join(', ')}]`;
+}
+
+test('a model whose answers depend on their mates runs alone, even when its example is all zeros', async () => {
+  await store.write('shifted', { '1/model.onnx': encodeModel(SHIFTED_BY_THE_BATCH) });
+
+  const { version } = await (await start()).query('{ version(ref: "shifted") { serving { maxBatch } } }');
+
+  expect(version.serving.maxBatch).toBe(1);
+});
+
+test('a graph that answers labels only is a classifier without scores', async () => {
+  const choice: GraphSpec = {
+    ...identity(['N', 2]),
+    outputs: [{ name: 'best', type: 'INT64', shape: ['N'] }],
+    nodes: [
+      {
+        op: 'ArgMax',
+        inputs: ['x'],
+        outputs: ['best'],
+        attributes: [
+          { name: 'axis', int: 1 },
+          { name: 'keepdims', int: 0 },
+        ],
+      },
+    ],
+  };
+  await store.write('chooser', {
+    '1/model.onnx': encodeModel(choice),
+    'model.yaml': `task: tabular-classification\ncolumns: ${COLUMNS}`,
+  });
+
+  const { predict } = await (await start()).query(
+    'mutation ($input: PredictInput!) { predict(input: $input) { prediction { output { ... on Classification { label score classes { label } } } } problem { message } } }',
+    { input: { model: 'chooser', input: { row: { p: 1, q: 5 } } } },
+  );
+
+  expect(predict).toEqual({ prediction: { output: { label: '1', score: null, classes: [] } }, problem: null });
+});
+
+test('a card from another system reads the same: Windows line ends, nothing but front matter', async () => {
+  const card = ['---', 'license: mit', '---', '# A title', '', 'A summary.', '', '## Intended use', '', 'Much.', ''];
+  await store.write('windows', { '1/model.onnx': PAIR, 'README.md': card.join('\r\n') });
+  await store.write('front-only', { '1/model.onnx': PAIR, 'README.md': '---\nlicense: mit\n---' });
+
+  const { models } = await (await start()).query(
+    '{ models { nodes { name title summary license card { intendedUse markdown } } } }',
+  );
+
+  expect(models.nodes).toEqual([
+    {
+      name: 'front-only',
+      title: 'front-only',
+      summary: null,
+      license: 'mit',
+      card: { intendedUse: null, markdown: '' },
+    },
+    {
+      name: 'windows',
+      title: 'A title',
+      summary: 'A summary.',
+      license: 'mit',
+      card: { intendedUse: 'Much.', markdown: expect.stringMatching(/^# A title/) },
+    },
+  ]);
+});
+
+test('a metric that is no number is null with a reason', async () => {
+  const results = '[{ dataset: { type: d }, metrics: [{ type: f1, value: .nan }, { type: accuracy, value: 0.5 }] }]';
+  await store.write('datasets/d', { 'dataset.yaml': 'title: D\ntask: tensor' });
+  await store.write('modest', {
+    '1/model.onnx': PAIR,
+    'README.md': `---\nmodel-index: [{ results: ${results} }]\n---\n# Modest\n`,
+  });
+
+  const { version } = await (await start()).query(
+    '{ version(ref: "modest") { evaluation(dataset: "d") { metrics { name value undefinedReason } } } }',
+  );
+
+  expect(version.evaluation.metrics).toEqual([
+    { name: 'f1', value: null, undefinedReason: 'the model card states no finite number' },
+    { name: 'accuracy', value: 0.5, undefinedReason: null },
+  ]);
+});
+
+test('a dataset whose file is missing, a folder or no rows is left out, and the server starts', async () => {
+  const yaml = (file: string) => ({ 'dataset.yaml': `title: T\ntask: tensor\nfile: ${file}` });
+  await store.write('datasets/no-file', yaml('rows.jsonl'));
+  await store.write('datasets/no-packed-file', yaml('rows.jsonl.gz'));
+  await store.write('datasets/a-folder', { ...yaml('rows'), 'rows/inside': '' });
+  await store.write('datasets/numbers-only', { ...yaml('rows.jsonl'), 'rows.jsonl': '1\n2\n' });
+  await store.write('datasets/fine', { ...yaml('rows.jsonl'), 'rows.jsonl': '{"a":1}\n{"a":2}\n' });
+
+  const { datasets } = await (await start()).query('{ datasets { nodes { name rowCount preview } } }');
+
+  expect(datasets.nodes).toEqual([{ name: 'fine', rowCount: 2, preview: [{ a: 1 }, { a: 2 }] }]);
+});
