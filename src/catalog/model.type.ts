@@ -99,7 +99,9 @@ export class MetricFilter {
   max?: number | null;
 }
 
-@InputType({ description: 'Narrows models; all that is given must hold, and within a list any may.' })
+@InputType({
+  description: 'Narrows models; all that is given must hold, and within a list, of at most 100 values, any may.',
+})
 export class ModelFilter {
   @Field(() => [TaskEnum], { nullable: true })
   tasks?: TaskName[] | null;
