@@ -136,7 +136,9 @@ export class Pool {
 
   async stop(): Promise<void> {
     this.#isStopping = true;
-    for (const worker of this.#workers) worker.kill('stopped');
+    const workers = [...this.#workers];
+    for (const worker of workers) worker.kill('stopped');
+    await Promise.all(workers.map(({ ended }) => ended));
   }
 
   #spawn(purpose: 'pool' | 'quarantine', restarts: number): WorkerProcess {

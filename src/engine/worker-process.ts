@@ -42,6 +42,7 @@ export class WorkerProcess {
   isReady = false;
   /** It has loaded or answered something: its start did not fail. */
   hasWorked = false;
+  readonly #ended = Promise.withResolvers<void>();
   #endedByUs: 'stopped' | 'watchdog' | null = null;
 
   constructor(
@@ -57,11 +58,17 @@ export class WorkerProcess {
     this.#child.once('exit', (code, signal) => {
       const how = signal ? `signal ${signal}` : `exit code ${code}`;
       events.onEnd(this, causeOfEnd(signal, this.#endedByUs), how);
+      this.#ended.resolve();
     });
   }
 
   get pid(): number {
     return this.#child.pid ?? 0;
+  }
+
+  /** Resolves when the process has ended. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
   }
 
   get state(): WorkerState {
