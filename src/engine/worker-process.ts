@@ -53,13 +53,13 @@ export class WorkerProcess {
   ) {
     this.#child = start(launch, purpose === 'probe' ? 'ignore' : 'inherit');
     this.#child.on('message', (message: FromWorker) => events.onMessage(this, message));
-    // A failed send means that the process is going; its end says the rest.
-    this.#child.on('error', () => {});
-    this.#child.once('exit', (code, signal) => {
-      const how = signal ? `signal ${signal}` : `exit code ${code}`;
+    const end = (signal: NodeJS.Signals | null, how: string) => {
       events.onEnd(this, causeOfEnd(signal, this.#endedByUs), how);
       this.#ended.resolve();
-    });
+    };
+    // A failed send means that the process is going, and its end says the rest; one that never began has no end.
+    this.#child.on('error', (error) => this.#child.pid ?? end(null, error.message));
+    this.#child.once('exit', (code, signal) => end(signal, signal ? `signal ${signal}` : `exit code ${code}`));
   }
 
   get pid(): number {
