@@ -47,9 +47,13 @@ async function compile(file) {
 /** The slow part: repeated only when its sources or the packages have changed. */
 async function bundleExplorer() {
   const outdir = path.join(dist, 'api/explorer/assets');
-  const bundled = path.join(outdir, 'graphiql.js');
+  const outputs = ['graphiql', ...Object.keys(EDITOR_WORKERS)].map((name) => path.join(outdir, `${name}.js`));
   const inputs = [path.join(explorerSource, 'graphiql.jsx'), path.join(root, 'package-lock.json')];
-  if (existsSync(bundled) && inputs.every((file) => statSync(file).mtimeMs < statSync(bundled).mtimeMs)) return;
+  // All of them: a bundle that failed half-way is made again.
+  if (outputs.every(existsSync)) {
+    const oldest = Math.min(...outputs.map((file) => statSync(file).mtimeMs));
+    if (inputs.every((file) => statSync(file).mtimeMs < oldest)) return;
+  }
   const options = {
     absWorkingDir: root,
     outdir,

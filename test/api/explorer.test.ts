@@ -51,6 +51,26 @@ inBrowser.each(['PredictRow', 'PredictImage', 'PredictText'])(
   },
 );
 
+inBrowser('the first tab sends its variables on a first visit, and its headers when they are typed', async () => {
+  await page.goto(`${app.url}/graphiql`);
+  await page.getByRole('tab', { name: 'WhichModels' }).waitFor();
+  const play = page.getByRole('button', { name: /execute query/i });
+  const sentBy = (click: Promise<void>) =>
+    Promise.all([
+      page.waitForRequest((request) => /"operationName":"WhichModels"/.test(request.postData() ?? '')),
+      click,
+    ]);
+
+  const [first] = await sentBy(play.click());
+  await page.getByRole('button', { name: 'Headers' }).click();
+  await page.locator('.graphiql-editor-tool .graphiql-editor:not(.hidden)').click();
+  await page.keyboard.insertText('{ "x-note": "typed" }');
+  const [second] = await sentBy(play.click());
+
+  expect(first.postDataJSON().variables.filter.tasks).toContain('IMAGE_CLASSIFICATION');
+  expect(second.headers()['x-note']).toBe('typed');
+});
+
 inBrowser('the built-in explorer loads nothing from another host', async () => {
   const hosts = new Set<string>();
   page.on('request', (request) => {

@@ -13,13 +13,23 @@ globalThis.MonacoEnvironment = {
   getWorker: (_id, label) => new Worker(`/graphiql/assets/${WORKERS[label] ?? 'editor'}.worker.js`),
 };
 
-async function fetcher(request) {
+async function fetcher(request, options) {
   const response = await fetch('/graphql', {
     method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json, application/json' },
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/graphql-response+json, application/json',
+      ...options?.headers,
+    },
     body: JSON.stringify(request),
   });
   return response.json();
+}
+
+/** GraphiQL gives the first of the default tabs its query but not its variables. */
+function initialVariables(tabs) {
+  const isFirstVisit = localStorage.getItem('graphiql:tabState') === null;
+  return isFirstVisit ? tabs[0]?.variables : undefined;
 }
 
 async function render() {
@@ -27,7 +37,12 @@ async function render() {
   const operations = await response.json();
   const tabs = operations.map(({ query, variables }) => ({ query, variables: JSON.stringify(variables, null, 2) }));
   createRoot(document.getElementById('explorer')).render(
-    <GraphiQL fetcher={fetcher} defaultTabs={tabs} shouldPersistHeaders={false}>
+    <GraphiQL
+      fetcher={fetcher}
+      defaultTabs={tabs}
+      initialVariables={initialVariables(tabs)}
+      shouldPersistHeaders={false}
+    >
       <GraphiQL.Logo>
         <a className="brand" href="/graphql">
           Modelgraph
