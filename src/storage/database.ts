@@ -52,15 +52,25 @@ const READERS = 2;
 
 export async function openDatabases(dataDir: string): Promise<Databases> {
   await mkdir(dataDir, { recursive: true });
-  const [catalogFile, predictionsFile] = await Promise.all([
-    SqliteFile.open(path.join(dataDir, 'catalog.db'), READERS),
-    SqliteFile.open(path.join(dataDir, 'predictions.db'), READERS),
-  ]);
+  const [catalogFile, predictionsFile] = await openAll(
+    path.join(dataDir, 'catalog.db'),
+    path.join(dataDir, 'predictions.db'),
+  );
   const catalog = new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(catalogFile) });
   const predictions = new Kysely<PredictionTables>({ dialect: new SqliteFileDialect(predictionsFile) });
   await migrate(catalog, catalogMigrations);
   await migrate(predictions, predictionMigrations);
   return { catalog, predictions, catalogFile, predictionsFile };
+}
+
+/** When one of them cannot be opened, the others are closed again. */
+async function openAll(...files: readonly [string, string]): Promise<[SqliteFile, SqliteFile]> {
+  const opened = await Promise.allSettled(files.map((file) => SqliteFile.open(file, READERS)));
+  const failed = opened.find((one) => one.status === 'rejected');
+  if (!failed)
+    return opened.map((one) => (one as PromiseFulfilledResult<SqliteFile>).value) as [SqliteFile, SqliteFile];
+  await Promise.all(opened.map((one) => (one.status === 'fulfilled' ? one.value.close() : null)));
+  throw failed.reason;
 }
 
 export async function closeDatabases(databases: Databases): Promise<void> {
