@@ -28,7 +28,7 @@ import { importModelStore } from './serving/import.js';
 import { Serving } from './serving/serving.js';
 import { EngineResolver, VersionServingResolver } from './serving/serving.resolver.js';
 import { BlobFolder } from './storage/blobs.js';
-import { closeDatabases, type Databases, openDatabases } from './storage/database.js';
+import { type Databases, openDatabases } from './storage/database.js';
 import { GroupCommit } from './storage/group-commit.js';
 
 export interface App {
@@ -43,19 +43,19 @@ export interface App {
 const GRACE_MS = 5_000;
 
 export async function startApp(config: Config, log: Logger): Promise<App> {
-  const databases = await openDatabases(path.resolve(config.dataDir));
-  const blobs = new BlobFolder(path.join(path.resolve(config.dataDir), 'blobs'));
+  const dataDir = path.resolve(config.dataDir);
+  const databases = await openDatabases(dataDir);
+  const blobs = new BlobFolder(path.join(dataDir, 'blobs'));
   const commits = new GroupCommit(databases.predictionsFile);
   const engine = new Engine({
     workers: config.workers,
     workerFile: path.join(import.meta.dirname, 'engine/worker.js'),
     memoryBytes: config.workerMemoryBytes,
-    emptyFolder: path.join(path.resolve(config.dataDir), 'worker'),
+    emptyFolder: path.join(dataDir, 'worker'),
     providers: config.executionProviders,
     log,
   });
-  const parts = { config, log, databases, blobs, commits, engine };
-  const slices = createSlices(parts);
+  const slices = createSlices({ config, log, databases, blobs, commits, engine });
   const progress = { problem: 'starting' as string | null };
   const server = await createServer({
     config,
@@ -64,29 +64,32 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     loadersOf: slices.loadersOf,
     notReadyReason: () => progress.problem ?? slices.notReadyReason(),
   });
-
-  await engine.start();
-  const url = await server.http.listen({ host: config.host, port: config.port });
-  const cards = await importModelStore(
-    { db: databases.catalog, blobs, pool: engine.pool, log },
-    path.resolve(config.modelStore),
-  );
-  await importEvaluations({ db: databases.catalog, log }, cards);
-  slices.catalog.revision++;
-  const loaded = await slices.serving.preload();
-  slices.sweeper.start();
-  progress.problem = loaded > 0 ? null : 'no model can answer: the model store has no version that is READY';
-
   const stop = async () => {
     progress.problem = 'stopping';
     await withinGrace(server.http.close());
     await engine.stop(GRACE_MS);
     await slices.sweeper.stop();
-    await commits.drain();
+    await withinGrace(commits.drain());
     await server.stop();
-    await closeDatabases(databases);
+    await databases.close();
   };
-  return { url, databases, engine, stop };
+
+  try {
+    await blobs.open();
+    await engine.start();
+    const url = await server.http.listen({ host: config.host, port: config.port });
+    const store = path.resolve(config.modelStore);
+    const cards = await importModelStore({ db: databases.catalog, blobs, pool: engine.pool, log }, store);
+    await importEvaluations({ db: databases.catalog, log }, cards);
+    slices.catalog.revision++;
+    const loaded = await slices.serving.preload();
+    slices.sweeper.start();
+    progress.problem = loaded > 0 ? null : 'no model can answer: the model store has no version that is READY';
+    return { url, databases, engine, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
 interface Parts {

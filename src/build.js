@@ -2,19 +2,22 @@
  * Builds `dist/`: every TypeScript file of `src/` by swc, and the explorer's browser bundle by esbuild.
  *
  * `--if-stale` builds only when a source is newer than the last build, so that a second start is quick.
+ * `--faults` keeps the fault points (see `fault-points.ts`) for the tests that shoot at a server; without it they are
+ * compiled out.
  * `--watch` builds, runs the server, and does both again on every change.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, statSync, watch } from 'node:fs';
-import { glob, mkdir, rm, writeFile } from 'node:fs/promises';
+import { glob, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { transformFile } from '@swc/core';
+import { transform } from '@swc/core';
 import { build as bundle } from 'esbuild';
 
 const root = path.resolve(import.meta.dirname, '..');
 const dist = path.join(root, 'dist');
-const stamp = path.join(dist, '.built');
+const hasFaultPoints = process.argv.includes('--faults');
+const stamp = path.join(dist, hasFaultPoints ? '.built-with-faults' : '.built');
 /** The editor's language services, by the names that the browser asks for. */
 const EDITOR_WORKERS = {
   'editor.worker': 'monaco-editor/esm/vs/editor/editor.worker.js',
@@ -38,7 +41,9 @@ async function isStale() {
 
 async function compile(file) {
   const target = path.join(dist, path.relative(path.join(root, 'src'), file)).replace(/\.ts$/, '.js');
-  const { code, map } = await transformFile(file, { cwd: root, sourceMaps: true });
+  const source = await readFile(file, 'utf8');
+  const compiled = hasFaultPoints ? source : source.replaceAll(/^.*\/\/ @fault$/gm, '');
+  const { code, map } = await transform(compiled, { cwd: root, filename: file, sourceMaps: true });
   await mkdir(path.dirname(target), { recursive: true });
   await writeFile(target, `${code}\n//# sourceMappingURL=${path.basename(target)}.map\n`);
   await writeFile(`${target}.map`, map);
@@ -76,16 +81,21 @@ async function bundleExplorer() {
 
 async function build() {
   await removeLeftovers();
-  const typescript = (await sources()).filter((file) => file.endsWith('.ts'));
+  await Promise.all(['.built', '.built-with-faults'].map((file) => rm(path.join(dist, file), { force: true })));
+  const typescript = (await sources()).filter((file) => file.endsWith('.ts') && (hasFaultPoints || !isForFaults(file)));
   await Promise.all([...typescript.map(compile), bundleExplorer()]);
   await writeFile(stamp, '');
+}
+
+function isForFaults(file) {
+  return path.basename(file, path.extname(file)) === 'fault-points';
 }
 
 /** Output whose source is gone would still be imported by whoever forgot to change. */
 async function removeLeftovers() {
   for await (const file of glob('**/*.js', { cwd: dist, exclude: ['api/explorer/assets/**'] })) {
     const source = path.join(root, 'src', file.replace(/\.js$/, '.ts'));
-    if (!existsSync(source)) await rm(path.join(dist, file));
+    if (!existsSync(source) || (isForFaults(file) && !hasFaultPoints)) await rm(path.join(dist, file));
   }
 }
 

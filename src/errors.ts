@@ -6,6 +6,8 @@
  * for the caller and logged whole for us. Across the worker's boundary only `{ code, message }` travels.
  */
 
+import path from 'node:path';
+
 export type InputProblemCode =
   | 'UNKNOWN_NAME'
   | 'MISSING'
@@ -134,8 +136,12 @@ export class StorageFullError extends AppError {
   readonly code = 'STORAGE_FULL';
   override readonly retryable = true;
   override readonly retryAfterMs = 5_000;
-  constructor() {
-    super('The store cannot be written now, so the answer was withheld; try again, or send record: false.');
+  constructor(options?: ErrorOptions) {
+    super(
+      'The store cannot be written now, so nothing was changed and no answer given; try again in a moment. ' +
+        'A prediction is answered at once with record: false.',
+      options,
+    );
   }
 }
 
@@ -151,5 +157,37 @@ export class ShuttingDownError extends AppError {
 /** A page that cannot be given: `first` out of range, or a cursor of another list. Always the caller's mistake. */
 export class BadPageError extends Error {}
 
-/** The operator's mistake at start: the message says what to change, and the process exits with 1. */
-export class StartupError extends Error {}
+/** It cannot start, and the message tells the operator what to change; the process exits with `exitCode`. */
+export class StartupError extends Error {
+  readonly exitCode: number = 1;
+}
+
+export class StoreLockedError extends StartupError {
+  override readonly exitCode = 3;
+  constructor(file: string, pid: number) {
+    const folder = path.dirname(file);
+    super(
+      `STORE_LOCKED: another server (process ${pid || 'unknown'}) uses ${folder}. ` +
+        'Stop it, or give this one a folder of its own by DATA_DIR.',
+    );
+  }
+}
+
+export class NewerSchemaError extends StartupError {
+  constructor(file: string, migration: string) {
+    super(
+      `${file} was written by a newer Modelgraph (it knows "${migration}", this one does not). ` +
+        'Start that version again, or give this one another DATA_DIR or a copy from before the upgrade.',
+    );
+  }
+}
+
+export class DamagedFileError extends StartupError {
+  constructor(file: string, reason: string) {
+    super(
+      `${file} is damaged (${reason}). It was left as it is. Copy the folder first; then put back a backup, ` +
+        `or save what can be read with: sqlite3 ${file} .recover. To begin anew, move ${path.basename(file)} away ` +
+        'together with the files of that name that end in -wal and -shm.',
+    );
+  }
+}

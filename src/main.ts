@@ -1,7 +1,7 @@
 /**
  * Starts and stops the app; the only file that exits the process.
  *
- * Exit status: 0 after a stop that was asked for, 1 when it cannot start.
+ * Exit status: 0 after a stop that was asked for, 1 when it cannot start, 3 when another server has the data folder.
  */
 import { pino } from 'pino';
 import { type App, startApp } from './app.js';
@@ -49,7 +49,7 @@ function fail(error: unknown): void {
   const { code, message } = error as NodeJS.ErrnoException;
   const isOurs = error instanceof StartupError || code === 'EADDRINUSE' || code === 'EACCES';
   process.stderr.write(`${isOurs ? message : error instanceof Error ? error.stack : error}\n`);
-  process.exit(1);
+  process.exit(error instanceof StartupError ? error.exitCode : 1);
 }
 
 main().catch(fail);

@@ -2,7 +2,7 @@
  * Rules of the catalog that are more than a query: finding what a reference names, and moving an alias.
  */
 import type { Principal } from '../access/principal.js';
-import { InvalidInputError, NotFoundError } from '../errors.js';
+import { InvalidInputError, NotFoundError, NotReadyError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { CatalogLoaders } from './loaders.js';
 import { findModelNames } from './model.queries.js';
@@ -47,7 +47,7 @@ export class Catalog {
     return new NotFoundError(what, suggest(name, names));
   }
 
-  /** @throws InvalidInputError, NotFoundError */
+  /** @throws InvalidInputError, NotFoundError, NotReadyError, StorageFullError */
   async setAlias(
     { principal, catalog }: { principal: Principal; catalog: CatalogLoaders },
     input: { model: string; alias: string; version: string },
@@ -58,8 +58,11 @@ export class Catalog {
     const version = await this.findVersion(catalog, input.version, ['input', 'version']);
     if (!version) throw new NotFoundError(`The version "${input.version}"`);
     if (version.modelId !== model.id) throw anotherModels(input);
-    await this.#db.transaction().execute((trx) => moveAlias(trx, model.id, input.alias, version.id, Date.now()));
-    this.revision++;
+    if (version.state !== 'READY') throw new NotReadyError(input.version, version.state, version.stateReason);
+    await this.#db
+      .transaction()
+      .execute((trx) => moveAlias(trx, model.id, input.alias, version.id, Date.now()))
+      .finally(() => this.revision++);
     catalog.aliasesOfModel.clearAll();
     catalog.aliasNamesOfVersion.clearAll();
     catalog.model.clearAll();

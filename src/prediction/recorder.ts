@@ -4,10 +4,8 @@
  * Inputs up to 16 KiB stand in the row; larger ones are blobs under their digest, on the disk before the row is.
  */
 import type { Principal } from '../access/principal.js';
-import { StorageFullError } from '../errors.js';
 import { type BlobFolder, sha256 } from '../storage/blobs.js';
 import type { GroupCommit } from '../storage/group-commit.js';
-import { SqliteError } from '../storage/sqlite.js';
 import { type KeptInput, predictionInserts } from './prediction.queries.js';
 import type { Prediction } from './prediction.type.js';
 
@@ -33,27 +31,14 @@ export class Recorder {
    * @throws StorageFullError when it cannot be written; then nothing of it is kept.
    */
   async record(principal: Principal, prediction: Prediction, idempotency: IdempotencyClaim | null): Promise<void> {
-    try {
-      const input = await this.#keepInput(prediction.inputJson);
-      await this.#commits.append(predictionInserts(principal, prediction, input, idempotency));
-    } catch (error) {
-      throw isDiskFailure(error) ? new StorageFullError() : error;
-    }
+    const input = await this.#keepInput(prediction.inputJson);
+    await this.#commits.append(predictionInserts(principal, prediction, input, idempotency));
   }
 
   async #keepInput(json: string | null): Promise<KeptInput> {
     if (json === null || Buffer.byteLength(json) <= MAX_INLINE_BYTES) return { json, sha256: null };
     return { json: null, sha256: await this.#blobs.put(json) };
   }
-}
-
-/** SQLite's result codes for a disk that is busy, read-only, failing or full. */
-const DISK_CODES = new Set([5, 8, 10, 13, 14]);
-const FILE_CODES = new Set(['ENOSPC', 'EIO', 'EMFILE', 'EROFS', 'EDQUOT']);
-
-function isDiskFailure(error: unknown): boolean {
-  if (error instanceof SqliteError) return DISK_CODES.has(error.errcode & 0xff);
-  return FILE_CODES.has((error as NodeJS.ErrnoException).code ?? '');
 }
 
 /** Names a request: another version or input under the same key is a conflict. */

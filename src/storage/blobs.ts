@@ -6,6 +6,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
+import { faultPoint } from '../fault-points.js'; // @fault
+import { throwAsProblem } from './disk-failure.js';
 
 const SHA256 = /^[0-9a-f]{64}$/;
 
@@ -20,13 +22,23 @@ export class BlobFolder {
     this.#root = root;
   }
 
+  /** What a crash has left half written is swept. */
+  async open(): Promise<void> {
+    await rm(this.#aside, { recursive: true, force: true });
+    await mkdir(this.#aside, { recursive: true });
+  }
+
   /** @throws Error when the digest is not one: only our own rows name blobs, so this is a bug. */
   pathOf(digest: string): string {
     if (!SHA256.test(digest)) throw new Error(`"${digest}" is not a SHA-256 digest. This is a bug.`);
     return path.join(this.#root, 'sha256', digest.slice(0, 2), digest.slice(2));
   }
 
-  /** Stores the bytes durably and answers their digest; storing the same bytes again only renews their age. */
+  /**
+   * Stores the bytes durably and answers their digest; storing the same bytes again only renews their age.
+   *
+   * @throws StorageFullError when they cannot be written; then nothing of them is visible.
+   */
   async put(bytes: Uint8Array | string): Promise<string> {
     const digest = sha256(bytes);
     const target = this.pathOf(digest);
@@ -34,7 +46,7 @@ export class BlobFolder {
       () => true,
       () => false,
     );
-    if (!renewed) await this.#write(target, bytes);
+    if (!renewed) await this.#write(target, bytes).catch(throwAsProblem);
     return digest;
   }
 
@@ -48,13 +60,22 @@ export class BlobFolder {
     if (found && found.mtimeMs < before) await rm(this.pathOf(digest), { force: true });
   }
 
+  get #aside(): string {
+    return path.join(this.#root, 'aside');
+  }
+
   async #write(target: string, bytes: Uint8Array | string): Promise<void> {
-    await mkdir(path.dirname(target), { recursive: true });
-    const aside = `${target}.${randomUUID()}`;
+    const folder = path.dirname(target);
+    faultPoint('blob.mkdir'); // @fault
+    const isNew = (await mkdir(folder, { recursive: true })) !== undefined;
+    const aside = path.join(this.#aside, randomUUID());
     try {
       await writeSynced(aside, bytes);
+      faultPoint('blob.rename'); // @fault
       await rename(aside, target);
-      await syncFolder(path.dirname(target));
+      await syncFolder(folder);
+      if (isNew) await syncFolder(path.dirname(folder));
+      faultPoint('blob.stored'); // @fault
     } catch (error) {
       await rm(aside, { force: true });
       throw error;
@@ -63,9 +84,12 @@ export class BlobFolder {
 }
 
 async function writeSynced(file: string, bytes: Uint8Array | string): Promise<void> {
+  faultPoint('blob.open'); // @fault
   const handle = await open(file, 'wx');
   try {
+    faultPoint('blob.write'); // @fault
     await handle.writeFile(bytes);
+    faultPoint('blob.sync'); // @fault
     await handle.sync();
   } finally {
     await handle.close();
@@ -73,6 +97,7 @@ async function writeSynced(file: string, bytes: Uint8Array | string): Promise<vo
 }
 
 async function syncFolder(folder: string): Promise<void> {
+  faultPoint('blob.syncFolder'); // @fault
   const handle = await open(folder, 'r');
   try {
     await handle.sync();

@@ -6,7 +6,7 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Kysely } from 'kysely';
-import { type Migration, Migrator } from 'kysely/migration';
+import { DEFAULT_MIGRATION_TABLE, type Migration, Migrator } from 'kysely/migration';
 import type {
   AliasTable,
   DatasetTable,
@@ -15,12 +15,14 @@ import type {
   VersionDatasetTable,
   VersionTable,
 } from '../catalog/catalog.table.js';
-import { StartupError } from '../errors.js';
+import { DamagedFileError, NewerSchemaError, StartupError, StorageFullError } from '../errors.js';
 import type { EvaluationTable, MetricTable } from '../evaluation/evaluation.table.js';
 import type { IdempotencyTable, PredictionTable } from '../prediction/prediction.table.js';
+import { SqliteError } from './disk-failure.js';
 import { catalogMigrations } from './migrations/catalog.js';
 import { predictionMigrations } from './migrations/predictions.js';
 import { SqliteFile, SqliteFileDialect } from './sqlite.js';
+import { lockStore } from './store-lock.js';
 
 export interface CatalogTables {
   model: ModelTable;
@@ -46,40 +48,71 @@ export interface Databases {
   readonly predictions: PredictionDatabase;
   readonly catalogFile: SqliteFile;
   readonly predictionsFile: SqliteFile;
+  readonly close: () => Promise<void>;
 }
 
 const READERS = 2;
 
+/**
+ * Opens the databases of a data folder, for this process alone, at the newest schema.
+ *
+ * @throws StartupError that says what to do when another server has the folder, a file is damaged, or its schema is
+ *   newer than this server. Nothing is overwritten then.
+ */
 export async function openDatabases(dataDir: string): Promise<Databases> {
   await mkdir(dataDir, { recursive: true });
-  const [catalogFile, predictionsFile] = await openAll(
-    path.join(dataDir, 'catalog.db'),
-    path.join(dataDir, 'predictions.db'),
-  );
-  const catalog = new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(catalogFile) });
-  const predictions = new Kysely<PredictionTables>({ dialect: new SqliteFileDialect(predictionsFile) });
-  await migrate(catalog, catalogMigrations);
-  await migrate(predictions, predictionMigrations);
-  return { catalog, predictions, catalogFile, predictionsFile };
+  const lock = await lockStore(path.join(dataDir, 'server.lock'));
+  const opened = [lock];
+  const close = async () => {
+    for (const file of opened.toReversed()) await file.close();
+  };
+  try {
+    const catalogFile = await openFile(path.join(dataDir, 'catalog.db'), catalogMigrations);
+    opened.push(catalogFile);
+    const predictionsFile = await openFile(path.join(dataDir, 'predictions.db'), predictionMigrations);
+    opened.push(predictionsFile);
+    const catalog = new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(catalogFile) });
+    const predictions = new Kysely<PredictionTables>({ dialect: new SqliteFileDialect(predictionsFile) });
+    return { catalog, predictions, catalogFile, predictionsFile, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
-/** When one of them cannot be opened, the others are closed again. */
-async function openAll(...files: readonly [string, string]): Promise<[SqliteFile, SqliteFile]> {
-  const opened = await Promise.allSettled(files.map((file) => SqliteFile.open(file, READERS)));
-  const failed = opened.find((one) => one.status === 'rejected');
-  if (!failed)
-    return opened.map((one) => (one as PromiseFulfilledResult<SqliteFile>).value) as [SqliteFile, SqliteFile];
-  await Promise.all(opened.map((one) => (one.status === 'fulfilled' ? one.value.close() : null)));
-  throw failed.reason;
+async function openFile(file: string, migrations: Record<string, Migration>): Promise<SqliteFile> {
+  const opened = await SqliteFile.open(file, READERS).catch((error) => {
+    throw describeOpening(file, error);
+  });
+  try {
+    await migrate(opened, file, migrations);
+    return opened;
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
 }
 
-export async function closeDatabases(databases: Databases): Promise<void> {
-  await Promise.all([databases.catalogFile.close(), databases.predictionsFile.close()]);
-}
-
-async function migrate<T>(db: Kysely<T>, migrations: Record<string, Migration>): Promise<void> {
+async function migrate(opened: SqliteFile, file: string, migrations: Record<string, Migration>): Promise<void> {
+  const db = new Kysely<unknown>({ dialect: new SqliteFileDialect(opened) });
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
   const { error } = await migrator.migrateToLatest();
-  if (error)
-    throw new StartupError(`The database could not be migrated: ${error instanceof Error ? error.message : error}`);
+  if (!error) return;
+  const newer = (await migrationsDone(opened)).find((name) => !(name in migrations));
+  throw newer ? new NewerSchemaError(file, newer) : describeOpening(file, error);
+}
+
+async function migrationsDone(file: SqliteFile): Promise<string[]> {
+  const found = await file.read(`select name from ${DEFAULT_MIGRATION_TABLE}`, []).catch(() => null);
+  return (found?.rows ?? []).map(({ name }) => String(name));
+}
+
+/** SQLITE_CORRUPT and SQLITE_NOTADB. */
+const DAMAGED = new Set([11, 26]);
+
+function describeOpening(file: string, error: unknown): Error {
+  const cause = error instanceof StorageFullError ? error.cause : error;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  const isDamaged = cause instanceof SqliteError && DAMAGED.has(cause.errcode & 0xff);
+  return isDamaged ? new DamagedFileError(file, text) : new StartupError(`${file} could not be opened: ${text}`);
 }

@@ -2,8 +2,10 @@
  * Group commit: many callers, one transaction, one fsync.
  *
  * At most one batch is on its way to the disk; what arrives meanwhile forms the next. `append` resolves when the
- * caller's rows are durable, and rejects when their batch could not be written, in which case none of it was.
+ * caller's rows are durable, and rejects when they could not be written: all of a caller's rows, or none. Rows that
+ * break a rule of the schema fail alone, not their neighbours.
  */
+import { SqliteError } from './disk-failure.js';
 import type { SqliteFile } from './sqlite.js';
 
 export interface Insert {
@@ -59,7 +61,15 @@ export class GroupCommit {
       await this.#file.commit(Array.from(rowsBySql, ([sql, rows]) => ({ sql, rows })));
       for (const { resolve } of batch) resolve();
     } catch (error) {
-      for (const { reject } of batch) reject(error);
+      if (batch.length > 1 && isBrokenRule(error)) for (const one of batch) await this.#write([one]);
+      else for (const { reject } of batch) reject(error);
     }
   }
+}
+
+/** SQLITE_CONSTRAINT: the fault of some row, not of the disk. */
+const CONSTRAINT = 19;
+
+function isBrokenRule(error: unknown): boolean {
+  return error instanceof SqliteError && (error.errcode & 0xff) === CONSTRAINT;
 }

@@ -5,6 +5,7 @@
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
+import { faultPoint } from '../fault-points.js'; // @fault
 
 export interface Statement {
   readonly sql: string;
@@ -38,6 +39,7 @@ const prepared = new Map<string, StatementSync>();
 port.on('message', (request: StorageRequest) => port.postMessage(answer(request)));
 
 function open(): DatabaseSync {
+  faultPoint('sqlite.open'); // @fault
   const opened = new DatabaseSync(file, { timeout: 5000, readOnly });
   // Without FULL, an acknowledged record may be lost with the power: set and asserted on every connection.
   for (const pragma of ['journal_mode=WAL', 'synchronous=FULL', 'foreign_keys=ON', 'wal_autocheckpoint=4000']) {
@@ -65,6 +67,8 @@ function perform(request: StorageRequest): QueryReply {
 
 function query(sql: string, parameters: readonly unknown[]): QueryReply {
   const statement = prepare(sql);
+  if (!readOnly) faultPoint('sqlite.write.query'); // @fault
+  if (readOnly) faultPoint('sqlite.read'); // @fault
   if (statement.columns().length > 0) {
     return { rows: statement.all(...values(parameters)) as Record<string, unknown>[], changes: 0 };
   }
@@ -73,14 +77,20 @@ function query(sql: string, parameters: readonly unknown[]): QueryReply {
 
 /** All statements become durable together, or none does. */
 function commit(statements: readonly Statement[]): QueryReply {
+  faultPoint('sqlite.write.begin'); // @fault
   database.exec('begin immediate');
   try {
     let changes = 0;
     for (const { sql, rows } of statements) {
       const statement = prepare(sql);
-      for (const row of rows) changes += Number(statement.run(...values(row)).changes);
+      for (const row of rows) {
+        faultPoint('sqlite.write.row'); // @fault
+        changes += Number(statement.run(...values(row)).changes);
+      }
     }
+    faultPoint('sqlite.write.commit'); // @fault
     database.exec('commit');
+    faultPoint('sqlite.committed'); // @fault
     return { rows: [], changes };
   } catch (error) {
     if (database.isTransaction) database.exec('rollback');

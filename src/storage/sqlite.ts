@@ -4,6 +4,7 @@
  * One writer and some readers for each file. A `select` outside a transaction goes to a reader; everything else goes
  * to the writer, one transaction at a time. `commit` is the way of group commits: many rows, one fsync.
  */
+import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import {
   type CompiledQuery,
@@ -18,60 +19,96 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely';
+import { SqliteError, throwAsProblem } from './disk-failure.js';
 import type { QueryReply, Statement, StorageReply, StorageRequest } from './sqlite-thread.js';
 
 type Unnumbered = StorageRequest extends infer R ? (R extends StorageRequest ? Omit<R, 'id'> : never) : never;
 
-/** What SQLite said, with its extended result code in `errcode` (1555 = primary key taken, 13 = disk full). */
-export class SqliteError extends Error {
-  constructor(
-    message: string,
-    readonly code: string,
-    readonly errcode: number,
-  ) {
-    super(message);
+/** The thread, or its file, was lost while the request was on its way: whether it was performed is not known. */
+export class StorageLostError extends SqliteError {
+  constructor(file: string, why: string) {
+    super(`the storage thread of ${path.basename(file)} ended: ${why}`, 'STORAGE_LOST', IO_ERROR);
   }
 }
 
+const IO_ERROR = 10;
+const CLOSE_GRACE_MS = 2_000;
+const FIRST_RESTART_MS = 20;
+const LONGEST_RESTART_MS = 5_000;
+
+/**
+ * One connection in a thread of its own. A thread that ends is replaced, ever more slowly while it fails at once; what
+ * it was doing is rejected, because nobody knows how far it came.
+ */
 class SqliteThread {
-  readonly #worker: Worker;
+  readonly #file: string;
+  readonly #readOnly: boolean;
   readonly #pending = new Map<number, PromiseWithResolvers<QueryReply>>();
+  /** Null between the end of one and the start of the next; what is asked meanwhile waits. */
+  #worker: Worker | null;
+  readonly #unsent: StorageRequest[] = [];
   #lastId = 0;
-  #exited: Error | null = null;
+  #failedStarts = 0;
+  #isClosed = false;
+  /** Grows with each replacement: a transaction that began in an older thread is gone. */
+  epoch = 0;
 
   constructor(file: string, options: { readOnly: boolean }) {
-    this.#worker = new Worker(new URL('./sqlite-thread.js', import.meta.url), { workerData: { file, ...options } });
-    this.#worker.on('message', (reply: StorageReply) => this.#settle(reply));
-    this.#worker.on('error', (error) => this.#fail(error));
-    this.#worker.on('exit', () => this.#fail(new Error(`the storage thread of ${file} has ended`)));
+    this.#file = file;
+    this.#readOnly = options.readOnly;
+    this.#worker = this.#start();
   }
 
   send(request: Unnumbered): Promise<QueryReply> {
-    if (this.#exited) return Promise.reject(this.#exited);
     const id = ++this.#lastId;
     const waiting = Promise.withResolvers<QueryReply>();
     this.#pending.set(id, waiting);
-    this.#worker.postMessage({ id, ...request });
+    if (this.#worker) this.#worker.postMessage({ id, ...request });
+    else this.#unsent.push({ id, ...request } as StorageRequest);
     return waiting.promise;
   }
 
+  /** A thread that hangs on its disk is given up. */
   async close(): Promise<void> {
-    if (this.#exited) return;
-    await this.send({ kind: 'close' });
-    await this.#worker.terminate();
+    this.#isClosed = true;
+    if (this.#worker) await atMost(CLOSE_GRACE_MS, this.send({ kind: 'close' }));
+    await this.#worker?.terminate();
+  }
+
+  #start(): Worker {
+    const options = { workerData: { file: this.#file, readOnly: this.#readOnly } };
+    Object.assign(options, { env: process.env }); // @fault
+    const worker = new Worker(new URL('./sqlite-thread.js', import.meta.url), options);
+    let cause: Error | null = null;
+    worker.on('message', (reply: StorageReply) => this.#settle(reply));
+    worker.on('error', (error) => (cause = error));
+    worker.on('exit', (code) => this.#replace(cause ?? new Error(`exit code ${code}`)));
+    for (const request of this.#unsent.splice(0)) worker.postMessage(request);
+    return worker;
   }
 
   #settle(reply: StorageReply): void {
+    this.#failedStarts = 0;
     const waiting = this.#pending.get(reply.id);
     this.#pending.delete(reply.id);
     if ('ok' in reply) waiting?.resolve(reply.ok);
     else waiting?.reject(new SqliteError(reply.error.message, reply.error.code, reply.error.errcode));
   }
 
-  #fail(error: Error): void {
-    this.#exited ??= error;
-    for (const waiting of this.#pending.values()) waiting.reject(this.#exited);
+  #replace(cause: Error): void {
+    this.epoch++;
+    const { errcode } = cause as Partial<SqliteError>;
+    const error = errcode
+      ? new SqliteError(cause.message, 'ERR_SQLITE_ERROR', errcode)
+      : new StorageLostError(this.#file, cause.message);
+    for (const waiting of this.#pending.values()) waiting.reject(error);
     this.#pending.clear();
+    this.#worker = null;
+    if (this.#isClosed) return;
+    const ms = Math.min(FIRST_RESTART_MS * 2 ** this.#failedStarts++, LONGEST_RESTART_MS);
+    setTimeout(() => {
+      if (!this.#isClosed) this.#worker = this.#start();
+    }, ms).unref();
   }
 }
 
@@ -89,31 +126,51 @@ export class SqliteFile {
     this.#readers = readers;
   }
 
+  /** @throws SqliteError when the file is no database or cannot be opened */
   static async open(file: string, readers: number): Promise<SqliteFile> {
     const writer = new SqliteThread(file, { readOnly: false });
-    await writer.send({ kind: 'query', sql: 'select 1', parameters: [] });
+    try {
+      await writer.send({ kind: 'query', sql: 'select count(*) from sqlite_schema', parameters: [] });
+    } catch (error) {
+      await writer.close();
+      throw error;
+    }
     return new SqliteFile(
       writer,
       Array.from({ length: readers }, () => new SqliteThread(file, { readOnly: true })),
     );
   }
 
-  read(sql: string, parameters: readonly unknown[]): Promise<QueryReply> {
+  /** A reader that is lost on the way is replaced, and the question asked once more. */
+  async read(sql: string, parameters: readonly unknown[]): Promise<QueryReply> {
     this.statementCount++;
-    this.#nextReader = (this.#nextReader + 1) % this.#readers.length;
-    return (this.#readers[this.#nextReader] as SqliteThread).send({ kind: 'query', sql, parameters });
+    const ask = () => this.#reader().send({ kind: 'query', sql, parameters });
+    return ask().catch((error) => {
+      if (!(error instanceof StorageLostError)) throw error;
+      return ask();
+    });
   }
 
-  /** Only for the holder of the writer's turn. */
+  #reader(): SqliteThread {
+    this.#nextReader = (this.#nextReader + 1) % this.#readers.length;
+    return this.#readers[this.#nextReader] as SqliteThread;
+  }
+
+  /** Only for the holder of the writer's turn. @throws StorageFullError, SqliteError */
   write(sql: string, parameters: readonly unknown[]): Promise<QueryReply> {
     this.statementCount++;
-    return this.#writer.send({ kind: 'query', sql, parameters });
+    return this.#writer.send({ kind: 'query', sql, parameters }).catch(throwAsProblem);
   }
 
-  /** Executes all rows of all statements in one transaction; resolves when they are on the disk. */
+  /** Of the writer's thread now. */
+  get epoch(): number {
+    return this.#writer.epoch;
+  }
+
+  /** Executes all rows of all statements in one transaction; resolves when they are on the disk. @throws as `write` */
   commit(statements: readonly Statement[]): Promise<QueryReply> {
     this.statementCount += statements.length;
-    return this.inTurn(() => this.#writer.send({ kind: 'commit', statements }));
+    return this.inTurn(() => this.#writer.send({ kind: 'commit', statements })).catch(throwAsProblem);
   }
 
   async inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -133,14 +190,16 @@ export class SqliteFile {
     return mine.resolve;
   }
 
+  /** The writer last: it is the one that can move what is in the write-ahead log into the file. */
   async close(): Promise<void> {
-    await this.#writerTurn;
-    await Promise.all([this.#writer, ...this.#readers].map((thread) => thread.close()));
+    await atMost(CLOSE_GRACE_MS, this.#writerTurn);
+    await Promise.all(this.#readers.map((thread) => thread.close()));
+    await this.#writer.close();
   }
 }
 
 class SqliteFileConnection implements DatabaseConnection {
-  endTurn: (() => void) | null = null;
+  #turn: { readonly end: () => void; readonly epoch: number } | null = null;
 
   constructor(readonly file: SqliteFile) {}
 
@@ -149,14 +208,48 @@ class SqliteFileConnection implements DatabaseConnection {
     return { rows: rows as R[], numAffectedRows: BigInt(changes) };
   }
 
-  #send({ sql, parameters, query }: CompiledQuery): Promise<QueryReply> {
-    if (this.endTurn) return this.file.write(sql, parameters);
-    if (query.kind === 'SelectQueryNode') return this.file.read(sql, parameters);
-    return this.file.inTurn(() => this.file.write(sql, parameters));
+  async begin(): Promise<void> {
+    const end = await this.file.takeTurn();
+    this.#turn = { end, epoch: this.file.epoch };
+    // A deferred `begin` would fail with SQLITE_BUSY_SNAPSHOT when a read is followed by a write.
+    await this.#write('begin immediate', []);
+  }
+
+  async commit(): Promise<void> {
+    await this.#write('commit', []);
+    this.#endTurn();
+  }
+
+  /** SQLite may have rolled back by itself, and a new thread never knew of the transaction: both are what is wanted. */
+  async rollback(): Promise<void> {
+    await this.#write('rollback', []).catch(() => {});
+    this.#endTurn();
+  }
+
+  /** Ends the turn of a transaction that could not begin or whose end was not reached. */
+  async release(): Promise<void> {
+    if (this.#turn) await this.rollback();
   }
 
   streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
     throw new Error('Nothing streams from SQLite; read a page instead.');
+  }
+
+  #send({ sql, parameters, query }: CompiledQuery): Promise<QueryReply> {
+    if (this.#turn) return this.#write(sql, parameters);
+    if (query.kind === 'SelectQueryNode') return this.file.read(sql, parameters);
+    return this.file.inTurn(() => this.file.write(sql, parameters));
+  }
+
+  /** In a new thread, the rest of a transaction would take effect without its beginning. */
+  async #write(sql: string, parameters: readonly unknown[]): Promise<QueryReply> {
+    if (this.#turn?.epoch !== this.file.epoch) throw new StorageLostError('transaction', 'its thread was replaced');
+    return this.file.write(sql, parameters);
+  }
+
+  #endTurn(): void {
+    this.#turn?.end();
+    this.#turn = null;
   }
 }
 
@@ -169,23 +262,21 @@ class SqliteFileDriver implements Driver {
     return new SqliteFileConnection(this.file);
   }
 
-  async beginTransaction(connection: SqliteFileConnection): Promise<void> {
-    connection.endTurn = await this.file.takeTurn();
-    // A deferred `begin` would fail with SQLITE_BUSY_SNAPSHOT when a read is followed by a write.
-    await this.file.write('begin immediate', []);
+  beginTransaction(connection: SqliteFileConnection): Promise<void> {
+    return connection.begin();
   }
 
-  async commitTransaction(connection: SqliteFileConnection): Promise<void> {
-    await this.file.write('commit', []).finally(() => connection.endTurn?.());
-    connection.endTurn = null;
+  commitTransaction(connection: SqliteFileConnection): Promise<void> {
+    return connection.commit();
   }
 
-  async rollbackTransaction(connection: SqliteFileConnection): Promise<void> {
-    await this.file.write('rollback', []).finally(() => connection.endTurn?.());
-    connection.endTurn = null;
+  rollbackTransaction(connection: SqliteFileConnection): Promise<void> {
+    return connection.rollback();
   }
 
-  async releaseConnection(): Promise<void> {}
+  releaseConnection(connection: SqliteFileConnection): Promise<void> {
+    return connection.release();
+  }
 
   async destroy(): Promise<void> {
     await this.file.close();
@@ -217,4 +308,13 @@ export class SqliteFileDialect implements Dialect {
   createIntrospector(db: Kysely<unknown>): DatabaseIntrospector {
     return new SqliteIntrospector(db as never);
   }
+}
+
+/** Waits for the end of `work`, however it ends, but not longer. */
+async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work.catch(() => {}), late]).finally(() => clearTimeout(timer));
 }

@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { BlobFolder } from '#src/storage/blobs.js';
-import { closeDatabases, type Databases, openDatabases } from '#src/storage/database.js';
+import { type Databases, openDatabases } from '#src/storage/database.js';
 import { GroupCommit } from '#src/storage/group-commit.js';
 
 let folder: string;
@@ -13,7 +13,7 @@ beforeEach(async () => {
   databases = await openDatabases(folder);
 });
 afterEach(async () => {
-  await closeDatabases(databases);
+  await databases.close();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -61,7 +61,7 @@ test('a transaction that throws leaves nothing, and others wait for its turn', a
 
 test('opening again migrates nothing and loses nothing', async () => {
   await new GroupCommit(databases.predictionsFile).append([row('a')]);
-  await closeDatabases(databases);
+  await databases.close();
 
   databases = await openDatabases(folder);
 
@@ -76,6 +76,7 @@ test('every connection syncs fully', async () => {
 
 test('a blob is stored once under its digest, whole', async () => {
   const blobs = new BlobFolder(path.join(folder, 'blobs'));
+  await blobs.open();
 
   const [first, second] = await Promise.all([blobs.put('hello'), blobs.put('hello')]);
 
@@ -93,6 +94,7 @@ test('no text but a digest becomes a path', () => {
 
 test('a young blob is kept although nothing names it yet, an old one goes', async () => {
   const blobs = new BlobFolder(path.join(folder, 'blobs'));
+  await blobs.open();
   const digest = await blobs.put('hello');
   await utimes(blobs.pathOf(digest), 1, 1);
 

@@ -14,7 +14,14 @@ export interface ServerProcess {
 
 export async function startServer(env: Record<string, string>): Promise<ServerProcess> {
   const child = spawn(process.execPath, ['dist/main.js'], {
-    env: { PATH: process.env['PATH'], PORT: '0', LOG_LEVEL: 'error', EXECUTION_PROVIDERS: 'cpu', ...env },
+    env: {
+      PATH: process.env['PATH'],
+      FAULT_FILE: process.env['FAULT_FILE'],
+      PORT: '0',
+      LOG_LEVEL: 'error',
+      EXECUTION_PROVIDERS: 'cpu',
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const ended = once(child, 'exit') as Promise<[number | null]>;

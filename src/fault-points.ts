@@ -1,0 +1,65 @@
+/**
+ * Fault points: named places at which a test makes this process fail. They exist in test builds only: the build for
+ * production drops this file and every line that ends in `// @fault`.
+ *
+ * A test writes one fault as JSON to the file that `FAULT_FILE` names: `{ id, point, nth, action }`. Whichever process
+ * or thread reaches that point for the nth time since then takes the file away, so that it fires once, and fails.
+ * A point that ends in `*` stands for all that begin so, counted together.
+ */
+import { readFileSync, renameSync } from 'node:fs';
+
+export interface Fault {
+  readonly id: string;
+  readonly point: string;
+  readonly nth: number;
+  /** A signal's name, `exit`, `hang`, a system error's code (`ENOSPC`), or `SQLITE_` with a result code. */
+  readonly action: string;
+}
+
+const SQLITE_RESULT_CODES: Readonly<Record<string, number>> = { SQLITE_BUSY: 5, SQLITE_IOERR: 10, SQLITE_FULL: 13 };
+
+let counted: { id: string; count: number } = { id: '', count: 0 };
+
+export function faultPoint(name: string): void {
+  const fault = readFault();
+  if (!fault || !matches(fault.point, name)) return;
+  if (counted.id !== fault.id) counted = { id: fault.id, count: 0 };
+  counted.count++;
+  if (counted.count === fault.nth && claim()) fire(fault.action, name);
+}
+
+function readFault(): Fault | null {
+  try {
+    return JSON.parse(readFileSync(process.env['FAULT_FILE'] ?? '', 'utf8')) as Fault;
+  } catch {
+    return null;
+  }
+}
+
+function matches(pattern: string, name: string): boolean {
+  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
+}
+
+/** Of several processes that come here at once, one renames the file and the others do not find it any more. */
+function claim(): boolean {
+  const file = process.env['FAULT_FILE'] ?? '';
+  try {
+    renameSync(file, `${file}.fired`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function fire(action: string, point: string): void {
+  if (action === 'exit') process.exit(1);
+  if (action === 'hang') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  else if (action.startsWith('SIG')) {
+    process.kill(process.pid, action);
+    // The signal may be delivered a moment later; nothing more happens until then.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  } else if (action.startsWith('SQLITE_')) {
+    const errcode = SQLITE_RESULT_CODES[action];
+    throw Object.assign(new Error(`${action} at ${point}`), { code: 'ERR_SQLITE_ERROR', errcode });
+  } else throw Object.assign(new Error(`${action} at ${point}`), { code: action });
+}

@@ -1,0 +1,30 @@
+/**
+ * One server for each data folder: a lock of the operating system, held for as long as the process lives and gone with
+ * it, however it ends. It is SQLite's own lock on a file that holds nothing but who has it.
+ */
+import { type StorageFullError, StoreLockedError } from '../errors.js';
+import { SqliteError } from './disk-failure.js';
+import { SqliteFile } from './sqlite.js';
+
+/** SQLITE_BUSY: after five seconds of waiting, because a server that is just stopping needs a moment. */
+const BUSY = 5;
+
+/** @throws StoreLockedError when another server has it */
+export async function lockStore(file: string): Promise<SqliteFile> {
+  const lock = await SqliteFile.open(file, 0);
+  try {
+    await lock.write('create table if not exists holder (pid integer)', []);
+    await lock.write('begin immediate', []);
+    await lock.write('delete from holder', []);
+    await lock.write('insert into holder values (?)', [process.pid]);
+    await lock.write('commit', []);
+    await lock.write('begin immediate', []);
+    return lock;
+  } catch (error) {
+    const holder = await lock.write('select pid from holder', []).catch(() => null);
+    await lock.close();
+    const { cause } = error as StorageFullError;
+    if (!(cause instanceof SqliteError) || (cause.errcode & 0xff) !== BUSY) throw error;
+    throw new StoreLockedError(file, Number(holder?.rows[0]?.['pid'] ?? 0));
+  }
+}

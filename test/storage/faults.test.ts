@@ -1,0 +1,200 @@
+/** The disk, the writer and the process fail at every step of every write: nothing is half visible, nothing is lost. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { openDatabases } from '#src/storage/database.js';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { armFault, disarmFault, failNthCalls } from '../support/faults.js';
+
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
+  prediction { id input } replayed problem { code retryable message } } }`;
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startTestApp();
+});
+afterAll(() => app.stop());
+afterEach(() => disarmFault());
+
+async function predict(text: string, more: Record<string, unknown> = {}): Promise<Data> {
+  return (await app.query(PREDICT, { input: { model: 'spam-filter', input: { text }, ...more } })).predict;
+}
+
+async function countPredictions(): Promise<number> {
+  return (await app.query('{ predictions { totalCount } }')).predictions.totalCount;
+}
+
+const blobFiles = async () => (await readdir(path.join(app.dataDir, 'blobs/aside'))).length;
+
+const DISK_FULL = { prediction: null, problem: { code: 'STORAGE_FULL', retryable: true } };
+
+describe.each(['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_BUSY', 'exit'])('F9: %s at the nth write', (action) => {
+  test('withholds the answer, keeps nothing of it, and recovers without a restart', async () => {
+    let answer: Data;
+    const before = await countPredictions();
+    let acknowledged = 0;
+
+    const writes = await failNthCalls(
+      'sqlite.write.*',
+      action,
+      async () => {
+        answer = await predict(`full ${action}`);
+      },
+      async (fired) => {
+        if (fired) expect(answer).toMatchObject(DISK_FULL);
+        else expect(answer.problem).toBeNull();
+        acknowledged += answer.prediction ? 1 : 0;
+        expect((await countPredictions()) - before).toBe(acknowledged);
+        expect((await predict(`after ${action}`)).problem).toBeNull();
+        acknowledged++;
+      },
+    );
+
+    expect(writes).toBeGreaterThanOrEqual(3);
+  });
+
+  test('moves an alias whole or not at all', async () => {
+    const set = `mutation ($alias: String!) { setAlias(input: { model: "spam-filter", alias: $alias, version: "spam-filter:1" }) {
+      alias { name } problem { code } } }`;
+    const aliases = async () =>
+      (await app.query('{ model(name: "spam-filter") { aliases { name } } }')).model.aliases.map(
+        ({ name }: Data) => name,
+      );
+    const alias = `live-${action.toLowerCase().replace('_', '-')}`;
+    let answer: Data;
+
+    const writes = await failNthCalls(
+      'sqlite.write.*',
+      action,
+      async () => {
+        answer = (await app.query(set, { alias })).setAlias;
+      },
+      async (fired) => {
+        expect(answer.problem?.code ?? null).toBe(fired ? 'STORAGE_FULL' : null);
+        expect((await aliases()).includes(alias)).toBe(!fired);
+      },
+    );
+
+    expect(writes).toBeGreaterThanOrEqual(3);
+  });
+});
+
+test.each(['ENOSPC', 'EIO', 'EMFILE'])(
+  'F9: %s at the nth step of keeping a large input leaves no half file',
+  async (action) => {
+    const large = `large ${action} `.repeat(3_000);
+    let answer: Data;
+
+    const steps = await failNthCalls(
+      'blob.*',
+      action,
+      async () => {
+        answer = await predict(large);
+      },
+      async (fired) => {
+        if (fired) expect(answer).toMatchObject(DISK_FULL);
+        else expect(answer.prediction.input).toEqual({ text: large });
+        expect(await blobFiles()).toBe(0);
+      },
+    );
+
+    expect(steps).toBeGreaterThanOrEqual(5);
+  },
+);
+
+test('F10: a writer that dies after its commit loses nothing, and the same key finds the prediction', async () => {
+  await armFault('sqlite.committed', 'exit');
+  const first = await predict('committed', { idempotencyKey: 'after-commit' });
+  const fired = await disarmFault();
+
+  const again = await predict('committed', { idempotencyKey: 'after-commit' });
+
+  expect(fired).toBe(true);
+  expect(first).toMatchObject(DISK_FULL);
+  expect(again).toMatchObject({ replayed: true, problem: null });
+});
+
+test('F12: predictions that are not recorded go on while nothing can be written', async () => {
+  await armFault('sqlite.write.begin', 'hang');
+  const stuck = predict('waits for the disk', { deadlineMs: 300 });
+
+  const answers = await Promise.all(Array.from({ length: 20 }, (_, i) => predict(`free ${i}`, { record: false })));
+
+  expect(answers.filter(({ problem }) => problem !== null)).toEqual([]);
+  expect((await stuck).problem).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  await app.stop();
+  app = await startTestApp();
+});
+
+test('F12: a reader that dies is replaced, and the question is asked again', async () => {
+  await armFault('sqlite.read', 'exit');
+
+  expect(await countPredictions()).toBeGreaterThanOrEqual(0);
+
+  expect(await disarmFault()).toBe(true);
+});
+
+test('F19: a second server on the same data refuses to start, by a lock that dies with its holder', async () => {
+  await expect(openDatabases(app.dataDir)).rejects.toMatchObject({
+    exitCode: 3,
+    message: expect.stringContaining(`STORE_LOCKED: another server (process ${process.pid})`),
+  });
+}, 20_000);
+
+describe('opening', () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-opening-'));
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  async function openInChild(): Promise<string | number | null> {
+    const script = `import('./dist/storage/database.js').then((m) => m.openDatabases(process.argv[1])).then((d) => d.close())`;
+    const child = spawn(process.execPath, ['-e', script, folder], { env: process.env, stdio: 'ignore' });
+    const [code, signal] = await once(child, 'exit');
+    return signal ?? code;
+  }
+
+  test('F23: migrations that are killed before any statement go on from there', async () => {
+    let ended: string | number | null = null;
+
+    const statements = await failNthCalls(
+      'sqlite.write.query',
+      'SIGKILL',
+      async () => {
+        ended = await openInChild();
+      },
+      async (fired) => {
+        expect(ended).toBe(fired ? 'SIGKILL' : 0);
+        const databases = await openDatabases(folder);
+        expect(await databases.catalog.selectFrom('model').select('id').execute()).toEqual([]);
+        await databases.close();
+        await rm(folder, { recursive: true });
+      },
+    );
+
+    expect(statements).toBeGreaterThan(25);
+  }, 120_000);
+
+  test('F23: an older server refuses a newer schema and changes nothing', async () => {
+    const databases = await openDatabases(folder);
+    await databases.catalogFile.write("insert into kysely_migration values ('999_future', '2030-01-01')", []);
+    await databases.close();
+
+    await expect(openDatabases(folder)).rejects.toThrow(/written by a newer Modelgraph \(it knows "999_future"/);
+  });
+
+  test('a damaged file is left as it is, and its message says what to do', async () => {
+    await (await openDatabases(folder)).close();
+    const file = path.join(folder, 'predictions.db');
+    const bytes = await readFile(file);
+    bytes.fill(0x5a, 0, 100);
+    await writeFile(file, bytes);
+
+    await expect(openDatabases(folder)).rejects.toThrow(/predictions\.db is damaged .*\.recover/);
+
+    expect(await readFile(file)).toEqual(bytes);
+  });
+});
