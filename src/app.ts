@@ -19,6 +19,7 @@ import type { Config } from './config.js';
 import { Engine } from './engine/engine.js';
 import { importEvaluations } from './evaluation/import.js';
 import { EvaluationLoaders } from './evaluation/loaders.js';
+import { faultPoint } from './fault-points.js'; // @fault
 import { History } from './prediction/history.js';
 import { PredictionResolver, VersionPredictionsResolver } from './prediction/prediction.resolver.js';
 import { Predictions } from './prediction/predictions.js';
@@ -66,9 +67,11 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   });
   const stop = async () => {
     progress.problem = 'stopping';
+    faultPoint('stop.begin'); // @fault
     await withinGrace(server.http.close());
     await engine.stop(GRACE_MS);
     await slices.sweeper.stop();
+    faultPoint('stop.drained'); // @fault
     await withinGrace(commits.drain());
     await server.stop();
     await databases.close();
@@ -82,6 +85,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     const cards = await importModelStore({ db: databases.catalog, blobs, pool: engine.pool, log }, store);
     await importEvaluations({ db: databases.catalog, log }, cards);
     slices.catalog.revision++;
+    faultPoint('start.imported'); // @fault
     const loaded = await slices.serving.preload();
     slices.sweeper.start();
     progress.problem = loaded > 0 ? null : 'no model can answer: the model store has no version that is READY';

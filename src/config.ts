@@ -38,7 +38,7 @@ export const SETTINGS = {
   workerMemoryBytes: setting(
     'WORKER_MEMORY_BYTES',
     Math.max(1_500_000_000, Math.floor(totalmem() / 4)),
-    integer(300_000_000, Number.MAX_SAFE_INTEGER),
+    integer(800_000_000, Number.MAX_SAFE_INTEGER),
     'Data memory one worker may take before its allocations fail (Linux).',
     'a quarter of the memory, at least 1.5 GB',
   ),

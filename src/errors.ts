@@ -70,12 +70,17 @@ export class NotFoundError extends AppError {
 
 export class NotReadyError extends AppError {
   readonly code = 'NOT_READY';
+  override readonly retryable: boolean;
   constructor(
     ref: string,
     readonly state: 'FAILED' | 'ARCHIVED',
     reason: string | null,
+    /** When it is looked at again; null when only its owner can help. */
+    override readonly retryAfterMs: number | null = null,
   ) {
-    super(`${ref} is ${state} and answers nothing${reason ? `: ${reason}` : ''}. Choose another version.`);
+    const later = retryAfterMs === null ? '' : `, or try again in ${retryAfterMs} ms`;
+    super(`${ref} is ${state} and answers nothing${reason ? `: ${reason}` : ''}. Choose another version${later}.`);
+    this.retryable = retryAfterMs !== null;
   }
 }
 

@@ -4,9 +4,12 @@
  *
  * A test writes one fault as JSON to the file that `FAULT_FILE` names: `{ id, point, nth, action }`. Whichever process
  * or thread reaches that point for the nth time since then takes the file away, so that it fires once, and fails.
- * A point that ends in `*` stands for all that begin so, counted together.
+ * A point that ends in `*` stands for all that begin so, counted together. What has fired is noted in `FAULT_LOG`, so
+ * that a run of all tests can tell whether every point was reached.
  */
-import { readFileSync, renameSync } from 'node:fs';
+import { appendFileSync, readFileSync, renameSync } from 'node:fs';
+import type { Writable } from 'node:stream';
+import { encodeFrame } from './engine/frames.js';
 
 export interface Fault {
   readonly id: string;
@@ -25,7 +28,7 @@ export function faultPoint(name: string): void {
   if (!fault || !matches(fault.point, name)) return;
   if (counted.id !== fault.id) counted = { id: fault.id, count: 0 };
   counted.count++;
-  if (counted.count === fault.nth && claim()) fire(fault.action, name);
+  if (counted.count === fault.nth && claim(name)) fire(fault.action, name);
 }
 
 function readFault(): Fault | null {
@@ -41,10 +44,11 @@ function matches(pattern: string, name: string): boolean {
 }
 
 /** Of several processes that come here at once, one renames the file and the others do not find it any more. */
-function claim(): boolean {
+function claim(name: string): boolean {
   const file = process.env['FAULT_FILE'] ?? '';
   try {
     renameSync(file, `${file}.fired`);
+    if (process.env['FAULT_LOG']) appendFileSync(process.env['FAULT_LOG'], `${name}\n`);
     return true;
   } catch {
     return false;
@@ -62,4 +66,22 @@ function fire(action: string, point: string): void {
     const errcode = SQLITE_RESULT_CODES[action];
     throw Object.assign(new Error(`${action} at ${point}`), { code: 'ERR_SQLITE_ERROR', errcode });
   } else throw Object.assign(new Error(`${action} at ${point}`), { code: action });
+}
+
+/**
+ * Sends a frame that is cut (and ends the process), has one bit flipped, or says that it is huge, if that is the fault
+ * that waits here. Answers whether it did.
+ */
+export function spoilFrame(name: string, message: unknown, stream: Writable): boolean {
+  const fault = readFault();
+  if (fault?.point !== name) return false;
+  if (counted.id !== fault.id) counted = { id: fault.id, count: 0 };
+  counted.count++;
+  if (counted.count !== fault.nth || !claim(name)) return false;
+  const frame = encodeFrame(message);
+  if (fault.action === 'flip') frame[frame.length - 2] = (frame.at(-2) ?? 0) ^ 1;
+  if (fault.action === 'huge') frame.writeUInt32LE(0xffff_fff0, 0);
+  const isCut = fault.action === 'cut';
+  stream.write(isCut ? frame.subarray(0, frame.length / 2) : frame, () => isCut && fire('SIGKILL', name));
+  return true;
 }

@@ -132,7 +132,7 @@ test('only config.ts reads the environment; only main.ts and worker.ts exit', ()
   const reads = files.filter(({ source }) => /process\.env\b/.test(source.text)).map(({ file }) => file);
   const exits = files.filter(({ source }) => /process\.exit\(/.test(source.text)).map(({ file }) => file);
 
-  expect(reads.sort()).toEqual(['config.ts', 'engine/worker-process.ts', 'main.ts']);
+  expect(reads.sort()).toEqual(['config.ts', 'engine/child.ts', 'main.ts']);
   expect(exits.sort()).toEqual(['engine/worker.ts', 'main.ts']);
 });
 

@@ -1,20 +1,24 @@
 /**
- * What one operation may ask for. The numbers are in one table, here; the README repeats it and a test compares.
+ * What one request may ask for. The numbers are in one table, here; the README repeats it and a test compares. Those of
+ * a document are enforced in `document-limits.ts`.
  *
- * Depth is a validation rule. Cost is what an operation may make us do: a root field costs 1, an element of a list 1
- * and what is selected of it, a prediction 5, a count 5; a list without a size of its own counts as one element.
+ * Cost is what an operation may make us do: a root field costs 1, an element of a list 1 and what is selected of it, a
+ * prediction 5, a count 5 for each page that has one; a list without a size of its own counts as one element.
  */
 import type { ApolloServerPlugin } from '@apollo/server';
 import {
   type DocumentNode,
-  type FragmentDefinitionNode,
+  type GraphQLCompositeType,
   GraphQLError,
+  type GraphQLField,
+  type GraphQLNamedType,
   type GraphQLSchema,
   getNamedType,
   getNullableType,
   isLeafType,
   isListType,
   Kind,
+  type OperationDefinitionNode,
   type SelectionSetNode,
   type ValidationRule,
 } from 'graphql';
@@ -24,39 +28,40 @@ import { MAX_BATCH } from '../prediction/predictions.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 
 export const LIMITS = {
-  maxDepth: 10,
-  maxTokens: 1_000,
   maxBodyBytes: 16 * 1024 * 1024,
+  maxDocumentBytes: 16 * 1024,
+  /** With the comments. */
+  maxTokens: 1_000,
+  /** A thousand tokens, printed one field a line, take about 600. An error takes time for each line before its place. */
+  maxLines: 600,
+  /** Brackets of any kind inside each other: the parser recurses. Introspection has 13. */
+  maxNesting: 64,
+  maxOperations: 20,
+  maxFragments: 50,
+  maxVariables: 50,
+  maxRootFields: 20,
+  /** The operations in `schema/`, introspection and code generators use none; a page that compares needs some. */
+  maxAliases: 50,
+  maxDirectives: 128,
+  maxDepth: 10,
+  /** With those of fragments, each time they are spread. Introspection with all its options needs 240. */
+  maxRecursiveSelections: 300,
+  /** Of fields of one name in one place, each with each: what the rule about merging them does. */
+  maxComparisons: 10_000,
+  /** Those among them that differ by field or arguments: an error about them names every one. */
+  maxDifferences: 50,
   maxPageSize: MAX_PAGE_SIZE,
   maxBatch: MAX_BATCH,
   maxCost: 10_000,
   maxImagePixels: MAX_IMAGE_PIXELS,
 } as const;
 
+type Variables = Readonly<Record<string, unknown>>;
+
 const PREDICTION_COST = 5;
 const COUNT_COST = 5;
-
-/** Refuses operations that nest deeper than `limit`; introspection does not count. */
-export const maxDepth =
-  (limit: number): ValidationRule =>
-  (context) => ({
-    Document(document) {
-      const fragments = new Map<string, FragmentDefinitionNode>();
-      for (const node of document.definitions) {
-        if (node.kind === Kind.FRAGMENT_DEFINITION) fragments.set(node.name.value, node);
-      }
-      const depthOf = depthMeter(fragments);
-      for (const node of document.definitions) {
-        if (node.kind !== Kind.OPERATION_DEFINITION) continue;
-        const depth = depthOf(node.selectionSet);
-        if (depth > limit) {
-          context.reportError(
-            new GraphQLError(`The operation is ${depth} levels deep; at most ${limit} are allowed.`, { nodes: node }),
-          );
-        }
-      }
-    },
-  });
+/** Fields of a connection that run a count. */
+const COUNTS: readonly string[] = ['totalCount', 'facets'];
 
 /** graphql-js notices only when it executes, and then it looks like a failure of ours. */
 export const knownOperations: ValidationRule = (context) => ({
@@ -66,39 +71,58 @@ export const knownOperations: ValidationRule = (context) => ({
   },
 });
 
-/** Each fragment is measured once: chains of spreads would otherwise cost 2^n. */
-function depthMeter(fragments: ReadonlyMap<string, FragmentDefinitionNode>): (set: SelectionSetNode) => number {
-  const known = new Map<string, number>();
-  const ofFragment = (name: string): number => {
-    if (!known.has(name)) {
-      known.set(name, 0); // Ends cycles; graphql-js reports them itself.
-      const fragment = fragments.get(name);
-      if (fragment) known.set(name, depthOf(fragment.selectionSet));
-    }
-    return known.get(name) ?? 0;
+/** Counts are done once for a page, however many elements it has. */
+function estimatorFor(document: DocumentNode): ComplexityEstimator {
+  return ({ type, field, args, childComplexity, node }) => {
+    const counts = isConnection(getNamedType(field.type)) ? COUNT_COST * countsIn(node.selectionSet, document) : 0;
+    if (isConnection(type) && COUNTS.includes(field.name)) return 0;
+    return counts + priceOf(type, field, args, childComplexity);
   };
-  const depthOf = (set: SelectionSetNode): number =>
-    set.selections.reduce((deepest, selection) => {
-      if (selection.kind === Kind.INLINE_FRAGMENT) return Math.max(deepest, depthOf(selection.selectionSet));
-      if (selection.kind === Kind.FRAGMENT_SPREAD) return Math.max(deepest, ofFragment(selection.name.value));
-      if (selection.name.value.startsWith('__')) return deepest;
-      return Math.max(deepest, 1 + (selection.selectionSet ? depthOf(selection.selectionSet) : 0));
-    }, 0);
-  return depthOf;
 }
 
-const estimate: ComplexityEstimator = ({ type, field, args, childComplexity }) => {
-  if (field.name === 'predict') return PREDICTION_COST + childComplexity;
-  if (field.name === 'predictMany') return sizeOf(args['input']?.inputs) * (PREDICTION_COST + childComplexity);
-  if (field.name === 'totalCount' || field.name === 'facets') return COUNT_COST + childComplexity;
-  if (typeof args['first'] === 'number') return Math.max(1, args['first']) * (1 + childComplexity);
-  if (Array.isArray(args['ids'])) return sizeOf(args['ids']) * (1 + childComplexity);
+function priceOf(
+  type: GraphQLCompositeType,
+  field: GraphQLField<unknown, unknown>,
+  args: Readonly<Record<string, unknown>>,
+  ofChildren: number,
+): number {
+  if (field.name === 'predict') return PREDICTION_COST + ofChildren;
+  if (field.name === 'predictMany') return sizeOf(inputsOf(args['input'])) * (PREDICTION_COST + ofChildren);
+  if (typeof args['first'] === 'number') return Math.max(1, args['first']) * (1 + ofChildren);
+  if (Array.isArray(args['ids'])) return sizeOf(args['ids']) * (1 + ofChildren);
   // The field that gave the connection or the payload has counted these elements already.
-  const isCounted = /Connection$|^PredictManyPayload$/.test(type.name);
+  const isCounted = isConnection(type) || type.name === 'PredictManyPayload';
   const isRoot = type.name === 'Query' || type.name === 'Mutation';
   const isOne = isLeafType(getNamedType(field.type)) || !isListType(getNullableType(field.type));
-  return (isCounted || (isOne && !isRoot) ? 0 : 1) + childComplexity;
-};
+  return (isCounted || (isOne && !isRoot) ? 0 : 1) + ofChildren;
+}
+
+function isConnection({ name }: GraphQLNamedType): boolean {
+  return name.endsWith('Connection');
+}
+
+/** How many counts are selected of a page, under different names. */
+function countsIn(selectionSet: SelectionSetNode | undefined, { definitions }: DocumentNode): number {
+  const names = new Set<string>();
+  const open = new Set([selectionSet]);
+  for (const set of open) {
+    for (const node of set?.selections ?? []) {
+      if (node.kind === Kind.INLINE_FRAGMENT) open.add(node.selectionSet);
+      else if (node.kind === Kind.FIELD && COUNTS.includes(node.name.value)) names.add((node.alias ?? node.name).value);
+      else if (node.kind === Kind.FRAGMENT_SPREAD) {
+        const fragment = definitions.find(
+          (d) => d.kind === Kind.FRAGMENT_DEFINITION && d.name.value === node.name.value,
+        );
+        if (fragment?.kind === Kind.FRAGMENT_DEFINITION) open.add(fragment.selectionSet);
+      }
+    }
+  }
+  return names.size;
+}
+
+function inputsOf(value: unknown): unknown {
+  return (value as { inputs?: unknown } | null | undefined)?.inputs;
+}
 
 function sizeOf(list: unknown): number {
   return Array.isArray(list) ? Math.max(1, list.length) : 1;
@@ -106,17 +130,18 @@ function sizeOf(list: unknown): number {
 
 /** Prices every operation before it runs, refuses what is too dear, and tells the price in `extensions.cost`. */
 export function costLimit(limit: number): ApolloServerPlugin {
-  const known = new WeakMap<DocumentNode, Map<string, number>>();
+  const known = new WeakMap<OperationDefinitionNode, Map<string, number>>();
   return {
     async requestDidStart() {
       let requested: number | null = null;
       return {
-        async didResolveOperation({ schema, request, document, operationName }) {
+        async didResolveOperation({ schema, request, document, operation }) {
+          if (!operation) return;
           const variables = request.variables ?? {};
-          const prices = known.get(document) ?? new Map<string, number>();
-          known.set(document, prices);
-          const key = priceKey(operationName, variables);
-          requested = prices.get(key) ?? price(schema, document, operationName, variables);
+          const prices = known.get(operation) ?? new Map<string, number>();
+          known.set(operation, prices);
+          const key = priceKey(operation, variables);
+          requested = prices.get(key) ?? price(schema, document, operation, variables);
           if (requested === null) return;
           if (prices.size < MAX_PRICES_KEPT) prices.set(key, requested);
           if (requested > limit) throw tooDear(requested, limit);
@@ -133,31 +158,30 @@ export function costLimit(limit: number): ApolloServerPlugin {
 
 const MAX_PRICES_KEPT = 100;
 
-/** All that the price of a document depends on: which variables there are, numbers, booleans and sizes of lists. */
-function priceKey(operationName: string | null, variables: Readonly<Record<string, unknown>>): string {
-  // As JSON: names come from the caller, and must not be able to pass for several variables.
-  return JSON.stringify([
-    operationName,
-    ...Object.entries(variables).map(([name, value]) => [name, typeof value, weightOf(value)]),
-  ]);
+/**
+ * All that the price of an operation depends on: numbers, booleans and sizes of lists. Only of the variables that it
+ * declares, in their order: names come from the caller, must not pass for values, and would be kept.
+ */
+function priceKey({ variableDefinitions = [] }: OperationDefinitionNode, variables: Variables): string {
+  return variableDefinitions.map(({ variable }) => weightOf(variables[variable.name.value])).join();
 }
 
 function weightOf(value: unknown): string {
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);
-  const list = Array.isArray(value) ? value : (value as { inputs?: unknown } | null)?.inputs;
-  return Array.isArray(list) ? String(list.length) : '';
+  const list = Array.isArray(value) ? value : inputsOf(value);
+  return Array.isArray(list) ? `[${list.length}]` : typeof value;
 }
 
 /** Null for variables that do not fit: execution answers that precisely. */
 function price(
   schema: GraphQLSchema,
   document: DocumentNode,
-  operationName: string | null,
-  variables: Readonly<Record<string, unknown>>,
+  { name }: OperationDefinitionNode,
+  variables: Variables,
 ): number | null {
   try {
-    const named = operationName === null ? {} : { operationName };
-    return getComplexity({ schema, query: document, variables, estimators: [estimate], ...named });
+    const named = name ? { operationName: name.value } : {};
+    return getComplexity({ schema, query: document, variables, estimators: [estimatorFor(document)], ...named });
   } catch {
     return null;
   }

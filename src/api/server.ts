@@ -1,6 +1,8 @@
 /**
  * The edge: HTTP, GraphQL, explorer, health. One Fastify server, one Apollo Server.
  */
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import { ApolloServer } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
@@ -9,24 +11,27 @@ import {
 import { fastifyApolloHandler } from '@as-integrations/fastify';
 import cors from '@fastify/cors';
 import Fastify, {
+  type ConnectionError,
   type FastifyBaseLogger,
+  type FastifyError,
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
   LogController,
   type RouteHandlerMethod,
 } from 'fastify';
-import type { GraphQLSchema } from 'graphql';
+import { GraphQLError, type GraphQLFormattedError, type GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import { isPolicyName, POLICIES, type PolicyName } from '../access/policy.js';
 import { type Principal, principalOf } from '../access/principal.js';
-import type { Config } from '../config.js';
+import { type Config, isLoopback } from '../config.js';
 import type { Connection } from '../engine/queue.js';
 import { type LoaderFactories, RequestContext } from './context.js';
+import { MAX_VALIDATION_ERRORS, rememberingCheck } from './document-limits.js';
 import { errorFormatter } from './errors.js';
 import { explorerPage, registerExplorer } from './explorer/explorer.js';
-import { costLimit, knownOperations, LIMITS, maxDepth } from './limits.js';
+import { costLimit, knownOperations, LIMITS } from './limits.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -49,7 +54,6 @@ export interface Server {
   readonly stop: () => Promise<void>;
 }
 
-const MAX_RECURSIVE_SELECTIONS = 300;
 /** Requests that took longer, or failed, are in the log; the others only at level `debug`. */
 const SLOW_REQUEST_MS = 1_000;
 
@@ -59,9 +63,13 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     // Explicit: NODE_ENV=production would turn it off, and explorers and code generators need it.
     introspection: true,
     includeStacktraceInErrorResponses: false,
-    maxRecursiveSelections: MAX_RECURSIVE_SELECTIONS,
-    parseOptions: { maxTokens: LIMITS.maxTokens },
-    validationRules: [knownOperations, maxDepth(LIMITS.maxDepth)],
+    // Nobody sends hashes instead of documents, and what would be kept for them comes from anybody.
+    persistedQueries: false,
+    // The limits of documents are checked before Apollo sees them; these are for a route that would forget to.
+    maxRecursiveSelections: LIMITS.maxRecursiveSelections,
+    parseOptions: { maxLexicalTokens: LIMITS.maxTokens, maxComments: LIMITS.maxTokens },
+    validationOptions: { maxErrors: MAX_VALIDATION_ERRORS },
+    validationRules: [knownOperations],
     formatError: errorFormatter(parts.log),
     stopOnTerminationSignals: false,
     logger: parts.log,
@@ -90,17 +98,20 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
     genReqId: requestIds(),
     requestIdHeader: false,
     forceCloseConnections: 'idle',
+    frameworkErrors: (error, _request, reply) => refuse(reply, statusOf(error), refusalOf(error)),
+    clientErrorHandler: refuseConnection,
   });
+  // Before the preflight of CORS is answered.
+  http.addHook('onRequest', checkHeaders({ isLocal: isLoopback(config.host) && !config.unsafeOpen }));
   await http.register(cors, { origin: [...config.corsOrigins], methods: ['GET', 'POST'], maxAge: 86_400 });
   http.addHook('onRoute', ({ config: route, url }) => {
     if (!isPolicyName(route?.policy))
       throw new Error(`The route ${url} declares no policy; give it config: { policy }.`);
   });
   http.addHook('onRequest', (request, reply, done) => {
-    reply.header('x-request-id', request.id);
     const policy = request.routeOptions.config.policy;
     if (!policy || POLICIES[policy].allows(principalOf(request.socket.remoteAddress))) done();
-    else reply.code(403).send({ error: `This is for ${POLICIES[policy].who}.` });
+    else refuse(reply, 403, refusal('FORBIDDEN', `This is for ${POLICIES[policy].who}.`));
   });
   http.addHook('onResponse', (request, reply, done) => {
     const { method, url } = request;
@@ -108,8 +119,87 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
     request.log[level]({ method, url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'request');
     done();
   });
+  const mask = errorFormatter(log);
+  http.setErrorHandler<FastifyError>((error, _request, reply) => {
+    const status = statusOf(error);
+    refuse(reply, status, status < 500 ? refusalOf(error) : mask({ message: error.message }, error));
+  });
+  http.setNotFoundHandler((_request, reply) =>
+    refuse(reply, 404, refusal('NOT_FOUND', 'There is nothing here for this method; the API is POST /graphql.')),
+  );
   await registerExplorer(http, { kind: config.explorer });
   return http;
+}
+
+/** What has no answer of a resolver looks like a GraphQL error all the same: one shape for every client. */
+function refuse(reply: FastifyReply, status: number, ...errors: GraphQLFormattedError[]): void {
+  const { accept = '' } = reply.request.headers;
+  const isNamed = accept.includes('application/graphql-response+json') && !accept.includes('application/json');
+  const type = isNamed ? 'application/graphql-response+json' : 'application/json';
+  reply.code(status).type(`${type}; charset=utf-8`).send(JSON.stringify({ errors }));
+}
+
+function refusal(code: string, message: string): GraphQLFormattedError {
+  return { message, extensions: { code } };
+}
+
+const LOCAL_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i;
+const CHARSETS = /;\s*charset\s*=\s*"?([^\s;"]*)/gi;
+
+/** Refuses what only looks like a request to us, and bodies that would be read as something else than was sent. */
+function checkHeaders({ isLocal }: { isLocal: boolean }) {
+  return ({ id, headers }: FastifyRequest, reply: FastifyReply, done: () => void): void => {
+    reply.header('x-request-id', id);
+    const { host = '', 'content-encoding': encoding = 'identity', 'content-type': type = '' } = headers;
+    const charset = Array.from(type.matchAll(CHARSETS), ([, name = '']) => name).find(
+      (name) => !/^utf-?8$/i.test(name),
+    );
+    if (isLocal ? !LOCAL_HOST.test(host) : !URL.canParse(`http://${host}`)) {
+      // The page of a foreign name that resolves to this machine would otherwise be served as one of our own.
+      const message = `The Host "${host}" is not this server: ask for localhost or 127.0.0.1, or start it with UNSAFE_OPEN=true.`;
+      refuse(reply, 403, refusal('HOST_NOT_ALLOWED', message));
+    } else if (encoding.toLowerCase() !== 'identity') {
+      const message = `Bodies with Content-Encoding "${encoding}" are not read; send it plain.`;
+      refuse(reply, 415, refusal('UNSUPPORTED_CONTENT_ENCODING', message));
+    } else if (charset !== undefined) {
+      refuse(reply, 415, refusal('UNSUPPORTED_CHARSET', `Bodies are read as UTF-8, not as "${charset}"; send UTF-8.`));
+    } else done();
+  };
+}
+
+const SEND_JSON = 'Send {"query": "…", "variables": {…}} as content-type: application/json.';
+const REFUSALS: Readonly<Record<string, GraphQLFormattedError>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: refusal(
+    'BODY_TOO_LARGE',
+    `The body is larger than ${LIMITS.maxBodyBytes} bytes; send fewer inputs in one request, or smaller ones.`,
+  ),
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: refusal('UNSUPPORTED_MEDIA_TYPE', `A body of this type is not read. ${SEND_JSON}`),
+  FST_ERR_CTP_INVALID_JSON_BODY: refusal('BODY_NOT_JSON', `The body is not JSON. ${SEND_JSON}`),
+  FST_ERR_CTP_EMPTY_JSON_BODY: refusal('BODY_NOT_JSON', `The body is empty. ${SEND_JSON}`),
+};
+
+function refusalOf({ code, message }: FastifyError): GraphQLFormattedError {
+  return REFUSALS[code] ?? refusal('BAD_REQUEST', message);
+}
+
+function statusOf({ statusCode = 500 }: FastifyError): number {
+  return statusCode >= 400 ? statusCode : 500;
+}
+
+const UNREADABLE: Readonly<Record<string, readonly [status: number, code: string, message: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'HEADERS_TOO_LARGE', 'Address and headers are too large; send the document by POST.'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'REQUEST_TIMEOUT', 'The request did not arrive in time; send it again.'],
+};
+
+/** Node could not read it as HTTP: there is no request and no reply yet. */
+function refuseConnection(error: ConnectionError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  const [status, code, message] = UNREADABLE[error.code] ?? [400, 'BAD_REQUEST', 'This is not HTTP.'];
+  const body = JSON.stringify({ errors: [refusal(code, message)] });
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json; charset=utf-8`;
+  const length = `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close`;
+  if (socket.writable) socket.write(`${head}\r\n${length}\r\n\r\n${body}`);
+  socket.destroy(error);
 }
 
 /** Unique over restarts, and cheaper than a random number for each request. */
@@ -125,9 +215,10 @@ function registerGraphql(
   { config, loadersOf }: ServerParts,
 ): void {
   const page = explorerPage(config.explorer);
+  const check = rememberingCheck();
   const answer = fastifyApolloHandler(apollo, {
     context: async (request, reply) =>
-      new RequestContext(principalOf(request.socket.remoteAddress), connectionOf(reply), loadersOf),
+      new RequestContext(principalOf(request.socket.remoteAddress), connectionOf(request, reply), loadersOf),
   });
   http.route({
     method: ['GET', 'POST'],
@@ -135,7 +226,11 @@ function registerGraphql(
     config: { policy: 'public' },
     preHandler: (request, reply, done) => {
       if (page && isBrowser(request)) reply.headers(page.headers).send(page.html);
-      else done();
+      else {
+        const error = refusalOfDocument(request, check);
+        if (error) refuse(reply, 400, error);
+        else done();
+      }
     },
     // The integration's generics know fewer routes than Fastify's.
     handler: answer as RouteHandlerMethod,
@@ -147,9 +242,33 @@ function isBrowser({ method, headers, query }: FastifyRequest): boolean {
   return method === 'GET' && (headers.accept ?? '').includes('text/html') && !('query' in (query as object));
 }
 
+/** Before Apollo parses it. A request without a document is Apollo's to refuse. */
+function refusalOfDocument(request: FastifyRequest, check: (text: string) => void): GraphQLFormattedError | null {
+  if (Array.isArray(request.body)) {
+    return refusal('BATCHING_NOT_SUPPORTED', 'A list of operations is not read; send one operation in each request.');
+  }
+  try {
+    for (const text of documentsOf(request)) check(text);
+    return null;
+  } catch (error) {
+    if (error instanceof GraphQLError) return error.toJSON();
+    throw error;
+  }
+}
+
+/** Where Apollo looks for it, read as Apollo reads it. */
+function documentsOf({ method, url, body }: FastifyRequest): string[] {
+  const found: unknown[] =
+    method === 'POST'
+      ? [(body as { query?: unknown } | null | undefined)?.query]
+      : new URL(url, 'http://localhost').searchParams.getAll('query');
+  return found.filter((text) => typeof text === 'string' && text !== '') as string[];
+}
+
 /** Looked at when a batch is formed: what nobody waits for any more is then not done. */
-function connectionOf({ raw }: FastifyReply): Connection {
+function connectionOf({ socket }: FastifyRequest, { raw }: FastifyReply): Connection {
   return {
+    caller: socket.remoteAddress ?? 'unknown',
     get isClosed() {
       return raw.destroyed;
     },

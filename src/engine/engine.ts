@@ -8,15 +8,18 @@
  * Decisions are in `queue.ts` and `supervision.ts`; here are the effects.
  */
 import { InferenceFailedError, OverloadedError, ShuttingDownError } from '../errors.js';
-import type { Item } from '../tasks/input.js';
+import type { Item, ItemFailure } from '../tasks/input.js';
 import { createEntry, type RunOptions } from './entry.js';
 import { RunTimes } from './measure.js';
 import type { EngineVersion, FromWorker } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
-import { type Entry, isOver, type Outcome, type PriorityName, VersionQueue } from './queue.js';
+import { Quarantine } from './quarantine.js';
+import { type Entry, type Outcome, type PriorityName, VersionQueue } from './queue.js';
 import {
+  type EndCause,
   expectedWaitMs,
   fateOfEntry,
+  isFaultOfInput,
   MAX_WAITING_ROWS,
   msUntilNextBatch,
   shouldAnnounceStart,
@@ -36,8 +39,7 @@ const LOAD_WATCHDOG_MS = 120_000;
 export class Engine {
   readonly #pool: Pool;
   readonly #served = new Map<string, Served>();
-  /** Items of batches that a crash has cut short: they run one by one, in a worker of their own. */
-  readonly #quarantined: { version: EngineVersion; entry: Entry }[] = [];
+  readonly #quarantine = new Quarantine((version, error) => this.#failWaiting(version, error));
   readonly #watchdogs = new Watchdogs();
   #lastBatchId = 0;
   #outstanding = 0;
@@ -59,7 +61,7 @@ export class Engine {
   }
 
   get queueDepth(): number {
-    return this.#served.values().reduce((sum, { queue }) => sum + queue.rows, this.#quarantined.length);
+    return this.#served.values().reduce((sum, { queue }) => sum + queue.rows, this.#quarantine.length);
   }
 
   /** Where a version is in memory now. */
@@ -89,16 +91,21 @@ export class Engine {
    * Answers one item.
    *
    * @throws OverloadedError when it could not be answered in time; DeadlineExceededError; InferenceFailedError;
-   *   InvalidInputError's parts as an outcome's failure; ShuttingDownError.
+   *   NotReadyError while the version does not answer its own example; ShuttingDownError. What is wrong with the input
+   *   comes as the outcome's failure.
    */
   run(version: EngineVersion, item: Item, options: RunOptions): Promise<Outcome> {
     if (this.#isStopping) return Promise.reject(new ShuttingDownError());
+    const now = performance.now();
+    const { caller } = options.connection;
     const served = this.#serve(version);
-    const refusal = this.#refusal(served, item, options.deadlineMs);
+    const refusal =
+      this.#quarantine.refusal(version, item, caller, now) ?? this.#refusal(served, item, options.deadlineMs);
     if (refusal) return Promise.reject(refusal);
     const { entry, answered } = createEntry(item, options, () => this.#noteSettled());
     this.#outstanding++;
-    served.queue.push(entry);
+    if (this.#quarantine.isConfined(version, caller, now)) this.#quarantine.addConfined({ version, entry });
+    else served.queue.push(entry);
     this.#dispatchSoon();
     return answered;
   }
@@ -209,12 +216,11 @@ export class Engine {
   }
 
   #dispatchQuarantine(now: number): void {
-    if (this.#quarantined.length === 0) return;
+    if (this.#quarantine.length === 0) return;
     const worker = this.#pool.quarantine();
     if (!worker.isReady || worker.batches.length > 0) return;
-    const next = this.#quarantined.shift();
-    if (next && isOver(next.entry, now)) this.#dispatchQuarantine(now);
-    else if (next) this.#give(worker, next.version, [next.entry], now);
+    const next = this.#quarantine.next(now);
+    if (next) this.#give(worker, next.version, [next.entry], now);
   }
 
   #give(worker: WorkerProcess, version: EngineVersion, entries: readonly Entry[], now: number): void {
@@ -224,9 +230,11 @@ export class Engine {
     const expectedMs = worker.loaded.has(version.key) ? this.#busyMs(version, rows) : null;
     const announceStart = shouldAnnounceStart(expectedMs);
     for (const entry of entries) entry.phase = 'run';
-    worker.batches.push({ id, version, entries, rows, takenAt: now, startedAt: announceStart ? null : now });
     this.#pool.load(worker, version).catch(() => {});
-    worker.send({ kind: 'batch', id, key: version.key, items: entries.map(({ item }) => item), announceStart });
+    worker.give(
+      { id, version, entries, rows, takenAt: now, startedAt: announceStart ? null : now },
+      { kind: 'batch', id, key: version.key, items: entries.map(({ item }) => item), announceStart },
+    );
     if (worker.batches.length === 1) this.#watchOldest(worker);
   }
 
@@ -265,18 +273,26 @@ export class Engine {
   #finish(worker: WorkerProcess, { id, results, timing }: Extract<FromWorker, { kind: 'done' }>): void {
     const batch = worker.batches[0];
     if (batch?.id !== id) return;
-    worker.batches.shift();
+    worker.finish();
     this.#watchOldest(worker);
     this.#served.get(batch.version.key)?.times.record(batch.rows, timing.prepareMs, timing.inferMs);
+    const { provider: executionProvider } = this.#pool;
     for (const [i, entry] of batch.entries.entries()) {
       const result = results[i];
       if (!result) entry.fail(new Error('A worker answered fewer items than it was given. This is a bug.'));
-      else {
-        const { provider } = this.#pool;
-        entry.succeed({ result, timing, batchSize: batch.rows, executionProvider: provider, takenAt: batch.takenAt });
-      }
+      else if ('failure' in result && result.failure.kind === 'memory')
+        this.#redoOutgrown(worker, batch, entry, result.failure);
+      else entry.succeed({ result, timing, batchSize: batch.rows, executionProvider, takenAt: batch.takenAt });
     }
     this.#dispatchSoon();
+  }
+
+  /** After a failed allocation nothing that this process says can be relied on. */
+  #redoOutgrown(worker: WorkerProcess, { version }: OutstandingBatch, entry: Entry, { message }: ItemFailure): void {
+    if (worker.purpose === 'quarantine')
+      this.#quarantine.convict({ version, entry }, `it needs more memory than a worker may take: ${message}`);
+    else this.#quarantine.addSuspect({ version, entry });
+    this.#pool.recycle(worker, message);
   }
 
   #failUnloadable(worker: WorkerProcess, key: string, message: string): void {
@@ -286,49 +302,48 @@ export class Engine {
 
   // ── faults ──
 
-  #recover(worker: WorkerProcess, cause: Parameters<typeof fateOfEntry>[0], how: string): void {
+  #recover(worker: WorkerProcess, cause: EndCause, how: string): void {
     this.#watchdogs.set(worker, null);
-    const lost = worker.batches.splice(0);
-    for (const [i, batch] of lost.entries()) {
-      if (worker.purpose === 'quarantine' && cause !== 'killed') this.#convict(batch, cause, how);
+    for (const [i, batch] of worker.takeBatches().entries()) {
+      const [entry] = batch.entries;
+      if (worker.purpose === 'quarantine' && entry && isFaultOfInput(cause))
+        this.#quarantine.convict({ version: batch.version, entry }, reasonOf(cause, how));
       else this.#redo(worker, batch, cause, i === 0, how);
     }
     this.#dispatchSoon();
   }
 
-  #redo(
-    worker: WorkerProcess,
-    batch: OutstandingBatch,
-    cause: Parameters<typeof fateOfEntry>[0],
-    isRunning: boolean,
-    how: string,
-  ): void {
+  #redo(worker: WorkerProcess, batch: OutstandingBatch, cause: EndCause, isRunning: boolean, how: string): void {
+    const { version } = batch;
     const again: Entry[] = [];
     for (const entry of batch.entries) {
       const fate = fateOfEntry(cause, isRunning, entry.lostWorkers);
+      entry.phase = 'queue';
       if (fate === 'giveUp') entry.fail(new InferenceFailedError(`its worker ended (${how})`, true));
-      else if (fate === 'retryAlone') this.#quarantined.push({ version: batch.version, entry });
-      else again.push(Object.assign(entry, { lostWorkers: entry.lostWorkers + 1, phase: 'queue' }));
+      else if (fate === 'retryAlone') this.#quarantine.addSuspect({ version, entry });
+      else again.push(Object.assign(entry, { lostWorkers: entry.lostWorkers + 1 }));
     }
-    if (worker.purpose === 'quarantine')
-      this.#quarantined.unshift(...again.map((entry) => ({ version: batch.version, entry })));
-    else this.#serve(batch.version).queue.putBack(again);
+    if (worker.purpose !== 'quarantine') this.#serve(version).queue.putBack(again);
+    else for (const entry of again) this.#quarantine.putBack({ version, entry });
   }
 
-  /** Alone in quarantine and dead again: this item is the culprit. */
-  #convict({ entries }: OutstandingBatch, cause: string, how: string): void {
-    const reason =
-      cause === 'watchdog' ? 'the run did not end and was stopped' : `the run crashed the inference process (${how})`;
-    for (const entry of entries) entry.fail(new InferenceFailedError(reason));
+  #failWaiting({ key }: EngineVersion, error: Error): void {
+    const now = performance.now();
+    for (const entry of this.#served.get(key)?.queue.take(Infinity, now) ?? []) entry.fail(error);
   }
 
   #failAll(error: Error): void {
-    const now = performance.now();
-    for (const { queue } of this.#served.values()) for (const entry of queue.take(Infinity, now)) entry.fail(error);
-    for (const { entry } of this.#quarantined.splice(0)) entry.fail(error);
+    for (const { version } of this.#served.values()) this.#failWaiting(version, error);
+    this.#quarantine.failAll(error);
     for (const { batches } of this.#pool.all)
       for (const { entries } of batches) for (const entry of entries) entry.fail(error);
   }
+}
+
+function reasonOf(cause: EndCause, how: string): string {
+  if (cause === 'watchdog') return 'the run did not end and was stopped';
+  if (cause === 'outgrown') return 'it needs more memory than a worker may take';
+  return `the run crashed the inference process (${how})`;
 }
 
 function isBefore(a: Entry, b: Entry): boolean {

@@ -1,5 +1,5 @@
 /**
- * The protocol between the server and a worker, over Node's IPC channel with structured clone.
+ * The protocol between the server and a worker, in frames (see `frames.ts`) over a pipe.
  *
  *   server → worker
  *     probeProvider  may this execution provider be used here?         → probed

@@ -1,15 +1,17 @@
 /**
- * Who exists: the worker processes, their replacement when one ends, and what each has loaded.
+ * Who exists: the workers, one warm spare, the quarantine; their replacement when one ends, and what each has loaded.
  *
- * A worker takes work only after it said `ready`. One that dies at its start is replaced ever more slowly, for ever.
+ * A worker takes work only after it said `ready`. One that ends is replaced by the spare, which has the same versions
+ * loaded, and a new spare is started. One that dies at its start is replaced ever more slowly, for ever.
  */
-import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
+import { StartupError } from '../errors.js';
 import { check } from '../tasks/task.js';
+import { childStarter, findConfinement, type Purpose, type StartChild } from './child.js';
 import type { EngineVersion, FromWorker, ToWorker } from './messages.js';
-import { type EndCause, restartDelayMs } from './supervision.js';
-import { type WorkerLaunch, WorkerProcess } from './worker-process.js';
+import { type EndCause, restartDelayMs, verdictOf } from './supervision.js';
+import { WorkerProcess } from './worker-process.js';
 
 export interface PoolOptions {
   readonly workers: number;
@@ -22,6 +24,8 @@ export interface PoolOptions {
   readonly log: Logger;
   readonly onMessage: (worker: WorkerProcess, message: FromWorker) => void;
   readonly onLost: (worker: WorkerProcess, cause: EndCause, how: string) => void;
+  /** How a process starts; simulations bring their own. */
+  readonly startChild?: StartChild;
 }
 
 export interface ProviderProbe {
@@ -30,23 +34,42 @@ export interface ProviderProbe {
   readonly reason: string | null;
 }
 
+/** As many workers that end at once before any was ready: it is not going to get better. */
+const MAX_FIRST_STARTS = 5;
+/** The process ended before it answered. */
+export class ProcessLostError extends Error {
+  constructor(
+    override readonly cause: EndCause,
+    how: string,
+  ) {
+    super(cause === 'watchdog' ? 'it did not end in time and was stopped' : `the process ended (${how})`);
+  }
+}
+
+const INSPECT_EVERY_MS = 5_000;
+const DISPOSABLE_WORKER_MS = 60_000;
+/** After it the quarantine's process ends, until it is needed again. */
+const QUARANTINE_IDLE_MS = 60_000;
+
 export class Pool {
   readonly #options: PoolOptions;
   readonly #workers = new Set<WorkerProcess>();
   readonly #hot = new Map<string, EngineVersion>();
-  #launch: WorkerLaunch | null = null;
-  #quarantine: WorkerProcess | null = null;
+  #startChild: StartChild;
+  #isMemoryLimited = false;
   #failedStarts = 0;
   #isStopping = false;
+  #inspection: NodeJS.Timeout | null = null;
   #someoneReady = Promise.withResolvers<void>();
   probes: readonly ProviderProbe[] = [];
   provider = 'cpu';
 
   constructor(options: PoolOptions) {
     this.#options = options;
+    this.#startChild = options.startChild ?? (() => assertStarted());
   }
 
-  /** Slots, whether or not their process lives just now. */
+  /** Places, whether or not their process lives just now. */
   get size(): number {
     return this.#options.workers;
   }
@@ -59,40 +82,41 @@ export class Pool {
     return this.all.filter(({ purpose, isReady }) => purpose === 'pool' && isReady);
   }
 
-  /** Data memory of all slots together; null where no wrapper limits it. */
+  /** Data memory of all workers together; null where it cannot be limited. */
   get memoryBudgetBytes(): number | null {
-    const isLimited = this.#launch?.wrappers.some((wrapper) => wrapper.endsWith('prlimit'));
-    return isLimited ? this.#options.workers * this.#options.memoryBytes : null;
+    return this.#isMemoryLimited ? this.#options.workers * this.#options.memoryBytes : null;
   }
 
   async describeWorkers() {
     const executionProvider = this.provider;
     return Promise.all(
       this.all.map(async (worker) => {
-        const { pid, state, restarts, loaded } = worker;
-        const residentBytes = await worker.residentBytes();
+        const { pid, restarts, loaded } = worker;
+        const residentBytes = (await worker.residentBytes()) ?? 0;
+        const state = shownState(worker);
         return { pid, state, restarts, executionProvider, device: null, residentBytes, versionIds: [...loaded] };
       }),
     );
   }
 
-  /** Resolves when a worker is ready and the execution provider is known. */
+  /**
+   * Resolves when a worker is ready and the execution provider is known.
+   *
+   * @throws StartupError when no worker can be started
+   */
   async start(): Promise<void> {
-    const { workerFile, memoryBytes, workers, emptyFolder } = this.#options;
-    await rm(emptyFolder, { recursive: true, force: true });
-    await mkdir(emptyFolder, { recursive: true });
-    this.#launch = { file: workerFile, emptyFolder, memoryBytes, wrappers: findWrappers() };
-    for (let i = 0; i < workers; i++) this.#spawn('pool', 0);
+    if (!this.#options.startChild) this.#startChild = await this.#prepareChildren();
+    for (let i = 0; i < this.size; i++) this.#spawn('pool', 0);
     [this.probes] = await Promise.all([this.#probeProviders(), this.#someoneReady.promise]);
     const chosen = this.probes.find(({ available }) => available);
     if (!chosen) this.#options.log.error({ probes: this.probes }, 'no execution provider is available');
     this.provider = chosen?.name ?? 'none';
+    this.#inspection = setInterval(() => this.#inspect(), INSPECT_EVERY_MS).unref();
   }
 
   /** The worker for suspects, started when it is first needed. */
   quarantine(): WorkerProcess {
-    this.#quarantine ??= this.#spawn('quarantine', 0);
-    return this.#quarantine;
+    return this.#only('quarantine') ?? this.#spawn('quarantine', 0);
   }
 
   /** Loads the version into one worker, once; resolves when it is loaded and warm. */
@@ -110,12 +134,25 @@ export class Pool {
     await Promise.all(this.ready.map((worker) => this.load(worker, version)));
   }
 
-  /** A disposable process for one purpose; it is killed when `work` ends, whatever came of it. */
+  /** It finishes what it has; another takes its place at once. */
+  recycle(worker: WorkerProcess, why: string): void {
+    if (worker.isReplaced || this.#isStopping) return;
+    this.#options.log.info({ pid: worker.pid, why }, 'a worker is recycled');
+    worker.isReplaced = true;
+    if (worker.purpose === 'pool') this.#fill(worker.restarts + 1);
+    worker.retire();
+  }
+
+  /**
+   * A disposable process for one purpose; it is killed when `work` ends, whatever came of it.
+   *
+   * @throws ProcessLostError when it ends before
+   */
   async inDisposableWorker<T>(work: (ask: (message: ToWorker) => Promise<FromWorker>) => Promise<T>): Promise<T> {
     let waiting = Promise.withResolvers<FromWorker>();
-    const worker = new WorkerProcess(this.#launch as WorkerLaunch, 'probe', 0, {
+    const worker = new WorkerProcess(this.#startChild, 'probe', 0, {
       onMessage: (_, message) => waiting.resolve(message),
-      onEnd: (_, cause, how) => waiting.reject(new Error(endedText(cause, how))),
+      onEnd: (_, cause, how) => waiting.reject(new ProcessLostError(cause, how)),
     });
     // Between two questions nobody listens to the promise, and an end is reported by the next one.
     waiting.promise.catch(() => {});
@@ -123,6 +160,7 @@ export class Pool {
     try {
       await waiting.promise;
       return await work((message) => {
+        if (worker.state === 'ENDED') return waiting.promise;
         waiting = Promise.withResolvers();
         waiting.promise.catch(() => {});
         worker.send(message);
@@ -136,15 +174,31 @@ export class Pool {
 
   async stop(): Promise<void> {
     this.#isStopping = true;
-    const workers = [...this.#workers];
+    if (this.#inspection) clearInterval(this.#inspection);
+    const workers = this.all;
     for (const worker of workers) worker.kill('stopped');
     await Promise.all(workers.map(({ ended }) => ended));
   }
 
-  #spawn(purpose: 'pool' | 'quarantine', restarts: number): WorkerProcess {
-    const worker = new WorkerProcess(this.#launch as WorkerLaunch, purpose, restarts, {
+  async #prepareChildren(): Promise<StartChild> {
+    const { workerFile: file, memoryBytes, emptyFolder, log } = this.#options;
+    await rm(emptyFolder, { recursive: true, force: true });
+    await mkdir(emptyFolder, { recursive: true });
+    const confinement = findConfinement();
+    this.#isMemoryLimited = confinement.prlimit !== null;
+    const missing = Object.entries(confinement).flatMap(([tool, file]) => (file ? [] : [tool]));
+    if (missing.length > 0) log.warn({ missing }, 'workers are confined less than they could be; see the README');
+    return childStarter({ file, emptyFolder, memoryBytes }, confinement);
+  }
+
+  #only(purpose: 'spare' | 'quarantine'): WorkerProcess | undefined {
+    return this.all.find((worker) => worker.purpose === purpose && !worker.isReplaced);
+  }
+
+  #spawn(purpose: Purpose, restarts: number): WorkerProcess {
+    const worker = new WorkerProcess(this.#startChild, purpose, restarts, {
       onMessage: (from, message) => this.#receive(from, message),
-      onEnd: (from, cause, how) => this.#replace(from, cause, how),
+      onEnd: (from, cause, how) => this.#noteEnd(from, cause, how),
     });
     this.#workers.add(worker);
     return worker;
@@ -161,40 +215,68 @@ export class Pool {
     this.#options.onMessage(worker, message);
   }
 
-  /** Only what was loaded once is given to replacements: a version that kills its worker must not do so for ever. */
+  /** Only what was loaded once is given to others: a version that kills its worker must not do so for ever. */
   #noteLoaded(worker: WorkerProcess, key: string): void {
     const waiting = worker.loading.get(key);
-    if (waiting) this.#hot.set(key, waiting.version);
     worker.hasWorked = true;
     worker.loaded.add(key);
     worker.loading.delete(key);
     waiting?.resolve();
+    if (!waiting || worker.purpose === 'quarantine') return;
+    this.#hot.set(key, waiting.version);
+    const spare = this.#only('spare');
+    // A spare is worth having when there is something to keep warm.
+    if (!spare && !this.#isStopping) this.#spawn('spare', 0);
+    else if (spare?.isReady) this.load(spare, waiting.version).catch(() => {});
   }
 
   /** A replacement gets what the others have before it takes work. */
   #welcome(worker: WorkerProcess): void {
-    worker.isReady = true;
-    if (worker.purpose === 'pool' && this.provider !== 'none') {
+    worker.noteReady();
+    if (worker.purpose !== 'quarantine' && this.provider !== 'none') {
       for (const version of this.#hot.values()) this.load(worker, version).catch(() => {});
     }
     this.#someoneReady.resolve();
   }
 
-  #replace(worker: WorkerProcess, cause: EndCause, how: string): void {
+  #noteEnd(worker: WorkerProcess, cause: EndCause, how: string): void {
     this.#workers.delete(worker);
-    for (const waiting of worker.loading.values()) waiting.reject(new Error(endedText(cause, how)));
-    if (this.#quarantine === worker) this.#quarantine = null;
-    if (this.#isStopping) return;
+    for (const waiting of worker.loading.values()) waiting.reject(new ProcessLostError(cause, how));
+    if (this.#isStopping || (worker.isReplaced && cause === 'stopped')) return;
     const { pid, purpose, hasWorked } = worker;
     this.#options.log.warn({ pid, cause, how, purpose, hasWorked }, 'a worker has ended');
     this.#failedStarts = hasWorked ? 0 : this.#failedStarts + 1;
-    if (purpose === 'pool') this.#respawnIn(restartDelayMs(this.#failedStarts), worker.restarts + 1);
+    if (this.#failedStarts === MAX_FIRST_STARTS) this.#someoneReady.reject(cannotStart(how));
+    if (!worker.isReplaced && purpose === 'pool') this.#fill(worker.restarts + 1);
+    else if (!worker.isReplaced && purpose === 'spare') this.#spawnSoon('spare', 0);
     this.#options.onLost(worker, cause, how);
   }
 
-  #respawnIn(ms: number, restarts: number): void {
-    if (ms === 0) this.#spawn('pool', restarts);
-    else setTimeout(() => this.#isStopping || this.#spawn('pool', restarts), ms).unref();
+  /** A place is free: the spare takes it, if it is there. */
+  #fill(restarts: number): void {
+    const spare = this.#only('spare');
+    if (spare?.isReady) Object.assign(spare, { purpose: 'pool', restarts });
+    this.#spawnSoon(spare?.isReady ? 'spare' : 'pool', spare?.isReady ? 0 : restarts);
+  }
+
+  #spawnSoon(purpose: 'pool' | 'spare', restarts: number): void {
+    const ms = restartDelayMs(this.#failedStarts);
+    if (ms === 0) this.#spawn(purpose, restarts);
+    else setTimeout(() => this.#isStopping || this.#spawn(purpose, restarts), ms).unref();
+  }
+
+  /** One at a time, and only while the spare can take over, except where memory is at risk. */
+  async #inspect(): Promise<void> {
+    const now = performance.now();
+    for (const worker of this.all) {
+      const bytes = await worker.residentBytes();
+      const verdict = verdictOf(now - worker.startedAt, bytes, this.#options.memoryBytes);
+      const isIdle = worker.batches.length === 0 && now - worker.lastUsedAt > QUARANTINE_IDLE_MS;
+      if (verdict === 'kill') worker.kill('outgrown');
+      else if (worker.purpose === 'quarantine' && isIdle) this.recycle(worker, 'nothing to do');
+      else if (verdict === 'retire' && worker.purpose === 'spare') worker.kill('stopped');
+      else if (verdict === 'retire' && this.#only('spare')?.isReady) return this.recycle(worker, 'old or large');
+    }
   }
 
   /** Backends that ONNX Runtime lists are those it was compiled with: only a session tells what works here. */
@@ -214,11 +296,20 @@ export class Pool {
   }
 }
 
-const DISPOSABLE_WORKER_MS = 60_000;
+function cannotStart(how: string): StartupError {
+  return new StartupError(
+    `No inference worker can start: the process ends at once (${how}). Its complaint is above; ` +
+      'WORKER_MEMORY_BYTES may be too small for this machine.',
+  );
+}
 
-function endedText(cause: EndCause, how: string): string {
-  if (cause === 'watchdog') return 'it did not end in time and was stopped';
-  return `the process ended (${how})`;
+function assertStarted(): never {
+  throw new Error('the pool was used before it was started. This is a bug.');
+}
+
+function shownState({ state, purpose }: WorkerProcess): 'STARTING' | 'READY' | 'BUSY' | 'QUARANTINE' | 'STOPPING' {
+  if (state === 'DRAINING' || state === 'ENDED') return 'STOPPING';
+  return purpose === 'quarantine' && state !== 'STOPPING' ? 'QUARANTINE' : state;
 }
 
 export function loadMessage({ key, spec, artifactSha256, artifactPath }: EngineVersion, provider: string): ToWorker {
@@ -226,13 +317,4 @@ export function loadMessage({ key, spec, artifactSha256, artifactPath }: EngineV
   const warmUp = check(spec, spec.example, []);
   const part = { task, inputs, outputs, columns, labels, image, scores };
   return { kind: 'load', key, spec: part, artifactSha256, artifactPath, provider, warmUp };
-}
-
-/** `setpriv` ties a child's life to ours even when we are killed; `prlimit` turns a memory bomb into an error. */
-function findWrappers(): string[] {
-  if (process.platform !== 'linux') return [];
-  const found = ['setpriv', 'prlimit'].map((name) =>
-    ['/usr/bin', '/bin'].map((folder) => `${folder}/${name}`).find(existsSync),
-  );
-  return found.filter((file) => file !== undefined);
 }

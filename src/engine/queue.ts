@@ -13,6 +13,8 @@ export type PriorityName = (typeof PRIORITIES)[number];
 /** The way back to who waits for an answer. What has not begun when it is closed is not done. */
 export interface Connection {
   readonly isClosed: boolean;
+  /** Tells callers apart, so that the inputs of one that end processes cost the others nothing. */
+  readonly caller: string;
 }
 
 export interface Outcome {

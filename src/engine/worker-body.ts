@@ -4,8 +4,7 @@
  * Batches run one after the other in the order they came; the next is prepared while the running one is in native
  * code. One bad item fails alone: while it is prepared, or when its part of the answer is finished.
  */
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { faultPoint } from '../fault-points.js'; // @fault
 import { UnusableOutput } from '../tasks/classification.js';
 import type { TensorData } from '../tasks/datatypes.js';
 import type { Item, ItemFailure } from '../tasks/input.js';
@@ -20,6 +19,8 @@ import type { BatchMessage, BatchTiming, FromWorker, ItemResult, LoadMessage, To
 /** The native parts, handed in by the entry file. */
 export interface Runtime {
   readonly tools: Tools;
+  /** The bytes of an artifact, checked against its digest. */
+  readonly readArtifact: (file: string, sha256: string) => Promise<Uint8Array>;
   readonly openSession: (bytes: Uint8Array, provider: string) => Promise<Session>;
   /** Is this failure of a tool the fault of the item it was given? */
   readonly describeInputFailure: (error: unknown) => ItemFailure | null;
@@ -76,9 +77,13 @@ export class WorkerBody {
   }
 
   async #load({ spec, artifactPath, artifactSha256, provider, warmUp }: LoadMessage): Promise<Loaded> {
-    const session = await this.#runtime.openSession(await readVerified(artifactPath, artifactSha256), provider);
+    faultPoint('worker.load.begin'); // @fault
+    const bytes = await this.#runtime.readArtifact(artifactPath, artifactSha256);
+    const session = await this.#runtime.openSession(bytes, provider);
+    faultPoint('worker.load.opened'); // @fault
     const loaded = { spec: spec as VersionSpec, session };
     if (warmUp) await session.run(await prepare(warmUp, loaded.spec, this.#runtime.tools));
+    faultPoint('worker.load.warm'); // @fault
     return loaded;
   }
 
@@ -99,8 +104,9 @@ export class WorkerBody {
   }
 
   async #examine({ artifactPath, artifactSha256 }: { artifactPath: string; artifactSha256: string }): Promise<void> {
-    const bytes = await readVerified(artifactPath, artifactSha256);
+    const bytes = await this.#runtime.readArtifact(artifactPath, artifactSha256);
     const session = await this.#runtime.openSession(bytes, 'cpu');
+    faultPoint('worker.examined'); // @fault
     const { inputs, outputs } = session;
     await session.release();
     this.#send({ kind: 'examined', facts: { inputs, outputs, ...readGraphFile(bytes) } });
@@ -119,12 +125,14 @@ export class WorkerBody {
   }
 
   async #receiveBatch({ id, key, items, announceStart }: BatchMessage): Promise<void> {
+    faultPoint('worker.batch.received'); // @fault
     const begun = performance.now();
     const loading = this.#get(key).catch(() => null);
     const preparing = loading.then((loaded) => Promise.all(items.map((item) => this.#prepareOne(item, loaded))));
     await this.#inTurn(async () => {
       const [loaded, prepared] = await Promise.all([loading, preparing]);
       const prepareMs = performance.now() - begun;
+      faultPoint('worker.batch.prepared'); // @fault
       if (announceStart) this.#send({ kind: 'started', id });
       const { results, timing } = await this.#run(loaded, prepared, items);
       this.#send({ kind: 'done', id, results, timing: { prepareMs, ...timing } });
@@ -136,7 +144,7 @@ export class WorkerBody {
     try {
       return { tensors: await prepare(item, loaded.spec, this.#runtime.tools) };
     } catch (error) {
-      return { failure: this.#runtime.describeInputFailure(error) ?? { kind: 'inference', message: textOf(error) } };
+      return { failure: this.#runtime.describeInputFailure(error) ?? failureOf(error) };
     }
   }
 
@@ -165,13 +173,18 @@ export class WorkerBody {
     const begun = performance.now();
     let inferred = begun;
     try {
+      faultPoint('worker.run.begin'); // @fault
       const outputs = await session.run(stack(members.map(({ tensors }) => tensors)));
+      faultPoint('worker.run.end'); // @fault
       inferred = performance.now();
       const rows = members.map(({ index }) => (items[index] as Item).rows);
       return split(outputs, rows).map((own) => finishOne(own, spec));
     } catch (error) {
       // An error of the graph names no culprit: each member is tried alone, so that only the guilty fail.
-      if (members.length === 1) return [{ failure: { kind: 'inference', message: textOf(error) } }];
+      const failure = failureOf(error);
+      if (members.length === 1) return [{ failure }];
+      // After a failed allocation even good inputs fail here: each goes to another process, alone.
+      if (failure.kind === 'memory') return members.map(() => ({ failure }));
       const alone = [];
       for (const member of members) alone.push(...(await this.#runGroup({ session, spec }, [member], items, timing)));
       return alone;
@@ -201,13 +214,12 @@ function finishOne(outputs: readonly TensorData[], spec: VersionSpec): ItemResul
   }
 }
 
-/** Reading, hashing and loading see the same bytes: a file swapped in between cannot get in. */
-async function readVerified(file: string, expectedSha256: string): Promise<Uint8Array> {
-  const bytes = await readFile(file);
-  const actual = createHash('sha256').update(bytes).digest('hex');
-  if (actual !== expectedSha256)
-    throw new Error(`the artifact is damaged: its SHA-256 is ${actual}, not ${expectedSha256}`);
-  return bytes;
+/** How ONNX Runtime, libvips and V8 say that they were refused memory. */
+const NO_MEMORY = /bad_alloc|failed to allocate|out of memory|allocation failed|cannot allocate/i;
+
+function failureOf(error: unknown): ItemFailure {
+  const message = textOf(error);
+  return { kind: NO_MEMORY.test(message) ? 'memory' : 'inference', message };
 }
 
 function textOf(error: unknown): string {

@@ -1,21 +1,11 @@
 /**
- * One worker process as the server sees it: start, send, receive, kill. It owns the batches that it was given, so a
- * death concerns exactly those.
+ * One worker as the server sees it: its state, the batches that it was given, so that a death concerns exactly those,
+ * and what it has loaded.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import type { Child, Purpose, StartChild } from './child.js';
 import type { EngineVersion, FromWorker, ToWorker } from './messages.js';
 import type { Entry } from './queue.js';
-import { causeOfEnd, type EndCause } from './supervision.js';
-
-export interface WorkerLaunch {
-  /** The compiled entry file. */
-  readonly file: string;
-  readonly emptyFolder: string;
-  readonly memoryBytes: number;
-  /** Wrappers that exist on this platform: they limit memory and tie the child's life to ours. */
-  readonly wrappers: readonly string[];
-}
+import { causeOfEnd, type EndCause, type EndedByUs, nextState, type WorkerState } from './supervision.js';
 
 export interface OutstandingBatch {
   readonly id: number;
@@ -31,39 +21,42 @@ export interface WorkerEvents {
   onEnd(worker: WorkerProcess, cause: EndCause, how: string): void;
 }
 
-export type WorkerState = 'STARTING' | 'READY' | 'BUSY' | 'QUARANTINE' | 'STOPPING';
-
 export class WorkerProcess {
-  readonly #child: ChildProcess;
-  /** Oldest first; the first one runs, a second one waits there prepared. */
-  readonly batches: OutstandingBatch[] = [];
+  readonly #child: Child;
+  readonly #batches: OutstandingBatch[] = [];
+  readonly #ended = Promise.withResolvers<void>();
+  #state: WorkerState = 'STARTING';
+  #endedByUs: EndedByUs | null = null;
   readonly loaded = new Set<string>();
   readonly loading = new Map<string, PromiseWithResolvers<void> & { readonly version: EngineVersion }>();
-  isReady = false;
+  readonly startedAt = performance.now();
+  lastUsedAt = performance.now();
   /** It has loaded or answered something: its start did not fail. */
   hasWorked = false;
-  readonly #ended = Promise.withResolvers<void>();
-  #endedByUs: 'stopped' | 'watchdog' | null = null;
+  /** Somebody else has its place already. */
+  isReplaced = false;
 
   constructor(
-    launch: WorkerLaunch,
-    readonly purpose: 'pool' | 'quarantine' | 'probe',
-    readonly restarts: number,
+    startChild: StartChild,
+    public purpose: Purpose,
+    /** How often the process in this place was replaced. */
+    public restarts: number,
     events: WorkerEvents,
   ) {
-    this.#child = start(launch, purpose === 'probe' ? 'ignore' : 'inherit');
-    this.#child.on('message', (message: FromWorker) => events.onMessage(this, message));
-    const end = (signal: NodeJS.Signals | null, how: string) => {
-      events.onEnd(this, causeOfEnd(signal, this.#endedByUs), how);
-      this.#ended.resolve();
-    };
-    // A failed send means that the process is going, and its end says the rest; one that never began has no end.
-    this.#child.on('error', (error) => this.#child.pid ?? end(null, error.message));
-    this.#child.once('exit', (code, signal) => end(signal, signal ? `signal ${signal}` : `exit code ${code}`));
+    this.#child = startChild(purpose, {
+      // What a dead process has still sent is of an older epoch: its work was given to another.
+      onMessage: (message) => this.#state !== 'ENDED' && events.onMessage(this, message),
+      onBroken: () => this.kill('garbled'),
+      onEnd: (signal, how) => {
+        this.#state = nextState(this.#state, 'ended');
+        events.onEnd(this, causeOfEnd(signal, this.#endedByUs), how);
+        this.#ended.resolve();
+      },
+    });
   }
 
   get pid(): number {
-    return this.#child.pid ?? 0;
+    return this.#child.pid;
   }
 
   /** Resolves when the process has ended. */
@@ -72,49 +65,60 @@ export class WorkerProcess {
   }
 
   get state(): WorkerState {
-    if (this.#endedByUs) return 'STOPPING';
-    if (!this.isReady) return 'STARTING';
-    if (this.purpose === 'quarantine') return 'QUARANTINE';
-    return this.batches.length > 0 ? 'BUSY' : 'READY';
+    return this.#state;
+  }
+
+  /** It may be given work. */
+  get isReady(): boolean {
+    return this.#state === 'READY' || this.#state === 'BUSY';
+  }
+
+  /** Oldest first; the first one runs, a second one waits there prepared. */
+  get batches(): readonly OutstandingBatch[] {
+    return this.#batches;
+  }
+
+  noteReady(): void {
+    this.#state = nextState(this.#state, 'ready');
+  }
+
+  give(batch: OutstandingBatch, message: ToWorker): void {
+    this.#state = nextState(this.#state, 'given');
+    this.#batches.push(batch);
+    this.send(message);
+  }
+
+  /** The oldest batch was answered. */
+  finish(): void {
+    this.#batches.shift();
+    this.lastUsedAt = performance.now();
+    if (this.#batches.length > 0) return;
+    this.#state = nextState(this.#state, 'emptied');
+    if (this.#state === 'STOPPING') this.kill('stopped');
+  }
+
+  /** It has ended: what it had is somebody else's now. */
+  takeBatches(): OutstandingBatch[] {
+    return this.#batches.splice(0);
   }
 
   send(message: ToWorker): void {
-    if (this.#child.connected) this.#child.send(message, () => {});
+    this.#child.send(message);
   }
 
-  kill(reason: 'stopped' | 'watchdog'): void {
+  /** It finishes what it has, and ends. */
+  retire(): void {
+    this.#state = nextState(this.#state, 'retired');
+    if (this.#state === 'STOPPING') this.kill('stopped');
+  }
+
+  kill(reason: EndedByUs): void {
     this.#endedByUs ??= reason;
-    this.#child.kill('SIGKILL');
+    this.#state = nextState(this.#state, 'killed');
+    this.#child.kill();
   }
 
-  /** Resident memory now, from the kernel; 0 where it cannot be known. */
-  async residentBytes(): Promise<number> {
-    const statm = await readFile(`/proc/${this.pid}/statm`, 'utf8').catch(() => '0 0');
-    return Number(statm.split(' ')[1]) * PAGE_BYTES;
+  residentBytes(): Promise<number | null> {
+    return this.#child.residentBytes();
   }
-}
-
-const PAGE_BYTES = 4096;
-
-/** What native libraries need to find their devices; no secret, no configuration. */
-const PASSED_ON = ['PATH', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'VK_DRIVER_FILES', 'TMPDIR', 'SystemRoot'];
-
-/** A probe's native complaints come back as its reply; those of others are for the operator's eyes. */
-function start({ file, emptyFolder, memoryBytes, wrappers }: WorkerLaunch, stderr: 'ignore' | 'inherit'): ChildProcess {
-  const env = Object.fromEntries(PASSED_ON.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
-  const command = [...wrapperArguments(wrappers, memoryBytes), process.execPath, file];
-  return spawn(command[0] as string, command.slice(1), {
-    cwd: emptyFolder,
-    env: { ...env, ORT_DISABLE_TELEMETRY: '1' },
-    serialization: 'advanced',
-    stdio: ['ignore', 'ignore', stderr, 'ipc'],
-  });
-}
-
-/** Each wrapper executes the next, so that the child's pid is Node's and a signal reaches it. */
-function wrapperArguments(wrappers: readonly string[], memoryBytes: number): string[] {
-  return wrappers.flatMap((wrapper) => {
-    if (wrapper.endsWith('setpriv')) return [wrapper, '--pdeathsig', 'KILL'];
-    return [wrapper, `--data=${memoryBytes}`, '--core=0'];
-  });
 }

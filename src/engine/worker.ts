@@ -3,9 +3,16 @@
  *
  * It runs with low priority, in an empty folder, with a nearly empty environment, and ends with its parent.
  */
+import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import os from 'node:os';
+import { faultPoint, spoilFrame } from '../fault-points.js'; // @fault
 import { imageToFloats, UnreadableImage } from '../tasks/native/image.js';
 import { Session } from '../tasks/native/session.js';
+import { CHANNEL_FD } from './child.js';
+import { FrameChannel } from './frames.js';
 import type { FromWorker, ToWorker } from './messages.js';
 import { type Runtime, WorkerBody } from './worker-body.js';
 
@@ -14,6 +21,7 @@ const NICE = 5;
 
 const runtime: Runtime = {
   tools: { imageToFloats },
+  readArtifact: readVerified,
   openSession: (bytes, provider) => Session.open(bytes, { provider, emptyFolder: process.cwd() }),
   describeInputFailure: (error) => {
     if (!(error instanceof UnreadableImage)) return null;
@@ -22,16 +30,45 @@ const runtime: Runtime = {
   },
 };
 
-function send(message: FromWorker): void {
-  // The channel may have closed with the parent; then there is nobody left to tell.
-  if (process.connected) process.send?.(message);
+/** Reading, hashing and loading see the same bytes: a file swapped in between cannot get in. */
+async function readVerified(file: string, expectedSha256: string): Promise<Uint8Array> {
+  const bytes = await readFile(file);
+  faultPoint('worker.artifact.read'); // @fault
+  const actual = createHash('sha256').update(bytes).digest('hex');
+  faultPoint('worker.artifact.hashed'); // @fault
+  if (actual !== expectedSha256)
+    throw new Error(`the artifact is damaged: its SHA-256 is ${actual}, not ${expectedSha256}`);
+  return bytes;
 }
 
+function send(message: FromWorker): void {
+  faultPoint('worker.reply.before'); // @fault
+  if (spoilFrame('worker.reply.frame', message, stream)) return; // @fault
+  channel.send(message);
+  faultPoint('worker.reply.after'); // @fault
+}
+
+/** When memory runs out, the kernel should take a worker and not the server. Raising needs no privilege. */
+function volunteerForOom(): void {
+  try {
+    writeFileSync('/proc/self/oom_score_adj', '900');
+  } catch {
+    // Not Linux, or not allowed: then the kernel chooses as it likes.
+  }
+}
+
+faultPoint('worker.start'); // @fault
 os.setPriority(NICE);
+volunteerForOom();
+const stream = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
+const channel: FrameChannel<FromWorker, ToWorker> = new FrameChannel(stream, {
+  onMessage: (message) => body.receive(message),
+  onBroken: () => process.exit(1),
+});
 const body = new WorkerBody(runtime, send);
-process.on('message', (message: ToWorker) => body.receive(message));
-process.on('disconnect', () => process.exit(0));
+stream.on('close', () => process.exit(0));
 // A terminal's Ctrl-C reaches the whole group: the parent decides when its workers end.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
 send({ kind: 'ready' });
+faultPoint('worker.ready'); // @fault

@@ -13,6 +13,7 @@ import {
   type InputProblem,
   InvalidInputError,
 } from '../errors.js';
+import { faultPoint } from '../fault-points.js'; // @fault
 import { newId } from '../graphql/node.type.js';
 import { problemOf } from '../graphql/problem.type.js';
 import type { Serving } from '../serving/serving.js';
@@ -113,9 +114,11 @@ export class Predictions {
     const item = check(version.spec, job.input, job.path);
     const outcome = await this.#engine.run(version, item, { deadlineMs, priority, connection });
     const prediction = predictionOf(job, item, outcome, begun);
+    faultPoint('predict.answered'); // @fault
     if (job.record) {
       const recorded = this.#recorder.record(principal, prediction, claim);
       await within(deadlineMs - (performance.now() - begun), recorded, deadlineMs);
+      faultPoint('predict.recorded'); // @fault
     }
     return prediction;
   }
@@ -179,7 +182,7 @@ function predictionOf({ version, input, path, record }: Job, item: Item, outcome
 
 /** A worker found the input unreadable, or the model failed on it. */
 function errorOf(failure: ItemFailure, item: Item, path: readonly string[]): AppError {
-  if (failure.kind === 'inference') return new InferenceFailedError(failure.message);
+  if (failure.kind !== 'input') return new InferenceFailedError(failure.message);
   const where = item.kind === 'image' ? [...path, 'image', 'base64'] : [...path, item.kind];
   const expected = failure.code === 'TOO_LARGE' ? 'a smaller picture' : 'a complete JPEG, PNG or WebP picture';
   return new InvalidInputError([

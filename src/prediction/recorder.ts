@@ -4,6 +4,7 @@
  * Inputs up to 16 KiB stand in the row; larger ones are blobs under their digest, on the disk before the row is.
  */
 import type { Principal } from '../access/principal.js';
+import { faultPoint } from '../fault-points.js'; // @fault
 import { type BlobFolder, sha256 } from '../storage/blobs.js';
 import type { GroupCommit } from '../storage/group-commit.js';
 import { type KeptInput, predictionInserts } from './prediction.queries.js';
@@ -32,6 +33,7 @@ export class Recorder {
    */
   async record(principal: Principal, prediction: Prediction, idempotency: IdempotencyClaim | null): Promise<void> {
     const input = await this.#keepInput(prediction.inputJson);
+    faultPoint('predict.inputKept'); // @fault
     await this.#commits.append(predictionInserts(principal, prediction, input, idempotency));
   }
 

@@ -5,6 +5,7 @@
 import type { Logger } from 'pino';
 import { SYSTEM } from '../access/principal.js';
 import { findRetentions } from '../catalog/version.queries.js';
+import { faultPoint } from '../fault-points.js'; // @fault
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
 import { deleteIdempotencyBefore, deletePredictionsBefore, findBlobsInUse } from './prediction.queries.js';
@@ -74,6 +75,7 @@ export class Sweeper {
     let total = 0;
     while (!this.#isStopping) {
       const { count, blobs } = await deletePredictionsBefore(this.#parts.predictions, versionIds, cutoff, ROWS_A_STEP);
+      faultPoint('sweeper.deleted'); // @fault
       const inUse = await findBlobsInUse(this.#parts.predictions, blobs);
       for (const digest of new Set(blobs)) {
         if (!inUse.has(digest)) await this.#parts.blobs.deleteUnused(digest, now - YOUNG_MS);

@@ -18,6 +18,7 @@ import {
   type Trx,
 } from '../catalog/registration.queries.js';
 import type { Pool } from '../engine/pool.js';
+import { faultPoint } from '../fault-points.js'; // @fault
 import { type BlobFolder, sha256 } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { parseGolden } from './golden.js';
@@ -31,7 +32,7 @@ import {
   readVersionNumbers,
   subfolders,
 } from './manifest.js';
-import { type ProbedVersion, probe } from './probe.js';
+import { type ProbedVersion, ProbeKilledError, probe } from './probe.js';
 
 export interface Importer {
   readonly db: CatalogDatabase;
@@ -115,17 +116,23 @@ async function importVersion(importer: Importer, version: VersionFolder): Promis
   }
   try {
     if (!bytes) throw new ManifestError(`${number}/model.onnx is missing`);
+    faultPoint('import.begin'); // @fault
     const artifactSha256 = await importer.blobs.put(bytes);
+    faultPoint('import.stored'); // @fault
     const artifactPath = importer.blobs.pathOf(artifactSha256);
     const golden = goldenText === null ? null : parseGolden(goldenText);
     const probed = await probe(importer.pool, { manifest, golden, artifactSha256, artifactPath });
+    faultPoint('import.probed'); // @fault
     const row = readyVersion(version, source, { sha256: artifactSha256, bytes: bytes.byteLength }, probed);
     await save(importer, row, manifest.trainedOn);
+    faultPoint('import.saved'); // @fault
     importer.log.info({ model: manifest.name, number, maxBatch: probed.spec.maxBatch }, 'a version was imported');
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
     importer.log.error({ model: manifest.name, number, reason: error.message }, 'a version failed');
-    await recordFailure(importer, modelId, number, error.message, source);
+    // Without the source's digest it is new again at the next start.
+    const probedSource = error instanceof ProbeKilledError ? undefined : source;
+    await recordFailure(importer, modelId, number, error.message, probedSource);
   }
 }
 

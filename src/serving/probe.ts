@@ -3,7 +3,7 @@
  * what its source framework answered, and may its inputs share a batch?
  */
 import type { EngineVersion, FromWorker, GraphFacts, ToWorker } from '../engine/messages.js';
-import { loadMessage, type Pool } from '../engine/pool.js';
+import { loadMessage, type Pool, ProcessLostError } from '../engine/pool.js';
 import type { Item } from '../tasks/input.js';
 import type { VersionSpec } from '../tasks/spec.js';
 import { check } from '../tasks/task.js';
@@ -25,14 +25,24 @@ export interface Candidate {
   readonly artifactPath: string;
 }
 
-/** @throws ManifestError with the reason why the version cannot be published */
+/** Something outside killed the probe, again and again: nothing is known of the version. */
+export class ProbeKilledError extends ManifestError {}
+
+const MAX_PROBES = 3;
+
+/** @throws ManifestError with the reason why the version cannot be published; ProbeKilledError */
 export async function probe(pool: Pool, candidate: Candidate): Promise<ProbedVersion> {
-  try {
-    return await pool.inDisposableWorker((ask) => probeWith(ask, pool.provider, candidate));
-  } catch (error) {
-    throw error instanceof ManifestError
-      ? error
-      : new ManifestError(error instanceof Error ? error.message : String(error));
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await pool.inDisposableWorker((ask) => probeWith(ask, pool.provider, candidate));
+    } catch (error) {
+      if (error instanceof ManifestError) throw error;
+      const isKilled = error instanceof ProcessLostError && error.cause === 'killed';
+      const message = error instanceof Error ? error.message : String(error);
+      if (!isKilled) throw new ManifestError(message);
+      if (attempt === MAX_PROBES)
+        throw new ProbeKilledError(`${message}, ${MAX_PROBES} times; it is tried again at the next start`);
+    }
   }
 }
 

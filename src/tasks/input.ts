@@ -33,10 +33,13 @@ export type Answer =
   | { readonly kind: 'classification'; readonly label: string; readonly scores: readonly number[] | null }
   | { readonly kind: 'tensors'; readonly tensors: readonly TensorData[] };
 
-/** A failure of one item inside a worker: `input` is the caller's to mend, `inference` is the model's. */
+/**
+ * A failure of one item inside a worker: `input` is the caller's to mend, `inference` is the model's; `memory` says that
+ * an allocation failed, which may be the fault of whatever else ran there.
+ */
 export type ItemFailure =
   | { readonly kind: 'input'; readonly code: InputProblemCode; readonly message: string }
-  | { readonly kind: 'inference'; readonly message: string };
+  | { readonly kind: 'inference' | 'memory'; readonly message: string };
 
 const MAX_PROBLEMS = 20;
 

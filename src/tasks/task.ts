@@ -10,7 +10,7 @@ import { checkImage, type ImageTools, prepareImage } from './image.js';
 import { type Answer, type Item, type ModelInput, Problems } from './input.js';
 import { checkRow, prepareRow } from './row.js';
 import type { InputKind, TaskName, VersionSpec } from './spec.js';
-import { checkTensors } from './tensors.js';
+import { checkTensors, finishTensors } from './tensors.js';
 import { checkText, prepareText } from './text.js';
 
 /** What a worker lends to tasks: everything that needs native code. */
@@ -25,7 +25,7 @@ export const TASK: Readonly<Record<TaskName, Task>> = {
   TABULAR_CLASSIFICATION: { inputKind: 'ROW', finish: finishClassification },
   TEXT_CLASSIFICATION: { inputKind: 'TEXT', finish: finishClassification },
   IMAGE_CLASSIFICATION: { inputKind: 'IMAGE', finish: finishClassification },
-  TENSOR: { inputKind: 'TENSORS', finish: (tensors) => ({ kind: 'tensors', tensors }) },
+  TENSOR: { inputKind: 'TENSORS', finish: finishTensors },
 };
 
 const KEY_OF: Readonly<Record<InputKind, keyof ModelInput>> = {

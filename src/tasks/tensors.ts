@@ -1,10 +1,11 @@
 /**
- * The check of tensors that a client sends.
+ * The check of tensors that a client sends, and of those that a graph answers.
  *
  * Data comes as a JSON list, flat or nested, or as base64 of little-endian bytes in row-major order.
  */
+import { UnusableOutput } from './classification.js';
 import { DATATYPES, type Datatype, type NumericArray, type TensorArray, type TensorData } from './datatypes.js';
-import { describe, type Item, type ModelInput, Problems, type TensorInput } from './input.js';
+import { type Answer, describe, type Item, type ModelInput, Problems, type TensorInput } from './input.js';
 import type { TensorSpec, VersionSpec } from './spec.js';
 
 /**
@@ -236,6 +237,20 @@ function readBase64(
   const code = type.range ? 'OUT_OF_RANGE' : 'NOT_FINITE';
   problems.add([...path, String(wrong)], code, valueRule(tensor.datatype, code), tensor.datatype, Number(array[wrong]));
   return null;
+}
+
+/**
+ * The outputs of the graph, as they are.
+ *
+ * @throws UnusableOutput when a number is not finite
+ */
+export function finishTensors(outputs: readonly TensorData[]): Answer {
+  for (const { name, data } of outputs) {
+    if (!(data instanceof Float32Array || data instanceof Float64Array)) continue;
+    const wrong = firstNotFinite(data);
+    if (wrong >= 0) throw new UnusableOutput(`value ${wrong} of output "${name}" is ${data[wrong]}`);
+  }
+  return { kind: 'tensors', tensors: outputs };
 }
 
 function firstNotFinite(array: NumericArray): number {

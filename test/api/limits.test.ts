@@ -23,7 +23,7 @@ test('an operation of ten levels is answered, one of eleven refused, also inside
     expect(status).toBe(400);
     expect(errors?.[0]).toMatchObject({
       message: expect.stringContaining('11 levels'),
-      extensions: { code: 'GRAPHQL_VALIDATION_FAILED' },
+      extensions: { code: 'DOCUMENT_LIMIT_EXCEEDED', limit: 'maxDepth', received: 11, allowed: 10 },
     });
   }
 });
@@ -32,7 +32,7 @@ test('a document of more than a thousand tokens is refused', async () => {
   const { status, errors } = await app.send(`{ ${'a: __typename '.repeat(400)} }`);
 
   expect(status).toBe(400);
-  expect(errors?.[0]?.extensions['code']).toBe('GRAPHQL_PARSE_FAILED');
+  expect(errors?.[0]?.extensions).toMatchObject({ code: 'DOCUMENT_LIMIT_EXCEEDED', limit: 'maxTokens' });
 });
 
 test('an operation that costs too much is refused before it runs, and says its cost', async () => {
@@ -82,7 +82,8 @@ test('limits answers what is in force', async () => {
     '{ limits { maxPageSize maxBatch maxBodyBytes maxImagePixels maxDepth maxTokens maxCost defaultDeadlineMs } }',
   );
 
-  expect(limits).toEqual({ ...LIMITS, defaultDeadlineMs: 10_000 });
+  expect({ ...LIMITS, defaultDeadlineMs: 10_000 }).toMatchObject(limits);
+  expect(Object.keys(limits)).toHaveLength(8);
 });
 
 test('the introspection that explorers and generators send is answered', async () => {
@@ -167,7 +168,7 @@ test('an input whose caller has gone while it waits is never computed', async ()
     variables: { input: { model: 'spam-filter', inputs } },
   });
   const socket = connect(Number(port), hostname);
-  const head = `POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`;
+  const head = `POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`;
 
   await new Promise<void>((resolve) => socket.write(head + body, () => resolve()));
   while (app.app.engine.queueDepth === 0) await new Promise(setImmediate);

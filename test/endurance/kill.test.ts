@@ -1,12 +1,19 @@
 /** A bounded share of `npm run test:kill`. */
-import { killServerRounds } from './kill-server.ts';
+import { kill } from './kill.ts';
 
-const ROUNDS = 20;
 const SEED = 20_261_123;
 
-test('every acknowledged prediction survives SIGKILL of the server, and none is there twice', async () => {
-  const { acknowledged, lost, doubled } = await killServerRounds(ROUNDS, SEED);
+test.each([
+  ['server', 12],
+  ['worker', 30],
+  ['writer', 15],
+] as const)(
+  'F13: every acknowledged prediction survives when the %s is killed %i times, and none is there twice',
+  async (victim, kills) => {
+    const { acknowledged, lost, doubled } = await kill(victim, kills, SEED);
 
-  expect(acknowledged).toBeGreaterThan(ROUNDS);
-  expect({ lost, doubled }).toEqual({ lost: 0, doubled: 0 });
-}, 240_000);
+    expect(acknowledged).toBeGreaterThan(kills);
+    expect({ lost, doubled }).toEqual({ lost: 0, doubled: 0 });
+  },
+  240_000,
+);

@@ -1,9 +1,11 @@
 /** Workers crash, hang and are killed, and nobody notices who need not. */
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
-import { COUNTING_LOOP, CRASHING_DIVISION, encodeModel } from '../support/onnx.js';
+import { COUNTING_LOOP, CRASHING_DIVISION, encodeModel, MEMORY_BOMB } from '../support/onnx.js';
 import { createStore, type TestStore } from '../support/store.js';
 
 const INT_MIN = -(2 ** 31);
+/** Whole vectors are divided by instructions that do not trap; the last element of these sizes is divided alone. */
+const SIZES = [1, 2, 7, 33];
 
 const ANSWER = `prediction { output { ... on Tensors { tensors { data } } } timing { batchSize } }
   problem { code message retryable ... on InferenceFailed { reason } ... on DeadlineExceeded { phase } }`;
@@ -14,10 +16,13 @@ let store: TestStore;
 let app: TestApp;
 beforeAll(async () => {
   store = await createStore();
-  await store.write('division', {
-    '1/model.onnx': encodeModel(CRASHING_DIVISION),
-    'model.yaml': `example: ${JSON.stringify(division(6, 2))}`,
-  });
+  // One for each crash: an input that has crashed a version once is not run again.
+  for (const name of ['division', ...SIZES.map((size) => `division-${size}`)]) {
+    await store.write(name, {
+      '1/model.onnx': encodeModel(CRASHING_DIVISION),
+      'model.yaml': `example: ${JSON.stringify(division(6, 2))}`,
+    });
+  }
   await store.write('loop', {
     '1/model.onnx': encodeModel(COUNTING_LOOP),
     'model.yaml': `maxRunMs: 1000\nexample: ${JSON.stringify(loop(3))}`,
@@ -44,12 +49,11 @@ async function predict(model: string, input: unknown, more: Record<string, unkno
 
 const pids = () => app.app.engine.pool.all.filter(({ purpose }) => purpose === 'pool').map(({ pid }) => pid);
 
-// Whole vectors are divided by instructions that do not trap; the last element of these sizes is divided alone.
-test.each([1, 2, 7, 33])('an input that crashes the runtime fails alone in a batch of %i', async (size) => {
+test.each(SIZES)('F3: an input that crashes the runtime fails alone in a batch of %i', async (size) => {
   const culprit = size - 1;
   const inputs = Array.from({ length: size }, (_, i) => (i === culprit ? division(INT_MIN, -1) : division(i * 7, 7)));
 
-  const { predictMany } = await app.query(PREDICT_MANY, { input: { model: 'division', inputs } });
+  const { predictMany } = await app.query(PREDICT_MANY, { input: { model: `division-${size}`, inputs } });
 
   for (const [i, { prediction, problem }] of predictMany.results.entries()) {
     if (i === culprit)
@@ -59,7 +63,7 @@ test.each([1, 2, 7, 33])('an input that crashes the runtime fails alone in a bat
   expect(await predict('division', division(8, 2))).toMatchObject({ problem: null });
 });
 
-test('an error of the graph fails its input alone', async () => {
+test('F4: an error of the graph fails its input alone', async () => {
   const inputs = [division(6, 3), division(6, 0), division(8, 2)];
 
   const { predictMany } = await app.query(PREDICT_MANY, { input: { model: 'division', inputs } });
@@ -71,7 +75,7 @@ test('an error of the graph fails its input alone', async () => {
   ]);
 });
 
-test('a run that does not end is stopped by the watchdog and fails alone', async () => {
+test('F6: a run that does not end is stopped by the watchdog and fails alone', async () => {
   const stuck = predict('loop', loop(Number.MAX_SAFE_INTEGER));
   const others = await Promise.all(Array.from({ length: 20 }, (_, i) => predict('division', division(i, 1))));
 
@@ -83,16 +87,16 @@ test('a run that does not end is stopped by the watchdog and fails alone', async
   expect(await predict('loop', loop(3))).toMatchObject({ problem: null });
 });
 
-test("a caller's deadline ends that caller's wait and no worker", async () => {
+test("F16: a caller's deadline ends that caller's wait and no worker", async () => {
   const before = pids();
 
-  const { problem } = await predict('loop', loop(Number.MAX_SAFE_INTEGER), { deadlineMs: 100 });
+  const { problem } = await predict('loop', loop(Number.MAX_SAFE_INTEGER - 1), { deadlineMs: 100 });
 
   expect(problem).toMatchObject({ code: 'DEADLINE_EXCEEDED', phase: 'run', retryable: true });
   expect(pids()).toEqual(before);
 });
 
-test('a worker that is killed in the middle of a batch fails no request', async () => {
+test('F1: a worker that is killed in the middle of a batch fails no request', async () => {
   let isOver = false;
   const problems: Data[] = [];
   const client = async (i: number) => {
@@ -109,4 +113,50 @@ test('a worker that is killed in the middle of a batch fails no request', async 
 
   expect(problems.filter((problem) => problem !== null)).toEqual([]);
   expect(problems.length).toBeGreaterThan(450);
+});
+
+test('F1: after a kill the warm spare answers, and the pool is whole again', async () => {
+  await predict('division', division(9, 3), { record: false });
+  const spare = () => app.app.engine.pool.all.find(({ purpose, loaded }) => purpose === 'spare' && loaded.size >= 1);
+  while (!spare()) await new Promise(setImmediate);
+  const promoted = spare()?.pid;
+  for (const pid of pids()) process.kill(pid, 'SIGKILL');
+
+  const { problem } = await predict('division', division(9, 3), { record: false });
+
+  expect(problem).toBeNull();
+  expect(pids()).toContain(promoted);
+  while (app.app.engine.pool.ready.length < 2) await new Promise(setImmediate);
+});
+
+test('F5: a run that needs more memory than a worker may take fails alone, and its worker is recycled', async () => {
+  const bombs = await createStore();
+  await bombs.write('bomb', {
+    '1/model.onnx': encodeModel(MEMORY_BOMB),
+    'model.yaml': `example: ${JSON.stringify(bomb(1))}`,
+  });
+  const limited = await startTestApp({ modelStore: bombs.folder, workers: 1, workerMemoryBytes: 1_000_000_000 });
+  const answer = async (size: number) =>
+    (await limited.query(PREDICT, { input: { model: 'bomb', input: bomb(size) } })).predict;
+  const before = limited.app.engine.pool.ready.map(({ pid }) => pid);
+
+  const { problem } = await answer(2_000_000_000);
+  const after = await answer(10);
+  const pidsNow = limited.app.engine.pool.ready.map(({ pid }) => pid);
+  await limited.stop();
+  await bombs.remove();
+
+  expect(problem).toMatchObject({ code: 'INFERENCE_FAILED', reason: expect.stringContaining('more memory') });
+  expect(after.problem).toBeNull();
+  expect(pidsNow).not.toEqual(before);
+}, 60_000);
+
+function bomb(size: number) {
+  return { tensors: [{ name: 'size', datatype: 'INT64', shape: [1], data: [size] }] };
+}
+
+test('workers that cannot start at all end the start with what may be wrong', async () => {
+  await expect(startTestApp({ empty: true, workers: 1, workerMemoryBytes: 300_000_000 })).rejects.toThrow(
+    /No inference worker can start: .*WORKER_MEMORY_BYTES/,
+  );
 });

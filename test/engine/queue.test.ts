@@ -3,9 +3,9 @@ import { type Entry, type PriorityName, VersionQueue } from '#src/engine/queue.j
 
 function entry(
   name: string,
-  options: { priority?: PriorityName; rows?: number; deadlineAt?: number; connection?: { isClosed: boolean } } = {},
+  options: { priority?: PriorityName; rows?: number; deadlineAt?: number; connection?: Entry['connection'] } = {},
 ) {
-  const { priority = 'NORMAL', rows = 1, deadlineAt = 1_000, connection = { isClosed: false } } = options;
+  const { priority = 'NORMAL', rows = 1, deadlineAt = 1_000, connection = { isClosed: false, caller: 'a' } } = options;
   const waiting: Entry = {
     item: { kind: 'tensors', rows, tensors: [{ name, datatype: 'FP32', shape: [rows], data: new Float32Array(rows) }] },
     priority,
@@ -53,7 +53,7 @@ test('an entry whose time is up is never taken', () => {
 });
 
 test('an entry whose caller has gone is never taken', () => {
-  const connection = { isClosed: false };
+  const connection = { isClosed: false, caller: 'a' };
   const queue = queueOf(entry('gone', { connection }), entry('here'));
 
   connection.isClosed = true;

@@ -179,3 +179,13 @@ export const COUNTING_LOOP: GraphSpec = {
     },
   ],
 };
+
+/** The sum of `size` float zeros that are really there: 4 bytes of memory for each. */
+export const MEMORY_BOMB: GraphSpec = {
+  inputs: [{ name: 'size', type: 'INT64', shape: [1] }],
+  outputs: [{ name: 'sum', type: 'FP32', shape: [] }],
+  nodes: [
+    { op: 'ConstantOfShape', inputs: ['size'], outputs: ['zeros'] },
+    { op: 'ReduceSum', inputs: ['zeros'], outputs: ['sum'], attributes: [{ name: 'keepdims', int: 0 }] },
+  ],
+};

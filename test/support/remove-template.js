@@ -1,5 +1,25 @@
+/** After all test files: removes the template, and tells whether every fault point was reached. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import path from 'node:path';
 
-export default async function removeTemplate() {
-  await rm(process.env.MODELGRAPH_TEMPLATE ?? '', { recursive: true, force: true });
+export default async function removeTemplate({ testPathPatterns, testNamePattern }) {
+  await rm(process.env.MODELGRAPH_TEMPLATE, { recursive: true, force: true });
+  const isWholeRun = testPathPatterns.patterns.length === 0 && !testNamePattern;
+  if (isWholeRun) assertEveryPointFired(process.env.FAULT_LOG);
+  await rm(process.env.FAULT_LOG, { force: true });
+}
+
+function assertEveryPointFired(log) {
+  const fired = new Set(existsSync(log) ? readFileSync(log, 'utf8').split('\n') : []);
+  const points = faultPoints();
+  const missing = points.filter((name) => !fired.has(name));
+  if (missing.length > 0) throw new Error(`fault points that no test has reached: ${missing.join(', ')}`);
+  process.stderr.write(`${points.length} fault points, each fired\n`);
+}
+
+function faultPoints() {
+  const files = readdirSync('src', { recursive: true }).filter((file) => file.endsWith('.ts'));
+  const lines = files.flatMap((file) => readFileSync(path.join('src', file), 'utf8').split('\n'));
+  return lines.flatMap((line) => /(?:faultPoint|spoilFrame)\('([^']+)'.*\/\/ @fault$/.exec(line)?.[1] ?? []);
 }

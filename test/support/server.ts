@@ -17,6 +17,7 @@ export async function startServer(env: Record<string, string>): Promise<ServerPr
     env: {
       PATH: process.env['PATH'],
       FAULT_FILE: process.env['FAULT_FILE'],
+      FAULT_LOG: process.env['FAULT_LOG'],
       PORT: '0',
       LOG_LEVEL: 'error',
       EXECUTION_PROVIDERS: 'cpu',

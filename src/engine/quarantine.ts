@@ -1,0 +1,125 @@
+/**
+ * Inputs that run alone, in a worker of their own: those of a batch that ended its process, and all of a confined
+ * caller. What ends the process there as well is convicted: it failed, and nothing else did.
+ */
+import { DeadlineExceededError, InferenceFailedError, NotReadyError, OverloadedError } from '../errors.js';
+import type { Item } from '../tasks/input.js';
+import { check } from '../tasks/task.js';
+import { Circuit } from './circuit.js';
+import { createEntry } from './entry.js';
+import type { EngineVersion } from './messages.js';
+import { digestOf, Offenders } from './offenders.js';
+import { type Connection, type Entry, isOver } from './queue.js';
+
+export interface Suspect {
+  readonly version: EngineVersion;
+  readonly entry: Entry;
+}
+
+/** The engine itself waits for its own trials; it is no caller. */
+const OURSELVES: Connection = { isClosed: false, caller: '' };
+const TRIAL_MS = 60_000;
+const MAX_CONFINED = 200;
+
+export class Quarantine {
+  readonly #suspects: Suspect[] = [];
+  readonly #confined: Suspect[] = [];
+  readonly #offenders = new Offenders();
+  readonly #circuits = new Map<string, Circuit>();
+  readonly #onOpened: (version: EngineVersion, error: Error) => void;
+
+  /** `onOpened` hears of a version that does not even answer its own example. */
+  constructor(onOpened: (version: EngineVersion, error: Error) => void) {
+    this.#onOpened = onOpened;
+  }
+
+  get length(): number {
+    return this.#suspects.length + this.#confined.length;
+  }
+
+  /** Why this input is not even queued, if it is not. */
+  refusal(version: EngineVersion, item: Item, caller: string, now: number): Error | null {
+    const circuit = this.#circuits.get(version.key);
+    if (circuit?.isDue(now)) this.#judge(version, circuit);
+    const open = circuit?.refusal(now);
+    if (open) return outOfService(version, open);
+    if (this.#offenders.hasCulprits) {
+      const reason = this.#offenders.reasonAgainst(digestOf(item), version.key, now);
+      if (reason) return new InferenceFailedError(`${reason} (this very input, a moment ago; it was not run again)`);
+    }
+    if (this.#confined.length < MAX_CONFINED || !this.isConfined(version, caller, now)) return null;
+    return new OverloadedError(version.ref, this.#confined.length, 1_000);
+  }
+
+  isConfined(version: EngineVersion, caller: string, now: number): boolean {
+    return this.#offenders.isConfined(caller, version.key, now);
+  }
+
+  addConfined(suspect: Suspect): void {
+    this.#confined.push(suspect);
+  }
+
+  addSuspect(suspect: Suspect): void {
+    this.#suspects.push(suspect);
+  }
+
+  /** It was on its way when its worker was killed from outside. */
+  putBack(suspect: Suspect): void {
+    this.#suspects.unshift(suspect);
+  }
+
+  /** Suspects before the confined: most of them are innocent, and have waited already. */
+  next(now: number): Suspect | null {
+    for (const lane of [this.#suspects, this.#confined]) {
+      while (lane[0] && isOver(lane[0].entry, now)) lane.shift();
+      const next = lane.shift();
+      if (next) return next;
+    }
+    return null;
+  }
+
+  /** Alone, and its process ended: this input is the culprit. */
+  convict({ version, entry }: Suspect, reason: string): void {
+    entry.fail(new InferenceFailedError(reason));
+    const { caller } = entry.connection;
+    if (caller === OURSELVES.caller) return;
+    const now = performance.now();
+    this.#offenders.convict(caller, version.key, digestOf(entry.item), reason, now);
+    const circuit = this.#circuits.get(version.key) ?? new Circuit();
+    this.#circuits.set(version.key, circuit);
+    if (circuit.convict(now)) this.#judge(version, circuit);
+  }
+
+  failAll(error: Error): void {
+    for (const { entry } of [...this.#suspects.splice(0), ...this.#confined.splice(0)]) entry.fail(error);
+  }
+
+  /** Runs the version's own example: it decides whether the version is at fault. */
+  #judge(version: EngineVersion, circuit: Circuit): void {
+    const item = check(version.spec, version.spec.example, []);
+    const options = { deadlineMs: TRIAL_MS, priority: 'HIGH', connection: OURSELVES } as const;
+    const { entry, answered } = createEntry(item, options, () => {});
+    this.#suspects.unshift({ version, entry });
+    answered.then(
+      () => circuit.passed(),
+      (error) => {
+        if (!(error instanceof InferenceFailedError || error instanceof DeadlineExceededError)) return circuit.passed();
+        const now = performance.now();
+        circuit.failed(error instanceof InferenceFailedError ? error.reason : error.message, now);
+        this.#refuseAll(version, outOfService(version, circuit.refusal(now)));
+      },
+    );
+  }
+
+  #refuseAll(version: EngineVersion, error: Error): void {
+    for (const { version: theirs, entry } of [...this.#suspects, ...this.#confined]) {
+      if (theirs.key === version.key) entry.fail(error);
+    }
+    this.#onOpened(version, error);
+  }
+}
+
+function outOfService(version: EngineVersion, open: { reason: string; retryAfterMs: number } | null): Error {
+  const reason = `it does not answer its own example: ${open?.reason}`;
+  return new NotReadyError(version.ref, 'FAILED', reason, open?.retryAfterMs ?? null);
+}

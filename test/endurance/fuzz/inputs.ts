@@ -1,0 +1,188 @@
+/** Requests whose document is right and whose variables are not: rows, texts, pictures, tensors, and anything else. */
+import { Buffer } from 'node:buffer';
+import { below, list, pick, type Random } from '../../support/random.ts';
+import type { Grounds } from './grounds.ts';
+import { mutatePicture } from './images.ts';
+import { mutateJson, oddJson, oddNumber, oddWord, raw, toJson } from './values.ts';
+
+export interface TensorSpec {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly (number | null)[];
+}
+
+/** What is sent to a model when it is to answer. */
+export interface Target {
+  readonly ref: string;
+  readonly example: Readonly<Record<string, unknown>>;
+  readonly inputs: readonly TensorSpec[];
+}
+
+const PAYLOAD = `{
+  prediction {
+    id recorded createdAt input predictedBy { ref } timing { totalMs batchSize } runtime { executionProvider }
+    output {
+      ... on Classification { label score classes { label score } }
+      ... on Tensors { tensors { name datatype shape data base64 } }
+    }
+  }
+  problem {
+    __typename code message retryable retryAfterMs
+    ... on InvalidInput { problems { path code message expected received } }
+    ... on InferenceFailed { reason }
+    ... on DeadlineExceeded { phase }
+  }
+  replayed
+}`;
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) ${PAYLOAD} }`;
+const PREDICT_MANY = `mutation ($input: PredictManyInput!) {
+  predictMany(input: $input) { results ${PAYLOAD} problem { code message ... on InvalidInput { problems { path code } } } }
+}`;
+const HUGE_ROW_COLUMNS = 10_000;
+
+/** The body of a request, its variables first: what is cut off a sample is not what was odd. */
+export function makeInput(random: Random, grounds: Grounds): string {
+  const kind = random();
+  if (kind < 0.2) {
+    const { query, variables } = pick(random, grounds.operations);
+    return toJson({ variables: mutateJson(random, variables), query });
+  }
+  if (kind < 0.9) return toJson({ variables: { input: request(random, grounds) }, query: PREDICT });
+  const { input: _, idempotencyKey: __, ...rest } = request(random, grounds);
+  const inputs = list(random, 12, () => modelInput(random, grounds, pick(random, grounds.targets)));
+  return toJson({ variables: { input: { ...rest, inputs } }, query: PREDICT_MANY });
+}
+
+function request(random: Random, grounds: Grounds): Record<string, unknown> {
+  const target = pick(random, grounds.targets);
+  const model = random() < 0.97 ? target.ref : random() < 0.5 ? oddWord(random) : pick(random, grounds.harvest.names);
+  const options: Record<string, unknown> = { record: random() < 0.5 };
+  if (random() < 0.05) options['deadlineMs'] = oddNumber(random);
+  if (random() < 0.05) options['idempotencyKey'] = oddWord(random);
+  if (random() < 0.05) options['priority'] = pick(random, ['HIGH', 'LOW', 'NORMAL', 'low', null]);
+  const whole = { model, input: modelInput(random, grounds, target), ...options };
+  return random() < 0.03 ? { ...whole, [oddWord(random)]: oddJson(random) } : whole;
+}
+
+/** Mostly of the kind that the model reads. */
+function modelInput(random: Random, { pictures }: Grounds, { example, inputs }: Target): unknown {
+  const kind = random();
+  if (kind < 0.25) return { tensors: tensors(random, inputs) };
+  if (kind < 0.3) return { image: { base64: mutatePicture(random, pictures) } };
+  if ('image' in example) return { image: { base64: mutatePicture(random, pictures) } };
+  if ('row' in example) return { row: row(random, example['row'] as Record<string, unknown>) };
+  if ('text' in example) return { text: text(random, example['text'] as string) };
+  return random() < 0.5 ? { tensors: tensors(random, inputs) } : mutateJson(random, example);
+}
+
+function row(random: Random, good: Readonly<Record<string, unknown>>): unknown {
+  if (random() < 0.01)
+    return Object.fromEntries(Array.from({ length: HUGE_ROW_COLUMNS }, (_, i) => [`column ${i}`, i]));
+  if (random() < 0.3) return mutateJson(random, good);
+  const values = { ...good };
+  for (const name of list(random, 3, () => pick(random, Object.keys(good)))) values[name] = oddScalar(random);
+  return random() < 0.2 ? Object.fromEntries([...Object.entries(values), [oddWord(random), 1]]) : values;
+}
+
+function oddScalar(random: Random): unknown {
+  const kind = below(random, 5);
+  if (kind === 0) return oddWord(random);
+  if (kind === 1) return raw(pick(random, ['infinity', 'minusInfinity', 'beyondSafe', 'manyDigits', 'minusZero']));
+  if (kind === 2) return pick(random, [null, true, false, [], {}, '0', [0.5]]);
+  return oddNumber(random);
+}
+
+function text(random: Random, good: string): string {
+  const at = below(random, good.length + 1);
+  const kind = random();
+  if (kind < 0.01) return good.repeat(20_000);
+  if (kind < 0.05) return good.repeat(below(random, 600));
+  if (kind < 0.3) return oddWord(random);
+  return good.slice(0, at) + list(random, 4, () => oddWord(random)).join('') + good.slice(at);
+}
+
+const DATATYPES = [
+  'FP32',
+  'FP64',
+  'FP16',
+  'INT8',
+  'INT64',
+  'UINT64',
+  'BOOL',
+  'BYTES',
+  'fp32',
+  '',
+  '__proto__',
+  'toString',
+];
+const SIZES = [0, 1, 2, 3, 10, 99, 100, -1, -(2 ** 31), 65_536, 2 ** 31 - 1];
+const MOST_VALUES = 4_096;
+
+function tensors(random: Random, inputs: readonly TensorSpec[]): unknown {
+  const made = inputs.map((spec) => tensor(random, spec));
+  if (random() < 0.05) return [...made, ...made];
+  return random() < 0.05 ? mutateJson(random, made) : made;
+}
+
+function tensor(random: Random, { name, datatype, shape }: TensorSpec): unknown {
+  const sizes = shape.map((size) => size ?? 1 + below(random, 4));
+  const count = Math.min(
+    MOST_VALUES,
+    sizes.reduce((product, size) => product * size, 1),
+  );
+  const good = { name, datatype, shape: sizes, ...values(random, datatype, count, sizes) };
+  if (random() < 0.5) return good;
+  const changes: readonly (() => Record<string, unknown>)[] = [
+    () => ({ name: oddWord(random) }),
+    () => ({ datatype: pick(random, DATATYPES) }),
+    () => ({ shape: sizes.map((size) => (random() < 0.5 ? size : pick(random, SIZES))) }),
+    () => ({ shape: list(random, 8, () => pick(random, SIZES)) }),
+    () => ({ shape: Array(1_000).fill(pick(random, [1, 2, 2 ** 31 - 1])) }),
+    () => ({ data: oddJson(random) }),
+    () => ({ data: raw('deepLists') }),
+    () => ({ base64: oddWord(random) }),
+    () => ({ data: null, base64: null }),
+    () => ({ data: [], base64: '' }),
+  ];
+  return { ...good, ...pick(random, changes)() };
+}
+
+function values(random: Random, datatype: string, count: number, sizes: readonly number[]): Record<string, unknown> {
+  if (datatype !== 'BYTES' && random() < 0.4) return { base64: payload(random, datatype, count) };
+  const flat: unknown[] = Array.from({ length: count }, (_, i) => goodValue(datatype, i));
+  for (let changes = below(random, 3); changes > 0 && count > 0; changes--)
+    flat[below(random, count)] = oddScalar(random);
+  if (random() < 0.1) flat.pop();
+  return { data: random() < 0.3 ? nested(flat, sizes) : flat };
+}
+
+function goodValue(datatype: string, i: number): unknown {
+  if (datatype === 'BYTES') return `word ${i}`;
+  return datatype === 'BOOL' ? i % 2 === 0 : i;
+}
+
+function nested(flat: readonly unknown[], sizes: readonly number[]): unknown {
+  const [, ...inner] = sizes;
+  if (inner.length === 0) return flat;
+  const step = inner.reduce((product, size) => product * size, 1);
+  return Array.from({ length: sizes[0] as number }, (_, i) => nested(flat.slice(i * step, (i + 1) * step), inner));
+}
+
+/** Bytes of any value: every NaN, infinity and number below the smallest normal one is among them. */
+function payload(random: Random, datatype: string, count: number): string {
+  const width = datatype === 'BOOL' ? 1 : /64$/.test(datatype) ? 8 : 4;
+  const wrong = random() < 0.1 ? below(random, 9) - 4 : 0;
+  const bytes = Buffer.alloc(Math.max(0, count * width + wrong));
+  const isWild = random() < 0.3;
+  for (let i = 0; i < bytes.length; i++) bytes[i] = isWild ? below(random, 256) : below(random, 2);
+  const text = bytes.toString('base64');
+  if (random() < 0.85) return text;
+  return pick(random, [
+    text.slice(1),
+    text.slice(0, -1),
+    `${text}AAAA`,
+    `${text}=`,
+    ` ${text}`,
+    text.replaceAll('A', '-'),
+  ]);
+}

@@ -1,0 +1,175 @@
+/**
+ * Processes are killed under load: every acknowledged prediction is there in the end, and none twice.
+ *
+ *   node test/endurance/kill.ts [server|worker|writer] [kills] [seed]
+ *
+ * - `server`: SIGKILL of the whole server, and a restart on the same data, once a round.
+ * - `worker`: SIGKILL of one inference process after the other, while the server goes on.
+ * - `writer`: the thread that writes predictions ends at a step of its work, while the server goes on (needs a build
+ *   with fault points).
+ *
+ * 64 clients predict with idempotency keys. What was on its way when something died is sent again with the same key, as
+ * a careful client would do. At the end all keys are acknowledged, so the store must hold exactly one prediction for
+ * each. Moments and victims come from a seeded generator.
+ */
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { type Data, post } from '../support/http.ts';
+import { seeded } from '../support/random.ts';
+import { type ServerProcess, startServer } from '../support/server.ts';
+
+export type Victim = 'server' | 'worker' | 'writer';
+
+export interface KillReport {
+  readonly victim: Victim;
+  readonly kills: number;
+  readonly seed: number;
+  readonly acknowledged: number;
+  /** Sent again, because the first time failed or nobody answered. */
+  readonly resent: number;
+  readonly lost: number;
+  readonly doubled: number;
+}
+
+/** What all clients share. */
+interface Run {
+  readonly dataDir: string;
+  readonly random: () => number;
+  readonly acknowledged: Map<string, string>;
+  readonly unanswered: Set<string>;
+  resent: number;
+}
+
+const CLIENTS = 64;
+const LONGEST_ROUND_MS = 600;
+const IDS_A_REQUEST = 100;
+
+const PREDICT = `mutation ($input: PredictInput!) {
+  predict(input: $input) { prediction { id } problem { code message } }
+}`;
+
+export async function kill(victim: Victim, kills: number, seed: number): Promise<KillReport> {
+  const dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-kill-'));
+  const run: Run = { dataDir, random: seeded(seed), acknowledged: new Map(), unanswered: new Set(), resent: 0 };
+  try {
+    if (victim === 'server') await killServers(run, kills);
+    else await killInside(run, kills, victim === 'worker' ? killWorker : endWriter);
+    return { victim, kills, seed, ...(await verify(run)), resent: run.resent };
+  } finally {
+    await rm(dataDir, { recursive: true, force: true });
+  }
+}
+
+async function killServers(run: Run, rounds: number): Promise<void> {
+  for (let round = 0; round < rounds; round++) {
+    const server = await startServer({ DATA_DIR: run.dataDir });
+    await resendAll(run, server.url);
+    const clients = startClients(run, server.url, `${round}`, { giveUp: true });
+    await new Promise((resolve) => setTimeout(resolve, 50 + run.random() * LONGEST_ROUND_MS));
+    await server.end('SIGKILL');
+    await clients.stop();
+  }
+}
+
+/** Answers whether there was somebody to kill. */
+type KillOne = (run: Run, server: ServerProcess) => Promise<boolean>;
+
+async function killInside(run: Run, kills: number, killOne: KillOne): Promise<void> {
+  const faultFile = path.join(run.dataDir, 'fault');
+  const server = await startServer({ DATA_DIR: run.dataDir, FAULT_FILE: faultFile });
+  const clients = startClients(run, server.url, '0', { giveUp: false });
+  for (let done = 0; done < kills; ) {
+    const answered = run.acknowledged.size;
+    if (await killOne(run, server)) done++;
+    // Each kill meets work: some of it has been answered since the last.
+    while (run.acknowledged.size <= answered) await new Promise(setImmediate);
+  }
+  await clients.stop();
+  await server.end('SIGTERM');
+}
+
+async function killWorker(run: Run, server: ServerProcess): Promise<boolean> {
+  const { data } = await post(server.url, '{ engine { workers { pid } } }');
+  const { workers } = data.engine;
+  const { pid } = workers[Math.floor(run.random() * workers.length)];
+  try {
+    return process.kill(pid, 'SIGKILL');
+  } catch {
+    return false;
+  }
+}
+
+const WRITER_POINTS = ['sqlite.write.begin', 'sqlite.write.row', 'sqlite.write.commit', 'sqlite.committed'];
+
+async function endWriter(run: Run): Promise<boolean> {
+  const file = path.join(run.dataDir, 'fault');
+  const point = WRITER_POINTS[Math.floor(run.random() * WRITER_POINTS.length)];
+  const nth = 1 + Math.floor(run.random() * 20);
+  await rm(`${file}.fired`, { force: true });
+  await writeFile(file, JSON.stringify({ id: randomUUID(), point, nth, action: 'exit' }));
+  while (!existsSync(`${file}.fired`)) await new Promise(setImmediate);
+  return true;
+}
+
+function startClients(run: Run, url: string, name: string, { giveUp }: { giveUp: boolean }) {
+  let isOver = false;
+  const client = async (number: number) => {
+    for (let i = 0; !isOver; i++) {
+      const key = `${name}-${number}-${i}`;
+      run.unanswered.add(key);
+      for (let isAnswered = false; !isAnswered; run.resent++) {
+        isAnswered = await predict(run, url, key).catch(() => false);
+        if (isAnswered || giveUp) break;
+      }
+      if (run.unanswered.has(key)) return;
+    }
+  };
+  const clients = Array.from({ length: CLIENTS }, (_, i) => client(i));
+  return {
+    stop: async () => {
+      isOver = true;
+      await Promise.all(clients);
+    },
+  };
+}
+
+async function resendAll(run: Run, url: string): Promise<void> {
+  run.resent += run.unanswered.size;
+  await Promise.all(Array.from(run.unanswered, (key) => predict(run, url, key)));
+}
+
+/** @throws Error when it was not acknowledged */
+async function predict({ acknowledged, unanswered }: Run, url: string, key: string): Promise<true> {
+  const input = { model: 'spam-filter', input: { text: `message ${key}` }, idempotencyKey: key };
+  const { data } = await post(url, PREDICT, { input });
+  const { prediction, problem } = data.predict;
+  if (problem) throw new Error(problem.message);
+  acknowledged.set(key, prediction.id);
+  unanswered.delete(key);
+  return true;
+}
+
+async function verify(run: Run): Promise<Pick<KillReport, 'acknowledged' | 'lost' | 'doubled'>> {
+  const server = await startServer({ DATA_DIR: run.dataDir });
+  await resendAll(run, server.url);
+  const ids = [...run.acknowledged.values()];
+  let lost = 0;
+  for (let i = 0; i < ids.length; i += IDS_A_REQUEST) {
+    const { data } = await post(server.url, 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', {
+      ids: ids.slice(i, i + IDS_A_REQUEST),
+    });
+    lost += data.nodes.filter((node: Data) => node === null).length;
+  }
+  const { data } = await post(server.url, '{ predictions { totalCount } }');
+  await server.end('SIGTERM');
+  const acknowledged = run.acknowledged.size;
+  return { acknowledged, lost, doubled: data.predictions.totalCount - acknowledged };
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const [victim = 'server', kills = '20', seed = '1'] = process.argv.slice(2);
+  process.stdout.write(`${JSON.stringify(await kill(victim as Victim, Number(kills), Number(seed)))}\n`);
+}

@@ -1,0 +1,115 @@
+/** A worker fails at every point of its life, in every way: nobody notices, and no answer is another's. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { armFault, disarmFault, hasFired } from '../support/faults.js';
+import { CRASHING_DIVISION, encodeModel } from '../support/onnx.js';
+import { createStore, type TestStore } from '../support/store.js';
+
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
+  prediction { output { ... on Tensors { tensors { data } } } } problem { code message } } }`;
+
+let store: TestStore;
+let app: TestApp;
+beforeAll(async () => {
+  store = await createStore();
+  await store.write('division', {
+    '1/model.onnx': encodeModel(CRASHING_DIVISION),
+    'model.yaml': `example: ${JSON.stringify(division(6, 2))}`,
+  });
+  app = await startTestApp({ modelStore: store.folder, workers: 2 });
+});
+afterAll(async () => {
+  await app.stop();
+  await store.remove();
+});
+afterEach(() => disarmFault());
+
+function division(a: number, b: number) {
+  const tensor = (name: string, value: number) => ({ name, datatype: 'INT32', shape: [1], data: [value] });
+  return { tensors: [tensor('a', a), tensor('b', b)] };
+}
+
+/** Each asks what only it asks, until the fault has fired and then some. */
+async function predictUntilFired(): Promise<{ wrong: Data[]; answers: number }> {
+  const wrong: Data[] = [];
+  let answers = 0;
+  const client = async (client: number) => {
+    for (let i = 0, after = 0; after < 5; i++, after += hasFired() ? 1 : 0) {
+      const value = client * 1_000_000 + i;
+      const input = { model: 'division', input: division(value, 1), record: false };
+      const { prediction, problem } = (await app.query(PREDICT, { input })).predict;
+      if (problem || prediction.output.tensors[0].data[0] !== value) wrong.push({ value, prediction, problem });
+      answers++;
+    }
+  };
+  await Promise.all([1, 2, 3, 4].map(client));
+  return { wrong, answers };
+}
+
+const poolPids = () => app.app.engine.pool.all.filter(({ purpose }) => purpose !== 'quarantine').map(({ pid }) => pid);
+
+describe.each([
+  'worker.batch.received',
+  'worker.batch.prepared',
+  'worker.run.begin',
+  'worker.run.end',
+  'worker.reply.before',
+  'worker.reply.after',
+])('F1: at %s', (point) => {
+  test.each(['SIGKILL', 'SIGSEGV'])('a worker ends by %s and fails no request', async (signal) => {
+    await armFault(point, signal);
+
+    const { wrong, answers } = await predictUntilFired();
+
+    expect(wrong).toEqual([]);
+    expect(answers).toBeGreaterThanOrEqual(20);
+  });
+});
+
+test.each([
+  'worker.start',
+  'worker.ready',
+  'worker.load.begin',
+  'worker.artifact.read',
+  'worker.artifact.hashed',
+  'worker.load.opened',
+  'worker.load.warm',
+])('F1: a replacement that is killed at %s is replaced itself', async (point) => {
+  await armFault(point, 'SIGKILL');
+  for (const pid of poolPids()) process.kill(pid, 'SIGKILL');
+
+  const { wrong } = await predictUntilFired();
+
+  expect(wrong).toEqual([]);
+});
+
+test.each(['cut', 'flip', 'huge'])('F21: a reply that is %s is never taken for an answer', async (how) => {
+  await armFault('worker.reply.frame', how, 3);
+
+  const { wrong } = await predictUntilFired();
+
+  expect(wrong).toEqual([]);
+});
+
+test('F6: a worker that hangs in a run is ended by the watchdog and fails no request', async () => {
+  await armFault('worker.run.begin', 'hang');
+
+  const { wrong } = await predictUntilFired();
+
+  expect(wrong).toEqual([]);
+});
+
+test('F24: a version whose probe is killed once is probed again; one whose warm-up crashes is never served', async () => {
+  const dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-probe-'));
+  await armFault('worker.examined', 'SIGKILL');
+
+  const second = await startTestApp({ modelStore: store.folder, dataDir, workers: 1 });
+  const { version } = await second.query('{ version(ref: "division:1") { state stateReason } }');
+  await second.stop();
+  await rm(dataDir, { recursive: true, force: true });
+
+  expect(await disarmFault()).toBe(true);
+  expect(version).toEqual({ state: 'READY', stateReason: null });
+});
