@@ -36,9 +36,21 @@ test.each(EXAMPLES)('the example $body is answered as the README says', async ({
 
 test('the table of limits is the one in force', () => {
   const rows: [string, string][] = [
-    ['depth of an operation', String(LIMITS.maxDepth)],
-    ['tokens of a document', LIMITS.maxTokens.toLocaleString('en')],
     ['body', `${LIMITS.maxBodyBytes / 2 ** 20} MiB`],
+    ['document', `${LIMITS.maxDocumentBytes / 2 ** 10} KiB`],
+    ['tokens of a document, comments too', LIMITS.maxTokens.toLocaleString('en')],
+    ['lines of a document', String(LIMITS.maxLines)],
+    ['brackets inside each other', String(LIMITS.maxNesting)],
+    ['operations of a document', String(LIMITS.maxOperations)],
+    ['fragments of a document', String(LIMITS.maxFragments)],
+    ['aliases of a document', String(LIMITS.maxAliases)],
+    ['directives of a document', String(LIMITS.maxDirectives)],
+    ['depth of an operation', String(LIMITS.maxDepth)],
+    ['root fields of an operation', String(LIMITS.maxRootFields)],
+    ['variables of an operation', String(LIMITS.maxVariables)],
+    ['selections of an operation, fragments each time they are spread', String(LIMITS.maxRecursiveSelections)],
+    ['comparisons of fields that merge into one', LIMITS.maxComparisons.toLocaleString('en')],
+    ['differences between them', String(LIMITS.maxDifferences)],
     ['page (`first`, `ids`)', String(LIMITS.maxPageSize)],
     ['batch (`predictMany`)', LIMITS.maxBatch.toLocaleString('en')],
     ['cost', LIMITS.maxCost.toLocaleString('en')],
@@ -47,6 +59,8 @@ test('the table of limits is the one in force', () => {
   ];
 
   for (const [limit, value] of rows) expect(README).toContain(`| ${limit} | ${value} |`);
+  // And the text, which is no limit of a request.
+  expect(rows).toHaveLength(Object.keys(LIMITS).length + 1);
 });
 
 test('every problem code has its row', () => {

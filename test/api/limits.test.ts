@@ -55,6 +55,30 @@ test('every answer says what it cost: a prediction more than a name', async () =
   expect(prediction.extensions?.['cost'].requested).toBe(5);
 });
 
+test('a count is priced once for each page, however many elements the page has', async () => {
+  const price = async (document: string) => (await app.send(document)).extensions?.['cost'].requested;
+
+  const page = await price('{ models(first: 100) { nodes { name } } }');
+  const counted = await price('{ models(first: 100) { totalCount facets { buckets { value } } nodes { name } } }');
+  const nested = await price('{ models(first: 10) { nodes { versions(first: 20) { totalCount } } } }');
+  const hidden = await price(
+    '{ models(first: 100) { ...F ... { b: totalCount } } } fragment F on ModelConnection { a: totalCount }',
+  );
+
+  expect([page, counted, nested, hidden]).toEqual([100, 110, 10 * (1 + 20 + 5), 110]);
+});
+
+test('a price follows the variables that are declared, and no others', async () => {
+  const price = async (variables: Record<string, unknown>) =>
+    (await app.send('query ($first: Int!) { models(first: $first) { nodes { name } } }', variables)).extensions?.[
+      'cost'
+    ].requested;
+
+  const prices = [await price({ first: 7, other: 1 }), await price({ other: 1, first: 8 }), await price({ first: 7 })];
+
+  expect(prices).toEqual([7, 8, 7]);
+});
+
 test('a batch of a thousand inputs with their best classes fits', async () => {
   const inputs = Array.from({ length: LIMITS.maxBatch }, (_, i) => ({ text: `message ${i}` }));
 

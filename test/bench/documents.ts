@@ -107,7 +107,7 @@ const INTRICATE: readonly [string, string, string | null][] = [
   [
     'unknown values',
     `{ models(filter: { tasks: [${many(600, (i) => `TABULAR_CLASSIFICATIO${i}`)}] }) { totalCount } }`,
-    TOO_LARGE,
+    INVALID,
   ],
   [
     'unknown values, short',

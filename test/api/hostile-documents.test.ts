@@ -1,0 +1,331 @@
+/** Documents, bodies and headers that are sent to do harm: each is refused by name, and the server goes on. */
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { connect } from 'node:net';
+import { text as textOf } from 'node:stream/consumers';
+import { gzipSync } from 'node:zlib';
+import { getIntrospectionQuery } from 'graphql';
+import { checkDocument } from '#src/api/document-limits.js';
+import { LIMITS } from '#src/api/limits.js';
+import { HOSTILE } from '../bench/documents.ts';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+
+let app: TestApp;
+beforeAll(async () => {
+  app = await startTestApp();
+});
+afterAll(() => app.stop());
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  readonly error: Data;
+}
+
+interface Sent {
+  readonly method?: string;
+  readonly path?: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: string | Buffer;
+}
+
+/** Not `fetch`: that sets its own Host, and normalizes what is wrong on purpose here. */
+function send(sent: Sent, url = app.url): Promise<Answer> {
+  const { method = 'POST', path = '/graphql', headers = {}, body = '' } = sent;
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const options = { method, headers: { 'content-type': 'application/json', ...headers } };
+  const request = httpRequest(`${url}${path}`, options, (response) => {
+    const { statusCode: status = 0, headers } = response;
+    textOf(response).then((text) => resolve({ status, headers, text, error: errorIn(text) }), reject);
+  });
+  request.on('error', reject);
+  request.end(body);
+  return promise;
+}
+
+function errorIn(text: string): Data {
+  try {
+    return JSON.parse(text).errors?.[0];
+  } catch {
+    return undefined;
+  }
+}
+
+/** As they are, where no client would send it. */
+function sendBytes(bytes: string): Promise<string> {
+  const { hostname, port } = new URL(app.url);
+  const socket = connect(Number(port), hostname, () => socket.end(bytes));
+  return textOf(socket);
+}
+
+const TYPENAME = JSON.stringify({ query: '{ __typename }' });
+
+describe('a document', () => {
+  test.each(HOSTILE.filter(({ refusedBy }) => refusedBy !== null))('of $title is refused', async (document) => {
+    const { status, errors } = await app.send(document.text);
+
+    const [error] = errors ?? [];
+    const { code, limit } = error?.extensions ?? {};
+    expect(status).toBe(400);
+    expect([code, limit].filter(Boolean).join(' ')).toBe(document.refusedBy);
+    expect(error?.message.length).toBeLessThan(100_000);
+    expect(errors?.length).toBeLessThanOrEqual(11);
+  });
+
+  test.each(HOSTILE.filter(({ refusedBy }) => refusedBy === null))('of $title is answered', async ({ text }) => {
+    const { status, errors } = await app.send(text);
+
+    expect(status).toBe(200);
+    expect(errors).toBeUndefined();
+  });
+
+  test('that is too large is refused with what came, what is allowed, and what to do', async () => {
+    const { errors } = await app.send(`{ ${'x'.repeat(LIMITS.maxDocumentBytes)} }`);
+
+    expect(errors).toEqual([
+      {
+        message:
+          'The document has 16388 bytes; at most 16384 bytes are allowed (maxDocumentBytes). Put data into variables.',
+        extensions: { code: 'DOCUMENT_TOO_LARGE', limit: 'maxDocumentBytes', received: 16_388, allowed: 16_384 },
+      },
+    ]);
+  });
+
+  test('is measured in bytes of UTF-8, and may have exactly as many as are allowed', async () => {
+    const document = (bytes: number) => `{ __typename } # ${'é'.repeat((bytes - 17) / 2)} `;
+
+    const at = await app.send(document(LIMITS.maxDocumentBytes));
+    const over = await app.send(document(LIMITS.maxDocumentBytes + 2));
+
+    expect([at.status, over.status]).toEqual([200, 400]);
+  });
+
+  test('is refused the same way when it comes by GET', async () => {
+    const query = encodeURIComponent(`{ ${'a: __typename '.repeat(400)} }`);
+
+    const { status, error } = await send({
+      method: 'GET',
+      path: `/graphql?query=${query}`,
+      headers: { 'apollo-require-preflight': 'true' },
+    });
+
+    expect(status).toBe(400);
+    expect(error.extensions).toMatchObject({ code: 'DOCUMENT_LIMIT_EXCEEDED', limit: 'maxTokens' });
+  });
+
+  test('is refused again when it is sent again, and one that was answered is answered again', async () => {
+    const [bad, good] = [`{ ${'limits { maxDepth } '.repeat(150)} }`, '{ limits { maxDepth } }'];
+
+    const answers = [await app.send(bad), await app.send(bad), await app.send(good), await app.send(good)];
+
+    expect(answers.map(({ status }) => status)).toEqual([400, 400, 200, 200]);
+  });
+
+  test('may begin with a byte order mark, and so may its body', async () => {
+    const inside = await app.send('\ufeff{ __typename }');
+    const outside = await send({ body: `\ufeff${TYPENAME}` });
+
+    expect([inside.status, outside.status]).toEqual([200, 200]);
+  });
+
+  test('cannot be named by its hash only', async () => {
+    const persistedQuery = { version: 1, sha256Hash: 'a'.repeat(64) };
+
+    const { error } = await send({ body: JSON.stringify({ extensions: { persistedQuery } }) });
+
+    expect(error.extensions.code).toBe('PERSISTED_QUERY_NOT_SUPPORTED');
+  });
+
+  test('passes every limit when it is a full introspection', () => {
+    const options = { inputValueDeprecation: true, oneOf: true, schemaDescription: true, specifiedByUrl: true };
+
+    const check = () => checkDocument(getIntrospectionQuery({ ...options, directiveIsRepeatable: true }));
+
+    expect(check).not.toThrow();
+  });
+
+  test('of brackets inside texts and comments is not nested', () => {
+    const brackets = '{[('.repeat(100);
+
+    const check = () => checkDocument(`{ a(b: "${brackets}", c: """${brackets}\\"""${brackets}""") # ${brackets}\n }`);
+
+    expect(check).not.toThrow();
+  });
+});
+
+describe('a body nested a million deep', () => {
+  const LISTS = `${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}`;
+  const OBJECTS = `${'{"a":'.repeat(1_000_000)}1${'}'.repeat(1_000_000)}`;
+  const PREDICT = 'mutation ($input: PredictInput!) { predict(input: $input) { problem { code } } }';
+  const withVariable = (type: string, value: string) =>
+    `{"query":"query ($x: ${type}) { model(name: \\"a\\") { version(alias: $x) { id } } }","variables":{"x":${value}}}`;
+
+  test.each([
+    ['as a whole', LISTS, 400],
+    ['as a whole, of objects', OBJECTS, 400],
+    ['and not closed', '['.repeat(1_000_000), 400],
+    ['as the document', `{"query":${LISTS}}`, 400],
+    ['as the name of the operation', `{"query":"{ __typename }","operationName":${OBJECTS}}`, 400],
+    ['as the variables', `{"query":"{ __typename }","variables":${LISTS}}`, 400],
+    ['as a text', withVariable('String', LISTS), 400],
+    ['as a text, of objects', withVariable('String', OBJECTS), 400],
+    ['in an input', `{"query":"${PREDICT}","variables":{"input":{"model":"a","input":{"text":${OBJECTS}}}}}`, 400],
+    ['in an unknown field', `{"query":"{ __typename }","more":${OBJECTS}}`, 200],
+    ['in an unknown variable', `{"query":"{ __typename }","variables":{"x":${LISTS}}}`, 200],
+    ['in the extensions', `{"query":"{ __typename }","extensions":{"x":${OBJECTS}}}`, 200],
+    [
+      'in a row',
+      `{"query":"${PREDICT}","variables":{"input":{"model":"spam-filter","input":{"row":{"x":${OBJECTS}}}}}}`,
+      200,
+    ],
+  ])('%s is no failure of ours', async (_, body, status) => {
+    const answer = await send({ body });
+
+    expect(answer.status).toBe(status);
+    expect(answer.text).not.toMatch(/errorId|INTERNAL_SERVER_ERROR/);
+    expect(answer.text.length).toBeLessThan(10_000);
+    if (status === 400) expect(answer.error.extensions.code).toEqual(expect.any(String));
+  });
+});
+
+describe('a request is refused, with a code and what to do,', () => {
+  const JSON_AND_UTF8 = { 'content-type': 'application/json; charset="UTF-8"', 'content-encoding': 'identity' };
+  const MUTATION = encodeURIComponent(
+    'mutation { setAlias(input: { model: "a", alias: "b", version: "a" }) { problem { code } } }',
+  );
+
+  test.each<[string, Sent, number, string]>([
+    ['of half of JSON', { body: '{' }, 400, 'BODY_NOT_JSON'],
+    ['of nothing', {}, 400, 'BODY_NOT_JSON'],
+    ['of two operations', { body: `[${TYPENAME},${TYPENAME}]` }, 400, 'BATCHING_NOT_SUPPORTED'],
+    ['of text', { body: TYPENAME, headers: { 'content-type': 'text/plain' } }, 400, 'BAD_REQUEST'],
+    [
+      'of a form',
+      { body: 'query=x', headers: { 'content-type': 'application/x-www-form-urlencoded' } },
+      415,
+      'UNSUPPORTED_MEDIA_TYPE',
+    ],
+    [
+      'of parts',
+      { body: '--x--', headers: { 'content-type': 'multipart/form-data; boundary=x' } },
+      415,
+      'UNSUPPORTED_MEDIA_TYPE',
+    ],
+    [
+      'compressed',
+      { body: gzipSync(TYPENAME), headers: { 'content-encoding': 'gzip' } },
+      415,
+      'UNSUPPORTED_CONTENT_ENCODING',
+    ],
+    [
+      'compressed twice',
+      { body: TYPENAME, headers: { 'content-encoding': 'gzip, br' } },
+      415,
+      'UNSUPPORTED_CONTENT_ENCODING',
+    ],
+    [
+      'in latin1',
+      { body: TYPENAME, headers: { 'content-type': 'application/json; charset=latin1' } },
+      415,
+      'UNSUPPORTED_CHARSET',
+    ],
+    [
+      'in two charsets',
+      { body: TYPENAME, headers: { 'content-type': 'application/json; charset=utf-8; charset=utf-7' } },
+      415,
+      'UNSUPPORTED_CHARSET',
+    ],
+    ['larger than is allowed', { body: Buffer.alloc(LIMITS.maxBodyBytes + 1, ' ') }, 413, 'BODY_TOO_LARGE'],
+    ['to change something by GET', { method: 'GET', path: `/graphql?query=${MUTATION}` }, 405, 'BAD_REQUEST'],
+    ['with two documents', { method: 'GET', path: '/graphql?query=%7Ba%7D&query=%7Bb%7D' }, 400, 'BAD_REQUEST'],
+    ['by another method', { method: 'PUT', body: TYPENAME }, 404, 'NOT_FOUND'],
+    ['to another address', { path: '/elsewhere', body: TYPENAME }, 404, 'NOT_FOUND'],
+    ['to an address that is none', { path: '/%zz' }, 400, 'BAD_REQUEST'],
+    [
+      'with too large an address',
+      { method: 'GET', path: `/graphql?query=${'a'.repeat(20_000)}` },
+      431,
+      'HEADERS_TOO_LARGE',
+    ],
+  ])('%s', async (_, sent, status, code) => {
+    const answer = await send(sent);
+
+    expect(answer.status).toBe(status);
+    expect(answer.headers['content-type']).toContain('application/json');
+    expect(answer.error).toMatchObject({ message: expect.any(String), extensions: { code } });
+    expect(answer.text).not.toMatch(/FST_ERR|errorId/);
+  });
+
+  test('but not when it says plainly what it is anyway', async () => {
+    const { status } = await send({ body: TYPENAME, headers: JSON_AND_UTF8 });
+
+    expect(status).toBe(200);
+  });
+
+  test('in the words of GraphQL over HTTP for who accepts only those', async () => {
+    const { headers } = await send({ body: '[]', headers: { accept: 'application/graphql-response+json' } });
+
+    expect(headers['content-type']).toContain('application/graphql-response+json');
+  });
+
+  test('when it is no HTTP at all', async () => {
+    const answer = await sendBytes('hello\r\n\r\n');
+
+    expect(answer).toContain('400 Bad Request');
+    expect(answer).toContain('"code":"BAD_REQUEST"');
+  });
+});
+
+describe('the Host of a request', () => {
+  const ask = (host: string, url?: string) => send({ body: TYPENAME, headers: { host } }, url);
+
+  test.each(['localhost', 'LOCALHOST:4000', '127.0.0.1:1', '127.1.2.3', '[::1]', '[::1]:4000'])(
+    '%s is this machine',
+    async (host) => {
+      expect((await ask(host)).status).toBe(200);
+    },
+  );
+
+  test.each([
+    'evil.example',
+    'evil.example:4000',
+    '127.evil.example',
+    'localhost.evil.example',
+    '127.0.0.1@evil.example',
+    '192.168.0.1',
+  ])('%s is refused: its page in a browser would be one of ours', async (host) => {
+    const { status, error } = await ask(host);
+
+    expect(status).toBe(403);
+    expect(error).toMatchObject({
+      message: expect.stringContaining(`The Host "${host}" is not this server`),
+      extensions: { code: 'HOST_NOT_ALLOWED' },
+    });
+  });
+
+  test('is required, on every route', async () => {
+    const answers = await Promise.all([
+      sendBytes('GET /health/live HTTP/1.0\r\n\r\n'),
+      sendBytes('GET /graphiql HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n'),
+    ]);
+
+    for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 403 /);
+  });
+
+  test('may be any name where the operator has opened the server', async () => {
+    const open = await startTestApp({ empty: true, modelStore: '/nowhere', unsafeOpen: true });
+
+    const named = await ask('models.example', open.url);
+    const odd = await ask('a b', open.url);
+    await open.stop();
+
+    expect([named.status, odd.status]).toEqual([200, 403]);
+  });
+});
+
+test('after all that the server answers as before', async () => {
+  const { data, errors } = await app.send('{ models { totalCount } }');
+
+  expect(errors).toBeUndefined();
+  expect(data.models.totalCount).toBeGreaterThan(0);
+});

@@ -1,0 +1,110 @@
+/**
+ * One worker is killed every second while 32 clients predict: no request fails. And of a single worker: how soon after
+ * its death the next answer comes, by the spare, and how soon the pool is whole again.
+ */
+import { post } from '../../support/http.ts';
+import { startServer } from '../../support/server.ts';
+import { AFFINE, withStore } from './store.ts';
+
+export interface AvailabilityReport {
+  readonly seconds: number;
+  readonly requests: number;
+  readonly kills: number;
+  readonly failed: number;
+  readonly latencyMs: { readonly p50: number; readonly p99: number; readonly longest: number };
+  readonly deaths: number;
+  readonly servedAgainMs: { readonly p50: number; readonly longest: number };
+  readonly wholeAgainMs: { readonly p50: number; readonly longest: number };
+}
+
+const CLIENTS = 32;
+const DEATHS = 20;
+
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
+  prediction { output { ... on Tensors { tensors { data } } } } problem { code message } } }`;
+const WORKERS = '{ engine { workers { pid state loadedVersions { ref } } } }';
+
+export function availability(seconds: number): Promise<AvailabilityReport> {
+  return withStore({ affine: AFFINE }, async (env) => {
+    const underLoad = await killUnderLoad(env, seconds);
+    return { ...underLoad, ...(await killAlone(env)) };
+  });
+}
+
+async function killUnderLoad(env: Record<string, string>, seconds: number) {
+  const server = await startServer({ ...env, WORKERS: '2' });
+  const latencies: number[] = [];
+  let [isOver, failed, kills] = [false, 0, 0];
+  const client = async (number: number) => {
+    for (let i = 0; !isOver; i++) {
+      const begun = performance.now();
+      if (!(await isAnswered(server.url, number * 100_000 + i, {}))) failed++;
+      latencies.push(performance.now() - begun);
+    }
+  };
+  const clients = Array.from({ length: CLIENTS }, (_, i) => client(i));
+  const until = performance.now() + seconds * 1_000;
+  while (performance.now() < until) {
+    const [victim] = await workersOf(server.url, 'BUSY');
+    if (victim && process.kill(victim.pid, 'SIGKILL')) kills++;
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  }
+  isOver = true;
+  await Promise.all(clients);
+  await server.end('SIGTERM');
+  const { p50, p99, longest } = summary(latencies);
+  return { seconds, requests: latencies.length, kills, failed, latencyMs: { p50, p99, longest } };
+}
+
+async function killAlone(env: Record<string, string>) {
+  const server = await startServer({ ...env, WORKERS: '1' });
+  const served: number[] = [];
+  const whole: number[] = [];
+  await isAnswered(server.url, 1, { record: false });
+  await wholePool(server.url);
+  for (let i = 0; i < DEATHS; i++) {
+    const [first] = await workersOf(server.url);
+    const begun = performance.now();
+    process.kill(first?.pid ?? 0, 'SIGKILL');
+    await isAnswered(server.url, i, { record: false });
+    served.push(performance.now() - begun);
+    await wholePool(server.url);
+    whole.push(performance.now() - begun);
+  }
+  await server.end('SIGTERM');
+  const { p50, longest } = summary(served);
+  const again = summary(whole);
+  return {
+    deaths: DEATHS,
+    servedAgainMs: { p50, longest },
+    wholeAgainMs: { p50: again.p50, longest: again.longest },
+  };
+}
+
+async function isAnswered(url: string, value: number, more: Record<string, unknown>): Promise<boolean> {
+  const { data } = await post(url, PREDICT, { input: { model: 'affine', input: AFFINE.inputOf(value), ...more } });
+  return data.predict.prediction?.output.tensors[0].data[0] === AFFINE.answerOf(value);
+}
+
+interface ShownWorker {
+  readonly pid: number;
+  readonly state: string;
+  readonly loadedVersions: readonly unknown[];
+}
+
+async function workersOf(url: string, state?: string): Promise<ShownWorker[]> {
+  const { workers } = (await post(url, WORKERS)).data.engine;
+  return workers.filter((worker: ShownWorker) => state === undefined || worker.state === state);
+}
+
+/** The worker and the spare, both with the version loaded. */
+async function wholePool(url: string): Promise<void> {
+  for (let warm = 0; warm < 2; )
+    warm = (await workersOf(url)).filter(({ loadedVersions }) => loadedVersions.length > 0).length;
+}
+
+function summary(values: readonly number[]) {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number) => Math.round(10 * (sorted[Math.floor(share * (sorted.length - 1))] ?? 0)) / 10;
+  return { p50: at(0.5), p99: at(0.99), longest: at(1) };
+}

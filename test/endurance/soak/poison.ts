@@ -1,0 +1,83 @@
+/**
+ * Batches with one input that ends its process, at every position of every size from 1 to 32: its mates are answered,
+ * and it is the one that is named. Real processes end here, by SIGFPE; each batch comes from another address, because a
+ * caller whose inputs crash again and again would be confined, and then there would be no batches.
+ */
+import http from 'node:http';
+import type { Data } from '../../support/http.ts';
+import { startServer } from '../../support/server.ts';
+import { DIVISION, withStore } from './store.ts';
+
+export interface PoisonReport {
+  readonly batches: number;
+  readonly mates: number;
+  readonly matesFailed: number;
+  readonly culpritsNotNamed: number;
+  readonly seconds: number;
+}
+
+const LARGEST = 32;
+const AT_ONCE = 4;
+
+const PREDICT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: $input) {
+  results { prediction { output { ... on Tensors { tensors { data } } } } problem { code message } } problem { message } } }`;
+
+export function poison(batches: number): Promise<PoisonReport> {
+  return withStore({ division: DIVISION }, async (env) => {
+    const server = await startServer({ ...env, WORKERS: '2' });
+    const begun = performance.now();
+    const positions = positionsOf(LARGEST);
+    let [next, mates, matesFailed, culpritsNotNamed] = [0, 0, 0, 0];
+    const client = async () => {
+      while (next < batches) {
+        const number = next++;
+        const { size, culprit } = positions[number % positions.length] as { size: number; culprit: number };
+        const results = await predictFrom(addressOf(number), server.url, inputsOf(number, size, culprit));
+        for (const [i, { prediction, problem }] of results.entries()) {
+          if (i === culprit) culpritsNotNamed += isNamed(problem) ? 0 : 1;
+          else matesFailed += Number(prediction?.output.tensors[0].data[0]) === number * LARGEST + i ? 0 : 1;
+        }
+        mates += size - 1;
+      }
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, client));
+    await server.end('SIGTERM');
+    const seconds = Math.round((performance.now() - begun) / 1_000);
+    return { batches, mates, matesFailed, culpritsNotNamed, seconds };
+  });
+}
+
+function positionsOf(largest: number): { size: number; culprit: number }[] {
+  const sizes = Array.from({ length: largest }, (_, i) => i + 1);
+  return sizes.flatMap((size) => Array.from({ length: size }, (_, culprit) => ({ size, culprit })));
+}
+
+function inputsOf(number: number, size: number, culprit: number): unknown[] {
+  return Array.from({ length: size }, (_, i) =>
+    i === culprit ? DIVISION.crashInput(number) : DIVISION.inputOf(number * LARGEST + i),
+  );
+}
+
+function isNamed(problem: Data): boolean {
+  return problem?.code === 'INFERENCE_FAILED' && /SIGFPE/.test(problem.message);
+}
+
+/** 127.0.0.0/8 is all this machine. */
+function addressOf(number: number): string {
+  return `127.1.${Math.floor(number / 250) % 250}.${1 + (number % 250)}`;
+}
+
+async function predictFrom(localAddress: string, url: string, inputs: readonly unknown[]): Promise<Data[]> {
+  const body = JSON.stringify({
+    query: PREDICT_MANY,
+    variables: { input: { model: 'division', inputs, record: false, deadlineMs: 60_000 } },
+  });
+  const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
+    const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+    const request = http.request(`${url}/graphql`, { method: 'POST', localAddress, headers }, resolve);
+    request.on('error', reject).end(body);
+  });
+  const chunks = [];
+  for await (const chunk of response) chunks.push(chunk);
+  return JSON.parse(Buffer.concat(chunks).toString()).data.predictMany.results;
+}

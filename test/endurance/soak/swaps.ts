@@ -1,0 +1,88 @@
+/**
+ * Light predictions while one worker after the other is killed: every answer is compared with the one of its own input.
+ *
+ * The graph answers 3x + 7 and every x is asked only once, so an answer that belongs to somebody else is always seen. A
+ * sample of the answers is asked again alone, in the end, and must be the same bits.
+ */
+import { type Data, post } from '../../support/http.ts';
+import { seeded } from '../../support/random.ts';
+import { startServer } from '../../support/server.ts';
+import { AFFINE, withStore } from './store.ts';
+
+export interface SwapReport {
+  readonly predictions: number;
+  readonly kills: number;
+  readonly wrong: number;
+  readonly failed: number;
+  readonly samplesAskedAlone: number;
+  readonly seconds: number;
+}
+
+const CLIENTS = 8;
+const INPUTS_A_REQUEST = 200;
+const KILL_EVERY_MS = 150;
+const SAMPLES = 200;
+
+const PREDICT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: $input) {
+  results { prediction { output { ... on Tensors { tensors { data } } } } problem { code message } } problem { message } } }`;
+
+export function swaps(predictions: number, seed: number): Promise<SwapReport> {
+  return withStore({ affine: AFFINE }, async (env) => {
+    const server = await startServer({ ...env, WORKERS: '2' });
+    const { inputOf, answerOf } = AFFINE;
+    const begun = performance.now();
+    let [next, wrong, failed] = [0, 0, 0];
+    const client = async () => {
+      while (next < predictions) {
+        const first = next;
+        next += Math.min(INPUTS_A_REQUEST, predictions - first);
+        const values = Array.from({ length: next - first }, (_, i) => first + i);
+        for (const [i, answer] of (await predictMany(server.url, values.map(inputOf))).entries()) {
+          if (answer === null) failed++;
+          else if (answer !== answerOf(first + i)) wrong++;
+        }
+      }
+    };
+    const killing = killSteadily(server.url, seed, () => next >= predictions);
+    await Promise.all(Array.from({ length: CLIENTS }, client));
+    const kills = await killing;
+    const seconds = Math.round((performance.now() - begun) / 1_000);
+    wrong += await countWrongAlone(server.url, predictions, seed);
+    await server.end('SIGTERM');
+    return { predictions, kills, wrong, failed, samplesAskedAlone: SAMPLES, seconds };
+  });
+}
+
+/** The numbers, null where there is a problem. */
+async function predictMany(url: string, inputs: readonly unknown[]): Promise<(number | null)[]> {
+  const { data } = await post(url, PREDICT_MANY, { input: { model: 'affine', inputs, record: false } });
+  return data.predictMany.results.map(({ prediction }: Data) => prediction?.output.tensors[0].data[0] ?? null);
+}
+
+async function countWrongAlone(url: string, predictions: number, seed: number): Promise<number> {
+  const random = seeded(seed);
+  let wrong = 0;
+  for (let i = 0; i < SAMPLES; i++) {
+    const value = Math.floor(random() * predictions);
+    const [answer] = await predictMany(url, [AFFINE.inputOf(value)]);
+    if (answer !== AFFINE.answerOf(value)) wrong++;
+  }
+  return wrong;
+}
+
+async function killSteadily(url: string, seed: number, isOver: () => boolean): Promise<number> {
+  const random = seeded(seed);
+  let kills = 0;
+  while (!isOver()) {
+    const { data } = await post(url, '{ engine { workers { pid } } }');
+    const { pid } = data.engine.workers[Math.floor(random() * data.engine.workers.length)];
+    try {
+      process.kill(pid, 'SIGKILL');
+      kills++;
+    } catch {
+      // It has ended since it was asked for.
+    }
+    await new Promise((resolve) => setTimeout(resolve, KILL_EVERY_MS));
+  }
+  return kills;
+}
