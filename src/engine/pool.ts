@@ -10,7 +10,7 @@ import { StartupError } from '../errors.js';
 import { check } from '../tasks/task.js';
 import { childStarter, findConfinement, type Purpose, type StartChild } from './child.js';
 import type { EngineVersion, FromWorker, ToWorker } from './messages.js';
-import { type EndCause, restartDelayMs, verdictOf } from './supervision.js';
+import { type EndCause, failedStarts, restartDelayMs, verdictOf } from './supervision.js';
 import { WorkerProcess } from './worker-process.js';
 
 export interface PoolOptions {
@@ -245,7 +245,7 @@ export class Pool {
     if (this.#isStopping || (worker.isReplaced && cause === 'stopped')) return;
     const { pid, purpose, hasWorked } = worker;
     this.#options.log.warn({ pid, cause, how, purpose, hasWorked }, 'a worker has ended');
-    this.#failedStarts = hasWorked ? 0 : this.#failedStarts + 1;
+    this.#failedStarts = failedStarts(this.#failedStarts, hasWorked, cause);
     if (this.#failedStarts === MAX_FIRST_STARTS) this.#someoneReady.reject(cannotStart(how));
     if (!worker.isReplaced && purpose === 'pool') this.#fill(worker.restarts + 1);
     else if (!worker.isReplaced && purpose === 'spare') this.#spawnSoon('spare', 0);

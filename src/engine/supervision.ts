@@ -64,6 +64,12 @@ export function isFaultOfInput(cause: EndCause): boolean {
 
 // ── starts ──
 
+/** How many starts in a row have failed now. What somebody kills is not at fault, and is tried again soon. */
+export function failedStarts(before: number, hasWorked: boolean, cause: EndCause): number {
+  if (hasWorked) return 0;
+  return cause === 'killed' ? Math.min(before + 1, 2) : before + 1;
+}
+
 const FIRST_DELAY_MS = 100;
 const LONGEST_DELAY_MS = 5_000;
 

@@ -94,9 +94,9 @@ async function killInside(run: Run, kills: number, killOne: KillOne): Promise<vo
 async function killWorker(run: Run, server: ServerProcess): Promise<boolean> {
   const { data } = await post(server.url, '{ engine { workers { pid } } }');
   const { workers } = data.engine;
-  const { pid } = workers[Math.floor(run.random() * workers.length)];
+  const worker = workers[Math.floor(run.random() * workers.length)];
   try {
-    return process.kill(pid, 'SIGKILL');
+    return worker !== undefined && process.kill(worker.pid, 'SIGKILL');
   } catch {
     return false;
   }

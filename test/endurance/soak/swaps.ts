@@ -75,10 +75,9 @@ async function killSteadily(url: string, seed: number, isOver: () => boolean): P
   let kills = 0;
   while (!isOver()) {
     const { data } = await post(url, '{ engine { workers { pid } } }');
-    const { pid } = data.engine.workers[Math.floor(random() * data.engine.workers.length)];
+    const worker = data.engine.workers[Math.floor(random() * data.engine.workers.length)];
     try {
-      process.kill(pid, 'SIGKILL');
-      kills++;
+      if (worker && process.kill(worker.pid, 'SIGKILL')) kills++;
     } catch {
       // It has ended since it was asked for.
     }
