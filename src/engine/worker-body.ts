@@ -14,6 +14,7 @@ import { prepare, TASK, type Tools } from '../tasks/task.js';
 import { groupByShape, split, stack } from './batch.js';
 import { differenceBesideMates } from './compare.js';
 import { readGraphFile } from './graph-file.js';
+import { scanGraph } from './graph-scan.js';
 import type { BatchMessage, BatchTiming, FromWorker, ItemResult, LoadMessage, ToWorker } from './messages.js';
 
 /** The native parts, handed in by the entry file. */
@@ -105,6 +106,8 @@ export class WorkerBody {
 
   async #examine({ artifactPath, artifactSha256 }: { artifactPath: string; artifactSha256: string }): Promise<void> {
     const bytes = await this.#runtime.readArtifact(artifactPath, artifactSha256);
+    const reasons = scanGraph(bytes);
+    if (reasons.length > 0) throw new Error(`the graph is refused: ${reasons.join('; ')}`);
     const session = await this.#runtime.openSession(bytes, 'cpu');
     faultPoint('worker.examined'); // @fault
     const { inputs, outputs } = session;

@@ -104,7 +104,7 @@ test('what cannot be served is FAILED with its reason, and the rest serves', asy
     good: null,
     'no-graph': 'no version folder: expected 1/model.onnx',
     'no-file': '1/model.onnx is missing',
-    noise: expect.stringContaining('protobuf'),
+    noise: expect.stringContaining('no whole ONNX file'),
     'broken-yaml': expect.stringContaining('model.yaml is no YAML'),
     'unknown-key': expect.stringContaining('colour'),
     'unknown-task': expect.stringContaining('model.yaml: task'),
@@ -129,7 +129,7 @@ test('predicting with a version that failed says so', async () => {
     code: 'NOT_READY',
     state: 'FAILED',
     retryable: false,
-    message: expect.stringContaining('protobuf'),
+    message: expect.stringContaining('no whole ONNX file'),
   });
 });
 

@@ -1,0 +1,244 @@
+/**
+ * What can be said of an ONNX file without loading it, before any native code sees it: is it whole, is it of a
+ * reasonable size, and does it ask for nothing that is refused here?
+ *
+ * Field numbers are those of onnx.proto. Graphs nest through attributes, so the recursion is as deep as they are, and
+ * bounded.
+ */
+import { scanTensor } from './tensor-scan.js';
+import { fieldsOf, MalformedBytes, textOf } from './wire.js';
+
+export const GRAPH_LIMITS = {
+  maxBytes: 2 ** 31 - 1,
+  maxDepth: 16,
+  maxNodes: 100_000,
+  maxInitializers: 100_000,
+  maxNameBytes: 65_536,
+  maxTrips: 10_000_000,
+} as const;
+
+/** ONNX's own operators and those of ONNX Runtime that its quantised exports use. */
+const DOMAINS = new Set(['', 'ai.onnx', 'ai.onnx.ml', 'com.microsoft']);
+const MAX_REASONS = 10;
+
+/** Why the file is refused, in sentences that name the place; empty when nothing speaks against it. */
+export function scanGraph(bytes: Uint8Array): string[] {
+  const scan = new Scan();
+  try {
+    if (bytes.length > GRAPH_LIMITS.maxBytes)
+      scan.refuse(`it has ${bytes.length} bytes; at most ${GRAPH_LIMITS.maxBytes}`);
+    else scan.model(bytes);
+  } catch (error) {
+    if (!(error instanceof MalformedBytes)) throw error;
+    scan.refuse(`it is no whole ONNX file: ${error.message}`);
+  }
+  return scan.reasons;
+}
+
+/** Whole numbers that stand in the graph, by the name of their tensor. */
+type Constants = ReadonlyMap<string, number | null>;
+
+class Scan {
+  readonly reasons: string[] = [];
+  readonly #functions = new Set<string>();
+  readonly #functionDomains = new Set<string>();
+  #nodes = 0;
+  #initializers = 0;
+
+  refuse(reason: string): void {
+    if (this.reasons.length < MAX_REASONS) this.reasons.push(reason);
+  }
+
+  model(bytes: Uint8Array): void {
+    const found = { ir: 0, graph: null as Uint8Array | null, opsets: [] as string[], functions: [] as Uint8Array[] };
+    for (const field of fieldsOf(bytes)) {
+      if (field.number === 1) found.ir = field.value;
+      else if (field.number === 7) found.graph = field.bytes;
+      else if (field.number === 8) found.opsets.push(domainOf(field.bytes));
+      else if (field.number === 25) found.functions.push(field.bytes);
+    }
+    if (found.ir < 1) this.refuse('it has no ir_version');
+    if (found.opsets.length === 0) this.refuse('it has no opset_import');
+    for (const bytes of found.functions) this.#declare(bytes);
+    for (const domain of found.opsets) {
+      if (!DOMAINS.has(domain) && !this.#functionDomains.has(domain))
+        this.refuse(unknownDomain('opset_import', domain));
+    }
+    if (found.graph) this.#graph(found.graph, 0, new Map());
+    else this.refuse('it has no graph');
+    for (const bytes of found.functions) {
+      for (const field of fieldsOf(bytes)) if (field.number === 7) this.#node(field.bytes, 1, new Map());
+    }
+  }
+
+  #declare(bytes: Uint8Array): void {
+    const found = { name: '', domain: '' };
+    for (const field of fieldsOf(bytes)) {
+      if (field.number === 1) found.name = textOf(field);
+      else if (field.number === 10) found.domain = textOf(field);
+    }
+    this.#functions.add(`${found.domain}:${found.name}`);
+    this.#functionDomains.add(found.domain);
+  }
+
+  #graph(bytes: Uint8Array, depth: number, outer: Constants): void {
+    if (depth === GRAPH_LIMITS.maxDepth) this.refuse(`graphs stand in graphs, more than ${depth} deep`);
+    if (depth >= GRAPH_LIMITS.maxDepth) return;
+    const constants = new Map(outer);
+    const names = new Set<string>();
+    const nodes: Uint8Array[] = [];
+    const outputs: string[] = [];
+    for (const { number, bytes: part } of fieldsOf(bytes)) {
+      if (number === 1) nodes.push(part);
+      else if (number === 5) this.#initializer(part, names, constants);
+      else if (number === 15) this.#sparse(part);
+      else if (number === 11 && depth === 0) this.#value(part, 'input');
+      else if (number === 12 && depth === 0) outputs.push(this.#value(part, 'output'));
+    }
+    if (depth === 0 && outputs.length === 0) this.refuse('the graph has no output');
+    else if (depth === 0 && !outputs.includes('tensor'))
+      this.refuse('no output is a tensor, and only tensors can be returned');
+    for (const node of nodes) this.#node(node, depth, constants);
+  }
+
+  #initializer(bytes: Uint8Array, names: Set<string>, constants: Map<string, number | null>): void {
+    if (++this.#initializers === GRAPH_LIMITS.maxInitializers + 1)
+      this.refuse(`it has more than ${GRAPH_LIMITS.maxInitializers} initializers`);
+    if (this.#initializers > GRAPH_LIMITS.maxInitializers) return;
+    const { name, value, reasons } = scanTensor(bytes);
+    for (const reason of reasons) this.refuse(`initializer "${cut(name)}" ${reason}`);
+    if (names.has(name)) this.refuse(`initializer "${cut(name)}" is there twice`);
+    names.add(name);
+    constants.set(name, value);
+  }
+
+  /** Values and indices are tensors. */
+  #sparse(bytes: Uint8Array): void {
+    for (const field of fieldsOf(bytes)) {
+      if (field.number > 2) continue;
+      for (const reason of scanTensor(field.bytes).reasons) this.refuse(`a sparse initializer ${reason}`);
+    }
+  }
+
+  #node(bytes: Uint8Array, depth: number, constants: Map<string, number | null>): void {
+    if (++this.#nodes === GRAPH_LIMITS.maxNodes + 1) this.refuse(`it has more than ${GRAPH_LIMITS.maxNodes} nodes`);
+    if (this.#nodes > GRAPH_LIMITS.maxNodes) return;
+    const node = {
+      inputs: [] as string[],
+      outputs: [] as string[],
+      name: '',
+      op: '',
+      domain: '',
+      attributes: [] as Uint8Array[],
+    };
+    for (const field of fieldsOf(bytes)) {
+      const isLong = field.bytes.length > GRAPH_LIMITS.maxNameBytes && field.number !== 5;
+      if (isLong) this.refuse(`a node has a name of ${field.bytes.length} bytes`);
+      else if (field.number === 1) node.inputs.push(textOf(field));
+      else if (field.number === 2) node.outputs.push(textOf(field));
+      else if (field.number === 3) node.name = textOf(field);
+      else if (field.number === 4) node.op = textOf(field);
+      else if (field.number === 5) node.attributes.push(field.bytes);
+      else if (field.number === 7) node.domain = textOf(field);
+    }
+    const where = `node "${cut(node.name || node.outputs[0] || '')}" (${cut(node.op)})`;
+    if (!DOMAINS.has(node.domain) && !this.#functions.has(`${node.domain}:${node.op}`))
+      this.refuse(unknownDomain(where, node.domain));
+    if (node.op === 'Loop') this.#loop(where, node.inputs, constants);
+    for (const attribute of node.attributes) this.#attribute(attribute, where, depth, constants, node);
+  }
+
+  /** An attribute holds tensors, graphs, or both. */
+  #attribute(
+    bytes: Uint8Array,
+    where: string,
+    depth: number,
+    constants: Map<string, number | null>,
+    { op, outputs }: { op: string; outputs: readonly string[] },
+  ): void {
+    for (const { number, bytes: part } of fieldsOf(bytes)) {
+      if (number === 5 || number === 10) {
+        const { value, reasons } = scanTensor(part);
+        for (const reason of reasons) this.refuse(`${where}: a tensor ${reason}`);
+        if (op === 'Constant' && outputs[0] !== undefined) constants.set(outputs[0], value);
+      } else if (number === 22 || number === 23) this.#sparse(part);
+      else if (number === 6 || number === 11) this.#graph(part, depth + 1, constants);
+    }
+  }
+
+  /** One that counts to a constant must end soon, if nothing but the count can end it. */
+  #loop(where: string, [trips = '', condition = '']: readonly string[], constants: Constants): void {
+    const mayEndBefore = condition !== '' && !constants.has(condition);
+    if (trips === '' && condition === '')
+      this.refuse(`${where} has neither a trip count nor a condition, and never ends`);
+    const count = constants.get(trips);
+    if (count != null && count > GRAPH_LIMITS.maxTrips && !mayEndBefore) {
+      this.refuse(`${where} turns ${count} times; at most ${GRAPH_LIMITS.maxTrips} without a condition`);
+    }
+  }
+
+  /** Answers what kind of value it is. */
+  #value(bytes: Uint8Array, role: 'input' | 'output'): string {
+    let [name, kind, element] = ['', 'unknown', 0];
+    for (const field of fieldsOf(bytes)) {
+      if (field.number === 1) name = textOf(field);
+      else if (field.number === 2) [kind, element] = typeOf(field.bytes);
+    }
+    const where = `${role} "${cut(name)}"`;
+    if (kind === 'optional') this.refuse(`${where} is optional, and an empty one would end the process`);
+    else if (kind !== 'tensor' && kind !== 'unknown' && role === 'input')
+      this.refuse(`${where} is a ${kind}; inputs must be tensors`);
+    else if (UNSUPPORTED[element])
+      this.refuse(
+        `${where} is ${UNSUPPORTED[element]}, which cannot cross to JavaScript; cast it to float inside the graph`,
+      );
+    return kind === 'unknown' ? 'tensor' : kind;
+  }
+}
+
+const KINDS: Readonly<Record<number, string>> = {
+  1: 'tensor',
+  4: 'sequence',
+  5: 'map',
+  8: 'sparse tensor',
+  9: 'optional',
+};
+
+const UNSUPPORTED: Readonly<Record<number, string>> = {
+  14: 'complex64',
+  15: 'complex128',
+  16: 'bfloat16',
+  17: 'float8e4m3fn',
+  18: 'float8e4m3fnuz',
+  19: 'float8e5m2',
+  20: 'float8e5m2fnuz',
+  21: 'uint4',
+  22: 'int4',
+  23: 'float4e2m1',
+};
+
+function typeOf(bytes: Uint8Array): [kind: string, element: number] {
+  for (const field of fieldsOf(bytes)) {
+    const kind = KINDS[field.number];
+    if (!kind) continue;
+    const element = kind === 'tensor' ? [...fieldsOf(field.bytes)].find(({ number }) => number === 1)?.value : 0;
+    return [kind, element ?? 0];
+  }
+  return ['unknown', 0];
+}
+
+function domainOf(opset: Uint8Array): string {
+  const domain = [...fieldsOf(opset)].find(({ number }) => number === 1);
+  return domain ? textOf(domain) : '';
+}
+
+function unknownDomain(where: string, domain: string): string {
+  const known = [...DOMAINS].filter(Boolean).join(', ');
+  return `${where} is of the domain "${cut(domain)}"; operators must be of ${known}, or functions of the file`;
+}
+
+const MAX_SHOWN = 60;
+
+function cut(text: string): string {
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+}

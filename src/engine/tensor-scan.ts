@@ -1,0 +1,118 @@
+/**
+ * Whether a TensorProto holds what it says: as many bytes or numbers as its dims ask for, in one place, inside the file.
+ */
+import { countNumbers, fieldsOf, numbersOf, textOf, type WireField } from './wire.js';
+
+export interface ScannedTensor {
+  readonly name: string;
+  /** Of an int64 scalar; null for every other tensor. */
+  readonly value: number | null;
+  /** Each continues "tensor x …". */
+  readonly reasons: readonly string[];
+}
+
+const INT64 = 7;
+const STRING = 8;
+const RAW_DATA = 9;
+const EXTERNAL = 1;
+
+/** Bytes of one element in raw data, by TensorProto.DataType. */
+const BYTES: Readonly<Record<number, number>> = {
+  1: 4,
+  2: 1,
+  3: 1,
+  4: 2,
+  5: 2,
+  6: 4,
+  7: 8,
+  9: 1,
+  10: 2,
+  11: 8,
+  12: 4,
+  13: 8,
+  14: 8,
+  15: 16,
+  16: 2,
+  17: 1,
+  18: 1,
+  19: 1,
+  20: 1,
+  21: 0.5,
+  22: 0.5,
+  23: 0.5,
+};
+
+/** Elements that one number of a typed field stands for: complex ones take two, four-bit ones share. */
+const PER_NUMBER: Readonly<Record<number, number>> = { 14: 0.5, 15: 0.5, 21: 2, 22: 2, 23: 2 };
+
+/** Typed data, by field: the bytes of each number, 0 for varints, null for strings. */
+const TYPED: Readonly<Record<number, number | null>> = { 4: 4, 5: 0, 6: null, 7: 0, 10: 8, 11: 0 };
+
+/** @throws MalformedBytes */
+export function scanTensor(bytes: Uint8Array): ScannedTensor {
+  const tensor = { name: '', type: 0, dims: [] as number[], raw: null as number | null, numbers: 0, isExternal: false };
+  let value: number | null = null;
+  for (const field of fieldsOf(bytes)) {
+    if (field.number === 1) tensor.dims.push(...dimsOf(field));
+    else if (field.number === 2) tensor.type = field.value;
+    else if (field.number === 8) tensor.name = textOf(field);
+    else if (field.number === RAW_DATA) tensor.raw = field.bytes.length;
+    else if (field.number === 13 || (field.number === 14 && field.value === EXTERNAL)) tensor.isExternal = true;
+    else if (field.number in TYPED) tensor.numbers += countOf(field);
+    value ??= scalarOf(field);
+  }
+  const isScalar = tensor.type === INT64 && elementsOf(tensor.dims) === 1;
+  return { name: tensor.name, value: isScalar ? value : null, reasons: reasonsAgainst(tensor) };
+}
+
+const MAX_RANK = 64;
+const LONGEST_DIM_BYTES = 10;
+
+/** What is longer than any shape is not decoded. */
+function dimsOf(field: WireField): number[] {
+  return field.bytes.length > MAX_RANK * LONGEST_DIM_BYTES ? Array(MAX_RANK + 1).fill(1) : numbersOf(field);
+}
+
+function reasonsAgainst({ type, dims, raw, numbers, isExternal }: Omit<Parts, 'name'>): string[] {
+  if (isExternal) return ['keeps its data in another file; save the model with all data inside'];
+  if (dims.length > MAX_RANK) return [`has more than ${MAX_RANK} dims`];
+  if (dims.some((size) => size < 0)) return [`has a negative size in its dims [${dims.join(', ')}]`];
+  if (raw !== null && numbers > 0) return ['has both raw and typed data, of which only one is run'];
+  const elements = elementsOf(dims);
+  const shape = `its dims [${dims.join(', ')}] ask for`;
+  if (raw !== null) {
+    const expected = Math.ceil(elements * (BYTES[type] ?? 0));
+    if (type === STRING || !(type in BYTES)) return [`has raw data of the data type ${type}`];
+    return raw === expected ? [] : [`has ${raw} bytes; ${shape} ${expected}`];
+  }
+  const held = Math.ceil(numbers * (PER_NUMBER[type] ?? 1));
+  const isEnough = held === elements || (type in PER_NUMBER && Math.abs(held - elements) <= 1);
+  return isEnough ? [] : [`has ${held} elements; ${shape} ${elements}`];
+}
+
+interface Parts {
+  readonly name: string;
+  readonly type: number;
+  readonly dims: readonly number[];
+  readonly raw: number | null;
+  readonly numbers: number;
+  readonly isExternal: boolean;
+}
+
+function elementsOf(dims: readonly number[]): number {
+  return dims.reduce((product, size) => product * size, 1);
+}
+
+function countOf(field: WireField): number {
+  const size = TYPED[field.number];
+  if (size === null) return 1;
+  return size ? field.bytes.length / size : countNumbers(field);
+}
+
+/** The one number of an int64 tensor, as raw or as typed data. */
+function scalarOf(field: WireField): number | null {
+  if (field.number === RAW_DATA && field.bytes.length === 8) {
+    return Number(new DataView(field.bytes.buffer, field.bytes.byteOffset, 8).getBigInt64(0, true));
+  }
+  return field.number === INT64 && field.bytes.length <= 10 ? (numbersOf(field)[0] ?? null) : null;
+}
