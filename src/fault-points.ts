@@ -7,7 +7,7 @@
  * A point that ends in `*` stands for all that begin so, counted together. What has fired is noted in `FAULT_LOG`, so
  * that a run of all tests can tell whether every point was reached.
  */
-import { appendFileSync, readFileSync, renameSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, renameSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { encodeFrame } from './engine/frames.js';
 
@@ -15,7 +15,10 @@ export interface Fault {
   readonly id: string;
   readonly point: string;
   readonly nth: number;
-  /** A signal's name, `exit`, `hang`, a system error's code (`ENOSPC`), or `SQLITE_` with a result code. */
+  /**
+   * A signal's name, `exit`, `hang`, `pause` (until the file of that name and `.go` is there), a system error's code
+   * (`ENOSPC`), or `SQLITE_` with a result code.
+   */
   readonly action: string;
 }
 
@@ -55,9 +58,17 @@ function claim(name: string): boolean {
   }
 }
 
+function pause(): void {
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  while (!existsSync(`${process.env['FAULT_FILE']}.go`)) Atomics.wait(sleeper, 0, 0, PAUSE_STEP_MS);
+}
+
+const PAUSE_STEP_MS = 2;
+
 function fire(action: string, point: string): void {
   if (action === 'exit') process.exit(1);
   if (action === 'hang') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  else if (action === 'pause') pause();
   else if (action.startsWith('SIG')) {
     process.kill(process.pid, action);
     // The signal may be delivered a moment later; nothing more happens until then.

@@ -19,7 +19,7 @@ async function workerPids(server: ServerProcess): Promise<number[]> {
   return data.engine.workers.map(({ pid }: Data) => pid);
 }
 
-test('SIGTERM answers what is in flight, ends with 0 and leaves no worker', async () => {
+test('F14: SIGTERM answers what is in flight, ends with 0 and leaves no worker', async () => {
   const server = await startServer({ DATA_DIR: dataDir });
   const pids = await workerPids(server);
   const inputs = Array.from({ length: 1_000 }, (_, i) => ({ text: `in flight ${i} `.repeat(100) }));
@@ -38,7 +38,7 @@ test('SIGTERM answers what is in flight, ends with 0 and leaves no worker', asyn
   expect(pids.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]);
 });
 
-test('workers end with their server, also when it is killed', async () => {
+test('F14: workers end with their server, also when it is killed', async () => {
   const server = await startServer({ DATA_DIR: dataDir });
   const pids = await workerPids(server);
 
@@ -67,4 +67,29 @@ test('a port that is taken ends with 1', async () => {
 
   await server.end('SIGTERM');
   await rm(second, { recursive: true, force: true });
+});
+
+test('F14: a second SIGTERM ends at once what the first lets finish', async () => {
+  const server = await startServer({ DATA_DIR: dataDir });
+  const pids = await workerPids(server);
+  const inputs = Array.from({ length: 1_000 }, (_, i) => ({ text: `slow ${i} `.repeat(1_200) }));
+  const many = 'mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { problem { code } } } }';
+  const answer = post(server.url, many, { input: { model: 'spam-filter', inputs } }).catch(() => null);
+  for (let depth = 0; depth === 0; )
+    depth = (await post(server.url, '{ engine { queueDepth } }')).data.engine.queueDepth;
+  server.process.kill('SIGTERM');
+  while ((await fetch(`${server.url}/health/ready`).catch(() => null))?.status === 200) await new Promise(setImmediate);
+
+  await server.end('SIGTERM');
+
+  await answer;
+  while (pids.some((pid) => existsSync(`/proc/${pid}`))) await new Promise(setImmediate);
+});
+
+test('F19: a second server on the same data ends with 3 and names the first', async () => {
+  const server = await startServer({ DATA_DIR: dataDir });
+
+  await expect(startServer({ DATA_DIR: dataDir })).rejects.toThrow('ended with 3');
+
+  await server.end('SIGTERM');
 });

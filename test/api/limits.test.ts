@@ -183,7 +183,7 @@ test('a provider that is required but missing keeps the server from being ready'
   expect(engine.providers[0]).toMatchObject({ name: 'cuda', available: false, reason: expect.any(String) });
 });
 
-test('an input whose caller has gone while it waits is never computed', async () => {
+test('F15: an input whose caller has gone while it waits is never computed', async () => {
   const { hostname, port } = new URL(app.url);
   const before = await count();
   const inputs = Array.from({ length: 300 }, (_, i) => ({ text: `left alone ${i} `.repeat(200) }));

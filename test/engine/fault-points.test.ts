@@ -1,10 +1,10 @@
 /** A worker fails at every point of its life, in every way: nobody notices, and no answer is another's. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
-import { armFault, disarmFault, hasFired } from '../support/faults.js';
-import { CRASHING_DIVISION, encodeModel } from '../support/onnx.js';
+import { armFault, disarmFault, goOn, hasFired } from '../support/faults.js';
+import { COUNTING_LOOP, CRASHING_DIVISION, encodeModel } from '../support/onnx.js';
 import { createStore, type TestStore } from '../support/store.js';
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
@@ -112,4 +112,37 @@ test('F24: a version whose probe is killed once is probed again; one whose warm-
 
   expect(await disarmFault()).toBe(true);
   expect(version).toEqual({ state: 'READY', stateReason: null });
+});
+
+test('F8: an artifact that is replaced while it is loaded changes no answer', async () => {
+  const { version } = await app.query('{ version(ref: "division:1") { artifact { sha256 } } }');
+  const { sha256 } = version.artifact;
+  const file = path.join(app.dataDir, 'blobs/sha256', sha256.slice(0, 2), sha256.slice(2));
+  const bytes = await readFile(file);
+  await armFault('worker.artifact.read', 'pause');
+  for (const pid of poolPids()) process.kill(pid, 'SIGKILL');
+  while (!hasFired()) await new Promise(setImmediate);
+
+  await writeFile(file, encodeModel(COUNTING_LOOP));
+  await goOn();
+  const { wrong } = await predictUntilFired();
+  await writeFile(file, bytes);
+
+  expect(wrong.filter(({ prediction }) => prediction !== null)).toEqual([]);
+});
+
+test('F25: what fails in a resolver is masked, has an id that the log knows, and the server lives', async () => {
+  await armFault('sqlite.read', 'EBADF');
+
+  const { errors } = await app.send('{ predictions { totalCount } }');
+
+  expect(await disarmFault()).toBe(true);
+  expect(errors?.[0]).toMatchObject({
+    message: expect.stringMatching(
+      /^Something went wrong here, not with your request; tell the operator errorId [0-9a-f-]{36}\.$/,
+    ),
+    extensions: { code: 'INTERNAL_SERVER_ERROR', errorId: expect.any(String) },
+  });
+  expect(JSON.stringify(errors)).not.toMatch(/EBADF|sqlite|select|\/tmp/i);
+  expect((await app.query('{ predictions { totalCount } }')).predictions.totalCount).toBe(0);
 });

@@ -19,10 +19,15 @@ export function hasFired(): boolean {
   return existsSync(`${file}.fired`);
 }
 
+/** Lets a process that pauses at its point go on. */
+export async function goOn(): Promise<void> {
+  await writeFile(`${file}.go`, '');
+}
+
 /** Answers whether it had fired. */
 export async function disarmFault(): Promise<boolean> {
   const fired = hasFired();
-  await Promise.all([rm(file, { force: true }), rm(`${file}.fired`, { force: true })]);
+  await Promise.all([file, `${file}.fired`, `${file}.go`].map((one) => rm(one, { force: true })));
   return fired;
 }
 
