@@ -5,7 +5,7 @@ import { encodeModel, type TypeName } from '../support/onnx.js';
 import { createStore, type TestStore } from '../support/store.js';
 
 const TENSORS = 'output { ... on Tensors { tensors { name datatype shape data base64 } } }';
-const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { id input ${TENSORS} timing { batchSize } } problem { message } } }`;
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { id input ${TENSORS} timing { batchSize } } problem { code message retryable ... on InferenceFailed { reason } } } }`;
 const AGAIN = `query ($id: ID!) { prediction(id: $id) { input ${TENSORS} } }`;
 
 let store: TestStore;
@@ -16,6 +16,10 @@ beforeAll(async () => {
     await store.write(type.toLowerCase(), { '1/model.onnx': unary('Identity', type, ['N', 2], type, ['N', 2]) });
   }
   await store.write('places', { '1/model.onnx': unary('NonZero', 'FP32', ['N'], 'INT64', [1, 'K']) });
+  await store.write('logs', {
+    '1/model.onnx': unary('Log', 'FP32', ['N'], 'FP32', ['N']),
+    'model.yaml': 'example: { tensors: [{ name: x, datatype: FP32, shape: [1], data: [1] }] }',
+  });
   await store.write('roots', { '1/model.onnx': unary('Sqrt', 'FP32', ['N'], 'FP32', ['N']) });
   app = await startTestApp({ modelStore: store.folder });
 });
@@ -83,13 +87,19 @@ test('an answer without a single element is an empty tensor, also from the histo
   expect(again.prediction.output).toEqual(output);
 });
 
-test('what is not finite in an answer is null in data and exact in base64', async () => {
-  const { output } = await predict('roots', { datatype: 'FP32', shape: [2], data: [-1, 4] });
+test.each([
+  ['roots', [4, -1], 'NaN'],
+  ['logs', [1, 0], '-Infinity'],
+])('an answer of %s that is not finite is no answer, and says where', async (model, data, word) => {
+  const input = { tensors: [{ name: 'x', datatype: 'FP32', shape: [2], data }] };
+  const { predict } = await app.query(PREDICT, { input: { model, input } });
 
-  const [{ data, base64 }] = output.tensors;
-  const exact = new Float32Array(new Uint8Array(Buffer.from(base64, 'base64')).buffer);
-  expect(data).toEqual([null, 2]);
-  expect(Array.from(exact)).toEqual([Number.NaN, 2]);
+  expect(predict.prediction).toBeNull();
+  expect(predict.problem).toMatchObject({
+    code: 'INFERENCE_FAILED',
+    retryable: false,
+    reason: `value 1 of output "y" is ${word}`,
+  });
 });
 
 test('one input may bring more rows than a batch has places', async () => {
