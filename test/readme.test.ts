@@ -1,5 +1,5 @@
 /** What the README says is what happens. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { LIMITS } from '#src/api/limits.js';
 import { ProblemCodeEnum } from '#src/graphql/problem.type.js';
 import { MAX_TEXT_CHARACTERS } from '#src/tasks/text.js';
@@ -65,4 +65,18 @@ test('the table of limits is the one in force', () => {
 
 test('every problem code has its row', () => {
   for (const code of Object.keys(ProblemCodeEnum)) expect(README).toContain(`| \`${code}\` |`);
+});
+
+test('every code that the edge may answer has its row', () => {
+  const rows = readFileSync('README.md', 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .join('\n');
+  const sources = readdirSync('src/api').filter((file) => file.endsWith('.ts'));
+  const codes = sources.flatMap((file) =>
+    [...readFileSync(`src/api/${file}`, 'utf8').matchAll(/'([A-Z]+(?:_[A-Z]+)+)'/g)].map(([, code]) => code ?? ''),
+  );
+
+  expect(codes.length).toBeGreaterThan(10);
+  expect(codes.filter((code) => !rows.includes(`\`${code}\``))).toEqual([]);
 });
