@@ -6,7 +6,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { type Data, post } from './support/http.js';
+import { COUNTING_LOOP, encodeModel } from './support/onnx.js';
 import { type ServerProcess, startServer } from './support/server.js';
+import { createStore } from './support/store.js';
 
 let dataDir: string;
 beforeEach(async () => {
@@ -92,4 +94,24 @@ test('F19: a second server on the same data ends with 3 and names the first', as
   await expect(startServer({ DATA_DIR: dataDir })).rejects.toThrow('ended with 3');
 
   await server.end('SIGTERM');
+});
+
+test('F14: a worker that is stuck in native code ends with its server, also when that is killed', async () => {
+  const store = await createStore();
+  const trips = (count: number) => ({ tensors: [{ name: 'trips', datatype: 'INT64', shape: [1], data: [count] }] });
+  await store.write('loop', {
+    '1/model.onnx': encodeModel(COUNTING_LOOP),
+    'model.yaml': `example: ${JSON.stringify(trips(3))}`,
+  });
+  const server = await startServer({ DATA_DIR: dataDir, MODEL_STORE: store.folder, WORKERS: '1' });
+  const pids = await workerPids(server);
+  const predict = 'mutation ($input: PredictInput!) { predict(input: $input) { problem { code } } }';
+  const input = { model: 'loop', input: trips(Number.MAX_SAFE_INTEGER), deadlineMs: 300 };
+  await post(server.url, predict, { input });
+
+  await server.end('SIGKILL');
+  while (pids.some((pid) => existsSync(`/proc/${pid}`))) await new Promise(setImmediate);
+  await store.remove();
+
+  expect(pids.length).toBeGreaterThan(0);
 });

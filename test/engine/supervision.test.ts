@@ -1,10 +1,18 @@
 /** The decisions about workers. */
+import { Circuit, OPEN_MS } from '#src/engine/circuit.js';
+import { Offenders } from '#src/engine/offenders.js';
 import {
   causeOfEnd,
   expectedWaitMs,
+  failedStarts,
   fateOfEntry,
+  MAX_AGE_MS,
   msUntilNextBatch,
+  nextState,
   restartDelayMs,
+  verdictOf,
+  type WorkerEvent,
+  type WorkerState,
   watchdogMs,
 } from '#src/engine/supervision.js';
 
@@ -52,4 +60,75 @@ test('the next batch is formed as late as the running one allows', () => {
 test('the expected wait follows what was measured, and nothing is promised before', () => {
   expect(expectedWaitMs(100, 2, 2)).toBe(100);
   expect(expectedWaitMs(100, null, 2)).toBeNull();
+});
+
+test('a worker goes through its states by these events, and by no others', () => {
+  const states: WorkerState[] = ['STARTING', 'READY', 'BUSY', 'DRAINING', 'STOPPING', 'ENDED'];
+  const events: WorkerEvent[] = ['ready', 'given', 'emptied', 'retired', 'killed', 'ended'];
+  const attempt = (state: WorkerState, event: WorkerEvent) => {
+    try {
+      return nextState(state, event);
+    } catch {
+      return '-';
+    }
+  };
+
+  const table = states.map((state) => [state, ...events.map((event) => attempt(state, event))].join(' '));
+
+  expect(table).toEqual([
+    'STARTING READY - - STOPPING STOPPING ENDED',
+    'READY - BUSY - STOPPING STOPPING ENDED',
+    'BUSY - BUSY READY DRAINING STOPPING ENDED',
+    'DRAINING - - STOPPING DRAINING STOPPING ENDED',
+    'STOPPING STOPPING - STOPPING STOPPING STOPPING ENDED',
+    'ENDED - - - ENDED ENDED -',
+  ]);
+});
+
+test('a worker is kept, retired when it is old or large, and killed beyond its limit', () => {
+  expect(verdictOf(0, 700, 1_000)).toBe('keep');
+  expect(verdictOf(0, 801, 1_000)).toBe('retire');
+  expect(verdictOf(MAX_AGE_MS + 1, 1, 1_000)).toBe('retire');
+  expect(verdictOf(0, 1_001, 1_000)).toBe('kill');
+  expect(verdictOf(0, null, 1_000)).toBe('keep');
+});
+
+test('starts that fail count up, those that somebody kills only to two, and work counts as none', () => {
+  expect(failedStarts(4, false, 'crashed')).toBe(5);
+  expect(failedStarts(4, false, 'killed')).toBe(2);
+  expect(failedStarts(4, true, 'crashed')).toBe(0);
+});
+
+test('three convictions in ten minutes confine a caller on that version, until they are ten minutes old', () => {
+  const offenders = new Offenders();
+  for (const at of [0, 1_000, 2_000]) offenders.convict('a', 'v', `digest ${at}`, 'it crashed', at);
+
+  expect(offenders.isConfined('a', 'v', 3_000)).toBe(true);
+  expect(offenders.isConfined('a', 'w', 3_000)).toBe(false);
+  expect(offenders.isConfined('b', 'v', 3_000)).toBe(false);
+  expect(offenders.isConfined('a', 'v', 600_001)).toBe(false);
+  expect(offenders.reasonAgainst('digest 0', 'v', 3_000)).toBe('it crashed');
+  expect(offenders.reasonAgainst('digest 0', 'w', 3_000)).toBeNull();
+  expect(offenders.reasonAgainst('digest 0', 'v', 600_001)).toBeNull();
+});
+
+test('what is kept of offenders does not grow with their number', () => {
+  const offenders = new Offenders();
+  for (let i = 0; i < 10_001; i++) offenders.convict(`caller ${i}`, 'v', `digest ${i}`, 'it crashed', i);
+
+  expect(offenders.reasonAgainst('digest 0', 'v', 10_001)).toBeNull();
+  expect(offenders.reasonAgainst('digest 1', 'v', 10_001)).toBe('it crashed');
+});
+
+test('a version is judged after three convictions in a minute, once, and again half a minute after it failed', () => {
+  const circuit = new Circuit();
+
+  expect([0, 61_000, 62_000].map((now) => circuit.convict(now))).toEqual([false, false, false]);
+  expect([63_000, 64_000].map((now) => circuit.convict(now))).toEqual([true, false]);
+  circuit.failed('it crashed', 65_000);
+  expect(circuit.refusal(65_000)).toEqual({ reason: 'it crashed', retryAfterMs: OPEN_MS });
+  expect([65_001, 65_000 + OPEN_MS, 66_000 + OPEN_MS].map((now) => circuit.isDue(now))).toEqual([false, true, false]);
+  expect(circuit.refusal(66_000 + OPEN_MS)?.retryAfterMs).toBe(1_000);
+  circuit.passed();
+  expect(circuit.refusal(67_000 + OPEN_MS)).toBeNull();
 });

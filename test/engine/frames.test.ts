@@ -1,0 +1,66 @@
+/** Messages over a byte stream, whatever the stream does to them. */
+import { PassThrough } from 'node:stream';
+import fc from 'fast-check';
+import { encodeFrame, FrameChannel, MAX_FRAME_BYTES } from '#src/engine/frames.js';
+
+function receiver() {
+  const stream = new PassThrough();
+  const messages: unknown[] = [];
+  const broken: string[] = [];
+  new FrameChannel(stream, {
+    onMessage: (message) => messages.push(message),
+    onBroken: (reason) => broken.push(reason),
+  });
+  /** Everything that was written has been read when the callback comes. */
+  const write = (bytes: Uint8Array) => new Promise<void>((resolve) => stream.write(bytes, () => setImmediate(resolve)));
+  return { write, messages, broken };
+}
+
+test('messages arrive whole and in order, however the bytes are cut', async () => {
+  const message = fc.record({
+    kind: fc.string(),
+    data: fc.float32Array({ noNaN: true }),
+    list: fc.array(fc.bigInt64Array()),
+  });
+  const property = fc.asyncProperty(
+    fc.array(message, { maxLength: 5 }),
+    fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }),
+    async (sent, cuts) => {
+      const { write, messages, broken } = receiver();
+      const bytes = Buffer.concat(sent.map(encodeFrame));
+      for (let start = 0, i = 0; start < bytes.length; i++) {
+        const length = cuts[i % cuts.length] as number;
+        await write(bytes.subarray(start, start + length));
+        start += length;
+      }
+      expect(messages).toEqual(sent);
+      expect(broken).toEqual([]);
+    },
+  );
+
+  await fc.assert(property, { numRuns: 100, seed: 20_261_124 });
+});
+
+test('F21: of a frame with any byte changed nothing is read, and nothing after it', async () => {
+  const frame = encodeFrame({ kind: 'done', data: Float32Array.of(1, 2, 3) });
+  for (let at = 0; at < frame.length; at++) {
+    const damaged = Buffer.from(frame);
+    damaged[at] = (damaged[at] as number) ^ 0x10;
+    const { write, messages, broken } = receiver();
+    await write(damaged);
+    await write(encodeFrame({ kind: 'later' }));
+
+    // A length that is changed may only ask for more than has come yet.
+    expect({ at, messages, isKnown: broken.length === 1 || at < 4 }).toEqual({ at, messages: [], isKnown: true });
+  }
+});
+
+test('F21: a frame that says it is longer than any is refused before its bytes are waited for', async () => {
+  const header = Buffer.alloc(8);
+  header.writeUInt32LE(MAX_FRAME_BYTES + 1, 0);
+  const { write, broken } = receiver();
+
+  await write(header);
+
+  expect(broken).toEqual([`a frame of ${MAX_FRAME_BYTES + 1} bytes`]);
+});
