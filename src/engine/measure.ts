@@ -7,14 +7,14 @@ export class RunTimes {
   readonly #inferMsBySize = new Map<number, number>();
   readonly #busyMsBySize = new Map<number, number>();
   #prepareMs = 0;
-  #msPerRow: number | null = null;
+  readonly #msPerRowBySize = new Map<number, number>();
 
   record(rows: number, prepareMs: number, inferMs: number): void {
     const size = bucketOf(rows);
     this.#inferMsBySize.set(size, blend(this.#inferMsBySize.get(size) ?? null, inferMs));
     this.#busyMsBySize.set(size, blend(this.#busyMsBySize.get(size) ?? null, prepareMs + inferMs));
     this.#prepareMs = blend(this.#prepareMs, prepareMs);
-    this.#msPerRow = blend(this.#msPerRow, (prepareMs + inferMs) / rows);
+    this.#msPerRowBySize.set(size, blend(this.#msPerRowBySize.get(size) ?? null, (prepareMs + inferMs) / rows));
   }
 
   /** Expected time of a run; null while no run of about this size was seen. */
@@ -31,8 +31,9 @@ export class RunTimes {
     return this.#prepareMs;
   }
 
+  /** At the batch size that does best: what waits long enough is batched so. One slow first run refuses nobody. */
   get msPerRow(): number | null {
-    return this.#msPerRow;
+    return this.#msPerRowBySize.size === 0 ? null : Math.min(...this.#msPerRowBySize.values());
   }
 }
 
