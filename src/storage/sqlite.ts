@@ -114,20 +114,24 @@ class SqliteThread {
 
 /** The threads of one database file, and the turn-taking of its writer. */
 export class SqliteFile {
+  readonly #file: string;
   readonly #writer: SqliteThread;
-  readonly #readers: readonly SqliteThread[];
-  #nextReader = 0;
+  readonly #maxReaders: number;
+  /** Started when they are first needed. */
+  readonly #readers: SqliteThread[] = [];
+  #lastRead = 0;
   #writerTurn: Promise<unknown> = Promise.resolve();
   /** Statements executed so far, for tests that count them. */
   statementCount = 0;
 
-  private constructor(writer: SqliteThread, readers: readonly SqliteThread[]) {
+  private constructor(file: string, writer: SqliteThread, maxReaders: number) {
+    this.#file = file;
     this.#writer = writer;
-    this.#readers = readers;
+    this.#maxReaders = maxReaders;
   }
 
   /** @throws SqliteError when the file is no database or cannot be opened */
-  static async open(file: string, readers: number): Promise<SqliteFile> {
+  static async open(file: string, maxReaders: number): Promise<SqliteFile> {
     const writer = new SqliteThread(file, { readOnly: false });
     try {
       await writer.send({ kind: 'query', sql: 'select count(*) from sqlite_schema', parameters: [] });
@@ -135,10 +139,7 @@ export class SqliteFile {
       await writer.close();
       throw error;
     }
-    return new SqliteFile(
-      writer,
-      Array.from({ length: readers }, () => new SqliteThread(file, { readOnly: true })),
-    );
+    return new SqliteFile(file, writer, maxReaders);
   }
 
   /** A reader that is lost on the way is replaced, and the question asked once more. */
@@ -152,8 +153,9 @@ export class SqliteFile {
   }
 
   #reader(): SqliteThread {
-    this.#nextReader = (this.#nextReader + 1) % this.#readers.length;
-    return this.#readers[this.#nextReader] as SqliteThread;
+    const i = this.#lastRead++ % this.#maxReaders;
+    this.#readers[i] ??= new SqliteThread(this.#file, { readOnly: true });
+    return this.#readers[i];
   }
 
   /** Only for the holder of the writer's turn. @throws StorageFullError, SqliteError */
