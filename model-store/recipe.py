@@ -11,7 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    log_loss,
+    mean_absolute_error,
+    r2_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 
 SEED = 7
 RESAMPLES = 1000
@@ -30,6 +38,15 @@ def measure(truth, probabilities, labels):
     each = f1_score(truth, answer, average=None)
     found += [{"type": "f1", "name": f"F1 of {l}", "value": v, "args": {"label": l}} for l, v in zip(labels, each)]
     return [{**metric, "value": float(metric["value"])} for metric in found]
+
+
+def measure_values(truth, values, _labels):
+    """The metrics of a regressor's card, in the unit of the value but for R2."""
+    return [
+        {"type": "mae", "name": "mean absolute error", "value": float(mean_absolute_error(truth, values))},
+        {"type": "rmse", "name": "root mean squared error", "value": float(root_mean_squared_error(truth, values))},
+        {"type": "r2", "value": float(r2_score(truth, values))},
+    ]
 
 
 def choose_cases(truth, probabilities, count=50, nearest=10):
@@ -68,21 +85,21 @@ def card_metrics(model_folder):
     return yaml.safe_load(front_matter)["model-index"][0]["results"][0]["metrics"]
 
 
-def report(truth, probabilities, labels, files):
+def report(truth, answers, labels, files, measure):
     """Prints the metrics as the card wants them, and the digest of every file that was written."""
-    right = int((probabilities.argmax(axis=1) == truth).sum())
-    print(f"{right:,} of {len(truth):,} right")
-    print(yaml.safe_dump(measure(truth, probabilities, labels), sort_keys=False, allow_unicode=True, default_flow_style=None))
+    if labels:
+        print(f"{int((answers.argmax(axis=1) == truth).sum()):,} of {len(truth):,} right")
+    print(yaml.safe_dump(measure(truth, answers, labels), sort_keys=False, allow_unicode=True, default_flow_style=None))
     for path in files:
         print(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.stat().st_size:>9,}  {path.parent.name}/{path.name}")
 
 
-def check_card(model_folder, truth, probabilities, labels):
+def check_card(model_folder, truth, answers, labels, measure):
     """True when every metric of the card lies in the 95% bootstrap interval of the model that was just trained."""
     draws = np.random.default_rng(SEED).integers(0, len(truth), (RESAMPLES, len(truth)))
-    values = np.array([[m["value"] for m in measure(truth[d], probabilities[d], labels)] for d in draws])
+    values = np.array([[m["value"] for m in measure(truth[d], answers[d], labels)] for d in draws])
     low, high = np.percentile(values, [2.5, 97.5], axis=0)
-    here = {json.dumps([m["type"], m.get("args")]): i for i, m in enumerate(measure(truth, probabilities, labels))}
+    here = {json.dumps([m["type"], m.get("args")]): i for i, m in enumerate(measure(truth, answers, labels))}
     good = True
     for metric in card_metrics(model_folder):
         i = here[json.dumps([metric["type"], metric.get("args")])]
@@ -93,12 +110,13 @@ def check_card(model_folder, truth, probabilities, labels):
     return good
 
 
-def finish(recipe, model_folder, labels, check):
+def finish(recipe, model_folder, labels, check, measure=measure):
     """
     Runs a recipe: `recipe(store)` trains, writes its files under `store` as the model store lays them out,
-    and returns the held-out truth, the source framework's probabilities, and the paths it wrote.
+    and returns the held-out truth, the source framework's probabilities (or values, with `measure_values` and no
+    labels), and the paths it wrote.
     """
     with tempfile.TemporaryDirectory() as elsewhere:
-        truth, probabilities, files = recipe(Path(elsewhere) if check else Path(model_folder).parent)
-        report(truth, probabilities, labels, files)
-    return 0 if not check or check_card(model_folder, truth, probabilities, labels) else 1
+        truth, answers, files = recipe(Path(elsewhere) if check else Path(model_folder).parent)
+        report(truth, answers, labels, files, measure)
+    return 0 if not check or check_card(model_folder, truth, answers, labels, measure) else 1

@@ -35,7 +35,7 @@ export interface EngineVersion {
 export interface LoadMessage {
   readonly kind: 'load';
   readonly key: string;
-  readonly spec: Pick<VersionSpec, 'task' | 'inputs' | 'outputs' | 'columns' | 'labels' | 'image' | 'scores'>;
+  readonly spec: Pick<VersionSpec, 'task' | 'inputs' | 'outputs' | 'columns' | 'labels' | 'image' | 'scores' | 'value'>;
   readonly artifactSha256: string;
   readonly artifactPath: string;
   readonly provider: string;
@@ -75,6 +75,8 @@ export interface GraphFacts {
   readonly producer: string | null;
   readonly opset: number | null;
   readonly parameterCount: number;
+  /** Scores as a list of maps, which cannot be returned: they are taken before they become maps. */
+  readonly zipMap: { readonly labels: readonly string[]; readonly output: string } | null;
 }
 
 export type FromWorker =

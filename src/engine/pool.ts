@@ -313,8 +313,8 @@ function shownState({ state, purpose }: WorkerProcess): 'STARTING' | 'READY' | '
 }
 
 export function loadMessage({ key, spec, artifactSha256, artifactPath }: EngineVersion, provider: string): ToWorker {
-  const { task, inputs, outputs, columns, labels, image, scores } = spec;
+  const { task, inputs, outputs, columns, labels, image, scores, value } = spec;
   const warmUp = check(spec, spec.example, []);
-  const part = { task, inputs, outputs, columns, labels, image, scores };
+  const part = { task, inputs, outputs, columns, labels, image, scores, value };
   return { kind: 'load', key, spec: part, artifactSha256, artifactPath, provider, warmUp };
 }

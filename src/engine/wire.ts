@@ -1,5 +1,6 @@
 /**
- * The wire format of protocol buffers, strictly: every length is checked, nothing is copied, nothing recurses.
+ * The wire format of protocol buffers, strictly: every length is checked, nothing is copied, nothing recurses. And as
+ * much of writing as it takes to put a changed part back.
  */
 export class MalformedBytes extends Error {}
 
@@ -9,6 +10,8 @@ export interface WireField {
   readonly value: number;
   /** Of a length-delimited field, and of fixed ones. */
   readonly bytes: Uint8Array;
+  /** The whole field, number and length included. */
+  readonly whole: Uint8Array;
 }
 
 const VARINT = 0;
@@ -23,20 +26,24 @@ const NO_BYTES = new Uint8Array();
 export function* fieldsOf(message: Uint8Array): Generator<WireField> {
   const at = { position: 0 };
   while (at.position < message.length) {
+    const start = at.position;
+    const whole = () => message.subarray(start, at.position);
     const key = readVarint(message, at);
     const number = Math.floor(key / 8);
     const wireType = key % 8;
     if (number < 1) throw new MalformedBytes('a field has no number');
-    if (wireType === VARINT) yield { number, value: readVarint(message, at), bytes: NO_BYTES };
-    else {
+    if (wireType === VARINT) {
+      const value = readVarint(message, at);
+      yield { number, value, bytes: NO_BYTES, whole: whole() };
+    } else {
       const length = lengthOf(wireType, message, at);
       if (length > message.length - at.position) {
         throw new MalformedBytes(
           `field ${number} says it has ${length} bytes, and ${message.length - at.position} are left`,
         );
       }
-      yield { number, value: 0, bytes: message.subarray(at.position, at.position + length) };
       at.position += length;
+      yield { number, value: 0, bytes: message.subarray(at.position - length, at.position), whole: whole() };
     }
   }
 }
@@ -89,4 +96,22 @@ const decoder = new TextDecoder();
 
 export function textOf({ bytes }: WireField): string {
   return decoder.decode(bytes);
+}
+
+/** A length-delimited field. */
+export function encodeField(number: number, content: Uint8Array | string): Uint8Array {
+  const bytes = typeof content === 'string' ? Buffer.from(content) : content;
+  return Buffer.concat([encodeVarint(number * 8 + LENGTH_DELIMITED), encodeVarint(bytes.length), bytes]);
+}
+
+export function encodeNumber(number: number, value: number): Uint8Array {
+  return Buffer.concat([encodeVarint(number * 8 + VARINT), encodeVarint(value)]);
+}
+
+function encodeVarint(value: number): Uint8Array {
+  const bytes = [];
+  for (let rest = value; ; rest = Math.floor(rest / 128)) {
+    if (rest < 128) return Uint8Array.of(...bytes, rest);
+    bytes.push((rest % 128) + 128);
+  }
 }

@@ -16,6 +16,7 @@ import { differenceBesideMates } from './compare.js';
 import { readGraphFile } from './graph-file.js';
 import { scanGraph } from './graph-scan.js';
 import type { BatchMessage, BatchTiming, FromWorker, ItemResult, LoadMessage, ToWorker } from './messages.js';
+import { withoutZipMap } from './zip-map.js';
 
 /** The native parts, handed in by the entry file. */
 export interface Runtime {
@@ -79,7 +80,7 @@ export class WorkerBody {
 
   async #load({ spec, artifactPath, artifactSha256, provider, warmUp }: LoadMessage): Promise<Loaded> {
     faultPoint('worker.load.begin'); // @fault
-    const bytes = await this.#runtime.readArtifact(artifactPath, artifactSha256);
+    const { bytes } = withoutZipMap(await this.#runtime.readArtifact(artifactPath, artifactSha256));
     const session = await this.#runtime.openSession(bytes, provider);
     faultPoint('worker.load.opened'); // @fault
     const loaded = { spec: spec as VersionSpec, session };
@@ -108,11 +109,12 @@ export class WorkerBody {
     const bytes = await this.#runtime.readArtifact(artifactPath, artifactSha256);
     const reasons = scanGraph(bytes);
     if (reasons.length > 0) throw new Error(`the graph is refused: ${reasons.join('; ')}`);
-    const session = await this.#runtime.openSession(bytes, 'cpu');
+    const { bytes: runnable, zipMap } = withoutZipMap(bytes);
+    const session = await this.#runtime.openSession(runnable, 'cpu');
     faultPoint('worker.examined'); // @fault
     const { inputs, outputs } = session;
     await session.release();
-    this.#send({ kind: 'examined', facts: { inputs, outputs, ...readGraphFile(bytes) } });
+    this.#send({ kind: 'examined', facts: { inputs, outputs, zipMap, ...readGraphFile(bytes) } });
   }
 
   async #compare({ key, items }: { key: string; items: readonly Item[] }): Promise<void> {

@@ -10,14 +10,12 @@ import type { VersionSpec } from '../tasks/spec.js';
 import type { History, PredictionLoader } from './history.js';
 import { PredictInput, PredictionFilter, PredictManyInput } from './prediction.input.js';
 import {
-  type Classification,
   Output,
   outputOf,
   Prediction,
   PredictionConnection,
   PredictManyPayload,
   PredictPayload,
-  type Tensors,
 } from './prediction.type.js';
 import type { Predictions } from './predictions.js';
 
@@ -97,7 +95,7 @@ export class PredictionResolver {
   }
 
   @FieldResolver(() => Output, { nullable: true })
-  async output(@Root() prediction: Prediction, @Ctx() context: PredictionContext): Promise<Classification | Tensors> {
+  async output(@Root() prediction: Prediction, @Ctx() context: PredictionContext): Promise<typeof Output> {
     if (prediction.labels) return outputOf(prediction.answer, prediction.labels);
     const specJson = (await context.catalog.version.load(prediction.versionId))?.specJson;
     return outputOf(prediction.answer, specJson ? (JSON.parse(specJson) as VersionSpec).labels : []);

@@ -84,14 +84,24 @@ export class Tensors {
   tensors!: Tensor[];
 }
 
+@ObjectType({ simpleResolvers: true, description: 'One number.' })
+export class Regression {
+  @Field(() => Float)
+  value!: number;
+
+  @Field(() => String, { nullable: true, description: 'Of the value, such as "g"; null where it has none.' })
+  unit!: string | null;
+}
+
 export const Output = createUnionType({
   name: 'Output',
   description: 'What a model answers, by its task.',
-  types: () => [Classification, Tensors] as const,
+  types: () => [Classification, Regression, Tensors] as const,
 });
 
-export function outputOf(answer: Answer, labels: readonly string[]): Classification | Tensors {
+export function outputOf(answer: Answer, labels: readonly string[]): typeof Output {
   if (answer.kind === 'classification') return new Classification(answer.label, answer.scores, labels);
+  if (answer.kind === 'regression') return Object.assign(new Regression(), { value: answer.value, unit: answer.unit });
   return Object.assign(new Tensors(), { tensors: answer.tensors.map((tensor) => new Tensor(tensor)) });
 }
 

@@ -13,7 +13,11 @@ const golden = z.object({
     .array(
       z.object({
         input: z.record(z.string(), z.unknown()),
-        expect: z.object({ label: z.string().optional(), scores: z.record(z.string(), z.number()).optional() }),
+        expect: z.object({
+          label: z.string().optional(),
+          scores: z.record(z.string(), z.number()).optional(),
+          value: z.number().optional(),
+        }),
       }),
     )
     .min(1, 'no case proves nothing'),
@@ -24,6 +28,7 @@ export interface GoldenCase {
   readonly expect: {
     readonly label?: string | undefined;
     readonly scores?: Readonly<Record<string, number>> | undefined;
+    readonly value?: number | undefined;
   };
 }
 
@@ -51,6 +56,7 @@ export function differenceFromGolden(
   tolerance: number,
   answer: Answer,
 ): string | null {
+  if (answer.kind === 'regression') return differenceOfValues(answer.value, expect.value, tolerance);
   if (answer.kind !== 'classification') return 'the answer is no classification';
   if (expect.label !== undefined && answer.label !== expect.label)
     return `label ${answer.label} instead of ${expect.label}`;
@@ -60,4 +66,11 @@ export function differenceFromGolden(
     if (Math.abs(score - wanted) > tolerance) return `score ${score} instead of ${wanted} for ${label}`;
   }
   return null;
+}
+
+/** Relative to the value where that is larger than one: a mass in grams has other last digits than a share. */
+function differenceOfValues(value: number, wanted: number | undefined, tolerance: number): string | null {
+  if (wanted === undefined) return 'the case expects no value';
+  const isNear = Math.abs(value - wanted) <= tolerance * Math.max(1, Math.abs(wanted));
+  return isNear ? null : `value ${value} instead of ${wanted}`;
 }

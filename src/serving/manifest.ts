@@ -29,6 +29,10 @@ const column = z.strictObject({
   categories: z.array(z.string()).default([]),
   required: z.boolean().default(true),
   example: z.unknown().default(null),
+  /** The graph's input that takes it: by default the only one, or the one of the same name. */
+  input: z.string().nullable().default(null),
+  /** The word that the graph takes for a missing text. */
+  missing: z.string().default(''),
 });
 
 const image = z.strictObject({
@@ -49,7 +53,10 @@ const modelYaml = z.strictObject({
   columns: z.array(column).default([]),
   image: image.nullable().default(null),
   output: z
-    .strictObject({ scores: z.string(), activation: z.enum(['none', 'softmax', 'sigmoid']).default('none') })
+    .union([
+      z.strictObject({ scores: z.string(), activation: z.enum(['none', 'softmax', 'sigmoid']).default('none') }),
+      z.strictObject({ value: z.string(), unit: z.string().nullable().default(null) }),
+    ])
     .nullable()
     .default(null),
   example: z.record(z.string(), z.unknown()).nullable().default(null),

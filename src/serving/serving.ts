@@ -12,7 +12,7 @@ import type { EngineVersion } from '../engine/messages.js';
 import { NotFoundError, NotReadyError } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
-import type { VersionSpec } from '../tasks/spec.js';
+import type { ColumnSpec, VersionSpec } from '../tasks/spec.js';
 import { findPreloadedRefs, findReadyRefs, findServedModel, type ServedRow } from './serving.queries.js';
 
 interface ServedModel {
@@ -107,12 +107,27 @@ export class Serving {
     const engineVersion = {
       key: row.id,
       ref,
-      spec: JSON.parse(row.spec) as VersionSpec,
+      spec: readSpec(row.spec),
       artifactSha256: row.artifact_sha256,
       artifactPath: this.#blobs.pathOf(row.artifact_sha256),
     };
     return { ...row, ref, engineVersion };
   }
+}
+
+/** As they were written: those of earlier releases say less. */
+type StoredColumn = Omit<ColumnSpec, 'input' | 'missing'> & Partial<ColumnSpec>;
+type StoredSpec = Omit<VersionSpec, 'columns' | 'value'> &
+  Partial<Pick<VersionSpec, 'value'>> & {
+    readonly columns: readonly StoredColumn[];
+  };
+
+/** Without more words, all columns feed the only input. */
+function readSpec(json: string): VersionSpec {
+  const spec = JSON.parse(json) as StoredSpec;
+  const input = spec.inputs[0]?.name ?? '';
+  const columns = spec.columns.map((column) => ({ input, missing: '', ...column }));
+  return { ...spec, value: spec.value ?? null, columns };
 }
 
 function maySee(model: ServedModel, principal: Principal): boolean {

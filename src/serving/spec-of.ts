@@ -9,18 +9,21 @@ import { shapeText } from '../tasks/tensors.js';
 import { ManifestError, type ModelManifest } from './manifest.js';
 
 /** @throws ManifestError that says which key is missing or contradicts the graph */
-export function specOf({ yaml }: ModelManifest, { inputs, outputs }: GraphFacts): VersionSpec {
+export function specOf({ yaml }: ModelManifest, { inputs, outputs, zipMap }: GraphFacts): VersionSpec {
   const { inputKind } = TASK[yaml.task];
+  const { output } = yaml;
+  const columns = yaml.columns.map((column) => ({ ...column, input: column.input ?? inputOf(column.name, inputs) }));
   const spec: VersionSpec = {
     task: yaml.task,
     inputKind,
     inputs,
     outputs,
-    columns: yaml.columns,
-    labels: yaml.labels,
+    columns,
+    labels: yaml.labels.length > 0 ? yaml.labels : (zipMap?.labels ?? []),
     image: yaml.image && imageOf(yaml.image),
-    scores: yaml.output && { output: yaml.output.scores, activation: yaml.output.activation },
-    example: yaml.example ?? (inputKind === 'ROW' ? { row: exampleRow(yaml.columns) } : exampleTensors(inputs)),
+    scores: scoresOf(output, zipMap),
+    value: numberOf(yaml.task, output, outputs),
+    example: yaml.example ?? (inputKind === 'ROW' ? { row: exampleRow(columns) } : exampleTensors(inputs)),
     maxBatch: canStack([...inputs, ...outputs]) ? yaml.maxBatch : 1,
     maxBatchReason: canStack([...inputs, ...outputs])
       ? 'not compared yet'
@@ -36,35 +39,96 @@ function canStack(tensors: readonly TensorSpec[]): boolean {
   return tensors.every(({ shape }) => shape.length > 0 && shape[0] === null);
 }
 
-/** One input, fed from a row, a text or a picture; one score for each label. */
+type Output = ModelManifest['yaml']['output'];
+
+function scoresOf(output: Output, zipMap: GraphFacts['zipMap']): VersionSpec['scores'] {
+  if (output && 'scores' in output) return { output: output.scores, activation: output.activation };
+  return zipMap && { output: zipMap.output, activation: 'none' };
+}
+
+function numberOf(task: string, output: Output, outputs: readonly TensorSpec[]): VersionSpec['value'] {
+  if (output && 'value' in output) return { output: output.value, unit: output.unit };
+  return task === 'TABULAR_REGRESSION' ? { output: outputs[0]?.name ?? '', unit: null } : null;
+}
+
+/** A graph with one input takes all columns there; one with several takes each under its own name. */
+function inputOf(column: string, inputs: readonly TensorSpec[]): string {
+  return inputs.length === 1 ? (inputs[0] as TensorSpec).name : column;
+}
+
+/** Fed from a row, a text or a picture; one score for each label, or one number. */
 function checkPipeline(spec: VersionSpec): void {
+  if (spec.inputKind === 'ROW') checkColumns(spec);
+  else checkOnlyInput(spec);
+  if (spec.task === 'TABULAR_REGRESSION') checkValue(spec);
+  else if (spec.scores) checkScores(spec);
+  else checkLabelOutput(spec.outputs);
+}
+
+function checkOnlyInput(spec: VersionSpec): void {
   const [input, ...others] = spec.inputs;
   if (!input || others.length > 0)
     throw new ManifestError(`the graph has ${spec.inputs.length} inputs; ${spec.task} feeds one`);
   const expected = spec.inputKind === 'TEXT' ? 'BYTES' : 'FP32';
   if (input.datatype !== expected)
     throw new ManifestError(`input "${input.name}" is ${input.datatype}; ${spec.task} feeds ${expected}`);
-  if (spec.inputKind === 'ROW') checkColumns(spec.columns, input);
   if (spec.inputKind === 'IMAGE' && !spec.image)
     throw new ManifestError('model.yaml: image is missing: size, color, rescale_factor');
-  if (spec.scores) checkScores(spec);
-  else checkLabelOutput(spec.outputs);
 }
 
-function checkColumns(columns: readonly ColumnSpec[], input: TensorSpec): void {
-  const width = input.shape.at(-1);
+function checkColumns({ columns, inputs }: VersionSpec): void {
   if (columns.length === 0)
     throw new ManifestError('model.yaml: columns is missing: one { name, type } for each feature, in order');
-  if (width !== null && width !== columns.length) {
-    throw new ManifestError(
-      `model.yaml: ${columns.length} columns, but input "${input.name}" has shape ${shapeText(input.shape)}`,
-    );
-  }
   const twice = firstDouble(columns.map(({ name }) => name));
   if (twice !== undefined) throw new ManifestError(`model.yaml: column "${twice}" is there twice`);
-  const word = columns.find(({ type }) => type === 'TEXT' || type === 'CATEGORY');
-  if (word)
-    throw new ManifestError(`model.yaml: column "${word.name}" is ${word.type}, but the graph takes one float tensor`);
+  const names = inputs.map(({ name }) => name);
+  const astray = columns.find(({ input }) => !names.includes(input));
+  if (astray) {
+    throw new ManifestError(
+      `model.yaml: column "${astray.name}" feeds the input "${astray.input}"; the graph's inputs are ${names.join(', ')}`,
+    );
+  }
+  for (const input of inputs)
+    checkFed(
+      input,
+      columns.filter((column) => column.input === input.name),
+    );
+}
+
+function checkFed(input: TensorSpec, columns: readonly ColumnSpec[]): void {
+  const shape = `input "${input.name}" has shape ${shapeText(input.shape)}`;
+  const width = input.shape.length === 1 ? 1 : input.shape.at(-1);
+  if (input.shape.length > 2) throw new ManifestError(`${shape}; rows feed [any] or [any, columns]`);
+  if (width !== null && width !== columns.length)
+    throw new ManifestError(`model.yaml: ${columns.length} columns, but ${shape}`);
+  const wrong = columns.find((column) => !canFeed(column, input.datatype));
+  if (!wrong) return;
+  const optional = isWord(wrong) || wrong.required ? '' : ', and may be missing';
+  throw new ManifestError(
+    `model.yaml: column "${wrong.name}" is ${wrong.type}${optional}, but input "${input.name}" is ${input.datatype}`,
+  );
+}
+
+/** Words into strings, numbers into numbers; what may be missing only where there is NaN. */
+function canFeed(column: ColumnSpec, datatype: string): boolean {
+  if (isWord(column) || datatype === 'BYTES') return isWord(column) && datatype === 'BYTES';
+  const type = DATATYPES[datatype];
+  if (datatype === 'BOOL') return column.type === 'BOOLEAN' && column.required;
+  if (type?.range) return column.type !== 'NUMBER' && column.required;
+  return datatype === 'FP32' || datatype === 'FP64';
+}
+
+function isWord({ type }: ColumnSpec): boolean {
+  return type === 'TEXT' || type === 'CATEGORY';
+}
+
+function checkValue({ value, outputs }: VersionSpec): void {
+  const output = outputs.find(({ name }) => name === value?.output);
+  const names = outputs.map(({ name }) => name).join(', ');
+  if (!output)
+    throw new ManifestError(`model.yaml: output.value is "${value?.output}"; the graph's outputs are ${names}`);
+  if (!DATATYPES[output.datatype])
+    throw new ManifestError(`output "${output.name}" is ${output.datatype}, not a number`);
 }
 
 function checkScores({ scores, labels, outputs }: VersionSpec): void {

@@ -31,6 +31,7 @@ export type Item =
 
 export type Answer =
   | { readonly kind: 'classification'; readonly label: string; readonly scores: readonly number[] | null }
+  | { readonly kind: 'regression'; readonly value: number; readonly unit: string | null }
   | { readonly kind: 'tensors'; readonly tensors: readonly TensorData[] };
 
 /**

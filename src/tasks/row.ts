@@ -2,9 +2,9 @@
  * Rows: named columns, matched by name, checked against the spec, put into the graph's order.
  */
 
-import type { TensorData } from './datatypes.js';
+import { DATATYPES, type TensorArray, type TensorData } from './datatypes.js';
 import { type Item, type ModelInput, Problems } from './input.js';
-import type { ColumnSpec, VersionSpec } from './spec.js';
+import type { ColumnSpec, TensorSpec, VersionSpec } from './spec.js';
 
 /** @throws InvalidInputError with paths `row.<column>` */
 export function checkRow(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): Item {
@@ -23,16 +23,27 @@ export function checkRow(spec: VersionSpec, input: ModelInput, prefix: readonly 
   }
   const values = spec.columns.map((column) => {
     const value = Object.hasOwn(row, column.name) ? row[column.name] : undefined;
-    return checkValue(column, value, ['row', column.name], problems);
+    return checkValue({ column, datatype: datatypeOf(spec, column) }, value, ['row', column.name], problems);
   });
   problems.throwIfAny();
   return { kind: 'row', rows: 1, values };
 }
 
-function checkValue(column: ColumnSpec, value: unknown, path: readonly string[], problems: Problems): number | string {
+/** A column, and the datatype of the graph's input that takes it. */
+interface Fed {
+  readonly column: ColumnSpec;
+  readonly datatype: string;
+}
+
+function datatypeOf(spec: VersionSpec, { input }: ColumnSpec): string {
+  return spec.inputs.find(({ name }) => name === input)?.datatype ?? graphInput(spec).datatype;
+}
+
+function checkValue(fed: Fed, value: unknown, path: readonly string[], problems: Problems): number | string {
+  const { column } = fed;
   if (value === undefined || value === null) {
     if (column.required) problems.add(path, 'MISSING', 'this column is required', expectation(column), value);
-    return Number.NaN;
+    return column.type === 'TEXT' || column.type === 'CATEGORY' ? column.missing : Number.NaN;
   }
   if (column.type === 'TEXT' || column.type === 'CATEGORY') return checkWord(column, value, path, problems);
   if (column.type === 'BOOLEAN') {
@@ -40,7 +51,7 @@ function checkValue(column: ColumnSpec, value: unknown, path: readonly string[],
       problems.add(path, 'WRONG_TYPE', 'this column is true or false', 'a boolean', value);
     return value === true ? 1 : 0;
   }
-  return checkNumber(column, value, path, problems);
+  return checkNumber(fed, value, path, problems);
 }
 
 function checkWord(column: ColumnSpec, value: unknown, path: readonly string[], problems: Problems): string {
@@ -52,7 +63,7 @@ function checkWord(column: ColumnSpec, value: unknown, path: readonly string[], 
   return typeof value === 'string' ? value : '';
 }
 
-function checkNumber(column: ColumnSpec, value: unknown, path: readonly string[], problems: Problems): number {
+function checkNumber({ column, datatype }: Fed, value: unknown, path: readonly string[], problems: Problems): number {
   const { minimum, maximum } = column;
   if (typeof value !== 'number') {
     problems.add(path, 'WRONG_TYPE', 'this column is a number', expectation(column), value);
@@ -60,12 +71,7 @@ function checkNumber(column: ColumnSpec, value: unknown, path: readonly string[]
     problems.add(path, 'NOT_FINITE', 'a number is finite', expectation(column), value);
   } else if (column.type === 'INTEGER' && !Number.isSafeInteger(value)) {
     problems.add(path, 'WRONG_TYPE', 'this column is a whole number', expectation(column), value);
-  } else if (
-    (minimum !== null && value < minimum) ||
-    (maximum !== null && value > maximum) ||
-    // The graph takes floats of 32 bits: there it would be infinite.
-    !Number.isFinite(Math.fround(value))
-  ) {
+  } else if ((minimum !== null && value < minimum) || (maximum !== null && value > maximum) || !fits(value, datatype)) {
     problems.add(
       path,
       'OUT_OF_RANGE',
@@ -92,10 +98,28 @@ function expectation({ type, minimum, maximum, categories, unit }: ColumnSpec): 
   return `a ${type === 'INTEGER' ? 'whole ' : ''}number${range}${unit ? ` ${unit}` : ''}`;
 }
 
-/** One float tensor [1, columns]. */
+/** In 32 bits a large float would be infinite, and a large whole number another one. */
+function fits(value: number, datatype: string): boolean {
+  const range = DATATYPES[datatype]?.range;
+  if (range) return value >= Number(range[0]) && value <= Number(range[1]);
+  return datatype === 'FP64' || Number.isFinite(Math.fround(value));
+}
+
+/** Each input of the graph as [1, its columns], or as [1] where it has one size only. */
 export function prepareRow(item: Extract<Item, { kind: 'row' }>, spec: VersionSpec): TensorData[] {
-  const { name, datatype } = graphInput(spec);
-  return [{ name, datatype, shape: [1, item.values.length], data: Float32Array.from(item.values, Number) }];
+  return spec.inputs.map((input) => {
+    const values = item.values.filter((_, i) => spec.columns[i]?.input === input.name);
+    const shape = input.shape.length === 1 ? [1] : [1, values.length];
+    return { name: input.name, datatype: input.datatype, shape, data: arrayOf(input, values) };
+  });
+}
+
+function arrayOf({ datatype }: TensorSpec, values: readonly (number | string)[]): TensorArray {
+  if (datatype === 'BYTES') return values.map(String);
+  const array = new (DATATYPES[datatype]?.array ?? Float32Array)(values.length);
+  const isWide = array instanceof BigInt64Array || array instanceof BigUint64Array;
+  for (const [i, value] of values.entries()) array[i] = isWide ? BigInt(value) : Number(value);
+  return array;
 }
 
 export function graphInput(spec: VersionSpec) {

@@ -5,7 +5,13 @@
  */
 
 /** The tasks this server can run, in the Hugging Face vocabulary. */
-export const TASKS = ['TABULAR_CLASSIFICATION', 'TEXT_CLASSIFICATION', 'IMAGE_CLASSIFICATION', 'TENSOR'] as const;
+export const TASKS = [
+  'TABULAR_CLASSIFICATION',
+  'TABULAR_REGRESSION',
+  'TEXT_CLASSIFICATION',
+  'IMAGE_CLASSIFICATION',
+  'TENSOR',
+] as const;
 export type TaskName = (typeof TASKS)[number];
 
 export type InputKind = 'ROW' | 'TEXT' | 'IMAGE' | 'TENSORS';
@@ -21,6 +27,10 @@ export interface ColumnSpec {
   readonly categories: readonly string[];
   readonly required: boolean;
   readonly example: unknown;
+  /** The graph's input that takes it; several columns of one input stand beside each other, in their order. */
+  readonly input: string;
+  /** The word that the graph takes for a missing text; missing numbers are NaN. */
+  readonly missing: string;
 }
 
 /** Datatype in the Open Inference Protocol's words; `null` in the shape where any size fits. */
@@ -51,6 +61,8 @@ export interface VersionSpec {
   readonly image: ImageSpec | null;
   /** The output that holds one score per label, and what turns it into probabilities. */
   readonly scores: { readonly output: string; readonly activation: 'none' | 'softmax' | 'sigmoid' } | null;
+  /** The output that holds one number, and its unit. */
+  readonly value: { readonly output: string; readonly unit: string | null } | null;
   /** A `ModelInput` that works as it stands. */
   readonly example: Readonly<Record<string, unknown>>;
   /** Largest batch that may share one run; 1 when mates could change each other's answers. */

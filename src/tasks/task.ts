@@ -8,6 +8,7 @@ import { finishClassification } from './classification.js';
 import { type TensorData } from './datatypes.js';
 import { checkImage, type ImageTools, prepareImage } from './image.js';
 import { type Answer, type Item, type ModelInput, Problems } from './input.js';
+import { finishRegression } from './regression.js';
 import { checkRow, prepareRow } from './row.js';
 import type { InputKind, TaskName, VersionSpec } from './spec.js';
 import { checkTensors, finishTensors } from './tensors.js';
@@ -23,6 +24,7 @@ interface Task {
 
 export const TASK: Readonly<Record<TaskName, Task>> = {
   TABULAR_CLASSIFICATION: { inputKind: 'ROW', finish: finishClassification },
+  TABULAR_REGRESSION: { inputKind: 'ROW', finish: finishRegression },
   TEXT_CLASSIFICATION: { inputKind: 'TEXT', finish: finishClassification },
   IMAGE_CLASSIFICATION: { inputKind: 'IMAGE', finish: finishClassification },
   TENSOR: { inputKind: 'TENSORS', finish: finishTensors },

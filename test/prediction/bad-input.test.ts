@@ -1,10 +1,11 @@
 /** Every bad input gets a precise problem, and leaves nothing behind. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { crc32, deflateSync } from 'node:zlib';
+import sharp from 'sharp';
 import type { SqliteFile } from '#src/storage/sqlite.js';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
 import { CRASHING_DIVISION, encodeModel, type TypeName } from '../support/onnx.js';
+import { animated, gradient, withAppended } from '../support/pictures.js';
 import { createStore, type TestStore } from '../support/store.js';
 import {
   BAD_OPTIONS,
@@ -16,6 +17,7 @@ import {
   badImages,
   badRows,
   DEEP_INPUTS,
+  type Pictures,
 } from './bad-inputs.js';
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { id }
@@ -73,15 +75,11 @@ async function copyModel(name: string): Promise<void> {
 
 async function allCases(): Promise<BadInput[]> {
   const { version } = await app.query('{ version(ref: "breast-cancer-forest") { signature { example } } }');
-  const golden = JSON.parse(await readFile(path.join(STORE, 'fashion-mlp/1/golden.json'), 'utf8'));
-  const images: string[] = golden.cases.flatMap((c: Data) => c.input.image?.base64 ?? []);
-  const jpeg = images.find((text) => text.startsWith('data:image/jpeg'))?.split(',')[1] ?? '';
-  const png = images.find((text) => text.startsWith('iVBOR')) ?? '';
   return [
     ...badRows(version.signature.example.row),
     ...BAD_TYPED_ROWS,
     ...BAD_TEXTS,
-    ...badImages(png, jpeg, pixelBomb(30_000, 30_000)),
+    ...badImages(await pictures()),
     ...BAD_TENSORS,
     ...BAD_TYPED_TENSORS,
     ...DEEP_INPUTS,
@@ -89,29 +87,17 @@ async function allCases(): Promise<BadInput[]> {
   ];
 }
 
-/** A PNG that claims 900 million pixels in a few bytes. */
-function pixelBomb(width: number, height: number): string {
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
-  header.set([1, 0, 0, 0, 0], 8);
-  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-  const data = deflateSync(Buffer.alloc(1_000));
-  return Buffer.concat([
-    signature,
-    chunk('IHDR', header),
-    chunk('IDAT', data),
-    chunk('IEND', Buffer.alloc(0)),
-  ]).toString('base64');
-}
-
-function chunk(type: string, data: Buffer): Buffer {
-  const body = Buffer.concat([Buffer.from(type), data]);
-  const length = Buffer.alloc(4);
-  length.writeUInt32BE(data.length);
-  const sum = Buffer.alloc(4);
-  sum.writeUInt32BE(crc32(body));
-  return Buffer.concat([length, body, sum]);
+async function pictures(): Promise<Pictures> {
+  const picture = () => gradient(24, 16);
+  const [png, jpeg, webp, ...others] = await Promise.all([
+    picture().png().toBuffer(),
+    picture().jpeg().toBuffer(),
+    picture().webp().toBuffer(),
+    animated('gif'),
+    picture().tiff().toBuffer(),
+    picture().avif().toBuffer(),
+  ]);
+  return { png, jpeg, webp, others };
 }
 
 async function send({ model, input, raw, more }: BadInput): Promise<Data> {
@@ -212,4 +198,53 @@ test('what GraphQL itself cannot coerce is BAD_USER_INPUT before anything runs',
     expect(status).toBe(400);
     expect(errors?.[0]?.extensions['code']).toBe('BAD_USER_INPUT');
   }
+});
+
+/** The scores that a picture gets. */
+async function scoresOf(picture: Buffer): Promise<number[]> {
+  const input = { model: 'fashion-mlp', input: { image: { base64: picture.toString('base64') } }, record: false };
+  const { prediction, problem } = (await app.query(CLASSIFY, { input })).predict;
+  expect(problem).toBeNull();
+  return prediction.output.classes
+    .toSorted((a: Data, b: Data) => (a.label < b.label ? -1 : 1))
+    .map((c: Data) => c.score);
+}
+
+const CLASSIFY = `mutation ($input: PredictInput!) { predict(input: $input) {
+  prediction { output { ... on Classification { classes(first: 10) { label score } } } } problem { message } } }`;
+
+test('a picture with another file behind it is that picture, and of an animation it is the first frame', async () => {
+  const still = await gradient(24, 16).png().toBuffer();
+  const expected = await scoresOf(still);
+
+  const odd = [...(['zip', 'pdf', 'html'] as const).map((kind) => withAppended(still, kind)), await animated('webp')];
+  for (const picture of odd) expect(await scoresOf(picture)).toEqual(expected);
+});
+
+test('a picture for print, in CMYK, is read as its colours on a screen', async () => {
+  const screen = await scoresOf(await gradient(24, 16).jpeg().toBuffer());
+
+  const print = await scoresOf(await gradient(24, 16).toColourspace('cmyk').jpeg().toBuffer());
+
+  for (const [i, score] of print.entries()) expect(Math.abs(score - (screen[i] as number))).toBeLessThan(0.1);
+});
+
+test.each([
+  [3, 180],
+  [6, 90],
+  [8, 270],
+])('a camera held as EXIF orientation %i says gives the upright picture', async (orientation, angle) => {
+  const upright = await scoresOf(await gradient(16, 16).png().toBuffer());
+  const asStored = await gradient(16, 16)
+    .rotate(360 - angle)
+    .png()
+    .toBuffer();
+
+  const turned = await scoresOf(
+    await sharp(asStored).withMetadata({ orientation }).webp({ lossless: true }).toBuffer(),
+  );
+  const untold = await scoresOf(asStored);
+
+  expect(turned).toEqual(upright);
+  expect(untold).not.toEqual(upright);
 });

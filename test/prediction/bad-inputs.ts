@@ -4,6 +4,7 @@
  * `raw` stands for JSON that `JSON.stringify` cannot write.
  */
 import { Buffer } from 'node:buffer';
+import { pixelBomb, withClaimedSize } from '../support/pictures.js';
 
 export interface BadInput {
   readonly model: string;
@@ -48,11 +49,20 @@ export function badRows(good: Readonly<Record<string, number>>): BadInput[] {
       code: 'UNKNOWN_NAME',
       path: 'row/__proto__',
     },
+    row({ '\ud800': 1 }, 'UNKNOWN_NAME', '\ud800'),
+    // What the prototype holds is not in the row.
+    {
+      model: FOREST,
+      raw: `{"row":{"__proto__":${JSON.stringify(good)}}}`,
+      code: 'MISSING',
+      path: 'row/mean radius',
+    },
     row(Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`column ${i}`, i])), 'UNKNOWN_NAME', 'column 0'),
     without('mean radius'),
     without('worst area'),
     row({ 'mean texture': null }, 'MISSING', 'mean texture'),
     row({ 'mean area': '1001' }, 'WRONG_TYPE', 'mean area'),
+    row({ 'mean area': '\udfff' }, 'WRONG_TYPE', 'mean area'),
     row({ 'mean radius': true }, 'WRONG_TYPE', 'mean radius'),
     row({ 'mean texture': [1] }, 'WRONG_TYPE', 'mean texture'),
     row({ 'worst area': { value: 1 } }, 'WRONG_TYPE', 'worst area'),
@@ -101,6 +111,8 @@ export const BAD_TEXTS: readonly BadInput[] = [
   { model: 'spam-filter', input: { text: '' }, code: 'EMPTY', path: 'text' },
   { model: 'spam-filter', input: { text: ' \n\t ' }, code: 'EMPTY', path: 'text' },
   { model: 'spam-filter', input: { text: 'a'.repeat(100_001) }, code: 'TOO_LARGE', path: 'text' },
+  { model: 'spam-filter', input: { text: '💥'.repeat(500_000) }, code: 'TOO_LARGE', path: 'text' },
+  { model: 'spam-filter', raw: '{"text":"\\udca5\\ud83d, the wrong way round"}', code: 'UNREADABLE', path: 'text' },
   { model: 'spam-filter', raw: '{"text":"half \\ud800 pair"}', code: 'UNREADABLE', path: 'text' },
   { model: 'spam-filter', input: { text: 'cut off\0 here' }, code: 'UNREADABLE', path: 'text' },
   { model: 'spam-filter', input: { row: { text: 'x' } }, code: 'WRONG_KIND', path: '' },
@@ -112,21 +124,44 @@ function image(text: string, code: string): BadInput {
   return { model: 'fashion-mlp', input: { image: { base64: text } }, code, path: 'image/base64' };
 }
 
-export function badImages(png: string, jpeg: string, bomb: string): BadInput[] {
+/** Of one picture in each format; a PNG is whole once its pixels are, so it is cut before the last of them. */
+export interface Pictures {
+  readonly png: Buffer;
+  readonly jpeg: Buffer;
+  readonly webp: Buffer;
+  readonly others: readonly Buffer[];
+}
+
+export function badImages({ png, jpeg, webp, others }: Pictures): BadInput[] {
+  const bytes = (buffer: Buffer, code: string) => image(buffer.toString('base64'), code);
+  const truncated = [png, jpeg, webp].flatMap((whole) =>
+    [0.2, 0.5, 0.8, 0.97].map((part) => bytes(whole.subarray(0, Math.floor((whole.length - 12) * part)), 'UNREADABLE')),
+  );
+  const headers = [PNG_SIGNATURE, [0xff, 0xd8, 0xff, 0xe0, 0, 0], [...Buffer.from('RIFF0000WEBP')]];
+  const foreign = [
+    '<svg xmlns="http://www.w3.org/2000/svg"/>',
+    '<?xml version="1.0"?><svg/>',
+    '%PDF-1.7',
+    'BM',
+    'GIF89a',
+  ];
   return [
     image('', 'EMPTY'),
     image('not base64!', 'UNREADABLE'),
     image('data:image/png,plain', 'UNREADABLE'),
     image('data:image/png;base64,@@@', 'UNREADABLE'),
-    image(Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"/>').toString('base64'), 'UNREADABLE'),
-    image(Buffer.from('GIF89a').toString('base64'), 'UNREADABLE'),
-    image(Buffer.from('%PDF-1.7').toString('base64'), 'UNREADABLE'),
-    image(base64(...PNG_SIGNATURE), 'UNREADABLE'),
-    image(base64(0xff, 0xd8, 0xff, 0xe0, 0, 0), 'UNREADABLE'),
-    image(Buffer.from('RIFF0000WEBP').toString('base64'), 'UNREADABLE'),
-    image(png.slice(0, 200), 'UNREADABLE'),
-    image(jpeg.slice(0, Math.floor(jpeg.length / 8) * 4), 'UNREADABLE'),
-    image(bomb, 'TOO_LARGE'),
+    image(`data:image/svg+xml;base64,${Buffer.from('<svg/>').toString('base64')}`, 'UNREADABLE'),
+    ...foreign.map((text) => bytes(Buffer.from(text), 'UNREADABLE')),
+    ...others.map((other) => bytes(other, 'UNREADABLE')),
+    ...headers.map((header) => image(base64(...header), 'UNREADABLE')),
+    ...truncated,
+    bytes(Buffer.concat([png.subarray(0, 8), jpeg]), 'UNREADABLE'),
+    bytes(withClaimedSize(png, 0, 16), 'UNREADABLE'),
+    bytes(withClaimedSize(png, 4_999, 4_999), 'UNREADABLE'),
+    bytes(pixelBomb(17_000, 17_000), 'TOO_LARGE'),
+    bytes(pixelBomb(30_000, 30_000), 'TOO_LARGE'),
+    bytes(withClaimedSize(jpeg, 17_000, 17_000), 'TOO_LARGE'),
+    bytes(withClaimedSize(webp, 16_383, 16_383), 'TOO_LARGE'),
   ];
 }
 
@@ -169,7 +204,23 @@ export const BAD_TENSORS: readonly BadInput[] = [
   tensor({ base64: 'AAAA' }, 'WRONG_KIND', '0'),
   tensor({ data: null, base64: '!!' }, 'UNREADABLE', '0/base64'),
   tensor({ data: null, base64: bytesOf(new Float32Array(99)) }, 'WRONG_SHAPE', '0/base64'),
+  tensor({ data: null, base64: bytesOf(new Float64Array(100)) }, 'WRONG_SHAPE', '0/base64'),
+  tensor({ shape: [0, 100], data: null, base64: '' }, 'EMPTY', '0/shape/0'),
+  tensor({ shape: [2 ** 31 - 1, 100] }, 'WRONG_SHAPE', '0/data'),
+  tensor({ shape: [2 ** 31 - 1, 2 ** 31 - 1] }, 'WRONG_SHAPE', '0/shape/1'),
+  tensor({ shape: Array(1_000).fill(2 ** 31 - 1) }, 'WRONG_SHAPE', '0/shape'),
   tensor({ data: null, base64: bytesOf(new Float32Array(100).fill(Number.NaN, 3, 4)) }, 'NOT_FINITE', '0/base64/3'),
+  // A signalling NaN that carries a payload: 0xff800001.
+  tensor(
+    {
+      data: null,
+      base64: Buffer.alloc(400)
+        .fill(Buffer.from([1, 0, 0x80, 0xff]), 396)
+        .toString('base64'),
+    },
+    'NOT_FINITE',
+    '0/base64/99',
+  ),
   tensor(
     { data: null, base64: bytesOf(new Float32Array(100).fill(Number.POSITIVE_INFINITY, 5, 6)) },
     'NOT_FINITE',
@@ -203,6 +254,11 @@ function values(
   return { model, input: { tensors: [{ ...good, ...change }] }, code, path: `tensors/${path}` };
 }
 
+function longs(json: string, code: string): BadInput {
+  const raw = `{"tensors":[{"name":"x","datatype":"INT64","shape":[2],"data":[1,${json}]}]}`;
+  return { model: 'longs', raw, code, path: 'tensors/0/data/1' };
+}
+
 function words(change: Readonly<Record<string, unknown>>, code: string, path: string): BadInput {
   const good = { name: 'words', datatype: 'BYTES', shape: [1], data: ['a'] };
   return { model: 'words', input: { tensors: [{ ...good, ...change }] }, code, path: `tensors/${path}` };
@@ -223,6 +279,13 @@ export const BAD_TYPED_TENSORS: readonly BadInput[] = [
     path: 'tensors',
   },
   values('longs', { data: [1, 2 ** 53] }, 'OUT_OF_RANGE', '0/data/1'),
+  values('longs', { data: [1, -(2 ** 63)] }, 'OUT_OF_RANGE', '0/data/1'),
+  // As JSON numbers they have lost their last digits before anybody could look.
+  longs('9007199254740993', 'OUT_OF_RANGE'),
+  longs('-9007199254740993', 'OUT_OF_RANGE'),
+  longs('9223372036854775807', 'OUT_OF_RANGE'),
+  longs('1e999', 'NOT_FINITE'),
+  longs('1.5', 'WRONG_TYPE'),
   values('longs', { data: [1, '9223372036854775808'] }, 'OUT_OF_RANGE', '0/data/1'),
   values('longs', { data: [1, '0x10'] }, 'WRONG_TYPE', '0/data/1'),
   values('longs', { data: [1, true] }, 'WRONG_TYPE', '0/data/1'),

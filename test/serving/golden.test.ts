@@ -3,16 +3,17 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
 
-const MODELS = ['breast-cancer-forest', 'fashion-mlp', 'spam-filter'];
+const MODELS = ['breast-cancer-forest', 'fashion-mlp', 'penguin-mass', 'penguins', 'spam-filter'];
 
-const PREDICTION = `prediction { output { ... on Classification { label classes(first: 100) { label score } } } timing { batchSize } }
+const PREDICTION = `prediction { output {
+  ... on Classification { label classes(first: 100) { label score } } ... on Regression { value } } timing { batchSize } }
   problem { code message }`;
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { ${PREDICTION} } }`;
 const PREDICT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { ${PREDICTION} } problem { message } } }`;
 
 interface Case {
   input: Record<string, unknown>;
-  expect: { label: string; scores: Record<string, number> };
+  expect: { label?: string; scores?: Record<string, number>; value?: number };
 }
 
 let app: TestApp;
@@ -32,7 +33,8 @@ describe.each(MODELS)('%s', (model) => {
     const { version } = await app.query(`{ version(ref: "${model}") { signature { labels } } }`);
 
     expect(cases.length).toBeGreaterThanOrEqual(50);
-    expect(new Set(cases.map(({ expect }) => expect.label))).toEqual(new Set(version.signature.labels));
+    const labels = cases.flatMap(({ expect }) => expect.label ?? []);
+    expect(new Set(labels)).toEqual(new Set(version.signature.labels));
   });
 
   test('answers each golden input alone as its source framework did', async () => {
@@ -55,9 +57,11 @@ describe.each(MODELS)('%s', (model) => {
 
 function expectAnswer({ prediction, problem }: Data, wanted: Case['expect']): void {
   expect(problem).toBeNull();
-  expect(prediction.output.label).toBe(wanted.label);
-  const scores = Object.fromEntries(prediction.output.classes.map((c: Data) => [c.label, c.score]));
-  expect(Object.keys(scores).sort()).toEqual(Object.keys(wanted.scores).sort());
-  for (const [label, score] of Object.entries(wanted.scores))
-    expect(Math.abs(scores[label] - score)).toBeLessThanOrEqual(1e-5);
+  const { label, classes, value } = prediction.output;
+  expect(label).toBe(wanted.label);
+  if (wanted.value !== undefined) expect(Math.abs(value / wanted.value - 1)).toBeLessThanOrEqual(1e-5);
+  const scores = Object.fromEntries((classes ?? []).map((c: Data) => [c.label, c.score]));
+  expect(Object.keys(scores).sort()).toEqual(Object.keys(wanted.scores ?? {}).sort());
+  for (const [name, score] of Object.entries(wanted.scores ?? {}))
+    expect(Math.abs(scores[name] - score)).toBeLessThanOrEqual(1e-5);
 }

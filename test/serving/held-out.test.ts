@@ -7,11 +7,13 @@ import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js'
 
 const CHUNK = 500;
 const PREDICT_MANY = `mutation ($input: PredictManyInput!) {
-  predictMany(input: $input) { results { prediction { output { ... on Classification { label } } } problem { message } } }
+  predictMany(input: $input) { results {
+    prediction { output { ... on Classification { label } ... on Regression { value unit } } } problem { message }
+  } }
 }`;
 
 const INPUT_OF: Readonly<Record<string, (row: Data) => unknown>> = {
-  ROW: ({ label, ...row }) => ({ row }),
+  ROW: (row) => ({ row }),
   TEXT: ({ text }) => ({ text }),
   IMAGE: ({ image }) => ({ image: { base64: image } }),
 };
@@ -28,31 +30,34 @@ async function rowsOf(dataset: string): Promise<Data[]> {
   return lines.map((line) => JSON.parse(line));
 }
 
-async function countRight(model: string, rows: Data[], toInput: (row: Data) => unknown): Promise<number> {
-  let right = 0;
+async function outputsOf(model: string, rows: Data[], toInput: (row: Data) => unknown): Promise<Data[]> {
+  const outputs: Data[] = [];
   for (let i = 0; i < rows.length; i += CHUNK) {
     const chunk = rows.slice(i, i + CHUNK);
     const input = { model, inputs: chunk.map(toInput), record: false, deadlineMs: 60_000 };
     const { predictMany } = await app.query(PREDICT_MANY, { input });
-    right += predictMany.results.filter((r: Data, k: number) => r.prediction?.output.label === chunk[k].label).length;
+    outputs.push(...predictMany.results.map(({ prediction }: Data) => prediction?.output));
   }
-  return right;
+  return outputs;
 }
 
 test.each([
-  ['breast-cancer-forest', 'breast-cancer-test'],
-  ['fashion-mlp', 'fashion-mnist-test'],
-  ['spam-filter', 'spamassassin-test'],
+  ['breast-cancer-forest', 'breast-cancer-test', 'label'],
+  ['fashion-mlp', 'fashion-mnist-test', 'label'],
+  ['penguins', 'penguins-test', 'species'],
+  ['spam-filter', 'spamassassin-test', 'label'],
 ])(
   '%s answers as many of %s rightly as its card states',
-  async (model, dataset) => {
+  async (model, dataset, target) => {
     const { version } = await app.query(`{ version(ref: "${model}") {
       signature { inputKind }
       evaluation { origin evaluatedRows dataset { name } metrics(names: ["accuracy"]) { value } }
     } }`);
     const rows = await rowsOf(dataset);
 
-    const right = await countRight(model, rows, INPUT_OF[version.signature.inputKind] as (row: Data) => unknown);
+    const toInput = INPUT_OF[version.signature.inputKind] as (row: Data) => unknown;
+    const outputs = await outputsOf(model, rows, ({ [target]: _, ...row }) => toInput(row));
+    const right = outputs.filter((output, i) => output?.label === rows[i][target]).length;
 
     const { origin, evaluatedRows, metrics, dataset: on } = version.evaluation;
     expect({ origin, evaluatedRows, on: on.name }).toEqual({
@@ -65,3 +70,17 @@ test.each([
   },
   180_000,
 );
+
+test('penguin-mass is as far off on its held-out birds as its card states', async () => {
+  const { version } = await app.query(
+    '{ version(ref: "penguin-mass") { evaluation { metrics(names: ["mae"]) { value } } } }',
+  );
+  const rows = await rowsOf('penguin-mass-test');
+
+  const outputs = await outputsOf('penguin-mass', rows, ({ body_mass, ...row }) => ({ row }));
+  const off = outputs.reduce((sum, { value }, i) => sum + Math.abs(value - rows[i].body_mass), 0) / rows.length;
+
+  expect(off).toBeCloseTo(version.evaluation.metrics[0].value, 2);
+  expect(outputs.every(({ unit }) => unit === 'g')).toBe(true);
+  expect(await readFile('README.md', 'utf8')).toContain(`| ${Math.round(off)} g off |`);
+});

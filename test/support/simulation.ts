@@ -162,6 +162,7 @@ export function simulatedVersion(key = 'v', maxBatch = 32, exampleValue = 1): En
       labels: [],
       image: null,
       scores: null,
+      value: null,
       example: { tensors: [{ name: 'x', datatype: 'FP32', shape: [1], data: [exampleValue] }] },
       maxBatch,
       maxBatchReason: '',

@@ -1,0 +1,83 @@
+/**
+ * Takes the ZipMap out of a graph. scikit-learn's exporters put it last by default: it makes a list of maps of the
+ * scores, which ONNX Runtime for Node cannot return, and hides the tensor that they were.
+ *
+ * The file itself stays as it is: the node is left out on the way into the runtime, wherever the file is loaded.
+ */
+import { encodeField, encodeNumber, fieldsOf, numbersOf, textOf } from './wire.js';
+
+export interface ZipMap {
+  /** In the order of the scores. */
+  readonly labels: readonly string[];
+  /** The tensor that holds the scores, an output of the graph now. */
+  readonly output: string;
+}
+
+interface ZipMapNode extends ZipMap {
+  /** The output that goes. */
+  readonly maps: string;
+}
+
+const GRAPH = 7;
+const NODE = 1;
+const OUTPUT = 12;
+const FLOAT = 1;
+
+/** @throws MalformedBytes */
+export function withoutZipMap(model: Uint8Array): { bytes: Uint8Array; zipMap: ZipMap | null } {
+  const graph = [...fieldsOf(model)].find(({ number }) => number === GRAPH)?.bytes;
+  const node = graph && findZipMap(graph);
+  if (!node) return { bytes: model, zipMap: null };
+  const parts = Array.from(fieldsOf(model), ({ number, whole }) =>
+    number === GRAPH ? encodeField(GRAPH, rewrite(graph, node)) : whole,
+  );
+  return { bytes: Buffer.concat(parts), zipMap: { labels: node.labels, output: node.output } };
+}
+
+function findZipMap(graph: Uint8Array): ZipMapNode | null {
+  for (const { number, bytes } of fieldsOf(graph)) {
+    const node = number === NODE ? readZipMap(bytes) : null;
+    if (node) return node;
+  }
+  return null;
+}
+
+function readZipMap(bytes: Uint8Array): ZipMapNode | null {
+  const found = { input: '', output: '', op: '', labels: [] as string[] };
+  for (const field of fieldsOf(bytes)) {
+    if (field.number === 1) found.input = textOf(field);
+    else if (field.number === 2) found.output = textOf(field);
+    else if (field.number === 4) found.op = textOf(field);
+    else if (field.number === 5) found.labels.push(...labelsOf(field.bytes));
+  }
+  return found.op === 'ZipMap' ? { labels: found.labels, output: found.input, maps: found.output } : null;
+}
+
+/** Of `classlabels_strings` or `classlabels_int64s`, whichever there is. */
+function labelsOf(attribute: Uint8Array): string[] {
+  return [...fieldsOf(attribute)].flatMap((field) => {
+    if (field.number === 9) return [textOf(field)];
+    return field.number === 8 ? numbersOf(field).map(String) : [];
+  });
+}
+
+function rewrite(graph: Uint8Array, { labels, output, maps }: ZipMapNode): Uint8Array {
+  const kept = [...fieldsOf(graph)].filter(({ number, bytes }) => {
+    if (number === NODE) return readZipMap(bytes) === null;
+    return number !== OUTPUT || ![maps, output].includes(nameOf(bytes));
+  });
+  return Buffer.concat([...kept.map(({ whole }) => whole), encodeField(OUTPUT, scoresInfo(output, labels.length))]);
+}
+
+function nameOf(valueInfo: Uint8Array): string {
+  const name = [...fieldsOf(valueInfo)].find(({ number }) => number === 1);
+  return name ? textOf(name) : '';
+}
+
+/** float[N, labels] */
+function scoresInfo(name: string, labels: number): Uint8Array {
+  const rows = encodeField(1, encodeField(2, 'N'));
+  const columns = encodeField(1, encodeNumber(1, labels));
+  const tensor = Buffer.concat([encodeNumber(1, FLOAT), encodeField(2, Buffer.concat([rows, columns]))]);
+  return Buffer.concat([encodeField(1, name), encodeField(2, encodeField(1, tensor))]);
+}
