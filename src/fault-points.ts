@@ -48,10 +48,11 @@ function matches(pattern: string, name: string): boolean {
 
 /** Of several processes that come here at once, one renames the file and the others do not find it any more. */
 function claim(name: string): boolean {
-  const file = process.env['FAULT_FILE'] ?? '';
+  const { FAULT_FILE: file = '', FAULT_LOG: log } = process.env;
   try {
+    // Noted first: who sees the file gone may end this process at once.
+    if (log) appendFileSync(log, `${name}\n`);
     renameSync(file, `${file}.fired`);
-    if (process.env['FAULT_LOG']) appendFileSync(process.env['FAULT_LOG'], `${name}\n`);
     return true;
   } catch {
     return false;
