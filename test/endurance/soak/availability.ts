@@ -45,7 +45,8 @@ async function killUnderLoad(env: Record<string, string>, seconds: number) {
   const clients = Array.from({ length: CLIENTS }, (_, i) => client(i));
   const until = performance.now() + seconds * 1_000;
   while (performance.now() < until) {
-    const [victim] = await workersOf(server.url, 'BUSY');
+    const serving = (await workersOf(server.url)).filter(({ state }) => state === 'BUSY' || state === 'READY');
+    const victim = serving.find(({ state }) => state === 'BUSY') ?? serving[0];
     if (victim && process.kill(victim.pid, 'SIGKILL')) kills++;
     await new Promise((resolve) => setTimeout(resolve, 1_000));
   }
@@ -92,9 +93,8 @@ interface ShownWorker {
   readonly loadedVersions: readonly unknown[];
 }
 
-async function workersOf(url: string, state?: string): Promise<ShownWorker[]> {
-  const { workers } = (await post(url, WORKERS)).data.engine;
-  return workers.filter((worker: ShownWorker) => state === undefined || worker.state === state);
+async function workersOf(url: string): Promise<ShownWorker[]> {
+  return (await post(url, WORKERS)).data.engine.workers;
 }
 
 /** The worker and the spare, both with the version loaded. */
