@@ -36,7 +36,7 @@ export class ModelResolver {
   @Policy('read')
   @Query(() => ModelConnection, {
     description:
-      'Full text over name, title, summary, tags and card (the best 1,000 by rank). `totalCount` and `facets` count what the filter leaves.',
+      'Full text over name, title, summary, tags and card (the first 16 words; the best 1,000 by rank). `totalCount` and `facets` count what the filter leaves.',
   })
   async models(
     @Args(() => ModelsArgs) args: ModelsArgs,

@@ -35,8 +35,12 @@ export function searchHits(text: string): RawBuilder<{ model_id: string; rank: n
     where model_fts match ${query} order by score, model_id limit ${sql.lit(MAX_HITS)}))`;
 }
 
-/** Every word must occur; the last one may be just begun, as when somebody is typing. */
+/** Nobody types more to find a model, and each costs: a word that is asked a hundred times takes seconds. */
+const MAX_WORDS = 16;
+
+/** Every word must occur, the first sixteen different ones; the last may be just begun, as when somebody is typing. */
 function matchExpression(text: string): string {
-  const words = text.toWellFormed().match(/[\p{L}\p{N}][\p{L}\p{N}\p{M}]*/gu) ?? [];
+  const found = text.toWellFormed().match(/[\p{L}\p{N}][\p{L}\p{N}\p{M}]*/gu) ?? [];
+  const words = [...new Set(found.map((word) => word.toLowerCase()))].slice(0, MAX_WORDS);
   return words.map((word, i) => `"${word}"${i === words.length - 1 ? '*' : ''}`).join(' ');
 }

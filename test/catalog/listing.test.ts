@@ -60,6 +60,10 @@ test('the best match comes first', async () => {
   expect((await names({ search: 'number 7' }))[0]).toBe('m007');
 });
 
+test('a word that is asked a thousand times is asked once', async () => {
+  expect(await names({ search: 'Apples '.repeat(1_000) })).toEqual(await names({ search: 'apples' }));
+});
+
 test('search and filter narrow together', async () => {
   expect(
     numbers(await names({ search: 'apples', filter: { licenses: ['apache-2.0'] } })).sort((a, b) => a - b),
