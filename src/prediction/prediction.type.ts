@@ -61,8 +61,7 @@ export class Tensor {
 
   @Field(() => JSONValue, {
     nullable: true,
-    description:
-      'All values as one flat list, row by row; whole numbers beyond 2^53 as strings; what is not finite as null.',
+    description: 'All values as one flat list, row by row; whole numbers beyond 2^53 as strings.',
   })
   data(): unknown {
     return Array.from(this.tensor.data as ArrayLike<unknown>, (value) => {
