@@ -1,6 +1,6 @@
 """
 The Palmer penguins for the two recipes that use them: downloads the copy of the npm package vega-datasets, checks it,
-and splits it once, so that both models are held out from the same birds.
+splits it once, so that both models are held out from the same birds, and exports what was trained on it.
 """
 import hashlib
 import json
@@ -10,7 +10,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pandas as pd
+import skl2onnx
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
@@ -59,6 +62,16 @@ def pipeline(numbers, words, last):
         SimpleImputer(strategy="most_frequent", missing_values=""), OneHotEncoder(handle_unknown="ignore")
     )
     return make_pipeline(ColumnTransformer([("numbers", number, numbers), ("words", word, words)]), last)
+
+
+def export(model, numbers, words, path):
+    """One input for each column; of a classifier with scikit-learn's own ZipMap at the end, as its exporter does by default."""
+    types = [(name, FloatTensorType([None, 1])) for name in numbers]
+    types += [(name, StringTensorType([None, 1])) for name in words]
+    graph = skl2onnx.to_onnx(model, initial_types=types, target_opset={"": 17, "ai.onnx.ml": 3})
+    onnx.checker.check_model(graph, full_check=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(graph, path)
 
 
 def as_row(bird, names):

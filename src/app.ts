@@ -10,6 +10,7 @@ import type { Principal } from './access/principal.js';
 import { LimitsResolver } from './api/limits.resolver.js';
 import { createSchema } from './api/schema.js';
 import { createServer } from './api/server.js';
+import { atMost } from './at-most.js';
 import { Catalog } from './catalog/catalog.js';
 import { DatasetResolver } from './catalog/dataset.resolver.js';
 import { CatalogLoaders } from './catalog/loaders.js';
@@ -68,11 +69,11 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   const stop = async () => {
     progress.problem = 'stopping';
     faultPoint('stop.begin'); // @fault
-    await withinGrace(server.http.close());
+    await atMost(GRACE_MS, server.http.close());
     await engine.stop(GRACE_MS);
     await slices.sweeper.stop();
     faultPoint('stop.drained'); // @fault
-    await withinGrace(commits.drain());
+    await atMost(GRACE_MS, commits.drain());
     await server.stop();
     await databases.close();
   };
@@ -139,12 +140,4 @@ function engineProblem(engine: Engine, { requireProvider }: Config): string | nu
     return `REQUIRE_PROVIDER=${requireProvider}, but ${provider} was taken: ${probe?.reason ?? 'it is not among EXECUTION_PROVIDERS'}`;
   }
   return ready.length > 0 ? null : 'no inference worker is ready';
-}
-
-async function withinGrace(work: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const grace = new Promise((resolve) => {
-    timer = setTimeout(resolve, GRACE_MS);
-  });
-  await Promise.race([work, grace]).finally(() => clearTimeout(timer));
 }

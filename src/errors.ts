@@ -143,8 +143,8 @@ export class StorageFullError extends AppError {
   override readonly retryAfterMs = 5_000;
   constructor(options?: ErrorOptions) {
     super(
-      'The store cannot be written now, so nothing was changed and no answer given; try again in a moment. ' +
-        'A prediction is answered at once with record: false.',
+      'The store cannot be written now, so no answer was given; try again in a moment, with the same idempotency key ' +
+        'if there was one. A prediction is answered at once with record: false.',
       options,
     );
   }

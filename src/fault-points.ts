@@ -27,11 +27,17 @@ const SQLITE_RESULT_CODES: Readonly<Record<string, number>> = { SQLITE_BUSY: 5, 
 let counted: { id: string; count: number } = { id: '', count: 0 };
 
 export function faultPoint(name: string): void {
+  const fault = faultDueAt(name);
+  if (fault) fire(fault.action, name);
+}
+
+/** The fault that waits here, if this is the time, and nobody else takes it. */
+function faultDueAt(name: string): Fault | null {
   const fault = readFault();
-  if (!fault || !matches(fault.point, name)) return;
+  if (!fault || !matches(fault.point, name)) return null;
   if (counted.id !== fault.id) counted = { id: fault.id, count: 0 };
   counted.count++;
-  if (counted.count === fault.nth && claim(name)) fire(fault.action, name);
+  return counted.count === fault.nth && claim(name) ? fault : null;
 }
 
 function readFault(): Fault | null {
@@ -85,11 +91,8 @@ function fire(action: string, point: string): void {
  * that waits here. Answers whether it did.
  */
 export function spoilFrame(name: string, message: unknown, stream: Writable): boolean {
-  const fault = readFault();
-  if (fault?.point !== name) return false;
-  if (counted.id !== fault.id) counted = { id: fault.id, count: 0 };
-  counted.count++;
-  if (counted.count !== fault.nth || !claim(name)) return false;
+  const fault = faultDueAt(name);
+  if (!fault) return false;
   const frame = encodeFrame(message);
   if (fault.action === 'flip') frame[frame.length - 2] = (frame.at(-2) ?? 0) ^ 1;
   if (fault.action === 'huge') frame.writeUInt32LE(0xffff_fff0, 0);

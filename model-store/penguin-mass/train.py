@@ -12,29 +12,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
-import skl2onnx
 import sklearn
-from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.linear_model import Ridge
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from penguin_data import as_row, load, pipeline, split
+from penguin_data import as_row, export, load, pipeline, split
 from recipe import SEED, finish, measure_values, write_golden, write_rows
 
 NUMBERS = ["beak_length", "beak_depth", "flipper_length"]
 WORDS = ["species", "island", "sex"]
-
-
-def export(model, path):
-    """One input for each column."""
-    types = [(name, FloatTensorType([None, 1])) for name in NUMBERS]
-    types += [(name, StringTensorType([None, 1])) for name in WORDS]
-    graph = skl2onnx.to_onnx(model, initial_types=types, target_opset={"": 17, "ai.onnx.ml": 3})
-    onnx.checker.check_model(graph, full_check=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(graph, path)
 
 
 def recipe(store):
@@ -45,7 +32,7 @@ def recipe(store):
     truth = test["body_mass"].to_numpy(np.float64)
     graph, golden = (store / "penguin-mass" / "1" / name for name in ("model.onnx", "golden.json"))
     test_rows_file = store / "datasets" / "penguin-mass-test" / "data.jsonl.gz"
-    export(model, graph)
+    export(model, NUMBERS, WORDS, graph)
     birds = [as_row(bird, NUMBERS + WORDS) for _, bird in test.iterrows()]
     # The birds with something missing, then seeded picks.
     picks = np.random.default_rng(SEED).permutation(len(birds))

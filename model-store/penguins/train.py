@@ -12,30 +12,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
-import skl2onnx
 import sklearn
-from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.linear_model import LogisticRegression
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from penguin_data import as_row, load, pipeline, split
+from penguin_data import as_row, export, load, pipeline, split
 from recipe import choose_cases, expectation, finish, write_golden, write_rows
 
 NUMBERS = ["beak_length", "beak_depth", "flipper_length", "body_mass"]
 WORDS = ["island", "sex"]
 LABELS = ["adelie", "chinstrap", "gentoo"]
-
-
-def export(model, path):
-    """One input for each column, and scikit-learn's own ZipMap at the end, as its exporter does by default."""
-    types = [(name, FloatTensorType([None, 1])) for name in NUMBERS]
-    types += [(name, StringTensorType([None, 1])) for name in WORDS]
-    graph = skl2onnx.to_onnx(model, initial_types=types, target_opset={"": 17, "ai.onnx.ml": 3})
-    onnx.checker.check_model(graph, full_check=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(graph, path)
 
 
 def recipe(store):
@@ -46,7 +33,7 @@ def recipe(store):
     truth = np.array([LABELS.index(species) for species in test["species"]])
     graph, golden = (store / "penguins" / "1" / name for name in ("model.onnx", "golden.json"))
     test_rows_file = store / "datasets" / "penguins-test" / "data.jsonl.gz"
-    export(model, graph)
+    export(model, NUMBERS, WORDS, graph)
     birds = [as_row(bird, NUMBERS + WORDS) for _, bird in test.iterrows()]
     cases = [
         {"input": {"row": birds[i]}, "expect": expectation(answers[i], LABELS)} for i in choose_cases(truth, answers)

@@ -4,10 +4,11 @@
  * It starts under what the platform has of `prlimit` (memory, no core dumps), `unshare` (no network) and `setpriv` (it
  * ends when we end, even by SIGKILL), in an empty folder, with a nearly empty environment.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
+import { promisify } from 'node:util';
 import { FrameChannel } from './frames.js';
 import type { FromWorker, ToWorker } from './messages.js';
 
@@ -47,13 +48,20 @@ export interface Confinement {
   readonly unshare: string | null;
 }
 
-export function findConfinement(): Confinement {
+export async function findConfinement(): Promise<Confinement> {
   if (process.platform !== 'linux') return { setpriv: null, prlimit: null, unshare: null };
   const find = (name: string) => ['/usr/bin', '/bin'].map((folder) => `${folder}/${name}`).find(existsSync) ?? null;
   const unshare = find('unshare');
-  // A namespace of its own may be forbidden here: only trying tells.
-  const works = unshare !== null && spawnSync(unshare, [...NO_NETWORK, 'true'], { timeout: 5_000 }).status === 0;
-  return { setpriv: find('setpriv'), prlimit: find('prlimit'), unshare: works ? unshare : null };
+  return { setpriv: find('setpriv'), prlimit: find('prlimit'), unshare: unshare && (await worksHere(unshare)) };
+}
+
+/** A namespace of its own may be forbidden here: only trying tells. */
+async function worksHere(unshare: string): Promise<string | null> {
+  const tried = promisify(execFile)(unshare, [...NO_NETWORK, 'true'], { timeout: 5_000 });
+  return tried.then(
+    () => unshare,
+    () => null,
+  );
 }
 
 const NO_NETWORK = ['--map-root-user', '--net'];
@@ -95,7 +103,6 @@ function start({ file, emptyFolder, memoryBytes }: Launch, confinement: Confinem
   const command = [...wrappers(confinement, memoryBytes, purpose), process.execPath, file];
   return spawn(command[0] as string, command.slice(1), {
     cwd: emptyFolder,
-    // A probe gets nothing but the way to its libraries.
     env: { ...env, ORT_DISABLE_TELEMETRY: '1' },
     // A probe's native complaints come back as its reply; those of others are for the operator's eyes.
     stdio: ['ignore', 'ignore', purpose === 'probe' ? 'ignore' : 'inherit', 'pipe'],

@@ -7,6 +7,7 @@
  *
  * Decisions are in `queue.ts` and `supervision.ts`; here are the effects.
  */
+import { atMost } from '../at-most.js';
 import { InferenceFailedError, OverloadedError, ShuttingDownError } from '../errors.js';
 import type { Item, ItemFailure } from '../tasks/input.js';
 import { createEntry, type RunOptions } from './entry.js';
@@ -14,8 +15,9 @@ import { RunTimes } from './measure.js';
 import type { EngineVersion, FromWorker } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
-import { type Entry, type Outcome, type PriorityName, VersionQueue } from './queue.js';
+import { type Entry, isBefore, type Outcome, VersionQueue } from './queue.js';
 import {
+  convictionOf,
   type EndCause,
   expectedWaitMs,
   fateOfEntry,
@@ -121,9 +123,7 @@ export class Engine {
     this.#isStopping = true;
     if (this.#outstanding > 0) {
       const drained = new Promise<void>((resolve) => (this.#drained = resolve));
-      let timer: NodeJS.Timeout | undefined;
-      await Promise.race([drained, new Promise((resolve) => (timer = setTimeout(resolve, graceMs)))]);
-      clearTimeout(timer);
+      await atMost(graceMs, drained);
     }
     this.#watchdogs.stop();
     if (this.#wakeUp) clearTimeout(this.#wakeUp);
@@ -307,7 +307,7 @@ export class Engine {
     for (const [i, batch] of worker.takeBatches().entries()) {
       const [entry] = batch.entries;
       if (worker.purpose === 'quarantine' && entry && isFaultOfInput(cause))
-        this.#quarantine.convict({ version: batch.version, entry }, reasonOf(cause, how));
+        this.#quarantine.convict({ version: batch.version, entry }, convictionOf(cause, how));
       else this.#redo(worker, batch, cause, i === 0, how);
     }
     this.#dispatchSoon();
@@ -339,16 +339,3 @@ export class Engine {
       for (const { entries } of batches) for (const entry of entries) entry.fail(error);
   }
 }
-
-function reasonOf(cause: EndCause, how: string): string {
-  if (cause === 'watchdog') return 'the run did not end and was stopped';
-  if (cause === 'outgrown') return 'it needs more memory than a worker may take';
-  return `the run crashed the inference process (${how})`;
-}
-
-function isBefore(a: Entry, b: Entry): boolean {
-  if (a.priority !== b.priority) return RANK[a.priority] < RANK[b.priority];
-  return a.enqueuedAt < b.enqueuedAt;
-}
-
-const RANK: Readonly<Record<PriorityName, number>> = { HIGH: 0, NORMAL: 1, LOW: 2 };

@@ -184,7 +184,7 @@ export class Pool {
     const { workerFile: file, memoryBytes, emptyFolder, log } = this.#options;
     await rm(emptyFolder, { recursive: true, force: true });
     await mkdir(emptyFolder, { recursive: true });
-    const confinement = findConfinement();
+    const confinement = await findConfinement();
     this.#isMemoryLimited = confinement.prlimit !== null;
     const missing = Object.entries(confinement).flatMap(([tool, file]) => (file ? [] : [tool]));
     if (missing.length > 0) log.warn({ missing }, 'workers are confined less than they could be; see the README');

@@ -96,3 +96,9 @@ export class VersionQueue {
 export function isOver(entry: Entry, now: number): boolean {
   return entry.isSettled || entry.deadlineAt <= now || entry.connection.isClosed;
 }
+
+/** Of two that wait for different versions: priority first, then age. */
+export function isBefore(a: Entry, b: Entry): boolean {
+  if (a.priority !== b.priority) return PRIORITIES.indexOf(a.priority) < PRIORITIES.indexOf(b.priority);
+  return a.enqueuedAt < b.enqueuedAt;
+}

@@ -62,6 +62,13 @@ export function isFaultOfInput(cause: EndCause): boolean {
   return cause === 'crashed' || cause === 'watchdog' || cause === 'outgrown';
 }
 
+/** Why an input that ran alone failed with its process, in words for its caller. */
+export function convictionOf(cause: EndCause, how: string): string {
+  if (cause === 'watchdog') return 'the run did not end and was stopped';
+  if (cause === 'outgrown') return 'it needs more memory than a worker may take';
+  return `the run crashed the inference process (${how})`;
+}
+
 // ── starts ──
 
 /** How many starts in a row have failed now. What somebody kills is not at fault, and is tried again soon. */

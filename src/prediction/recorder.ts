@@ -29,7 +29,8 @@ export class Recorder {
   /**
    * Resolves when the prediction is on the disk.
    *
-   * @throws StorageFullError when it cannot be written; then nothing of it is kept.
+   * @throws StorageFullError when it cannot be written; then nothing of it is kept, unless the writer was lost after it
+   *   had committed: the idempotency key finds out.
    */
   async record(principal: Principal, prediction: Prediction, idempotency: IdempotencyClaim | null): Promise<void> {
     const input = await this.#keepInput(prediction.inputJson);

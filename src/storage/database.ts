@@ -21,7 +21,8 @@ import type { IdempotencyTable, PredictionTable } from '../prediction/prediction
 import { SqliteError } from './disk-failure.js';
 import { catalogMigrations } from './migrations/catalog.js';
 import { predictionMigrations } from './migrations/predictions.js';
-import { SqliteFile, SqliteFileDialect } from './sqlite.js';
+import { SqliteFile } from './sqlite.js';
+import { SqliteFileDialect } from './sqlite-dialect.js';
 import { lockStore } from './store-lock.js';
 
 export interface CatalogTables {

@@ -2,8 +2,9 @@
  * Group commit: many callers, one transaction, one fsync.
  *
  * At most one batch is on its way to the disk; what arrives meanwhile forms the next. `append` resolves when the
- * caller's rows are durable, and rejects when they could not be written: all of a caller's rows, or none. Rows that
- * break a rule of the schema fail alone, not their neighbours.
+ * caller's rows are durable, and rejects when they could not be written: all of a caller's rows are there, or none. Only
+ * where the writer was lost on the way (`StorageLostError`) is it not known which. Rows that break a rule of the schema
+ * fail alone, not their neighbours.
  */
 import { SqliteError } from './disk-failure.js';
 import type { SqliteFile } from './sqlite.js';

@@ -1,5 +1,5 @@
 /**
- * Documents that do harm to a naive server, and what each costs this one: `npm run build && node test/bench/documents.ts`
+ * Documents that do harm to a naive server, and what each costs this one: `npm run build && npx node test/bench/documents.ts`
  * prints the CPU that checking, parsing and validating takes. Aim: at most 20 ms for the worst.
  */
 import 'reflect-metadata';

@@ -18,7 +18,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { type Data, post } from '../support/http.ts';
-import { seeded } from '../support/random.ts';
+import { below, pick, seeded } from '../support/random.ts';
 import { type ServerProcess, startServer } from '../support/server.ts';
 
 export type Victim = 'server' | 'worker' | 'writer';
@@ -106,8 +106,8 @@ const WRITER_POINTS = ['sqlite.write.begin', 'sqlite.write.row', 'sqlite.write.c
 
 async function endWriter(run: Run): Promise<boolean> {
   const file = path.join(run.dataDir, 'fault');
-  const point = WRITER_POINTS[Math.floor(run.random() * WRITER_POINTS.length)];
-  const nth = 1 + Math.floor(run.random() * 20);
+  const point = pick(run.random, WRITER_POINTS);
+  const nth = 1 + below(run.random, 20);
   await rm(`${file}.fired`, { force: true });
   await writeFile(file, JSON.stringify({ id: randomUUID(), point, nth, action: 'exit' }));
   while (!existsSync(`${file}.fired`)) await new Promise(setImmediate);

@@ -6,7 +6,7 @@
 import http from 'node:http';
 import type { Data } from '../../support/http.ts';
 import { startServer } from '../../support/server.ts';
-import { DIVISION, withStore } from './store.ts';
+import { DIVISION, PREDICT_MANY, withStore } from './store.ts';
 
 export interface PoisonReport {
   readonly batches: number;
@@ -18,9 +18,6 @@ export interface PoisonReport {
 
 const LARGEST = 32;
 const AT_ONCE = 4;
-
-const PREDICT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: $input) {
-  results { prediction { output { ... on Tensors { tensors { data } } } } problem { code message } } problem { message } } }`;
 
 export function poison(batches: number): Promise<PoisonReport> {
   return withStore({ division: DIVISION }, async (env) => {

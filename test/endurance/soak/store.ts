@@ -59,6 +59,9 @@ export const DIVISION = {
   crashInput: (tag: number) => ({ tensors: [longs('a', -(2n ** 63n)), longs('b', -1n), floats('tag', tag)] }),
 };
 
+export const PREDICT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: $input) {
+  results { prediction { output { ... on Tensors { tensors { data } } } } problem { code message } } problem { message } } }`;
+
 export async function withStore<T>(
   models: Readonly<Record<string, Pick<KnownAnswer, 'graph' | 'example'>>>,
   work: (env: { DATA_DIR: string; MODEL_STORE: string }) => Promise<T>,

@@ -5,9 +5,9 @@
  * sample of the answers is asked again alone, in the end, and must be the same bits.
  */
 import { type Data, post } from '../../support/http.ts';
-import { seeded } from '../../support/random.ts';
+import { below, seeded } from '../../support/random.ts';
 import { startServer } from '../../support/server.ts';
-import { AFFINE, withStore } from './store.ts';
+import { AFFINE, PREDICT_MANY, withStore } from './store.ts';
 
 export interface SwapReport {
   readonly predictions: number;
@@ -22,9 +22,6 @@ const CLIENTS = 8;
 const INPUTS_A_REQUEST = 200;
 const KILL_EVERY_MS = 150;
 const SAMPLES = 200;
-
-const PREDICT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: $input) {
-  results { prediction { output { ... on Tensors { tensors { data } } } } problem { code message } } problem { message } } }`;
 
 export function swaps(predictions: number, seed: number): Promise<SwapReport> {
   return withStore({ affine: AFFINE }, async (env) => {
@@ -63,7 +60,7 @@ async function countWrongAlone(url: string, predictions: number, seed: number): 
   const random = seeded(seed);
   let wrong = 0;
   for (let i = 0; i < SAMPLES; i++) {
-    const value = Math.floor(random() * predictions);
+    const value = below(random, predictions);
     const [answer] = await predictMany(url, [AFFINE.inputOf(value)]);
     if (answer !== AFFINE.answerOf(value)) wrong++;
   }
