@@ -67,9 +67,9 @@ def expectation(probabilities, labels):
     return {"label": labels[int(np.argmax(probabilities))], "scores": scores}
 
 
-def write_golden(path, source, cases):
+def write_golden(path, source, cases, tolerance="1e-5"):
     lines = ",\n".join(json.dumps(case, separators=(",", ":")) for case in cases)
-    Path(path).write_text(f'{{"source":{json.dumps(source)},"tolerance":1e-5,"cases":[\n{lines}\n]}}\n')
+    Path(path).write_text(f'{{"source":{json.dumps(source)},"tolerance":{tolerance},"cases":[\n{lines}\n]}}\n')
 
 
 def write_rows(path, rows):
