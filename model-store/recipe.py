@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from scipy.stats import binomtest
 from sklearn.metrics import (
     accuracy_score,
     f1_score,
@@ -88,7 +89,9 @@ def card_metrics(model_folder):
 def report(truth, answers, labels, files, measure):
     """Prints the metrics as the card wants them, and the digest of every file that was written."""
     if labels:
-        print(f"{int((answers.argmax(axis=1) == truth).sum()):,} of {len(truth):,} right")
+        right = int((answers.argmax(axis=1) == truth).sum())
+        interval = binomtest(right, len(truth)).proportion_ci(method="wilson")
+        print(f"{right:,} of {len(truth):,} right: {interval.low:.1%} to {interval.high:.1%} (95% Wilson interval)")
     print(yaml.safe_dump(measure(truth, answers, labels), sort_keys=False, allow_unicode=True, default_flow_style=None))
     for path in files:
         print(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.stat().st_size:>9,}  {path.parent.name}/{path.name}")
