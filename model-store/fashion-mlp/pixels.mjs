@@ -14,7 +14,17 @@ import { imageToFloats } from '../../dist/tasks/native/image.js';
 
 const SIDE = 28;
 const AT_ONCE = 64;
-const SPEC = { width: 10, height: 10, color: 'grey', rescaleFactor: 0.00392156862745098, mean: [0], std: [1] };
+const SPEC = {
+  resize: { kind: 'exact', width: 10, height: 10 },
+  resample: 'bilinear',
+  crop: null,
+  pad: null,
+  color: 'grey',
+  layout: 'NCHW',
+  rescaleFactor: 0.00392156862745098,
+  mean: [0],
+  std: [1],
+};
 
 const ENCODERS = {
   png: (image) => image.png({ compressionLevel: 9, adaptiveFiltering: true }),
@@ -25,7 +35,7 @@ const ENCODERS = {
 async function encodeAndRead(levels, encode) {
   const raw = { width: SIDE, height: SIDE, channels: 1 };
   const picture = await encode(sharp(levels, { raw }).toColourspace('b-w')).toBuffer();
-  return { picture: picture.toString('base64'), pixels: await imageToFloats(picture, SPEC, SIDE * SIDE) };
+  return { picture: picture.toString('base64'), pixels: (await imageToFloats(picture, SPEC, SIDE * SIDE)).data };
 }
 
 const [format, source, pictureFile, pixelFile] = process.argv.slice(2);

@@ -3,8 +3,8 @@ import { type SelectQueryBuilder, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../graphql/connection.type.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
-import type { AliasTable, VersionTable } from './catalog.table.js';
-import { Alias, Artifact, Version } from './version.type.js';
+import type { AliasTable, StoredVariant, VersionTable } from './catalog.table.js';
+import { Alias, Artifact, type Variant, Version } from './version.type.js';
 import { maySeeModel } from './visibility.js';
 
 export interface PageArgs {
@@ -181,11 +181,16 @@ export function toVersion(row: VersionRow): Version {
     state: row.state,
     stateReason: row.state_reason,
     specJson: row.spec,
+    variants: (JSON.parse(row.variants) as StoredVariant[]).map(toVariant),
     testDataset: row.test_dataset,
     artifact: row.artifact_sha256 === null ? null : toArtifact(row, row.artifact_sha256),
     createdAt: new Date(row.created_at),
     updatedAt: new Date(row.updated_at),
   });
+}
+
+function toVariant({ spec, ...variant }: StoredVariant): Variant {
+  return { ...variant, maxBatch: spec?.maxBatch ?? null };
 }
 
 function toArtifact(row: VersionRow, sha256: string): Artifact {

@@ -3,14 +3,16 @@ import { connectionOf } from '../graphql/connection.type.js';
 import { Node } from '../graphql/node.type.js';
 import { VersionStateEnum } from '../graphql/problem.type.js';
 import { DateTime, JSONValue, ModelInputValue, SafeInt, VersionRef } from '../graphql/scalars.js';
-import type {
-  ColumnSpec,
-  ColumnType as ColumnTypeName,
-  InputKind as InputKindName,
-  VersionSpec,
+import {
+  type ColumnSpec,
+  type ColumnType as ColumnTypeName,
+  INPUT_KINDS,
+  type InputKind as InputKindName,
+  readSpec,
+  type VersionSpec,
 } from '../tasks/spec.js';
 
-const InputKind = { ROW: 'ROW', TEXT: 'TEXT', IMAGE: 'IMAGE', TENSORS: 'TENSORS' } as const;
+const InputKind = Object.fromEntries(INPUT_KINDS.map((kind) => [kind, kind])) as Record<InputKindName, InputKindName>;
 registerEnumType(InputKind, { name: 'InputKind', description: 'Which key of ModelInput a version reads.' });
 
 const ColumnType = {
@@ -95,6 +97,21 @@ export class Signature {
   @Field(() => [String], { description: 'Words that a classification answers with.' })
   labels!: string[];
 
+  @Field({ description: 'May several labels hold at once? Then their scores are independent of each other.' })
+  multiLabel!: boolean;
+
+  @Field(() => Int, {
+    nullable: true,
+    description: 'Tokens that are read of a text, special ones included; null where it is not cut into tokens.',
+  })
+  maxTokens!: number | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'What stands in a text for the word to be guessed; null for other tasks.',
+  })
+  maskToken!: string | null;
+
   @Field(() => ModelInputValue, { description: 'Works when sent as the variable `input.input`.' })
   example!: unknown;
 }
@@ -107,6 +124,9 @@ export function signatureOf(spec: VersionSpec): Signature {
     inputs: tensors(spec.inputs),
     outputs: tensors(spec.outputs),
     labels: [...spec.labels],
+    multiLabel: spec.head.kind === 'scores' && spec.head.activation === 'sigmoid' && spec.labels.length > 1,
+    maxTokens: spec.text?.maxTokens ?? null,
+    maskToken: spec.text?.maskToken ?? null,
     example: spec.example,
   };
 }
@@ -139,6 +159,30 @@ export class Artifact {
 }
 
 @ObjectType({
+  simpleResolvers: true,
+  description:
+    "Another form of a version's graph, such as a quantised one: smaller or faster, and a little less exact.",
+})
+export class Variant {
+  @Field({
+    description: 'What the file name says: "quantized" of model_quantized.onnx. `PredictInput.variant` takes it.',
+  })
+  name!: string;
+
+  @Field({ description: 'Digest of the bytes, in hexadecimal.' })
+  sha256!: string;
+
+  @Field(() => SafeInt)
+  sizeBytes!: number;
+
+  @Field(() => String, { nullable: true, description: 'Why it cannot be used; null when it can.' })
+  reason!: string | null;
+
+  @Field(() => Int, { nullable: true, description: 'Inputs that may share one run; null when it cannot be used.' })
+  maxBatch!: number | null;
+}
+
+@ObjectType({
   implements: Node,
   simpleResolvers: true,
   description: 'One immutable state of a model: a graph and its signature.',
@@ -162,6 +206,9 @@ export class Version extends Node {
   })
   artifact!: Artifact | null;
 
+  @Field(() => [Variant], { description: 'Other forms of its graph, by name; empty for most.' })
+  variants!: Variant[];
+
   @Field(() => DateTime)
   createdAt!: Date;
 
@@ -178,7 +225,7 @@ export class Version extends Node {
     description: 'Null for a version that failed before its graph could be read.',
   })
   signature(): Signature | null {
-    return this.specJson === null ? null : signatureOf(JSON.parse(this.specJson) as VersionSpec);
+    return this.specJson === null ? null : signatureOf(readSpec(this.specJson));
   }
 }
 

@@ -1,15 +1,57 @@
 /**
- * Stacking the inputs of several items into one run, and splitting its outputs again. Pure.
+ * Stacking rows into runs, and splitting the outputs of a run again. Pure.
+ *
+ * A row is one set of the graph's inputs; it has a first size of 1, unless a caller sent tensors of several rows.
  */
 import type { NumericArray, TensorArray, TensorData } from '../tasks/datatypes.js';
 
 export class CannotSplit extends Error {}
 
-/** Items whose tensors agree in everything but the first size may share a run; others may not. */
-export function groupByShape(prepared: readonly (readonly TensorData[])[]): number[][] {
+type Row = readonly TensorData[];
+
+/**
+ * Which rows run together: those whose tensors agree in everything but the first size, or in lengths that may be filled
+ * up and are about the same. At most `maxRows` in a run, and at most `maxValues` where lengths differ: what a run of
+ * long rows takes in memory grows faster than they do.
+ */
+export function formRuns(
+  rows: readonly Row[],
+  { maxRows, maxValues }: { maxRows: number; maxValues: number },
+): number[][] {
+  const runs: number[][] = [];
+  for (const group of groupByShape(rows)) {
+    let run: number[] = [];
+    let count = 0;
+    for (const index of group) {
+      const row = rows[index] as Row;
+      count += rowsOf(row);
+      const isFull = count > maxRows || (run.length + 1) * valuesOf(row) > maxValues;
+      if (run.length > 0 && isFull) {
+        runs.push(run);
+        run = [];
+        count = rowsOf(row);
+      }
+      run.push(index);
+    }
+    runs.push(run);
+  }
+  return runs;
+}
+
+export function rowsOf([first]: Row): number {
+  return first?.shape[0] ?? 1;
+}
+
+/** Of a row whose length may be filled up: as many values as its group's longest may have. */
+function valuesOf(row: Row): number {
+  const first = row.find(({ pad }) => pad !== undefined);
+  return first ? bucketOf(first.shape[1] ?? 1) : 0;
+}
+
+function groupByShape(rows: readonly Row[]): number[][] {
   const groups = new Map<string, number[]>();
-  for (const [index, tensors] of prepared.entries()) {
-    const key = tensors.map(({ name, shape }) => `${name}:${shape.slice(1).join('x')}`).join(' ');
+  for (const [index, tensors] of rows.entries()) {
+    const key = tensors.map((tensor) => `${tensor.name}:${sizesOf(tensor).join('x')}`).join(' ');
     const group = groups.get(key);
     if (group) group.push(index);
     else groups.set(key, [index]);
@@ -17,29 +59,52 @@ export function groupByShape(prepared: readonly (readonly TensorData[])[]): numb
   return Array.from(groups.values());
 }
 
-/** One tensor for each input, the items one after the other along the first dimension. */
-export function stack(items: readonly (readonly TensorData[])[]): readonly TensorData[] {
-  const [first] = items;
-  if (items.length === 1 && first) return first;
+function sizesOf({ shape, pad }: TensorData): (number | string)[] {
+  const [, length = 1, ...others] = shape;
+  return pad === undefined ? shape.slice(1) : [`up to ${bucketOf(length)}`, ...others];
+}
+
+/** 16, 24, 32, 48, 64, 96 …: at most a third of a row is filling, and half of that on average. */
+function bucketOf(length: number): number {
+  let size = 16;
+  while (size < length) size *= 2;
+  return size > 16 && size * 0.75 >= length ? size * 0.75 : size;
+}
+
+/** One tensor for each input, the rows one after the other along the first dimension, filled up to the longest. */
+export function stack(rows: readonly Row[]): Row {
+  const [first] = rows;
+  if (rows.length === 1 && first) return first;
   return (first ?? []).map(({ name, datatype, shape }) => {
-    const parts = items.map((tensors) => tensors.find((tensor) => tensor.name === name) as TensorData);
-    const rows = parts.reduce((sum, part) => sum + (part.shape[0] ?? 1), 0);
-    return { name, datatype, shape: [rows, ...shape.slice(1)], data: concatenate(parts.map(({ data }) => data)) };
+    const parts = rows.map((tensors) => tensors.find((tensor) => tensor.name === name) as TensorData);
+    const count = parts.reduce((sum, part) => sum + (part.shape[0] ?? 1), 0);
+    const longest = Math.max(...parts.map((part) => part.shape[1] ?? 1));
+    const sizes = shape.length > 1 ? [longest, ...shape.slice(2)] : [];
+    return { name, datatype, shape: [count, ...sizes], data: concatenate(parts.map((part) => filled(part, longest))) };
   });
 }
 
+/** Only rows of tokens are ever shorter than their mates: [1, length]. */
+function filled({ data, shape, pad }: TensorData, length: number): TensorArray {
+  if (pad === undefined || shape[1] === length) return data;
+  const longer = new (data.constructor as new (length: number) => NumericArray)(length);
+  longer.fill((longer instanceof BigInt64Array ? BigInt(pad) : pad) as never);
+  longer.set(data as never);
+  return longer;
+}
+
 /**
- * Each item's own rows of every output; a single item gets all there is.
+ * Each row's own part of every output; a single one gets all there is.
  *
  * @throws CannotSplit when an output has not one row for each row that went in.
  */
-export function split(outputs: readonly TensorData[], rows: readonly number[]): TensorData[][] {
-  if (rows.length === 1) return [[...outputs]];
-  const total = rows.reduce((sum, count) => sum + count, 0);
+export function split(outputs: readonly TensorData[], counts: readonly number[]): TensorData[][] {
+  if (counts.length === 1) return [[...outputs]];
+  const total = counts.reduce((sum, count) => sum + count, 0);
   const odd = outputs.find(({ shape }) => shape[0] !== total);
   if (odd) throw new CannotSplit(`output "${odd.name}" has ${odd.shape[0] ?? 'no'} rows for ${total} inputs`);
   let start = 0;
-  return rows.map((count) => {
+  return counts.map((count) => {
     const from = start;
     start += count;
     return outputs.map((output) => sliceRows(output, from, count));

@@ -7,23 +7,63 @@
 
 import type { TensorArray, TensorData } from '../tasks/datatypes.js';
 import type { Session } from '../tasks/native/session.js';
-import { split, stack } from './batch.js';
+import type { VersionSpec } from '../tasks/spec.js';
+import { rowsOf, split, stack } from './batch.js';
 
 /** Matrix kernels may add in another order for another batch size; more than this is another answer. */
 const TOLERANCE = 2e-6;
+/** Where a value has gone through many layers. */
+const DEEP_TOLERANCE = 1e-4;
 const BATCH_SIZES = [2, 8, 32];
+/** Rows of tokens are long and their graphs deep: fewer say as much. */
+const TOKEN_BATCH_SIZES = [2, 8];
+const MAX_TOKEN_ROWS = 8;
 
-type Prepared = readonly TensorData[];
+type Row = readonly TensorData[];
 
-/** A description of the first difference, or null when every answer is the same alone and in company. */
-export async function differenceBesideMates(session: Session, prepared: readonly Prepared[]): Promise<string | null> {
+/**
+ * Descriptions of the first difference beside mates of the same length, and beside longer ones; null when every answer
+ * is the same alone and in company.
+ */
+export async function compareMates(
+  session: Session,
+  rows: readonly Row[],
+  { text, inputKind }: VersionSpec,
+): Promise<{ difference: string | null; padding: string | null }> {
+  if (!text) {
+    const tolerance = inputKind === 'ROW' ? TOLERANCE : DEEP_TOLERANCE;
+    const disguises = [(row: Row) => scaled(row, 1000), zeroed, (row: Row) => scaled(row, -1000)];
+    return {
+      difference: await differenceOf(session, rows, { sizes: BATCH_SIZES, disguises, tolerance }),
+      padding: null,
+    };
+  }
+  const few = rows.toSorted((a, b) => lengthOf(a) - lengthOf(b)).slice(0, MAX_TOKEN_ROWS);
+  const how = { sizes: TOKEN_BATCH_SIZES, tolerance: DEEP_TOLERANCE };
+  // One length at a time: beside others these rows would be filled up.
+  const alike = few.filter((row) => lengthOf(row) === lengthOf(few[0] as Row));
+  const difference = await differenceOf(session, alike, { ...how, disguises: [reversed] });
+  const isFixed = rows.every((row) => row.every(({ pad }) => pad === undefined));
+  if (difference || isFixed) return { difference, padding: isFixed ? 'its length is fixed' : difference };
+  const longer = (row: Row) => repeated(row, text.maxTokens);
+  return { difference, padding: await differenceOf(session, few, { ...how, disguises: [longer] }) };
+}
+
+interface How {
+  readonly sizes: readonly number[];
+  /** What becomes a row's neighbours, in turn. */
+  readonly disguises: readonly ((row: Row) => Row)[];
+  readonly tolerance: number;
+}
+
+async function differenceOf(session: Session, rows: readonly Row[], how: How): Promise<string | null> {
   const alone = [];
-  for (const item of prepared) alone.push(await session.run(item));
-  for (const size of BATCH_SIZES) {
+  for (const row of rows) alone.push(await session.run(row));
+  for (const size of how.sizes) {
     const observed = size / 2;
-    for (let start = 0; start < prepared.length; start += observed) {
-      const indices = Array.from({ length: observed }, (_, i) => (start + i) % prepared.length);
-      const difference = await compareBatch(session, prepared, alone, indices);
+    for (let start = 0; start < rows.length; start += observed) {
+      const indices = Array.from({ length: observed }, (_, i) => (start + i) % rows.length);
+      const difference = await compareBatch(session, rows, alone, indices, how);
       if (difference) return `in a batch of ${size}, ${difference}`;
     }
   }
@@ -31,26 +71,26 @@ export async function differenceBesideMates(session: Session, prepared: readonly
 }
 
 /**
- * Each observed item has an extreme neighbour: itself times a thousand (a zero becomes a thousand, else an example of
- * zeros would only have mates of zeros), or all zeros, which is what padding looks like.
+ * Each observed row has an extreme neighbour: numbers a thousand times as large (a zero becomes a thousand, else an
+ * example of zeros would only have mates of zeros), all zeros, or the same tokens the other way round or twice as many.
  */
 async function compareBatch(
   session: Session,
-  prepared: readonly Prepared[],
-  alone: readonly Prepared[],
+  rows: readonly Row[],
+  alone: readonly Row[],
   indices: readonly number[],
+  { disguises, tolerance }: How,
 ): Promise<string | null> {
-  const disguises = [(t: Prepared) => scaled(t, 1000), zeroed, (t: Prepared) => scaled(t, -1000)];
   const batch = indices.flatMap((index, i) => {
-    const item = prepared[index] as Prepared;
-    const disguise = disguises[i % disguises.length] as (t: Prepared) => Prepared;
-    return i % 2 === 0 ? [item, disguise(item)] : [disguise(item), item];
+    const row = rows[index] as Row;
+    const disguise = disguises[i % disguises.length] as (row: Row) => Row;
+    return i % 2 === 0 ? [row, disguise(row)] : [disguise(row), row];
   });
   try {
     const parts = split(await session.run(stack(batch)), batch.map(rowsOf));
     for (const [i, index] of indices.entries()) {
-      const own = parts[2 * i + (i % 2)] as Prepared;
-      const other = own.find((output, k) => !isSame(output.data, ((alone[index] as Prepared)[k] as TensorData).data));
+      const own = parts[2 * i + (i % 2)] as Row;
+      const other = own.find((output, k) => !isSame(output, (alone[index] as Row)[k] as TensorData, tolerance));
       if (other) return `output "${other.name}" depends on the other inputs`;
     }
     return null;
@@ -59,16 +99,16 @@ async function compareBatch(
   }
 }
 
-function rowsOf(tensors: Prepared): number {
-  return tensors[0]?.shape[0] ?? 1;
+function lengthOf([first]: Row): number {
+  return first?.shape[1] ?? 1;
 }
 
-function scaled(tensors: Prepared, factor: number): Prepared {
-  return tensors.map((tensor) => ({ ...tensor, data: mapFloats(tensor.data, (x) => (x === 0 ? factor : x * factor)) }));
+function scaled(row: Row, factor: number): Row {
+  return row.map((tensor) => ({ ...tensor, data: mapFloats(tensor.data, (x) => (x === 0 ? factor : x * factor)) }));
 }
 
-function zeroed(tensors: Prepared): Prepared {
-  return tensors.map((tensor) => ({
+function zeroed(row: Row): Row {
+  return row.map((tensor) => ({
     ...tensor,
     data: Array.isArray(tensor.data) ? tensor.data.map(() => '') : mapFloats(tensor.data, () => 0),
   }));
@@ -78,11 +118,40 @@ function mapFloats(data: TensorArray, change: (x: number) => number): TensorArra
   return data instanceof Float32Array || data instanceof Float64Array ? data.map(change) : data;
 }
 
-function isSame(a: TensorArray, b: TensorArray): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) {
+/** The same tokens the other way round; what is the same for each of them stays. */
+function reversed(row: Row): Row {
+  return row.map((tensor) =>
+    tensor.name === 'input_ids' ? { ...tensor, data: (tensor.data as BigInt64Array).toReversed() } : tensor,
+  );
+}
+
+/** Twice as long, as far as the graph reads. */
+function repeated(row: Row, maxTokens: number): Row {
+  const length = Math.min(2 * lengthOf(row), maxTokens);
+  return row.map((tensor) => {
+    const data = tensor.data as BigInt64Array;
+    const values = Array.from({ length }, (_, i) => data[i % data.length] as bigint);
+    const counted =
+      tensor.name === 'position_ids' ? values.map((value, i) => (typeof value === 'bigint' ? BigInt(i) : i)) : values;
+    return {
+      ...tensor,
+      shape: [1, length],
+      data: (data.constructor as typeof BigInt64Array).from(counted as bigint[]),
+    };
+  });
+}
+
+/** Of a row that was filled up only its own part counts: its tokens come first. */
+function isSame(batched: TensorData, alone: TensorData, tolerance: number): boolean {
+  const isFilled = (batched.shape[1] ?? 1) > (alone.shape[1] ?? 1);
+  if (!isFilled && batched.data.length !== alone.data.length) return false;
+  return isNear(batched.data, alone.data, alone.data.length, tolerance);
+}
+
+function isNear(a: TensorArray, b: TensorArray, count: number, tolerance: number): boolean {
+  for (let i = 0; i < count; i++) {
     const [x, y] = [a[i], b[i]];
-    const near = typeof x === 'number' && Math.abs(x - (y as number)) <= TOLERANCE * Math.max(1, Math.abs(x));
+    const near = typeof x === 'number' && Math.abs(x - (y as number)) <= tolerance * Math.max(1, Math.abs(x));
     if (!near && x !== y && !(Number.isNaN(x) && Number.isNaN(y))) return false;
   }
   return true;

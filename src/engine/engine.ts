@@ -140,7 +140,7 @@ export class Engine {
   }
 
   #refusal({ version, queue, times }: Served, item: Item, deadlineMs: number): Error | null {
-    const waitMs = expectedWaitMs(queue.rows, times.msPerRow, this.#pool.size) ?? 0;
+    const waitMs = expectedWaitMs(queue.work, times.msPerUnit, this.#pool.size) ?? 0;
     const isFull = queue.rows > 0 && queue.rows + item.rows > MAX_WAITING_ROWS;
     if (!isFull && waitMs <= deadlineMs) return null;
     return new OverloadedError(version.ref, queue.rows, Math.ceil(Math.max(100, waitMs - deadlineMs)));
@@ -202,7 +202,7 @@ export class Engine {
 
   #msUntilRoom(worker: WorkerProcess, next: Served, now: number): number {
     const running = worker.batches[0] as OutstandingBatch;
-    const expected = this.#served.get(running.version.key)?.times.inferMs(running.rows);
+    const expected = this.#served.get(running.version.key)?.times.inferMs(running.work);
     if (expected == null) return Number.POSITIVE_INFINITY;
     return msUntilNextBatch(running.startedAt, expected, next.times.prepareMs, now);
   }
@@ -227,19 +227,20 @@ export class Engine {
     if (entries.length === 0) return;
     const id = ++this.#lastBatchId;
     const rows = entries.reduce((sum, { item }) => sum + item.rows, 0);
-    const expectedMs = worker.loaded.has(version.key) ? this.#busyMs(version, rows) : null;
+    const work = entries.reduce((sum, { item }) => sum + item.work, 0);
+    const expectedMs = worker.loaded.has(version.key) ? this.#busyMs(version, work) : null;
     const announceStart = shouldAnnounceStart(expectedMs);
     for (const entry of entries) entry.phase = 'run';
     this.#pool.load(worker, version).catch(() => {});
     worker.give(
-      { id, version, entries, rows, takenAt: now, startedAt: announceStart ? null : now },
+      { id, version, entries, rows, work, takenAt: now, startedAt: announceStart ? null : now },
       { kind: 'batch', id, key: version.key, items: entries.map(({ item }) => item), announceStart },
     );
     if (worker.batches.length === 1) this.#watchOldest(worker);
   }
 
-  #busyMs(version: EngineVersion, rows: number): number | null {
-    return this.#served.get(version.key)?.times.busyMs(rows) ?? null;
+  #busyMs(version: EngineVersion, work: number): number | null {
+    return this.#served.get(version.key)?.times.busyMs(work) ?? null;
   }
 
   /** Until a run has begun, the time is that of loading and preparing. */
@@ -248,8 +249,8 @@ export class Engine {
     if (!oldest) this.#watchdogs.set(worker, null);
     else if (oldest.startedAt === null) this.#watchdogs.set(worker, LOAD_WATCHDOG_MS);
     else {
-      const { version, rows } = oldest;
-      this.#watchdogs.set(worker, watchdogMs(this.#busyMs(version, rows), version.spec.maxRunMs));
+      const { version, work } = oldest;
+      this.#watchdogs.set(worker, watchdogMs(this.#busyMs(version, work), version.spec.maxRunMs));
     }
   }
 
@@ -275,7 +276,7 @@ export class Engine {
     if (batch?.id !== id) return;
     worker.finish();
     this.#watchOldest(worker);
-    this.#served.get(batch.version.key)?.times.record(batch.rows, timing.prepareMs, timing.inferMs);
+    this.#served.get(batch.version.key)?.times.record(batch.work, timing.prepareMs, timing.inferMs);
     const { provider: executionProvider } = this.#pool;
     for (const [i, entry] of batch.entries.entries()) {
       const result = results[i];

@@ -4,24 +4,30 @@
  * Field numbers are those of onnx.proto (ModelProto, GraphProto, TensorProto, OperatorSetIdProto).
  */
 import { fieldsOf, numbersOf, textOf } from './wire.js';
+import { labelsOf } from './zip-map.js';
 
 export interface FileFacts {
   readonly producer: string | null;
   readonly opset: number | null;
   readonly parameterCount: number;
+  /** Of a classical classifier: its classes in the order of the scores. */
+  readonly classLabels: readonly string[] | null;
 }
 
 /** @throws MalformedBytes */
 export function readGraphFile(bytes: Uint8Array): FileFacts {
   const model = { producerName: '', producerVersion: '', opset: null as number | null, parameterCount: 0 };
+  let classLabels: readonly string[] | null = null;
   for (const field of fieldsOf(bytes)) {
     if (field.number === 2) model.producerName = textOf(field);
     else if (field.number === 3) model.producerVersion = textOf(field);
-    else if (field.number === 7) model.parameterCount = countParameters(field.bytes);
-    else if (field.number === 8) model.opset = readMainOpset(field.bytes) ?? model.opset;
+    else if (field.number === 7) {
+      model.parameterCount = countParameters(field.bytes);
+      classLabels = findClassLabels(field.bytes);
+    } else if (field.number === 8) model.opset = readMainOpset(field.bytes) ?? model.opset;
   }
   const producer = `${model.producerName} ${model.producerVersion}`.trim();
-  return { producer: producer || null, opset: model.opset, parameterCount: model.parameterCount };
+  return { producer: producer || null, opset: model.opset, parameterCount: model.parameterCount, classLabels };
 }
 
 function readMainOpset(bytes: Uint8Array): number | null {
@@ -38,6 +44,24 @@ function countParameters(graph: Uint8Array): number {
   let count = 0;
   for (const field of fieldsOf(graph)) if (field.number === 5) count += countElements(field.bytes);
   return count;
+}
+
+/** The operators of `ai.onnx.ml` that classify say so in an attribute. */
+function findClassLabels(graph: Uint8Array): string[] | null {
+  for (const node of fieldsOf(graph)) {
+    if (node.number !== 1) continue;
+    for (const attribute of fieldsOf(node.bytes)) {
+      if (attribute.number !== 5 || !nameOf(attribute.bytes).startsWith('classlabels_')) continue;
+      const labels = labelsOf(attribute.bytes);
+      if (labels.length > 0) return labels;
+    }
+  }
+  return null;
+}
+
+function nameOf(attribute: Uint8Array): string {
+  for (const field of fieldsOf(attribute)) if (field.number === 1) return textOf(field);
+  return '';
 }
 
 const FLOAT_TYPES = new Set([1, 10, 11, 16]);

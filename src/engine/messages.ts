@@ -8,6 +8,7 @@
  *     batch          answer these items with a loaded version          → started, then done
  *     examine        what the file itself says of its graph            → examined | failed
  *     compare        do these items answer the same beside mates?      → compared | failed
+ *     tokenize       the ids of these texts, special tokens included   → tokenized | failed
  *
  *   worker → server
  *     ready          once, when it can take messages
@@ -30,12 +31,15 @@ export interface EngineVersion {
   readonly spec: VersionSpec;
   readonly artifactSha256: string;
   readonly artifactPath: string;
+  /** Where texts are cut into tokens: the blob of `spec.text.tokenizerSha256`. */
+  readonly tokenizerPath: string | null;
 }
 
 export interface LoadMessage {
   readonly kind: 'load';
   readonly key: string;
-  readonly spec: Pick<VersionSpec, 'task' | 'inputs' | 'outputs' | 'columns' | 'labels' | 'image' | 'scores' | 'value'>;
+  readonly spec: VersionSpec;
+  readonly tokenizerPath: string | null;
   readonly artifactSha256: string;
   readonly artifactPath: string;
   readonly provider: string;
@@ -58,7 +62,8 @@ export type ToWorker =
   | { readonly kind: 'unload'; readonly key: string }
   | BatchMessage
   | { readonly kind: 'examine'; readonly artifactPath: string; readonly artifactSha256: string }
-  | { readonly kind: 'compare'; readonly key: string; readonly items: readonly Item[] };
+  | { readonly kind: 'compare'; readonly key: string; readonly items: readonly Item[] }
+  | { readonly kind: 'tokenize'; readonly key: string; readonly texts: readonly string[] };
 
 export type ItemResult = { readonly answer: Answer } | { readonly failure: ItemFailure };
 
@@ -75,6 +80,8 @@ export interface GraphFacts {
   readonly producer: string | null;
   readonly opset: number | null;
   readonly parameterCount: number;
+  /** Of a classical classifier: its classes in the order of the scores. */
+  readonly classLabels: readonly string[] | null;
   /** Scores as a list of maps, which cannot be returned: they are taken before they become maps. */
   readonly zipMap: { readonly labels: readonly string[]; readonly output: string } | null;
 }
@@ -92,5 +99,7 @@ export type FromWorker =
       readonly timing: BatchTiming;
     }
   | { readonly kind: 'examined'; readonly facts: GraphFacts }
-  | { readonly kind: 'compared'; readonly difference: string | null }
+  /** How an answer changed beside mates of the same length, and beside longer ones; null where it did not. */
+  | { readonly kind: 'compared'; readonly difference: string | null; readonly padding: string | null }
+  | { readonly kind: 'tokenized'; readonly ids: readonly (readonly number[])[] }
   | { readonly kind: 'failed'; readonly message: string };

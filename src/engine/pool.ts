@@ -312,9 +312,8 @@ function shownState({ state, purpose }: WorkerProcess): 'STARTING' | 'READY' | '
   return purpose === 'quarantine' && state !== 'STOPPING' ? 'QUARANTINE' : state;
 }
 
-export function loadMessage({ key, spec, artifactSha256, artifactPath }: EngineVersion, provider: string): ToWorker {
-  const { task, inputs, outputs, columns, labels, image, scores, value } = spec;
+export function loadMessage(version: EngineVersion, provider: string): ToWorker {
+  const { key, spec, artifactSha256, artifactPath, tokenizerPath } = version;
   const warmUp = check(spec, spec.example, []);
-  const part = { task, inputs, outputs, columns, labels, image, scores, value };
-  return { kind: 'load', key, spec: part, artifactSha256, artifactPath, provider, warmUp };
+  return { kind: 'load', key, spec, artifactSha256, artifactPath, tokenizerPath, provider, warmUp };
 }

@@ -44,22 +44,28 @@ export interface Entry {
 export class VersionQueue {
   readonly #lanes: Record<PriorityName, Entry[]> = { HIGH: [], NORMAL: [], LOW: [] };
   #rows = 0;
+  #work = 0;
 
   /** Rows that wait, those included that nobody waits for any more and that were not met yet. */
   get rows(): number {
     return this.#rows;
   }
 
+  /** How much there is to compute for them. */
+  get work(): number {
+    return this.#work;
+  }
+
   push(entry: Entry): void {
     this.#lanes[entry.priority].push(entry);
-    this.#rows += entry.item.rows;
+    this.#count(entry, 1);
   }
 
   /** Back to the front, in the order they had: they have waited longest. */
   putBack(entries: readonly Entry[]): void {
     for (const entry of entries.toReversed()) {
       this.#lanes[entry.priority].unshift(entry);
-      this.#rows += entry.item.rows;
+      this.#count(entry, 1);
     }
   }
 
@@ -88,7 +94,13 @@ export class VersionQueue {
   }
 
   #drop(lane: Entry[]): void {
-    this.#rows -= lane.shift()?.item.rows ?? 0;
+    const entry = lane.shift();
+    if (entry) this.#count(entry, -1);
+  }
+
+  #count({ item }: Entry, sign: 1 | -1): void {
+    this.#rows += sign * item.rows;
+    this.#work += sign * item.work;
   }
 }
 

@@ -133,6 +133,6 @@ export function msUntilNextBatch(startedAt: number | null, expectedMs: number, p
 export const MAX_WAITING_ROWS = 20_000;
 
 /** The wait that a new input of a version must expect, from what was measured; null when nothing was yet. */
-export function expectedWaitMs(waitingRows: number, msPerRow: number | null, workers: number): number | null {
-  return msPerRow === null ? null : (waitingRows * msPerRow) / Math.max(1, workers);
+export function expectedWaitMs(waitingWork: number, msPerUnit: number | null, workers: number): number | null {
+  return msPerUnit === null ? null : (waitingWork * msPerUnit) / Math.max(1, workers);
 }

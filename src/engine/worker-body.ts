@@ -5,14 +5,14 @@
  * code. One bad item fails alone: while it is prepared, or when its part of the answer is finished.
  */
 import { faultPoint } from '../fault-points.js'; // @fault
-import { UnusableOutput } from '../tasks/classification.js';
 import type { TensorData } from '../tasks/datatypes.js';
-import type { Item, ItemFailure } from '../tasks/input.js';
+import { type Item, type ItemFailure, type Prepared, UnreadableItemError, UnusableOutput } from '../tasks/input.js';
 import type { Session } from '../tasks/native/session.js';
+import { sequenceOf, type Tokenizer, whole } from '../tasks/sequences.js';
 import type { VersionSpec } from '../tasks/spec.js';
-import { prepare, TASK, type Tools } from '../tasks/task.js';
-import { groupByShape, split, stack } from './batch.js';
-import { differenceBesideMates } from './compare.js';
+import { outputsUsed, prepare, type Tools } from '../tasks/task.js';
+import { formRuns, rowsOf, split, stack } from './batch.js';
+import { compareMates } from './compare.js';
 import { readGraphFile } from './graph-file.js';
 import { scanGraph } from './graph-scan.js';
 import type { BatchMessage, BatchTiming, FromWorker, ItemResult, LoadMessage, ToWorker } from './messages.js';
@@ -20,20 +20,32 @@ import { withoutZipMap } from './zip-map.js';
 
 /** The native parts, handed in by the entry file. */
 export interface Runtime {
-  readonly tools: Tools;
+  readonly tools: Omit<Tools, 'tokenizer'>;
   /** The bytes of an artifact, checked against its digest. */
   readonly readArtifact: (file: string, sha256: string) => Promise<Uint8Array>;
   readonly openSession: (bytes: Uint8Array, provider: string) => Promise<Session>;
-  /** Is this failure of a tool the fault of the item it was given? */
-  readonly describeInputFailure: (error: unknown) => ItemFailure | null;
+  readonly openTokenizer: (bytes: Uint8Array) => Tokenizer;
 }
 
-type Prepared = { readonly tensors: readonly TensorData[] } | { readonly failure: ItemFailure };
+type Readied = Prepared | { readonly failure: ItemFailure };
 
 interface Loaded {
   readonly spec: VersionSpec;
   readonly session: Session;
+  readonly tools: Tools;
 }
+
+/** One of the rows of an item. */
+interface Row {
+  readonly item: number;
+  /** Its place among the rows of the item. */
+  readonly place: number;
+  readonly tensors: readonly TensorData[];
+  /** The outputs that are wanted; null: all. */
+  readonly wanted: readonly string[] | null;
+}
+
+type RowResult = { readonly outputs: readonly TensorData[] } | { readonly failure: ItemFailure };
 
 export class WorkerBody {
   readonly #runtime: Runtime;
@@ -59,6 +71,7 @@ export class WorkerBody {
       if (message.kind === 'unload') await this.#unload(message.key);
       else if (message.kind === 'probeProvider') await this.#probeProvider(message.provider);
       else if (message.kind === 'examine') await this.#examine(message);
+      else if (message.kind === 'tokenize') await this.#tokenize(message);
       else await this.#compare(message);
     } catch (error) {
       this.#send({ kind: 'failed', message: textOf(error) });
@@ -78,15 +91,23 @@ export class WorkerBody {
     }
   }
 
-  async #load({ spec, artifactPath, artifactSha256, provider, warmUp }: LoadMessage): Promise<Loaded> {
+  async #load(message: LoadMessage): Promise<Loaded> {
+    const { spec, artifactPath, artifactSha256, provider, warmUp } = message;
     faultPoint('worker.load.begin'); // @fault
     const { bytes } = withoutZipMap(await this.#runtime.readArtifact(artifactPath, artifactSha256));
+    const tokenizer = await this.#readTokenizer(message);
     const session = await this.#runtime.openSession(bytes, provider);
     faultPoint('worker.load.opened'); // @fault
-    const loaded = { spec: spec as VersionSpec, session };
-    if (warmUp) await session.run(await prepare(warmUp, loaded.spec, this.#runtime.tools));
+    const loaded = { spec, session, tools: { ...this.#runtime.tools, tokenizer } };
+    const [row] = warmUp ? (await prepare(warmUp, spec, loaded.tools)).rows : [];
+    if (row) await session.run(row);
     faultPoint('worker.load.warm'); // @fault
     return loaded;
+  }
+
+  async #readTokenizer({ spec, tokenizerPath }: LoadMessage): Promise<Tokenizer | null> {
+    if (!spec.text || !tokenizerPath) return null;
+    return this.#runtime.openTokenizer(await this.#runtime.readArtifact(tokenizerPath, spec.text.tokenizerSha256));
   }
 
   async #unload(key: string): Promise<void> {
@@ -118,9 +139,17 @@ export class WorkerBody {
   }
 
   async #compare({ key, items }: { key: string; items: readonly Item[] }): Promise<void> {
-    const { spec, session } = await this.#get(key);
-    const prepared = await Promise.all(items.map((item) => prepare(item, spec, this.#runtime.tools)));
-    this.#send({ kind: 'compared', difference: await differenceBesideMates(session, prepared) });
+    const { spec, session, tools } = await this.#get(key);
+    const prepared = await Promise.all(items.map((item) => prepare(item, spec, tools)));
+    const rows = prepared.flatMap(({ rows }) => rows);
+    this.#send({ kind: 'compared', ...(await compareMates(session, rows, spec)) });
+  }
+
+  async #tokenize({ key, texts }: { key: string; texts: readonly string[] }): Promise<void> {
+    const { tokenizer } = (await this.#get(key)).tools;
+    if (!tokenizer) throw new Error('the version has no tokenizer');
+    const ids = texts.map((text) => sequenceOf(tokenizer.single, whole(tokenizer.encode(text))).ids);
+    this.#send({ kind: 'tokenized', ids });
   }
 
   async #get(key: string): Promise<Loaded> {
@@ -144,58 +173,62 @@ export class WorkerBody {
     });
   }
 
-  async #prepareOne(item: Item, loaded: Loaded | null): Promise<Prepared> {
+  async #prepareOne(item: Item, loaded: Loaded | null): Promise<Readied> {
     if (!loaded) return { failure: { kind: 'inference', message: 'the version is not loaded here' } };
     try {
-      return { tensors: await prepare(item, loaded.spec, this.#runtime.tools) };
+      return await prepare(item, loaded.spec, loaded.tools);
     } catch (error) {
-      return { failure: this.#runtime.describeInputFailure(error) ?? failureOf(error) };
+      if (error instanceof UnreadableItemError) return { failure: { kind: 'input', ...error.what } };
+      return { failure: failureOf(error) };
     }
   }
 
+  /** Each item is finished as soon as its last row has run: outputs may be large. */
   async #run(
     loaded: Loaded | null,
-    prepared: readonly Prepared[],
+    readied: readonly Readied[],
     items: readonly Item[],
   ): Promise<{ results: ItemResult[]; timing: Omit<BatchTiming, 'prepareMs'> }> {
-    const results: ItemResult[] = prepared.map((one) => ('failure' in one ? one : { failure: NOT_RUN }));
-    const runnable = prepared.flatMap((one, index) => ('tensors' in one ? [{ index, tensors: one.tensors }] : []));
+    const results: ItemResult[] = readied.map((one) => ('failure' in one ? one : { failure: NOT_RUN }));
     const timing = { inferMs: 0, finishMs: 0 };
-    for (const group of groupByShape(runnable.map(({ tensors }) => tensors))) {
-      const members = group.map((i) => runnable[i] as { index: number; tensors: readonly TensorData[] });
-      const answered = await this.#runGroup(loaded as Loaded, members, items, timing);
-      for (const [i, { index }] of members.entries()) results[index] = answered[i] as ItemResult;
+    if (!loaded) return { results, timing };
+    const rows = rowsOfItems(readied, items, loaded.spec);
+    const found = new Map<number, Map<number, RowResult>>();
+    for (const run of runsOf(rows, loaded.spec)) {
+      const answered = await this.#runTogether(loaded, run, timing);
+      const begun = performance.now();
+      for (const [i, { item, place }] of run.entries()) {
+        const own = found.get(item) ?? new Map<number, RowResult>();
+        found.set(item, own.set(place, answered[i] as RowResult));
+        const one = readied[item] as Prepared;
+        if (own.size < one.rows.length) continue;
+        results[item] = finishItem(own, one);
+        found.delete(item);
+      }
+      timing.finishMs += performance.now() - begun;
     }
     return { results, timing };
   }
 
-  async #runGroup(
-    { session, spec }: Loaded,
-    members: readonly { index: number; tensors: readonly TensorData[] }[],
-    items: readonly Item[],
-    timing: { inferMs: number; finishMs: number },
-  ): Promise<ItemResult[]> {
+  async #runTogether(loaded: Loaded, rows: readonly Row[], timing: { inferMs: number }): Promise<RowResult[]> {
     const begun = performance.now();
-    let inferred = begun;
     try {
       faultPoint('worker.run.begin'); // @fault
-      const outputs = await session.run(stack(members.map(({ tensors }) => tensors)));
+      const outputs = await loaded.session.run(stack(rows.map(({ tensors }) => tensors)), rows[0]?.wanted ?? null);
       faultPoint('worker.run.end'); // @fault
-      inferred = performance.now();
-      const rows = members.map(({ index }) => (items[index] as Item).rows);
-      return split(outputs, rows).map((own) => finishOne(own, spec));
+      const counts = rows.map(({ tensors }) => rowsOf(tensors));
+      return split(outputs, counts).map((own) => ({ outputs: own }));
     } catch (error) {
-      // An error of the graph names no culprit: each member is tried alone, so that only the guilty fail.
+      // An error of the graph names no culprit: each row is tried alone, so that only the guilty fail.
       const failure = failureOf(error);
-      if (members.length === 1) return [{ failure }];
+      if (rows.length === 1) return [{ failure }];
       // After a failed allocation even good inputs fail here: each goes to another process, alone.
-      if (failure.kind === 'memory') return members.map(() => ({ failure }));
+      if (failure.kind === 'memory') return rows.map(() => ({ failure }));
       const alone = [];
-      for (const member of members) alone.push(...(await this.#runGroup({ session, spec }, [member], items, timing)));
+      for (const row of rows) alone.push(...(await this.#runTogether(loaded, [row], { inferMs: 0 })));
       return alone;
     } finally {
-      timing.inferMs += inferred - begun;
-      timing.finishMs += performance.now() - inferred;
+      timing.inferMs += performance.now() - begun;
     }
   }
 
@@ -210,9 +243,39 @@ export class WorkerBody {
 
 const NOT_RUN: ItemFailure = { kind: 'inference', message: 'it was not run' };
 
-function finishOne(outputs: readonly TensorData[], spec: VersionSpec): ItemResult {
+/** Tokens in one run: attention takes memory with the square of their number in a row. */
+const MAX_TOKENS = 4_096;
+/** Where each token is answered with a score for every word that there is. */
+const MAX_MASKED_TOKENS = 512;
+
+function rowsOfItems(readied: readonly Readied[], items: readonly Item[], spec: VersionSpec): Row[] {
+  return readied.flatMap((one, item) => {
+    if ('failure' in one) return [];
+    const wanted = outputsUsed(spec, items[item] as Item);
+    return one.rows.map((tensors, place) => ({ item, place, tensors, wanted }));
+  });
+}
+
+/** What is sent as tensors wants other outputs than the rest of the batch. */
+function runsOf(rows: readonly Row[], { maxBatch, head }: VersionSpec): Row[][] {
+  const limits = { maxRows: maxBatch, maxValues: head.kind === 'mask' ? MAX_MASKED_TOKENS : MAX_TOKENS };
+  return [rows.filter(({ wanted }) => wanted !== null), rows.filter(({ wanted }) => wanted === null)].flatMap((alike) =>
+    formRuns(
+      alike.map(({ tensors }) => tensors),
+      limits,
+    ).map((run) => run.map((i) => alike[i] as Row)),
+  );
+}
+
+function finishItem(found: ReadonlyMap<number, RowResult>, { rows, finish }: Prepared): ItemResult {
+  const outputs: (readonly TensorData[])[] = [];
+  for (const place of rows.keys()) {
+    const row = found.get(place) as RowResult;
+    if ('failure' in row) return row;
+    outputs.push(row.outputs);
+  }
   try {
-    return { answer: TASK[spec.task].finish(outputs, spec) };
+    return { answer: finish(outputs) };
   } catch (error) {
     if (!(error instanceof UnusableOutput)) throw error;
     return { failure: { kind: 'inference', message: error.message } };

@@ -12,6 +12,7 @@ export interface OutstandingBatch {
   readonly version: EngineVersion;
   readonly entries: readonly Entry[];
   readonly rows: number;
+  readonly work: number;
   readonly takenAt: number;
   startedAt: number | null;
 }

@@ -9,8 +9,10 @@ import { readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import os from 'node:os';
 import { faultPoint, spoilFrame } from '../fault-points.js'; // @fault
+import { UnreadableItemError } from '../tasks/input.js';
 import { imageToFloats, UnreadableImage } from '../tasks/native/image.js';
 import { Session } from '../tasks/native/session.js';
+import { TextTokenizer } from '../tasks/native/tokenizer.js';
 import { CHANNEL_FD } from './child.js';
 import { FrameChannel } from './frames.js';
 import type { FromWorker, ToWorker } from './messages.js';
@@ -20,15 +22,26 @@ import { type Runtime, WorkerBody } from './worker-body.js';
 const NICE = 5;
 
 const runtime: Runtime = {
-  tools: { imageToFloats },
+  tools: { imageToFloats: (bytes, spec, maxPixels) => imageToFloats(bytes, spec, maxPixels).catch(throwAsUnreadable) },
   readArtifact: readVerified,
   openSession: (bytes, provider) => Session.open(bytes, { provider, emptyFolder: process.cwd() }),
-  describeInputFailure: (error) => {
-    if (!(error instanceof UnreadableImage)) return null;
-    const code = /pixel limit/.test(error.message) ? 'TOO_LARGE' : 'UNREADABLE';
-    return { kind: 'input', code, message: `the picture cannot be read: ${error.message}` };
+  openTokenizer: (bytes) => {
+    const { tokenizer, config } = JSON.parse(Buffer.from(bytes).toString());
+    return new TextTokenizer(tokenizer, config);
   },
 };
+
+/** What is wrong with a picture is its sender's to mend. */
+function throwAsUnreadable(error: unknown): never {
+  if (!(error instanceof UnreadableImage)) throw error;
+  const isTooLarge = /pixel limit/.test(error.message);
+  throw new UnreadableItemError({
+    code: isTooLarge ? 'TOO_LARGE' : 'UNREADABLE',
+    path: ['image', 'base64'],
+    message: `the picture cannot be read: ${error.message}`,
+    expected: isTooLarge ? 'a smaller picture' : 'a complete JPEG, PNG or WebP picture',
+  });
+}
 
 /** Reading, hashing and loading see the same bytes: a file swapped in between cannot get in. */
 async function readVerified(file: string, expectedSha256: string): Promise<Uint8Array> {

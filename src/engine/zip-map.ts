@@ -54,7 +54,7 @@ function readZipMap(bytes: Uint8Array): ZipMapNode | null {
 }
 
 /** Of `classlabels_strings` or `classlabels_int64s`, whichever there is. */
-function labelsOf(attribute: Uint8Array): string[] {
+export function labelsOf(attribute: Uint8Array): string[] {
   return [...fieldsOf(attribute)].flatMap((field) => {
     if (field.number === 9) return [textOf(field)];
     return field.number === 8 ? numbersOf(field).map(String) : [];

@@ -17,6 +17,12 @@ export const VersionRef = text(
 );
 export const Base64 = text('Base64', 'Bytes as base64 text.');
 
+export const FloatList = new GraphQLScalarType<readonly number[], ArrayLike<number>>({
+  name: 'FloatList',
+  description: 'A JSON list of numbers, as one value; nine significant digits, which is all that 32 bits hold.',
+  serialize: (value) => Array.from(value as ArrayLike<number>, (x) => Number(x.toPrecision(9))),
+});
+
 export const ModelInputValue = new GraphQLScalarType({
   name: 'ModelInputValue',
   description: 'A value of the input type `ModelInput`, as JSON, with exactly one key.',

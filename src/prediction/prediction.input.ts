@@ -36,9 +36,43 @@ export class TensorInput {
   base64?: string | null;
 }
 
+@InputType({ description: 'A question, and the text that may hold its answer.' })
+export class QuestionInput {
+  @Field({ description: 'At most 100,000 characters; its first 64 tokens are read.' })
+  question!: string;
+
+  @Field({ description: 'At most 100,000 characters; a long one is read in windows that overlap.' })
+  context!: string;
+
+  @Field({ defaultValue: true, description: 'May the answer be that the text holds none?' })
+  handleImpossibleAnswer!: boolean;
+}
+
+@InputType({ description: 'A text, and those that it is compared with.' })
+export class SimilarityInput {
+  @Field({ description: 'At most 100,000 characters.' })
+  source!: string;
+
+  @Field(() => [String], { description: '1 to 256 texts.' })
+  sentences!: string[];
+}
+
+@InputType({ description: 'A text, and labels of your own for it.' })
+export class ZeroShotInput {
+  @Field({ description: 'At most 100,000 characters.' })
+  text!: string;
+
+  @Field(() => [String], { description: '1 to 100 different ones, each at most 200 characters.' })
+  labels!: string[];
+
+  @Field({ defaultValue: false, description: 'May several hold? Then each label is scored for itself.' })
+  multiLabel!: boolean;
+}
+
 @Directive('@oneOf')
 @InputType({
-  description: 'Exactly one key: the one that `signature.inputKind` names, or `tensors`, which every version reads.',
+  description:
+    "Exactly one key: the one that `signature.inputKind` names, or `tensors`, which every version reads. Models of texts' vectors read `text` and `similarity`.",
 })
 export class ModelInput {
   @Field(() => JSONObject, {
@@ -55,6 +89,15 @@ export class ModelInput {
 
   @Field(() => [TensorInput], { nullable: true, description: 'One for each of `signature.inputs`.' })
   tensors?: TensorInput[] | null;
+
+  @Field(() => QuestionInput, { nullable: true })
+  question?: QuestionInput | null;
+
+  @Field(() => SimilarityInput, { nullable: true })
+  similarity?: SimilarityInput | null;
+
+  @Field(() => ZeroShotInput, { nullable: true })
+  zeroShot?: ZeroShotInput | null;
 }
 
 @InputType()
@@ -64,6 +107,12 @@ export class PredictInput {
 
   @Field(() => ModelInput)
   input!: ModelInput;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'One of `version.variants`, such as "quantized"; without it the plain graph runs.',
+  })
+  variant?: string | null;
 
   @Field(() => Int, {
     nullable: true,
@@ -96,6 +145,12 @@ export class PredictManyInput {
 
   @Field(() => [ModelInput], { description: '1 to 1,000.' })
   inputs!: ModelInput[];
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'One of `version.variants`, such as "quantized"; without it the plain graph runs.',
+  })
+  variant?: string | null;
 
   @Field(() => Int, { nullable: true, description: 'For each input, in milliseconds, 1 to 3,600,000.' })
   deadlineMs?: number | null;

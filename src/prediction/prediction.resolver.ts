@@ -6,7 +6,7 @@ import type { Connection } from '../engine/queue.js';
 import { payloadOf } from '../graphql/problem.type.js';
 import { ModelInputValue } from '../graphql/scalars.js';
 import type { BlobFolder } from '../storage/blobs.js';
-import type { VersionSpec } from '../tasks/spec.js';
+import { readSpec } from '../tasks/spec.js';
 import type { History, PredictionLoader } from './history.js';
 import { PredictInput, PredictionFilter, PredictManyInput } from './prediction.input.js';
 import {
@@ -98,7 +98,7 @@ export class PredictionResolver {
   async output(@Root() prediction: Prediction, @Ctx() context: PredictionContext): Promise<typeof Output> {
     if (prediction.labels) return outputOf(prediction.answer, prediction.labels);
     const specJson = (await context.catalog.version.load(prediction.versionId))?.specJson;
-    return outputOf(prediction.answer, specJson ? (JSON.parse(specJson) as VersionSpec).labels : []);
+    return outputOf(prediction.answer, specJson ? readSpec(specJson).labels : []);
   }
 }
 

@@ -3,7 +3,6 @@
  */
 import type { Principal } from '../access/principal.js';
 import type { Engine } from '../engine/engine.js';
-import type { EngineVersion } from '../engine/messages.js';
 import type { Connection, Outcome, PriorityName } from '../engine/queue.js';
 import {
   AppError,
@@ -16,9 +15,9 @@ import {
 import { faultPoint } from '../fault-points.js'; // @fault
 import { newId } from '../graphql/node.type.js';
 import { problemOf } from '../graphql/problem.type.js';
-import type { Serving } from '../serving/serving.js';
+import type { Resolved, Serving } from '../serving/serving.js';
 import type { PredictionDatabase } from '../storage/database.js';
-import type { Item, ItemFailure, ModelInput } from '../tasks/input.js';
+import type { ItemFailure, ModelInput } from '../tasks/input.js';
 import { check } from '../tasks/task.js';
 import type { PredictInput, PredictManyInput } from './prediction.input.js';
 import { findIdempotency, findPredictionsByIds } from './prediction.queries.js';
@@ -37,7 +36,7 @@ export interface Caller {
 }
 
 interface Job {
-  readonly version: EngineVersion;
+  readonly version: Resolved;
   readonly input: ModelInput;
   readonly path: readonly string[];
   readonly deadlineMs: number;
@@ -73,7 +72,8 @@ export class Predictions {
   /** @throws AppError: every failure that the caller can act on */
   async predict(input: PredictInput, caller: Caller): Promise<{ prediction: Prediction; replayed: boolean }> {
     checkOptions(input);
-    const version = await this.#serving.resolve(input.model, caller.principal, ['input', 'model']);
+    const { variant } = input;
+    const version = await this.#serving.resolve(input.model, caller.principal, { path: ['input'], variant });
     const job = {
       ...input,
       version,
@@ -88,7 +88,8 @@ export class Predictions {
   async predictMany(input: PredictManyInput, caller: Caller): Promise<PredictPayload[]> {
     checkOptions(input);
     checkBatch(input.inputs);
-    const version = await this.#serving.resolve(input.model, caller.principal, ['input', 'model']);
+    const { variant } = input;
+    const version = await this.#serving.resolve(input.model, caller.principal, { path: ['input'], variant });
     const { priority, record } = input;
     const deadlineMs = input.deadlineMs ?? this.#defaultDeadlineMs;
     return Promise.all(
@@ -111,9 +112,10 @@ export class Predictions {
   async #answer(job: Job, { principal, connection }: Caller, claim: IdempotencyClaim | null): Promise<Prediction> {
     const begun = performance.now();
     const { version, deadlineMs, priority } = job;
-    const item = check(version.spec, job.input, job.path);
-    const outcome = await this.#engine.run(version, item, { deadlineMs, priority, connection });
-    const prediction = predictionOf(job, item, outcome, begun);
+    const { engineVersion } = version;
+    const item = check(engineVersion.spec, job.input, job.path);
+    const outcome = await this.#engine.run(engineVersion, item, { deadlineMs, priority, connection });
+    const prediction = predictionOf(job, outcome, begun);
     faultPoint('predict.answered'); // @fault
     if (job.record) {
       const recorded = this.#recorder.record(principal, prediction, claim);
@@ -125,8 +127,9 @@ export class Predictions {
 
   async #predictOnce(job: Job, caller: Caller, key: string): Promise<{ prediction: Prediction; replayed: boolean }> {
     // Before it becomes JSON: what is nested too deep for that is never a good input.
-    check(job.version.spec, job.input, job.path);
-    const requestSha256 = requestDigest(job.version.key, JSON.stringify(job.input));
+    const { key: versionKey, spec } = job.version.engineVersion;
+    check(spec, job.input, job.path);
+    const requestSha256 = requestDigest(versionKey, JSON.stringify(job.input));
     const slot = `${caller.principal.id}\n${key}`;
     // Registered before the first await, so that a duplicate that comes meanwhile finds it.
     const earlier = this.#inFlight.get(slot);
@@ -163,31 +166,34 @@ export class Predictions {
   }
 }
 
-function predictionOf({ version, input, path, record }: Job, item: Item, outcome: Outcome, begun: number): Prediction {
+function predictionOf({ version, input, path, record }: Job, outcome: Outcome, begun: number): Prediction {
   const { result, timing, batchSize, executionProvider, takenAt } = outcome;
-  if ('failure' in result) throw errorOf(result.failure, item, path);
+  if ('failure' in result) throw errorOf(result.failure, path);
+  const { versionId, variant, engineVersion } = version;
   return Object.assign(new Prediction(), {
     id: newId('Prediction'),
     createdAt: new Date(),
     recorded: record,
     timing: { queueMs: takenAt - begun, ...timing, totalMs: performance.now() - begun, batchSize },
-    runtime: { executionProvider, device: executionProvider, artifactSha256: version.artifactSha256 },
-    versionId: version.key,
+    runtime: {
+      executionProvider,
+      device: executionProvider,
+      artifactSha256: engineVersion.artifactSha256,
+      variant,
+    },
+    versionId,
     answer: result.answer,
-    labels: version.spec.labels,
+    labels: engineVersion.spec.labels,
     inputJson: record ? JSON.stringify(input) : null,
     inputSha256: null,
   });
 }
 
 /** A worker found the input unreadable, or the model failed on it. */
-function errorOf(failure: ItemFailure, item: Item, path: readonly string[]): AppError {
+function errorOf(failure: ItemFailure, path: readonly string[]): AppError {
   if (failure.kind !== 'input') return new InferenceFailedError(failure.message);
-  const where = item.kind === 'image' ? [...path, 'image', 'base64'] : [...path, item.kind];
-  const expected = failure.code === 'TOO_LARGE' ? 'a smaller picture' : 'a complete JPEG, PNG or WebP picture';
-  return new InvalidInputError([
-    { path: where, code: failure.code, message: failure.message, expected, received: null },
-  ]);
+  const { code, message, expected } = failure;
+  return new InvalidInputError([{ path: [...path, ...failure.path], code, message, expected, received: null }]);
 }
 
 async function within(ms: number, work: Promise<void>, deadlineMs: number): Promise<void> {

@@ -11,7 +11,8 @@ import { createGunzip } from 'node:zlib';
 import type { Logger } from 'pino';
 import { findDatasetDigest, type NewDataset, saveDataset } from '../catalog/registration.queries.js';
 import type { CatalogDatabase } from '../storage/database.js';
-import { type DatasetYaml, ManifestError, readDatasetManifest, subfolders } from './manifest.js';
+import { type DatasetYaml, readDatasetManifest, subfolders } from './manifest.js';
+import { ManifestError } from './store-file.js';
 
 interface DatasetImporter {
   readonly db: CatalogDatabase;

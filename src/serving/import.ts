@@ -4,42 +4,24 @@
  * A folder that cannot be read, or whose model does not answer as its source framework did, becomes a FAILED version
  * with the reason; it stops nothing else.
  */
-import { readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import type { Logger } from 'pino';
 import { SYSTEM } from '../access/principal.js';
 import { findModelsByNames } from '../catalog/model.queries.js';
 import { MODEL_NAME } from '../catalog/ref.js';
-import {
-  addVersion,
-  findVersionSource,
-  type NewVersion,
-  saveModel,
-  type Trx,
-} from '../catalog/registration.queries.js';
-import type { Pool } from '../engine/pool.js';
-import { faultPoint } from '../fault-points.js'; // @fault
-import { type BlobFolder, sha256 } from '../storage/blobs.js';
-import type { CatalogDatabase } from '../storage/database.js';
-import { parseGolden } from './golden.js';
+import { saveModel, type Trx } from '../catalog/registration.queries.js';
+import { findGraphs } from './hugging-face.js';
 import { importDatasets } from './import-datasets.js';
+import { type Importer, importVersion, recordFailure } from './import-version.js';
 import {
   type ImportedResult,
-  ManifestError,
   type ModelManifest,
+  modelNameOf,
   readModelManifest,
-  readText,
   readVersionNumbers,
   subfolders,
 } from './manifest.js';
-import { type ProbedVersion, ProbeKilledError, probe } from './probe.js';
-
-export interface Importer {
-  readonly db: CatalogDatabase;
-  readonly blobs: BlobFolder;
-  readonly pool: Pool;
-  readonly log: Logger;
-}
+import { ManifestError } from './store-file.js';
 
 /** What the evaluation slice still has to take over: metrics that a model card states. */
 export interface ImportedCard {
@@ -48,10 +30,12 @@ export interface ImportedCard {
 }
 
 const DATASETS = 'datasets';
+/** Recipes of models that are too large to be here until somebody adds them. */
+const OPTIONAL = 'optional';
 
 export async function importModelStore(importer: Importer, store: string): Promise<ImportedCard[]> {
   await importDatasets(importer, path.join(store, DATASETS));
-  const folders = (await subfolders(store)).filter((name) => name !== DATASETS);
+  const folders = (await subfolders(store)).filter((name) => name !== DATASETS && name !== OPTIONAL);
   return (await Promise.all(folders.map((name) => importModel(importer, path.join(store, name))))).filter(
     (card) => card !== null,
   );
@@ -62,16 +46,34 @@ async function importModel(importer: Importer, folder: string): Promise<Imported
   try {
     const manifest = await readModelManifest(folder);
     const modelId = await importer.db.transaction().execute((trx) => saveModelOf(trx, manifest));
-    const numbers = await readVersionNumbers(folder);
-    if (numbers.length === 0) await recordFailure(importer, modelId, 1, 'no version folder: expected 1/model.onnx');
-    for (const number of numbers) await importVersion(importer, { folder, modelId, manifest, number });
+    const versions = await versionsOf(folder);
+    if (versions.size === 0) await recordFailure(importer, modelId, 1, await reasonWithoutGraph(folder));
+    for (const [number, files] of versions) await importVersion(importer, { folder, files, modelId, manifest, number });
     return { modelId, results: manifest.results };
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
     importer.log.error({ model: name, reason: error.message }, 'a model folder cannot be read');
-    await recordUnreadable(importer, name, error.message);
+    await recordUnreadable(importer, modelNameOf(name), error.message);
     return null;
   }
+}
+
+/** The folder of each version. What lies in the model's own folder, as in a repository of the Hub, is the first. */
+async function versionsOf(folder: string): Promise<Map<number, string>> {
+  const numbers = await readVersionNumbers(folder);
+  const versions = new Map(numbers.map((number) => [number, path.join(folder, String(number))]));
+  if (!versions.has(1) && (await findGraphs(folder)).size > 0) return new Map([[1, folder], ...versions]);
+  return versions;
+}
+
+async function reasonWithoutGraph(folder: string): Promise<string> {
+  const files = await readdir(folder);
+  const weights = files.find((file) => /\.(safetensors|bin|pt|pth|h5|keras|pb|joblib|pkl|pickle|msgpack)$/.test(file));
+  if (weights)
+    return `onnx/model.onnx is missing: ${weights} is not read here, export it to ONNX (optimum-cli export onnx, tf2onnx, skl2onnx)`;
+  const odd = files.find((file) => file.endsWith('.onnx'));
+  if (odd) return `1/model.onnx is missing: rename ${odd}`;
+  return 'there is no graph: expected onnx/model.onnx (Hugging Face), or 1/model.onnx';
 }
 
 function saveModelOf(trx: Trx, { name, card, license, tags, yaml }: ModelManifest): Promise<string> {
@@ -87,114 +89,6 @@ function saveModelOf(trx: Trx, { name, card, license, tags, yaml }: ModelManifes
     tags,
   };
   return saveModel(trx, { ...model, card: JSON.stringify(sections) }, Date.now());
-}
-
-interface VersionFolder {
-  readonly folder: string;
-  readonly modelId: string;
-  readonly manifest: ModelManifest;
-  readonly number: number;
-}
-
-async function importVersion(importer: Importer, version: VersionFolder): Promise<void> {
-  const { folder, modelId, manifest, number } = version;
-  const files = path.join(folder, String(number));
-  const bytes = await readFile(path.join(files, 'model.onnx')).catch(() => null);
-  const goldenText = await readText(path.join(files, 'golden.json'));
-  // What a version answers follows from these alone; the card may be edited at any time.
-  const source = sha256(
-    JSON.stringify([bytes && sha256(bytes), goldenText && sha256(goldenText), manifest.yaml, manifest.trainedOn]),
-  );
-  const known = await importer.db.transaction().execute((trx) => findVersionSource(trx, modelId, number));
-  if (known?.source_sha256 === source) return;
-  if (known && known.state !== 'FAILED') {
-    importer.log.warn(
-      { model: manifest.name, number },
-      'a published version has changed on disk and is left as it was; add a new version folder',
-    );
-    return;
-  }
-  try {
-    if (!bytes) throw new ManifestError(`${number}/model.onnx is missing`);
-    faultPoint('import.begin'); // @fault
-    const artifactSha256 = await importer.blobs.put(bytes);
-    faultPoint('import.stored'); // @fault
-    const artifactPath = importer.blobs.pathOf(artifactSha256);
-    const golden = goldenText === null ? null : parseGolden(goldenText);
-    const probed = await probe(importer.pool, { manifest, golden, artifactSha256, artifactPath });
-    faultPoint('import.probed'); // @fault
-    const row = readyVersion(version, source, { sha256: artifactSha256, bytes: bytes.byteLength }, probed);
-    await save(importer, row, manifest.trainedOn);
-    faultPoint('import.saved'); // @fault
-    importer.log.info({ model: manifest.name, number, maxBatch: probed.spec.maxBatch }, 'a version was imported');
-  } catch (error) {
-    if (!(error instanceof ManifestError)) throw error;
-    importer.log.error({ model: manifest.name, number, reason: error.message }, 'a version failed');
-    // Without the source's digest it is new again at the next start.
-    const probedSource = error instanceof ProbeKilledError ? undefined : source;
-    await recordFailure(importer, modelId, number, error.message, probedSource);
-  }
-}
-
-async function save(importer: Importer, row: NewVersion, trainedOn: readonly string[]): Promise<void> {
-  await importer.db.transaction().execute((trx) => addVersion(trx, row, trainedOn, Date.now()));
-}
-
-function readyVersion(
-  { modelId, number, manifest: { yaml } }: VersionFolder,
-  source: string,
-  artifact: { sha256: string; bytes: number },
-  { spec, facts }: ProbedVersion,
-): NewVersion {
-  return {
-    ...emptyVersion(modelId, number, source),
-    state: 'READY',
-    spec: JSON.stringify(spec),
-    artifact_sha256: artifact.sha256,
-    artifact_bytes: artifact.bytes,
-    parameter_count: facts.parameterCount || null,
-    opset: facts.opset,
-    producer: facts.producer,
-    framework: yaml.framework,
-    framework_name: yaml.framework?.split(' ')[0] ?? null,
-    preload: Number(yaml.preload),
-    test_dataset: yaml.testData,
-  };
-}
-
-async function recordFailure(
-  importer: Importer,
-  modelId: string,
-  number: number,
-  reason: string,
-  source = sha256(reason),
-): Promise<void> {
-  await importer.db.transaction().execute(async (trx) => {
-    const known = await findVersionSource(trx, modelId, number);
-    const row = { ...emptyVersion(modelId, number, source), state_reason: reason };
-    const isNews = known?.source_sha256 !== source && (known?.state ?? 'FAILED') === 'FAILED';
-    if (isNews) await addVersion(trx, row, [], Date.now());
-  });
-}
-
-function emptyVersion(modelId: string, number: number, source: string): NewVersion {
-  return {
-    model_id: modelId,
-    number,
-    state: 'FAILED',
-    state_reason: null,
-    spec: null,
-    source_sha256: source,
-    artifact_sha256: null,
-    artifact_bytes: null,
-    parameter_count: null,
-    opset: null,
-    producer: null,
-    framework: null,
-    framework_name: null,
-    preload: 0,
-    test_dataset: null,
-  };
 }
 
 /** A model of which nothing could be read is still listed, so that its owner finds the reason where they look. */

@@ -2,15 +2,14 @@
  * What a folder of the model store says: model card with Hugging Face front matter, and `model.yaml` with what
  * neither the card nor the graph can say. Plain data, checked; nothing is run here.
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { MODEL_NAME } from '../catalog/ref.js';
-import { TASKS } from '../tasks/spec.js';
-
-/** A file of the store that cannot be used: which one, where in it, and what was expected. */
-export class ManifestError extends Error {}
+import { TASKS, type TaskName } from '../tasks/spec.js';
+import { readHuggingFaceFiles, taskOf } from './hugging-face.js';
+import { checked, ManifestError, readText } from './store-file.js';
 
 const task = z
   .string()
@@ -35,12 +34,45 @@ const column = z.strictObject({
   missing: z.string().default(''),
 });
 
+const size = z.strictObject({ width: z.int().min(1).max(4096), height: z.int().min(1).max(4096) });
+
 const image = z.strictObject({
-  size: z.strictObject({ width: z.int().min(1).max(4096), height: z.int().min(1).max(4096) }),
-  color: z.enum(['grey', 'rgb']).default('rgb'),
+  /** By default the one that the graph has. */
+  size: size.nullable().default(null),
+  /** `fill` changes the ratio of the sides; `letterbox` keeps it and puts the picture at the top left, on black. */
+  fit: z.enum(['fill', 'letterbox']).default('fill'),
+  resample: z.enum(['nearest', 'bilinear', 'bicubic', 'lanczos']).default('bilinear'),
+  /** From the centre, after resizing. */
+  crop_size: size.nullable().default(null),
+  color: z.enum(['grey', 'rgb', 'bgr']).nullable().default(null),
   rescale_factor: z.number().default(1 / 255),
   image_mean: z.array(z.number()).default([0, 0, 0]),
-  image_std: z.array(z.number()).default([1, 1, 1]),
+  image_std: z.array(z.number().refine((x) => x !== 0, 'a standard deviation is not 0')).default([1, 1, 1]),
+});
+
+/** Which outputs of the graph hold what; a task reads those of its kind. */
+const output = z.strictObject({
+  scores: z.string().optional(),
+  activation: z.enum(['none', 'softmax', 'sigmoid']).optional(),
+  value: z.string().optional(),
+  unit: z.string().optional(),
+  vector: z.string().optional(),
+  pooling: z.enum(['mean', 'cls', 'max', 'last']).optional(),
+  normalize: z.boolean().optional(),
+  start: z.string().optional(),
+  end: z.string().optional(),
+  boxes: z.string().optional(),
+  threshold: z.number().min(0).max(1).optional(),
+  iou: z.number().min(0).max(1).optional(),
+  hypothesisTemplate: z.string().includes('{}').optional(),
+});
+
+/** What a tokenizer's files do not say. */
+const tokens = z.strictObject({
+  max: z.int().min(8).max(131_072).optional(),
+  stride: z.int().min(0).optional(),
+  /** Of a text that is longer: its beginning, or all of it in windows. */
+  longInputs: z.enum(['truncate', 'windows']).optional(),
 });
 
 const modelYaml = z.strictObject({
@@ -52,13 +84,8 @@ const modelYaml = z.strictObject({
   labels: z.array(z.string().min(1)).default([]),
   columns: z.array(column).default([]),
   image: image.nullable().default(null),
-  output: z
-    .union([
-      z.strictObject({ scores: z.string(), activation: z.enum(['none', 'softmax', 'sigmoid']).default('none') }),
-      z.strictObject({ value: z.string(), unit: z.string().nullable().default(null) }),
-    ])
-    .nullable()
-    .default(null),
+  output: output.default({}),
+  tokens: tokens.default({}),
   example: z.record(z.string(), z.unknown()).nullable().default(null),
   maxBatch: z.int().min(1).max(1024).default(128),
   maxRunMs: z.int().min(1000).max(600_000).default(60_000),
@@ -71,20 +98,37 @@ const metric = z.object({
   /** YAML has .nan and .inf: such a metric is undefined, the card as a whole is not. */
   value: z.custom<number>((value) => typeof value === 'number', 'expected a number'),
   name: z.string().optional(),
-  args: z.object({ average: z.string().optional(), label: z.string().optional() }).optional(),
+  args: z.object({ average: z.string().optional(), label: z.string().optional() }).optional().catch(undefined),
 });
+
+const text = z.coerce.string().nullish();
 
 const result = z.object({
-  dataset: z.object({ type: z.string() }),
-  metrics: z.array(metric),
+  dataset: z.object({ type: z.string(), name: text, config: text, split: text }),
+  /** Cards of others hold lists, texts and what not: what is no number is left out. */
+  metrics: z.array(metric.nullable().catch(null)).transform((all) => all.filter((one) => one !== null)),
 });
 
+/** A single word may stand where a list could. */
+const words = z.preprocess(
+  (value) => (value == null ? [] : Array.isArray(value) ? value : [value]),
+  z.array(z.coerce.string()),
+);
+
+/** A broken result of somebody's `model-index` is no reason to refuse the model. */
+const modelIndex = z
+  .array(z.object({ results: z.array(result.nullable().catch(null)).default([]) }))
+  .catch([])
+  .default([])
+  .transform((all) => all.flatMap(({ results }) => results).filter((one) => one !== null));
+
 const frontMatter = z.object({
-  license: z.string().nullable().default(null),
-  pipeline_tag: z.string().nullable().default(null),
-  tags: z.array(z.string()).default([]),
-  datasets: z.array(z.string()).default([]),
-  'model-index': z.array(z.object({ results: z.array(result).default([]) })).default([]),
+  license: words,
+  pipeline_tag: z.string().nullish(),
+  tags: words,
+  datasets: words,
+  widget: z.array(z.looseObject({})).catch([]).default([]),
+  'model-index': modelIndex,
 });
 
 const datasetYaml = z.strictObject({
@@ -124,32 +168,43 @@ export interface ModelManifest {
   readonly tags: readonly string[];
   readonly trainedOn: readonly string[];
   readonly results: readonly ImportedResult[];
-  readonly yaml: ModelYaml & { readonly task: (typeof TASKS)[number] };
+  /** Inputs that the card shows, as Hugging Face's pages offer them. */
+  readonly widget: readonly Readonly<Record<string, unknown>>[];
+  readonly yaml: ModelYaml & { readonly task: TaskName };
 }
 
 /** @throws ManifestError */
 export async function readModelManifest(folder: string): Promise<ModelManifest> {
-  const name = path.basename(folder);
+  const name = modelNameOf(path.basename(folder));
   if (!MODEL_NAME.test(name)) throw new ManifestError(`the folder's name must match ${MODEL_NAME.source}`);
   const readme = await readText(path.join(folder, 'README.md'));
   const { matter, markdown } = splitFrontMatter(readme ?? '');
   const front = checked(frontMatter, parsed(matter, 'README.md'), 'README.md front matter');
-  const yaml = checked(
-    modelYaml,
-    parsed((await readText(path.join(folder, 'model.yaml'))) ?? '', 'model.yaml'),
-    'model.yaml',
-  );
-  const taskName =
-    yaml.task ?? (front.pipeline_tag ? checked(task, front.pipeline_tag, 'README.md pipeline_tag') : 'TENSOR');
+  const yamlText = (await readText(path.join(folder, 'model.yaml'))) ?? '';
+  const yaml = checked(modelYaml, parsed(yamlText, 'model.yaml'), 'model.yaml');
+  const task = yaml.task ?? taskOfTag(front.pipeline_tag ?? null) ?? taskOf(await readHuggingFaceFiles([folder]));
   return {
     name,
     card: readCard(markdown, name),
-    license: front.license,
+    license: front.license.join(', ') || null,
     tags: front.tags,
     trainedOn: front.datasets,
-    results: front['model-index'].flatMap(({ results }) => results),
-    yaml: { ...yaml, task: taskName },
+    results: front['model-index'],
+    widget: front.widget,
+    yaml: { ...yaml, task: task ?? 'TENSOR' },
   };
+}
+
+/** A folder of the Hub may be called "all-MiniLM-L6-v2": people type its name in lower case. */
+export function modelNameOf(folderName: string): string {
+  return folderName.toLowerCase().replaceAll(/[._ ]+/g, '-');
+}
+
+function taskOfTag(tag: string | null): TaskName | null {
+  const name = tag?.toUpperCase().replaceAll('-', '_');
+  if (!name || (TASKS as readonly string[]).includes(name)) return (name as TaskName | undefined) ?? null;
+  const known = TASKS.map((task) => task.toLowerCase().replaceAll('_', '-')).join(', ');
+  throw new ManifestError(`README.md: pipeline_tag "${tag}" is no task of this server; it has ${known}`);
 }
 
 /** Numbers of the version folders, ascending. */
@@ -175,13 +230,6 @@ export async function subfolders(folder: string): Promise<string[]> {
     .sort();
 }
 
-export async function readText(file: string): Promise<string | null> {
-  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
-    throw new ManifestError(`${path.basename(file)} cannot be read: ${error.message}`);
-  });
-}
-
 function splitFrontMatter(readme: string): { matter: string; markdown: string } {
   const text = readme.replaceAll('\r\n', '\n');
   const [found, matter = '', markdown = ''] = /^---\n(.*?)\n---(?:\n(.*))?$/s.exec(text) ?? [];
@@ -194,14 +242,6 @@ function parsed(text: string, file: string): unknown {
   } catch (error) {
     throw new ManifestError(`${file} is no YAML: ${error instanceof Error ? error.message : error}`);
   }
-}
-
-function checked<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
-  const outcome = schema.safeParse(value);
-  if (outcome.success) return outcome.data;
-  throw new ManifestError(
-    outcome.error.issues.map(({ path, message }) => `${file}: ${path.join('.')}: ${message}`).join('; '),
-  );
 }
 
 function readCard(markdown: string, name: string): Card {

@@ -4,12 +4,12 @@
  */
 import type { EngineVersion, FromWorker, GraphFacts, ToWorker } from '../engine/messages.js';
 import { loadMessage, type Pool, ProcessLostError } from '../engine/pool.js';
-import type { Item } from '../tasks/input.js';
+import type { Answer, Item } from '../tasks/input.js';
 import type { VersionSpec } from '../tasks/spec.js';
 import { check } from '../tasks/task.js';
-import { differenceFromGolden, type Golden } from './golden.js';
-import { ManifestError, type ModelManifest } from './manifest.js';
-import { specOf } from './spec-of.js';
+import { differenceFromGolden, type Golden, type TokenizerGolden } from './golden.js';
+import { type SpecSources, specOf } from './spec-of.js';
+import { ManifestError } from './store-file.js';
 
 type Ask = (message: ToWorker) => Promise<FromWorker>;
 
@@ -19,10 +19,12 @@ export interface ProbedVersion {
 }
 
 export interface Candidate {
-  readonly manifest: ModelManifest;
+  readonly sources: Omit<SpecSources, 'facts'>;
   readonly golden: Golden | null;
+  readonly tokenizerGolden: TokenizerGolden | null;
   readonly artifactSha256: string;
   readonly artifactPath: string;
+  readonly tokenizerPath: string | null;
 }
 
 /** Something outside killed the probe, again and again: nothing is known of the version. */
@@ -47,14 +49,27 @@ export async function probe(pool: Pool, candidate: Candidate): Promise<ProbedVer
 }
 
 async function probeWith(ask: Ask, provider: string, candidate: Candidate): Promise<ProbedVersion> {
-  const { manifest, golden, artifactSha256, artifactPath } = candidate;
-  const examined = await expectReply(ask({ kind: 'examine', artifactPath, artifactSha256 }), 'examined');
-  const spec = specOf(manifest, examined.facts);
-  const version: EngineVersion = { key: 'probed', ref: manifest.name, spec, artifactPath, artifactSha256 };
+  const { sources, golden, tokenizerGolden, artifactSha256, artifactPath, tokenizerPath } = candidate;
+  const { facts } = await expectReply(ask({ kind: 'examine', artifactPath, artifactSha256 }), 'examined');
+  const spec = specOf({ ...sources, facts });
+  const ref = sources.manifest.name;
+  const version: EngineVersion = { key: 'probed', ref, spec, artifactPath, artifactSha256, tokenizerPath };
   await expectReply(ask(loadMessage(version, provider)), 'loaded');
+  if (tokenizerGolden) await compareTokens(ask, tokenizerGolden);
   const items = itemsOf(spec, golden);
   if (golden) await compareWithGolden(ask, spec, golden, items);
-  return { spec: { ...spec, ...(await batchability(ask, spec, items)) }, facts: examined.facts };
+  else await answer(ask, items[0] as Item, 0, 'the example');
+  return { spec: { ...spec, ...(await batchability(ask, spec, items)) }, facts };
+}
+
+async function compareTokens(ask: Ask, { source, cases }: TokenizerGolden): Promise<void> {
+  const texts = cases.map(({ text }) => text);
+  const { ids } = await expectReply(ask({ kind: 'tokenize', key: 'probed', texts }), 'tokenized');
+  const wrong = cases.findIndex((one, i) => one.ids.join() !== ids[i]?.join());
+  if (wrong < 0) return;
+  throw new ManifestError(
+    `tokenizer-golden.json: case ${wrong}: the ids are ${ids[wrong]?.join()} instead of ${cases[wrong]?.ids.join()}, which is what ${source} answered`,
+  );
 }
 
 function itemsOf(spec: VersionSpec, golden: Golden | null): Item[] {
@@ -64,31 +79,35 @@ function itemsOf(spec: VersionSpec, golden: Golden | null): Item[] {
 
 async function compareWithGolden(ask: Ask, spec: VersionSpec, golden: Golden, items: readonly Item[]): Promise<void> {
   for (const [i, item] of items.entries()) {
-    const { results } = await expectReply(
-      ask({ kind: 'batch', id: i, key: 'probed', items: [item], announceStart: false }),
-      'done',
-    );
-    const result = results[0];
-    if (!result || 'failure' in result)
-      throw new ManifestError(`golden.json: case ${i} failed: ${result?.failure.message}`);
+    const answered = await answer(ask, item, i, `golden.json: case ${i}`);
     const expected = golden.cases[i];
-    const difference = expected && differenceFromGolden(spec, expected, golden.tolerance, result.answer);
+    const difference = expected && differenceFromGolden(spec, expected, golden.tolerance, answered);
     if (difference)
       throw new ManifestError(`golden.json: case ${i}: ${difference}, which is what ${golden.source} answered`);
   }
+}
+
+async function answer(ask: Ask, item: Item, id: number, what: string): Promise<Answer> {
+  const batch = { kind: 'batch', id, key: 'probed', items: [item], announceStart: false } as const;
+  const [result] = (await expectReply(ask(batch), 'done')).results;
+  if (result && 'answer' in result) return result.answer;
+  throw new ManifestError(`${what} failed: ${result?.failure.message}`);
 }
 
 async function batchability(
   ask: Ask,
   spec: VersionSpec,
   items: readonly Item[],
-): Promise<Pick<VersionSpec, 'maxBatch' | 'maxBatchReason'>> {
-  if (spec.maxBatch === 1) return { maxBatch: 1, maxBatchReason: spec.maxBatchReason };
-  const { difference } = await expectReply(ask({ kind: 'compare', key: 'probed', items }), 'compared');
-  if (difference) return { maxBatch: 1, maxBatchReason: difference };
+): Promise<Pick<VersionSpec, 'maxBatch' | 'maxBatchReason' | 'text'>> {
+  const { text, maxBatch, maxBatchReason } = spec;
+  if (maxBatch === 1) return { maxBatch, maxBatchReason, text };
+  const { difference, padding } = await expectReply(ask({ kind: 'compare', key: 'probed', items }), 'compared');
+  if (difference) return { maxBatch: 1, maxBatchReason: difference, text: text && { ...text, pads: false } };
+  const alike = text && padding ? ' of the same length' : '';
   return {
-    maxBatch: spec.maxBatch,
-    maxBatchReason: `${items.length} inputs answer the same alone and beside extreme mates`,
+    maxBatch,
+    maxBatchReason: `${items.length} inputs answer the same alone and beside extreme mates${alike}`,
+    text: text && { ...text, pads: text.pads && padding === null },
   };
 }
 

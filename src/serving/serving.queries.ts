@@ -7,6 +7,7 @@ export interface ServedRow {
   readonly state: 'READY' | 'FAILED' | 'ARCHIVED';
   readonly state_reason: string | null;
   readonly spec: string | null;
+  readonly variants: string;
   readonly artifact_sha256: string | null;
 }
 
@@ -16,7 +17,7 @@ export async function findServedModel(db: CatalogDatabase, name: string) {
   const [versions, aliases] = await Promise.all([
     db
       .selectFrom('version')
-      .select(['id', 'number', 'state', 'state_reason', 'spec', 'artifact_sha256'])
+      .select(['id', 'number', 'state', 'state_reason', 'spec', 'variants', 'artifact_sha256'])
       .where('model_id', '=', model.id)
       .execute(),
     db.selectFrom('alias').select(['name', 'version_id']).where('model_id', '=', model.id).execute(),

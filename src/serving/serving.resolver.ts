@@ -3,7 +3,8 @@ import { Policy } from '../access/policy.js';
 import type { CatalogContext } from '../catalog/loaders.js';
 import { Version } from '../catalog/version.type.js';
 import type { Engine } from '../engine/engine.js';
-import type { VersionSpec } from '../tasks/spec.js';
+import { readSpec } from '../tasks/spec.js';
+import { versionIdOf } from './serving.js';
 import { EngineStatus, ServingStatus, WorkerStatus } from './serving.type.js';
 
 @Resolver(() => Version)
@@ -16,7 +17,7 @@ export class VersionServingResolver {
   })
   serving(@Root() version: Version): ServingStatus | null {
     if (version.specJson === null) return null;
-    const { maxBatch, maxBatchReason } = JSON.parse(version.specJson) as VersionSpec;
+    const { maxBatch, maxBatchReason } = readSpec(version.specJson);
     return { ...this.engine.servingOf(version.id), maxBatch, maxBatchReason };
   }
 }
@@ -33,7 +34,9 @@ export class EngineResolver {
 
   @FieldResolver(() => [Version])
   async loadedVersions(@Root() worker: WorkerStatus, @Ctx() { catalog }: CatalogContext): Promise<Version[]> {
-    const versions = await Promise.all(worker.versionIds.map((id) => catalog.version.load(id)));
+    const versions = await Promise.all(
+      [...new Set(worker.versionIds.map(versionIdOf))].map((id) => catalog.version.load(id)),
+    );
     return versions.filter((version) => version !== null);
   }
 }

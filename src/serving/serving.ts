@@ -6,13 +6,14 @@
 import type { Principal } from '../access/principal.js';
 import { SYSTEM } from '../access/principal.js';
 import type { Catalog } from '../catalog/catalog.js';
+import type { StoredVariant } from '../catalog/catalog.table.js';
 import { parseRef, type Ref } from '../catalog/ref.js';
 import type { Engine } from '../engine/engine.js';
 import type { EngineVersion } from '../engine/messages.js';
 import { NotFoundError, NotReadyError } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
-import type { ColumnSpec, VersionSpec } from '../tasks/spec.js';
+import { readSpec, type VersionSpec } from '../tasks/spec.js';
 import { findPreloadedRefs, findReadyRefs, findServedModel, type ServedRow } from './serving.queries.js';
 
 interface ServedModel {
@@ -25,9 +26,19 @@ interface ServedModel {
   readonly idByNumber: ReadonlyMap<number, string>;
 }
 
-interface ServedVersion extends ServedRow {
+interface ServedVersion extends Omit<ServedRow, 'variants'> {
   readonly ref: string;
-  readonly engineVersion: EngineVersion | null;
+  /** Null for one that cannot run. */
+  readonly plain: EngineVersion | null;
+  readonly variants: ReadonlyMap<string, StoredVariant>;
+}
+
+/** A version that can run, in one of its forms. */
+export interface Resolved {
+  readonly versionId: string;
+  /** Null: the plain one. */
+  readonly variant: string | null;
+  readonly engineVersion: EngineVersion;
 }
 
 export class Serving {
@@ -47,12 +58,16 @@ export class Serving {
   }
 
   /**
-   * The version that a reference names, ready to run.
+   * The version that a reference names, ready to run, in the variant that is asked for.
    *
-   * @throws InvalidInputError at `path` for no reference, NotFoundError, NotReadyError
+   * @throws InvalidInputError at `path.model` for no reference, NotFoundError, NotReadyError
    */
-  async resolve(text: string, principal: Principal, path: readonly string[]): Promise<EngineVersion> {
-    const ref = parseRef(text, path);
+  async resolve(
+    text: string,
+    principal: Principal,
+    { path = [], variant = null }: { path?: readonly string[]; variant?: string | null | undefined } = {},
+  ): Promise<Resolved> {
+    const ref = parseRef(text, [...path, 'model']);
     const model = await this.#model(ref.name);
     if (!model || !maySee(model, principal)) {
       throw await this.#catalog.notFound(principal, `The model "${ref.name}"`, ref.name);
@@ -60,7 +75,23 @@ export class Serving {
     const version = versionNamed(model, ref);
     if (!version) throw new NotFoundError(`The version "${text}"`, refsOf(model));
     if (version.state !== 'READY') throw new NotReadyError(version.ref, version.state, version.state_reason);
-    return version.engineVersion as EngineVersion;
+    return this.#variantOf(version, variant);
+  }
+
+  #variantOf(version: ServedVersion, name: string | null): Resolved {
+    const plain = version.plain as EngineVersion;
+    if (name === null) return { versionId: version.id, variant: null, engineVersion: plain };
+    const variant = version.variants.get(name);
+    if (!variant) throw new NotFoundError(`The variant "${name}" of ${version.ref}`, [...version.variants.keys()]);
+    if (!variant.spec) throw new NotReadyError(`${version.ref}, variant "${name}",`, 'FAILED', variant.reason);
+    const key = `${version.id}${VARIANT_SEPARATOR}${name}`;
+    const engineVersion = this.#engineVersion(key, `${version.ref} (${name})`, variant.spec, variant.sha256);
+    return { versionId: version.id, variant: name, engineVersion };
+  }
+
+  #engineVersion(key: string, ref: string, spec: VersionSpec, artifactSha256: string): EngineVersion {
+    const tokenizerPath = spec.text && this.#blobs.pathOf(spec.text.tokenizerSha256);
+    return { key, ref, spec, artifactSha256, artifactPath: this.#blobs.pathOf(artifactSha256), tokenizerPath };
   }
 
   /** Loads what is marked `preload`, or else the first model there is: ready means that a model can answer. */
@@ -68,7 +99,7 @@ export class Serving {
     const preloaded = await findPreloadedRefs(this.#db);
     const refs = preloaded.length > 0 ? preloaded : await findReadyRefs(this.#db, 1);
     const loaded = await Promise.allSettled(
-      refs.map(async (ref) => this.engine.preload(await this.resolve(ref, SYSTEM, []))),
+      refs.map(async (ref) => this.engine.preload((await this.resolve(ref, SYSTEM)).engineVersion)),
     );
     return loaded.filter(({ status }) => status === 'fulfilled').length;
   }
@@ -103,31 +134,18 @@ export class Serving {
 
   #servedVersion(name: string, row: ServedRow): ServedVersion {
     const ref = `${name}:${row.number}`;
-    if (row.spec === null || row.artifact_sha256 === null) return { ...row, ref, engineVersion: null };
-    const engineVersion = {
-      key: row.id,
-      ref,
-      spec: readSpec(row.spec),
-      artifactSha256: row.artifact_sha256,
-      artifactPath: this.#blobs.pathOf(row.artifact_sha256),
-    };
-    return { ...row, ref, engineVersion };
+    const variants = (JSON.parse(row.variants) as StoredVariant[]).map((variant) => [variant.name, variant] as const);
+    const isRunnable = row.spec !== null && row.artifact_sha256 !== null;
+    const plain = isRunnable ? this.#engineVersion(row.id, ref, readSpec(row.spec), row.artifact_sha256) : null;
+    return { ...row, ref, plain, variants: new Map(variants) };
   }
 }
 
-/** As they were written: those of earlier releases say less. */
-type StoredColumn = Omit<ColumnSpec, 'input' | 'missing'> & Partial<ColumnSpec>;
-type StoredSpec = Omit<VersionSpec, 'columns' | 'value'> &
-  Partial<Pick<VersionSpec, 'value'>> & {
-    readonly columns: readonly StoredColumn[];
-  };
+const VARIANT_SEPARATOR = '/';
 
-/** Without more words, all columns feed the only input. */
-function readSpec(json: string): VersionSpec {
-  const spec = JSON.parse(json) as StoredSpec;
-  const input = spec.inputs[0]?.name ?? '';
-  const columns = spec.columns.map((column) => ({ input, missing: '', ...column }));
-  return { ...spec, value: spec.value ?? null, columns };
+/** The id of the version that the engine knows by this key, whatever its variant. */
+export function versionIdOf(key: string): string {
+  return key.split(VARIANT_SEPARATOR, 1)[0] as string;
 }
 
 function maySee(model: ServedModel, principal: Principal): boolean {

@@ -1,166 +1,233 @@
 /**
- * The spec of a version, from its manifest and from what its graph says. `model.yaml` wins over the graph.
+ * The spec of a version, from its manifest, its Hugging Face files and what its graph says: `model.yaml` wins, then the
+ * files, then the graph.
  */
 import type { GraphFacts } from '../engine/messages.js';
-import { DATATYPES } from '../tasks/datatypes.js';
-import type { ColumnSpec, ImageSpec, TensorSpec, VersionSpec } from '../tasks/spec.js';
-import { check, TASK } from '../tasks/task.js';
+import { isMask } from '../tasks/image.js';
+import { TEXT_INPUTS } from '../tasks/sequences.js';
+import type { Head, ImageSpec, InputKind, TensorSpec, TextSpec, VersionSpec } from '../tasks/spec.js';
+import { check, READS } from '../tasks/task.js';
 import { shapeText } from '../tasks/tensors.js';
-import { ManifestError, type ModelManifest } from './manifest.js';
+import { columnsOf, firstDouble } from './columns-of.js';
+import { exampleOf } from './example-of.js';
+import { headOf } from './head-of.js';
+import { type HuggingFaceFiles, imageOf, labelsOf, maskTokenOf, maxTokensOf } from './hugging-face.js';
+import type { ModelManifest } from './manifest.js';
+import { ManifestError } from './store-file.js';
 
-/** @throws ManifestError that says which key is missing or contradicts the graph */
-export function specOf({ yaml }: ModelManifest, { inputs, outputs, zipMap }: GraphFacts): VersionSpec {
-  const { inputKind } = TASK[yaml.task];
-  const { output } = yaml;
-  const columns = yaml.columns.map((column) => ({ ...column, input: column.input ?? inputOf(column.name, inputs) }));
+export interface SpecSources {
+  readonly manifest: ModelManifest;
+  readonly hf: HuggingFaceFiles;
+  /** Digest of the blob of both files of the tokenizer. */
+  readonly tokenizerSha256: string | null;
+  readonly facts: GraphFacts;
+}
+
+/** @throws ManifestError that says which file or key is missing or contradicts the graph */
+export function specOf(sources: SpecSources): VersionSpec {
+  const { manifest, hf, facts } = sources;
+  const { yaml } = manifest;
+  const { inputs, outputs } = facts;
+  const inputKind = READS[yaml.task][0];
+  const labels = yaml.labels.length > 0 ? yaml.labels : (facts.zipMap?.labels ?? labelsFromFiles(sources));
+  const head = headOf({ task: yaml.task, output: yaml.output, labels, facts, hf });
+  checkLabels(head, labels, yaml.labels, outputs);
+  const canStack = [...inputs, ...outputs].every(({ shape }) => shape.length > 0 && shape[0] === null);
   const spec: VersionSpec = {
     task: yaml.task,
     inputKind,
     inputs,
     outputs,
-    columns,
-    labels: yaml.labels.length > 0 ? yaml.labels : (zipMap?.labels ?? []),
-    image: yaml.image && imageOf(yaml.image),
-    scores: scoresOf(output, zipMap),
-    value: numberOf(yaml.task, output, outputs),
-    example: yaml.example ?? (inputKind === 'ROW' ? { row: exampleRow(columns) } : exampleTensors(inputs)),
-    maxBatch: canStack([...inputs, ...outputs]) ? yaml.maxBatch : 1,
-    maxBatchReason: canStack([...inputs, ...outputs])
-      ? 'not compared yet'
-      : 'the first size of an input or output is fixed',
+    columns: inputKind === 'ROW' ? columnsOf(yaml, inputs) : [],
+    labels,
+    image: inputKind === 'IMAGE' ? imageSpecOf(sources) : null,
+    text: readsText(inputKind) ? textSpecOf(sources) : null,
+    head,
+    example: {},
+    maxBatch: canStack ? yaml.maxBatch : 1,
+    maxBatchReason: canStack ? 'not compared yet' : 'the first size of an input or output is fixed',
     maxRunMs: yaml.maxRunMs,
   };
-  if (inputKind !== 'TENSORS') checkPipeline(spec);
-  checkExample(spec);
-  return spec;
+  const example = yaml.example ?? exampleOf(spec, manifest.widget);
+  checkExample({ ...spec, example });
+  return { ...spec, example };
 }
 
-function canStack(tensors: readonly TensorSpec[]): boolean {
-  return tensors.every(({ shape }) => shape.length > 0 && shape[0] === null);
+function labelsFromFiles({ hf, facts }: SpecSources): readonly string[] {
+  const labels = labelsOf(hf);
+  return labels.length > 0 ? labels : (facts.classLabels ?? []);
 }
 
-type Output = ModelManifest['yaml']['output'];
-
-function scoresOf(output: Output, zipMap: GraphFacts['zipMap']): VersionSpec['scores'] {
-  if (output && 'scores' in output) return { output: output.scores, activation: output.activation };
-  return zipMap && { output: zipMap.output, activation: 'none' };
+function readsText(kind: InputKind): boolean {
+  return kind === 'TEXT' || kind === 'QUESTION' || kind === 'SIMILARITY' || kind === 'ZERO_SHOT';
 }
 
-function numberOf(task: string, output: Output, outputs: readonly TensorSpec[]): VersionSpec['value'] {
-  if (output && 'value' in output) return { output: output.value, unit: output.unit };
-  return task === 'TABULAR_REGRESSION' ? { output: outputs[0]?.name ?? '', unit: null } : null;
-}
+// ── labels ──
 
-/** A graph with one input takes all columns there; one with several takes each under its own name. */
-function inputOf(column: string, inputs: readonly TensorSpec[]): string {
-  return inputs.length === 1 ? (inputs[0] as TensorSpec).name : column;
-}
-
-/** Fed from a row, a text or a picture; one score for each label, or one number. */
-function checkPipeline(spec: VersionSpec): void {
-  if (spec.inputKind === 'ROW') checkColumns(spec);
-  else checkOnlyInput(spec);
-  if (spec.task === 'TABULAR_REGRESSION') checkValue(spec);
-  else if (spec.scores) checkScores(spec);
-  else checkLabelOutput(spec.outputs);
-}
-
-function checkOnlyInput(spec: VersionSpec): void {
-  const [input, ...others] = spec.inputs;
-  if (!input || others.length > 0)
-    throw new ManifestError(`the graph has ${spec.inputs.length} inputs; ${spec.task} feeds one`);
-  const expected = spec.inputKind === 'TEXT' ? 'BYTES' : 'FP32';
-  if (input.datatype !== expected)
-    throw new ManifestError(`input "${input.name}" is ${input.datatype}; ${spec.task} feeds ${expected}`);
-  if (spec.inputKind === 'IMAGE' && !spec.image)
-    throw new ManifestError('model.yaml: image is missing: size, color, rescale_factor');
-}
-
-function checkColumns({ columns, inputs }: VersionSpec): void {
-  if (columns.length === 0)
-    throw new ManifestError('model.yaml: columns is missing: one { name, type } for each feature, in order');
-  const twice = firstDouble(columns.map(({ name }) => name));
-  if (twice !== undefined) throw new ManifestError(`model.yaml: column "${twice}" is there twice`);
-  const names = inputs.map(({ name }) => name);
-  const astray = columns.find(({ input }) => !names.includes(input));
-  if (astray) {
+/** Two labels of a published model may be the same word; in a manifest of one's own that is a slip. */
+function checkLabels(
+  head: Head,
+  labels: readonly string[],
+  own: readonly string[],
+  outputs: readonly TensorSpec[],
+): void {
+  const output = 'output' in head ? outputs.find(({ name }) => name === head.output) : undefined;
+  const needsLabels = head.kind === 'scores' || head.kind === 'tokens' || head.kind === 'entailment';
+  if (!output || !needsLabels) return;
+  if (labels.length === 0)
     throw new ManifestError(
-      `model.yaml: column "${astray.name}" feeds the input "${astray.input}"; the graph's inputs are ${names.join(', ')}`,
+      'model.yaml: labels is missing: one word for each score, in order (or id2label in config.json)',
     );
-  }
-  for (const input of inputs)
-    checkFed(
-      input,
-      columns.filter((column) => column.input === input.name),
-    );
-}
-
-function checkFed(input: TensorSpec, columns: readonly ColumnSpec[]): void {
-  const shape = `input "${input.name}" has shape ${shapeText(input.shape)}`;
-  const width = input.shape.length === 1 ? 1 : input.shape.at(-1);
-  if (input.shape.length > 2) throw new ManifestError(`${shape}; rows feed [any] or [any, columns]`);
-  if (width !== null && width !== columns.length)
-    throw new ManifestError(`model.yaml: ${columns.length} columns, but ${shape}`);
-  const wrong = columns.find((column) => !canFeed(column, input.datatype));
-  if (!wrong) return;
-  const optional = isWord(wrong) || wrong.required ? '' : ', and may be missing';
+  const twice = firstDouble(own);
+  if (twice !== undefined) throw new ManifestError(`model.yaml: label "${twice}" is there twice`);
+  const width = output.shape.at(-1) ?? null;
+  if (width === null || width === labels.length) return;
+  const file = own.length > 0 ? 'model.yaml' : 'config.json';
   throw new ManifestError(
-    `model.yaml: column "${wrong.name}" is ${wrong.type}${optional}, but input "${input.name}" is ${input.datatype}`,
+    `${file}: ${labels.length} labels, but output "${output.name}" has shape ${shapeText(output.shape)}`,
   );
 }
 
-/** Words into strings, numbers into numbers; what may be missing only where there is NaN. */
-function canFeed(column: ColumnSpec, datatype: string): boolean {
-  if (isWord(column) || datatype === 'BYTES') return isWord(column) && datatype === 'BYTES';
-  const type = DATATYPES[datatype];
-  if (datatype === 'BOOL') return column.type === 'BOOLEAN' && column.required;
-  if (type?.range) return column.type !== 'NUMBER' && column.required;
-  return datatype === 'FP32' || datatype === 'FP64';
-}
+// ── texts ──
 
-function isWord({ type }: ColumnSpec): boolean {
-  return type === 'TEXT' || type === 'CATEGORY';
-}
-
-function checkValue({ value, outputs }: VersionSpec): void {
-  const output = outputs.find(({ name }) => name === value?.output);
-  const names = outputs.map(({ name }) => name).join(', ');
-  if (!output)
-    throw new ManifestError(`model.yaml: output.value is "${value?.output}"; the graph's outputs are ${names}`);
-  if (!DATATYPES[output.datatype])
-    throw new ManifestError(`output "${output.name}" is ${output.datatype}, not a number`);
-}
-
-function checkScores({ scores, labels, outputs }: VersionSpec): void {
-  if (!scores) return;
-  const output = outputs.find(({ name }) => name === scores.output);
-  if (!output) {
-    const names = outputs.map(({ name }) => name).join(', ');
-    throw new ManifestError(`model.yaml: output.scores is "${scores.output}"; the graph's outputs are ${names}`);
+/** Null where the graph takes the text itself. */
+function textSpecOf({ manifest: { yaml }, hf, tokenizerSha256, facts: { inputs } }: SpecSources): TextSpec | null {
+  const [only] = inputs;
+  if (inputs.length === 1 && only?.datatype === 'BYTES') {
+    if (READS[yaml.task][0] === 'TEXT' && yaml.task !== 'FILL_MASK') return null;
+    throw new ManifestError(`input "${only.name}" is BYTES; ${yaml.task} reads tokens: input_ids, attention_mask`);
   }
-  const width = output.shape.at(-1);
-  if (labels.length === 0) throw new ManifestError('model.yaml: labels is missing: one word for each score, in order');
-  const twice = firstDouble(labels);
-  if (twice !== undefined) throw new ManifestError(`model.yaml: label "${twice}" is there twice`);
-  if (width !== null && width !== labels.length) {
+  checkTextInputs(inputs, tokenizerSha256 === null);
+  if (tokenizerSha256 === null)
     throw new ManifestError(
-      `model.yaml: ${labels.length} labels, but output "${output.name}" has shape ${shapeText(output.shape)}`,
+      'tokenizer.json is missing: save it with tokenizer.save_pretrained(folder) of a fast tokenizer (vocab.txt or sentencepiece files alone are not read)',
     );
-  }
+  const fixed = inputs.find(({ name }) => name === 'input_ids')?.shape[1] ?? Number.POSITIVE_INFINITY;
+  const isQuestion = yaml.task === 'QUESTION_ANSWERING';
+  const limit =
+    yaml.tokens.max ?? Math.min(maxTokensOf(hf), isQuestion ? QUESTION_MAX_TOKENS : Number.POSITIVE_INFINITY);
+  const maxTokens = Math.min(limit, fixed);
+  const maskToken = maskTokenOf(hf);
+  if (yaml.task === 'FILL_MASK' && !maskToken)
+    throw new ManifestError('tokenizer_config.json: mask_token is missing, and fill-mask needs one');
+  const hasMask = inputs.some(({ name }) => name === 'attention_mask');
+  const isWhole = yaml.task === 'TOKEN_CLASSIFICATION' || isQuestion;
+  return {
+    tokenizerSha256,
+    maxTokens,
+    stride: Math.min(yaml.tokens.stride ?? 128, Math.floor(maxTokens / 2)),
+    longInputs: yaml.tokens.longInputs ?? (isWhole ? 'windows' : 'truncate'),
+    pads: hasMask && fixed === Number.POSITIVE_INFINITY,
+    maskToken: yaml.task === 'FILL_MASK' ? maskToken : null,
+  };
 }
 
-/** Without scores the first output is the label itself: a word or a whole number. */
-function checkLabelOutput([first]: readonly TensorSpec[]): void {
-  if (first && first.datatype !== 'BYTES' && !DATATYPES[first.datatype]?.range) {
+/** What transformers reads in a window when nobody says otherwise. */
+const QUESTION_MAX_TOKENS = 384;
+
+function checkTextInputs(inputs: readonly TensorSpec[], hasNoTokenizer: boolean): void {
+  const known: readonly string[] = TEXT_INPUTS;
+  const odd = inputs.find(({ name, datatype }) => !known.includes(name) || !/^INT(64|32)$/.test(datatype));
+  if (!odd && inputs.some(({ name }) => name === 'input_ids')) return;
+  const more = hasNoTokenizer ? '; a graph that takes the text itself has one input of BYTES' : '';
+  if (!odd) throw new ManifestError(`the graph has no input "input_ids"${more}`);
+  throw new ManifestError(
+    `input "${odd.name}" is ${odd.datatype}${shapeText(odd.shape)}; for texts ${TEXT_INPUTS.join(', ')} are fed, INT64 or INT32${more}`,
+  );
+}
+
+// ── pictures ──
+
+function imageSpecOf({ manifest: { yaml }, hf, facts: { inputs } }: SpecSources): ImageSpec {
+  const input = pixelInput(inputs, yaml.task);
+  const layout = layoutOf(input);
+  const graph = sizeOfGraph(input, layout);
+  const image = yaml.image ? imageOfYaml(yaml.image, graph) : imageOf(hf);
+  if (!image)
     throw new ManifestError(
-      `model.yaml: output is missing: { scores: ${first.name} }, if that holds one score per label`,
+      `preprocessor_config.json is missing, and so is image in model.yaml: size, color, rescale_factor, image_mean, image_std`,
     );
-  }
+  const color = graph.channels === 1 ? 'grey' : image.color;
+  if (graph.channels === 3 && image.color === 'grey')
+    throw new ManifestError(`color is grey, but input "${input.name}" has shape ${shapeText(input.shape)}`);
+  const spec = { ...image, layout, color } as const;
+  checkImageSize(spec, graph, input);
+  return spec;
 }
 
-function firstDouble(words: readonly string[]): string | undefined {
-  return words.find((word, i) => words.indexOf(word) < i);
+function pixelInput(inputs: readonly TensorSpec[], task: string): TensorSpec {
+  const pixels = inputs.filter((input) => !isMask(input));
+  const [input] = pixels;
+  if (!input || pixels.length > 1) throw new ManifestError(`the graph has ${inputs.length} inputs; ${task} feeds one`);
+  if (input.datatype !== 'FP32')
+    throw new ManifestError(`input "${input.name}" is ${input.datatype}; ${task} feeds FP32`);
+  if (input.shape.length < 2 || input.shape.length > 4)
+    throw new ManifestError(
+      `input "${input.name}" has shape ${shapeText(input.shape)}; a picture has 2 to 4 dimensions`,
+    );
+  return input;
 }
+
+/** Keras puts the channels last. */
+function layoutOf({ shape }: TensorSpec): ImageSpec['layout'] {
+  const isChannels = (size: number | null | undefined) => size === 1 || size === 3;
+  return shape.length === 4 && isChannels(shape[3]) && !isChannels(shape[1]) ? 'NHWC' : 'NCHW';
+}
+
+interface GraphSize {
+  readonly width: number | null;
+  readonly height: number | null;
+  readonly channels: number | null;
+  /** Where the graph takes its pixels in one row. */
+  readonly values: number | null;
+}
+
+function sizeOfGraph({ shape }: TensorSpec, layout: ImageSpec['layout']): GraphSize {
+  const [, a = null, b = null, c = null] = shape;
+  if (shape.length === 2) return { width: null, height: null, channels: null, values: a };
+  if (shape.length === 3) return { height: a, width: b, channels: 1, values: null };
+  return layout === 'NHWC'
+    ? { height: a, width: b, channels: c, values: null }
+    : { channels: a, height: b, width: c, values: null };
+}
+
+function imageOfYaml(image: NonNullable<ModelManifest['yaml']['image']>, graph: GraphSize): ImageSpec {
+  const size = image.size ?? (graph.width && graph.height ? { width: graph.width, height: graph.height } : null);
+  if (!size) throw new ManifestError('model.yaml: image.size is missing, and the graph takes any: { width, height }');
+  const isLetterbox = image.fit === 'letterbox';
+  return {
+    resize: { kind: isLetterbox ? 'inside' : 'exact', ...size },
+    resample: image.resample,
+    crop: image.crop_size,
+    pad: isLetterbox ? { ...size, level: 0 } : null,
+    color: image.color ?? (graph.channels === 1 ? 'grey' : 'rgb'),
+    layout: 'NCHW',
+    rescaleFactor: image.rescale_factor,
+    mean: image.image_mean,
+    std: image.image_std,
+  };
+}
+
+function checkImageSize(spec: ImageSpec, graph: GraphSize, input: TensorSpec): void {
+  const size = spec.pad ?? spec.crop ?? (spec.resize?.kind === 'exact' ? spec.resize : null);
+  const shape = `input "${input.name}" has shape ${shapeText(input.shape)}`;
+  if (!size) {
+    if (graph.width === null && graph.height === null && graph.values === null) return;
+    throw new ManifestError(`pictures keep their ratio, but ${shape}`);
+  }
+  const channels = spec.color === 'grey' ? 1 : 3;
+  const values = size.width * size.height * channels;
+  const fits =
+    (graph.width ?? size.width) === size.width &&
+    (graph.height ?? size.height) === size.height &&
+    (graph.values ?? values) === values;
+  if (!fits)
+    throw new ManifestError(`pictures become ${size.width} x ${size.height} (${channels} channels), but ${shape}`);
+  const few = [spec.mean, spec.std].find((list) => list.length < channels);
+  if (few) throw new ManifestError(`image_mean and image_std have ${few.length} values for ${channels} channels`);
+}
+
+// ── example ──
 
 function checkExample(spec: VersionSpec): void {
   try {
@@ -168,34 +235,4 @@ function checkExample(spec: VersionSpec): void {
   } catch (error) {
     throw new ManifestError(`model.yaml: the example does not fit: ${error instanceof Error ? error.message : error}`);
   }
-}
-
-function imageOf({
-  size,
-  color,
-  rescale_factor,
-  image_mean,
-  image_std,
-}: NonNullable<ModelManifest['yaml']['image']>): ImageSpec {
-  return { ...size, color, rescaleFactor: rescale_factor, mean: image_mean, std: image_std };
-}
-
-function exampleRow(columns: readonly ColumnSpec[]): Record<string, unknown> {
-  return Object.fromEntries(columns.map(({ name, example }) => [name, example]));
-}
-
-/** Beyond, an example of zeros would be too large to show, and to make while the server answers. */
-const MAX_EXAMPLE_VALUES = 1_000_000;
-
-/** Zeros in the smallest shape that fits. */
-function exampleTensors(inputs: readonly TensorSpec[]): Record<string, unknown> {
-  const tensors = inputs.map(({ name, datatype, shape }) => {
-    const sizes = shape.map((size) => size ?? 1);
-    const count = sizes.reduce((product, size) => product * size, 1);
-    if (count > MAX_EXAMPLE_VALUES) {
-      throw new ManifestError(`input "${name}" has shape ${shapeText(shape)}, too large for an example of zeros`);
-    }
-    return { name, datatype, shape: sizes, data: Array.from({ length: count }, () => (datatype === 'BYTES' ? '' : 0)) };
-  });
-  return { tensors };
 }

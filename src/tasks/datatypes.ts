@@ -20,6 +20,8 @@ export interface TensorData {
   readonly datatype: string;
   readonly shape: readonly number[];
   readonly data: TensorArray;
+  /** The second size may be filled up with this value, so that it is that of its mates. */
+  readonly pad?: number;
 }
 
 export interface Datatype {
@@ -57,4 +59,8 @@ function unsigned(bits: bigint): [bigint, bigint] {
 export function datatypeOfOrt(type: string): string | undefined {
   if (type === 'string') return 'BYTES';
   return Object.entries(DATATYPES).find(([, { ort }]) => ort === type)?.[0];
+}
+
+export function outputNamed(outputs: readonly TensorData[], name: string): TensorData | undefined {
+  return outputs.find((output) => output.name === name);
 }

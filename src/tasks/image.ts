@@ -5,23 +5,42 @@
  * alone, with the same kind of problem.
  */
 
-import { type TensorData } from './datatypes.js';
-import { type Item, type ModelInput, Problems } from './input.js';
-import { graphInput } from './row.js';
-import type { ImageSpec, VersionSpec } from './spec.js';
+import type { TensorData } from './datatypes.js';
+import { type ItemOf, type ModelInput, Problems } from './input.js';
+import type { ImageSpec, TensorSpec, VersionSpec } from './spec.js';
 import { decodeBase64 } from './tensors.js';
 
 export const MAX_IMAGE_PIXELS = 25_000_000;
 
+/** Where a picture lies in a tensor, and how large it was when it was sent. */
+export interface Frame {
+  /** Of the tensor. */
+  readonly width: number;
+  readonly height: number;
+  /** Of the picture as it is looked at, after EXIF orientation. */
+  readonly sourceWidth: number;
+  readonly sourceHeight: number;
+  /** Of the resized picture, before it was cropped or padded. */
+  readonly contentWidth: number;
+  readonly contentHeight: number;
+  /** Where the resized picture begins in the tensor; negative where it was cropped. */
+  readonly left: number;
+  readonly top: number;
+}
+
+export interface PreparedImage extends Frame {
+  readonly data: Float32Array;
+}
+
 /** What a worker lends to this task. */
 export interface ImageTools {
-  readonly imageToFloats: (bytes: Uint8Array, spec: ImageSpec, maxPixels: number) => Promise<Float32Array>;
+  readonly imageToFloats: (bytes: Uint8Array, spec: ImageSpec, maxPixels: number) => Promise<PreparedImage>;
 }
 
 const EXPECTED = 'base64 of a JPEG, PNG or WebP picture, or a data: URL of one';
 
 /** @throws InvalidInputError with path `image.base64` */
-export function checkImage(_spec: VersionSpec, input: ModelInput, prefix: readonly string[]): Item {
+export function checkImage(_spec: VersionSpec, input: ModelInput, prefix: readonly string[]): ItemOf<'image'> {
   const problems = new Problems(prefix);
   const path = ['image', 'base64'];
   const text = input.image?.base64 ?? '';
@@ -34,7 +53,7 @@ export function checkImage(_spec: VersionSpec, input: ModelInput, prefix: readon
     problems.add(path, 'UNREADABLE', 'the bytes are no JPEG, PNG or WebP', EXPECTED, `${bytes.length} other bytes`);
   }
   problems.throwIfAny();
-  return { kind: 'image', rows: 1, bytes: bytes as Uint8Array };
+  return { kind: 'image', rows: 1, work: 1, bytes: bytes as Uint8Array };
 }
 
 function splitDataUrl(text: string): { media: string | null; base64: string } {
@@ -53,21 +72,42 @@ function isAcceptedFormat(bytes: Buffer): boolean {
   return isJpeg || isPng || isWebp;
 }
 
-/** Pixels in the shape that the graph asks for, with a leading 1. */
+/** The picture in the graph's shape, with a leading 1, and where it lies in there. */
 export async function prepareImage(
-  item: Extract<Item, { kind: 'image' }>,
+  item: ItemOf<'image'>,
   spec: VersionSpec,
   tools: ImageTools,
-): Promise<TensorData[]> {
-  const { name, datatype, shape } = graphInput(spec);
-  const image = spec.image as ImageSpec;
-  const data = await tools.imageToFloats(item.bytes, image, MAX_IMAGE_PIXELS);
-  const perItem = shape.slice(1).map((size, i, sizes) => size ?? freeSize(image, i, sizes.length));
-  return [{ name, datatype, shape: [1, ...perItem], data }];
+): Promise<{ tensors: TensorData[]; frame: Frame }> {
+  const rules = spec.image as ImageSpec;
+  const { data, ...frame } = await tools.imageToFloats(item.bytes, rules, MAX_IMAGE_PIXELS);
+  const tensors = spec.inputs.map((input) =>
+    isMask(input) ? maskOf(input, frame) : pixelsOf(input, rules, data, frame),
+  );
+  return { tensors, frame };
 }
 
-/** The last two dimensions of a picture are height and width. */
-function freeSize(image: ImageSpec, index: number, count: number): number {
-  if (index === count - 1) return image.width;
-  return index === count - 2 ? image.height : 1;
+/** Which pixels are of the picture: all of them, as pictures of one run have one size. */
+export function isMask({ name }: TensorSpec): boolean {
+  return name === 'pixel_mask';
+}
+
+function maskOf({ name, datatype, shape }: TensorSpec, { width, height }: Frame): TensorData {
+  const sizes = [1, shape[1] ?? height, shape[2] ?? width];
+  const count = (sizes[1] as number) * (sizes[2] as number);
+  const data = datatype === 'INT64' ? new BigInt64Array(count).fill(1n) : new Float32Array(count).fill(1);
+  return { name, datatype, shape: sizes, data };
+}
+
+/** A graph that wants its pixels in one row gets them so: their order is that of the layout. */
+function pixelsOf(
+  { name, datatype, shape }: TensorSpec,
+  rules: ImageSpec,
+  data: Float32Array,
+  frame: Frame,
+): TensorData {
+  const channels = rules.color === 'grey' ? 1 : 3;
+  const { width, height } = frame;
+  const sizes = rules.layout === 'NHWC' ? [1, height, width, channels] : [1, channels, height, width];
+  if (shape.length === 4) return { name, datatype, shape: sizes, data };
+  return { name, datatype, shape: shape.length === 3 ? [1, height, width] : [1, data.length], data };
 }

@@ -14,33 +14,147 @@ export interface TensorInput {
   readonly base64?: string | null;
 }
 
+export interface QuestionInput {
+  readonly question: string;
+  readonly context: string;
+  /** May the answer be that there is none? */
+  readonly handleImpossibleAnswer: boolean;
+}
+
+export interface SimilarityInput {
+  readonly source: string;
+  readonly sentences: readonly string[];
+}
+
+export interface ZeroShotInput {
+  readonly text: string;
+  readonly labels: readonly string[];
+  readonly multiLabel: boolean;
+}
+
 /** Exactly one key. */
 export interface ModelInput {
   readonly row?: Readonly<Record<string, unknown>> | null;
   readonly text?: string | null;
   readonly image?: { readonly base64?: string | null } | null;
   readonly tensors?: readonly TensorInput[] | null;
+  readonly question?: QuestionInput | null;
+  readonly similarity?: SimilarityInput | null;
+  readonly zeroShot?: ZeroShotInput | null;
 }
 
-/** A checked input, as it travels to a worker. `rows` is how much of a batch it fills. */
-export type Item =
-  | { readonly kind: 'row'; readonly rows: 1; readonly values: readonly (number | string)[] }
-  | { readonly kind: 'text'; readonly rows: 1; readonly text: string }
-  | { readonly kind: 'image'; readonly rows: 1; readonly bytes: Uint8Array }
-  | { readonly kind: 'tensors'; readonly rows: number; readonly tensors: readonly TensorData[] };
+/**
+ * A checked input, as it travels to a worker. `rows` is how much of a batch it fills, `work` how much there is to
+ * compute: rows again, and tokens (a guess) where texts are cut into tokens.
+ */
+export type Item = { readonly rows: number; readonly work: number } & (
+  | { readonly kind: 'row'; readonly values: readonly (number | string)[] }
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'image'; readonly bytes: Uint8Array }
+  | { readonly kind: 'tensors'; readonly tensors: readonly TensorData[] }
+  | ({ readonly kind: 'question' } & QuestionInput)
+  | ({ readonly kind: 'similarity' } & SimilarityInput)
+  | ({ readonly kind: 'zeroShot' } & ZeroShotInput)
+);
+export type ItemOf<K extends Item['kind']> = Extract<Item, { kind: K }>;
 
-export type Answer =
-  | { readonly kind: 'classification'; readonly label: string; readonly scores: readonly number[] | null }
+/** Pixels of the picture that was sent, turned as its EXIF says, from its top left corner. */
+export interface Box {
+  readonly xmin: number;
+  readonly ymin: number;
+  readonly xmax: number;
+  readonly ymax: number;
+}
+
+export interface DetectedObject {
+  readonly label: string;
+  readonly score: number;
+  readonly box: Box;
+}
+
+/** Part of a text with its label; `word` is `text.slice(start, end)`, in UTF-16 units. */
+export interface LabelledSpan {
+  readonly label: string;
+  readonly score: number;
+  readonly word: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** How labels of tokens become labels of words and of what several words name; as in Hugging Face's pipelines. */
+export const AGGREGATIONS = ['NONE', 'SIMPLE', 'FIRST', 'AVERAGE', 'MAX'] as const;
+export type AggregationName = (typeof AGGREGATIONS)[number];
+
+export interface Filling {
+  readonly token: number;
+  readonly text: string;
+  readonly score: number;
+  readonly sequence: string;
+}
+
+/** `isTruncated`: the input was longer than the model reads, and its end was left out. */
+export type Answer = { readonly isTruncated?: true } & (
+  | {
+      readonly kind: 'classification';
+      readonly label: string;
+      readonly scores: readonly number[] | null;
+      /** Those that the caller sent; otherwise they are the version's. */
+      readonly labels?: readonly string[];
+    }
   | { readonly kind: 'regression'; readonly value: number; readonly unit: string | null }
-  | { readonly kind: 'tensors'; readonly tensors: readonly TensorData[] };
+  | { readonly kind: 'embedding'; readonly vector: Float32Array }
+  | { readonly kind: 'similarities'; readonly scores: readonly number[] }
+  | { readonly kind: 'detections'; readonly items: readonly DetectedObject[]; readonly threshold: number }
+  | { readonly kind: 'tokens'; readonly items: Readonly<Record<AggregationName, readonly LabelledSpan[]>> }
+  | {
+      readonly kind: 'answer';
+      /** Null when the context holds no answer. */
+      readonly text: string | null;
+      readonly score: number;
+      readonly start: number | null;
+      readonly end: number | null;
+    }
+  | { readonly kind: 'fillings'; readonly items: readonly Filling[] }
+  | { readonly kind: 'tensors'; readonly tensors: readonly TensorData[] }
+);
+export type AnswerOf<K extends Answer['kind']> = Extract<Answer, { kind: K }>;
+
+/** One item on its way through the graph. */
+export interface Prepared {
+  /** Inputs of the graph: one set for each row that it fills, or one set of several rows. */
+  readonly rows: readonly (readonly TensorData[])[];
+  /**
+   * From the outputs of each row, in order, to the answer.
+   *
+   * @throws UnusableOutput
+   */
+  readonly finish: (outputs: readonly (readonly TensorData[])[]) => Answer;
+}
 
 /**
- * A failure of one item inside a worker: `input` is the caller's to mend, `inference` is the model's; `memory` says that
- * an allocation failed, which may be the fault of whatever else ran there.
+ * A failure of one item inside a worker: `input` is the caller's to mend, at `path`; `inference` is the model's;
+ * `memory` says that an allocation failed, which may be the fault of whatever else ran there.
  */
 export type ItemFailure =
-  | { readonly kind: 'input'; readonly code: InputProblemCode; readonly message: string }
+  | ({ readonly kind: 'input' } & UnreadableItem)
   | { readonly kind: 'inference' | 'memory'; readonly message: string };
+
+export interface UnreadableItem {
+  readonly code: InputProblemCode;
+  readonly path: readonly string[];
+  readonly message: string;
+  readonly expected: string;
+}
+
+/** A worker found that an item cannot be read: what only decoding or cutting into tokens tells. */
+export class UnreadableItemError extends Error {
+  constructor(readonly what: UnreadableItem) {
+    super(what.message);
+  }
+}
+
+/** The model answered something that is no answer, such as NaN. */
+export class UnusableOutput extends Error {}
 
 const MAX_PROBLEMS = 20;
 

@@ -3,11 +3,11 @@
  */
 
 import { DATATYPES, type TensorArray, type TensorData } from './datatypes.js';
-import { type Item, type ModelInput, Problems } from './input.js';
+import { type ItemOf, type ModelInput, Problems } from './input.js';
 import type { ColumnSpec, TensorSpec, VersionSpec } from './spec.js';
 
 /** @throws InvalidInputError with paths `row.<column>` */
-export function checkRow(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): Item {
+export function checkRow(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): ItemOf<'row'> {
   const problems = new Problems(prefix);
   const row = input.row as Readonly<Record<string, unknown>>;
   const known = new Set(spec.columns.map(({ name }) => name));
@@ -26,7 +26,7 @@ export function checkRow(spec: VersionSpec, input: ModelInput, prefix: readonly 
     return checkValue({ column, datatype: datatypeOf(spec, column) }, value, ['row', column.name], problems);
   });
   problems.throwIfAny();
-  return { kind: 'row', rows: 1, values };
+  return { kind: 'row', rows: 1, work: 1, values };
 }
 
 /** A column, and the datatype of the graph's input that takes it. */
@@ -106,7 +106,7 @@ function fits(value: number, datatype: string): boolean {
 }
 
 /** Each input of the graph as [1, its columns], or as [1] where it has one size only. */
-export function prepareRow(item: Extract<Item, { kind: 'row' }>, spec: VersionSpec): TensorData[] {
+export function prepareRow(item: ItemOf<'row'>, spec: VersionSpec): TensorData[] {
   return spec.inputs.map((input) => {
     const values = item.values.filter((_, i) => spec.columns[i]?.input === input.name);
     const shape = input.shape.length === 1 ? [1] : [1, values.length];

@@ -1,47 +1,60 @@
 /**
- * The tasks, each with what happens before and after its graph.
+ * The tasks: which kinds of input each reads, and the way of an item through a graph.
  *
- * `check` runs in the server: is this input what the spec asks for? `prepare` and `finish` run in a worker.
- * A new task is one more entry here, one file beside it if its input or answer is new, and one output type.
+ * `check` runs in the server: is this input what the spec asks for? `prepare` runs in a worker and answers what to run
+ * and how to finish. A new task is one more entry here, one file beside it if its input or answer is new, and one
+ * output type.
  */
-import { finishClassification } from './classification.js';
-import { type TensorData } from './datatypes.js';
+import { finishLabel, finishScores } from './classification.js';
+import type { TensorData } from './datatypes.js';
+import { finishDetections } from './detection.js';
+import { checkSimilarity, finishVector, prepareEmbedding, prepareSimilarity } from './embedding.js';
+import { prepareFillMask } from './fill-mask.js';
 import { checkImage, type ImageTools, prepareImage } from './image.js';
-import { type Answer, type Item, type ModelInput, Problems } from './input.js';
-import { finishRegression } from './regression.js';
+import { type Answer, type Item, type ModelInput, type Prepared, Problems } from './input.js';
+import { checkQuestion, prepareQuestion } from './question-answering.js';
+import { finishValue } from './regression.js';
 import { checkRow, prepareRow } from './row.js';
-import type { InputKind, TaskName, VersionSpec } from './spec.js';
+import { roomOf, sequenceOf, type Tokenizer, tensorsOf, truncated } from './sequences.js';
+import { INPUT_KINDS, type InputKind, type TaskName, type VersionSpec } from './spec.js';
 import { checkTensors, finishTensors } from './tensors.js';
-import { checkText, prepareText } from './text.js';
+import { checkText, stringTensor } from './text.js';
+import { prepareTokenClassification } from './token-classification.js';
+import { checkZeroShot, prepareZeroShot } from './zero-shot.js';
 
-/** What a worker lends to tasks: everything that needs native code. */
-export type Tools = ImageTools;
-
-interface Task {
-  readonly inputKind: InputKind;
-  readonly finish: (outputs: readonly TensorData[], spec: VersionSpec) => Answer;
+/** What a worker lends to tasks: everything that needs a library. */
+export interface Tools extends ImageTools {
+  /** Of the version that is asked; null where it needs none. */
+  readonly tokenizer: Tokenizer | null;
 }
 
-export const TASK: Readonly<Record<TaskName, Task>> = {
-  TABULAR_CLASSIFICATION: { inputKind: 'ROW', finish: finishClassification },
-  TABULAR_REGRESSION: { inputKind: 'ROW', finish: finishRegression },
-  TEXT_CLASSIFICATION: { inputKind: 'TEXT', finish: finishClassification },
-  IMAGE_CLASSIFICATION: { inputKind: 'IMAGE', finish: finishClassification },
-  TENSOR: { inputKind: 'TENSORS', finish: finishTensors },
+/** The kinds of input that each task reads besides tensors; the signature names the first. */
+export const READS: Readonly<Record<TaskName, readonly [InputKind, ...InputKind[]]>> = {
+  TABULAR_CLASSIFICATION: ['ROW'],
+  TABULAR_REGRESSION: ['ROW'],
+  TEXT_CLASSIFICATION: ['TEXT'],
+  TOKEN_CLASSIFICATION: ['TEXT'],
+  FEATURE_EXTRACTION: ['TEXT', 'SIMILARITY'],
+  SENTENCE_SIMILARITY: ['SIMILARITY', 'TEXT'],
+  ZERO_SHOT_CLASSIFICATION: ['ZERO_SHOT'],
+  FILL_MASK: ['TEXT'],
+  QUESTION_ANSWERING: ['QUESTION'],
+  IMAGE_CLASSIFICATION: ['IMAGE'],
+  OBJECT_DETECTION: ['IMAGE'],
+  IMAGE_FEATURE_EXTRACTION: ['IMAGE'],
+  TENSOR: ['TENSORS'],
 };
 
-const KEY_OF: Readonly<Record<InputKind, keyof ModelInput>> = {
-  ROW: 'row',
-  TEXT: 'text',
-  IMAGE: 'image',
-  TENSORS: 'tensors',
-};
+type Check = (spec: VersionSpec, input: ModelInput, prefix: readonly string[]) => Item;
 
-const CHECKS: Readonly<Record<InputKind, typeof checkRow>> = {
-  ROW: checkRow,
-  TEXT: checkText,
-  IMAGE: checkImage,
-  TENSORS: checkTensors,
+const KINDS: Readonly<Record<InputKind, { readonly key: keyof ModelInput; readonly check: Check }>> = {
+  ROW: { key: 'row', check: checkRow },
+  TEXT: { key: 'text', check: checkText },
+  IMAGE: { key: 'image', check: checkImage },
+  TENSORS: { key: 'tensors', check: checkTensors },
+  QUESTION: { key: 'question', check: checkQuestion },
+  SIMILARITY: { key: 'similarity', check: checkSimilarity },
+  ZERO_SHOT: { key: 'zeroShot', check: checkZeroShot },
 };
 
 /**
@@ -50,26 +63,85 @@ const CHECKS: Readonly<Record<InputKind, typeof checkRow>> = {
  * @throws InvalidInputError that names each path below `prefix`, what was expected and what came.
  */
 export function check(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): Item {
-  const keys = (Object.keys(KEY_OF) as InputKind[]).filter((kind) => {
-    const value = input[KEY_OF[kind]];
-    return value !== undefined && value !== null;
-  });
-  const [kind] = keys;
-  if (keys.length === 1 && kind && (kind === spec.inputKind || kind === 'TENSORS')) {
-    return CHECKS[kind](spec, input, prefix);
+  const given = INPUT_KINDS.filter((kind) => input[KINDS[kind].key] != null);
+  const [kind] = given;
+  const reads = READS[spec.task];
+  if (given.length === 1 && kind && (kind === 'TENSORS' || reads.includes(kind))) {
+    return KINDS[kind].check(spec, input, prefix);
   }
   const problems = new Problems(prefix);
-  const wanted = spec.inputKind === 'TENSORS' ? 'tensors' : `${KEY_OF[spec.inputKind]} (or tensors)`;
-  const message = keys.length === 1 ? 'this model reads another kind of input' : 'exactly one key is given';
-  problems.add([], 'WRONG_KIND', message, wanted, keys.map((key) => KEY_OF[key]).join(', ') || 'nothing');
+  const keys = reads.filter((kind) => kind !== 'TENSORS').map((kind) => KINDS[kind].key);
+  const wanted = keys.length === 0 ? 'tensors' : `${keys.join(' or ')} (or tensors)`;
+  const message = given.length === 1 ? 'this model reads another kind of input' : 'exactly one key is given';
+  problems.add([], 'WRONG_KIND', message, wanted, given.map((kind) => KINDS[kind].key).join(', ') || 'nothing');
   problems.throwIfAny();
   throw new Error('Problems were added but not thrown. This is a bug.');
 }
 
-/** The graph's inputs for one item, each with a first size of `item.rows`. */
-export async function prepare(item: Item, spec: VersionSpec, tools: Tools): Promise<readonly TensorData[]> {
-  if (item.kind === 'row') return prepareRow(item, spec);
-  if (item.kind === 'text') return prepareText(item, spec);
-  if (item.kind === 'image') return prepareImage(item, spec, tools);
-  return item.tensors;
+/**
+ * What to run for one item, and how to finish it.
+ *
+ * @throws UnreadableItemError for what only decoding or cutting into tokens tells
+ */
+export async function prepare(item: Item, spec: VersionSpec, tools: Tools): Promise<Prepared> {
+  switch (item.kind) {
+    case 'row':
+      return oneRow(prepareRow(item, spec), spec);
+    case 'tensors':
+      return oneRow(item.tensors, spec);
+    case 'image': {
+      const { tensors, frame } = await prepareImage(item, spec, tools);
+      const { head } = spec;
+      if (head.kind !== 'boxes') return oneRow(tensors, spec);
+      return { rows: [tensors], finish: ([own = []]) => finishDetections(own, head, spec, frame) };
+    }
+    case 'text':
+      return spec.text
+        ? prepareTokens(item.text, spec, tokenizerOf(tools))
+        : oneRow(stringTensor(item.text, spec), spec);
+    case 'question':
+      return prepareQuestion(item, spec, tokenizerOf(tools));
+    case 'similarity':
+      return prepareSimilarity(item, spec, tokenizerOf(tools));
+    case 'zeroShot':
+      return prepareZeroShot(item, spec, tokenizerOf(tools));
+  }
+}
+
+function tokenizerOf({ tokenizer }: Tools): Tokenizer {
+  if (!tokenizer) throw new Error('A version that reads tokens has no tokenizer. This is a bug.');
+  return tokenizer;
+}
+
+function prepareTokens(text: string, spec: VersionSpec, tokenizer: Tokenizer): Prepared {
+  if (spec.head.kind === 'tokens') return prepareTokenClassification(text, spec, tokenizer);
+  if (spec.head.kind === 'mask') return prepareFillMask(text, spec, tokenizer);
+  if (spec.head.kind === 'vector') return prepareEmbedding(text, spec, tokenizer);
+  const encoded = tokenizer.encode(text);
+  const room = roomOf(spec.text as NonNullable<VersionSpec['text']>, tokenizer.single);
+  const sequence = sequenceOf(tokenizer.single, truncated(encoded, room));
+  return oneRow(tensorsOf(spec, sequence, tokenizer), spec, encoded.ids.length > room);
+}
+
+function oneRow(tensors: readonly TensorData[], spec: VersionSpec, isTruncated = false): Prepared {
+  const finish = ([own = []]: readonly (readonly TensorData[])[]) => finishRow(own, spec);
+  return { rows: [tensors], finish: isTruncated ? (outputs) => ({ ...finish(outputs), isTruncated }) : finish };
+}
+
+/** Where the outputs alone make the answer; other tasks answer tensors to tensors. */
+function finishRow(outputs: readonly TensorData[], spec: VersionSpec): Answer {
+  const { head } = spec;
+  if (head.kind === 'scores') return finishScores(outputs, head, spec);
+  if (head.kind === 'label') return finishLabel(outputs, head);
+  if (head.kind === 'value') return finishValue(outputs, head);
+  if (head.kind === 'vector' && !spec.text) return finishVector(outputs, head);
+  return finishTensors(outputs);
+}
+
+/** The outputs that an answer is made of; null where all are wanted. */
+export function outputsUsed({ head }: VersionSpec, item: Item): readonly string[] | null {
+  if (item.kind === 'tensors') return null;
+  if (head.kind === 'boxes') return [head.boxes, head.scores];
+  if (head.kind === 'span') return [head.start, head.end];
+  return head.kind === 'tensors' ? null : [head.output];
 }

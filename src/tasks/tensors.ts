@@ -3,9 +3,16 @@
  *
  * Data comes as a JSON list, flat or nested, or as base64 of little-endian bytes in row-major order.
  */
-import { UnusableOutput } from './classification.js';
 import { DATATYPES, type Datatype, type NumericArray, type TensorArray, type TensorData } from './datatypes.js';
-import { type Answer, describe, type Item, type ModelInput, Problems, type TensorInput } from './input.js';
+import {
+  type AnswerOf,
+  describe,
+  type ItemOf,
+  type ModelInput,
+  Problems,
+  type TensorInput,
+  UnusableOutput,
+} from './input.js';
 import type { TensorSpec, VersionSpec } from './spec.js';
 
 /**
@@ -13,7 +20,7 @@ import type { TensorSpec, VersionSpec } from './spec.js';
  *
  * @throws InvalidInputError with paths `tensors.<index>.<field>`
  */
-export function checkTensors(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): Item {
+export function checkTensors(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): ItemOf<'tensors'> {
   const problems = new Problems(prefix);
   const given = input.tensors ?? [];
   const tensors: TensorData[] = [];
@@ -36,7 +43,12 @@ export function checkTensors(spec: VersionSpec, input: ModelInput, prefix: reado
   }
   const rows = checkRows(spec, tensors, problems);
   problems.throwIfAny();
-  return { kind: 'tensors', rows, tensors };
+  return { kind: 'tensors', rows, work: workOfTensors(spec, rows, tensors), tensors };
+}
+
+/** As a text of as many tokens, where the graph reads tokens. */
+function workOfTensors({ text }: VersionSpec, rows: number, [first]: readonly TensorData[]): number {
+  return text ? rows * (first?.shape[1] ?? 1) : rows;
 }
 
 /** All inputs that have a free first size agree on it; a task with one answer an input takes one row at a time. */
@@ -244,7 +256,7 @@ function readBase64(
  *
  * @throws UnusableOutput when a number is not finite
  */
-export function finishTensors(outputs: readonly TensorData[]): Answer {
+export function finishTensors(outputs: readonly TensorData[]): AnswerOf<'tensors'> {
   for (const { name, data } of outputs) {
     if (!(data instanceof Float32Array || data instanceof Float64Array)) continue;
     const wrong = firstNotFinite(data);

@@ -1,5 +1,5 @@
 /** Stacking items into one run and splitting its outputs. */
-import { CannotSplit, groupByShape, split, stack } from '#src/engine/batch.js';
+import { CannotSplit, formRuns, split, stack } from '#src/engine/batch.js';
 import type { TensorData } from '#src/tasks/datatypes.js';
 
 const floats = (name: string, shape: number[], ...data: number[]): TensorData => ({
@@ -39,5 +39,32 @@ test('an output without one row for each input row is never split', () => {
 test('items of other inner sizes do not share a run', () => {
   const items = [[floats('x', [1, 2], 1, 2)], [floats('x', [1, 3], 1, 2, 3)], [floats('x', [1, 2], 3, 4)]];
 
-  expect(groupByShape(items)).toEqual([[0, 2], [1]]);
+  expect(formRuns(items, { maxRows: 8, maxValues: 4096 })).toEqual([[0, 2], [1]]);
+});
+
+const tokens = (...ids: number[]): TensorData[] => [
+  { name: 'ids', datatype: 'INT64', shape: [1, ids.length], data: BigInt64Array.from(ids, BigInt), pad: 9 },
+  { name: 'mask', datatype: 'INT64', shape: [1, ids.length], data: BigInt64Array.from(ids, () => 1n), pad: 0 },
+];
+
+test('rows of tokens of about the same length share a run, filled up to the longest', () => {
+  const rows = [tokens(1, 2, 3), tokens(4), Array.from(tokens(...Array.from({ length: 17 }, () => 5)))];
+
+  const runs = formRuns(rows, { maxRows: 8, maxValues: 4096 });
+  const [ids, mask] = stack((runs[0] as number[]).map((i) => rows[i] as TensorData[]));
+
+  expect(runs).toEqual([[0, 1], [2]]);
+  expect(ids).toMatchObject({ shape: [2, 3], data: BigInt64Array.of(1n, 2n, 3n, 4n, 9n, 9n) });
+  expect(mask).toMatchObject({ shape: [2, 3], data: BigInt64Array.of(1n, 1n, 1n, 1n, 0n, 0n) });
+});
+
+test('a run has at most so many rows, and so many tokens', () => {
+  const rows = Array.from({ length: 5 }, () => tokens(1, 2, 3));
+
+  expect(formRuns(rows, { maxRows: 2, maxValues: 4096 })).toEqual([[0, 1], [2, 3], [4]]);
+  // Lengths up to sixteen count as sixteen.
+  expect(formRuns(rows, { maxRows: 8, maxValues: 48 })).toEqual([
+    [0, 1, 2],
+    [3, 4],
+  ]);
 });

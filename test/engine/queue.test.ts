@@ -7,7 +7,12 @@ function entry(
 ) {
   const { priority = 'NORMAL', rows = 1, deadlineAt = 1_000, connection = { isClosed: false, caller: 'a' } } = options;
   const waiting: Entry = {
-    item: { kind: 'tensors', rows, tensors: [{ name, datatype: 'FP32', shape: [rows], data: new Float32Array(rows) }] },
+    item: {
+      kind: 'tensors',
+      rows,
+      work: rows,
+      tensors: [{ name, datatype: 'FP32', shape: [rows], data: new Float32Array(rows) }],
+    },
     priority,
     connection,
     enqueuedAt: 0,

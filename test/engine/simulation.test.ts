@@ -120,7 +120,12 @@ test('F2: a caller whose inputs crash again and again is confined, and costs the
 /** Two values, so that each input is another: a convicted one is not run again. */
 function itemsThatCrash(simulation: Simulation, version: ReturnType<typeof simulatedVersion>, i: number) {
   const data = Float32Array.of(CRASHES, i);
-  const item = { kind: 'tensors', rows: 2, tensors: [{ name: 'x', datatype: 'FP32', shape: [2], data }] } as const;
+  const item = {
+    kind: 'tensors',
+    rows: 2,
+    work: 2,
+    tensors: [{ name: 'x', datatype: 'FP32', shape: [2], data }],
+  } as const;
   const connection = { isClosed: false, caller: 'offender' };
   return settled(simulation.engine.run(version, item, { deadlineMs: 60_000, priority: 'NORMAL', connection }));
 }
@@ -141,7 +146,12 @@ test('F2: crashing inputs of many callers close nothing while the example of the
   const version = simulatedVersion('sound');
   for (let i = 0; i < 6; i++) {
     const data = Float32Array.of(CRASHES, i);
-    const item = { kind: 'tensors', rows: 2, tensors: [{ name: 'x', datatype: 'FP32', shape: [2], data }] } as const;
+    const item = {
+      kind: 'tensors',
+      rows: 2,
+      work: 2,
+      tensors: [{ name: 'x', datatype: 'FP32', shape: [2], data }],
+    } as const;
     const connection = { isClosed: false, caller: `caller ${i}` };
     await inVirtualTime(
       settled(simulation.engine.run(version, item, { deadlineMs: 60_000, priority: 'NORMAL', connection })),

@@ -66,6 +66,7 @@ function version(modelId: string, number: number, i: number): NewVersion {
     producer: null,
     framework: i % 2 === 0 ? 'tensorflow 2.0' : 'scikit-learn 1.0',
     framework_name: i % 2 === 0 ? 'tensorflow' : 'scikit-learn',
+    variants: '[]',
     preload: 0,
     test_dataset: 'numbers',
   };

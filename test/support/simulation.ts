@@ -85,10 +85,12 @@ class SimulatedChild implements Child {
       return [{ name: 'y', datatype: 'FP32', shape, data: Float32Array.from(values, (x) => 2 * x + 1) }];
     };
     return {
-      tools: { imageToFloats: async () => new Float32Array() },
+      tools: { imageToFloats: () => Promise.reject(new Error('there are no pictures here')) },
       readArtifact: async () => new Uint8Array(),
       openSession: async () => ({ run, release: async () => {}, inputs: [], outputs: [] }) as never,
-      describeInputFailure: () => null,
+      openTokenizer: () => {
+        throw new Error('there are no texts here');
+      },
     };
   }
 }
@@ -142,6 +144,7 @@ export function itemOf(value: number): Item {
   return {
     kind: 'tensors',
     rows: 1,
+    work: 1,
     tensors: [{ name: 'x', datatype: 'FP32', shape: [1], data: Float32Array.of(value) }],
   };
 }
@@ -153,6 +156,7 @@ export function simulatedVersion(key = 'v', maxBatch = 32, exampleValue = 1): En
     ref: `${key}:1`,
     artifactSha256: '',
     artifactPath: '',
+    tokenizerPath: null,
     spec: {
       task: 'TENSOR',
       inputKind: 'TENSORS',
@@ -161,8 +165,8 @@ export function simulatedVersion(key = 'v', maxBatch = 32, exampleValue = 1): En
       columns: [],
       labels: [],
       image: null,
-      scores: null,
-      value: null,
+      text: null,
+      head: { kind: 'tensors' },
       example: { tensors: [{ name: 'x', datatype: 'FP32', shape: [1], data: [exampleValue] }] },
       maxBatch,
       maxBatchReason: '',

@@ -7,7 +7,15 @@ export const catalogMigrations: Record<string, Migration> = {
   '002_datasets': { up: createDatasets },
   '003_evaluations': { up: createEvaluations },
   '004_search': { up: createSearch },
+  '005_variants': { up: addVariants },
 };
+
+async function addVariants(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .alterTable('version')
+    .addColumn('variants', 'text', (c) => c.notNull().defaultTo('[]'))
+    .execute();
+}
 
 async function createModels(db: Kysely<unknown>): Promise<void> {
   await db.schema

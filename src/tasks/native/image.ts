@@ -1,58 +1,224 @@
 /**
- * From the bytes of a picture to the numbers a graph wants.
+ * From the bytes of a picture to the numbers a graph wants, as Pillow and the image processors of Hugging Face do it.
  *
- * Decoding and resizing are sharp's (libvips): antialiased triangle filter, which is what PIL calls BILINEAR.
- * Shrink-on-load is off, because it changes the pixels by up to 50 levels.
+ * Decoding is libvips' and equals Pillow bit for bit, with shrink-on-load off, since that changes pixels by up to 50
+ * levels. Colour profiles are ignored and transparency is dropped, not blended: a pixel under alpha 0 keeps its colour.
+ * Of 16 bits a channel the upper 8 count, in grey pictures too.
  */
-import sharp from 'sharp';
+import sharp, { type Sharp } from 'sharp';
+import type { PreparedImage } from '../image.js';
 import type { ImageSpec } from '../spec.js';
+import { type Pixels, resample, type Size } from './resample.js';
 
+/** The only error for bytes that cannot become a tensor; beyond the pixel limit its message says so. */
 export class UnreadableImage extends Error {}
 
 /** One thread a worker: several workers share the cores, and libvips would otherwise start one pool each. */
 sharp.concurrency(1);
 sharp.cache(false);
 
+/** Bytes may lie about what they are, so no other decoder is there to believe them. */
+sharp.block({ operation: ['VipsForeignLoad'] });
+sharp.unblock({
+  operation: ['VipsForeignLoadJpegBuffer', 'VipsForeignLoadPngBuffer', 'VipsForeignLoadWebpBuffer'],
+});
+
+/** What a JPEG may have. The weights of a resize take memory by the edge, not by the pixel. */
+const MAX_EDGE = 65_535;
+
 /**
- * Pixels of one image as float32, row by row: [height × width] for grey, [3 × height × width] planes for rgb.
- * Each value is `(level × rescaleFactor − mean) / std`, level in 0..255.
- *
- * The first bytes decide the format, and the caller has let only JPEG, PNG and WebP through.
+ * Pixels of one image as float32: each value is `(level × rescaleFactor − mean) / std`, level in 0..255, with mean and
+ * std in the order of the tensor's channels. Memory is taken only when source and resized picture are known to be
+ * within the limit. A picture with several frames stands for its first.
  *
  * @throws UnreadableImage when the bytes are not a complete JPEG, PNG or WebP picture within the pixel limit.
  */
-export async function imageToFloats(bytes: Uint8Array, spec: ImageSpec, maxPixels: number): Promise<Float32Array> {
-  return normalise(await decodeAndResize(bytes, spec, maxPixels), spec);
+export async function imageToFloats(bytes: Uint8Array, spec: ImageSpec, maxPixels: number): Promise<PreparedImage> {
+  const { image, isCmyk, source } = await open(bytes, maxPixels);
+  const content = resizedSize(source, spec.resize);
+  checkSizes(source, content, maxPixels);
+  const pixels = await resize(await decode(image, isCmyk), content, spec.resample);
+  const frame = frameOf(content, spec);
+  return {
+    data: toFloats(pixels, frame, spec),
+    width: frame.width,
+    height: frame.height,
+    sourceWidth: source.width,
+    sourceHeight: source.height,
+    contentWidth: content.width,
+    contentHeight: content.height,
+    left: frame.left,
+    top: frame.top,
+  };
 }
 
-async function decodeAndResize(bytes: Uint8Array, spec: ImageSpec, maxPixels: number): Promise<Buffer> {
+/** Reads no more than the header. */
+async function open(bytes: Uint8Array, limitInputPixels: number) {
   try {
-    return await sharp(bytes, { limitInputPixels: maxPixels, failOn: 'error', pages: 1 })
-      .autoOrient()
-      .removeAlpha()
-      .toColourspace('srgb')
-      .resize(spec.width, spec.height, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false })
-      .raw()
-      .toBuffer();
+    const image = sharp(bytes, { limitInputPixels, failOn: 'error', pages: 1, ignoreIcc: true }).autoOrient();
+    const { space, autoOrient: source } = await image.metadata();
+    return { image, isCmyk: space === 'cmyk', source };
   } catch (error) {
-    throw new UnreadableImage(error instanceof Error ? error.message : String(error));
+    throw unreadable(error);
   }
 }
 
-function normalise(pixels: Buffer, spec: ImageSpec): Float32Array {
-  const size = spec.width * spec.height;
-  const channelsIn = pixels.length / size;
-  const level = (pixel: number, channel: number) => pixels[pixel * channelsIn + Math.min(channel, channelsIn - 1)] ?? 0;
-  const scaled = (value: number, channel: number) =>
-    (value * spec.rescaleFactor - (spec.mean[channel] ?? 0)) / (spec.std[channel] ?? 1);
+/** libvips has looked at the pixels of the source; a long and narrow one can still become large. */
+function checkSizes(source: Size, content: Size, maxPixels: number): void {
+  const [from, to] = [source, content].map(({ width, height }) => `${width} × ${height}`);
+  if (Math.max(source.width, source.height) > MAX_EDGE)
+    throw new UnreadableImage(`Input image of ${from} exceeds pixel limit of an edge, ${MAX_EDGE}`);
+  if (content.width * content.height > maxPixels)
+    throw new UnreadableImage(`Input image of ${from}, resized to ${to}, exceeds pixel limit of ${maxPixels}`);
+}
 
-  if (spec.color === 'grey') {
-    // ITU-R BT.601 luma in integers, as PIL's convert('L').
-    const grey = (i: number) => (level(i, 0) * 19595 + level(i, 1) * 38470 + level(i, 2) * 7471 + 0x8000) >> 16;
-    return Float32Array.from({ length: size }, (_, i) => scaled(grey(i), 0));
+async function decode(image: Sharp, isCmyk: boolean): Promise<Pixels> {
+  const inSpace = isCmyk
+    ? image.pipelineColourspace('cmyk').toColourspace('cmyk')
+    : image.removeAlpha().toColourspace('srgb');
+  try {
+    const { data, info } = await inSpace.raw().toBuffer({ resolveWithObject: true });
+    return { data: isCmyk ? cmykToRgb(data) : data, width: info.width, height: info.height };
+  } catch (error) {
+    throw unreadable(error);
   }
-  return Float32Array.from({ length: 3 * size }, (_, i) => {
-    const channel = Math.floor(i / size);
-    return scaled(level(i % size, channel), channel);
+}
+
+function unreadable(error: unknown): UnreadableImage {
+  return new UnreadableImage(error instanceof Error ? error.message : String(error));
+}
+
+/** As Pillow, without a profile: each ink takes its share of the light that black leaves. */
+function cmykToRgb(cmyk: Uint8Array): Uint8Array {
+  const rgb = new Uint8Array((cmyk.length / 4) * 3);
+  for (let from = 0, to = 0; from < cmyk.length; from += 4) {
+    const light = 255 - (cmyk[from + 3] as number);
+    for (let ink = 0; ink < 3; ink++) {
+      const product = (cmyk[from + ink] as number) * light + 0x80;
+      rgb[to++] = light - (((product >> 8) + product) >> 8);
+    }
+  }
+  return rgb;
+}
+
+/** The size rules of Hugging Face, with its roundings; where they give 0 pixels, 1. */
+function resizedSize(source: Size, resize: ImageSpec['resize']): Size {
+  if (resize === null) return source;
+  if (resize.kind === 'exact') return { width: resize.width, height: resize.height };
+  if (resize.kind === 'shortest') return shortestEdge(source, resize);
+  const scale = Math.min(resize.height / source.height, resize.width / source.width);
+  return atLeastOne(source.width * scale, source.height * scale);
+}
+
+/** `get_size_with_aspect_ratio`: where the longest edge decides, the shortest is rounded and the other one cut off. */
+function shortestEdge(source: Size, { edge, longest }: { edge: number; longest: number | null }): Size {
+  const short = Math.min(source.width, source.height);
+  const long = Math.max(source.width, source.height);
+  const isTooLong = longest !== null && (long / short) * edge > longest;
+  const exact = isTooLong ? (longest * short) / long : edge;
+  const newShort = roundHalfEven(exact);
+  if (newShort === short) return source;
+  const newLong = (exact * long) / short;
+  return source.width < source.height ? atLeastOne(newShort, newLong) : atLeastOne(newLong, newShort);
+}
+
+function atLeastOne(width: number, height: number): Size {
+  return { width: Math.max(1, Math.trunc(width)), height: Math.max(1, Math.trunc(height)) };
+}
+
+/** Python's `round`. */
+function roundHalfEven(value: number): number {
+  const rounded = Math.round(value);
+  return value % 1 === 0.5 && rounded % 2 === 1 ? rounded - 1 : rounded;
+}
+
+/**
+ * libvips shrinks quickly and, but for the border, within a level of Pillow: there it repeats the last pixel, which
+ * shows in tiny results. From 4 times on it averages blocks of pixels first, and it enlarges by other filters: those
+ * are left to `resample`, which is exact.
+ */
+async function resize(pixels: Pixels, to: Size, filter: ImageSpec['resample']): Promise<Pixels> {
+  const factors = [pixels.width / to.width, pixels.height / to.height];
+  if (factors.every((factor) => factor === 1)) return pixels;
+  if (filter === 'nearest' || factors.some((factor) => factor < 1 || factor >= 4)) return resample(pixels, to, filter);
+  const { data, width, height } = pixels;
+  const kernel = ({ bilinear: 'linear', bicubic: 'cubic', lanczos: 'lanczos3' } as const)[filter];
+  const shrunk = sharp(data, { raw: { width, height, channels: 3 } }).resize(to.width, to.height, {
+    fit: 'fill',
+    kernel,
   });
+  return { ...to, data: await shrunk.raw().toBuffer() };
+}
+
+/** The tensor around the picture: where in it the picture begins, and the level of what the picture leaves free. */
+interface Frame extends Size {
+  readonly left: number;
+  readonly top: number;
+  readonly level: number;
+}
+
+/** `center_crop`: an odd rest is cut off at the right and below, and filled up at the left and above. */
+function frameOf(content: Size, { crop, pad }: ImageSpec): Frame {
+  if (!crop) return { left: 0, top: 0, level: 0, ...content, ...pad };
+  const { width, height } = crop;
+  const left = (width - content.width + 1) >> 1;
+  const top = (height - content.height + 1) >> 1;
+  return { width, height, left, top, level: 0 };
+}
+
+function toFloats(pixels: Pixels, frame: Frame, { color, layout, ...scale }: ImageSpec): Float32Array {
+  const size = frame.width * frame.height;
+  const levels = color === 'grey' ? { data: greyOf(pixels), step: 1 } : { data: pixels.data, step: 3 };
+  const order = { grey: [0], rgb: [0, 1, 2], bgr: [2, 1, 0] }[color];
+  const data = new Float32Array(size * order.length);
+  for (const [channel, start] of order.entries()) {
+    const normalised = (level: number) =>
+      (level * scale.rescaleFactor - (scale.mean[channel] ?? 0)) / (scale.std[channel] ?? 1);
+    const to = layout === 'NCHW' ? { start: channel * size, step: 1 } : { start: channel, step: order.length };
+    fill(data, to, { count: size, value: normalised(frame.level) });
+    // A level can have 256 values: each is computed once.
+    const table = Float32Array.from({ length: 256 }, (_, level) => normalised(level));
+    copyChannel({ ...levels, start, size: pixels }, { data, ...to, frame }, table);
+  }
+  return data;
+}
+
+function fill(data: Float32Array, { start, step }: Channel, { count, value }: { count: number; value: number }): void {
+  for (let i = 0, at = start; i < count; i++, at += step) data[at] = value;
+}
+
+/** Every `step`th number from `start` on. */
+interface Channel {
+  readonly start: number;
+  readonly step: number;
+}
+
+/** Copies what lies within the frame. */
+function copyChannel(
+  from: Channel & { data: ArrayLike<number>; size: Size },
+  to: Channel & { data: Float32Array; frame: Frame },
+  table: Float32Array,
+): void {
+  const { left, top, width, height } = to.frame;
+  const columns = { begin: Math.max(0, left), end: Math.min(width, left + from.size.width) };
+  const rows = { begin: Math.max(0, top), end: Math.min(height, top + from.size.height) };
+  for (let y = rows.begin; y < rows.end; y++) {
+    let source = from.start + ((y - top) * from.size.width + columns.begin - left) * from.step;
+    let target = to.start + (y * width + columns.begin) * to.step;
+    for (let x = columns.begin; x < columns.end; x++) {
+      to.data[target] = table[from.data[source] as number] as number;
+      source += from.step;
+      target += to.step;
+    }
+  }
+}
+
+/** ITU-R BT.601 luma in integers, as Pillow's convert('L'). */
+function greyOf({ data, width, height }: Pixels): Uint8Array {
+  const grey = new Uint8Array(width * height);
+  for (let i = 0, p = 0; i < grey.length; i++, p += 3) {
+    const [r, g, b] = [data[p] as number, data[p + 1] as number, data[p + 2] as number];
+    grey[i] = (r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16;
+  }
+  return grey;
 }

@@ -46,11 +46,13 @@ export class Session {
     return opened;
   }
 
-  async run(inputs: readonly TensorData[]): Promise<TensorData[]> {
+  /** Answers the outputs that are wanted, or all. */
+  async run(inputs: readonly TensorData[], wanted: readonly string[] | null = null): Promise<TensorData[]> {
     const feeds = Object.fromEntries(inputs.map((tensor) => [tensor.name, toOrt(tensor)]));
     // Named outputs only: a sequence of maps (ZipMap) cannot be returned, the tensors beside it can.
-    const outputs = await this.#session.run(feeds, [...this.#outputNames]);
-    return this.#outputNames.map((name) => fromOrt(name, outputs[name] as Tensor));
+    const names = wanted ?? this.#outputNames;
+    const outputs = await this.#session.run(feeds, [...names]);
+    return names.map((name) => fromOrt(name, outputs[name] as Tensor));
   }
 
   async release(): Promise<void> {

@@ -97,7 +97,14 @@ async function versionOf({ databases }: App, dataDir: string): Promise<EngineVer
   const { id, spec, artifact_sha256: digest } = rows[0] as Record<string, string>;
   if (!id || !spec || !digest) throw new Error('the model store was not imported');
   const artifactPath = `${dataDir}/blobs/sha256/${digest.slice(0, 2)}/${digest.slice(2)}`;
-  return { key: id, ref: 'affine:1', spec: JSON.parse(spec), artifactSha256: digest, artifactPath };
+  return {
+    key: id,
+    ref: 'affine:1',
+    spec: JSON.parse(spec),
+    artifactSha256: digest,
+    artifactPath,
+    tokenizerPath: null,
+  };
 }
 
 const POLL_MS = 5;

@@ -1,0 +1,290 @@
+/**
+ * What a Hugging Face ONNX repository says of its model: `config.json`, the tokenizer's and the preprocessor's files,
+ * those of sentence-transformers, and the graphs in `onnx/`. Read as it stands; nothing is run here.
+ */
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import type { ImageSpec, Pooling, TaskName } from '../tasks/spec.js';
+import { checked, ManifestError, readText } from './store-file.js';
+
+const config = z.looseObject({
+  model_type: z.string().optional(),
+  architectures: z.array(z.string()).nullish(),
+  id2label: z.record(z.string(), z.string()).nullish(),
+  problem_type: z.string().nullish(),
+  max_position_embeddings: z.number().nullish(),
+  pad_token_id: z.number().nullish(),
+  num_channels: z.number().nullish(),
+});
+
+const tokenizerConfig = z.looseObject({
+  model_max_length: z.number().nullish(),
+  mask_token: z.union([z.string(), z.looseObject({ content: z.string() })]).nullish(),
+});
+
+const edges = z.union([
+  z.number(),
+  z.looseObject({
+    height: z.number().optional(),
+    width: z.number().optional(),
+    shortest_edge: z.number().optional(),
+    longest_edge: z.number().nullish(),
+    max_height: z.number().optional(),
+    max_width: z.number().optional(),
+  }),
+]);
+
+const preprocessor = z.looseObject({
+  image_processor_type: z.string().nullish(),
+  feature_extractor_type: z.string().nullish(),
+  do_resize: z.boolean().nullish(),
+  size: edges.nullish(),
+  max_size: z.number().nullish(),
+  resample: z.number().nullish(),
+  do_center_crop: z.boolean().nullish(),
+  crop_size: edges.nullish(),
+  crop_pct: z.number().nullish(),
+  do_rescale: z.boolean().nullish(),
+  rescale_factor: z.number().nullish(),
+  do_normalize: z.boolean().nullish(),
+  image_mean: z.array(z.number()).nullish(),
+  image_std: z.array(z.number()).nullish(),
+  do_flip_channel_order: z.boolean().nullish(),
+  do_pad: z.boolean().nullish(),
+  pad_size: edges.nullish(),
+});
+type Preprocessor = z.infer<typeof preprocessor>;
+
+const pooling = z.looseObject({
+  pooling_mode_cls_token: z.boolean().optional(),
+  pooling_mode_mean_tokens: z.boolean().optional(),
+  pooling_mode_max_tokens: z.boolean().optional(),
+  pooling_mode_lasttoken: z.boolean().optional(),
+});
+const modules = z.array(z.looseObject({ type: z.string() }));
+const sentenceBert = z.looseObject({ max_seq_length: z.number().nullish() });
+
+export interface HuggingFaceFiles {
+  readonly config: z.infer<typeof config> | null;
+  /** Both files of the tokenizer as they are, in one text: the blob that workers read. */
+  readonly tokenizer: string | null;
+  readonly tokenizerConfig: z.infer<typeof tokenizerConfig>;
+  readonly preprocessor: Preprocessor | null;
+  /** Null where it is no model of sentence-transformers. */
+  readonly sentences: {
+    readonly pooling: Pooling;
+    readonly normalize: boolean;
+    readonly maxTokens: number | null;
+  } | null;
+}
+
+/** Each file from the first of the folders that has it. @throws ManifestError that names the file and the key */
+export async function readHuggingFaceFiles(folders: readonly string[]): Promise<HuggingFaceFiles> {
+  const read = (file: string) => firstText(folders, file);
+  const tokenizerConfigText = await read('tokenizer_config.json');
+  return {
+    config: parseJson(config, await read('config.json'), 'config.json'),
+    tokenizer: bundle(await read('tokenizer.json'), tokenizerConfigText),
+    tokenizerConfig: parseJson(tokenizerConfig, tokenizerConfigText, 'tokenizer_config.json') ?? {},
+    preprocessor: parseJson(preprocessor, await read('preprocessor_config.json'), 'preprocessor_config.json'),
+    sentences: await readSentences(read),
+  };
+}
+
+async function firstText(folders: readonly string[], file: string): Promise<string | null> {
+  for (const folder of folders) {
+    const text = await readText(path.join(folder, file));
+    if (text !== null) return text;
+  }
+  return null;
+}
+
+function parseJson<T>(schema: z.ZodType<T>, text: string | null, file: string): T | null {
+  return text === null ? null : checked(schema, jsonOf(text, file), file);
+}
+
+function jsonOf(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new ManifestError(`${file} is no JSON: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+function bundle(tokenizerText: string | null, configText: string | null): string | null {
+  if (tokenizerText === null) return null;
+  const tokenizer = jsonOf(tokenizerText, 'tokenizer.json');
+  return JSON.stringify({ tokenizer, config: configText === null ? {} : jsonOf(configText, 'tokenizer_config.json') });
+}
+
+async function readSentences(read: (file: string) => Promise<string | null>): Promise<HuggingFaceFiles['sentences']> {
+  const parts = parseJson(modules, await read('modules.json'), 'modules.json');
+  const modes = parseJson(pooling, await read('1_Pooling/config.json'), '1_Pooling/config.json');
+  if (!parts && !modes) return null;
+  const limits = parseJson(sentenceBert, await read('sentence_bert_config.json'), 'sentence_bert_config.json');
+  const dense = parts?.find(({ type }) => !/\.(Transformer|Pooling|Normalize)$/.test(type));
+  if (dense)
+    throw new ManifestError(`modules.json: the module ${dense.type} is not read here; export it into the graph`);
+  return {
+    pooling: modes ? poolingOf(modes) : 'mean',
+    normalize: parts?.some(({ type }) => type.endsWith('.Normalize')) ?? false,
+    maxTokens: limits?.max_seq_length ?? null,
+  };
+}
+
+function poolingOf(modes: z.infer<typeof pooling>): Pooling {
+  const found = [
+    modes.pooling_mode_mean_tokens && 'mean',
+    modes.pooling_mode_cls_token && 'cls',
+    modes.pooling_mode_max_tokens && 'max',
+    modes.pooling_mode_lasttoken && 'last',
+  ].filter((mode) => mode !== undefined && mode !== false);
+  if (found.length !== 1)
+    throw new ManifestError('1_Pooling/config.json: one of mean, cls, max or last token is read here, and no mixture');
+  return found[0] as Pooling;
+}
+
+/** The graphs of a folder by the name of their variant; '' is the plain one. */
+export async function findGraphs(folder: string): Promise<Map<string, string>> {
+  const graphs = new Map<string, string>();
+  for (const place of [folder, path.join(folder, 'onnx')]) {
+    for (const file of await readdir(place).catch(() => [])) {
+      const found = /^model(?:_(?<variant>[a-z0-9_]+))?\.onnx$/.exec(file);
+      const variant = found?.groups?.['variant'] ?? '';
+      if (found && !graphs.has(variant)) graphs.set(variant, path.join(place, file));
+    }
+  }
+  return new Map([...graphs].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** What the architecture's name says, for a card without `pipeline_tag`. */
+export function taskOf({ config, sentences, tokenizer, preprocessor }: HuggingFaceFiles): TaskName | null {
+  if (sentences) return 'SENTENCE_SIMILARITY';
+  const [architecture] = config?.architectures ?? [];
+  if (!architecture) return null;
+  const [, task] = HEADS.find(([pattern]) => pattern.test(architecture)) ?? [];
+  if (task) return task;
+  if (/For[A-Z]/.test(architecture) || (tokenizer === null) === (preprocessor === null)) return null;
+  return tokenizer === null ? 'IMAGE_FEATURE_EXTRACTION' : 'FEATURE_EXTRACTION';
+}
+
+const HEADS: readonly (readonly [RegExp, TaskName])[] = [
+  [/ForSequenceClassification$/, 'TEXT_CLASSIFICATION'],
+  [/ForTokenClassification$/, 'TOKEN_CLASSIFICATION'],
+  [/ForMaskedLM$/, 'FILL_MASK'],
+  [/ForQuestionAnswering$/, 'QUESTION_ANSWERING'],
+  [/ForImageClassification(WithTeacher)?$/, 'IMAGE_CLASSIFICATION'],
+  [/ForObjectDetection$/, 'OBJECT_DETECTION'],
+];
+
+/** Words of `id2label` in the order of their numbers. @throws ManifestError when a number is left out */
+export function labelsOf({ config }: HuggingFaceFiles): string[] {
+  const labels = Object.entries(config?.id2label ?? {}).sort(([a], [b]) => Number(a) - Number(b));
+  const odd = labels.findIndex(([key], i) => Number(key) !== i);
+  if (odd >= 0) throw new ManifestError(`config.json: id2label has "${labels[odd]?.[0]}" where ${odd} is expected`);
+  return labels.map(([, label]) => label);
+}
+
+const DEFAULT_MAX_TOKENS = 512;
+/** Larger ones are what transformers writes for "no limit". */
+const LARGEST_MAX_LENGTH = 1_000_000;
+
+/** The longest sequence that every part of the model allows. */
+export function maxTokensOf({ config, tokenizerConfig, sentences }: HuggingFaceFiles): number {
+  const positions = config?.max_position_embeddings ?? null;
+  // Families of RoBERTa count positions from the one after their padding.
+  const offset = /roberta|camembert|mpnet|longformer/.test(config?.model_type ?? '')
+    ? (config?.pad_token_id ?? 1) + 1
+    : 0;
+  const limits = [
+    sentences?.maxTokens,
+    tokenizerConfig.model_max_length,
+    positions !== null && positions > 0 ? positions - offset : null,
+  ].filter((limit) => limit != null && limit > 2 && limit < LARGEST_MAX_LENGTH) as number[];
+  return limits.length > 0 ? Math.floor(Math.min(...limits)) : DEFAULT_MAX_TOKENS;
+}
+
+export function maskTokenOf({ tokenizerConfig: { mask_token } }: HuggingFaceFiles): string | null {
+  return (typeof mask_token === 'object' ? mask_token?.content : mask_token) ?? null;
+}
+
+const FILTERS: Readonly<Record<number, ImageSpec['resample']>> = {
+  0: 'nearest',
+  1: 'lanczos',
+  2: 'bilinear',
+  3: 'bicubic',
+};
+
+/** @throws ManifestError that names the key of preprocessor_config.json */
+export function imageOf({ preprocessor, config }: HuggingFaceFiles): ImageSpec | null {
+  if (!preprocessor) return null;
+  const p = preprocessor;
+  const filter = FILTERS[p.resample ?? 2];
+  if (!filter) throw new ManifestError(`preprocessor_config.json: resample ${p.resample} is not read here; 0 to 3 are`);
+  const isNormalised = p.do_normalize ?? p.image_mean != null;
+  if (isNormalised && (!p.image_mean || !p.image_std))
+    throw new ManifestError('preprocessor_config.json: image_mean and image_std are missing, and do_normalize is true');
+  return {
+    resize: p.do_resize === false ? null : resizeOf(p),
+    resample: filter,
+    crop: cropOf(p),
+    pad: p.do_pad && p.pad_size != null ? { ...sizeOf(p.pad_size, 'pad_size'), level: 0 } : null,
+    color: config?.num_channels === 1 ? 'grey' : p.do_flip_channel_order ? 'bgr' : 'rgb',
+    layout: 'NCHW',
+    rescaleFactor: p.do_rescale === false ? 1 : (p.rescale_factor ?? 1 / 255),
+    mean: isNormalised ? (p.image_mean as number[]) : [0, 0, 0],
+    std: isNormalised ? (p.image_std as number[]) : [1, 1, 1],
+  };
+}
+
+function processorOf({ image_processor_type, feature_extractor_type }: Preprocessor): string {
+  return image_processor_type ?? feature_extractor_type ?? '';
+}
+
+/** These read a plain number as the length of the shorter side; others as that of both. */
+const BY_SHORTEST = /^(Detr|Yolos|ConditionalDetr|DeformableDetr|CLIP|ConvNext|MobileNet|LevitImage|Bit|ChineseCLIP)/;
+
+function resizeOf(p: Preprocessor): ImageSpec['resize'] {
+  const { size } = p;
+  if (size == null) throw new ManifestError('preprocessor_config.json: size is missing, and do_resize is not false');
+  if (/^ConvNext/.test(processorOf(p)))
+    return resizeOfConvNext(p, typeof size === 'number' ? size : (size.shortest_edge ?? 0));
+  if (typeof size === 'number') {
+    if (BY_SHORTEST.test(processorOf(p))) return { kind: 'shortest', edge: size, longest: p.max_size ?? null };
+    return { kind: 'exact', width: size, height: size };
+  }
+  const { shortest_edge, longest_edge, max_height, max_width } = size;
+  if (shortest_edge !== undefined)
+    return { kind: 'shortest', edge: shortest_edge, longest: longest_edge ?? p.max_size ?? null };
+  if (max_height !== undefined && max_width !== undefined)
+    return { kind: 'inside', width: max_width, height: max_height };
+  if (longest_edge != null) return { kind: 'inside', width: longest_edge, height: longest_edge };
+  return { kind: 'exact', ...sizeOf(size, 'size') };
+}
+
+/** It resizes to more than it keeps, but for large pictures. */
+function resizeOfConvNext({ crop_pct }: Preprocessor, edge: number): ImageSpec['resize'] {
+  if (edge >= 384) return { kind: 'exact', width: edge, height: edge };
+  return { kind: 'shortest', edge: Math.floor(edge / (crop_pct ?? 224 / 256)), longest: null };
+}
+
+function cropOf(p: Preprocessor): ImageSpec['crop'] {
+  const { size, crop_size } = p;
+  if (/^ConvNext/.test(processorOf(p))) {
+    const edge = typeof size === 'number' ? size : (size?.shortest_edge ?? 0);
+    return edge >= 384 ? null : { width: edge, height: edge };
+  }
+  if (!p.do_center_crop) return null;
+  if (crop_size == null)
+    throw new ManifestError('preprocessor_config.json: crop_size is missing, and do_center_crop is true');
+  return sizeOf(crop_size, 'crop_size');
+}
+
+function sizeOf(size: z.infer<typeof edges>, key: string): { width: number; height: number } {
+  if (typeof size === 'number') return { width: size, height: size };
+  const { width, height, shortest_edge } = size;
+  if (width !== undefined && height !== undefined) return { width, height };
+  if (shortest_edge !== undefined) return { width: shortest_edge, height: shortest_edge };
+  throw new ManifestError(`preprocessor_config.json: ${key} has neither height and width nor shortest_edge`);
+}

@@ -1,0 +1,24 @@
+/** Reading one file of the model store, and saying what is wrong with it. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { z } from 'zod';
+
+/** A file of the store that cannot be used: which one, where in it, and what was expected. */
+export class ManifestError extends Error {}
+
+/** Null when there is none. @throws ManifestError */
+export async function readText(file: string): Promise<string | null> {
+  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw new ManifestError(`${path.basename(file)} cannot be read: ${error.message}`);
+  });
+}
+
+/** @throws ManifestError with the path of every mistake */
+export function checked<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
+  const outcome = schema.safeParse(value);
+  if (outcome.success) return outcome.data;
+  throw new ManifestError(
+    outcome.error.issues.map(({ path, message }) => `${file}: ${path.join('.')}: ${message}`).join('; '),
+  );
+}

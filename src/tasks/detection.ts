@@ -1,0 +1,94 @@
+/**
+ * From a graph's boxes to what stands where in the picture that was sent.
+ */
+import { sigmoid, softmax } from './classification.js';
+import { outputNamed, type TensorData } from './datatypes.js';
+import type { Frame } from './image.js';
+import { type AnswerOf, type Box, type DetectedObject, UnusableOutput } from './input.js';
+import type { Head, VersionSpec } from './spec.js';
+
+type BoxesHead = Extract<Head, { kind: 'boxes' }>;
+
+/** What an answer keeps, so that a caller may ask for less sure ones than the model's threshold. */
+const LOWEST_SCORE = 0.05;
+export const MAX_OBJECTS = 300;
+
+/**
+ * Best first, in pixels of the picture that was sent. A box may reach beyond its edge, as the model said.
+ *
+ * @throws UnusableOutput when a number is not finite, or the outputs do not fit each other
+ */
+export function finishDetections(
+  outputs: readonly TensorData[],
+  head: BoxesHead,
+  { labels }: VersionSpec,
+  frame: Frame,
+): AnswerOf<'detections'> {
+  const boxes = outputNamed(outputs, head.boxes)?.data as Float32Array | undefined;
+  const scores = outputNamed(outputs, head.scores)?.data as Float32Array | undefined;
+  const width = labels.length + Number(head.hasNoObject);
+  const count = (boxes?.length ?? 0) / 4;
+  if (!boxes || scores?.length !== count * width)
+    throw new UnusableOutput(`it gave ${scores?.length ?? 0} scores for ${count} boxes and ${width} labels`);
+  if (!boxes.every(Number.isFinite) || !scores.every(Number.isFinite))
+    throw new UnusableOutput('it gave a box or a score that is not a number');
+  const lowest = Math.min(LOWEST_SCORE, head.threshold);
+  const found: DetectedObject[] = [];
+  for (let i = 0; i < count; i++) {
+    const own = scoresOf(scores.subarray(i * width, (i + 1) * width), head).slice(0, labels.length);
+    for (const index of candidates(own, head, lowest)) {
+      const box = boxOf(boxes.subarray(i * 4, i * 4 + 4), frame);
+      found.push({ label: labels[index] as string, score: own[index] as number, box });
+    }
+  }
+  found.sort((a, b) => b.score - a.score);
+  const kept = head.iou === null ? found : withoutOverlaps(found, head.iou);
+  return { kind: 'detections', items: kept.slice(0, MAX_OBJECTS), threshold: head.threshold };
+}
+
+function scoresOf(raw: Float32Array, { activation }: BoxesHead): number[] {
+  if (activation === 'softmax') return softmax(raw);
+  return activation === 'sigmoid' ? Array.from(raw, sigmoid) : Array.from(raw);
+}
+
+/** Probabilities that exclude each other name one label for a box; others each for themselves. */
+function candidates(scores: readonly number[], { activation }: BoxesHead, lowest: number): number[] {
+  const all = scores.flatMap((score, i) => (score >= lowest ? [i] : []));
+  if (activation !== 'softmax' || all.length < 2) return all;
+  return [all.reduce((best, i) => ((scores[i] as number) > (scores[best] as number) ? i : best))];
+}
+
+/** Centre form, relative to the tensor's picture; its content lies at `left`, `top` in the size it was resized to. */
+function boxOf([x = 0, y = 0, width = 0, height = 0]: Float32Array, frame: Frame): Box {
+  const toX = (share: number) => ((share * frame.width - frame.left) * frame.sourceWidth) / frame.contentWidth;
+  const toY = (share: number) => ((share * frame.height - frame.top) * frame.sourceHeight) / frame.contentHeight;
+  return {
+    xmin: toX(x - width / 2),
+    ymin: toY(y - height / 2),
+    xmax: toX(x + width / 2),
+    ymax: toY(y + height / 2),
+  };
+}
+
+/** Greedy, best first, each label for itself. */
+function withoutOverlaps(found: readonly DetectedObject[], iou: number): DetectedObject[] {
+  const kept: DetectedObject[] = [];
+  for (const one of found) {
+    if (kept.length === MAX_OBJECTS) break;
+    if (!kept.some((other) => other.label === one.label && overlap(other.box, one.box) >= iou)) kept.push(one);
+  }
+  return kept;
+}
+
+/** Intersection over union. */
+export function overlap(a: Box, b: Box): number {
+  const width = Math.min(a.xmax, b.xmax) - Math.max(a.xmin, b.xmin);
+  const height = Math.min(a.ymax, b.ymax) - Math.max(a.ymin, b.ymin);
+  if (width <= 0 || height <= 0) return 0;
+  const both = width * height;
+  return both / (areaOf(a) + areaOf(b) - both);
+}
+
+function areaOf({ xmin, ymin, xmax, ymax }: Box): number {
+  return (xmax - xmin) * (ymax - ymin);
+}

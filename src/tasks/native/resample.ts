@@ -1,0 +1,166 @@
+/**
+ * Pillow's resampling, to the bit: the same filters, in the same fixed-point numbers, one direction after the other.
+ *
+ * Pure. Pixels are rgb, three levels of 0..255 each, row by row.
+ */
+import type { ImageSpec } from '../spec.js';
+
+export interface Pixels {
+  readonly data: Uint8Array | Uint8ClampedArray;
+  readonly width: number;
+  readonly height: number;
+}
+
+export type Size = Pick<Pixels, 'width' | 'height'>;
+
+const CHANNELS = 3;
+
+/** Weights are whole numbers of 2^-22: 8 bits of level and 2 of overshoot still fit in 32. */
+const FRACTION_BITS = 22;
+const ONE = 2 ** FRACTION_BITS;
+const HALF = ONE / 2;
+
+const sinc = (x: number) => (x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI));
+
+/** How far each filter reaches, in pixels of the smaller picture, and its weight at a distance. */
+const FILTERS = {
+  bilinear: { support: 1, weightAt: (x: number) => Math.max(0, 1 - Math.abs(x)) },
+  bicubic: { support: 2, weightAt: bicubic },
+  lanczos: { support: 3, weightAt: (x: number) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
+} as const;
+type Filter = (typeof FILTERS)[keyof typeof FILTERS];
+
+function bicubic(distance: number): number {
+  const x = Math.abs(distance);
+  if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
+  return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
+}
+
+/**
+ * Both directions are rounded to levels, so their order shows in the last bit. Width first, unless only the height
+ * shrinks: so what lies between is never larger than both pictures.
+ */
+export function resample(from: Pixels, to: Size, filter: ImageSpec['resample']): Pixels {
+  if (filter === 'nearest') return pickNearest(from, to);
+  const { width, height } = to;
+  const steps = width > from.width && height < from.height ? [changeHeight, changeWidth] : [changeWidth, changeHeight];
+  return steps.reduce((pixels, step) => step(pixels, { width, height }, FILTERS[filter]), from);
+}
+
+/** For each result: the first source it takes, how many, and the weight of each, `stride` apart. */
+interface Taps {
+  readonly first: Int32Array;
+  readonly count: Int32Array;
+  readonly weights: Int32Array;
+  readonly stride: number;
+}
+
+function tapsOf(from: number, to: number, { support, weightAt }: Filter): Taps {
+  const scale = from / to;
+  // Shrinking, the filter widens, so that no pixel is left out; enlarging, it keeps its size.
+  const widening = Math.max(scale, 1);
+  const reach = support * widening;
+  const stride = Math.ceil(reach) * 2 + 1;
+  const taps = { first: new Int32Array(to), count: new Int32Array(to), weights: new Int32Array(to * stride), stride };
+  for (let i = 0; i < to; i++) {
+    const center = (i + 0.5) * scale;
+    const first = Math.max(0, Math.trunc(center - reach + 0.5));
+    const count = Math.min(from, Math.trunc(center + reach + 0.5)) - first;
+    const exact = Array.from({ length: count }, (_, k) => weightAt((first + k - center + 0.5) * (1 / widening)));
+    // At the border what is missing is not made up: the weights that are left share the whole.
+    const sum = exact.reduce((total, weight) => total + weight, 0);
+    taps.first[i] = first;
+    taps.count[i] = count;
+    taps.weights.set(
+      exact.map((weight) => toFixed(sum === 0 ? weight : weight / sum)),
+      i * stride,
+    );
+  }
+  return taps;
+}
+
+/** Rounded half away from zero. */
+function toFixed(weight: number): number {
+  return Math.trunc(weight * ONE + (weight < 0 ? -0.5 : 0.5));
+}
+
+function changeWidth(from: Pixels, { width }: Size, filter: Filter): Pixels {
+  if (width === from.width) return from;
+  const { height } = from;
+  const taps = tapsOf(from.width, width, filter);
+  const data = new Uint8ClampedArray(width * height * CHANNELS);
+  for (let y = 0; y < height; y++) {
+    changeRow(from.data, y * from.width * CHANNELS, data.subarray(y * width * CHANNELS), taps);
+  }
+  return { data, width, height };
+}
+
+/** A row a call, in both directions: V8 compiles a function that is called often better than a loop that runs long. */
+function changeRow(source: Pixels['data'], start: number, row: Uint8ClampedArray, taps: Taps): void {
+  const { first, count, weights, stride } = taps;
+  let out = 0;
+  for (let x = 0; x < first.length; x++) {
+    let p = start + (first[x] as number) * CHANNELS;
+    const end = x * stride + (count[x] as number);
+    let r = HALF;
+    let g = HALF;
+    let b = HALF;
+    for (let k = x * stride; k < end; k++) {
+      const weight = weights[k] as number;
+      r += Math.imul(source[p++] as number, weight);
+      g += Math.imul(source[p++] as number, weight);
+      b += Math.imul(source[p++] as number, weight);
+    }
+    row[out++] = r >> FRACTION_BITS;
+    row[out++] = g >> FRACTION_BITS;
+    row[out++] = b >> FRACTION_BITS;
+  }
+}
+
+function changeHeight(from: Pixels, { height }: Size, filter: Filter): Pixels {
+  if (height === from.height) return from;
+  const { width } = from;
+  const { first, count, weights, stride } = tapsOf(from.height, height, filter);
+  const sums = new Int32Array(width * CHANNELS);
+  const data = new Uint8ClampedArray(sums.length * height);
+  for (let y = 0; y < height; y++) {
+    sums.fill(HALF);
+    for (let k = 0; k < (count[y] as number); k++) {
+      const row = (first[y] as number) + k;
+      addRow(sums, from.data, row * sums.length, weights[y * stride + k] as number);
+    }
+    for (let i = 0; i < sums.length; i++) data[y * sums.length + i] = (sums[i] as number) >> FRACTION_BITS;
+  }
+  return { data, width, height };
+}
+
+function addRow(sums: Int32Array, source: Pixels['data'], start: number, weight: number): void {
+  for (let i = 0; i < sums.length; i++) {
+    sums[i] = (sums[i] as number) + Math.imul(source[start + i] as number, weight);
+  }
+}
+
+function pickNearest({ data: source, ...from }: Pixels, { width, height }: Size): Pixels {
+  const columns = nearestOf(from.width, width);
+  const rows = nearestOf(from.height, height);
+  const data = new Uint8Array(width * height * CHANNELS);
+  let out = 0;
+  for (let y = 0; y < height; y++) {
+    const row = (rows[y] as number) * from.width;
+    for (let x = 0; x < width; x++) {
+      let p = (row + (columns[x] as number)) * CHANNELS;
+      data[out++] = source[p++] as number;
+      data[out++] = source[p++] as number;
+      data[out++] = source[p++] as number;
+    }
+  }
+  return { data, width, height };
+}
+
+/** Added up like Pillow, not multiplied: where a place falls between two pixels, the rounding decides. */
+function nearestOf(from: number, to: number): Int32Array {
+  const step = from / to;
+  const picked = new Int32Array(to);
+  for (let i = 0, place = step * 0.5; i < to; i++, place += step) picked[i] = Math.min(from - 1, Math.trunc(place));
+  return picked;
+}

@@ -1,0 +1,131 @@
+/**
+ * From texts to sequences of tokens, as long as the graph reads them: cut, in windows, or as pairs.
+ *
+ * Pure: the tokenizer is handed in. A sequence always has the special tokens of its template, the final separator
+ * included: what is cut is the text.
+ */
+import type { TensorArray, TensorData } from './datatypes.js';
+import type { TensorSpec, TextSpec, VersionSpec } from './spec.js';
+
+/** The tokens of one text, without special tokens around them. */
+export interface Encoded {
+  readonly ids: ArrayLike<number>;
+  /** Where each begins and ends in the text that was sent, in UTF-16 units. */
+  readonly starts: ArrayLike<number>;
+  readonly ends: ArrayLike<number>;
+  /** Which word each is a part of; −1 for special tokens that stand in the text. */
+  readonly words: ArrayLike<number>;
+}
+
+/** What stands around one text (A) or a pair (A, B), in order; `type` is the token type. */
+export type TemplatePart =
+  | { readonly special: number; readonly type: number }
+  | { readonly sequence: 'A' | 'B'; readonly type: number };
+
+/** What a worker lends to tasks that read texts. */
+export interface Tokenizer {
+  encode(text: string): Encoded;
+  /** Without special tokens. */
+  decode(ids: readonly number[]): string;
+  readonly single: readonly TemplatePart[];
+  readonly pair: readonly TemplatePart[];
+  readonly padId: number;
+  readonly padTypeId: number;
+  readonly maskId: number | null;
+  /** Do tokens that go on with a word say so, as "##ing" does? */
+  readonly marksContinuation: boolean;
+}
+
+/** Tokens `from` to `to` of a text. */
+export interface Slice {
+  readonly encoded: Encoded;
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface Sequence {
+  readonly ids: readonly number[];
+  readonly types: readonly number[];
+  /** Where the tokens of a text begin. */
+  readonly startOfA: number;
+  readonly startOfB: number;
+}
+
+export function whole(encoded: Encoded): Slice {
+  return { encoded, from: 0, to: encoded.ids.length };
+}
+
+/** How many tokens of text fit beside the special ones of a template. */
+export function roomOf({ maxTokens }: TextSpec, template: readonly TemplatePart[]): number {
+  return maxTokens - template.filter((part) => 'special' in part).length;
+}
+
+/** The beginning of a text, as much as fits. */
+export function truncated(encoded: Encoded, room: number): Slice {
+  return { encoded, from: 0, to: Math.min(encoded.ids.length, Math.max(0, room)) };
+}
+
+/**
+ * A text in windows of at most `room` tokens; neighbours share `stride`, so that what stands at the end of one has its
+ * surroundings in the next. A text that fits is one window, and so is an empty one.
+ */
+export function windowsOf(encoded: Encoded, room: number, stride: number): Slice[] {
+  const count = encoded.ids.length;
+  const size = Math.max(1, room);
+  const step = Math.max(1, size - stride);
+  const windows: Slice[] = [];
+  for (let from = 0; ; from += step) {
+    windows.push({ encoded, from, to: Math.min(count, from + size) });
+    if (from + size >= count) return windows;
+  }
+}
+
+/** A text, or a pair of them, with the special tokens of the template. */
+export function sequenceOf(template: readonly TemplatePart[], a: Slice, b: Slice | null = null): Sequence {
+  const ids: number[] = [];
+  const types: number[] = [];
+  const starts = { A: 0, B: 0 };
+  for (const part of template) {
+    if ('special' in part) {
+      ids.push(part.special);
+      types.push(part.type);
+      continue;
+    }
+    starts[part.sequence] = ids.length;
+    const slice = part.sequence === 'A' ? a : b;
+    if (!slice) continue;
+    for (let i = slice.from; i < slice.to; i++) {
+      ids.push(slice.encoded.ids[i] as number);
+      types.push(part.type);
+    }
+  }
+  return { ids, types, startOfA: starts.A, startOfB: starts.B };
+}
+
+/** The inputs of the graph that this server can fill for a text, by their usual names. */
+export const TEXT_INPUTS = ['input_ids', 'attention_mask', 'token_type_ids', 'position_ids'] as const;
+
+/** One row of the graph's inputs; a graph with a fixed length gets its padding here, others beside longer mates. */
+export function tensorsOf({ inputs, text }: VersionSpec, { ids, types }: Sequence, tokenizer: Tokenizer): TensorData[] {
+  const columns: Record<(typeof TEXT_INPUTS)[number], { values: readonly number[]; pad: number }> = {
+    input_ids: { values: ids, pad: tokenizer.padId },
+    attention_mask: { values: ids.map(() => 1), pad: 0 },
+    token_type_ids: { values: types, pad: tokenizer.padTypeId },
+    position_ids: { values: ids.map((_, i) => i), pad: 0 },
+  };
+  return inputs.map((input) => {
+    const { values, pad } = columns[input.name as (typeof TEXT_INPUTS)[number]];
+    const length = input.shape[1] ?? values.length;
+    const tensor = { name: input.name, datatype: input.datatype, shape: [1, length] };
+    return { ...tensor, data: wholeNumbers(input, values, length, pad), ...(text?.pads ? { pad } : {}) };
+  });
+}
+
+function wholeNumbers({ datatype }: TensorSpec, values: readonly number[], length: number, pad: number): TensorArray {
+  const array = datatype === 'INT64' ? new BigInt64Array(length) : new Int32Array(length);
+  for (let i = 0; i < length; i++) {
+    const value = values[i] ?? pad;
+    array[i] = array instanceof BigInt64Array ? BigInt(value) : value;
+  }
+  return array;
+}

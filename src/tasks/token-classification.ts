@@ -1,0 +1,148 @@
+/**
+ * Labels of the words of a text: where each stands, and what several together name.
+ *
+ * A long text is read in windows that overlap; a token's label is that of the window in which it is farthest from an
+ * edge. Aggregation as in the pipeline of Hugging Face's transformers:
+ *   NONE     each token for itself;
+ *   SIMPLE   neighbouring tokens of one label are one;
+ *   FIRST, AVERAGE, MAX   each word first gets one label: that of its first token, of the mean of its tokens' scores,
+ *            or of its surest token; then neighbouring words of one label are one.
+ */
+import { softmax } from './classification.js';
+import { outputNamed, type TensorData } from './datatypes.js';
+import { AGGREGATIONS, type AggregationName, type LabelledSpan, type Prepared, UnusableOutput } from './input.js';
+import {
+  type Encoded,
+  roomOf,
+  type Sequence,
+  type Slice,
+  sequenceOf,
+  type Tokenizer,
+  tensorsOf,
+  windowsOf,
+} from './sequences.js';
+import type { Head, VersionSpec } from './spec.js';
+
+/** The label of what names nothing. */
+const OUTSIDE = 'O';
+
+/** A token or a word with the probabilities of its labels. */
+interface Scored {
+  readonly scores: readonly number[];
+  readonly start: number;
+  readonly end: number;
+}
+
+export function prepareTokenClassification(text: string, spec: VersionSpec, tokenizer: Tokenizer): Prepared {
+  const rules = spec.text as NonNullable<VersionSpec['text']>;
+  const encoded = tokenizer.encode(text);
+  const windows = windowsOf(encoded, roomOf(rules, tokenizer.single), rules.stride);
+  const sequences = windows.map((window) => sequenceOf(tokenizer.single, window));
+  return {
+    rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
+    finish: (outputs) => {
+      const scored = scoresOfTokens(outputs, windows, sequences, spec);
+      const isContinued = (i: number) => continuesWord(text, encoded, i, tokenizer.marksContinuation);
+      const spans = (how: AggregationName) => aggregate(text, scored, spec.labels, how, isContinued);
+      const items = Object.fromEntries(AGGREGATIONS.map((how) => [how, spans(how)]));
+      return { kind: 'tokens', items: items as Record<AggregationName, LabelledSpan[]> };
+    },
+  };
+}
+
+function scoresOfTokens(
+  outputs: readonly (readonly TensorData[])[],
+  windows: readonly Slice[],
+  sequences: readonly Sequence[],
+  { head, labels }: VersionSpec,
+): Scored[] {
+  const { output } = head as Extract<Head, { kind: 'tokens' }>;
+  const { encoded } = windows[0] as Slice;
+  return Array.from({ length: encoded.ids.length }, (_, i) => {
+    const best = windows.reduce((a, b, k) => (margin(b, i) > margin(windows[a] as Slice, i) ? k : a), 0);
+    const position = (sequences[best] as Sequence).startOfA + i - (windows[best] as Slice).from;
+    const data = outputNamed(outputs[best] ?? [], output)?.data as Float32Array | undefined;
+    const logits = data?.subarray(position * labels.length, (position + 1) * labels.length);
+    if (logits?.length !== labels.length || !logits.every(Number.isFinite))
+      throw new UnusableOutput(`it gave no finite score for token ${i}`);
+    return { scores: softmax(logits), start: encoded.starts[i] as number, end: encoded.ends[i] as number };
+  });
+}
+
+/** How far a token is from the edges of a window; negative outside. An edge of the text itself is no edge. */
+function margin({ encoded, from, to }: Slice, i: number): number {
+  if (i < from || i >= to) return -1;
+  const left = from === 0 ? Number.POSITIVE_INFINITY : i - from;
+  const right = to === encoded.ids.length ? Number.POSITIVE_INFINITY : to - 1 - i;
+  return Math.min(left, right);
+}
+
+/** Is this token a part of the word before it? */
+function continuesWord(text: string, { starts, words }: Encoded, i: number, isMarked: boolean): boolean {
+  if (i === 0) return false;
+  if (isMarked) return words[i] === words[i - 1] && words[i] !== -1;
+  // Tokens that mark the beginning of a word instead: it begins where a space is.
+  const start = starts[i] as number;
+  return start > 0 && !/\s/.test(text.slice(start - 1, start + 1));
+}
+
+function aggregate(
+  text: string,
+  tokens: readonly Scored[],
+  labels: readonly string[],
+  how: AggregationName,
+  isContinued: (i: number) => boolean,
+): LabelledSpan[] {
+  const units = how === 'NONE' || how === 'SIMPLE' ? tokens : wordsOf(tokens, how, isContinued);
+  const labelled = units.map((unit) => spanOf(text, unit, labels));
+  const spans = how === 'NONE' ? labelled : joined(text, labelled);
+  return spans.filter(({ label }) => label !== OUTSIDE);
+}
+
+function wordsOf(
+  tokens: readonly Scored[],
+  how: 'FIRST' | 'AVERAGE' | 'MAX',
+  isContinued: (i: number) => boolean,
+): Scored[] {
+  const words: Scored[][] = [];
+  for (const [i, token] of tokens.entries()) {
+    if (isContinued(i)) words.at(-1)?.push(token);
+    else words.push([token]);
+  }
+  return words.map((parts) => ({
+    scores: SCORES_OF_WORD[how](parts.map(({ scores }) => scores)),
+    start: (parts[0] as Scored).start,
+    end: (parts.at(-1) as Scored).end,
+  }));
+}
+
+const SCORES_OF_WORD = {
+  FIRST: ([first]: readonly (readonly number[])[]) => first as readonly number[],
+  AVERAGE: (all: readonly (readonly number[])[]) =>
+    (all[0] as readonly number[]).map(
+      (_, i) => all.reduce((sum, scores) => sum + (scores[i] as number), 0) / all.length,
+    ),
+  MAX: (all: readonly (readonly number[])[]) =>
+    all.reduce((best, scores) => (Math.max(...scores) > Math.max(...best) ? scores : best)),
+} as const;
+
+function spanOf(text: string, { scores, start, end }: Scored, labels: readonly string[]): LabelledSpan {
+  const best = scores.reduce((winner, score, i) => (score > (scores[winner] as number) ? i : winner), 0);
+  return { label: labels[best] as string, score: scores[best] as number, word: text.slice(start, end), start, end };
+}
+
+/** Neighbours of one label, unless one says that it begins anew ("B-PER"); the score is their mean. */
+function joined(text: string, spans: readonly LabelledSpan[]): LabelledSpan[] {
+  const groups: { tag: string; members: LabelledSpan[] }[] = [];
+  for (const span of spans) {
+    const [, begins, tag = span.label] = /^([BI])-(.*)$/s.exec(span.label) ?? [];
+    const last = groups.at(-1);
+    if (last?.tag === tag && begins !== 'B') last.members.push(span);
+    else groups.push({ tag, members: [span] });
+  }
+  return groups.map(({ tag, members }) => {
+    const [start, end] = [(members[0] as LabelledSpan).start, (members.at(-1) as LabelledSpan).end];
+    const score = members.reduce((sum, { score }) => sum + score, 0) / members.length;
+    return { label: tag, score, word: text.slice(start, end), start, end };
+  });
+}

@@ -1,0 +1,292 @@
+/** From bytes to a tensor, held against Pillow and the image processors of Hugging Face: `goldens/make-images.py`. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import sharp from 'sharp';
+import { imageToFloats, UnreadableImage } from '#src/tasks/native/image.js';
+import type { ImageSpec } from '#src/tasks/spec.js';
+import { gradient, pixelBomb, withAppended } from '../support/pictures.ts';
+
+const GOLDENS = path.resolve('test/tasks/goldens');
+const MAX_PIXELS = 25_000_000;
+
+interface Levels {
+  readonly picture: string;
+  readonly width: number;
+  readonly height: number;
+  readonly at: number;
+}
+
+interface Goldens {
+  readonly decoded: readonly Levels[];
+  readonly grey: readonly Levels[];
+  readonly resized: readonly (Levels & { readonly resample: ImageSpec['resample'] })[];
+  readonly cropped: readonly Levels[];
+  readonly sizes: readonly {
+    readonly source: readonly [number, number];
+    readonly resize: ImageSpec['resize'];
+    readonly content: readonly [number, number];
+  }[];
+  readonly processed: readonly {
+    readonly processor: string;
+    readonly spec: Partial<ImageSpec>;
+    readonly shape: readonly [number, number, number];
+    readonly at: number;
+  }[];
+}
+
+const goldens: Goldens = JSON.parse(readFileSync(path.join(GOLDENS, 'images.json'), 'utf8'));
+const golden = gunzipSync(readFileSync(path.join(GOLDENS, 'images.bin.gz')));
+
+/** Levels as they are, rgb by rgb. */
+const LEVELS: ImageSpec = {
+  resize: null,
+  resample: 'bilinear',
+  crop: null,
+  pad: null,
+  color: 'rgb',
+  layout: 'NHWC',
+  rescaleFactor: 1,
+  mean: [0, 0, 0],
+  std: [1, 1, 1],
+};
+
+// The ban of other decoders holds for the whole process, and other tests use them.
+afterAll(() => sharp.unblock({ operation: ['VipsForeignLoad'] }));
+
+function stored(name: string): Buffer {
+  return readFileSync(path.join(GOLDENS, 'pictures', name));
+}
+
+function prepare(bytes: Uint8Array, spec: Partial<ImageSpec> = {}, maxPixels = MAX_PIXELS) {
+  return imageToFloats(bytes, { ...LEVELS, ...spec }, maxPixels);
+}
+
+/** Of numbers that should be equal: the mean and the largest difference. */
+function difference(actual: ArrayLike<number>, expected: ArrayLike<number>): { mean: number; max: number } {
+  expect(actual.length).toBe(expected.length);
+  const each = Array.from(actual, (value, i) => Math.abs(value - (expected[i] as number)));
+  return { mean: each.reduce((sum, one) => sum + one, 0) / each.length, max: Math.max(...each) };
+}
+
+const levelsAt = (at: number, count: number) => golden.subarray(at, at + count);
+const NONE = { mean: 0, max: 0 };
+
+describe('what a picture shows is what Pillow shows, bit for bit', () => {
+  test.each(goldens.decoded)('$picture', async ({ picture, width, height, at }) => {
+    const { data, ...sizes } = await prepare(stored(picture));
+
+    const content = { contentWidth: width, contentHeight: height, left: 0, top: 0 };
+    expect(sizes).toEqual({ width, height, sourceWidth: width, sourceHeight: height, ...content });
+    expect(difference(data, levelsAt(at, 3 * width * height))).toEqual(NONE);
+  });
+
+  test.each(goldens.grey)('$picture in grey', async ({ picture, at }) => {
+    const { data, width, height } = await prepare(stored(picture), { color: 'grey' });
+
+    expect(difference(data, levelsAt(at, width * height))).toEqual(NONE);
+  });
+});
+
+describe('resized', () => {
+  const cases = goldens.resized.map((one) => {
+    const source = goldens.decoded.find(({ picture }) => picture === one.picture) as Levels;
+    const factors = [source.width / one.width, source.height / one.height];
+    return { ...one, shrinksALittle: factors.every((factor) => factor >= 1 && factor < 4) };
+  });
+  const differenceOf = async ({ picture, resample, width, height, at }: (typeof cases)[number]) => {
+    const { data } = await prepare(stored(picture), { resize: { kind: 'exact', width, height }, resample });
+    return difference(data, levelsAt(at, 3 * width * height));
+  };
+  const isFast = ({ resample, shrinksALittle }: (typeof cases)[number]) => shrinksALittle && resample !== 'nearest';
+
+  test.each(cases.filter((one) => !isFast(one)))(
+    '$picture by $resample to $width × $height equals Pillow bit for bit',
+    async (one) => {
+      expect(await differenceOf(one)).toEqual(NONE);
+    },
+  );
+
+  test.each(cases.filter(isFast))(
+    '$picture by $resample to $width × $height, less than 4 times smaller, is within 0.3 levels of Pillow, 4 at most',
+    async (one) => {
+      const { mean, max } = await differenceOf(one);
+
+      expect(mean).toBeLessThanOrEqual(0.3);
+      expect(max).toBeLessThanOrEqual(4);
+    },
+  );
+
+  test('to a size of its own it has the size that Hugging Face gives it', async () => {
+    for (const { source, resize, content } of goldens.sizes) {
+      const picture = await gradient(...source)
+        .png()
+        .toBuffer();
+
+      const { width, height, contentWidth, contentHeight } = await prepare(picture, { resize, resample: 'nearest' });
+
+      expect({ source, resize, content: [width, height] }).toEqual({ source, resize, content });
+      expect([contentWidth, contentHeight]).toEqual(content);
+    }
+  });
+
+  test('no edge becomes shorter than one pixel', async () => {
+    const picture = await gradient(300, 2).png().toBuffer();
+
+    const inside = await prepare(picture, { resize: { kind: 'inside', width: 20, height: 20 } });
+    const shortest = await prepare(picture, { resize: { kind: 'shortest', edge: 8, longest: 20 } });
+
+    expect(inside).toMatchObject({ width: 20, height: 1 });
+    expect(shortest).toMatchObject({ width: 20, height: 1 });
+  });
+});
+
+describe('around the picture', () => {
+  test.each(goldens.cropped)('a crop to $width × $height lies where Hugging Face cuts it', async (one) => {
+    const { width, height, at } = one;
+    const crop = { width, height };
+
+    const prepared = await prepare(stored('rgb.png'), { crop });
+
+    expect(prepared).toMatchObject({ ...crop, contentWidth: 45, contentHeight: 31 });
+    expect(difference(prepared.data, levelsAt(at, 3 * width * height))).toEqual(NONE);
+  });
+
+  test('a crop says where the picture begins in it, outside where it was cut', async () => {
+    const { left, top } = await prepare(stored('rgb.png'), { crop: { width: 30, height: 36 } });
+
+    expect({ left, top }).toEqual({ left: -7, top: 3 });
+  });
+
+  test('a padded picture is at the top left, and the rest has the level of the padding', async () => {
+    const picture = stored('rgb.png');
+    const scale = { rescaleFactor: 1 / 255, mean: [0.5, 0.4, 0.3], std: [0.2, 0.3, 0.4] };
+    const resize = { kind: 'inside', width: 20, height: 20 } as const;
+    const alone = await prepare(picture, { resize, ...scale });
+
+    const padded = await prepare(picture, { resize, ...scale, pad: { width: 20, height: 20, level: 114 } });
+
+    expect(padded).toMatchObject({ width: 20, height: 20, contentWidth: 20, contentHeight: 13, left: 0, top: 0 });
+    const free = [0, 1, 2].map((c) => Math.fround((114 / 255 - (scale.mean[c] ?? 0)) / (scale.std[c] ?? 1)));
+    const rest = Array.from({ length: 20 * 7 }, () => free).flat();
+    expect(difference(padded.data, [...alone.data, ...rest]).max).toBeLessThanOrEqual(1e-6);
+  });
+
+  test('a picture larger than its padding is cut off at the right and below', async () => {
+    const { data } = await prepare(stored('rgb.png'), { pad: { width: 2, height: 1, level: 0 } });
+
+    expect([...data]).toEqual([...(await prepare(stored('rgb.png'))).data.subarray(0, 6)]);
+  });
+});
+
+describe('numbers', () => {
+  const scale = { rescaleFactor: 1 / 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+
+  test('each is its level, scaled in double precision and rounded once', async () => {
+    const levels = await prepare(stored('rgb.png'));
+
+    const { data } = await prepare(stored('rgb.png'), scale);
+
+    const expected = levels.data.map(
+      (level, i) => (level * scale.rescaleFactor - (scale.mean[i % 3] ?? 0)) / (scale.std[i % 3] ?? 1),
+    );
+    expect(difference(data, expected)).toEqual(NONE);
+  });
+
+  test('NCHW has the numbers of NHWC, plane by plane', async () => {
+    const { data: interleaved } = await prepare(stored('rgb.png'), scale);
+
+    const { data: planes } = await prepare(stored('rgb.png'), { ...scale, layout: 'NCHW' });
+
+    const byPlane = [0, 1, 2].flatMap((channel) => [...interleaved.filter((_, i) => i % 3 === channel)]);
+    expect(difference(planes, byPlane)).toEqual(NONE);
+  });
+
+  test('bgr turns the channels around before mean and std', async () => {
+    const rgb = await prepare(stored('rgb.png'), { layout: 'NCHW' });
+
+    const bgr = await prepare(stored('rgb.png'), { layout: 'NCHW', color: 'bgr', mean: [1, 2, 3] });
+
+    const size = rgb.width * rgb.height;
+    const turned = [2, 1, 0].flatMap((from, to) =>
+      [...rgb.data.subarray(from * size, (from + 1) * size)].map((level) => level - (to + 1)),
+    );
+    expect(difference(bgr.data, turned)).toEqual(NONE);
+  });
+
+  test('grey is one channel, in both layouts the same', async () => {
+    const [planes, interleaved] = await Promise.all(
+      (['NCHW', 'NHWC'] as const).map((layout) => prepare(stored('rgb.png'), { color: 'grey', layout })),
+    );
+
+    expect(planes?.data.length).toBe(45 * 31);
+    expect(planes?.data).toEqual(interleaved?.data);
+  });
+
+  test.each(goldens.processed)(
+    'are those of $processor: within 1e-6, or 0.005 where it shrinks a little',
+    async (one) => {
+      const [channels, height, width] = one.shape;
+      const values = new Float32Array(golden.buffer, golden.byteOffset + one.at, channels * height * width);
+
+      const prepared = await prepare(stored('large.png'), { layout: 'NCHW', ...one.spec });
+
+      expect(prepared).toMatchObject({ width, height });
+      const { mean, max } = difference(prepared.data, values);
+      // CLIP's picture becomes 3.6 times smaller: a level more or less is 0.017 here.
+      expect(mean).toBeLessThanOrEqual(one.processor === 'CLIPImageProcessor' ? 0.005 : 1e-6);
+      expect(max).toBeLessThanOrEqual(one.processor === 'CLIPImageProcessor' ? 0.04 : 1e-6);
+    },
+  );
+});
+
+describe('refused', () => {
+  const refusal = async (bytes: Uint8Array, spec: Partial<ImageSpec> = {}, maxPixels = MAX_PIXELS) => {
+    const error = await prepare(bytes, spec, maxPixels).catch((thrown) => thrown);
+    expect(error).toBeInstanceOf(UnreadableImage);
+    return (error as Error).message;
+  };
+
+  test.each(['baseline.jpg', 'progressive.jpg', 'cmyk.jpg', 'rgb.png', 'interlaced.png', 'lossy.webp', 'alpha.webp'])(
+    '%s, wherever it was cut off',
+    async (name) => {
+      const bytes = stored(name);
+      for (const share of [0, 0.1, 0.5, 0.9]) await refusal(bytes.subarray(0, Math.floor(share * bytes.length)));
+    },
+  );
+
+  test('a picture of more pixels than the limit, by its header alone', async () => {
+    expect(await refusal(pixelBomb(5_001, 5_000))).toMatch(/pixel limit/);
+    expect(await refusal(stored('rgb.png'), {}, 45 * 31 - 1)).toMatch(/pixel limit/);
+    expect(await prepare(stored('rgb.png'), {}, 45 * 31)).toBeDefined();
+  });
+
+  test('a long and narrow picture, before it is decoded', async () => {
+    const shortest = { kind: 'shortest', edge: 224, longest: null } as const;
+
+    expect(await refusal(pixelBomb(1, 10_000_000), { resize: shortest })).toMatch(/pixel limit/);
+    expect(await refusal(pixelBomb(10_000_000, 1))).toMatch(/pixel limit/);
+    expect(await refusal(pixelBomb(60_000, 1), { resize: shortest })).toMatch(/60000 × 1, .* pixel limit/);
+  });
+
+  test('what is no JPEG, PNG or WebP, whatever its first bytes say', async () => {
+    const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>');
+    const gif = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64');
+    const tiff = await gradient(9, 9).tiff().toBuffer();
+    const heads = [
+      [],
+      [0xff, 0xd8, 0xff],
+      [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a],
+      [...Buffer.from('RIFF....WEBP')],
+    ];
+
+    for (const bytes of [svg, gif, tiff, Buffer.alloc(0), Buffer.from('P6 1 1 255 abc')])
+      for (const head of heads) await refusal(Buffer.concat([Buffer.from(head), bytes]));
+  });
+
+  test('nothing, when something else follows the picture', async () => {
+    const { data } = await prepare(stored('rgb.png'));
+
+    expect((await prepare(withAppended(stored('rgb.png'), 'zip'))).data).toEqual(data);
+  });
+});
