@@ -36,7 +36,7 @@ function picture(): Promise<Buffer> {
     const [x, y] = [Math.floor(i / 3) % SIZE.width, Math.floor(i / 3 / SIZE.width)];
     noise = (Math.imul(noise, 1103515245) + 12345) >>> 0;
     const square = (Math.floor(x / 40) + Math.floor(y / 40)) % 2;
-    levels[i] = 100 + 50 * Math.sin(x / 37 + i) + 20 * square + (noise >>> 27);
+    levels[i] = 100 + 50 * Math.sin(x / 37 + y / 29 + (i % 3)) + 20 * square + (noise >>> 27);
   }
   return sharp(levels, { raw: { ...SIZE, channels: 3 } })
     .jpeg({ quality: 90 })

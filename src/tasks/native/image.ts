@@ -1,8 +1,9 @@
 /**
  * From the bytes of a picture to the numbers a graph wants, as Pillow and the image processors of Hugging Face do it.
  *
- * Decoding is libvips' and equals Pillow bit for bit, with shrink-on-load off, since that changes pixels by up to 50
- * levels. Colour profiles are ignored and transparency is dropped, not blended: a pixel under alpha 0 keeps its colour.
+ * Decoding is libvips' and equals Pillow bit for bit. A picture is decoded whole and resized then: in one call sharp
+ * lets the decoder shrink large JPEGs, `fastShrinkOnLoad` or not, and that changes pixels by up to 50 levels. Colour
+ * profiles are ignored, and transparency is dropped, not blended: a pixel under alpha 0 keeps its colour.
  * Of 16 bits a channel the upper 8 count, in grey pictures too.
  */
 import sharp, { type Sharp } from 'sharp';
