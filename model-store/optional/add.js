@@ -22,6 +22,8 @@ class AddError extends Error {}
 /** Whatever must not outlive this process. */
 const temporary = new Set();
 let child = null;
+/** A group of its own: venv and pip start programs that have to end with them. */
+const hasGroups = process.platform !== 'win32';
 let isStopped = false;
 
 function names() {
@@ -40,19 +42,20 @@ function list() {
 async function run(command, args, isShown = false) {
   const output = [];
   const ended = await new Promise((resolve) => {
-    child = spawn(command, args, { stdio: ['ignore', isShown ? 'inherit' : 'pipe', isShown ? 'inherit' : 'pipe'] });
+    const stream = isShown ? 'inherit' : 'pipe';
+    child = spawn(command, args, { stdio: ['ignore', stream, stream], detached: hasGroups });
     child.stdout?.on('data', (chunk) => output.push(chunk));
     child.stderr?.on('data', (chunk) => output.push(chunk));
     child.once('error', (error) => resolve({ error }));
     child.once('close', (code, signal) => resolve({ code, signal }));
   });
   child = null;
+  if (isStopped) throw new AddError('Stopped: nothing was added.');
   return { ...ended, text: Buffer.concat(output).toString().trim() };
 }
 
 async function runOrFail(what, command, args, isShown) {
   const { error, code, signal, text } = await run(command, args, isShown);
-  if (isStopped) throw new AddError('Stopped: nothing was added.');
   if (code === 0) return;
   const reason = error?.message ?? (signal ? `ended by ${signal}` : `exit code ${code}`);
   throw new AddError([`${what} failed: ${reason}`, text].filter(Boolean).join('\n'));
@@ -121,7 +124,7 @@ function shown(folder) {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {
     isStopped = true;
-    child?.kill(signal);
+    if (child?.pid) process.kill(hasGroups ? -child.pid : child.pid, signal);
   });
 }
 
@@ -136,5 +139,5 @@ try {
   console.error(error.message);
   process.exitCode = 1;
 } finally {
-  for (const folder of temporary) rmSync(folder, { recursive: true, force: true });
+  for (const folder of temporary) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 }
