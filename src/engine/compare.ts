@@ -6,7 +6,7 @@
  */
 
 import type { TensorArray, TensorData } from '../tasks/datatypes.js';
-import type { Session } from '../tasks/native/session.js';
+import type { OpenSession } from '../tasks/native/session-thread.js';
 import type { VersionSpec } from '../tasks/spec.js';
 import { rowsOf, split, stack } from './batch.js';
 
@@ -26,7 +26,7 @@ type Row = readonly TensorData[];
  * is the same alone and in company.
  */
 export async function compareMates(
-  session: Session,
+  session: OpenSession,
   rows: readonly Row[],
   { text, inputKind }: VersionSpec,
 ): Promise<{ difference: string | null; padding: string | null }> {
@@ -56,7 +56,7 @@ interface How {
   readonly tolerance: number;
 }
 
-async function differenceOf(session: Session, rows: readonly Row[], how: How): Promise<string | null> {
+async function differenceOf(session: OpenSession, rows: readonly Row[], how: How): Promise<string | null> {
   const alone = [];
   for (const row of rows) alone.push(await session.run(row));
   for (const size of how.sizes) {
@@ -75,7 +75,7 @@ async function differenceOf(session: Session, rows: readonly Row[], how: How): P
  * example of zeros would only have mates of zeros), all zeros, or the same tokens the other way round or twice as many.
  */
 async function compareBatch(
-  session: Session,
+  session: OpenSession,
   rows: readonly Row[],
   alone: readonly Row[],
   indices: readonly number[],

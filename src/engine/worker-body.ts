@@ -7,7 +7,7 @@
 import { faultPoint } from '../fault-points.js'; // @fault
 import type { TensorData } from '../tasks/datatypes.js';
 import { type Item, type ItemFailure, type Prepared, UnreadableItemError, UnusableOutput } from '../tasks/input.js';
-import type { Session } from '../tasks/native/session.js';
+import type { OpenSession } from '../tasks/native/session-thread.js';
 import { sequenceOf, type Tokenizer, whole } from '../tasks/sequences.js';
 import type { VersionSpec } from '../tasks/spec.js';
 import { outputsUsed, prepare, type Tools } from '../tasks/task.js';
@@ -23,7 +23,7 @@ export interface Runtime {
   readonly tools: Omit<Tools, 'tokenizer'>;
   /** The bytes of an artifact, checked against its digest. */
   readonly readArtifact: (file: string, sha256: string) => Promise<Uint8Array>;
-  readonly openSession: (bytes: Uint8Array, provider: string) => Promise<Session>;
+  readonly openSession: (bytes: Uint8Array, provider: string) => Promise<OpenSession>;
   readonly openTokenizer: (bytes: Uint8Array) => Tokenizer;
 }
 
@@ -31,7 +31,7 @@ type Readied = Prepared | { readonly failure: ItemFailure };
 
 interface Loaded {
   readonly spec: VersionSpec;
-  readonly session: Session;
+  readonly session: OpenSession;
   readonly tools: Tools;
 }
 

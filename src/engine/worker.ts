@@ -11,7 +11,7 @@ import os from 'node:os';
 import { faultPoint, spoilFrame } from '../fault-points.js'; // @fault
 import { UnreadableItemError } from '../tasks/input.js';
 import { imageToFloats, UnreadableImage } from '../tasks/native/image.js';
-import { Session } from '../tasks/native/session.js';
+import { SessionThread } from '../tasks/native/session-thread.js';
 import { TextTokenizer } from '../tasks/native/tokenizer.js';
 import { CHANNEL_FD } from './child.js';
 import { FrameChannel } from './frames.js';
@@ -20,16 +20,6 @@ import { type Runtime, WorkerBody } from './worker-body.js';
 
 /** Behind the server, which only passes things on, but not so far that a busy neighbour starves it. */
 const NICE = 5;
-
-const runtime: Runtime = {
-  tools: { imageToFloats: (bytes, spec, maxPixels) => imageToFloats(bytes, spec, maxPixels).catch(throwAsUnreadable) },
-  readArtifact: readVerified,
-  openSession: (bytes, provider) => Session.open(bytes, { provider, emptyFolder: process.cwd() }),
-  openTokenizer: (bytes) => {
-    const { tokenizer, config } = JSON.parse(Buffer.from(bytes).toString());
-    return new TextTokenizer(tokenizer, config);
-  },
-};
 
 /** What is wrong with a picture is its sender's to mend. */
 function throwAsUnreadable(error: unknown): never {
@@ -73,13 +63,25 @@ function volunteerForOom(): void {
 faultPoint('worker.start'); // @fault
 os.setPriority(NICE);
 volunteerForOom();
+// Threads have the priority of the moment in which they begin.
+const sessions = new SessionThread();
+const runtime: Runtime = {
+  tools: { imageToFloats: (bytes, spec, maxPixels) => imageToFloats(bytes, spec, maxPixels).catch(throwAsUnreadable) },
+  readArtifact: readVerified,
+  openSession: (bytes, provider) => sessions.open(bytes, { provider, emptyFolder: process.cwd() }),
+  openTokenizer: (bytes) => {
+    const { tokenizer, config } = JSON.parse(Buffer.from(bytes).toString());
+    return new TextTokenizer(tokenizer, config);
+  },
+};
 const stream = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
 const channel: FrameChannel<FromWorker, ToWorker> = new FrameChannel(stream, {
   onMessage: (message) => body.receive(message),
   onBroken: () => process.exit(1),
 });
 const body = new WorkerBody(runtime, send);
-stream.on('close', () => process.exit(0));
+// An exit would wait for the thread, or abort in the middle of a run.
+stream.on('close', () => process.kill(process.pid, 'SIGKILL'));
 // A terminal's Ctrl-C reaches the whole group: the parent decides when its workers end.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
