@@ -1,33 +1,40 @@
 /**
  * Takes over the metrics that model cards state (`model-index`), as IMPORTED evaluations: once for each version and
- * dataset, never changed afterwards.
+ * dataset, never changed afterwards. A dataset that only a card knows is registered by its description.
  */
 import type { Logger } from 'pino';
 import { SYSTEM } from '../access/principal.js';
 import { findDatasetsByNames } from '../catalog/dataset.queries.js';
+import type { Dataset } from '../catalog/dataset.type.js';
+import { saveDataset } from '../catalog/registration.queries.js';
 import type { ImportedCard } from '../serving/import.js';
 import type { ImportedResult } from '../serving/manifest.js';
 import type { CatalogDatabase } from '../storage/database.js';
+import type { TaskName } from '../tasks/spec.js';
 import { findNewestVersion, insertEvaluation, type NewMetric } from './evaluation.queries.js';
 
 export async function importEvaluations(
   { db, log }: { db: CatalogDatabase; log: Logger },
   cards: readonly ImportedCard[],
 ): Promise<void> {
-  for (const { modelId, results } of cards) {
-    for (const result of results) await importResult({ db, log }, modelId, result);
+  for (const card of cards) {
+    // A card may state the metrics of one dataset in several results.
+    const byDataset = Map.groupBy(card.results, ({ dataset }) => JSON.stringify(dataset));
+    for (const results of byDataset.values()) await importResults({ db, log }, card, results);
   }
 }
 
 /** A card describes the newest version: older ones keep what was imported when they were new. */
-async function importResult(
+async function importResults(
   { db, log }: { db: CatalogDatabase; log: Logger },
-  modelId: string,
-  { dataset: { type: name }, metrics }: ImportedResult,
+  { modelId, task }: ImportedCard,
+  results: readonly ImportedResult[],
 ): Promise<void> {
-  const [dataset] = await findDatasetsByNames(db, SYSTEM, [name]);
+  const [{ dataset: stated }] = results as [ImportedResult, ...ImportedResult[]];
+  const metrics = results.flatMap((result) => result.metrics);
+  const dataset = metrics.length > 0 ? await findOrRegister(db, stated, task) : null;
   if (!dataset) {
-    log.warn({ dataset: name }, 'a model card states metrics on a dataset that is not registered; they are left out');
+    log.warn({ dataset: stated.type }, 'a result of a model card has no dataset or no metric to speak of; it is left out');
     return;
   }
   const newest = await findNewestVersion(db, SYSTEM, modelId, dataset.id);
@@ -40,6 +47,43 @@ async function importResult(
   };
   await insertEvaluation(db, evaluation, metrics.map(toNewMetric), Date.now());
 }
+
+/** One of ours, or the description that the card gives: its data are elsewhere. */
+async function findOrRegister(
+  db: CatalogDatabase,
+  stated: ImportedResult['dataset'],
+  task: TaskName,
+): Promise<Dataset | null> {
+  const name = datasetNameOf(stated);
+  if (name === '') return null;
+  const find = async (names: string[]) => (await findDatasetsByNames(db, SYSTEM, names))[0] ?? null;
+  const known = (await find([stated.type])) ?? (await find([name]));
+  if (known) return known;
+  const described = { title: stated.name ?? stated.type, split: stated.split ?? null, task };
+  await db.transaction().execute((trx) => saveDataset(trx, { ...UNKNOWN, ...described, name }, Date.now()));
+  return find([name]);
+}
+
+const UNKNOWN = {
+  family: null,
+  row_count: null,
+  sha256: null,
+  license: null,
+  source: null,
+  description: 'Known from a model card only: its data are not here.',
+  target: null,
+  columns: '[]',
+  preview: '[]',
+};
+
+/** "glue-sst2-validation" of a result on the Hub's "glue". */
+function datasetNameOf({ type, config, split }: ImportedResult['dataset']): string {
+  const words = [type, config, split].filter((word) => word != null && word !== 'default');
+  const name = words.join('-').toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
+  return name.slice(0, MAX_NAME_CHARACTERS).replaceAll(/^-|-$/g, '');
+}
+
+const MAX_NAME_CHARACTERS = 64;
 
 const LOWER_IS_BETTER = new Set(['log_loss', 'loss', 'rmse', 'mae', 'mse', 'brier_score', 'perplexity', 'error_rate']);
 

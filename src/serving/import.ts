@@ -10,6 +10,7 @@ import { SYSTEM } from '../access/principal.js';
 import { findModelsByNames } from '../catalog/model.queries.js';
 import { MODEL_NAME } from '../catalog/ref.js';
 import { saveModel, type Trx } from '../catalog/registration.queries.js';
+import type { TaskName } from '../tasks/spec.js';
 import { findGraphs } from './hugging-face.js';
 import { importDatasets } from './import-datasets.js';
 import { type Importer, importVersion, recordFailure } from './import-version.js';
@@ -26,6 +27,7 @@ import { ManifestError } from './store-file.js';
 /** What the evaluation slice still has to take over: metrics that a model card states. */
 export interface ImportedCard {
   readonly modelId: string;
+  readonly task: TaskName;
   readonly results: readonly ImportedResult[];
 }
 
@@ -49,7 +51,7 @@ async function importModel(importer: Importer, folder: string): Promise<Imported
     const versions = await versionsOf(folder);
     if (versions.size === 0) await recordFailure(importer, modelId, 1, await reasonWithoutGraph(folder));
     for (const [number, files] of versions) await importVersion(importer, { folder, files, modelId, manifest, number });
-    return { modelId, results: manifest.results };
+    return { modelId, task: manifest.yaml.task, results: manifest.results };
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
     importer.log.error({ model: name, reason: error.message }, 'a model folder cannot be read');

@@ -38,7 +38,7 @@ export async function imageToFloats(bytes: Uint8Array, spec: ImageSpec, maxPixel
   const { image, isCmyk, source } = await open(bytes, maxPixels);
   const content = resizedSize(source, spec.resize);
   checkSizes(source, content, maxPixels);
-  const pixels = await resize(await decode(image, isCmyk), content, spec.resample);
+  const pixels = resample(await decode(image, isCmyk), content, spec.resample);
   const frame = frameOf(content, spec);
   return {
     data: toFloats(pixels, frame, spec),
@@ -131,28 +131,6 @@ function atLeastOne(width: number, height: number): Size {
 function roundHalfEven(value: number): number {
   const rounded = Math.round(value);
   return value % 1 === 0.5 && rounded % 2 === 1 ? rounded - 1 : rounded;
-}
-
-/**
- * libvips shrinks quickly and, but for the border, within a level of Pillow: there it repeats the last pixel, which
- * shows in tiny results. Far below the size of the source it averages blocks of pixels first, which is farther from
- * Pillow, and it enlarges by other filters: those are left to `resample`, which is exact and takes twice as long.
- */
-/** Up to this factor libvips is within a level of Pillow on average. */
-const SHRINKS_WELL = 6;
-
-async function resize(pixels: Pixels, to: Size, filter: ImageSpec['resample']): Promise<Pixels> {
-  const factors = [pixels.width / to.width, pixels.height / to.height];
-  if (factors.every((factor) => factor === 1)) return pixels;
-  if (filter === 'nearest' || factors.some((factor) => factor < 1 || factor >= SHRINKS_WELL))
-    return resample(pixels, to, filter);
-  const { data, width, height } = pixels;
-  const kernel = ({ bilinear: 'linear', bicubic: 'cubic', lanczos: 'lanczos3' } as const)[filter];
-  const shrunk = sharp(data, { raw: { width, height, channels: 3 } }).resize(to.width, to.height, {
-    fit: 'fill',
-    kernel,
-  });
-  return { ...to, data: await shrunk.raw().toBuffer() };
 }
 
 /** The tensor around the picture: where in it the picture begins, and the level of what the picture leaves free. */

@@ -107,9 +107,9 @@ function changeRow(source: Pixels['data'], start: number, row: Uint8ClampedArray
     let b = HALF;
     for (let k = x * stride; k < end; k++) {
       const weight = weights[k] as number;
-      r += Math.imul(source[p++] as number, weight);
-      g += Math.imul(source[p++] as number, weight);
-      b += Math.imul(source[p++] as number, weight);
+      r = (r + Math.imul(source[p++] as number, weight)) | 0;
+      g = (g + Math.imul(source[p++] as number, weight)) | 0;
+      b = (b + Math.imul(source[p++] as number, weight)) | 0;
     }
     row[out++] = r >> FRACTION_BITS;
     row[out++] = g >> FRACTION_BITS;
