@@ -79,7 +79,7 @@ function pick(
 
 /** One score for each label; or, where the graph has none, the label itself. */
 function scoresHead(sources: HeadSources): Head {
-  const { output, facts, hf, labels, task } = sources;
+  const { output, facts, hf, labels } = sources;
   const { outputs, zipMap } = facts;
   if (hf.config && output.scores === undefined) {
     const { name } = pick(sources, 'scores', ['logits', 'probabilities'], 2);
@@ -96,7 +96,7 @@ function scoresHead(sources: HeadSources): Head {
   const [first] = outputs;
   if (first && first.datatype !== 'BYTES' && !DATATYPES[first.datatype]?.range)
     throw new ManifestError(
-      `model.yaml: output is missing: { scores: ${first.name} }, if that holds one score per label; with activation softmax or sigmoid, if it holds logits (${task})`,
+      `model.yaml: output is missing: { scores: ${first.name} }, if that holds one score per label; with activation: softmax or sigmoid, if it holds logits`,
     );
   return { kind: 'label', output: first?.name ?? '' };
 }

@@ -4,7 +4,6 @@
  * A folder may hold several forms of one graph (`model.onnx`, `model_quantized.onnx` …). The plain one is the version; the
  * others are variants of it, and one that cannot be used takes nothing from it.
  */
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Logger } from 'pino';
 import type { StoredVariant } from '../catalog/catalog.table.js';
@@ -17,7 +16,7 @@ import { parseGolden, parseTokenizerGolden } from './golden.js';
 import { findGraphs, type HuggingFaceFiles, readHuggingFaceFiles } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
 import { type Candidate, type ProbedVersion, ProbeKilledError, probe } from './probe.js';
-import { ManifestError, readText } from './store-file.js';
+import { ManifestError, readBytes, readText } from './store-file.js';
 
 export interface Importer {
   readonly db: CatalogDatabase;
@@ -69,7 +68,7 @@ export async function importVersion(importer: Importer, version: VersionFolder):
 async function readContents({ folder, files }: VersionFolder): Promise<Contents> {
   const graphs = await Promise.all(
     Array.from(await findGraphs(files), async ([variant, file]) => {
-      const bytes = await readFile(file);
+      const bytes = await readBytes(file);
       return { variant, bytes, sha256: sha256(bytes) };
     }),
   );

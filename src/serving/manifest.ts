@@ -197,7 +197,7 @@ export async function readModelManifest(folder: string): Promise<ModelManifest> 
 
 /** A folder of the Hub may be called "all-MiniLM-L6-v2": people type its name in lower case. */
 export function modelNameOf(folderName: string): string {
-  return folderName.toLowerCase().replaceAll(/[._ ]+/g, '-');
+  return folderName.toLowerCase().replaceAll(/[._]+/g, '-');
 }
 
 function taskOfTag(tag: string | null): TaskName | null {

@@ -9,9 +9,20 @@ export class ManifestError extends Error {}
 /** Null when there is none. @throws ManifestError */
 export async function readText(file: string): Promise<string | null> {
   return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null;
-    throw new ManifestError(`${path.basename(file)} cannot be read: ${error.message}`);
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
+    throw unreadable(file, error);
   });
+}
+
+/** @throws ManifestError */
+export async function readBytes(file: string): Promise<Uint8Array> {
+  return readFile(file).catch((error: Error) => {
+    throw unreadable(file, error);
+  });
+}
+
+function unreadable(file: string, { message }: Error): ManifestError {
+  return new ManifestError(`${path.basename(file)} cannot be read: ${message}`);
 }
 
 /** @throws ManifestError with the path of every mistake */

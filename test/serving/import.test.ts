@@ -102,7 +102,7 @@ test('what cannot be served is FAILED with its reason, and the rest serves', asy
   expect(found['good'][0].state).toBe('READY');
   expect(reasons).toEqual({
     good: null,
-    'no-graph': 'no version folder: expected 1/model.onnx',
+    'no-graph': 'there is no graph: expected onnx/model.onnx (Hugging Face), or 1/model.onnx',
     'no-file': '1/model.onnx is missing',
     noise: expect.stringContaining('no whole ONNX file'),
     'broken-yaml': expect.stringContaining('model.yaml is no YAML'),
