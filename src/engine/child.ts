@@ -125,7 +125,9 @@ const PROBE_LIMITS = ['--cpu=60', '--fsize=65536', '--nofile=256'];
 function wrappers({ setpriv, prlimit, unshare }: Confinement, memoryBytes: number, purpose: Purpose): string[] {
   const isProbe = purpose === 'probe';
   return [
-    ...(prlimit ? [prlimit, `--data=${memoryBytes + SET_ASIDE_BYTES}`, '--core=0', ...(isProbe ? PROBE_LIMITS : [])] : []),
+    ...(prlimit
+      ? [prlimit, `--data=${memoryBytes + SET_ASIDE_BYTES}`, '--core=0', ...(isProbe ? PROBE_LIMITS : [])]
+      : []),
     ...(unshare && isProbe ? [unshare, ...NO_NETWORK] : []),
     ...(setpriv ? [setpriv, '--pdeathsig', 'KILL'] : []),
   ];

@@ -34,7 +34,10 @@ async function importResults(
   const metrics = results.flatMap((result) => result.metrics);
   const dataset = metrics.length > 0 ? await findOrRegister(db, stated, task) : null;
   if (!dataset) {
-    log.warn({ dataset: stated.type }, 'a result of a model card has no dataset or no metric to speak of; it is left out');
+    log.warn(
+      { dataset: stated.type },
+      'a result of a model card has no dataset or no metric to speak of; it is left out',
+    );
     return;
   }
   const newest = await findNewestVersion(db, SYSTEM, modelId, dataset.id);
@@ -79,7 +82,10 @@ const UNKNOWN = {
 /** "glue-sst2-validation" of a result on the Hub's "glue". */
 function datasetNameOf({ type, config, split }: ImportedResult['dataset']): string {
   const words = [type, config, split].filter((word) => word != null && word !== 'default');
-  const name = words.join('-').toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
+  const name = words
+    .join('-')
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, '-');
   return name.slice(0, MAX_NAME_CHARACTERS).replaceAll(/^-|-$/g, '');
 }
 

@@ -67,6 +67,12 @@ export class ZeroShotInput {
 
   @Field({ defaultValue: false, description: 'May several hold? Then each label is scored for itself.' })
   multiLabel!: boolean;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'What is said of the text, with {} for the label. Default: the model\'s, "This example is {}."',
+  })
+  hypothesisTemplate?: string | null;
 }
 
 @Directive('@oneOf')

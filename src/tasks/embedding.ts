@@ -52,8 +52,11 @@ export function prepareSimilarity(item: ItemOf<'similarity'>, spec: VersionSpec,
   return {
     rows: texts.flatMap(({ rows }) => rows),
     finish: (outputs) => {
-      let at = 0;
-      const vectors = texts.map(({ rows, vectorOf }) => vectorOf(outputs.slice(at, (at += rows.length))));
+      const begins = texts.map((_, i) => texts.slice(0, i).reduce((sum, { rows }) => sum + rows.length, 0));
+      const vectors = texts.map(({ rows, vectorOf }, i) => {
+        const from = begins[i] as number;
+        return vectorOf(outputs.slice(from, from + rows.length));
+      });
       const [source, ...others] = vectors as [Float32Array, ...Float32Array[]];
       const scores = others.map((other) => cosine(source, other));
       return { kind: 'similarities', scores, ...(isTruncated ? { isTruncated } : {}) };

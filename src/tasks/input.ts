@@ -30,6 +30,8 @@ export interface ZeroShotInput {
   readonly text: string;
   readonly labels: readonly string[];
   readonly multiLabel: boolean;
+  /** `{}` stands for the label; null: the model's own. */
+  readonly hypothesisTemplate?: string | null | undefined;
 }
 
 /** Exactly one key. */

@@ -20,7 +20,7 @@ type EntailmentHead = Extract<Head, { kind: 'entailment' }>;
 /** @throws InvalidInputError with paths `zeroShot.text` and `zeroShot.labels.<index>` */
 export function checkZeroShot(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): ItemOf<'zeroShot'> {
   const problems = new Problems(prefix);
-  const { text = '', labels = [], multiLabel = false } = input.zeroShot ?? {};
+  const { text = '', labels = [], multiLabel = false, hypothesisTemplate = null } = input.zeroShot ?? {};
   checkWords(text, ['zeroShot', 'text'], problems);
   checkCount(labels, ['zeroShot', 'labels'], MAX_LABELS, problems);
   const seen = new Set<string>();
@@ -32,21 +32,34 @@ export function checkZeroShot(spec: VersionSpec, input: ModelInput, prefix: read
     if (seen.has(label)) problems.add(path, 'WRONG_KIND', 'this label is given twice', 'each label once', label);
     seen.add(label);
   }
+  if (hypothesisTemplate !== null) checkTemplate(hypothesisTemplate, problems);
   problems.throwIfAny();
   const work = workOf(
     spec,
     labels.map((label) => `${text}${label}`),
   );
-  return { kind: 'zeroShot', rows: labels.length, work, text, labels, multiLabel };
+  return { kind: 'zeroShot', rows: labels.length, work, text, labels, multiLabel, hypothesisTemplate };
 }
+
+function checkTemplate(template: string, problems: Problems): void {
+  const path = ['zeroShot', 'hypothesisTemplate'];
+  checkWords(template, path, problems);
+  if (template.length > MAX_TEMPLATE_CHARACTERS)
+    problems.add(path, 'TOO_LARGE', 'it is one sentence', `at most ${MAX_TEMPLATE_CHARACTERS} characters`, template);
+  if (!template.includes('{}'))
+    problems.add(path, 'MISSING', 'nothing stands for the label', 'a sentence with {}', template);
+}
+
+const MAX_TEMPLATE_CHARACTERS = 1_000;
 
 export function prepareZeroShot(item: ItemOf<'zeroShot'>, spec: VersionSpec, tokenizer: Tokenizer): Prepared {
   const rules = spec.text as NonNullable<VersionSpec['text']>;
   const head = spec.head as EntailmentHead;
+  const template = item.hypothesisTemplate ?? head.template;
   const text = tokenizer.encode(item.text);
   const room = roomOf(rules, tokenizer.pair);
   const hypotheses = item.labels.map((label) =>
-    truncated(tokenizer.encode(head.template.replace('{}', () => label)), Math.floor(room / 2)),
+    truncated(tokenizer.encode(template.replace('{}', () => label)), Math.floor(room / 2)),
   );
   const isTruncated = hypotheses.some(({ to }) => text.ids.length + to > room);
   return {

@@ -1,0 +1,175 @@
+/**
+ * The words of Hugging Face's task specifications are ours: each field of an input or answer is a field of the schema, by
+ * its own name or by the one that the contract gives it, or is left out for a reason.
+ */
+import 'reflect-metadata';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { type GraphQLSchema, getNamedType, isInputObjectType, isObjectType } from 'graphql';
+import { createSchema } from '#src/api/schema.js';
+import { TASKS } from '#src/tasks/spec.js';
+import { READS } from '#src/tasks/task.js';
+
+const SPECS = path.join(
+  path.dirname(createRequire(import.meta.url).resolve('@huggingface/tasks/package.json')),
+  'src/tasks',
+);
+
+/** "Type.field" of the schema, or why there is none. */
+type Places = Readonly<Record<string, string | { readonly without: string }>>;
+
+const CLASSES: Places = { label: 'ClassScore.label', score: 'ClassScore.score' };
+const FUNCTION = { without: "the model's own activation is applied: scores of different functions cannot be compared" };
+const TOP_K = 'Classification.classes(first)';
+
+const PLACES: Readonly<Record<string, { readonly input: Places; readonly output: Places }>> = {
+  'text-classification': {
+    input: { inputs: 'ModelInput.text', function_to_apply: FUNCTION, top_k: TOP_K },
+    output: CLASSES,
+  },
+  'token-classification': {
+    input: {
+      inputs: 'ModelInput.text',
+      aggregation_strategy: 'Tokens.items(aggregation)',
+      ignore_labels: { without: 'only "O" names nothing' },
+      stride: { without: "long texts are always read in windows; their overlap is the version's" },
+    },
+    output: {
+      entity_group: 'LabelledSpan.label',
+      entity: 'LabelledSpan.label',
+      score: 'LabelledSpan.score',
+      word: 'LabelledSpan.word',
+      start: 'LabelledSpan.start',
+      end: 'LabelledSpan.end',
+    },
+  },
+  'feature-extraction': {
+    input: {
+      inputs: 'ModelInput.text',
+      normalize: { without: "vectors of one version are comparable: it is the version's" },
+      prompt_name: { without: 'the prompt is part of the text' },
+      truncate: { without: 'always; Prediction.truncated says so' },
+      truncation_direction: { without: 'the end is left out' },
+    },
+    output: {},
+  },
+  'sentence-similarity': {
+    input: { source_sentence: 'SimilarityInput.source', sentences: 'SimilarityInput.sentences' },
+    output: {},
+  },
+  'zero-shot-classification': {
+    input: {
+      inputs: 'ZeroShotInput.text',
+      candidate_labels: 'ZeroShotInput.labels',
+      hypothesis_template: 'ZeroShotInput.hypothesisTemplate',
+      multi_label: 'ZeroShotInput.multiLabel',
+    },
+    output: CLASSES,
+  },
+  'fill-mask': {
+    input: {
+      inputs: 'ModelInput.text',
+      top_k: 'Fillings.items(first)',
+      targets: { without: 'twenty fillings are answered, whatever they are' },
+    },
+    output: {
+      sequence: 'Filling.sequence',
+      score: 'Filling.score',
+      token: 'Filling.token',
+      token_str: 'Filling.text',
+      tokenStr: 'Filling.text',
+    },
+  },
+  'question-answering': {
+    input: {
+      question: 'QuestionInput.question',
+      context: 'QuestionInput.context',
+      handle_impossible_answer: 'QuestionInput.handleImpossibleAnswer',
+      top_k: { without: 'there is one answer' },
+      doc_stride: { without: "the version's" },
+      max_seq_len: { without: "the version's" },
+      max_question_len: { without: '64 tokens' },
+      max_answer_len: { without: '15 tokens' },
+      align_to_words: { without: 'always' },
+    },
+    output: { answer: 'Answer.text', score: 'Answer.score', start: 'Answer.start', end: 'Answer.end' },
+  },
+  'image-classification': {
+    input: { inputs: 'ImageInput.base64', function_to_apply: FUNCTION, top_k: TOP_K },
+    output: CLASSES,
+  },
+  'object-detection': {
+    input: { inputs: 'ImageInput.base64', threshold: 'Detections.items(threshold)' },
+    output: {
+      label: 'DetectedObject.label',
+      score: 'DetectedObject.score',
+      xmin: 'Box.xmin',
+      ymin: 'Box.ymin',
+      xmax: 'Box.xmax',
+      ymax: 'Box.ymax',
+      box: 'DetectedObject.box',
+    },
+  },
+};
+const WITHOUT_SPEC = [
+  'image-feature-extraction',
+  'tabular-classification',
+  'tabular-regression',
+  // Ours: tensors in, tensors out.
+  'tensor',
+];
+
+const schema = createSchema(new Map());
+
+function specOf(task: string, side: 'input' | 'output'): unknown {
+  return JSON.parse(readFileSync(path.join(SPECS, task, 'spec', `${side}.json`), 'utf8'));
+}
+
+const COMMON = JSON.parse(readFileSync(path.join(SPECS, 'common-definitions.json'), 'utf8'));
+
+/** Names of all properties, in the objects that others hold and in what they refer to. */
+function fieldsOf(spec: unknown): Set<string> {
+  const found = new Set<string>();
+  const visit = (node: unknown): void => {
+    if (typeof node !== 'object' || node === null) return;
+    const { properties, $ref } = node as { properties?: Record<string, unknown>; $ref?: string };
+    for (const [name, value] of Object.entries(properties ?? {})) if (!isGroup(name, value)) found.add(name);
+    if ($ref?.includes('ClassificationOutput') && !$ref.includes('Transform'))
+      visit(COMMON.definitions.ClassificationOutput);
+    for (const value of Object.values(node)) visit(value);
+  };
+  visit(spec);
+  return found;
+}
+
+/** `parameters`, and `inputs` where that is an object, only hold others. */
+function isGroup(name: string, value: unknown): boolean {
+  return name === 'parameters' || (name === 'inputs' && (value as { type?: string }).type === 'object');
+}
+
+function exists(schema: GraphQLSchema, place: string): boolean {
+  const [, typeName = '', fieldName = '', argument] = /^(\w+)\.(\w+)(?:\((\w+)\))?$/.exec(place) ?? [];
+  const type = schema.getType(typeName);
+  if (!isObjectType(type) && !isInputObjectType(type)) return false;
+  const field = type.getFields()[fieldName];
+  if (!field || !getNamedType(field.type)) return false;
+  return argument === undefined || ('args' in field && field.args.some(({ name }) => name === argument));
+}
+
+test('every task has a specification that is compared, or is known to have none', () => {
+  const ours = TASKS.map((task) => task.toLowerCase().replaceAll('_', '-'));
+
+  expect([...Object.keys(PLACES), ...WITHOUT_SPEC].sort()).toEqual(ours.sort());
+  expect(Object.keys(READS).sort()).toEqual([...TASKS].sort());
+});
+
+describe.each(Object.keys(PLACES))('%s', (task) => {
+  test.each(['input', 'output'] as const)('each field of its %s has its place, or a reason to have none', (side) => {
+    const places = (PLACES[task] as (typeof PLACES)[string])[side];
+
+    expect([...fieldsOf(specOf(task, side))].sort()).toEqual(Object.keys(places).sort());
+    const missing = Object.values(places).filter((place) => typeof place === 'string' && !exists(schema, place));
+    expect(missing).toEqual([]);
+  });
+});
