@@ -1,7 +1,15 @@
 /** The committed schema is the served one, and keeps the promises that clients build on. */
 import 'reflect-metadata';
 import { readFile } from 'node:fs/promises';
-import { getNamedType, isAbstractType, isInputObjectType, isObjectType } from 'graphql';
+import {
+  type GraphQLObjectType,
+  type GraphQLOutputType,
+  getNamedType,
+  isAbstractType,
+  isInputObjectType,
+  isLeafType,
+  isObjectType,
+} from 'graphql';
 import { apolloCacheText, schemaText } from '#src/api/emit-schema.js';
 import { createSchema } from '#src/api/schema.js';
 
@@ -16,16 +24,28 @@ test('schema/apollo-cache.json is what the code builds (npm run schema writes it
   expect(apolloCacheText(schema)).toBe(await readFile('schema/apollo-cache.json', 'utf8'));
 });
 
-test('no two types under one interface or union give a field two shapes', () => {
-  const clashes = types.filter(isAbstractType).flatMap((abstract) => {
-    const shapes = new Map<string, Set<string>>();
-    for (const type of schema.getPossibleTypes(abstract)) {
-      for (const field of Object.values(type.getFields())) {
-        shapes.set(field.name, (shapes.get(field.name) ?? new Set()).add(String(field.type)));
-      }
-    }
-    return Array.from(shapes).filter(([, found]) => found.size > 1);
+/** Fields of one name whose values a client could not read alike: see "Field Selection Merging" in the specification. */
+function clashesOf(candidates: readonly GraphQLObjectType[]): string[] {
+  const fields = Map.groupBy(
+    candidates.flatMap((type) => Object.values(type.getFields())),
+    ({ name }) => name,
+  );
+  return Array.from(fields).flatMap(([name, found]) => {
+    const shapes = new Set(found.map(({ type }) => shapeOf(type)));
+    if (shapes.size > 1) return [`${name}: ${[...shapes].join(' or ')}`];
+    const objects = new Set(found.map(({ type }) => getNamedType(type)).filter(isObjectType));
+    return objects.size > 1 ? clashesOf([...objects]).map((clash) => `${name}.${clash}`) : [];
   });
+}
+
+/** Objects are alike as long as their fields are. */
+function shapeOf(type: GraphQLOutputType): string {
+  const named = getNamedType(type);
+  return isLeafType(named) ? String(type) : String(type).replace(named.name, 'an object');
+}
+
+test('no two types under one interface or union give a field two shapes', () => {
+  const clashes = types.filter(isAbstractType).flatMap((abstract) => clashesOf([...schema.getPossibleTypes(abstract)]));
 
   expect(clashes).toEqual([]);
 });

@@ -78,7 +78,6 @@ const PLACES: Readonly<Record<string, { readonly input: Places; readonly output:
       score: 'Filling.score',
       token: 'Filling.token',
       token_str: 'Filling.text',
-      tokenStr: 'Filling.text',
     },
   },
   'question-answering': {
