@@ -1,5 +1,6 @@
 /**
- * A small ONNX encoder: enough to build graphs with one vice each. Field numbers are those of onnx.proto.
+ * A small ONNX encoder: enough to build graphs with one vice each, and small models with weights set by hand. Field
+ * numbers are those of onnx.proto.
  */
 import { PbfWriter } from 'pbf';
 
@@ -27,24 +28,33 @@ export interface NodeSpec {
 export type Attribute =
   | { readonly name: string; readonly int: number }
   | { readonly name: string; readonly ints: readonly number[] }
+  | { readonly name: string; readonly float: number }
+  | { readonly name: string; readonly floats: readonly number[] }
+  | { readonly name: string; readonly string: string }
+  | { readonly name: string; readonly strings: readonly string[] }
   | { readonly name: string; readonly graph: GraphSpec };
+
+/** A weight. */
+export interface Initializer {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly data: readonly number[];
+}
 
 export interface GraphSpec {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
   readonly nodes: readonly NodeSpec[];
-  readonly floats?: readonly {
-    readonly name: string;
-    readonly shape: readonly number[];
-    readonly data: readonly number[];
-  }[];
+  readonly floats?: readonly Initializer[];
+  /** Of 64 bits. */
+  readonly ints?: readonly Initializer[];
 }
 
 const IR_VERSION = 8;
 const OPSET = 13;
 
 /** The bytes of a model file. */
-export function encodeModel(graph: GraphSpec): Buffer {
+export function encodeModel(graph: GraphSpec, { opset = OPSET } = {}): Buffer {
   return Buffer.from(
     bytes((w) => {
       w.writeVarintField(1, IR_VERSION);
@@ -52,17 +62,18 @@ export function encodeModel(graph: GraphSpec): Buffer {
       w.writeBytesField(7, encodeGraph(graph));
       w.writeBytesField(
         8,
-        bytes((o) => o.writeVarintField(2, OPSET)),
+        bytes((o) => o.writeVarintField(2, opset)),
       );
     }),
   );
 }
 
-function encodeGraph({ inputs, outputs, nodes, floats = [] }: GraphSpec): Uint8Array {
+function encodeGraph({ inputs, outputs, nodes, floats = [], ints = [] }: GraphSpec): Uint8Array {
   return bytes((w) => {
     for (const node of nodes) w.writeBytesField(1, encodeNode(node));
     w.writeStringField(2, 'graph');
     for (const tensor of floats) w.writeBytesField(5, encodeFloats(tensor));
+    for (const tensor of ints) w.writeBytesField(5, encodeInts(tensor));
     for (const input of inputs) w.writeBytesField(11, encodeValueInfo(input));
     for (const output of outputs) w.writeBytesField(12, encodeValueInfo(output));
   });
@@ -87,6 +98,18 @@ function encodeAttribute(attribute: Attribute): Uint8Array {
     } else if ('ints' in attribute) {
       for (const int of attribute.ints) w.writeVarintField(8, int);
       w.writeVarintField(20, 7);
+    } else if ('float' in attribute) {
+      w.writeFloatField(2, attribute.float);
+      w.writeVarintField(20, 1);
+    } else if ('floats' in attribute) {
+      for (const float of attribute.floats) w.writeFloatField(7, float);
+      w.writeVarintField(20, 6);
+    } else if ('string' in attribute) {
+      w.writeStringField(4, attribute.string);
+      w.writeVarintField(20, 3);
+    } else if ('strings' in attribute) {
+      for (const string of attribute.strings) w.writeStringField(9, string);
+      w.writeVarintField(20, 8);
     } else {
       w.writeBytesField(6, encodeGraph(attribute.graph));
       w.writeVarintField(20, 5);
@@ -113,20 +136,20 @@ function encodeValueInfo({ name, type, shape }: ValueInfo): Uint8Array {
   });
 }
 
-function encodeFloats({
-  name,
-  shape,
-  data,
-}: {
-  name: string;
-  shape: readonly number[];
-  data: readonly number[];
-}): Uint8Array {
+function encodeFloats(tensor: Initializer): Uint8Array {
+  return encodeTensor(tensor, TYPE.FP32, new Uint8Array(Float32Array.from(tensor.data).buffer));
+}
+
+function encodeInts(tensor: Initializer): Uint8Array {
+  return encodeTensor(tensor, TYPE.INT64, new Uint8Array(BigInt64Array.from(tensor.data, BigInt).buffer));
+}
+
+function encodeTensor({ name, shape }: Initializer, type: number, raw: Uint8Array): Uint8Array {
   return bytes((w) => {
     for (const size of shape) w.writeVarintField(1, size);
-    w.writeVarintField(2, TYPE.FP32);
+    w.writeVarintField(2, type);
     w.writeStringField(8, name);
-    w.writeBytesField(9, new Uint8Array(Float32Array.from(data).buffer));
+    w.writeBytesField(9, raw);
   });
 }
 

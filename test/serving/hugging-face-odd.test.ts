@@ -1,0 +1,355 @@
+/** What a folder of the Hub lacks is told by the file and what to add; what does no harm is no reason to refuse it. */
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { type Folder, huggingFaceFolders } from '../support/hugging-face.js';
+import { encodeModel, type GraphSpec, type ValueInfo } from '../support/onnx.js';
+import { createStore, type TestStore } from '../support/store.js';
+
+const FOLDERS = huggingFaceFolders();
+
+/** Files of a folder that are others; null leaves one out. */
+type Changes = Readonly<Record<string, string | Buffer | null>>;
+
+interface Odd {
+  readonly title: string;
+  readonly like: string;
+  readonly files: Changes;
+  /** What the reason names. */
+  readonly reason: readonly string[];
+}
+
+const tokens = (name: string): ValueInfo => ({ name, type: 'INT64', shape: ['N', 'L'] });
+const sumOf = (a: string, b: string): GraphSpec => ({
+  inputs: [tokens(a), tokens(b)],
+  outputs: [tokens('logits')],
+  nodes: [{ op: 'Add', inputs: [a, b], outputs: ['logits'] }],
+});
+
+function changed(name: string, file: string, change: (content: Data) => Data): Changes {
+  return { [file]: JSON.stringify(change(JSON.parse(FOLDERS[name]?.[file] as string))) };
+}
+
+const REFUSED: readonly Odd[] = [
+  {
+    title: 'no config.json',
+    like: 'tiny-sst',
+    files: { 'config.json': null, 'README.md': '---\npipeline_tag: text-classification\n---' },
+    reason: ['config.json', 'id2label'],
+  },
+  {
+    title: 'vocab.txt without tokenizer.json',
+    like: 'tiny-sst',
+    files: { 'tokenizer.json': null, 'vocab.txt': '[PAD]\n[UNK]' },
+    reason: ['tokenizer.json is missing', 'save_pretrained', 'vocab.txt'],
+  },
+  {
+    title: 'no preprocessor_config.json',
+    like: 'tiny-vit',
+    files: { 'preprocessor_config.json': null },
+    reason: ['preprocessor_config.json is missing', 'image_mean'],
+  },
+  {
+    title: 'pytorch_model.bin without a graph',
+    like: 'tiny-sst',
+    files: { 'onnx/model.onnx': null, 'pytorch_model.bin': 'weights' },
+    reason: ['onnx/model.onnx is missing', 'pytorch_model.bin', 'optimum-cli export onnx'],
+  },
+  {
+    title: 'model.safetensors without a graph',
+    like: 'tiny-sst',
+    files: { 'onnx/model.onnx': null, 'model.safetensors': 'weights' },
+    reason: ['onnx/model.onnx is missing', 'model.safetensors', 'optimum-cli export onnx'],
+  },
+  {
+    title: 'no graph at all',
+    like: 'tiny-sst',
+    files: { 'onnx/model.onnx': null },
+    reason: ['there is no graph', 'onnx/model.onnx'],
+  },
+  {
+    title: 'only a quantised graph that cannot be loaded',
+    like: 'tiny-sst',
+    files: { 'onnx/model.onnx': null, 'onnx/model_quantized.onnx': 'noise' },
+    reason: ['no whole ONNX file'],
+  },
+  {
+    title: 'a gap in id2label',
+    like: 'tiny-sst',
+    files: changed('tiny-sst', 'config.json', (config) => ({ ...config, id2label: { 0: 'A', 2: 'B' } })),
+    reason: ['config.json: id2label has "2" where 1 is expected'],
+  },
+  {
+    title: 'fewer labels than scores',
+    like: 'tiny-sst',
+    files: changed('tiny-sst', 'config.json', (config) => ({ ...config, id2label: { 0: 'A' } })),
+    reason: ['config.json: 1 labels', '"logits" has shape [any, 2]'],
+  },
+  {
+    title: 'an input that nobody fills',
+    like: 'tiny-sst',
+    files: { 'onnx/model.onnx': encodeModel(sumOf('input_ids', 'bbox')) },
+    reason: ['"bbox"', 'input_ids, attention_mask, token_type_ids, position_ids are fed'],
+  },
+  {
+    title: 'a resampling filter that is not read',
+    like: 'tiny-vit',
+    files: changed('tiny-vit', 'preprocessor_config.json', (p) => ({ ...p, resample: 4 })),
+    reason: ['preprocessor_config.json: resample 4', '0 to 3'],
+  },
+  {
+    title: 'a mixture of poolings',
+    like: 'tiny-sentences',
+    files: changed('tiny-sentences', '1_Pooling/config.json', (modes) => ({ ...modes, pooling_mode_max_tokens: true })),
+    reason: ['1_Pooling/config.json', 'no mixture'],
+  },
+  {
+    title: 'a layer after the pooling',
+    like: 'tiny-sentences',
+    files: changed('tiny-sentences', 'modules.json', (modules) => [
+      ...modules,
+      { idx: 3, name: '3', path: '3_Dense', type: 'sentence_transformers.models.Dense' },
+    ]),
+    reason: ['modules.json', 'sentence_transformers.models.Dense', 'export it into the graph'],
+  },
+  {
+    title: 'a task that is not here',
+    like: 'tiny-sst',
+    files: { 'README.md': '---\npipeline_tag: text-generation\n---\n# Writer' },
+    reason: ['README.md: pipeline_tag "text-generation"', 'fill-mask'],
+  },
+  {
+    title: 'no mask token',
+    like: 'tiny-mlm',
+    files: changed('tiny-mlm', 'tokenizer_config.json', ({ mask_token: _, ...config }) => config),
+    reason: ['tokenizer_config.json: mask_token is missing'],
+  },
+  {
+    title: 'an inference model whose labels do not say so',
+    like: 'tiny-nli',
+    files: changed('tiny-nli', 'config.json', (config) => ({ ...config, id2label: { 0: 'a', 1: 'b', 2: 'c' } })),
+    reason: ['config.json: id2label has no label that begins with "entail"', 'a, b, c'],
+  },
+  {
+    title: 'a detector without labels',
+    like: 'tiny-yolos',
+    files: changed('tiny-yolos', 'config.json', ({ id2label: _, ...config }) => config),
+    reason: ['labels is missing: id2label in config.json'],
+  },
+  {
+    title: 'a damaged config.json',
+    like: 'tiny-sst',
+    files: { 'config.json': '{ "id2label": {' },
+    reason: ['config.json is no JSON'],
+  },
+  {
+    title: 'a damaged tokenizer.json',
+    like: 'tiny-sst',
+    files: { 'tokenizer.json': '{ "model": ' },
+    reason: ['tokenizer.json is no JSON'],
+  },
+  {
+    title: 'a damaged tokenizer_config.json',
+    like: 'tiny-sst',
+    files: { 'tokenizer_config.json': '[' },
+    reason: ['tokenizer_config.json is no JSON'],
+  },
+  {
+    title: 'an empty preprocessor_config.json',
+    like: 'tiny-vit',
+    files: { 'preprocessor_config.json': '' },
+    reason: ['preprocessor_config.json is no JSON'],
+  },
+  {
+    title: 'a list where config.json has names',
+    like: 'tiny-sst',
+    files: changed('tiny-sst', 'config.json', (config) => ({ ...config, id2label: ['a', 'b'] })),
+    reason: ['config.json: id2label'],
+  },
+  {
+    title: 'a config.json that is null',
+    like: 'tiny-sst',
+    files: { 'config.json': 'null' },
+    reason: ['config.json'],
+  },
+  {
+    title: 'a tokenizer.json that is null',
+    like: 'tiny-sst',
+    files: { 'tokenizer.json': 'null' },
+    reason: ['tokenizer'],
+  },
+  {
+    title: 'a tokenizer of an unknown kind',
+    like: 'tiny-sst',
+    files: changed('tiny-sst', 'tokenizer.json', (file) => ({ ...file, model: { type: 'Neural' } })),
+    reason: ['tokenizer.json', 'Neural'],
+  },
+  {
+    title: 'front matter that is no YAML',
+    like: 'tiny-sst',
+    files: { 'README.md': '---\nlicense: [mit\n---\n# T' },
+    reason: ['README.md is no YAML'],
+  },
+];
+
+/** Nothing here keeps the model from being right. */
+const FINE: Readonly<Record<string, Pick<Odd, 'like' | 'files'>>> = {
+  'a-card-of-odd-values': {
+    like: 'tiny-sst',
+    files: {
+      'README.md': [
+        '---',
+        'license: [mit, apache-2.0]',
+        'pipeline_tag: text-classification',
+        'tags: [3, true, sentiment]',
+        'datasets: 7',
+        'language: 12',
+        'co2_eq_emissions: "0.5"',
+        'inference: "false"',
+        'widget: "great"',
+        'base_model: [a, b]',
+        'thumbnail: 1e3',
+        '---',
+        '# 12',
+      ].join('\n'),
+    },
+  },
+  'odd-metrics': {
+    like: 'tiny-sst',
+    files: {
+      'README.md': [
+        '---',
+        'model-index:',
+        '- name: it',
+        '  results:',
+        '  - task: { type: text-classification }',
+        '    dataset: { type: sst2, name: 5, split: 2020 }',
+        '    metrics:',
+        '    - { type: accuracy, value: 0.91 }',
+        '    - { type: f1, value: "0.9" }',
+        '    - { type: precision, value: [0.8, 0.9] }',
+        '    - { type: recall, value: .nan }',
+        '    - accuracy',
+        '    - null',
+        '    - { value: 0.5 }',
+        '    - { type: loss, value: 0.3, args: 4 }',
+        '    - { type: accuracy, value: 0.92 }',
+        '  - dataset: nowhere',
+        '    metrics: none',
+        '  - 7',
+        '- results: { accuracy: 1 }',
+        '---',
+        '# It',
+      ].join('\n'),
+    },
+  },
+  'a-broken-variant': {
+    like: 'tiny-sst',
+    files: {
+      'onnx/model_quantized.onnx': 'no graph',
+      'onnx/model_fp16.onnx': FOLDERS['tiny-sst']?.['onnx/model.onnx'] as Buffer,
+      'onnx/model_q4.onnx': encodeModel(sumOf('input_ids', 'bbox')),
+    },
+  },
+  'more-files': {
+    like: 'tiny-sst',
+    files: {
+      'model.safetensors': 'weights',
+      'vocab.txt': 'words',
+      'special_tokens_map.json': '{',
+      'generation_config.json': '[]',
+      '.gitattributes': '*.onnx filter=lfs',
+    },
+  },
+};
+
+const MODELS = `{ models(first: 40) { nodes { name title license tags versions(first: 1) { nodes {
+  state stateReason variants { name reason maxBatch }
+  evaluations(first: 2) { nodes { origin metrics { name value } } }
+} } } } }`;
+const PREDICT = `mutation ($input: PredictInput!) {
+  predict(input: $input) { prediction { output { ... on Classification { label score } } } problem { code message } }
+}`;
+
+let store: TestStore;
+let app: TestApp;
+let found: Readonly<Record<string, Data>>;
+beforeAll(async () => {
+  store = await createStore();
+  const folders = [...REFUSED.map((odd, i) => [`refused-${i}`, odd] as const), ...Object.entries(FINE)];
+  for (const [name, { like, files }] of folders) {
+    const present = Object.entries({ ...FOLDERS[like], ...files }).filter(([, content]) => content !== null);
+    await store.write(name, Object.fromEntries(present) as Folder);
+  }
+  await store.write('datasets/sst2', { 'dataset.yaml': 'title: Sentiment\ntask: text-classification' });
+  app = await startTestApp({ modelStore: store.folder });
+  const { models } = await app.query(MODELS);
+  found = Object.fromEntries(
+    models.nodes.map(({ versions, ...model }: Data) => [model.name, { ...model, version: versions.nodes[0] }]),
+  );
+}, 120_000);
+afterAll(async () => {
+  await app.stop();
+  await store.remove();
+});
+
+test.each(REFUSED.map((odd, i) => ({ ...odd, name: `refused-${i}` })))(
+  '$title: FAILED, with the file and what to do',
+  ({ name, reason }) => {
+    const { state, stateReason } = found[name].version;
+
+    expect(state).toBe('FAILED');
+    for (const word of reason) expect(stateReason).toContain(word);
+    expect(stateReason).not.toMatch(/undefined|NaN|\[object|TypeError|Cannot read/);
+  },
+);
+
+test.each(Object.keys(FINE))('%s: READY, and answers as ever', async (model) => {
+  const { predict } = await app.query(PREDICT, { input: { model, input: { text: 'great' } } });
+
+  expect(found[model].version).toMatchObject({ state: 'READY', stateReason: null });
+  expect(predict).toEqual({
+    prediction: { output: { label: 'POSITIVE', score: expect.closeTo(1 / (1 + Math.exp(-6)), 5) } },
+    problem: null,
+  });
+});
+
+test('of a card with odd values what can be read is read', () => {
+  expect(found['a-card-of-odd-values']).toMatchObject({
+    title: '12',
+    license: 'mit, apache-2.0',
+    tags: ['3', 'sentiment', 'true'],
+  });
+});
+
+test('of a model-index the numbers are imported, and what is none is left out', () => {
+  const evaluations = found['odd-metrics'].version.evaluations.nodes;
+
+  expect(evaluations).toEqual([
+    {
+      origin: 'IMPORTED',
+      metrics: expect.arrayContaining([
+        { name: 'accuracy', value: 0.91 },
+        { name: 'recall', value: null },
+        { name: 'loss', value: 0.3 },
+        { name: 'accuracy', value: 0.92 },
+      ]),
+    },
+  ]);
+  expect(evaluations[0].metrics).toHaveLength(4);
+});
+
+test('a variant that cannot be used is listed with its reason', () => {
+  expect(found['a-broken-variant'].version.variants).toEqual([
+    { name: 'fp16', reason: null, maxBatch: 128 },
+    { name: 'q4', reason: expect.stringContaining('"bbox"'), maxBatch: null },
+    { name: 'quantized', reason: expect.stringContaining('no whole ONNX file'), maxBatch: null },
+  ]);
+});
+
+test('asking for a variant that cannot be used says why; one that can answers', async () => {
+  const input = { model: 'a-broken-variant', input: { text: 'great' } };
+  const broken = await app.query(PREDICT, { input: { ...input, variant: 'quantized' } });
+  const fine = await app.query(PREDICT, { input: { ...input, variant: 'fp16' } });
+
+  expect(broken.predict.problem.message).toContain('no whole ONNX file');
+  expect(fine.predict.prediction.output.label).toBe('POSITIVE');
+});

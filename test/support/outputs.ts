@@ -1,0 +1,22 @@
+/** What a document selects of an answer, whatever its kind; every alias says which kind it is of. */
+export const OUTPUT = `output {
+  __typename
+  ... on Classification { label score classes(first: 100) { label score } }
+  ... on Regression { value unit }
+  ... on Embedding { dimensions vector vectorBase64 }
+  ... on Similarities { scores }
+  ... on Detections { items { label score box { xmin ymin xmax ymax } } all: items(threshold: 0) { score } }
+  ... on Tokens {
+    none: items(aggregation: NONE) { ...Span }
+    simple: items { ...Span }
+    first: items(aggregation: FIRST) { ...Span }
+    average: items(aggregation: AVERAGE) { ...Span }
+    max: items(aggregation: MAX) { ...Span }
+  }
+  ... on Answer { text answerScore: score start end }
+  ... on Fillings { fillings: items(first: 20) { token text score sequence } }
+  ... on Tensors { tensors { name datatype shape data base64 } }
+}`;
+
+/** Stands beside the operation that uses `OUTPUT`. */
+export const SPAN = 'fragment Span on LabelledSpan { label score word start end }';
