@@ -86,6 +86,10 @@ function scoresHead(sources: HeadSources): Head {
     return { kind: 'scores', output: name, activation: output.activation ?? activationOf(hf, labels.length) };
   }
   const usual = outputs.find(({ name, datatype }) => name === 'probabilities' && datatype.startsWith('FP'));
+  if (output.scores === undefined && (hf.tokenizer !== null || hf.preprocessor))
+    throw new ManifestError(
+      `config.json is missing: its id2label says what the scores of ${task} mean (or labels and output.scores in model.yaml)`,
+    );
   const named = output.scores ?? zipMap?.output ?? (outputs.length > 1 ? usual?.name : undefined);
   if (named !== undefined) {
     const found = outputs.find(({ name }) => name === named);

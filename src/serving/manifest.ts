@@ -115,9 +115,9 @@ const words = z.preprocess(
   z.array(z.coerce.string()),
 );
 
-/** A broken result of somebody's `model-index` is no reason to refuse the model. */
+/** A broken result of somebody's `model-index` is no reason to refuse the model, or the other results. */
 const modelIndex = z
-  .array(z.object({ results: z.array(result.nullable().catch(null)).default([]) }))
+  .array(z.object({ results: z.array(result.nullable().catch(null)).catch([]) }).catch({ results: [] }))
   .catch([])
   .default([])
   .transform((all) => all.flatMap(({ results }) => results).filter((one) => one !== null));
@@ -246,7 +246,7 @@ function parsed(text: string, file: string): unknown {
 
 function readCard(markdown: string, name: string): Card {
   const section = (title: string) => sectionOf(markdown, title);
-  const [, title = name, rest = markdown] = /^# ([^\r\n]+)\r?\n(.*)$/s.exec(markdown) ?? [];
+  const [, title = name, rest = markdown] = /^# ([^\r\n]+)(?:\r?\n(.*))?$/s.exec(markdown) ?? [];
   const summary =
     rest
       .trim()
