@@ -8,7 +8,7 @@
  *     batch          answer these items with a loaded version          → started, then done
  *     examine        what the file itself says of its graph            → examined | failed
  *     compare        do these items answer the same beside mates?      → compared | failed
- *     tokenize       the ids of these texts, special tokens included   → tokenized | failed
+ *     tokenize       ids of these texts, special tokens included       → tokenized | failed
  *
  *   worker → server
  *     ready          once, when it can take messages
@@ -101,5 +101,5 @@ export type FromWorker =
   | { readonly kind: 'examined'; readonly facts: GraphFacts }
   /** How an answer changed beside mates of the same length, and beside longer ones; null where it did not. */
   | { readonly kind: 'compared'; readonly difference: string | null; readonly padding: string | null }
-  | { readonly kind: 'tokenized'; readonly ids: readonly (readonly number[])[] }
+  | { readonly kind: 'tokenized'; readonly ids: readonly (readonly number[])[]; readonly unproven: string | null }
   | { readonly kind: 'failed'; readonly message: string };

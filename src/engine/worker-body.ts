@@ -149,7 +149,7 @@ export class WorkerBody {
     const { tokenizer } = (await this.#get(key)).tools;
     if (!tokenizer) throw new Error('the version has no tokenizer');
     const ids = texts.map((text) => sequenceOf(tokenizer.single, whole(tokenizer.encode(text))).ids);
-    this.#send({ kind: 'tokenized', ids });
+    this.#send({ kind: 'tokenized', ids, unproven: tokenizer.unproven });
   }
 
   async #get(key: string): Promise<Loaded> {

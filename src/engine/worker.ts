@@ -71,7 +71,11 @@ const runtime: Runtime = {
   openSession: (bytes, provider) => sessions.open(bytes, { provider, emptyFolder: process.cwd() }),
   openTokenizer: (bytes) => {
     const { tokenizer, config } = JSON.parse(Buffer.from(bytes).toString());
-    return new TextTokenizer(tokenizer, config);
+    try {
+      return new TextTokenizer(tokenizer, config);
+    } catch (error) {
+      throw new Error(`tokenizer.json: ${error instanceof Error ? error.message : error}`);
+    }
   },
 };
 const stream = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });

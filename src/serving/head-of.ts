@@ -79,7 +79,7 @@ function pick(
 
 /** One score for each label; or, where the graph has none, the label itself. */
 function scoresHead(sources: HeadSources): Head {
-  const { output, facts, hf, labels } = sources;
+  const { output, facts, hf, labels, task } = sources;
   const { outputs, zipMap } = facts;
   if (hf.config && output.scores === undefined) {
     const { name } = pick(sources, 'scores', ['logits', 'probabilities'], 2);

@@ -32,6 +32,8 @@ export interface Tokenizer {
   readonly padId: number;
   readonly padTypeId: number;
   readonly maskId: number | null;
+  /** Why its ids were not compared with those of the library that models are trained with; null when they were. */
+  readonly unproven: string | null;
   /** Do tokens that go on with a word say so, as "##ing" does? */
   readonly marksContinuation: boolean;
 }

@@ -13,6 +13,7 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { aroundSection, createAroundStore } from './around.ts';
 import { bulkSection } from './bulk.ts';
 import { createGeneratedStore } from './graphs.ts';
 import { isolationSection } from './isolation.ts';
@@ -49,6 +50,8 @@ const stop = (server: RunningServer) => server.stop();
 const generated = shared(createGeneratedStore, (store) => store.remove());
 const ours = shared(() => startModelgraph(), stop);
 const oursGenerated = shared(async () => startModelgraph({ MODEL_STORE: (await generated()).folder }), stop);
+const around = shared(createAroundStore, (store) => store.remove());
+const oursAround = shared(async () => startModelgraph({ MODEL_STORE: (await around()).folder }), stop);
 const naiveLight = shared(() => startNaive({ graphFile: graphFile(STORE, mlpTensor().model), labels: LABELS }), stop);
 const naiveMedium = shared(async () => {
   return startNaive({ graphFile: graphFile((await generated()).folder, medium().model), labels: [] });
@@ -74,6 +77,7 @@ const SECTIONS: readonly (() => Promise<string>)[] = [
   async () => isolationSection(await oursGenerated(), isQuick),
   async () => bulkSection(await ours(), isQuick),
   () => startupSection(isQuick),
+  async () => aroundSection(await oursAround(), isQuick),
 ];
 
 function versionOf(name: string): string {

@@ -4,7 +4,7 @@
  *
  * All texts are read by one WordPiece vocabulary: the words below, and single characters for everything else.
  */
-import { encodeModel, type GraphSpec, type Initializer, type NodeSpec, TYPE, type ValueInfo } from './onnx.js';
+import { encodeModel, type GraphSpec, type Initializer, type NodeSpec, TYPE, type ValueInfo } from './onnx.ts';
 
 export type Folder = Readonly<Record<string, string | Buffer>>;
 

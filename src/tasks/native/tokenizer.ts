@@ -2,23 +2,24 @@
  * A Hugging Face tokenizer.json as a tokenizer that also tells where each token stands in the text.
  *
  * Ids and places are those of the Rust library that models were trained with. `@huggingface/tokenizers` tells no
- * places and differs for some models, so the steps are written here (`tasks/tokens/`); the library translates the
+ * places and differs for some models, so the steps are written here (`tasks/tokenizer/`); the library translates the
  * regular expressions of Oniguruma, in which these files are written.
  *
  * It does not truncate, pad or add special tokens: `single` and `pair` say what belongs around a text.
  */
 import * as library from '@huggingface/tokenizers';
-import { type AddedToken, AddedTokenSplitter, readAddedTokens } from '../tokens/added-tokens.js';
-import { AlignedText } from '../tokens/aligned-text.js';
-import { createDecoder, type Decoder } from '../tokens/decoders.js';
-import { createModel } from '../tokens/models.js';
-import { createNormalizer, type Normalizer } from '../tokens/normalizers.js';
-import { type PostProcessor, readPostProcessor, type TemplatePart, trimPlaces } from '../tokens/post-processor.js';
-import { createPreTokenizer, type Piece, type PreTokenizer } from '../tokens/pre-tokenizers.js';
-import { type Json, objectAt, UnsupportedTokenizer } from '../tokens/spec.js';
-import type { Model, WordTokens } from '../tokens/word-tokens.js';
+import { type AddedToken, AddedTokenSplitter, readAddedTokens } from '../tokenizer/added-tokens.js';
+import { AlignedText } from '../tokenizer/aligned-text.js';
+import { createDecoder, type Decoder } from '../tokenizer/decoders.js';
+import { createModel } from '../tokenizer/models.js';
+import { createNormalizer, type Normalizer } from '../tokenizer/normalizers.js';
+import { type PostProcessor, readPostProcessor, type TemplatePart, trimPlaces } from '../tokenizer/post-processor.js';
+import { createPreTokenizer, type Piece, type PreTokenizer } from '../tokenizer/pre-tokenizers.js';
+import { unprovenReason } from '../tokenizer/proven.js';
+import { type Json, objectAt, UnsupportedTokenizer } from '../tokenizer/spec.js';
+import type { Model, WordTokens } from '../tokenizer/word-tokens.js';
 
-export type { TemplatePart } from '../tokens/post-processor.js';
+export type { TemplatePart } from '../tokenizer/post-processor.js';
 
 /** Tokens of one text without special tokens around it. */
 export interface Encoded {
@@ -59,6 +60,8 @@ export class TextTokenizer {
   readonly unkId: number | null;
   /** Do tokens that go on with a word say so, as "##ing" does? */
   readonly marksContinuation: boolean;
+  /** Why its ids were not compared with the reference's; null when tokenizers of its kind were. */
+  readonly unproven: string | null;
   /** From tokenizer_config.json; null where it says "any". */
   readonly modelMaxLength: number | null;
   /** The largest id, plus one. */
@@ -87,6 +90,7 @@ export class TextTokenizer {
 
     const model = objectAt(spec.model, 'model');
     this.marksContinuation = Boolean(model.continuing_subword_prefix ?? (model.type === 'WordPiece' && '##'));
+    this.unproven = unprovenReason(tokenizerJson);
 
     const idOf = (token: string | null) =>
       token === null ? null : (added.find((t) => t.content === token)?.id ?? this.#model.vocabulary.get(token) ?? null);

@@ -1,8 +1,8 @@
 """
 Small tokenizers of every family, and what the Rust library makes of many texts.
 
-    python -m venv /tmp/golden && /tmp/golden/bin/pip install tokenizers==0.23.3 sentencepiece==0.2.3 protobuf==7.36.2
-    /tmp/golden/bin/python test/tasks/goldens/make-tokenizers.py
+    python -m venv .venv && .venv/bin/pip install tokenizers==0.23.3 sentencepiece==0.2.3 protobuf==7.36.2
+    .venv/bin/python test/tasks/goldens/make-tokenizers.py
 
 They are trained on Python's own help texts (pydoc_data.topics, PSF licence) and on the texts themselves. The charsmaps
 are those that sentencepiece (Apache-2.0) writes into every model. Places are in UTF-16 units, as JavaScript counts.
@@ -40,8 +40,8 @@ O200K = "|".join([
 CL100K = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
 BLOOM = r" ?[^(\s|[.,!?…。，、।۔،])]+"
 DEEPSEEK = [r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", "|".join([
-    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+", r"[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+", r" ?[\p{P}\p{S}]+[\r\n]*",
-    r"\s*[\r\n]+", r"\s+(?!\S)", r"\s+"])]
+    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+""", "[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+", " ?[\\p{P}\\p{S}]+[\r\n]*",
+    "\\s*[\r\n]+", r"\s+(?!\S)", r"\s+"])]
 BYTE_ALPHABET = sorted(pre_tokenizers.ByteLevel.alphabet())
 
 

@@ -38,7 +38,7 @@ export class Bpe implements Model {
       throw unsupported('model.byte_fallback', 'a prefix or suffix of words beside it');
     }
     this.unkId = this.#findUnknown(config);
-    listAt(config.merges, 'model.merges').forEach((merge, rank) => this.#learn(merge, rank));
+    for (const [rank, merge] of listAt(config.merges, 'model.merges').entries()) this.#learn(merge, rank);
   }
 
   tokenize(word: string): WordTokens {

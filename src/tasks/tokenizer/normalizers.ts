@@ -6,7 +6,14 @@ import { toByteCharacters } from './byte-level.js';
 import { Charsmap } from './charsmap.js';
 import { type NormalForm, normalise } from './normal-forms.js';
 import { type CompilePattern, flagAt, type Json, listAt, objectAt, textAt, unsupported } from './spec.js';
-import { asKnownToExpressions, isMark, isNonspacingMark, isRemovedControl, isWhitespace } from './unicode.js';
+import {
+  asKnownToExpressions,
+  characters,
+  isMark,
+  isNonspacingMark,
+  isRemovedControl,
+  isWhitespace,
+} from './unicode.js';
 
 export type Normalizer = (text: AlignedText) => AlignedText;
 
@@ -71,8 +78,7 @@ function cleanText(text: AlignedText): AlignedText {
   });
 }
 
-const IDEOGRAPH =
-  /[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu;
+const IDEOGRAPH = characters('3400-4dbf 4e00-9fff f900-faff 20000-2a6df 2a700-2b81f 2b920-2ceaf 2f800-2fa1f', 'gu');
 
 function spaceOutIdeographs(text: AlignedText): AlignedText {
   return rewriteMatches(text, IDEOGRAPH, (rewriter, char) => {
@@ -102,11 +108,11 @@ export function lowercase(text: AlignedText): AlignedText {
   });
 }
 
-const NMT =
-  /[\u0001-\u0008\u0009-\u000d\u000e-\u001f\u007f\u008f\u009f\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/g;
+const NMT = characters('1-1f 7f 8f 9f 1680 200b-200f 2028 2029 2581 feff fffd', 'gu');
+const NMT_REMOVES = characters('1-8 b e-1f 7f 8f 9f');
 
 function cleanForNmt(rewriter: Rewriter, char: string): void {
-  if (/[\u0001-\u0008\u000b\u000e-\u001f\u007f\u008f\u009f]/.test(char)) rewriter.skip(1);
+  if (NMT_REMOVES.test(char)) rewriter.skip(1);
   else rewriter.replace(' ');
 }
 
@@ -123,16 +129,12 @@ function strip(config: Json, key: string): Normalizer {
   };
 }
 
-/** Both the new characters and the first old one stand for the first old one. */
-export function prepend(content: string): Normalizer {
+/** The new characters stand for the first old one, as it does itself. */
+function prepend(content: string): Normalizer {
   return (text) => {
     if (text.text === '') return text;
-    const first = String.fromCodePoint(text.text.codePointAt(0) as number);
     const rewriter = new Rewriter(text);
-    const [head, ...rest] = content;
-    if (head === undefined) return text;
-    rewriter.replace(head);
-    rewriter.insert(rest.join('') + first);
+    rewriter.insertBefore(content);
     return rewriter.finish();
   };
 }

@@ -1,11 +1,19 @@
 /**
  * The pre-tokenizers of a tokenizer.json: from a normalised text to the words a model is asked about.
  */
-import type { AlignedText } from './aligned-text.js';
+import { type AlignedText, Rewriter } from './aligned-text.js';
 import { toByteCharacters } from './byte-level.js';
-import { prepend } from './normalizers.js';
+import {
+  ARRANGE,
+  type Behaviour,
+  behaviourAt,
+  type FindSpans,
+  spansOfCharacters,
+  spansOfExpression,
+  spansOfLength,
+} from './spans.js';
 import { type CompilePattern, flagAt, idAt, type Json, listAt, objectAt, textAt, unsupported } from './spec.js';
-import { asKnownToExpressions, isNumeric, isPunctuation, isWhitespace } from './unicode.js';
+import { isNumeric, isPunctuation, isWhitespace, WORDS_AND_SIGNS } from './unicode.js';
 
 /** A piece of an aligned text, never empty. */
 export interface Piece {
@@ -15,15 +23,6 @@ export interface Piece {
 }
 
 export type PreTokenizer = (pieces: readonly Piece[]) => readonly Piece[];
-
-/** Places in a text, whole and in order: each is a match of a pattern or what lies between two. */
-interface Span {
-  from: number;
-  to: number;
-  readonly isMatch: boolean;
-}
-
-type FindSpans = (text: string) => Span[];
 
 /** @throws UnsupportedTokenizer that names the component */
 export function createPreTokenizer(spec: unknown, compile: CompilePattern, key = 'pre_tokenizer'): PreTokenizer {
@@ -39,13 +38,7 @@ export function createPreTokenizer(spec: unknown, compile: CompilePattern, key =
     case 'BertPreTokenizer':
       return splitForBert;
     case 'Whitespace':
-      return splitting(
-        spansOfExpression(
-          /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d\p{White_Space}]+/gu,
-          true,
-        ),
-        'Removed',
-      );
+      return splitting(spansOfExpression(WORDS_AND_SIGNS, true), 'Removed');
     case 'WhitespaceSplit':
       return splitting(spansOfCharacters(isWhitespace), 'Removed');
     case 'Punctuation':
@@ -75,98 +68,6 @@ function splitting(find: FindSpans, behaviour: Behaviour): PreTokenizer {
         .filter((span) => span.to > span.from)
         .map((span) => ({ text, from: from + span.from, to: from + span.to })),
     );
-}
-
-type Behaviour = 'Removed' | 'Isolated' | 'Contiguous' | 'MergedWithPrevious' | 'MergedWithNext';
-
-const ARRANGE: Readonly<Record<Behaviour, (spans: Span[]) => Span[]>> = {
-  Removed: (spans) => spans.filter(({ isMatch }) => !isMatch),
-  Isolated: (spans) => spans,
-  Contiguous: (spans) => merge(spans, (span, previous) => span.isMatch === previous),
-  MergedWithPrevious: (spans) => merge(spans, (span, previous) => span.isMatch && !previous),
-  MergedWithNext: (spans) => mergeWithNext(spans),
-};
-
-function behaviourAt(value: unknown, key: string): Behaviour {
-  const name = textAt(value, `${key}.behavior`);
-  if (!Object.hasOwn(ARRANGE, name)) throw unsupported(`${key}.behavior`, name);
-  return name as Behaviour;
-}
-
-/** Before the first span there is something that is no match. */
-function merge(spans: readonly Span[], joins: (span: Span, previous: boolean) => boolean): Span[] {
-  const merged: Span[] = [];
-  let previous = false;
-  for (const span of spans) {
-    const last = merged.at(-1);
-    if (last && joins(span, previous)) last.to = span.to;
-    else merged.push({ ...span });
-    previous = span.isMatch;
-  }
-  return merged;
-}
-
-function mergeWithNext(spans: readonly Span[]): Span[] {
-  const merged: Span[] = [];
-  let next = false;
-  for (const span of spans.toReversed()) {
-    const last = merged.at(-1);
-    if (last && span.isMatch && !next) last.from = span.from;
-    else merged.push({ ...span });
-    next = span.isMatch;
-  }
-  return merged.reverse();
-}
-
-function spansOfCharacters(isMatch: (char: string) => boolean): FindSpans {
-  return (text) => {
-    const spans: Span[] = [];
-    let open = 0;
-    for (let at = 0; at < text.length; ) {
-      const char = String.fromCodePoint(text.codePointAt(at) as number);
-      const end = at + char.length;
-      if (isMatch(char)) {
-        if (open < at) spans.push({ from: open, to: at, isMatch: false });
-        spans.push({ from: at, to: end, isMatch: true });
-        open = end;
-      }
-      at = end;
-    }
-    if (open < text.length) spans.push({ from: open, to: text.length, isMatch: false });
-    return spans;
-  };
-}
-
-function spansOfExpression(pattern: RegExp, invert: boolean): FindSpans {
-  return (text) => {
-    const spans: Span[] = [];
-    let open = 0;
-    for (const match of asKnownToExpressions(text).matchAll(pattern)) {
-      const end = match.index + match[0].length;
-      if (open < match.index) spans.push({ from: open, to: match.index, isMatch: invert });
-      spans.push({ from: match.index, to: end, isMatch: !invert });
-      open = end;
-    }
-    if (open < text.length) spans.push({ from: open, to: text.length, isMatch: invert });
-    return spans;
-  };
-}
-
-function spansOfLength(length: number): FindSpans {
-  return (text) => {
-    const spans: Span[] = [];
-    let from = 0;
-    let at = 0;
-    let count = 0;
-    for (const char of text) {
-      at += char.length;
-      if (++count % length === 0 || at === text.length) {
-        spans.push({ from, to: at, isMatch: false });
-        from = at;
-      }
-    }
-    return spans;
-  };
 }
 
 function splitOn(config: Json, compile: CompilePattern, key: string): PreTokenizer {
@@ -219,19 +120,44 @@ function metaspace(config: Json, key: string): PreTokenizer {
   const replacement = textAt(config.replacement, `${key}.replacement`);
   if (replacement.length !== 1) throw unsupported(`${key}.replacement`, JSON.stringify(replacement));
   const scheme = schemeOf(config, key);
-  const addReplacement = prepend(replacement);
   const isReplacement = (char: string) => char === replacement;
   const split = flagAt(config.split, `${key}.split`, true)
     ? splitting(spansOfCharacters(isReplacement), 'MergedWithNext')
     : (pieces: readonly Piece[]) => pieces;
-  return (pieces) =>
-    pieces.flatMap((piece) => {
-      const own = piece.text.slice(piece.from, piece.to);
-      let text = own.withText(own.text.replaceAll(' ', replacement));
-      const wanted = scheme === 'always' || (scheme === 'first' && own.startOf(0) === 0);
-      if (wanted && !text.text.startsWith(replacement)) text = addReplacement(text);
-      return split([wholeOf(text)]);
-    });
+  const isWanted = ({ text, from }: Piece) =>
+    text.text[from] !== replacement && (scheme === 'always' || (scheme === 'first' && text.startOf(from) === 0));
+  return (pieces) => split(prefixed(withVisibleSpaces(pieces, replacement), replacement, isWanted));
+}
+
+/** Puts a prefix before the pieces that want one. Pieces of one text become pieces of one new text. */
+function prefixed(pieces: readonly Piece[], prefix: string, isWanted: (piece: Piece) => boolean): readonly Piece[] {
+  if (!pieces.some(isWanted)) return pieces;
+  const done: Piece[] = [];
+  for (let i = 0; i < pieces.length; ) {
+    const { text } = pieces[i] as Piece;
+    const rewriter = new Rewriter(text);
+    const places: { from: number; to: number }[] = [];
+    for (; pieces[i]?.text === text; i++) {
+      const piece = pieces[i] as Piece;
+      rewriter.keepUntil(piece.from);
+      const from = rewriter.length;
+      if (isWanted(piece)) rewriter.insertBefore(prefix);
+      rewriter.keepUntil(piece.to);
+      places.push({ from, to: rewriter.length });
+    }
+    const whole = rewriter.finish();
+    for (const place of places) done.push({ text: whole, ...place });
+  }
+  return done;
+}
+
+function withVisibleSpaces(pieces: readonly Piece[], replacement: string): Piece[] {
+  let [old, changed]: (AlignedText | undefined)[] = [];
+  return pieces.map(({ text, from, to }) => {
+    if (text !== old || !changed) changed = text.withText(text.text.replaceAll(' ', replacement));
+    old = text;
+    return { text: changed, from, to };
+  });
 }
 
 function schemeOf(config: Json, key: string): string {
@@ -250,18 +176,9 @@ function byteLevel(config: Json, key: string): PreTokenizer {
   const split = flagAt(config.use_regex, `${key}.use_regex`, true)
     ? splitting(spansOfExpression(GPT2, false), 'Isolated')
     : (pieces: readonly Piece[]) => pieces;
-  return (pieces) =>
-    inBytes(
-      split(
-        pieces.map((piece) => {
-          const own = piece.text.slice(piece.from, piece.to);
-          return wholeOf(addSpace && !own.text.startsWith(' ') ? prependSpace(own) : own);
-        }),
-      ),
-    );
+  const isWanted = ({ text, from }: Piece) => addSpace && text.text[from] !== ' ';
+  return (pieces) => inBytes(split(prefixed(pieces, ' ', isWanted)));
 }
-
-const prependSpace = prepend(' ');
 
 /** Pieces of one text are changed together: one new text instead of one a word. */
 function inBytes(pieces: readonly Piece[]): Piece[] {
@@ -295,8 +212,4 @@ function byteLengths(text: string): Int32Array {
   }
   before[at] = bytes;
   return before;
-}
-
-export function wholeOf(text: AlignedText): Piece {
-  return { text, from: 0, to: text.text.length };
 }

@@ -54,7 +54,7 @@ function fromByteTokens(tokens: readonly string[]): string[] {
   const pieces: string[] = [];
   let bytes: number[] = [];
   const flush = () => {
-    if (bytes.length > 0) pieces.push(...decoded(bytes));
+    for (const piece of decoded(bytes)) pieces.push(piece);
     bytes = [];
   };
   for (const token of tokens) {
@@ -71,6 +71,7 @@ function fromByteTokens(tokens: readonly string[]): string[] {
 }
 
 function decoded(bytes: readonly number[]): string[] {
+  if (bytes.length === 0) return [];
   try {
     return [strict.decode(Uint8Array.from(bytes))];
   } catch {

@@ -26,7 +26,7 @@ export function createModel(spec: unknown): Model {
 }
 
 /** Files from before the key `type` tell their model by their other keys. */
-export function typeOfModel(config: Json): unknown {
+function typeOfModel(config: Json): unknown {
   if (config.type !== undefined) return config.type;
   if (Array.isArray(config.vocab)) return 'Unigram';
   if (config.merges !== undefined) return 'BPE';
@@ -71,7 +71,7 @@ class WordPiece implements Model {
   readonly #unkToken: string;
   readonly #prefix: string;
   readonly #maxCharacters: number;
-  readonly #longest: number;
+  #longest = 0;
 
   constructor(config: Json) {
     this.vocabulary = vocabularyOf(config);
@@ -80,7 +80,7 @@ class WordPiece implements Model {
     this.#unkToken = unknown.token;
     this.#prefix = textAt(config.continuing_subword_prefix, `${KEY}.continuing_subword_prefix`);
     this.#maxCharacters = numberAt(config.max_input_chars_per_word ?? 100, `${KEY}.max_input_chars_per_word`);
-    this.#longest = Math.max(0, ...lengthsOf(this.vocabulary.keys()));
+    for (const token of this.vocabulary.keys()) this.#longest = Math.max(this.#longest, token.length);
   }
 
   /** The longest piece that is known, then the longest from there on; one gap makes the whole word unknown. */
@@ -105,12 +105,6 @@ class WordPiece implements Model {
     }
     return found;
   }
-}
-
-function* lengthsOf(tokens: Iterable<string>): Iterable<number> {
-  const lengths = new Set<number>();
-  for (const token of tokens) lengths.add(token.length);
-  yield* lengths;
 }
 
 function oneToken(id: number, token: string, length: number): WordTokens {

@@ -58,6 +58,11 @@ export class Rewriter {
     this.#ends = new Int32Array(source.text.length + 16);
   }
 
+  /** How long the new text is so far. */
+  get length(): number {
+    return this.#length;
+  }
+
   /** Keeps everything up to unit `to` as it is. */
   keepUntil(to: number): void {
     if (to <= this.#at) return;
@@ -85,6 +90,11 @@ export class Rewriter {
     this.#write(content, Math.max(this.#at - 1, 0));
   }
 
+  /** Adds characters with the span of the next one. */
+  insertBefore(content: string): void {
+    this.#write(content, Math.min(this.#at, this.#source.text.length - 1));
+  }
+
   /** Puts one character in the place of the next one. */
   replace(char: string): void {
     this.#write(char, Math.min(this.#at, this.#source.text.length - 1));
@@ -93,9 +103,12 @@ export class Rewriter {
 
   /** One step in the reference's terms: 1 adds, 0 replaces, −n replaces and then removes n. */
   change(char: string, by: number): void {
-    if (by > 0) return this.insert(char);
-    this.replace(char);
-    this.skip(-by);
+    if (by > 0) {
+      this.insert(char);
+    } else {
+      this.replace(char);
+      this.skip(-by);
+    }
   }
 
   finish(): AlignedText {

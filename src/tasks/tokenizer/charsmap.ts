@@ -30,7 +30,7 @@ export class Charsmap {
   apply(source: AlignedText): AlignedText {
     const steps = new Steps();
     for (const grapheme of graphemesOf(source.text)) {
-      const whole = encoder.encode(grapheme).length < 6 ? this.#lookUp(grapheme) : null;
+      const whole = grapheme.length < 6 ? this.#lookUp(grapheme) : null;
       if (whole !== null) steps.replace(lengthOf(grapheme), whole);
       else for (const char of grapheme) steps.replaceOne(char, this.#lookUp(char));
     }
@@ -40,7 +40,8 @@ export class Charsmap {
   #lookUp(chunk: string): string | null {
     const known = this.#known.get(chunk);
     if (known !== undefined) return known;
-    const found = this.#firstEntry(encoder.encode(chunk));
+    const bytes = encoder.encode(chunk);
+    const found = bytes.length < 6 ? this.#firstEntry(bytes) : null;
     if (this.#known.size >= 20_000) this.#known.clear();
     this.#known.set(chunk, found);
     return found;
@@ -87,14 +88,17 @@ class Steps {
   }
 
   replaceOne(char: string, content: string | null): void {
-    if (content !== null) return this.replace(1, content);
-    this.#chars.push(char);
-    this.#by.push(0);
+    if (content === null) {
+      this.#chars.push(char);
+      this.#by.push(0);
+    } else {
+      this.replace(1, content);
+    }
   }
 
   applyTo(source: AlignedText): AlignedText {
     const rewriter = new Rewriter(source);
-    this.#chars.forEach((char, i) => rewriter.change(char, this.#by[i] as number));
+    for (const [i, char] of this.#chars.entries()) rewriter.change(char, this.#by[i] as number);
     return rewriter.end();
   }
 }
@@ -102,7 +106,7 @@ class Steps {
 /** ASCII needs no segmenter: only a line end of two characters is one grapheme there. */
 function* graphemesOf(text: string): Iterable<string> {
   if (/[\x80-\uffff]/.test(text)) for (const { segment } of graphemes.segment(text)) yield segment;
-  else for (const match of text.matchAll(/\r\n|[^]/g)) yield match[0];
+  else for (const match of text.matchAll(/\r\n|[\s\S]/g)) yield match[0];
 }
 
 const lengthOf = (text: string) => [...text].length;

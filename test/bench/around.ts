@@ -1,0 +1,146 @@
+/** The work around the graph: preparing and finishing, for each task, as the service reports it in `timing`. */
+import { cp } from 'node:fs/promises';
+import path from 'node:path';
+import sharp from 'sharp';
+import { type Folder, huggingFaceFolders } from '../support/hugging-face.ts';
+import { createStore, type TestStore } from '../support/store.ts';
+import { median, ms, percentile, table } from './numbers.ts';
+import { ROOT, type RunningServer } from './processes.ts';
+
+const HEADER = ['task', 'input', 'prepare p50', 'finish p50', '**outside the run p50**', 'p99', 'run p50'];
+const WARM_UPS = 20;
+const EDGE = 224;
+
+interface Case {
+  readonly task: string;
+  readonly what: string;
+  readonly model: string;
+  readonly input: Record<string, unknown>;
+}
+
+/** The models of the store, and the generated folders for tasks that have no real one. */
+export async function createAroundStore(): Promise<TestStore> {
+  const store = await createStore();
+  await cp(path.join(ROOT, 'model-store'), store.folder, { recursive: true });
+  const folders = huggingFaceFolders();
+  for (const [name, folder] of Object.entries(folders)) await store.write(name, folder);
+  await store.write('vit-224', withEdge(folders['tiny-vit'] as Folder, EDGE));
+  return store;
+}
+
+/** Its graph takes pictures of any size; those of real ones have this. */
+function withEdge(folder: Folder, edge: number): Folder {
+  const file = 'preprocessor_config.json';
+  const rules = { ...JSON.parse(String(folder[file])), size: { width: edge, height: edge } };
+  return { ...folder, [file]: JSON.stringify(rules) };
+}
+
+export async function aroundSection({ url }: RunningServer, isQuick: boolean): Promise<string> {
+  const rows = [];
+  for (const one of await cases()) rows.push(await measureOne(url, one, isQuick ? 30 : 200));
+  return `## 6. Around the graph
+
+${table(HEADER, rows)}
+
+*How to read it:* one client, one request at a time, \`record: false\`; medians of \`timing.prepareMs\` and
+\`timing.finishMs\`: decoding, resizing and normalising a picture, cutting a text into tokens, scores, boxes, spans. "run"
+is \`timing.inferMs\`, the graph itself with its way to the thread and back; graphs marked (tiny) are generated and prove
+nothing about a real one. Asked for: at most 15 ms outside the run for a JPEG of one megapixel, at most 1 ms for 128 tokens.`;
+}
+
+async function cases(): Promise<Case[]> {
+  const image = { base64: (await megapixel()).toString('base64') };
+  const words = (count: number) => Array.from({ length: count }, (_, i) => WORDS[i % WORDS.length]).join(' ');
+  const megapixelText = 'JPEG, 1 megapixel';
+  return [
+    { task: 'tabular-classification', what: 'row of 6', model: 'penguins', input: { row: PENGUIN } },
+    { task: 'text-classification', what: '128 tokens', model: 'spam-embeddings', input: { text: words(126) } },
+    { task: 'text-classification', what: '512 tokens', model: 'spam-embeddings', input: { text: words(510) } },
+    { task: 'token-classification', what: '60 tokens (tiny)', model: 'tiny-ner', input: { text: words(58) } },
+    { task: 'feature-extraction', what: '60 tokens (tiny)', model: 'tiny-embed', input: { text: words(58) } },
+    {
+      task: 'sentence-similarity',
+      what: '4 texts of 12 tokens (tiny)',
+      model: 'tiny-sentences',
+      input: similarity(words(10)),
+    },
+    { task: 'zero-shot-classification', what: '3 labels (tiny)', model: 'tiny-nli', input: zeroShot(words(20)) },
+    { task: 'fill-mask', what: '60 tokens (tiny)', model: 'tiny-mlm', input: { text: `${words(57)} [MASK]` } },
+    { task: 'question-answering', what: '300 tokens in windows (tiny)', model: 'tiny-qa', input: question(words(300)) },
+    {
+      task: 'image-classification',
+      what: `${megapixelText} to ${EDGE} × ${EDGE} (tiny)`,
+      model: 'vit-224',
+      input: { image },
+    },
+    { task: 'image-classification', what: `${megapixelText} to 28 × 28`, model: 'fashion-cnn', input: { image } },
+    { task: 'object-detection', what: `${megapixelText} to 416 × 416`, model: 'face-detector', input: { image } },
+  ];
+}
+
+const WORDS = ['the', 'movie', 'was', 'good', 'great', 'paris', 'france', 'travel', 'new', 'film'];
+const PENGUIN = {
+  beak_length: 50.7,
+  beak_depth: 15,
+  flipper_length: 223,
+  body_mass: 5550,
+  island: 'biscoe',
+  sex: 'male',
+};
+
+const similarity = (text: string) => ({ similarity: { source: text, sentences: [text, text, text] } });
+const zeroShot = (text: string) => ({ zeroShot: { text, labels: ['film', 'travel', 'food'] } });
+const question = (context: string) => ({ question: { question: 'where is paris', context } });
+
+/** A photo compresses about so well: waves under a little noise. */
+async function megapixel(): Promise<Buffer> {
+  const [width, height] = [1200, 833];
+  const levels = Buffer.alloc(width * height * 3);
+  for (let i = 0, noise = 1; i < levels.length; i++) {
+    const [x, y] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
+    noise = (Math.imul(noise, 1103515245) + 12345) >>> 0;
+    levels[i] = 120 + 60 * Math.sin(x / 37 + (i % 3)) + 30 * Math.cos(y / 29) + (noise >>> 28);
+  }
+  const raw = { width, height, channels: 3 } as const;
+  return sharp(levels, { raw }).jpeg({ quality: 90 }).toBuffer();
+}
+
+interface Timing {
+  readonly prepareMs: number;
+  readonly inferMs: number;
+  readonly finishMs: number;
+}
+
+async function measureOne(url: string, { task, what, model, input }: Case, rounds: number): Promise<string[]> {
+  const timings: Timing[] = [];
+  for (let i = 0; i < WARM_UPS + rounds; i++) {
+    const timing = await predict(url, model, input);
+    if (i >= WARM_UPS) timings.push(timing);
+  }
+  const outside = timings.map(({ prepareMs, finishMs }) => prepareMs + finishMs);
+  return [
+    task,
+    what,
+    ms(median(timings.map(({ prepareMs }) => prepareMs))),
+    ms(median(timings.map(({ finishMs }) => finishMs))),
+    ms(median(outside)),
+    ms(percentile(outside, 0.99)),
+    ms(median(timings.map(({ inferMs }) => inferMs))),
+  ];
+}
+
+const PREDICT = `mutation ($input: PredictInput!) {
+  predict(input: $input) { prediction { timing { prepareMs inferMs finishMs } } problem { message } }
+}`;
+
+async function predict(url: string, model: string, input: unknown): Promise<Timing> {
+  const body = JSON.stringify({ query: PREDICT, variables: { input: { model, input, record: false } } });
+  const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+  const { data, errors } = (await response.json()) as {
+    data?: { predict: { prediction: { timing: Timing } | null; problem: { message: string } | null } };
+    errors?: unknown;
+  };
+  const timing = data?.predict.prediction?.timing;
+  if (!timing) throw new Error(`${model}: ${data?.predict.problem?.message ?? JSON.stringify(errors)}`);
+  return timing;
+}
