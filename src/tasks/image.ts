@@ -46,8 +46,8 @@ export function checkImage(_spec: VersionSpec, input: ModelInput, prefix: readon
   const text = input.image?.base64 ?? '';
   const { media, base64 } = splitDataUrl(text);
   const bytes = decodeBase64(base64);
-  if (text === '') problems.add(path, 'EMPTY', 'there is no picture', EXPECTED, text);
-  else if (media === null) problems.add(path, 'UNREADABLE', 'this data: URL is not base64', EXPECTED, text);
+  if (media === null) problems.add(path, 'UNREADABLE', 'this data: URL is not base64', EXPECTED, text);
+  else if (base64 === '') problems.add(path, 'EMPTY', 'there is no picture', EXPECTED, text);
   else if (!bytes) problems.add(path, 'UNREADABLE', 'this is not base64', EXPECTED, text);
   else if (!isAcceptedFormat(bytes)) {
     problems.add(path, 'UNREADABLE', 'the bytes are no JPEG, PNG or WebP', EXPECTED, `${bytes.length} other bytes`);

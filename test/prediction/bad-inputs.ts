@@ -147,6 +147,8 @@ export function badImages({ png, jpeg, webp, others }: Pictures): BadInput[] {
   ];
   return [
     image('', 'EMPTY'),
+    // What a browser reads of an empty file.
+    image('data:image/png;base64,', 'EMPTY'),
     image('not base64!', 'UNREADABLE'),
     image('data:image/png,plain', 'UNREADABLE'),
     image('data:image/png;base64,@@@', 'UNREADABLE'),
