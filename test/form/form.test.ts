@@ -1,0 +1,240 @@
+/** Signatures are enough: a page that knows no model asks each, in a real browser and from an origin of its own. */
+import type { Browser, Locator, Page } from 'playwright-core';
+import sharp from 'sharp';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { hasBrowser, openBrowser } from '../support/browser.js';
+import { serveForm } from './serve.js';
+
+const inBrowser = hasBrowser ? test : test.skip;
+
+let app: TestApp;
+let form: Awaited<ReturnType<typeof serveForm>>;
+let browser: Browser;
+let page: Page;
+let complaints: string[];
+beforeAll(async () => {
+  form = await serveForm();
+  app = await startTestApp({ corsOrigins: [form.origin] });
+  if (hasBrowser) browser = await openBrowser();
+});
+afterAll(async () => {
+  await browser?.close();
+  await app.stop();
+  await form.stop();
+});
+beforeEach(async () => {
+  if (!hasBrowser) return;
+  complaints = [];
+  page = await browser.newPage();
+  page.on('pageerror', (error) => complaints.push(String(error)));
+});
+afterEach(async () => {
+  await page?.close();
+  expect(complaints).toEqual([]);
+});
+
+async function open(model: string): Promise<void> {
+  await page.goto(`${form.origin}/?${new URLSearchParams({ server: app.url, model })}`);
+  await page.getByRole('form', { name: 'Input' }).waitFor();
+}
+
+const button = () => page.getByRole('button', { name: 'Predict' });
+const answer = () => page.getByRole('region', { name: 'Answer' });
+
+/** Presses the button, and waits until the page has nothing to wait for any more. */
+async function predict(): Promise<void> {
+  await button().click();
+  await page.locator('main[aria-busy="false"]').waitFor();
+}
+
+/** The fields that something is wrong with, by label, each with what the page says there. */
+async function problems(): Promise<Record<string, string>> {
+  const wrong = await page.locator('.field', { has: page.locator('[aria-invalid="true"]') }).all();
+  const told = async (field: Locator) =>
+    [await field.locator('label').textContent(), await field.locator('.problem').textContent()] as const;
+  return Object.fromEntries(await Promise.all(wrong.map(told)));
+}
+
+async function lastInput(model: string): Promise<Data> {
+  const { predictions } = await app.query(
+    'query ($filter: PredictionFilter) { predictions(first: 1, filter: $filter) { nodes { input } } }',
+    { filter: { model } },
+  );
+  return predictions.nodes[0]?.input;
+}
+
+async function examplePicture(model: string): Promise<Buffer> {
+  const { version } = await app.query('query ($ref: VersionRef!) { version(ref: $ref) { signature { example } } }', {
+    ref: model,
+  });
+  return Buffer.from(version.signature.example.image.base64, 'base64');
+}
+
+/** Where one element stands in another on the screen, in shares of the other's size. */
+async function edgesWithin(outer: string, inner: string): Promise<Record<string, number>> {
+  const rectangle = (selector: string) =>
+    page.locator(selector).evaluate((element) => element.getBoundingClientRect().toJSON());
+  const [around, drawn] = [await rectangle(outer), await rectangle(inner)];
+  return {
+    left: (drawn.left - around.left) / around.width,
+    top: (drawn.top - around.top) / around.height,
+    right: (drawn.right - around.left) / around.width,
+    bottom: (drawn.bottom - around.top) / around.height,
+  };
+}
+
+inBrowser('a row is filled in field by field, and what is left empty is not sent', async () => {
+  await open('penguins');
+
+  await page.getByLabel('flipper length').fill('195');
+  await page.getByLabel('beak length').fill('46.5');
+  await page.getByLabel('beak depth').fill('17.9');
+  await page.getByLabel('body mass').fill('');
+  await page.getByLabel('island').selectOption('dream');
+  await page.getByLabel('sex').selectOption('');
+  await predict();
+
+  expect(await answer().getByRole('heading').textContent()).toBe('chinstrap');
+  expect(await answer().getByRole('listitem').count()).toBe(3);
+  expect(await lastInput('penguins')).toEqual({
+    row: { beak_length: 46.5, beak_depth: 17.9, flipper_length: 195, island: 'dream' },
+  });
+});
+
+inBrowser('a text is typed and told apart', async () => {
+  await open('spam-filter');
+  expect(await page.getByLabel('Text').inputValue()).toContain('Congratulations');
+
+  await page
+    .getByLabel('Text')
+    .fill('Re: patch for the build\nThe tests pass now, thanks. Could you also look at the warning in the parser?');
+  await predict();
+
+  expect(await answer().getByRole('heading').textContent()).toBe('ham');
+  expect(await answer().getByRole('listitem').first().textContent()).toMatch(/^ham0\.\d{3}$/);
+});
+
+inBrowser('a picture is chosen, and a box is drawn where the face is', async () => {
+  const face = await examplePicture('face-detector');
+  const { width, height } = await sharp(face).metadata();
+  // In the lower right quarter, under a header that says: turn it.
+  const placed = sharp(face).extend({ left: width, top: height, background: 'white' });
+  const turned = await sharp(await placed.toBuffer())
+    .rotate(270)
+    .withMetadata({ orientation: 6 })
+    .jpeg()
+    .toBuffer();
+  await open('face-detector');
+
+  await page.getByLabel('Picture').setInputFiles({ name: 'photo.jpg', mimeType: 'image/jpeg', buffer: turned });
+  await predict();
+  const box = page.locator('.box');
+  await box.waitFor();
+
+  expect(await box.allTextContents()).toEqual([expect.stringMatching(/^face 0\.\d{3}$/)]);
+  expect(await edgesWithin('figure', '.box')).toEqual({
+    left: expect.closeTo(0.66, 1),
+    top: expect.closeTo(0.63, 1),
+    right: expect.closeTo(0.85, 1),
+    bottom: expect.closeTo(0.81, 1),
+  });
+});
+
+inBrowser('a value out of range is told at its very field, and gone when it is mended', async () => {
+  await open('penguins');
+
+  await page.getByLabel('body mass').fill('99999');
+  await predict();
+
+  expect(await problems()).toEqual({
+    'body mass (g)': expect.stringContaining('expected a number from 1350 to 12600 g'),
+  });
+  expect(await page.getByLabel('body mass').evaluate((control) => control.matches(':focus'))).toBe(true);
+  expect(await answer().textContent()).toBe('');
+
+  await page.getByLabel('body mass').fill('5550');
+  await predict();
+
+  expect(await problems()).toEqual({});
+  expect(await answer().getByRole('heading').textContent()).toBe('gentoo');
+});
+
+inBrowser('a row with several faults shows each at its field', async () => {
+  await open('breast-cancer-forest');
+
+  await page.getByLabel('mean radius').fill('');
+  await page.getByLabel('worst area').fill('-1');
+  await predict();
+
+  expect(await problems()).toEqual({
+    'mean radius (scan length)': expect.stringContaining('required'),
+    'worst area (scan length squared)': expect.stringContaining('outside'),
+  });
+});
+
+inBrowser.each([
+  ['cut off', (picture: Buffer) => picture.subarray(0, picture.length / 2), /cannot be read/],
+  ['no picture at all', () => Buffer.from('%PDF-1.7'), /no JPEG, PNG or WebP/],
+  ['an empty file', () => Buffer.alloc(0), /there is no picture/],
+])('a picture that is %s is told at the file picker', async (_what, broken, expected) => {
+  const buffer = broken(await examplePicture('face-detector'));
+  await open('face-detector');
+
+  await page.getByLabel('Picture').setInputFiles({ name: 'photo.jpg', mimeType: 'image/jpeg', buffer });
+  await predict();
+
+  expect(await problems()).toEqual({ Picture: expect.stringMatching(expected) });
+});
+
+inBrowser('every model has a form, and what it is filled with is answered', async () => {
+  const { models } = await app.query('{ models(first: 100) { nodes { name } } }');
+
+  for (const { name } of models.nodes) {
+    await open(name);
+    await predict();
+
+    expect({ name, alert: await page.getByRole('alert').textContent() }).toEqual({ name, alert: '' });
+    expect(await problems()).toEqual({});
+    expect(await answer().textContent()).not.toBe('');
+  }
+});
+
+inBrowser('while it waits the page says so, and the button rests', async () => {
+  await open('penguins');
+  const { promise: isReleased, resolve: release } = Promise.withResolvers<void>();
+  await page.route('**/graphql', async (route) => {
+    await isReleased;
+    await route.continue();
+  });
+
+  await button().click();
+  const state = await page.getByRole('status').textContent();
+  const isDisabled = await button().isDisabled();
+  release();
+  await answer().getByRole('heading').waitFor();
+
+  expect(state).toBe('Asking the model …');
+  expect(isDisabled).toBe(true);
+  expect(await page.getByRole('status').textContent()).toBe('');
+});
+
+inBrowser('a server that is away is told, and asked again by a click', async () => {
+  await open('penguins');
+
+  await page.context().setOffline(true);
+  await predict();
+  const told = await page.getByRole('alert').textContent();
+  await page.context().setOffline(false);
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await answer().getByRole('heading').waitFor();
+
+  expect(told).toContain('The server cannot be reached.');
+  expect(await page.getByRole('alert').textContent()).toBe('');
+});
+
+inBrowser('a model that is not there is told', async () => {
+  await page.goto(`${form.origin}/?${new URLSearchParams({ server: app.url, model: 'nowhere' })}`);
+  await page.getByRole('alert').getByText('There is no model "nowhere"').waitFor();
+
+  expect(await page.getByRole('form', { name: 'Input' }).count()).toBe(0);
+});
