@@ -103,7 +103,12 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
   });
   // Before the preflight of CORS is answered.
   http.addHook('onRequest', checkHeaders({ isLocal: isLoopback(config.host) && !config.unsafeOpen }));
-  await http.register(cors, { origin: [...config.corsOrigins], methods: ['GET', 'POST'], maxAge: 86_400 });
+  await http.register(cors, {
+    origin: [...config.corsOrigins],
+    methods: ['GET', 'POST'],
+    exposedHeaders: ['x-request-id'],
+    maxAge: 86_400,
+  });
   http.addHook('onRoute', ({ config: route, url }) => {
     if (!isPolicyName(route?.policy))
       throw new Error(`The route ${url} declares no policy; give it config: { policy }.`);

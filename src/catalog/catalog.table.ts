@@ -1,5 +1,4 @@
 /** Rows of the catalog's tables. Times are milliseconds since the epoch; JSON is text. */
-import type { VersionSpec } from '../tasks/spec.js';
 
 export interface ModelTable {
   id: string;
@@ -42,22 +41,12 @@ export interface VersionTable {
   /** "tensorflow 2.21.0", and the first word of it. */
   framework: string | null;
   framework_name: string | null;
-  /** JSON of StoredVariant[]: other forms of the same graph, such as quantised ones. */
+  /** JSON of VariantSpec[]: other forms of the same graph, such as quantised ones. */
   variants: string;
   preload: number;
   test_dataset: string | null;
   created_at: number;
   updated_at: number;
-}
-
-/** Another form of a version's graph, with the spec that it has itself. */
-export interface StoredVariant {
-  readonly name: string;
-  readonly sha256: string;
-  readonly sizeBytes: number;
-  /** Null when it cannot be used; then `reason` says why. */
-  readonly spec: VersionSpec | null;
-  readonly reason: string | null;
 }
 
 export interface AliasTable {

@@ -3,7 +3,8 @@ import { type SelectQueryBuilder, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../graphql/connection.type.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
-import type { AliasTable, StoredVariant, VersionTable } from './catalog.table.js';
+import type { VariantSpec } from '../tasks/spec.js';
+import type { AliasTable, VersionTable } from './catalog.table.js';
 import { Alias, Artifact, type Variant, Version } from './version.type.js';
 import { maySeeModel } from './visibility.js';
 
@@ -181,7 +182,7 @@ export function toVersion(row: VersionRow): Version {
     state: row.state,
     stateReason: row.state_reason,
     specJson: row.spec,
-    variants: (JSON.parse(row.variants) as StoredVariant[]).map(toVariant),
+    variants: (JSON.parse(row.variants) as VariantSpec[]).map(toVariant),
     testDataset: row.test_dataset,
     artifact: row.artifact_sha256 === null ? null : toArtifact(row, row.artifact_sha256),
     createdAt: new Date(row.created_at),
@@ -189,7 +190,7 @@ export function toVersion(row: VersionRow): Version {
   });
 }
 
-function toVariant({ spec, ...variant }: StoredVariant): Variant {
+function toVariant({ spec, ...variant }: VariantSpec): Variant {
   return { ...variant, maxBatch: spec?.maxBatch ?? null };
 }
 

@@ -28,7 +28,7 @@ function throwAsUnreadable(error: unknown): never {
   throw new UnreadableItemError({
     code: isTooLarge ? 'TOO_LARGE' : 'UNREADABLE',
     path: ['image', 'base64'],
-    message: `the picture cannot be read: ${error.message}`,
+    message: isTooLarge ? 'the picture has too many pixels' : 'the picture is damaged or cut short',
     expected: isTooLarge ? 'a smaller picture' : 'a complete JPEG, PNG or WebP picture',
   });
 }

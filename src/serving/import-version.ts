@@ -6,12 +6,12 @@
  */
 import path from 'node:path';
 import type { Logger } from 'pino';
-import type { StoredVariant } from '../catalog/catalog.table.js';
 import { addVersion, findVersionSource, type NewVersion } from '../catalog/registration.queries.js';
 import type { Pool } from '../engine/pool.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { type BlobFolder, sha256 } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
+import type { VariantSpec } from '../tasks/spec.js';
 import { parseGolden, parseTokenizerGolden } from './golden.js';
 import { findGraphs, type HuggingFaceFiles, readHuggingFaceFiles } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
@@ -147,7 +147,7 @@ async function importVariant(
   importer: Importer,
   shared: Shared,
   graph: Contents['graphs'][number],
-): Promise<StoredVariant> {
+): Promise<VariantSpec> {
   const { variant: name, sha256, bytes } = graph;
   const stored = { name, sha256, sizeBytes: bytes.byteLength };
   try {

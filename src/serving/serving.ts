@@ -6,14 +6,13 @@
 import type { Principal } from '../access/principal.js';
 import { SYSTEM } from '../access/principal.js';
 import type { Catalog } from '../catalog/catalog.js';
-import type { StoredVariant } from '../catalog/catalog.table.js';
 import { parseRef, type Ref } from '../catalog/ref.js';
 import type { Engine } from '../engine/engine.js';
 import type { EngineVersion } from '../engine/messages.js';
 import { NotFoundError, NotReadyError } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
-import { readSpec, type VersionSpec } from '../tasks/spec.js';
+import { readSpec, type VariantSpec, type VersionSpec } from '../tasks/spec.js';
 import { findPreloadedRefs, findReadyRefs, findServedModel, type ServedRow } from './serving.queries.js';
 
 interface ServedModel {
@@ -30,7 +29,7 @@ interface ServedVersion extends Omit<ServedRow, 'variants'> {
   readonly ref: string;
   /** Null for one that cannot run. */
   readonly plain: EngineVersion | null;
-  readonly variants: ReadonlyMap<string, StoredVariant>;
+  readonly variants: ReadonlyMap<string, VariantSpec>;
 }
 
 /** A version that can run, in one of its forms. */
@@ -134,7 +133,7 @@ export class Serving {
 
   #servedVersion(name: string, row: ServedRow): ServedVersion {
     const ref = `${name}:${row.number}`;
-    const variants = (JSON.parse(row.variants) as StoredVariant[]).map((variant) => [variant.name, variant] as const);
+    const variants = (JSON.parse(row.variants) as VariantSpec[]).map((variant) => [variant.name, variant] as const);
     const isRunnable = row.spec !== null && row.artifact_sha256 !== null;
     const plain = isRunnable ? this.#engineVersion(row.id, ref, readSpec(row.spec), row.artifact_sha256) : null;
     return { ...row, ref, plain, variants: new Map(variants) };

@@ -34,8 +34,8 @@ export function checkSimilarity(spec: VersionSpec, input: ModelInput, prefix: re
 
 /** A list of one to `most` elements. */
 export function checkCount(list: readonly unknown[], path: readonly string[], most: number, problems: Problems): void {
-  if (list.length === 0) problems.add(path, 'EMPTY', 'the list is empty', `1 to ${most}`, 'a list of 0');
-  else if (list.length > most) problems.add(path, 'TOO_LARGE', 'the list is too long', `at most ${most}`, list);
+  if (list.length === 0) problems.add(path, 'EMPTY', 'the list is empty', `a list of 1 to ${most}`, 'a list of 0');
+  else if (list.length > most) problems.add(path, 'TOO_LARGE', 'the list is too long', `a list of 1 to ${most}`, list);
 }
 
 export function prepareEmbedding(text: string, spec: VersionSpec, tokenizer: Tokenizer): Prepared {

@@ -153,6 +153,16 @@ export interface VersionSpec {
   readonly maxRunMs: number;
 }
 
+/** Another form of a version's graph, with the spec that it has itself. */
+export interface VariantSpec {
+  readonly name: string;
+  readonly sha256: string;
+  readonly sizeBytes: number;
+  /** Null when it cannot be used; then `reason` says why. */
+  readonly spec: VersionSpec | null;
+  readonly reason: string | null;
+}
+
 /** What earlier releases wrote: fewer words, one image rule, and `scores` or `value` where a head is now. */
 interface StoredSpec extends Omit<VersionSpec, 'columns' | 'image' | 'head' | 'text'> {
   readonly columns: readonly (Omit<ColumnSpec, 'input' | 'missing'> & Partial<ColumnSpec>)[];

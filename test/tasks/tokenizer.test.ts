@@ -1,7 +1,8 @@
 /** From a text to tokens, and from each token back to its place in the text. */
 
 import fc from 'fast-check';
-import { type TemplatePart, TextTokenizer, unprovenReason } from '#src/tasks/native/tokenizer.js';
+import { type TemplatePart, TextTokenizer } from '#src/tasks/native/tokenizer.js';
+import { unprovenReason } from '#src/tasks/tokenizer/proven.js';
 import { GOLDEN_NAMES, golden } from '../support/tokenizers.js';
 
 const tokenizerOf = (name: string, config: unknown = {}) => new TextTokenizer(golden(name).spec, config);
