@@ -6,54 +6,32 @@ dataset-fashion-mnist installs them. Run from the repository root:
 
     python model-store/fashion-cnn/train.py [--check] [--data /usr/share/datasets/fashion-mnist]
 
-The golden pictures are those of datasets/fashion-mnist-test, which the recipe of fashion-mlp writes and this one only
-reads: at 28x28 nothing is resized, so a pixel is its level divided by 255.
+The golden pictures are those of datasets/fashion-mnist-test: at 28x28 nothing is resized, so a pixel is its level
+divided by 255.
 With --check nothing in the store is touched: it trains again in a temporary folder and fails unless every metric of
 the card lies in the 95% interval of the model just trained.
 """
 import argparse
-import base64
-import gzip
-import io
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
-from PIL import Image
 from torch import nn
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
+from fashion_data import INSTALLED, LABELS, SIDE, read_split, read_test_pictures
 from recipe import choose_cases, expectation, finish, write_golden
 
-LABELS = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
-TEST_ROWS = HERE.parent / "datasets" / "fashion-mnist-test" / "data.jsonl.gz"
-SIDE = 28
 EPOCHS = 8
 BATCH = 128
 RATE = 2e-3
 
 
-def read_split(data, name):
-    images = gzip.decompress((data / f"{name}-images-idx3-ubyte.gz").read_bytes())[16:]
-    labels = gzip.decompress((data / f"{name}-labels-idx1-ubyte.gz").read_bytes())[8:]
-    return np.frombuffer(images, np.uint8).reshape(-1, 1, SIDE, SIDE), np.frombuffer(labels, np.uint8).astype(int)
-
-
 def as_pixels(images):
-    return torch.from_numpy(images.astype(np.float32) / np.float32(255))
-
-
-def read_pictures(images):
-    """The base64 pictures of the test rows, each checked to hold the very levels of the image it stands for."""
-    pictures = [json.loads(line)["image"] for line in gzip.decompress(TEST_ROWS.read_bytes()).splitlines()]
-    levels = [np.asarray(Image.open(io.BytesIO(base64.b64decode(picture))).convert("L")) for picture in pictures]
-    if not np.array_equal(np.stack(levels), images[:, 0]):
-        raise SystemExit("the pictures of fashion-mnist-test are not the images that are tested here")
-    return pictures
+    return torch.from_numpy(images[:, np.newaxis] / np.float32(255))
 
 
 def network():
@@ -115,7 +93,7 @@ def golden_cases(pictures, pixels, answers, chosen):
 def recipe(data, store):
     train_images, train_labels = read_split(data, "train")
     test_images, test_labels = read_split(data, "t10k")
-    pictures = read_pictures(test_images)
+    pictures = read_test_pictures(test_images, test_labels)
     train_pixels, pixels = as_pixels(train_images), as_pixels(test_images)
     model = train(train_pixels, train_labels)
     print(f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters")
@@ -132,7 +110,7 @@ def recipe(data, store):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--check", action="store_true")
-    parser.add_argument("--data", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
+    parser.add_argument("--data", type=Path, default=INSTALLED)
     options = parser.parse_args()
     torch.set_num_threads(1)
     sys.exit(finish(lambda store: recipe(options.data, store), HERE, LABELS, options.check))
