@@ -4,6 +4,7 @@ import { LIMITS } from '#src/api/limits.js';
 import { ProblemCodeEnum } from '#src/graphql/problem.type.js';
 import { MAX_TEXT_CHARACTERS } from '#src/tasks/text.js';
 import { startTestApp, type TestApp } from './support/app.js';
+import { createTasksStore, tasksTable } from './support/tasks-table.js';
 
 const README = readFileSync('README.md', 'utf8');
 const EXAMPLES = Array.from(
@@ -33,6 +34,17 @@ test.each(EXAMPLES)('the example $body is answered as the README says', async ({
 
   expect(rounded({ data, extensions })).toEqual(rounded(JSON.parse(answer)));
 });
+
+test('the table of tasks is what the service answers (npm run tasks writes it)', async () => {
+  const store = await createTasksStore();
+  const tasks = await startTestApp({ modelStore: store.folder });
+
+  const table = await tasksTable(tasks.query);
+  await tasks.stop();
+  await store.remove();
+
+  expect(README).toContain(`<!-- tasks -->\n${table}\n<!-- /tasks -->`);
+}, 180_000);
 
 test('the table of limits is the one in force', () => {
   const rows: [string, string][] = [

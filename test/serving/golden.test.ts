@@ -3,7 +3,15 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
 
-const MODELS = ['breast-cancer-forest', 'fashion-mlp', 'penguin-mass', 'penguins', 'spam-filter'];
+const MODELS = [
+  'breast-cancer-forest',
+  'fashion-cnn',
+  'fashion-mlp',
+  'penguin-mass',
+  'penguins',
+  'spam-embeddings',
+  'spam-filter',
+];
 
 const PREDICTION = `prediction { output {
   ... on Classification { label classes(first: 100) { label score } } ... on Regression { value } } timing { batchSize } }
@@ -13,7 +21,7 @@ const PREDICT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: 
 
 interface Case {
   input: Record<string, unknown>;
-  expect: { label?: string; scores?: Record<string, number>; value?: number };
+  expect: { label?: string; scores?: Record<string, number>; value?: number; boxes?: Data[] };
 }
 
 let app: TestApp;
@@ -25,8 +33,7 @@ afterAll(() => app.stop());
 describe.each(MODELS)('%s', (model) => {
   let cases: Case[];
   beforeAll(async () => {
-    const golden = JSON.parse(await readFile(path.join(STORE, model, '1/golden.json'), 'utf8'));
-    cases = golden.cases;
+    cases = await goldenOf(model);
   });
 
   test('has at least 50 golden cases, of every class', async () => {
@@ -54,6 +61,45 @@ describe.each(MODELS)('%s', (model) => {
     expect(Math.max(...predictMany.results.map((r: Data) => r.prediction.timing.batchSize))).toBeGreaterThan(1);
   });
 });
+
+/** Beside the graph, in the folder of the version or in that of the model. */
+async function goldenOf(model: string): Promise<Case[]> {
+  const read = (file: string) => readFile(path.join(STORE, model, file), 'utf8');
+  return JSON.parse(await read('1/golden.json').catch(() => read('golden.json'))).cases;
+}
+
+test('face-detector finds in each golden picture the boxes of face-api, alone and in a batch', async () => {
+  const cases = await goldenOf('face-detector');
+  const inputs = cases.map(({ input }) => input);
+  const model = 'face-detector';
+
+  const { predictMany } = await app.query(DETECT_MANY, { input: { model, inputs, record: false, deadlineMs: 60_000 } });
+  const alone = [];
+  for (const input of inputs) {
+    const { predictMany: one } = await app.query(DETECT_MANY, { input: { model, inputs: [input], record: false } });
+    alone.push(one.results[0]);
+  }
+
+  for (const [i, { expect: wanted }] of cases.entries()) {
+    expectBoxes(predictMany.results[i], wanted.boxes ?? []);
+    expectBoxes(alone[i], wanted.boxes ?? []);
+  }
+}, 120_000);
+
+const DETECT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: $input) { results {
+  prediction { output { ... on Detections { items { label score box { xmin ymin xmax ymax } } } } } problem { message } } } }`;
+
+function expectBoxes({ prediction, problem }: Data, wanted: readonly Data[]): void {
+  expect(problem).toBeNull();
+  const { items } = prediction.output;
+  expect(items).toHaveLength(wanted.length);
+  for (const [i, { label, score, box }] of wanted.entries()) {
+    expect(items[i].label).toBe(label);
+    expect(Math.abs(items[i].score - score)).toBeLessThanOrEqual(1e-4);
+    for (const edge of ['xmin', 'ymin', 'xmax', 'ymax'])
+      expect(Math.abs(items[i].box[edge] - box[edge])).toBeLessThanOrEqual(1);
+  }
+}
 
 function expectAnswer({ prediction, problem }: Data, wanted: Case['expect']): void {
   expect(problem).toBeNull();

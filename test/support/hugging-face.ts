@@ -383,7 +383,7 @@ const SQUARE = { do_resize: true, size: { height: EDGE, width: EDGE }, resample:
  */
 function vit(): Folder {
   const graph = encode({
-    inputs: [floats('pixel_values', ['batch', 3, EDGE, EDGE])],
+    inputs: [floats('pixel_values', ['batch', 3, 'height', 'width'])],
     outputs: [floats('logits', ['batch', 3])],
     nodes: [...channelMeans(), node('Mul', ['means', 'four'], 'logits')],
     floats: [{ name: 'four', shape: [1], data: [4] }],

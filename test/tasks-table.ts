@@ -1,0 +1,28 @@
+/** `npm run tasks`: asks a running service for each task and writes the README's table of them. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { startModelgraph } from './bench/processes.ts';
+import { createTasksStore, type Query, tasksTable } from './support/tasks-table.ts';
+
+const store = await createTasksStore();
+const server = await startModelgraph({ MODEL_STORE: store.folder });
+
+const query: Query = async (query, variables) => {
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch(server.url, { method: 'POST', headers, body: JSON.stringify({ query, variables }) });
+  const { data, errors } = (await response.json()) as { data: unknown; errors?: unknown };
+  if (errors) throw new Error(JSON.stringify(errors));
+  return data;
+};
+
+try {
+  const table = await tasksTable(query);
+  const readme = readFileSync('README.md', 'utf8');
+  writeFileSync(
+    'README.md',
+    readme.replace(/(<!-- tasks -->\n).*?(\n<!-- \/tasks -->)/s, (_, a, b) => a + table + b),
+  );
+  process.stdout.write(`${table}\n`);
+} finally {
+  await server.stop();
+  await store.remove();
+}
