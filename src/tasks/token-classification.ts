@@ -58,8 +58,10 @@ function scoresOfTokens(
 ): Scored[] {
   const { output } = head as Extract<Head, { kind: 'tokens' }>;
   const { encoded } = windows[0] as Slice;
+  let first = 0;
   return Array.from({ length: encoded.ids.length }, (_, i) => {
-    const best = windows.reduce((a, b, k) => (margin(b, i) > margin(windows[a] as Slice, i) ? k : a), 0);
+    while ((windows[first] as Slice).to <= i) first++;
+    const best = bestWindow(windows, i, first);
     const position = (sequences[best] as Sequence).startOfA + i - (windows[best] as Slice).from;
     const data = outputNamed(outputs[best] ?? [], output)?.data as Float32Array | undefined;
     const logits = data?.subarray(position * labels.length, (position + 1) * labels.length);
@@ -67,6 +69,15 @@ function scoresOfTokens(
       throw new UnusableOutput(`it gave no finite score for token ${i}`);
     return { scores: softmax(logits), start: encoded.starts[i] as number, end: encoded.ends[i] as number };
   });
+}
+
+/** Among those from `first` on that have the token: looking at all of them for each would take minutes. */
+function bestWindow(windows: readonly Slice[], i: number, first: number): number {
+  let best = first;
+  for (let k = first + 1; k < windows.length && (windows[k] as Slice).from <= i; k++) {
+    if (margin(windows[k] as Slice, i) > margin(windows[best] as Slice, i)) best = k;
+  }
+  return best;
 }
 
 /** How far a token is from the edges of a window; negative outside. An edge of the text itself is no edge. */

@@ -254,6 +254,30 @@ test('of a long text all is labelled', async () => {
   ]);
 });
 
+test('one large input after many small ones is answered, and costs no worker', async () => {
+  const pids = async () => {
+    const { engine } = await app.query('{ engine { workers { pid restarts } } }');
+    return engine.workers;
+  };
+  const before = await pids();
+  // As many characters, but a single word that nobody knows.
+  const oneWord = { text: 'a'.repeat(99_999) };
+  const many = [{ text: '##c'.repeat(33_333) }];
+  const small = { image: { base64: await picture(4, 4, [0, 0, 0]) } };
+  const large = Array(3).fill({ image: { base64: await picture(5_000, 5_000, [0, 0, 255]) } });
+
+  for (const [model, easy, inputs] of [
+    ['tiny-ner', oneWord, many],
+    ['tiny-vit', small, large],
+  ] as const) {
+    for (let i = 0; i < 15; i++) await app.query(PREDICT, { input: { model, input: easy } });
+    const { predictMany } = await app.query(PREDICT_MANY, { input: { model, inputs, deadlineMs: 60_000 } });
+    expect(predictMany.results.map(({ problem }: Data) => problem)).toEqual(inputs.map(() => null));
+  }
+
+  expect(await pids()).toEqual(before);
+});
+
 async function picture(width: number, height: number, [r = 0, g = 0, b = 0]: readonly number[]): Promise<string> {
   const image = sharp({ create: { width, height, channels: 3, background: { r, g, b } } });
   return (await image.png().toBuffer()).toString('base64');
