@@ -12,7 +12,7 @@ import { InferenceFailedError, OverloadedError, ShuttingDownError } from '../err
 import type { Item, ItemFailure } from '../tasks/input.js';
 import { createEntry, type RunOptions } from './entry.js';
 import { RunTimes } from './measure.js';
-import type { EngineVersion, FromWorker } from './messages.js';
+import type { BatchTiming, EngineVersion, FromWorker } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
 import { type Entry, isBefore, type Outcome, VersionQueue } from './queue.js';
@@ -33,7 +33,10 @@ import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
 interface Served {
   version: EngineVersion;
   readonly queue: VersionQueue;
+  /** By the work that was guessed: when there is room, and how long a wait will be. */
   readonly times: RunTimes;
+  /** By the work that there was, the making of answers included: when a run is stuck. */
+  readonly runs: RunTimes;
 }
 
 const LOAD_WATCHDOG_MS = 120_000;
@@ -134,7 +137,7 @@ export class Engine {
   #serve(version: EngineVersion): Served {
     const known = this.#served.get(version.key);
     if (known) return known;
-    const served = { version, queue: new VersionQueue(), times: new RunTimes() };
+    const served = { version, queue: new VersionQueue(), times: new RunTimes(), runs: new RunTimes() };
     this.#served.set(version.key, served);
     return served;
   }
@@ -228,19 +231,21 @@ export class Engine {
     const id = ++this.#lastBatchId;
     const rows = entries.reduce((sum, { item }) => sum + item.rows, 0);
     const work = entries.reduce((sum, { item }) => sum + item.work, 0);
-    const expectedMs = worker.loaded.has(version.key) ? this.#busyMs(version, work) : null;
-    const announceStart = shouldAnnounceStart(expectedMs);
+    const expectedMs = worker.loaded.has(version.key) ? this.#runMs(version, work) : null;
+    // How long it takes to read a text or a picture is not known before it is read.
+    const isOpen = version.spec.text !== null || version.spec.image !== null;
+    const announceStart = isOpen || shouldAnnounceStart(expectedMs);
     for (const entry of entries) entry.phase = 'run';
     this.#pool.load(worker, version).catch(() => {});
     worker.give(
-      { id, version, entries, rows, work, takenAt: now, startedAt: announceStart ? null : now },
+      { id, version, entries, rows, work, runWork: work, takenAt: now, startedAt: announceStart ? null : now },
       { kind: 'batch', id, key: version.key, items: entries.map(({ item }) => item), announceStart },
     );
     if (worker.batches.length === 1) this.#watchOldest(worker);
   }
 
-  #busyMs(version: EngineVersion, work: number): number | null {
-    return this.#served.get(version.key)?.times.busyMs(work) ?? null;
+  #runMs(version: EngineVersion, work: number): number | null {
+    return this.#served.get(version.key)?.runs.busyMs(work) ?? null;
   }
 
   /** Until a run has begun, the time is that of loading and preparing. */
@@ -249,24 +254,25 @@ export class Engine {
     if (!oldest) this.#watchdogs.set(worker, null);
     else if (oldest.startedAt === null) this.#watchdogs.set(worker, LOAD_WATCHDOG_MS);
     else {
-      const { version, work } = oldest;
-      this.#watchdogs.set(worker, watchdogMs(this.#busyMs(version, work), version.spec.maxRunMs));
+      const { version, runWork } = oldest;
+      this.#watchdogs.set(worker, watchdogMs(this.#runMs(version, runWork), version.spec.maxRunMs));
     }
   }
 
   // ── answers ──
 
   #receive(worker: WorkerProcess, message: FromWorker): void {
-    if (message.kind === 'started') this.#noteStart(worker, message.id);
+    if (message.kind === 'started') this.#noteStart(worker, message);
     else if (message.kind === 'done') this.#finish(worker, message);
     else if (message.kind === 'ready') this.#dispatchSoon();
     else if (message.kind === 'loadFailed') this.#failUnloadable(worker, message.key, message.message);
   }
 
-  #noteStart(worker: WorkerProcess, id: number): void {
+  #noteStart(worker: WorkerProcess, { id, tokens }: Extract<FromWorker, { kind: 'started' }>): void {
     const batch = worker.batches[0];
     if (batch?.id !== id) return;
     batch.startedAt = performance.now();
+    batch.runWork = tokens ?? batch.work;
     this.#watchOldest(worker);
     this.#dispatchSoon();
   }
@@ -276,7 +282,7 @@ export class Engine {
     if (batch?.id !== id) return;
     worker.finish();
     this.#watchOldest(worker);
-    this.#served.get(batch.version.key)?.times.record(batch.work, timing.prepareMs, timing.inferMs);
+    this.#noteTimes(batch, timing);
     const { provider: executionProvider } = this.#pool;
     for (const [i, entry] of batch.entries.entries()) {
       const result = results[i];
@@ -286,6 +292,12 @@ export class Engine {
       else entry.succeed({ result, timing, batchSize: batch.rows, executionProvider, takenAt: batch.takenAt });
     }
     this.#dispatchSoon();
+  }
+
+  #noteTimes({ version, work, runWork }: OutstandingBatch, { prepareMs, inferMs, finishMs }: BatchTiming): void {
+    const served = this.#served.get(version.key);
+    served?.times.record(work, { prepareMs, inferMs });
+    served?.runs.record(runWork, { prepareMs, inferMs: inferMs + finishMs });
   }
 
   /** After a failed allocation nothing that this process says can be relied on. */

@@ -10,7 +10,7 @@ export class RunTimes {
   #prepareMs = 0;
   readonly #msPerUnitByWork = new Map<number, number>();
 
-  record(work: number, prepareMs: number, inferMs: number): void {
+  record(work: number, { prepareMs, inferMs }: { readonly prepareMs: number; readonly inferMs: number }): void {
     const size = bucketOf(work);
     this.#inferMsByWork.set(size, blend(this.#inferMsByWork.get(size) ?? null, inferMs));
     this.#busyMsByWork.set(size, blend(this.#busyMsByWork.get(size) ?? null, prepareMs + inferMs));

@@ -12,7 +12,8 @@
  *
  *   worker → server
  *     ready          once, when it can take messages
- *     started        the graph begins to run: the watchdog's clock starts (only where the run may be long)
+ *     started        the graph begins to run: the watchdog's clock starts (only where the run, or preparing it, may be
+ *                    long); says how much there is to run, where only cutting texts into tokens tells
  *     done           one result for each item of the batch, in order
  *
  * A worker takes messages in order. It may prepare a second batch while the first one runs, never more.
@@ -52,7 +53,7 @@ export interface BatchMessage {
   readonly id: number;
   readonly key: string;
   readonly items: readonly Item[];
-  /** Is `started` wanted? For a short run it would cost more than it tells. */
+  /** Is `started` wanted? For what is surely short it would cost more than it tells. */
   readonly announceStart: boolean;
 }
 
@@ -91,7 +92,7 @@ export type FromWorker =
   | { readonly kind: 'probed'; readonly available: boolean; readonly reason: string | null }
   | { readonly kind: 'loaded'; readonly key: string }
   | { readonly kind: 'loadFailed'; readonly key: string; readonly message: string }
-  | { readonly kind: 'started'; readonly id: number }
+  | { readonly kind: 'started'; readonly id: number; readonly tokens: number | null }
   | {
       readonly kind: 'done';
       readonly id: number;

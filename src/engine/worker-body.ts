@@ -167,7 +167,7 @@ export class WorkerBody {
       const [loaded, prepared] = await Promise.all([loading, preparing]);
       const prepareMs = performance.now() - begun;
       faultPoint('worker.batch.prepared'); // @fault
-      if (announceStart) this.#send({ kind: 'started', id });
+      if (announceStart) this.#send({ kind: 'started', id, tokens: loaded?.spec.text ? tokensOf(prepared) : null });
       const { results, timing } = await this.#run(loaded, prepared, items);
       this.#send({ kind: 'done', id, results, timing: { prepareMs, ...timing } });
     });
@@ -242,6 +242,12 @@ export class WorkerBody {
 }
 
 const NOT_RUN: ItemFailure = { kind: 'inference', message: 'it was not run' };
+
+/** In all rows of a batch. */
+function tokensOf(readied: readonly Readied[]): number {
+  const rows = readied.flatMap((one) => ('failure' in one ? [] : one.rows));
+  return rows.reduce((sum, [first]) => sum + (first?.data.length ?? 0), 0);
+}
 
 /** Tokens in one run: attention takes memory with the square of their number in a row. */
 const MAX_TOKENS = 4_096;

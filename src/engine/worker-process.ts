@@ -12,7 +12,10 @@ export interface OutstandingBatch {
   readonly version: EngineVersion;
   readonly entries: readonly Entry[];
   readonly rows: number;
+  /** A guess, where texts are cut into tokens. */
   readonly work: number;
+  /** What there is to run, once the worker knows better. */
+  runWork: number;
   readonly takenAt: number;
   startedAt: number | null;
 }
