@@ -115,7 +115,8 @@ function zeroed(row: Row): Row {
 }
 
 function mapFloats(data: TensorArray, change: (x: number) => number): TensorArray {
-  return data instanceof Float32Array || data instanceof Float64Array ? data.map(change) : data;
+  const isFloats = data instanceof Float32Array || data instanceof Float64Array || data instanceof Float16Array;
+  return isFloats ? data.map(change) : data;
 }
 
 /** The same tokens the other way round; what is the same for each of them stays. */

@@ -12,22 +12,32 @@ export interface FileFacts {
   readonly parameterCount: number;
   /** Of a classical classifier: its classes in the order of the scores. */
   readonly classLabels: readonly string[] | null;
+  /** The operator that computes each output of the graph, by the output's name. */
+  readonly outputOperators: Readonly<Record<string, string>>;
 }
 
 /** @throws MalformedBytes */
 export function readGraphFile(bytes: Uint8Array): FileFacts {
   const model = { producerName: '', producerVersion: '', opset: null as number | null, parameterCount: 0 };
   let classLabels: readonly string[] | null = null;
+  let outputOperators: Readonly<Record<string, string>> = {};
   for (const field of fieldsOf(bytes)) {
     if (field.number === 2) model.producerName = textOf(field);
     else if (field.number === 3) model.producerVersion = textOf(field);
     else if (field.number === 7) {
       model.parameterCount = countParameters(field.bytes);
       classLabels = findClassLabels(field.bytes);
+      outputOperators = findOutputOperators(field.bytes);
     } else if (field.number === 8) model.opset = readMainOpset(field.bytes) ?? model.opset;
   }
   const producer = `${model.producerName} ${model.producerVersion}`.trim();
-  return { producer: producer || null, opset: model.opset, parameterCount: model.parameterCount, classLabels };
+  return {
+    producer: producer || null,
+    opset: model.opset,
+    parameterCount: model.parameterCount,
+    classLabels,
+    outputOperators,
+  };
 }
 
 function readMainOpset(bytes: Uint8Array): number | null {
@@ -57,6 +67,22 @@ function findClassLabels(graph: Uint8Array): string[] | null {
     }
   }
   return null;
+}
+
+function findOutputOperators(graph: Uint8Array): Record<string, string> {
+  const found: Record<string, string> = {};
+  const outputs = new Set<string>();
+  for (const field of fieldsOf(graph)) {
+    if (field.number === 12) outputs.add(nameOf(field.bytes));
+    if (field.number !== 1) continue;
+    const node = { outputs: [] as string[], operator: '' };
+    for (const part of fieldsOf(field.bytes)) {
+      if (part.number === 2) node.outputs.push(textOf(part));
+      else if (part.number === 4) node.operator = textOf(part);
+    }
+    for (const output of node.outputs) found[output] = node.operator;
+  }
+  return Object.fromEntries(Object.entries(found).filter(([name]) => outputs.has(name)));
 }
 
 function nameOf(attribute: Uint8Array): string {

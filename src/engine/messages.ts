@@ -83,6 +83,8 @@ export interface GraphFacts {
   readonly parameterCount: number;
   /** Of a classical classifier: its classes in the order of the scores. */
   readonly classLabels: readonly string[] | null;
+  /** The operator that computes each output, by the output's name. */
+  readonly outputOperators: Readonly<Record<string, string>>;
   /** Scores as a list of maps, which cannot be returned: they are taken before they become maps. */
   readonly zipMap: { readonly labels: readonly string[]; readonly output: string } | null;
 }

@@ -78,7 +78,7 @@ function canFeed(column: ColumnSpec, datatype: string): boolean {
   const type = DATATYPES[datatype];
   if (datatype === 'BOOL') return column.type === 'BOOLEAN' && column.required;
   if (type?.range) return column.type !== 'NUMBER' && column.required;
-  return datatype === 'FP32' || datatype === 'FP64';
+  return type !== undefined && type.range === null;
 }
 
 function isWord({ type }: ColumnSpec): boolean {

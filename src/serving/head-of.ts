@@ -79,24 +79,33 @@ function pick(
 
 /** One score for each label; or, where the graph has none, the label itself. */
 function scoresHead(sources: HeadSources): Head {
-  const { output, facts, hf, labels, task } = sources;
-  const { outputs, zipMap } = facts;
+  const { output, facts, hf, labels } = sources;
   if (hf.config && output.scores === undefined) {
     const { name } = pick(sources, 'scores', ['logits', 'probabilities'], 2);
     return { kind: 'scores', output: name, activation: output.activation ?? activationOf(hf, labels.length) };
   }
-  const usual = outputs.find(({ name, datatype }) => name === 'probabilities' && datatype.startsWith('FP'));
-  if (output.scores === undefined && (hf.tokenizer !== null || hf.preprocessor))
+  const named = output.scores ?? facts.zipMap?.output ?? probabilitiesOf(sources);
+  if (named === undefined) return labelHead(sources);
+  const names = facts.outputs.map(({ name }) => name);
+  if (names.includes(named)) return { kind: 'scores', output: named, activation: output.activation ?? 'none' };
+  throw new ManifestError(`model.yaml: output.scores is "${named}"; the graph's outputs are ${names.join(', ')}`);
+}
+
+/** The output that cannot be anything else: scikit-learn's name beside the label, or what comes out of a softmax. */
+function probabilitiesOf({ output, facts: { outputs, outputOperators } }: HeadSources): string | undefined {
+  const floats = outputs.filter(({ datatype }) => datatype.startsWith('FP'));
+  const usual = floats.find(({ name }) => name === 'probabilities');
+  if (usual && outputs.length > 1) return usual.name;
+  const [only] = floats;
+  const isReady = floats.length === 1 && /^(Softmax|Sigmoid)$/.test(outputOperators[only?.name ?? ''] ?? '');
+  return isReady && output.activation === undefined ? only?.name : undefined;
+}
+
+function labelHead({ facts: { outputs }, hf, task }: HeadSources): Head {
+  if (hf.tokenizer !== null || hf.preprocessor)
     throw new ManifestError(
       `config.json is missing: its id2label says what the scores of ${task} mean (or labels and output.scores in model.yaml)`,
     );
-  const named = output.scores ?? zipMap?.output ?? (outputs.length > 1 ? usual?.name : undefined);
-  if (named !== undefined) {
-    const found = outputs.find(({ name }) => name === named);
-    const names = outputs.map(({ name }) => name).join(', ');
-    if (!found) throw new ManifestError(`model.yaml: output.scores is "${named}"; the graph's outputs are ${names}`);
-    return { kind: 'scores', output: named, activation: output.activation ?? 'none' };
-  }
   const [first] = outputs;
   if (first && first.datatype !== 'BYTES' && !DATATYPES[first.datatype]?.range)
     throw new ManifestError(

@@ -123,5 +123,12 @@ async function expectReply<K extends FromWorker['kind']>(
 ): Promise<Extract<FromWorker, { kind: K }>> {
   const message = await reply;
   if (message.kind === kind) return message as Extract<FromWorker, { kind: K }>;
-  throw new ManifestError('message' in message ? message.message : `an unexpected reply "${message.kind}"`);
+  throw new ManifestError('message' in message ? inOurWords(message.message) : `an unexpected reply "${message.kind}"`);
+}
+
+/** What the runtime says in the words of its source code, where an owner can do something about it. */
+function inOurWords(message: string): string {
+  const [, locale] = /Failed to construct locale with name:(.+?):/.exec(message) ?? [];
+  if (!locale) return message;
+  return `the graph compares words by the locale ${locale}, which is not installed here: export it with the locale "C" (skl2onnx: options={TfidfVectorizer: {'locale': 'C'}}), or install that locale`;
 }

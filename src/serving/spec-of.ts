@@ -5,7 +5,7 @@
 import type { GraphFacts } from '../engine/messages.js';
 import { isMask } from '../tasks/image.js';
 import { TEXT_INPUTS } from '../tasks/sequences.js';
-import type { Head, ImageSpec, InputKind, TensorSpec, TextSpec, VersionSpec } from '../tasks/spec.js';
+import type { Head, ImageSpec, InputKind, TaskName, TensorSpec, TextSpec, VersionSpec } from '../tasks/spec.js';
 import { check, READS } from '../tasks/task.js';
 import { shapeText } from '../tasks/tensors.js';
 import { columnsOf, firstDouble } from './columns-of.js';
@@ -23,26 +23,19 @@ export interface SpecSources {
   readonly facts: GraphFacts;
 }
 
-/** @throws ManifestError that says which file or key is missing or contradicts the graph */
+/** @throws ManifestError that says which files or keys are missing or contradict the graph: all there are */
 export function specOf(sources: SpecSources): VersionSpec {
-  const { manifest, hf, facts } = sources;
+  const { manifest, facts } = sources;
   const { yaml } = manifest;
   const { inputs, outputs } = facts;
   const inputKind = READS[yaml.task][0];
-  const labels = yaml.labels.length > 0 ? yaml.labels : (facts.zipMap?.labels ?? labelsFromFiles(sources));
-  const head = headOf({ task: yaml.task, output: yaml.output, labels, facts, hf });
-  checkLabels(head, labels, yaml.labels, outputs);
   const canStack = [...inputs, ...outputs].every(({ shape }) => shape.length > 0 && shape[0] === null);
   const spec: VersionSpec = {
     task: yaml.task,
     inputKind,
     inputs,
     outputs,
-    columns: inputKind === 'ROW' ? columnsOf(yaml, inputs) : [],
-    labels,
-    image: inputKind === 'IMAGE' ? imageSpecOf(sources) : null,
-    text: readsText(inputKind) ? textSpecOf(sources) : null,
-    head,
+    ...partsOf(sources, inputKind),
     example: {},
     maxBatch: canStack ? yaml.maxBatch : 1,
     maxBatchReason: canStack ? 'not compared yet' : 'the first size of an input or output is fixed',
@@ -51,6 +44,42 @@ export function specOf(sources: SpecSources): VersionSpec {
   const example = yaml.example ?? exampleOf(spec, manifest.widget);
   checkExample({ ...spec, example });
   return { ...spec, example };
+}
+
+/** Each part for itself, so that an owner is told at once of all that is to be mended. */
+function partsOf(
+  sources: SpecSources,
+  inputKind: InputKind,
+): Pick<VersionSpec, 'labels' | 'head' | 'columns' | 'image' | 'text'> {
+  const reasons: string[] = [];
+  const attempt = <T>(read: () => T): T | null => {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof ManifestError)) throw error;
+      reasons.push(error.message);
+      return null;
+    }
+  };
+  const { hf, facts, manifest } = sources;
+  const { task, output, columns, labels: own } = manifest.yaml;
+  const labels = attempt(() => labelsOfVersion(sources)) ?? [];
+  const head = attempt(() => headOf({ task, output, labels, facts, hf }));
+  if (reasons.length === 0 || labels.length === 0)
+    attempt(() => checkLabels(task, head, { labels, own }, facts.outputs));
+  const parts = {
+    labels,
+    columns: (inputKind === 'ROW' && attempt(() => columnsOf({ columns }, facts.inputs))) || [],
+    image: inputKind === 'IMAGE' ? attempt(() => imageSpecOf(sources)) : null,
+    text: readsText(inputKind) ? attempt(() => textSpecOf(sources)) : null,
+  };
+  if (!head || reasons.length > 0) throw new ManifestError([...new Set(reasons)].join('; '));
+  return { ...parts, head };
+}
+
+function labelsOfVersion(sources: SpecSources): readonly string[] {
+  const { manifest, facts } = sources;
+  return manifest.yaml.labels.length > 0 ? manifest.yaml.labels : (facts.zipMap?.labels ?? labelsFromFiles(sources));
 }
 
 function labelsFromFiles({ hf, facts }: SpecSources): readonly string[] {
@@ -66,22 +95,22 @@ function readsText(kind: InputKind): boolean {
 
 /** Two labels of a published model may be the same word; in a manifest of one's own that is a slip. */
 function checkLabels(
-  head: Head,
-  labels: readonly string[],
-  own: readonly string[],
+  task: TaskName,
+  head: Head | null,
+  { labels, own }: { labels: readonly string[]; own: readonly string[] },
   outputs: readonly TensorSpec[],
 ): void {
-  const output = 'output' in head ? outputs.find(({ name }) => name === head.output) : undefined;
-  const needsLabels = head.kind === 'scores' || head.kind === 'tokens' || head.kind === 'entailment';
-  if (!output || !needsLabels) return;
+  const output = head && 'output' in head ? outputs.find(({ name }) => name === head.output) : undefined;
+  const needsLabels = head ? ['scores', 'tokens', 'entailment'].includes(head.kind) : task.endsWith('_CLASSIFICATION');
+  if (!needsLabels) return;
   if (labels.length === 0)
     throw new ManifestError(
-      'model.yaml: labels is missing: one word for each score, in order (or id2label in config.json)',
+      'model.yaml: labels is missing: one word for each score, in order (or id2label in config.json; exporters of scikit-learn write them with zipmap)',
     );
   const twice = firstDouble(own);
   if (twice !== undefined) throw new ManifestError(`model.yaml: label "${twice}" is there twice`);
-  const width = output.shape.at(-1) ?? null;
-  if (width === null || width === labels.length) return;
+  const width = output?.shape.at(-1) ?? null;
+  if (!output || width === null || width === labels.length) return;
   const file = own.length > 0 ? 'model.yaml' : 'config.json';
   throw new ManifestError(
     `${file}: ${labels.length} labels, but output "${output.name}" has shape ${shapeText(output.shape)}`,
@@ -159,8 +188,8 @@ function pixelInput(inputs: readonly TensorSpec[], task: string): TensorSpec {
   const pixels = inputs.filter((input) => !isMask(input));
   const [input] = pixels;
   if (!input || pixels.length > 1) throw new ManifestError(`the graph has ${inputs.length} inputs; ${task} feeds one`);
-  if (input.datatype !== 'FP32')
-    throw new ManifestError(`input "${input.name}" is ${input.datatype}; ${task} feeds FP32`);
+  if (input.datatype !== 'FP32' && input.datatype !== 'FP16')
+    throw new ManifestError(`input "${input.name}" is ${input.datatype}; ${task} feeds FP32 or FP16`);
   if (input.shape.length < 2 || input.shape.length > 4)
     throw new ManifestError(
       `input "${input.name}" has shape ${shapeText(input.shape)}; a picture has 2 to 4 dimensions`,

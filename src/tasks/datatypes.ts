@@ -3,6 +3,7 @@
  */
 
 export type NumericArray =
+  | Float16Array
   | Float32Array
   | Float64Array
   | Int8Array
@@ -33,8 +34,9 @@ export interface Datatype {
   readonly range: readonly [bigint, bigint] | null;
 }
 
-/** FP16 travels as its raw bits. BYTES (strings) and BOOL are handled apart. */
+/** BYTES (strings) and BOOL are handled apart. */
 export const DATATYPES: Readonly<Record<string, Datatype>> = {
+  FP16: { ort: 'float16', array: Float16Array, bytes: 2, range: null },
   FP32: { ort: 'float32', array: Float32Array, bytes: 4, range: null },
   FP64: { ort: 'float64', array: Float64Array, bytes: 8, range: null },
   INT8: { ort: 'int8', array: Int8Array, bytes: 1, range: signed(8n) },
@@ -61,6 +63,10 @@ export function datatypeOfOrt(type: string): string | undefined {
   return Object.entries(DATATYPES).find(([, { ort }]) => ort === type)?.[0];
 }
 
+/** Half floats become what everything here computes with. */
 export function outputNamed(outputs: readonly TensorData[], name: string): TensorData | undefined {
-  return outputs.find((output) => output.name === name);
+  const found = outputs.find((output) => output.name === name);
+  return found?.datatype === 'FP16'
+    ? { ...found, datatype: 'FP32', data: Float32Array.from(found.data as Float16Array) }
+    : found;
 }

@@ -102,12 +102,12 @@ function maskOf({ name, datatype, shape }: TensorSpec, { width, height }: Frame)
 function pixelsOf(
   { name, datatype, shape }: TensorSpec,
   rules: ImageSpec,
-  data: Float32Array,
-  frame: Frame,
+  pixels: Float32Array,
+  { width, height }: Frame,
 ): TensorData {
   const channels = rules.color === 'grey' ? 1 : 3;
-  const { width, height } = frame;
   const sizes = rules.layout === 'NHWC' ? [1, height, width, channels] : [1, channels, height, width];
-  if (shape.length === 4) return { name, datatype, shape: sizes, data };
-  return { name, datatype, shape: shape.length === 3 ? [1, height, width] : [1, data.length], data };
+  const flat = shape.length === 3 ? [1, height, width] : [1, pixels.length];
+  const data = datatype === 'FP16' ? Float16Array.from(pixels) : pixels;
+  return { name, datatype, shape: shape.length === 4 ? sizes : flat, data };
 }

@@ -98,11 +98,12 @@ function expectation({ type, minimum, maximum, categories, unit }: ColumnSpec): 
   return `a ${type === 'INTEGER' ? 'whole ' : ''}number${range}${unit ? ` ${unit}` : ''}`;
 }
 
-/** In 32 bits a large float would be infinite, and a large whole number another one. */
+/** In 16 or 32 bits a large float would be infinite, and a large whole number another one. */
 function fits(value: number, datatype: string): boolean {
   const range = DATATYPES[datatype]?.range;
   if (range) return value >= Number(range[0]) && value <= Number(range[1]);
-  return datatype === 'FP64' || Number.isFinite(Math.fround(value));
+  if (datatype === 'FP64') return true;
+  return Number.isFinite(datatype === 'FP16' ? Math.f16round(value) : Math.fround(value));
 }
 
 /** Each input of the graph as [1, its columns], or as [1] where it has one size only. */

@@ -206,7 +206,8 @@ function valueRule(datatype: string, code: string): string {
 function readFloat({ bytes }: Datatype, value: unknown): number | 'WRONG_TYPE' | 'OUT_OF_RANGE' | 'NOT_FINITE' {
   if (typeof value !== 'number') return 'WRONG_TYPE';
   if (!Number.isFinite(value)) return 'NOT_FINITE';
-  return bytes === 8 || Number.isFinite(Math.fround(value)) ? value : 'OUT_OF_RANGE';
+  const kept = bytes === 8 ? value : bytes === 4 ? Math.fround(value) : Math.f16round(value);
+  return Number.isFinite(kept) ? value : 'OUT_OF_RANGE';
 }
 
 function readWhole(
@@ -258,11 +259,15 @@ function readBase64(
  */
 export function finishTensors(outputs: readonly TensorData[]): AnswerOf<'tensors'> {
   for (const { name, data } of outputs) {
-    if (!(data instanceof Float32Array || data instanceof Float64Array)) continue;
+    if (!isFloats(data)) continue;
     const wrong = firstNotFinite(data);
     if (wrong >= 0) throw new UnusableOutput(`value ${wrong} of output "${name}" is ${data[wrong]}`);
   }
   return { kind: 'tensors', tensors: outputs };
+}
+
+function isFloats(data: TensorArray): data is Float16Array | Float32Array | Float64Array {
+  return data instanceof Float32Array || data instanceof Float64Array || data instanceof Float16Array;
 }
 
 function firstNotFinite(array: NumericArray): number {

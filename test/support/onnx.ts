@@ -7,7 +7,7 @@ import { PbfWriter } from 'pbf';
 type Fields = (writer: PbfWriter) => void;
 
 /** Element types of TensorProto. */
-export const TYPE = { FP32: 1, INT32: 6, INT64: 7, BYTES: 8, BOOL: 9 } as const;
+export const TYPE = { FP32: 1, INT32: 6, INT64: 7, BYTES: 8, BOOL: 9, FP16: 10 } as const;
 export type TypeName = keyof typeof TYPE;
 
 /** A symbolic size is a string. */

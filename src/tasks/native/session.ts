@@ -69,7 +69,17 @@ function describeTensor(metadata: InferenceSession.ValueMetadata): TensorSpec | 
 
 function toOrt({ datatype, shape, data }: TensorData): Tensor {
   if (datatype === 'BYTES') return new Tensor('string', data as string[], shape);
+  if (datatype === 'FP16') return halfTensor(data as Float16Array, shape);
   return new Tensor((DATATYPES[datatype]?.ort ?? datatype) as 'float32', data as Float32Array, shape);
+}
+
+/**
+ * The library makes a Float16Array of half floats, which its native part does not know and takes for nothing. It reads
+ * the bits of a Uint16Array when the tensor only says what they are.
+ */
+function halfTensor({ buffer, byteOffset, length }: Float16Array, shape: readonly number[]): Tensor {
+  const bits = new Tensor('uint16', new Uint16Array(buffer, byteOffset, length), shape);
+  return Object.defineProperty(bits, 'type', { value: 'float16' });
 }
 
 function fromOrt(name: string, tensor: Tensor): TensorData {

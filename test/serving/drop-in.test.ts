@@ -1,0 +1,152 @@
+/** Exports of other tools, with as little beside the graph as there can be. */
+import { Buffer } from 'node:buffer';
+import sharp from 'sharp';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { encodeModel, type GraphSpec, TYPE } from '../support/onnx.js';
+import { createStore, type TestStore } from '../support/store.js';
+
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
+  prediction { output { ... on Classification { label classes { label score } } ... on Regression { value } } }
+  problem { code message ... on InvalidInput { problems { path code } } } } }`;
+
+/** As tf2onnx writes a network of Keras: channels last, and its last layer's name on the output. */
+const KERAS: GraphSpec = {
+  inputs: [{ name: 'input_1', type: 'FP32', shape: ['unk__1', 4, 4, 3] }],
+  outputs: [{ name: 'dense', type: 'FP32', shape: ['unk__2', 3] }],
+  floats: [{ name: 'ten', shape: [1], data: [10] }],
+  nodes: [
+    { op: 'Transpose', inputs: ['input_1'], outputs: ['planes'], attributes: [{ name: 'perm', ints: [0, 3, 1, 2] }] },
+    { op: 'GlobalAveragePool', inputs: ['planes'], outputs: ['pooled'] },
+    { op: 'Flatten', inputs: ['pooled'], outputs: ['means'] },
+    { op: 'Mul', inputs: ['means', 'ten'], outputs: ['logits'] },
+    { op: 'Softmax', inputs: ['logits'], outputs: ['dense'], attributes: [{ name: 'axis', int: 1 }] },
+  ],
+};
+
+/** As skl2onnx writes a pipeline: an input for each column. */
+const COLUMNS: GraphSpec = {
+  inputs: [
+    { name: 'age', type: 'FP32', shape: ['N', 1] },
+    { name: 'children', type: 'INT64', shape: ['N', 1] },
+  ],
+  outputs: [{ name: 'variable', type: 'FP32', shape: ['N', 1] }],
+  nodes: [
+    { op: 'Cast', inputs: ['children'], outputs: ['count'], attributes: [{ name: 'to', int: TYPE.FP32 }] },
+    { op: 'Add', inputs: ['age', 'count'], outputs: ['variable'] },
+  ],
+};
+
+const HALF: GraphSpec = {
+  inputs: [{ name: 'x', type: 'FP32', shape: ['N', 2] }],
+  outputs: [{ name: 'scores', type: 'FP16', shape: ['N', 2] }],
+  nodes: [{ op: 'Cast', inputs: ['x'], outputs: ['scores'], attributes: [{ name: 'to', int: TYPE.FP16 }] }],
+};
+
+const HALF_IN: GraphSpec = {
+  inputs: [{ name: 'x', type: 'FP16', shape: ['N', 2] }],
+  outputs: [{ name: 'y', type: 'FP16', shape: ['N', 2] }],
+  nodes: [{ op: 'Neg', inputs: ['x'], outputs: ['y'] }],
+};
+
+const TWO_COLUMNS = 'columns: [{ name: p, type: number, example: 0.25 }, { name: q, type: number, example: 0.75 }]';
+
+let store: TestStore;
+let app: TestApp;
+beforeAll(async () => {
+  store = await createStore();
+  const write = (name: string, graph: GraphSpec, yaml: string) =>
+    store.write(name, { '1/model.onnx': encodeModel(graph), 'model.yaml': yaml });
+  await write('keras', KERAS, 'task: image-classification\nlabels: [red, green, blue]\nimage: {}');
+  await write('keras-bare', KERAS, 'task: image-classification');
+  await write('keras-names', KERAS, 'task: image-classification\nlabels: [red]\nimage: { color: grey }');
+  await write('columns', COLUMNS, 'task: tabular-regression');
+  await write('half', HALF, `task: tabular-classification\nlabels: [a, b]\noutput: { scores: scores }\n${TWO_COLUMNS}`);
+  await write('half-in', HALF_IN, '');
+  app = await startTestApp({ modelStore: store.folder });
+});
+afterAll(async () => {
+  await app.stop();
+  await store.remove();
+});
+
+async function predict(model: string, input: Record<string, unknown>): Promise<Data> {
+  return (await app.query(PREDICT, { input: { model, input } })).predict;
+}
+
+async function reasonOf(model: string): Promise<string> {
+  return (await app.query(`{ version(ref: "${model}:1") { stateReason } }`)).version.stateReason;
+}
+
+test('a network of Keras reads a picture with its channels last, and its softmax is found', async () => {
+  const green = { r: 0, g: 255, b: 0 };
+  const picture = await sharp({ create: { width: 9, height: 9, channels: 3, background: green } })
+    .png()
+    .toBuffer();
+
+  const { prediction } = await predict('keras', { image: { base64: picture.toString('base64') } });
+
+  const sure = Math.exp(10) / (Math.exp(10) + 2);
+  expect(prediction.output.label).toBe('green');
+  expect(prediction.output.classes[0].score).toBeCloseTo(sure, 5);
+});
+
+test('without columns in the manifest the inputs of the graph are the columns', async () => {
+  const { version } = await app.query(
+    '{ version(ref: "columns") { signature { columns { name type required } example } } }',
+  );
+  const { prediction } = await predict('columns', { row: { age: 40.5, children: 2 } });
+  const { problem } = await predict('columns', { row: { age: 40.5, children: 2.5 } });
+
+  expect(version.signature.columns).toEqual([
+    { name: 'age', type: 'NUMBER', required: true },
+    { name: 'children', type: 'INTEGER', required: true },
+  ]);
+  expect(prediction.output).toEqual({ value: 42.5 });
+  expect(problem.problems).toEqual([{ path: ['input', 'input', 'row', 'children'], code: 'WRONG_TYPE' }]);
+});
+
+test('scores in half precision are read as numbers', async () => {
+  const { prediction, problem } = await predict('half', { row: { p: 0.5, q: 0.125 } });
+
+  expect(problem).toBeNull();
+
+  expect(prediction.output.classes).toEqual([
+    { label: 'a', score: 0.5 },
+    { label: 'b', score: 0.125 },
+  ]);
+});
+
+test('half floats go in and out as numbers and as bytes, alone and in a batch', async () => {
+  const tensor = { name: 'x', datatype: 'FP16', shape: [1, 2] };
+  const base64 = Buffer.from(Float16Array.of(1.5, -2).buffer).toString('base64');
+  const inputs = [{ tensors: [{ ...tensor, data: [1.5, -2] }] }, { tensors: [{ ...tensor, base64 }] }];
+
+  const { predictMany } = await app.query(
+    `mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { problem { message }
+      prediction { output { ... on Tensors { tensors { data base64 } } } } } } }`,
+    { input: { model: 'half-in', inputs } },
+  );
+  const { problem } = await predict('half-in', { tensors: [{ ...tensor, data: [1, 70_000] }] });
+
+  const negative = Buffer.from(Float16Array.of(-1.5, 2).buffer).toString('base64');
+  for (const { prediction } of predictMany.results)
+    expect(prediction.output.tensors).toEqual([{ data: [-1.5, 2], base64: negative }]);
+  expect(problem.problems).toEqual([{ path: ['input', 'input', 'tensors', '0', 'data', '1'], code: 'OUT_OF_RANGE' }]);
+});
+
+test('all that a folder lacks is said at once', async () => {
+  expect(await reasonOf('keras-bare')).toMatch(
+    /labels is missing.*; preprocessor_config\.json is missing, and so is image/,
+  );
+  expect(await reasonOf('keras-names')).toBe(
+    'model.yaml: 1 labels, but output "dense" has shape [any, 3]; color is grey, but input "input_1" has shape [any, 4, 4, 3]',
+  );
+});
+
+test('a picture of another format is refused before it is decoded', async () => {
+  const gif = Buffer.from('GIF89a0000');
+
+  const { problem } = await predict('keras', { image: { base64: gif.toString('base64') } });
+
+  expect(problem.problems).toEqual([{ path: ['input', 'input', 'image', 'base64'], code: 'UNREADABLE' }]);
+});
