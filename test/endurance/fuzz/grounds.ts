@@ -3,6 +3,7 @@ import { cp, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { buildSchema, type GraphQLSchema } from 'graphql';
 import { type Data, post } from '../../support/http.ts';
+import { huggingFaceFolders } from '../../support/hugging-face.ts';
 import { encodeModel, type TypeName } from '../../support/onnx.ts';
 import type { TestStore } from '../../support/store.ts';
 import type { Harvest, Operation } from './grammar.ts';
@@ -29,10 +30,11 @@ const ECHOES: readonly [TypeName, readonly (number | string)[]][] = [
   ['BYTES', ['N']],
 ];
 
-/** The models of the store and the echoes, as `models/` of `store`; answers that folder. */
+/** The models of the store, tiny ones of every task and the echoes, as `models/` of `store`; answers that folder. */
 export async function fillModels(store: TestStore): Promise<string> {
   const models = path.join(store.folder, 'models');
   await cp(path.join(ROOT, 'model-store'), models, { recursive: true });
+  for (const [name, folder] of Object.entries(huggingFaceFolders())) await store.write(`models/${name}`, folder);
   for (const [type, shape] of ECHOES) {
     const graph = {
       inputs: [{ name: 'x', type, shape }],
@@ -45,7 +47,7 @@ export async function fillModels(store: TestStore): Promise<string> {
 }
 
 const SURVEY = `{
-  models {
+  models(first: 30) {
     nodes {
       id
       name

@@ -34,7 +34,8 @@ export function mutatePicture(random: Random, pictures: readonly Buffer[]): stri
   return dress(random, bytes.toString('base64'));
 }
 
-function mutateOnce(random: Random, bytes: Buffer, pictures: readonly Buffer[]): Buffer {
+/** One change: cut off, flipped bits, a piece lost, doubled or of another picture, a header that lies. */
+export function mutateOnce(random: Random, bytes: Buffer, pictures: readonly Buffer[]): Buffer {
   const at = below(random, bytes.length + 1);
   const kind = below(random, 8);
   if (kind === 0) return bytes.subarray(0, at);
@@ -65,7 +66,7 @@ function flip(random: Random, bytes: Buffer, within: number): Buffer {
 }
 
 /** As bare base64, as a data: URL, or as neither. */
-function dress(random: Random, base64: string): string {
+export function dress(random: Random, base64: string): string {
   const kind = random();
   if (kind < 0.6) return base64;
   if (kind < 0.8) return `data:image/${pick(random, ['png', 'jpeg', 'gif', 'svg+xml', 'x'])};base64,${base64}`;

@@ -1,5 +1,6 @@
-/** Requests whose document is right and whose variables are not: rows, texts, pictures, tensors, and anything else. */
+/** Requests whose document is right and whose variables are not: rows, texts, questions, pictures, tensors, and anything else. */
 import { Buffer } from 'node:buffer';
+import { OUTPUT, SPAN } from '../../support/outputs.ts';
 import { below, list, pick, type Random } from '../../support/random.ts';
 import type { Grounds } from './grounds.ts';
 import { mutatePicture } from './images.ts';
@@ -21,10 +22,7 @@ export interface Target {
 const PAYLOAD = `{
   prediction {
     id recorded createdAt input predictedBy { ref } timing { totalMs batchSize } runtime { executionProvider }
-    output {
-      ... on Classification { label score classes { label score } }
-      ... on Tensors { tensors { name datatype shape data base64 } }
-    }
+    ${OUTPUT}
   }
   problem {
     __typename code message retryable retryAfterMs
@@ -34,10 +32,10 @@ const PAYLOAD = `{
   }
   replayed
 }`;
-const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) ${PAYLOAD} }`;
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) ${PAYLOAD} } ${SPAN}`;
 const PREDICT_MANY = `mutation ($input: PredictManyInput!) {
   predictMany(input: $input) { results ${PAYLOAD} problem { code message ... on InvalidInput { problems { path code } } } }
-}`;
+} ${SPAN}`;
 const HUGE_ROW_COLUMNS = 10_000;
 
 /** The body of a request, its variables first: what is cut off a sample is not what was odd. */
@@ -72,6 +70,8 @@ function modelInput(random: Random, { pictures }: Grounds, { example, inputs }: 
   if ('image' in example) return { image: { base64: mutatePicture(random, pictures) } };
   if ('row' in example) return { row: row(random, example['row'] as Record<string, unknown>) };
   if ('text' in example) return { text: text(random, example['text'] as string) };
+  for (const key of ['question', 'similarity', 'zeroShot'] as const)
+    if (key in example) return { [key]: texts(random, example[key] as Record<string, unknown>) };
   return random() < 0.5 ? { tensors: tensors(random, inputs) } : mutateJson(random, example);
 }
 
@@ -99,6 +99,20 @@ function text(random: Random, good: string): string {
   if (kind < 0.05) return good.repeat(below(random, 600));
   if (kind < 0.3) return oddWord(random);
   return good.slice(0, at) + list(random, 4, () => oddWord(random)).join('') + good.slice(at);
+}
+
+/** Of an input with several texts: one or two of them are others, or what they stand in is. */
+function texts(random: Random, good: Readonly<Record<string, unknown>>): unknown {
+  if (random() < 0.2) return mutateJson(random, good);
+  const changed = (value: unknown): unknown => {
+    if (random() < 0.4) return value;
+    if (typeof value === 'string') return text(random, value);
+    if (typeof value === 'boolean') return !value;
+    return Array.isArray(value)
+      ? [...value.map(changed), ...list(random, random() < 0.05 ? 300 : 2, () => oddWord(random))]
+      : value;
+  };
+  return Object.fromEntries(Object.entries(good).map(([key, value]) => [key, changed(value)]));
 }
 
 const DATATYPES = [

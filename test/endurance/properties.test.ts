@@ -1,0 +1,21 @@
+/** A bounded share of `npm run test:properties`. */
+import { TASKS } from '#src/tasks/spec.js';
+import { properties } from './properties.ts';
+
+const SEED = 20_261_124;
+const INPUTS = 500;
+
+test('every task answers any input with one piece or says what is wrong with it, and every worker lives on', async () => {
+  const { failures, tasks, ...report } = await properties({ inputs: INPUTS, seed: SEED });
+
+  expect(failures).toEqual([]);
+  expect(report).toMatchObject({ logged: [], workersLost: 0, exitCode: 0 });
+  expect(Object.keys(tasks).sort()).toEqual([...TASKS].sort());
+  for (const [task, { inputs, alone, answered, noNumber }] of Object.entries(tasks)) {
+    // Not all of it is refused at the door, and these models have a number for whatever is not.
+    expect({ task, isAnswered: answered > inputs / 4 }).toEqual({ task, isAnswered: true });
+    expect({ task, noNumber }).toEqual({ task, noNumber: 0 });
+    expect(inputs).toBeGreaterThanOrEqual(INPUTS);
+    expect(alone).toBeGreaterThan(0);
+  }
+}, 180_000);

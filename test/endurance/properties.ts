@@ -1,0 +1,241 @@
+/**
+ * What must hold for every input of every task, over real HTTP: a typed answer that is of one piece with its input, or an
+ * InvalidInput at the input's path, or the model's own failure to give a number; the same alone and in company; and no
+ * worker is lost. fast-check makes the inputs, and shrinks what fails.
+ *
+ * `node test/endurance/properties.ts [inputs per task] [seed]` prints what it found, with seed and path of each failure;
+ * `node test/endurance/properties.ts 1 <seed> <task> <path>` tries that one again.
+ */
+import path from 'node:path';
+import fc from 'fast-check';
+import type { Data } from '../support/http.ts';
+import { OUTPUT, SPAN } from '../support/outputs.ts';
+import { createStore } from '../support/store.ts';
+import { type Client, openClient } from './fuzz/client.ts';
+import { fillModels } from './fuzz/grounds.ts';
+import { toJson } from './fuzz/values.ts';
+import type { LoopDelay } from './fuzz/watch-loop.ts';
+import { startWatched } from './fuzz/watched-server.ts';
+import { differenceOf, judge, type Verdict } from './properties/answers.ts';
+import { findSubjects, type Input, makePictures, questionTo, type Subject } from './properties/subjects.ts';
+
+export interface PropertiesOptions {
+  /** Of each task, at least. */
+  readonly inputs: number;
+  readonly seed: number;
+  /** One failure that is to be tried again. */
+  readonly again?: { readonly task: string; readonly path: string };
+}
+
+interface TaskReport {
+  /** Each was in a batch with others. */
+  inputs: number;
+  /** Of them were also asked alone, and answered the same. */
+  alone: number;
+  answered: number;
+  invalid: number;
+  /** The model gave no finite number. */
+  noNumber: number;
+  /** The same of tensors, or an error of the graph, such as a token that is not there. */
+  refusedByGraph: number;
+  seconds: number;
+}
+
+export interface PropertiesReport {
+  readonly seed: number;
+  readonly tasks: Readonly<Record<string, TaskReport>>;
+  readonly failures: readonly string[];
+  /** Lines that the server logged as errors. */
+  readonly logged: readonly string[];
+  /** Died, or were replaced. */
+  readonly workersLost: number;
+  /** Of the server, which was asked to stop at the end. */
+  readonly exitCode: number | null;
+  /** Of the server; null when it died. */
+  readonly loopDelayMs: LoopDelay | null;
+}
+
+type Asked = readonly [Subject, Input];
+
+const CONNECTIONS = 4;
+/** Tasks whose inputs are tried at the same time. */
+const SIDE_BY_SIDE = 2;
+const LONGEST_BATCH = 64;
+/** Of a batch, so many are also asked alone. */
+const MOST_ALONE = 6;
+/** Of a request: the server takes more. */
+const MOST_BYTES = 4_000_000;
+/** fast-check shrinks no longer than this. */
+const LONGEST_CHECK_MS = 120_000;
+const SHOWN = 1_000;
+
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { ...Payload } }`;
+const PREDICT_MANY = `mutation ($input: PredictManyInput!) {
+  predictMany(input: $input) { results { ...Payload } problem { code message } }
+}`;
+const PAYLOAD = `fragment Payload on PredictPayload {
+  prediction { truncated ${OUTPUT} }
+  problem { code message ... on InvalidInput { problems { path code } } }
+} ${SPAN}`;
+
+export async function properties({ inputs, seed, again }: PropertiesOptions): Promise<PropertiesReport> {
+  const store = await createStore();
+  try {
+    const env = { MODEL_STORE: await fillModels(store), DATA_DIR: path.join(store.folder, 'data') };
+    const server = await startWatched(store.folder, env);
+    const client = openClient(server.url, CONNECTIONS);
+    const [subjects, pictures, workers] = [
+      await findSubjects(server.url),
+      await makePictures(),
+      await server.workers(),
+    ];
+    server.watchLoop();
+    const failures: string[] = [];
+    const tasks: Record<string, TaskReport> = {};
+    const waiting = Array.from(subjects).filter(([task]) => !again || task === again.task);
+    const work = async () => {
+      for (let next = waiting.shift(); next; next = waiting.shift()) {
+        const [task, own] = next;
+        const checked = new TaskCheck(client, questionTo(own, pictures));
+        const failure = again ? await checked.check(seed, again.path) : await checked.run(inputs, seed);
+        tasks[task] = checked.report;
+        if (failure) failures.push(`${task}: ${failure}`);
+      }
+    };
+    await Promise.all(Array.from({ length: SIDE_BY_SIDE }, work));
+    const loopDelayMs = await server.seenLoop();
+    const left = (await server.workers()).filter(({ restarts }) => restarts === 0).map(({ pid }) => pid);
+    const exitCode = await server.end('SIGTERM');
+    client.close();
+    const workersLost = workers.filter(({ pid }) => !left.includes(pid)).length;
+    return { seed, tasks, failures, logged: server.logged, workersLost, exitCode, loopDelayMs };
+  } finally {
+    await store.remove();
+  }
+}
+
+/** The property of one task. */
+class TaskCheck {
+  readonly report: TaskReport = {
+    inputs: 0,
+    alone: 0,
+    answered: 0,
+    invalid: 0,
+    noNumber: 0,
+    refusedByGraph: 0,
+    seconds: 0,
+  };
+  readonly #client: Client;
+  readonly #asked: fc.Arbitrary<Asked>;
+
+  constructor(client: Client, asked: fc.Arbitrary<Asked>) {
+    this.#client = client;
+    this.#asked = asked;
+  }
+
+  /** Answers the failure, or null. */
+  async run(inputs: number, seed: number): Promise<string | null> {
+    const begun = performance.now();
+    for (let round = 0; this.report.inputs < inputs; round++) {
+      const failure = await this.check(seed + round, undefined);
+      if (failure) return failure;
+    }
+    this.report.seconds = Math.round((performance.now() - begun) / 1000);
+    return null;
+  }
+
+  /** Some batches; with a path, the one that it leads to. */
+  async check(seed: number, path: string | undefined): Promise<string | null> {
+    const batches = fc.array(this.#asked, { minLength: 1, maxLength: LONGEST_BATCH, size: 'max' });
+    const property = fc.asyncProperty(batches, (batch) => this.#tryBatch(batch));
+    const options = { seed, numRuns: 10, interruptAfterTimeLimit: LONGEST_CHECK_MS, ...(path ? { path } : {}) };
+    const found = await fc.check(property, options);
+    if (!found.failed) return null;
+    const [input] = found.counterexample ?? [];
+    const what = input
+      ?.slice(0, 4)
+      .map(([{ ref }, one]) => `${ref} ${toJson(one).slice(0, SHOWN)}`)
+      .join('\n');
+    const why = found.errorInstance instanceof Error ? found.errorInstance.message : found.errorInstance;
+    return `seed ${found.seed}, path ${found.counterexamplePath}, after ${found.numShrinks} shrinks: ${why}\n${what}`;
+  }
+
+  async #tryBatch(batch: readonly Asked[]): Promise<void> {
+    for (const [subject, inputs] of batchesOf(batch)) {
+      const payloads = await this.#askMany(subject, inputs);
+      for (const [i, input] of inputs.entries()) {
+        const verdict = judge(subject, input, payloads[i], ['input', 'inputs', String(i)]);
+        this.#count(verdict);
+        if (verdict.kind === 'complaint') throw new Error(`${verdict.complaint} (input ${i})`);
+      }
+      const few = inputs.slice(0, MOST_ALONE).entries();
+      await Promise.all(few.map(([i, input]) => this.#askAlone(subject, input, payloads[i])));
+    }
+  }
+
+  #count({ kind }: Verdict): void {
+    this.report.inputs++;
+    if (kind !== 'complaint') this.report[kind]++;
+  }
+
+  async #askAlone(subject: Subject, input: Input, inCompany: Data): Promise<void> {
+    const { predict } = await this.#send(PREDICT, { model: subject.ref, input });
+    this.report.alone++;
+    const verdict = judge(subject, input, predict, ['input', 'input']);
+    if (verdict.kind === 'complaint') throw new Error(`alone: ${verdict.complaint}`);
+    // Sums of numbers as large as floats can be depend on their order.
+    if ('tensors' in input && subject.task !== 'TENSOR') return;
+    const difference = differenceOf(plain(predict), plain(inCompany));
+    if (difference) throw new Error(`alone it is another answer: ${difference}`);
+  }
+
+  async #askMany({ ref }: Subject, inputs: readonly Input[]): Promise<Data[]> {
+    const { predictMany } = await this.#send(PREDICT_MANY, { model: ref, inputs });
+    if (predictMany.results?.length !== inputs.length) throw new Error(`no results: ${JSON.stringify(predictMany)}`);
+    return predictMany.results;
+  }
+
+  async #send(document: string, input: Data): Promise<Data> {
+    const variables = { input: { ...input, record: false, deadlineMs: 60_000 } };
+    const { status, text } = await this.#client.send(toJson({ query: `${document} ${PAYLOAD}`, variables }));
+    const { data, errors } = JSON.parse(text);
+    if (status !== 200 || errors) throw new Error(`status ${status}: ${text.slice(0, SHOWN)}`);
+    return data;
+  }
+}
+
+/** The parts that are the same alone and in company: paths are not. */
+function plain({ prediction, problem }: Data): Data {
+  const places = problem?.problems?.map(({ path, code }: Data) => [
+    code,
+    path.slice(path.indexOf('input') + 2).join('.'),
+  ]);
+  return { prediction, problem: problem && { code: problem.code, places: places?.map(([code]: Data) => code) } };
+}
+
+/** By subject, none larger than the server takes. */
+function batchesOf(batch: readonly Asked[]): [Subject, Input[]][] {
+  const batches: [Subject, Input[]][] = [];
+  for (const [subject, own] of Map.groupBy(batch, ([subject]) => subject)) {
+    let bytes = Number.POSITIVE_INFINITY;
+    for (const [, input] of own) {
+      const size = toJson(input).length;
+      if (bytes + size > MOST_BYTES) {
+        batches.push([subject, []]);
+        bytes = 0;
+      }
+      batches.at(-1)?.[1].push(input);
+      bytes += size;
+    }
+  }
+  return batches;
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const [inputs = '10000', seed = '1', task, again] = process.argv.slice(2);
+  const replay = task && again ? { again: { task, path: again } } : {};
+  const report = await properties({ inputs: Number(inputs), seed: Number(seed), ...replay });
+  for (const failure of report.failures) process.stderr.write(`${failure}\n`);
+  process.stdout.write(`${JSON.stringify(report)}\n`);
+  if (report.failures.length + report.logged.length + report.workersLost > 0) process.exitCode = 1;
+}

@@ -1,0 +1,222 @@
+/** What an answer must be, whatever was asked: typed, finite, and of one piece with its input. */
+import { Buffer } from 'node:buffer';
+import type { Data } from '../../support/http.ts';
+import type { Input, Subject } from './subjects.ts';
+
+export type Verdict =
+  | { readonly kind: 'answered' | 'invalid' | 'noNumber' | 'refusedByGraph' }
+  | { readonly kind: 'complaint'; readonly complaint: string };
+
+const isFine = null;
+type Complaint = string | null;
+
+/** Scores of 32 bits may add up to a little more than one. */
+const SLACK = 1e-6;
+
+/** Of one payload of `predict` or `predictMany`, whose input stands at `path`. */
+export function judge(subject: Subject, input: Input, { prediction, problem }: Data, path: readonly string[]): Verdict {
+  if ((prediction === null) === (problem === null)) return complain('not exactly one of prediction and problem');
+  if (problem) return judgeProblem(problem, input, path);
+  const complaint = isFiniteAll(prediction.output)
+    ? complaintAbout(subject, input, prediction.output)
+    : 'a number that is none';
+  return complaint
+    ? complain(`${complaint}: ${JSON.stringify(prediction.output).slice(0, 600)}`)
+    : { kind: 'answered' };
+}
+
+function complain(complaint: string): Verdict {
+  return { kind: 'complaint', complaint };
+}
+
+/** How it is said that a model gave no number. Of tensors that a caller made it may say anything. */
+const NO_NUMBER = /not a number|no finite score|it gave (NaN|-?Infinity)|is (NaN|-?Infinity)$/;
+
+function judgeProblem({ code, message, problems }: Data, input: Input, path: readonly string[]): Verdict {
+  if (code === 'INFERENCE_FAILED') {
+    if ('tensors' in input) return { kind: 'refusedByGraph' };
+    return NO_NUMBER.test(message) ? { kind: 'noNumber' } : complain(`the model failed: ${message}`);
+  }
+  if (code !== 'INVALID_INPUT') return complain(`the problem ${code}: ${message}`);
+  if (!problems?.length) return complain('InvalidInput without problems');
+  const elsewhere = problems.find(({ path: own }: Data) => path.some((key, i) => own[i] !== key));
+  if (elsewhere) return complain(`a path that is not the input's: ${elsewhere.path.join('.')}`);
+  return { kind: 'invalid' };
+}
+
+/** JSON has no NaN: what was none is null. */
+function isFiniteAll(value: Data): boolean {
+  if (Array.isArray(value)) return value.every((one) => one !== null && isFiniteAll(one));
+  return typeof value !== 'object' || value === null || Object.values(value).every(isFiniteAll);
+}
+
+/** What each task answers to its own kind of input. */
+const TYPES: Readonly<Record<string, string>> = {
+  TABULAR_CLASSIFICATION: 'Classification',
+  TEXT_CLASSIFICATION: 'Classification',
+  ZERO_SHOT_CLASSIFICATION: 'Classification',
+  IMAGE_CLASSIFICATION: 'Classification',
+  TABULAR_REGRESSION: 'Regression',
+  FEATURE_EXTRACTION: 'Embedding',
+  SENTENCE_SIMILARITY: 'Embedding',
+  IMAGE_FEATURE_EXTRACTION: 'Embedding',
+  OBJECT_DETECTION: 'Detections',
+  TOKEN_CLASSIFICATION: 'Tokens',
+  QUESTION_ANSWERING: 'Answer',
+  FILL_MASK: 'Fillings',
+  TENSOR: 'Tensors',
+};
+
+function complaintAbout(subject: Subject, input: Input, output: Data): Complaint {
+  const { __typename: type } = output;
+  const expected = 'similarity' in input ? 'Similarities' : TYPES[subject.task];
+  if (type !== expected && !('tensors' in input && type === 'Tensors')) return `${type} instead of ${expected}`;
+  switch (type) {
+    case 'Classification':
+      return aboutClassification(subject, input, output);
+    case 'Regression':
+      return Number.isFinite(output.value) ? isFine : 'a value that is no number';
+    case 'Embedding':
+      return aboutVector(subject, output);
+    case 'Similarities':
+      return aboutSimilarities(input, output);
+    case 'Detections':
+      return aboutDetections(subject, output);
+    case 'Tokens':
+      return aboutTokens(subject, input, output);
+    case 'Answer':
+      return aboutAnswer(input, output);
+    case 'Fillings':
+      return aboutFillings(subject, input, output);
+    default:
+      return aboutTensors(subject, input, output);
+  }
+}
+
+function aboutClassification({ task, signature }: Subject, input: Input, { label, score, classes }: Data): Complaint {
+  const labels: readonly string[] = input['zeroShot']?.labels ?? signature.labels;
+  if (labels.length > 0 && !labels.includes(label)) return `the label ${label} is none`;
+  if (classes.length === 0) return score === null ? isFine : 'a score without classes';
+  const scores: number[] = classes.map((one: Data) => one.score);
+  if (classes.length !== Math.min(100, labels.length)) return `${classes.length} classes for ${labels.length} labels`;
+  if (classes.some((one: Data) => !labels.includes(one.label))) return 'a class that is no label';
+  if (score !== scores[0]) return 'the score is not that of the best class';
+  if (!isDescending(scores)) return 'classes are not best first';
+  if (!scores.every(isProbability)) return 'a score beyond 0 to 1';
+  const isShared =
+    task === 'ZERO_SHOT_CLASSIFICATION' ? !input['zeroShot']?.multiLabel && labels.length > 1 : !signature.multiLabel;
+  const sum = scores.reduce((a, b) => a + b, 0);
+  return isShared && labels.length <= 100 && Math.abs(sum - 1) > 1e-4 ? `the scores add up to ${sum}` : isFine;
+}
+
+function isDescending(scores: readonly number[]): boolean {
+  return scores.every((score, i) => i === 0 || score <= (scores[i - 1] as number));
+}
+
+function isProbability(score: number): boolean {
+  return score >= 0 && score <= 1 + SLACK;
+}
+
+function aboutVector({ isNormalised }: Subject, { dimensions, vector, vectorBase64 }: Data): Complaint {
+  if (dimensions !== 3 || vector.length !== 3) return `${vector.length} numbers, ${dimensions} dimensions`;
+  const bytes = Buffer.from(vectorBase64, 'base64');
+  const same = new Float32Array(Uint8Array.from(bytes).buffer);
+  if (same.length !== 3 || !same.every((value, i) => value === Math.fround(vector[i])))
+    return 'base64 of another vector';
+  const length = Math.hypot(...vector);
+  return isNormalised && length !== 0 && Math.abs(length - 1) > 1e-5 ? `a vector of length ${length}` : isFine;
+}
+
+function aboutSimilarities(input: Input, { scores }: Data): Complaint {
+  const { length } = input['similarity'].sentences;
+  if (scores.length !== length) return `${scores.length} cosines for ${length} sentences`;
+  return scores.every((score: number) => score >= -1 && score <= 1) ? isFine : 'a cosine beyond −1 to 1';
+}
+
+function aboutDetections({ signature }: Subject, { items, all }: Data): Complaint {
+  if (items.length > all.length || all.length > 300) return `${items.length} boxes of ${all.length}`;
+  for (const { label, score, box } of items) {
+    if (!signature.labels.includes(label)) return `the label ${label} is none`;
+    if (!isProbability(score)) return `the score ${score}`;
+    if (!Object.values(box).every(Number.isFinite)) return 'an edge that is no number';
+    if (box.xmin > box.xmax || box.ymin > box.ymax) return 'a box inside out';
+  }
+  return isDescending(all.map(({ score }: Data) => score)) ? isFine : 'boxes are not best first';
+}
+
+function aboutTokens({ signature }: Subject, input: Input, output: Data): Complaint {
+  const text: string = input['text'];
+  for (const how of ['none', 'simple', 'first', 'average', 'max']) {
+    const known = how === 'none' ? signature.labels : signature.labels.map((label) => label.replace(/^[BI]-/, ''));
+    let before = 0;
+    for (const { label, score, word, start, end } of output[how]) {
+      if (label === 'O' || !known.includes(label)) return `the label ${label} is none (${how})`;
+      if (!isProbability(score)) return `the score ${score} (${how})`;
+      const complaint = aboutSpan(text, { word, start, end });
+      if (complaint) return `${complaint} (${how})`;
+      if (start < before) return `spans are not in the order of the text (${how})`;
+      before = start;
+    }
+  }
+  return isFine;
+}
+
+function aboutSpan(text: string, { word, start, end }: { word: string; start: number; end: number }): Complaint {
+  if (start < 0 || start > end || end > text.length) return `a span from ${start} to ${end} of ${text.length}`;
+  return word === text.slice(start, end) ? isFine : `the word is not what stands from ${start} to ${end}`;
+}
+
+function aboutAnswer(input: Input, { text, answerScore, start, end }: Data): Complaint {
+  if (answerScore !== null && !isProbability(answerScore)) return `the score ${answerScore}`;
+  if (text === null) return start === null && end === null ? isFine : 'places of no answer';
+  return aboutSpan(input['question'].context, { word: text, start, end });
+}
+
+function aboutFillings({ signature }: Subject, input: Input, { fillings }: Data): Complaint {
+  const scores: number[] = fillings.map(({ score }: Data) => score);
+  if (scores.length === 0 || scores.length > 20) return `${scores.length} fillings`;
+  if (!isDescending(scores) || !scores.every(isProbability)) return 'fillings are not best first';
+  if (new Set(fillings.map(({ token }: Data) => token)).size !== scores.length) return 'a token twice';
+  const [before = '', after = ''] = input['text'].split(signature.maskToken);
+  const odd = fillings.find(({ sequence }: Data) => !sequence.startsWith(before) || !sequence.endsWith(after));
+  return odd ? 'a sequence that is not the text' : isFine;
+}
+
+/** An echo's answer is what it was given. */
+function aboutTensors({ ref, signature }: Subject, input: Input, { tensors }: Data): Complaint {
+  for (const { name, datatype, shape, data, base64 } of tensors) {
+    const spec = signature.outputs.find((output) => output.name === name);
+    if (spec?.datatype !== datatype) return `the output ${name} of ${datatype}`;
+    const count = shape.reduce((product: number, size: number) => product * size, 1);
+    if (data.length !== count) return `${data.length} values in the shape ${shape}`;
+    if ((base64 === null) !== (datatype === 'BYTES')) return 'base64 of strings, or none of numbers';
+  }
+  const [sent] = input['tensors'] ?? [];
+  if (!ref.startsWith('echo-') || !sent?.data) return isFine;
+  const [{ data, shape }] = tensors;
+  const same = data.every((value: Data, i: number) => isSame(value, sent.data[i]));
+  return same && shape.join() === sent.shape.join() ? isFine : 'an echo of something else';
+}
+
+function isSame(answered: Data, sent: Data): boolean {
+  if (typeof sent === 'number') return Number(answered) === sent;
+  return typeof sent === 'boolean' ? Number(answered) === Number(sent) : String(answered) === sent;
+}
+
+/** Sums of floats may differ in their last digits when a run has other members. */
+const TOLERANCE = 1e-4;
+
+/** Where one answer is another than the other, as a path; null when they are the same. */
+export function differenceOf(a: Data, b: Data, path = ''): string | null {
+  if (path.endsWith('ase64')) return null;
+  if (typeof a === 'number' && typeof b === 'number')
+    return Math.abs(a - b) <= TOLERANCE * Math.max(1, Math.abs(a)) ? null : `${path}: ${a} and ${b}`;
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null)
+    return a === b ? null : `${path}: ${JSON.stringify(a)} and ${JSON.stringify(b)}`;
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
+  for (const key of keys) {
+    const difference = differenceOf(a[key], b[key], `${path}.${key}`);
+    if (difference) return difference;
+  }
+  return null;
+}

@@ -1,0 +1,129 @@
+/** What is asked: the models of the store, tiny Hugging Face folders and echoes, so that every task has some. */
+
+import type { Buffer } from 'node:buffer';
+import fc, { type Arbitrary } from 'fast-check';
+import sharp from 'sharp';
+import { type Data, post } from '../../support/http.ts';
+import { gradient } from '../../support/pictures.ts';
+import { basePictures } from '../fuzz/images.ts';
+import {
+  anyText,
+  type Column,
+  pictureInput,
+  questionInput,
+  rowInput,
+  similarityInput,
+  type TensorSpec,
+  tensorsInput,
+  textInput,
+  zeroShotInput,
+} from './inputs.ts';
+
+export interface Signature {
+  readonly inputKind: string;
+  readonly columns: readonly Column[];
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly TensorSpec[];
+  readonly labels: readonly string[];
+  readonly multiLabel: boolean;
+  readonly maskToken: string | null;
+}
+
+export interface Subject {
+  readonly ref: string;
+  readonly task: string;
+  readonly signature: Signature;
+  /** Is a vector that it answers of length one? */
+  readonly isNormalised: boolean;
+}
+
+/** A `ModelInput`, as a client sends it. */
+export type Input = Readonly<Record<string, Data>>;
+
+/** In percent: slow ones are asked less often. */
+const WEIGHTS: Readonly<Record<string, number>> = { 'face-detector': 2, 'fashion-cnn': 30, 'breast-cancer-forest': 50 };
+
+const SURVEY = `{
+  models(first: 60) { nodes { name task version { state signature {
+    inputKind labels multiLabel maskToken
+    columns { name type minimum maximum categories }
+    inputs { name datatype shape }
+    outputs { name datatype shape }
+  } } } }
+}`;
+
+/** By task. */
+export async function findSubjects(url: string): Promise<Map<string, Subject[]>> {
+  const { data } = await post(url, SURVEY);
+  const subjects: Subject[] = data.models.nodes.map(({ name, task, version }: Data) => ({
+    ref: name,
+    task,
+    signature: version.signature,
+    isNormalised: name === 'tiny-sentences',
+  }));
+  return Map.groupBy(subjects, ({ task }) => task);
+}
+
+/** Small ones of every kind, and of odd sizes. */
+export async function makePictures(): Promise<Buffer[]> {
+  const sizes = [
+    [1, 1],
+    [1, 2],
+    [2, 1],
+    [1, 700],
+    [900, 1],
+    [3, 2],
+    [33, 31],
+    [64, 64],
+    [257, 5],
+  ] as const;
+  const odd = sizes.flatMap(([width, height]) => {
+    const picture = () => gradient(width, height);
+    return [picture().jpeg().toBuffer(), picture().png().toBuffer(), picture().webp().toBuffer()];
+  });
+  const plain = sharp({ create: { width: 40, height: 30, channels: 4, background: '#0f08' } })
+    .png()
+    .toBuffer();
+  return [...(await basePictures()), ...(await Promise.all([...odd, plain]))];
+}
+
+/** Whom to ask, and what: mostly what it reads, sometimes tensors, now and then what another one reads. */
+export function questionTo(
+  subjects: readonly Subject[],
+  pictures: readonly Buffer[],
+): Arbitrary<readonly [Subject, Input]> {
+  return fc.oneof(
+    ...subjects.map((subject) => ({
+      weight: WEIGHTS[subject.ref] ?? 100,
+      arbitrary: inputOf(subject, pictures).map((input) => [subject, input] as const),
+    })),
+  );
+}
+
+export function inputOf({ task, signature }: Subject, pictures: readonly Buffer[]): Arbitrary<Input> {
+  const { inputs, maskToken } = signature;
+  const kinds: Readonly<Record<string, Arbitrary<Input>>> = {
+    ROW: rowInput(signature.columns).map((row) => ({ row })),
+    TEXT: textInput(maskToken),
+    IMAGE: pictureInput(pictures).map((image) => ({ image })),
+    QUESTION: questionInput.map((question) => ({ question })),
+    SIMILARITY: similarityInput.map((similarity) => ({ similarity })),
+    ZERO_SHOT: zeroShotInput.map((zeroShot) => ({ zeroShot })),
+    TENSORS: tensorsInput(inputs, task !== 'TENSOR').map((tensors) => ({ tensors })),
+  };
+  const reads = [kinds[signature.inputKind]];
+  if (task === 'FEATURE_EXTRACTION') reads.push(kinds['SIMILARITY']);
+  if (task === 'SENTENCE_SIMILARITY') reads.push(kinds['TEXT']);
+  const isLarge = inputs.some(({ shape }) => shape.reduce<number>((product, size) => product * (size ?? 1), 1) > 4_096);
+  return fc.oneof(
+    ...reads.map((arbitrary) => ({ weight: Math.round(90 / reads.length), arbitrary: arbitrary as Arbitrary<Input> })),
+    { weight: isLarge ? 0 : 7, arbitrary: kinds['TENSORS'] as Arbitrary<Input> },
+    {
+      weight: 3,
+      arbitrary: fc.oneof(
+        anyText.map((text) => ({ text })),
+        fc.constant({ row: {} }),
+      ),
+    },
+  );
+}
