@@ -35,17 +35,41 @@ function withEdge(folder: Folder, edge: number): Folder {
   return { ...folder, [file]: JSON.stringify(rules) };
 }
 
-export async function aroundSection({ url }: RunningServer, isQuick: boolean): Promise<string> {
+/** `lone` has one worker only, `server` as many as there are cores. */
+export async function aroundSection({ url }: RunningServer, lone: RunningServer, isQuick: boolean): Promise<string> {
   const rows = [];
   for (const one of await cases()) rows.push(await measureOne(url, one, isQuick ? 30 : 200));
   return `## 6. Around the graph
 
 ${table(HEADER, rows)}
 
+${await overlap(lone.url, isQuick ? 24 : 200)}
+
 *How to read it:* one client, one request at a time, \`record: false\`; medians of \`timing.prepareMs\` and
 \`timing.finishMs\`: decoding, resizing and normalising a picture, cutting a text into tokens, scores, boxes, spans. "run"
 is \`timing.inferMs\`, the graph itself with its way to the thread and back; graphs marked (tiny) are generated and prove
 nothing about a real one. Asked for: at most 15 ms outside the run for a JPEG of one megapixel, at most 1 ms for 128 tokens.`;
+}
+
+const CLIENTS = 16;
+
+/** Can one worker prepare a batch while another runs? Then it answers more than one input after the other would. */
+async function overlap(url: string, count: number): Promise<string> {
+  const input = { image: { base64: (await megapixel()).toString('base64') } };
+  const ask = () => predict(url, 'face-detector', input);
+  for (let i = 0; i < 5; i++) await ask();
+  const alone = [];
+  for (let i = 0; i < count / 2; i++) alone.push(await ask());
+  const each = median(alone.map(({ prepareMs, inferMs, finishMs }) => prepareMs + inferMs + finishMs));
+  const begun = performance.now();
+  let left = count;
+  const client = async () => {
+    while (left-- > 0) await ask();
+  };
+  await Promise.all(Array.from({ length: CLIENTS }, client));
+  const perItem = (performance.now() - begun) / count;
+  return `One worker, face-detector, JPEG of one megapixel: ${ms(each)} of preparing, running and finishing for a picture alone;
+with ${CLIENTS} clients a picture every ${ms(perItem)}, ${(each / perItem).toFixed(2)} times as many as one after the other.`;
 }
 
 async function cases(): Promise<Case[]> {

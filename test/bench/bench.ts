@@ -52,6 +52,7 @@ const ours = shared(() => startModelgraph(), stop);
 const oursGenerated = shared(async () => startModelgraph({ MODEL_STORE: (await generated()).folder }), stop);
 const around = shared(createAroundStore, (store) => store.remove());
 const oursAround = shared(async () => startModelgraph({ MODEL_STORE: (await around()).folder }), stop);
+const loneAround = shared(async () => startModelgraph({ MODEL_STORE: (await around()).folder, WORKERS: '1' }), stop);
 const naiveLight = shared(() => startNaive({ graphFile: graphFile(STORE, mlpTensor().model), labels: LABELS }), stop);
 const naiveMedium = shared(async () => {
   return startNaive({ graphFile: graphFile((await generated()).folder, medium().model), labels: [] });
@@ -77,7 +78,7 @@ const SECTIONS: readonly (() => Promise<string>)[] = [
   async () => isolationSection(await oursGenerated(), isQuick),
   async () => bulkSection(await ours(), isQuick),
   () => startupSection(isQuick),
-  async () => aroundSection(await oursAround(), isQuick),
+  async () => aroundSection(await oursAround(), await loneAround(), isQuick),
 ];
 
 function versionOf(name: string): string {
