@@ -49,7 +49,8 @@ const BYTES_A_TOKEN = 4;
 /** How much there is to compute: tokens of all texts where they are cut into tokens, else rows. */
 export function workOf({ text }: VersionSpec, texts: readonly string[]): number {
   if (!text) return texts.length;
-  return texts.reduce((sum, one) => sum + 1 + Math.ceil(Buffer.byteLength(one) / BYTES_A_TOKEN), 0);
+  const most = text.longInputs === 'truncate' ? text.maxTokens : Number.POSITIVE_INFINITY;
+  return texts.reduce((sum, one) => sum + Math.min(most, 1 + Math.ceil(Buffer.byteLength(one) / BYTES_A_TOKEN)), 0);
 }
 
 /** One string tensor, [1] or [1, 1] as the graph asks. */
