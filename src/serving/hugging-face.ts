@@ -245,7 +245,16 @@ function processorOf({ image_processor_type, feature_extractor_type }: Preproces
 /** These read a plain number as the length of the shorter side; others as that of both. */
 const BY_SHORTEST = /^(Detr|Yolos|ConditionalDetr|DeformableDetr|CLIP|ConvNext|MobileNet|LevitImage|Bit|ChineseCLIP)/;
 
+/** Its pictures are whole patches. */
+const MULTIPLE_OF_YOLOS = 16;
+
 function resizeOf(p: Preprocessor): ImageSpec['resize'] {
+  const resize = resizeBySize(p);
+  const isYolos = resize?.kind === 'shortest' && /^Yolos/.test(processorOf(p));
+  return isYolos ? { ...resize, multiple: MULTIPLE_OF_YOLOS } : resize;
+}
+
+function resizeBySize(p: Preprocessor): ImageSpec['resize'] {
   const { size } = p;
   if (size == null) throw new ManifestError('preprocessor_config.json: size is missing, and do_resize is not false');
   if (/^ConvNext/.test(processorOf(p)))

@@ -57,8 +57,8 @@ export interface TensorSpec {
 export interface ImageSpec {
   readonly resize:
     | { readonly kind: 'exact'; readonly width: number; readonly height: number }
-    /** The ratio is kept: the shorter side gets `edge` pixels, the longer at most `longest`. */
-    | { readonly kind: 'shortest'; readonly edge: number; readonly longest: number | null }
+    /** The ratio is kept: the shorter side gets `edge` pixels, the longer at most `longest`; both down to a multiple. */
+    | { readonly kind: 'shortest'; readonly edge: number; readonly longest: number | null; readonly multiple?: number }
     /** The ratio is kept: as large as fits. */
     | { readonly kind: 'inside'; readonly width: number; readonly height: number }
     | null;

@@ -106,7 +106,7 @@ function cmykToRgb(cmyk: Uint8Array): Uint8Array {
 function resizedSize(source: Size, resize: ImageSpec['resize']): Size {
   if (resize === null) return source;
   if (resize.kind === 'exact') return { width: resize.width, height: resize.height };
-  if (resize.kind === 'shortest') return shortestEdge(source, resize);
+  if (resize.kind === 'shortest') return inMultiples(shortestEdge(source, resize), resize.multiple ?? 1);
   const scale = Math.min(resize.height / source.height, resize.width / source.width);
   return atLeastOne(source.width * scale, source.height * scale);
 }
@@ -121,6 +121,11 @@ function shortestEdge(source: Size, { edge, longest }: { edge: number; longest: 
   if (newShort === short) return source;
   const newLong = (exact * long) / short;
   return source.width < source.height ? atLeastOne(newShort, newLong) : atLeastOne(newLong, newShort);
+}
+
+function inMultiples({ width, height }: Size, multiple: number): Size {
+  const cut = (edge: number) => Math.max(multiple, edge - (edge % multiple));
+  return { width: cut(width), height: cut(height) };
 }
 
 function atLeastOne(width: number, height: number): Size {
