@@ -2,7 +2,8 @@
  * The answer to a question as a part of a given text, or that the text holds none.
  *
  * As the pipeline of Hugging Face's transformers: the context in windows, probabilities over each window's context and
- * its first token, which stands for "no answer"; an answer has at most fifteen tokens and whole words.
+ * its first token, which stands for "no answer"; an answer has at most fifteen tokens and whole words. The best spans
+ * of all windows that become the same words count together.
  */
 import { outputNamed, type TensorData } from './datatypes.js';
 import { type AnswerOf, type ItemOf, type ModelInput, type Prepared, Problems, UnusableOutput } from './input.js';
@@ -22,6 +23,8 @@ import { checkWords, workOf } from './text.js';
 
 const MAX_QUESTION_TOKENS = 64;
 const MAX_ANSWER_TOKENS = 15;
+/** Spans that a window puts forward. */
+const MAX_SPANS = 12;
 
 /** @throws InvalidInputError with paths `question.question` and `question.context` */
 export function checkQuestion(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): ItemOf<'question'> {
@@ -62,20 +65,37 @@ export function prepareQuestion(item: ItemOf<'question'>, spec: VersionSpec, tok
       const read = outputs.map((own, i) =>
         readWindow(own, windows[i] as Slice, sequences[i] as Sequence, spec.head as Extract<Head, { kind: 'span' }>),
       );
-      const best = read.reduce((a, b) => (b.best.score > a.best.score ? b : a)).best;
+      const best = bestAnswer(read.flatMap(({ spans }) => spans.map((span) => answerOf(span, item.context, context))));
       const none = Math.min(...read.map(({ none }) => none));
-      return item.handleImpossibleAnswer && none > best.score ? noAnswer(none) : answerOf(best, item.context, context);
+      return !best || (item.handleImpossibleAnswer && none > best.score) ? noAnswer(best ? none : 0) : likely(best);
     },
   };
 }
+
+type FoundAnswer = AnswerOf<'answer'> & { readonly text: string };
 
 function noAnswer(score: number): AnswerOf<'answer'> {
   return { kind: 'answer', text: null, score, start: null, end: null };
 }
 
+/** What several windows found adds up, to more than one at times. */
+function likely(answer: FoundAnswer): FoundAnswer {
+  return { ...answer, score: Math.min(1, answer.score) };
+}
+
+/** Spans of the same words, in capitals or not, are one answer, at the first place that was found. */
+function bestAnswer(found: readonly FoundAnswer[]): FoundAnswer | undefined {
+  const byText = new Map<string, FoundAnswer>();
+  for (const answer of found) {
+    const key = answer.text.toLowerCase();
+    const known = byText.get(key);
+    byText.set(key, known ? { ...known, score: known.score + answer.score } : answer);
+  }
+  return [...byText.values()].sort((a, b) => b.score - a.score)[0];
+}
+
 /** The words that the span's tokens belong to. */
-function answerOf({ score, first, last }: Span, text: string, context: Encoded): AnswerOf<'answer'> {
-  if (score === 0 || context.ids.length === 0) return noAnswer(score);
+function answerOf({ score, first, last }: Span, text: string, context: Encoded): FoundAnswer {
   let [from, to] = [first, last];
   while (from > 0 && isSameWord(context, from - 1, from)) from--;
   while (to + 1 < context.ids.length && isSameWord(context, to, to + 1)) to++;
@@ -92,18 +112,27 @@ function readWindow(
   window: Slice,
   { startOfB }: Sequence,
   head: Extract<Head, { kind: 'span' }>,
-): { best: Span; none: number } {
+): { spans: readonly Span[]; none: number } {
   const count = window.to - window.from;
   const starts = probabilities(outputNamed(outputs, head.start), startOfB, count);
   const ends = probabilities(outputNamed(outputs, head.end), startOfB, count);
-  let best: Span = { score: 0, first: window.from, last: window.from };
+  const spans: Span[] = [];
   for (let first = 0; first < count; first++) {
     for (let last = first; last < Math.min(count, first + MAX_ANSWER_TOKENS); last++) {
       const score = (starts.of[first] as number) * (ends.of[last] as number);
-      if (score > best.score) best = { score, first: window.from + first, last: window.from + last };
+      keepBest(spans, { score, first: window.from + first, last: window.from + last });
     }
   }
-  return { best, none: starts.none * ends.none };
+  return { spans, none: starts.none * ends.none };
+}
+
+/** Best first. */
+function keepBest(spans: Span[], span: Span): void {
+  const least = spans.length < MAX_SPANS ? 0 : (spans[MAX_SPANS - 1] as Span).score;
+  if (span.score <= least) return;
+  const place = spans.findIndex(({ score }) => score < span.score);
+  spans.splice(place < 0 ? spans.length : place, 0, span);
+  spans.length = Math.min(spans.length, MAX_SPANS);
 }
 
 /** Over the window's tokens of the context and the very first token, which says "none". */
