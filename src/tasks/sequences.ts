@@ -69,12 +69,13 @@ export function truncated(encoded: Encoded, room: number): Slice {
 
 /**
  * A text in windows of at most `room` tokens; neighbours share `stride`, so that what stands at the end of one has its
- * surroundings in the next. A text that fits is one window, and so is an empty one.
+ * surroundings in the next. A text that fits is one window, and so is an empty one. Each brings at least an eighth of
+ * its room, however many it shares.
  */
 export function windowsOf(encoded: Encoded, room: number, stride: number): Slice[] {
   const count = encoded.ids.length;
   const size = Math.max(1, room);
-  const step = Math.max(1, size - stride);
+  const step = Math.max(Math.ceil(size / 8), size - stride);
   const windows: Slice[] = [];
   for (let from = 0; ; from += step) {
     windows.push({ encoded, from, to: Math.min(count, from + size) });
