@@ -66,7 +66,7 @@ function fillingOf(
   maskToken: string,
   tokenizer: Tokenizer,
 ): Filling {
-  const word = tokenizer.decode([token]);
+  const word = tokenizer.decodeToken(token);
   const [before = '', after = ''] = text.split(maskToken);
   const fitted = /(^|\s)$/.test(before) ? word.trimStart() : word;
   return { token, text: word, score, sequence: `${before}${fitted}${after}` };

@@ -27,11 +27,14 @@ export interface Tokenizer {
   encode(text: string): Encoded;
   /** Without special tokens. */
   decode(ids: readonly number[]): string;
+  /** Special or not. */
+  decodeToken(id: number): string;
   readonly single: readonly TemplatePart[];
   readonly pair: readonly TemplatePart[];
   readonly padId: number;
   readonly padTypeId: number;
   readonly maskId: number | null;
+  readonly unkId: number | null;
   /** Why its ids were not compared with those of the library that models are trained with; null when they were. */
   readonly unproven: string | null;
   /** Do tokens that go on with a word say so, as "##ing" does? */

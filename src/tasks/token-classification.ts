@@ -42,7 +42,7 @@ export function prepareTokenClassification(text: string, spec: VersionSpec, toke
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
     finish: (outputs) => {
       const scored = scoresOfTokens(outputs, windows, sequences, spec);
-      const isContinued = (i: number) => continuesWord(text, encoded, i, tokenizer.marksContinuation);
+      const isContinued = (i: number) => continuesWord(text, encoded, i, tokenizer);
       const spans = (how: AggregationName) => aggregate(text, scored, spec.labels, how, isContinued);
       const items = Object.fromEntries(AGGREGATIONS.map((how) => [how, spans(how)]));
       return { kind: 'tokens', items: items as Record<AggregationName, LabelledSpan[]> };
@@ -89,9 +89,10 @@ function margin({ encoded, from, to }: Slice, i: number): number {
 }
 
 /** Is this token a part of the word before it? */
-function continuesWord(text: string, { starts, words }: Encoded, i: number, isMarked: boolean): boolean {
-  if (i === 0) return false;
-  if (isMarked) return words[i] === words[i - 1] && words[i] !== -1;
+function continuesWord(text: string, { ids, starts, words }: Encoded, i: number, tokenizer: Tokenizer): boolean {
+  // What the vocabulary does not know is a word of its own.
+  if (i === 0 || ids[i] === tokenizer.unkId) return false;
+  if (tokenizer.marksContinuation) return words[i] === words[i - 1] && words[i] !== -1;
   // Tokens that mark the beginning of a word instead: it begins where a space is.
   const start = starts[i] as number;
   return start > 0 && !/\s/.test(text.slice(start - 1, start + 1));

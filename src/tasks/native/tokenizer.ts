@@ -129,6 +129,10 @@ export class TextTokenizer {
     return this.#decode(tokens).join('');
   }
 
+  decodeToken(id: number): string {
+    return this.#decode([this.#tokenOf[id] ?? '']).join('');
+  }
+
   #encodeSection(section: AlignedText, collected: Tokens): void {
     const text = this.#normalise(section);
     const pieces: Piece[] = [];
