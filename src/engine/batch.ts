@@ -48,7 +48,8 @@ function valuesOf(row: Row): number {
   return first ? bucketOf(first.shape[1] ?? 1) : 0;
 }
 
-function groupByShape(rows: readonly Row[]): number[][] {
+/** Indices of the rows that may be stacked. */
+export function groupByShape(rows: readonly Row[]): number[][] {
   const groups = new Map<string, number[]>();
   for (const [index, tensors] of rows.entries()) {
     const key = tensors.map((tensor) => `${tensor.name}:${sizesOf(tensor).join('x')}`).join(' ');
