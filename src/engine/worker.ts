@@ -89,5 +89,6 @@ stream.on('close', () => process.kill(process.pid, 'SIGKILL'));
 // A terminal's Ctrl-C reaches the whole group: the parent decides when its workers end.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
+await sessions.started;
 send({ kind: 'ready' });
 faultPoint('worker.ready'); // @fault

@@ -149,10 +149,10 @@ function poolingOf(modes: z.infer<typeof pooling>): Pooling {
 export async function findGraphs(folder: string): Promise<Map<string, string>> {
   const graphs = new Map<string, string>();
   for (const place of [folder, path.join(folder, 'onnx')]) {
-    for (const file of await readdir(place).catch(() => [])) {
-      const found = /^model(?:_(?<variant>[a-z0-9_]+))?\.onnx$/.exec(file);
+    for (const entry of await readdir(place, { withFileTypes: true }).catch(() => [])) {
+      const found = entry.isDirectory() ? null : /^model(?:_(?<variant>[a-z0-9_]+))?\.onnx$/.exec(entry.name);
       const variant = found?.groups?.['variant'] ?? '';
-      if (found && !graphs.has(variant)) graphs.set(variant, path.join(place, file));
+      if (found && !graphs.has(variant)) graphs.set(variant, path.join(place, entry.name));
     }
   }
   return new Map([...graphs].sort(([a], [b]) => (a < b ? -1 : 1)));

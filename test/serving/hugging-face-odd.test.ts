@@ -1,4 +1,6 @@
 /** What a folder of the Hub lacks is told by the file and what to add; what does no harm is no reason to refuse it. */
+import { mkdir, symlink } from 'node:fs/promises';
+import path from 'node:path';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { type Folder, huggingFaceFolders } from '../support/hugging-face.js';
 import { encodeModel, type GraphSpec, type ValueInfo } from '../support/onnx.js';
@@ -279,6 +281,9 @@ beforeAll(async () => {
     const present = Object.entries({ ...FOLDERS[like], ...files }).filter(([, content]) => content !== null);
     await store.write(name, Object.fromEntries(present) as Folder);
   }
+  // A folder of a download that was cleared: its files were links.
+  await mkdir(path.join(store.folder, 'link-to-nowhere/onnx'), { recursive: true });
+  await symlink('../../blobs/1234', path.join(store.folder, 'link-to-nowhere/onnx/model.onnx'));
   await store.write('datasets/sst2', { 'dataset.yaml': 'title: Sentiment\ntask: text-classification' });
   app = await startTestApp({ modelStore: store.folder });
   const { models } = await app.query(MODELS);
@@ -301,6 +306,13 @@ test.each(REFUSED.map((odd, i) => ({ ...odd, name: `refused-${i}` })))(
     expect(stateReason).not.toMatch(/undefined|NaN|\[object|TypeError|Cannot read/);
   },
 );
+
+test('a link to nowhere fails its own model only', () => {
+  expect(found['link-to-nowhere'].version).toMatchObject({
+    state: 'FAILED',
+    stateReason: expect.stringContaining('model.onnx cannot be read: ENOENT'),
+  });
+});
 
 test.each(Object.keys(FINE))('%s: READY, and answers as ever', async (model) => {
   const { predict } = await app.query(PREDICT, { input: { model, input: { text: 'great' } } });

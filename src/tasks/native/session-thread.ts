@@ -4,6 +4,7 @@
  * `run` holds its thread until native code returns. Here that is not the thread that reads messages, decodes pictures and
  * cuts texts: the next batch is prepared while this one runs. Inputs are copied, outputs change hands.
  */
+import { once } from 'node:events';
 import { isMainThread, parentPort, type Transferable, Worker } from 'node:worker_threads';
 import type { TensorData } from '../datatypes.js';
 import type { TensorSpec } from '../spec.js';
@@ -33,6 +34,8 @@ export class SessionThread {
   /** It answers in the order in which it is asked. */
   readonly #waiting: PromiseWithResolvers<Reply>[] = [];
   #sessions = 0;
+  /** When the thread has begun: with too little memory it never does, and takes the process along. */
+  readonly started = once(this.#thread, 'online');
 
   constructor() {
     this.#thread.on('message', (reply: Reply) => this.#waiting.shift()?.resolve(reply));
