@@ -57,6 +57,8 @@ const preprocessor = z.looseObject({
 type Preprocessor = z.infer<typeof preprocessor>;
 
 const pooling = z.looseObject({
+  /** Since sentence-transformers 6; earlier releases have a flag for each mode. */
+  pooling_mode: z.union([z.string(), z.array(z.string())]).nullish(),
   pooling_mode_cls_token: z.boolean().optional(),
   pooling_mode_mean_tokens: z.boolean().optional(),
   pooling_mode_max_tokens: z.boolean().optional(),
@@ -133,16 +135,20 @@ async function readSentences(read: (file: string) => Promise<string | null>): Pr
   };
 }
 
+const POOLINGS: Readonly<Record<string, Pooling>> = { mean: 'mean', cls: 'cls', max: 'max', lasttoken: 'last' };
+
 function poolingOf(modes: z.infer<typeof pooling>): Pooling {
-  const found = [
+  const flags = [
     modes.pooling_mode_mean_tokens && 'mean',
     modes.pooling_mode_cls_token && 'cls',
     modes.pooling_mode_max_tokens && 'max',
-    modes.pooling_mode_lasttoken && 'last',
-  ].filter((mode) => mode !== undefined && mode !== false);
-  if (found.length !== 1)
+    modes.pooling_mode_lasttoken && 'lasttoken',
+  ].filter((mode) => typeof mode === 'string');
+  const [mode = '', ...more] = modes.pooling_mode == null ? flags : [modes.pooling_mode].flat();
+  const found = POOLINGS[mode];
+  if (!found || more.length > 0)
     throw new ManifestError('1_Pooling/config.json: one of mean, cls, max or last token is read here, and no mixture');
-  return found[0] as Pooling;
+  return found;
 }
 
 /** The graphs of a folder by the name of their variant; '' is the plain one. */

@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { AGGREGATIONS } from '#src/tasks/input.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { createStore } from '../support/store.js';
 
 const STORE = path.resolve('test/serving/goldens/hugging-face');
 const NAMES = readdirSync(STORE);
@@ -132,6 +133,29 @@ test('a text that is cut off says so, and one that is read in windows is read to
   expect(await truncated('bert-sentiment', { text: 'x' })).toBe(false);
   expect(await truncated('bert-answers', { question: { question: 'Who?', context: long } })).toBe(false);
   expect(await truncated('bert-entities', { text: long })).toBe(false);
+});
+
+test('sentence-transformers 6 says the same in other words', async () => {
+  const store = await createStore();
+  const files = readdirSync(path.join(STORE, 'bert-sentences'), { recursive: true, withFileTypes: true });
+  for (const file of files.filter((one) => one.isFile())) {
+    const from = path.join(file.parentPath, file.name);
+    const name = path.relative(path.join(STORE, 'bert-sentences'), from);
+    await store.write('newer', { [name]: readFileSync(from) });
+  }
+  const modules = ['base.modules.transformer.Transformer', 'sentence_transformer.modules.pooling.Pooling'];
+  const types = [...modules, 'base.modules.normalize.Normalize'].map((type) => `sentence_transformers.${type}`);
+  await store.write('newer', {
+    'modules.json': JSON.stringify(types.map((type, idx) => ({ idx, type }))),
+    '1_Pooling/config.json': JSON.stringify({ embedding_dimension: 16, pooling_mode: 'mean', include_prompt: true }),
+  });
+  const other = await startTestApp({ modelStore: store.folder });
+
+  const { version } = await other.query('{ version(ref: "newer") { state stateReason } }');
+
+  expect(version).toEqual({ state: 'READY', stateReason: null });
+  await other.stop();
+  await store.remove();
 });
 
 describe('a quantised graph beside the plain one', () => {
