@@ -36,7 +36,7 @@ interface Goldens {
 }
 
 const textOf = (name: string, file: string) => readFileSync(path.join(STORE, name, file), 'utf8');
-const goldensOf = (name: string, file = 'golden.json'): Goldens => JSON.parse(textOf(name, file));
+const goldensOf = (name: string): Goldens => JSON.parse(textOf(name, 'golden.json'));
 
 let app: TestApp;
 let versions: Record<string, Data>;
@@ -108,19 +108,6 @@ describe.each(NAMES)('%s', (name) => {
     expect(predict).toMatchObject({ problem: null, prediction: { output: expect.anything() } });
   });
 });
-
-test.each(NAMES.filter((name) => existsSync(path.join(STORE, name, 'shrunk.json'))))(
-  '%s: of pictures that libvips shrinks the scores are within two hundredths of those of transformers',
-  async (name) => {
-    const { cases, tolerance } = goldensOf(name, 'shrunk.json');
-
-    for (const one of cases) {
-      const { predict } = await app.query(PREDICT, { input: { model: name, input: one.input, record: false } });
-
-      expectAnswer(predict, one, tolerance);
-    }
-  },
-);
 
 test('a text that is cut off says so, and one that is read in windows is read to its end', async () => {
   const long = goldensOf('bert-sentiment').cases.at(-1)?.input['text'];
