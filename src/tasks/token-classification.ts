@@ -134,8 +134,10 @@ const SCORES_OF_WORD = {
     (all[0] as readonly number[]).map(
       (_, i) => all.reduce((sum, scores) => sum + (scores[i] as number), 0) / all.length,
     ),
-  MAX: (all: readonly (readonly number[])[]) =>
-    all.reduce((best, scores) => (Math.max(...scores) > Math.max(...best) ? scores : best)),
+  MAX: (all: readonly (readonly number[])[]) => {
+    const surest = all.map((scores) => Math.max(...scores));
+    return all[surest.indexOf(Math.max(...surest))] as readonly number[];
+  },
 } as const;
 
 function spanOf(text: string, { scores, start, end }: Scored, labels: readonly string[]): LabelledSpan {
