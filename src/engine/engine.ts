@@ -40,6 +40,8 @@ interface Served {
 }
 
 const LOAD_WATCHDOG_MS = 120_000;
+/** Tokens of a batch, as guessed: long texts are many runs, and nobody else's turn comes before the last of them. */
+const MAX_BATCH_WORK = 16_384;
 
 export class Engine {
   readonly #pool: Pool;
@@ -174,7 +176,8 @@ export class Engine {
         if (waitMs !== null) this.#wakeUpIn(waitMs);
         break;
       }
-      this.#give(worker, served.version, served.queue.take(served.version.spec.maxBatch, now), now);
+      const limits = { maxRows: served.version.spec.maxBatch, maxWork: MAX_BATCH_WORK };
+      this.#give(worker, served.version, served.queue.take(limits, now), now);
     }
     this.#dispatchQuarantine(now);
   }
@@ -342,7 +345,8 @@ export class Engine {
 
   #failWaiting({ key }: EngineVersion, error: Error): void {
     const now = performance.now();
-    for (const entry of this.#served.get(key)?.queue.take(Infinity, now) ?? []) entry.fail(error);
+    for (const entry of this.#served.get(key)?.queue.take({ maxRows: Infinity, maxWork: Infinity }, now) ?? [])
+      entry.fail(error);
   }
 
   #failAll(error: Error): void {

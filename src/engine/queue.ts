@@ -79,14 +79,15 @@ export class VersionQueue {
     return null;
   }
 
-  /** Up to `maxRows` rows; at least one entry when any waits, however many rows it has. */
-  take(maxRows: number, now: number): Entry[] {
+  /** Up to `maxRows` rows of up to `maxWork`; at least one entry when any waits, however much it is. */
+  take({ maxRows, maxWork }: { maxRows: number; maxWork: number }, now: number): Entry[] {
     const taken: Entry[] = [];
-    let rows = 0;
+    let [rows, work] = [0, 0];
     for (let next = this.head(now); next; next = this.head(now)) {
-      if (taken.length > 0 && rows + next.item.rows > maxRows) break;
-      this.#drop(this.#lanes[next.priority]);
       rows += next.item.rows;
+      work += next.item.work;
+      if (taken.length > 0 && (rows > maxRows || work > maxWork)) break;
+      this.#drop(this.#lanes[next.priority]);
       taken.push(next);
       if (rows >= maxRows) break;
     }

@@ -1,34 +1,40 @@
-/** Answers as JSON text and back. The numbers of a tensor travel as base64: exact, and smaller than digits. */
+/** Answers as JSON text and back. Arrays of numbers travel as base64: exact, and smaller than digits. */
 
 import { DATATYPES, type NumericArray, type TensorArray, type TensorData } from '../tasks/datatypes.js';
 import type { Answer } from '../tasks/input.js';
 
+/** An array of numbers in JSON: its datatype and its bytes. */
+interface Packed {
+  readonly packed: string;
+  readonly base64: string;
+}
+
 export function encodeAnswer(answer: Answer): string {
-  if (answer.kind === 'embedding') return JSON.stringify({ ...answer, vector: base64Of(answer.vector) });
-  if (answer.kind !== 'tensors') return JSON.stringify(answer);
-  const tensors = answer.tensors.map(({ data, ...tensor }) =>
-    Array.isArray(data) ? { ...tensor, data } : { ...tensor, base64: base64Of(data) },
-  );
-  return JSON.stringify({ ...answer, tensors });
+  return JSON.stringify(answer, (_, value) => (ArrayBuffer.isView(value) ? pack(value as NumericArray) : value));
 }
 
 export function decodeAnswer(json: string): Answer {
-  const answer = JSON.parse(json) as Answer;
-  if (answer.kind === 'embedding')
-    return { ...answer, vector: decode('FP32', answer.vector as unknown as string) as Float32Array };
-  if (answer.kind !== 'tensors') return answer;
-  const tensors = answer.tensors as readonly (TensorData & { base64?: string })[];
-  return {
-    ...answer,
-    tensors: tensors.map(({ base64, ...tensor }) =>
-      // A tensor without elements has empty base64, strings have none.
-      base64 === undefined ? tensor : { ...tensor, data: decode(tensor.datatype, base64) },
-    ),
-  };
+  return JSON.parse(json, (_, value) => (isPacked(value) ? decode(value.packed, value.base64) : unpackTensor(value)));
 }
 
-function base64Of({ buffer, byteOffset, byteLength }: NumericArray): string {
-  return Buffer.from(buffer, byteOffset, byteLength).toString('base64');
+function pack(array: NumericArray): Packed {
+  // By name: what another process sent need not be of this one's classes.
+  const kind = array[Symbol.toStringTag];
+  const [datatype] = Object.entries(DATATYPES).find(([, type]) => type.array.name === kind) ?? [];
+  if (!datatype) throw new Error(`An answer holds a ${kind}. This is a bug.`);
+  const { buffer, byteOffset, byteLength } = array;
+  return { packed: datatype, base64: Buffer.from(buffer, byteOffset, byteLength).toString('base64') };
+}
+
+function isPacked(value: unknown): value is Packed {
+  return typeof value === 'object' && value !== null && 'packed' in value;
+}
+
+/** As earlier releases wrote tensors: the bytes beside the shape. */
+function unpackTensor(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !('base64' in value) || !('datatype' in value)) return value;
+  const { base64, ...tensor } = value as TensorData & { base64: string };
+  return { ...tensor, data: decode(tensor.datatype, base64) };
 }
 
 function decode(datatype: string, base64: string): TensorArray {

@@ -38,7 +38,7 @@ export class TensorInput {
 
 @InputType({ description: 'A question, and the text that may hold its answer.' })
 export class QuestionInput {
-  @Field({ description: 'At most 100,000 characters; its first 64 tokens are read.' })
+  @Field({ description: 'At most 100,000 characters; it is read as far as it takes half of what the model reads.' })
   question!: string;
 
   @Field({ description: 'At most 100,000 characters; a long one is read in windows that overlap.' })

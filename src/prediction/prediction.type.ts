@@ -6,6 +6,7 @@ import { Problem } from '../graphql/problem.type.js';
 import { Base64, DateTime, FloatList, JSONValue } from '../graphql/scalars.js';
 import type { TensorData } from '../tasks/datatypes.js';
 import { AGGREGATIONS, type AggregationName, type Answer, type AnswerOf } from '../tasks/input.js';
+import { spansOf } from '../tasks/token-classification.js';
 
 @ObjectType({ simpleResolvers: true, description: 'One class and how sure the model is of it.' })
 export class ClassScore {
@@ -167,7 +168,7 @@ export class Tokens {
   items(
     @Arg('aggregation', () => Aggregation, { defaultValue: 'SIMPLE' }) aggregation: AggregationName,
   ): LabelledSpanType[] {
-    return [...this.answer.items[aggregation]];
+    return spansOf(this.answer, aggregation);
   }
 }
 

@@ -18,6 +18,7 @@ import { problemOf } from '../graphql/problem.type.js';
 import type { Resolved, Serving } from '../serving/serving.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import type { ItemFailure, ModelInput } from '../tasks/input.js';
+import type { VersionSpec } from '../tasks/spec.js';
 import { check } from '../tasks/task.js';
 import type { PredictInput, PredictManyInput } from './prediction.input.js';
 import { findIdempotency, findPredictionsByIds } from './prediction.queries.js';
@@ -91,6 +92,7 @@ export class Predictions {
     const { variant } = input;
     const version = await this.#serving.resolve(input.model, caller.principal, { path: ['input'], variant });
     const { priority, record } = input;
+    checkTexts(version.engineVersion.spec, input.inputs);
     const deadlineMs = input.deadlineMs ?? this.#defaultDeadlineMs;
     return Promise.all(
       input.inputs.map((one, i) => {
@@ -232,10 +234,21 @@ function checkBatch(inputs: readonly unknown[]): void {
   }
 }
 
+/** Every word of a text may be labelled: one answer with all of them must not be too large to make. */
+const MAX_LABELLED_CHARACTERS = 1_000_000;
+
+function checkTexts({ head }: VersionSpec, inputs: readonly ModelInput[]): void {
+  if (head.kind !== 'tokens') return;
+  const characters = inputs.reduce((sum, { text }) => sum + (text?.length ?? 0), 0);
+  if (characters <= MAX_LABELLED_CHARACTERS) return;
+  const expected = `texts of at most ${MAX_LABELLED_CHARACTERS} characters together`;
+  throw new InvalidInputError([problem('inputs', 'TOO_LARGE', expected, `${characters} characters`)]);
+}
+
 const RULES: Readonly<Record<string, string>> = {
   deadlineMs: 'the deadline lies outside what is allowed',
   idempotencyKey: 'this key cannot be used',
-  inputs: 'the list has the wrong length',
+  inputs: 'there are too few or too many inputs, or they are too large together',
 };
 
 function problem(field: string, code: InputProblem['code'], expected: string, received: string): InputProblem {

@@ -2,8 +2,9 @@
  * Golden cases: inputs as a client sends them, with the answers that the source framework computed.
  */
 import { z } from 'zod';
-import { AGGREGATIONS, type Answer, type AnswerOf, type ModelInput } from '../tasks/input.js';
+import { AGGREGATIONS, type Answer, type AnswerOf, type LabelledSpan, type ModelInput } from '../tasks/input.js';
 import type { VersionSpec } from '../tasks/spec.js';
+import { spansOf } from '../tasks/token-classification.js';
 import { ManifestError } from './store-file.js';
 
 const box = z.object({ xmin: z.number(), ymin: z.number(), xmax: z.number(), ymax: z.number() });
@@ -103,7 +104,7 @@ export function differenceFromGolden(
     case 'detections':
       return differenceOfBoxes(answer, expect.boxes, tolerance);
     case 'tokens':
-      return differenceOfSpans(answer.items[expect.aggregation], expect.tokens, tolerance);
+      return differenceOfSpans(spansOf(answer, expect.aggregation), expect.tokens, tolerance);
     case 'answer':
       return differenceOfAnswers(answer, expect.answer, tolerance);
     case 'fillings':
@@ -173,7 +174,7 @@ function differenceOfBoxes(
 }
 
 function differenceOfSpans(
-  found: AnswerOf<'tokens'>['items'][(typeof AGGREGATIONS)[number]],
+  found: readonly LabelledSpan[],
   wanted: Expectation['tokens'],
   tolerance: number,
 ): string | null {

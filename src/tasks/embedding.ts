@@ -6,7 +6,7 @@
  */
 import { outputNamed, type TensorData } from './datatypes.js';
 import { type AnswerOf, type ItemOf, type ModelInput, type Prepared, Problems, UnusableOutput } from './input.js';
-import { roomOf, sequenceOf, type Tokenizer, tensorsOf, truncated, windowsOf } from './sequences.js';
+import { encodeBeginning, roomOf, sequenceOf, type Tokenizer, tensorsOf, truncated, windowsOf } from './sequences.js';
 import type { Head, VersionSpec } from './spec.js';
 import { checkWords, workOf } from './text.js';
 
@@ -68,13 +68,14 @@ export function prepareSimilarity(item: ItemOf<'similarity'>, spec: VersionSpec,
 function readText(text: string, spec: VersionSpec, tokenizer: Tokenizer) {
   const rules = spec.text as NonNullable<VersionSpec['text']>;
   const head = spec.head as VectorHead;
-  const encoded = tokenizer.encode(text);
   const room = roomOf(rules, tokenizer.single);
-  const cuts = rules.longInputs === 'windows' ? windowsOf(encoded, room, rules.stride) : [truncated(encoded, room)];
+  const isWhole = rules.longInputs === 'windows';
+  const encoded = isWhole ? tokenizer.encode(text) : encodeBeginning(tokenizer, text, room);
+  const cuts = isWhole ? windowsOf(encoded, room, rules.stride) : [truncated(encoded, room)];
   const sequences = cuts.map((cut) => sequenceOf(tokenizer.single, cut));
   return {
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
-    isTruncated: rules.longInputs === 'truncate' && encoded.ids.length > room,
+    isTruncated: !isWhole && encoded.ids.length > room,
     vectorOf: (outputs: readonly (readonly TensorData[])[]) =>
       scaled(
         meanOf(

@@ -87,6 +87,14 @@ export interface LabelledSpan {
 export const AGGREGATIONS = ['NONE', 'SIMPLE', 'FIRST', 'AVERAGE', 'MAX'] as const;
 export type AggregationName = (typeof AGGREGATIONS)[number];
 
+/** Spans as columns: a long text may have tens of thousands. `labels` are indices into those of the answer. */
+export interface SpanColumns {
+  readonly labels: Uint16Array;
+  readonly scores: Float32Array;
+  readonly starts: Uint32Array;
+  readonly ends: Uint32Array;
+}
+
 export interface Filling {
   readonly token: number;
   readonly text: string;
@@ -107,7 +115,13 @@ export type Answer = { readonly isTruncated?: true } & (
   | { readonly kind: 'embedding'; readonly vector: Float32Array }
   | { readonly kind: 'similarities'; readonly scores: readonly number[] }
   | { readonly kind: 'detections'; readonly items: readonly DetectedObject[]; readonly threshold: number }
-  | { readonly kind: 'tokens'; readonly items: Readonly<Record<AggregationName, readonly LabelledSpan[]>> }
+  | {
+      readonly kind: 'tokens';
+      /** What was read; the words are parts of it. */
+      readonly text: string;
+      readonly labels: readonly string[];
+      readonly spans: Readonly<Record<AggregationName, SpanColumns>>;
+    }
   | {
       readonly kind: 'answer';
       /** Null when the context holds no answer. */

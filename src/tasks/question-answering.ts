@@ -21,7 +21,6 @@ import {
 import type { Head, VersionSpec } from './spec.js';
 import { checkWords, workOf } from './text.js';
 
-const MAX_QUESTION_TOKENS = 64;
 const MAX_ANSWER_TOKENS = 15;
 /** Spans that a window puts forward. */
 const MAX_SPANS = 12;
@@ -56,7 +55,9 @@ export function prepareQuestion(item: ItemOf<'question'>, spec: VersionSpec, tok
   const context = tokenizer.encode(item.context);
   const room = roomOf(rules, pair);
   // At least half of the room is the context's.
-  const question = truncated(tokenizer.encode(item.question), Math.min(MAX_QUESTION_TOKENS, Math.floor(room / 2)));
+  const asked = tokenizer.encode(item.question);
+  const question = truncated(asked, Math.floor(room / 2));
+  const isTruncated = asked.ids.length > question.to;
   const windows = windowsOf(context, room - question.to, rules.stride);
   const sequences = windows.map((window) => sequenceOf(pair, question, window));
   return {
@@ -67,7 +68,9 @@ export function prepareQuestion(item: ItemOf<'question'>, spec: VersionSpec, tok
       );
       const best = bestAnswer(read.flatMap(({ spans }) => spans.map((span) => answerOf(span, item.context, context))));
       const none = Math.min(...read.map(({ none }) => none));
-      return !best || (item.handleImpossibleAnswer && none > best.score) ? noAnswer(best ? none : 0) : likely(best);
+      const isNone = !best || (item.handleImpossibleAnswer && none > best.score);
+      const answer = isNone ? noAnswer(best ? none : 0) : likely(best);
+      return isTruncated ? { ...answer, isTruncated } : answer;
     },
   };
 }

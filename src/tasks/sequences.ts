@@ -65,6 +65,23 @@ export function roomOf({ maxTokens }: TextSpec, template: readonly TemplatePart[
   return maxTokens - template.filter((part) => 'special' in part).length;
 }
 
+/** Characters of a token, generously. */
+const CHARACTERS_A_TOKEN = 16;
+
+/**
+ * The tokens of a text, or of as much of its beginning as has more than `room`: nobody waits for the rest of a long text
+ * to be cut into tokens that are left out. It is cut between words, as tokens of words do not depend on later ones.
+ */
+export function encodeBeginning(tokenizer: Tokenizer, text: string, room: number): Encoded {
+  for (let length = CHARACTERS_A_TOKEN * (room + 1); length < text.length; length *= 4) {
+    const end = text.lastIndexOf(' ', length);
+    if (end < length / 2) continue;
+    const encoded = tokenizer.encode(text.slice(0, end));
+    if (encoded.ids.length > room) return encoded;
+  }
+  return tokenizer.encode(text);
+}
+
 /** The beginning of a text, as much as fits. */
 export function truncated(encoded: Encoded, room: number): Slice {
   return { encoded, from: 0, to: Math.min(encoded.ids.length, Math.max(0, room)) };

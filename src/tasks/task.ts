@@ -15,7 +15,7 @@ import { type Answer, type Item, type ModelInput, type Prepared, Problems } from
 import { checkQuestion, prepareQuestion } from './question-answering.js';
 import { finishValue } from './regression.js';
 import { checkRow, prepareRow } from './row.js';
-import { roomOf, sequenceOf, type Tokenizer, tensorsOf, truncated } from './sequences.js';
+import { encodeBeginning, roomOf, sequenceOf, type Tokenizer, tensorsOf, truncated } from './sequences.js';
 import { INPUT_KINDS, type InputKind, type TaskName, type VersionSpec } from './spec.js';
 import { checkTensors, finishTensors } from './tensors.js';
 import { checkText, stringTensor } from './text.js';
@@ -117,8 +117,8 @@ function prepareTokens(text: string, spec: VersionSpec, tokenizer: Tokenizer): P
   if (spec.head.kind === 'tokens') return prepareTokenClassification(text, spec, tokenizer);
   if (spec.head.kind === 'mask') return prepareFillMask(text, spec, tokenizer);
   if (spec.head.kind === 'vector') return prepareEmbedding(text, spec, tokenizer);
-  const encoded = tokenizer.encode(text);
   const room = roomOf(spec.text as NonNullable<VersionSpec['text']>, tokenizer.single);
+  const encoded = encodeBeginning(tokenizer, text, room);
   const sequence = sequenceOf(tokenizer.single, truncated(encoded, room));
   return oneRow(tensorsOf(spec, sequence, tokenizer), spec, encoded.ids.length > room);
 }

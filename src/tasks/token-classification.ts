@@ -10,7 +10,15 @@
  */
 import { softmax } from './classification.js';
 import { outputNamed, type TensorData } from './datatypes.js';
-import { AGGREGATIONS, type AggregationName, type LabelledSpan, type Prepared, UnusableOutput } from './input.js';
+import {
+  AGGREGATIONS,
+  type AggregationName,
+  type AnswerOf,
+  type LabelledSpan,
+  type Prepared,
+  type SpanColumns,
+  UnusableOutput,
+} from './input.js';
 import {
   type Encoded,
   roomOf,
@@ -25,6 +33,8 @@ import type { Head, VersionSpec } from './spec.js';
 
 /** The label of what names nothing. */
 const OUTSIDE = 'O';
+
+type Span = Omit<LabelledSpan, 'word'>;
 
 /** A token or a word with the probabilities of its labels. */
 interface Scored {
@@ -43,10 +53,30 @@ export function prepareTokenClassification(text: string, spec: VersionSpec, toke
     finish: (outputs) => {
       const scored = scoresOfTokens(outputs, windows, sequences, spec);
       const isContinued = (i: number) => continuesWord(text, encoded, i, tokenizer);
-      const spans = (how: AggregationName) => aggregate(text, scored, spec.labels, how, isContinued);
-      const items = Object.fromEntries(AGGREGATIONS.map((how) => [how, spans(how)]));
-      return { kind: 'tokens', items: items as Record<AggregationName, LabelledSpan[]> };
+      const names = [...new Set([...spec.labels, ...spec.labels.map(tagOf)])];
+      const columns = (how: AggregationName) => columnsOf(aggregate(scored, spec.labels, how, isContinued), names);
+      const spans = Object.fromEntries(AGGREGATIONS.map((how) => [how, columns(how)]));
+      return { kind: 'tokens', text, labels: names, spans: spans as Record<AggregationName, SpanColumns> };
     },
+  };
+}
+
+/** What an answer names, aggregated so. */
+export function spansOf({ text, labels, spans }: AnswerOf<'tokens'>, how: AggregationName): LabelledSpan[] {
+  const { labels: indices, scores, starts, ends } = spans[how];
+  return Array.from(indices, (index, i) => {
+    const [start, end] = [starts[i] as number, ends[i] as number];
+    return { label: labels[index] as string, score: scores[i] as number, word: text.slice(start, end), start, end };
+  });
+}
+
+function columnsOf(spans: readonly Span[], names: readonly string[]): SpanColumns {
+  const indexOf = new Map(names.map((name, i) => [name, i]));
+  return {
+    labels: Uint16Array.from(spans, ({ label }) => indexOf.get(label) as number),
+    scores: Float32Array.from(spans, ({ score }) => score),
+    starts: Uint32Array.from(spans, ({ start }) => start),
+    ends: Uint32Array.from(spans, ({ end }) => end),
   };
 }
 
@@ -99,15 +129,14 @@ function continuesWord(text: string, { ids, starts, words }: Encoded, i: number,
 }
 
 function aggregate(
-  text: string,
   tokens: readonly Scored[],
   labels: readonly string[],
   how: AggregationName,
   isContinued: (i: number) => boolean,
-): LabelledSpan[] {
+): Span[] {
   const units = how === 'NONE' || how === 'SIMPLE' ? tokens : wordsOf(tokens, how, isContinued);
-  const labelled = units.map((unit) => spanOf(text, unit, labels));
-  const spans = how === 'NONE' ? labelled : joined(text, labelled);
+  const labelled = units.map((unit) => spanOf(unit, labels));
+  const spans = how === 'NONE' ? labelled : joined(labelled);
   return spans.filter(({ label }) => label !== OUTSIDE);
 }
 
@@ -140,23 +169,28 @@ const SCORES_OF_WORD = {
   },
 } as const;
 
-function spanOf(text: string, { scores, start, end }: Scored, labels: readonly string[]): LabelledSpan {
+function spanOf({ scores, start, end }: Scored, labels: readonly string[]): Span {
   const best = scores.reduce((winner, score, i) => (score > (scores[winner] as number) ? i : winner), 0);
-  return { label: labels[best] as string, score: scores[best] as number, word: text.slice(start, end), start, end };
+  return { label: labels[best] as string, score: scores[best] as number, start, end };
+}
+
+/** What a label names, without whether it begins there: "PER" of "B-PER". */
+function tagOf(label: string): string {
+  return /^[BI]-(.*)$/s.exec(label)?.[1] ?? label;
 }
 
 /** Neighbours of one label, unless one says that it begins anew ("B-PER"); the score is their mean. */
-function joined(text: string, spans: readonly LabelledSpan[]): LabelledSpan[] {
-  const groups: { tag: string; members: LabelledSpan[] }[] = [];
+function joined(spans: readonly Span[]): Span[] {
+  const groups: { tag: string; members: Span[] }[] = [];
   for (const span of spans) {
-    const [, begins, tag = span.label] = /^([BI])-(.*)$/s.exec(span.label) ?? [];
+    const tag = tagOf(span.label);
     const last = groups.at(-1);
-    if (last?.tag === tag && begins !== 'B') last.members.push(span);
+    if (last?.tag === tag && !span.label.startsWith('B-')) last.members.push(span);
     else groups.push({ tag, members: [span] });
   }
   return groups.map(({ tag, members }) => {
-    const [start, end] = [(members[0] as LabelledSpan).start, (members.at(-1) as LabelledSpan).end];
+    const [start, end] = [(members[0] as Span).start, (members.at(-1) as Span).end];
     const score = members.reduce((sum, { score }) => sum + score, 0) / members.length;
-    return { label: tag, score, word: text.slice(start, end), start, end };
+    return { label: tag, score, start, end };
   });
 }

@@ -8,7 +8,7 @@ import { bestOf, finiteRow, softmax } from './classification.js';
 import type { TensorData } from './datatypes.js';
 import { checkCount } from './embedding.js';
 import { type ItemOf, type ModelInput, type Prepared, Problems } from './input.js';
-import { roomOf, sequenceOf, type Tokenizer, tensorsOf, truncated } from './sequences.js';
+import { encodeBeginning, roomOf, sequenceOf, type Tokenizer, tensorsOf, truncated } from './sequences.js';
 import type { Head, VersionSpec } from './spec.js';
 import { checkWords, workOf } from './text.js';
 
@@ -56,8 +56,8 @@ export function prepareZeroShot(item: ItemOf<'zeroShot'>, spec: VersionSpec, tok
   const rules = spec.text as NonNullable<VersionSpec['text']>;
   const head = spec.head as EntailmentHead;
   const template = item.hypothesisTemplate ?? head.template;
-  const text = tokenizer.encode(item.text);
   const room = roomOf(rules, tokenizer.pair);
+  const text = encodeBeginning(tokenizer, item.text, room);
   const hypotheses = item.labels.map((label) =>
     truncated(tokenizer.encode(template.replace('{}', () => label)), Math.floor(room / 2)),
   );

@@ -1,6 +1,8 @@
 /** Which waiting inputs make the next batch. */
 import { type Entry, type PriorityName, VersionQueue } from '#src/engine/queue.js';
 
+const upTo = (maxRows: number, maxWork = Number.POSITIVE_INFINITY) => ({ maxRows, maxWork });
+
 function entry(
   name: string,
   options: { priority?: PriorityName; rows?: number; deadlineAt?: number; connection?: Entry['connection'] } = {},
@@ -39,22 +41,22 @@ function queueOf(...entries: Entry[]): VersionQueue {
 test('the order is priority, then arrival', () => {
   const queue = queueOf(entry('a', { priority: 'LOW' }), entry('b'), entry('c', { priority: 'HIGH' }), entry('d'));
 
-  expect(namesOf(queue.take(10, 0))).toEqual(['c', 'b', 'd', 'a']);
+  expect(namesOf(queue.take(upTo(10), 0))).toEqual(['c', 'b', 'd', 'a']);
 });
 
 test('a batch takes no more rows than fit, and at least one entry', () => {
   const queue = queueOf(entry('a', { rows: 3 }), entry('b', { rows: 2 }), entry('c', { rows: 9 }));
 
-  expect(namesOf(queue.take(4, 0))).toEqual(['a']);
-  expect(namesOf(queue.take(4, 0))).toEqual(['b']);
-  expect(namesOf(queue.take(4, 0))).toEqual(['c']);
+  expect(namesOf(queue.take(upTo(4), 0))).toEqual(['a']);
+  expect(namesOf(queue.take(upTo(4), 0))).toEqual(['b']);
+  expect(namesOf(queue.take(upTo(4), 0))).toEqual(['c']);
   expect(queue.rows).toBe(0);
 });
 
 test('an entry whose time is up is never taken', () => {
   const queue = queueOf(entry('late', { deadlineAt: 5 }), entry('in time'));
 
-  expect(namesOf(queue.take(10, 5))).toEqual(['in time']);
+  expect(namesOf(queue.take(upTo(10), 5))).toEqual(['in time']);
 });
 
 test('an entry whose caller has gone is never taken', () => {
@@ -63,14 +65,27 @@ test('an entry whose caller has gone is never taken', () => {
 
   connection.isClosed = true;
 
-  expect(namesOf(queue.take(10, 0))).toEqual(['here']);
+  expect(namesOf(queue.take(upTo(10), 0))).toEqual(['here']);
 });
 
 test('what is put back comes before what arrived later, in the order it had', () => {
   const queue = queueOf(entry('a'), entry('b'), entry('c'));
-  const taken = queue.take(2, 0);
+  const taken = queue.take(upTo(2), 0);
 
   queue.putBack(taken);
 
-  expect(namesOf(queue.take(10, 0))).toEqual(['a', 'b', 'c']);
+  expect(namesOf(queue.take(upTo(10), 0))).toEqual(['a', 'b', 'c']);
+});
+
+test('long texts share a batch only as far as their work goes', () => {
+  const queue = new VersionQueue();
+  for (const name of ['a', 'b', 'c']) {
+    const waiting = entry(name);
+    queue.push(Object.assign(waiting, { item: { ...waiting.item, work: 600 } }));
+  }
+
+  expect(queue.work).toBe(1_800);
+  expect(queue.take(upTo(8, 1_000), 0)).toHaveLength(1);
+  expect(queue.take(upTo(8, 1_200), 0)).toHaveLength(2);
+  expect(queue.work).toBe(0);
 });

@@ -88,7 +88,7 @@ const PLACES: Readonly<Record<string, { readonly input: Places; readonly output:
       top_k: { without: 'there is one answer' },
       doc_stride: { without: "the version's" },
       max_seq_len: { without: "the version's" },
-      max_question_len: { without: '64 tokens' },
+      max_question_len: { without: 'as much as takes half of the room' },
       max_answer_len: { without: '15 tokens' },
       align_to_words: { without: 'always' },
     },

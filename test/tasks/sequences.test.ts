@@ -1,0 +1,47 @@
+/** From texts to sequences as long as a graph reads them. */
+import { TextTokenizer } from '#src/tasks/native/tokenizer.js';
+import { encodeBeginning, sequenceOf, truncated, windowsOf } from '#src/tasks/sequences.js';
+import { golden } from '../support/tokenizers.js';
+
+const FAMILIES = ['bert-uncased', 'roberta', 'xlm-roberta', 't5', 'llama2', 'clip'];
+const LONG =
+  'The lighthouse keeper wrote down the wind, every 3 hours, in Łódź; 我喜欢 读书 and unaffordable things. '.repeat(
+    400,
+  );
+
+test.each(FAMILIES)('%s: the beginning of a long text has the tokens that the whole text begins with', (name) => {
+  const tokenizer = new TextTokenizer(golden(name).spec, {});
+  const whole = Array.from(tokenizer.encode(LONG).ids);
+
+  for (const room of [1, 14, 62, 510]) {
+    const beginning = encodeBeginning(tokenizer, LONG, room);
+
+    expect(beginning.ids.length).toBeGreaterThan(room);
+    expect(beginning.ids.length).toBeLessThan(whole.length / 2);
+    expect(Array.from(beginning.ids).slice(0, room)).toEqual(whole.slice(0, room));
+  }
+});
+
+test('what is cut off is the text: the final separator stays', () => {
+  const tokenizer = new TextTokenizer(golden('bert-uncased').spec, {});
+  const { single } = tokenizer;
+
+  const { ids, startOfA } = sequenceOf(single, truncated(tokenizer.encode(LONG), 5));
+
+  const [first, , last] = single as [{ special: number }, unknown, { special: number }];
+  expect(ids).toHaveLength(7);
+  expect([ids[0], ids.at(-1), startOfA]).toEqual([first.special, last.special, 1]);
+});
+
+test('windows overlap, reach the end, and bring something new each', () => {
+  const encoded = { ids: new Int32Array(100), starts: [], ends: [], words: [] };
+  const shown = (room: number, stride: number) => windowsOf(encoded, room, stride).map(({ from, to }) => [from, to]);
+
+  expect(shown(100, 10)).toEqual([[0, 100]]);
+  expect(shown(50, 10)).toEqual([
+    [0, 50],
+    [40, 90],
+    [80, 100],
+  ]);
+  expect(windowsOf(encoded, 16, 16).length).toBeLessThan(50);
+});
