@@ -38,9 +38,26 @@ const OPTIONAL = 'optional';
 export async function importModelStore(importer: Importer, store: string): Promise<ImportedCard[]> {
   await importDatasets(importer, path.join(store, DATASETS));
   const folders = (await subfolders(store)).filter((name) => name !== DATASETS && name !== OPTIONAL);
-  return (await Promise.all(folders.map((name) => importModel(importer, path.join(store, name))))).filter(
+  const own = withOwnNames(importer, folders);
+  return (await Promise.all(own.map((name) => importModel(importer, path.join(store, name))))).filter(
     (card) => card !== null,
   );
+}
+
+/** Of folders whose names become one, the first is the model. */
+function withOwnNames({ log }: Importer, folders: readonly string[]): string[] {
+  const firsts = new Map<string, string>();
+  return folders.filter((folder) => {
+    const name = modelNameOf(folder);
+    const first = firsts.get(name);
+    if (first === undefined) firsts.set(name, folder);
+    else
+      log.error(
+        { model: name, folder, first },
+        `the folders "${first}" and "${folder}" have one name, and the first is the model`,
+      );
+    return first === undefined;
+  });
 }
 
 async function importModel(importer: Importer, folder: string): Promise<ImportedCard | null> {

@@ -67,6 +67,16 @@ test('a folder where a file should be fails its own model only', async () => {
   });
 });
 
+test('of folders whose names become one the first is the model, and the server starts', async () => {
+  await store.write('My_Pair', { '1/model.onnx': PAIR, 'README.md': '# The first' });
+  await store.write('my-pair', { '1/model.onnx': PAIR, 'README.md': '# The second' });
+  await store.write('my.pair', { '1/model.onnx': Buffer.from('noise'), 'README.md': '# The third' });
+
+  const { models } = await (await start()).query('{ models { nodes { name title versions { nodes { state } } } } }');
+
+  expect(models.nodes).toEqual([{ name: 'my-pair', title: 'The first', versions: { nodes: [{ state: 'READY' }] } }]);
+});
+
 test('a manifest that contradicts itself, or would exhaust the server, is refused with the reason', async () => {
   const bomb = ['a: &a [x, x, x, x, x, x, x, x]', ...'bcdefg'.split('').map(layer)].join('\n');
   await store.write('column-twice', {
