@@ -1,5 +1,5 @@
 /**
- * An input that works as it stands: what the card shows, or else the plainest there is.
+ * Inputs that work as they stand: what the card shows, or else the plainest there is.
  */
 import type { ColumnSpec, TensorSpec, VersionSpec } from '../tasks/spec.js';
 import { READS } from '../tasks/task.js';
@@ -9,23 +9,27 @@ import { ManifestError } from './store-file.js';
 type Example = Readonly<Record<string, unknown>>;
 type Widget = readonly Readonly<Record<string, unknown>>[];
 
-/** @throws ManifestError when an example of zeros would be too large */
-export function exampleOf(spec: VersionSpec, widget: Widget): Example {
+/**
+ * What may serve, the best first: the inputs that the card shows, in turn, and last the plainest there is.
+ *
+ * @throws ManifestError when an example of zeros would be too large
+ */
+export function examplesOf(spec: VersionSpec, widget: Widget): Example[] {
   switch (READS[spec.task][0]) {
     case 'ROW':
-      return { row: exampleRow(spec.columns) };
+      return [{ row: exampleRow(spec.columns) }];
     case 'TEXT':
-      return { text: exampleText(spec, widget) };
+      return [...shownTexts(spec, widget), plainText(spec)].map((text) => ({ text }));
     case 'IMAGE':
-      return { image: { base64: SMALL_PICTURE } };
+      return [{ image: { base64: SMALL_PICTURE } }];
     case 'QUESTION':
-      return { question: exampleQuestion(widget) };
+      return [...shownQuestions(widget), PLAIN_QUESTION].map((question) => ({ question }));
     case 'SIMILARITY':
-      return { similarity: exampleSimilarity(widget) };
+      return [...shownSimilarities(widget), PLAIN_SIMILARITY].map((similarity) => ({ similarity }));
     case 'ZERO_SHOT':
-      return { zeroShot: exampleZeroShot(widget) };
+      return [...shownZeroShots(widget), PLAIN_ZERO_SHOT].map((zeroShot) => ({ zeroShot }));
     case 'TENSORS':
-      return exampleTensors(spec.inputs);
+      return [exampleTensors(spec.inputs)];
   }
 }
 
@@ -33,43 +37,51 @@ function exampleRow(columns: readonly ColumnSpec[]): Record<string, unknown> {
   return Object.fromEntries(columns.map(({ name, example }) => [name, example]));
 }
 
-/** The first of the card's inputs that has all these keys. */
-function shown(widget: Widget, ...keys: string[]): Readonly<Record<string, string>> | undefined {
-  const isText = (value: unknown) => typeof value === 'string' && value.trim() !== '';
-  return widget.find((input) => keys.every((key) => isText(input[key]))) as
-    | Readonly<Record<string, string>>
-    | undefined;
+const isText = (value: unknown) => typeof value === 'string' && value.trim() !== '';
+
+/** Those of the card's inputs that have all these keys. */
+function shown(widget: Widget, ...keys: string[]): Readonly<Record<string, string>>[] {
+  return widget.filter((input) => keys.every((key) => isText(input[key]))) as Readonly<Record<string, string>>[];
 }
 
-function exampleText({ text }: VersionSpec, widget: Widget): string {
-  const found = shown(widget, 'text')?.['text'];
-  const mask = text?.maskToken;
-  if (!mask) return found ?? 'The movie was great, and Paris is the capital of France.';
-  return found?.includes(mask) ? found : `Paris is the ${mask} of France.`;
+function shownTexts({ text: rules }: VersionSpec, widget: Widget): string[] {
+  return shown(widget, 'text').flatMap(({ text = '' }) => (text.includes(rules?.maskToken ?? '') ? text : []));
 }
 
-function exampleQuestion(widget: Widget) {
-  const { text: question, context } = shown(widget, 'text', 'context') ?? {};
-  return {
-    question: question ?? 'What is the capital of France?',
-    context: context ?? 'Paris is the capital of France. Berlin is the capital of Germany.',
-  };
+function plainText({ text: rules }: VersionSpec): string {
+  return rules?.maskToken
+    ? `Paris is the ${rules.maskToken} of France.`
+    : 'The movie was great, and Paris is the capital of France.';
 }
 
-function exampleSimilarity(widget: Widget) {
-  const source = shown(widget, 'source_sentence')?.['source_sentence'];
-  const sentences = widget.find(({ sentences }) => Array.isArray(sentences))?.['sentences'];
-  const isList = Array.isArray(sentences) && sentences.length > 0 && sentences.every((one) => typeof one === 'string');
-  return {
-    source: source ?? 'The movie was great.',
-    sentences: isList ? sentences : ['The film was good.', 'Paris is in France.'],
-  };
+const PLAIN_QUESTION = {
+  question: 'What is the capital of France?',
+  context: 'Paris is the capital of France. Berlin is the capital of Germany.',
+};
+
+function shownQuestions(widget: Widget): object[] {
+  return shown(widget, 'text', 'context').map(({ text, context }) => ({ question: text, context }));
 }
 
-function exampleZeroShot(widget: Widget) {
-  const { text, candidate_labels } = shown(widget, 'text', 'candidate_labels') ?? {};
-  const labels = candidate_labels?.split(',').map((label) => label.trim());
-  return { text: text ?? 'The movie was great.', labels: labels ?? ['film', 'travel', 'food'] };
+const PLAIN_SIMILARITY = {
+  source: 'The movie was great.',
+  sentences: ['The film was good.', 'Paris is in France.'],
+};
+
+function shownSimilarities(widget: Widget): object[] {
+  return shown(widget, 'source_sentence').map(({ source_sentence: source, sentences }) => ({
+    source,
+    sentences: Array.isArray(sentences) && sentences.every(isText) ? sentences : PLAIN_SIMILARITY.sentences,
+  }));
+}
+
+const PLAIN_ZERO_SHOT = { text: 'The movie was great.', labels: ['film', 'travel', 'food'] };
+
+function shownZeroShots(widget: Widget): object[] {
+  return shown(widget, 'text', 'candidate_labels').map(({ text, candidate_labels = '' }) => {
+    const labels = candidate_labels.split(',').map((label) => label.trim());
+    return { text, labels: labels.filter((label) => label !== '') };
+  });
 }
 
 /** Beyond, an example of zeros would be too large to show, and to make while the server answers. */

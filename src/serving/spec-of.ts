@@ -9,7 +9,7 @@ import type { Head, ImageSpec, InputKind, TaskName, TensorSpec, TextSpec, Versio
 import { check, READS } from '../tasks/task.js';
 import { shapeText } from '../tasks/tensors.js';
 import { columnsOf, firstDouble } from './columns-of.js';
-import { exampleOf } from './example-of.js';
+import { examplesOf } from './example-of.js';
 import { headOf } from './head-of.js';
 import { type HuggingFaceFiles, imageOf, labelsOf, maskTokenOf, maxTokensOf } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
@@ -41,9 +41,7 @@ export function specOf(sources: SpecSources): VersionSpec {
     maxBatchReason: canStack ? 'not compared yet' : 'the first size of an input or output is fixed',
     maxRunMs: yaml.maxRunMs,
   };
-  const example = yaml.example ?? exampleOf(spec, manifest.widget);
-  checkExample({ ...spec, example });
-  return { ...spec, example };
+  return { ...spec, example: exampleOf(spec, manifest) };
 }
 
 /** Each part for itself, so that an owner is told at once of all that is to be mended. */
@@ -258,10 +256,20 @@ function checkImageSize(spec: ImageSpec, graph: GraphSize, input: TensorSpec): v
 
 // ── example ──
 
-function checkExample(spec: VersionSpec): void {
+/** Of several the first that fits: an odd input on somebody's card is no reason to refuse the model. */
+function exampleOf(spec: VersionSpec, { yaml, widget }: ModelManifest): VersionSpec['example'] {
+  const examples = yaml.example ? [yaml.example] : examplesOf(spec, widget);
+  const misfits = examples.map((example) => misfitOf(spec, example));
+  const fitting = examples[misfits.indexOf(null)];
+  if (fitting) return fitting;
+  throw new ManifestError(`model.yaml: the example does not fit: ${misfits.at(-1)}`);
+}
+
+function misfitOf(spec: VersionSpec, example: VersionSpec['example']): string | null {
   try {
-    check(spec, spec.example, ['example']);
+    check(spec, example, ['example']);
+    return null;
   } catch (error) {
-    throw new ManifestError(`model.yaml: the example does not fit: ${error instanceof Error ? error.message : error}`);
+    return error instanceof Error ? error.message : String(error);
   }
 }
