@@ -69,7 +69,7 @@ const sentenceBert = z.looseObject({ max_seq_length: z.number().nullish() });
 
 export interface HuggingFaceFiles {
   readonly config: z.infer<typeof config> | null;
-  /** Both files of the tokenizer as they are, in one text: the blob that workers read. */
+  /** Both files of the tokenizer in one text, special tokens that only other files name included: the blob that workers read. */
   readonly tokenizer: string | null;
   readonly tokenizerConfig: z.infer<typeof tokenizerConfig>;
   readonly preprocessor: Preprocessor | null;
@@ -84,15 +84,15 @@ export interface HuggingFaceFiles {
 /** Each file from the first of the folders that has it. @throws ManifestError that names the file and the key */
 export async function readHuggingFaceFiles(folders: readonly string[]): Promise<HuggingFaceFiles> {
   const read = (file: string) => firstText(folders, file);
-  const tokenizerConfigText = await read('tokenizer_config.json');
   return {
     config: parseJson(config, await read('config.json'), 'config.json'),
-    tokenizer: bundle(await read('tokenizer.json'), tokenizerConfigText),
-    tokenizerConfig: parseJson(tokenizerConfig, tokenizerConfigText, 'tokenizer_config.json') ?? {},
+    ...(await readTokenizer(read)),
     preprocessor: parseJson(preprocessor, await read('preprocessor_config.json'), 'preprocessor_config.json'),
     sentences: await readSentences(read),
   };
 }
+
+type Read = (file: string) => Promise<string | null>;
 
 async function firstText(folders: readonly string[], file: string): Promise<string | null> {
   for (const folder of folders) {
@@ -114,13 +114,62 @@ function jsonOf(text: string, file: string): unknown {
   }
 }
 
-function bundle(tokenizerText: string | null, configText: string | null): string | null {
-  if (tokenizerText === null) return null;
-  const tokenizer = jsonOf(tokenizerText, 'tokenizer.json');
-  return JSON.stringify({ tokenizer, config: configText === null ? {} : jsonOf(configText, 'tokenizer_config.json') });
+async function readTokenizer(read: Read): Promise<Pick<HuggingFaceFiles, 'tokenizer' | 'tokenizerConfig'>> {
+  const text = await read('tokenizer.json');
+  const configText = await read('tokenizer_config.json');
+  const own = parseJson(tokenizerConfig, configText, 'tokenizer_config.json') ?? {};
+  if (text === null) return { tokenizer: null, tokenizerConfig: own };
+  const tokenizer = jsonOf(text, 'tokenizer.json');
+  const others = { ...addedSpecialTokens(tokenizer), ...mappedSpecialTokens(await read('special_tokens_map.json')) };
+  const more = Object.fromEntries(Object.entries(others).filter(([name]) => own[name] == null));
+  const config = { ...(configText === null ? {} : Object(jsonOf(configText, 'tokenizer_config.json'))), ...more };
+  return { tokenizer: JSON.stringify({ tokenizer, config }), tokenizerConfig: { ...own, ...more } };
 }
 
-async function readSentences(read: (file: string) => Promise<string | null>): Promise<HuggingFaceFiles['sentences']> {
+const SPECIAL_TOKENS = ['mask_token', 'pad_token', 'unk_token', 'cls_token', 'sep_token'];
+const specialToken = z.union([z.string(), z.looseObject({ content: z.string() })]);
+
+/** Earlier releases of transformers wrote them there only. */
+function mappedSpecialTokens(text: string | null): Record<string, unknown> {
+  const map = parsedLeniently(z.record(z.string(), z.unknown()), text) ?? {};
+  return Object.fromEntries(
+    SPECIAL_TOKENS.map((name) => [name, map[name]]).filter(([, token]) => specialToken.safeParse(token).success),
+  );
+}
+
+const USUAL_TOKENS: Readonly<Record<string, string>> = {
+  '[MASK]': 'mask_token',
+  '<mask>': 'mask_token',
+  '[PAD]': 'pad_token',
+  '<pad>': 'pad_token',
+  '[UNK]': 'unk_token',
+  '<unk>': 'unk_token',
+};
+const addedTokens = z.looseObject({
+  added_tokens: z.array(z.looseObject({ content: z.string(), special: z.boolean().optional() })),
+});
+
+/** What no file names has its usual word. */
+function addedSpecialTokens(tokenizer: unknown): Record<string, unknown> {
+  const { added_tokens } = addedTokens.safeParse(tokenizer).data ?? { added_tokens: [] };
+  return Object.fromEntries(
+    added_tokens.flatMap(({ content, special }) => {
+      const name = special ? USUAL_TOKENS[content] : undefined;
+      return name ? [[name, content]] : [];
+    }),
+  );
+}
+
+/** Null for what cannot be read: for files that are read only for what others lack. */
+function parsedLeniently<T>(schema: z.ZodType<T>, text: string | null): T | null {
+  try {
+    return schema.safeParse(JSON.parse(text ?? 'null')).data ?? null;
+  } catch {
+    return null;
+  }
+}
+
+async function readSentences(read: Read): Promise<HuggingFaceFiles['sentences']> {
   const parts = parseJson(modules, await read('modules.json'), 'modules.json');
   const modes = parseJson(pooling, await read('1_Pooling/config.json'), '1_Pooling/config.json');
   if (!parts && !modes) return null;

@@ -121,7 +121,13 @@ const REFUSED: readonly Odd[] = [
   {
     title: 'no mask token',
     like: 'tiny-mlm',
-    files: changed('tiny-mlm', 'tokenizer_config.json', ({ mask_token: _, ...config }) => config),
+    files: {
+      ...changed('tiny-mlm', 'tokenizer_config.json', ({ mask_token: _, ...config }) => config),
+      ...changed('tiny-mlm', 'tokenizer.json', ({ added_tokens, ...file }) => ({
+        ...file,
+        added_tokens: added_tokens.filter(({ content }: Data) => content !== '[MASK]'),
+      })),
+    },
     reason: ['tokenizer_config.json: mask_token is missing'],
   },
   {
@@ -263,8 +269,50 @@ const FINE: Readonly<Record<string, Pick<Odd, 'like' | 'files'>>> = {
   },
 };
 
-const MODELS = `{ models(first: 40) { nodes { name title license tags versions(first: 1) { nodes {
-  state stateReason variants { name reason maxBatch }
+const widget = (tag: string, ...inputs: string[]) =>
+  ['---', `pipeline_tag: ${tag}`, 'widget:', ...inputs.map((input) => `- { ${input} }`), '---', '# It'].join('\n');
+
+/** What the card shows, and what becomes of it. */
+const EXAMPLES: Readonly<Record<string, { like: string; card: string; example: object }>> = {
+  'labels-with-a-comma-more': {
+    like: 'tiny-nli',
+    card: widget('zero-shot-classification', 'text: Paris, candidate_labels: "film, travel, "'),
+    example: { zeroShot: { text: 'Paris', labels: ['film', 'travel'] } },
+  },
+  'a-label-twice': {
+    like: 'tiny-nli',
+    card: widget('zero-shot-classification', 'text: Paris, candidate_labels: "film, film"', 'src: cat.png'),
+    example: { zeroShot: { text: 'The movie was great.', labels: ['film', 'travel', 'food'] } },
+  },
+  'two-masks': {
+    like: 'tiny-mlm',
+    card: widget('fill-mask', 'text: "[MASK] and [MASK]"', 'text: "the [MASK]"'),
+    example: { text: 'the [MASK]' },
+  },
+  'pictures-for-texts': {
+    like: 'tiny-sst',
+    card: widget('text-classification', 'src: cat.png', 'text: " "'),
+    example: { text: 'The movie was great, and Paris is the capital of France.' },
+  },
+};
+
+/** None of them says in tokenizer_config.json which token is the mask. */
+const BARE_CONFIG = JSON.stringify({ model_max_length: 64, mask_token: null });
+const MASKS: Readonly<Record<string, Changes>> = {
+  'mask-in-the-map': {
+    'tokenizer_config.json': BARE_CONFIG,
+    'special_tokens_map.json': JSON.stringify({ mask_token: { content: '[MASK]', lstrip: true }, pad_token: 3 }),
+  },
+  'mask-as-a-word-of-the-map': {
+    'tokenizer_config.json': BARE_CONFIG,
+    'special_tokens_map.json': JSON.stringify({ mask_token: '[MASK]', pad_token: '[PAD]' }),
+  },
+  'mask-among-the-added': { 'tokenizer_config.json': BARE_CONFIG, 'special_tokens_map.json': '[' },
+  'no-tokenizer-config': { 'tokenizer_config.json': null },
+};
+
+const MODELS = `{ models(first: 100) { nodes { name title license tags versions(first: 1) { nodes {
+  state stateReason signature { example } variants { name reason maxBatch }
   evaluations(first: 2) { nodes { origin metrics { name value } } }
 } } } } }`;
 const PREDICT = `mutation ($input: PredictInput!) {
@@ -276,7 +324,17 @@ let app: TestApp;
 let found: Readonly<Record<string, Data>>;
 beforeAll(async () => {
   store = await createStore();
-  const folders = [...REFUSED.map((odd, i) => [`refused-${i}`, odd] as const), ...Object.entries(FINE)];
+  const folders: [string, Pick<Odd, 'like' | 'files'>][] = [
+    ...REFUSED.map((odd, i): [string, Odd] => [`refused-${i}`, odd]),
+    ...Object.entries(FINE),
+  ];
+  for (const [name, { like, card }] of Object.entries(EXAMPLES))
+    await store.write(name, { ...FOLDERS[like], 'README.md': card });
+  folders.push(
+    ...Object.entries(MASKS).map(
+      ([name, files]) => [name, { like: 'tiny-mlm', files }] as [string, Pick<Odd, 'like' | 'files'>],
+    ),
+  );
   for (const [name, { like, files }] of folders) {
     const present = Object.entries({ ...FOLDERS[like], ...files }).filter(([, content]) => content !== null);
     await store.write(name, Object.fromEntries(present) as Folder);
@@ -322,6 +380,21 @@ test.each(Object.keys(FINE))('%s: READY, and answers as ever', async (model) => 
     prediction: { output: { label: 'POSITIVE', score: expect.closeTo(1 / (1 + Math.exp(-6)), 5) } },
     problem: null,
   });
+});
+
+test.each(Object.entries(EXAMPLES))('%s: the example is the first input of the card that fits', (name, { example }) => {
+  expect(found[name].version).toMatchObject({ state: 'READY', signature: { example } });
+});
+
+test.each(Object.keys(MASKS))('%s: the mask is found, and it is what the worker reads', async (model) => {
+  const { predict } = await app.query(
+    `mutation ($input: PredictInput!) { predict(input: $input) {
+      prediction { output { ... on Fillings { items(first: 1) { text score } } } } problem { message } } }`,
+    { input: { model, input: { text: '[MASK] is the capital of france' } } },
+  );
+
+  expect(predict.problem).toBeNull();
+  expect(predict.prediction.output.items).toEqual([{ text: 'paris', score: expect.closeTo(0.96441, 4) }]);
 });
 
 test('of a card with odd values what can be read is read', () => {
