@@ -12,7 +12,7 @@ import type { EngineVersion } from '../engine/messages.js';
 import { NotFoundError, NotReadyError } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
-import { readSpec, type VariantSpec, type VersionSpec } from '../tasks/spec.js';
+import { readSpec, readVariants, type VariantSpec, type VersionSpec } from '../tasks/spec.js';
 import { findPreloadedRefs, findReadyRefs, findServedModel, type ServedRow } from './serving.queries.js';
 
 interface ServedModel {
@@ -133,7 +133,7 @@ export class Serving {
 
   #servedVersion(name: string, row: ServedRow): ServedVersion {
     const ref = `${name}:${row.number}`;
-    const variants = (JSON.parse(row.variants) as VariantSpec[]).map((variant) => [variant.name, variant] as const);
+    const variants = readVariants(row.variants).map((variant) => [variant.name, variant] as const);
     const isRunnable = row.spec !== null && row.artifact_sha256 !== null;
     const plain = isRunnable ? this.#engineVersion(row.id, ref, readSpec(row.spec), row.artifact_sha256) : null;
     return { ...row, ref, plain, variants: new Map(variants) };

@@ -180,7 +180,16 @@ type OldImageSpec = { readonly width: number; readonly height: number } & Pick<
 
 /** A spec as the catalog keeps it, those of earlier releases included. */
 export function readSpec(json: string): VersionSpec {
-  const { scores, value, ...spec } = JSON.parse(json) as StoredSpec;
+  return upgradedSpec(JSON.parse(json));
+}
+
+/** Variants as the catalog keeps them, each with its spec. */
+export function readVariants(json: string): VariantSpec[] {
+  const variants = JSON.parse(json) as (Omit<VariantSpec, 'spec'> & { readonly spec: StoredSpec | null })[];
+  return variants.map((variant) => ({ ...variant, spec: variant.spec && upgradedSpec(variant.spec) }));
+}
+
+function upgradedSpec({ scores, value, ...spec }: StoredSpec): VersionSpec {
   const input = spec.inputs[0]?.name ?? '';
   return {
     ...spec,

@@ -1,0 +1,28 @@
+/** Catalogs of earlier releases keep specs in fewer words; those of variants are read as those of versions. */
+import { readSpec, readVariants } from '#src/tasks/spec.js';
+
+const EARLIER = {
+  task: 'IMAGE_CLASSIFICATION',
+  inputKind: 'IMAGE',
+  inputs: [{ name: 'x', datatype: 'FP32', shape: [null, 1, 8, 8] }],
+  outputs: [{ name: 'scores', datatype: 'FP32', shape: [null, 2] }],
+  columns: [],
+  labels: ['no', 'yes'],
+  image: { width: 8, height: 8, color: 'grey', rescaleFactor: 1, mean: [0], std: [1] },
+  scores: { output: 'scores', activation: 'softmax' },
+  value: null,
+  example: {},
+  maxBatch: 1,
+  maxBatchReason: '',
+  maxRunMs: 1000,
+};
+
+test('the spec of a variant is read as that of its version', () => {
+  const stored = { name: 'int8', sha256: 'a', sizeBytes: 1, spec: EARLIER, reason: null };
+  const broken = { ...stored, name: 'q4', spec: null, reason: 'noise' };
+
+  const variants = readVariants(JSON.stringify([stored, broken]));
+
+  expect(variants).toEqual([{ ...stored, spec: readSpec(JSON.stringify(EARLIER)) }, broken]);
+  expect(variants[0]?.spec?.head).toEqual({ kind: 'scores', output: 'scores', activation: 'softmax' });
+});
