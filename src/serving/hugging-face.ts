@@ -205,7 +205,7 @@ export async function findGraphs(folder: string): Promise<Map<string, string>> {
   const graphs = new Map<string, string>();
   for (const place of [folder, path.join(folder, 'onnx')]) {
     for (const entry of await readdir(place, { withFileTypes: true }).catch(() => [])) {
-      const found = entry.isDirectory() ? null : /^model(?:_(?<variant>[a-z0-9_]+))?\.onnx$/.exec(entry.name);
+      const found = entry.isDirectory() ? null : /^model(?:_(?<variant>[A-Za-z0-9_]+))?\.onnx$/.exec(entry.name);
       const variant = found?.groups?.['variant'] ?? '';
       if (found && !graphs.has(variant)) graphs.set(variant, path.join(place, entry.name));
     }

@@ -2,7 +2,8 @@
  * One version of a model, from its folder into the catalog: read, stored under its digests, probed, recorded.
  *
  * A folder may hold several forms of one graph (`model.onnx`, `model_quantized.onnx` …). The plain one is the version; the
- * others are variants of it, and one that cannot be used takes nothing from it.
+ * others are variants of it, and one that cannot be used takes nothing from it. Where there is no plain one, the first
+ * variant that can be used is the version too.
  */
 import path from 'node:path';
 import type { Logger } from 'pino';
@@ -35,9 +36,16 @@ interface VersionFolder {
   readonly number: number;
 }
 
+interface Graph {
+  /** '' for the plain one. */
+  readonly variant: string;
+  readonly bytes: Uint8Array;
+  readonly sha256: string;
+}
+
 /** What the files of a version say, before anything is run. */
 interface Contents {
-  readonly graphs: readonly { readonly variant: string; readonly bytes: Uint8Array; readonly sha256: string }[];
+  readonly graphs: readonly Graph[];
   readonly goldenText: string | null;
   readonly tokenizerGoldenText: string | null;
   readonly hf: HuggingFaceFiles;
@@ -94,13 +102,10 @@ async function importContents(
 ): Promise<void> {
   const { modelId, manifest, number } = version;
   try {
-    const [plain, ...others] = contents.graphs;
-    if (!plain) throw new ManifestError(`${number}/model.onnx is missing`);
+    if (contents.graphs.length === 0) throw new ManifestError(`${number}/model.onnx is missing`);
     faultPoint('import.begin'); // @fault
     const candidate = await candidateOf(importer, version, contents);
-    const probed = await probeGraph(importer, candidate, plain);
-    const variants = [];
-    for (const other of others) variants.push(await importVariant(importer, candidate, other));
+    const { plain, probed, variants } = await importGraphs(importer, candidate, contents.graphs);
     faultPoint('import.probed'); // @fault
     const row = { ...readyVersion(version, source, plain, probed), variants: JSON.stringify(variants) };
     await importer.db.transaction().execute((trx) => addVersion(trx, row, manifest.trainedOn, Date.now()));
@@ -108,11 +113,51 @@ async function importContents(
     importer.log.info({ model: manifest.name, number, maxBatch: probed.spec.maxBatch }, 'a version was imported');
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
-    importer.log.error({ model: manifest.name, number, reason: error.message }, 'a version failed');
+    const isKilled = error instanceof ProbeKilledError;
+    const reason = isKilled ? `${error.message}; it is tried again at the next start` : error.message;
+    importer.log.error({ model: manifest.name, number, reason }, 'a version failed');
     // Without the source's digest it is new again at the next start.
-    const probedSource = error instanceof ProbeKilledError ? undefined : source;
-    await recordFailure(importer, modelId, number, error.message, probedSource);
+    await recordFailure(importer, modelId, number, reason, isKilled ? undefined : source);
   }
+}
+
+interface ImportedGraphs {
+  /** What runs when no variant is asked for. */
+  readonly plain: Graph;
+  readonly probed: ProbedVersion;
+  /** By their names. */
+  readonly variants: readonly VariantSpec[];
+}
+
+async function importGraphs(importer: Importer, shared: Shared, graphs: readonly Graph[]): Promise<ImportedGraphs> {
+  const plain = graphs.find(({ variant }) => variant === '');
+  const others = graphs.filter((graph) => graph !== plain).sort(byPreference);
+  const variants: VariantSpec[] = [];
+  let first = plain && { plain, probed: await probeGraph(importer, shared, plain) };
+  const failures: { readonly name: string; readonly error: Error }[] = [];
+  for (const graph of others) {
+    // What stands for the plain one must answer what the source framework did.
+    const tried = await tryVariant(
+      importer,
+      first ? { ...shared, golden: null, tokenizerGolden: null } : shared,
+      graph,
+    );
+    if ('probed' in tried) first ??= { plain: graph, probed: tried.probed };
+    else failures.push({ name: graph.variant, error: tried.error });
+    variants.push(tried.stored);
+  }
+  if (first) return { ...first, variants: variants.sort((a, b) => (a.name < b.name ? -1 : 1)) };
+  const reasons = failures.map(({ name, error }) => `model_${name}.onnx: ${error.message}`).join('; ');
+  const isKilled = failures.some(({ error }) => error instanceof ProbeKilledError);
+  throw isKilled ? new ProbeKilledError(reasons) : new ManifestError(reasons);
+}
+
+const PREFERRED = ['quantized', 'int8', 'uint8', 'fp16'];
+
+/** Which of them stands for the plain one where there is none. */
+function byPreference(a: Graph, b: Graph): number {
+  const rank = ({ variant }: Graph) => (PREFERRED.includes(variant) ? PREFERRED.indexOf(variant) : PREFERRED.length);
+  return rank(a) - rank(b) || (a.variant < b.variant ? -1 : 1);
 }
 
 type Shared = Pick<Candidate, 'sources' | 'golden' | 'tokenizerGolden' | 'tokenizerPath'>;
@@ -132,38 +177,32 @@ async function candidateOf(
   };
 }
 
-async function probeGraph(
-  { blobs, pool }: Importer,
-  shared: Shared,
-  { bytes }: Contents['graphs'][number],
-): Promise<ProbedVersion> {
+async function probeGraph({ blobs, pool }: Importer, shared: Shared, { bytes }: Graph): Promise<ProbedVersion> {
   const artifactSha256 = await blobs.put(bytes);
   faultPoint('import.stored'); // @fault
   return probe(pool, { ...shared, artifactSha256, artifactPath: blobs.pathOf(artifactSha256) });
 }
 
-/** Its numbers are rougher than those of the source framework, so no golden case is asked of it. */
-async function importVariant(
-  importer: Importer,
-  shared: Shared,
-  graph: Contents['graphs'][number],
-): Promise<VariantSpec> {
+type Tried = { readonly stored: VariantSpec } & ({ readonly probed: ProbedVersion } | { readonly error: Error });
+
+async function tryVariant(importer: Importer, shared: Shared, graph: Graph): Promise<Tried> {
   const { variant: name, sha256, bytes } = graph;
   const stored = { name, sha256, sizeBytes: bytes.byteLength };
   try {
-    const { spec } = await probeGraph(importer, { ...shared, golden: null, tokenizerGolden: null }, graph);
-    return { ...stored, spec, reason: null };
+    const probed = await probeGraph(importer, shared, graph);
+    return { stored: { ...stored, spec: probed.spec, reason: null }, probed };
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
-    importer.log.warn({ variant: name, reason: error.message }, 'a variant cannot be used');
-    return { ...stored, spec: null, reason: error.message };
+    const { message: reason } = error;
+    importer.log.warn({ variant: name, reason }, 'a variant cannot be used');
+    return { stored: { ...stored, spec: null, reason }, error };
   }
 }
 
 function readyVersion(
   { modelId, number, manifest: { yaml } }: VersionFolder,
   source: string,
-  graph: Contents['graphs'][number],
+  graph: Graph,
   { spec, facts }: ProbedVersion,
 ): NewVersion {
   return {

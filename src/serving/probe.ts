@@ -42,8 +42,7 @@ export async function probe(pool: Pool, candidate: Candidate): Promise<ProbedVer
       const isKilled = error instanceof ProcessLostError && error.cause === 'killed';
       const message = error instanceof Error ? error.message : String(error);
       if (!isKilled) throw new ManifestError(message);
-      if (attempt === MAX_PROBES)
-        throw new ProbeKilledError(`${message}, ${MAX_PROBES} times; it is tried again at the next start`);
+      if (attempt === MAX_PROBES) throw new ProbeKilledError(`${message}, ${MAX_PROBES} times`);
     }
   }
 }

@@ -257,6 +257,16 @@ const FINE: Readonly<Record<string, Pick<Odd, 'like' | 'files'>>> = {
       'onnx/model_q4.onnx': encodeModel(sumOf('input_ids', 'bbox')),
     },
   },
+  'no-plain-graph': {
+    like: 'tiny-sst',
+    files: {
+      'onnx/model.onnx': null,
+      'onnx/model_O1.onnx': FOLDERS['tiny-sst']?.['onnx/model.onnx'] as Buffer,
+      'onnx/model_bnb4.onnx': 'no graph',
+      'onnx/model_fp16.onnx': FOLDERS['tiny-sst']?.['onnx/model.onnx'] as Buffer,
+      'onnx/model_quantized.onnx': encodeModel(sumOf('input_ids', 'bbox')),
+    },
+  },
   'more-files': {
     like: 'tiny-sst',
     files: {
@@ -428,6 +438,19 @@ test('a variant that cannot be used is listed with its reason', () => {
     { name: 'q4', reason: expect.stringContaining('"bbox"'), maxBatch: null },
     { name: 'quantized', reason: expect.stringContaining('no whole ONNX file'), maxBatch: null },
   ]);
+});
+
+test('without a plain graph the first variant that can be used is the version, and is still called by its name', async () => {
+  const input = { model: 'no-plain-graph', input: { text: 'great' } };
+  const { predict } = await app.query(PREDICT, { input: { ...input, variant: 'fp16' } });
+
+  expect(found['no-plain-graph'].version.variants).toEqual([
+    { name: 'O1', reason: null, maxBatch: 128 },
+    { name: 'bnb4', reason: expect.stringContaining('no whole ONNX file'), maxBatch: null },
+    { name: 'fp16', reason: null, maxBatch: 128 },
+    { name: 'quantized', reason: expect.stringContaining('"bbox"'), maxBatch: null },
+  ]);
+  expect(predict.prediction.output.label).toBe('POSITIVE');
 });
 
 test('asking for a variant that cannot be used says why; one that can answers', async () => {
