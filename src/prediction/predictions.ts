@@ -242,13 +242,14 @@ function checkTexts({ head }: VersionSpec, inputs: readonly ModelInput[]): void 
   const characters = inputs.reduce((sum, { text }) => sum + (text?.length ?? 0), 0);
   if (characters <= MAX_LABELLED_CHARACTERS) return;
   const expected = `texts of at most ${MAX_LABELLED_CHARACTERS} characters together`;
-  throw new InvalidInputError([problem('inputs', 'TOO_LARGE', expected, `${characters} characters`)]);
+  const found = problem('inputs', 'TOO_LARGE', expected, `${characters} characters`);
+  throw new InvalidInputError([{ ...found, message: 'the texts are too long together' }]);
 }
 
 const RULES: Readonly<Record<string, string>> = {
   deadlineMs: 'the deadline lies outside what is allowed',
   idempotencyKey: 'this key cannot be used',
-  inputs: 'there are too few or too many inputs, or they are too large together',
+  inputs: 'the list has the wrong length',
 };
 
 function problem(field: string, code: InputProblem['code'], expected: string, received: string): InputProblem {

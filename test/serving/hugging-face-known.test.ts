@@ -291,3 +291,21 @@ function rounded(value: Data): Data {
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, rounded(one)]));
 }
+
+test('texts that are too long together are refused before any is read', async () => {
+  const inputs = Array(11).fill({ text: 'paris '.repeat(16_000) });
+
+  const { predictMany } = await app.query(
+    `mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { replayed }
+      problem { code ... on InvalidInput { problems { path code message } } } } }`,
+    { input: { model: 'tiny-ner', inputs } },
+  );
+
+  expect(predictMany).toEqual({
+    results: null,
+    problem: {
+      code: 'INVALID_INPUT',
+      problems: [{ path: ['input', 'inputs'], code: 'TOO_LARGE', message: 'the texts are too long together' }],
+    },
+  });
+});
