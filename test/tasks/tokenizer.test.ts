@@ -1,7 +1,8 @@
 /** From a text to tokens, and from each token back to its place in the text. */
 
 import fc from 'fast-check';
-import { type TemplatePart, TextTokenizer } from '#src/tasks/native/tokenizer.js';
+import { TextTokenizer } from '#src/tasks/native/tokenizer.js';
+import type { TemplatePart } from '#src/tasks/sequences.js';
 import { unprovenReason } from '#src/tasks/tokenizer/proven.js';
 import { GOLDEN_NAMES, golden } from '../support/tokenizers.js';
 
@@ -128,16 +129,11 @@ test('an id beyond the vocabulary decodes to nothing', () => {
 });
 
 test('the ids of padding, mask and unknown come from the names in tokenizer_config.json', () => {
-  const config = { pad_token: '[PAD]', mask_token: { content: '[MASK]' }, model_max_length: 512 };
+  const config = { pad_token: '[PAD]', mask_token: { content: '[MASK]' } };
   const tokenizer = small({ padding: { pad_id: 7, pad_type_id: 3 } }, config);
 
   expect(tokenizer).toMatchObject({ padId: 0, padTypeId: 3, maskId: 4, maskToken: '[MASK]', unkId: 1 });
-  expect(tokenizer).toMatchObject({ modelMaxLength: 512, vocabularySize: 9 });
-});
-
-test('a maximal length that says "any" is none', () => {
-  expect(small({}, { model_max_length: 1e30 }).modelMaxLength).toBeNull();
-  expect(small({}, null).modelMaxLength).toBeNull();
+  expect(tokenizer).toMatchObject({ vocabularySize: 9 });
 });
 
 test('without a name for padding, the id is that of the file, and then 0', () => {

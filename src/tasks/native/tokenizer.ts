@@ -8,27 +8,24 @@
  * It does not truncate, pad or add special tokens: `single` and `pair` say what belongs around a text.
  */
 import * as library from '@huggingface/tokenizers';
+import type { Encoded, TemplatePart } from '../sequences.js';
 import { type AddedToken, AddedTokenSplitter, readAddedTokens } from '../tokenizer/added-tokens.js';
 import { AlignedText } from '../tokenizer/aligned-text.js';
 import { createDecoder, type Decoder } from '../tokenizer/decoders.js';
 import { createModel } from '../tokenizer/models.js';
 import { createNormalizer, type Normalizer } from '../tokenizer/normalizers.js';
-import { type PostProcessor, readPostProcessor, type TemplatePart, trimPlaces } from '../tokenizer/post-processor.js';
+import { type PostProcessor, readPostProcessor, trimPlaces } from '../tokenizer/post-processor.js';
 import { createPreTokenizer, type Piece, type PreTokenizer } from '../tokenizer/pre-tokenizers.js';
 import { unprovenReason } from '../tokenizer/proven.js';
 import { type Json, objectAt, UnsupportedTokenizer } from '../tokenizer/spec.js';
 import type { Model, WordTokens } from '../tokenizer/word-tokens.js';
 
-export type { TemplatePart } from '../tokenizer/post-processor.js';
-
-/** Tokens of one text without special tokens around it. */
-export interface Encoded {
+/** What is known of the tokens beyond what the tasks read. */
+interface Tokenized extends Encoded {
   readonly ids: readonly number[];
   readonly tokens: readonly string[];
-  /** Span of each token in the text that was sent, in UTF-16 units: `text.slice(starts[i], ends[i])`. */
   readonly starts: Int32Array;
   readonly ends: Int32Array;
-  /** Index of the word that each token belongs to; −1 for an added token. */
   readonly words: readonly number[];
 }
 
@@ -62,8 +59,6 @@ export class TextTokenizer {
   readonly marksContinuation: boolean;
   /** Why its ids were not compared with the reference's; null when tokenizers of its kind were. */
   readonly unproven: string | null;
-  /** From tokenizer_config.json; null where it says "any". */
-  readonly modelMaxLength: number | null;
   /** The largest id, plus one. */
   readonly vocabularySize: number;
 
@@ -100,8 +95,6 @@ export class TextTokenizer {
     this.maskId = idOf(this.maskToken);
     this.padId = idOf(tokenNamed(config, 'pad_token')) ?? numberOr(padding.pad_id, 0);
     this.padTypeId = numberOr(padding.pad_type_id, 0);
-    const length = config.model_max_length;
-    this.modelMaxLength = typeof length === 'number' && length > 0 && length < 1e6 ? Math.floor(length) : null;
   }
 
   get single(): readonly TemplatePart[] {
@@ -112,7 +105,7 @@ export class TextTokenizer {
     return this.#post.pair;
   }
 
-  encode(text: string): Encoded {
+  encode(text: string): Tokenized {
     const collected = new Tokens();
     for (const { from, to, token } of this.#inText.split(text)) {
       if (token) collected.addToken(token.id, text.slice(from, to), from, to);
@@ -188,7 +181,7 @@ class Tokens {
     this.#word++;
   }
 
-  finish(): Encoded {
+  finish(): Tokenized {
     return {
       ids: this.#ids,
       tokens: this.#tokens,

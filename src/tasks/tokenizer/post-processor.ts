@@ -1,14 +1,10 @@
 /**
  * The post-processor of a tokenizer.json: what goes around texts, and whether places leave out the space before a word.
  */
+import type { TemplatePart } from '../sequences.js';
 import { BYTE_CHARACTERS } from './byte-level.js';
 import { flagAt, idAt, type Json, listAt, objectAt, textAt, UnsupportedTokenizer, unsupported } from './spec.js';
 import { isWhitespace } from './unicode.js';
-
-/** What the post-processor puts around one text (A) or a pair (A, B), in order. */
-export type TemplatePart =
-  | { readonly special: number; readonly type: number }
-  | { readonly sequence: 'A' | 'B'; readonly type: number };
 
 /** One pass over the places of all tokens that leaves white space out. */
 export interface Trim {
