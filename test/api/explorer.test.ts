@@ -51,6 +51,24 @@ inBrowser.each(['PredictRow', 'PredictImage', 'PredictText'])(
   },
 );
 
+inBrowser('a tab runs its own operation, however soon after it was opened', async () => {
+  await page.goto(`${app.url}/graphiql`);
+  const tab = await page.getByRole('tab', { name: 'PredictText' }).getByRole('button').first().elementHandle();
+  const play = await page.getByRole('button', { name: /execute query/i }).elementHandle();
+  await page.getByText('query WhichModels(').waitFor();
+
+  await page.evaluate(
+    (buttons) => {
+      for (const button of buttons) (button as unknown as { click(): void }).click();
+    },
+    [tab, play],
+  );
+  const result = page.locator('.result-window', { hasText: /"(data|errors)"/ });
+
+  await result.waitFor();
+  expect(await result.textContent()).toContain('"predict"');
+});
+
 inBrowser('the first tab sends its variables on a first visit, and its headers when they are typed', async () => {
   await page.goto(`${app.url}/graphiql`);
   await page.getByRole('tab', { name: 'WhichModels' }).waitFor();

@@ -21,9 +21,15 @@ async function fetcher(request, options) {
       accept: 'application/graphql-response+json, application/json',
       ...options?.headers,
     },
-    body: JSON.stringify(request),
+    body: JSON.stringify(ofItsOwnDocument(request)),
   });
   return response.json();
+}
+
+/** For a tenth of a second after a tab was opened GraphiQL still has the operation's name of the tab before. */
+function ofItsOwnDocument({ operationName, ...request }) {
+  const isItsName = new RegExp(`\\b(query|mutation)\\s+${operationName}\\b`).test(request.query);
+  return isItsName ? { ...request, operationName } : request;
 }
 
 /** GraphiQL gives the first of the default tabs its query but not its variables. */
