@@ -8,15 +8,9 @@ import { ModelInputValue } from '../graphql/scalars.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import { readSpec } from '../tasks/spec.js';
 import type { History, PredictionLoader } from './history.js';
+import { Output, outputOf } from './output.type.js';
 import { PredictInput, PredictionFilter, PredictManyInput } from './prediction.input.js';
-import {
-  Output,
-  outputOf,
-  Prediction,
-  PredictionConnection,
-  PredictManyPayload,
-  PredictPayload,
-} from './prediction.type.js';
+import { Prediction, PredictionConnection, PredictManyPayload, PredictPayload } from './prediction.type.js';
 import type { Predictions } from './predictions.js';
 
 export interface PredictionContext extends CatalogContext {
