@@ -142,7 +142,7 @@ export class WorkerBody {
     const { spec, session, tools } = await this.#get(key);
     const prepared = await Promise.all(items.map((item) => prepare(item, spec, tools)));
     const rows = prepared.flatMap(({ rows }) => rows);
-    this.#send({ kind: 'compared', ...(await compareMates(session, rows, spec)) });
+    this.#send({ kind: 'compared', ...(await compareMates(session, rows, spec, tools.tokenizer?.vocabularySize)) });
   }
 
   async #tokenize({ key, texts }: { key: string; texts: readonly string[] }): Promise<void> {

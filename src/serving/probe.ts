@@ -106,14 +106,28 @@ async function batchability(
 ): Promise<Pick<VersionSpec, 'maxBatch' | 'maxBatchReason' | 'text'>> {
   const { text, maxBatch, maxBatchReason } = spec;
   if (maxBatch === 1) return { maxBatch, maxBatchReason, text };
-  const { difference, padding } = await expectReply(ask({ kind: 'compare', key: 'probed', items }), 'compared');
+  const { difference, padding } = await compare(ask, items);
   if (difference) return { maxBatch: 1, maxBatchReason: difference, text: text && { ...text, pads: false } };
+  const answer = items.length === 1 ? '1 input answers' : `${items.length} inputs answer`;
   const alike = text && padding ? ' of the same length' : '';
   return {
     maxBatch,
-    maxBatchReason: `${items.length} inputs answer the same alone and beside extreme mates${alike}`,
+    maxBatchReason: `${answer} the same alone and beside all others that were tried${alike}`,
     text: text && { ...text, pads: text.pads && padding === null },
   };
+}
+
+/** What others than its own inputs do to a version is no reason to refuse it: it runs alone. */
+async function compare(
+  ask: Ask,
+  items: readonly Item[],
+): Promise<{ difference: string | null; padding: string | null }> {
+  try {
+    return await expectReply(ask({ kind: 'compare', key: 'probed', items }), 'compared');
+  } catch (error) {
+    if (!(error instanceof ProcessLostError) || error.cause === 'killed') throw error;
+    return { difference: `beside other inputs, ${error.message}`, padding: null };
+  }
 }
 
 async function expectReply<K extends FromWorker['kind']>(

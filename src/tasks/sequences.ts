@@ -35,6 +35,8 @@ export interface Tokenizer {
   readonly padTypeId: number;
   readonly maskId: number | null;
   readonly unkId: number | null;
+  /** The largest id, plus one. */
+  readonly vocabularySize: number;
   /** Why its ids were not compared with those of the library that models are trained with; null when they were. */
   readonly unproven: string | null;
   /** Do tokens that go on with a word say so, as "##ing" does? */

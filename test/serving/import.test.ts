@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
-import { CRASHING_DIVISION, encodeModel, type GraphSpec } from '../support/onnx.js';
+import { huggingFaceFolders, VOCABULARY } from '../support/hugging-face.js';
+import { CRASHING_DIVISION, encodeModel, type GraphSpec, TYPE } from '../support/onnx.js';
 import { createStore, type TestStore } from '../support/store.js';
 
 const ADD: GraphSpec = {
@@ -23,6 +24,69 @@ const SCALED_BY_THE_BATCH: GraphSpec = {
     { op: 'Div', inputs: ['x', 'max'], outputs: ['y'] },
   ],
 };
+
+/** The same with whole numbers, in percent. */
+const WHOLE_BY_THE_BATCH: GraphSpec = {
+  inputs: [{ name: 'x', type: 'INT64', shape: ['N', 2] }],
+  outputs: [{ name: 'y', type: 'INT64', shape: ['N', 2] }],
+  nodes: [
+    { op: 'ReduceMax', inputs: ['x'], outputs: ['max'], attributes: [{ name: 'keepdims', int: 0 }] },
+    { op: 'Mul', inputs: ['x', 'hundred'], outputs: ['percent'] },
+    { op: 'Div', inputs: ['percent', 'max'], outputs: ['y'] },
+  ],
+  ints: [{ name: 'hundred', shape: [], data: [100] }],
+};
+
+/** y = INT_MIN / (x − 2). */
+const CRASHING_AT_ONE: GraphSpec = {
+  inputs: [{ name: 'x', type: 'INT64', shape: ['N', 2] }],
+  outputs: [{ name: 'y', type: 'INT64', shape: ['N', 2] }],
+  nodes: [
+    { op: 'Sub', inputs: ['x', 'two'], outputs: ['less'] },
+    { op: 'Div', inputs: ['least', 'less'], outputs: ['y'] },
+  ],
+  ints: [
+    { name: 'two', shape: [], data: [2] },
+    { name: 'least', shape: [], data: [-(2 ** 63)] },
+  ],
+};
+
+/** The same for whole numbers of a row. */
+const COUNTS_BY_THE_BATCH: GraphSpec = {
+  inputs: [{ name: 'x', type: 'INT64', shape: ['N', 2] }],
+  outputs: [{ name: 'scores', type: 'FP32', shape: ['N', 2] }],
+  nodes: [
+    { op: 'Cast', inputs: ['x'], outputs: ['floats'], attributes: [{ name: 'to', int: TYPE.FP32 }] },
+    { op: 'ReduceMax', inputs: ['floats'], outputs: ['max'], attributes: [{ name: 'keepdims', int: 0 }] },
+    { op: 'Div', inputs: ['floats', 'max'], outputs: ['scores'] },
+  ],
+};
+
+/** Embeddings as a dynamically quantised graph has them: in steps of a 255th of what the whole batch spans. */
+const quantized = (inputs: readonly string[]): GraphSpec => ({
+  inputs: inputs.map((name) => ({ name, type: 'INT64', shape: ['N', 'L'] })),
+  outputs: [{ name: 'logits', type: 'FP32', shape: ['N', 2] }],
+  nodes: [
+    { op: 'Gather', inputs: ['words', 'input_ids'], outputs: ['exact'] },
+    { op: 'DynamicQuantizeLinear', inputs: ['exact'], outputs: ['whole', 'step', 'zero'] },
+    { op: 'DequantizeLinear', inputs: ['whole', 'step', 'zero'], outputs: ['embedded'] },
+    { op: 'Cast', inputs: ['attention_mask'], outputs: ['present'], attributes: [{ name: 'to', int: TYPE.FP32 }] },
+    { op: 'Unsqueeze', inputs: ['present', 'axis_2'], outputs: ['mask'] },
+    { op: 'Mul', inputs: ['embedded', 'mask'], outputs: ['hidden'] },
+    { op: 'ReduceSum', inputs: ['hidden', 'axis_1'], outputs: ['logits'], attributes: [{ name: 'keepdims', int: 0 }] },
+  ],
+  floats: [
+    {
+      name: 'words',
+      shape: [VOCABULARY.length, 2],
+      data: VOCABULARY.flatMap((word, i) => ({ good: [-6, 6], great: [-9_000, 9_000] })[word] ?? [(i % 7) / 3, 0.25]),
+    },
+  ],
+  ints: [
+    { name: 'axis_1', shape: [1], data: [1] },
+    { name: 'axis_2', shape: [1], data: [2] },
+  ],
+});
 
 const SCORES: GraphSpec = {
   inputs: [{ name: 'x', type: 'FP32', shape: ['N', 2] }],
@@ -146,6 +210,48 @@ test('a version whose answers depend on its batch mates runs alone, and says why
     maxBatchReason: 'in a batch of 2, output "y" depends on the other inputs',
   });
   expect(found['sociable'][0].serving.maxBatch).toBe(128);
+});
+
+test('whole numbers and tokens are compared beside others too', async () => {
+  const example = 'example: { tensors: [{ name: x, datatype: INT64, shape: [1, 2], data: [1, 2] }] }';
+  const columns = 'columns: [{ name: p, type: integer, example: 1 }, { name: q, type: integer, example: 2 }]';
+  await store.write('tensor', { 'model.yaml': example, '1/model.onnx': onnx(WHOLE_BY_THE_BATCH) });
+  await store.write('columns', {
+    'model.yaml': scoring('["no", "yes"]').replace(/columns: .*/, columns),
+    '1/model.onnx': onnx(COUNTS_BY_THE_BATCH),
+  });
+  const names = ['input_ids', 'attention_mask'];
+  await store.write('texts', {
+    ...huggingFaceFolders()['tiny-sst'],
+    'README.md': '---\nwidget: [{ text: good }]\n---',
+    'onnx/model.onnx': encodeModel(quantized(names), { opset: 17 }),
+  });
+  await store.write('token-ids', { '1/model.onnx': encodeModel(quantized(names), { opset: 17 }) });
+  await store.write('dividing', {
+    'model.yaml': INT_MIN_BY_MINUS_ONE.replace('-2147483648', '7').replace('-1', '2'),
+    '1/model.onnx': onnx(CRASHING_DIVISION),
+  });
+  await store.write('fragile', {
+    'model.yaml': example.replace('data: [1, 2]', 'data: [3, 3]'),
+    '1/model.onnx': onnx(CRASHING_AT_ONE),
+  });
+  app = await startTestApp({ modelStore: store.folder });
+
+  const found = await versions();
+
+  const serving = Object.entries(found).map(([name, [version]]) => [name, version.serving ?? version.stateReason]);
+  const alone = (output: string) => ({
+    maxBatch: 1,
+    maxBatchReason: expect.stringContaining(`output "${output}" depends on the other inputs`),
+  });
+  expect(Object.fromEntries(serving)).toEqual({
+    tensor: alone('y'),
+    columns: alone('scores'),
+    texts: alone('logits'),
+    'token-ids': alone('logits'),
+    fragile: { maxBatch: 1, maxBatchReason: 'beside other inputs, the process ended (signal SIGFPE)' },
+    dividing: { maxBatch: 128, maxBatchReason: expect.stringContaining('beside') },
+  });
 });
 
 test('starting again changes nothing; a new folder is a new version; a published one is never rewritten', async () => {

@@ -1,0 +1,183 @@
+/** Which graphs may answer several inputs in one run, by what is tried at import. */
+import { compareMates } from '#src/engine/compare.js';
+import { DATATYPES, type TensorData } from '#src/tasks/datatypes.js';
+import type { OpenSession } from '#src/tasks/native/session-thread.js';
+import type { VersionSpec } from '#src/tasks/spec.js';
+
+type Run = (inputs: readonly TensorData[], rows: number) => readonly number[];
+
+const NO_MATES = 'no other inputs could be found to try beside it';
+const TENSORS = { text: null, inputKind: 'TENSORS' } as unknown as VersionSpec;
+const TEXT = { text: { maxTokens: 16 }, inputKind: 'TEXT' } as unknown as VersionSpec;
+
+function tensor(name: string, datatype: string, values: readonly number[]): TensorData {
+  const { array } = DATATYPES[datatype] as (typeof DATATYPES)[string];
+  const data = new array(values.length);
+  for (const [i, x] of values.entries()) data[i] = data instanceof BigInt64Array ? BigInt(x) : x;
+  return { name, datatype, shape: [1, values.length], data };
+}
+
+function numbersOf({ data }: TensorData): number[] {
+  return Array.from(data as Int32Array, Number);
+}
+
+/** One number for each row. */
+function sessionOf(run: Run): OpenSession {
+  const answer = async (inputs: readonly TensorData[]): Promise<TensorData[]> => {
+    const rows = inputs[0]?.shape[0] ?? 0;
+    return [{ name: 'y', datatype: 'FP32', shape: [rows], data: Float32Array.from(run(inputs, rows)) }];
+  };
+  return { inputs: [], outputs: [], run: answer, release: async () => {} };
+}
+
+/** Every row's own sum, and more where something holds for the whole batch. */
+function summing(more: (values: readonly number[], inputs: readonly TensorData[]) => number): OpenSession {
+  return sessionOf((inputs, rows) => {
+    const values = numbersOf(inputs[0] as TensorData);
+    const width = values.length / rows;
+    const extra = more(values, inputs);
+    return Array.from(
+      { length: rows },
+      (_, i) => values.slice(i * width, (i + 1) * width).reduce((a, b) => a + b, 0) / 1e6 + extra,
+    );
+  });
+}
+
+function outOfRange(values: readonly number[], size: number): number {
+  if (values.some((x) => x < 0 || x >= size)) throw new Error('indices element out of data bounds');
+  return 0;
+}
+
+const largest = (values: readonly number[]) => values.reduce((a, b) => Math.max(a, b));
+
+test.each(['INT8', 'UINT8', 'INT16', 'INT32', 'INT64', 'FP32'])(
+  '%s: what the largest of the batch changes is seen, what nothing changes is not',
+  async (datatype) => {
+    const rows = [[tensor('x', datatype, [1, 2, 3])]];
+
+    const [shy, sociable] = [
+      await compareMates(summing(largest), rows, TENSORS),
+      await compareMates(
+        summing(() => 0),
+        rows,
+        TENSORS,
+      ),
+    ];
+
+    expect(shy.difference).toBe('in a batch of 2, output "y" depends on the other inputs');
+    expect(sociable).toEqual({ difference: null, padding: null });
+  },
+);
+
+test('no mate is at the end of its datatype, and no divisor becomes zero', async () => {
+  const seen = new Set<number>();
+  const session = summing((values) => {
+    for (const x of values) seen.add(x);
+    return 0;
+  });
+
+  await compareMates(session, [[tensor('x', 'INT32', [-2_147_483_648, 7, 3])]], TENSORS);
+  await compareMates(session, [[tensor('x', 'UINT8', [3, 200])]], TENSORS);
+
+  seen.delete(-2_147_483_648);
+  expect(seen.has(0)).toBe(false);
+  expect(Math.min(...seen)).toBeGreaterThan(-2_147_483_648);
+  expect(Math.max(...seen)).toBeLessThan(2_147_483_647);
+});
+
+test('an example of zeros has mates of other numbers, also where only small ones are taken', async () => {
+  const ids = (size: number, more: (values: readonly number[]) => number) =>
+    summing((values) => outOfRange(values, size) + more(values));
+  const rows = [[tensor('x', 'INT64', [0, 0])]];
+
+  const shy = await compareMates(ids(2, largest), rows, TENSORS);
+  const sociable = await compareMates(
+    ids(2, () => 0),
+    rows,
+    TENSORS,
+  );
+
+  expect(shy.difference).toContain('depends on the other inputs');
+  expect(sociable.difference).toBeNull();
+});
+
+test('what answers zero to zeros is asked with other numbers as well', async () => {
+  const scaled = sessionOf((inputs) => {
+    const values = numbersOf(inputs[0] as TensorData);
+    return values.map((x) => x / Math.max(1, largest(values)));
+  });
+
+  const { difference } = await compareMates(scaled, [[tensor('x', 'INT64', [0])]], TENSORS);
+
+  expect(difference).toContain('depends on the other inputs');
+});
+
+test('truth values and words change too', async () => {
+  const words: TensorData = { name: 'x', datatype: 'BYTES', shape: [1, 1], data: ['a'] };
+  const counting = sessionOf((inputs, rows) =>
+    Array(rows).fill(new Set((inputs[0] as TensorData).data as Iterable<unknown>).size),
+  );
+
+  for (const row of [[words], [tensor('x', 'BOOL', [0])]]) {
+    expect((await compareMates(counting, [row], TENSORS)).difference).toContain('depends on the other inputs');
+  }
+});
+
+test('what takes no other input than its example runs alone', async () => {
+  const picky = summing((values) => {
+    if (values.some((x) => x !== 5)) throw new Error('five, please');
+    return 0;
+  });
+
+  expect((await compareMates(picky, [[tensor('x', 'INT32', [5])]], TENSORS)).difference).toBe(NO_MATES);
+  expect((await compareMates(picky, [[tensor('x', 'INT32', [])]], TENSORS)).difference).toBe(NO_MATES);
+});
+
+describe('tokens', () => {
+  const rows = [[tensor('input_ids', 'INT64', [1, 40, 2])]];
+  const vocabularySize = 100;
+
+  test('any of a small vocabulary may be the one that matters', async () => {
+    const afraidOf = (id: number) => summing((values) => outOfRange(values, 100) + Number(values.includes(id)));
+
+    for (const id of [0, 17, 63, 99]) {
+      const { difference } = await compareMates(afraidOf(id), rows, TEXT, vocabularySize);
+      expect(difference).toContain('depends on the other inputs');
+    }
+  });
+
+  test('an embedding that is smaller than the vocabulary is read as far as it goes', async () => {
+    const small = (more: (values: readonly number[]) => number) =>
+      summing((values) => outOfRange(values, 41) + more(values));
+
+    const shy = await compareMates(
+      small((values) => Number(values.includes(33))),
+      rows,
+      TEXT,
+      vocabularySize,
+    );
+    const sociable = await compareMates(
+      small(() => 0),
+      rows,
+      TEXT,
+      vocabularySize,
+    );
+
+    expect(shy.difference).toContain('depends on the other inputs');
+    expect(sociable.difference).toBeNull();
+  });
+
+  test('only tokens change, and they stay tokens', async () => {
+    const masks = new Set<number>();
+    const session = summing((values, inputs) => {
+      for (const x of numbersOf(inputs[1] as TensorData)) masks.add(x);
+      return outOfRange(values, vocabularySize);
+    });
+    const masked = rows.map(([ids]) => [ids as TensorData, tensor('attention_mask', 'INT64', [1, 1, 1])]);
+
+    const { difference } = await compareMates(session, masked, TEXT, vocabularySize);
+
+    expect(difference).toBeNull();
+    expect([...masks]).toEqual([1]);
+  });
+});
