@@ -51,6 +51,15 @@ function send(message: FromWorker): void {
   faultPoint('worker.reply.after'); // @fault
 }
 
+/** One that was started with a lower priority yet keeps it: to raise it is not allowed to everyone. */
+function volunteerToWait(): void {
+  try {
+    if (os.getPriority() < NICE) os.setPriority(NICE);
+  } catch {
+    // Not allowed: then it has the priority that it has.
+  }
+}
+
 /** When memory runs out, the kernel should take a worker and not the server. Raising needs no privilege. */
 function volunteerForOom(): void {
   try {
@@ -61,7 +70,7 @@ function volunteerForOom(): void {
 }
 
 faultPoint('worker.start'); // @fault
-os.setPriority(NICE);
+volunteerToWait();
 volunteerForOom();
 // Threads have the priority of the moment in which they begin.
 const sessions = new SessionThread();
