@@ -41,8 +41,11 @@ export class ProcessLostError extends Error {
   constructor(
     override readonly cause: EndCause,
     how: string,
+    /** Had it begun? Otherwise its end says nothing about what it was to do. */
+    readonly wasReady = true,
   ) {
-    super(cause === 'watchdog' ? 'it did not end in time and was stopped' : `the process ended (${how})`);
+    const end = wasReady ? 'the process ended' : 'the process ended before it had begun';
+    super(cause === 'watchdog' ? 'it did not end in time and was stopped' : `${end} (${how})`);
   }
 }
 
@@ -150,15 +153,17 @@ export class Pool {
    */
   async inDisposableWorker<T>(work: (ask: (message: ToWorker) => Promise<FromWorker>) => Promise<T>): Promise<T> {
     let waiting = Promise.withResolvers<FromWorker>();
+    let isReady = false;
     const worker = new WorkerProcess(this.#startChild, 'probe', 0, {
       onMessage: (_, message) => waiting.resolve(message),
-      onEnd: (_, cause, how) => waiting.reject(new ProcessLostError(cause, how)),
+      onEnd: (_, cause, how) => waiting.reject(new ProcessLostError(cause, how, isReady)),
     });
     // Between two questions nobody listens to the promise, and an end is reported by the next one.
     waiting.promise.catch(() => {});
     const timer = setTimeout(() => worker.kill('watchdog'), DISPOSABLE_WORKER_MS);
     try {
       await waiting.promise;
+      isReady = true;
       return await work((message) => {
         if (worker.state === 'ENDED') return waiting.promise;
         waiting = Promise.withResolvers();

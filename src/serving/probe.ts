@@ -27,7 +27,7 @@ export interface Candidate {
   readonly tokenizerPath: string | null;
 }
 
-/** Something outside killed the probe, again and again: nothing is known of the version. */
+/** Something outside killed the probe, or kept it from starting, again and again: nothing is known of the version. */
 export class ProbeKilledError extends ManifestError {}
 
 const MAX_PROBES = 3;
@@ -39,7 +39,7 @@ export async function probe(pool: Pool, candidate: Candidate): Promise<ProbedVer
       return await pool.inDisposableWorker((ask) => probeWith(ask, pool.provider, candidate));
     } catch (error) {
       if (error instanceof ManifestError) throw error;
-      const isKilled = error instanceof ProcessLostError && error.cause === 'killed';
+      const isKilled = error instanceof ProcessLostError && (error.cause === 'killed' || !error.wasReady);
       const message = error instanceof Error ? error.message : String(error);
       if (!isKilled) throw new ManifestError(message);
       if (attempt === MAX_PROBES) throw new ProbeKilledError(`${message}, ${MAX_PROBES} times`);
