@@ -54,6 +54,7 @@ interface Contents {
 export async function importVersion(importer: Importer, version: VersionFolder): Promise<void> {
   const { modelId, manifest, number } = version;
   try {
+    if (manifest.taskProblem !== null) throw new ManifestError(manifest.taskProblem);
     const contents = await readContents(version);
     const source = sourceOf(contents, manifest);
     const known = await importer.db.transaction().execute((trx) => findVersionSource(trx, modelId, number));

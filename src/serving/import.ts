@@ -66,7 +66,10 @@ async function importModel(importer: Importer, folder: string): Promise<Imported
     const manifest = await readModelManifest(folder);
     const modelId = await importer.db.transaction().execute((trx) => saveModelOf(trx, manifest));
     const versions = await versionsOf(folder);
-    if (versions.size === 0) await recordFailure(importer, modelId, 1, await reasonWithoutGraph(folder));
+    if (versions.size === 0) {
+      const reason = manifest.taskProblem ?? (await reasonWithoutGraph(folder));
+      await recordFailure(importer, modelId, 1, reason);
+    }
     for (const [number, files] of versions) await importVersion(importer, { folder, files, modelId, manifest, number });
     return { modelId, task: manifest.yaml.task, results: manifest.results };
   } catch (error) {
@@ -85,13 +88,19 @@ async function versionsOf(folder: string): Promise<Map<number, string>> {
   return versions;
 }
 
+const MOST_NAMED = 3;
+
 async function reasonWithoutGraph(folder: string): Promise<string> {
   const files = await readdir(folder);
+  const inside = await readdir(path.join(folder, 'onnx')).catch(() => []);
+  const named = inside.filter((file) => file.endsWith('.onnx')).sort();
+  if (named.length > 0)
+    return `onnx/model.onnx is missing: onnx/${named.slice(0, MOST_NAMED).join(', onnx/')} is there; rename it, or, where a model is in several graphs, export it as one`;
+  const odd = files.find((file) => file.endsWith('.onnx'));
+  if (odd) return `1/model.onnx is missing: rename ${odd}`;
   const weights = files.find((file) => /\.(safetensors|bin|pt|pth|h5|keras|pb|joblib|pkl|pickle|msgpack)$/.test(file));
   if (weights)
     return `onnx/model.onnx is missing: ${weights} is not read here, export it to ONNX (optimum-cli export onnx, tf2onnx, skl2onnx)`;
-  const odd = files.find((file) => file.endsWith('.onnx'));
-  if (odd) return `1/model.onnx is missing: rename ${odd}`;
   return 'there is no graph: expected onnx/model.onnx (Hugging Face), or 1/model.onnx';
 }
 

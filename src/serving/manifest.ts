@@ -171,6 +171,8 @@ export interface ModelManifest {
   /** Inputs that the card shows, as Hugging Face's pages offer them. */
   readonly widget: readonly Readonly<Record<string, unknown>>[];
   readonly yaml: ModelYaml & { readonly task: TaskName };
+  /** Why no version can be read, where the task is not known: the card stands all the same. */
+  readonly taskProblem: string | null;
 }
 
 /** @throws ManifestError */
@@ -182,7 +184,9 @@ export async function readModelManifest(folder: string): Promise<ModelManifest> 
   const front = checked(frontMatter, parsed(matter, 'README.md'), 'README.md front matter');
   const yamlText = (await readText(path.join(folder, 'model.yaml'))) ?? '';
   const yaml = checked(modelYaml, parsed(yamlText, 'model.yaml'), 'model.yaml');
-  const task = yaml.task ?? taskOfTag(front.pipeline_tag ?? null) ?? taskOf(await readHuggingFaceFiles([folder]));
+  const { task, problem } = yaml.task
+    ? { task: yaml.task, problem: null }
+    : await readTask(folder, front.pipeline_tag ?? null);
   return {
     name,
     card: readCard(markdown, name),
@@ -192,7 +196,20 @@ export async function readModelManifest(folder: string): Promise<ModelManifest> 
     results: front['model-index'],
     widget: front.widget,
     yaml: { ...yaml, task: task ?? 'TENSOR' },
+    taskProblem: problem,
   };
+}
+
+async function readTask(
+  folder: string,
+  tag: string | null,
+): Promise<{ readonly task: TaskName | null; readonly problem: string | null }> {
+  try {
+    return { task: taskOfTag(tag) ?? taskOf(await readHuggingFaceFiles([folder])), problem: null };
+  } catch (error) {
+    if (!(error instanceof ManifestError)) throw error;
+    return { task: null, problem: error.message };
+  }
 }
 
 /** A folder of the Hub may be called "all-MiniLM-L6-v2": people type its name in lower case. */
@@ -204,7 +221,9 @@ function taskOfTag(tag: string | null): TaskName | null {
   const name = tag?.toUpperCase().replaceAll('-', '_');
   if (!name || (TASKS as readonly string[]).includes(name)) return (name as TaskName | undefined) ?? null;
   const known = TASKS.map((task) => task.toLowerCase().replaceAll('_', '-')).join(', ');
-  throw new ManifestError(`README.md: pipeline_tag "${tag}" is no task of this server; it has ${known}`);
+  throw new ManifestError(
+    `README.md: pipeline_tag "${tag}" is no task of this server; it has ${known}. \`task\` in model.yaml wins over it`,
+  );
 }
 
 /** Numbers of the version folders, ascending. */
