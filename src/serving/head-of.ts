@@ -137,6 +137,8 @@ function textVectorHead(sources: HeadSources): Head {
   const named = facts.outputs.find(({ name }) => name === output.vector);
   const rank = named?.shape.length === 2 ? 2 : 3;
   const found = pick(sources, 'vector', ['last_hidden_state', 'token_embeddings'], rank);
+  if (rank === 3 && output.pooling === undefined && hf.sentences?.refusal)
+    throw new ManifestError(hf.sentences.refusal);
   const pooling = rank === 2 ? 'none' : (output.pooling ?? hf.sentences?.pooling ?? 'mean');
   return { kind: 'vector', output: found.name, pooling, normalize };
 }

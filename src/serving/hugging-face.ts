@@ -64,7 +64,7 @@ const pooling = z.looseObject({
   pooling_mode_max_tokens: z.boolean().optional(),
   pooling_mode_lasttoken: z.boolean().optional(),
 });
-const modules = z.array(z.looseObject({ type: z.string() }));
+const modules = z.array(z.looseObject({ type: z.string(), path: z.string().nullish() }));
 const sentenceBert = z.looseObject({ max_seq_length: z.number().nullish() });
 
 export interface HuggingFaceFiles {
@@ -78,6 +78,8 @@ export interface HuggingFaceFiles {
     readonly pooling: Pooling;
     readonly normalize: boolean;
     readonly maxTokens: number | null;
+    /** Why its tokens' vectors do not become that of the text here; a graph may do it itself. */
+    readonly refusal?: string;
   } | null;
 }
 
@@ -171,22 +173,32 @@ function parsedLeniently<T>(schema: z.ZodType<T>, text: string | null): T | null
 
 async function readSentences(read: Read): Promise<HuggingFaceFiles['sentences']> {
   const parts = parseJson(modules, await read('modules.json'), 'modules.json');
-  const modes = parseJson(pooling, await read('1_Pooling/config.json'), '1_Pooling/config.json');
+  const part = parts?.find(({ type }) => type.endsWith('.Pooling'));
+  const file = path.posix.join(part?.path || '1_Pooling', 'config.json');
+  const modes = parseJson(pooling, await read(file), file);
   if (!parts && !modes) return null;
   const limits = parseJson(sentenceBert, await read('sentence_bert_config.json'), 'sentence_bert_config.json');
-  const dense = parts?.find(({ type }) => !/\.(Transformer|Pooling|Normalize)$/.test(type));
-  if (dense)
-    throw new ManifestError(`modules.json: the module ${dense.type} is not read here; export it into the graph`);
+  const other = parts?.find(({ type }) => !/\.(Transformer|Pooling|Normalize)$/.test(type));
+  const mode = modes ? poolingOf(modes) : 'mean';
+  const refusal = other
+    ? `modules.json: the module ${other.type} is not read here; export it into the graph`
+    : part && !modes
+      ? `${file} is missing, and modules.json names it: it says how the vectors of tokens become one`
+      : mode === null
+        ? `${file}: one of mean, cls, max or last token is read here, and no mixture`
+        : null;
   return {
-    pooling: modes ? poolingOf(modes) : 'mean',
+    pooling: mode ?? 'mean',
     normalize: parts?.some(({ type }) => type.endsWith('.Normalize')) ?? false,
     maxTokens: limits?.max_seq_length ?? null,
+    ...(refusal === null ? {} : { refusal }),
   };
 }
 
 const POOLINGS: Readonly<Record<string, Pooling>> = { mean: 'mean', cls: 'cls', max: 'max', lasttoken: 'last' };
 
-function poolingOf(modes: z.infer<typeof pooling>): Pooling {
+/** Null for mixtures, and for what is not known here. */
+function poolingOf(modes: z.infer<typeof pooling>): Pooling | null {
   const flags = [
     modes.pooling_mode_mean_tokens && 'mean',
     modes.pooling_mode_cls_token && 'cls',
@@ -194,10 +206,7 @@ function poolingOf(modes: z.infer<typeof pooling>): Pooling {
     modes.pooling_mode_lasttoken && 'lasttoken',
   ].filter((mode) => typeof mode === 'string');
   const [mode = '', ...more] = modes.pooling_mode == null ? flags : [modes.pooling_mode].flat();
-  const found = POOLINGS[mode];
-  if (!found || more.length > 0)
-    throw new ManifestError('1_Pooling/config.json: one of mean, cls, max or last token is read here, and no mixture');
-  return found;
+  return more.length > 0 ? null : (POOLINGS[mode] ?? null);
 }
 
 /** The graphs of a folder by the name of their variant; '' is the plain one. */

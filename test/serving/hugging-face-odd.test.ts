@@ -2,7 +2,7 @@
 import { mkdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
-import { type Folder, huggingFaceFolders } from '../support/hugging-face.js';
+import { type Folder, huggingFaceFolders, VOCABULARY } from '../support/hugging-face.js';
 import { encodeModel, type GraphSpec, type ValueInfo } from '../support/onnx.js';
 import { createStore, type TestStore } from '../support/store.js';
 
@@ -113,10 +113,26 @@ const REFUSED: readonly Odd[] = [
     reason: ['modules.json', 'sentence_transformers.models.Dense', 'export it into the graph'],
   },
   {
+    title: 'a pooling that modules.json names and the folder lacks',
+    like: 'tiny-sentences',
+    files: { '1_Pooling/config.json': null },
+    reason: ['1_Pooling/config.json is missing', 'modules.json'],
+  },
+  {
     title: 'a task that is not here',
     like: 'tiny-sst',
     files: { 'README.md': '---\npipeline_tag: text-generation\n---\n# Writer' },
-    reason: ['README.md: pipeline_tag "text-generation"', 'fill-mask'],
+    reason: ['README.md: pipeline_tag "text-generation"', 'fill-mask', '`task` in model.yaml'],
+  },
+  {
+    title: 'a graph of another name beside weights',
+    like: 'tiny-sst',
+    files: {
+      'onnx/model.onnx': null,
+      'onnx/text_model.onnx': FOLDERS['tiny-sst']?.['onnx/model.onnx'] as Buffer,
+      'model.safetensors': 'weights',
+    },
+    reason: ['onnx/model.onnx is missing', 'onnx/text_model.onnx is there; rename it'],
   },
   {
     title: 'no mask token',
@@ -306,6 +322,33 @@ const EXAMPLES: Readonly<Record<string, { like: string; card: string; example: o
   },
 };
 
+const module = (type: string, path: string) => ({ path, type: `sentence_transformers.models.${type}` });
+/** Models of sentence-transformers in other forms. */
+const SENTENCES: Readonly<Record<string, Changes>> = {
+  'pooling-elsewhere': {
+    'modules.json': JSON.stringify([module('Transformer', ''), module('Pooling', '1_MaxPooling')]),
+    '1_Pooling/config.json': null,
+    '1_MaxPooling/config.json': JSON.stringify({ pooling_mode_max_tokens: true }),
+  },
+  'dense-in-the-graph': {
+    'modules.json': JSON.stringify([module('Transformer', ''), module('Pooling', '1_Pooling'), module('Dense', '2')]),
+    'onnx/model.onnx': encodeModel({
+      inputs: [tokens('input_ids'), tokens('attention_mask')],
+      outputs: [{ name: 'sentence_embedding', type: 'FP32', shape: ['N', 1] }],
+      nodes: [
+        { op: 'Mul', inputs: ['input_ids', 'attention_mask'], outputs: ['ids'] },
+        { op: 'Cast', inputs: ['ids'], outputs: ['numbers'], attributes: [{ name: 'to', int: 1 }] },
+        {
+          op: 'ReduceMax',
+          inputs: ['numbers'],
+          outputs: ['sentence_embedding'],
+          attributes: [{ name: 'axes', ints: [1] }],
+        },
+      ],
+    }),
+  },
+};
+
 /** None of them says in tokenizer_config.json which token is the mask. */
 const BARE_CONFIG = JSON.stringify({ model_max_length: 64, mask_token: null });
 const MASKS: Readonly<Record<string, Changes>> = {
@@ -321,7 +364,7 @@ const MASKS: Readonly<Record<string, Changes>> = {
   'no-tokenizer-config': { 'tokenizer_config.json': null },
 };
 
-const MODELS = `{ models(first: 100) { nodes { name title license tags versions(first: 1) { nodes {
+const MODELS = `{ models(first: 100) { nodes { name title license tags task versions(first: 1) { nodes {
   state stateReason signature { example } variants { name reason maxBatch }
   evaluations(first: 2) { nodes { origin metrics { name value } } }
 } } } } }`;
@@ -340,11 +383,8 @@ beforeAll(async () => {
   ];
   for (const [name, { like, card }] of Object.entries(EXAMPLES))
     await store.write(name, { ...FOLDERS[like], 'README.md': card });
-  folders.push(
-    ...Object.entries(MASKS).map(
-      ([name, files]) => [name, { like: 'tiny-mlm', files }] as [string, Pick<Odd, 'like' | 'files'>],
-    ),
-  );
+  for (const [name, files] of Object.entries(MASKS)) folders.push([name, { like: 'tiny-mlm', files }]);
+  for (const [name, files] of Object.entries(SENTENCES)) folders.push([name, { like: 'tiny-sentences', files }]);
   for (const [name, { like, files }] of folders) {
     const present = Object.entries({ ...FOLDERS[like], ...files }).filter(([, content]) => content !== null);
     await store.write(name, Object.fromEntries(present) as Folder);
@@ -390,6 +430,30 @@ test.each(Object.keys(FINE))('%s: READY, and answers as ever', async (model) => 
     prediction: { output: { label: 'POSITIVE', score: expect.closeTo(1 / (1 + Math.exp(-6)), 5) } },
     problem: null,
   });
+});
+
+test('a task or a layer that is not read here fails the version, and the card stands', () => {
+  const cards = ['a task that is not here', 'a layer after the pooling'].map((title) => {
+    const { title: shown, license, tags, task } = found[`refused-${REFUSED.findIndex((odd) => odd.title === title)}`];
+    return { shown, license, tags, task };
+  });
+
+  expect(cards).toEqual([
+    { shown: 'Writer', license: null, tags: [], task: 'TENSOR' },
+    { shown: 'Tiny', license: 'apache-2.0', tags: [], task: 'SENTENCE_SIMILARITY' },
+  ]);
+});
+
+test('of sentence-transformers the pooling is read where modules.json says, and what the graph did is not asked', async () => {
+  const query = `mutation ($input: PredictInput!) { predict(input: $input) {
+    prediction { output { ... on Embedding { vector } } } problem { message } } }`;
+  const vectors = ['pooling-elsewhere', 'dense-in-the-graph'].map(async (model) => {
+    const { predict } = await app.query(query, { input: { model, input: { text: 'great' } } });
+    return predict.prediction.output.vector;
+  });
+
+  // The largest of the word's (3, 4, 0) and zeros; the largest of the ids.
+  expect(await Promise.all(vectors)).toEqual([[3, 4, 0], [VOCABULARY.indexOf('great')]]);
 });
 
 test.each(Object.entries(EXAMPLES))('%s: the example is the first input of the card that fits', (name, { example }) => {
