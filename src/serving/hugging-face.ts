@@ -45,6 +45,8 @@ const preprocessor = z.looseObject({
   do_center_crop: z.boolean().nullish(),
   crop_size: edges.nullish(),
   crop_pct: z.number().nullish(),
+  include_top: z.boolean().nullish(),
+  rescale_offset: z.boolean().nullish(),
   do_rescale: z.boolean().nullish(),
   rescale_factor: z.number().nullish(),
   do_normalize: z.boolean().nullish(),
@@ -284,6 +286,7 @@ const FILTERS: Readonly<Record<number, ImageSpec['resample']>> = {
 export function imageOf({ preprocessor, config }: HuggingFaceFiles): ImageSpec | null {
   if (!preprocessor) return null;
   const p = preprocessor;
+  refuseOdd(p);
   const filter = FILTERS[p.resample ?? 2];
   if (!filter) throw new ManifestError(`preprocessor_config.json: resample ${p.resample} is not read here; 0 to 3 are`);
   const isNormalised = p.do_normalize ?? p.image_mean != null;
@@ -306,8 +309,31 @@ function processorOf({ image_processor_type, feature_extractor_type }: Preproces
   return image_processor_type ?? feature_extractor_type ?? '';
 }
 
+/** Processors whose arithmetic is not that of the others, unless their file says so. */
+const ODD: readonly (readonly [RegExp, string, (p: Preprocessor) => boolean])[] = [
+  [/^EfficientNet/, 'include_top', ({ include_top }) => include_top !== false],
+  [/^EfficientNet/, 'rescale_offset', ({ rescale_offset }) => rescale_offset === true],
+  [/^PoolFormer/, 'crop_pct', ({ crop_pct }) => crop_pct !== null],
+  [/^GLPN/, 'sides that are multiples of size_divisor', () => true],
+  [/^(ViLT|Vilt|BridgeTower)/, 'sides that are multiples of size_divisor', () => true],
+  [/^Perceiver/, 'a crop before it resizes', () => true],
+  [/^ImageGPT/, 'clusters of colours', () => true],
+  [/^Owlv2/, 'a square around the picture before it resizes', () => true],
+  [/^Pix2Struct/, 'patches', () => true],
+  [/^(Donut|Nougat)/, 'thumbnails', () => true],
+];
+
+function refuseOdd(p: Preprocessor): void {
+  const name = processorOf(p);
+  const odd = ODD.find(([pattern, , applies]) => pattern.test(name) && applies(p));
+  if (odd)
+    throw new ManifestError(
+      `preprocessor_config.json: ${name} has rules of its own (${odd[1]}), which are not read here; say what becomes of a picture by image in model.yaml`,
+    );
+}
+
 /** These read a plain number as the length of the shorter side; others as that of both. */
-const BY_SHORTEST = /^(Detr|Yolos|ConditionalDetr|DeformableDetr|CLIP|ConvNext|MobileNet|LevitImage|Bit|ChineseCLIP)/;
+const BY_SHORTEST = /^(Detr|Yolos|ConditionalDetr|DeformableDetr|CLIP|ConvNext|MobileNet|Levit|Bit|ChineseCLIP)/;
 
 /** Its pictures are whole patches. */
 const MULTIPLE_OF_YOLOS = 16;
@@ -323,6 +349,8 @@ function resizeBySize(p: Preprocessor): ImageSpec['resize'] {
   if (size == null) throw new ManifestError('preprocessor_config.json: size is missing, and do_resize is not false');
   if (/^ConvNext/.test(processorOf(p)))
     return resizeOfConvNext(p, typeof size === 'number' ? size : (size.shortest_edge ?? 0));
+  const shortest = typeof size === 'number' ? size : size.shortest_edge;
+  if (/^Levit/.test(processorOf(p)) && shortest !== undefined) return resizeOfLevit(shortest);
   if (typeof size === 'number') {
     if (BY_SHORTEST.test(processorOf(p))) return { kind: 'shortest', edge: size, longest: p.max_size ?? null };
     return { kind: 'exact', width: size, height: size };
@@ -334,6 +362,11 @@ function resizeBySize(p: Preprocessor): ImageSpec['resize'] {
     return { kind: 'inside', width: max_width, height: max_height };
   if (longest_edge != null) return { kind: 'inside', width: longest_edge, height: longest_edge };
   return { kind: 'exact', ...sizeOf(size, 'size') };
+}
+
+/** It resizes to more than it keeps. */
+function resizeOfLevit(edge: number): ImageSpec['resize'] {
+  return { kind: 'shortest', edge: Math.floor((256 / 224) * edge), longest: null };
 }
 
 /** It resizes to more than it keeps, but for large pictures. */
@@ -348,6 +381,8 @@ function cropOf(p: Preprocessor): ImageSpec['crop'] {
     const edge = typeof size === 'number' ? size : (size?.shortest_edge ?? 0);
     return edge >= 384 ? null : { width: edge, height: edge };
   }
+  if (/^Levit/.test(processorOf(p)) && p.do_center_crop !== false && size != null)
+    return sizeOf(crop_size ?? size, 'crop_size');
   if (!p.do_center_crop) return null;
   if (crop_size == null)
     throw new ManifestError('preprocessor_config.json: crop_size is missing, and do_center_crop is true');

@@ -1,6 +1,7 @@
 /** What a folder of the Hub lacks is told by the file and what to add; what does no harm is no reason to refuse it. */
 import { mkdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
+import { type HuggingFaceFiles, imageOf } from '#src/serving/hugging-face.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { type Folder, huggingFaceFolders, VOCABULARY } from '../support/hugging-face.js';
 import { encodeModel, type GraphSpec, type ValueInfo } from '../support/onnx.js';
@@ -97,6 +98,21 @@ const REFUSED: readonly Odd[] = [
     files: changed('tiny-vit', 'preprocessor_config.json', (p) => ({ ...p, resample: 4 })),
     reason: ['preprocessor_config.json: resample 4', '0 to 3'],
   },
+  ...[
+    { image_processor_type: 'EfficientNetImageProcessor', include_top: true },
+    { image_processor_type: 'EfficientNetImageProcessor', include_top: false, rescale_offset: true },
+    { feature_extractor_type: 'PoolFormerFeatureExtractor', image_processor_type: undefined, crop_pct: 0.9 },
+    { image_processor_type: 'GLPNImageProcessor', size_divisor: 32 },
+  ].map((changes) => ({
+    title: `the arithmetic of ${JSON.stringify(changes)}`,
+    like: 'tiny-vit',
+    files: changed('tiny-vit', 'preprocessor_config.json', (p) => ({ ...p, ...changes })),
+    reason: [
+      changes.feature_extractor_type ?? changes.image_processor_type ?? '',
+      'rules of its own',
+      'image in model.yaml',
+    ],
+  })),
   {
     title: 'a mixture of poolings',
     like: 'tiny-sentences',
@@ -454,6 +470,18 @@ test('of sentence-transformers the pooling is read where modules.json says, and 
 
   // The largest of the word's (3, 4, 0) and zeros; the largest of the ids.
   expect(await Promise.all(vectors)).toEqual([[3, 4, 0], [VOCABULARY.indexOf('great')]]);
+});
+
+test.each([
+  [{ feature_extractor_type: 'LevitFeatureExtractor', size: 224 }, 256, 224],
+  [{ image_processor_type: 'LevitImageProcessor', size: { shortest_edge: 32 }, crop_size: 24 }, 36, 24],
+])('LeViT resizes to more than it keeps: %j', (preprocessor, edge, crop) => {
+  const files = { preprocessor, config: null } as unknown as HuggingFaceFiles;
+
+  expect(imageOf(files)).toMatchObject({
+    resize: { kind: 'shortest', edge, longest: null },
+    crop: { width: crop, height: crop },
+  });
 });
 
 test.each(Object.entries(EXAMPLES))('%s: the example is the first input of the card that fits', (name, { example }) => {
