@@ -108,7 +108,8 @@ function checkLabels(
   const twice = firstDouble(own);
   if (twice !== undefined) throw new ManifestError(`model.yaml: label "${twice}" is there twice`);
   const width = output?.shape.at(-1) ?? null;
-  if (!output || width === null || width === labels.length) return;
+  const isOneForTwo = head?.kind === 'scores' && head.activation !== 'softmax' && width === 1 && labels.length === 2;
+  if (!output || width === null || width === labels.length || isOneForTwo) return;
   const file = own.length > 0 ? 'model.yaml' : 'config.json';
   throw new ManifestError(
     `${file}: ${labels.length} labels, but output "${output.name}" has shape ${shapeText(output.shape)}`,

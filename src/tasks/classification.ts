@@ -6,7 +6,8 @@ import { type AnswerOf, UnusableOutput } from './input.js';
 import type { Activation, Head, VersionSpec } from './spec.js';
 
 /**
- * The label with the highest score, and all scores in the order of `spec.labels`.
+ * The label with the highest score, and all scores in the order of `spec.labels`. A single score for two labels is that of
+ * the second.
  *
  * @throws UnusableOutput when a score is not finite or their number is not that of the labels.
  */
@@ -15,7 +16,10 @@ export function finishScores(
   { output, activation }: Extract<Head, { kind: 'scores' }>,
   { labels }: Pick<VersionSpec, 'labels'>,
 ): AnswerOf<'classification'> {
-  return bestOf(activated(finiteRow(outputs, output, labels.length), activation), labels);
+  const isOneForTwo =
+    labels.length === 2 && activation !== 'softmax' && outputNamed(outputs, output)?.data.length === 1;
+  const scores = activated(finiteRow(outputs, output, isOneForTwo ? 1 : labels.length), activation);
+  return bestOf(isOneForTwo ? scores.flatMap((score) => [1 - score, score]) : scores, labels);
 }
 
 /** A graph without scores gives its label only. */

@@ -23,6 +23,13 @@ const KERAS: GraphSpec = {
   ],
 };
 
+/** As Keras ends a network that says yes or no. */
+const BINARY: GraphSpec = {
+  inputs: [{ name: 'x', type: 'FP32', shape: ['N', 1] }],
+  outputs: [{ name: 'dense_1', type: 'FP32', shape: ['N', 1] }],
+  nodes: [{ op: 'Sigmoid', inputs: ['x'], outputs: ['dense_1'] }],
+};
+
 /** As skl2onnx writes a pipeline: an input for each column. */
 const COLUMNS: GraphSpec = {
   inputs: [
@@ -59,6 +66,7 @@ beforeAll(async () => {
   await write('keras', KERAS, 'task: image-classification\nlabels: [red, green, blue]\nimage: {}');
   await write('keras-bare', KERAS, 'task: image-classification');
   await write('keras-names', KERAS, 'task: image-classification\nlabels: [red]\nimage: { color: grey }');
+  await write('binary', BINARY, 'task: tabular-classification\nlabels: ["no", "yes"]');
   await write('columns', COLUMNS, 'task: tabular-regression');
   await write('half', HALF, `task: tabular-classification\nlabels: [a, b]\noutput: { scores: scores }\n${TWO_COLUMNS}`);
   await write('half-in', HALF_IN, '');
@@ -88,6 +96,21 @@ test('a network of Keras reads a picture with its channels last, and its softmax
   const sure = Math.exp(10) / (Math.exp(10) + 2);
   expect(prediction.output.label).toBe('green');
   expect(prediction.output.classes[0].score).toBeCloseTo(sure, 5);
+});
+
+test('a single score for two labels is that of the second', async () => {
+  const yes = await predict('binary', { row: { x: 2 } });
+  const no = await predict('binary', { row: { x: -1 } });
+
+  const sigmoid = (x: number) => expect.closeTo(1 / (1 + Math.exp(-x)), 5);
+  expect(yes.prediction.output).toEqual({
+    label: 'yes',
+    classes: [
+      { label: 'yes', score: sigmoid(2) },
+      { label: 'no', score: sigmoid(-2) },
+    ],
+  });
+  expect(no.prediction.output.label).toBe('no');
 });
 
 test('without columns in the manifest the inputs of the graph are the columns', async () => {
