@@ -28,7 +28,7 @@ export class Limits {
   @Field(() => Int, { description: 'An element of a list costs 1 and what is selected of it, a prediction 5.' })
   maxCost!: number;
 
-  @Field(() => Int)
+  @Field(() => Int, { description: 'Milliseconds that a prediction has which names no `deadlineMs`.' })
   defaultDeadlineMs!: number;
 }
 
@@ -37,7 +37,7 @@ export class LimitsResolver {
   constructor(private readonly defaultDeadlineMs: number) {}
 
   @Policy('read')
-  @Query(() => Limits)
+  @Query(() => Limits, { description: 'What this server allows.' })
   limits(): Limits {
     return { ...LIMITS, defaultDeadlineMs: this.defaultDeadlineMs };
   }

@@ -16,7 +16,7 @@ export class Dataset extends Node {
   @Field({ description: 'Unique: "fashion-mnist-test".' })
   name!: string;
 
-  @Field()
+  @Field({ description: 'What a person calls it.' })
   title!: string;
 
   @Field(() => String, { nullable: true, description: 'What its parts have in common: "fashion-mnist".' })
@@ -25,7 +25,7 @@ export class Dataset extends Node {
   @Field(() => String, { nullable: true, description: '"train" or "test".' })
   split!: string | null;
 
-  @Field(() => TaskEnum)
+  @Field(() => TaskEnum, { description: 'What models can learn from it.' })
   task!: TaskName;
 
   @Field(() => SafeInt, { nullable: true, description: 'Null where only its description is registered.' })
@@ -37,19 +37,19 @@ export class Dataset extends Node {
   })
   sha256!: string | null;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, { nullable: true, description: 'Licence of the data; null where it is not stated.' })
   license!: string | null;
 
   @Field(() => String, { nullable: true, description: 'Where the data comes from.' })
   source!: string | null;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, { nullable: true, description: 'What its rows are; null where its owner does not say.' })
   description!: string | null;
 
   @Field(() => String, { nullable: true, description: 'The column that a model is asked to tell.' })
   target!: string | null;
 
-  @Field(() => [Column])
+  @Field(() => [Column], { description: 'What a row has.' })
   columns!: Column[];
 
   /** Not a field: the first rows, as JSON. */

@@ -54,7 +54,7 @@ export class ModelResolver {
     return catalog.modelByName.load(name);
   }
 
-  @FieldResolver(() => [String])
+  @FieldResolver(() => [String], { description: 'Words that its owner has put on it, as its card says.' })
   tags(@Root() model: Model, @Ctx() { catalog }: CatalogContext): Promise<string[]> {
     return catalog.tags.load(model.id);
   }
@@ -85,7 +85,7 @@ export class ModelResolver {
     return this.rules.versionOf(catalog, model, { number: number ?? null, alias: alias ?? null });
   }
 
-  @FieldResolver(() => [Alias])
+  @FieldResolver(() => [Alias], { description: 'Its aliases, by name.' })
   aliases(@Root() model: Model, @Ctx() { catalog }: CatalogContext): Promise<Alias[]> {
     return catalog.aliasesOfModel.load(model.id);
   }

@@ -13,19 +13,34 @@ registerEnumType(TaskEnum, {
 
 @ObjectType({ simpleResolvers: true, description: 'The model card: what a person should know before using the model.' })
 export class ModelCard {
-  @Field(() => String, { nullable: true })
+  @Field(() => String, {
+    nullable: true,
+    description: 'What the model is for: its section of the card, null where there is none.',
+  })
   intendedUse!: string | null;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Where it fails: its section of the card, null where there is none.',
+  })
   limitations!: string | null;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, {
+    nullable: true,
+    description: 'What it was trained on: its section of the card, null where there is none.',
+  })
   trainingData!: string | null;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, {
+    nullable: true,
+    description: 'What it was measured on: its section of the card, null where there is none.',
+  })
   evaluationData!: string | null;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Whom it may harm: its section of the card, null where there is none.',
+  })
   ethicalConsiderations!: string | null;
 
   @Field({ description: 'The whole card as markdown, without its front matter.' })
@@ -41,28 +56,28 @@ export class Model extends Node {
   @Field({ description: 'Unique, URL-safe, stable: what people type. [a-z0-9][a-z0-9-]{0,63}' })
   name!: string;
 
-  @Field()
+  @Field({ description: 'What a person calls it: the heading of its card.' })
   title!: string;
 
   @Field(() => String, { nullable: true, description: 'One paragraph: what it does and for whom.' })
   summary!: string | null;
 
-  @Field(() => TaskEnum)
+  @Field(() => TaskEnum, { description: 'What it does.' })
   task!: TaskName;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, { nullable: true, description: 'Who answers for it; null where nobody is named.' })
   owner!: string | null;
 
   @Field(() => String, { nullable: true, description: 'Licence of the model, as a lower-case SPDX-like word: "mit".' })
   license!: string | null;
 
-  @Field(() => ModelCard)
+  @Field(() => ModelCard, { description: 'What a person should know before using it.' })
   card!: ModelCard;
 
-  @Field(() => DateTime)
+  @Field(() => DateTime, { description: 'When it was first registered.' })
   createdAt!: Date;
 
-  @Field(() => DateTime)
+  @Field(() => DateTime, { description: 'When it was last changed.' })
   updatedAt!: Date;
 
   /** Not a field: which version answers when none is named. */
@@ -77,10 +92,10 @@ registerEnumType(OrderDirection, { name: 'OrderDirection', description: 'Smalles
 
 @InputType({ description: 'The order of models. Without it: the best match first when searching, else by name.' })
 export class ModelOrder {
-  @Field(() => ModelOrderField)
+  @Field(() => ModelOrderField, { description: 'What is ordered by.' })
   field!: keyof typeof ModelOrderField;
 
-  @Field(() => OrderDirection, { defaultValue: 'ASC' })
+  @Field(() => OrderDirection, { defaultValue: 'ASC', description: 'Smallest or largest first.' })
   direction!: keyof typeof OrderDirection;
 }
 
@@ -103,16 +118,16 @@ export class MetricFilter {
   description: 'Narrows models; all that is given must hold, and within a list, of at most 100 values, any may.',
 })
 export class ModelFilter {
-  @Field(() => [TaskEnum], { nullable: true })
+  @Field(() => [TaskEnum], { nullable: true, description: 'Any of these tasks.' })
   tasks?: TaskName[] | null;
 
-  @Field(() => [String], { nullable: true })
+  @Field(() => [String], { nullable: true, description: 'Any of these tags.' })
   tags?: string[] | null;
 
-  @Field(() => [String], { nullable: true })
+  @Field(() => [String], { nullable: true, description: 'Any of these owners.' })
   owners?: string[] | null;
 
-  @Field(() => [String], { nullable: true })
+  @Field(() => [String], { nullable: true, description: 'Any of these licences.' })
   licenses?: string[] | null;
 
   @Field(() => [String], {
@@ -124,7 +139,7 @@ export class ModelFilter {
   @Field(() => SafeInt, { nullable: true, description: 'Largest artifact of the default version, in bytes.' })
   maxSizeBytes?: number | null;
 
-  @Field(() => MetricFilter, { nullable: true })
+  @Field(() => MetricFilter, { nullable: true, description: 'How good its default version must be.' })
   metric?: MetricFilter | null;
 }
 
@@ -139,10 +154,10 @@ registerEnumType(FacetField, { name: 'FacetField', description: 'What models can
 
 @ObjectType({ simpleResolvers: true, description: 'One value and how many models have it.' })
 export class FacetBucket {
-  @Field()
+  @Field({ description: 'The value, as the filter takes it.' })
   value!: string;
 
-  @Field(() => SafeInt)
+  @Field(() => SafeInt, { description: 'Models that have it.' })
   count!: number;
 }
 
@@ -151,10 +166,10 @@ export class FacetBucket {
   description: 'Counts of the models that the filter leaves, by one property; largest first, at most 50.',
 })
 export class Facet {
-  @Field(() => FacetField)
+  @Field(() => FacetField, { description: 'The property that is counted by.' })
   field!: keyof typeof FacetField;
 
-  @Field(() => [FacetBucket])
+  @Field(() => [FacetBucket], { description: 'Its values, the most frequent first.' })
   buckets!: FacetBucket[];
 }
 

@@ -8,7 +8,7 @@ import type { CatalogContext } from './loaders.js';
 import { Model } from './model.type.js';
 import { Alias, Version } from './version.type.js';
 
-@InputType()
+@InputType({ description: 'Where an alias is to point.' })
 export class SetAliasInput {
   @Field({ description: 'Name of the model.' })
   model!: string;
@@ -22,10 +22,10 @@ export class SetAliasInput {
 
 @ObjectType({ simpleResolvers: true, description: 'The alias as it is now, or why it was not moved.' })
 export class SetAliasPayload {
-  @Field(() => Alias, { nullable: true })
+  @Field(() => Alias, { nullable: true, description: 'The alias as it is now; null when there is a problem.' })
   alias!: Alias | null;
 
-  @Field(() => Problem, { nullable: true })
+  @Field(() => Problem, { nullable: true, description: 'Why it was not moved; null when it was.' })
   problem!: Problem | null;
 }
 
@@ -52,7 +52,7 @@ export class VersionResolver {
     return { alias: result, problem };
   }
 
-  @FieldResolver(() => Model)
+  @FieldResolver(() => Model, { description: 'The model that it is a version of.' })
   model(@Root() version: Version, @Ctx() { catalog }: CatalogContext): Promise<Model | null> {
     return catalog.model.load(version.modelId);
   }
@@ -62,7 +62,9 @@ export class VersionResolver {
     return catalog.aliasNamesOfVersion.load(version.id);
   }
 
-  @FieldResolver(() => [Dataset])
+  @FieldResolver(() => [Dataset], {
+    description: 'Data sets that its card names as training data, as far as they are registered here.',
+  })
   trainedOn(@Root() version: Version, @Ctx() { catalog }: CatalogContext): Promise<Dataset[]> {
     return catalog.trainingDatasets.load(version.id);
   }
@@ -70,7 +72,7 @@ export class VersionResolver {
 
 @Resolver(() => Alias)
 export class AliasResolver {
-  @FieldResolver(() => Version)
+  @FieldResolver(() => Version, { description: 'The version that it points at now.' })
   aliasedVersion(@Root() alias: Alias, @Ctx() { catalog }: CatalogContext): Promise<Version | null> {
     return catalog.version.load(alias.versionId);
   }

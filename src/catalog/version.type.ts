@@ -26,16 +26,16 @@ registerEnumType(ColumnType, { name: 'ColumnType', description: 'What a column h
 
 @ObjectType({ simpleResolvers: true, description: 'A named column of a row: enough to build a form field from.' })
 export class Column {
-  @Field()
+  @Field({ description: 'The key in `row`.' })
   name!: string;
 
-  @Field(() => ColumnType)
+  @Field(() => ColumnType, { description: 'What its values are.' })
   type!: ColumnTypeName;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, { nullable: true, description: 'What it means; null where its owner does not say.' })
   description!: string | null;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, { nullable: true, description: 'Of its values, such as "mm"; null where it has none.' })
   unit!: string | null;
 
   @Field(() => Float, { nullable: true, description: 'Smaller values are refused.' })
@@ -47,10 +47,10 @@ export class Column {
   @Field(() => [String], { description: 'All values there are, when the type is CATEGORY; otherwise empty.' })
   categories!: string[];
 
-  @Field()
+  @Field({ description: 'Must a row have it?' })
   required!: boolean;
 
-  @Field(() => JSONValue, { nullable: true })
+  @Field(() => JSONValue, { nullable: true, description: 'A value that is accepted; null where there is none.' })
   example!: unknown;
 }
 
@@ -63,7 +63,7 @@ export function columnOf(spec: ColumnSpec): Column {
   description: "One input or output of the graph, in the Open Inference Protocol's words.",
 })
 export class TensorSpecType {
-  @Field()
+  @Field({ description: 'Its name in the graph.' })
   name!: string;
 
   @Field({ description: 'FP32, INT64, BYTES (strings), BOOL …' })
@@ -78,7 +78,7 @@ export class TensorSpecType {
   description: 'What to send and what comes back, in words a form can be built from.',
 })
 export class Signature {
-  @Field(() => InputKind)
+  @Field(() => InputKind, { description: 'The key of `ModelInput` to send.' })
   inputKind!: InputKindName;
 
   @Field(() => [Column], {
@@ -91,7 +91,7 @@ export class Signature {
   })
   inputs!: TensorSpecType[];
 
-  @Field(() => [TensorSpecType])
+  @Field(() => [TensorSpecType], { description: 'Outputs of the graph.' })
   outputs!: TensorSpecType[];
 
   @Field(() => [String], { description: 'Words that a classification answers with.' })
@@ -139,7 +139,7 @@ export class Artifact {
   @Field({ description: 'Digest of the bytes, in hexadecimal.' })
   sha256!: string;
 
-  @Field(() => SafeInt)
+  @Field(() => SafeInt, { description: 'Size of the file, in bytes.' })
   sizeBytes!: number;
 
   @Field(() => SafeInt, {
@@ -148,7 +148,10 @@ export class Artifact {
   })
   parameterCount!: number | null;
 
-  @Field(() => Int, { nullable: true })
+  @Field(() => Int, {
+    nullable: true,
+    description: 'Version of the ONNX operators that the graph uses; null where the file does not say.',
+  })
   opset!: number | null;
 
   @Field(() => String, { nullable: true, description: 'What wrote the file, as the file says: "tf2onnx 1.17.0".' })
@@ -172,7 +175,7 @@ export class Variant {
   @Field({ description: 'Digest of the bytes, in hexadecimal.' })
   sha256!: string;
 
-  @Field(() => SafeInt)
+  @Field(() => SafeInt, { description: 'Size of the file, in bytes.' })
   sizeBytes!: number;
 
   @Field(() => String, { nullable: true, description: 'Why it cannot be used; null when it can.' })
@@ -194,7 +197,7 @@ export class Version extends Node {
   @Field(() => VersionRef, { description: 'Always names this very version: "digits-mlp:3".' })
   ref!: string;
 
-  @Field(() => VersionStateEnum)
+  @Field(() => VersionStateEnum, { description: 'Does it answer predictions?' })
   state!: 'READY' | 'FAILED' | 'ARCHIVED';
 
   @Field(() => String, { nullable: true, description: 'Why it failed, or what to know about it.' })
@@ -209,10 +212,10 @@ export class Version extends Node {
   @Field(() => [Variant], { description: 'Other forms of its graph, by name; empty for most.' })
   variants!: Variant[];
 
-  @Field(() => DateTime)
+  @Field(() => DateTime, { description: 'When it was registered.' })
   createdAt!: Date;
 
-  @Field(() => DateTime)
+  @Field(() => DateTime, { description: 'When it was last changed.' })
   updatedAt!: Date;
 
   /** Not fields. */
@@ -234,10 +237,10 @@ export class VersionConnection extends connectionOf(Version) {}
 
 @ObjectType({ simpleResolvers: true, description: 'A name that points at one version and can be moved.' })
 export class Alias {
-  @Field()
+  @Field({ description: '[a-z][a-z0-9-]{0,31}, unique within its model.' })
   name!: string;
 
-  @Field(() => DateTime)
+  @Field(() => DateTime, { description: 'When it was last pointed at a version.' })
   updatedAt!: Date;
 
   /** Not a field: `aliasedVersion` is resolved from it. */

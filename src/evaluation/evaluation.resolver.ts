@@ -6,17 +6,23 @@ import type { EvaluationContext } from './loaders.js';
 
 @Resolver(() => Evaluation)
 export class EvaluationResolver {
-  @FieldResolver(() => Version, { nullable: true })
+  @FieldResolver(() => Version, {
+    nullable: true,
+    description: 'The version that was measured; null when you may not see it.',
+  })
   evaluatedVersion(@Root() { versionId }: Evaluation, @Ctx() { catalog }: EvaluationContext): Promise<Version | null> {
     return catalog.version.load(versionId);
   }
 
-  @FieldResolver(() => Dataset, { nullable: true })
+  @FieldResolver(() => Dataset, {
+    nullable: true,
+    description: 'What it was measured on; null when you may not see it.',
+  })
   dataset(@Root() { datasetId }: Evaluation, @Ctx() { catalog }: EvaluationContext): Promise<Dataset | null> {
     return catalog.dataset.load(datasetId);
   }
 
-  @FieldResolver(() => [Metric])
+  @FieldResolver(() => [Metric], { description: 'What was measured.' })
   async metrics(
     @Root() { id }: Evaluation,
     @Arg('names', () => [String], { nullable: true, description: 'Only metrics of these names.' })

@@ -20,10 +20,10 @@ registerEnumType(JobState, { name: 'JobState', description: 'How far a job has c
 
 @ObjectType({ simpleResolvers: true, description: 'Where the true value lies, with this confidence.' })
 export class Interval {
-  @Field(() => Float)
+  @Field(() => Float, { description: 'Lower end, in the unit of the metric.' })
   low!: number;
 
-  @Field(() => Float)
+  @Field(() => Float, { description: 'Upper end, in the unit of the metric.' })
   high!: number;
 
   @Field(() => Float, { description: 'Confidence, such as 0.95.' })
@@ -47,10 +47,10 @@ export class Metric {
   @Field(() => Float, { nullable: true, description: 'Null when it is undefined; then `undefinedReason` says why.' })
   value!: number | null;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, { nullable: true, description: 'Why there is no value; null where there is one.' })
   undefinedReason!: string | null;
 
-  @Field()
+  @Field({ description: 'Is a larger value a better one?' })
   higherIsBetter!: boolean;
 
   @Field(() => Interval, { nullable: true, description: 'Null when imported.' })
@@ -59,19 +59,19 @@ export class Metric {
 
 @ObjectType({ implements: Node, simpleResolvers: true, description: 'How good a version is on a dataset.' })
 export class Evaluation extends Node {
-  @Field(() => EvaluationOrigin)
+  @Field(() => EvaluationOrigin, { description: 'Who measured it.' })
   origin!: keyof typeof EvaluationOrigin;
 
-  @Field(() => JobState)
+  @Field(() => JobState, { description: 'How far measuring has come.' })
   jobState!: keyof typeof JobState;
 
   @Field(() => SafeInt, { nullable: true, description: 'Rows it was measured on; null where the card does not say.' })
   evaluatedRows!: number | null;
 
-  @Field(() => DateTime)
+  @Field(() => DateTime, { description: 'When it was registered.' })
   createdAt!: Date;
 
-  @Field(() => DateTime, { nullable: true })
+  @Field(() => DateTime, { nullable: true, description: 'When measuring ended; null while it has not.' })
   finishedAt!: Date | null;
 
   /** Not fields: `evaluatedVersion` and `dataset` are resolved from them. */

@@ -11,7 +11,7 @@ export const MAX_PAGE_SIZE = 100;
 
 @ObjectType({ description: 'Whether there is more, and where to go on.', simpleResolvers: true })
 export class PageInfo {
-  @Field()
+  @Field({ description: 'Is there anything after this page?' })
   hasNextPage!: boolean;
 
   @Field(() => String, { nullable: true, description: 'Pass it as `after` for the next page; null on an empty page.' })
@@ -38,10 +38,10 @@ export function connectionOf<T extends object>(Node: ClassType<T>) {
 
   @ObjectType(`${name}Edge`, { simpleResolvers: true, description: `A ${name} and its place in the list.` })
   class EdgeType {
-    @Field()
+    @Field({ description: 'Pass it as `after` to go on behind this one.' })
     cursor!: string;
 
-    @Field(() => Node)
+    @Field(() => Node, { description: 'The one that stands here.' })
     node!: T;
   }
 
@@ -49,17 +49,17 @@ export function connectionOf<T extends object>(Node: ClassType<T>) {
   class Connection {
     constructor(readonly page: Page<T>) {}
 
-    @Field(() => [Node])
+    @Field(() => [Node], { description: 'What is on the page, in the order of the list.' })
     nodes(): T[] {
       return this.page.edges.map(({ node }) => node);
     }
 
-    @Field(() => [EdgeType])
+    @Field(() => [EdgeType], { description: 'The same, each with its cursor.' })
     edges(): Edge<T>[] {
       return [...this.page.edges];
     }
 
-    @Field(() => PageInfo)
+    @Field(() => PageInfo, { description: 'Whether there is more, and where to go on.' })
     pageInfo(): PageInfo {
       return { hasNextPage: this.page.hasNextPage, endCursor: this.page.edges.at(-1)?.cursor ?? null };
     }

@@ -66,7 +66,7 @@ registerEnumType(VersionStateEnum, {
 
 @InterfaceType({ description: 'A failure that the caller can act on.' })
 export abstract class Problem {
-  @Field(() => ProblemCodeEnum)
+  @Field(() => ProblemCodeEnum, { description: 'What kind of failure it is.' })
   code!: ProblemCode;
 
   @Field({ description: 'What is wrong and what to do, in a sentence.' })
@@ -91,16 +91,16 @@ export class InputProblem {
   @Field(() => [String], { description: 'Where, from the root input object: ["input", "row", "mean radius"].' })
   path!: string[];
 
-  @Field(() => InputProblemCodeEnum)
+  @Field(() => InputProblemCodeEnum, { description: 'What kind of mistake it is.' })
   code!: InputProblemCode;
 
-  @Field()
+  @Field({ description: 'What is wrong, in words.' })
   message!: string;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, { nullable: true, description: 'What would be accepted; null where the message says it.' })
   expected!: string | null;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, { nullable: true, description: 'What was sent, shortened; null where nothing was.' })
   received!: string | null;
 }
 
@@ -128,7 +128,7 @@ export class NotFound extends Problem {
 
 @ObjectType({ implements: Problem, description: 'The version exists but answers no predictions.' })
 export class NotReady extends Problem {
-  @Field(() => VersionStateEnum)
+  @Field(() => VersionStateEnum, { description: 'The state that the version is in.' })
   state!: string;
 
   constructor(error: NotReadyError) {
@@ -164,7 +164,7 @@ export class DeadlineExceeded extends Problem {
   description: 'The model failed on this input, or answered something that is no answer.',
 })
 export class InferenceFailed extends Problem {
-  @Field()
+  @Field({ description: 'What the model or its runtime said.' })
   reason!: string;
 
   constructor(error: InferenceFailedError) {

@@ -3,12 +3,13 @@ import { Arg, createUnionType, Field, Float, Int, ObjectType, registerEnumType }
 import { BadPageError } from '../errors.js';
 import { Base64, FloatList, JSONValue } from '../graphql/scalars.js';
 import type { TensorData } from '../tasks/datatypes.js';
+import { MAX_FILLINGS } from '../tasks/fill-mask.js';
 import { AGGREGATIONS, type AggregationName, type Answer, type AnswerOf } from '../tasks/input.js';
 import { spansOf } from '../tasks/token-classification.js';
 
 @ObjectType({ simpleResolvers: true, description: 'One class and how sure the model is of it.' })
 export class ClassScore {
-  @Field()
+  @Field({ description: 'The class, one of the labels.' })
   label!: string;
 
   @Field(() => Float, { description: 'From 0 to 1 for probabilities.' })
@@ -25,7 +26,7 @@ export class Classification {
     this.label = label;
   }
 
-  @Field()
+  @Field({ description: 'The class with the best score.' })
   label: string;
 
   @Field(() => Float, { nullable: true, description: 'Of the label; null for models that give labels only.' })
@@ -39,11 +40,13 @@ export class Classification {
     @Arg('first', () => Int, { defaultValue: 5, description: 'At least 1.' }) first: number,
     @Arg('minScore', () => Float, {
       defaultValue: 0,
-      description: 'Leaves out what scores less. With `signature.multiLabel`, 0.5 leaves the labels that apply.',
+      description:
+        'At least 0. Leaves out what scores less. With `signature.multiLabel`, 0.5 leaves the labels that apply.',
     })
     minScore: number,
   ): ClassScore[] {
-    checkFirst(first);
+    checkRange('first', first, 1);
+    checkRange('minScore', minScore, 0);
     const classes = (this.scores ?? []).map((score, i) => ({ label: this.labels[i] as string, score }));
     // A score may be negative where it is no probability.
     const wanted = minScore > 0 ? classes.filter(({ score }) => score >= minScore) : classes;
@@ -51,8 +54,10 @@ export class Classification {
   }
 }
 
-function checkFirst(first: number): void {
-  if (first < 1) throw new BadPageError(`first is ${first}; it must be at least 1.`);
+function checkRange(name: string, value: number, least: number, most = Number.POSITIVE_INFINITY): void {
+  if (value >= least && value <= most) return;
+  const rule = most === Number.POSITIVE_INFINITY ? `be at least ${least}` : `lie between ${least} and ${most}`;
+  throw new BadPageError(`${name} is ${value}; it must ${rule}.`);
 }
 
 @ObjectType({ description: 'Where a text or a picture lies among others: near ones mean the same.' })
@@ -61,10 +66,10 @@ export class Embedding {
     this.dimensions = numbers.length;
   }
 
-  @Field(() => Int)
+  @Field(() => Int, { description: 'How many numbers the vector has.' })
   dimensions: number;
 
-  @Field(() => FloatList)
+  @Field(() => FloatList, { description: 'The numbers, in order; scaled to length one where the model says so.' })
   vector(): Float32Array {
     return this.numbers;
   }
@@ -88,28 +93,28 @@ export class Similarities {
     'Edges in pixels of the picture that was sent, turned as its EXIF says, from its top left corner. They may lie beyond its edge.',
 })
 export class BoxType {
-  @Field(() => Float)
+  @Field(() => Float, { description: 'Left edge, in pixels.' })
   xmin!: number;
 
-  @Field(() => Float)
+  @Field(() => Float, { description: 'Top edge, in pixels.' })
   ymin!: number;
 
-  @Field(() => Float)
+  @Field(() => Float, { description: 'Right edge, in pixels.' })
   xmax!: number;
 
-  @Field(() => Float)
+  @Field(() => Float, { description: 'Bottom edge, in pixels.' })
   ymax!: number;
 }
 
 @ObjectType('DetectedObject', { simpleResolvers: true, description: 'Something in a picture, and where.' })
 export class DetectedObjectType {
-  @Field()
+  @Field({ description: 'What it is, one of the labels.' })
   label!: string;
 
   @Field(() => Float, { description: 'From 0 to 1.' })
   score!: number;
 
-  @Field(() => BoxType)
+  @Field(() => BoxType, { description: 'Where it is.' })
   box!: BoxType;
 }
 
@@ -123,8 +128,9 @@ export class Detections {
       nullable: true,
       description: "Only what scores more, 0.05 to 1. Default: the model's, 0.5 unless its owner says otherwise.",
     })
-    threshold: number | null,
+    threshold: number | null | undefined,
   ): DetectedObjectType[] {
+    if (typeof threshold === 'number') checkRange('threshold', threshold, 0.05, 1);
     const least = threshold ?? this.answer.threshold;
     return this.answer.items.filter(({ score }) => score > least);
   }
@@ -206,7 +212,7 @@ export class Fillings {
 
   @Field(() => [FillingType], { description: 'Best first.' })
   items(@Arg('first', () => Int, { defaultValue: 5, description: '1 to 20.' }) first: number): FillingType[] {
-    checkFirst(first);
+    checkRange('first', first, 1, MAX_FILLINGS);
     return this.answer.items.slice(0, first);
   }
 }
@@ -219,13 +225,13 @@ export class Tensor {
     this.shape = [...tensor.shape];
   }
 
-  @Field()
+  @Field({ description: 'Name of the output of the graph.' })
   name: string;
 
-  @Field()
+  @Field({ description: 'As in the signature: FP32, INT64, BYTES …' })
   datatype: string;
 
-  @Field(() => [Int])
+  @Field(() => [Int], { description: 'Size of each dimension.' })
   shape: number[];
 
   @Field(() => JSONValue, {
@@ -248,13 +254,13 @@ export class Tensor {
 
 @ObjectType({ simpleResolvers: true, description: 'What a graph answers whose meaning is not known.' })
 export class Tensors {
-  @Field(() => [Tensor])
+  @Field(() => [Tensor], { description: 'One for each of `signature.outputs`.' })
   tensors!: Tensor[];
 }
 
 @ObjectType({ simpleResolvers: true, description: 'One number.' })
 export class Regression {
-  @Field(() => Float)
+  @Field(() => Float, { description: 'The number, in the unit.' })
   value!: number;
 
   @Field(() => String, { nullable: true, description: 'Of the value, such as "g"; null where it has none.' })

@@ -23,7 +23,7 @@ export class TensorInput {
   @Field({ description: 'As in the signature: FP32, INT64, BYTES …' })
   datatype!: string;
 
-  @Field(() => [Int])
+  @Field(() => [Int], { description: 'Size of each dimension.' })
   shape!: number[];
 
   @Field(() => JSONValue, {
@@ -90,28 +90,37 @@ export class ModelInput {
   @Field(() => String, { nullable: true, description: 'At most 100,000 characters.' })
   text?: string | null;
 
-  @Field(() => ImageInput, { nullable: true })
+  @Field(() => ImageInput, {
+    nullable: true,
+    description: 'A picture, for models that classify, search or describe pictures.',
+  })
   image?: ImageInput | null;
 
   @Field(() => [TensorInput], { nullable: true, description: 'One for each of `signature.inputs`.' })
   tensors?: TensorInput[] | null;
 
-  @Field(() => QuestionInput, { nullable: true })
+  @Field(() => QuestionInput, {
+    nullable: true,
+    description: 'A question and a text, for models that answer out of the text.',
+  })
   question?: QuestionInput | null;
 
-  @Field(() => SimilarityInput, { nullable: true })
+  @Field(() => SimilarityInput, {
+    nullable: true,
+    description: "A text and others to compare it with, for models of texts' vectors.",
+  })
   similarity?: SimilarityInput | null;
 
-  @Field(() => ZeroShotInput, { nullable: true })
+  @Field(() => ZeroShotInput, { nullable: true, description: 'A text and labels of your own, for zero-shot models.' })
   zeroShot?: ZeroShotInput | null;
 }
 
-@InputType()
+@InputType({ description: 'One input, and how it is to be answered.' })
 export class PredictInput {
-  @Field(() => VersionRef)
+  @Field(() => VersionRef, { description: 'The version that answers.' })
   model!: string;
 
-  @Field(() => ModelInput)
+  @Field(() => ModelInput, { description: 'What is to be answered.' })
   input!: ModelInput;
 
   @Field(() => String, {
@@ -127,7 +136,7 @@ export class PredictInput {
   })
   deadlineMs?: number | null;
 
-  @Field(() => Priority, { defaultValue: 'NORMAL' })
+  @Field(() => Priority, { defaultValue: 'NORMAL', description: 'Whose turn comes first when inputs wait.' })
   priority!: PriorityName;
 
   @Field(() => String, {
@@ -144,9 +153,9 @@ export class PredictInput {
   record!: boolean;
 }
 
-@InputType()
+@InputType({ description: 'Many inputs for one version, and how they are to be answered.' })
 export class PredictManyInput {
-  @Field(() => VersionRef)
+  @Field(() => VersionRef, { description: 'The version that answers.' })
   model!: string;
 
   @Field(() => [ModelInput], { description: '1 to 1,000.' })
@@ -161,7 +170,7 @@ export class PredictManyInput {
   @Field(() => Int, { nullable: true, description: 'For each input, in milliseconds, 1 to 3,600,000.' })
   deadlineMs?: number | null;
 
-  @Field(() => Priority, { defaultValue: 'NORMAL' })
+  @Field(() => Priority, { defaultValue: 'NORMAL', description: 'Whose turn comes first when inputs wait.' })
   priority!: PriorityName;
 
   @Field({ defaultValue: true, description: 'false: nothing of these predictions is kept.' })

@@ -74,7 +74,10 @@ export class PredictionResolver {
     return new PredictionConnection(await this.history.page(context, filter ?? {}, { first, after }));
   }
 
-  @FieldResolver(() => Version, { nullable: true })
+  @FieldResolver(() => Version, {
+    nullable: true,
+    description: 'The version that answered; null when you may not see it.',
+  })
   predictedBy(@Root() { versionId }: Prediction, @Ctx() { catalog }: PredictionContext): Promise<Version | null> {
     return catalog.version.load(versionId);
   }
@@ -88,7 +91,7 @@ export class PredictionResolver {
     return inputSha256 === null ? null : JSON.parse((await this.blobs.get(inputSha256)).toString());
   }
 
-  @FieldResolver(() => Output, { nullable: true })
+  @FieldResolver(() => Output, { nullable: true, description: "The answer, by the version's task." })
   async output(@Root() prediction: Prediction, @Ctx() context: PredictionContext): Promise<typeof Output> {
     if (prediction.labels) return outputOf(prediction.answer, prediction.labels);
     const specJson = (await context.catalog.version.load(prediction.versionId))?.specJson;

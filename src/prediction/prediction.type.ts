@@ -36,7 +36,7 @@ export class Runtime {
   @Field({ description: 'The one actually used: "cpu" or "cuda".' })
   executionProvider!: string;
 
-  @Field()
+  @Field({ description: 'What it ran on; the name of the provider where nothing more is known.' })
   device!: string;
 
   @Field({ description: 'Digest of the file that was run.' })
@@ -48,7 +48,7 @@ export class Runtime {
 
 @ObjectType({ implements: Node, simpleResolvers: true, description: 'One answer to one input.' })
 export class Prediction extends Node {
-  @Field(() => DateTime)
+  @Field(() => DateTime, { description: 'When the input was answered.' })
   createdAt!: Date;
 
   @Field({ description: 'Is it kept? It was on the disk before it was answered.' })
@@ -59,10 +59,10 @@ export class Prediction extends Node {
     return this.answer.isTruncated ?? false;
   }
 
-  @Field(() => Timing, { nullable: true })
+  @Field(() => Timing, { nullable: true, description: 'Where the time went; null where it is not known.' })
   timing!: Timing | null;
 
-  @Field(() => Runtime, { nullable: true })
+  @Field(() => Runtime, { nullable: true, description: 'What computed the answer; null where it is not known.' })
   runtime!: Runtime | null;
 
   /** Not fields: `predictedBy`, `input` and `output` are resolved from them. */
@@ -79,10 +79,10 @@ export class PredictionConnection extends connectionOf(Prediction) {}
 
 @ObjectType({ simpleResolvers: true, description: 'The prediction, or why there is none: exactly one of them.' })
 export class PredictPayload {
-  @Field(() => Prediction, { nullable: true })
+  @Field(() => Prediction, { nullable: true, description: 'The answer; null when there is a problem.' })
   prediction!: Prediction | null;
 
-  @Field(() => Problem, { nullable: true })
+  @Field(() => Problem, { nullable: true, description: 'Why there is no answer; null when there is one.' })
   problem!: Problem | null;
 
   @Field({ description: 'True when an idempotency key found an earlier result.' })
@@ -100,6 +100,6 @@ export class PredictManyPayload {
   })
   results!: PredictPayload[] | null;
 
-  @Field(() => Problem, { nullable: true })
+  @Field(() => Problem, { nullable: true, description: 'Why nothing was tried; null when `results` is there.' })
   problem!: Problem | null;
 }

@@ -27,12 +27,16 @@ export class EngineResolver {
   constructor(private readonly engine: Engine) {}
 
   @Policy('operate')
-  @Query(() => EngineStatus, { name: 'engine', nullable: true })
+  @Query(() => EngineStatus, {
+    name: 'engine',
+    nullable: true,
+    description: 'Workers, providers and what waits; for operators.',
+  })
   async status(): Promise<EngineStatus> {
     return this.engine.status();
   }
 
-  @FieldResolver(() => [Version])
+  @FieldResolver(() => [Version], { description: 'Versions that it has in memory.' })
   async loadedVersions(@Root() worker: WorkerStatus, @Ctx() { catalog }: CatalogContext): Promise<Version[]> {
     const versions = await Promise.all(
       [...new Set(worker.versionIds.map(versionIdOf))].map((id) => catalog.version.load(id)),

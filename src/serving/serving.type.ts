@@ -9,7 +9,7 @@ registerEnumType(ServingState, {
 
 @ObjectType('Serving', { simpleResolvers: true, description: 'What is in memory of a version now.' })
 export class ServingStatus {
-  @Field(() => ServingState)
+  @Field(() => ServingState, { description: 'Is it in memory?' })
   servingState!: keyof typeof ServingState;
 
   @Field(() => Int, { description: 'Workers that have it loaded.' })
@@ -42,13 +42,13 @@ registerEnumType(WorkerState, {
 
 @ObjectType('Worker', { simpleResolvers: true, description: 'An inference process. For operators.' })
 export class WorkerStatus {
-  @Field(() => Int)
+  @Field(() => Int, { description: 'Number of the process.' })
   pid!: number;
 
-  @Field(() => WorkerState)
+  @Field(() => WorkerState, { description: 'What it is doing.' })
   state!: keyof typeof WorkerState;
 
-  @Field()
+  @Field({ description: 'The provider it runs on.' })
   executionProvider!: string;
 
   @Field(() => String, { nullable: true, description: 'The accelerator, as its provider names it.' })
@@ -66,19 +66,19 @@ export class WorkerStatus {
 
 @ObjectType('ProviderProbe', { simpleResolvers: true, description: 'What came of trying an execution provider.' })
 export class ProviderProbeType {
-  @Field()
+  @Field({ description: '"cuda", "webgpu" or "cpu".' })
   name!: string;
 
-  @Field()
+  @Field({ description: 'Could it be used?' })
   available!: boolean;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, { nullable: true, description: 'Why it was not taken; null where it was.' })
   reason!: string | null;
 }
 
 @ObjectType('Engine', { simpleResolvers: true, description: 'The inference engine, for operators.' })
 export class EngineStatus {
-  @Field(() => [WorkerStatus])
+  @Field(() => [WorkerStatus], { description: 'All inference processes, the spare and the quarantine included.' })
   workers!: WorkerStatus[];
 
   @Field(() => [ProviderProbeType], {

@@ -7,6 +7,7 @@ import {
   getNamedType,
   isAbstractType,
   isInputObjectType,
+  isInterfaceType,
   isLeafType,
   isObjectType,
 } from 'graphql';
@@ -58,10 +59,19 @@ test('exactly one key of ModelInput and ImageInput is given', () => {
 
 test('every type is described', () => {
   const silent = types
-    .filter(isObjectType)
+    .filter((type) => isObjectType(type) || isInputObjectType(type))
     .filter(({ name, description }) => !description && !/^(Query|Mutation)$/.test(name));
 
   expect(silent.map(({ name }) => name)).toEqual([]);
+});
+
+test('every field is described', () => {
+  const silent = types
+    .filter((type) => isObjectType(type) || isInterfaceType(type) || isInputObjectType(type))
+    .flatMap((type) => Object.values(type.getFields()).map((field) => ({ type, field })))
+    .filter(({ field }) => !field.description);
+
+  expect(silent.map(({ type, field }) => `${type.name}.${field.name}`)).toEqual([]);
 });
 
 test('mutations are nullable and answer a payload with a nullable problem', () => {

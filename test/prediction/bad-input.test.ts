@@ -4,6 +4,7 @@ import path from 'node:path';
 import sharp from 'sharp';
 import type { SqliteFile } from '#src/storage/sqlite.js';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
+import { type Folder, huggingFaceFolders } from '../support/hugging-face.js';
 import { CRASHING_DIVISION, encodeModel, type TypeName } from '../support/onnx.js';
 import { animated, gradient, withAppended } from '../support/pictures.js';
 import { createStore, type TestStore } from '../support/store.js';
@@ -34,6 +35,9 @@ beforeAll(async () => {
     'model.yaml':
       'example: { tensors: [{ name: a, datatype: INT32, shape: [1], data: [6] }, { name: b, datatype: INT32, shape: [1], data: [2] }] }',
   });
+  const { 'tiny-mlm': fillings, 'tiny-yolos': objects } = huggingFaceFolders();
+  await store.write('tiny-mlm', fillings as Folder);
+  await store.write('tiny-yolos', objects as Folder);
   await store.write('words', { '1/model.onnx': encodeModel(identity('words', 'BYTES', ['N'])) });
   await store.write('longs', { '1/model.onnx': encodeModel(identity('x', 'INT64', ['N'])) });
   await store.write('flags', { '1/model.onnx': encodeModel(identity('x', 'BOOL', ['N'])) });
@@ -199,6 +203,47 @@ test('what GraphQL itself cannot coerce is BAD_USER_INPUT before anything runs',
     expect(errors?.[0]?.extensions['code']).toBe('BAD_USER_INPUT');
   }
 });
+
+test.each([
+  ['classes', 'first', [0, -1], [1, 100]],
+  ['classes', 'minScore', [-0.1], [0, 1]],
+  ['objects', 'threshold', [0, 0.04, 1.1], [0.05, 1, null]],
+  ['fillings', 'first', [0, 21], [1, 20]],
+])('%s(%s:) is BAD_USER_INPUT beyond what is written of it', async (list, argument, beyond, within) => {
+  const codesOf = (values: readonly (number | null)[]) =>
+    Promise.all(
+      values.map(async (value) => {
+        const { data, errors } = await app.send(LISTS[list] as string, { ...(await listed(list)), [argument]: value });
+        return errors?.[0]?.extensions['code'] ?? data?.predict.problem?.message ?? null;
+      }),
+    );
+
+  expect(await codesOf(beyond)).toEqual(beyond.map(() => 'BAD_USER_INPUT'));
+  expect(await codesOf(within)).toEqual(within.map(() => null));
+});
+
+const listOf = (variables: string, fields: string) =>
+  `mutation ($input: PredictInput!, ${variables}) { predict(input: $input) { prediction { output { ${fields} } } problem { message } } }`;
+
+const LISTS: Readonly<Record<string, string>> = {
+  classes: listOf(
+    '$first: Int! = 5, $minScore: Float! = 0',
+    '... on Classification { classes(first: $first, minScore: $minScore) { label } }',
+  ),
+  objects: listOf('$threshold: Float', '... on Detections { items(threshold: $threshold) { label } }'),
+  fillings: listOf('$first: Int! = 5', '... on Fillings { items(first: $first) { text } }'),
+};
+
+/** An input whose answer has such a list. */
+async function listed(list: string): Promise<Data> {
+  const picture = async () => ({ image: { base64: (await gradient(64, 64).png().toBuffer()).toString('base64') } });
+  const inputs: Data = {
+    classes: async () => ({ model: 'spam-filter', input: { text: 'You have won' } }),
+    objects: async () => ({ model: 'tiny-yolos', input: await picture() }),
+    fillings: async () => ({ model: 'tiny-mlm', input: { text: 'Paris is the [MASK] of France.' } }),
+  };
+  return { input: { ...(await inputs[list]()), record: false } };
+}
 
 /** The scores that a picture gets. */
 async function scoresOf(picture: Buffer): Promise<number[]> {
