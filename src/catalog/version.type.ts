@@ -116,6 +116,12 @@ export class Signature {
   example!: unknown;
 }
 
+/** A single score for two labels is that of the second, and the first has the rest. */
+function isMultiLabel({ head, labels, outputs }: VersionSpec): boolean {
+  if (head.kind !== 'scores' || head.activation !== 'sigmoid' || labels.length < 2) return false;
+  return outputs.find(({ name }) => name === head.output)?.shape.at(-1) !== 1;
+}
+
 export function signatureOf(spec: VersionSpec): Signature {
   const tensors = (specs: VersionSpec['inputs']) => specs.map((tensor) => ({ ...tensor, shape: [...tensor.shape] }));
   return {
@@ -124,7 +130,7 @@ export function signatureOf(spec: VersionSpec): Signature {
     inputs: tensors(spec.inputs),
     outputs: tensors(spec.outputs),
     labels: [...spec.labels],
-    multiLabel: spec.head.kind === 'scores' && spec.head.activation === 'sigmoid' && spec.labels.length > 1,
+    multiLabel: isMultiLabel(spec),
     maxTokens: spec.text?.maxTokens ?? null,
     maskToken: spec.text?.maskToken ?? null,
     example: spec.example,

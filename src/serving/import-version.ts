@@ -17,7 +17,7 @@ import { parseGolden, parseTokenizerGolden } from './golden.js';
 import { findGraphs, type HuggingFaceFiles, readHuggingFaceFiles } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
 import { type Candidate, type ProbedVersion, ProbeKilledError, probe } from './probe.js';
-import { ManifestError, readBytes, readText } from './store-file.js';
+import { digestOf, ManifestError, readBytes, readText } from './store-file.js';
 
 export interface Importer {
   readonly db: CatalogDatabase;
@@ -39,7 +39,9 @@ interface VersionFolder {
 interface Graph {
   /** '' for the plain one. */
   readonly variant: string;
-  readonly bytes: Uint8Array;
+  /** Read when it is new: all graphs of a store together may be larger than the memory. */
+  readonly file: string;
+  readonly sizeBytes: number;
   readonly sha256: string;
 }
 
@@ -75,12 +77,8 @@ export async function importVersion(importer: Importer, version: VersionFolder):
 }
 
 async function readContents({ folder, files }: VersionFolder): Promise<Contents> {
-  const graphs = await Promise.all(
-    Array.from(await findGraphs(files), async ([variant, file]) => {
-      const bytes = await readBytes(file);
-      return { variant, bytes, sha256: sha256(bytes) };
-    }),
-  );
+  const graphs: Graph[] = [];
+  for (const [variant, file] of await findGraphs(files)) graphs.push({ variant, file, ...(await digestOf(file)) });
   return {
     graphs,
     goldenText: await readText(path.join(files, 'golden.json')),
@@ -178,8 +176,10 @@ async function candidateOf(
   };
 }
 
-async function probeGraph({ blobs, pool }: Importer, shared: Shared, { bytes }: Graph): Promise<ProbedVersion> {
-  const artifactSha256 = await blobs.put(bytes);
+async function probeGraph({ blobs, pool }: Importer, shared: Shared, graph: Graph): Promise<ProbedVersion> {
+  const artifactSha256 = await blobs.put(await readBytes(graph.file));
+  if (artifactSha256 !== graph.sha256)
+    throw new ManifestError(`${path.basename(graph.file)} was changed while it was read`);
   faultPoint('import.stored'); // @fault
   return probe(pool, { ...shared, artifactSha256, artifactPath: blobs.pathOf(artifactSha256) });
 }
@@ -187,8 +187,8 @@ async function probeGraph({ blobs, pool }: Importer, shared: Shared, { bytes }: 
 type Tried = { readonly stored: VariantSpec } & ({ readonly probed: ProbedVersion } | { readonly error: Error });
 
 async function tryVariant(importer: Importer, shared: Shared, graph: Graph): Promise<Tried> {
-  const { variant: name, sha256, bytes } = graph;
-  const stored = { name, sha256, sizeBytes: bytes.byteLength };
+  const { variant: name, sha256, sizeBytes } = graph;
+  const stored = { name, sha256, sizeBytes };
   try {
     const probed = await probeGraph(importer, shared, graph);
     return { stored: { ...stored, spec: probed.spec, reason: null }, probed };
@@ -211,7 +211,7 @@ function readyVersion(
     state: 'READY',
     spec: JSON.stringify(spec),
     artifact_sha256: graph.sha256,
-    artifact_bytes: graph.bytes.byteLength,
+    artifact_bytes: graph.sizeBytes,
     parameter_count: facts.parameterCount || null,
     opset: facts.opset,
     producer: facts.producer,

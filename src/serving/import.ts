@@ -39,10 +39,19 @@ export async function importModelStore(importer: Importer, store: string): Promi
   await importDatasets(importer, path.join(store, DATASETS));
   const folders = (await subfolders(store)).filter((name) => name !== DATASETS && name !== OPTIONAL);
   const own = withOwnNames(importer, folders);
-  return (await Promise.all(own.map((name) => importModel(importer, path.join(store, name))))).filter(
-    (card) => card !== null,
-  );
+  const cards: ImportedCard[] = [];
+  const importRest = async () => {
+    for (let name = own.shift(); name !== undefined; name = own.shift()) {
+      const card = await importModel(importer, path.join(store, name));
+      if (card) cards.push(card);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, importRest));
+  return cards;
 }
+
+/** Each holds a graph in memory, and a process that tries it. */
+const AT_ONCE = 4;
 
 /** Of folders whose names become one, the first is the model. */
 function withOwnNames({ log }: Importer, folders: readonly string[]): string[] {

@@ -1,4 +1,6 @@
 /** Reading one file of the model store, and saying what is wrong with it. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { z } from 'zod';
@@ -20,6 +22,24 @@ export async function readBytes(file: string): Promise<Uint8Array> {
     throw unreadable(file, error);
   });
 }
+
+/** Of a file as large as it likes. @throws ManifestError */
+export async function digestOf(file: string): Promise<{ sha256: string; sizeBytes: number }> {
+  const hash = createHash('sha256');
+  let sizeBytes = 0;
+  try {
+    for await (const chunk of createReadStream(file, { highWaterMark: CHUNK_BYTES })) {
+      hash.update(chunk);
+      sizeBytes += chunk.length;
+    }
+  } catch (error) {
+    throw unreadable(file, error as Error);
+  }
+  return { sha256: hash.digest('hex'), sizeBytes };
+}
+
+/** Small enough that the event loop does other things in between. */
+const CHUNK_BYTES = 1024 * 1024;
 
 function unreadable(file: string, { message }: Error): ManifestError {
   return new ManifestError(`${path.basename(file)} cannot be read: ${message}`);

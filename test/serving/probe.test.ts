@@ -35,7 +35,7 @@ test('a process that ends before it has begun says nothing about the version', a
 
   expect(error).toBeInstanceOf(ProbeKilledError);
   expect(error).toMatchObject({
-    message: 'the process ended before it had begun (exit code 1), 3 times; it is tried again at the next start',
+    message: 'the process ended before it had begun (exit code 1), 3 times',
   });
   expect(processes).toBe(3);
 });
