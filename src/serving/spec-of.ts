@@ -11,7 +11,8 @@ import { shapeText } from '../tasks/tensors.js';
 import { columnsOf, firstDouble } from './columns-of.js';
 import { examplesOf } from './example-of.js';
 import { headOf } from './head-of.js';
-import { type HuggingFaceFiles, imageOf, labelsOf, maskTokenOf, maxTokensOf } from './hugging-face.js';
+import { type HuggingFaceFiles, labelsOf, maskTokenOf, maxTokensOf } from './hugging-face.js';
+import { imageOf, type Preprocessor } from './image-of.js';
 import type { ModelManifest } from './manifest.js';
 import { ManifestError } from './store-file.js';
 
@@ -170,11 +171,12 @@ function imageSpecOf({ manifest: { yaml }, hf, facts: { inputs } }: SpecSources)
   const input = pixelInput(inputs, yaml.task);
   const layout = layoutOf(input);
   const graph = sizeOfGraph(input, layout);
-  const image = yaml.image ? imageOfYaml(yaml.image, graph) : imageOf(hf);
-  if (!image)
+  const isGrey = hf.config?.num_channels === 1;
+  if (!yaml.image && !hf.preprocessor)
     throw new ManifestError(
       `preprocessor_config.json is missing, and so is image in model.yaml: size, color, rescale_factor, image_mean, image_std`,
     );
+  const image = yaml.image ? imageOfYaml(yaml.image, graph) : imageOf(hf.preprocessor as Preprocessor, isGrey);
   const color = graph.channels === 1 ? 'grey' : image.color;
   if (graph.channels === 3 && image.color === 'grey')
     throw new ManifestError(`color is grey, but input "${input.name}" has shape ${shapeText(input.shape)}`);

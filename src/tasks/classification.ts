@@ -48,7 +48,7 @@ export function activated(raw: Float32Array | readonly number[], activation: Act
   return activation === 'sigmoid' ? Array.from(raw, sigmoid) : softmax(raw);
 }
 
-export function sigmoid(x: number): number {
+function sigmoid(x: number): number {
   return 1 / (1 + Math.exp(-x));
 }
 

@@ -1,7 +1,7 @@
 /**
  * From a graph's boxes to what stands where in the picture that was sent.
  */
-import { sigmoid, softmax } from './classification.js';
+import { activated } from './classification.js';
 import { outputNamed, type TensorData } from './datatypes.js';
 import type { Frame } from './image.js';
 import { type AnswerOf, type Box, type DetectedObject, UnusableOutput } from './input.js';
@@ -35,7 +35,7 @@ export function finishDetections(
   const lowest = Math.min(LOWEST_SCORE, head.threshold);
   const found: DetectedObject[] = [];
   for (let i = 0; i < count; i++) {
-    const own = scoresOf(scores.subarray(i * width, (i + 1) * width), head).slice(0, labels.length);
+    const own = activated(scores.subarray(i * width, (i + 1) * width), head.activation).slice(0, labels.length);
     for (const index of candidates(own, head, lowest)) {
       const box = boxOf(boxes.subarray(i * 4, i * 4 + 4), frame);
       found.push({ label: labels[index] as string, score: own[index] as number, box });
@@ -44,11 +44,6 @@ export function finishDetections(
   found.sort((a, b) => b.score - a.score);
   const kept = head.iou === null ? found : withoutOverlaps(found, head.iou);
   return { kind: 'detections', items: kept.slice(0, MAX_OBJECTS), threshold: head.threshold };
-}
-
-function scoresOf(raw: Float32Array, { activation }: BoxesHead): number[] {
-  if (activation === 'softmax') return softmax(raw);
-  return activation === 'sigmoid' ? Array.from(raw, sigmoid) : Array.from(raw);
 }
 
 /** Probabilities that exclude each other name one label for a box; others each for themselves. */

@@ -153,7 +153,7 @@ function meanOf(vectors: readonly Float32Array[], weights: readonly number[]): F
 /** To length one; a vector of zeros stays one. */
 function scaled(vector: Float32Array, normalize: boolean): Float32Array {
   if (!normalize) return vector;
-  const length = Math.hypot(...vector);
+  const length = Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
   return length === 0 ? vector : vector.map((x) => x / length);
 }
 

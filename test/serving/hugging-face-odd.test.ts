@@ -1,7 +1,7 @@
 /** What a folder of the Hub lacks is told by the file and what to add; what does no harm is no reason to refuse it. */
 import { mkdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
-import { type HuggingFaceFiles, imageOf } from '#src/serving/hugging-face.js';
+import { imageOf } from '#src/serving/image-of.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { type Folder, huggingFaceFolders, VOCABULARY } from '../support/hugging-face.js';
 import { encodeModel, type GraphSpec, type ValueInfo } from '../support/onnx.js';
@@ -476,9 +476,7 @@ test.each([
   [{ feature_extractor_type: 'LevitFeatureExtractor', size: 224 }, 256, 224],
   [{ image_processor_type: 'LevitImageProcessor', size: { shortest_edge: 32 }, crop_size: 24 }, 36, 24],
 ])('LeViT resizes to more than it keeps: %j', (preprocessor, edge, crop) => {
-  const files = { preprocessor, config: null } as unknown as HuggingFaceFiles;
-
-  expect(imageOf(files)).toMatchObject({
+  expect(imageOf(preprocessor, false)).toMatchObject({
     resize: { kind: 'shortest', edge, longest: null },
     crop: { width: crop, height: crop },
   });

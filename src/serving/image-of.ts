@@ -1,0 +1,162 @@
+/**
+ * What a `preprocessor_config.json` says of how a picture becomes numbers. Processors differ in what a key means, and in
+ * what they do when it is not there.
+ */
+import { z } from 'zod';
+import type { ImageSpec } from '../tasks/spec.js';
+import { ManifestError } from './store-file.js';
+
+const edges = z.union([
+  z.number(),
+  z.looseObject({
+    height: z.number().optional(),
+    width: z.number().optional(),
+    shortest_edge: z.number().optional(),
+    longest_edge: z.number().nullish(),
+    max_height: z.number().optional(),
+    max_width: z.number().optional(),
+  }),
+]);
+
+export const preprocessor = z.looseObject({
+  image_processor_type: z.string().nullish(),
+  feature_extractor_type: z.string().nullish(),
+  do_resize: z.boolean().nullish(),
+  size: edges.nullish(),
+  max_size: z.number().nullish(),
+  resample: z.number().nullish(),
+  do_center_crop: z.boolean().nullish(),
+  crop_size: edges.nullish(),
+  crop_pct: z.number().nullish(),
+  include_top: z.boolean().nullish(),
+  rescale_offset: z.boolean().nullish(),
+  do_rescale: z.boolean().nullish(),
+  rescale_factor: z.number().nullish(),
+  do_normalize: z.boolean().nullish(),
+  image_mean: z.array(z.number()).nullish(),
+  image_std: z.array(z.number()).nullish(),
+  do_flip_channel_order: z.boolean().nullish(),
+  do_pad: z.boolean().nullish(),
+  pad_size: edges.nullish(),
+});
+export type Preprocessor = z.infer<typeof preprocessor>;
+
+const FILTERS: Readonly<Record<number, ImageSpec['resample']>> = {
+  0: 'nearest',
+  1: 'lanczos',
+  2: 'bilinear',
+  3: 'bicubic',
+};
+
+/** @throws ManifestError that names the key of preprocessor_config.json */
+export function imageOf(p: Preprocessor, isGrey: boolean): ImageSpec {
+  refuseOdd(p);
+  const filter = FILTERS[p.resample ?? 2];
+  if (!filter) throw new ManifestError(`preprocessor_config.json: resample ${p.resample} is not read here; 0 to 3 are`);
+  const isNormalised = p.do_normalize ?? p.image_mean != null;
+  if (isNormalised && (!p.image_mean || !p.image_std))
+    throw new ManifestError('preprocessor_config.json: image_mean and image_std are missing, and do_normalize is true');
+  return {
+    resize: p.do_resize === false ? null : resizeOf(p),
+    resample: filter,
+    crop: cropOf(p),
+    pad: p.do_pad && p.pad_size != null ? { ...sizeOf(p.pad_size, 'pad_size'), level: 0 } : null,
+    color: isGrey ? 'grey' : p.do_flip_channel_order ? 'bgr' : 'rgb',
+    layout: 'NCHW',
+    rescaleFactor: p.do_rescale === false ? 1 : (p.rescale_factor ?? 1 / 255),
+    mean: isNormalised ? (p.image_mean as number[]) : [0, 0, 0],
+    std: isNormalised ? (p.image_std as number[]) : [1, 1, 1],
+  };
+}
+
+function processorOf({ image_processor_type, feature_extractor_type }: Preprocessor): string {
+  return image_processor_type ?? feature_extractor_type ?? '';
+}
+
+/** Processors whose arithmetic is not that of the others, unless their file says so. */
+const ODD: readonly (readonly [RegExp, string, (p: Preprocessor) => boolean])[] = [
+  [/^EfficientNet/, 'include_top', ({ include_top }) => include_top !== false],
+  [/^EfficientNet/, 'rescale_offset', ({ rescale_offset }) => rescale_offset === true],
+  [/^PoolFormer/, 'crop_pct', ({ crop_pct }) => crop_pct !== null],
+  [/^GLPN/, 'sides that are multiples of size_divisor', () => true],
+  [/^(ViLT|Vilt|BridgeTower)/, 'sides that are multiples of size_divisor', () => true],
+  [/^Perceiver/, 'a crop before it resizes', () => true],
+  [/^ImageGPT/, 'clusters of colours', () => true],
+  [/^Owlv2/, 'a square around the picture before it resizes', () => true],
+  [/^Pix2Struct/, 'patches', () => true],
+  [/^(Donut|Nougat)/, 'thumbnails', () => true],
+];
+
+function refuseOdd(p: Preprocessor): void {
+  const name = processorOf(p);
+  const odd = ODD.find(([pattern, , applies]) => pattern.test(name) && applies(p));
+  if (odd)
+    throw new ManifestError(
+      `preprocessor_config.json: ${name} has rules of its own (${odd[1]}), which are not read here; say what becomes of a picture by image in model.yaml`,
+    );
+}
+
+/** These read a plain number as the length of the shorter side; others as that of both. */
+const BY_SHORTEST = /^(Detr|Yolos|ConditionalDetr|DeformableDetr|CLIP|ConvNext|MobileNet|Levit|Bit|ChineseCLIP)/;
+
+/** Its pictures are whole patches. */
+const MULTIPLE_OF_YOLOS = 16;
+
+function resizeOf(p: Preprocessor): ImageSpec['resize'] {
+  const resize = resizeBySize(p);
+  const isYolos = resize?.kind === 'shortest' && /^Yolos/.test(processorOf(p));
+  return isYolos ? { ...resize, multiple: MULTIPLE_OF_YOLOS } : resize;
+}
+
+function resizeBySize(p: Preprocessor): ImageSpec['resize'] {
+  const { size } = p;
+  if (size == null) throw new ManifestError('preprocessor_config.json: size is missing, and do_resize is not false');
+  if (/^ConvNext/.test(processorOf(p)))
+    return resizeOfConvNext(p, typeof size === 'number' ? size : (size.shortest_edge ?? 0));
+  const shortest = typeof size === 'number' ? size : size.shortest_edge;
+  if (/^Levit/.test(processorOf(p)) && shortest !== undefined) return resizeOfLevit(shortest);
+  if (typeof size === 'number') {
+    if (BY_SHORTEST.test(processorOf(p))) return { kind: 'shortest', edge: size, longest: p.max_size ?? null };
+    return { kind: 'exact', width: size, height: size };
+  }
+  const { shortest_edge, longest_edge, max_height, max_width } = size;
+  if (shortest_edge !== undefined)
+    return { kind: 'shortest', edge: shortest_edge, longest: longest_edge ?? p.max_size ?? null };
+  if (max_height !== undefined && max_width !== undefined)
+    return { kind: 'inside', width: max_width, height: max_height };
+  if (longest_edge != null) return { kind: 'inside', width: longest_edge, height: longest_edge };
+  return { kind: 'exact', ...sizeOf(size, 'size') };
+}
+
+/** It resizes to more than it keeps. */
+function resizeOfLevit(edge: number): ImageSpec['resize'] {
+  return { kind: 'shortest', edge: Math.floor((256 / 224) * edge), longest: null };
+}
+
+/** It resizes to more than it keeps, but for large pictures. */
+function resizeOfConvNext({ crop_pct }: Preprocessor, edge: number): ImageSpec['resize'] {
+  if (edge >= 384) return { kind: 'exact', width: edge, height: edge };
+  return { kind: 'shortest', edge: Math.floor(edge / (crop_pct ?? 224 / 256)), longest: null };
+}
+
+function cropOf(p: Preprocessor): ImageSpec['crop'] {
+  const { size, crop_size } = p;
+  if (/^ConvNext/.test(processorOf(p))) {
+    const edge = typeof size === 'number' ? size : (size?.shortest_edge ?? 0);
+    return edge >= 384 ? null : { width: edge, height: edge };
+  }
+  if (/^Levit/.test(processorOf(p)) && p.do_center_crop !== false && size != null)
+    return sizeOf(crop_size ?? size, 'crop_size');
+  if (!p.do_center_crop) return null;
+  if (crop_size == null)
+    throw new ManifestError('preprocessor_config.json: crop_size is missing, and do_center_crop is true');
+  return sizeOf(crop_size, 'crop_size');
+}
+
+function sizeOf(size: z.infer<typeof edges>, key: string): { width: number; height: number } {
+  if (typeof size === 'number') return { width: size, height: size };
+  const { width, height, shortest_edge } = size;
+  if (width !== undefined && height !== undefined) return { width, height };
+  if (shortest_edge !== undefined) return { width: shortest_edge, height: shortest_edge };
+  throw new ManifestError(`preprocessor_config.json: ${key} has neither height and width nor shortest_edge`);
+}
