@@ -21,12 +21,12 @@ import { Engine } from './engine/engine.js';
 import { importEvaluations } from './evaluation/import.js';
 import { EvaluationLoaders } from './evaluation/loaders.js';
 import { faultPoint } from './fault-points.js'; // @fault
+import { importModelStore } from './importing/import.js';
 import { History } from './prediction/history.js';
 import { PredictionResolver, VersionPredictionsResolver } from './prediction/prediction.resolver.js';
 import { Predictions } from './prediction/predictions.js';
 import { Recorder } from './prediction/recorder.js';
 import { Sweeper } from './prediction/sweeper.js';
-import { importModelStore } from './serving/import.js';
 import { Serving } from './serving/serving.js';
 import { EngineResolver, VersionServingResolver } from './serving/serving.resolver.js';
 import { BlobFolder } from './storage/blobs.js';

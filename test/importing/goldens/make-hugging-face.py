@@ -3,7 +3,7 @@ Small models as Hugging Face folders, and what the pipelines of transformers ans
 
 Needs Python 3.11 with requirements.txt (transformers 4.57 is the last line with a pipeline for question answering):
 
-    OMP_NUM_THREADS=1 python test/serving/goldens/make-hugging-face.py [folder ...]
+    OMP_NUM_THREADS=1 python test/importing/goldens/make-hugging-face.py [folder ...]
 
 The weights are random, from a seed, and then spread so that answers are decisive. Everything in hugging-face/ is
 written by the libraries themselves, but for the card and golden.json; graphs have the names and the dynamic axes that

@@ -2,7 +2,7 @@
 import { pino } from 'pino';
 import type { Child, ChildEvents } from '#src/engine/child.js';
 import { Pool } from '#src/engine/pool.js';
-import { type Candidate, ProbeKilledError, probe } from '#src/serving/probe.js';
+import { type Candidate, ProbeKilledError, probe } from '#src/importing/probe.js';
 
 const CANDIDATE = { artifactSha256: '', artifactPath: '' } as Candidate;
 

@@ -8,7 +8,7 @@ import { AGGREGATIONS } from '#src/tasks/input.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { createStore } from '../support/store.js';
 
-const STORE = path.resolve('test/serving/goldens/hugging-face');
+const STORE = path.resolve('test/importing/goldens/hugging-face');
 const NAMES = readdirSync(STORE);
 const NOT_NAMED = ['O'];
 
