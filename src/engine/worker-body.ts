@@ -5,6 +5,9 @@
  * code. One bad item fails alone: while it is prepared, or when its part of the answer is finished.
  */
 import { faultPoint } from '../fault-points.js'; // @fault
+import { readGraphFile } from '../onnx/graph-file.js';
+import { scanGraph } from '../onnx/graph-scan.js';
+import { withoutZipMap } from '../onnx/zip-map.js';
 import type { TensorData } from '../tasks/datatypes.js';
 import { type Item, type ItemFailure, type Prepared, UnreadableItemError, UnusableOutput } from '../tasks/input.js';
 import type { OpenSession } from '../tasks/native/session-thread.js';
@@ -13,10 +16,7 @@ import type { VersionSpec } from '../tasks/spec.js';
 import { outputsUsed, prepare, type Tools } from '../tasks/task.js';
 import { formRuns, rowsOf, split, stack } from './batch.js';
 import { compareMates } from './compare.js';
-import { readGraphFile } from './graph-file.js';
-import { scanGraph } from './graph-scan.js';
 import type { BatchMessage, BatchTiming, FromWorker, ItemResult, LoadMessage, ToWorker } from './messages.js';
-import { withoutZipMap } from './zip-map.js';
 
 /** The native parts, handed in by the entry file. */
 export interface Runtime {

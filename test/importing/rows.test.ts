@@ -1,7 +1,7 @@
 /** Rows into graphs of every layout: one tensor, one input for each column, words, whole numbers, missing values. */
 import { readFileSync } from 'node:fs';
-import { scanGraph } from '#src/engine/graph-scan.js';
-import { withoutZipMap } from '#src/engine/zip-map.js';
+import { scanGraph } from '#src/onnx/graph-scan.js';
+import { withoutZipMap } from '#src/onnx/zip-map.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { encodeModel, type GraphSpec, TYPE, type TypeName } from '../support/onnx.js';
 import { createStore, type TestStore } from '../support/store.js';

@@ -1,7 +1,7 @@
 /** What is refused of an ONNX file before any native code sees it. */
 import { readFileSync } from 'node:fs';
 import { PbfWriter } from 'pbf';
-import { GRAPH_LIMITS, scanGraph } from '#src/engine/graph-scan.js';
+import { GRAPH_LIMITS, scanGraph } from '#src/onnx/graph-scan.js';
 import { COUNTING_LOOP, CRASHING_DIVISION, encodeModel, MEMORY_BOMB } from '../support/onnx.js';
 import { below, seeded } from '../support/random.js';
 

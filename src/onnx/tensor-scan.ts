@@ -1,7 +1,7 @@
 /**
  * Whether a TensorProto holds what it says: as many bytes or numbers as its dims ask for, in one place, inside the file.
  */
-import { countNumbers, fieldsOf, numbersOf, textOf, type WireField } from './wire.js';
+import { countNumbers, fieldsOf, numbersOf, textOf, type WireField } from './protobuf.js';
 
 export interface ScannedTensor {
   readonly name: string;

@@ -5,8 +5,9 @@
  * Field numbers are those of onnx.proto. Graphs nest through attributes, so the recursion is as deep as they are, and
  * bounded.
  */
+
+import { fieldsOf, MalformedBytes, textOf } from './protobuf.js';
 import { scanTensor } from './tensor-scan.js';
-import { fieldsOf, MalformedBytes, textOf } from './wire.js';
 
 export const GRAPH_LIMITS = {
   maxBytes: 2 ** 31 - 1,

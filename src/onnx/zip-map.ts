@@ -4,7 +4,7 @@
  *
  * The file itself stays as it is: the node is left out on the way into the runtime, wherever the file is loaded.
  */
-import { encodeField, encodeNumber, fieldsOf, numbersOf, textOf } from './wire.js';
+import { encodeField, encodeNumber, fieldsOf, numbersOf, textOf } from './protobuf.js';
 
 export interface ZipMap {
   /** In the order of the scores. */

@@ -3,7 +3,7 @@
  *
  * Field numbers are those of onnx.proto (ModelProto, GraphProto, TensorProto, OperatorSetIdProto).
  */
-import { fieldsOf, numbersOf, textOf } from './wire.js';
+import { fieldsOf, numbersOf, textOf } from './protobuf.js';
 import { labelsOf } from './zip-map.js';
 
 export interface FileFacts {
