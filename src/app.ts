@@ -51,7 +51,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   const commits = new GroupCommit(databases.predictionsFile);
   const engine = new Engine({
     workers: config.workers,
-    workerFile: path.join(import.meta.dirname, 'engine/worker.js'),
+    workerFile: path.join(import.meta.dirname, 'worker/worker.js'),
     memoryBytes: config.workerMemoryBytes,
     emptyFolder: path.join(dataDir, 'worker'),
     providers: config.executionProviders,

@@ -15,7 +15,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   storage: ['errors', 'at-most', 'TABLES'],
   access: ['config'],
   graphql: ['errors', 'tasks'],
-  engine: ['errors', 'at-most', 'tasks', 'onnx'],
+  engine: ['errors', 'at-most', 'tasks'],
+  worker: ['engine', 'tasks', 'onnx'],
   catalog: ['errors', 'access', 'graphql', 'storage', 'tasks'],
   importing: ['errors', 'access', 'graphql', 'storage', 'tasks', 'catalog', 'engine'],
   serving: ['errors', 'access', 'graphql', 'storage', 'tasks', 'catalog', 'engine'],
@@ -104,27 +105,24 @@ test('no file imports itself by a circle', () => {
   expect(circles).toEqual([]);
 });
 
-test('only the worker and its native tools touch native packages, and nobody imports the worker', () => {
-  const native = files
-    .filter(({ source }) => importsOf(source).some((target) => NATIVE.includes(target)))
-    .map(({ file }) => file);
-  const ofWorker = files.filter((entry) => localImportsOf(entry).includes('engine/worker.ts'));
-
-  expect(native.filter((file) => !file.startsWith('tasks/native/') && file !== 'engine/worker.ts')).toEqual([]);
-  expect(ofWorker.map(({ file }) => file)).toEqual([]);
-});
-
-test('only the worker imports the native tools at run time', () => {
-  const users = files.filter(({ source }) =>
-    source.statements.some(
-      (node) =>
-        ts.isImportDeclaration(node) &&
-        node.moduleSpecifier.getText(source).includes('tasks/native/') &&
-        node.importClause?.phaseModifier !== ts.SyntaxKind.TypeKeyword,
-    ),
+test('only the worker touches native packages, and nobody imports the worker', () => {
+  const native = files.filter(({ source }) => importsOf(source).some((target) => NATIVE.includes(target)));
+  const users = files.filter(
+    (entry) =>
+      folderOf(entry.file) !== 'worker' && localImportsOf(entry).some((target) => folderOf(target) === 'worker'),
   );
 
-  expect(users.map(({ file }) => file)).toEqual(['engine/worker.ts']);
+  expect(native.map(({ file }) => file).filter((file) => !file.startsWith('worker/'))).toEqual([]);
+  expect(users.map(({ file }) => file)).toEqual([]);
+});
+
+test('the worker uses of the engine only the protocol and the channel', () => {
+  const used = files
+    .filter(({ file }) => folderOf(file) === 'worker')
+    .flatMap(localImportsOf)
+    .filter((target) => folderOf(target) === 'engine');
+
+  expect([...new Set(used)].sort()).toEqual(['engine/child.ts', 'engine/frames.ts', 'engine/messages.ts']);
 });
 
 test('SQL is in queries, migrations and storage only', () => {
@@ -148,7 +146,7 @@ test('only config.ts reads the environment; only main.ts and worker.ts exit', ()
   const exits = files.filter(({ source }) => /process\.exit\(/.test(source.text)).map(({ file }) => file);
 
   expect(reads.sort()).toEqual(['config.ts', 'engine/child.ts', 'main.ts']);
-  expect(exits.sort()).toEqual(['engine/worker.ts', 'main.ts']);
+  expect(exits.sort()).toEqual(['main.ts', 'worker/worker.ts']);
 });
 
 /** Lines of every function that is written out, arrow functions of one line left out. */

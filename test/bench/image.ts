@@ -6,8 +6,8 @@
  * A step is what the call takes with it less what it takes without: cropped to one pixel there is nothing to normalise.
  */
 import sharp from 'sharp';
-import { imageToFloats } from '#src/tasks/native/image.js';
 import type { ImageSpec } from '#src/tasks/spec.js';
+import { imageToFloats } from '#src/worker/native/image.js';
 import { median } from './numbers.ts';
 
 const SIZE = { width: 1200, height: 833 };

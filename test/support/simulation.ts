@@ -10,9 +10,9 @@ import { pino } from 'pino';
 import type { Child, ChildEvents, Purpose, StartChild } from '#src/engine/child.js';
 import { Engine } from '#src/engine/engine.js';
 import type { EngineVersion } from '#src/engine/messages.js';
-import { type Runtime, WorkerBody } from '#src/engine/worker-body.js';
 import type { TensorData } from '#src/tasks/datatypes.js';
 import type { Item } from '#src/tasks/input.js';
+import { type Runtime, WorkerBody } from '#src/worker/body.js';
 
 /** Values with which a run does not go well. */
 export const CRASHES = 666;

@@ -1,9 +1,9 @@
-/** What the reference tokenizers made of many texts; `test/tasks/goldens/make-tokenizers.py` says how. */
+/** What the reference tokenizers made of many texts; `test/worker/goldens/make-tokenizers.py` says how. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 
-const FOLDER = path.join(import.meta.dirname, '../tasks/goldens/tokenizers');
+const FOLDER = path.join(import.meta.dirname, '../worker/goldens/tokenizers');
 
 /** One text and its tokens. */
 export interface GoldenText {

@@ -1,6 +1,7 @@
 /** From texts to sequences as long as a graph reads them. */
-import { TextTokenizer } from '#src/tasks/native/tokenizer.js';
+
 import { encodeBeginning, sequenceOf, truncated, windowsOf } from '#src/tasks/sequences.js';
+import { TextTokenizer } from '#src/worker/native/tokenizer.js';
 import { golden } from '../support/tokenizers.js';
 
 const FAMILIES = ['bert-uncased', 'roberta', 'xlm-roberta', 't5', 'llama2', 'clip'];

@@ -2,7 +2,7 @@
  * What stands beside a row when it is tried in company: rows as unlike it as can be found.
  */
 import { DATATYPES, type TensorArray, type TensorData } from '../tasks/datatypes.js';
-import type { OpenSession } from '../tasks/native/session-thread.js';
+import type { OpenSession } from './native/session-thread.js';
 
 export type Row = readonly TensorData[];
 /** What may stand beside a row; `n` counts all mates, so that each is another. */

@@ -1,9 +1,9 @@
 /** From a text to tokens, and from each token back to its place in the text. */
 
 import fc from 'fast-check';
-import { TextTokenizer } from '#src/tasks/native/tokenizer.js';
 import type { TemplatePart } from '#src/tasks/sequences.js';
 import { unprovenReason } from '#src/tasks/tokenizer/proven.js';
+import { TextTokenizer } from '#src/worker/native/tokenizer.js';
 import { GOLDEN_NAMES, golden } from '../support/tokenizers.js';
 
 const tokenizerOf = (name: string, config: unknown = {}) => new TextTokenizer(golden(name).spec, config);

@@ -8,15 +8,15 @@ import { writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import os from 'node:os';
+import { CHANNEL_FD } from '../engine/child.js';
+import { FrameChannel } from '../engine/frames.js';
+import type { FromWorker, ToWorker } from '../engine/messages.js';
 import { faultPoint, spoilFrame } from '../fault-points.js'; // @fault
 import { UnreadableItemError } from '../tasks/input.js';
-import { imageToFloats, UnreadableImage } from '../tasks/native/image.js';
-import { SessionThread } from '../tasks/native/session-thread.js';
-import { TextTokenizer } from '../tasks/native/tokenizer.js';
-import { CHANNEL_FD } from './child.js';
-import { FrameChannel } from './frames.js';
-import type { FromWorker, ToWorker } from './messages.js';
-import { type Runtime, WorkerBody } from './worker-body.js';
+import { type Runtime, WorkerBody } from './body.js';
+import { imageToFloats, UnreadableImage } from './native/image.js';
+import { SessionThread } from './native/session-thread.js';
+import { TextTokenizer } from './native/tokenizer.js';
 
 /** Behind the server, which only passes things on, but not so far that a busy neighbour starves it. */
 const NICE = 5;

@@ -5,8 +5,8 @@
  * SIGKILL ends it early. That is why sessions live in worker processes.
  */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { DATATYPES, datatypeOfOrt, type TensorArray, type TensorData } from '../datatypes.js';
-import type { TensorSpec } from '../spec.js';
+import { DATATYPES, datatypeOfOrt, type TensorArray, type TensorData } from '../../tasks/datatypes.js';
+import type { TensorSpec } from '../../tasks/spec.js';
 
 export interface SessionOptions {
   /** 'cuda', 'webgpu' or 'cpu'. ONNX Runtime throws for one that is not there; it never falls back. */

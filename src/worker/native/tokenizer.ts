@@ -8,17 +8,17 @@
  * It does not truncate, pad or add special tokens: `single` and `pair` say what belongs around a text.
  */
 import * as library from '@huggingface/tokenizers';
-import type { Encoded, TemplatePart } from '../sequences.js';
-import { type AddedToken, AddedTokenSplitter, readAddedTokens } from '../tokenizer/added-tokens.js';
-import { AlignedText } from '../tokenizer/aligned-text.js';
-import { createDecoder, type Decoder } from '../tokenizer/decoders.js';
-import { createModel } from '../tokenizer/models.js';
-import { createNormalizer, type Normalizer } from '../tokenizer/normalizers.js';
-import { type PostProcessor, readPostProcessor, trimPlaces } from '../tokenizer/post-processor.js';
-import { createPreTokenizer, type Piece, type PreTokenizer } from '../tokenizer/pre-tokenizers.js';
-import { unprovenReason } from '../tokenizer/proven.js';
-import { type Json, objectAt, UnsupportedTokenizer } from '../tokenizer/spec.js';
-import type { Model, WordTokens } from '../tokenizer/word-tokens.js';
+import type { Encoded, TemplatePart } from '../../tasks/sequences.js';
+import { type AddedToken, AddedTokenSplitter, readAddedTokens } from '../../tasks/tokenizer/added-tokens.js';
+import { AlignedText } from '../../tasks/tokenizer/aligned-text.js';
+import { createDecoder, type Decoder } from '../../tasks/tokenizer/decoders.js';
+import { createModel } from '../../tasks/tokenizer/models.js';
+import { createNormalizer, type Normalizer } from '../../tasks/tokenizer/normalizers.js';
+import { type PostProcessor, readPostProcessor, trimPlaces } from '../../tasks/tokenizer/post-processor.js';
+import { createPreTokenizer, type Piece, type PreTokenizer } from '../../tasks/tokenizer/pre-tokenizers.js';
+import { unprovenReason } from '../../tasks/tokenizer/proven.js';
+import { type Json, objectAt, UnsupportedTokenizer } from '../../tasks/tokenizer/spec.js';
+import type { Model, WordTokens } from '../../tasks/tokenizer/word-tokens.js';
 
 /** What is known of the tokens beyond what the tasks read. */
 interface Tokenized extends Encoded {

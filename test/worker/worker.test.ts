@@ -6,7 +6,7 @@ import type { Readable } from 'node:stream';
 import { CHANNEL_FD } from '#src/engine/child.js';
 
 test.each([0, 10])('a worker that is started %i steps nicer becomes ready, and no less nice', async (steps) => {
-  const command = ['-n', String(steps), process.execPath, 'dist/engine/worker.js'];
+  const command = ['-n', String(steps), process.execPath, 'dist/worker/worker.js'];
   const child = spawn('nice', command, { stdio: ['ignore', 'ignore', 'inherit', 'pipe'] });
   const ended = once(child, 'exit');
   const heard = once(child.stdio[CHANNEL_FD] as Readable, 'data').then(() => 'ready');

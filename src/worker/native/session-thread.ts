@@ -6,8 +6,8 @@
  */
 import { once } from 'node:events';
 import { isMainThread, parentPort, type Transferable, Worker } from 'node:worker_threads';
-import type { TensorData } from '../datatypes.js';
-import type { TensorSpec } from '../spec.js';
+import type { TensorData } from '../../tasks/datatypes.js';
+import type { TensorSpec } from '../../tasks/spec.js';
 import type { Session, SessionOptions } from './session.js';
 
 /** What a worker does with a session, wherever it runs. */

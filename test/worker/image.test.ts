@@ -3,11 +3,11 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import sharp from 'sharp';
-import { imageToFloats, UnreadableImage } from '#src/tasks/native/image.js';
 import type { ImageSpec } from '#src/tasks/spec.js';
+import { imageToFloats, UnreadableImage } from '#src/worker/native/image.js';
 import { gradient, pixelBomb, withAppended } from '../support/pictures.ts';
 
-const GOLDENS = path.resolve('test/tasks/goldens');
+const GOLDENS = path.resolve('test/worker/goldens');
 const MAX_PIXELS = 25_000_000;
 
 interface Levels {

@@ -1,6 +1,7 @@
 /** Stacking items into one run and splitting its outputs. */
-import { CannotSplit, formRuns, split, stack } from '#src/engine/batch.js';
+
 import type { TensorData } from '#src/tasks/datatypes.js';
+import { CannotSplit, formRuns, split, stack } from '#src/worker/batch.js';
 
 const floats = (name: string, shape: number[], ...data: number[]): TensorData => ({
   name,

@@ -3,7 +3,7 @@ Writes pictures/, and what Pillow and the image processors of transformers make 
 
 Needs Python 3.11 with pillow 13.0.0, numpy 2.4.6 and transformers 5.24.0 (no torch):
 
-    python test/tasks/goldens/make-images.py && npm run fix
+    python test/worker/goldens/make-images.py && npm run fix
 
 images.json lists the cases; `at` is where a case's bytes begin in images.bin (levels are uint8, values are float32).
 """

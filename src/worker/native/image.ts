@@ -7,8 +7,8 @@
  * Of 16 bits a channel the upper 8 count, in grey pictures too.
  */
 import sharp, { type Sharp } from 'sharp';
-import type { PreparedImage } from '../image.js';
-import type { ImageSpec } from '../spec.js';
+import type { PreparedImage } from '../../tasks/image.js';
+import type { ImageSpec } from '../../tasks/spec.js';
 import { type Pixels, resample, type Size } from './resample.js';
 
 /** The only error for bytes that cannot become a tensor; beyond the pixel limit its message says so. */

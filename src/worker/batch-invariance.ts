@@ -7,9 +7,9 @@
  */
 
 import type { TensorArray, TensorData } from '../tasks/datatypes.js';
-import type { OpenSession } from '../tasks/native/session-thread.js';
 import type { VersionSpec } from '../tasks/spec.js';
 import { groupByShape, rowsOf, split, stack } from './batch.js';
+import type { OpenSession } from './native/session-thread.js';
 import {
   type Disguise,
   largestId,
@@ -22,7 +22,7 @@ import {
   unlike,
   withIds,
   withNumbers,
-} from './mates.js';
+} from './perturbations.js';
 
 /** Matrix kernels may add in another order for another batch size; more than this is another answer. */
 const TOLERANCE = 2e-6;

@@ -3,7 +3,7 @@
  *
  * Pure. Pixels are rgb, three levels of 0..255 each, row by row.
  */
-import type { ImageSpec } from '../spec.js';
+import type { ImageSpec } from '../../tasks/spec.js';
 
 export interface Pixels {
   readonly data: Uint8Array | Uint8ClampedArray;

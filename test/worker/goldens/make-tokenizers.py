@@ -2,7 +2,7 @@
 Small tokenizers of every family, and what the Rust library makes of many texts.
 
     python -m venv .venv && .venv/bin/pip install tokenizers==0.23.3 sentencepiece==0.2.3 protobuf==7.36.2
-    .venv/bin/python test/tasks/goldens/make-tokenizers.py
+    .venv/bin/python test/worker/goldens/make-tokenizers.py
 
 They are trained on Python's own help texts (pydoc_data.topics, PSF licence) and on the texts themselves. The charsmaps
 are those that sentencepiece (Apache-2.0) writes into every model. Places are in UTF-16 units, as JavaScript counts.

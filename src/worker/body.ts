@@ -4,19 +4,20 @@
  * Batches run one after the other in the order they came; the next is prepared while the running one is in native
  * code. One bad item fails alone: while it is prepared, or when its part of the answer is finished.
  */
+
+import type { BatchMessage, BatchTiming, FromWorker, ItemResult, LoadMessage, ToWorker } from '../engine/messages.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { readGraphFile } from '../onnx/graph-file.js';
 import { scanGraph } from '../onnx/graph-scan.js';
 import { withoutZipMap } from '../onnx/zip-map.js';
 import type { TensorData } from '../tasks/datatypes.js';
 import { type Item, type ItemFailure, type Prepared, UnreadableItemError, UnusableOutput } from '../tasks/input.js';
-import type { OpenSession } from '../tasks/native/session-thread.js';
 import { sequenceOf, type Tokenizer, whole } from '../tasks/sequences.js';
 import type { VersionSpec } from '../tasks/spec.js';
 import { outputsUsed, prepare, type Tools } from '../tasks/task.js';
 import { formRuns, rowsOf, split, stack } from './batch.js';
-import { compareMates } from './compare.js';
-import type { BatchMessage, BatchTiming, FromWorker, ItemResult, LoadMessage, ToWorker } from './messages.js';
+import { compareMates } from './batch-invariance.js';
+import type { OpenSession } from './native/session-thread.js';
 
 /** The native parts, handed in by the entry file. */
 export interface Runtime {

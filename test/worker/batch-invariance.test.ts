@@ -1,8 +1,9 @@
 /** Which graphs may answer several inputs in one run, by what is tried at import. */
-import { compareMates } from '#src/engine/compare.js';
+
 import { DATATYPES, type TensorData } from '#src/tasks/datatypes.js';
-import type { OpenSession } from '#src/tasks/native/session-thread.js';
 import type { VersionSpec } from '#src/tasks/spec.js';
+import { compareMates } from '#src/worker/batch-invariance.js';
+import type { OpenSession } from '#src/worker/native/session-thread.js';
 
 type Run = (inputs: readonly TensorData[], rows: number) => readonly number[];
 
