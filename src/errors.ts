@@ -159,8 +159,8 @@ export class ShuttingDownError extends AppError {
   }
 }
 
-/** A page that cannot be given: `first` out of range, or a cursor of another list. Always the caller's mistake. */
-export class BadPageError extends Error {}
+/** An argument that the schema cannot check is out of range: a page size, a cursor of another list. Always the caller's mistake. */
+export class BadArgumentError extends Error {}
 
 /** It cannot start, and the message tells the operator what to change; the process exits with `exitCode`. */
 export class StartupError extends Error {

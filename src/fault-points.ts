@@ -9,7 +9,6 @@
  */
 import { appendFileSync, existsSync, readFileSync, renameSync } from 'node:fs';
 import type { Writable } from 'node:stream';
-import { encodeFrame } from './engine/frames.js';
 
 export interface Fault {
   readonly id: string;
@@ -90,10 +89,10 @@ function fire(action: string, point: string): void {
  * Sends a frame that is cut (and ends the process), has one bit flipped, or says that it is huge, if that is the fault
  * that waits here. Answers whether it did.
  */
-export function spoilFrame(name: string, message: unknown, stream: Writable): boolean {
+export function spoilFrame(name: string, encode: () => Buffer, stream: Writable): boolean {
   const fault = faultDueAt(name);
   if (!fault) return false;
-  const frame = encodeFrame(message);
+  const frame = encode();
   if (fault.action === 'flip') frame[frame.length - 2] = (frame.at(-2) ?? 0) ^ 1;
   if (fault.action === 'huge') frame.writeUInt32LE(0xffff_fff0, 0);
   const isCut = fault.action === 'cut';

@@ -6,12 +6,12 @@ import { randomUUID } from 'node:crypto';
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import type { Logger } from 'pino';
-import { AppError, BadPageError, InvalidInputError } from '../errors.js';
+import { AppError, BadArgumentError, InvalidInputError } from '../errors.js';
 
 export function errorFormatter(log: Logger) {
   return (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
     const cause = unwrapResolverError(error);
-    if (cause instanceof BadPageError) return withCode(formatted, 'BAD_USER_INPUT');
+    if (cause instanceof BadArgumentError) return withCode(formatted, 'BAD_USER_INPUT');
     if (cause instanceof InvalidInputError) {
       return withCode(formatted, 'BAD_USER_INPUT', { problems: cause.problems });
     }

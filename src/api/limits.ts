@@ -23,8 +23,8 @@ import {
   type ValidationRule,
 } from 'graphql';
 import { type ComplexityEstimator, getComplexity } from 'graphql-query-complexity';
-import { MAX_PAGE_SIZE } from '../graphql/connection.type.js';
 import { MAX_BATCH } from '../prediction/predictions.js';
+import { MAX_PAGE_SIZE } from '../storage/pages.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 
 export const LIMITS = {

@@ -1,10 +1,11 @@
 import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
 import { Policy } from '../access/policy.js';
-import { BadPageError } from '../errors.js';
+import { BadArgumentError } from '../errors.js';
 import type { EvaluationContext } from '../evaluation/loaders.js';
-import { MAX_PAGE_SIZE } from '../graphql/connection.type.js';
-import { Node, typeOfId } from '../graphql/node.type.js';
+import { Node } from '../graphql/node.type.js';
 import type { PredictionContext } from '../prediction/prediction.resolver.js';
+import { typeOfId } from '../storage/ids.js';
+import { MAX_PAGE_SIZE } from '../storage/pages.js';
 
 type Context = PredictionContext & EvaluationContext;
 
@@ -22,7 +23,7 @@ export class NodeResolver {
     description: 'In the order of the ids, null for what you may not see; at most 100.',
   })
   nodes(@Arg('ids', () => [ID]) ids: string[], @Ctx() context: Context): Promise<(Node | null)[]> {
-    if (ids.length > MAX_PAGE_SIZE) throw new BadPageError(`${ids.length} ids; at most ${MAX_PAGE_SIZE} at once.`);
+    if (ids.length > MAX_PAGE_SIZE) throw new BadArgumentError(`${ids.length} ids; at most ${MAX_PAGE_SIZE} at once.`);
     return Promise.all(ids.map((id) => load(id, context)));
   }
 }

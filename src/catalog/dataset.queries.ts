@@ -1,10 +1,10 @@
 /** All SQL about datasets: reading, listing, lineage. */
 import { type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
-import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../graphql/connection.type.js';
 import type { CatalogDatabase } from '../storage/database.js';
+import type { DatasetTable } from '../storage/migrations/catalog.table.js';
+import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../storage/pages.js';
 import type { ColumnSpec } from '../tasks/spec.js';
-import type { DatasetTable } from './catalog.table.js';
 import { Dataset } from './dataset.type.js';
 import type { PageArgs } from './version.queries.js';
 import { columnOf } from './version.type.js';
@@ -38,7 +38,7 @@ export async function findDatasetsByNames(
   return rows.map(toDataset);
 }
 
-/** By name. @throws BadPageError */
+/** By name. @throws BadArgumentError */
 export async function findDatasetPage(
   db: CatalogDatabase,
   principal: Principal,

@@ -1,8 +1,8 @@
 import { Arg, Ctx, FieldResolver, Int, Query, Resolver, Root } from 'type-graphql';
 import { Policy } from '../access/policy.js';
-import { checkFirst } from '../graphql/connection.type.js';
 import { JSONObject } from '../graphql/scalars.js';
 import type { CatalogDatabase } from '../storage/database.js';
+import { checkFirst } from '../storage/pages.js';
 import { findDatasetPage } from './dataset.queries.js';
 import { Dataset, DatasetConnection } from './dataset.type.js';
 import type { CatalogContext } from './loaders.js';

@@ -5,8 +5,9 @@
  */
 import DataLoader from 'dataloader';
 import type { Principal } from '../access/principal.js';
-import type { Page } from '../graphql/connection.type.js';
 import type { CatalogDatabase } from '../storage/database.js';
+import { loaderFor, loadMany, loadOne } from '../storage/loaders.js';
+import type { Page } from '../storage/pages.js';
 import { findDatasetsByIds, findDatasetsByNames, findTrainingDatasets } from './dataset.queries.js';
 import type { Dataset } from './dataset.type.js';
 import { findModelsByIds, findModelsByNames, findTags } from './model.queries.js';
@@ -94,30 +95,4 @@ export class CatalogLoaders {
     };
     return loaderFor(this.#pages, [parent, args.first, args.after], () => new DataLoader(load)).load(parentId);
   }
-}
-
-/** The loader for these arguments of a field: parents that ask with the same ones share a statement. */
-export function loaderFor<T>(known: Map<string, T>, args: readonly unknown[], create: () => T): T {
-  const key = JSON.stringify(args);
-  const loader = known.get(key) ?? create();
-  known.set(key, loader);
-  return loader;
-}
-
-export function loadOne<T>(find: (keys: readonly string[]) => Promise<T[]>, keyOf: (value: T) => string) {
-  return new DataLoader<string, T | null>(async (keys) => {
-    const found = new Map((await find(keys)).map((value) => [keyOf(value), value]));
-    return keys.map((key) => found.get(key) ?? null);
-  });
-}
-
-export function loadMany<Row, T>(
-  find: (keys: readonly string[]) => Promise<Row[]>,
-  keyOf: (row: Row) => string,
-  pick: (row: Row) => T,
-) {
-  return new DataLoader<string, T[]>(async (keys) => {
-    const rows = Map.groupBy(await find(keys), keyOf);
-    return keys.map((key) => (rows.get(key) ?? []).map(pick));
-  });
 }

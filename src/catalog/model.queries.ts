@@ -1,11 +1,11 @@
 /** All SQL about models: reading, listing, counting. */
 import { type Expression, type ExpressionBuilder, type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
-import { BadPageError } from '../errors.js';
-import { checkFirst, decodeCursor, type Key, listId, type Page, pageOf } from '../graphql/connection.type.js';
+import { BadArgumentError } from '../errors.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
+import type { ModelTable } from '../storage/migrations/catalog.table.js';
+import { checkFirst, decodeCursor, type Key, listId, type Page, pageOf } from '../storage/pages.js';
 import { searchHits } from '../storage/search.js';
-import type { ModelTable } from './catalog.table.js';
 import {
   type Facet,
   type FacetBucket,
@@ -62,7 +62,7 @@ export async function findTags(
   return db.selectFrom('model_tag').selectAll().where('model_id', 'in', modelIds).orderBy('tag').execute();
 }
 
-/** @throws BadPageError */
+/** @throws BadArgumentError */
 export async function findModelPage(
   db: CatalogDatabase,
   principal: Principal,
@@ -157,7 +157,9 @@ const MAX_FILTER_VALUES = 100;
 function checkFilter(filter: ModelFilter): void {
   for (const [name, values] of Object.entries(filter)) {
     if (Array.isArray(values) && values.length > MAX_FILTER_VALUES) {
-      throw new BadPageError(`filter.${name} has ${values.length} values; at most ${MAX_FILTER_VALUES} are allowed.`);
+      throw new BadArgumentError(
+        `filter.${name} has ${values.length} values; at most ${MAX_FILTER_VALUES} are allowed.`,
+      );
     }
   }
 }

@@ -1,6 +1,6 @@
 import { Arg, Args, ArgsType, Ctx, Field, FieldResolver, Int, Query, Resolver, Root } from 'type-graphql';
 import { Policy } from '../access/policy.js';
-import { BadPageError } from '../errors.js';
+import { BadArgumentError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { Catalog } from './catalog.js';
 import type { CatalogContext } from './loaders.js';
@@ -81,7 +81,7 @@ export class ModelResolver {
     @Ctx() { catalog }: CatalogContext,
   ): Promise<Version | null> {
     if (number != null && alias != null)
-      throw new BadPageError('A version is named by number or by alias, not by both.');
+      throw new BadArgumentError('A version is named by number or by alias, not by both.');
     return this.rules.versionOf(catalog, model, { number: number ?? null, alias: alias ?? null });
   }
 

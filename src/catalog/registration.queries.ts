@@ -4,10 +4,10 @@
  * Versions are only ever added. One that FAILED never answered anything, so a better import may replace it.
  */
 import { sql, type Transaction } from 'kysely';
-import { newId } from '../graphql/node.type.js';
 import type { CatalogTables } from '../storage/database.js';
+import { newId } from '../storage/ids.js';
+import type { DatasetTable, ModelTable, VersionTable } from '../storage/migrations/catalog.table.js';
 import { indexForSearch } from '../storage/search.js';
-import type { DatasetTable, ModelTable, VersionTable } from './catalog.table.js';
 
 export type Trx = Transaction<CatalogTables>;
 

@@ -1,10 +1,10 @@
 /** All SQL about versions and aliases: reading and listing. Lists are read for many parents in one statement. */
 import { type SelectQueryBuilder, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
-import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../graphql/connection.type.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
+import type { AliasTable, VersionTable } from '../storage/migrations/catalog.table.js';
+import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../storage/pages.js';
 import type { VariantSpec } from '../tasks/spec.js';
-import type { AliasTable, VersionTable } from './catalog.table.js';
 import { Alias, Artifact, type Variant, Version } from './version.type.js';
 import { maySeeModel } from './visibility.js';
 
@@ -51,7 +51,7 @@ export async function findVersionsByNumbers(
 /**
  * For each parent its page of versions, newest first: of a model, or of a dataset that trained them.
  *
- * @throws BadPageError
+ * @throws BadArgumentError
  */
 export async function findVersionPages(
   db: CatalogDatabase,

@@ -3,10 +3,10 @@ import { type SelectQueryBuilder, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { countsByParent, type PageArgs, pagesByParent } from '../catalog/version.queries.js';
 import { maySeeDataset, maySeeModel } from '../catalog/visibility.js';
-import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../graphql/connection.type.js';
-import { newId } from '../graphql/node.type.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
-import type { EvaluationTable, MetricTable } from './evaluation.table.js';
+import { newId } from '../storage/ids.js';
+import type { EvaluationTable, MetricTable } from '../storage/migrations/evaluation.table.js';
+import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../storage/pages.js';
 import { Evaluation, type EvaluationOrigin, Metric } from './evaluation.type.js';
 
 export type EvaluationParent = 'version' | 'dataset';
@@ -35,7 +35,7 @@ export async function findEvaluationsByIds(
   return rows.map(toEvaluation);
 }
 
-/** For each parent its page of evaluations, newest first. @throws BadPageError */
+/** For each parent its page of evaluations, newest first. @throws BadArgumentError */
 export async function findEvaluationPages(
   db: CatalogDatabase,
   principal: Principal,

@@ -1,10 +1,11 @@
 /** Evaluations as one request sees them: batched, cached for that request only. */
 import DataLoader from 'dataloader';
 import type { Principal } from '../access/principal.js';
-import { type CatalogContext, loaderFor, loadMany, loadOne } from '../catalog/loaders.js';
+import { type CatalogContext } from '../catalog/loaders.js';
 import type { PageArgs } from '../catalog/version.queries.js';
-import type { Page } from '../graphql/connection.type.js';
 import type { CatalogDatabase } from '../storage/database.js';
+import { loaderFor, loadMany, loadOne } from '../storage/loaders.js';
+import type { Page } from '../storage/pages.js';
 import {
   type EvaluationChoice,
   type EvaluationParent,

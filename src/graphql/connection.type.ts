@@ -1,13 +1,8 @@
 /**
- * Lists that can grow: forward connections on keyset cursors.
- *
- * A cursor carries the order and the filter of its list, so that it cannot be used on another one.
+ * Lists that can grow, as Relay connections: the GraphQL side of `storage/pages.ts`.
  */
-import { createHash } from 'node:crypto';
 import { type ClassType, Field, Int, ObjectType } from 'type-graphql';
-import { BadPageError } from '../errors.js';
-
-export const MAX_PAGE_SIZE = 100;
+import type { Edge, Page } from '../storage/pages.js';
 
 @ObjectType({ description: 'Whether there is more, and where to go on.', simpleResolvers: true })
 export class PageInfo {
@@ -16,20 +11,6 @@ export class PageInfo {
 
   @Field(() => String, { nullable: true, description: 'Pass it as `after` for the next page; null on an empty page.' })
   endCursor!: string | null;
-}
-
-export interface Edge<T> {
-  readonly cursor: string;
-  readonly node: T;
-}
-
-/** One page of a list. The total costs a statement of its own, so it is counted only when somebody asks. */
-export class Page<T> {
-  constructor(
-    readonly edges: readonly Edge<T>[],
-    readonly hasNextPage: boolean,
-    readonly countTotal: () => Promise<number>,
-  ) {}
 }
 
 /** The GraphQL type of a page of `Node`. */
@@ -70,56 +51,4 @@ export function connectionOf<T extends object>(Node: ClassType<T>) {
     }
   }
   return Connection;
-}
-
-export type Key = string | number;
-
-/** @throws BadPageError unless 1 ≤ first ≤ 100 */
-export function checkFirst(first: number): number {
-  if (first >= 1 && first <= MAX_PAGE_SIZE) return first;
-  throw new BadPageError(`first is ${first}; it must lie between 1 and ${MAX_PAGE_SIZE}.`);
-}
-
-/** What a cursor must belong to: the name of the list and everything that orders or filters it; null is nothing. */
-export function listId(...parts: readonly unknown[]): string {
-  const json = JSON.stringify(parts, (_, value: unknown) => value ?? undefined);
-  return createHash('sha256').update(json).digest('base64url').slice(0, 8);
-}
-
-export function encodeCursor(list: string, key: readonly Key[]): string {
-  return Buffer.from(JSON.stringify([list, ...key])).toString('base64url');
-}
-
-/** @throws BadPageError for a cursor that is none, or of another list, order or filter */
-export function decodeCursor(list: string, cursor: string, keyLength: number): Key[] {
-  const [of, ...key] = parse(cursor);
-  const isKey = key.length === keyLength && key.every((part) => typeof part === 'string' || typeof part === 'number');
-  if (of === list && isKey) return key as Key[];
-  throw new BadPageError('after is not a cursor of this list with this order and filter; start again without it.');
-}
-
-function parse(cursor: string): unknown[] {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
-    return Array.isArray(value) ? value : [];
-  } catch {
-    return [];
-  }
-}
-
-/** Cuts the one row too many that a query asked for, and makes a page of the rest. */
-export function pageOf<Row, T>(
-  rows: readonly Row[],
-  first: number,
-  options: {
-    readonly toNode: (row: Row) => T;
-    readonly list: string;
-    readonly keyOf: (row: Row) => readonly Key[];
-    readonly countTotal: () => Promise<number>;
-  },
-): Page<T> {
-  const edges = rows
-    .slice(0, first)
-    .map((row) => ({ cursor: encodeCursor(options.list, options.keyOf(row)), node: options.toNode(row) }));
-  return new Page(edges, rows.length > first, options.countTotal);
 }

@@ -1,34 +1,7 @@
 import { Field, ID, InterfaceType } from 'type-graphql';
-import { v7 } from 'uuid';
 
 @InterfaceType({ description: 'Anything with an id of its own: fetch it again by `node(id:)`.' })
 export abstract class Node {
   @Field(() => ID, { description: 'Opaque, unique over all types, never reused.' })
   id!: string;
-}
-
-/** What an id starts with says which type it names; clients need not know. */
-const PREFIXES = {
-  Model: 'model',
-  Version: 'version',
-  Dataset: 'dataset',
-  Evaluation: 'evaluation',
-  Prediction: 'prediction',
-};
-export type NodeTypeName = keyof typeof PREFIXES;
-
-/** Ids of one type are in order of their creation. */
-export function newId(type: NodeTypeName): string {
-  return `${PREFIXES[type]}_${v7()}`;
-}
-
-/** The smallest id that could be created at this moment, to compare with. */
-export function firstIdAt(type: NodeTypeName, ms: number): string {
-  const hex = Math.max(0, ms).toString(16).padStart(12, '0');
-  return `${PREFIXES[type]}_${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
-}
-
-export function typeOfId(id: string): NodeTypeName | undefined {
-  const prefix = id.slice(0, id.indexOf('_'));
-  return (Object.keys(PREFIXES) as NodeTypeName[]).find((type) => PREFIXES[type] === prefix);
 }

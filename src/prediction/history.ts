@@ -4,12 +4,13 @@
 import type DataLoader from 'dataloader';
 import type { Principal } from '../access/principal.js';
 import type { Catalog } from '../catalog/catalog.js';
-import { type CatalogContext, loadOne } from '../catalog/loaders.js';
+import { type CatalogContext } from '../catalog/loaders.js';
 import { parseRef } from '../catalog/ref.js';
 import { findVersionIdsOfModel } from '../catalog/version.queries.js';
 import { NotFoundError } from '../errors.js';
-import type { Page } from '../graphql/connection.type.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
+import { loadOne } from '../storage/loaders.js';
+import type { Page } from '../storage/pages.js';
 import type { PredictionFilter } from './prediction.input.js';
 import { findPredictionPage, findPredictionsByIds } from './prediction.queries.js';
 import type { Prediction } from './prediction.type.js';
@@ -36,7 +37,7 @@ export class History {
     );
   }
 
-  /** @throws BadPageError, InvalidInputError and NotFoundError for the filter's model */
+  /** @throws BadArgumentError, InvalidInputError and NotFoundError for the filter's model */
   async page(context: CatalogContext, filter: PredictionFilter, args: PageArgs): Promise<Page<Prediction>> {
     const { model, since, until, label } = filter;
     const versionIds = model == null ? null : await this.#versionIds(context, model);

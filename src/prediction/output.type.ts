@@ -1,6 +1,6 @@
 /** What a model answers, by its task: a type for each kind of answer, and the union of them. */
 import { Arg, createUnionType, Field, Float, Int, ObjectType, registerEnumType } from 'type-graphql';
-import { BadPageError } from '../errors.js';
+import { BadArgumentError } from '../errors.js';
 import { Base64, FloatList, JSONValue } from '../graphql/scalars.js';
 import type { TensorData } from '../tasks/datatypes.js';
 import { MAX_FILLINGS } from '../tasks/fill-mask.js';
@@ -57,7 +57,7 @@ export class Classification {
 function checkRange(name: string, value: number, least: number, most = Number.POSITIVE_INFINITY): void {
   if (value >= least && value <= most) return;
   const rule = most === Number.POSITIVE_INFINITY ? `be at least ${least}` : `lie between ${least} and ${most}`;
-  throw new BadPageError(`${name} is ${value}; it must ${rule}.`);
+  throw new BadArgumentError(`${name} is ${value}; it must ${rule}.`);
 }
 
 @ObjectType({ description: 'Where a text or a picture lies among others: near ones mean the same.' })

@@ -1,11 +1,11 @@
 /** All SQL about predictions. Each row belongs to a principal, and nobody else sees it. */
 import type { Principal } from '../access/principal.js';
-import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../graphql/connection.type.js';
-import { firstIdAt } from '../graphql/node.type.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import type { Insert } from '../storage/group-commit.js';
+import { firstIdAt } from '../storage/ids.js';
+import type { IdempotencyTable, PredictionTable } from '../storage/migrations/prediction.table.js';
+import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../storage/pages.js';
 import { decodeAnswer, encodeAnswer } from './answer-json.js';
-import type { IdempotencyTable, PredictionTable } from './prediction.table.js';
 import { Prediction } from './prediction.type.js';
 
 export interface PredictionListing {
@@ -83,7 +83,7 @@ export async function findPredictionsByIds(
   return (await query.execute()).map(toPrediction);
 }
 
-/** Newest first. @throws BadPageError */
+/** Newest first. @throws BadArgumentError */
 export async function findPredictionPage(
   db: PredictionDatabase,
   principal: Principal,

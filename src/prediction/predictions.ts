@@ -13,10 +13,10 @@ import {
   InvalidInputError,
 } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
-import { newId } from '../graphql/node.type.js';
 import { problemOf } from '../graphql/problem.type.js';
 import type { Resolved, Serving } from '../serving/serving.js';
 import type { PredictionDatabase } from '../storage/database.js';
+import { newId } from '../storage/ids.js';
 import type { ItemFailure, ModelInput } from '../tasks/input.js';
 import type { VersionSpec } from '../tasks/spec.js';
 import { check } from '../tasks/task.js';

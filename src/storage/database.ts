@@ -7,6 +7,9 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Kysely } from 'kysely';
 import { DEFAULT_MIGRATION_TABLE, type Migration, Migrator } from 'kysely/migration';
+import { DamagedFileError, NewerSchemaError, StartupError, StorageFullError } from '../errors.js';
+import { SqliteError } from './disk-failure.js';
+import { catalogMigrations } from './migrations/catalog.js';
 import type {
   AliasTable,
   DatasetTable,
@@ -14,12 +17,9 @@ import type {
   ModelTagTable,
   VersionDatasetTable,
   VersionTable,
-} from '../catalog/catalog.table.js';
-import { DamagedFileError, NewerSchemaError, StartupError, StorageFullError } from '../errors.js';
-import type { EvaluationTable, MetricTable } from '../evaluation/evaluation.table.js';
-import type { IdempotencyTable, PredictionTable } from '../prediction/prediction.table.js';
-import { SqliteError } from './disk-failure.js';
-import { catalogMigrations } from './migrations/catalog.js';
+} from './migrations/catalog.table.js';
+import type { EvaluationTable, MetricTable } from './migrations/evaluation.table.js';
+import type { IdempotencyTable, PredictionTable } from './migrations/prediction.table.js';
 import { predictionMigrations } from './migrations/predictions.js';
 import { SqliteFile } from './sqlite.js';
 import { SqliteFileDialect } from './sqlite-dialect.js';

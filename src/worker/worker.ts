@@ -9,7 +9,7 @@ import { readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import os from 'node:os';
 import { CHANNEL_FD } from '../engine/child.js';
-import { FrameChannel } from '../engine/frames.js';
+import { encodeFrame, FrameChannel } from '../engine/frames.js';
 import type { FromWorker, ToWorker } from '../engine/messages.js';
 import { faultPoint, spoilFrame } from '../fault-points.js'; // @fault
 import { UnreadableItemError } from '../tasks/input.js';
@@ -46,7 +46,7 @@ async function readVerified(file: string, expectedSha256: string): Promise<Uint8
 
 function send(message: FromWorker): void {
   faultPoint('worker.reply.before'); // @fault
-  if (spoilFrame('worker.reply.frame', message, stream)) return; // @fault
+  if (spoilFrame('worker.reply.frame', () => encodeFrame(message), stream)) return; // @fault
   channel.send(message);
   faultPoint('worker.reply.after'); // @fault
 }

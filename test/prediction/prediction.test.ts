@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { pino } from 'pino';
-import { firstIdAt } from '#src/graphql/node.type.js';
 import { Sweeper } from '#src/prediction/sweeper.js';
 import { BlobFolder } from '#src/storage/blobs.js';
+import { firstIdAt } from '#src/storage/ids.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 
 const FIELDS = `prediction { id recorded createdAt input output { ... on Classification { label score classes { label score } } }
