@@ -10,7 +10,6 @@ import type { Principal } from './access/principal.js';
 import { LimitsResolver } from './api/limits.resolver.js';
 import { createSchema } from './api/schema.js';
 import { createServer } from './api/server.js';
-import { atMost } from './at-most.js';
 import { Catalog } from './catalog/catalog.js';
 import { DatasetResolver } from './catalog/dataset.resolver.js';
 import { CatalogLoaders } from './catalog/loaders.js';
@@ -32,6 +31,7 @@ import { EngineResolver, VersionServingResolver } from './serving/serving.resolv
 import { BlobFolder } from './storage/blobs.js';
 import { type Databases, openDatabases } from './storage/database.js';
 import { GroupCommit } from './storage/group-commit.js';
+import { waitAtMost } from './wait-at-most.js';
 
 export interface App {
   /** `http://host:port`, once started. */
@@ -69,11 +69,11 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   const stop = async () => {
     progress.problem = 'stopping';
     faultPoint('stop.begin'); // @fault
-    await atMost(GRACE_MS, server.http.close());
+    await waitAtMost(GRACE_MS, server.http.close());
     await engine.stop(GRACE_MS);
     await slices.sweeper.stop();
     faultPoint('stop.drained'); // @fault
-    await atMost(GRACE_MS, commits.drain());
+    await waitAtMost(GRACE_MS, commits.drain());
     await server.stop();
     await databases.close();
   };
@@ -136,7 +136,7 @@ function createSlices({ config, log, databases, blobs, commits, engine }: Parts)
 function engineProblem(engine: Engine, { requireProvider }: Config): string | null {
   const { provider, ready } = engine.pool;
   if (requireProvider !== null && provider !== requireProvider) {
-    const probe = engine.pool.probes.find(({ name }) => name === requireProvider);
+    const probe = engine.pool.providerChecks.find(({ name }) => name === requireProvider);
     return `REQUIRE_PROVIDER=${requireProvider}, but ${provider} was taken: ${probe?.reason ?? 'it is not among EXECUTION_PROVIDERS'}`;
   }
   return ready.length > 0 ? null : 'no inference worker is ready';

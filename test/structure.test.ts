@@ -8,14 +8,14 @@ import ts from 'typescript';
 /** Rooms (folders and single files of `src/`) and what each may import. No arrow runs up. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
-  'at-most': [],
+  'wait-at-most': [],
   config: ['errors'],
   tasks: ['errors'],
   onnx: [],
-  storage: ['errors', 'at-most'],
+  storage: ['errors', 'wait-at-most'],
   access: ['config'],
   graphql: ['errors', 'storage'],
-  engine: ['errors', 'at-most', 'tasks'],
+  engine: ['errors', 'wait-at-most', 'tasks'],
   worker: ['engine', 'tasks', 'onnx'],
   catalog: ['errors', 'access', 'graphql', 'storage', 'tasks'],
   importing: ['errors', 'access', 'graphql', 'storage', 'tasks', 'catalog', 'engine'],
@@ -37,7 +37,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   app: [
     'config',
-    'at-most',
+    'wait-at-most',
     'access',
     'api',
     'evaluation',

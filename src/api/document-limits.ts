@@ -26,7 +26,7 @@ export const MAX_VALIDATION_ERRORS = 10;
 
 /** @throws GraphQLError with a code, for a document that is too large, cannot be read, or holds too much */
 export function checkDocument(text: string): DocumentNode {
-  checkText(text);
+  checkDocumentText(text);
   const document = read(() => parse(text, { maxLexicalTokens: LIMITS.maxTokens }));
   checkTree(document);
   return document;
@@ -57,13 +57,13 @@ function read<T>(reading: () => T): T {
   }
 }
 
-function checkText(text: string): void {
+function checkDocumentText(text: string): void {
   const bytes = Buffer.byteLength(text);
   if (bytes > LIMITS.maxDocumentBytes) throw exceeded('maxDocumentBytes', bytes, 'DOCUMENT_TOO_LARGE');
   const { tokens, nesting, lines } = read(() => countTokens(text));
-  atMost('maxTokens', tokens);
-  atMost('maxNesting', nesting);
-  atMost('maxLines', lines);
+  checkLimit('maxTokens', tokens);
+  checkLimit('maxNesting', nesting);
+  checkLimit('maxLines', lines);
 }
 
 const OPENING: readonly string[] = [TokenKind.PAREN_L, TokenKind.BRACKET_L, TokenKind.BRACE_L];
@@ -92,8 +92,8 @@ export function checkTree(document: DocumentNode): void {
   for (const node of definitions) {
     if (node.kind === Kind.FRAGMENT_DEFINITION) fragments.set(node.name.value, node.selectionSet);
   }
-  atMost('maxOperations', definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION).length);
-  atMost('maxFragments', definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION).length);
+  checkLimit('maxOperations', definitions.filter(({ kind }) => kind === Kind.OPERATION_DEFINITION).length);
+  checkLimit('maxFragments', definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION).length);
   let aliases = 0;
   let directives = 0;
   visit(document, {
@@ -104,22 +104,22 @@ export function checkTree(document: DocumentNode): void {
       directives++;
     },
   });
-  atMost('maxAliases', aliases);
-  atMost('maxDirectives', directives);
+  checkLimit('maxAliases', aliases);
+  checkLimit('maxDirectives', directives);
   const merge = new Merge(fragments);
   for (const node of definitions) checkDefinition(node, merge);
 }
 
 function checkDefinition(node: DefinitionNode, merge: Merge): void {
   if (node.kind !== Kind.OPERATION_DEFINITION && node.kind !== Kind.FRAGMENT_DEFINITION) return;
-  atMost('maxVariables', node.variableDefinitions?.length ?? 0);
+  checkLimit('maxVariables', node.variableDefinitions?.length ?? 0);
   const { rootFields, depth, comparisons, differences } = merge.extentOf(node.selectionSet);
-  atMost('maxComparisons', comparisons);
-  atMost('maxDifferences', differences);
+  checkLimit('maxComparisons', comparisons);
+  checkLimit('maxDifferences', differences);
   // A fragment does not know how deep it is spread, nor whether that is introspection.
   if (node.kind !== Kind.OPERATION_DEFINITION) return;
-  atMost('maxRootFields', rootFields);
-  atMost('maxDepth', depth);
+  checkLimit('maxRootFields', rootFields);
+  checkLimit('maxDepth', depth);
 }
 
 /** All fields of one response name in one place: the standard rules compare each with each. */
@@ -151,7 +151,7 @@ class Merge {
     const open = [{ set: root, places, depth: 0 }];
     for (let at = open.pop(); at; at = open.pop()) {
       extent.selections += at.set.selections.length;
-      atMost('maxRecursiveSelections', extent.selections);
+      checkLimit('maxRecursiveSelections', extent.selections);
       for (const selection of at.set.selections) {
         if (selection.kind === Kind.FIELD) {
           // Introspection has a rule of its own for depth.
@@ -216,7 +216,7 @@ const RULES = {
   maxDifferences: ['An operation', 'pairs of different fields under one name in one place', 'Give them aliases.'],
 } as const satisfies Partial<Record<keyof typeof LIMITS, readonly [subject: string, unit: string, advice: string]>>;
 
-function atMost(limit: keyof typeof RULES, received: number): void {
+function checkLimit(limit: keyof typeof RULES, received: number): void {
   if (received > LIMITS[limit]) throw exceeded(limit, received);
 }
 

@@ -98,7 +98,7 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
     genReqId: requestIds(),
     requestIdHeader: false,
     forceCloseConnections: 'idle',
-    frameworkErrors: (error, _request, reply) => refuse(reply, statusOf(error), refusalOf(error)),
+    frameworkErrors: (error, _request, reply) => sendRefusal(reply, statusOf(error), refusalOf(error)),
     clientErrorHandler: refuseConnection,
   });
   // Before the preflight of CORS is answered.
@@ -116,7 +116,7 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
   http.addHook('onRequest', (request, reply, done) => {
     const policy = request.routeOptions.config.policy;
     if (!policy || POLICIES[policy].allows(principalOf(request.socket.remoteAddress))) done();
-    else refuse(reply, 403, refusal('FORBIDDEN', `This is for ${POLICIES[policy].who}.`));
+    else sendRefusal(reply, 403, refusal('FORBIDDEN', `This is for ${POLICIES[policy].who}.`));
   });
   http.addHook('onResponse', (request, reply, done) => {
     const { method, url } = request;
@@ -127,17 +127,17 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
   const mask = errorFormatter(log);
   http.setErrorHandler<FastifyError>((error, _request, reply) => {
     const status = statusOf(error);
-    refuse(reply, status, status < 500 ? refusalOf(error) : mask({ message: error.message }, error));
+    sendRefusal(reply, status, status < 500 ? refusalOf(error) : mask({ message: error.message }, error));
   });
   http.setNotFoundHandler((_request, reply) =>
-    refuse(reply, 404, refusal('NOT_FOUND', 'There is nothing here for this method; the API is POST /graphql.')),
+    sendRefusal(reply, 404, refusal('NOT_FOUND', 'There is nothing here for this method; the API is POST /graphql.')),
   );
   await registerExplorer(http, { kind: config.explorer });
   return http;
 }
 
 /** What has no answer of a resolver looks like a GraphQL error all the same: one shape for every client. */
-function refuse(reply: FastifyReply, status: number, ...errors: GraphQLFormattedError[]): void {
+function sendRefusal(reply: FastifyReply, status: number, ...errors: GraphQLFormattedError[]): void {
   const { accept = '' } = reply.request.headers;
   const isNamed = accept.includes('application/graphql-response+json') && !accept.includes('application/json');
   const type = isNamed ? 'application/graphql-response+json' : 'application/json';
@@ -162,12 +162,16 @@ function checkHeaders({ isLocal }: { isLocal: boolean }) {
     if (isLocal ? !LOCAL_HOST.test(host) : !URL.canParse(`http://${host}`)) {
       // The page of a foreign name that resolves to this machine would otherwise be served as one of our own.
       const message = `The Host "${host}" is not this server: ask for localhost or 127.0.0.1, or start it with UNSAFE_OPEN=true.`;
-      refuse(reply, 403, refusal('HOST_NOT_ALLOWED', message));
+      sendRefusal(reply, 403, refusal('HOST_NOT_ALLOWED', message));
     } else if (encoding.toLowerCase() !== 'identity') {
       const message = `Bodies with Content-Encoding "${encoding}" are not read; send it plain.`;
-      refuse(reply, 415, refusal('UNSUPPORTED_CONTENT_ENCODING', message));
+      sendRefusal(reply, 415, refusal('UNSUPPORTED_CONTENT_ENCODING', message));
     } else if (charset !== undefined) {
-      refuse(reply, 415, refusal('UNSUPPORTED_CHARSET', `Bodies are read as UTF-8, not as "${charset}"; send UTF-8.`));
+      sendRefusal(
+        reply,
+        415,
+        refusal('UNSUPPORTED_CHARSET', `Bodies are read as UTF-8, not as "${charset}"; send UTF-8.`),
+      );
     } else done();
   };
 }
@@ -223,7 +227,7 @@ function registerGraphql(
   const check = rememberingCheck();
   const answer = fastifyApolloHandler(apollo, {
     context: async (request, reply) =>
-      new RequestContext(principalOf(request.socket.remoteAddress), connectionOf(request, reply), loadersOf),
+      new RequestContext(principalOf(request.socket.remoteAddress), clientConnection(request, reply), loadersOf),
   });
   http.route({
     method: ['GET', 'POST'],
@@ -233,7 +237,7 @@ function registerGraphql(
       if (page && isBrowser(request)) reply.headers(page.headers).send(page.html);
       else {
         const error = refusalOfDocument(request, check);
-        if (error) refuse(reply, 400, error);
+        if (error) sendRefusal(reply, 400, error);
         else done();
       }
     },
@@ -271,7 +275,7 @@ function documentsOf({ method, url, body }: FastifyRequest): string[] {
 }
 
 /** Looked at when a batch is formed: what nobody waits for any more is then not done. */
-function connectionOf({ socket }: FastifyRequest, { raw }: FastifyReply): Connection {
+function clientConnection({ socket }: FastifyRequest, { raw }: FastifyReply): Connection {
   return {
     caller: socket.remoteAddress ?? 'unknown',
     get isClosed() {

@@ -7,23 +7,24 @@
  *
  * Decisions are in `queue.ts` and `supervision.ts`; here are the effects.
  */
-import { atMost } from '../at-most.js';
+
 import { InferenceFailedError, OverloadedError, ShuttingDownError } from '../errors.js';
 import type { Item, ItemFailure } from '../tasks/input.js';
+import { waitAtMost } from '../wait-at-most.js';
 import { createEntry, type RunOptions } from './entry.js';
-import { RunTimes } from './measure.js';
+import { LatencyEstimates } from './latency.js';
 import type { BatchTiming, EngineVersion, FromWorker } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
 import { type Entry, isBefore, type Outcome, VersionQueue } from './queue.js';
 import {
-  convictionOf,
   type EndCause,
   expectedWaitMs,
   fateOfEntry,
   isFaultOfInput,
   MAX_WAITING_ROWS,
   msUntilNextBatch,
+  poisonReason,
   shouldAnnounceStart,
   watchdogMs,
 } from './supervision.js';
@@ -34,9 +35,9 @@ interface Served {
   version: EngineVersion;
   readonly queue: VersionQueue;
   /** By the work that was guessed: when there is room, and how long a wait will be. */
-  readonly times: RunTimes;
+  readonly times: LatencyEstimates;
   /** By the work that there was, the making of answers included: when a run is stuck. */
-  readonly runs: RunTimes;
+  readonly runs: LatencyEstimates;
 }
 
 const LOAD_WATCHDOG_MS = 120_000;
@@ -84,7 +85,7 @@ export class Engine {
   async status() {
     return {
       workers: await this.#pool.describeWorkers(),
-      providers: [...this.#pool.probes],
+      providers: [...this.#pool.providerChecks],
       memoryBudgetBytes: this.#pool.memoryBudgetBytes,
       queueDepth: this.queueDepth,
     };
@@ -128,7 +129,7 @@ export class Engine {
     this.#isStopping = true;
     if (this.#outstanding > 0) {
       const drained = new Promise<void>((resolve) => (this.#drained = resolve));
-      await atMost(graceMs, drained);
+      await waitAtMost(graceMs, drained);
     }
     this.#watchdogs.stop();
     if (this.#wakeUp) clearTimeout(this.#wakeUp);
@@ -139,7 +140,7 @@ export class Engine {
   #serve(version: EngineVersion): Served {
     const known = this.#served.get(version.key);
     if (known) return known;
-    const served = { version, queue: new VersionQueue(), times: new RunTimes(), runs: new RunTimes() };
+    const served = { version, queue: new VersionQueue(), times: new LatencyEstimates(), runs: new LatencyEstimates() };
     this.#served.set(version.key, served);
     return served;
   }
@@ -210,7 +211,7 @@ export class Engine {
     const running = worker.batches[0] as OutstandingBatch;
     const expected = this.#served.get(running.version.key)?.times.inferMs(running.work);
     if (expected == null) return Number.POSITIVE_INFINITY;
-    return msUntilNextBatch(running.startedAt, expected, next.times.prepareMs, now);
+    return msUntilNextBatch(running.startedAt, expected, next.times.preprocessMs, now);
   }
 
   #wakeUpIn(ms: number): void {
@@ -266,7 +267,7 @@ export class Engine {
 
   #receive(worker: WorkerProcess, message: FromWorker): void {
     if (message.kind === 'started') this.#noteStart(worker, message);
-    else if (message.kind === 'done') this.#finish(worker, message);
+    else if (message.kind === 'done') this.#deliver(worker, message);
     else if (message.kind === 'ready') this.#dispatchSoon();
     else if (message.kind === 'loadFailed') this.#failUnloadable(worker, message.key, message.message);
   }
@@ -280,10 +281,10 @@ export class Engine {
     this.#dispatchSoon();
   }
 
-  #finish(worker: WorkerProcess, { id, results, timing }: Extract<FromWorker, { kind: 'done' }>): void {
+  #deliver(worker: WorkerProcess, { id, results, timing }: Extract<FromWorker, { kind: 'done' }>): void {
     const batch = worker.batches[0];
     if (batch?.id !== id) return;
-    worker.finish();
+    worker.completeBatch();
     this.#watchOldest(worker);
     this.#noteTimes(batch, timing);
     const { provider: executionProvider } = this.#pool;
@@ -297,16 +298,19 @@ export class Engine {
     this.#dispatchSoon();
   }
 
-  #noteTimes({ version, work, runWork }: OutstandingBatch, { prepareMs, inferMs, finishMs }: BatchTiming): void {
+  #noteTimes(
+    { version, work, runWork }: OutstandingBatch,
+    { preprocessMs, inferMs, postprocessMs }: BatchTiming,
+  ): void {
     const served = this.#served.get(version.key);
-    served?.times.record(work, { prepareMs, inferMs });
-    served?.runs.record(runWork, { prepareMs, inferMs: inferMs + finishMs });
+    served?.times.record(work, { preprocessMs, inferMs });
+    served?.runs.record(runWork, { preprocessMs, inferMs: inferMs + postprocessMs });
   }
 
   /** After a failed allocation nothing that this process says can be relied on. */
   #redoOutgrown(worker: WorkerProcess, { version }: OutstandingBatch, entry: Entry, { message }: ItemFailure): void {
     if (worker.purpose === 'quarantine')
-      this.#quarantine.convict({ version, entry }, `it needs more memory than a worker may take: ${message}`);
+      this.#quarantine.failPoisonInput({ version, entry }, `it needs more memory than a worker may take: ${message}`);
     else this.#quarantine.addSuspect({ version, entry });
     this.#pool.recycle(worker, message);
   }
@@ -323,7 +327,7 @@ export class Engine {
     for (const [i, batch] of worker.takeBatches().entries()) {
       const [entry] = batch.entries;
       if (worker.purpose === 'quarantine' && entry && isFaultOfInput(cause))
-        this.#quarantine.convict({ version: batch.version, entry }, convictionOf(cause, how));
+        this.#quarantine.failPoisonInput({ version: batch.version, entry }, poisonReason(cause, how));
       else this.#redo(worker, batch, cause, i === 0, how);
     }
     this.#dispatchSoon();

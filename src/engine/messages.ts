@@ -63,15 +63,15 @@ export type ToWorker =
   | { readonly kind: 'unload'; readonly key: string }
   | BatchMessage
   | { readonly kind: 'examine'; readonly artifactPath: string; readonly artifactSha256: string }
-  | { readonly kind: 'compare'; readonly key: string; readonly items: readonly Item[] }
+  | { readonly kind: 'checkBatchInvariance'; readonly key: string; readonly items: readonly Item[] }
   | { readonly kind: 'tokenize'; readonly key: string; readonly texts: readonly string[] };
 
 export type ItemResult = { readonly answer: Answer } | { readonly failure: ItemFailure };
 
 export interface BatchTiming {
-  readonly prepareMs: number;
+  readonly preprocessMs: number;
   readonly inferMs: number;
-  readonly finishMs: number;
+  readonly postprocessMs: number;
 }
 
 /** What only the file itself can say. */
@@ -103,6 +103,6 @@ export type FromWorker =
     }
   | { readonly kind: 'examined'; readonly facts: GraphFacts }
   /** How an answer changed beside mates of the same length, and beside longer ones; null where it did not. */
-  | { readonly kind: 'compared'; readonly difference: string | null; readonly padding: string | null }
+  | { readonly kind: 'batchInvariance'; readonly difference: string | null; readonly padding: string | null }
   | { readonly kind: 'tokenized'; readonly ids: readonly (readonly number[])[]; readonly unproven: string | null }
   | { readonly kind: 'failed'; readonly message: string };

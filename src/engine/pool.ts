@@ -28,7 +28,7 @@ export interface PoolOptions {
   readonly startChild?: StartChild;
 }
 
-export interface ProviderProbe {
+export interface ProviderCheck {
   readonly name: string;
   readonly available: boolean;
   readonly reason: string | null;
@@ -64,7 +64,7 @@ export class Pool {
   #isStopping = false;
   #inspection: NodeJS.Timeout | null = null;
   #someoneReady = Promise.withResolvers<void>();
-  probes: readonly ProviderProbe[] = [];
+  providerChecks: readonly ProviderCheck[] = [];
   provider = 'cpu';
 
   constructor(options: PoolOptions) {
@@ -110,9 +110,9 @@ export class Pool {
   async start(): Promise<void> {
     if (!this.#options.startChild) this.#startChild = await this.#prepareChildren();
     for (let i = 0; i < this.size; i++) this.#spawn('pool', 0);
-    [this.probes] = await Promise.all([this.#probeProviders(), this.#someoneReady.promise]);
-    const chosen = this.probes.find(({ available }) => available);
-    if (!chosen) this.#options.log.error({ probes: this.probes }, 'no execution provider is available');
+    [this.providerChecks] = await Promise.all([this.#checkProviders(), this.#someoneReady.promise]);
+    const chosen = this.providerChecks.find(({ available }) => available);
+    if (!chosen) this.#options.log.error({ probes: this.providerChecks }, 'no execution provider is available');
     this.provider = chosen?.name ?? 'none';
     this.#inspection = setInterval(() => this.#inspect(), INSPECT_EVERY_MS).unref();
   }
@@ -285,7 +285,7 @@ export class Pool {
   }
 
   /** Backends that ONNX Runtime lists are those it was compiled with: only a session tells what works here. */
-  async #probeProviders(): Promise<ProviderProbe[]> {
+  async #checkProviders(): Promise<ProviderCheck[]> {
     return Promise.all(
       this.#options.providers.map(async (name) => {
         if (name === 'cpu') return { name, available: true, reason: null };

@@ -5,10 +5,10 @@
 import { DeadlineExceededError, InferenceFailedError, NotReadyError, OverloadedError } from '../errors.js';
 import type { Item } from '../tasks/input.js';
 import { check } from '../tasks/task.js';
-import { Circuit } from './circuit.js';
+import { CircuitBreaker } from './circuit-breaker.js';
 import { createEntry } from './entry.js';
 import type { EngineVersion } from './messages.js';
-import { digestOf, Offenders } from './offenders.js';
+import { itemDigest, PoisonInputs } from './poison-inputs.js';
 import { type Connection, type Entry, isOver } from './queue.js';
 
 export interface Suspect {
@@ -17,15 +17,15 @@ export interface Suspect {
 }
 
 /** The engine itself waits for its own trials; it is no caller. */
-const OURSELVES: Connection = { isClosed: false, caller: '' };
+const TRIAL_CONNECTION: Connection = { isClosed: false, caller: '' };
 const TRIAL_MS = 60_000;
 const MAX_CONFINED = 200;
 
 export class Quarantine {
   readonly #suspects: Suspect[] = [];
   readonly #confined: Suspect[] = [];
-  readonly #offenders = new Offenders();
-  readonly #circuits = new Map<string, Circuit>();
+  readonly #poisonInputs = new PoisonInputs();
+  readonly #breakers = new Map<string, CircuitBreaker>();
   readonly #onOpened: (version: EngineVersion, error: Error) => void;
 
   /** `onOpened` hears of a version that does not even answer its own example. */
@@ -39,12 +39,12 @@ export class Quarantine {
 
   /** Why this input is not even queued, if it is not. */
   refusal(version: EngineVersion, item: Item, caller: string, now: number): Error | null {
-    const circuit = this.#circuits.get(version.key);
-    if (circuit?.isDue(now)) this.#judge(version, circuit);
+    const circuit = this.#breakers.get(version.key);
+    if (circuit?.isTrialDue(now)) this.#runTrial(version, circuit);
     const open = circuit?.refusal(now);
     if (open) return outOfService(version, open);
-    if (this.#offenders.hasCulprits) {
-      const reason = this.#offenders.reasonAgainst(digestOf(item), version.key, now);
+    if (this.#poisonInputs.hasAny) {
+      const reason = this.#poisonInputs.reasonToRefuse(itemDigest(item), version.key, now);
       if (reason) return new InferenceFailedError(`${reason} (this very input, a moment ago; it was not run again)`);
     }
     if (this.#confined.length < MAX_CONFINED || !this.isConfined(version, caller, now)) return null;
@@ -52,7 +52,7 @@ export class Quarantine {
   }
 
   isConfined(version: EngineVersion, caller: string, now: number): boolean {
-    return this.#offenders.isConfined(caller, version.key, now);
+    return this.#poisonInputs.isConfined(caller, version.key, now);
   }
 
   addConfined(suspect: Suspect): void {
@@ -79,15 +79,15 @@ export class Quarantine {
   }
 
   /** Alone, and its process ended: this input is the culprit. */
-  convict({ version, entry }: Suspect, reason: string): void {
+  failPoisonInput({ version, entry }: Suspect, reason: string): void {
     entry.fail(new InferenceFailedError(reason));
     const { caller } = entry.connection;
-    if (caller === OURSELVES.caller) return;
+    if (caller === TRIAL_CONNECTION.caller) return;
     const now = performance.now();
-    this.#offenders.convict(caller, version.key, digestOf(entry.item), reason, now);
-    const circuit = this.#circuits.get(version.key) ?? new Circuit();
-    this.#circuits.set(version.key, circuit);
-    if (circuit.convict(now)) this.#judge(version, circuit);
+    this.#poisonInputs.recordStrike(caller, version.key, itemDigest(entry.item), reason, now);
+    const circuit = this.#breakers.get(version.key) ?? new CircuitBreaker();
+    this.#breakers.set(version.key, circuit);
+    if (circuit.recordStrike(now)) this.#runTrial(version, circuit);
   }
 
   failAll(error: Error): void {
@@ -95,17 +95,18 @@ export class Quarantine {
   }
 
   /** Runs the version's own example: it decides whether the version is at fault. */
-  #judge(version: EngineVersion, circuit: Circuit): void {
+  #runTrial(version: EngineVersion, circuit: CircuitBreaker): void {
     const item = check(version.spec, version.spec.example, []);
-    const options = { deadlineMs: TRIAL_MS, priority: 'HIGH', connection: OURSELVES } as const;
+    const options = { deadlineMs: TRIAL_MS, priority: 'HIGH', connection: TRIAL_CONNECTION } as const;
     const { entry, answered } = createEntry(item, options, () => {});
     this.#suspects.unshift({ version, entry });
     answered.then(
-      () => circuit.passed(),
+      () => circuit.recordTrialPassed(),
       (error) => {
-        if (!(error instanceof InferenceFailedError || error instanceof DeadlineExceededError)) return circuit.passed();
+        if (!(error instanceof InferenceFailedError || error instanceof DeadlineExceededError))
+          return circuit.recordTrialPassed();
         const now = performance.now();
-        circuit.failed(error instanceof InferenceFailedError ? error.reason : error.message, now);
+        circuit.recordTrialFailed(error instanceof InferenceFailedError ? error.reason : error.message, now);
         this.#refuseAll(version, outOfService(version, circuit.refusal(now)));
       },
     );

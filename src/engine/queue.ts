@@ -19,7 +19,7 @@ export interface Connection {
 
 export interface Outcome {
   readonly result: ItemResult;
-  readonly timing: { prepareMs: number; inferMs: number; finishMs: number };
+  readonly timing: { preprocessMs: number; inferMs: number; postprocessMs: number };
   readonly batchSize: number;
   readonly executionProvider: string;
   /** When the batch left the queue. */

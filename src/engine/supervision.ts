@@ -63,7 +63,7 @@ export function isFaultOfInput(cause: EndCause): boolean {
 }
 
 /** Why an input that ran alone failed with its process, in words for its caller. */
-export function convictionOf(cause: EndCause, how: string): string {
+export function poisonReason(cause: EndCause, how: string): string {
   if (cause === 'watchdog') return 'the run did not end and was stopped';
   if (cause === 'outgrown') return 'it needs more memory than a worker may take';
   return `the run crashed the inference process (${how})`;
@@ -124,9 +124,14 @@ export function shouldAnnounceStart(expectedMs: number | null): boolean {
 const LEAD_MS = 2;
 
 /** 0: now; otherwise the time until a busy worker should be given its next batch; unknown until its run has begun. */
-export function msUntilNextBatch(startedAt: number | null, expectedMs: number, prepareMs: number, now: number): number {
+export function msUntilNextBatch(
+  startedAt: number | null,
+  expectedMs: number,
+  preprocessMs: number,
+  now: number,
+): number {
   if (startedAt === null) return Number.POSITIVE_INFINITY;
-  return Math.max(0, startedAt + expectedMs - prepareMs - LEAD_MS - now);
+  return Math.max(0, startedAt + expectedMs - preprocessMs - LEAD_MS - now);
 }
 
 /** Rows of one version that may wait, whatever their deadlines: beyond, memory is at risk rather than time. */

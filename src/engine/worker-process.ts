@@ -93,7 +93,7 @@ export class WorkerProcess {
   }
 
   /** The oldest batch was answered. */
-  finish(): void {
+  completeBatch(): void {
     this.#batches.shift();
     this.lastUsedAt = performance.now();
     if (this.#batches.length > 0) return;

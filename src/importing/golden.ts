@@ -58,7 +58,7 @@ export interface Golden {
 
 /** @throws ManifestError */
 export function parseGolden(text: string): Golden {
-  return parsed(golden, text, 'golden.json') as Golden;
+  return parseWith(golden, text, 'golden.json') as Golden;
 }
 
 const tokenizerGolden = z.object({
@@ -69,10 +69,10 @@ export type TokenizerGolden = z.infer<typeof tokenizerGolden>;
 
 /** @throws ManifestError */
 export function parseTokenizerGolden(text: string): TokenizerGolden {
-  return parsed(tokenizerGolden, text, 'tokenizer-golden.json');
+  return parseWith(tokenizerGolden, text, 'tokenizer-golden.json');
 }
 
-function parsed<T>(schema: z.ZodType<T>, text: string, file: string): T {
+function parseWith<T>(schema: z.ZodType<T>, text: string, file: string): T {
   try {
     return schema.parse(JSON.parse(text));
   } catch (error) {
@@ -96,7 +96,7 @@ export function differenceFromGolden(
     case 'classification':
       return differenceOfClasses(answer, expect, answer.labels ?? labels, tolerance);
     case 'regression':
-      return differenceOf('value', expect.value, answer.value, tolerance);
+      return numberDifference('value', expect.value, answer.value, tolerance);
     case 'embedding':
       return differenceOfLists('vector', expect.vector, answer.vector, tolerance);
     case 'similarities':
@@ -131,7 +131,7 @@ function differenceOfClasses(
 }
 
 /** Relative to the value where that is larger than one: a mass in grams has other last digits than a share. */
-function differenceOf(what: string, wanted: number | undefined, value: number, tolerance: number): string | null {
+function numberDifference(what: string, wanted: number | undefined, value: number, tolerance: number): string | null {
   if (wanted === undefined) return `the case expects no ${what}`;
   const isNear = Math.abs(value - wanted) <= tolerance * Math.max(1, Math.abs(wanted));
   return isNear ? null : `${what} ${value} instead of ${wanted}`;
@@ -146,7 +146,7 @@ function differenceOfLists(
   if (!wanted) return `the case expects no ${what}`;
   if (wanted.length !== values.length) return `${what} of ${values.length} numbers instead of ${wanted.length}`;
   for (const [i, one] of wanted.entries()) {
-    const difference = differenceOf(`number ${i} of ${what}`, one, values[i] as number, tolerance);
+    const difference = numberDifference(`number ${i} of ${what}`, one, values[i] as number, tolerance);
     if (difference) return difference;
   }
   return null;
@@ -163,7 +163,7 @@ function differenceOfBoxes(
   for (const [i, { label, score, box }] of wanted.entries()) {
     const own = found[i] as (typeof found)[number];
     if (own.label !== label) return `label ${own.label} instead of ${label} for box ${i}`;
-    const difference = differenceOf(`score of box ${i}`, score, own.score, tolerance);
+    const difference = numberDifference(`score of box ${i}`, score, own.score, tolerance);
     if (difference) return difference;
     for (const edge of ['xmin', 'ymin', 'xmax', 'ymax'] as const) {
       if (Math.abs(own.box[edge] - box[edge]) > BOX_TOLERANCE_PIXELS)
@@ -185,7 +185,8 @@ function differenceOfSpans(
   for (const [i, { score, word }] of wanted.entries()) {
     const own = found[i] as (typeof found)[number];
     if (word !== undefined && own.word !== word) return `word ${own.word} instead of ${word}`;
-    const difference = score === undefined ? null : differenceOf(`score of "${own.word}"`, score, own.score, tolerance);
+    const difference =
+      score === undefined ? null : numberDifference(`score of "${own.word}"`, score, own.score, tolerance);
     if (difference) return difference;
   }
   return null;
@@ -200,7 +201,7 @@ function differenceOfAnswers(
   if (wanted === null) return text === null ? null : `the answer "${text}" instead of none`;
   if (text !== wanted.text || start !== wanted.start || end !== wanted.end)
     return `the answer ${JSON.stringify(text)} at ${start}-${end} instead of "${wanted.text}" at ${wanted.start}-${wanted.end}`;
-  return wanted.score === undefined ? null : differenceOf('score', wanted.score, score, tolerance);
+  return wanted.score === undefined ? null : numberDifference('score', wanted.score, score, tolerance);
 }
 
 function differenceOfFillings(
@@ -213,7 +214,7 @@ function differenceOfFillings(
     const own = items[i];
     if (own?.token !== token || own.text !== text)
       return `token ${own?.token} (${own?.text}) instead of ${token} (${text}) at place ${i}`;
-    const difference = differenceOf(`score of "${text}"`, score, own.score, tolerance);
+    const difference = numberDifference(`score of "${text}"`, score, own.score, tolerance);
     if (difference) return difference;
   }
   return null;

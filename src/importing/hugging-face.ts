@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import type { Pooling, TaskName } from '../tasks/spec.js';
-import { type Preprocessor, preprocessor } from './image-of.js';
+import { type Preprocessor, preprocessor } from './preprocessor.js';
 import { checked, ManifestError, readText } from './store-file.js';
 
 const config = z.looseObject({
@@ -195,13 +195,13 @@ export function taskOf({ config, sentences, tokenizer, preprocessor }: HuggingFa
   if (sentences) return 'SENTENCE_SIMILARITY';
   const [architecture] = config?.architectures ?? [];
   if (!architecture) return null;
-  const [, task] = HEADS.find(([pattern]) => pattern.test(architecture)) ?? [];
+  const [, task] = ARCHITECTURES.find(([pattern]) => pattern.test(architecture)) ?? [];
   if (task) return task;
   if (/For[A-Z]/.test(architecture) || (tokenizer === null) === (preprocessor === null)) return null;
   return tokenizer === null ? 'IMAGE_FEATURE_EXTRACTION' : 'FEATURE_EXTRACTION';
 }
 
-const HEADS: readonly (readonly [RegExp, TaskName])[] = [
+const ARCHITECTURES: readonly (readonly [RegExp, TaskName])[] = [
   [/ForSequenceClassification$/, 'TEXT_CLASSIFICATION'],
   [/ForTokenClassification$/, 'TOKEN_CLASSIFICATION'],
   [/ForMaskedLM$/, 'FILL_MASK'],
@@ -211,7 +211,7 @@ const HEADS: readonly (readonly [RegExp, TaskName])[] = [
 ];
 
 /** Words of `id2label` in the order of their numbers. @throws ManifestError when a number is left out */
-export function labelsOf({ config }: HuggingFaceFiles): string[] {
+export function labelsOfConfig({ config }: HuggingFaceFiles): string[] {
   const labels = Object.entries(config?.id2label ?? {}).sort(([a], [b]) => Number(a) - Number(b));
   const odd = labels.findIndex(([key], i) => Number(key) !== i);
   if (odd >= 0) throw new ManifestError(`config.json: id2label has "${labels[odd]?.[0]}" where ${odd} is expected`);

@@ -16,8 +16,8 @@ import type { VariantSpec } from '../tasks/spec.js';
 import { parseGolden, parseTokenizerGolden } from './golden.js';
 import { findGraphs, type HuggingFaceFiles, readHuggingFaceFiles } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
-import { type Candidate, type ProbedVersion, ProbeKilledError, probe } from './probe.js';
-import { digestOf, ManifestError, readBytes, readText } from './store-file.js';
+import { type Candidate, type ProbedVersion, ProbeKilledError, probeCandidate } from './probe.js';
+import { fileDigest, ManifestError, readBytes, readText } from './store-file.js';
 
 export interface Importer {
   readonly db: CatalogDatabase;
@@ -78,7 +78,7 @@ export async function importVersion(importer: Importer, version: VersionFolder):
 
 async function readContents({ folder, files }: VersionFolder): Promise<Contents> {
   const graphs: Graph[] = [];
-  for (const [variant, file] of await findGraphs(files)) graphs.push({ variant, file, ...(await digestOf(file)) });
+  for (const [variant, file] of await findGraphs(files)) graphs.push({ variant, file, ...(await fileDigest(file)) });
   return {
     graphs,
     goldenText: await readText(path.join(files, 'golden.json')),
@@ -181,7 +181,7 @@ async function probeGraph({ blobs, pool }: Importer, shared: Shared, graph: Grap
   if (artifactSha256 !== graph.sha256)
     throw new ManifestError(`${path.basename(graph.file)} was changed while it was read`);
   faultPoint('import.stored'); // @fault
-  return probe(pool, { ...shared, artifactSha256, artifactPath: blobs.pathOf(artifactSha256) });
+  return probeCandidate(pool, { ...shared, artifactSha256, artifactPath: blobs.pathOf(artifactSha256) });
 }
 
 type Tried = { readonly stored: VariantSpec } & ({ readonly probed: ProbedVersion } | { readonly error: Error });

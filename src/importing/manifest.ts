@@ -181,9 +181,9 @@ export async function readModelManifest(folder: string): Promise<ModelManifest> 
   if (!MODEL_NAME.test(name)) throw new ManifestError(`the folder's name must match ${MODEL_NAME.source}`);
   const readme = await readText(path.join(folder, 'README.md'));
   const { matter, markdown } = splitFrontMatter(readme ?? '');
-  const front = checked(frontMatter, parsed(matter, 'README.md'), 'README.md front matter');
+  const front = checked(frontMatter, parseYamlFile(matter, 'README.md'), 'README.md front matter');
   const yamlText = (await readText(path.join(folder, 'model.yaml'))) ?? '';
-  const yaml = checked(modelYaml, parsed(yamlText, 'model.yaml'), 'model.yaml');
+  const yaml = checked(modelYaml, parseYamlFile(yamlText, 'model.yaml'), 'model.yaml');
   const { task, problem } = yaml.task
     ? { task: yaml.task, problem: null }
     : await readTask(folder, front.pipeline_tag ?? null);
@@ -237,7 +237,7 @@ export async function readVersionNumbers(folder: string): Promise<number[]> {
 export async function readDatasetManifest(folder: string): Promise<DatasetYaml> {
   const text = await readText(path.join(folder, 'dataset.yaml'));
   if (text === null) throw new ManifestError('dataset.yaml is missing');
-  return checked(datasetYaml, parsed(text, 'dataset.yaml'), 'dataset.yaml');
+  return checked(datasetYaml, parseYamlFile(text, 'dataset.yaml'), 'dataset.yaml');
 }
 
 /** Names of the folders in a folder, sorted; none when it does not exist. */
@@ -255,7 +255,7 @@ function splitFrontMatter(readme: string): { matter: string; markdown: string } 
   return { matter, markdown: (found ? markdown : text).trim() };
 }
 
-function parsed(text: string, file: string): unknown {
+function parseYamlFile(text: string, file: string): unknown {
   try {
     return parseYaml(text) ?? {};
   } catch (error) {

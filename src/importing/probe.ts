@@ -8,7 +8,7 @@ import type { Answer, Item } from '../tasks/input.js';
 import type { VersionSpec } from '../tasks/spec.js';
 import { check } from '../tasks/task.js';
 import { differenceFromGolden, type Golden, type TokenizerGolden } from './golden.js';
-import { type SpecSources, specOf } from './spec-of.js';
+import { type SpecSources, specOf } from './spec.js';
 import { ManifestError } from './store-file.js';
 
 type Ask = (message: ToWorker) => Promise<FromWorker>;
@@ -33,7 +33,7 @@ export class ProbeKilledError extends ManifestError {}
 const MAX_PROBES = 3;
 
 /** @throws ManifestError with the reason why the version cannot be published; ProbeKilledError */
-export async function probe(pool: Pool, candidate: Candidate): Promise<ProbedVersion> {
+export async function probeCandidate(pool: Pool, candidate: Candidate): Promise<ProbedVersion> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await pool.inDisposableWorker((ask) => probeWith(ask, pool.provider, candidate));
@@ -106,7 +106,7 @@ async function batchability(
 ): Promise<Pick<VersionSpec, 'maxBatch' | 'maxBatchReason' | 'text'>> {
   const { text, maxBatch, maxBatchReason } = spec;
   if (maxBatch === 1) return { maxBatch, maxBatchReason, text };
-  const { difference, padding } = await compare(ask, items);
+  const { difference, padding } = await checkInvariance(ask, items);
   if (difference) return { maxBatch: 1, maxBatchReason: difference, text: text && { ...text, pads: false } };
   const answer = items.length === 1 ? '1 input answers' : `${items.length} inputs answer`;
   const alike = text && padding ? ' of the same length' : '';
@@ -118,12 +118,12 @@ async function batchability(
 }
 
 /** What others than its own inputs do to a version is no reason to refuse it: it runs alone. */
-async function compare(
+async function checkInvariance(
   ask: Ask,
   items: readonly Item[],
 ): Promise<{ difference: string | null; padding: string | null }> {
   try {
-    return await expectReply(ask({ kind: 'compare', key: 'probed', items }), 'compared');
+    return await expectReply(ask({ kind: 'checkBatchInvariance', key: 'probed', items }), 'batchInvariance');
   } catch (error) {
     if (!(error instanceof ProcessLostError) || error.cause === 'killed') throw error;
     return { difference: `beside other inputs, ${error.message}`, padding: null };

@@ -24,7 +24,7 @@ export async function readBytes(file: string): Promise<Uint8Array> {
 }
 
 /** Of a file as large as it likes. @throws ManifestError */
-export async function digestOf(file: string): Promise<{ sha256: string; sizeBytes: number }> {
+export async function fileDigest(file: string): Promise<{ sha256: string; sizeBytes: number }> {
   const hash = createHash('sha256');
   let sizeBytes = 0;
   try {

@@ -3,8 +3,8 @@
  *
  * Field numbers are those of onnx.proto (ModelProto, GraphProto, TensorProto, OperatorSetIdProto).
  */
-import { fieldsOf, numbersOf, textOf } from './protobuf.js';
-import { labelsOf } from './zip-map.js';
+import { fieldsOf, fieldText, numbersOf } from './protobuf.js';
+import { classLabelsOf } from './zip-map.js';
 
 export interface FileFacts {
   readonly producer: string | null;
@@ -22,8 +22,8 @@ export function readGraphFile(bytes: Uint8Array): FileFacts {
   let classLabels: readonly string[] | null = null;
   let outputOperators: Readonly<Record<string, string>> = {};
   for (const field of fieldsOf(bytes)) {
-    if (field.number === 2) model.producerName = textOf(field);
-    else if (field.number === 3) model.producerVersion = textOf(field);
+    if (field.number === 2) model.producerName = fieldText(field);
+    else if (field.number === 3) model.producerVersion = fieldText(field);
     else if (field.number === 7) {
       model.parameterCount = countParameters(field.bytes);
       classLabels = findClassLabels(field.bytes);
@@ -43,7 +43,7 @@ export function readGraphFile(bytes: Uint8Array): FileFacts {
 function readMainOpset(bytes: Uint8Array): number | null {
   const opset = { domain: '', version: null as number | null };
   for (const field of fieldsOf(bytes)) {
-    if (field.number === 1) opset.domain = textOf(field);
+    if (field.number === 1) opset.domain = fieldText(field);
     else if (field.number === 2) opset.version = field.value;
   }
   return opset.domain === '' || opset.domain === 'ai.onnx' ? opset.version : null;
@@ -62,7 +62,7 @@ function findClassLabels(graph: Uint8Array): string[] | null {
     if (node.number !== 1) continue;
     for (const attribute of fieldsOf(node.bytes)) {
       if (attribute.number !== 5 || !nameOf(attribute.bytes).startsWith('classlabels_')) continue;
-      const labels = labelsOf(attribute.bytes);
+      const labels = classLabelsOf(attribute.bytes);
       if (labels.length > 0) return labels;
     }
   }
@@ -77,8 +77,8 @@ function findOutputOperators(graph: Uint8Array): Record<string, string> {
     if (field.number !== 1) continue;
     const node = { outputs: [] as string[], operator: '' };
     for (const part of fieldsOf(field.bytes)) {
-      if (part.number === 2) node.outputs.push(textOf(part));
-      else if (part.number === 4) node.operator = textOf(part);
+      if (part.number === 2) node.outputs.push(fieldText(part));
+      else if (part.number === 4) node.operator = fieldText(part);
     }
     for (const output of node.outputs) found[output] = node.operator;
   }
@@ -86,7 +86,7 @@ function findOutputOperators(graph: Uint8Array): Record<string, string> {
 }
 
 function nameOf(attribute: Uint8Array): string {
-  for (const field of fieldsOf(attribute)) if (field.number === 1) return textOf(field);
+  for (const field of fieldsOf(attribute)) if (field.number === 1) return fieldText(field);
   return '';
 }
 

@@ -6,7 +6,7 @@
  * bounded.
  */
 
-import { fieldsOf, MalformedBytes, textOf } from './protobuf.js';
+import { fieldsOf, fieldText, MalformedBytes } from './protobuf.js';
 import { scanTensor } from './tensor-scan.js';
 
 export const GRAPH_LIMITS = {
@@ -73,8 +73,8 @@ class Scan {
   #declare(bytes: Uint8Array): void {
     const found = { name: '', domain: '' };
     for (const field of fieldsOf(bytes)) {
-      if (field.number === 1) found.name = textOf(field);
-      else if (field.number === 10) found.domain = textOf(field);
+      if (field.number === 1) found.name = fieldText(field);
+      else if (field.number === 10) found.domain = fieldText(field);
     }
     this.#functions.add(`${found.domain}:${found.name}`);
   }
@@ -104,8 +104,8 @@ class Scan {
       this.refuse(`it has more than ${GRAPH_LIMITS.maxInitializers} initializers`);
     if (this.#initializers > GRAPH_LIMITS.maxInitializers) return;
     const { name, value, reasons } = scanTensor(bytes);
-    for (const reason of reasons) this.refuse(`initializer "${cut(name)}" ${reason}`);
-    if (names.has(name)) this.refuse(`initializer "${cut(name)}" is there twice`);
+    for (const reason of reasons) this.refuse(`initializer "${shorten(name)}" ${reason}`);
+    if (names.has(name)) this.refuse(`initializer "${shorten(name)}" is there twice`);
     names.add(name);
     constants.set(name, value);
   }
@@ -132,14 +132,14 @@ class Scan {
     for (const field of fieldsOf(bytes)) {
       const isLong = field.bytes.length > GRAPH_LIMITS.maxNameBytes && field.number !== 5;
       if (isLong) this.refuse(`a node has a name of ${field.bytes.length} bytes`);
-      else if (field.number === 1) node.inputs.push(textOf(field));
-      else if (field.number === 2) node.outputs.push(textOf(field));
-      else if (field.number === 3) node.name = textOf(field);
-      else if (field.number === 4) node.op = textOf(field);
+      else if (field.number === 1) node.inputs.push(fieldText(field));
+      else if (field.number === 2) node.outputs.push(fieldText(field));
+      else if (field.number === 3) node.name = fieldText(field);
+      else if (field.number === 4) node.op = fieldText(field);
       else if (field.number === 5) node.attributes.push(field.bytes);
-      else if (field.number === 7) node.domain = textOf(field);
+      else if (field.number === 7) node.domain = fieldText(field);
     }
-    const where = `node "${cut(node.name || node.outputs[0] || '')}" (${cut(node.op)})`;
+    const where = `node "${shorten(node.name || node.outputs[0] || '')}" (${shorten(node.op)})`;
     if (!DOMAINS.has(node.domain) && !this.#functions.has(`${node.domain}:${node.op}`))
       this.refuse(unknownDomain(where, node.domain));
     if (node.op === 'Loop') this.#loop(where, node.inputs, constants);
@@ -179,10 +179,10 @@ class Scan {
   #value(bytes: Uint8Array, role: 'input' | 'output'): string {
     let [name, kind, element] = ['', 'unknown', 0];
     for (const field of fieldsOf(bytes)) {
-      if (field.number === 1) name = textOf(field);
+      if (field.number === 1) name = fieldText(field);
       else if (field.number === 2) [kind, element] = typeOf(field.bytes);
     }
-    const where = `${role} "${cut(name)}"`;
+    const where = `${role} "${shorten(name)}"`;
     if (kind === 'optional') this.refuse(`${where} is optional, and an empty one would end the process`);
     else if (kind !== 'tensor' && kind !== 'unknown' && role === 'input')
       this.refuse(`${where} is a ${kind}; inputs must be tensors`);
@@ -227,11 +227,11 @@ function typeOf(bytes: Uint8Array): [kind: string, element: number] {
 
 function unknownDomain(where: string, domain: string): string {
   const known = [...DOMAINS].filter(Boolean).join(', ');
-  return `${where} is of the domain "${cut(domain)}"; operators must be of ${known}, or functions of the file`;
+  return `${where} is of the domain "${shorten(domain)}"; operators must be of ${known}, or functions of the file`;
 }
 
 const MAX_SHOWN = 60;
 
-function cut(text: string): string {
+function shorten(text: string): string {
   return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
 }

@@ -4,7 +4,7 @@
  */
 export class MalformedBytes extends Error {}
 
-export interface WireField {
+export interface ProtobufField {
   readonly number: number;
   /** Of a varint; a 64-bit one beyond 2^53 is only near to what was written. */
   readonly value: number;
@@ -23,7 +23,7 @@ const LONGEST_VARINT = 10;
 const NO_BYTES = new Uint8Array();
 
 /** @throws MalformedBytes */
-export function* fieldsOf(message: Uint8Array): Generator<WireField> {
+export function* fieldsOf(message: Uint8Array): Generator<ProtobufField> {
   const at = { position: 0 };
   while (at.position < message.length) {
     const start = at.position;
@@ -36,7 +36,7 @@ export function* fieldsOf(message: Uint8Array): Generator<WireField> {
       const value = readVarint(message, at);
       yield { number, value, bytes: NO_BYTES, whole: whole() };
     } else {
-      const length = lengthOf(wireType, message, at);
+      const length = fieldLength(wireType, message, at);
       if (length > message.length - at.position) {
         throw new MalformedBytes(
           `field ${number} says it has ${length} bytes, and ${message.length - at.position} are left`,
@@ -48,7 +48,7 @@ export function* fieldsOf(message: Uint8Array): Generator<WireField> {
   }
 }
 
-function lengthOf(wireType: number, message: Uint8Array, at: { position: number }): number {
+function fieldLength(wireType: number, message: Uint8Array, at: { position: number }): number {
   if (wireType === LENGTH_DELIMITED) return readVarint(message, at);
   if (wireType === FIXED_64) return 8;
   if (wireType === FIXED_32) return 4;
@@ -76,7 +76,7 @@ function signed(low: number, high: number): number {
 }
 
 /** The numbers of a packed field, or the one of an unpacked. */
-export function numbersOf({ value, bytes }: WireField): number[] {
+export function numbersOf({ value, bytes }: ProtobufField): number[] {
   if (bytes === NO_BYTES) return [value];
   const at = { position: 0 };
   const numbers = [];
@@ -85,7 +85,7 @@ export function numbersOf({ value, bytes }: WireField): number[] {
 }
 
 /** How many numbers a packed field has, without decoding them. */
-export function countNumbers({ bytes }: WireField): number {
+export function countNumbers({ bytes }: ProtobufField): number {
   if (bytes === NO_BYTES) return 1;
   let count = 0;
   for (const byte of bytes) if (byte < 0x80) count++;
@@ -94,7 +94,7 @@ export function countNumbers({ bytes }: WireField): number {
 
 const decoder = new TextDecoder();
 
-export function textOf({ bytes }: WireField): string {
+export function fieldText({ bytes }: ProtobufField): string {
   return decoder.decode(bytes);
 }
 

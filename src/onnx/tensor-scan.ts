@@ -1,7 +1,7 @@
 /**
  * Whether a TensorProto holds what it says: as many bytes or numbers as its dims ask for, in one place, inside the file.
  */
-import { countNumbers, fieldsOf, numbersOf, textOf, type WireField } from './protobuf.js';
+import { countNumbers, fieldsOf, fieldText, numbersOf, type ProtobufField } from './protobuf.js';
 
 export interface ScannedTensor {
   readonly name: string;
@@ -55,7 +55,7 @@ export function scanTensor(bytes: Uint8Array): ScannedTensor {
   for (const field of fieldsOf(bytes)) {
     if (field.number === 1) tensor.dims.push(...dimsOf(field));
     else if (field.number === 2) tensor.type = field.value;
-    else if (field.number === 8) tensor.name = textOf(field);
+    else if (field.number === 8) tensor.name = fieldText(field);
     else if (field.number === RAW_DATA) tensor.raw = field.bytes.length;
     else if (field.number === 13 || (field.number === 14 && field.value === EXTERNAL)) tensor.isExternal = true;
     else if (field.number in TYPED) tensor.numbers += countOf(field);
@@ -69,7 +69,7 @@ const MAX_RANK = 64;
 const LONGEST_DIM_BYTES = 10;
 
 /** What is longer than any shape is not decoded. */
-function dimsOf(field: WireField): number[] {
+function dimsOf(field: ProtobufField): number[] {
   return field.bytes.length > MAX_RANK * LONGEST_DIM_BYTES ? Array(MAX_RANK + 1).fill(1) : numbersOf(field);
 }
 
@@ -103,14 +103,14 @@ function elementsOf(dims: readonly number[]): number {
   return dims.reduce((product, size) => product * size, 1);
 }
 
-function countOf(field: WireField): number {
+function countOf(field: ProtobufField): number {
   const size = TYPED[field.number];
   if (size === null) return 1;
   return size ? field.bytes.length / size : countNumbers(field);
 }
 
 /** The one number of an int64 tensor, as raw or as typed data. */
-function scalarOf(field: WireField): number | null {
+function scalarOf(field: ProtobufField): number | null {
   if (field.number === RAW_DATA && field.bytes.length === 8) {
     return Number(new DataView(field.bytes.buffer, field.bytes.byteOffset, 8).getBigInt64(0, true));
   }

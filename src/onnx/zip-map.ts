@@ -4,7 +4,7 @@
  *
  * The file itself stays as it is: the node is left out on the way into the runtime, wherever the file is loaded.
  */
-import { encodeField, encodeNumber, fieldsOf, numbersOf, textOf } from './protobuf.js';
+import { encodeField, encodeNumber, fieldsOf, fieldText, numbersOf } from './protobuf.js';
 
 export interface ZipMap {
   /** In the order of the scores. */
@@ -45,18 +45,18 @@ function findZipMap(graph: Uint8Array): ZipMapNode | null {
 function readZipMap(bytes: Uint8Array): ZipMapNode | null {
   const found = { input: '', output: '', op: '', labels: [] as string[] };
   for (const field of fieldsOf(bytes)) {
-    if (field.number === 1) found.input = textOf(field);
-    else if (field.number === 2) found.output = textOf(field);
-    else if (field.number === 4) found.op = textOf(field);
-    else if (field.number === 5) found.labels.push(...labelsOf(field.bytes));
+    if (field.number === 1) found.input = fieldText(field);
+    else if (field.number === 2) found.output = fieldText(field);
+    else if (field.number === 4) found.op = fieldText(field);
+    else if (field.number === 5) found.labels.push(...classLabelsOf(field.bytes));
   }
   return found.op === 'ZipMap' ? { labels: found.labels, output: found.input, maps: found.output } : null;
 }
 
 /** Of `classlabels_strings` or `classlabels_int64s`, whichever there is. */
-export function labelsOf(attribute: Uint8Array): string[] {
+export function classLabelsOf(attribute: Uint8Array): string[] {
   return [...fieldsOf(attribute)].flatMap((field) => {
-    if (field.number === 9) return [textOf(field)];
+    if (field.number === 9) return [fieldText(field)];
     return field.number === 8 ? numbersOf(field).map(String) : [];
   });
 }
@@ -71,7 +71,7 @@ function rewrite(graph: Uint8Array, { labels, output, maps }: ZipMapNode): Uint8
 
 function nameOf(valueInfo: Uint8Array): string {
   const name = [...fieldsOf(valueInfo)].find(({ number }) => number === 1);
-  return name ? textOf(name) : '';
+  return name ? fieldText(name) : '';
 }
 
 /** float[N, labels] */

@@ -176,7 +176,14 @@ function predictionOf({ version, input, path, record }: Job, outcome: Outcome, b
     id: newId('Prediction'),
     createdAt: new Date(),
     recorded: record,
-    timing: { queueMs: takenAt - begun, ...timing, totalMs: performance.now() - begun, batchSize },
+    timing: {
+      queueMs: takenAt - begun,
+      prepareMs: timing.preprocessMs,
+      inferMs: timing.inferMs,
+      finishMs: timing.postprocessMs,
+      totalMs: performance.now() - begun,
+      batchSize,
+    },
     runtime: {
       executionProvider,
       device: executionProvider,

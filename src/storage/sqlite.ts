@@ -6,7 +6,7 @@
  */
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { atMost } from '../at-most.js';
+import { waitAtMost } from '../wait-at-most.js';
 import { SqliteError, throwAsProblem } from './disk-failure.js';
 import type { QueryReply, Statement, StorageReply, StorageRequest } from './sqlite-thread.js';
 
@@ -60,7 +60,7 @@ class SqliteThread {
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#worker)
-      await atMost(
+      await waitAtMost(
         CLOSE_GRACE_MS,
         this.send({ kind: 'close' }).catch(() => {}),
       );
@@ -186,7 +186,7 @@ export class SqliteFile {
 
   /** The writer last: it is the one that can move what is in the write-ahead log into the file. */
   async close(): Promise<void> {
-    await atMost(CLOSE_GRACE_MS, this.#writerTurn);
+    await waitAtMost(CLOSE_GRACE_MS, this.#writerTurn);
     await Promise.all(this.#readers.map((thread) => thread.close()));
     await this.#writer.close();
   }

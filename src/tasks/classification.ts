@@ -11,7 +11,7 @@ import type { Activation, Head, VersionSpec } from './spec.js';
  *
  * @throws UnusableOutput when a score is not finite or their number is not that of the labels.
  */
-export function finishScores(
+export function postprocessScores(
   outputs: readonly TensorData[],
   { output, activation }: Extract<Head, { kind: 'scores' }>,
   { labels }: Pick<VersionSpec, 'labels'>,
@@ -23,7 +23,7 @@ export function finishScores(
 }
 
 /** A graph without scores gives its label only. */
-export function finishLabel(
+export function postprocessLabel(
   outputs: readonly TensorData[],
   { output }: Extract<Head, { kind: 'label' }>,
 ): AnswerOf<'classification'> {

@@ -18,7 +18,7 @@ export const MAX_OBJECTS = 300;
  *
  * @throws UnusableOutput when a number is not finite, or the outputs do not fit each other
  */
-export function finishDetections(
+export function postprocessDetections(
   outputs: readonly TensorData[],
   head: BoxesHead,
   { labels }: VersionSpec,

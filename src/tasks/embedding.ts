@@ -5,7 +5,7 @@
  * says so, scaled to length one.
  */
 import { outputNamed, type TensorData } from './datatypes.js';
-import { type AnswerOf, type ItemOf, type ModelInput, type Prepared, Problems, UnusableOutput } from './input.js';
+import { type AnswerOf, type ItemOf, type ModelInput, type Preprocessed, Problems, UnusableOutput } from './input.js';
 import { encodeBeginning, roomOf, sequenceOf, type Tokenizer, tensorsOf, truncated, windowsOf } from './sequences.js';
 import type { Head, VersionSpec } from './spec.js';
 import { checkWords, workOf } from './text.js';
@@ -19,7 +19,7 @@ export function checkSimilarity(spec: VersionSpec, input: ModelInput, prefix: re
   const problems = new Problems(prefix);
   const { source = '', sentences = [] } = input.similarity ?? {};
   checkWords(source, ['similarity', 'source'], problems);
-  checkCount(sentences, ['similarity', 'sentences'], MAX_SENTENCES, problems);
+  checkListLength(sentences, ['similarity', 'sentences'], MAX_SENTENCES, problems);
   for (const [i, sentence] of sentences.slice(0, MAX_SENTENCES).entries())
     checkWords(sentence, ['similarity', 'sentences', String(i)], problems);
   problems.throwIfAny();
@@ -33,25 +33,38 @@ export function checkSimilarity(spec: VersionSpec, input: ModelInput, prefix: re
 }
 
 /** A list of one to `most` elements. */
-export function checkCount(list: readonly unknown[], path: readonly string[], most: number, problems: Problems): void {
+export function checkListLength(
+  list: readonly unknown[],
+  path: readonly string[],
+  most: number,
+  problems: Problems,
+): void {
   if (list.length === 0) problems.add(path, 'EMPTY', 'the list is empty', `a list of 1 to ${most}`, 'a list of 0');
   else if (list.length > most) problems.add(path, 'TOO_LARGE', 'the list is too long', `a list of 1 to ${most}`, list);
 }
 
-export function prepareEmbedding(text: string, spec: VersionSpec, tokenizer: Tokenizer): Prepared {
-  const { rows, isTruncated, vectorOf } = readText(text, spec, tokenizer);
+export function preprocessEmbedding(text: string, spec: VersionSpec, tokenizer: Tokenizer): Preprocessed {
+  const { rows, isTruncated, vectorOf } = encodeText(text, spec, tokenizer);
   return {
     rows,
-    finish: (outputs) => ({ kind: 'embedding', vector: vectorOf(outputs), ...(isTruncated ? { isTruncated } : {}) }),
+    postprocess: (outputs) => ({
+      kind: 'embedding',
+      vector: vectorOf(outputs),
+      ...(isTruncated ? { isTruncated } : {}),
+    }),
   };
 }
 
-export function prepareSimilarity(item: ItemOf<'similarity'>, spec: VersionSpec, tokenizer: Tokenizer): Prepared {
-  const texts = [item.source, ...item.sentences].map((text) => readText(text, spec, tokenizer));
+export function preprocessSimilarity(
+  item: ItemOf<'similarity'>,
+  spec: VersionSpec,
+  tokenizer: Tokenizer,
+): Preprocessed {
+  const texts = [item.source, ...item.sentences].map((text) => encodeText(text, spec, tokenizer));
   const isTruncated = texts.some((text) => text.isTruncated);
   return {
     rows: texts.flatMap(({ rows }) => rows),
-    finish: (outputs) => {
+    postprocess: (outputs) => {
       const begins = texts.map((_, i) => texts.slice(0, i).reduce((sum, { rows }) => sum + rows.length, 0));
       const vectors = texts.map(({ rows, vectorOf }, i) => {
         const from = begins[i] as number;
@@ -65,7 +78,7 @@ export function prepareSimilarity(item: ItemOf<'similarity'>, spec: VersionSpec,
 }
 
 /** The rows of one text, and its vector from their outputs. */
-function readText(text: string, spec: VersionSpec, tokenizer: Tokenizer) {
+function encodeText(text: string, spec: VersionSpec, tokenizer: Tokenizer) {
   const rules = spec.text as NonNullable<VersionSpec['text']>;
   const head = spec.head as VectorHead;
   const room = roomOf(rules, tokenizer.single);
@@ -88,7 +101,7 @@ function readText(text: string, spec: VersionSpec, tokenizer: Tokenizer) {
 }
 
 /** Of a picture, or of tensors whose meaning is known. */
-export function finishVector(outputs: readonly TensorData[], head: VectorHead): AnswerOf<'embedding'> {
+export function postprocessVector(outputs: readonly TensorData[], head: VectorHead): AnswerOf<'embedding'> {
   return { kind: 'embedding', vector: scaled(pooled(outputs, head, null), head.normalize) };
 }
 

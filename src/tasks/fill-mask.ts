@@ -3,7 +3,7 @@
  */
 import { softmax } from './classification.js';
 import { outputNamed } from './datatypes.js';
-import { type Filling, type Prepared, UnreadableItemError, UnusableOutput } from './input.js';
+import { type Filling, type Preprocessed, UnreadableItemError, UnusableOutput } from './input.js';
 import { type Encoded, roomOf, type Slice, sequenceOf, type Tokenizer, tensorsOf } from './sequences.js';
 import type { Head, VersionSpec } from './spec.js';
 
@@ -11,7 +11,7 @@ import type { Head, VersionSpec } from './spec.js';
 export const MAX_FILLINGS = 20;
 
 /** @throws UnreadableItemError when the mask is no token of the text after all */
-export function prepareFillMask(text: string, spec: VersionSpec, tokenizer: Tokenizer): Prepared {
+export function preprocessFillMask(text: string, spec: VersionSpec, tokenizer: Tokenizer): Preprocessed {
   const rules = spec.text as NonNullable<VersionSpec['text']>;
   const maskToken = rules.maskToken ?? '';
   const encoded = tokenizer.encode(text);
@@ -24,7 +24,7 @@ export function prepareFillMask(text: string, spec: VersionSpec, tokenizer: Toke
   const { output } = spec.head as Extract<Head, { kind: 'mask' }>;
   return {
     rows: [tensorsOf(spec, sequence, tokenizer)],
-    finish: ([outputs = []]) => {
+    postprocess: ([outputs = []]) => {
       const logits = outputNamed(outputs, output);
       const size = logits?.shape[2] ?? 0;
       const at = sequence.startOfA + mask - slice.from;

@@ -28,13 +28,13 @@ export interface Frame {
   readonly top: number;
 }
 
-export interface PreparedImage extends Frame {
+export interface PreprocessedImage extends Frame {
   readonly data: Float32Array;
 }
 
 /** What a worker lends to this task. */
 export interface ImageTools {
-  readonly imageToFloats: (bytes: Uint8Array, spec: ImageSpec, maxPixels: number) => Promise<PreparedImage>;
+  readonly imageToFloats: (bytes: Uint8Array, spec: ImageSpec, maxPixels: number) => Promise<PreprocessedImage>;
 }
 
 const EXPECTED = 'base64 of a JPEG, PNG or WebP picture, or a data: URL of one';
@@ -73,7 +73,7 @@ function isAcceptedFormat(bytes: Buffer): boolean {
 }
 
 /** The picture in the graph's shape, with a leading 1, and where it lies in there. */
-export async function prepareImage(
+export async function preprocessImage(
   item: ItemOf<'image'>,
   spec: VersionSpec,
   tools: ImageTools,

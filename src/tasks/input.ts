@@ -136,7 +136,7 @@ export type Answer = { readonly isTruncated?: true } & (
 export type AnswerOf<K extends Answer['kind']> = Extract<Answer, { kind: K }>;
 
 /** One item on its way through the graph. */
-export interface Prepared {
+export interface Preprocessed {
   /** Inputs of the graph: one set for each row that it fills, or one set of several rows. */
   readonly rows: readonly (readonly TensorData[])[];
   /**
@@ -144,7 +144,7 @@ export interface Prepared {
    *
    * @throws UnusableOutput
    */
-  readonly finish: (outputs: readonly (readonly TensorData[])[]) => Answer;
+  readonly postprocess: (outputs: readonly (readonly TensorData[])[]) => Answer;
 }
 
 /**

@@ -6,7 +6,7 @@
  * of all windows that become the same words count together.
  */
 import { outputNamed, type TensorData } from './datatypes.js';
-import { type AnswerOf, type ItemOf, type ModelInput, type Prepared, Problems, UnusableOutput } from './input.js';
+import { type AnswerOf, type ItemOf, type ModelInput, type Preprocessed, Problems, UnusableOutput } from './input.js';
 import {
   type Encoded,
   roomOf,
@@ -49,7 +49,7 @@ interface Span {
   readonly last: number;
 }
 
-export function prepareQuestion(item: ItemOf<'question'>, spec: VersionSpec, tokenizer: Tokenizer): Prepared {
+export function preprocessQuestion(item: ItemOf<'question'>, spec: VersionSpec, tokenizer: Tokenizer): Preprocessed {
   const rules = spec.text as NonNullable<VersionSpec['text']>;
   const { pair } = tokenizer;
   const context = tokenizer.encode(item.context);
@@ -62,7 +62,7 @@ export function prepareQuestion(item: ItemOf<'question'>, spec: VersionSpec, tok
   const sequences = windows.map((window) => sequenceOf(pair, question, window));
   return {
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
-    finish: (outputs) => {
+    postprocess: (outputs) => {
       const read = outputs.map((own, i) =>
         readWindow(own, windows[i] as Slice, sequences[i] as Sequence, spec.head as Extract<Head, { kind: 'span' }>),
       );

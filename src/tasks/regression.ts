@@ -6,7 +6,7 @@ import { type AnswerOf, UnusableOutput } from './input.js';
 import type { Head } from './spec.js';
 
 /** @throws UnusableOutput when there is not exactly one number, or it is not finite */
-export function finishValue(
+export function postprocessValue(
   outputs: readonly TensorData[],
   { output, unit }: Extract<Head, { kind: 'value' }>,
 ): AnswerOf<'regression'> {

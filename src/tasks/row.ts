@@ -107,7 +107,7 @@ function fits(value: number, datatype: string): boolean {
 }
 
 /** Each input of the graph as [1, its columns], or as [1] where it has one size only. */
-export function prepareRow(item: ItemOf<'row'>, spec: VersionSpec): TensorData[] {
+export function preprocessRow(item: ItemOf<'row'>, spec: VersionSpec): TensorData[] {
   return spec.inputs.map((input) => {
     const values = item.values.filter((_, i) => spec.columns[i]?.input === input.name);
     const shape = input.shape.length === 1 ? [1] : [1, values.length];

@@ -5,22 +5,22 @@
  * and how to finish. A new task is one more entry here, one file beside it if its input or answer is new, and one
  * output type.
  */
-import { finishLabel, finishScores } from './classification.js';
+import { postprocessLabel, postprocessScores } from './classification.js';
 import type { TensorData } from './datatypes.js';
-import { finishDetections } from './detection.js';
-import { checkSimilarity, finishVector, prepareEmbedding, prepareSimilarity } from './embedding.js';
-import { prepareFillMask } from './fill-mask.js';
-import { checkImage, type ImageTools, prepareImage } from './image.js';
-import { type Answer, type Item, type ModelInput, type Prepared, Problems } from './input.js';
-import { checkQuestion, prepareQuestion } from './question-answering.js';
-import { finishValue } from './regression.js';
-import { checkRow, prepareRow } from './row.js';
+import { postprocessDetections } from './detection.js';
+import { checkSimilarity, postprocessVector, preprocessEmbedding, preprocessSimilarity } from './embedding.js';
+import { preprocessFillMask } from './fill-mask.js';
+import { checkImage, type ImageTools, preprocessImage } from './image.js';
+import { type Answer, type Item, type ModelInput, type Preprocessed, Problems } from './input.js';
+import { checkQuestion, preprocessQuestion } from './question-answering.js';
+import { postprocessValue } from './regression.js';
+import { checkRow, preprocessRow } from './row.js';
 import { encodeBeginning, roomOf, sequenceOf, type Tokenizer, tensorsOf, truncated } from './sequences.js';
 import { INPUT_KINDS, type InputKind, type TaskName, type VersionSpec } from './spec.js';
-import { checkTensors, finishTensors } from './tensors.js';
+import { checkTensors, postprocessTensors } from './tensors.js';
 import { checkText, stringTensor } from './text.js';
-import { prepareTokenClassification } from './token-classification.js';
-import { checkZeroShot, prepareZeroShot } from './zero-shot.js';
+import { preprocessTokenClassification } from './token-classification.js';
+import { checkZeroShot, preprocessZeroShot } from './zero-shot.js';
 
 /** What a worker lends to tasks: everything that needs a library. */
 export interface Tools extends ImageTools {
@@ -83,28 +83,28 @@ export function check(spec: VersionSpec, input: ModelInput, prefix: readonly str
  *
  * @throws UnreadableItemError for what only decoding or cutting into tokens tells
  */
-export async function prepare(item: Item, spec: VersionSpec, tools: Tools): Promise<Prepared> {
+export async function preprocess(item: Item, spec: VersionSpec, tools: Tools): Promise<Preprocessed> {
   switch (item.kind) {
     case 'row':
-      return oneRow(prepareRow(item, spec), spec);
+      return oneRow(preprocessRow(item, spec), spec);
     case 'tensors':
       return oneRow(item.tensors, spec);
     case 'image': {
-      const { tensors, frame } = await prepareImage(item, spec, tools);
+      const { tensors, frame } = await preprocessImage(item, spec, tools);
       const { head } = spec;
       if (head.kind !== 'boxes') return oneRow(tensors, spec);
-      return { rows: [tensors], finish: ([own = []]) => finishDetections(own, head, spec, frame) };
+      return { rows: [tensors], postprocess: ([own = []]) => postprocessDetections(own, head, spec, frame) };
     }
     case 'text':
       return spec.text
-        ? prepareTokens(item.text, spec, tokenizerOf(tools))
+        ? preprocessTokens(item.text, spec, tokenizerOf(tools))
         : oneRow(stringTensor(item.text, spec), spec);
     case 'question':
-      return prepareQuestion(item, spec, tokenizerOf(tools));
+      return preprocessQuestion(item, spec, tokenizerOf(tools));
     case 'similarity':
-      return prepareSimilarity(item, spec, tokenizerOf(tools));
+      return preprocessSimilarity(item, spec, tokenizerOf(tools));
     case 'zeroShot':
-      return prepareZeroShot(item, spec, tokenizerOf(tools));
+      return preprocessZeroShot(item, spec, tokenizerOf(tools));
   }
 }
 
@@ -113,29 +113,29 @@ function tokenizerOf({ tokenizer }: Tools): Tokenizer {
   return tokenizer;
 }
 
-function prepareTokens(text: string, spec: VersionSpec, tokenizer: Tokenizer): Prepared {
-  if (spec.head.kind === 'tokens') return prepareTokenClassification(text, spec, tokenizer);
-  if (spec.head.kind === 'mask') return prepareFillMask(text, spec, tokenizer);
-  if (spec.head.kind === 'vector') return prepareEmbedding(text, spec, tokenizer);
+function preprocessTokens(text: string, spec: VersionSpec, tokenizer: Tokenizer): Preprocessed {
+  if (spec.head.kind === 'tokens') return preprocessTokenClassification(text, spec, tokenizer);
+  if (spec.head.kind === 'mask') return preprocessFillMask(text, spec, tokenizer);
+  if (spec.head.kind === 'vector') return preprocessEmbedding(text, spec, tokenizer);
   const room = roomOf(spec.text as NonNullable<VersionSpec['text']>, tokenizer.single);
   const encoded = encodeBeginning(tokenizer, text, room);
   const sequence = sequenceOf(tokenizer.single, truncated(encoded, room));
   return oneRow(tensorsOf(spec, sequence, tokenizer), spec, encoded.ids.length > room);
 }
 
-function oneRow(tensors: readonly TensorData[], spec: VersionSpec, isTruncated = false): Prepared {
-  const finish = ([own = []]: readonly (readonly TensorData[])[]) => finishRow(own, spec);
-  return { rows: [tensors], finish: isTruncated ? (outputs) => ({ ...finish(outputs), isTruncated }) : finish };
+function oneRow(tensors: readonly TensorData[], spec: VersionSpec, isTruncated = false): Preprocessed {
+  const finish = ([own = []]: readonly (readonly TensorData[])[]) => postprocessRow(own, spec);
+  return { rows: [tensors], postprocess: isTruncated ? (outputs) => ({ ...finish(outputs), isTruncated }) : finish };
 }
 
 /** Where the outputs alone make the answer; other tasks answer tensors to tensors. */
-function finishRow(outputs: readonly TensorData[], spec: VersionSpec): Answer {
+function postprocessRow(outputs: readonly TensorData[], spec: VersionSpec): Answer {
   const { head } = spec;
-  if (head.kind === 'scores') return finishScores(outputs, head, spec);
-  if (head.kind === 'label') return finishLabel(outputs, head);
-  if (head.kind === 'value') return finishValue(outputs, head);
-  if (head.kind === 'vector' && !spec.text) return finishVector(outputs, head);
-  return finishTensors(outputs);
+  if (head.kind === 'scores') return postprocessScores(outputs, head, spec);
+  if (head.kind === 'label') return postprocessLabel(outputs, head);
+  if (head.kind === 'value') return postprocessValue(outputs, head);
+  if (head.kind === 'vector' && !spec.text) return postprocessVector(outputs, head);
+  return postprocessTensors(outputs);
 }
 
 /** The outputs that an answer is made of; null where all are wanted. */

@@ -135,7 +135,7 @@ function readList(tensor: TensorInput, path: readonly string[], problems: Proble
     return null;
   }
   const flat = flatten(tensor.data, tensor.shape, path, problems);
-  if (!flat || !checkCount(tensor, flat.length, path, problems)) return null;
+  if (!flat || !checkElementCount(tensor, flat.length, path, problems)) return null;
   return tensor.datatype === 'BYTES' ? readStrings(flat, path, problems) : readNumbers(tensor, flat, path, problems);
 }
 
@@ -241,7 +241,7 @@ function readBase64(
     problems.add(path, 'UNREADABLE', 'this is not base64', 'base64 of little-endian bytes', base64);
     return null;
   }
-  if (!checkCount(tensor, bytes.byteLength / type.bytes, path, problems)) return null;
+  if (!checkElementCount(tensor, bytes.byteLength / type.bytes, path, problems)) return null;
   const array = new type.array(
     bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer,
   );
@@ -257,7 +257,7 @@ function readBase64(
  *
  * @throws UnusableOutput when a number is not finite
  */
-export function finishTensors(outputs: readonly TensorData[]): AnswerOf<'tensors'> {
+export function postprocessTensors(outputs: readonly TensorData[]): AnswerOf<'tensors'> {
   for (const { name, data } of outputs) {
     if (!isFloats(data)) continue;
     const wrong = firstNotFinite(data);
@@ -281,7 +281,7 @@ function firstAbove(array: NumericArray, maximum: number | null): number {
   return -1;
 }
 
-function checkCount(tensor: TensorInput, count: number, path: readonly string[], problems: Problems): boolean {
+function checkElementCount(tensor: TensorInput, count: number, path: readonly string[], problems: Problems): boolean {
   const expected = tensor.shape.reduce((product, size) => product * size, 1);
   if (count === expected) return true;
   const message = `shape ${shapeText(tensor.shape)} holds ${expected} values`;

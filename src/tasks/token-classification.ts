@@ -15,7 +15,7 @@ import {
   type AggregationName,
   type AnswerOf,
   type LabelledSpan,
-  type Prepared,
+  type Preprocessed,
   type SpanColumns,
   UnusableOutput,
 } from './input.js';
@@ -43,18 +43,18 @@ interface Scored {
   readonly end: number;
 }
 
-export function prepareTokenClassification(text: string, spec: VersionSpec, tokenizer: Tokenizer): Prepared {
+export function preprocessTokenClassification(text: string, spec: VersionSpec, tokenizer: Tokenizer): Preprocessed {
   const rules = spec.text as NonNullable<VersionSpec['text']>;
   const encoded = tokenizer.encode(text);
   const windows = windowsOf(encoded, roomOf(rules, tokenizer.single), rules.stride);
   const sequences = windows.map((window) => sequenceOf(tokenizer.single, window));
   return {
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
-    finish: (outputs) => {
+    postprocess: (outputs) => {
       const scored = scoresOfTokens(outputs, windows, sequences, spec);
       const isContinued = (i: number) => continuesWord(text, encoded, i, tokenizer);
       const names = [...new Set([...spec.labels, ...spec.labels.map(tagOf)])];
-      const columns = (how: AggregationName) => columnsOf(aggregate(scored, spec.labels, how, isContinued), names);
+      const columns = (how: AggregationName) => spanColumns(aggregate(scored, spec.labels, how, isContinued), names);
       const spans = Object.fromEntries(AGGREGATIONS.map((how) => [how, columns(how)]));
       return { kind: 'tokens', text, labels: names, spans: spans as Record<AggregationName, SpanColumns> };
     },
@@ -70,7 +70,7 @@ export function spansOf({ text, labels, spans }: AnswerOf<'tokens'>, how: Aggreg
   });
 }
 
-function columnsOf(spans: readonly Span[], names: readonly string[]): SpanColumns {
+function spanColumns(spans: readonly Span[], names: readonly string[]): SpanColumns {
   const indexOf = new Map(names.map((name, i) => [name, i]));
   return {
     labels: Uint16Array.from(spans, ({ label }) => indexOf.get(label) as number),

@@ -6,8 +6,8 @@
  */
 import { bestOf, finiteRow, softmax } from './classification.js';
 import type { TensorData } from './datatypes.js';
-import { checkCount } from './embedding.js';
-import { type ItemOf, type ModelInput, type Prepared, Problems } from './input.js';
+import { checkListLength } from './embedding.js';
+import { type ItemOf, type ModelInput, type Preprocessed, Problems } from './input.js';
 import { encodeBeginning, roomOf, sequenceOf, type Tokenizer, tensorsOf, truncated } from './sequences.js';
 import type { Head, VersionSpec } from './spec.js';
 import { checkWords, workOf } from './text.js';
@@ -22,7 +22,7 @@ export function checkZeroShot(spec: VersionSpec, input: ModelInput, prefix: read
   const problems = new Problems(prefix);
   const { text = '', labels = [], multiLabel = false, hypothesisTemplate = null } = input.zeroShot ?? {};
   checkWords(text, ['zeroShot', 'text'], problems);
-  checkCount(labels, ['zeroShot', 'labels'], MAX_LABELS, problems);
+  checkListLength(labels, ['zeroShot', 'labels'], MAX_LABELS, problems);
   const seen = new Set<string>();
   for (const [i, label] of labels.slice(0, MAX_LABELS).entries()) {
     const path = ['zeroShot', 'labels', String(i)];
@@ -52,7 +52,7 @@ function checkTemplate(template: string, problems: Problems): void {
 
 const MAX_TEMPLATE_CHARACTERS = 1_000;
 
-export function prepareZeroShot(item: ItemOf<'zeroShot'>, spec: VersionSpec, tokenizer: Tokenizer): Prepared {
+export function preprocessZeroShot(item: ItemOf<'zeroShot'>, spec: VersionSpec, tokenizer: Tokenizer): Preprocessed {
   const rules = spec.text as NonNullable<VersionSpec['text']>;
   const head = spec.head as EntailmentHead;
   const template = item.hypothesisTemplate ?? head.template;
@@ -66,7 +66,7 @@ export function prepareZeroShot(item: ItemOf<'zeroShot'>, spec: VersionSpec, tok
     rows: hypotheses.map((hypothesis) =>
       tensorsOf(spec, sequenceOf(tokenizer.pair, truncated(text, room - hypothesis.to), hypothesis), tokenizer),
     ),
-    finish: (outputs) => ({
+    postprocess: (outputs) => ({
       ...bestOf(scoresOf(outputs, head, spec.labels.length, item), item.labels),
       labels: item.labels,
       ...(isTruncated ? { isTruncated } : {}),

@@ -1,7 +1,7 @@
 /**
  * May a version's inputs share a run? Only if nobody's answer depends on who else is in the batch.
  *
- * Every item is run alone, then beside mates that are as unlike it as can be found: far larger, far smaller or other
+ * Every item is run alone, then beside neighbours that are as unlike it as can be found: far larger, far smaller or other
  * numbers, other words, other tokens; and the answers compared. That finds the usual culprits, such as a dynamically
  * quantised graph, which scales a whole batch by its largest value. It is a trial and no proof.
  */
@@ -11,17 +11,17 @@ import type { VersionSpec } from '../tasks/spec.js';
 import { groupByShape, rowsOf, split, stack } from './batch.js';
 import type { OpenSession } from './native/session-thread.js';
 import {
-  type Disguise,
+  type GraphRow,
+  isRunnable,
   largestId,
-  lengthOf,
-  type Row,
+  numericPerturbations,
+  type Perturbation,
   repeated,
   reversed,
-  runs,
   scattered,
-  unlike,
+  sequenceLength,
   withIds,
-  withNumbers,
+  withNonZeroRow,
 } from './perturbations.js';
 
 /** Matrix kernels may add in another order for another batch size; more than this is another answer. */
@@ -37,94 +37,101 @@ const MAX_SHAPES = 3;
 /** Of a vocabulary: one token of it may be the one that matters. */
 const MAX_TRIED_IDS = 256;
 
-const NO_MATES = 'no other inputs could be found to try beside it';
+const NO_NEIGHBOURS = 'no other inputs could be found to try beside it';
 
 /**
- * Descriptions of the first difference beside mates of the same length, and beside longer ones; null when every answer
+ * Descriptions of the first difference beside neighbours of the same length, and beside longer ones; null when every answer
  * is the same alone and in company.
  */
-export async function compareMates(
+export async function checkBatchInvariance(
   session: OpenSession,
-  rows: readonly Row[],
+  rows: readonly GraphRow[],
   { text, inputKind }: VersionSpec,
   vocabularySize: number | null = null,
 ): Promise<{ difference: string | null; padding: string | null }> {
   if (!text) {
     const how = { sizes: BATCH_SIZES, tolerance: inputKind === 'ROW' ? TOLERANCE : DEEP_TOLERANCE };
     for (const alike of rowsByShape(rows).slice(0, MAX_SHAPES)) {
-      const disguises = unlike(alike);
-      const observed = await withNumbers(session, alike, disguises);
-      const difference = await differenceOf(session, observed, { ...how, disguises });
+      const perturbations = numericPerturbations(alike);
+      const observed = await withNonZeroRow(session, alike, perturbations);
+      const difference = await firstDifference(session, observed, { ...how, perturbations: perturbations });
       if (difference) return { difference, padding: null };
     }
     return { difference: null, padding: null };
   }
-  const few = rows.toSorted((a, b) => lengthOf(a) - lengthOf(b)).slice(0, MAX_TOKEN_ROWS);
+  const few = rows.toSorted((a, b) => sequenceLength(a) - sequenceLength(b)).slice(0, MAX_TOKEN_ROWS);
   const how = { sizes: TOKEN_BATCH_SIZES, tolerance: DEEP_TOLERANCE };
   // One length at a time: beside others these rows would be filled up.
-  const alike = few.filter((row) => lengthOf(row) === lengthOf(few[0] as Row));
+  const alike = few.filter((row) => sequenceLength(row) === sequenceLength(few[0] as GraphRow));
   const largest = await largestId(session, few, vocabularySize);
-  const swept = (row: Row, n: number) => withIds(row, (i) => scattered(Math.floor(n / 2) * lengthOf(row) + i, largest));
-  const highest = (row: Row) => withIds(row, () => largest);
-  const lowest = (row: Row) => withIds(row, () => 0);
-  const disguises = [swept, highest, swept, lowest, swept, reversed];
-  // Every other mate is swept.
-  const atLeast = Math.ceil((2 * Math.min(MAX_TRIED_IDS, largest + 1)) / Math.max(1, lengthOf(few[0] as Row)));
-  const difference = await differenceOf(session, alike, { ...how, disguises, atLeast });
+  const swept = (row: GraphRow, n: number) =>
+    withIds(row, (i) => scattered(Math.floor(n / 2) * sequenceLength(row) + i, largest));
+  const highest = (row: GraphRow) => withIds(row, () => largest);
+  const lowest = (row: GraphRow) => withIds(row, () => 0);
+  const perturbations = [swept, highest, swept, lowest, swept, reversed];
+  // Every other neighbour is swept.
+  const atLeast = Math.ceil(
+    (2 * Math.min(MAX_TRIED_IDS, largest + 1)) / Math.max(1, sequenceLength(few[0] as GraphRow)),
+  );
+  const difference = await firstDifference(session, alike, { ...how, perturbations: perturbations, atLeast });
   const isFixed = rows.every((row) => row.every(({ pad }) => pad === undefined));
   if (difference || isFixed) return { difference, padding: isFixed ? 'its length is fixed' : difference };
-  const longer = (row: Row) => repeated(row, text.maxTokens);
-  const longerAndOther = (row: Row, n: number) => (longer(row) === row ? row : swept(longer(row), n));
+  const longer = (row: GraphRow) => repeated(row, text.maxTokens);
+  const longerAndOther = (row: GraphRow, n: number) => (longer(row) === row ? row : swept(longer(row), n));
   return {
     difference,
-    padding: await differenceOf(session, few, { ...how, disguises: [longerAndOther, longer] }),
+    padding: await firstDifference(session, few, { ...how, perturbations: [longerAndOther, longer] }),
   };
 }
 
 /** The shape that most rows have comes first. */
-function rowsByShape(rows: readonly Row[]): Row[][] {
-  const groups = groupByShape(rows).map((indices) => indices.map((i) => rows[i] as Row));
+function rowsByShape(rows: readonly GraphRow[]): GraphRow[][] {
+  const groups = groupByShape(rows).map((indices) => indices.map((i) => rows[i] as GraphRow));
   return groups.sort((a, b) => b.length - a.length);
 }
 
-interface How {
+interface CheckOptions {
   readonly sizes: readonly number[];
   /** What becomes a row's neighbours, in turn. */
-  readonly disguises: readonly Disguise[];
+  readonly perturbations: readonly Perturbation[];
   readonly tolerance: number;
-  /** So many mates in batches of the last size, however few the rows. */
+  /** So many neighbours in batches of the last size, however few the rows. */
   readonly atLeast?: number;
 }
 
-async function differenceOf(session: OpenSession, rows: readonly Row[], how: How): Promise<string | null> {
+async function firstDifference(
+  session: OpenSession,
+  rows: readonly GraphRow[],
+  how: CheckOptions,
+): Promise<string | null> {
   const alone = [];
   for (const row of rows) alone.push(await session.run(row));
-  const mates = new Mates(session, how.disguises);
+  const neighbours = new Neighbours(session, how.perturbations);
   for (const size of how.sizes) {
     const observed = size / 2;
     const count = Math.max(rows.length, size === how.sizes.at(-1) ? (how.atLeast ?? 0) : 0);
     for (let start = 0; start < count; start += observed) {
       const indices = Array.from({ length: observed }, (_, i) => (start + i) % rows.length);
-      const difference = await compareBatch(session, mates, { rows, alone, indices, tolerance: how.tolerance });
+      const difference = await checkBatch(session, neighbours, { rows, alone, indices, tolerance: how.tolerance });
       if (difference) return `in a batch of ${size}, ${difference}`;
     }
   }
-  return mates.found ? null : NO_MATES;
+  return neighbours.found ? null : NO_NEIGHBOURS;
 }
 
 /** The neighbours of rows: each differs from its row, and the graph runs it. */
-class Mates {
+class Neighbours {
   readonly #session: OpenSession;
-  readonly #disguises: readonly Disguise[];
+  readonly #perturbations: readonly Perturbation[];
   /** Those with which the graph does not run: an index out of range, for one, says nothing about batches. */
-  readonly #useless = new Set<Disguise>();
+  readonly #useless = new Set<Perturbation>();
   #count = 0;
   /** Was any row ever run beside another? */
   found = false;
 
-  constructor(session: OpenSession, disguises: readonly Disguise[]) {
+  constructor(session: OpenSession, perturbations: readonly Perturbation[]) {
     this.#session = session;
-    this.#disguises = disguises;
+    this.#perturbations = perturbations;
   }
 
   get nextTurn(): number {
@@ -132,63 +139,64 @@ class Mates {
   }
 
   /** The first in turn that is another than the row; the row itself when there is none. */
-  beside(row: Row, turn: number): { mate: Row; disguise: Disguise | null } {
-    const { length } = this.#disguises;
+  beside(row: GraphRow, turn: number): { neighbour: GraphRow; perturbation: Perturbation | null } {
+    const { length } = this.#perturbations;
     for (let i = 0; i < length; i++) {
-      const disguise = this.#disguises[(turn + i) % length] as Disguise;
-      const mate = this.#useless.has(disguise) ? row : disguise(row, turn);
-      if (!isSameRow(mate, row)) return { mate, disguise };
+      const perturbation = this.#perturbations[(turn + i) % length] as Perturbation;
+      const neighbour = this.#useless.has(perturbation) ? row : perturbation(row, turn);
+      if (!isSameRow(neighbour, row)) return { neighbour, perturbation };
     }
-    return { mate: row, disguise: null };
+    return { neighbour: row, perturbation: null };
   }
 
   /** Leaves out what does not run alone; were there any? */
-  async sortOut(pairs: readonly { mate: Row; disguise: Disguise | null }[]): Promise<boolean> {
+  async dropUnrunnable(pairs: readonly { neighbour: GraphRow; perturbation: Perturbation | null }[]): Promise<boolean> {
     const before = this.#useless.size;
-    for (const { mate, disguise } of pairs) {
-      if (disguise && !this.#useless.has(disguise) && !(await runs(this.#session, mate))) this.#useless.add(disguise);
+    for (const { neighbour, perturbation } of pairs) {
+      if (perturbation && !this.#useless.has(perturbation) && !(await isRunnable(this.#session, neighbour)))
+        this.#useless.add(perturbation);
     }
     return this.#useless.size > before;
   }
 }
 
 interface Observed {
-  readonly rows: readonly Row[];
-  readonly alone: readonly Row[];
+  readonly rows: readonly GraphRow[];
+  readonly alone: readonly GraphRow[];
   readonly indices: readonly number[];
   readonly tolerance: number;
 }
 
 /** Each observed row has a neighbour of its own, before it or after it. */
-async function compareBatch(
+async function checkBatch(
   session: OpenSession,
-  mates: Mates,
+  neighbours: Neighbours,
   { rows, alone, indices, tolerance }: Observed,
 ): Promise<string | null> {
-  const turns = indices.map(() => mates.nextTurn);
+  const turns = indices.map(() => neighbours.nextTurn);
   for (;;) {
-    const pairs = indices.map((index, i) => mates.beside(rows[index] as Row, turns[i] as number));
-    const batch = pairs.flatMap(({ mate }, i) => {
-      const row = rows[indices[i] as number] as Row;
-      return i % 2 === 0 ? [row, mate] : [mate, row];
+    const pairs = indices.map((index, i) => neighbours.beside(rows[index] as GraphRow, turns[i] as number));
+    const batch = pairs.flatMap(({ neighbour }, i) => {
+      const row = rows[indices[i] as number] as GraphRow;
+      return i % 2 === 0 ? [row, neighbour] : [neighbour, row];
     });
     try {
       const parts = split(await session.run(stack(batch)), batch.map(rowsOf));
-      if (pairs.some(({ disguise }) => disguise)) mates.found = true;
+      if (pairs.some(({ perturbation }) => perturbation)) neighbours.found = true;
       for (const [i, index] of indices.entries()) {
-        const own = parts[2 * i + (i % 2)] as Row;
-        const other = own.find((output, k) => !isSame(output, (alone[index] as Row)[k] as TensorData, tolerance));
+        const own = parts[2 * i + (i % 2)] as GraphRow;
+        const other = own.find((output, k) => !isSame(output, (alone[index] as GraphRow)[k] as TensorData, tolerance));
         if (other) return `output "${other.name}" depends on the other inputs`;
       }
       return null;
     } catch (error) {
-      if (await mates.sortOut(pairs)) continue;
+      if (await neighbours.dropUnrunnable(pairs)) continue;
       return error instanceof Error ? error.message : String(error);
     }
   }
 }
 
-function isSameRow(a: Row, b: Row): boolean {
+function isSameRow(a: GraphRow, b: GraphRow): boolean {
   return a === b || a.every((tensor, k) => isSameData(tensor.data, (b[k] as TensorData).data));
 }
 

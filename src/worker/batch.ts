@@ -7,7 +7,7 @@ import type { NumericArray, TensorArray, TensorData } from '../tasks/datatypes.j
 
 export class CannotSplit extends Error {}
 
-type Row = readonly TensorData[];
+type GraphRow = readonly TensorData[];
 
 /**
  * Which rows run together: those whose tensors agree in everything but the first size, or in lengths that may be filled
@@ -15,7 +15,7 @@ type Row = readonly TensorData[];
  * long rows takes in memory grows faster than they do.
  */
 export function formRuns(
-  rows: readonly Row[],
+  rows: readonly GraphRow[],
   { maxRows, maxValues }: { maxRows: number; maxValues: number },
 ): number[][] {
   const runs: number[][] = [];
@@ -23,9 +23,9 @@ export function formRuns(
     let run: number[] = [];
     let count = 0;
     for (const index of group) {
-      const row = rows[index] as Row;
+      const row = rows[index] as GraphRow;
       count += rowsOf(row);
-      const isFull = count > maxRows || (run.length + 1) * valuesOf(row) > maxValues;
+      const isFull = count > maxRows || (run.length + 1) * paddedLength(row) > maxValues;
       if (run.length > 0 && isFull) {
         runs.push(run);
         run = [];
@@ -38,18 +38,18 @@ export function formRuns(
   return runs;
 }
 
-export function rowsOf([first]: Row): number {
+export function rowsOf([first]: GraphRow): number {
   return first?.shape[0] ?? 1;
 }
 
 /** Of a row whose length may be filled up: as many values as its group's longest may have. */
-function valuesOf(row: Row): number {
+function paddedLength(row: GraphRow): number {
   const first = row.find(({ pad }) => pad !== undefined);
-  return first ? bucketOf(first.shape[1] ?? 1) : 0;
+  return first ? lengthBucket(first.shape[1] ?? 1) : 0;
 }
 
 /** Indices of the rows that may be stacked. */
-export function groupByShape(rows: readonly Row[]): number[][] {
+export function groupByShape(rows: readonly GraphRow[]): number[][] {
   const groups = new Map<string, number[]>();
   for (const [index, tensors] of rows.entries()) {
     const key = tensors.map((tensor) => `${tensor.name}:${sizesOf(tensor).join('x')}`).join(' ');
@@ -62,18 +62,18 @@ export function groupByShape(rows: readonly Row[]): number[][] {
 
 function sizesOf({ shape, pad }: TensorData): (number | string)[] {
   const [, length = 1, ...others] = shape;
-  return pad === undefined ? shape.slice(1) : [`up to ${bucketOf(length)}`, ...others];
+  return pad === undefined ? shape.slice(1) : [`up to ${lengthBucket(length)}`, ...others];
 }
 
 /** 16, 24, 32, 48, 64, 96 …: at most a third of a row is filling, and half of that on average. */
-function bucketOf(length: number): number {
+function lengthBucket(length: number): number {
   let size = 16;
   while (size < length) size *= 2;
   return size > 16 && size * 0.75 >= length ? size * 0.75 : size;
 }
 
 /** One tensor for each input, the rows one after the other along the first dimension, filled up to the longest. */
-export function stack(rows: readonly Row[]): Row {
+export function stack(rows: readonly GraphRow[]): GraphRow {
   const [first] = rows;
   if (rows.length === 1 && first) return first;
   return (first ?? []).map(({ name, datatype, shape }) => {
@@ -81,12 +81,12 @@ export function stack(rows: readonly Row[]): Row {
     const count = parts.reduce((sum, part) => sum + (part.shape[0] ?? 1), 0);
     const longest = Math.max(...parts.map((part) => part.shape[1] ?? 1));
     const sizes = shape.length > 1 ? [longest, ...shape.slice(2)] : [];
-    return { name, datatype, shape: [count, ...sizes], data: concatenate(parts.map((part) => filled(part, longest))) };
+    return { name, datatype, shape: [count, ...sizes], data: concatenate(parts.map((part) => padded(part, longest))) };
   });
 }
 
 /** Only rows of tokens are ever shorter than their mates: [1, length]. */
-function filled({ data, shape, pad }: TensorData, length: number): TensorArray {
+function padded({ data, shape, pad }: TensorData, length: number): TensorArray {
   if (pad === undefined || shape[1] === length) return data;
   const longer = new (data.constructor as new (length: number) => NumericArray)(length);
   longer.fill((longer instanceof BigInt64Array ? BigInt(pad) : pad) as never);

@@ -1,8 +1,8 @@
 /**
  * What runs inside a worker process. See `messages.ts` for the protocol.
  *
- * Batches run one after the other in the order they came; the next is prepared while the running one is in native
- * code. One bad item fails alone: while it is prepared, or when its part of the answer is finished.
+ * Batches run one after the other in the order they came; the next is preprocessed while the running one is in native
+ * code. One bad item fails alone: while it is preprocessed, or when its part of the answer is finished.
  */
 
 import type { BatchMessage, BatchTiming, FromWorker, ItemResult, LoadMessage, ToWorker } from '../engine/messages.js';
@@ -11,12 +11,12 @@ import { readGraphFile } from '../onnx/graph-file.js';
 import { scanGraph } from '../onnx/graph-scan.js';
 import { withoutZipMap } from '../onnx/zip-map.js';
 import type { TensorData } from '../tasks/datatypes.js';
-import { type Item, type ItemFailure, type Prepared, UnreadableItemError, UnusableOutput } from '../tasks/input.js';
+import { type Item, type ItemFailure, type Preprocessed, UnreadableItemError, UnusableOutput } from '../tasks/input.js';
 import { sequenceOf, type Tokenizer, whole } from '../tasks/sequences.js';
 import type { VersionSpec } from '../tasks/spec.js';
-import { outputsUsed, prepare, type Tools } from '../tasks/task.js';
+import { outputsUsed, preprocess, type Tools } from '../tasks/task.js';
 import { formRuns, rowsOf, split, stack } from './batch.js';
-import { compareMates } from './batch-invariance.js';
+import { checkBatchInvariance } from './batch-invariance.js';
 import type { OpenSession } from './native/session-thread.js';
 
 /** The native parts, handed in by the entry file. */
@@ -28,7 +28,7 @@ export interface Runtime {
   readonly openTokenizer: (bytes: Uint8Array) => Tokenizer;
 }
 
-type Readied = Prepared | { readonly failure: ItemFailure };
+type PreprocessedItem = Preprocessed | { readonly failure: ItemFailure };
 
 interface Loaded {
   readonly spec: VersionSpec;
@@ -37,7 +37,7 @@ interface Loaded {
 }
 
 /** One of the rows of an item. */
-interface Row {
+interface PendingRow {
   readonly item: number;
   /** Its place among the rows of the item. */
   readonly place: number;
@@ -46,7 +46,7 @@ interface Row {
   readonly wanted: readonly string[] | null;
 }
 
-type RowResult = { readonly outputs: readonly TensorData[] } | { readonly failure: ItemFailure };
+type RowOutcome = { readonly outputs: readonly TensorData[] } | { readonly failure: ItemFailure };
 
 export class WorkerBody {
   readonly #runtime: Runtime;
@@ -73,9 +73,9 @@ export class WorkerBody {
       else if (message.kind === 'probeProvider') await this.#probeProvider(message.provider);
       else if (message.kind === 'examine') await this.#examine(message);
       else if (message.kind === 'tokenize') await this.#tokenize(message);
-      else await this.#compare(message);
+      else await this.#checkBatchInvariance(message);
     } catch (error) {
-      this.#send({ kind: 'failed', message: textOf(error) });
+      this.#send({ kind: 'failed', message: messageOf(error) });
     }
   }
 
@@ -88,7 +88,7 @@ export class WorkerBody {
       this.#send({ kind: 'loaded', key });
     } catch (error) {
       this.#loaded.delete(key);
-      this.#send({ kind: 'loadFailed', key, message: textOf(error) });
+      this.#send({ kind: 'loadFailed', key, message: messageOf(error) });
     }
   }
 
@@ -100,7 +100,7 @@ export class WorkerBody {
     const session = await this.#runtime.openSession(bytes, provider);
     faultPoint('worker.load.opened'); // @fault
     const loaded = { spec, session, tools: { ...this.#runtime.tools, tokenizer } };
-    const [row] = warmUp ? (await prepare(warmUp, spec, loaded.tools)).rows : [];
+    const [row] = warmUp ? (await preprocess(warmUp, spec, loaded.tools)).rows : [];
     if (row) await session.run(row);
     faultPoint('worker.load.warm'); // @fault
     return loaded;
@@ -123,7 +123,7 @@ export class WorkerBody {
       await session.run([{ name: 'x', datatype: 'FP32', shape: [1], data: Float32Array.of(1) }]);
       this.#send({ kind: 'probed', available: true, reason: null });
     } catch (error) {
-      this.#send({ kind: 'probed', available: false, reason: textOf(error) });
+      this.#send({ kind: 'probed', available: false, reason: messageOf(error) });
     }
   }
 
@@ -139,11 +139,14 @@ export class WorkerBody {
     this.#send({ kind: 'examined', facts: { inputs, outputs, zipMap, ...readGraphFile(bytes) } });
   }
 
-  async #compare({ key, items }: { key: string; items: readonly Item[] }): Promise<void> {
+  async #checkBatchInvariance({ key, items }: { key: string; items: readonly Item[] }): Promise<void> {
     const { spec, session, tools } = await this.#get(key);
-    const prepared = await Promise.all(items.map((item) => prepare(item, spec, tools)));
-    const rows = prepared.flatMap(({ rows }) => rows);
-    this.#send({ kind: 'compared', ...(await compareMates(session, rows, spec, tools.tokenizer?.vocabularySize)) });
+    const preprocessed = await Promise.all(items.map((item) => preprocess(item, spec, tools)));
+    const rows = preprocessed.flatMap(({ rows }) => rows);
+    this.#send({
+      kind: 'batchInvariance',
+      ...(await checkBatchInvariance(session, rows, spec, tools.tokenizer?.vocabularySize)),
+    });
   }
 
   async #tokenize({ key, texts }: { key: string; texts: readonly string[] }): Promise<void> {
@@ -163,21 +166,22 @@ export class WorkerBody {
     faultPoint('worker.batch.received'); // @fault
     const begun = performance.now();
     const loading = this.#get(key).catch(() => null);
-    const preparing = loading.then((loaded) => Promise.all(items.map((item) => this.#prepareOne(item, loaded))));
+    const preprocessing = loading.then((loaded) => Promise.all(items.map((item) => this.#preprocessOne(item, loaded))));
     await this.#inTurn(async () => {
-      const [loaded, prepared] = await Promise.all([loading, preparing]);
-      const prepareMs = performance.now() - begun;
-      faultPoint('worker.batch.prepared'); // @fault
-      if (announceStart) this.#send({ kind: 'started', id, tokens: loaded?.spec.text ? tokensOf(prepared) : null });
-      const { results, timing } = await this.#run(loaded, prepared, items);
-      this.#send({ kind: 'done', id, results, timing: { prepareMs, ...timing } });
+      const [loaded, preprocessed] = await Promise.all([loading, preprocessing]);
+      const preprocessMs = performance.now() - begun;
+      faultPoint('worker.batch.preprocessed'); // @fault
+      if (announceStart)
+        this.#send({ kind: 'started', id, tokens: loaded?.spec.text ? countTokens(preprocessed) : null });
+      const { results, timing } = await this.#run(loaded, preprocessed, items);
+      this.#send({ kind: 'done', id, results, timing: { preprocessMs, ...timing } });
     });
   }
 
-  async #prepareOne(item: Item, loaded: Loaded | null): Promise<Readied> {
+  async #preprocessOne(item: Item, loaded: Loaded | null): Promise<PreprocessedItem> {
     if (!loaded) return { failure: { kind: 'inference', message: 'the version is not loaded here' } };
     try {
-      return await prepare(item, loaded.spec, loaded.tools);
+      return await preprocess(item, loaded.spec, loaded.tools);
     } catch (error) {
       if (error instanceof UnreadableItemError) return { failure: { kind: 'input', ...error.what } };
       return { failure: failureOf(error) };
@@ -187,31 +191,31 @@ export class WorkerBody {
   /** Each item is finished as soon as its last row has run: outputs may be large. */
   async #run(
     loaded: Loaded | null,
-    readied: readonly Readied[],
+    preprocessed: readonly PreprocessedItem[],
     items: readonly Item[],
-  ): Promise<{ results: ItemResult[]; timing: Omit<BatchTiming, 'prepareMs'> }> {
-    const results: ItemResult[] = readied.map((one) => ('failure' in one ? one : { failure: NOT_RUN }));
-    const timing = { inferMs: 0, finishMs: 0 };
+  ): Promise<{ results: ItemResult[]; timing: Omit<BatchTiming, 'preprocessMs'> }> {
+    const results: ItemResult[] = preprocessed.map((one) => ('failure' in one ? one : { failure: NOT_RUN }));
+    const timing = { inferMs: 0, postprocessMs: 0 };
     if (!loaded) return { results, timing };
-    const rows = rowsOfItems(readied, items, loaded.spec);
-    const found = new Map<number, Map<number, RowResult>>();
+    const rows = rowsOfItems(preprocessed, items, loaded.spec);
+    const found = new Map<number, Map<number, RowOutcome>>();
     for (const run of runsOf(rows, loaded.spec)) {
       const answered = await this.#runTogether(loaded, run, timing);
       const begun = performance.now();
       for (const [i, { item, place }] of run.entries()) {
-        const own = found.get(item) ?? new Map<number, RowResult>();
-        found.set(item, own.set(place, answered[i] as RowResult));
-        const one = readied[item] as Prepared;
+        const own = found.get(item) ?? new Map<number, RowOutcome>();
+        found.set(item, own.set(place, answered[i] as RowOutcome));
+        const one = preprocessed[item] as Preprocessed;
         if (own.size < one.rows.length) continue;
-        results[item] = finishItem(own, one);
+        results[item] = postprocessItem(own, one);
         found.delete(item);
       }
-      timing.finishMs += performance.now() - begun;
+      timing.postprocessMs += performance.now() - begun;
     }
     return { results, timing };
   }
 
-  async #runTogether(loaded: Loaded, rows: readonly Row[], timing: { inferMs: number }): Promise<RowResult[]> {
+  async #runTogether(loaded: Loaded, rows: readonly PendingRow[], timing: { inferMs: number }): Promise<RowOutcome[]> {
     const begun = performance.now();
     try {
       faultPoint('worker.run.begin'); // @fault
@@ -245,8 +249,8 @@ export class WorkerBody {
 const NOT_RUN: ItemFailure = { kind: 'inference', message: 'it was not run' };
 
 /** In all rows of a batch. */
-function tokensOf(readied: readonly Readied[]): number {
-  const rows = readied.flatMap((one) => ('failure' in one ? [] : one.rows));
+function countTokens(preprocessed: readonly PreprocessedItem[]): number {
+  const rows = preprocessed.flatMap((one) => ('failure' in one ? [] : one.rows));
   return rows.reduce((sum, [first]) => sum + (first?.data.length ?? 0), 0);
 }
 
@@ -255,8 +259,12 @@ const MAX_TOKENS = 4_096;
 /** Where each token is answered with a score for every word that there is. */
 const MAX_MASKED_TOKENS = 512;
 
-function rowsOfItems(readied: readonly Readied[], items: readonly Item[], spec: VersionSpec): Row[] {
-  return readied.flatMap((one, item) => {
+function rowsOfItems(
+  preprocessed: readonly PreprocessedItem[],
+  items: readonly Item[],
+  spec: VersionSpec,
+): PendingRow[] {
+  return preprocessed.flatMap((one, item) => {
     if ('failure' in one) return [];
     const wanted = outputsUsed(spec, items[item] as Item);
     return one.rows.map((tensors, place) => ({ item, place, tensors, wanted }));
@@ -264,20 +272,23 @@ function rowsOfItems(readied: readonly Readied[], items: readonly Item[], spec: 
 }
 
 /** What is sent as tensors wants other outputs than the rest of the batch. */
-function runsOf(rows: readonly Row[], { maxBatch, head }: VersionSpec): Row[][] {
+function runsOf(rows: readonly PendingRow[], { maxBatch, head }: VersionSpec): PendingRow[][] {
   const limits = { maxRows: maxBatch, maxValues: head.kind === 'mask' ? MAX_MASKED_TOKENS : MAX_TOKENS };
   return [rows.filter(({ wanted }) => wanted !== null), rows.filter(({ wanted }) => wanted === null)].flatMap((alike) =>
     formRuns(
       alike.map(({ tensors }) => tensors),
       limits,
-    ).map((run) => run.map((i) => alike[i] as Row)),
+    ).map((run) => run.map((i) => alike[i] as PendingRow)),
   );
 }
 
-function finishItem(found: ReadonlyMap<number, RowResult>, { rows, finish }: Prepared): ItemResult {
+function postprocessItem(
+  found: ReadonlyMap<number, RowOutcome>,
+  { rows, postprocess: finish }: Preprocessed,
+): ItemResult {
   const outputs: (readonly TensorData[])[] = [];
   for (const place of rows.keys()) {
-    const row = found.get(place) as RowResult;
+    const row = found.get(place) as RowOutcome;
     if ('failure' in row) return row;
     outputs.push(row.outputs);
   }
@@ -293,11 +304,11 @@ function finishItem(found: ReadonlyMap<number, RowResult>, { rows, finish }: Pre
 const NO_MEMORY = /bad_alloc|failed to allocate|out of memory|allocation failed|cannot allocate/i;
 
 function failureOf(error: unknown): ItemFailure {
-  const message = textOf(error);
+  const message = messageOf(error);
   return { kind: NO_MEMORY.test(message) ? 'memory' : 'inference', message };
 }
 
-function textOf(error: unknown): string {
+function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 

@@ -4,19 +4,19 @@
 import { DATATYPES, type TensorArray, type TensorData } from '../tasks/datatypes.js';
 import type { OpenSession } from './native/session-thread.js';
 
-export type Row = readonly TensorData[];
-/** What may stand beside a row; `n` counts all mates, so that each is another. */
-export type Disguise = (row: Row, n: number) => Row;
+export type GraphRow = readonly TensorData[];
+/** What may stand beside a row; `n` counts all neighbours, so that each is another. */
+export type Perturbation = (row: GraphRow, n: number) => GraphRow;
 
 /** Does the graph take it at all? */
-export async function runs(session: OpenSession, row: Row): Promise<boolean> {
+export async function isRunnable(session: OpenSession, row: GraphRow): Promise<boolean> {
   return session.run(row).then(
     () => true,
     () => false,
   );
 }
 
-// ── mates of numbers and words ──
+// ── neighbours of numbers and words ──
 
 interface Change {
   readonly float: (x: number, i: number) => number;
@@ -34,39 +34,39 @@ const DIGITS = 9;
  * Far larger, smaller and other values than those of these rows. No whole number becomes zero that could not be zero
  * anyway: to divide by it may end the process.
  */
-export function unlike(rows: readonly Row[]): Disguise[] {
-  const seen = new Map(rows[0]?.map(({ name }) => [name, valuesOf(rows, name)]));
-  const disguise = (change: (n: number) => Change) => (row: Row, n: number) =>
+export function numericPerturbations(rows: readonly GraphRow[]): Perturbation[] {
+  const seen = new Map(rows[0]?.map(({ name }) => [name, discreteValuesOf(rows, name)]));
+  const perturbation = (change: (n: number) => Change) => (row: GraphRow, n: number) =>
     row.map((tensor) => ({ ...tensor, data: changed(tensor, change(n), seen.get(tensor.name) ?? []) }));
   const large = (x: number) => (x === 0 ? 1_000 : x * 1_000);
   const small = (x: number) => (x === 0 ? -1_000 : x * -1_000);
   const isSwapped = (n: number): Change => ({
     float: large,
-    int: (_, i, values) => pick([...values, 1], n, i),
-    word: (_, i, values) => pick([...values, SOME_WORD], n, i),
+    int: (_, i, values) => pickByHash([...values, 1], n, i),
+    word: (_, i, values) => pickByHash([...values, SOME_WORD], n, i),
   });
   return [
-    disguise((n) => ({ ...isSwapped(n), int: large })),
-    disguise((n) => ({ ...isSwapped(n), float: () => 0, word: () => '' })),
-    disguise((n) => ({ ...isSwapped(n), float: small, int: small, word: () => '' })),
-    disguise((n) => ({ ...isSwapped(n), int: (_, i) => 1 + (hash(n, i) % 100) })),
-    disguise((n) => ({ ...isSwapped(n), float: (_, i) => digit(n, i), int: (_, i) => digit(n, i) })),
-    disguise((n) => ({ ...isSwapped(n), float: (_, i) => digit(n, i) })),
+    perturbation((n) => ({ ...isSwapped(n), int: large })),
+    perturbation((n) => ({ ...isSwapped(n), float: () => 0, word: () => '' })),
+    perturbation((n) => ({ ...isSwapped(n), float: small, int: small, word: () => '' })),
+    perturbation((n) => ({ ...isSwapped(n), int: (_, i) => 1 + (hash(n, i) % 100) })),
+    perturbation((n) => ({ ...isSwapped(n), float: (_, i) => digit(n, i), int: (_, i) => digit(n, i) })),
+    perturbation((n) => ({ ...isSwapped(n), float: (_, i) => digit(n, i) })),
   ];
 }
 
 /** An example of zeros may answer zero beside anything: other numbers, if the graph takes any, are observed too. */
-export async function withNumbers(
+export async function withNonZeroRow(
   session: OpenSession,
-  rows: readonly Row[],
-  disguises: readonly Disguise[],
-): Promise<readonly Row[]> {
+  rows: readonly GraphRow[],
+  perturbations: readonly Perturbation[],
+): Promise<readonly GraphRow[]> {
   const [first] = rows;
   const isBlank = rows.every((row) => row.every(({ data }) => data.every((x: unknown) => !x)));
   if (!first || !isBlank) return rows;
-  for (const disguise of disguises.slice(-2)) {
-    const row = disguise(first, 0);
-    if (await runs(session, row)) return [...rows, row];
+  for (const perturbation of perturbations.slice(-2)) {
+    const row = perturbation(first, 0);
+    if (await isRunnable(session, row)) return [...rows, row];
   }
   return rows;
 }
@@ -76,13 +76,13 @@ function changed({ datatype, data }: TensorData, change: Change, seen: readonly 
   if (datatype === 'BOOL') return (data as Uint8Array).map((x) => 1 - x);
   const range = DATATYPES[datatype]?.range;
   if (!range) return (data as Float32Array).map(change.float);
-  const int = (x: number, i: number) => within(range, x, change.int(x, i, seen as readonly number[]));
+  const int = (x: number, i: number) => clampChange(range, x, change.int(x, i, seen as readonly number[]));
   if (data instanceof BigInt64Array || data instanceof BigUint64Array)
     return (data as BigInt64Array).map((x, i) => BigInt(int(Number(x), i)));
   return (data as Int32Array).map(int);
 }
 
-function within([low, high]: readonly [bigint, bigint], x: number, wanted: number): number {
+function clampChange([low, high]: readonly [bigint, bigint], x: number, wanted: number): number {
   if (wanted === x) return x;
   const limit = Math.min(Math.max(MAX_INT, 2 * Math.abs(x)), Number.MAX_SAFE_INTEGER);
   const least = low === 0n ? Number(wanted !== 0) : Math.max(-limit, Number(low) + 1);
@@ -90,7 +90,7 @@ function within([low, high]: readonly [bigint, bigint], x: number, wanted: numbe
 }
 
 /** Whole numbers and words only. */
-function valuesOf(rows: readonly Row[], name: string): (number | string)[] {
+function discreteValuesOf(rows: readonly GraphRow[], name: string): (number | string)[] {
   const values = new Set<number | string>();
   for (const row of rows) {
     const tensor = row.find((one) => one.name === name);
@@ -100,7 +100,7 @@ function valuesOf(rows: readonly Row[], name: string): (number | string)[] {
   return [...values];
 }
 
-function pick<T>(values: readonly T[], n: number, i: number): T {
+function pickByHash<T>(values: readonly T[], n: number, i: number): T {
   return values[hash(n, i) % values.length] as T;
 }
 
@@ -115,23 +115,23 @@ function hash(n: number, i: number): number {
   return (x ^ (x >>> 12)) >>> 0;
 }
 
-// ── mates of tokens ──
+// ── neighbours of tokens ──
 
 /** As large as the graph takes: the size of its embedding is not known, and may be smaller than the vocabulary. */
 export async function largestId(
   session: OpenSession,
-  rows: readonly Row[],
+  rows: readonly GraphRow[],
   vocabularySize: number | null,
 ): Promise<number> {
   const seen = rows.flatMap((row) => row.filter(({ name }) => name === 'input_ids').map(({ data }) => data));
   const largest = seen.reduce((most, data) => (data as Int32Array).reduce((a, b) => Math.max(a, Number(b)), most), 0);
   const wanted = (vocabularySize ?? 0) - 1;
-  const highest = withIds(rows[0] as Row, () => wanted);
-  return wanted > largest && (await runs(session, highest)) ? wanted : largest;
+  const highest = withIds(rows[0] as GraphRow, () => wanted);
+  return wanted > largest && (await isRunnable(session, highest)) ? wanted : largest;
 }
 
 /** Other tokens in the same places; what is the same for each of them stays. */
-export function withIds(row: Row, idAt: (i: number) => number): Row {
+export function withIds(row: GraphRow, idAt: (i: number) => number): GraphRow {
   return row.map((tensor) => {
     if (tensor.name !== 'input_ids') return tensor;
     const { data } = tensor;
@@ -152,21 +152,21 @@ function greatestDivisor(a: number, b: number): number {
   return b === 0 ? a : greatestDivisor(b, a % b);
 }
 
-export function lengthOf([first]: Row): number {
+export function sequenceLength([first]: GraphRow): number {
   return first?.shape[1] ?? 1;
 }
 
 /** The same tokens the other way round. */
-export function reversed(row: Row): Row {
+export function reversed(row: GraphRow): GraphRow {
   return row.map((tensor) =>
     tensor.name === 'input_ids' ? { ...tensor, data: (tensor.data as BigInt64Array).toReversed() } : tensor,
   );
 }
 
 /** Twice as long, as far as the graph reads. */
-export function repeated(row: Row, maxTokens: number): Row {
-  const length = Math.min(2 * lengthOf(row), maxTokens);
-  if (length <= lengthOf(row)) return row;
+export function repeated(row: GraphRow, maxTokens: number): GraphRow {
+  const length = Math.min(2 * sequenceLength(row), maxTokens);
+  if (length <= sequenceLength(row)) return row;
   return row.map((tensor) => {
     const data = tensor.data as BigInt64Array;
     const values = Array.from({ length }, (_, i) => data[i % data.length] as bigint);

@@ -52,7 +52,7 @@ const poolPids = () => app.app.engine.pool.all.filter(({ purpose }) => purpose !
 
 describe.each([
   'worker.batch.received',
-  'worker.batch.prepared',
+  'worker.batch.preprocessed',
   'worker.run.begin',
   'worker.run.end',
   'worker.reply.before',

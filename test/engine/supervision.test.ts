@@ -1,6 +1,6 @@
 /** The decisions about workers. */
-import { Circuit, OPEN_MS } from '#src/engine/circuit.js';
-import { Offenders } from '#src/engine/offenders.js';
+import { CircuitBreaker, OPEN_MS } from '#src/engine/circuit-breaker.js';
+import { PoisonInputs } from '#src/engine/poison-inputs.js';
 import {
   causeOfEnd,
   expectedWaitMs,
@@ -100,35 +100,39 @@ test('starts that fail count up, those that somebody kills only to two, and work
 });
 
 test('three convictions in ten minutes confine a caller on that version, until they are ten minutes old', () => {
-  const offenders = new Offenders();
-  for (const at of [0, 1_000, 2_000]) offenders.convict('a', 'v', `digest ${at}`, 'it crashed', at);
+  const offenders = new PoisonInputs();
+  for (const at of [0, 1_000, 2_000]) offenders.recordStrike('a', 'v', `digest ${at}`, 'it crashed', at);
 
   expect(offenders.isConfined('a', 'v', 3_000)).toBe(true);
   expect(offenders.isConfined('a', 'w', 3_000)).toBe(false);
   expect(offenders.isConfined('b', 'v', 3_000)).toBe(false);
   expect(offenders.isConfined('a', 'v', 600_001)).toBe(false);
-  expect(offenders.reasonAgainst('digest 0', 'v', 3_000)).toBe('it crashed');
-  expect(offenders.reasonAgainst('digest 0', 'w', 3_000)).toBeNull();
-  expect(offenders.reasonAgainst('digest 0', 'v', 600_001)).toBeNull();
+  expect(offenders.reasonToRefuse('digest 0', 'v', 3_000)).toBe('it crashed');
+  expect(offenders.reasonToRefuse('digest 0', 'w', 3_000)).toBeNull();
+  expect(offenders.reasonToRefuse('digest 0', 'v', 600_001)).toBeNull();
 });
 
 test('what is kept of offenders does not grow with their number', () => {
-  const offenders = new Offenders();
-  for (let i = 0; i < 10_001; i++) offenders.convict(`caller ${i}`, 'v', `digest ${i}`, 'it crashed', i);
+  const offenders = new PoisonInputs();
+  for (let i = 0; i < 10_001; i++) offenders.recordStrike(`caller ${i}`, 'v', `digest ${i}`, 'it crashed', i);
 
-  expect(offenders.reasonAgainst('digest 0', 'v', 10_001)).toBeNull();
-  expect(offenders.reasonAgainst('digest 1', 'v', 10_001)).toBe('it crashed');
+  expect(offenders.reasonToRefuse('digest 0', 'v', 10_001)).toBeNull();
+  expect(offenders.reasonToRefuse('digest 1', 'v', 10_001)).toBe('it crashed');
 });
 
 test('a version is judged after three convictions in a minute, once, and again half a minute after it failed', () => {
-  const circuit = new Circuit();
+  const circuit = new CircuitBreaker();
 
-  expect([0, 61_000, 62_000].map((now) => circuit.convict(now))).toEqual([false, false, false]);
-  expect([63_000, 64_000].map((now) => circuit.convict(now))).toEqual([true, false]);
-  circuit.failed('it crashed', 65_000);
+  expect([0, 61_000, 62_000].map((now) => circuit.recordStrike(now))).toEqual([false, false, false]);
+  expect([63_000, 64_000].map((now) => circuit.recordStrike(now))).toEqual([true, false]);
+  circuit.recordTrialFailed('it crashed', 65_000);
   expect(circuit.refusal(65_000)).toEqual({ reason: 'it crashed', retryAfterMs: OPEN_MS });
-  expect([65_001, 65_000 + OPEN_MS, 66_000 + OPEN_MS].map((now) => circuit.isDue(now))).toEqual([false, true, false]);
+  expect([65_001, 65_000 + OPEN_MS, 66_000 + OPEN_MS].map((now) => circuit.isTrialDue(now))).toEqual([
+    false,
+    true,
+    false,
+  ]);
   expect(circuit.refusal(66_000 + OPEN_MS)?.retryAfterMs).toBe(1_000);
-  circuit.passed();
+  circuit.recordTrialPassed();
   expect(circuit.refusal(67_000 + OPEN_MS)).toBeNull();
 });

@@ -1,7 +1,7 @@
 /** What a folder of the Hub lacks is told by the file and what to add; what does no harm is no reason to refuse it. */
 import { mkdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
-import { imageOf } from '#src/importing/image-of.js';
+import { imageOf } from '#src/importing/preprocessor.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { type Folder, huggingFaceFolders, VOCABULARY } from '../support/hugging-face.js';
 import { encodeModel, type GraphSpec, type ValueInfo } from '../support/onnx.js';

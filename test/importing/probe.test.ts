@@ -2,7 +2,7 @@
 import { pino } from 'pino';
 import type { Child, ChildEvents } from '#src/engine/child.js';
 import { Pool } from '#src/engine/pool.js';
-import { type Candidate, ProbeKilledError, probe } from '#src/importing/probe.js';
+import { type Candidate, ProbeKilledError, probeCandidate } from '#src/importing/probe.js';
 
 const CANDIDATE = { artifactSha256: '', artifactPath: '' } as Candidate;
 
@@ -26,7 +26,7 @@ async function probedWith(endsWhen: 'at once' | 'asked'): Promise<{ error: unkno
     onLost: () => {},
     startChild,
   });
-  const error = await probe(pool, CANDIDATE).catch((error: unknown) => error);
+  const error = await probeCandidate(pool, CANDIDATE).catch((error: unknown) => error);
   return { error, processes };
 }
 

@@ -5,8 +5,8 @@ import sharp from 'sharp';
 import type { SqliteFile } from '#src/storage/sqlite.js';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
 import { type Folder, huggingFaceFolders } from '../support/hugging-face.js';
+import { animated, gradient, withAppended } from '../support/images.js';
 import { CRASHING_DIVISION, encodeModel, type TypeName } from '../support/onnx.js';
-import { animated, gradient, withAppended } from '../support/pictures.js';
 import { createStore, type TestStore } from '../support/store.js';
 import {
   BAD_OPTIONS,

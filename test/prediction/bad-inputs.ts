@@ -4,7 +4,7 @@
  * `raw` stands for JSON that `JSON.stringify` cannot write.
  */
 import { Buffer } from 'node:buffer';
-import { pixelBomb, withClaimedSize } from '../support/pictures.js';
+import { pixelBomb, withClaimedSize } from '../support/images.js';
 
 export interface BadInput {
   readonly model: string;

@@ -2,7 +2,7 @@
 
 import { DATATYPES, type TensorData } from '#src/tasks/datatypes.js';
 import type { VersionSpec } from '#src/tasks/spec.js';
-import { compareMates } from '#src/worker/batch-invariance.js';
+import { checkBatchInvariance } from '#src/worker/batch-invariance.js';
 import type { OpenSession } from '#src/worker/native/session-thread.js';
 
 type Run = (inputs: readonly TensorData[], rows: number) => readonly number[];
@@ -57,8 +57,8 @@ test.each(['INT8', 'UINT8', 'INT16', 'INT32', 'INT64', 'FP32'])(
     const rows = [[tensor('x', datatype, [1, 2, 3])]];
 
     const [shy, sociable] = [
-      await compareMates(summing(largest), rows, TENSORS),
-      await compareMates(
+      await checkBatchInvariance(summing(largest), rows, TENSORS),
+      await checkBatchInvariance(
         summing(() => 0),
         rows,
         TENSORS,
@@ -77,8 +77,8 @@ test('no mate is at the end of its datatype, and no divisor becomes zero', async
     return 0;
   });
 
-  await compareMates(session, [[tensor('x', 'INT32', [-2_147_483_648, 7, 3])]], TENSORS);
-  await compareMates(session, [[tensor('x', 'UINT8', [3, 200])]], TENSORS);
+  await checkBatchInvariance(session, [[tensor('x', 'INT32', [-2_147_483_648, 7, 3])]], TENSORS);
+  await checkBatchInvariance(session, [[tensor('x', 'UINT8', [3, 200])]], TENSORS);
 
   seen.delete(-2_147_483_648);
   expect(seen.has(0)).toBe(false);
@@ -91,8 +91,8 @@ test('an example of zeros has mates of other numbers, also where only small ones
     summing((values) => outOfRange(values, size) + more(values));
   const rows = [[tensor('x', 'INT64', [0, 0])]];
 
-  const shy = await compareMates(ids(2, largest), rows, TENSORS);
-  const sociable = await compareMates(
+  const shy = await checkBatchInvariance(ids(2, largest), rows, TENSORS);
+  const sociable = await checkBatchInvariance(
     ids(2, () => 0),
     rows,
     TENSORS,
@@ -108,7 +108,7 @@ test('what answers zero to zeros is asked with other numbers as well', async () 
     return values.map((x) => x / Math.max(1, largest(values)));
   });
 
-  const { difference } = await compareMates(scaled, [[tensor('x', 'INT64', [0])]], TENSORS);
+  const { difference } = await checkBatchInvariance(scaled, [[tensor('x', 'INT64', [0])]], TENSORS);
 
   expect(difference).toContain('depends on the other inputs');
 });
@@ -120,7 +120,7 @@ test('truth values and words change too', async () => {
   );
 
   for (const row of [[words], [tensor('x', 'BOOL', [0])]]) {
-    expect((await compareMates(counting, [row], TENSORS)).difference).toContain('depends on the other inputs');
+    expect((await checkBatchInvariance(counting, [row], TENSORS)).difference).toContain('depends on the other inputs');
   }
 });
 
@@ -130,8 +130,8 @@ test('what takes no other input than its example runs alone', async () => {
     return 0;
   });
 
-  expect((await compareMates(picky, [[tensor('x', 'INT32', [5])]], TENSORS)).difference).toBe(NO_MATES);
-  expect((await compareMates(picky, [[tensor('x', 'INT32', [])]], TENSORS)).difference).toBe(NO_MATES);
+  expect((await checkBatchInvariance(picky, [[tensor('x', 'INT32', [5])]], TENSORS)).difference).toBe(NO_MATES);
+  expect((await checkBatchInvariance(picky, [[tensor('x', 'INT32', [])]], TENSORS)).difference).toBe(NO_MATES);
 });
 
 describe('tokens', () => {
@@ -142,7 +142,7 @@ describe('tokens', () => {
     const afraidOf = (id: number) => summing((values) => outOfRange(values, 100) + Number(values.includes(id)));
 
     for (const id of [0, 17, 63, 99]) {
-      const { difference } = await compareMates(afraidOf(id), rows, TEXT, vocabularySize);
+      const { difference } = await checkBatchInvariance(afraidOf(id), rows, TEXT, vocabularySize);
       expect(difference).toContain('depends on the other inputs');
     }
   });
@@ -151,13 +151,13 @@ describe('tokens', () => {
     const small = (more: (values: readonly number[]) => number) =>
       summing((values) => outOfRange(values, 41) + more(values));
 
-    const shy = await compareMates(
+    const shy = await checkBatchInvariance(
       small((values) => Number(values.includes(33))),
       rows,
       TEXT,
       vocabularySize,
     );
-    const sociable = await compareMates(
+    const sociable = await checkBatchInvariance(
       small(() => 0),
       rows,
       TEXT,
@@ -176,7 +176,7 @@ describe('tokens', () => {
     });
     const masked = rows.map(([ids]) => [ids as TensorData, tensor('attention_mask', 'INT64', [1, 1, 1])]);
 
-    const { difference } = await compareMates(session, masked, TEXT, vocabularySize);
+    const { difference } = await checkBatchInvariance(session, masked, TEXT, vocabularySize);
 
     expect(difference).toBeNull();
     expect([...masks]).toEqual([1]);

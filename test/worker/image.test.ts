@@ -5,7 +5,7 @@ import { gunzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import type { ImageSpec } from '#src/tasks/spec.js';
 import { imageToFloats, UnreadableImage } from '#src/worker/native/image.js';
-import { gradient, pixelBomb, withAppended } from '../support/pictures.ts';
+import { gradient, pixelBomb, withAppended } from '../support/images.ts';
 
 const GOLDENS = path.resolve('test/worker/goldens');
 const MAX_PIXELS = 25_000_000;

@@ -7,7 +7,7 @@
  * Of 16 bits a channel the upper 8 count, in grey pictures too.
  */
 import sharp, { type Sharp } from 'sharp';
-import type { PreparedImage } from '../../tasks/image.js';
+import type { PreprocessedImage } from '../../tasks/image.js';
 import type { ImageSpec } from '../../tasks/spec.js';
 import { type Pixels, resample, type Size } from './resample.js';
 
@@ -34,7 +34,7 @@ const MAX_EDGE = 65_535;
  *
  * @throws UnreadableImage when the bytes are not a complete JPEG, PNG or WebP picture within the pixel limit.
  */
-export async function imageToFloats(bytes: Uint8Array, spec: ImageSpec, maxPixels: number): Promise<PreparedImage> {
+export async function imageToFloats(bytes: Uint8Array, spec: ImageSpec, maxPixels: number): Promise<PreprocessedImage> {
   const { image, isCmyk, source } = await open(bytes, maxPixels);
   const content = resizedSize(source, spec.resize);
   checkSizes(source, content, maxPixels);

@@ -1,6 +1,6 @@
 /** Pictures that were right once. */
 import sharp from 'sharp';
-import { animated, gradient, withAppended, withClaimedSize } from '../../support/pictures.ts';
+import { animated, gradient, withAppended, withClaimedSize } from '../../support/images.ts';
 import { below, pick, type Random } from '../../support/random.ts';
 
 /** Small pictures of every kind that is read, and of some that are not. */

@@ -4,7 +4,7 @@ import type { Buffer } from 'node:buffer';
 import fc, { type Arbitrary } from 'fast-check';
 import sharp from 'sharp';
 import { type Data, post } from '../../support/http.ts';
-import { gradient } from '../../support/pictures.ts';
+import { gradient } from '../../support/images.ts';
 import { basePictures } from '../fuzz/images.ts';
 import {
   anyText,

@@ -4,32 +4,32 @@
  */
 const WEIGHT = 0.2;
 
-export class RunTimes {
+export class LatencyEstimates {
   readonly #inferMsByWork = new Map<number, number>();
   readonly #busyMsByWork = new Map<number, number>();
-  #prepareMs = 0;
+  #preprocessMs = 0;
   readonly #msPerUnitByWork = new Map<number, number>();
 
-  record(work: number, { prepareMs, inferMs }: { readonly prepareMs: number; readonly inferMs: number }): void {
-    const size = bucketOf(work);
+  record(work: number, { preprocessMs, inferMs }: { readonly preprocessMs: number; readonly inferMs: number }): void {
+    const size = workBucket(work);
     this.#inferMsByWork.set(size, blend(this.#inferMsByWork.get(size) ?? null, inferMs));
-    this.#busyMsByWork.set(size, blend(this.#busyMsByWork.get(size) ?? null, prepareMs + inferMs));
-    this.#prepareMs = blend(this.#prepareMs, prepareMs);
-    this.#msPerUnitByWork.set(size, blend(this.#msPerUnitByWork.get(size) ?? null, (prepareMs + inferMs) / work));
+    this.#busyMsByWork.set(size, blend(this.#busyMsByWork.get(size) ?? null, preprocessMs + inferMs));
+    this.#preprocessMs = blend(this.#preprocessMs, preprocessMs);
+    this.#msPerUnitByWork.set(size, blend(this.#msPerUnitByWork.get(size) ?? null, (preprocessMs + inferMs) / work));
   }
 
   /** Expected time of a run; null while no run of about this size was seen. */
   inferMs(work: number): number | null {
-    return this.#inferMsByWork.get(bucketOf(work)) ?? null;
+    return this.#inferMsByWork.get(workBucket(work)) ?? null;
   }
 
   /** Expected time of a run with its preparation; null while none of about this size was seen. */
   busyMs(work: number): number | null {
-    return this.#busyMsByWork.get(bucketOf(work)) ?? null;
+    return this.#busyMsByWork.get(workBucket(work)) ?? null;
   }
 
-  get prepareMs(): number {
-    return this.#prepareMs;
+  get preprocessMs(): number {
+    return this.#preprocessMs;
   }
 
   /** For the amount that does best: what waits long enough is batched so. One slow first run refuses nobody. */
@@ -38,7 +38,7 @@ export class RunTimes {
   }
 }
 
-function bucketOf(work: number): number {
+function workBucket(work: number): number {
   return Math.ceil(Math.log2(Math.max(1, work)));
 }
 

@@ -9,39 +9,41 @@ import { createHash } from 'node:crypto';
 import { serialize } from 'node:v8';
 import type { Item } from '../tasks/input.js';
 
-const WINDOW_MS = 600_000;
-const CONVICTIONS_TO_CONFINE = 3;
+const STRIKE_MEMORY_MS = 600_000;
+const STRIKES_TO_CONFINE = 3;
 /** Beyond, the oldest are forgotten: memory must not grow with the number of attackers. */
 const MAX_KEPT = 10_000;
 
-export class Offenders {
-  readonly #times = new Map<string, number[]>();
-  readonly #culprits = new Map<string, { readonly reason: string; readonly at: number }>();
+export class PoisonInputs {
+  readonly #strikes = new Map<string, number[]>();
+  readonly #inputs = new Map<string, { readonly reason: string; readonly at: number }>();
 
-  convict(caller: string, versionKey: string, digest: string, reason: string, now: number): void {
+  recordStrike(caller: string, versionKey: string, digest: string, reason: string, now: number): void {
     const key = keyOf(caller, versionKey);
-    const recent = (this.#times.get(key) ?? []).filter((at) => now - at < WINDOW_MS).slice(1 - CONVICTIONS_TO_CONFINE);
-    put(this.#times, key, [...recent, now]);
-    put(this.#culprits, keyOf(digest, versionKey), { reason, at: now });
+    const recent = (this.#strikes.get(key) ?? [])
+      .filter((at) => now - at < STRIKE_MEMORY_MS)
+      .slice(1 - STRIKES_TO_CONFINE);
+    put(this.#strikes, key, [...recent, now]);
+    put(this.#inputs, keyOf(digest, versionKey), { reason, at: now });
   }
 
   isConfined(caller: string, versionKey: string, now: number): boolean {
-    const times = this.#times.get(keyOf(caller, versionKey));
-    return times?.length === CONVICTIONS_TO_CONFINE && now - (times[0] as number) < WINDOW_MS;
+    const times = this.#strikes.get(keyOf(caller, versionKey));
+    return times?.length === STRIKES_TO_CONFINE && now - (times[0] as number) < STRIKE_MEMORY_MS;
   }
 
   /** Is a digest of anything worth computing? */
-  get hasCulprits(): boolean {
-    return this.#culprits.size > 0;
+  get hasAny(): boolean {
+    return this.#inputs.size > 0;
   }
 
   /** Why this input was convicted, if it was. */
-  reasonAgainst(digest: string, versionKey: string, now: number): string | null {
+  reasonToRefuse(digest: string, versionKey: string, now: number): string | null {
     const key = keyOf(digest, versionKey);
-    const known = this.#culprits.get(key);
+    const known = this.#inputs.get(key);
     if (!known) return null;
-    if (now - known.at < WINDOW_MS) return known.reason;
-    this.#culprits.delete(key);
+    if (now - known.at < STRIKE_MEMORY_MS) return known.reason;
+    this.#inputs.delete(key);
     return null;
   }
 }
@@ -57,6 +59,6 @@ function put<T>(map: Map<string, T>, key: string, value: T): void {
 }
 
 /** Names what an input is, whoever sent it. */
-export function digestOf(item: Item): string {
+export function itemDigest(item: Item): string {
   return createHash('sha256').update(serialize(item)).digest('hex');
 }

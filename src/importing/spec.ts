@@ -8,12 +8,12 @@ import { TEXT_INPUTS } from '../tasks/sequences.js';
 import type { Head, ImageSpec, InputKind, TaskName, TensorSpec, TextSpec, VersionSpec } from '../tasks/spec.js';
 import { check, READS } from '../tasks/task.js';
 import { shapeText } from '../tasks/tensors.js';
-import { columnsOf, firstDouble } from './columns-of.js';
-import { examplesOf } from './example-of.js';
-import { headOf } from './head-of.js';
-import { type HuggingFaceFiles, labelsOf, maskTokenOf, maxTokensOf } from './hugging-face.js';
-import { imageOf, type Preprocessor } from './image-of.js';
+import { columnsOf, firstDouble } from './columns.js';
+import { examplesOf } from './examples.js';
+import { type HuggingFaceFiles, labelsOfConfig, maskTokenOf, maxTokensOf } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
+import { headOf } from './outputs.js';
+import { imageOf, type Preprocessor } from './preprocessor.js';
 import { ManifestError } from './store-file.js';
 
 export interface SpecSources {
@@ -82,7 +82,7 @@ function labelsOfVersion(sources: SpecSources): readonly string[] {
 }
 
 function labelsFromFiles({ hf, facts }: SpecSources): readonly string[] {
-  const labels = labelsOf(hf);
+  const labels = labelsOfConfig(hf);
   return labels.length > 0 ? labels : (facts.classLabels ?? []);
 }
 

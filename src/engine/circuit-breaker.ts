@@ -7,37 +7,37 @@
  *                              its process  ▼ │
  *                                           OPEN: refused at once
  */
-const WINDOW_MS = 60_000;
-const CONVICTIONS_TO_JUDGE = 3;
+const STRIKE_WINDOW_MS = 60_000;
+const STRIKES_TO_TRIAL = 3;
 export const OPEN_MS = 30_000;
 
-export class Circuit {
-  #convictions: number[] = [];
+export class CircuitBreaker {
+  #strikes: number[] = [];
   #openUntil: number | null = null;
   #reason = '';
-  #isJudged = false;
+  #isInTrial = false;
 
   /** An input of the version ended its process. Answers whether the example must be run now. */
-  convict(now: number): boolean {
-    this.#convictions = [...this.#convictions.filter((at) => now - at < WINDOW_MS), now].slice(-CONVICTIONS_TO_JUDGE);
-    return this.#begin(this.#convictions.length === CONVICTIONS_TO_JUDGE && this.#openUntil === null);
+  recordStrike(now: number): boolean {
+    this.#strikes = [...this.#strikes.filter((at) => now - at < STRIKE_WINDOW_MS), now].slice(-STRIKES_TO_TRIAL);
+    return this.#beginTrial(this.#strikes.length === STRIKES_TO_TRIAL && this.#openUntil === null);
   }
 
   /** Asked before each input. Answers whether the example must be run again now. */
-  isDue(now: number): boolean {
-    return this.#begin(this.#openUntil !== null && now >= this.#openUntil);
+  isTrialDue(now: number): boolean {
+    return this.#beginTrial(this.#openUntil !== null && now >= this.#openUntil);
   }
 
   /** The example answered, or failed as an input may fail: the version works. */
-  passed(): void {
-    this.#isJudged = false;
+  recordTrialPassed(): void {
+    this.#isInTrial = false;
     this.#openUntil = null;
-    this.#convictions = [];
+    this.#strikes = [];
   }
 
   /** The example ended its process. */
-  failed(reason: string, now: number): void {
-    this.#isJudged = false;
+  recordTrialFailed(reason: string, now: number): void {
+    this.#isInTrial = false;
     this.#openUntil = now + OPEN_MS;
     this.#reason = reason;
   }
@@ -48,9 +48,9 @@ export class Circuit {
     return { reason: this.#reason, retryAfterMs: Math.ceil(Math.max(1_000, this.#openUntil - now)) };
   }
 
-  #begin(isNeeded: boolean): boolean {
-    if (!isNeeded || this.#isJudged) return false;
-    this.#isJudged = true;
+  #beginTrial(isNeeded: boolean): boolean {
+    if (!isNeeded || this.#isInTrial) return false;
+    this.#isInTrial = true;
     return true;
   }
 }
