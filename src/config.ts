@@ -1,8 +1,8 @@
 /**
- * The configuration: every environment variable there is, parsed once, every problem reported together.
+ * The configuration: every environment variable, parsed once, with all problems reported together.
  *
- * The only reader of `process.env`. The `doc` of each key is its line in the README's table (a test compares them).
- * Everyone else receives the frozen `Config`; tests pass objects and set no variables.
+ * The only reader of `process.env`. The `doc` of each key is its row in `OPERATING.md` (a test compares them).
+ * All other code receives the frozen `Config`; tests pass objects and set no variables.
  */
 import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
@@ -23,10 +23,15 @@ const packageRoot = path.resolve(import.meta.dirname, '..');
 const slots = Math.min(Math.max(1, availableParallelism()), 16);
 
 export const SETTINGS = {
-  port: setting('PORT', 4000, integer(0, 65_535), 'Port to listen on; 0 takes any free one.'),
-  host: setting('HOST', '127.0.0.1', text, 'Address to listen on. Another than loopback needs `UNSAFE_OPEN=true`.'),
-  unsafeOpen: setting('UNSAFE_OPEN', false, boolean, 'Listen beyond loopback although there are no keys yet.'),
-  dataDir: setting('DATA_DIR', './data', text, 'Folder of the databases and blobs; created when missing.'),
+  port: setting('PORT', 4000, integer(0, 65_535), 'Port to listen on; 0 picks a free port.'),
+  host: setting('HOST', '127.0.0.1', text, 'Address to listen on. Addresses beyond loopback need `UNSAFE_OPEN=true`.'),
+  unsafeOpen: setting(
+    'UNSAFE_OPEN',
+    false,
+    boolean,
+    'Allow listening beyond loopback although there are no API keys yet.',
+  ),
+  dataDir: setting('DATA_DIR', './data', text, 'Folder for the databases and blobs; created if missing.'),
   modelStore: setting(
     'MODEL_STORE',
     path.join(packageRoot, 'model-store'),
@@ -34,58 +39,64 @@ export const SETTINGS = {
     'Folder whose models are imported at start.',
     '`model-store/` of the package',
   ),
-  workers: setting('WORKERS', slots, integer(1, 64), 'Inference processes.', 'number of cores, at most 16'),
+  workers: setting(
+    'WORKERS',
+    slots,
+    integer(1, 64),
+    'Number of inference processes, 1 to 64.',
+    'number of cores, at most 16',
+  ),
   workerMemoryBytes: setting(
     'WORKER_MEMORY_BYTES',
     Math.max(1_500_000_000, Math.floor(totalmem() / 4)),
     integer(800_000_000, Number.MAX_SAFE_INTEGER),
-    'Data memory one worker may take before its allocations fail (Linux).',
-    'a quarter of the memory, at least 1.5 GB',
+    'Data memory, in bytes, that one worker may allocate; at least 800,000,000 (Linux only).',
+    'a quarter of the RAM, at least 1.5 GB',
   ),
   executionProviders: setting<readonly ExecutionProvider[]>(
     'EXECUTION_PROVIDERS',
     ['cuda', 'cpu'],
     providerList,
-    'Providers to try, best first, comma-separated: `cuda`, `webgpu`, `cpu`.',
+    'Execution providers to try, in order of preference, comma-separated: `cuda`, `webgpu`, `cpu`.',
     '`cuda,cpu`',
   ),
   requireProvider: setting<ExecutionProvider | null>(
     'REQUIRE_PROVIDER',
     null,
     (value) => oneOf(PROVIDERS)(value),
-    'Not ready unless this provider was taken, instead of falling back silently.',
+    'Report not ready unless this execution provider is in use, instead of silently using the next one.',
     'none',
   ),
   defaultDeadlineMs: setting(
     'DEFAULT_DEADLINE_MS',
     10_000,
     integer(1, 3_600_000),
-    'Deadline of a prediction that names none.',
+    'Deadline, in milliseconds, of predictions without a `deadlineMs`.',
   ),
   retentionDays: setting(
     'RETENTION_DAYS',
     30,
     integer(1, 3650),
-    'Days a recorded prediction is kept; a model may say otherwise by `retentionDays` in its `model.yaml`.',
+    'Days to keep recorded predictions. `retentionDays` in a `model.yaml` overrides it for that model.',
   ),
   explorer: setting<'sandbox' | 'graphiql' | 'off'>(
     'EXPLORER',
     'sandbox',
     (value) => oneOf(['sandbox', 'graphiql', 'off'] as const)(value),
-    'Page on `/graphql`: `sandbox` (Apollo, from its CDN, else the built-in one), `graphiql` (built in) or `off`.',
+    'Page that browsers get at `/graphql`: `sandbox` (Apollo Sandbox, or GraphiQL without internet), `graphiql` or `off`.',
   ),
   corsOrigins: setting<readonly string[]>(
     'CORS_ORIGINS',
     ['https://studio.apollographql.com'],
     (value) => value.split(',').map((origin) => origin.trim()),
-    'Origins whose pages may call the API, comma-separated.',
+    'Origins whose web pages may call the API, comma-separated.',
     '`https://studio.apollographql.com`',
   ),
   logLevel: setting(
     'LOG_LEVEL',
     'info',
     oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const),
-    'Least severe log line to write: `fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`.',
+    'Lowest level to log: `fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`.',
   ),
 } as const;
 

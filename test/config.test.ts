@@ -22,12 +22,12 @@ test('the configuration cannot be changed', () => {
   expect(Object.isFrozen(loadConfig({}))).toBe(true);
 });
 
-test("the README's table is the configuration", async () => {
-  const readme = await readFile('README.md', 'utf8');
+test('the table of settings in OPERATING.md is the configuration', async () => {
+  const operating = await readFile('src/OPERATING.md', 'utf8');
   const rows = Object.values(SETTINGS).map(({ env, doc, fallback, ...more }) => {
     const shown = 'fallbackDoc' in more ? more.fallbackDoc : `\`${fallback}\``;
     return `| \`${env}\` | ${shown} | ${doc} |`;
   });
 
-  for (const row of rows) expect(readme).toContain(row);
+  for (const row of rows) expect(operating).toContain(row);
 });

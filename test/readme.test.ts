@@ -1,16 +1,76 @@
-/** What the README says is what happens. */
+/** The README and the API reference are true: their examples are run, and their tables are compared with the code. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { LIMITS } from '#src/api/limits.js';
 import { ProblemCodeEnum } from '#src/graphql/problem.type.js';
+import { MAX_SENTENCES } from '#src/tasks/embedding.js';
 import { MAX_TEXT_CHARACTERS } from '#src/tasks/text.js';
 import { startTestApp, type TestApp } from './support/app.js';
 import { createTasksStore, tasksTable } from './support/tasks-table.js';
 
 const README = readFileSync('README.md', 'utf8');
-const EXAMPLES = Array.from(
-  README.matchAll(/```sh\ncurl [^\n]*-d '(?<body>\{.*?\})'\n```\s+```json\n(?<answer>.*?)\n```/gs),
-  ({ groups }) => ({ body: groups?.['body'] ?? '', answer: groups?.['answer'] ?? '' }),
-);
+const REFERENCE = readFileSync('schema/README.md', 'utf8');
+
+interface Block {
+  /** The heading it stands under. */
+  readonly heading: string;
+  readonly language: string;
+  readonly text: string;
+}
+
+interface Example {
+  readonly heading: string;
+  readonly query: string;
+  readonly variables: Record<string, unknown>;
+  readonly response: Record<string, unknown>;
+}
+
+function blocksOf(markdown: string): Block[] {
+  return Array.from(markdown.matchAll(/^```(?<language>\w*)\n(?<text>.*?)\n```$/gms), ({ groups, index }) => ({
+    heading: /.*^#+ (?<title>[^\n]+)/ms.exec(markdown.slice(0, index))?.groups?.['title'] ?? '',
+    language: groups?.['language'] ?? '',
+    text: groups?.['text'] ?? '',
+  }));
+}
+
+/** What other tests and CI run. */
+const RUN_ELSEWHERE = ['npm ci && npm start', 'npm ci && npm test'];
+
+/**
+ * Each request with the variables and the response that stand below it.
+ *
+ * @throws Error for a block of code that is neither run here nor elsewhere
+ */
+function examplesOf(markdown: string): Example[] {
+  const examples: Example[] = [];
+  const blocks = blocksOf(markdown).filter(({ language, text }) => language !== '' && !RUN_ELSEWHERE.includes(text));
+  for (let block = blocks.shift(); block; block = blocks.shift()) {
+    const { query, variables } = requestOf(block) ?? fail(block);
+    const given = isVariables(blocks[0]) ? JSON.parse(blocks.shift()?.text ?? '') : variables;
+    if (blocks[0]?.language !== 'json') fail(block);
+    examples.push({
+      heading: block.heading,
+      query,
+      variables: given,
+      response: JSON.parse(blocks.shift()?.text ?? ''),
+    });
+  }
+  return examples;
+}
+
+function requestOf({ language, text }: Block): Pick<Example, 'query' | 'variables'> | null {
+  if (language === 'graphql') return { query: text, variables: {} };
+  const body =
+    language === 'sh' ? /^curl -s \S+ -H 'content-type: application\/json' -d '(.*)'$/s.exec(text)?.[1] : null;
+  return body ? JSON.parse(body) : null;
+}
+
+function isVariables(block: Block | undefined): boolean {
+  return block?.language === 'json' && !/^\s*\{\s*"(data|errors)"/.test(block.text);
+}
+
+function fail({ text }: Block): never {
+  throw new Error(`No test runs this block, or no response stands below it:\n${text}`);
+}
 
 let app: TestApp;
 beforeAll(async () => {
@@ -23,16 +83,33 @@ function rounded(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value), (_, x) => (typeof x === 'number' ? Math.round(x * 1e5) / 1e5 : x));
 }
 
-test('the README has its examples', () => {
-  expect(EXAMPLES).toHaveLength(3);
+/** A text that ends in "…" stands for every text that begins so, and "…" alone for anything. */
+function expectation(response: unknown): unknown {
+  return JSON.parse(JSON.stringify(rounded(response)), (_, x) => {
+    if (typeof x !== 'string' || !x.endsWith('…')) return x;
+    return x === '…' ? expect.anything() : expect.stringMatching(new RegExp(`^${x.slice(0, -1)}`));
+  });
+}
+
+test.each([
+  ['README.md', README, 2],
+  ['schema/README.md', REFERENCE, 7],
+])('every block of code in %s is run', (_, markdown, count) => {
+  expect(examplesOf(markdown)).toHaveLength(count);
 });
 
-test.each(EXAMPLES)('the example $body is answered as the README says', async ({ body, answer }) => {
-  const { query, variables } = JSON.parse(body);
+const EXAMPLES = [README, REFERENCE].flatMap((markdown) => examplesOf(markdown));
 
-  const { data, extensions } = await app.send(query, variables);
+test.each(EXAMPLES)('the response shown under "$heading" is the real one', async ({ query, variables, response }) => {
+  const { data, errors, extensions } = await app.send(query, variables);
 
-  expect(rounded({ data, extensions })).toEqual(rounded(JSON.parse(answer)));
+  // Examples about something else leave the extensions out.
+  const shown = 'extensions' in response ? { data, errors, extensions } : { data, errors };
+  expect(rounded(shown)).toEqual(expectation(response));
+});
+
+test('the README has at most 150 lines', () => {
+  expect(README.trimEnd().split('\n').length).toBeLessThanOrEqual(150);
 });
 
 test('the table of tasks is what the service answers (npm run tasks writes it)', async () => {
@@ -48,40 +125,42 @@ test('the table of tasks is what the service answers (npm run tasks writes it)',
 
 test('the table of limits is the one in force', () => {
   const rows: [string, string][] = [
-    ['body', `${LIMITS.maxBodyBytes / 2 ** 20} MiB`],
+    ['request body', `${LIMITS.maxBodyBytes / 2 ** 20} MiB`],
     ['document', `${LIMITS.maxDocumentBytes / 2 ** 10} KiB`],
-    ['tokens of a document, comments too', LIMITS.maxTokens.toLocaleString('en')],
-    ['lines of a document', String(LIMITS.maxLines)],
-    ['brackets inside each other', String(LIMITS.maxNesting)],
-    ['operations of a document', String(LIMITS.maxOperations)],
-    ['fragments of a document', String(LIMITS.maxFragments)],
-    ['aliases of a document', String(LIMITS.maxAliases)],
-    ['directives of a document', String(LIMITS.maxDirectives)],
+    ['tokens in a document, including comments', LIMITS.maxTokens.toLocaleString('en')],
+    ['lines in a document', String(LIMITS.maxLines)],
+    ['nesting of brackets', String(LIMITS.maxNesting)],
+    ['operations in a document', String(LIMITS.maxOperations)],
+    ['fragments in a document', String(LIMITS.maxFragments)],
+    ['aliases in a document', String(LIMITS.maxAliases)],
+    ['directives in a document', String(LIMITS.maxDirectives)],
     ['depth of an operation', String(LIMITS.maxDepth)],
     ['root fields of an operation', String(LIMITS.maxRootFields)],
     ['variables of an operation', String(LIMITS.maxVariables)],
-    ['selections of an operation, fragments each time they are spread', String(LIMITS.maxRecursiveSelections)],
-    ['comparisons of fields that merge into one', LIMITS.maxComparisons.toLocaleString('en')],
-    ['differences between them', String(LIMITS.maxDifferences)],
-    ['page (`first`, `ids`)', String(LIMITS.maxPageSize)],
-    ['batch (`predictMany`)', LIMITS.maxBatch.toLocaleString('en')],
-    ['cost', LIMITS.maxCost.toLocaleString('en')],
-    ['picture', `${LIMITS.maxImagePixels / 1e6} million pixels`],
+    ['selections of an operation, counting a fragment each time it is spread', String(LIMITS.maxRecursiveSelections)],
+    ['comparisons of fields with the same response name', LIMITS.maxComparisons.toLocaleString('en')],
+    ['pairs of different fields with the same response name', String(LIMITS.maxDifferences)],
+    ['page size (`first`, `ids`)', String(LIMITS.maxPageSize)],
+    ['inputs of `predictMany`', LIMITS.maxBatch.toLocaleString('en')],
+    ['cost of an operation', LIMITS.maxCost.toLocaleString('en')],
+    ['image', `${LIMITS.maxImagePixels / 1e6} million pixels`],
+  ];
+  // Limits of inputs that are not in LIMITS.
+  const others: [string, string][] = [
     ['text', `${MAX_TEXT_CHARACTERS.toLocaleString('en')} characters`],
+    ['sentences in `similarity`', String(MAX_SENTENCES)],
   ];
 
-  for (const [limit, value] of rows) expect(README).toContain(`| ${limit} | ${value} |`);
-  // And the text, which is no limit of a request.
-  expect(rows).toHaveLength(Object.keys(LIMITS).length + 1);
+  for (const [limit, value] of [...rows, ...others]) expect(REFERENCE).toContain(`| ${limit} | ${value} |`);
+  expect(rows).toHaveLength(Object.keys(LIMITS).length);
 });
 
 test('every problem code has its row', () => {
-  for (const code of Object.keys(ProblemCodeEnum)) expect(README).toContain(`| \`${code}\` |`);
+  for (const code of Object.keys(ProblemCodeEnum)) expect(REFERENCE).toContain(`| \`${code}\` |`);
 });
 
 test('every code that the edge may answer has its row', () => {
-  const rows = readFileSync('README.md', 'utf8')
-    .split('\n')
+  const rows = REFERENCE.split('\n')
     .filter((line) => line.startsWith('| `'))
     .join('\n');
   const sources = readdirSync('src/api').filter((file) => file.endsWith('.ts'));

@@ -1,4 +1,4 @@
-/** `npm run tasks`: asks a running service for each task and writes the README's table of them. */
+/** `npm run tasks`: runs one prediction of each task on a running service and writes the README's table of tasks. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { startModelgraph } from './bench/processes.ts';
 import { createTasksStore, type Query, tasksTable } from './support/tasks-table.ts';

@@ -1,54 +1,48 @@
 /**
- * The README's table of tasks: what a person sends for each, and the answer of the running service.
+ * The README's table of tasks: one row for each task of the service, with an input and the answer of a running service.
  *
- * `npm run tasks` writes it, and a test holds the README to it.
+ * `npm run tasks` writes the table, and a test compares the README with it.
  */
 import { cp } from 'node:fs/promises';
 import path from 'node:path';
+import { TASKS, type TaskName } from '#src/tasks/spec.js';
 import { huggingFaceFolders } from './hugging-face.ts';
 import { createStore, type TestStore } from './store.ts';
 
-interface Row {
-  readonly task: string;
-  readonly model: string;
-  /** Another than the model's example. */
+/** What the table shows of a task, where that is not the first model of its kind with its own example. */
+interface Choice {
+  readonly model?: string;
   readonly input?: Record<string, unknown>;
 }
 
-const ROWS: readonly Row[] = [
-  { task: 'tabular-classification', model: 'penguins' },
-  { task: 'tabular-regression', model: 'penguin-mass' },
-  {
-    task: 'text-classification',
-    model: 'spam-filter',
-    input: { text: 'You have won a FREE prize, click here now!!!' },
-  },
-  { task: 'token-classification', model: 'tiny-ner', input: { text: 'New York is not Paris.' } },
-  { task: 'feature-extraction', model: 'tiny-embed', input: { text: 'great' } },
-  {
-    task: 'sentence-similarity',
+const CHOICES: Readonly<Partial<Record<TaskName, Choice>>> = {
+  TABULAR_CLASSIFICATION: { model: 'penguins' },
+  TEXT_CLASSIFICATION: { model: 'spam-filter', input: { text: 'You have won a FREE prize, click here now!!!' } },
+  TOKEN_CLASSIFICATION: { model: 'tiny-ner', input: { text: 'New York is big.' } },
+  FEATURE_EXTRACTION: { model: 'tiny-embed', input: { text: 'great' } },
+  SENTENCE_SIMILARITY: {
     model: 'tiny-sentences',
     input: { similarity: { source: 'great', sentences: ['good', 'paris'] } },
   },
-  {
-    task: 'zero-shot-classification',
+  ZERO_SHOT_CLASSIFICATION: {
     model: 'tiny-nli',
     input: { zeroShot: { text: 'the movie', labels: ['film', 'travel'] } },
   },
-  { task: 'fill-mask', model: 'tiny-mlm' },
-  { task: 'question-answering', model: 'tiny-qa' },
-  { task: 'image-classification', model: 'fashion-cnn' },
-  { task: 'object-detection', model: 'face-detector' },
-  { task: 'image-feature-extraction', model: 'tiny-vit-features' },
-  { task: 'tensor', model: 'fashion-mlp', input: { tensors: [tensor('input', [1, 100])] } },
-];
+  FILL_MASK: { model: 'tiny-mlm' },
+  QUESTION_ANSWERING: {
+    model: 'tiny-qa',
+    input: { question: { question: 'What is the capital of France?', context: 'Paris is the capital of France.' } },
+  },
+  IMAGE_FEATURE_EXTRACTION: { model: 'tiny-vit-features' },
+  TENSOR: { model: 'fashion-mlp', input: { tensors: [tensor('input', [1, 100])] } },
+};
 
 function tensor(name: string, shape: readonly number[]) {
   const count = shape.reduce((product, size) => product * size, 1);
   return { name, datatype: 'FP32', shape, data: Array.from({ length: count }, () => 0.5) };
 }
 
-/** The models of the store, and generated folders for the tasks that have no real one. */
+/** The models of the store, and generated ones for the tasks that no model of the store has. */
 export async function createTasksStore(): Promise<TestStore> {
   const store = await createStore();
   await cp(path.join(import.meta.dirname, '../../model-store'), store.folder, { recursive: true });
@@ -56,41 +50,62 @@ export async function createTasksStore(): Promise<TestStore> {
   return store;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: answers of the service, as they come.
+// biome-ignore lint/suspicious/noExplicitAny: responses of the service, not typed here.
 export type Query = (query: string, variables?: Record<string, unknown>) => Promise<any>;
 
-const SIGNATURE = '{ version(ref: $ref) { signature { example } } }';
+const FIND = `query ($task: Task!) {
+  models(first: 100, filter: { tasks: [$task] }) { nodes { name version { state } } } }`;
+const SIGNATURE = 'query ($ref: VersionRef!) { version(ref: $ref) { signature { example } } }';
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { problem { message } prediction { output {
   ... on Classification { label score } ... on Regression { value unit } ... on Embedding { dimensions vector }
   ... on Similarities { scores } ... on Detections { items { label score box { xmin ymin xmax ymax } } }
   ... on Tokens { items { label score word start end } } ... on Answer { text score start end }
-  ... on Fillings { items(first: 2) { text score sequence } } ... on Tensors { tensors { name shape data } } } } } }`;
+  ... on Fillings { items(first: 1) { text score sequence } } ... on Tensors { tensors { name shape data } } } } } }`;
 
+/** One row for each task that the service knows, in its order. */
 export async function tasksTable(query: Query): Promise<string> {
   const lines = [];
-  for (const row of ROWS) lines.push(await lineOf(query, row));
-  return ['| task | you send | you get | here from |', '|---|---|---|---|', ...lines].join('\n');
+  for (const task of TASKS) lines.push(await lineOf(query, task));
+  return ['| task | you send | you get | model |', '|---|---|---|---|', ...lines].join('\n');
 }
 
-async function lineOf(query: Query, { task, model, input: own }: Row): Promise<string> {
-  const input =
-    own ?? (await query(`query ($ref: VersionRef!) ${SIGNATURE}`, { ref: model })).version.signature.example;
+async function lineOf(query: Query, task: TaskName): Promise<string> {
+  const { model = await firstModel(query, task), input: own } = CHOICES[task] ?? {};
+  const name = `\`${task.toLowerCase().replaceAll('_', '-')}\``;
+  if (model === null) return `| ${name} | | | none yet |`;
+  const input = own ?? (await query(SIGNATURE, { ref: model })).version.signature.example;
   const { predict } = await query(PREDICT, { input: { model, input, record: false } });
   if (predict.problem) throw new Error(`${model}: ${predict.problem.message}`);
-  const isReal = !model.startsWith('tiny-');
-  const from = isReal ? `[\`${model}\`](model-store/${model}/README.md)` : (OPTIONAL[task] ?? NONE);
-  return `| \`${task}\` | ${code(input)} | ${code(predict.prediction.output)} | ${from} |`;
+  return `| ${name} | ${code(input)} | ${code(predict.prediction.output)} | ${linkTo(model, task)} |`;
 }
 
-const NONE = 'a generated folder: no real model yet';
-const MINILM =
-  'a generated folder; a real one is [`all-minilm-l6-v2`](model-store/optional/README.md), by `npm run models:add`';
-const OPTIONAL: Readonly<Record<string, string>> = { 'feature-extraction': MINILM, 'sentence-similarity': MINILM };
+/** A model of the store if there is one, else a generated one; null if there is neither. */
+async function firstModel(query: Query, task: TaskName): Promise<string | null> {
+  const { models } = await query(FIND, { task });
+  const ready: string[] = models.nodes
+    .filter(({ version }: { version: { state: string } | null }) => version?.state === 'READY')
+    .map(({ name }: { name: string }) => name);
+  return ready.find(isReal) ?? ready[0] ?? null;
+}
 
-const MAX_CHARACTERS = 24;
+function isReal(model: string): boolean {
+  return !model.startsWith('tiny-');
+}
+
+function linkTo(model: string, task: TaskName): string {
+  return isReal(model) ? `[\`${model}\`](model-store/${model}/README.md)` : (OPTIONAL[task] ?? 'test model');
+}
+
+const MINILM = '[`all-minilm-l6-v2`](model-store/optional/README.md) (optional)';
+const OPTIONAL: Readonly<Partial<Record<TaskName, string>>> = {
+  FEATURE_EXTRACTION: MINILM,
+  SENTENCE_SIMILARITY: MINILM,
+};
+
+const MAX_CHARACTERS = 8;
 const MAX_NUMBERS = 3;
 
-/** As JSON, with long texts and lists cut short and numbers to three digits. */
+/** JSON with base64 and lists of numbers cut short, and numbers rounded to three significant digits. */
 function code(value: unknown): string {
   return `\`${JSON.stringify(short(value)).replaceAll('|', '\\|')}\``;
 }
