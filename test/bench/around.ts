@@ -7,7 +7,7 @@ import { createStore, type TestStore } from '../support/store.ts';
 import { median, ms, percentile, table } from './numbers.ts';
 import { ROOT, type RunningServer } from './processes.ts';
 
-const HEADER = ['task', 'input', 'prepare p50', 'finish p50', '**outside the run p50**', 'p99', 'run p50'];
+const HEADER = ['task', 'input', 'preprocess p50', 'postprocess p50', '**outside the run p50**', 'p99', 'run p50'];
 const WARM_UPS = 20;
 const EDGE = 224;
 
@@ -28,7 +28,7 @@ export async function createAroundStore(): Promise<TestStore> {
   return store;
 }
 
-/** Its graph takes pictures of any size; those of real ones have this. */
+/** The graph takes images of any size; this one is usual for real models. */
 function withEdge(folder: Folder, edge: number): Folder {
   const file = 'preprocessor_config.json';
   const rules = { ...JSON.parse(String(folder[file])), size: { width: edge, height: edge } };
@@ -39,21 +39,21 @@ function withEdge(folder: Folder, edge: number): Folder {
 export async function aroundSection({ url }: RunningServer, lone: RunningServer, isQuick: boolean): Promise<string> {
   const rows = [];
   for (const one of await cases()) rows.push(await measureOne(url, one, isQuick ? 30 : 200));
-  return `## 6. Around the graph
+  return `## 6. Preprocessing and postprocessing
 
 ${table(HEADER, rows)}
 
 ${await overlap(lone.url, isQuick ? 24 : 200)}
 
-*How to read it:* one client, one request at a time, \`record: false\`; medians of \`timing.prepareMs\` and
-\`timing.finishMs\`: decoding, resizing and normalising a picture, cutting a text into tokens, scores, boxes, spans. "run"
-is \`timing.inferMs\`, the graph itself with its way to the thread and back; graphs marked (tiny) are generated and prove
-nothing about a real one. Asked for: at most 15 ms outside the run for a JPEG of one megapixel, at most 1 ms for 128 tokens.`;
+*How to read it:* one client, one request at a time, \`record: false\`. Preprocessing (\`timing.prepareMs\`) decodes, resizes
+and normalizes images and tokenizes text; postprocessing (\`timing.finishMs\`) computes scores, boxes and spans. "run" is
+\`timing.inferMs\`: the graph, and the transfer to the session's thread and back. Graphs marked (tiny) are generated and say
+nothing about real ones. Goal: at most 15 ms outside the run for a one-megapixel JPEG, at most 1 ms for 128 tokens.`;
 }
 
 const CLIENTS = 16;
 
-/** Can one worker prepare a batch while another runs? Then it answers more than one input after the other would. */
+/** How much of the preprocessing of one batch overlaps with the run of another in the same worker. */
 async function overlap(url: string, count: number): Promise<string> {
   const input = { image: { base64: (await megapixel()).toString('base64') } };
   const ask = () => predict(url, 'face-detector', input);
@@ -68,8 +68,8 @@ async function overlap(url: string, count: number): Promise<string> {
   };
   await Promise.all(Array.from({ length: CLIENTS }, client));
   const perItem = (performance.now() - begun) / count;
-  return `One worker, face-detector, JPEG of one megapixel: ${ms(each)} of preparing, running and finishing for a picture alone;
-with ${CLIENTS} clients a picture every ${ms(perItem)}, ${(each / perItem).toFixed(2)} times as many as one after the other.`;
+  return `One worker, face-detector, one-megapixel JPEG: an image alone takes ${ms(each)} to preprocess, run and postprocess. With
+${CLIENTS} clients the worker answers an image every ${ms(perItem)}, ${(each / perItem).toFixed(2)} times as many as one after another.`;
 }
 
 async function cases(): Promise<Case[]> {

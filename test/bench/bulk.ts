@@ -30,9 +30,9 @@ ${table(HEADER, rows)}
 
 Bare batched loop, one thread, inputs in memory: ${limits.join('; ')}.
 
-*How to read it:* items/s counts rows that were answered with label and score. L1 is a bare \`session.run\` loop in one
-process at its best batch size, L the sum of ${processes} such loops at the same time, as many as there are workers. Nothing
-can exceed L; what is missing is JSON, GraphQL and the way to the worker, which the bare loop does not have.`;
+*How to read it:* items/s counts rows answered with a label and a score. L1 is a bare \`session.run\` loop in one process
+at its best batch size. L is the sum of ${processes} such loops running at the same time, one per worker, and is the upper limit. The
+difference is JSON, GraphQL and the transfer to the worker, which the bare loop does not have.`;
 }
 
 interface Limit {

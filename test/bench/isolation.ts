@@ -25,19 +25,19 @@ export async function isolationSection(server: RunningServer, isQuick: boolean):
   const seconds = isQuick ? 2 : 12;
   const idle = await observe(server, seconds);
   const { busy, answered } = await observeUnderLoad(server, seconds);
-  return `## 3. Isolation: the API while every worker computes
+  return `## 3. Isolation: API latency while every worker is busy
 
 ${table(HEADER, [
   ['workers idle', ...idle],
   ['workers busy', ...busy],
 ])}
 
-${answered} heavy predictions were answered meanwhile.
+${answered} heavy predictions were answered in that time.
 
-*How to read it:* another process sends \`{ __typename }\` ${PROBES_PER_SECOND} times a second, each timed from the moment it was
-meant to be sent. In the second row each worker always has heavy runs (a chain of large matrix products, hardly a byte
-in or out) to do; "worker CPU" is what each of them used, of one core. The idle row is the machine's own noise. Loop
-delay is by how much the server's event loop came late, from inside the server. Aim: p99 of at most 20 ms when busy.`;
+*How to read it:* another process sends \`{ __typename }\` ${PROBES_PER_SECOND} times per second, each timed from the moment it was due.
+In the second row every worker is always busy with heavy runs (a chain of large matrix products with tiny inputs and
+outputs); "worker CPU" is the share of one core each worker used. The first row shows the noise of the machine itself.
+"loop delay" is the delay of the server's event loop, measured inside the server. Goal: p99 of at most 20 ms when busy.`;
 }
 
 async function observeUnderLoad(server: RunningServer, seconds: number) {

@@ -26,11 +26,11 @@ export async function latencySection(server: RunningServer, isQuick: boolean): P
 
 ${table(HEADER, rows)}
 
-*How to read it:* "bare" is \`session.run\` alone in a process of its own, one thread, warm, input in memory. "total" is
-the same input as a GraphQL mutation over HTTP, timed by the client, one request at a time; "added" is total minus bare
-p50: HTTP, GraphQL, checks, the way to the worker and back, decoding the input, and with record the write to the disk.
-"engine" is the part the server itself reports in \`timing.totalMs\` (check, queue, worker, run). The two record rows were
-sent in turn over one connection. Smaller is better; 0 is the physical limit.`;
+*How to read it:* "bare" is \`session.run\` in a separate process with one thread, warm, with its input in memory. "total"
+is the same input as a GraphQL mutation over HTTP, measured by the client, one request at a time. "added" is total minus
+bare p50: HTTP, GraphQL, checks, the transfer to the worker and back, decoding the input and, with record, writing to
+disk. "engine" is the share that the server reports in \`timing.totalMs\` (check, queue, worker, run). Requests with and
+without record alternated over one connection. Lower is better; 0 is the physical limit.`;
 }
 
 async function measureOne(server: RunningServer, workload: Workload, isQuick: boolean): Promise<string[][]> {

@@ -22,8 +22,8 @@ export async function startupSection(isQuick: boolean): Promise<string> {
 
 ${table(['`npm start`', 'until `ready`', 'all'], [row('empty data folder', first), row('again, same data folder', again)])}
 
-*How to read it:* from the command to the line \`ready\`, npm included, with \`dist/\` already built. The first start imports
-the model store: every graph is loaded, compared with its golden answers and tried in batches.`;
+*How to read it:* the time from the command to the line \`ready\`, including npm, with \`dist/\` already built. The first start
+imports the model store: it loads every graph, compares it with its golden cases and tests whether it can be batched.`;
 }
 
 async function timeStart(dataDir: string): Promise<number> {

@@ -39,18 +39,18 @@ export async function throughputSection(contests: readonly Contest[], isQuick: b
       rows.push(...describe(contest.workload.title, connections, contenders, rounds));
     }
   }
-  return `## 2. Throughput, one item a request
+  return `## 2. Throughput, one item per request
 
 ${table(HEADER, rows)}
 
 Bare \`session.run\` loop in one process with one thread: ${limits.join('; ')}.
 
-*How to read it:* the load generator keeps so many requests in flight, each over its own connection, and shares the
-machine with the server. All servers get the same mutation text and inputs. The naive peer is Apollo's standalone
-server with the session in its own process; "ours" are this service's defaults. Numbers are medians of the rounds (here
-${roundsOf(isQuick)}) played in turn (A B C A B C …), "range" is the slowest and fastest round. "batch" is the mean
-\`timing.batchSize\` of sampled answers. "CPU" is the time that all processes of the server used for one request: it depends
-less than the rates on what else the machine does. Every answer was checked for \`problem: null\`. A higher "× naive" is better.`;
+*How to read it:* the load generator keeps one request in flight per connection, and shares the machine with the server.
+All servers get the same mutation and inputs. The naive peer is Apollo's standalone server, which runs the session in its
+own process; "ours" is this service with its defaults. Numbers are medians over the rounds (here ${roundsOf(isQuick)}), in which
+the servers take turns (A B C A B C …); "range" is the slowest and the fastest round. "batch" is the mean
+\`timing.batchSize\` of sampled answers. "CPU" is the CPU time of all server processes per request; it depends less than the
+rates on what else the machine does. Every answer was checked for \`problem: null\`. A higher "× naive" is better.`;
 }
 
 function roundsOf(isQuick: boolean): number {
