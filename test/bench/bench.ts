@@ -112,7 +112,9 @@ async function main(): Promise<void> {
   }
   const seconds = Math.round((performance.now() - begun) / 1000);
   const load = os.loadavg().map((value) => value.toFixed(1));
-  parts.push(`Took ${seconds} s; load average after: ${load.join(', ')}. Ratios are more reliable than absolute times.`);
+  parts.push(
+    `Took ${seconds} s; load average after: ${load.join(', ')}. Ratios are more reliable than absolute times.`,
+  );
   const report = `${parts.join('\n\n')}\n`;
   process.stdout.write(report);
   if (options.record) writeFileSync(path.join(ROOT, 'test/bench/RESULTS.md'), report);
