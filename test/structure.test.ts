@@ -51,7 +51,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   main: ['app', 'config', 'errors'],
 };
 
-const NATIVE = ['onnxruntime-node', 'sharp', '@huggingface/tokenizers'];
+const NATIVE = ['onnxruntime-node', 'sharp', 'tokenizers'];
 
 /** What production runs: without the fault points, which the build leaves out. */
 const files = readdirSync('src', { recursive: true, encoding: 'utf8' })

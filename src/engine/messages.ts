@@ -8,7 +8,6 @@
  *     batch          answer these items with a loaded version          → started, then done
  *     examine        what the file itself says of its graph            → examined | failed
  *     compare        do these items answer the same beside mates?      → compared | failed
- *     tokenize       ids of these texts, special tokens included       → tokenized | failed
  *
  *   worker → server
  *     ready          once, when it can take messages
@@ -63,8 +62,7 @@ export type ToWorker =
   | { readonly kind: 'unload'; readonly key: string }
   | BatchMessage
   | { readonly kind: 'examine'; readonly artifactPath: string; readonly artifactSha256: string }
-  | { readonly kind: 'checkBatchInvariance'; readonly key: string; readonly items: readonly Item[] }
-  | { readonly kind: 'tokenize'; readonly key: string; readonly texts: readonly string[] };
+  | { readonly kind: 'checkBatchInvariance'; readonly key: string; readonly items: readonly Item[] };
 
 export type ItemResult = { readonly answer: Answer } | { readonly failure: ItemFailure };
 
@@ -104,5 +102,4 @@ export type FromWorker =
   | { readonly kind: 'examined'; readonly facts: GraphFacts }
   /** How an answer changed beside mates of the same length, and beside longer ones; null where it did not. */
   | { readonly kind: 'batchInvariance'; readonly difference: string | null; readonly padding: string | null }
-  | { readonly kind: 'tokenized'; readonly ids: readonly (readonly number[])[]; readonly unproven: string | null }
   | { readonly kind: 'failed'; readonly message: string };

@@ -58,27 +58,12 @@ export interface Golden {
 
 /** @throws ManifestError */
 export function parseGolden(text: string): Golden {
-  return parseWith(golden, text, 'golden.json') as Golden;
-}
-
-const tokenizerGolden = z.object({
-  source: z.string(),
-  cases: z.array(z.object({ text: z.string(), ids: z.array(z.int()) })).min(1, 'no case proves nothing'),
-});
-export type TokenizerGolden = z.infer<typeof tokenizerGolden>;
-
-/** @throws ManifestError */
-export function parseTokenizerGolden(text: string): TokenizerGolden {
-  return parseWith(tokenizerGolden, text, 'tokenizer-golden.json');
-}
-
-function parseWith<T>(schema: z.ZodType<T>, text: string, file: string): T {
   try {
-    return schema.parse(JSON.parse(text));
+    return golden.parse(JSON.parse(text)) as Golden;
   } catch (error) {
     const reason =
       error instanceof z.ZodError ? z.prettifyError(error) : error instanceof Error ? error.message : error;
-    throw new ManifestError(`${file} cannot be read: ${reason}`);
+    throw new ManifestError(`golden.json cannot be read: ${reason}`);
   }
 }
 

@@ -13,7 +13,7 @@ import { faultPoint } from '../fault-points.js'; // @fault
 import { type BlobFolder, sha256 } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { VariantSpec } from '../tasks/spec.js';
-import { parseGolden, parseTokenizerGolden } from './golden.js';
+import { parseGolden } from './golden.js';
 import { findGraphs, type HuggingFaceFiles, readHuggingFaceFiles } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
 import { type Candidate, type ProbedVersion, ProbeKilledError, probeCandidate } from './probe.js';
@@ -49,7 +49,6 @@ interface Graph {
 interface Contents {
   readonly graphs: readonly Graph[];
   readonly goldenText: string | null;
-  readonly tokenizerGoldenText: string | null;
   readonly hf: HuggingFaceFiles;
 }
 
@@ -82,14 +81,15 @@ async function readContents({ folder, files }: VersionFolder): Promise<Contents>
   return {
     graphs,
     goldenText: await readText(path.join(files, 'golden.json')),
-    tokenizerGoldenText: await readText(path.join(files, 'tokenizer-golden.json')),
     hf: await readHuggingFaceFiles(files === folder ? [folder] : [files, folder]),
   };
 }
 
 /** What a version answers follows from these alone; the card may be edited at any time. */
-function sourceOf({ graphs, ...texts }: Contents, { yaml, trainedOn }: ModelManifest): string {
+function sourceOf({ graphs, goldenText, hf }: Contents, { yaml, trainedOn }: ModelManifest): string {
   const digests = graphs.map(({ variant, sha256 }) => [variant, sha256]);
+  // Earlier builds also read a file of golden tokens. The digest of a folder without one must stay the same.
+  const texts = { goldenText, tokenizerGoldenText: null, hf };
   return sha256(JSON.stringify([digests, texts, yaml, trainedOn]));
 }
 
@@ -136,11 +136,7 @@ async function importGraphs(importer: Importer, shared: Shared, graphs: readonly
   const failures: { readonly name: string; readonly error: Error }[] = [];
   for (const graph of others) {
     // What stands for the plain one must answer what the source framework did.
-    const tried = await tryVariant(
-      importer,
-      first ? { ...shared, golden: null, tokenizerGolden: null } : shared,
-      graph,
-    );
+    const tried = await tryVariant(importer, first ? { ...shared, golden: null } : shared, graph);
     if ('probed' in tried) first ??= { plain: graph, probed: tried.probed };
     else failures.push({ name: graph.variant, error: tried.error });
     variants.push(tried.stored);
@@ -159,19 +155,18 @@ function byPreference(a: Graph, b: Graph): number {
   return rank(a) - rank(b) || (a.variant < b.variant ? -1 : 1);
 }
 
-type Shared = Pick<Candidate, 'sources' | 'golden' | 'tokenizerGolden' | 'tokenizerPath'>;
+type Shared = Pick<Candidate, 'sources' | 'golden' | 'tokenizerPath'>;
 
 /** What all forms of the graph have in common. */
 async function candidateOf(
   { blobs }: Importer,
   { manifest }: VersionFolder,
-  { hf, goldenText, tokenizerGoldenText }: Contents,
+  { hf, goldenText }: Contents,
 ): Promise<Shared> {
   const tokenizerSha256 = hf.tokenizer === null ? null : await blobs.put(hf.tokenizer);
   return {
     sources: { manifest, hf, tokenizerSha256 },
     golden: goldenText === null ? null : parseGolden(goldenText),
-    tokenizerGolden: tokenizerGoldenText === null ? null : parseTokenizerGolden(tokenizerGoldenText),
     tokenizerPath: tokenizerSha256 === null ? null : blobs.pathOf(tokenizerSha256),
   };
 }

@@ -7,7 +7,7 @@ import { loadMessage, type Pool, ProcessLostError } from '../engine/pool.js';
 import type { Answer, Item } from '../tasks/input.js';
 import type { VersionSpec } from '../tasks/spec.js';
 import { check } from '../tasks/task.js';
-import { differenceFromGolden, type Golden, type TokenizerGolden } from './golden.js';
+import { differenceFromGolden, type Golden } from './golden.js';
 import { type SpecSources, specOf } from './spec.js';
 import { ManifestError } from './store-file.js';
 
@@ -21,7 +21,6 @@ export interface ProbedVersion {
 export interface Candidate {
   readonly sources: Omit<SpecSources, 'facts'>;
   readonly golden: Golden | null;
-  readonly tokenizerGolden: TokenizerGolden | null;
   readonly artifactSha256: string;
   readonly artifactPath: string;
   readonly tokenizerPath: string | null;
@@ -48,33 +47,16 @@ export async function probeCandidate(pool: Pool, candidate: Candidate): Promise<
 }
 
 async function probeWith(ask: Ask, provider: string, candidate: Candidate): Promise<ProbedVersion> {
-  const { sources, golden, tokenizerGolden, artifactSha256, artifactPath, tokenizerPath } = candidate;
+  const { sources, golden, artifactSha256, artifactPath, tokenizerPath } = candidate;
   const { facts } = await expectReply(ask({ kind: 'examine', artifactPath, artifactSha256 }), 'examined');
   const spec = specOf({ ...sources, facts });
   const ref = sources.manifest.name;
   const version: EngineVersion = { key: 'probed', ref, spec, artifactPath, artifactSha256, tokenizerPath };
   await expectReply(ask(loadMessage(version, provider)), 'loaded');
-  if (spec.text) await checkTokenizer(ask, tokenizerGolden);
   const items = itemsOf(spec, golden);
   if (golden) await compareWithGolden(ask, spec, golden, items);
   else await answer(ask, items[0] as Item, 0, 'the example');
   return { spec: { ...spec, ...(await batchability(ask, spec, items)) }, facts };
-}
-
-/** One of a kind that was never compared with the reference must prove itself. */
-async function checkTokenizer(ask: Ask, golden: TokenizerGolden | null): Promise<void> {
-  const { source = '', cases = [] } = golden ?? {};
-  const texts = cases.map(({ text }) => text);
-  const { ids, unproven } = await expectReply(ask({ kind: 'tokenize', key: 'probed', texts }), 'tokenized');
-  if (unproven && !golden)
-    throw new ManifestError(
-      `tokenizer-golden.json is missing, and tokenizer.json is of a kind that was not compared with the reference: ${unproven}. Add { "source": "tokenizers X.Y.Z", "cases": [{ "text": "…", "ids": […] }] }, special tokens included`,
-    );
-  const wrong = cases.findIndex((one, i) => one.ids.join() !== ids[i]?.join());
-  if (wrong < 0) return;
-  throw new ManifestError(
-    `tokenizer-golden.json: case ${wrong}: the ids are ${ids[wrong]?.join()} instead of ${cases[wrong]?.ids.join()}, which is what ${source} answered`,
-  );
 }
 
 function itemsOf(spec: VersionSpec, golden: Golden | null): Item[] {

@@ -43,8 +43,12 @@ export function checkListLength(
   else if (list.length > most) problems.add(path, 'TOO_LARGE', 'the list is too long', `a list of 1 to ${most}`, list);
 }
 
-export function preprocessEmbedding(text: string, spec: VersionSpec, tokenizer: Tokenizer): Preprocessed {
-  const { rows, isTruncated, vectorOf } = encodeText(text, spec, tokenizer);
+export async function preprocessEmbedding(
+  text: string,
+  spec: VersionSpec,
+  tokenizer: Tokenizer,
+): Promise<Preprocessed> {
+  const { rows, isTruncated, vectorOf } = await encodeText(text, spec, tokenizer);
   return {
     rows,
     postprocess: (outputs) => ({
@@ -55,12 +59,12 @@ export function preprocessEmbedding(text: string, spec: VersionSpec, tokenizer: 
   };
 }
 
-export function preprocessSimilarity(
+export async function preprocessSimilarity(
   item: ItemOf<'similarity'>,
   spec: VersionSpec,
   tokenizer: Tokenizer,
-): Preprocessed {
-  const texts = [item.source, ...item.sentences].map((text) => encodeText(text, spec, tokenizer));
+): Promise<Preprocessed> {
+  const texts = await Promise.all([item.source, ...item.sentences].map((text) => encodeText(text, spec, tokenizer)));
   const isTruncated = texts.some((text) => text.isTruncated);
   return {
     rows: texts.flatMap(({ rows }) => rows),
@@ -78,12 +82,12 @@ export function preprocessSimilarity(
 }
 
 /** The rows of one text, and its vector from their outputs. */
-function encodeText(text: string, spec: VersionSpec, tokenizer: Tokenizer) {
+async function encodeText(text: string, spec: VersionSpec, tokenizer: Tokenizer) {
   const rules = spec.text as NonNullable<VersionSpec['text']>;
   const head = spec.head as VectorHead;
   const room = roomOf(rules, tokenizer.single);
   const isWhole = rules.longInputs === 'windows';
-  const encoded = isWhole ? tokenizer.encode(text) : encodeBeginning(tokenizer, text, room);
+  const encoded = await (isWhole ? tokenizer.encode(text) : encodeBeginning(tokenizer, text, room));
   const cuts = isWhole ? windowsOf(encoded, room, rules.stride) : [truncated(encoded, room)];
   const sequences = cuts.map((cut) => sequenceOf(tokenizer.single, cut));
   return {

@@ -11,10 +11,10 @@ import type { Head, VersionSpec } from './spec.js';
 export const MAX_FILLINGS = 20;
 
 /** @throws UnreadableItemError when the mask is no token of the text after all */
-export function preprocessFillMask(text: string, spec: VersionSpec, tokenizer: Tokenizer): Preprocessed {
+export async function preprocessFillMask(text: string, spec: VersionSpec, tokenizer: Tokenizer): Promise<Preprocessed> {
   const rules = spec.text as NonNullable<VersionSpec['text']>;
   const maskToken = rules.maskToken ?? '';
-  const encoded = tokenizer.encode(text);
+  const encoded = await tokenizer.encode(text);
   const mask = Array.from(encoded.ids).indexOf(tokenizer.maskId ?? -1);
   if (mask < 0) throw new UnreadableItemError(noMask(maskToken));
   const room = roomOf(rules, tokenizer.single);
@@ -66,7 +66,7 @@ function fillingOf(
   maskToken: string,
   tokenizer: Tokenizer,
 ): Filling {
-  const word = tokenizer.decodeToken(token);
+  const word = tokenizer.decode([token]);
   const [before = '', after = ''] = text.split(maskToken);
   const fitted = /(^|\s)$/.test(before) ? word.trimStart() : word;
   return { token, text: word, score, sequence: `${before}${fitted}${after}` };

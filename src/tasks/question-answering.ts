@@ -49,13 +49,16 @@ interface Span {
   readonly last: number;
 }
 
-export function preprocessQuestion(item: ItemOf<'question'>, spec: VersionSpec, tokenizer: Tokenizer): Preprocessed {
+export async function preprocessQuestion(
+  item: ItemOf<'question'>,
+  spec: VersionSpec,
+  tokenizer: Tokenizer,
+): Promise<Preprocessed> {
   const rules = spec.text as NonNullable<VersionSpec['text']>;
   const { pair } = tokenizer;
-  const context = tokenizer.encode(item.context);
+  const [context, asked] = await Promise.all([tokenizer.encode(item.context), tokenizer.encode(item.question)]);
   const room = roomOf(rules, pair);
   // At least half of the room is the context's.
-  const asked = tokenizer.encode(item.question);
   const question = truncated(asked, Math.floor(room / 2));
   const isTruncated = asked.ids.length > question.to;
   const windows = windowsOf(context, room - question.to, rules.stride);
@@ -107,7 +110,7 @@ function answerOf({ score, first, last }: Span, text: string, context: Encoded):
 }
 
 function isSameWord({ words }: Encoded, a: number, b: number): boolean {
-  return words[a] === words[b] && words[a] !== -1;
+  return words[a] === words[b];
 }
 
 function readWindow(

@@ -13,7 +13,7 @@ export interface Encoded {
   /** Where each begins and ends in the text that was sent, in UTF-16 units. */
   readonly starts: ArrayLike<number>;
   readonly ends: ArrayLike<number>;
-  /** Which word each is a part of; −1 for special tokens that stand in the text. */
+  /** Which word each is a part of; a special token in the text is a word of its own. */
   readonly words: ArrayLike<number>;
 }
 
@@ -24,11 +24,9 @@ export type TemplatePart =
 
 /** What a worker lends to tasks that read texts. */
 export interface Tokenizer {
-  encode(text: string): Encoded;
-  /** Without special tokens. */
+  encode(text: string): Promise<Encoded>;
+  /** Special tokens included. */
   decode(ids: readonly number[]): string;
-  /** Special or not. */
-  decodeToken(id: number): string;
   readonly single: readonly TemplatePart[];
   readonly pair: readonly TemplatePart[];
   readonly padId: number;
@@ -37,8 +35,6 @@ export interface Tokenizer {
   readonly unkId: number | null;
   /** The largest id, plus one. */
   readonly vocabularySize: number;
-  /** Why its ids were not compared with those of the library that models are trained with; null when they were. */
-  readonly unproven: string | null;
   /** Do tokens that go on with a word say so, as "##ing" does? */
   readonly marksContinuation: boolean;
 }
@@ -58,10 +54,6 @@ export interface Sequence {
   readonly startOfB: number;
 }
 
-export function whole(encoded: Encoded): Slice {
-  return { encoded, from: 0, to: encoded.ids.length };
-}
-
 /** How many tokens of text fit beside the special ones of a template. */
 export function roomOf({ maxTokens }: TextSpec, template: readonly TemplatePart[]): number {
   return maxTokens - template.filter((part) => 'special' in part).length;
@@ -74,11 +66,11 @@ const CHARACTERS_A_TOKEN = 16;
  * The tokens of a text, or of as much of its beginning as has more than `room`: nobody waits for the rest of a long text
  * to be cut into tokens that are left out. It is cut between words, as tokens of words do not depend on later ones.
  */
-export function encodeBeginning(tokenizer: Tokenizer, text: string, room: number): Encoded {
+export async function encodeBeginning(tokenizer: Tokenizer, text: string, room: number): Promise<Encoded> {
   for (let length = CHARACTERS_A_TOKEN * (room + 1); length < text.length; length *= 4) {
     const end = text.lastIndexOf(' ', length);
     if (end < length / 2) continue;
-    const encoded = tokenizer.encode(text.slice(0, end));
+    const encoded = await tokenizer.encode(text.slice(0, end));
     if (encoded.ids.length > room) return encoded;
   }
   return tokenizer.encode(text);

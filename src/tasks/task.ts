@@ -113,12 +113,12 @@ function tokenizerOf({ tokenizer }: Tools): Tokenizer {
   return tokenizer;
 }
 
-function preprocessTokens(text: string, spec: VersionSpec, tokenizer: Tokenizer): Preprocessed {
+async function preprocessTokens(text: string, spec: VersionSpec, tokenizer: Tokenizer): Promise<Preprocessed> {
   if (spec.head.kind === 'tokens') return preprocessTokenClassification(text, spec, tokenizer);
   if (spec.head.kind === 'mask') return preprocessFillMask(text, spec, tokenizer);
   if (spec.head.kind === 'vector') return preprocessEmbedding(text, spec, tokenizer);
   const room = roomOf(spec.text as NonNullable<VersionSpec['text']>, tokenizer.single);
-  const encoded = encodeBeginning(tokenizer, text, room);
+  const encoded = await encodeBeginning(tokenizer, text, room);
   const sequence = sequenceOf(tokenizer.single, truncated(encoded, room));
   return oneRow(tensorsOf(spec, sequence, tokenizer), spec, encoded.ids.length > room);
 }

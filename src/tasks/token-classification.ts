@@ -43,9 +43,13 @@ interface Scored {
   readonly end: number;
 }
 
-export function preprocessTokenClassification(text: string, spec: VersionSpec, tokenizer: Tokenizer): Preprocessed {
+export async function preprocessTokenClassification(
+  text: string,
+  spec: VersionSpec,
+  tokenizer: Tokenizer,
+): Promise<Preprocessed> {
   const rules = spec.text as NonNullable<VersionSpec['text']>;
-  const encoded = tokenizer.encode(text);
+  const encoded = await tokenizer.encode(text);
   const windows = windowsOf(encoded, roomOf(rules, tokenizer.single), rules.stride);
   const sequences = windows.map((window) => sequenceOf(tokenizer.single, window));
   return {
@@ -122,7 +126,7 @@ function margin({ encoded, from, to }: Slice, i: number): number {
 function continuesWord(text: string, { ids, starts, words }: Encoded, i: number, tokenizer: Tokenizer): boolean {
   // What the vocabulary does not know is a word of its own.
   if (i === 0 || ids[i] === tokenizer.unkId) return false;
-  if (tokenizer.marksContinuation) return words[i] === words[i - 1] && words[i] !== -1;
+  if (tokenizer.marksContinuation) return words[i] === words[i - 1];
   // Tokens that mark the beginning of a word instead: it begins where a space is.
   const start = starts[i] as number;
   return start > 0 && !/\s/.test(text.slice(start - 1, start + 1));

@@ -52,15 +52,20 @@ function checkTemplate(template: string, problems: Problems): void {
 
 const MAX_TEMPLATE_CHARACTERS = 1_000;
 
-export function preprocessZeroShot(item: ItemOf<'zeroShot'>, spec: VersionSpec, tokenizer: Tokenizer): Preprocessed {
+export async function preprocessZeroShot(
+  item: ItemOf<'zeroShot'>,
+  spec: VersionSpec,
+  tokenizer: Tokenizer,
+): Promise<Preprocessed> {
   const rules = spec.text as NonNullable<VersionSpec['text']>;
   const head = spec.head as EntailmentHead;
   const template = item.hypothesisTemplate ?? head.template;
   const room = roomOf(rules, tokenizer.pair);
-  const text = encodeBeginning(tokenizer, item.text, room);
-  const hypotheses = item.labels.map((label) =>
-    truncated(tokenizer.encode(template.replace('{}', () => label)), Math.floor(room / 2)),
-  );
+  const [text, ...sentences] = await Promise.all([
+    encodeBeginning(tokenizer, item.text, room),
+    ...item.labels.map((label) => tokenizer.encode(template.replace('{}', () => label))),
+  ]);
+  const hypotheses = sentences.map((sentence) => truncated(sentence, Math.floor(room / 2)));
   const isTruncated = hypotheses.some(({ to }) => text.ids.length + to > room);
   return {
     rows: hypotheses.map((hypothesis) =>

@@ -12,7 +12,7 @@ import { scanGraph } from '../onnx/graph-scan.js';
 import { withoutZipMap } from '../onnx/zip-map.js';
 import type { TensorData } from '../tasks/datatypes.js';
 import { type Item, type ItemFailure, type Preprocessed, UnreadableItemError, UnusableOutput } from '../tasks/input.js';
-import { sequenceOf, type Tokenizer, whole } from '../tasks/sequences.js';
+import type { Tokenizer } from '../tasks/sequences.js';
 import type { VersionSpec } from '../tasks/spec.js';
 import { outputsUsed, preprocess, type Tools } from '../tasks/task.js';
 import { formRuns, rowsOf, split, stack } from './batch.js';
@@ -25,7 +25,7 @@ export interface Runtime {
   /** The bytes of an artifact, checked against its digest. */
   readonly readArtifact: (file: string, sha256: string) => Promise<Uint8Array>;
   readonly openSession: (bytes: Uint8Array, provider: string) => Promise<OpenSession>;
-  readonly openTokenizer: (bytes: Uint8Array) => Tokenizer;
+  readonly openTokenizer: (bytes: Uint8Array) => Promise<Tokenizer>;
 }
 
 type PreprocessedItem = Preprocessed | { readonly failure: ItemFailure };
@@ -72,7 +72,6 @@ export class WorkerBody {
       if (message.kind === 'unload') await this.#unload(message.key);
       else if (message.kind === 'probeProvider') await this.#probeProvider(message.provider);
       else if (message.kind === 'examine') await this.#examine(message);
-      else if (message.kind === 'tokenize') await this.#tokenize(message);
       else await this.#checkBatchInvariance(message);
     } catch (error) {
       this.#send({ kind: 'failed', message: messageOf(error) });
@@ -147,13 +146,6 @@ export class WorkerBody {
       kind: 'batchInvariance',
       ...(await checkBatchInvariance(session, rows, spec, tools.tokenizer?.vocabularySize)),
     });
-  }
-
-  async #tokenize({ key, texts }: { key: string; texts: readonly string[] }): Promise<void> {
-    const { tokenizer } = (await this.#get(key)).tools;
-    if (!tokenizer) throw new Error('the version has no tokenizer');
-    const ids = texts.map((text) => sequenceOf(tokenizer.single, whole(tokenizer.encode(text))).ids);
-    this.#send({ kind: 'tokenized', ids, unproven: tokenizer.unproven });
   }
 
   async #get(key: string): Promise<Loaded> {

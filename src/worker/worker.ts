@@ -16,7 +16,7 @@ import { UnreadableItemError } from '../tasks/input.js';
 import { type Runtime, WorkerBody } from './body.js';
 import { imageToFloats, UnreadableImage } from './native/image.js';
 import { SessionThread } from './native/session-thread.js';
-import { TextTokenizer } from './native/tokenizer.js';
+import { openTokenizer } from './native/tokenizer.js';
 
 /** Behind the server, which only passes things on, but not so far that a busy neighbour starves it. */
 const NICE = 5;
@@ -80,11 +80,7 @@ const runtime: Runtime = {
   openSession: (bytes, provider) => sessions.open(bytes, { provider, emptyFolder: process.cwd() }),
   openTokenizer: (bytes) => {
     const { tokenizer, config } = JSON.parse(Buffer.from(bytes).toString());
-    try {
-      return new TextTokenizer(tokenizer, config);
-    } catch (error) {
-      throw new Error(`tokenizer.json: ${error instanceof Error ? error.message : error}`);
-    }
+    return openTokenizer(tokenizer, config);
   },
 };
 const stream = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });

@@ -1,7 +1,7 @@
 /** From texts to sequences as long as a graph reads them. */
 
 import { encodeBeginning, sequenceOf, truncated, windowsOf } from '#src/tasks/sequences.js';
-import { TextTokenizer } from '#src/worker/native/tokenizer.js';
+import { openTokenizer } from '#src/worker/native/tokenizer.js';
 import { golden } from '../support/tokenizers.js';
 
 const FAMILIES = ['bert-uncased', 'roberta', 'xlm-roberta', 't5', 'llama2', 'clip'];
@@ -10,12 +10,12 @@ const LONG =
     400,
   );
 
-test.each(FAMILIES)('%s: the beginning of a long text has the tokens that the whole text begins with', (name) => {
-  const tokenizer = new TextTokenizer(golden(name).spec, {});
-  const whole = Array.from(tokenizer.encode(LONG).ids);
+test.each(FAMILIES)('%s: the beginning of a long text has the tokens that the whole text begins with', async (name) => {
+  const tokenizer = await openTokenizer(golden(name).spec, {});
+  const whole = Array.from((await tokenizer.encode(LONG)).ids);
 
   for (const room of [1, 14, 62, 510]) {
-    const beginning = encodeBeginning(tokenizer, LONG, room);
+    const beginning = await encodeBeginning(tokenizer, LONG, room);
 
     expect(beginning.ids.length).toBeGreaterThan(room);
     expect(beginning.ids.length).toBeLessThan(whole.length / 2);
@@ -23,11 +23,11 @@ test.each(FAMILIES)('%s: the beginning of a long text has the tokens that the wh
   }
 });
 
-test('what is cut off is the text: the final separator stays', () => {
-  const tokenizer = new TextTokenizer(golden('bert-uncased').spec, {});
+test('what is cut off is the text: the final separator stays', async () => {
+  const tokenizer = await openTokenizer(golden('bert-uncased').spec, {});
   const { single } = tokenizer;
 
-  const { ids, startOfA } = sequenceOf(single, truncated(tokenizer.encode(LONG), 5));
+  const { ids, startOfA } = sequenceOf(single, truncated(await tokenizer.encode(LONG), 5));
 
   const [first, , last] = single as [{ special: number }, unknown, { special: number }];
   expect(ids).toHaveLength(7);
