@@ -72,14 +72,32 @@ export function childStarter(launch: Launch, confinement: Confinement): StartChi
     // One that never began has no `exit`, and perhaps no streams.
     const stream = child.stdio?.[CHANNEL_FD] as Duplex | undefined;
     const channel = stream && new FrameChannel<ToWorker, FromWorker>(stream, events);
+    const panic = panicOf(child);
     child.on('error', (error) => child.pid ?? events.onEnd(null, error.message));
-    child.once('exit', (code, signal) => events.onEnd(signal, signal ? `signal ${signal}` : `exit code ${code}`));
+    // Standard error of a probe is complete only when it is closed.
+    child.once(child.stderr ? 'close' : 'exit', (code, signal) => {
+      if (child.pid) events.onEnd(signal, (signal ? `signal ${signal}` : `exit code ${code}`) + panic());
+    });
     return {
       pid: child.pid ?? 0,
       send: (message) => channel?.send(message),
       kill: () => child.kill('SIGKILL'),
       residentBytes: () => residentBytesOf(child.pid),
     };
+  };
+}
+
+const MAX_STDERR_CHARACTERS = 10_000;
+
+/** What a library in Rust wrote on standard error before it ended the process, which says more than the signal does. */
+function panicOf({ stderr }: ChildProcess): () => string {
+  let written = '';
+  stderr?.setEncoding('utf8').on('data', (text: string) => {
+    if (written.length < MAX_STDERR_CHARACTERS) written += text;
+  });
+  return () => {
+    const [, reason = ''] = /panicked at [^\n]*\n([^\n]{1,200})/.exec(written) ?? [];
+    return reason && `: ${reason}`;
   };
 }
 
@@ -104,8 +122,8 @@ function start({ file, emptyFolder, memoryBytes }: Launch, confinement: Confinem
   return spawn(command[0] as string, command.slice(1), {
     cwd: emptyFolder,
     env: { ...env, ORT_DISABLE_TELEMETRY: '1' },
-    // A probe's native complaints come back as its reply; those of others are for the operator's eyes.
-    stdio: ['ignore', 'ignore', purpose === 'probe' ? 'ignore' : 'inherit', 'pipe'],
+    // What a probe complains of is the model's owner's to read; complaints of others are the operator's.
+    stdio: ['ignore', 'ignore', purpose === 'probe' ? 'pipe' : 'inherit', 'pipe'],
   });
 }
 

@@ -52,10 +52,15 @@ async function probeWith(ask: Ask, provider: string, candidate: Candidate): Prom
   const spec = specOf({ ...sources, facts });
   const ref = sources.manifest.name;
   const version: EngineVersion = { key: 'probed', ref, spec, artifactPath, artifactSha256, tokenizerPath };
-  await expectReply(ask(loadMessage(version, provider)), 'loaded');
   const items = itemsOf(spec, golden);
-  if (golden) await compareWithGolden(ask, spec, golden, items);
-  else await answer(ask, items[0] as Item, 0, 'the example');
+  try {
+    await expectReply(ask(loadMessage(version, provider)), 'loaded');
+    if (golden) await compareWithGolden(ask, spec, golden, items);
+    else await answer(ask, items[0] as Item, 0, 'the example');
+  } catch (error) {
+    const isCrash = spec.text && error instanceof ProcessLostError && error.cause === 'crashed';
+    throw isCrash ? new ManifestError(`${error.message} while tokenizer.json and the graph were tried`) : error;
+  }
   return { spec: { ...spec, ...(await batchability(ask, spec, items)) }, facts };
 }
 

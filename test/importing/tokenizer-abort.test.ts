@@ -1,0 +1,67 @@
+/** A regular expression that backtracks for too long aborts the native tokenizer, and its process with it. */
+import { startTestApp, type TestApp } from '../support/app.js';
+import { huggingFaceFolders } from '../support/hugging-face.js';
+import { createStore, type TestStore } from '../support/store.js';
+
+/** Oniguruma gives up on it, and the library panics. */
+const FATAL_TEXT = `${'a'.repeat(40)}b`;
+
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
+  prediction { output { ... on Classification { label } } }
+  problem { code ... on InferenceFailed { reason } } } }`;
+const PREDICT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: $input) {
+  results { prediction { output { ... on Classification { label } } } problem { code } } } }`;
+const MODELS = '{ models { nodes { name versions { nodes { state stateReason } } } } }';
+
+let store: TestStore;
+let app: TestApp;
+
+beforeAll(async () => {
+  store = await createStore();
+  const folder = huggingFaceFolders()['tiny-sst'] as Record<string, string>;
+  const tokenizer = JSON.parse(folder['tokenizer.json'] as string);
+  const pre_tokenizer = { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated', invert: false };
+  const sequence = { type: 'Sequence', pretokenizers: [pre_tokenizer, tokenizer.pre_tokenizer] };
+  const files = { ...folder, 'tokenizer.json': JSON.stringify({ ...tokenizer, pre_tokenizer: sequence }) };
+  await store.write('backtracking', files);
+  await store.write('aborting', { ...files, 'model.yaml': `example: { text: ${FATAL_TEXT} }` });
+  app = await startTestApp({ modelStore: store.folder });
+});
+afterAll(async () => {
+  await app.stop();
+  await store.remove();
+});
+
+async function predict(text: string) {
+  return (await app.query(PREDICT, { input: { model: 'backtracking', input: { text } } })).predict;
+}
+
+test('in a probe the version is FAILED, with what the library complained of', async () => {
+  const { models } = await app.query(MODELS);
+  const found = models.nodes.find(({ name }: { name: string }) => name === 'aborting');
+
+  expect(found.versions.nodes).toEqual([
+    {
+      state: 'FAILED',
+      stateReason:
+        'the process ended (signal SIGABRT: Onig: Regex search error: retry-limit-in-match over) while tokenizer.json and the graph were tried',
+    },
+  ]);
+});
+
+test('in a worker the text fails alone, and is not run a second time', async () => {
+  const inputs = ['great', FATAL_TEXT, 'awful'].map((text) => ({ text }));
+
+  const { predictMany } = await app.query(PREDICT_MANY, { input: { model: 'backtracking', inputs } });
+
+  expect(predictMany.results).toEqual([
+    { prediction: { output: { label: 'POSITIVE' } }, problem: null },
+    { prediction: null, problem: { code: 'INFERENCE_FAILED' } },
+    { prediction: { output: { label: 'NEGATIVE' } }, problem: null },
+  ]);
+  expect((await predict(FATAL_TEXT)).problem).toEqual({
+    code: 'INFERENCE_FAILED',
+    reason: expect.stringMatching(/crashed the inference process \(signal SIGABRT\).*was not run again/),
+  });
+  expect((await predict('great')).prediction.output.label).toBe('POSITIVE');
+});
