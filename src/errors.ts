@@ -196,3 +196,6 @@ export class DamagedFileError extends StartupError {
     );
   }
 }
+
+/** A file of the model store that cannot be used: which one, where in it, and what was expected. */
+export class ManifestError extends Error {}

@@ -2,7 +2,7 @@ import { Field, ObjectType } from 'type-graphql';
 import { connectionOf } from '../graphql/connection.type.js';
 import { Node } from '../graphql/node.type.js';
 import { SafeInt } from '../graphql/scalars.js';
-import type { TaskName } from '../tasks/spec.js';
+import type { TaskName } from '../tasks/tasks.js';
 import { TaskEnum } from './model.type.js';
 import { Column } from './version.type.js';
 

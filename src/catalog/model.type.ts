@@ -2,8 +2,7 @@ import { Field, Float, InputType, ObjectType, registerEnumType } from 'type-grap
 import { connectionOf } from '../graphql/connection.type.js';
 import { Node } from '../graphql/node.type.js';
 import { DateTime, SafeInt } from '../graphql/scalars.js';
-import { TASKS, type TaskName } from '../tasks/spec.js';
-
+import { TASKS, type TaskName } from '../tasks/tasks.js';
 export const TaskEnum = Object.fromEntries(TASKS.map((task) => [task, task])) as Record<TaskName, TaskName>;
 registerEnumType(TaskEnum, {
   name: 'Task',

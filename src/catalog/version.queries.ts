@@ -4,7 +4,7 @@ import type { Principal } from '../access/principal.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { AliasTable, VersionTable } from '../storage/migrations/catalog.table.js';
 import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../storage/pages.js';
-import type { VariantSpec } from '../tasks/spec.js';
+import type { VariantSpec } from '../tasks/stored-spec.js';
 import { Alias, Artifact, type Variant, Version } from './version.type.js';
 import { maySeeModel } from './visibility.js';
 

@@ -3,14 +3,10 @@ import { connectionOf } from '../graphql/connection.type.js';
 import { Node } from '../graphql/node.type.js';
 import { VersionStateEnum } from '../graphql/problem.type.js';
 import { DateTime, JSONValue, ModelInputValue, SafeInt, VersionRef } from '../graphql/scalars.js';
-import {
-  type ColumnSpec,
-  type ColumnType as ColumnTypeName,
-  INPUT_KINDS,
-  type InputKind as InputKindName,
-  readSpec,
-  type VersionSpec,
-} from '../tasks/spec.js';
+import { isMultiLabel } from '../tasks/scores.js';
+import { type ColumnSpec, type ColumnType as ColumnTypeName } from '../tasks/spec.js';
+import { readSpec } from '../tasks/stored-spec.js';
+import { INPUT_KINDS, type InputKind as InputKindName, type VersionSpec } from '../tasks/tasks.js';
 
 const InputKind = Object.fromEntries(INPUT_KINDS.map((kind) => [kind, kind])) as Record<InputKindName, InputKindName>;
 registerEnumType(InputKind, { name: 'InputKind', description: 'Which key of ModelInput a version reads.' });
@@ -114,12 +110,6 @@ export class Signature {
 
   @Field(() => ModelInputValue, { description: 'Works when sent as the variable `input.input`.' })
   example!: unknown;
-}
-
-/** A single score for two labels is that of the second, and the first has the rest. */
-function isMultiLabel({ head, labels, outputs }: VersionSpec): boolean {
-  if (head.kind !== 'scores' || head.activation !== 'sigmoid' || labels.length < 2) return false;
-  return outputs.find(({ name }) => name === head.output)?.shape.at(-1) !== 1;
 }
 
 export function signatureOf(spec: VersionSpec): Signature {

@@ -9,7 +9,8 @@
  */
 
 import { InferenceFailedError, OverloadedError, ShuttingDownError } from '../errors.js';
-import type { Item, ItemFailure } from '../tasks/input.js';
+import type { ItemFailure } from '../tasks/failures.js';
+import type { Item } from '../tasks/tasks.js';
 import { waitAtMost } from '../wait-at-most.js';
 import { createEntry, type RunOptions } from './entry.js';
 import { LatencyEstimates } from './latency.js';

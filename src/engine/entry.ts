@@ -2,7 +2,7 @@
  * One accepted input: its promise, its deadline's timer, and the one moment in which it is settled.
  */
 import { DeadlineExceededError } from '../errors.js';
-import type { Item } from '../tasks/input.js';
+import type { Item } from '../tasks/tasks.js';
 import type { Connection, Entry, Outcome, PriorityName } from './queue.js';
 
 export interface RunOptions {

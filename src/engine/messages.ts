@@ -19,8 +19,10 @@
  * What can go wrong at any moment: the process ends. Then whoever waits for a reply is told by the exit, and a reply
  * of an older process can never be taken for one of a newer, because each process has its own channel.
  */
-import type { Answer, Item, ItemFailure } from '../tasks/input.js';
-import type { TensorSpec, VersionSpec } from '../tasks/spec.js';
+import type { Answer } from '../tasks/answer.js';
+import type { ItemFailure } from '../tasks/failures.js';
+import type { GraphFacts } from '../tasks/sources.js';
+import type { Item, VersionSpec } from '../tasks/tasks.js';
 
 /** A version as the engine knows it: no names, no SQL. */
 export interface EngineVersion {
@@ -70,21 +72,6 @@ export interface BatchTiming {
   readonly preprocessMs: number;
   readonly inferMs: number;
   readonly postprocessMs: number;
-}
-
-/** What only the file itself can say. */
-export interface GraphFacts {
-  readonly inputs: readonly TensorSpec[];
-  readonly outputs: readonly TensorSpec[];
-  readonly producer: string | null;
-  readonly opset: number | null;
-  readonly parameterCount: number;
-  /** Of a classical classifier: its classes in the order of the scores. */
-  readonly classLabels: readonly string[] | null;
-  /** The operator that computes each output, by the output's name. */
-  readonly outputOperators: Readonly<Record<string, string>>;
-  /** Scores as a list of maps, which cannot be returned: they are taken before they become maps. */
-  readonly zipMap: { readonly labels: readonly string[]; readonly output: string } | null;
 }
 
 export type FromWorker =

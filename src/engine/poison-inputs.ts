@@ -7,7 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import { serialize } from 'node:v8';
-import type { Item } from '../tasks/input.js';
+import type { Item } from '../tasks/tasks.js';
 
 const STRIKE_MEMORY_MS = 600_000;
 const STRIKES_TO_CONFINE = 3;

@@ -7,7 +7,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { StartupError } from '../errors.js';
-import { check } from '../tasks/task.js';
+import { check } from '../tasks/tasks.js';
 import { childStarter, findConfinement, type Purpose, type StartChild } from './child.js';
 import type { EngineVersion, FromWorker, ToWorker } from './messages.js';
 import { type EndCause, failedStarts, restartDelayMs, verdictOf } from './supervision.js';

@@ -3,8 +3,8 @@
  * caller. What ends the process there as well is convicted: it failed, and nothing else did.
  */
 import { DeadlineExceededError, InferenceFailedError, NotReadyError, OverloadedError } from '../errors.js';
-import type { Item } from '../tasks/input.js';
-import { check } from '../tasks/task.js';
+import type { Item } from '../tasks/tasks.js';
+import { check } from '../tasks/tasks.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import { createEntry } from './entry.js';
 import type { EngineVersion } from './messages.js';

@@ -4,7 +4,7 @@
  * Pure: no timers and no workers. Order is priority, then arrival. An entry whose caller has gone or whose time is up
  * is never taken: it leaves when it is met.
  */
-import type { Item } from '../tasks/input.js';
+import type { Item } from '../tasks/tasks.js';
 import type { ItemResult } from './messages.js';
 
 export const PRIORITIES = ['HIGH', 'NORMAL', 'LOW'] as const;

@@ -10,7 +10,7 @@ import { saveDataset } from '../catalog/registration.queries.js';
 import type { ImportedCard } from '../importing/import.js';
 import type { ImportedResult } from '../importing/manifest.js';
 import type { CatalogDatabase } from '../storage/database.js';
-import type { TaskName } from '../tasks/spec.js';
+import type { TaskName } from '../tasks/tasks.js';
 import { findNewestVersion, insertEvaluation, type NewMetric } from './evaluation.queries.js';
 
 export async function importEvaluations(

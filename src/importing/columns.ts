@@ -2,11 +2,12 @@
  * The columns of a row: those of `model.yaml`, or the graph's own inputs where each takes one column; and whether they can
  * feed the graph.
  */
+
+import { ManifestError } from '../errors.js';
 import { DATATYPES } from '../tasks/datatypes.js';
 import type { ColumnSpec, ColumnType, TensorSpec } from '../tasks/spec.js';
 import { shapeText } from '../tasks/tensors.js';
 import type { ModelYaml } from './manifest.js';
-import { ManifestError } from './store-file.js';
 
 /** @throws ManifestError when they cannot feed the graph */
 export function columnsOf({ columns }: Pick<ModelYaml, 'columns'>, inputs: readonly TensorSpec[]): ColumnSpec[] {

@@ -2,10 +2,11 @@
  * Golden cases: inputs as a client sends them, with the answers that the source framework computed.
  */
 import { z } from 'zod';
-import { AGGREGATIONS, type Answer, type AnswerOf, type LabelledSpan, type ModelInput } from '../tasks/input.js';
-import type { VersionSpec } from '../tasks/spec.js';
+import { ManifestError } from '../errors.js';
+import { AGGREGATIONS, type Answer, type AnswerOf, type LabelledSpan } from '../tasks/answer.js';
+import type { VersionSpec } from '../tasks/tasks.js';
+import { type ModelInput } from '../tasks/tasks.js';
 import { spansOf } from '../tasks/token-classification.js';
-import { ManifestError } from './store-file.js';
 
 const box = z.object({ xmin: z.number(), ymin: z.number(), xmax: z.number(), ymax: z.number() });
 const span = z.object({

@@ -5,9 +5,10 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import type { Pooling, TaskName } from '../tasks/spec.js';
+import { ManifestError } from '../errors.js';
+import type { Pooling } from '../tasks/spec.js';
 import { type Preprocessor, preprocessor } from './preprocessor.js';
-import { checked, ManifestError, readText } from './store-file.js';
+import { checked, readText } from './store-file.js';
 
 const config = z.looseObject({
   model_type: z.string().optional(),
@@ -189,26 +190,6 @@ export async function findGraphs(folder: string): Promise<Map<string, string>> {
   }
   return new Map([...graphs].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
-
-/** What the architecture's name says, for a card without `pipeline_tag`. */
-export function taskOf({ config, sentences, tokenizer, preprocessor }: HuggingFaceFiles): TaskName | null {
-  if (sentences) return 'SENTENCE_SIMILARITY';
-  const [architecture] = config?.architectures ?? [];
-  if (!architecture) return null;
-  const [, task] = ARCHITECTURES.find(([pattern]) => pattern.test(architecture)) ?? [];
-  if (task) return task;
-  if (/For[A-Z]/.test(architecture) || (tokenizer === null) === (preprocessor === null)) return null;
-  return tokenizer === null ? 'IMAGE_FEATURE_EXTRACTION' : 'FEATURE_EXTRACTION';
-}
-
-const ARCHITECTURES: readonly (readonly [RegExp, TaskName])[] = [
-  [/ForSequenceClassification$/, 'TEXT_CLASSIFICATION'],
-  [/ForTokenClassification$/, 'TOKEN_CLASSIFICATION'],
-  [/ForMaskedLM$/, 'FILL_MASK'],
-  [/ForQuestionAnswering$/, 'QUESTION_ANSWERING'],
-  [/ForImageClassification(WithTeacher)?$/, 'IMAGE_CLASSIFICATION'],
-  [/ForObjectDetection$/, 'OBJECT_DETECTION'],
-];
 
 /** Words of `id2label` in the order of their numbers. @throws ManifestError when a number is left out */
 export function labelsOfConfig({ config }: HuggingFaceFiles): string[] {

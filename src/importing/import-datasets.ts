@@ -10,9 +10,9 @@ import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { Logger } from 'pino';
 import { findDatasetDigest, type NewDataset, saveDataset } from '../catalog/registration.queries.js';
+import { ManifestError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { type DatasetYaml, readDatasetManifest, subfolders } from './manifest.js';
-import { ManifestError } from './store-file.js';
 
 interface DatasetImporter {
   readonly db: CatalogDatabase;

@@ -9,15 +9,16 @@ import path from 'node:path';
 import type { Logger } from 'pino';
 import { addVersion, findVersionSource, type NewVersion } from '../catalog/registration.queries.js';
 import type { Pool } from '../engine/pool.js';
+import { ManifestError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { type BlobFolder, sha256 } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
-import type { VariantSpec } from '../tasks/spec.js';
+import type { VariantSpec } from '../tasks/stored-spec.js';
 import { parseGolden } from './golden.js';
 import { findGraphs, type HuggingFaceFiles, readHuggingFaceFiles } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
 import { type Candidate, type ProbedVersion, ProbeKilledError, probeCandidate } from './probe.js';
-import { fileDigest, ManifestError, readBytes, readText } from './store-file.js';
+import { fileDigest, readBytes, readText } from './store-file.js';
 
 export interface Importer {
   readonly db: CatalogDatabase;

@@ -10,7 +10,8 @@ import { SYSTEM } from '../access/principal.js';
 import { findModelsByNames } from '../catalog/model.queries.js';
 import { MODEL_NAME } from '../catalog/ref.js';
 import { saveModel, type Trx } from '../catalog/registration.queries.js';
-import type { TaskName } from '../tasks/spec.js';
+import { ManifestError } from '../errors.js';
+import type { TaskName } from '../tasks/tasks.js';
 import { findGraphs } from './hugging-face.js';
 import { importDatasets } from './import-datasets.js';
 import { type Importer, importVersion, recordFailure } from './import-version.js';
@@ -22,7 +23,6 @@ import {
   readVersionNumbers,
   subfolders,
 } from './manifest.js';
-import { ManifestError } from './store-file.js';
 
 /** What the evaluation slice still has to take over: metrics that a model card states. */
 export interface ImportedCard {

@@ -7,9 +7,10 @@ import path from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { MODEL_NAME } from '../catalog/ref.js';
-import { TASKS, type TaskName } from '../tasks/spec.js';
-import { readHuggingFaceFiles, taskOf } from './hugging-face.js';
-import { checked, ManifestError, readText } from './store-file.js';
+import { ManifestError } from '../errors.js';
+import { recognizeTask, TASKS, type TaskName } from '../tasks/tasks.js';
+import { readHuggingFaceFiles } from './hugging-face.js';
+import { checked, readText } from './store-file.js';
 
 const task = z
   .string()
@@ -205,7 +206,7 @@ async function readTask(
   tag: string | null,
 ): Promise<{ readonly task: TaskName | null; readonly problem: string | null }> {
   try {
-    return { task: taskOfTag(tag) ?? taskOf(await readHuggingFaceFiles([folder])), problem: null };
+    return { task: taskOfTag(tag) ?? recognizeTask(await readHuggingFaceFiles([folder])), problem: null };
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
     return { task: null, problem: error.message };

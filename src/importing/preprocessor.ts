@@ -3,8 +3,8 @@
  * what they do when it is not there.
  */
 import { z } from 'zod';
+import { ManifestError } from '../errors.js';
 import type { ImageSpec } from '../tasks/spec.js';
-import { ManifestError } from './store-file.js';
 
 const edges = z.union([
   z.number(),

@@ -2,14 +2,15 @@
  * The first load of anything new happens in a disposable process: what does the file say, does it run, does it answer
  * what its source framework answered, and may its inputs share a batch?
  */
-import type { EngineVersion, FromWorker, GraphFacts, ToWorker } from '../engine/messages.js';
+import type { EngineVersion, FromWorker, ToWorker } from '../engine/messages.js';
 import { loadMessage, type Pool, ProcessLostError } from '../engine/pool.js';
-import type { Answer, Item } from '../tasks/input.js';
-import type { VersionSpec } from '../tasks/spec.js';
-import { check } from '../tasks/task.js';
+import { ManifestError } from '../errors.js';
+import type { Answer } from '../tasks/answer.js';
+import type { GraphFacts } from '../tasks/sources.js';
+import type { Item, VersionSpec } from '../tasks/tasks.js';
+import { check } from '../tasks/tasks.js';
 import { differenceFromGolden, type Golden } from './golden.js';
 import { type SpecSources, specOf } from './spec.js';
-import { ManifestError } from './store-file.js';
 
 type Ask = (message: ToWorker) => Promise<FromWorker>;
 
@@ -61,7 +62,7 @@ async function probeWith(ask: Ask, provider: string, candidate: Candidate): Prom
     const isCrash = spec.text && error instanceof ProcessLostError && error.cause === 'crashed';
     throw isCrash ? new ManifestError(`${error.message} while tokenizer.json and the graph were tried`) : error;
   }
-  return { spec: { ...spec, ...(await batchability(ask, spec, items)) }, facts };
+  return { spec: await withBatchability(ask, spec, items), facts };
 }
 
 function itemsOf(spec: VersionSpec, golden: Golden | null): Item[] {
@@ -86,22 +87,22 @@ async function answer(ask: Ask, item: Item, id: number, what: string): Promise<A
   throw new ManifestError(`${what} failed: ${result?.failure.message}`);
 }
 
-async function batchability(
-  ask: Ask,
-  spec: VersionSpec,
-  items: readonly Item[],
-): Promise<Pick<VersionSpec, 'maxBatch' | 'maxBatchReason' | 'text'>> {
-  const { text, maxBatch, maxBatchReason } = spec;
-  if (maxBatch === 1) return { maxBatch, maxBatchReason, text };
+/** The spec with what a comparison of batched with single answers says about batching and padding. */
+async function withBatchability(ask: Ask, spec: VersionSpec, items: readonly Item[]): Promise<VersionSpec> {
+  if (spec.maxBatch === 1) return spec;
   const { difference, padding } = await checkInvariance(ask, items);
-  if (difference) return { maxBatch: 1, maxBatchReason: difference, text: text && { ...text, pads: false } };
+  if (difference) return { ...withPads(spec, false), maxBatch: 1, maxBatchReason: difference };
   const answer = items.length === 1 ? '1 input answers' : `${items.length} inputs answer`;
-  const alike = text && padding ? ' of the same length' : '';
+  const alike = spec.text && padding ? ' of the same length' : '';
   return {
-    maxBatch,
+    ...withPads(spec, padding === null),
     maxBatchReason: `${answer} the same alone and beside all others that were tried${alike}`,
-    text: text && { ...text, pads: text.pads && padding === null },
   };
+}
+
+/** Texts are padded where their inputs can be, and padding changes no answer. */
+function withPads(spec: VersionSpec, isSafe: boolean): VersionSpec {
+  return spec.text ? { ...spec, text: { ...spec.text, pads: spec.text.pads && isSafe } } : spec;
 }
 
 /** What others than its own inputs do to a version is no reason to refuse it: it runs alone. */

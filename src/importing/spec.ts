@@ -2,19 +2,18 @@
  * The spec of a version, from its manifest, its Hugging Face files and what its graph says: `model.yaml` wins, then the
  * files, then the graph.
  */
-import type { GraphFacts } from '../engine/messages.js';
+import { ManifestError } from '../errors.js';
+import type { AnyTask } from '../tasks/define-task.js';
 import { isMask } from '../tasks/image.js';
 import { TEXT_INPUTS } from '../tasks/sequences.js';
-import type { Head, ImageSpec, InputKind, TaskName, TensorSpec, TextSpec, VersionSpec } from '../tasks/spec.js';
-import { check, READS } from '../tasks/task.js';
+import type { GraphFacts } from '../tasks/sources.js';
+import type { Activation, ImageSpec, TensorSpec, TextSpec } from '../tasks/spec.js';
+import { check, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { shapeText } from '../tasks/tensors.js';
 import { columnsOf, firstDouble } from './columns.js';
-import { examplesOf } from './examples.js';
 import { type HuggingFaceFiles, labelsOfConfig, maskTokenOf, maxTokensOf } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
-import { headOf } from './outputs.js';
 import { imageOf, type Preprocessor } from './preprocessor.js';
-import { ManifestError } from './store-file.js';
 
 export interface SpecSources {
   readonly manifest: ModelManifest;
@@ -24,32 +23,30 @@ export interface SpecSources {
   readonly facts: GraphFacts;
 }
 
-/** @throws ManifestError that says which files or keys are missing or contradict the graph: all there are */
+/** @throws ManifestError with everything that is missing or contradicts the graph */
 export function specOf(sources: SpecSources): VersionSpec {
   const { manifest, facts } = sources;
   const { yaml } = manifest;
   const { inputs, outputs } = facts;
-  const inputKind = READS[yaml.task][0];
+  const task = taskNamed(yaml.task);
   const canStack = [...inputs, ...outputs].every(({ shape }) => shape.length > 0 && shape[0] === null);
-  const spec: VersionSpec = {
+  // The parts are those of the task: the compiler cannot follow a task that is known at run time only.
+  const spec = {
     task: yaml.task,
-    inputKind,
+    inputKind: task.reads[0].kind,
     inputs,
     outputs,
-    ...partsOf(sources, inputKind),
+    ...partsOf(sources, task),
     example: {},
     maxBatch: canStack ? yaml.maxBatch : 1,
     maxBatchReason: canStack ? 'not compared yet' : 'the first size of an input or output is fixed',
     maxRunMs: yaml.maxRunMs,
-  };
+  } as unknown as VersionSpec;
   return { ...spec, example: exampleOf(spec, manifest) };
 }
 
-/** Each part for itself, so that an owner is told at once of all that is to be mended. */
-function partsOf(
-  sources: SpecSources,
-  inputKind: InputKind,
-): Pick<VersionSpec, 'labels' | 'head' | 'columns' | 'image' | 'text'> {
+/** Reads each part for itself, so that an owner is told of everything at once. */
+function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
   const reasons: string[] = [];
   const attempt = <T>(read: () => T): T | null => {
     try {
@@ -61,16 +58,16 @@ function partsOf(
     }
   };
   const { hf, facts, manifest } = sources;
-  const { task, output, columns, labels: own } = manifest.yaml;
+  const { output, columns, labels: own } = manifest.yaml;
   const labels = attempt(() => labelsOfVersion(sources)) ?? [];
-  const head = attempt(() => headOf({ task, output, labels, facts, hf }));
-  if (reasons.length === 0 || labels.length === 0)
-    attempt(() => checkLabels(task, head, { labels, own }, facts.outputs));
+  const head = attempt(() => task.head({ task: task.name, output, labels, facts, hf }));
+  if (task.hasLabels && (reasons.length === 0 || labels.length === 0))
+    attempt(() => checkLabels(head, { labels, own }, facts.outputs));
   const parts = {
     labels,
-    columns: (inputKind === 'ROW' && attempt(() => columnsOf({ columns }, facts.inputs))) || [],
-    image: inputKind === 'IMAGE' ? attempt(() => imageSpecOf(sources)) : null,
-    text: readsText(inputKind) ? attempt(() => textSpecOf(sources)) : null,
+    columns: (part === 'row' && attempt(() => columnsOf({ columns }, facts.inputs))) || [],
+    image: part === 'image' ? attempt(() => imageSpecOf(sources)) : null,
+    text: part === 'text' || part === 'tokens' ? attempt(() => textSpecOf(sources, { part, ...task })) : null,
   };
   if (!head || reasons.length > 0) throw new ManifestError([...new Set(reasons)].join('; '));
   return { ...parts, head };
@@ -86,22 +83,16 @@ function labelsFromFiles({ hf, facts }: SpecSources): readonly string[] {
   return labels.length > 0 ? labels : (facts.classLabels ?? []);
 }
 
-function readsText(kind: InputKind): boolean {
-  return kind === 'TEXT' || kind === 'QUESTION' || kind === 'SIMILARITY' || kind === 'ZERO_SHOT';
-}
-
 // ── labels ──
 
 /** Two labels of a published model may be the same word; in a manifest of one's own that is a slip. */
 function checkLabels(
-  task: TaskName,
-  head: Head | null,
+  head: { readonly kind: string; readonly output?: string; readonly activation?: Activation } | null,
   { labels, own }: { labels: readonly string[]; own: readonly string[] },
   outputs: readonly TensorSpec[],
 ): void {
-  const output = head && 'output' in head ? outputs.find(({ name }) => name === head.output) : undefined;
-  const needsLabels = head ? ['scores', 'tokens', 'entailment'].includes(head.kind) : task.endsWith('_CLASSIFICATION');
-  if (!needsLabels) return;
+  if (head?.kind === 'label') return;
+  const output = outputs.find(({ name }) => name === head?.output);
   if (labels.length === 0)
     throw new ManifestError(
       'model.yaml: labels is missing: one word for each score, in order (or id2label in config.json; exporters of scikit-learn write them with zipmap)',
@@ -120,11 +111,14 @@ function checkLabels(
 // ── texts ──
 
 /** Null where the graph takes the text itself. */
-function textSpecOf({ manifest: { yaml }, hf, tokenizerSha256, facts: { inputs } }: SpecSources): TextSpec | null {
+function textSpecOf(
+  { manifest: { yaml }, hf, tokenizerSha256, facts: { inputs } }: SpecSources,
+  { name: task, part, tokens }: AnyTask,
+): TextSpec | null {
   const [only] = inputs;
   if (inputs.length === 1 && only?.datatype === 'BYTES') {
-    if (READS[yaml.task][0] === 'TEXT' && yaml.task !== 'FILL_MASK') return null;
-    throw new ManifestError(`input "${only.name}" is BYTES; ${yaml.task} reads tokens: input_ids, attention_mask`);
+    if (part === 'text') return null;
+    throw new ManifestError(`input "${only.name}" is BYTES; ${task} reads tokens: input_ids, attention_mask`);
   }
   checkTextInputs(inputs, tokenizerSha256 === null);
   if (tokenizerSha256 === null)
@@ -132,27 +126,21 @@ function textSpecOf({ manifest: { yaml }, hf, tokenizerSha256, facts: { inputs }
       'tokenizer.json is missing: save it with tokenizer.save_pretrained(folder) of a fast tokenizer (vocab.txt or sentencepiece files alone are not read)',
     );
   const fixed = inputs.find(({ name }) => name === 'input_ids')?.shape[1] ?? Number.POSITIVE_INFINITY;
-  const isQuestion = yaml.task === 'QUESTION_ANSWERING';
-  const limit =
-    yaml.tokens.max ?? Math.min(maxTokensOf(hf), isQuestion ? QUESTION_MAX_TOKENS : Number.POSITIVE_INFINITY);
+  const limit = yaml.tokens.max ?? Math.min(maxTokensOf(hf), tokens?.maxTokens ?? Number.POSITIVE_INFINITY);
   const maxTokens = Math.min(limit, fixed);
   const maskToken = maskTokenOf(hf);
-  if (yaml.task === 'FILL_MASK' && !maskToken)
+  if (tokens?.hasMask && !maskToken)
     throw new ManifestError('tokenizer_config.json: mask_token is missing, and fill-mask needs one');
   const hasMask = inputs.some(({ name }) => name === 'attention_mask');
-  const isWhole = yaml.task === 'TOKEN_CLASSIFICATION' || isQuestion;
   return {
     tokenizerSha256,
     maxTokens,
     stride: Math.min(yaml.tokens.stride ?? 128, Math.floor(maxTokens / 2)),
-    longInputs: yaml.tokens.longInputs ?? (isWhole ? 'windows' : 'truncate'),
+    longInputs: yaml.tokens.longInputs ?? tokens?.longInputs ?? 'truncate',
     pads: hasMask && fixed === Number.POSITIVE_INFINITY,
-    maskToken: yaml.task === 'FILL_MASK' ? maskToken : null,
+    maskToken: tokens?.hasMask ? maskToken : null,
   };
 }
-
-/** What transformers reads in a window when nobody says otherwise. */
-const QUESTION_MAX_TOKENS = 384;
 
 function checkTextInputs(inputs: readonly TensorSpec[], hasNoTokenizer: boolean): void {
   const known: readonly string[] = TEXT_INPUTS;
@@ -261,7 +249,7 @@ function checkImageSize(spec: ImageSpec, graph: GraphSize, input: TensorSpec): v
 
 /** Of several the first that fits: an odd input on somebody's card is no reason to refuse the model. */
 function exampleOf(spec: VersionSpec, { yaml, widget }: ModelManifest): VersionSpec['example'] {
-  const examples = yaml.example ? [yaml.example] : examplesOf(spec, widget);
+  const examples = yaml.example ? [yaml.example] : taskNamed(spec.task).examples(spec, widget);
   const misfits = examples.map((example) => misfitOf(spec, example));
   const fitting = examples[misfits.indexOf(null)];
   if (fitting) return fitting;

@@ -4,9 +4,7 @@ import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { z } from 'zod';
-
-/** A file of the store that cannot be used: which one, where in it, and what was expected. */
-export class ManifestError extends Error {}
+import { ManifestError } from '../errors.js';
 
 /** Null when there is none. @throws ManifestError */
 export async function readText(file: string): Promise<string | null> {

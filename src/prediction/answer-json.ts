@@ -1,7 +1,7 @@
 /** Answers as JSON text and back. Arrays of numbers travel as base64: exact, and smaller than digits. */
 
+import type { Answer } from '../tasks/answer.js';
 import { DATATYPES, type NumericArray, type TensorArray, type TensorData } from '../tasks/datatypes.js';
-import type { Answer } from '../tasks/input.js';
 
 /** An array of numbers in JSON: its datatype and its bytes. */
 interface Packed {

@@ -2,9 +2,9 @@
 import { Arg, createUnionType, Field, Float, Int, ObjectType, registerEnumType } from 'type-graphql';
 import { BadArgumentError } from '../errors.js';
 import { Base64, FloatList, JSONValue } from '../graphql/scalars.js';
+import { AGGREGATIONS, type AggregationName, type Answer, type AnswerOf } from '../tasks/answer.js';
 import type { TensorData } from '../tasks/datatypes.js';
 import { MAX_FILLINGS } from '../tasks/fill-mask.js';
-import { AGGREGATIONS, type AggregationName, type Answer, type AnswerOf } from '../tasks/input.js';
 import { spansOf } from '../tasks/token-classification.js';
 
 @ObjectType({ simpleResolvers: true, description: 'One class and how sure the model is of it.' })

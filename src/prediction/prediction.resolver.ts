@@ -6,7 +6,7 @@ import type { Connection } from '../engine/queue.js';
 import { payloadOf } from '../graphql/problem.type.js';
 import { ModelInputValue } from '../graphql/scalars.js';
 import type { BlobFolder } from '../storage/blobs.js';
-import { readSpec } from '../tasks/spec.js';
+import { readSpec } from '../tasks/stored-spec.js';
 import type { History, PredictionLoader } from './history.js';
 import { Output, outputOf } from './output.type.js';
 import { PredictInput, PredictionFilter, PredictManyInput } from './prediction.input.js';

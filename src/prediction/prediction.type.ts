@@ -3,7 +3,7 @@ import { connectionOf } from '../graphql/connection.type.js';
 import { Node } from '../graphql/node.type.js';
 import { Problem } from '../graphql/problem.type.js';
 import { DateTime } from '../graphql/scalars.js';
-import type { Answer } from '../tasks/input.js';
+import type { Answer } from '../tasks/answer.js';
 
 @ObjectType({
   simpleResolvers: true,

@@ -17,9 +17,9 @@ import { problemOf } from '../graphql/problem.type.js';
 import type { Resolved, Serving } from '../serving/serving.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
-import type { ItemFailure, ModelInput } from '../tasks/input.js';
-import type { VersionSpec } from '../tasks/spec.js';
-import { check } from '../tasks/task.js';
+import type { ItemFailure } from '../tasks/failures.js';
+import type { ModelInput, VersionSpec } from '../tasks/tasks.js';
+import { check, taskNamed } from '../tasks/tasks.js';
 import type { PredictInput, PredictManyInput } from './prediction.input.js';
 import { findIdempotency, findPredictionsByIds } from './prediction.queries.js';
 import { Prediction, type PredictPayload } from './prediction.type.js';
@@ -241,14 +241,11 @@ function checkBatch(inputs: readonly unknown[]): void {
   }
 }
 
-/** Every word of a text may be labelled: one answer with all of them must not be too large to make. */
-const MAX_LABELLED_CHARACTERS = 1_000_000;
-
-function checkTexts({ head }: VersionSpec, inputs: readonly ModelInput[]): void {
-  if (head.kind !== 'tokens') return;
+function checkTexts({ task }: VersionSpec, inputs: readonly ModelInput[]): void {
+  const { maxCharactersTogether = Number.POSITIVE_INFINITY } = taskNamed(task);
   const characters = inputs.reduce((sum, { text }) => sum + (text?.length ?? 0), 0);
-  if (characters <= MAX_LABELLED_CHARACTERS) return;
-  const expected = `texts of at most ${MAX_LABELLED_CHARACTERS} characters together`;
+  if (characters <= maxCharactersTogether) return;
+  const expected = `texts of at most ${maxCharactersTogether} characters together`;
   const found = problem('inputs', 'TOO_LARGE', expected, `${characters} characters`);
   throw new InvalidInputError([{ ...found, message: 'the texts are too long together' }]);
 }

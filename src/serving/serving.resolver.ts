@@ -3,7 +3,7 @@ import { Policy } from '../access/policy.js';
 import type { CatalogContext } from '../catalog/loaders.js';
 import { Version } from '../catalog/version.type.js';
 import type { Engine } from '../engine/engine.js';
-import { readSpec } from '../tasks/spec.js';
+import { readSpec } from '../tasks/stored-spec.js';
 import { versionIdOf } from './serving.js';
 import { EngineStatus, ServingStatus, WorkerStatus } from './serving.type.js';
 

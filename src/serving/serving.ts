@@ -12,7 +12,8 @@ import type { EngineVersion } from '../engine/messages.js';
 import { NotFoundError, NotReadyError } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
-import { readSpec, readVariants, type VariantSpec, type VersionSpec } from '../tasks/spec.js';
+import { readSpec, readVariants, type VariantSpec } from '../tasks/stored-spec.js';
+import { type VersionSpec } from '../tasks/tasks.js';
 import { findPreloadedRefs, findReadyRefs, findServedModel, type ServedRow } from './serving.queries.js';
 
 interface ServedModel {

@@ -1,28 +1,60 @@
 /**
- * Vectors of texts and pictures, and how near texts are to each other.
+ * Embeddings of texts and images, and the similarity of texts.
  *
- * Pooling as sentence-transformers does: over the tokens that were read, special ones included; then, where the model
- * says so, scaled to length one.
+ * Pooling as in sentence-transformers: over the tokens that were read, special ones included; then, where the model says
+ * so, scaled to length one.
  */
+import { ManifestError } from '../errors.js';
+import type { AnswerOf } from './answer.js';
 import { outputNamed, type TensorData } from './datatypes.js';
-import { type AnswerOf, type ItemOf, type ModelInput, type Preprocessed, Problems, UnusableOutput } from './input.js';
-import { encodeBeginning, roomOf, sequenceOf, type Tokenizer, tensorsOf, truncated, windowsOf } from './sequences.js';
-import type { Head, VersionSpec } from './spec.js';
-import { checkWords, workOf } from './text.js';
+import { type AnyItem, defineInput } from './define-input.js';
+import type { Preprocessed, Tools } from './define-task.js';
+import { UnusableOutput } from './failures.js';
+import type { Problems } from './problems.js';
+import {
+  encodeBeginning,
+  roomOf,
+  type Sequence,
+  sequenceOf,
+  tensorsOf,
+  tokenizerOf,
+  truncated,
+  windowsOf,
+} from './sequences.js';
+import { pickOutput, type TaskSources } from './sources.js';
+import type { AnySpec, Pooling, SpecBase, TextSpec } from './spec.js';
+import { checkListLength, checkWords, stringTensor, type TextItem, workOf } from './text.js';
 
-export const MAX_SENTENCES = 256;
+const MAX_SENTENCES = 256;
 
-type VectorHead = Extract<Head, { kind: 'vector' }>;
+/** [N, size], or [N, tokens, size] to be pooled. */
+export interface VectorHead {
+  readonly kind: 'vector';
+  readonly output: string;
+  readonly pooling: Pooling;
+  readonly normalize: boolean;
+}
 
-/** @throws InvalidInputError with paths `similarity.source` and `similarity.sentences.<index>` */
-export function checkSimilarity(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): ItemOf<'similarity'> {
-  const problems = new Problems(prefix);
-  const { source = '', sentences = [] } = input.similarity ?? {};
+type VectorSpec = SpecBase & { readonly head: VectorHead; readonly text: TextSpec | null };
+
+interface SimilarityItem extends AnyItem {
+  readonly kind: 'similarity';
+  readonly source: string;
+  readonly sentences: readonly string[];
+}
+
+export const similarityInput = defineInput({ kind: 'SIMILARITY', key: 'similarity', check: checkSimilarity });
+
+/** Problems have paths `similarity.source` and `similarity.sentences.<index>`. */
+function checkSimilarity(
+  { source, sentences }: { readonly source: string; readonly sentences: readonly string[] },
+  spec: AnySpec,
+  problems: Problems,
+): SimilarityItem {
   checkWords(source, ['similarity', 'source'], problems);
   checkListLength(sentences, ['similarity', 'sentences'], MAX_SENTENCES, problems);
   for (const [i, sentence] of sentences.slice(0, MAX_SENTENCES).entries())
     checkWords(sentence, ['similarity', 'sentences', String(i)], problems);
-  problems.throwIfAny();
   return {
     kind: 'similarity',
     rows: 1 + sentences.length,
@@ -32,23 +64,23 @@ export function checkSimilarity(spec: VersionSpec, input: ModelInput, prefix: re
   };
 }
 
-/** A list of one to `most` elements. */
-export function checkListLength(
-  list: readonly unknown[],
-  path: readonly string[],
-  most: number,
-  problems: Problems,
-): void {
-  if (list.length === 0) problems.add(path, 'EMPTY', 'the list is empty', `a list of 1 to ${most}`, 'a list of 0');
-  else if (list.length > most) problems.add(path, 'TOO_LARGE', 'the list is too long', `a list of 1 to ${most}`, list);
+/** @throws ManifestError */
+export function textVectorHead(sources: TaskSources): VectorHead {
+  const { output, facts, hf } = sources;
+  const normalize = output.normalize ?? hf.sentences?.normalize ?? false;
+  const ready = facts.outputs.find(({ name, shape }) => name === 'sentence_embedding' && shape.length === 2);
+  if (ready && output.vector === undefined) return { kind: 'vector', output: ready.name, pooling: 'none', normalize };
+  const named = facts.outputs.find(({ name }) => name === output.vector);
+  const rank = named?.shape.length === 2 ? 2 : 3;
+  const found = pickOutput(sources, 'vector', ['last_hidden_state', 'token_embeddings'], rank);
+  if (rank === 3 && output.pooling === undefined && hf.sentences?.refusal)
+    throw new ManifestError(hf.sentences.refusal);
+  const pooling = rank === 2 ? 'none' : (output.pooling ?? hf.sentences?.pooling ?? 'mean');
+  return { kind: 'vector', output: found.name, pooling, normalize };
 }
 
-export async function preprocessEmbedding(
-  text: string,
-  spec: VersionSpec,
-  tokenizer: Tokenizer,
-): Promise<Preprocessed> {
-  const { rows, isTruncated, vectorOf } = await encodeText(text, spec, tokenizer);
+export async function preprocessEmbedding({ text }: TextItem, spec: VectorSpec, tools: Tools): Promise<Preprocessed> {
+  const { rows, isTruncated, vectorOf } = await encodeText(text, spec, tools);
   return {
     rows,
     postprocess: (outputs) => ({
@@ -60,11 +92,11 @@ export async function preprocessEmbedding(
 }
 
 export async function preprocessSimilarity(
-  item: ItemOf<'similarity'>,
-  spec: VersionSpec,
-  tokenizer: Tokenizer,
+  item: SimilarityItem,
+  spec: VectorSpec,
+  tools: Tools,
 ): Promise<Preprocessed> {
-  const texts = await Promise.all([item.source, ...item.sentences].map((text) => encodeText(text, spec, tokenizer)));
+  const texts = await Promise.all([item.source, ...item.sentences].map((text) => encodeText(text, spec, tools)));
   const isTruncated = texts.some((text) => text.isTruncated);
   return {
     rows: texts.flatMap(({ rows }) => rows),
@@ -81,32 +113,51 @@ export async function preprocessSimilarity(
   };
 }
 
-/** The rows of one text, and its vector from their outputs. */
-async function encodeText(text: string, spec: VersionSpec, tokenizer: Tokenizer) {
-  const rules = spec.text as NonNullable<VersionSpec['text']>;
-  const head = spec.head as VectorHead;
-  const room = roomOf(rules, tokenizer.single);
-  const isWhole = rules.longInputs === 'windows';
+interface EncodedText {
+  readonly rows: readonly (readonly TensorData[])[];
+  readonly isTruncated: boolean;
+  readonly vectorOf: (outputs: readonly (readonly TensorData[])[]) => Float32Array;
+}
+
+/** The rows of one text, and how its vector is made of their outputs. */
+async function encodeText(text: string, spec: VectorSpec, tools: Tools): Promise<EncodedText> {
+  if (!spec.text) {
+    const vectorOf: EncodedText['vectorOf'] = ([own = []]) => vectorOfRow(own, spec.head);
+    return { rows: [stringTensor(text, spec)], isTruncated: false, vectorOf };
+  }
+  const tokenizer = tokenizerOf(tools);
+  const room = roomOf(spec.text, tokenizer.single);
+  const isWhole = spec.text.longInputs === 'windows';
   const encoded = await (isWhole ? tokenizer.encode(text) : encodeBeginning(tokenizer, text, room));
-  const cuts = isWhole ? windowsOf(encoded, room, rules.stride) : [truncated(encoded, room)];
+  const cuts = isWhole ? windowsOf(encoded, room, spec.text.stride) : [truncated(encoded, room)];
   const sequences = cuts.map((cut) => sequenceOf(tokenizer.single, cut));
   return {
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
     isTruncated: !isWhole && encoded.ids.length > room,
-    vectorOf: (outputs: readonly (readonly TensorData[])[]) =>
-      scaled(
-        meanOf(
-          outputs.map((own, i) => pooled(own, head, (sequences[i] as { ids: readonly number[] }).ids.length)),
-          sequences.map(({ ids }) => ids.length),
-        ),
-        head.normalize,
-      ),
+    vectorOf: (outputs) => vectorOfWindows(outputs, sequences, spec.head),
   };
 }
 
-/** Of a picture, or of tensors whose meaning is known. */
-export function postprocessVector(outputs: readonly TensorData[], head: VectorHead): AnswerOf<'embedding'> {
-  return { kind: 'embedding', vector: scaled(pooled(outputs, head, null), head.normalize) };
+function vectorOfWindows(
+  outputs: readonly (readonly TensorData[])[],
+  sequences: readonly Sequence[],
+  head: VectorHead,
+): Float32Array {
+  const lengths = sequences.map(({ ids }) => ids.length);
+  const vectors = outputs.map((own, i) => pooled(own, head, lengths[i] as number));
+  return scaled(meanOf(vectors, lengths), head.normalize);
+}
+
+function vectorOfRow(outputs: readonly TensorData[], head: VectorHead): Float32Array {
+  return scaled(pooled(outputs, head, null), head.normalize);
+}
+
+/** The embedding of an image, of a string, or of tensors of unknown meaning. @throws UnusableOutput */
+export function postprocessVector(
+  outputs: readonly TensorData[],
+  { head }: { readonly head: VectorHead },
+): AnswerOf<'embedding'> {
+  return { kind: 'embedding', vector: vectorOfRow(outputs, head) };
 }
 
 /**

@@ -1,27 +1,70 @@
 /**
  * Words for the one place of a text that is left open.
  */
-import { softmax } from './classification.js';
+import type { Filling } from './answer.js';
 import { outputNamed } from './datatypes.js';
-import { type Filling, type Preprocessed, UnreadableItemError, UnusableOutput } from './input.js';
-import { type Encoded, roomOf, type Slice, sequenceOf, type Tokenizer, tensorsOf } from './sequences.js';
-import type { Head, VersionSpec } from './spec.js';
+import { defineTask, type Preprocessed, type Tools } from './define-task.js';
+import { UnreadableItemError, UnusableOutput } from './failures.js';
+import type { Problems } from './problems.js';
+import { onlyOutput, softmax } from './scores.js';
+import { type Encoded, roomOf, type Slice, sequenceOf, type Tokenizer, tensorsOf, tokenizerOf } from './sequences.js';
+import { architectureOf, pickOutput, type TaskSources } from './sources.js';
+import type { Example, SpecBase, TextSpec, Widget } from './spec.js';
+import { type TextItem, textInput, widgetInputs } from './text.js';
 
 /** The most that an answer keeps. */
 export const MAX_FILLINGS = 20;
 
-/** @throws UnreadableItemError when the mask is no token of the text after all */
-export async function preprocessFillMask(text: string, spec: VersionSpec, tokenizer: Tokenizer): Promise<Preprocessed> {
-  const rules = spec.text as NonNullable<VersionSpec['text']>;
-  const maskToken = rules.maskToken ?? '';
+/** [N, tokens, vocabulary]: logits. */
+interface MaskHead {
+  readonly kind: 'mask';
+  readonly output: string;
+}
+
+type MaskSpec = SpecBase & { readonly head: MaskHead; readonly text: TextSpec };
+
+export const fillMask = defineTask({
+  name: 'FILL_MASK',
+  reads: [textInput],
+  part: 'tokens',
+  // Each token is answered with a score for every word of the vocabulary.
+  tokens: { longInputs: 'truncate', hasMask: true, maxTokensPerRun: 512 },
+  recognizes: (files) => /ForMaskedLM$/.test(architectureOf(files)),
+  head: maskHead,
+  outputs: onlyOutput,
+  examples: maskExamples,
+  check: checkMask,
+  preprocess: preprocessFillMask,
+});
+
+function maskHead(sources: TaskSources): MaskHead {
+  return { kind: 'mask', output: pickOutput(sources, 'scores', ['logits'], 3).name };
+}
+
+function maskExamples({ text: { maskToken } }: MaskSpec, widget: Widget): Example[] {
+  const shown = widgetInputs(widget, 'text').filter(({ text }) => text.includes(maskToken ?? ''));
+  return [...shown.map(({ text }) => ({ text })), { text: `Paris is the ${maskToken} of France.` }];
+}
+
+function checkMask({ text }: TextItem, { text: { maskToken } }: MaskSpec, problems: Problems): void {
+  const count = text.split(maskToken ?? '').length - 1;
+  if (count === 1) return;
+  const code = count === 0 ? 'MISSING' : 'WRONG_KIND';
+  problems.add(['text'], code, 'one word of the text is left open', `${maskToken} exactly once`, `${count} times`);
+}
+
+/** @throws UnreadableItemError when the tokenizer does not read the mask as a token of its own */
+async function preprocessFillMask({ text }: TextItem, spec: MaskSpec, tools: Tools): Promise<Preprocessed> {
+  const tokenizer = tokenizerOf(tools);
+  const maskToken = spec.text.maskToken ?? '';
   const encoded = await tokenizer.encode(text);
   const mask = Array.from(encoded.ids).indexOf(tokenizer.maskId ?? -1);
   if (mask < 0) throw new UnreadableItemError(noMask(maskToken));
-  const room = roomOf(rules, tokenizer.single);
+  const room = roomOf(spec.text, tokenizer.single);
   const slice = around(encoded, mask, room);
   const sequence = sequenceOf(tokenizer.single, slice);
   const isTruncated = encoded.ids.length > room;
-  const { output } = spec.head as Extract<Head, { kind: 'mask' }>;
+  const { output } = spec.head;
   return {
     rows: [tensorsOf(spec, sequence, tokenizer)],
     postprocess: ([outputs = []]) => {

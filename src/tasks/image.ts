@@ -6,8 +6,9 @@
  */
 
 import type { TensorData } from './datatypes.js';
-import { type ItemOf, type ModelInput, Problems } from './input.js';
-import type { ImageSpec, TensorSpec, VersionSpec } from './spec.js';
+import { type AnyItem, defineInput } from './define-input.js';
+import type { Problems } from './problems.js';
+import type { Example, ImageSpec, SpecBase, TensorSpec } from './spec.js';
 import { decodeBase64 } from './tensors.js';
 
 export const MAX_IMAGE_PIXELS = 25_000_000;
@@ -39,11 +40,21 @@ export interface ImageTools {
 
 const EXPECTED = 'base64 of a JPEG, PNG or WebP picture, or a data: URL of one';
 
-/** @throws InvalidInputError with path `image.base64` */
-export function checkImage(_spec: VersionSpec, input: ModelInput, prefix: readonly string[]): ItemOf<'image'> {
-  const problems = new Problems(prefix);
+interface ImageItem extends AnyItem {
+  readonly kind: 'image';
+  readonly bytes: Uint8Array;
+}
+
+export const imageInput = defineInput({ kind: 'IMAGE', key: 'image', check: checkImage });
+
+/** Problems have the path `image.base64`. */
+function checkImage(
+  image: { readonly base64?: string | null | undefined },
+  _spec: unknown,
+  problems: Problems,
+): ImageItem {
   const path = ['image', 'base64'];
-  const text = input.image?.base64 ?? '';
+  const text = image.base64 ?? '';
   const { media, base64 } = splitDataUrl(text);
   const bytes = decodeBase64(base64);
   if (media === null) problems.add(path, 'UNREADABLE', 'this data: URL is not base64', EXPECTED, text);
@@ -52,7 +63,6 @@ export function checkImage(_spec: VersionSpec, input: ModelInput, prefix: readon
   else if (!isAcceptedFormat(bytes)) {
     problems.add(path, 'UNREADABLE', 'the bytes are no JPEG, PNG or WebP', EXPECTED, `${bytes.length} other bytes`);
   }
-  problems.throwIfAny();
   return { kind: 'image', rows: 1, work: 1, bytes: bytes as Uint8Array };
 }
 
@@ -74,11 +84,11 @@ function isAcceptedFormat(bytes: Buffer): boolean {
 
 /** The picture in the graph's shape, with a leading 1, and where it lies in there. */
 export async function preprocessImage(
-  item: ItemOf<'image'>,
-  spec: VersionSpec,
+  item: ImageItem,
+  spec: SpecBase & { readonly image: ImageSpec },
   tools: ImageTools,
 ): Promise<{ tensors: TensorData[]; frame: Frame }> {
-  const rules = spec.image as ImageSpec;
+  const rules = spec.image;
   const { data, ...frame } = await tools.imageToFloats(item.bytes, rules, MAX_IMAGE_PIXELS);
   const tensors = spec.inputs.map((input) =>
     isMask(input) ? maskOf(input, frame) : pixelsOf(input, rules, data, frame),
@@ -111,3 +121,11 @@ function pixelsOf(
   const data = datatype === 'FP16' ? Float16Array.from(pixels) : pixels;
   return { name, datatype, shape: shape.length === 4 ? sizes : flat, data };
 }
+
+export function imageExamples(): Example[] {
+  return [{ image: { base64: SMALL_IMAGE } }];
+}
+
+/** 32 x 32 pixels: red, green, blue and white quarters. */
+const SMALL_IMAGE =
+  'iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAMAAABEpIrGAAAADFBMVEXcKCjw8PAotDwoPNx/5BGKAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAAHklEQVQ4y2NgQANMaIBhVMGIUsCMBhjRwKiCEaUAAFS2BgG4gpqYAAAAAElFTkSuQmCC';

@@ -5,33 +5,92 @@
  * its first token, which stands for "no answer"; an answer has at most fifteen tokens and whole words. The best spans
  * of all windows that become the same words count together.
  */
+import type { AnswerOf } from './answer.js';
 import { outputNamed, type TensorData } from './datatypes.js';
-import { type AnswerOf, type ItemOf, type ModelInput, type Preprocessed, Problems, UnusableOutput } from './input.js';
+import { type AnyItem, defineInput } from './define-input.js';
+import { defineTask, type Preprocessed, type Tools } from './define-task.js';
+import { UnusableOutput } from './failures.js';
+import type { Problems } from './problems.js';
 import {
   type Encoded,
   roomOf,
   type Sequence,
   type Slice,
   sequenceOf,
-  type Tokenizer,
   tensorsOf,
+  tokenizerOf,
   truncated,
   windowsOf,
 } from './sequences.js';
-import type { Head, VersionSpec } from './spec.js';
-import { checkWords, workOf } from './text.js';
+import { architectureOf, pickOutput, type TaskSources } from './sources.js';
+import type { AnySpec, Example, SpecBase, TextSpec, Widget } from './spec.js';
+import { checkWords, widgetInputs, workOf } from './text.js';
 
 const MAX_ANSWER_TOKENS = 15;
 /** Spans that a window puts forward. */
 const MAX_SPANS = 12;
 
-/** @throws InvalidInputError with paths `question.question` and `question.context` */
-export function checkQuestion(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): ItemOf<'question'> {
-  const problems = new Problems(prefix);
-  const { question = '', context = '', handleImpossibleAnswer = true } = input.question ?? {};
+/** Two times [N, tokens]: logits of where an answer begins and ends. */
+interface SpanHead {
+  readonly kind: 'span';
+  readonly start: string;
+  readonly end: string;
+}
+
+type SpanSpec = SpecBase & { readonly head: SpanHead; readonly text: TextSpec };
+
+interface QuestionInput {
+  readonly question: string;
+  readonly context: string;
+  /** Whether the answer may be that the context holds none. */
+  readonly handleImpossibleAnswer: boolean;
+}
+
+interface QuestionItem extends AnyItem, QuestionInput {
+  readonly kind: 'question';
+}
+
+const questionInput = defineInput({ kind: 'QUESTION', key: 'question', check: checkQuestion });
+
+export const questionAnswering = defineTask({
+  name: 'QUESTION_ANSWERING',
+  reads: [questionInput],
+  part: 'tokens',
+  // As in transformers: a window has 384 tokens unless somebody says otherwise.
+  tokens: { longInputs: 'windows', maxTokens: 384 },
+  recognizes: (files) => /ForQuestionAnswering$/.test(architectureOf(files)),
+  head: spanHead,
+  outputs: ({ start, end }) => [start, end],
+  examples: questionExamples,
+  preprocess: preprocessQuestion,
+});
+
+function spanHead(sources: TaskSources): SpanHead {
+  return {
+    kind: 'span',
+    start: pickOutput(sources, 'start', ['start_logits'], 2).name,
+    end: pickOutput(sources, 'end', ['end_logits'], 2).name,
+  };
+}
+
+const PLAIN = {
+  question: 'What is the capital of France?',
+  context: 'Paris is the capital of France. Berlin is the capital of Germany.',
+};
+
+function questionExamples(_spec: unknown, widget: Widget): Example[] {
+  const shown = widgetInputs(widget, 'text', 'context').map(({ text, context }) => ({ question: text, context }));
+  return [...shown, PLAIN].map((question) => ({ question }));
+}
+
+/** Problems have paths `question.question` and `question.context`. */
+function checkQuestion(
+  { question, context, handleImpossibleAnswer = true }: QuestionInput,
+  spec: AnySpec,
+  problems: Problems,
+): QuestionItem {
   checkWords(question, ['question', 'question'], problems);
   checkWords(context, ['question', 'context'], problems);
-  problems.throwIfAny();
   return {
     kind: 'question',
     rows: 1,
@@ -49,26 +108,20 @@ interface Span {
   readonly last: number;
 }
 
-export async function preprocessQuestion(
-  item: ItemOf<'question'>,
-  spec: VersionSpec,
-  tokenizer: Tokenizer,
-): Promise<Preprocessed> {
-  const rules = spec.text as NonNullable<VersionSpec['text']>;
+async function preprocessQuestion(item: QuestionItem, spec: SpanSpec, tools: Tools): Promise<Preprocessed> {
+  const tokenizer = tokenizerOf(tools);
   const { pair } = tokenizer;
   const [context, asked] = await Promise.all([tokenizer.encode(item.context), tokenizer.encode(item.question)]);
-  const room = roomOf(rules, pair);
+  const room = roomOf(spec.text, pair);
   // At least half of the room is the context's.
   const question = truncated(asked, Math.floor(room / 2));
   const isTruncated = asked.ids.length > question.to;
-  const windows = windowsOf(context, room - question.to, rules.stride);
+  const windows = windowsOf(context, room - question.to, spec.text.stride);
   const sequences = windows.map((window) => sequenceOf(pair, question, window));
   return {
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
     postprocess: (outputs) => {
-      const read = outputs.map((own, i) =>
-        readWindow(own, windows[i] as Slice, sequences[i] as Sequence, spec.head as Extract<Head, { kind: 'span' }>),
-      );
+      const read = outputs.map((own, i) => readWindow(own, windows[i] as Slice, sequences[i] as Sequence, spec.head));
       const best = bestAnswer(read.flatMap(({ spans }) => spans.map((span) => answerOf(span, item.context, context))));
       const none = Math.min(...read.map(({ none }) => none));
       const isNone = !best || (item.handleImpossibleAnswer && none > best.score);
@@ -117,7 +170,7 @@ function readWindow(
   outputs: readonly TensorData[],
   window: Slice,
   { startOfB }: Sequence,
-  head: Extract<Head, { kind: 'span' }>,
+  head: SpanHead,
 ): { spans: readonly Span[]; none: number } {
   const count = window.to - window.from;
   const starts = probabilities(outputNamed(outputs, head.start), startOfB, count);

@@ -3,13 +3,20 @@
  */
 
 import { DATATYPES, type TensorArray, type TensorData } from './datatypes.js';
-import { type ItemOf, type ModelInput, Problems } from './input.js';
-import type { ColumnSpec, TensorSpec, VersionSpec } from './spec.js';
+import { type AnyItem, defineInput } from './define-input.js';
+import type { Problems } from './problems.js';
+import type { AnySpec, ColumnSpec, Example, TensorSpec } from './spec.js';
 
-/** @throws InvalidInputError with paths `row.<column>` */
-export function checkRow(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): ItemOf<'row'> {
-  const problems = new Problems(prefix);
-  const row = input.row as Readonly<Record<string, unknown>>;
+interface RowItem extends AnyItem {
+  readonly kind: 'row';
+  /** In the order of the columns. */
+  readonly values: readonly (number | string)[];
+}
+
+export const rowInput = defineInput({ kind: 'ROW', key: 'row', check: checkRow });
+
+/** Problems have paths `row.<column>`. */
+function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problems: Problems): RowItem {
   const known = new Set(spec.columns.map(({ name }) => name));
   for (const name of Object.keys(row).filter((name) => !known.has(name))) {
     if (problems.isFull) break;
@@ -25,7 +32,6 @@ export function checkRow(spec: VersionSpec, input: ModelInput, prefix: readonly 
     const value = Object.hasOwn(row, column.name) ? row[column.name] : undefined;
     return checkValue({ column, datatype: datatypeOf(spec, column) }, value, ['row', column.name], problems);
   });
-  problems.throwIfAny();
   return { kind: 'row', rows: 1, work: 1, values };
 }
 
@@ -35,7 +41,7 @@ interface Fed {
   readonly datatype: string;
 }
 
-function datatypeOf(spec: VersionSpec, { input }: ColumnSpec): string {
+function datatypeOf(spec: AnySpec, { input }: ColumnSpec): string {
   return spec.inputs.find(({ name }) => name === input)?.datatype ?? graphInput(spec).datatype;
 }
 
@@ -107,7 +113,7 @@ function fits(value: number, datatype: string): boolean {
 }
 
 /** Each input of the graph as [1, its columns], or as [1] where it has one size only. */
-export function preprocessRow(item: ItemOf<'row'>, spec: VersionSpec): TensorData[] {
+export function preprocessRow(item: RowItem, spec: AnySpec): TensorData[] {
   return spec.inputs.map((input) => {
     const values = item.values.filter((_, i) => spec.columns[i]?.input === input.name);
     const shape = input.shape.length === 1 ? [1] : [1, values.length];
@@ -123,8 +129,13 @@ function arrayOf({ datatype }: TensorSpec, values: readonly (number | string)[])
   return array;
 }
 
-export function graphInput(spec: VersionSpec) {
+/** The only input of the graph. */
+export function graphInput(spec: Pick<AnySpec, 'inputs'>): TensorSpec {
   const [only] = spec.inputs;
   if (!only) throw new Error('A spec without inputs. This is a bug.');
   return only;
+}
+
+export function rowExamples({ columns }: { readonly columns: readonly ColumnSpec[] }): Example[] {
+  return [{ row: Object.fromEntries(columns.map(({ name, example }) => [name, example])) }];
 }

@@ -5,7 +5,7 @@
  * included: what is cut is the text.
  */
 import type { TensorArray, TensorData } from './datatypes.js';
-import type { TensorSpec, TextSpec, VersionSpec } from './spec.js';
+import type { AnySpec, TensorSpec, TextSpec } from './spec.js';
 
 /** The tokens of one text, without special tokens around them. */
 export interface Encoded {
@@ -37,6 +37,12 @@ export interface Tokenizer {
   readonly vocabularySize: number;
   /** Do tokens that go on with a word say so, as "##ing" does? */
   readonly marksContinuation: boolean;
+}
+
+/** @throws Error when the version has no tokenizer: a version that reads tokens always has one */
+export function tokenizerOf({ tokenizer }: { readonly tokenizer: Tokenizer | null }): Tokenizer {
+  if (!tokenizer) throw new Error('A version that reads tokens has no tokenizer. This is a bug.');
+  return tokenizer;
 }
 
 /** Tokens `from` to `to` of a text. */
@@ -123,7 +129,11 @@ export function sequenceOf(template: readonly TemplatePart[], a: Slice, b: Slice
 export const TEXT_INPUTS = ['input_ids', 'attention_mask', 'token_type_ids', 'position_ids'] as const;
 
 /** One row of the graph's inputs; a graph with a fixed length gets its padding here, others beside longer mates. */
-export function tensorsOf({ inputs, text }: VersionSpec, { ids, types }: Sequence, tokenizer: Tokenizer): TensorData[] {
+export function tensorsOf(
+  { inputs, text }: Pick<AnySpec, 'inputs' | 'text'>,
+  { ids, types }: Sequence,
+  tokenizer: Tokenizer,
+): TensorData[] {
   const columns: Record<(typeof TEXT_INPUTS)[number], { values: readonly number[]; pad: number }> = {
     input_ids: { values: ids, pad: tokenizer.padId },
     attention_mask: { values: ids.map(() => 1), pad: 0 },

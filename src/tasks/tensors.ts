@@ -3,26 +3,35 @@
  *
  * Data comes as a JSON list, flat or nested, or as base64 of little-endian bytes in row-major order.
  */
+
+import { ManifestError } from '../errors.js';
+import type { AnswerOf } from './answer.js';
 import { DATATYPES, type Datatype, type NumericArray, type TensorArray, type TensorData } from './datatypes.js';
-import {
-  type AnswerOf,
-  describe,
-  type ItemOf,
-  type ModelInput,
-  Problems,
-  type TensorInput,
-  UnusableOutput,
-} from './input.js';
-import type { TensorSpec, VersionSpec } from './spec.js';
+import { type AnyItem, defineInput } from './define-input.js';
+import { UnusableOutput } from './failures.js';
+import { describe, type Problems } from './problems.js';
+import type { AnySpec, Example, SpecBase, TensorSpec } from './spec.js';
+
+interface TensorInput {
+  readonly name: string;
+  readonly datatype: string;
+  readonly shape: readonly number[];
+  readonly data?: unknown;
+  readonly base64?: string | null;
+}
+
+export interface TensorsItem extends AnyItem {
+  readonly kind: 'tensors';
+  readonly tensors: readonly TensorData[];
+}
+
+export const tensorsInput = defineInput({ kind: 'TENSORS', key: 'tensors', check: checkTensors });
 
 /**
  * Checks tensors against the graph's inputs: every input once, no other, exact datatype and fixed sizes.
- *
- * @throws InvalidInputError with paths `tensors.<index>.<field>`
+ * Problems have paths `tensors.<index>.<field>`.
  */
-export function checkTensors(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): ItemOf<'tensors'> {
-  const problems = new Problems(prefix);
-  const given = input.tensors ?? [];
+function checkTensors(given: readonly TensorInput[], spec: AnySpec, problems: Problems): TensorsItem {
   const tensors: TensorData[] = [];
   const seen = new Set<string>();
   for (const [index, tensor] of given.entries()) {
@@ -42,24 +51,23 @@ export function checkTensors(spec: VersionSpec, input: ModelInput, prefix: reado
     problems.add(['tensors'], 'MISSING', `input "${name}" is missing`, `${name}: ${datatype}${shapeText(shape)}`);
   }
   const rows = checkRows(spec, tensors, problems);
-  problems.throwIfAny();
   return { kind: 'tensors', rows, work: workOfTensors(spec, rows, tensors), tensors };
 }
 
 /** As a text of as many tokens, where the graph reads tokens. */
-function workOfTensors({ text }: VersionSpec, rows: number, [first]: readonly TensorData[]): number {
+function workOfTensors({ text }: Pick<AnySpec, 'text'>, rows: number, [first]: readonly TensorData[]): number {
   return text ? rows * (first?.shape[1] ?? 1) : rows;
 }
 
 /** All inputs that have a free first size agree on it; a task with one answer an input takes one row at a time. */
-function checkRows(spec: VersionSpec, tensors: readonly TensorData[], problems: Problems): number {
+function checkRows(spec: AnySpec, tensors: readonly TensorData[], problems: Problems): number {
   const batched = tensors.filter(({ name }) => spec.inputs.find((input) => input.name === name)?.shape[0] === null);
   const rows = batched[0]?.shape[0] ?? 1;
-  const expected = spec.task === 'TENSOR' ? rows : 1;
+  const isBatch = spec.head.kind === 'tensors';
+  const expected = isBatch ? rows : 1;
   const odd = batched.find(({ shape }) => shape[0] !== expected);
   if (odd) {
-    const rule =
-      spec.task === 'TENSOR' ? 'all inputs have the same first size' : 'one row at a time; send more by predictMany';
+    const rule = isBatch ? 'all inputs have the same first size' : 'one row at a time; send more by predictMany';
     problems.add(
       ['tensors', String(tensors.indexOf(odd)), 'shape', '0'],
       'WRONG_SHAPE',
@@ -298,4 +306,20 @@ export function decodeBase64(text: string): Buffer | null {
 
 export function shapeText(shape: readonly (number | null)[]): string {
   return `[${shape.map((size) => size ?? 'any').join(', ')}]`;
+}
+
+/** Larger examples would be too large to show, and to build while the server answers requests. */
+const MAX_EXAMPLE_VALUES = 1_000_000;
+
+/** Zeros in the smallest shape that fits. @throws ManifestError when that is too large */
+export function tensorExamples({ inputs }: Pick<SpecBase, 'inputs'>): Example[] {
+  const tensors = inputs.map(({ name, datatype, shape }) => {
+    const sizes = shape.map((size) => size ?? 1);
+    const count = sizes.reduce((product, size) => product * size, 1);
+    if (count > MAX_EXAMPLE_VALUES) {
+      throw new ManifestError(`input "${name}" has shape ${shapeText(shape)}, too large for an example of zeros`);
+    }
+    return { name, datatype, shape: sizes, data: Array.from({ length: count }, () => (datatype === 'BYTES' ? '' : 0)) };
+  });
+  return [{ tensors }];
 }

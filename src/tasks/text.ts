@@ -4,23 +4,28 @@
  */
 
 import type { TensorData } from './datatypes.js';
-import { type ItemOf, type ModelInput, Problems } from './input.js';
+import { type AnyItem, defineInput } from './define-input.js';
+import type { Problems } from './problems.js';
 import { graphInput } from './row.js';
-import type { VersionSpec } from './spec.js';
+import type { AnySpec, Example, TextSpec, Widget } from './spec.js';
 
 export const MAX_TEXT_CHARACTERS = 100_000;
 
-/** @throws InvalidInputError with path `text` */
-export function checkText(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): ItemOf<'text'> {
-  const problems = new Problems(prefix);
-  const text = input.text as string;
-  checkWords(text, ['text'], problems);
-  if (spec.head.kind === 'mask') checkMask(text, spec.text?.maskToken ?? '', problems);
-  problems.throwIfAny();
-  return { kind: 'text', rows: 1, work: workOf(spec, [text]), text };
+export interface TextItem extends AnyItem {
+  readonly kind: 'text';
+  readonly text: string;
 }
 
-/** One text of an input: there, readable, and not too long. */
+export const textInput = defineInput({
+  kind: 'TEXT',
+  key: 'text',
+  check(text: string, spec: AnySpec, problems: Problems): TextItem {
+    checkWords(text, ['text'], problems);
+    return { kind: 'text', rows: 1, work: workOf(spec, [text]), text };
+  },
+});
+
+/** Checks one text of an input: not empty, well-formed, and not too long. */
 export function checkWords(text: unknown, path: readonly string[], problems: Problems): void {
   if (typeof text !== 'string') {
     problems.add(path, 'WRONG_TYPE', 'this is a text', 'a text', text);
@@ -36,25 +41,46 @@ export function checkWords(text: unknown, path: readonly string[], problems: Pro
   }
 }
 
-function checkMask(text: string, mask: string, problems: Problems): void {
-  const count = text.split(mask).length - 1;
-  if (count === 1) return;
-  const code = count === 0 ? 'MISSING' : 'WRONG_KIND';
-  problems.add(['text'], code, 'one word of the text is left open', `${mask} exactly once`, `${count} times`);
+/** A list of one to `most` elements. */
+export function checkListLength(
+  list: readonly unknown[],
+  path: readonly string[],
+  most: number,
+  problems: Problems,
+): void {
+  if (list.length === 0) problems.add(path, 'EMPTY', 'the list is empty', `a list of 1 to ${most}`, 'a list of 0');
+  else if (list.length > most) problems.add(path, 'TOO_LARGE', 'the list is too long', `a list of 1 to ${most}`, list);
 }
 
 /** A token has about four bytes. A guess is enough: times are compared with times of about this much work. */
 const BYTES_A_TOKEN = 4;
 
 /** How much there is to compute: tokens of all texts where they are cut into tokens, else rows. */
-export function workOf({ text }: VersionSpec, texts: readonly string[]): number {
+export function workOf({ text }: { readonly text: TextSpec | null }, texts: readonly string[]): number {
   if (!text) return texts.length;
   const most = text.longInputs === 'truncate' ? text.maxTokens : Number.POSITIVE_INFINITY;
   return texts.reduce((sum, one) => sum + Math.min(most, 1 + Math.ceil(Buffer.byteLength(one) / BYTES_A_TOKEN)), 0);
 }
 
 /** One string tensor, [1] or [1, 1] as the graph asks. */
-export function stringTensor(text: string, spec: VersionSpec): TensorData[] {
+export function stringTensor(text: string, spec: Pick<AnySpec, 'inputs'>): TensorData[] {
   const { name, datatype, shape } = graphInput(spec);
   return [{ name, datatype, shape: shape.map(() => 1), data: [text] }];
+}
+
+/** The texts that the model card shows, then a plain one. */
+export function textExamples(_spec: unknown, widget: Widget): Example[] {
+  const shown = widgetInputs(widget, 'text').map(({ text }) => ({ text }));
+  return [...shown, { text: 'The movie was great, and Paris is the capital of France.' }];
+}
+
+/** Whether a value of a model card is a text with something in it. */
+export function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.trim() !== '';
+}
+
+/** The inputs of a model card in which each of these keys is a text. */
+export function widgetInputs<Key extends string>(widget: Widget, ...keys: Key[]) {
+  return widget.filter((input) => keys.every((key) => isText(input[key]))) as readonly (Readonly<Record<Key, string>> &
+    Readonly<Record<string, unknown>>)[];
 }

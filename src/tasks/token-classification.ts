@@ -8,17 +8,11 @@
  *   FIRST, AVERAGE, MAX   each word first gets one label: that of its first token, of the mean of its tokens' scores,
  *            or of its surest token; then neighbouring words of one label are one.
  */
-import { softmax } from './classification.js';
+import { AGGREGATIONS, type AggregationName, type AnswerOf, type LabelledSpan, type SpanColumns } from './answer.js';
 import { outputNamed, type TensorData } from './datatypes.js';
-import {
-  AGGREGATIONS,
-  type AggregationName,
-  type AnswerOf,
-  type LabelledSpan,
-  type Preprocessed,
-  type SpanColumns,
-  UnusableOutput,
-} from './input.js';
+import { defineTask, oneRow, type Preprocessed } from './define-task.js';
+import { UnusableOutput } from './failures.js';
+import { indexOfHighest, onlyOutput, softmax } from './scores.js';
 import {
   type Encoded,
   roomOf,
@@ -27,9 +21,44 @@ import {
   sequenceOf,
   type Tokenizer,
   tensorsOf,
+  tokenizerOf,
   windowsOf,
 } from './sequences.js';
-import type { Head, VersionSpec } from './spec.js';
+import { architectureOf, pickOutput, type TaskSources } from './sources.js';
+import type { SpecBase, TextSpec } from './spec.js';
+import { postprocessTensors } from './tensors.js';
+import { stringTensor, textExamples, textInput } from './text.js';
+
+/** [N, tokens, labels]: logits. */
+interface TokensHead {
+  readonly kind: 'tokens';
+  readonly output: string;
+}
+
+type TokensSpec = SpecBase & { readonly head: TokensHead; readonly text: TextSpec };
+
+export const tokenClassification = defineTask({
+  name: 'TOKEN_CLASSIFICATION',
+  reads: [textInput],
+  part: 'text',
+  hasLabels: true,
+  // Each token may be a span: all spans of a request must fit in one answer.
+  maxCharactersTogether: 1_000_000,
+  tokens: { longInputs: 'windows' },
+  recognizes: (files) => /ForTokenClassification$/.test(architectureOf(files)),
+  head: tokensHead,
+  outputs: onlyOutput,
+  examples: textExamples,
+  preprocess({ text }, spec, tools) {
+    const { text: rules } = spec;
+    if (!rules) return oneRow(stringTensor(text, spec), postprocessTensors);
+    return preprocessTokens(text, { ...spec, text: rules }, tokenizerOf(tools));
+  },
+});
+
+function tokensHead(sources: TaskSources): TokensHead {
+  return { kind: 'tokens', output: pickOutput(sources, 'scores', ['logits'], 3).name };
+}
 
 /** The label of what names nothing. */
 const OUTSIDE = 'O';
@@ -43,14 +72,9 @@ interface Scored {
   readonly end: number;
 }
 
-export async function preprocessTokenClassification(
-  text: string,
-  spec: VersionSpec,
-  tokenizer: Tokenizer,
-): Promise<Preprocessed> {
-  const rules = spec.text as NonNullable<VersionSpec['text']>;
+async function preprocessTokens(text: string, spec: TokensSpec, tokenizer: Tokenizer): Promise<Preprocessed> {
   const encoded = await tokenizer.encode(text);
-  const windows = windowsOf(encoded, roomOf(rules, tokenizer.single), rules.stride);
+  const windows = windowsOf(encoded, roomOf(spec.text, tokenizer.single), spec.text.stride);
   const sequences = windows.map((window) => sequenceOf(tokenizer.single, window));
   return {
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
@@ -88,9 +112,8 @@ function scoresOfTokens(
   outputs: readonly (readonly TensorData[])[],
   windows: readonly Slice[],
   sequences: readonly Sequence[],
-  { head, labels }: VersionSpec,
+  { head: { output }, labels }: TokensSpec,
 ): Scored[] {
-  const { output } = head as Extract<Head, { kind: 'tokens' }>;
   const { encoded } = windows[0] as Slice;
   let first = 0;
   return Array.from({ length: encoded.ids.length }, (_, i) => {
@@ -174,7 +197,7 @@ const SCORES_OF_WORD = {
 } as const;
 
 function spanOf({ scores, start, end }: Scored, labels: readonly string[]): Span {
-  const best = scores.reduce((winner, score, i) => (score > (scores[winner] as number) ? i : winner), 0);
+  const best = indexOfHighest(scores);
   return { label: labels[best] as string, score: scores[best] as number, start, end };
 }
 

@@ -7,7 +7,7 @@
  */
 
 import type { TensorArray, TensorData } from '../tasks/datatypes.js';
-import type { VersionSpec } from '../tasks/spec.js';
+import type { VersionSpec } from '../tasks/tasks.js';
 import { groupByShape, rowsOf, split, stack } from './batch.js';
 import type { OpenSession } from './native/session-thread.js';
 import {

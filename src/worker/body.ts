@@ -11,10 +11,11 @@ import { readGraphFile } from '../onnx/graph-file.js';
 import { scanGraph } from '../onnx/graph-scan.js';
 import { withoutZipMap } from '../onnx/zip-map.js';
 import type { TensorData } from '../tasks/datatypes.js';
-import { type Item, type ItemFailure, type Preprocessed, UnreadableItemError, UnusableOutput } from '../tasks/input.js';
+import { type Preprocessed, type Tools } from '../tasks/define-task.js';
+import { type ItemFailure, UnreadableItemError, UnusableOutput } from '../tasks/failures.js';
 import type { Tokenizer } from '../tasks/sequences.js';
-import type { VersionSpec } from '../tasks/spec.js';
-import { outputsUsed, preprocess, type Tools } from '../tasks/task.js';
+import type { VersionSpec } from '../tasks/tasks.js';
+import { type Item, outputsUsed, preprocess, taskNamed } from '../tasks/tasks.js';
 import { formRuns, rowsOf, split, stack } from './batch.js';
 import { checkBatchInvariance } from './batch-invariance.js';
 import type { OpenSession } from './native/session-thread.js';
@@ -246,10 +247,8 @@ function countTokens(preprocessed: readonly PreprocessedItem[]): number {
   return rows.reduce((sum, [first]) => sum + (first?.data.length ?? 0), 0);
 }
 
-/** Tokens in one run: attention takes memory with the square of their number in a row. */
-const MAX_TOKENS = 4_096;
-/** Where each token is answered with a score for every word that there is. */
-const MAX_MASKED_TOKENS = 512;
+/** Tokens in one run, unless the task says otherwise: the memory of attention grows with the square of a row's tokens. */
+const MAX_TOKENS_PER_RUN = 4_096;
 
 function rowsOfItems(
   preprocessed: readonly PreprocessedItem[],
@@ -264,8 +263,8 @@ function rowsOfItems(
 }
 
 /** What is sent as tensors wants other outputs than the rest of the batch. */
-function runsOf(rows: readonly PendingRow[], { maxBatch, head }: VersionSpec): PendingRow[][] {
-  const limits = { maxRows: maxBatch, maxValues: head.kind === 'mask' ? MAX_MASKED_TOKENS : MAX_TOKENS };
+function runsOf(rows: readonly PendingRow[], { maxBatch, task }: VersionSpec): PendingRow[][] {
+  const limits = { maxRows: maxBatch, maxValues: taskNamed(task).tokens?.maxTokensPerRun ?? MAX_TOKENS_PER_RUN };
   return [rows.filter(({ wanted }) => wanted !== null), rows.filter(({ wanted }) => wanted === null)].flatMap((alike) =>
     formRuns(
       alike.map(({ tensors }) => tensors),

@@ -12,7 +12,7 @@ import { CHANNEL_FD } from '../engine/child.js';
 import { encodeFrame, FrameChannel } from '../engine/frames.js';
 import type { FromWorker, ToWorker } from '../engine/messages.js';
 import { faultPoint, spoilFrame } from '../fault-points.js'; // @fault
-import { UnreadableItemError } from '../tasks/input.js';
+import { UnreadableItemError } from '../tasks/failures.js';
 import { type Runtime, WorkerBody } from './body.js';
 import { imageToFloats, UnreadableImage } from './native/image.js';
 import { SessionThread } from './native/session-thread.js';

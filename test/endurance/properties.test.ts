@@ -1,5 +1,5 @@
 /** A bounded share of `npm run test:properties`. */
-import { TASKS } from '#src/tasks/spec.js';
+import { TASKS } from '#src/tasks/tasks.js';
 import { properties } from './properties.ts';
 
 const SEED = 20_261_124;

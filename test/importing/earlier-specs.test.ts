@@ -1,5 +1,5 @@
 /** Catalogs of earlier releases keep specs in fewer words; those of variants are read as those of versions. */
-import { readSpec, readVariants } from '#src/tasks/spec.js';
+import { readSpec, readVariants } from '#src/tasks/stored-spec.js';
 
 const EARLIER = {
   task: 'IMAGE_CLASSIFICATION',

@@ -3,8 +3,8 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
-import { overlap } from '#src/tasks/detection.js';
-import type { Box } from '#src/tasks/input.js';
+import type { Box } from '#src/tasks/answer.js';
+import { overlap } from '#src/tasks/object-detection.js';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
 
 const CHUNK = 500;

@@ -4,7 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { AGGREGATIONS } from '#src/tasks/input.js';
+import { AGGREGATIONS } from '#src/tasks/answer.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { createStore } from '../support/store.js';
 

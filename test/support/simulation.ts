@@ -11,7 +11,7 @@ import type { Child, ChildEvents, Purpose, StartChild } from '#src/engine/child.
 import { Engine } from '#src/engine/engine.js';
 import type { EngineVersion } from '#src/engine/messages.js';
 import type { TensorData } from '#src/tasks/datatypes.js';
-import type { Item } from '#src/tasks/input.js';
+import type { Item } from '#src/tasks/tasks.js';
 import { type Runtime, WorkerBody } from '#src/worker/body.js';
 
 /** Values with which a run does not go well. */

@@ -1,7 +1,7 @@
 /** Which graphs may answer several inputs in one run, by what is tried at import. */
 
 import { DATATYPES, type TensorData } from '#src/tasks/datatypes.js';
-import type { VersionSpec } from '#src/tasks/spec.js';
+import type { VersionSpec } from '#src/tasks/tasks.js';
 import { checkBatchInvariance } from '#src/worker/batch-invariance.js';
 import type { OpenSession } from '#src/worker/native/session-thread.js';
 

@@ -1,27 +1,87 @@
 /**
  * From a graph's boxes to what stands where in the picture that was sent.
  */
-import { activated } from './classification.js';
+import { ManifestError } from '../errors.js';
+import type { AnswerOf, Box, DetectedObject } from './answer.js';
 import { outputNamed, type TensorData } from './datatypes.js';
-import type { Frame } from './image.js';
-import { type AnswerOf, type Box, type DetectedObject, UnusableOutput } from './input.js';
-import type { Head, VersionSpec } from './spec.js';
+import { defineTask } from './define-task.js';
+import { UnusableOutput } from './failures.js';
+import { type Frame, imageExamples, imageInput, preprocessImage } from './image.js';
+import { activated } from './scores.js';
+import { architectureOf, pickOutput, type TaskSources } from './sources.js';
+import type { Activation } from './spec.js';
+import { shapeText } from './tensors.js';
 
-type BoxesHead = Extract<Head, { kind: 'boxes' }>;
+/** [N, boxes, 4] in centre form, relative to the image in the tensor, and [N, boxes, labels (+ 1)]. */
+interface BoxesHead {
+  readonly kind: 'boxes';
+  readonly boxes: string;
+  readonly scores: string;
+  readonly activation: Activation;
+  /** Whether the last score is that of "no object". */
+  readonly hasNoObject: boolean;
+  /** Objects with a lower score are left out, unless a caller asks for them. */
+  readonly threshold: number;
+  /** Of two boxes of a label with a larger intersection over union, the better one stays; null: both stay. */
+  readonly iou: number | null;
+}
+
+export const objectDetection = defineTask({
+  name: 'OBJECT_DETECTION',
+  reads: [imageInput],
+  part: 'image',
+  recognizes: (files) => /ForObjectDetection$/.test(architectureOf(files)),
+  head: boxesHead,
+  outputs: ({ boxes, scores }) => [boxes, scores],
+  examples: imageExamples,
+  async preprocess(item, spec, tools) {
+    const { tensors, frame } = await preprocessImage(item, spec, tools);
+    return { rows: [tensors], postprocess: ([own = []]) => postprocessDetections(own, spec.head, spec.labels, frame) };
+  },
+});
+
+/** Families whose labels exclude each other, with one more for "no object". */
+const WITH_NO_OBJECT = new Set(['detr', 'yolos', 'table-transformer']);
+const DEFAULT_THRESHOLD = 0.5;
+
+function boxesHead(sources: TaskSources): BoxesHead {
+  const { output, labels, hf } = sources;
+  const scores = pickOutput(sources, 'scores', ['logits'], 3);
+  const boxes = pickOutput(sources, 'boxes', ['pred_boxes'], 3);
+  const width = scores.shape[2] ?? null;
+  const more = (width ?? labels.length + Number(WITH_NO_OBJECT.has(hf.config?.model_type ?? ''))) - labels.length;
+  if (labels.length === 0)
+    throw new ManifestError('labels is missing: id2label in config.json, or labels in model.yaml');
+  if (more !== 0 && more !== 1)
+    throw new ManifestError(
+      `${labels.length} labels, but output "${scores.name}" has shape ${shapeText(scores.shape)}`,
+    );
+  if (boxes.shape[2] !== null && boxes.shape[2] !== 4)
+    throw new ManifestError(`output "${boxes.name}" has shape ${shapeText(boxes.shape)}; a box has four numbers`);
+  return {
+    kind: 'boxes',
+    boxes: boxes.name,
+    scores: scores.name,
+    activation: output.activation ?? (more === 1 ? 'softmax' : 'sigmoid'),
+    hasNoObject: more === 1,
+    threshold: output.threshold ?? DEFAULT_THRESHOLD,
+    iou: output.iou ?? null,
+  };
+}
 
 /** What an answer keeps, so that a caller may ask for less sure ones than the model's threshold. */
 const LOWEST_SCORE = 0.05;
-export const MAX_OBJECTS = 300;
+const MAX_OBJECTS = 300;
 
 /**
  * Best first, in pixels of the picture that was sent. A box may reach beyond its edge, as the model said.
  *
  * @throws UnusableOutput when a number is not finite, or the outputs do not fit each other
  */
-export function postprocessDetections(
+function postprocessDetections(
   outputs: readonly TensorData[],
   head: BoxesHead,
-  { labels }: VersionSpec,
+  labels: readonly string[],
   frame: Frame,
 ): AnswerOf<'detections'> {
   const boxes = outputNamed(outputs, head.boxes)?.data as Float32Array | undefined;

@@ -1,0 +1,28 @@
+/** An embedding of a text, or the similarity of texts by their embeddings. */
+import { defineTask } from './define-task.js';
+import {
+  postprocessVector,
+  preprocessEmbedding,
+  preprocessSimilarity,
+  similarityInput,
+  textVectorHead,
+} from './embedding.js';
+import { onlyOutput } from './scores.js';
+import { isBaseModel } from './sources.js';
+import { postprocessTensors } from './tensors.js';
+import { textExamples, textInput } from './text.js';
+
+export const featureExtraction = defineTask({
+  name: 'FEATURE_EXTRACTION',
+  reads: [textInput, similarityInput],
+  part: 'text',
+  tokens: { longInputs: 'truncate' },
+  recognizes: (files) => isBaseModel(files) && files.tokenizer !== null && files.preprocessor === null,
+  head: textVectorHead,
+  outputs: onlyOutput,
+  examples: textExamples,
+  preprocess: (item, spec, tools) =>
+    item.kind === 'text' ? preprocessEmbedding(item, spec, tools) : preprocessSimilarity(item, spec, tools),
+  // Tokens sent as tensors have no length to pool by.
+  postprocess: (outputs, spec) => (spec.text ? postprocessTensors(outputs) : postprocessVector(outputs, spec)),
+});

@@ -1,0 +1,21 @@
+/** A class for an image. */
+import { defineTask, oneRow } from './define-task.js';
+import { imageExamples, imageInput, preprocessImage } from './image.js';
+import { onlyOutput, postprocessScores, scoresHead } from './scores.js';
+import { architectureOf } from './sources.js';
+
+export const imageClassification = defineTask({
+  name: 'IMAGE_CLASSIFICATION',
+  reads: [imageInput],
+  part: 'image',
+  hasLabels: true,
+  recognizes: (files) => /ForImageClassification(WithTeacher)?$/.test(architectureOf(files)),
+  head: scoresHead,
+  outputs: onlyOutput,
+  examples: imageExamples,
+  async preprocess(item, spec, tools) {
+    const { tensors } = await preprocessImage(item, spec, tools);
+    return oneRow(tensors, (outputs) => postprocessScores(outputs, spec));
+  },
+  postprocess: postprocessScores,
+});

@@ -1,0 +1,29 @@
+/** How similar texts are, by the cosine of their embeddings. */
+import { defineTask } from './define-task.js';
+import { preprocessEmbedding, preprocessSimilarity, similarityInput, textVectorHead } from './embedding.js';
+import { onlyOutput } from './scores.js';
+import type { Example, Widget } from './spec.js';
+import { isText, textInput, widgetInputs } from './text.js';
+
+export const sentenceSimilarity = defineTask({
+  name: 'SENTENCE_SIMILARITY',
+  reads: [similarityInput, textInput],
+  part: 'tokens',
+  tokens: { longInputs: 'truncate' },
+  recognizes: ({ sentences }) => sentences !== null,
+  head: textVectorHead,
+  outputs: onlyOutput,
+  examples: similarityExamples,
+  preprocess: (item, spec, tools) =>
+    item.kind === 'text' ? preprocessEmbedding(item, spec, tools) : preprocessSimilarity(item, spec, tools),
+});
+
+const PLAIN = { source: 'The movie was great.', sentences: ['The film was good.', 'Paris is in France.'] };
+
+function similarityExamples(_spec: unknown, widget: Widget): Example[] {
+  const shown = widgetInputs(widget, 'source_sentence').map(({ source_sentence: source, sentences }) => ({
+    source,
+    sentences: Array.isArray(sentences) && sentences.every(isText) ? sentences : PLAIN.sentences,
+  }));
+  return [...shown, PLAIN].map((similarity) => ({ similarity }));
+}

@@ -1,0 +1,16 @@
+/** A class for a row of named columns. */
+import { defineTask, oneRow } from './define-task.js';
+import { preprocessRow, rowExamples, rowInput } from './row.js';
+import { onlyOutput, postprocessScores, scoresHead } from './scores.js';
+
+export const tabularClassification = defineTask({
+  name: 'TABULAR_CLASSIFICATION',
+  reads: [rowInput],
+  part: 'row',
+  hasLabels: true,
+  head: scoresHead,
+  outputs: onlyOutput,
+  examples: rowExamples,
+  preprocess: (item, spec) => oneRow(preprocessRow(item, spec), (outputs) => postprocessScores(outputs, spec)),
+  postprocess: postprocessScores,
+});

@@ -1,0 +1,121 @@
+/**
+ * The list of tasks. Names, kinds of input, specs and items derive from it; a new task is one file and one line here.
+ */
+import { type AnyInput, type AnyItem } from './define-input.js';
+import { type AnyTask, oneRow, type Preprocessed, type SpecOf, type Tools } from './define-task.js';
+import { featureExtraction } from './feature-extraction.js';
+import { fillMask } from './fill-mask.js';
+import { imageClassification } from './image-classification.js';
+import { imageFeatureExtraction } from './image-feature-extraction.js';
+import { objectDetection } from './object-detection.js';
+import { Problems } from './problems.js';
+import { questionAnswering } from './question-answering.js';
+import { sentenceSimilarity } from './sentence-similarity.js';
+import type { ModelFiles } from './sources.js';
+import { tabularClassification } from './tabular-classification.js';
+import { tabularRegression } from './tabular-regression.js';
+import { tensor } from './tensor.js';
+import { postprocessTensors, type TensorsItem, tensorsInput } from './tensors.js';
+import { textClassification } from './text-classification.js';
+import { tokenClassification } from './token-classification.js';
+import { zeroShotClassification } from './zero-shot-classification.js';
+
+const TASK_LIST = [
+  tabularClassification,
+  tabularRegression,
+  textClassification,
+  tokenClassification,
+  featureExtraction,
+  sentenceSimilarity,
+  zeroShotClassification,
+  fillMask,
+  questionAnswering,
+  imageClassification,
+  objectDetection,
+  imageFeatureExtraction,
+  tensor,
+] as const;
+
+type Task = (typeof TASK_LIST)[number];
+type Input = Task['reads'][number];
+
+export type TaskName = Task['name'];
+export type InputKind = Input['kind'];
+
+/** The spec of a version: of one of the tasks. */
+export type VersionSpec = SpecOfTask<Task>;
+type SpecOfTask<T extends Task> = T extends { readonly name: infer Name; readonly part: infer Part }
+  ? SpecOf<Name, T['reads'][0]['kind'], Extract<Part, Task['part']>, ReturnType<T['head']>>
+  : never;
+
+/** What a client sends: exactly one key. */
+export type ModelInput = { readonly [I in Input as I['key']]?: Parameters<I['check']>[0] | null | undefined };
+
+/** A checked input, as it travels to a worker. */
+export type Item = ReturnType<Input['check']>;
+
+export const TASKS: readonly TaskName[] = TASK_LIST.map(({ name }) => name);
+
+const INPUTS: readonly AnyInput[] = [...new Set<AnyInput>(TASK_LIST.flatMap(({ reads }): AnyInput[] => [...reads]))];
+export const INPUT_KINDS = INPUTS.map(({ kind }) => kind) as readonly InputKind[];
+
+const TASK_BY_NAME = new Map<string, AnyTask>(TASK_LIST.map((task): [string, AnyTask] => [task.name, task]));
+
+export function taskNamed(name: TaskName): AnyTask {
+  return TASK_BY_NAME.get(name) as AnyTask;
+}
+
+/** The task of a Hugging Face repository, by its files; null where they do not tell. */
+export function recognizeTask(files: ModelFiles): TaskName | null {
+  const found = TASK_LIST.find((task: AnyTask) => task.recognizes?.(files));
+  return found?.name ?? null;
+}
+
+/**
+ * Checks an input against the spec of a version. Every version accepts tensors.
+ *
+ * @throws InvalidInputError with paths below `prefix`, what was expected and what was received
+ */
+export function check(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): Item {
+  const task = taskNamed(spec.task);
+  const problems = new Problems(prefix);
+  const values = input as Readonly<Record<string, unknown>>;
+  const given = INPUTS.filter(({ key }) => values[key] != null);
+  const [kind] = given;
+  if (given.length === 1 && kind && (isTensors(kind) || task.reads.includes(kind))) {
+    const item = kind.check(values[kind.key], spec, problems);
+    if (!isTensors(kind)) task.check?.(item, spec, problems);
+    problems.throwIfAny();
+    return item as Item;
+  }
+  const keys = task.reads.filter((kind) => !isTensors(kind)).map(({ key }) => key);
+  const wanted = keys.length === 0 ? 'tensors' : `${keys.join(' or ')} (or tensors)`;
+  const message = given.length === 1 ? 'this model reads another kind of input' : 'exactly one key is given';
+  problems.add([], 'WRONG_KIND', message, wanted, given.map(({ key }) => key).join(', ') || 'nothing');
+  problems.throwIfAny();
+  throw new Error('Problems were added but not thrown. This is a bug.');
+}
+
+function isTensors(kind: AnyInput): boolean {
+  return kind.key === tensorsInput.key;
+}
+
+function isTensorsItem(item: AnyItem): item is TensorsItem {
+  return item.kind === tensorsInput.key;
+}
+
+/**
+ * What to run for one item, and how its outputs become the answer.
+ *
+ * @throws UnreadableItemError for what only decoding or tokenizing tells
+ */
+export async function preprocess(item: Item, spec: VersionSpec, tools: Tools): Promise<Preprocessed> {
+  const task = taskNamed(spec.task);
+  if (!isTensorsItem(item)) return task.preprocess(item, spec, tools);
+  return oneRow(item.tensors, (outputs) => task.postprocess?.(outputs, spec) ?? postprocessTensors(outputs));
+}
+
+/** The outputs that the answer to an item needs; null for all of them. */
+export function outputsUsed(spec: VersionSpec, item: Item): readonly string[] | null {
+  return isTensorsItem(item) ? null : taskNamed(spec.task).outputs(spec.head);
+}

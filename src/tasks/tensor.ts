@@ -1,0 +1,14 @@
+/** The graph's own outputs for the graph's own inputs. */
+import { defineTask, oneRow } from './define-task.js';
+import { postprocessTensors, tensorExamples, tensorsInput } from './tensors.js';
+
+export const tensor = defineTask({
+  name: 'TENSOR',
+  reads: [tensorsInput],
+  part: 'tensors',
+  head: () => ({ kind: 'tensors' }) as const,
+  outputs: () => null,
+  examples: tensorExamples,
+  preprocess: ({ tensors }) => oneRow(tensors, postprocessTensors),
+  postprocess: postprocessTensors,
+});

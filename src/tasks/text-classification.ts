@@ -1,0 +1,28 @@
+/** A class for a text. */
+import { defineTask, oneRow } from './define-task.js';
+import { onlyOutput, postprocessScores, scoresHead } from './scores.js';
+import { encodeBeginning, roomOf, sequenceOf, tensorsOf, tokenizerOf, truncated } from './sequences.js';
+import { architectureOf } from './sources.js';
+import { stringTensor, textExamples, textInput } from './text.js';
+
+export const textClassification = defineTask({
+  name: 'TEXT_CLASSIFICATION',
+  reads: [textInput],
+  part: 'text',
+  hasLabels: true,
+  tokens: { longInputs: 'truncate' },
+  recognizes: (files) => /ForSequenceClassification$/.test(architectureOf(files)),
+  head: scoresHead,
+  outputs: onlyOutput,
+  examples: textExamples,
+  async preprocess({ text }, spec, tools) {
+    const postprocess = (outputs: Parameters<typeof postprocessScores>[0]) => postprocessScores(outputs, spec);
+    if (!spec.text) return oneRow(stringTensor(text, spec), postprocess);
+    const tokenizer = tokenizerOf(tools);
+    const room = roomOf(spec.text, tokenizer.single);
+    const encoded = await encodeBeginning(tokenizer, text, room);
+    const sequence = sequenceOf(tokenizer.single, truncated(encoded, room));
+    return oneRow(tensorsOf(spec, sequence, tokenizer), postprocess, encoded.ids.length > room);
+  },
+  postprocess: postprocessScores,
+});

@@ -1,0 +1,157 @@
+/**
+ * Labels that the caller names: for each the model is asked whether the text entails "This example is <label>."
+ *
+ * As the pipeline of Hugging Face's transformers: with one label to choose, probabilities over the labels; with several
+ * allowed, each label against its contradiction.
+ */
+import { ManifestError } from '../errors.js';
+import type { TensorData } from './datatypes.js';
+import { type AnyItem, defineInput } from './define-input.js';
+import { defineTask, type Preprocessed, type Tools } from './define-task.js';
+import type { Problems } from './problems.js';
+import { bestOf, finiteRow, onlyOutput, softmax } from './scores.js';
+import { encodeBeginning, roomOf, sequenceOf, tensorsOf, tokenizerOf, truncated } from './sequences.js';
+import { pickOutput, type TaskSources } from './sources.js';
+import type { AnySpec, Example, SpecBase, TextSpec, Widget } from './spec.js';
+import { checkListLength, checkWords, widgetInputs, workOf } from './text.js';
+
+const MAX_LABELS = 100;
+const MAX_LABEL_CHARACTERS = 200;
+const MAX_TEMPLATE_CHARACTERS = 1_000;
+/** As in transformers. */
+const DEFAULT_TEMPLATE = 'This example is {}.';
+
+/** [N, labels]: logits of a natural language inference model, and the indices of two of its labels. */
+interface EntailmentHead {
+  readonly kind: 'entailment';
+  readonly output: string;
+  readonly entailment: number;
+  readonly contradiction: number | null;
+  /** `{}` stands for the label. */
+  readonly template: string;
+}
+
+interface ZeroShotInput {
+  readonly text: string;
+  readonly labels: readonly string[];
+  readonly multiLabel: boolean;
+  /** `{}` stands for the label; null for the template of the model. */
+  readonly hypothesisTemplate?: string | null | undefined;
+}
+
+interface ZeroShotItem extends AnyItem, ZeroShotInput {
+  readonly kind: 'zeroShot';
+}
+
+const zeroShotInput = defineInput({ kind: 'ZERO_SHOT', key: 'zeroShot', check: checkZeroShot });
+
+export const zeroShotClassification = defineTask({
+  name: 'ZERO_SHOT_CLASSIFICATION',
+  reads: [zeroShotInput],
+  part: 'tokens',
+  hasLabels: true,
+  tokens: { longInputs: 'truncate' },
+  head: entailmentHead,
+  outputs: onlyOutput,
+  examples: zeroShotExamples,
+  preprocess: preprocessZeroShot,
+});
+
+function entailmentHead(sources: TaskSources): EntailmentHead {
+  const { labels, output } = sources;
+  const indexOf = (beginning: string) => labels.findIndex((label) => label.toLowerCase().startsWith(beginning));
+  const entailment = indexOf('entail');
+  if (entailment < 0)
+    throw new ManifestError(
+      `config.json: id2label has no label that begins with "entail"; zero-shot classification asks an inference model, whose labels are contradiction, neutral and entailment (here: ${labels.join(', ') || 'none'})`,
+    );
+  const contradiction = indexOf('contra');
+  return {
+    kind: 'entailment',
+    output: pickOutput(sources, 'scores', ['logits'], 2).name,
+    entailment,
+    // As transformers: the other end of the list.
+    contradiction: contradiction >= 0 ? contradiction : entailment === 0 ? labels.length - 1 : 0,
+    template: output.hypothesisTemplate ?? DEFAULT_TEMPLATE,
+  };
+}
+
+const PLAIN = { text: 'The movie was great.', labels: ['film', 'travel', 'food'] };
+
+function zeroShotExamples(_spec: unknown, widget: Widget): Example[] {
+  const shown = widgetInputs(widget, 'text', 'candidate_labels').map(({ text, candidate_labels }) => {
+    const labels = candidate_labels.split(',').map((label) => label.trim());
+    return { text, labels: labels.filter((label) => label !== '') };
+  });
+  return [...shown, PLAIN].map((zeroShot) => ({ zeroShot }));
+}
+
+/** Problems have paths `zeroShot.text`, `zeroShot.labels.<index>` and `zeroShot.hypothesisTemplate`. */
+function checkZeroShot(input: ZeroShotInput, spec: AnySpec, problems: Problems): ZeroShotItem {
+  const { text, labels, multiLabel, hypothesisTemplate = null } = input;
+  checkWords(text, ['zeroShot', 'text'], problems);
+  checkListLength(labels, ['zeroShot', 'labels'], MAX_LABELS, problems);
+  const seen = new Set<string>();
+  for (const [i, label] of labels.slice(0, MAX_LABELS).entries()) {
+    const path = ['zeroShot', 'labels', String(i)];
+    checkWords(label, path, problems);
+    if (label.length > MAX_LABEL_CHARACTERS)
+      problems.add(path, 'TOO_LARGE', 'a label is a few words', `at most ${MAX_LABEL_CHARACTERS} characters`, label);
+    if (seen.has(label)) problems.add(path, 'WRONG_KIND', 'this label is given twice', 'each label once', label);
+    seen.add(label);
+  }
+  if (hypothesisTemplate !== null) checkTemplate(hypothesisTemplate, problems);
+  const work = workOf(
+    spec,
+    labels.map((label) => `${text}${label}`),
+  );
+  return { kind: 'zeroShot', rows: labels.length, work, text, labels, multiLabel, hypothesisTemplate };
+}
+
+function checkTemplate(template: string, problems: Problems): void {
+  const path = ['zeroShot', 'hypothesisTemplate'];
+  checkWords(template, path, problems);
+  if (template.length > MAX_TEMPLATE_CHARACTERS)
+    problems.add(path, 'TOO_LARGE', 'it is one sentence', `at most ${MAX_TEMPLATE_CHARACTERS} characters`, template);
+  if (!template.includes('{}'))
+    problems.add(path, 'MISSING', 'nothing stands for the label', 'a sentence with {}', template);
+}
+
+async function preprocessZeroShot(
+  item: ZeroShotItem,
+  spec: SpecBase & { readonly head: EntailmentHead; readonly text: TextSpec },
+  tools: Tools,
+): Promise<Preprocessed> {
+  const { head } = spec;
+  const tokenizer = tokenizerOf(tools);
+  const template = item.hypothesisTemplate ?? head.template;
+  const room = roomOf(spec.text, tokenizer.pair);
+  const [text, ...sentences] = await Promise.all([
+    encodeBeginning(tokenizer, item.text, room),
+    ...item.labels.map((label) => tokenizer.encode(template.replace('{}', () => label))),
+  ]);
+  const hypotheses = sentences.map((sentence) => truncated(sentence, Math.floor(room / 2)));
+  const isTruncated = hypotheses.some(({ to }) => text.ids.length + to > room);
+  return {
+    rows: hypotheses.map((hypothesis) =>
+      tensorsOf(spec, sequenceOf(tokenizer.pair, truncated(text, room - hypothesis.to), hypothesis), tokenizer),
+    ),
+    postprocess: (outputs) => ({
+      ...bestOf(scoresOf(outputs, head, spec.labels.length, item), item.labels),
+      labels: item.labels,
+      ...(isTruncated ? { isTruncated } : {}),
+    }),
+  };
+}
+
+function scoresOf(
+  outputs: readonly (readonly TensorData[])[],
+  { output, entailment, contradiction }: EntailmentHead,
+  width: number,
+  { labels, multiLabel }: ZeroShotItem,
+): number[] {
+  const logits = outputs.map((own) => finiteRow(own, output, width));
+  const entailed = logits.map((row) => row[entailment] as number);
+  if (!multiLabel && labels.length > 1) return softmax(entailed);
+  return logits.map((row) => softmax([row[contradiction ?? 0] as number, row[entailment] as number])[1] as number);
+}
