@@ -4,31 +4,37 @@ import { LIMITS } from './limits.js';
 
 @ObjectType({
   simpleResolvers: true,
-  description: 'What this server allows; the cost of an operation comes back in `extensions.cost { requested limit }`.',
+  description:
+    'Limits of this server. `extensions.cost` of every response has the cost of the operation, as `requested`, and its `limit`.',
 })
 export class Limits {
-  @Field(() => Int, { description: 'Largest `first`.' })
+  @Field(() => Int, {
+    description: 'Maximum page size: largest accepted `first`, and largest number of `ids` in `nodes`.',
+  })
   maxPageSize!: number;
 
-  @Field(() => Int, { description: 'Largest number of inputs of `predictMany`.' })
+  @Field(() => Int, { description: 'Maximum number of inputs in `predictMany`.' })
   maxBatch!: number;
 
-  @Field(() => Int, { description: 'Largest request.' })
+  @Field(() => Int, { description: 'Maximum size of a request body, in bytes.' })
   maxBodyBytes!: number;
 
-  @Field(() => Int, { description: 'Width times height of a picture.' })
+  @Field(() => Int, { description: 'Maximum number of pixels in an image: width times height.' })
   maxImagePixels!: number;
 
-  @Field(() => Int, { description: 'Levels of an operation.' })
+  @Field(() => Int, { description: 'Maximum depth of an operation, in levels of nested fields.' })
   maxDepth!: number;
 
-  @Field(() => Int, { description: 'Lexical tokens of a document.' })
+  @Field(() => Int, { description: 'Maximum number of lexical tokens in a document, including comments.' })
   maxTokens!: number;
 
-  @Field(() => Int, { description: 'An element of a list costs 1 and what is selected of it, a prediction 5.' })
+  @Field(() => Int, {
+    description:
+      'Maximum cost of an operation. A root field costs 1, a list element 1 plus the fields selected in it, a prediction 5, and `totalCount` or `facets` 5 per page.',
+  })
   maxCost!: number;
 
-  @Field(() => Int, { description: 'Milliseconds that a prediction has which names no `deadlineMs`.' })
+  @Field(() => Int, { description: 'Deadline of a prediction without `deadlineMs`, in milliseconds.' })
   defaultDeadlineMs!: number;
 }
 
@@ -37,7 +43,7 @@ export class LimitsResolver {
   constructor(private readonly defaultDeadlineMs: number) {}
 
   @Policy('read')
-  @Query(() => Limits, { description: 'What this server allows.' })
+  @Query(() => Limits, { description: 'Limits of this server.' })
   limits(): Limits {
     return { ...LIMITS, defaultDeadlineMs: this.defaultDeadlineMs };
   }

@@ -12,18 +12,30 @@ type Context = PredictionContext & EvaluationContext;
 @Resolver(() => Node)
 export class NodeResolver {
   @Policy('read')
-  @Query(() => Node, { nullable: true, description: 'Null when there is none of this id that you may see.' })
-  node(@Arg('id', () => ID) id: string, @Ctx() context: Context): Promise<Node | null> {
+  @Query(() => Node, {
+    nullable: true,
+    description: 'Object with this id; null if it does not exist or you may not see it.',
+  })
+  node(
+    @Arg('id', () => ID, { description: 'Id of the object.' }) id: string,
+    @Ctx() context: Context,
+  ): Promise<Node | null> {
     return load(id, context);
   }
 
   @Policy('read')
   @Query(() => [Node], {
     nullable: 'items',
-    description: 'In the order of the ids, null for what you may not see; at most 100.',
+    description:
+      'Objects with these ids, in the order of the ids; null for each that does not exist or that you may not see.',
   })
-  nodes(@Arg('ids', () => [ID]) ids: string[], @Ctx() context: Context): Promise<(Node | null)[]> {
-    if (ids.length > MAX_PAGE_SIZE) throw new BadArgumentError(`${ids.length} ids; at most ${MAX_PAGE_SIZE} at once.`);
+  nodes(
+    @Arg('ids', () => [ID], { description: 'Ids of the objects, at most 100. More are a BAD_USER_INPUT error.' })
+    ids: string[],
+    @Ctx() context: Context,
+  ): Promise<(Node | null)[]> {
+    if (ids.length > MAX_PAGE_SIZE)
+      throw new BadArgumentError(`\`ids\` has ${ids.length} ids; at most ${MAX_PAGE_SIZE} are allowed.`);
     return Promise.all(ids.map((id) => load(id, context)));
   }
 }

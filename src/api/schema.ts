@@ -1,6 +1,6 @@
 /**
- * The executable schema: built from the slices' resolvers, then `@oneOf` made real and every root field put behind
- * the policy it declares.
+ * The executable schema: built from the slices' resolvers, with `@oneOf` applied and every root field guarded by the
+ * policy it declares.
  */
 import {
   defaultFieldResolver,
@@ -62,7 +62,20 @@ export function createSchema(instances: ReadonlyMap<unknown, object>): GraphQLSc
     },
     validate: false,
   });
-  return enforcePolicies(applyOneOf(schema));
+  return enforcePolicies(applyOneOf(describeRoots(schema)));
+}
+
+const ROOT_DESCRIPTIONS: Readonly<Record<string, string>> = {
+  Query: 'Operations that read: the catalog, your stored predictions, and the state of the server.',
+  Mutation:
+    'Operations that run models or change data. Fields at the top level run one after another, in the order of the document.',
+};
+
+/** type-graphql has no option for descriptions of root types. */
+function describeRoots(schema: GraphQLSchema): GraphQLSchema {
+  for (const root of [schema.getQueryType(), schema.getMutationType()])
+    if (root) root.description = ROOT_DESCRIPTIONS[root.name];
+  return schema;
 }
 
 /** type-graphql keeps `@oneOf` as a directive on the AST only; without this both keys would be accepted. */

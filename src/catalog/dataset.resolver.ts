@@ -1,5 +1,6 @@
 import { Arg, Ctx, FieldResolver, Int, Query, Resolver, Root } from 'type-graphql';
 import { Policy } from '../access/policy.js';
+import { AFTER, FIRST } from '../graphql/connection.type.js';
 import { JSONObject } from '../graphql/scalars.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { checkFirst } from '../storage/pages.js';
@@ -13,36 +14,46 @@ export class DatasetResolver {
   constructor(private readonly db: CatalogDatabase) {}
 
   @Policy('read')
-  @Query(() => DatasetConnection, { description: 'By name.' })
+  @Query(() => DatasetConnection, { description: 'Datasets, in order of name.' })
   async datasets(
-    @Arg('first', () => Int, { defaultValue: 20, description: '1 to 100.' }) first: number,
-    @Arg('after', () => String, { nullable: true }) after: string | null,
+    @Arg('first', () => Int, { defaultValue: 20, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null,
     @Ctx() { principal }: CatalogContext,
   ): Promise<DatasetConnection> {
     return new DatasetConnection(await findDatasetPage(this.db, principal, { first, after }));
   }
 
   @Policy('read')
-  @Query(() => Dataset, { nullable: true, description: 'Null when there is none of this name that you may see.' })
-  dataset(@Arg('name', () => String) name: string, @Ctx() { catalog }: CatalogContext): Promise<Dataset | null> {
+  @Query(() => Dataset, {
+    nullable: true,
+    description: 'Dataset with this name; null if it does not exist or you may not see it.',
+  })
+  dataset(
+    @Arg('name', () => String, { description: 'Name of the dataset, such as "fashion-mnist-test".' }) name: string,
+    @Ctx() { catalog }: CatalogContext,
+  ): Promise<Dataset | null> {
     return catalog.datasetByName.load(name);
   }
 
   @FieldResolver(() => [JSONObject], {
-    description: 'The first rows, at most 100 of them; none where only its description is registered.',
+    description: 'First rows of the dataset, at most 100; empty if the data is not stored here.',
   })
   preview(
     @Root() dataset: Dataset,
-    @Arg('first', () => Int, { defaultValue: 5, description: '1 to 100.' }) first: number,
+    @Arg('first', () => Int, {
+      defaultValue: 5,
+      description: 'Number of rows, 1 to 100. Other values are a BAD_USER_INPUT error.',
+    })
+    first: number,
   ): Record<string, unknown>[] {
     return (JSON.parse(dataset.previewJson) as Record<string, unknown>[]).slice(0, checkFirst(first));
   }
 
-  @FieldResolver(() => VersionConnection, { description: 'Versions that were trained on it, newest first.' })
+  @FieldResolver(() => VersionConnection, { description: 'Versions that were trained on the dataset, newest first.' })
   async trainedVersions(
     @Root() dataset: Dataset,
-    @Arg('first', () => Int, { defaultValue: 10 }) first: number,
-    @Arg('after', () => String, { nullable: true }) after: string | null,
+    @Arg('first', () => Int, { defaultValue: 10, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null,
     @Ctx() { catalog }: CatalogContext,
   ): Promise<VersionConnection> {
     return new VersionConnection(await catalog.versionsOf('dataset', dataset.id, { first, after }));

@@ -10,51 +10,57 @@ import { Column } from './version.type.js';
   implements: Node,
   simpleResolvers: true,
   description:
-    'A fixed set of rows: its digest names it. Training and test data of one source are two datasets, linked by `family`.',
+    'Fixed set of rows, identified by its digest. Training and test data of one source are two datasets with the same `family`.',
 })
 export class Dataset extends Node {
-  @Field({ description: 'Unique: "fashion-mnist-test".' })
+  @Field({ description: 'Unique name, such as "fashion-mnist-test".' })
   name!: string;
 
-  @Field({ description: 'What a person calls it.' })
+  @Field({ description: 'Display name.' })
   title!: string;
 
-  @Field(() => String, { nullable: true, description: 'What its parts have in common: "fashion-mnist".' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Name shared by all splits of one source, such as "fashion-mnist"; null if not stated.',
+  })
   family!: string | null;
 
-  @Field(() => String, { nullable: true, description: '"train" or "test".' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Split of the source, usually "train" or "test"; null if not stated.',
+  })
   split!: string | null;
 
-  @Field(() => TaskEnum, { description: 'What models can learn from it.' })
+  @Field(() => TaskEnum, { description: 'Task that the dataset is for.' })
   task!: TaskName;
 
-  @Field(() => SafeInt, { nullable: true, description: 'Null where only its description is registered.' })
+  @Field(() => SafeInt, { nullable: true, description: 'Number of rows; null if not stated.' })
   rowCount!: number | null;
 
   @Field(() => String, {
     nullable: true,
-    description: 'Digest of the data file; null where only its description is registered.',
+    description: 'SHA-256 digest of the data file, in hexadecimal; null if unknown.',
   })
   sha256!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Licence of the data; null where it is not stated.' })
+  @Field(() => String, { nullable: true, description: 'License of the data; null if not stated.' })
   license!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Where the data comes from.' })
+  @Field(() => String, { nullable: true, description: 'Where the data comes from, often a URL; null if not stated.' })
   source!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'What its rows are; null where its owner does not say.' })
+  @Field(() => String, { nullable: true, description: 'What the rows are; null if not stated.' })
   description!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'The column that a model is asked to tell.' })
+  @Field(() => String, { nullable: true, description: 'Name of the column that models predict; null if not stated.' })
   target!: string | null;
 
-  @Field(() => [Column], { description: 'What a row has.' })
+  @Field(() => [Column], { description: 'Columns of the rows; empty if not stated.' })
   columns!: Column[];
 
-  /** Not a field: the first rows, as JSON. */
+  /** Not in the schema: the first rows, as JSON. */
   previewJson!: string;
 }
 
-@ObjectType({ description: 'A page of a list of datasets.' })
+@ObjectType({ description: 'One page of a list of datasets.' })
 export class DatasetConnection extends connectionOf(Dataset) {}

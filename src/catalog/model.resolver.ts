@@ -1,6 +1,7 @@
 import { Arg, Args, ArgsType, Ctx, Field, FieldResolver, Int, Query, Resolver, Root } from 'type-graphql';
 import { Policy } from '../access/policy.js';
 import { BadArgumentError } from '../errors.js';
+import { AFTER, FIRST } from '../graphql/connection.type.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { Catalog } from './catalog.js';
 import type { CatalogContext } from './loaders.js';
@@ -10,19 +11,26 @@ import { Alias, Version, VersionConnection } from './version.type.js';
 
 @ArgsType()
 class ModelsArgs {
-  @Field(() => String, { nullable: true, description: 'Words to find; the last may be just begun.' })
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Words that must all occur in the name, title, summary, tags or card. The last word also matches as a prefix. Only the first 16 different words and the 1,000 best matches count. Default: no search.',
+  })
   search?: string | null;
 
-  @Field(() => ModelFilter, { nullable: true })
+  @Field(() => ModelFilter, { nullable: true, description: 'Conditions that models must meet. Default: none.' })
   filter?: ModelFilter | null;
 
-  @Field(() => ModelOrder, { nullable: true })
+  @Field(() => ModelOrder, {
+    nullable: true,
+    description: 'Sort order. Default: best match first if `search` is given, otherwise by name.',
+  })
   orderBy?: ModelOrder | null;
 
-  @Field(() => Int, { defaultValue: 20, description: '1 to 100.' })
+  @Field(() => Int, { defaultValue: 20, description: FIRST })
   first!: number;
 
-  @Field(() => String, { nullable: true })
+  @Field(() => String, { nullable: true, description: AFTER })
   after?: string | null;
 }
 
@@ -35,8 +43,7 @@ export class ModelResolver {
 
   @Policy('read')
   @Query(() => ModelConnection, {
-    description:
-      'Full text over name, title, summary, tags and card (the first 16 words; the best 1,000 by rank). `totalCount` and `facets` count what the filter leaves.',
+    description: 'Models that match the search and the filter. `totalCount` and `facets` count all of them.',
   })
   async models(
     @Args(() => ModelsArgs) args: ModelsArgs,
@@ -49,21 +56,27 @@ export class ModelResolver {
   }
 
   @Policy('read')
-  @Query(() => Model, { nullable: true, description: 'Null when there is none of this name that you may see.' })
-  model(@Arg('name', () => String) name: string, @Ctx() { catalog }: CatalogContext): Promise<Model | null> {
+  @Query(() => Model, {
+    nullable: true,
+    description: 'Model with this name; null if it does not exist or you may not see it.',
+  })
+  model(
+    @Arg('name', () => String, { description: 'Name of the model, such as "digits-mlp".' }) name: string,
+    @Ctx() { catalog }: CatalogContext,
+  ): Promise<Model | null> {
     return catalog.modelByName.load(name);
   }
 
-  @FieldResolver(() => [String], { description: 'Words that its owner has put on it, as its card says.' })
+  @FieldResolver(() => [String], { description: 'Tags from the model card, in alphabetical order.' })
   tags(@Root() model: Model, @Ctx() { catalog }: CatalogContext): Promise<string[]> {
     return catalog.tags.load(model.id);
   }
 
-  @FieldResolver(() => VersionConnection, { description: 'Newest first.' })
+  @FieldResolver(() => VersionConnection, { description: 'Versions of the model, newest first.' })
   async versions(
     @Root() model: Model,
-    @Arg('first', () => Int, { defaultValue: 10 }) first: number,
-    @Arg('after', () => String, { nullable: true }) after: string | null,
+    @Arg('first', () => Int, { defaultValue: 10, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null,
     @Ctx() { catalog }: CatalogContext,
   ): Promise<VersionConnection> {
     return new VersionConnection(await catalog.versionsOf('model', model.id, { first, after }));
@@ -72,20 +85,20 @@ export class ModelResolver {
   @FieldResolver(() => Version, {
     nullable: true,
     description:
-      'By number or by alias (not both); without arguments the default one: `champion` if set, else the newest READY. Null when there is none.',
+      'Version with this number or alias. Without arguments, the default version: the one with alias `champion` if set, otherwise the newest READY version. Null if there is none. Giving both arguments is a BAD_USER_INPUT error.',
   })
   version(
     @Root() model: Model,
-    @Arg('number', () => Int, { nullable: true }) number: number | null,
-    @Arg('alias', () => String, { nullable: true }) alias: string | null,
+    @Arg('number', () => Int, { nullable: true, description: 'Number of the version, from 1.' }) number: number | null,
+    @Arg('alias', () => String, { nullable: true, description: 'Name of an alias of the model.' }) alias: string | null,
     @Ctx() { catalog }: CatalogContext,
   ): Promise<Version | null> {
     if (number != null && alias != null)
-      throw new BadArgumentError('A version is named by number or by alias, not by both.');
+      throw new BadArgumentError('Both `number` and `alias` are given; give only one of them.');
     return this.rules.versionOf(catalog, model, { number: number ?? null, alias: alias ?? null });
   }
 
-  @FieldResolver(() => [Alias], { description: 'Its aliases, by name.' })
+  @FieldResolver(() => [Alias], { description: 'Aliases of the model, in order of name.' })
   aliases(@Root() model: Model, @Ctx() { catalog }: CatalogContext): Promise<Alias[]> {
     return catalog.aliasesOfModel.load(model.id);
   }

@@ -1,180 +1,192 @@
-import { Field, Float, InputType, ObjectType, registerEnumType } from 'type-graphql';
+import { Field, Float, InputType, ObjectType } from 'type-graphql';
 import { connectionOf } from '../graphql/connection.type.js';
+import { enumOf } from '../graphql/enum.type.js';
 import { Node } from '../graphql/node.type.js';
 import { DateTime, SafeInt } from '../graphql/scalars.js';
-import { TASKS, type TaskName } from '../tasks/tasks.js';
-export const TaskEnum = Object.fromEntries(TASKS.map((task) => [task, task])) as Record<TaskName, TaskName>;
-registerEnumType(TaskEnum, {
-  name: 'Task',
-  description:
-    'What a model does, in the Hugging Face task vocabulary. TENSOR: no meaning known, tensors in, tensors out.',
-});
+import { TASK_DESCRIPTIONS, type TaskName } from '../tasks/tasks.js';
 
-@ObjectType({ simpleResolvers: true, description: 'The model card: what a person should know before using the model.' })
+export const TaskEnum = enumOf<TaskName>(
+  'Task',
+  'What a model does. Names are those of the Hugging Face tasks, except TENSOR.',
+  TASK_DESCRIPTIONS,
+);
+
+@ObjectType({ simpleResolvers: true, description: 'Model card: what to know before using a model.' })
 export class ModelCard {
   @Field(() => String, {
     nullable: true,
-    description: 'What the model is for: its section of the card, null where there is none.',
+    description: 'What the model is for: section "Intended use" of the card. Null if the card has none.',
   })
   intendedUse!: string | null;
 
   @Field(() => String, {
     nullable: true,
-    description: 'Where it fails: its section of the card, null where there is none.',
+    description: 'Where the model fails: section "Limitations" of the card. Null if the card has none.',
   })
   limitations!: string | null;
 
   @Field(() => String, {
     nullable: true,
-    description: 'What it was trained on: its section of the card, null where there is none.',
+    description: 'What the model was trained on: section "Training data" of the card. Null if the card has none.',
   })
   trainingData!: string | null;
 
   @Field(() => String, {
     nullable: true,
-    description: 'What it was measured on: its section of the card, null where there is none.',
+    description: 'What the model was evaluated on: section "Evaluation data" of the card. Null if the card has none.',
   })
   evaluationData!: string | null;
 
   @Field(() => String, {
     nullable: true,
-    description: 'Whom it may harm: its section of the card, null where there is none.',
+    description: 'Whom the model may harm: section "Ethical considerations" of the card. Null if the card has none.',
   })
   ethicalConsiderations!: string | null;
 
-  @Field({ description: 'The whole card as markdown, without its front matter.' })
+  @Field({ description: 'The whole card as Markdown, without its front matter.' })
   markdown!: string;
 }
 
 @ObjectType({
   implements: Node,
   simpleResolvers: true,
-  description: 'A model: a name under which versions are published.',
+  description: 'Model: a named series of versions with a model card.',
 })
 export class Model extends Node {
-  @Field({ description: 'Unique, URL-safe, stable: what people type. [a-z0-9][a-z0-9-]{0,63}' })
+  @Field({ description: 'Unique, stable name for use in references and URLs, matching `[a-z0-9][a-z0-9-]{0,63}`.' })
   name!: string;
 
-  @Field({ description: 'What a person calls it: the heading of its card.' })
+  @Field({ description: 'Display name: the heading of the model card.' })
   title!: string;
 
-  @Field(() => String, { nullable: true, description: 'One paragraph: what it does and for whom.' })
+  @Field(() => String, { nullable: true, description: 'First paragraph of the model card; null if there is none.' })
   summary!: string | null;
 
-  @Field(() => TaskEnum, { description: 'What it does.' })
+  @Field(() => TaskEnum, { description: 'What the model does.' })
   task!: TaskName;
 
-  @Field(() => String, { nullable: true, description: 'Who answers for it; null where nobody is named.' })
+  @Field(() => String, { nullable: true, description: 'Person or team responsible for the model; null if not stated.' })
   owner!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Licence of the model, as a lower-case SPDX-like word: "mit".' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'License of the model, as stated in its card, such as "mit"; null if not stated.',
+  })
   license!: string | null;
 
-  @Field(() => ModelCard, { description: 'What a person should know before using it.' })
+  @Field(() => ModelCard, { description: 'What to know before using the model.' })
   card!: ModelCard;
 
-  @Field(() => DateTime, { description: 'When it was first registered.' })
+  @Field(() => DateTime, { description: 'When the model was registered.' })
   createdAt!: Date;
 
-  @Field(() => DateTime, { description: 'When it was last changed.' })
+  @Field(() => DateTime, { description: 'When the model, its card, versions or aliases last changed.' })
   updatedAt!: Date;
 
-  /** Not a field: which version answers when none is named. */
+  /** Not in the schema: the default version. */
   defaultVersionId!: string | null;
 }
 
-export const ModelOrderField = { NAME: 'NAME', CREATED_AT: 'CREATED_AT', UPDATED_AT: 'UPDATED_AT' } as const;
-registerEnumType(ModelOrderField, { name: 'ModelOrderField', description: 'What models can be ordered by.' });
+export const ModelOrderField = enumOf('ModelOrderField', 'Fields that models can be sorted by.', {
+  NAME: 'Sort by `name`.',
+  CREATED_AT: 'Sort by `createdAt`.',
+  UPDATED_AT: 'Sort by `updatedAt`.',
+});
 
-export const OrderDirection = { ASC: 'ASC', DESC: 'DESC' } as const;
-registerEnumType(OrderDirection, { name: 'OrderDirection', description: 'Smallest first, or largest first.' });
+export const OrderDirection = enumOf('OrderDirection', 'Sort direction.', {
+  ASC: 'Ascending: A to Z, oldest first.',
+  DESC: 'Descending: Z to A, newest first.',
+});
 
-@InputType({ description: 'The order of models. Without it: the best match first when searching, else by name.' })
+@InputType({ description: 'Sort order of models.' })
 export class ModelOrder {
-  @Field(() => ModelOrderField, { description: 'What is ordered by.' })
+  @Field(() => ModelOrderField, { description: 'Field to sort by.' })
   field!: keyof typeof ModelOrderField;
 
-  @Field(() => OrderDirection, { defaultValue: 'ASC', description: 'Smallest or largest first.' })
+  @Field(() => OrderDirection, { defaultValue: 'ASC', description: 'Sort direction.' })
   direction!: keyof typeof OrderDirection;
 }
 
-@InputType({ description: "Asks for a measured quality of a model's default version, over all rows of a dataset." })
+@InputType({
+  description:
+    "Condition on a metric of a model's default version. Only metrics over all classes, of evaluations that succeeded, count.",
+})
 export class MetricFilter {
-  @Field({ description: 'Name of the metric: "accuracy".' })
+  @Field({ description: 'Name of the metric, such as "accuracy".' })
   metric!: string;
 
-  @Field(() => String, { nullable: true, description: 'Name of the dataset it was measured on; any when omitted.' })
+  @Field(() => String, { nullable: true, description: 'Name of the dataset of the evaluation. Default: any dataset.' })
   dataset?: string | null;
 
-  @Field(() => Float, { nullable: true, description: 'At least this much.' })
+  @Field(() => Float, { nullable: true, description: 'Lowest accepted value, inclusive. Default: no lower bound.' })
   min?: number | null;
 
-  @Field(() => Float, { nullable: true, description: 'At most this much.' })
+  @Field(() => Float, { nullable: true, description: 'Highest accepted value, inclusive. Default: no upper bound.' })
   max?: number | null;
 }
 
 @InputType({
-  description: 'Narrows models; all that is given must hold, and within a list, of at most 100 values, any may.',
+  description:
+    'Conditions on models. A model must meet all that are given; a list, of at most 100 values, is met by any of them.',
 })
 export class ModelFilter {
-  @Field(() => [TaskEnum], { nullable: true, description: 'Any of these tasks.' })
+  @Field(() => [TaskEnum], { nullable: true, description: 'Tasks to include.' })
   tasks?: TaskName[] | null;
 
-  @Field(() => [String], { nullable: true, description: 'Any of these tags.' })
+  @Field(() => [String], { nullable: true, description: 'Tags to include.' })
   tags?: string[] | null;
 
-  @Field(() => [String], { nullable: true, description: 'Any of these owners.' })
+  @Field(() => [String], { nullable: true, description: 'Owners to include.' })
   owners?: string[] | null;
 
-  @Field(() => [String], { nullable: true, description: 'Any of these licences.' })
+  @Field(() => [String], { nullable: true, description: 'Licenses to include, such as "mit".' })
   licenses?: string[] | null;
 
   @Field(() => [String], {
     nullable: true,
-    description: 'Framework of the default version, without its number: "tensorflow".',
+    description: 'Frameworks of the default version to include, without version number: "tensorflow".',
   })
   frameworks?: string[] | null;
 
-  @Field(() => SafeInt, { nullable: true, description: 'Largest artifact of the default version, in bytes.' })
+  @Field(() => SafeInt, { nullable: true, description: "Maximum size of the default version's artifact, in bytes." })
   maxSizeBytes?: number | null;
 
-  @Field(() => MetricFilter, { nullable: true, description: 'How good its default version must be.' })
+  @Field(() => MetricFilter, { nullable: true, description: 'Condition on a metric of the default version.' })
   metric?: MetricFilter | null;
 }
 
-export const FacetField = {
-  TASK: 'TASK',
-  TAG: 'TAG',
-  LICENSE: 'LICENSE',
-  FRAMEWORK: 'FRAMEWORK',
-  OWNER: 'OWNER',
-} as const;
-registerEnumType(FacetField, { name: 'FacetField', description: 'What models can be counted by.' });
+export const FacetField = enumOf('FacetField', 'Properties that models are counted by.', {
+  TASK: 'Task of the model.',
+  TAG: 'Tags of the model; a model counts once for each.',
+  LICENSE: 'License of the model.',
+  FRAMEWORK: 'Framework of the default version, without version number.',
+  OWNER: 'Owner of the model.',
+});
 
-@ObjectType({ simpleResolvers: true, description: 'One value and how many models have it.' })
+@ObjectType({ simpleResolvers: true, description: 'One value of a facet and the number of models that have it.' })
 export class FacetBucket {
-  @Field({ description: 'The value, as the filter takes it.' })
+  @Field({ description: 'The value, in the form that `ModelFilter` accepts.' })
   value!: string;
 
-  @Field(() => SafeInt, { description: 'Models that have it.' })
+  @Field(() => SafeInt, { description: 'Number of models with this value.' })
   count!: number;
 }
 
 @ObjectType({
   simpleResolvers: true,
-  description: 'Counts of the models that the filter leaves, by one property; largest first, at most 50.',
+  description: 'Number of matching models for each value of one property.',
 })
 export class Facet {
-  @Field(() => FacetField, { description: 'The property that is counted by.' })
+  @Field(() => FacetField, { description: 'Property that models are counted by.' })
   field!: keyof typeof FacetField;
 
-  @Field(() => [FacetBucket], { description: 'Its values, the most frequent first.' })
+  @Field(() => [FacetBucket], { description: 'Values and their counts, most frequent first, at most 50.' })
   buckets!: FacetBucket[];
 }
 
 const ModelPage = connectionOf(Model);
 
-@ObjectType({ description: 'A page of a list of models.' })
+@ObjectType({ description: 'One page of a list of models.' })
 export class ModelConnection extends ModelPage {
   constructor(
     page: ConstructorParameters<typeof ModelPage>[0],
@@ -183,7 +195,9 @@ export class ModelConnection extends ModelPage {
     super(page);
   }
 
-  @Field(() => [Facet], { description: 'For narrowing further; counted only when selected.' })
+  @Field(() => [Facet], {
+    description: 'Counts of all matching models by property. Computed only if selected, which adds 5 to the cost.',
+  })
   facets(): Promise<Facet[]> {
     return this.countFacets();
   }

@@ -8,24 +8,29 @@ import type { CatalogContext } from './loaders.js';
 import { Model } from './model.type.js';
 import { Alias, Version } from './version.type.js';
 
-@InputType({ description: 'Where an alias is to point.' })
+@InputType({ description: 'Alias to set, and the version it points to.' })
 export class SetAliasInput {
   @Field({ description: 'Name of the model.' })
   model!: string;
 
-  @Field({ description: '[a-z][a-z0-9-]{0,31}. `champion` is what answers when no version is named.' })
+  @Field({
+    description: 'Name of the alias, matching `[a-z][a-z0-9-]{0,31}`. The alias `champion` marks the default version.',
+  })
   alias!: string;
 
-  @Field(() => VersionRef, { description: 'A version of that model.' })
+  @Field(() => VersionRef, { description: 'READY version of this model that the alias should point to.' })
   version!: string;
 }
 
-@ObjectType({ simpleResolvers: true, description: 'The alias as it is now, or why it was not moved.' })
+@ObjectType({
+  simpleResolvers: true,
+  description: 'The alias, or the problem that prevented setting it: exactly one of them.',
+})
 export class SetAliasPayload {
-  @Field(() => Alias, { nullable: true, description: 'The alias as it is now; null when there is a problem.' })
+  @Field(() => Alias, { nullable: true, description: 'The alias after the change; null if there is a problem.' })
   alias!: Alias | null;
 
-  @Field(() => Problem, { nullable: true, description: 'Why it was not moved; null when it was.' })
+  @Field(() => Problem, { nullable: true, description: 'Why the alias was not set; null if it was.' })
   problem!: Problem | null;
 }
 
@@ -34,36 +39,44 @@ export class VersionResolver {
   constructor(private readonly rules: Catalog) {}
 
   @Policy('read')
-  @Query(() => Version, { nullable: true, description: 'Null when the reference names nothing that you may see.' })
-  version(@Arg('ref', () => VersionRef) ref: string, @Ctx() { catalog }: CatalogContext): Promise<Version | null> {
+  @Query(() => Version, {
+    nullable: true,
+    description:
+      'Version with this reference; null if it does not exist or you may not see it. A malformed reference is a BAD_USER_INPUT error.',
+  })
+  version(
+    @Arg('ref', () => VersionRef, { description: 'Reference to the version, such as "digits-mlp:3".' }) ref: string,
+    @Ctx() { catalog }: CatalogContext,
+  ): Promise<Version | null> {
     return this.rules.findVersion(catalog, ref, ['ref']);
   }
 
   @Policy('operate')
   @Mutation(() => SetAliasPayload, {
     nullable: true,
-    description: 'Points an alias at a version; moves it when it exists.',
+    description:
+      'Points an alias to a version and returns the alias; creates the alias, or moves it if it exists. Operators only. Problems: InvalidInput, NotFound, NotReady, Forbidden, StorageFull.',
   })
   async setAlias(
-    @Arg('input', () => SetAliasInput) input: SetAliasInput,
+    @Arg('input', () => SetAliasInput, { description: 'Alias to set, and its version.' }) input: SetAliasInput,
     @Ctx() context: CatalogContext,
   ): Promise<SetAliasPayload> {
     const { result, problem } = await payloadOf(() => this.rules.setAlias(context, input));
     return { alias: result, problem };
   }
 
-  @FieldResolver(() => Model, { description: 'The model that it is a version of.' })
+  @FieldResolver(() => Model, { description: 'Model that this is a version of.' })
   model(@Root() version: Version, @Ctx() { catalog }: CatalogContext): Promise<Model | null> {
     return catalog.model.load(version.modelId);
   }
 
-  @FieldResolver(() => [String], { description: 'Aliases that point here now.' })
+  @FieldResolver(() => [String], { description: 'Names of the aliases that point to this version now.' })
   aliasNames(@Root() version: Version, @Ctx() { catalog }: CatalogContext): Promise<string[]> {
     return catalog.aliasNamesOfVersion.load(version.id);
   }
 
   @FieldResolver(() => [Dataset], {
-    description: 'Data sets that its card names as training data, as far as they are registered here.',
+    description: 'Registered datasets that the model card names as training data.',
   })
   trainedOn(@Root() version: Version, @Ctx() { catalog }: CatalogContext): Promise<Dataset[]> {
     return catalog.trainingDatasets.load(version.id);
@@ -72,7 +85,7 @@ export class VersionResolver {
 
 @Resolver(() => Alias)
 export class AliasResolver {
-  @FieldResolver(() => Version, { description: 'The version that it points at now.' })
+  @FieldResolver(() => Version, { description: 'Version that the alias points to now.' })
   aliasedVersion(@Root() alias: Alias, @Ctx() { catalog }: CatalogContext): Promise<Version | null> {
     return catalog.version.load(alias.versionId);
   }

@@ -1,52 +1,58 @@
-import { Field, Float, Int, ObjectType, registerEnumType } from 'type-graphql';
+import { Field, Float, Int, ObjectType } from 'type-graphql';
 import { connectionOf } from '../graphql/connection.type.js';
+import { enumOf } from '../graphql/enum.type.js';
 import { Node } from '../graphql/node.type.js';
 import { VersionStateEnum } from '../graphql/problem.type.js';
 import { DateTime, JSONValue, ModelInputValue, SafeInt, VersionRef } from '../graphql/scalars.js';
 import { isMultiLabel } from '../tasks/scores.js';
 import { type ColumnSpec, type ColumnType as ColumnTypeName } from '../tasks/spec.js';
 import { readSpec } from '../tasks/stored-spec.js';
-import { INPUT_KINDS, type InputKind as InputKindName, type VersionSpec } from '../tasks/tasks.js';
+import { INPUT_KEYS, type InputKind as InputKindName, type VersionSpec } from '../tasks/tasks.js';
 
-const InputKind = Object.fromEntries(INPUT_KINDS.map((kind) => [kind, kind])) as Record<InputKindName, InputKindName>;
-registerEnumType(InputKind, { name: 'InputKind', description: 'Which key of ModelInput a version reads.' });
+const InputKind = enumOf<InputKindName>(
+  'InputKind',
+  'Key of `ModelInput` that a version takes.',
+  Object.fromEntries(Object.entries(INPUT_KEYS).map(([kind, key]) => [kind, `Send \`ModelInput.${key}\`.`])) as Record<
+    InputKindName,
+    string
+  >,
+);
 
-const ColumnType = {
-  NUMBER: 'NUMBER',
-  INTEGER: 'INTEGER',
-  TEXT: 'TEXT',
-  CATEGORY: 'CATEGORY',
-  BOOLEAN: 'BOOLEAN',
-} as const;
-registerEnumType(ColumnType, { name: 'ColumnType', description: 'What a column holds.' });
+const ColumnType = enumOf<ColumnTypeName>('ColumnType', 'Type of the values in a column.', {
+  NUMBER: 'A JSON number.',
+  INTEGER: 'A JSON number without a fractional part.',
+  TEXT: 'A JSON string.',
+  CATEGORY: 'A JSON string that is one of `Column.categories`.',
+  BOOLEAN: 'A JSON boolean.',
+});
 
-@ObjectType({ simpleResolvers: true, description: 'A named column of a row: enough to build a form field from.' })
+@ObjectType({ simpleResolvers: true, description: 'Named column of a row, with what a form field for it needs.' })
 export class Column {
-  @Field({ description: 'The key in `row`.' })
+  @Field({ description: 'Name of the column: its key in `ModelInput.row`.' })
   name!: string;
 
-  @Field(() => ColumnType, { description: 'What its values are.' })
+  @Field(() => ColumnType, { description: 'Type of the values.' })
   type!: ColumnTypeName;
 
-  @Field(() => String, { nullable: true, description: 'What it means; null where its owner does not say.' })
+  @Field(() => String, { nullable: true, description: 'Meaning of the column; null if not stated.' })
   description!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'Of its values, such as "mm"; null where it has none.' })
+  @Field(() => String, { nullable: true, description: 'Unit of the values, such as "mm"; null if they have none.' })
   unit!: string | null;
 
-  @Field(() => Float, { nullable: true, description: 'Smaller values are refused.' })
+  @Field(() => Float, { nullable: true, description: 'Smallest accepted value; null if there is no limit.' })
   minimum!: number | null;
 
-  @Field(() => Float, { nullable: true, description: 'Larger values are refused.' })
+  @Field(() => Float, { nullable: true, description: 'Largest accepted value; null if there is no limit.' })
   maximum!: number | null;
 
-  @Field(() => [String], { description: 'All values there are, when the type is CATEGORY; otherwise empty.' })
+  @Field(() => [String], { description: 'Accepted values if `type` is CATEGORY; empty for other types.' })
   categories!: string[];
 
-  @Field({ description: 'Must a row have it?' })
+  @Field({ description: 'Whether a row must have a value for this column. If false, omit it or send null.' })
   required!: boolean;
 
-  @Field(() => JSONValue, { nullable: true, description: 'A value that is accepted; null where there is none.' })
+  @Field(() => JSONValue, { nullable: true, description: 'Example of an accepted value; null if there is none.' })
   example!: unknown;
 }
 
@@ -56,59 +62,64 @@ export function columnOf(spec: ColumnSpec): Column {
 
 @ObjectType('TensorSpec', {
   simpleResolvers: true,
-  description: "One input or output of the graph, in the Open Inference Protocol's words.",
+  description: 'Input or output of the graph, as described by the Open Inference Protocol.',
 })
 export class TensorSpecType {
-  @Field({ description: 'Its name in the graph.' })
+  @Field({ description: 'Name in the graph.' })
   name!: string;
 
-  @Field({ description: 'FP32, INT64, BYTES (strings), BOOL …' })
+  @Field({ description: 'Datatype of the Open Inference Protocol, such as FP32, INT64, BOOL or BYTES (strings).' })
   datatype!: string;
 
-  @Field(() => [Int], { nullable: 'items', description: 'Size of each dimension; null where any size fits.' })
+  @Field(() => [Int], { nullable: 'items', description: 'Size of each dimension; null for a dimension of any size.' })
   shape!: (number | null)[];
 }
 
 @ObjectType({
   simpleResolvers: true,
-  description: 'What to send and what comes back, in words a form can be built from.',
+  description: 'Input that a version accepts and outputs that it returns, in enough detail to build a form.',
 })
 export class Signature {
-  @Field(() => InputKind, { description: 'The key of `ModelInput` to send.' })
+  @Field(() => InputKind, { description: 'Key of `ModelInput` to send.' })
   inputKind!: InputKindName;
 
   @Field(() => [Column], {
-    description: 'Columns of a row, in the order of the graph; empty for other kinds of input.',
+    description: "Columns of a row, in the order of the graph's inputs; empty if `inputKind` is not ROW.",
   })
   columns!: Column[];
 
   @Field(() => [TensorSpecType], {
-    description: 'Inputs of the graph; they can be sent as `tensors` whatever the kind.',
+    description: 'Inputs of the graph. Every version accepts them as `ModelInput.tensors`, whatever its `inputKind`.',
   })
   inputs!: TensorSpecType[];
 
   @Field(() => [TensorSpecType], { description: 'Outputs of the graph.' })
   outputs!: TensorSpecType[];
 
-  @Field(() => [String], { description: 'Words that a classification answers with.' })
+  @Field(() => [String], {
+    description: 'Classes that the model distinguishes, in the order of its scores; empty for tasks without classes.',
+  })
   labels!: string[];
 
-  @Field({ description: 'May several labels hold at once? Then their scores are independent of each other.' })
+  @Field({
+    description: 'Whether several labels may apply. If true, scores are independent and do not add up to 1.',
+  })
   multiLabel!: boolean;
 
   @Field(() => Int, {
     nullable: true,
-    description: 'Tokens that are read of a text, special ones included; null where it is not cut into tokens.',
+    description:
+      'Maximum number of tokens per sequence, including special tokens; null if the version uses no tokenizer. Longer texts are truncated or, for token classification and question answering, read in overlapping windows.',
   })
   maxTokens!: number | null;
 
   @Field(() => String, {
     nullable: true,
-    description: 'What stands in a text for the word to be guessed; null for other tasks.',
+    description: 'Token that marks the word to predict, such as "[MASK]"; null for tasks other than FILL_MASK.',
   })
   maskToken!: string | null;
 
-  @Field(() => ModelInputValue, { description: 'Works when sent as the variable `input.input`.' })
+  @Field(() => ModelInputValue, { description: 'Valid input: send it unchanged as `PredictInput.input`.' })
   example!: unknown;
 }
 
@@ -127,12 +138,12 @@ export function signatureOf(spec: VersionSpec): Signature {
   };
 }
 
-@ObjectType({ simpleResolvers: true, description: 'The file that is run.' })
+@ObjectType({ simpleResolvers: true, description: 'Model file of a version.' })
 export class Artifact {
-  @Field({ description: 'Always "ONNX".' })
+  @Field({ description: 'File format: always "ONNX".' })
   format!: string;
 
-  @Field({ description: 'Digest of the bytes, in hexadecimal.' })
+  @Field({ description: 'SHA-256 digest of the file, in hexadecimal.' })
   sha256!: string;
 
   @Field(() => SafeInt, { description: 'Size of the file, in bytes.' })
@@ -140,105 +151,121 @@ export class Artifact {
 
   @Field(() => SafeInt, {
     nullable: true,
-    description: 'Trained numbers in the graph; null where it keeps them elsewhere, as trees do.',
+    description:
+      'Number of trained parameters in the graph; null if they are not stored as tensors, as in decision trees.',
   })
   parameterCount!: number | null;
 
   @Field(() => Int, {
     nullable: true,
-    description: 'Version of the ONNX operators that the graph uses; null where the file does not say.',
+    description: 'Version of the ONNX operator set that the graph uses; null if the file does not state it.',
   })
   opset!: number | null;
 
-  @Field(() => String, { nullable: true, description: 'What wrote the file, as the file says: "tf2onnx 1.17.0".' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Tool that wrote the file, as stated in the file: "tf2onnx 1.17.0". Null if not stated.',
+  })
   producer!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'What the model was trained with: "tensorflow 2.21.0".' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Framework that the model was trained with, and its version: "tensorflow 2.21.0". Null if not stated.',
+  })
   framework!: string | null;
 }
 
 @ObjectType({
   simpleResolvers: true,
-  description:
-    "Another form of a version's graph, such as a quantised one: smaller or faster, and a little less exact.",
+  description: "Alternative form of a version's graph, such as a quantized one: smaller or faster, but less exact.",
 })
 export class Variant {
   @Field({
-    description: 'What the file name says: "quantized" of model_quantized.onnx. `PredictInput.variant` takes it.',
+    description:
+      'Name of the variant, from the file name: "quantized" for model_quantized.onnx. `PredictInput.variant` accepts it.',
   })
   name!: string;
 
-  @Field({ description: 'Digest of the bytes, in hexadecimal.' })
+  @Field({ description: 'SHA-256 digest of the file, in hexadecimal.' })
   sha256!: string;
 
   @Field(() => SafeInt, { description: 'Size of the file, in bytes.' })
   sizeBytes!: number;
 
-  @Field(() => String, { nullable: true, description: 'Why it cannot be used; null when it can.' })
+  @Field(() => String, { nullable: true, description: 'Why the variant cannot be used; null if it can.' })
   reason!: string | null;
 
-  @Field(() => Int, { nullable: true, description: 'Inputs that may share one run; null when it cannot be used.' })
+  @Field(() => Int, {
+    nullable: true,
+    description: 'Maximum number of inputs per batch; null if the variant cannot be used.',
+  })
   maxBatch!: number | null;
 }
 
 @ObjectType({
   implements: Node,
   simpleResolvers: true,
-  description: 'One immutable state of a model: a graph and its signature.',
+  description: 'Immutable version of a model: a graph and its signature.',
 })
 export class Version extends Node {
-  @Field(() => Int, { description: 'From 1, never reused.' })
+  @Field(() => Int, { description: 'Number of the version, from 1; never reused within a model.' })
   number!: number;
 
-  @Field(() => VersionRef, { description: 'Always names this very version: "digits-mlp:3".' })
+  @Field(() => VersionRef, { description: 'Reference that always names this version: "digits-mlp:3".' })
   ref!: string;
 
-  @Field(() => VersionStateEnum, { description: 'Does it answer predictions?' })
+  @Field(() => VersionStateEnum, { description: 'Whether the version runs predictions.' })
   state!: 'READY' | 'FAILED' | 'ARCHIVED';
 
-  @Field(() => String, { nullable: true, description: 'Why it failed, or what to know about it.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Reason for the state, such as why the import failed; null if there is none.',
+  })
   stateReason!: string | null;
 
   @Field(() => Artifact, {
     nullable: true,
-    description: 'Null for a version that failed before its file could be read.',
+    description: 'Model file of the version; null if the import failed.',
   })
   artifact!: Artifact | null;
 
-  @Field(() => [Variant], { description: 'Other forms of its graph, by name; empty for most.' })
+  @Field(() => [Variant], { description: 'Alternative forms of the graph, in order of name; empty if there are none.' })
   variants!: Variant[];
 
-  @Field(() => DateTime, { description: 'When it was registered.' })
+  @Field(() => DateTime, { description: 'When the version was registered.' })
   createdAt!: Date;
 
-  @Field(() => DateTime, { description: 'When it was last changed.' })
+  @Field(() => DateTime, { description: 'When the version was last imported or changed.' })
   updatedAt!: Date;
 
-  /** Not fields. */
+  /** Not in the schema. */
   modelId!: string;
   specJson!: string | null;
   testDataset!: string | null;
 
   @Field(() => Signature, {
     nullable: true,
-    description: 'Null for a version that failed before its graph could be read.',
+    description: 'Input that the version accepts and outputs that it returns; null if the import failed.',
   })
   signature(): Signature | null {
     return this.specJson === null ? null : signatureOf(readSpec(this.specJson));
   }
 }
 
-@ObjectType({ description: 'A page of a list of versions.' })
+@ObjectType({ description: 'One page of a list of versions.' })
 export class VersionConnection extends connectionOf(Version) {}
 
-@ObjectType({ simpleResolvers: true, description: 'A name that points at one version and can be moved.' })
+@ObjectType({
+  simpleResolvers: true,
+  description: 'Name that points to a version of a model and can be moved to another.',
+})
 export class Alias {
-  @Field({ description: '[a-z][a-z0-9-]{0,31}, unique within its model.' })
+  @Field({ description: 'Name, unique within its model, matching `[a-z][a-z0-9-]{0,31}`.' })
   name!: string;
 
-  @Field(() => DateTime, { description: 'When it was last pointed at a version.' })
+  @Field(() => DateTime, { description: 'When the alias was last moved.' })
   updatedAt!: Date;
 
-  /** Not a field: `aliasedVersion` is resolved from it. */
+  /** Not in the schema: `aliasedVersion` is resolved from it. */
   versionId!: string;
 }

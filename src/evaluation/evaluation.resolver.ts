@@ -1,6 +1,7 @@
 import { Arg, Ctx, FieldResolver, Int, Resolver, Root } from 'type-graphql';
 import { Dataset } from '../catalog/dataset.type.js';
 import { Version } from '../catalog/version.type.js';
+import { AFTER, FIRST } from '../graphql/connection.type.js';
 import { Evaluation, EvaluationConnection, EvaluationOrigin, Metric } from './evaluation.type.js';
 import type { EvaluationContext } from './loaders.js';
 
@@ -8,7 +9,7 @@ import type { EvaluationContext } from './loaders.js';
 export class EvaluationResolver {
   @FieldResolver(() => Version, {
     nullable: true,
-    description: 'The version that was measured; null when you may not see it.',
+    description: 'Version that was evaluated; null if you may not see it.',
   })
   evaluatedVersion(@Root() { versionId }: Evaluation, @Ctx() { catalog }: EvaluationContext): Promise<Version | null> {
     return catalog.version.load(versionId);
@@ -16,16 +17,19 @@ export class EvaluationResolver {
 
   @FieldResolver(() => Dataset, {
     nullable: true,
-    description: 'What it was measured on; null when you may not see it.',
+    description: 'Dataset that the version was evaluated on; null if you may not see it.',
   })
   dataset(@Root() { datasetId }: Evaluation, @Ctx() { catalog }: EvaluationContext): Promise<Dataset | null> {
     return catalog.dataset.load(datasetId);
   }
 
-  @FieldResolver(() => [Metric], { description: 'What was measured.' })
+  @FieldResolver(() => [Metric], { description: 'Metrics of the evaluation.' })
   async metrics(
     @Root() { id }: Evaluation,
-    @Arg('names', () => [String], { nullable: true, description: 'Only metrics of these names.' })
+    @Arg('names', () => [String], {
+      nullable: true,
+      description: 'Names of the metrics to return, such as ["accuracy"]. Default: all.',
+    })
     names: string[] | null,
     @Ctx() { evaluations }: EvaluationContext,
   ): Promise<Metric[]> {
@@ -39,22 +43,27 @@ export class VersionEvaluationResolver {
   @FieldResolver(() => Evaluation, {
     nullable: true,
     description:
-      'The newest that SUCCEEDED on the dataset (its default test data when omitted); COMPUTED wins over IMPORTED.',
+      'Evaluation of this version on one dataset: the newest COMPUTED one that SUCCEEDED, otherwise the newest IMPORTED one. Null if there is none.',
   })
   evaluation(
     @Root() { id }: Version,
-    @Arg('dataset', () => String, { nullable: true, description: 'Name of the dataset.' }) dataset: string | null,
-    @Arg('origin', () => EvaluationOrigin, { nullable: true }) origin: keyof typeof EvaluationOrigin | null,
+    @Arg('dataset', () => String, {
+      nullable: true,
+      description: "Name of the dataset. Default: the version's test dataset, as its model states it.",
+    })
+    dataset: string | null,
+    @Arg('origin', () => EvaluationOrigin, { nullable: true, description: 'Origin to consider. Default: both.' })
+    origin: keyof typeof EvaluationOrigin | null,
     @Ctx() { evaluations }: EvaluationContext,
   ): Promise<Evaluation | null> {
     return evaluations.best(id, { dataset, origin });
   }
 
-  @FieldResolver(() => EvaluationConnection, { description: 'Newest first.' })
+  @FieldResolver(() => EvaluationConnection, { description: 'Evaluations of this version, newest first.' })
   async evaluations(
     @Root() { id }: Version,
-    @Arg('first', () => Int, { defaultValue: 10 }) first: number,
-    @Arg('after', () => String, { nullable: true }) after: string | null,
+    @Arg('first', () => Int, { defaultValue: 10, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null,
     @Ctx() { evaluations }: EvaluationContext,
   ): Promise<EvaluationConnection> {
     return new EvaluationConnection(await evaluations.pageOf('version', id, { first, after }));
@@ -63,11 +72,11 @@ export class VersionEvaluationResolver {
 
 @Resolver(() => Dataset)
 export class DatasetEvaluationResolver {
-  @FieldResolver(() => EvaluationConnection, { description: 'Evaluations made on it, newest first.' })
+  @FieldResolver(() => EvaluationConnection, { description: 'Evaluations on this dataset, newest first.' })
   async evaluations(
     @Root() { id }: Dataset,
-    @Arg('first', () => Int, { defaultValue: 10 }) first: number,
-    @Arg('after', () => String, { nullable: true }) after: string | null,
+    @Arg('first', () => Int, { defaultValue: 10, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null,
     @Ctx() { evaluations }: EvaluationContext,
   ): Promise<EvaluationConnection> {
     return new EvaluationConnection(await evaluations.pageOf('dataset', id, { first, after }));

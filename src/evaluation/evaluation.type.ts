@@ -1,83 +1,97 @@
-import { Field, Float, ObjectType, registerEnumType } from 'type-graphql';
+import { Field, Float, ObjectType } from 'type-graphql';
 import { connectionOf } from '../graphql/connection.type.js';
+import { enumOf } from '../graphql/enum.type.js';
 import { Node } from '../graphql/node.type.js';
 import { DateTime, SafeInt } from '../graphql/scalars.js';
 
-export const EvaluationOrigin = { IMPORTED: 'IMPORTED', COMPUTED: 'COMPUTED' } as const;
-registerEnumType(EvaluationOrigin, {
-  name: 'EvaluationOrigin',
-  description: 'IMPORTED from a model card: somebody else measured it. COMPUTED here. Never confuse the two.',
+export const EvaluationOrigin = enumOf('EvaluationOrigin', 'Where the metrics of an evaluation come from.', {
+  IMPORTED: 'Stated in the model card and not verified by this server.',
+  COMPUTED: 'Measured by this server.',
 });
 
-const JobState = {
-  QUEUED: 'QUEUED',
-  RUNNING: 'RUNNING',
-  SUCCEEDED: 'SUCCEEDED',
-  FAILED: 'FAILED',
-  CANCELLED: 'CANCELLED',
-} as const;
-registerEnumType(JobState, { name: 'JobState', description: 'How far a job has come.' });
+const JobState = enumOf('JobState', 'Progress of a job.', {
+  QUEUED: 'The job has not started.',
+  RUNNING: 'The job is running.',
+  SUCCEEDED: 'The job finished, and its result is complete.',
+  FAILED: 'The job ended with an error and has no result.',
+  CANCELLED: 'The job was cancelled and has no result.',
+});
 
-@ObjectType({ simpleResolvers: true, description: 'Where the true value lies, with this confidence.' })
+@ObjectType({ simpleResolvers: true, description: 'Confidence interval of a metric.' })
 export class Interval {
-  @Field(() => Float, { description: 'Lower end, in the unit of the metric.' })
+  @Field(() => Float, { description: 'Lower bound, in the unit of the metric.' })
   low!: number;
 
-  @Field(() => Float, { description: 'Upper end, in the unit of the metric.' })
+  @Field(() => Float, { description: 'Upper bound, in the unit of the metric.' })
   high!: number;
 
-  @Field(() => Float, { description: 'Confidence, such as 0.95.' })
+  @Field(() => Float, { description: 'Confidence level from 0 to 1, such as 0.95.' })
   level!: number;
 
-  @Field({ description: 'How it was computed.' })
+  @Field({ description: 'Method that computed the interval.' })
   method!: string;
 }
 
-@ObjectType({ simpleResolvers: true, description: 'One number that says how good a version is.' })
+@ObjectType({ simpleResolvers: true, description: 'Measured quality of a version, as one number.' })
 export class Metric {
-  @Field({ description: '"accuracy", "f1", "roc_auc", "log_loss" …' })
+  @Field({ description: 'Name of the metric, such as "accuracy", "f1", "roc_auc" or "log_loss".' })
   name!: string;
 
-  @Field(() => String, { nullable: true, description: '"macro", "weighted"; null where there is none.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'How the metric averages over classes, such as "macro" or "weighted"; null if not stated.',
+  })
   average!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'The class, for a metric of one class.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Class that the metric is about; null if it covers all classes.',
+  })
   label!: string | null;
 
-  @Field(() => Float, { nullable: true, description: 'Null when it is undefined; then `undefinedReason` says why.' })
+  @Field(() => Float, {
+    nullable: true,
+    description: 'Value of the metric; null if undefined, for the reason in `undefinedReason`.',
+  })
   value!: number | null;
 
-  @Field(() => String, { nullable: true, description: 'Why there is no value; null where there is one.' })
+  @Field(() => String, { nullable: true, description: 'Why `value` is null; null if there is a value.' })
   undefinedReason!: string | null;
 
-  @Field({ description: 'Is a larger value a better one?' })
+  @Field({ description: 'Whether a higher value is better.' })
   higherIsBetter!: boolean;
 
-  @Field(() => Interval, { nullable: true, description: 'Null when imported.' })
+  @Field(() => Interval, {
+    nullable: true,
+    description: 'Confidence interval of `value`; null if the evaluation was imported.',
+  })
   interval!: Interval | null;
 }
 
-@ObjectType({ implements: Node, simpleResolvers: true, description: 'How good a version is on a dataset.' })
+@ObjectType({ implements: Node, simpleResolvers: true, description: 'Quality of a version on a dataset.' })
 export class Evaluation extends Node {
-  @Field(() => EvaluationOrigin, { description: 'Who measured it.' })
+  @Field(() => EvaluationOrigin, { description: 'Where the metrics come from.' })
   origin!: keyof typeof EvaluationOrigin;
 
-  @Field(() => JobState, { description: 'How far measuring has come.' })
+  @Field(() => JobState, { description: 'Progress of the evaluation.' })
   jobState!: keyof typeof JobState;
 
-  @Field(() => SafeInt, { nullable: true, description: 'Rows it was measured on; null where the card does not say.' })
+  @Field(() => SafeInt, {
+    nullable: true,
+    description: 'Number of rows that the version was evaluated on; null if not stated.',
+  })
   evaluatedRows!: number | null;
 
-  @Field(() => DateTime, { description: 'When it was registered.' })
+  @Field(() => DateTime, { description: 'When the evaluation was registered.' })
   createdAt!: Date;
 
-  @Field(() => DateTime, { nullable: true, description: 'When measuring ended; null while it has not.' })
+  @Field(() => DateTime, { nullable: true, description: 'When the evaluation ended; null until then.' })
   finishedAt!: Date | null;
 
-  /** Not fields: `evaluatedVersion` and `dataset` are resolved from them. */
+  /** Not in the schema: `evaluatedVersion` and `dataset` are resolved from them. */
   versionId!: string;
   datasetId!: string;
 }
 
-@ObjectType({ description: 'A page of a list of evaluations.' })
+@ObjectType({ description: 'One page of a list of evaluations.' })
 export class EvaluationConnection extends connectionOf(Evaluation) {}

@@ -1,15 +1,25 @@
 /**
- * Lists that can grow, as Relay connections: the GraphQL side of `storage/pages.ts`.
+ * Lists that can grow, as Relay connections. The GraphQL side of `storage/pages.ts`.
  */
 import { type ClassType, Field, Int, ObjectType } from 'type-graphql';
 import type { Edge, Page } from '../storage/pages.js';
 
-@ObjectType({ description: 'Whether there is more, and where to go on.', simpleResolvers: true })
+/** Descriptions of the two arguments that every paginated field has. */
+export const FIRST = 'Number of items per page, 1 to 100. Other values are a BAD_USER_INPUT error.';
+export const AFTER = 'Cursor to continue from: `pageInfo.endCursor` of the previous page. Omit it for the first page.';
+
+const PAGE_INFO = 'Whether more items follow, and the cursor to continue from.';
+
+@ObjectType({ description: PAGE_INFO, simpleResolvers: true })
 export class PageInfo {
-  @Field({ description: 'Is there anything after this page?' })
+  @Field({ description: 'Whether more items follow this page.' })
   hasNextPage!: boolean;
 
-  @Field(() => String, { nullable: true, description: 'Pass it as `after` for the next page; null on an empty page.' })
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Cursor of the last item on this page; pass it as `after` to get the next page. Null on an empty page.',
+  })
   endCursor!: string | null;
 }
 
@@ -17,35 +27,38 @@ export class PageInfo {
 export function connectionOf<T extends object>(Node: ClassType<T>) {
   const name = Node.name;
 
-  @ObjectType(`${name}Edge`, { simpleResolvers: true, description: `A ${name} and its place in the list.` })
+  @ObjectType(`${name}Edge`, { simpleResolvers: true, description: `${name} in a paginated list, with its cursor.` })
   class EdgeType {
-    @Field({ description: 'Pass it as `after` to go on behind this one.' })
+    @Field({ description: 'Position of this item; pass it as `after` to get the items that follow it.' })
     cursor!: string;
 
-    @Field(() => Node, { description: 'The one that stands here.' })
+    @Field(() => Node, { description: 'The item itself.' })
     node!: T;
   }
 
-  @ObjectType(`${name}Connection`, { description: `A page of a list of ${name}s.` })
+  @ObjectType(`${name}Connection`, { description: `One page of a list of type ${name}.` })
   class Connection {
     constructor(readonly page: Page<T>) {}
 
-    @Field(() => [Node], { description: 'What is on the page, in the order of the list.' })
+    @Field(() => [Node], { description: 'Items on this page, in list order.' })
     nodes(): T[] {
       return this.page.edges.map(({ node }) => node);
     }
 
-    @Field(() => [EdgeType], { description: 'The same, each with its cursor.' })
+    @Field(() => [EdgeType], { description: 'Items on this page with their cursors, in list order.' })
     edges(): Edge<T>[] {
       return [...this.page.edges];
     }
 
-    @Field(() => PageInfo, { description: 'Whether there is more, and where to go on.' })
+    @Field(() => PageInfo, { description: PAGE_INFO })
     pageInfo(): PageInfo {
       return { hasNextPage: this.page.hasNextPage, endCursor: this.page.edges.at(-1)?.cursor ?? null };
     }
 
-    @Field(() => Int, { description: 'Size of the whole list; counted only when selected.' })
+    @Field(() => Int, {
+      description:
+        'Number of items in the whole list. Counted only if selected, which adds 5 to the cost of each page.',
+    })
     totalCount(): Promise<number> {
       return this.page.countTotal();
     }

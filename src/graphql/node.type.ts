@@ -1,7 +1,7 @@
 import { Field, ID, InterfaceType } from 'type-graphql';
 
-@InterfaceType({ description: 'Anything with an id of its own: fetch it again by `node(id:)`.' })
+@InterfaceType({ description: 'Object with an id, which `node(id:)` and `nodes(ids:)` accept.' })
 export abstract class Node {
-  @Field(() => ID, { description: 'Opaque, unique over all types, never reused.' })
+  @Field(() => ID, { description: 'Opaque id, unique across all types and never reused.' })
   id!: string;
 }

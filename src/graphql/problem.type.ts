@@ -1,8 +1,8 @@
 /**
- * Problems as data: the failures a caller can act on, behind one interface, and the one table that makes them from
- * errors. Members added later break no client that reads `code` and `message`.
+ * Problems as data: failures that a client can act on, behind one interface, and the mapping from errors to problems.
+ * New problem types do not break clients that read only `code` and `message`.
  */
-import { Field, ID, Int, InterfaceType, ObjectType, registerEnumType } from 'type-graphql';
+import { Field, ID, Int, InterfaceType, ObjectType } from 'type-graphql';
 import {
   AppError,
   DeadlineExceededError,
@@ -15,67 +15,59 @@ import {
   OverloadedError,
   type ProblemCode,
 } from '../errors.js';
+import { enumOf } from './enum.type.js';
 
-const enumOf = <T extends string>(...names: T[]) =>
-  Object.fromEntries(names.map((name) => [name, name])) as Record<T, T>;
-
-export const ProblemCodeEnum = enumOf<ProblemCode>(
-  'INVALID_INPUT',
-  'NOT_FOUND',
-  'NOT_READY',
-  'OVERLOADED',
-  'DEADLINE_EXCEEDED',
-  'INFERENCE_FAILED',
-  'IDEMPOTENCY_CONFLICT',
-  'FORBIDDEN',
-  'STORAGE_FULL',
-  'SHUTTING_DOWN',
-);
-registerEnumType(ProblemCodeEnum, {
-  name: 'ProblemCode',
-  description: 'What kind of failure; each is a row of the table of errors in the README.',
+export const ProblemCodeEnum = enumOf<ProblemCode>('ProblemCode', 'Kind of failure that a client can act on.', {
+  INVALID_INPUT: "The input does not match the version's signature. Correct what `InvalidInput.problems` lists.",
+  NOT_FOUND:
+    'The object does not exist, or you may not see it. Check the name; `NotFound.didYouMean` has similar ones.',
+  NOT_READY: 'The version exists but runs no predictions. Use another version, or retry if `retryable` is true.',
+  OVERLOADED: 'The queue is full, or the wait would exceed your deadline. Retry after `retryAfterMs`.',
+  DEADLINE_EXCEEDED: 'The deadline passed before the answer was ready. Retry, or send a larger `deadlineMs`.',
+  INFERENCE_FAILED: 'The model failed on this input. Retry only if `retryable` is true.',
+  IDEMPOTENCY_CONFLICT: 'The idempotency key was used for another request in the last 24 hours. Send a new key.',
+  FORBIDDEN: 'You may see the object but not perform this operation.',
+  STORAGE_FULL:
+    'The prediction could not be stored, so no answer was returned. Retry with the same key, or send `record: false`.',
+  SHUTTING_DOWN: 'The server is shutting down. Retry after `retryAfterMs`.',
 });
 
 export const InputProblemCodeEnum = enumOf<InputProblemCode>(
-  'UNKNOWN_NAME',
-  'MISSING',
-  'WRONG_TYPE',
-  'WRONG_SHAPE',
-  'OUT_OF_RANGE',
-  'NOT_IN_CATEGORIES',
-  'NOT_FINITE',
-  'EMPTY',
-  'TOO_LARGE',
-  'UNREADABLE',
-  'WRONG_KIND',
+  'InputProblemCode',
+  'Kind of mistake at one place of an input.',
+  {
+    UNKNOWN_NAME: 'The name is unknown, such as a column that the version does not have.',
+    MISSING: 'A required value is missing or null.',
+    WRONG_TYPE: 'The value has the wrong type.',
+    WRONG_SHAPE: 'The tensor has the wrong shape or the wrong number of values.',
+    OUT_OF_RANGE: 'The number is below the minimum or above the maximum.',
+    NOT_IN_CATEGORIES: "The text is not one of the column's categories.",
+    NOT_FINITE: 'The number is NaN or infinite.',
+    EMPTY: 'The text, list, image or tensor is empty.',
+    TOO_LARGE: 'The text, list or image exceeds a size limit.',
+    UNREADABLE: 'The value cannot be decoded or parsed.',
+    WRONG_KIND: 'The value, or its combination with another value, is not accepted here.',
+  },
 );
-registerEnumType(InputProblemCodeEnum, {
-  name: 'InputProblemCode',
-  description: 'What is wrong with one place of an input.',
+
+export const VersionStateEnum = enumOf('VersionState', 'State of a version.', {
+  READY: 'The version runs predictions.',
+  FAILED: 'The version could not be imported, or its answers differ from its golden cases. See `stateReason`.',
+  ARCHIVED: 'The version is kept for its history and runs no predictions.',
 });
 
-const VersionStateEnum = enumOf('READY', 'FAILED', 'ARCHIVED');
-
-export { VersionStateEnum };
-
-registerEnumType(VersionStateEnum, {
-  name: 'VersionState',
-  description:
-    'READY answers predictions; FAILED could not be imported or proven, see `stateReason`; ARCHIVED is kept for its history.',
-});
-
-@InterfaceType({ description: 'A failure that the caller can act on.' })
+@InterfaceType({ description: 'Failure that the client can act on.' })
 export abstract class Problem {
-  @Field(() => ProblemCodeEnum, { description: 'What kind of failure it is.' })
+  @Field(() => ProblemCodeEnum, { description: 'Kind of failure.' })
   code!: ProblemCode;
 
-  @Field({ description: 'What is wrong and what to do, in a sentence.' })
+  @Field({ description: 'What is wrong and what to do about it, in English.' })
   message!: string;
 
-  @Field({ description: 'May the same request succeed later, unchanged?' })
+  @Field({ description: 'Whether the same request may succeed later, unchanged.' })
   retryable!: boolean;
 
-  @Field(() => Int, { nullable: true, description: 'Milliseconds to wait before trying again, where that is known.' })
+  @Field(() => Int, { nullable: true, description: 'Milliseconds to wait before retrying; null if unknown.' })
   retryAfterMs!: number | null;
 
   constructor(error: AppError) {
@@ -86,27 +78,33 @@ export abstract class Problem {
   }
 }
 
-@ObjectType({ description: 'One thing that is wrong with an input.' })
+@ObjectType({ description: 'One mistake in an input.' })
 export class InputProblem {
-  @Field(() => [String], { description: 'Where, from the root input object: ["input", "row", "mean radius"].' })
+  @Field(() => [String], {
+    description:
+      'Path of the mistake, starting at the argument of the mutation: `["input", "input", "row", "mean radius"]`.',
+  })
   path!: string[];
 
-  @Field(() => InputProblemCodeEnum, { description: 'What kind of mistake it is.' })
+  @Field(() => InputProblemCodeEnum, { description: 'Kind of mistake.' })
   code!: InputProblemCode;
 
-  @Field({ description: 'What is wrong, in words.' })
+  @Field({ description: 'What is wrong, in English.' })
   message!: string;
 
-  @Field(() => String, { nullable: true, description: 'What would be accepted; null where the message says it.' })
+  @Field(() => String, { nullable: true, description: 'What is accepted instead; null if `message` says it.' })
   expected!: string | null;
 
-  @Field(() => String, { nullable: true, description: 'What was sent, shortened; null where nothing was.' })
+  @Field(() => String, { nullable: true, description: 'What was sent, shortened; null if nothing was sent.' })
   received!: string | null;
 }
 
-@ObjectType({ implements: Problem, description: 'The input is not what the model reads. Nothing was run.' })
+@ObjectType({
+  implements: Problem,
+  description: "The input does not match the version's signature. The model was not run.",
+})
 export class InvalidInput extends Problem {
-  @Field(() => [InputProblem], { description: 'At most 20.' })
+  @Field(() => [InputProblem], { description: 'Mistakes that were found, at most 20.' })
   problems!: InputProblem[];
 
   constructor(error: InvalidInputError) {
@@ -115,9 +113,11 @@ export class InvalidInput extends Problem {
   }
 }
 
-@ObjectType({ implements: Problem, description: 'No such thing, or you may not see it.' })
+@ObjectType({ implements: Problem, description: 'The object does not exist, or you may not see it.' })
 export class NotFound extends Problem {
-  @Field(() => [String], { description: 'Names that look alike, of things you may see.' })
+  @Field(() => [String], {
+    description: 'Similar names or references that you may use instead, best match first; empty if there are none.',
+  })
   didYouMean!: string[];
 
   constructor(error: NotFoundError) {
@@ -126,9 +126,12 @@ export class NotFound extends Problem {
   }
 }
 
-@ObjectType({ implements: Problem, description: 'The version exists but answers no predictions.' })
+@ObjectType({ implements: Problem, description: 'The version exists but runs no predictions.' })
 export class NotReady extends Problem {
-  @Field(() => VersionStateEnum, { description: 'The state that the version is in.' })
+  @Field(() => VersionStateEnum, {
+    description:
+      'State of the version. FAILED if a READY version was taken out of service because it crashes on its own example.',
+  })
   state!: string;
 
   constructor(error: NotReadyError) {
@@ -137,9 +140,12 @@ export class NotReady extends Problem {
   }
 }
 
-@ObjectType({ implements: Problem, description: 'Too much waits already; nothing was run.' })
+@ObjectType({
+  implements: Problem,
+  description: 'The queue is full, or the wait would exceed the deadline. The model was not run.',
+})
 export class Overloaded extends Problem {
-  @Field(() => Int, { description: 'Inputs that wait for this version.' })
+  @Field(() => Int, { description: 'Number of inputs waiting for this version.' })
   queueDepth!: number;
 
   constructor(error: OverloadedError) {
@@ -148,9 +154,12 @@ export class Overloaded extends Problem {
   }
 }
 
-@ObjectType({ implements: Problem, description: 'The time was up before the answer was there.' })
+@ObjectType({ implements: Problem, description: 'The deadline passed before the answer was ready.' })
 export class DeadlineExceeded extends Problem {
-  @Field({ description: 'Where it was spent: "queue", "run" or "record".' })
+  @Field({
+    description:
+      'Phase in which time ran out: "queue" (waiting for a worker), "run" (in a worker) or "record" (storing the answer).',
+  })
   phase!: string;
 
   constructor(error: DeadlineExceededError) {
@@ -159,12 +168,9 @@ export class DeadlineExceeded extends Problem {
   }
 }
 
-@ObjectType({
-  implements: Problem,
-  description: 'The model failed on this input, or answered something that is no answer.',
-})
+@ObjectType({ implements: Problem, description: 'The model failed on this input, or its outputs were unusable.' })
 export class InferenceFailed extends Problem {
-  @Field({ description: 'What the model or its runtime said.' })
+  @Field({ description: 'What went wrong, as reported by the model or its runtime.' })
   reason!: string;
 
   constructor(error: InferenceFailedError) {
@@ -173,9 +179,12 @@ export class InferenceFailed extends Problem {
   }
 }
 
-@ObjectType({ implements: Problem, description: 'The idempotency key belongs to another request.' })
+@ObjectType({
+  implements: Problem,
+  description: 'The idempotency key was used for another request in the last 24 hours.',
+})
 export class IdempotencyConflict extends Problem {
-  @Field(() => ID, { description: 'The prediction that the key belongs to.' })
+  @Field(() => ID, { description: 'Id of the prediction that was made with this key.' })
   earlier!: string;
 
   constructor(error: IdempotencyConflictError) {
@@ -184,16 +193,16 @@ export class IdempotencyConflict extends Problem {
   }
 }
 
-@ObjectType({ implements: Problem, description: 'You may see it, but not do this.' })
+@ObjectType({ implements: Problem, description: 'You may see the object but not perform this operation.' })
 export class Forbidden extends Problem {}
 
-@ObjectType({ implements: Problem, description: 'The answer could not be recorded, so it was withheld.' })
+@ObjectType({ implements: Problem, description: 'The prediction could not be stored, so no answer was returned.' })
 export class StorageFull extends Problem {}
 
-@ObjectType({ implements: Problem, description: 'The server is stopping.' })
+@ObjectType({ implements: Problem, description: 'The server is shutting down and accepts no more predictions.' })
 export class ShuttingDown extends Problem {}
 
-/** The whole mapping. A new error class is one line here, and the compiler asks for it. */
+/** The problem for an error. A new error class needs a line here. */
 export function problemOf(error: AppError): Problem {
   if (error instanceof InvalidInputError) return new InvalidInput(error);
   if (error instanceof NotFoundError) return new NotFound(error);
@@ -207,7 +216,7 @@ export function problemOf(error: AppError): Problem {
   return new ShuttingDown(error);
 }
 
-/** The types to list in the schema: no field names them, they only appear behind the interface. */
+/** Types to add to the schema explicitly: no field returns them by name, only through the interface. */
 export const PROBLEM_TYPES = [
   InvalidInput,
   NotFound,
@@ -221,7 +230,7 @@ export const PROBLEM_TYPES = [
   ShuttingDown,
 ] as const;
 
-/** What a mutation answers: the result of `work`, or the problem it met. Anything else is a bug and rises. */
+/** The result of `work`, or the problem for the AppError it throws. Other errors are bugs and are rethrown. */
 export async function payloadOf<T>(work: () => Promise<T>): Promise<{ result: T | null; problem: Problem | null }> {
   try {
     return { result: await work(), problem: null };

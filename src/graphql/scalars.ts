@@ -1,31 +1,36 @@
-/** The scalars of the schema. A value that does not fit is BAD_USER_INPUT before any resolver runs. */
+/** The scalars of the schema. An invalid variable fails with BAD_USER_INPUT before any resolver runs. */
 import { GraphQLError, GraphQLScalarType, Kind } from 'graphql';
 import { GraphQLDateTimeISO, GraphQLJSON, GraphQLJSONObject, GraphQLSafeInt } from 'graphql-scalars';
 
 export const DateTime = renamed(
   GraphQLDateTimeISO,
   'DateTime',
-  'A moment, ISO 8601 in UTC, such as 2026-11-23T18:15:48.000Z.',
+  'Date and time in ISO 8601 format, in UTC: "2026-11-23T18:15:48.000Z".',
 );
-export const SafeInt = renamed(GraphQLSafeInt, 'SafeInt', 'A whole number, exact below 2^53, as a JSON number.');
-export const JSONObject = renamed(GraphQLJSONObject, 'JSONObject', 'A JSON object. Send it as a variable.');
+export const SafeInt = renamed(GraphQLSafeInt, 'SafeInt', 'Integer from -(2^53 - 1) to 2^53 - 1, as a JSON number.');
+export const JSONObject = renamed(
+  GraphQLJSONObject,
+  'JSONObject',
+  'JSON object. Send it as a variable: a GraphQL literal cannot have keys such as "mean radius".',
+);
 export const JSONValue = renamed(GraphQLJSON, 'JSON', 'Any JSON value.');
 
 export const VersionRef = text(
   'VersionRef',
-  'Names a version: "digits-mlp" (its `champion`, else the newest READY one), "digits-mlp@champion" or "digits-mlp:3".',
+  'Reference to a version, by number ("digits-mlp:3"), by alias ("digits-mlp@champion"), or to the default version of a model ("digits-mlp"): the one with alias `champion` if set, otherwise the newest READY version.',
 );
-export const Base64 = text('Base64', 'Bytes as base64 text.');
+export const Base64 = text('Base64', 'Bytes as a base64 string.');
 
 export const FloatList = new GraphQLScalarType<readonly number[], ArrayLike<number>>({
   name: 'FloatList',
-  description: 'A JSON list of numbers, as one value; nine significant digits, which is all that 32 bits hold.',
+  description:
+    'List of numbers, sent as one JSON value. Numbers have 9 significant digits, enough to restore any 32-bit float.',
   serialize: (value) => Array.from(value as ArrayLike<number>, (x) => Number(x.toPrecision(9))),
 });
 
 export const ModelInputValue = new GraphQLScalarType({
   name: 'ModelInputValue',
-  description: 'A value of the input type `ModelInput`, as JSON, with exactly one key.',
+  description: 'Value of the input type `ModelInput` as JSON: an object with exactly one key.',
 });
 
 function renamed(scalar: GraphQLScalarType, name: string, description: string): GraphQLScalarType {
@@ -35,7 +40,7 @@ function renamed(scalar: GraphQLScalarType, name: string, description: string): 
 function text(name: string, description: string): GraphQLScalarType<string, string> {
   const asText = (value: unknown): string => {
     if (typeof value === 'string') return value;
-    throw new GraphQLError(`${name} is a string.`);
+    throw new GraphQLError(`${name} must be a string.`);
   };
   return new GraphQLScalarType({
     name,

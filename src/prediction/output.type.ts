@@ -1,22 +1,24 @@
-/** What a model answers, by its task: a type for each kind of answer, and the union of them. */
-import { Arg, createUnionType, Field, Float, Int, ObjectType, registerEnumType } from 'type-graphql';
+/** Output types: one for each kind of answer, and their union. */
+import { Arg, createUnionType, Field, Float, Int, ObjectType } from 'type-graphql';
 import { BadArgumentError } from '../errors.js';
 import { Base64, FloatList, JSONValue } from '../graphql/scalars.js';
-import { AGGREGATIONS, type AggregationName, type Answer, type AnswerOf } from '../tasks/answer.js';
+import type { Answer, AnswerOf } from '../tasks/answer.js';
 import type { TensorData } from '../tasks/datatypes.js';
 import { MAX_FILLINGS } from '../tasks/fill-mask.js';
-import { spansOf } from '../tasks/token-classification.js';
+import { AnswerType, Tokens } from './span.type.js';
 
-@ObjectType({ simpleResolvers: true, description: 'One class and how sure the model is of it.' })
+@ObjectType({ simpleResolvers: true, description: 'Class with its score.' })
 export class ClassScore {
-  @Field({ description: 'The class, one of the labels.' })
+  @Field({ description: "Name of the class: one of the version's labels, or of the labels in a zero-shot input." })
   label!: string;
 
-  @Field(() => Float, { description: 'From 0 to 1 for probabilities.' })
+  @Field(() => Float, {
+    description: 'Score of the class: a probability from 0 to 1, unless the graph returns other scores.',
+  })
   score!: number;
 }
 
-@ObjectType({ description: 'The class that an input belongs to.' })
+@ObjectType({ description: 'Class of an input, with the scores of all classes.' })
 export class Classification {
   constructor(
     label: string,
@@ -26,29 +28,38 @@ export class Classification {
     this.label = label;
   }
 
-  @Field({ description: 'The class with the best score.' })
+  @Field({ description: 'Class with the highest score.' })
   label: string;
 
-  @Field(() => Float, { nullable: true, description: 'Of the label; null for models that give labels only.' })
+  @Field(() => Float, {
+    nullable: true,
+    description: 'Score of `label`; null if the graph returns labels without scores.',
+  })
   score(): number | null {
-    // Of the best, as the label is. Two labels of a model may be the same word.
+    // Not looked up by label: two classes of a model may have the same label.
     return this.scores?.reduce((best, score) => Math.max(best, score)) ?? null;
   }
 
-  @Field(() => [ClassScore], { description: 'Best first; empty for models that give labels only.' })
+  @Field(() => [ClassScore], {
+    description: 'Classes with their scores, highest score first; empty if the graph returns labels without scores.',
+  })
   classes(
-    @Arg('first', () => Int, { defaultValue: 5, description: 'At least 1.' }) first: number,
+    @Arg('first', () => Int, {
+      defaultValue: 5,
+      description: 'Maximum number of classes to return, at least 1. Smaller values are a BAD_USER_INPUT error.',
+    })
+    first: number,
     @Arg('minScore', () => Float, {
       defaultValue: 0,
       description:
-        'At least 0. Leaves out what scores less. With `signature.multiLabel`, 0.5 leaves the labels that apply.',
+        'Lowest score to return, at least 0. If `signature.multiLabel` is true, 0.5 returns the labels that apply. Negative values are a BAD_USER_INPUT error.',
     })
     minScore: number,
   ): ClassScore[] {
     checkRange('first', first, 1);
     checkRange('minScore', minScore, 0);
     const classes = (this.scores ?? []).map((score, i) => ({ label: this.labels[i] as string, score }));
-    // A score may be negative where it is no probability.
+    // Scores that are not probabilities may be negative: the default of 0 must keep them.
     const wanted = minScore > 0 ? classes.filter(({ score }) => score >= minScore) : classes;
     return wanted.sort((a, b) => b.score - a.score).slice(0, first);
   }
@@ -56,77 +67,88 @@ export class Classification {
 
 function checkRange(name: string, value: number, least: number, most = Number.POSITIVE_INFINITY): void {
   if (value >= least && value <= most) return;
-  const rule = most === Number.POSITIVE_INFINITY ? `be at least ${least}` : `lie between ${least} and ${most}`;
+  const rule = most === Number.POSITIVE_INFINITY ? `be at least ${least}` : `be between ${least} and ${most}`;
   throw new BadArgumentError(`${name} is ${value}; it must ${rule}.`);
 }
 
-@ObjectType({ description: 'Where a text or a picture lies among others: near ones mean the same.' })
+@ObjectType({
+  description: 'Embedding of a text or an image: a vector that is close to those of inputs with similar meaning.',
+})
 export class Embedding {
   constructor(private readonly numbers: Float32Array) {
     this.dimensions = numbers.length;
   }
 
-  @Field(() => Int, { description: 'How many numbers the vector has.' })
+  @Field(() => Int, { description: 'Number of values in the vector.' })
   dimensions: number;
 
-  @Field(() => FloatList, { description: 'The numbers, in order; scaled to length one where the model says so.' })
+  @Field(() => FloatList, {
+    description:
+      'Values of the vector. Text embeddings are pooled over tokens as in Sentence Transformers. Normalized to length 1 if the configuration of the model says so.',
+  })
   vector(): Float32Array {
     return this.numbers;
   }
 
-  @Field(() => Base64, { description: 'The same as little-endian 32-bit floats.' })
+  @Field(() => Base64, { description: 'Same values as `vector`, as little-endian 32-bit floats.' })
   vectorBase64(): string {
     const { buffer, byteOffset, byteLength } = this.numbers;
     return Buffer.from(buffer, byteOffset, byteLength).toString('base64');
   }
 }
 
-@ObjectType({ simpleResolvers: true, description: 'How near each sentence is to the source.' })
+@ObjectType({ simpleResolvers: true, description: 'Similarity of each sentence to the source sentence.' })
 export class Similarities {
-  @Field(() => FloatList, { description: 'Cosines, −1 to 1, in the order of the sentences.' })
+  @Field(() => FloatList, {
+    description: 'Cosine similarities, from -1 to 1, in the order of `SimilarityInput.sentences`.',
+  })
   scores!: readonly number[];
 }
 
 @ObjectType('Box', {
   simpleResolvers: true,
   description:
-    'Edges in pixels of the picture that was sent, turned as its EXIF says, from its top left corner. They may lie beyond its edge.',
+    'Bounding box in pixels of the image that was sent, after its EXIF orientation is applied. The origin is the top left corner. A box may extend beyond the image.',
 })
 export class BoxType {
-  @Field(() => Float, { description: 'Left edge, in pixels.' })
+  @Field(() => Float, { description: 'Left edge, in pixels from the left.' })
   xmin!: number;
 
-  @Field(() => Float, { description: 'Top edge, in pixels.' })
+  @Field(() => Float, { description: 'Top edge, in pixels from the top.' })
   ymin!: number;
 
-  @Field(() => Float, { description: 'Right edge, in pixels.' })
+  @Field(() => Float, { description: 'Right edge, in pixels from the left.' })
   xmax!: number;
 
-  @Field(() => Float, { description: 'Bottom edge, in pixels.' })
+  @Field(() => Float, { description: 'Bottom edge, in pixels from the top.' })
   ymax!: number;
 }
 
-@ObjectType('DetectedObject', { simpleResolvers: true, description: 'Something in a picture, and where.' })
+@ObjectType('DetectedObject', {
+  simpleResolvers: true,
+  description: 'Object detected in an image, with its bounding box.',
+})
 export class DetectedObjectType {
-  @Field({ description: 'What it is, one of the labels.' })
+  @Field({ description: "Class of the object, one of the version's labels." })
   label!: string;
 
-  @Field(() => Float, { description: 'From 0 to 1.' })
+  @Field(() => Float, { description: 'Probability of the class, from 0 to 1.' })
   score!: number;
 
-  @Field(() => BoxType, { description: 'Where it is.' })
+  @Field(() => BoxType, { description: 'Bounding box of the object.' })
   box!: BoxType;
 }
 
-@ObjectType({ description: 'What stands where in a picture.' })
+@ObjectType({ description: 'Objects detected in an image, with bounding boxes.' })
 export class Detections {
   constructor(private readonly answer: AnswerOf<'detections'>) {}
 
-  @Field(() => [DetectedObjectType], { description: 'Best first, at most 300.' })
+  @Field(() => [DetectedObjectType], { description: 'Detected objects, highest score first, at most 300.' })
   items(
     @Arg('threshold', () => Float, {
       nullable: true,
-      description: "Only what scores more, 0.05 to 1. Default: the model's, 0.5 unless its owner says otherwise.",
+      description:
+        "Only objects with a higher score are returned, 0.05 to 1. Other values are a BAD_USER_INPUT error. Default: the model's own threshold, usually 0.5.",
     })
     threshold: number | null | undefined,
   ): DetectedObjectType[] {
@@ -136,88 +158,39 @@ export class Detections {
   }
 }
 
-const Aggregation = Object.fromEntries(AGGREGATIONS.map((name) => [name, name])) as Record<
-  AggregationName,
-  AggregationName
->;
-registerEnumType(Aggregation, {
-  name: 'Aggregation',
-  description:
-    'What becomes one item. NONE: each token. SIMPLE: neighbouring tokens of one label. FIRST, AVERAGE, MAX: neighbouring words of one label, where a word has the label of its first token, of the mean of its tokens, or of its surest token.',
-});
-
-@ObjectType('LabelledSpan', { simpleResolvers: true, description: 'Part of a text, with its label.' })
-export class LabelledSpanType {
-  @Field({ description: 'Without "B-" and "I-", unless tokens stand for themselves.' })
-  label!: string;
-
-  @Field(() => Float, { description: 'From 0 to 1; of several tokens, their mean.' })
-  score!: number;
-
-  @Field({ description: 'As it stands in the text: `text.slice(start, end)`.' })
-  word!: string;
-
-  @Field(() => Int, { description: 'In UTF-16 units, as JavaScript counts.' })
-  start!: number;
-
-  @Field(() => Int, { description: 'In UTF-16 units; the first that is not part of it.' })
-  end!: number;
-}
-
-@ObjectType({ description: 'What is named in a text, and where.' })
-export class Tokens {
-  constructor(private readonly answer: AnswerOf<'tokens'>) {}
-
-  @Field(() => [LabelledSpanType], { description: 'In the order of the text, without what names nothing ("O").' })
-  items(
-    @Arg('aggregation', () => Aggregation, { defaultValue: 'SIMPLE' }) aggregation: AggregationName,
-  ): LabelledSpanType[] {
-    return spansOf(this.answer, aggregation);
-  }
-}
-
-@ObjectType('Answer', { simpleResolvers: true, description: 'The part of a text that answers a question.' })
-export class AnswerType {
-  @Field(() => String, { nullable: true, description: 'Null when the text holds no answer.' })
-  text!: string | null;
-
-  @Field(() => Float, { nullable: true, description: 'From 0 to 1; of "no answer", when there is none.' })
-  score!: number;
-
-  @Field(() => Int, { nullable: true, description: 'In UTF-16 units of the context.' })
-  start!: number | null;
-
-  @Field(() => Int, { nullable: true, description: 'In UTF-16 units; the first that is not part of it.' })
-  end!: number | null;
-}
-
-@ObjectType('Filling', { simpleResolvers: true, description: 'A word for the open place of a text.' })
+@ObjectType('Filling', { simpleResolvers: true, description: 'Candidate for the masked word of a text.' })
 export class FillingType {
-  @Field(() => Int, { description: 'Its number in the vocabulary.' })
+  @Field(() => Int, { description: 'Token id in the vocabulary of the model.' })
   token!: number;
 
-  @Field({ description: 'The word; it may begin with a space.' })
+  @Field({ description: 'Text of the token; may begin with a space.' })
   text!: string;
 
-  @Field(() => Float, { description: 'From 0 to 1.' })
+  @Field(() => Float, { description: 'Probability of the token, from 0 to 1.' })
   score!: number;
 
-  @Field({ description: 'The whole text with the word in its place.' })
+  @Field({ description: 'Whole text, with the mask replaced by this word.' })
   sequence!: string;
 }
 
-@ObjectType({ description: 'Words for the open place of a text.' })
+@ObjectType({ description: 'Candidates for the masked word of a text.' })
 export class Fillings {
   constructor(private readonly answer: AnswerOf<'fillings'>) {}
 
-  @Field(() => [FillingType], { description: 'Best first.' })
-  items(@Arg('first', () => Int, { defaultValue: 5, description: '1 to 20.' }) first: number): FillingType[] {
+  @Field(() => [FillingType], { description: 'Candidates, highest score first.' })
+  items(
+    @Arg('first', () => Int, {
+      defaultValue: 5,
+      description: 'Maximum number of candidates to return, 1 to 20. Other values are a BAD_USER_INPUT error.',
+    })
+    first: number,
+  ): FillingType[] {
     checkRange('first', first, 1, MAX_FILLINGS);
     return this.answer.items.slice(0, first);
   }
 }
 
-@ObjectType({ simpleResolvers: true, description: 'A tensor that the graph answered.' })
+@ObjectType({ simpleResolvers: true, description: 'Tensor that the graph returned.' })
 export class Tensor {
   constructor(private readonly tensor: TensorData) {
     this.name = tensor.name;
@@ -225,10 +198,10 @@ export class Tensor {
     this.shape = [...tensor.shape];
   }
 
-  @Field({ description: 'Name of the output of the graph.' })
+  @Field({ description: "Name of the graph's output." })
   name: string;
 
-  @Field({ description: 'As in the signature: FP32, INT64, BYTES …' })
+  @Field({ description: 'Datatype as in `signature.outputs`, such as FP32, INT64 or BYTES.' })
   datatype: string;
 
   @Field(() => [Int], { description: 'Size of each dimension.' })
@@ -236,7 +209,8 @@ export class Tensor {
 
   @Field(() => JSONValue, {
     nullable: true,
-    description: 'All values as one flat list, row by row; whole numbers beyond 2^53 as strings.',
+    description:
+      'All values as one flat list in row-major order. Integers beyond 2^53 are strings; booleans are 1 or 0.',
   })
   data(): unknown {
     return Array.from(this.tensor.data as ArrayLike<unknown>, (value) => {
@@ -245,36 +219,39 @@ export class Tensor {
     });
   }
 
-  @Field(() => Base64, { nullable: true, description: 'Little-endian bytes, row by row; null for strings.' })
+  @Field(() => Base64, {
+    nullable: true,
+    description: 'All values as little-endian bytes in row-major order; null if `datatype` is BYTES.',
+  })
   base64(): string | null {
     const { data } = this.tensor;
     return Array.isArray(data) ? null : Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64');
   }
 }
 
-@ObjectType({ simpleResolvers: true, description: 'What a graph answers whose meaning is not known.' })
+@ObjectType({ simpleResolvers: true, description: 'Outputs of a graph, unchanged.' })
 export class Tensors {
-  @Field(() => [Tensor], { description: 'One for each of `signature.outputs`.' })
+  @Field(() => [Tensor], { description: 'One tensor for each of `signature.outputs`.' })
   tensors!: Tensor[];
 }
 
-@ObjectType({ simpleResolvers: true, description: 'One number.' })
+@ObjectType({ simpleResolvers: true, description: 'Predicted number.' })
 export class Regression {
-  @Field(() => Float, { description: 'The number, in the unit.' })
+  @Field(() => Float, { description: 'Value, in `unit`.' })
   value!: number;
 
-  @Field(() => String, { nullable: true, description: 'Of the value, such as "g"; null where it has none.' })
+  @Field(() => String, { nullable: true, description: 'Unit of the value, such as "g"; null if it has none.' })
   unit!: string | null;
 }
 
 export const Output = createUnionType({
   name: 'Output',
-  description: 'What a model answers, by its task.',
+  description: "Answer of a model. Its type depends on the version's task.",
   types: () =>
     [Classification, Regression, Embedding, Similarities, Detections, Tokens, AnswerType, Fillings, Tensors] as const,
 });
 
-/** `labels` are the version's; an answer to labels of the caller has its own. */
+/** `labels` are the version's. An answer to a zero-shot input has its own labels. */
 export function outputOf(answer: Answer, labels: readonly string[]): typeof Output {
   switch (answer.kind) {
     case 'classification':

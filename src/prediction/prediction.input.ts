@@ -1,26 +1,39 @@
-import { Directive, Field, InputType, Int, registerEnumType } from 'type-graphql';
-import { PRIORITIES, type PriorityName } from '../engine/queue.js';
+import { Directive, Field, InputType, Int } from 'type-graphql';
+import type { PriorityName } from '../engine/queue.js';
+import { enumOf } from '../graphql/enum.type.js';
 import { Base64, DateTime, JSONObject, JSONValue, VersionRef } from '../graphql/scalars.js';
 
-const Priority = Object.fromEntries(PRIORITIES.map((name) => [name, name])) as Record<PriorityName, PriorityName>;
-registerEnumType(Priority, {
-  name: 'Priority',
-  description: 'Whose turn comes first; within one, first come, first served.',
-});
+const Priority = enumOf<PriorityName>(
+  'Priority',
+  'Order in which waiting inputs are run. Inputs of the same priority are run in order of arrival.',
+  {
+    HIGH: 'Run before NORMAL and LOW.',
+    NORMAL: 'Run after HIGH and before LOW.',
+    LOW: 'Run after HIGH and NORMAL.',
+  },
+);
+
+const MODEL = 'Reference to the version that makes the prediction.';
+const VARIANT =
+  'Name of one of the version\'s `variants` to run, such as "quantized". Default: the version\'s default graph.';
+const PRIORITY = 'Priority among waiting inputs.';
 
 @Directive('@oneOf')
-@InputType({ description: 'A picture: JPEG, PNG or WebP, at most 25 million pixels.' })
+@InputType({
+  description:
+    'Image: JPEG, PNG or WebP, at most 25 million pixels. EXIF orientation is applied; of an animation, the first frame is used.',
+})
 export class ImageInput {
-  @Field(() => Base64, { nullable: true, description: 'Bare base64, or a data: URL.' })
+  @Field(() => Base64, { nullable: true, description: 'Image file as base64, or as a base64 `data:` URL.' })
   base64?: string | null;
 }
 
-@InputType({ description: 'A tensor: its values as `data` or as `base64`, exactly one of them.' })
+@InputType({ description: 'Tensor. Give its values either as `data` or as `base64`, not both.' })
 export class TensorInput {
-  @Field({ description: 'Name of the input of the graph.' })
+  @Field({ description: "Name of the graph's input, as in `signature.inputs`." })
   name!: string;
 
-  @Field({ description: 'As in the signature: FP32, INT64, BYTES …' })
+  @Field({ description: 'Datatype as in `signature.inputs`, such as FP32, INT64 or BYTES.' })
   datatype!: string;
 
   @Field(() => [Int], { description: 'Size of each dimension.' })
@@ -28,49 +41,66 @@ export class TensorInput {
 
   @Field(() => JSONValue, {
     nullable: true,
-    description: 'Values, flat or nested, row by row; whole numbers beyond 2^53 as strings.',
+    description: 'Values as a flat or nested list in row-major order. Send integers beyond 2^53 as strings.',
   })
   data?: unknown;
 
-  @Field(() => Base64, { nullable: true, description: 'Little-endian bytes, row by row: the way for anything large.' })
+  @Field(() => Base64, {
+    nullable: true,
+    description:
+      'Values as little-endian bytes in row-major order. Preferable to `data` for large tensors; not possible for BYTES.',
+  })
   base64?: string | null;
 }
 
-@InputType({ description: 'A question, and the text that may hold its answer.' })
+@InputType({ description: 'Question, and the text to find its answer in.' })
 export class QuestionInput {
-  @Field({ description: 'At most 100,000 characters; it is read as far as it takes half of what the model reads.' })
+  @Field({
+    description: 'Question, at most 100,000 characters. Truncated if it takes more than half of `signature.maxTokens`.',
+  })
   question!: string;
 
-  @Field({ description: 'At most 100,000 characters; a long one is read in windows that overlap.' })
+  @Field({
+    description: 'Text to find the answer in, at most 100,000 characters. Long texts are read in overlapping windows.',
+  })
   context!: string;
 
-  @Field({ defaultValue: true, description: 'May the answer be that the text holds none?' })
+  @Field({
+    defaultValue: true,
+    description:
+      'Whether the answer may be that the context does not answer the question. If false, the best span is returned.',
+  })
   handleImpossibleAnswer!: boolean;
 }
 
-@InputType({ description: 'A text, and those that it is compared with.' })
+@InputType({ description: 'Source sentence, and the sentences to compare it with.' })
 export class SimilarityInput {
-  @Field({ description: 'At most 100,000 characters.' })
+  @Field({ description: 'Source sentence, at most 100,000 characters.' })
   source!: string;
 
-  @Field(() => [String], { description: '1 to 256 texts.' })
+  @Field(() => [String], { description: '1 to 256 sentences to compare, each at most 100,000 characters.' })
   sentences!: string[];
 }
 
-@InputType({ description: 'A text, and labels of your own for it.' })
+@InputType({ description: 'Text, and the labels to choose from.' })
 export class ZeroShotInput {
-  @Field({ description: 'At most 100,000 characters.' })
+  @Field({ description: 'Text to classify, at most 100,000 characters.' })
   text!: string;
 
-  @Field(() => [String], { description: '1 to 100 different ones, each at most 200 characters.' })
+  @Field(() => [String], { description: '1 to 100 different labels, each at most 200 characters.' })
   labels!: string[];
 
-  @Field({ defaultValue: false, description: 'May several hold? Then each label is scored for itself.' })
+  @Field({
+    defaultValue: false,
+    description:
+      'Whether several labels may apply. If true, each label is scored independently; if false, scores add up to 1.',
+  })
   multiLabel!: boolean;
 
   @Field(() => String, {
     nullable: true,
-    description: 'What is said of the text, with {} for the label. Default: the model\'s, "This example is {}."',
+    description:
+      'Statement about the text in which {} stands for the label, at most 1,000 characters. Default: the template of the model, usually "This example is {}.".',
   })
   hypothesisTemplate?: string | null;
 }
@@ -78,116 +108,125 @@ export class ZeroShotInput {
 @Directive('@oneOf')
 @InputType({
   description:
-    "Exactly one key: the one that `signature.inputKind` names, or `tensors`, which every version reads. Models of texts' vectors read `text` and `similarity`.",
+    'Input of a model. Give exactly one key: the one that `signature.inputKind` names, or `tensors`, which every version accepts. Text-embedding models accept both `text` and `similarity`.',
 })
 export class ModelInput {
   @Field(() => JSONObject, {
     nullable: true,
-    description: 'Named columns, as in `signature.columns`. Send it as a variable.',
+    description: 'Values by column name, as in `signature.columns`. Send it as a variable.',
   })
   row?: Record<string, unknown> | null;
 
-  @Field(() => String, { nullable: true, description: 'At most 100,000 characters.' })
+  @Field(() => String, { nullable: true, description: 'Text, at most 100,000 characters.' })
   text?: string | null;
 
   @Field(() => ImageInput, {
     nullable: true,
-    description: 'A picture, for models that classify, search or describe pictures.',
+    description: 'Image, for image classification, object detection and image embedding.',
   })
   image?: ImageInput | null;
 
-  @Field(() => [TensorInput], { nullable: true, description: 'One for each of `signature.inputs`.' })
+  @Field(() => [TensorInput], { nullable: true, description: 'One tensor for each of `signature.inputs`.' })
   tensors?: TensorInput[] | null;
 
   @Field(() => QuestionInput, {
     nullable: true,
-    description: 'A question and a text, for models that answer out of the text.',
+    description: 'Question and context, for question answering.',
   })
   question?: QuestionInput | null;
 
   @Field(() => SimilarityInput, {
     nullable: true,
-    description: "A text and others to compare it with, for models of texts' vectors.",
+    description: 'Source sentence and sentences to compare it with, for text-embedding models.',
   })
   similarity?: SimilarityInput | null;
 
-  @Field(() => ZeroShotInput, { nullable: true, description: 'A text and labels of your own, for zero-shot models.' })
+  @Field(() => ZeroShotInput, {
+    nullable: true,
+    description: 'Text and labels to choose from, for zero-shot classification.',
+  })
   zeroShot?: ZeroShotInput | null;
 }
 
-@InputType({ description: 'One input, and how it is to be answered.' })
+@InputType({ description: 'One input for a version, with options.' })
 export class PredictInput {
-  @Field(() => VersionRef, { description: 'The version that answers.' })
+  @Field(() => VersionRef, { description: MODEL })
   model!: string;
 
-  @Field(() => ModelInput, { description: 'What is to be answered.' })
+  @Field(() => ModelInput, { description: 'Input to run the model on.' })
   input!: ModelInput;
 
-  @Field(() => String, {
-    nullable: true,
-    description: 'One of `version.variants`, such as "quantized"; without it the plain graph runs.',
-  })
+  @Field(() => String, { nullable: true, description: VARIANT })
   variant?: string | null;
 
   @Field(() => Int, {
     nullable: true,
     description:
-      'The answer is worthless after this many milliseconds, 1 to 3,600,000; the work is dropped, not done late. Default: `limits.defaultDeadlineMs`.',
+      'Time to wait for the answer, in milliseconds, 1 to 3,600,000. When it passes, the result is a DeadlineExceeded problem, and work that has not started is dropped. Default: `limits.defaultDeadlineMs`.',
   })
   deadlineMs?: number | null;
 
-  @Field(() => Priority, { defaultValue: 'NORMAL', description: 'Whose turn comes first when inputs wait.' })
+  @Field(() => Priority, { defaultValue: 'NORMAL', description: PRIORITY })
   priority!: PriorityName;
 
   @Field(() => String, {
     nullable: true,
     description:
-      'The same key from the same caller within 24 h returns the first result; with another input: IdempotencyConflict. 1 to 200 characters.',
+      'Key for safe retries, 1 to 200 characters. Within 24 hours, a request with the same key, version and input returns the first prediction again; with another version or input, the result is an IdempotencyConflict problem. Requires `record: true`.',
   })
   idempotencyKey?: string | null;
 
   @Field({
     defaultValue: true,
-    description: 'false: nothing of this prediction is kept, so it has no history, no replay and no idempotency.',
+    description:
+      'Whether to store the prediction before returning it. If false, nothing is stored, and the prediction cannot be looked up or replayed.',
   })
   record!: boolean;
 }
 
-@InputType({ description: 'Many inputs for one version, and how they are to be answered.' })
+@InputType({ description: 'Several inputs for one version, with options.' })
 export class PredictManyInput {
-  @Field(() => VersionRef, { description: 'The version that answers.' })
+  @Field(() => VersionRef, { description: MODEL })
   model!: string;
 
-  @Field(() => [ModelInput], { description: '1 to 1,000.' })
+  @Field(() => [ModelInput], { description: 'Inputs to run the model on, 1 to 1,000.' })
   inputs!: ModelInput[];
 
-  @Field(() => String, {
-    nullable: true,
-    description: 'One of `version.variants`, such as "quantized"; without it the plain graph runs.',
-  })
+  @Field(() => String, { nullable: true, description: VARIANT })
   variant?: string | null;
 
-  @Field(() => Int, { nullable: true, description: 'For each input, in milliseconds, 1 to 3,600,000.' })
+  @Field(() => Int, {
+    nullable: true,
+    description: 'Time to wait for each answer, in milliseconds, 1 to 3,600,000. Default: `limits.defaultDeadlineMs`.',
+  })
   deadlineMs?: number | null;
 
-  @Field(() => Priority, { defaultValue: 'NORMAL', description: 'Whose turn comes first when inputs wait.' })
+  @Field(() => Priority, { defaultValue: 'NORMAL', description: PRIORITY })
   priority!: PriorityName;
 
-  @Field({ defaultValue: true, description: 'false: nothing of these predictions is kept.' })
+  @Field({
+    defaultValue: true,
+    description:
+      'Whether to store the predictions before returning them. If false, nothing is stored, and the predictions cannot be looked up.',
+  })
   record!: boolean;
 }
 
-@InputType({ description: 'Narrows predictions; all that is given must hold.' })
+@InputType({ description: 'Conditions on predictions. A prediction must meet all that are given.' })
 export class PredictionFilter {
-  @Field(() => VersionRef, { nullable: true, description: 'A bare name means all versions of the model.' })
+  @Field(() => VersionRef, {
+    nullable: true,
+    description:
+      'Version that made the prediction. A model name without number or alias means all versions of the model.',
+  })
   model?: string | null;
 
-  @Field(() => DateTime, { nullable: true, description: 'Not before.' })
+  @Field(() => DateTime, { nullable: true, description: 'Earliest time of the prediction, inclusive.' })
   since?: Date | null;
 
-  @Field(() => DateTime, { nullable: true, description: 'Before.' })
+  @Field(() => DateTime, { nullable: true, description: 'Latest time of the prediction, exclusive.' })
   until?: Date | null;
 
-  @Field(() => String, { nullable: true, description: 'The label that a classification answered.' })
+  @Field(() => String, { nullable: true, description: 'Label that a classification returned, compared exactly.' })
   label?: string | null;
 }

@@ -3,6 +3,7 @@ import { Policy } from '../access/policy.js';
 import type { CatalogContext } from '../catalog/loaders.js';
 import { Version } from '../catalog/version.type.js';
 import type { Connection } from '../engine/queue.js';
+import { AFTER, FIRST } from '../graphql/connection.type.js';
 import { payloadOf } from '../graphql/problem.type.js';
 import { ModelInputValue } from '../graphql/scalars.js';
 import type { BlobFolder } from '../storage/blobs.js';
@@ -27,9 +28,12 @@ export class PredictionResolver {
   ) {}
 
   @Policy('predict')
-  @Mutation(() => PredictPayload, { nullable: true, description: 'Answers one input.' })
+  @Mutation(() => PredictPayload, {
+    nullable: true,
+    description: 'Runs a model on one input and returns the prediction. Problems: all types except Forbidden.',
+  })
   async predict(
-    @Arg('input', () => PredictInput) input: PredictInput,
+    @Arg('input', () => PredictInput, { description: 'Version, input and options.' }) input: PredictInput,
     @Ctx() context: PredictionContext,
   ): Promise<PredictPayload> {
     const { result, problem } = await payloadOf(() => this.predictions.predict(input, context));
@@ -40,10 +44,10 @@ export class PredictionResolver {
   @Mutation(() => PredictManyPayload, {
     nullable: true,
     description:
-      'Answers up to `limits.maxBatch` inputs for one version; they share runs. `results[i]` answers `inputs[i]`.',
+      'Runs a model on up to `limits.maxBatch` inputs, in shared batches, and returns one result for each. Prefer it to several `predict` fields, which run one after another. Problems: all types except Forbidden and IdempotencyConflict.',
   })
   async predictMany(
-    @Arg('input', () => PredictManyInput) input: PredictManyInput,
+    @Arg('input', () => PredictManyInput, { description: 'Version, inputs and options.' }) input: PredictManyInput,
     @Ctx() context: PredictionContext,
   ): Promise<PredictManyPayload> {
     const { result, problem } = await payloadOf(() => this.predictions.predictMany(input, context));
@@ -51,9 +55,12 @@ export class PredictionResolver {
   }
 
   @Policy('predict')
-  @Query(() => Prediction, { nullable: true, description: 'One of your own predictions; null when there is none.' })
+  @Query(() => Prediction, {
+    nullable: true,
+    description: 'One of your stored predictions; null if it does not exist or is not yours.',
+  })
   prediction(
-    @Arg('id', () => ID) id: string,
+    @Arg('id', () => ID, { description: 'Id of the prediction.' }) id: string,
     @Ctx() { predictionById }: PredictionContext,
   ): Promise<Prediction | null> {
     return predictionById.load(id);
@@ -63,12 +70,16 @@ export class PredictionResolver {
   @Query(() => PredictionConnection, {
     name: 'predictions',
     nullable: true,
-    description: 'Your own predictions that were recorded, newest first.',
+    description: 'Your stored predictions, newest first.',
   })
   async list(
-    @Arg('filter', () => PredictionFilter, { nullable: true }) filter: PredictionFilter | null,
-    @Arg('first', () => Int, { defaultValue: 20, description: '1 to 100.' }) first: number,
-    @Arg('after', () => String, { nullable: true }) after: string | null,
+    @Arg('filter', () => PredictionFilter, {
+      nullable: true,
+      description: 'Conditions that predictions must meet. Default: none.',
+    })
+    filter: PredictionFilter | null,
+    @Arg('first', () => Int, { defaultValue: 20, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null,
     @Ctx() context: PredictionContext,
   ): Promise<PredictionConnection> {
     return new PredictionConnection(await this.history.page(context, filter ?? {}, { first, after }));
@@ -76,7 +87,7 @@ export class PredictionResolver {
 
   @FieldResolver(() => Version, {
     nullable: true,
-    description: 'The version that answered; null when you may not see it.',
+    description: 'Version that made the prediction; null if you may not see it.',
   })
   predictedBy(@Root() { versionId }: Prediction, @Ctx() { catalog }: PredictionContext): Promise<Version | null> {
     return catalog.version.load(versionId);
@@ -84,14 +95,17 @@ export class PredictionResolver {
 
   @FieldResolver(() => ModelInputValue, {
     nullable: true,
-    description: 'As it was sent. Null after erasure or retention, or when it was not kept.',
+    description: 'Input as it was sent; null if the prediction is not stored.',
   })
   async input(@Root() { inputJson, inputSha256 }: Prediction): Promise<unknown> {
     if (inputJson !== null) return JSON.parse(inputJson);
     return inputSha256 === null ? null : JSON.parse((await this.blobs.get(inputSha256)).toString());
   }
 
-  @FieldResolver(() => Output, { nullable: true, description: "The answer, by the version's task." })
+  @FieldResolver(() => Output, {
+    nullable: true,
+    description: "Answer of the model. Its type depends on the version's task.",
+  })
   async output(@Root() prediction: Prediction, @Ctx() context: PredictionContext): Promise<typeof Output> {
     if (prediction.labels) return outputOf(prediction.answer, prediction.labels);
     const specJson = (await context.catalog.version.load(prediction.versionId))?.specJson;
@@ -105,12 +119,12 @@ export class VersionPredictionsResolver {
 
   @FieldResolver(() => PredictionConnection, {
     nullable: true,
-    description: 'Your own predictions by this version, newest first.',
+    description: 'Your stored predictions by this version, newest first.',
   })
   async predictions(
     @Root() version: Version,
-    @Arg('first', () => Int, { defaultValue: 20, description: '1 to 100.' }) first: number,
-    @Arg('after', () => String, { nullable: true }) after: string | null,
+    @Arg('first', () => Int, { defaultValue: 20, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null,
     @Ctx() { principal }: PredictionContext,
   ): Promise<PredictionConnection> {
     return new PredictionConnection(await this.history.pageOfVersion(principal, version.id, { first, after }));

@@ -7,99 +7,110 @@ import type { Answer } from '../tasks/answer.js';
 
 @ObjectType({
   simpleResolvers: true,
-  description: 'Where the time went, in milliseconds. Prepare, infer and finish are those of the whole batch.',
+  description: 'Duration of each step, in milliseconds. Steps in the worker are measured for the whole batch.',
 })
 export class Timing {
-  @Field(() => Float, { description: 'Waiting for room in a worker.' })
+  @Field(() => Float, { description: 'Time until a worker took the input, in milliseconds.' })
   queueMs!: number;
 
-  @Field(() => Float, { description: 'From what was sent to the tensors of the graph.' })
+  @Field(() => Float, { description: 'Preprocessing, such as tokenizing text and resizing images, in milliseconds.' })
   prepareMs!: number;
 
-  @Field(() => Float, { description: 'In the graph.' })
+  @Field(() => Float, { description: 'Running the graph, in milliseconds.' })
   inferMs!: number;
 
-  @Field(() => Float, { description: "From the graph's outputs to the answer." })
+  @Field(() => Float, { description: "Postprocessing of the graph's outputs into answers, in milliseconds." })
   finishMs!: number;
 
   @Field(() => Float, {
-    description: 'From arrival to answer, the way to the worker and back included, the recording not.',
+    description:
+      'Time from accepting the input to having the answer, in milliseconds. Includes communication with the worker but not storing the prediction.',
   })
   totalMs!: number;
 
-  @Field(() => Int, { description: 'Inputs that shared the run.' })
+  @Field(() => Int, {
+    description:
+      'Number of rows in the batch. Most inputs are one row; sentences, labels and rows of tensors count one each.',
+  })
   batchSize!: number;
 }
 
-@ObjectType({ simpleResolvers: true, description: 'What computed the answer.' })
+@ObjectType({ simpleResolvers: true, description: 'Hardware and model file that computed an answer.' })
 export class Runtime {
-  @Field({ description: 'The one actually used: "cpu" or "cuda".' })
+  @Field({ description: 'Execution provider that was used, such as "cpu" or "cuda".' })
   executionProvider!: string;
 
-  @Field({ description: 'What it ran on; the name of the provider where nothing more is known.' })
+  @Field({ description: 'Name of the device, or of the execution provider if the device is unknown.' })
   device!: string;
 
-  @Field({ description: 'Digest of the file that was run.' })
+  @Field({ description: 'SHA-256 digest of the model file, in hexadecimal.' })
   artifactSha256!: string;
 
-  @Field(() => String, { nullable: true, description: 'The variant that was asked for; null for the plain graph.' })
+  @Field(() => String, { nullable: true, description: 'Variant that was requested; null for the default graph.' })
   variant!: string | null;
 }
 
-@ObjectType({ implements: Node, simpleResolvers: true, description: 'One answer to one input.' })
+@ObjectType({ implements: Node, simpleResolvers: true, description: 'Answer of a version to one input.' })
 export class Prediction extends Node {
-  @Field(() => DateTime, { description: 'When the input was answered.' })
+  @Field(() => DateTime, { description: 'When the prediction was made.' })
   createdAt!: Date;
 
-  @Field({ description: 'Is it kept? It was on the disk before it was answered.' })
+  @Field({ description: 'Whether the prediction is stored. If so, it was on disk before it was returned.' })
   recorded!: boolean;
 
-  @Field({ description: 'Was the input longer than the model reads? Then the end of it was left out.' })
+  @Field({ description: 'Whether part of the input was left out because it exceeds `signature.maxTokens`.' })
   truncated(): boolean {
     return this.answer.isTruncated ?? false;
   }
 
-  @Field(() => Timing, { nullable: true, description: 'Where the time went; null where it is not known.' })
+  @Field(() => Timing, { nullable: true, description: 'Duration of each step; null if unknown.' })
   timing!: Timing | null;
 
-  @Field(() => Runtime, { nullable: true, description: 'What computed the answer; null where it is not known.' })
+  @Field(() => Runtime, {
+    nullable: true,
+    description: 'Hardware and model file that computed the answer; null if unknown.',
+  })
   runtime!: Runtime | null;
 
-  /** Not fields: `predictedBy`, `input` and `output` are resolved from them. */
+  /** Not in the schema: `predictedBy`, `input` and `output` are resolved from them. */
   versionId!: string;
   answer!: Answer;
-  /** Known at once after predicting; otherwise those of the version's spec. */
+  /** Labels of the version; null for a stored prediction, whose labels are in the version's spec. */
   labels!: readonly string[] | null;
   inputJson!: string | null;
   inputSha256!: string | null;
 }
 
-@ObjectType({ description: 'A page of a list of predictions.' })
+@ObjectType({ description: 'One page of a list of predictions.' })
 export class PredictionConnection extends connectionOf(Prediction) {}
 
-@ObjectType({ simpleResolvers: true, description: 'The prediction, or why there is none: exactly one of them.' })
+@ObjectType({
+  simpleResolvers: true,
+  description: 'The prediction, or the problem that prevented it: exactly one of them.',
+})
 export class PredictPayload {
-  @Field(() => Prediction, { nullable: true, description: 'The answer; null when there is a problem.' })
+  @Field(() => Prediction, { nullable: true, description: 'The prediction; null if there is a problem.' })
   prediction!: Prediction | null;
 
-  @Field(() => Problem, { nullable: true, description: 'Why there is no answer; null when there is one.' })
+  @Field(() => Problem, { nullable: true, description: 'Why there is no prediction; null if there is one.' })
   problem!: Problem | null;
 
-  @Field({ description: 'True when an idempotency key found an earlier result.' })
+  @Field({ description: 'Whether this is the stored result of an earlier request with the same idempotency key.' })
   replayed!: boolean;
 }
 
 @ObjectType({
   simpleResolvers: true,
-  description: 'One payload for each input, or why nothing was tried: exactly one of them.',
+  description: 'One result for each input, or the problem that prevented running any: exactly one of them.',
 })
 export class PredictManyPayload {
   @Field(() => [PredictPayload], {
     nullable: true,
-    description: '`results[i]` answers `inputs[i]`; one bad value fails alone.',
+    description:
+      'One result for each input: `results[i]` belongs to `inputs[i]`. A bad input fails alone. Null if there is a problem with the whole request.',
   })
   results!: PredictPayload[] | null;
 
-  @Field(() => Problem, { nullable: true, description: 'Why nothing was tried; null when `results` is there.' })
+  @Field(() => Problem, { nullable: true, description: 'Why no input was run; null if there are `results`.' })
   problem!: Problem | null;
 }

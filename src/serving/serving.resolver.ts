@@ -13,7 +13,7 @@ export class VersionServingResolver {
 
   @FieldResolver(() => ServingStatus, {
     nullable: true,
-    description: 'What is in memory now; null for a version that cannot run.',
+    description: 'Current load and memory state of the version; null if it cannot run.',
   })
   serving(@Root() version: Version): ServingStatus | null {
     if (version.specJson === null) return null;
@@ -30,13 +30,13 @@ export class EngineResolver {
   @Query(() => EngineStatus, {
     name: 'engine',
     nullable: true,
-    description: 'Workers, providers and what waits; for operators.',
+    description: 'State of the inference engine. Operators only: others get null and a FORBIDDEN error.',
   })
   async status(): Promise<EngineStatus> {
     return this.engine.status();
   }
 
-  @FieldResolver(() => [Version], { description: 'Versions that it has in memory.' })
+  @FieldResolver(() => [Version], { description: 'Versions that the worker has loaded.' })
   async loadedVersions(@Root() worker: WorkerStatus, @Ctx() { catalog }: CatalogContext): Promise<Version[]> {
     const versions = await Promise.all(
       [...new Set(worker.versionIds.map(versionIdOf))].map((id) => catalog.version.load(id)),

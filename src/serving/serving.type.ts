@@ -1,97 +1,104 @@
-import { Field, Int, ObjectType, registerEnumType } from 'type-graphql';
+import { Field, Int, ObjectType } from 'type-graphql';
+import { enumOf } from '../graphql/enum.type.js';
 import { SafeInt } from '../graphql/scalars.js';
 
-const ServingState = { COLD: 'COLD', LOADING: 'LOADING', WARM: 'WARM' } as const;
-registerEnumType(ServingState, {
-  name: 'ServingState',
-  description: 'COLD: loaded on its first use; LOADING: on its way into a worker; WARM: answers at once.',
+const ServingState = enumOf('ServingState', 'Whether a version is loaded into workers.', {
+  COLD: 'Not loaded. The first prediction loads the version and takes longer.',
+  LOADING: 'Being loaded into a worker.',
+  WARM: 'Loaded into at least one worker.',
 });
 
-@ObjectType('Serving', { simpleResolvers: true, description: 'What is in memory of a version now.' })
+@ObjectType('Serving', { simpleResolvers: true, description: 'Current load and memory state of a version.' })
 export class ServingStatus {
-  @Field(() => ServingState, { description: 'Is it in memory?' })
+  @Field(() => ServingState, { description: 'Whether the version is loaded.' })
   servingState!: keyof typeof ServingState;
 
-  @Field(() => Int, { description: 'Workers that have it loaded.' })
+  @Field(() => Int, { description: 'Number of workers that have the version loaded.' })
   replicas!: number;
 
-  @Field(() => String, { nullable: true, description: 'Null while it is loaded nowhere.' })
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Execution provider that runs the version, such as "cpu" or "cuda"; null unless `servingState` is WARM.',
+  })
   executionProvider!: string | null;
 
-  @Field(() => Int, { description: 'Inputs that wait for it.' })
+  @Field(() => Int, { description: 'Number of inputs waiting for the version.' })
   queueDepth!: number;
 
-  @Field(() => Int, { description: 'Inputs that may share one run.' })
+  @Field(() => Int, { description: 'Maximum number of inputs per batch; 1 if the version is not batch-invariant.' })
   maxBatch!: number;
 
-  @Field({ description: 'Why that many: what its golden cases showed at import.' })
+  @Field({ description: 'Why `maxBatch` has this value, according to the batch-invariance check at import.' })
   maxBatchReason!: string;
 }
 
-const WorkerState = {
-  STARTING: 'STARTING',
-  READY: 'READY',
-  BUSY: 'BUSY',
-  QUARANTINE: 'QUARANTINE',
-  STOPPING: 'STOPPING',
-} as const;
-registerEnumType(WorkerState, {
-  name: 'WorkerState',
-  description: 'QUARANTINE: reserved for inputs whose batch crashed or did not end.',
+const WorkerState = enumOf('WorkerState', 'What a worker is doing.', {
+  STARTING: 'The process is starting and takes no work yet.',
+  READY: 'The worker is idle.',
+  BUSY: 'The worker is running a batch.',
+  QUARANTINE: 'The worker is reserved for inputs whose batch crashed or never finished; it runs them one at a time.',
+  STOPPING: 'The process is ending and takes no more work.',
 });
 
-@ObjectType('Worker', { simpleResolvers: true, description: 'An inference process. For operators.' })
+@ObjectType('Worker', { simpleResolvers: true, description: 'Process that runs models. Operators only.' })
 export class WorkerStatus {
-  @Field(() => Int, { description: 'Number of the process.' })
+  @Field(() => Int, { description: 'Process id of the operating system.' })
   pid!: number;
 
-  @Field(() => WorkerState, { description: 'What it is doing.' })
+  @Field(() => WorkerState, { description: 'What the worker is doing.' })
   state!: keyof typeof WorkerState;
 
-  @Field({ description: 'The provider it runs on.' })
+  @Field({ description: 'Execution provider that the worker uses, such as "cpu" or "cuda".' })
   executionProvider!: string;
 
-  @Field(() => String, { nullable: true, description: 'The accelerator, as its provider names it.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Name of the accelerator; null if the execution provider does not report one.',
+  })
   device!: string | null;
 
-  @Field(() => SafeInt, { description: 'Memory it has in RAM now.' })
+  @Field(() => SafeInt, { description: 'Resident memory of the process, in bytes; 0 if unknown.' })
   residentBytes!: number;
 
-  @Field(() => Int, { description: 'How often the process in this slot was replaced.' })
+  @Field(() => Int, { description: 'Number of times that the process in this slot was replaced.' })
   restarts!: number;
 
-  /** Not a field: `loadedVersions` is resolved from it. */
+  /** Not in the schema: `loadedVersions` is resolved from it. */
   versionIds!: string[];
 }
 
-@ObjectType('ProviderProbe', { simpleResolvers: true, description: 'What came of trying an execution provider.' })
+@ObjectType('ProviderProbe', {
+  simpleResolvers: true,
+  description: 'Result of trying an execution provider at startup.',
+})
 export class ProviderProbeType {
-  @Field({ description: '"cuda", "webgpu" or "cpu".' })
+  @Field({ description: 'Name of the execution provider: "cuda", "webgpu" or "cpu".' })
   name!: string;
 
-  @Field({ description: 'Could it be used?' })
+  @Field({ description: 'Whether the provider can be used.' })
   available!: boolean;
 
-  @Field(() => String, { nullable: true, description: 'Why it was not taken; null where it was.' })
+  @Field(() => String, { nullable: true, description: 'Why the provider cannot be used; null if it can.' })
   reason!: string | null;
 }
 
-@ObjectType('Engine', { simpleResolvers: true, description: 'The inference engine, for operators.' })
+@ObjectType('Engine', { simpleResolvers: true, description: 'State of the inference engine. Operators only.' })
 export class EngineStatus {
-  @Field(() => [WorkerStatus], { description: 'All inference processes, the spare and the quarantine included.' })
+  @Field(() => [WorkerStatus], { description: 'All workers, including the warm spare and the quarantine worker.' })
   workers!: WorkerStatus[];
 
   @Field(() => [ProviderProbeType], {
-    description: 'Providers tried at start, in order, each with why it was not taken.',
+    description: 'Execution providers tried at startup, in order of preference. The first available one is used.',
   })
   providers!: ProviderProbeType[];
 
   @Field(() => SafeInt, {
     nullable: true,
-    description: 'Data memory that all workers together may take; null where it cannot be limited.',
+    description: 'Memory limit of all workers together, in bytes; null if the platform cannot limit memory.',
   })
   memoryBudgetBytes!: number | null;
 
-  @Field(() => Int, { description: 'Inputs that wait, over all versions.' })
+  @Field(() => Int, { description: 'Number of waiting inputs, over all versions.' })
   queueDepth!: number;
 }

@@ -51,6 +51,8 @@ export interface TaskDefinition<
 > {
   /** In Hugging Face's vocabulary, as a GraphQL enum value. */
   readonly name: Name;
+  /** Of the GraphQL enum value: what a model of this task does, as a sentence. */
+  readonly description: string;
   /** The kinds of input besides tensors, which every task reads; the signature names the first. */
   readonly reads: Inputs;
   readonly part: Part;

@@ -14,6 +14,7 @@ import { textExamples, textInput } from './text.js';
 
 export const featureExtraction = defineTask({
   name: 'FEATURE_EXTRACTION',
+  description: 'Computes the embedding of a text.',
   reads: [textInput, similarityInput],
   part: 'text',
   tokens: { longInputs: 'truncate' },

@@ -25,6 +25,7 @@ type MaskSpec = SpecBase & { readonly head: MaskHead; readonly text: TextSpec };
 
 export const fillMask = defineTask({
   name: 'FILL_MASK',
+  description: 'Predicts the masked word of a text.',
   reads: [textInput],
   part: 'tokens',
   // Each token is answered with a score for every word of the vocabulary.

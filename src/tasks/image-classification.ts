@@ -6,6 +6,7 @@ import { architectureOf } from './sources.js';
 
 export const imageClassification = defineTask({
   name: 'IMAGE_CLASSIFICATION',
+  description: 'Assigns classes to an image.',
   reads: [imageInput],
   part: 'image',
   hasLabels: true,

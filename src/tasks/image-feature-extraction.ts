@@ -7,6 +7,7 @@ import { isBaseModel, pickOutput, type TaskSources } from './sources.js';
 
 export const imageFeatureExtraction = defineTask({
   name: 'IMAGE_FEATURE_EXTRACTION',
+  description: 'Computes the embedding of an image.',
   reads: [imageInput],
   part: 'image',
   recognizes: (files) => isBaseModel(files) && files.preprocessor !== null && files.tokenizer === null,

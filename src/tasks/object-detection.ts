@@ -28,6 +28,7 @@ interface BoxesHead {
 
 export const objectDetection = defineTask({
   name: 'OBJECT_DETECTION',
+  description: 'Finds objects in an image, with bounding boxes.',
   reads: [imageInput],
   part: 'image',
   recognizes: (files) => /ForObjectDetection$/.test(architectureOf(files)),

@@ -54,6 +54,7 @@ const questionInput = defineInput({ kind: 'QUESTION', key: 'question', check: ch
 
 export const questionAnswering = defineTask({
   name: 'QUESTION_ANSWERING',
+  description: 'Finds the answer to a question in a given text.',
   reads: [questionInput],
   part: 'tokens',
   // As in transformers: a window has 384 tokens unless somebody says otherwise.

@@ -7,6 +7,7 @@ import { isText, textInput, widgetInputs } from './text.js';
 
 export const sentenceSimilarity = defineTask({
   name: 'SENTENCE_SIMILARITY',
+  description: 'Computes how similar sentences are to a source sentence.',
   reads: [similarityInput, textInput],
   part: 'tokens',
   tokens: { longInputs: 'truncate' },

@@ -5,6 +5,7 @@ import { onlyOutput, postprocessScores, scoresHead } from './scores.js';
 
 export const tabularClassification = defineTask({
   name: 'TABULAR_CLASSIFICATION',
+  description: 'Assigns a class to a row of named columns.',
   reads: [rowInput],
   part: 'row',
   hasLabels: true,

@@ -17,6 +17,7 @@ interface ValueHead {
 
 export const tabularRegression = defineTask({
   name: 'TABULAR_REGRESSION',
+  description: 'Predicts a number from a row of named columns.',
   reads: [rowInput],
   part: 'row',
   head: valueHead,

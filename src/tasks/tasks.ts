@@ -55,9 +55,15 @@ export type ModelInput = { readonly [I in Input as I['key']]?: Parameters<I['che
 export type Item = ReturnType<Input['check']>;
 
 export const TASKS: readonly TaskName[] = TASK_LIST.map(({ name }) => name);
+export const TASK_DESCRIPTIONS = Object.fromEntries(
+  TASK_LIST.map(({ name, description }) => [name, description]),
+) as Readonly<Record<TaskName, string>>;
 
 const INPUTS: readonly AnyInput[] = [...new Set<AnyInput>(TASK_LIST.flatMap(({ reads }): AnyInput[] => [...reads]))];
-export const INPUT_KINDS = INPUTS.map(({ kind }) => kind) as readonly InputKind[];
+/** The key of `ModelInput` for each kind of input. */
+export const INPUT_KEYS = Object.fromEntries(INPUTS.map(({ kind, key }) => [kind, key])) as Readonly<
+  Record<InputKind, string>
+>;
 
 const TASK_BY_NAME = new Map<string, AnyTask>(TASK_LIST.map((task): [string, AnyTask] => [task.name, task]));
 

@@ -4,6 +4,7 @@ import { postprocessTensors, tensorExamples, tensorsInput } from './tensors.js';
 
 export const tensor = defineTask({
   name: 'TENSOR',
+  description: 'Takes tensors and returns tensors, for graphs whose meaning is not described.',
   reads: [tensorsInput],
   part: 'tensors',
   head: () => ({ kind: 'tensors' }) as const,

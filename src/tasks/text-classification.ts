@@ -7,6 +7,7 @@ import { stringTensor, textExamples, textInput } from './text.js';
 
 export const textClassification = defineTask({
   name: 'TEXT_CLASSIFICATION',
+  description: 'Assigns classes to a text.',
   reads: [textInput],
   part: 'text',
   hasLabels: true,

@@ -39,6 +39,7 @@ type TokensSpec = SpecBase & { readonly head: TokensHead; readonly text: TextSpe
 
 export const tokenClassification = defineTask({
   name: 'TOKEN_CLASSIFICATION',
+  description: 'Labels words in a text, such as names of people and places.',
   reads: [textInput],
   part: 'text',
   hasLabels: true,

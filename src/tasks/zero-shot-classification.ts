@@ -47,6 +47,7 @@ const zeroShotInput = defineInput({ kind: 'ZERO_SHOT', key: 'zeroShot', check: c
 
 export const zeroShotClassification = defineTask({
   name: 'ZERO_SHOT_CLASSIFICATION',
+  description: 'Assigns labels chosen by the caller to a text.',
   reads: [zeroShotInput],
   part: 'tokens',
   hasLabels: true,
