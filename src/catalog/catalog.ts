@@ -1,5 +1,5 @@
 /**
- * Rules of the catalog that are more than a query: finding what a reference names, and moving an alias.
+ * Rules of the catalog that take more than a query: resolving references and moving aliases.
  */
 import type { Principal } from '../access/principal.js';
 import { InvalidInputError, NotFoundError, NotReadyError } from '../errors.js';
@@ -16,7 +16,7 @@ const NAMES_TO_SUGGEST_FROM = 1_000;
 
 export class Catalog {
   readonly #db: CatalogDatabase;
-  /** Counts changes: who keeps a copy of the catalog in memory compares it. */
+  /** Incremented with every change. In-memory copies of the catalog compare it to detect that they are stale. */
   revision = 0;
 
   constructor(db: CatalogDatabase) {
@@ -34,14 +34,14 @@ export class Catalog {
     return found ? loaders.version.load(found.versionId) : null;
   }
 
-  /** What a reference names, or null. @throws InvalidInputError when it is none */
+  /** The version that a reference names, or null. @throws InvalidInputError if the reference is malformed */
   async findVersion(loaders: CatalogLoaders, text: string, path: readonly string[]): Promise<Version | null> {
     const ref = parseRef(text, path);
     const model = await loaders.modelByName.load(ref.name);
     return model && this.versionOf(loaders, model, ref);
   }
 
-  /** The error for a reference that names nothing, with names that this caller may see. */
+  /** The error for an unknown name. It suggests similar names that the principal may see. */
   async notFound(principal: Principal, what: string, name: string): Promise<NotFoundError> {
     const names = await findModelNames(this.#db, principal, NAMES_TO_SUGGEST_FROM);
     return new NotFoundError(what, suggest(name, names));
@@ -78,8 +78,8 @@ function checkAliasName(alias: string): void {
     {
       path: ['input', 'alias'],
       code: 'UNREADABLE',
-      message: 'this is no alias name',
-      expected: '[a-z][a-z0-9-]{0,31}',
+      message: 'the alias name is invalid',
+      expected: 'a name that matches [a-z][a-z0-9-]{0,31}',
       received: JSON.stringify(alias.slice(0, 80)),
     },
   ]);
@@ -90,7 +90,7 @@ function anotherModels({ model, version }: { model: string; version: string }): 
     {
       path: ['input', 'version'],
       code: 'UNKNOWN_NAME',
-      message: 'this is a version of another model',
+      message: 'the version belongs to another model',
       expected: `a version of ${model}`,
       received: JSON.stringify(version),
     },

@@ -1,4 +1,4 @@
-/** All SQL about datasets: reading, listing, lineage. */
+/** All SQL that reads datasets: by id or name, as a list, and as training data of versions. */
 import { type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import type { CatalogDatabase } from '../storage/database.js';
@@ -38,7 +38,7 @@ export async function findDatasetsByNames(
   return rows.map(toDataset);
 }
 
-/** By name. @throws BadArgumentError */
+/** A page of datasets in order of name. @throws BadArgumentError */
 export async function findDatasetPage(
   db: CatalogDatabase,
   principal: Principal,
@@ -68,7 +68,7 @@ async function countDatasets(db: CatalogDatabase, principal: Principal): Promise
   return (await query.executeTakeFirstOrThrow()).count;
 }
 
-/** The datasets that versions were trained on. */
+/** The datasets that these versions were trained on, in order of name. */
 export async function findTrainingDatasets(
   db: CatalogDatabase,
   principal: Principal,

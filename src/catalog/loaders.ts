@@ -1,7 +1,7 @@
 /**
- * The catalog as one request sees it: batched, cached for that request only, narrowed to its principal.
+ * The catalog as one request sees it: batched, cached for that request only, limited to what its principal may see.
  *
- * However many parents a list has, each kind of child is one statement.
+ * Each kind of child takes one statement, however many parents a list has.
  */
 import DataLoader from 'dataloader';
 import type { Principal } from '../access/principal.js';
@@ -21,7 +21,7 @@ import {
 } from './version.queries.js';
 import type { Alias, Version } from './version.type.js';
 
-/** What a resolver of the catalog needs of the request's context. */
+/** The part of the request context that resolvers of the catalog need. */
 export interface CatalogContext {
   readonly principal: Principal;
   readonly catalog: CatalogLoaders;
@@ -87,7 +87,7 @@ export class CatalogLoaders {
     ({ dataset }) => dataset,
   );
 
-  /** Versions of one parent; parents that ask with the same arguments share a statement. */
+  /** Versions of one parent. Parents with the same page arguments share a statement. */
   versionsOf(parent: 'model' | 'dataset', parentId: string, args: PageArgs): Promise<Page<Version>> {
     const load = async (ids: readonly string[]) => {
       const found = await findVersionPages(this.#db, this.#principal, parent, ids, args);

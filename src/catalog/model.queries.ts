@@ -1,4 +1,4 @@
-/** All SQL about models: reading, listing, counting. */
+/** All SQL that reads models: by id or name, as a list, and counted by facet. */
 import { type Expression, type ExpressionBuilder, type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { BadArgumentError } from '../errors.js';
@@ -48,7 +48,7 @@ export async function findModelsByNames(
   return rows.map(toModel);
 }
 
-/** Names to suggest from, of models that the principal may see. */
+/** Names of models that the principal may see, as candidates for suggestions. */
 export async function findModelNames(db: CatalogDatabase, principal: Principal, limit: number): Promise<string[]> {
   const rows = await db.selectFrom('model').select('name').where(maySeeModel(principal)).limit(limit).execute();
   return rows.map(({ name }) => name);
@@ -98,7 +98,7 @@ async function countModels(db: CatalogDatabase, principal: Principal, listing: M
   return (await query.executeTakeFirstOrThrow()).count;
 }
 
-/** One statement for each facet. */
+/** Counts the models of a listing by each facet, one statement per facet. */
 export async function countFacets(db: CatalogDatabase, principal: Principal, listing: ModelListing): Promise<Facet[]> {
   const models = listed(db, principal, listing);
   const tags = models.innerJoin('model_tag', 'model_tag.model_id', 'model.id');
@@ -138,7 +138,7 @@ function orderOf({ search, orderBy }: ModelListing): {
   return { column: sql.ref(ORDER_COLUMN[field]), isDescending: direction === 'DESC' };
 }
 
-/** The models of a listing, before any column, order or page is chosen. */
+/** The models of a listing, before columns, order and page are chosen. */
 function listed(db: CatalogDatabase, principal: Principal, { search, filter }: ModelListing) {
   const hits = search ? searchHits(search) : undefined;
   const from = db
@@ -153,7 +153,7 @@ function listed(db: CatalogDatabase, principal: Principal, { search, filter }: M
 
 const MAX_FILTER_VALUES = 100;
 
-/** SQLite takes a limited number of parameters, and nobody clicks more than this. */
+/** The database limits the number of parameters, and nobody selects more values than this by hand. */
 function checkFilter(filter: ModelFilter): void {
   for (const [name, values] of Object.entries(filter)) {
     if (Array.isArray(values) && values.length > MAX_FILTER_VALUES) {
@@ -189,7 +189,7 @@ function defaultVersionThat(eb: ExpressionBuilder<CatalogTables, 'model'>, { fra
     .$if(maxSizeBytes != null, (q) => q.where('version.artifact_bytes', '<=', maxSizeBytes as number));
 }
 
-/** Only metrics over all rows and classes, of evaluations that succeeded. */
+/** Considers only metrics over all classes, of evaluations that succeeded. */
 function evaluationThat(eb: ExpressionBuilder<CatalogTables, 'model'>, filter: NonNullable<ModelFilter['metric']>) {
   return eb
     .selectFrom('evaluation')

@@ -1,6 +1,4 @@
-/**
- * Version references: "digits-mlp", "digits-mlp@champion" or "digits-mlp:3".
- */
+/** Version references: "digits-mlp", "digits-mlp@champion" or "digits-mlp:3". */
 import { type InputProblem, InvalidInputError } from '../errors.js';
 
 export const MODEL_NAME = /^[a-z0-9][a-z0-9-]{0,63}$/;
@@ -13,7 +11,7 @@ export interface Ref {
   readonly number: number | null;
 }
 
-/** @throws InvalidInputError at `path` when the text is no reference */
+/** @throws InvalidInputError at `path` if the text is not a version reference */
 export function parseRef(text: string, path: readonly string[]): Ref {
   const [, name = '', separator, rest = ''] = /^([^@:]*)([@:])?(.*)$/s.exec(text) ?? [];
   const isRef =
@@ -35,7 +33,7 @@ function notARef(text: string, path: readonly string[]): InputProblem {
   return {
     path,
     code: text === '' ? 'EMPTY' : 'UNREADABLE',
-    message: 'this is no version reference',
+    message: text === '' ? 'the version reference is empty' : 'the version reference is malformed',
     expected: '"name", "name@alias" or "name:number"',
     received: JSON.stringify(text.slice(0, 80)),
   };

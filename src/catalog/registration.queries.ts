@@ -1,7 +1,8 @@
 /**
- * All SQL that changes the catalog. Each function joins the transaction it is handed.
+ * All SQL that changes the catalog. Each function runs in the transaction it is given.
  *
- * Versions are only ever added. One that FAILED never answered anything, so a better import may replace it.
+ * Versions are only added, never changed, except that a new import may replace a FAILED version, which has never
+ * answered a prediction.
  */
 import { sql, type Transaction } from 'kysely';
 import type { CatalogTables } from '../storage/database.js';
@@ -17,7 +18,7 @@ export type NewModel = Omit<ModelTable, 'id' | 'visibility' | 'default_version_i
 export type NewVersion = Omit<VersionTable, 'id' | 'created_at' | 'updated_at'>;
 export type NewDataset = Omit<DatasetTable, 'id' | 'visibility' | 'created_at' | 'updated_at'>;
 
-/** Creates the model of this name or brings its description up to date; answers its id. */
+/** Creates the model with this name, or updates its description. Returns its id. */
 export async function saveModel(trx: Trx, { tags, ...model }: NewModel, now: number): Promise<string> {
   const found = await trx.selectFrom('model').selectAll().where('name', '=', model.name).executeTakeFirst();
   const id = found?.id ?? newId('Model');
@@ -58,7 +59,7 @@ export async function findVersionSource(
     .executeTakeFirst();
 }
 
-/** Adds a version, or replaces the FAILED one of this number; answers its id. */
+/** Adds a version, or replaces the FAILED version with this number. Returns its id. */
 export async function addVersion(
   trx: Trx,
   version: NewVersion,
@@ -93,7 +94,7 @@ export async function addVersion(
   return id;
 }
 
-/** Creates the dataset of this name, or brings its description up to date. */
+/** Creates the dataset with this name, or updates its description. */
 export async function saveDataset(trx: Trx, dataset: NewDataset, now: number): Promise<void> {
   const found = await trx.selectFrom('dataset').selectAll().where('name', '=', dataset.name).executeTakeFirst();
   if (!found) {
@@ -111,7 +112,7 @@ export async function saveDataset(trx: Trx, dataset: NewDataset, now: number): P
   }
 }
 
-/** Starting again on the same store must change nothing. */
+/** Whether an update would change the row. A restart on an unchanged model store must not touch `updated_at`. */
 function isChange<T extends object>(row: T, next: Partial<T>): boolean {
   return Object.entries(next).some(([key, value]) => row[key as keyof T] !== value);
 }
@@ -120,7 +121,7 @@ export async function findDatasetDigest(trx: Trx, name: string): Promise<string 
   return (await trx.selectFrom('dataset').select('sha256').where('name', '=', name).executeTakeFirst())?.sha256;
 }
 
-/** Points the alias at the version; creates it when it is new. */
+/** Points the alias to the version, and creates it if it does not exist. */
 export async function moveAlias(
   trx: Trx,
   modelId: string,
@@ -143,7 +144,7 @@ async function touchModel(trx: Trx, modelId: string, now: number): Promise<void>
   await trx.updateTable('model').set({ updated_at: now }).where('id', '=', modelId).execute();
 }
 
-/** `champion` if set, else the newest READY version, else none. */
+/** Sets the default version: `champion` if set, otherwise the newest READY version, otherwise none. */
 async function chooseDefaultVersion(trx: Trx, modelId: string): Promise<void> {
   const champion = await trx
     .selectFrom('alias')

@@ -1,4 +1,4 @@
-/** Names that look like the one somebody typed: at most three, nearest first. */
+/** "Did you mean": names similar to the one that was typed, at most three, best match first. */
 import { distance } from 'fastest-levenshtein';
 
 const MAX_SUGGESTIONS = 3;

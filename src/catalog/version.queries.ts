@@ -1,4 +1,4 @@
-/** All SQL about versions and aliases: reading and listing. Lists are read for many parents in one statement. */
+/** All SQL that reads versions and aliases. Lists are read for many parents in one statement. */
 import { type SelectQueryBuilder, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
@@ -32,7 +32,7 @@ export async function findVersionsByIds(
   return rows.map(toVersion);
 }
 
-/** The versions with these numbers, of these models. */
+/** The versions with these numbers of these models. */
 export async function findVersionsByNumbers(
   db: CatalogDatabase,
   principal: Principal,
@@ -49,7 +49,7 @@ export async function findVersionsByNumbers(
 }
 
 /**
- * For each parent its page of versions, newest first: of a model, or of a dataset that trained them.
+ * A page of versions for each parent, newest first. A parent is their model or a dataset they were trained on.
  *
  * @throws BadArgumentError
  */
@@ -127,7 +127,7 @@ export async function findVersionIdsOfModel(
   return rows.map(({ id }) => id);
 }
 
-/** For each version the days its predictions are kept, where its model says so. */
+/** For each version, how many days its predictions are kept; null if its model does not set it. */
 export async function findRetentions(
   db: CatalogDatabase,
   principal: Principal,
@@ -152,7 +152,7 @@ export async function findAliases(
   return rows.map(toAlias);
 }
 
-/** Rows with a `parent_id`, given to their parents in the order they have. */
+/** Groups rows by their `parent_id` and makes a page for each parent, keeping the order of the rows. */
 export function pagesByParent<Row extends { parent_id: string }, T>(
   parentIds: readonly string[],
   rows: readonly Row[],
@@ -162,7 +162,7 @@ export function pagesByParent<Row extends { parent_id: string }, T>(
   return new Map(parentIds.map((id) => [id, toPage(byParent.get(id) ?? [], id)]));
 }
 
-/** One count statement for all parents of a list, and only when a total is asked for. */
+/** Counts for all parents of a list in one statement, which runs only if a total is selected. */
 export function countsByParent(
   count: () => Promise<{ parent_id: string; count: number }[]>,
 ): (parentId: string) => Promise<number> {

@@ -1,4 +1,4 @@
-/** What a principal may see, as conditions that every query of the catalog adds. */
+/** What a principal may see, as conditions that every query of the catalog includes. */
 import type { ExpressionBuilder } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import type { CatalogTables } from '../storage/database.js';

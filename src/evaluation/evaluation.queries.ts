@@ -1,4 +1,4 @@
-/** All SQL about evaluations and their metrics. Lists are read for many parents in one statement. */
+/** All SQL for evaluations and their metrics. Lists are read for many parents in one statement. */
 import { type SelectQueryBuilder, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { countsByParent, type PageArgs, pagesByParent } from '../catalog/version.queries.js';
@@ -12,7 +12,7 @@ import { Evaluation, type EvaluationOrigin, Metric } from './evaluation.type.js'
 export type EvaluationParent = 'version' | 'dataset';
 export type NewMetric = Omit<MetricTable, 'evaluation_id' | 'ordinal'>;
 
-/** An evaluation is seen by who may see both its version's model and its dataset. */
+/** Evaluations whose model and dataset the principal may both see. */
 function visibleEvaluations(db: CatalogDatabase, principal: Principal) {
   return db
     .selectFrom('evaluation')
@@ -35,7 +35,7 @@ export async function findEvaluationsByIds(
   return rows.map(toEvaluation);
 }
 
-/** For each parent its page of evaluations, newest first. @throws BadArgumentError */
+/** A page of evaluations for each parent, newest first. @throws BadArgumentError */
 export async function findEvaluationPages(
   db: CatalogDatabase,
   principal: Principal,
@@ -83,7 +83,10 @@ export interface EvaluationChoice {
   readonly origin?: keyof typeof EvaluationOrigin | null | undefined;
 }
 
-/** For each version the newest that SUCCEEDED on the dataset (its default test data when omitted); COMPUTED wins. */
+/**
+ * For each version, its newest evaluation that SUCCEEDED on the dataset (by default the version's test dataset).
+ * COMPUTED evaluations take precedence over IMPORTED ones.
+ */
 export async function findBestEvaluations(
   db: CatalogDatabase,
   principal: Principal,
@@ -126,7 +129,7 @@ export async function findMetrics(
     .execute();
 }
 
-/** The newest READY version of a model, and whether its card's metrics on the dataset were taken over already. */
+/** The newest READY version of a model, and how many evaluations on the dataset were already imported for it. */
 export async function findNewestVersion(
   db: CatalogDatabase,
   principal: Principal,
@@ -149,7 +152,7 @@ export async function findNewestVersion(
     .executeTakeFirst();
 }
 
-/** Adds a finished evaluation with its metrics, together or not at all. */
+/** Adds a finished evaluation and its metrics in one transaction. */
 export async function insertEvaluation(
   db: CatalogDatabase,
   evaluation: Pick<EvaluationTable, 'version_id' | 'dataset_id' | 'origin' | 'evaluated_rows'>,

@@ -1,6 +1,6 @@
 /**
- * Takes over the metrics that model cards state (`model-index`), as IMPORTED evaluations: once for each version and
- * dataset, never changed afterwards. A dataset that only a card knows is registered by its description.
+ * Imports the metrics stated in model cards (`model-index`) as IMPORTED evaluations: once for each version and dataset,
+ * and never changed afterwards. A dataset that is known only from a card is registered without its data.
  */
 import type { Logger } from 'pino';
 import { SYSTEM } from '../access/principal.js';
@@ -24,7 +24,7 @@ export async function importEvaluations(
   }
 }
 
-/** A card describes the newest version: older ones keep what was imported when they were new. */
+/** A card describes the newest version. Older versions keep the metrics imported when they were the newest. */
 async function importResults(
   { db, log }: { db: CatalogDatabase; log: Logger },
   { modelId, task }: ImportedCard,
@@ -36,7 +36,7 @@ async function importResults(
   if (!dataset) {
     log.warn(
       { dataset: stated.type },
-      'a result of a model card has no dataset or no metric to speak of; it is left out',
+      'a result in the model-index of a model card has no usable dataset name or no metrics; it was skipped',
     );
     return;
   }
@@ -51,7 +51,7 @@ async function importResults(
   await insertEvaluation(db, evaluation, metrics.map(toNewMetric), Date.now());
 }
 
-/** One of ours, or the description that the card gives: its data are elsewhere. */
+/** The registered dataset that a card refers to, or a new one with the card's description and without data. */
 async function findOrRegister(
   db: CatalogDatabase,
   stated: ImportedResult['dataset'],
@@ -73,13 +73,13 @@ const UNKNOWN = {
   sha256: null,
   license: null,
   source: null,
-  description: 'Known from a model card only: its data are not here.',
+  description: 'Known only from a model card; the data is not stored here.',
   target: null,
   columns: '[]',
   preview: '[]',
 };
 
-/** "glue-sst2-validation" of a result on the Hub's "glue". */
+/** A dataset name made of type, config and split, such as "glue-sst2-validation" for the Hub's "glue". */
 function datasetNameOf({ type, config, split }: ImportedResult['dataset']): string {
   const words = [type, config, split].filter((word) => word != null && word !== 'default');
   const name = words
@@ -100,7 +100,7 @@ function toNewMetric({ type, value, args }: ImportedResult['metrics'][number]): 
     average: args?.average ?? null,
     label: args?.label ?? null,
     value: isNumber ? value : null,
-    undefined_reason: isNumber ? null : 'the model card states no finite number',
+    undefined_reason: isNumber ? null : 'The model card does not state a finite number.',
     higher_is_better: Number(!LOWER_IS_BETTER.has(type)),
     interval_low: null,
     interval_high: null,

@@ -1,4 +1,4 @@
-/** Evaluations as one request sees them: batched, cached for that request only. */
+/** Evaluations as one request sees them: batched, and cached for that request only. */
 import DataLoader from 'dataloader';
 import type { Principal } from '../access/principal.js';
 import { type CatalogContext } from '../catalog/loaders.js';

@@ -1,4 +1,4 @@
-/** Answers as JSON text and back. Arrays of numbers travel as base64: exact, and smaller than digits. */
+/** Serializes answers as JSON and back. Arrays of numbers become base64, which is exact and smaller than decimal digits. */
 
 import type { Answer } from '../tasks/answer.js';
 import { DATATYPES, type NumericArray, type TensorArray, type TensorData } from '../tasks/datatypes.js';
@@ -18,7 +18,7 @@ export function decodeAnswer(json: string): Answer {
 }
 
 function pack(array: NumericArray): Packed {
-  // By name: what another process sent need not be of this one's classes.
+  // Compared by name: an array from another process or realm is not an instance of the classes here.
   const kind = array[Symbol.toStringTag];
   const [datatype] = Object.entries(DATATYPES).find(([, type]) => type.array.name === kind) ?? [];
   if (!datatype) throw new Error(`An answer holds a ${kind}. This is a bug.`);
@@ -30,7 +30,7 @@ function isPacked(value: unknown): value is Packed {
   return typeof value === 'object' && value !== null && 'packed' in value;
 }
 
-/** As earlier releases wrote tensors: the bytes beside the shape. */
+/** Reads a tensor as earlier releases wrote it, with its bytes next to its shape. */
 function unpackTensor(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || !('base64' in value) || !('datatype' in value)) return value;
   const { base64, ...tensor } = value as TensorData & { base64: string };

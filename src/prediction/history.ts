@@ -1,6 +1,4 @@
-/**
- * Recorded predictions, as their caller may look back at them.
- */
+/** Lookup of recorded predictions by the principal who made them. */
 import type DataLoader from 'dataloader';
 import type { Principal } from '../access/principal.js';
 import type { Catalog } from '../catalog/catalog.js';
@@ -48,7 +46,7 @@ export class History {
     return findPredictionPage(this.#predictions, principal, { versionIds: [versionId] }, args);
   }
 
-  /** A bare name means all versions of the model. */
+  /** The versions that a reference covers: for a name without alias or number, all versions of the model. */
   async #versionIds({ catalog, principal }: CatalogContext, text: string): Promise<string[]> {
     const ref = parseRef(text, ['filter', 'model']);
     const model = await catalog.modelByName.load(ref.name);

@@ -1,4 +1,4 @@
-/** All SQL about predictions. Each row belongs to a principal, and nobody else sees it. */
+/** All SQL for predictions. Each row belongs to one principal; no other principal can read it. */
 import type { Principal } from '../access/principal.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import type { Insert } from '../storage/group-commit.js';
@@ -9,7 +9,7 @@ import { decodeAnswer, encodeAnswer } from './answer-json.js';
 import { Prediction } from './prediction.type.js';
 
 export interface PredictionListing {
-  /** Null: of all versions. */
+  /** Null for all versions. */
   readonly versionIds: readonly string[] | null;
   readonly since?: Date | null | undefined;
   readonly until?: Date | null | undefined;
@@ -36,13 +36,13 @@ const INSERT_IDEMPOTENCY = `insert into idempotency (principal_id, key, predicti
   values (?, ?, ?, ?, ?) on conflict (principal_id, key) do update set
   prediction_id = excluded.prediction_id, request_sha256 = excluded.request_sha256, created_at = excluded.created_at`;
 
-/** An input in its row, or the digest of the blob that holds it. */
+/** A stored input: its JSON, or the digest of the blob that holds it. Both are null if it is not stored. */
 export interface KeptInput {
   readonly json: string | null;
   readonly sha256: string | null;
 }
 
-/** The rows that make a prediction durable, for the group commit. */
+/** The inserts that store a prediction, for the group commit. */
 export function predictionInserts(
   principal: Principal,
   prediction: Prediction,
@@ -117,7 +117,7 @@ function listed(db: PredictionDatabase, principal: Principal, { versionIds, sinc
     .$if(label != null, (q) => q.where('label', '=', label as string));
 }
 
-/** Deletes at most `limit` predictions of the versions made before `cutoff`; answers the blobs they named. */
+/** Deletes up to `limit` predictions of these versions made before `cutoff`. Returns the digests of their blobs. */
 export async function deletePredictionsBefore(
   db: PredictionDatabase,
   versionIds: readonly string[],

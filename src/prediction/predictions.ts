@@ -1,5 +1,5 @@
 /**
- * The way of a prediction: resolve, check, run, record. Reads from top to bottom.
+ * Life of a prediction: resolve the version, check the input, run it, record the answer.
  */
 import type { Principal } from '../access/principal.js';
 import type { Engine } from '../engine/engine.js';
@@ -30,7 +30,7 @@ const MAX_DEADLINE_MS = 3_600_000;
 const MAX_KEY_CHARACTERS = 200;
 const KEY_LIFE_MS = 24 * 3_600_000;
 
-/** Who asks, and whether their connection still stands. */
+/** The principal of a request, and the connection that waits for the response. */
 export interface Caller {
   readonly principal: Principal;
   readonly connection: Connection;
@@ -56,7 +56,7 @@ export class Predictions {
   readonly #recorder: Recorder;
   readonly #db: PredictionDatabase;
   readonly #defaultDeadlineMs: number;
-  /** Requests with an idempotency key that are being answered now: a duplicate waits for the first. */
+  /** Running requests that have an idempotency key. A duplicate waits for the first. */
   readonly #inFlight = new Map<string, Replayable>();
 
   constructor(
@@ -70,7 +70,7 @@ export class Predictions {
     this.#defaultDeadlineMs = options.defaultDeadlineMs;
   }
 
-  /** @throws AppError: every failure that the caller can act on */
+  /** @throws AppError for every failure that the client can act on */
   async predict(input: PredictInput, caller: Caller): Promise<{ prediction: Prediction; replayed: boolean }> {
     checkOptions(input);
     const { variant } = input;
@@ -85,7 +85,7 @@ export class Predictions {
     return { prediction: await this.#answer(job, caller, null), replayed: false };
   }
 
-  /** One payload for each input, in order. @throws AppError when nothing can be tried */
+  /** One payload for each input, in order. @throws AppError if no input can be run */
   async predictMany(input: PredictManyInput, caller: Caller): Promise<PredictPayload[]> {
     checkOptions(input);
     checkBatch(input.inputs);
@@ -128,12 +128,12 @@ export class Predictions {
   }
 
   async #predictOnce(job: Job, caller: Caller, key: string): Promise<{ prediction: Prediction; replayed: boolean }> {
-    // Before it becomes JSON: what is nested too deep for that is never a good input.
+    // Checked before it is serialized: deeply nested JSON could overflow the stack, but never passes the check.
     const { key: versionKey, spec } = job.version.engineVersion;
     check(spec, job.input, job.path);
     const requestSha256 = requestDigest(versionKey, JSON.stringify(job.input));
     const slot = `${caller.principal.id}\n${key}`;
-    // Registered before the first await, so that a duplicate that comes meanwhile finds it.
+    // Registered before the first await, so that a duplicate arriving in the meantime finds it.
     const earlier = this.#inFlight.get(slot);
     if (earlier) return this.#join(earlier, { job, caller, key, requestSha256 });
     let replayed = false;
@@ -154,7 +154,7 @@ export class Predictions {
     mine: { job: Job; caller: Caller; key: string; requestSha256: string },
   ): Promise<{ prediction: Prediction; replayed: boolean }> {
     const prediction = await earlier.prediction.catch(() => null);
-    // The first one failed and left nothing to replay: this one is the first now.
+    // The first request failed and left nothing to replay, so this one takes its place.
     if (!prediction) return this.#predictOnce(mine.job, mine.caller, mine.key);
     if (earlier.requestSha256 !== mine.requestSha256) throw new IdempotencyConflictError(mine.key, prediction.id);
     return { prediction, replayed: true };
@@ -198,7 +198,7 @@ function predictionOf({ version, input, path, record }: Job, outcome: Outcome, b
   });
 }
 
-/** A worker found the input unreadable, or the model failed on it. */
+/** The error for a failure in the worker: an unreadable input, or a failure of the model. */
 function errorOf(failure: ItemFailure, path: readonly string[]): AppError {
   if (failure.kind !== 'input') return new InferenceFailedError(failure.message);
   const { code, message, expected } = failure;
@@ -217,45 +217,50 @@ function checkOptions(input: Partial<PredictInput>): void {
   const { deadlineMs, idempotencyKey, record } = input;
   const problems: InputProblem[] = [];
   if (deadlineMs != null && (deadlineMs < 1 || deadlineMs > MAX_DEADLINE_MS)) {
-    problems.push(problem('deadlineMs', 'OUT_OF_RANGE', `from 1 to ${MAX_DEADLINE_MS}`, String(deadlineMs)));
+    const expected = `1 to ${MAX_DEADLINE_MS} ms`;
+    problems.push(problem('deadlineMs', 'OUT_OF_RANGE', 'the deadline is out of range', expected, `${deadlineMs} ms`));
   }
-  if (idempotencyKey === '') problems.push(problem('idempotencyKey', 'EMPTY', 'at least 1 character', '""'));
-  if (idempotencyKey != null && idempotencyKey.length > MAX_KEY_CHARACTERS) {
-    const received = `${idempotencyKey.length} characters`;
-    problems.push(problem('idempotencyKey', 'TOO_LARGE', `at most ${MAX_KEY_CHARACTERS} characters`, received));
-  }
-  if (idempotencyKey != null && !idempotencyKey.isWellFormed()) {
-    problems.push(problem('idempotencyKey', 'UNREADABLE', 'well-formed Unicode', JSON.stringify(idempotencyKey)));
-  }
-  if (idempotencyKey != null && record === false) {
-    problems.push(problem('idempotencyKey', 'WRONG_KIND', 'no key with record: false', 'a key'));
-  }
+  if (idempotencyKey != null) problems.push(...keyProblems(idempotencyKey, record));
   if (problems.length > 0) throw new InvalidInputError(problems);
 }
 
+function keyProblems(key: string, record: boolean | undefined): InputProblem[] {
+  const lengths = `1 to ${MAX_KEY_CHARACTERS} characters`;
+  const problems: InputProblem[] = [];
+  const add = (code: InputProblem['code'], message: string, expected: string, received: string) =>
+    problems.push(problem('idempotencyKey', code, message, expected, received));
+  if (key === '') add('EMPTY', 'the key is empty', lengths, '""');
+  if (key.length > MAX_KEY_CHARACTERS) add('TOO_LARGE', 'the key is too long', lengths, `${key.length} characters`);
+  if (!key.isWellFormed()) add('UNREADABLE', 'the key is not valid Unicode', 'valid Unicode', JSON.stringify(key));
+  if (record === false)
+    add('WRONG_KIND', 'a key needs a recorded prediction', 'record: true, or no key', 'a key with record: false');
+  return problems;
+}
+
 function checkBatch(inputs: readonly unknown[]): void {
-  const received = `${inputs.length} inputs`;
-  if (inputs.length === 0) throw new InvalidInputError([problem('inputs', 'EMPTY', 'at least one input', received)]);
-  if (inputs.length > MAX_BATCH) {
-    throw new InvalidInputError([problem('inputs', 'TOO_LARGE', `at most ${MAX_BATCH} inputs`, received)]);
-  }
+  if (inputs.length >= 1 && inputs.length <= MAX_BATCH) return;
+  const [code, message] =
+    inputs.length === 0 ? (['EMPTY', 'the list is empty'] as const) : (['TOO_LARGE', 'the list is too long'] as const);
+  throw new InvalidInputError([
+    problem('inputs', code, message, `1 to ${MAX_BATCH} inputs`, `${inputs.length} inputs`),
+  ]);
 }
 
 function checkTexts({ task }: VersionSpec, inputs: readonly ModelInput[]): void {
   const { maxCharactersTogether = Number.POSITIVE_INFINITY } = taskNamed(task);
   const characters = inputs.reduce((sum, { text }) => sum + (text?.length ?? 0), 0);
   if (characters <= maxCharactersTogether) return;
-  const expected = `texts of at most ${maxCharactersTogether} characters together`;
-  const found = problem('inputs', 'TOO_LARGE', expected, `${characters} characters`);
-  throw new InvalidInputError([{ ...found, message: 'the texts are too long together' }]);
+  const expected = `at most ${maxCharactersTogether} characters in total`;
+  const received = `${characters} characters`;
+  throw new InvalidInputError([problem('inputs', 'TOO_LARGE', 'the texts are too long in total', expected, received)]);
 }
 
-const RULES: Readonly<Record<string, string>> = {
-  deadlineMs: 'the deadline lies outside what is allowed',
-  idempotencyKey: 'this key cannot be used',
-  inputs: 'the list has the wrong length',
-};
-
-function problem(field: string, code: InputProblem['code'], expected: string, received: string): InputProblem {
-  return { path: ['input', field], code, message: RULES[field] ?? '', expected, received };
+function problem(
+  field: string,
+  code: InputProblem['code'],
+  message: string,
+  expected: string,
+  received: string,
+): InputProblem {
+  return { path: ['input', field], code, message, expected, received };
 }

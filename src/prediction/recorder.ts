@@ -1,7 +1,7 @@
 /**
- * Makes predictions durable before they are answered.
+ * Makes predictions durable before they are returned.
  *
- * Inputs up to 16 KiB stand in the row; larger ones are blobs under their digest, on the disk before the row is.
+ * Inputs of up to 16 KiB are stored in the row. Larger ones are stored as a blob, which is on disk before the row.
  */
 import type { Principal } from '../access/principal.js';
 import { faultPoint } from '../fault-points.js'; // @fault
@@ -27,10 +27,10 @@ export class Recorder {
   }
 
   /**
-   * Resolves when the prediction is on the disk.
+   * Resolves once the prediction is on disk.
    *
-   * @throws StorageFullError when it cannot be written; then nothing of it is kept, unless the writer was lost after it
-   *   had committed: the idempotency key finds out.
+   * @throws StorageFullError if it cannot be written. Then nothing is stored, unless the writer thread ended after the
+   *   commit; a retry with the same idempotency key returns what was stored.
    */
   async record(principal: Principal, prediction: Prediction, idempotency: IdempotencyClaim | null): Promise<void> {
     const input = await this.#keepInput(prediction.inputJson);
@@ -44,7 +44,7 @@ export class Recorder {
   }
 }
 
-/** Names a request: another version or input under the same key is a conflict. */
+/** Identifies a request. The same idempotency key with another digest is a conflict. */
 export function requestDigest(versionKey: string, inputJson: string): string {
   return sha256(`${versionKey}\n${inputJson}`);
 }

@@ -1,6 +1,6 @@
 /**
- * Deletes what is past its retention: predictions by their model's days, their blobs when nothing names them any
- * more, and idempotency keys after a day. In small steps, so that nobody waits for the writer.
+ * Deletes expired data: predictions after the retention of their model, blobs that no prediction refers to any more, and
+ * idempotency keys after a day. Deletes in small steps, so that other writes do not wait long.
  */
 import type { Logger } from 'pino';
 import { SYSTEM } from '../access/principal.js';
@@ -13,7 +13,7 @@ import { deleteIdempotencyBefore, deletePredictionsBefore, findBlobsInUse } from
 const DAY_MS = 24 * 3_600_000;
 const EVERY_MS = 3_600_000;
 const ROWS_A_STEP = 500;
-/** A blob this young may belong to a prediction that is just being written. */
+/** A blob younger than this may belong to a prediction that is being written. */
 const YOUNG_MS = 3_600_000;
 
 interface SweeperParts {
@@ -38,8 +38,8 @@ export class Sweeper {
   start(): void {
     const sweep = () => {
       this.#sweeping = this.sweep(Date.now()).then(
-        (count) => this.#parts.log.debug({ count }, 'predictions past their retention were deleted'),
-        (error) => this.#parts.log.error({ err: error }, 'the sweeper failed and tries again later'),
+        (count) => this.#parts.log.debug({ count }, 'expired predictions were deleted'),
+        (error) => this.#parts.log.error({ err: error }, 'the sweeper failed; it runs again in an hour'),
       );
     };
     this.#timer = setInterval(sweep, EVERY_MS);
@@ -52,7 +52,7 @@ export class Sweeper {
     await this.#sweeping;
   }
 
-  /** Answers how many predictions were deleted. */
+  /** Returns the number of predictions that were deleted. */
   async sweep(now: number): Promise<number> {
     await deleteIdempotencyBefore(this.#parts.predictions, now - DAY_MS);
     let count = 0;

@@ -292,7 +292,7 @@ function rounded(value: Data): Data {
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, rounded(one)]));
 }
 
-test('texts that are too long together are refused before any is read', async () => {
+test('texts that are too long in total are refused before any is read', async () => {
   const inputs = Array(11).fill({ text: 'paris '.repeat(16_000) });
 
   const { predictMany } = await app.query(
@@ -305,7 +305,7 @@ test('texts that are too long together are refused before any is read', async ()
     results: null,
     problem: {
       code: 'INVALID_INPUT',
-      problems: [{ path: ['input', 'inputs'], code: 'TOO_LARGE', message: 'the texts are too long together' }],
+      problems: [{ path: ['input', 'inputs'], code: 'TOO_LARGE', message: 'the texts are too long in total' }],
     },
   });
 });

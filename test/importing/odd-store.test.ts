@@ -193,7 +193,7 @@ test('a metric that is no number is null with a reason', async () => {
   );
 
   expect(version.evaluation.metrics).toEqual([
-    { name: 'f1', value: null, undefinedReason: 'the model card states no finite number' },
+    { name: 'f1', value: null, undefinedReason: 'The model card does not state a finite number.' },
     { name: 'accuracy', value: 0.5, undefinedReason: null },
   ]);
 });

@@ -1,7 +1,7 @@
 /**
- * Pages for people: Apollo Sandbox, which its CDN serves, and the built-in GraphiQL, which needs no internet.
+ * Explorer pages: Apollo Sandbox, which loads from its CDN, and the built-in GraphiQL, which works without internet.
  *
- * Everything is read once, when the routes are registered; no string of a client ever becomes a path.
+ * Files are read once, when the routes are registered. No path is built from client input.
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
@@ -34,7 +34,7 @@ const ICON = `data:image/svg+xml,${encodeURIComponent(
   '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><path d="M6 25 11 8l5 11 5-11 5 17" fill="none" stroke="#3b4bc0" stroke-width="3.5" stroke-linecap="round" stroke-linejoin="round"/></svg>',
 )}`;
 
-/** What a browser gets that opens `/graphql`; undefined when there is no page. */
+/** The page for a browser that opens `/graphql`; undefined if the explorer is off. */
 export function explorerPage(kind: ExplorerKind): ExplorerPage | undefined {
   if (kind === 'off') return undefined;
   return kind === 'sandbox' ? sandboxPage() : graphiqlPage();
@@ -56,7 +56,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.ttf': 'font/ttf',
 };
 
-/** Compressed once, in the background: the first visitor may still get it plain. */
+/** Compressed when first requested with gzip, then kept in memory. */
 async function registerAsset(http: FastifyInstance, name: string): Promise<void> {
   const plain = await readFile(path.join(ASSETS, name));
   const etag = `"${createHash('sha256').update(plain).digest('base64url').slice(0, 20)}"`;
@@ -109,7 +109,7 @@ function graphiqlPage(): ExplorerPage {
   return { html, headers: { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': policy } };
 }
 
-/** When the CDN does not answer within three seconds, the built-in explorer opens by itself. */
+/** Redirects to the built-in explorer if the CDN does not respond within three seconds. */
 const SANDBOX_STARTER = `
   const leave = () => location.replace('/graphiql');
   const patience = setTimeout(leave, 3000);
@@ -143,7 +143,7 @@ function sandboxPage(): ExplorerPage {
   </style>
 </head>
 <body>
-  <p id="waiting">Opening Apollo Sandbox… Without internet the <a href="/graphiql">built-in explorer</a> opens by itself.</p>
+  <p id="waiting">Opening Apollo Sandbox… If it does not load within 3 seconds, the <a href="/graphiql">built-in explorer</a> opens instead.</p>
   <div id="sandbox"></div>
   <script>${SANDBOX_STARTER}</script>
 </body>

@@ -1,7 +1,6 @@
 /**
- * The built-in explorer: GraphiQL, everything from this server, its first tabs filled with the example operations.
- *
- * Tabs of one's own are kept in the browser, as GraphiQL does.
+ * The built-in explorer: GraphiQL, served entirely by this server. On the first visit it has a tab for each example
+ * operation; after that, GraphiQL restores the tabs from the browser's local storage.
  */
 import 'graphiql/style.css';
 import { GraphiQL } from 'graphiql';
@@ -21,18 +20,21 @@ async function fetcher(request, options) {
       accept: 'application/graphql-response+json, application/json',
       ...options?.headers,
     },
-    body: JSON.stringify(ofItsOwnDocument(request)),
+    body: JSON.stringify(dropStaleOperationName(request)),
   });
   return response.json();
 }
 
-/** For a tenth of a second after a tab was opened GraphiQL still has the operation's name of the tab before. */
-function ofItsOwnDocument({ operationName, ...request }) {
-  const isItsName = new RegExp(`\\b(query|mutation)\\s+${operationName}\\b`).test(request.query);
-  return isItsName ? { ...request, operationName } : request;
+/**
+ * Drops an operation name that is not in the document: for about 100 ms after a tab is opened, GraphiQL still sends the
+ * name from the previous tab.
+ */
+function dropStaleOperationName({ operationName, ...request }) {
+  const isInDocument = new RegExp(`\\b(query|mutation)\\s+${operationName}\\b`).test(request.query);
+  return isInDocument ? { ...request, operationName } : request;
 }
 
-/** GraphiQL gives the first of the default tabs its query but not its variables. */
+/** Variables of the first tab on a first visit: GraphiQL fills in the query of the first default tab, but not these. */
 function initialVariables(tabs) {
   const isFirstVisit = localStorage.getItem('graphiql:tabState') === null;
   return isFirstVisit ? tabs[0]?.variables : undefined;
