@@ -123,6 +123,21 @@ test('the worker uses of the engine only the protocol and the channel', () => {
   expect([...new Set(used)].sort()).toEqual(['engine/child.ts', 'engine/frames.ts', 'engine/messages.ts']);
 });
 
+test('a task is known by name in its own file only, and in the list of tasks by import', () => {
+  const names = files.flatMap(({ source }) => /^ {2}name: '([A-Z_]+)',$/m.exec(source.text)?.[1] ?? []);
+  const mentions = files.flatMap(({ file, source }) =>
+    names
+      .filter(
+        (name) => source.text.includes(`'${name}'`) && file !== `tasks/${name.toLowerCase().replaceAll('_', '-')}.ts`,
+      )
+      .map((name) => `${file} names ${name}`),
+  );
+
+  expect(names.length).toBeGreaterThan(12);
+  // What stands for a folder whose task is unknown is listed as a model of plain tensors.
+  expect(mentions).toEqual(['importing/import.ts names TENSOR', 'importing/manifest.ts names TENSOR']);
+});
+
 test('SQL is in queries, migrations and storage only', () => {
   const builders = /\.(selectFrom|insertInto|updateTable|deleteFrom)\(/;
   const wrong = files.filter(

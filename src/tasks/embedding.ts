@@ -25,7 +25,7 @@ import { pickOutput, type TaskSources } from './sources.js';
 import type { AnySpec, Pooling, SpecBase, TextSpec } from './spec.js';
 import { checkListLength, checkWords, stringTensor, type TextItem, workOf } from './text.js';
 
-const MAX_SENTENCES = 256;
+export const MAX_SENTENCES = 256;
 
 /** [N, size], or [N, tokens, size] to be pooled. */
 export interface VectorHead {

@@ -5,7 +5,7 @@
  */
 import { cp } from 'node:fs/promises';
 import path from 'node:path';
-import { TASKS, type TaskName } from '#src/tasks/spec.js';
+import { TASKS, type TaskName } from '#src/tasks/tasks.js';
 import { huggingFaceFolders } from './hugging-face.ts';
 import { createStore, type TestStore } from './store.ts';
 
