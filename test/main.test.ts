@@ -1,117 +1,148 @@
-/** The process: how it starts, stops and dies. */
+/** The server process: how it starts, stops and ends. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { armFault, disarmFault, goOn, hasFired } from './support/faults.js';
 import { type Data, post } from './support/http.js';
 import { COUNTING_LOOP, encodeModel } from './support/onnx.js';
+import { haveEnded, isRunning } from './support/processes.js';
 import { type ServerProcess, startServer } from './support/server.js';
 import { createStore } from './support/store.js';
+import { until } from './support/until.js';
 
 let dataDir: string;
+const started: ServerProcess[] = [];
 beforeEach(async () => {
   dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-main-'));
+  await cp(process.env['MODELGRAPH_TEMPLATE'] as string, dataDir, { recursive: true });
 });
-afterEach(() => rm(dataDir, { recursive: true, force: true }));
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((server) => server.end('SIGKILL')));
+  await disarmFault();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+async function start(env: Record<string, string> = {}): Promise<ServerProcess> {
+  const server = await startServer({ DATA_DIR: dataDir, ...env });
+  started.push(server);
+  return server;
+}
 
 async function workerPids(server: ServerProcess): Promise<number[]> {
   const { data } = await post(server.url, '{ engine { workers { pid } } }');
   return data.engine.workers.map(({ pid }: Data) => pid);
 }
 
-test('F14: SIGTERM answers what is in flight, ends with 0 and leaves no worker', async () => {
-  const server = await startServer({ DATA_DIR: dataDir });
+const PREDICT_MANY = `mutation ($input: PredictManyInput!) {
+  predictMany(input: $input) { results { prediction { id } problem { code } } } }`;
+
+/** Sends four requests with 1,000 texts in all. Returns while the worker holds its first batch and runs nothing. */
+async function predictAndHold(server: ServerProcess, action: 'pause' | 'hang') {
+  await armFault('worker.run.begin', action);
+  const requests = Array.from({ length: 4 }, (_, i) => {
+    const inputs = Array.from({ length: 250 }, (_, j) => ({ text: `request ${i}, text ${j}` }));
+    return post(server.url, PREDICT_MANY, { input: { model: 'spam-filter', inputs } });
+  });
+  const answers = Promise.all(requests);
+  // A test that kills the server expects no answers.
+  answers.catch(() => {});
+  await until('the worker has reached its first batch', hasFired);
+  return { answers };
+}
+
+async function isReady(server: ServerProcess): Promise<boolean> {
+  return (await fetch(`${server.url}/health/ready`).catch(() => null))?.status === 200;
+}
+
+/** The first SIGTERM, received: the server is no longer ready, and still answers what is in flight. */
+async function beginStop(server: ServerProcess): Promise<void> {
+  server.process.kill('SIGTERM');
+  await until('the server has begun to stop', async () => !(await isReady(server)));
+}
+
+test('SIGTERM answers every request in flight, ends with 0 and leaves no worker', async () => {
+  const server = await start({ WORKERS: '1' });
   const pids = await workerPids(server);
-  const inputs = Array.from({ length: 1_000 }, (_, i) => ({ text: `in flight ${i} `.repeat(100) }));
-  const many =
-    'mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { prediction { id } problem { code } } } }';
-  const answers = Array.from({ length: 4 }, () => post(server.url, many, { input: { model: 'spam-filter', inputs } }));
-  let depth = 0;
-  while (depth === 0) depth = (await post(server.url, '{ engine { queueDepth } }')).data.engine.queueDepth;
+  const { answers } = await predictAndHold(server, 'pause');
 
-  const code = await server.end('SIGTERM');
-  const results = (await Promise.all(answers)).flatMap(({ data }) => data.predictMany.results);
+  await beginStop(server);
+  await goOn();
 
-  expect(code).toBe(0);
-  expect(results).toHaveLength(4_000);
+  expect(await server.ended).toBe(0);
+  const results = (await answers).flatMap(({ data }) => data.predictMany.results);
+  expect(results).toHaveLength(1_000);
   expect(results.filter(({ problem }: Data) => problem !== null)).toEqual([]);
-  expect(pids.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]);
+  expect(pids.filter(isRunning)).toEqual([]);
 });
 
-test('F14: workers end with their server, also when it is killed', async () => {
-  const server = await startServer({ DATA_DIR: dataDir });
+test('a second SIGTERM ends the server at once, without waiting for requests in flight', async () => {
+  const server = await start({ WORKERS: '1' });
+  const pids = await workerPids(server);
+  await predictAndHold(server, 'hang');
+  await beginStop(server);
+
+  const code = await server.end('SIGTERM');
+
+  expect({ code, signal: server.process.signalCode }).toEqual({ code: null, signal: 'SIGTERM' });
+  await haveEnded(pids);
+});
+
+test('workers end when their server is killed', async () => {
+  const server = await start();
   const pids = await workerPids(server);
 
   await server.end('SIGKILL');
-  while (pids.some((pid) => existsSync(`/proc/${pid}`))) await new Promise(setImmediate);
+  await haveEnded(pids);
 
   expect(pids.length).toBeGreaterThan(0);
 });
 
-test('a configuration that cannot be used ends with 1 and lists every problem', async () => {
-  const child = spawn(process.execPath, ['dist/main.js'], { env: { PORT: 'x', HOST: '0.0.0.0', WORKERS: '-1' } });
-  const said: string[] = [];
-  child.stderr.on('data', (chunk) => said.push(String(chunk)));
-
-  const [code] = await once(child, 'exit');
-
-  expect(code).toBe(1);
-  expect(said.join('')).toMatch(/PORT=x: expected a whole number from 0 to 65535\n\s+WORKERS=-1/);
-});
-
-test('a port that is taken ends with 1', async () => {
-  const server = await startServer({ DATA_DIR: dataDir });
-  const second = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-main-'));
-
-  await expect(startServer({ DATA_DIR: second, PORT: new URL(server.url).port })).rejects.toThrow('ended with 1');
-
-  await server.end('SIGTERM');
-  await rm(second, { recursive: true, force: true });
-});
-
-test('F14: a second SIGTERM ends at once what the first lets finish', async () => {
-  const server = await startServer({ DATA_DIR: dataDir });
-  const pids = await workerPids(server);
-  const inputs = Array.from({ length: 1_000 }, (_, i) => ({ text: `slow ${i} `.repeat(1_200) }));
-  const many = 'mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { problem { code } } } }';
-  const answer = post(server.url, many, { input: { model: 'spam-filter', inputs } }).catch(() => null);
-  for (let depth = 0; depth === 0; )
-    depth = (await post(server.url, '{ engine { queueDepth } }')).data.engine.queueDepth;
-  server.process.kill('SIGTERM');
-  while ((await fetch(`${server.url}/health/ready`).catch(() => null))?.status === 200) await new Promise(setImmediate);
-
-  await server.end('SIGTERM');
-
-  await answer;
-  while (pids.some((pid) => existsSync(`/proc/${pid}`))) await new Promise(setImmediate);
-});
-
-test('F19: a second server on the same data ends with 3 and names the first', async () => {
-  const server = await startServer({ DATA_DIR: dataDir });
-
-  await expect(startServer({ DATA_DIR: dataDir })).rejects.toThrow('ended with 3');
-
-  await server.end('SIGTERM');
-});
-
-test('F14: a worker that is stuck in native code ends with its server, also when that is killed', async () => {
+test('a worker that is stuck in native code ends when its server is killed', async () => {
   const store = await createStore();
   const trips = (count: number) => ({ tensors: [{ name: 'trips', datatype: 'INT64', shape: [1], data: [count] }] });
   await store.write('loop', {
     '1/model.onnx': encodeModel(COUNTING_LOOP),
     'model.yaml': `example: ${JSON.stringify(trips(3))}`,
   });
-  const server = await startServer({ DATA_DIR: dataDir, MODEL_STORE: store.folder, WORKERS: '1' });
+  const server = await start({ MODEL_STORE: store.folder, WORKERS: '1' });
   const pids = await workerPids(server);
   const predict = 'mutation ($input: PredictInput!) { predict(input: $input) { problem { code } } }';
   const input = { model: 'loop', input: trips(Number.MAX_SAFE_INTEGER), deadlineMs: 300 };
   await post(server.url, predict, { input });
 
   await server.end('SIGKILL');
-  while (pids.some((pid) => existsSync(`/proc/${pid}`))) await new Promise(setImmediate);
+  await haveEnded(pids);
   await store.remove();
 
   expect(pids.length).toBeGreaterThan(0);
+});
+
+test('invalid settings end the process with 1, and the message lists every one of them', async () => {
+  const child = spawn(process.execPath, ['dist/main.js'], { env: { PORT: 'x', HOST: '0.0.0.0', WORKERS: '-1' } });
+
+  const [message, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')]);
+
+  expect(code).toBe(1);
+  expect(message).toMatch(/PORT=x: expected a whole number from 0 to 65535\n\s+WORKERS=-1/);
+});
+
+test('a server whose port is in use ends with 1', async () => {
+  const server = await start();
+  const empty = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-main-'));
+
+  const second = startServer({ DATA_DIR: empty, PORT: new URL(server.url).port });
+
+  await expect(second).rejects.toThrow(/ended with 1 .*EADDRINUSE/);
+  await rm(empty, { recursive: true, force: true });
+});
+
+test('a second server on the same data folder ends with 3 and names the first', async () => {
+  const server = await start();
+
+  const second = startServer({ DATA_DIR: dataDir });
+
+  await expect(second).rejects.toThrow(new RegExp(`ended with 3 .*another server \\(process ${server.process.pid}\\)`));
 });

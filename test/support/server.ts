@@ -4,14 +4,20 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 
 export interface ServerProcess {
   readonly url: string;
   readonly process: ChildProcess;
-  /** Sends the signal and resolves with the exit code when the process has ended. */
+  /** Resolves with the exit code when the process has ended; null if a signal ended it. */
+  readonly ended: Promise<number | null>;
+  /** Sends the signal and waits until the process has ended. */
   readonly end: (signal: NodeJS.Signals) => Promise<number | null>;
 }
 
+type Child = ChildProcess & { readonly stdout: Readable; readonly stderr: Readable };
+
+/** @throws Error with the exit code and everything on stderr if the server ends before it is ready */
 export async function startServer(env: Record<string, string>): Promise<ServerProcess> {
   const child = spawn(process.execPath, ['dist/main.js'], {
     env: {
@@ -23,29 +29,36 @@ export async function startServer(env: Record<string, string>): Promise<ServerPr
       EXECUTION_PROVIDERS: 'cpu',
       ...env,
     },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const ended = once(child, 'exit') as Promise<[number | null]>;
+    stdio: ['ignore', 'pipe', 'pipe'],
+  }) as Child;
+  const ended = once(child, 'exit').then(([code]) => code as number | null);
   return {
-    url: await readyUrl(child, ended),
+    url: await readyUrl(child),
     process: child,
-    end: async (signal) => {
+    ended,
+    end: (signal) => {
       child.kill(signal);
-      return (await ended)[0];
+      return ended;
     },
   };
 }
 
-async function readyUrl(child: ChildProcess, ended: Promise<[number | null]>): Promise<string> {
-  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+async function readyUrl(child: Child): Promise<string> {
+  const early: string[] = [];
+  const keep = (chunk: Buffer) => early.push(chunk.toString());
+  child.stderr.on('data', keep);
   const ready = new Promise<string>((resolve) => {
-    lines.on('line', (line) => {
+    createInterface({ input: child.stdout }).on('line', (line) => {
       const [, url] = /^ready (.*)\/graphql$/.exec(line) ?? [];
       if (url) resolve(url);
     });
   });
-  const failed = ended.then(([code]) => {
-    throw new Error(`the server ended with ${code} before it was ready`);
+  // `close` comes after the last of stderr, `exit` may come before.
+  const failed = once(child, 'close').then(([code, signal]) => {
+    throw new Error(`the server ended with ${code ?? signal} before it was ready: ${early.join('')}`);
   });
-  return Promise.race([ready, failed]);
+  const url = await Promise.race([ready, failed]);
+  child.stderr.off('data', keep).pipe(process.stderr);
+  process.stderr.write(early.join(''));
+  return url;
 }
