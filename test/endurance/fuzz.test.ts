@@ -11,4 +11,4 @@ test('whatever comes is answered in the caller’s words, and every worker lives
   // Not all of it is refused at the door.
   expect(documents.answered).toBeGreaterThan(documents.sent / 10);
   expect(inputs.answered).toBeGreaterThan(inputs.sent / 10);
-}, 120_000);
+});

@@ -15,5 +15,4 @@ test.each([
     expect(acknowledged).toBeGreaterThan(kills);
     expect({ lost, doubled }).toEqual({ lost: 0, doubled: 0 });
   },
-  240_000,
 );

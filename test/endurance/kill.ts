@@ -17,9 +17,12 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Data, post } from '../support/http.ts';
+import { killIfRunning } from '../support/processes.ts';
 import { below, pick, seeded } from '../support/random.ts';
 import { type ServerProcess, startServer } from '../support/server.ts';
+import { until } from '../support/until.ts';
 
 export type Victim = 'server' | 'worker' | 'writer';
 
@@ -68,7 +71,7 @@ async function killServers(run: Run, rounds: number): Promise<void> {
     const server = await startServer({ DATA_DIR: run.dataDir });
     await resendAll(run, server.url);
     const clients = startClients(run, server.url, `${round}`, { giveUp: true });
-    await new Promise((resolve) => setTimeout(resolve, 50 + run.random() * LONGEST_ROUND_MS));
+    await sleep(50 + run.random() * LONGEST_ROUND_MS);
     await server.end('SIGKILL');
     await clients.stop();
   }
@@ -85,7 +88,7 @@ async function killInside(run: Run, kills: number, killOne: KillOne): Promise<vo
     const answered = run.acknowledged.size;
     if (await killOne(run, server)) done++;
     // Each kill meets work: some of it has been answered since the last.
-    while (run.acknowledged.size <= answered) await new Promise(setImmediate);
+    await until('a prediction has been answered since the last kill', () => run.acknowledged.size > answered);
   }
   await clients.stop();
   await server.end('SIGTERM');
@@ -95,11 +98,7 @@ async function killWorker(run: Run, server: ServerProcess): Promise<boolean> {
   const { data } = await post(server.url, '{ engine { workers { pid } } }');
   const { workers } = data.engine;
   const worker = workers[Math.floor(run.random() * workers.length)];
-  try {
-    return worker !== undefined && process.kill(worker.pid, 'SIGKILL');
-  } catch {
-    return false;
-  }
+  return worker !== undefined && killIfRunning(worker.pid);
 }
 
 const WRITER_POINTS = ['sqlite.write.begin', 'sqlite.write.row', 'sqlite.write.commit', 'sqlite.committed'];
@@ -110,7 +109,7 @@ async function endWriter(run: Run): Promise<boolean> {
   const nth = 1 + below(run.random, 20);
   await rm(`${file}.fired`, { force: true });
   await writeFile(file, JSON.stringify({ id: randomUUID(), point, nth, action: 'exit' }));
-  while (!existsSync(`${file}.fired`)) await new Promise(setImmediate);
+  await until(`the writer has ended at ${point}`, () => existsSync(`${file}.fired`));
   return true;
 }
 

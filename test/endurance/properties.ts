@@ -196,7 +196,7 @@ class TaskCheck {
   }
 
   async #send(document: string, input: Data): Promise<Data> {
-    const variables = { input: { ...input, record: false, deadlineMs: 60_000 } };
+    const variables = { input: { ...input, record: false } };
     const { status, text } = await this.#client.send(toJson({ query: `${document} ${PAYLOAD}`, variables }));
     const { data, errors } = JSON.parse(text);
     if (status !== 200 || errors) throw new Error(`status ${status}: ${text.slice(0, SHOWN)}`);

@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { type App, startApp } from '#src/app.js';
 import { type Config, DEFAULTS } from '#src/config.js';
 import { type Data, type GraphqlAnswer, post } from './http.js';
+import { DEADLINE_MS } from './until.js';
 
 export type { Data } from './http.js';
 
@@ -31,7 +32,15 @@ export async function startTestApp(overrides: Partial<Config> & { empty?: boolea
   if (!empty && !config.dataDir && !config.modelStore) {
     await cp(process.env['MODELGRAPH_TEMPLATE'] as string, dataDir, { recursive: true });
   }
-  const settings = { ...DEFAULTS, port: 0, workers: 1, executionProviders: ['cpu'] as const, ...config, dataDir };
+  const settings = {
+    ...DEFAULTS,
+    port: 0,
+    workers: 1,
+    executionProviders: ['cpu'] as const,
+    defaultDeadlineMs: DEADLINE_MS,
+    ...config,
+    dataDir,
+  };
   const app = await startApp(settings, pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'fatal' }));
   const send = (query: string, variables?: Record<string, unknown>) => post(app.url, query, variables);
   return {

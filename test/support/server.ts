@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { DEADLINE_MS } from './until.ts';
 
 export interface ServerProcess {
   readonly url: string;
@@ -27,6 +28,7 @@ export async function startServer(env: Record<string, string>): Promise<ServerPr
       PORT: '0',
       LOG_LEVEL: 'error',
       EXECUTION_PROVIDERS: 'cpu',
+      DEFAULT_DEADLINE_MS: String(DEADLINE_MS),
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -2,8 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const POLL_MS = 5;
-/** A busy machine may need many times longer than usual; only a condition that never holds takes this long. */
-const DEADLINE_MS = 120_000;
+/**
+ * How long tests wait for a condition, and servers under test for a prediction. A busy machine may need many times
+ * longer than an idle one; only what never comes takes this long.
+ */
+export const DEADLINE_MS = 120_000;
 
 /**
  * Resolves when `isMet` returns true; checks every 5 ms, so that the processes it waits for keep the processor.

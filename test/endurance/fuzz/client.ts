@@ -1,6 +1,7 @@
 /** Requests over a few connections that stay open. */
 import { Agent, request } from 'node:http';
 import { text } from 'node:stream/consumers';
+import { DEADLINE_MS } from '../../support/until.ts';
 import type { Answer } from './judge.ts';
 
 export interface Client {
@@ -9,7 +10,8 @@ export interface Client {
   readonly close: () => void;
 }
 
-const LONGEST_ANSWER_MS = 20_000;
+/** Longer than the server's own deadline. */
+const LONGEST_ANSWER_MS = 2 * DEADLINE_MS;
 
 export function openClient(url: string, connections: number): Client {
   const agent = new Agent({ keepAlive: true, maxSockets: connections });

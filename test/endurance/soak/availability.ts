@@ -2,8 +2,11 @@
  * One worker is killed every second while 32 clients predict: no request fails. And of a single worker: how soon after
  * its death the next answer comes, by the spare, and how soon the pool is whole again.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { post } from '../../support/http.ts';
 import { startServer } from '../../support/server.ts';
+import { until } from '../../support/until.ts';
+import { Kills } from './kills.ts';
 import { AFFINE, withStore } from './store.ts';
 
 export interface AvailabilityReport {
@@ -19,6 +22,7 @@ export interface AvailabilityReport {
 
 const CLIENTS = 32;
 const DEATHS = 20;
+const KILL_EVERY_MS = 1_000;
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
   prediction { output { ... on Tensors { tensors { data } } } } problem { code message } } }`;
@@ -34,27 +38,29 @@ export function availability(seconds: number): Promise<AvailabilityReport> {
 async function killUnderLoad(env: Record<string, string>, seconds: number) {
   const server = await startServer({ ...env, WORKERS: '2' });
   const latencies: number[] = [];
-  let [isOver, failed, kills] = [false, 0, 0];
+  const kills = new Kills();
+  let [isOver, failed] = [false, 0];
   const client = async (number: number) => {
     for (let i = 0; !isOver; i++) {
       const begun = performance.now();
-      if (!(await isAnswered(server.url, number * 100_000 + i, {}))) failed++;
+      if (!(await kills.during(() => isAnswered(server.url, number * 100_000 + i, {})))) failed++;
       latencies.push(performance.now() - begun);
     }
   };
   const clients = Array.from({ length: CLIENTS }, (_, i) => client(i));
-  const until = performance.now() + seconds * 1_000;
-  while (performance.now() < until) {
+  const end = performance.now() + seconds * 1_000;
+  while (performance.now() < end) {
+    await kills.allowed();
     const serving = (await workersOf(server.url)).filter(({ state }) => state === 'BUSY' || state === 'READY');
     const victim = serving.find(({ state }) => state === 'BUSY') ?? serving[0];
-    if (victim && process.kill(victim.pid, 'SIGKILL')) kills++;
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    if (victim) kills.kill(victim.pid);
+    await sleep(KILL_EVERY_MS);
   }
   isOver = true;
   await Promise.all(clients);
   await server.end('SIGTERM');
   const { p50, p99, longest } = summary(latencies);
-  return { seconds, requests: latencies.length, kills, failed, latencyMs: { p50, p99, longest } };
+  return { seconds, requests: latencies.length, kills: kills.count, failed, latencyMs: { p50, p99, longest } };
 }
 
 async function killAlone(env: Record<string, string>) {
@@ -65,8 +71,9 @@ async function killAlone(env: Record<string, string>) {
   await wholePool(server.url);
   for (let i = 0; i < DEATHS; i++) {
     const [first] = await workersOf(server.url);
+    if (!first) throw new Error('The pool has no worker.');
     const begun = performance.now();
-    process.kill(first?.pid ?? 0, 'SIGKILL');
+    process.kill(first.pid, 'SIGKILL');
     await isAnswered(server.url, i, { record: false });
     served.push(performance.now() - begun);
     await wholePool(server.url);
@@ -83,7 +90,8 @@ async function killAlone(env: Record<string, string>) {
 }
 
 async function isAnswered(url: string, value: number, more: Record<string, unknown>): Promise<boolean> {
-  const { data } = await post(url, PREDICT, { input: { model: 'affine', input: AFFINE.inputOf(value), ...more } });
+  const input = { model: 'affine', input: AFFINE.inputOf(value), ...more };
+  const { data } = await post(url, PREDICT, { input });
   return data.predict.prediction?.output.tensors[0].data[0] === AFFINE.answerOf(value);
 }
 
@@ -99,8 +107,10 @@ async function workersOf(url: string): Promise<ShownWorker[]> {
 
 /** The worker and the spare, both with the version loaded. */
 async function wholePool(url: string): Promise<void> {
-  for (let warm = 0; warm < 2; )
-    warm = (await workersOf(url)).filter(({ loadedVersions }) => loadedVersions.length > 0).length;
+  const isWarm = ({ loadedVersions }: ShownWorker) => loadedVersions.length > 0;
+  await until('the worker and the spare have the version loaded', async () => {
+    return (await workersOf(url)).filter(isWarm).length >= 2;
+  });
 }
 
 function summary(values: readonly number[]) {

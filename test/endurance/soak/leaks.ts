@@ -1,8 +1,8 @@
 /**
- * What is left after a version was loaded and unloaded again and again, and after worker after worker was killed: file
- * descriptors, processes and resident memory, before and after.
+ * File descriptors, processes and resident memory before and after a version is loaded and unloaded many times, and
+ * before and after many workers are killed.
  *
- * Before means: after three tenths of the rounds, when caches and heaps have found their size.
+ * "Before" is measured after 30 % of the rounds, when caches and heaps have reached their size.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,6 +12,7 @@ import { pino } from 'pino';
 import { type App, startApp } from '#src/app.js';
 import { DEFAULTS } from '#src/config.js';
 import type { EngineVersion } from '#src/engine/messages.js';
+import { until } from '../../support/until.ts';
 import { AFFINE, withStore } from './store.ts';
 
 interface Footprint {
@@ -24,6 +25,8 @@ interface Growth {
   readonly rounds: number;
   readonly before: Footprint;
   readonly after: Footprint;
+  /** What `after` has more than `before`; 0 if it has as many or fewer. */
+  readonly leaked: { readonly fileDescriptors: number; readonly processes: number };
 }
 
 export interface LeakReport {
@@ -41,19 +44,18 @@ export function leaks(rounds: number): Promise<LeakReport> {
     const config = { ...DEFAULTS, port: 0, dataDir, modelStore, workers: 2, executionProviders: ['cpu'] as const };
     const app = await startApp(config, pino({ level: 'fatal' }));
     try {
-      return { loads: await loadAgainAndAgain(app, dataDir, rounds), kills: await killAgainAndAgain(app, rounds) };
+      return { loads: await loadAndUnload(app, dataDir, rounds), kills: await killWorkers(app, rounds) };
     } finally {
       await app.stop();
     }
   });
 }
 
-async function loadAgainAndAgain(app: App, dataDir: string, rounds: number): Promise<Growth> {
+async function loadAndUnload(app: App, dataDir: string, rounds: number): Promise<Growth> {
   const version = await versionOf(app, dataDir);
   const [worker] = app.engine.pool.ready;
-  if (!worker) throw new Error('no worker is ready');
-  const footprint = () => footprintOf(worker.pid);
-  return growth(rounds, footprint, async (round) => {
+  if (!worker) throw new Error('No worker is ready.');
+  return growth(rounds, worker.pid, async (round) => {
     const key = `${version.key}-${round}`;
     await app.engine.pool.load(worker, { ...version, key });
     worker.send({ kind: 'unload', key });
@@ -61,41 +63,68 @@ async function loadAgainAndAgain(app: App, dataDir: string, rounds: number): Pro
   });
 }
 
-async function killAgainAndAgain(app: App, rounds: number): Promise<Growth> {
-  const footprint = async () => {
-    for (let i = 0; i < 2; i++) {
-      collectGarbage();
-      await sleep(POLL_MS);
-    }
-    return footprintOf(process.pid);
-  };
-  return growth(rounds, footprint, async () => {
+function killWorkers(app: App, rounds: number): Promise<Growth> {
+  return growth(rounds, process.pid, async () => {
     const [worker] = app.engine.pool.ready;
     if (worker) process.kill(worker.pid, 'SIGKILL');
     await worker?.ended;
-    await isWhole(app);
+    await until('two workers and a spare have a version loaded', () => isWhole(app));
   });
 }
 
-async function growth(rounds: number, footprint: () => Promise<Footprint>, act: (round: number) => Promise<void>) {
-  const warmUp = Math.ceil(0.3 * rounds);
-  for (let round = 0; round < warmUp; round++) await act(round);
-  const before = await footprint();
-  for (let round = warmUp; round < rounds; round++) await act(round);
-  return { rounds, before, after: await footprint() };
+function isWhole({ engine }: App): boolean {
+  return engine.pool.all.filter(({ loaded }) => loaded.size > 0).length === 3;
 }
 
-/** Two workers and a spare that has a version loaded. */
-async function isWhole({ engine }: App): Promise<void> {
-  const isWarm = () => engine.pool.all.filter(({ loaded }) => loaded.size > 0).length === 3;
-  // Spinning would make garbage by the million, and its heap would be taken for a leak.
-  while (!isWarm()) await sleep(POLL_MS);
+async function growth(rounds: number, pid: number, act: (round: number) => Promise<void>): Promise<Growth> {
+  const warmUp = Math.ceil(0.3 * rounds);
+  for (let round = 0; round < warmUp; round++) await act(round);
+  const before = await lowestFootprint(pid, BEFORE_MS);
+  for (let round = warmUp; round < rounds; round++) await act(round);
+  const after = await lowestFootprint(pid, AFTER_MS, before);
+  return { rounds, before, after, leaked: leakBetween(before, after) };
+}
+
+function leakBetween(before: Footprint, after: Footprint): Growth['leaked'] {
+  return {
+    fileDescriptors: Math.max(0, after.fileDescriptors - before.fileDescriptors),
+    processes: Math.max(0, after.processes - before.processes),
+  };
+}
+
+const POLL_MS = 25;
+const BEFORE_MS = 500;
+const AFTER_MS = 20_000;
+
+/**
+ * The lowest of several measurements, since a pipe that is being closed or a file that is being read is not a leak.
+ * Ends early if there are no more descriptors and processes than in `target`.
+ */
+async function lowestFootprint(pid: number, ms: number, target?: Footprint): Promise<Footprint> {
+  const deadline = performance.now() + ms;
+  if (pid === process.pid) collectGarbage();
+  let lowest = await footprintOf(pid);
+  const isReached = () => {
+    if (!target) return false;
+    const { fileDescriptors, processes } = leakBetween(target, lowest);
+    return fileDescriptors + processes === 0;
+  };
+  while (!isReached() && performance.now() < deadline) {
+    await sleep(POLL_MS);
+    const next = await footprintOf(pid);
+    lowest = {
+      fileDescriptors: Math.min(lowest.fileDescriptors, next.fileDescriptors),
+      processes: Math.min(lowest.processes, next.processes),
+      residentBytes: Math.min(lowest.residentBytes, next.residentBytes),
+    };
+  }
+  return lowest;
 }
 
 async function versionOf({ databases }: App, dataDir: string): Promise<EngineVersion> {
   const { rows } = await databases.catalogFile.read('select id, spec, artifact_sha256 from version', []);
   const { id, spec, artifact_sha256: digest } = rows[0] as Record<string, string>;
-  if (!id || !spec || !digest) throw new Error('the model store was not imported');
+  if (!id || !spec || !digest) throw new Error('The model store was not imported.');
   const artifactPath = `${dataDir}/blobs/sha256/${digest.slice(0, 2)}/${digest.slice(2)}`;
   return {
     key: id,
@@ -107,7 +136,6 @@ async function versionOf({ databases }: App, dataDir: string): Promise<EngineVer
   };
 }
 
-const POLL_MS = 5;
 const PAGE_BYTES = 4096;
 
 async function footprintOf(pid: number): Promise<Footprint> {

@@ -67,7 +67,7 @@ function addressOf(number: number): string {
 async function predictFrom(localAddress: string, url: string, inputs: readonly unknown[]): Promise<Data[]> {
   const body = JSON.stringify({
     query: PREDICT_MANY,
-    variables: { input: { model: 'division', inputs, record: false, deadlineMs: 60_000 } },
+    variables: { input: { model: 'division', inputs, record: false } },
   });
   const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
     const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };

@@ -4,9 +4,11 @@
  * The graph answers 3x + 7 and every x is asked only once, so an answer that belongs to somebody else is always seen. A
  * sample of the answers is asked again alone, in the end, and must be the same bits.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Data, post } from '../../support/http.ts';
 import { below, seeded } from '../../support/random.ts';
 import { startServer } from '../../support/server.ts';
+import { Kills } from './kills.ts';
 import { AFFINE, PREDICT_MANY, withStore } from './store.ts';
 
 export interface SwapReport {
@@ -28,31 +30,35 @@ export function swaps(predictions: number, seed: number): Promise<SwapReport> {
     const server = await startServer({ ...env, WORKERS: '2' });
     const { inputOf, answerOf } = AFFINE;
     const begun = performance.now();
+    const kills = new Kills();
     let [next, wrong, failed] = [0, 0, 0];
     const client = async () => {
       while (next < predictions) {
         const first = next;
         next += Math.min(INPUTS_A_REQUEST, predictions - first);
         const values = Array.from({ length: next - first }, (_, i) => first + i);
-        for (const [i, answer] of (await predictMany(server.url, values.map(inputOf))).entries()) {
+        const answers = await kills.during(() => predictMany(server.url, values.map(inputOf)));
+        for (const [i, answer] of answers.entries()) {
           if (answer === null) failed++;
           else if (answer !== answerOf(first + i)) wrong++;
         }
       }
     };
-    const killing = killSteadily(server.url, seed, () => next >= predictions);
+    const killing = killSteadily(server.url, kills, seed, () => next >= predictions);
     await Promise.all(Array.from({ length: CLIENTS }, client));
-    const kills = await killing;
+    await killing;
     const seconds = Math.round((performance.now() - begun) / 1_000);
     wrong += await countWrongAlone(server.url, predictions, seed);
     await server.end('SIGTERM');
-    return { predictions, kills, wrong, failed, samplesAskedAlone: SAMPLES, seconds };
+    return { predictions, kills: kills.count, wrong, failed, samplesAskedAlone: SAMPLES, seconds };
   });
 }
 
 /** The numbers, null where there is a problem. */
 async function predictMany(url: string, inputs: readonly unknown[]): Promise<(number | null)[]> {
-  const { data } = await post(url, PREDICT_MANY, { input: { model: 'affine', inputs, record: false } });
+  const { data } = await post(url, PREDICT_MANY, {
+    input: { model: 'affine', inputs, record: false },
+  });
   return data.predictMany.results.map(({ prediction }: Data) => prediction?.output.tensors[0].data[0] ?? null);
 }
 
@@ -67,18 +73,13 @@ async function countWrongAlone(url: string, predictions: number, seed: number): 
   return wrong;
 }
 
-async function killSteadily(url: string, seed: number, isOver: () => boolean): Promise<number> {
+async function killSteadily(url: string, kills: Kills, seed: number, isOver: () => boolean): Promise<void> {
   const random = seeded(seed);
-  let kills = 0;
   while (!isOver()) {
+    await kills.allowed();
     const { data } = await post(url, '{ engine { workers { pid } } }');
     const worker = data.engine.workers[Math.floor(random() * data.engine.workers.length)];
-    try {
-      if (worker && process.kill(worker.pid, 'SIGKILL')) kills++;
-    } catch {
-      // It has ended since it was asked for.
-    }
-    await new Promise((resolve) => setTimeout(resolve, KILL_EVERY_MS));
+    if (worker) kills.kill(worker.pid);
+    await sleep(KILL_EVERY_MS);
   }
-  return kills;
 }
