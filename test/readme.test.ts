@@ -121,7 +121,7 @@ test('the table of tasks is what the service answers (npm run tasks writes it)',
   await store.remove();
 
   expect(README).toContain(`<!-- tasks -->\n${table}\n<!-- /tasks -->`);
-}, 180_000);
+});
 
 test('the table of limits is the one in force', () => {
   const rows: [string, string][] = [

@@ -6,7 +6,7 @@ import { type Data, startTestApp, type TestApp } from '../support/app.js';
 
 let app: TestApp;
 beforeAll(async () => {
-  app = await startTestApp();
+  app = await startTestApp({ defaultDeadlineMs: 10_000 });
 });
 afterAll(() => app.stop());
 

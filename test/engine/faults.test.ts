@@ -149,7 +149,7 @@ test('F5: a run that needs more memory than a worker may take fails alone, and i
   expect(problem).toMatchObject({ code: 'INFERENCE_FAILED', reason: expect.stringContaining('more memory') });
   expect(after.problem).toBeNull();
   expect(pidsNow).not.toEqual(before);
-}, 60_000);
+});
 
 function bomb(size: number) {
   return { tensors: [{ name: 'size', datatype: 'INT64', shape: [1], data: [size] }] };

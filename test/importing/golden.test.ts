@@ -84,7 +84,7 @@ test('face-detector finds in each golden picture the boxes of face-api, alone an
     expectBoxes(predictMany.results[i], wanted.boxes ?? []);
     expectBoxes(alone[i], wanted.boxes ?? []);
   }
-}, 120_000);
+});
 
 const DETECT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: $input) { results {
   prediction { output { ... on Detections { items { label score box { xmin ymin xmax ymax } } } } } problem { message } } } }`;

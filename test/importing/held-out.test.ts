@@ -73,7 +73,7 @@ test.each([
     expect(right).toBe(Math.round(metrics[0].value * rows.length));
     expect(await readFile('README.md', 'utf8')).toContain(`| ${right.toLocaleString('en')} |`);
   },
-  180_000,
+  300_000,
 );
 
 test('face-detector finds as many faces of its held-out pictures as its card states', async () => {
@@ -94,7 +94,7 @@ test('face-detector finds as many faces of its held-out pictures as its card sta
     recall: expect.closeTo(stated.recall, 6),
   });
   expect(await readFile('README.md', 'utf8')).toContain(`| ${right} of ${faces} faces |`);
-}, 120_000);
+});
 
 /** Best first, each face once, with at least half of what both cover in common. */
 function matches(items: readonly Data[], faces: readonly Data[]): number {

@@ -414,7 +414,7 @@ beforeAll(async () => {
   found = Object.fromEntries(
     models.nodes.map(({ versions, ...model }: Data) => [model.name, { ...model, version: versions.nodes[0] }]),
   );
-}, 120_000);
+});
 afterAll(async () => {
   await app.stop();
   await store.remove();

@@ -141,7 +141,7 @@ test('F19: a second server on the same data refuses to start, by a lock that die
     exitCode: 3,
     message: expect.stringContaining(`STORE_LOCKED: another server (process ${process.pid})`),
   });
-}, 20_000);
+});
 
 describe('opening', () => {
   let folder: string;
@@ -183,7 +183,7 @@ describe('opening', () => {
     );
 
     expect(statements).toBeGreaterThan(25);
-  }, 180_000);
+  });
 
   test.each([1, 9, 20])('F23: migrations that are killed before statement %i go on from there', async (nth) => {
     await armFault('sqlite.write.query', 'SIGKILL', nth);
