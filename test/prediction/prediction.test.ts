@@ -8,8 +8,9 @@ import { BlobFolder } from '#src/storage/blobs.js';
 import { firstIdAt } from '#src/storage/ids.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 
-const FIELDS = `prediction { id recorded createdAt input output { ... on Classification { label score classes { label score } } }
-  predictedBy { ref } timing { queueMs prepareMs inferMs finishMs totalMs batchSize } runtime { executionProvider artifactSha256 } }
+const RECORDED = `{ id recorded createdAt input output { ... on Classification { label score classes { label score } } }
+  predictedBy { ref } timing { queueMs prepareMs inferMs finishMs totalMs batchSize } runtime { executionProvider artifactSha256 } }`;
+const FIELDS = `prediction ${RECORDED}
   problem { code message ... on IdempotencyConflict { earlier } ... on NotReady { state } } replayed`;
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { ${FIELDS} } }`;
 const HISTORY = `query ($filter: PredictionFilter, $first: Int! = 20, $after: String) {
@@ -45,12 +46,7 @@ test('an answer says what was answered, by which version, where and how fast', a
 test('a recorded prediction is found again, by id and in the history, as it was answered', async () => {
   const { prediction } = await predict(text('hello'));
 
-  const again = await app.query(
-    `query ($id: ID!) { prediction(id: $id) { ${FIELDS.slice(13, FIELDS.indexOf('problem'))} }`,
-    {
-      id: prediction.id,
-    },
-  );
+  const again = await app.query(`query ($id: ID!) { prediction(id: $id) ${RECORDED} }`, { id: prediction.id });
   const { predictions } = await app.query(HISTORY);
 
   expect(again.prediction).toEqual(prediction);
