@@ -3,6 +3,8 @@ import { connect } from 'node:net';
 import { getIntrospectionQuery } from 'graphql';
 import { LIMITS } from '#src/api/limits.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { armFault, disarmFault, goOn, hasFired } from '../support/faults.js';
+import { until } from '../support/until.js';
 
 let app: TestApp;
 beforeAll(async () => {
@@ -197,10 +199,15 @@ test('F15: an input whose caller has gone while it waits is never computed', asy
   const socket = connect(Number(port), hostname);
   const head = `POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`;
 
+  await armFault('worker.run.begin', 'pause');
   await new Promise<void>((resolve) => socket.write(head + body, () => resolve()));
-  while (app.app.engine.queueDepth === 0) await new Promise(setImmediate);
+  await until('the worker holds its first batch and others wait', () => hasFired() && app.app.engine.queueDepth > 0);
   socket.destroy();
-  while (app.app.engine.queueDepth > 0) await new Promise(setImmediate);
+  // The server has seen the end of that connection before it answers a later one.
+  await count();
+  await goOn();
+  await until('no input waits', () => app.app.engine.queueDepth === 0);
+  await disarmFault();
 
   expect((await count()) - before).toBeLessThan(inputs.length);
 });

@@ -6,6 +6,7 @@ import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { armFault, disarmFault, goOn, hasFired } from '../support/faults.js';
 import { COUNTING_LOOP, CRASHING_DIVISION, encodeModel } from '../support/onnx.js';
 import { createStore, type TestStore } from '../support/store.js';
+import { until } from '../support/until.js';
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
   prediction { output { ... on Tensors { tensors { data } } } } problem { code message } } }`;
@@ -121,7 +122,7 @@ test('F8: an artifact that is replaced while it is loaded changes no answer', as
   const bytes = await readFile(file);
   await armFault('worker.artifact.read', 'pause');
   for (const pid of poolPids()) process.kill(pid, 'SIGKILL');
-  while (!hasFired()) await new Promise(setImmediate);
+  await until('a worker pauses in front of the artifact', hasFired);
 
   await writeFile(file, encodeModel(COUNTING_LOOP));
   await goOn();

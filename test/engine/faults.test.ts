@@ -2,6 +2,7 @@
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { COUNTING_LOOP, CRASHING_DIVISION, encodeModel, MEMORY_BOMB } from '../support/onnx.js';
 import { createStore, type TestStore } from '../support/store.js';
+import { until } from '../support/until.js';
 
 const INT_MIN = -(2 ** 31);
 /** Whole vectors are divided by instructions that do not trap; the last element of these sizes is divided alone. */
@@ -118,7 +119,7 @@ test('F1: a worker that is killed in the middle of a batch fails no request', as
 test('F1: after a kill the warm spare answers, and the pool is whole again', async () => {
   await predict('division', division(9, 3), { record: false });
   const spare = () => app.app.engine.pool.all.find(({ purpose, loaded }) => purpose === 'spare' && loaded.size >= 1);
-  while (!spare()) await new Promise(setImmediate);
+  await until('the spare has the version loaded', () => spare() !== undefined);
   const promoted = spare()?.pid;
   for (const pid of pids()) process.kill(pid, 'SIGKILL');
 
@@ -126,7 +127,7 @@ test('F1: after a kill the warm spare answers, and the pool is whole again', asy
 
   expect(problem).toBeNull();
   expect(pids()).toContain(promoted);
-  while (app.app.engine.pool.ready.length < 2) await new Promise(setImmediate);
+  await until('two workers are ready', () => app.app.engine.pool.ready.length >= 2);
 });
 
 test('F5: a run that needs more memory than a worker may take fails alone, and its worker is recycled', async () => {
