@@ -1,9 +1,15 @@
 /** Workers crash, hang and are killed, and nobody notices who need not. */
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { COUNTING_LOOP, CRASHING_DIVISION, encodeModel, MEMORY_BOMB } from '../support/onnx.js';
 import { createStore, type TestStore } from '../support/store.js';
 import { until } from '../support/until.js';
 
+const run = promisify(execFile);
 const INT_MIN = -(2 ** 31);
 /** Whole vectors are divided by instructions that do not trap; the last element of these sizes is divided alone. */
 const SIZES = [1, 2, 7, 33];
@@ -157,7 +163,22 @@ function bomb(size: number) {
 }
 
 test('workers that cannot start at all end the start with what may be wrong', async () => {
-  await expect(startTestApp({ empty: true, workers: 1, workerMemoryBytes: 300_000_000 })).rejects.toThrow(
-    /No inference worker can start: .*WORKER_MEMORY_BYTES/,
-  );
+  const dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-memory-'));
+  // In a process of its own: the workers write V8's report of their failed allocation to stderr.
+  const script = `
+    const load = () => Promise.all([import('./dist/app.js'), import('./dist/config.js'), import('pino')]);
+    load().then(async ([{ startApp }, { DEFAULTS }, { pino }]) => {
+      const [dataDir] = process.argv.slice(1);
+      const settings = { ...DEFAULTS, port: 0, dataDir, modelStore: '/nowhere', workers: 1, workerMemoryBytes: 300_000_000 };
+      await startApp(settings, pino({ level: 'silent' })).catch(({ message }) => console.log(message));
+      process.exit();
+    });`;
+
+  const { stdout, stderr } = await run(process.execPath, ['--eval', script, dataDir]);
+  await rm(dataDir, { recursive: true, force: true });
+
+  expect({ stdout, stderr }).toEqual({
+    stdout: expect.stringMatching(/No inference worker can start: .*WORKER_MEMORY_BYTES/),
+    stderr: expect.any(String),
+  });
 });
