@@ -1,4 +1,4 @@
-/** The work around the graph: preparing and finishing, for each task, as the service reports it in `timing`. */
+/** Preprocessing and postprocessing for each task, as the service reports them in `timing`. */
 import { cp } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
@@ -18,7 +18,7 @@ interface Case {
   readonly input: Record<string, unknown>;
 }
 
-/** The models of the store, and the generated folders for tasks that have no real one. */
+/** The models of the store, and generated folders for tasks without a real model. */
 export async function createAroundStore(): Promise<TestStore> {
   const store = await createStore();
   await cp(path.join(ROOT, 'model-store'), store.folder, { recursive: true });
@@ -35,7 +35,7 @@ function withEdge(folder: Folder, edge: number): Folder {
   return { ...folder, [file]: JSON.stringify(rules) };
 }
 
-/** `lone` has one worker only, `server` as many as there are cores. */
+/** `lone` has one worker, `server` one for each core. */
 export async function aroundSection({ url }: RunningServer, lone: RunningServer, isQuick: boolean): Promise<string> {
   const rows = [];
   for (const one of await cases()) rows.push(await measureOne(url, one, isQuick ? 30 : 200));
@@ -116,7 +116,7 @@ const similarity = (text: string) => ({ similarity: { source: text, sentences: [
 const zeroShot = (text: string) => ({ zeroShot: { text, labels: ['film', 'travel', 'food'] } });
 const question = (context: string) => ({ question: { question: 'where is paris', context } });
 
-/** A photo compresses about so well: waves under a little noise. */
+/** Waves with a little noise, which compress about as well as a photo. */
 async function megapixel(): Promise<Buffer> {
   const [width, height] = [1200, 833];
   const levels = Buffer.alloc(width * height * 3);

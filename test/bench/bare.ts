@@ -1,6 +1,6 @@
 /**
- * The physical limit: ONNX Runtime alone, one intra-op thread, inputs in memory, warmed. Run as a child; reads
- * `BareOptions` on stdin and prints `BareResult`.
+ * The lower bound: ONNX Runtime alone with one intra-op thread, warm, with its inputs in memory. Runs as a child; reads
+ * `BareOptions` from stdin and prints `BareResult`.
  */
 import { text } from 'node:stream/consumers';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
@@ -16,7 +16,7 @@ export interface BareOptions {
 }
 
 export interface BareResult {
-  /** In ms, of runs of one batch. */
+  /** Time of a run of one batch, in ms. */
   readonly runs: readonly (Spread & { readonly batch: number; readonly itemsPerSecond: number })[];
 }
 

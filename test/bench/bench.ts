@@ -1,12 +1,12 @@
 /**
- * The benchmark: everything measured in one run, printed as one markdown report, as ratios beside the bare graph and a
- * naive peer. `npm run bench`, or `node test/bench/bench.ts` when built.
+ * The benchmark: measures everything in one run and prints one markdown report, with ratios to the bare graph and to a
+ * naive peer. Run `npm run bench`, or `node test/bench/bench.ts` after a build.
  *
  *   --quick    about a minute: one short round of everything
  *   --record   also writes the report to test/bench/RESULTS.md
  *   --only=N   one section, by its number
  *
- * Exit status: 1 when something failed to run or to answer, never because of a time.
+ * Exit status: 1 if something failed to run or to answer, never because of a time.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -34,7 +34,7 @@ const isQuick = options.quick;
 
 const cleanups: (() => Promise<void>)[] = [];
 
-/** What several sections need is made when the first of them asks, and taken away at the end. */
+/** Makes a resource of several sections when the first of them needs it, and cleans it up at the end. */
 function shared<T>(make: () => Promise<T>, cleanup: (made: T) => Promise<void>): () => Promise<T> {
   let made: Promise<T> | null = null;
   return () => {
@@ -58,7 +58,7 @@ const naiveMedium = shared(async () => {
   return startNaive({ graphFile: graphFile((await generated()).folder, medium().model), labels: [] });
 }, stop);
 
-/** The peer answers a label of ten, as the service does. */
+/** The naive peer returns one of ten labels, as the service does. */
 const LABELS = Array.from({ length: 10 }, (_, i) => `class ${i}`);
 
 async function throughput(): Promise<string> {

@@ -50,7 +50,7 @@ async function measureLimit({ model, tensor }: Workload, processes: number, isQu
   };
   const { runs } = await measure<BareResult>('bare.ts', options);
   const best = runs.toSorted((a, b) => b.itemsPerSecond - a.itemsPerSecond)[0];
-  if (!best) throw new Error('the bare loop measured nothing');
+  if (!best) throw new Error('The bare loop measured nothing.');
   const together = await Promise.all(
     Array.from({ length: processes }, () => measure<BareResult>('bare.ts', { ...options, batches: [best.batch] })),
   );

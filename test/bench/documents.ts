@@ -1,6 +1,6 @@
 /**
- * Documents that do harm to a naive server, and what each costs this one: `npm run build && npx node test/bench/documents.ts`
- * prints the CPU that checking, parsing and validating takes. Aim: at most 20 ms for the worst.
+ * Documents that overload a naive server. `npm run build && npx node test/bench/documents.ts` prints the CPU time that
+ * this server takes to check, parse and validate each. Target: at most 20 ms for the worst.
  */
 import 'reflect-metadata';
 import { type GraphQLSchema, getIntrospectionQuery, parse, specifiedRules, validate } from 'graphql';
@@ -12,7 +12,7 @@ import { table } from './numbers.ts';
 export interface HostileDocument {
   readonly title: string;
   readonly text: string;
-  /** What refuses it: the code, with the limit where there is one; null when it is answered. */
+  /** The error code, with the limit if there is one; null if the document is answered. */
   readonly refusedBy: string | null;
 }
 
@@ -22,9 +22,9 @@ const INVALID = 'GRAPHQL_VALIDATION_FAILED';
 const beyond = (limit: keyof typeof LIMITS) => `DOCUMENT_LIMIT_EXCEEDED ${limit}`;
 
 const many = (count: number, part: (i: number) => string) => Array.from({ length: count }, (_, i) => part(i)).join(' ');
-/** As many empty lines before it as are allowed: an error at the end takes time for each. */
+/** The largest number of empty lines that is allowed, since an error at the end takes time for each line. */
 const atTheEnd = (text: string) => `${'\n'.repeat(LIMITS.maxLines - 1)}${text}`;
-/** `count` fragments; what each holds. */
+/** `count` fragments with the given contents. */
 const fragments = (count: number, body: (i: number) => string) =>
   many(count, (i) => `fragment F${i} on Query { ${body(i)} }`);
 const dataset = (previews: number, first: number) =>
@@ -32,7 +32,7 @@ const dataset = (previews: number, first: number) =>
 const versionChain = (first: number) =>
   `version { model { version { model { versions(first: ${first}) { nodes { id } } } } } }`;
 
-/** `[title, text, what refuses it]` */
+/** `[title, text, error code]` */
 const LARGE: readonly [string, string, string | null][] = [
   ['200,000 lines of comments', '#\n'.repeat(200_000), TOO_LARGE],
   ['16 KiB of comments', `{ __typename }${'#\n'.repeat(8_000)}`, beyond('maxTokens')],
@@ -66,7 +66,7 @@ const LARGE: readonly [string, string, string | null][] = [
   ['50 root fields', `{ ${many(50, (i) => `a${i}: __typename`)} }`, beyond('maxRootFields')],
 ];
 
-/** What makes the standard rules slow: pairs, circles, powers, and errors far down. */
+/** Documents that make the standard validation rules slow: conflicts of pairs, cycles, exponential growth, late errors. */
 const INTRICATE: readonly [string, string, string | null][] = [
   [
     'fragments in a circle',
@@ -132,7 +132,7 @@ const INTRICATE: readonly [string, string, string | null][] = [
   ],
 ];
 
-/** What is no text of the language. */
+/** Text that is not valid GraphQL. */
 const BROKEN: readonly [string, string, string | null][] = [
   ['a NUL', '{ __type\0name }', UNREADABLE],
   ['half a surrogate pair in a string', '{ model(name: "\ud800") { id } }', UNREADABLE],
@@ -157,7 +157,7 @@ function cpuMs(): number {
   return (user + system) / 1_000;
 }
 
-/** As the server does it on first sight. */
+/** The server's work for a document it has not seen before. */
 function read(schema: GraphQLSchema, text: string): string {
   try {
     checkDocument(text);
@@ -190,7 +190,7 @@ function measure(schema: GraphQLSchema, { title, text }: HostileDocument) {
 
 if (process.argv[1] === import.meta.filename) {
   const schema = createSchema(new Map());
-  // A server that has answered something: its compiler knows the usual.
+  // As on a warm server: the code for usual documents is compiled.
   for (let i = 0; i < 200; i++) read(schema, getIntrospectionQuery());
   const measured = HOSTILE.map((document) => measure(schema, document)).sort((a, b) => b.median - a.median);
   const rows = measured.map(({ title, bytes, outcome, first, median }) => [

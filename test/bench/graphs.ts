@@ -1,6 +1,6 @@
 /**
- * Two generated graphs in a temporary model store: "medium", whose matrix is worth batching, and "heavy", which keeps
- * a worker computing while hardly a byte goes in or out.
+ * Two generated graphs in a temporary model store: "medium", which gains from batching, and "heavy", which keeps a
+ * worker computing with little input and output.
  */
 
 import { encodeModel, type GraphSpec, type NodeSpec } from '../support/onnx.ts';
@@ -9,7 +9,7 @@ import { createStore, type TestStore } from '../support/store.ts';
 export const MEDIUM = { name: 'medium', width: 512, layers: 18, outputs: 10 } as const;
 export const HEAVY = { name: 'heavy', rows: 256, width: 1024, layers: 8 } as const;
 
-/** The same numbers in every run. */
+/** Pseudo-random numbers, the same in every run. */
 export function pseudoRandom(seed: number): () => number {
   let state = seed;
   return () => {
@@ -18,7 +18,7 @@ export function pseudoRandom(seed: number): () => number {
   };
 }
 
-/** Weights that keep the size of what passes through. */
+/** Weights that preserve the magnitude of activations. */
 function weights(name: string, rows: number, columns: number) {
   const random = pseudoRandom(rows + columns);
   const scale = Math.sqrt(6 / rows);
@@ -33,7 +33,7 @@ function layer(input: string, matrix: string, output: string): NodeSpec[] {
   ];
 }
 
-/** A perceptron of 4.7 million parameters, each layer with weights of its own. */
+/** A perceptron with 4.7 million parameters; each layer has its own weights. */
 export function mediumGraph(): GraphSpec {
   const { width, layers, outputs } = MEDIUM;
   const names = Array.from({ length: layers }, (_, i) => `w${i}`);
@@ -49,7 +49,7 @@ export function mediumGraph(): GraphSpec {
   };
 }
 
-/** 256 numbers in, 256 out, and between them a chain of products that share one matrix. */
+/** 256 numbers in and 256 out, with a chain of products by one shared matrix between them. */
 export function heavyGraph(): GraphSpec {
   const { rows, width, layers } = HEAVY;
   const chain = Array.from({ length: layers }, (_, i) => layer(`h${i}`, 'w', `h${i + 1}`)).flat();

@@ -1,9 +1,10 @@
 /**
- * What a picture costs: a JPEG of one megapixel to 1×3×224×224, by step and by filter, in one thread.
+ * The cost of preprocessing an image: a one-megapixel JPEG to 1×3×224×224, by step and by filter, in one thread.
  *
  *   npm run build && node test/bench/image.ts [rounds]
  *
- * A step is what the call takes with it less what it takes without: cropped to one pixel there is nothing to normalise.
+ * The time of a step is the difference between a call with it and one without it; a crop to one pixel leaves nothing to
+ * normalize.
  */
 import sharp from 'sharp';
 import type { ImageSpec } from '#src/tasks/spec.js';
@@ -29,7 +30,7 @@ const SPEC: ImageSpec = {
   std: [0.229, 0.224, 0.225],
 };
 
-/** Waves under a checkerboard under noise. */
+/** Waves, a checkerboard and noise. */
 function picture(): Promise<Buffer> {
   const levels = Buffer.alloc(SIZE.width * SIZE.height * 3);
   for (let i = 0, noise = 1; i < levels.length; i++) {
@@ -43,7 +44,7 @@ function picture(): Promise<Buffer> {
     .toBuffer();
 }
 
-/** The median in milliseconds of the processor: a busy machine makes a call longer, but not dearer. */
+/** The median CPU time in ms, which depends little on other load. */
 async function timeOf(bytes: Buffer, spec: ImageSpec): Promise<number> {
   const times: number[] = [];
   for (let i = 0; i < rounds; i++) {

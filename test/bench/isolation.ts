@@ -1,4 +1,4 @@
-/** Isolation: does the API stay quick while every worker computes? */
+/** Isolation: the latency of the API while every worker computes. */
 import type { LoadOptions, LoadResult } from './load.ts';
 import { ms, percent, type Spread, table } from './numbers.ts';
 import { cpuSeconds, measure, type RunningServer, workerPids } from './processes.ts';
@@ -58,7 +58,7 @@ async function observe({ url, watchLoop }: RunningServer, seconds: number): Prom
   const pids = await workerPids(url);
   const spent = () => pids.map(cpuSeconds);
   const options: SteadyOptions = { url, query: '{ __typename }', perSecond: PROBES_PER_SECOND, seconds };
-  // The probe's own start, and that of the load, are not part of what is observed.
+  // A first, short probe excludes the start of the probe and of the load from the measurement.
   await measure<Spread>('steady.ts', { ...options, seconds: 1 });
   const [before, begun, endWatch] = [spent(), performance.now(), watchLoop()];
   const { p50, p99, max, count } = await measure<Spread>('steady.ts', options);

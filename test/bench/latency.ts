@@ -1,4 +1,4 @@
-/** Added latency: a lone `predict` over HTTP against the bare run of the same graph. */
+/** Added latency: a single `predict` over HTTP compared with a bare run of the same graph. */
 import type { BareOptions, BareResult } from './bare.ts';
 import { ms, type Spread, table } from './numbers.ts';
 import { measure, type RunningServer } from './processes.ts';

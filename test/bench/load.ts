@@ -1,6 +1,5 @@
 /**
- * Closed-loop load by autocannon, in a process of its own. Run as a child; reads `LoadOptions` on stdin and prints
- * `LoadResult`.
+ * Closed-loop load by autocannon. Runs as a child; reads `LoadOptions` from stdin and prints `LoadResult`.
  */
 import { text } from 'node:stream/consumers';
 import autocannon from 'autocannon';
@@ -19,9 +18,9 @@ export interface LoadResult {
   readonly requestsPerSecond: number;
   readonly latency: Spread;
   readonly meanBatch: number;
-  /** Other statuses, broken connections, timeouts, and answers with a problem. */
+  /** Answers with another status or a problem, broken connections and timeouts. */
   readonly failures: number;
-  /** The first answer that was wrong. */
+  /** The first failed answer. */
   readonly failure: string | null;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Loaded before the server's own code by `--import`: watches the event loop between `start` and `stop` from the parent.
- * Without those messages it does nothing.
+ * Loaded by `--import` before the server's own code. Measures the event-loop delay between the messages `start` and
+ * `stop` of the parent.
  */
 import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { isMainThread } from 'node:worker_threads';
@@ -9,7 +9,7 @@ export interface LoopDelay {
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
-  /** Share of the time in which the loop was not waiting. */
+  /** Share of the time in which the loop was busy. */
   readonly utilization: number;
 }
 
@@ -26,7 +26,7 @@ if (isMainThread && process.send) {
       since = performance.eventLoopUtilization();
     } else if (message === 'stop') {
       delay.disable();
-      // The histogram holds the time from tick to tick; the delay is what exceeds the resolution.
+      // The histogram holds the time between two ticks; the delay is the part over the resolution.
       const beyond = (nanoseconds: number) => Math.max(0, nanoseconds / MS - RESOLUTION_MS);
       const { utilization } = performance.eventLoopUtilization(since);
       const [p50, p99, max] = [delay.percentile(50), delay.percentile(99), delay.max].map(beyond);

@@ -1,6 +1,6 @@
 /**
- * The peer: what a frontend team writes in an afternoon. Apollo's standalone server and one ONNX Runtime session in the
- * same process; the resolver awaits `session.run`. It answers the same mutation text with the same shape.
+ * The naive peer, as a frontend team might write it in an afternoon: Apollo's standalone server and one ONNX Runtime
+ * session in the same process; the resolver awaits `session.run`. It accepts the same mutation and returns the same shape.
  */
 import { randomUUID } from 'node:crypto';
 import { ApolloServer } from '@apollo/server';

@@ -1,4 +1,4 @@
-/** Medians, percentiles and the tables of the report. Pure. */
+/** Medians, percentiles and markdown tables. */
 
 export interface Spread {
   readonly p50: number;
@@ -37,7 +37,7 @@ export function percent(value: number): string {
   return `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`;
 }
 
-/** A markdown table; every column but the first is aligned to the right. */
+/** A markdown table; all columns except the first are right-aligned. */
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const rule = header.map((_, i) => (i === 0 ? '---' : '--:'));
   return [header, rule, ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');

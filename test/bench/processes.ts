@@ -1,6 +1,6 @@
 /**
- * The processes of the benchmark: our server, the naive peer, and children that measure and print JSON. Whoever starts
- * a server stops it; all listen on loopback.
+ * The processes of the benchmark: our server, the naive peer, and children that measure and print JSON. The caller that
+ * starts a server stops it. All servers listen on loopback.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,10 +14,10 @@ import { pathToFileURL } from 'node:url';
 import type { LoopDelay } from './loop-delay.ts';
 
 export interface RunningServer {
-  /** Of the GraphQL endpoint. */
+  /** URL of the GraphQL endpoint. */
   readonly url: string;
   readonly pid: number;
-  /** Begins to watch the event loop; the function that comes back ends it and tells what was seen. */
+  /** Starts to measure the event-loop delay; the returned function stops and returns the result. */
   readonly watchLoop: () => () => Promise<LoopDelay>;
   readonly stop: () => Promise<void>;
 }
@@ -25,7 +25,7 @@ export interface RunningServer {
 export const ROOT = path.resolve(import.meta.dirname, '../..');
 const LONGEST_START_MS = 120_000;
 
-/** The built server with its own defaults, apart from the provider: all that is compared here computes on the CPU. */
+/** The built server with its defaults, but on the CPU like everything it is compared with. */
 export async function startModelgraph(env: Readonly<Record<string, string>> = {}): Promise<RunningServer> {
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-bench-'));
   const preload = pathToFileURL(path.join(import.meta.dirname, 'loop-delay.ts')).href;
@@ -49,7 +49,7 @@ async function startServer(
   env: Readonly<Record<string, string>>,
   folder: string,
 ): Promise<RunningServer> {
-  // A file, as in production: what the server logs costs the server, and not whoever would read a pipe.
+  // Logs go to a file as in production, so that reading a pipe costs no CPU.
   const output = path.join(folder, 'stdout');
   const child = spawn(process.execPath, args, {
     cwd: ROOT,
@@ -77,7 +77,9 @@ async function readyUrl(child: ChildProcess, output: string): Promise<string> {
     await sleep(20);
   }
   child.kill('SIGKILL');
-  throw new Error(`a server was not ready (exit code ${child.exitCode}): ${readFileSync(output, 'utf8').slice(-2000)}`);
+  throw new Error(
+    `A server did not become ready (exit code ${child.exitCode}): ${readFileSync(output, 'utf8').slice(-2000)}`,
+  );
 }
 
 function watchLoop(child: ChildProcess): () => Promise<LoopDelay> {
@@ -89,7 +91,7 @@ function watchLoop(child: ChildProcess): () => Promise<LoopDelay> {
   };
 }
 
-/** Runs a file of this folder with `options` on its stdin; answers the JSON that it prints. */
+/** Runs a file of this folder with `options` on stdin; returns the JSON that it prints. */
 export async function measure<T>(file: string, options: unknown): Promise<T> {
   const child = spawn(process.execPath, [path.join(import.meta.dirname, file)], {
     cwd: ROOT,
@@ -117,7 +119,7 @@ export async function workerPids(url: string): Promise<number[]> {
 
 const TICKS_PER_SECOND = 100;
 
-/** User and system time that a process has used; NaN where the kernel does not tell. */
+/** User and system time of a process in seconds; NaN where the system does not report it. */
 export function cpuSeconds(pid: number): number {
   if (process.platform !== 'linux') return Number.NaN;
   const afterName = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];

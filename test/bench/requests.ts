@@ -1,5 +1,5 @@
 /**
- * What is sent: one mutation text for every server, and for each model the inputs and the tensors they stand for.
+ * The requests: one mutation for every server, and for each model its inputs and the tensors they become.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -17,7 +17,7 @@ export interface Workload {
   readonly model: string;
   /** Inputs as a client sends them. */
   readonly inputs: readonly unknown[];
-  /** The first input as the graph takes it. */
+  /** The first input as tensors of the graph. */
   readonly tensor: BareTensor;
 }
 
@@ -27,7 +27,7 @@ export const PREDICT = `mutation Predict($input: PredictInput!) {
   predict(input: $input) { prediction { id ${ANSWER} timing { totalMs inferMs batchSize } } problem { code } }
 }`;
 
-/** Priced at exactly the cost limit for 1,000 inputs: nothing more can be selected. */
+/** Its cost for 1,000 inputs is exactly the limit, so it can select nothing more. */
 export const PREDICT_MANY = `mutation PredictMany($input: PredictManyInput!) {
   predictMany(input: $input) {
     results { prediction { output { ... on Classification { label score } } } problem { code } }
@@ -35,7 +35,7 @@ export const PREDICT_MANY = `mutation PredictMany($input: PredictManyInput!) {
   }
 }`;
 
-/** Bodies of requests, one for each input. */
+/** Request bodies, one for each input. */
 export function predictBodies({ model, inputs }: Workload, record: boolean): string[] {
   return inputs.map((input) => JSON.stringify({ query: PREDICT, variables: { input: { model, input, record } } }));
 }
@@ -45,7 +45,7 @@ export function predictManyBody({ model, inputs }: Workload, rows: number, recor
   return JSON.stringify({ query: PREDICT_MANY, variables: { input: { model, inputs: many, record } } });
 }
 
-/** No GraphQL error and no problem anywhere in the answer. */
+/** Whether the answer has no GraphQL error and no problem. */
 export function isAnswered(body: string): boolean {
   return body.includes('"problem":null') && !body.includes('"problem":{') && !body.includes('"errors":');
 }

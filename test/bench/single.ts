@@ -1,6 +1,6 @@
 /**
- * One client that sends one request after the other over one connection, the variants in turn, so that whatever else
- * the machine does meets all of them alike. Run as a child; reads `SingleOptions` on stdin and prints `SingleResult`.
+ * One client that sends one request at a time over one connection. The variants take turns, so that other load on the
+ * machine affects them equally. Runs as a child; reads `SingleOptions` from stdin and prints `SingleResult`.
  */
 import http from 'node:http';
 import { text } from 'node:stream/consumers';
@@ -10,16 +10,16 @@ import { isAnswered } from './requests.ts';
 export interface SingleOptions {
   readonly url: string;
   readonly seconds: number;
-  /** Bodies of each variant. */
+  /** Request bodies of each variant. */
   readonly variants: readonly (readonly string[])[];
 }
 
 export interface SingleResult {
-  /** In ms, one for each variant. */
+  /** Times in ms, one entry for each variant. */
   readonly variants: readonly { readonly total: Spread; readonly engine: Spread }[];
 }
 
-/** Of the measured time; compilers of all processes settle meanwhile. */
+/** Share of the measured time; meanwhile the JIT compilers of all processes settle. */
 const WARM_UP_SHARE = 0.4;
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 

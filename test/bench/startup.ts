@@ -1,4 +1,4 @@
-/** Start: from `npm start` to `ready`, when already built. */
+/** Startup time: from `npm start` to `ready`, already built. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -28,7 +28,7 @@ imports the model store: it loads every graph, compares it with its golden cases
 
 async function timeStart(dataDir: string): Promise<number> {
   const begun = performance.now();
-  // A group of its own: npm, its shell and the server end together.
+  // A process group, so that npm, its shell and the server end together.
   const child = spawn('npm', ['start'], {
     cwd: ROOT,
     detached: true,
@@ -40,7 +40,7 @@ async function timeStart(dataDir: string): Promise<number> {
   const elapsed = performance.now() - begun;
   if (isReady) process.kill(-(child.pid as number), 'SIGTERM');
   await ended;
-  if (!isReady) throw new Error('npm start ended before it was ready');
+  if (!isReady) throw new Error('npm start ended before the server was ready.');
   return elapsed;
 }
 

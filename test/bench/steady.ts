@@ -1,7 +1,6 @@
 /**
- * Open-loop requests at a low, steady rate, each timed from the moment it was meant to be sent, so that a server that
- * stops for a while is charged for every request that it kept waiting. Run as a child; reads `SteadyOptions` on stdin
- * and prints a `Spread` in ms.
+ * Open-loop requests at a low, steady rate, each timed from the moment it was due, so that a stalled server is charged
+ * for every request that waited. Runs as a child; reads `SteadyOptions` from stdin and prints a `Spread` in ms.
  */
 import http from 'node:http';
 import { text } from 'node:stream/consumers';

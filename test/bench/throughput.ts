@@ -1,4 +1,4 @@
-/** Throughput in closed loops: ours, recording and not, against the naive peer, in interleaved rounds. */
+/** Closed-loop throughput of this service, with and without recording, and of the naive peer, in interleaved rounds. */
 import type { BareOptions, BareResult } from './bare.ts';
 import type { LoadOptions, LoadResult } from './load.ts';
 import { median, ms, perSecond, ratio, table } from './numbers.ts';

@@ -1,14 +1,14 @@
-/** A bounded share of `npm run test:fuzz`. */
+/** A short version of `npm run test:fuzz`. */
 import { fuzz } from './fuzz.ts';
 
 const SEED = 20_261_123;
 
-test('whatever comes is answered in the caller’s words, and every worker lives on', async () => {
+test('every malformed request gets an error that names its mistake, and no worker is lost', async () => {
   const { samples, documents, inputs, ...report } = await fuzz({ documents: 2_000, inputs: 500, seed: SEED });
 
   expect(samples).toEqual([]);
   expect(report).toMatchObject({ internalErrors: 0, workersLost: 0, exitCode: 0 });
-  // Not all of it is refused at the door.
+  // A good share passes validation and reaches the models.
   expect(documents.answered).toBeGreaterThan(documents.sent / 10);
   expect(inputs.answered).toBeGreaterThan(inputs.sent / 10);
 });

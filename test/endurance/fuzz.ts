@@ -1,11 +1,11 @@
 /**
- * Documents and inputs that no good client sends, over real HTTP: whatever comes, the answer is JSON that says in the
- * caller's words what is wrong, never a failure of ours, and no worker dies.
+ * Sends malformed documents and inputs over real HTTP. Each answer must be JSON that names the caller's mistake, without
+ * an internal error, and no worker may be lost.
  *
- * Case `i` depends on the seed and `i` alone, but for ids and cursors, which are new in each run. The server runs the
- * models of the store, and graphs that answer what they are given.
+ * Case `i` depends only on the seed and on `i`, apart from ids and cursors, which change with each run. The server runs
+ * the models of the store and echo graphs, which return their input.
  *
- * `node test/endurance/fuzz.ts [documents] [inputs] [seed]` prints what it found.
+ * `node test/endurance/fuzz.ts [documents] [inputs] [seed]` prints a report.
  */
 import path from 'node:path';
 import { type Random, seeded } from '../support/random.ts';
@@ -26,7 +26,7 @@ export interface FuzzOptions {
 
 interface Round {
   readonly sent: number;
-  /** With data and without errors: so many got past every check. */
+  /** Answers with data and without errors: these requests passed every check. */
   readonly answered: number;
   readonly perSecond: number;
   readonly slowestMs: number;
@@ -37,21 +37,21 @@ export interface FuzzReport {
   readonly seed: number;
   readonly documents: Round;
   readonly inputs: Round;
-  /** Answers as none may be, and lines that the server logged as errors. */
+  /** Answers that break a rule, and lines that the server logged as errors. */
   readonly internalErrors: number;
   readonly samples: readonly string[];
-  /** Died, or were replaced. */
+  /** Workers that ended or were replaced. */
   readonly workersLost: number;
-  /** Of the server, which was asked to stop at the end. */
+  /** Exit code of the server after SIGTERM. */
   readonly exitCode: number | null;
-  /** Of the server; null when it died. */
+  /** Event-loop delay of the server; null if the server ended early. */
   readonly loopDelayMs: LoopDelay | null;
 }
 
 const CLIENTS = 8;
 const SAMPLES = 5;
 const SAMPLE_CHARACTERS = 500;
-/** After so many something is broken for good. */
+/** A round ends after this many complaints, since more of them would say nothing new. */
 const ENOUGH_COMPLAINTS = 100;
 
 export async function fuzz({ documents, inputs, seed }: FuzzOptions): Promise<FuzzReport> {
@@ -86,7 +86,7 @@ export async function fuzz({ documents, inputs, seed }: FuzzOptions): Promise<Fu
   }
 }
 
-/** Sends the cases of a round, a few at a time, and keeps what must not be. */
+/** Sends the cases of a round, eight at a time, and collects complaints about the answers. */
 class Run {
   readonly complaints: string[] = [];
   readonly #client: ReturnType<typeof openClient>;

@@ -1,4 +1,4 @@
-/** A bounded share of `npm run test:kill`. */
+/** A short version of `npm run test:kill`. */
 import { kill } from './kill.ts';
 
 const SEED = 20_261_123;
@@ -8,7 +8,7 @@ test.each([
   ['worker', 30],
   ['writer', 15],
 ] as const)(
-  'F13: every acknowledged prediction survives when the %s is killed %i times, and none is there twice',
+  'every acknowledged prediction is stored exactly once after the %s was killed %i times',
   async (victim, kills) => {
     const { acknowledged, lost, doubled } = await kill(victim, kills, SEED);
 

@@ -1,16 +1,15 @@
 /**
- * Processes are killed under load: every acknowledged prediction is there in the end, and none twice.
+ * Kills processes under load. In the end every acknowledged prediction must be stored exactly once.
  *
  *   node test/endurance/kill.ts [server|worker|writer] [kills] [seed]
  *
- * - `server`: SIGKILL of the whole server, and a restart on the same data, once a round.
- * - `worker`: SIGKILL of one inference process after the other, while the server goes on.
- * - `writer`: the thread that writes predictions ends at a step of its work, while the server goes on (needs a build
- *   with fault points).
+ * - `server`: each round kills the server (SIGKILL) and restarts it on the same data.
+ * - `worker`: kills one inference process after another (SIGKILL) while the server runs on.
+ * - `writer`: ends the storage thread at a step of its work while the server runs on (needs a build with fault points).
  *
- * 64 clients predict with idempotency keys. What was on its way when something died is sent again with the same key, as
- * a careful client would do. At the end all keys are acknowledged, so the store must hold exactly one prediction for
- * each. Moments and victims come from a seeded generator.
+ * 64 clients predict with idempotency keys and resend an unanswered request with the same key, as a careful client
+ * would. At the end all keys are acknowledged, so the store must hold exactly one prediction for each. The moments and
+ * the victims come from a seeded generator.
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -31,13 +30,13 @@ export interface KillReport {
   readonly kills: number;
   readonly seed: number;
   readonly acknowledged: number;
-  /** Sent again, because the first time failed or nobody answered. */
+  /** Requests that were sent again, because they failed or were not answered. */
   readonly resent: number;
   readonly lost: number;
   readonly doubled: number;
 }
 
-/** What all clients share. */
+/** The state that all clients share. */
 interface Run {
   readonly dataDir: string;
   readonly random: () => number;
@@ -77,7 +76,7 @@ async function killServers(run: Run, rounds: number): Promise<void> {
   }
 }
 
-/** Answers whether there was somebody to kill. */
+/** Returns false if there was nothing to kill. */
 type KillOne = (run: Run, server: ServerProcess) => Promise<boolean>;
 
 async function killInside(run: Run, kills: number, killOne: KillOne): Promise<void> {
@@ -87,7 +86,7 @@ async function killInside(run: Run, kills: number, killOne: KillOne): Promise<vo
   for (let done = 0; done < kills; ) {
     const answered = run.acknowledged.size;
     if (await killOne(run, server)) done++;
-    // Each kill meets work: some of it has been answered since the last.
+    // Each kill hits a server at work: it has answered something since the last kill.
     await until('a prediction has been answered since the last kill', () => run.acknowledged.size > answered);
   }
   await clients.stop();
@@ -140,7 +139,7 @@ async function resendAll(run: Run, url: string): Promise<void> {
   await Promise.all(Array.from(run.unanswered, (key) => predict(run, url, key)));
 }
 
-/** @throws Error when it was not acknowledged */
+/** @throws Error if the prediction was not acknowledged */
 async function predict({ acknowledged, unanswered }: Run, url: string, key: string): Promise<true> {
   const input = { model: 'spam-filter', input: { text: `message ${key}` }, idempotencyKey: key };
   const { data } = await post(url, PREDICT, { input });

@@ -1,10 +1,10 @@
 /**
- * What must hold for every input of every task, over real HTTP: a typed answer that is of one piece with its input, or an
- * InvalidInput at the input's path, or the model's own failure to give a number; the same alone and in company; and no
- * worker is lost. fast-check makes the inputs, and shrinks what fails.
+ * Checks properties that hold for every input of every task, over real HTTP. The answer is typed and consistent with its
+ * input, or an InvalidInput at the input's path, or an error of the model that returned no finite number. It is the same
+ * alone and in a batch, and no worker is lost. fast-check makes the inputs and shrinks those that fail.
  *
- * `node test/endurance/properties.ts [inputs per task] [seed]` prints what it found, with seed and path of each failure;
- * `node test/endurance/properties.ts 1 <seed> <task> <path>` tries that one again.
+ * `node test/endurance/properties.ts [inputs per task] [seed]` prints a report, with the seed and the path of each
+ * failure; `node test/endurance/properties.ts 1 <seed> <task> <path>` repeats one failure.
  */
 import path from 'node:path';
 import fc from 'fast-check';
@@ -20,23 +20,23 @@ import { differenceOf, judge, type Verdict } from './properties/answers.ts';
 import { findSubjects, type Input, makePictures, questionTo, type Subject } from './properties/subjects.ts';
 
 export interface PropertiesOptions {
-  /** Of each task, at least. */
+  /** Least number of inputs for each task. */
   readonly inputs: number;
   readonly seed: number;
-  /** One failure that is to be tried again. */
+  /** A failure to repeat. */
   readonly again?: { readonly task: string; readonly path: string };
 }
 
 interface TaskReport {
-  /** Each was in a batch with others. */
+  /** Inputs that were sent in batches. */
   inputs: number;
-  /** Of them were also asked alone, and answered the same. */
+  /** Inputs that were also sent alone and gave the same answer. */
   alone: number;
   answered: number;
   invalid: number;
-  /** The model gave no finite number. */
+  /** Answers without a finite number. */
   noNumber: number;
-  /** The same of tensors, or an error of the graph, such as a token that is not there. */
+  /** Tensors that the graph refused, for example because a token is out of range, or that gave no finite number. */
   refusedByGraph: number;
   seconds: number;
 }
@@ -47,25 +47,25 @@ export interface PropertiesReport {
   readonly failures: readonly string[];
   /** Lines that the server logged as errors. */
   readonly logged: readonly string[];
-  /** Died, or were replaced. */
+  /** Workers that ended or were replaced. */
   readonly workersLost: number;
-  /** Of the server, which was asked to stop at the end. */
+  /** Exit code of the server after SIGTERM. */
   readonly exitCode: number | null;
-  /** Of the server; null when it died. */
+  /** Event-loop delay of the server; null if the server ended early. */
   readonly loopDelayMs: LoopDelay | null;
 }
 
 type Asked = readonly [Subject, Input];
 
 const CONNECTIONS = 4;
-/** Tasks whose inputs are tried at the same time. */
+/** Number of tasks that are checked at the same time. */
 const SIDE_BY_SIDE = 2;
 const LONGEST_BATCH = 64;
-/** Of a batch, so many are also asked alone. */
+/** Number of inputs of a batch that are also sent alone. */
 const MOST_ALONE = 6;
-/** Of a request: the server takes more. */
+/** Largest request; the server accepts more. */
 const MOST_BYTES = 4_000_000;
-/** fast-check shrinks no longer than this. */
+/** Limits how long fast-check shrinks a failure. */
 const LONGEST_CHECK_MS = 120_000;
 const SHOWN = 1_000;
 
@@ -114,7 +114,7 @@ export async function properties({ inputs, seed, again }: PropertiesOptions): Pr
   }
 }
 
-/** The property of one task. */
+/** Checks the properties of one task. */
 class TaskCheck {
   readonly report: TaskReport = {
     inputs: 0,
@@ -133,7 +133,7 @@ class TaskCheck {
     this.#asked = asked;
   }
 
-  /** Answers the failure, or null. */
+  /** Returns a description of the failure, or null. */
   async run(inputs: number, seed: number): Promise<string | null> {
     const begun = performance.now();
     for (let round = 0; this.report.inputs < inputs; round++) {
@@ -144,7 +144,7 @@ class TaskCheck {
     return null;
   }
 
-  /** Some batches; with a path, the one that it leads to. */
+  /** Checks several batches, or only the batch at the given path. */
   async check(seed: number, path: string | undefined): Promise<string | null> {
     const batches = fc.array(this.#asked, { minLength: 1, maxLength: LONGEST_BATCH, size: 'max' });
     const property = fc.asyncProperty(batches, (batch) => this.#tryBatch(batch));
@@ -183,10 +183,10 @@ class TaskCheck {
     this.report.alone++;
     const verdict = judge(subject, input, predict, ['input', 'input']);
     if (verdict.kind === 'complaint') throw new Error(`alone: ${verdict.complaint}`);
-    // Sums of numbers as large as floats can be depend on their order.
+    // Sums of very large floats depend on their order.
     if ('tensors' in input && subject.task !== 'TENSOR') return;
     const difference = differenceOf(plain(predict), plain(inCompany));
-    if (difference) throw new Error(`alone it is another answer: ${difference}`);
+    if (difference) throw new Error(`the answer differs when the input is sent alone: ${difference}`);
   }
 
   async #askMany({ ref }: Subject, inputs: readonly Input[]): Promise<Data[]> {
@@ -204,7 +204,7 @@ class TaskCheck {
   }
 }
 
-/** The parts that are the same alone and in company: paths are not. */
+/** The parts of an answer that do not depend on the batch; paths do. */
 function plain({ prediction, problem }: Data): Data {
   const places = problem?.problems?.map(({ path, code }: Data) => [
     code,
@@ -213,7 +213,7 @@ function plain({ prediction, problem }: Data): Data {
   return { prediction, problem: problem && { code: problem.code, places: places?.map(([code]: Data) => code) } };
 }
 
-/** By subject, none larger than the server takes. */
+/** Groups the inputs by subject, in requests that the server accepts. */
 function batchesOf(batch: readonly Asked[]): [Subject, Input[]][] {
   const batches: [Subject, Input[]][] = [];
   for (const [subject, own] of Map.groupBy(batch, ([subject]) => subject)) {

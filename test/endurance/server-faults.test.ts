@@ -1,4 +1,4 @@
-/** The server is killed at every point of a start, a prediction, a sweep and a stop: it starts again and has lost nothing. */
+/** Kills the server at every fault point of a start, a prediction, a sweep and a stop. It must restart without losing data. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -47,10 +47,10 @@ async function predict(server: ServerProcess, idempotencyKey: string, rows: numb
   return (await post(server.url, PREDICT, { input })).data.predict;
 }
 
-/** More than stands in a row of the database. */
+/** So many rows that the input is stored as a file and not in the database. */
 const LARGE = 8_000;
 
-test('F13: killed anywhere on the way of a prediction, it keeps what it acknowledged and takes the rest again, once', async () => {
+test('a server killed at any point of a prediction keeps acknowledged predictions and records a repeated one once', async () => {
   const points = [
     ...[
       'predict.answered',
@@ -100,11 +100,11 @@ test.each([
   'import.saved',
   'start.imported',
   'sweeper.deleted',
-])('a start that is killed at %s is followed by one that succeeds', async (point) => {
+])('the server starts after an earlier start was killed at %s', async (point) => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-start-'));
   await armFault(point, 'SIGKILL');
 
-  // The sweeper begins as the server gets ready, so that one may be ready for a moment.
+  // The sweeper starts just before the server is ready, so the server may be ready for a moment.
   const killed = await start(folder).catch(() => null);
   if (killed) await until(`the server has reached ${point}`, hasFired);
   await killed?.end('SIGKILL');
@@ -122,7 +122,7 @@ test.each([
 });
 
 test.each(['stop.begin', 'stop.drained'])(
-  'F14: a stop that is killed at %s loses nothing that was acknowledged',
+  'a stop that is killed at %s loses no acknowledged prediction',
   async (point) => {
     const server = await start();
     const { prediction } = await predict(server, `before ${point}`, 1);

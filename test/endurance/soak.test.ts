@@ -1,4 +1,4 @@
-/** A bounded share of `npm run test:soak`. */
+/** A short version of `npm run test:soak`. */
 import { availability } from './soak/availability.ts';
 import { leaks } from './soak/leaks.ts';
 import { poison } from './soak/poison.ts';
@@ -21,12 +21,12 @@ test('no request fails while a worker is killed every second', async () => {
 });
 
 test('if one input of a batch crashes a worker process, it alone fails and is named', async () => {
-  expect(await poison(12)).toMatchObject({ batches: 12, matesFailed: 0, culpritsNotNamed: 0 });
+  expect(await poison(12)).toMatchObject({ batches: 12, othersFailed: 0, poisonNotNamed: 0 });
 });
 
 test('loading, unloading and killing leave no file descriptor and no process behind', async () => {
   const { loads, kills } = await leaks(30);
 
-  expect(loads).toMatchObject({ leaked: { fileDescriptors: 0, processes: 0 } });
-  expect(kills).toMatchObject({ leaked: { fileDescriptors: 0, processes: 0 } });
+  expect(loads).toMatchObject({ leaked: { fileDescriptors: 0, processes: 0, opened: [] } });
+  expect(kills).toMatchObject({ leaked: { fileDescriptors: 0, processes: 0, opened: [] } });
 });

@@ -1,12 +1,12 @@
 /**
  * Long runs under faults.
  *
- *   node test/endurance/soak.ts swaps [predictions] [seed]     light predictions under worker kills, each compared
- *   node test/endurance/soak.ts availability [seconds]         a worker killed every second under 32 clients
- *   node test/endurance/soak.ts poison [batches]               batches with one input that ends its process
- *   node test/endurance/soak.ts leaks [rounds]                 loads, unloads and kills, and what is left of them
+ *   node test/endurance/soak.ts swaps [predictions] [seed]   compares light predictions while workers are killed
+ *   node test/endurance/soak.ts availability [seconds]       kills a worker every second under 32 clients
+ *   node test/endurance/soak.ts poison [batches]             runs batches with one input that crashes its process
+ *   node test/endurance/soak.ts leaks [rounds]               looks for leaks after loads, unloads and kills
  *
- * Each prints one line of JSON. Without arguments all run, with the counts that `README.md` here records.
+ * Each prints its report as one line of JSON. Without arguments all of them run.
  */
 import { availability } from './soak/availability.ts';
 import { leaks } from './soak/leaks.ts';
@@ -24,7 +24,7 @@ const [name, count, seed = '1'] = process.argv.slice(2);
 const names = name === undefined ? Object.keys(RUNS) : [name];
 for (const one of names) {
   const run = RUNS[one];
-  if (!run) throw new Error(`there is no run "${one}": expected one of ${Object.keys(RUNS).join(', ')}`);
+  if (!run) throw new Error(`There is no run "${one}": expected one of ${Object.keys(RUNS).join(', ')}`);
   const report = await run(count === undefined ? undefined : Number(count), Number(seed));
   process.stdout.write(`${JSON.stringify({ run: one, seed: Number(seed), ...report })}\n`);
 }

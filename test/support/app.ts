@@ -1,5 +1,5 @@
 /**
- * A whole app on a free port, with a data folder of its own: real database, real workers, real HTTP.
+ * A complete app on a free port with its own data folder: real database, real workers, real HTTP.
  */
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
@@ -16,16 +16,16 @@ export interface TestApp {
   readonly app: App;
   readonly url: string;
   readonly dataDir: string;
-  /** The answer as it came, errors included. */
+  /** Returns the answer, errors included. */
   readonly send: (query: string, variables?: Record<string, unknown>) => Promise<GraphqlAnswer>;
-  /** The data; GraphQL errors fail the test and print document and variables. */
+  /** Returns the data. GraphQL errors fail the test, and the message shows the document and the variables. */
   readonly query: (query: string, variables?: Record<string, unknown>) => Promise<Data>;
   readonly stop: () => Promise<void>;
 }
 
 export const STORE = path.resolve('model-store');
 
-/** Starts from the imported model store, unless `empty` or another store is given. */
+/** Starts with the model store imported, unless `empty` or another store is given. */
 export async function startTestApp(overrides: Partial<Config> & { empty?: boolean } = {}): Promise<TestApp> {
   const { empty, ...config } = overrides;
   const dataDir = config.dataDir ?? (await mkdtemp(path.join(os.tmpdir(), 'modelgraph-test-')));

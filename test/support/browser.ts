@@ -1,4 +1,4 @@
-/** A real browser. On a developer's machine without one its tests are skipped; with CI=true that is a failure. */
+/** A real browser. Without one its tests are skipped on a developer's machine, and fail with CI=true. */
 import { existsSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 

@@ -1,11 +1,11 @@
-/** A large catalog, written through the functions that the import uses. */
+/** Fills the catalog with many models, using the functions of the import. */
 import { addVersion, type NewVersion, saveDataset, saveModel } from '#src/catalog/registration.queries.js';
 import { insertEvaluation } from '#src/evaluation/evaluation.queries.js';
 import type { CatalogDatabase } from '#src/storage/database.js';
 
 export const VERSIONS_EACH = 5;
 
-/** `count` models m000, m001 …, five versions each, every version trained on one dataset and evaluated on it twice. */
+/** Adds `count` models m000, m001 …, each with five versions that were trained on one dataset and evaluated on it twice. */
 export async function fillCatalog(db: CatalogDatabase, count: number): Promise<void> {
   await db.transaction().execute((trx) => saveDataset(trx, dataset(), 1));
   const { id: datasetId } = await db

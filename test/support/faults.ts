@@ -1,5 +1,5 @@
 /**
- * Arms fault points: in this process, its threads and workers, and in servers started by `startServer`. One at a time.
+ * Arms fault points in this process, its threads and workers, and in servers started by `startServer`; one at a time.
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -19,12 +19,12 @@ export function hasFired(): boolean {
   return existsSync(`${file}.fired`);
 }
 
-/** Lets a process that pauses at its point go on. */
+/** Resumes a process that is paused at its fault point. */
 export async function goOn(): Promise<void> {
   await writeFile(`${file}.go`, '');
 }
 
-/** Answers whether it had fired. */
+/** Returns whether the fault had fired. */
 export async function disarmFault(): Promise<boolean> {
   const fired = hasFired();
   await Promise.all([file, `${file}.fired`, `${file}.go`].map((one) => rm(one, { force: true })));
@@ -32,9 +32,10 @@ export async function disarmFault(): Promise<boolean> {
 }
 
 /**
- * The first, second, third … time fails, until one run passes untouched; answers how many times there were.
+ * Lets the first, then the second, then the third … call of a fault point fail, until an attempt makes fewer calls.
+ * Returns how many calls an attempt makes.
  *
- * `attempt` runs with the fault armed; `inspect` afterwards, without it, and knows whether it fired.
+ * `attempt` runs with the fault armed. `inspect` runs after it, with the fault disarmed, and is told whether it fired.
  */
 export async function failNthCalls(
   point: string,

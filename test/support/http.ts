@@ -1,6 +1,6 @@
-/** GraphQL over real HTTP, as a client speaks it. */
+/** A minimal GraphQL client. */
 
-// biome-ignore lint/suspicious/noExplicitAny: answers of a test are whatever its document asks for
+// biome-ignore lint/suspicious/noExplicitAny: an answer has the shape that the document of the test selects
 export type Data = any;
 
 export interface GraphqlAnswer {

@@ -1,11 +1,11 @@
-/** Small pictures, and the vices of pictures. */
+/** Small images, and images with one defect each. */
 import { Buffer } from 'node:buffer';
 import { crc32, deflateSync } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
 
 const PNG_SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
-/** From left to right and from top to bottom every pixel is another one: turned or cut it is another picture. */
+/** An image whose pixels all differ, so that every rotation or crop is noticed. */
 export function gradient(width: number, height: number): Sharp {
   const levels = Buffer.alloc(width * height * 3);
   for (let i = 0; i < width * height; i++) {
@@ -15,14 +15,14 @@ export function gradient(width: number, height: number): Sharp {
   return sharp(levels, { raw: { width, height, channels: 3 } });
 }
 
-/** Two frames: the gradient, and its negative. */
+/** An animation of two frames: the gradient and its negative. */
 export async function animated(format: 'webp' | 'gif'): Promise<Buffer> {
   const frames = [gradient(24, 16), gradient(24, 16).negate()].map((frame) => frame.png().toBuffer());
   const joined = sharp(await Promise.all(frames), { join: { animated: true } });
   return format === 'webp' ? joined.webp({ lossless: true }).toBuffer() : joined.gif().toBuffer();
 }
 
-/** A PNG that claims so many pixels in a few bytes. */
+/** A PNG of a few bytes whose header claims the given size. */
 export function pixelBomb(width: number, height: number): Buffer {
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
@@ -45,7 +45,7 @@ function sumOf(body: Buffer): Buffer {
   return sum;
 }
 
-/** The same bytes under a header that lies about the size, its checksum mended; what has no such header stays as it is. */
+/** Changes the size in the header and corrects the checksum. Bytes without a known header stay unchanged. */
 export function withClaimedSize(bytes: Buffer, width: number, height: number): Buffer {
   const copy = Buffer.from(bytes);
   const frame = copy.findIndex((byte, i) => byte === 0xff && (copy[i + 1] === 0xc0 || copy[i + 1] === 0xc2));
@@ -69,10 +69,10 @@ export function withClaimedSize(bytes: Buffer, width: number, height: number): B
   return copy;
 }
 
-/** The end of an empty archive: enough for a reader of ZIP files. */
+/** An empty ZIP archive. */
 const ZIP = Buffer.concat([Buffer.from('PK\x05\x06', 'latin1'), Buffer.alloc(18)]);
 
-/** Two files in one: a picture for whoever reads from the front, something else for whoever reads from the back. */
+/** Appends another file: readers that start at the end of the bytes find that file instead of the image. */
 export function withAppended(bytes: Buffer, other: 'zip' | 'pdf' | 'html'): Buffer {
   const tails = { zip: ZIP, pdf: Buffer.from('%PDF-1.7\n%%EOF'), html: Buffer.from('<script>alert(1)</script>') };
   return Buffer.concat([bytes, tails[other]]);

@@ -1,6 +1,6 @@
 /**
- * A small ONNX encoder: enough to build graphs with one vice each, and small models with weights set by hand. Field
- * numbers are those of onnx.proto.
+ * A small ONNX encoder for graphs with one defect each, and for small models with hand-set weights. The field numbers
+ * are those of onnx.proto.
  */
 import { PbfWriter } from 'pbf';
 
@@ -10,7 +10,7 @@ type Fields = (writer: PbfWriter) => void;
 export const TYPE = { FP32: 1, INT32: 6, INT64: 7, BYTES: 8, BOOL: 9, FP16: 10 } as const;
 export type TypeName = keyof typeof TYPE;
 
-/** A symbolic size is a string. */
+/** An input or output. A size is a string if it is symbolic. */
 export interface ValueInfo {
   readonly name: string;
   readonly type: TypeName;
@@ -159,7 +159,7 @@ function bytes(fields: Fields): Uint8Array {
   return writer.finish();
 }
 
-/** y = a / b in int32: INT_MIN / −1 ends the process with SIGFPE. */
+/** y = a / b in int32; INT_MIN / −1 crashes the process by SIGFPE. */
 export const CRASHING_DIVISION: GraphSpec = {
   inputs: [
     { name: 'a', type: 'INT32', shape: ['N'] },
@@ -169,7 +169,7 @@ export const CRASHING_DIVISION: GraphSpec = {
   nodes: [{ op: 'Div', inputs: ['a', 'b'], outputs: ['y'] }],
 };
 
-/** Counts to the first element of `trips`, one turn of a Loop at a time: nothing but SIGKILL ends a large one. */
+/** A Loop that counts to the first element of `trips`; only SIGKILL ends a large count. */
 export const COUNTING_LOOP: GraphSpec = {
   inputs: [{ name: 'trips', type: 'INT64', shape: [1] }],
   outputs: [{ name: 'last', type: 'BOOL', shape: [1] }],
@@ -203,7 +203,7 @@ export const COUNTING_LOOP: GraphSpec = {
   ],
 };
 
-/** The sum of `size` float zeros that are really there: 4 bytes of memory for each. */
+/** The sum of `size` float zeros, which take 4 bytes of memory each. */
 export const MEMORY_BOMB: GraphSpec = {
   inputs: [{ name: 'size', type: 'INT64', shape: [1] }],
   outputs: [{ name: 'sum', type: 'FP32', shape: [] }],

@@ -1,4 +1,4 @@
-/** What a document selects of an answer, whatever its kind; every alias says which kind it is of. */
+/** Selects every field of an answer of any type. The aliases avoid conflicts between fields of different types. */
 export const OUTPUT = `output {
   __typename
   ... on Classification { label score classes(first: 100) { label score } }
@@ -18,5 +18,5 @@ export const OUTPUT = `output {
   ... on Tensors { tensors { name datatype shape data base64 } }
 }`;
 
-/** Stands beside the operation that uses `OUTPUT`. */
+/** The fragment that `OUTPUT` uses; add it to the document. */
 export const SPAN = 'fragment Span on LabelledSpan { label score word start end }';

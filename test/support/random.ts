@@ -1,8 +1,8 @@
-/** Seeded chance: the same seed, the same cases. */
+/** Seeded random numbers: the same seed gives the same cases. */
 
 export type Random = () => number;
 
-/** mulberry32: small, seeded, good enough to choose cases and moments. From 0 to below 1. */
+/** mulberry32, which is good enough to choose test cases. Returns numbers from 0 up to, but not including, 1. */
 export function seeded(seed: number): Random {
   let state = seed >>> 0;
   return () => {
@@ -13,7 +13,7 @@ export function seeded(seed: number): Random {
   };
 }
 
-/** A whole number from 0 to below `count`. */
+/** An integer from 0 to `count` − 1. */
 export function below(random: Random, count: number): number {
   return Math.floor(random() * count);
 }

@@ -1,4 +1,4 @@
-/** After all test files: removes the template, and tells whether every fault point was reached. */
+/** Runs after all test files: removes the template, and fails a full run that missed a fault point. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -14,8 +14,8 @@ function assertEveryPointFired(log) {
   const fired = new Set(existsSync(log) ? readFileSync(log, 'utf8').split('\n') : []);
   const points = faultPoints();
   const missing = points.filter((name) => !fired.has(name));
-  if (missing.length > 0) throw new Error(`fault points that no test has reached: ${missing.join(', ')}`);
-  process.stderr.write(`${points.length} fault points, each fired\n`);
+  if (missing.length > 0) throw new Error(`No test reached the fault points ${missing.join(', ')}.`);
+  process.stderr.write(`${points.length} fault points, all reached\n`);
 }
 
 function faultPoints() {

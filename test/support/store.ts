@@ -5,7 +5,7 @@ import path from 'node:path';
 
 export interface TestStore {
   readonly folder: string;
-  /** Writes files of the model or dataset, by their paths inside its folder. */
+  /** Writes files of a model or dataset; the keys are paths inside its folder. */
   readonly write: (name: string, files: Readonly<Record<string, string | Buffer>>) => Promise<void>;
   readonly remove: () => Promise<void>;
 }

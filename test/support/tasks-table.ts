@@ -9,7 +9,7 @@ import { TASKS, type TaskName } from '#src/tasks/tasks.js';
 import { huggingFaceFolders } from './hugging-face.ts';
 import { createStore, type TestStore } from './store.ts';
 
-/** What the table shows of a task, where that is not the first model of its kind with its own example. */
+/** Tasks that are shown with another model or input than the first model of the task and its own example. */
 interface Choice {
   readonly model?: string;
   readonly input?: Record<string, unknown>;

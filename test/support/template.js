@@ -1,5 +1,5 @@
 /**
- * Imports the model store once for all test files: each test app starts from a copy of this data folder.
+ * Runs before all test files: imports the model store once. Each test app starts with a copy of this data folder.
  */
 import { mkdtemp } from 'node:fs/promises';
 import os from 'node:os';

@@ -1,4 +1,4 @@
-/** What the reference tokenizers made of many texts; `test/worker/goldens/make-tokenizers.py` says how. */
+/** Golden answers of the reference tokenizers; `test/worker/goldens/make-tokenizers.py` made them. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -20,7 +20,7 @@ export interface Golden {
   readonly spec: Record<string, unknown>;
   readonly texts: readonly GoldenText[];
   readonly pairTexts: readonly [string, string];
-  /** Ids and types of the first text alone, special tokens included, and of both. */
+  /** Ids and types with special tokens: of the first text alone, and of both texts. */
   readonly single: readonly [number[], number[]];
   readonly pair: readonly [number[], number[]];
 }
@@ -33,11 +33,11 @@ interface Shared {
 interface Packed extends Omit<Golden, 'name' | 'texts'> {
   readonly indices: readonly number[];
   readonly ids: readonly number[][];
-  /** Each start as its distance from the one before, and how long each span is. */
+  /** The start of each span, as the distance from the previous start, and its length. */
   readonly steps: readonly number[][];
   readonly lengths: readonly number[][];
   readonly words: readonly number[][];
-  /** 0 where it is the text itself. */
+  /** 0 if it is the text itself. */
   readonly decoded: readonly (string | 0)[];
 }
 
@@ -73,7 +73,7 @@ function textOf(packed: Packed, row: number, text: string): GoldenText {
   };
 }
 
-/** Charsmaps are kept once; a spec holds the number of its own. */
+/** Each charsmap is stored once; a spec refers to it by number. */
 function withCharsmaps(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withCharsmaps);
   if (typeof value !== 'object' || value === null) return value;

@@ -1,16 +1,16 @@
-/** Requests over a few connections that stay open. */
+/** An HTTP client that keeps its connections open. */
 import { Agent, request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { DEADLINE_MS } from '../../support/until.ts';
 import type { Answer } from './judge.ts';
 
 export interface Client {
-  /** @throws when there is no answer in time, or the server has gone */
+  /** @throws Error if no answer arrives in time or the server has ended */
   readonly send: (body: string) => Promise<Answer>;
   readonly close: () => void;
 }
 
-/** Longer than the server's own deadline. */
+/** Longer than the server's default deadline. */
 const LONGEST_ANSWER_MS = 2 * DEADLINE_MS;
 
 export function openClient(url: string, connections: number): Client {

@@ -1,4 +1,4 @@
-/** Requests whose document is wrong, odd or large: real operations changed, documents grown from the schema, extremes. */
+/** Requests with a malformed or large document: mutated operations, documents generated from the schema, extremes. */
 import { below, pick, type Random } from '../../support/random.ts';
 import { growDocument, type Operation } from './grammar.ts';
 import type { Grounds } from './grounds.ts';
@@ -24,7 +24,7 @@ function chooseDocument(random: Random, { schema, operations, harvest }: Grounds
   return kind < 0.8 ? grown : { ...grown, query: mutateTokens(random, grown.query, others) };
 }
 
-/** As large as a caller can make them with little work; the size is drawn, so that both sides of each limit are tried. */
+/** Large documents that cost a caller little. Their size is random, so that both sides of each limit are tried. */
 function extreme(random: Random): string {
   const n = 2 ** below(random, 12);
   const nested = (open: string, leaf: string, close: string) => open.repeat(n) + leaf + close.repeat(n);
@@ -55,7 +55,7 @@ function extreme(random: Random): string {
   return pick(random, makers)();
 }
 
-/** Right or wrong documents in requests that are wrong themselves. */
+/** Malformed request bodies around valid or invalid documents. */
 function oddRequest(random: Random, query: string, variables: unknown): string {
   switch (below(random, 7)) {
     case 0:

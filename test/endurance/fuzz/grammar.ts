@@ -1,5 +1,5 @@
 /**
- * Documents grown from the schema: mostly right, so that they reach the resolvers, with something odd here and there.
+ * Documents generated from the schema: mostly valid, so that they reach the resolvers, with occasional mistakes.
  */
 import {
   type GraphQLArgument,
@@ -20,7 +20,7 @@ import {
 import { below, list, pick, type Random } from '../../support/random.ts';
 import { oddJson, oddNumber, oddWord } from './values.ts';
 
-/** What the server itself gave: ids, cursors and names that lead somewhere. */
+/** Ids, cursors and names that the server itself returned, so that they exist. */
 export interface Harvest {
   readonly ids: readonly string[];
   readonly cursors: readonly string[];
@@ -34,10 +34,10 @@ export interface Operation {
 
 const ALIASES = ['a', 'b', 'nodes', 'name', 'constructor', '__proto__', 'toString', '_', 'edges'];
 const LONGEST_LIST = 3;
-/** Selections of a document, at most; most are small, so that there can be many. */
+/** Largest number of selections in a document; most documents are small, so that many can be sent. */
 const SIZES = [5, 10, 10, 60];
 
-/** Half of the documents are right, as far as validation goes; in the others something is wrong on purpose here and there. */
+/** Generates a document. Half of them are valid; the others contain deliberate mistakes. */
 const ODD = [0, 0.02];
 
 export function growDocument(random: Random, schema: GraphQLSchema, harvest: Harvest): Operation {
@@ -51,9 +51,9 @@ class Grower {
   readonly #fragments: string[] = [];
   #aliases = 0;
   readonly #variables = new Map<string, { type: string; value: unknown }>();
-  /** How often something is wrong, at each place where it can be. */
+  /** Probability of a mistake at each place. */
   readonly #odd: number;
-  /** Shrinks with every selection, so that documents end. */
+  /** Decreases with every selection, so that every document ends. */
   #budget: number;
 
   constructor(random: Random, schema: GraphQLSchema, harvest: Harvest) {
@@ -107,7 +107,7 @@ class Grower {
     return `${this.#alias()}${field.name}${this.#arguments(field.args)}${this.#directives()} ${inner}`;
   }
 
-  /** Twice the same name would be a conflict, most of the time. */
+  /** An alias, since the same name twice would usually be a conflict. */
   #alias(): string {
     if (this.#isOdd()) return '';
     return `${this.#is(0.02) ? pick(this.#random, ALIASES) : `a${++this.#aliases}`}: `;
@@ -117,7 +117,7 @@ class Grower {
     return depth < -3 || !isCompositeType(type) ? '{ __typename }' : this.#selections(type, depth - 1);
   }
 
-  /** Into a member of an interface or union; now and then into a type that cannot be there. */
+  /** Narrows an interface or union to a member, and sometimes to an impossible type. */
   #narrow(type: GraphQLNamedType, depth: number): string {
     const members = isAbstractType(type) && !this.#isOdd() ? this.#schema.getPossibleTypes(type) : this.#composites();
     const member = pick(this.#random, members);
@@ -131,7 +131,7 @@ class Grower {
   #fragment(type: GraphQLNamedType, depth: number): string {
     if (this.#is(0.5)) return `...${this.#directives()} ${this.#inner(type, depth)}`;
     const known = this.#fragments.length;
-    // Now and then one that is not there, or the one that is being written: a circle.
+    // Sometimes a fragment that does not exist, or the enclosing one, which makes a cycle.
     if (this.#isOdd()) return `...F${below(this.#random, known + 2)}`;
     this.#fragments.push('');
     this.#fragments[known] = `fragment F${known} on ${type.name} ${this.#selections(type, depth - 1)}`;
@@ -155,7 +155,7 @@ class Grower {
     return texts.length > 0 ? `(${texts.join(', ')})` : '';
   }
 
-  /** A literal or a variable; without a type it is a condition. */
+  /** A literal or a variable; without a type, a Boolean for a directive. */
   #value(type: GraphQLInputType | undefined, name: string): string {
     if (!this.#is(0.1)) return type ? this.#literal(type, name) : String(this.#is(0.5));
     const variable = `v${this.#variables.size}`;
@@ -203,7 +203,7 @@ class Grower {
     return quoted(this.#isOdd() ? text : text.toWellFormed());
   }
 
-  /** Mostly as it was; sometimes a character is another one. */
+  /** The text, sometimes with one character changed. */
   #dented(text: string): string {
     if (this.#is(0.85)) return text;
     const at = below(this.#random, text.length + 1);
@@ -222,12 +222,12 @@ function oddLiteral(random: Random): string {
   return quoted(oddWord(random).toWellFormed());
 }
 
-/** GraphQL's escapes are JSON's, apart from what only JSON can hold. */
+/** A string literal; GraphQL's escapes are those of JSON. */
 function quoted(text: string): string {
   return JSON.stringify(text);
 }
 
-/** Literals without names of enums and keys are JSON; the others become texts, which is one more mistake to make. */
+/** Parses literals that are JSON; others, such as enum values, become strings, which is one more kind of mistake. */
 function jsonOf(literal: string): unknown {
   try {
     return JSON.parse(literal.replaceAll(/([{,]\s*)(\w+):/g, '$1"$2":'));

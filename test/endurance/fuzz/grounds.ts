@@ -1,4 +1,4 @@
-/** All that the cases are made of: the schema, the real operations, models, pictures, and what the server gives. */
+/** The material of all cases: the schema, the example operations, models, images, and values that the server returned. */
 import { cp, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { buildSchema, type GraphQLSchema } from 'graphql';
@@ -21,7 +21,7 @@ export interface Grounds {
 const ROOT = path.resolve(import.meta.dirname, '../../..');
 const OPERATIONS = path.join(ROOT, 'schema/operations');
 
-/** Graphs that answer what they are given: they read what the models of the store do not. */
+/** Echo graphs, which return their input: they cover the datatypes that the models of the store do not use. */
 const ECHOES: readonly [TypeName, readonly (number | string)[]][] = [
   ['FP32', ['N', 'M']],
   ['INT32', ['N', 2]],
@@ -30,7 +30,7 @@ const ECHOES: readonly [TypeName, readonly (number | string)[]][] = [
   ['BYTES', ['N']],
 ];
 
-/** The models of the store, tiny ones of every task and the echoes, as `models/` of `store`; answers that folder. */
+/** Writes the models of the store, tiny ones of every task and the echo graphs to `models/`; returns that folder's path. */
 export async function fillModels(store: TestStore): Promise<string> {
   const models = path.join(store.folder, 'models');
   await cp(path.join(ROOT, 'model-store'), models, { recursive: true });
@@ -66,7 +66,7 @@ const SURVEY = `{
   predictions { edges { cursor node { id } } }
 }`;
 
-/** Asks the real operations once, so that there are predictions, too. */
+/** Runs the example operations once, so that the server has predictions, and collects the material. */
 export async function survey(url: string): Promise<Grounds> {
   const operations = await readOperations();
   for (const { query, variables } of operations) await post(url, query, variables);

@@ -1,9 +1,9 @@
-/** Pictures that were right once. */
+/** Damaged images. */
 import sharp from 'sharp';
 import { animated, gradient, withAppended, withClaimedSize } from '../../support/images.ts';
 import { below, pick, type Random } from '../../support/random.ts';
 
-/** Small pictures of every kind that is read, and of some that are not. */
+/** Small images of every supported format and of some others. */
 export async function basePictures(): Promise<Buffer[]> {
   const picture = () => gradient(24, 16);
   return Promise.all([
@@ -27,14 +27,14 @@ export async function basePictures(): Promise<Buffer[]> {
   ]);
 }
 
-/** What a client would send as `image.base64`. */
+/** A value for `image.base64`. */
 export function mutatePicture(random: Random, pictures: readonly Buffer[]): string {
   let bytes = pick(random, pictures);
   for (let changes = below(random, 4); changes > 0; changes--) bytes = mutateOnce(random, bytes, pictures);
   return dress(random, bytes.toString('base64'));
 }
 
-/** One change: cut off, flipped bits, a piece lost, doubled or of another picture, a header that lies. */
+/** Makes one change: cuts, flips bits, drops or repeats a piece, inserts a piece of another image, or falsifies the header. */
 export function mutateOnce(random: Random, bytes: Buffer, pictures: readonly Buffer[]): Buffer {
   const at = below(random, bytes.length + 1);
   const kind = below(random, 8);
@@ -65,7 +65,7 @@ function flip(random: Random, bytes: Buffer, within: number): Buffer {
   return copy;
 }
 
-/** As bare base64, as a data: URL, or as neither. */
+/** Encodes as base64, as a data: URL, or as neither. */
 export function dress(random: Random, base64: string): string {
   const kind = random();
   if (kind < 0.6) return base64;

@@ -1,4 +1,4 @@
-/** Requests whose document is right and whose variables are not: rows, texts, questions, pictures, tensors, and anything else. */
+/** Requests with a valid document and malformed variables: rows, texts, questions, images, tensors and arbitrary JSON. */
 import { Buffer } from 'node:buffer';
 import { OUTPUT, SPAN } from '../../support/outputs.ts';
 import { below, list, pick, type Random } from '../../support/random.ts';
@@ -12,7 +12,7 @@ export interface TensorSpec {
   readonly shape: readonly (number | null)[];
 }
 
-/** What is sent to a model when it is to answer. */
+/** A model and a valid input for it. */
 export interface Target {
   readonly ref: string;
   readonly example: Readonly<Record<string, unknown>>;
@@ -38,7 +38,7 @@ const PREDICT_MANY = `mutation ($input: PredictManyInput!) {
 } ${SPAN}`;
 const HUGE_ROW_COLUMNS = 10_000;
 
-/** The body of a request, its variables first: what is cut off a sample is not what was odd. */
+/** The body of a request, with the variables first, so that a sample cut to 500 characters shows them. */
 export function makeInput(random: Random, grounds: Grounds): string {
   const kind = random();
   if (kind < 0.2) {
@@ -62,7 +62,7 @@ function request(random: Random, grounds: Grounds): Record<string, unknown> {
   return random() < 0.03 ? { ...whole, [oddWord(random)]: oddJson(random) } : whole;
 }
 
-/** Mostly of the kind that the model reads. */
+/** An input, usually of the kind that the model accepts. */
 function modelInput(random: Random, { pictures }: Grounds, { example, inputs }: Target): unknown {
   const kind = random();
   if (kind < 0.25) return { tensors: tensors(random, inputs) };
@@ -101,7 +101,7 @@ function text(random: Random, good: string): string {
   return good.slice(0, at) + list(random, 4, () => oddWord(random)).join('') + good.slice(at);
 }
 
-/** Of an input with several texts: one or two of them are others, or what they stand in is. */
+/** Changes one or two texts of an input with several texts, or the structure around them. */
 function texts(random: Random, good: Readonly<Record<string, unknown>>): unknown {
   if (random() < 0.2) return mutateJson(random, good);
   const changed = (value: unknown): unknown => {
@@ -182,7 +182,7 @@ function nested(flat: readonly unknown[], sizes: readonly number[]): unknown {
   return Array.from({ length: sizes[0] as number }, (_, i) => nested(flat.slice(i * step, (i + 1) * step), inner));
 }
 
-/** Bytes of any value: every NaN, infinity and number below the smallest normal one is among them. */
+/** Random bytes, which include NaN, infinities and subnormal numbers. */
 function payload(random: Random, datatype: string, count: number): string {
   const width = datatype === 'BOOL' ? 1 : /64$/.test(datatype) ? 8 : 4;
   const wrong = random() < 0.1 ? below(random, 9) - 4 : 0;

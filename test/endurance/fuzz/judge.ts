@@ -1,4 +1,4 @@
-/** What every answer must be, whatever was asked. */
+/** The rules for every answer, whatever the request. */
 import { type GraphQLSchema, isEnumType } from 'graphql';
 import type { Data } from '../../support/http.ts';
 
@@ -9,9 +9,9 @@ export interface Answer {
 }
 
 export interface Verdict {
-  /** Null when the answer is as it must be. */
+  /** Null if the answer follows the rules. */
   readonly complaint: string | null;
-  /** Data came, and no error. */
+  /** Whether the answer has data and no error. */
   readonly isAnswered: boolean;
 }
 
@@ -56,7 +56,7 @@ function listOf(value: unknown): Data[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** Documents that select other fields, or under other names, are not asked for them. */
+/** Checks only the fields that the document selected under their own names. */
 function complaintAboutProblem({ code, problems }: Data, codes: ReadonlySet<string>): string | null {
   if (typeof code === 'string' && !codes.has(code)) return `the problem code ${code}`;
   if (!Array.isArray(problems)) return null;

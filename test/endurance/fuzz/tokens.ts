@@ -1,4 +1,4 @@
-/** Documents that were right once: tokens lost, doubled, swapped, replaced or cut off. */
+/** Damages valid documents: drops, repeats, swaps, replaces or truncates tokens. */
 import { below, list, pick, type Random } from '../../support/random.ts';
 import { WORDS } from './values.ts';
 
@@ -45,7 +45,7 @@ export function tokensOf(document: string): string[] {
   return document.match(TOKEN) ?? [];
 }
 
-/** One to four changes; `others` are documents to take pieces from. */
+/** Makes one to four changes; takes pieces from `others`. */
 export function mutateTokens(random: Random, document: string, others: readonly string[]): string {
   let tokens = tokensOf(document);
   for (let changes = 1 + below(random, 4); changes > 0; changes--) tokens = mutateOnce(random, tokens, others);
@@ -86,7 +86,7 @@ function noise(random: Random): string {
   return random() < 0.8 ? pick(random, NOISE) : pick(random, WORDS);
 }
 
-/** Another value where a value stands: what validation cannot see. */
+/** Replaces one value by another, which validation cannot notice. */
 function mutateNumber(random: Random, tokens: readonly string[]): string[] {
   const places = tokens.flatMap((token, i) => (/^(-?\d|")/.test(token) ? [i] : []));
   if (places.length === 0) return [...tokens];

@@ -1,7 +1,7 @@
-/** Odd values: JSON that no good client sends, words that mean something to somebody, and mutations of both. */
+/** Unusual values: malformed JSON, words with a special meaning to some software, and mutations of both. */
 import { below, list, pick, type Random } from '../../support/random.ts';
 
-/** Written by `toJson` as they stand: what `JSON.stringify` cannot write. */
+/** JSON that `JSON.stringify` cannot produce; `toJson` writes it verbatim. */
 const RAW: Readonly<Record<string, string>> = {
   infinity: '1e999',
   minusInfinity: '-1e999',
@@ -89,7 +89,7 @@ export function oddWord(random: Random): string {
   return String.fromCharCode(...list(random, 40, () => below(random, random() < 0.5 ? 128 : 65_536)));
 }
 
-/** Any JSON, a few levels deep at most, apart from what RAW holds. */
+/** Any JSON, a few levels deep, without the values of RAW. */
 export function oddJson(random: Random, depth = 3): unknown {
   const kind = below(random, depth > 0 ? 10 : 6);
   if (kind === 0) return null;
@@ -98,11 +98,11 @@ export function oddJson(random: Random, depth = 3): unknown {
   if (kind === 3) return raw(pick(random, Object.keys(RAW)));
   if (kind < 6) return oddWord(random);
   if (kind < 8) return list(random, 5, () => oddJson(random, depth - 1));
-  // `fromEntries` makes own properties, also of `__proto__`.
+  // `fromEntries` makes an own property even of `__proto__`.
   return Object.fromEntries(list(random, 5, () => [oddWord(random), oddJson(random, depth - 1)]));
 }
 
-/** One change somewhere inside: another value, a key less, a key more, a key renamed. */
+/** Makes one change somewhere inside: replaces a value, or removes, adds or renames a key. */
 export function mutateJson(random: Random, value: unknown): unknown {
   if (typeof value !== 'object' || value === null || random() < 0.15) return oddJson(random);
   if (Array.isArray(value)) {

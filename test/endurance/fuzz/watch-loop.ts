@@ -1,6 +1,6 @@
 /**
- * Loaded before the server's own code by `--import`: the first SIGUSR2 begins to watch the event loop, the second writes
- * what was seen to `LOOP_DELAY_FILE`. As `test/bench/loop-delay.ts`, for a server that has no channel to its parent.
+ * Loaded by `--import` before the server's own code. The first SIGUSR2 starts measuring the event-loop delay, the second
+ * writes the result to `LOOP_DELAY_FILE`. Like `test/bench/loop-delay.ts`, for a server without a channel to its parent.
  */
 import { renameSync, writeFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -20,7 +20,7 @@ if (isMainThread && file && process.argv[1]?.endsWith('main.js')) {
   let isWatching = false;
   process.on('SIGUSR2', () => {
     if (isWatching) {
-      // The histogram holds the time from tick to tick; the delay is what exceeds the resolution.
+      // The histogram holds the time between two ticks; the delay is the part over the resolution.
       const beyond = (nanoseconds: number) => Math.max(0, nanoseconds / MS - RESOLUTION_MS);
       writeFileSync(`${file}.part`, JSON.stringify({ p99: beyond(delay.percentile(99)), max: beyond(delay.max) }));
       renameSync(`${file}.part`, file);

@@ -1,4 +1,4 @@
-/** The built server as a process, its event loop and its log watched. */
+/** A server process whose event loop and log are observed. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,9 +12,9 @@ export interface WatchedServer extends ServerProcess {
   /** Lines that it logged as errors. */
   readonly logged: readonly string[];
   readonly watchLoop: () => void;
-  /** Since `watchLoop`; null when the server has gone. */
+  /** The delay since `watchLoop`; null if the server has ended. */
   readonly seenLoop: () => Promise<LoopDelay | null>;
-  /** Of its workers now; none when it has gone. */
+  /** Its current workers; none if the server has ended. */
   readonly workers: () => Promise<{ pid: number; restarts: number }[]>;
 }
 

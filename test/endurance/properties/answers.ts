@@ -1,4 +1,4 @@
-/** What an answer must be, whatever was asked: typed, finite, and of one piece with its input. */
+/** The rules for every answer: typed, finite, and consistent with its input. */
 import { Buffer } from 'node:buffer';
 import type { Data } from '../../support/http.ts';
 import type { Input, Subject } from './subjects.ts';
@@ -10,16 +10,16 @@ export type Verdict =
 const isFine = null;
 type Complaint = string | null;
 
-/** Scores of 32 bits may add up to a little more than one. */
+/** The sum of 32-bit scores may exceed one by this much. */
 const SLACK = 1e-6;
 
-/** Of one payload of `predict` or `predictMany`, whose input stands at `path`. */
+/** Judges one payload of `predict` or `predictMany`; `path` is that of its input. */
 export function judge(subject: Subject, input: Input, { prediction, problem }: Data, path: readonly string[]): Verdict {
   if ((prediction === null) === (problem === null)) return complain('not exactly one of prediction and problem');
   if (problem) return judgeProblem(problem, input, path);
   const complaint = isFiniteAll(prediction.output)
     ? complaintAbout(subject, input, prediction.output)
-    : 'a number that is none';
+    : 'a value that is not finite';
   return complaint
     ? complain(`${complaint}: ${JSON.stringify(prediction.output).slice(0, 600)}`)
     : { kind: 'answered' };
@@ -29,7 +29,7 @@ function complain(complaint: string): Verdict {
   return { kind: 'complaint', complaint };
 }
 
-/** How it is said that a model gave no number. Of tensors that a caller made it may say anything. */
+/** Messages about a model that returned no finite number. With a caller's own tensors any message may appear. */
 const NO_NUMBER = /not a number|no finite score|it gave (NaN|-?Infinity)|is (NaN|-?Infinity)$/;
 
 function judgeProblem({ code, message, problems }: Data, input: Input, path: readonly string[]): Verdict {
@@ -44,13 +44,13 @@ function judgeProblem({ code, message, problems }: Data, input: Input, path: rea
   return { kind: 'invalid' };
 }
 
-/** JSON has no NaN: what was none is null. */
+/** JSON has no NaN; it is written as null. */
 function isFiniteAll(value: Data): boolean {
   if (Array.isArray(value)) return value.every((one) => one !== null && isFiniteAll(one));
   return typeof value !== 'object' || value === null || Object.values(value).every(isFiniteAll);
 }
 
-/** What each task answers to its own kind of input. */
+/** The output type of each task. */
 const TYPES: Readonly<Record<string, string>> = {
   TABULAR_CLASSIFICATION: 'Classification',
   TEXT_CLASSIFICATION: 'Classification',
@@ -75,7 +75,7 @@ function complaintAbout(subject: Subject, input: Input, output: Data): Complaint
     case 'Classification':
       return aboutClassification(subject, input, output);
     case 'Regression':
-      return Number.isFinite(output.value) ? isFine : 'a value that is no number';
+      return Number.isFinite(output.value) ? isFine : 'a value that is not a number';
     case 'Embedding':
       return aboutVector(subject, output);
     case 'Similarities':
@@ -99,10 +99,10 @@ function aboutClassification({ task, signature }: Subject, input: Input, { label
   if (classes.length === 0) return score === null ? isFine : 'a score without classes';
   const scores: number[] = classes.map((one: Data) => one.score);
   if (classes.length !== Math.min(100, labels.length)) return `${classes.length} classes for ${labels.length} labels`;
-  if (classes.some((one: Data) => !labels.includes(one.label))) return 'a class that is no label';
-  if (score !== scores[0]) return 'the score is not that of the best class';
-  if (!isDescending(scores)) return 'classes are not best first';
-  if (!scores.every(isProbability)) return 'a score beyond 0 to 1';
+  if (classes.some((one: Data) => !labels.includes(one.label))) return 'a class that is not a label';
+  if (score !== scores[0]) return 'a score that differs from that of the best class';
+  if (!isDescending(scores)) return 'classes that are not sorted by score';
+  if (!scores.every(isProbability)) return 'a score outside 0 to 1';
   const isShared =
     task === 'ZERO_SHOT_CLASSIFICATION' ? !input['zeroShot']?.multiLabel && labels.length > 1 : !signature.multiLabel;
   const sum = scores.reduce((a, b) => a + b, 0);
@@ -122,7 +122,7 @@ function aboutVector({ isNormalised }: Subject, { dimensions, vector, vectorBase
   const bytes = Buffer.from(vectorBase64, 'base64');
   const same = new Float32Array(Uint8Array.from(bytes).buffer);
   if (same.length !== 3 || !same.every((value, i) => value === Math.fround(vector[i])))
-    return 'base64 of another vector';
+    return 'base64 that differs from the vector';
   const length = Math.hypot(...vector);
   return isNormalised && length !== 0 && Math.abs(length - 1) > 1e-5 ? `a vector of length ${length}` : isFine;
 }
@@ -130,7 +130,7 @@ function aboutVector({ isNormalised }: Subject, { dimensions, vector, vectorBase
 function aboutSimilarities(input: Input, { scores }: Data): Complaint {
   const { length } = input['similarity'].sentences;
   if (scores.length !== length) return `${scores.length} cosines for ${length} sentences`;
-  return scores.every((score: number) => score >= -1 && score <= 1) ? isFine : 'a cosine beyond −1 to 1';
+  return scores.every((score: number) => score >= -1 && score <= 1) ? isFine : 'a cosine outside −1 to 1';
 }
 
 function aboutDetections({ signature }: Subject, { items, all }: Data): Complaint {
@@ -138,16 +138,16 @@ function aboutDetections({ signature }: Subject, { items, all }: Data): Complain
   for (const { label, score, box } of items) {
     if (!signature.labels.includes(label)) return `the label ${label} is none`;
     if (!isProbability(score)) return `the score ${score}`;
-    if (!Object.values(box).every(Number.isFinite)) return 'an edge that is no number';
-    if (box.xmin > box.xmax || box.ymin > box.ymax) return 'a box inside out';
+    if (!Object.values(box).every(Number.isFinite)) return 'an edge that is not a number';
+    if (box.xmin > box.xmax || box.ymin > box.ymax) return 'a box whose minimum exceeds its maximum';
   }
-  return isDescending(all.map(({ score }: Data) => score)) ? isFine : 'boxes are not best first';
+  return isDescending(all.map(({ score }: Data) => score)) ? isFine : 'boxes that are not sorted by score';
 }
 
-/** What the hand-set model labels: whatever stands around it, what it was read from must be one of these. */
+/** The words that the hand-made model labels; each labelled span must be one of them. */
 const NAMES: ReadonlySet<string> = new Set(['paris', 'berlin', 'new', 'york']);
 
-/** As BERT reads: without controls and accents, in lower case. */
+/** Normalizes as BERT does: no control characters, no accents, lower case. */
 function readByBert(word: string): string {
   return word
     .normalize('NFD')
@@ -175,39 +175,39 @@ function aboutTokens({ ref, signature }: Subject, input: Input, output: Data): C
 
 function aboutSpan(text: string, { word, start, end }: { word: string; start: number; end: number }): Complaint {
   if (start < 0 || start > end || end > text.length) return `a span from ${start} to ${end} of ${text.length}`;
-  return word === text.slice(start, end) ? isFine : `the word is not what stands from ${start} to ${end}`;
+  return word === text.slice(start, end) ? isFine : `a word that differs from the text from ${start} to ${end}`;
 }
 
 function aboutAnswer(input: Input, { text, answerScore, start, end }: Data): Complaint {
   if (answerScore !== null && !isProbability(answerScore)) return `the score ${answerScore}`;
-  if (text === null) return start === null && end === null ? isFine : 'places of no answer';
+  if (text === null) return start === null && end === null ? isFine : 'positions without an answer';
   return aboutSpan(input['question'].context, { word: text, start, end });
 }
 
 function aboutFillings({ signature }: Subject, input: Input, { fillings }: Data): Complaint {
   const scores: number[] = fillings.map(({ score }: Data) => score);
   if (scores.length === 0 || scores.length > 20) return `${scores.length} fillings`;
-  if (!isDescending(scores) || !scores.every(isProbability)) return 'fillings are not best first';
+  if (!isDescending(scores) || !scores.every(isProbability)) return 'fillings that are not sorted by score';
   if (new Set(fillings.map(({ token }: Data) => token)).size !== scores.length) return 'a token twice';
   const [before = '', after = ''] = input['text'].split(signature.maskToken);
   const odd = fillings.find(({ sequence }: Data) => !sequence.startsWith(before) || !sequence.endsWith(after));
-  return odd ? 'a sequence that is not the text' : isFine;
+  return odd ? 'a sequence that differs from the text' : isFine;
 }
 
-/** An echo's answer is what it was given. */
+/** An echo graph returns its input. */
 function aboutTensors({ ref, signature }: Subject, input: Input, { tensors }: Data): Complaint {
   for (const { name, datatype, shape, data, base64 } of tensors) {
     const spec = signature.outputs.find((output) => output.name === name);
     if (spec?.datatype !== datatype) return `the output ${name} of ${datatype}`;
     const count = shape.reduce((product: number, size: number) => product * size, 1);
     if (data.length !== count) return `${data.length} values in the shape ${shape}`;
-    if ((base64 === null) !== (datatype === 'BYTES')) return 'base64 of strings, or none of numbers';
+    if ((base64 === null) !== (datatype === 'BYTES')) return 'base64 for strings, or none for numbers';
   }
   const [sent] = input['tensors'] ?? [];
   if (!ref.startsWith('echo-') || !sent?.data) return isFine;
   const [{ data, shape }] = tensors;
   const same = data.every((value: Data, i: number) => isSame(value, sent.data[i]));
-  return same && shape.join() === sent.shape.join() ? isFine : 'an echo of something else';
+  return same && shape.join() === sent.shape.join() ? isFine : 'an echo that differs from its input';
 }
 
 function isSame(answered: Data, sent: Data): boolean {
@@ -215,10 +215,10 @@ function isSame(answered: Data, sent: Data): boolean {
   return typeof sent === 'boolean' ? Number(answered) === Number(sent) : String(answered) === sent;
 }
 
-/** Sums of floats may differ in their last digits when a run has other members. */
+/** Sums of floats may differ in their last digits when the batch differs. */
 const TOLERANCE = 1e-4;
 
-/** Where one answer is another than the other, as a path; null when they are the same. */
+/** The path at which two answers differ; null if they are the same. */
 export function differenceOf(a: Data, b: Data, path = ''): string | null {
   if (path.endsWith('ase64')) return null;
   if (typeof a === 'number' && typeof b === 'number')

@@ -1,6 +1,6 @@
 /**
- * Inputs of every kind, as fast-check makes and shrinks them: any Unicode, any bytes as a picture, any row. Half of each
- * is near enough to what a model reads that it gets an answer.
+ * fast-check arbitraries for inputs of every kind: any Unicode, any bytes as an image, any row. About half of them are
+ * valid enough to be answered.
  */
 import { Buffer } from 'node:buffer';
 import fc, { type Arbitrary } from 'fast-check';
@@ -25,7 +25,7 @@ export interface TensorSpec {
 
 // ── texts ──
 
-/** What means something to some tokenizer, or nearly does. */
+/** Strings with a special meaning to some tokenizer, and near misses. */
 const SPECIAL = [
   ...['[MASK]', '[SEP]', '[CLS]', '[PAD]', '[UNK]', '[mask]', '[MASK', 'MASK]', '[ MASK ]', '[[MASK]]', '[MASK][MASK]'],
   ...[
@@ -46,7 +46,7 @@ const SPECIAL = [
     '</w>',
   ],
 ];
-/** What grows, shrinks, moves or vanishes when it is normalised. */
+/** Characters that normalization lengthens, shortens, reorders or removes. */
 const CHANGING = [
   ...['ﷺ', 'ﬁ', 'İ', 'ı', 'ß', 'ẞ', 'ǰ', 'ŉ', 'Ω', 'Å', 'ａｂｃ', '①', '㍿', 'ﾊﾟ', '각', '각', 'ệ', 'ế', 'ʼn', 'ﬀ'],
   ...['e\u0301', 'a\u0300\u0323', '\u0301', '\u0301\u0301\u0301', 'q\u0307\u0323', '\u1e9b\u0323', '\u0345', '\u20e3'],
@@ -108,7 +108,7 @@ const SCRIPTS = [
 const control = fc.integer({ min: 0, max: 0x9f }).map((code) => String.fromCharCode(code < 0x80 ? code % 0x20 : code));
 const halfPair = fc.integer({ min: 0xd800, max: 0xdfff }).map((code) => String.fromCharCode(code));
 
-/** A word or a character of any kind; halves of pairs and NUL, which no text may have, are rare. */
+/** A word or a character of any kind; lone surrogates and NUL, which are invalid, are rare. */
 const piece: Arbitrary<string> = fc.oneof(
   { weight: 300, arbitrary: fc.constantFrom(...VOCABULARY) },
   { weight: 120, arbitrary: fc.constantFrom(...SPACES) },
@@ -127,7 +127,7 @@ const piece: Arbitrary<string> = fc.oneof(
 
 const pieces = (maxLength: number) => fc.array(piece, { maxLength, size: 'max' }).map((all) => all.join(''));
 
-/** The longest that is allowed is 100,000. */
+/** Up to and beyond the limit of 100,000 characters. */
 const longText = fc
   .tuple(fc.array(piece, { minLength: 1, maxLength: 8 }), fc.integer({ min: 100, max: 101_000 }))
   .map(([all, length]) => (all.join('') || ' ').repeat(length).slice(0, length));
@@ -139,7 +139,7 @@ export const anyText: Arbitrary<string> = fc.oneof(
   { weight: 1, arbitrary: longText },
 );
 
-/** The parts of a text around one open place, mostly. */
+/** A text in parts, usually around one mask. */
 const maskedText = (mask: string) =>
   fc.oneof(
     {
@@ -186,11 +186,11 @@ export const zeroShotInput = fc.record(
   { requiredKeys: ['text', 'labels'] },
 );
 
-// ── pictures ──
+// ── images ──
 
 const MAGIC = ['', 'ffd8ff', '89504e470d0a1a0a', '5249464600000000574542505650', '47494638', '00'];
 
-/** One of the pictures, changed some times over; or bytes that begin like one, or do not. */
+/** An image with several changes, or random bytes with or without the signature of a format. */
 export const pictureInput = (pictures: readonly Buffer[]) =>
   fc
     .tuple(
@@ -240,7 +240,7 @@ function goodValue({ type, minimum, maximum, categories }: Column): Arbitrary<un
   return fc.double({ min, max, noNaN: true });
 }
 
-/** A value that is there, left out, null or of another kind; the more columns, the rarer each is odd. */
+/** A valid, missing, null or wrong value. The more columns a row has, the rarer each mistake is. */
 export function rowInput(columns: readonly Column[]): Arbitrary<unknown> {
   const value = (column: Column) =>
     fc.oneof(
@@ -256,7 +256,7 @@ export function rowInput(columns: readonly Column[]): Arbitrary<unknown> {
   );
   return fc.oneof(
     { weight: 120, arbitrary: known },
-    // `fromEntries` makes own properties, also of `__proto__`.
+    // `fromEntries` makes an own property even of `__proto__`.
     {
       weight: 10,
       arbitrary: fc.tuple(known, unknown).map(([row, more]) => Object.fromEntries([...Object.entries(row), ...more])),
@@ -277,7 +277,7 @@ const VALUES: Readonly<Record<string, Arbitrary<unknown>>> = {
 
 const MOST_VALUES = 4_096;
 
-/** Of one row where a task has one answer an input; now and then a size, a datatype or a value is another. */
+/** Tensors, of one row for tasks with one answer per input; sometimes with a wrong size, datatype or value. */
 export function tensorsInput(inputs: readonly TensorSpec[], isOneRow: boolean): Arbitrary<unknown> {
   const sizes = fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 5, maxLength: 5 });
   return fc.tuple(sizes, fc.boolean(), fc.nat()).chain(([free, isBase64, odd]) => {

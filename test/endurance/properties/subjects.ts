@@ -1,4 +1,4 @@
-/** What is asked: the models of the store, tiny Hugging Face folders and echoes, so that every task has some. */
+/** The models under test: those of the store, tiny Hugging Face folders and echo graphs, at least one for each task. */
 
 import type { Buffer } from 'node:buffer';
 import fc, { type Arbitrary } from 'fast-check';
@@ -33,14 +33,14 @@ export interface Subject {
   readonly ref: string;
   readonly task: string;
   readonly signature: Signature;
-  /** Is a vector that it answers of length one? */
+  /** Whether its vectors have length one. */
   readonly isNormalised: boolean;
 }
 
 /** A `ModelInput`, as a client sends it. */
 export type Input = Readonly<Record<string, Data>>;
 
-/** In percent: slow ones are asked less often. */
+/** Frequency in percent; slow models get fewer inputs. */
 const WEIGHTS: Readonly<Record<string, number>> = { 'face-detector': 2, 'fashion-cnn': 30, 'breast-cancer-forest': 50 };
 
 const SURVEY = `{
@@ -52,7 +52,7 @@ const SURVEY = `{
   } } } }
 }`;
 
-/** By task. */
+/** The subjects of each task. */
 export async function findSubjects(url: string): Promise<Map<string, Subject[]>> {
   const { data } = await post(url, SURVEY);
   const subjects: Subject[] = data.models.nodes.map(({ name, task, version }: Data) => ({
@@ -64,7 +64,7 @@ export async function findSubjects(url: string): Promise<Map<string, Subject[]>>
   return Map.groupBy(subjects, ({ task }) => task);
 }
 
-/** Small ones of every kind, and of odd sizes. */
+/** Small images of every format, some with unusual sizes. */
 export async function makePictures(): Promise<Buffer[]> {
   const sizes = [
     [1, 1],
@@ -87,7 +87,7 @@ export async function makePictures(): Promise<Buffer[]> {
   return [...(await basePictures()), ...(await Promise.all([...odd, plain]))];
 }
 
-/** Whom to ask, and what: mostly what it reads, sometimes tensors, now and then what another one reads. */
+/** A subject and an input: usually of the kind it accepts, sometimes tensors, rarely of another kind. */
 export function questionTo(
   subjects: readonly Subject[],
   pictures: readonly Buffer[],

@@ -1,6 +1,6 @@
 /**
- * One worker is killed every second while 32 clients predict: no request fails. And of a single worker: how soon after
- * its death the next answer comes, by the spare, and how soon the pool is whole again.
+ * Kills one worker every second while 32 clients predict; no request may fail. Then kills the only worker of a server
+ * several times and measures the time until the spare answers, and until the pool is complete again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { post } from '../../support/http.ts';
@@ -105,7 +105,6 @@ async function workersOf(url: string): Promise<ShownWorker[]> {
   return (await post(url, WORKERS)).data.engine.workers;
 }
 
-/** The worker and the spare, both with the version loaded. */
 async function wholePool(url: string): Promise<void> {
   const isWarm = ({ loadedVersions }: ShownWorker) => loadedVersions.length > 0;
   await until('the worker and the spare have the version loaded', async () => {

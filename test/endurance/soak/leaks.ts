@@ -4,7 +4,7 @@
  *
  * "Before" is measured after 30 % of the rounds, when caches and heaps have reached their size.
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, readlink } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -19,14 +19,25 @@ interface Footprint {
   readonly fileDescriptors: number;
   readonly processes: number;
   readonly residentBytes: number;
+  /** What the descriptors refer to, such as `29 /dev/null` or `31 socket:[81652]`. */
+  readonly open: readonly string[];
 }
+
+type Counts = Omit<Footprint, 'open'>;
 
 interface Growth {
   readonly rounds: number;
-  readonly before: Footprint;
-  readonly after: Footprint;
+  readonly before: Counts;
+  readonly after: Counts;
   /** What `after` has more than `before`; 0 if it has as many or fewer. */
-  readonly leaked: { readonly fileDescriptors: number; readonly processes: number };
+  readonly leaked: Leak;
+}
+
+interface Leak {
+  readonly fileDescriptors: number;
+  readonly processes: number;
+  /** If descriptors leaked: those that were not open before, some of which took the place of others. */
+  readonly opened: readonly string[];
 }
 
 export interface LeakReport {
@@ -82,13 +93,19 @@ async function growth(rounds: number, pid: number, act: (round: number) => Promi
   const before = await lowestFootprint(pid, BEFORE_MS);
   for (let round = warmUp; round < rounds; round++) await act(round);
   const after = await lowestFootprint(pid, AFTER_MS, before);
-  return { rounds, before, after, leaked: leakBetween(before, after) };
+  return { rounds, before: countsOf(before), after: countsOf(after), leaked: leakBetween(before, after) };
 }
 
-function leakBetween(before: Footprint, after: Footprint): Growth['leaked'] {
+function countsOf({ open: _, ...counts }: Footprint): Counts {
+  return counts;
+}
+
+function leakBetween(before: Footprint, after: Footprint): Leak {
+  const fileDescriptors = Math.max(0, after.fileDescriptors - before.fileDescriptors);
   return {
-    fileDescriptors: Math.max(0, after.fileDescriptors - before.fileDescriptors),
+    fileDescriptors,
     processes: Math.max(0, after.processes - before.processes),
+    opened: fileDescriptors > 0 ? after.open.filter((one) => !before.open.includes(one)) : [],
   };
 }
 
@@ -112,8 +129,10 @@ async function lowestFootprint(pid: number, ms: number, target?: Footprint): Pro
   while (!isReached() && performance.now() < deadline) {
     await sleep(POLL_MS);
     const next = await footprintOf(pid);
+    const fewest = next.fileDescriptors < lowest.fileDescriptors ? next : lowest;
     lowest = {
-      fileDescriptors: Math.min(lowest.fileDescriptors, next.fileDescriptors),
+      fileDescriptors: fewest.fileDescriptors,
+      open: fewest.open,
       processes: Math.min(lowest.processes, next.processes),
       residentBytes: Math.min(lowest.residentBytes, next.residentBytes),
     };
@@ -141,9 +160,12 @@ const PAGE_BYTES = 4096;
 async function footprintOf(pid: number): Promise<Footprint> {
   const statm = await readFile(`/proc/${pid}/statm`, 'utf8');
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
+  const descriptors = await readdir(`/proc/${pid}/fd`);
+  const targets = descriptors.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => 'closed'));
   return {
-    fileDescriptors: (await readdir(`/proc/${pid}/fd`)).length,
+    fileDescriptors: descriptors.length,
     processes: children.split(' ').filter(Boolean).length,
     residentBytes: Number(statm.split(' ')[1]) * PAGE_BYTES,
+    open: (await Promise.all(targets)).map((target, i) => `${descriptors[i]} ${target}`),
   };
 }

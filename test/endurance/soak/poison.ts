@@ -1,7 +1,7 @@
 /**
- * Batches with one input that ends its process, at every position of every size from 1 to 32: its mates are answered,
- * and it is the one that is named. Real processes end here, by SIGFPE; each batch comes from another address, because a
- * caller whose inputs crash again and again would be confined, and then there would be no batches.
+ * Runs batches with one poison input, at every position of every batch size from 1 to 32. The other items must be
+ * answered, and the poison input must be named. Real processes end here, by SIGFPE. Each batch comes from a different
+ * address, because a caller with several strikes is confined and its inputs no longer share batches.
  */
 import http from 'node:http';
 import type { Data } from '../../support/http.ts';
@@ -10,9 +10,9 @@ import { DIVISION, PREDICT_MANY, withStore } from './store.ts';
 
 export interface PoisonReport {
   readonly batches: number;
-  readonly mates: number;
-  readonly matesFailed: number;
-  readonly culpritsNotNamed: number;
+  readonly others: number;
+  readonly othersFailed: number;
+  readonly poisonNotNamed: number;
   readonly seconds: number;
 }
 
@@ -24,34 +24,34 @@ export function poison(batches: number): Promise<PoisonReport> {
     const server = await startServer({ ...env, WORKERS: '2' });
     const begun = performance.now();
     const positions = positionsOf(LARGEST);
-    let [next, mates, matesFailed, culpritsNotNamed] = [0, 0, 0, 0];
+    let [next, others, othersFailed, poisonNotNamed] = [0, 0, 0, 0];
     const client = async () => {
       while (next < batches) {
         const number = next++;
-        const { size, culprit } = positions[number % positions.length] as { size: number; culprit: number };
-        const results = await predictFrom(addressOf(number), server.url, inputsOf(number, size, culprit));
+        const { size, poisonAt } = positions[number % positions.length] as { size: number; poisonAt: number };
+        const results = await predictFrom(addressOf(number), server.url, inputsOf(number, size, poisonAt));
         for (const [i, { prediction, problem }] of results.entries()) {
-          if (i === culprit) culpritsNotNamed += isNamed(problem) ? 0 : 1;
-          else matesFailed += Number(prediction?.output.tensors[0].data[0]) === number * LARGEST + i ? 0 : 1;
+          if (i === poisonAt) poisonNotNamed += isNamed(problem) ? 0 : 1;
+          else othersFailed += Number(prediction?.output.tensors[0].data[0]) === number * LARGEST + i ? 0 : 1;
         }
-        mates += size - 1;
+        others += size - 1;
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, client));
     await server.end('SIGTERM');
     const seconds = Math.round((performance.now() - begun) / 1_000);
-    return { batches, mates, matesFailed, culpritsNotNamed, seconds };
+    return { batches, others, othersFailed, poisonNotNamed, seconds };
   });
 }
 
-function positionsOf(largest: number): { size: number; culprit: number }[] {
+function positionsOf(largest: number): { size: number; poisonAt: number }[] {
   const sizes = Array.from({ length: largest }, (_, i) => i + 1);
-  return sizes.flatMap((size) => Array.from({ length: size }, (_, culprit) => ({ size, culprit })));
+  return sizes.flatMap((size) => Array.from({ length: size }, (_, poisonAt) => ({ size, poisonAt })));
 }
 
-function inputsOf(number: number, size: number, culprit: number): unknown[] {
+function inputsOf(number: number, size: number, poisonAt: number): unknown[] {
   return Array.from({ length: size }, (_, i) =>
-    i === culprit ? DIVISION.crashInput(number) : DIVISION.inputOf(number * LARGEST + i),
+    i === poisonAt ? DIVISION.crashInput(number) : DIVISION.inputOf(number * LARGEST + i),
   );
 }
 
@@ -59,7 +59,7 @@ function isNamed(problem: Data): boolean {
   return problem?.code === 'INFERENCE_FAILED' && /SIGFPE/.test(problem.message);
 }
 
-/** 127.0.0.0/8 is all this machine. */
+/** All of 127.0.0.0/8 is loopback. */
 function addressOf(number: number): string {
   return `127.1.${Math.floor(number / 250) % 250}.${1 + (number % 250)}`;
 }

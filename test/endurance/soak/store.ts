@@ -1,4 +1,4 @@
-/** A model store of small graphs whose answers are known, and a data folder, for as long as something runs. */
+/** Small graphs with known answers, and a temporary model store and data folder for them. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -42,7 +42,7 @@ export const AFFINE: KnownAnswer = {
   answerOf: (value) => 3 * value + 7,
 };
 
-/** a / b in int64, which no processor divides in vectors: −2⁶³ / −1 ends the process wherever it stands in a batch. */
+/** a / b in int64, which processors do not divide in vectors: −2⁶³ / −1 crashes the process at any position of a batch. */
 export const DIVISION = {
   graph: {
     inputs: [wide('a'), wide('b'), vector('tag')],
@@ -53,9 +53,9 @@ export const DIVISION = {
     ],
   } satisfies GraphSpec,
   example: { tensors: [longs('a', 6n), longs('b', 2n), floats('tag', 0)] },
-  /** Its quotient is `value`. */
+  /** An input whose quotient is `value`. */
   inputOf: (value: number) => ({ tensors: [longs('a', BigInt(value)), longs('b', 1n), floats('tag', 0)] }),
-  /** Ends its process. Another for each tag: one that was convicted is not run again. */
+  /** A poison input, different for each tag, since an input with a strike is not run again. */
   crashInput: (tag: number) => ({ tensors: [longs('a', -(2n ** 63n)), longs('b', -1n), floats('tag', tag)] }),
 };
 

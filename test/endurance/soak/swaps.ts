@@ -1,8 +1,8 @@
 /**
- * Light predictions while one worker after the other is killed: every answer is compared with the one of its own input.
+ * Runs light predictions while one worker after another is killed, and compares every answer with its own input.
  *
- * The graph answers 3x + 7 and every x is asked only once, so an answer that belongs to somebody else is always seen. A
- * sample of the answers is asked again alone, in the end, and must be the same bits.
+ * The graph returns 3x + 7 and every x is sent only once, so the answer to another request is always noticed. At the end
+ * a sample of the inputs is sent again, each alone, and must give the same answers.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Data, post } from '../../support/http.ts';
@@ -54,7 +54,7 @@ export function swaps(predictions: number, seed: number): Promise<SwapReport> {
   });
 }
 
-/** The numbers, null where there is a problem. */
+/** Returns the answers, with null for each problem. */
 async function predictMany(url: string, inputs: readonly unknown[]): Promise<(number | null)[]> {
   const { data } = await post(url, PREDICT_MANY, {
     input: { model: 'affine', inputs, record: false },
