@@ -33,7 +33,7 @@ export function faultPoint(name: string): void {
 /** The fault that waits here, if this is the time, and nobody else takes it. */
 function faultDueAt(name: string): Fault | null {
   const fault = readFault();
-  if (!fault || !matches(fault.point, name)) return null;
+  if (!fault || !matchesPoint(fault.point, name)) return null;
   if (counted.id !== fault.id) counted = { id: fault.id, count: 0 };
   counted.count++;
   return counted.count === fault.nth && claim(name) ? fault : null;
@@ -47,7 +47,7 @@ function readFault(): Fault | null {
   }
 }
 
-function matches(pattern: string, name: string): boolean {
+function matchesPoint(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
 }
 
@@ -89,7 +89,7 @@ function fire(action: string, point: string): void {
  * Sends a frame that is cut (and ends the process), has one bit flipped, or says that it is huge, if that is the fault
  * that waits here. Answers whether it did.
  */
-export function spoilFrame(name: string, encode: () => Buffer, stream: Writable): boolean {
+export function corruptFrame(name: string, encode: () => Buffer, stream: Writable): boolean {
   const fault = faultDueAt(name);
   if (!fault) return false;
   const frame = encode();

@@ -18,9 +18,9 @@ export type Purpose = 'pool' | 'spare' | 'quarantine' | 'probe';
 export interface ChildEvents {
   onMessage(message: FromWorker): void;
   /** It sent bytes that are no message. */
-  onBroken(reason: string): void;
+  onProtocolError(reason: string): void;
   /** Called once, last. */
-  onEnd(signal: NodeJS.Signals | null, how: string): void;
+  onExit(signal: NodeJS.Signals | null, how: string): void;
 }
 
 export interface Child {
@@ -34,7 +34,7 @@ export interface Child {
 
 export type StartChild = (purpose: Purpose, events: ChildEvents) => Child;
 
-export interface Launch {
+export interface LaunchOptions {
   /** The compiled entry file. */
   readonly file: string;
   readonly emptyFolder: string;
@@ -52,11 +52,11 @@ export async function findConfinement(): Promise<Confinement> {
   if (process.platform !== 'linux') return { setpriv: null, prlimit: null, unshare: null };
   const find = (name: string) => ['/usr/bin', '/bin'].map((folder) => `${folder}/${name}`).find(existsSync) ?? null;
   const unshare = find('unshare');
-  return { setpriv: find('setpriv'), prlimit: find('prlimit'), unshare: unshare && (await worksHere(unshare)) };
+  return { setpriv: find('setpriv'), prlimit: find('prlimit'), unshare: unshare && (await testUnshare(unshare)) };
 }
 
 /** A namespace of its own may be forbidden here: only trying tells. */
-async function worksHere(unshare: string): Promise<string | null> {
+async function testUnshare(unshare: string): Promise<string | null> {
   const tried = promisify(execFile)(unshare, [...NO_NETWORK, 'true'], { timeout: 5_000 });
   return tried.then(
     () => unshare,
@@ -66,17 +66,17 @@ async function worksHere(unshare: string): Promise<string | null> {
 
 const NO_NETWORK = ['--map-root-user', '--net'];
 
-export function childStarter(launch: Launch, confinement: Confinement): StartChild {
+export function childStarter(launch: LaunchOptions, confinement: Confinement): StartChild {
   return (purpose, events) => {
-    const child = start(launch, confinement, purpose);
+    const child = spawnWorker(launch, confinement, purpose);
     // One that never began has no `exit`, and perhaps no streams.
     const stream = child.stdio?.[CHANNEL_FD] as Duplex | undefined;
     const channel = stream && new FrameChannel<ToWorker, FromWorker>(stream, events);
     const panic = panicOf(child);
-    child.on('error', (error) => child.pid ?? events.onEnd(null, error.message));
+    child.on('error', (error) => child.pid ?? events.onExit(null, error.message));
     // Standard error of a probe is complete only when it is closed.
     child.once(child.stderr ? 'close' : 'exit', (code, signal) => {
-      if (child.pid) events.onEnd(signal, (signal ? `signal ${signal}` : `exit code ${code}`) + panic());
+      if (child.pid) events.onExit(signal, (signal ? `signal ${signal}` : `exit code ${code}`) + panic());
     });
     return {
       pid: child.pid ?? 0,
@@ -112,13 +112,17 @@ async function residentBytesOf(pid: number | undefined): Promise<number | null> 
 }
 
 /** What native libraries need to find their devices; no secret, no configuration. */
-const PASSED_ON = ['PATH', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'VK_DRIVER_FILES', 'TMPDIR', 'SystemRoot'];
+const INHERITED_ENV = ['PATH', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'VK_DRIVER_FILES', 'TMPDIR', 'SystemRoot'];
 
-function start({ file, emptyFolder, memoryBytes }: Launch, confinement: Confinement, purpose: Purpose): ChildProcess {
-  const passedOn = [...PASSED_ON];
+function spawnWorker(
+  { file, emptyFolder, memoryBytes }: LaunchOptions,
+  confinement: Confinement,
+  purpose: Purpose,
+): ChildProcess {
+  const passedOn = [...INHERITED_ENV];
   passedOn.push('FAULT_FILE', 'FAULT_LOG'); // @fault
   const env = Object.fromEntries(passedOn.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
-  const command = [...wrappers(confinement, memoryBytes, purpose), process.execPath, file];
+  const command = [...confinementCommand(confinement, memoryBytes, purpose), process.execPath, file];
   return spawn(command[0] as string, command.slice(1), {
     cwd: emptyFolder,
     env: { ...env, ORT_DISABLE_TELEMETRY: '1' },
@@ -131,7 +135,7 @@ function start({ file, emptyFolder, memoryBytes }: Launch, confinement: Confinem
  * What V8 sets aside for the thread of the sessions: no memory is taken for it, but it counts as data. So much was
  * measured with Node 24.21, and a little is added.
  */
-const SET_ASIDE_BYTES = 560_000_000;
+const V8_RESERVED_BYTES = 560_000_000;
 
 /** A probe computes for a minute at most, and writes no file to speak of. */
 const PROBE_LIMITS = ['--cpu=60', '--fsize=65536', '--nofile=256'];
@@ -140,11 +144,15 @@ const PROBE_LIMITS = ['--cpu=60', '--fsize=65536', '--nofile=256'];
  * Each wrapper executes the next, so that the child's pid is Node's and a signal reaches it. `setpriv` comes last: a
  * change of user namespace would undo it. Only probes are cut from the network: what they load was never looked at.
  */
-function wrappers({ setpriv, prlimit, unshare }: Confinement, memoryBytes: number, purpose: Purpose): string[] {
+function confinementCommand(
+  { setpriv, prlimit, unshare }: Confinement,
+  memoryBytes: number,
+  purpose: Purpose,
+): string[] {
   const isProbe = purpose === 'probe';
   return [
     ...(prlimit
-      ? [prlimit, `--data=${memoryBytes + SET_ASIDE_BYTES}`, '--core=0', ...(isProbe ? PROBE_LIMITS : [])]
+      ? [prlimit, `--data=${memoryBytes + V8_RESERVED_BYTES}`, '--core=0', ...(isProbe ? PROBE_LIMITS : [])]
       : []),
     ...(unshare && isProbe ? [unshare, ...NO_NETWORK] : []),
     ...(setpriv ? [setpriv, '--pdeathsig', 'KILL'] : []),

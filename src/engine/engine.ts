@@ -17,13 +17,13 @@ import { LatencyEstimates } from './latency.js';
 import type { BatchTiming, EngineVersion, FromWorker } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
-import { type Entry, isBefore, type Outcome, VersionQueue } from './queue.js';
+import { type Entry, isMoreUrgent, type Outcome, VersionQueue } from './queue.js';
 import {
-  type EndCause,
+  chooseRecovery,
+  type ExitCause,
   expectedWaitMs,
-  fateOfEntry,
-  isFaultOfInput,
-  MAX_WAITING_ROWS,
+  MAX_QUEUED_ROWS,
+  mayBeCausedByInput,
   msUntilNextBatch,
   poisonReason,
   shouldAnnounceStart,
@@ -32,13 +32,13 @@ import {
 import { Watchdogs } from './watchdogs.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
 
-interface Served {
+interface ServedVersion {
   version: EngineVersion;
   readonly queue: VersionQueue;
   /** By the work that was guessed: when there is room, and how long a wait will be. */
-  readonly times: LatencyEstimates;
+  readonly schedulingLatency: LatencyEstimates;
   /** By the work that there was, the making of answers included: when a run is stuck. */
-  readonly runs: LatencyEstimates;
+  readonly watchdogLatency: LatencyEstimates;
 }
 
 const LOAD_WATCHDOG_MS = 120_000;
@@ -47,21 +47,21 @@ const MAX_BATCH_WORK = 16_384;
 
 export class Engine {
   readonly #pool: Pool;
-  readonly #served = new Map<string, Served>();
-  readonly #quarantine = new Quarantine((version, error) => this.#failWaiting(version, error));
+  readonly #served = new Map<string, ServedVersion>();
+  readonly #quarantine = new Quarantine((version, error) => this.#failQueued(version, error));
   readonly #watchdogs = new Watchdogs();
   #lastBatchId = 0;
   #outstanding = 0;
-  #dispatchIsDue = false;
-  #wakeUp: NodeJS.Timeout | null = null;
+  #isDispatchScheduled = false;
+  #dispatchTimer: NodeJS.Timeout | null = null;
   #isStopping = false;
   #drained: (() => void) | null = null;
 
-  constructor(options: Omit<PoolOptions, 'onMessage' | 'onLost'>) {
+  constructor(options: Omit<PoolOptions, 'onMessage' | 'onExit'>) {
     this.#pool = new Pool({
       ...options,
       onMessage: (worker, message) => this.#receive(worker, message),
-      onLost: (worker, cause, how) => this.#recover(worker, cause, how),
+      onExit: (worker, cause, how) => this.#recover(worker, cause, how),
     });
   }
 
@@ -74,7 +74,7 @@ export class Engine {
   }
 
   /** Where a version is in memory now. */
-  servingOf(key: string) {
+  servingStatus(key: string) {
     const workers = this.#pool.all.filter(({ purpose }) => purpose === 'pool');
     const replicas = workers.filter(({ loaded }) => loaded.has(key)).length;
     const isLoading = workers.some(({ loading }) => loading.has(key));
@@ -85,7 +85,7 @@ export class Engine {
 
   async status() {
     return {
-      workers: await this.#pool.describeWorkers(),
+      workers: await this.#pool.workerStatus(),
       providers: [...this.#pool.providerChecks],
       memoryBudgetBytes: this.#pool.memoryBudgetBytes,
       queueDepth: this.queueDepth,
@@ -107,21 +107,21 @@ export class Engine {
     if (this.#isStopping) return Promise.reject(new ShuttingDownError());
     const now = performance.now();
     const { caller } = options.connection;
-    const served = this.#serve(version);
+    const served = this.#ensureServed(version);
     const refusal =
-      this.#quarantine.refusal(version, item, caller, now) ?? this.#refusal(served, item, options.deadlineMs);
+      this.#quarantine.refusal(version, item, caller, now) ?? this.#checkCapacity(served, item, options.deadlineMs);
     if (refusal) return Promise.reject(refusal);
-    const { entry, answered } = createEntry(item, options, () => this.#noteSettled());
+    const { entry, answered } = createEntry(item, options, () => this.#onSettled());
     this.#outstanding++;
     if (this.#quarantine.isConfined(version, caller, now)) this.#quarantine.addConfined({ version, entry });
     else served.queue.push(entry);
-    this.#dispatchSoon();
+    this.#scheduleDispatch();
     return answered;
   }
 
   /** Loads a version into every worker, so that its first caller need not wait. */
   async preload(version: EngineVersion): Promise<void> {
-    this.#serve(version);
+    this.#ensureServed(version);
     await this.#pool.loadEverywhere(version);
   }
 
@@ -133,27 +133,32 @@ export class Engine {
       await waitAtMost(graceMs, drained);
     }
     this.#watchdogs.stop();
-    if (this.#wakeUp) clearTimeout(this.#wakeUp);
+    if (this.#dispatchTimer) clearTimeout(this.#dispatchTimer);
     this.#failAll(new ShuttingDownError());
     await this.#pool.stop();
   }
 
-  #serve(version: EngineVersion): Served {
+  #ensureServed(version: EngineVersion): ServedVersion {
     const known = this.#served.get(version.key);
     if (known) return known;
-    const served = { version, queue: new VersionQueue(), times: new LatencyEstimates(), runs: new LatencyEstimates() };
+    const served = {
+      version,
+      queue: new VersionQueue(),
+      schedulingLatency: new LatencyEstimates(),
+      watchdogLatency: new LatencyEstimates(),
+    };
     this.#served.set(version.key, served);
     return served;
   }
 
-  #refusal({ version, queue, times }: Served, item: Item, deadlineMs: number): Error | null {
-    const waitMs = expectedWaitMs(queue.work, times.msPerUnit, this.#pool.size) ?? 0;
-    const isFull = queue.rows > 0 && queue.rows + item.rows > MAX_WAITING_ROWS;
+  #checkCapacity({ version, queue, schedulingLatency }: ServedVersion, item: Item, deadlineMs: number): Error | null {
+    const waitMs = expectedWaitMs(queue.work, schedulingLatency.msPerWorkUnit, this.#pool.size) ?? 0;
+    const isFull = queue.rows > 0 && queue.rows + item.rows > MAX_QUEUED_ROWS;
     if (!isFull && waitMs <= deadlineMs) return null;
     return new OverloadedError(version.ref, queue.rows, Math.ceil(Math.max(100, waitMs - deadlineMs)));
   }
 
-  #noteSettled(): void {
+  #onSettled(): void {
     this.#outstanding--;
     if (this.#outstanding === 0) this.#drained?.();
   }
@@ -161,64 +166,64 @@ export class Engine {
   // ── forming batches ──
 
   /** What else arrives in this turn of the event loop joins the batch. */
-  #dispatchSoon(): void {
-    if (this.#dispatchIsDue) return;
-    this.#dispatchIsDue = true;
+  #scheduleDispatch(): void {
+    if (this.#isDispatchScheduled) return;
+    this.#isDispatchScheduled = true;
     setImmediate(() => {
-      this.#dispatchIsDue = false;
+      this.#isDispatchScheduled = false;
       this.#dispatch();
     });
   }
 
   #dispatch(): void {
     const now = performance.now();
-    for (let served = this.#next(now); served; served = this.#next(now)) {
-      const { worker, waitMs } = this.#workerFor(served, now);
+    for (let served = this.#mostUrgent(now); served; served = this.#mostUrgent(now)) {
+      const { worker, waitMs } = this.#selectWorker(served, now);
       if (!worker) {
-        if (waitMs !== null) this.#wakeUpIn(waitMs);
+        if (waitMs !== null) this.#scheduleDispatchIn(waitMs);
         break;
       }
       const limits = { maxRows: served.version.spec.maxBatch, maxWork: MAX_BATCH_WORK };
-      this.#give(worker, served.version, served.queue.take(limits, now), now);
+      this.#assign(worker, served.version, served.queue.take(limits, now), now);
     }
     this.#dispatchQuarantine(now);
   }
 
   /** The version whose head is most urgent: priority first, then age. */
-  #next(now: number): Served | null {
-    let best: { served: Served; head: Entry } | null = null;
+  #mostUrgent(now: number): ServedVersion | null {
+    let best: { served: ServedVersion; head: Entry } | null = null;
     for (const served of this.#served.values()) {
-      const head = served.queue.head(now);
-      if (head && (!best || isBefore(head, best.head))) best = { served, head };
+      const head = served.queue.peek(now);
+      if (head && (!best || isMoreUrgent(head, best.head))) best = { served, head };
     }
     return best?.served ?? null;
   }
 
   /** An idle worker, best one that has the version loaded; else a busy one whose batch is about to end. */
-  #workerFor(served: Served, now: number): { worker: WorkerProcess | null; waitMs: number | null } {
+  #selectWorker(served: ServedVersion, now: number): { worker: WorkerProcess | null; waitMs: number | null } {
     const workers = this.#pool.ready;
     const idle = workers.filter(({ batches }) => batches.length === 0);
     const best = idle.find(({ loaded }) => loaded.has(served.version.key)) ?? idle[0];
     if (best) return { worker: best, waitMs: null };
     const soonest = workers
       .filter(({ batches }) => batches.length === 1)
-      .map((worker) => ({ worker, waitMs: this.#msUntilRoom(worker, served, now) }))
+      .map((worker) => ({ worker, waitMs: this.#msUntilAvailable(worker, served, now) }))
       .sort((a, b) => a.waitMs - b.waitMs)[0];
     if (!soonest) return { worker: null, waitMs: null };
     return soonest.waitMs <= 0 ? soonest : { worker: null, waitMs: soonest.waitMs };
   }
 
-  #msUntilRoom(worker: WorkerProcess, next: Served, now: number): number {
+  #msUntilAvailable(worker: WorkerProcess, next: ServedVersion, now: number): number {
     const running = worker.batches[0] as OutstandingBatch;
-    const expected = this.#served.get(running.version.key)?.times.inferMs(running.work);
+    const expected = this.#served.get(running.version.key)?.schedulingLatency.inferMs(running.work);
     if (expected == null) return Number.POSITIVE_INFINITY;
-    return msUntilNextBatch(running.startedAt, expected, next.times.preprocessMs, now);
+    return msUntilNextBatch(running.startedAt, expected, next.schedulingLatency.preprocessMs, now);
   }
 
-  #wakeUpIn(ms: number): void {
-    if (this.#wakeUp || !Number.isFinite(ms)) return;
-    this.#wakeUp = setTimeout(() => {
-      this.#wakeUp = null;
+  #scheduleDispatchIn(ms: number): void {
+    if (this.#dispatchTimer || !Number.isFinite(ms)) return;
+    this.#dispatchTimer = setTimeout(() => {
+      this.#dispatchTimer = null;
       this.#dispatch();
     }, ms);
   }
@@ -228,134 +233,146 @@ export class Engine {
     const worker = this.#pool.quarantine();
     if (!worker.isReady || worker.batches.length > 0) return;
     const next = this.#quarantine.next(now);
-    if (next) this.#give(worker, next.version, [next.entry], now);
+    if (next) this.#assign(worker, next.version, [next.entry], now);
   }
 
-  #give(worker: WorkerProcess, version: EngineVersion, entries: readonly Entry[], now: number): void {
+  #assign(worker: WorkerProcess, version: EngineVersion, entries: readonly Entry[], now: number): void {
     if (entries.length === 0) return;
     const id = ++this.#lastBatchId;
     const rows = entries.reduce((sum, { item }) => sum + item.rows, 0);
     const work = entries.reduce((sum, { item }) => sum + item.work, 0);
-    const expectedMs = worker.loaded.has(version.key) ? this.#runMs(version, work) : null;
+    const expectedMs = worker.loaded.has(version.key) ? this.#expectedRunMs(version, work) : null;
     // How long it takes to read a text or a picture is not known before it is read.
     const isOpen = version.spec.text !== null || version.spec.image !== null;
     const announceStart = isOpen || shouldAnnounceStart(expectedMs);
     for (const entry of entries) entry.phase = 'run';
     this.#pool.load(worker, version).catch(() => {});
-    worker.give(
-      { id, version, entries, rows, work, runWork: work, takenAt: now, startedAt: announceStart ? null : now },
+    worker.assign(
+      { id, version, entries, rows, work, runWork: work, dispatchedAt: now, startedAt: announceStart ? null : now },
       { kind: 'batch', id, key: version.key, items: entries.map(({ item }) => item), announceStart },
     );
-    if (worker.batches.length === 1) this.#watchOldest(worker);
+    if (worker.batches.length === 1) this.#resetWatchdog(worker);
   }
 
-  #runMs(version: EngineVersion, work: number): number | null {
-    return this.#served.get(version.key)?.runs.busyMs(work) ?? null;
+  #expectedRunMs(version: EngineVersion, work: number): number | null {
+    return this.#served.get(version.key)?.watchdogLatency.totalMs(work) ?? null;
   }
 
   /** Until a run has begun, the time is that of loading and preparing. */
-  #watchOldest(worker: WorkerProcess): void {
+  #resetWatchdog(worker: WorkerProcess): void {
     const [oldest] = worker.batches;
     if (!oldest) this.#watchdogs.set(worker, null);
     else if (oldest.startedAt === null) this.#watchdogs.set(worker, LOAD_WATCHDOG_MS);
     else {
       const { version, runWork } = oldest;
-      this.#watchdogs.set(worker, watchdogMs(this.#runMs(version, runWork), version.spec.maxRunMs));
+      this.#watchdogs.set(worker, watchdogMs(this.#expectedRunMs(version, runWork), version.spec.maxRunMs));
     }
   }
 
   // ── answers ──
 
   #receive(worker: WorkerProcess, message: FromWorker): void {
-    if (message.kind === 'started') this.#noteStart(worker, message);
+    if (message.kind === 'started') this.#recordStart(worker, message);
     else if (message.kind === 'done') this.#deliver(worker, message);
-    else if (message.kind === 'ready') this.#dispatchSoon();
-    else if (message.kind === 'loadFailed') this.#failUnloadable(worker, message.key, message.message);
+    else if (message.kind === 'ready') this.#scheduleDispatch();
+    else if (message.kind === 'loadFailed') this.#failLoad(worker, message.key, message.message);
   }
 
-  #noteStart(worker: WorkerProcess, { id, tokens }: Extract<FromWorker, { kind: 'started' }>): void {
+  #recordStart(worker: WorkerProcess, { id, tokens }: Extract<FromWorker, { kind: 'started' }>): void {
     const batch = worker.batches[0];
     if (batch?.id !== id) return;
     batch.startedAt = performance.now();
     batch.runWork = tokens ?? batch.work;
-    this.#watchOldest(worker);
-    this.#dispatchSoon();
+    this.#resetWatchdog(worker);
+    this.#scheduleDispatch();
   }
 
   #deliver(worker: WorkerProcess, { id, results, timing }: Extract<FromWorker, { kind: 'done' }>): void {
     const batch = worker.batches[0];
     if (batch?.id !== id) return;
     worker.completeBatch();
-    this.#watchOldest(worker);
-    this.#noteTimes(batch, timing);
+    this.#resetWatchdog(worker);
+    this.#recordLatency(batch, timing);
     const { provider: executionProvider } = this.#pool;
     for (const [i, entry] of batch.entries.entries()) {
       const result = results[i];
       if (!result) entry.fail(new Error('A worker answered fewer items than it was given. This is a bug.'));
       else if ('failure' in result && result.failure.kind === 'memory')
-        this.#redoOutgrown(worker, batch, entry, result.failure);
-      else entry.succeed({ result, timing, batchSize: batch.rows, executionProvider, takenAt: batch.takenAt });
+        this.#handleAllocationFailure(worker, batch, entry, result.failure);
+      else
+        entry.succeed({ result, timing, batchSize: batch.rows, executionProvider, dispatchedAt: batch.dispatchedAt });
     }
-    this.#dispatchSoon();
+    this.#scheduleDispatch();
   }
 
-  #noteTimes(
+  #recordLatency(
     { version, work, runWork }: OutstandingBatch,
     { preprocessMs, inferMs, postprocessMs }: BatchTiming,
   ): void {
     const served = this.#served.get(version.key);
-    served?.times.record(work, { preprocessMs, inferMs });
-    served?.runs.record(runWork, { preprocessMs, inferMs: inferMs + postprocessMs });
+    served?.schedulingLatency.record(work, { preprocessMs, inferMs });
+    served?.watchdogLatency.record(runWork, { preprocessMs, inferMs: inferMs + postprocessMs });
   }
 
   /** After a failed allocation nothing that this process says can be relied on. */
-  #redoOutgrown(worker: WorkerProcess, { version }: OutstandingBatch, entry: Entry, { message }: ItemFailure): void {
+  #handleAllocationFailure(
+    worker: WorkerProcess,
+    { version }: OutstandingBatch,
+    entry: Entry,
+    { message }: ItemFailure,
+  ): void {
     if (worker.purpose === 'quarantine')
       this.#quarantine.failPoisonInput({ version, entry }, `it needs more memory than a worker may take: ${message}`);
     else this.#quarantine.addSuspect({ version, entry });
     this.#pool.recycle(worker, message);
   }
 
-  #failUnloadable(worker: WorkerProcess, key: string, message: string): void {
+  #failLoad(worker: WorkerProcess, key: string, message: string): void {
     const failed = worker.batches.filter(({ version }) => version.key === key).flatMap(({ entries }) => entries);
     for (const entry of failed) entry.fail(new InferenceFailedError(`its artifact cannot be loaded: ${message}`));
   }
 
   // ── faults ──
 
-  #recover(worker: WorkerProcess, cause: EndCause, how: string): void {
+  #recover(worker: WorkerProcess, cause: ExitCause, how: string): void {
     this.#watchdogs.set(worker, null);
     for (const [i, batch] of worker.takeBatches().entries()) {
       const [entry] = batch.entries;
-      if (worker.purpose === 'quarantine' && entry && isFaultOfInput(cause))
+      if (worker.purpose === 'quarantine' && entry && mayBeCausedByInput(cause))
         this.#quarantine.failPoisonInput({ version: batch.version, entry }, poisonReason(cause, how));
-      else this.#redo(worker, batch, cause, i === 0, how);
+      else this.#recoverBatch(worker, batch, cause, i === 0, how);
     }
-    this.#dispatchSoon();
+    this.#scheduleDispatch();
   }
 
-  #redo(worker: WorkerProcess, batch: OutstandingBatch, cause: EndCause, isRunning: boolean, how: string): void {
+  #recoverBatch(
+    worker: WorkerProcess,
+    batch: OutstandingBatch,
+    cause: ExitCause,
+    isRunning: boolean,
+    how: string,
+  ): void {
     const { version } = batch;
     const again: Entry[] = [];
     for (const entry of batch.entries) {
-      const fate = fateOfEntry(cause, isRunning, entry.lostWorkers);
+      const fate = chooseRecovery(cause, isRunning, entry.retries);
       entry.phase = 'queue';
-      if (fate === 'giveUp') entry.fail(new InferenceFailedError(`its worker ended (${how})`, true));
-      else if (fate === 'retryAlone') this.#quarantine.addSuspect({ version, entry });
-      else again.push(Object.assign(entry, { lostWorkers: entry.lostWorkers + 1 }));
+      if (fate === 'fail') entry.fail(new InferenceFailedError(`its worker ended (${how})`, true));
+      else if (fate === 'quarantine') this.#quarantine.addSuspect({ version, entry });
+      else again.push(Object.assign(entry, { retries: entry.retries + 1 }));
     }
-    if (worker.purpose !== 'quarantine') this.#serve(version).queue.putBack(again);
-    else for (const entry of again) this.#quarantine.putBack({ version, entry });
+    if (worker.purpose !== 'quarantine') this.#ensureServed(version).queue.requeue(again);
+    else for (const entry of again) this.#quarantine.requeue({ version, entry });
   }
 
-  #failWaiting({ key }: EngineVersion, error: Error): void {
+  #failQueued({ key }: EngineVersion, error: Error): void {
     const now = performance.now();
     for (const entry of this.#served.get(key)?.queue.take({ maxRows: Infinity, maxWork: Infinity }, now) ?? [])
       entry.fail(error);
   }
 
   #failAll(error: Error): void {
-    for (const { version } of this.#served.values()) this.#failWaiting(version, error);
+    for (const { version } of this.#served.values()) this.#failQueued(version, error);
     this.#quarantine.failAll(error);
     for (const { batches } of this.#pool.all)
       for (const { entries } of batches) for (const entry of entries) entry.fail(error);

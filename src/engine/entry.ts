@@ -33,7 +33,7 @@ export function createEntry(
     enqueuedAt: now,
     deadlineAt: now + deadlineMs,
     isSettled: false,
-    lostWorkers: 0,
+    retries: 0,
     phase: 'queue',
     succeed: (outcome) => settle(() => answer.resolve(outcome)),
     fail: (error) => settle(() => answer.reject(error)),

@@ -19,16 +19,16 @@ export const MAX_FRAME_BYTES = 2 ** 30;
 export interface FrameEvents<In> {
   onMessage(message: In): void;
   /** What came is no frame; nothing that follows can be read. */
-  onBroken(reason: string): void;
+  onProtocolError(reason: string): void;
 }
 
 export class FrameChannel<Out, In> {
   readonly #stream: Duplex;
   readonly #events: FrameEvents<In>;
   #chunks: Buffer[] = [];
-  #bytes = 0;
+  #bufferedBytes = 0;
   /** Bytes that must be there before the next look is worth it. */
-  #needed = HEADER_BYTES;
+  #neededBytes = HEADER_BYTES;
   #isBroken = false;
 
   constructor(stream: Duplex, events: FrameEvents<In>) {
@@ -45,29 +45,29 @@ export class FrameChannel<Out, In> {
 
   #receive(chunk: Buffer): void {
     this.#chunks.push(chunk);
-    this.#bytes += chunk.length;
-    if (this.#bytes < this.#needed || this.#isBroken) return;
-    const bytes = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks, this.#bytes);
+    this.#bufferedBytes += chunk.length;
+    if (this.#bufferedBytes < this.#neededBytes || this.#isBroken) return;
+    const bytes = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks, this.#bufferedBytes);
     const rest = this.#readFrames(bytes);
     this.#chunks = rest.length > 0 ? [rest] : [];
-    this.#bytes = rest.length;
+    this.#bufferedBytes = rest.length;
   }
 
   /** Answers what is left: the beginning of a frame. */
   #readFrames(bytes: Buffer): Buffer {
     let start = 0;
     while (!this.#isBroken) {
-      this.#needed = HEADER_BYTES;
+      this.#neededBytes = HEADER_BYTES;
       if (bytes.length - start < HEADER_BYTES) break;
       const length = bytes.readUInt32LE(start);
-      if (length > MAX_FRAME_BYTES) this.#break(`a frame of ${length} bytes`);
-      this.#needed = HEADER_BYTES + length;
-      if (bytes.length - start < this.#needed) break;
+      if (length > MAX_FRAME_BYTES) this.#fail(`a frame of ${length} bytes`);
+      this.#neededBytes = HEADER_BYTES + length;
+      if (bytes.length - start < this.#neededBytes) break;
       this.#readPayload(
-        bytes.subarray(start + HEADER_BYTES, start + this.#needed),
+        bytes.subarray(start + HEADER_BYTES, start + this.#neededBytes),
         bytes.readUInt32LE(start + CRC_OFFSET),
       );
-      start += this.#needed;
+      start += this.#neededBytes;
     }
     return bytes.subarray(start);
   }
@@ -82,15 +82,15 @@ export class FrameChannel<Out, In> {
       if (crc32(payload) !== crc) throw new Error('its checksum is wrong');
       return deserialize(payload) as In;
     } catch (error) {
-      this.#break(`a frame that cannot be read: ${error instanceof Error ? error.message : error}`);
+      this.#fail(`a frame that cannot be read: ${error instanceof Error ? error.message : error}`);
       return null;
     }
   }
 
-  #break(reason: string): void {
+  #fail(reason: string): void {
     if (this.#isBroken) return;
     this.#isBroken = true;
-    this.#events.onBroken(reason);
+    this.#events.onProtocolError(reason);
   }
 }
 

@@ -12,7 +12,7 @@ import type { Item } from '../tasks/tasks.js';
 const STRIKE_MEMORY_MS = 600_000;
 const STRIKES_TO_CONFINE = 3;
 /** Beyond, the oldest are forgotten: memory must not grow with the number of attackers. */
-const MAX_KEPT = 10_000;
+const MAX_RECORDS = 10_000;
 
 export class PoisonInputs {
   readonly #strikes = new Map<string, number[]>();
@@ -23,8 +23,8 @@ export class PoisonInputs {
     const recent = (this.#strikes.get(key) ?? [])
       .filter((at) => now - at < STRIKE_MEMORY_MS)
       .slice(1 - STRIKES_TO_CONFINE);
-    put(this.#strikes, key, [...recent, now]);
-    put(this.#inputs, keyOf(digest, versionKey), { reason, at: now });
+    putBounded(this.#strikes, key, [...recent, now]);
+    putBounded(this.#inputs, keyOf(digest, versionKey), { reason, at: now });
   }
 
   isConfined(caller: string, versionKey: string, now: number): boolean {
@@ -52,10 +52,10 @@ function keyOf(...parts: string[]): string {
   return parts.join('\n');
 }
 
-function put<T>(map: Map<string, T>, key: string, value: T): void {
+function putBounded<T>(map: Map<string, T>, key: string, value: T): void {
   map.delete(key);
   map.set(key, value);
-  if (map.size > MAX_KEPT) map.delete(map.keys().next().value as string);
+  if (map.size > MAX_RECORDS) map.delete(map.keys().next().value as string);
 }
 
 /** Names what an input is, whoever sent it. */

@@ -10,7 +10,7 @@ import { StartupError } from '../errors.js';
 import { check } from '../tasks/tasks.js';
 import { childStarter, findConfinement, type Purpose, type StartChild } from './child.js';
 import type { EngineVersion, FromWorker, ToWorker } from './messages.js';
-import { type EndCause, failedStarts, restartDelayMs, verdictOf } from './supervision.js';
+import { countFailedStarts, decideRecycling, type ExitCause, restartDelayMs } from './supervision.js';
 import { WorkerProcess } from './worker-process.js';
 
 export interface PoolOptions {
@@ -23,7 +23,7 @@ export interface PoolOptions {
   readonly providers: readonly string[];
   readonly log: Logger;
   readonly onMessage: (worker: WorkerProcess, message: FromWorker) => void;
-  readonly onLost: (worker: WorkerProcess, cause: EndCause, how: string) => void;
+  readonly onExit: (worker: WorkerProcess, cause: ExitCause, how: string) => void;
   /** How a process starts; simulations bring their own. */
   readonly startChild?: StartChild;
 }
@@ -35,11 +35,11 @@ export interface ProviderCheck {
 }
 
 /** As many workers that end at once before any was ready: it is not going to get better. */
-const MAX_FIRST_STARTS = 5;
+const MAX_FAILED_STARTS = 5;
 /** The process ended before it answered. */
 export class ProcessLostError extends Error {
   constructor(
-    override readonly cause: EndCause,
+    override readonly cause: ExitCause,
     how: string,
     /** Had it begun? Otherwise its end says nothing about what it was to do. */
     readonly wasReady = true,
@@ -49,27 +49,27 @@ export class ProcessLostError extends Error {
   }
 }
 
-const INSPECT_EVERY_MS = 5_000;
-const DISPOSABLE_WORKER_MS = 60_000;
+const INSPECTION_INTERVAL_MS = 5_000;
+const DISPOSABLE_WORKER_TIMEOUT_MS = 60_000;
 /** After it the quarantine's process ends, until it is needed again. */
-const QUARANTINE_IDLE_MS = 60_000;
+const QUARANTINE_IDLE_TIMEOUT_MS = 60_000;
 
 export class Pool {
   readonly #options: PoolOptions;
   readonly #workers = new Set<WorkerProcess>();
-  readonly #hot = new Map<string, EngineVersion>();
+  readonly #versions = new Map<string, EngineVersion>();
   #startChild: StartChild;
   #isMemoryLimited = false;
   #failedStarts = 0;
   #isStopping = false;
   #inspection: NodeJS.Timeout | null = null;
-  #someoneReady = Promise.withResolvers<void>();
+  #firstReady = Promise.withResolvers<void>();
   providerChecks: readonly ProviderCheck[] = [];
   provider = 'cpu';
 
   constructor(options: PoolOptions) {
     this.#options = options;
-    this.#startChild = options.startChild ?? (() => assertStarted());
+    this.#startChild = options.startChild ?? (() => throwNotStarted());
   }
 
   /** Places, whether or not their process lives just now. */
@@ -90,13 +90,13 @@ export class Pool {
     return this.#isMemoryLimited ? this.#options.workers * this.#options.memoryBytes : null;
   }
 
-  async describeWorkers() {
+  async workerStatus() {
     const executionProvider = this.provider;
     return Promise.all(
       this.all.map(async (worker) => {
         const { pid, restarts, loaded } = worker;
         const residentBytes = (await worker.residentBytes()) ?? 0;
-        const state = shownState(worker);
+        const state = publicState(worker);
         return { pid, state, restarts, executionProvider, device: null, residentBytes, versionIds: [...loaded] };
       }),
     );
@@ -108,18 +108,18 @@ export class Pool {
    * @throws StartupError when no worker can be started
    */
   async start(): Promise<void> {
-    if (!this.#options.startChild) this.#startChild = await this.#prepareChildren();
+    if (!this.#options.startChild) this.#startChild = await this.#createChildStarter();
     for (let i = 0; i < this.size; i++) this.#spawn('pool', 0);
-    [this.providerChecks] = await Promise.all([this.#checkProviders(), this.#someoneReady.promise]);
+    [this.providerChecks] = await Promise.all([this.#checkProviders(), this.#firstReady.promise]);
     const chosen = this.providerChecks.find(({ available }) => available);
     if (!chosen) this.#options.log.error({ probes: this.providerChecks }, 'no execution provider is available');
     this.provider = chosen?.name ?? 'none';
-    this.#inspection = setInterval(() => this.#inspect(), INSPECT_EVERY_MS).unref();
+    this.#inspection = setInterval(() => this.#inspect(), INSPECTION_INTERVAL_MS).unref();
   }
 
   /** The worker for suspects, started when it is first needed. */
   quarantine(): WorkerProcess {
-    return this.#only('quarantine') ?? this.#spawn('quarantine', 0);
+    return this.#findActive('quarantine') ?? this.#spawn('quarantine', 0);
   }
 
   /** Loads the version into one worker, once; resolves when it is loaded and warm. */
@@ -142,7 +142,7 @@ export class Pool {
     if (worker.isReplaced || this.#isStopping) return;
     this.#options.log.info({ pid: worker.pid, why }, 'a worker is recycled');
     worker.isReplaced = true;
-    if (worker.purpose === 'pool') this.#fill(worker.restarts + 1);
+    if (worker.purpose === 'pool') this.#replace(worker.restarts + 1);
     worker.retire();
   }
 
@@ -151,21 +151,21 @@ export class Pool {
    *
    * @throws ProcessLostError when it ends before
    */
-  async inDisposableWorker<T>(work: (ask: (message: ToWorker) => Promise<FromWorker>) => Promise<T>): Promise<T> {
+  async withDisposableWorker<T>(work: (ask: (message: ToWorker) => Promise<FromWorker>) => Promise<T>): Promise<T> {
     let waiting = Promise.withResolvers<FromWorker>();
     let isReady = false;
     const worker = new WorkerProcess(this.#startChild, 'probe', 0, {
       onMessage: (_, message) => waiting.resolve(message),
-      onEnd: (_, cause, how) => waiting.reject(new ProcessLostError(cause, how, isReady)),
+      onExit: (_, cause, how) => waiting.reject(new ProcessLostError(cause, how, isReady)),
     });
     // Between two questions nobody listens to the promise, and an end is reported by the next one.
     waiting.promise.catch(() => {});
-    const timer = setTimeout(() => worker.kill('watchdog'), DISPOSABLE_WORKER_MS);
+    const timer = setTimeout(() => worker.kill('watchdog'), DISPOSABLE_WORKER_TIMEOUT_MS);
     try {
       await waiting.promise;
       isReady = true;
       return await work((message) => {
-        if (worker.state === 'ENDED') return waiting.promise;
+        if (worker.state === 'EXITED') return waiting.promise;
         waiting = Promise.withResolvers();
         waiting.promise.catch(() => {});
         worker.send(message);
@@ -182,10 +182,10 @@ export class Pool {
     if (this.#inspection) clearInterval(this.#inspection);
     const workers = this.all;
     for (const worker of workers) worker.kill('stopped');
-    await Promise.all(workers.map(({ ended }) => ended));
+    await Promise.all(workers.map(({ exited }) => exited));
   }
 
-  async #prepareChildren(): Promise<StartChild> {
+  async #createChildStarter(): Promise<StartChild> {
     const { workerFile: file, memoryBytes, emptyFolder, log } = this.#options;
     await rm(emptyFolder, { recursive: true, force: true });
     await mkdir(emptyFolder, { recursive: true });
@@ -196,22 +196,22 @@ export class Pool {
     return childStarter({ file, emptyFolder, memoryBytes }, confinement);
   }
 
-  #only(purpose: 'spare' | 'quarantine'): WorkerProcess | undefined {
+  #findActive(purpose: 'spare' | 'quarantine'): WorkerProcess | undefined {
     return this.all.find((worker) => worker.purpose === purpose && !worker.isReplaced);
   }
 
   #spawn(purpose: Purpose, restarts: number): WorkerProcess {
     const worker = new WorkerProcess(this.#startChild, purpose, restarts, {
       onMessage: (from, message) => this.#receive(from, message),
-      onEnd: (from, cause, how) => this.#noteEnd(from, cause, how),
+      onExit: (from, cause, how) => this.#onExit(from, cause, how),
     });
     this.#workers.add(worker);
     return worker;
   }
 
   #receive(worker: WorkerProcess, message: FromWorker): void {
-    if (message.kind === 'ready') this.#welcome(worker);
-    else if (message.kind === 'loaded') this.#noteLoaded(worker, message.key);
+    if (message.kind === 'ready') this.#onReady(worker);
+    else if (message.kind === 'loaded') this.#onLoaded(worker, message.key);
     else if (message.kind === 'done') worker.hasWorked = true;
     else if (message.kind === 'loadFailed') {
       worker.loading.get(message.key)?.reject(new Error(message.message));
@@ -221,50 +221,50 @@ export class Pool {
   }
 
   /** Only what was loaded once is given to others: a version that kills its worker must not do so for ever. */
-  #noteLoaded(worker: WorkerProcess, key: string): void {
+  #onLoaded(worker: WorkerProcess, key: string): void {
     const waiting = worker.loading.get(key);
     worker.hasWorked = true;
     worker.loaded.add(key);
     worker.loading.delete(key);
     waiting?.resolve();
     if (!waiting || worker.purpose === 'quarantine') return;
-    this.#hot.set(key, waiting.version);
-    const spare = this.#only('spare');
+    this.#versions.set(key, waiting.version);
+    const spare = this.#findActive('spare');
     // A spare is worth having when there is something to keep warm.
     if (!spare && !this.#isStopping) this.#spawn('spare', 0);
     else if (spare?.isReady) this.load(spare, waiting.version).catch(() => {});
   }
 
   /** A replacement gets what the others have before it takes work. */
-  #welcome(worker: WorkerProcess): void {
-    worker.noteReady();
+  #onReady(worker: WorkerProcess): void {
+    worker.markReady();
     if (worker.purpose !== 'quarantine' && this.provider !== 'none') {
-      for (const version of this.#hot.values()) this.load(worker, version).catch(() => {});
+      for (const version of this.#versions.values()) this.load(worker, version).catch(() => {});
     }
-    this.#someoneReady.resolve();
+    this.#firstReady.resolve();
   }
 
-  #noteEnd(worker: WorkerProcess, cause: EndCause, how: string): void {
+  #onExit(worker: WorkerProcess, cause: ExitCause, how: string): void {
     this.#workers.delete(worker);
     for (const waiting of worker.loading.values()) waiting.reject(new ProcessLostError(cause, how));
     if (this.#isStopping || (worker.isReplaced && cause === 'stopped')) return;
     const { pid, purpose, hasWorked } = worker;
     this.#options.log.warn({ pid, cause, how, purpose, hasWorked }, 'a worker has ended');
-    this.#failedStarts = failedStarts(this.#failedStarts, hasWorked, cause);
-    if (this.#failedStarts === MAX_FIRST_STARTS) this.#someoneReady.reject(cannotStart(how));
-    if (!worker.isReplaced && purpose === 'pool') this.#fill(worker.restarts + 1);
-    else if (!worker.isReplaced && purpose === 'spare') this.#spawnSoon('spare', 0);
-    this.#options.onLost(worker, cause, how);
+    this.#failedStarts = countFailedStarts(this.#failedStarts, hasWorked, cause);
+    if (this.#failedStarts === MAX_FAILED_STARTS) this.#firstReady.reject(startupFailure(how));
+    if (!worker.isReplaced && purpose === 'pool') this.#replace(worker.restarts + 1);
+    else if (!worker.isReplaced && purpose === 'spare') this.#spawnWithBackoff('spare', 0);
+    this.#options.onExit(worker, cause, how);
   }
 
   /** A place is free: the spare takes it, if it is there. */
-  #fill(restarts: number): void {
-    const spare = this.#only('spare');
+  #replace(restarts: number): void {
+    const spare = this.#findActive('spare');
     if (spare?.isReady) Object.assign(spare, { purpose: 'pool', restarts });
-    this.#spawnSoon(spare?.isReady ? 'spare' : 'pool', spare?.isReady ? 0 : restarts);
+    this.#spawnWithBackoff(spare?.isReady ? 'spare' : 'pool', spare?.isReady ? 0 : restarts);
   }
 
-  #spawnSoon(purpose: 'pool' | 'spare', restarts: number): void {
+  #spawnWithBackoff(purpose: 'pool' | 'spare', restarts: number): void {
     const ms = restartDelayMs(this.#failedStarts);
     if (ms === 0) this.#spawn(purpose, restarts);
     else setTimeout(() => this.#isStopping || this.#spawn(purpose, restarts), ms).unref();
@@ -275,12 +275,12 @@ export class Pool {
     const now = performance.now();
     for (const worker of this.all) {
       const bytes = await worker.residentBytes();
-      const verdict = verdictOf(now - worker.startedAt, bytes, this.#options.memoryBytes);
-      const isIdle = worker.batches.length === 0 && now - worker.lastUsedAt > QUARANTINE_IDLE_MS;
-      if (verdict === 'kill') worker.kill('outgrown');
+      const verdict = decideRecycling(now - worker.startedAt, bytes, this.#options.memoryBytes);
+      const isIdle = worker.batches.length === 0 && now - worker.lastUsedAt > QUARANTINE_IDLE_TIMEOUT_MS;
+      if (verdict === 'kill') worker.kill('memoryLimit');
       else if (worker.purpose === 'quarantine' && isIdle) this.recycle(worker, 'nothing to do');
       else if (verdict === 'retire' && worker.purpose === 'spare') worker.kill('stopped');
-      else if (verdict === 'retire' && this.#only('spare')?.isReady) return this.recycle(worker, 'old or large');
+      else if (verdict === 'retire' && this.#findActive('spare')?.isReady) return this.recycle(worker, 'old or large');
     }
   }
 
@@ -290,7 +290,7 @@ export class Pool {
       this.#options.providers.map(async (name) => {
         if (name === 'cpu') return { name, available: true, reason: null };
         try {
-          const reply = await this.inDisposableWorker((ask) => ask({ kind: 'probeProvider', provider: name }));
+          const reply = await this.withDisposableWorker((ask) => ask({ kind: 'probeProvider', provider: name }));
           if (reply.kind !== 'probed') throw new Error('no reply');
           return { name, available: reply.available, reason: reply.reason };
         } catch (error) {
@@ -301,19 +301,19 @@ export class Pool {
   }
 }
 
-function cannotStart(how: string): StartupError {
+function startupFailure(how: string): StartupError {
   return new StartupError(
     `No inference worker can start: the process ends at once (${how}). Its complaint is above; ` +
       'WORKER_MEMORY_BYTES may be too small for this machine.',
   );
 }
 
-function assertStarted(): never {
+function throwNotStarted(): never {
   throw new Error('the pool was used before it was started. This is a bug.');
 }
 
-function shownState({ state, purpose }: WorkerProcess): 'STARTING' | 'READY' | 'BUSY' | 'QUARANTINE' | 'STOPPING' {
-  if (state === 'DRAINING' || state === 'ENDED') return 'STOPPING';
+function publicState({ state, purpose }: WorkerProcess): 'STARTING' | 'READY' | 'BUSY' | 'QUARANTINE' | 'STOPPING' {
+  if (state === 'DRAINING' || state === 'EXITED') return 'STOPPING';
   return purpose === 'quarantine' && state !== 'STOPPING' ? 'QUARANTINE' : state;
 }
 

@@ -9,28 +9,28 @@ import { CircuitBreaker } from './circuit-breaker.js';
 import { createEntry } from './entry.js';
 import type { EngineVersion } from './messages.js';
 import { itemDigest, PoisonInputs } from './poison-inputs.js';
-import { type Connection, type Entry, isOver } from './queue.js';
+import { type Connection, type Entry, isObsolete } from './queue.js';
 
-export interface Suspect {
+export interface QuarantineEntry {
   readonly version: EngineVersion;
   readonly entry: Entry;
 }
 
 /** The engine itself waits for its own trials; it is no caller. */
 const TRIAL_CONNECTION: Connection = { isClosed: false, caller: '' };
-const TRIAL_MS = 60_000;
+const TRIAL_DEADLINE_MS = 60_000;
 const MAX_CONFINED = 200;
 
 export class Quarantine {
-  readonly #suspects: Suspect[] = [];
-  readonly #confined: Suspect[] = [];
+  readonly #suspects: QuarantineEntry[] = [];
+  readonly #confined: QuarantineEntry[] = [];
   readonly #poisonInputs = new PoisonInputs();
   readonly #breakers = new Map<string, CircuitBreaker>();
-  readonly #onOpened: (version: EngineVersion, error: Error) => void;
+  readonly #onBreakerOpened: (version: EngineVersion, error: Error) => void;
 
   /** `onOpened` hears of a version that does not even answer its own example. */
   constructor(onOpened: (version: EngineVersion, error: Error) => void) {
-    this.#onOpened = onOpened;
+    this.#onBreakerOpened = onOpened;
   }
 
   get length(): number {
@@ -42,7 +42,7 @@ export class Quarantine {
     const circuit = this.#breakers.get(version.key);
     if (circuit?.isTrialDue(now)) this.#runTrial(version, circuit);
     const open = circuit?.refusal(now);
-    if (open) return outOfService(version, open);
+    if (open) return breakerOpenError(version, open);
     if (this.#poisonInputs.hasAny) {
       const reason = this.#poisonInputs.reasonToRefuse(itemDigest(item), version.key, now);
       if (reason) return new InferenceFailedError(`${reason} (this very input, a moment ago; it was not run again)`);
@@ -55,23 +55,23 @@ export class Quarantine {
     return this.#poisonInputs.isConfined(caller, version.key, now);
   }
 
-  addConfined(suspect: Suspect): void {
+  addConfined(suspect: QuarantineEntry): void {
     this.#confined.push(suspect);
   }
 
-  addSuspect(suspect: Suspect): void {
+  addSuspect(suspect: QuarantineEntry): void {
     this.#suspects.push(suspect);
   }
 
   /** It was on its way when its worker was killed from outside. */
-  putBack(suspect: Suspect): void {
+  requeue(suspect: QuarantineEntry): void {
     this.#suspects.unshift(suspect);
   }
 
   /** Suspects before the confined: most of them are innocent, and have waited already. */
-  next(now: number): Suspect | null {
+  next(now: number): QuarantineEntry | null {
     for (const lane of [this.#suspects, this.#confined]) {
-      while (lane[0] && isOver(lane[0].entry, now)) lane.shift();
+      while (lane[0] && isObsolete(lane[0].entry, now)) lane.shift();
       const next = lane.shift();
       if (next) return next;
     }
@@ -79,7 +79,7 @@ export class Quarantine {
   }
 
   /** Alone, and its process ended: this input is the culprit. */
-  failPoisonInput({ version, entry }: Suspect, reason: string): void {
+  failPoisonInput({ version, entry }: QuarantineEntry, reason: string): void {
     entry.fail(new InferenceFailedError(reason));
     const { caller } = entry.connection;
     if (caller === TRIAL_CONNECTION.caller) return;
@@ -97,7 +97,7 @@ export class Quarantine {
   /** Runs the version's own example: it decides whether the version is at fault. */
   #runTrial(version: EngineVersion, circuit: CircuitBreaker): void {
     const item = check(version.spec, version.spec.example, []);
-    const options = { deadlineMs: TRIAL_MS, priority: 'HIGH', connection: TRIAL_CONNECTION } as const;
+    const options = { deadlineMs: TRIAL_DEADLINE_MS, priority: 'HIGH', connection: TRIAL_CONNECTION } as const;
     const { entry, answered } = createEntry(item, options, () => {});
     this.#suspects.unshift({ version, entry });
     answered.then(
@@ -107,20 +107,20 @@ export class Quarantine {
           return circuit.recordTrialPassed();
         const now = performance.now();
         circuit.recordTrialFailed(error instanceof InferenceFailedError ? error.reason : error.message, now);
-        this.#refuseAll(version, outOfService(version, circuit.refusal(now)));
+        this.#failVersion(version, breakerOpenError(version, circuit.refusal(now)));
       },
     );
   }
 
-  #refuseAll(version: EngineVersion, error: Error): void {
+  #failVersion(version: EngineVersion, error: Error): void {
     for (const { version: theirs, entry } of [...this.#suspects, ...this.#confined]) {
       if (theirs.key === version.key) entry.fail(error);
     }
-    this.#onOpened(version, error);
+    this.#onBreakerOpened(version, error);
   }
 }
 
-function outOfService(version: EngineVersion, open: { reason: string; retryAfterMs: number } | null): Error {
+function breakerOpenError(version: EngineVersion, open: { reason: string; retryAfterMs: number } | null): Error {
   const reason = `it does not answer its own example: ${open?.reason}`;
   return new NotReadyError(version.ref, 'FAILED', reason, open?.retryAfterMs ?? null);
 }

@@ -23,7 +23,7 @@ export interface Outcome {
   readonly batchSize: number;
   readonly executionProvider: string;
   /** When the batch left the queue. */
-  readonly takenAt: number;
+  readonly dispatchedAt: number;
 }
 
 export interface Entry {
@@ -37,7 +37,7 @@ export interface Entry {
   readonly fail: (error: Error) => void;
   isSettled: boolean;
   /** How often it was given to a worker that was then killed from outside. */
-  lostWorkers: number;
+  retries: number;
   phase: 'queue' | 'run';
 }
 
@@ -58,22 +58,22 @@ export class VersionQueue {
 
   push(entry: Entry): void {
     this.#lanes[entry.priority].push(entry);
-    this.#count(entry, 1);
+    this.#addToTotals(entry, 1);
   }
 
   /** Back to the front, in the order they had: they have waited longest. */
-  putBack(entries: readonly Entry[]): void {
+  requeue(entries: readonly Entry[]): void {
     for (const entry of entries.toReversed()) {
       this.#lanes[entry.priority].unshift(entry);
-      this.#count(entry, 1);
+      this.#addToTotals(entry, 1);
     }
   }
 
   /** The entry that would be taken next. */
-  head(now: number): Entry | null {
+  peek(now: number): Entry | null {
     for (const priority of PRIORITIES) {
       const lane = this.#lanes[priority];
-      while (lane[0] && isOver(lane[0], now)) this.#drop(lane);
+      while (lane[0] && isObsolete(lane[0], now)) this.#removeFirst(lane);
       if (lane[0]) return lane[0];
     }
     return null;
@@ -83,35 +83,35 @@ export class VersionQueue {
   take({ maxRows, maxWork }: { maxRows: number; maxWork: number }, now: number): Entry[] {
     const taken: Entry[] = [];
     let [rows, work] = [0, 0];
-    for (let next = this.head(now); next; next = this.head(now)) {
+    for (let next = this.peek(now); next; next = this.peek(now)) {
       rows += next.item.rows;
       work += next.item.work;
       if (taken.length > 0 && (rows > maxRows || work > maxWork)) break;
-      this.#drop(this.#lanes[next.priority]);
+      this.#removeFirst(this.#lanes[next.priority]);
       taken.push(next);
       if (rows >= maxRows) break;
     }
     return taken;
   }
 
-  #drop(lane: Entry[]): void {
+  #removeFirst(lane: Entry[]): void {
     const entry = lane.shift();
-    if (entry) this.#count(entry, -1);
+    if (entry) this.#addToTotals(entry, -1);
   }
 
-  #count({ item }: Entry, sign: 1 | -1): void {
+  #addToTotals({ item }: Entry, sign: 1 | -1): void {
     this.#rows += sign * item.rows;
     this.#work += sign * item.work;
   }
 }
 
 /** Nobody waits for it any more: answered, out of time, or its caller has gone. */
-export function isOver(entry: Entry, now: number): boolean {
+export function isObsolete(entry: Entry, now: number): boolean {
   return entry.isSettled || entry.deadlineAt <= now || entry.connection.isClosed;
 }
 
 /** Of two that wait for different versions: priority first, then age. */
-export function isBefore(a: Entry, b: Entry): boolean {
+export function isMoreUrgent(a: Entry, b: Entry): boolean {
   if (a.priority !== b.priority) return PRIORITIES.indexOf(a.priority) < PRIORITIES.indexOf(b.priority);
   return a.enqueuedAt < b.enqueuedAt;
 }

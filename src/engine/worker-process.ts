@@ -5,7 +5,7 @@
 import type { Child, Purpose, StartChild } from './child.js';
 import type { EngineVersion, FromWorker, ToWorker } from './messages.js';
 import type { Entry } from './queue.js';
-import { causeOfEnd, type EndCause, type EndedByUs, nextState, type WorkerState } from './supervision.js';
+import { type ExitCause, exitCauseOf, type KillReason, type LifecycleState, nextState } from './supervision.js';
 
 export interface OutstandingBatch {
   readonly id: number;
@@ -16,21 +16,21 @@ export interface OutstandingBatch {
   readonly work: number;
   /** What there is to run, once the worker knows better. */
   runWork: number;
-  readonly takenAt: number;
+  readonly dispatchedAt: number;
   startedAt: number | null;
 }
 
 export interface WorkerEvents {
   onMessage(worker: WorkerProcess, message: FromWorker): void;
-  onEnd(worker: WorkerProcess, cause: EndCause, how: string): void;
+  onExit(worker: WorkerProcess, cause: ExitCause, how: string): void;
 }
 
 export class WorkerProcess {
   readonly #child: Child;
   readonly #batches: OutstandingBatch[] = [];
-  readonly #ended = Promise.withResolvers<void>();
-  #state: WorkerState = 'STARTING';
-  #endedByUs: EndedByUs | null = null;
+  readonly #exited = Promise.withResolvers<void>();
+  #state: LifecycleState = 'STARTING';
+  #killReason: KillReason | null = null;
   readonly loaded = new Set<string>();
   readonly loading = new Map<string, PromiseWithResolvers<void> & { readonly version: EngineVersion }>();
   readonly startedAt = performance.now();
@@ -49,12 +49,12 @@ export class WorkerProcess {
   ) {
     this.#child = startChild(purpose, {
       // What a dead process has still sent is of an older epoch: its work was given to another.
-      onMessage: (message) => this.#state !== 'ENDED' && events.onMessage(this, message),
-      onBroken: () => this.kill('garbled'),
-      onEnd: (signal, how) => {
-        this.#state = nextState(this.#state, 'ended');
-        events.onEnd(this, causeOfEnd(signal, this.#endedByUs), how);
-        this.#ended.resolve();
+      onMessage: (message) => this.#state !== 'EXITED' && events.onMessage(this, message),
+      onProtocolError: () => this.kill('protocolError'),
+      onExit: (signal, how) => {
+        this.#state = nextState(this.#state, 'exited');
+        events.onExit(this, exitCauseOf(signal, this.#killReason), how);
+        this.#exited.resolve();
       },
     });
   }
@@ -64,11 +64,11 @@ export class WorkerProcess {
   }
 
   /** Resolves when the process has ended. */
-  get ended(): Promise<void> {
-    return this.#ended.promise;
+  get exited(): Promise<void> {
+    return this.#exited.promise;
   }
 
-  get state(): WorkerState {
+  get state(): LifecycleState {
     return this.#state;
   }
 
@@ -82,12 +82,12 @@ export class WorkerProcess {
     return this.#batches;
   }
 
-  noteReady(): void {
+  markReady(): void {
     this.#state = nextState(this.#state, 'ready');
   }
 
-  give(batch: OutstandingBatch, message: ToWorker): void {
-    this.#state = nextState(this.#state, 'given');
+  assign(batch: OutstandingBatch, message: ToWorker): void {
+    this.#state = nextState(this.#state, 'assigned');
     this.#batches.push(batch);
     this.send(message);
   }
@@ -97,7 +97,7 @@ export class WorkerProcess {
     this.#batches.shift();
     this.lastUsedAt = performance.now();
     if (this.#batches.length > 0) return;
-    this.#state = nextState(this.#state, 'emptied');
+    this.#state = nextState(this.#state, 'idle');
     if (this.#state === 'STOPPING') this.kill('stopped');
   }
 
@@ -116,8 +116,8 @@ export class WorkerProcess {
     if (this.#state === 'STOPPING') this.kill('stopped');
   }
 
-  kill(reason: EndedByUs): void {
-    this.#endedByUs ??= reason;
+  kill(reason: KillReason): void {
+    this.#killReason ??= reason;
     this.#state = nextState(this.#state, 'killed');
     this.#child.kill();
   }

@@ -36,7 +36,7 @@ const MAX_PROBES = 3;
 export async function probeCandidate(pool: Pool, candidate: Candidate): Promise<ProbedVersion> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await pool.inDisposableWorker((ask) => probeWith(ask, pool.provider, candidate));
+      return await pool.withDisposableWorker((ask) => probeWith(ask, pool.provider, candidate));
     } catch (error) {
       if (error instanceof ManifestError) throw error;
       const isKilled = error instanceof ProcessLostError && (error.cause === 'killed' || !error.wasReady);

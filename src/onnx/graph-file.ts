@@ -3,7 +3,7 @@
  *
  * Field numbers are those of onnx.proto (ModelProto, GraphProto, TensorProto, OperatorSetIdProto).
  */
-import { fieldsOf, fieldText, numbersOf } from './protobuf.js';
+import { fieldsOf, fieldText, numbersOf, textAt } from './protobuf.js';
 import { classLabelsOf } from './zip-map.js';
 
 export interface FileFacts {
@@ -61,7 +61,7 @@ function findClassLabels(graph: Uint8Array): string[] | null {
   for (const node of fieldsOf(graph)) {
     if (node.number !== 1) continue;
     for (const attribute of fieldsOf(node.bytes)) {
-      if (attribute.number !== 5 || !nameOf(attribute.bytes).startsWith('classlabels_')) continue;
+      if (attribute.number !== 5 || !textAt(attribute.bytes, 1).startsWith('classlabels_')) continue;
       const labels = classLabelsOf(attribute.bytes);
       if (labels.length > 0) return labels;
     }
@@ -73,7 +73,7 @@ function findOutputOperators(graph: Uint8Array): Record<string, string> {
   const found: Record<string, string> = {};
   const outputs = new Set<string>();
   for (const field of fieldsOf(graph)) {
-    if (field.number === 12) outputs.add(nameOf(field.bytes));
+    if (field.number === 12) outputs.add(textAt(field.bytes, 1));
     if (field.number !== 1) continue;
     const node = { outputs: [] as string[], operator: '' };
     for (const part of fieldsOf(field.bytes)) {
@@ -83,11 +83,6 @@ function findOutputOperators(graph: Uint8Array): Record<string, string> {
     for (const output of node.outputs) found[output] = node.operator;
   }
   return Object.fromEntries(Object.entries(found).filter(([name]) => outputs.has(name)));
-}
-
-function nameOf(attribute: Uint8Array): string {
-  for (const field of fieldsOf(attribute)) if (field.number === 1) return fieldText(field);
-  return '';
 }
 
 const FLOAT_TYPES = new Set([1, 10, 11, 16]);

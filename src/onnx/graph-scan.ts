@@ -6,7 +6,7 @@
  * bounded.
  */
 
-import { fieldsOf, fieldText, MalformedBytes } from './protobuf.js';
+import { fieldsOf, fieldText, MalformedProtobufError } from './protobuf.js';
 import { scanTensor } from './tensor-scan.js';
 
 export const GRAPH_LIMITS = {
@@ -22,18 +22,18 @@ export const GRAPH_LIMITS = {
  * ONNX's own operators and those of ONNX Runtime that its quantised exports use. Asked of nodes: a file that ONNX Runtime
  * saved imports many more domains than it uses.
  */
-const DOMAINS = new Set(['', 'ai.onnx', 'ai.onnx.ml', 'com.microsoft']);
+const OPERATOR_DOMAINS = new Set(['', 'ai.onnx', 'ai.onnx.ml', 'com.microsoft']);
 const MAX_REASONS = 10;
 
 /** Why the file is refused, in sentences that name the place; empty when nothing speaks against it. */
 export function scanGraph(bytes: Uint8Array): string[] {
-  const scan = new Scan();
+  const scan = new GraphScanner();
   try {
     if (bytes.length > GRAPH_LIMITS.maxBytes)
       scan.refuse(`it has ${bytes.length} bytes; at most ${GRAPH_LIMITS.maxBytes}`);
-    else scan.model(bytes);
+    else scan.scanModel(bytes);
   } catch (error) {
-    if (!(error instanceof MalformedBytes)) throw error;
+    if (!(error instanceof MalformedProtobufError)) throw error;
     scan.refuse(`it is no whole ONNX file: ${error.message}`);
   }
   return scan.reasons;
@@ -42,7 +42,7 @@ export function scanGraph(bytes: Uint8Array): string[] {
 /** Whole numbers that stand in the graph, by the name of their tensor. */
 type Constants = ReadonlyMap<string, number | null>;
 
-class Scan {
+class GraphScanner {
   readonly reasons: string[] = [];
   readonly #functions = new Set<string>();
   #nodes = 0;
@@ -52,7 +52,7 @@ class Scan {
     if (this.reasons.length < MAX_REASONS) this.reasons.push(reason);
   }
 
-  model(bytes: Uint8Array): void {
+  scanModel(bytes: Uint8Array): void {
     const found = { ir: 0, graph: null as Uint8Array | null, opsets: 0, functions: [] as Uint8Array[] };
     for (const field of fieldsOf(bytes)) {
       if (field.number === 1) found.ir = field.value;
@@ -62,15 +62,15 @@ class Scan {
     }
     if (found.ir < 1) this.refuse('it has no ir_version');
     if (found.opsets === 0) this.refuse('it has no opset_import');
-    for (const bytes of found.functions) this.#declare(bytes);
-    if (found.graph) this.#graph(found.graph, 0, new Map());
+    for (const bytes of found.functions) this.#collectFunction(bytes);
+    if (found.graph) this.#scanGraph(found.graph, 0, new Map());
     else this.refuse('it has no graph');
     for (const bytes of found.functions) {
-      for (const field of fieldsOf(bytes)) if (field.number === 7) this.#node(field.bytes, 1, new Map());
+      for (const field of fieldsOf(bytes)) if (field.number === 7) this.#scanNode(field.bytes, 1, new Map());
     }
   }
 
-  #declare(bytes: Uint8Array): void {
+  #collectFunction(bytes: Uint8Array): void {
     const found = { name: '', domain: '' };
     for (const field of fieldsOf(bytes)) {
       if (field.number === 1) found.name = fieldText(field);
@@ -79,7 +79,7 @@ class Scan {
     this.#functions.add(`${found.domain}:${found.name}`);
   }
 
-  #graph(bytes: Uint8Array, depth: number, outer: Constants): void {
+  #scanGraph(bytes: Uint8Array, depth: number, outer: Constants): void {
     if (depth === GRAPH_LIMITS.maxDepth) this.refuse(`graphs stand in graphs, more than ${depth} deep`);
     if (depth >= GRAPH_LIMITS.maxDepth) return;
     const constants = new Map(outer);
@@ -88,18 +88,18 @@ class Scan {
     const outputs: string[] = [];
     for (const { number, bytes: part } of fieldsOf(bytes)) {
       if (number === 1) nodes.push(part);
-      else if (number === 5) this.#initializer(part, names, constants);
-      else if (number === 15) this.#sparse(part);
-      else if (number === 11 && depth === 0) this.#value(part, 'input');
-      else if (number === 12 && depth === 0) outputs.push(this.#value(part, 'output'));
+      else if (number === 5) this.#scanInitializer(part, names, constants);
+      else if (number === 15) this.#scanSparseInitializer(part);
+      else if (number === 11 && depth === 0) this.#scanValueInfo(part, 'input');
+      else if (number === 12 && depth === 0) outputs.push(this.#scanValueInfo(part, 'output'));
     }
     if (depth === 0 && outputs.length === 0) this.refuse('the graph has no output');
     else if (depth === 0 && !outputs.includes('tensor'))
       this.refuse('no output is a tensor, and only tensors can be returned');
-    for (const node of nodes) this.#node(node, depth, constants);
+    for (const node of nodes) this.#scanNode(node, depth, constants);
   }
 
-  #initializer(bytes: Uint8Array, names: Set<string>, constants: Map<string, number | null>): void {
+  #scanInitializer(bytes: Uint8Array, names: Set<string>, constants: Map<string, number | null>): void {
     if (++this.#initializers === GRAPH_LIMITS.maxInitializers + 1)
       this.refuse(`it has more than ${GRAPH_LIMITS.maxInitializers} initializers`);
     if (this.#initializers > GRAPH_LIMITS.maxInitializers) return;
@@ -111,14 +111,14 @@ class Scan {
   }
 
   /** Values and indices are tensors. */
-  #sparse(bytes: Uint8Array): void {
+  #scanSparseInitializer(bytes: Uint8Array): void {
     for (const field of fieldsOf(bytes)) {
       if (field.number > 2) continue;
       for (const reason of scanTensor(field.bytes).reasons) this.refuse(`a sparse initializer ${reason}`);
     }
   }
 
-  #node(bytes: Uint8Array, depth: number, constants: Map<string, number | null>): void {
+  #scanNode(bytes: Uint8Array, depth: number, constants: Map<string, number | null>): void {
     if (++this.#nodes === GRAPH_LIMITS.maxNodes + 1) this.refuse(`it has more than ${GRAPH_LIMITS.maxNodes} nodes`);
     if (this.#nodes > GRAPH_LIMITS.maxNodes) return;
     const node = {
@@ -140,14 +140,14 @@ class Scan {
       else if (field.number === 7) node.domain = fieldText(field);
     }
     const where = `node "${shorten(node.name || node.outputs[0] || '')}" (${shorten(node.op)})`;
-    if (!DOMAINS.has(node.domain) && !this.#functions.has(`${node.domain}:${node.op}`))
+    if (!OPERATOR_DOMAINS.has(node.domain) && !this.#functions.has(`${node.domain}:${node.op}`))
       this.refuse(unknownDomain(where, node.domain));
-    if (node.op === 'Loop') this.#loop(where, node.inputs, constants);
-    for (const attribute of node.attributes) this.#attribute(attribute, where, depth, constants, node);
+    if (node.op === 'Loop') this.#checkLoop(where, node.inputs, constants);
+    for (const attribute of node.attributes) this.#scanAttribute(attribute, where, depth, constants, node);
   }
 
   /** An attribute holds tensors, graphs, or both. */
-  #attribute(
+  #scanAttribute(
     bytes: Uint8Array,
     where: string,
     depth: number,
@@ -159,13 +159,13 @@ class Scan {
         const { value, reasons } = scanTensor(part);
         for (const reason of reasons) this.refuse(`${where}: a tensor ${reason}`);
         if (op === 'Constant' && outputs[0] !== undefined) constants.set(outputs[0], value);
-      } else if (number === 22 || number === 23) this.#sparse(part);
-      else if (number === 6 || number === 11) this.#graph(part, depth + 1, constants);
+      } else if (number === 22 || number === 23) this.#scanSparseInitializer(part);
+      else if (number === 6 || number === 11) this.#scanGraph(part, depth + 1, constants);
     }
   }
 
   /** One that counts to a constant must end soon, if nothing but the count can end it. */
-  #loop(where: string, [trips = '', condition = '']: readonly string[], constants: Constants): void {
+  #checkLoop(where: string, [trips = '', condition = '']: readonly string[], constants: Constants): void {
     const mayEndBefore = condition !== '' && !constants.has(condition);
     if (trips === '' && condition === '')
       this.refuse(`${where} has neither a trip count nor a condition, and never ends`);
@@ -176,25 +176,25 @@ class Scan {
   }
 
   /** Answers what kind of value it is. */
-  #value(bytes: Uint8Array, role: 'input' | 'output'): string {
+  #scanValueInfo(bytes: Uint8Array, role: 'input' | 'output'): string {
     let [name, kind, element] = ['', 'unknown', 0];
     for (const field of fieldsOf(bytes)) {
       if (field.number === 1) name = fieldText(field);
-      else if (field.number === 2) [kind, element] = typeOf(field.bytes);
+      else if (field.number === 2) [kind, element] = valueTypeOf(field.bytes);
     }
     const where = `${role} "${shorten(name)}"`;
     if (kind === 'optional') this.refuse(`${where} is optional, and an empty one would end the process`);
     else if (kind !== 'tensor' && kind !== 'unknown' && role === 'input')
       this.refuse(`${where} is a ${kind}; inputs must be tensors`);
-    else if (UNSUPPORTED[element])
+    else if (UNSUPPORTED_ELEMENT_TYPES[element])
       this.refuse(
-        `${where} is ${UNSUPPORTED[element]}, which cannot cross to JavaScript; cast it to float inside the graph`,
+        `${where} is ${UNSUPPORTED_ELEMENT_TYPES[element]}, which cannot cross to JavaScript; cast it to float inside the graph`,
       );
     return kind === 'unknown' ? 'tensor' : kind;
   }
 }
 
-const KINDS: Readonly<Record<number, string>> = {
+const VALUE_KINDS: Readonly<Record<number, string>> = {
   1: 'tensor',
   4: 'sequence',
   5: 'map',
@@ -202,7 +202,7 @@ const KINDS: Readonly<Record<number, string>> = {
   9: 'optional',
 };
 
-const UNSUPPORTED: Readonly<Record<number, string>> = {
+const UNSUPPORTED_ELEMENT_TYPES: Readonly<Record<number, string>> = {
   14: 'complex64',
   15: 'complex128',
   16: 'bfloat16',
@@ -215,9 +215,9 @@ const UNSUPPORTED: Readonly<Record<number, string>> = {
   23: 'float4e2m1',
 };
 
-function typeOf(bytes: Uint8Array): [kind: string, element: number] {
+function valueTypeOf(bytes: Uint8Array): [kind: string, element: number] {
   for (const field of fieldsOf(bytes)) {
-    const kind = KINDS[field.number];
+    const kind = VALUE_KINDS[field.number];
     if (!kind) continue;
     const element = kind === 'tensor' ? [...fieldsOf(field.bytes)].find(({ number }) => number === 1)?.value : 0;
     return [kind, element ?? 0];
@@ -226,12 +226,12 @@ function typeOf(bytes: Uint8Array): [kind: string, element: number] {
 }
 
 function unknownDomain(where: string, domain: string): string {
-  const known = [...DOMAINS].filter(Boolean).join(', ');
+  const known = [...OPERATOR_DOMAINS].filter(Boolean).join(', ');
   return `${where} is of the domain "${shorten(domain)}"; operators must be of ${known}, or functions of the file`;
 }
 
-const MAX_SHOWN = 60;
+const MAX_NAME_LENGTH = 60;
 
 function shorten(text: string): string {
-  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text;
+  return text.length > MAX_NAME_LENGTH ? `${text.slice(0, MAX_NAME_LENGTH)}…` : text;
 }

@@ -2,7 +2,7 @@
  * The wire format of protocol buffers, strictly: every length is checked, nothing is copied, nothing recurses. And as
  * much of writing as it takes to put a changed part back.
  */
-export class MalformedBytes extends Error {}
+export class MalformedProtobufError extends Error {}
 
 export interface ProtobufField {
   readonly number: number;
@@ -31,14 +31,14 @@ export function* fieldsOf(message: Uint8Array): Generator<ProtobufField> {
     const key = readVarint(message, at);
     const number = Math.floor(key / 8);
     const wireType = key % 8;
-    if (number < 1) throw new MalformedBytes('a field has no number');
+    if (number < 1) throw new MalformedProtobufError('a field has no number');
     if (wireType === VARINT) {
       const value = readVarint(message, at);
       yield { number, value, bytes: NO_BYTES, whole: whole() };
     } else {
       const length = fieldLength(wireType, message, at);
       if (length > message.length - at.position) {
-        throw new MalformedBytes(
+        throw new MalformedProtobufError(
           `field ${number} says it has ${length} bytes, and ${message.length - at.position} are left`,
         );
       }
@@ -52,7 +52,7 @@ function fieldLength(wireType: number, message: Uint8Array, at: { position: numb
   if (wireType === LENGTH_DELIMITED) return readVarint(message, at);
   if (wireType === FIXED_64) return 8;
   if (wireType === FIXED_32) return 4;
-  throw new MalformedBytes(`wire type ${wireType} does not exist`);
+  throw new MalformedProtobufError(`wire type ${wireType} does not exist`);
 }
 
 /** As a signed 64-bit integer. */
@@ -60,17 +60,17 @@ function readVarint(message: Uint8Array, at: { position: number }): number {
   let [low, high] = [0, 0];
   for (let i = 0; i < LONGEST_VARINT; i++) {
     const byte = message[at.position++];
-    if (byte === undefined) throw new MalformedBytes('it ends in the middle of a number');
+    if (byte === undefined) throw new MalformedProtobufError('it ends in the middle of a number');
     const bits = byte & 0x7f;
     if (i < 4) low += bits * 2 ** (7 * i);
     else high += bits * 2 ** (7 * (i - 4));
-    if (byte < 0x80) return signed(low, high);
+    if (byte < 0x80) return toSigned(low, high);
   }
-  throw new MalformedBytes('a number has more than ten bytes');
+  throw new MalformedProtobufError('a number has more than ten bytes');
 }
 
 /** `low` is 28 bits, `high` the 36 above; near zero nothing is lost on either side. */
-function signed(low: number, high: number): number {
+function toSigned(low: number, high: number): number {
   if (high < 2 ** 35) return high * 2 ** 28 + low;
   return -((2 ** 36 - 1 - high) * 2 ** 28 + (2 ** 28 - low));
 }
@@ -96,6 +96,12 @@ const decoder = new TextDecoder();
 
 export function fieldText({ bytes }: ProtobufField): string {
   return decoder.decode(bytes);
+}
+
+/** The text of the first field with that number; empty if there is none. */
+export function textAt(message: Uint8Array, number: number): string {
+  for (const field of fieldsOf(message)) if (field.number === number) return fieldText(field);
+  return '';
 }
 
 /** A length-delimited field. */

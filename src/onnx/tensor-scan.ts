@@ -17,7 +17,7 @@ const RAW_DATA = 9;
 const EXTERNAL = 1;
 
 /** Bytes of one element in raw data, by TensorProto.DataType. */
-const BYTES: Readonly<Record<number, number>> = {
+const ELEMENT_BYTES: Readonly<Record<number, number>> = {
   1: 4,
   2: 1,
   3: 1,
@@ -43,10 +43,10 @@ const BYTES: Readonly<Record<number, number>> = {
 };
 
 /** Elements that one number of a typed field stands for: complex ones take two, four-bit ones share. */
-const PER_NUMBER: Readonly<Record<number, number>> = { 14: 0.5, 15: 0.5, 21: 2, 22: 2, 23: 2 };
+const ELEMENTS_PER_NUMBER: Readonly<Record<number, number>> = { 14: 0.5, 15: 0.5, 21: 2, 22: 2, 23: 2 };
 
 /** Typed data, by field: the bytes of each number, 0 for varints, null for strings. */
-const TYPED: Readonly<Record<number, number | null>> = { 4: 4, 5: 0, 6: null, 7: 0, 10: 8, 11: 0 };
+const TYPED_DATA_FIELDS: Readonly<Record<number, number | null>> = { 4: 4, 5: 0, 6: null, 7: 0, 10: 8, 11: 0 };
 
 /** @throws MalformedBytes */
 export function scanTensor(bytes: Uint8Array): ScannedTensor {
@@ -58,7 +58,7 @@ export function scanTensor(bytes: Uint8Array): ScannedTensor {
     else if (field.number === 8) tensor.name = fieldText(field);
     else if (field.number === RAW_DATA) tensor.raw = field.bytes.length;
     else if (field.number === 13 || (field.number === 14 && field.value === EXTERNAL)) tensor.isExternal = true;
-    else if (field.number in TYPED) tensor.numbers += countOf(field);
+    else if (field.number in TYPED_DATA_FIELDS) tensor.numbers += countOf(field);
     value ??= scalarOf(field);
   }
   const isScalar = tensor.type === INT64 && elementsOf(tensor.dims) === 1;
@@ -73,7 +73,7 @@ function dimsOf(field: ProtobufField): number[] {
   return field.bytes.length > MAX_RANK * LONGEST_DIM_BYTES ? Array(MAX_RANK + 1).fill(1) : numbersOf(field);
 }
 
-function reasonsAgainst({ type, dims, raw, numbers, isExternal }: Omit<Parts, 'name'>): string[] {
+function reasonsAgainst({ type, dims, raw, numbers, isExternal }: Omit<TensorParts, 'name'>): string[] {
   if (isExternal) return ['keeps its data in another file; save the model with all data inside'];
   if (dims.length > MAX_RANK) return [`has more than ${MAX_RANK} dims`];
   if (dims.some((size) => size < 0)) return [`has a negative size in its dims [${dims.join(', ')}]`];
@@ -81,16 +81,16 @@ function reasonsAgainst({ type, dims, raw, numbers, isExternal }: Omit<Parts, 'n
   const elements = elementsOf(dims);
   const shape = `its dims [${dims.join(', ')}] ask for`;
   if (raw !== null) {
-    const expected = Math.ceil(elements * (BYTES[type] ?? 0));
-    if (type === STRING || !(type in BYTES)) return [`has raw data of the data type ${type}`];
+    const expected = Math.ceil(elements * (ELEMENT_BYTES[type] ?? 0));
+    if (type === STRING || !(type in ELEMENT_BYTES)) return [`has raw data of the data type ${type}`];
     return raw === expected ? [] : [`has ${raw} bytes; ${shape} ${expected}`];
   }
-  const held = Math.ceil(numbers * (PER_NUMBER[type] ?? 1));
-  const isEnough = held === elements || (type in PER_NUMBER && Math.abs(held - elements) <= 1);
+  const held = Math.ceil(numbers * (ELEMENTS_PER_NUMBER[type] ?? 1));
+  const isEnough = held === elements || (type in ELEMENTS_PER_NUMBER && Math.abs(held - elements) <= 1);
   return isEnough ? [] : [`has ${held} elements; ${shape} ${elements}`];
 }
 
-interface Parts {
+interface TensorParts {
   readonly name: string;
   readonly type: number;
   readonly dims: readonly number[];
@@ -104,7 +104,7 @@ function elementsOf(dims: readonly number[]): number {
 }
 
 function countOf(field: ProtobufField): number {
-  const size = TYPED[field.number];
+  const size = TYPED_DATA_FIELDS[field.number];
   if (size === null) return 1;
   return size ? field.bytes.length / size : countNumbers(field);
 }

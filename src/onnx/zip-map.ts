@@ -4,7 +4,7 @@
  *
  * The file itself stays as it is: the node is left out on the way into the runtime, wherever the file is loaded.
  */
-import { encodeField, encodeNumber, fieldsOf, fieldText, numbersOf } from './protobuf.js';
+import { encodeField, encodeNumber, fieldsOf, fieldText, numbersOf, textAt } from './protobuf.js';
 
 export interface ZipMap {
   /** In the order of the scores. */
@@ -64,14 +64,9 @@ export function classLabelsOf(attribute: Uint8Array): string[] {
 function rewrite(graph: Uint8Array, { labels, output, maps }: ZipMapNode): Uint8Array {
   const kept = [...fieldsOf(graph)].filter(({ number, bytes }) => {
     if (number === NODE) return readZipMap(bytes) === null;
-    return number !== OUTPUT || ![maps, output].includes(nameOf(bytes));
+    return number !== OUTPUT || ![maps, output].includes(textAt(bytes, 1));
   });
   return Buffer.concat([...kept.map(({ whole }) => whole), encodeField(OUTPUT, scoresInfo(output, labels.length))]);
-}
-
-function nameOf(valueInfo: Uint8Array): string {
-  const name = [...fieldsOf(valueInfo)].find(({ number }) => number === 1);
-  return name ? fieldText(name) : '';
 }
 
 /** float[N, labels] */

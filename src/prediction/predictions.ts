@@ -169,7 +169,7 @@ export class Predictions {
 }
 
 function predictionOf({ version, input, path, record }: Job, outcome: Outcome, begun: number): Prediction {
-  const { result, timing, batchSize, executionProvider, takenAt } = outcome;
+  const { result, timing, batchSize, executionProvider, dispatchedAt } = outcome;
   if ('failure' in result) throw errorOf(result.failure, path);
   const { versionId, variant, engineVersion } = version;
   return Object.assign(new Prediction(), {
@@ -177,7 +177,7 @@ function predictionOf({ version, input, path, record }: Job, outcome: Outcome, b
     createdAt: new Date(),
     recorded: record,
     timing: {
-      queueMs: takenAt - begun,
+      queueMs: dispatchedAt - begun,
       prepareMs: timing.preprocessMs,
       inferMs: timing.inferMs,
       finishMs: timing.postprocessMs,

@@ -18,7 +18,7 @@ export class VersionServingResolver {
   serving(@Root() version: Version): ServingStatus | null {
     if (version.specJson === null) return null;
     const { maxBatch, maxBatchReason } = readSpec(version.specJson);
-    return { ...this.engine.servingOf(version.id), maxBatch, maxBatchReason };
+    return { ...this.engine.servingStatus(version.id), maxBatch, maxBatchReason };
   }
 }
 

@@ -8,10 +8,9 @@
 
 import type { TensorArray, TensorData } from '../tasks/datatypes.js';
 import type { VersionSpec } from '../tasks/tasks.js';
-import { groupByShape, rowsOf, split, stack } from './batch.js';
+import { type GraphRow, groupByShape, rowsOf, split, stack } from './batch.js';
 import type { OpenSession } from './native/session-thread.js';
 import {
-  type GraphRow,
   isRunnable,
   largestId,
   numericPerturbations,
@@ -112,11 +111,16 @@ async function firstDifference(
     const count = Math.max(rows.length, size === how.sizes.at(-1) ? (how.atLeast ?? 0) : 0);
     for (let start = 0; start < count; start += observed) {
       const indices = Array.from({ length: observed }, (_, i) => (start + i) % rows.length);
-      const difference = await checkBatch(session, neighbours, { rows, alone, indices, tolerance: how.tolerance });
+      const difference = await differenceInBatch(session, neighbours, {
+        rows,
+        alone,
+        indices,
+        tolerance: how.tolerance,
+      });
       if (difference) return `in a batch of ${size}, ${difference}`;
     }
   }
-  return neighbours.found ? null : NO_NEIGHBOURS;
+  return neighbours.hasRun ? null : NO_NEIGHBOURS;
 }
 
 /** The neighbours of rows: each differs from its row, and the graph runs it. */
@@ -124,10 +128,10 @@ class Neighbours {
   readonly #session: OpenSession;
   readonly #perturbations: readonly Perturbation[];
   /** Those with which the graph does not run: an index out of range, for one, says nothing about batches. */
-  readonly #useless = new Set<Perturbation>();
+  readonly #unrunnable = new Set<Perturbation>();
   #count = 0;
   /** Was any row ever run beside another? */
-  found = false;
+  hasRun = false;
 
   constructor(session: OpenSession, perturbations: readonly Perturbation[]) {
     this.#session = session;
@@ -139,11 +143,11 @@ class Neighbours {
   }
 
   /** The first in turn that is another than the row; the row itself when there is none. */
-  beside(row: GraphRow, turn: number): { neighbour: GraphRow; perturbation: Perturbation | null } {
+  neighbourOf(row: GraphRow, turn: number): { neighbour: GraphRow; perturbation: Perturbation | null } {
     const { length } = this.#perturbations;
     for (let i = 0; i < length; i++) {
       const perturbation = this.#perturbations[(turn + i) % length] as Perturbation;
-      const neighbour = this.#useless.has(perturbation) ? row : perturbation(row, turn);
+      const neighbour = this.#unrunnable.has(perturbation) ? row : perturbation(row, turn);
       if (!isSameRow(neighbour, row)) return { neighbour, perturbation };
     }
     return { neighbour: row, perturbation: null };
@@ -151,16 +155,16 @@ class Neighbours {
 
   /** Leaves out what does not run alone; were there any? */
   async dropUnrunnable(pairs: readonly { neighbour: GraphRow; perturbation: Perturbation | null }[]): Promise<boolean> {
-    const before = this.#useless.size;
+    const before = this.#unrunnable.size;
     for (const { neighbour, perturbation } of pairs) {
-      if (perturbation && !this.#useless.has(perturbation) && !(await isRunnable(this.#session, neighbour)))
-        this.#useless.add(perturbation);
+      if (perturbation && !this.#unrunnable.has(perturbation) && !(await isRunnable(this.#session, neighbour)))
+        this.#unrunnable.add(perturbation);
     }
-    return this.#useless.size > before;
+    return this.#unrunnable.size > before;
   }
 }
 
-interface Observed {
+interface ObservedRows {
   readonly rows: readonly GraphRow[];
   readonly alone: readonly GraphRow[];
   readonly indices: readonly number[];
@@ -168,21 +172,21 @@ interface Observed {
 }
 
 /** Each observed row has a neighbour of its own, before it or after it. */
-async function checkBatch(
+async function differenceInBatch(
   session: OpenSession,
   neighbours: Neighbours,
-  { rows, alone, indices, tolerance }: Observed,
+  { rows, alone, indices, tolerance }: ObservedRows,
 ): Promise<string | null> {
   const turns = indices.map(() => neighbours.nextTurn);
   for (;;) {
-    const pairs = indices.map((index, i) => neighbours.beside(rows[index] as GraphRow, turns[i] as number));
+    const pairs = indices.map((index, i) => neighbours.neighbourOf(rows[index] as GraphRow, turns[i] as number));
     const batch = pairs.flatMap(({ neighbour }, i) => {
       const row = rows[indices[i] as number] as GraphRow;
       return i % 2 === 0 ? [row, neighbour] : [neighbour, row];
     });
     try {
       const parts = split(await session.run(stack(batch)), batch.map(rowsOf));
-      if (pairs.some(({ perturbation }) => perturbation)) neighbours.found = true;
+      if (pairs.some(({ perturbation }) => perturbation)) neighbours.hasRun = true;
       for (const [i, index] of indices.entries()) {
         const own = parts[2 * i + (i % 2)] as GraphRow;
         const other = own.find((output, k) => !isSame(output, (alone[index] as GraphRow)[k] as TensorData, tolerance));

@@ -5,9 +5,9 @@
  */
 import type { NumericArray, TensorArray, TensorData } from '../tasks/datatypes.js';
 
-export class CannotSplit extends Error {}
+export class BatchSplitError extends Error {}
 
-type GraphRow = readonly TensorData[];
+export type GraphRow = readonly TensorData[];
 
 /**
  * Which rows run together: those whose tensors agree in everything but the first size, or in lengths that may be filled
@@ -103,7 +103,7 @@ export function split(outputs: readonly TensorData[], counts: readonly number[])
   if (counts.length === 1) return [[...outputs]];
   const total = counts.reduce((sum, count) => sum + count, 0);
   const odd = outputs.find(({ shape }) => shape[0] !== total);
-  if (odd) throw new CannotSplit(`output "${odd.name}" has ${odd.shape[0] ?? 'no'} rows for ${total} inputs`);
+  if (odd) throw new BatchSplitError(`output "${odd.name}" has ${odd.shape[0] ?? 'no'} rows for ${total} inputs`);
   let start = 0;
   return counts.map((count) => {
     const from = start;

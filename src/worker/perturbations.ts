@@ -2,9 +2,9 @@
  * What stands beside a row when it is tried in company: rows as unlike it as can be found.
  */
 import { DATATYPES, type TensorArray, type TensorData } from '../tasks/datatypes.js';
+import type { GraphRow } from './batch.js';
 import type { OpenSession } from './native/session-thread.js';
 
-export type GraphRow = readonly TensorData[];
 /** What may stand beside a row; `n` counts all neighbours, so that each is another. */
 export type Perturbation = (row: GraphRow, n: number) => GraphRow;
 

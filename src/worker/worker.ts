@@ -11,10 +11,10 @@ import os from 'node:os';
 import { CHANNEL_FD } from '../engine/child.js';
 import { encodeFrame, FrameChannel } from '../engine/frames.js';
 import type { FromWorker, ToWorker } from '../engine/messages.js';
-import { faultPoint, spoilFrame } from '../fault-points.js'; // @fault
 import { UnreadableItemError } from '../tasks/failures.js';
+import { corruptFrame, faultPoint } from '../fault-points.js'; // @fault
 import { type Runtime, WorkerBody } from './body.js';
-import { imageToFloats, UnreadableImage } from './native/image.js';
+import { imageToFloats, UnreadableImageError } from './native/image.js';
 import { SessionThread } from './native/session-thread.js';
 import { openTokenizer } from './native/tokenizer.js';
 
@@ -23,7 +23,7 @@ const NICE = 5;
 
 /** What is wrong with a picture is its sender's to mend. */
 function throwAsUnreadable(error: unknown): never {
-  if (!(error instanceof UnreadableImage)) throw error;
+  if (!(error instanceof UnreadableImageError)) throw error;
   const isTooLarge = /pixel limit/.test(error.message);
   throw new UnreadableItemError({
     code: isTooLarge ? 'TOO_LARGE' : 'UNREADABLE',
@@ -46,13 +46,13 @@ async function readVerified(file: string, expectedSha256: string): Promise<Uint8
 
 function send(message: FromWorker): void {
   faultPoint('worker.reply.before'); // @fault
-  if (spoilFrame('worker.reply.frame', () => encodeFrame(message), stream)) return; // @fault
+  if (corruptFrame('worker.reply.frame', () => encodeFrame(message), stream)) return; // @fault
   channel.send(message);
   faultPoint('worker.reply.after'); // @fault
 }
 
 /** One that was started with a lower priority yet keeps it: to raise it is not allowed to everyone. */
-function volunteerToWait(): void {
+function lowerPriority(): void {
   try {
     if (os.getPriority() < NICE) os.setPriority(NICE);
   } catch {
@@ -61,7 +61,7 @@ function volunteerToWait(): void {
 }
 
 /** When memory runs out, the kernel should take a worker and not the server. Raising needs no privilege. */
-function volunteerForOom(): void {
+function raiseOomScore(): void {
   try {
     writeFileSync('/proc/self/oom_score_adj', '900');
   } catch {
@@ -70,8 +70,8 @@ function volunteerForOom(): void {
 }
 
 faultPoint('worker.start'); // @fault
-volunteerToWait();
-volunteerForOom();
+lowerPriority();
+raiseOomScore();
 // Threads have the priority of the moment in which they begin.
 const sessions = new SessionThread();
 const runtime: Runtime = {
@@ -86,7 +86,7 @@ const runtime: Runtime = {
 const stream = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
 const channel: FrameChannel<FromWorker, ToWorker> = new FrameChannel(stream, {
   onMessage: (message) => body.receive(message),
-  onBroken: () => process.exit(1),
+  onProtocolError: () => process.exit(1),
 });
 const body = new WorkerBody(runtime, send);
 // An exit would wait for the thread, or abort in the middle of a run.

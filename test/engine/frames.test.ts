@@ -9,7 +9,7 @@ function receiver() {
   const broken: string[] = [];
   new FrameChannel(stream, {
     onMessage: (message) => messages.push(message),
-    onBroken: (reason) => broken.push(reason),
+    onProtocolError: (reason) => broken.push(reason),
   });
   /** Everything that was written has been read when the callback comes. */
   const write = (bytes: Uint8Array) => new Promise<void>((resolve) => stream.write(bytes, () => setImmediate(resolve)));

@@ -22,7 +22,7 @@ function entry(
     succeed: () => {},
     fail: () => {},
     isSettled: false,
-    lostWorkers: 0,
+    retries: 0,
     phase: 'queue',
   };
   return waiting;
@@ -72,7 +72,7 @@ test('what is put back comes before what arrived later, in the order it had', ()
   const queue = queueOf(entry('a'), entry('b'), entry('c'));
   const taken = queue.take(upTo(2), 0);
 
-  queue.putBack(taken);
+  queue.requeue(taken);
 
   expect(namesOf(queue.take(upTo(10), 0))).toEqual(['a', 'b', 'c']);
 });

@@ -191,7 +191,7 @@ test('F5: after a failed allocation its worker takes no more work and is replace
 
   expect(bad).toMatch(/INFERENCE_FAILED .*needs more memory than a worker may take/);
   expect(mate).toBe(9);
-  expect(before?.state).toBe('ENDED');
+  expect(before?.state).toBe('EXITED');
   expect(simulation.engine.pool.ready).toHaveLength(1);
 });
 
@@ -200,8 +200,8 @@ test('F5: a worker that outgrows its limit is ended, an old or large one is repl
   await inVirtualTime(settled(simulation.run(1)));
   await jest.advanceTimersByTimeAsync(1_000);
   const [first, second] = simulation.engine.pool.ready.map(({ pid }) => simulation.children.find((c) => c.pid === pid));
-  if (first) first.residentNow = 1_100_000_000;
-  if (second) second.residentNow = 900_000_000;
+  if (first) first.memoryBytes = 1_100_000_000;
+  if (second) second.memoryBytes = 900_000_000;
   const stuck = settled(simulation.run(HANGS, { deadlineMs: 60_000 }));
 
   await jest.advanceTimersByTimeAsync(30_000);

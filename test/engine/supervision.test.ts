@@ -2,17 +2,17 @@
 import { CircuitBreaker, OPEN_MS } from '#src/engine/circuit-breaker.js';
 import { PoisonInputs } from '#src/engine/poison-inputs.js';
 import {
-  causeOfEnd,
+  chooseRecovery,
+  countFailedStarts,
+  decideRecycling,
+  exitCauseOf,
   expectedWaitMs,
-  failedStarts,
-  fateOfEntry,
-  MAX_AGE_MS,
+  type LifecycleEvent,
+  type LifecycleState,
+  MAX_WORKER_AGE_MS,
   msUntilNextBatch,
   nextState,
   restartDelayMs,
-  verdictOf,
-  type WorkerEvent,
-  type WorkerState,
   watchdogMs,
 } from '#src/engine/supervision.js';
 
@@ -26,18 +26,18 @@ test.each([
   ['SIGKILL', 'watchdog', 'watchdog'],
   ['SIGKILL', 'stopped', 'stopped'],
 ] as const)('an end by %s (we: %s) counts as %s', (signal, endedByUs, cause) => {
-  expect(causeOfEnd(signal, endedByUs)).toBe(cause);
+  expect(exitCauseOf(signal, endedByUs)).toBe(cause);
 });
 
 test('the running batch of a crashed or stuck worker is retried one by one', () => {
-  expect(fateOfEntry('crashed', true, 0)).toBe('retryAlone');
-  expect(fateOfEntry('watchdog', true, 0)).toBe('retryAlone');
+  expect(chooseRecovery('crashed', true, 0)).toBe('quarantine');
+  expect(chooseRecovery('watchdog', true, 0)).toBe('quarantine');
 });
 
 test('a prepared batch, and one whose worker was killed from outside, is retried whole, three times', () => {
-  expect(fateOfEntry('crashed', false, 0)).toBe('retry');
-  expect(fateOfEntry('killed', true, 2)).toBe('retry');
-  expect(fateOfEntry('killed', true, 3)).toBe('giveUp');
+  expect(chooseRecovery('crashed', false, 0)).toBe('requeue');
+  expect(chooseRecovery('killed', true, 2)).toBe('requeue');
+  expect(chooseRecovery('killed', true, 3)).toBe('fail');
 });
 
 test('a worker that had worked is replaced at once, one that dies at its start ever more slowly', () => {
@@ -63,9 +63,9 @@ test('the expected wait follows what was measured, and nothing is promised befor
 });
 
 test('a worker goes through its states by these events, and by no others', () => {
-  const states: WorkerState[] = ['STARTING', 'READY', 'BUSY', 'DRAINING', 'STOPPING', 'ENDED'];
-  const events: WorkerEvent[] = ['ready', 'given', 'emptied', 'retired', 'killed', 'ended'];
-  const attempt = (state: WorkerState, event: WorkerEvent) => {
+  const states: LifecycleState[] = ['STARTING', 'READY', 'BUSY', 'DRAINING', 'STOPPING', 'EXITED'];
+  const events: LifecycleEvent[] = ['ready', 'assigned', 'idle', 'retired', 'killed', 'exited'];
+  const attempt = (state: LifecycleState, event: LifecycleEvent) => {
     try {
       return nextState(state, event);
     } catch {
@@ -76,27 +76,27 @@ test('a worker goes through its states by these events, and by no others', () =>
   const table = states.map((state) => [state, ...events.map((event) => attempt(state, event))].join(' '));
 
   expect(table).toEqual([
-    'STARTING READY - - STOPPING STOPPING ENDED',
-    'READY - BUSY - STOPPING STOPPING ENDED',
-    'BUSY - BUSY READY DRAINING STOPPING ENDED',
-    'DRAINING - - STOPPING DRAINING STOPPING ENDED',
-    'STOPPING STOPPING - STOPPING STOPPING STOPPING ENDED',
-    'ENDED - - - ENDED ENDED -',
+    'STARTING READY - - STOPPING STOPPING EXITED',
+    'READY - BUSY - STOPPING STOPPING EXITED',
+    'BUSY - BUSY READY DRAINING STOPPING EXITED',
+    'DRAINING - - STOPPING DRAINING STOPPING EXITED',
+    'STOPPING STOPPING - STOPPING STOPPING STOPPING EXITED',
+    'EXITED - - - EXITED EXITED -',
   ]);
 });
 
 test('a worker is kept, retired when it is old or large, and killed beyond its limit', () => {
-  expect(verdictOf(0, 700, 1_000)).toBe('keep');
-  expect(verdictOf(0, 801, 1_000)).toBe('retire');
-  expect(verdictOf(MAX_AGE_MS + 1, 1, 1_000)).toBe('retire');
-  expect(verdictOf(0, 1_001, 1_000)).toBe('kill');
-  expect(verdictOf(0, null, 1_000)).toBe('keep');
+  expect(decideRecycling(0, 700, 1_000)).toBe('keep');
+  expect(decideRecycling(0, 801, 1_000)).toBe('retire');
+  expect(decideRecycling(MAX_WORKER_AGE_MS + 1, 1, 1_000)).toBe('retire');
+  expect(decideRecycling(0, 1_001, 1_000)).toBe('kill');
+  expect(decideRecycling(0, null, 1_000)).toBe('keep');
 });
 
 test('starts that fail count up, those that somebody kills only to two, and work counts as none', () => {
-  expect(failedStarts(4, false, 'crashed')).toBe(5);
-  expect(failedStarts(4, false, 'killed')).toBe(2);
-  expect(failedStarts(4, true, 'crashed')).toBe(0);
+  expect(countFailedStarts(4, false, 'crashed')).toBe(5);
+  expect(countFailedStarts(4, false, 'killed')).toBe(2);
+  expect(countFailedStarts(4, true, 'crashed')).toBe(0);
 });
 
 test('three convictions in ten minutes confine a caller on that version, until they are ten minutes old', () => {

@@ -10,7 +10,7 @@ const CANDIDATE = { artifactSha256: '', artifactPath: '' } as Candidate;
 async function probedWith(endsWhen: 'at once' | 'asked'): Promise<{ error: unknown; processes: number }> {
   let processes = 0;
   const startChild = (_: string, events: ChildEvents): Child => {
-    const end = () => events.onEnd(null, 'exit code 1');
+    const end = () => events.onExit(null, 'exit code 1');
     processes++;
     setImmediate(() => (endsWhen === 'at once' ? end() : events.onMessage({ kind: 'ready' })));
     return { pid: processes, send: () => setImmediate(end), kill: () => {}, residentBytes: async () => null };
@@ -23,7 +23,7 @@ async function probedWith(endsWhen: 'at once' | 'asked'): Promise<{ error: unkno
     providers: ['cpu'],
     log: pino({ level: 'silent' }),
     onMessage: () => {},
-    onLost: () => {},
+    onExit: () => {},
     startChild,
   });
   const error = await probeCandidate(pool, CANDIDATE).catch((error: unknown) => error);

@@ -29,7 +29,7 @@ class SimulatedChild implements Child {
   readonly #deliver: Deliver;
   #toChild: Promise<void> = Promise.resolve();
   #fromChild: Promise<void> = Promise.resolve();
-  residentNow = 50_000_000;
+  memoryBytes = 50_000_000;
   isDead = false;
 
   constructor(
@@ -63,11 +63,11 @@ class SimulatedChild implements Child {
     if (this.isDead) return;
     this.isDead = true;
     // The end of a process may be known before its last words are read.
-    this.#deliver(`${this.pid} ends`).then(() => this.events.onEnd(signal, `signal ${signal}`));
+    this.#deliver(`${this.pid} ends`).then(() => this.events.onExit(signal, `signal ${signal}`));
   }
 
   async residentBytes(): Promise<number> {
-    return this.residentNow;
+    return this.memoryBytes;
   }
 
   #say(label: string, act: () => void): void {

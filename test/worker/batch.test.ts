@@ -1,7 +1,7 @@
 /** Stacking items into one run and splitting its outputs. */
 
 import type { TensorData } from '#src/tasks/datatypes.js';
-import { CannotSplit, formRuns, split, stack } from '#src/worker/batch.js';
+import { BatchSplitError, formRuns, split, stack } from '#src/worker/batch.js';
 
 const floats = (name: string, shape: number[], ...data: number[]): TensorData => ({
   name,
@@ -34,7 +34,7 @@ test('each item gets its own rows back', () => {
 });
 
 test('an output without one row for each input row is never split', () => {
-  expect(() => split([floats('y', [1, 1], 10)], [1, 1])).toThrow(CannotSplit);
+  expect(() => split([floats('y', [1, 1], 10)], [1, 1])).toThrow(BatchSplitError);
 });
 
 test('items of other inner sizes do not share a run', () => {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import type { ImageSpec } from '#src/tasks/spec.js';
-import { imageToFloats, UnreadableImage } from '#src/worker/native/image.js';
+import { imageToFloats, UnreadableImageError } from '#src/worker/native/image.js';
 import { gradient, pixelBomb, withAppended } from '../support/images.ts';
 
 const GOLDENS = path.resolve('test/worker/goldens');
@@ -216,7 +216,7 @@ describe('numbers', () => {
 describe('refused', () => {
   const refusal = async (bytes: Uint8Array, spec: Partial<ImageSpec> = {}, maxPixels = MAX_PIXELS) => {
     const error = await prepare(bytes, spec, maxPixels).catch((thrown) => thrown);
-    expect(error).toBeInstanceOf(UnreadableImage);
+    expect(error).toBeInstanceOf(UnreadableImageError);
     return (error as Error).message;
   };
 

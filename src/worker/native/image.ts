@@ -12,7 +12,7 @@ import type { ImageSpec } from '../../tasks/spec.js';
 import { type Pixels, resample, type Size } from './resample.js';
 
 /** The only error for bytes that cannot become a tensor; beyond the pixel limit its message says so. */
-export class UnreadableImage extends Error {}
+export class UnreadableImageError extends Error {}
 
 /** One thread a worker: several workers share the cores, and libvips would otherwise start one pool each. */
 sharp.concurrency(1);
@@ -35,10 +35,10 @@ const MAX_EDGE = 65_535;
  * @throws UnreadableImage when the bytes are not a complete JPEG, PNG or WebP picture within the pixel limit.
  */
 export async function imageToFloats(bytes: Uint8Array, spec: ImageSpec, maxPixels: number): Promise<PreprocessedImage> {
-  const { image, isCmyk, source } = await open(bytes, maxPixels);
+  const { image, isCmyk, source } = await openImage(bytes, maxPixels);
   const content = resizedSize(source, spec.resize);
   checkSizes(source, content, maxPixels);
-  const pixels = resample(await decode(image, isCmyk), content, spec.resample);
+  const pixels = resample(await decodePixels(image, isCmyk), content, spec.resample);
   const frame = frameOf(content, spec);
   return {
     data: toFloats(pixels, frame, spec),
@@ -54,13 +54,13 @@ export async function imageToFloats(bytes: Uint8Array, spec: ImageSpec, maxPixel
 }
 
 /** Reads no more than the header. */
-async function open(bytes: Uint8Array, limitInputPixels: number) {
+async function openImage(bytes: Uint8Array, limitInputPixels: number) {
   try {
     const image = sharp(bytes, { limitInputPixels, failOn: 'error', pages: 1, ignoreIcc: true }).autoOrient();
     const { space, autoOrient: source } = await image.metadata();
     return { image, isCmyk: space === 'cmyk', source };
   } catch (error) {
-    throw unreadable(error);
+    throw toUnreadableImageError(error);
   }
 }
 
@@ -68,12 +68,12 @@ async function open(bytes: Uint8Array, limitInputPixels: number) {
 function checkSizes(source: Size, content: Size, maxPixels: number): void {
   const [from, to] = [source, content].map(({ width, height }) => `${width} × ${height}`);
   if (Math.max(source.width, source.height) > MAX_EDGE)
-    throw new UnreadableImage(`Input image of ${from} exceeds pixel limit of an edge, ${MAX_EDGE}`);
+    throw new UnreadableImageError(`Input image of ${from} exceeds pixel limit of an edge, ${MAX_EDGE}`);
   if (content.width * content.height > maxPixels)
-    throw new UnreadableImage(`Input image of ${from}, resized to ${to}, exceeds pixel limit of ${maxPixels}`);
+    throw new UnreadableImageError(`Input image of ${from}, resized to ${to}, exceeds pixel limit of ${maxPixels}`);
 }
 
-async function decode(image: Sharp, isCmyk: boolean): Promise<Pixels> {
+async function decodePixels(image: Sharp, isCmyk: boolean): Promise<Pixels> {
   const inSpace = isCmyk
     ? image.pipelineColourspace('cmyk').toColourspace('cmyk')
     : image.removeAlpha().toColourspace('srgb');
@@ -81,12 +81,12 @@ async function decode(image: Sharp, isCmyk: boolean): Promise<Pixels> {
     const { data, info } = await inSpace.raw().toBuffer({ resolveWithObject: true });
     return { data: isCmyk ? cmykToRgb(data) : data, width: info.width, height: info.height };
   } catch (error) {
-    throw unreadable(error);
+    throw toUnreadableImageError(error);
   }
 }
 
-function unreadable(error: unknown): UnreadableImage {
-  return new UnreadableImage(error instanceof Error ? error.message : String(error));
+function toUnreadableImageError(error: unknown): UnreadableImageError {
+  return new UnreadableImageError(error instanceof Error ? error.message : String(error));
 }
 
 /** As Pillow, without a profile: each ink takes its share of the light that black leaves. */
@@ -139,14 +139,14 @@ function roundHalfEven(value: number): number {
 }
 
 /** The tensor around the picture: where in it the picture begins, and the level of what the picture leaves free. */
-interface Frame extends Size {
+interface TensorFrame extends Size {
   readonly left: number;
   readonly top: number;
   readonly level: number;
 }
 
 /** `center_crop`: an odd rest is cut off at the right and below, and filled up at the left and above. */
-function frameOf(content: Size, { crop, pad }: ImageSpec): Frame {
+function frameOf(content: Size, { crop, pad }: ImageSpec): TensorFrame {
   if (!crop) return { left: 0, top: 0, level: 0, ...content, ...pad };
   const { width, height } = crop;
   const left = (width - content.width + 1) >> 1;
@@ -154,7 +154,7 @@ function frameOf(content: Size, { crop, pad }: ImageSpec): Frame {
   return { width, height, left, top, level: 0 };
 }
 
-function toFloats(pixels: Pixels, frame: Frame, { color, layout, ...scale }: ImageSpec): Float32Array {
+function toFloats(pixels: Pixels, frame: TensorFrame, { color, layout, ...scale }: ImageSpec): Float32Array {
   const size = frame.width * frame.height;
   const levels = color === 'grey' ? { data: greyOf(pixels), step: 1 } : { data: pixels.data, step: 3 };
   const order = { grey: [0], rgb: [0, 1, 2], bgr: [2, 1, 0] }[color];
@@ -184,7 +184,7 @@ interface Channel {
 /** Copies what lies within the frame. */
 function copyChannel(
   from: Channel & { data: ArrayLike<number>; size: Size },
-  to: Channel & { data: Float32Array; frame: Frame },
+  to: Channel & { data: Float32Array; frame: TensorFrame },
   table: Float32Array,
 ): void {
   const { left, top, width, height } = to.frame;

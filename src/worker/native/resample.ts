@@ -23,12 +23,12 @@ const HALF = ONE / 2;
 const sinc = (x: number) => (x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI));
 
 /** How far each filter reaches, in pixels of the smaller picture, and its weight at a distance. */
-const FILTERS = {
+const RESAMPLING_FILTERS = {
   bilinear: { support: 1, weightAt: (x: number) => Math.max(0, 1 - Math.abs(x)) },
   bicubic: { support: 2, weightAt: bicubic },
   lanczos: { support: 3, weightAt: (x: number) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
 } as const;
-type Filter = (typeof FILTERS)[keyof typeof FILTERS];
+type Filter = (typeof RESAMPLING_FILTERS)[keyof typeof RESAMPLING_FILTERS];
 
 function bicubic(distance: number): number {
   const x = Math.abs(distance);
@@ -44,7 +44,7 @@ export function resample(from: Pixels, to: Size, filter: ImageSpec['resample']):
   if (filter === 'nearest') return pickNearest(from, to);
   const { width, height } = to;
   const steps = width > from.width && height < from.height ? [changeHeight, changeWidth] : [changeWidth, changeHeight];
-  return steps.reduce((pixels, step) => step(pixels, { width, height }, FILTERS[filter]), from);
+  return steps.reduce((pixels, step) => step(pixels, { width, height }, RESAMPLING_FILTERS[filter]), from);
 }
 
 /** For each result: the first source it takes, how many, and the weight of each, `stride` apart. */

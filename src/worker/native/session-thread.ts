@@ -13,7 +13,7 @@ import type { Session, SessionOptions } from './session.js';
 /** What a worker does with a session, wherever it runs. */
 export type OpenSession = Pick<Session, 'inputs' | 'outputs' | 'run' | 'release'>;
 
-type Question =
+type SessionRequest =
   | { readonly kind: 'open'; readonly session: number; readonly bytes: Uint8Array; readonly options: SessionOptions }
   | {
       readonly kind: 'run';
@@ -23,7 +23,7 @@ type Question =
     }
   | { readonly kind: 'release'; readonly session: number };
 
-type Reply =
+type SessionReply =
   | { readonly kind: 'opened'; readonly inputs: readonly TensorSpec[]; readonly outputs: readonly TensorSpec[] }
   | { readonly kind: 'answered'; readonly outputs: TensorData[] }
   | { readonly kind: 'released' }
@@ -32,13 +32,13 @@ type Reply =
 export class SessionThread {
   readonly #thread = new Worker(new URL(import.meta.url));
   /** It answers in the order in which it is asked. */
-  readonly #waiting: PromiseWithResolvers<Reply>[] = [];
+  readonly #waiting: PromiseWithResolvers<SessionReply>[] = [];
   #sessions = 0;
   /** When the thread has begun: with too little memory it never does, and takes the process along. */
   readonly started = once(this.#thread, 'online');
 
   constructor() {
-    this.#thread.on('message', (reply: Reply) => this.#waiting.shift()?.resolve(reply));
+    this.#thread.on('message', (reply: SessionReply) => this.#waiting.shift()?.resolve(reply));
     // Without it nothing can be answered any more: the process ends, and its work goes to another.
     this.#thread.on('error', (error) => {
       throw error;
@@ -48,26 +48,29 @@ export class SessionThread {
   /** @throws Error with ONNX Runtime's words when the bytes are no model it can run. */
   async open(bytes: Uint8Array, options: SessionOptions): Promise<OpenSession> {
     const session = ++this.#sessions;
-    const { inputs, outputs } = await this.#ask({ kind: 'open', session, bytes, options }, 'opened');
+    const { inputs, outputs } = await this.#request({ kind: 'open', session, bytes, options }, 'opened');
     return {
       inputs,
       outputs,
       run: async (inputs, wanted = null) =>
-        (await this.#ask({ kind: 'run', session, inputs, wanted }, 'answered')).outputs,
+        (await this.#request({ kind: 'run', session, inputs, wanted }, 'answered')).outputs,
       release: async () => {
-        await this.#ask({ kind: 'release', session }, 'released');
+        await this.#request({ kind: 'release', session }, 'released');
       },
     };
   }
 
-  async #ask<K extends Reply['kind']>(question: Question, expected: K): Promise<Extract<Reply, { kind: K }>> {
-    const waiting = Promise.withResolvers<Reply>();
+  async #request<K extends SessionReply['kind']>(
+    question: SessionRequest,
+    expected: K,
+  ): Promise<Extract<SessionReply, { kind: K }>> {
+    const waiting = Promise.withResolvers<SessionReply>();
     this.#waiting.push(waiting);
     this.#thread.postMessage(question);
     const reply = await waiting.promise;
     if (reply.kind === 'failed') throw new Error(reply.message);
     if (reply.kind !== expected) throw new Error(`A session replied ${reply.kind}. This is a bug.`);
-    return reply as Extract<Reply, { kind: K }>;
+    return reply as Extract<SessionReply, { kind: K }>;
   }
 }
 
@@ -76,7 +79,7 @@ async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
   // Only here is the runtime loaded: the main thread never calls it.
   const { Session } = await import('./session.js');
   const sessions = new Map<number, Session>();
-  const answer = async (question: Question): Promise<Reply> => {
+  const answer = async (question: SessionRequest): Promise<SessionReply> => {
     if (question.kind === 'open') {
       const session = await Session.open(question.bytes, question.options);
       sessions.set(question.session, session);
@@ -91,7 +94,7 @@ async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
     return { kind: 'released' };
   };
   let turn: Promise<void> = Promise.resolve();
-  port.on('message', (question: Question) => {
+  port.on('message', (question: SessionRequest) => {
     turn = turn.then(async () => {
       const reply = await answer(question).catch((error: unknown) => ({
         kind: 'failed' as const,

@@ -78,7 +78,7 @@ function killWorkers(app: App, rounds: number): Promise<Growth> {
   return growth(rounds, process.pid, async () => {
     const [worker] = app.engine.pool.ready;
     if (worker) process.kill(worker.pid, 'SIGKILL');
-    await worker?.ended;
+    await worker?.exited;
     await until('two workers and a spare have a version loaded', () => isWhole(app));
   });
 }
