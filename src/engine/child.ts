@@ -1,8 +1,9 @@
 /**
- * One worker process, from the outside: start, send, kill.
+ * One worker process as an operating system process: start it, send it messages, kill it.
  *
- * It starts under what the platform has of `prlimit` (memory, no core dumps), `unshare` (no network) and `setpriv` (it
- * ends when we end, even by SIGKILL), in an empty folder, with a nearly empty environment.
+ * The process runs in an empty folder with a minimal environment. It is confined by whichever of these tools the
+ * platform provides: `prlimit` (memory limit, no core dumps), `unshare` (no network, probes only) and `setpriv` (the
+ * kernel kills the worker when the server dies, even by SIGKILL).
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -12,36 +13,39 @@ import { promisify } from 'node:util';
 import { FrameChannel } from './frames.js';
 import type { FromWorker, ToWorker } from './messages.js';
 
-/** What it is started for: to serve, to run suspects alone, or for one question about something new. */
+/**
+ * Why the process was started: `pool` serves requests, `spare` is the warm standby, `quarantine` runs inputs one at a
+ * time, and `probe` loads an untrusted artifact once and is then discarded.
+ */
 export type Purpose = 'pool' | 'spare' | 'quarantine' | 'probe';
 
 export interface ChildEvents {
   onMessage(message: FromWorker): void;
-  /** It sent bytes that are no message. */
+  /** The process sent bytes that do not form a valid frame. */
   onProtocolError(reason: string): void;
-  /** Called once, last. */
+  /** Called exactly once, after every other event. `how` describes the exit, for example `signal SIGKILL`. */
   onExit(signal: NodeJS.Signals | null, how: string): void;
 }
 
 export interface Child {
   readonly pid: number;
   send(message: ToWorker): void;
-  /** SIGKILL: native code listens to nothing else. */
+  /** Sends SIGKILL: native code does not respond to any other signal. */
   kill(): void;
-  /** Resident memory now; null where it cannot be known. */
+  /** Current resident memory in bytes; null on platforms without `/proc`. */
   residentBytes(): Promise<number | null>;
 }
 
 export type StartChild = (purpose: Purpose, events: ChildEvents) => Child;
 
 export interface LaunchOptions {
-  /** The compiled entry file. */
+  /** The compiled entry file of the worker. */
   readonly file: string;
   readonly emptyFolder: string;
   readonly memoryBytes: number;
 }
 
-/** What this platform can do to confine a child. */
+/** Paths of the tools that confine a child; null for a tool that is missing or not permitted. */
 export interface Confinement {
   readonly setpriv: string | null;
   readonly prlimit: string | null;
@@ -55,7 +59,7 @@ export async function findConfinement(): Promise<Confinement> {
   return { setpriv: find('setpriv'), prlimit: find('prlimit'), unshare: unshare && (await testUnshare(unshare)) };
 }
 
-/** A namespace of its own may be forbidden here: only trying tells. */
+/** Creating a network namespace may be forbidden on this host. The only way to find out is to try. */
 async function testUnshare(unshare: string): Promise<string | null> {
   const tried = promisify(execFile)(unshare, [...NO_NETWORK, 'true'], { timeout: 5_000 });
   return tried.then(
@@ -69,12 +73,12 @@ const NO_NETWORK = ['--map-root-user', '--net'];
 export function childStarter(launch: LaunchOptions, confinement: Confinement): StartChild {
   return (purpose, events) => {
     const child = spawnWorker(launch, confinement, purpose);
-    // One that never began has no `exit`, and perhaps no streams.
+    // A process that could not be spawned emits `error` but never `exit`, and may have no streams.
     const stream = child.stdio?.[CHANNEL_FD] as Duplex | undefined;
     const channel = stream && new FrameChannel<ToWorker, FromWorker>(stream, events);
     const panic = panicOf(child);
     child.on('error', (error) => child.pid ?? events.onExit(null, error.message));
-    // Standard error of a probe is complete only when it is closed.
+    // `close` waits until a probe's stderr has been read completely.
     child.once(child.stderr ? 'close' : 'exit', (code, signal) => {
       if (child.pid) events.onExit(signal, (signal ? `signal ${signal}` : `exit code ${code}`) + panic());
     });
@@ -89,7 +93,10 @@ export function childStarter(launch: LaunchOptions, confinement: Confinement): S
 
 const MAX_STDERR_CHARACTERS = 10_000;
 
-/** What a library in Rust wrote on standard error before it ended the process, which says more than the signal does. */
+/**
+ * The panic message that a Rust library wrote to a probe's stderr before it aborted the process. It says more than the
+ * signal does.
+ */
 function panicOf({ stderr }: ChildProcess): () => string {
   let written = '';
   stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -101,7 +108,7 @@ function panicOf({ stderr }: ChildProcess): () => string {
   };
 }
 
-/** The worker's end of the channel. */
+/** File descriptor of the message channel inside the worker. */
 export const CHANNEL_FD = 3;
 
 const PAGE_BYTES = 4096;
@@ -111,7 +118,7 @@ async function residentBytesOf(pid: number | undefined): Promise<number | null> 
   return statm === null ? null : Number(statm.split(' ')[1]) * PAGE_BYTES;
 }
 
-/** What native libraries need to find their devices; no secret, no configuration. */
+/** The only variables a worker inherits: native libraries need them to find devices. None holds a secret. */
 const INHERITED_ENV = ['PATH', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'VK_DRIVER_FILES', 'TMPDIR', 'SystemRoot'];
 
 function spawnWorker(
@@ -126,23 +133,24 @@ function spawnWorker(
   return spawn(command[0] as string, command.slice(1), {
     cwd: emptyFolder,
     env: { ...env, ORT_DISABLE_TELEMETRY: '1' },
-    // What a probe complains of is the model's owner's to read; complaints of others are the operator's.
+    // A probe's stderr is read for panic messages, which become part of its exit. Others write to the server's stderr.
     stdio: ['ignore', 'ignore', purpose === 'probe' ? 'pipe' : 'inherit', 'pipe'],
   });
 }
 
 /**
- * What V8 sets aside for the thread of the sessions: no memory is taken for it, but it counts as data. So much was
- * measured with Node 24.21, and a little is added.
+ * Address space that V8 reserves for the session thread. It uses no memory but counts towards `prlimit --data`.
+ * Measured with Node 24.21, plus a small margin.
  */
 const V8_RESERVED_BYTES = 560_000_000;
 
-/** A probe computes for a minute at most, and writes no file to speak of. */
+/** A probe gets at most 60 s of CPU time, files of at most 64 KiB and 256 open files. */
 const PROBE_LIMITS = ['--cpu=60', '--fsize=65536', '--nofile=256'];
 
 /**
- * Each wrapper executes the next, so that the child's pid is Node's and a signal reaches it. `setpriv` comes last: a
- * change of user namespace would undo it. Only probes are cut from the network: what they load was never looked at.
+ * The command prefix that confines a worker. Each tool replaces itself with the next by `exec`, so the child's pid is
+ * that of Node and signals reach it. `setpriv` comes last because a change of user namespace resets its setting. Only
+ * probes lose network access: they load files that have not been validated yet.
  */
 function confinementCommand(
   { setpriv, prlimit, unshare }: Confinement,

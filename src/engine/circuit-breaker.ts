@@ -1,11 +1,18 @@
 /**
- * Whether a version still works, judged by its own example and by nothing that callers send. Pure: the time is handed in.
+ * The circuit breaker of one version. It opens only if the version fails on its own example, so callers cannot take a
+ * version out of service by sending poison inputs.
  *
- *   CLOSED ──3 convictions in a minute──▶ JUDGED ──example answers──▶ CLOSED
- *                                           │ ▲
- *                              example ends │ │ half a minute later
- *                              its process  ▼ │
- *                                           OPEN: refused at once
+ *   CLOSED ──3 strikes within 60 s──▶ TRIAL ──example succeeds──▶ CLOSED
+ *                                     │ ▲
+ *              example crashes or     │ │ 30 s later
+ *              does not finish        ▼ │
+ *                                     OPEN: requests are refused immediately
+ *
+ * A strike is one poison input: an input that ended its process while it ran alone in quarantine. A trial runs the
+ * version's example in quarantine. Requests are still served during a trial that follows CLOSED; they are still
+ * refused during one that follows OPEN, the state that other circuit breakers call HALF_OPEN.
+ *
+ * Pure: callers pass the current time in milliseconds.
  */
 const STRIKE_WINDOW_MS = 60_000;
 const STRIKES_TO_TRIAL = 3;
@@ -17,32 +24,32 @@ export class CircuitBreaker {
   #reason = '';
   #isInTrial = false;
 
-  /** An input of the version ended its process. Answers whether the example must be run now. */
+  /** Counts a poison input. Returns true if the caller must start a trial now. */
   recordStrike(now: number): boolean {
     this.#strikes = [...this.#strikes.filter((at) => now - at < STRIKE_WINDOW_MS), now].slice(-STRIKES_TO_TRIAL);
     return this.#beginTrial(this.#strikes.length === STRIKES_TO_TRIAL && this.#openUntil === null);
   }
 
-  /** Asked before each input. Answers whether the example must be run again now. */
+  /** Call before each input. Returns true if the breaker is open, its 30 s are over and the caller must start a trial. */
   isTrialDue(now: number): boolean {
     return this.#beginTrial(this.#openUntil !== null && now >= this.#openUntil);
   }
 
-  /** The example answered, or failed as an input may fail: the version works. */
+  /** Closes the breaker: the example was answered, or failed in a way that does not question the version. */
   recordTrialPassed(): void {
     this.#isInTrial = false;
     this.#openUntil = null;
     this.#strikes = [];
   }
 
-  /** The example ended its process. */
+  /** Opens the breaker for 30 s: the example crashed its process or did not finish. */
   recordTrialFailed(reason: string, now: number): void {
     this.#isInTrial = false;
     this.#openUntil = now + OPEN_MS;
     this.#reason = reason;
   }
 
-  /** Null while it is closed; else why, and when to come back. */
+  /** Null unless the breaker is open; otherwise the reason, and the delay before a retry makes sense (at least 1 s). */
   refusal(now: number): { readonly reason: string; readonly retryAfterMs: number } | null {
     if (this.#openUntil === null) return null;
     return { reason: this.#reason, retryAfterMs: Math.ceil(Math.max(1_000, this.#openUntil - now)) };

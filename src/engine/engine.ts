@@ -1,11 +1,16 @@
 /**
- * The engine: items in, answers out. A library without GraphQL and without SQL.
+ * The inference engine: it takes items, batches them, runs them in worker processes and returns answers.
  *
- * It promises: an input is answered or fails with one named error within its deadline; one bad item fails alone; a
- * worker that dies fails nobody whose work can be done again in time; a full queue refuses at once; work that nobody
- * waits for is not begun. The batch is formed when there is room, from what waits: no delay by default.
+ * The engine guarantees:
+ * - Every input is answered, or fails with one named error, within its deadline.
+ * - An invalid or poison input fails alone. Other items of the batch are answered.
+ * - If a worker dies, its unfinished work is retried within the deadline.
+ * - If an input cannot be answered in time, it is refused immediately instead of being queued.
+ * - An input is not run if its caller has disconnected or its deadline has passed.
  *
- * Decisions are in `queue.ts` and `supervision.ts`; here are the effects.
+ * A batch is formed as soon as a worker is available, from whatever is queued: the engine adds no batching delay.
+ * This file holds the effects (timers, processes, promises). The decisions are pure functions in `queue.ts` and
+ * `supervision.ts`. The engine knows neither GraphQL nor SQL.
  */
 
 import { InferenceFailedError, OverloadedError, ShuttingDownError } from '../errors.js';
@@ -35,14 +40,17 @@ import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
 interface ServedVersion {
   version: EngineVersion;
   readonly queue: VersionQueue;
-  /** By the work that was guessed: when there is room, and how long a wait will be. */
+  /** Keyed by the estimated work of a batch. Predicts when a worker becomes available and how long the queue takes. */
   readonly schedulingLatency: LatencyEstimates;
-  /** By the work that there was, the making of answers included: when a run is stuck. */
+  /** Keyed by the actual work of a batch, postprocessing included. Sets the watchdog's timeout. */
   readonly watchdogLatency: LatencyEstimates;
 }
 
 const LOAD_WATCHDOG_MS = 120_000;
-/** Tokens of a batch, as guessed: long texts are many runs, and nobody else's turn comes before the last of them. */
+/**
+ * Estimated tokens per batch. Long texts are split over several runs, and the worker serves no other batch until the
+ * last of them has finished.
+ */
 const MAX_BATCH_WORK = 16_384;
 
 export class Engine {
@@ -73,7 +81,7 @@ export class Engine {
     return this.#served.values().reduce((sum, { queue }) => sum + queue.rows, this.#quarantine.length);
   }
 
-  /** Where a version is in memory now. */
+  /** Whether the version is loaded, in how many workers, and how many of its rows are queued. */
   servingStatus(key: string) {
     const workers = this.#pool.all.filter(({ purpose }) => purpose === 'pool');
     const replicas = workers.filter(({ loaded }) => loaded.has(key)).length;
@@ -97,11 +105,14 @@ export class Engine {
   }
 
   /**
-   * Answers one item.
+   * Runs one item. A failure caused by the input itself, such as a damaged image, is returned in `Outcome.result`.
    *
-   * @throws OverloadedError when it could not be answered in time; DeadlineExceededError; InferenceFailedError;
-   *   NotReadyError while the version does not answer its own example; ShuttingDownError. What is wrong with the input
-   *   comes as the outcome's failure.
+   * @throws OverloadedError if the queue is too long to answer within the deadline
+   * @throws DeadlineExceededError if the deadline passes in the queue or during the run
+   * @throws InferenceFailedError if the input crashed its worker, timed out, ran out of memory, or was refused as a
+   *   known poison input
+   * @throws NotReadyError while the version's circuit breaker is open
+   * @throws ShuttingDownError after `stop` was called
    */
   run(version: EngineVersion, item: Item, options: RunOptions): Promise<Outcome> {
     if (this.#isStopping) return Promise.reject(new ShuttingDownError());
@@ -119,13 +130,13 @@ export class Engine {
     return answered;
   }
 
-  /** Loads a version into every worker, so that its first caller need not wait. */
+  /** Loads a version into every ready worker, so that its first request does not wait for a load. */
   async preload(version: EngineVersion): Promise<void> {
     this.#ensureServed(version);
     await this.#pool.loadEverywhere(version);
   }
 
-  /** Answers what was accepted, for at most `graceMs`; then fails the rest and ends the workers. */
+  /** Stops accepting inputs, waits up to `graceMs` for the accepted ones, then fails the rest and kills the workers. */
   async stop(graceMs: number): Promise<void> {
     this.#isStopping = true;
     if (this.#outstanding > 0) {
@@ -165,7 +176,7 @@ export class Engine {
 
   // ── forming batches ──
 
-  /** What else arrives in this turn of the event loop joins the batch. */
+  /** Deferred with `setImmediate`, so that all inputs that arrive in this turn of the event loop can share a batch. */
   #scheduleDispatch(): void {
     if (this.#isDispatchScheduled) return;
     this.#isDispatchScheduled = true;
@@ -189,7 +200,7 @@ export class Engine {
     this.#dispatchQuarantine(now);
   }
 
-  /** The version whose head is most urgent: priority first, then age. */
+  /** The version whose next entry is most urgent: highest priority first, then longest wait. */
   #mostUrgent(now: number): ServedVersion | null {
     let best: { served: ServedVersion; head: Entry } | null = null;
     for (const served of this.#served.values()) {
@@ -199,7 +210,10 @@ export class Engine {
     return best?.served ?? null;
   }
 
-  /** An idle worker, best one that has the version loaded; else a busy one whose batch is about to end. */
+  /**
+   * Prefers an idle worker that has the version loaded, then any idle worker, then a busy worker whose batch is about
+   * to finish. Otherwise returns the time until such a worker is expected; null if that is unknown.
+   */
   #selectWorker(served: ServedVersion, now: number): { worker: WorkerProcess | null; waitMs: number | null } {
     const workers = this.#pool.ready;
     const idle = workers.filter(({ batches }) => batches.length === 0);
@@ -242,9 +256,9 @@ export class Engine {
     const rows = entries.reduce((sum, { item }) => sum + item.rows, 0);
     const work = entries.reduce((sum, { item }) => sum + item.work, 0);
     const expectedMs = worker.loaded.has(version.key) ? this.#expectedRunMs(version, work) : null;
-    // How long it takes to read a text or a picture is not known before it is read.
-    const isOpen = version.spec.text !== null || version.spec.image !== null;
-    const announceStart = isOpen || shouldAnnounceStart(expectedMs);
+    // The cost of decoding an image or tokenizing a text is unknown until it is done.
+    const hasUnknownCost = version.spec.text !== null || version.spec.image !== null;
+    const announceStart = hasUnknownCost || shouldAnnounceStart(expectedMs);
     for (const entry of entries) entry.phase = 'run';
     this.#pool.load(worker, version).catch(() => {});
     worker.assign(
@@ -258,7 +272,7 @@ export class Engine {
     return this.#served.get(version.key)?.watchdogLatency.totalMs(work) ?? null;
   }
 
-  /** Until a run has begun, the time is that of loading and preparing. */
+  /** Watches the oldest batch. Until its run has started, the timeout covers loading and preprocessing. */
   #resetWatchdog(worker: WorkerProcess): void {
     const [oldest] = worker.batches;
     if (!oldest) this.#watchdogs.set(worker, null);
@@ -296,7 +310,7 @@ export class Engine {
     const { provider: executionProvider } = this.#pool;
     for (const [i, entry] of batch.entries.entries()) {
       const result = results[i];
-      if (!result) entry.fail(new Error('A worker answered fewer items than it was given. This is a bug.'));
+      if (!result) entry.fail(new Error('A worker returned fewer results than the batch has items. This is a bug.'));
       else if ('failure' in result && result.failure.kind === 'memory')
         this.#handleAllocationFailure(worker, batch, entry, result.failure);
       else
@@ -314,7 +328,7 @@ export class Engine {
     served?.watchdogLatency.record(runWork, { preprocessMs, inferMs: inferMs + postprocessMs });
   }
 
-  /** After a failed allocation nothing that this process says can be relied on. */
+  /** Retries the input in quarantine and recycles the worker: after a failed allocation its answers are unreliable. */
   #handleAllocationFailure(
     worker: WorkerProcess,
     { version }: OutstandingBatch,
@@ -322,17 +336,18 @@ export class Engine {
     { message }: ItemFailure,
   ): void {
     if (worker.purpose === 'quarantine')
-      this.#quarantine.failPoisonInput({ version, entry }, `it needs more memory than a worker may take: ${message}`);
+      this.#quarantine.failPoisonInput({ version, entry }, `it needs more memory than one worker may use: ${message}`);
     else this.#quarantine.addSuspect({ version, entry });
     this.#pool.recycle(worker, message);
   }
 
   #failLoad(worker: WorkerProcess, key: string, message: string): void {
     const failed = worker.batches.filter(({ version }) => version.key === key).flatMap(({ entries }) => entries);
-    for (const entry of failed) entry.fail(new InferenceFailedError(`its artifact cannot be loaded: ${message}`));
+    for (const entry of failed)
+      entry.fail(new InferenceFailedError(`the version's artifact could not be loaded: ${message}`));
   }
 
-  // ── faults ──
+  // ── recovery after a worker has exited ──
 
   #recover(worker: WorkerProcess, cause: ExitCause, how: string): void {
     this.#watchdogs.set(worker, null);
@@ -353,16 +368,20 @@ export class Engine {
     how: string,
   ): void {
     const { version } = batch;
-    const again: Entry[] = [];
+    const retried: Entry[] = [];
     for (const entry of batch.entries) {
-      const fate = chooseRecovery(cause, isRunning, entry.retries);
+      const recovery = chooseRecovery(cause, isRunning, entry.retries);
       entry.phase = 'queue';
-      if (fate === 'fail') entry.fail(new InferenceFailedError(`its worker ended (${how})`, true));
-      else if (fate === 'quarantine') this.#quarantine.addSuspect({ version, entry });
-      else again.push(Object.assign(entry, { retries: entry.retries + 1 }));
+      if (recovery === 'fail')
+        entry.fail(new InferenceFailedError(`the inference process ended (${how}); try again`, true));
+      else if (recovery === 'quarantine') this.#quarantine.addSuspect({ version, entry });
+      else {
+        entry.retries++;
+        retried.push(entry);
+      }
     }
-    if (worker.purpose !== 'quarantine') this.#ensureServed(version).queue.requeue(again);
-    else for (const entry of again) this.#quarantine.requeue({ version, entry });
+    if (worker.purpose !== 'quarantine') this.#ensureServed(version).queue.requeue(retried);
+    else for (const entry of retried) this.#quarantine.requeue({ version, entry });
   }
 
   #failQueued({ key }: EngineVersion, error: Error): void {

@@ -1,5 +1,5 @@
 /**
- * One accepted input: its promise, its deadline's timer, and the one moment in which it is settled.
+ * Creates the queue entry of one accepted input, with its promise and its deadline timer. An entry settles exactly once.
  */
 import { DeadlineExceededError } from '../errors.js';
 import type { Item } from '../tasks/tasks.js';
@@ -11,7 +11,7 @@ export interface RunOptions {
   readonly connection: Connection;
 }
 
-/** `onSettled` is called once, before the promise settles. */
+/** Calls `onSettled` once, just before the promise `answered` settles. */
 export function createEntry(
   item: Item,
   { deadlineMs, priority, connection }: RunOptions,
@@ -19,12 +19,12 @@ export function createEntry(
 ): { entry: Entry; answered: Promise<Outcome> } {
   const answer = Promise.withResolvers<Outcome>();
   const now = performance.now();
-  const settle = (tell: () => void) => {
+  const settle = (settlePromise: () => void) => {
     if (entry.isSettled) return;
     entry.isSettled = true;
     clearTimeout(timer);
     onSettled();
-    tell();
+    settlePromise();
   };
   const entry: Entry = {
     item,

@@ -1,24 +1,24 @@
 /**
- * Messages over a byte stream between the server and a worker: one frame each.
+ * Framing of the messages between the server and a worker over a byte stream. Each message is one frame:
  *
  *   4 bytes  length of the payload, little endian
- *   4 bytes  CRC-32 of the payload
- *   payload  structured clone, as `v8.serialize` writes it
+ *   4 bytes  CRC-32 of the payload, little endian
+ *   payload  structured clone, as written by `v8.serialize`
  *
- * Node's own channel would throw out of the event loop on bytes that are no message, and would wait for ever for the
- * rest of one that says it is huge. Here both end the worker that sent them, and nothing else.
+ * Node's own IPC channel throws an uncaught exception on invalid bytes, and waits forever for the rest of a message
+ * with an inflated length. Here both are reported by `onProtocolError`, and only the worker that sent them is killed.
  */
 import type { Duplex } from 'node:stream';
 import { deserialize, serialize } from 'node:v8';
 import { crc32 } from 'node:zlib';
 
 const HEADER_BYTES = 8;
-/** More than any batch of answers; what claims to be longer is not a frame of ours. */
+/** 1 GiB, more than any batch of answers. A longer length means that the stream is corrupt. */
 export const MAX_FRAME_BYTES = 2 ** 30;
 
 export interface FrameEvents<In> {
   onMessage(message: In): void;
-  /** What came is no frame; nothing that follows can be read. */
+  /** Called once, when the stream does not hold a valid frame. Nothing after it is read. */
   onProtocolError(reason: string): void;
 }
 
@@ -27,7 +27,7 @@ export class FrameChannel<Out, In> {
   readonly #events: FrameEvents<In>;
   #chunks: Buffer[] = [];
   #bufferedBytes = 0;
-  /** Bytes that must be there before the next look is worth it. */
+  /** The number of buffered bytes at which the next frame, or its header, is complete. */
   #neededBytes = HEADER_BYTES;
   #isBroken = false;
 
@@ -35,7 +35,7 @@ export class FrameChannel<Out, In> {
     this.#stream = stream;
     this.#events = events;
     stream.on('data', (chunk: Buffer) => this.#receive(chunk));
-    // The other side has gone: whoever started it hears of its end, and whoever was started ends on `close`.
+    // The other process has gone. The server learns that from the child's `exit`, the worker from `close`.
     stream.on('error', () => {});
   }
 
@@ -53,14 +53,14 @@ export class FrameChannel<Out, In> {
     this.#bufferedBytes = rest.length;
   }
 
-  /** Answers what is left: the beginning of a frame. */
+  /** Returns the bytes that remain: an incomplete frame. */
   #readFrames(bytes: Buffer): Buffer {
     let start = 0;
     while (!this.#isBroken) {
       this.#neededBytes = HEADER_BYTES;
       if (bytes.length - start < HEADER_BYTES) break;
       const length = bytes.readUInt32LE(start);
-      if (length > MAX_FRAME_BYTES) this.#fail(`a frame of ${length} bytes`);
+      if (length > MAX_FRAME_BYTES) this.#fail(`a frame claims ${length} bytes; the limit is ${MAX_FRAME_BYTES}`);
       this.#neededBytes = HEADER_BYTES + length;
       if (bytes.length - start < this.#neededBytes) break;
       this.#readPayload(
@@ -79,10 +79,10 @@ export class FrameChannel<Out, In> {
 
   #decode(payload: Buffer, crc: number): In | null {
     try {
-      if (crc32(payload) !== crc) throw new Error('its checksum is wrong');
+      if (crc32(payload) !== crc) throw new Error('the checksum does not match');
       return deserialize(payload) as In;
     } catch (error) {
-      this.#fail(`a frame that cannot be read: ${error instanceof Error ? error.message : error}`);
+      this.#fail(`a frame cannot be decoded: ${error instanceof Error ? error.message : error}`);
       return null;
     }
   }

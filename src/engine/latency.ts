@@ -1,6 +1,6 @@
 /**
- * What was measured of a version's runs: exponentially weighted means, one for each amount of work (by powers of two).
- * Work is counted in rows, and in tokens where texts are cut into them: see `Item`.
+ * Measured latency of one version's batches: exponentially weighted moving averages, in milliseconds, bucketed by the
+ * amount of work in powers of two. Work is counted in rows, or in tokens for models that read text: see `Item`.
  */
 const SMOOTHING_FACTOR = 0.2;
 
@@ -21,12 +21,12 @@ export class LatencyEstimates {
     );
   }
 
-  /** Expected time of a run; null while no run of about this size was seen. */
+  /** Expected duration of a run; null until a batch of this bucket was measured. */
   inferMs(work: number): number | null {
     return this.#inferMsByWork.get(workBucket(work)) ?? null;
   }
 
-  /** Expected time of a run with its preparation; null while none of about this size was seen. */
+  /** Expected duration of preprocessing and run; null until a batch of this bucket was measured. */
   totalMs(work: number): number | null {
     return this.#totalMsByWork.get(workBucket(work)) ?? null;
   }
@@ -35,7 +35,10 @@ export class LatencyEstimates {
     return this.#preprocessMs;
   }
 
-  /** For the amount that does best: what waits long enough is batched so. One slow first run refuses nobody. */
+  /**
+   * Milliseconds per unit of work in the most efficient bucket; null until a batch was measured. A long queue is served
+   * in batches of that size. Taking the minimum keeps one slow first run from causing refusals.
+   */
   get msPerWorkUnit(): number | null {
     return this.#msPerWorkUnitByWork.size === 0 ? null : Math.min(...this.#msPerWorkUnitByWork.values());
   }

@@ -1,39 +1,39 @@
 /**
- * The protocol between the server and a worker, in frames (see `frames.ts`) over a pipe.
+ * The protocol between the server and a worker. Messages are sent as frames (see `frames.ts`) over a pipe.
  *
- *   server → worker
- *     probeProvider  may this execution provider be used here?         → probed
- *     load           verify the bytes, create the session, run it once → loaded | loadFailed
- *     unload         release the session                               (no reply)
- *     batch          answer these items with a loaded version          → started, then done
- *     examine        what the file itself says of its graph            → examined | failed
- *     compare        do these items answer the same beside mates?      → compared | failed
+ *   server → worker                                                                reply
+ *     probeProvider         test whether an execution provider works on this host  probed
+ *     load                  verify the artifact, create a session, warm it up      loaded | loadFailed
+ *     unload                release the session                                    (none)
+ *     batch                 run these items with a loaded version                  started (optional), then done
+ *     examine               read the tensors and metadata of an ONNX file          examined | failed
+ *     checkBatchInvariance  test whether answers depend on the rest of the batch   batchInvariance | failed
  *
  *   worker → server
- *     ready          once, when it can take messages
- *     started        the graph begins to run: the watchdog's clock starts (only where the run, or preparing it, may be
- *                    long); says how much there is to run, where only cutting texts into tokens tells
- *     done           one result for each item of the batch, in order
+ *     ready                 sent once, when the worker accepts messages
+ *     started               preprocessing is done and the run starts, so the watchdog starts too. Sent only if the batch
+ *                           asked for it. For text models it carries the number of tokens to run.
+ *     done                  one result per item of the batch, in the same order
  *
- * A worker takes messages in order. It may prepare a second batch while the first one runs, never more.
- * What can go wrong at any moment: the process ends. Then whoever waits for a reply is told by the exit, and a reply
- * of an older process can never be taken for one of a newer, because each process has its own channel.
+ * A worker handles messages in order. It preprocesses at most one further batch while a batch runs. The process may
+ * exit at any moment: whoever waits for a reply then learns it from the exit. A late reply of a dead process cannot be
+ * mistaken for one of its replacement, because each process has its own channel.
  */
 import type { Answer } from '../tasks/answer.js';
 import type { ItemFailure } from '../tasks/failures.js';
 import type { GraphFacts } from '../tasks/sources.js';
 import type { Item, VersionSpec } from '../tasks/tasks.js';
 
-/** A version as the engine knows it: no names, no SQL. */
+/** What the engine needs to load and run a version. */
 export interface EngineVersion {
-  /** Identifies artifact and spec together. */
+  /** Unique for each combination of artifact and spec. */
   readonly key: string;
-  /** For messages only. */
+  /** Shown in error messages only. */
   readonly ref: string;
   readonly spec: VersionSpec;
   readonly artifactSha256: string;
   readonly artifactPath: string;
-  /** Where texts are cut into tokens: the blob of `spec.text.tokenizerSha256`. */
+  /** File with the blob of `spec.text.tokenizerSha256`; null for models that do not read text. */
   readonly tokenizerPath: string | null;
 }
 
@@ -45,7 +45,7 @@ export interface LoadMessage {
   readonly artifactSha256: string;
   readonly artifactPath: string;
   readonly provider: string;
-  /** Run once before the version counts as loaded: the first run is the slowest. */
+  /** Runs once before the version counts as loaded, because the first run of a session is the slowest. */
   readonly warmUp: Item | null;
 }
 
@@ -54,7 +54,7 @@ export interface BatchMessage {
   readonly id: number;
   readonly key: string;
   readonly items: readonly Item[];
-  /** Is `started` wanted? For what is surely short it would cost more than it tells. */
+  /** Whether the worker sends `started`. Not worth the message for runs that are known to be short. */
   readonly announceStart: boolean;
 }
 
@@ -87,6 +87,9 @@ export type FromWorker =
       readonly timing: BatchTiming;
     }
   | { readonly kind: 'examined'; readonly facts: GraphFacts }
-  /** How an answer changed beside mates of the same length, and beside longer ones; null where it did not. */
+  /**
+   * `difference`: how an answer changed next to other rows of the same shape; `padding`: how it changed when the row
+   * was padded to the length of a longer one. Null if no answer changed.
+   */
   | { readonly kind: 'batchInvariance'; readonly difference: string | null; readonly padding: string | null }
   | { readonly kind: 'failed'; readonly message: string };

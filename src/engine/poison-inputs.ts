@@ -1,9 +1,12 @@
 /**
- * Whose inputs have ended processes, and which inputs did. Pure: the time is handed in.
+ * Remembers poison inputs and the callers who sent them.
  *
- * A caller whose inputs to one version were convicted three times in ten minutes is confined: what they send to that
- * version runs alone in quarantine for ten minutes, so that they cost nobody else a worker. An input that was convicted
- * is refused for ten minutes without being run again.
+ * A poison input is one that ended its process while it ran alone in quarantine. It counts as a strike against its
+ * caller and is refused for 10 minutes without being run again. Three strikes within 10 minutes, for one caller and one
+ * version, confine the caller: that caller's inputs to that version run in quarantine until the oldest strike is
+ * 10 minutes old, so they cannot kill workers that serve others.
+ *
+ * Pure: callers pass the current time in milliseconds.
  */
 import { createHash } from 'node:crypto';
 import { serialize } from 'node:v8';
@@ -11,7 +14,7 @@ import type { Item } from '../tasks/tasks.js';
 
 const STRIKE_MEMORY_MS = 600_000;
 const STRIKES_TO_CONFINE = 3;
-/** Beyond, the oldest are forgotten: memory must not grow with the number of attackers. */
+/** The oldest records beyond this number are dropped, so memory does not grow with the number of attackers. */
 const MAX_RECORDS = 10_000;
 
 export class PoisonInputs {
@@ -32,12 +35,12 @@ export class PoisonInputs {
     return times?.length === STRIKES_TO_CONFINE && now - (times[0] as number) < STRIKE_MEMORY_MS;
   }
 
-  /** Is a digest of anything worth computing? */
+  /** False while no poison input is known: callers can then skip computing a digest. */
   get hasAny(): boolean {
     return this.#inputs.size > 0;
   }
 
-  /** Why this input was convicted, if it was. */
+  /** Why the input with this digest failed in quarantine; null if it is not a known poison input. */
   reasonToRefuse(digest: string, versionKey: string, now: number): string | null {
     const key = keyOf(digest, versionKey);
     const known = this.#inputs.get(key);
@@ -58,7 +61,7 @@ function putBounded<T>(map: Map<string, T>, key: string, value: T): void {
   if (map.size > MAX_RECORDS) map.delete(map.keys().next().value as string);
 }
 
-/** Names what an input is, whoever sent it. */
+/** SHA-256 of an input's content in hex, the same for every caller. */
 export function itemDigest(item: Item): string {
   return createHash('sha256').update(serialize(item)).digest('hex');
 }

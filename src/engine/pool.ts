@@ -1,8 +1,10 @@
 /**
- * Who exists: the workers, one warm spare, the quarantine; their replacement when one ends, and what each has loaded.
+ * The pool of worker processes: the workers that serve requests, one warm spare and the quarantine worker. It starts
+ * and replaces processes, and tracks which versions each of them has loaded.
  *
- * A worker takes work only after it said `ready`. One that ends is replaced by the spare, which has the same versions
- * loaded, and a new spare is started. One that dies at its start is replaced ever more slowly, for ever.
+ * A worker gets work only after it has sent `ready`. When one exits, the spare, which has the same versions loaded,
+ * takes its place and a new spare starts. If processes keep failing at startup, restarts back off exponentially to one
+ * every 5 s, without a limit on their number.
  */
 import { mkdir, rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
@@ -17,14 +19,14 @@ export interface PoolOptions {
   readonly workers: number;
   readonly workerFile: string;
   readonly memoryBytes: number;
-  /** Working folder of every worker; made anew at start. */
+  /** Working folder of every worker; deleted and recreated at start. */
   readonly emptyFolder: string;
-  /** Execution providers to try, best first. */
+  /** Execution providers to try, in order of preference. */
   readonly providers: readonly string[];
   readonly log: Logger;
   readonly onMessage: (worker: WorkerProcess, message: FromWorker) => void;
   readonly onExit: (worker: WorkerProcess, cause: ExitCause, how: string) => void;
-  /** How a process starts; simulations bring their own. */
+  /** Starts a process; simulations pass their own. */
   readonly startChild?: StartChild;
 }
 
@@ -34,24 +36,25 @@ export interface ProviderCheck {
   readonly reason: string | null;
 }
 
-/** As many workers that end at once before any was ready: it is not going to get better. */
+/** The server gives up its own startup after this many failed worker starts in a row. */
 const MAX_FAILED_STARTS = 5;
-/** The process ended before it answered. */
+
+/** The process exited before it replied. */
 export class ProcessLostError extends Error {
   constructor(
     override readonly cause: ExitCause,
     how: string,
-    /** Had it begun? Otherwise its end says nothing about what it was to do. */
+    /** False if the process exited before it was ready: the exit then says nothing about its task. */
     readonly wasReady = true,
   ) {
-    const end = wasReady ? 'the process ended' : 'the process ended before it had begun';
-    super(cause === 'watchdog' ? 'it did not end in time and was stopped' : `${end} (${how})`);
+    const end = wasReady ? 'the inference process ended' : 'the inference process ended before it was ready';
+    super(cause === 'watchdog' ? 'the inference process did not reply in time and was killed' : `${end} (${how})`);
   }
 }
 
 const INSPECTION_INTERVAL_MS = 5_000;
 const DISPOSABLE_WORKER_TIMEOUT_MS = 60_000;
-/** After it the quarantine's process ends, until it is needed again. */
+/** An idle quarantine worker is stopped after this time and started again on demand. */
 const QUARANTINE_IDLE_TIMEOUT_MS = 60_000;
 
 export class Pool {
@@ -72,7 +75,7 @@ export class Pool {
     this.#startChild = options.startChild ?? (() => throwNotStarted());
   }
 
-  /** Places, whether or not their process lives just now. */
+  /** The configured number of serving workers, whether or not all of them are running. */
   get size(): number {
     return this.#options.workers;
   }
@@ -85,7 +88,7 @@ export class Pool {
     return this.all.filter(({ purpose, isReady }) => purpose === 'pool' && isReady);
   }
 
-  /** Data memory of all workers together; null where it cannot be limited. */
+  /** Combined data memory limit of the serving workers in bytes; null where memory cannot be limited. */
   get memoryBudgetBytes(): number | null {
     return this.#isMemoryLimited ? this.#options.workers * this.#options.memoryBytes : null;
   }
@@ -103,9 +106,9 @@ export class Pool {
   }
 
   /**
-   * Resolves when a worker is ready and the execution provider is known.
+   * Starts the workers. Resolves when one of them is ready and the execution provider is chosen.
    *
-   * @throws StartupError when no worker can be started
+   * @throws StartupError if five worker starts in a row fail
    */
   async start(): Promise<void> {
     if (!this.#options.startChild) this.#startChild = await this.#createChildStarter();
@@ -117,12 +120,12 @@ export class Pool {
     this.#inspection = setInterval(() => this.#inspect(), INSPECTION_INTERVAL_MS).unref();
   }
 
-  /** The worker for suspects, started when it is first needed. */
+  /** The quarantine worker; starts it if it is not running. */
   quarantine(): WorkerProcess {
     return this.#findActive('quarantine') ?? this.#spawn('quarantine', 0);
   }
 
-  /** Loads the version into one worker, once; resolves when it is loaded and warm. */
+  /** Loads the version into one worker unless it is loaded already. Resolves after the warm-up run. */
   load(worker: WorkerProcess, version: EngineVersion): Promise<void> {
     if (worker.loaded.has(version.key)) return Promise.resolve();
     const already = worker.loading.get(version.key);
@@ -137,19 +140,20 @@ export class Pool {
     await Promise.all(this.ready.map((worker) => this.load(worker, version)));
   }
 
-  /** It finishes what it has; another takes its place at once. */
+  /** Replaces the worker immediately. The old process finishes its batches and is then killed. */
   recycle(worker: WorkerProcess, why: string): void {
     if (worker.isReplaced || this.#isStopping) return;
-    this.#options.log.info({ pid: worker.pid, why }, 'a worker is recycled');
+    this.#options.log.info({ pid: worker.pid, why }, 'recycling a worker');
     worker.isReplaced = true;
     if (worker.purpose === 'pool') this.#replace(worker.restarts + 1);
     worker.retire();
   }
 
   /**
-   * A disposable process for one purpose; it is killed when `work` ends, whatever came of it.
+   * Calls `work` with a fresh process and kills that process when `work` settles, or after 60 s. `ask` sends a message
+   * and resolves with the reply.
    *
-   * @throws ProcessLostError when it ends before
+   * @throws ProcessLostError if the process exits before it replies
    */
   async withDisposableWorker<T>(work: (ask: (message: ToWorker) => Promise<FromWorker>) => Promise<T>): Promise<T> {
     let waiting = Promise.withResolvers<FromWorker>();
@@ -158,7 +162,7 @@ export class Pool {
       onMessage: (_, message) => waiting.resolve(message),
       onExit: (_, cause, how) => waiting.reject(new ProcessLostError(cause, how, isReady)),
     });
-    // Between two questions nobody listens to the promise, and an end is reported by the next one.
+    // Between two messages the promise has no listener. An exit is then reported by the next call of `ask`.
     waiting.promise.catch(() => {});
     const timer = setTimeout(() => worker.kill('watchdog'), DISPOSABLE_WORKER_TIMEOUT_MS);
     try {
@@ -192,7 +196,11 @@ export class Pool {
     const confinement = await findConfinement();
     this.#isMemoryLimited = confinement.prlimit !== null;
     const missing = Object.entries(confinement).flatMap(([tool, file]) => (file ? [] : [tool]));
-    if (missing.length > 0) log.warn({ missing }, 'workers are confined less than they could be; see the README');
+    if (missing.length > 0)
+      log.warn(
+        { missing },
+        'some tools that confine workers are missing or not permitted; see "Operating it" in the README',
+      );
     return childStarter({ file, emptyFolder, memoryBytes }, confinement);
   }
 
@@ -220,7 +228,7 @@ export class Pool {
     this.#options.onMessage(worker, message);
   }
 
-  /** Only what was loaded once is given to others: a version that kills its worker must not do so for ever. */
+  /** Replacements load only versions that have loaded successfully before: others might kill every new process. */
   #onLoaded(worker: WorkerProcess, key: string): void {
     const waiting = worker.loading.get(key);
     worker.hasWorked = true;
@@ -230,12 +238,12 @@ export class Pool {
     if (!waiting || worker.purpose === 'quarantine') return;
     this.#versions.set(key, waiting.version);
     const spare = this.#findActive('spare');
-    // A spare is worth having when there is something to keep warm.
+    // The first spare starts once there is a version to keep warm.
     if (!spare && !this.#isStopping) this.#spawn('spare', 0);
     else if (spare?.isReady) this.load(spare, waiting.version).catch(() => {});
   }
 
-  /** A replacement gets what the others have before it takes work. */
+  /** A new process loads the versions of the other workers before it gets work. */
   #onReady(worker: WorkerProcess): void {
     worker.markReady();
     if (worker.purpose !== 'quarantine' && this.provider !== 'none') {
@@ -249,7 +257,7 @@ export class Pool {
     for (const waiting of worker.loading.values()) waiting.reject(new ProcessLostError(cause, how));
     if (this.#isStopping || (worker.isReplaced && cause === 'stopped')) return;
     const { pid, purpose, hasWorked } = worker;
-    this.#options.log.warn({ pid, cause, how, purpose, hasWorked }, 'a worker has ended');
+    this.#options.log.warn({ pid, cause, how, purpose, hasWorked }, 'a worker has exited');
     this.#failedStarts = countFailedStarts(this.#failedStarts, hasWorked, cause);
     if (this.#failedStarts === MAX_FAILED_STARTS) this.#firstReady.reject(startupFailure(how));
     if (!worker.isReplaced && purpose === 'pool') this.#replace(worker.restarts + 1);
@@ -257,7 +265,7 @@ export class Pool {
     this.#options.onExit(worker, cause, how);
   }
 
-  /** A place is free: the spare takes it, if it is there. */
+  /** Promotes the spare if it is ready; otherwise starts a new worker. */
   #replace(restarts: number): void {
     const spare = this.#findActive('spare');
     if (spare?.isReady) Object.assign(spare, { purpose: 'pool', restarts });
@@ -270,21 +278,24 @@ export class Pool {
     else setTimeout(() => this.#isStopping || this.#spawn(purpose, restarts), ms).unref();
   }
 
-  /** One at a time, and only while the spare can take over, except where memory is at risk. */
+  /**
+   * Recycles old and large workers, at most one per inspection and only while a spare is ready. Kills workers above
+   * their memory limit regardless.
+   */
   async #inspect(): Promise<void> {
     const now = performance.now();
     for (const worker of this.all) {
       const bytes = await worker.residentBytes();
-      const verdict = decideRecycling(now - worker.startedAt, bytes, this.#options.memoryBytes);
+      const decision = decideRecycling(now - worker.startedAt, bytes, this.#options.memoryBytes);
       const isIdle = worker.batches.length === 0 && now - worker.lastUsedAt > QUARANTINE_IDLE_TIMEOUT_MS;
-      if (verdict === 'kill') worker.kill('memoryLimit');
-      else if (worker.purpose === 'quarantine' && isIdle) this.recycle(worker, 'nothing to do');
-      else if (verdict === 'retire' && worker.purpose === 'spare') worker.kill('stopped');
-      else if (verdict === 'retire' && this.#findActive('spare')?.isReady) return this.recycle(worker, 'old or large');
+      if (decision === 'kill') worker.kill('memoryLimit');
+      else if (worker.purpose === 'quarantine' && isIdle) this.recycle(worker, 'idle');
+      else if (decision === 'retire' && worker.purpose === 'spare') worker.kill('stopped');
+      else if (decision === 'retire' && this.#findActive('spare')?.isReady) return this.recycle(worker, 'old or large');
     }
   }
 
-  /** Backends that ONNX Runtime lists are those it was compiled with: only a session tells what works here. */
+  /** ONNX Runtime lists the providers it was compiled with. Only creating a session shows which of them work here. */
   async #checkProviders(): Promise<ProviderCheck[]> {
     return Promise.all(
       this.#options.providers.map(async (name) => {
@@ -303,13 +314,13 @@ export class Pool {
 
 function startupFailure(how: string): StartupError {
   return new StartupError(
-    `No inference worker can start: the process ends at once (${how}). Its complaint is above; ` +
-      'WORKER_MEMORY_BYTES may be too small for this machine.',
+    `No inference worker can start: ${MAX_FAILED_STARTS} processes in a row exited before they were ready (${how}). ` +
+      'Their error output is above. If they ran out of memory, raise WORKER_MEMORY_BYTES.',
   );
 }
 
 function throwNotStarted(): never {
-  throw new Error('the pool was used before it was started. This is a bug.');
+  throw new Error('The pool was used before it was started. This is a bug.');
 }
 
 function publicState({ state, purpose }: WorkerProcess): 'STARTING' | 'READY' | 'BUSY' | 'QUARANTINE' | 'STOPPING' {

@@ -1,6 +1,9 @@
 /**
- * Inputs that run alone, in a worker of their own: those of a batch that ended its process, and all of a confined
- * caller. What ends the process there as well is convicted: it failed, and nothing else did.
+ * The quarantine: inputs that run one at a time, in a worker of their own.
+ *
+ * Two kinds of inputs run here: suspects, which are the items of a batch that ended its process, and the inputs of
+ * confined callers (see `poison-inputs.ts`). An input that ends the quarantine worker ran alone, so it is the cause: it
+ * fails as a poison input, and its caller and version each get a strike.
  */
 import { DeadlineExceededError, InferenceFailedError, NotReadyError, OverloadedError } from '../errors.js';
 import type { Item } from '../tasks/tasks.js';
@@ -11,12 +14,13 @@ import type { EngineVersion } from './messages.js';
 import { itemDigest, PoisonInputs } from './poison-inputs.js';
 import { type Connection, type Entry, isObsolete } from './queue.js';
 
+/** An entry that waits to run alone. */
 export interface QuarantineEntry {
   readonly version: EngineVersion;
   readonly entry: Entry;
 }
 
-/** The engine itself waits for its own trials; it is no caller. */
+/** Trials are started by the engine itself, so they count against no caller. */
 const TRIAL_CONNECTION: Connection = { isClosed: false, caller: '' };
 const TRIAL_DEADLINE_MS = 60_000;
 const MAX_CONFINED = 200;
@@ -28,24 +32,27 @@ export class Quarantine {
   readonly #breakers = new Map<string, CircuitBreaker>();
   readonly #onBreakerOpened: (version: EngineVersion, error: Error) => void;
 
-  /** `onOpened` hears of a version that does not even answer its own example. */
-  constructor(onOpened: (version: EngineVersion, error: Error) => void) {
-    this.#onBreakerOpened = onOpened;
+  /** `onBreakerOpened` is called when a version fails its trial: it crashed or timed out on its own example. */
+  constructor(onBreakerOpened: (version: EngineVersion, error: Error) => void) {
+    this.#onBreakerOpened = onBreakerOpened;
   }
 
   get length(): number {
     return this.#suspects.length + this.#confined.length;
   }
 
-  /** Why this input is not even queued, if it is not. */
+  /** The error with which this input must be refused; null if it may be queued. Starts a trial if one is due. */
   refusal(version: EngineVersion, item: Item, caller: string, now: number): Error | null {
-    const circuit = this.#breakers.get(version.key);
-    if (circuit?.isTrialDue(now)) this.#runTrial(version, circuit);
-    const open = circuit?.refusal(now);
+    const breaker = this.#breakers.get(version.key);
+    if (breaker?.isTrialDue(now)) this.#runTrial(version, breaker);
+    const open = breaker?.refusal(now);
     if (open) return breakerOpenError(version, open);
     if (this.#poisonInputs.hasAny) {
       const reason = this.#poisonInputs.reasonToRefuse(itemDigest(item), version.key, now);
-      if (reason) return new InferenceFailedError(`${reason} (this very input, a moment ago; it was not run again)`);
+      if (reason)
+        return new InferenceFailedError(
+          `${reason}. The same input failed less than 10 minutes ago, so it was not run again`,
+        );
     }
     if (this.#confined.length < MAX_CONFINED || !this.isConfined(version, caller, now)) return null;
     return new OverloadedError(version.ref, this.#confined.length, 1_000);
@@ -63,12 +70,12 @@ export class Quarantine {
     this.#suspects.push(suspect);
   }
 
-  /** It was on its way when its worker was killed from outside. */
+  /** Puts an entry back to the front after its worker was killed from outside. */
   requeue(suspect: QuarantineEntry): void {
     this.#suspects.unshift(suspect);
   }
 
-  /** Suspects before the confined: most of them are innocent, and have waited already. */
+  /** Takes the next entry. Suspects come first: most of them are harmless, and they have already waited for a run. */
   next(now: number): QuarantineEntry | null {
     for (const lane of [this.#suspects, this.#confined]) {
       while (lane[0] && isObsolete(lane[0].entry, now)) lane.shift();
@@ -78,49 +85,49 @@ export class Quarantine {
     return null;
   }
 
-  /** Alone, and its process ended: this input is the culprit. */
+  /** Fails an input that ended its process while running alone, and records the strike. */
   failPoisonInput({ version, entry }: QuarantineEntry, reason: string): void {
     entry.fail(new InferenceFailedError(reason));
     const { caller } = entry.connection;
     if (caller === TRIAL_CONNECTION.caller) return;
     const now = performance.now();
     this.#poisonInputs.recordStrike(caller, version.key, itemDigest(entry.item), reason, now);
-    const circuit = this.#breakers.get(version.key) ?? new CircuitBreaker();
-    this.#breakers.set(version.key, circuit);
-    if (circuit.recordStrike(now)) this.#runTrial(version, circuit);
+    const breaker = this.#breakers.get(version.key) ?? new CircuitBreaker();
+    this.#breakers.set(version.key, breaker);
+    if (breaker.recordStrike(now)) this.#runTrial(version, breaker);
   }
 
   failAll(error: Error): void {
     for (const { entry } of [...this.#suspects.splice(0), ...this.#confined.splice(0)]) entry.fail(error);
   }
 
-  /** Runs the version's own example: it decides whether the version is at fault. */
-  #runTrial(version: EngineVersion, circuit: CircuitBreaker): void {
+  /** Runs the version's example to find out whether the version itself is broken. */
+  #runTrial(version: EngineVersion, breaker: CircuitBreaker): void {
     const item = check(version.spec, version.spec.example, []);
     const options = { deadlineMs: TRIAL_DEADLINE_MS, priority: 'HIGH', connection: TRIAL_CONNECTION } as const;
     const { entry, answered } = createEntry(item, options, () => {});
     this.#suspects.unshift({ version, entry });
     answered.then(
-      () => circuit.recordTrialPassed(),
+      () => breaker.recordTrialPassed(),
       (error) => {
         if (!(error instanceof InferenceFailedError || error instanceof DeadlineExceededError))
-          return circuit.recordTrialPassed();
+          return breaker.recordTrialPassed();
         const now = performance.now();
-        circuit.recordTrialFailed(error instanceof InferenceFailedError ? error.reason : error.message, now);
-        this.#failVersion(version, breakerOpenError(version, circuit.refusal(now)));
+        breaker.recordTrialFailed(error instanceof InferenceFailedError ? error.reason : error.message, now);
+        this.#failVersion(version, breakerOpenError(version, breaker.refusal(now)));
       },
     );
   }
 
   #failVersion(version: EngineVersion, error: Error): void {
-    for (const { version: theirs, entry } of [...this.#suspects, ...this.#confined]) {
-      if (theirs.key === version.key) entry.fail(error);
+    for (const waiting of [...this.#suspects, ...this.#confined]) {
+      if (waiting.version.key === version.key) waiting.entry.fail(error);
     }
     this.#onBreakerOpened(version, error);
   }
 }
 
 function breakerOpenError(version: EngineVersion, open: { reason: string; retryAfterMs: number } | null): Error {
-  const reason = `it does not answer its own example: ${open?.reason}`;
+  const reason = `it fails on its own example: ${open?.reason}`;
   return new NotReadyError(version.ref, 'FAILED', reason, open?.retryAfterMs ?? null);
 }

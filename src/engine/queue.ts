@@ -1,8 +1,11 @@
 /**
- * Waiting inputs of one version, and which of them make the next batch.
+ * The queue of one version, and the rule that selects the next batch from it.
  *
- * Pure: no timers and no workers. Order is priority, then arrival. An entry whose caller has gone or whose time is up
- * is never taken: it leaves when it is met.
+ * Entries leave in order of priority, then arrival. An entry that is obsolete (answered, past its deadline, or
+ * abandoned by its caller) is never part of a batch. It is removed when it reaches the front, and counts towards `rows`
+ * and `work` until then.
+ *
+ * Pure: no timers and no workers. Callers pass the current time in milliseconds.
  */
 import type { Item } from '../tasks/tasks.js';
 import type { ItemResult } from './messages.js';
@@ -10,10 +13,10 @@ import type { ItemResult } from './messages.js';
 export const PRIORITIES = ['HIGH', 'NORMAL', 'LOW'] as const;
 export type PriorityName = (typeof PRIORITIES)[number];
 
-/** The way back to who waits for an answer. What has not begun when it is closed is not done. */
+/** The connection of the client that waits for the answer. An input is not run if it closes before the run starts. */
 export interface Connection {
   readonly isClosed: boolean;
-  /** Tells callers apart, so that the inputs of one that end processes cost the others nothing. */
+  /** Identifies the caller, so that poison inputs count against their sender only. */
   readonly caller: string;
 }
 
@@ -22,7 +25,7 @@ export interface Outcome {
   readonly timing: { preprocessMs: number; inferMs: number; postprocessMs: number };
   readonly batchSize: number;
   readonly executionProvider: string;
-  /** When the batch left the queue. */
+  /** When the batch left the queue, as of `performance.now()`. */
   readonly dispatchedAt: number;
 }
 
@@ -32,11 +35,11 @@ export interface Entry {
   readonly enqueuedAt: number;
   readonly deadlineAt: number;
   readonly connection: Connection;
-  /** Exactly one of them is called, once; `isSettled` turns true with it. */
+  /** The first call of either settles the entry and sets `isSettled`; later calls have no effect. */
   readonly succeed: (outcome: Outcome) => void;
   readonly fail: (error: Error) => void;
   isSettled: boolean;
-  /** How often it was given to a worker that was then killed from outside. */
+  /** How often the entry was queued again because its worker exited through no fault of the input. */
   retries: number;
   phase: 'queue' | 'run';
 }
@@ -46,12 +49,12 @@ export class VersionQueue {
   #rows = 0;
   #work = 0;
 
-  /** Rows that wait, those included that nobody waits for any more and that were not met yet. */
+  /** Queued rows, including those of obsolete entries that have not been removed yet. */
   get rows(): number {
     return this.#rows;
   }
 
-  /** How much there is to compute for them. */
+  /** Estimated work of the queued entries: see `Item.work`. */
   get work(): number {
     return this.#work;
   }
@@ -61,7 +64,7 @@ export class VersionQueue {
     this.#addToTotals(entry, 1);
   }
 
-  /** Back to the front, in the order they had: they have waited longest. */
+  /** Puts entries back to the front in their original order, because they have waited longest. */
   requeue(entries: readonly Entry[]): void {
     for (const entry of entries.toReversed()) {
       this.#lanes[entry.priority].unshift(entry);
@@ -69,7 +72,7 @@ export class VersionQueue {
     }
   }
 
-  /** The entry that would be taken next. */
+  /** The entry that `take` would return first; removes obsolete entries in front of it. */
   peek(now: number): Entry | null {
     for (const priority of PRIORITIES) {
       const lane = this.#lanes[priority];
@@ -79,7 +82,7 @@ export class VersionQueue {
     return null;
   }
 
-  /** Up to `maxRows` rows of up to `maxWork`; at least one entry when any waits, however much it is. */
+  /** Removes and returns entries of at most `maxRows` rows and `maxWork` work, but always the first one. */
   take({ maxRows, maxWork }: { maxRows: number; maxWork: number }, now: number): Entry[] {
     const taken: Entry[] = [];
     let [rows, work] = [0, 0];
@@ -105,12 +108,12 @@ export class VersionQueue {
   }
 }
 
-/** Nobody waits for it any more: answered, out of time, or its caller has gone. */
+/** Whether the entry no longer needs an answer: it is settled, past its deadline, or its caller has disconnected. */
 export function isObsolete(entry: Entry, now: number): boolean {
   return entry.isSettled || entry.deadlineAt <= now || entry.connection.isClosed;
 }
 
-/** Of two that wait for different versions: priority first, then age. */
+/** Orders entries of different versions: higher priority first, then longer wait. */
 export function isMoreUrgent(a: Entry, b: Entry): boolean {
   if (a.priority !== b.priority) return PRIORITIES.indexOf(a.priority) < PRIORITIES.indexOf(b.priority);
   return a.enqueuedAt < b.enqueuedAt;

@@ -1,5 +1,6 @@
 /**
- * The decisions about workers, as functions of what is known and `now`: no timers, processes or clocks inside.
+ * The decisions of supervision, as pure functions: what state a worker is in, why it exited, whether its work is
+ * retried, when it is restarted or recycled, and how long a run may take. No timers, processes or clocks.
  */
 
 // ── states ──
@@ -7,34 +8,40 @@
 export type LifecycleState = 'STARTING' | 'READY' | 'BUSY' | 'DRAINING' | 'STOPPING' | 'EXITED';
 export type LifecycleEvent = 'ready' | 'assigned' | 'idle' | 'retired' | 'killed' | 'exited';
 
-/** DRAINING: it finishes what it has and is given nothing more. STOPPING: a SIGKILL is on its way. */
+/** DRAINING: the worker finishes its batches and gets no new ones. STOPPING: SIGKILL has been sent. */
 const TRANSITIONS: Readonly<Record<LifecycleState, Partial<Record<LifecycleEvent, LifecycleState>>>> = {
   STARTING: { ready: 'READY', retired: 'STOPPING', killed: 'STOPPING', exited: 'EXITED' },
   READY: { assigned: 'BUSY', retired: 'STOPPING', killed: 'STOPPING', exited: 'EXITED' },
   BUSY: { assigned: 'BUSY', idle: 'READY', retired: 'DRAINING', killed: 'STOPPING', exited: 'EXITED' },
   DRAINING: { retired: 'DRAINING', idle: 'STOPPING', killed: 'STOPPING', exited: 'EXITED' },
-  // What was sent before the signal arrives may still be read.
+  // Messages that were sent before the signal took effect may still arrive.
   STOPPING: { ready: 'STOPPING', idle: 'STOPPING', retired: 'STOPPING', killed: 'STOPPING', exited: 'EXITED' },
   EXITED: { killed: 'EXITED', retired: 'EXITED' },
 };
 
-/** @throws Error for what cannot happen in that state: a bug of ours */
+/** @throws Error if the event is impossible in that state, which is a bug */
 export function nextState(state: LifecycleState, event: LifecycleEvent): LifecycleState {
   const next = TRANSITIONS[state][event];
-  if (!next) throw new Error(`a worker that is ${state} cannot be ${event}. This is a bug.`);
+  if (!next) throw new Error(`A worker in state ${state} received the event "${event}". This is a bug.`);
   return next;
 }
 
-// ── ends ──
+// ── exits ──
 
 /**
- * Why a process exited: we stopped it, the watchdog did, the runtime crashed, it sent what is no message, it outgrew
- * its memory, or something outside killed it.
+ * Why a process exited.
+ *
+ * - `stopped`: the pool stopped or recycled it.
+ * - `watchdog`: its run took too long.
+ * - `protocolError`: it sent invalid bytes.
+ * - `memoryLimit`: its resident memory exceeded the limit.
+ * - `crashed`: native code or Node failed.
+ * - `killed`: something outside the server killed it.
  */
 export type ExitCause = KillReason | 'crashed' | 'killed';
 export type KillReason = 'stopped' | 'watchdog' | 'protocolError' | 'memoryLimit';
 
-/** A crash of native code, and Node's own fatal errors, end with other signals. */
+/** Signals that are sent from outside. Crashes of native code and fatal errors of Node end with other signals. */
 const EXTERNAL_SIGNALS = new Set<NodeJS.Signals>(['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP']);
 
 export function exitCauseOf(signal: NodeJS.Signals | null, endedByUs: KillReason | null): ExitCause {
@@ -42,36 +49,43 @@ export function exitCauseOf(signal: NodeJS.Signals | null, endedByUs: KillReason
   return signal && EXTERNAL_SIGNALS.has(signal) ? 'killed' : 'crashed';
 }
 
-/** What becomes of the entries of a batch whose worker has ended. */
+/**
+ * What happens to an entry whose worker has exited: it is queued again (`requeue`), runs alone (`quarantine`), or fails
+ * (`fail`).
+ */
 export type Recovery = 'requeue' | 'quarantine' | 'fail';
 
 const MAX_RETRIES = 3;
 
 /**
- * The running batch of a crashed, stuck or outgrown worker holds the culprit: its items run singly, in quarantine. A
- * batch that was only waiting there, or whose worker was killed from outside, is done again whole, in its deadline.
+ * If a worker crashed, hung or exceeded its memory, an item of the running batch is probably the cause, so its items
+ * run one at a time in quarantine. In all other cases, such as a batch that had not started or a worker that was killed
+ * from outside, the entry is queued again, at most three times. It fails if the server itself stopped the worker.
  */
-export function chooseRecovery(cause: ExitCause, isRunning: boolean, lostWorkers: number): Recovery {
+export function chooseRecovery(cause: ExitCause, isRunning: boolean, retries: number): Recovery {
   if (cause === 'stopped') return 'fail';
   if (isRunning && mayBeCausedByInput(cause)) return 'quarantine';
-  return lostWorkers < MAX_RETRIES ? 'requeue' : 'fail';
+  return retries < MAX_RETRIES ? 'requeue' : 'fail';
 }
 
-/** May what was running have caused this end? Then, if it ran alone, it did. */
+/** Whether an item of the running batch may have caused the exit. An item that ran alone then did cause it. */
 export function mayBeCausedByInput(cause: ExitCause): boolean {
   return cause === 'crashed' || cause === 'watchdog' || cause === 'memoryLimit';
 }
 
-/** Why an input that ran alone failed with its process, in words for its caller. */
+/** The reason that the caller of a poison input receives. */
 export function poisonReason(cause: ExitCause, how: string): string {
-  if (cause === 'watchdog') return 'the run did not end and was stopped';
-  if (cause === 'memoryLimit') return 'it needs more memory than a worker may take';
+  if (cause === 'watchdog') return 'the run did not finish in time and was stopped';
+  if (cause === 'memoryLimit') return 'it needs more memory than one worker may use';
   return `the run crashed the inference process (${how})`;
 }
 
-// ── starts ──
+// ── restarts ──
 
-/** How many starts in a row have failed now. What somebody kills is not at fault, and is tried again soon. */
+/**
+ * The number of failed starts in a row, after one more process has exited. A process killed from outside raises it to
+ * at most 2, so that its replacement starts within 100 ms.
+ */
 export function countFailedStarts(before: number, hasWorked: boolean, cause: ExitCause): number {
   if (hasWorked) return 0;
   return cause === 'killed' ? Math.min(before + 1, 2) : before + 1;
@@ -80,10 +94,7 @@ export function countFailedStarts(before: number, hasWorked: boolean, cause: Exi
 const INITIAL_RESTART_DELAY_MS = 100;
 const MAX_RESTART_DELAY_MS = 5_000;
 
-/**
- * A worker that had done any work is replaced at once. One that ends before, as many times in a row, is tried again
- * ever more slowly.
- */
+/** Delay before the next start in milliseconds: none after the first failure, then exponential backoff up to 5 s. */
 export function restartDelayMs(failedStartsInARow: number): number {
   if (failedStartsInARow <= 1) return 0;
   return Math.min(INITIAL_RESTART_DELAY_MS * 2 ** (failedStartsInARow - 2), MAX_RESTART_DELAY_MS);
@@ -91,11 +102,11 @@ export function restartDelayMs(failedStartsInARow: number): number {
 
 // ── recycling ──
 
-/** A day: long enough to cost nothing, short enough that a leak of native code stays small. */
+/** 24 hours: long enough that recycling costs nothing, short enough that memory leaks in native code stay small. */
 export const MAX_WORKER_AGE_MS = 24 * 3_600_000;
 const RECYCLE_MEMORY_RATIO = 0.8;
 
-/** A worker is replaced in peace when it is old or large, and ended at once beyond its limit. */
+/** `retire`: the worker is old or uses over 80 % of its memory limit. `kill`: it exceeds the limit. */
 export function decideRecycling(
   ageMs: number,
   residentBytes: number | null,
@@ -111,23 +122,26 @@ export function decideRecycling(
 const MIN_WATCHDOG_MS = 1_000;
 const WATCHDOG_FACTOR = 10;
 
-/** How long a run may take before its worker is killed: ten times what was expected, never less than a second. */
+/** How long a run may take before its worker is killed: ten times the expected time, at least 1 s, at most `maxRunMs`. */
 export function watchdogMs(expectedMs: number | null, maxRunMs: number): number {
   if (expectedMs === null) return maxRunMs;
   return Math.min(Math.max(MIN_WATCHDOG_MS, WATCHDOG_FACTOR * expectedMs), maxRunMs);
 }
 
-/** A run that is expected to be shorter is not announced: the message would cost more than it tells. */
+/** For runs expected to be shorter than this, a `started` message costs more than it is worth. */
 const SHORT_RUN_MS = 20;
 
 export function shouldAnnounceStart(expectedMs: number | null): boolean {
   return expectedMs === null || expectedMs > SHORT_RUN_MS;
 }
 
-/** How long before the end of the running batch the next one is formed: its way to the worker, and its preparation. */
+/** Time reserved for sending the next batch to the worker. */
 const DISPATCH_LEAD_MS = 2;
 
-/** 0: now; otherwise the time until a busy worker should be given its next batch; unknown until its run has begun. */
+/**
+ * Time until a busy worker should get its next batch, so that preprocessing finishes just as the running batch does.
+ * 0 means now; infinity means unknown, because the run has not started.
+ */
 export function msUntilNextBatch(
   startedAt: number | null,
   expectedMs: number,
@@ -138,10 +152,10 @@ export function msUntilNextBatch(
   return Math.max(0, startedAt + expectedMs - preprocessMs - DISPATCH_LEAD_MS - now);
 }
 
-/** Rows of one version that may wait, whatever their deadlines: beyond, memory is at risk rather than time. */
+/** Rows of one version that may be queued, whatever their deadlines. This limit protects memory, not latency. */
 export const MAX_QUEUED_ROWS = 20_000;
 
-/** The wait that a new input of a version must expect, from what was measured; null when nothing was yet. */
+/** Expected wait of a new input in milliseconds; null until a batch of the version has been measured. */
 export function expectedWaitMs(waitingWork: number, msPerUnit: number | null, workers: number): number | null {
   return msPerUnit === null ? null : (waitingWork * msPerUnit) / Math.max(1, workers);
 }

@@ -1,10 +1,10 @@
-/** One timer for each busy worker: when it rings, the worker is stuck and is killed. */
+/** One timer per busy worker. When a timer expires, the run is considered stuck and the worker is killed. */
 import type { WorkerProcess } from './worker-process.js';
 
 export class Watchdogs {
   readonly #timers = new Map<WorkerProcess, NodeJS.Timeout>();
 
-  /** Replaces the worker's timer; null only takes it away. */
+  /** Replaces the worker's timer; null clears it. */
   set(worker: WorkerProcess, ms: number | null): void {
     clearTimeout(this.#timers.get(worker));
     this.#timers.delete(worker);

@@ -1,6 +1,6 @@
 /**
- * One worker as the server sees it: its state, the batches that it was given, so that a death concerns exactly those,
- * and what it has loaded.
+ * One worker from the server's point of view: its lifecycle state, its outstanding batches and its loaded versions.
+ * Because each worker owns its outstanding batches, an exit affects exactly those.
  */
 import type { Child, Purpose, StartChild } from './child.js';
 import type { EngineVersion, FromWorker, ToWorker } from './messages.js';
@@ -12,9 +12,9 @@ export interface OutstandingBatch {
   readonly version: EngineVersion;
   readonly entries: readonly Entry[];
   readonly rows: number;
-  /** A guess, where texts are cut into tokens. */
+  /** Estimated before dispatch; see `Item.work`. */
   readonly work: number;
-  /** What there is to run, once the worker knows better. */
+  /** The actual work once the worker has reported it with `started`; the estimate until then. */
   runWork: number;
   readonly dispatchedAt: number;
   startedAt: number | null;
@@ -35,20 +35,20 @@ export class WorkerProcess {
   readonly loading = new Map<string, PromiseWithResolvers<void> & { readonly version: EngineVersion }>();
   readonly startedAt = performance.now();
   lastUsedAt = performance.now();
-  /** It has loaded or answered something: its start did not fail. */
+  /** Whether it has loaded a version or answered a batch. If it has, its start does not count as failed. */
   hasWorked = false;
-  /** Somebody else has its place already. */
+  /** Whether another process has already taken its place in the pool. */
   isReplaced = false;
 
   constructor(
     startChild: StartChild,
     public purpose: Purpose,
-    /** How often the process in this place was replaced. */
+    /** How often the process in this slot was replaced. */
     public restarts: number,
     events: WorkerEvents,
   ) {
     this.#child = startChild(purpose, {
-      // What a dead process has still sent is of an older epoch: its work was given to another.
+      // Messages that arrive after the exit are ignored: the work was already assigned to another worker.
       onMessage: (message) => this.#state !== 'EXITED' && events.onMessage(this, message),
       onProtocolError: () => this.kill('protocolError'),
       onExit: (signal, how) => {
@@ -63,7 +63,7 @@ export class WorkerProcess {
     return this.#child.pid;
   }
 
-  /** Resolves when the process has ended. */
+  /** Resolves when the process has exited. */
   get exited(): Promise<void> {
     return this.#exited.promise;
   }
@@ -72,12 +72,12 @@ export class WorkerProcess {
     return this.#state;
   }
 
-  /** It may be given work. */
+  /** Whether the worker accepts batches. */
   get isReady(): boolean {
     return this.#state === 'READY' || this.#state === 'BUSY';
   }
 
-  /** Oldest first; the first one runs, a second one waits there prepared. */
+  /** Oldest first. The first batch is running; a second one is preprocessed and waits for it. */
   get batches(): readonly OutstandingBatch[] {
     return this.#batches;
   }
@@ -92,7 +92,7 @@ export class WorkerProcess {
     this.send(message);
   }
 
-  /** The oldest batch was answered. */
+  /** Removes the oldest batch, which was answered. */
   completeBatch(): void {
     this.#batches.shift();
     this.lastUsedAt = performance.now();
@@ -101,7 +101,7 @@ export class WorkerProcess {
     if (this.#state === 'STOPPING') this.kill('stopped');
   }
 
-  /** It has ended: what it had is somebody else's now. */
+  /** Removes and returns the outstanding batches after the exit, so that they can be retried elsewhere. */
   takeBatches(): OutstandingBatch[] {
     return this.#batches.splice(0);
   }
@@ -110,7 +110,7 @@ export class WorkerProcess {
     this.#child.send(message);
   }
 
-  /** It finishes what it has, and ends. */
+  /** Lets the worker finish its batches, then kills it. */
   retire(): void {
     this.#state = nextState(this.#state, 'retired');
     if (this.#state === 'STOPPING') this.kill('stopped');

@@ -1,4 +1,4 @@
-/** A worker fails at every point of its life, in every way: nobody notices, and no answer is another's. */
+/** Faults injected at every point of a worker's lifecycle: no request fails, and no answer reaches another request. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -10,6 +10,9 @@ import { until } from '../support/until.js';
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
   prediction { output { ... on Tensors { tensors { data } } } } problem { code message } } }`;
+
+/** Long enough for a replacement to start on a busy machine. */
+const DEADLINE_MS = 50_000;
 
 let store: TestStore;
 let app: TestApp;
@@ -32,14 +35,14 @@ function division(a: number, b: number) {
   return { tensors: [tensor('a', a), tensor('b', b)] };
 }
 
-/** Each asks what only it asks, until the fault has fired and then some. */
+/** Four clients send distinct values until the fault has fired, and five more each after that. */
 async function predictUntilFired(): Promise<{ wrong: Data[]; answers: number }> {
   const wrong: Data[] = [];
   let answers = 0;
   const client = async (client: number) => {
     for (let i = 0, after = 0; after < 5; i++, after += hasFired() ? 1 : 0) {
       const value = client * 1_000_000 + i;
-      const input = { model: 'division', input: division(value, 1), record: false };
+      const input = { model: 'division', input: division(value, 1), record: false, deadlineMs: DEADLINE_MS };
       const { prediction, problem } = (await app.query(PREDICT, { input })).predict;
       if (problem || prediction.output.tensors[0].data[0] !== value) wrong.push({ value, prediction, problem });
       answers++;
@@ -58,8 +61,8 @@ describe.each([
   'worker.run.end',
   'worker.reply.before',
   'worker.reply.after',
-])('F1: at %s', (point) => {
-  test.each(['SIGKILL', 'SIGSEGV'])('a worker ends by %s and fails no request', async (signal) => {
+])('a worker at %s', (point) => {
+  test.each(['SIGKILL', 'SIGSEGV'])('exits by %s and fails no request', async (signal) => {
     await armFault(point, signal);
 
     const { wrong, answers } = await predictUntilFired();
@@ -77,7 +80,7 @@ test.each([
   'worker.artifact.hashed',
   'worker.load.opened',
   'worker.load.warm',
-])('F1: a replacement that is killed at %s is replaced itself', async (point) => {
+])('a replacement that is killed at %s is replaced in turn', async (point) => {
   await armFault(point, 'SIGKILL');
   for (const pid of poolPids()) process.kill(pid, 'SIGKILL');
 
@@ -86,7 +89,11 @@ test.each([
   expect(wrong).toEqual([]);
 });
 
-test.each(['cut', 'flip', 'huge'])('F21: a reply that is %s is never taken for an answer', async (how) => {
+test.each([
+  ['cut', 'a truncated reply'],
+  ['flip', 'a reply with a flipped bit'],
+  ['huge', 'a reply with an inflated length'],
+])('%s: %s never becomes an answer', async (how) => {
   await armFault('worker.reply.frame', how, 3);
 
   const { wrong } = await predictUntilFired();
@@ -94,7 +101,7 @@ test.each(['cut', 'flip', 'huge'])('F21: a reply that is %s is never taken for a
   expect(wrong).toEqual([]);
 });
 
-test('F6: a worker that hangs in a run is ended by the watchdog and fails no request', async () => {
+test('the watchdog kills a worker that hangs in a run, and no request fails', async () => {
   await armFault('worker.run.begin', 'hang');
 
   const { wrong } = await predictUntilFired();
@@ -102,7 +109,7 @@ test('F6: a worker that hangs in a run is ended by the watchdog and fails no req
   expect(wrong).toEqual([]);
 });
 
-test('F24: a version whose probe is killed once is probed again; one whose warm-up crashes is never served', async () => {
+test('a probe that is killed once runs again, and the version becomes READY', async () => {
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-probe-'));
   await armFault('worker.examined', 'SIGKILL');
 
@@ -115,7 +122,7 @@ test('F24: a version whose probe is killed once is probed again; one whose warm-
   expect(version).toEqual({ state: 'READY', stateReason: null });
 });
 
-test('F8: an artifact that is replaced while it is loaded changes no answer', async () => {
+test('replacing an artifact while it loads changes no answer', async () => {
   const { version } = await app.query('{ version(ref: "division:1") { artifact { sha256 } } }');
   const { sha256 } = version.artifact;
   const file = path.join(app.dataDir, 'blobs/sha256', sha256.slice(0, 2), sha256.slice(2));
@@ -132,7 +139,7 @@ test('F8: an artifact that is replaced while it is loaded changes no answer', as
   expect(wrong.filter(({ prediction }) => prediction !== null)).toEqual([]);
 });
 
-test('F25: what fails in a resolver is masked, has an id that the log knows, and the server lives', async () => {
+test('an unexpected error in a resolver is masked, carries an error id, and leaves the server running', async () => {
   await armFault('sqlite.read', 'EBADF');
 
   const { errors } = await app.send('{ predictions { totalCount } }');

@@ -1,4 +1,4 @@
-/** Workers crash, hang and are killed, and nobody notices who need not. */
+/** Crashing, hanging and killed workers: only the inputs that cause a fault fail. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
@@ -11,7 +11,7 @@ import { until } from '../support/until.js';
 
 const run = promisify(execFile);
 const INT_MIN = -(2 ** 31);
-/** Whole vectors are divided by instructions that do not trap; the last element of these sizes is divided alone. */
+/** INT_MIN / −1 traps only in scalar code. ONNX Runtime divides the last element of a batch of these sizes that way. */
 const SIZES = [1, 2, 7, 33];
 
 const ANSWER = `prediction { output { ... on Tensors { tensors { data } } } timing { batchSize } }
@@ -23,7 +23,7 @@ let store: TestStore;
 let app: TestApp;
 beforeAll(async () => {
   store = await createStore();
-  // One for each crash: an input that has crashed a version once is not run again.
+  // One version for each crash: an input that has crashed a version once is not run again.
   for (const name of ['division', ...SIZES.map((size) => `division-${size}`)]) {
     await store.write(name, {
       '1/model.onnx': encodeModel(CRASHING_DIVISION),
@@ -56,21 +56,21 @@ async function predict(model: string, input: unknown, more: Record<string, unkno
 
 const pids = () => app.app.engine.pool.all.filter(({ purpose }) => purpose === 'pool').map(({ pid }) => pid);
 
-test.each(SIZES)('F3: an input that crashes the runtime fails alone in a batch of %i', async (size) => {
-  const culprit = size - 1;
-  const inputs = Array.from({ length: size }, (_, i) => (i === culprit ? division(INT_MIN, -1) : division(i * 7, 7)));
+test.each(SIZES)('an input that crashes the runtime fails alone in a batch of %i', async (size) => {
+  const poison = size - 1;
+  const inputs = Array.from({ length: size }, (_, i) => (i === poison ? division(INT_MIN, -1) : division(i * 7, 7)));
 
   const { predictMany } = await app.query(PREDICT_MANY, { input: { model: `division-${size}`, inputs } });
 
   for (const [i, { prediction, problem }] of predictMany.results.entries()) {
-    if (i === culprit)
+    if (i === poison)
       expect(problem).toMatchObject({ code: 'INFERENCE_FAILED', reason: expect.stringContaining('SIGFPE') });
     else expect(prediction.output.tensors[0].data).toEqual([i]);
   }
   expect(await predict('division', division(8, 2))).toMatchObject({ problem: null });
 });
 
-test('F4: an error of the graph fails its input alone', async () => {
+test('an error in the graph fails only its own input', async () => {
   const inputs = [division(6, 3), division(6, 0), division(8, 2)];
 
   const { predictMany } = await app.query(PREDICT_MANY, { input: { model: 'division', inputs } });
@@ -82,32 +82,32 @@ test('F4: an error of the graph fails its input alone', async () => {
   ]);
 });
 
-test('F6: a run that does not end is stopped by the watchdog and fails alone', async () => {
+test('the watchdog stops a run that never finishes, and only that input fails', async () => {
   const stuck = predict('loop', loop(Number.MAX_SAFE_INTEGER));
   const others = await Promise.all(Array.from({ length: 20 }, (_, i) => predict('division', division(i, 1))));
 
   expect(others.every(({ problem }: Data) => problem === null)).toBe(true);
   expect((await stuck).problem).toMatchObject({
     code: 'INFERENCE_FAILED',
-    reason: expect.stringContaining('did not end'),
+    reason: expect.stringContaining('did not finish in time'),
   });
   expect(await predict('loop', loop(3))).toMatchObject({ problem: null });
 });
 
-test("F16: a caller's deadline ends that caller's wait and no worker", async () => {
+test('a deadline that passes during a run fails the request and keeps the worker', async () => {
   const before = pids();
 
-  const { problem } = await predict('loop', loop(Number.MAX_SAFE_INTEGER - 1), { deadlineMs: 100 });
+  const { problem } = await predict('loop', loop(Number.MAX_SAFE_INTEGER - 1), { deadlineMs: 300 });
 
   expect(problem).toMatchObject({ code: 'DEADLINE_EXCEEDED', phase: 'run', retryable: true });
   expect(pids()).toEqual(before);
 });
 
-test('F1: a worker that is killed in the middle of a batch fails no request', async () => {
-  let isOver = false;
+test('killing workers in the middle of a batch fails no request', async () => {
+  let isDone = false;
   const problems: Data[] = [];
   const client = async (i: number) => {
-    while (!isOver) problems.push((await predict('division', division(i, 1), { record: false })).problem);
+    while (!isDone) problems.push((await predict('division', division(i, 1), { record: false })).problem);
   };
   const clients = Array.from({ length: 16 }, (_, i) => client(i));
   for (let kills = 0; kills < 10; ) {
@@ -115,14 +115,14 @@ test('F1: a worker that is killed in the middle of a batch fails no request', as
     if (busy && problems.length >= kills * 50 && process.kill(busy.pid, 'SIGKILL')) kills++;
     await new Promise(setImmediate);
   }
-  isOver = true;
+  isDone = true;
   await Promise.all(clients);
 
   expect(problems.filter((problem) => problem !== null)).toEqual([]);
   expect(problems.length).toBeGreaterThan(450);
 });
 
-test('F1: after a kill the warm spare answers, and the pool is whole again', async () => {
+test('after all workers are killed, the warm spare answers and the pool returns to full size', async () => {
   await predict('division', division(9, 3), { record: false });
   const spare = () => app.app.engine.pool.all.find(({ purpose, loaded }) => purpose === 'spare' && loaded.size >= 1);
   await until('the spare has the version loaded', () => spare() !== undefined);
@@ -136,7 +136,7 @@ test('F1: after a kill the warm spare answers, and the pool is whole again', asy
   await until('two workers are ready', () => app.app.engine.pool.ready.length >= 2);
 });
 
-test('F5: a run that needs more memory than a worker may take fails alone, and its worker is recycled', async () => {
+test('a run that exceeds the memory limit fails alone, and its worker is recycled', async () => {
   const bombs = await createStore();
   await bombs.write('bomb', {
     '1/model.onnx': encodeModel(MEMORY_BOMB),
@@ -162,7 +162,7 @@ function bomb(size: number) {
   return { tensors: [{ name: 'size', datatype: 'INT64', shape: [1], data: [size] }] };
 }
 
-test('workers that cannot start at all end the start with what may be wrong', async () => {
+test('the server refuses to start if no worker can start, and names the setting to check', async () => {
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-memory-'));
   // In a process of its own: the workers write V8's report of their failed allocation to stderr.
   const script = `

@@ -1,4 +1,4 @@
-/** Messages over a byte stream, whatever the stream does to them. */
+/** Framing of messages over a byte stream that may split, corrupt or truncate them. */
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { encodeFrame, FrameChannel, MAX_FRAME_BYTES } from '#src/engine/frames.js';
@@ -11,12 +11,12 @@ function receiver() {
     onMessage: (message) => messages.push(message),
     onProtocolError: (reason) => broken.push(reason),
   });
-  /** Everything that was written has been read when the callback comes. */
+  /** Resolves when everything that was written has been read. */
   const write = (bytes: Uint8Array) => new Promise<void>((resolve) => stream.write(bytes, () => setImmediate(resolve)));
   return { write, messages, broken };
 }
 
-test('messages arrive whole and in order, however the bytes are cut', async () => {
+test('messages arrive complete and in order, however the stream splits them', async () => {
   const message = fc.record({
     kind: fc.string(),
     data: fc.float32Array({ noNaN: true }),
@@ -41,7 +41,7 @@ test('messages arrive whole and in order, however the bytes are cut', async () =
   await fc.assert(property, { numRuns: 100, seed: 20_261_124 });
 });
 
-test('F21: of a frame with any byte changed nothing is read, and nothing after it', async () => {
+test('a frame with any byte changed is rejected, and nothing after it is read', async () => {
   const frame = encodeFrame({ kind: 'done', data: Float32Array.of(1, 2, 3) });
   for (let at = 0; at < frame.length; at++) {
     const damaged = Buffer.from(frame);
@@ -50,17 +50,17 @@ test('F21: of a frame with any byte changed nothing is read, and nothing after i
     await write(damaged);
     await write(encodeFrame({ kind: 'later' }));
 
-    // A length that is changed may only ask for more than has come yet.
+    // A changed length (bytes 0 to 3) may be valid but larger: the channel then waits for more bytes.
     expect({ at, messages, isKnown: broken.length === 1 || at < 4 }).toEqual({ at, messages: [], isKnown: true });
   }
 });
 
-test('F21: a frame that says it is longer than any is refused before its bytes are waited for', async () => {
+test('a frame with a length over the limit is rejected by its header alone', async () => {
   const header = Buffer.alloc(8);
   header.writeUInt32LE(MAX_FRAME_BYTES + 1, 0);
   const { write, broken } = receiver();
 
   await write(header);
 
-  expect(broken).toEqual([`a frame of ${MAX_FRAME_BYTES + 1} bytes`]);
+  expect(broken).toEqual([`a frame claims ${MAX_FRAME_BYTES + 1} bytes; the limit is ${MAX_FRAME_BYTES}`]);
 });

@@ -1,4 +1,4 @@
-/** Which waiting inputs make the next batch. */
+/** Selection of the next batch from the queue of a version. */
 import { type Entry, type PriorityName, VersionQueue } from '#src/engine/queue.js';
 
 const upTo = (maxRows: number, maxWork = Number.POSITIVE_INFINITY) => ({ maxRows, maxWork });
@@ -38,13 +38,13 @@ function queueOf(...entries: Entry[]): VersionQueue {
   return queue;
 }
 
-test('the order is priority, then arrival', () => {
+test('entries leave in order of priority, then arrival', () => {
   const queue = queueOf(entry('a', { priority: 'LOW' }), entry('b'), entry('c', { priority: 'HIGH' }), entry('d'));
 
   expect(namesOf(queue.take(upTo(10), 0))).toEqual(['c', 'b', 'd', 'a']);
 });
 
-test('a batch takes no more rows than fit, and at least one entry', () => {
+test('a batch holds at most maxRows rows, but always at least one entry', () => {
   const queue = queueOf(entry('a', { rows: 3 }), entry('b', { rows: 2 }), entry('c', { rows: 9 }));
 
   expect(namesOf(queue.take(upTo(4), 0))).toEqual(['a']);
@@ -53,13 +53,13 @@ test('a batch takes no more rows than fit, and at least one entry', () => {
   expect(queue.rows).toBe(0);
 });
 
-test('an entry whose time is up is never taken', () => {
+test('an entry past its deadline is never taken', () => {
   const queue = queueOf(entry('late', { deadlineAt: 5 }), entry('in time'));
 
   expect(namesOf(queue.take(upTo(10), 5))).toEqual(['in time']);
 });
 
-test('an entry whose caller has gone is never taken', () => {
+test('an entry whose caller has disconnected is never taken', () => {
   const connection = { isClosed: false, caller: 'a' };
   const queue = queueOf(entry('gone', { connection }), entry('here'));
 
@@ -68,7 +68,7 @@ test('an entry whose caller has gone is never taken', () => {
   expect(namesOf(queue.take(upTo(10), 0))).toEqual(['here']);
 });
 
-test('what is put back comes before what arrived later, in the order it had', () => {
+test('requeued entries precede later arrivals and keep their order', () => {
   const queue = queueOf(entry('a'), entry('b'), entry('c'));
   const taken = queue.take(upTo(2), 0);
 
@@ -77,7 +77,7 @@ test('what is put back comes before what arrived later, in the order it had', ()
   expect(namesOf(queue.take(upTo(10), 0))).toEqual(['a', 'b', 'c']);
 });
 
-test('long texts share a batch only as far as their work goes', () => {
+test('a batch holds at most maxWork work', () => {
   const queue = new VersionQueue();
   for (const name of ['a', 'b', 'c']) {
     const waiting = entry(name);

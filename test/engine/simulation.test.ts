@@ -1,4 +1,4 @@
-/** The supervisor under a virtual clock, with seeded schedules: every order of messages, deaths and timers. */
+/** Supervision under a virtual clock, with seeded random schedules of messages, exits and timers. */
 import { jest } from '@jest/globals';
 import fc from 'fast-check';
 import {
@@ -20,7 +20,7 @@ afterEach(() => {
 });
 
 const RUNS = Number(process.env['SIMULATED_SCHEDULES'] ?? 300);
-/** Of 528 batches each: every position in every size from 1 to 32. */
+/** Each round runs 528 batches: every position in every batch size from 1 to 32. */
 const POISON_ROUNDS = Number(process.env['POISON_ROUNDS'] ?? 1);
 
 async function start(options: ConstructorParameters<typeof Simulation>[0]): Promise<Simulation> {
@@ -29,7 +29,7 @@ async function start(options: ConstructorParameters<typeof Simulation>[0]): Prom
   return simulation;
 }
 
-test('F1, F20: workers killed at any moment fail nobody, and every answer is to its own question', async () => {
+test('workers killed at any moment fail no request, and every request gets its own answer', async () => {
   const property = fc.asyncProperty(
     fc.scheduler(),
     fc.array(fc.integer({ min: 0, max: 500 }), { minLength: 1, maxLength: 40 }),
@@ -55,7 +55,7 @@ test('F1, F20: workers killed at any moment fail nobody, and every answer is to 
   await fc.assert(property, { numRuns: RUNS, seed: 20_261_124 });
 }, 3_600_000);
 
-test('F3, F4, F6: whatever is among its mates, exactly the guilty fail, whichever order things happen in', async () => {
+test('in a batch with poison inputs, exactly those inputs fail, under every schedule', async () => {
   const value = fc.oneof(
     { weight: 10, arbitrary: fc.integer({ min: 0, max: 500 }) },
     { weight: 1, arbitrary: fc.constantFrom(CRASHES, HANGS, OUT_OF_MEMORY, GRAPH_ERROR) },
@@ -80,45 +80,49 @@ test('F3, F4, F6: whatever is among its mates, exactly the guilty fail, whicheve
   await fc.assert(property, { numRuns: RUNS, seed: 20_261_124 });
 }, 3_600_000);
 
-test('F3: the culprit at every position of every batch size is the one that is named', async () => {
+test('a poison input at any position of any batch size is the only one that fails', async () => {
   const positions = Array.from({ length: 32 }, (_, i) => i + 1).flatMap((size) =>
-    Array.from({ length: size }, (_, culprit) => ({ size, culprit })),
+    Array.from({ length: size }, (_, poison) => ({ size, poison })),
   );
-  for (const { size, culprit } of Array(POISON_ROUNDS).fill(positions).flat()) {
+  for (const { size, poison } of Array(POISON_ROUNDS).fill(positions).flat()) {
     const simulation = await start({ workers: 1 });
-    const answers = Array.from({ length: size }, (_, i) => settled(simulation.run(i === culprit ? CRASHES : i)));
+    const answers = Array.from({ length: size }, (_, i) => settled(simulation.run(i === poison ? CRASHES : i)));
     const received = await inVirtualTime(Promise.all(answers));
-    expect(received[culprit]).toMatch(/INFERENCE_FAILED .*crashed the inference process \(signal SIGSEGV\)/);
-    expect(received.toSpliced(culprit, 1)).toEqual(
-      Array.from({ length: size }, (_, i) => 2 * i + 1).toSpliced(culprit, 1),
+    expect(received[poison]).toMatch(/INFERENCE_FAILED .*crashed the inference process \(signal SIGSEGV\)/);
+    expect(received.toSpliced(poison, 1)).toEqual(
+      Array.from({ length: size }, (_, i) => 2 * i + 1).toSpliced(poison, 1),
     );
-    // Its timers would be looked at by every later one.
+    // Pending timers of this simulation would slow down the virtual clock of all later ones.
     await inVirtualTime(simulation.engine.stop(0));
   }
 
   expect(positions).toHaveLength(528);
 }, 3_600_000);
 
-test('F2: a caller whose inputs crash again and again is confined, and costs the others no worker', async () => {
+test('a caller who sends three poison inputs is confined and kills no more workers that serve others', async () => {
   const simulation = await start({ workers: 1 });
   const version = { ...simulatedVersion(), key: 'w' };
   for (let i = 0; i < 3; i++) {
-    const bad = itemsThatCrash(simulation, version, i);
-    expect(await inVirtualTime(bad)).toMatch(/INFERENCE_FAILED/);
+    expect(await inVirtualTime(runPoisonInput(simulation, version, i))).toMatch(/INFERENCE_FAILED/);
   }
   const serving = () => simulation.engine.pool.ready.map(({ pid }) => pid);
   const before = serving();
 
-  const fourth = await inVirtualTime(itemsThatCrash(simulation, version, 3));
-  const other = await inVirtualTime(settled(simulation.run(5, { version, caller: 'else' })));
-  const mine = await inVirtualTime(settled(simulation.run(6, { version, caller: 'offender' })));
+  const fourth = await inVirtualTime(runPoisonInput(simulation, version, 3));
+  const ofAnother = await inVirtualTime(settled(simulation.run(5, { version, caller: 'another' })));
+  const ofConfined = await inVirtualTime(settled(simulation.run(6, { version, caller: 'confined' })));
 
-  expect([fourth, other, mine]).toEqual([expect.stringContaining('INFERENCE_FAILED'), 11, 13]);
+  expect([fourth, ofAnother, ofConfined]).toEqual([expect.stringContaining('INFERENCE_FAILED'), 11, 13]);
   expect(serving()).toEqual(before);
 });
 
-/** Two values, so that each input is another: a convicted one is not run again. */
-function itemsThatCrash(simulation: Simulation, version: ReturnType<typeof simulatedVersion>, i: number) {
+/** Runs an input that crashes. `i` makes it unique, because a known poison input is not run again. */
+function runPoisonInput(
+  simulation: Simulation,
+  version: ReturnType<typeof simulatedVersion>,
+  i: number,
+  caller = 'confined',
+) {
   const data = Float32Array.of(CRASHES, i);
   const item = {
     kind: 'tensors',
@@ -126,42 +130,30 @@ function itemsThatCrash(simulation: Simulation, version: ReturnType<typeof simul
     work: 2,
     tensors: [{ name: 'x', datatype: 'FP32', shape: [2], data }],
   } as const;
-  const connection = { isClosed: false, caller: 'offender' };
+  const connection = { isClosed: false, caller };
   return settled(simulation.engine.run(version, item, { deadlineMs: 60_000, priority: 'NORMAL', connection }));
 }
 
-test('F2: an input that was convicted is not run again', async () => {
+test('a known poison input is refused without being run again', async () => {
   const simulation = await start({ workers: 1 });
   await inVirtualTime(settled(simulation.run(CRASHES)));
   const processes = simulation.children.length;
 
-  const again = await inVirtualTime(settled(simulation.run(CRASHES, { caller: 'else' })));
+  const again = await inVirtualTime(settled(simulation.run(CRASHES, { caller: 'another' })));
 
-  expect(again).toMatch(/this very input, a moment ago; it was not run again/);
+  expect(again).toMatch(/The same input failed less than 10 minutes ago, so it was not run again/);
   expect(simulation.children.length).toBe(processes);
 });
 
-test('F2: crashing inputs of many callers close nothing while the example of the version answers', async () => {
+test('poison inputs of many callers do not open the circuit breaker while the example succeeds', async () => {
   const simulation = await start({ workers: 2 });
   const version = simulatedVersion('sound');
-  for (let i = 0; i < 6; i++) {
-    const data = Float32Array.of(CRASHES, i);
-    const item = {
-      kind: 'tensors',
-      rows: 2,
-      work: 2,
-      tensors: [{ name: 'x', datatype: 'FP32', shape: [2], data }],
-    } as const;
-    const connection = { isClosed: false, caller: `caller ${i}` };
-    await inVirtualTime(
-      settled(simulation.engine.run(version, item, { deadlineMs: 60_000, priority: 'NORMAL', connection })),
-    );
-  }
+  for (let i = 0; i < 6; i++) await inVirtualTime(runPoisonInput(simulation, version, i, `caller ${i}`));
 
   expect(await inVirtualTime(settled(simulation.run(7, { version })))).toBe(15);
 });
 
-test('F2: a version that crashes on its own example is out of service for half a minute, and others serve', async () => {
+test('a version that crashes on its own example is refused while its breaker is open, and others serve', async () => {
   const simulation = await start({ workers: 1 });
   const broken = simulatedVersion('broken', 1, CRASHES);
   const failures = [];
@@ -175,27 +167,27 @@ test('F2: a version that crashes on its own example is out of service for half a
   const other = await inVirtualTime(settled(simulation.run(9)));
 
   expect(failures.every((failure) => /INFERENCE_FAILED/.test(String(failure)))).toBe(true);
-  expect(refused).toMatch(/NOT_READY .*does not answer its own example.*try again in \d+ ms/);
+  expect(refused).toMatch(/NOT_READY .*fails on its own example.*try again in \d+ ms/);
   expect(other).toBe(19);
 });
 
-test('F5: after a failed allocation its worker takes no more work and is replaced', async () => {
+test('a failed allocation fails one input, and its worker is replaced', async () => {
   const simulation = await start({ workers: 1 });
   await inVirtualTime(settled(simulation.run(1)));
   const [before] = simulation.engine.pool.ready;
 
-  const [bad, mate] = await inVirtualTime(
+  const [poison, other] = await inVirtualTime(
     Promise.all([settled(simulation.run(OUT_OF_MEMORY)), settled(simulation.run(4))]),
   );
   await jest.advanceTimersByTimeAsync(1_000);
 
-  expect(bad).toMatch(/INFERENCE_FAILED .*needs more memory than a worker may take/);
-  expect(mate).toBe(9);
+  expect(poison).toMatch(/INFERENCE_FAILED .*needs more memory than one worker may use/);
+  expect(other).toBe(9);
   expect(before?.state).toBe('EXITED');
   expect(simulation.engine.pool.ready).toHaveLength(1);
 });
 
-test('F5: a worker that outgrows its limit is ended, an old or large one is replaced in peace', async () => {
+test('a worker above its memory limit is killed, and a large one is recycled', async () => {
   const simulation = await start({ workers: 2 });
   await inVirtualTime(settled(simulation.run(1)));
   await jest.advanceTimersByTimeAsync(1_000);
@@ -212,7 +204,7 @@ test('F5: a worker that outgrows its limit is ended, an old or large one is repl
   expect(await inVirtualTime(stuck)).toMatch(/INFERENCE_FAILED/);
 });
 
-test('F16: time that runs out in the queue or in a run ends the wait at the deadline, and no worker', async () => {
+test('a deadline fails the request on time, in the queue or during a run, and keeps the worker', async () => {
   const simulation = await start({ workers: 1 });
   const version = simulatedVersion('single', 1);
   await inVirtualTime(settled(simulation.run(1, { version })));
@@ -235,23 +227,23 @@ test('F16: time that runs out in the queue or in a run ends the wait at the dead
   expect(worker?.isReady).toBe(true);
 });
 
-test('F15: what nobody waits for any more is not run', async () => {
+test('an input whose caller has disconnected is not run', async () => {
   const simulation = await start({ workers: 1 });
   await inVirtualTime(settled(simulation.run(1)));
   let isClosed = false;
   const busy = settled(simulation.run(HANGS, { deadlineMs: 500 }));
   await jest.advanceTimersByTimeAsync(20);
-  const gone = settled(simulation.run(CRASHES, { isClosed: () => isClosed, deadlineMs: 400 }));
+  const abandoned = settled(simulation.run(CRASHES, { isClosed: () => isClosed, deadlineMs: 400 }));
   isClosed = true;
   const processes = simulation.children.length;
 
-  await inVirtualTime(Promise.all([busy, gone]));
+  await inVirtualTime(Promise.all([busy, abandoned]));
 
   expect(simulation.children.filter(({ purpose }) => purpose === 'quarantine')).toEqual([]);
   expect(simulation.children.length).toBeLessThanOrEqual(processes + 1);
 });
 
-test('F17: a queue that cannot be emptied in time refuses at once and says when to come back', async () => {
+test('a full queue refuses immediately and says when to retry', async () => {
   const simulation = await start({ workers: 1 });
   const version = simulatedVersion('slow', 1);
   await inVirtualTime(settled(simulation.run(1, { version })));
@@ -269,7 +261,7 @@ test('F17: a queue that cannot be emptied in time refuses at once and says when 
   expect(new Set(await Promise.all([stuck, ...waiting])).size).toBeGreaterThan(0);
 });
 
-test('F18: the wall clock may jump an hour: nothing expires, nothing waits', async () => {
+test('jumps of the wall clock by hours neither expire nor delay requests', async () => {
   const simulation = await start({ workers: 1 });
   await inVirtualTime(settled(simulation.run(1)));
   const waiting = settled(simulation.run(HANGS, { deadlineMs: 1_000 }));
@@ -282,7 +274,7 @@ test('F18: the wall clock may jump an hour: nothing expires, nothing waits', asy
   expect(await inVirtualTime(waiting)).toMatch(/DEADLINE_EXCEEDED|INFERENCE_FAILED/);
 });
 
-test('a worker that dies at its start is tried again ever more slowly, and the pool recovers', async () => {
+test('failing starts are retried with backoff, and the pool recovers', async () => {
   const simulation = await start({ workers: 1 });
   await inVirtualTime(settled(simulation.run(1)));
   await jest.advanceTimersByTimeAsync(1_000);

@@ -1,4 +1,4 @@
-/** The decisions about workers. */
+/** The pure decisions of supervision, and the rules for poison inputs and circuit breakers. */
 import { CircuitBreaker, OPEN_MS } from '#src/engine/circuit-breaker.js';
 import { PoisonInputs } from '#src/engine/poison-inputs.js';
 import {
@@ -25,44 +25,44 @@ test.each([
   ['SIGTERM', null, 'killed'],
   ['SIGKILL', 'watchdog', 'watchdog'],
   ['SIGKILL', 'stopped', 'stopped'],
-] as const)('an end by %s (we: %s) counts as %s', (signal, endedByUs, cause) => {
-  expect(exitCauseOf(signal, endedByUs)).toBe(cause);
+] as const)('an exit by signal %s with kill reason %s has the cause "%s"', (signal, killReason, cause) => {
+  expect(exitCauseOf(signal, killReason)).toBe(cause);
 });
 
-test('the running batch of a crashed or stuck worker is retried one by one', () => {
+test('the running batch of a crashed or hanging worker goes to quarantine', () => {
   expect(chooseRecovery('crashed', true, 0)).toBe('quarantine');
   expect(chooseRecovery('watchdog', true, 0)).toBe('quarantine');
 });
 
-test('a prepared batch, and one whose worker was killed from outside, is retried whole, three times', () => {
+test('a batch that had not started, or whose worker was killed from outside, is requeued up to three times', () => {
   expect(chooseRecovery('crashed', false, 0)).toBe('requeue');
   expect(chooseRecovery('killed', true, 2)).toBe('requeue');
   expect(chooseRecovery('killed', true, 3)).toBe('fail');
 });
 
-test('a worker that had worked is replaced at once, one that dies at its start ever more slowly', () => {
+test('restarts are immediate at first and then back off exponentially up to 5 s', () => {
   expect([0, 1, 2, 3, 4, 20].map(restartDelayMs)).toEqual([0, 0, 100, 200, 400, 5_000]);
 });
 
-test('the watchdog gives ten times the expected time, at least a second, at most what the version allows', () => {
+test('the watchdog allows ten times the expected time, at least 1 s, at most maxRunMs', () => {
   expect(watchdogMs(1, 60_000)).toBe(1_000);
   expect(watchdogMs(500, 60_000)).toBe(5_000);
   expect(watchdogMs(50_000, 60_000)).toBe(60_000);
   expect(watchdogMs(null, 60_000)).toBe(60_000);
 });
 
-test('the next batch is formed as late as the running one allows', () => {
+test('the next batch is due when its preprocessing can finish together with the running batch', () => {
   expect(msUntilNextBatch(0, 100, 10, 0)).toBe(88);
   expect(msUntilNextBatch(0, 100, 10, 95)).toBe(0);
   expect(msUntilNextBatch(null, 100, 10, 0)).toBe(Number.POSITIVE_INFINITY);
 });
 
-test('the expected wait follows what was measured, and nothing is promised before', () => {
+test('the expected wait follows the measured latency, and is unknown before the first measurement', () => {
   expect(expectedWaitMs(100, 2, 2)).toBe(100);
   expect(expectedWaitMs(100, null, 2)).toBeNull();
 });
 
-test('a worker goes through its states by these events, and by no others', () => {
+test('each lifecycle state accepts exactly these events', () => {
   const states: LifecycleState[] = ['STARTING', 'READY', 'BUSY', 'DRAINING', 'STOPPING', 'EXITED'];
   const events: LifecycleEvent[] = ['ready', 'assigned', 'idle', 'retired', 'killed', 'exited'];
   const attempt = (state: LifecycleState, event: LifecycleEvent) => {
@@ -85,7 +85,7 @@ test('a worker goes through its states by these events, and by no others', () =>
   ]);
 });
 
-test('a worker is kept, retired when it is old or large, and killed beyond its limit', () => {
+test('a worker retires when it is old or large, and is killed above its memory limit', () => {
   expect(decideRecycling(0, 700, 1_000)).toBe('keep');
   expect(decideRecycling(0, 801, 1_000)).toBe('retire');
   expect(decideRecycling(MAX_WORKER_AGE_MS + 1, 1, 1_000)).toBe('retire');
@@ -93,46 +93,46 @@ test('a worker is kept, retired when it is old or large, and killed beyond its l
   expect(decideRecycling(0, null, 1_000)).toBe('keep');
 });
 
-test('starts that fail count up, those that somebody kills only to two, and work counts as none', () => {
+test('failed starts add up, external kills count at most 2, and a worker that did work resets the count', () => {
   expect(countFailedStarts(4, false, 'crashed')).toBe(5);
   expect(countFailedStarts(4, false, 'killed')).toBe(2);
   expect(countFailedStarts(4, true, 'crashed')).toBe(0);
 });
 
-test('three convictions in ten minutes confine a caller on that version, until they are ten minutes old', () => {
-  const offenders = new PoisonInputs();
-  for (const at of [0, 1_000, 2_000]) offenders.recordStrike('a', 'v', `digest ${at}`, 'it crashed', at);
+test('three strikes within 10 minutes confine a caller on one version until the strikes expire', () => {
+  const poisonInputs = new PoisonInputs();
+  for (const at of [0, 1_000, 2_000]) poisonInputs.recordStrike('a', 'v', `digest ${at}`, 'it crashed', at);
 
-  expect(offenders.isConfined('a', 'v', 3_000)).toBe(true);
-  expect(offenders.isConfined('a', 'w', 3_000)).toBe(false);
-  expect(offenders.isConfined('b', 'v', 3_000)).toBe(false);
-  expect(offenders.isConfined('a', 'v', 600_001)).toBe(false);
-  expect(offenders.reasonToRefuse('digest 0', 'v', 3_000)).toBe('it crashed');
-  expect(offenders.reasonToRefuse('digest 0', 'w', 3_000)).toBeNull();
-  expect(offenders.reasonToRefuse('digest 0', 'v', 600_001)).toBeNull();
+  expect(poisonInputs.isConfined('a', 'v', 3_000)).toBe(true);
+  expect(poisonInputs.isConfined('a', 'w', 3_000)).toBe(false);
+  expect(poisonInputs.isConfined('b', 'v', 3_000)).toBe(false);
+  expect(poisonInputs.isConfined('a', 'v', 600_001)).toBe(false);
+  expect(poisonInputs.reasonToRefuse('digest 0', 'v', 3_000)).toBe('it crashed');
+  expect(poisonInputs.reasonToRefuse('digest 0', 'w', 3_000)).toBeNull();
+  expect(poisonInputs.reasonToRefuse('digest 0', 'v', 600_001)).toBeNull();
 });
 
-test('what is kept of offenders does not grow with their number', () => {
-  const offenders = new PoisonInputs();
-  for (let i = 0; i < 10_001; i++) offenders.recordStrike(`caller ${i}`, 'v', `digest ${i}`, 'it crashed', i);
+test('the number of remembered poison inputs is bounded', () => {
+  const poisonInputs = new PoisonInputs();
+  for (let i = 0; i < 10_001; i++) poisonInputs.recordStrike(`caller ${i}`, 'v', `digest ${i}`, 'it crashed', i);
 
-  expect(offenders.reasonToRefuse('digest 0', 'v', 10_001)).toBeNull();
-  expect(offenders.reasonToRefuse('digest 1', 'v', 10_001)).toBe('it crashed');
+  expect(poisonInputs.reasonToRefuse('digest 0', 'v', 10_001)).toBeNull();
+  expect(poisonInputs.reasonToRefuse('digest 1', 'v', 10_001)).toBe('it crashed');
 });
 
-test('a version is judged after three convictions in a minute, once, and again half a minute after it failed', () => {
-  const circuit = new CircuitBreaker();
+test('three strikes within 60 s start one trial, and a failed trial is repeated after 30 s', () => {
+  const breaker = new CircuitBreaker();
 
-  expect([0, 61_000, 62_000].map((now) => circuit.recordStrike(now))).toEqual([false, false, false]);
-  expect([63_000, 64_000].map((now) => circuit.recordStrike(now))).toEqual([true, false]);
-  circuit.recordTrialFailed('it crashed', 65_000);
-  expect(circuit.refusal(65_000)).toEqual({ reason: 'it crashed', retryAfterMs: OPEN_MS });
-  expect([65_001, 65_000 + OPEN_MS, 66_000 + OPEN_MS].map((now) => circuit.isTrialDue(now))).toEqual([
+  expect([0, 61_000, 62_000].map((now) => breaker.recordStrike(now))).toEqual([false, false, false]);
+  expect([63_000, 64_000].map((now) => breaker.recordStrike(now))).toEqual([true, false]);
+  breaker.recordTrialFailed('it crashed', 65_000);
+  expect(breaker.refusal(65_000)).toEqual({ reason: 'it crashed', retryAfterMs: OPEN_MS });
+  expect([65_001, 65_000 + OPEN_MS, 66_000 + OPEN_MS].map((now) => breaker.isTrialDue(now))).toEqual([
     false,
     true,
     false,
   ]);
-  expect(circuit.refusal(66_000 + OPEN_MS)?.retryAfterMs).toBe(1_000);
-  circuit.recordTrialPassed();
-  expect(circuit.refusal(67_000 + OPEN_MS)).toBeNull();
+  expect(breaker.refusal(66_000 + OPEN_MS)?.retryAfterMs).toBe(1_000);
+  breaker.recordTrialPassed();
+  expect(breaker.refusal(67_000 + OPEN_MS)).toBeNull();
 });

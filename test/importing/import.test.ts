@@ -177,7 +177,7 @@ test('what cannot be served is FAILED with its reason, and the rest serves', asy
     'bad-example': expect.stringContaining('the example does not fit: example.row.p'),
     'wrong-answer': 'golden.json: case 0: score 0.75 instead of 0.9 for yes, which is what pencil and paper answered',
     'wrong-label': 'golden.json: case 0: label yes instead of no, which is what pencil and paper answered',
-    crasher: 'the process ended (signal SIGFPE)',
+    crasher: 'the inference process ended (signal SIGFPE)',
   });
 });
 
@@ -249,7 +249,7 @@ test('whole numbers and tokens are compared beside others too', async () => {
     columns: alone('scores'),
     texts: alone('logits'),
     'token-ids': alone('logits'),
-    fragile: { maxBatch: 1, maxBatchReason: 'beside other inputs, the process ended (signal SIGFPE)' },
+    fragile: { maxBatch: 1, maxBatchReason: 'beside other inputs, the inference process ended (signal SIGFPE)' },
     dividing: { maxBatch: 128, maxBatchReason: expect.stringContaining('beside') },
   });
 });

@@ -1,4 +1,4 @@
-/** What the end of a probe says about the version, with simulated processes. */
+/** How a probe interprets the exit of its process. Processes are simulated. */
 import { pino } from 'pino';
 import type { Child, ChildEvents } from '#src/engine/child.js';
 import { Pool } from '#src/engine/pool.js';
@@ -6,7 +6,7 @@ import { type Candidate, ProbeKilledError, probeCandidate } from '#src/importing
 
 const CANDIDATE = { artifactSha256: '', artifactPath: '' } as Candidate;
 
-/** The reason of a probe whose processes end with exit code 1, and how many there were. */
+/** The error of a probe whose processes exit with code 1, and the number of processes it started. */
 async function probedWith(endsWhen: 'at once' | 'asked'): Promise<{ error: unknown; processes: number }> {
   let processes = 0;
   const startChild = (_: string, events: ChildEvents): Child => {
@@ -30,20 +30,20 @@ async function probedWith(endsWhen: 'at once' | 'asked'): Promise<{ error: unkno
   return { error, processes };
 }
 
-test('a process that ends before it has begun says nothing about the version', async () => {
+test('a process that exits before it is ready does not count against the version', async () => {
   const { error, processes } = await probedWith('at once');
 
   expect(error).toBeInstanceOf(ProbeKilledError);
   expect(error).toMatchObject({
-    message: 'the process ended before it had begun (exit code 1), 3 times',
+    message: 'the inference process ended before it was ready (exit code 1), 3 times',
   });
   expect(processes).toBe(3);
 });
 
-test('one that ends when it is asked about the version does', async () => {
+test('a process that exits while it examines the version fails the version', async () => {
   const { error, processes } = await probedWith('asked');
 
   expect(error).not.toBeInstanceOf(ProbeKilledError);
-  expect(error).toMatchObject({ message: 'the process ended (exit code 1)' });
+  expect(error).toMatchObject({ message: 'the inference process ended (exit code 1)' });
   expect(processes).toBe(1);
 });

@@ -1,8 +1,9 @@
 /**
- * The real engine and the real worker body with simulated processes between them, under a virtual clock.
+ * The real engine and the real worker body, connected by simulated processes under a virtual clock.
  *
- * A simulated runtime answers y = 2x + 1 for every row of x; some values have their own ways. Messages of one process
- * keep their order; which process is heard next is up to a fast-check scheduler, or simply first come, first served.
+ * The simulated runtime answers y = 2x + 1 for every row of x, except for the values below, which make a run fail.
+ * Messages of one process keep their order. The order between processes is chosen by a fast-check scheduler, or is the
+ * order of arrival if there is none.
  */
 import { jest } from '@jest/globals';
 import type { Scheduler } from 'fast-check';
@@ -14,7 +15,7 @@ import type { TensorData } from '#src/tasks/datatypes.js';
 import type { Item } from '#src/tasks/tasks.js';
 import { type Runtime, WorkerBody } from '#src/worker/body.js';
 
-/** Values with which a run does not go well. */
+/** Values that make a run fail, each in its own way. */
 export const CRASHES = 666;
 export const HANGS = 777;
 export const OUT_OF_MEMORY = 888;
@@ -40,16 +41,16 @@ class SimulatedChild implements Child {
     this.#deliver = deliver;
     this.#body = new WorkerBody(this.#runtime(), (message) => {
       const copy = structuredClone(message);
-      // What was written before the end still comes, late.
-      if (!this.isDead) this.#say(`${this.pid} says ${message.kind}`, () => events.onMessage(copy));
+      // Messages sent before the exit still arrive, after a delay.
+      if (!this.isDead) this.#deliverInOrder(`${this.pid} sends ${message.kind}`, () => events.onMessage(copy));
     });
-    this.#say(`${this.pid} starts`, () => this.isDead || events.onMessage({ kind: 'ready' }));
+    this.#deliverInOrder(`${this.pid} starts`, () => this.isDead || events.onMessage({ kind: 'ready' }));
   }
 
   send(message: Parameters<Child['send']>[0]): void {
     const copy = structuredClone(message);
     this.#toChild = this.#toChild
-      .then(() => this.#deliver(`${this.pid} hears ${message.kind}`))
+      .then(() => this.#deliver(`${this.pid} receives ${message.kind}`))
       .then(() => {
         if (!this.isDead) this.#body.receive(copy);
       });
@@ -62,15 +63,15 @@ class SimulatedChild implements Child {
   die(signal: NodeJS.Signals): void {
     if (this.isDead) return;
     this.isDead = true;
-    // The end of a process may be known before its last words are read.
-    this.#deliver(`${this.pid} ends`).then(() => this.events.onExit(signal, `signal ${signal}`));
+    // The server may learn of the exit before it has read the last messages.
+    this.#deliver(`${this.pid} exits`).then(() => this.events.onExit(signal, `signal ${signal}`));
   }
 
   async residentBytes(): Promise<number> {
     return this.memoryBytes;
   }
 
-  #say(label: string, act: () => void): void {
+  #deliverInOrder(label: string, act: () => void): void {
     this.#fromChild = this.#fromChild.then(() => this.#deliver(label)).then(act);
   }
 
@@ -85,18 +86,18 @@ class SimulatedChild implements Child {
       return [{ name: 'y', datatype: 'FP32', shape, data: Float32Array.from(values, (x) => 2 * x + 1) }];
     };
     return {
-      tools: { imageToFloats: () => Promise.reject(new Error('there are no pictures here')) },
+      tools: { imageToFloats: () => Promise.reject(new Error('the simulation has no image models')) },
       readArtifact: async () => new Uint8Array(),
       openSession: async () => ({ run, release: async () => {}, inputs: [], outputs: [] }) as never,
       openTokenizer: () => {
-        throw new Error('there are no texts here');
+        throw new Error('the simulation has no text models');
       },
     };
   }
 }
 
 export class Simulation {
-  /** While it is true, processes end before they can take messages. */
+  /** While true, new processes exit before they are ready. */
   startsFail = false;
   readonly children: SimulatedChild[] = [];
   readonly engine: Engine;
@@ -129,7 +130,12 @@ export class Simulation {
     value: number,
     more: { version?: EngineVersion; caller?: string; deadlineMs?: number; isClosed?: () => boolean } = {},
   ) {
-    const { version = simulatedVersion(), caller = 'somebody', deadlineMs = 10_000, isClosed = () => false } = more;
+    const {
+      version = simulatedVersion(),
+      caller = 'default caller',
+      deadlineMs = 10_000,
+      isClosed = () => false,
+    } = more;
     const connection = {
       caller,
       get isClosed() {
@@ -175,7 +181,7 @@ export function simulatedVersion(key = 'v', maxBatch = 32, exampleValue = 1): En
   };
 }
 
-/** The number that came back, or the code and reason of the failure. */
+/** The number that was answered, or the error code and message. */
 export async function settled(answer: ReturnType<Simulation['run']>): Promise<number | string> {
   try {
     const { result } = await answer;
@@ -187,13 +193,14 @@ export async function settled(answer: ReturnType<Simulation['run']>): Promise<nu
   }
 }
 
-/** Lets virtual time pass until the promise settles. */
+/** Advances virtual time until the promise settles. */
 export async function inVirtualTime<T>(work: Promise<T>, scheduler?: Scheduler): Promise<T> {
-  let isOver = false;
-  const noted = work.finally(() => (isOver = true));
+  let isSettled = false;
+  const noted = work.finally(() => (isSettled = true));
   noted.catch(() => {});
-  for (let step = 0; !isOver; step++) {
-    if (step > MAX_STEPS) throw new Error('nothing happens any more, and not everything is settled');
+  for (let step = 0; !isSettled; step++) {
+    if (step > MAX_STEPS)
+      throw new Error(`the promise did not settle within ${(MAX_STEPS * STEP_MS) / 1000} s of virtual time`);
     if (scheduler && scheduler.count() > 0) await scheduler.waitNext(1);
     else await jest.advanceTimersByTimeAsync(STEP_MS);
   }
