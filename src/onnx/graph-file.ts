@@ -1,5 +1,6 @@
 /**
- * What an ONNX file says of itself and onnxruntime-node does not pass on: producer, opset, number of parameters.
+ * Reads the metadata of an ONNX file that onnxruntime-node does not expose: producer, opset version, number of
+ * parameters, class labels and the operators that compute the outputs.
  *
  * Field numbers are those of onnx.proto (ModelProto, GraphProto, TensorProto, OperatorSetIdProto).
  */
@@ -10,13 +11,13 @@ export interface FileFacts {
   readonly producer: string | null;
   readonly opset: number | null;
   readonly parameterCount: number;
-  /** Of a classical classifier: its classes in the order of the scores. */
+  /** Class labels of an `ai.onnx.ml` classifier, in the order of its scores; null if the graph has none. */
   readonly classLabels: readonly string[] | null;
   /** The operator that computes each output of the graph, by the output's name. */
   readonly outputOperators: Readonly<Record<string, string>>;
 }
 
-/** @throws MalformedBytes */
+/** @throws MalformedProtobufError */
 export function readGraphFile(bytes: Uint8Array): FileFacts {
   const model = { producerName: '', producerVersion: '', opset: null as number | null, parameterCount: 0 };
   let classLabels: readonly string[] | null = null;
@@ -49,14 +50,14 @@ function readMainOpset(bytes: Uint8Array): number | null {
   return opset.domain === '' || opset.domain === 'ai.onnx' ? opset.version : null;
 }
 
-/** Elements of all float initializers: what is commonly called the number of parameters. */
+/** The number of elements in all float initializers. Integer initializers are indices and shapes, not parameters. */
 function countParameters(graph: Uint8Array): number {
   let count = 0;
   for (const field of fieldsOf(graph)) if (field.number === 5) count += countElements(field.bytes);
   return count;
 }
 
-/** The operators of `ai.onnx.ml` that classify say so in an attribute. */
+/** Classifiers of `ai.onnx.ml` list their classes in an attribute whose name starts with `classlabels_`. */
 function findClassLabels(graph: Uint8Array): string[] | null {
   for (const node of fieldsOf(graph)) {
     if (node.number !== 1) continue;

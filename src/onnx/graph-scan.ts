@@ -1,9 +1,10 @@
 /**
- * What can be said of an ONNX file without loading it, before any native code sees it: is it whole, is it of a
- * reasonable size, and does it ask for nothing that is refused here?
+ * Validates an ONNX file before any native code reads it: the file must be complete, within `GRAPH_LIMITS`, and free of
+ * features that are not supported or could crash or hang ONNX Runtime.
  *
- * Field numbers are those of onnx.proto. Graphs nest through attributes, so the recursion is as deep as they are, and
- * bounded.
+ * The scan does not run the graph and does not infer shapes, so it cannot find graphs that fail only when they run. The
+ * probe finds those. Field numbers are those of onnx.proto. Subgraphs nest through node attributes; the scan recurses
+ * into them up to `maxDepth` levels.
  */
 
 import { fieldsOf, fieldText, MalformedProtobufError } from './protobuf.js';
@@ -19,27 +20,27 @@ export const GRAPH_LIMITS = {
 } as const;
 
 /**
- * ONNX's own operators and those of ONNX Runtime that its quantised exports use. Asked of nodes: a file that ONNX Runtime
- * saved imports many more domains than it uses.
+ * The operators of ONNX, and those of ONNX Runtime that its quantized exports use. Checked for each node and not for
+ * `opset_import`, because files saved by ONNX Runtime import many domains that no node uses.
  */
 const OPERATOR_DOMAINS = new Set(['', 'ai.onnx', 'ai.onnx.ml', 'com.microsoft']);
 const MAX_REASONS = 10;
 
-/** Why the file is refused, in sentences that name the place; empty when nothing speaks against it. */
+/** The reasons to refuse the file, at most 10, each naming the place in the graph. Empty if the file is accepted. */
 export function scanGraph(bytes: Uint8Array): string[] {
   const scan = new GraphScanner();
   try {
     if (bytes.length > GRAPH_LIMITS.maxBytes)
-      scan.refuse(`it has ${bytes.length} bytes; at most ${GRAPH_LIMITS.maxBytes}`);
+      scan.refuse(`the file has ${bytes.length} bytes; the limit is ${GRAPH_LIMITS.maxBytes}`);
     else scan.scanModel(bytes);
   } catch (error) {
     if (!(error instanceof MalformedProtobufError)) throw error;
-    scan.refuse(`it is no whole ONNX file: ${error.message}`);
+    scan.refuse(`the file is not a complete ONNX file: ${error.message}`);
   }
   return scan.reasons;
 }
 
-/** Whole numbers that stand in the graph, by the name of their tensor. */
+/** The constants of a graph by tensor name, with the value of each int64 scalar and null for all other tensors. */
 type Constants = ReadonlyMap<string, number | null>;
 
 class GraphScanner {
@@ -60,11 +61,11 @@ class GraphScanner {
       else if (field.number === 8) found.opsets++;
       else if (field.number === 25) found.functions.push(field.bytes);
     }
-    if (found.ir < 1) this.refuse('it has no ir_version');
-    if (found.opsets === 0) this.refuse('it has no opset_import');
+    if (found.ir < 1) this.refuse('the file has no ir_version');
+    if (found.opsets === 0) this.refuse('the file has no opset_import');
     for (const bytes of found.functions) this.#collectFunction(bytes);
     if (found.graph) this.#scanGraph(found.graph, 0, new Map());
-    else this.refuse('it has no graph');
+    else this.refuse('the file has no graph');
     for (const bytes of found.functions) {
       for (const field of fieldsOf(bytes)) if (field.number === 7) this.#scanNode(field.bytes, 1, new Map());
     }
@@ -80,7 +81,7 @@ class GraphScanner {
   }
 
   #scanGraph(bytes: Uint8Array, depth: number, outer: Constants): void {
-    if (depth === GRAPH_LIMITS.maxDepth) this.refuse(`graphs stand in graphs, more than ${depth} deep`);
+    if (depth === GRAPH_LIMITS.maxDepth) this.refuse(`subgraphs are nested more than ${depth} levels deep`);
     if (depth >= GRAPH_LIMITS.maxDepth) return;
     const constants = new Map(outer);
     const names = new Set<string>();
@@ -95,22 +96,22 @@ class GraphScanner {
     }
     if (depth === 0 && outputs.length === 0) this.refuse('the graph has no output');
     else if (depth === 0 && !outputs.includes('tensor'))
-      this.refuse('no output is a tensor, and only tensors can be returned');
+      this.refuse('none of the graph outputs is a tensor; only tensors can be returned');
     for (const node of nodes) this.#scanNode(node, depth, constants);
   }
 
   #scanInitializer(bytes: Uint8Array, names: Set<string>, constants: Map<string, number | null>): void {
     if (++this.#initializers === GRAPH_LIMITS.maxInitializers + 1)
-      this.refuse(`it has more than ${GRAPH_LIMITS.maxInitializers} initializers`);
+      this.refuse(`the file has more than ${GRAPH_LIMITS.maxInitializers} initializers`);
     if (this.#initializers > GRAPH_LIMITS.maxInitializers) return;
     const { name, value, reasons } = scanTensor(bytes);
     for (const reason of reasons) this.refuse(`initializer "${shorten(name)}" ${reason}`);
-    if (names.has(name)) this.refuse(`initializer "${shorten(name)}" is there twice`);
+    if (names.has(name)) this.refuse(`initializer "${shorten(name)}" is defined twice`);
     names.add(name);
     constants.set(name, value);
   }
 
-  /** Values and indices are tensors. */
+  /** A sparse initializer holds two tensors: values (field 1) and indices (field 2). */
   #scanSparseInitializer(bytes: Uint8Array): void {
     for (const field of fieldsOf(bytes)) {
       if (field.number > 2) continue;
@@ -119,7 +120,8 @@ class GraphScanner {
   }
 
   #scanNode(bytes: Uint8Array, depth: number, constants: Map<string, number | null>): void {
-    if (++this.#nodes === GRAPH_LIMITS.maxNodes + 1) this.refuse(`it has more than ${GRAPH_LIMITS.maxNodes} nodes`);
+    if (++this.#nodes === GRAPH_LIMITS.maxNodes + 1)
+      this.refuse(`the file has more than ${GRAPH_LIMITS.maxNodes} nodes`);
     if (this.#nodes > GRAPH_LIMITS.maxNodes) return;
     const node = {
       inputs: [] as string[],
@@ -131,7 +133,8 @@ class GraphScanner {
     };
     for (const field of fieldsOf(bytes)) {
       const isLong = field.bytes.length > GRAPH_LIMITS.maxNameBytes && field.number !== 5;
-      if (isLong) this.refuse(`a node has a name of ${field.bytes.length} bytes`);
+      if (isLong)
+        this.refuse(`a node has a name of ${field.bytes.length} bytes; the limit is ${GRAPH_LIMITS.maxNameBytes}`);
       else if (field.number === 1) node.inputs.push(fieldText(field));
       else if (field.number === 2) node.outputs.push(fieldText(field));
       else if (field.number === 3) node.name = fieldText(field);
@@ -146,7 +149,7 @@ class GraphScanner {
     for (const attribute of node.attributes) this.#scanAttribute(attribute, where, depth, constants, node);
   }
 
-  /** An attribute holds tensors, graphs, or both. */
+  /** An attribute may hold tensors and subgraphs. */
   #scanAttribute(
     bytes: Uint8Array,
     where: string,
@@ -164,18 +167,18 @@ class GraphScanner {
     }
   }
 
-  /** One that counts to a constant must end soon, if nothing but the count can end it. */
+  /** A loop must be able to end: by a computed condition, or by a trip count of at most `maxTrips`. */
   #checkLoop(where: string, [trips = '', condition = '']: readonly string[], constants: Constants): void {
-    const mayEndBefore = condition !== '' && !constants.has(condition);
+    const mayEndEarly = condition !== '' && !constants.has(condition);
     if (trips === '' && condition === '')
-      this.refuse(`${where} has neither a trip count nor a condition, and never ends`);
+      this.refuse(`${where} has neither a trip count nor a condition, so it never ends`);
     const count = constants.get(trips);
-    if (count != null && count > GRAPH_LIMITS.maxTrips && !mayEndBefore) {
-      this.refuse(`${where} turns ${count} times; at most ${GRAPH_LIMITS.maxTrips} without a condition`);
+    if (count != null && count > GRAPH_LIMITS.maxTrips && !mayEndEarly) {
+      this.refuse(`${where} runs ${count} iterations; the limit without a condition is ${GRAPH_LIMITS.maxTrips}`);
     }
   }
 
-  /** Answers what kind of value it is. */
+  /** Checks a graph input or output. Returns its kind, for example `tensor`. */
   #scanValueInfo(bytes: Uint8Array, role: 'input' | 'output'): string {
     let [name, kind, element] = ['', 'unknown', 0];
     for (const field of fieldsOf(bytes)) {
@@ -183,12 +186,13 @@ class GraphScanner {
       else if (field.number === 2) [kind, element] = valueTypeOf(field.bytes);
     }
     const where = `${role} "${shorten(name)}"`;
-    if (kind === 'optional') this.refuse(`${where} is optional, and an empty one would end the process`);
+    if (kind === 'optional')
+      this.refuse(`${where} is optional, which is not supported: an empty optional crashes ONNX Runtime`);
     else if (kind !== 'tensor' && kind !== 'unknown' && role === 'input')
       this.refuse(`${where} is a ${kind}; inputs must be tensors`);
     else if (UNSUPPORTED_ELEMENT_TYPES[element])
       this.refuse(
-        `${where} is ${UNSUPPORTED_ELEMENT_TYPES[element]}, which cannot cross to JavaScript; cast it to float inside the graph`,
+        `${where} is ${UNSUPPORTED_ELEMENT_TYPES[element]}, which ONNX Runtime for Node does not support; cast it to float32 inside the graph`,
       );
     return kind === 'unknown' ? 'tensor' : kind;
   }
@@ -227,7 +231,7 @@ function valueTypeOf(bytes: Uint8Array): [kind: string, element: number] {
 
 function unknownDomain(where: string, domain: string): string {
   const known = [...OPERATOR_DOMAINS].filter(Boolean).join(', ');
-  return `${where} is of the domain "${shorten(domain)}"; operators must be of ${known}, or functions of the file`;
+  return `${where} uses the unsupported operator domain "${shorten(domain)}"; supported are ${known}, and functions that the file defines`;
 }
 
 const MAX_NAME_LENGTH = 60;

@@ -1,16 +1,20 @@
 /**
- * The wire format of protocol buffers, strictly: every length is checked, nothing is copied, nothing recurses. And as
- * much of writing as it takes to put a changed part back.
+ * A strict reader for the protobuf wire format, and a minimal writer to replace single fields of a message.
+ *
+ * The reader checks every length, copies no data and does not recurse. It knows no schema: callers interpret fields by
+ * their number.
  */
+
+/** The bytes are not a valid protobuf message. */
 export class MalformedProtobufError extends Error {}
 
 export interface ProtobufField {
   readonly number: number;
-  /** Of a varint; a 64-bit one beyond 2^53 is only near to what was written. */
+  /** The value of a varint, 0 for other wire types. Rounded if it exceeds ±2^53. */
   readonly value: number;
-  /** Of a length-delimited field, and of fixed ones. */
+  /** The content of a length-delimited or fixed-size field, empty for a varint. */
   readonly bytes: Uint8Array;
-  /** The whole field, number and length included. */
+  /** The complete field, including its tag and length. */
   readonly whole: Uint8Array;
 }
 
@@ -19,10 +23,14 @@ const FIXED_64 = 1;
 const LENGTH_DELIMITED = 2;
 const FIXED_32 = 5;
 const LONGEST_VARINT = 10;
-/** What a varint field has; a length-delimited one may be empty too, but is another array. */
+/** Marks a varint field. Compared by identity, because a length-delimited field may be empty too. */
 const NO_BYTES = new Uint8Array();
 
-/** @throws MalformedBytes */
+/**
+ * Iterates over the fields of a message in file order.
+ *
+ * @throws MalformedProtobufError
+ */
 export function* fieldsOf(message: Uint8Array): Generator<ProtobufField> {
   const at = { position: 0 };
   while (at.position < message.length) {
@@ -31,7 +39,7 @@ export function* fieldsOf(message: Uint8Array): Generator<ProtobufField> {
     const key = readVarint(message, at);
     const number = Math.floor(key / 8);
     const wireType = key % 8;
-    if (number < 1) throw new MalformedProtobufError('a field has no number');
+    if (number < 1) throw new MalformedProtobufError('a field has an invalid number');
     if (wireType === VARINT) {
       const value = readVarint(message, at);
       yield { number, value, bytes: NO_BYTES, whole: whole() };
@@ -39,7 +47,7 @@ export function* fieldsOf(message: Uint8Array): Generator<ProtobufField> {
       const length = fieldLength(wireType, message, at);
       if (length > message.length - at.position) {
         throw new MalformedProtobufError(
-          `field ${number} says it has ${length} bytes, and ${message.length - at.position} are left`,
+          `field ${number} claims ${length} bytes, but only ${message.length - at.position} remain`,
         );
       }
       at.position += length;
@@ -55,27 +63,27 @@ function fieldLength(wireType: number, message: Uint8Array, at: { position: numb
   throw new MalformedProtobufError(`wire type ${wireType} does not exist`);
 }
 
-/** As a signed 64-bit integer. */
+/** Reads a varint as a signed 64-bit integer. */
 function readVarint(message: Uint8Array, at: { position: number }): number {
   let [low, high] = [0, 0];
   for (let i = 0; i < LONGEST_VARINT; i++) {
     const byte = message[at.position++];
-    if (byte === undefined) throw new MalformedProtobufError('it ends in the middle of a number');
+    if (byte === undefined) throw new MalformedProtobufError('the data ends inside a varint');
     const bits = byte & 0x7f;
     if (i < 4) low += bits * 2 ** (7 * i);
     else high += bits * 2 ** (7 * (i - 4));
     if (byte < 0x80) return toSigned(low, high);
   }
-  throw new MalformedProtobufError('a number has more than ten bytes');
+  throw new MalformedProtobufError('a varint has more than 10 bytes');
 }
 
-/** `low` is 28 bits, `high` the 36 above; near zero nothing is lost on either side. */
+/** Joins the low 28 and the high 36 bits. Exact for values near zero, positive or negative. */
 function toSigned(low: number, high: number): number {
   if (high < 2 ** 35) return high * 2 ** 28 + low;
   return -((2 ** 36 - 1 - high) * 2 ** 28 + (2 ** 28 - low));
 }
 
-/** The numbers of a packed field, or the one of an unpacked. */
+/** The varints of a packed field, or the single value of an unpacked one. */
 export function numbersOf({ value, bytes }: ProtobufField): number[] {
   if (bytes === NO_BYTES) return [value];
   const at = { position: 0 };
@@ -84,7 +92,7 @@ export function numbersOf({ value, bytes }: ProtobufField): number[] {
   return numbers;
 }
 
-/** How many numbers a packed field has, without decoding them. */
+/** Counts the varints of a packed field without decoding them. */
 export function countNumbers({ bytes }: ProtobufField): number {
   if (bytes === NO_BYTES) return 1;
   let count = 0;
@@ -104,12 +112,13 @@ export function textAt(message: Uint8Array, number: number): string {
   return '';
 }
 
-/** A length-delimited field. */
+/** Encodes a length-delimited field. */
 export function encodeField(number: number, content: Uint8Array | string): Uint8Array {
   const bytes = typeof content === 'string' ? Buffer.from(content) : content;
   return Buffer.concat([encodeVarint(number * 8 + LENGTH_DELIMITED), encodeVarint(bytes.length), bytes]);
 }
 
+/** Encodes a varint field. `value` must be a non-negative integer. */
 export function encodeNumber(number: number, value: number): Uint8Array {
   return Buffer.concat([encodeVarint(number * 8 + VARINT), encodeVarint(value)]);
 }

@@ -1,13 +1,14 @@
 /**
- * Whether a TensorProto holds what it says: as many bytes or numbers as its dims ask for, in one place, inside the file.
+ * Checks that a TensorProto is consistent: its data is embedded in the file, stored once, and as large as its shape
+ * requires.
  */
 import { countNumbers, fieldsOf, fieldText, numbersOf, type ProtobufField } from './protobuf.js';
 
 export interface ScannedTensor {
   readonly name: string;
-  /** Of an int64 scalar; null for every other tensor. */
+  /** The value of an int64 scalar; null for every other tensor. */
   readonly value: number | null;
-  /** Each continues "tensor x …". */
+  /** What is wrong. Each reason is a predicate that completes "tensor x …". */
   readonly reasons: readonly string[];
 }
 
@@ -16,7 +17,7 @@ const STRING = 8;
 const RAW_DATA = 9;
 const EXTERNAL = 1;
 
-/** Bytes of one element in raw data, by TensorProto.DataType. */
+/** Bytes per element of raw data, by TensorProto.DataType. */
 const ELEMENT_BYTES: Readonly<Record<number, number>> = {
   1: 4,
   2: 1,
@@ -42,13 +43,13 @@ const ELEMENT_BYTES: Readonly<Record<number, number>> = {
   23: 0.5,
 };
 
-/** Elements that one number of a typed field stands for: complex ones take two, four-bit ones share. */
+/** Elements per number of a typed field: complex elements take two numbers, two 4-bit elements share one. */
 const ELEMENTS_PER_NUMBER: Readonly<Record<number, number>> = { 14: 0.5, 15: 0.5, 21: 2, 22: 2, 23: 2 };
 
-/** Typed data, by field: the bytes of each number, 0 for varints, null for strings. */
+/** Typed data fields by field number: bytes per number, 0 for varints, null for strings. */
 const TYPED_DATA_FIELDS: Readonly<Record<number, number | null>> = { 4: 4, 5: 0, 6: null, 7: 0, 10: 8, 11: 0 };
 
-/** @throws MalformedBytes */
+/** @throws MalformedProtobufError */
 export function scanTensor(bytes: Uint8Array): ScannedTensor {
   const tensor = { name: '', type: 0, dims: [] as number[], raw: null as number | null, numbers: 0, isExternal: false };
   let value: number | null = null;
@@ -68,21 +69,22 @@ export function scanTensor(bytes: Uint8Array): ScannedTensor {
 const MAX_RANK = 64;
 const LONGEST_DIM_BYTES = 10;
 
-/** What is longer than any shape is not decoded. */
+/** Does not decode a field that is longer than any valid shape, and returns too many dimensions instead. */
 function dimsOf(field: ProtobufField): number[] {
   return field.bytes.length > MAX_RANK * LONGEST_DIM_BYTES ? Array(MAX_RANK + 1).fill(1) : numbersOf(field);
 }
 
 function reasonsAgainst({ type, dims, raw, numbers, isExternal }: Omit<TensorParts, 'name'>): string[] {
-  if (isExternal) return ['keeps its data in another file; save the model with all data inside'];
-  if (dims.length > MAX_RANK) return [`has more than ${MAX_RANK} dims`];
-  if (dims.some((size) => size < 0)) return [`has a negative size in its dims [${dims.join(', ')}]`];
-  if (raw !== null && numbers > 0) return ['has both raw and typed data, of which only one is run'];
+  if (isExternal) return ['stores its data in an external file; save the model with all data embedded'];
+  if (dims.length > MAX_RANK) return [`has more than ${MAX_RANK} dimensions`];
+  if (dims.some((size) => size < 0)) return [`has a negative dimension in its shape [${dims.join(', ')}]`];
+  if (raw !== null && numbers > 0) return ['has both raw and typed data; only one is allowed'];
   const elements = elementsOf(dims);
-  const shape = `its dims [${dims.join(', ')}] ask for`;
+  const shape = `its shape [${dims.join(', ')}] requires`;
   if (raw !== null) {
     const expected = Math.ceil(elements * (ELEMENT_BYTES[type] ?? 0));
-    if (type === STRING || !(type in ELEMENT_BYTES)) return [`has raw data of the data type ${type}`];
+    if (type === STRING || !(type in ELEMENT_BYTES))
+      return [`has raw data, which is not allowed for data type ${type}`];
     return raw === expected ? [] : [`has ${raw} bytes; ${shape} ${expected}`];
   }
   const held = Math.ceil(numbers * (ELEMENTS_PER_NUMBER[type] ?? 1));
@@ -109,7 +111,7 @@ function countOf(field: ProtobufField): number {
   return size ? field.bytes.length / size : countNumbers(field);
 }
 
-/** The one number of an int64 tensor, as raw or as typed data. */
+/** The value of a single int64, from raw or typed data; null for other fields. */
 function scalarOf(field: ProtobufField): number | null {
   if (field.number === RAW_DATA && field.bytes.length === 8) {
     return Number(new DataView(field.bytes.buffer, field.bytes.byteOffset, 8).getBigInt64(0, true));

@@ -1,20 +1,20 @@
 /**
- * Takes the ZipMap out of a graph. scikit-learn's exporters put it last by default: it makes a list of maps of the
- * scores, which ONNX Runtime for Node cannot return, and hides the tensor that they were.
+ * Removes the ZipMap operator from a graph. Exporters for scikit-learn append it by default: it turns the tensor of
+ * scores into a list of maps, which ONNX Runtime for Node cannot return.
  *
- * The file itself stays as it is: the node is left out on the way into the runtime, wherever the file is loaded.
+ * The stored file is never changed. The operator is removed from the bytes each time the model is loaded.
  */
 import { encodeField, encodeNumber, fieldsOf, fieldText, numbersOf, textAt } from './protobuf.js';
 
 export interface ZipMap {
-  /** In the order of the scores. */
+  /** Class labels in the order of the scores. */
   readonly labels: readonly string[];
-  /** The tensor that holds the scores, an output of the graph now. */
+  /** Name of the tensor that holds the scores. It becomes a graph output in place of the maps. */
   readonly output: string;
 }
 
 interface ZipMapNode extends ZipMap {
-  /** The output that goes. */
+  /** Name of the graph output with the maps, which is removed. */
   readonly maps: string;
 }
 
@@ -23,7 +23,11 @@ const NODE = 1;
 const OUTPUT = 12;
 const FLOAT = 1;
 
-/** @throws MalformedBytes */
+/**
+ * Returns the model without its ZipMap, or the same bytes and null if it has none.
+ *
+ * @throws MalformedProtobufError
+ */
 export function withoutZipMap(model: Uint8Array): { bytes: Uint8Array; zipMap: ZipMap | null } {
   const graph = [...fieldsOf(model)].find(({ number }) => number === GRAPH)?.bytes;
   const node = graph && findZipMap(graph);
@@ -53,7 +57,7 @@ function readZipMap(bytes: Uint8Array): ZipMapNode | null {
   return found.op === 'ZipMap' ? { labels: found.labels, output: found.input, maps: found.output } : null;
 }
 
-/** Of `classlabels_strings` or `classlabels_int64s`, whichever there is. */
+/** The labels of a `classlabels_strings` or `classlabels_int64s` attribute. */
 export function classLabelsOf(attribute: Uint8Array): string[] {
   return [...fieldsOf(attribute)].flatMap((field) => {
     if (field.number === 9) return [fieldText(field)];
@@ -69,7 +73,7 @@ function rewrite(graph: Uint8Array, { labels, output, maps }: ZipMapNode): Uint8
   return Buffer.concat([...kept.map(({ whole }) => whole), encodeField(OUTPUT, scoresInfo(output, labels.length))]);
 }
 
-/** float[N, labels] */
+/** A ValueInfoProto of type float[N, labels]. */
 function scoresInfo(name: string, labels: number): Uint8Array {
   const rows = encodeField(1, encodeField(2, 'N'));
   const columns = encodeField(1, encodeNumber(1, labels));

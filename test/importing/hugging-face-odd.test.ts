@@ -72,7 +72,7 @@ const REFUSED: readonly Odd[] = [
     title: 'only a quantised graph that cannot be loaded',
     like: 'tiny-sst',
     files: { 'onnx/model.onnx': null, 'onnx/model_quantized.onnx': 'noise' },
-    reason: ['no whole ONNX file'],
+    reason: ['not a complete ONNX file'],
   },
   {
     title: 'a gap in id2label',
@@ -526,7 +526,7 @@ test('a variant that cannot be used is listed with its reason', () => {
   expect(found['a-broken-variant'].version.variants).toEqual([
     { name: 'fp16', reason: null, maxBatch: 128 },
     { name: 'q4', reason: expect.stringContaining('"bbox"'), maxBatch: null },
-    { name: 'quantized', reason: expect.stringContaining('no whole ONNX file'), maxBatch: null },
+    { name: 'quantized', reason: expect.stringContaining('not a complete ONNX file'), maxBatch: null },
   ]);
 });
 
@@ -536,7 +536,7 @@ test('without a plain graph the first variant that can be used is the version, a
 
   expect(found['no-plain-graph'].version.variants).toEqual([
     { name: 'O1', reason: null, maxBatch: 128 },
-    { name: 'bnb4', reason: expect.stringContaining('no whole ONNX file'), maxBatch: null },
+    { name: 'bnb4', reason: expect.stringContaining('not a complete ONNX file'), maxBatch: null },
     { name: 'fp16', reason: null, maxBatch: 128 },
     { name: 'quantized', reason: expect.stringContaining('"bbox"'), maxBatch: null },
   ]);
@@ -548,6 +548,6 @@ test('asking for a variant that cannot be used says why; one that can answers', 
   const broken = await app.query(PREDICT, { input: { ...input, variant: 'quantized' } });
   const fine = await app.query(PREDICT, { input: { ...input, variant: 'fp16' } });
 
-  expect(broken.predict.problem.message).toContain('no whole ONNX file');
+  expect(broken.predict.problem.message).toContain('not a complete ONNX file');
   expect(fine.predict.prediction.output.label).toBe('POSITIVE');
 });

@@ -168,7 +168,7 @@ test('what cannot be served is FAILED with its reason, and the rest serves', asy
     good: null,
     'no-graph': 'there is no graph: expected onnx/model.onnx (Hugging Face), or 1/model.onnx',
     'no-file': '1/model.onnx is missing',
-    noise: expect.stringContaining('no whole ONNX file'),
+    noise: expect.stringContaining('not a complete ONNX file'),
     'broken-yaml': expect.stringContaining('model.yaml is no YAML'),
     'unknown-key': expect.stringContaining('colour'),
     'unknown-task': expect.stringContaining('model.yaml: task'),
@@ -193,7 +193,7 @@ test('predicting with a version that failed says so', async () => {
     code: 'NOT_READY',
     state: 'FAILED',
     retryable: false,
-    message: expect.stringContaining('no whole ONNX file'),
+    message: expect.stringContaining('not a complete ONNX file'),
   });
 });
 

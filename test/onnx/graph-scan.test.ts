@@ -1,4 +1,4 @@
-/** What is refused of an ONNX file before any native code sees it. */
+/** Which ONNX files are refused before any native code reads them, and with which reasons. */
 import { readFileSync } from 'node:fs';
 import { PbfWriter } from 'pbf';
 import { GRAPH_LIMITS, scanGraph } from '#src/onnx/graph-scan.js';
@@ -66,75 +66,81 @@ const nested = (depth: number): Message => {
 
 const REFUSED: Record<string, [Uint8Array, RegExp]> = {
   'nothing at all': [new Uint8Array(), /no ir_version/],
-  'a text': [Buffer.from('this is not a model, whatever its name says'), /no whole ONNX file|no ir_version/],
+  'a text file': [Buffer.from('this is not a model, whatever its name says'), /not a complete ONNX file|no ir_version/],
   'a file without a graph': [bytes(all(number(1, 8), opset())), /has no graph/],
   'a graph without outputs': [model(input('x')), /has no output/],
   'a file without an opset': [bytes(all(number(1, 8), part(7, SOUND))), /no opset_import/],
   'a file without an IR version': [bytes(all(opset(), part(7, SOUND))), /no ir_version/],
-  'a length beyond the end': [Uint8Array.of(0x3a, 0xff, 0xff, 0x03, 0x00), /says it has 65535 bytes, and 1 are left/],
+  'a length beyond the end': [Uint8Array.of(0x3a, 0xff, 0xff, 0x03, 0x00), /claims 65535 bytes, but only 1 remain/],
   'a wire type that does not exist': [Uint8Array.of(0x0f), /wire type 7 does not exist/],
-  'a number without an end': [new Uint8Array(11).fill(0xff), /more than ten bytes/],
-  'a number that stops': [Uint8Array.of(0x08, 0xff), /in the middle of a number/],
-  'an unknown domain of operators': [
+  'a varint of more than 10 bytes': [new Uint8Array(11).fill(0xff), /more than 10 bytes/],
+  'a truncated varint': [Uint8Array.of(0x08, 0xff), /ends inside a varint/],
+  'an unknown operator domain': [
     withPart(node('Evil', ['x'], ['z'], text(7, 'com.evil'))),
-    /node "z" \(Evil\) is of the domain "com\.evil"/,
+    /node "z" \(Evil\) uses the unsupported operator domain "com\.evil"/,
   ],
-  'data in another file': [
+  'external data': [
     withPart(initializer('W', FLOAT, [4], number(14, 1), part(13, text(1, '../../etc/passwd')))),
-    /initializer "W" keeps its data in another file/,
+    /initializer "W" stores its data in an external file/,
   ],
-  'data in another file, in an attribute': [
+  'external data in an attribute': [
     withPart(
       node('Constant', [], ['k'], attribute(part(5, tensor('k', FLOAT, [4], part(13, text(1, 'weights.bin')))))),
     ),
-    /node "k" \(Constant\): a tensor keeps its data/,
+    /node "k" \(Constant\): a tensor stores its data/,
   ],
-  'data in another file, in a graph of a graph': [
+  'external data in a subgraph': [
     withPart(node('If', ['c'], ['z'], attribute(part(6, initializer('W', FLOAT, [4], number(14, 1)))))),
-    /initializer "W" keeps/,
+    /initializer "W" stores its data/,
   ],
-  'data in another file, in a sparse initializer': [
+  'external data in a sparse initializer': [
     withPart(part(15, part(1, tensor('S', FLOAT, [4], number(14, 1))))),
-    /sparse initializer keeps/,
+    /sparse initializer stores its data/,
   ],
-  'data in another file, in a function': [
+  'external data in a function': [
     model(
       SOUND,
       functionOf('F', 'own', 'Constant', [], ['k'], attribute(part(5, tensor('k', FLOAT, [4], number(14, 1))))),
     ),
-    /keeps its data/,
+    /stores its data in an external file/,
   ],
-  'dims that ask for more bytes than there are': [
+  'a shape that requires more bytes than the tensor has': [
     withPart(initializer('W', FLOAT, [4_000_000_000], bytesOf(64))),
-    /has 64 bytes; its dims \[4000000000\] ask for 16000000000/,
+    /has 64 bytes; its shape \[4000000000\] requires 16000000000/,
   ],
-  'dims that ask for fewer bytes': [withPart(initializer('W', FLOAT, [2], bytesOf(12))), /has 12 bytes; .* ask for 8/],
-  'typed data that does not fit its dims': [
+  'a shape that requires fewer bytes': [
+    withPart(initializer('W', FLOAT, [2], bytesOf(12))),
+    /has 12 bytes; .* requires 8/,
+  ],
+  'typed data that does not fit its shape': [
     withPart(initializer('W', FLOAT, [3], (w) => w.writePackedFloat(4, [1, 2]))),
-    /has 2 elements; .* ask for 3/,
+    /has 2 elements; .* requires 3/,
   ],
-  'no data at all': [withPart(initializer('W', FLOAT, [3])), /has 0 elements/],
-  'a negative size': [
+  'a tensor without data': [withPart(initializer('W', FLOAT, [3])), /has 0 elements/],
+  'a negative dimension': [
     withPart(
       part(
         5,
         all((w) => w.writeVarintField(1, -4), number(2, FLOAT), text(8, 'W'), bytesOf(4)),
       ),
     ),
-    /negative size in its dims \[-4\]/,
+    /negative dimension in its shape \[-4\]/,
   ],
-  'two kinds of data for one tensor': [
+  'both raw and typed data': [
     withPart(initializer('W', FLOAT, [1], bytesOf(4), (w) => w.writePackedFloat(4, [1]))),
     /both raw and typed data/,
   ],
-  'strings as raw data': [withPart(initializer('W', 8, [1], bytesOf(4))), /raw data of the data type 8/],
-  'more dims than any tensor has': [
+  'strings as raw data': [
+    withPart(initializer('W', 8, [1], bytesOf(4))),
+    /raw data, which is not allowed for data type 8/,
+  ],
+  'more than 64 dimensions': [
     withPart(initializer('W', FLOAT, Array(65).fill(1), bytesOf(4))),
-    /more than 64 dims/,
+    /more than 64 dimensions/,
   ],
   'the same initializer twice': [
     withPart(initializer('W', FLOAT, [1], bytesOf(4)), initializer('W', FLOAT, [1], bytesOf(4))),
-    /initializer "W" is there twice/,
+    /initializer "W" is defined twice/,
   ],
   'an optional output': [
     model(all(input('x'), output('y'), output('o', part(9, part(1, tensorType(FLOAT)))))),
@@ -146,22 +152,25 @@ const REFUSED: Record<string, [Uint8Array, RegExp]> = {
     /input "s" is a sequence; inputs must be tensors/,
   ],
   'a map as input': [withPart(input('m', part(5, number(1, 7)))), /input "m" is a map/],
-  'only outputs that are no tensors': [
+  'a graph without a tensor among its outputs': [
     model(all(input('x'), output('s', part(4, part(1, tensorType(FLOAT)))))),
-    /no output is a tensor/,
+    /none of the graph outputs is a tensor/,
   ],
-  'bfloat16 outputs': [withPart(output('b', tensorType(16))), /output "b" is bfloat16, which cannot cross/],
+  'bfloat16 outputs': [
+    withPart(output('b', tensorType(16))),
+    /output "b" is bfloat16, which ONNX Runtime for Node does not support/,
+  ],
   'float8 inputs': [withPart(input('f', tensorType(17))), /input "f" is float8e4m3fn/],
   'complex outputs': [withPart(output('c', tensorType(14))), /is complex64/],
   'int4 inputs': [withPart(input('i', tensorType(22))), /is int4/],
-  'a Loop that nothing ends': [loop('', ''), /neither a trip count nor a condition/],
-  'a name as long as a book': [withPart(node('x'.repeat(70_000), ['x'], ['z'])), /a node has a name of 70000 bytes/],
+  'a Loop without trip count and condition': [loop('', ''), /neither a trip count nor a condition/],
+  'a name of 70,000 bytes': [withPart(node('x'.repeat(70_000), ['x'], ['z'])), /a node has a name of 70000 bytes/],
 };
-REFUSED['a Loop that counts to nine trillion'] = [
+REFUSED['a Loop of 9e12 iterations'] = [
   model(all(SOUND, initializer('M', 7, [], int64(9_000_000_000_000n)), node('Loop', ['M', ''], ['z']))),
-  /node "z" \(Loop\) turns 9000000000000 times; at most 10000000/,
+  /node "z" \(Loop\) runs 9000000000000 iterations; .* 10000000/,
 ];
-REFUSED['a Loop whose condition is a constant'] = [
+REFUSED['a Loop with a constant condition'] = [
   model(
     all(
       SOUND,
@@ -170,49 +179,52 @@ REFUSED['a Loop whose condition is a constant'] = [
       node('Loop', ['M', 'go'], ['z']),
     ),
   ),
-  /turns 9000000000000 times/,
+  /runs 9000000000000 iterations/,
 ];
-REFUSED['a Loop that counts to a Constant'] = [
+REFUSED['a Loop whose trip count is the output of a Constant node'] = [
   withPart(
     node('Constant', [], ['M'], attribute(part(5, tensor('M', 7, [], int64(10_000_001n))))),
     node('Loop', ['M'], ['z']),
   ),
-  /turns 10000001 times/,
+  /runs 10000001 iterations/,
 ];
 
-test.each(Object.entries(REFUSED))('%s is refused, and the reason says where', (_, [file, reason]) => {
+test.each(Object.entries(REFUSED))('refuses %s', (_, [file, reason]) => {
   expect(scanGraph(file).join('\n')).toMatch(reason);
 });
 
-test('graphs in graphs are refused before they can exhaust the stack', () => {
+test('refuses deeply nested subgraphs before they exhaust the stack', () => {
   expect(scanGraph(model(all(SOUND, nested(GRAPH_LIMITS.maxDepth + 1))))).toEqual([
-    expect.stringMatching(/more than 16 deep/),
+    expect.stringMatching(/more than 16 levels deep/),
   ]);
-  expect(scanGraph(model(all(SOUND, nested(1_000))))).toEqual([expect.stringMatching(/more than 16 deep/)]);
+  expect(scanGraph(model(all(SOUND, nested(1_000))))).toEqual([expect.stringMatching(/more than 16 levels deep/)]);
   expect(scanGraph(model(all(SOUND, nested(GRAPH_LIMITS.maxDepth - 2))))).toEqual([]);
 });
 
-test('more nodes or initializers than a model has are refused', () => {
+test('refuses more than 100,000 nodes', () => {
   const nodes = Array.from({ length: GRAPH_LIMITS.maxNodes }, () => node('Identity', ['x'], ['z']));
 
-  expect(scanGraph(model(all(SOUND, ...nodes)))).toEqual(['it has more than 100000 nodes']);
+  expect(scanGraph(model(all(SOUND, ...nodes)))).toEqual(['the file has more than 100000 nodes']);
 });
 
 test.each([
-  ['a ZipMap beside a tensor', model(all(SOUND, output('probabilities', part(4, part(1, part(5, number(1, 7)))))))],
   [
-    'a function of its own',
+    'a ZipMap output next to a tensor output',
+    model(all(SOUND, output('probabilities', part(4, part(1, part(5, number(1, 7))))))),
+  ],
+  [
+    'a function that the file defines',
     model(
       all(SOUND, node('F', ['x'], ['z'], text(7, 'own'))),
       opset('own'),
       functionOf('F', 'own', 'Identity', ['a'], ['b']),
     ),
   ],
-  ['a Loop that a condition may end', loop('', 'x')],
-  ['a Loop with a count from outside', loop('x', '')],
+  ['a Loop with a computed condition', loop('', 'x')],
+  ['a Loop whose trip count is a graph input', loop('x', '')],
   ['an empty tensor', withPart(initializer('W', FLOAT, [0]))],
   [
-    'dims in one piece',
+    'packed dims',
     withPart(
       part(
         5,
@@ -221,13 +233,13 @@ test.each([
     ),
   ],
   ['int32 data for small types', withPart(initializer('W', 3, [3], (w) => w.writePackedVarint(5, [1, 2, 300])))],
-  ['words', withPart(initializer('W', 8, [2], text(6, 'a'), text(6, 'b')))],
+  ['strings', withPart(initializer('W', 8, [2], text(6, 'a'), text(6, 'b')))],
   [
-    'domains that no node uses, as ONNX Runtime imports them in what it saves',
+    'imported domains that no node uses, as in files saved by ONNX Runtime',
     model(SOUND, ...['ai.onnx.training', 'com.microsoft.nchwc', 'org.pytorch.aten'].map((domain) => opset(domain))),
   ],
-  ['operators of quantised exports', withPart(node('MatMulNBits', ['x'], ['z'], text(7, 'com.microsoft')))],
-])('%s is accepted', (_, file) => {
+  ['operators of quantized exports', withPart(node('MatMulNBits', ['x'], ['z'], text(7, 'com.microsoft')))],
+])('accepts %s', (_, file) => {
   expect(scanGraph(file)).toEqual([]);
 });
 
@@ -235,15 +247,15 @@ const REAL = ['breast-cancer-forest', 'fashion-mlp', 'spam-filter'].map(
   (name) => [name, readFileSync(`model-store/${name}/1/model.onnx`)] as const,
 );
 
-test.each(REAL)('the real model %s is accepted', (_, file) => {
+test.each(REAL)('accepts the real model %s', (_, file) => {
   expect(scanGraph(file)).toEqual([]);
 });
 
-test('graphs whose vice shows only when they run are left to the probe', () => {
+test('accepts graphs that fail only when they run: the probe finds those', () => {
   expect([CRASHING_DIVISION, COUNTING_LOOP, MEMORY_BOMB].flatMap((graph) => scanGraph(encodeModel(graph)))).toEqual([]);
 });
 
-test('F7: whatever is flipped in or cut off a file, it is accepted or refused, and nothing is thrown', () => {
+test('never throws on files with a changed byte or a missing end', () => {
   const random = seeded(20_261_124);
   const small = encodeModel(COUNTING_LOOP);
   const fashion = REAL[1]?.[1] ?? Buffer.alloc(0);
