@@ -1,10 +1,9 @@
 /**
- * Builds `dist/`: every TypeScript file of `src/` by swc, and the explorer's browser bundle by esbuild.
+ * Builds `dist/`: swc compiles every TypeScript file of `src/`, and esbuild bundles the explorer for the browser.
  *
- * `--if-stale` builds only when a source is newer than the last build, so that a second start is quick.
- * `--faults` keeps the fault points (see `fault-points.ts`) for the tests that shoot at a server; without it they are
- * compiled out.
- * `--watch` builds, runs the server, and does both again on every change.
+ * `--if-stale` builds only if a source is newer than the last build, so that the next start is fast.
+ * `--faults`   keeps the fault points (see `fault-points.ts`) for tests; without it they are removed.
+ * `--watch`    builds and runs the server, and repeats both after every change.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,7 +17,7 @@ const root = path.resolve(import.meta.dirname, '..');
 const dist = path.join(root, 'dist');
 const hasFaultPoints = process.argv.includes('--faults');
 const stamp = path.join(dist, hasFaultPoints ? '.built-with-faults' : '.built');
-/** The editor's language services, by the names that the browser asks for. */
+/** Web workers of the editor, by the names under which the browser requests them. */
 const EDITOR_WORKERS = {
   'editor.worker': 'monaco-editor/esm/vs/editor/editor.worker.js',
   'json.worker': 'monaco-editor/esm/vs/language/json/json.worker.js',
@@ -49,12 +48,12 @@ async function compile(file) {
   await writeFile(`${target}.map`, map);
 }
 
-/** The slow part: repeated only when its sources or the packages have changed. */
+/** Bundling is slow, so it is repeated only if the explorer's sources or the installed packages have changed. */
 async function bundleExplorer() {
   const outdir = path.join(dist, 'api/explorer/assets');
   const outputs = ['graphiql', ...Object.keys(EDITOR_WORKERS)].map((name) => path.join(outdir, `${name}.js`));
   const inputs = [path.join(explorerSource, 'graphiql.jsx'), path.join(root, 'package-lock.json')];
-  // All of them: a bundle that failed half-way is made again.
+  // Checks every output, because an earlier bundle may have failed half-way.
   if (outputs.every(existsSync)) {
     const oldest = Math.min(...outputs.map((file) => statSync(file).mtimeMs));
     if (inputs.every((file) => statSync(file).mtimeMs < oldest)) return;
@@ -82,20 +81,20 @@ async function bundleExplorer() {
 async function build() {
   await removeLeftovers();
   await Promise.all(['.built', '.built-with-faults'].map((file) => rm(path.join(dist, file), { force: true })));
-  const typescript = (await sources()).filter((file) => file.endsWith('.ts') && (hasFaultPoints || !isForFaults(file)));
+  const typescript = (await sources()).filter((file) => file.endsWith('.ts') && (hasFaultPoints || !isFaultFile(file)));
   await Promise.all([...typescript.map(compile), bundleExplorer()]);
   await writeFile(stamp, '');
 }
 
-function isForFaults(file) {
+function isFaultFile(file) {
   return path.basename(file, path.extname(file)) === 'fault-points';
 }
 
-/** Output whose source is gone would still be imported by whoever forgot to change. */
+/** Deletes output whose source is gone, so that a stale import fails instead of using the old file. */
 async function removeLeftovers() {
   for await (const file of glob('**/*.js', { cwd: dist, exclude: ['api/explorer/assets/**'] })) {
     const source = path.join(root, 'src', file.replace(/\.js$/, '.ts'));
-    if (!existsSync(source) || (isForFaults(file) && !hasFaultPoints)) await rm(path.join(dist, file));
+    if (!existsSync(source) || (isFaultFile(file) && !hasFaultPoints)) await rm(path.join(dist, file));
   }
 }
 

@@ -1,11 +1,11 @@
 /**
- * Fault points: named places at which a test makes this process fail. They exist in test builds only: the build for
- * production drops this file and every line that ends in `// @fault`.
+ * Fault points: named places in the code at which a test can make this process fail. They exist in test builds only.
+ * The production build removes this file and every line that ends in `// @fault`.
  *
- * A test writes one fault as JSON to the file that `FAULT_FILE` names: `{ id, point, nth, action }`. Whichever process
- * or thread reaches that point for the nth time since then takes the file away, so that it fires once, and fails.
- * A point that ends in `*` stands for all that begin so, counted together. What has fired is noted in `FAULT_LOG`, so
- * that a run of all tests can tell whether every point was reached.
+ * A test writes one fault, `{ id, point, nth, action }`, as JSON to the file named by `FAULT_FILE`. The first process
+ * or thread that reaches the point for the nth time renames the file, so that the fault fires only once, and fails.
+ * A point that ends in `*` matches all points with that prefix and counts them together. Fired faults are appended to
+ * the file named by `FAULT_LOG`, so that a full test run can check that every point was reached.
  */
 import { appendFileSync, existsSync, readFileSync, renameSync } from 'node:fs';
 import type { Writable } from 'node:stream';
@@ -15,8 +15,8 @@ export interface Fault {
   readonly point: string;
   readonly nth: number;
   /**
-   * A signal's name, `exit`, `hang`, `pause` (until the file of that name and `.go` is there), a system error's code
-   * (`ENOSPC`), or `SQLITE_` with a result code.
+   * One of: a signal name, `exit`, `hang`, `pause` (until the file `${FAULT_FILE}.go` exists), a system error code such
+   * as `ENOSPC`, a SQLite result code such as `SQLITE_FULL`, or, for frames, one of those in `corruptFrame`.
    */
   readonly action: string;
 }
@@ -30,7 +30,7 @@ export function faultPoint(name: string): void {
   if (fault) fire(fault.action, name);
 }
 
-/** The fault that waits here, if this is the time, and nobody else takes it. */
+/** The fault that must fire at this point now; null if there is none or another process has claimed it. */
 function faultDueAt(name: string): Fault | null {
   const fault = readFault();
   if (!fault || !matchesPoint(fault.point, name)) return null;
@@ -51,11 +51,11 @@ function matchesPoint(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
 }
 
-/** Of several processes that come here at once, one renames the file and the others do not find it any more. */
+/** Claims the fault by renaming its file. Of several processes, only one succeeds. */
 function claim(name: string): boolean {
   const { FAULT_FILE: file = '', FAULT_LOG: log } = process.env;
   try {
-    // Noted first: who sees the file gone may end this process at once.
+    // Logged before the rename: a test that sees the rename may kill this process at once.
     if (log) appendFileSync(log, `${name}\n`);
     renameSync(file, `${file}.fired`);
     return true;
@@ -77,7 +77,7 @@ function fire(action: string, point: string): void {
   else if (action === 'pause') pause();
   else if (action.startsWith('SIG')) {
     process.kill(process.pid, action);
-    // The signal may be delivered a moment later; nothing more happens until then.
+    // Blocks this thread until the signal is delivered.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
   } else if (action.startsWith('SQLITE_')) {
     const errcode = SQLITE_RESULT_CODES[action];
@@ -86,8 +86,8 @@ function fire(action: string, point: string): void {
 }
 
 /**
- * Sends a frame that is cut (and ends the process), has one bit flipped, or says that it is huge, if that is the fault
- * that waits here. Answers whether it did.
+ * If a fault is due, sends the frame corrupted instead: `cut` sends half of it and kills the process, `flip` flips one
+ * bit, `huge` inflates its length. Returns whether it did.
  */
 export function corruptFrame(name: string, encode: () => Buffer, stream: Writable): boolean {
   const fault = faultDueAt(name);

@@ -1,4 +1,4 @@
-/** Waits for `work`, and fails with it, but not longer than that; what takes longer is left to itself. */
+/** Resolves or rejects with `work`, or resolves after `ms` milliseconds. `work` is not cancelled. */
 export async function waitAtMost(ms: number, work: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise((resolve) => {

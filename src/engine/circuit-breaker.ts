@@ -30,7 +30,7 @@ export class CircuitBreaker {
     return this.#beginTrial(this.#strikes.length === STRIKES_TO_TRIAL && this.#openUntil === null);
   }
 
-  /** Call before each input. Returns true if the breaker is open, its 30 s are over and the caller must start a trial. */
+  /** Call before each input. Returns true if the breaker has been open for 30 s and the caller must start a trial. */
   isTrialDue(now: number): boolean {
     return this.#beginTrial(this.#openUntil !== null && now >= this.#openUntil);
   }

@@ -1,5 +1,5 @@
 /**
- * Creates the queue entry of one accepted input, with its promise and its deadline timer. An entry settles exactly once.
+ * Creates the queue entry of an accepted input, with its promise and its deadline timer. An entry settles exactly once.
  */
 import { DeadlineExceededError } from '../errors.js';
 import type { Item } from '../tasks/tasks.js';

@@ -11,8 +11,8 @@
  *
  *   worker → server
  *     ready                 sent once, when the worker accepts messages
- *     started               preprocessing is done and the run starts, so the watchdog starts too. Sent only if the batch
- *                           asked for it. For text models it carries the number of tokens to run.
+ *     started               preprocessing is done and the run starts, so the watchdog starts too. Sent only if the
+ *                           batch asked for it. For text models it carries the number of tokens to run.
  *     done                  one result per item of the batch, in the same order
  *
  * A worker handles messages in order. It preprocesses at most one further batch while a batch runs. The process may

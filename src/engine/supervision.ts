@@ -122,7 +122,7 @@ export function decideRecycling(
 const MIN_WATCHDOG_MS = 1_000;
 const WATCHDOG_FACTOR = 10;
 
-/** How long a run may take before its worker is killed: ten times the expected time, at least 1 s, at most `maxRunMs`. */
+/** When the watchdog kills the worker of a run: after ten times the expected time, at least 1 s, at most `maxRunMs`. */
 export function watchdogMs(expectedMs: number | null, maxRunMs: number): number {
   if (expectedMs === null) return maxRunMs;
   return Math.min(Math.max(MIN_WATCHDOG_MS, WATCHDOG_FACTOR * expectedMs), maxRunMs);

@@ -1,9 +1,9 @@
 /**
- * May a version's inputs share a run? Only if nobody's answer depends on who else is in the batch.
+ * Tests batch invariance: whether the answer to an input is the same in any batch. Only then may inputs share a run.
  *
- * Every item is run alone, then beside neighbours that are as unlike it as can be found: far larger, far smaller or other
- * numbers, other words, other tokens; and the answers compared. That finds the usual culprits, such as a dynamically
- * quantised graph, which scales a whole batch by its largest value. It is a trial and no proof.
+ * Each row runs alone, then in batches next to perturbed rows (see `perturbations.ts`), and the answers are compared.
+ * This detects the common causes of dependence, such as dynamic quantization, which scales a whole batch by its largest
+ * value. It is a test, not a proof: a dependence that no perturbation triggers goes unnoticed.
  */
 
 import type { TensorArray, TensorData } from '../tasks/datatypes.js';
@@ -23,24 +23,27 @@ import {
   withNonZeroRow,
 } from './perturbations.js';
 
-/** Matrix kernels may add in another order for another batch size; more than this is another answer. */
+/**
+ * Largest accepted difference, relative for values above 1. Matrix kernels may add in a different order for a different
+ * batch size, which causes rounding differences below this.
+ */
 const TOLERANCE = 2e-6;
-/** Where a value has gone through many layers. */
+/** The same for deep networks, where rounding differences accumulate over many layers. */
 const DEEP_TOLERANCE = 1e-4;
 const BATCH_SIZES = [2, 8, 32];
-/** Rows of tokens are long and their graphs deep: fewer say as much. */
+/** Fewer runs for text models, which are slow: their rows are long and their graphs deep. */
 const TOKEN_BATCH_SIZES = [2, 8];
 const MAX_TOKEN_ROWS = 8;
-/** Rows of other shapes never share a run: pictures that keep the ratio of their sides, for one. */
+/** Rows of different shapes, such as images that keep their aspect ratio, never share a run. Tests the most common. */
 const MAX_SHAPES = 3;
-/** Of a vocabulary: one token of it may be the one that matters. */
+/** How many token ids are tried. A single id may cause a dependence, so all ids of a small vocabulary are tried. */
 const MAX_TRIED_IDS = 256;
 
-const NO_NEIGHBOURS = 'no other inputs could be found to try beside it';
+const NO_NEIGHBORS = 'batching could not be tested: the graph accepts no inputs that differ from the example';
 
 /**
- * Descriptions of the first difference beside neighbours of the same length, and beside longer ones; null when every answer
- * is the same alone and in company.
+ * Returns a description of the first difference found next to rows of the same length (`difference`) and next to longer
+ * rows (`padding`); null if no answer changed.
  */
 export async function checkBatchInvariance(
   session: OpenSession,
@@ -60,7 +63,7 @@ export async function checkBatchInvariance(
   }
   const few = rows.toSorted((a, b) => sequenceLength(a) - sequenceLength(b)).slice(0, MAX_TOKEN_ROWS);
   const how = { sizes: TOKEN_BATCH_SIZES, tolerance: DEEP_TOLERANCE };
-  // One length at a time: beside others these rows would be filled up.
+  // Rows of one length only: next to longer rows they would be padded.
   const alike = few.filter((row) => sequenceLength(row) === sequenceLength(few[0] as GraphRow));
   const largest = await largestId(session, few, vocabularySize);
   const swept = (row: GraphRow, n: number) =>
@@ -68,13 +71,13 @@ export async function checkBatchInvariance(
   const highest = (row: GraphRow) => withIds(row, () => largest);
   const lowest = (row: GraphRow) => withIds(row, () => 0);
   const perturbations = [swept, highest, swept, lowest, swept, reversed];
-  // Every other neighbour is swept.
+  // Every second perturbation is `swept`, so twice as many neighbors are needed to try each id once.
   const atLeast = Math.ceil(
     (2 * Math.min(MAX_TRIED_IDS, largest + 1)) / Math.max(1, sequenceLength(few[0] as GraphRow)),
   );
   const difference = await firstDifference(session, alike, { ...how, perturbations: perturbations, atLeast });
   const isFixed = rows.every((row) => row.every(({ pad }) => pad === undefined));
-  if (difference || isFixed) return { difference, padding: isFixed ? 'its length is fixed' : difference };
+  if (difference || isFixed) return { difference, padding: isFixed ? 'the sequence length is fixed' : difference };
   const longer = (row: GraphRow) => repeated(row, text.maxTokens);
   const longerAndOther = (row: GraphRow, n: number) => (longer(row) === row ? row : swept(longer(row), n));
   return {
@@ -83,7 +86,7 @@ export async function checkBatchInvariance(
   };
 }
 
-/** The shape that most rows have comes first. */
+/** Groups rows by shape, the largest group first. */
 function rowsByShape(rows: readonly GraphRow[]): GraphRow[][] {
   const groups = groupByShape(rows).map((indices) => indices.map((i) => rows[i] as GraphRow));
   return groups.sort((a, b) => b.length - a.length);
@@ -91,10 +94,10 @@ function rowsByShape(rows: readonly GraphRow[]): GraphRow[][] {
 
 interface CheckOptions {
   readonly sizes: readonly number[];
-  /** What becomes a row's neighbours, in turn. */
+  /** Applied in turn to create the neighbors of a row. */
   readonly perturbations: readonly Perturbation[];
   readonly tolerance: number;
-  /** So many neighbours in batches of the last size, however few the rows. */
+  /** Minimum number of neighbors to try in batches of the last size, even if there are fewer rows. */
   readonly atLeast?: number;
 }
 
@@ -105,13 +108,13 @@ async function firstDifference(
 ): Promise<string | null> {
   const alone = [];
   for (const row of rows) alone.push(await session.run(row));
-  const neighbours = new Neighbours(session, how.perturbations);
+  const neighbors = new Neighbors(session, how.perturbations);
   for (const size of how.sizes) {
     const observed = size / 2;
     const count = Math.max(rows.length, size === how.sizes.at(-1) ? (how.atLeast ?? 0) : 0);
     for (let start = 0; start < count; start += observed) {
       const indices = Array.from({ length: observed }, (_, i) => (start + i) % rows.length);
-      const difference = await differenceInBatch(session, neighbours, {
+      const difference = await differenceInBatch(session, neighbors, {
         rows,
         alone,
         indices,
@@ -120,17 +123,17 @@ async function firstDifference(
       if (difference) return `in a batch of ${size}, ${difference}`;
     }
   }
-  return neighbours.hasRun ? null : NO_NEIGHBOURS;
+  return neighbors.hasRun ? null : NO_NEIGHBORS;
 }
 
-/** The neighbours of rows: each differs from its row, and the graph runs it. */
-class Neighbours {
+/** Creates the neighbors of rows: inputs that differ from the row and that the graph can run. */
+class Neighbors {
   readonly #session: OpenSession;
   readonly #perturbations: readonly Perturbation[];
-  /** Those with which the graph does not run: an index out of range, for one, says nothing about batches. */
+  /** Perturbations that the graph rejects even alone, such as an index out of range. They say nothing about batching. */
   readonly #unrunnable = new Set<Perturbation>();
   #count = 0;
-  /** Was any row ever run beside another? */
+  /** Whether any row has run next to a row that differs from it. */
   hasRun = false;
 
   constructor(session: OpenSession, perturbations: readonly Perturbation[]) {
@@ -142,22 +145,22 @@ class Neighbours {
     return this.#count++;
   }
 
-  /** The first in turn that is another than the row; the row itself when there is none. */
-  neighbourOf(row: GraphRow, turn: number): { neighbour: GraphRow; perturbation: Perturbation | null } {
+  /** The first perturbation, starting at `turn`, that changes the row; the row itself if none does. */
+  neighborOf(row: GraphRow, turn: number): { neighbor: GraphRow; perturbation: Perturbation | null } {
     const { length } = this.#perturbations;
     for (let i = 0; i < length; i++) {
       const perturbation = this.#perturbations[(turn + i) % length] as Perturbation;
-      const neighbour = this.#unrunnable.has(perturbation) ? row : perturbation(row, turn);
-      if (!isSameRow(neighbour, row)) return { neighbour, perturbation };
+      const neighbor = this.#unrunnable.has(perturbation) ? row : perturbation(row, turn);
+      if (!isSameRow(neighbor, row)) return { neighbor, perturbation };
     }
-    return { neighbour: row, perturbation: null };
+    return { neighbor: row, perturbation: null };
   }
 
-  /** Leaves out what does not run alone; were there any? */
-  async dropUnrunnable(pairs: readonly { neighbour: GraphRow; perturbation: Perturbation | null }[]): Promise<boolean> {
+  /** Excludes perturbations whose rows do not run alone. Returns whether any was excluded. */
+  async dropUnrunnable(pairs: readonly { neighbor: GraphRow; perturbation: Perturbation | null }[]): Promise<boolean> {
     const before = this.#unrunnable.size;
-    for (const { neighbour, perturbation } of pairs) {
-      if (perturbation && !this.#unrunnable.has(perturbation) && !(await isRunnable(this.#session, neighbour)))
+    for (const { neighbor, perturbation } of pairs) {
+      if (perturbation && !this.#unrunnable.has(perturbation) && !(await isRunnable(this.#session, neighbor)))
         this.#unrunnable.add(perturbation);
     }
     return this.#unrunnable.size > before;
@@ -171,22 +174,22 @@ interface ObservedRows {
   readonly tolerance: number;
 }
 
-/** Each observed row has a neighbour of its own, before it or after it. */
+/** Runs one batch, in which each observed row has its own neighbor, alternately after and before it. */
 async function differenceInBatch(
   session: OpenSession,
-  neighbours: Neighbours,
+  neighbors: Neighbors,
   { rows, alone, indices, tolerance }: ObservedRows,
 ): Promise<string | null> {
-  const turns = indices.map(() => neighbours.nextTurn);
+  const turns = indices.map(() => neighbors.nextTurn);
   for (;;) {
-    const pairs = indices.map((index, i) => neighbours.neighbourOf(rows[index] as GraphRow, turns[i] as number));
-    const batch = pairs.flatMap(({ neighbour }, i) => {
+    const pairs = indices.map((index, i) => neighbors.neighborOf(rows[index] as GraphRow, turns[i] as number));
+    const batch = pairs.flatMap(({ neighbor }, i) => {
       const row = rows[indices[i] as number] as GraphRow;
-      return i % 2 === 0 ? [row, neighbour] : [neighbour, row];
+      return i % 2 === 0 ? [row, neighbor] : [neighbor, row];
     });
     try {
       const parts = split(await session.run(stack(batch)), batch.map(rowsOf));
-      if (pairs.some(({ perturbation }) => perturbation)) neighbours.hasRun = true;
+      if (pairs.some(({ perturbation }) => perturbation)) neighbors.hasRun = true;
       for (const [i, index] of indices.entries()) {
         const own = parts[2 * i + (i % 2)] as GraphRow;
         const other = own.find((output, k) => !isSame(output, (alone[index] as GraphRow)[k] as TensorData, tolerance));
@@ -194,7 +197,7 @@ async function differenceInBatch(
       }
       return null;
     } catch (error) {
-      if (await neighbours.dropUnrunnable(pairs)) continue;
+      if (await neighbors.dropUnrunnable(pairs)) continue;
       return error instanceof Error ? error.message : String(error);
     }
   }
@@ -213,10 +216,10 @@ function isSameData(a: TensorArray, b: TensorArray): boolean {
   return true;
 }
 
-/** Of a row that was filled up only its own part counts: its tokens come first. */
+/** Compares only the unpadded part of a padded row, which comes first. */
 function isSame(batched: TensorData, alone: TensorData, tolerance: number): boolean {
-  const isFilled = (batched.shape[1] ?? 1) > (alone.shape[1] ?? 1);
-  if (!isFilled && batched.data.length !== alone.data.length) return false;
+  const isPadded = (batched.shape[1] ?? 1) > (alone.shape[1] ?? 1);
+  if (!isPadded && batched.data.length !== alone.data.length) return false;
   return isNear(batched.data, alone.data, alone.data.length, tolerance);
 }
 

@@ -1,18 +1,21 @@
 /**
- * Stacking rows into runs, and splitting the outputs of a run again. Pure.
+ * Groups rows into runs, stacks the rows of a run into one set of tensors, and splits the outputs by row again. Pure.
  *
- * A row is one set of the graph's inputs; it has a first size of 1, unless a caller sent tensors of several rows.
+ * A row is one set of graph inputs. Its batch dimension is 1, unless a caller sent tensors with several rows.
  */
 import type { NumericArray, TensorArray, TensorData } from '../tasks/datatypes.js';
 
+/** An output does not have one row per input row. */
 export class BatchSplitError extends Error {}
 
 export type GraphRow = readonly TensorData[];
 
 /**
- * Which rows run together: those whose tensors agree in everything but the first size, or in lengths that may be filled
- * up and are about the same. At most `maxRows` in a run, and at most `maxValues` where lengths differ: what a run of
- * long rows takes in memory grows faster than they do.
+ * Returns the indices of the rows of each run. Rows share a run if their tensors have the same shape except for the
+ * batch dimension, or if they can be padded to a similar length.
+ *
+ * A run has at most `maxRows` rows. With padding it also has at most `maxValues` values per tensor, because the memory
+ * of a run grows faster than linearly with the length of its rows.
  */
 export function formRuns(
   rows: readonly GraphRow[],
@@ -42,13 +45,13 @@ export function rowsOf([first]: GraphRow): number {
   return first?.shape[0] ?? 1;
 }
 
-/** Of a row whose length may be filled up: as many values as its group's longest may have. */
+/** The longest length in the row's length bucket; 0 for a row that is never padded. */
 function paddedLength(row: GraphRow): number {
   const first = row.find(({ pad }) => pad !== undefined);
   return first ? lengthBucket(first.shape[1] ?? 1) : 0;
 }
 
-/** Indices of the rows that may be stacked. */
+/** Groups the indices of rows that can be stacked. */
 export function groupByShape(rows: readonly GraphRow[]): number[][] {
   const groups = new Map<string, number[]>();
   for (const [index, tensors] of rows.entries()) {
@@ -65,14 +68,14 @@ function sizesOf({ shape, pad }: TensorData): (number | string)[] {
   return pad === undefined ? shape.slice(1) : [`up to ${lengthBucket(length)}`, ...others];
 }
 
-/** 16, 24, 32, 48, 64, 96 …: at most a third of a row is filling, and half of that on average. */
+/** Buckets of 16, 24, 32, 48, 64, 96 …: above 16, at most a third of a row is padding, a sixth on average. */
 function lengthBucket(length: number): number {
   let size = 16;
   while (size < length) size *= 2;
   return size > 16 && size * 0.75 >= length ? size * 0.75 : size;
 }
 
-/** One tensor for each input, the rows one after the other along the first dimension, filled up to the longest. */
+/** Concatenates rows along the batch dimension into one tensor per input, padded to the longest row. */
 export function stack(rows: readonly GraphRow[]): GraphRow {
   const [first] = rows;
   if (rows.length === 1 && first) return first;
@@ -85,7 +88,7 @@ export function stack(rows: readonly GraphRow[]): GraphRow {
   });
 }
 
-/** Only rows of tokens are ever shorter than their mates: [1, length]. */
+/** Only token rows, of shape [1, length], are padded. */
 function padded({ data, shape, pad }: TensorData, length: number): TensorArray {
   if (pad === undefined || shape[1] === length) return data;
   const longer = new (data.constructor as new (length: number) => NumericArray)(length);
@@ -95,15 +98,16 @@ function padded({ data, shape, pad }: TensorData, length: number): TensorArray {
 }
 
 /**
- * Each row's own part of every output; a single one gets all there is.
+ * Splits the outputs of a run into those of each row; `counts` are the rows of each input. With one input, returns the
+ * outputs unchanged.
  *
- * @throws CannotSplit when an output has not one row for each row that went in.
+ * @throws BatchSplitError if an output does not have one row per input row
  */
 export function split(outputs: readonly TensorData[], counts: readonly number[]): TensorData[][] {
   if (counts.length === 1) return [[...outputs]];
   const total = counts.reduce((sum, count) => sum + count, 0);
   const odd = outputs.find(({ shape }) => shape[0] !== total);
-  if (odd) throw new BatchSplitError(`output "${odd.name}" has ${odd.shape[0] ?? 'no'} rows for ${total} inputs`);
+  if (odd) throw new BatchSplitError(`output "${odd.name}" has ${odd.shape[0] ?? 'no'} rows for ${total} input rows`);
   let start = 0;
   return counts.map((count) => {
     const from = start;

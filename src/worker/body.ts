@@ -1,8 +1,9 @@
 /**
- * What runs inside a worker process. See `messages.ts` for the protocol.
+ * The logic of a worker process: it loads versions, runs batches and answers the other messages of the protocol in
+ * `messages.ts`. It takes its channel and all native libraries as arguments, so it also runs without a process.
  *
- * Batches run one after the other in the order they came; the next is preprocessed while the running one is in native
- * code. One bad item fails alone: while it is preprocessed, or when its part of the answer is finished.
+ * Batches run one at a time, in order of arrival. The next batch is preprocessed while the current one runs. An item
+ * that fails in preprocessing, in the graph or in postprocessing fails alone.
  */
 
 import type { BatchMessage, BatchTiming, FromWorker, ItemResult, LoadMessage, ToWorker } from '../engine/messages.js';
@@ -20,10 +21,10 @@ import { formRuns, rowsOf, split, stack } from './batch.js';
 import { checkBatchInvariance } from './batch-invariance.js';
 import type { OpenSession } from './native/session-thread.js';
 
-/** The native parts, handed in by the entry file. */
+/** The native parts of a worker, passed in by the entry file. */
 export interface Runtime {
   readonly tools: Omit<Tools, 'tokenizer'>;
-  /** The bytes of an artifact, checked against its digest. */
+  /** Reads an artifact and checks its SHA-256. */
   readonly readArtifact: (file: string, sha256: string) => Promise<Uint8Array>;
   readonly openSession: (bytes: Uint8Array, provider: string) => Promise<OpenSession>;
   readonly openTokenizer: (bytes: Uint8Array) => Promise<Tokenizer>;
@@ -37,13 +38,13 @@ interface Loaded {
   readonly tools: Tools;
 }
 
-/** One of the rows of an item. */
+/** One row of an item, waiting for its run. */
 interface PendingRow {
   readonly item: number;
-  /** Its place among the rows of the item. */
+  /** The index of this row in its item. */
   readonly place: number;
   readonly tensors: readonly TensorData[];
-  /** The outputs that are wanted; null: all. */
+  /** The outputs that the item needs; null for all. */
   readonly wanted: readonly string[] | null;
 }
 
@@ -52,9 +53,9 @@ type RowOutcome = { readonly outputs: readonly TensorData[] } | { readonly failu
 export class WorkerBody {
   readonly #runtime: Runtime;
   readonly #send: (message: FromWorker) => void;
-  /** A batch may come while its version is still loading; then it waits for that. */
+  /** Promises, because a batch may arrive while its version is still loading, and then waits for it. */
   readonly #loaded = new Map<string, Promise<Loaded>>();
-  /** Ends when everything that came before has run. */
+  /** Resolves when all earlier work has finished. */
   #turn: Promise<void> = Promise.resolve();
 
   constructor(runtime: Runtime, send: (message: FromWorker) => void) {
@@ -130,7 +131,7 @@ export class WorkerBody {
   async #examine({ artifactPath, artifactSha256 }: { artifactPath: string; artifactSha256: string }): Promise<void> {
     const bytes = await this.#runtime.readArtifact(artifactPath, artifactSha256);
     const reasons = scanGraph(bytes);
-    if (reasons.length > 0) throw new Error(`the graph is refused: ${reasons.join('; ')}`);
+    if (reasons.length > 0) throw new Error(`the ONNX file is not supported: ${reasons.join('; ')}`);
     const { bytes: runnable, zipMap } = withoutZipMap(bytes);
     const session = await this.#runtime.openSession(runnable, 'cpu');
     faultPoint('worker.examined'); // @fault
@@ -181,7 +182,7 @@ export class WorkerBody {
     }
   }
 
-  /** Each item is finished as soon as its last row has run: outputs may be large. */
+  /** Postprocesses each item as soon as its last row has run, so that its outputs, which may be large, can be freed. */
   async #run(
     loaded: Loaded | null,
     preprocessed: readonly PreprocessedItem[],
@@ -217,10 +218,10 @@ export class WorkerBody {
       const counts = rows.map(({ tensors }) => rowsOf(tensors));
       return split(outputs, counts).map((own) => ({ outputs: own }));
     } catch (error) {
-      // An error of the graph names no culprit: each row is tried alone, so that only the guilty fail.
+      // An error of the graph does not say which row caused it, so each row is run alone.
       const failure = failureOf(error);
       if (rows.length === 1) return [{ failure }];
-      // After a failed allocation even good inputs fail here: each goes to another process, alone.
+      // After a failed allocation this process is unreliable: the engine retries each item in quarantine.
       if (failure.kind === 'memory') return rows.map(() => ({ failure }));
       const alone = [];
       for (const row of rows) alone.push(...(await this.#runTogether(loaded, [row], { inferMs: 0 })));
@@ -239,15 +240,15 @@ export class WorkerBody {
   }
 }
 
-const NOT_RUN: ItemFailure = { kind: 'inference', message: 'it was not run' };
+const NOT_RUN: ItemFailure = { kind: 'inference', message: 'the input was not run' };
 
-/** In all rows of a batch. */
+/** The number of tokens in all rows of a batch. */
 function countTokens(preprocessed: readonly PreprocessedItem[]): number {
   const rows = preprocessed.flatMap((one) => ('failure' in one ? [] : one.rows));
   return rows.reduce((sum, [first]) => sum + (first?.data.length ?? 0), 0);
 }
 
-/** Tokens in one run, unless the task says otherwise: the memory of attention grows with the square of a row's tokens. */
+/** Tokens per run, unless the task sets a limit: the memory of attention grows with the square of a row's length. */
 const MAX_TOKENS_PER_RUN = 4_096;
 
 function rowsOfItems(
@@ -262,7 +263,7 @@ function rowsOfItems(
   });
 }
 
-/** What is sent as tensors wants other outputs than the rest of the batch. */
+/** Items that need all outputs (tensor inputs) do not share a run with items that need specific ones. */
 function runsOf(rows: readonly PendingRow[], { maxBatch, task }: VersionSpec): PendingRow[][] {
   const limits = { maxRows: maxBatch, maxValues: taskNamed(task).tokens?.maxTokensPerRun ?? MAX_TOKENS_PER_RUN };
   return [rows.filter(({ wanted }) => wanted !== null), rows.filter(({ wanted }) => wanted === null)].flatMap((alike) =>
@@ -291,7 +292,7 @@ function postprocessItem(
   }
 }
 
-/** How ONNX Runtime, libvips and V8 say that they were refused memory. */
+/** Matches the messages of ONNX Runtime, libvips and V8 for a failed allocation. */
 const NO_MEMORY = /bad_alloc|failed to allocate|out of memory|allocation failed|cannot allocate/i;
 
 function failureOf(error: unknown): ItemFailure {
@@ -303,7 +304,7 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** y = Identity(x), x: float[N]; IR version 8, opset 13. Small enough to probe an execution provider with. */
+/** A minimal model to test an execution provider with: y = Identity(x), x: float[N], IR version 8, opset 13. */
 const IDENTITY_MODEL = Buffer.from(
   'CAg6OQoQCgF4EgF5IghJZGVudGl0eRIBZ1oQCgF4EgsKCQgBEgUKAxIBTmIQCgF5EgsKCQgBEgUKAxIBTkIECgAQDQ==',
   'base64',

@@ -1,14 +1,15 @@
 /**
- * What stands beside a row when it is tried in company: rows as unlike it as can be found.
+ * Perturbations for the batch invariance test: from a row, each creates a different row to run next to it. Far larger,
+ * far smaller and other numbers, other strings, other tokens.
  */
 import { DATATYPES, type TensorArray, type TensorData } from '../tasks/datatypes.js';
 import type { GraphRow } from './batch.js';
 import type { OpenSession } from './native/session-thread.js';
 
-/** What may stand beside a row; `n` counts all neighbours, so that each is another. */
+/** Creates a neighbor of `row`. `n` numbers the neighbors, so that each of them is different. */
 export type Perturbation = (row: GraphRow, n: number) => GraphRow;
 
-/** Does the graph take it at all? */
+/** Whether the graph runs this row alone without an error. */
 export async function isRunnable(session: OpenSession, row: GraphRow): Promise<boolean> {
   return session.run(row).then(
     () => true,
@@ -16,7 +17,7 @@ export async function isRunnable(session: OpenSession, row: GraphRow): Promise<b
   );
 }
 
-// ── neighbours of numbers and words ──
+// ── numbers and strings ──
 
 interface Change {
   readonly float: (x: number, i: number) => number;
@@ -24,15 +25,15 @@ interface Change {
   readonly word: (x: string, i: number, seen: readonly string[]) => string;
 }
 
-/** Beyond, whole numbers may overflow; the ends of a datatype itself may even end the process: INT_MIN / −1. */
+/** Larger integers may overflow, and the extremes of a datatype may crash the process: INT_MIN / −1. */
 const MAX_INT = 1_000_000;
-/** Made up, where all words are empty; it is a number too. */
+/** Used if all strings are empty. It is also a valid number, for graphs that parse strings. */
 const SOME_WORD = '1';
 const DIGITS = 9;
 
 /**
- * Far larger, smaller and other values than those of these rows. No whole number becomes zero that could not be zero
- * anyway: to divide by it may end the process.
+ * Perturbations with far larger, far smaller and other values than those of these rows. They set no integer to zero,
+ * except to a zero that the rows already contain, because an integer division by zero may crash the process.
  */
 export function numericPerturbations(rows: readonly GraphRow[]): Perturbation[] {
   const seen = new Map(rows[0]?.map(({ name }) => [name, discreteValuesOf(rows, name)]));
@@ -55,7 +56,7 @@ export function numericPerturbations(rows: readonly GraphRow[]): Perturbation[] 
   ];
 }
 
-/** An example of zeros may answer zero beside anything: other numbers, if the graph takes any, are observed too. */
+/** If all rows are zero, adds a row of other numbers: a graph may answer zero to zeros in any batch. */
 export async function withNonZeroRow(
   session: OpenSession,
   rows: readonly GraphRow[],
@@ -89,7 +90,7 @@ function clampChange([low, high]: readonly [bigint, bigint], x: number, wanted: 
   return Math.max(least, Math.min(wanted, limit, Number(high) - 1));
 }
 
-/** Whole numbers and words only. */
+/** The distinct values of an integer or string tensor; empty for floats. */
 function discreteValuesOf(rows: readonly GraphRow[], name: string): (number | string)[] {
   const values = new Set<number | string>();
   for (const row of rows) {
@@ -108,16 +109,19 @@ function digit(n: number, i: number): number {
   return 1 + (hash(n, i) % DIGITS);
 }
 
-/** The same at every import. */
+/** Deterministic, so that every import of a version tries the same neighbors. */
 function hash(n: number, i: number): number {
   let x = Math.imul(n + 1, 0x9e3779b1) ^ Math.imul(i + 1, 0x85ebca6b);
   x = Math.imul(x ^ (x >>> 15), 0x2c1b3c6d);
   return (x ^ (x >>> 12)) >>> 0;
 }
 
-// ── neighbours of tokens ──
+// ── tokens ──
 
-/** As large as the graph takes: the size of its embedding is not known, and may be smaller than the vocabulary. */
+/**
+ * The largest token id to try: the last of the vocabulary, or the largest of these rows if the graph rejects that one.
+ * The embedding table may be smaller than the vocabulary, and its size is unknown.
+ */
 export async function largestId(
   session: OpenSession,
   rows: readonly GraphRow[],
@@ -130,7 +134,7 @@ export async function largestId(
   return wanted > largest && (await isRunnable(session, highest)) ? wanted : largest;
 }
 
-/** Other tokens in the same places; what is the same for each of them stays. */
+/** Replaces the token ids and keeps all other inputs, such as the attention mask. */
 export function withIds(row: GraphRow, idAt: (i: number) => number): GraphRow {
   return row.map((tensor) => {
     if (tensor.name !== 'input_ids') return tensor;
@@ -140,7 +144,7 @@ export function withIds(row: GraphRow, idAt: (i: number) => number): GraphRow {
   });
 }
 
-/** From 0 to `largest`, each once before any comes again, in no order. */
+/** The k-th value of a sequence that visits each id from 0 to `largest` once, in scattered order, and then repeats. */
 export function scattered(k: number, largest: number): number {
   const count = largest + 1;
   let step = Math.max(1, Math.floor(count * 0.618));
@@ -156,14 +160,14 @@ export function sequenceLength([first]: GraphRow): number {
   return first?.shape[1] ?? 1;
 }
 
-/** The same tokens the other way round. */
+/** The same tokens in reverse order. */
 export function reversed(row: GraphRow): GraphRow {
   return row.map((tensor) =>
     tensor.name === 'input_ids' ? { ...tensor, data: (tensor.data as BigInt64Array).toReversed() } : tensor,
   );
 }
 
-/** Twice as long, as far as the graph reads. */
+/** The row repeated to twice its length, up to `maxTokens`. */
 export function repeated(row: GraphRow, maxTokens: number): GraphRow {
   const length = Math.min(2 * sequenceLength(row), maxTokens);
   if (length <= sequenceLength(row)) return row;

@@ -1,7 +1,8 @@
 /**
- * Entry of a worker process: connects the body to the channel and to the native runtime. Nobody imports this file.
+ * Entry file of a worker process. It connects the worker body to the message channel and the native libraries, and is
+ * never imported.
  *
- * It runs with low priority, in an empty folder, with a nearly empty environment, and ends with its parent.
+ * A worker runs at low priority, in an empty folder, with a minimal environment, and exits when its parent does.
  */
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
@@ -11,36 +12,36 @@ import os from 'node:os';
 import { CHANNEL_FD } from '../engine/child.js';
 import { encodeFrame, FrameChannel } from '../engine/frames.js';
 import type { FromWorker, ToWorker } from '../engine/messages.js';
-import { UnreadableItemError } from '../tasks/failures.js';
 import { corruptFrame, faultPoint } from '../fault-points.js'; // @fault
+import { UnreadableItemError } from '../tasks/failures.js';
 import { type Runtime, WorkerBody } from './body.js';
 import { imageToFloats, UnreadableImageError } from './native/image.js';
 import { SessionThread } from './native/session-thread.js';
 import { openTokenizer } from './native/tokenizer.js';
 
-/** Behind the server, which only passes things on, but not so far that a busy neighbour starves it. */
+/** Lower priority than the server, which must stay responsive, but high enough to get CPU time on a busy machine. */
 const NICE = 5;
 
-/** What is wrong with a picture is its sender's to mend. */
+/** Reports a damaged or oversized image as a problem of the input, not of the model. */
 function throwAsUnreadable(error: unknown): never {
   if (!(error instanceof UnreadableImageError)) throw error;
   const isTooLarge = /pixel limit/.test(error.message);
   throw new UnreadableItemError({
     code: isTooLarge ? 'TOO_LARGE' : 'UNREADABLE',
     path: ['image', 'base64'],
-    message: isTooLarge ? 'the picture has too many pixels' : 'the picture is damaged or cut short',
-    expected: isTooLarge ? 'a smaller picture' : 'a complete JPEG, PNG or WebP picture',
+    message: isTooLarge ? 'the image has too many pixels' : 'the image is damaged or truncated',
+    expected: isTooLarge ? 'a smaller image' : 'a complete JPEG, PNG or WebP image',
   });
 }
 
-/** Reading, hashing and loading see the same bytes: a file swapped in between cannot get in. */
+/** Hashes the same bytes that are loaded, so that a file replaced in between is never used unverified. */
 async function readVerified(file: string, expectedSha256: string): Promise<Uint8Array> {
   const bytes = await readFile(file);
   faultPoint('worker.artifact.read'); // @fault
   const actual = createHash('sha256').update(bytes).digest('hex');
   faultPoint('worker.artifact.hashed'); // @fault
   if (actual !== expectedSha256)
-    throw new Error(`the artifact is damaged: its SHA-256 is ${actual}, not ${expectedSha256}`);
+    throw new Error(`the artifact is damaged: its SHA-256 is ${actual}, expected ${expectedSha256}`);
   return bytes;
 }
 
@@ -51,28 +52,28 @@ function send(message: FromWorker): void {
   faultPoint('worker.reply.after'); // @fault
 }
 
-/** One that was started with a lower priority yet keeps it: to raise it is not allowed to everyone. */
+/** Keeps an even lower priority that the process was started with: raising it requires a privilege. */
 function lowerPriority(): void {
   try {
     if (os.getPriority() < NICE) os.setPriority(NICE);
   } catch {
-    // Not allowed: then it has the priority that it has.
+    // Not permitted: the worker keeps the server's priority.
   }
 }
 
-/** When memory runs out, the kernel should take a worker and not the server. Raising needs no privilege. */
+/** Makes the kernel's OOM killer prefer a worker over the server. Raising the score requires no privilege. */
 function raiseOomScore(): void {
   try {
     writeFileSync('/proc/self/oom_score_adj', '900');
   } catch {
-    // Not Linux, or not allowed: then the kernel chooses as it likes.
+    // Not Linux, or not permitted: the OOM killer uses its defaults.
   }
 }
 
 faultPoint('worker.start'); // @fault
 lowerPriority();
 raiseOomScore();
-// Threads have the priority of the moment in which they begin.
+// Must come after `lowerPriority`: a thread inherits the priority at the time it starts.
 const sessions = new SessionThread();
 const runtime: Runtime = {
   tools: { imageToFloats: (bytes, spec, maxPixels) => imageToFloats(bytes, spec, maxPixels).catch(throwAsUnreadable) },
@@ -89,9 +90,9 @@ const channel: FrameChannel<FromWorker, ToWorker> = new FrameChannel(stream, {
   onProtocolError: () => process.exit(1),
 });
 const body = new WorkerBody(runtime, send);
-// An exit would wait for the thread, or abort in the middle of a run.
+// `process.exit` would wait for the session thread, or abort in the middle of a run.
 stream.on('close', () => process.kill(process.pid, 'SIGKILL'));
-// A terminal's Ctrl-C reaches the whole group: the parent decides when its workers end.
+// Ctrl-C in a terminal signals the whole process group, but only the server decides when its workers stop.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
 await sessions.started;

@@ -173,7 +173,7 @@ inBrowser('a row with several faults shows each at its field', async () => {
 });
 
 inBrowser.each([
-  ['cut off', (picture: Buffer) => picture.subarray(0, picture.length / 2), /damaged or cut short/],
+  ['cut off', (picture: Buffer) => picture.subarray(0, picture.length / 2), /damaged or truncated/],
   ['no picture at all', () => Buffer.from('%PDF-1.7'), /no JPEG, PNG or WebP/],
   ['an empty file', () => Buffer.alloc(0), /there is no picture/],
 ])('a picture that is %s is told at the file picker', async (_what, broken, expected) => {

@@ -1,4 +1,4 @@
-/** Which graphs may answer several inputs in one run, by what is tried at import. */
+/** The batch invariance test: it must find every graph whose answers depend on the batch, and no other. */
 
 import { DATATYPES, type TensorData } from '#src/tasks/datatypes.js';
 import type { VersionSpec } from '#src/tasks/tasks.js';
@@ -7,7 +7,8 @@ import type { OpenSession } from '#src/worker/native/session-thread.js';
 
 type Run = (inputs: readonly TensorData[], rows: number) => readonly number[];
 
-const NO_MATES = 'no other inputs could be found to try beside it';
+const UNTESTED = 'batching could not be tested: the graph accepts no inputs that differ from the example';
+const DEPENDS = 'depends on the other inputs';
 const TENSORS = { text: null, inputKind: 'TENSORS' } as unknown as VersionSpec;
 const TEXT = { text: { maxTokens: 16 }, inputKind: 'TEXT' } as unknown as VersionSpec;
 
@@ -22,7 +23,7 @@ function numbersOf({ data }: TensorData): number[] {
   return Array.from(data as Int32Array, Number);
 }
 
-/** One number for each row. */
+/** A session that answers one number per row. */
 function sessionOf(run: Run): OpenSession {
   const answer = async (inputs: readonly TensorData[]): Promise<TensorData[]> => {
     const rows = inputs[0]?.shape[0] ?? 0;
@@ -31,7 +32,7 @@ function sessionOf(run: Run): OpenSession {
   return { inputs: [], outputs: [], run: answer, release: async () => {} };
 }
 
-/** Every row's own sum, and more where something holds for the whole batch. */
+/** A session that answers the sum of each row, plus a number that `more` computes from the whole batch. */
 function summing(more: (values: readonly number[], inputs: readonly TensorData[]) => number): OpenSession {
   return sessionOf((inputs, rows) => {
     const values = numbersOf(inputs[0] as TensorData);
@@ -52,11 +53,11 @@ function outOfRange(values: readonly number[], size: number): number {
 const largest = (values: readonly number[]) => values.reduce((a, b) => Math.max(a, b));
 
 test.each(['INT8', 'UINT8', 'INT16', 'INT32', 'INT64', 'FP32'])(
-  '%s: what the largest of the batch changes is seen, what nothing changes is not',
+  '%s: finds a dependence on the largest value of the batch, and none in an independent graph',
   async (datatype) => {
     const rows = [[tensor('x', datatype, [1, 2, 3])]];
 
-    const [shy, sociable] = [
+    const [dependent, independent] = [
       await checkBatchInvariance(summing(largest), rows, TENSORS),
       await checkBatchInvariance(
         summing(() => 0),
@@ -65,12 +66,12 @@ test.each(['INT8', 'UINT8', 'INT16', 'INT32', 'INT64', 'FP32'])(
       ),
     ];
 
-    expect(shy.difference).toBe('in a batch of 2, output "y" depends on the other inputs');
-    expect(sociable).toEqual({ difference: null, padding: null });
+    expect(dependent.difference).toBe('in a batch of 2, output "y" depends on the other inputs');
+    expect(independent).toEqual({ difference: null, padding: null });
   },
 );
 
-test('no mate is at the end of its datatype, and no divisor becomes zero', async () => {
+test('perturbed values avoid the extremes of a datatype and introduce no zeros', async () => {
   const seen = new Set<number>();
   const session = summing((values) => {
     for (const x of values) seen.add(x);
@@ -86,23 +87,23 @@ test('no mate is at the end of its datatype, and no divisor becomes zero', async
   expect(Math.max(...seen)).toBeLessThan(2_147_483_647);
 });
 
-test('an example of zeros has mates of other numbers, also where only small ones are taken', async () => {
+test('an example of zeros is tested next to other numbers, even if the graph accepts only small ones', async () => {
   const ids = (size: number, more: (values: readonly number[]) => number) =>
     summing((values) => outOfRange(values, size) + more(values));
   const rows = [[tensor('x', 'INT64', [0, 0])]];
 
-  const shy = await checkBatchInvariance(ids(2, largest), rows, TENSORS);
-  const sociable = await checkBatchInvariance(
+  const dependent = await checkBatchInvariance(ids(2, largest), rows, TENSORS);
+  const independent = await checkBatchInvariance(
     ids(2, () => 0),
     rows,
     TENSORS,
   );
 
-  expect(shy.difference).toContain('depends on the other inputs');
-  expect(sociable.difference).toBeNull();
+  expect(dependent.difference).toContain(DEPENDS);
+  expect(independent.difference).toBeNull();
 });
 
-test('what answers zero to zeros is asked with other numbers as well', async () => {
+test('finds a dependence that an example of zeros alone would hide', async () => {
   const scaled = sessionOf((inputs) => {
     const values = numbersOf(inputs[0] as TensorData);
     return values.map((x) => x / Math.max(1, largest(values)));
@@ -110,65 +111,65 @@ test('what answers zero to zeros is asked with other numbers as well', async () 
 
   const { difference } = await checkBatchInvariance(scaled, [[tensor('x', 'INT64', [0])]], TENSORS);
 
-  expect(difference).toContain('depends on the other inputs');
+  expect(difference).toContain(DEPENDS);
 });
 
-test('truth values and words change too', async () => {
+test('perturbs booleans and strings', async () => {
   const words: TensorData = { name: 'x', datatype: 'BYTES', shape: [1, 1], data: ['a'] };
   const counting = sessionOf((inputs, rows) =>
     Array(rows).fill(new Set((inputs[0] as TensorData).data as Iterable<unknown>).size),
   );
 
   for (const row of [[words], [tensor('x', 'BOOL', [0])]]) {
-    expect((await checkBatchInvariance(counting, [row], TENSORS)).difference).toContain('depends on the other inputs');
+    expect((await checkBatchInvariance(counting, [row], TENSORS)).difference).toContain(DEPENDS);
   }
 });
 
-test('what takes no other input than its example runs alone', async () => {
+test('reports a graph that accepts only its example as untested', async () => {
   const picky = summing((values) => {
-    if (values.some((x) => x !== 5)) throw new Error('five, please');
+    if (values.some((x) => x !== 5)) throw new Error('only 5 is accepted');
     return 0;
   });
 
-  expect((await checkBatchInvariance(picky, [[tensor('x', 'INT32', [5])]], TENSORS)).difference).toBe(NO_MATES);
-  expect((await checkBatchInvariance(picky, [[tensor('x', 'INT32', [])]], TENSORS)).difference).toBe(NO_MATES);
+  expect((await checkBatchInvariance(picky, [[tensor('x', 'INT32', [5])]], TENSORS)).difference).toBe(UNTESTED);
+  expect((await checkBatchInvariance(picky, [[tensor('x', 'INT32', [])]], TENSORS)).difference).toBe(UNTESTED);
 });
 
 describe('tokens', () => {
   const rows = [[tensor('input_ids', 'INT64', [1, 40, 2])]];
   const vocabularySize = 100;
 
-  test('any of a small vocabulary may be the one that matters', async () => {
-    const afraidOf = (id: number) => summing((values) => outOfRange(values, 100) + Number(values.includes(id)));
+  test('tries every id of a small vocabulary', async () => {
+    const dependsOn = (id: number) => summing((values) => outOfRange(values, 100) + Number(values.includes(id)));
 
     for (const id of [0, 17, 63, 99]) {
-      const { difference } = await checkBatchInvariance(afraidOf(id), rows, TEXT, vocabularySize);
-      expect(difference).toContain('depends on the other inputs');
+      const { difference } = await checkBatchInvariance(dependsOn(id), rows, TEXT, vocabularySize);
+      expect(difference).toContain(DEPENDS);
     }
   });
 
-  test('an embedding that is smaller than the vocabulary is read as far as it goes', async () => {
+  test('tries only ids that the graph accepts if its embedding is smaller than the vocabulary', async () => {
     const small = (more: (values: readonly number[]) => number) =>
       summing((values) => outOfRange(values, 41) + more(values));
 
-    const shy = await checkBatchInvariance(
+    const dependent = await checkBatchInvariance(
       small((values) => Number(values.includes(33))),
       rows,
       TEXT,
       vocabularySize,
     );
-    const sociable = await checkBatchInvariance(
+    const independent = await checkBatchInvariance(
       small(() => 0),
       rows,
       TEXT,
       vocabularySize,
     );
 
-    expect(shy.difference).toContain('depends on the other inputs');
-    expect(sociable.difference).toBeNull();
+    expect(dependent.difference).toContain(DEPENDS);
+    expect(independent.difference).toBeNull();
   });
 
-  test('only tokens change, and they stay tokens', async () => {
+  test('changes only token ids, and stays within the vocabulary', async () => {
     const masks = new Set<number>();
     const session = summing((values, inputs) => {
       for (const x of numbersOf(inputs[1] as TensorData)) masks.add(x);

@@ -1,4 +1,4 @@
-/** Stacking items into one run and splitting its outputs. */
+/** Grouping rows into runs, stacking them, and splitting the outputs. */
 
 import type { TensorData } from '#src/tasks/datatypes.js';
 import { BatchSplitError, formRuns, split, stack } from '#src/worker/batch.js';
@@ -10,13 +10,13 @@ const floats = (name: string, shape: number[], ...data: number[]): TensorData =>
   data: Float32Array.from(data),
 });
 
-test('rows of all items stand one after the other', () => {
+test('stacks the rows of all items in order', () => {
   const [x] = stack([[floats('x', [1, 2], 1, 2)], [floats('x', [2, 2], 3, 4, 5, 6)]]);
 
   expect(x).toEqual(floats('x', [3, 2], 1, 2, 3, 4, 5, 6));
 });
 
-test('texts are stacked like numbers', () => {
+test('stacks strings like numbers', () => {
   const text = (value: string): TensorData => ({ name: 't', datatype: 'BYTES', shape: [1, 1], data: [value] });
 
   expect(stack([[text('a')], [text('b')]])[0]).toEqual({
@@ -27,17 +27,17 @@ test('texts are stacked like numbers', () => {
   });
 });
 
-test('each item gets its own rows back', () => {
+test('splits an output into the rows of each item', () => {
   const parts = split([floats('y', [3, 1], 10, 20, 30)], [1, 2]);
 
   expect(parts).toEqual([[floats('y', [1, 1], 10)], [floats('y', [2, 1], 20, 30)]]);
 });
 
-test('an output without one row for each input row is never split', () => {
+test('refuses to split an output that does not have one row per input row', () => {
   expect(() => split([floats('y', [1, 1], 10)], [1, 1])).toThrow(BatchSplitError);
 });
 
-test('items of other inner sizes do not share a run', () => {
+test('items of different shapes do not share a run', () => {
   const items = [[floats('x', [1, 2], 1, 2)], [floats('x', [1, 3], 1, 2, 3)], [floats('x', [1, 2], 3, 4)]];
 
   expect(formRuns(items, { maxRows: 8, maxValues: 4096 })).toEqual([[0, 2], [1]]);
@@ -48,7 +48,7 @@ const tokens = (...ids: number[]): TensorData[] => [
   { name: 'mask', datatype: 'INT64', shape: [1, ids.length], data: BigInt64Array.from(ids, () => 1n), pad: 0 },
 ];
 
-test('rows of tokens of about the same length share a run, filled up to the longest', () => {
+test('token rows of similar length share a run, padded to the longest', () => {
   const rows = [tokens(1, 2, 3), tokens(4), Array.from(tokens(...Array.from({ length: 17 }, () => 5)))];
 
   const runs = formRuns(rows, { maxRows: 8, maxValues: 4096 });
@@ -59,11 +59,11 @@ test('rows of tokens of about the same length share a run, filled up to the long
   expect(mask).toMatchObject({ shape: [2, 3], data: BigInt64Array.of(1n, 1n, 1n, 1n, 0n, 0n) });
 });
 
-test('a run has at most so many rows, and so many tokens', () => {
+test('a run has at most maxRows rows and maxValues tokens', () => {
   const rows = Array.from({ length: 5 }, () => tokens(1, 2, 3));
 
   expect(formRuns(rows, { maxRows: 2, maxValues: 4096 })).toEqual([[0, 1], [2, 3], [4]]);
-  // Lengths up to sixteen count as sixteen.
+  // Lengths up to 16 count as 16, the smallest bucket.
   expect(formRuns(rows, { maxRows: 8, maxValues: 48 })).toEqual([
     [0, 1, 2],
     [3, 4],

@@ -1,4 +1,4 @@
-/** From bytes to a tensor, held against Pillow and the image processors of Hugging Face: `goldens/make-images.py`. */
+/** Image preprocessing compared with Pillow and the Hugging Face image processors: see `goldens/make-images.py`. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -38,7 +38,7 @@ interface Goldens {
 const goldens: Goldens = JSON.parse(readFileSync(path.join(GOLDENS, 'images.json'), 'utf8'));
 const golden = gunzipSync(readFileSync(path.join(GOLDENS, 'images.bin.gz')));
 
-/** Levels as they are, rgb by rgb. */
+/** Keeps the decoded levels unchanged, as interleaved RGB. */
 const LEVELS: ImageSpec = {
   resize: null,
   resample: 'bilinear',
@@ -51,18 +51,18 @@ const LEVELS: ImageSpec = {
   std: [1, 1, 1],
 };
 
-// The ban of other decoders holds for the whole process, and other tests use them.
+// Importing image.ts blocks other decoders in the whole process, and other tests need them.
 afterAll(() => sharp.unblock({ operation: ['VipsForeignLoad'] }));
 
 function stored(name: string): Buffer {
   return readFileSync(path.join(GOLDENS, 'pictures', name));
 }
 
-function prepare(bytes: Uint8Array, spec: Partial<ImageSpec> = {}, maxPixels = MAX_PIXELS) {
+function preprocess(bytes: Uint8Array, spec: Partial<ImageSpec> = {}, maxPixels = MAX_PIXELS) {
   return imageToFloats(bytes, { ...LEVELS, ...spec }, maxPixels);
 }
 
-/** The largest difference between numbers that should be equal. */
+/** The largest difference between two arrays of the same length. */
 function difference(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   expect(actual.length).toBe(expected.length);
   return Math.max(...Array.from(actual, (value, i) => Math.abs(value - (expected[i] as number))));
@@ -70,80 +70,83 @@ function difference(actual: ArrayLike<number>, expected: ArrayLike<number>): num
 
 const levelsAt = (at: number, count: number) => golden.subarray(at, at + count);
 
-describe('what a picture shows is what Pillow shows, bit for bit', () => {
+/** Mean and standard deviation of ImageNet, for levels from 0 to 255. */
+const IMAGENET = { rescaleFactor: 1 / 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+
+describe('decoding equals Pillow bit for bit', () => {
   test.each(goldens.decoded)('$picture', async ({ picture, width, height, at }) => {
-    const { data, ...sizes } = await prepare(stored(picture));
+    const { data, ...sizes } = await preprocess(stored(picture));
 
     const content = { contentWidth: width, contentHeight: height, left: 0, top: 0 };
     expect(sizes).toEqual({ width, height, sourceWidth: width, sourceHeight: height, ...content });
     expect(difference(data, levelsAt(at, 3 * width * height))).toBe(0);
   });
 
-  test.each(goldens.grey)('$picture in grey', async ({ picture, at }) => {
-    const { data, width, height } = await prepare(stored(picture), { color: 'grey' });
+  test.each(goldens.grey)('$picture in grayscale', async ({ picture, at }) => {
+    const { data, width, height } = await preprocess(stored(picture), { color: 'grey' });
 
     expect(difference(data, levelsAt(at, width * height))).toBe(0);
   });
 });
 
-describe('resized', () => {
+describe('resizing', () => {
   test.each(goldens.resized)(
-    '$picture by $resample to $width × $height equals Pillow bit for bit',
+    '$picture to $width × $height with $resample equals Pillow bit for bit',
     async ({ picture, resample, width, height, at }) => {
-      const { data } = await prepare(stored(picture), { resize: { kind: 'exact', width, height }, resample });
+      const { data } = await preprocess(stored(picture), { resize: { kind: 'exact', width, height }, resample });
 
       expect(difference(data, levelsAt(at, 3 * width * height))).toBe(0);
     },
   );
 
-  test('to a size of its own it has the size that Hugging Face gives it', async () => {
+  test('computes the same target sizes as Hugging Face', async () => {
     for (const { source, resize, content } of goldens.sizes) {
-      const picture = await gradient(...source)
+      const image = await gradient(...source)
         .png()
         .toBuffer();
 
-      const { width, height, contentWidth, contentHeight } = await prepare(picture, { resize, resample: 'nearest' });
+      const { width, height, contentWidth, contentHeight } = await preprocess(image, { resize, resample: 'nearest' });
 
       expect({ source, resize, content: [width, height] }).toEqual({ source, resize, content });
       expect([contentWidth, contentHeight]).toEqual(content);
     }
   });
 
-  test('no edge becomes shorter than one pixel', async () => {
-    const picture = await gradient(300, 2).png().toBuffer();
+  test('keeps every edge at 1 pixel or more', async () => {
+    const image = await gradient(300, 2).png().toBuffer();
 
-    const inside = await prepare(picture, { resize: { kind: 'inside', width: 20, height: 20 } });
-    const shortest = await prepare(picture, { resize: { kind: 'shortest', edge: 8, longest: 20 } });
+    const inside = await preprocess(image, { resize: { kind: 'inside', width: 20, height: 20 } });
+    const shortest = await preprocess(image, { resize: { kind: 'shortest', edge: 8, longest: 20 } });
 
     expect(inside).toMatchObject({ width: 20, height: 1 });
     expect(shortest).toMatchObject({ width: 20, height: 1 });
   });
 });
 
-describe('around the picture', () => {
-  test.each(goldens.cropped)('a crop to $width × $height lies where Hugging Face cuts it', async (one) => {
+describe('cropping and padding', () => {
+  test.each(goldens.cropped)('a crop to $width × $height equals that of Hugging Face', async (one) => {
     const { width, height, at } = one;
     const crop = { width, height };
 
-    const prepared = await prepare(stored('rgb.png'), { crop });
+    const preprocessed = await preprocess(stored('rgb.png'), { crop });
 
-    expect(prepared).toMatchObject({ ...crop, contentWidth: 45, contentHeight: 31 });
-    expect(difference(prepared.data, levelsAt(at, 3 * width * height))).toBe(0);
+    expect(preprocessed).toMatchObject({ ...crop, contentWidth: 45, contentHeight: 31 });
+    expect(difference(preprocessed.data, levelsAt(at, 3 * width * height))).toBe(0);
   });
 
-  test('a crop says where the picture begins in it, outside where it was cut', async () => {
-    const { left, top } = await prepare(stored('rgb.png'), { crop: { width: 30, height: 36 } });
+  test('a crop reports the position of the image, negative where it was cut off', async () => {
+    const { left, top } = await preprocess(stored('rgb.png'), { crop: { width: 30, height: 36 } });
 
     expect({ left, top }).toEqual({ left: -7, top: 3 });
   });
 
-  test('a padded picture is at the top left, and the rest has the level of the padding', async () => {
-    const picture = stored('rgb.png');
+  test('padding keeps the image at the top left and fills the rest with the padding level', async () => {
+    const image = stored('rgb.png');
     const scale = { rescaleFactor: 1 / 255, mean: [0.5, 0.4, 0.3], std: [0.2, 0.3, 0.4] };
     const resize = { kind: 'inside', width: 20, height: 20 } as const;
-    const alone = await prepare(picture, { resize, ...scale });
+    const alone = await preprocess(image, { resize, ...scale });
 
-    const padded = await prepare(picture, { resize, ...scale, pad: { width: 20, height: 20, level: 114 } });
+    const padded = await preprocess(image, { resize, ...scale, pad: { width: 20, height: 20, level: 114 } });
 
     expect(padded).toMatchObject({ width: 20, height: 20, contentWidth: 20, contentHeight: 13, left: 0, top: 0 });
     const free = [0, 1, 2].map((c) => Math.fround((114 / 255 - (scale.mean[c] ?? 0)) / (scale.std[c] ?? 1)));
@@ -151,40 +154,49 @@ describe('around the picture', () => {
     expect(difference(padded.data, [...alone.data, ...rest])).toBe(0);
   });
 
-  test('a picture larger than its padding is cut off at the right and below', async () => {
-    const { data } = await prepare(stored('rgb.png'), { pad: { width: 2, height: 1, level: 0 } });
+  test('an image larger than the padded size is cropped at the right and bottom', async () => {
+    const { data } = await preprocess(stored('rgb.png'), { pad: { width: 2, height: 1, level: 0 } });
 
-    expect([...data]).toEqual([...(await prepare(stored('rgb.png'))).data.subarray(0, 6)]);
+    expect([...data]).toEqual([...(await preprocess(stored('rgb.png'))).data.subarray(0, 6)]);
   });
 });
 
-describe('numbers', () => {
-  const scale = { rescaleFactor: 1 / 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+describe('normalization', () => {
+  test('values are computed in double precision and rounded once', async () => {
+    const levels = await preprocess(stored('rgb.png'));
 
-  test('each is its level, scaled in double precision and rounded once', async () => {
-    const levels = await prepare(stored('rgb.png'));
+    const { data } = await preprocess(stored('rgb.png'), IMAGENET);
 
-    const { data } = await prepare(stored('rgb.png'), scale);
-
-    const expected = levels.data.map(
-      (level, i) => (level * scale.rescaleFactor - (scale.mean[i % 3] ?? 0)) / (scale.std[i % 3] ?? 1),
-    );
+    const { rescaleFactor, mean, std } = IMAGENET;
+    const expected = levels.data.map((level, i) => (level * rescaleFactor - (mean[i % 3] ?? 0)) / (std[i % 3] ?? 1));
     expect(difference(data, expected)).toBe(0);
   });
 
-  test('NCHW has the numbers of NHWC, plane by plane', async () => {
-    const { data: interleaved } = await prepare(stored('rgb.png'), scale);
+  test.each(goldens.processed)('values equal those of $processor within 1e-6', async ({ spec, shape, at }) => {
+    const [channels, height, width] = shape;
+    const values = new Float32Array(golden.buffer, golden.byteOffset + at, channels * height * width);
 
-    const { data: planes } = await prepare(stored('rgb.png'), { ...scale, layout: 'NCHW' });
+    const preprocessed = await preprocess(stored('large.png'), { layout: 'NCHW', ...spec });
+
+    expect(preprocessed).toMatchObject({ width, height });
+    expect(difference(preprocessed.data, values)).toBeLessThanOrEqual(1e-6);
+  });
+});
+
+describe('channels and layout', () => {
+  test('NCHW holds the values of NHWC plane by plane', async () => {
+    const { data: interleaved } = await preprocess(stored('rgb.png'), IMAGENET);
+
+    const { data: planes } = await preprocess(stored('rgb.png'), { ...IMAGENET, layout: 'NCHW' });
 
     const byPlane = [0, 1, 2].flatMap((channel) => [...interleaved.filter((_, i) => i % 3 === channel)]);
     expect(difference(planes, byPlane)).toBe(0);
   });
 
-  test('bgr turns the channels around before mean and std', async () => {
-    const rgb = await prepare(stored('rgb.png'), { layout: 'NCHW' });
+  test('BGR reverses the channels before mean and std apply', async () => {
+    const rgb = await preprocess(stored('rgb.png'), { layout: 'NCHW' });
 
-    const bgr = await prepare(stored('rgb.png'), { layout: 'NCHW', color: 'bgr', mean: [1, 2, 3] });
+    const bgr = await preprocess(stored('rgb.png'), { layout: 'NCHW', color: 'bgr', mean: [1, 2, 3] });
 
     const size = rgb.width * rgb.height;
     const turned = [2, 1, 0].flatMap((from, to) =>
@@ -193,56 +205,49 @@ describe('numbers', () => {
     expect(difference(bgr.data, turned)).toBe(0);
   });
 
-  test('grey is one channel, in both layouts the same', async () => {
+  test('grayscale has one channel and is the same in both layouts', async () => {
     const [planes, interleaved] = await Promise.all(
-      (['NCHW', 'NHWC'] as const).map((layout) => prepare(stored('rgb.png'), { color: 'grey', layout })),
+      (['NCHW', 'NHWC'] as const).map((layout) => preprocess(stored('rgb.png'), { color: 'grey', layout })),
     );
 
     expect(planes?.data.length).toBe(45 * 31);
     expect(planes?.data).toEqual(interleaved?.data);
   });
-
-  test.each(goldens.processed)('are those of $processor within 1e-6', async ({ spec, shape, at }) => {
-    const [channels, height, width] = shape;
-    const values = new Float32Array(golden.buffer, golden.byteOffset + at, channels * height * width);
-
-    const prepared = await prepare(stored('large.png'), { layout: 'NCHW', ...spec });
-
-    expect(prepared).toMatchObject({ width, height });
-    expect(difference(prepared.data, values)).toBeLessThanOrEqual(1e-6);
-  });
 });
 
-describe('refused', () => {
-  const refusal = async (bytes: Uint8Array, spec: Partial<ImageSpec> = {}, maxPixels = MAX_PIXELS) => {
-    const error = await prepare(bytes, spec, maxPixels).catch((thrown) => thrown);
-    expect(error).toBeInstanceOf(UnreadableImageError);
-    return (error as Error).message;
-  };
+/** The message with which an image is refused. */
+async function refusal(bytes: Uint8Array, spec: Partial<ImageSpec> = {}, maxPixels = MAX_PIXELS): Promise<string> {
+  const error = await preprocess(bytes, spec, maxPixels).catch((thrown) => thrown);
+  expect(error).toBeInstanceOf(UnreadableImageError);
+  return (error as Error).message;
+}
 
-  test.each(['baseline.jpg', 'progressive.jpg', 'cmyk.jpg', 'rgb.png', 'interlaced.png', 'lossy.webp', 'alpha.webp'])(
-    '%s, wherever it was cut off',
-    async (name) => {
-      const bytes = stored(name);
-      for (const share of [0, 0.1, 0.5, 0.9]) await refusal(bytes.subarray(0, Math.floor(share * bytes.length)));
-    },
-  );
-
-  test('a picture of more pixels than the limit, by its header alone', async () => {
+describe('limits', () => {
+  test('an image over the pixel limit is refused by its header alone', async () => {
     expect(await refusal(pixelBomb(5_001, 5_000))).toMatch(/pixel limit/);
     expect(await refusal(stored('rgb.png'), {}, 45 * 31 - 1)).toMatch(/pixel limit/);
-    expect(await prepare(stored('rgb.png'), {}, 45 * 31)).toBeDefined();
+    expect(await preprocess(stored('rgb.png'), {}, 45 * 31)).toBeDefined();
   });
 
-  test('a long and narrow picture, before it is decoded', async () => {
+  test('a long and narrow image is refused before it is decoded', async () => {
     const shortest = { kind: 'shortest', edge: 224, longest: null } as const;
 
     expect(await refusal(pixelBomb(1, 10_000_000), { resize: shortest })).toMatch(/pixel limit/);
     expect(await refusal(pixelBomb(10_000_000, 1))).toMatch(/pixel limit/);
     expect(await refusal(pixelBomb(60_000, 1), { resize: shortest })).toMatch(/60000 × 1, .* pixel limit/);
   });
+});
 
-  test('what is no JPEG, PNG or WebP, whatever its first bytes say', async () => {
+describe('damaged and unsupported files', () => {
+  test.each(['baseline.jpg', 'progressive.jpg', 'cmyk.jpg', 'rgb.png', 'interlaced.png', 'lossy.webp', 'alpha.webp'])(
+    '%s is refused when it is truncated anywhere',
+    async (name) => {
+      const bytes = stored(name);
+      for (const share of [0, 0.1, 0.5, 0.9]) await refusal(bytes.subarray(0, Math.floor(share * bytes.length)));
+    },
+  );
+
+  test('bytes that are not JPEG, PNG or WebP are refused, whatever their signature', async () => {
     const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>');
     const gif = Buffer.from('R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7', 'base64');
     const tiff = await gradient(9, 9).tiff().toBuffer();
@@ -257,9 +262,9 @@ describe('refused', () => {
       for (const head of heads) await refusal(Buffer.concat([Buffer.from(head), bytes]));
   });
 
-  test('nothing, when something else follows the picture', async () => {
-    const { data } = await prepare(stored('rgb.png'));
+  test('bytes that follow the image are ignored', async () => {
+    const { data } = await preprocess(stored('rgb.png'));
 
-    expect((await prepare(withAppended(stored('rgb.png'), 'zip'))).data).toEqual(data);
+    expect((await preprocess(withAppended(stored('rgb.png'), 'zip'))).data).toEqual(data);
   });
 });

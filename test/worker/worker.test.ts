@@ -1,11 +1,11 @@
-/** The worker process as the machine sees it. */
+/** The worker process as the operating system sees it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import os from 'node:os';
 import type { Readable } from 'node:stream';
 import { CHANNEL_FD } from '#src/engine/child.js';
 
-test.each([0, 10])('a worker that is started %i steps nicer becomes ready, and no less nice', async (steps) => {
+test.each([0, 10])('a worker started with nice %i becomes ready and never raises its priority', async (steps) => {
   const command = ['-n', String(steps), process.execPath, 'dist/worker/worker.js'];
   const child = spawn('nice', command, { stdio: ['ignore', 'ignore', 'inherit', 'pipe'] });
   const ended = once(child, 'exit');

@@ -1,38 +1,40 @@
 /**
- * From the bytes of a picture to the numbers a graph wants, as Pillow and the image processors of Hugging Face do it.
+ * Converts an encoded image to the input tensor of a graph: decode, resize, crop or pad, normalize. The result is the
+ * same as that of Pillow and the Hugging Face image processors.
  *
- * Decoding is libvips' and equals Pillow bit for bit. A picture is decoded whole and resized then: in one call sharp
- * lets the decoder shrink large JPEGs, `fastShrinkOnLoad` or not, and that changes pixels by up to 50 levels. Colour
- * profiles are ignored, and transparency is dropped, not blended: a pixel under alpha 0 keeps its colour.
- * Of 16 bits a channel the upper 8 count, in grey pictures too.
+ * libvips decodes bit for bit like Pillow. Decoding and resizing are separate steps: in a single call, sharp lets the
+ * decoder shrink large JPEGs even with `fastShrinkOnLoad: false`, which changes pixels by up to 50 of 255 levels.
+ * Color profiles are ignored. The alpha channel is dropped without blending, so a transparent pixel keeps its color.
+ * Images with 16 bits per channel are reduced to the upper 8 bits.
  */
 import sharp, { type Sharp } from 'sharp';
 import type { PreprocessedImage } from '../../tasks/image.js';
 import type { ImageSpec } from '../../tasks/spec.js';
 import { type Pixels, resample, type Size } from './resample.js';
 
-/** The only error for bytes that cannot become a tensor; beyond the pixel limit its message says so. */
+/** The image cannot be decoded, or exceeds the pixel limit; in that case the message contains "pixel limit". */
 export class UnreadableImageError extends Error {}
 
-/** One thread a worker: several workers share the cores, and libvips would otherwise start one pool each. */
+/** One libvips thread per worker: the workers share the cores, and each would otherwise start its own thread pool. */
 sharp.concurrency(1);
 sharp.cache(false);
 
-/** Bytes may lie about what they are, so no other decoder is there to believe them. */
+/** Blocks all decoders except JPEG, PNG and WebP: libvips picks the decoder by content, not by what a caller claims. */
 sharp.block({ operation: ['VipsForeignLoad'] });
 sharp.unblock({
   operation: ['VipsForeignLoadJpegBuffer', 'VipsForeignLoadPngBuffer', 'VipsForeignLoadWebpBuffer'],
 });
 
-/** What a JPEG may have. The weights of a resize take memory by the edge, not by the pixel. */
+/** The limit of JPEG. A resize allocates weights per edge length, which the pixel limit does not bound. */
 const MAX_EDGE = 65_535;
 
 /**
- * Pixels of one image as float32: each value is `(level × rescaleFactor − mean) / std`, level in 0..255, with mean and
- * std in the order of the tensor's channels. Memory is taken only when source and resized picture are known to be
- * within the limit. A picture with several frames stands for its first.
+ * Returns the pixels of an image as float32. Each value is `(level × rescaleFactor − mean) / std` with a level from 0 to
+ * 255; `mean` and `std` are in the channel order of the tensor. Of an animation, only the first frame is used.
  *
- * @throws UnreadableImage when the bytes are not a complete JPEG, PNG or WebP picture within the pixel limit.
+ * `maxPixels` limits both the source and the resized image, and is checked before memory for pixels is allocated.
+ *
+ * @throws UnreadableImageError if the bytes are not a complete JPEG, PNG or WebP image within the pixel limit
  */
 export async function imageToFloats(bytes: Uint8Array, spec: ImageSpec, maxPixels: number): Promise<PreprocessedImage> {
   const { image, isCmyk, source } = await openImage(bytes, maxPixels);
@@ -53,7 +55,7 @@ export async function imageToFloats(bytes: Uint8Array, spec: ImageSpec, maxPixel
   };
 }
 
-/** Reads no more than the header. */
+/** Reads only the header. */
 async function openImage(bytes: Uint8Array, limitInputPixels: number) {
   try {
     const image = sharp(bytes, { limitInputPixels, failOn: 'error', pages: 1, ignoreIcc: true }).autoOrient();
@@ -64,7 +66,7 @@ async function openImage(bytes: Uint8Array, limitInputPixels: number) {
   }
 }
 
-/** libvips has looked at the pixels of the source; a long and narrow one can still become large. */
+/** libvips has checked the source against the pixel limit, but a long and narrow image can grow when it is resized. */
 function checkSizes(source: Size, content: Size, maxPixels: number): void {
   const [from, to] = [source, content].map(({ width, height }) => `${width} × ${height}`);
   if (Math.max(source.width, source.height) > MAX_EDGE)
@@ -89,7 +91,7 @@ function toUnreadableImageError(error: unknown): UnreadableImageError {
   return new UnreadableImageError(error instanceof Error ? error.message : String(error));
 }
 
-/** As Pillow, without a profile: each ink takes its share of the light that black leaves. */
+/** Converts CMYK like Pillow, without a color profile: `(255 − ink) × (255 − black) / 255`. */
 function cmykToRgb(cmyk: Uint8Array): Uint8Array {
   const rgb = new Uint8Array((cmyk.length / 4) * 3);
   for (let from = 0, to = 0; from < cmyk.length; from += 4) {
@@ -102,7 +104,7 @@ function cmykToRgb(cmyk: Uint8Array): Uint8Array {
   return rgb;
 }
 
-/** The size rules of Hugging Face, with its roundings; where they give 0 pixels, 1. */
+/** The size and rounding rules of Hugging Face, with a minimum of 1 pixel per edge. */
 function resizedSize(source: Size, resize: ImageSpec['resize']): Size {
   if (resize === null) return source;
   if (resize.kind === 'exact') return { width: resize.width, height: resize.height };
@@ -111,7 +113,10 @@ function resizedSize(source: Size, resize: ImageSpec['resize']): Size {
   return atLeastOne(source.width * scale, source.height * scale);
 }
 
-/** `get_size_with_aspect_ratio`: where the longest edge decides, the shortest is rounded and the other one cut off. */
+/**
+ * Hugging Face's `get_size_with_aspect_ratio`: the short edge is rounded to the nearest integer, the long edge is
+ * truncated.
+ */
 function shortestEdge(source: Size, { edge, longest }: { edge: number; longest: number | null }): Size {
   const short = Math.min(source.width, source.height);
   const long = Math.max(source.width, source.height);
@@ -132,20 +137,20 @@ function atLeastOne(width: number, height: number): Size {
   return { width: Math.max(1, Math.trunc(width)), height: Math.max(1, Math.trunc(height)) };
 }
 
-/** Python's `round`. */
+/** Rounds like Python's `round`: halves go to the even neighbor. */
 function roundHalfEven(value: number): number {
   const rounded = Math.round(value);
   return value % 1 === 0.5 && rounded % 2 === 1 ? rounded - 1 : rounded;
 }
 
-/** The tensor around the picture: where in it the picture begins, and the level of what the picture leaves free. */
+/** The area of the tensor, the position of the image in it, and the level that fills the rest. */
 interface TensorFrame extends Size {
   readonly left: number;
   readonly top: number;
   readonly level: number;
 }
 
-/** `center_crop`: an odd rest is cut off at the right and below, and filled up at the left and above. */
+/** Hugging Face's `center_crop`: an odd pixel is cropped at the right and bottom, and padded at the left and top. */
 function frameOf(content: Size, { crop, pad }: ImageSpec): TensorFrame {
   if (!crop) return { left: 0, top: 0, level: 0, ...content, ...pad };
   const { width, height } = crop;
@@ -160,12 +165,12 @@ function toFloats(pixels: Pixels, frame: TensorFrame, { color, layout, ...scale 
   const order = { grey: [0], rgb: [0, 1, 2], bgr: [2, 1, 0] }[color];
   const data = new Float32Array(size * order.length);
   for (const [channel, start] of order.entries()) {
-    const normalised = (level: number) =>
+    const normalized = (level: number) =>
       (level * scale.rescaleFactor - (scale.mean[channel] ?? 0)) / (scale.std[channel] ?? 1);
     const to = layout === 'NCHW' ? { start: channel * size, step: 1 } : { start: channel, step: order.length };
-    fill(data, to, { count: size, value: normalised(frame.level) });
-    // A level can have 256 values: each is computed once.
-    const table = Float32Array.from({ length: 256 }, (_, level) => normalised(level));
+    fill(data, to, { count: size, value: normalized(frame.level) });
+    // There are only 256 levels, so each is normalized once.
+    const table = Float32Array.from({ length: 256 }, (_, level) => normalized(level));
     copyChannel({ ...levels, start, size: pixels }, { data, ...to, frame }, table);
   }
   return data;
@@ -175,13 +180,13 @@ function fill(data: Float32Array, { start, step }: Channel, { count, value }: { 
   for (let i = 0, at = start; i < count; i++, at += step) data[at] = value;
 }
 
-/** Every `step`th number from `start` on. */
+/** One channel in an array: every `step`-th element, starting at `start`. */
 interface Channel {
   readonly start: number;
   readonly step: number;
 }
 
-/** Copies what lies within the frame. */
+/** Copies the part of the image that lies within the frame. */
 function copyChannel(
   from: Channel & { data: ArrayLike<number>; size: Size },
   to: Channel & { data: Float32Array; frame: TensorFrame },
@@ -201,7 +206,7 @@ function copyChannel(
   }
 }
 
-/** ITU-R BT.601 luma in integers, as Pillow's convert('L'). */
+/** ITU-R BT.601 luma in integer arithmetic, like Pillow's `convert('L')`. */
 function greyOf({ data, width, height }: Pixels): Uint8Array {
   const grey = new Uint8Array(width * height);
   for (let i = 0, p = 0; i < grey.length; i++, p += 3) {

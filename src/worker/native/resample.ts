@@ -1,7 +1,7 @@
 /**
- * Pillow's resampling, to the bit: the same filters, in the same fixed-point numbers, one direction after the other.
+ * Resizes images bit for bit like Pillow: the same filters in the same fixed-point arithmetic, one axis at a time.
  *
- * Pure. Pixels are rgb, three levels of 0..255 each, row by row.
+ * Pure. Pixels are stored row by row as RGB, with levels from 0 to 255.
  */
 import type { ImageSpec } from '../../tasks/spec.js';
 
@@ -15,14 +15,14 @@ export type Size = Pick<Pixels, 'width' | 'height'>;
 
 const CHANNELS = 3;
 
-/** Weights are whole numbers of 2^-22: 8 bits of level and 2 of overshoot still fit in 32. */
+/** Weights are fixed-point numbers with 22 fraction bits, which leaves 8 bits for the level and 2 for overshoot. */
 const FRACTION_BITS = 22;
 const ONE = 2 ** FRACTION_BITS;
 const HALF = ONE / 2;
 
 const sinc = (x: number) => (x === 0 ? 1 : Math.sin(x * Math.PI) / (x * Math.PI));
 
-/** How far each filter reaches, in pixels of the smaller picture, and its weight at a distance. */
+/** The support of each filter, in pixels of the smaller image, and its weight at a distance from the center. */
 const RESAMPLING_FILTERS = {
   bilinear: { support: 1, weightAt: (x: number) => Math.max(0, 1 - Math.abs(x)) },
   bicubic: { support: 2, weightAt: bicubic },
@@ -37,8 +37,8 @@ function bicubic(distance: number): number {
 }
 
 /**
- * Both directions are rounded to levels, so their order shows in the last bit. Width first, unless only the height
- * shrinks: so what lies between is never larger than both pictures.
+ * Resizes both axes. The result is rounded after each axis, so the order affects the last bit. The width comes first,
+ * unless only the height shrinks, so that the intermediate image is never larger than both source and target.
  */
 export function resample(from: Pixels, to: Size, filter: ImageSpec['resample']): Pixels {
   if (filter === 'nearest') return pickNearest(from, to);
@@ -47,7 +47,7 @@ export function resample(from: Pixels, to: Size, filter: ImageSpec['resample']):
   return steps.reduce((pixels, step) => step(pixels, { width, height }, RESAMPLING_FILTERS[filter]), from);
 }
 
-/** For each result: the first source it takes, how many, and the weight of each, `stride` apart. */
+/** For each target pixel: the first source pixel, the number of source pixels, and their weights, `stride` apart. */
 interface Taps {
   readonly first: Int32Array;
   readonly count: Int32Array;
@@ -57,7 +57,7 @@ interface Taps {
 
 function tapsOf(from: number, to: number, { support, weightAt }: Filter): Taps {
   const scale = from / to;
-  // Shrinking, the filter widens, so that no pixel is left out; enlarging, it keeps its size.
+  // When shrinking, the filter widens so that every source pixel contributes. When enlarging, it keeps its width.
   const widening = Math.max(scale, 1);
   const reach = support * widening;
   const stride = Math.ceil(reach) * 2 + 1;
@@ -67,7 +67,7 @@ function tapsOf(from: number, to: number, { support, weightAt }: Filter): Taps {
     const first = Math.max(0, Math.trunc(center - reach + 0.5));
     const count = Math.min(from, Math.trunc(center + reach + 0.5)) - first;
     const exact = Array.from({ length: count }, (_, k) => weightAt((first + k - center + 0.5) * (1 / widening)));
-    // At the border what is missing is not made up: the weights that are left share the whole.
+    // At the border there are fewer source pixels, so their weights are normalized to a sum of 1.
     const sum = exact.reduce((total, weight) => total + weight, 0);
     taps.first[i] = first;
     taps.count[i] = count;
@@ -79,7 +79,7 @@ function tapsOf(from: number, to: number, { support, weightAt }: Filter): Taps {
   return taps;
 }
 
-/** Rounded half away from zero. */
+/** Converts to fixed point, rounding halves away from zero. */
 function toFixed(weight: number): number {
   return Math.trunc(weight * ONE + (weight < 0 ? -0.5 : 0.5));
 }
@@ -95,7 +95,7 @@ function changeWidth(from: Pixels, { width }: Size, filter: Filter): Pixels {
   return { data, width, height };
 }
 
-/** A row a call, in both directions: V8 compiles a function that is called often better than a loop that runs long. */
+/** Handles one row per call: V8 optimizes a function that is called often better than one long loop. */
 function changeRow(source: Pixels['data'], start: number, row: Uint8ClampedArray, taps: Taps): void {
   const { first, count, weights, stride } = taps;
   let out = 0;
@@ -157,7 +157,7 @@ function pickNearest({ data: source, ...from }: Pixels, { width, height }: Size)
   return { data, width, height };
 }
 
-/** Added up like Pillow, not multiplied: where a place falls between two pixels, the rounding decides. */
+/** Adds up positions like Pillow instead of multiplying: rounding decides which pixel is nearest in a tie. */
 function nearestOf(from: number, to: number): Int32Array {
   const step = from / to;
   const picked = new Int32Array(to);

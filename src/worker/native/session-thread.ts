@@ -1,8 +1,9 @@
 /**
- * The thread of a worker process in which sessions run, and the sessions as its main thread sees them.
+ * The thread in which the sessions of a worker process run, and the proxies by which the main thread uses them.
  *
- * `run` holds its thread until native code returns. Here that is not the thread that reads messages, decodes pictures and
- * cuts texts: the next batch is prepared while this one runs. Inputs are copied, outputs change hands.
+ * `run` blocks its thread until native code returns. Because sessions have a thread of their own, the main thread can
+ * read messages, decode images and tokenize texts for the next batch meanwhile. Inputs are copied to the thread; the
+ * buffers of outputs are transferred back.
  */
 import { once } from 'node:events';
 import { isMainThread, parentPort, type Transferable, Worker } from 'node:worker_threads';
@@ -10,7 +11,7 @@ import type { TensorData } from '../../tasks/datatypes.js';
 import type { TensorSpec } from '../../tasks/spec.js';
 import type { Session, SessionOptions } from './session.js';
 
-/** What a worker does with a session, wherever it runs. */
+/** A session as the worker uses it, in whichever thread it runs. */
 export type OpenSession = Pick<Session, 'inputs' | 'outputs' | 'run' | 'release'>;
 
 type SessionRequest =
@@ -31,21 +32,21 @@ type SessionReply =
 
 export class SessionThread {
   readonly #thread = new Worker(new URL(import.meta.url));
-  /** It answers in the order in which it is asked. */
+  /** The thread replies in the order of the requests. */
   readonly #waiting: PromiseWithResolvers<SessionReply>[] = [];
   #sessions = 0;
-  /** When the thread has begun: with too little memory it never does, and takes the process along. */
+  /** Resolves when the thread runs. With too little memory it never starts, and the process aborts. */
   readonly started = once(this.#thread, 'online');
 
   constructor() {
     this.#thread.on('message', (reply: SessionReply) => this.#waiting.shift()?.resolve(reply));
-    // Without it nothing can be answered any more: the process ends, and its work goes to another.
+    // Without this thread the worker is useless. The uncaught error ends the process, and its work is retried elsewhere.
     this.#thread.on('error', (error) => {
       throw error;
     });
   }
 
-  /** @throws Error with ONNX Runtime's words when the bytes are no model it can run. */
+  /** @throws Error with ONNX Runtime's message if it cannot load the model */
   async open(bytes: Uint8Array, options: SessionOptions): Promise<OpenSession> {
     const session = ++this.#sessions;
     const { inputs, outputs } = await this.#request({ kind: 'open', session, bytes, options }, 'opened');
@@ -74,9 +75,9 @@ export class SessionThread {
   }
 }
 
-/** The other side: one question after the other. */
+/** The thread's side: handles one request after the other. */
 async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
-  // Only here is the runtime loaded: the main thread never calls it.
+  // Imported here, so that the main thread does not load ONNX Runtime.
   const { Session } = await import('./session.js');
   const sessions = new Map<number, Session>();
   const answer = async (question: SessionRequest): Promise<SessionReply> => {
@@ -86,7 +87,7 @@ async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
       return { kind: 'opened', inputs: session.inputs, outputs: session.outputs };
     }
     const session = sessions.get(question.session);
-    if (!session) throw new Error('A session is used that is not open. This is a bug.');
+    if (!session) throw new Error('The session is not open. This is a bug.');
     if (question.kind === 'run')
       return { kind: 'answered', outputs: await session.run(question.inputs, question.wanted) };
     sessions.delete(question.session);
@@ -105,7 +106,7 @@ async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
   });
 }
 
-/** Several outputs may lie in one buffer. */
+/** The distinct buffers to transfer: several outputs may share one. */
 function buffersOf(outputs: readonly TensorData[]): Transferable[] {
   const buffers = outputs.flatMap(({ data }) => (Array.isArray(data) ? [] : [data.buffer]));
   return [...new Set(buffers)] as Transferable[];

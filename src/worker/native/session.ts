@@ -1,17 +1,17 @@
 /**
- * One ONNX Runtime session: from verified bytes to tensors in, tensors out.
+ * One ONNX Runtime session: opens a model from verified bytes and runs tensors through it.
  *
- * `run` is synchronous native code behind a promise: nothing else happens in this process meanwhile, and only
- * SIGKILL ends it early. That is why sessions live in worker processes.
+ * `run` is synchronous native code behind a promise. It blocks its thread, and only SIGKILL can stop it early. That is
+ * why sessions live in worker processes.
  */
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { DATATYPES, datatypeOfOrt, type TensorArray, type TensorData } from '../../tasks/datatypes.js';
 import type { TensorSpec } from '../../tasks/spec.js';
 
 export interface SessionOptions {
-  /** 'cuda', 'webgpu' or 'cpu'. ONNX Runtime throws for one that is not there; it never falls back. */
+  /** 'cuda', 'webgpu' or 'cpu'. ONNX Runtime throws if it is not available and never falls back to another. */
   readonly provider: string;
-  /** An empty folder: a model loaded from bytes may otherwise read files below the working directory. */
+  /** An empty folder for external data. Without it, a model could read files below the working directory. */
   readonly emptyFolder: string;
 }
 
@@ -28,28 +28,28 @@ export class Session {
     this.#outputNames = this.outputs.map(({ name }) => name);
   }
 
-  /** @throws Error with ONNX Runtime's words when the bytes are no model it can run. */
+  /** @throws Error with ONNX Runtime's message if it cannot load the model, or if an input is not a tensor */
   static async open(bytes: Uint8Array, { provider, emptyFolder }: SessionOptions): Promise<Session> {
     const session = await InferenceSession.create(bytes, {
       executionProviders: [provider],
       intraOpNumThreads: 1,
       interOpNumThreads: 1,
-      // Its errors come back as exceptions; on stderr they would only be noise.
+      // Fatal only: ONNX Runtime throws its errors as exceptions too, so they need no log on stderr.
       logSeverityLevel: 4,
       extra: { session: { model_external_initializers_file_folder_path: emptyFolder } },
     });
     const opened = new Session(session);
     if (opened.inputs.length < session.inputMetadata.length) {
       await session.release();
-      throw new Error('an input is not a tensor; ONNX Runtime for Node takes tensors only');
+      throw new Error('an input of the graph is not a tensor; ONNX Runtime for Node accepts only tensors');
     }
     return opened;
   }
 
-  /** Answers the outputs that are wanted, or all. */
+  /** Runs the graph and returns the `wanted` outputs in that order; null returns all tensor outputs. */
   async run(inputs: readonly TensorData[], wanted: readonly string[] | null = null): Promise<TensorData[]> {
     const feeds = Object.fromEntries(inputs.map((tensor) => [tensor.name, toOrt(tensor)]));
-    // Named outputs only: a sequence of maps (ZipMap) cannot be returned, the tensors beside it can.
+    // Tensor outputs only: requesting a sequence of maps (ZipMap) would throw.
     const names = wanted ?? this.#outputNames;
     const outputs = await this.#session.run(feeds, [...names]);
     return names.map((name) => fromOrt(name, outputs[name] as Tensor));
@@ -74,8 +74,8 @@ function toOrt({ datatype, shape, data }: TensorData): Tensor {
 }
 
 /**
- * The library makes a Float16Array of half floats, which its native part does not know and takes for nothing. It reads
- * the bits of a Uint16Array when the tensor only says what they are.
+ * Creates a float16 tensor. onnxruntime-node stores float16 as a Float16Array, which its native part does not recognize
+ * and treats as empty. It does read a Uint16Array with the same bits if the tensor's type is float16.
  */
 function halfTensor({ buffer, byteOffset, length }: Float16Array, shape: readonly number[]): Tensor {
   const bits = new Tensor('uint16', new Uint16Array(buffer, byteOffset, length), shape);

@@ -1,11 +1,12 @@
 """
-Writes pictures/, and what Pillow and the image processors of transformers make of them: images.json and images.bin.gz.
+Writes the images in pictures/, and the results of Pillow and the image processors of transformers for them to
+images.json and images.bin.gz.
 
 Needs Python 3.11 with pillow 13.0.0, numpy 2.4.6 and transformers 5.24.0 (no torch):
 
     python test/worker/goldens/make-images.py && npm run fix
 
-images.json lists the cases; `at` is where a case's bytes begin in images.bin (levels are uint8, values are float32).
+images.json lists the cases. `at` is the offset of a case in images.bin (levels are uint8, values are float32).
 """
 import gzip
 import io
@@ -31,14 +32,14 @@ blob = bytearray()
 
 
 def keep(array):
-    """Appends the bytes of an array and answers where they begin."""
+    """Appends the bytes of an array and returns their offset."""
     at = len(blob)
     blob.extend(np.ascontiguousarray(array).tobytes())
     return at
 
 
 def photo(width, height):
-    """Gradients, hard edges in every direction and a little noise: no two corners alike."""
+    """Gradients, hard edges in every direction and a little noise, so that all four corners differ."""
     y, x = np.mgrid[0:height, 0:width]
     u, v = x / width, y / height
     disc = ((u - 0.35) ** 2 + (v - 0.6) ** 2 < 0.06) * 90
@@ -49,7 +50,7 @@ def photo(width, height):
 
 
 def png(width, height, depth, color, rows, extra=b"", interlaced=False):
-    """What Pillow does not write: 16 bits a channel, 2 and 4 bits of grey, interlaced."""
+    """PNG variants that Pillow cannot write: 16 bits per channel, 2-bit and 4-bit grayscale, interlaced."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -60,7 +61,7 @@ def png(width, height, depth, color, rows, extra=b"", interlaced=False):
 
 
 def packed(levels, depth):
-    """Rows of grey levels, several to the byte."""
+    """Packs rows of gray levels, several per byte."""
     bits = ((levels[:, :, None] >> np.arange(depth - 1, -1, -1)) & 1).reshape(levels.shape[0], -1)
     return [row.tobytes() for row in np.packbits(bits.astype(np.uint8), axis=1)]
 
@@ -71,7 +72,7 @@ def adam7(pixels):
 
 
 def foreign_profile():
-    """sRGB with red and blue exchanged: whoever heeds it changes every pixel."""
+    """sRGB with red and blue swapped: a decoder that applies the profile changes every pixel."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return profile.replace(b"rXYZ", b"tmp!", 1).replace(b"bXYZ", b"rXYZ", 1).replace(b"tmp!", b"bXYZ", 1)
 
@@ -130,7 +131,7 @@ def write_pictures():
 
 
 def cmyk_of(rgb):
-    """Ink by ink, with some of the black taken out."""
+    """Converts RGB to CMYK with partial black generation."""
     cmy = 255 - np.asarray(rgb).astype(int)
     black = cmy.min(-1) // 2
     light = 255 - black
@@ -139,7 +140,7 @@ def cmyk_of(rgb):
 
 
 def opened(name):
-    """As most training code opens a picture. Pillow clips 16 bits of grey to 8; here the upper 8 count, as in color."""
+    """Opens an image like most training code. Pillow clips 16-bit gray to 8 bits; this keeps the upper 8, as for color."""
     picture = ImageOps.exif_transpose(Image.open(PICTURES / name))
     if picture.mode.startswith("I"):
         picture = Image.fromarray((np.asarray(picture).astype(int) >> 8).astype(np.uint8))
@@ -201,7 +202,7 @@ MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 def processed():
-    """Whole processors, as their preprocessor_config.json would set them up."""
+    """Complete image processors, configured as by their preprocessor_config.json."""
     scale = {"image_mean": MEAN, "image_std": STD}
     vit = ViTImageProcessorPil(size={"height": 24, "width": 24}, **scale)
     clip = CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 24, "width": 24}, **scale)
@@ -229,7 +230,7 @@ def processed():
 
 PICTURES.mkdir(exist_ok=True)
 write_pictures()
-# Floats first: they stay aligned.
+# Floats come first, so that they are aligned.
 cases = {"processed": list(processed())}
 cases |= {make.__name__: list(make()) for make in (decoded, grey, resized, cropped, sizes)}
 (HERE / "images.json").write_text("\n".join(json.dumps(cases).replace("}, {", "},\n{").splitlines()) + "\n")
