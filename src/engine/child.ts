@@ -103,8 +103,9 @@ function panicOf({ stderr }: ChildProcess): () => string {
     if (written.length < MAX_STDERR_CHARACTERS) written += text;
   });
   return () => {
-    const [, reason = ''] = /panicked at [^\n]*\n([^\n]{1,200})/.exec(written) ?? [];
-    return reason && `: ${reason}`;
+    const [, panic, failure] = /panicked at .*\n(.{1,200})|(memory allocation of \d+ bytes failed)/.exec(written) ?? [];
+    const reason = panic ?? failure;
+    return reason ? `: ${reason}` : '';
   };
 }
 

@@ -84,15 +84,17 @@ function typeOfModel({ type, vocab, merges, continuing_subword_prefix }: Json): 
 }
 
 function idsOfObject(vocab: unknown): Ids {
-  const entries = Object.entries(objectAt(vocab, 'model.vocab'));
-  return new Map(entries.map(([token, id]) => [token, idAt(id, `model.vocab[${JSON.stringify(token)}]`)]));
+  const ids = new Map<string, number>();
+  for (const [token, id] of Object.entries(objectAt(vocab, 'model.vocab')))
+    ids.set(token, idAt(id, `model.vocab[${JSON.stringify(token)}]`));
+  return ids;
 }
 
 function idsOfList(vocab: unknown): Ids {
-  const entries = listAt(vocab, 'model.vocab');
-  return new Map(
-    entries.map((entry, id) => [textAt(listAt(entry, `model.vocab[${id}]`)[0], `model.vocab[${id}][0]`), id]),
-  );
+  const ids = new Map<string, number>();
+  for (const [id, entry] of listAt(vocab, 'model.vocab').entries())
+    ids.set(textAt(listAt(entry, `model.vocab[${id}]`)[0], `model.vocab[${id}][0]`), id);
+  return ids;
 }
 
 function checkUnknown(value: unknown, ids: Ids): void {
