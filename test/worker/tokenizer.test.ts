@@ -1,5 +1,8 @@
 /** From a text to tokens, and from each token back to its place in the text. */
 
+import { execFile } from 'node:child_process';
+import path from 'node:path';
+import { promisify } from 'node:util';
 import fc from 'fast-check';
 import type { TemplatePart, Tokenizer } from '#src/tasks/sequences.js';
 import { openTokenizer } from '#src/worker/native/tokenizer.js';
@@ -165,6 +168,19 @@ test('what the file says of truncation and padding is not applied', async () => 
   expect((await tokenizer.encode('play play play')).ids).toEqual([5, 5, 5]);
 });
 
+test('without a binary for this platform the failure names package, platform and file', async () => {
+  const file = path.resolve('dist/worker/native/tokenizer.js');
+  const model = { type: 'WordLevel', unk_token: 'a', vocab: { a: 0 } };
+  const script = `(await import(${JSON.stringify(file)})).openTokenizer({ model: ${JSON.stringify(model)} })`;
+  const env = { ...process.env, NODE_OPTIONS: '', NAPI_RS_NATIVE_LIBRARY_PATH: '/nowhere.node' };
+
+  const failed = promisify(execFile)(process.execPath, ['--input-type=module', '-e', `await ${script}`], { env });
+
+  await expect(failed).rejects.toThrow(
+    `the package tokenizers, which text models need, cannot be loaded on ${process.platform}-${process.arch}: Cannot find module '/nowhere.node'`,
+  );
+});
+
 const SPLIT = { type: 'Split', behavior: 'Isolated', invert: false };
 const AROUND = { Sequence: { id: 'A', type_id: 0 } };
 const BESIDE = { Sequence: { id: 'B', type_id: 1 } };
@@ -242,6 +258,18 @@ test.each(FAMILIES)('%s takes any well-formed text, and every span lies within i
   });
 
   await fc.assert(property, { numRuns: 300, seed: 20_261_124 });
+});
+
+test('a short text does not wait for a long one', async () => {
+  const tokenizer = await tokenizerOf('roberta');
+  const order: string[] = [];
+
+  await Promise.all([
+    tokenizer.encode('play '.repeat(100_000)).then(() => order.push('long')),
+    tokenizer.encode('play').then(() => order.push('short')),
+  ]);
+
+  expect(order).toEqual(['short', 'long']);
 });
 
 const LONG = [

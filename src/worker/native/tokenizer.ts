@@ -40,15 +40,19 @@ async function openLibrary(file: Json): Promise<Library> {
   // Loaded with the first text model: others do without, and so does a platform for which it has no binary.
   const { Tokenizer: Library } = await import('tokenizers').catch((error) => {
     const platform = `${process.platform}-${process.arch}`;
-    throw new Error(
-      `the package tokenizers cannot be loaded on ${platform}, and text models need it: ${error.message}`,
-    );
+    const [reason] = firstCauseOf(error).message.split('\n');
+    throw new Error(`the package tokenizers, which text models need, cannot be loaded on ${platform}: ${reason}`);
   });
   try {
     return Library.fromString(JSON.stringify(file));
   } catch (error) {
     throw namingItsPart(error as Error, file);
   }
+}
+
+/** The package tries several files; what was wrong with the first one, which belongs here, is told last. */
+function firstCauseOf(error: Error): Error {
+  return error.cause instanceof Error ? firstCauseOf(error.cause) : error;
 }
 
 /** The library tells only how far in the text it had read. */
