@@ -89,7 +89,7 @@ async function readContents({ folder, files }: VersionFolder): Promise<Contents>
 /** What a version answers follows from these alone; the card may be edited at any time. */
 function sourceOf({ graphs, goldenText, hf }: Contents, { yaml, trainedOn }: ModelManifest): string {
   const digests = graphs.map(({ variant, sha256 }) => [variant, sha256]);
-  // Earlier builds also read a file of golden tokens. The digest of a folder without one must stay the same.
+  // Release 0.1.0 also read a file of golden tokens. The digest of a folder without one must stay the same.
   const texts = { goldenText, tokenizerGoldenText: null, hf };
   return sha256(JSON.stringify([digests, texts, yaml, trainedOn]));
 }

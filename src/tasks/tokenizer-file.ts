@@ -109,7 +109,8 @@ function checkUnknownId(value: unknown, count: number): void {
 
 /** The right part of a pair goes on with a word: it begins with the prefix that says so, which is dropped. */
 function checkMerges(model: Json, ids: Ids): void {
-  if (model.dropout) throw new UnsupportedTokenizer('model.dropout', `${model.dropout} makes tokens random`);
+  if (model.dropout)
+    throw new UnsupportedTokenizer('model.dropout', `${JSON.stringify(model.dropout)} makes tokens random`);
   if (model.unk_token != null) checkUnknown(model.unk_token, ids);
   const prefix = textAt(model.continuing_subword_prefix ?? '', 'model.continuing_subword_prefix');
   for (const [i, merge] of listAt(model.merges, 'model.merges').entries()) {
@@ -158,7 +159,7 @@ const CHECKS: Readonly<Record<string, (config: Json, key: string) => void>> = {
       throw new UnsupportedTokenizer(`${key}.length`, 'is not a whole number from 1');
   },
   Strip: ({ stop }, key) => {
-    if (stop) throw new UnsupportedTokenizer(`${key}.stop`, `${stop} is not supported; 0 is`);
+    if (stop) throw new UnsupportedTokenizer(`${key}.stop`, `${JSON.stringify(stop)} is not supported; 0 is`);
   },
 };
 

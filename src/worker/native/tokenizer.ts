@@ -24,8 +24,8 @@ export async function openTokenizer(tokenizerJson: unknown, tokenizerConfigJson:
       const tokens = ids.flatMap((id) => library.idToToken(id) ?? []);
       return decoder?.decode(tokens) ?? tokens.join(' ');
     },
-    single: templateOf(await library.encode(text)),
-    pair: templateOf(await library.encode(text, text)),
+    single: templateOf(await library.encode(text), 'A'),
+    pair: templateOf(await library.encode(text, text), 'AB'),
     padId: idOf(tokenNamed(config, 'pad_token')) ?? numberOr(padding.pad_id, 0),
     padTypeId: numberOr(padding.pad_type_id, 0),
     maskId: idOf(tokenNamed(config, 'mask_token')),
@@ -72,14 +72,18 @@ function textWithTokens(library: Library): string {
 }
 
 /** What the post-processor puts around texts, read off an example. */
-function templateOf(encoding: Encoding): TemplatePart[] {
+function templateOf(encoding: Encoding, texts: 'A' | 'AB'): TemplatePart[] {
   const sequences = encoding.getSequenceIds();
   const types = encoding.getTypeIds();
-  return encoding.getIds().flatMap((id, i): TemplatePart[] => {
+  const parts = encoding.getIds().flatMap((id, i): TemplatePart[] => {
     const [sequence, type] = [sequences[i] ?? null, types[i] as number];
     if (sequence === null) return [{ special: id, type }];
     return sequence === sequences[i - 1] ? [] : [{ sequence: sequence === 0 ? 'A' : 'B', type }];
   });
+  const found = parts.flatMap((part) => ('sequence' in part ? part.sequence : []));
+  if (found.sort().join('') !== texts)
+    throw new UnsupportedTokenizer('the file', 'makes no tokens of a text of its own tokens');
+  return parts;
 }
 
 /** Only what a task asks for is fetched from the library: places of a long text take milliseconds. */
