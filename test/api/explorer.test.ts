@@ -1,4 +1,4 @@
-/** The pages for people, in a real browser without internet. */
+/** The explorer pages, in a real browser without internet. */
 import type { Browser, Page } from 'playwright-core';
 import { startTestApp, type TestApp } from '../support/app.js';
 import { hasBrowser, openBrowser } from '../support/browser.js';
@@ -34,7 +34,7 @@ async function run(operation: string): Promise<string> {
   return (await result.textContent()) ?? '';
 }
 
-inBrowser('the sandbox page leads to the built-in explorer when the CDN cannot be reached', async () => {
+inBrowser('the sandbox page redirects to the built-in explorer if the CDN cannot be reached', async () => {
   await page.goto(`${app.url}/graphql`);
 
   await page.waitForURL('**/graphiql');
@@ -42,7 +42,7 @@ inBrowser('the sandbox page leads to the built-in explorer when the CDN cannot b
 });
 
 inBrowser.each(['PredictRow', 'PredictImage', 'PredictText'])(
-  '%s runs in the built-in explorer by clicking',
+  '%s runs in the built-in explorer with one click',
   async (operation) => {
     const shown = await run(operation);
 
@@ -51,7 +51,7 @@ inBrowser.each(['PredictRow', 'PredictImage', 'PredictText'])(
   },
 );
 
-inBrowser('a tab runs its own operation, however soon after it was opened', async () => {
+inBrowser('a tab that was just opened runs its own operation', async () => {
   await page.goto(`${app.url}/graphiql`);
   const tab = await page.getByRole('tab', { name: 'PredictText' }).getByRole('button').first().elementHandle();
   const play = await page.getByRole('button', { name: /execute query/i }).elementHandle();
@@ -69,7 +69,7 @@ inBrowser('a tab runs its own operation, however soon after it was opened', asyn
   expect(await result.textContent()).toContain('"predict"');
 });
 
-inBrowser('the first tab sends its variables on a first visit, and its headers when they are typed', async () => {
+inBrowser('the first tab sends its variables on a first visit, and headers that are typed in', async () => {
   await page.goto(`${app.url}/graphiql`);
   await page.getByRole('tab', { name: 'WhichModels' }).waitFor();
   const play = page.getByRole('button', { name: /execute query/i });
@@ -89,7 +89,7 @@ inBrowser('the first tab sends its variables on a first visit, and its headers w
   expect(second.headers()['x-note']).toBe('typed');
 });
 
-inBrowser('the built-in explorer loads nothing from another host', async () => {
+inBrowser('the built-in explorer loads nothing from other hosts', async () => {
   const hosts = new Set<string>();
   page.on('request', (request) => {
     if (request.url().startsWith('http')) hosts.add(new URL(request.url()).origin);
@@ -120,7 +120,7 @@ test('assets are compressed and revalidated', async () => {
   expect(again.status).toBe(304);
 });
 
-test('a program that asks /graphql gets data, not a page', async () => {
+test('a GET of /graphql that accepts JSON gets data, not a page', async () => {
   const response = await fetch(`${app.url}/graphql?query={__typename}`, {
     headers: { 'apollo-require-preflight': 'true', accept: 'application/json' },
   });

@@ -1,4 +1,4 @@
-/** Every committed operation runs against the committed models, and answers its question. */
+/** Every committed operation works against the committed models. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
@@ -20,7 +20,7 @@ function run(file: string): Promise<Data> {
   return app.query(readFileSync(path.join(FOLDER, file), 'utf8'), given);
 }
 
-test.each(FILES)('%s answers without a problem', async (file) => {
+test.each(FILES)('%s returns data without a problem', async (file) => {
   const data = await run(file);
 
   const [answer] = Object.values(data) as Data[];
@@ -28,7 +28,7 @@ test.each(FILES)('%s answers without a problem', async (file) => {
   expect(answer.problem ?? null).toBeNull();
 });
 
-test('an object in a picture is found, with its box', async () => {
+test('an object in an image is detected with its bounding box', async () => {
   const { predict } = await run('12-detect-objects.graphql');
 
   const [face] = predict.prediction.output.items;
@@ -36,7 +36,7 @@ test('an object in a picture is found, with its box', async () => {
   expect(face.box.xmin).toBeLessThan(face.box.xmax);
 });
 
-test('one bad input of many fails alone', async () => {
+test('one bad input of a batch fails alone', async () => {
   const { predictMany } = await run('07-predict-many.graphql');
 
   expect(predictMany.results.map((r: Data) => r.problem?.code ?? r.prediction.output.label)).toEqual([

@@ -1,4 +1,4 @@
-/** Models, versions, aliases, datasets and how they hang together. */
+/** Models, versions, aliases and datasets, and the links between them. */
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { fillCatalog } from '../support/catalog.js';
 
@@ -20,7 +20,7 @@ async function refOf(ref: string): Promise<string | null> {
   return (await app.query('query ($ref: VersionRef!) { version(ref: $ref) { ref } }', { ref })).version?.ref ?? null;
 }
 
-test('a reference names the newest version, an alias or a number', async () => {
+test('a reference resolves to the newest version, an alias or a number', async () => {
   await setAlias('m000', 'stable', 'm000:2');
 
   expect(await refOf('m000')).toBe('m000:5');
@@ -32,7 +32,7 @@ test('a reference names the newest version, an alias or a number', async () => {
 });
 
 test.each(['', 'M000', 'm000:', 'm000@', 'm000:0', 'm000:x', 'm000@1st', 'm000@a:1', '../etc', 'a'.repeat(65)])(
-  'the text %j is no reference',
+  'the reference %j is refused as malformed',
   async (ref) => {
     const { errors } = await app.send('query ($ref: VersionRef!) { version(ref: $ref) { ref } }', { ref });
 
@@ -40,7 +40,7 @@ test.each(['', 'M000', 'm000:', 'm000@', 'm000:0', 'm000:x', 'm000@1st', 'm000@a
   },
 );
 
-test('champion is what answers when no version is named, and moves', async () => {
+test('the alias champion marks the default version, and can be moved', async () => {
   await setAlias('m000', 'champion', 'm000:2');
   expect(await refOf('m000')).toBe('m000:2');
 
@@ -51,7 +51,7 @@ test('champion is what answers when no version is named, and moves', async () =>
   expect(await refOf('m000')).toBe('m000:4');
 });
 
-test('an alias points at versions of its own model only', async () => {
+test('an alias can only point to a version of its own model', async () => {
   expect((await setAlias('m000', 'champion', 'm001:1')).problem.problems).toEqual([
     { path: ['input', 'version'], code: 'UNKNOWN_NAME' },
   ]);
@@ -65,7 +65,7 @@ test('an alias points at versions of its own model only', async () => {
   expect((await setAlias('m000', 'champion', 'm000:9')).problem.code).toBe('NOT_FOUND');
 });
 
-test('prediction follows an alias as soon as it has moved', async () => {
+test('a prediction uses a moved alias immediately', async () => {
   const predict = `mutation { predict(input: { model: "spam-filter@live", input: { text: "hello" }, record: false }) {
     prediction { predictedBy { ref } } problem { code } } }`;
   expect((await app.query(predict)).predict.problem.code).toBe('NOT_FOUND');
@@ -75,7 +75,7 @@ test('prediction follows an alias as soon as it has moved', async () => {
   expect((await app.query(predict)).predict.prediction.predictedBy.ref).toBe('spam-filter:1');
 });
 
-test('lineage is walked in both directions', async () => {
+test('a version links to its training data and evaluations, and both link back', async () => {
   const { version, dataset } = await app.query(`{
     version(ref: "spam-filter") { id trainedOn { name trainedVersions { nodes { id } } } evaluations { nodes { id dataset { name } } } }
     dataset(name: "spamassassin-test") { evaluations { totalCount nodes { id evaluatedVersion { id } } } trainedVersions { totalCount } family }
@@ -93,7 +93,7 @@ test('lineage is walked in both directions', async () => {
   expect(dataset.trainedVersions.totalCount).toBe(0);
 });
 
-test('a card comes whole and in sections; a dataset shows its first rows', async () => {
+test('a card has sections and the whole text, and a dataset has a preview of its rows', async () => {
   const { model, dataset } = await app.query(`{
     model(name: "spam-filter") { title summary license card { intendedUse limitations trainingData evaluationData ethicalConsiderations markdown } }
     dataset(name: "breast-cancer-test") { rowCount sha256 target columns { name type unit } preview(first: 3) }
@@ -106,7 +106,7 @@ test('a card comes whole and in sections; a dataset shows its first rows', async
   expect(dataset.columns.length).toBe(31);
 });
 
-test('an evaluation is chosen by dataset and origin', async () => {
+test('an evaluation is selected by dataset and origin', async () => {
   const { version } = await app.query(`{ version(ref: "m001:1") {
     own: evaluation { dataset { name } metrics { value } } computed: evaluation(origin: COMPUTED) { id } other: evaluation(dataset: "none") { id } } }`);
 
@@ -117,7 +117,7 @@ test('an evaluation is chosen by dataset and origin', async () => {
   });
 });
 
-test('node and nodes find everything by its id, in order, and nothing else', async () => {
+test('nodes returns objects of every type in the order of their ids, and null for unknown ids', async () => {
   const { version, prediction } = await app.query(
     `{ version(ref: "spam-filter") { id model { id } trainedOn { id } evaluation { id } } prediction(id: "x") { id } }`,
   );
@@ -153,7 +153,7 @@ test('node and nodes find everything by its id, in order, and nothing else', asy
   expect(errors?.[0]?.extensions['code']).toBe('BAD_USER_INPUT');
 });
 
-test('datasets are listed by name, page after page', async () => {
+test('datasets are listed in order of name, over several pages', async () => {
   const { datasets } = await app.query('{ datasets(first: 2) { totalCount nodes { name } pageInfo { endCursor } } }');
   const { datasets: next } = await app.query('query ($after: String) { datasets(after: $after) { nodes { name } } }', {
     after: datasets.pageInfo.endCursor,

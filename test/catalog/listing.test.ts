@@ -1,4 +1,4 @@
-/** Finding models: search, filters, order, pages, counts. */
+/** Listing models: search, filters, order, pages and facets. */
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { fillCatalog } from '../support/catalog.js';
 
@@ -39,7 +39,7 @@ test.each([
   [{ metric: { metric: 'accuracy', dataset: 'others' } }, () => false],
   [{ tags: ['even'], licenses: ['mit'], frameworks: ['tensorflow'] }, (i: number) => i % 2 === 0 && i % 5 !== 0],
   [{ tasks: [] }, () => false],
-])('the filter %j leaves what it says', async (filter, isLeft) => {
+])('the filter %j returns exactly the models that meet it', async (filter, isLeft) => {
   expect(numbers(await names({ filter }))).toEqual(all.filter(isLeft));
 });
 
@@ -52,7 +52,7 @@ test.each([
   ['"apples" AND (dogs OR *) NEAR -x', () => false],
   ['!!!', () => true],
   ["'; drop table model; --", () => false],
-])('searching for %j finds what has all its words', async (search, isFound) => {
+])('searching for %j finds the models that contain every word', async (search, isFound) => {
   expect(numbers(await names({ search })).sort((a, b) => a - b)).toEqual(all.filter(isFound));
 });
 
@@ -60,11 +60,11 @@ test('the best match comes first', async () => {
   expect((await names({ search: 'number 7' }))[0]).toBe('m007');
 });
 
-test('a word that is asked a thousand times is asked once', async () => {
+test('a word repeated a thousand times counts once', async () => {
   expect(await names({ search: 'Apples '.repeat(1_000) })).toEqual(await names({ search: 'apples' }));
 });
 
-test('search and filter narrow together', async () => {
+test('a search and a filter can be combined', async () => {
   expect(
     numbers(await names({ search: 'apples', filter: { licenses: ['apache-2.0'] } })).sort((a, b) => a - b),
   ).toEqual(all.filter((i) => i % 10 === 0));
@@ -75,7 +75,7 @@ test.each([
   [{ field: 'NAME', direction: 'DESC' }, -1],
   [{ field: 'CREATED_AT' }, 1],
   [{ field: 'UPDATED_AT', direction: 'DESC' }, -1],
-])('ordered by %j, pages follow each other without gap or double', async (orderBy, sign) => {
+])('ordered by %j, the pages contain every model exactly once', async (orderBy, sign) => {
   const seen: string[] = [];
   let after: string | null = null;
   do {
@@ -87,7 +87,7 @@ test.each([
   expect(numbers(seen)).toEqual(sign === 1 ? all : all.toReversed());
 });
 
-test('pages of a search follow its rank', async () => {
+test('the pages of a search are in order of rank', async () => {
   const whole = await names({ search: 'apples' });
   const { models: first } = await app.query(LIST, { search: 'apples', first: 10 });
   const { models: second } = await app.query(LIST, { search: 'apples', first: 10, after: first.pageInfo.endCursor });
@@ -95,7 +95,7 @@ test('pages of a search follow its rank', async () => {
   expect([...first.nodes, ...second.nodes].map(({ name }: Data) => name)).toEqual(whole.slice(0, 20));
 });
 
-test('facets count what the filter leaves', async () => {
+test('facets count the models that meet the filter', async () => {
   const { models } = await app.query(
     '{ models(filter: { tags: ["even"] }) { facets { field buckets { value count } } } }',
   );
@@ -115,16 +115,16 @@ test('facets count what the filter leaves', async () => {
 });
 
 test.each([
-  ['a page of none', { first: 0 }],
-  ['a page over the limit', { first: 101 }],
-  ['a cursor that is none', { after: 'nonsense' }],
+  ['a page size of 0', { first: 0 }],
+  ['a page size over the limit', { first: 101 }],
+  ['a malformed cursor', { after: 'nonsense' }],
 ])('%s is refused as BAD_USER_INPUT', async (_, variables) => {
   const { errors } = await app.send(LIST, variables);
 
   expect(errors?.[0]?.extensions['code']).toBe('BAD_USER_INPUT');
 });
 
-test('a cursor of another order or filter is refused', async () => {
+test('a cursor from another order, filter or search is refused', async () => {
   const { models } = await app.query(LIST, { first: 1 });
   const after = models.pageInfo.endCursor;
   for (const other of [{ orderBy: { field: 'CREATED_AT' } }, { filter: { tags: ['even'] } }, { search: 'apples' }]) {

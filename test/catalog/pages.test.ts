@@ -1,4 +1,4 @@
-/** Pages of every list, while the catalog grows; and which evaluation speaks for a version. */
+/** Pages of every list while the catalog grows, and which evaluation and version are selected by default. */
 import { saveModel } from '#src/catalog/registration.queries.js';
 import { insertEvaluation } from '#src/evaluation/evaluation.queries.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
@@ -30,7 +30,7 @@ async function page(variables: Record<string, unknown>): Promise<Data> {
 
 const names = (connection: Data): string[] => connection.nodes.map(({ name }: Data) => name);
 
-/** All nodes of a connection, two at a time. */
+/** All nodes of a connection, page by page. */
 async function walk(query: string, pick: (data: Data) => Data): Promise<Data[]> {
   const seen: Data[] = [];
   let after: string | null = null;
@@ -42,7 +42,7 @@ async function walk(query: string, pick: (data: Data) => Data): Promise<Data[]> 
   return seen;
 }
 
-test('models that arrive between two pages shift nothing', async () => {
+test('models added between two requests do not shift the pages', async () => {
   const first = await page({});
   await addModel('a-before-all', 'Before');
   await addModel('m000-between', 'Between');
@@ -53,7 +53,7 @@ test('models that arrive between two pages shift nothing', async () => {
   expect(second.totalCount).toBe(COUNT + 2);
 });
 
-test('every edge has the cursor of its place; the last page says that it is the last', async () => {
+test('a page that starts after the cursor of an edge contains the rest of the list', async () => {
   const whole = await page({ first: 100 });
 
   for (const [i, { cursor, node }] of whole.edges.entries()) {
@@ -65,7 +65,7 @@ test('every edge has the cursor of its place; the last page says that it is the 
   }
 });
 
-test('a search, filter or order of null is the same list as none', async () => {
+test('a cursor is accepted whether search, filter and order are null or omitted', async () => {
   const { pageInfo } = await page({});
 
   const next = await page({ after: pageInfo.endCursor, search: null, filter: null, orderBy: null });
@@ -75,10 +75,10 @@ test('a search, filter or order of null is the same list as none', async () => {
 
 test.each([
   ['an empty cursor', { after: '' }],
-  ['a cursor of another kind of list', { after: Buffer.from('["x","m000","model_0"]').toString('base64url') }],
+  ['a cursor from another list', { after: Buffer.from('["x","m000","model_0"]').toString('base64url') }],
   ['a filter of more than a hundred values', { filter: { tags: Array.from({ length: 101 }, (_, i) => `tag ${i}`) } }],
   ['a metric that is not finite', { filter: { metric: { metric: 'accuracy', min: Number.POSITIVE_INFINITY } } }],
-])('%s is BAD_USER_INPUT', async (_, variables) => {
+])('%s is refused as BAD_USER_INPUT', async (_, variables) => {
   const body = JSON.stringify({ query: MODELS, variables }, (_key, value) =>
     value === Number.POSITIVE_INFINITY ? '@' : value,
   );
@@ -93,14 +93,14 @@ test.each([
   expect(errors[0].extensions.code).toBe('BAD_USER_INPUT');
 });
 
-test('a word is found however its accents are written', async () => {
+test('a search ignores accents and how they are encoded', async () => {
   await addModel('francais', 'Modèle de langue');
 
   for (const search of ['modèle', 'modèle'.normalize('NFD'), 'MODELE', 'mode'])
     expect(names(await page({ search, first: 100 }))).toContain('francais');
 });
 
-test('versions, evaluations and training lists are walked without gap or double, newest first', async () => {
+test('pages of versions, trained versions and evaluations contain every item exactly once, newest first', async () => {
   const versions = await walk(
     'query ($after: String) { model(name: "m003") { versions(first: 2, after: $after) { nodes { number } pageInfo { hasNextPage endCursor } } } }',
     ({ model }) => model.versions,
@@ -121,7 +121,7 @@ test('versions, evaluations and training lists are walked without gap or double,
   expect(new Set(evaluations.map(({ id }) => id)).size).toBe(COUNT * VERSIONS_EACH * 2);
 });
 
-test('what was computed here speaks for a version before what a card states, unless one of them is asked for', async () => {
+test('a COMPUTED evaluation is preferred to an IMPORTED one, unless an origin is given', async () => {
   const { version, dataset } = await app.query('{ version(ref: "m000:1") { id } dataset(name: "numbers") { id } }');
   const computed = { version_id: version.id, dataset_id: dataset.id, origin: 'COMPUTED' as const, evaluated_rows: 2 };
   await insertEvaluation(app.app.databases.catalog, computed, [], 1);
@@ -137,7 +137,7 @@ test('what was computed here speaks for a version before what a card states, unl
   });
 });
 
-test('a version of a model is named by number or alias, not by both', async () => {
+test('a version is selected by number or alias; giving both is refused', async () => {
   const { model } = await app.query(
     '{ model(name: "m001") { one: version(number: 2) { ref } none: version(number: 99) { ref } odd: version(number: -1) { ref } } }',
   );

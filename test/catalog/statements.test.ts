@@ -1,4 +1,4 @@
-/** However many models a page has, and wherever it lies, its children are read by the same number of statements. */
+/** The number of SQL statements of a page does not depend on its size or position. */
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { fillCatalog, VERSIONS_EACH } from '../support/catalog.js';
 
@@ -34,7 +34,7 @@ async function page(first: number, after: string | null): Promise<{ models: Data
   return { models, statements: file.statementCount - before };
 }
 
-test('one model and a hundred, the first page and the last, take the same number of statements', async () => {
+test('a page of 1 model, a page of 100 and the last page take the same number of statements', async () => {
   const one = await page(1, null);
   const hundred = await page(100, null);
   const last = await page(100, hundred.models.pageInfo.endCursor);

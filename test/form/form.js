@@ -1,7 +1,7 @@
 /**
- * A form for any model, from nothing but its signature, and any answer, by nothing but its type.
+ * A form for any model, built only from its signature, and a view of any answer, chosen only by its type.
  *
- * `?server=http://127.0.0.1:4000&model=name`. It knows no model by name.
+ * Open it with `?server=http://127.0.0.1:4000&model=name`. It has no code for particular models.
  */
 const SIGNATURE = `query Signature($ref: VersionRef!) {
   version(ref: $ref) {
@@ -45,7 +45,7 @@ function element(tag, properties, ...children) {
   return made;
 }
 
-/** The data, or an error whose message is fit to be shown. */
+/** The data of the response. @throws Error with a message to show */
 async function ask(query, variables) {
   const response = await fetch(`${parameters.get('server')}/graphql`, {
     method: 'POST',
@@ -55,13 +55,13 @@ async function ask(query, variables) {
     throw new Error('The server cannot be reached. Is it running?');
   });
   const { data, errors } = await response.json().catch(() => {
-    throw new Error(`The server answered something else than JSON (HTTP ${response.status}).`);
+    throw new Error(`The response of the server is not JSON (HTTP ${response.status}).`);
   });
   if (errors) throw new Error(errors.map(({ message }) => message).join(' '));
   return data;
 }
 
-/** Says what is going on while it goes on, and what went wrong, with a way to try again. */
+/** Shows a status while the work runs, and an error with a retry button if it fails. */
 async function during(state, work) {
   const main = document.querySelector('main');
   const button = byId('form').querySelector('button');
@@ -80,7 +80,7 @@ async function during(state, work) {
   main.ariaBusy = 'false';
 }
 
-// Controls: an element, and what it holds. Undefined is not sent.
+// Controls: an element, and a function that reads its value. Undefined values are not sent.
 
 function line(value = '') {
   const control = element('input', { type: 'text', value });
@@ -128,10 +128,10 @@ function number({ type, minimum, maximum }, value = '') {
   };
 }
 
-function picture(base64 = '') {
+function imageFile(base64 = '') {
   const control = element('input', { type: 'file', accept: 'image/jpeg,image/png,image/webp' });
-  const preview = element('img', { alt: 'The picture to be sent', src: urlOf(base64) });
-  // The example, until a file is chosen.
+  const preview = element('img', { alt: 'Image to send', src: urlOf(base64) });
+  // The example is sent until a file is chosen.
   const read = () => (control.files[0] ? readFile(control.files[0]) : base64);
   preview.onerror = () => (preview.hidden = true);
   control.onchange = async () => {
@@ -154,7 +154,7 @@ function readFile(file) {
   });
 }
 
-// From a signature to fields: each has its path in `ModelInput`.
+// Fields of a signature. Each has its path in `ModelInput`.
 
 const FIELDS = {
   ROW: ({ columns }, { row = {} }) =>
@@ -164,38 +164,40 @@ const FIELDS = {
       return field(['row', name], label, cell(column, row[name] ?? undefined), hintOf(column));
     }),
   TEXT: ({ maskToken }, { text }) => [
-    field(['text'], 'Text', area(text), maskToken ? `${maskToken} stands for the word to be guessed.` : ''),
+    field(['text'], 'Text', area(text), maskToken ? `${maskToken} marks the word to predict.` : ''),
   ],
   IMAGE: (_signature, { image }) => [
     field(
       ['image', 'base64'],
-      'Picture',
-      picture(image?.base64),
-      'JPEG, PNG or WebP. Without a file this one is sent.',
+      'Image',
+      imageFile(image?.base64),
+      'JPEG, PNG or WebP. If you choose no file, the image shown is sent.',
     ),
   ],
   QUESTION: (_signature, { question = {} }) => [
     field(['question', 'question'], 'Question', { ...line(question.question), isWide: true }),
-    field(['question', 'context'], 'Text that may hold the answer', area(question.context)),
+    field(['question', 'context'], 'Context', area(question.context)),
     field(
       ['question', 'handleImpossibleAnswer'],
-      'The text may hold no answer',
+      'Allow "no answer"',
       checkbox(question.handleImpossibleAnswer ?? true),
     ),
   ],
   SIMILARITY: (_signature, { similarity = {} }) => [
     field(['similarity', 'source'], 'Text', area(similarity.source)),
-    field(['similarity', 'sentences'], 'Compared with', lines(similarity.sentences), 'One on each line.'),
+    field(['similarity', 'sentences'], 'Sentences to compare', lines(similarity.sentences), 'One per line.'),
   ],
   ZERO_SHOT: (_signature, { zeroShot = {} }) => [
     field(['zeroShot', 'text'], 'Text', area(zeroShot.text)),
-    field(['zeroShot', 'labels'], 'Labels', lines(zeroShot.labels), 'One on each line.'),
-    field(['zeroShot', 'multiLabel'], 'Several may hold', checkbox(zeroShot.multiLabel)),
+    field(['zeroShot', 'labels'], 'Labels', lines(zeroShot.labels), 'One per line.'),
+    field(['zeroShot', 'multiLabel'], 'Several labels may apply', checkbox(zeroShot.multiLabel)),
   ],
-  TENSORS: (_signature, { tensors }) => [field(['tensors'], 'Tensors', json(tensors), 'JSON, one for each input.')],
+  TENSORS: (_signature, { tensors }) => [
+    field(['tensors'], 'Tensors', json(tensors), 'JSON, one tensor for each input.'),
+  ],
 };
 
-/** What holds a value of a column. A value that need not be there can be left empty. */
+/** The control for a value of a column. If the value is not required, the control can be left empty. */
 function cell(column, value) {
   const { type, categories, required } = column;
   if (type === 'CATEGORY') return choice(categories, { value, required });
@@ -218,7 +220,7 @@ function hintOf({ minimum, maximum, required, description }) {
       : maximum !== null
         ? `At most ${maximum}.`
         : '';
-  return [description, range, required ? '' : 'May be left empty.'].filter(Boolean).join(' ');
+  return [description, range, required ? '' : 'Optional.'].filter(Boolean).join(' ');
 }
 
 function field(path, label, { control, preview, isWide, read }, hint = '') {
@@ -246,7 +248,7 @@ function field(path, label, { control, preview, isWide, read }, hint = '') {
   };
 }
 
-/** What is to be sent; null when a field holds nothing that could be. */
+/** The input to send; null if a field has an invalid value. */
 async function readInput(fields) {
   const values = [];
   for (const { path, read, tell } of fields) {
@@ -262,10 +264,10 @@ async function readInput(fields) {
   return { [kind]: Object.fromEntries(values.map(([[, name], value]) => [name, value])) };
 }
 
-/** Each beside its field; one that belongs to none is thrown. */
+/** Shows each problem at its field. @throws Error for a problem without a field */
 function showProblems({ message, problems = [] }, fields) {
   for (const problem of problems) {
-    // Behind `predict(input: { input: … })`.
+    // Paths start with the argument: `predict(input: { input: … })`.
     const path = problem.path.slice(2);
     const found = fields.find((field) => field.path.every((name, i) => name === path[i]));
     if (!found) throw new Error(message);
@@ -278,14 +280,14 @@ function showProblems({ message, problems = [] }, fields) {
   if (problems.length === 0) throw new Error(message);
 }
 
-// Answers, by their type.
+// Views of answers, by type.
 
 const ANSWERS = {
   Classification: ({ label, score, classes }, { multiLabel, input }) => {
     const applying = classes.filter((one) => one.score >= 0.5).map((one) => one.label);
     const isMulti = multiLabel || input.zeroShot?.multiLabel;
-    const title = isMulti ? applying.join(', ') || 'None of the labels' : label;
-    return [element('h2', {}, title), score === null ? 'The model gives no scores.' : scores(classes)];
+    const title = isMulti ? applying.join(', ') || 'No label applies' : label;
+    return [element('h2', {}, title), score === null ? 'The model returns no scores.' : scores(classes)];
   },
   Regression: ({ value, unit }) => [
     element('h2', {}, [value.toLocaleString('en', { maximumSignificantDigits: 6 }), unit].filter(Boolean).join(' ')),
@@ -298,13 +300,13 @@ const ANSWERS = {
     scores(input.similarity.sentences.map((label, i) => ({ label, score: all[i] }))),
   ],
   Detections: ({ items }, { input }) => [
-    element('h2', {}, items.length === 0 ? 'Nothing was found' : `${items.length} found`),
+    element('h2', {}, items.length === 0 ? 'No objects found' : `${items.length} found`),
     boxes(items, urlOf(input.image?.base64 ?? '')),
     scores(items),
   ],
   Tokens: ({ items }, { input }) => [highlighted(input.text, items)],
   Answer: ({ text, score, start, end }, { input }) => [
-    element('h2', {}, text ?? 'The text holds no answer'),
+    element('h2', {}, text ?? 'No answer found'),
     highlighted(input.question.context, text === null ? [] : [{ start, end, label: short(score) }]),
   ],
   Fillings: ({ items }) => [scores(items.map(({ sequence, score }) => ({ label: sequence, score })))],
@@ -326,9 +328,9 @@ function scores(items) {
   return element('ol', { className: 'scores' }, ...rows);
 }
 
-/** Over the picture, in shares of its size, as a box is in its pixels. What lies beyond the edge is cut off. */
+/** Draws boxes over the image. Pixels become percentages of the image's size, and parts beyond its edges are cut off. */
 function boxes(items, url) {
-  const image = element('img', { alt: 'The picture that was sent', src: url });
+  const image = element('img', { alt: 'Image that was sent', src: url });
   const figure = element('figure', {}, image);
   image.onload = () => {
     const within = (value, size) => (100 * Math.min(Math.max(value, 0), size)) / size;
@@ -346,7 +348,7 @@ function boxes(items, url) {
   return figure;
 }
 
-/** Offsets are in UTF-16 units, as those of JavaScript are. */
+/** Offsets count UTF-16 code units, as JavaScript strings do. */
 function highlighted(text, spans) {
   const parts = [];
   let at = 0;
@@ -360,7 +362,11 @@ function highlighted(text, spans) {
 function showAnswer({ truncated, output }, context) {
   const { __typename, ...rest } = output;
   const show = ANSWERS[__typename] ?? (() => [element('pre', {}, JSON.stringify(rest, null, 1))]);
-  const note = element('p', { className: 'note' }, 'It was longer than the model reads: its end was left out.');
+  const note = element(
+    'p',
+    { className: 'note' },
+    'The input is longer than the model accepts, so part of it was ignored.',
+  );
   byId('answer').replaceChildren(...show(rest, context), ...(truncated ? [note] : []));
 }
 
@@ -378,20 +384,21 @@ async function predict(ref, { multiLabel }, fields) {
 
 async function start() {
   const { version } = await ask(SIGNATURE, { ref: parameters.get('model') });
-  if (!version?.signature) throw new Error(`There is no model "${parameters.get('model')}" that could be asked.`);
+  if (!version?.signature) throw new Error(`The model "${parameters.get('model')}" does not exist or cannot run.`);
   const { ref, model, signature } = version;
   const { inputKind, labels, example } = signature;
   const fields = FIELDS[inputKind](signature, example);
   document.title = model.title;
   byId('title').textContent = model.title;
-  const told = labels.length > 0 ? `It tells ${labels.slice(0, 12).join(', ')}${labels.length > 12 ? ' …' : '.'}` : '';
-  byId('about').textContent = [model.summary, told].filter(Boolean).join(' ');
+  const listed =
+    labels.length > 0 ? `Labels: ${labels.slice(0, 12).join(', ')}${labels.length > 12 ? ', …' : '.'}` : '';
+  byId('about').textContent = [model.summary, listed].filter(Boolean).join(' ');
   byId('fields').replaceChildren(...fields.map((field) => field.element));
   byId('form').hidden = false;
   byId('form').onsubmit = (event) => {
     event.preventDefault();
-    during('Asking the model …', () => predict(ref, signature, fields));
+    during('Running the model…', () => predict(ref, signature, fields));
   };
 }
 
-during('Reading what the model takes …', start);
+during('Loading the model…', start);

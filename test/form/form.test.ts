@@ -1,4 +1,4 @@
-/** Signatures are enough: a page that knows no model asks each, in a real browser and from an origin of its own. */
+/** A page that knows only signatures can use every model. It runs in a real browser, on another origin than the API. */
 import type { Browser, Locator, Page } from 'playwright-core';
 import sharp from 'sharp';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
@@ -41,13 +41,13 @@ async function open(model: string): Promise<void> {
 const button = () => page.getByRole('button', { name: 'Predict' });
 const answer = () => page.getByRole('region', { name: 'Answer' });
 
-/** Presses the button, and waits until the page has nothing to wait for any more. */
+/** Clicks the button, and waits until the page is idle again. */
 async function predict(): Promise<void> {
   await button().click();
   await page.locator('main[aria-busy="false"]').waitFor();
 }
 
-/** The fields that something is wrong with, by label, each with what the page says there. */
+/** The messages of all invalid fields, by label. */
 async function problems(): Promise<Record<string, string>> {
   const wrong = await page.locator('.field', { has: page.locator('[aria-invalid="true"]') }).all();
   const told = async (field: Locator) =>
@@ -63,14 +63,14 @@ async function lastInput(model: string): Promise<Data> {
   return predictions.nodes[0]?.input;
 }
 
-async function examplePicture(model: string): Promise<Buffer> {
+async function exampleImage(model: string): Promise<Buffer> {
   const { version } = await app.query('query ($ref: VersionRef!) { version(ref: $ref) { signature { example } } }', {
     ref: model,
   });
   return Buffer.from(version.signature.example.image.base64, 'base64');
 }
 
-/** Where one element stands in another on the screen, in shares of the other's size. */
+/** The edges of `inner` relative to `outer`, as fractions of the size of `outer`. */
 async function edgesWithin(outer: string, inner: string): Promise<Record<string, number>> {
   const rectangle = (selector: string) =>
     page.locator(selector).evaluate((element) => element.getBoundingClientRect().toJSON());
@@ -83,7 +83,7 @@ async function edgesWithin(outer: string, inner: string): Promise<Record<string,
   };
 }
 
-inBrowser('a row is filled in field by field, and what is left empty is not sent', async () => {
+inBrowser('a row has a field for each column, and empty fields are not sent', async () => {
   await open('penguins');
 
   await page.getByLabel('flipper length').fill('195');
@@ -101,7 +101,7 @@ inBrowser('a row is filled in field by field, and what is left empty is not sent
   });
 });
 
-inBrowser('a text is typed and told apart', async () => {
+inBrowser('a text is classified', async () => {
   await open('spam-filter');
   expect(await page.getByLabel('Text').inputValue()).toContain('Congratulations');
 
@@ -114,10 +114,10 @@ inBrowser('a text is typed and told apart', async () => {
   expect(await answer().getByRole('listitem').first().textContent()).toMatch(/^ham0\.\d{3}$/);
 });
 
-inBrowser('a picture is chosen, and a box is drawn where the face is', async () => {
-  const face = await examplePicture('face-detector');
+inBrowser('a box is drawn around the face in an image file', async () => {
+  const face = await exampleImage('face-detector');
   const { width, height } = await sharp(face).metadata();
-  // In the lower right quarter, under a header that says: turn it.
+  // The face is in the lower right quarter after the EXIF rotation is applied.
   const placed = sharp(face).extend({ left: width, top: height, background: 'white' });
   const turned = await sharp(await placed.toBuffer())
     .rotate(270)
@@ -126,7 +126,7 @@ inBrowser('a picture is chosen, and a box is drawn where the face is', async () 
     .toBuffer();
   await open('face-detector');
 
-  await page.getByLabel('Picture').setInputFiles({ name: 'photo.jpg', mimeType: 'image/jpeg', buffer: turned });
+  await page.getByLabel('Image').setInputFiles({ name: 'photo.jpg', mimeType: 'image/jpeg', buffer: turned });
   await predict();
   const box = page.locator('.box');
   await box.waitFor();
@@ -140,26 +140,29 @@ inBrowser('a picture is chosen, and a box is drawn where the face is', async () 
   });
 });
 
-inBrowser('a value out of range is told at its very field, and gone when it is mended', async () => {
-  await open('penguins');
+inBrowser(
+  'an out-of-range value is reported at its field, and the message disappears once the value is corrected',
+  async () => {
+    await open('penguins');
 
-  await page.getByLabel('body mass').fill('99999');
-  await predict();
+    await page.getByLabel('body mass').fill('99999');
+    await predict();
 
-  expect(await problems()).toEqual({
-    'body mass (g)': expect.stringContaining('expected a number from 1350 to 12600 g'),
-  });
-  expect(await page.getByLabel('body mass').evaluate((control) => control.matches(':focus'))).toBe(true);
-  expect(await answer().textContent()).toBe('');
+    expect(await problems()).toEqual({
+      'body mass (g)': expect.stringContaining('expected a number from 1350 to 12600 g'),
+    });
+    expect(await page.getByLabel('body mass').evaluate((control) => control.matches(':focus'))).toBe(true);
+    expect(await answer().textContent()).toBe('');
 
-  await page.getByLabel('body mass').fill('5550');
-  await predict();
+    await page.getByLabel('body mass').fill('5550');
+    await predict();
 
-  expect(await problems()).toEqual({});
-  expect(await answer().getByRole('heading').textContent()).toBe('gentoo');
-});
+    expect(await problems()).toEqual({});
+    expect(await answer().getByRole('heading').textContent()).toBe('gentoo');
+  },
+);
 
-inBrowser('a row with several faults shows each at its field', async () => {
+inBrowser('each problem of a row is reported at its own field', async () => {
   await open('breast-cancer-forest');
 
   await page.getByLabel('mean radius').fill('');
@@ -173,20 +176,20 @@ inBrowser('a row with several faults shows each at its field', async () => {
 });
 
 inBrowser.each([
-  ['cut off', (picture: Buffer) => picture.subarray(0, picture.length / 2), /damaged or truncated/],
-  ['no picture at all', () => Buffer.from('%PDF-1.7'), /no JPEG, PNG or WebP/],
+  ['cut off', (image: Buffer) => image.subarray(0, image.length / 2), /damaged or truncated/],
+  ['not an image', () => Buffer.from('%PDF-1.7'), /no JPEG, PNG or WebP/],
   ['an empty file', () => Buffer.alloc(0), /there is no picture/],
-])('a picture that is %s is told at the file picker', async (_what, broken, expected) => {
-  const buffer = broken(await examplePicture('face-detector'));
+])('a file that is %s is reported at the file picker', async (_what, broken, expected) => {
+  const buffer = broken(await exampleImage('face-detector'));
   await open('face-detector');
 
-  await page.getByLabel('Picture').setInputFiles({ name: 'photo.jpg', mimeType: 'image/jpeg', buffer });
+  await page.getByLabel('Image').setInputFiles({ name: 'photo.jpg', mimeType: 'image/jpeg', buffer });
   await predict();
 
-  expect(await problems()).toEqual({ Picture: expect.stringMatching(expected) });
+  expect(await problems()).toEqual({ Image: expect.stringMatching(expected) });
 });
 
-inBrowser('every model has a form, and what it is filled with is answered', async () => {
+inBrowser('every model has a form, and the example it is filled with is answered', async () => {
   const { models } = await app.query('{ models(first: 100) { nodes { name } } }');
 
   for (const { name } of models.nodes) {
@@ -199,7 +202,7 @@ inBrowser('every model has a form, and what it is filled with is answered', asyn
   }
 });
 
-inBrowser('while it waits the page says so, and the button rests', async () => {
+inBrowser('while a prediction runs, the page shows a status and disables the button', async () => {
   await open('penguins');
   const { promise: isReleased, resolve: release } = Promise.withResolvers<void>();
   await page.route('**/graphql', async (route) => {
@@ -213,12 +216,12 @@ inBrowser('while it waits the page says so, and the button rests', async () => {
   release();
   await answer().getByRole('heading').waitFor();
 
-  expect(state).toBe('Asking the model …');
+  expect(state).toBe('Running the model…');
   expect(isDisabled).toBe(true);
   expect(await page.getByRole('status').textContent()).toBe('');
 });
 
-inBrowser('a server that is away is told, and asked again by a click', async () => {
+inBrowser('an unreachable server is reported, and a click tries again', async () => {
   await open('penguins');
 
   await page.context().setOffline(true);
@@ -232,9 +235,9 @@ inBrowser('a server that is away is told, and asked again by a click', async () 
   expect(await page.getByRole('alert').textContent()).toBe('');
 });
 
-inBrowser('a model that is not there is told', async () => {
+inBrowser('an unknown model is reported', async () => {
   await page.goto(`${form.origin}/?${new URLSearchParams({ server: app.url, model: 'nowhere' })}`);
-  await page.getByRole('alert').getByText('There is no model "nowhere"').waitFor();
+  await page.getByRole('alert').getByText('The model "nowhere" does not exist').waitFor();
 
   expect(await page.getByRole('form', { name: 'Input' }).count()).toBe(0);
 });

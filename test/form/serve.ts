@@ -1,4 +1,4 @@
-/** Serves the form's two files, as an origin of its own: a frontend team's page is never of the API's origin. */
+/** Serves the two files of the form on an origin of their own, since the pages of a frontend team are not on the API's. */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';

@@ -1,4 +1,4 @@
-/** Every bad input gets a precise problem, and leaves nothing behind. */
+/** Every bad input is answered with a precise problem and leaves nothing behind. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
@@ -18,7 +18,7 @@ import {
   badImages,
   badRows,
   DEEP_INPUTS,
-  type Pictures,
+  type Images,
 } from './bad-inputs.js';
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { id }
@@ -83,7 +83,7 @@ async function allCases(): Promise<BadInput[]> {
     ...badRows(version.signature.example.row),
     ...BAD_TYPED_ROWS,
     ...BAD_TEXTS,
-    ...badImages(await pictures()),
+    ...badImages(await images()),
     ...BAD_TENSORS,
     ...BAD_TYPED_TENSORS,
     ...DEEP_INPUTS,
@@ -91,15 +91,15 @@ async function allCases(): Promise<BadInput[]> {
   ];
 }
 
-async function pictures(): Promise<Pictures> {
-  const picture = () => gradient(24, 16);
+async function images(): Promise<Images> {
+  const image = () => gradient(24, 16);
   const [png, jpeg, webp, ...others] = await Promise.all([
-    picture().png().toBuffer(),
-    picture().jpeg().toBuffer(),
-    picture().webp().toBuffer(),
+    image().png().toBuffer(),
+    image().jpeg().toBuffer(),
+    image().webp().toBuffer(),
     animated('gif'),
-    picture().tiff().toBuffer(),
-    picture().avif().toBuffer(),
+    image().tiff().toBuffer(),
+    image().avif().toBuffer(),
   ]);
   return { png, jpeg, webp, others };
 }
@@ -115,7 +115,7 @@ async function send({ model, input, raw, more }: BadInput): Promise<Data> {
   return response.json();
 }
 
-/** Rows of every table of both databases, whatever tables there are, and the processes. */
+/** The number of rows in every table of both databases, and the worker processes. */
 async function state(): Promise<Data> {
   const { catalogFile, predictionsFile } = app.app.databases;
   const { engine } = await app.query('{ engine { workers { pid restarts } } }');
@@ -134,11 +134,11 @@ async function rowCounts(file: SqliteFile): Promise<Data> {
 const pathOf = ({ path: below }: BadInput): string[] =>
   below.startsWith('/') ? ['input', below.slice(1)] : ['input', 'input', ...(below === '' ? [] : below.split('/'))];
 
-/** Nothing came, or what came are bytes that only a worker could read. */
-const cameNothing = ({ code, path: below }: BadInput) =>
+/** Whether `received` may be null: nothing was sent, or bytes that only a worker can decode. */
+const hasNothingToShow = ({ code, path: below }: BadInput) =>
   code === 'MISSING' || below === 'image/base64' || (code === 'WRONG_KIND' && below === 'tensors/0');
 
-test('every bad input is answered with its code and path, what was expected and what came', async () => {
+test('every bad input is answered with its code, its path, what was expected and what was received', async () => {
   for (const bad of cases) {
     const answer = await send(bad);
     const problem = answer.data?.predict?.problem;
@@ -156,16 +156,16 @@ test('every bad input is answered with its code and path, what was expected and 
     expect(problem).toMatchObject({ code: 'INVALID_INPUT', retryable: false });
     expect(named.message.length).toBeGreaterThan(8);
     expect(named.expected).not.toBeNull();
-    expect(named.received !== null || cameNothing(bad)).toBe(true);
+    expect(named.received !== null || hasNothingToShow(bad)).toBe(true);
     expect(JSON.stringify(answer)).not.toMatch(/errorId|INTERNAL|undefined/);
   }
 });
 
-test('at least sixty distinct pairs of code and path are provoked', () => {
+test('the bad inputs cover at least 60 different pairs of code and path', () => {
   expect(new Set(cases.map(({ code, path: below }) => `${code} ${below}`)).size).toBeGreaterThanOrEqual(60);
 });
 
-test('bad inputs leave every table as it was and every worker alive', async () => {
+test('bad inputs change no table and end no worker', async () => {
   const before = await state();
 
   for (const bad of cases) await send(bad);
@@ -174,7 +174,7 @@ test('bad inputs leave every table as it was and every worker alive', async () =
   expect(await state()).toEqual(before);
 });
 
-test('a bad batch is refused as a whole, a bad element of one alone', async () => {
+test('a batch of a wrong size is refused as a whole; a bad input of a batch fails alone', async () => {
   const many = `mutation ($input: PredictManyInput!) { predictMany(input: $input) {
     results { prediction { id } problem { code ... on InvalidInput { problems { path code } } } } problem { code ... on InvalidInput { problems { path code } } } } }`;
   const batch = async (inputs: unknown[]) =>
@@ -195,7 +195,7 @@ test('a bad batch is refused as a whole, a bad element of one alone', async () =
   ]);
 });
 
-test('what GraphQL itself cannot coerce is BAD_USER_INPUT before anything runs', async () => {
+test('an input that GraphQL cannot coerce is refused as BAD_USER_INPUT', async () => {
   for (const input of [{ text: 'a', row: {} }, {}, { text: null }, { text: 5 }, { sound: 'x' }]) {
     const { status, errors } = await app.send(PREDICT, { input: { model: 'spam-filter', input } });
 
@@ -209,7 +209,7 @@ test.each([
   ['classes', 'minScore', [-0.1], [0, 1]],
   ['objects', 'threshold', [0, 0.04, 1.1], [0.05, 1, null]],
   ['fillings', 'first', [0, 21], [1, 20]],
-])('%s(%s:) is BAD_USER_INPUT beyond what is written of it', async (list, argument, beyond, within) => {
+])('%s(%s:) outside its documented range is BAD_USER_INPUT', async (list, argument, beyond, within) => {
   const codesOf = (values: readonly (number | null)[]) =>
     Promise.all(
       values.map(async (value) => {
@@ -234,20 +234,20 @@ const LISTS: Readonly<Record<string, string>> = {
   fillings: listOf('$first: Int! = 5', '... on Fillings { items(first: $first) { text } }'),
 };
 
-/** An input whose answer has such a list. */
+/** An input whose answer has this list. */
 async function listed(list: string): Promise<Data> {
-  const picture = async () => ({ image: { base64: (await gradient(64, 64).png().toBuffer()).toString('base64') } });
+  const image = async () => ({ image: { base64: (await gradient(64, 64).png().toBuffer()).toString('base64') } });
   const inputs: Data = {
     classes: async () => ({ model: 'spam-filter', input: { text: 'You have won' } }),
-    objects: async () => ({ model: 'tiny-yolos', input: await picture() }),
+    objects: async () => ({ model: 'tiny-yolos', input: await image() }),
     fillings: async () => ({ model: 'tiny-mlm', input: { text: 'Paris is the [MASK] of France.' } }),
   };
   return { input: { ...(await inputs[list]()), record: false } };
 }
 
-/** The scores that a picture gets. */
-async function scoresOf(picture: Buffer): Promise<number[]> {
-  const input = { model: 'fashion-mlp', input: { image: { base64: picture.toString('base64') } }, record: false };
+/** The scores of an image, in order of label. */
+async function scoresOf(image: Buffer): Promise<number[]> {
+  const input = { model: 'fashion-mlp', input: { image: { base64: image.toString('base64') } }, record: false };
   const { prediction, problem } = (await app.query(CLASSIFY, { input })).predict;
   expect(problem).toBeNull();
   return prediction.output.classes
@@ -258,15 +258,15 @@ async function scoresOf(picture: Buffer): Promise<number[]> {
 const CLASSIFY = `mutation ($input: PredictInput!) { predict(input: $input) {
   prediction { output { ... on Classification { classes(first: 10) { label score } } } } problem { message } } }`;
 
-test('a picture with another file behind it is that picture, and of an animation it is the first frame', async () => {
+test('bytes appended to an image and later frames of an animation are ignored', async () => {
   const still = await gradient(24, 16).png().toBuffer();
   const expected = await scoresOf(still);
 
   const odd = [...(['zip', 'pdf', 'html'] as const).map((kind) => withAppended(still, kind)), await animated('webp')];
-  for (const picture of odd) expect(await scoresOf(picture)).toEqual(expected);
+  for (const image of odd) expect(await scoresOf(image)).toEqual(expected);
 });
 
-test('a picture for print, in CMYK, is read as its colours on a screen', async () => {
+test('a CMYK image is converted to RGB', async () => {
   const screen = await scoresOf(await gradient(24, 16).jpeg().toBuffer());
 
   const print = await scoresOf(await gradient(24, 16).toColourspace('cmyk').jpeg().toBuffer());
@@ -278,7 +278,7 @@ test.each([
   [3, 180],
   [6, 90],
   [8, 270],
-])('a camera held as EXIF orientation %i says gives the upright picture', async (orientation, angle) => {
+])('an image with EXIF orientation %i is rotated upright', async (orientation, angle) => {
   const upright = await scoresOf(await gradient(16, 16).png().toBuffer());
   const asStored = await gradient(16, 16)
     .rotate(360 - angle)

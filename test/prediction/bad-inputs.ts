@@ -1,7 +1,7 @@
 /**
- * Inputs that are wrong in one place each, with the code and the path that the answer must name.
+ * Inputs with one mistake each, and the code and path of the problem that must be reported.
  *
- * `raw` stands for JSON that `JSON.stringify` cannot write.
+ * `raw` is JSON that `JSON.stringify` cannot produce.
  */
 import { Buffer } from 'node:buffer';
 import { pixelBomb, withClaimedSize } from '../support/images.js';
@@ -12,7 +12,7 @@ export interface BadInput {
   readonly raw?: string;
   readonly more?: Readonly<Record<string, unknown>>;
   readonly code: string;
-  /** Below `input.input`, unless it starts with a slash: then below `input`. */
+  /** Relative to `input.input`, or to `input` if it starts with a slash. */
   readonly path: string;
 }
 
@@ -50,7 +50,7 @@ export function badRows(good: Readonly<Record<string, number>>): BadInput[] {
       path: 'row/__proto__',
     },
     row({ '\ud800': 1 }, 'UNKNOWN_NAME', '\ud800'),
-    // What the prototype holds is not in the row.
+    // Properties of the prototype do not count as columns.
     {
       model: FOREST,
       raw: `{"row":{"__proto__":${JSON.stringify(good)}}}`,
@@ -124,16 +124,17 @@ function image(text: string, code: string): BadInput {
   return { model: 'fashion-mlp', input: { image: { base64: text } }, code, path: 'image/base64' };
 }
 
-/** Of one picture in each format; a PNG is whole once its pixels are, so it is cut before the last of them. */
-export interface Pictures {
+/** One image in each accepted format, and images in other formats. */
+export interface Images {
   readonly png: Buffer;
   readonly jpeg: Buffer;
   readonly webp: Buffer;
   readonly others: readonly Buffer[];
 }
 
-export function badImages({ png, jpeg, webp, others }: Pictures): BadInput[] {
+export function badImages({ png, jpeg, webp, others }: Images): BadInput[] {
   const bytes = (buffer: Buffer, code: string) => image(buffer.toString('base64'), code);
+  // A PNG without its last 12 bytes is still complete: its pixels come before them.
   const truncated = [png, jpeg, webp].flatMap((whole) =>
     [0.2, 0.5, 0.8, 0.97].map((part) => bytes(whole.subarray(0, Math.floor((whole.length - 12) * part)), 'UNREADABLE')),
   );
@@ -147,7 +148,7 @@ export function badImages({ png, jpeg, webp, others }: Pictures): BadInput[] {
   ];
   return [
     image('', 'EMPTY'),
-    // What a browser reads of an empty file.
+    // The data: URL that a browser creates for an empty file.
     image('data:image/png;base64,', 'EMPTY'),
     image('not base64!', 'UNREADABLE'),
     image('data:image/png,plain', 'UNREADABLE'),
@@ -212,7 +213,7 @@ export const BAD_TENSORS: readonly BadInput[] = [
   tensor({ shape: [2 ** 31 - 1, 2 ** 31 - 1] }, 'WRONG_SHAPE', '0/shape/1'),
   tensor({ shape: Array(1_000).fill(2 ** 31 - 1) }, 'WRONG_SHAPE', '0/shape'),
   tensor({ data: null, base64: bytesOf(new Float32Array(100).fill(Number.NaN, 3, 4)) }, 'NOT_FINITE', '0/base64/3'),
-  // A signalling NaN that carries a payload: 0xff800001.
+  // A signaling NaN with a payload: 0xff800001.
   tensor(
     {
       data: null,
@@ -282,7 +283,7 @@ export const BAD_TYPED_TENSORS: readonly BadInput[] = [
   },
   values('longs', { data: [1, 2 ** 53] }, 'OUT_OF_RANGE', '0/data/1'),
   values('longs', { data: [1, -(2 ** 63)] }, 'OUT_OF_RANGE', '0/data/1'),
-  // As JSON numbers they have lost their last digits before anybody could look.
+  // As JSON numbers, these lose their last digits when they are parsed.
   longs('9007199254740993', 'OUT_OF_RANGE'),
   longs('-9007199254740993', 'OUT_OF_RANGE'),
   longs('9223372036854775807', 'OUT_OF_RANGE'),

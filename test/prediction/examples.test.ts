@@ -1,4 +1,4 @@
-/** What a signature shows can be sent as it stands. */
+/** The example in a signature can be sent unchanged. */
 import { readFileSync } from 'node:fs';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 

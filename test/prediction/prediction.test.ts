@@ -1,4 +1,4 @@
-/** Predicting, recording, replaying, looking back. */
+/** Predictions: running, recording, replaying, history and retention. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -29,7 +29,7 @@ async function predict(input: Record<string, unknown>): Promise<Data> {
 
 const text = (value: string) => ({ input: { text: value } });
 
-test('an answer says what was answered, by which version, where and how fast', async () => {
+test('a prediction has its version, answer, runtime and timing', async () => {
   const { prediction, problem, replayed } = await predict(text('free money, click now'));
 
   expect({ problem, replayed }).toEqual({ problem: null, replayed: false });
@@ -43,7 +43,7 @@ test('an answer says what was answered, by which version, where and how fast', a
   expect(prediction.output.classes.map((c: Data) => c.score).reduce((a: number, b: number) => a + b)).toBeCloseTo(1, 5);
 });
 
-test('a recorded prediction is found again, by id and in the history, as it was answered', async () => {
+test('a recorded prediction is returned unchanged by id and in the history', async () => {
   const { prediction } = await predict(text('hello'));
 
   const again = await app.query(`query ($id: ID!) { prediction(id: $id) ${RECORDED} }`, { id: prediction.id });
@@ -53,7 +53,7 @@ test('a recorded prediction is found again, by id and in the history, as it was 
   expect(predictions).toMatchObject({ totalCount: 1, nodes: [{ id: prediction.id, input: { text: 'hello' } }] });
 });
 
-test('with record: false nothing is kept', async () => {
+test('with record: false, nothing is stored', async () => {
   const { prediction } = await predict({ ...text('hello'), record: false });
 
   expect(prediction.recorded).toBe(false);
@@ -61,7 +61,7 @@ test('with record: false nothing is kept', async () => {
   expect((await app.query(HISTORY)).predictions.totalCount).toBe(0);
 });
 
-test('an input over 16 KiB is kept as a blob under its digest and comes back whole', async () => {
+test('an input over 16 KiB is stored as a blob and returned whole', async () => {
   const long = 'spam and eggs '.repeat(2_000);
 
   const { prediction } = await predict(text(long));
@@ -73,7 +73,7 @@ test('an input over 16 KiB is kept as a blob under its digest and comes back who
   expect(predictions.nodes[0]).toMatchObject({ id: prediction.id, input: { text: long } });
 });
 
-test('the same idempotency key gives the first result again, also to duplicates that race it and after a restart', async () => {
+test('an idempotency key returns the first result again, for concurrent duplicates and after a restart too', async () => {
   const keyed = { ...text('once'), idempotencyKey: 'k1' };
 
   const racing = await Promise.all([predict(keyed), predict(keyed), predict(keyed)]);
@@ -90,7 +90,7 @@ test('the same idempotency key gives the first result again, also to duplicates 
   expect((await app.query(HISTORY)).predictions.totalCount).toBe(1);
 });
 
-test('the same idempotency key with another input is a conflict that names the first result', async () => {
+test('an idempotency key with another input is a conflict that names the first prediction', async () => {
   const { prediction } = await predict({ ...text('once'), idempotencyKey: 'k2' });
 
   const { problem } = await predict({ ...text('twice'), idempotencyKey: 'k2' });
@@ -98,7 +98,7 @@ test('the same idempotency key with another input is a conflict that names the f
   expect(problem).toMatchObject({ code: 'IDEMPOTENCY_CONFLICT', earlier: prediction.id });
 });
 
-test('a key whose first request failed can be used again', async () => {
+test('an idempotency key can be used again after its first request failed', async () => {
   await predict({ ...text(' '), idempotencyKey: 'k3' });
 
   const { prediction, replayed } = await predict({ ...text('now right'), idempotencyKey: 'k3' });
@@ -107,7 +107,7 @@ test('a key whose first request failed can be used again', async () => {
   expect(replayed).toBe(false);
 });
 
-test('the history is filtered by model, time and label, and paged without gap or double', async () => {
+test('the history is filtered by model, time and label, and its pages contain every prediction exactly once', async () => {
   for (let i = 0; i < 5; i++) await predict(text(`message ${i}`));
   await predict({
     model: 'breast-cancer-forest',
@@ -132,7 +132,7 @@ test('the history is filtered by model, time and label, and paged without gap or
   expect([future, past].map(({ predictions }) => predictions.totalCount)).toEqual([0, 6]);
 });
 
-test('predictions and their blobs go when their retention is over, and not before', async () => {
+test('predictions and their blobs are deleted after their retention, and not before', async () => {
   const long = 'spam and eggs '.repeat(2_000);
   await predict(text(long));
   await predict(text('short'));
@@ -151,7 +151,7 @@ test('predictions and their blobs go when their retention is over, and not befor
   expect(existsSync(blobs.pathOf(digest))).toBe(false);
 });
 
-test('ids are in order of time', async () => {
+test('ids of predictions are ordered by time', async () => {
   const before = Date.now();
   const { prediction } = await predict(text('a'));
 
@@ -159,7 +159,7 @@ test('ids are in order of time', async () => {
   expect(prediction.id < firstIdAt('Prediction', Date.now() + 1)).toBe(true);
 });
 
-test('what cannot be recorded is not answered', async () => {
+test('a prediction that cannot be recorded is not returned', async () => {
   await app.app.databases.predictionsFile.write('alter table prediction rename to away', []);
 
   const { data, errors } = await app.send(PREDICT, { input: { model: 'spam-filter', ...text('a') } });

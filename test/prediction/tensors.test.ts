@@ -1,4 +1,4 @@
-/** Tensors: what goes in through GraphQL is what the graph gets, and what it answers is what comes back, twice. */
+/** Tensors reach the graph unchanged, and its outputs are returned unchanged, both at once and from the history. */
 import { Buffer } from 'node:buffer';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { encodeModel, type TypeName } from '../support/onnx.js';
@@ -52,7 +52,7 @@ test.each([
   ['INT64', ['9223372036854775807', -1], ['9223372036854775807', -1]],
   ['BYTES', ['ä€😀', ''], ['ä€😀', '']],
   ['BOOL', [true, false], [1, 0]],
-])('%s values come back exactly, at once and from the history', async (datatype, sent, expected) => {
+])('%s values are returned exactly, at once and from the history', async (datatype, sent, expected) => {
   const { id, input, output } = await predict(datatype.toLowerCase(), { datatype, shape: [1, 2], data: sent });
   const again = await app.query(AGAIN, { id });
 
@@ -60,7 +60,7 @@ test.each([
   expect(again.prediction).toEqual({ input, output });
 });
 
-test('flat and nested lists and base64 are the same tensor', async () => {
+test('a flat list, a nested list and base64 give the same tensor', async () => {
   const bytes = Buffer.from(new Float32Array([1, 2, 3, 4]).buffer).toString('base64');
   const tensor = { datatype: 'FP32', shape: [2, 2] };
 
@@ -79,7 +79,7 @@ test('flat and nested lists and base64 are the same tensor', async () => {
   expect(packed.output).toEqual(flat.output);
 });
 
-test('an answer without a single element is an empty tensor, also from the history', async () => {
+test('an output without elements is an empty tensor, at once and from the history', async () => {
   const { id, output } = await predict('places', { datatype: 'FP32', shape: [3], data: [0, 0, 0] });
   const again = await app.query(AGAIN, { id });
 
@@ -90,7 +90,7 @@ test('an answer without a single element is an empty tensor, also from the histo
 test.each([
   ['roots', [4, -1], 'NaN'],
   ['logs', [1, 0], '-Infinity'],
-])('an answer of %s that is not finite is no answer, and says where', async (model, data, word) => {
+])('a non-finite output of %s fails the prediction and says which value it is', async (model, data, word) => {
   const input = { tensors: [{ name: 'x', datatype: 'FP32', shape: [2], data }] };
   const { predict } = await app.query(PREDICT, { input: { model, input } });
 
@@ -102,7 +102,7 @@ test.each([
   });
 });
 
-test('one input may bring more rows than a batch has places', async () => {
+test('one input may have more rows than the maximum batch', async () => {
   const rows = 1_000;
 
   const { output, timing } = await predict('fp32', {
@@ -115,7 +115,7 @@ test('one input may bring more rows than a batch has places', async () => {
   expect(output.tensors[0].data.at(-1)).toBe(2 * rows - 1);
 });
 
-test('inputs of many lengths share runs and get their own rows back', async () => {
+test('inputs with different numbers of rows share batches, and each gets its own rows back', async () => {
   const lengths = [1, 3, 200, 2, 7];
   const inputs = lengths.map((rows, i) => ({
     tensors: [{ name: 'x', datatype: 'FP32', shape: [rows, 2], data: Array(2 * rows).fill(i) }],
