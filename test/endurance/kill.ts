@@ -13,7 +13,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -21,6 +21,7 @@ import { type Data, post } from '../support/http.ts';
 import { killIfRunning } from '../support/processes.ts';
 import { below, pick, seeded } from '../support/random.ts';
 import { type ServerProcess, startServer } from '../support/server.ts';
+import { createStore } from '../support/store.ts';
 import { until } from '../support/until.ts';
 
 export type Victim = 'server' | 'worker' | 'writer';
@@ -38,13 +39,14 @@ export interface KillReport {
 
 /** The state that all clients share. */
 interface Run {
-  readonly dataDir: string;
+  readonly env: Readonly<Record<'DATA_DIR' | 'MODEL_STORE' | 'FAULT_FILE', string>>;
   readonly random: () => number;
   readonly acknowledged: Map<string, string>;
   readonly unanswered: Set<string>;
   resent: number;
 }
 
+const MODEL = 'spam-filter';
 const CLIENTS = 64;
 const LONGEST_ROUND_MS = 600;
 const IDS_A_REQUEST = 100;
@@ -54,20 +56,24 @@ const PREDICT = `mutation ($input: PredictInput!) {
 }`;
 
 export async function kill(victim: Victim, kills: number, seed: number): Promise<KillReport> {
+  const store = await createStore();
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-kill-'));
-  const run: Run = { dataDir, random: seeded(seed), acknowledged: new Map(), unanswered: new Set(), resent: 0 };
+  // One model, so that a restart takes little of the time.
+  await cp(path.resolve('model-store', MODEL), path.join(store.folder, MODEL), { recursive: true });
+  const env = { DATA_DIR: dataDir, MODEL_STORE: store.folder, FAULT_FILE: path.join(dataDir, 'fault') };
+  const run: Run = { env, random: seeded(seed), acknowledged: new Map(), unanswered: new Set(), resent: 0 };
   try {
     if (victim === 'server') await killServers(run, kills);
     else await killInside(run, kills, victim === 'worker' ? killWorker : endWriter);
     return { victim, kills, seed, ...(await verify(run)), resent: run.resent };
   } finally {
-    await rm(dataDir, { recursive: true, force: true });
+    await Promise.all([store.remove(), rm(dataDir, { recursive: true, force: true })]);
   }
 }
 
 async function killServers(run: Run, rounds: number): Promise<void> {
   for (let round = 0; round < rounds; round++) {
-    const server = await startServer({ DATA_DIR: run.dataDir });
+    const server = await startServer(run.env);
     await resendAll(run, server.url);
     const clients = startClients(run, server.url, `${round}`, { giveUp: true });
     await sleep(50 + run.random() * LONGEST_ROUND_MS);
@@ -80,8 +86,7 @@ async function killServers(run: Run, rounds: number): Promise<void> {
 type KillOne = (run: Run, server: ServerProcess) => Promise<boolean>;
 
 async function killInside(run: Run, kills: number, killOne: KillOne): Promise<void> {
-  const faultFile = path.join(run.dataDir, 'fault');
-  const server = await startServer({ DATA_DIR: run.dataDir, FAULT_FILE: faultFile });
+  const server = await startServer(run.env);
   const clients = startClients(run, server.url, '0', { giveUp: false });
   for (let done = 0; done < kills; ) {
     const answered = run.acknowledged.size;
@@ -103,7 +108,7 @@ async function killWorker(run: Run, server: ServerProcess): Promise<boolean> {
 const WRITER_POINTS = ['sqlite.write.begin', 'sqlite.write.row', 'sqlite.write.commit', 'sqlite.committed'];
 
 async function endWriter(run: Run): Promise<boolean> {
-  const file = path.join(run.dataDir, 'fault');
+  const file = run.env.FAULT_FILE;
   const point = pick(run.random, WRITER_POINTS);
   const nth = 1 + below(run.random, 20);
   await rm(`${file}.fired`, { force: true });
@@ -141,7 +146,7 @@ async function resendAll(run: Run, url: string): Promise<void> {
 
 /** @throws Error if the prediction was not acknowledged */
 async function predict({ acknowledged, unanswered }: Run, url: string, key: string): Promise<true> {
-  const input = { model: 'spam-filter', input: { text: `message ${key}` }, idempotencyKey: key };
+  const input = { model: MODEL, input: { text: `message ${key}` }, idempotencyKey: key };
   const { data } = await post(url, PREDICT, { input });
   const { prediction, problem } = data.predict;
   if (problem) throw new Error(problem.message);
@@ -151,7 +156,7 @@ async function predict({ acknowledged, unanswered }: Run, url: string, key: stri
 }
 
 async function verify(run: Run): Promise<Pick<KillReport, 'acknowledged' | 'lost' | 'doubled'>> {
-  const server = await startServer({ DATA_DIR: run.dataDir });
+  const server = await startServer(run.env);
   await resendAll(run, server.url);
   const ids = [...run.acknowledged.values()];
   let lost = 0;
