@@ -2,7 +2,8 @@
 import { cp } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
-import { type Folder, huggingFaceFolders } from '../support/hugging-face.ts';
+import type { Folder } from '../support/hugging-face/folder.ts';
+import { huggingFaceFolders } from '../support/hugging-face.ts';
 import { createStore, type TestStore } from '../support/store.ts';
 import { median, ms, percentile, table } from './numbers.ts';
 import { ROOT, type RunningServer } from './processes.ts';

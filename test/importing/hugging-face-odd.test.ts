@@ -3,7 +3,9 @@ import { mkdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { imageOf } from '#src/importing/preprocessor.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
-import { type Folder, huggingFaceFolders, VOCABULARY } from '../support/hugging-face.js';
+import type { Folder } from '../support/hugging-face/folder.js';
+import { VOCABULARY } from '../support/hugging-face/text-folder.js';
+import { huggingFaceFolders } from '../support/hugging-face.js';
 import { encodeModel, type GraphSpec, type ValueInfo } from '../support/onnx.js';
 import { createStore, type TestStore } from '../support/store.js';
 

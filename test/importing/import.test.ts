@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
-import { huggingFaceFolders, VOCABULARY } from '../support/hugging-face.js';
+import { VOCABULARY } from '../support/hugging-face/text-folder.js';
+import { huggingFaceFolders } from '../support/hugging-face.js';
 import { CRASHING_DIVISION, encodeModel, type GraphSpec, TYPE } from '../support/onnx.js';
 import { createStore, type TestStore } from '../support/store.js';
 

@@ -4,7 +4,7 @@
  */
 import { Buffer } from 'node:buffer';
 import fc, { type Arbitrary } from 'fast-check';
-import { VOCABULARY } from '../../support/hugging-face.ts';
+import { VOCABULARY } from '../../support/hugging-face/text-folder.ts';
 import { seeded } from '../../support/random.ts';
 import { dress, mutateOnce } from '../fuzz/images.ts';
 import { raw } from '../fuzz/values.ts';
