@@ -1,23 +1,12 @@
 /** The models under test: those of the store, tiny Hugging Face folders and echo graphs, at least one for each task. */
-
 import type { Buffer } from 'node:buffer';
 import fc, { type Arbitrary } from 'fast-check';
 import sharp from 'sharp';
 import { type Data, post } from '../../support/http.ts';
 import { gradient } from '../../support/images.ts';
 import { basePictures } from '../fuzz/images.ts';
-import {
-  anyText,
-  type Column,
-  pictureInput,
-  questionInput,
-  rowInput,
-  similarityInput,
-  type TensorSpec,
-  tensorsInput,
-  textInput,
-  zeroShotInput,
-} from './inputs.ts';
+import { type Column, imageInput, rowInput, type TensorSpec, tensorsInput } from './inputs.ts';
+import { anyText, questionInput, similarityInput, textInput, zeroShotInput } from './texts.ts';
 
 export interface Signature {
   readonly inputKind: string;
@@ -105,7 +94,7 @@ export function inputOf({ task, signature }: Subject, pictures: readonly Buffer[
   const kinds: Readonly<Record<string, Arbitrary<Input>>> = {
     ROW: rowInput(signature.columns).map((row) => ({ row })),
     TEXT: textInput(maskToken),
-    IMAGE: pictureInput(pictures).map((image) => ({ image })),
+    IMAGE: imageInput(pictures).map((image) => ({ image })),
     QUESTION: questionInput.map((question) => ({ question })),
     SIMILARITY: similarityInput.map((similarity) => ({ similarity })),
     ZERO_SHOT: zeroShotInput.map((zeroShot) => ({ zeroShot })),
