@@ -37,7 +37,7 @@ import {
 import { Watchdogs } from './watchdogs.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
 
-interface ServedVersion {
+interface ScheduledVersion {
   version: EngineVersion;
   readonly queue: VersionQueue;
   /** Keyed by the estimated work of a batch. Predicts when a worker becomes available and how long the queue takes. */
@@ -55,7 +55,7 @@ const MAX_BATCH_WORK = 16_384;
 
 export class Engine {
   readonly #pool: Pool;
-  readonly #served = new Map<string, ServedVersion>();
+  readonly #served = new Map<string, ScheduledVersion>();
   readonly #quarantine = new Quarantine((version, error) => this.#failQueued(version, error));
   readonly #watchdogs = new Watchdogs();
   #lastBatchId = 0;
@@ -149,7 +149,7 @@ export class Engine {
     await this.#pool.stop();
   }
 
-  #ensureServed(version: EngineVersion): ServedVersion {
+  #ensureServed(version: EngineVersion): ScheduledVersion {
     const known = this.#served.get(version.key);
     if (known) return known;
     const served = {
@@ -162,7 +162,11 @@ export class Engine {
     return served;
   }
 
-  #checkCapacity({ version, queue, schedulingLatency }: ServedVersion, item: Item, deadlineMs: number): Error | null {
+  #checkCapacity(
+    { version, queue, schedulingLatency }: ScheduledVersion,
+    item: Item,
+    deadlineMs: number,
+  ): Error | null {
     const waitMs = expectedWaitMs(queue.work, schedulingLatency.msPerWorkUnit, this.#pool.size) ?? 0;
     const isFull = queue.rows > 0 && queue.rows + item.rows > MAX_QUEUED_ROWS;
     if (!isFull && waitMs <= deadlineMs) return null;
@@ -201,8 +205,8 @@ export class Engine {
   }
 
   /** The version whose next entry is most urgent: highest priority first, then longest wait. */
-  #mostUrgent(now: number): ServedVersion | null {
-    let best: { served: ServedVersion; head: Entry } | null = null;
+  #mostUrgent(now: number): ScheduledVersion | null {
+    let best: { served: ScheduledVersion; head: Entry } | null = null;
     for (const served of this.#served.values()) {
       const head = served.queue.peek(now);
       if (head && (!best || isMoreUrgent(head, best.head))) best = { served, head };
@@ -214,7 +218,7 @@ export class Engine {
    * Prefers an idle worker that has the version loaded, then any idle worker, then a busy worker whose batch is about
    * to finish. Otherwise returns the time until such a worker is expected; null if that is unknown.
    */
-  #selectWorker(served: ServedVersion, now: number): { worker: WorkerProcess | null; waitMs: number | null } {
+  #selectWorker(served: ScheduledVersion, now: number): { worker: WorkerProcess | null; waitMs: number | null } {
     const workers = this.#pool.ready;
     const idle = workers.filter(({ batches }) => batches.length === 0);
     const best = idle.find(({ loaded }) => loaded.has(served.version.key)) ?? idle[0];
@@ -227,7 +231,7 @@ export class Engine {
     return soonest.waitMs <= 0 ? soonest : { worker: null, waitMs: soonest.waitMs };
   }
 
-  #msUntilAvailable(worker: WorkerProcess, next: ServedVersion, now: number): number {
+  #msUntilAvailable(worker: WorkerProcess, next: ScheduledVersion, now: number): number {
     const running = worker.batches[0] as OutstandingBatch;
     const expected = this.#served.get(running.version.key)?.schedulingLatency.inferMs(running.work);
     if (expected == null) return Number.POSITIVE_INFINITY;

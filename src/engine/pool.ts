@@ -199,7 +199,7 @@ export class Pool {
     if (missing.length > 0)
       log.warn(
         { missing },
-        'some tools that confine workers are missing or not permitted; see "Operating it" in the README',
+        'tools that confine workers are missing or not permitted; workers run without those limits',
       );
     return childStarter({ file, emptyFolder, memoryBytes }, confinement);
   }

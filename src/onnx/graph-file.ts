@@ -4,7 +4,7 @@
  *
  * Field numbers are those of onnx.proto (ModelProto, GraphProto, TensorProto, OperatorSetIdProto).
  */
-import { fieldsOf, fieldText, numbersOf, textAt } from './protobuf.js';
+import { fieldsOf, fieldText, numbersOf, stringField } from './protobuf.js';
 import { classLabelsOf } from './zip-map.js';
 
 export interface FileFacts {
@@ -62,7 +62,7 @@ function findClassLabels(graph: Uint8Array): string[] | null {
   for (const node of fieldsOf(graph)) {
     if (node.number !== 1) continue;
     for (const attribute of fieldsOf(node.bytes)) {
-      if (attribute.number !== 5 || !textAt(attribute.bytes, 1).startsWith('classlabels_')) continue;
+      if (attribute.number !== 5 || !stringField(attribute.bytes, 1).startsWith('classlabels_')) continue;
       const labels = classLabelsOf(attribute.bytes);
       if (labels.length > 0) return labels;
     }
@@ -74,7 +74,7 @@ function findOutputOperators(graph: Uint8Array): Record<string, string> {
   const found: Record<string, string> = {};
   const outputs = new Set<string>();
   for (const field of fieldsOf(graph)) {
-    if (field.number === 12) outputs.add(textAt(field.bytes, 1));
+    if (field.number === 12) outputs.add(stringField(field.bytes, 1));
     if (field.number !== 1) continue;
     const node = { outputs: [] as string[], operator: '' };
     for (const part of fieldsOf(field.bytes)) {

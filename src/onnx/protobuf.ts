@@ -107,7 +107,7 @@ export function fieldText({ bytes }: ProtobufField): string {
 }
 
 /** The text of the first field with that number; empty if there is none. */
-export function textAt(message: Uint8Array, number: number): string {
+export function stringField(message: Uint8Array, number: number): string {
   for (const field of fieldsOf(message)) if (field.number === number) return fieldText(field);
   return '';
 }

@@ -4,7 +4,7 @@
  *
  * The stored file is never changed. The operator is removed from the bytes each time the model is loaded.
  */
-import { encodeField, encodeNumber, fieldsOf, fieldText, numbersOf, textAt } from './protobuf.js';
+import { encodeField, encodeNumber, fieldsOf, fieldText, numbersOf, stringField } from './protobuf.js';
 
 export interface ZipMap {
   /** Class labels in the order of the scores. */
@@ -68,7 +68,7 @@ export function classLabelsOf(attribute: Uint8Array): string[] {
 function rewrite(graph: Uint8Array, { labels, output, maps }: ZipMapNode): Uint8Array {
   const kept = [...fieldsOf(graph)].filter(({ number, bytes }) => {
     if (number === NODE) return readZipMap(bytes) === null;
-    return number !== OUTPUT || ![maps, output].includes(textAt(bytes, 1));
+    return number !== OUTPUT || ![maps, output].includes(stringField(bytes, 1));
   });
   return Buffer.concat([...kept.map(({ whole }) => whole), encodeField(OUTPUT, scoresInfo(output, labels.length))]);
 }

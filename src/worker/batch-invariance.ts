@@ -52,17 +52,17 @@ export async function checkBatchInvariance(
   vocabularySize: number | null = null,
 ): Promise<{ difference: string | null; padding: string | null }> {
   if (!text) {
-    const how = { sizes: BATCH_SIZES, tolerance: inputKind === 'ROW' ? TOLERANCE : DEEP_TOLERANCE };
+    const options = { sizes: BATCH_SIZES, tolerance: inputKind === 'ROW' ? TOLERANCE : DEEP_TOLERANCE };
     for (const alike of rowsByShape(rows).slice(0, MAX_SHAPES)) {
       const perturbations = numericPerturbations(alike);
       const observed = await withNonZeroRow(session, alike, perturbations);
-      const difference = await firstDifference(session, observed, { ...how, perturbations: perturbations });
+      const difference = await firstDifference(session, observed, { ...options, perturbations });
       if (difference) return { difference, padding: null };
     }
     return { difference: null, padding: null };
   }
   const few = rows.toSorted((a, b) => sequenceLength(a) - sequenceLength(b)).slice(0, MAX_TOKEN_ROWS);
-  const how = { sizes: TOKEN_BATCH_SIZES, tolerance: DEEP_TOLERANCE };
+  const options = { sizes: TOKEN_BATCH_SIZES, tolerance: DEEP_TOLERANCE };
   // Rows of one length only: next to longer rows they would be padded.
   const alike = few.filter((row) => sequenceLength(row) === sequenceLength(few[0] as GraphRow));
   const largest = await largestId(session, few, vocabularySize);
@@ -75,14 +75,14 @@ export async function checkBatchInvariance(
   const atLeast = Math.ceil(
     (2 * Math.min(MAX_TRIED_IDS, largest + 1)) / Math.max(1, sequenceLength(few[0] as GraphRow)),
   );
-  const difference = await firstDifference(session, alike, { ...how, perturbations: perturbations, atLeast });
+  const difference = await firstDifference(session, alike, { ...options, perturbations, atLeast });
   const isFixed = rows.every((row) => row.every(({ pad }) => pad === undefined));
   if (difference || isFixed) return { difference, padding: isFixed ? 'the sequence length is fixed' : difference };
   const longer = (row: GraphRow) => repeated(row, text.maxTokens);
   const longerAndOther = (row: GraphRow, n: number) => (longer(row) === row ? row : swept(longer(row), n));
   return {
     difference,
-    padding: await firstDifference(session, few, { ...how, perturbations: [longerAndOther, longer] }),
+    padding: await firstDifference(session, few, { ...options, perturbations: [longerAndOther, longer] }),
   };
 }
 
@@ -104,21 +104,21 @@ interface CheckOptions {
 async function firstDifference(
   session: OpenSession,
   rows: readonly GraphRow[],
-  how: CheckOptions,
+  options: CheckOptions,
 ): Promise<string | null> {
   const alone = [];
   for (const row of rows) alone.push(await session.run(row));
-  const neighbors = new Neighbors(session, how.perturbations);
-  for (const size of how.sizes) {
+  const neighbors = new Neighbors(session, options.perturbations);
+  for (const size of options.sizes) {
     const observed = size / 2;
-    const count = Math.max(rows.length, size === how.sizes.at(-1) ? (how.atLeast ?? 0) : 0);
+    const count = Math.max(rows.length, size === options.sizes.at(-1) ? (options.atLeast ?? 0) : 0);
     for (let start = 0; start < count; start += observed) {
       const indices = Array.from({ length: observed }, (_, i) => (start + i) % rows.length);
       const difference = await differenceInBatch(session, neighbors, {
         rows,
         alone,
         indices,
-        tolerance: how.tolerance,
+        tolerance: options.tolerance,
       });
       if (difference) return `in a batch of ${size}, ${difference}`;
     }

@@ -41,7 +41,7 @@ export async function imageToFloats(bytes: Uint8Array, spec: ImageSpec, maxPixel
   const content = resizedSize(source, spec.resize);
   checkSizes(source, content, maxPixels);
   const pixels = resample(await decodePixels(image, isCmyk), content, spec.resample);
-  const frame = frameOf(content, spec);
+  const frame = tensorFrameOf(content, spec);
   return {
     data: toFloats(pixels, frame, spec),
     width: frame.width,
@@ -151,7 +151,7 @@ interface TensorFrame extends Size {
 }
 
 /** Hugging Face's `center_crop`: an odd pixel is cropped at the right and bottom, and padded at the left and top. */
-function frameOf(content: Size, { crop, pad }: ImageSpec): TensorFrame {
+function tensorFrameOf(content: Size, { crop, pad }: ImageSpec): TensorFrame {
   if (!crop) return { left: 0, top: 0, level: 0, ...content, ...pad };
   const { width, height } = crop;
   const left = (width - content.width + 1) >> 1;
@@ -161,14 +161,14 @@ function frameOf(content: Size, { crop, pad }: ImageSpec): TensorFrame {
 
 function toFloats(pixels: Pixels, frame: TensorFrame, { color, layout, ...scale }: ImageSpec): Float32Array {
   const size = frame.width * frame.height;
-  const levels = color === 'grey' ? { data: greyOf(pixels), step: 1 } : { data: pixels.data, step: 3 };
+  const levels = color === 'grey' ? { data: toGrayscale(pixels), step: 1 } : { data: pixels.data, step: 3 };
   const order = { grey: [0], rgb: [0, 1, 2], bgr: [2, 1, 0] }[color];
   const data = new Float32Array(size * order.length);
   for (const [channel, start] of order.entries()) {
     const normalized = (level: number) =>
       (level * scale.rescaleFactor - (scale.mean[channel] ?? 0)) / (scale.std[channel] ?? 1);
     const to = layout === 'NCHW' ? { start: channel * size, step: 1 } : { start: channel, step: order.length };
-    fill(data, to, { count: size, value: normalized(frame.level) });
+    fillChannel(data, to, { count: size, value: normalized(frame.level) });
     // There are only 256 levels, so each is normalized once.
     const table = Float32Array.from({ length: 256 }, (_, level) => normalized(level));
     copyChannel({ ...levels, start, size: pixels }, { data, ...to, frame }, table);
@@ -176,7 +176,11 @@ function toFloats(pixels: Pixels, frame: TensorFrame, { color, layout, ...scale 
   return data;
 }
 
-function fill(data: Float32Array, { start, step }: Channel, { count, value }: { count: number; value: number }): void {
+function fillChannel(
+  data: Float32Array,
+  { start, step }: Channel,
+  { count, value }: { count: number; value: number },
+): void {
   for (let i = 0, at = start; i < count; i++, at += step) data[at] = value;
 }
 
@@ -207,11 +211,11 @@ function copyChannel(
 }
 
 /** ITU-R BT.601 luma in integer arithmetic, like Pillow's `convert('L')`. */
-function greyOf({ data, width, height }: Pixels): Uint8Array {
-  const grey = new Uint8Array(width * height);
-  for (let i = 0, p = 0; i < grey.length; i++, p += 3) {
+function toGrayscale({ data, width, height }: Pixels): Uint8Array {
+  const luma = new Uint8Array(width * height);
+  for (let i = 0, p = 0; i < luma.length; i++, p += 3) {
     const [r, g, b] = [data[p] as number, data[p + 1] as number, data[p + 2] as number];
-    grey[i] = (r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16;
+    luma[i] = (r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16;
   }
-  return grey;
+  return luma;
 }
