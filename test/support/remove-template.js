@@ -21,5 +21,5 @@ function assertEveryPointFired(log) {
 function faultPoints() {
   const files = readdirSync('src', { recursive: true }).filter((file) => file.endsWith('.ts'));
   const lines = files.flatMap((file) => readFileSync(path.join('src', file), 'utf8').split('\n'));
-  return lines.flatMap((line) => /(?:faultPoint|spoilFrame)\('([^']+)'.*\/\/ @fault$/.exec(line)?.[1] ?? []);
+  return lines.flatMap((line) => /(?:faultPoint|corruptFrame)\('([^']+)'.*\/\/ @fault$/.exec(line)?.[1] ?? []);
 }
