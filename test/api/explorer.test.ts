@@ -1,7 +1,7 @@
 /** The explorer pages, in a real browser without internet. */
 import type { Browser, Page } from 'playwright-core';
 import { startTestApp, type TestApp } from '../support/app.js';
-import { hasBrowser, openBrowser } from '../support/browser.js';
+import { hasBrowser, openBrowser, openPage } from '../support/browser.js';
 
 const inBrowser = hasBrowser ? test : test.skip;
 
@@ -20,7 +20,7 @@ afterAll(async () => {
 beforeEach(async () => {
   if (!hasBrowser) return;
   complaints = [];
-  page = await browser.newPage();
+  page = await openPage(browser);
   page.on('pageerror', (error) => complaints.push(String(error)));
 });
 afterEach(() => page?.close());

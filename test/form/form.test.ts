@@ -2,7 +2,7 @@
 import type { Browser, Locator, Page } from 'playwright-core';
 import sharp from 'sharp';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
-import { hasBrowser, openBrowser } from '../support/browser.js';
+import { hasBrowser, openBrowser, openPage } from '../support/browser.js';
 import { serveForm } from './serve.js';
 
 const inBrowser = hasBrowser ? test : test.skip;
@@ -25,7 +25,7 @@ afterAll(async () => {
 beforeEach(async () => {
   if (!hasBrowser) return;
   complaints = [];
-  page = await browser.newPage();
+  page = await openPage(browser);
   page.on('pageerror', (error) => complaints.push(String(error)));
 });
 afterEach(async () => {
