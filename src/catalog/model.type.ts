@@ -50,7 +50,7 @@ export class ModelCard {
 @ObjectType({
   implements: Node,
   simpleResolvers: true,
-  description: 'Model: a named series of versions with a model card.',
+  description: 'Named series of versions with a model card.',
 })
 export class Model extends Node {
   @Field({ description: 'Unique, stable name for use in references and URLs, matching `[a-z0-9][a-z0-9-]{0,63}`.' })

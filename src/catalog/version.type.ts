@@ -102,7 +102,7 @@ export class Signature {
   labels!: string[];
 
   @Field({
-    description: 'Whether several labels may apply. If true, scores are independent and do not add up to 1.',
+    description: 'Whether several labels may apply. If true, scores are independent and need not add up to 1.',
   })
   multiLabel!: boolean;
 

@@ -130,7 +130,7 @@ export class NotFound extends Problem {
 export class NotReady extends Problem {
   @Field(() => VersionStateEnum, {
     description:
-      'State of the version. FAILED if a READY version was taken out of service because it crashes on its own example.',
+      'State of the version. Also FAILED while a READY version is out of service because its own example crashes it.',
   })
   state!: string;
 
@@ -168,7 +168,10 @@ export class DeadlineExceeded extends Problem {
   }
 }
 
-@ObjectType({ implements: Problem, description: 'The model failed on this input, or its outputs were unusable.' })
+@ObjectType({
+  implements: Problem,
+  description: 'The model failed on this input, or returned unusable outputs such as NaN.',
+})
 export class InferenceFailed extends Problem {
   @Field({ description: 'What went wrong, as reported by the model or its runtime.' })
   reason!: string;

@@ -100,7 +100,7 @@ export class Embedding {
 @ObjectType({ simpleResolvers: true, description: 'Similarity of each sentence to the source sentence.' })
 export class Similarities {
   @Field(() => FloatList, {
-    description: 'Cosine similarities, from -1 to 1, in the order of `SimilarityInput.sentences`.',
+    description: 'Cosine similarities of the embeddings, from -1 to 1, in the order of `SimilarityInput.sentences`.',
   })
   scores!: readonly number[];
 }

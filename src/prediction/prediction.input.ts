@@ -82,7 +82,10 @@ export class SimilarityInput {
   sentences!: string[];
 }
 
-@InputType({ description: 'Text, and the labels to choose from.' })
+@InputType({
+  description:
+    'Text, and the labels to choose from. Scores are computed as by the zero-shot pipeline of Hugging Face Transformers.',
+})
 export class ZeroShotInput {
   @Field({ description: 'Text to classify, at most 100,000 characters.' })
   text!: string;
@@ -93,7 +96,7 @@ export class ZeroShotInput {
   @Field({
     defaultValue: false,
     description:
-      'Whether several labels may apply. If true, each label is scored independently; if false, scores add up to 1.',
+      'Whether several labels may apply. If true, each label is scored independently; if false, the scores of two or more labels add up to 1.',
   })
   multiLabel!: boolean;
 
@@ -172,7 +175,7 @@ export class PredictInput {
   @Field(() => String, {
     nullable: true,
     description:
-      'Key for safe retries, 1 to 200 characters. Within 24 hours, a request with the same key, version and input returns the first prediction again; with another version or input, the result is an IdempotencyConflict problem. Requires `record: true`.',
+      'Key for safe retries, 1 to 200 characters. Within 24 hours, a request with the same key, version, variant and input returns the first prediction again; any other request with this key gets an IdempotencyConflict problem. Requires `record: true`.',
   })
   idempotencyKey?: string | null;
 

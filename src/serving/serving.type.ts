@@ -95,7 +95,8 @@ export class EngineStatus {
 
   @Field(() => SafeInt, {
     nullable: true,
-    description: 'Memory limit of all workers together, in bytes; null if the platform cannot limit memory.',
+    description:
+      'Limit on the data memory of all workers together, in bytes; null if the platform cannot limit memory.',
   })
   memoryBudgetBytes!: number | null;
 
