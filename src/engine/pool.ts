@@ -9,7 +9,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { StartupError } from '../errors.js';
-import { check } from '../tasks/tasks.js';
+import { checkInput } from '../tasks/tasks.js';
 import { childStarter, findConfinement, type Purpose, type StartChild } from './child.js';
 import type { EngineVersion, FromWorker, ToWorker } from './messages.js';
 import { countFailedStarts, decideRecycling, type ExitCause, restartDelayMs } from './supervision.js';
@@ -330,6 +330,6 @@ function publicState({ state, purpose }: WorkerProcess): 'STARTING' | 'READY' | 
 
 export function loadMessage(version: EngineVersion, provider: string): ToWorker {
   const { key, spec, artifactSha256, artifactPath, tokenizerPath } = version;
-  const warmUp = check(spec, spec.example, []);
+  const warmUp = checkInput(spec, spec.example, []);
   return { kind: 'load', key, spec, artifactSha256, artifactPath, tokenizerPath, provider, warmUp };
 }

@@ -7,7 +7,7 @@
  */
 import { DeadlineExceededError, InferenceFailedError, NotReadyError, OverloadedError } from '../errors.js';
 import type { Item } from '../tasks/tasks.js';
-import { check } from '../tasks/tasks.js';
+import { checkInput } from '../tasks/tasks.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import { createEntry } from './entry.js';
 import type { EngineVersion } from './messages.js';
@@ -103,7 +103,7 @@ export class Quarantine {
 
   /** Runs the version's example to find out whether the version itself is broken. */
   #runTrial(version: EngineVersion, breaker: CircuitBreaker): void {
-    const item = check(version.spec, version.spec.example, []);
+    const item = checkInput(version.spec, version.spec.example, []);
     const options = { deadlineMs: TRIAL_DEADLINE_MS, priority: 'HIGH', connection: TRIAL_CONNECTION } as const;
     const { entry, answered } = createEntry(item, options, () => {});
     this.#suspects.unshift({ version, entry });

@@ -43,7 +43,7 @@ function checkColumns({ columns, inputs }: { columns: readonly ColumnSpec[]; inp
     const each = width ? `each of the ${width} features` : 'each feature';
     throw new ManifestError(`model.yaml: columns is missing: one { name, type } for ${each}, in order`);
   }
-  const twice = firstDouble(columns.map(({ name }) => name));
+  const twice = firstDuplicate(columns.map(({ name }) => name));
   if (twice !== undefined) throw new ManifestError(`model.yaml: column "${twice}" is there twice`);
   const names = inputs.map(({ name }) => name);
   const astray = columns.find(({ input }) => !names.includes(input));
@@ -53,13 +53,13 @@ function checkColumns({ columns, inputs }: { columns: readonly ColumnSpec[]; inp
     );
   }
   for (const input of inputs)
-    checkFed(
+    checkFeeds(
       input,
       columns.filter((column) => column.input === input.name),
     );
 }
 
-function checkFed(input: TensorSpec, columns: readonly ColumnSpec[]): void {
+function checkFeeds(input: TensorSpec, columns: readonly ColumnSpec[]): void {
   const shape = `input "${input.name}" has shape ${shapeText(input.shape)}`;
   const width = input.shape.length === 1 ? 1 : input.shape.at(-1);
   if (input.shape.length > 2) throw new ManifestError(`${shape}; rows feed [any] or [any, columns]`);
@@ -67,7 +67,7 @@ function checkFed(input: TensorSpec, columns: readonly ColumnSpec[]): void {
     throw new ManifestError(`model.yaml: ${columns.length} columns, but ${shape}`);
   const wrong = columns.find((column) => !canFeed(column, input.datatype));
   if (!wrong) return;
-  const optional = isWord(wrong) || wrong.required ? '' : ', and may be missing';
+  const optional = isString(wrong) || wrong.required ? '' : ', and may be missing';
   throw new ManifestError(
     `model.yaml: column "${wrong.name}" is ${wrong.type}${optional}, but input "${input.name}" is ${input.datatype}`,
   );
@@ -75,17 +75,17 @@ function checkFed(input: TensorSpec, columns: readonly ColumnSpec[]): void {
 
 /** Words into strings, numbers into numbers; what may be missing only where there is NaN. */
 function canFeed(column: ColumnSpec, datatype: string): boolean {
-  if (isWord(column) || datatype === 'BYTES') return isWord(column) && datatype === 'BYTES';
+  if (isString(column) || datatype === 'BYTES') return isString(column) && datatype === 'BYTES';
   const type = DATATYPES[datatype];
   if (datatype === 'BOOL') return column.type === 'BOOLEAN' && column.required;
   if (type?.range) return column.type !== 'NUMBER' && column.required;
   return type !== undefined && type.range === null;
 }
 
-function isWord({ type }: ColumnSpec): boolean {
+function isString({ type }: ColumnSpec): boolean {
   return type === 'TEXT' || type === 'CATEGORY';
 }
 
-export function firstDouble(words: readonly string[]): string | undefined {
+export function firstDuplicate(words: readonly string[]): string | undefined {
   return words.find((word, i) => words.indexOf(word) < i);
 }

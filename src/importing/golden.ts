@@ -8,8 +8,8 @@ import type { VersionSpec } from '../tasks/tasks.js';
 import { type ModelInput } from '../tasks/tasks.js';
 import { spansOf } from '../tasks/token-classification.js';
 
-const box = z.object({ xmin: z.number(), ymin: z.number(), xmax: z.number(), ymax: z.number() });
-const span = z.object({
+const boxSchema = z.object({ xmin: z.number(), ymin: z.number(), xmax: z.number(), ymax: z.number() });
+const spanSchema = z.object({
   label: z.string(),
   score: z.number().optional(),
   word: z.string().optional(),
@@ -17,15 +17,15 @@ const span = z.object({
   end: z.number(),
 });
 
-const expectation = z.strictObject({
+const expectationSchema = z.strictObject({
   label: z.string().optional(),
   scores: z.record(z.string(), z.number()).optional(),
   value: z.number().optional(),
   vector: z.array(z.number()).optional(),
   similarities: z.array(z.number()).optional(),
   /** All that score above the model's threshold, best first. */
-  boxes: z.array(z.object({ label: z.string(), score: z.number(), box })).optional(),
-  tokens: z.array(span).optional(),
+  boxes: z.array(z.object({ label: z.string(), score: z.number(), box: boxSchema })).optional(),
+  tokens: z.array(spanSchema).optional(),
   /** How `tokens` were aggregated. */
   aggregation: z.enum(AGGREGATIONS).default('SIMPLE'),
   /** Null where the context holds no answer. */
@@ -36,13 +36,13 @@ const expectation = z.strictObject({
   fillings: z.array(z.object({ token: z.number(), text: z.string(), score: z.number() })).optional(),
   tensors: z.record(z.string(), z.array(z.number())).optional(),
 });
-type Expectation = z.infer<typeof expectation>;
+type Expectation = z.infer<typeof expectationSchema>;
 
-const golden = z.object({
+const goldenSchema = z.object({
   source: z.string(),
   tolerance: z.number().positive(),
   cases: z
-    .array(z.object({ input: z.record(z.string(), z.unknown()), expect: expectation }))
+    .array(z.object({ input: z.record(z.string(), z.unknown()), expect: expectationSchema }))
     .min(1, 'no case proves nothing'),
 });
 
@@ -60,7 +60,7 @@ export interface Golden {
 /** @throws ManifestError */
 export function parseGolden(text: string): Golden {
   try {
-    return golden.parse(JSON.parse(text)) as Golden;
+    return goldenSchema.parse(JSON.parse(text)) as Golden;
   } catch (error) {
     const reason =
       error instanceof z.ZodError ? z.prettifyError(error) : error instanceof Error ? error.message : error;
@@ -72,7 +72,7 @@ export function parseGolden(text: string): Golden {
 const BOX_TOLERANCE_PIXELS = 1;
 
 /** How an answer differs from what the source framework said, or null. */
-export function differenceFromGolden(
+export function goldenDifference(
   { labels }: Pick<VersionSpec, 'labels'>,
   { expect }: GoldenCase,
   tolerance: number,
@@ -80,27 +80,27 @@ export function differenceFromGolden(
 ): string | null {
   switch (answer.kind) {
     case 'classification':
-      return differenceOfClasses(answer, expect, answer.labels ?? labels, tolerance);
+      return classificationDifference(answer, expect, answer.labels ?? labels, tolerance);
     case 'regression':
       return numberDifference('value', expect.value, answer.value, tolerance);
     case 'embedding':
-      return differenceOfLists('vector', expect.vector, answer.vector, tolerance);
+      return listDifference('vector', expect.vector, answer.vector, tolerance);
     case 'similarities':
-      return differenceOfLists('similarities', expect.similarities, answer.scores, tolerance);
+      return listDifference('similarities', expect.similarities, answer.scores, tolerance);
     case 'detections':
-      return differenceOfBoxes(answer, expect.boxes, tolerance);
+      return boxesDifference(answer, expect.boxes, tolerance);
     case 'tokens':
-      return differenceOfSpans(spansOf(answer, expect.aggregation), expect.tokens, tolerance);
+      return spansDifference(spansOf(answer, expect.aggregation), expect.tokens, tolerance);
     case 'answer':
-      return differenceOfAnswers(answer, expect.answer, tolerance);
+      return answerDifference(answer, expect.answer, tolerance);
     case 'fillings':
-      return differenceOfFillings(answer, expect.fillings, tolerance);
+      return fillingsDifference(answer, expect.fillings, tolerance);
     case 'tensors':
-      return differenceOfTensors(answer, expect.tensors, tolerance);
+      return tensorsDifference(answer, expect.tensors, tolerance);
   }
 }
 
-function differenceOfClasses(
+function classificationDifference(
   { label, scores }: AnswerOf<'classification'>,
   expect: Expectation,
   labels: readonly string[],
@@ -123,7 +123,7 @@ function numberDifference(what: string, wanted: number | undefined, value: numbe
   return isNear ? null : `${what} ${value} instead of ${wanted}`;
 }
 
-function differenceOfLists(
+function listDifference(
   what: string,
   wanted: readonly number[] | undefined,
   values: ArrayLike<number>,
@@ -138,7 +138,7 @@ function differenceOfLists(
   return null;
 }
 
-function differenceOfBoxes(
+function boxesDifference(
   { items, threshold }: AnswerOf<'detections'>,
   wanted: Expectation['boxes'],
   tolerance: number,
@@ -159,7 +159,7 @@ function differenceOfBoxes(
   return null;
 }
 
-function differenceOfSpans(
+function spansDifference(
   found: readonly LabelledSpan[],
   wanted: Expectation['tokens'],
   tolerance: number,
@@ -178,7 +178,7 @@ function differenceOfSpans(
   return null;
 }
 
-function differenceOfAnswers(
+function answerDifference(
   { text, start, end, score }: AnswerOf<'answer'>,
   wanted: Expectation['answer'],
   tolerance: number,
@@ -190,7 +190,7 @@ function differenceOfAnswers(
   return wanted.score === undefined ? null : numberDifference('score', wanted.score, score, tolerance);
 }
 
-function differenceOfFillings(
+function fillingsDifference(
   { items }: AnswerOf<'fillings'>,
   wanted: Expectation['fillings'],
   tolerance: number,
@@ -206,7 +206,7 @@ function differenceOfFillings(
   return null;
 }
 
-function differenceOfTensors(
+function tensorsDifference(
   { tensors }: AnswerOf<'tensors'>,
   wanted: Expectation['tensors'],
   tolerance: number,
@@ -215,7 +215,7 @@ function differenceOfTensors(
   for (const [name, values] of Object.entries(wanted)) {
     const own = tensors.find((tensor) => tensor.name === name);
     if (!own) return `no output "${name}"`;
-    const difference = differenceOfLists(`output "${name}"`, values, Array.from(own.data, Number), tolerance);
+    const difference = listDifference(`output "${name}"`, values, Array.from(own.data, Number), tolerance);
     if (difference) return difference;
   }
   return null;

@@ -7,10 +7,10 @@ import path from 'node:path';
 import { z } from 'zod';
 import { ManifestError } from '../errors.js';
 import type { Pooling } from '../tasks/spec.js';
-import { type Preprocessor, preprocessor } from './preprocessor.js';
-import { checked, readText } from './store-file.js';
+import { type Preprocessor, preprocessorSchema } from './preprocessor.js';
+import { parseWith, readText } from './store-file.js';
 
-const config = z.looseObject({
+const configSchema = z.looseObject({
   model_type: z.string().optional(),
   architectures: z.array(z.string()).nullish(),
   id2label: z.record(z.string(), z.string()).nullish(),
@@ -20,12 +20,12 @@ const config = z.looseObject({
   num_channels: z.number().nullish(),
 });
 
-const tokenizerConfig = z.looseObject({
+const tokenizerConfigSchema = z.looseObject({
   model_max_length: z.number().nullish(),
   mask_token: z.union([z.string(), z.looseObject({ content: z.string() })]).nullish(),
 });
 
-const pooling = z.looseObject({
+const poolingSchema = z.looseObject({
   /** Since sentence-transformers 6; earlier releases have a flag for each mode. */
   pooling_mode: z.union([z.string(), z.array(z.string())]).nullish(),
   pooling_mode_cls_token: z.boolean().optional(),
@@ -33,14 +33,14 @@ const pooling = z.looseObject({
   pooling_mode_max_tokens: z.boolean().optional(),
   pooling_mode_lasttoken: z.boolean().optional(),
 });
-const modules = z.array(z.looseObject({ type: z.string(), path: z.string().nullish() }));
-const sentenceBert = z.looseObject({ max_seq_length: z.number().nullish() });
+const modulesSchema = z.array(z.looseObject({ type: z.string(), path: z.string().nullish() }));
+const sentenceBertSchema = z.looseObject({ max_seq_length: z.number().nullish() });
 
 export interface HuggingFaceFiles {
-  readonly config: z.infer<typeof config> | null;
+  readonly config: z.infer<typeof configSchema> | null;
   /** Both files of the tokenizer in one text, special tokens that only other files name included: the blob that workers read. */
   readonly tokenizer: string | null;
-  readonly tokenizerConfig: z.infer<typeof tokenizerConfig>;
+  readonly tokenizerConfig: z.infer<typeof tokenizerConfigSchema>;
   readonly preprocessor: Preprocessor | null;
   /** Null where it is no model of sentence-transformers. */
   readonly sentences: {
@@ -56,10 +56,10 @@ export interface HuggingFaceFiles {
 export async function readHuggingFaceFiles(folders: readonly string[]): Promise<HuggingFaceFiles> {
   const read = (file: string) => firstText(folders, file);
   return {
-    config: parseJson(config, await read('config.json'), 'config.json'),
+    config: parseJsonAs(configSchema, await read('config.json'), 'config.json'),
     ...(await readTokenizer(read)),
-    preprocessor: parseJson(preprocessor, await read('preprocessor_config.json'), 'preprocessor_config.json'),
-    sentences: await readSentences(read),
+    preprocessor: parseJsonAs(preprocessorSchema, await read('preprocessor_config.json'), 'preprocessor_config.json'),
+    sentences: await readSentenceTransformers(read),
   };
 }
 
@@ -73,11 +73,11 @@ async function firstText(folders: readonly string[], file: string): Promise<stri
   return null;
 }
 
-function parseJson<T>(schema: z.ZodType<T>, text: string | null, file: string): T | null {
-  return text === null ? null : checked(schema, jsonOf(text, file), file);
+function parseJsonAs<T>(schema: z.ZodType<T>, text: string | null, file: string): T | null {
+  return text === null ? null : parseWith(schema, parseJsonFile(text, file), file);
 }
 
-function jsonOf(text: string, file: string): unknown {
+function parseJsonFile(text: string, file: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
@@ -88,27 +88,30 @@ function jsonOf(text: string, file: string): unknown {
 async function readTokenizer(read: Read): Promise<Pick<HuggingFaceFiles, 'tokenizer' | 'tokenizerConfig'>> {
   const text = await read('tokenizer.json');
   const configText = await read('tokenizer_config.json');
-  const own = parseJson(tokenizerConfig, configText, 'tokenizer_config.json') ?? {};
+  const own = parseJsonAs(tokenizerConfigSchema, configText, 'tokenizer_config.json') ?? {};
   if (text === null) return { tokenizer: null, tokenizerConfig: own };
-  const tokenizer = jsonOf(text, 'tokenizer.json');
+  const tokenizer = parseJsonFile(text, 'tokenizer.json');
   const others = { ...addedSpecialTokens(tokenizer), ...mappedSpecialTokens(await read('special_tokens_map.json')) };
   const more = Object.fromEntries(Object.entries(others).filter(([name]) => own[name] == null));
-  const config = { ...(configText === null ? {} : Object(jsonOf(configText, 'tokenizer_config.json'))), ...more };
+  const config = {
+    ...(configText === null ? {} : Object(parseJsonFile(configText, 'tokenizer_config.json'))),
+    ...more,
+  };
   return { tokenizer: JSON.stringify({ tokenizer, config }), tokenizerConfig: { ...own, ...more } };
 }
 
 const SPECIAL_TOKENS = ['mask_token', 'pad_token', 'unk_token', 'cls_token', 'sep_token'];
-const specialToken = z.union([z.string(), z.looseObject({ content: z.string() })]);
+const specialTokenSchema = z.union([z.string(), z.looseObject({ content: z.string() })]);
 
 /** Earlier releases of transformers wrote them there only. */
 function mappedSpecialTokens(text: string | null): Record<string, unknown> {
-  const map = parsedLeniently(z.record(z.string(), z.unknown()), text) ?? {};
+  const map = parseLeniently(z.record(z.string(), z.unknown()), text) ?? {};
   return Object.fromEntries(
-    SPECIAL_TOKENS.map((name) => [name, map[name]]).filter(([, token]) => specialToken.safeParse(token).success),
+    SPECIAL_TOKENS.map((name) => [name, map[name]]).filter(([, token]) => specialTokenSchema.safeParse(token).success),
   );
 }
 
-const USUAL_TOKENS: Readonly<Record<string, string>> = {
+const CONVENTIONAL_TOKENS: Readonly<Record<string, string>> = {
   '[MASK]': 'mask_token',
   '<mask>': 'mask_token',
   '[PAD]': 'pad_token',
@@ -116,23 +119,23 @@ const USUAL_TOKENS: Readonly<Record<string, string>> = {
   '[UNK]': 'unk_token',
   '<unk>': 'unk_token',
 };
-const addedTokens = z.looseObject({
+const addedTokensSchema = z.looseObject({
   added_tokens: z.array(z.looseObject({ content: z.string(), special: z.boolean().optional() })),
 });
 
 /** What no file names has its usual word. */
 function addedSpecialTokens(tokenizer: unknown): Record<string, unknown> {
-  const { added_tokens } = addedTokens.safeParse(tokenizer).data ?? { added_tokens: [] };
+  const { added_tokens } = addedTokensSchema.safeParse(tokenizer).data ?? { added_tokens: [] };
   return Object.fromEntries(
     added_tokens.flatMap(({ content, special }) => {
-      const name = special ? USUAL_TOKENS[content] : undefined;
+      const name = special ? CONVENTIONAL_TOKENS[content] : undefined;
       return name ? [[name, content]] : [];
     }),
   );
 }
 
 /** Null for what cannot be read: for files that are read only for what others lack. */
-function parsedLeniently<T>(schema: z.ZodType<T>, text: string | null): T | null {
+function parseLeniently<T>(schema: z.ZodType<T>, text: string | null): T | null {
   try {
     return schema.safeParse(JSON.parse(text ?? 'null')).data ?? null;
   } catch {
@@ -140,13 +143,13 @@ function parsedLeniently<T>(schema: z.ZodType<T>, text: string | null): T | null
   }
 }
 
-async function readSentences(read: Read): Promise<HuggingFaceFiles['sentences']> {
-  const parts = parseJson(modules, await read('modules.json'), 'modules.json');
+async function readSentenceTransformers(read: Read): Promise<HuggingFaceFiles['sentences']> {
+  const parts = parseJsonAs(modulesSchema, await read('modules.json'), 'modules.json');
   const part = parts?.find(({ type }) => type.endsWith('.Pooling'));
   const file = path.posix.join(part?.path || '1_Pooling', 'config.json');
-  const modes = parseJson(pooling, await read(file), file);
+  const modes = parseJsonAs(poolingSchema, await read(file), file);
   if (!parts && !modes) return null;
-  const limits = parseJson(sentenceBert, await read('sentence_bert_config.json'), 'sentence_bert_config.json');
+  const limits = parseJsonAs(sentenceBertSchema, await read('sentence_bert_config.json'), 'sentence_bert_config.json');
   const other = parts?.find(({ type }) => !/\.(Transformer|Pooling|Normalize)$/.test(type));
   const mode = modes ? poolingOf(modes) : 'mean';
   const refusal = other
@@ -167,7 +170,7 @@ async function readSentences(read: Read): Promise<HuggingFaceFiles['sentences']>
 const POOLINGS: Readonly<Record<string, Pooling>> = { mean: 'mean', cls: 'cls', max: 'max', lasttoken: 'last' };
 
 /** Null for mixtures, and for what is not known here. */
-function poolingOf(modes: z.infer<typeof pooling>): Pooling | null {
+function poolingOf(modes: z.infer<typeof poolingSchema>): Pooling | null {
   const flags = [
     modes.pooling_mode_mean_tokens && 'mean',
     modes.pooling_mode_cls_token && 'cls',

@@ -37,7 +37,7 @@ interface VersionFolder {
   readonly number: number;
 }
 
-interface Graph {
+interface GraphFile {
   /** '' for the plain one. */
   readonly variant: string;
   /** Read when it is new: all graphs of a store together may be larger than the memory. */
@@ -47,8 +47,8 @@ interface Graph {
 }
 
 /** What the files of a version say, before anything is run. */
-interface Contents {
-  readonly graphs: readonly Graph[];
+interface VersionContents {
+  readonly graphs: readonly GraphFile[];
   readonly goldenText: string | null;
   readonly hf: HuggingFaceFiles;
 }
@@ -58,7 +58,7 @@ export async function importVersion(importer: Importer, version: VersionFolder):
   try {
     if (manifest.taskProblem !== null) throw new ManifestError(manifest.taskProblem);
     const contents = await readContents(version);
-    const source = sourceOf(contents, manifest);
+    const source = sourceDigest(contents, manifest);
     const known = await importer.db.transaction().execute((trx) => findVersionSource(trx, modelId, number));
     if (known?.source_sha256 === source) return;
     if (known && known.state !== 'FAILED') {
@@ -76,8 +76,8 @@ export async function importVersion(importer: Importer, version: VersionFolder):
   }
 }
 
-async function readContents({ folder, files }: VersionFolder): Promise<Contents> {
-  const graphs: Graph[] = [];
+async function readContents({ folder, files }: VersionFolder): Promise<VersionContents> {
+  const graphs: GraphFile[] = [];
   for (const [variant, file] of await findGraphs(files)) graphs.push({ variant, file, ...(await fileDigest(file)) });
   return {
     graphs,
@@ -87,7 +87,7 @@ async function readContents({ folder, files }: VersionFolder): Promise<Contents>
 }
 
 /** What a version answers follows from these alone; the card may be edited at any time. */
-function sourceOf({ graphs, goldenText, hf }: Contents, { yaml, trainedOn }: ModelManifest): string {
+function sourceDigest({ graphs, goldenText, hf }: VersionContents, { yaml, trainedOn }: ModelManifest): string {
   const digests = graphs.map(({ variant, sha256 }) => [variant, sha256]);
   // Release 0.1.0 also read a file of golden tokens. The digest of a folder without one must stay the same.
   const texts = { goldenText, tokenizerGoldenText: null, hf };
@@ -97,14 +97,14 @@ function sourceOf({ graphs, goldenText, hf }: Contents, { yaml, trainedOn }: Mod
 async function importContents(
   importer: Importer,
   version: VersionFolder,
-  contents: Contents,
+  contents: VersionContents,
   source: string,
 ): Promise<void> {
   const { modelId, manifest, number } = version;
   try {
     if (contents.graphs.length === 0) throw new ManifestError(`${number}/model.onnx is missing`);
     faultPoint('import.begin'); // @fault
-    const candidate = await candidateOf(importer, version, contents);
+    const candidate = await sharedCandidateOf(importer, version, contents);
     const { plain, probed, variants } = await importGraphs(importer, candidate, contents.graphs);
     faultPoint('import.probed'); // @fault
     const row = { ...readyVersion(version, source, plain, probed), variants: JSON.stringify(variants) };
@@ -123,13 +123,17 @@ async function importContents(
 
 interface ImportedGraphs {
   /** What runs when no variant is asked for. */
-  readonly plain: Graph;
+  readonly plain: GraphFile;
   readonly probed: ProbedVersion;
   /** By their names. */
   readonly variants: readonly VariantSpec[];
 }
 
-async function importGraphs(importer: Importer, shared: Shared, graphs: readonly Graph[]): Promise<ImportedGraphs> {
+async function importGraphs(
+  importer: Importer,
+  shared: SharedCandidate,
+  graphs: readonly GraphFile[],
+): Promise<ImportedGraphs> {
   const plain = graphs.find(({ variant }) => variant === '');
   const others = graphs.filter((graph) => graph !== plain).sort(byPreference);
   const variants: VariantSpec[] = [];
@@ -148,22 +152,23 @@ async function importGraphs(importer: Importer, shared: Shared, graphs: readonly
   throw isKilled ? new ProbeKilledError(reasons) : new ManifestError(reasons);
 }
 
-const PREFERRED = ['quantized', 'int8', 'uint8', 'fp16'];
+const PREFERRED_VARIANTS = ['quantized', 'int8', 'uint8', 'fp16'];
 
 /** Which of them stands for the plain one where there is none. */
-function byPreference(a: Graph, b: Graph): number {
-  const rank = ({ variant }: Graph) => (PREFERRED.includes(variant) ? PREFERRED.indexOf(variant) : PREFERRED.length);
+function byPreference(a: GraphFile, b: GraphFile): number {
+  const rank = ({ variant }: GraphFile) =>
+    PREFERRED_VARIANTS.includes(variant) ? PREFERRED_VARIANTS.indexOf(variant) : PREFERRED_VARIANTS.length;
   return rank(a) - rank(b) || (a.variant < b.variant ? -1 : 1);
 }
 
-type Shared = Pick<Candidate, 'sources' | 'golden' | 'tokenizerPath'>;
+type SharedCandidate = Pick<Candidate, 'sources' | 'golden' | 'tokenizerPath'>;
 
 /** What all forms of the graph have in common. */
-async function candidateOf(
+async function sharedCandidateOf(
   { blobs }: Importer,
   { manifest }: VersionFolder,
-  { hf, goldenText }: Contents,
-): Promise<Shared> {
+  { hf, goldenText }: VersionContents,
+): Promise<SharedCandidate> {
   const tokenizerSha256 = hf.tokenizer === null ? null : await blobs.put(hf.tokenizer);
   return {
     sources: { manifest, hf, tokenizerSha256 },
@@ -172,7 +177,11 @@ async function candidateOf(
   };
 }
 
-async function probeGraph({ blobs, pool }: Importer, shared: Shared, graph: Graph): Promise<ProbedVersion> {
+async function probeGraph(
+  { blobs, pool }: Importer,
+  shared: SharedCandidate,
+  graph: GraphFile,
+): Promise<ProbedVersion> {
   const artifactSha256 = await blobs.put(await readBytes(graph.file));
   if (artifactSha256 !== graph.sha256)
     throw new ManifestError(`${path.basename(graph.file)} was changed while it was read`);
@@ -180,9 +189,9 @@ async function probeGraph({ blobs, pool }: Importer, shared: Shared, graph: Grap
   return probeCandidate(pool, { ...shared, artifactSha256, artifactPath: blobs.pathOf(artifactSha256) });
 }
 
-type Tried = { readonly stored: VariantSpec } & ({ readonly probed: ProbedVersion } | { readonly error: Error });
+type TriedVariant = { readonly stored: VariantSpec } & ({ readonly probed: ProbedVersion } | { readonly error: Error });
 
-async function tryVariant(importer: Importer, shared: Shared, graph: Graph): Promise<Tried> {
+async function tryVariant(importer: Importer, shared: SharedCandidate, graph: GraphFile): Promise<TriedVariant> {
   const { variant: name, sha256, sizeBytes } = graph;
   const stored = { name, sha256, sizeBytes };
   try {
@@ -199,7 +208,7 @@ async function tryVariant(importer: Importer, shared: Shared, graph: Graph): Pro
 function readyVersion(
   { modelId, number, manifest: { yaml } }: VersionFolder,
   source: string,
-  graph: Graph,
+  graph: GraphFile,
   { spec, facts }: ProbedVersion,
 ): NewVersion {
   return {

@@ -31,14 +31,14 @@ export interface ImportedCard {
   readonly results: readonly ImportedResult[];
 }
 
-const DATASETS = 'datasets';
+const DATASETS_FOLDER = 'datasets';
 /** Recipes of models that are too large to be here until somebody adds them. */
-const OPTIONAL = 'optional';
+const OPTIONAL_FOLDER = 'optional';
 
 export async function importModelStore(importer: Importer, store: string): Promise<ImportedCard[]> {
-  await importDatasets(importer, path.join(store, DATASETS));
-  const folders = (await subfolders(store)).filter((name) => name !== DATASETS && name !== OPTIONAL);
-  const own = withOwnNames(importer, folders);
+  await importDatasets(importer, path.join(store, DATASETS_FOLDER));
+  const folders = (await subfolders(store)).filter((name) => name !== DATASETS_FOLDER && name !== OPTIONAL_FOLDER);
+  const own = withUniqueNames(importer, folders);
   const cards: ImportedCard[] = [];
   const importRest = async () => {
     for (let name = own.shift(); name !== undefined; name = own.shift()) {
@@ -46,15 +46,15 @@ export async function importModelStore(importer: Importer, store: string): Promi
       if (card) cards.push(card);
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, importRest));
+  await Promise.all(Array.from({ length: CONCURRENT_IMPORTS }, importRest));
   return cards;
 }
 
 /** Each holds a graph in memory, and a process that tries it. */
-const AT_ONCE = 4;
+const CONCURRENT_IMPORTS = 4;
 
 /** Of folders whose names become one, the first is the model. */
-function withOwnNames({ log }: Importer, folders: readonly string[]): string[] {
+function withUniqueNames({ log }: Importer, folders: readonly string[]): string[] {
   const firsts = new Map<string, string>();
   return folders.filter((folder) => {
     const name = modelNameOf(folder);
@@ -74,9 +74,9 @@ async function importModel(importer: Importer, folder: string): Promise<Imported
   try {
     const manifest = await readModelManifest(folder);
     const modelId = await importer.db.transaction().execute((trx) => saveModelOf(trx, manifest));
-    const versions = await versionsOf(folder);
+    const versions = await findVersionFolders(folder);
     if (versions.size === 0) {
-      const reason = manifest.taskProblem ?? (await reasonWithoutGraph(folder));
+      const reason = manifest.taskProblem ?? (await reasonForMissingGraph(folder));
       await recordFailure(importer, modelId, 1, reason);
     }
     for (const [number, files] of versions) await importVersion(importer, { folder, files, modelId, manifest, number });
@@ -84,27 +84,27 @@ async function importModel(importer: Importer, folder: string): Promise<Imported
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
     importer.log.error({ model: name, reason: error.message }, 'a model folder cannot be read');
-    await recordUnreadable(importer, modelNameOf(name), error.message);
+    await recordUnreadableModel(importer, modelNameOf(name), error.message);
     return null;
   }
 }
 
 /** The folder of each version. What lies in the model's own folder, as in a repository of the Hub, is the first. */
-async function versionsOf(folder: string): Promise<Map<number, string>> {
+async function findVersionFolders(folder: string): Promise<Map<number, string>> {
   const numbers = await readVersionNumbers(folder);
   const versions = new Map(numbers.map((number) => [number, path.join(folder, String(number))]));
   if (!versions.has(1) && (await findGraphs(folder)).size > 0) return new Map([[1, folder], ...versions]);
   return versions;
 }
 
-const MOST_NAMED = 3;
+const MAX_NAMED_FILES = 3;
 
-async function reasonWithoutGraph(folder: string): Promise<string> {
+async function reasonForMissingGraph(folder: string): Promise<string> {
   const files = await readdir(folder);
   const inside = await readdir(path.join(folder, 'onnx')).catch(() => []);
   const named = inside.filter((file) => file.endsWith('.onnx')).sort();
   if (named.length > 0)
-    return `onnx/model.onnx is missing: onnx/${named.slice(0, MOST_NAMED).join(', onnx/')} is there; rename it, or, where a model is in several graphs, export it as one`;
+    return `onnx/model.onnx is missing: onnx/${named.slice(0, MAX_NAMED_FILES).join(', onnx/')} is there; rename it, or, where a model is in several graphs, export it as one`;
   const odd = files.find((file) => file.endsWith('.onnx'));
   if (odd) return `1/model.onnx is missing: rename ${odd}`;
   const weights = files.find((file) => /\.(safetensors|bin|pt|pth|h5|keras|pb|joblib|pkl|pickle|msgpack)$/.test(file));
@@ -129,7 +129,7 @@ function saveModelOf(trx: Trx, { name, card, license, tags, yaml }: ModelManifes
 }
 
 /** A model of which nothing could be read is still listed, so that its owner finds the reason where they look. */
-async function recordUnreadable(importer: Importer, name: string, reason: string): Promise<void> {
+async function recordUnreadableModel(importer: Importer, name: string, reason: string): Promise<void> {
   const markdown = `This folder could not be read: ${reason}`;
   const model = {
     name,

@@ -10,14 +10,14 @@ import { MODEL_NAME } from '../catalog/ref.js';
 import { ManifestError } from '../errors.js';
 import { recognizeTask, TASKS, type TaskName } from '../tasks/tasks.js';
 import { readHuggingFaceFiles } from './hugging-face.js';
-import { checked, readText } from './store-file.js';
+import { parseWith, readText } from './store-file.js';
 
-const task = z
+const taskSchema = z
   .string()
   .transform((name) => name.toUpperCase().replaceAll('-', '_'))
   .pipe(z.enum(TASKS));
 
-const column = z.strictObject({
+const columnSchema = z.strictObject({
   name: z.string().min(1),
   type: z
     .enum(['number', 'integer', 'text', 'category', 'boolean'])
@@ -35,16 +35,16 @@ const column = z.strictObject({
   missing: z.string().default(''),
 });
 
-const size = z.strictObject({ width: z.int().min(1).max(4096), height: z.int().min(1).max(4096) });
+const sizeSchema = z.strictObject({ width: z.int().min(1).max(4096), height: z.int().min(1).max(4096) });
 
-const image = z.strictObject({
+const imageSchema = z.strictObject({
   /** By default the one that the graph has. */
-  size: size.nullable().default(null),
+  size: sizeSchema.nullable().default(null),
   /** `fill` changes the ratio of the sides; `letterbox` keeps it and puts the picture at the top left, on black. */
   fit: z.enum(['fill', 'letterbox']).default('fill'),
   resample: z.enum(['nearest', 'bilinear', 'bicubic', 'lanczos']).default('bilinear'),
   /** From the centre, after resizing. */
-  crop_size: size.nullable().default(null),
+  crop_size: sizeSchema.nullable().default(null),
   color: z.enum(['grey', 'rgb', 'bgr']).nullable().default(null),
   rescale_factor: z.number().default(1 / 255),
   image_mean: z.array(z.number()).default([0, 0, 0]),
@@ -52,7 +52,7 @@ const image = z.strictObject({
 });
 
 /** Which outputs of the graph hold what; a task reads those of its kind. */
-const output = z.strictObject({
+const outputSchema = z.strictObject({
   scores: z.string().optional(),
   activation: z.enum(['none', 'softmax', 'sigmoid']).optional(),
   value: z.string().optional(),
@@ -69,32 +69,32 @@ const output = z.strictObject({
 });
 
 /** What a tokenizer's files do not say. */
-const tokens = z.strictObject({
+const tokensSchema = z.strictObject({
   max: z.int().min(8).max(131_072).optional(),
   stride: z.int().min(0).optional(),
   /** Of a text that is longer: its beginning, or all of it in windows. */
   longInputs: z.enum(['truncate', 'windows']).optional(),
 });
 
-const modelYaml = z.strictObject({
-  task: task.optional(),
+const modelYamlSchema = z.strictObject({
+  task: taskSchema.optional(),
   owner: z.string().nullable().default(null),
   framework: z.string().nullable().default(null),
   testData: z.string().nullable().default(null),
   preload: z.boolean().default(false),
   labels: z.array(z.string().min(1)).default([]),
-  columns: z.array(column).default([]),
-  image: image.nullable().default(null),
-  output: output.default({}),
-  tokens: tokens.default({}),
+  columns: z.array(columnSchema).default([]),
+  image: imageSchema.nullable().default(null),
+  output: outputSchema.default({}),
+  tokens: tokensSchema.default({}),
   example: z.record(z.string(), z.unknown()).nullable().default(null),
   maxBatch: z.int().min(1).max(1024).default(128),
   maxRunMs: z.int().min(1000).max(600_000).default(60_000),
   retentionDays: z.int().min(1).max(3650).nullable().default(null),
 });
-export type ModelYaml = z.infer<typeof modelYaml>;
+export type ModelYaml = z.infer<typeof modelYamlSchema>;
 
-const metric = z.object({
+const metricSchema = z.object({
   type: z.string(),
   /** YAML has .nan and .inf: such a metric is undefined, the card as a whole is not. */
   value: z.custom<number>((value) => typeof value === 'number', 'expected a number'),
@@ -102,41 +102,46 @@ const metric = z.object({
   args: z.object({ average: z.string().optional(), label: z.string().optional() }).optional().catch(undefined),
 });
 
-const text = z.coerce.string().nullish();
+const optionalTextSchema = z.coerce.string().nullish();
 
-const result = z.object({
-  dataset: z.object({ type: z.string(), name: text, config: text, split: text }),
+const resultSchema = z.object({
+  dataset: z.object({
+    type: z.string(),
+    name: optionalTextSchema,
+    config: optionalTextSchema,
+    split: optionalTextSchema,
+  }),
   /** Cards of others hold lists, texts and what not: what is no number is left out. */
-  metrics: z.array(metric.nullable().catch(null)).transform((all) => all.filter((one) => one !== null)),
+  metrics: z.array(metricSchema.nullable().catch(null)).transform((all) => all.filter((one) => one !== null)),
 });
 
 /** A single word may stand where a list could. */
-const words = z.preprocess(
+const stringsSchema = z.preprocess(
   (value) => (value == null ? [] : Array.isArray(value) ? value : [value]),
   z.array(z.coerce.string()),
 );
 
 /** A broken result of somebody's `model-index` is no reason to refuse the model, or the other results. */
-const modelIndex = z
-  .array(z.object({ results: z.array(result.nullable().catch(null)).catch([]) }).catch({ results: [] }))
+const modelIndexSchema = z
+  .array(z.object({ results: z.array(resultSchema.nullable().catch(null)).catch([]) }).catch({ results: [] }))
   .catch([])
   .default([])
   .transform((all) => all.flatMap(({ results }) => results).filter((one) => one !== null));
 
-const frontMatter = z.object({
-  license: words,
+const frontMatterSchema = z.object({
+  license: stringsSchema,
   pipeline_tag: z.string().nullish(),
-  tags: words,
-  datasets: words,
+  tags: stringsSchema,
+  datasets: stringsSchema,
   widget: z.array(z.looseObject({})).catch([]).default([]),
-  'model-index': modelIndex,
+  'model-index': modelIndexSchema,
 });
 
-const datasetYaml = z.strictObject({
+const datasetYamlSchema = z.strictObject({
   title: z.string(),
   family: z.string().nullable().default(null),
   split: z.string().nullable().default(null),
-  task,
+  task: taskSchema,
   license: z.string().nullable().default(null),
   source: z.string().nullable().default(null),
   description: z.string().nullable().default(null),
@@ -144,9 +149,9 @@ const datasetYaml = z.strictObject({
   sha256: z.string().nullable().default(null),
   file: z.string().nullable().default(null),
   target: z.string().nullable().default(null),
-  columns: z.array(column).default([]),
+  columns: z.array(columnSchema).default([]),
 });
-export type DatasetYaml = z.infer<typeof datasetYaml>;
+export type DatasetYaml = z.infer<typeof datasetYamlSchema>;
 
 export interface Card {
   readonly title: string;
@@ -160,7 +165,7 @@ export interface Card {
 }
 
 /** One result of a card's `model-index`: metrics that somebody else measured. */
-export type ImportedResult = z.infer<typeof result>;
+export type ImportedResult = z.infer<typeof resultSchema>;
 
 export interface ModelManifest {
   readonly name: string;
@@ -182,9 +187,9 @@ export async function readModelManifest(folder: string): Promise<ModelManifest> 
   if (!MODEL_NAME.test(name)) throw new ManifestError(`the folder's name must match ${MODEL_NAME.source}`);
   const readme = await readText(path.join(folder, 'README.md'));
   const { matter, markdown } = splitFrontMatter(readme ?? '');
-  const front = checked(frontMatter, parseYamlFile(matter, 'README.md'), 'README.md front matter');
+  const front = parseWith(frontMatterSchema, parseYamlFile(matter, 'README.md'), 'README.md front matter');
   const yamlText = (await readText(path.join(folder, 'model.yaml'))) ?? '';
-  const yaml = checked(modelYaml, parseYamlFile(yamlText, 'model.yaml'), 'model.yaml');
+  const yaml = parseWith(modelYamlSchema, parseYamlFile(yamlText, 'model.yaml'), 'model.yaml');
   const { task, problem } = yaml.task
     ? { task: yaml.task, problem: null }
     : await readTask(folder, front.pipeline_tag ?? null);
@@ -238,7 +243,7 @@ export async function readVersionNumbers(folder: string): Promise<number[]> {
 export async function readDatasetManifest(folder: string): Promise<DatasetYaml> {
   const text = await readText(path.join(folder, 'dataset.yaml'));
   if (text === null) throw new ManifestError('dataset.yaml is missing');
-  return checked(datasetYaml, parseYamlFile(text, 'dataset.yaml'), 'dataset.yaml');
+  return parseWith(datasetYamlSchema, parseYamlFile(text, 'dataset.yaml'), 'dataset.yaml');
 }
 
 /** Names of the folders in a folder, sorted; none when it does not exist. */

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { ManifestError } from '../errors.js';
 import type { ImageSpec } from '../tasks/spec.js';
 
-const edges = z.union([
+const imageSizeSchema = z.union([
   z.number(),
   z.looseObject({
     height: z.number().optional(),
@@ -18,15 +18,15 @@ const edges = z.union([
   }),
 ]);
 
-export const preprocessor = z.looseObject({
+export const preprocessorSchema = z.looseObject({
   image_processor_type: z.string().nullish(),
   feature_extractor_type: z.string().nullish(),
   do_resize: z.boolean().nullish(),
-  size: edges.nullish(),
+  size: imageSizeSchema.nullish(),
   max_size: z.number().nullish(),
   resample: z.number().nullish(),
   do_center_crop: z.boolean().nullish(),
-  crop_size: edges.nullish(),
+  crop_size: imageSizeSchema.nullish(),
   crop_pct: z.number().nullish(),
   include_top: z.boolean().nullish(),
   rescale_offset: z.boolean().nullish(),
@@ -37,11 +37,11 @@ export const preprocessor = z.looseObject({
   image_std: z.array(z.number()).nullish(),
   do_flip_channel_order: z.boolean().nullish(),
   do_pad: z.boolean().nullish(),
-  pad_size: edges.nullish(),
+  pad_size: imageSizeSchema.nullish(),
 });
-export type Preprocessor = z.infer<typeof preprocessor>;
+export type Preprocessor = z.infer<typeof preprocessorSchema>;
 
-const FILTERS: Readonly<Record<number, ImageSpec['resample']>> = {
+const FILTER_NAMES: Readonly<Record<number, ImageSpec['resample']>> = {
   0: 'nearest',
   1: 'lanczos',
   2: 'bilinear',
@@ -49,9 +49,9 @@ const FILTERS: Readonly<Record<number, ImageSpec['resample']>> = {
 };
 
 /** @throws ManifestError that names the key of preprocessor_config.json */
-export function imageOf(p: Preprocessor, isGrey: boolean): ImageSpec {
-  refuseOdd(p);
-  const filter = FILTERS[p.resample ?? 2];
+export function imageSpecOfPreprocessor(p: Preprocessor, isGrey: boolean): ImageSpec {
+  refuseUnsupported(p);
+  const filter = FILTER_NAMES[p.resample ?? 2];
   if (!filter) throw new ManifestError(`preprocessor_config.json: resample ${p.resample} is not read here; 0 to 3 are`);
   const isNormalised = p.do_normalize ?? p.image_mean != null;
   if (isNormalised && (!p.image_mean || !p.image_std))
@@ -60,7 +60,7 @@ export function imageOf(p: Preprocessor, isGrey: boolean): ImageSpec {
     resize: p.do_resize === false ? null : resizeOf(p),
     resample: filter,
     crop: cropOf(p),
-    pad: p.do_pad && p.pad_size != null ? { ...sizeOf(p.pad_size, 'pad_size'), level: 0 } : null,
+    pad: p.do_pad && p.pad_size != null ? { ...dimensionsOf(p.pad_size, 'pad_size'), level: 0 } : null,
     color: isGrey ? 'grey' : p.do_flip_channel_order ? 'bgr' : 'rgb',
     layout: 'NCHW',
     rescaleFactor: p.do_rescale === false ? 1 : (p.rescale_factor ?? 1 / 255),
@@ -74,7 +74,7 @@ function processorOf({ image_processor_type, feature_extractor_type }: Preproces
 }
 
 /** Processors whose arithmetic is not that of the others, unless their file says so. */
-const ODD: readonly (readonly [RegExp, string, (p: Preprocessor) => boolean])[] = [
+const UNSUPPORTED: readonly (readonly [RegExp, string, (p: Preprocessor) => boolean])[] = [
   [/^EfficientNet/, 'include_top', ({ include_top }) => include_top !== false],
   [/^EfficientNet/, 'rescale_offset', ({ rescale_offset }) => rescale_offset === true],
   [/^PoolFormer/, 'crop_pct', ({ crop_pct }) => crop_pct !== null],
@@ -87,9 +87,9 @@ const ODD: readonly (readonly [RegExp, string, (p: Preprocessor) => boolean])[] 
   [/^(Donut|Nougat)/, 'thumbnails', () => true],
 ];
 
-function refuseOdd(p: Preprocessor): void {
+function refuseUnsupported(p: Preprocessor): void {
   const name = processorOf(p);
-  const odd = ODD.find(([pattern, , applies]) => pattern.test(name) && applies(p));
+  const odd = UNSUPPORTED.find(([pattern, , applies]) => pattern.test(name) && applies(p));
   if (odd)
     throw new ManifestError(
       `preprocessor_config.json: ${name} has rules of its own (${odd[1]}), which are not read here; say what becomes of a picture by image in model.yaml`,
@@ -97,18 +97,19 @@ function refuseOdd(p: Preprocessor): void {
 }
 
 /** These read a plain number as the length of the shorter side; others as that of both. */
-const BY_SHORTEST = /^(Detr|Yolos|ConditionalDetr|DeformableDetr|CLIP|ConvNext|MobileNet|Levit|Bit|ChineseCLIP)/;
+const NUMBER_IS_SHORTEST_EDGE =
+  /^(Detr|Yolos|ConditionalDetr|DeformableDetr|CLIP|ConvNext|MobileNet|Levit|Bit|ChineseCLIP)/;
 
 /** Its pictures are whole patches. */
-const MULTIPLE_OF_YOLOS = 16;
+const YOLOS_MULTIPLE = 16;
 
 function resizeOf(p: Preprocessor): ImageSpec['resize'] {
-  const resize = resizeBySize(p);
+  const resize = resizeOfSize(p);
   const isYolos = resize?.kind === 'shortest' && /^Yolos/.test(processorOf(p));
-  return isYolos ? { ...resize, multiple: MULTIPLE_OF_YOLOS } : resize;
+  return isYolos ? { ...resize, multiple: YOLOS_MULTIPLE } : resize;
 }
 
-function resizeBySize(p: Preprocessor): ImageSpec['resize'] {
+function resizeOfSize(p: Preprocessor): ImageSpec['resize'] {
   const { size } = p;
   if (size == null) throw new ManifestError('preprocessor_config.json: size is missing, and do_resize is not false');
   if (/^ConvNext/.test(processorOf(p)))
@@ -116,7 +117,8 @@ function resizeBySize(p: Preprocessor): ImageSpec['resize'] {
   const shortest = typeof size === 'number' ? size : size.shortest_edge;
   if (/^Levit/.test(processorOf(p)) && shortest !== undefined) return resizeOfLevit(shortest);
   if (typeof size === 'number') {
-    if (BY_SHORTEST.test(processorOf(p))) return { kind: 'shortest', edge: size, longest: p.max_size ?? null };
+    if (NUMBER_IS_SHORTEST_EDGE.test(processorOf(p)))
+      return { kind: 'shortest', edge: size, longest: p.max_size ?? null };
     return { kind: 'exact', width: size, height: size };
   }
   const { shortest_edge, longest_edge, max_height, max_width } = size;
@@ -125,7 +127,7 @@ function resizeBySize(p: Preprocessor): ImageSpec['resize'] {
   if (max_height !== undefined && max_width !== undefined)
     return { kind: 'inside', width: max_width, height: max_height };
   if (longest_edge != null) return { kind: 'inside', width: longest_edge, height: longest_edge };
-  return { kind: 'exact', ...sizeOf(size, 'size') };
+  return { kind: 'exact', ...dimensionsOf(size, 'size') };
 }
 
 /** It resizes to more than it keeps. */
@@ -146,14 +148,14 @@ function cropOf(p: Preprocessor): ImageSpec['crop'] {
     return edge >= 384 ? null : { width: edge, height: edge };
   }
   if (/^Levit/.test(processorOf(p)) && p.do_center_crop !== false && size != null)
-    return sizeOf(crop_size ?? size, 'crop_size');
+    return dimensionsOf(crop_size ?? size, 'crop_size');
   if (!p.do_center_crop) return null;
   if (crop_size == null)
     throw new ManifestError('preprocessor_config.json: crop_size is missing, and do_center_crop is true');
-  return sizeOf(crop_size, 'crop_size');
+  return dimensionsOf(crop_size, 'crop_size');
 }
 
-function sizeOf(size: z.infer<typeof edges>, key: string): { width: number; height: number } {
+function dimensionsOf(size: z.infer<typeof imageSizeSchema>, key: string): { width: number; height: number } {
   if (typeof size === 'number') return { width: size, height: size };
   const { width, height, shortest_edge } = size;
   if (width !== undefined && height !== undefined) return { width, height };

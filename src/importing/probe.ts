@@ -8,11 +8,11 @@ import { ManifestError } from '../errors.js';
 import type { Answer } from '../tasks/answer.js';
 import type { GraphFacts } from '../tasks/sources.js';
 import type { Item, VersionSpec } from '../tasks/tasks.js';
-import { check } from '../tasks/tasks.js';
-import { differenceFromGolden, type Golden } from './golden.js';
+import { checkInput } from '../tasks/tasks.js';
+import { type Golden, goldenDifference } from './golden.js';
 import { type SpecSources, specOf } from './spec.js';
 
-type Ask = (message: ToWorker) => Promise<FromWorker>;
+type SendToWorker = (message: ToWorker) => Promise<FromWorker>;
 
 export interface ProbedVersion {
   readonly spec: VersionSpec;
@@ -47,7 +47,7 @@ export async function probeCandidate(pool: Pool, candidate: Candidate): Promise<
   }
 }
 
-async function probeWith(ask: Ask, provider: string, candidate: Candidate): Promise<ProbedVersion> {
+async function probeWith(ask: SendToWorker, provider: string, candidate: Candidate): Promise<ProbedVersion> {
   const { sources, golden, artifactSha256, artifactPath, tokenizerPath } = candidate;
   const { facts } = await expectReply(ask({ kind: 'examine', artifactPath, artifactSha256 }), 'examined');
   const spec = specOf({ ...sources, facts });
@@ -57,30 +57,35 @@ async function probeWith(ask: Ask, provider: string, candidate: Candidate): Prom
   try {
     await expectReply(ask(loadMessage(version, provider)), 'loaded');
     if (golden) await compareWithGolden(ask, spec, golden, items);
-    else await answer(ask, items[0] as Item, 0, 'the example');
+    else await runItem(ask, items[0] as Item, 0, 'the example');
   } catch (error) {
     const isCrash = spec.text && error instanceof ProcessLostError && error.cause === 'crashed';
     throw isCrash ? new ManifestError(`${error.message} while tokenizer.json and the graph were tried`) : error;
   }
-  return { spec: await withBatchability(ask, spec, items), facts };
+  return { spec: await withBatchLimits(ask, spec, items), facts };
 }
 
 function itemsOf(spec: VersionSpec, golden: Golden | null): Item[] {
-  if (!golden) return [check(spec, spec.example, ['example'])];
-  return golden.cases.map(({ input }, i) => check(spec, input, ['golden.json', 'cases', String(i), 'input']));
+  if (!golden) return [checkInput(spec, spec.example, ['example'])];
+  return golden.cases.map(({ input }, i) => checkInput(spec, input, ['golden.json', 'cases', String(i), 'input']));
 }
 
-async function compareWithGolden(ask: Ask, spec: VersionSpec, golden: Golden, items: readonly Item[]): Promise<void> {
+async function compareWithGolden(
+  ask: SendToWorker,
+  spec: VersionSpec,
+  golden: Golden,
+  items: readonly Item[],
+): Promise<void> {
   for (const [i, item] of items.entries()) {
-    const answered = await answer(ask, item, i, `golden.json: case ${i}`);
+    const answered = await runItem(ask, item, i, `golden.json: case ${i}`);
     const expected = golden.cases[i];
-    const difference = expected && differenceFromGolden(spec, expected, golden.tolerance, answered);
+    const difference = expected && goldenDifference(spec, expected, golden.tolerance, answered);
     if (difference)
       throw new ManifestError(`golden.json: case ${i}: ${difference}, which is what ${golden.source} answered`);
   }
 }
 
-async function answer(ask: Ask, item: Item, id: number, what: string): Promise<Answer> {
+async function runItem(ask: SendToWorker, item: Item, id: number, what: string): Promise<Answer> {
   const batch = { kind: 'batch', id, key: 'probed', items: [item], announceStart: false } as const;
   const [result] = (await expectReply(ask(batch), 'done')).results;
   if (result && 'answer' in result) return result.answer;
@@ -88,7 +93,7 @@ async function answer(ask: Ask, item: Item, id: number, what: string): Promise<A
 }
 
 /** The spec with what a comparison of batched with single answers says about batching and padding. */
-async function withBatchability(ask: Ask, spec: VersionSpec, items: readonly Item[]): Promise<VersionSpec> {
+async function withBatchLimits(ask: SendToWorker, spec: VersionSpec, items: readonly Item[]): Promise<VersionSpec> {
   if (spec.maxBatch === 1) return spec;
   const { difference, padding } = await checkInvariance(ask, items);
   if (difference) return { ...withPads(spec, false), maxBatch: 1, maxBatchReason: difference };
@@ -107,7 +112,7 @@ function withPads(spec: VersionSpec, isSafe: boolean): VersionSpec {
 
 /** What others than its own inputs do to a version is no reason to refuse it: it runs alone. */
 async function checkInvariance(
-  ask: Ask,
+  ask: SendToWorker,
   items: readonly Item[],
 ): Promise<{ difference: string | null; padding: string | null }> {
   try {
@@ -124,11 +129,11 @@ async function expectReply<K extends FromWorker['kind']>(
 ): Promise<Extract<FromWorker, { kind: K }>> {
   const message = await reply;
   if (message.kind === kind) return message as Extract<FromWorker, { kind: K }>;
-  throw new ManifestError('message' in message ? inOurWords(message.message) : `an unexpected reply "${message.kind}"`);
+  throw new ManifestError('message' in message ? explained(message.message) : `an unexpected reply "${message.kind}"`);
 }
 
 /** What the runtime says in the words of its source code, where an owner can do something about it. */
-function inOurWords(message: string): string {
+function explained(message: string): string {
   const [, locale] = /Failed to construct locale with name:(.+?):/.exec(message) ?? [];
   if (!locale) return message;
   return `the graph compares words by the locale ${locale}, which is not installed here: export it with the locale "C" (skl2onnx: options={TfidfVectorizer: {'locale': 'C'}}), or install that locale`;

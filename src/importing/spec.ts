@@ -8,12 +8,12 @@ import { isMask } from '../tasks/image.js';
 import { TEXT_INPUTS } from '../tasks/sequences.js';
 import type { GraphFacts } from '../tasks/sources.js';
 import type { Activation, ImageSpec, TensorSpec, TextSpec } from '../tasks/spec.js';
-import { check, taskNamed, type VersionSpec } from '../tasks/tasks.js';
+import { checkInput, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { shapeText } from '../tasks/tensors.js';
-import { columnsOf, firstDouble } from './columns.js';
+import { columnsOf, firstDuplicate } from './columns.js';
 import { type HuggingFaceFiles, labelsOfConfig, maskTokenOf, maxTokensOf } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
-import { imageOf, type Preprocessor } from './preprocessor.js';
+import { imageSpecOfPreprocessor, type Preprocessor } from './preprocessor.js';
 
 export interface SpecSources {
   readonly manifest: ModelManifest;
@@ -75,10 +75,10 @@ function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
 
 function labelsOfVersion(sources: SpecSources): readonly string[] {
   const { manifest, facts } = sources;
-  return manifest.yaml.labels.length > 0 ? manifest.yaml.labels : (facts.zipMap?.labels ?? labelsFromFiles(sources));
+  return manifest.yaml.labels.length > 0 ? manifest.yaml.labels : (facts.zipMap?.labels ?? labelsOfFiles(sources));
 }
 
-function labelsFromFiles({ hf, facts }: SpecSources): readonly string[] {
+function labelsOfFiles({ hf, facts }: SpecSources): readonly string[] {
   const labels = labelsOfConfig(hf);
   return labels.length > 0 ? labels : (facts.classLabels ?? []);
 }
@@ -97,7 +97,7 @@ function checkLabels(
     throw new ManifestError(
       'model.yaml: labels is missing: one word for each score, in order (or id2label in config.json; exporters of scikit-learn write them with zipmap)',
     );
-  const twice = firstDouble(own);
+  const twice = firstDuplicate(own);
   if (twice !== undefined) throw new ManifestError(`model.yaml: label "${twice}" is there twice`);
   const width = output?.shape.at(-1) ?? null;
   const isOneForTwo = head?.kind === 'scores' && head.activation !== 'softmax' && width === 1 && labels.length === 2;
@@ -164,7 +164,9 @@ function imageSpecOf({ manifest: { yaml }, hf, facts: { inputs } }: SpecSources)
     throw new ManifestError(
       `preprocessor_config.json is missing, and so is image in model.yaml: size, color, rescale_factor, image_mean, image_std`,
     );
-  const image = yaml.image ? imageOfYaml(yaml.image, graph) : imageOf(hf.preprocessor as Preprocessor, isGrey);
+  const image = yaml.image
+    ? imageSpecOfYaml(yaml.image, graph)
+    : imageSpecOfPreprocessor(hf.preprocessor as Preprocessor, isGrey);
   const color = graph.channels === 1 ? 'grey' : image.color;
   if (graph.channels === 3 && image.color === 'grey')
     throw new ManifestError(`color is grey, but input "${input.name}" has shape ${shapeText(input.shape)}`);
@@ -209,7 +211,7 @@ function sizeOfGraph({ shape }: TensorSpec, layout: ImageSpec['layout']): GraphS
     : { channels: a, height: b, width: c, values: null };
 }
 
-function imageOfYaml(image: NonNullable<ModelManifest['yaml']['image']>, graph: GraphSize): ImageSpec {
+function imageSpecOfYaml(image: NonNullable<ModelManifest['yaml']['image']>, graph: GraphSize): ImageSpec {
   const size = image.size ?? (graph.width && graph.height ? { width: graph.width, height: graph.height } : null);
   if (!size) throw new ManifestError('model.yaml: image.size is missing, and the graph takes any: { width, height }');
   const isLetterbox = image.fit === 'letterbox';
@@ -250,15 +252,15 @@ function checkImageSize(spec: ImageSpec, graph: GraphSize, input: TensorSpec): v
 /** Of several the first that fits: an odd input on somebody's card is no reason to refuse the model. */
 function exampleOf(spec: VersionSpec, { yaml, widget }: ModelManifest): VersionSpec['example'] {
   const examples = yaml.example ? [yaml.example] : taskNamed(spec.task).examples(spec, widget);
-  const misfits = examples.map((example) => misfitOf(spec, example));
+  const misfits = examples.map((example) => problemOfExample(spec, example));
   const fitting = examples[misfits.indexOf(null)];
   if (fitting) return fitting;
   throw new ManifestError(`model.yaml: the example does not fit: ${misfits.at(-1)}`);
 }
 
-function misfitOf(spec: VersionSpec, example: VersionSpec['example']): string | null {
+function problemOfExample(spec: VersionSpec, example: VersionSpec['example']): string | null {
   try {
-    check(spec, example, ['example']);
+    checkInput(spec, example, ['example']);
     return null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

@@ -10,14 +10,14 @@ import { ManifestError } from '../errors.js';
 export async function readText(file: string): Promise<string | null> {
   return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
-    throw unreadable(file, error);
+    throw unreadableFile(file, error);
   });
 }
 
 /** @throws ManifestError */
 export async function readBytes(file: string): Promise<Uint8Array> {
   return readFile(file).catch((error: Error) => {
-    throw unreadable(file, error);
+    throw unreadableFile(file, error);
   });
 }
 
@@ -31,7 +31,7 @@ export async function fileDigest(file: string): Promise<{ sha256: string; sizeBy
       sizeBytes += chunk.length;
     }
   } catch (error) {
-    throw unreadable(file, error as Error);
+    throw unreadableFile(file, error as Error);
   }
   return { sha256: hash.digest('hex'), sizeBytes };
 }
@@ -39,12 +39,12 @@ export async function fileDigest(file: string): Promise<{ sha256: string; sizeBy
 /** Small enough that the event loop does other things in between. */
 const CHUNK_BYTES = 1024 * 1024;
 
-function unreadable(file: string, { message }: Error): ManifestError {
+function unreadableFile(file: string, { message }: Error): ManifestError {
   return new ManifestError(`${path.basename(file)} cannot be read: ${message}`);
 }
 
 /** @throws ManifestError with the path of every mistake */
-export function checked<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
+export function parseWith<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
   const outcome = schema.safeParse(value);
   if (outcome.success) return outcome.data;
   throw new ManifestError(

@@ -19,7 +19,7 @@ import type { PredictionDatabase } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
 import type { ItemFailure } from '../tasks/failures.js';
 import type { ModelInput, VersionSpec } from '../tasks/tasks.js';
-import { check, taskNamed } from '../tasks/tasks.js';
+import { checkInput, taskNamed } from '../tasks/tasks.js';
 import type { PredictInput, PredictManyInput } from './prediction.input.js';
 import { findIdempotency, findPredictionsByIds } from './prediction.queries.js';
 import { Prediction, type PredictPayload } from './prediction.type.js';
@@ -115,7 +115,7 @@ export class Predictions {
     const begun = performance.now();
     const { version, deadlineMs, priority } = job;
     const { engineVersion } = version;
-    const item = check(engineVersion.spec, job.input, job.path);
+    const item = checkInput(engineVersion.spec, job.input, job.path);
     const outcome = await this.#engine.run(engineVersion, item, { deadlineMs, priority, connection });
     const prediction = predictionOf(job, outcome, begun);
     faultPoint('predict.answered'); // @fault
@@ -130,7 +130,7 @@ export class Predictions {
   async #predictOnce(job: Job, caller: Caller, key: string): Promise<{ prediction: Prediction; replayed: boolean }> {
     // Checked before it is serialized: deeply nested JSON could overflow the stack, but never passes the check.
     const { key: versionKey, spec } = job.version.engineVersion;
-    check(spec, job.input, job.path);
+    checkInput(spec, job.input, job.path);
     const requestSha256 = requestDigest(versionKey, JSON.stringify(job.input));
     const slot = `${caller.principal.id}\n${key}`;
     // Registered before the first await, so that a duplicate arriving in the meantime finds it.

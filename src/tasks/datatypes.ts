@@ -39,22 +39,22 @@ export const DATATYPES: Readonly<Record<string, Datatype>> = {
   FP16: { ort: 'float16', array: Float16Array, bytes: 2, range: null },
   FP32: { ort: 'float32', array: Float32Array, bytes: 4, range: null },
   FP64: { ort: 'float64', array: Float64Array, bytes: 8, range: null },
-  INT8: { ort: 'int8', array: Int8Array, bytes: 1, range: signed(8n) },
-  INT16: { ort: 'int16', array: Int16Array, bytes: 2, range: signed(16n) },
-  INT32: { ort: 'int32', array: Int32Array, bytes: 4, range: signed(32n) },
-  INT64: { ort: 'int64', array: BigInt64Array, bytes: 8, range: signed(64n) },
-  UINT8: { ort: 'uint8', array: Uint8Array, bytes: 1, range: unsigned(8n) },
-  UINT16: { ort: 'uint16', array: Uint16Array, bytes: 2, range: unsigned(16n) },
-  UINT32: { ort: 'uint32', array: Uint32Array, bytes: 4, range: unsigned(32n) },
-  UINT64: { ort: 'uint64', array: BigUint64Array, bytes: 8, range: unsigned(64n) },
+  INT8: { ort: 'int8', array: Int8Array, bytes: 1, range: signedRange(8n) },
+  INT16: { ort: 'int16', array: Int16Array, bytes: 2, range: signedRange(16n) },
+  INT32: { ort: 'int32', array: Int32Array, bytes: 4, range: signedRange(32n) },
+  INT64: { ort: 'int64', array: BigInt64Array, bytes: 8, range: signedRange(64n) },
+  UINT8: { ort: 'uint8', array: Uint8Array, bytes: 1, range: unsignedRange(8n) },
+  UINT16: { ort: 'uint16', array: Uint16Array, bytes: 2, range: unsignedRange(16n) },
+  UINT32: { ort: 'uint32', array: Uint32Array, bytes: 4, range: unsignedRange(32n) },
+  UINT64: { ort: 'uint64', array: BigUint64Array, bytes: 8, range: unsignedRange(64n) },
   BOOL: { ort: 'bool', array: Uint8Array, bytes: 1, range: [0n, 1n] },
 };
 
-function signed(bits: bigint): [bigint, bigint] {
+function signedRange(bits: bigint): [bigint, bigint] {
   return [-(2n ** (bits - 1n)), 2n ** (bits - 1n) - 1n];
 }
 
-function unsigned(bits: bigint): [bigint, bigint] {
+function unsignedRange(bits: bigint): [bigint, bigint] {
   return [0n, 2n ** bits - 1n];
 }
 

@@ -9,33 +9,33 @@ import type { AnswerOf } from './answer.js';
 import { outputNamed, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import type { Preprocessed, Tools } from './define-task.js';
-import { UnusableOutput } from './failures.js';
+import { UnusableOutputError } from './failures.js';
 import type { Problems } from './problems.js';
 import {
   encodeBeginning,
-  roomOf,
   type Sequence,
   sequenceOf,
   tensorsOf,
+  tokenBudget,
   tokenizerOf,
-  truncated,
+  truncate,
   windowsOf,
 } from './sequences.js';
 import { pickOutput, type TaskSources } from './sources.js';
 import type { AnySpec, Pooling, SpecBase, TextSpec } from './spec.js';
-import { checkListLength, checkWords, stringTensor, type TextItem, workOf } from './text.js';
+import { checkListLength, checkText, stringTensor, type TextItem, workOf } from './text.js';
 
 export const MAX_SENTENCES = 256;
 
 /** [N, size], or [N, tokens, size] to be pooled. */
-export interface VectorHead {
+export interface EmbeddingHead {
   readonly kind: 'vector';
   readonly output: string;
   readonly pooling: Pooling;
   readonly normalize: boolean;
 }
 
-type VectorSpec = SpecBase & { readonly head: VectorHead; readonly text: TextSpec | null };
+type EmbeddingSpec = SpecBase & { readonly head: EmbeddingHead; readonly text: TextSpec | null };
 
 interface SimilarityItem extends AnyItem {
   readonly kind: 'similarity';
@@ -51,10 +51,10 @@ function checkSimilarity(
   spec: AnySpec,
   problems: Problems,
 ): SimilarityItem {
-  checkWords(source, ['similarity', 'source'], problems);
+  checkText(source, ['similarity', 'source'], problems);
   checkListLength(sentences, ['similarity', 'sentences'], MAX_SENTENCES, problems);
   for (const [i, sentence] of sentences.slice(0, MAX_SENTENCES).entries())
-    checkWords(sentence, ['similarity', 'sentences', String(i)], problems);
+    checkText(sentence, ['similarity', 'sentences', String(i)], problems);
   return {
     kind: 'similarity',
     rows: 1 + sentences.length,
@@ -65,7 +65,7 @@ function checkSimilarity(
 }
 
 /** @throws ManifestError */
-export function textVectorHead(sources: TaskSources): VectorHead {
+export function textEmbeddingHead(sources: TaskSources): EmbeddingHead {
   const { output, facts, hf } = sources;
   const normalize = output.normalize ?? hf.sentences?.normalize ?? false;
   const ready = facts.outputs.find(({ name, shape }) => name === 'sentence_embedding' && shape.length === 2);
@@ -79,8 +79,12 @@ export function textVectorHead(sources: TaskSources): VectorHead {
   return { kind: 'vector', output: found.name, pooling, normalize };
 }
 
-export async function preprocessEmbedding({ text }: TextItem, spec: VectorSpec, tools: Tools): Promise<Preprocessed> {
-  const { rows, isTruncated, vectorOf } = await encodeText(text, spec, tools);
+export async function preprocessEmbedding(
+  { text }: TextItem,
+  spec: EmbeddingSpec,
+  tools: Tools,
+): Promise<Preprocessed> {
+  const { rows, isTruncated, embeddingOf: vectorOf } = await encodeText(text, spec, tools);
   return {
     rows,
     postprocess: (outputs) => ({
@@ -93,7 +97,7 @@ export async function preprocessEmbedding({ text }: TextItem, spec: VectorSpec, 
 
 export async function preprocessSimilarity(
   item: SimilarityItem,
-  spec: VectorSpec,
+  spec: EmbeddingSpec,
   tools: Tools,
 ): Promise<Preprocessed> {
   const texts = await Promise.all([item.source, ...item.sentences].map((text) => encodeText(text, spec, tools)));
@@ -102,12 +106,12 @@ export async function preprocessSimilarity(
     rows: texts.flatMap(({ rows }) => rows),
     postprocess: (outputs) => {
       const begins = texts.map((_, i) => texts.slice(0, i).reduce((sum, { rows }) => sum + rows.length, 0));
-      const vectors = texts.map(({ rows, vectorOf }, i) => {
+      const vectors = texts.map(({ rows, embeddingOf: vectorOf }, i) => {
         const from = begins[i] as number;
         return vectorOf(outputs.slice(from, from + rows.length));
       });
       const [source, ...others] = vectors as [Float32Array, ...Float32Array[]];
-      const scores = others.map((other) => cosine(source, other));
+      const scores = others.map((other) => cosineSimilarity(source, other));
       return { kind: 'similarities', scores, ...(isTruncated ? { isTruncated } : {}) };
     },
   };
@@ -116,48 +120,48 @@ export async function preprocessSimilarity(
 interface EncodedText {
   readonly rows: readonly (readonly TensorData[])[];
   readonly isTruncated: boolean;
-  readonly vectorOf: (outputs: readonly (readonly TensorData[])[]) => Float32Array;
+  readonly embeddingOf: (outputs: readonly (readonly TensorData[])[]) => Float32Array;
 }
 
 /** The rows of one text, and how its vector is made of their outputs. */
-async function encodeText(text: string, spec: VectorSpec, tools: Tools): Promise<EncodedText> {
+async function encodeText(text: string, spec: EmbeddingSpec, tools: Tools): Promise<EncodedText> {
   if (!spec.text) {
-    const vectorOf: EncodedText['vectorOf'] = ([own = []]) => vectorOfRow(own, spec.head);
-    return { rows: [stringTensor(text, spec)], isTruncated: false, vectorOf };
+    const vectorOf: EncodedText['embeddingOf'] = ([own = []]) => embeddingOfRow(own, spec.head);
+    return { rows: [stringTensor(text, spec)], isTruncated: false, embeddingOf: vectorOf };
   }
   const tokenizer = tokenizerOf(tools);
-  const room = roomOf(spec.text, tokenizer.single);
+  const room = tokenBudget(spec.text, tokenizer.single);
   const isWhole = spec.text.longInputs === 'windows';
   const encoded = await (isWhole ? tokenizer.encode(text) : encodeBeginning(tokenizer, text, room));
-  const cuts = isWhole ? windowsOf(encoded, room, spec.text.stride) : [truncated(encoded, room)];
+  const cuts = isWhole ? windowsOf(encoded, room, spec.text.stride) : [truncate(encoded, room)];
   const sequences = cuts.map((cut) => sequenceOf(tokenizer.single, cut));
   return {
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
     isTruncated: !isWhole && encoded.ids.length > room,
-    vectorOf: (outputs) => vectorOfWindows(outputs, sequences, spec.head),
+    embeddingOf: (outputs) => embeddingOfWindows(outputs, sequences, spec.head),
   };
 }
 
-function vectorOfWindows(
+function embeddingOfWindows(
   outputs: readonly (readonly TensorData[])[],
   sequences: readonly Sequence[],
-  head: VectorHead,
+  head: EmbeddingHead,
 ): Float32Array {
   const lengths = sequences.map(({ ids }) => ids.length);
-  const vectors = outputs.map((own, i) => pooled(own, head, lengths[i] as number));
-  return scaled(meanOf(vectors, lengths), head.normalize);
+  const vectors = outputs.map((own, i) => pool(own, head, lengths[i] as number));
+  return normalized(weightedMean(vectors, lengths), head.normalize);
 }
 
-function vectorOfRow(outputs: readonly TensorData[], head: VectorHead): Float32Array {
-  return scaled(pooled(outputs, head, null), head.normalize);
+function embeddingOfRow(outputs: readonly TensorData[], head: EmbeddingHead): Float32Array {
+  return normalized(pool(outputs, head, null), head.normalize);
 }
 
 /** The embedding of an image, of a string, or of tensors of unknown meaning. @throws UnusableOutput */
-export function postprocessVector(
+export function postprocessEmbedding(
   outputs: readonly TensorData[],
-  { head }: { readonly head: VectorHead },
+  { head }: { readonly head: EmbeddingHead },
 ): AnswerOf<'embedding'> {
-  return { kind: 'embedding', vector: vectorOfRow(outputs, head) };
+  return { kind: 'embedding', vector: embeddingOfRow(outputs, head) };
 }
 
 /**
@@ -166,20 +170,21 @@ export function postprocessVector(
  *
  * @throws UnusableOutput when a number is not finite
  */
-function pooled(outputs: readonly TensorData[], { output, pooling }: VectorHead, length: number | null): Float32Array {
+function pool(outputs: readonly TensorData[], { output, pooling }: EmbeddingHead, length: number | null): Float32Array {
   const found = outputNamed(outputs, output);
-  if (!found) throw new UnusableOutput(`it gave no output "${output}"`);
+  if (!found) throw new UnusableOutputError(`it gave no output "${output}"`);
   const data = found.data as Float32Array;
   const vector =
-    found.shape.length === 4 ? meanOfPlaces(data, found.shape) : poolTokens(data, found.shape, pooling, length);
-  if (!vector.every(Number.isFinite)) throw new UnusableOutput('it gave a vector with a value that is not a number');
+    found.shape.length === 4 ? poolFeatureMap(data, found.shape) : poolTokens(data, found.shape, pooling, length);
+  if (!vector.every(Number.isFinite))
+    throw new UnusableOutputError('it gave a vector with a value that is not a number');
   return vector;
 }
 
 function poolTokens(
   data: Float32Array,
   shape: readonly number[],
-  pooling: VectorHead['pooling'],
+  pooling: EmbeddingHead['pooling'],
   length: number | null,
 ): Float32Array {
   if (shape.length < 3) return Float32Array.from(data);
@@ -199,7 +204,7 @@ function poolTokens(
   return Float32Array.from(found);
 }
 
-function meanOfPlaces(data: Float32Array, [, size = 0, height = 0, width = 0]: readonly number[]): Float32Array {
+function poolFeatureMap(data: Float32Array, [, size = 0, height = 0, width = 0]: readonly number[]): Float32Array {
   const places = height * width;
   return Float32Array.from({ length: size }, (_, i) => {
     let sum = 0;
@@ -209,7 +214,7 @@ function meanOfPlaces(data: Float32Array, [, size = 0, height = 0, width = 0]: r
 }
 
 /** Of the vectors of several windows, each as heavy as it has tokens. */
-function meanOf(vectors: readonly Float32Array[], weights: readonly number[]): Float32Array {
+function weightedMean(vectors: readonly Float32Array[], weights: readonly number[]): Float32Array {
   const [first] = vectors;
   if (vectors.length === 1 && first) return first;
   const total = weights.reduce((a, b) => a + b, 0);
@@ -219,14 +224,14 @@ function meanOf(vectors: readonly Float32Array[], weights: readonly number[]): F
 }
 
 /** To length one; a vector of zeros stays one. */
-function scaled(vector: Float32Array, normalize: boolean): Float32Array {
+function normalized(vector: Float32Array, normalize: boolean): Float32Array {
   if (!normalize) return vector;
   const length = Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
   return length === 0 ? vector : vector.map((x) => x / length);
 }
 
 /** 0 where a vector has no direction. */
-export function cosine(a: Float32Array, b: Float32Array): number {
+export function cosineSimilarity(a: Float32Array, b: Float32Array): number {
   let [dot, aa, bb] = [0, 0, 0];
   for (let i = 0; i < a.length; i++) {
     const [x, y] = [a[i] as number, b[i] as number];

@@ -6,10 +6,10 @@ import type { InputProblemCode } from '../errors.js';
  * which another item in the same process may have caused.
  */
 export type ItemFailure =
-  | ({ readonly kind: 'input' } & UnreadableItem)
+  | ({ readonly kind: 'input' } & UnreadableItemProblem)
   | { readonly kind: 'inference' | 'memory'; readonly message: string };
 
-export interface UnreadableItem {
+export interface UnreadableItemProblem {
   readonly code: InputProblemCode;
   readonly path: readonly string[];
   readonly message: string;
@@ -18,10 +18,10 @@ export interface UnreadableItem {
 
 /** The item cannot be preprocessed, which only decoding or tokenizing it tells. */
 export class UnreadableItemError extends Error {
-  constructor(readonly what: UnreadableItem) {
-    super(what.message);
+  constructor(readonly problem: UnreadableItemProblem) {
+    super(problem.message);
   }
 }
 
 /** The outputs of the graph do not make an answer, for example because a score is NaN. */
-export class UnusableOutput extends Error {}
+export class UnusableOutputError extends Error {}

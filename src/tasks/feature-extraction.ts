@@ -1,11 +1,11 @@
 /** An embedding of a text, or the similarity of texts by their embeddings. */
 import { defineTask } from './define-task.js';
 import {
-  postprocessVector,
+  postprocessEmbedding,
   preprocessEmbedding,
   preprocessSimilarity,
   similarityInput,
-  textVectorHead,
+  textEmbeddingHead,
 } from './embedding.js';
 import { onlyOutput } from './scores.js';
 import { isBaseModel } from './sources.js';
@@ -19,11 +19,11 @@ export const featureExtraction = defineTask({
   part: 'text',
   tokens: { longInputs: 'truncate' },
   recognizes: (files) => isBaseModel(files) && files.tokenizer !== null && files.preprocessor === null,
-  head: textVectorHead,
+  head: textEmbeddingHead,
   outputs: onlyOutput,
   examples: textExamples,
   preprocess: (item, spec, tools) =>
     item.kind === 'text' ? preprocessEmbedding(item, spec, tools) : preprocessSimilarity(item, spec, tools),
   // Tokens sent as tensors have no length to pool by.
-  postprocess: (outputs, spec) => (spec.text ? postprocessTensors(outputs) : postprocessVector(outputs, spec)),
+  postprocess: (outputs, spec) => (spec.text ? postprocessTensors(outputs) : postprocessEmbedding(outputs, spec)),
 });

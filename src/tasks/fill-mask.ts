@@ -4,10 +4,18 @@
 import type { Filling } from './answer.js';
 import { outputNamed } from './datatypes.js';
 import { defineTask, type Preprocessed, type Tools } from './define-task.js';
-import { UnreadableItemError, UnusableOutput } from './failures.js';
+import { UnreadableItemError, UnusableOutputError } from './failures.js';
 import type { Problems } from './problems.js';
 import { onlyOutput, softmax } from './scores.js';
-import { type Encoded, roomOf, type Slice, sequenceOf, type Tokenizer, tensorsOf, tokenizerOf } from './sequences.js';
+import {
+  type Encoded,
+  type Slice,
+  sequenceOf,
+  type Tokenizer,
+  tensorsOf,
+  tokenBudget,
+  tokenizerOf,
+} from './sequences.js';
 import { architectureOf, pickOutput, type TaskSources } from './sources.js';
 import type { Example, SpecBase, TextSpec, Widget } from './spec.js';
 import { type TextItem, textInput, widgetInputs } from './text.js';
@@ -16,12 +24,12 @@ import { type TextItem, textInput, widgetInputs } from './text.js';
 export const MAX_FILLINGS = 20;
 
 /** [N, tokens, vocabulary]: logits. */
-interface MaskHead {
+interface FillMaskHead {
   readonly kind: 'mask';
   readonly output: string;
 }
 
-type MaskSpec = SpecBase & { readonly head: MaskHead; readonly text: TextSpec };
+type FillMaskSpec = SpecBase & { readonly head: FillMaskHead; readonly text: TextSpec };
 
 export const fillMask = defineTask({
   name: 'FILL_MASK',
@@ -31,23 +39,23 @@ export const fillMask = defineTask({
   // Each token is answered with a score for every word of the vocabulary.
   tokens: { longInputs: 'truncate', hasMask: true, maxTokensPerRun: 512 },
   recognizes: (files) => /ForMaskedLM$/.test(architectureOf(files)),
-  head: maskHead,
+  head: fillMaskHead,
   outputs: onlyOutput,
-  examples: maskExamples,
+  examples: fillMaskExamples,
   check: checkMask,
   preprocess: preprocessFillMask,
 });
 
-function maskHead(sources: TaskSources): MaskHead {
+function fillMaskHead(sources: TaskSources): FillMaskHead {
   return { kind: 'mask', output: pickOutput(sources, 'scores', ['logits'], 3).name };
 }
 
-function maskExamples({ text: { maskToken } }: MaskSpec, widget: Widget): Example[] {
+function fillMaskExamples({ text: { maskToken } }: FillMaskSpec, widget: Widget): Example[] {
   const shown = widgetInputs(widget, 'text').filter(({ text }) => text.includes(maskToken ?? ''));
   return [...shown.map(({ text }) => ({ text })), { text: `Paris is the ${maskToken} of France.` }];
 }
 
-function checkMask({ text }: TextItem, { text: { maskToken } }: MaskSpec, problems: Problems): void {
+function checkMask({ text }: TextItem, { text: { maskToken } }: FillMaskSpec, problems: Problems): void {
   const count = text.split(maskToken ?? '').length - 1;
   if (count === 1) return;
   const code = count === 0 ? 'MISSING' : 'WRONG_KIND';
@@ -55,14 +63,14 @@ function checkMask({ text }: TextItem, { text: { maskToken } }: MaskSpec, proble
 }
 
 /** @throws UnreadableItemError when the tokenizer does not read the mask as a token of its own */
-async function preprocessFillMask({ text }: TextItem, spec: MaskSpec, tools: Tools): Promise<Preprocessed> {
+async function preprocessFillMask({ text }: TextItem, spec: FillMaskSpec, tools: Tools): Promise<Preprocessed> {
   const tokenizer = tokenizerOf(tools);
   const maskToken = spec.text.maskToken ?? '';
   const encoded = await tokenizer.encode(text);
   const mask = Array.from(encoded.ids).indexOf(tokenizer.maskId ?? -1);
-  if (mask < 0) throw new UnreadableItemError(noMask(maskToken));
-  const room = roomOf(spec.text, tokenizer.single);
-  const slice = around(encoded, mask, room);
+  if (mask < 0) throw new UnreadableItemError(missingMaskProblem(maskToken));
+  const room = tokenBudget(spec.text, tokenizer.single);
+  const slice = windowAround(encoded, mask, room);
   const sequence = sequenceOf(tokenizer.single, slice);
   const isTruncated = encoded.ids.length > room;
   const { output } = spec.head;
@@ -73,20 +81,21 @@ async function preprocessFillMask({ text }: TextItem, spec: MaskSpec, tools: Too
       const size = logits?.shape[2] ?? 0;
       const at = sequence.startOfA + mask - slice.from;
       const own = (logits?.data as Float32Array | undefined)?.subarray(at * size, (at + 1) * size);
-      if (!own?.length || !own.every(Number.isFinite)) throw new UnusableOutput('it gave no finite score for the mask');
+      if (!own?.length || !own.every(Number.isFinite))
+        throw new UnusableOutputError('it gave no finite score for the mask');
       const items = bestTokens(softmax(own)).map((best) => fillingOf(best, text, maskToken, tokenizer));
       return { kind: 'fillings', items, ...(isTruncated ? { isTruncated } : {}) };
     },
   };
 }
 
-function noMask(maskToken: string) {
+function missingMaskProblem(maskToken: string) {
   const message = `${maskToken} is not a token of its own here`;
   return { code: 'UNREADABLE', path: ['text'], message, expected: `${maskToken} as a word` } as const;
 }
 
 /** As much as fits, the mask in its middle. */
-function around(encoded: Encoded, mask: number, room: number): Slice {
+function windowAround(encoded: Encoded, mask: number, room: number): Slice {
   const count = encoded.ids.length;
   const from = Math.max(0, Math.min(mask - Math.floor(room / 2), count - room));
   return { encoded, from, to: Math.min(count, from + room) };

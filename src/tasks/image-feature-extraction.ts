@@ -1,6 +1,6 @@
 /** An embedding of an image. */
 import { defineTask, oneRow } from './define-task.js';
-import { postprocessVector, type VectorHead } from './embedding.js';
+import { type EmbeddingHead, postprocessEmbedding } from './embedding.js';
 import { imageExamples, imageInput, preprocessImage } from './image.js';
 import { onlyOutput } from './scores.js';
 import { isBaseModel, pickOutput, type TaskSources } from './sources.js';
@@ -11,20 +11,20 @@ export const imageFeatureExtraction = defineTask({
   reads: [imageInput],
   part: 'image',
   recognizes: (files) => isBaseModel(files) && files.preprocessor !== null && files.tokenizer === null,
-  head: imageVectorHead,
+  head: imageEmbeddingHead,
   outputs: onlyOutput,
   examples: imageExamples,
   async preprocess(item, spec, tools) {
     const { tensors } = await preprocessImage(item, spec, tools);
-    return oneRow(tensors, (outputs) => postprocessVector(outputs, spec));
+    return oneRow(tensors, (outputs) => postprocessEmbedding(outputs, spec));
   },
-  postprocess: postprocessVector,
+  postprocess: postprocessEmbedding,
 });
 
 const POOLED_OUTPUTS = ['image_embeds', 'pooler_output', 'embeddings'];
 
 /** A vector that the graph has pooled itself, else that of the first token, else the mean over all places. */
-function imageVectorHead(sources: TaskSources): VectorHead {
+function imageEmbeddingHead(sources: TaskSources): EmbeddingHead {
   const { output, facts } = sources;
   const normalize = output.normalize ?? false;
   const named = facts.outputs.find(({ name }) => name === output.vector);

@@ -14,7 +14,7 @@ import { decodeBase64 } from './tensors.js';
 export const MAX_IMAGE_PIXELS = 25_000_000;
 
 /** Where a picture lies in a tensor, and how large it was when it was sent. */
-export interface Frame {
+export interface ImageFrame {
   /** Of the tensor. */
   readonly width: number;
   readonly height: number;
@@ -29,7 +29,7 @@ export interface Frame {
   readonly top: number;
 }
 
-export interface PreprocessedImage extends Frame {
+export interface PreprocessedImage extends ImageFrame {
   readonly data: Float32Array;
 }
 
@@ -38,7 +38,7 @@ export interface ImageTools {
   readonly imageToFloats: (bytes: Uint8Array, spec: ImageSpec, maxPixels: number) => Promise<PreprocessedImage>;
 }
 
-const EXPECTED = 'base64 of a JPEG, PNG or WebP picture, or a data: URL of one';
+const EXPECTED_BASE64 = 'base64 of a JPEG, PNG or WebP picture, or a data: URL of one';
 
 interface ImageItem extends AnyItem {
   readonly kind: 'image';
@@ -57,11 +57,17 @@ function checkImage(
   const text = image.base64 ?? '';
   const { media, base64 } = splitDataUrl(text);
   const bytes = decodeBase64(base64);
-  if (media === null) problems.add(path, 'UNREADABLE', 'this data: URL is not base64', EXPECTED, text);
-  else if (base64 === '') problems.add(path, 'EMPTY', 'there is no picture', EXPECTED, text);
-  else if (!bytes) problems.add(path, 'UNREADABLE', 'this is not base64', EXPECTED, text);
+  if (media === null) problems.add(path, 'UNREADABLE', 'this data: URL is not base64', EXPECTED_BASE64, text);
+  else if (base64 === '') problems.add(path, 'EMPTY', 'there is no picture', EXPECTED_BASE64, text);
+  else if (!bytes) problems.add(path, 'UNREADABLE', 'this is not base64', EXPECTED_BASE64, text);
   else if (!isAcceptedFormat(bytes)) {
-    problems.add(path, 'UNREADABLE', 'the bytes are no JPEG, PNG or WebP', EXPECTED, `${bytes.length} other bytes`);
+    problems.add(
+      path,
+      'UNREADABLE',
+      'the bytes are no JPEG, PNG or WebP',
+      EXPECTED_BASE64,
+      `${bytes.length} other bytes`,
+    );
   }
   return { kind: 'image', rows: 1, work: 1, bytes: bytes as Uint8Array };
 }
@@ -87,7 +93,7 @@ export async function preprocessImage(
   item: ImageItem,
   spec: SpecBase & { readonly image: ImageSpec },
   tools: ImageTools,
-): Promise<{ tensors: TensorData[]; frame: Frame }> {
+): Promise<{ tensors: TensorData[]; frame: ImageFrame }> {
   const rules = spec.image;
   const { data, ...frame } = await tools.imageToFloats(item.bytes, rules, MAX_IMAGE_PIXELS);
   const tensors = spec.inputs.map((input) =>
@@ -101,7 +107,7 @@ export function isMask({ name }: TensorSpec): boolean {
   return name === 'pixel_mask';
 }
 
-function maskOf({ name, datatype, shape }: TensorSpec, { width, height }: Frame): TensorData {
+function maskOf({ name, datatype, shape }: TensorSpec, { width, height }: ImageFrame): TensorData {
   const sizes = [1, shape[1] ?? height, shape[2] ?? width];
   const count = (sizes[1] as number) * (sizes[2] as number);
   const data = datatype === 'INT64' ? new BigInt64Array(count).fill(1n) : new Float32Array(count).fill(1);
@@ -113,7 +119,7 @@ function pixelsOf(
   { name, datatype, shape }: TensorSpec,
   rules: ImageSpec,
   pixels: Float32Array,
-  { width, height }: Frame,
+  { width, height }: ImageFrame,
 ): TensorData {
   const channels = rules.color === 'grey' ? 1 : 3;
   const sizes = rules.layout === 'NHWC' ? [1, height, width, channels] : [1, channels, height, width];

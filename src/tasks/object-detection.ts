@@ -5,9 +5,9 @@ import { ManifestError } from '../errors.js';
 import type { AnswerOf, Box, DetectedObject } from './answer.js';
 import { outputNamed, type TensorData } from './datatypes.js';
 import { defineTask } from './define-task.js';
-import { UnusableOutput } from './failures.js';
-import { type Frame, imageExamples, imageInput, preprocessImage } from './image.js';
-import { activated } from './scores.js';
+import { UnusableOutputError } from './failures.js';
+import { type ImageFrame, imageExamples, imageInput, preprocessImage } from './image.js';
+import { applyActivation } from './scores.js';
 import { architectureOf, pickOutput, type TaskSources } from './sources.js';
 import type { Activation } from './spec.js';
 import { shapeText } from './tensors.js';
@@ -42,7 +42,7 @@ export const objectDetection = defineTask({
 });
 
 /** Families whose labels exclude each other, with one more for "no object". */
-const WITH_NO_OBJECT = new Set(['detr', 'yolos', 'table-transformer']);
+const NO_OBJECT_FAMILIES = new Set(['detr', 'yolos', 'table-transformer']);
 const DEFAULT_THRESHOLD = 0.5;
 
 function boxesHead(sources: TaskSources): BoxesHead {
@@ -50,7 +50,7 @@ function boxesHead(sources: TaskSources): BoxesHead {
   const scores = pickOutput(sources, 'scores', ['logits'], 3);
   const boxes = pickOutput(sources, 'boxes', ['pred_boxes'], 3);
   const width = scores.shape[2] ?? null;
-  const more = (width ?? labels.length + Number(WITH_NO_OBJECT.has(hf.config?.model_type ?? ''))) - labels.length;
+  const more = (width ?? labels.length + Number(NO_OBJECT_FAMILIES.has(hf.config?.model_type ?? ''))) - labels.length;
   if (labels.length === 0)
     throw new ManifestError('labels is missing: id2label in config.json, or labels in model.yaml');
   if (more !== 0 && more !== 1)
@@ -71,7 +71,7 @@ function boxesHead(sources: TaskSources): BoxesHead {
 }
 
 /** What an answer keeps, so that a caller may ask for less sure ones than the model's threshold. */
-const LOWEST_SCORE = 0.05;
+const MIN_SCORE = 0.05;
 const MAX_OBJECTS = 300;
 
 /**
@@ -83,39 +83,39 @@ function postprocessDetections(
   outputs: readonly TensorData[],
   head: BoxesHead,
   labels: readonly string[],
-  frame: Frame,
+  frame: ImageFrame,
 ): AnswerOf<'detections'> {
   const boxes = outputNamed(outputs, head.boxes)?.data as Float32Array | undefined;
   const scores = outputNamed(outputs, head.scores)?.data as Float32Array | undefined;
   const width = labels.length + Number(head.hasNoObject);
   const count = (boxes?.length ?? 0) / 4;
   if (!boxes || scores?.length !== count * width)
-    throw new UnusableOutput(`it gave ${scores?.length ?? 0} scores for ${count} boxes and ${width} labels`);
+    throw new UnusableOutputError(`it gave ${scores?.length ?? 0} scores for ${count} boxes and ${width} labels`);
   if (!boxes.every(Number.isFinite) || !scores.every(Number.isFinite))
-    throw new UnusableOutput('it gave a box or a score that is not a number');
-  const lowest = Math.min(LOWEST_SCORE, head.threshold);
+    throw new UnusableOutputError('it gave a box or a score that is not a number');
+  const lowest = Math.min(MIN_SCORE, head.threshold);
   const found: DetectedObject[] = [];
   for (let i = 0; i < count; i++) {
-    const own = activated(scores.subarray(i * width, (i + 1) * width), head.activation).slice(0, labels.length);
-    for (const index of candidates(own, head, lowest)) {
+    const own = applyActivation(scores.subarray(i * width, (i + 1) * width), head.activation).slice(0, labels.length);
+    for (const index of candidateLabels(own, head, lowest)) {
       const box = boxOf(boxes.subarray(i * 4, i * 4 + 4), frame);
       found.push({ label: labels[index] as string, score: own[index] as number, box });
     }
   }
   found.sort((a, b) => b.score - a.score);
-  const kept = head.iou === null ? found : withoutOverlaps(found, head.iou);
+  const kept = head.iou === null ? found : suppressOverlaps(found, head.iou);
   return { kind: 'detections', items: kept.slice(0, MAX_OBJECTS), threshold: head.threshold };
 }
 
 /** Probabilities that exclude each other name one label for a box; others each for themselves. */
-function candidates(scores: readonly number[], { activation }: BoxesHead, lowest: number): number[] {
+function candidateLabels(scores: readonly number[], { activation }: BoxesHead, lowest: number): number[] {
   const all = scores.flatMap((score, i) => (score >= lowest ? [i] : []));
   if (activation !== 'softmax' || all.length < 2) return all;
   return [all.reduce((best, i) => ((scores[i] as number) > (scores[best] as number) ? i : best))];
 }
 
 /** Centre form, relative to the tensor's picture; its content lies at `left`, `top` in the size it was resized to. */
-function boxOf([x = 0, y = 0, width = 0, height = 0]: Float32Array, frame: Frame): Box {
+function boxOf([x = 0, y = 0, width = 0, height = 0]: Float32Array, frame: ImageFrame): Box {
   const toX = (share: number) => ((share * frame.width - frame.left) * frame.sourceWidth) / frame.contentWidth;
   const toY = (share: number) => ((share * frame.height - frame.top) * frame.sourceHeight) / frame.contentHeight;
   return {
@@ -127,17 +127,18 @@ function boxOf([x = 0, y = 0, width = 0, height = 0]: Float32Array, frame: Frame
 }
 
 /** Greedy, best first, each label for itself. */
-function withoutOverlaps(found: readonly DetectedObject[], iou: number): DetectedObject[] {
+function suppressOverlaps(found: readonly DetectedObject[], iou: number): DetectedObject[] {
   const kept: DetectedObject[] = [];
   for (const one of found) {
     if (kept.length === MAX_OBJECTS) break;
-    if (!kept.some((other) => other.label === one.label && overlap(other.box, one.box) >= iou)) kept.push(one);
+    if (!kept.some((other) => other.label === one.label && intersectionOverUnion(other.box, one.box) >= iou))
+      kept.push(one);
   }
   return kept;
 }
 
 /** Intersection over union. */
-export function overlap(a: Box, b: Box): number {
+export function intersectionOverUnion(a: Box, b: Box): number {
   const width = Math.min(a.xmax, b.xmax) - Math.max(a.xmin, b.xmin);
   const height = Math.min(a.ymax, b.ymax) - Math.max(a.ymin, b.ymin);
   if (width <= 0 || height <= 0) return 0;

@@ -9,35 +9,35 @@ import type { AnswerOf } from './answer.js';
 import { outputNamed, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import { defineTask, type Preprocessed, type Tools } from './define-task.js';
-import { UnusableOutput } from './failures.js';
+import { UnusableOutputError } from './failures.js';
 import type { Problems } from './problems.js';
 import {
   type Encoded,
-  roomOf,
   type Sequence,
   type Slice,
   sequenceOf,
   tensorsOf,
+  tokenBudget,
   tokenizerOf,
-  truncated,
+  truncate,
   windowsOf,
 } from './sequences.js';
 import { architectureOf, pickOutput, type TaskSources } from './sources.js';
 import type { AnySpec, Example, SpecBase, TextSpec, Widget } from './spec.js';
-import { checkWords, widgetInputs, workOf } from './text.js';
+import { checkText, widgetInputs, workOf } from './text.js';
 
 const MAX_ANSWER_TOKENS = 15;
 /** Spans that a window puts forward. */
-const MAX_SPANS = 12;
+const MAX_SPANS_PER_WINDOW = 12;
 
 /** Two times [N, tokens]: logits of where an answer begins and ends. */
-interface SpanHead {
+interface AnswerHead {
   readonly kind: 'span';
   readonly start: string;
   readonly end: string;
 }
 
-type SpanSpec = SpecBase & { readonly head: SpanHead; readonly text: TextSpec };
+type AnswerSpec = SpecBase & { readonly head: AnswerHead; readonly text: TextSpec };
 
 interface QuestionInput {
   readonly question: string;
@@ -60,13 +60,13 @@ export const questionAnswering = defineTask({
   // As in transformers: a window has 384 tokens unless somebody says otherwise.
   tokens: { longInputs: 'windows', maxTokens: 384 },
   recognizes: (files) => /ForQuestionAnswering$/.test(architectureOf(files)),
-  head: spanHead,
+  head: answerHead,
   outputs: ({ start, end }) => [start, end],
   examples: questionExamples,
   preprocess: preprocessQuestion,
 });
 
-function spanHead(sources: TaskSources): SpanHead {
+function answerHead(sources: TaskSources): AnswerHead {
   return {
     kind: 'span',
     start: pickOutput(sources, 'start', ['start_logits'], 2).name,
@@ -74,14 +74,14 @@ function spanHead(sources: TaskSources): SpanHead {
   };
 }
 
-const PLAIN = {
+const DEFAULT_QUESTION = {
   question: 'What is the capital of France?',
   context: 'Paris is the capital of France. Berlin is the capital of Germany.',
 };
 
 function questionExamples(_spec: unknown, widget: Widget): Example[] {
   const shown = widgetInputs(widget, 'text', 'context').map(({ text, context }) => ({ question: text, context }));
-  return [...shown, PLAIN].map((question) => ({ question }));
+  return [...shown, DEFAULT_QUESTION].map((question) => ({ question }));
 }
 
 /** Problems have paths `question.question` and `question.context`. */
@@ -90,8 +90,8 @@ function checkQuestion(
   spec: AnySpec,
   problems: Problems,
 ): QuestionItem {
-  checkWords(question, ['question', 'question'], problems);
-  checkWords(context, ['question', 'context'], problems);
+  checkText(question, ['question', 'question'], problems);
+  checkText(context, ['question', 'context'], problems);
   return {
     kind: 'question',
     rows: 1,
@@ -103,30 +103,30 @@ function checkQuestion(
 }
 
 /** Tokens of the context by their index in it; the score is a product of two probabilities. */
-interface Span {
+interface TokenSpan {
   readonly score: number;
   readonly first: number;
   readonly last: number;
 }
 
-async function preprocessQuestion(item: QuestionItem, spec: SpanSpec, tools: Tools): Promise<Preprocessed> {
+async function preprocessQuestion(item: QuestionItem, spec: AnswerSpec, tools: Tools): Promise<Preprocessed> {
   const tokenizer = tokenizerOf(tools);
   const { pair } = tokenizer;
   const [context, asked] = await Promise.all([tokenizer.encode(item.context), tokenizer.encode(item.question)]);
-  const room = roomOf(spec.text, pair);
+  const room = tokenBudget(spec.text, pair);
   // At least half of the room is the context's.
-  const question = truncated(asked, Math.floor(room / 2));
+  const question = truncate(asked, Math.floor(room / 2));
   const isTruncated = asked.ids.length > question.to;
   const windows = windowsOf(context, room - question.to, spec.text.stride);
   const sequences = windows.map((window) => sequenceOf(pair, question, window));
   return {
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
     postprocess: (outputs) => {
-      const read = outputs.map((own, i) => readWindow(own, windows[i] as Slice, sequences[i] as Sequence, spec.head));
+      const read = outputs.map((own, i) => scoreWindow(own, windows[i] as Slice, sequences[i] as Sequence, spec.head));
       const best = bestAnswer(read.flatMap(({ spans }) => spans.map((span) => answerOf(span, item.context, context))));
       const none = Math.min(...read.map(({ none }) => none));
       const isNone = !best || (item.handleImpossibleAnswer && none > best.score);
-      const answer = isNone ? noAnswer(best ? none : 0) : likely(best);
+      const answer = isNone ? noAnswer(best ? none : 0) : withCappedScore(best);
       return isTruncated ? { ...answer, isTruncated } : answer;
     },
   };
@@ -139,7 +139,7 @@ function noAnswer(score: number): AnswerOf<'answer'> {
 }
 
 /** What several windows found adds up, to more than one at times. */
-function likely(answer: FoundAnswer): FoundAnswer {
+function withCappedScore(answer: FoundAnswer): FoundAnswer {
   return { ...answer, score: Math.min(1, answer.score) };
 }
 
@@ -155,7 +155,7 @@ function bestAnswer(found: readonly FoundAnswer[]): FoundAnswer | undefined {
 }
 
 /** The words that the span's tokens belong to. */
-function answerOf({ score, first, last }: Span, text: string, context: Encoded): FoundAnswer {
+function answerOf({ score, first, last }: TokenSpan, text: string, context: Encoded): FoundAnswer {
   let [from, to] = [first, last];
   while (from > 0 && isSameWord(context, from - 1, from)) from--;
   while (to + 1 < context.ids.length && isSameWord(context, to, to + 1)) to++;
@@ -167,32 +167,32 @@ function isSameWord({ words }: Encoded, a: number, b: number): boolean {
   return words[a] === words[b];
 }
 
-function readWindow(
+function scoreWindow(
   outputs: readonly TensorData[],
   window: Slice,
   { startOfB }: Sequence,
-  head: SpanHead,
-): { spans: readonly Span[]; none: number } {
+  head: AnswerHead,
+): { spans: readonly TokenSpan[]; none: number } {
   const count = window.to - window.from;
   const starts = probabilities(outputNamed(outputs, head.start), startOfB, count);
   const ends = probabilities(outputNamed(outputs, head.end), startOfB, count);
-  const spans: Span[] = [];
+  const spans: TokenSpan[] = [];
   for (let first = 0; first < count; first++) {
     for (let last = first; last < Math.min(count, first + MAX_ANSWER_TOKENS); last++) {
       const score = (starts.of[first] as number) * (ends.of[last] as number);
-      keepBest(spans, { score, first: window.from + first, last: window.from + last });
+      insertRanked(spans, { score, first: window.from + first, last: window.from + last });
     }
   }
   return { spans, none: starts.none * ends.none };
 }
 
 /** Best first. */
-function keepBest(spans: Span[], span: Span): void {
-  const least = spans.length < MAX_SPANS ? 0 : (spans[MAX_SPANS - 1] as Span).score;
+function insertRanked(spans: TokenSpan[], span: TokenSpan): void {
+  const least = spans.length < MAX_SPANS_PER_WINDOW ? 0 : (spans[MAX_SPANS_PER_WINDOW - 1] as TokenSpan).score;
   if (span.score <= least) return;
   const place = spans.findIndex(({ score }) => score < span.score);
   spans.splice(place < 0 ? spans.length : place, 0, span);
-  spans.length = Math.min(spans.length, MAX_SPANS);
+  spans.length = Math.min(spans.length, MAX_SPANS_PER_WINDOW);
 }
 
 /** Over the window's tokens of the context and the very first token, which says "none". */
@@ -205,7 +205,7 @@ function probabilities(
   const own = data?.subarray(from, from + count);
   const first = data?.[0] ?? Number.NaN;
   if (own?.length !== count || !own.every(Number.isFinite) || !Number.isFinite(first))
-    throw new UnusableOutput('it gave a score that is not a number');
+    throw new UnusableOutputError('it gave a score that is not a number');
   const highest = own.reduce((a, b) => Math.max(a, b), first);
   const powers = Float64Array.from(own, (x) => Math.exp(x - highest));
   const none = Math.exp(first - highest);

@@ -36,22 +36,22 @@ function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problem
 }
 
 /** A column, and the datatype of the graph's input that takes it. */
-interface Fed {
+interface ColumnInput {
   readonly column: ColumnSpec;
   readonly datatype: string;
 }
 
 function datatypeOf(spec: AnySpec, { input }: ColumnSpec): string {
-  return spec.inputs.find(({ name }) => name === input)?.datatype ?? graphInput(spec).datatype;
+  return spec.inputs.find(({ name }) => name === input)?.datatype ?? onlyInput(spec).datatype;
 }
 
-function checkValue(fed: Fed, value: unknown, path: readonly string[], problems: Problems): number | string {
+function checkValue(fed: ColumnInput, value: unknown, path: readonly string[], problems: Problems): number | string {
   const { column } = fed;
   if (value === undefined || value === null) {
-    if (column.required) problems.add(path, 'MISSING', 'this column is required', expectation(column), value);
+    if (column.required) problems.add(path, 'MISSING', 'this column is required', expectedValue(column), value);
     return column.type === 'TEXT' || column.type === 'CATEGORY' ? column.missing : Number.NaN;
   }
-  if (column.type === 'TEXT' || column.type === 'CATEGORY') return checkWord(column, value, path, problems);
+  if (column.type === 'TEXT' || column.type === 'CATEGORY') return checkString(column, value, path, problems);
   if (column.type === 'BOOLEAN') {
     if (typeof value !== 'boolean')
       problems.add(path, 'WRONG_TYPE', 'this column is true or false', 'a boolean', value);
@@ -60,36 +60,45 @@ function checkValue(fed: Fed, value: unknown, path: readonly string[], problems:
   return checkNumber(fed, value, path, problems);
 }
 
-function checkWord(column: ColumnSpec, value: unknown, path: readonly string[], problems: Problems): string {
+function checkString(column: ColumnSpec, value: unknown, path: readonly string[], problems: Problems): string {
   if (typeof value !== 'string') {
-    problems.add(path, 'WRONG_TYPE', 'this column is a text', expectation(column), value);
+    problems.add(path, 'WRONG_TYPE', 'this column is a text', expectedValue(column), value);
   } else if (column.type === 'CATEGORY' && !column.categories.includes(value)) {
-    problems.add(path, 'NOT_IN_CATEGORIES', 'the model does not know this category', expectation(column), value);
+    problems.add(path, 'NOT_IN_CATEGORIES', 'the model does not know this category', expectedValue(column), value);
   }
   return typeof value === 'string' ? value : '';
 }
 
-function checkNumber({ column, datatype }: Fed, value: unknown, path: readonly string[], problems: Problems): number {
+function checkNumber(
+  { column, datatype }: ColumnInput,
+  value: unknown,
+  path: readonly string[],
+  problems: Problems,
+): number {
   const { minimum, maximum } = column;
   if (typeof value !== 'number') {
-    problems.add(path, 'WRONG_TYPE', 'this column is a number', expectation(column), value);
+    problems.add(path, 'WRONG_TYPE', 'this column is a number', expectedValue(column), value);
   } else if (!Number.isFinite(value)) {
-    problems.add(path, 'NOT_FINITE', 'a number is finite', expectation(column), value);
+    problems.add(path, 'NOT_FINITE', 'a number is finite', expectedValue(column), value);
   } else if (column.type === 'INTEGER' && !Number.isSafeInteger(value)) {
-    problems.add(path, 'WRONG_TYPE', 'this column is a whole number', expectation(column), value);
-  } else if ((minimum !== null && value < minimum) || (maximum !== null && value > maximum) || !fits(value, datatype)) {
+    problems.add(path, 'WRONG_TYPE', 'this column is a whole number', expectedValue(column), value);
+  } else if (
+    (minimum !== null && value < minimum) ||
+    (maximum !== null && value > maximum) ||
+    !fitsDatatype(value, datatype)
+  ) {
     problems.add(
       path,
       'OUT_OF_RANGE',
       'the value lies outside what the model was made for',
-      expectation(column),
+      expectedValue(column),
       value,
     );
   }
   return typeof value === 'number' ? value : Number.NaN;
 }
 
-function expectation({ type, minimum, maximum, categories, unit }: ColumnSpec): string {
+function expectedValue({ type, minimum, maximum, categories, unit }: ColumnSpec): string {
   if (type === 'CATEGORY') return `one of ${categories.join(', ')}`;
   if (type === 'TEXT') return 'a text';
   if (type === 'BOOLEAN') return 'true or false';
@@ -105,7 +114,7 @@ function expectation({ type, minimum, maximum, categories, unit }: ColumnSpec): 
 }
 
 /** In 16 or 32 bits a large float would be infinite, and a large whole number another one. */
-function fits(value: number, datatype: string): boolean {
+function fitsDatatype(value: number, datatype: string): boolean {
   const range = DATATYPES[datatype]?.range;
   if (range) return value >= Number(range[0]) && value <= Number(range[1]);
   if (datatype === 'FP64') return true;
@@ -130,7 +139,7 @@ function arrayOf({ datatype }: TensorSpec, values: readonly (number | string)[])
 }
 
 /** The only input of the graph. */
-export function graphInput(spec: Pick<AnySpec, 'inputs'>): TensorSpec {
+export function onlyInput(spec: Pick<AnySpec, 'inputs'>): TensorSpec {
   const [only] = spec.inputs;
   if (!only) throw new Error('A spec without inputs. This is a bug.');
   return only;

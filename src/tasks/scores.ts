@@ -4,7 +4,7 @@
 import { ManifestError } from '../errors.js';
 import type { AnswerOf } from './answer.js';
 import { DATATYPES, outputNamed, type TensorData } from './datatypes.js';
-import { UnusableOutput } from './failures.js';
+import { UnusableOutputError } from './failures.js';
 import { type ModelFiles, pickOutput, type TaskSources } from './sources.js';
 import type { Activation, SpecBase } from './spec.js';
 
@@ -19,9 +19,9 @@ export function scoresHead(sources: TaskSources): ScoresHead {
   const { output, facts, hf, labels } = sources;
   if (hf.config && output.scores === undefined) {
     const { name } = pickOutput(sources, 'scores', ['logits', 'probabilities'], 2);
-    return { kind: 'scores', output: name, activation: output.activation ?? activationOf(hf, labels.length) };
+    return { kind: 'scores', output: name, activation: output.activation ?? defaultActivation(hf, labels.length) };
   }
-  const named = output.scores ?? facts.zipMap?.output ?? probabilitiesOf(sources);
+  const named = output.scores ?? facts.zipMap?.output ?? probabilitiesOutput(sources);
   if (named === undefined) return labelHead(sources);
   const names = facts.outputs.map(({ name }) => name);
   if (names.includes(named)) return { kind: 'scores', output: named, activation: output.activation ?? 'none' };
@@ -29,7 +29,7 @@ export function scoresHead(sources: TaskSources): ScoresHead {
 }
 
 /** The output that cannot be anything else: scikit-learn's name beside the label, or what comes out of a softmax. */
-function probabilitiesOf({ output, facts: { outputs, outputOperators } }: TaskSources): string | undefined {
+function probabilitiesOutput({ output, facts: { outputs, outputOperators } }: TaskSources): string | undefined {
   const floats = outputs.filter(({ datatype }) => datatype.startsWith('FP'));
   const usual = floats.find(({ name }) => name === 'probabilities');
   if (usual && outputs.length > 1) return usual.name;
@@ -52,7 +52,7 @@ function labelHead({ facts: { outputs }, hf, task }: TaskSources): ScoresHead {
 }
 
 /** As in transformers: several labels at once, or a single one, are independent of each other. */
-function activationOf({ config }: ModelFiles, count: number): Activation {
+function defaultActivation({ config }: ModelFiles, count: number): Activation {
   if (config?.problem_type === 'regression') return 'none';
   return config?.problem_type === 'multi_label_classification' || count === 1 ? 'sigmoid' : 'softmax';
 }
@@ -77,8 +77,8 @@ export function postprocessScores(
     return { kind: 'classification', label: String(outputNamed(outputs, output)?.data[0]), scores: null };
   const isOneForTwo =
     labels.length === 2 && head.activation !== 'softmax' && outputNamed(outputs, output)?.data.length === 1;
-  const scores = activated(finiteRow(outputs, output, isOneForTwo ? 1 : labels.length), head.activation);
-  return bestOf(isOneForTwo ? scores.flatMap((score) => [1 - score, score]) : scores, labels);
+  const scores = applyActivation(finiteScores(outputs, output, isOneForTwo ? 1 : labels.length), head.activation);
+  return classificationOf(isOneForTwo ? scores.flatMap((score) => [1 - score, score]) : scores, labels);
 }
 
 /** Whether several labels may apply to one input. A single score for two labels means that one excludes the other. */
@@ -95,7 +95,7 @@ function isScores(head: { readonly kind: string }): head is Extract<ScoresHead, 
   return head.kind === 'scores';
 }
 
-export function bestOf(scores: readonly number[], labels: readonly string[]): AnswerOf<'classification'> {
+export function classificationOf(scores: readonly number[], labels: readonly string[]): AnswerOf<'classification'> {
   return { kind: 'classification', label: labels[indexOfHighest(scores)] as string, scores };
 }
 
@@ -105,14 +105,14 @@ export function indexOfHighest(scores: readonly number[]): number {
 }
 
 /** @throws UnusableOutput when the output has another number of values, or one that is not finite */
-export function finiteRow(outputs: readonly TensorData[], output: string, count: number): Float32Array {
+export function finiteScores(outputs: readonly TensorData[], output: string, count: number): Float32Array {
   const raw = outputNamed(outputs, output)?.data as Float32Array | undefined;
-  if (raw?.length !== count) throw new UnusableOutput(`it gave ${raw?.length ?? 0} scores for ${count} labels`);
-  if (!raw.every(Number.isFinite)) throw new UnusableOutput('it gave a score that is not a number');
+  if (raw?.length !== count) throw new UnusableOutputError(`it gave ${raw?.length ?? 0} scores for ${count} labels`);
+  if (!raw.every(Number.isFinite)) throw new UnusableOutputError('it gave a score that is not a number');
   return raw;
 }
 
-export function activated(raw: Float32Array | readonly number[], activation: Activation): number[] {
+export function applyActivation(raw: Float32Array | readonly number[], activation: Activation): number[] {
   if (activation === 'none') return Array.from(raw);
   return activation === 'sigmoid' ? Array.from(raw, sigmoid) : softmax(raw);
 }

@@ -1,9 +1,9 @@
 /** How similar texts are, by the cosine of their embeddings. */
 import { defineTask } from './define-task.js';
-import { preprocessEmbedding, preprocessSimilarity, similarityInput, textVectorHead } from './embedding.js';
+import { preprocessEmbedding, preprocessSimilarity, similarityInput, textEmbeddingHead } from './embedding.js';
 import { onlyOutput } from './scores.js';
 import type { Example, Widget } from './spec.js';
-import { isText, textInput, widgetInputs } from './text.js';
+import { isNonEmptyString, textInput, widgetInputs } from './text.js';
 
 export const sentenceSimilarity = defineTask({
   name: 'SENTENCE_SIMILARITY',
@@ -12,19 +12,19 @@ export const sentenceSimilarity = defineTask({
   part: 'tokens',
   tokens: { longInputs: 'truncate' },
   recognizes: ({ sentences }) => sentences !== null,
-  head: textVectorHead,
+  head: textEmbeddingHead,
   outputs: onlyOutput,
   examples: similarityExamples,
   preprocess: (item, spec, tools) =>
     item.kind === 'text' ? preprocessEmbedding(item, spec, tools) : preprocessSimilarity(item, spec, tools),
 });
 
-const PLAIN = { source: 'The movie was great.', sentences: ['The film was good.', 'Paris is in France.'] };
+const DEFAULT_SIMILARITY = { source: 'The movie was great.', sentences: ['The film was good.', 'Paris is in France.'] };
 
 function similarityExamples(_spec: unknown, widget: Widget): Example[] {
   const shown = widgetInputs(widget, 'source_sentence').map(({ source_sentence: source, sentences }) => ({
     source,
-    sentences: Array.isArray(sentences) && sentences.every(isText) ? sentences : PLAIN.sentences,
+    sentences: Array.isArray(sentences) && sentences.every(isNonEmptyString) ? sentences : DEFAULT_SIMILARITY.sentences,
   }));
-  return [...shown, PLAIN].map((similarity) => ({ similarity }));
+  return [...shown, DEFAULT_SIMILARITY].map((similarity) => ({ similarity }));
 }

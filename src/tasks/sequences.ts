@@ -61,19 +61,19 @@ export interface Sequence {
 }
 
 /** How many tokens of text fit beside the special ones of a template. */
-export function roomOf({ maxTokens }: TextSpec, template: readonly TemplatePart[]): number {
+export function tokenBudget({ maxTokens }: TextSpec, template: readonly TemplatePart[]): number {
   return maxTokens - template.filter((part) => 'special' in part).length;
 }
 
 /** Characters of a token, generously. */
-const CHARACTERS_A_TOKEN = 16;
+const CHARACTERS_PER_TOKEN = 16;
 
 /**
  * The tokens of a text, or of as much of its beginning as has more than `room`: nobody waits for the rest of a long text
  * to be cut into tokens that are left out. It is cut between words, as tokens of words do not depend on later ones.
  */
 export async function encodeBeginning(tokenizer: Tokenizer, text: string, room: number): Promise<Encoded> {
-  for (let length = CHARACTERS_A_TOKEN * (room + 1); length < text.length; length *= 4) {
+  for (let length = CHARACTERS_PER_TOKEN * (room + 1); length < text.length; length *= 4) {
     const end = text.lastIndexOf(' ', length);
     if (end < length / 2) continue;
     const encoded = await tokenizer.encode(text.slice(0, end));
@@ -83,7 +83,7 @@ export async function encodeBeginning(tokenizer: Tokenizer, text: string, room: 
 }
 
 /** The beginning of a text, as much as fits. */
-export function truncated(encoded: Encoded, room: number): Slice {
+export function truncate(encoded: Encoded, room: number): Slice {
   return { encoded, from: 0, to: Math.min(encoded.ids.length, Math.max(0, room)) };
 }
 
@@ -144,11 +144,11 @@ export function tensorsOf(
     const { values, pad } = columns[input.name as (typeof TEXT_INPUTS)[number]];
     const length = input.shape[1] ?? values.length;
     const tensor = { name: input.name, datatype: input.datatype, shape: [1, length] };
-    return { ...tensor, data: wholeNumbers(input, values, length, pad), ...(text?.pads ? { pad } : {}) };
+    return { ...tensor, data: paddedIntegers(input, values, length, pad), ...(text?.pads ? { pad } : {}) };
   });
 }
 
-function wholeNumbers({ datatype }: TensorSpec, values: readonly number[], length: number, pad: number): TensorArray {
+function paddedIntegers({ datatype }: TensorSpec, values: readonly number[], length: number, pad: number): TensorArray {
   const array = datatype === 'INT64' ? new BigInt64Array(length) : new Int32Array(length);
   for (let i = 0; i < length; i++) {
     const value = values[i] ?? pad;

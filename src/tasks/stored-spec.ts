@@ -21,48 +21,48 @@ interface StoredSpec extends Omit<SpecBase, 'columns'> {
   readonly task: TaskName;
   readonly inputKind: InputKind;
   readonly columns: readonly (Omit<ColumnSpec, 'input' | 'missing'> & Partial<ColumnSpec>)[];
-  readonly image: ImageSpec | OldImageSpec | null;
+  readonly image: ImageSpec | EarlierImageSpec | null;
   readonly text?: TextSpec | null;
   readonly head?: Head;
   readonly scores?: { readonly output: string; readonly activation: Activation } | null;
   readonly value?: { readonly output: string; readonly unit: string | null } | null;
 }
 
-type OldImageSpec = { readonly width: number; readonly height: number } & Pick<
+type EarlierImageSpec = { readonly width: number; readonly height: number } & Pick<
   ImageSpec,
   'color' | 'rescaleFactor' | 'mean' | 'std'
 >;
 
 /** A spec as the catalog stores it. */
 export function readSpec(json: string): VersionSpec {
-  return upgradedSpec(JSON.parse(json));
+  return upgradeSpec(JSON.parse(json));
 }
 
 /** Variants as the catalog stores them. */
 export function readVariants(json: string): VariantSpec[] {
   const variants = JSON.parse(json) as (Omit<VariantSpec, 'spec'> & { readonly spec: StoredSpec | null })[];
-  return variants.map((variant) => ({ ...variant, spec: variant.spec && upgradedSpec(variant.spec) }));
+  return variants.map((variant) => ({ ...variant, spec: variant.spec && upgradeSpec(variant.spec) }));
 }
 
-function upgradedSpec({ scores, value, ...spec }: StoredSpec): VersionSpec {
+function upgradeSpec({ scores, value, ...spec }: StoredSpec): VersionSpec {
   const input = spec.inputs[0]?.name ?? '';
   const upgraded = {
     ...spec,
     columns: spec.columns.map((column) => ({ input, missing: '', ...column })),
-    image: spec.image && ('resample' in spec.image ? spec.image : imageOfOld(spec.image)),
+    image: spec.image && ('resample' in spec.image ? spec.image : imageFromEarlier(spec.image)),
     text: spec.text ?? null,
-    head: spec.head ?? headOfOld(spec, scores ?? null, value ?? null),
+    head: spec.head ?? headFromEarlier(spec, scores ?? null, value ?? null),
   };
   // What is stored was a `VersionSpec` when it was written.
   return upgraded as unknown as VersionSpec;
 }
 
-function imageOfOld({ width, height, ...rest }: OldImageSpec): ImageSpec {
+function imageFromEarlier({ width, height, ...rest }: EarlierImageSpec): ImageSpec {
   const resize = { kind: 'exact', width, height } as const;
   return { ...rest, resize, resample: 'bilinear', crop: null, pad: null, layout: 'NCHW' };
 }
 
-function headOfOld(
+function headFromEarlier(
   { task, outputs }: Pick<StoredSpec, 'task' | 'outputs'>,
   scores: NonNullable<StoredSpec['scores']> | null,
   value: NonNullable<StoredSpec['value']> | null,

@@ -3,7 +3,7 @@ import { ManifestError } from '../errors.js';
 import type { AnswerOf } from './answer.js';
 import { DATATYPES, outputNamed, type TensorData } from './datatypes.js';
 import { defineTask, oneRow } from './define-task.js';
-import { UnusableOutput } from './failures.js';
+import { UnusableOutputError } from './failures.js';
 import { preprocessRow, rowExamples, rowInput } from './row.js';
 import { onlyOutput } from './scores.js';
 import type { TaskSources } from './sources.js';
@@ -42,8 +42,8 @@ function postprocessValue(
   { head: { output, unit } }: { readonly head: ValueHead },
 ): AnswerOf<'regression'> {
   const data = outputNamed(outputs, output)?.data;
-  if (data?.length !== 1) throw new UnusableOutput(`it gave ${data?.length ?? 0} numbers instead of one`);
+  if (data?.length !== 1) throw new UnusableOutputError(`it gave ${data?.length ?? 0} numbers instead of one`);
   const number = Number(data[0]);
-  if (!Number.isFinite(number)) throw new UnusableOutput(`it gave ${number}`);
+  if (!Number.isFinite(number)) throw new UnusableOutputError(`it gave ${number}`);
   return { kind: 'regression', value: number, unit };
 }

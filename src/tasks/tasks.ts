@@ -82,7 +82,7 @@ export function recognizeTask(files: ModelFiles): TaskName | null {
  *
  * @throws InvalidInputError with paths below `prefix`, what was expected and what was received
  */
-export function check(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): Item {
+export function checkInput(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): Item {
   const task = taskNamed(spec.task);
   const problems = new Problems(prefix);
   const values = input as Readonly<Record<string, unknown>>;
@@ -115,7 +115,7 @@ function isTensorsItem(item: AnyItem): item is TensorsItem {
  *
  * @throws UnreadableItemError for what only decoding or tokenizing tells
  */
-export async function preprocess(item: Item, spec: VersionSpec, tools: Tools): Promise<Preprocessed> {
+export async function preprocessItem(item: Item, spec: VersionSpec, tools: Tools): Promise<Preprocessed> {
   const task = taskNamed(spec.task);
   if (!isTensorsItem(item)) return task.preprocess(item, spec, tools);
   return oneRow(item.tensors, (outputs) => task.postprocess?.(outputs, spec) ?? postprocessTensors(outputs));

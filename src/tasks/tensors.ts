@@ -8,7 +8,7 @@ import { ManifestError } from '../errors.js';
 import type { AnswerOf } from './answer.js';
 import { DATATYPES, type Datatype, type NumericArray, type TensorArray, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
-import { UnusableOutput } from './failures.js';
+import { UnusableOutputError } from './failures.js';
 import { describe, type Problems } from './problems.js';
 import type { AnySpec, Example, SpecBase, TensorSpec } from './spec.js';
 
@@ -142,13 +142,13 @@ function readList(tensor: TensorInput, path: readonly string[], problems: Proble
     problems.add(path, 'WRONG_TYPE', 'data is a list of values, flat or nested', 'a list', tensor.data);
     return null;
   }
-  const flat = flatten(tensor.data, tensor.shape, path, problems);
+  const flat = flattenNested(tensor.data, tensor.shape, path, problems);
   if (!flat || !checkElementCount(tensor, flat.length, path, problems)) return null;
   return tensor.datatype === 'BYTES' ? readStrings(flat, path, problems) : readNumbers(tensor, flat, path, problems);
 }
 
 /** A list without lists is flat; otherwise it is nested exactly as the shape says. */
-function flatten(
+function flattenNested(
   data: readonly unknown[],
   shape: readonly number[],
   path: readonly string[],
@@ -193,10 +193,10 @@ function readNumbers(
   const array = new type.array(flat.length);
   for (let index = 0; index < flat.length; index++) {
     const value = flat[index];
-    const read = type.range ? readWhole(type, value) : readFloat(type, value);
+    const read = type.range ? readInteger(type, value) : readFloat(type, value);
     if (typeof read === 'string') {
       const code = read === 'NOT_FINITE' || read === 'OUT_OF_RANGE' ? read : 'WRONG_TYPE';
-      problems.add([...path, String(index)], code, valueRule(tensor.datatype, code), tensor.datatype, value);
+      problems.add([...path, String(index)], code, valueMessage(tensor.datatype, code), tensor.datatype, value);
       return null;
     }
     array[index] = array instanceof BigInt64Array || array instanceof BigUint64Array ? BigInt(read) : Number(read);
@@ -204,7 +204,7 @@ function readNumbers(
   return array;
 }
 
-function valueRule(datatype: string, code: string): string {
+function valueMessage(datatype: string, code: string): string {
   if (code === 'NOT_FINITE') return 'a number is finite';
   if (code === 'WRONG_TYPE')
     return `${describe(datatype)} values are ${DATATYPES[datatype]?.range ? 'whole ' : ''}numbers`;
@@ -218,7 +218,7 @@ function readFloat({ bytes }: Datatype, value: unknown): number | 'WRONG_TYPE' |
   return Number.isFinite(kept) ? value : 'OUT_OF_RANGE';
 }
 
-function readWhole(
+function readInteger(
   { ort, range }: Datatype,
   value: unknown,
 ): number | bigint | 'WRONG_TYPE' | 'OUT_OF_RANGE' | 'NOT_FINITE' {
@@ -256,7 +256,13 @@ function readBase64(
   const wrong = type.range ? firstAbove(array, tensor.datatype === 'BOOL' ? 1 : null) : firstNotFinite(array);
   if (wrong < 0) return array;
   const code = type.range ? 'OUT_OF_RANGE' : 'NOT_FINITE';
-  problems.add([...path, String(wrong)], code, valueRule(tensor.datatype, code), tensor.datatype, Number(array[wrong]));
+  problems.add(
+    [...path, String(wrong)],
+    code,
+    valueMessage(tensor.datatype, code),
+    tensor.datatype,
+    Number(array[wrong]),
+  );
   return null;
 }
 
@@ -269,7 +275,7 @@ export function postprocessTensors(outputs: readonly TensorData[]): AnswerOf<'te
   for (const { name, data } of outputs) {
     if (!isFloats(data)) continue;
     const wrong = firstNotFinite(data);
-    if (wrong >= 0) throw new UnusableOutput(`value ${wrong} of output "${name}" is ${data[wrong]}`);
+    if (wrong >= 0) throw new UnusableOutputError(`value ${wrong} of output "${name}" is ${data[wrong]}`);
   }
   return { kind: 'tensors', tensors: outputs };
 }

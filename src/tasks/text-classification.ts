@@ -1,7 +1,7 @@
 /** A class for a text. */
 import { defineTask, oneRow } from './define-task.js';
 import { onlyOutput, postprocessScores, scoresHead } from './scores.js';
-import { encodeBeginning, roomOf, sequenceOf, tensorsOf, tokenizerOf, truncated } from './sequences.js';
+import { encodeBeginning, sequenceOf, tensorsOf, tokenBudget, tokenizerOf, truncate } from './sequences.js';
 import { architectureOf } from './sources.js';
 import { stringTensor, textExamples, textInput } from './text.js';
 
@@ -20,9 +20,9 @@ export const textClassification = defineTask({
     const postprocess = (outputs: Parameters<typeof postprocessScores>[0]) => postprocessScores(outputs, spec);
     if (!spec.text) return oneRow(stringTensor(text, spec), postprocess);
     const tokenizer = tokenizerOf(tools);
-    const room = roomOf(spec.text, tokenizer.single);
+    const room = tokenBudget(spec.text, tokenizer.single);
     const encoded = await encodeBeginning(tokenizer, text, room);
-    const sequence = sequenceOf(tokenizer.single, truncated(encoded, room));
+    const sequence = sequenceOf(tokenizer.single, truncate(encoded, room));
     return oneRow(tensorsOf(spec, sequence, tokenizer), postprocess, encoded.ids.length > room);
   },
   postprocess: postprocessScores,

@@ -6,7 +6,7 @@
 import type { TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import type { Problems } from './problems.js';
-import { graphInput } from './row.js';
+import { onlyInput } from './row.js';
 import type { AnySpec, Example, TextSpec, Widget } from './spec.js';
 
 export const MAX_TEXT_CHARACTERS = 100_000;
@@ -20,13 +20,13 @@ export const textInput = defineInput({
   kind: 'TEXT',
   key: 'text',
   check(text: string, spec: AnySpec, problems: Problems): TextItem {
-    checkWords(text, ['text'], problems);
+    checkText(text, ['text'], problems);
     return { kind: 'text', rows: 1, work: workOf(spec, [text]), text };
   },
 });
 
 /** Checks one text of an input: not empty, well-formed, and not too long. */
-export function checkWords(text: unknown, path: readonly string[], problems: Problems): void {
+export function checkText(text: unknown, path: readonly string[], problems: Problems): void {
   if (typeof text !== 'string') {
     problems.add(path, 'WRONG_TYPE', 'this is a text', 'a text', text);
   } else if (text.trim() === '') {
@@ -53,18 +53,18 @@ export function checkListLength(
 }
 
 /** A token has about four bytes. A guess is enough: times are compared with times of about this much work. */
-const BYTES_A_TOKEN = 4;
+const BYTES_PER_TOKEN = 4;
 
 /** How much there is to compute: tokens of all texts where they are cut into tokens, else rows. */
 export function workOf({ text }: { readonly text: TextSpec | null }, texts: readonly string[]): number {
   if (!text) return texts.length;
   const most = text.longInputs === 'truncate' ? text.maxTokens : Number.POSITIVE_INFINITY;
-  return texts.reduce((sum, one) => sum + Math.min(most, 1 + Math.ceil(Buffer.byteLength(one) / BYTES_A_TOKEN)), 0);
+  return texts.reduce((sum, one) => sum + Math.min(most, 1 + Math.ceil(Buffer.byteLength(one) / BYTES_PER_TOKEN)), 0);
 }
 
 /** One string tensor, [1] or [1, 1] as the graph asks. */
 export function stringTensor(text: string, spec: Pick<AnySpec, 'inputs'>): TensorData[] {
-  const { name, datatype, shape } = graphInput(spec);
+  const { name, datatype, shape } = onlyInput(spec);
   return [{ name, datatype, shape: shape.map(() => 1), data: [text] }];
 }
 
@@ -75,12 +75,14 @@ export function textExamples(_spec: unknown, widget: Widget): Example[] {
 }
 
 /** Whether a value of a model card is a text with something in it. */
-export function isText(value: unknown): value is string {
+export function isNonEmptyString(value: unknown): value is string {
   return typeof value === 'string' && value.trim() !== '';
 }
 
 /** The inputs of a model card in which each of these keys is a text. */
 export function widgetInputs<Key extends string>(widget: Widget, ...keys: Key[]) {
-  return widget.filter((input) => keys.every((key) => isText(input[key]))) as readonly (Readonly<Record<Key, string>> &
+  return widget.filter((input) => keys.every((key) => isNonEmptyString(input[key]))) as readonly (Readonly<
+    Record<Key, string>
+  > &
     Readonly<Record<string, unknown>>)[];
 }

@@ -11,16 +11,16 @@
 import { AGGREGATIONS, type AggregationName, type AnswerOf, type LabelledSpan, type SpanColumns } from './answer.js';
 import { outputNamed, type TensorData } from './datatypes.js';
 import { defineTask, oneRow, type Preprocessed } from './define-task.js';
-import { UnusableOutput } from './failures.js';
+import { UnusableOutputError } from './failures.js';
 import { indexOfHighest, onlyOutput, softmax } from './scores.js';
 import {
   type Encoded,
-  roomOf,
   type Sequence,
   type Slice,
   sequenceOf,
   type Tokenizer,
   tensorsOf,
+  tokenBudget,
   tokenizerOf,
   windowsOf,
 } from './sequences.js';
@@ -64,10 +64,10 @@ function tokensHead(sources: TaskSources): TokensHead {
 /** The label of what names nothing. */
 const OUTSIDE = 'O';
 
-type Span = Omit<LabelledSpan, 'word'>;
+type LabelledRange = Omit<LabelledSpan, 'word'>;
 
 /** A token or a word with the probabilities of its labels. */
-interface Scored {
+interface ScoredRange {
   readonly scores: readonly number[];
   readonly start: number;
   readonly end: number;
@@ -75,14 +75,14 @@ interface Scored {
 
 async function preprocessTokens(text: string, spec: TokensSpec, tokenizer: Tokenizer): Promise<Preprocessed> {
   const encoded = await tokenizer.encode(text);
-  const windows = windowsOf(encoded, roomOf(spec.text, tokenizer.single), spec.text.stride);
+  const windows = windowsOf(encoded, tokenBudget(spec.text, tokenizer.single), spec.text.stride);
   const sequences = windows.map((window) => sequenceOf(tokenizer.single, window));
   return {
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
     postprocess: (outputs) => {
       const scored = scoresOfTokens(outputs, windows, sequences, spec);
       const isContinued = (i: number) => continuesWord(text, encoded, i, tokenizer);
-      const names = [...new Set([...spec.labels, ...spec.labels.map(tagOf)])];
+      const names = [...new Set([...spec.labels, ...spec.labels.map(entityOf)])];
       const columns = (how: AggregationName) => spanColumns(aggregate(scored, spec.labels, how, isContinued), names);
       const spans = Object.fromEntries(AGGREGATIONS.map((how) => [how, columns(how)]));
       return { kind: 'tokens', text, labels: names, spans: spans as Record<AggregationName, SpanColumns> };
@@ -99,7 +99,7 @@ export function spansOf({ text, labels, spans }: AnswerOf<'tokens'>, how: Aggreg
   });
 }
 
-function spanColumns(spans: readonly Span[], names: readonly string[]): SpanColumns {
+function spanColumns(spans: readonly LabelledRange[], names: readonly string[]): SpanColumns {
   const indexOf = new Map(names.map((name, i) => [name, i]));
   return {
     labels: Uint16Array.from(spans, ({ label }) => indexOf.get(label) as number),
@@ -114,7 +114,7 @@ function scoresOfTokens(
   windows: readonly Slice[],
   sequences: readonly Sequence[],
   { head: { output }, labels }: TokensSpec,
-): Scored[] {
+): ScoredRange[] {
   const { encoded } = windows[0] as Slice;
   let first = 0;
   return Array.from({ length: encoded.ids.length }, (_, i) => {
@@ -124,7 +124,7 @@ function scoresOfTokens(
     const data = outputNamed(outputs[best] ?? [], output)?.data as Float32Array | undefined;
     const logits = data?.subarray(position * labels.length, (position + 1) * labels.length);
     if (logits?.length !== labels.length || !logits.every(Number.isFinite))
-      throw new UnusableOutput(`it gave no finite score for token ${i}`);
+      throw new UnusableOutputError(`it gave no finite score for token ${i}`);
     return { scores: softmax(logits), start: encoded.starts[i] as number, end: encoded.ends[i] as number };
   });
 }
@@ -157,35 +157,35 @@ function continuesWord(text: string, { ids, starts, words }: Encoded, i: number,
 }
 
 function aggregate(
-  tokens: readonly Scored[],
+  tokens: readonly ScoredRange[],
   labels: readonly string[],
   how: AggregationName,
   isContinued: (i: number) => boolean,
-): Span[] {
-  const units = how === 'NONE' || how === 'SIMPLE' ? tokens : wordsOf(tokens, how, isContinued);
-  const labelled = units.map((unit) => spanOf(unit, labels));
-  const spans = how === 'NONE' ? labelled : joined(labelled);
+): LabelledRange[] {
+  const units = how === 'NONE' || how === 'SIMPLE' ? tokens : mergeIntoWords(tokens, how, isContinued);
+  const labelled = units.map((unit) => bestRange(unit, labels));
+  const spans = how === 'NONE' ? labelled : mergeNeighbors(labelled);
   return spans.filter(({ label }) => label !== OUTSIDE);
 }
 
-function wordsOf(
-  tokens: readonly Scored[],
+function mergeIntoWords(
+  tokens: readonly ScoredRange[],
   how: 'FIRST' | 'AVERAGE' | 'MAX',
   isContinued: (i: number) => boolean,
-): Scored[] {
-  const words: Scored[][] = [];
+): ScoredRange[] {
+  const words: ScoredRange[][] = [];
   for (const [i, token] of tokens.entries()) {
     if (isContinued(i)) words.at(-1)?.push(token);
     else words.push([token]);
   }
   return words.map((parts) => ({
-    scores: SCORES_OF_WORD[how](parts.map(({ scores }) => scores)),
-    start: (parts[0] as Scored).start,
-    end: (parts.at(-1) as Scored).end,
+    scores: WORD_SCORES[how](parts.map(({ scores }) => scores)),
+    start: (parts[0] as ScoredRange).start,
+    end: (parts.at(-1) as ScoredRange).end,
   }));
 }
 
-const SCORES_OF_WORD = {
+const WORD_SCORES = {
   FIRST: ([first]: readonly (readonly number[])[]) => first as readonly number[],
   AVERAGE: (all: readonly (readonly number[])[]) =>
     (all[0] as readonly number[]).map(
@@ -197,27 +197,27 @@ const SCORES_OF_WORD = {
   },
 } as const;
 
-function spanOf({ scores, start, end }: Scored, labels: readonly string[]): Span {
+function bestRange({ scores, start, end }: ScoredRange, labels: readonly string[]): LabelledRange {
   const best = indexOfHighest(scores);
   return { label: labels[best] as string, score: scores[best] as number, start, end };
 }
 
 /** What a label names, without whether it begins there: "PER" of "B-PER". */
-function tagOf(label: string): string {
+function entityOf(label: string): string {
   return /^[BI]-(.*)$/s.exec(label)?.[1] ?? label;
 }
 
 /** Neighbours of one label, unless one says that it begins anew ("B-PER"); the score is their mean. */
-function joined(spans: readonly Span[]): Span[] {
-  const groups: { tag: string; members: Span[] }[] = [];
+function mergeNeighbors(spans: readonly LabelledRange[]): LabelledRange[] {
+  const groups: { tag: string; members: LabelledRange[] }[] = [];
   for (const span of spans) {
-    const tag = tagOf(span.label);
+    const tag = entityOf(span.label);
     const last = groups.at(-1);
     if (last?.tag === tag && !span.label.startsWith('B-')) last.members.push(span);
     else groups.push({ tag, members: [span] });
   }
   return groups.map(({ tag, members }) => {
-    const [start, end] = [(members[0] as Span).start, (members.at(-1) as Span).end];
+    const [start, end] = [(members[0] as LabelledRange).start, (members.at(-1) as LabelledRange).end];
     const score = members.reduce((sum, { score }) => sum + score, 0) / members.length;
     return { label: tag, score, start, end };
   });

@@ -5,11 +5,11 @@
  * wrong. What only running can tell, such as a regular expression that backtracks forever, is not found here.
  */
 
-type Json = Readonly<Record<string, unknown>>;
+type JsonObject = Readonly<Record<string, unknown>>;
 type Ids = ReadonlyMap<string, number>;
 
 /** The message names the key. */
-export class UnsupportedTokenizer extends Error {
+export class UnsupportedTokenizerError extends Error {
   constructor(key: string, problem: string) {
     super(`tokenizer.json: ${key} ${problem}`);
   }
@@ -42,10 +42,10 @@ const PARTS = {
 
 export interface CheckedTokenizer {
   /** The file as it may be loaded: what it says of truncation and padding is left out. */
-  readonly file: Json;
-  readonly model: Json;
+  readonly file: JsonObject;
+  readonly model: JsonObject;
   /** What it says of padding; empty where it says nothing. */
-  readonly padding: Json;
+  readonly padding: JsonObject;
   /** The largest id, plus one. */
   readonly vocabularySize: number;
 }
@@ -64,20 +64,20 @@ export function checkTokenizer(tokenizerJson: unknown): CheckedTokenizer {
 // ── the model ──
 
 /** Ids by their tokens, after a check of what else the model says. */
-function readModel(model: Json): Ids {
+function readModel(model: JsonObject): Ids {
   const type = typeOfModel(model);
   const ids = type === 'Unigram' ? idsOfList(model.vocab) : idsOfObject(model.vocab);
   if (type === 'Unigram') checkUnknownId(model.unk_id, listAt(model.vocab, 'model.vocab').length);
   else if (type === 'BPE') checkMerges(model, ids);
-  else checkUnknown(model.unk_token, ids);
+  else checkUnknownToken(model.unk_token, ids);
   return ids;
 }
 
-const MODELS = ['BPE', 'Unigram', 'WordLevel', 'WordPiece'];
+const MODEL_TYPES = ['BPE', 'Unigram', 'WordLevel', 'WordPiece'];
 
 /** Files from before the key `type` tell their model by their other keys. */
-function typeOfModel({ type, vocab, merges, continuing_subword_prefix }: Json): string {
-  if (type !== undefined) return knownType(type, MODELS, 'model');
+function typeOfModel({ type, vocab, merges, continuing_subword_prefix }: JsonObject): string {
+  if (type !== undefined) return knownType(type, MODEL_TYPES, 'model');
   if (Array.isArray(vocab)) return 'Unigram';
   if (merges !== undefined) return 'BPE';
   return continuing_subword_prefix === undefined ? 'WordLevel' : 'WordPiece';
@@ -93,34 +93,34 @@ function idsOfObject(vocab: unknown): Ids {
 function idsOfList(vocab: unknown): Ids {
   const ids = new Map<string, number>();
   for (const [id, entry] of listAt(vocab, 'model.vocab').entries())
-    ids.set(textAt(listAt(entry, `model.vocab[${id}]`)[0], `model.vocab[${id}][0]`), id);
+    ids.set(stringAt(listAt(entry, `model.vocab[${id}]`)[0], `model.vocab[${id}][0]`), id);
   return ids;
 }
 
-function checkUnknown(value: unknown, ids: Ids): void {
-  const token = textAt(value, 'model.unk_token');
-  if (!ids.has(token)) throw new UnsupportedTokenizer('model.unk_token', `"${token}" is not in the vocabulary`);
+function checkUnknownToken(value: unknown, ids: Ids): void {
+  const token = stringAt(value, 'model.unk_token');
+  if (!ids.has(token)) throw new UnsupportedTokenizerError('model.unk_token', `"${token}" is not in the vocabulary`);
 }
 
 function checkUnknownId(value: unknown, count: number): void {
   const id = idAt(value, 'model.unk_id');
-  if (id >= count) throw new UnsupportedTokenizer('model.unk_id', `${id} is not in the vocabulary`);
+  if (id >= count) throw new UnsupportedTokenizerError('model.unk_id', `${id} is not in the vocabulary`);
 }
 
 /** The right part of a pair goes on with a word: it begins with the prefix that says so, which is dropped. */
-function checkMerges(model: Json, ids: Ids): void {
+function checkMerges(model: JsonObject, ids: Ids): void {
   if (model.dropout)
-    throw new UnsupportedTokenizer('model.dropout', `${JSON.stringify(model.dropout)} makes tokens random`);
-  if (model.unk_token != null) checkUnknown(model.unk_token, ids);
-  const prefix = textAt(model.continuing_subword_prefix ?? '', 'model.continuing_subword_prefix');
+    throw new UnsupportedTokenizerError('model.dropout', `${JSON.stringify(model.dropout)} makes tokens random`);
+  if (model.unk_token != null) checkUnknownToken(model.unk_token, ids);
+  const prefix = stringAt(model.continuing_subword_prefix ?? '', 'model.continuing_subword_prefix');
   for (const [i, merge] of listAt(model.merges, 'model.merges').entries()) {
     const key = `model.merges[${i}]`;
     const parts = typeof merge === 'string' ? merge.split(' ') : listAt(merge, key);
-    const [left, right] = [textAt(parts[0], key), textAt(parts[1], key)];
+    const [left, right] = [stringAt(parts[0], key), stringAt(parts[1], key)];
     if (!right.startsWith(prefix))
-      throw new UnsupportedTokenizer(`${key}:`, `"${right}" does not begin with "${prefix}"`);
+      throw new UnsupportedTokenizerError(`${key}:`, `"${right}" does not begin with "${prefix}"`);
     const missing = [left, right, left + right.slice(prefix.length)].find((token) => !ids.has(token));
-    if (missing !== undefined) throw new UnsupportedTokenizer(`${key}:`, `"${missing}" is not in the vocabulary`);
+    if (missing !== undefined) throw new UnsupportedTokenizerError(`${key}:`, `"${missing}" is not in the vocabulary`);
   }
 }
 
@@ -129,9 +129,9 @@ function checkAddedTokens(tokens: unknown, ids: Ids): number[] {
     const key = `added_tokens[${i}]`;
     const token = objectAt(entry, key);
     const id = idAt(token.id, `${key}.id`);
-    const known = ids.get(textAt(token.content, `${key}.content`));
+    const known = ids.get(stringAt(token.content, `${key}.content`));
     if (known === undefined || known === id) return id;
-    throw new UnsupportedTokenizer(`${key}.id`, `is ${id}, and in the vocabulary it is ${known}`);
+    throw new UnsupportedTokenizerError(`${key}.id`, `is ${id}, and in the vocabulary it is ${known}`);
   });
 }
 
@@ -149,45 +149,45 @@ function checkPart(value: unknown, part: keyof typeof PARTS, key: string): void 
   CHECKS[type]?.(config, key);
 }
 
-const CHECKS: Readonly<Record<string, (config: Json, key: string) => void>> = {
+const CHECKS: Readonly<Record<string, (config: JsonObject, key: string) => void>> = {
   Split: checkPattern,
   Replace: checkPattern,
   Precompiled: checkCharsmap,
   TemplateProcessing: checkTemplates,
   FixedLength: ({ length }, key) => {
     if (!(Number.isInteger(length) && (length as number) > 0))
-      throw new UnsupportedTokenizer(`${key}.length`, 'is not a whole number from 1');
+      throw new UnsupportedTokenizerError(`${key}.length`, 'is not a whole number from 1');
   },
   Strip: ({ stop }, key) => {
-    if (stop) throw new UnsupportedTokenizer(`${key}.stop`, `${JSON.stringify(stop)} is not supported; 0 is`);
+    if (stop) throw new UnsupportedTokenizerError(`${key}.stop`, `${JSON.stringify(stop)} is not supported; 0 is`);
   },
 };
 
 const BEHAVIORS = ['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'];
 
-function checkPattern({ type, pattern, behavior }: Json, key: string): void {
+function checkPattern({ type, pattern, behavior }: JsonObject, key: string): void {
   const { String: text, Regex: expression } = objectAt(pattern, `${key}.pattern`);
   const name = text === undefined ? 'Regex' : 'String';
-  if (textAt(text ?? expression, `${key}.pattern.${name}`) === '')
-    throw new UnsupportedTokenizer(`${key}.pattern.${name}`, 'is empty');
+  if (stringAt(text ?? expression, `${key}.pattern.${name}`) === '')
+    throw new UnsupportedTokenizerError(`${key}.pattern.${name}`, 'is empty');
   if (type === 'Split' && !BEHAVIORS.includes(behavior as string))
-    throw new UnsupportedTokenizer(
+    throw new UnsupportedTokenizerError(
       `${key}.behavior`,
       `${JSON.stringify(behavior)} is not one of ${BEHAVIORS.join(', ')}`,
     );
 }
 
 /** The length of a trie in four bytes, the trie, then UTF-8. */
-function checkCharsmap({ precompiled_charsmap }: Json, key: string): void {
+function checkCharsmap({ precompiled_charsmap }: JsonObject, key: string): void {
   const at = `${key}.precompiled_charsmap`;
-  const text = textAt(precompiled_charsmap, at);
+  const text = stringAt(precompiled_charsmap, at);
   const bytes = Buffer.from(text, 'base64');
   const trieBytes = bytes.length < 4 ? -1 : bytes.readUInt32LE(0);
   const isWhole = bytes.toString('base64') === text && trieBytes > 0 && trieBytes % 4 === 0;
-  if (!isWhole || 4 + trieBytes > bytes.length) throw new UnsupportedTokenizer(at, 'is not a charsmap in base64');
+  if (!isWhole || 4 + trieBytes > bytes.length) throw new UnsupportedTokenizerError(at, 'is not a charsmap in base64');
 }
 
-function checkTemplates(config: Json, key: string): void {
+function checkTemplates(config: JsonObject, key: string): void {
   const specials = objectAt(config.special_tokens ?? {}, `${key}.special_tokens`);
   for (const name of ['single', 'pair'] as const) {
     const texts: string[] = [];
@@ -195,16 +195,16 @@ function checkTemplates(config: Json, key: string): void {
       const at = `${key}.${name}[${i}]`;
       const { Sequence, SpecialToken } = objectAt(entry, at);
       if (Sequence !== undefined) {
-        texts.push(textAt(objectAt(Sequence, `${at}.Sequence`).id, `${at}.Sequence.id`));
+        texts.push(stringAt(objectAt(Sequence, `${at}.Sequence`).id, `${at}.Sequence.id`));
         continue;
       }
-      const id = textAt(objectAt(SpecialToken, `${at}.SpecialToken`).id, `${at}.SpecialToken.id`);
+      const id = stringAt(objectAt(SpecialToken, `${at}.SpecialToken`).id, `${at}.SpecialToken.id`);
       if (!Object.hasOwn(specials, id))
-        throw new UnsupportedTokenizer(`${at}.SpecialToken.id`, `"${id}" is not in ${key}.special_tokens`);
+        throw new UnsupportedTokenizerError(`${at}.SpecialToken.id`, `"${id}" is not in ${key}.special_tokens`);
     }
     const expected = name === 'single' ? 'A' : 'A,B';
     if (texts.toSorted().join() !== expected)
-      throw new UnsupportedTokenizer(
+      throw new UnsupportedTokenizerError(
         `${key}.${name}`,
         `has the texts ${texts.join() || 'none'} instead of ${expected}`,
       );
@@ -213,34 +213,34 @@ function checkTemplates(config: Json, key: string): void {
 
 // ── values ──
 
-function objectAt(value: unknown, key: string): Json {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(key, 'an object', value);
-  return value as Json;
+function objectAt(value: unknown, key: string): JsonObject {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrongType(key, 'an object', value);
+  return value as JsonObject;
 }
 
 function listAt(value: unknown, key: string): readonly unknown[] {
-  if (!Array.isArray(value)) throw wrong(key, 'a list', value);
+  if (!Array.isArray(value)) throw wrongType(key, 'a list', value);
   return value;
 }
 
-function textAt(value: unknown, key: string): string {
-  if (typeof value !== 'string') throw wrong(key, 'a string', value);
+function stringAt(value: unknown, key: string): string {
+  if (typeof value !== 'string') throw wrongType(key, 'a string', value);
   return value;
 }
 
 function idAt(value: unknown, key: string): number {
   const isId = Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < MAX_ID;
-  if (!isId) throw wrong(key, 'an id', value);
+  if (!isId) throw wrongType(key, 'an id', value);
   return value as number;
 }
 
 function knownType(value: unknown, types: readonly string[], key: string): string {
-  const type = textAt(value, `${key}.type`);
-  if (!types.includes(type)) throw new UnsupportedTokenizer(`${key}.type`, `"${type}" is not known`);
+  const type = stringAt(value, `${key}.type`);
+  if (!types.includes(type)) throw new UnsupportedTokenizerError(`${key}.type`, `"${type}" is not known`);
   return type;
 }
 
-function wrong(key: string, expected: string, found: unknown): UnsupportedTokenizer {
+function wrongType(key: string, expected: string, found: unknown): UnsupportedTokenizerError {
   const shown = found === undefined ? 'missing' : (JSON.stringify(found)?.slice(0, 80) ?? typeof found);
-  return new UnsupportedTokenizer(key, `is ${shown}; expected ${expected}`);
+  return new UnsupportedTokenizerError(key, `is ${shown}; expected ${expected}`);
 }

@@ -9,11 +9,11 @@ import type { TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import { defineTask, type Preprocessed, type Tools } from './define-task.js';
 import type { Problems } from './problems.js';
-import { bestOf, finiteRow, onlyOutput, softmax } from './scores.js';
-import { encodeBeginning, roomOf, sequenceOf, tensorsOf, tokenizerOf, truncated } from './sequences.js';
+import { classificationOf, finiteScores, onlyOutput, softmax } from './scores.js';
+import { encodeBeginning, sequenceOf, tensorsOf, tokenBudget, tokenizerOf, truncate } from './sequences.js';
 import { pickOutput, type TaskSources } from './sources.js';
 import type { AnySpec, Example, SpecBase, TextSpec, Widget } from './spec.js';
-import { checkListLength, checkWords, widgetInputs, workOf } from './text.js';
+import { checkListLength, checkText, widgetInputs, workOf } from './text.js';
 
 const MAX_LABELS = 100;
 const MAX_LABEL_CHARACTERS = 200;
@@ -77,25 +77,25 @@ function entailmentHead(sources: TaskSources): EntailmentHead {
   };
 }
 
-const PLAIN = { text: 'The movie was great.', labels: ['film', 'travel', 'food'] };
+const DEFAULT_ZERO_SHOT = { text: 'The movie was great.', labels: ['film', 'travel', 'food'] };
 
 function zeroShotExamples(_spec: unknown, widget: Widget): Example[] {
   const shown = widgetInputs(widget, 'text', 'candidate_labels').map(({ text, candidate_labels }) => {
     const labels = candidate_labels.split(',').map((label) => label.trim());
     return { text, labels: labels.filter((label) => label !== '') };
   });
-  return [...shown, PLAIN].map((zeroShot) => ({ zeroShot }));
+  return [...shown, DEFAULT_ZERO_SHOT].map((zeroShot) => ({ zeroShot }));
 }
 
 /** Problems have paths `zeroShot.text`, `zeroShot.labels.<index>` and `zeroShot.hypothesisTemplate`. */
 function checkZeroShot(input: ZeroShotInput, spec: AnySpec, problems: Problems): ZeroShotItem {
   const { text, labels, multiLabel, hypothesisTemplate = null } = input;
-  checkWords(text, ['zeroShot', 'text'], problems);
+  checkText(text, ['zeroShot', 'text'], problems);
   checkListLength(labels, ['zeroShot', 'labels'], MAX_LABELS, problems);
   const seen = new Set<string>();
   for (const [i, label] of labels.slice(0, MAX_LABELS).entries()) {
     const path = ['zeroShot', 'labels', String(i)];
-    checkWords(label, path, problems);
+    checkText(label, path, problems);
     if (label.length > MAX_LABEL_CHARACTERS)
       problems.add(path, 'TOO_LARGE', 'a label is a few words', `at most ${MAX_LABEL_CHARACTERS} characters`, label);
     if (seen.has(label)) problems.add(path, 'WRONG_KIND', 'this label is given twice', 'each label once', label);
@@ -111,7 +111,7 @@ function checkZeroShot(input: ZeroShotInput, spec: AnySpec, problems: Problems):
 
 function checkTemplate(template: string, problems: Problems): void {
   const path = ['zeroShot', 'hypothesisTemplate'];
-  checkWords(template, path, problems);
+  checkText(template, path, problems);
   if (template.length > MAX_TEMPLATE_CHARACTERS)
     problems.add(path, 'TOO_LARGE', 'it is one sentence', `at most ${MAX_TEMPLATE_CHARACTERS} characters`, template);
   if (!template.includes('{}'))
@@ -126,19 +126,19 @@ async function preprocessZeroShot(
   const { head } = spec;
   const tokenizer = tokenizerOf(tools);
   const template = item.hypothesisTemplate ?? head.template;
-  const room = roomOf(spec.text, tokenizer.pair);
+  const room = tokenBudget(spec.text, tokenizer.pair);
   const [text, ...sentences] = await Promise.all([
     encodeBeginning(tokenizer, item.text, room),
     ...item.labels.map((label) => tokenizer.encode(template.replace('{}', () => label))),
   ]);
-  const hypotheses = sentences.map((sentence) => truncated(sentence, Math.floor(room / 2)));
+  const hypotheses = sentences.map((sentence) => truncate(sentence, Math.floor(room / 2)));
   const isTruncated = hypotheses.some(({ to }) => text.ids.length + to > room);
   return {
     rows: hypotheses.map((hypothesis) =>
-      tensorsOf(spec, sequenceOf(tokenizer.pair, truncated(text, room - hypothesis.to), hypothesis), tokenizer),
+      tensorsOf(spec, sequenceOf(tokenizer.pair, truncate(text, room - hypothesis.to), hypothesis), tokenizer),
     ),
     postprocess: (outputs) => ({
-      ...bestOf(scoresOf(outputs, head, spec.labels.length, item), item.labels),
+      ...classificationOf(scoresOf(outputs, head, spec.labels.length, item), item.labels),
       labels: item.labels,
       ...(isTruncated ? { isTruncated } : {}),
     }),
@@ -151,7 +151,7 @@ function scoresOf(
   width: number,
   { labels, multiLabel }: ZeroShotItem,
 ): number[] {
-  const logits = outputs.map((own) => finiteRow(own, output, width));
+  const logits = outputs.map((own) => finiteScores(own, output, width));
   const entailed = logits.map((row) => row[entailment] as number);
   if (!multiLabel && labels.length > 1) return softmax(entailed);
   return logits.map((row) => softmax([row[contradiction ?? 0] as number, row[entailment] as number])[1] as number);

@@ -13,10 +13,10 @@ import { scanGraph } from '../onnx/graph-scan.js';
 import { withoutZipMap } from '../onnx/zip-map.js';
 import type { TensorData } from '../tasks/datatypes.js';
 import { type Preprocessed, type Tools } from '../tasks/define-task.js';
-import { type ItemFailure, UnreadableItemError, UnusableOutput } from '../tasks/failures.js';
+import { type ItemFailure, UnreadableItemError, UnusableOutputError } from '../tasks/failures.js';
 import type { Tokenizer } from '../tasks/sequences.js';
 import type { VersionSpec } from '../tasks/tasks.js';
-import { type Item, outputsUsed, preprocess, taskNamed } from '../tasks/tasks.js';
+import { type Item, outputsUsed, preprocessItem, taskNamed } from '../tasks/tasks.js';
 import { formRuns, rowsOf, split, stack } from './batch.js';
 import { checkBatchInvariance } from './batch-invariance.js';
 import type { OpenSession } from './native/session-thread.js';
@@ -101,7 +101,7 @@ export class WorkerBody {
     const session = await this.#runtime.openSession(bytes, provider);
     faultPoint('worker.load.opened'); // @fault
     const loaded = { spec, session, tools: { ...this.#runtime.tools, tokenizer } };
-    const [row] = warmUp ? (await preprocess(warmUp, spec, loaded.tools)).rows : [];
+    const [row] = warmUp ? (await preprocessItem(warmUp, spec, loaded.tools)).rows : [];
     if (row) await session.run(row);
     faultPoint('worker.load.warm'); // @fault
     return loaded;
@@ -142,7 +142,7 @@ export class WorkerBody {
 
   async #checkBatchInvariance({ key, items }: { key: string; items: readonly Item[] }): Promise<void> {
     const { spec, session, tools } = await this.#get(key);
-    const preprocessed = await Promise.all(items.map((item) => preprocess(item, spec, tools)));
+    const preprocessed = await Promise.all(items.map((item) => preprocessItem(item, spec, tools)));
     const rows = preprocessed.flatMap(({ rows }) => rows);
     this.#send({
       kind: 'batchInvariance',
@@ -175,9 +175,9 @@ export class WorkerBody {
   async #preprocessOne(item: Item, loaded: Loaded | null): Promise<PreprocessedItem> {
     if (!loaded) return { failure: { kind: 'inference', message: 'the version is not loaded here' } };
     try {
-      return await preprocess(item, loaded.spec, loaded.tools);
+      return await preprocessItem(item, loaded.spec, loaded.tools);
     } catch (error) {
-      if (error instanceof UnreadableItemError) return { failure: { kind: 'input', ...error.what } };
+      if (error instanceof UnreadableItemError) return { failure: { kind: 'input', ...error.problem } };
       return { failure: failureOf(error) };
     }
   }
@@ -287,7 +287,7 @@ function postprocessItem(
   try {
     return { answer: finish(outputs) };
   } catch (error) {
-    if (!(error instanceof UnusableOutput)) throw error;
+    if (!(error instanceof UnusableOutputError)) throw error;
     return { failure: { kind: 'inference', message: error.message } };
   }
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { Box } from '#src/tasks/answer.js';
-import { overlap } from '#src/tasks/object-detection.js';
+import { intersectionOverUnion } from '#src/tasks/object-detection.js';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
 
 const CHUNK = 500;
@@ -100,8 +100,10 @@ test('face-detector finds as many faces of its held-out pictures as its card sta
 function matches(items: readonly Data[], faces: readonly Data[]): number {
   const free = new Set(faces);
   return items.filter(({ box }) => {
-    const best = [...free].sort((a, b) => overlap(b as Box, box) - overlap(a as Box, box))[0];
-    return best !== undefined && overlap(best as Box, box) >= 0.5 && free.delete(best);
+    const best = [...free].sort(
+      (a, b) => intersectionOverUnion(b as Box, box) - intersectionOverUnion(a as Box, box),
+    )[0];
+    return best !== undefined && intersectionOverUnion(best as Box, box) >= 0.5 && free.delete(best);
   }).length;
 }
 

@@ -1,7 +1,7 @@
 /** What a folder of the Hub lacks is told by the file and what to add; what does no harm is no reason to refuse it. */
 import { mkdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
-import { imageOf } from '#src/importing/preprocessor.js';
+import { imageSpecOfPreprocessor } from '#src/importing/preprocessor.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import type { Folder } from '../support/hugging-face/folder.js';
 import { VOCABULARY } from '../support/hugging-face/text-folder.js';
@@ -478,7 +478,7 @@ test.each([
   [{ feature_extractor_type: 'LevitFeatureExtractor', size: 224 }, 256, 224],
   [{ image_processor_type: 'LevitImageProcessor', size: { shortest_edge: 32 }, crop_size: 24 }, 36, 24],
 ])('LeViT resizes to more than it keeps: %j', (preprocessor, edge, crop) => {
-  expect(imageOf(preprocessor, false)).toMatchObject({
+  expect(imageSpecOfPreprocessor(preprocessor, false)).toMatchObject({
     resize: { kind: 'shortest', edge, longest: null },
     crop: { width: crop, height: crop },
   });

@@ -1,6 +1,6 @@
 /** From texts to sequences as long as a graph reads them. */
 
-import { encodeBeginning, sequenceOf, truncated, windowsOf } from '#src/tasks/sequences.js';
+import { encodeBeginning, sequenceOf, truncate, windowsOf } from '#src/tasks/sequences.js';
 import { openTokenizer } from '#src/worker/native/tokenizer.js';
 import { golden } from '../support/tokenizers.js';
 
@@ -27,7 +27,7 @@ test('what is cut off is the text: the final separator stays', async () => {
   const tokenizer = await openTokenizer(golden('bert-uncased').spec, {});
   const { single } = tokenizer;
 
-  const { ids, startOfA } = sequenceOf(single, truncated(await tokenizer.encode(LONG), 5));
+  const { ids, startOfA } = sequenceOf(single, truncate(await tokenizer.encode(LONG), 5));
 
   const [first, , last] = single as [{ special: number }, unknown, { special: number }];
   expect(ids).toHaveLength(7);

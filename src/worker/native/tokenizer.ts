@@ -6,7 +6,7 @@
  */
 import type { Encoding, Tokenizer as Library } from 'tokenizers';
 import type { Encoded, TemplatePart, Tokenizer } from '../../tasks/sequences.js';
-import { checkTokenizer, UnsupportedTokenizer } from '../../tasks/tokenizer-file.js';
+import { checkTokenizer, UnsupportedTokenizerError } from '../../tasks/tokenizer-file.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -56,14 +56,14 @@ function firstCauseOf(error: Error): Error {
 }
 
 /** The library tells only how far in the text it had read. */
-function namingItsPart({ message }: Error, file: Json): UnsupportedTokenizer {
+function namingItsPart({ message }: Error, file: Json): UnsupportedTokenizerError {
   const [, problem = message, column = '0'] = /^(.*) at line 1 column (\d+)$/s.exec(message) ?? [];
   let end = 1;
   for (const [key, value] of Object.entries(file)) {
     end += Buffer.byteLength(JSON.stringify({ [key]: value })) - 1;
-    if (Number(column) <= end) return new UnsupportedTokenizer(key, `cannot be read: ${problem}`);
+    if (Number(column) <= end) return new UnsupportedTokenizerError(key, `cannot be read: ${problem}`);
   }
-  return new UnsupportedTokenizer('the file', `cannot be read: ${problem}`);
+  return new UnsupportedTokenizerError('the file', `cannot be read: ${problem}`);
 }
 
 /** Some text that is not empty for this vocabulary. */
