@@ -10,7 +10,7 @@ import { checkTokenizer, UnsupportedTokenizerError } from '../../tasks/tokenizer
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** @throws UnsupportedTokenizer that names the key which is wrong or not supported */
+/** @throws UnsupportedTokenizerError that names the key which is wrong or not supported */
 export async function openTokenizer(tokenizerJson: unknown, tokenizerConfigJson: unknown): Promise<Tokenizer> {
   const { file, model, padding, vocabularySize } = checkTokenizer(tokenizerJson);
   const config = (tokenizerConfigJson ?? {}) as Json;
@@ -82,7 +82,7 @@ function templateOf(encoding: Encoding, texts: 'A' | 'AB'): TemplatePart[] {
   });
   const found = parts.flatMap((part) => ('sequence' in part ? part.sequence : []));
   if (found.sort().join('') !== texts)
-    throw new UnsupportedTokenizer('the file', 'makes no tokens of a text of its own tokens');
+    throw new UnsupportedTokenizerError('the file', 'makes no tokens of a text of its own tokens');
   return parts;
 }
 
