@@ -60,7 +60,9 @@ async function probeWith(ask: SendToWorker, provider: string, candidate: Candida
     else await runItem(ask, items[0] as Item, 0, 'the example');
   } catch (error) {
     const isCrash = spec.text && error instanceof ProcessLostError && error.cause === 'crashed';
-    throw isCrash ? new ManifestError(`${error.message} while tokenizer.json and the graph were tried`) : error;
+    throw isCrash
+      ? new ManifestError(`${error.message} while loading and testing tokenizer.json and the graph`)
+      : error;
   }
   return { spec: await withBatchLimits(ask, spec, items), facts };
 }

@@ -44,7 +44,7 @@ test('in a probe the version is FAILED, with what the library complained of', as
     {
       state: 'FAILED',
       stateReason:
-        'the inference process ended (signal SIGABRT: Onig: Regex search error: retry-limit-in-match over) while tokenizer.json and the graph were tried',
+        'the inference process ended (signal SIGABRT: Onig: Regex search error: retry-limit-in-match over) while loading and testing tokenizer.json and the graph',
     },
   ]);
 });
