@@ -6,11 +6,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { armFault, disarmFault, goOn, hasFired } from './support/faults.js';
-import { type Data, post } from './support/http.js';
+import { type Data, post } from './support/graphql-client.js';
+import { createStore } from './support/model-store.js';
 import { COUNTING_LOOP, encodeModel } from './support/onnx.js';
 import { haveEnded, isRunning } from './support/processes.js';
 import { type ServerProcess, startServer } from './support/server.js';
-import { createStore } from './support/store.js';
 import { until } from './support/until.js';
 
 let dataDir: string;

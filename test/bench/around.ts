@@ -4,7 +4,7 @@ import path from 'node:path';
 import sharp from 'sharp';
 import type { Folder } from '../support/hugging-face/folder.ts';
 import { huggingFaceFolders } from '../support/hugging-face.ts';
-import { createStore, type TestStore } from '../support/store.ts';
+import { createStore, type TestStore } from '../support/model-store.ts';
 import { median, ms, percentile, table } from './numbers.ts';
 import { ROOT, type RunningServer } from './processes.ts';
 

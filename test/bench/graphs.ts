@@ -3,8 +3,8 @@
  * worker computing with little input and output.
  */
 
+import { createStore, type TestStore } from '../support/model-store.ts';
 import { encodeModel, type GraphSpec, type NodeSpec } from '../support/onnx.ts';
-import { createStore, type TestStore } from '../support/store.ts';
 
 export const MEDIUM = { name: 'medium', width: 512, layers: 18, outputs: 10 } as const;
 export const HEAVY = { name: 'heavy', rows: 256, width: 1024, layers: 8 } as const;

@@ -1,6 +1,6 @@
 /** Models, versions, aliases and datasets, and the links between them. */
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
-import { fillCatalog } from '../support/catalog.js';
+import { fillCatalog } from '../support/large-catalog.js';
 
 const SET_ALIAS = `mutation ($input: SetAliasInput!) { setAlias(input: $input) {
   alias { name aliasedVersion { ref aliasNames } } problem { code message ... on NotFound { didYouMean } ... on InvalidInput { problems { path code } } } } }`;

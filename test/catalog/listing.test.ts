@@ -1,6 +1,6 @@
 /** Listing models: search, filters, order, pages and facets. */
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
-import { fillCatalog } from '../support/catalog.js';
+import { fillCatalog } from '../support/large-catalog.js';
 
 const COUNT = 60;
 const LIST = `query ($search: String, $filter: ModelFilter, $orderBy: ModelOrder, $first: Int! = 100, $after: String) {

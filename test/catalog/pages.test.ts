@@ -2,7 +2,7 @@
 import { saveModel } from '#src/catalog/registration.queries.js';
 import { insertEvaluation } from '#src/evaluation/evaluation.queries.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
-import { fillCatalog, VERSIONS_EACH } from '../support/catalog.js';
+import { fillCatalog, VERSIONS_EACH } from '../support/large-catalog.js';
 
 const COUNT = 8;
 const MODELS = `query ($search: String, $filter: ModelFilter, $orderBy: ModelOrder, $first: Int! = 3, $after: String) {

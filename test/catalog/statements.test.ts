@@ -1,6 +1,6 @@
 /** The number of SQL statements of a page does not depend on its size or position. */
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
-import { fillCatalog, VERSIONS_EACH } from '../support/catalog.js';
+import { fillCatalog, VERSIONS_EACH } from '../support/large-catalog.js';
 
 const QUERY = `query ($first: Int!, $after: String) {
   models(first: $first, after: $after) {

@@ -8,13 +8,13 @@
  * `node test/endurance/fuzz.ts [documents] [inputs] [seed]` prints a report.
  */
 import path from 'node:path';
-import { type Random, seeded } from '../support/random.ts';
-import { createStore } from '../support/store.ts';
+import { createStore } from '../support/model-store.ts';
+import { type Random, seeded } from '../support/seeded-random.ts';
 import { openClient } from './fuzz/client.ts';
 import { makeDocument } from './fuzz/documents.ts';
-import { fillModels, survey } from './fuzz/grounds.ts';
 import { makeInput } from './fuzz/inputs.ts';
 import { judgeWith, type Verdict } from './fuzz/judge.ts';
+import { fillModels, survey } from './fuzz/material.ts';
 import type { LoopDelay } from './fuzz/watch-loop.ts';
 import { startWatched } from './fuzz/watched-server.ts';
 
@@ -59,13 +59,13 @@ export async function fuzz({ documents, inputs, seed }: FuzzOptions): Promise<Fu
   try {
     const env = { MODEL_STORE: await fillModels(store), DATA_DIR: path.join(store.folder, 'data') };
     const server = await startWatched(store.folder, env);
-    const grounds = await survey(server.url);
+    const material = await survey(server.url);
     const workers = await server.workers();
-    const run = new Run(server.url, judgeWith(grounds.schema));
+    const run = new Run(server.url, judgeWith(material.schema));
     server.watchLoop();
     const rounds = {
-      documents: await run.round(documents, (i) => makeDocument(seededFor(seed, i), grounds)),
-      inputs: await run.round(inputs, (i) => makeInput(seededFor(~seed, i), grounds)),
+      documents: await run.round(documents, (i) => makeDocument(seededFor(seed, i), material)),
+      inputs: await run.round(inputs, (i) => makeInput(seededFor(~seed, i), material)),
     };
     const loopDelayMs = await server.seenLoop();
     const left = (await server.workers()).filter(({ restarts }) => restarts === 0).map(({ pid }) => pid);

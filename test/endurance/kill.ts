@@ -17,11 +17,11 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Data, post } from '../support/http.ts';
+import { type Data, post } from '../support/graphql-client.ts';
+import { createStore } from '../support/model-store.ts';
 import { killIfRunning } from '../support/processes.ts';
-import { below, pick, seeded } from '../support/random.ts';
+import { below, pick, seeded } from '../support/seeded-random.ts';
 import { type ServerProcess, startServer } from '../support/server.ts';
-import { createStore } from '../support/store.ts';
 import { until } from '../support/until.ts';
 
 export type Victim = 'server' | 'worker' | 'writer';

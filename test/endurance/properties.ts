@@ -8,11 +8,11 @@
  */
 import path from 'node:path';
 import fc from 'fast-check';
-import type { Data } from '../support/http.ts';
-import { OUTPUT, SPAN } from '../support/outputs.ts';
-import { createStore } from '../support/store.ts';
+import type { Data } from '../support/graphql-client.ts';
+import { createStore } from '../support/model-store.ts';
+import { OUTPUT, SPAN } from '../support/output-selection.ts';
 import { type Client, openClient } from './fuzz/client.ts';
-import { fillModels } from './fuzz/grounds.ts';
+import { fillModels } from './fuzz/material.ts';
 import { toJson } from './fuzz/values.ts';
 import type { LoopDelay } from './fuzz/watch-loop.ts';
 import { startWatched } from './fuzz/watched-server.ts';

@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { armFault, disarmFault, hasFired } from '../support/faults.js';
-import { type Data, post } from '../support/http.js';
+import { type Data, post } from '../support/graphql-client.js';
+import { createStore, type TestStore } from '../support/model-store.js';
 import { CRASHING_DIVISION, encodeModel } from '../support/onnx.js';
 import { type ServerProcess, startServer } from '../support/server.js';
-import { createStore, type TestStore } from '../support/store.js';
 import { until } from '../support/until.js';
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { id } replayed problem { code } } }`;

@@ -4,8 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { armFault, disarmFault, goOn, hasFired } from '../support/faults.js';
+import { createStore, type TestStore } from '../support/model-store.js';
 import { COUNTING_LOOP, CRASHING_DIVISION, encodeModel } from '../support/onnx.js';
-import { createStore, type TestStore } from '../support/store.js';
 import { until } from '../support/until.js';
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {

@@ -2,8 +2,8 @@
 import { Buffer } from 'node:buffer';
 import sharp from 'sharp';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { createStore, type TestStore } from '../support/model-store.js';
 import { encodeModel, type GraphSpec, TYPE } from '../support/onnx.js';
-import { createStore, type TestStore } from '../support/store.js';
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
   prediction { output { ... on Classification { label classes { label score } } ... on Regression { value } } }

@@ -3,8 +3,8 @@ import { Buffer } from 'node:buffer';
 import sharp from 'sharp';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { huggingFaceFolders } from '../support/hugging-face.js';
-import { OUTPUT, SPAN } from '../support/outputs.js';
-import { createStore, type TestStore } from '../support/store.js';
+import { createStore, type TestStore } from '../support/model-store.js';
+import { OUTPUT, SPAN } from '../support/output-selection.js';
 
 const PREDICT = `mutation ($input: PredictInput!) {
   predict(input: $input) { prediction { truncated ${OUTPUT} } problem { code message } }

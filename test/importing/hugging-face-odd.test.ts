@@ -6,8 +6,8 @@ import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import type { Folder } from '../support/hugging-face/folder.js';
 import { VOCABULARY } from '../support/hugging-face/text-folder.js';
 import { huggingFaceFolders } from '../support/hugging-face.js';
+import { createStore, type TestStore } from '../support/model-store.js';
 import { encodeModel, type GraphSpec, type ValueInfo } from '../support/onnx.js';
-import { createStore, type TestStore } from '../support/store.js';
 
 const FOLDERS = huggingFaceFolders();
 

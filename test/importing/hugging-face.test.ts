@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { AGGREGATIONS } from '#src/tasks/answer.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
-import { createStore } from '../support/store.js';
+import { createStore } from '../support/model-store.js';
 
 const STORE = path.resolve('test/importing/goldens/hugging-face');
 const NAMES = readdirSync(STORE);

@@ -4,8 +4,8 @@ import path from 'node:path';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
 import { VOCABULARY } from '../support/hugging-face/text-folder.js';
 import { huggingFaceFolders } from '../support/hugging-face.js';
+import { createStore, type TestStore } from '../support/model-store.js';
 import { CRASHING_DIVISION, encodeModel, type GraphSpec, TYPE } from '../support/onnx.js';
-import { createStore, type TestStore } from '../support/store.js';
 
 const ADD: GraphSpec = {
   inputs: [

@@ -1,7 +1,7 @@
 /** Odd things that people leave in a model store: each is told by name, none stops the server, none is believed. */
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { createStore, type TestStore } from '../support/model-store.js';
 import { encodeModel, type GraphSpec } from '../support/onnx.js';
-import { createStore, type TestStore } from '../support/store.js';
 
 const identity = (shape: (number | string)[]): GraphSpec => ({
   inputs: [{ name: 'x', type: 'FP32', shape }],

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { scanGraph } from '#src/onnx/graph-scan.js';
 import { withoutZipMap } from '#src/onnx/zip-map.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { createStore, type TestStore } from '../support/model-store.js';
 import { encodeModel, type GraphSpec, TYPE, type TypeName } from '../support/onnx.js';
-import { createStore, type TestStore } from '../support/store.js';
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
   prediction { output { ... on Regression { value unit } ... on Classification { label score } } }

@@ -1,7 +1,7 @@
 /** A regular expression that backtracks for too long aborts the native tokenizer, and its process with it. */
 import { startTestApp, type TestApp } from '../support/app.js';
 import { huggingFaceFolders } from '../support/hugging-face.js';
-import { createStore, type TestStore } from '../support/store.js';
+import { createStore, type TestStore } from '../support/model-store.js';
 
 /** Oniguruma gives up on it, and the library panics. */
 const FATAL_TEXT = `${'a'.repeat(40)}b`;

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { PbfWriter } from 'pbf';
 import { GRAPH_LIMITS, scanGraph } from '#src/onnx/graph-scan.js';
 import { COUNTING_LOOP, CRASHING_DIVISION, encodeModel, MEMORY_BOMB } from '../support/onnx.js';
-import { below, seeded } from '../support/random.js';
+import { below, seeded } from '../support/seeded-random.js';
 
 type Message = (writer: PbfWriter) => void;
 

@@ -7,8 +7,8 @@ import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js'
 import type { Folder } from '../support/hugging-face/folder.js';
 import { huggingFaceFolders } from '../support/hugging-face.js';
 import { animated, gradient, withAppended } from '../support/images.js';
+import { createStore, type TestStore } from '../support/model-store.js';
 import { CRASHING_DIVISION, encodeModel, type TypeName } from '../support/onnx.js';
-import { createStore, type TestStore } from '../support/store.js';
 import {
   BAD_OPTIONS,
   BAD_TENSORS,

@@ -1,8 +1,8 @@
 /** Tensors reach the graph unchanged, and its outputs are returned unchanged, both at once and from the history. */
 import { Buffer } from 'node:buffer';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { createStore, type TestStore } from '../support/model-store.js';
 import { encodeModel, type TypeName } from '../support/onnx.js';
-import { createStore, type TestStore } from '../support/store.js';
 
 const TENSORS = 'output { ... on Tensors { tensors { name datatype shape data base64 } } }';
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { id input ${TENSORS} timing { batchSize } } problem { code message retryable ... on InferenceFailed { reason } } } }`;

@@ -7,10 +7,10 @@ import path from 'node:path';
 import { pino } from 'pino';
 import { type App, startApp } from '#src/app.js';
 import { type Config, DEFAULTS } from '#src/config.js';
-import { type Data, type GraphqlAnswer, post } from './http.js';
+import { type Data, type GraphqlAnswer, post } from './graphql-client.js';
 import { DEADLINE_MS } from './until.js';
 
-export type { Data } from './http.js';
+export type { Data } from './graphql-client.js';
 
 export interface TestApp {
   readonly app: App;

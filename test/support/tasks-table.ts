@@ -7,7 +7,7 @@ import { cp } from 'node:fs/promises';
 import path from 'node:path';
 import { TASKS, type TaskName } from '#src/tasks/tasks.js';
 import { huggingFaceFolders } from './hugging-face.ts';
-import { createStore, type TestStore } from './store.ts';
+import { createStore, type TestStore } from './model-store.ts';
 
 /** Tasks that are shown with another model or input than the first model of the task and its own example. */
 interface Choice {

@@ -1,18 +1,18 @@
 /** Requests with a malformed or large document: mutated operations, documents generated from the schema, extremes. */
-import { below, pick, type Random } from '../../support/random.ts';
+import { below, pick, type Random } from '../../support/seeded-random.ts';
 import { growDocument, type Operation } from './grammar.ts';
-import type { Grounds } from './grounds.ts';
+import type { Material } from './material.ts';
 import { mutateTokens } from './tokens.ts';
 import { mutateJson, oddJson, oddWord, toJson } from './values.ts';
 
 /** The body of a request. */
-export function makeDocument(random: Random, grounds: Grounds): string {
-  const { query, variables } = chooseDocument(random, grounds);
+export function makeDocument(random: Random, material: Material): string {
+  const { query, variables } = chooseDocument(random, material);
   if (random() < 0.97) return toJson({ query, variables });
   return oddRequest(random, query, variables);
 }
 
-function chooseDocument(random: Random, { schema, operations, harvest }: Grounds): Operation {
+function chooseDocument(random: Random, { schema, operations, harvest }: Material): Operation {
   const kind = random();
   if (kind < 0.05) return { query: extreme(random), variables: {} };
   const others = operations.map(({ query }) => query);

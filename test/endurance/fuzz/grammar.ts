@@ -17,7 +17,7 @@ import {
   isNonNullType,
   isObjectType,
 } from 'graphql';
-import { below, list, pick, type Random } from '../../support/random.ts';
+import { below, list, pick, type Random } from '../../support/seeded-random.ts';
 import { oddJson, oddNumber, oddWord } from './values.ts';
 
 /** Ids, cursors and names that the server itself returned, so that they exist. */

@@ -1,7 +1,7 @@
 /** Damaged images. */
 import sharp from 'sharp';
 import { animated, gradient, withAppended, withClaimedSize } from '../../support/images.ts';
-import { below, pick, type Random } from '../../support/random.ts';
+import { below, pick, type Random } from '../../support/seeded-random.ts';
 
 /** Small images of every supported format and of some others. */
 export async function basePictures(): Promise<Buffer[]> {

@@ -1,9 +1,9 @@
 /** Requests with a valid document and malformed variables: rows, texts, questions, images, tensors and arbitrary JSON. */
 import { Buffer } from 'node:buffer';
-import { OUTPUT, SPAN } from '../../support/outputs.ts';
-import { below, list, pick, type Random } from '../../support/random.ts';
-import type { Grounds } from './grounds.ts';
+import { OUTPUT, SPAN } from '../../support/output-selection.ts';
+import { below, list, pick, type Random } from '../../support/seeded-random.ts';
 import { mutatePicture } from './images.ts';
+import type { Material } from './material.ts';
 import { mutateJson, oddJson, oddNumber, oddWord, raw, toJson } from './values.ts';
 
 export interface TensorSpec {
@@ -39,31 +39,31 @@ const PREDICT_MANY = `mutation ($input: PredictManyInput!) {
 const HUGE_ROW_COLUMNS = 10_000;
 
 /** The body of a request, with the variables first, so that a sample cut to 500 characters shows them. */
-export function makeInput(random: Random, grounds: Grounds): string {
+export function makeInput(random: Random, material: Material): string {
   const kind = random();
   if (kind < 0.2) {
-    const { query, variables } = pick(random, grounds.operations);
+    const { query, variables } = pick(random, material.operations);
     return toJson({ variables: mutateJson(random, variables), query });
   }
-  if (kind < 0.9) return toJson({ variables: { input: request(random, grounds) }, query: PREDICT });
-  const { input: _, idempotencyKey: __, ...rest } = request(random, grounds);
-  const inputs = list(random, 12, () => modelInput(random, grounds, pick(random, grounds.targets)));
+  if (kind < 0.9) return toJson({ variables: { input: request(random, material) }, query: PREDICT });
+  const { input: _, idempotencyKey: __, ...rest } = request(random, material);
+  const inputs = list(random, 12, () => modelInput(random, material, pick(random, material.targets)));
   return toJson({ variables: { input: { ...rest, inputs } }, query: PREDICT_MANY });
 }
 
-function request(random: Random, grounds: Grounds): Record<string, unknown> {
-  const target = pick(random, grounds.targets);
-  const model = random() < 0.97 ? target.ref : random() < 0.5 ? oddWord(random) : pick(random, grounds.harvest.names);
+function request(random: Random, material: Material): Record<string, unknown> {
+  const target = pick(random, material.targets);
+  const model = random() < 0.97 ? target.ref : random() < 0.5 ? oddWord(random) : pick(random, material.harvest.names);
   const options: Record<string, unknown> = { record: random() < 0.5 };
   if (random() < 0.05) options['deadlineMs'] = oddNumber(random);
   if (random() < 0.05) options['idempotencyKey'] = oddWord(random);
   if (random() < 0.05) options['priority'] = pick(random, ['HIGH', 'LOW', 'NORMAL', 'low', null]);
-  const whole = { model, input: modelInput(random, grounds, target), ...options };
+  const whole = { model, input: modelInput(random, material, target), ...options };
   return random() < 0.03 ? { ...whole, [oddWord(random)]: oddJson(random) } : whole;
 }
 
 /** An input, usually of the kind that the model accepts. */
-function modelInput(random: Random, { pictures }: Grounds, { example, inputs }: Target): unknown {
+function modelInput(random: Random, { pictures }: Material, { example, inputs }: Target): unknown {
   const kind = random();
   if (kind < 0.25) return { tensors: tensors(random, inputs) };
   if (kind < 0.3) return { image: { base64: mutatePicture(random, pictures) } };

@@ -1,6 +1,6 @@
 /** The rules for every answer, whatever the request. */
 import { type GraphQLSchema, isEnumType } from 'graphql';
-import type { Data } from '../../support/http.ts';
+import type { Data } from '../../support/graphql-client.ts';
 
 export interface Answer {
   readonly status: number;

@@ -1,5 +1,5 @@
 /** Damages valid documents: drops, repeats, swaps, replaces or truncates tokens. */
-import { below, list, pick, type Random } from '../../support/random.ts';
+import { below, list, pick, type Random } from '../../support/seeded-random.ts';
 import { WORDS } from './values.ts';
 
 const TOKEN = /"""[\s\S]*?"""|"(?:\\.|[^"\\\n])*"|\.\.\.|#[^\n]*\n|[\w.+-]+|\S/g;

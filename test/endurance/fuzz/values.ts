@@ -1,5 +1,5 @@
 /** Unusual values: malformed JSON, words with a special meaning to some software, and mutations of both. */
-import { below, list, pick, type Random } from '../../support/random.ts';
+import { below, list, pick, type Random } from '../../support/seeded-random.ts';
 
 /** JSON that `JSON.stringify` cannot produce; `toJson` writes it verbatim. */
 const RAW: Readonly<Record<string, string>> = {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { type Data, post } from '../../support/http.ts';
+import { type Data, post } from '../../support/graphql-client.ts';
 import { type ServerProcess, startServer } from '../../support/server.ts';
 import type { LoopDelay } from './watch-loop.ts';
 

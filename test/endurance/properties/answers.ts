@@ -1,6 +1,6 @@
 /** The rules for every answer: typed, finite, and consistent with its input. */
 import { Buffer } from 'node:buffer';
-import type { Data } from '../../support/http.ts';
+import type { Data } from '../../support/graphql-client.ts';
 import type { Input, Subject } from './subjects.ts';
 
 export type Verdict =

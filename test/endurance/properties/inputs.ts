@@ -5,7 +5,7 @@
 import { Buffer } from 'node:buffer';
 import fc, { type Arbitrary } from 'fast-check';
 import { VOCABULARY } from '../../support/hugging-face/text-folder.ts';
-import { seeded } from '../../support/random.ts';
+import { seeded } from '../../support/seeded-random.ts';
 import { dress, mutateOnce } from '../fuzz/images.ts';
 import { raw } from '../fuzz/values.ts';
 import { pieces } from './texts.ts';

@@ -2,7 +2,7 @@
 import type { Buffer } from 'node:buffer';
 import fc, { type Arbitrary } from 'fast-check';
 import sharp from 'sharp';
-import { type Data, post } from '../../support/http.ts';
+import { type Data, post } from '../../support/graphql-client.ts';
 import { gradient } from '../../support/images.ts';
 import { basePictures } from '../fuzz/images.ts';
 import { type Column, imageInput, rowInput, type TensorSpec, tensorsInput } from './inputs.ts';

@@ -3,11 +3,11 @@
  * several times and measures the time until the spare answers, and until the pool is complete again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { post } from '../../support/http.ts';
+import { post } from '../../support/graphql-client.ts';
 import { startServer } from '../../support/server.ts';
 import { until } from '../../support/until.ts';
 import { Kills } from './kills.ts';
-import { AFFINE, withStore } from './store.ts';
+import { AFFINE, withStore } from './known-answers.ts';
 
 export interface AvailabilityReport {
   readonly seconds: number;

@@ -13,7 +13,7 @@ import { type App, startApp } from '#src/app.js';
 import { DEFAULTS } from '#src/config.js';
 import type { EngineVersion } from '#src/engine/messages.js';
 import { until } from '../../support/until.ts';
-import { AFFINE, withStore } from './store.ts';
+import { AFFINE, withStore } from './known-answers.ts';
 
 interface Footprint {
   readonly fileDescriptors: number;

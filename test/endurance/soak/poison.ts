@@ -4,9 +4,9 @@
  * address, because a caller with several strikes is confined and its inputs no longer share batches.
  */
 import http from 'node:http';
-import type { Data } from '../../support/http.ts';
+import type { Data } from '../../support/graphql-client.ts';
 import { startServer } from '../../support/server.ts';
-import { DIVISION, PREDICT_MANY, withStore } from './store.ts';
+import { DIVISION, PREDICT_MANY, withStore } from './known-answers.ts';
 
 export interface PoisonReport {
   readonly batches: number;

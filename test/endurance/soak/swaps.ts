@@ -5,11 +5,11 @@
  * a sample of the inputs is sent again, each alone, and must give the same answers.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Data, post } from '../../support/http.ts';
-import { below, seeded } from '../../support/random.ts';
+import { type Data, post } from '../../support/graphql-client.ts';
+import { below, seeded } from '../../support/seeded-random.ts';
 import { startServer } from '../../support/server.ts';
 import { Kills } from './kills.ts';
-import { AFFINE, PREDICT_MANY, withStore } from './store.ts';
+import { AFFINE, PREDICT_MANY, withStore } from './known-answers.ts';
 
 export interface SwapReport {
   readonly predictions: number;

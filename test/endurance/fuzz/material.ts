@@ -2,15 +2,15 @@
 import { cp, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { buildSchema, type GraphQLSchema } from 'graphql';
-import { type Data, post } from '../../support/http.ts';
+import { type Data, post } from '../../support/graphql-client.ts';
 import { huggingFaceFolders } from '../../support/hugging-face.ts';
+import type { TestStore } from '../../support/model-store.ts';
 import { encodeModel, type TypeName } from '../../support/onnx.ts';
-import type { TestStore } from '../../support/store.ts';
 import type { Harvest, Operation } from './grammar.ts';
 import { basePictures } from './images.ts';
 import type { Target } from './inputs.ts';
 
-export interface Grounds {
+export interface Material {
   readonly schema: GraphQLSchema;
   readonly operations: readonly Operation[];
   readonly harvest: Harvest;
@@ -67,7 +67,7 @@ const SURVEY = `{
 }`;
 
 /** Runs the example operations once, so that the server has predictions, and collects the material. */
-export async function survey(url: string): Promise<Grounds> {
+export async function survey(url: string): Promise<Material> {
   const operations = await readOperations();
   for (const { query, variables } of operations) await post(url, query, variables);
   const { data } = await post(url, SURVEY);

@@ -2,8 +2,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { createStore } from '../../support/model-store.ts';
 import { encodeModel, type GraphSpec } from '../../support/onnx.ts';
-import { createStore } from '../../support/store.ts';
 
 export interface KnownAnswer {
   readonly graph: GraphSpec;
