@@ -1,7 +1,12 @@
 /** A regular expression that backtracks for too long aborts the native tokenizer, and its process with it. */
-import { startTestApp, type TestApp } from '../support/app.js';
+import { mkdtemp, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { type Data, post } from '../support/graphql-client.js';
 import { huggingFaceFolders } from '../support/hugging-face.js';
 import { createStore, type TestStore } from '../support/model-store.js';
+import { type ServerProcess, startServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 /** Oniguruma gives up on it, and the library panics. */
 const FATAL_TEXT = `${'a'.repeat(40)}b`;
@@ -14,7 +19,8 @@ const PREDICT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: 
 const MODELS = '{ models { nodes { name versions { nodes { state stateReason } } } } }';
 
 let store: TestStore;
-let app: TestApp;
+let dataDir: string;
+let server: ServerProcess;
 
 beforeAll(async () => {
   store = await createStore();
@@ -25,19 +31,27 @@ beforeAll(async () => {
   const files = { ...folder, 'tokenizer.json': JSON.stringify({ ...tokenizer, pre_tokenizer: sequence }) };
   await store.write('backtracking', files);
   await store.write('aborting', { ...files, 'model.yaml': `example: { text: ${FATAL_TEXT} }` });
-  app = await startTestApp({ modelStore: store.folder });
+  dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-abort-'));
+  const env = { DATA_DIR: dataDir, MODEL_STORE: store.folder, WORKERS: '1' };
+  server = await startServer(env, { keepsStderr: true });
 });
 afterAll(async () => {
-  await app.stop();
-  await store.remove();
+  await server.end('SIGTERM');
+  await Promise.all([store.remove(), rm(dataDir, { recursive: true, force: true })]);
 });
 
-async function predict(text: string) {
-  return (await app.query(PREDICT, { input: { model: 'backtracking', input: { text } } })).predict;
+async function query(document: string, variables?: Record<string, unknown>): Promise<Data> {
+  const { data, errors } = await post(server.url, document, variables);
+  expect(errors).toBeUndefined();
+  return data;
+}
+
+async function predict(text: string): Promise<Data> {
+  return (await query(PREDICT, { input: { model: 'backtracking', input: { text } } })).predict;
 }
 
 test('in a probe the version is FAILED, with what the library complained of', async () => {
-  const { models } = await app.query(MODELS);
+  const { models } = await query(MODELS);
   const found = models.nodes.find(({ name }: { name: string }) => name === 'aborting');
 
   expect(found.versions.nodes).toEqual([
@@ -52,7 +66,7 @@ test('in a probe the version is FAILED, with what the library complained of', as
 test('in a worker the text fails alone, and is not run a second time', async () => {
   const inputs = ['great', FATAL_TEXT, 'awful'].map((text) => ({ text }));
 
-  const { predictMany } = await app.query(PREDICT_MANY, { input: { model: 'backtracking', inputs } });
+  const { predictMany } = await query(PREDICT_MANY, { input: { model: 'backtracking', inputs } });
 
   expect(predictMany.results).toEqual([
     { prediction: { output: { label: 'POSITIVE' } }, problem: null },
@@ -64,4 +78,5 @@ test('in a worker the text fails alone, and is not run a second time', async () 
     reason: expect.stringMatching(/crashed the inference process \(signal SIGABRT\).*was not run again/),
   });
   expect((await predict('great')).prediction.output.label).toBe('POSITIVE');
+  await until('the complaint of the library is on stderr', () => server.stderr().includes('retry-limit-in-match'));
 });

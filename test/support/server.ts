@@ -8,6 +8,8 @@ import { DEADLINE_MS } from './until.ts';
 export interface ServerProcess {
   readonly url: string;
   readonly process: ChildProcess;
+  /** What the server and its workers have written to stderr, if it is kept. */
+  readonly stderr: () => string;
   /** Resolves with the exit code when the process has ended; null if a signal ended it. */
   readonly ended: Promise<number | null>;
   /** Sends the signal and waits until the process has ended. */
@@ -16,8 +18,15 @@ export interface ServerProcess {
 
 type Child = ChildProcess & { readonly stdout: Readable; readonly stderr: Readable };
 
-/** @throws Error with the exit code and everything on stderr if the server ends before it is ready */
-export async function startServer(env: Record<string, string>): Promise<ServerProcess> {
+/**
+ * Writes the server's stderr to that of the tests, unless `keepsStderr` is set because a crash is expected.
+ *
+ * @throws Error with the exit code and everything on stderr if the server ends before it is ready
+ */
+export async function startServer(
+  env: Record<string, string>,
+  { keepsStderr = false }: { readonly keepsStderr?: boolean } = {},
+): Promise<ServerProcess> {
   const child = spawn(process.execPath, ['dist/main.js'], {
     env: {
       PATH: process.env['PATH'],
@@ -32,9 +41,18 @@ export async function startServer(env: Record<string, string>): Promise<ServerPr
     stdio: ['ignore', 'pipe', 'pipe'],
   }) as Child;
   const ended = once(child, 'exit').then(([code]) => code as number | null);
+  const written: string[] = [];
+  const keep = (chunk: Buffer) => written.push(chunk.toString());
+  child.stderr.on('data', keep);
+  const url = await readyUrl(child, () => written.join(''));
+  if (!keepsStderr) {
+    process.stderr.write(written.join(''));
+    child.stderr.off('data', keep).pipe(process.stderr);
+  }
   return {
-    url: await readyUrl(child),
+    url,
     process: child,
+    stderr: () => written.join(''),
     ended,
     end: (signal) => {
       child.kill(signal);
@@ -43,10 +61,7 @@ export async function startServer(env: Record<string, string>): Promise<ServerPr
   };
 }
 
-async function readyUrl(child: Child): Promise<string> {
-  const early: string[] = [];
-  const keep = (chunk: Buffer) => early.push(chunk.toString());
-  child.stderr.on('data', keep);
+async function readyUrl(child: Child, stderr: () => string): Promise<string> {
   const ready = new Promise<string>((resolve) => {
     createInterface({ input: child.stdout }).on('line', (line) => {
       const [, url] = /^ready (.*)\/graphql$/.exec(line) ?? [];
@@ -55,10 +70,7 @@ async function readyUrl(child: Child): Promise<string> {
   });
   // `close` comes after the last of stderr, `exit` may come before.
   const failed = once(child, 'close').then(([code, signal]) => {
-    throw new Error(`the server ended with ${code ?? signal} before it was ready: ${early.join('')}`);
+    throw new Error(`the server ended with ${code ?? signal} before it was ready: ${stderr()}`);
   });
-  const url = await Promise.race([ready, failed]);
-  child.stderr.off('data', keep).pipe(process.stderr);
-  process.stderr.write(early.join(''));
-  return url;
+  return Promise.race([ready, failed]);
 }
