@@ -7,6 +7,7 @@
 import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
 import { StartupError } from './errors.js';
+import { isLoopback } from './loopback.js';
 
 interface Setting<T> {
   readonly env: string;
@@ -127,10 +128,6 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   }
   if (problems.length > 0) throw new StartupError(`The configuration cannot be used:\n  ${problems.join('\n  ')}`);
   return Object.freeze(parsed);
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^(::ffff:)?127\./.test(host);
 }
 
 function setting<T>(env: string, fallback: T, parse: (text: string) => T, doc: string, fallbackDoc?: string) {

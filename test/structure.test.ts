@@ -9,11 +9,12 @@ import ts from 'typescript';
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   'wait-at-most': [],
-  config: ['errors'],
+  loopback: [],
+  config: ['errors', 'loopback'],
   tasks: ['errors'],
   onnx: [],
   storage: ['errors', 'wait-at-most'],
-  access: ['config'],
+  access: ['loopback'],
   graphql: ['errors', 'storage'],
   engine: ['errors', 'wait-at-most', 'tasks'],
   worker: ['engine', 'tasks', 'onnx'],
@@ -25,6 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   api: [
     'errors',
     'config',
+    'loopback',
     'access',
     'graphql',
     'storage',
@@ -160,6 +162,12 @@ test('only config.ts reads the environment; only main.ts and worker.ts exit', ()
 
   expect(reads.sort()).toEqual(['config.ts', 'engine/child.ts', 'main.ts']);
   expect(exits.sort()).toEqual(['main.ts', 'worker/worker.ts']);
+});
+
+test('only access/ finds out who sends a request', () => {
+  const readers = files.filter(({ source }) => /\bremoteAddress\b|\bauthenticate\(/.test(source.text));
+
+  expect(readers.map(({ file }) => file).sort()).toEqual(['access/principal.ts', 'api/server.ts']);
 });
 
 /** Lines of every function that is written out, arrow functions of one line left out. */

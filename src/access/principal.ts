@@ -1,19 +1,32 @@
 /**
- * Who asks. Every query function takes the principal and narrows by it.
+ * Who sends a request. `authenticate` runs once for each HTTP request; every query function takes the principal and
+ * narrows by it.
  *
- * Until there are keys, everybody is `anonymous`: may read and predict; what is for operators asks for a connection
- * from this machine.
+ * There are no API keys yet: everyone is `anonymous` and may read and predict. Operations for operators require a
+ * connection from this machine.
  */
-import { isLoopback } from '../config.js';
+import { isLoopback } from '../loopback.js';
 
 export interface Principal {
+  /** Owns predictions and models. */
   readonly id: string;
   readonly isOperator: boolean;
+  /**
+   * Tells apart callers that share an id, so that strikes for poison inputs count against the caller who sent them. For
+   * anonymous callers: the remote address.
+   */
+  readonly callerId: string;
 }
 
-export function principalOf(remoteAddress: string | undefined): Principal {
-  return { id: 'anonymous', isOperator: remoteAddress !== undefined && isLoopback(remoteAddress) };
+/** What a principal is derived from: the part of an HTTP request that identifies its sender. */
+export interface Credentials {
+  readonly socket: { readonly remoteAddress?: string | undefined };
 }
 
-/** The server itself, when it imports and sweeps. */
-export const SYSTEM: Principal = Object.freeze({ id: 'system', isOperator: true });
+export function authenticate({ socket: { remoteAddress } }: Credentials): Principal {
+  const isOperator = remoteAddress !== undefined && isLoopback(remoteAddress);
+  return { id: 'anonymous', isOperator, callerId: remoteAddress ?? 'unknown' };
+}
+
+/** The server itself, for example during an import or a retention sweep. */
+export const SYSTEM: Principal = Object.freeze({ id: 'system', isOperator: true, callerId: 'system' });

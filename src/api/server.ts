@@ -24,9 +24,10 @@ import { GraphQLError, type GraphQLFormattedError, type GraphQLSchema } from 'gr
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import { isPolicyName, POLICIES, type PolicyName } from '../access/policy.js';
-import { type Principal, principalOf } from '../access/principal.js';
-import { type Config, isLoopback } from '../config.js';
+import { authenticate, type Principal } from '../access/principal.js';
+import type { Config } from '../config.js';
 import type { Connection } from '../engine/queue.js';
+import { isLoopback } from '../loopback.js';
 import { type LoaderFactories, RequestContext } from './context.js';
 import { MAX_VALIDATION_ERRORS, rememberingCheck } from './document-limits.js';
 import { errorFormatter } from './errors.js';
@@ -37,6 +38,9 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** Who may use this route; a route without one cannot be registered. */
     policy?: PolicyName;
+  }
+  interface FastifyRequest {
+    principal: Principal;
   }
 }
 
@@ -113,9 +117,11 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
     if (!isPolicyName(route?.policy))
       throw new Error(`The route ${url} declares no policy; give it config: { policy }.`);
   });
+  http.decorateRequest('principal');
   http.addHook('onRequest', (request, reply, done) => {
+    request.principal = authenticate(request);
     const policy = request.routeOptions.config.policy;
-    if (!policy || POLICIES[policy].allows(principalOf(request.socket.remoteAddress))) done();
+    if (!policy || POLICIES[policy].allows(request.principal)) done();
     else sendRefusal(reply, 403, refusal('FORBIDDEN', `This is for ${POLICIES[policy].who}.`));
   });
   http.addHook('onResponse', (request, reply, done) => {
@@ -227,7 +233,7 @@ function registerGraphql(
   const check = rememberingCheck();
   const answer = fastifyApolloHandler(apollo, {
     context: async (request, reply) =>
-      new RequestContext(principalOf(request.socket.remoteAddress), clientConnection(request, reply), loadersOf),
+      new RequestContext(request.principal, clientConnection(request, reply), loadersOf),
   });
   http.route({
     method: ['GET', 'POST'],
@@ -275,9 +281,9 @@ function documentsOf({ method, url, body }: FastifyRequest): string[] {
 }
 
 /** Looked at when a batch is formed: what nobody waits for any more is then not done. */
-function clientConnection({ socket }: FastifyRequest, { raw }: FastifyReply): Connection {
+function clientConnection({ principal }: FastifyRequest, { raw }: FastifyReply): Connection {
   return {
-    caller: socket.remoteAddress ?? 'unknown',
+    caller: principal.callerId,
     get isClosed() {
       return raw.destroyed;
     },

@@ -2,11 +2,12 @@
 import 'reflect-metadata';
 import { buildSchema, graphql } from 'graphql';
 import { isPolicyName } from '#src/access/policy.js';
-import { principalOf } from '#src/access/principal.js';
+import { authenticate } from '#src/access/principal.js';
 import { createSchema, enforcePolicies } from '#src/api/schema.js';
 
 const schema = createSchema(new Map());
-const OUTSIDER = { principal: principalOf('192.0.2.7') };
+const from = (remoteAddress: string | undefined) => authenticate({ socket: { remoteAddress } });
+const OUTSIDER = { principal: from('192.0.2.7') };
 
 test('every root field declares a policy', () => {
   for (const root of [schema.getQueryType(), schema.getMutationType()]) {
@@ -42,5 +43,5 @@ test.each([
   ['::ffff:192.0.2.7', false],
   [undefined, false],
 ])('a connection from %s makes an operator: %s', (address, isOperator) => {
-  expect(principalOf(address)).toEqual({ id: 'anonymous', isOperator });
+  expect(from(address)).toEqual({ id: 'anonymous', isOperator, callerId: address ?? 'unknown' });
 });
