@@ -8,7 +8,7 @@ import type { ColumnSpec } from '../tasks/spec.js';
 import { Dataset } from './dataset.type.js';
 import type { PageArgs } from './version.queries.js';
 import { columnOf } from './version.type.js';
-import { maySeeDataset } from './visibility.js';
+import { maySeeDataset, maySeeModel } from './visibility.js';
 
 export async function findDatasetsByIds(
   db: CatalogDatabase,
@@ -77,9 +77,12 @@ export async function findTrainingDatasets(
   const rows = await db
     .selectFrom('version_dataset')
     .innerJoin('dataset', 'dataset.id', 'version_dataset.dataset_id')
+    .innerJoin('version', 'version.id', 'version_dataset.version_id')
+    .innerJoin('model', 'model.id', 'version.model_id')
     .selectAll('dataset')
     .select('version_dataset.version_id')
     .where('version_dataset.version_id', 'in', versionIds)
+    .where(maySeeModel(principal))
     .where(maySeeDataset(principal))
     .orderBy('dataset.name')
     .execute();

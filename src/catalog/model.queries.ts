@@ -14,7 +14,7 @@ import {
   type ModelFilter,
   type ModelOrder,
 } from './model.type.js';
-import { maySeeModel } from './visibility.js';
+import { maySeeDataset, maySeeModel } from './visibility.js';
 
 export interface ModelListing {
   readonly search?: string | null | undefined;
@@ -56,10 +56,17 @@ export async function findModelNames(db: CatalogDatabase, principal: Principal, 
 
 export async function findTags(
   db: CatalogDatabase,
-  _principal: Principal,
+  principal: Principal,
   modelIds: readonly string[],
 ): Promise<{ model_id: string; tag: string }[]> {
-  return db.selectFrom('model_tag').selectAll().where('model_id', 'in', modelIds).orderBy('tag').execute();
+  return db
+    .selectFrom('model_tag')
+    .innerJoin('model', 'model.id', 'model_tag.model_id')
+    .selectAll('model_tag')
+    .where('model_tag.model_id', 'in', modelIds)
+    .where(maySeeModel(principal))
+    .orderBy('model_tag.tag')
+    .execute();
 }
 
 /** @throws BadArgumentError */
@@ -144,7 +151,7 @@ function listed(db: CatalogDatabase, principal: Principal, { search, filter }: M
   const from = db
     .selectFrom('model')
     .where(maySeeModel(principal))
-    .where(matches(filter ?? {}));
+    .where(matches(principal, filter ?? {}));
   if (!hits) return from;
   return from.innerJoin(hits.as('hit'), (join) =>
     join.onRef('hit.model_id' as never, '=', 'model.id'),
@@ -164,7 +171,7 @@ function checkFilter(filter: ModelFilter): void {
   }
 }
 
-function matches(filter: ModelFilter) {
+function matches(principal: Principal, filter: ModelFilter) {
   return (eb: ExpressionBuilder<CatalogTables, 'model'>): Expression<SqlBool> => {
     const conditions: Expression<SqlBool>[] = [];
     if (filter.tasks) conditions.push(eb('model.task', 'in', filter.tasks));
@@ -175,7 +182,7 @@ function matches(filter: ModelFilter) {
       conditions.push(eb('model.id', 'in', tagged));
     }
     if (filter.frameworks || filter.maxSizeBytes != null) conditions.push(eb.exists(defaultVersionThat(eb, filter)));
-    if (filter.metric) conditions.push(eb.exists(evaluationThat(eb, filter.metric)));
+    if (filter.metric) conditions.push(eb.exists(evaluationThat(eb, principal, filter.metric)));
     return eb.and(conditions);
   };
 }
@@ -189,14 +196,19 @@ function defaultVersionThat(eb: ExpressionBuilder<CatalogTables, 'model'>, { fra
     .$if(maxSizeBytes != null, (q) => q.where('version.artifact_bytes', '<=', maxSizeBytes as number));
 }
 
-/** Considers only metrics over all classes, of evaluations that succeeded. */
-function evaluationThat(eb: ExpressionBuilder<CatalogTables, 'model'>, filter: NonNullable<ModelFilter['metric']>) {
+/** Considers only metrics over all classes, of evaluations that succeeded on datasets that the principal may see. */
+function evaluationThat(
+  eb: ExpressionBuilder<CatalogTables, 'model'>,
+  principal: Principal,
+  filter: NonNullable<ModelFilter['metric']>,
+) {
   return eb
     .selectFrom('evaluation')
     .innerJoin('metric', 'metric.evaluation_id', 'evaluation.id')
     .innerJoin('dataset', 'dataset.id', 'evaluation.dataset_id')
     .select('evaluation.id')
     .whereRef('evaluation.version_id', '=', 'model.default_version_id')
+    .where(maySeeDataset(principal))
     .where('evaluation.job_state', '=', 'SUCCEEDED')
     .where('metric.name', '=', filter.metric)
     .where('metric.label', 'is', null)

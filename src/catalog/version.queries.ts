@@ -6,7 +6,7 @@ import type { AliasTable, VersionTable } from '../storage/migrations/catalog.tab
 import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../storage/pages.js';
 import type { VariantSpec } from '../tasks/stored-spec.js';
 import { Alias, Artifact, type Variant, Version } from './version.type.js';
-import { maySeeModel } from './visibility.js';
+import { maySeeDataset, maySeeModel } from './visibility.js';
 
 export interface PageArgs {
   readonly first: number;
@@ -93,11 +93,10 @@ export async function findVersionPages(
 function versionsOf(db: CatalogDatabase, principal: Principal, parent: 'model' | 'dataset') {
   const versions = visibleVersions(db, principal);
   if (parent === 'model') return versions;
-  return versions.innerJoin(
-    'version_dataset as trained',
-    'trained.version_id',
-    'version.id',
-  ) as unknown as typeof versions;
+  return versions
+    .innerJoin('version_dataset as trained', 'trained.version_id', 'version.id')
+    .innerJoin('dataset', 'dataset.id', 'trained.dataset_id')
+    .where(maySeeDataset(principal)) as unknown as typeof versions;
 }
 
 async function countVersions(

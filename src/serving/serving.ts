@@ -3,8 +3,8 @@
  *
  * The hot path reads memory only: a model is read once, and again after any change of the catalog.
  */
-import type { Principal } from '../access/principal.js';
-import { SYSTEM } from '../access/principal.js';
+import { type Principal, SYSTEM } from '../access/principal.js';
+import { maySee, type Resource } from '../access/visibility.js';
 import type { Catalog } from '../catalog/catalog.js';
 import { parseRef, type Ref } from '../catalog/ref.js';
 import type { Engine } from '../engine/engine.js';
@@ -16,10 +16,8 @@ import { readSpec, readVariants, type VariantSpec } from '../tasks/stored-spec.j
 import { type VersionSpec } from '../tasks/tasks.js';
 import { findPreloadedRefs, findReadyRefs, findServedModel, type ServedRow } from './serving.queries.js';
 
-interface ServedModel {
+interface ServedModel extends Resource {
   readonly name: string;
-  readonly isPublic: boolean;
-  readonly owner: string | null;
   readonly defaultId: string | null;
   readonly versions: ReadonlyMap<string, ServedVersion>;
   readonly idByAlias: ReadonlyMap<string, string>;
@@ -69,7 +67,7 @@ export class Serving {
   ): Promise<Resolved> {
     const ref = parseRef(text, [...path, 'model']);
     const model = await this.#model(ref.name);
-    if (!model || !maySee(model, principal)) {
+    if (!model || !maySee(principal, model)) {
       throw await this.#catalog.notFound(principal, `The model "${ref.name}"`, ref.name);
     }
     const version = versionNamed(model, ref);
@@ -123,7 +121,7 @@ export class Serving {
   #served({ model, versions, aliases }: NonNullable<Awaited<ReturnType<typeof findServedModel>>>): ServedModel {
     return {
       name: model.name,
-      isPublic: model.visibility === 'public',
+      visibility: model.visibility,
       owner: model.owner,
       defaultId: model.default_version_id,
       versions: new Map(versions.map((row) => [row.id, this.#servedVersion(model.name, row)])),
@@ -146,10 +144,6 @@ const VARIANT_SEPARATOR = '/';
 /** The id of the version that the engine knows by this key, whatever its variant. */
 export function versionIdOf(key: string): string {
   return key.split(VARIANT_SEPARATOR, 1)[0] as string;
-}
-
-function maySee(model: ServedModel, principal: Principal): boolean {
-  return model.isPublic || model.owner === principal.id || principal === SYSTEM;
 }
 
 function versionNamed(model: ServedModel, { alias, number }: Ref): ServedVersion | undefined {
