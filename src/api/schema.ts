@@ -95,23 +95,40 @@ function applyOneOf(schema: GraphQLSchema): GraphQLSchema {
 export function enforcePolicies(schema: GraphQLSchema): GraphQLSchema {
   const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];
   for (const root of roots) {
-    for (const field of Object.values(root?.getFields() ?? {})) enforce(`${root?.name}.${field.name}`, field);
+    const isSubscription = root === schema.getSubscriptionType();
+    for (const field of Object.values(root?.getFields() ?? {})) {
+      enforce(`${root?.name}.${field.name}`, field, { isSubscription });
+    }
   }
   return schema;
 }
 
-function enforce(name: string, field: GraphQLField<unknown, { principal: Principal }>): void {
+type RootField = GraphQLField<unknown, { principal: Principal }>;
+
+function enforce(name: string, field: RootField, { isSubscription }: { isSubscription: boolean }): void {
   const policy: unknown = field.extensions['policy'];
   if (!isPolicyName(policy)) throw new Error(`${name} declares no policy; put @Policy('…') above it.`);
-  const resolve = field.resolve ?? defaultFieldResolver;
   if (policy === 'public') return;
+  const { allows } = POLICIES[policy];
+  const { resolve = defaultFieldResolver, subscribe = defaultFieldResolver } = field;
   field.resolve = (root, args, context, info) =>
-    POLICIES[policy].allows(context.principal) ? resolve(root, args, context, info) : refuse(name, policy, field);
+    allows(context.principal) ? resolve(root, args, context, info) : refuse(name, policy, field);
+  if (!isSubscription) return;
+  field.subscribe = (root, args, context, info) => {
+    if (!allows(context.principal)) throw forbidden(name, policy);
+    return subscribe(root, args, context, info);
+  };
 }
 
-/** Visible but not permitted: a problem where the payload can hold one, else a GraphQL error. */
-function refuse(name: string, policy: PolicyName, field: GraphQLField<unknown, { principal: Principal }>): unknown {
-  const error = new ForbiddenError(name, POLICIES[policy].who);
-  if (isObjectType(field.type) && field.type.getFields()['problem']) return { problem: problemOf(error) };
-  throw new GraphQLError(error.message, { extensions: { code: 'FORBIDDEN' } });
+/** Refuses as a problem if the payload has one, else as a GraphQL error. */
+function refuse(name: string, policy: PolicyName, field: RootField): unknown {
+  if (isObjectType(field.type) && field.type.getFields()['problem']) {
+    return { problem: problemOf(new ForbiddenError(name, POLICIES[policy].who)) };
+  }
+  throw forbidden(name, policy);
+}
+
+function forbidden(name: string, policy: PolicyName): GraphQLError {
+  const { message, code } = new ForbiddenError(name, POLICIES[policy].who);
+  return new GraphQLError(message, { extensions: { code } });
 }

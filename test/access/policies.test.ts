@@ -1,6 +1,6 @@
 /** Every way in declares who may take it. */
 import 'reflect-metadata';
-import { buildSchema, graphql } from 'graphql';
+import { buildSchema, type ExecutionResult, graphql, parse, subscribe } from 'graphql';
 import { isPolicyName } from '#src/access/policy.js';
 import { authenticate } from '#src/access/principal.js';
 import { createSchema, enforcePolicies } from '#src/api/schema.js';
@@ -34,6 +34,42 @@ test('what is for operators is refused to a caller from elsewhere: as a problem,
   expect(query.data).toEqual({ engine: null });
   expect(query.errors?.[0]?.extensions['code']).toBe('FORBIDDEN');
 });
+
+test('a subscription is refused when it starts, before its source is opened', async () => {
+  const { schema, opened } = schemaWithSubscription('operate');
+  const document = parse('subscription { ticks }');
+
+  const refused = (await subscribe({ schema, document, contextValue: OUTSIDER })) as ExecutionResult;
+
+  expect(refused.errors?.[0]?.extensions).toEqual({ code: 'FORBIDDEN' });
+  expect(opened()).toBe(0);
+});
+
+test('a subscription that the policy allows delivers its events', async () => {
+  const { schema, opened } = schemaWithSubscription('operate');
+  const document = parse('subscription { ticks }');
+
+  const events = await subscribe({ schema, document, contextValue: { principal: from('127.0.0.1') } });
+
+  const first = await (events as AsyncGenerator<ExecutionResult>).next();
+  expect(first.value).toEqual({ data: { ticks: 1 } });
+  expect(opened()).toBe(1);
+});
+
+function schemaWithSubscription(policy: string) {
+  const schema = buildSchema('type Query { name: String } type Subscription { ticks: Int }');
+  const { name } = schema.getQueryType()?.getFields() ?? {};
+  const { ticks } = schema.getSubscriptionType()?.getFields() ?? {};
+  if (!name || !ticks) throw new Error('The schema lacks its fields.');
+  let opened = 0;
+  name.extensions = { policy: 'public' };
+  ticks.extensions = { policy };
+  ticks.subscribe = async function* () {
+    opened++;
+    yield { ticks: 1 };
+  };
+  return { schema: enforcePolicies(schema), opened: () => opened };
+}
 
 test.each([
   ['127.0.0.1', true],
