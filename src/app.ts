@@ -83,7 +83,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     await engine.start();
     const url = await server.http.listen({ host: config.host, port: config.port });
     const store = path.resolve(config.modelStore);
-    const cards = await importModelStore({ db: databases.catalog, blobs, pool: engine.pool, log }, store);
+    const cards = await importModelStore({ db: databases.catalog, blobs, engine, log }, store);
     await importEvaluations({ db: databases.catalog, log }, cards);
     slices.catalog.revision++;
     faultPoint('start.imported'); // @fault
@@ -109,9 +109,9 @@ interface Parts {
 function createSlices({ config, log, databases, blobs, commits, engine }: Parts) {
   const db = databases.catalog;
   const catalog = new Catalog(db);
-  const serving = new Serving({ db, catalog, blobs }, engine);
+  const serving = new Serving({ db, catalog, blobs, engine });
   const recorder = new Recorder(commits, blobs);
-  const predictions = new Predictions({ serving, recorder, db: databases.predictions }, config);
+  const predictions = new Predictions({ serving, engine, recorder, db: databases.predictions }, config);
   const history = new History({ predictions: databases.predictions, catalogDb: db, catalog });
   const sweeper = new Sweeper({ catalog: db, predictions: databases.predictions, blobs, log }, config);
   const resolvers = new Map<unknown, object>([
@@ -129,15 +129,6 @@ function createSlices({ config, log, databases, blobs, commits, engine }: Parts)
     evaluations: () => new EvaluationLoaders(db, principal),
     predictionById: () => history.loaderFor(principal),
   });
-  const notReadyReason = () => engineProblem(engine, config);
+  const notReadyReason = () => engine.notReadyReason(config.requireProvider);
   return { catalog, serving, sweeper, resolvers, loadersOf, notReadyReason };
-}
-
-function engineProblem(engine: Engine, { requireProvider }: Config): string | null {
-  const { provider, ready } = engine.pool;
-  if (requireProvider !== null && provider !== requireProvider) {
-    const probe = engine.pool.providerChecks.find(({ name }) => name === requireProvider);
-    return `REQUIRE_PROVIDER=${requireProvider}, but ${provider} was taken: ${probe?.reason ?? 'it is not among EXECUTION_PROVIDERS'}`;
-  }
-  return ready.length > 0 ? null : 'no inference worker is ready';
 }

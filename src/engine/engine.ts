@@ -20,7 +20,7 @@ import { waitAtMost } from '../wait-at-most.js';
 import { createEntry, type RunOptions } from './entry.js';
 import { LatencyEstimates } from './latency.js';
 import type { BatchTiming, EngineVersion, FromWorker } from './messages.js';
-import { Pool, type PoolOptions } from './pool.js';
+import { Pool, type PoolOptions, type SendToWorker } from './pool.js';
 import { Quarantine } from './quarantine.js';
 import { type Entry, isMoreUrgent, type Outcome, VersionQueue } from './queue.js';
 import {
@@ -73,8 +73,29 @@ export class Engine {
     });
   }
 
-  get pool(): Pool {
-    return this.#pool;
+  /** Every inference process: those that serve, the spare and the quarantine. */
+  get workers(): readonly WorkerProcess[] {
+    return this.#pool.all;
+  }
+
+  /** The execution provider in use. */
+  get provider(): string {
+    return this.#pool.provider;
+  }
+
+  /** Null when a worker is ready, on the required provider if one is named; else what is missing. */
+  notReadyReason(requireProvider: string | null): string | null {
+    const { provider, providerChecks, ready } = this.#pool;
+    if (requireProvider !== null && provider !== requireProvider) {
+      const check = providerChecks.find(({ name }) => name === requireProvider);
+      return `REQUIRE_PROVIDER=${requireProvider}, but ${provider} was taken: ${check?.reason ?? 'it is not among EXECUTION_PROVIDERS'}`;
+    }
+    return ready.length > 0 ? null : 'no inference worker is ready';
+  }
+
+  /** As `Pool.withDisposableWorker`. */
+  withDisposableWorker<T>(work: (ask: SendToWorker) => Promise<T>): Promise<T> {
+    return this.#pool.withDisposableWorker(work);
   }
 
   get queueDepth(): number {

@@ -30,6 +30,9 @@ export interface PoolOptions {
   readonly startChild?: StartChild;
 }
 
+/** Sends a message to a disposable worker and resolves with its reply. */
+export type SendToWorker = (message: ToWorker) => Promise<FromWorker>;
+
 export interface ProviderCheck {
   readonly name: string;
   readonly available: boolean;
@@ -155,7 +158,7 @@ export class Pool {
    *
    * @throws ProcessLostError if the process exits before it replies
    */
-  async withDisposableWorker<T>(work: (ask: (message: ToWorker) => Promise<FromWorker>) => Promise<T>): Promise<T> {
+  async withDisposableWorker<T>(work: (ask: SendToWorker) => Promise<T>): Promise<T> {
     let waiting = Promise.withResolvers<FromWorker>();
     let isReady = false;
     const worker = new WorkerProcess(this.#startChild, 'probe', 0, {
@@ -268,8 +271,11 @@ export class Pool {
   /** Promotes the spare if it is ready; otherwise starts a new worker. */
   #replace(restarts: number): void {
     const spare = this.#findActive('spare');
-    if (spare?.isReady) Object.assign(spare, { purpose: 'pool', restarts });
-    this.#spawnWithBackoff(spare?.isReady ? 'spare' : 'pool', spare?.isReady ? 0 : restarts);
+    if (spare?.isReady) {
+      spare.purpose = 'pool';
+      spare.restarts = restarts;
+      this.#spawnWithBackoff('spare', 0);
+    } else this.#spawnWithBackoff('pool', restarts);
   }
 
   #spawnWithBackoff(purpose: 'pool' | 'spare', restarts: number): void {

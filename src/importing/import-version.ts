@@ -8,7 +8,6 @@
 import path from 'node:path';
 import type { Logger } from 'pino';
 import { addVersion, findVersionSource, type NewVersion } from '../catalog/registration.queries.js';
-import type { Pool } from '../engine/pool.js';
 import { ManifestError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { type BlobFolder, sha256 } from '../storage/blobs.js';
@@ -17,13 +16,13 @@ import type { VariantSpec } from '../tasks/stored-spec.js';
 import { parseGolden } from './golden.js';
 import { findGraphs, type HuggingFaceFiles, readHuggingFaceFiles } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
-import { type Candidate, type ProbedVersion, ProbeKilledError, probeCandidate } from './probe.js';
+import { type Candidate, type ProbedVersion, ProbeKilledError, type Prober, probeCandidate } from './probe.js';
 import { fileDigest, readBytes, readText } from './store-file.js';
 
 export interface Importer {
   readonly db: CatalogDatabase;
   readonly blobs: BlobFolder;
-  readonly pool: Pool;
+  readonly engine: Prober;
   readonly log: Logger;
 }
 
@@ -178,7 +177,7 @@ async function sharedCandidateOf(
 }
 
 async function probeGraph(
-  { blobs, pool }: Importer,
+  { blobs, engine }: Importer,
   shared: SharedCandidate,
   graph: GraphFile,
 ): Promise<ProbedVersion> {
@@ -186,7 +185,7 @@ async function probeGraph(
   if (artifactSha256 !== graph.sha256)
     throw new ManifestError(`${path.basename(graph.file)} was changed while it was read`);
   faultPoint('import.stored'); // @fault
-  return probeCandidate(pool, { ...shared, artifactSha256, artifactPath: blobs.pathOf(artifactSha256) });
+  return probeCandidate(engine, { ...shared, artifactSha256, artifactPath: blobs.pathOf(artifactSha256) });
 }
 
 type TriedVariant = { readonly stored: VariantSpec } & ({ readonly probed: ProbedVersion } | { readonly error: Error });

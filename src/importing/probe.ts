@@ -2,8 +2,9 @@
  * The first load of anything new happens in a disposable process: what does the file say, does it run, does it answer
  * what its source framework answered, and may its inputs share a batch?
  */
-import type { EngineVersion, FromWorker, ToWorker } from '../engine/messages.js';
-import { loadMessage, type Pool, ProcessLostError } from '../engine/pool.js';
+import type { Engine } from '../engine/engine.js';
+import type { EngineVersion, FromWorker } from '../engine/messages.js';
+import { loadMessage, ProcessLostError, type SendToWorker } from '../engine/pool.js';
 import { ManifestError } from '../errors.js';
 import type { Answer } from '../tasks/answer.js';
 import type { GraphFacts } from '../tasks/sources.js';
@@ -12,7 +13,8 @@ import { checkInput } from '../tasks/tasks.js';
 import { type Golden, goldenDifference } from './golden.js';
 import { type SpecSources, specOf } from './spec.js';
 
-type SendToWorker = (message: ToWorker) => Promise<FromWorker>;
+/** What a probe needs of the engine. */
+export type Prober = Pick<Engine, 'provider' | 'withDisposableWorker'>;
 
 export interface ProbedVersion {
   readonly spec: VersionSpec;
@@ -33,10 +35,10 @@ export class ProbeKilledError extends ManifestError {}
 const MAX_PROBES = 3;
 
 /** @throws ManifestError with the reason why the version cannot be published; ProbeKilledError */
-export async function probeCandidate(pool: Pool, candidate: Candidate): Promise<ProbedVersion> {
+export async function probeCandidate(engine: Prober, candidate: Candidate): Promise<ProbedVersion> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await pool.withDisposableWorker((ask) => probeWith(ask, pool.provider, candidate));
+      return await engine.withDisposableWorker((ask) => probeWith(ask, engine.provider, candidate));
     } catch (error) {
       if (error instanceof ManifestError) throw error;
       const isKilled = error instanceof ProcessLostError && (error.cause === 'killed' || !error.wasReady);

@@ -60,11 +60,11 @@ export class Predictions {
   readonly #inFlight = new Map<string, Replayable>();
 
   constructor(
-    parts: { serving: Serving; recorder: Recorder; db: PredictionDatabase },
+    parts: { serving: Serving; engine: Engine; recorder: Recorder; db: PredictionDatabase },
     options: { defaultDeadlineMs: number },
   ) {
     this.#serving = parts.serving;
-    this.#engine = parts.serving.engine;
+    this.#engine = parts.engine;
     this.#recorder = parts.recorder;
     this.#db = parts.db;
     this.#defaultDeadlineMs = options.defaultDeadlineMs;

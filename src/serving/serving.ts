@@ -43,16 +43,15 @@ export class Serving {
   readonly #db: CatalogDatabase;
   readonly #catalog: Catalog;
   readonly #blobs: BlobFolder;
+  readonly #engine: Engine;
   readonly #models = new Map<string, ServedModel>();
   #revision = 0;
 
-  constructor(
-    parts: { db: CatalogDatabase; catalog: Catalog; blobs: BlobFolder },
-    readonly engine: Engine,
-  ) {
+  constructor(parts: { db: CatalogDatabase; catalog: Catalog; blobs: BlobFolder; engine: Engine }) {
     this.#db = parts.db;
     this.#catalog = parts.catalog;
     this.#blobs = parts.blobs;
+    this.#engine = parts.engine;
   }
 
   /**
@@ -97,7 +96,7 @@ export class Serving {
     const preloaded = await findPreloadedRefs(this.#db);
     const refs = preloaded.length > 0 ? preloaded : await findReadyRefs(this.#db, 1);
     const loaded = await Promise.allSettled(
-      refs.map(async (ref) => this.engine.preload((await this.resolve(ref, SYSTEM)).engineVersion)),
+      refs.map(async (ref) => this.#engine.preload((await this.resolve(ref, SYSTEM)).engineVersion)),
     );
     return loaded.filter(({ status }) => status === 'fulfilled').length;
   }

@@ -52,7 +52,7 @@ async function predictUntilFired(): Promise<{ wrong: Data[]; answers: number }> 
   return { wrong, answers };
 }
 
-const poolPids = () => app.app.engine.pool.all.filter(({ purpose }) => purpose !== 'quarantine').map(({ pid }) => pid);
+const poolPids = () => app.app.engine.workers.filter(({ purpose }) => purpose !== 'quarantine').map(({ pid }) => pid);
 
 describe.each([
   'worker.batch.received',

@@ -8,6 +8,7 @@ import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { createStore, type TestStore } from '../support/model-store.js';
 import { COUNTING_LOOP, CRASHING_DIVISION, encodeModel, MEMORY_BOMB } from '../support/onnx.js';
 import { until } from '../support/until.js';
+import { readyWorkers } from '../support/workers.js';
 
 const run = promisify(execFile);
 const INT_MIN = -(2 ** 31);
@@ -54,7 +55,7 @@ async function predict(model: string, input: unknown, more: Record<string, unkno
   return (await app.query(PREDICT, { input: { model, input, ...more } })).predict;
 }
 
-const pids = () => app.app.engine.pool.all.filter(({ purpose }) => purpose === 'pool').map(({ pid }) => pid);
+const pids = () => app.app.engine.workers.filter(({ purpose }) => purpose === 'pool').map(({ pid }) => pid);
 
 test.each(SIZES)('an input that crashes the runtime fails alone in a batch of %i', async (size) => {
   const poison = size - 1;
@@ -111,7 +112,7 @@ test('killing workers in the middle of a batch fails no request', async () => {
   };
   const clients = Array.from({ length: 16 }, (_, i) => client(i));
   for (let kills = 0; kills < 10; ) {
-    const busy = app.app.engine.pool.ready.find(({ batches }) => batches.length > 0);
+    const busy = readyWorkers(app.app.engine).find(({ batches }) => batches.length > 0);
     if (busy && problems.length >= kills * 50 && process.kill(busy.pid, 'SIGKILL')) kills++;
     await new Promise(setImmediate);
   }
@@ -124,7 +125,7 @@ test('killing workers in the middle of a batch fails no request', async () => {
 
 test('after all workers are killed, the warm spare answers and the pool returns to full size', async () => {
   await predict('division', division(9, 3), { record: false });
-  const spare = () => app.app.engine.pool.all.find(({ purpose, loaded }) => purpose === 'spare' && loaded.size >= 1);
+  const spare = () => app.app.engine.workers.find(({ purpose, loaded }) => purpose === 'spare' && loaded.size >= 1);
   await until('the spare has the version loaded', () => spare() !== undefined);
   const promoted = spare()?.pid;
   for (const pid of pids()) process.kill(pid, 'SIGKILL');
@@ -133,7 +134,7 @@ test('after all workers are killed, the warm spare answers and the pool returns 
 
   expect(problem).toBeNull();
   expect(pids()).toContain(promoted);
-  await until('two workers are ready', () => app.app.engine.pool.ready.length >= 2);
+  await until('two workers are ready', () => readyWorkers(app.app.engine).length >= 2);
 });
 
 test('a run that exceeds the memory limit fails alone, and its worker is recycled', async () => {
@@ -145,11 +146,11 @@ test('a run that exceeds the memory limit fails alone, and its worker is recycle
   const limited = await startTestApp({ modelStore: bombs.folder, workers: 1, workerMemoryBytes: 1_000_000_000 });
   const answer = async (size: number) =>
     (await limited.query(PREDICT, { input: { model: 'bomb', input: bomb(size) } })).predict;
-  const before = limited.app.engine.pool.ready.map(({ pid }) => pid);
+  const before = readyWorkers(limited.app.engine).map(({ pid }) => pid);
 
   const { problem } = await answer(2_000_000_000);
   const after = await answer(10);
-  const pidsNow = limited.app.engine.pool.ready.map(({ pid }) => pid);
+  const pidsNow = readyWorkers(limited.app.engine).map(({ pid }) => pid);
   await limited.stop();
   await bombs.remove();
 

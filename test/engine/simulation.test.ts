@@ -11,6 +11,7 @@ import {
   settled,
   simulatedVersion,
 } from '../support/simulation.js';
+import { readyWorkers } from '../support/workers.js';
 
 beforeEach(() => {
   jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask'] });
@@ -105,7 +106,7 @@ test('a caller who sends three poison inputs is confined and kills no more worke
   for (let i = 0; i < 3; i++) {
     expect(await inVirtualTime(runPoisonInput(simulation, version, i))).toMatch(/INFERENCE_FAILED/);
   }
-  const serving = () => simulation.engine.pool.ready.map(({ pid }) => pid);
+  const serving = () => readyWorkers(simulation.engine).map(({ pid }) => pid);
   const before = serving();
 
   const fourth = await inVirtualTime(runPoisonInput(simulation, version, 3));
@@ -174,7 +175,7 @@ test('a version that crashes on its own example is refused while its breaker is 
 test('a failed allocation fails one input, and its worker is replaced', async () => {
   const simulation = await start({ workers: 1 });
   await inVirtualTime(settled(simulation.run(1)));
-  const [before] = simulation.engine.pool.ready;
+  const [before] = readyWorkers(simulation.engine);
 
   const [poison, other] = await inVirtualTime(
     Promise.all([settled(simulation.run(OUT_OF_MEMORY)), settled(simulation.run(4))]),
@@ -184,14 +185,16 @@ test('a failed allocation fails one input, and its worker is replaced', async ()
   expect(poison).toMatch(/INFERENCE_FAILED .*needs more memory than one worker may use/);
   expect(other).toBe(9);
   expect(before?.state).toBe('EXITED');
-  expect(simulation.engine.pool.ready).toHaveLength(1);
+  expect(readyWorkers(simulation.engine)).toHaveLength(1);
 });
 
 test('a worker above its memory limit is killed, and a large one is recycled', async () => {
   const simulation = await start({ workers: 2 });
   await inVirtualTime(settled(simulation.run(1)));
   await jest.advanceTimersByTimeAsync(1_000);
-  const [first, second] = simulation.engine.pool.ready.map(({ pid }) => simulation.children.find((c) => c.pid === pid));
+  const [first, second] = readyWorkers(simulation.engine).map(({ pid }) =>
+    simulation.children.find((c) => c.pid === pid),
+  );
   if (first) first.memoryBytes = 1_100_000_000;
   if (second) second.memoryBytes = 900_000_000;
   const stuck = settled(simulation.run(HANGS, { deadlineMs: 60_000 }));
@@ -199,7 +202,7 @@ test('a worker above its memory limit is killed, and a large one is recycled', a
   await jest.advanceTimersByTimeAsync(30_000);
 
   expect([first?.isDead, second?.isDead]).toEqual([true, true]);
-  expect(simulation.engine.pool.ready).toHaveLength(2);
+  expect(readyWorkers(simulation.engine)).toHaveLength(2);
   expect(await inVirtualTime(settled(simulation.run(8)))).toBe(17);
   expect(await inVirtualTime(stuck)).toMatch(/INFERENCE_FAILED/);
 });
@@ -208,7 +211,7 @@ test('a deadline fails the request on time, in the queue or during a run, and ke
   const simulation = await start({ workers: 1 });
   const version = simulatedVersion('single', 1);
   await inVirtualTime(settled(simulation.run(1, { version })));
-  const [worker] = simulation.engine.pool.ready;
+  const [worker] = readyWorkers(simulation.engine);
   const begun = performance.now();
 
   const running = settled(simulation.run(HANGS, { version, deadlineMs: 300 })).then((answer) => [

@@ -12,7 +12,9 @@ import { pino } from 'pino';
 import { type App, startApp } from '#src/app.js';
 import { DEFAULTS } from '#src/config.js';
 import type { EngineVersion } from '#src/engine/messages.js';
+import { loadMessage } from '#src/engine/pool.js';
 import { until } from '../../support/until.ts';
+import { readyWorkers } from '../../support/workers.ts';
 import { AFFINE, withStore } from './known-answers.ts';
 
 interface Footprint {
@@ -64,11 +66,12 @@ export function leaks(rounds: number): Promise<LeakReport> {
 
 async function loadAndUnload(app: App, dataDir: string, rounds: number): Promise<Growth> {
   const version = await versionOf(app, dataDir);
-  const [worker] = app.engine.pool.ready;
+  const [worker] = readyWorkers(app.engine);
   if (!worker) throw new Error('No worker is ready.');
   return growth(rounds, worker.pid, async (round) => {
     const key = `${version.key}-${round}`;
-    await app.engine.pool.load(worker, { ...version, key });
+    worker.send(loadMessage({ ...version, key }, app.engine.provider));
+    await until('the version is loaded', () => worker.loaded.has(key));
     worker.send({ kind: 'unload', key });
     worker.loaded.delete(key);
   });
@@ -76,7 +79,7 @@ async function loadAndUnload(app: App, dataDir: string, rounds: number): Promise
 
 function killWorkers(app: App, rounds: number): Promise<Growth> {
   return growth(rounds, process.pid, async () => {
-    const [worker] = app.engine.pool.ready;
+    const [worker] = readyWorkers(app.engine);
     if (worker) process.kill(worker.pid, 'SIGKILL');
     await worker?.exited;
     await until('two workers and a spare have a version loaded', () => isWhole(app));
@@ -84,7 +87,7 @@ function killWorkers(app: App, rounds: number): Promise<Growth> {
 }
 
 function isWhole({ engine }: App): boolean {
-  return engine.pool.all.filter(({ loaded }) => loaded.size > 0).length === 3;
+  return engine.workers.filter(({ loaded }) => loaded.size > 0).length === 3;
 }
 
 async function growth(rounds: number, pid: number, act: (round: number) => Promise<void>): Promise<Growth> {
