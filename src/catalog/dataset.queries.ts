@@ -1,10 +1,11 @@
 /** All SQL that reads datasets: by id or name, as a list, and as training data of versions. */
 import { type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
+import { create } from '../graphql/create.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { DatasetTable } from '../storage/migrations/catalog.table.js';
 import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../storage/pages.js';
-import type { ColumnSpec } from '../tasks/spec.js';
+import type { ColumnSpec, TaskName } from '../tasks/spec.js';
 import { Dataset } from './dataset.type.js';
 import type { PageArgs } from './version.queries.js';
 import { columnOf } from './version.type.js';
@@ -90,13 +91,13 @@ export async function findTrainingDatasets(
 }
 
 export function toDataset(row: DatasetTable): Dataset {
-  return Object.assign(new Dataset(), {
+  return create(Dataset, {
     id: row.id,
     name: row.name,
     title: row.title,
     family: row.family,
     split: row.split,
-    task: row.task,
+    task: row.task as TaskName,
     rowCount: row.row_count,
     sha256: row.sha256,
     license: row.license,

@@ -19,7 +19,7 @@ import {
   findVersionsByNumbers,
   type PageArgs,
 } from './version.queries.js';
-import type { Alias, Version } from './version.type.js';
+import type { Version } from './version.type.js';
 
 /** The part of the request context that resolvers of the catalog need. */
 export interface CatalogContext {
@@ -74,7 +74,7 @@ export class CatalogLoaders {
   readonly aliasesOfModel = loadMany(
     (ids) => findAliases(this.#db, this.#principal, 'alias.model_id', ids),
     ({ modelId }) => modelId,
-    (alias): Alias => alias,
+    (alias) => alias,
   );
   readonly aliasNamesOfVersion = loadMany(
     (ids) => findAliases(this.#db, this.#principal, 'alias.version_id', ids),

@@ -2,10 +2,12 @@
 import { type Expression, type ExpressionBuilder, type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { BadArgumentError } from '../errors.js';
+import { create } from '../graphql/create.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { ModelTable } from '../storage/migrations/catalog.table.js';
 import { checkFirst, decodeCursor, type Key, listId, type Page, pageOf } from '../storage/pages.js';
 import { searchHits } from '../storage/search.js';
+import type { TaskName } from '../tasks/spec.js';
 import {
   type Facet,
   type FacetBucket,
@@ -218,12 +220,12 @@ function evaluationThat(
 }
 
 export function toModel(row: ModelTable): Model {
-  return Object.assign(new Model(), {
+  return create(Model, {
     id: row.id,
     name: row.name,
     title: row.title,
     summary: row.summary,
-    task: row.task,
+    task: row.task as TaskName,
     owner: row.owner,
     license: row.license,
     card: JSON.parse(row.card),

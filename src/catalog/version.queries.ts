@@ -1,6 +1,7 @@
 /** All SQL that reads versions and aliases. Lists are read for many parents in one statement. */
 import { type SelectQueryBuilder, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
+import { create } from '../graphql/create.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { AliasTable, VersionTable } from '../storage/migrations/catalog.table.js';
 import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../storage/pages.js';
@@ -139,7 +140,7 @@ export async function findAliases(
   principal: Principal,
   by: 'alias.model_id' | 'alias.version_id',
   ids: readonly string[],
-): Promise<(Alias & { modelId: string })[]> {
+): Promise<Alias[]> {
   const rows = await db
     .selectFrom('alias')
     .innerJoin('model', 'model.id', 'alias.model_id')
@@ -173,7 +174,7 @@ export function countsByParent(
 }
 
 export function toVersion(row: VersionRow): Version {
-  return Object.assign(new Version(), {
+  return create(Version, {
     id: row.id,
     modelId: row.model_id,
     number: row.number,
@@ -182,7 +183,6 @@ export function toVersion(row: VersionRow): Version {
     stateReason: row.state_reason,
     specJson: row.spec,
     variants: (JSON.parse(row.variants) as VariantSpec[]).map(toVariant),
-    testDataset: row.test_dataset,
     artifact: row.artifact_sha256 === null ? null : toArtifact(row, row.artifact_sha256),
     createdAt: new Date(row.created_at),
     updatedAt: new Date(row.updated_at),
@@ -194,7 +194,7 @@ function toVariant({ spec, ...variant }: VariantSpec): Variant {
 }
 
 function toArtifact(row: VersionRow, sha256: string): Artifact {
-  return Object.assign(new Artifact(), {
+  return create(Artifact, {
     format: 'ONNX',
     sha256,
     sizeBytes: row.artifact_bytes ?? 0,
@@ -205,8 +205,8 @@ function toArtifact(row: VersionRow, sha256: string): Artifact {
   });
 }
 
-export function toAlias(row: AliasTable): Alias & { modelId: string } {
-  return Object.assign(new Alias(), {
+export function toAlias(row: AliasTable): Alias {
+  return create(Alias, {
     name: row.name,
     versionId: row.version_id,
     modelId: row.model_id,

@@ -1,5 +1,6 @@
 import { Field, Float, Int, ObjectType } from 'type-graphql';
 import { connectionOf } from '../graphql/connection.type.js';
+import { create } from '../graphql/create.js';
 import { enumOf } from '../graphql/enum.type.js';
 import { Node } from '../graphql/node.type.js';
 import { VersionStateEnum } from '../graphql/problem.type.js';
@@ -57,7 +58,7 @@ export class Column {
 }
 
 export function columnOf(spec: ColumnSpec): Column {
-  return Object.assign(new Column(), { ...spec, categories: [...spec.categories] });
+  return create(Column, { ...spec, categories: [...spec.categories] });
 }
 
 @ObjectType('TensorSpec', {
@@ -241,7 +242,6 @@ export class Version extends Node {
   /** Not in the schema. */
   modelId!: string;
   specJson!: string | null;
-  testDataset!: string | null;
 
   @Field(() => Signature, {
     nullable: true,
@@ -266,6 +266,7 @@ export class Alias {
   @Field(() => DateTime, { description: 'When the alias was last moved.' })
   updatedAt!: Date;
 
-  /** Not in the schema: `aliasedVersion` is resolved from it. */
+  /** Not in the schema: `aliasedVersion` is resolved from `versionId`. */
+  modelId!: string;
   versionId!: string;
 }

@@ -3,11 +3,12 @@ import { type SelectQueryBuilder, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { countsByParent, type PageArgs, pagesByParent } from '../catalog/version.queries.js';
 import { maySeeDataset, maySeeModel } from '../catalog/visibility.js';
+import { create } from '../graphql/create.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
 import type { EvaluationTable, MetricTable } from '../storage/migrations/evaluation.table.js';
 import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../storage/pages.js';
-import { Evaluation, type EvaluationOrigin, Metric } from './evaluation.type.js';
+import { Evaluation, type EvaluationOrigin, type Interval, Metric } from './evaluation.type.js';
 
 export type EvaluationParent = 'version' | 'dataset';
 export type NewMetric = Omit<MetricTable, 'evaluation_id' | 'ordinal'>;
@@ -169,7 +170,7 @@ export async function insertEvaluation(
 }
 
 function toEvaluation(row: EvaluationTable): Evaluation {
-  return Object.assign(new Evaluation(), {
+  return create(Evaluation, {
     id: row.id,
     versionId: row.version_id,
     datasetId: row.dataset_id,
@@ -182,14 +183,18 @@ function toEvaluation(row: EvaluationTable): Evaluation {
 }
 
 export function toMetric(row: MetricTable): Metric {
-  const { interval_low: low, interval_high: high, interval_level: level, interval_method: method } = row;
-  return Object.assign(new Metric(), {
+  return create(Metric, {
     name: row.name,
     average: row.average,
     label: row.label,
     value: row.value,
     undefinedReason: row.undefined_reason,
     higherIsBetter: row.higher_is_better === 1,
-    interval: low === null || high === null ? null : { low, high, level, method },
+    interval: intervalOf(row),
   });
+}
+
+function intervalOf(row: MetricTable): Interval | null {
+  const { interval_low: low, interval_high: high, interval_level: level, interval_method: method } = row;
+  return low === null || high === null || level === null || method === null ? null : { low, high, level, method };
 }

@@ -1,6 +1,7 @@
 /** Output types: one for each kind of answer, and their union. */
 import { Arg, createUnionType, Field, Float, Int, ObjectType } from 'type-graphql';
 import { BadArgumentError } from '../errors.js';
+import { create } from '../graphql/create.js';
 import { Base64, FloatList, JSONValue } from '../graphql/scalars.js';
 import type { Answer, AnswerOf } from '../tasks/answer.js';
 import type { TensorData } from '../tasks/datatypes.js';
@@ -257,20 +258,20 @@ export function outputOf(answer: Answer, labels: readonly string[]): typeof Outp
     case 'classification':
       return new Classification(answer.label, answer.scores, answer.labels ?? labels);
     case 'regression':
-      return Object.assign(new Regression(), { value: answer.value, unit: answer.unit });
+      return create(Regression, { value: answer.value, unit: answer.unit });
     case 'embedding':
       return new Embedding(answer.vector);
     case 'similarities':
-      return Object.assign(new Similarities(), { scores: answer.scores });
+      return create(Similarities, { scores: answer.scores });
     case 'detections':
       return new Detections(answer);
     case 'tokens':
       return new Tokens(answer);
     case 'answer':
-      return Object.assign(new AnswerType(), answer);
+      return create(AnswerType, { text: answer.text, score: answer.score, start: answer.start, end: answer.end });
     case 'fillings':
       return new Fillings(answer);
     case 'tensors':
-      return Object.assign(new Tensors(), { tensors: answer.tensors.map((tensor) => new Tensor(tensor)) });
+      return create(Tensors, { tensors: answer.tensors.map((tensor) => new Tensor(tensor)) });
   }
 }

@@ -1,5 +1,6 @@
 /** All SQL for predictions. Each row belongs to one principal; no other principal can read it. */
 import type { Principal } from '../access/principal.js';
+import { create } from '../graphql/create.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import type { Insert } from '../storage/group-commit.js';
 import { firstIdAt } from '../storage/ids.js';
@@ -147,7 +148,7 @@ export async function deleteIdempotencyBefore(db: PredictionDatabase, cutoff: nu
 }
 
 export function toPrediction(row: PredictionTable): Prediction {
-  return Object.assign(new Prediction(), {
+  return create(Prediction, {
     id: row.id,
     createdAt: new Date(row.created_at),
     recorded: true,

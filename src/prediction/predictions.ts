@@ -13,6 +13,7 @@ import {
   InvalidInputError,
 } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
+import { create } from '../graphql/create.js';
 import { problemOf } from '../graphql/problem.type.js';
 import type { Resolved, Serving } from '../serving/serving.js';
 import type { PredictionDatabase } from '../storage/database.js';
@@ -172,7 +173,7 @@ function predictionOf({ version, input, path, record }: Job, outcome: Outcome, b
   const { result, timing, batchSize, executionProvider, dispatchedAt } = outcome;
   if ('failure' in result) throw errorOf(result.failure, path);
   const { versionId, variant, engineVersion } = version;
-  return Object.assign(new Prediction(), {
+  return create(Prediction, {
     id: newId('Prediction'),
     createdAt: new Date(),
     recorded: record,
