@@ -1,13 +1,12 @@
 /** All SQL that reads datasets: by id or name, as a list, and as training data of versions. */
-import { type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { create } from '../graphql/create.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { DatasetTable } from '../storage/migrations/catalog.table.js';
-import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../storage/pages.js';
+import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pageOf } from '../storage/pages.js';
+import { rowCount } from '../storage/sql.js';
 import type { ColumnSpec, TaskName } from '../tasks/spec.js';
 import { Dataset } from './dataset.type.js';
-import type { PageArgs } from './version.queries.js';
 import { columnOf } from './version.type.js';
 import { maySeeDataset, maySeeModel } from './visibility.js';
 
@@ -52,7 +51,7 @@ export async function findDatasetPage(
     .selectAll()
     .orderBy('name')
     .limit(checkFirst(first) + 1);
-  if (after != null) query = query.where(sql<SqlBool>`name > ${decodeCursor(list, after, 1)[0]}`);
+  if (after != null) query = query.where('name', '>', decodeCursor(list, after, 1)[0] as string);
   return pageOf(await query.execute(), first, {
     toNode: toDataset,
     list,
@@ -62,10 +61,7 @@ export async function findDatasetPage(
 }
 
 async function countDatasets(db: CatalogDatabase, principal: Principal): Promise<number> {
-  const query = db
-    .selectFrom('dataset')
-    .where(maySeeDataset(principal))
-    .select(({ fn }) => fn.countAll<number>().as('count'));
+  const query = db.selectFrom('dataset').where(maySeeDataset(principal)).select(rowCount().as('count'));
   return (await query.executeTakeFirstOrThrow()).count;
 }
 

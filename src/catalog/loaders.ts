@@ -7,18 +7,12 @@ import DataLoader from 'dataloader';
 import type { Principal } from '../access/principal.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { loaderFor, loadMany, loadOne } from '../storage/loaders.js';
-import type { Page } from '../storage/pages.js';
+import type { Page, PageArgs } from '../storage/pages.js';
 import { findDatasetsByIds, findDatasetsByNames, findTrainingDatasets } from './dataset.queries.js';
 import type { Dataset } from './dataset.type.js';
 import { findModelsByIds, findModelsByNames, findTags } from './model.queries.js';
 import type { Model } from './model.type.js';
-import {
-  findAliases,
-  findVersionPages,
-  findVersionsByIds,
-  findVersionsByNumbers,
-  type PageArgs,
-} from './version.queries.js';
+import { findAliases, findVersionPages, findVersionsByIds, findVersionsByNumbers } from './version.queries.js';
 import type { Version } from './version.type.js';
 
 /** The part of the request context that resolvers of the catalog need. */

@@ -5,8 +5,9 @@ import { BadArgumentError } from '../errors.js';
 import { create } from '../graphql/create.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { ModelTable } from '../storage/migrations/catalog.table.js';
-import { checkFirst, decodeCursor, type Key, listId, type Page, pageOf } from '../storage/pages.js';
+import { checkFirst, decodeCursor, type Key, listId, type Page, type PageArgs, pageOf } from '../storage/pages.js';
 import { searchHits } from '../storage/search.js';
+import { isAfter, rowCount } from '../storage/sql.js';
 import type { TaskName } from '../tasks/spec.js';
 import {
   type Facet,
@@ -76,23 +77,19 @@ export async function findModelPage(
   db: CatalogDatabase,
   principal: Principal,
   listing: ModelListing,
-  { first, after }: { first: number; after?: string | null | undefined },
+  { first, after }: PageArgs,
 ): Promise<Page<Model>> {
   checkFilter(listing.filter ?? {});
   const order = orderOf(listing);
   const list = listId('models', listing);
-  const direction = order.isDescending ? 'desc' : 'asc';
   let query = listed(db, principal, listing)
     .selectAll('model')
     .select(order.column.as('order_key'))
-    .orderBy(order.column, direction)
-    .orderBy('model.id', direction)
+    .orderBy(order.column, order.direction)
+    .orderBy('model.id', order.direction)
     .limit(checkFirst(first) + 1);
   if (after != null) {
-    const [key, id] = decodeCursor(list, after, 2) as [Key, string];
-    query = query.where(
-      sql<SqlBool>`(${order.column}, model.id) ${sql.raw(order.isDescending ? '<' : '>')} (${key}, ${id})`,
-    );
+    query = query.where(isAfter(decodeCursor(list, after, 2), [order.column, sql.ref('model.id')], order.direction));
   }
   return pageOf(await query.execute(), first, {
     toNode: toModel,
@@ -103,7 +100,7 @@ export async function findModelPage(
 }
 
 async function countModels(db: CatalogDatabase, principal: Principal, listing: ModelListing): Promise<number> {
-  const query = listed(db, principal, listing).select(({ fn }) => fn.countAll<number>().as('count'));
+  const query = listed(db, principal, listing).select(rowCount().as('count'));
   return (await query.executeTakeFirstOrThrow()).count;
 }
 
@@ -124,13 +121,13 @@ export async function countFacets(db: CatalogDatabase, principal: Principal, lis
 
 async function countBy<T extends keyof CatalogTables>(
   query: SelectQueryBuilder<CatalogTables, T, object>,
-  value: Expression<unknown>,
+  value: ReturnType<typeof sql.ref<string | null>>,
 ): Promise<FacetBucket[]> {
   const rows = await query
-    .select(sql<string>`${value}`.as('value'))
-    .select(({ fn }) => fn.countAll<number>().as('count'))
-    .where(sql<SqlBool>`${value} is not null`)
-    .groupBy(sql`1`)
+    .select(value.as('value'))
+    .select(rowCount().as('count'))
+    .where(value, 'is not', null)
+    .groupBy(value)
     .orderBy('count', 'desc')
     .orderBy('value')
     .limit(MAX_BUCKETS)
@@ -140,11 +137,11 @@ async function countBy<T extends keyof CatalogTables>(
 
 function orderOf({ search, orderBy }: ModelListing): {
   column: ReturnType<typeof sql.ref<Key>>;
-  isDescending: boolean;
+  direction: 'asc' | 'desc';
 } {
-  if (!orderBy && search && searchHits(search)) return { column: sql.ref('hit.rank'), isDescending: false };
+  if (!orderBy && search && searchHits(search)) return { column: sql.ref('hit.rank'), direction: 'asc' };
   const { field, direction } = orderBy ?? { field: 'NAME', direction: 'ASC' };
-  return { column: sql.ref(ORDER_COLUMN[field]), isDescending: direction === 'DESC' };
+  return { column: sql.ref(ORDER_COLUMN[field]), direction: direction === 'DESC' ? 'desc' : 'asc' };
 }
 
 /** The models of a listing, before columns, order and page are chosen. */

@@ -4,7 +4,7 @@
  * Versions are only added, never changed, except that a new import may replace a FAILED version, which has never
  * answered a prediction.
  */
-import { sql, type Transaction } from 'kysely';
+import type { Transaction } from 'kysely';
 import type { CatalogTables } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
 import type { DatasetTable, ModelTable, VersionTable } from '../storage/migrations/catalog.table.js';
@@ -85,7 +85,7 @@ export async function addVersion(
   if (trainedOn.length > 0) {
     const ids = trx
       .selectFrom('dataset')
-      .select(['id as dataset_id', sql.val(id).as('version_id')])
+      .select((eb) => ['id as dataset_id', eb.val(id).as('version_id')])
       .where('name', 'in', trainedOn);
     await trx.insertInto('version_dataset').columns(['dataset_id', 'version_id']).expression(ids).execute();
   }

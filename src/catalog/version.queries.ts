@@ -4,15 +4,24 @@ import type { Principal } from '../access/principal.js';
 import { create } from '../graphql/create.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { AliasTable, VersionTable } from '../storage/migrations/catalog.table.js';
-import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../storage/pages.js';
+import {
+  checkFirst,
+  countsByParent,
+  decodeCursor,
+  listId,
+  type Page,
+  type PageArgs,
+  pageOf,
+  pagesByParent,
+} from '../storage/pages.js';
+import { isAfter, rowCount } from '../storage/sql.js';
 import type { VariantSpec } from '../tasks/stored-spec.js';
 import { Alias, Artifact, type Variant, Version } from './version.type.js';
 import { maySeeDataset, maySeeModel } from './visibility.js';
 
-export interface PageArgs {
-  readonly first: number;
-  readonly after?: string | null | undefined;
-}
+const PARENT_COLUMN = { model: 'version.model_id', dataset: 'trained.dataset_id' } as const;
+/** The order of a list of versions, all descending. */
+const NEWEST_FIRST = [sql.ref('version.created_at'), sql.ref('version.id')];
 
 type VersionRow = VersionTable & { model_name: string };
 
@@ -62,18 +71,22 @@ export async function findVersionPages(
   { first, after }: PageArgs,
 ): Promise<Map<string, Page<Version>>> {
   const list = listId('versions', parent);
-  const before = after != null ? (decodeCursor(list, after, 2) as [number, string]) : null;
-  const parentColumn = parent === 'model' ? sql.ref<string>('version.model_id') : sql.ref<string>('trained.dataset_id');
+  const parentColumn = sql.ref<string>(PARENT_COLUMN[parent]);
   let candidates = selectVersion(versionsOf(db, principal, parent))
     .select(parentColumn.as('parent_id'))
-    .select(
-      sql<number>`row_number() over (partition by ${parentColumn} order by version.created_at desc, version.id desc)`.as(
-        'place',
-      ),
+    .select(({ fn }) =>
+      fn
+        .agg<number>('row_number')
+        .over((over) =>
+          over
+            .partitionBy(db.dynamic.ref(PARENT_COLUMN[parent]))
+            .orderBy('version.created_at', 'desc')
+            .orderBy('version.id', 'desc'),
+        )
+        .as('place'),
     )
     .where(parentColumn, 'in', parentIds);
-  if (before)
-    candidates = candidates.where(sql<boolean>`(version.created_at, version.id) < (${before[0]}, ${before[1]})`);
+  if (after != null) candidates = candidates.where(isAfter(decodeCursor(list, after, 2), NEWEST_FIRST, 'desc'));
   const rows = await db
     .selectFrom(candidates.as('candidate'))
     .selectAll()
@@ -106,10 +119,10 @@ async function countVersions(
   parent: 'model' | 'dataset',
   parentIds: readonly string[],
 ): Promise<{ parent_id: string; count: number }[]> {
-  const parentColumn = parent === 'model' ? sql.ref<string>('version.model_id') : sql.ref<string>('trained.dataset_id');
+  const parentColumn = sql.ref<string>(PARENT_COLUMN[parent]);
   return versionsOf(db, principal, parent)
     .select(parentColumn.as('parent_id'))
-    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .select(rowCount().as('count'))
     .where(parentColumn, 'in', parentIds)
     .groupBy(parentColumn)
     .execute();
@@ -150,27 +163,6 @@ export async function findAliases(
     .orderBy('alias.name')
     .execute();
   return rows.map(toAlias);
-}
-
-/** Groups rows by their `parent_id` and makes a page for each parent, keeping the order of the rows. */
-export function pagesByParent<Row extends { parent_id: string }, T>(
-  parentIds: readonly string[],
-  rows: readonly Row[],
-  toPage: (own: Row[], parentId: string) => T,
-): Map<string, T> {
-  const byParent = Map.groupBy(rows, (row) => row.parent_id);
-  return new Map(parentIds.map((id) => [id, toPage(byParent.get(id) ?? [], id)]));
-}
-
-/** Counts for all parents of a list in one statement, which runs only if a total is selected. */
-export function countsByParent(
-  count: () => Promise<{ parent_id: string; count: number }[]>,
-): (parentId: string) => Promise<number> {
-  let counted: Promise<Map<string, number>> | undefined;
-  return async (parentId) => {
-    counted ??= count().then((rows) => new Map(rows.map((row) => [row.parent_id, row.count])));
-    return (await counted).get(parentId) ?? 0;
-  };
 }
 
 export function toVersion(row: VersionRow): Version {

@@ -1,13 +1,22 @@
 /** All SQL for evaluations and their metrics. Lists are read for many parents in one statement. */
-import { type SelectQueryBuilder, sql } from 'kysely';
+import type { SelectQueryBuilder } from 'kysely';
 import type { Principal } from '../access/principal.js';
-import { countsByParent, type PageArgs, pagesByParent } from '../catalog/version.queries.js';
 import { maySeeDataset, maySeeModel } from '../catalog/visibility.js';
 import { create } from '../graphql/create.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
 import type { EvaluationTable, MetricTable } from '../storage/migrations/evaluation.table.js';
-import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../storage/pages.js';
+import {
+  checkFirst,
+  countsByParent,
+  decodeCursor,
+  listId,
+  type Page,
+  type PageArgs,
+  pageOf,
+  pagesByParent,
+} from '../storage/pages.js';
+import { isSet, rowCount } from '../storage/sql.js';
 import { Evaluation, type EvaluationOrigin, type Interval, Metric } from './evaluation.type.js';
 
 export type EvaluationParent = 'version' | 'dataset';
@@ -45,11 +54,16 @@ export async function findEvaluationPages(
   { first, after }: PageArgs,
 ): Promise<Map<string, Page<Evaluation>>> {
   const list = listId('evaluations', parent);
-  const parentColumn = sql.ref<string>(`evaluation.${parent}_id`);
+  const parentColumn = `evaluation.${parent}_id` as const;
   let candidates = visibleEvaluations(db, principal)
     .selectAll('evaluation')
-    .select(parentColumn.as('parent_id'))
-    .select(sql<number>`row_number() over (partition by ${parentColumn} order by evaluation.id desc)`.as('place'))
+    .select(`${parentColumn} as parent_id`)
+    .select(({ fn }) =>
+      fn
+        .agg<number>('row_number')
+        .over((over) => over.partitionBy(parentColumn).orderBy('evaluation.id', 'desc'))
+        .as('place'),
+    )
     .where(parentColumn, 'in', parentIds);
   if (after != null) candidates = candidates.where('evaluation.id', '<', decodeCursor(list, after, 1)[0] as string);
   const rows = await db
@@ -70,10 +84,10 @@ async function countEvaluations(
   parent: EvaluationParent,
   parentIds: readonly string[],
 ): Promise<{ parent_id: string; count: number }[]> {
-  const parentColumn = sql.ref<string>(`evaluation.${parent}_id`);
+  const parentColumn = `evaluation.${parent}_id` as const;
   return visibleEvaluations(db, principal)
-    .select(parentColumn.as('parent_id'))
-    .select(({ fn }) => fn.countAll<number>().as('count'))
+    .select(`${parentColumn} as parent_id`)
+    .select(rowCount().as('count'))
     .where(parentColumn, 'in', parentIds)
     .groupBy(parentColumn)
     .execute();
@@ -96,9 +110,16 @@ export async function findBestEvaluations(
 ): Promise<Evaluation[]> {
   const ranked = succeeded(visibleEvaluations(db, principal), { dataset, origin })
     .selectAll('evaluation')
-    .select(
-      sql<number>`row_number() over (partition by evaluation.version_id
-        order by case evaluation.origin when 'COMPUTED' then 0 else 1 end, evaluation.id desc)`.as('place'),
+    .select(({ fn }) =>
+      fn
+        .agg<number>('row_number')
+        .over((over) =>
+          over
+            .partitionBy('evaluation.version_id')
+            .orderBy((eb) => eb.case('evaluation.origin').when('COMPUTED').then(0).else(1).end())
+            .orderBy('evaluation.id', 'desc'),
+        )
+        .as('place'),
     )
     .where('evaluation.version_id', 'in', versionIds);
   const rows = await db.selectFrom(ranked.as('ranked')).selectAll().where('place', '=', 1).execute();
@@ -142,9 +163,16 @@ export async function findNewestVersion(
     .innerJoin('model', 'model.id', 'version.model_id')
     .where(maySeeModel(principal))
     .select('version.id')
-    .select(
-      sql<number>`(select count(*) from evaluation where evaluation.version_id = version.id
-        and evaluation.dataset_id = ${datasetId} and evaluation.origin = 'IMPORTED')`.as('imported'),
+    .select((eb) =>
+      eb
+        .selectFrom('evaluation')
+        .select(rowCount().as('count'))
+        .whereRef('evaluation.version_id', '=', 'version.id')
+        .where('evaluation.dataset_id', '=', datasetId)
+        .where('evaluation.origin', '=', 'IMPORTED')
+        .$asScalar()
+        .$notNull()
+        .as('imported'),
     )
     .where('version.model_id', '=', modelId)
     .where('version.state', '=', 'READY')
@@ -189,7 +217,7 @@ export function toMetric(row: MetricTable): Metric {
     label: row.label,
     value: row.value,
     undefinedReason: row.undefined_reason,
-    higherIsBetter: row.higher_is_better === 1,
+    higherIsBetter: isSet(row.higher_is_better),
     interval: intervalOf(row),
   });
 }

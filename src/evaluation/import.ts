@@ -10,6 +10,7 @@ import { saveDataset } from '../catalog/registration.queries.js';
 import type { ImportedCard } from '../importing/import.js';
 import type { ImportedResult } from '../importing/manifest.js';
 import type { CatalogDatabase } from '../storage/database.js';
+import { toFlag } from '../storage/sql.js';
 import type { TaskName } from '../tasks/tasks.js';
 import { findNewestVersion, insertEvaluation, type NewMetric } from './evaluation.queries.js';
 
@@ -101,7 +102,7 @@ function toNewMetric({ type, value, args }: ImportedResult['metrics'][number]): 
     label: args?.label ?? null,
     value: isNumber ? value : null,
     undefined_reason: isNumber ? null : 'The model card does not state a finite number.',
-    higher_is_better: Number(!LOWER_IS_BETTER.has(type)),
+    higher_is_better: toFlag(!LOWER_IS_BETTER.has(type)),
     interval_low: null,
     interval_high: null,
     interval_level: null,

@@ -2,10 +2,9 @@
 import DataLoader from 'dataloader';
 import type { Principal } from '../access/principal.js';
 import { type CatalogContext } from '../catalog/loaders.js';
-import type { PageArgs } from '../catalog/version.queries.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { loaderFor, loadMany, loadOne } from '../storage/loaders.js';
-import type { Page } from '../storage/pages.js';
+import type { Page, PageArgs } from '../storage/pages.js';
 import {
   type EvaluationChoice,
   type EvaluationParent,

@@ -12,6 +12,7 @@ import { ManifestError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { type BlobFolder, sha256 } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
+import { toFlag } from '../storage/sql.js';
 import type { VariantSpec } from '../tasks/stored-spec.js';
 import { parseGolden } from './golden.js';
 import { findGraphs, type HuggingFaceFiles, readHuggingFaceFiles } from './hugging-face.js';
@@ -221,7 +222,7 @@ function readyVersion(
     producer: facts.producer,
     framework: yaml.framework,
     framework_name: yaml.framework?.split(' ')[0] ?? null,
-    preload: Number(yaml.preload),
+    preload: toFlag(yaml.preload),
     test_dataset: yaml.testData,
   };
 }

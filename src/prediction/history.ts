@@ -8,14 +8,12 @@ import { findVersionIdsOfModel } from '../catalog/version.queries.js';
 import { NotFoundError } from '../errors.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
 import { loadOne } from '../storage/loaders.js';
-import type { Page } from '../storage/pages.js';
+import type { Page, PageArgs } from '../storage/pages.js';
 import type { PredictionFilter } from './prediction.input.js';
 import { findPredictionPage, findPredictionsByIds } from './prediction.queries.js';
 import type { Prediction } from './prediction.type.js';
 
 export type PredictionLoader = DataLoader<string, Prediction | null>;
-
-type PageArgs = { first: number; after?: string | null | undefined };
 
 export class History {
   readonly #predictions: PredictionDatabase;

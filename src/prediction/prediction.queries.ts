@@ -5,7 +5,8 @@ import type { PredictionDatabase } from '../storage/database.js';
 import type { Insert } from '../storage/group-commit.js';
 import { firstIdAt } from '../storage/ids.js';
 import type { IdempotencyTable, PredictionTable } from '../storage/migrations/prediction.table.js';
-import { checkFirst, decodeCursor, listId, type Page, pageOf } from '../storage/pages.js';
+import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pageOf } from '../storage/pages.js';
+import { rowCount } from '../storage/sql.js';
 import { decodeAnswer, encodeAnswer } from './answer-json.js';
 import { Prediction } from './prediction.type.js';
 
@@ -89,7 +90,7 @@ export async function findPredictionPage(
   db: PredictionDatabase,
   principal: Principal,
   listing: PredictionListing,
-  { first, after }: { first: number; after?: string | null | undefined },
+  { first, after }: PageArgs,
 ): Promise<Page<Prediction>> {
   const list = listId('predictions', listing);
   let query = listed(db, principal, listing)
@@ -102,7 +103,7 @@ export async function findPredictionPage(
     list,
     keyOf: ({ id }) => [id],
     countTotal: async () => {
-      const count = listed(db, principal, listing).select(({ fn }) => fn.countAll<number>().as('count'));
+      const count = listed(db, principal, listing).select(rowCount().as('count'));
       return (await count.executeTakeFirstOrThrow()).count;
     },
   });

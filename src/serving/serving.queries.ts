@@ -1,5 +1,6 @@
 /** What serving reads of the catalog: a model with all that its references can name, in three statements. */
 import type { CatalogDatabase } from '../storage/database.js';
+import { toFlag } from '../storage/sql.js';
 
 export interface ServedRow {
   readonly id: string;
@@ -31,7 +32,7 @@ export async function findPreloadedRefs(db: CatalogDatabase): Promise<string[]> 
     .selectFrom('version')
     .innerJoin('model', 'model.default_version_id', 'version.id')
     .select(['model.name', 'version.number'])
-    .where('version.preload', '=', 1)
+    .where('version.preload', '=', toFlag(true))
     .where('version.state', '=', 'READY')
     .execute();
   return rows.map(({ name, number }) => `${name}:${number}`);

@@ -8,7 +8,6 @@ import path from 'node:path';
 import { Kysely } from 'kysely';
 import { DEFAULT_MIGRATION_TABLE, type Migration, Migrator } from 'kysely/migration';
 import { DamagedFileError, NewerSchemaError, StartupError, StorageFullError } from '../errors.js';
-import { SqliteError } from './disk-failure.js';
 import { catalogMigrations } from './migrations/catalog.js';
 import type {
   AliasTable,
@@ -23,6 +22,7 @@ import type { IdempotencyTable, PredictionTable } from './migrations/prediction.
 import { predictionMigrations } from './migrations/predictions.js';
 import { SqliteFile } from './sqlite.js';
 import { SqliteFileDialect } from './sqlite-dialect.js';
+import { SqliteError } from './sqlite-error.js';
 import { lockStore } from './store-lock.js';
 
 export interface CatalogTables {
@@ -108,12 +108,9 @@ async function migrationsDone(file: SqliteFile): Promise<string[]> {
   return (found?.rows ?? []).map(({ name }) => String(name));
 }
 
-/** SQLITE_CORRUPT and SQLITE_NOTADB. */
-const DAMAGED = new Set([11, 26]);
-
 function describeOpening(file: string, error: unknown): Error {
   const cause = error instanceof StorageFullError ? error.cause : error;
   const text = cause instanceof Error ? cause.message : String(cause);
-  const isDamaged = cause instanceof SqliteError && DAMAGED.has(cause.errcode & 0xff);
+  const isDamaged = cause instanceof SqliteError && cause.is('corrupt', 'notADatabase');
   return isDamaged ? new DamagedFileError(file, text) : new StartupError(`${file} could not be opened: ${text}`);
 }

@@ -6,8 +6,8 @@
  * where the writer was lost on the way (`StorageLostError`) is it not known which. Rows that break a rule of the schema
  * fail alone, not their neighbours.
  */
-import { SqliteError } from './disk-failure.js';
 import type { SqliteFile } from './sqlite.js';
+import { SqliteError } from './sqlite-error.js';
 
 export interface Insert {
   readonly sql: string;
@@ -62,15 +62,9 @@ export class GroupCommit {
       await this.#file.commit(Array.from(rowsBySql, ([sql, rows]) => ({ sql, rows })));
       for (const { resolve } of batch) resolve();
     } catch (error) {
-      if (batch.length > 1 && isBrokenRule(error)) for (const one of batch) await this.#write([one]);
+      if (batch.length > 1 && error instanceof SqliteError && error.is('constraint'))
+        for (const one of batch) await this.#write([one]);
       else for (const { reject } of batch) reject(error);
     }
   }
-}
-
-/** SQLITE_CONSTRAINT: the fault of some row, not of the disk. */
-const CONSTRAINT = 19;
-
-function isBrokenRule(error: unknown): boolean {
-  return error instanceof SqliteError && (error.errcode & 0xff) === CONSTRAINT;
 }

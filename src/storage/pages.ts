@@ -24,6 +24,12 @@ export class Page<T> {
 
 export type Key = string | number;
 
+/** Which page of a list is asked for. */
+export interface PageArgs {
+  readonly first: number;
+  readonly after?: string | null | undefined;
+}
+
 /** @throws BadArgumentError unless 1 ≤ first ≤ 100 */
 export function checkFirst(first: number): number {
   if (first >= 1 && first <= MAX_PAGE_SIZE) return first;
@@ -72,4 +78,25 @@ export function pageOf<Row, T>(
     .slice(0, first)
     .map((row) => ({ cursor: encodeCursor(options.list, options.keyOf(row)), node: options.toNode(row) }));
   return new Page(edges, rows.length > first, options.countTotal);
+}
+
+/** Groups rows by their `parent_id` and makes a page for each parent, keeping the order of the rows. */
+export function pagesByParent<Row extends { parent_id: string }, T>(
+  parentIds: readonly string[],
+  rows: readonly Row[],
+  toPage: (own: Row[], parentId: string) => T,
+): Map<string, T> {
+  const byParent = Map.groupBy(rows, (row) => row.parent_id);
+  return new Map(parentIds.map((id) => [id, toPage(byParent.get(id) ?? [], id)]));
+}
+
+/** Counts for all parents of a list in one statement, which runs only if a total is selected. */
+export function countsByParent(
+  count: () => Promise<{ parent_id: string; count: number }[]>,
+): (parentId: string) => Promise<number> {
+  let counted: Promise<Map<string, number>> | undefined;
+  return async (parentId) => {
+    counted ??= count().then((rows) => new Map(rows.map((row) => [row.parent_id, row.count])));
+    return (await counted).get(parentId) ?? 0;
+  };
 }

@@ -7,7 +7,8 @@
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { waitAtMost } from '../wait-at-most.js';
-import { SqliteError, throwAsProblem } from './disk-failure.js';
+import { throwAsProblem } from './disk-failure.js';
+import { RESULT_CODE, SqliteError } from './sqlite-error.js';
 import type { QueryReply, Statement, StorageReply, StorageRequest } from './sqlite-thread.js';
 
 type Unnumbered = StorageRequest extends infer R ? (R extends StorageRequest ? Omit<R, 'id'> : never) : never;
@@ -15,11 +16,10 @@ type Unnumbered = StorageRequest extends infer R ? (R extends StorageRequest ? O
 /** The thread, or its file, was lost while the request was on its way: whether it was performed is not known. */
 export class StorageLostError extends SqliteError {
   constructor(file: string, why: string) {
-    super(`the storage thread of ${path.basename(file)} ended: ${why}`, 'STORAGE_LOST', IO_ERROR);
+    super(`the storage thread of ${path.basename(file)} ended: ${why}`, 'STORAGE_LOST', RESULT_CODE.ioError);
   }
 }
 
-const IO_ERROR = 10;
 const CLOSE_GRACE_MS = 2_000;
 const FIRST_RESTART_MS = 20;
 const LONGEST_RESTART_MS = 5_000;

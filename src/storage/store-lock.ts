@@ -3,13 +3,10 @@
  * it, however it ends. It is SQLite's own lock on a file that holds nothing but who has it.
  */
 import { type StorageFullError, StoreLockedError } from '../errors.js';
-import { SqliteError } from './disk-failure.js';
 import { SqliteFile } from './sqlite.js';
+import { SqliteError } from './sqlite-error.js';
 
-/** SQLITE_BUSY: after five seconds of waiting, because a server that is just stopping needs a moment. */
-const BUSY = 5;
-
-/** @throws StoreLockedError when another server has it */
+/** Waits up to 5 s, because a server that is stopping needs a moment. @throws StoreLockedError */
 export async function lockStore(file: string): Promise<SqliteFile> {
   const lock = await SqliteFile.open(file, 0);
   try {
@@ -24,7 +21,7 @@ export async function lockStore(file: string): Promise<SqliteFile> {
     const holder = await lock.write('select pid from holder', []).catch(() => null);
     await lock.close();
     const { cause } = error as StorageFullError;
-    if (!(cause instanceof SqliteError) || (cause.errcode & 0xff) !== BUSY) throw error;
+    if (!(cause instanceof SqliteError && cause.is('busy'))) throw error;
     throw new StoreLockedError(file, Number(holder?.rows[0]?.['pid'] ?? 0));
   }
 }
