@@ -110,7 +110,7 @@ function createSlices({ config, log, databases, blobs, commits, engine }: Parts)
   const db = databases.catalog;
   const catalog = new Catalog(db);
   const serving = new Serving({ db, catalog, blobs, engine });
-  const recorder = new Recorder(commits, blobs);
+  const recorder = new Recorder({ db: databases.predictions, commits, blobs });
   const predictions = new Predictions({ serving, engine, recorder, db: databases.predictions }, config);
   const history = new History({ predictions: databases.predictions, catalogDb: db, catalog });
   const sweeper = new Sweeper({ catalog: db, predictions: databases.predictions, blobs, log }, config);

@@ -2,7 +2,7 @@
 import type { Principal } from '../access/principal.js';
 import { create } from '../graphql/create.js';
 import type { PredictionDatabase } from '../storage/database.js';
-import type { Insert } from '../storage/group-commit.js';
+import { compiledInsert, type Insert } from '../storage/group-commit.js';
 import { firstIdAt } from '../storage/ids.js';
 import type { IdempotencyTable, PredictionTable } from '../storage/migrations/prediction.table.js';
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pageOf } from '../storage/pages.js';
@@ -18,47 +18,56 @@ export interface PredictionListing {
   readonly label?: string | null | undefined;
 }
 
-const PREDICTION_COLUMNS = [
-  'id',
-  'version_id',
-  'principal_id',
-  'created_at',
-  'input',
-  'input_sha256',
-  'answer',
-  'label',
-  'timing',
-  'runtime',
-] as const satisfies readonly (keyof PredictionTable)[];
-
-const INSERT_PREDICTION = `insert into prediction (${PREDICTION_COLUMNS.join(', ')})
-  values (${PREDICTION_COLUMNS.map(() => '?').join(', ')})`;
-
-const INSERT_IDEMPOTENCY = `insert into idempotency (principal_id, key, prediction_id, request_sha256, created_at)
-  values (?, ?, ?, ?, ?) on conflict (principal_id, key) do update set
-  prediction_id = excluded.prediction_id, request_sha256 = excluded.request_sha256, created_at = excluded.created_at`;
-
 /** A stored input: its JSON, or the digest of the blob that holds it. Both are null if it is not stored. */
 export interface KeptInput {
   readonly json: string | null;
   readonly sha256: string | null;
 }
 
-/** The inserts that store a prediction, for the group commit. */
-export function predictionInserts(
-  principal: Principal,
-  prediction: Prediction,
-  input: KeptInput,
-  idempotency: { key: string; requestSha256: string } | null,
-): Insert[] {
+export interface IdempotencyClaim {
+  readonly key: string;
+  /** Names the request: the same key with another request is a conflict. */
+  readonly requestSha256: string;
+}
+
+/** Makes the inserts that store a prediction, for the group commit. */
+export function predictionInserts(db: PredictionDatabase) {
+  const insertPrediction = compiledInsert((row: PredictionTable) => db.insertInto('prediction').values(row));
+  const insertIdempotency = compiledInsert((row: IdempotencyTable) =>
+    db
+      .insertInto('idempotency')
+      .values(row)
+      .onConflict((conflict) =>
+        conflict.columns(['principal_id', 'key']).doUpdateSet(({ ref }) => ({
+          prediction_id: ref('excluded.prediction_id'),
+          request_sha256: ref('excluded.request_sha256'),
+          created_at: ref('excluded.created_at'),
+        })),
+      ),
+  );
+  return (principal: Principal, prediction: Prediction, input: KeptInput, claim: IdempotencyClaim | null): Insert[] => {
+    const row = toRow(principal, prediction, input);
+    const { id: prediction_id, principal_id, created_at } = row;
+    if (!claim) return [insertPrediction(row)];
+    const { key, requestSha256: request_sha256 } = claim;
+    return [insertPrediction(row), insertIdempotency({ principal_id, key, prediction_id, request_sha256, created_at })];
+  };
+}
+
+function toRow(principal: Principal, prediction: Prediction, input: KeptInput): PredictionTable {
   const { id, versionId, createdAt, answer, timing, runtime } = prediction;
-  const created = createdAt.getTime();
-  const label = answer.kind === 'classification' ? answer.label : null;
-  const values = [id, versionId, principal.id, created, input.json, input.sha256, encodeAnswer(answer), label];
-  const insert = { sql: INSERT_PREDICTION, row: [...values, JSON.stringify(timing), JSON.stringify(runtime)] };
-  if (!idempotency) return [insert];
-  const { key, requestSha256 } = idempotency;
-  return [insert, { sql: INSERT_IDEMPOTENCY, row: [principal.id, key, id, requestSha256, created] }];
+  return {
+    id,
+    version_id: versionId,
+    principal_id: principal.id,
+    created_at: createdAt.getTime(),
+    input: input.json,
+    input_sha256: input.sha256,
+    answer: encodeAnswer(answer),
+    label: answer.kind === 'classification' ? answer.label : null,
+    timing: JSON.stringify(timing),
+    runtime: JSON.stringify(runtime),
+  };
 }
 
 export async function findIdempotency(

@@ -22,9 +22,9 @@ import type { ItemFailure } from '../tasks/failures.js';
 import type { ModelInput, VersionSpec } from '../tasks/tasks.js';
 import { checkInput, taskNamed } from '../tasks/tasks.js';
 import type { PredictInput, PredictManyInput } from './prediction.input.js';
-import { findIdempotency, findPredictionsByIds } from './prediction.queries.js';
+import { findIdempotency, findPredictionsByIds, type IdempotencyClaim } from './prediction.queries.js';
 import { Prediction, type PredictPayload } from './prediction.type.js';
-import { type IdempotencyClaim, type Recorder, requestDigest } from './recorder.js';
+import { type Recorder, requestDigest } from './recorder.js';
 
 export const MAX_BATCH = 1_000;
 const MAX_DEADLINE_MS = 3_600_000;

@@ -6,24 +6,22 @@
 import type { Principal } from '../access/principal.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { type BlobFolder, sha256 } from '../storage/blobs.js';
+import type { PredictionDatabase } from '../storage/database.js';
 import type { GroupCommit } from '../storage/group-commit.js';
-import { type KeptInput, predictionInserts } from './prediction.queries.js';
+import { type IdempotencyClaim, type KeptInput, predictionInserts } from './prediction.queries.js';
 import type { Prediction } from './prediction.type.js';
 
 const MAX_INLINE_BYTES = 16 * 1024;
 
-export interface IdempotencyClaim {
-  readonly key: string;
-  readonly requestSha256: string;
-}
-
 export class Recorder {
   readonly #commits: GroupCommit;
   readonly #blobs: BlobFolder;
+  readonly #insertsOf: ReturnType<typeof predictionInserts>;
 
-  constructor(commits: GroupCommit, blobs: BlobFolder) {
-    this.#commits = commits;
-    this.#blobs = blobs;
+  constructor(parts: { db: PredictionDatabase; commits: GroupCommit; blobs: BlobFolder }) {
+    this.#commits = parts.commits;
+    this.#blobs = parts.blobs;
+    this.#insertsOf = predictionInserts(parts.db);
   }
 
   /**
@@ -32,10 +30,10 @@ export class Recorder {
    * @throws StorageFullError if it cannot be written. Then nothing is stored, unless the writer thread ended after the
    *   commit; a retry with the same idempotency key returns what was stored.
    */
-  async record(principal: Principal, prediction: Prediction, idempotency: IdempotencyClaim | null): Promise<void> {
+  async record(principal: Principal, prediction: Prediction, claim: IdempotencyClaim | null): Promise<void> {
     const input = await this.#keepInput(prediction.inputJson);
     faultPoint('predict.inputKept'); // @fault
-    await this.#commits.append(predictionInserts(principal, prediction, input, idempotency));
+    await this.#commits.append(this.#insertsOf(principal, prediction, input, claim));
   }
 
   async #keepInput(json: string | null): Promise<KeptInput> {

@@ -6,12 +6,29 @@
  * where the writer was lost on the way (`StorageLostError`) is it not known which. Rows that break a rule of the schema
  * fail alone, not their neighbours.
  */
+import type { Compilable } from 'kysely';
 import type { SqliteFile } from './sqlite.js';
 import { SqliteError } from './sqlite-error.js';
 
 export interface Insert {
   readonly sql: string;
   readonly row: readonly unknown[];
+}
+
+/** An insert of one row that is compiled for the first row and kept; later rows only supply their values. */
+export function compiledInsert<Row extends object>(build: (row: Row) => Compilable): (row: Row) => Insert {
+  let compiled: { readonly sql: string; readonly columns: readonly (keyof Row)[] } | null = null;
+  return (row) => {
+    compiled ??= compileInsert(build, row);
+    return { sql: compiled.sql, row: compiled.columns.map((column) => row[column]) };
+  };
+}
+
+function compileInsert<Row extends object>(build: (row: Row) => Compilable, row: Row) {
+  // Every value is the name of its column, so that the parameters tell the order of the columns.
+  const names = Object.fromEntries(Object.keys(row).map((column) => [column, column])) as Row;
+  const { sql, parameters } = build(names).compile();
+  return { sql, columns: parameters as (keyof Row)[] };
 }
 
 interface Waiting extends PromiseWithResolvers<void> {
