@@ -8,7 +8,7 @@ import type { ModelTable } from '../storage/migrations/catalog.table.js';
 import { checkFirst, decodeCursor, type Key, listId, type Page, type PageArgs, pageOf } from '../storage/pages.js';
 import { searchHits } from '../storage/search.js';
 import { isAfter, rowCount } from '../storage/sql.js';
-import type { TaskName } from '../tasks/spec.js';
+import type { TaskName } from '../tasks/tasks.js';
 import {
   type Facet,
   type FacetBucket,
