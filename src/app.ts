@@ -6,28 +6,19 @@ import 'reflect-metadata';
 
 import path from 'node:path';
 import type { Logger } from 'pino';
-import type { Principal } from './access/principal.js';
-import { LimitsResolver } from './api/limits.resolver.js';
 import { createSchema } from './api/schema.js';
 import { createServer } from './api/server.js';
 import { Catalog } from './catalog/catalog.js';
-import { DatasetResolver } from './catalog/dataset.resolver.js';
-import { CatalogLoaders } from './catalog/loaders.js';
-import { ModelResolver } from './catalog/model.resolver.js';
-import { VersionResolver } from './catalog/version.resolver.js';
 import type { Config } from './config.js';
 import { Engine } from './engine/engine.js';
 import { importEvaluations } from './evaluation/import.js';
-import { EvaluationLoaders } from './evaluation/loaders.js';
 import { faultPoint } from './fault-points.js'; // @fault
 import { importModelStore } from './importing/import.js';
 import { History } from './prediction/history.js';
-import { PredictionResolver, VersionPredictionsResolver } from './prediction/prediction.resolver.js';
 import { Predictions } from './prediction/predictions.js';
 import { Recorder } from './prediction/recorder.js';
 import { Sweeper } from './prediction/sweeper.js';
 import { Serving } from './serving/serving.js';
-import { EngineResolver, VersionServingResolver } from './serving/serving.resolver.js';
 import { BlobFolder } from './storage/blobs.js';
 import { type Databases, openDatabases } from './storage/database.js';
 import { GroupCommit } from './storage/group-commit.js';
@@ -62,9 +53,9 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   const server = await createServer({
     config,
     log,
-    schema: createSchema(slices.resolvers),
-    loadersOf: slices.loadersOf,
-    notReadyReason: () => progress.problem ?? slices.notReadyReason(),
+    schema: slices.schema,
+    databases,
+    notReadyReason: () => progress.problem ?? engine.notReadyReason(config.requireProvider),
   });
   const stop = async () => {
     progress.problem = 'stopping';
@@ -114,21 +105,6 @@ function createSlices({ config, log, databases, blobs, commits, engine }: Parts)
   const predictions = new Predictions({ serving, engine, recorder, db: databases.predictions }, config);
   const history = new History({ predictions: databases.predictions, catalogDb: db, catalog });
   const sweeper = new Sweeper({ catalog: db, predictions: databases.predictions, blobs, log }, config);
-  const resolvers = new Map<unknown, object>([
-    [ModelResolver, new ModelResolver(db, catalog)],
-    [VersionResolver, new VersionResolver(catalog)],
-    [DatasetResolver, new DatasetResolver(db)],
-    [VersionServingResolver, new VersionServingResolver(engine)],
-    [EngineResolver, new EngineResolver(engine)],
-    [PredictionResolver, new PredictionResolver(predictions, history, blobs)],
-    [VersionPredictionsResolver, new VersionPredictionsResolver(history)],
-    [LimitsResolver, new LimitsResolver(config.defaultDeadlineMs)],
-  ]);
-  const loadersOf = (principal: Principal) => ({
-    catalog: () => new CatalogLoaders(db, principal),
-    evaluations: () => new EvaluationLoaders(db, principal),
-    predictionById: () => history.loaderFor(principal),
-  });
-  const notReadyReason = () => engine.notReadyReason(config.requireProvider);
-  return { catalog, serving, sweeper, resolvers, loadersOf, notReadyReason };
+  const parts = { db, blobs, catalog, engine, predictions, history, defaultDeadlineMs: config.defaultDeadlineMs };
+  return { catalog, serving, sweeper, schema: createSchema(parts) };
 }

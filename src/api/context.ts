@@ -1,47 +1,41 @@
 /**
- * What resolvers see of a request: who asks, whether they still wait, and loaders that live as long as the request.
+ * What resolvers see of a request: who asks, whether they still wait, and the loaders of each slice.
  *
- * Loaders are made when they are first used: a prediction needs none.
+ * Loaders live as long as the request. They are created on first use: a prediction needs none.
  */
 import type { Principal } from '../access/principal.js';
-import type { CatalogLoaders } from '../catalog/loaders.js';
+import { CatalogLoaders } from '../catalog/loaders.js';
 import type { Connection } from '../engine/queue.js';
-import type { EvaluationContext, EvaluationLoaders } from '../evaluation/loaders.js';
-import type { PredictionLoader } from '../prediction/history.js';
+import { type EvaluationContext, EvaluationLoaders } from '../evaluation/loaders.js';
+import { type PredictionLoader, predictionLoader } from '../prediction/history.js';
 import type { PredictionContext } from '../prediction/prediction.resolver.js';
+import type { Databases } from '../storage/database.js';
 
-export interface LoaderFactories {
-  readonly catalog: () => CatalogLoaders;
-  readonly evaluations: () => EvaluationLoaders;
-  readonly predictionById: () => PredictionLoader;
-}
+export type RequestDatabases = Pick<Databases, 'catalog' | 'predictions'>;
 
-/** Apollo Server copies the context's own properties for each request, so it keeps nothing in `#private` fields. */
+/** Apollo Server copies the context's own properties for each request, so nothing is kept in `#private` fields. */
 export class RequestContext implements PredictionContext, EvaluationContext {
-  private readonly factories: LoaderFactories;
   private loaders: { catalog?: CatalogLoaders; evaluations?: EvaluationLoaders; predictionById?: PredictionLoader } =
     {};
 
   constructor(
     readonly principal: Principal,
     readonly connection: Connection,
-    loadersOf: (principal: Principal) => LoaderFactories,
-  ) {
-    this.factories = loadersOf(principal);
-  }
+    private readonly databases: RequestDatabases,
+  ) {}
 
   get catalog(): CatalogLoaders {
-    this.loaders.catalog ??= this.factories.catalog();
+    this.loaders.catalog ??= new CatalogLoaders(this.databases.catalog, this.principal);
     return this.loaders.catalog;
   }
 
   get evaluations(): EvaluationLoaders {
-    this.loaders.evaluations ??= this.factories.evaluations();
+    this.loaders.evaluations ??= new EvaluationLoaders(this.databases.catalog, this.principal);
     return this.loaders.evaluations;
   }
 
   get predictionById(): PredictionLoader {
-    this.loaders.predictionById ??= this.factories.predictionById();
+    this.loaders.predictionById ??= predictionLoader(this.databases.predictions, this.principal);
     return this.loaders.predictionById;
   }
 }

@@ -6,16 +6,28 @@ import 'reflect-metadata';
 
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type GraphQLSchema, isAbstractType, isObjectType, printType, specifiedScalarTypes } from 'graphql';
+import {
+  type GraphQLNamedType,
+  type GraphQLSchema,
+  isAbstractType,
+  isObjectType,
+  printType,
+  specifiedScalarTypes,
+} from 'graphql';
 import { createSchema } from './schema.js';
+
+/** By name, whatever the order in which the code declares them. */
+function typesOf(schema: GraphQLSchema): GraphQLNamedType[] {
+  const types = Object.values(schema.getTypeMap()).filter(({ name }) => !name.startsWith('__'));
+  return types.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
 
 /** The SDL, types in the order of their names, so that two runs give the same bytes. */
 export function schemaText(schema: GraphQLSchema): string {
   const builtIn = new Set(specifiedScalarTypes.map(({ name }) => name));
-  const types = Object.values(schema.getTypeMap()).filter(({ name }) => !name.startsWith('__') && !builtIn.has(name));
-  const sorted = types.sort((a, b) => (a.name < b.name ? -1 : 1));
+  const types = typesOf(schema).filter(({ name }) => !builtIn.has(name));
   const note = '# Written by `npm run schema`; do not edit.';
-  return `${[note, ...sorted.map(printType)].join('\n\n')}\n`;
+  return `${[note, ...types.map(printType)].join('\n\n')}\n`;
 }
 
 /**
@@ -23,9 +35,15 @@ export function schemaText(schema: GraphQLSchema): string {
  * their parent: two queries that select different fields of one must merge, not replace each other.
  */
 export function apolloCacheText(schema: GraphQLSchema): string {
-  const types = Object.values(schema.getTypeMap()).filter(({ name }) => !name.startsWith('__'));
+  const types = typesOf(schema);
   const possibleTypes = Object.fromEntries(
-    types.filter(isAbstractType).map((type) => [type.name, schema.getPossibleTypes(type).map(({ name }) => name)]),
+    types.filter(isAbstractType).map((type) => [
+      type.name,
+      schema
+        .getPossibleTypes(type)
+        .map(({ name }) => name)
+        .sort(),
+    ]),
   );
   const roots = new Set([schema.getQueryType(), schema.getMutationType()]);
   const parts = types.filter(isObjectType).filter((type) => !roots.has(type) && !type.getFields()['id']);
@@ -36,8 +54,7 @@ export function apolloCacheText(schema: GraphQLSchema): string {
 
 if (process.argv[1] === import.meta.filename) {
   const folder = path.resolve(import.meta.dirname, '../../schema');
-  // The shape needs no database: no resolver is called.
-  const schema = createSchema(new Map());
+  const schema = createSchema();
   await writeFile(path.join(folder, 'schema.graphql'), schemaText(schema));
   await writeFile(path.join(folder, 'apollo-cache.json'), apolloCacheText(schema));
 }

@@ -14,52 +14,25 @@ import {
 import { buildSchemaSync, type ClassType } from 'type-graphql';
 import { isPolicyName, POLICIES, type PolicyName } from '../access/policy.js';
 import type { Principal } from '../access/principal.js';
-import { DatasetResolver } from '../catalog/dataset.resolver.js';
-import { ModelResolver } from '../catalog/model.resolver.js';
-import { AliasResolver, VersionResolver } from '../catalog/version.resolver.js';
 import { ForbiddenError } from '../errors.js';
-import {
-  DatasetEvaluationResolver,
-  EvaluationResolver,
-  VersionEvaluationResolver,
-} from '../evaluation/evaluation.resolver.js';
 import { PROBLEM_TYPES, problemOf } from '../graphql/problem.type.js';
 import { DateTime } from '../graphql/scalars.js';
-import { PredictionResolver, VersionPredictionsResolver } from '../prediction/prediction.resolver.js';
-import { EngineResolver, VersionServingResolver } from '../serving/serving.resolver.js';
-import { LimitsResolver } from './limits.resolver.js';
-import { NodeResolver } from './node.resolver.js';
+import { RESOLVERS, type ResolverClass, type ResolverParts } from './resolvers.js';
 
-export const RESOLVERS = [
-  ModelResolver,
-  VersionResolver,
-  AliasResolver,
-  DatasetResolver,
-  VersionServingResolver,
-  EngineResolver,
-  PredictionResolver,
-  VersionPredictionsResolver,
-  EvaluationResolver,
-  VersionEvaluationResolver,
-  DatasetEvaluationResolver,
-  NodeResolver,
-  LimitsResolver,
-] as const;
-
-/** `instances` holds one object for each resolver class that needs something; the others are made here. */
-export function createSchema(instances: ReadonlyMap<unknown, object>): GraphQLSchema {
-  const made = new Map<unknown, object>();
+/** Without `parts` the schema has its shape and its policies, but no resolver can be called. */
+export function createSchema(parts?: ResolverParts): GraphQLSchema {
+  const instances = new Map<ResolverClass, object>();
+  const instanceOf = (resolver: ResolverClass): object => {
+    const instance = instances.get(resolver) ?? RESOLVERS.get(resolver)?.(partsOrThrow(parts));
+    if (!instance) throw new Error(`${resolver.name} is missing in api/resolvers.ts. This is a bug.`);
+    instances.set(resolver, instance);
+    return instance;
+  };
   const schema = buildSchemaSync({
-    resolvers: RESOLVERS as unknown as [ClassType, ...ClassType[]],
+    resolvers: [...RESOLVERS.keys()] as unknown as [ClassType, ...ClassType[]],
     orphanedTypes: [...PROBLEM_TYPES],
     scalarsMap: [{ type: Date, scalar: DateTime }],
-    container: {
-      get: (resolver) => {
-        const instance = instances.get(resolver) ?? made.get(resolver) ?? new (resolver as ClassType)();
-        made.set(resolver, instance);
-        return instance;
-      },
-    },
+    container: { get: instanceOf },
     validate: false,
   });
   return enforcePolicies(applyOneOf(describeRoots(schema)));
@@ -76,6 +49,11 @@ function describeRoots(schema: GraphQLSchema): GraphQLSchema {
   for (const root of [schema.getQueryType(), schema.getMutationType()])
     if (root) root.description = ROOT_DESCRIPTIONS[root.name];
   return schema;
+}
+
+function partsOrThrow(parts: ResolverParts | undefined): ResolverParts {
+  if (!parts) throw new Error('This schema was created without parts, so its resolvers cannot be called.');
+  return parts;
 }
 
 /** type-graphql keeps `@oneOf` as a directive on the AST only; without this both keys would be accepted. */

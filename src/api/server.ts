@@ -28,7 +28,7 @@ import { authenticate, type Principal } from '../access/principal.js';
 import type { Config } from '../config.js';
 import type { Connection } from '../engine/queue.js';
 import { isLoopback } from '../loopback.js';
-import { type LoaderFactories, RequestContext } from './context.js';
+import { RequestContext, type RequestDatabases } from './context.js';
 import { MAX_VALIDATION_ERRORS, rememberingCheck } from './document-limits.js';
 import { errorFormatter } from './errors.js';
 import { explorerPage, registerExplorer } from './explorer/explorer.js';
@@ -48,7 +48,8 @@ export interface ServerParts {
   readonly config: Config;
   readonly log: Logger;
   readonly schema: GraphQLSchema;
-  readonly loadersOf: (principal: Principal) => LoaderFactories;
+  /** For the loaders of each request. */
+  readonly databases: RequestDatabases;
   /** Null when a model can answer, else what is missing. */
   readonly notReadyReason: () => string | null;
 }
@@ -227,13 +228,13 @@ function requestIds(): () => string {
 function registerGraphql(
   http: FastifyInstance,
   apollo: ApolloServer<RequestContext>,
-  { config, loadersOf }: ServerParts,
+  { config, databases }: ServerParts,
 ): void {
   const page = explorerPage(config.explorer);
   const check = rememberingCheck();
   const answer = fastifyApolloHandler(apollo, {
     context: async (request, reply) =>
-      new RequestContext(request.principal, clientConnection(request, reply), loadersOf),
+      new RequestContext(request.principal, clientConnection(request, reply), databases),
   });
   http.route({
     method: ['GET', 'POST'],

@@ -1,16 +1,13 @@
-/**
- * Rules of the catalog that take more than a query: resolving references and moving aliases.
- */
+/** Rules of the catalog that take more than a query: moving aliases and suggesting names. */
 import type { Principal } from '../access/principal.js';
 import { InvalidInputError, NotFoundError, NotReadyError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
-import type { CatalogLoaders } from './loaders.js';
+import type { CatalogContext } from './loaders.js';
 import { findModelNames } from './model.queries.js';
-import type { Model } from './model.type.js';
-import { isAliasName, parseRef, type Ref } from './ref.js';
+import { isAliasName } from './ref.js';
 import { moveAlias } from './registration.queries.js';
 import { suggest } from './suggest.js';
-import type { Alias, Version } from './version.type.js';
+import type { Alias } from './version.type.js';
 
 const NAMES_TO_SUGGEST_FROM = 1_000;
 
@@ -23,24 +20,6 @@ export class Catalog {
     this.#db = db;
   }
 
-  async versionOf(
-    loaders: CatalogLoaders,
-    model: Model,
-    { number, alias }: Omit<Ref, 'name'>,
-  ): Promise<Version | null> {
-    if (number !== null) return loaders.versionByNumber.load({ modelId: model.id, number });
-    if (alias === null) return model.defaultVersionId === null ? null : loaders.version.load(model.defaultVersionId);
-    const found = (await loaders.aliasesOfModel.load(model.id)).find(({ name }) => name === alias);
-    return found ? loaders.version.load(found.versionId) : null;
-  }
-
-  /** The version that a reference names, or null. @throws InvalidInputError if the reference is malformed */
-  async findVersion(loaders: CatalogLoaders, text: string, path: readonly string[]): Promise<Version | null> {
-    const ref = parseRef(text, path);
-    const model = await loaders.modelByName.load(ref.name);
-    return model && this.versionOf(loaders, model, ref);
-  }
-
   /** The error for an unknown name. It suggests similar names that the principal may see. */
   async notFound(principal: Principal, what: string, name: string): Promise<NotFoundError> {
     const names = await findModelNames(this.#db, principal, NAMES_TO_SUGGEST_FROM);
@@ -49,13 +28,13 @@ export class Catalog {
 
   /** @throws InvalidInputError, NotFoundError, NotReadyError, StorageFullError */
   async setAlias(
-    { principal, catalog }: { principal: Principal; catalog: CatalogLoaders },
+    { principal, catalog }: CatalogContext,
     input: { model: string; alias: string; version: string },
   ): Promise<Alias> {
     checkAliasName(input.alias);
     const model = await catalog.modelByName.load(input.model);
     if (!model) throw await this.notFound(principal, `The model "${input.model}"`, input.model);
-    const version = await this.findVersion(catalog, input.version, ['input', 'version']);
+    const version = await catalog.findVersion(input.version, ['input', 'version']);
     if (!version) throw new NotFoundError(`The version "${input.version}"`);
     if (version.modelId !== model.id) throw anotherModels(input);
     if (version.state !== 'READY') throw new NotReadyError(input.version, version.state, version.stateReason);
@@ -63,10 +42,7 @@ export class Catalog {
       .transaction()
       .execute((trx) => moveAlias(trx, model.id, input.alias, version.id, Date.now()))
       .finally(() => this.revision++);
-    catalog.aliasesOfModel.clearAll();
-    catalog.aliasNamesOfVersion.clearAll();
-    catalog.model.clearAll();
-    catalog.modelByName.clearAll();
+    catalog.forgetAliases();
     const aliases = await catalog.aliasesOfModel.load(model.id);
     return aliases.find(({ name }) => name === input.alias) as Alias;
   }

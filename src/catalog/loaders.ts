@@ -12,6 +12,7 @@ import { findDatasetsByIds, findDatasetsByNames, findTrainingDatasets } from './
 import type { Dataset } from './dataset.type.js';
 import { findModelsByIds, findModelsByNames, findTags } from './model.queries.js';
 import type { Model } from './model.type.js';
+import { parseRef, type Ref } from './ref.js';
 import { findAliases, findVersionPages, findVersionsByIds, findVersionsByNumbers } from './version.queries.js';
 import type { Version } from './version.type.js';
 
@@ -80,6 +81,28 @@ export class CatalogLoaders {
     ({ versionId }) => versionId,
     ({ dataset }) => dataset,
   );
+
+  /** The version of a model by number or alias; without both, the default one. */
+  async versionOf(model: Model, { number, alias }: Omit<Ref, 'name'>): Promise<Version | null> {
+    if (number !== null) return this.versionByNumber.load({ modelId: model.id, number });
+    if (alias === null) return model.defaultVersionId === null ? null : this.version.load(model.defaultVersionId);
+    const found = (await this.aliasesOfModel.load(model.id)).find(({ name }) => name === alias);
+    return found ? this.version.load(found.versionId) : null;
+  }
+
+  /** The version that a reference names, or null. @throws InvalidInputError at `path` if the reference is malformed */
+  async findVersion(text: string, path: readonly string[]): Promise<Version | null> {
+    const ref = parseRef(text, path);
+    const model = await this.modelByName.load(ref.name);
+    return model && this.versionOf(model, ref);
+  }
+
+  /** After an alias was moved: which version is the default may have changed with it. */
+  forgetAliases(): void {
+    for (const loader of [this.aliasesOfModel, this.aliasNamesOfVersion, this.model, this.modelByName]) {
+      loader.clearAll();
+    }
+  }
 
   /** Versions of one parent. Parents with the same page arguments share a statement. */
   versionsOf(parent: 'model' | 'dataset', parentId: string, args: PageArgs): Promise<Page<Version>> {

@@ -3,7 +3,6 @@ import { Policy } from '../access/policy.js';
 import { BadArgumentError } from '../errors.js';
 import { AFTER, FIRST } from '../graphql/connection.type.js';
 import type { CatalogDatabase } from '../storage/database.js';
-import type { Catalog } from './catalog.js';
 import type { CatalogContext } from './loaders.js';
 import { countFacets, findModelPage } from './model.queries.js';
 import { Model, ModelConnection, ModelFilter, ModelOrder } from './model.type.js';
@@ -36,10 +35,7 @@ class ModelsArgs {
 
 @Resolver(() => Model)
 export class ModelResolver {
-  constructor(
-    private readonly db: CatalogDatabase,
-    private readonly rules: Catalog,
-  ) {}
+  constructor(private readonly db: CatalogDatabase) {}
 
   @Policy('read')
   @Query(() => ModelConnection, {
@@ -95,7 +91,7 @@ export class ModelResolver {
   ): Promise<Version | null> {
     if (number != null && alias != null)
       throw new BadArgumentError('Both `number` and `alias` are given; give only one of them.');
-    return this.rules.versionOf(catalog, model, { number: number ?? null, alias: alias ?? null });
+    return catalog.versionOf(model, { number: number ?? null, alias: alias ?? null });
   }
 
   @FieldResolver(() => [Alias], { description: 'Aliases of the model, in order of name.' })

@@ -48,7 +48,7 @@ export class VersionResolver {
     @Arg('ref', () => VersionRef, { description: 'Reference to the version, such as "digits-mlp:3".' }) ref: string,
     @Ctx() { catalog }: CatalogContext,
   ): Promise<Version | null> {
-    return this.rules.findVersion(catalog, ref, ['ref']);
+    return catalog.findVersion(ref, ['ref']);
   }
 
   @Policy('operate')

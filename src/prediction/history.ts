@@ -15,6 +15,13 @@ import type { Prediction } from './prediction.type.js';
 
 export type PredictionLoader = DataLoader<string, Prediction | null>;
 
+export function predictionLoader(db: PredictionDatabase, principal: Principal): PredictionLoader {
+  return loadOne(
+    (ids) => findPredictionsByIds(db, principal, ids),
+    ({ id }) => id,
+  );
+}
+
 export class History {
   readonly #predictions: PredictionDatabase;
   readonly #catalogDb: CatalogDatabase;
@@ -24,13 +31,6 @@ export class History {
     this.#predictions = parts.predictions;
     this.#catalogDb = parts.catalogDb;
     this.#catalog = parts.catalog;
-  }
-
-  loaderFor(principal: Principal): PredictionLoader {
-    return loadOne(
-      (ids) => findPredictionsByIds(this.#predictions, principal, ids),
-      ({ id }) => id,
-    );
   }
 
   /** @throws BadArgumentError, InvalidInputError and NotFoundError for the filter's model */
@@ -52,7 +52,7 @@ export class History {
     if (ref.alias === null && ref.number === null) {
       return findVersionIdsOfModel(this.#catalogDb, principal, model.id);
     }
-    const version = await this.#catalog.versionOf(catalog, model, ref);
+    const version = await catalog.versionOf(model, ref);
     if (!version) throw new NotFoundError(`The version "${text}"`);
     return [version.id];
   }

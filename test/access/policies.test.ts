@@ -5,7 +5,7 @@ import { isPolicyName } from '#src/access/policy.js';
 import { authenticate } from '#src/access/principal.js';
 import { createSchema, enforcePolicies } from '#src/api/schema.js';
 
-const schema = createSchema(new Map());
+const schema = createSchema();
 const from = (remoteAddress: string | undefined) => authenticate({ socket: { remoteAddress } });
 const OUTSIDER = { principal: from('192.0.2.7') };
 

@@ -1,6 +1,7 @@
 /** A route that declares no policy cannot be registered. */
 import 'reflect-metadata';
 import { pino } from 'pino';
+import type { RequestDatabases } from '#src/api/context.js';
 import { createSchema } from '#src/api/schema.js';
 import { createServer } from '#src/api/server.js';
 import { DEFAULTS } from '#src/config.js';
@@ -9,10 +10,8 @@ test('a route without a policy is refused when it is registered', async () => {
   const server = await createServer({
     config: DEFAULTS,
     log: pino({ level: 'silent' }),
-    schema: createSchema(new Map()),
-    loadersOf: () => {
-      throw new Error('nobody asks');
-    },
+    schema: createSchema(),
+    databases: {} as RequestDatabases,
     notReadyReason: () => null,
   });
 

@@ -118,7 +118,7 @@ const WITHOUT_SPEC = [
   'tensor',
 ];
 
-const schema = createSchema(new Map());
+const schema = createSchema();
 
 function specOf(task: string, side: 'input' | 'output'): unknown {
   return JSON.parse(readFileSync(path.join(SPECS, task, 'spec', `${side}.json`), 'utf8'));

@@ -1,0 +1,50 @@
+/** Every resolver class of the schema, and how an instance is made from the app's parts. */
+import type { Catalog } from '../catalog/catalog.js';
+import { DatasetResolver } from '../catalog/dataset.resolver.js';
+import { ModelResolver } from '../catalog/model.resolver.js';
+import { AliasResolver, VersionResolver } from '../catalog/version.resolver.js';
+import type { Engine } from '../engine/engine.js';
+import {
+  DatasetEvaluationResolver,
+  EvaluationResolver,
+  VersionEvaluationResolver,
+} from '../evaluation/evaluation.resolver.js';
+import type { History } from '../prediction/history.js';
+import { PredictionResolver, VersionPredictionsResolver } from '../prediction/prediction.resolver.js';
+import type { Predictions } from '../prediction/predictions.js';
+import { EngineResolver, VersionServingResolver } from '../serving/serving.resolver.js';
+import type { BlobFolder } from '../storage/blobs.js';
+import type { CatalogDatabase } from '../storage/database.js';
+import { LimitsResolver } from './limits.resolver.js';
+import { NodeResolver } from './node.resolver.js';
+
+export interface ResolverParts {
+  readonly db: CatalogDatabase;
+  readonly blobs: BlobFolder;
+  readonly catalog: Catalog;
+  readonly engine: Engine;
+  readonly predictions: Predictions;
+  readonly history: History;
+  readonly defaultDeadlineMs: number;
+}
+
+export type ResolverClass = new (...args: never[]) => object;
+
+export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => object> = new Map<
+  ResolverClass,
+  (parts: ResolverParts) => object
+>([
+  [ModelResolver, ({ db }) => new ModelResolver(db)],
+  [VersionResolver, ({ catalog }) => new VersionResolver(catalog)],
+  [AliasResolver, () => new AliasResolver()],
+  [DatasetResolver, ({ db }) => new DatasetResolver(db)],
+  [VersionServingResolver, ({ engine }) => new VersionServingResolver(engine)],
+  [EngineResolver, ({ engine }) => new EngineResolver(engine)],
+  [PredictionResolver, ({ predictions, history, blobs }) => new PredictionResolver(predictions, history, blobs)],
+  [VersionPredictionsResolver, ({ history }) => new VersionPredictionsResolver(history)],
+  [EvaluationResolver, () => new EvaluationResolver()],
+  [VersionEvaluationResolver, () => new VersionEvaluationResolver()],
+  [DatasetEvaluationResolver, () => new DatasetEvaluationResolver()],
+  [NodeResolver, () => new NodeResolver()],
+  [LimitsResolver, ({ defaultDeadlineMs }) => new LimitsResolver(defaultDeadlineMs)],
+]);
