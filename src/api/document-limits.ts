@@ -21,29 +21,12 @@ import {
 } from 'graphql';
 import { LIMITS } from './limits.js';
 
-/** Enough to mend a document by. Each takes time in proportion to the lines before its place. */
-export const MAX_VALIDATION_ERRORS = 10;
-
 /** @throws GraphQLError with a code, for a document that is too large, cannot be read, or holds too much */
-export function checkDocument(text: string): DocumentNode {
-  checkDocumentText(text);
+export function checkDocument(text: string): { document: DocumentNode; tokens: number } {
+  const tokens = checkDocumentText(text);
   const document = read(() => parse(text, { maxLexicalTokens: LIMITS.maxTokens }));
   checkTree(document);
-  return document;
-}
-
-const MAX_REMEMBERED = 500;
-
-/** For a route that hands the text on: one that was found good is not read again while it is remembered. */
-export function rememberingCheck(): (text: string) => void {
-  const good = new Set<string>();
-  return (text) => {
-    if (good.has(text)) return;
-    checkDocument(text);
-    const [oldest] = good;
-    if (oldest !== undefined && good.size >= MAX_REMEMBERED) good.delete(oldest);
-    good.add(text);
-  };
+  return { document, tokens };
 }
 
 /** A RangeError too is about the text: should the stack have been short already, it is nested too deep for it. */
@@ -57,13 +40,15 @@ function read<T>(reading: () => T): T {
   }
 }
 
-function checkDocumentText(text: string): void {
+/** Answers how many tokens the text has. */
+function checkDocumentText(text: string): number {
   const bytes = Buffer.byteLength(text);
   if (bytes > LIMITS.maxDocumentBytes) throw exceeded('maxDocumentBytes', bytes, 'DOCUMENT_TOO_LARGE');
   const { tokens, nesting, lines } = read(() => countTokens(text));
   checkLimit('maxTokens', tokens);
   checkLimit('maxNesting', nesting);
   checkLimit('maxLines', lines);
+  return tokens;
 }
 
 const OPENING: readonly string[] = [TokenKind.PAREN_L, TokenKind.BRACKET_L, TokenKind.BRACE_L];

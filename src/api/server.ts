@@ -20,7 +20,7 @@ import Fastify, {
   LogController,
   type RouteHandlerMethod,
 } from 'fastify';
-import { GraphQLError, type GraphQLFormattedError, type GraphQLSchema } from 'graphql';
+import type { GraphQLFormattedError, GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import { isPolicyName, POLICIES, type PolicyName } from '../access/policy.js';
@@ -29,10 +29,11 @@ import type { Config } from '../config.js';
 import type { Connection } from '../engine/queue.js';
 import { isLoopback } from '../loopback.js';
 import { RequestContext, type RequestDatabases } from './context.js';
-import { MAX_VALIDATION_ERRORS, rememberingCheck } from './document-limits.js';
+import { costLimit } from './cost.js';
+import { KnownDocuments, knownOperations, MAX_VALIDATION_ERRORS } from './documents.js';
 import { errorFormatter } from './errors.js';
 import { explorerPage, registerExplorer } from './explorer/explorer.js';
-import { costLimit, knownOperations, LIMITS } from './limits.js';
+import { LIMITS } from './limits.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -63,8 +64,10 @@ export interface Server {
 const SLOW_REQUEST_MS = 1_000;
 
 export async function createServer(parts: ServerParts): Promise<Server> {
+  const documents = new KnownDocuments(parts.schema);
   const apollo = new ApolloServer<RequestContext>({
     schema: parts.schema,
+    documentStore: documents,
     // Explicit: NODE_ENV=production would turn it off, and explorers and code generators need it.
     introspection: true,
     includeStacktraceInErrorResponses: false,
@@ -81,12 +84,12 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     plugins: [
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginLandingPageDisabled(),
-      costLimit(LIMITS.maxCost),
+      costLimit(LIMITS.maxCost, documents),
     ],
   });
   await apollo.start();
   const http = await createHttp(parts);
-  registerGraphql(http, apollo, parts);
+  registerGraphql(http, { apollo, documents, ...parts });
   registerHealth(http, parts);
   return { http, stop: () => apollo.stop() };
 }
@@ -227,11 +230,14 @@ function requestIds(): () => string {
 
 function registerGraphql(
   http: FastifyInstance,
-  apollo: ApolloServer<RequestContext>,
-  { config, databases }: ServerParts,
+  {
+    apollo,
+    documents,
+    config,
+    databases,
+  }: ServerParts & { apollo: ApolloServer<RequestContext>; documents: KnownDocuments },
 ): void {
   const page = explorerPage(config.explorer);
-  const check = rememberingCheck();
   const answer = fastifyApolloHandler(apollo, {
     context: async (request, reply) =>
       new RequestContext(request.principal, clientConnection(request, reply), databases),
@@ -243,8 +249,8 @@ function registerGraphql(
     preHandler: (request, reply, done) => {
       if (page && isBrowser(request)) reply.headers(page.headers).send(page.html);
       else {
-        const error = refusalOfDocument(request, check);
-        if (error) sendRefusal(reply, 400, error);
+        const errors = errorsOfDocument(request, documents);
+        if (errors.length > 0) sendRefusal(reply, 400, ...errors);
         else done();
       }
     },
@@ -258,27 +264,21 @@ function isBrowser({ method, headers, query }: FastifyRequest): boolean {
   return method === 'GET' && (headers.accept ?? '').includes('text/html') && !('query' in (query as object));
 }
 
-/** Before Apollo parses it. A request without a document is Apollo's to refuse. */
-function refusalOfDocument(request: FastifyRequest, check: (text: string) => void): GraphQLFormattedError | null {
+/** A request without a document, or with several, is left to Apollo Server, which refuses it. */
+function errorsOfDocument(request: FastifyRequest, documents: KnownDocuments): readonly GraphQLFormattedError[] {
   if (Array.isArray(request.body)) {
-    return refusal('BATCHING_NOT_SUPPORTED', 'A list of operations is not read; send one operation in each request.');
+    const message = 'A list of operations is not read; send one operation in each request.';
+    return [refusal('BATCHING_NOT_SUPPORTED', message)];
   }
-  try {
-    for (const text of documentsOf(request)) check(text);
-    return null;
-  } catch (error) {
-    if (error instanceof GraphQLError) return error.toJSON();
-    throw error;
-  }
+  const text = documentOf(request);
+  return typeof text === 'string' && text !== '' ? documents.errorsOf(text) : [];
 }
 
-/** Where Apollo looks for it, read as Apollo reads it. */
-function documentsOf({ method, url, body }: FastifyRequest): string[] {
-  const found: unknown[] =
-    method === 'POST'
-      ? [(body as { query?: unknown } | null | undefined)?.query]
-      : new URL(url, 'http://localhost').searchParams.getAll('query');
-  return found.filter((text) => typeof text === 'string' && text !== '') as string[];
+/** Where Apollo Server looks for it, read as Apollo Server reads it. */
+function documentOf({ method, url, body }: FastifyRequest): unknown {
+  if (method === 'POST') return (body as { query?: unknown } | null | undefined)?.query;
+  const [text, ...others] = new URL(url, 'http://localhost').searchParams.getAll('query');
+  return others.length === 0 ? text : undefined;
 }
 
 /** Looked at when a batch is formed: what nobody waits for any more is then not done. */

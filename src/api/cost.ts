@@ -1,0 +1,146 @@
+/**
+ * What an operation costs: what it may make the server do.
+ *
+ * A root field costs 1, an element of a list 1 and what is selected of it, a prediction 5, a count 5 for each page that
+ * has one; a list without a size of its own counts as one element.
+ */
+import type { ApolloServerPlugin } from '@apollo/server';
+import {
+  type DocumentNode,
+  type GraphQLCompositeType,
+  GraphQLError,
+  type GraphQLField,
+  type GraphQLNamedType,
+  type GraphQLSchema,
+  getNamedType,
+  getNullableType,
+  isLeafType,
+  isListType,
+  Kind,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+} from 'graphql';
+import { type ComplexityEstimator, getComplexity } from 'graphql-query-complexity';
+import type { KnownDocuments } from './documents.js';
+
+type Variables = Readonly<Record<string, unknown>>;
+
+const PREDICTION_COST = 5;
+const COUNT_COST = 5;
+/** Fields of a connection that run a count. */
+const COUNTS: readonly string[] = ['totalCount', 'facets'];
+
+/** Counts are done once for a page, however many elements it has. */
+function estimatorFor(document: DocumentNode): ComplexityEstimator {
+  return ({ type, field, args, childComplexity, node }) => {
+    const counts = isConnection(getNamedType(field.type)) ? COUNT_COST * countsIn(node.selectionSet, document) : 0;
+    if (isConnection(type) && COUNTS.includes(field.name)) return 0;
+    return counts + priceOf(type, field, args, childComplexity);
+  };
+}
+
+function priceOf(
+  type: GraphQLCompositeType,
+  field: GraphQLField<unknown, unknown>,
+  args: Readonly<Record<string, unknown>>,
+  ofChildren: number,
+): number {
+  if (field.name === 'predict') return PREDICTION_COST + ofChildren;
+  if (field.name === 'predictMany') return sizeOf(inputsOf(args['input'])) * (PREDICTION_COST + ofChildren);
+  if (typeof args['first'] === 'number') return Math.max(1, args['first']) * (1 + ofChildren);
+  if (Array.isArray(args['ids'])) return sizeOf(args['ids']) * (1 + ofChildren);
+  // The field that gave the connection or the payload has counted these elements already.
+  const isCounted = isConnection(type) || type.name === 'PredictManyPayload';
+  const isRoot = type.name === 'Query' || type.name === 'Mutation';
+  const isOne = isLeafType(getNamedType(field.type)) || !isListType(getNullableType(field.type));
+  return (isCounted || (isOne && !isRoot) ? 0 : 1) + ofChildren;
+}
+
+function isConnection({ name }: GraphQLNamedType): boolean {
+  return name.endsWith('Connection');
+}
+
+/** How many counts are selected of a page, under different names. */
+function countsIn(selectionSet: SelectionSetNode | undefined, { definitions }: DocumentNode): number {
+  const names = new Set<string>();
+  const open = new Set([selectionSet]);
+  for (const set of open) {
+    for (const node of set?.selections ?? []) {
+      if (node.kind === Kind.INLINE_FRAGMENT) open.add(node.selectionSet);
+      else if (node.kind === Kind.FIELD && COUNTS.includes(node.name.value)) names.add((node.alias ?? node.name).value);
+      else if (node.kind === Kind.FRAGMENT_SPREAD) {
+        const fragment = definitions.find(
+          (d) => d.kind === Kind.FRAGMENT_DEFINITION && d.name.value === node.name.value,
+        );
+        if (fragment?.kind === Kind.FRAGMENT_DEFINITION) open.add(fragment.selectionSet);
+      }
+    }
+  }
+  return names.size;
+}
+
+function inputsOf(value: unknown): unknown {
+  return (value as { inputs?: unknown } | null | undefined)?.inputs;
+}
+
+function sizeOf(list: unknown): number {
+  return Array.isArray(list) ? Math.max(1, list.length) : 1;
+}
+
+/** Prices every operation before it runs, refuses one that costs too much, and tells the price in `extensions.cost`. */
+export function costLimit(limit: number, documents: KnownDocuments): ApolloServerPlugin {
+  return {
+    async requestDidStart() {
+      let requested: number | null = null;
+      return {
+        async didResolveOperation({ schema, request, source, document, operation }) {
+          if (!operation) return;
+          const variables = request.variables ?? {};
+          const compute = () => price(schema, document, operation, variables);
+          requested = documents.priceOf(source, priceKey(operation, variables), compute);
+          if (requested !== null && requested > limit) throw tooDear(requested, limit);
+        },
+        async willSendResponse({ response }) {
+          if (requested === null || response.body.kind !== 'single') return;
+          const result = response.body.singleResult;
+          result.extensions = { ...result.extensions, cost: { requested, limit } };
+        },
+      };
+    },
+  };
+}
+
+/**
+ * All that the price of an operation of a document depends on: numbers, booleans and sizes of lists. Only of the
+ * variables that it declares, in their order: names come from the caller, must not pass for values, and would be kept.
+ */
+function priceKey({ name, variableDefinitions = [] }: OperationDefinitionNode, variables: Variables): string {
+  const weights = variableDefinitions.map(({ variable }) => weightOf(variables[variable.name.value]));
+  return `${name?.value ?? ''}(${weights.join()})`;
+}
+
+function weightOf(value: unknown): string {
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  const list = Array.isArray(value) ? value : inputsOf(value);
+  return Array.isArray(list) ? `[${list.length}]` : typeof value;
+}
+
+/** Null for variables that do not fit: execution answers that precisely. */
+function price(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  { name }: OperationDefinitionNode,
+  variables: Variables,
+): number | null {
+  try {
+    const named = name ? { operationName: name.value } : {};
+    return getComplexity({ schema, query: document, variables, estimators: [estimatorFor(document)], ...named });
+  } catch {
+    return null;
+  }
+}
+
+function tooDear(requested: number, limit: number): GraphQLError {
+  const message = `The operation costs ${requested}; at most ${limit} is allowed. Ask for fewer or smaller pages.`;
+  return new GraphQLError(message, { extensions: { code: 'COST_LIMIT_EXCEEDED', http: { status: 400 } } });
+}

@@ -1,0 +1,85 @@
+/** A known document has one entry: it is parsed, validated and priced once. */
+import 'reflect-metadata';
+import { ApolloServer } from '@apollo/server';
+import { jest } from '@jest/globals';
+import { buildSchema } from 'graphql';
+import { costLimit } from '#src/api/cost.js';
+import { KnownDocuments } from '#src/api/documents.js';
+
+const schema = buildSchema('type Query { name: String, list(first: Int): [String] }');
+const named = (i: number) => `query Q${i} { name }`;
+
+/** Apollo Server on the known documents; `parsed` counts the documents that it parsed itself. */
+async function serve(documents: KnownDocuments) {
+  const parsed = jest.fn<() => void>();
+  const counter = { requestDidStart: async () => ({ parsingDidStart: async () => parsed() }) };
+  const apollo = new ApolloServer({ schema, documentStore: documents, plugins: [counter, costLimit(100, documents)] });
+  return { apollo, parsed };
+}
+
+test('Apollo Server runs the tree of a known document and parses only what is unknown', async () => {
+  const documents = new KnownDocuments(schema);
+  const { apollo, parsed } = await serve(documents);
+  documents.errorsOf('{ name }');
+
+  await apollo.executeOperation({ query: '{ name }' });
+  expect(parsed).not.toHaveBeenCalled();
+
+  await apollo.executeOperation({ query: '{ other: name }' });
+  expect(parsed).toHaveBeenCalledTimes(1);
+});
+
+test('an invalid document is never given to Apollo Server, and its errors stay the same', async () => {
+  const documents = new KnownDocuments(schema);
+  const { apollo, parsed } = await serve(documents);
+  const text = '{ nam }';
+
+  const [first, second] = [documents.errorsOf(text), documents.errorsOf(text)];
+  const { body } = await apollo.executeOperation({ query: text });
+
+  expect(parsed).toHaveBeenCalledTimes(1);
+  expect(second).toBe(first);
+  expect(body).toMatchObject({ kind: 'single', singleResult: { errors: first } });
+});
+
+test('a price is computed once for the same weights, and again for others', () => {
+  const documents = new KnownDocuments(schema);
+  documents.errorsOf(named(1));
+  const compute = jest.fn(() => 7);
+
+  const prices = [
+    documents.priceOf(named(1), 'Q1(5)', compute),
+    documents.priceOf(named(1), 'Q1(5)', compute),
+    documents.priceOf(named(1), 'Q1(6)', compute),
+    documents.priceOf('{ unknown }', '()', () => null),
+  ];
+
+  expect(prices).toEqual([7, 7, 7, null]);
+  expect(compute).toHaveBeenCalledTimes(2);
+});
+
+test('the least recently used document is forgotten when there are too many', async () => {
+  const documents = new KnownDocuments(schema, { maxDocuments: 2, maxBytes: 1_000_000 });
+  const { apollo, parsed } = await serve(documents);
+  for (const i of [1, 2, 1, 3]) documents.errorsOf(named(i));
+
+  await apollo.executeOperation({ query: named(1) });
+  await apollo.executeOperation({ query: named(3) });
+  expect(parsed).not.toHaveBeenCalled();
+
+  await apollo.executeOperation({ query: named(2) });
+  expect(parsed).toHaveBeenCalledTimes(1);
+  expect(documents.size).toBe(2);
+});
+
+test('documents are forgotten when they take too many bytes, their prices included', () => {
+  const documents = new KnownDocuments(schema, { maxDocuments: 1_000, maxBytes: 20_000 });
+  for (let i = 0; i < 100; i++) documents.errorsOf(named(i));
+  const withoutPrices = documents.size;
+
+  for (let i = 0; i < 100; i++) documents.priceOf(named(99), `Q99(${i})`, () => 1);
+
+  expect(withoutPrices).toBeGreaterThan(1);
+  expect(withoutPrices).toBeLessThan(10);
+  expect(documents.size).toBeLessThan(withoutPrices);
+});
