@@ -46,9 +46,9 @@ function priceOf(
   ofChildren: number,
 ): number {
   if (field.name === 'predict') return PREDICTION_COST + ofChildren;
-  if (field.name === 'predictMany') return sizeOf(inputsOf(args['input'])) * (PREDICTION_COST + ofChildren);
+  if (field.name === 'predictMany') return elementsOf(inputsOf(args['input'])) * (PREDICTION_COST + ofChildren);
   if (typeof args['first'] === 'number') return Math.max(1, args['first']) * (1 + ofChildren);
-  if (Array.isArray(args['ids'])) return sizeOf(args['ids']) * (1 + ofChildren);
+  if (Array.isArray(args['ids'])) return elementsOf(args['ids']) * (1 + ofChildren);
   // The field that gave the connection or the payload has counted these elements already.
   const isCounted = isConnection(type) || type.name === 'PredictManyPayload';
   const isRoot = type.name === 'Query' || type.name === 'Mutation';
@@ -83,7 +83,7 @@ function inputsOf(value: unknown): unknown {
   return (value as { inputs?: unknown } | null | undefined)?.inputs;
 }
 
-function sizeOf(list: unknown): number {
+function elementsOf(list: unknown): number {
   return Array.isArray(list) ? Math.max(1, list.length) : 1;
 }
 

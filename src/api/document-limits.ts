@@ -176,7 +176,7 @@ class Merge {
 }
 
 /** What has it, what each limit counts, and what to do about it. */
-const RULES = {
+const LIMIT_TEXTS = {
   maxDocumentBytes: ['The document', 'bytes', 'Put data into variables.'],
   maxTokens: ['The document', 'tokens', 'Comments count too. Put data into variables, or ask for less.'],
   maxNesting: ['The document', 'levels of brackets', 'Put nested data into variables.'],
@@ -201,12 +201,12 @@ const RULES = {
   maxDifferences: ['An operation', 'pairs of different fields under one name in one place', 'Give them aliases.'],
 } as const satisfies Partial<Record<keyof typeof LIMITS, readonly [subject: string, unit: string, advice: string]>>;
 
-function checkLimit(limit: keyof typeof RULES, received: number): void {
+function checkLimit(limit: keyof typeof LIMIT_TEXTS, received: number): void {
   if (received > LIMITS[limit]) throw exceeded(limit, received);
 }
 
-function exceeded(limit: keyof typeof RULES, received: number, code = 'DOCUMENT_LIMIT_EXCEEDED'): GraphQLError {
-  const [subject, unit, advice] = RULES[limit];
+function exceeded(limit: keyof typeof LIMIT_TEXTS, received: number, code = 'DOCUMENT_LIMIT_EXCEEDED'): GraphQLError {
+  const [subject, unit, advice] = LIMIT_TEXTS[limit];
   const allowed = LIMITS[limit];
   const message = `${subject} has ${received} ${unit}; at most ${allowed} ${unit} are allowed (${limit}). ${advice}`;
   return new GraphQLError(message, { extensions: { code, limit, received, allowed } });

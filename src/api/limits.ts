@@ -2,7 +2,7 @@
  * What one request may ask for, in one table; the documentation repeats it and a test compares. The limits of a document
  * are enforced in `document-limits.ts`, its cost in `cost.ts`.
  */
-import { MAX_BATCH } from '../prediction/predictions.js';
+import { MAX_BATCH } from '../prediction/check-request.js';
 import { MAX_PAGE_SIZE } from '../storage/pages.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 

@@ -82,7 +82,7 @@ export async function findModelPage(
   checkFilter(listing.filter ?? {});
   const order = orderOf(listing);
   const list = listId('models', listing);
-  let query = listed(db, principal, listing)
+  let query = listedModels(db, principal, listing)
     .selectAll('model')
     .select(order.column.as('order_key'))
     .orderBy(order.column, order.direction)
@@ -100,13 +100,13 @@ export async function findModelPage(
 }
 
 async function countModels(db: CatalogDatabase, principal: Principal, listing: ModelListing): Promise<number> {
-  const query = listed(db, principal, listing).select(rowCount().as('count'));
+  const query = listedModels(db, principal, listing).select(rowCount().as('count'));
   return (await query.executeTakeFirstOrThrow()).count;
 }
 
 /** Counts the models of a listing by each facet, one statement per facet. */
 export async function countFacets(db: CatalogDatabase, principal: Principal, listing: ModelListing): Promise<Facet[]> {
-  const models = listed(db, principal, listing);
+  const models = listedModels(db, principal, listing);
   const tags = models.innerJoin('model_tag', 'model_tag.model_id', 'model.id');
   const versions = models.innerJoin('version', 'version.id', 'model.default_version_id');
   const counted: [keyof typeof FacetField, Promise<FacetBucket[]>][] = [
@@ -145,12 +145,12 @@ function orderOf({ search, orderBy }: ModelListing): {
 }
 
 /** The models of a listing, before columns, order and page are chosen. */
-function listed(db: CatalogDatabase, principal: Principal, { search, filter }: ModelListing) {
+function listedModels(db: CatalogDatabase, principal: Principal, { search, filter }: ModelListing) {
   const hits = search ? searchHits(search) : undefined;
   const from = db
     .selectFrom('model')
     .where(maySeeModel(principal))
-    .where(matches(principal, filter ?? {}));
+    .where(filterCondition(principal, filter ?? {}));
   if (!hits) return from;
   return from.innerJoin(hits.as('hit'), (join) =>
     join.onRef('hit.model_id' as never, '=', 'model.id'),
@@ -170,7 +170,7 @@ function checkFilter(filter: ModelFilter): void {
   }
 }
 
-function matches(principal: Principal, filter: ModelFilter) {
+function filterCondition(principal: Principal, filter: ModelFilter) {
   return (eb: ExpressionBuilder<CatalogTables, 'model'>): Expression<SqlBool> => {
     const conditions: Expression<SqlBool>[] = [];
     if (filter.tasks) conditions.push(eb('model.task', 'in', filter.tasks));

@@ -102,7 +102,7 @@ export async function findPredictionPage(
   { first, after }: PageArgs,
 ): Promise<Page<Prediction>> {
   const list = listId('predictions', listing);
-  let query = listed(db, principal, listing)
+  let query = listedPredictions(db, principal, listing)
     .selectAll()
     .orderBy('id', 'desc')
     .limit(checkFirst(first) + 1);
@@ -112,13 +112,17 @@ export async function findPredictionPage(
     list,
     keyOf: ({ id }) => [id],
     countTotal: async () => {
-      const count = listed(db, principal, listing).select(rowCount().as('count'));
+      const count = listedPredictions(db, principal, listing).select(rowCount().as('count'));
       return (await count.executeTakeFirstOrThrow()).count;
     },
   });
 }
 
-function listed(db: PredictionDatabase, principal: Principal, { versionIds, since, until, label }: PredictionListing) {
+function listedPredictions(
+  db: PredictionDatabase,
+  principal: Principal,
+  { versionIds, since, until, label }: PredictionListing,
+) {
   return db
     .selectFrom('prediction')
     .where('principal_id', '=', principal.id)

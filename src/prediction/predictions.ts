@@ -9,7 +9,6 @@ import {
   DeadlineExceededError,
   IdempotencyConflictError,
   InferenceFailedError,
-  type InputProblem,
   InvalidInputError,
 } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
@@ -19,16 +18,14 @@ import type { Resolved, Serving } from '../serving/serving.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
 import type { ItemFailure } from '../tasks/failures.js';
-import type { ModelInput, VersionSpec } from '../tasks/tasks.js';
-import { checkInput, taskNamed } from '../tasks/tasks.js';
+import type { Item, ModelInput } from '../tasks/tasks.js';
+import { checkInput } from '../tasks/tasks.js';
+import { checkBatch, checkOptions, checkTexts } from './check-request.js';
 import type { PredictInput, PredictManyInput } from './prediction.input.js';
 import { findIdempotency, findPredictionsByIds, type IdempotencyClaim } from './prediction.queries.js';
 import { Prediction, type PredictPayload } from './prediction.type.js';
 import { type Recorder, requestDigest } from './recorder.js';
 
-export const MAX_BATCH = 1_000;
-const MAX_DEADLINE_MS = 3_600_000;
-const MAX_KEY_CHARACTERS = 200;
 const KEY_LIFE_MS = 24 * 3_600_000;
 
 /** The principal of a request, and the connection that waits for the response. */
@@ -37,13 +34,19 @@ export interface Caller {
   readonly connection: Connection;
 }
 
-interface Job {
+interface PredictionRequest {
   readonly version: Resolved;
   readonly input: ModelInput;
   readonly path: readonly string[];
   readonly deadlineMs: number;
   readonly priority: PriorityName;
   readonly record: boolean;
+}
+
+/** A request whose input has been checked. */
+interface Job extends PredictionRequest {
+  readonly item: Item;
+  readonly startedAt: number;
 }
 
 interface Replayable {
@@ -74,14 +77,10 @@ export class Predictions {
   /** @throws AppError for every failure that the client can act on */
   async predict(input: PredictInput, caller: Caller): Promise<{ prediction: Prediction; replayed: boolean }> {
     checkOptions(input);
-    const { variant } = input;
-    const version = await this.#serving.resolve(input.model, caller.principal, { path: ['input'], variant });
-    const job = {
-      ...input,
-      version,
-      path: ['input', 'input'],
-      deadlineMs: input.deadlineMs ?? this.#defaultDeadlineMs,
-    };
+    const { priority, record } = input;
+    const version = await this.#resolve(input, caller);
+    const deadlineMs = input.deadlineMs ?? this.#defaultDeadlineMs;
+    const job = checkedJob({ version, input: input.input, path: ['input', 'input'], deadlineMs, priority, record });
     if (input.idempotencyKey != null) return this.#predictOnce(job, caller, input.idempotencyKey);
     return { prediction: await this.#answer(job, caller, null), replayed: false };
   }
@@ -90,9 +89,8 @@ export class Predictions {
   async predictMany(input: PredictManyInput, caller: Caller): Promise<PredictPayload[]> {
     checkOptions(input);
     checkBatch(input.inputs);
-    const { variant } = input;
-    const version = await this.#serving.resolve(input.model, caller.principal, { path: ['input'], variant });
     const { priority, record } = input;
+    const version = await this.#resolve(input, caller);
     checkTexts(version.engineVersion.spec, input.inputs);
     const deadlineMs = input.deadlineMs ?? this.#defaultDeadlineMs;
     return Promise.all(
@@ -103,9 +101,13 @@ export class Predictions {
     );
   }
 
-  async #payload(job: Job, caller: Caller): Promise<PredictPayload> {
+  #resolve({ model, variant }: { model: string; variant?: string | null }, { principal }: Caller): Promise<Resolved> {
+    return this.#serving.resolve(model, principal, { path: ['input'], variant });
+  }
+
+  async #payload(request: PredictionRequest, caller: Caller): Promise<PredictPayload> {
     try {
-      return { prediction: await this.#answer(job, caller, null), problem: null, replayed: false };
+      return { prediction: await this.#answer(checkedJob(request), caller, null), problem: null, replayed: false };
     } catch (error) {
       if (!(error instanceof AppError)) throw error;
       return { prediction: null, problem: problemOf(error), replayed: false };
@@ -113,26 +115,20 @@ export class Predictions {
   }
 
   async #answer(job: Job, { principal, connection }: Caller, claim: IdempotencyClaim | null): Promise<Prediction> {
-    const begun = performance.now();
-    const { version, deadlineMs, priority } = job;
-    const { engineVersion } = version;
-    const item = checkInput(engineVersion.spec, job.input, job.path);
-    const outcome = await this.#engine.run(engineVersion, item, { deadlineMs, priority, connection });
-    const prediction = predictionOf(job, outcome, begun);
+    const { version, item, deadlineMs, priority } = job;
+    const outcome = await this.#engine.run(version.engineVersion, item, { deadlineMs, priority, connection });
+    const prediction = predictionOf(job, outcome);
     faultPoint('predict.answered'); // @fault
     if (job.record) {
       const recorded = this.#recorder.record(principal, prediction, claim);
-      await within(deadlineMs - (performance.now() - begun), recorded, deadlineMs);
+      await recordedInTime(recorded, job);
       faultPoint('predict.recorded'); // @fault
     }
     return prediction;
   }
 
   async #predictOnce(job: Job, caller: Caller, key: string): Promise<{ prediction: Prediction; replayed: boolean }> {
-    // Checked before it is serialized: deeply nested JSON could overflow the stack, but never passes the check.
-    const { key: versionKey, spec } = job.version.engineVersion;
-    checkInput(spec, job.input, job.path);
-    const requestSha256 = requestDigest(versionKey, JSON.stringify(job.input));
+    const requestSha256 = requestDigest(job.version.engineVersion.key, JSON.stringify(job.input));
     const slot = `${caller.principal.id}\n${key}`;
     // Registered before the first await, so that a duplicate arriving in the meantime finds it.
     const earlier = this.#inFlight.get(slot);
@@ -140,7 +136,7 @@ export class Predictions {
     let replayed = false;
     const prediction = this.#findReplay(caller.principal, key, requestSha256).then((found) => {
       replayed = found !== undefined;
-      return found ?? this.#answer(job, caller, { key, requestSha256 });
+      return found ?? this.#answer({ ...job, startedAt: performance.now() }, caller, { key, requestSha256 });
     });
     this.#inFlight.set(slot, { requestSha256, prediction });
     try {
@@ -169,7 +165,14 @@ export class Predictions {
   }
 }
 
-function predictionOf({ version, input, path, record }: Job, outcome: Outcome, begun: number): Prediction {
+/** Checked first: deeply nested JSON could overflow the stack when it is serialized, but never passes the check. */
+function checkedJob(request: PredictionRequest): Job {
+  const startedAt = performance.now();
+  const item = checkInput(request.version.engineVersion.spec, request.input, request.path);
+  return { ...request, item, startedAt };
+}
+
+function predictionOf({ version, input, path, record, startedAt }: Job, outcome: Outcome): Prediction {
   const { result, timing, batchSize, executionProvider, dispatchedAt } = outcome;
   if ('failure' in result) throw errorOf(result.failure, path);
   const { versionId, variant, engineVersion } = version;
@@ -178,11 +181,11 @@ function predictionOf({ version, input, path, record }: Job, outcome: Outcome, b
     createdAt: new Date(),
     recorded: record,
     timing: {
-      queueMs: dispatchedAt - begun,
+      queueMs: dispatchedAt - startedAt,
       prepareMs: timing.preprocessMs,
       inferMs: timing.inferMs,
       finishMs: timing.postprocessMs,
-      totalMs: performance.now() - begun,
+      totalMs: performance.now() - startedAt,
       batchSize,
     },
     runtime: {
@@ -206,62 +209,12 @@ function errorOf(failure: ItemFailure, path: readonly string[]): AppError {
   return new InvalidInputError([{ path: [...path, ...failure.path], code, message, expected, received: null }]);
 }
 
-async function within(ms: number, work: Promise<void>, deadlineMs: number): Promise<void> {
+/** @throws DeadlineExceededError if the prediction is not recorded within its deadline */
+async function recordedInTime(recorded: Promise<void>, { deadlineMs, startedAt }: Job): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new DeadlineExceededError(deadlineMs, 'record')), Math.max(0, ms));
+    const remainingMs = Math.max(0, deadlineMs - (performance.now() - startedAt));
+    timer = setTimeout(() => reject(new DeadlineExceededError(deadlineMs, 'record')), remainingMs);
   });
-  await Promise.race([work, late]).finally(() => clearTimeout(timer));
-}
-
-function checkOptions(input: Partial<PredictInput>): void {
-  const { deadlineMs, idempotencyKey, record } = input;
-  const problems: InputProblem[] = [];
-  if (deadlineMs != null && (deadlineMs < 1 || deadlineMs > MAX_DEADLINE_MS)) {
-    const expected = `1 to ${MAX_DEADLINE_MS} ms`;
-    problems.push(problem('deadlineMs', 'OUT_OF_RANGE', 'the deadline is out of range', expected, `${deadlineMs} ms`));
-  }
-  if (idempotencyKey != null) problems.push(...keyProblems(idempotencyKey, record));
-  if (problems.length > 0) throw new InvalidInputError(problems);
-}
-
-function keyProblems(key: string, record: boolean | undefined): InputProblem[] {
-  const lengths = `1 to ${MAX_KEY_CHARACTERS} characters`;
-  const problems: InputProblem[] = [];
-  const add = (code: InputProblem['code'], message: string, expected: string, received: string) =>
-    problems.push(problem('idempotencyKey', code, message, expected, received));
-  if (key === '') add('EMPTY', 'the key is empty', lengths, '""');
-  if (key.length > MAX_KEY_CHARACTERS) add('TOO_LARGE', 'the key is too long', lengths, `${key.length} characters`);
-  if (!key.isWellFormed()) add('UNREADABLE', 'the key is not valid Unicode', 'valid Unicode', JSON.stringify(key));
-  if (record === false)
-    add('WRONG_KIND', 'a key needs a recorded prediction', 'record: true, or no key', 'a key with record: false');
-  return problems;
-}
-
-function checkBatch(inputs: readonly unknown[]): void {
-  if (inputs.length >= 1 && inputs.length <= MAX_BATCH) return;
-  const [code, message] =
-    inputs.length === 0 ? (['EMPTY', 'the list is empty'] as const) : (['TOO_LARGE', 'the list is too long'] as const);
-  throw new InvalidInputError([
-    problem('inputs', code, message, `1 to ${MAX_BATCH} inputs`, `${inputs.length} inputs`),
-  ]);
-}
-
-function checkTexts({ task }: VersionSpec, inputs: readonly ModelInput[]): void {
-  const { maxCharactersTogether = Number.POSITIVE_INFINITY } = taskNamed(task);
-  const characters = inputs.reduce((sum, { text }) => sum + (text?.length ?? 0), 0);
-  if (characters <= maxCharactersTogether) return;
-  const expected = `at most ${maxCharactersTogether} characters in total`;
-  const received = `${characters} characters`;
-  throw new InvalidInputError([problem('inputs', 'TOO_LARGE', 'the texts are too long in total', expected, received)]);
-}
-
-function problem(
-  field: string,
-  code: InputProblem['code'],
-  message: string,
-  expected: string,
-  received: string,
-): InputProblem {
-  return { path: ['input', field], code, message, expected, received };
+  await Promise.race([recorded, late]).finally(() => clearTimeout(timer));
 }

@@ -1,0 +1,65 @@
+/** What a request for predictions may ask for, apart from its inputs themselves. */
+import { type InputProblem, InvalidInputError } from '../errors.js';
+import type { ModelInput, VersionSpec } from '../tasks/tasks.js';
+import { taskNamed } from '../tasks/tasks.js';
+import type { PredictInput } from './prediction.input.js';
+
+/** The largest number of inputs of one `predictMany`. */
+export const MAX_BATCH = 1_000;
+const MAX_DEADLINE_MS = 3_600_000;
+const MAX_KEY_CHARACTERS = 200;
+
+/** @throws InvalidInputError that names every option out of range */
+export function checkOptions(input: Partial<PredictInput>): void {
+  const { deadlineMs, idempotencyKey, record } = input;
+  const problems: InputProblem[] = [];
+  if (deadlineMs != null && (deadlineMs < 1 || deadlineMs > MAX_DEADLINE_MS)) {
+    const expected = `1 to ${MAX_DEADLINE_MS} ms`;
+    problems.push(problem('deadlineMs', 'OUT_OF_RANGE', 'the deadline is out of range', expected, `${deadlineMs} ms`));
+  }
+  if (idempotencyKey != null) problems.push(...keyProblems(idempotencyKey, record));
+  if (problems.length > 0) throw new InvalidInputError(problems);
+}
+
+function keyProblems(key: string, record: boolean | undefined): InputProblem[] {
+  const lengths = `1 to ${MAX_KEY_CHARACTERS} characters`;
+  const problems: InputProblem[] = [];
+  const add = (code: InputProblem['code'], message: string, expected: string, received: string) =>
+    problems.push(problem('idempotencyKey', code, message, expected, received));
+  if (key === '') add('EMPTY', 'the key is empty', lengths, '""');
+  if (key.length > MAX_KEY_CHARACTERS) add('TOO_LARGE', 'the key is too long', lengths, `${key.length} characters`);
+  if (!key.isWellFormed()) add('UNREADABLE', 'the key is not valid Unicode', 'valid Unicode', JSON.stringify(key));
+  if (record === false)
+    add('WRONG_KIND', 'a key needs a recorded prediction', 'record: true, or no key', 'a key with record: false');
+  return problems;
+}
+
+/** @throws InvalidInputError unless there are 1 to `MAX_BATCH` inputs */
+export function checkBatch(inputs: readonly unknown[]): void {
+  if (inputs.length >= 1 && inputs.length <= MAX_BATCH) return;
+  const [code, message] =
+    inputs.length === 0 ? (['EMPTY', 'the list is empty'] as const) : (['TOO_LARGE', 'the list is too long'] as const);
+  throw new InvalidInputError([
+    problem('inputs', code, message, `1 to ${MAX_BATCH} inputs`, `${inputs.length} inputs`),
+  ]);
+}
+
+/** @throws InvalidInputError if the texts are longer together than the task allows */
+export function checkTexts({ task }: VersionSpec, inputs: readonly ModelInput[]): void {
+  const { maxCharactersTogether = Number.POSITIVE_INFINITY } = taskNamed(task);
+  const characters = inputs.reduce((sum, { text }) => sum + (text?.length ?? 0), 0);
+  if (characters <= maxCharactersTogether) return;
+  const expected = `at most ${maxCharactersTogether} characters in total`;
+  const received = `${characters} characters`;
+  throw new InvalidInputError([problem('inputs', 'TOO_LARGE', 'the texts are too long in total', expected, received)]);
+}
+
+function problem(
+  field: string,
+  code: InputProblem['code'],
+  message: string,
+  expected: string,
+  received: string,
+): InputProblem {
+  return { path: ['input', field], code, message, expected, received };
+}
