@@ -91,7 +91,12 @@ test('imports go down only', () => {
 
 test('the table allows no import that the code does not use', () => {
   const unused = Object.entries(MAY_IMPORT).flatMap(([folder, targets]) => {
-    const used = new Set(files.filter(({ file }) => folderOf(file) === folder).flatMap(localImportsOf).map(folderOf));
+    const used = new Set(
+      files
+        .filter(({ file }) => folderOf(file) === folder)
+        .flatMap(localImportsOf)
+        .map(folderOf),
+    );
     return targets.filter((target) => !used.has(target)).map((target) => `${folder} → ${target}`);
   });
 

@@ -9,7 +9,7 @@ import { findDatasetsByNames, findTrainingDatasets } from '#src/catalog/dataset.
 import { countFacets, findModelPage, findModelsByNames, findTags } from '#src/catalog/model.queries.js';
 import { findAliases, findVersionPages, findVersionsByIds } from '#src/catalog/version.queries.js';
 import { type Databases, openDatabases } from '#src/storage/database.js';
-import { fillCatalog } from '../support/catalog.js';
+import { fillCatalog } from '../support/large-catalog.js';
 
 const OTHER = authenticate({ socket: { remoteAddress: '192.0.2.7' } });
 const OWNER: Principal = { ...OTHER, id: 'owner-0' };
