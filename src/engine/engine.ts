@@ -9,42 +9,34 @@
  * - An input is not run if its caller has disconnected or its deadline has passed.
  *
  * A batch is formed as soon as a worker is available, from whatever is queued: the engine adds no batching delay.
- * This file holds the effects (timers, processes, promises). The decisions are pure functions in `queue.ts` and
- * `supervision.ts`. The engine knows neither GraphQL nor SQL.
+ * This file holds the effects (timers, processes, promises). The decisions are pure functions in `queue.ts`,
+ * `schedule.ts` and `supervision.ts`. The engine knows neither GraphQL nor SQL.
  */
 
 import { InferenceFailedError, OverloadedError, ShuttingDownError } from '../errors.js';
 import type { ItemFailure } from '../tasks/failures.js';
 import type { Item } from '../tasks/tasks.js';
 import { waitAtMost } from '../wait-at-most.js';
+import { type SendToWorker } from './disposable-worker.js';
 import { createEntry, type RunOptions } from './entry.js';
 import { LatencyEstimates } from './latency.js';
 import type { BatchTiming, EngineVersion, FromWorker } from './messages.js';
-import { Pool, type PoolOptions, type SendToWorker } from './pool.js';
+import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
-import { type Entry, isMoreUrgent, type Outcome, VersionQueue } from './queue.js';
+import { type Entry, type Outcome, VersionQueue } from './queue.js';
+import { mostUrgent, type ScheduledVersion, selectWorker } from './schedule.js';
 import {
   chooseRecovery,
   type ExitCause,
   expectedWaitMs,
   MAX_QUEUED_ROWS,
   mayBeCausedByInput,
-  msUntilNextBatch,
   poisonReason,
   shouldAnnounceStart,
   watchdogMs,
 } from './supervision.js';
 import { Watchdogs } from './watchdogs.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
-
-interface ScheduledVersion {
-  version: EngineVersion;
-  readonly queue: VersionQueue;
-  /** Keyed by the estimated work of a batch. Predicts when a worker becomes available and how long the queue takes. */
-  readonly schedulingLatency: LatencyEstimates;
-  /** Keyed by the actual work of a batch, postprocessing included. Sets the watchdog's timeout. */
-  readonly watchdogLatency: LatencyEstimates;
-}
 
 const LOAD_WATCHDOG_MS = 120_000;
 /**
@@ -213,8 +205,9 @@ export class Engine {
 
   #dispatch(): void {
     const now = performance.now();
-    for (let served = this.#mostUrgent(now); served; served = this.#mostUrgent(now)) {
-      const { worker, waitMs } = this.#selectWorker(served, now);
+    const next = () => mostUrgent(this.#served.values(), now);
+    for (let served = next(); served; served = next()) {
+      const { worker, waitMs } = selectWorker(this.#pool.ready, served, this.#served, now);
       if (!worker) {
         if (waitMs !== null) this.#scheduleDispatchIn(waitMs);
         break;
@@ -223,40 +216,6 @@ export class Engine {
       this.#assign(worker, served.version, served.queue.take(limits, now), now);
     }
     this.#dispatchQuarantine(now);
-  }
-
-  /** The version whose next entry is most urgent: highest priority first, then longest wait. */
-  #mostUrgent(now: number): ScheduledVersion | null {
-    let best: { served: ScheduledVersion; head: Entry } | null = null;
-    for (const served of this.#served.values()) {
-      const head = served.queue.peek(now);
-      if (head && (!best || isMoreUrgent(head, best.head))) best = { served, head };
-    }
-    return best?.served ?? null;
-  }
-
-  /**
-   * Prefers an idle worker that has the version loaded, then any idle worker, then a busy worker whose batch is about
-   * to finish. Otherwise returns the time until such a worker is expected; null if that is unknown.
-   */
-  #selectWorker(served: ScheduledVersion, now: number): { worker: WorkerProcess | null; waitMs: number | null } {
-    const workers = this.#pool.ready;
-    const idle = workers.filter(({ batches }) => batches.length === 0);
-    const best = idle.find(({ loaded }) => loaded.has(served.version.key)) ?? idle[0];
-    if (best) return { worker: best, waitMs: null };
-    const soonest = workers
-      .filter(({ batches }) => batches.length === 1)
-      .map((worker) => ({ worker, waitMs: this.#msUntilAvailable(worker, served, now) }))
-      .sort((a, b) => a.waitMs - b.waitMs)[0];
-    if (!soonest) return { worker: null, waitMs: null };
-    return soonest.waitMs <= 0 ? soonest : { worker: null, waitMs: soonest.waitMs };
-  }
-
-  #msUntilAvailable(worker: WorkerProcess, next: ScheduledVersion, now: number): number {
-    const running = worker.batches[0] as OutstandingBatch;
-    const expected = this.#served.get(running.version.key)?.schedulingLatency.inferMs(running.work);
-    if (expected == null) return Number.POSITIVE_INFINITY;
-    return msUntilNextBatch(running.startedAt, expected, next.schedulingLatency.preprocessMs, now);
   }
 
   #scheduleDispatchIn(ms: number): void {

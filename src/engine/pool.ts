@@ -11,6 +11,7 @@ import type { Logger } from 'pino';
 import { StartupError } from '../errors.js';
 import { checkInput } from '../tasks/tasks.js';
 import { childStarter, findConfinement, type Purpose, type StartChild } from './child.js';
+import { ProcessLostError, type SendToWorker, withDisposableWorker } from './disposable-worker.js';
 import type { EngineVersion, FromWorker, ToWorker } from './messages.js';
 import { countFailedStarts, decideRecycling, type ExitCause, restartDelayMs } from './supervision.js';
 import { WorkerProcess } from './worker-process.js';
@@ -30,9 +31,6 @@ export interface PoolOptions {
   readonly startChild?: StartChild;
 }
 
-/** Sends a message to a disposable worker and resolves with its reply. */
-export type SendToWorker = (message: ToWorker) => Promise<FromWorker>;
-
 export interface ProviderCheck {
   readonly name: string;
   readonly available: boolean;
@@ -42,21 +40,7 @@ export interface ProviderCheck {
 /** The server gives up its own startup after this many failed worker starts in a row. */
 const MAX_FAILED_STARTS = 5;
 
-/** The process exited before it replied. */
-export class ProcessLostError extends Error {
-  constructor(
-    override readonly cause: ExitCause,
-    how: string,
-    /** False if the process exited before it was ready: the exit then says nothing about its task. */
-    readonly wasReady = true,
-  ) {
-    const end = wasReady ? 'the inference process ended' : 'the inference process ended before it was ready';
-    super(cause === 'watchdog' ? 'the inference process did not reply in time and was killed' : `${end} (${how})`);
-  }
-}
-
 const INSPECTION_INTERVAL_MS = 5_000;
-const DISPOSABLE_WORKER_TIMEOUT_MS = 60_000;
 /** An idle quarantine worker is stopped after this time and started again on demand. */
 const QUARANTINE_IDLE_TIMEOUT_MS = 60_000;
 
@@ -152,36 +136,9 @@ export class Pool {
     worker.retire();
   }
 
-  /**
-   * Calls `work` with a fresh process and kills that process when `work` settles, or after 60 s. `ask` sends a message
-   * and resolves with the reply.
-   *
-   * @throws ProcessLostError if the process exits before it replies
-   */
-  async withDisposableWorker<T>(work: (ask: SendToWorker) => Promise<T>): Promise<T> {
-    let waiting = Promise.withResolvers<FromWorker>();
-    let isReady = false;
-    const worker = new WorkerProcess(this.#startChild, 'probe', 0, {
-      onMessage: (_, message) => waiting.resolve(message),
-      onExit: (_, cause, how) => waiting.reject(new ProcessLostError(cause, how, isReady)),
-    });
-    // Between two messages the promise has no listener. An exit is then reported by the next call of `ask`.
-    waiting.promise.catch(() => {});
-    const timer = setTimeout(() => worker.kill('watchdog'), DISPOSABLE_WORKER_TIMEOUT_MS);
-    try {
-      await waiting.promise;
-      isReady = true;
-      return await work((message) => {
-        if (worker.state === 'EXITED') return waiting.promise;
-        waiting = Promise.withResolvers();
-        waiting.promise.catch(() => {});
-        worker.send(message);
-        return waiting.promise;
-      });
-    } finally {
-      clearTimeout(timer);
-      worker.kill('stopped');
-    }
+  /** As `withDisposableWorker` in `disposable-worker.ts`, with the limits of this pool's processes. */
+  withDisposableWorker<T>(work: (ask: SendToWorker) => Promise<T>): Promise<T> {
+    return withDisposableWorker(this.#startChild, work);
   }
 
   async stop(): Promise<void> {

@@ -2,9 +2,11 @@
  * The first load of anything new happens in a disposable process: what does the file say, does it run, does it answer
  * what its source framework answered, and may its inputs share a batch?
  */
+
+import { ProcessLostError, type SendToWorker } from '../engine/disposable-worker.js';
 import type { Engine } from '../engine/engine.js';
 import type { EngineVersion, FromWorker } from '../engine/messages.js';
-import { loadMessage, ProcessLostError, type SendToWorker } from '../engine/pool.js';
+import { loadMessage } from '../engine/pool.js';
 import { ManifestError } from '../errors.js';
 import type { Answer } from '../tasks/answer.js';
 import type { GraphFacts } from '../tasks/sources.js';
