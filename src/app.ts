@@ -1,7 +1,5 @@
-/**
- * The only wiring: everything is made and joined here, and started and stopped as two straight lists.
- */
-// Before the first decorated class is read.
+/** Creates and connects all parts of the server; starts and stops them in order. */
+// Before the first decorated class is loaded.
 import 'reflect-metadata';
 
 import path from 'node:path';
@@ -25,14 +23,14 @@ import { GroupCommit } from './storage/group-commit.js';
 import { waitAtMost } from './wait-at-most.js';
 
 export interface App {
-  /** `http://host:port`, once started. */
+  /** `http://host:port` */
   readonly url: string;
   readonly databases: Databases;
   readonly engine: Engine;
   readonly stop: () => Promise<void>;
 }
 
-/** How long a stop waits for what is in flight. */
+/** How long a stop waits for requests in flight. */
 const GRACE_MS = 5_000;
 
 export async function startApp(config: Config, log: Logger): Promise<App> {
@@ -80,7 +78,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     faultPoint('start.imported'); // @fault
     const loaded = await slices.serving.preload();
     slices.sweeper.start();
-    progress.problem = loaded > 0 ? null : 'no model can answer: the model store has no version that is READY';
+    progress.problem = loaded > 0 ? null : 'no model can answer: the model store has no READY version';
     return { url, databases, engine, stop };
   } catch (error) {
     await stop();

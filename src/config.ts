@@ -107,7 +107,7 @@ export const DEFAULTS = Object.freeze(
   Object.fromEntries(Object.entries(SETTINGS).map(([key, { fallback }]) => [key, fallback])),
 ) as Config;
 
-/** @throws StartupError that lists every variable that cannot be used. */
+/** @throws StartupError that lists every invalid variable */
 export function loadConfig(env: NodeJS.ProcessEnv): Config {
   const problems: string[] = [];
   const config: Record<string, unknown> = {};
@@ -122,11 +122,11 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   const parsed = config as Config;
   if (problems.length === 0 && !isLoopback(parsed.host) && !parsed.unsafeOpen) {
     problems.push(
-      `HOST=${parsed.host}: without keys anyone who reaches this address could use every model; ` +
-        'listen on 127.0.0.1, or say UNSAFE_OPEN=true if that is what you want',
+      `HOST=${parsed.host}: anyone who can reach this address could use every model, because there are no API keys ` +
+        'yet. Listen on 127.0.0.1, or set UNSAFE_OPEN=true to allow it.',
     );
   }
-  if (problems.length > 0) throw new StartupError(`The configuration cannot be used:\n  ${problems.join('\n  ')}`);
+  if (problems.length > 0) throw new StartupError(`The configuration is invalid:\n  ${problems.join('\n  ')}`);
   return Object.freeze(parsed);
 }
 

@@ -1,9 +1,9 @@
 /**
- * Every failure that a caller can act on, by name, on one page.
+ * Every failure that callers and operators can act on, by name.
  *
- * Nothing here knows HTTP or GraphQL: how each code appears in the schema is decided in `graphql/problem.type.ts`,
- * and how it appears as a GraphQL error in `api/errors.ts`. Anything that is not an AppError is a bug: it is masked
- * for the caller and logged whole for us. Across the worker's boundary only `{ code, message }` travels.
+ * Nothing here knows HTTP or GraphQL: `graphql/problem.type.ts` decides how a code appears in the schema, `api/errors.ts`
+ * how it appears as a GraphQL error. Any other error is a bug: it is masked for the caller and logged in full. Workers
+ * send only `{ code, message }`.
  */
 
 import path from 'node:path';
@@ -21,7 +21,7 @@ export type InputProblemCode =
   | 'UNREADABLE'
   | 'WRONG_KIND';
 
-/** One thing wrong with an input: where, what was expected and what came. */
+/** One thing that is wrong with an input: where, what was expected and what was received. */
 export interface InputProblem {
   readonly path: readonly string[];
   readonly code: InputProblemCode;
@@ -75,13 +75,20 @@ export class NotReadyError extends AppError {
     ref: string,
     readonly state: 'FAILED' | 'ARCHIVED',
     reason: string | null,
-    /** When it is looked at again; null when only its owner can help. */
+    /** When the server checks it again; null if only its owner can fix it. */
     override readonly retryAfterMs: number | null = null,
   ) {
     const later = retryAfterMs === null ? '' : `, or try again in ${retryAfterMs} ms`;
-    super(`${ref} is ${state} and answers nothing${reason ? `: ${reason}` : ''}. Choose another version${later}.`);
+    super(
+      `${ref} is ${state} and cannot answer${reason ? `: ${withoutStop(reason)}` : ''}. Use another version${later}.`,
+    );
     this.retryable = retryAfterMs !== null;
   }
+}
+
+/** For a text that continues behind it. */
+function withoutStop(sentence: string): string {
+  return sentence.replace(/\.$/, '');
 }
 
 export class OverloadedError extends AppError {
@@ -92,11 +99,11 @@ export class OverloadedError extends AppError {
     readonly queueDepth: number,
     override readonly retryAfterMs: number,
   ) {
-    super(`${ref} has ${queueDepth} inputs waiting, too many to answer in time; try again in ${retryAfterMs} ms.`);
+    super(`${ref} cannot answer in time: ${queueDepth} inputs are already waiting. Try again in ${retryAfterMs} ms.`);
   }
 }
 
-/** Where the time ran out: waiting for a worker, inside one, or while the answer was being recorded. */
+/** Where the deadline passed: in the queue, in a worker, or while the answer was being recorded. */
 export type DeadlinePhase = 'queue' | 'run' | 'record';
 
 export class DeadlineExceededError extends AppError {
@@ -106,7 +113,7 @@ export class DeadlineExceededError extends AppError {
     deadlineMs: number,
     readonly phase: DeadlinePhase,
   ) {
-    super(`No answer within ${deadlineMs} ms (time ran out in phase "${phase}"); raise deadlineMs or try again.`);
+    super(`The deadline of ${deadlineMs} ms passed in phase "${phase}". Increase deadlineMs or try again.`);
   }
 }
 
@@ -116,7 +123,7 @@ export class InferenceFailedError extends AppError {
     readonly reason: string,
     override readonly retryable = false,
   ) {
-    super(`The model could not answer this input: ${reason}`);
+    super(`The model failed on this input: ${reason}`);
   }
 }
 
@@ -126,14 +133,16 @@ export class IdempotencyConflictError extends AppError {
     key: string,
     readonly earlierPredictionId: string,
   ) {
-    super(`The idempotency key "${key}" was used with another model or input in the last 24 h; use a new key.`);
+    super(
+      `The idempotency key "${key}" was already used with another model or input in the last 24 hours. Use a new key.`,
+    );
   }
 }
 
 export class ForbiddenError extends AppError {
   readonly code = 'FORBIDDEN';
   constructor(action: string, required: string) {
-    super(`${action} is for ${required}; you are not one of them.`);
+    super(`${action} is for ${required} only.`);
   }
 }
 
@@ -143,8 +152,8 @@ export class StorageFullError extends AppError {
   override readonly retryAfterMs = 5_000;
   constructor(options?: ErrorOptions) {
     super(
-      'The store cannot be written now, so no answer was given; try again in a moment, with the same idempotency key ' +
-        'if there was one. A prediction is answered at once with record: false.',
+      'The server cannot write to its disk, so nothing was saved and the answer was withheld. Try again in a moment, ' +
+        'with the same idempotency key if you sent one. To predict without recording, send record: false.',
       options,
     );
   }
@@ -155,14 +164,14 @@ export class ShuttingDownError extends AppError {
   override readonly retryable = true;
   override readonly retryAfterMs = 2_000;
   constructor() {
-    super('The server is stopping; try again in a moment.');
+    super('The server is shutting down. Try again in a moment.');
   }
 }
 
-/** An argument that the schema cannot check is out of range: a page size, a cursor of another list. Always the caller's mistake. */
+/** An argument that the schema cannot check is invalid, such as a page size or a cursor of another list. */
 export class BadArgumentError extends Error {}
 
-/** It cannot start, and the message tells the operator what to change; the process exits with `exitCode`. */
+/** The server cannot start. The message tells the operator what to change; the process exits with `exitCode`. */
 export class StartupError extends Error {
   readonly exitCode: number = 1;
 }
@@ -172,8 +181,8 @@ export class StoreLockedError extends StartupError {
   constructor(file: string, pid: number) {
     const folder = path.dirname(file);
     super(
-      `STORE_LOCKED: another server (process ${pid || 'unknown'}) uses ${folder}. ` +
-        'Stop it, or give this one a folder of its own by DATA_DIR.',
+      `STORE_LOCKED: another server (process ${pid || 'unknown'}) is using ${folder}. ` +
+        'Stop it, or set DATA_DIR to another folder.',
     );
   }
 }
@@ -181,8 +190,8 @@ export class StoreLockedError extends StartupError {
 export class NewerSchemaError extends StartupError {
   constructor(file: string, migration: string) {
     super(
-      `${file} was written by a newer Modelgraph (it knows "${migration}", this one does not). ` +
-        'Start that version again, or give this one another DATA_DIR or a copy from before the upgrade.',
+      `${file} was written by a newer version of Modelgraph (migration "${migration}" is unknown to this version). ` +
+        'Start the newer version, or set DATA_DIR to another folder or to a backup from before the upgrade.',
     );
   }
 }
@@ -190,9 +199,9 @@ export class NewerSchemaError extends StartupError {
 export class DamagedFileError extends StartupError {
   constructor(file: string, reason: string) {
     super(
-      `${file} is damaged (${reason}). It was left as it is. Copy the folder first; then put back a backup, ` +
-        `or save what can be read with: sqlite3 ${file} .recover. To begin anew, move ${path.basename(file)} away ` +
-        'together with the files of that name that end in -wal and -shm.',
+      `${file} is damaged (${reason}). It was not changed. Copy the folder first. Then restore a backup, ` +
+        `or recover the readable rows with: sqlite3 ${file} .recover. To start with an empty database, move ` +
+        `${path.basename(file)} and its -wal and -shm files out of the folder.`,
     );
   }
 }

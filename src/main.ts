@@ -1,7 +1,7 @@
 /**
- * Starts and stops the app; the only file that exits the process.
+ * Starts and stops the server; the only file that exits the process.
  *
- * Exit status: 0 after a stop that was asked for, 1 when it cannot start, 3 when another server has the data folder.
+ * Exit status: 0 after SIGTERM or SIGINT, 1 if the server cannot start, 3 if another server uses the data folder.
  */
 import { pino } from 'pino';
 import { type App, startApp } from './app.js';
@@ -16,18 +16,20 @@ async function main(): Promise<void> {
   const major = Number(process.versions.node.split('.')[0]);
   if (major < MINIMUM_NODE) {
     throw new StartupError(
-      `Node ${MINIMUM_NODE} or newer is needed, this is ${process.versions.node}; \`npm start\` brings its own.`,
+      `Node ${MINIMUM_NODE} or newer is required; this is Node ${process.versions.node}. \`npm start\` uses its own Node.`,
     );
   }
   const config = loadConfig(process.env);
-  // Lines are written in blocks, off the way of requests; the last ones when the process ends.
+  // Writes lines in blocks, so that requests do not wait for the log, and the rest when the process ends.
   const log = pino(
     { level: config.logLevel },
     pino.destination({ sync: false, minLength: LOG_BLOCK_BYTES, periodicFlush: LOG_FLUSH_MS }),
   );
   const app = await startApp(config, log);
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(app));
-  process.on('unhandledRejection', (reason) => log.error({ err: reason }, 'a promise was left alone; this is a bug'));
+  process.on('unhandledRejection', (reason) =>
+    log.error({ err: reason }, 'a rejected promise was not handled; this is a bug'),
+  );
   process.stdout.write(`${greeting(app.url)}\n`);
 }
 

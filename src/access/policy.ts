@@ -1,16 +1,18 @@
 /**
- * Who may do what: every root field and every route declares one of these policies, and a server with one that
- * declares none does not start.
+ * Who may do what. Every root field and every route declares one of these policies; the server does not start if one of
+ * them declares none.
  */
 import { Extensions } from 'type-graphql';
 import type { Principal } from './principal.js';
 
 export const POLICIES = {
-  /** Anybody. */
-  public: { allows: (_: Principal) => true, who: 'anybody' },
+  public: { allows: (_: Principal) => true, who: 'everyone' },
   read: { allows: (_: Principal) => true, who: 'readers' },
   predict: { allows: (_: Principal) => true, who: 'callers who may predict' },
-  operate: { allows: (principal: Principal) => principal.isOperator, who: 'operators (connections from this machine)' },
+  operate: {
+    allows: (principal: Principal) => principal.isOperator,
+    who: 'operators (connections from the machine of the server)',
+  },
 } as const;
 
 export type PolicyName = keyof typeof POLICIES;

@@ -1,8 +1,8 @@
 /**
- * What an operation costs: what it may make the server do.
+ * The cost of an operation: an upper bound of the work that it causes.
  *
- * A root field costs 1, an element of a list 1 and what is selected of it, a prediction 5, a count 5 for each page that
- * has one; a list without a size of its own counts as one element.
+ * A root field costs 1. An element of a list costs 1 plus its selection; a list without a size counts as one element. A
+ * prediction costs 5, and so does each count of a page.
  */
 import type { ApolloServerPlugin } from '@apollo/server';
 import {
@@ -30,7 +30,7 @@ const COUNT_COST = 5;
 /** Fields of a connection that run a count. */
 const COUNTS: readonly string[] = ['totalCount', 'facets'];
 
-/** Counts are done once for a page, however many elements it has. */
+/** A page is counted once, however many elements it has. */
 function estimatorFor(document: DocumentNode): ComplexityEstimator {
   return ({ type, field, args, childComplexity, node }) => {
     const counts = isConnection(getNamedType(field.type)) ? COUNT_COST * countsIn(node.selectionSet, document) : 0;
@@ -49,7 +49,7 @@ function priceOf(
   if (field.name === 'predictMany') return elementsOf(inputsOf(args['input'])) * (PREDICTION_COST + ofChildren);
   if (typeof args['first'] === 'number') return Math.max(1, args['first']) * (1 + ofChildren);
   if (Array.isArray(args['ids'])) return elementsOf(args['ids']) * (1 + ofChildren);
-  // The field that gave the connection or the payload has counted these elements already.
+  // The field of the connection or payload has counted these elements already.
   const isCounted = isConnection(type) || type.name === 'PredictManyPayload';
   const isRoot = type.name === 'Query' || type.name === 'Mutation';
   const isOne = isLeafType(getNamedType(field.type)) || !isListType(getNullableType(field.type));
@@ -60,7 +60,7 @@ function isConnection({ name }: GraphQLNamedType): boolean {
   return name.endsWith('Connection');
 }
 
-/** How many counts are selected of a page, under different names. */
+/** How many counts of a page are selected, under different names. */
 function countsIn(selectionSet: SelectionSetNode | undefined, { definitions }: DocumentNode): number {
   const names = new Set<string>();
   const open = new Set([selectionSet]);
@@ -87,7 +87,7 @@ function elementsOf(list: unknown): number {
   return Array.isArray(list) ? Math.max(1, list.length) : 1;
 }
 
-/** Prices every operation before it runs, refuses one that costs too much, and tells the price in `extensions.cost`. */
+/** Prices each operation before it runs, refuses it above `limit`, and reports the price in `extensions.cost`. */
 export function costLimit(limit: number, documents: KnownDocuments): ApolloServerPlugin {
   return {
     async requestDidStart() {
@@ -98,7 +98,7 @@ export function costLimit(limit: number, documents: KnownDocuments): ApolloServe
           const variables = request.variables ?? {};
           const compute = () => price(schema, document, operation, variables);
           requested = documents.priceOf(source, priceKey(operation, variables), compute);
-          if (requested !== null && requested > limit) throw tooDear(requested, limit);
+          if (requested !== null && requested > limit) throw tooExpensive(requested, limit);
         },
         async willSendResponse({ response }) {
           if (requested === null || response.body.kind !== 'single') return;
@@ -111,8 +111,8 @@ export function costLimit(limit: number, documents: KnownDocuments): ApolloServe
 }
 
 /**
- * All that the price of an operation of a document depends on: numbers, booleans and sizes of lists. Only of the
- * variables that it declares, in their order: names come from the caller, must not pass for values, and would be kept.
+ * Everything that the price of an operation depends on: its name, and the numbers, booleans and list sizes among its
+ * declared variables, in their order. Other variables are left out: clients could fill the cache with them.
  */
 function priceKey({ name, variableDefinitions = [] }: OperationDefinitionNode, variables: Variables): string {
   const weights = variableDefinitions.map(({ variable }) => weightOf(variables[variable.name.value]));
@@ -125,7 +125,7 @@ function weightOf(value: unknown): string {
   return Array.isArray(list) ? `[${list.length}]` : typeof value;
 }
 
-/** Null for variables that do not fit: execution answers that precisely. */
+/** Null for invalid variables, which execution reports. */
 function price(
   schema: GraphQLSchema,
   document: DocumentNode,
@@ -140,7 +140,7 @@ function price(
   }
 }
 
-function tooDear(requested: number, limit: number): GraphQLError {
-  const message = `The operation costs ${requested}; at most ${limit} is allowed. Ask for fewer or smaller pages.`;
+function tooExpensive(requested: number, limit: number): GraphQLError {
+  const message = `The operation costs ${requested}; at most ${limit} is allowed. Request smaller pages or fewer inputs.`;
   return new GraphQLError(message, { extensions: { code: 'COST_LIMIT_EXCEEDED', http: { status: 400 } } });
 }

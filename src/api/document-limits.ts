@@ -1,9 +1,9 @@
 /**
- * What a document may be, before anything of it is validated or run.
+ * The limits of a document, checked before it is validated.
  *
- * Every route that takes a document calls `checkDocument` first. It counts bytes, tokens and brackets, so that the
- * parser cannot run out of stack; it parses; then it counts what the tree holds, so that the standard rules, some of
- * which take the square of what they are given, are only ever given little. It knows no schema, and never recurses.
+ * `checkDocument` counts bytes, tokens and brackets, so that the parser cannot overflow the stack. It parses the text.
+ * Then it counts the contents of the tree, because some of the standard validation rules take quadratic time. It needs
+ * no schema and never recurses.
  */
 import {
   type DefinitionNode,
@@ -21,7 +21,7 @@ import {
 } from 'graphql';
 import { LIMITS } from './limits.js';
 
-/** @throws GraphQLError with a code, for a document that is too large, cannot be read, or holds too much */
+/** @throws GraphQLError with a code, if the document is not valid GraphQL or exceeds a limit */
 export function checkDocument(text: string): { document: DocumentNode; tokens: number } {
   const tokens = checkDocumentText(text);
   const document = read(() => parse(text, { maxLexicalTokens: LIMITS.maxTokens }));
@@ -29,7 +29,7 @@ export function checkDocument(text: string): { document: DocumentNode; tokens: n
   return { document, tokens };
 }
 
-/** A RangeError too is about the text: should the stack have been short already, it is nested too deep for it. */
+/** A RangeError is about the text too: it is nested too deeply for the stack that is left. */
 function read<T>(reading: () => T): T {
   try {
     return reading();
@@ -40,7 +40,7 @@ function read<T>(reading: () => T): T {
   }
 }
 
-/** Answers how many tokens the text has. */
+/** Returns the number of tokens. */
 function checkDocumentText(text: string): number {
   const bytes = Buffer.byteLength(text);
   if (bytes > LIMITS.maxDocumentBytes) throw exceeded('maxDocumentBytes', bytes, 'DOCUMENT_TOO_LARGE');
@@ -54,7 +54,7 @@ function checkDocumentText(text: string): number {
 const OPENING: readonly string[] = [TokenKind.PAREN_L, TokenKind.BRACKET_L, TokenKind.BRACE_L];
 const CLOSING: readonly string[] = [TokenKind.PAREN_R, TokenKind.BRACKET_R, TokenKind.BRACE_R];
 
-/** graphql-js itself counts no comments; here they are tokens. */
+/** Comments count as tokens here; graphql-js does not count them. */
 function countTokens(text: string) {
   const lexer = new Lexer(new Source(text));
   let tokens = 0;
@@ -70,7 +70,7 @@ function countTokens(text: string) {
   return { tokens, nesting, lines: lexer.line };
 }
 
-/** Counts what the tree holds. @throws GraphQLError with a code, when that is too much */
+/** @throws GraphQLError with a code, if the tree exceeds a limit */
 export function checkTree(document: DocumentNode): void {
   const { definitions } = document;
   const fragments = new Map<string, SelectionSetNode>();
@@ -101,26 +101,26 @@ function checkDefinition(node: DefinitionNode, merge: Merge): void {
   const { rootFields, depth, comparisons, differences } = merge.extentOf(node.selectionSet);
   checkLimit('maxComparisons', comparisons);
   checkLimit('maxDifferences', differences);
-  // A fragment does not know how deep it is spread, nor whether that is introspection.
+  // How deep a fragment is spread, and whether in introspection, is known only where it is spread.
   if (node.kind !== Kind.OPERATION_DEFINITION) return;
   checkLimit('maxRootFields', rootFields);
   checkLimit('maxDepth', depth);
 }
 
-/** All fields of one response name in one place: the standard rules compare each with each. */
+/** The fields of one response name in one place. The standard rules compare each of them with every other. */
 interface Place {
   fields: number;
-  /** How many of them ask for the same, by name and arguments. */
+  /** How many of them are equal, by name and arguments. */
   readonly alike: Map<string, number>;
   readonly below: Places;
 }
 
 type Places = Map<string, Place>;
 
-/** What it takes to compare fields that have selections of their own, in comparisons of fields that have none. */
+/** The time to compare two fields with selections, relative to two fields without. */
 const COST_OF_SUBSELECTIONS = 5;
 
-/** Selections merged as an answer merges them, fragments spread out: the limits keep that small. */
+/** Merges selections as a response does, with their fragments spread. */
 class Merge {
   readonly #fragments: ReadonlyMap<string, SelectionSetNode>;
   readonly #asked = new Map<FieldNode, string>();
@@ -129,7 +129,7 @@ class Merge {
     this.#fragments = fragments;
   }
 
-  /** @throws GraphQLError when it spreads out too far: fragments of fragments, or in a circle */
+  /** @throws GraphQLError if fragments spread too many selections, for example in a cycle */
   extentOf(root: SelectionSetNode) {
     const places: Places = new Map();
     const extent = { selections: 0, depth: 0, comparisons: 0, differences: 0 };
@@ -139,7 +139,7 @@ class Merge {
       checkLimit('maxRecursiveSelections', extent.selections);
       for (const selection of at.set.selections) {
         if (selection.kind === Kind.FIELD) {
-          // Introspection has a rule of its own for depth.
+          // graphql-js has a depth rule of its own for introspection.
           const depth = selection.name.value.startsWith('__') ? Number.NEGATIVE_INFINITY : at.depth + 1;
           extent.depth = Math.max(extent.depth, depth);
           const { below } = this.#put(selection, at.places, extent);
@@ -175,30 +175,30 @@ class Merge {
   }
 }
 
-/** What has it, what each limit counts, and what to do about it. */
+/** For each limit: the subject, the unit, and what to do. */
 const LIMIT_TEXTS = {
   maxDocumentBytes: ['The document', 'bytes', 'Put data into variables.'],
-  maxTokens: ['The document', 'tokens', 'Comments count too. Put data into variables, or ask for less.'],
+  maxTokens: ['The document', 'tokens', 'Comments count too. Put data into variables, or select less.'],
   maxNesting: ['The document', 'levels of brackets', 'Put nested data into variables.'],
-  maxLines: ['The document', 'lines', 'Put data into variables, and leave out empty lines.'],
-  maxOperations: ['The document', 'operations', 'Send those that are to be run.'],
-  maxFragments: ['The document', 'fragments', 'Send those that are spread.'],
+  maxLines: ['The document', 'lines', 'Put data into variables, and remove empty lines.'],
+  maxOperations: ['The document', 'operations', 'Send only the operations that you run.'],
+  maxFragments: ['The document', 'fragments', 'Send only the fragments that you spread.'],
   maxAliases: [
     'The document',
     'aliases',
-    'Ask by lists, such as nodes(ids:) and predictMany, or send several operations.',
+    'Use fields that take lists, such as nodes(ids:) and predictMany, or send several operations.',
   ],
-  maxDirectives: ['The document', 'directives', 'Put them on fragments instead of single fields.'],
-  maxVariables: ['An operation', 'variables', 'Put them into input objects.'],
-  maxRootFields: ['An operation', 'root fields', 'Send several operations, and inputs by predictMany.'],
-  maxDepth: ['An operation', 'levels', 'Ask for what lies deeper by its id or name, in another operation.'],
+  maxDirectives: ['The document', 'directives', 'Put directives on fragments instead of on single fields.'],
+  maxVariables: ['An operation', 'variables', 'Use input objects.'],
+  maxRootFields: ['An operation', 'root fields', 'Send several operations; for many inputs, use predictMany.'],
+  maxDepth: ['An operation', 'levels', 'Fetch deeper objects by id or name, in another operation.'],
   maxRecursiveSelections: [
     'An operation',
     'selections',
-    'Fragments count each time they are spread, and must not spread themselves.',
+    'A fragment counts each time it is spread, and must not spread itself.',
   ],
-  maxComparisons: ['An operation', 'comparisons of fields with one name in one place', 'Ask for a field once.'],
-  maxDifferences: ['An operation', 'pairs of different fields under one name in one place', 'Give them aliases.'],
+  maxComparisons: ['An operation', 'comparisons between fields of the same name', 'Select each field once.'],
+  maxDifferences: ['An operation', 'pairs of different fields with the same name', 'Give them different aliases.'],
 } as const satisfies Partial<Record<keyof typeof LIMITS, readonly [subject: string, unit: string, advice: string]>>;
 
 function checkLimit(limit: keyof typeof LIMIT_TEXTS, received: number): void {

@@ -23,7 +23,7 @@ export const MAX_VALIDATION_ERRORS = 10;
 export const knownOperations: ValidationRule = (context) => ({
   OperationDefinition(node) {
     if (context.getSchema().getRootType(node.operation)) return;
-    context.reportError(new GraphQLError(`There are no ${node.operation}s here.`, { nodes: node }));
+    context.reportError(new GraphQLError(`The schema has no ${node.operation}s.`, { nodes: node }));
   },
 });
 

@@ -1,6 +1,6 @@
 /**
- * How failures appear as GraphQL errors: mistakes of a caller by their code, everything else masked, with an id that
- * the log has too.
+ * How failures appear as GraphQL errors. A caller's mistake has a code that says what is wrong. Any other failure is
+ * masked, with an `errorId` that the log has too.
  */
 import { randomUUID } from 'node:crypto';
 import { unwrapResolverError } from '@apollo/server/errors';
@@ -19,12 +19,12 @@ export function errorFormatter(log: Logger) {
     if (isCallersMistake(formatted, cause)) return formatted;
     const errorId = randomUUID();
     log.error({ err: cause, errorId, path: formatted.path }, 'a request failed');
-    const message = `Something went wrong here, not with your request; tell the operator errorId ${errorId}.`;
+    const message = `The server failed to process this request. Give the operator this errorId: ${errorId}.`;
     return withCode({ ...formatted, message }, 'INTERNAL_SERVER_ERROR', { errorId });
   };
 }
 
-/** graphql-js, Apollo Server and our rules give a code to everything that a document or variable may have wrong. */
+/** graphql-js, Apollo Server and the rules of this server give a code to every mistake in a document or variable. */
 function isCallersMistake({ extensions }: GraphQLFormattedError, cause: unknown): boolean {
   const code = extensions?.['code'];
   return code !== 'INTERNAL_SERVER_ERROR' && (cause instanceof GraphQLError || code !== undefined);

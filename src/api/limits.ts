@@ -9,11 +9,11 @@ import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 export const LIMITS = {
   maxBodyBytes: 16 * 1024 * 1024,
   maxDocumentBytes: 16 * 1024,
-  /** With the comments. */
+  /** Comments included. */
   maxTokens: 1_000,
-  /** A thousand tokens, printed one field a line, take about 600. An error takes time for each line before its place. */
+  /** 1,000 tokens with one field per line take about 600 lines. Reporting an error takes time for each line above it. */
   maxLines: 600,
-  /** Brackets of any kind inside each other: the parser recurses. Introspection has 13. */
+  /** Nested brackets of any kind, because the parser recurses. Introspection has 13. */
   maxNesting: 64,
   maxOperations: 20,
   maxFragments: 50,

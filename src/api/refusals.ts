@@ -8,7 +8,6 @@ import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from
 import type { GraphQLFormattedError } from 'graphql';
 import { LIMITS } from './limits.js';
 
-/** What has no answer of a resolver looks like a GraphQL error all the same: one shape for every client. */
 export function sendRefusal(reply: FastifyReply, status: number, ...errors: GraphQLFormattedError[]): void {
   const { accept = '' } = reply.request.headers;
   const isNamed = accept.includes('application/graphql-response+json') && !accept.includes('application/json');
@@ -23,7 +22,7 @@ export function refusal(code: string, message: string): GraphQLFormattedError {
 const LOCAL_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i;
 const CHARSETS = /;\s*charset\s*=\s*"?([^\s;"]*)/gi;
 
-/** Refuses what only looks like a request to us, and bodies that would be read as something else than was sent. */
+/** Refuses requests for another host, and bodies in an encoding that the server would misread. */
 export function checkHeaders({ isLocal }: { isLocal: boolean }) {
   return ({ id, headers }: FastifyRequest, reply: FastifyReply, done: () => void): void => {
     reply.header('x-request-id', id);
@@ -32,30 +31,30 @@ export function checkHeaders({ isLocal }: { isLocal: boolean }) {
       (name) => !/^utf-?8$/i.test(name),
     );
     if (isLocal ? !LOCAL_HOST.test(host) : !URL.canParse(`http://${host}`)) {
-      // The page of a foreign name that resolves to this machine would otherwise be served as one of our own.
-      const message = `The Host "${host}" is not this server: ask for localhost or 127.0.0.1, or start it with UNSAFE_OPEN=true.`;
+      // Against DNS rebinding: a page whose foreign host name resolves to this machine.
+      const message = `The Host "${host}" is not this server. Use localhost or 127.0.0.1, or start the server with UNSAFE_OPEN=true.`;
       sendRefusal(reply, 403, refusal('HOST_NOT_ALLOWED', message));
     } else if (encoding.toLowerCase() !== 'identity') {
-      const message = `Bodies with Content-Encoding "${encoding}" are not read; send it plain.`;
+      const message = `Content-Encoding "${encoding}" is not supported. Send the body uncompressed.`;
       sendRefusal(reply, 415, refusal('UNSUPPORTED_CONTENT_ENCODING', message));
     } else if (charset !== undefined) {
       sendRefusal(
         reply,
         415,
-        refusal('UNSUPPORTED_CHARSET', `Bodies are read as UTF-8, not as "${charset}"; send UTF-8.`),
+        refusal('UNSUPPORTED_CHARSET', `Charset "${charset}" is not supported. Send the body as UTF-8.`),
       );
     } else done();
   };
 }
 
-const SEND_JSON = 'Send {"query": "…", "variables": {…}} as content-type: application/json.';
+const SEND_JSON = 'Send {"query": "…", "variables": {…}} with content-type: application/json.';
 const REFUSALS: Readonly<Record<string, GraphQLFormattedError>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: refusal(
     'BODY_TOO_LARGE',
-    `The body is larger than ${LIMITS.maxBodyBytes} bytes; send fewer inputs in one request, or smaller ones.`,
+    `The body is larger than ${LIMITS.maxBodyBytes} bytes. Send fewer or smaller inputs per request.`,
   ),
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: refusal('UNSUPPORTED_MEDIA_TYPE', `A body of this type is not read. ${SEND_JSON}`),
-  FST_ERR_CTP_INVALID_JSON_BODY: refusal('BODY_NOT_JSON', `The body is not JSON. ${SEND_JSON}`),
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: refusal('UNSUPPORTED_MEDIA_TYPE', `This content type is not supported. ${SEND_JSON}`),
+  FST_ERR_CTP_INVALID_JSON_BODY: refusal('BODY_NOT_JSON', `The body is not valid JSON. ${SEND_JSON}`),
   FST_ERR_CTP_EMPTY_JSON_BODY: refusal('BODY_NOT_JSON', `The body is empty. ${SEND_JSON}`),
 };
 
@@ -68,14 +67,18 @@ export function statusOf({ statusCode = 500 }: FastifyError): number {
 }
 
 const UNREADABLE: Readonly<Record<string, readonly [status: number, code: string, message: string]>> = {
-  HPE_HEADER_OVERFLOW: [431, 'HEADERS_TOO_LARGE', 'Address and headers are too large; send the document by POST.'],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'REQUEST_TIMEOUT', 'The request did not arrive in time; send it again.'],
+  HPE_HEADER_OVERFLOW: [
+    431,
+    'HEADERS_TOO_LARGE',
+    'The URL and headers are too large. Send the document in the body of a POST request.',
+  ],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'REQUEST_TIMEOUT', 'The request did not arrive completely in time. Send it again.'],
 };
 
-/** Node could not read it as HTTP: there is no request and no reply yet. */
+/** Answers on the socket: Node could not read HTTP, so there is no request and no reply. */
 export function refuseConnection(error: ConnectionError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
-  const [status, code, message] = UNREADABLE[error.code] ?? [400, 'BAD_REQUEST', 'This is not HTTP.'];
+  const [status, code, message] = UNREADABLE[error.code] ?? [400, 'BAD_REQUEST', 'The request is not valid HTTP.'];
   const body = JSON.stringify({ errors: [refusal(code, message)] });
   const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json; charset=utf-8`;
   const length = `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close`;

@@ -1,6 +1,4 @@
-/**
- * The edge: HTTP, GraphQL, explorer, health. One Fastify server, one Apollo Server.
- */
+/** The edge: HTTP, GraphQL, explorer and health routes on one Fastify server, with one Apollo Server behind it. */
 import { ApolloServer } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
@@ -35,7 +33,7 @@ import { checkHeaders, refusal, refusalOf, refuseConnection, sendRefusal, status
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Who may use this route; a route without one cannot be registered. */
+    /** Who may use this route. A route without a policy cannot be registered. */
     policy?: PolicyName;
   }
   interface FastifyRequest {
@@ -49,7 +47,7 @@ export interface ServerParts {
   readonly schema: GraphQLSchema;
   /** For the loaders of each request. */
   readonly databases: RequestDatabases;
-  /** Null when a model can answer, else what is missing. */
+  /** Null if a model can answer, else the reason why none can. */
   readonly notReadyReason: () => string | null;
 }
 
@@ -58,7 +56,7 @@ export interface Server {
   readonly stop: () => Promise<void>;
 }
 
-/** Requests that took longer, or failed, are in the log; the others only at level `debug`. */
+/** Failed requests and requests that take this long are logged at level `info`, others at `debug`. */
 const SLOW_REQUEST_MS = 1_000;
 
 export async function createServer(parts: ServerParts): Promise<Server> {
@@ -66,12 +64,12 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   const apollo = new ApolloServer<RequestContext>({
     schema: parts.schema,
     documentStore: documents,
-    // Explicit: NODE_ENV=production would turn it off, and explorers and code generators need it.
+    // Explicit, because NODE_ENV=production would turn it off. Explorers and code generators need it.
     introspection: true,
     includeStacktraceInErrorResponses: false,
-    // Nobody sends hashes instead of documents, and what would be kept for them comes from anybody.
+    // Anybody could fill the cache of persisted queries.
     persistedQueries: false,
-    // The limits of documents are checked before Apollo sees them; these are for a route that would forget to.
+    // A second line of defense: `KnownDocuments` has checked these limits already.
     maxRecursiveSelections: LIMITS.maxRecursiveSelections,
     parseOptions: { maxLexicalTokens: LIMITS.maxTokens, maxComments: LIMITS.maxTokens },
     validationOptions: { maxErrors: MAX_VALIDATION_ERRORS },
@@ -95,10 +93,10 @@ export async function createServer(parts: ServerParts): Promise<Server> {
 async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance> {
   const http = Fastify({
     loggerInstance: log as FastifyBaseLogger,
-    // Our own hook writes one line a request.
+    // The onResponse hook below logs one line per request.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: LIMITS.maxBodyBytes,
-    // Such names are own properties after JSON.parse, and the check of a row answers them precisely.
+    // JSON.parse makes such names own properties; the check of a row refuses them with their path.
     onProtoPoisoning: 'ignore',
     onConstructorPoisoning: 'ignore',
     genReqId: requestIds(),
@@ -107,7 +105,7 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
     frameworkErrors: (error, _request, reply) => sendRefusal(reply, statusOf(error), refusalOf(error)),
     clientErrorHandler: refuseConnection,
   });
-  // Before the preflight of CORS is answered.
+  // Before the CORS plugin, which answers preflight requests.
   http.addHook('onRequest', checkHeaders({ isLocal: isLoopback(config.host) && !config.unsafeOpen }));
   await http.register(cors, {
     origin: [...config.corsOrigins],
@@ -124,7 +122,7 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
     request.principal = authenticate(request);
     const policy = request.routeOptions.config.policy;
     if (!policy || POLICIES[policy].allows(request.principal)) done();
-    else sendRefusal(reply, 403, refusal('FORBIDDEN', `This is for ${POLICIES[policy].who}.`));
+    else sendRefusal(reply, 403, refusal('FORBIDDEN', `This route is for ${POLICIES[policy].who} only.`));
   });
   http.addHook('onResponse', (request, reply, done) => {
     const { method, url } = request;
@@ -138,13 +136,13 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
     sendRefusal(reply, status, status < 500 ? refusalOf(error) : mask({ message: error.message }, error));
   });
   http.setNotFoundHandler((_request, reply) =>
-    sendRefusal(reply, 404, refusal('NOT_FOUND', 'There is nothing here for this method; the API is POST /graphql.')),
+    sendRefusal(reply, 404, refusal('NOT_FOUND', 'No route has this method and path. The API is POST /graphql.')),
   );
   await registerExplorer(http, { kind: config.explorer });
   return http;
 }
 
-/** Unique over restarts, and cheaper than a random number for each request. */
+/** Unique across restarts, and cheaper than a random number per request. */
 function requestIds(): () => string {
   const process = v7();
   let count = 0;
@@ -177,12 +175,12 @@ function registerGraphql(
         else done();
       }
     },
-    // The integration's generics know fewer routes than Fastify's.
+    // The integration's types support fewer kinds of route than Fastify's.
     handler: answer as RouteHandlerMethod,
   });
 }
 
-/** Somebody opens the address in a browser; a query in the address is still a query. */
+/** A browser opens the page. A request with a query in its URL is not one for the page. */
 function isBrowser({ method, headers, query }: FastifyRequest): boolean {
   return method === 'GET' && (headers.accept ?? '').includes('text/html') && !('query' in (query as object));
 }
@@ -190,7 +188,7 @@ function isBrowser({ method, headers, query }: FastifyRequest): boolean {
 /** A request without a document, or with several, is left to Apollo Server, which refuses it. */
 function errorsOfDocument(request: FastifyRequest, documents: KnownDocuments): readonly GraphQLFormattedError[] {
   if (Array.isArray(request.body)) {
-    const message = 'A list of operations is not read; send one operation in each request.';
+    const message = 'Lists of operations are not supported. Send one operation per request.';
     return [refusal('BATCHING_NOT_SUPPORTED', message)];
   }
   const text = documentOf(request);
@@ -204,7 +202,7 @@ function documentOf({ method, url, body }: FastifyRequest): unknown {
   return others.length === 0 ? text : undefined;
 }
 
-/** Looked at when a batch is formed: what nobody waits for any more is then not done. */
+/** The engine reads `isClosed` when it forms a batch, and drops inputs that nobody waits for. */
 function clientConnection({ principal }: FastifyRequest, { raw }: FastifyReply): Connection {
   return {
     caller: principal.callerId,

@@ -80,7 +80,7 @@ export class Engine {
     const { provider, providerChecks, ready } = this.#pool;
     if (requireProvider !== null && provider !== requireProvider) {
       const check = providerChecks.find(({ name }) => name === requireProvider);
-      return `REQUIRE_PROVIDER=${requireProvider}, but ${provider} was taken: ${check?.reason ?? 'it is not among EXECUTION_PROVIDERS'}`;
+      return `REQUIRE_PROVIDER=${requireProvider}, but ${provider} is in use: ${check?.reason ?? 'it is not among EXECUTION_PROVIDERS'}`;
     }
     return ready.length > 0 ? null : 'no inference worker is ready';
   }

@@ -1,7 +1,7 @@
 /**
- * From a reference to something the engine can run.
+ * Resolves references to versions that the engine can run.
  *
- * The hot path reads memory only: a model is read once, and again after any change of the catalog.
+ * Predictions read memory only: a model is read from the catalog once, and again after a change of the catalog.
  */
 import { type Principal, SYSTEM } from '../access/principal.js';
 import { maySee, type Resource } from '../access/visibility.js';
@@ -26,15 +26,15 @@ interface ServedModel extends Resource {
 
 interface ServedVersion extends Omit<ServedRow, 'variants'> {
   readonly ref: string;
-  /** Null for one that cannot run. */
+  /** Null for a version that cannot run. */
   readonly plain: EngineVersion | null;
   readonly variants: ReadonlyMap<string, VariantSpec>;
 }
 
-/** A version that can run, in one of its forms. */
+/** A version that can run, plain or as one of its variants. */
 export interface Resolved {
   readonly versionId: string;
-  /** Null: the plain one. */
+  /** Null for the plain graph. */
   readonly variant: string | null;
   readonly engineVersion: EngineVersion;
 }
@@ -55,9 +55,9 @@ export class Serving {
   }
 
   /**
-   * The version that a reference names, ready to run, in the variant that is asked for.
+   * The version that a reference names, in the requested variant.
    *
-   * @throws InvalidInputError at `path.model` for no reference, NotFoundError, NotReadyError
+   * @throws InvalidInputError at `path.model` for a malformed reference; NotFoundError; NotReadyError
    */
   async resolve(
     text: string,
@@ -91,7 +91,7 @@ export class Serving {
     return { key, ref, spec, artifactSha256, artifactPath: this.#blobs.pathOf(artifactSha256), tokenizerPath };
   }
 
-  /** Loads what is marked `preload`, or else the first model there is: ready means that a model can answer. */
+  /** Loads the versions marked `preload`, or else the first model, and returns how many were loaded. */
   async preload(): Promise<number> {
     const preloaded = await findPreloadedRefs(this.#db);
     const refs = preloaded.length > 0 ? preloaded : await findReadyRefs(this.#db, 1);
@@ -112,7 +112,7 @@ export class Serving {
     const found = await findServedModel(this.#db, name);
     if (!found) return undefined;
     const served = this.#served(found);
-    // A change while this was read may or may not be in it: then it answers this call only.
+    // If the catalog changed during the read, the result may be stale: it is used for this call only.
     if (revision === this.#catalog.revision) this.#models.set(name, served);
     return served;
   }
@@ -140,7 +140,7 @@ export class Serving {
 
 const VARIANT_SEPARATOR = '/';
 
-/** The id of the version that the engine knows by this key, whatever its variant. */
+/** The id of the version behind a key of the engine, for every variant. */
 export function versionIdOf(key: string): string {
   return key.split(VARIANT_SEPARATOR, 1)[0] as string;
 }
@@ -155,7 +155,7 @@ function versionNamed(model: ServedModel, { alias, number }: Ref): ServedVersion
   return id ? model.versions.get(id) : undefined;
 }
 
-/** Without a READY version the newest other one says why. */
+/** The newest version, whose state says why the model cannot answer. */
 function newest({ idByNumber }: ServedModel): string | undefined {
   return idByNumber.get(Math.max(...idByNumber.keys()));
 }

@@ -1,7 +1,8 @@
 /**
- * Bytes under their SHA-256, in a folder. Names exist only in SQL: no string of a client ever becomes a path.
+ * Blobs in a folder, named by their SHA-256. Other names exist only in SQL: no string from a client ever becomes a path.
  *
- * A blob is visible only when it is whole and on the disk: written aside, synced, renamed, folder synced.
+ * A blob becomes visible only when it is complete and on the disk: written to a temporary file, synced, renamed, folder
+ * synced.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
@@ -22,22 +23,22 @@ export class BlobFolder {
     this.#root = root;
   }
 
-  /** What a crash has left half written is swept. */
+  /** Deletes partial files that a crash has left. */
   async open(): Promise<void> {
     await rm(this.#aside, { recursive: true, force: true });
     await mkdir(this.#aside, { recursive: true });
   }
 
-  /** @throws Error when the digest is not one: only our own rows name blobs, so this is a bug. */
+  /** @throws Error if the text is not a digest. Only rows of the database name blobs, so this is a bug. */
   pathOf(digest: string): string {
     if (!SHA256.test(digest)) throw new Error(`"${digest}" is not a SHA-256 digest. This is a bug.`);
     return path.join(this.#root, 'sha256', digest.slice(0, 2), digest.slice(2));
   }
 
   /**
-   * Stores the bytes durably and answers their digest; storing the same bytes again only renews their age.
+   * Stores the bytes durably and returns their digest. Storing the same bytes again only resets their age.
    *
-   * @throws StorageFullError when they cannot be written; then nothing of them is visible.
+   * @throws StorageFullError if they cannot be written; then no blob is visible.
    */
   async put(bytes: Uint8Array | string): Promise<string> {
     const digest = sha256(bytes);
@@ -54,7 +55,7 @@ export class BlobFolder {
     return readFile(this.pathOf(digest));
   }
 
-  /** Deletes a blob that nothing names, unless it was stored after `before`: its row may still be on the way. */
+  /** Deletes an unused blob, unless it was stored after `before`: its row may not have been written yet. */
   async deleteUnused(digest: string, before: number): Promise<void> {
     const found = await stat(this.pathOf(digest)).catch(() => null);
     if (found && found.mtimeMs < before) await rm(this.pathOf(digest), { force: true });

@@ -1,7 +1,7 @@
 /**
- * The two databases: the catalog (rare writes, many joins) and the predictions (many writes, own file, own retention).
+ * The two databases: the catalog (few writes, many joins) and the predictions (many writes, own file, own retention).
  *
- * The central map of tables; each slice owns its rows in a `*.table.ts` leaf.
+ * The types of the rows are in the `*.table.ts` files next to the migrations.
  */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -55,10 +55,10 @@ export interface Databases {
 const READERS = 2;
 
 /**
- * Opens the databases of a data folder, for this process alone, at the newest schema.
+ * Opens the databases of a data folder for this process only, and migrates them to the newest schema.
  *
- * @throws StartupError that says what to do when another server has the folder, a file is damaged, or its schema is
- *   newer than this server. Nothing is overwritten then.
+ * @throws StartupError that says what to do, if another server uses the folder, a file is damaged, or its schema is newer
+ *   than this server. Then nothing is overwritten.
  */
 export async function openDatabases(dataDir: string): Promise<Databases> {
   await mkdir(dataDir, { recursive: true });

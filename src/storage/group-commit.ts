@@ -1,10 +1,9 @@
 /**
  * Group commit: many callers, one transaction, one fsync.
  *
- * At most one batch is on its way to the disk; what arrives meanwhile forms the next. `append` resolves when the
- * caller's rows are durable, and rejects when they could not be written: all of a caller's rows are there, or none. Only
- * where the writer was lost on the way (`StorageLostError`) is it not known which. Rows that break a rule of the schema
- * fail alone, not their neighbours.
+ * One batch is written at a time; inserts that arrive meanwhile form the next batch. `append` resolves when the caller's
+ * rows are durable, and rejects if they could not be written. Either all rows of a caller are written or none; only after
+ * a `StorageLostError` is it unknown which. If rows violate a constraint, only their own `append` fails.
  */
 import type { Compilable } from 'kysely';
 import type { SqliteFile } from './sqlite.js';
@@ -15,7 +14,7 @@ export interface Insert {
   readonly row: readonly unknown[];
 }
 
-/** An insert of one row that is compiled for the first row and kept; later rows only supply their values. */
+/** An insert of one row, compiled once. Later rows only supply their values. */
 export function compiledInsert<Row extends object>(build: (row: Row) => Compilable): (row: Row) => Insert {
   let compiled: { readonly sql: string; readonly columns: readonly (keyof Row)[] } | null = null;
   return (row) => {
@@ -25,7 +24,7 @@ export function compiledInsert<Row extends object>(build: (row: Row) => Compilab
 }
 
 function compileInsert<Row extends object>(build: (row: Row) => Compilable, row: Row) {
-  // Every value is the name of its column, so that the parameters tell the order of the columns.
+  // Each value is the name of its column, so the parameters give the order of the columns.
   const names = Object.fromEntries(Object.keys(row).map((column) => [column, column])) as Row;
   const { sql, parameters } = build(names).compile();
   return { sql, columns: parameters as (keyof Row)[] };
@@ -53,13 +52,13 @@ export class GroupCommit {
     return waiting.promise;
   }
 
-  /** Resolves when nothing waits any more. */
+  /** Resolves when no insert is waiting. */
   async drain(): Promise<void> {
     while (this.#writing) await this.#writing;
   }
 
   async #writeAll(): Promise<void> {
-    // What else arrives in this turn of the event loop shares the first commit.
+    // Inserts that arrive in this turn of the event loop share the first commit.
     await new Promise(setImmediate);
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, MAX_APPENDS_PER_COMMIT);

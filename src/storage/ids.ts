@@ -1,7 +1,7 @@
-/** Ids of records: a prefix that says which type it names, and a UUID version 7. */
+/** Ids of records: a prefix for the type, and a UUID version 7. */
 import { v7 } from 'uuid';
 
-/** What an id starts with says which type it names; clients need not know. */
+/** The prefix of an id tells its type. Clients treat ids as opaque. */
 const PREFIXES = {
   Model: 'model',
   Version: 'version',
@@ -11,12 +11,12 @@ const PREFIXES = {
 };
 export type NodeTypeName = keyof typeof PREFIXES;
 
-/** Ids of one type are in order of their creation. */
+/** Ids of one type sort by creation time. */
 export function newId(type: NodeTypeName): string {
   return `${PREFIXES[type]}_${v7()}`;
 }
 
-/** The smallest id that could be created at this moment, to compare with. */
+/** The smallest id that could be created at this time, for comparisons. */
 export function firstIdAt(type: NodeTypeName, ms: number): string {
   const hex = Math.max(0, ms).toString(16).padStart(12, '0');
   return `${PREFIXES[type]}_${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;

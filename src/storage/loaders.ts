@@ -1,7 +1,7 @@
-/** DataLoaders over query functions: one statement for all keys that are asked for in one turn of the event loop. */
+/** DataLoaders over query functions: one statement for all keys that are requested in one turn of the event loop. */
 import DataLoader from 'dataloader';
 
-/** The loader for these arguments of a field: parents that ask with the same ones share a statement. */
+/** The loader for these arguments of a field. Parents with the same arguments share a statement. */
 export function loaderFor<T>(known: Map<string, T>, args: readonly unknown[], create: () => T): T {
   const key = JSON.stringify(args);
   const loader = known.get(key) ?? create();

@@ -1,7 +1,7 @@
 /**
- * Pages of lists on keyset cursors.
+ * Pages of lists, with keyset cursors.
  *
- * A cursor carries the order and the filter of its list, so that it cannot be used on another one.
+ * A cursor contains a digest of the order and filter of its list, so that it is refused on any other list.
  */
 import { createHash } from 'node:crypto';
 import { BadArgumentError } from '../errors.js';
@@ -13,7 +13,7 @@ export interface Edge<T> {
   readonly node: T;
 }
 
-/** One page of a list. The total costs a statement of its own, so it is counted only when somebody asks. */
+/** One page of a list. The total takes a statement of its own, so it is counted only if it is selected. */
 export class Page<T> {
   constructor(
     readonly edges: readonly Edge<T>[],
@@ -24,7 +24,7 @@ export class Page<T> {
 
 export type Key = string | number;
 
-/** Which page of a list is asked for. */
+/** Which page of a list is requested. */
 export interface PageArgs {
   readonly first: number;
   readonly after?: string | null | undefined;
@@ -36,7 +36,7 @@ export function checkFirst(first: number): number {
   throw new BadArgumentError(`first is ${first}; it must lie between 1 and ${MAX_PAGE_SIZE}.`);
 }
 
-/** What a cursor must belong to: the name of the list and everything that orders or filters it; null is nothing. */
+/** Identifies a list by its name, order and filter. Null and missing values are the same. */
 export function listId(...parts: readonly unknown[]): string {
   const json = JSON.stringify(parts, (_, value: unknown) => value ?? undefined);
   return createHash('sha256').update(json).digest('base64url').slice(0, 8);
@@ -46,12 +46,14 @@ export function encodeCursor(list: string, key: readonly Key[]): string {
   return Buffer.from(JSON.stringify([list, ...key])).toString('base64url');
 }
 
-/** @throws BadArgumentError for a cursor that is none, or of another list, order or filter */
+/** @throws BadArgumentError for a malformed cursor, or a cursor of another list, order or filter */
 export function decodeCursor(list: string, cursor: string, keyLength: number): Key[] {
   const [of, ...key] = parse(cursor);
   const isKey = key.length === keyLength && key.every((part) => typeof part === 'string' || typeof part === 'number');
   if (of === list && isKey) return key as Key[];
-  throw new BadArgumentError('after is not a cursor of this list with this order and filter; start again without it.');
+  throw new BadArgumentError(
+    'after is not a cursor of this list with this order and filter. Omit it to get the first page.',
+  );
 }
 
 function parse(cursor: string): unknown[] {
@@ -63,7 +65,7 @@ function parse(cursor: string): unknown[] {
   }
 }
 
-/** Cuts the one row too many that a query asked for, and makes a page of the rest. */
+/** Makes a page of rows. The query reads one row more than `first`, to tell whether there is a next page. */
 export function pageOf<Row, T>(
   rows: readonly Row[],
   first: number,

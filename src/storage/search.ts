@@ -1,7 +1,7 @@
 /**
- * Full-text search over models: the one seam where the SQL dialects differ (FTS5 here).
+ * Full-text search over models, with SQLite's FTS5.
  *
- * Names and titles weigh most, then tags, summary and card. The best 1,000 matches take part, by rank.
+ * Names and titles weigh most, then tags, summary and card. Only the best 1,000 matches are used, by rank.
  */
 import { type RawBuilder, sql, type Transaction } from 'kysely';
 import type { CatalogTables } from './database.js';
@@ -26,7 +26,7 @@ export async function indexForSearch(trx: Transaction<CatalogTables>, model: Sea
     .execute();
 }
 
-/** Rows `{ model_id, rank }`, rank from 1 for the best match; undefined when the text holds no word. */
+/** Rows `{ model_id, rank }`, with rank 1 for the best match; undefined if the text contains no word. */
 export function searchHits(text: string): RawBuilder<{ model_id: string; rank: number }> | undefined {
   const query = matchExpression(text);
   if (!query) return undefined;
@@ -35,10 +35,10 @@ export function searchHits(text: string): RawBuilder<{ model_id: string; rank: n
     where model_fts match ${query} order by score, model_id limit ${sql.lit(MAX_HITS)}))`;
 }
 
-/** Nobody types more to find a model, and each costs: a word that is asked a hundred times takes seconds. */
+/** Each word takes time: a query with one word repeated 100 times takes seconds. */
 const MAX_WORDS = 16;
 
-/** Every word must occur, the first sixteen different ones; the last may be just begun, as when somebody is typing. */
+/** All of the first 16 distinct words must occur. The last one may be a prefix, for search while typing. */
 function matchExpression(text: string): string {
   const found = text.toWellFormed().match(/[\p{L}\p{N}][\p{L}\p{N}\p{M}]*/gu) ?? [];
   const words = [...new Set(found.map((word) => word.toLowerCase()))].slice(0, MAX_WORDS);

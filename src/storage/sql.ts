@@ -1,4 +1,4 @@
-/** SQL that dialects and their drivers treat differently, so that queries need not know which one they run on. */
+/** SQL that differs between dialects or their drivers, so that queries do not depend on one of them. */
 import { type Expression, type RawBuilder, type SqlBool, sql } from 'kysely';
 import type { Key } from './pages.js';
 
@@ -16,7 +16,7 @@ export function isAfter(
   return sql`(${sql.join(columns)}) ${sql.raw(direction === 'asc' ? '>' : '<')} (${sql.join(key)})`;
 }
 
-/** A boolean as columns hold it. */
+/** A boolean as it is stored in a column. */
 export function toFlag(value: boolean): number {
   return Number(value);
 }

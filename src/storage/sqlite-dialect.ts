@@ -1,6 +1,6 @@
 /**
- * Kysely on a database file behind threads. A `select` outside a transaction goes to a reader; everything else goes to
- * the writer, one transaction at a time.
+ * Kysely's dialect for a `SqliteFile`. A `select` outside a transaction goes to a reader; all other statements go to the
+ * writer, one transaction at a time.
  */
 import {
   type CompiledQuery,
@@ -40,19 +40,19 @@ class SqliteFileConnection implements DatabaseConnection {
     this.#endTurn();
   }
 
-  /** SQLite may have rolled back by itself, and a new thread never knew of the transaction: both are what is wanted. */
+  /** Errors are ignored: SQLite may have rolled back by itself, and a new thread has no transaction. */
   async rollback(): Promise<void> {
     await this.#write('rollback', []).catch(() => {});
     this.#endTurn();
   }
 
-  /** Ends the turn of a transaction that could not begin or whose end was not reached. */
+  /** Ends the turn of a transaction that failed to begin or was not finished. */
   async release(): Promise<void> {
     if (this.#turn) await this.rollback();
   }
 
   streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
-    throw new Error('Nothing streams from SQLite; read a page instead.');
+    throw new Error('Streaming is not supported with SQLite. Read a page instead.');
   }
 
   #send({ sql, parameters, query }: CompiledQuery): Promise<QueryReply> {
@@ -61,7 +61,7 @@ class SqliteFileConnection implements DatabaseConnection {
     return this.file.inTurn(() => this.file.write(sql, parameters));
   }
 
-  /** In a new thread, the rest of a transaction would take effect without its beginning. */
+  /** Refuses to continue a transaction in a new thread, where its first statements are missing. */
   async #write(sql: string, parameters: readonly unknown[]): Promise<QueryReply> {
     if (this.#turn?.epoch !== this.file.epoch) throw new StorageLostError('transaction', 'its thread was replaced');
     return this.file.write(sql, parameters);
@@ -103,7 +103,7 @@ class SqliteFileDriver implements Driver {
   }
 }
 
-/** Kysely runs SQLite migrations without a transaction unless told that this is possible; then a failed one leaves nothing. */
+/** Makes Kysely run migrations in a transaction, so that a failed migration changes nothing. */
 class TransactionalDdlAdapter extends SqliteAdapter {
   override get supportsTransactionalDdl(): boolean {
     return true;

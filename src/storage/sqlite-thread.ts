@@ -1,7 +1,7 @@
 /**
- * Body of a storage thread: one SQLite connection, one message at a time.
+ * Body of a storage thread: one SQLite connection that handles one message at a time.
  *
- * It knows SQL texts and parameters and nothing of what they mean. Every statement is prepared once and kept.
+ * Statements are prepared once and kept.
  */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -9,7 +9,7 @@ import { faultPoint } from '../fault-points.js'; // @fault
 
 export interface Statement {
   readonly sql: string;
-  /** One execution for each row of parameters. */
+  /** The statement runs once for each row of parameters. */
   readonly rows: readonly (readonly unknown[])[];
 }
 
@@ -41,11 +41,12 @@ port.on('message', (request: StorageRequest) => port.postMessage(answer(request)
 function open(): DatabaseSync {
   faultPoint('sqlite.open'); // @fault
   const opened = new DatabaseSync(file, { timeout: 5000, readOnly });
-  // Without FULL, an acknowledged record may be lost with the power: set and asserted on every connection.
+  // Without FULL, a power failure can lose acknowledged rows.
   for (const pragma of ['journal_mode=WAL', 'synchronous=FULL', 'foreign_keys=ON', 'wal_autocheckpoint=4000']) {
     if (!readOnly || !pragma.startsWith('journal_mode')) opened.exec(`pragma ${pragma}`);
   }
-  if (opened.prepare('pragma synchronous').get()?.['synchronous'] !== FULL) throw new Error('synchronous is not FULL');
+  if (opened.prepare('pragma synchronous').get()?.['synchronous'] !== FULL)
+    throw new Error('SQLite did not accept synchronous=FULL.');
   return opened;
 }
 
@@ -75,7 +76,7 @@ function query(sql: string, parameters: readonly unknown[]): QueryReply {
   return { rows: [], changes: Number(statement.run(...values(parameters)).changes) };
 }
 
-/** All statements become durable together, or none does. */
+/** Either all statements become durable or none does. */
 function commit(statements: readonly Statement[]): QueryReply {
   faultPoint('sqlite.write.begin'); // @fault
   database.exec('begin immediate');
@@ -103,15 +104,15 @@ function prepare(sql: string): StatementSync {
   if (known) return known;
   if (prepared.size >= MAX_PREPARED) prepared.clear();
   const statement = database.prepare(sql);
-  // Statements that change the schema or the transaction run once; keeping them would only hold locks.
+  // Statements that change the schema or control transactions run once, and would hold locks if they were kept.
   if (/^\s*(select|insert|update|delete|with)/i.test(sql)) prepared.set(sql, statement);
   return statement;
 }
 
-/** An object in first place would be taken for named parameters, and the values would shift by one column. */
+/** node:sqlite would read an object in the first place as named parameters, and shift the values by one column. */
 function values(parameters: readonly unknown[]): SQLInputValue[] {
   const [first] = parameters;
   if (typeof first === 'object' && first !== null && !ArrayBuffer.isView(first))
-    throw new TypeError('not an SQL value');
+    throw new TypeError('The first parameter is an object, not an SQL value. This is a bug.');
   return parameters.map((value) => (typeof value === 'boolean' ? Number(value) : value)) as SQLInputValue[];
 }

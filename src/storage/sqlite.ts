@@ -1,8 +1,8 @@
 /**
- * SQLite behind threads: SQL never runs on the event loop.
+ * SQLite in threads: SQL never runs on the event loop.
  *
- * One writer and some readers for each file, each a thread. `commit` is the way of group commits: many rows, one fsync.
- * Kysely's way here is in `sqlite-dialect.ts`.
+ * Each file has one writer and several readers, each in a thread. `commit` serves group commits (many rows, one fsync);
+ * `sqlite-dialect.ts` connects Kysely.
  */
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -13,7 +13,7 @@ import type { QueryReply, Statement, StorageReply, StorageRequest } from './sqli
 
 type Unnumbered = StorageRequest extends infer R ? (R extends StorageRequest ? Omit<R, 'id'> : never) : never;
 
-/** The thread, or its file, was lost while the request was on its way: whether it was performed is not known. */
+/** The thread ended before it replied, so it is unknown whether the request was performed. */
 export class StorageLostError extends SqliteError {
   constructor(file: string, why: string) {
     super(`the storage thread of ${path.basename(file)} ended: ${why}`, 'STORAGE_LOST', RESULT_CODE.ioError);
@@ -25,20 +25,20 @@ const FIRST_RESTART_MS = 20;
 const LONGEST_RESTART_MS = 5_000;
 
 /**
- * One connection in a thread of its own. A thread that ends is replaced, ever more slowly while it fails at once; what
- * it was doing is rejected, because nobody knows how far it came.
+ * One connection in a thread of its own. A thread that ends is replaced, with a growing delay while starts fail. Its
+ * pending requests are rejected, because it is unknown whether they were performed.
  */
 class SqliteThread {
   readonly #file: string;
   readonly #readOnly: boolean;
   readonly #pending = new Map<number, PromiseWithResolvers<QueryReply>>();
-  /** Null between the end of one and the start of the next; what is asked meanwhile waits. */
+  /** Null between the end of a thread and the start of the next one. Requests wait meanwhile. */
   #worker: Worker | null;
   readonly #unsent: StorageRequest[] = [];
   #lastId = 0;
   #failedStarts = 0;
   #isClosed = false;
-  /** Grows with each replacement: a transaction that began in an older thread is gone. */
+  /** Incremented with each replacement. A transaction that began in an earlier epoch is lost. */
   epoch = 0;
 
   constructor(file: string, options: { readOnly: boolean }) {
@@ -56,7 +56,7 @@ class SqliteThread {
     return waiting.promise;
   }
 
-  /** A thread that hangs on its disk is given up. */
+  /** A thread that does not close in time is terminated. */
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#worker)
@@ -104,12 +104,12 @@ class SqliteThread {
   }
 }
 
-/** The threads of one database file, and the turn-taking of its writer. */
+/** The threads of one database file. Users of the writer take turns. */
 export class SqliteFile {
   readonly #file: string;
   readonly #writer: SqliteThread;
   readonly #maxReaders: number;
-  /** Started when they are first needed. */
+  /** Started on first use. */
   readonly #readers: SqliteThread[] = [];
   #lastRead = 0;
   #writerTurn: Promise<unknown> = Promise.resolve();
@@ -122,7 +122,7 @@ export class SqliteFile {
     this.#maxReaders = maxReaders;
   }
 
-  /** @throws SqliteError when the file is no database or cannot be opened */
+  /** @throws SqliteError if the file is not a database or cannot be opened */
   static async open(file: string, maxReaders: number): Promise<SqliteFile> {
     const writer = new SqliteThread(file, { readOnly: false });
     try {
@@ -134,7 +134,7 @@ export class SqliteFile {
     return new SqliteFile(file, writer, maxReaders);
   }
 
-  /** A reader that is lost on the way is replaced, and the question asked once more. */
+  /** Repeats the query once if the reader ends before it replies. */
   async read(sql: string, parameters: readonly unknown[]): Promise<QueryReply> {
     this.statementCount++;
     const ask = () => this.#reader().send({ kind: 'query', sql, parameters });
@@ -156,12 +156,12 @@ export class SqliteFile {
     return this.#writer.send({ kind: 'query', sql, parameters }).catch(throwAsProblem);
   }
 
-  /** Of the writer's thread now. */
+  /** The epoch of the writer's thread. */
   get epoch(): number {
     return this.#writer.epoch;
   }
 
-  /** Executes all rows of all statements in one transaction; resolves when they are on the disk. @throws as `write` */
+  /** Runs all rows of all statements in one transaction. Resolves when they are on the disk. @throws as `write` */
   commit(statements: readonly Statement[]): Promise<QueryReply> {
     this.statementCount += statements.length;
     return this.inTurn(() => this.#writer.send({ kind: 'commit', statements })).catch(throwAsProblem);
@@ -184,7 +184,7 @@ export class SqliteFile {
     return mine.resolve;
   }
 
-  /** The writer last: it is the one that can move what is in the write-ahead log into the file. */
+  /** Closes the writer last, because only it can move the write-ahead log into the file. */
   async close(): Promise<void> {
     await waitAtMost(CLOSE_GRACE_MS, this.#writerTurn);
     await Promise.all(this.#readers.map((thread) => thread.close()));

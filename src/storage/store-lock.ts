@@ -1,6 +1,6 @@
 /**
- * One server for each data folder: a lock of the operating system, held for as long as the process lives and gone with
- * it, however it ends. It is SQLite's own lock on a file that holds nothing but who has it.
+ * Allows one server per data folder. The lock is SQLite's own file lock on a small database with the process id, so the
+ * operating system releases it when the process ends, however it ends.
  */
 import { type StorageFullError, StoreLockedError } from '../errors.js';
 import { SqliteFile } from './sqlite.js';

@@ -1,4 +1,4 @@
-/** Every way in declares who may take it. */
+/** Every root field declares a policy, and policies decide who may use it. */
 import 'reflect-metadata';
 import { buildSchema, type ExecutionResult, graphql, parse, subscribe } from 'graphql';
 import { isPolicyName } from '#src/access/policy.js';
@@ -17,13 +17,13 @@ test('every root field declares a policy', () => {
   }
 });
 
-test('a schema with a root field that declares none is refused', () => {
+test('a schema with a root field that declares no policy is refused', () => {
   expect(() => enforcePolicies(buildSchema('type Query { secrets: String }'))).toThrow(
     'Query.secrets declares no policy',
   );
 });
 
-test('what is for operators is refused to a caller from elsewhere: as a problem, or as an error', async () => {
+test('fields for operators are refused to callers from other machines, as a problem or as an error', async () => {
   const alias =
     '{ setAlias(input: { model: "a", alias: "b", version: "a" }) { alias { name } problem { code message } } }';
 

@@ -1,4 +1,4 @@
-/** Documents, bodies and headers that are sent to do harm: each is refused by name, and the server goes on. */
+/** Hostile documents, bodies and headers: each is refused with its own code, and the server keeps running. */
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 import { text as textOf } from 'node:stream/consumers';
@@ -29,7 +29,7 @@ interface Sent {
   readonly body?: string | Buffer;
 }
 
-/** Not `fetch`: that sets its own Host, and normalizes what is wrong on purpose here. */
+/** Not with `fetch`, which sets its own Host and corrects what is wrong on purpose here. */
 function send(sent: Sent, url = app.url): Promise<Answer> {
   const { method = 'POST', path = '/graphql', headers = {}, body = '' } = sent;
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
@@ -51,7 +51,7 @@ function errorIn(text: string): Data {
   }
 }
 
-/** As they are, where no client would send it. */
+/** Sends the bytes unchanged. */
 function sendBytes(bytes: string): Promise<string> {
   const { hostname, port } = new URL(app.url);
   const socket = connect(Number(port), hostname, () => socket.end(bytes));
@@ -79,7 +79,7 @@ describe('a document', () => {
     expect(errors).toBeUndefined();
   });
 
-  test('that is too large is refused with what came, what is allowed, and what to do', async () => {
+  test('that is too large is refused with its size, the limit, and what to do', async () => {
     const { errors } = await app.send(`{ ${'x'.repeat(LIMITS.maxDocumentBytes)} }`);
 
     expect(errors).toEqual([
@@ -91,7 +91,7 @@ describe('a document', () => {
     ]);
   });
 
-  test('is measured in bytes of UTF-8, and may have exactly as many as are allowed', async () => {
+  test('is measured in bytes of UTF-8, and may have exactly the maximum size', async () => {
     const document = (bytes: number) => `{ __typename } # ${'é'.repeat((bytes - 17) / 2)} `;
 
     const at = await app.send(document(LIMITS.maxDocumentBytes));
@@ -100,7 +100,7 @@ describe('a document', () => {
     expect([at.status, over.status]).toEqual([200, 400]);
   });
 
-  test('is refused the same way when it comes by GET', async () => {
+  test('is refused in the same way by GET', async () => {
     const query = encodeURIComponent(`{ ${'a: __typename '.repeat(400)} }`);
 
     const { status, error } = await send({
@@ -113,7 +113,7 @@ describe('a document', () => {
     expect(error.extensions).toMatchObject({ code: 'DOCUMENT_LIMIT_EXCEEDED', limit: 'maxTokens' });
   });
 
-  test('is refused again when it is sent again, and one that was answered is answered again', async () => {
+  test('that was refused is refused again, and one that was answered is answered again', async () => {
     const [bad, good] = [`{ ${'limits { maxDepth } '.repeat(150)} }`, '{ limits { maxDepth } }'];
 
     const answers = [await app.send(bad), await app.send(bad), await app.send(good), await app.send(good)];
@@ -128,7 +128,7 @@ describe('a document', () => {
     expect([inside.status, outside.status]).toEqual([200, 200]);
   });
 
-  test('cannot be named by its hash only', async () => {
+  test('cannot be sent as its hash', async () => {
     const persistedQuery = { version: 1, sha256Hash: 'a'.repeat(64) };
 
     const { error } = await send({ body: JSON.stringify({ extensions: { persistedQuery } }) });
@@ -136,7 +136,7 @@ describe('a document', () => {
     expect(error.extensions.code).toBe('PERSISTED_QUERY_NOT_SUPPORTED');
   });
 
-  test('passes every limit when it is a full introspection', () => {
+  test('is within every limit if it is a full introspection query', () => {
     const options = { inputValueDeprecation: true, oneOf: true, schemaDescription: true, specifiedByUrl: true };
 
     const check = () => checkDocument(getIntrospectionQuery({ ...options, directiveIsRepeatable: true }));
@@ -144,7 +144,7 @@ describe('a document', () => {
     expect(check).not.toThrow();
   });
 
-  test('of brackets inside texts and comments is not nested', () => {
+  test('with brackets inside strings and comments is not nested', () => {
     const brackets = '{[('.repeat(100);
 
     const check = () => checkDocument(`{ a(b: "${brackets}", c: """${brackets}\\"""${brackets}""") # ${brackets}\n }`);
@@ -153,7 +153,7 @@ describe('a document', () => {
   });
 });
 
-describe('a body nested a million deep', () => {
+describe('a body with a million levels of nesting', () => {
   const LISTS = `${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}`;
   const OBJECTS = `${'{"a":'.repeat(1_000_000)}1${'}'.repeat(1_000_000)}`;
   const PREDICT = 'mutation ($input: PredictInput!) { predict(input: $input) { problem { code } } }';
@@ -256,19 +256,19 @@ describe('a request is refused, with a code and what to do,', () => {
     expect(answer.text).not.toMatch(/FST_ERR|errorId/);
   });
 
-  test('but not when it says plainly what it is anyway', async () => {
+  test('but not if its headers name the defaults explicitly', async () => {
     const { status } = await send({ body: TYPENAME, headers: JSON_AND_UTF8 });
 
     expect(status).toBe(200);
   });
 
-  test('in the words of GraphQL over HTTP for who accepts only those', async () => {
+  test('with the media type of GraphQL over HTTP if the client accepts only that', async () => {
     const { headers } = await send({ body: '[]', headers: { accept: 'application/graphql-response+json' } });
 
     expect(headers['content-type']).toContain('application/graphql-response+json');
   });
 
-  test('when it is no HTTP at all', async () => {
+  test('if it is not HTTP', async () => {
     const answer = await sendBytes('hello\r\n\r\n');
 
     expect(answer).toContain('400 Bad Request');
@@ -312,7 +312,7 @@ describe('the Host of a request', () => {
     for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 403 /);
   });
 
-  test('may be any name where the operator has opened the server', async () => {
+  test('may be any name if the operator has set UNSAFE_OPEN', async () => {
     const open = await startTestApp({ empty: true, modelStore: '/nowhere', unsafeOpen: true });
 
     const named = await ask('models.example', open.url);
@@ -323,7 +323,7 @@ describe('the Host of a request', () => {
   });
 });
 
-test('after all that the server answers as before', async () => {
+test('after all of these requests the server still answers', async () => {
   const { data, errors } = await app.send('{ models { totalCount } }');
 
   expect(errors).toBeUndefined();

@@ -1,4 +1,4 @@
-/** What one request may ask for, and what the edge says otherwise. */
+/** What one request may ask for, and how larger requests are refused. */
 import { connect } from 'node:net';
 import { getIntrospectionQuery } from 'graphql';
 import { LIMITS } from '#src/api/limits.js';
@@ -15,7 +15,7 @@ afterAll(() => app.stop());
 const deep = (pairs: number, leaf: string) =>
   `{ model(name: "spam-filter") { ${'version { model { '.repeat(pairs)}${leaf}${' } }'.repeat(pairs)} } }`;
 
-test('an operation of ten levels is answered, one of eleven refused, also inside fragments', async () => {
+test('an operation of ten levels is answered; one of eleven is refused, inside fragments too', async () => {
   const ten = await app.send(deep(4, 'name'));
   const eleven = await app.send(deep(4, 'card { markdown }'));
   const hidden = await app.send(`${deep(4, '...F')} fragment F on Model { card { markdown } }`);
@@ -30,14 +30,14 @@ test('an operation of ten levels is answered, one of eleven refused, also inside
   }
 });
 
-test('a document of more than a thousand tokens is refused', async () => {
+test('a document of more than 1,000 tokens is refused', async () => {
   const { status, errors } = await app.send(`{ ${'a: __typename '.repeat(400)} }`);
 
   expect(status).toBe(400);
   expect(errors?.[0]?.extensions).toMatchObject({ code: 'DOCUMENT_LIMIT_EXCEEDED', limit: 'maxTokens' });
 });
 
-test('an operation that costs too much is refused before it runs, and says its cost', async () => {
+test('an operation that costs too much is refused before it runs, with its cost in the response', async () => {
   const { status, errors, extensions } = await app.send(
     '{ models(first: 100) { nodes { versions(first: 100) { nodes { evaluations(first: 5) { nodes { id } } } } } } }',
   );
@@ -47,7 +47,7 @@ test('an operation that costs too much is refused before it runs, and says its c
   expect(extensions?.['cost']).toEqual({ requested: 60_100, limit: LIMITS.maxCost });
 });
 
-test('every answer says what it cost: a prediction more than a name', async () => {
+test('every response has its cost; a prediction costs more than a name', async () => {
   const name = await app.send('{ model(name: "spam-filter") { name } }');
   const prediction = await app.send(
     'mutation { predict(input: { model: "spam-filter", input: { text: "hi" }, record: false }) { prediction { id } } }',
@@ -57,7 +57,7 @@ test('every answer says what it cost: a prediction more than a name', async () =
   expect(prediction.extensions?.['cost'].requested).toBe(5);
 });
 
-test('a count is priced once for each page, however many elements the page has', async () => {
+test('a count is priced once per page, however many elements the page has', async () => {
   const price = async (document: string) => (await app.send(document)).extensions?.['cost'].requested;
 
   const page = await price('{ models(first: 100) { nodes { name } } }');
@@ -70,7 +70,7 @@ test('a count is priced once for each page, however many elements the page has',
   expect([page, counted, nested, hidden]).toEqual([100, 110, 10 * (1 + 20 + 5), 110]);
 });
 
-test('a price follows the variables that are declared, and no others', async () => {
+test('a price depends on the declared variables only', async () => {
   const price = async (variables: Record<string, unknown>) =>
     (await app.send('query ($first: Int!) { models(first: $first) { nodes { name } } }', variables)).extensions?.[
       'cost'
@@ -81,13 +81,13 @@ test('a price follows the variables that are declared, and no others', async () 
   expect(prices).toEqual([7, 8, 7]);
 });
 
-test('a batch of a thousand inputs with their best classes fits', async () => {
+test('a batch of 1,000 inputs with their best classes is within the limits', async () => {
   const inputs = Array.from({ length: LIMITS.maxBatch }, (_, i) => ({ text: `message ${i}` }));
 
   const { predictMany } = await app.query(
     `mutation ($input: PredictManyInput!) { predictMany(input: $input) {
       results { prediction { id output { ... on Classification { label score classes(first: 5) { label score } } } } problem { code } } } }`,
-    // Time enough on any machine: this is about size.
+    // Enough time on any machine, since this test is about size.
     { input: { model: 'spam-filter', inputs, record: false, deadlineMs: 600_000 } },
   );
 
@@ -106,7 +106,7 @@ test('a body over 16 MiB is refused', async () => {
   expect(response.status).toBe(413);
 });
 
-test('limits answers what is in force', async () => {
+test('the limits query returns the limits in force', async () => {
   const { limits } = await app.query(
     '{ limits { maxPageSize maxBatch maxBodyBytes maxImagePixels maxDepth maxTokens maxCost defaultDeadlineMs } }',
   );
@@ -115,7 +115,7 @@ test('limits answers what is in force', async () => {
   expect(Object.keys(limits)).toHaveLength(8);
 });
 
-test('the introspection that explorers and generators send is answered', async () => {
+test('the introspection query of explorers and code generators is answered', async () => {
   const { data, errors } = await app.send(
     getIntrospectionQuery({ inputValueDeprecation: true, oneOf: true, schemaDescription: true }),
   );
@@ -143,7 +143,7 @@ test('a mutation by GET, a form and a list of operations are refused', async () 
   expect(form.status).toBeGreaterThanOrEqual(400);
 });
 
-test('pages of Apollo Studio may call, others may not', async () => {
+test('pages of Apollo Studio may call the API, other pages may not', async () => {
   const origin = (from: string) =>
     fetch(`${app.url}/graphql`, {
       method: 'OPTIONS',
@@ -157,7 +157,7 @@ test('pages of Apollo Studio may call, others may not', async () => {
   expect(other.headers.get('access-control-allow-origin')).not.toBe('https://example.com');
 });
 
-test('health says live, and ready when a model can answer; every answer has a request id', async () => {
+test('the health routes report live, and ready if a model can answer; every response has a request id', async () => {
   const live = await fetch(`${app.url}/health/live`);
   const ready = await fetch(`${app.url}/health/ready`);
 
@@ -166,7 +166,7 @@ test('health says live, and ready when a model can answer; every answer has a re
   expect(live.headers.get('x-request-id')).not.toBe(ready.headers.get('x-request-id'));
 });
 
-test('a store without a model that can answer is not ready, and says why', async () => {
+test('without a model that can answer the server is not ready, and says why', async () => {
   const empty = await startTestApp({ empty: true, modelStore: '/nowhere' });
 
   const ready = await fetch(`${empty.url}/health/ready`);
@@ -176,7 +176,7 @@ test('a store without a model that can answer is not ready, and says why', async
   expect(await ready.json()).toMatchObject({ reason: expect.stringContaining('no model can answer') });
 });
 
-test('a provider that is required but missing keeps the server from being ready', async () => {
+test('the server is not ready without the provider that is required', async () => {
   const demanding = await startTestApp({ executionProviders: ['cuda', 'cpu'], requireProvider: 'cuda' });
 
   const ready = await fetch(`${demanding.url}/health/ready`);
@@ -188,7 +188,7 @@ test('a provider that is required but missing keeps the server from being ready'
   expect(engine.providers[0]).toMatchObject({ name: 'cuda', available: false, reason: expect.any(String) });
 });
 
-test('F15: an input whose caller has gone while it waits is never computed', async () => {
+test('an input whose caller has disconnected while it waits is never run', async () => {
   const { hostname, port } = new URL(app.url);
   const before = await count();
   const inputs = Array.from({ length: 300 }, (_, i) => ({ text: `left alone ${i} `.repeat(200) }));

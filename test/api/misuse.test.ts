@@ -1,4 +1,4 @@
-/** Requests that no good client sends: refused in the caller's words, never as a failure of ours. */
+/** Requests that no correct client sends. They are refused as mistakes of the caller, never as failures of the server. */
 import { Buffer } from 'node:buffer';
 import { startTestApp, type TestApp } from '../support/app.js';
 
@@ -24,12 +24,12 @@ test.each([
   ['an empty object', '{}'],
   ['an empty list', '[]'],
   ['a list of operations', `[{${TYPENAME}}]`],
-  ['a query that is no text', '{"query":5}'],
+  ['a query that is not a string', '{"query":5}'],
   ['an empty query', '{"query":""}'],
   ['variables that are a number', `{${TYPENAME},"variables":5}`],
   ['variables that are a list', `{${TYPENAME},"variables":[]}`],
   ['an operation name that is a number', `{${TYPENAME},"operationName":5}`],
-  ['an operation name that is not there', `{${TYPENAME},"operationName":"Other"}`],
+  ['an operation name that does not exist', `{${TYPENAME},"operationName":"Other"}`],
   ['extensions that are a number', `{${TYPENAME},"extensions":5}`],
   ['two operations and no name', '{"query":"query A { __typename } query B { __typename }"}'],
   ['a subscription', '{"query":"subscription { predictions }"}'],
@@ -48,7 +48,7 @@ test.each([
   expect(await response.text()).not.toMatch(/errorId|INTERNAL_SERVER_ERROR/);
 });
 
-test('bytes that are no text are refused with 400', async () => {
+test('bytes that are not text are refused with 400', async () => {
   const response = await send(new Uint8Array([0xff, 0xfe, 0x7b, 0x00]));
 
   expect(response.status).toBe(400);
@@ -65,7 +65,7 @@ test.each([
   expect(response.status).toBe(status);
 });
 
-test('a query by GET needs a header that a foreign page cannot set', async () => {
+test('a query by GET needs a header that a page of another origin cannot set', async () => {
   const url = `${app.url}/graphql?query=${encodeURIComponent('{ __typename }')}`;
 
   const simple = await fetch(url);
@@ -74,7 +74,7 @@ test('a query by GET needs a header that a foreign page cannot set', async () =>
   expect([simple.status, preflighted.status]).toEqual([400, 200]);
 });
 
-test('methods other than GET and POST, and other addresses, are not there', async () => {
+test('methods other than GET and POST, and other paths, are not found', async () => {
   const methods = await Promise.all(
     ['PUT', 'PATCH', 'DELETE'].map((method) => fetch(`${app.url}/graphql`, { method })),
   );
@@ -83,7 +83,7 @@ test('methods other than GET and POST, and other addresses, are not there', asyn
   expect([...methods, elsewhere].map(({ status }) => status)).toEqual([404, 404, 404, 404]);
 });
 
-test('variables that pass for others do not lower the price of an operation', async () => {
+test('variables named like the weights of others do not lower the price of an operation', async () => {
   const query = 'query ($first: Int!) { models(first: $first) { nodes { versions(first: 100) { nodes { id } } } } }';
   const price = async (variables: Record<string, unknown>) =>
     (await app.send(query, variables)).extensions?.['cost'].requested;
@@ -94,7 +94,7 @@ test('variables that pass for others do not lower the price of an operation', as
   expect(disguised).toBe(100 * one);
 });
 
-test('an operation of exactly the token limit is answered, one of one more refused', async () => {
+test('an operation with exactly as many tokens as allowed is answered; with one more it is refused', async () => {
   // Eight tokens each, so that the number of fields stays far below its own limit.
   const fields = '__typename @skip(if: false) '.repeat(124);
   const document = (tokens: number) => `{ ${fields} ${'__typename '.repeat(tokens - 2 - 8 * 124)}}`;
@@ -106,7 +106,7 @@ test('an operation of exactly the token limit is answered, one of one more refus
   expect(over.errors?.[0]?.message).toContain('1000 tokens');
 });
 
-test('a body of exactly the limit is read, one byte more is refused', async () => {
+test('a body of exactly the maximum size is read; with one more byte it is refused', async () => {
   const { limits } = await app.query('{ limits { maxBodyBytes } }');
   const bodyOf = (bytes: number) => {
     const head = `{${TYPENAME},"variables":{"x":"`;

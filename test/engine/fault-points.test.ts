@@ -147,7 +147,7 @@ test('an unexpected error in a resolver is masked, carries an error id, and leav
   expect(await disarmFault()).toBe(true);
   expect(errors?.[0]).toMatchObject({
     message: expect.stringMatching(
-      /^Something went wrong here, not with your request; tell the operator errorId [0-9a-f-]{36}\.$/,
+      /^The server failed to process this request\. Give the operator this errorId: [0-9a-f-]{36}\.$/,
     ),
     extensions: { code: 'INTERNAL_SERVER_ERROR', errorId: expect.any(String) },
   });

@@ -258,7 +258,7 @@ test('a full queue refuses immediately and says when to retry', async () => {
 
   const refused = await settled(simulation.run(3, { version }));
 
-  expect(refused).toMatch(/OVERLOADED .*try again in \d+ ms/);
+  expect(refused).toMatch(/OVERLOADED .*Try again in \d+ ms/);
   expect(simulation.engine.queueDepth).toBeLessThanOrEqual(20_000);
   await inVirtualTime(simulation.engine.stop(0));
   expect(new Set(await Promise.all([stuck, ...waiting])).size).toBeGreaterThan(0);

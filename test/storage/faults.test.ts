@@ -1,4 +1,4 @@
-/** The disk, the writer and the process fail at every step of every write: nothing is half visible, nothing is lost. */
+/** Failures of the disk, the writer and the process at every step of a write. Nothing is visible in part, nothing is lost. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -30,8 +30,8 @@ const blobFiles = async () => (await readdir(path.join(app.dataDir, 'blobs/aside
 
 const DISK_FULL = { prediction: null, problem: { code: 'STORAGE_FULL', retryable: true } };
 
-describe.each(['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_BUSY', 'exit'])('F9: %s at the nth write', (action) => {
-  test('withholds the answer, keeps nothing of it, and recovers without a restart', async () => {
+describe.each(['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_BUSY', 'exit'])('%s at the nth write', (action) => {
+  test('withholds the answer, stores nothing, and the server recovers without a restart', async () => {
     let answer: Data;
     const before = await countPredictions();
     let acknowledged = 0;
@@ -55,7 +55,7 @@ describe.each(['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_BUSY', 'exit'])('F9: %s at
     expect(writes).toBeGreaterThanOrEqual(3);
   });
 
-  test('moves an alias whole or not at all', async () => {
+  test('moves an alias completely or not at all', async () => {
     const set = `mutation ($alias: String!) { setAlias(input: { model: "spam-filter", alias: $alias, version: "spam-filter:1" }) {
       alias { name } problem { code } } }`;
     const aliases = async () =>
@@ -82,7 +82,7 @@ describe.each(['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_BUSY', 'exit'])('F9: %s at
 });
 
 test.each(['ENOSPC', 'EIO', 'EMFILE'])(
-  'F9: %s at the nth step of keeping a large input leaves no half file',
+  '%s at the nth step of storing a large input leaves no partial file',
   async (action) => {
     const large = `large ${action} `.repeat(3_000);
     let answer: Data;
@@ -104,7 +104,7 @@ test.each(['ENOSPC', 'EIO', 'EMFILE'])(
   },
 );
 
-test('F10: a writer that dies after its commit loses nothing, and the same key finds the prediction', async () => {
+test('a writer that dies after its commit loses nothing, and the same key finds the prediction', async () => {
   await armFault('sqlite.committed', 'exit');
   const first = await predict('committed', { idempotencyKey: 'after-commit' });
   const fired = await disarmFault();
@@ -116,7 +116,7 @@ test('F10: a writer that dies after its commit loses nothing, and the same key f
   expect(again).toMatchObject({ replayed: true, problem: null });
 });
 
-test('F12: predictions that are not recorded go on while nothing can be written', async () => {
+test('predictions that are not recorded continue while nothing can be written', async () => {
   await armFault('sqlite.write.begin', 'hang');
   const stuck = predict('waits for the disk', { deadlineMs: 300 });
 
@@ -128,7 +128,7 @@ test('F12: predictions that are not recorded go on while nothing can be written'
   app = await startTestApp();
 });
 
-test('F12: a reader that dies is replaced, and the question is asked again', async () => {
+test('a reader that dies is replaced, and its query is repeated', async () => {
   await armFault('sqlite.read', 'exit');
 
   expect(await countPredictions()).toBeGreaterThanOrEqual(0);
@@ -136,7 +136,7 @@ test('F12: a reader that dies is replaced, and the question is asked again', asy
   expect(await disarmFault()).toBe(true);
 });
 
-test('F19: a second server on the same data refuses to start, by a lock that dies with its holder', async () => {
+test('a second server on the same data folder refuses to start, and the lock ends with its holder', async () => {
   await expect(openDatabases(app.dataDir)).rejects.toMatchObject({
     exitCode: 3,
     message: expect.stringContaining(`STORE_LOCKED: another server (process ${process.pid})`),
@@ -165,7 +165,7 @@ describe('opening', () => {
     return models.length === 0;
   }
 
-  test('F23: migrations whose writer ends before any statement go on from there', async () => {
+  test('migrations whose writer ends before any statement continue from there', async () => {
     let isOpen = false;
 
     const statements = await failNthCalls(
@@ -185,7 +185,7 @@ describe('opening', () => {
     expect(statements).toBeGreaterThan(25);
   });
 
-  test.each([1, 9, 20])('F23: migrations that are killed before statement %i go on from there', async (nth) => {
+  test.each([1, 9, 20])('migrations that are killed before statement %i continue from there', async (nth) => {
     await armFault('sqlite.write.query', 'SIGKILL', nth);
 
     expect(await openInChild()).toBe('SIGKILL');
@@ -194,15 +194,17 @@ describe('opening', () => {
     expect(await isWhole()).toBe(true);
   });
 
-  test('F23: an older server refuses a newer schema and changes nothing', async () => {
+  test('an older server refuses a newer schema and changes nothing', async () => {
     const databases = await openDatabases(folder);
     await databases.catalogFile.write("insert into kysely_migration values ('999_future', '2030-01-01')", []);
     await databases.close();
 
-    await expect(openDatabases(folder)).rejects.toThrow(/written by a newer Modelgraph \(it knows "999_future"/);
+    await expect(openDatabases(folder)).rejects.toThrow(
+      /written by a newer version of Modelgraph \(migration "999_future"/,
+    );
   });
 
-  test('a damaged file is left as it is, and its message says what to do', async () => {
+  test('a damaged file is not changed, and the message says what to do', async () => {
     await (await openDatabases(folder)).close();
     const file = path.join(folder, 'predictions.db');
     const bytes = await readFile(file);

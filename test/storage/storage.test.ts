@@ -1,4 +1,4 @@
-/** What is acknowledged is on the disk, together or not at all. */
+/** Acknowledged writes are on the disk, each transaction completely or not at all. */
 import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -36,7 +36,7 @@ test('many appends share one commit', async () => {
   expect(databases.predictionsFile.statementCount - before).toBeLessThanOrEqual(3);
 });
 
-test('a commit that fails leaves nothing of it, and the next one works', async () => {
+test('a commit that fails writes nothing, and the next one succeeds', async () => {
   const commits = new GroupCommit(databases.predictionsFile);
 
   await expect(commits.append([row('a'), row('a')])).rejects.toMatchObject({ code: 'ERR_SQLITE_ERROR' });
@@ -45,7 +45,7 @@ test('a commit that fails leaves nothing of it, and the next one works', async (
   expect(await keys()).toEqual(['b']);
 });
 
-test('a transaction that throws leaves nothing, and others wait for its turn', async () => {
+test('a transaction that throws writes nothing, and other writers wait for its end', async () => {
   const insert = (key: string) => ({ principal_id: 'p', key, prediction_id: 'i', request_sha256: 'd', created_at: 1 });
   const failed = databases.predictions.transaction().execute(async (trx) => {
     await trx.insertInto('idempotency').values(insert('lost')).execute();
@@ -59,7 +59,7 @@ test('a transaction that throws leaves nothing, and others wait for its turn', a
   expect(await keys()).toEqual(['kept']);
 });
 
-test('opening again migrates nothing and loses nothing', async () => {
+test('reopening migrates nothing and loses nothing', async () => {
   await new GroupCommit(databases.predictionsFile).append([row('a')]);
   await databases.close();
 
@@ -68,13 +68,13 @@ test('opening again migrates nothing and loses nothing', async () => {
   expect(await keys()).toEqual(['a']);
 });
 
-test('every connection syncs fully', async () => {
+test('every connection has synchronous=FULL', async () => {
   const { rows } = await databases.predictionsFile.read('pragma synchronous', []);
 
   expect(rows).toEqual([{ synchronous: 2 }]);
 });
 
-test('a blob is stored once under its digest, whole', async () => {
+test('a blob is stored once under its digest, completely', async () => {
   const blobs = new BlobFolder(path.join(folder, 'blobs'));
   await blobs.open();
 
@@ -86,13 +86,13 @@ test('a blob is stored once under its digest, whole', async () => {
   expect(await readdir(path.dirname(blobs.pathOf(first)))).toHaveLength(1);
 });
 
-test('no text but a digest becomes a path', () => {
+test('only a digest becomes a path', () => {
   const blobs = new BlobFolder(folder);
 
   expect(() => blobs.pathOf('../../etc/passwd')).toThrow('not a SHA-256 digest');
 });
 
-test('a young blob is kept although nothing names it yet, an old one goes', async () => {
+test('an unused blob is kept while it is young, and deleted when it is old', async () => {
   const blobs = new BlobFolder(path.join(folder, 'blobs'));
   await blobs.open();
   const digest = await blobs.put('hello');
