@@ -1,10 +1,10 @@
 /**
- * The kinds of answer. Each has a GraphQL type in `prediction/output.type.ts` and a comparison in `importing/golden.ts`;
- * the compiler asks for both when a kind is added here.
+ * The kinds of answer a model can give. Each kind has a GraphQL type in `prediction/output.type.ts` and a comparison in
+ * `importing/golden.ts`. When you add a kind here, the compiler asks for both.
  */
 import type { TensorData } from './datatypes.js';
 
-/** Edges in pixels of the image that was sent, after EXIF orientation, from its top left corner. */
+/** Edges of a bounding box in pixels of the image sent, after EXIF orientation, measured from the top left corner. */
 export interface Box {
   readonly xmin: number;
   readonly ymin: number;
@@ -14,11 +14,12 @@ export interface Box {
 
 export interface DetectedObject {
   readonly label: string;
+  /** Probability, 0 to 1. */
   readonly score: number;
   readonly box: Box;
 }
 
-/** A part of a text with its label. `word` is `text.slice(start, end)`, in UTF-16 units. */
+/** A labelled part of a text. `word` is `text.slice(start, end)`; offsets are in UTF-16 code units, `end` is exclusive. */
 export interface LabelledSpan {
   readonly label: string;
   readonly score: number;
@@ -27,11 +28,11 @@ export interface LabelledSpan {
   readonly end: number;
 }
 
-/** How labels of tokens are merged into labels of words and entities, as in Hugging Face's pipelines. */
+/** How token labels are merged into words and entities: `aggregation_strategy` of Hugging Face's pipelines. */
 export const AGGREGATIONS = ['NONE', 'SIMPLE', 'FIRST', 'AVERAGE', 'MAX'] as const;
 export type AggregationName = (typeof AGGREGATIONS)[number];
 
-/** Spans as columns, since a long text may have tens of thousands. `labels` are indices into the labels of the answer. */
+/** Spans in columnar form, because a long text can have tens of thousands. `labels` are indices into the answer's labels. */
 export interface SpanColumns {
   readonly labels: Uint16Array;
   readonly scores: Float32Array;
@@ -39,37 +40,43 @@ export interface SpanColumns {
   readonly ends: Uint32Array;
 }
 
+/** A candidate for the masked word. */
 export interface Filling {
+  /** Token id. */
   readonly token: number;
+  /** The token as text. */
   readonly text: string;
+  /** Probability over the vocabulary, 0 to 1. */
   readonly score: number;
+  /** The whole text with the mask replaced. */
   readonly sequence: string;
 }
 
-/** `isTruncated`: the input was longer than the model reads, and its end was left out. */
+/** `isTruncated`: the input was longer than the model accepts, and its end was cut off. */
 export type Answer = { readonly isTruncated?: true } & (
   | {
       readonly kind: 'classification';
       readonly label: string;
-      /** Null for models that answer only a label. */
+      /** One score per label, in the order of the labels; null if the graph outputs only a label. */
       readonly scores: readonly number[] | null;
-      /** The labels that the caller sent; absent where the labels are those of the version. */
+      /** The labels sent by the caller; absent if the version's own labels apply. */
       readonly labels?: readonly string[];
     }
   | { readonly kind: 'regression'; readonly value: number; readonly unit: string | null }
   | { readonly kind: 'embedding'; readonly vector: Float32Array }
+  /** Cosine similarities, −1 to 1, in the order of the sentences. */
   | { readonly kind: 'similarities'; readonly scores: readonly number[] }
   | { readonly kind: 'detections'; readonly items: readonly DetectedObject[]; readonly threshold: number }
   | {
       readonly kind: 'tokens';
-      /** The text that was labelled; each span is a part of it. */
+      /** The labelled text, which the offsets of the spans refer to. */
       readonly text: string;
       readonly labels: readonly string[];
       readonly spans: Readonly<Record<AggregationName, SpanColumns>>;
     }
   | {
       readonly kind: 'answer';
-      /** Null when the context holds no answer; then `score` is that of "no answer". */
+      /** Null if the context contains no answer; `score` is then the score of "no answer". */
       readonly text: string | null;
       readonly score: number;
       readonly start: number | null;

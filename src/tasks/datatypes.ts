@@ -1,6 +1,4 @@
-/**
- * Datatypes of the Open Inference Protocol, and tensors as data. A leaf: server and worker share it.
- */
+/** Tensors and their datatypes, named as in the Open Inference Protocol. Shared by the server and the workers. */
 
 export type NumericArray =
   | Float16Array
@@ -21,20 +19,21 @@ export interface TensorData {
   readonly datatype: string;
   readonly shape: readonly number[];
   readonly data: TensorArray;
-  /** The second size may be filled up with this value, so that it is that of its mates. */
+  /** Fill value for padding the second dimension to the length of the longest item of the batch; absent: never padded. */
   readonly pad?: number;
 }
 
 export interface Datatype {
-  /** ONNX Runtime's name of it. */
+  /** The name in ONNX Runtime. */
   readonly ort: string;
   readonly array: new (source: ArrayBuffer | number) => NumericArray;
+  /** Size of an element. */
   readonly bytes: number;
-  /** Whole numbers in this range; null for floats. */
+  /** Smallest and largest integer; null for floating point. */
   readonly range: readonly [bigint, bigint] | null;
 }
 
-/** BYTES (strings) and BOOL are handled apart. */
+/** All datatypes except BYTES (strings). Values of BOOL are 0 and 1. */
 export const DATATYPES: Readonly<Record<string, Datatype>> = {
   FP16: { ort: 'float16', array: Float16Array, bytes: 2, range: null },
   FP32: { ort: 'float32', array: Float32Array, bytes: 4, range: null },
@@ -58,15 +57,16 @@ function unsignedRange(bits: bigint): [bigint, bigint] {
   return [0n, 2n ** bits - 1n];
 }
 
+/** The datatype for ONNX Runtime's name of an element type; undefined if it is not supported. */
 export function datatypeOfOrt(type: string): string | undefined {
   if (type === 'string') return 'BYTES';
   return Object.entries(DATATYPES).find(([, { ort }]) => ort === type)?.[0];
 }
 
-/** Half floats become what everything here computes with. */
+/** Finds an output by name. Converts FP16 to FP32, so that tasks only see one floating-point type. */
 export function outputNamed(outputs: readonly TensorData[], name: string): TensorData | undefined {
-  const found = outputs.find((output) => output.name === name);
-  return found?.datatype === 'FP16'
-    ? { ...found, datatype: 'FP32', data: Float32Array.from(found.data as Float16Array) }
-    : found;
+  const output = outputs.find((output) => output.name === name);
+  return output?.datatype === 'FP16'
+    ? { ...output, datatype: 'FP32', data: Float32Array.from(output.data as Float16Array) }
+    : output;
 }

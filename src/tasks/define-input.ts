@@ -1,22 +1,22 @@
-/**
- * A kind of input: one key of `ModelInput`, its check, and the item that travels to a worker.
- */
+/** Defines a kind of input: its key in `ModelInput`, its check, and the item that is sent to a worker. */
 import type { Problems } from './problems.js';
 import type { AnySpec } from './spec.js';
 
-/** A checked input. `rows` is how much of a batch it fills; `work` how much there is to compute, in rows or tokens. */
+/** A checked input. */
 export interface AnyItem {
   readonly kind: string;
+  /** Number of rows the item fills in a batch. */
   readonly rows: number;
+  /** Estimated amount of computation: tokens for models that read tokens, rows for others. */
   readonly work: number;
 }
 
 export interface InputDefinition<Kind extends string, Key extends string, Value, Item extends AnyItem> {
   /** Value of the GraphQL enum `InputKind`. */
   readonly kind: Kind;
-  /** Key of the GraphQL input `ModelInput`, and kind of the item. */
+  /** Key of the GraphQL input `ModelInput`, and `kind` of the item. */
   readonly key: Key;
-  /** Adds what is wrong to `problems`, with paths that start with the key. */
+  /** Checks a value and converts it to an item. Problems found are added to `problems`; their paths start with the key. */
   check(value: Value, spec: AnySpec, problems: Problems): Item;
 }
 export type AnyInput = InputDefinition<string, string, unknown, AnyItem>;

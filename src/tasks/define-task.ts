@@ -1,9 +1,9 @@
 /**
- * What a task is: everything that the importer, the server and the worker need to know of it, in one value.
+ * Defines a task: everything that the importer, the server and the workers need to know about it, in one value.
  *
- * The importer asks whether files are of the task (`recognizes`), what the outputs of the graph mean (`head`) and for an
- * input that works (`examples`). The server checks inputs (`reads`, `check`). The worker preprocesses
- * items, runs the graph and postprocesses its outputs. Libraries are handed in as `Tools`, so a task has no native imports.
+ * The importer uses `recognizes` to find the task of a repository, `head` to find out what the graph's outputs mean, and
+ * `examples` to find an input that works. The server checks inputs with `reads` and `check`. A worker calls `preprocess`,
+ * runs the graph, and postprocesses the outputs. Native libraries are passed in as `Tools`: a task never imports them.
  */
 import type { Answer } from './answer.js';
 import type { TensorData } from './datatypes.js';
@@ -14,34 +14,34 @@ import type { Tokenizer } from './sequences.js';
 import type { ModelFiles, TaskSources } from './sources.js';
 import type { Example, SpecBase, SpecPart, SpecParts, Widget } from './spec.js';
 
-/** What a worker lends to tasks: everything that needs a library. */
+/** Functions that need native libraries, provided by the worker. */
 export interface Tools extends ImageTools {
-  /** The tokenizer of the version; null where it has none. */
+  /** The version's tokenizer; null if it has none. */
   readonly tokenizer: Tokenizer | null;
 }
 
-/** One item on its way through the graph. */
+/** A preprocessed item, ready for the graph. */
 export interface Preprocessed {
-  /** Inputs of the graph: one set of tensors for each row that the item fills, or one set of several rows. */
+  /** Inputs of the graph: a set of tensors for each row of the item, or a single set that contains several rows. */
   readonly rows: readonly (readonly TensorData[])[];
   /**
-   * From the outputs of each row, in order, to the answer.
+   * Computes the answer from the outputs of each row, in the order of `rows`.
    *
-   * @throws UnusableOutput
+   * @throws UnusableOutputError
    */
   readonly postprocess: (outputs: readonly (readonly TensorData[])[]) => Answer;
 }
 
-/** The spec of a version of a task. */
+/** The spec of a version with this task. */
 export type SpecOf<Name, Kind, Part extends SpecPart, Head> = SpecBase &
   SpecParts[Part] & { readonly task: Name; readonly inputKind: Kind; readonly head: Head };
 
-/** Which outputs of the graph hold what. */
+/** Says which outputs of the graph an answer is computed from, and how. */
 interface AnyHead {
   readonly kind: string;
 }
 
-/** Methods, not properties: a list of tasks with different specs is a list of `AnyTask`. */
+/** Functions are declared as methods, which makes tasks with different specs assignable to `AnyTask`. */
 export interface TaskDefinition<
   Name extends string,
   Inputs extends readonly [AnyInput, ...AnyInput[]],
@@ -49,44 +49,45 @@ export interface TaskDefinition<
   Head extends AnyHead,
   Spec = SpecOf<Name, Inputs[0]['kind'], Part, NoInfer<Head>>,
 > {
-  /** In Hugging Face's vocabulary, as a GraphQL enum value. */
+  /** The name on the Hugging Face Hub, as a GraphQL enum value. */
   readonly name: Name;
-  /** Of the GraphQL enum value: what a model of this task does, as a sentence. */
+  /** Description of the GraphQL enum value: a sentence that says what a model of this task does. */
   readonly description: string;
-  /** The kinds of input besides tensors, which every task reads; the signature names the first. */
+  /** Accepted kinds of input, besides tensors, which every task accepts. `signature.inputKind` is the first. */
   readonly reads: Inputs;
+  /** Determines which parts of the spec are present: columns, text or image. */
   readonly part: Part;
-  /** Whether the answer is one of a version's labels, which the files or model.yaml must name. */
+  /** Whether answers are labels of the version, which then must be in model.yaml, the repository's files or the graph. */
   readonly hasLabels?: boolean;
-  /** Most characters in all texts of one `predictMany`, where their answers together could be too large to return. */
+  /** Maximum number of characters in all texts of one `predictMany`; limits the size of the response. */
   readonly maxCharactersTogether?: number;
-  /** For tasks that read tokens: what becomes of long texts, and limits that transformers sets. */
+  /** For tasks that read tokens. */
   readonly tokens?: {
-    /** `windows`: a long text is read whole, in windows that overlap. `truncate`: its beginning is read. */
+    /** `windows`: a long text is read in overlapping windows. `truncate`: only its beginning is read. */
     readonly longInputs: 'windows' | 'truncate';
-    /** Longest sequence in tokens, unless model.yaml says otherwise. */
+    /** Maximum length of a sequence in tokens, unless model.yaml sets `tokens.max`. */
     readonly maxTokens?: number;
-    /** Whether texts hold a mask token. */
+    /** Whether texts contain a mask token. */
     readonly hasMask?: boolean;
-    /** Most tokens in one run; default 4,096. */
+    /** Maximum number of tokens in one run; 4,096 by default. */
     readonly maxTokensPerRun?: number;
   };
-  /** Whether a Hugging Face repository is one of this task. */
+  /** Whether the files of a Hugging Face repository describe a model of this task. */
   recognizes?(files: ModelFiles): boolean;
-  /** @throws ManifestError that names the output or the key that is missing */
+  /** Finds the outputs to read. @throws ManifestError that names the missing output or key */
   head(sources: TaskSources): Head;
-  /** The outputs that an answer needs; null for all of them. */
+  /** Names of the outputs that an answer needs; null for all. */
   outputs(head: NoInfer<Head>): readonly string[] | null;
-  /** Inputs that may serve as the example, best first. @throws ManifestError */
+  /** Candidates for the version's example, best first. @throws ManifestError */
   examples(spec: Spec, widget: Widget): readonly Example[];
-  /** What the check of the kind of input cannot know. */
+  /** Checks what depends on the task, after the check of the input's kind. */
   check?(item: ReturnType<Inputs[number]['check']>, spec: Spec, problems: Problems): void;
-  /** @throws UnreadableItemError for what only decoding or tokenizing tells */
+  /** @throws UnreadableItemError if decoding or tokenizing shows that the input is not valid */
   preprocess(item: ReturnType<Inputs[number]['check']>, spec: Spec, tools: Tools): Preprocessed | Promise<Preprocessed>;
-  /** The answer to tensors, where outputs alone make one; without it the answer is the outputs. @throws UnusableOutput */
+  /** Computes the answer to an input of tensors; if absent, the outputs are returned as they are. @throws UnusableOutputError */
   postprocess?(outputs: readonly TensorData[], spec: Spec): Answer;
 }
-// biome-ignore lint/suspicious/noExplicitAny: the spec of whichever task.
+// biome-ignore lint/suspicious/noExplicitAny: each task has its own type of spec.
 export type AnyTask = TaskDefinition<string, readonly [AnyInput, ...AnyInput[]], SpecPart, AnyHead, any>;
 
 export function defineTask<
@@ -98,12 +99,12 @@ export function defineTask<
   return definition;
 }
 
-/** An item that fills one row, whose outputs alone make the answer. */
+/** A preprocessed item with a single row. */
 export function oneRow(
   tensors: readonly TensorData[],
   postprocess: (outputs: readonly TensorData[]) => Answer,
   isTruncated = false,
 ): Preprocessed {
-  const answer = ([own = []]: readonly (readonly TensorData[])[]) => postprocess(own);
-  return { rows: [tensors], postprocess: isTruncated ? (outputs) => ({ ...answer(outputs), isTruncated }) : answer };
+  const answer = ([outputs = []]: readonly (readonly TensorData[])[]) => postprocess(outputs);
+  return { rows: [tensors], postprocess: isTruncated ? (rows) => ({ ...answer(rows), isTruncated }) : answer };
 }

@@ -1,8 +1,8 @@
 /**
- * Embeddings of texts and images, and the similarity of texts.
+ * Embeddings of texts and images, and the cosine similarity of texts.
  *
- * Pooling as in sentence-transformers: over the tokens that were read, special ones included; then, where the model says
- * so, scaled to length one.
+ * Pooling follows sentence-transformers (`models.Pooling`): it covers all tokens of the sequence, including special ones
+ * but not padding. If the model has a `Normalize` module, the embedding is then scaled to length 1.
  */
 import { ManifestError } from '../errors.js';
 import type { AnswerOf } from './answer.js';
@@ -27,7 +27,7 @@ import { checkListLength, checkText, stringTensor, type TextItem, workOf } from 
 
 export const MAX_SENTENCES = 256;
 
-/** [N, size], or [N, tokens, size] to be pooled. */
+/** The output has the shape [N, size], or [N, tokens, size] and is pooled over the tokens. */
 export interface EmbeddingHead {
   readonly kind: 'vector';
   readonly output: string;
@@ -45,7 +45,7 @@ interface SimilarityItem extends AnyItem {
 
 export const similarityInput = defineInput({ kind: 'SIMILARITY', key: 'similarity', check: checkSimilarity });
 
-/** Problems have paths `similarity.source` and `similarity.sentences.<index>`. */
+/** Problems have the paths `similarity.source` and `similarity.sentences.<index>`. */
 function checkSimilarity(
   { source, sentences }: { readonly source: string; readonly sentences: readonly string[] },
   spec: AnySpec,
@@ -64,19 +64,24 @@ function checkSimilarity(
   };
 }
 
-/** @throws ManifestError */
+/**
+ * Prefers the output `sentence_embedding`, which the graph has already pooled. Otherwise the token embeddings are pooled
+ * as `output.pooling` of model.yaml or the files of sentence-transformers say; by default, with the mean.
+ *
+ * @throws ManifestError
+ */
 export function textEmbeddingHead(sources: TaskSources): EmbeddingHead {
   const { output, facts, hf } = sources;
   const normalize = output.normalize ?? hf.sentences?.normalize ?? false;
-  const ready = facts.outputs.find(({ name, shape }) => name === 'sentence_embedding' && shape.length === 2);
-  if (ready && output.vector === undefined) return { kind: 'vector', output: ready.name, pooling: 'none', normalize };
+  const pooled = facts.outputs.find(({ name, shape }) => name === 'sentence_embedding' && shape.length === 2);
+  if (pooled && output.vector === undefined) return { kind: 'vector', output: pooled.name, pooling: 'none', normalize };
   const named = facts.outputs.find(({ name }) => name === output.vector);
   const rank = named?.shape.length === 2 ? 2 : 3;
-  const found = pickOutput(sources, 'vector', ['last_hidden_state', 'token_embeddings'], rank);
+  const { name } = pickOutput(sources, 'vector', ['last_hidden_state', 'token_embeddings'], rank);
   if (rank === 3 && output.pooling === undefined && hf.sentences?.refusal)
-    throw new ManifestError(hf.sentences.refusal);
+    throw new ManifestError(`${hf.sentences.refusal}; or set output.pooling in model.yaml`);
   const pooling = rank === 2 ? 'none' : (output.pooling ?? hf.sentences?.pooling ?? 'mean');
-  return { kind: 'vector', output: found.name, pooling, normalize };
+  return { kind: 'vector', output: name, pooling, normalize };
 }
 
 export async function preprocessEmbedding(
@@ -84,12 +89,12 @@ export async function preprocessEmbedding(
   spec: EmbeddingSpec,
   tools: Tools,
 ): Promise<Preprocessed> {
-  const { rows, isTruncated, embeddingOf: vectorOf } = await encodeText(text, spec, tools);
+  const { rows, isTruncated, embeddingOf } = await encodeText(text, spec, tools);
   return {
     rows,
     postprocess: (outputs) => ({
       kind: 'embedding',
-      vector: vectorOf(outputs),
+      vector: embeddingOf(outputs),
       ...(isTruncated ? { isTruncated } : {}),
     }),
   };
@@ -105,13 +110,13 @@ export async function preprocessSimilarity(
   return {
     rows: texts.flatMap(({ rows }) => rows),
     postprocess: (outputs) => {
-      const begins = texts.map((_, i) => texts.slice(0, i).reduce((sum, { rows }) => sum + rows.length, 0));
-      const vectors = texts.map(({ rows, embeddingOf: vectorOf }, i) => {
-        const from = begins[i] as number;
-        return vectorOf(outputs.slice(from, from + rows.length));
+      const starts = texts.map((_, i) => texts.slice(0, i).reduce((sum, { rows }) => sum + rows.length, 0));
+      const embeddings = texts.map(({ rows, embeddingOf }, i) => {
+        const start = starts[i] as number;
+        return embeddingOf(outputs.slice(start, start + rows.length));
       });
-      const [source, ...others] = vectors as [Float32Array, ...Float32Array[]];
-      const scores = others.map((other) => cosineSimilarity(source, other));
+      const [source, ...sentences] = embeddings as [Float32Array, ...Float32Array[]];
+      const scores = sentences.map((sentence) => cosineSimilarity(source, sentence));
       return { kind: 'similarities', scores, ...(isTruncated ? { isTruncated } : {}) };
     },
   };
@@ -123,32 +128,33 @@ interface EncodedText {
   readonly embeddingOf: (outputs: readonly (readonly TensorData[])[]) => Float32Array;
 }
 
-/** The rows of one text, and how its vector is made of their outputs. */
+/** Encodes a text as one row, or, if the version reads long texts in windows, as one row per window. */
 async function encodeText(text: string, spec: EmbeddingSpec, tools: Tools): Promise<EncodedText> {
   if (!spec.text) {
-    const vectorOf: EncodedText['embeddingOf'] = ([own = []]) => embeddingOfRow(own, spec.head);
-    return { rows: [stringTensor(text, spec)], isTruncated: false, embeddingOf: vectorOf };
+    const rows = [stringTensor(text, spec)];
+    return { rows, isTruncated: false, embeddingOf: ([outputs = []]) => embeddingOfRow(outputs, spec.head) };
   }
   const tokenizer = tokenizerOf(tools);
-  const room = tokenBudget(spec.text, tokenizer.single);
-  const isWhole = spec.text.longInputs === 'windows';
-  const encoded = await (isWhole ? tokenizer.encode(text) : encodeBeginning(tokenizer, text, room));
-  const cuts = isWhole ? windowsOf(encoded, room, spec.text.stride) : [truncate(encoded, room)];
-  const sequences = cuts.map((cut) => sequenceOf(tokenizer.single, cut));
+  const budget = tokenBudget(spec.text, tokenizer.single);
+  const usesWindows = spec.text.longInputs === 'windows';
+  const encoded = await (usesWindows ? tokenizer.encode(text) : encodeBeginning(tokenizer, text, budget));
+  const slices = usesWindows ? windowsOf(encoded, budget, spec.text.stride) : [truncate(encoded, budget)];
+  const sequences = slices.map((slice) => sequenceOf(tokenizer.single, slice));
   return {
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
-    isTruncated: !isWhole && encoded.ids.length > room,
+    isTruncated: !usesWindows && encoded.ids.length > budget,
     embeddingOf: (outputs) => embeddingOfWindows(outputs, sequences, spec.head),
   };
 }
 
+/** The mean of the windows' embeddings, weighted by their numbers of tokens. */
 function embeddingOfWindows(
   outputs: readonly (readonly TensorData[])[],
   sequences: readonly Sequence[],
   head: EmbeddingHead,
 ): Float32Array {
   const lengths = sequences.map(({ ids }) => ids.length);
-  const vectors = outputs.map((own, i) => pool(own, head, lengths[i] as number));
+  const vectors = outputs.map((row, i) => pool(row, head, lengths[i] as number));
   return normalized(weightedMean(vectors, lengths), head.normalize);
 }
 
@@ -156,7 +162,7 @@ function embeddingOfRow(outputs: readonly TensorData[], head: EmbeddingHead): Fl
   return normalized(pool(outputs, head, null), head.normalize);
 }
 
-/** The embedding of an image, of a string, or of tensors of unknown meaning. @throws UnusableOutput */
+/** The embedding of an input with a single row: an image, a string, or the caller's tensors. @throws UnusableOutputError */
 export function postprocessEmbedding(
   outputs: readonly TensorData[],
   { head }: { readonly head: EmbeddingHead },
@@ -165,19 +171,18 @@ export function postprocessEmbedding(
 }
 
 /**
- * One vector of an output that has one for each of `length` tokens, or that is one already. Of a map of features
- * [1, size, height, width] the mean over the places is taken.
+ * Reduces an output to one vector: [1, size] stays as it is, [1, tokens, size] is pooled over the first `length` tokens
+ * (null: all), and a feature map [1, size, height, width] becomes the mean over its positions.
  *
- * @throws UnusableOutput when a number is not finite
+ * @throws UnusableOutputError if a number is not finite
  */
 function pool(outputs: readonly TensorData[], { output, pooling }: EmbeddingHead, length: number | null): Float32Array {
-  const found = outputNamed(outputs, output);
-  if (!found) throw new UnusableOutputError(`it gave no output "${output}"`);
-  const data = found.data as Float32Array;
+  const tensor = outputNamed(outputs, output);
+  if (!tensor) throw new UnusableOutputError(`the graph returned no output "${output}"`);
+  const data = tensor.data as Float32Array;
   const vector =
-    found.shape.length === 4 ? poolFeatureMap(data, found.shape) : poolTokens(data, found.shape, pooling, length);
-  if (!vector.every(Number.isFinite))
-    throw new UnusableOutputError('it gave a vector with a value that is not a number');
+    tensor.shape.length === 4 ? poolFeatureMap(data, tensor.shape) : poolTokens(data, tensor.shape, pooling, length);
+  if (!vector.every(Number.isFinite)) throw new UnusableOutputError('a value of the embedding is not a finite number');
   return vector;
 }
 
@@ -190,30 +195,29 @@ function poolTokens(
   if (shape.length < 3) return Float32Array.from(data);
   const [, tokens = 0, size = 0] = shape;
   const count = Math.min(tokens, length ?? tokens);
-  const at = (token: number) => data.subarray(token * size, (token + 1) * size);
-  if (pooling === 'cls' || pooling === 'none') return Float32Array.from(at(0));
-  if (pooling === 'last') return Float32Array.from(at(count - 1));
-  const found = new Float64Array(size).fill(pooling === 'max' ? Number.NEGATIVE_INFINITY : 0);
+  const vectorAt = (token: number) => data.subarray(token * size, (token + 1) * size);
+  if (pooling === 'cls' || pooling === 'none') return Float32Array.from(vectorAt(0));
+  if (pooling === 'last') return Float32Array.from(vectorAt(count - 1));
+  const pooled = new Float64Array(size).fill(pooling === 'max' ? Number.NEGATIVE_INFINITY : 0);
   for (let token = 0; token < count; token++) {
     for (let i = 0; i < size; i++) {
       const value = data[token * size + i] as number;
-      if (pooling === 'mean') found[i] = (found[i] as number) + value / count;
-      else if (value > (found[i] as number)) found[i] = value;
+      if (pooling === 'mean') pooled[i] = (pooled[i] as number) + value / count;
+      else if (value > (pooled[i] as number)) pooled[i] = value;
     }
   }
-  return Float32Array.from(found);
+  return Float32Array.from(pooled);
 }
 
 function poolFeatureMap(data: Float32Array, [, size = 0, height = 0, width = 0]: readonly number[]): Float32Array {
-  const places = height * width;
+  const positions = height * width;
   return Float32Array.from({ length: size }, (_, i) => {
     let sum = 0;
-    for (let k = 0; k < places; k++) sum += data[i * places + k] as number;
-    return sum / places;
+    for (let k = 0; k < positions; k++) sum += data[i * positions + k] as number;
+    return sum / positions;
   });
 }
 
-/** Of the vectors of several windows, each as heavy as it has tokens. */
 function weightedMean(vectors: readonly Float32Array[], weights: readonly number[]): Float32Array {
   const [first] = vectors;
   if (vectors.length === 1 && first) return first;
@@ -223,14 +227,14 @@ function weightedMean(vectors: readonly Float32Array[], weights: readonly number
   );
 }
 
-/** To length one; a vector of zeros stays one. */
+/** Scales a vector to length 1 (Euclidean norm). A zero vector stays as it is. */
 function normalized(vector: Float32Array, normalize: boolean): Float32Array {
   if (!normalize) return vector;
   const length = Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
   return length === 0 ? vector : vector.map((x) => x / length);
 }
 
-/** 0 where a vector has no direction. */
+/** The cosine of the angle between two vectors, −1 to 1; 0 if one of them is a zero vector. */
 export function cosineSimilarity(a: Float32Array, b: Float32Array): number {
   let [dot, aa, bb] = [0, 0, 0];
   for (let i = 0; i < a.length; i++) {

@@ -1,9 +1,9 @@
-/** How one item can fail inside a worker. */
+/** The ways in which an item can fail in a worker. */
 import type { InputProblemCode } from '../errors.js';
 
 /**
- * `input`: the caller can correct the input, at `path`. `inference`: the model failed. `memory`: an allocation failed,
- * which another item in the same process may have caused.
+ * `input`: the input is not valid at `path`, and the caller can correct it. `inference`: the model failed. `memory`: an
+ * allocation failed, possibly because of another item in the same process.
  */
 export type ItemFailure =
   | ({ readonly kind: 'input' } & UnreadableItemProblem)
@@ -16,12 +16,12 @@ export interface UnreadableItemProblem {
   readonly expected: string;
 }
 
-/** The item cannot be preprocessed, which only decoding or tokenizing it tells. */
+/** Thrown if decoding or tokenizing shows that an item is not valid. */
 export class UnreadableItemError extends Error {
   constructor(readonly problem: UnreadableItemProblem) {
     super(problem.message);
   }
 }
 
-/** The outputs of the graph do not make an answer, for example because a score is NaN. */
+/** Thrown if the graph's outputs do not yield an answer, for example because a score is NaN. */
 export class UnusableOutputError extends Error {}

@@ -1,4 +1,4 @@
-/** An embedding of a text, or the similarity of texts by their embeddings. */
+/** Text embeddings, and the similarity of texts computed from them. Pipeline `feature-extraction` of Hugging Face. */
 import { defineTask } from './define-task.js';
 import {
   postprocessEmbedding,
@@ -24,6 +24,6 @@ export const featureExtraction = defineTask({
   examples: textExamples,
   preprocess: (item, spec, tools) =>
     item.kind === 'text' ? preprocessEmbedding(item, spec, tools) : preprocessSimilarity(item, spec, tools),
-  // Tokens sent as tensors have no length to pool by.
+  // For token ids sent as tensors, the number of tokens to pool over is not known.
   postprocess: (outputs, spec) => (spec.text ? postprocessTensors(outputs) : postprocessEmbedding(outputs, spec)),
 });

@@ -1,6 +1,4 @@
-/**
- * Words for the one place of a text that is left open.
- */
+/** Predicts the masked word of a text. Pipeline `fill-mask` of Hugging Face. */
 import type { Filling } from './answer.js';
 import { outputNamed } from './datatypes.js';
 import { defineTask, type Preprocessed, type Tools } from './define-task.js';
@@ -20,10 +18,10 @@ import { architectureOf, pickOutput, type TaskSources } from './sources.js';
 import type { Example, SpecBase, TextSpec, Widget } from './spec.js';
 import { type TextItem, textInput, widgetInputs } from './text.js';
 
-/** The most that an answer keeps. */
+/** Maximum number of fillings in an answer. */
 export const MAX_FILLINGS = 20;
 
-/** [N, tokens, vocabulary]: logits. */
+/** The output has the shape [N, tokens, vocabulary] and holds logits. */
 interface FillMaskHead {
   readonly kind: 'mask';
   readonly output: string;
@@ -36,7 +34,7 @@ export const fillMask = defineTask({
   description: 'Predicts the masked word of a text.',
   reads: [textInput],
   part: 'tokens',
-  // Each token is answered with a score for every word of the vocabulary.
+  // The output is large: one score per token and word of the vocabulary.
   tokens: { longInputs: 'truncate', hasMask: true, maxTokensPerRun: 512 },
   recognizes: (files) => /ForMaskedLM$/.test(architectureOf(files)),
   head: fillMaskHead,
@@ -51,56 +49,59 @@ function fillMaskHead(sources: TaskSources): FillMaskHead {
 }
 
 function fillMaskExamples({ text: { maskToken } }: FillMaskSpec, widget: Widget): Example[] {
-  const shown = widgetInputs(widget, 'text').filter(({ text }) => text.includes(maskToken ?? ''));
-  return [...shown.map(({ text }) => ({ text })), { text: `Paris is the ${maskToken} of France.` }];
+  const fromCard = widgetInputs(widget, 'text').filter(({ text }) => text.includes(maskToken ?? ''));
+  return [...fromCard.map(({ text }) => ({ text })), { text: `Paris is the ${maskToken} of France.` }];
 }
 
+/** Requires exactly one mask token in the text. */
 function checkMask({ text }: TextItem, { text: { maskToken } }: FillMaskSpec, problems: Problems): void {
   const count = text.split(maskToken ?? '').length - 1;
   if (count === 1) return;
   const code = count === 0 ? 'MISSING' : 'WRONG_KIND';
-  problems.add(['text'], code, 'one word of the text is left open', `${maskToken} exactly once`, `${count} times`);
+  const message = `the text must contain ${maskToken} exactly once`;
+  problems.add(['text'], code, message, `${maskToken} exactly once`, `${count} times`);
 }
 
-/** @throws UnreadableItemError when the tokenizer does not read the mask as a token of its own */
+/** @throws UnreadableItemError if the tokenizer does not encode the mask as a separate token */
 async function preprocessFillMask({ text }: TextItem, spec: FillMaskSpec, tools: Tools): Promise<Preprocessed> {
   const tokenizer = tokenizerOf(tools);
   const maskToken = spec.text.maskToken ?? '';
   const encoded = await tokenizer.encode(text);
   const mask = Array.from(encoded.ids).indexOf(tokenizer.maskId ?? -1);
   if (mask < 0) throw new UnreadableItemError(missingMaskProblem(maskToken));
-  const room = tokenBudget(spec.text, tokenizer.single);
-  const slice = windowAround(encoded, mask, room);
+  const budget = tokenBudget(spec.text, tokenizer.single);
+  const slice = windowAround(encoded, mask, budget);
   const sequence = sequenceOf(tokenizer.single, slice);
-  const isTruncated = encoded.ids.length > room;
+  const isTruncated = encoded.ids.length > budget;
   const { output } = spec.head;
   return {
     rows: [tensorsOf(spec, sequence, tokenizer)],
     postprocess: ([outputs = []]) => {
       const logits = outputNamed(outputs, output);
       const size = logits?.shape[2] ?? 0;
-      const at = sequence.startOfA + mask - slice.from;
-      const own = (logits?.data as Float32Array | undefined)?.subarray(at * size, (at + 1) * size);
-      if (!own?.length || !own.every(Number.isFinite))
-        throw new UnusableOutputError('it gave no finite score for the mask');
-      const items = bestTokens(softmax(own)).map((best) => fillingOf(best, text, maskToken, tokenizer));
+      const position = sequence.startOfA + mask - slice.from;
+      const scores = (logits?.data as Float32Array | undefined)?.subarray(position * size, (position + 1) * size);
+      if (!scores?.length || !scores.every(Number.isFinite))
+        throw new UnusableOutputError('the scores of the mask token are not finite numbers');
+      const items = bestTokens(softmax(scores)).map((best) => fillingOf(best, text, maskToken, tokenizer));
       return { kind: 'fillings', items, ...(isTruncated ? { isTruncated } : {}) };
     },
   };
 }
 
 function missingMaskProblem(maskToken: string) {
-  const message = `${maskToken} is not a token of its own here`;
-  return { code: 'UNREADABLE', path: ['text'], message, expected: `${maskToken} as a word` } as const;
+  const message = `${maskToken} is not encoded as a separate token here`;
+  return { code: 'UNREADABLE', path: ['text'], message, expected: `${maskToken} as a separate word` } as const;
 }
 
-/** As much as fits, the mask in its middle. */
-function windowAround(encoded: Encoded, mask: number, room: number): Slice {
+/** A window of at most `budget` tokens with the mask as close to its middle as possible. */
+function windowAround(encoded: Encoded, mask: number, budget: number): Slice {
   const count = encoded.ids.length;
-  const from = Math.max(0, Math.min(mask - Math.floor(room / 2), count - room));
-  return { encoded, from, to: Math.min(count, from + room) };
+  const from = Math.max(0, Math.min(mask - Math.floor(budget / 2), count - budget));
+  return { encoded, from, to: Math.min(count, from + budget) };
 }
 
+/** The tokens with the highest scores, best first. */
 function bestTokens(scores: readonly number[]): { token: number; score: number }[] {
   const best: { token: number; score: number }[] = [];
   for (const [token, score] of scores.entries()) {
@@ -112,7 +113,7 @@ function bestTokens(scores: readonly number[]): { token: number; score: number }
   return best;
 }
 
-/** A token that begins a word may bring its space along, which the text has already. */
+/** Some tokenizers decode a token at the start of a word with a leading space; it is dropped if the text already has one. */
 function fillingOf(
   { token, score }: { token: number; score: number },
   text: string,

@@ -1,4 +1,4 @@
-/** A class for an image. */
+/** Assigns classes to an image. Pipeline `image-classification` of Hugging Face. */
 import { defineTask, oneRow } from './define-task.js';
 import { imageExamples, imageInput, preprocessImage } from './image.js';
 import { onlyOutput, postprocessScores, scoresHead } from './scores.js';

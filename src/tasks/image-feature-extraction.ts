@@ -1,4 +1,4 @@
-/** An embedding of an image. */
+/** Image embeddings. Pipeline `image-feature-extraction` of Hugging Face. */
 import { defineTask, oneRow } from './define-task.js';
 import { type EmbeddingHead, postprocessEmbedding } from './embedding.js';
 import { imageExamples, imageInput, preprocessImage } from './image.js';
@@ -23,15 +23,18 @@ export const imageFeatureExtraction = defineTask({
 
 const POOLED_OUTPUTS = ['image_embeds', 'pooler_output', 'embeddings'];
 
-/** A vector that the graph has pooled itself, else that of the first token, else the mean over all places. */
+/**
+ * Prefers an output that the graph has already pooled. Otherwise the embedding is that of the first token (unless
+ * model.yaml sets `output.pooling`), or, for a feature map, the mean over its positions.
+ */
 function imageEmbeddingHead(sources: TaskSources): EmbeddingHead {
   const { output, facts } = sources;
   const normalize = output.normalize ?? false;
   const named = facts.outputs.find(({ name }) => name === output.vector);
-  const ready = POOLED_OUTPUTS.map((usual) => facts.outputs.find(({ name }) => name === usual)).find(Boolean);
-  const chosen = named ?? (output.vector === undefined ? ready : undefined);
+  const pooled = POOLED_OUTPUTS.map((usual) => facts.outputs.find(({ name }) => name === usual)).find(Boolean);
+  const chosen = named ?? (output.vector === undefined ? pooled : undefined);
   if (chosen && chosen.shape.length !== 3) return { kind: 'vector', output: chosen.name, pooling: 'none', normalize };
   const rank = facts.outputs.some(({ shape }) => shape.length === 3) ? 3 : 2;
-  const found = chosen ?? pickOutput(sources, 'vector', ['last_hidden_state'], rank);
-  return { kind: 'vector', output: found.name, pooling: output.pooling ?? 'cls', normalize };
+  const { name } = chosen ?? pickOutput(sources, 'vector', ['last_hidden_state'], rank);
+  return { kind: 'vector', output: name, pooling: output.pooling ?? 'cls', normalize };
 }

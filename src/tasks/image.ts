@@ -1,30 +1,30 @@
 /**
- * Images: JPEG, PNG or WebP, as bare base64 or as a `data:` URL.
+ * The input `image`: a JPEG, PNG or WebP image as base64 or as a `data:` URL.
  *
- * The server looks at the first bytes only; a worker decodes. So a picture that is broken further in fails there,
- * alone, with the same kind of problem.
+ * The server checks only the signature at the start of the file; a worker decodes the image. If the image turns out to be
+ * damaged there, the input fails with the same kind of problem, without affecting other items of the batch.
  */
-
 import type { TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import type { Problems } from './problems.js';
 import type { Example, ImageSpec, SpecBase, TensorSpec } from './spec.js';
 import { decodeBase64 } from './tensors.js';
 
+/** Limit for the image sent, and again after resizing. */
 export const MAX_IMAGE_PIXELS = 25_000_000;
 
-/** Where a picture lies in a tensor, and how large it was when it was sent. */
+/** The position of an image in the tensor, and its original size. All values are in pixels. */
 export interface ImageFrame {
-  /** Of the tensor. */
+  /** Size of the tensor. */
   readonly width: number;
   readonly height: number;
-  /** Of the picture as it is looked at, after EXIF orientation. */
+  /** Size of the image sent, after EXIF orientation. */
   readonly sourceWidth: number;
   readonly sourceHeight: number;
-  /** Of the resized picture, before it was cropped or padded. */
+  /** Size of the resized image, before cropping or padding. */
   readonly contentWidth: number;
   readonly contentHeight: number;
-  /** Where the resized picture begins in the tensor; negative where it was cropped. */
+  /** Position of the resized image in the tensor; negative if it was cropped. */
   readonly left: number;
   readonly top: number;
 }
@@ -33,12 +33,13 @@ export interface PreprocessedImage extends ImageFrame {
   readonly data: Float32Array;
 }
 
-/** What a worker lends to this task. */
+/** Functions that need the image library, provided by the worker. */
 export interface ImageTools {
+  /** Decodes an image to floats in the layout of the tensor. @throws UnreadableItemError */
   readonly imageToFloats: (bytes: Uint8Array, spec: ImageSpec, maxPixels: number) => Promise<PreprocessedImage>;
 }
 
-const EXPECTED_BASE64 = 'base64 of a JPEG, PNG or WebP picture, or a data: URL of one';
+const EXPECTED_BASE64 = 'a JPEG, PNG or WebP image, as base64 or a data: URL';
 
 interface ImageItem extends AnyItem {
   readonly kind: 'image';
@@ -57,17 +58,12 @@ function checkImage(
   const text = image.base64 ?? '';
   const { media, base64 } = splitDataUrl(text);
   const bytes = decodeBase64(base64);
-  if (media === null) problems.add(path, 'UNREADABLE', 'this data: URL is not base64', EXPECTED_BASE64, text);
-  else if (base64 === '') problems.add(path, 'EMPTY', 'there is no picture', EXPECTED_BASE64, text);
-  else if (!bytes) problems.add(path, 'UNREADABLE', 'this is not base64', EXPECTED_BASE64, text);
+  if (media === null) problems.add(path, 'UNREADABLE', 'the data: URL is not encoded as base64', EXPECTED_BASE64, text);
+  else if (base64 === '') problems.add(path, 'EMPTY', 'the image is empty', EXPECTED_BASE64, text);
+  else if (!bytes) problems.add(path, 'UNREADABLE', 'the value is not valid base64', EXPECTED_BASE64, text);
   else if (!isAcceptedFormat(bytes)) {
-    problems.add(
-      path,
-      'UNREADABLE',
-      'the bytes are no JPEG, PNG or WebP',
-      EXPECTED_BASE64,
-      `${bytes.length} other bytes`,
-    );
+    const received = `${bytes.length} bytes of another format`;
+    problems.add(path, 'UNREADABLE', 'the image is not a JPEG, PNG or WebP', EXPECTED_BASE64, received);
   }
   return { kind: 'image', rows: 1, work: 1, bytes: bytes as Uint8Array };
 }
@@ -88,41 +84,43 @@ function isAcceptedFormat(bytes: Buffer): boolean {
   return isJpeg || isPng || isWebp;
 }
 
-/** The picture in the graph's shape, with a leading 1, and where it lies in there. */
+/**
+ * Converts an image to the inputs of the graph, each with a first dimension of 1. `frame` is the position of the image in
+ * the tensor, which object detection needs to map boxes back to the image sent.
+ */
 export async function preprocessImage(
   item: ImageItem,
   spec: SpecBase & { readonly image: ImageSpec },
   tools: ImageTools,
 ): Promise<{ tensors: TensorData[]; frame: ImageFrame }> {
-  const rules = spec.image;
-  const { data, ...frame } = await tools.imageToFloats(item.bytes, rules, MAX_IMAGE_PIXELS);
+  const { data, ...frame } = await tools.imageToFloats(item.bytes, spec.image, MAX_IMAGE_PIXELS);
   const tensors = spec.inputs.map((input) =>
-    isMask(input) ? maskOf(input, frame) : pixelsOf(input, rules, data, frame),
+    isMask(input) ? maskOf(input, frame) : pixelsOf(input, spec.image, data, frame),
   );
   return { tensors, frame };
 }
 
-/** Which pixels are of the picture: all of them, as pictures of one run have one size. */
+/** Whether an input is a pixel mask. All its values are 1: images that share a run have the same size, without padding. */
 export function isMask({ name }: TensorSpec): boolean {
   return name === 'pixel_mask';
 }
 
-function maskOf({ name, datatype, shape }: TensorSpec, { width, height }: ImageFrame): TensorData {
-  const sizes = [1, shape[1] ?? height, shape[2] ?? width];
-  const count = (sizes[1] as number) * (sizes[2] as number);
+function maskOf({ name, datatype, shape }: TensorSpec, frame: ImageFrame): TensorData {
+  const [height, width] = [shape[1] ?? frame.height, shape[2] ?? frame.width];
+  const count = height * width;
   const data = datatype === 'INT64' ? new BigInt64Array(count).fill(1n) : new Float32Array(count).fill(1);
-  return { name, datatype, shape: sizes, data };
+  return { name, datatype, shape: [1, height, width], data };
 }
 
-/** A graph that wants its pixels in one row gets them so: their order is that of the layout. */
+/** Shapes the pixels as the graph expects: with channels (4 dimensions), without (3), or as a flat row (2). */
 function pixelsOf(
   { name, datatype, shape }: TensorSpec,
-  rules: ImageSpec,
+  { color, layout }: ImageSpec,
   pixels: Float32Array,
   { width, height }: ImageFrame,
 ): TensorData {
-  const channels = rules.color === 'grey' ? 1 : 3;
-  const sizes = rules.layout === 'NHWC' ? [1, height, width, channels] : [1, channels, height, width];
+  const channels = color === 'grey' ? 1 : 3;
+  const sizes = layout === 'NHWC' ? [1, height, width, channels] : [1, channels, height, width];
   const flat = shape.length === 3 ? [1, height, width] : [1, pixels.length];
   const data = datatype === 'FP16' ? Float16Array.from(pixels) : pixels;
   return { name, datatype, shape: shape.length === 4 ? sizes : flat, data };

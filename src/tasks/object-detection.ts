@@ -1,6 +1,4 @@
-/**
- * From a graph's boxes to what stands where in the picture that was sent.
- */
+/** Detects objects in an image, with bounding boxes. Pipeline `object-detection` of Hugging Face. */
 import { ManifestError } from '../errors.js';
 import type { AnswerOf, Box, DetectedObject } from './answer.js';
 import { outputNamed, type TensorData } from './datatypes.js';
@@ -12,17 +10,23 @@ import { architectureOf, pickOutput, type TaskSources } from './sources.js';
 import type { Activation } from './spec.js';
 import { shapeText } from './tensors.js';
 
-/** [N, boxes, 4] in centre form, relative to the image in the tensor, and [N, boxes, labels (+ 1)]. */
+/**
+ * The output `boxes` has the shape [N, boxes, 4]: center x, center y, width and height, each from 0 to 1, relative to the
+ * size of the tensor. The output `scores` has the shape [N, boxes, labels], or [N, boxes, labels + 1] with "no object" last.
+ */
 interface BoxesHead {
   readonly kind: 'boxes';
   readonly boxes: string;
   readonly scores: string;
   readonly activation: Activation;
-  /** Whether the last score is that of "no object". */
+  /** Whether the last score stands for "no object". */
   readonly hasNoObject: boolean;
-  /** Objects with a lower score are left out, unless a caller asks for them. */
+  /** Default of `items(threshold:)`: objects with a lower score are left out. */
   readonly threshold: number;
-  /** Of two boxes of a label with a larger intersection over union, the better one stays; null: both stay. */
+  /**
+   * Threshold of non-maximum suppression: if two boxes of the same label have at least this intersection over union, only
+   * the one with the higher score is kept. Null: no suppression.
+   */
   readonly iou: number | null;
 }
 
@@ -37,11 +41,14 @@ export const objectDetection = defineTask({
   examples: imageExamples,
   async preprocess(item, spec, tools) {
     const { tensors, frame } = await preprocessImage(item, spec, tools);
-    return { rows: [tensors], postprocess: ([own = []]) => postprocessDetections(own, spec.head, spec.labels, frame) };
+    return {
+      rows: [tensors],
+      postprocess: ([outputs = []]) => postprocessDetections(outputs, spec.head, spec.labels, frame),
+    };
   },
 });
 
-/** Families whose labels exclude each other, with one more for "no object". */
+/** `model_type` of models that apply a softmax over the labels and "no object". */
 const NO_OBJECT_FAMILIES = new Set(['detr', 'yolos', 'table-transformer']);
 const DEFAULT_THRESHOLD = 0.5;
 
@@ -50,34 +57,36 @@ function boxesHead(sources: TaskSources): BoxesHead {
   const scores = pickOutput(sources, 'scores', ['logits'], 3);
   const boxes = pickOutput(sources, 'boxes', ['pred_boxes'], 3);
   const width = scores.shape[2] ?? null;
-  const more = (width ?? labels.length + Number(NO_OBJECT_FAMILIES.has(hf.config?.model_type ?? ''))) - labels.length;
+  const hasNoObject =
+    width === null ? NO_OBJECT_FAMILIES.has(hf.config?.model_type ?? '') : width === labels.length + 1;
   if (labels.length === 0)
-    throw new ManifestError('labels is missing: id2label in config.json, or labels in model.yaml');
-  if (more !== 0 && more !== 1)
+    throw new ManifestError('labels is missing: add id2label to config.json, or labels to model.yaml');
+  if (width !== null && width !== labels.length && !hasNoObject)
     throw new ManifestError(
-      `${labels.length} labels, but output "${scores.name}" has shape ${shapeText(scores.shape)}`,
+      `the number of labels is ${labels.length}, but output "${scores.name}" has shape ${shapeText(scores.shape)}`,
     );
   if (boxes.shape[2] !== null && boxes.shape[2] !== 4)
-    throw new ManifestError(`output "${boxes.name}" has shape ${shapeText(boxes.shape)}; a box has four numbers`);
+    throw new ManifestError(`output "${boxes.name}" has shape ${shapeText(boxes.shape)}; boxes need 4 numbers each`);
   return {
     kind: 'boxes',
     boxes: boxes.name,
     scores: scores.name,
-    activation: output.activation ?? (more === 1 ? 'softmax' : 'sigmoid'),
-    hasNoObject: more === 1,
+    activation: output.activation ?? (hasNoObject ? 'softmax' : 'sigmoid'),
+    hasNoObject,
     threshold: output.threshold ?? DEFAULT_THRESHOLD,
     iou: output.iou ?? null,
   };
 }
 
-/** What an answer keeps, so that a caller may ask for less sure ones than the model's threshold. */
+/** Answers include objects below the model's threshold, so that a caller can choose a lower one. */
 const MIN_SCORE = 0.05;
 const MAX_OBJECTS = 300;
 
 /**
- * Best first, in pixels of the picture that was sent. A box may reach beyond its edge, as the model said.
+ * Converts the outputs to objects, best first, at most `MAX_OBJECTS`. Boxes are in pixels of the image sent and can extend
+ * beyond its edges.
  *
- * @throws UnusableOutput when a number is not finite, or the outputs do not fit each other
+ * @throws UnusableOutputError if a number is not finite, or the numbers of boxes and scores do not match
  */
 function postprocessDetections(
   outputs: readonly TensorData[],
@@ -90,34 +99,36 @@ function postprocessDetections(
   const width = labels.length + Number(head.hasNoObject);
   const count = (boxes?.length ?? 0) / 4;
   if (!boxes || scores?.length !== count * width)
-    throw new UnusableOutputError(`it gave ${scores?.length ?? 0} scores for ${count} boxes and ${width} labels`);
+    throw new UnusableOutputError(
+      `the graph returned ${scores?.length ?? 0} scores for ${count} boxes and ${width} labels`,
+    );
   if (!boxes.every(Number.isFinite) || !scores.every(Number.isFinite))
-    throw new UnusableOutputError('it gave a box or a score that is not a number');
+    throw new UnusableOutputError('a box or a score is not a finite number');
   const lowest = Math.min(MIN_SCORE, head.threshold);
-  const found: DetectedObject[] = [];
+  const objects: DetectedObject[] = [];
   for (let i = 0; i < count; i++) {
-    const own = applyActivation(scores.subarray(i * width, (i + 1) * width), head.activation).slice(0, labels.length);
-    for (const index of candidateLabels(own, head, lowest)) {
+    const ofBox = applyActivation(scores.subarray(i * width, (i + 1) * width), head.activation).slice(0, labels.length);
+    for (const index of candidateLabels(ofBox, head, lowest)) {
       const box = boxOf(boxes.subarray(i * 4, i * 4 + 4), frame);
-      found.push({ label: labels[index] as string, score: own[index] as number, box });
+      objects.push({ label: labels[index] as string, score: ofBox[index] as number, box });
     }
   }
-  found.sort((a, b) => b.score - a.score);
-  const kept = head.iou === null ? found : suppressOverlaps(found, head.iou);
+  objects.sort((a, b) => b.score - a.score);
+  const kept = head.iou === null ? objects : suppressOverlaps(objects, head.iou);
   return { kind: 'detections', items: kept.slice(0, MAX_OBJECTS), threshold: head.threshold };
 }
 
-/** Probabilities that exclude each other name one label for a box; others each for themselves. */
+/** Indices of the labels that a box gets: with softmax, only the best one; otherwise all that score at least `lowest`. */
 function candidateLabels(scores: readonly number[], { activation }: BoxesHead, lowest: number): number[] {
-  const all = scores.flatMap((score, i) => (score >= lowest ? [i] : []));
-  if (activation !== 'softmax' || all.length < 2) return all;
-  return [all.reduce((best, i) => ((scores[i] as number) > (scores[best] as number) ? i : best))];
+  const indices = scores.flatMap((score, i) => (score >= lowest ? [i] : []));
+  if (activation !== 'softmax' || indices.length < 2) return indices;
+  return [indices.reduce((best, i) => ((scores[i] as number) > (scores[best] as number) ? i : best))];
 }
 
-/** Centre form, relative to the tensor's picture; its content lies at `left`, `top` in the size it was resized to. */
+/** Converts a box from center form, relative to the tensor, to edges in pixels of the image sent. */
 function boxOf([x = 0, y = 0, width = 0, height = 0]: Float32Array, frame: ImageFrame): Box {
-  const toX = (share: number) => ((share * frame.width - frame.left) * frame.sourceWidth) / frame.contentWidth;
-  const toY = (share: number) => ((share * frame.height - frame.top) * frame.sourceHeight) / frame.contentHeight;
+  const toX = (x: number) => ((x * frame.width - frame.left) * frame.sourceWidth) / frame.contentWidth;
+  const toY = (y: number) => ((y * frame.height - frame.top) * frame.sourceHeight) / frame.contentHeight;
   return {
     xmin: toX(x - width / 2),
     ymin: toY(y - height / 2),
@@ -126,24 +137,25 @@ function boxOf([x = 0, y = 0, width = 0, height = 0]: Float32Array, frame: Image
   };
 }
 
-/** Greedy, best first, each label for itself. */
-function suppressOverlaps(found: readonly DetectedObject[], iou: number): DetectedObject[] {
+/** Greedy non-maximum suppression, separately for each label. `objects` must be sorted by score, best first. */
+function suppressOverlaps(objects: readonly DetectedObject[], iou: number): DetectedObject[] {
   const kept: DetectedObject[] = [];
-  for (const one of found) {
+  for (const object of objects) {
     if (kept.length === MAX_OBJECTS) break;
-    if (!kept.some((other) => other.label === one.label && intersectionOverUnion(other.box, one.box) >= iou))
-      kept.push(one);
+    const overlaps = (other: DetectedObject) =>
+      other.label === object.label && intersectionOverUnion(other.box, object.box) >= iou;
+    if (!kept.some(overlaps)) kept.push(object);
   }
   return kept;
 }
 
-/** Intersection over union. */
+/** Intersection over union (Jaccard index) of two boxes, 0 to 1. */
 export function intersectionOverUnion(a: Box, b: Box): number {
   const width = Math.min(a.xmax, b.xmax) - Math.max(a.xmin, b.xmin);
   const height = Math.min(a.ymax, b.ymax) - Math.max(a.ymin, b.ymin);
   if (width <= 0 || height <= 0) return 0;
-  const both = width * height;
-  return both / (areaOf(a) + areaOf(b) - both);
+  const intersection = width * height;
+  return intersection / (areaOf(a) + areaOf(b) - intersection);
 }
 
 function areaOf({ xmin, ymin, xmax, ymax }: Box): number {

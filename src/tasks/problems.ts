@@ -1,24 +1,23 @@
-/**
- * What is wrong with one input: each problem with its path, what was expected and what was received.
- */
+/** Collects everything that is wrong with an input: where, what was expected and what was received. */
 import { type InputProblem, type InputProblemCode, InvalidInputError } from '../errors.js';
 
 const MAX_PROBLEMS = 20;
 
-/** Collects the problems of one input. Paths start with `prefix`. */
+/** The problems of one input, at most 20. Their paths start with `prefix`. */
 export class Problems {
-  readonly #found: InputProblem[] = [];
+  readonly #problems: InputProblem[] = [];
 
   constructor(readonly prefix: readonly string[]) {}
 
-  /** Whether 20 problems were found. Further ones are dropped, and a check may stop early. */
+  /** Whether the limit of 20 is reached. Further problems are dropped, so a check can stop. */
   get isFull(): boolean {
-    return this.#found.length >= MAX_PROBLEMS;
+    return this.#problems.length >= MAX_PROBLEMS;
   }
 
+  /** Adds a problem. `received` can be any JSON value; long values are shortened. */
   add(path: readonly string[], code: InputProblemCode, message: string, expected?: string, received?: unknown): void {
     if (this.isFull) return;
-    this.#found.push({
+    this.#problems.push({
       path: [...this.prefix, ...path],
       code,
       message,
@@ -27,18 +26,18 @@ export class Problems {
     });
   }
 
-  /** @throws InvalidInputError when a problem was added */
+  /** @throws InvalidInputError if there are problems */
   throwIfAny(): void {
-    if (this.#found.length > 0) throw new InvalidInputError(this.#found);
+    if (this.#problems.length > 0) throw new InvalidInputError(this.#problems);
   }
 }
 
 const MAX_SHOWN_CHARACTERS = 60;
 
-/** A short text for any JSON value, for messages. */
+/** Describes a JSON value in a few words, for messages. */
 export function describe(value: unknown): string {
   if (value === null) return 'null';
-  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (Array.isArray(value)) return `a list of ${value.length} elements`;
   if (typeof value === 'object') return 'an object';
   if (typeof value === 'string')
     return JSON.stringify(value.length > MAX_SHOWN_CHARACTERS ? `${value.slice(0, MAX_SHOWN_CHARACTERS)}…` : value);

@@ -1,9 +1,10 @@
 /**
- * The answer to a question as a part of a given text, or that the text holds none.
+ * Finds the answer to a question in a given text (the context), or says that the text contains none.
  *
- * As the pipeline of Hugging Face's transformers: the context in windows, probabilities over each window's context and
- * its first token, which stands for "no answer"; an answer has at most fifteen tokens and whole words. The best spans
- * of all windows that become the same words count together.
+ * Follows the pipeline `question-answering` of Hugging Face's transformers. The context is read in overlapping windows. In
+ * each window, a softmax over the tokens of the context and the first token of the sequence, which stands for "no answer",
+ * gives the probabilities that an answer starts or ends there. An answer has at most 15 tokens, extended to whole words.
+ * If several spans have the same text, their scores are added.
  */
 import type { AnswerOf } from './answer.js';
 import { outputNamed, type TensorData } from './datatypes.js';
@@ -27,10 +28,10 @@ import type { AnySpec, Example, SpecBase, TextSpec, Widget } from './spec.js';
 import { checkText, widgetInputs, workOf } from './text.js';
 
 const MAX_ANSWER_TOKENS = 15;
-/** Spans that a window puts forward. */
+/** Maximum number of candidate spans per window. */
 const MAX_SPANS_PER_WINDOW = 12;
 
-/** Two times [N, tokens]: logits of where an answer begins and ends. */
+/** Both outputs have the shape [N, tokens] and hold logits: that the answer starts, or ends, at each token. */
 interface AnswerHead {
   readonly kind: 'span';
   readonly start: string;
@@ -42,7 +43,7 @@ type AnswerSpec = SpecBase & { readonly head: AnswerHead; readonly text: TextSpe
 interface QuestionInput {
   readonly question: string;
   readonly context: string;
-  /** Whether the answer may be that the context holds none. */
+  /** Whether "no answer" is a possible result. */
   readonly handleImpossibleAnswer: boolean;
 }
 
@@ -57,7 +58,7 @@ export const questionAnswering = defineTask({
   description: 'Finds the answer to a question in a given text.',
   reads: [questionInput],
   part: 'tokens',
-  // As in transformers: a window has 384 tokens unless somebody says otherwise.
+  // The default of transformers (`max_seq_len`).
   tokens: { longInputs: 'windows', maxTokens: 384 },
   recognizes: (files) => /ForQuestionAnswering$/.test(architectureOf(files)),
   head: answerHead,
@@ -80,11 +81,11 @@ const DEFAULT_QUESTION = {
 };
 
 function questionExamples(_spec: unknown, widget: Widget): Example[] {
-  const shown = widgetInputs(widget, 'text', 'context').map(({ text, context }) => ({ question: text, context }));
-  return [...shown, DEFAULT_QUESTION].map((question) => ({ question }));
+  const fromCard = widgetInputs(widget, 'text', 'context').map(({ text, context }) => ({ question: text, context }));
+  return [...fromCard, DEFAULT_QUESTION].map((question) => ({ question }));
 }
 
-/** Problems have paths `question.question` and `question.context`. */
+/** Problems have the paths `question.question` and `question.context`. */
 function checkQuestion(
   { question, context, handleImpossibleAnswer = true }: QuestionInput,
   spec: AnySpec,
@@ -102,7 +103,7 @@ function checkQuestion(
   };
 }
 
-/** Tokens of the context by their index in it; the score is a product of two probabilities. */
+/** A range of context tokens, both ends inclusive. The score is the probability of its start times that of its end. */
 interface TokenSpan {
   readonly score: number;
   readonly first: number;
@@ -112,50 +113,57 @@ interface TokenSpan {
 async function preprocessQuestion(item: QuestionItem, spec: AnswerSpec, tools: Tools): Promise<Preprocessed> {
   const tokenizer = tokenizerOf(tools);
   const { pair } = tokenizer;
-  const [context, asked] = await Promise.all([tokenizer.encode(item.context), tokenizer.encode(item.question)]);
-  const room = tokenBudget(spec.text, pair);
-  // At least half of the room is the context's.
-  const question = truncate(asked, Math.floor(room / 2));
-  const isTruncated = asked.ids.length > question.to;
-  const windows = windowsOf(context, room - question.to, spec.text.stride);
+  const [context, encodedQuestion] = await Promise.all([
+    tokenizer.encode(item.context),
+    tokenizer.encode(item.question),
+  ]);
+  const budget = tokenBudget(spec.text, pair);
+  // Leave at least half of the tokens to the context.
+  const question = truncate(encodedQuestion, Math.floor(budget / 2));
+  const isTruncated = encodedQuestion.ids.length > question.to;
+  const windows = windowsOf(context, budget - question.to, spec.text.stride);
   const sequences = windows.map((window) => sequenceOf(pair, question, window));
   return {
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
     postprocess: (outputs) => {
-      const read = outputs.map((own, i) => scoreWindow(own, windows[i] as Slice, sequences[i] as Sequence, spec.head));
-      const best = bestAnswer(read.flatMap(({ spans }) => spans.map((span) => answerOf(span, item.context, context))));
-      const none = Math.min(...read.map(({ none }) => none));
-      const isNone = !best || (item.handleImpossibleAnswer && none > best.score);
-      const answer = isNone ? noAnswer(best ? none : 0) : withCappedScore(best);
+      const scored = outputs.map((row, i) =>
+        scoreWindow(row, windows[i] as Slice, sequences[i] as Sequence, spec.head),
+      );
+      const best = bestAnswer(
+        scored.flatMap(({ spans }) => spans.map((span) => answerOf(span, item.context, context))),
+      );
+      const noAnswerScore = Math.min(...scored.map((window) => window.noAnswerScore));
+      const isNoAnswer = !best || (item.handleImpossibleAnswer && noAnswerScore > best.score);
+      const answer = isNoAnswer ? noAnswer(best ? noAnswerScore : 0) : withCappedScore(best);
       return isTruncated ? { ...answer, isTruncated } : answer;
     },
   };
 }
 
-type FoundAnswer = AnswerOf<'answer'> & { readonly text: string };
+type TextAnswer = AnswerOf<'answer'> & { readonly text: string };
 
 function noAnswer(score: number): AnswerOf<'answer'> {
   return { kind: 'answer', text: null, score, start: null, end: null };
 }
 
-/** What several windows found adds up, to more than one at times. */
-function withCappedScore(answer: FoundAnswer): FoundAnswer {
+/** Limits the score to 1: the added scores of several spans can exceed it. */
+function withCappedScore(answer: TextAnswer): TextAnswer {
   return { ...answer, score: Math.min(1, answer.score) };
 }
 
-/** Spans of the same words, in capitals or not, are one answer, at the first place that was found. */
-function bestAnswer(found: readonly FoundAnswer[]): FoundAnswer | undefined {
-  const byText = new Map<string, FoundAnswer>();
-  for (const answer of found) {
+/** Adds the scores of answers with the same text, ignoring case, at the position of the first, and returns the best. */
+function bestAnswer(answers: readonly TextAnswer[]): TextAnswer | undefined {
+  const byText = new Map<string, TextAnswer>();
+  for (const answer of answers) {
     const key = answer.text.toLowerCase();
-    const known = byText.get(key);
-    byText.set(key, known ? { ...known, score: known.score + answer.score } : answer);
+    const same = byText.get(key);
+    byText.set(key, same ? { ...same, score: same.score + answer.score } : answer);
   }
   return [...byText.values()].sort((a, b) => b.score - a.score)[0];
 }
 
-/** The words that the span's tokens belong to. */
-function answerOf({ score, first, last }: TokenSpan, text: string, context: Encoded): FoundAnswer {
+/** Extends a span to whole words. */
+function answerOf({ score, first, last }: TokenSpan, text: string, context: Encoded): TextAnswer {
   let [from, to] = [first, last];
   while (from > 0 && isSameWord(context, from - 1, from)) from--;
   while (to + 1 < context.ids.length && isSameWord(context, to, to + 1)) to++;
@@ -167,26 +175,27 @@ function isSameWord({ words }: Encoded, a: number, b: number): boolean {
   return words[a] === words[b];
 }
 
+/** The best spans of a window, and its score for "no answer". */
 function scoreWindow(
   outputs: readonly TensorData[],
   window: Slice,
   { startOfB }: Sequence,
   head: AnswerHead,
-): { spans: readonly TokenSpan[]; none: number } {
+): { spans: readonly TokenSpan[]; noAnswerScore: number } {
   const count = window.to - window.from;
   const starts = probabilities(outputNamed(outputs, head.start), startOfB, count);
   const ends = probabilities(outputNamed(outputs, head.end), startOfB, count);
   const spans: TokenSpan[] = [];
   for (let first = 0; first < count; first++) {
     for (let last = first; last < Math.min(count, first + MAX_ANSWER_TOKENS); last++) {
-      const score = (starts.of[first] as number) * (ends.of[last] as number);
+      const score = (starts.ofTokens[first] as number) * (ends.ofTokens[last] as number);
       insertRanked(spans, { score, first: window.from + first, last: window.from + last });
     }
   }
-  return { spans, none: starts.none * ends.none };
+  return { spans, noAnswerScore: starts.ofNoAnswer * ends.ofNoAnswer };
 }
 
-/** Best first. */
+/** Inserts a span into a list sorted by score, best first, and drops what exceeds the limit. */
 function insertRanked(spans: TokenSpan[], span: TokenSpan): void {
   const least = spans.length < MAX_SPANS_PER_WINDOW ? 0 : (spans[MAX_SPANS_PER_WINDOW - 1] as TokenSpan).score;
   if (span.score <= least) return;
@@ -195,20 +204,20 @@ function insertRanked(spans: TokenSpan[], span: TokenSpan): void {
   spans.length = Math.min(spans.length, MAX_SPANS_PER_WINDOW);
 }
 
-/** Over the window's tokens of the context and the very first token, which says "none". */
+/** A softmax over the context tokens of a window and the first token of the sequence, which stands for "no answer". */
 function probabilities(
   logits: TensorData | undefined,
   from: number,
   count: number,
-): { of: Float64Array; none: number } {
+): { ofTokens: Float64Array; ofNoAnswer: number } {
   const data = logits?.data as Float32Array | undefined;
-  const own = data?.subarray(from, from + count);
-  const first = data?.[0] ?? Number.NaN;
-  if (own?.length !== count || !own.every(Number.isFinite) || !Number.isFinite(first))
-    throw new UnusableOutputError('it gave a score that is not a number');
-  const highest = own.reduce((a, b) => Math.max(a, b), first);
-  const powers = Float64Array.from(own, (x) => Math.exp(x - highest));
-  const none = Math.exp(first - highest);
-  const sum = powers.reduce((a, b) => a + b, none);
-  return { of: powers.map((power) => power / sum), none: none / sum };
+  const ofTokens = data?.subarray(from, from + count);
+  const ofFirst = data?.[0] ?? Number.NaN;
+  if (ofTokens?.length !== count || !ofTokens.every(Number.isFinite) || !Number.isFinite(ofFirst))
+    throw new UnusableOutputError('a score is not a finite number');
+  const highest = ofTokens.reduce((a, b) => Math.max(a, b), ofFirst);
+  const powers = Float64Array.from(ofTokens, (x) => Math.exp(x - highest));
+  const firstPower = Math.exp(ofFirst - highest);
+  const sum = powers.reduce((a, b) => a + b, firstPower);
+  return { ofTokens: powers.map((power) => power / sum), ofNoAnswer: firstPower / sum };
 }

@@ -1,6 +1,4 @@
-/**
- * Rows: named columns, matched by name, checked against the spec, put into the graph's order.
- */
+/** The input `row`: a JSON object whose keys are column names. Checks its values and puts them in the graph's order. */
 
 import { DATATYPES, type TensorArray, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
@@ -9,13 +7,13 @@ import type { AnySpec, ColumnSpec, Example, TensorSpec } from './spec.js';
 
 interface RowItem extends AnyItem {
   readonly kind: 'row';
-  /** In the order of the columns. */
+  /** One value per column, in the order of the spec. */
   readonly values: readonly (number | string)[];
 }
 
 export const rowInput = defineInput({ kind: 'ROW', key: 'row', check: checkRow });
 
-/** Problems have paths `row.<column>`. */
+/** Problems have the path `row.<column>`. */
 function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problems: Problems): RowItem {
   const known = new Set(spec.columns.map(({ name }) => name));
   for (const name of Object.keys(row).filter((name) => !known.has(name))) {
@@ -23,8 +21,8 @@ function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problem
     problems.add(
       ['row', name],
       'UNKNOWN_NAME',
-      'the model has no column of this name',
-      'a name in signature.columns',
+      'the model has no column with this name',
+      'a name from signature.columns',
       name,
     );
   }
@@ -35,7 +33,7 @@ function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problem
   return { kind: 'row', rows: 1, work: 1, values };
 }
 
-/** A column, and the datatype of the graph's input that takes it. */
+/** A column, and the datatype of the graph input it feeds. */
 interface ColumnInput {
   readonly column: ColumnSpec;
   readonly datatype: string;
@@ -54,7 +52,7 @@ function checkValue(fed: ColumnInput, value: unknown, path: readonly string[], p
   if (column.type === 'TEXT' || column.type === 'CATEGORY') return checkString(column, value, path, problems);
   if (column.type === 'BOOLEAN') {
     if (typeof value !== 'boolean')
-      problems.add(path, 'WRONG_TYPE', 'this column is true or false', 'a boolean', value);
+      problems.add(path, 'WRONG_TYPE', 'this column takes true or false', expectedValue(column), value);
     return value === true ? 1 : 0;
   }
   return checkNumber(fed, value, path, problems);
@@ -62,7 +60,7 @@ function checkValue(fed: ColumnInput, value: unknown, path: readonly string[], p
 
 function checkString(column: ColumnSpec, value: unknown, path: readonly string[], problems: Problems): string {
   if (typeof value !== 'string') {
-    problems.add(path, 'WRONG_TYPE', 'this column is a text', expectedValue(column), value);
+    problems.add(path, 'WRONG_TYPE', 'this column takes a string', expectedValue(column), value);
   } else if (column.type === 'CATEGORY' && !column.categories.includes(value)) {
     problems.add(path, 'NOT_IN_CATEGORIES', 'the model does not know this category', expectedValue(column), value);
   }
@@ -77,30 +75,24 @@ function checkNumber(
 ): number {
   const { minimum, maximum } = column;
   if (typeof value !== 'number') {
-    problems.add(path, 'WRONG_TYPE', 'this column is a number', expectedValue(column), value);
+    problems.add(path, 'WRONG_TYPE', 'this column takes a number', expectedValue(column), value);
   } else if (!Number.isFinite(value)) {
-    problems.add(path, 'NOT_FINITE', 'a number is finite', expectedValue(column), value);
+    problems.add(path, 'NOT_FINITE', 'the number is not finite', expectedValue(column), value);
   } else if (column.type === 'INTEGER' && !Number.isSafeInteger(value)) {
-    problems.add(path, 'WRONG_TYPE', 'this column is a whole number', expectedValue(column), value);
+    problems.add(path, 'WRONG_TYPE', 'this column takes whole numbers', expectedValue(column), value);
   } else if (
     (minimum !== null && value < minimum) ||
     (maximum !== null && value > maximum) ||
     !fitsDatatype(value, datatype)
   ) {
-    problems.add(
-      path,
-      'OUT_OF_RANGE',
-      'the value lies outside what the model was made for',
-      expectedValue(column),
-      value,
-    );
+    problems.add(path, 'OUT_OF_RANGE', 'the value is outside the accepted range', expectedValue(column), value);
   }
   return typeof value === 'number' ? value : Number.NaN;
 }
 
 function expectedValue({ type, minimum, maximum, categories, unit }: ColumnSpec): string {
   if (type === 'CATEGORY') return `one of ${categories.join(', ')}`;
-  if (type === 'TEXT') return 'a text';
+  if (type === 'TEXT') return 'a string';
   if (type === 'BOOLEAN') return 'true or false';
   const range =
     minimum !== null && maximum !== null
@@ -113,7 +105,7 @@ function expectedValue({ type, minimum, maximum, categories, unit }: ColumnSpec)
   return `a ${type === 'INTEGER' ? 'whole ' : ''}number${range}${unit ? ` ${unit}` : ''}`;
 }
 
-/** In 16 or 32 bits a large float would be infinite, and a large whole number another one. */
+/** Whether a datatype can hold a number: large numbers overflow to infinity in FP16 and FP32, and wrap in integers. */
 function fitsDatatype(value: number, datatype: string): boolean {
   const range = DATATYPES[datatype]?.range;
   if (range) return value >= Number(range[0]) && value <= Number(range[1]);
@@ -121,7 +113,7 @@ function fitsDatatype(value: number, datatype: string): boolean {
   return Number.isFinite(datatype === 'FP16' ? Math.f16round(value) : Math.fround(value));
 }
 
-/** Each input of the graph as [1, its columns], or as [1] where it has one size only. */
+/** Builds the inputs of the graph, each with the shape [1, number of its columns], or [1] if it has one dimension. */
 export function preprocessRow(item: RowItem, spec: AnySpec): TensorData[] {
   return spec.inputs.map((input) => {
     const values = item.values.filter((_, i) => spec.columns[i]?.input === input.name);
@@ -138,13 +130,14 @@ function arrayOf({ datatype }: TensorSpec, values: readonly (number | string)[])
   return array;
 }
 
-/** The only input of the graph. */
+/** The first input of the graph; for tasks whose graph has only one. */
 export function onlyInput(spec: Pick<AnySpec, 'inputs'>): TensorSpec {
   const [only] = spec.inputs;
-  if (!only) throw new Error('A spec without inputs. This is a bug.');
+  if (!only) throw new Error('The spec has no inputs. This is a bug.');
   return only;
 }
 
+/** The example values of all columns. */
 export function rowExamples({ columns }: { readonly columns: readonly ColumnSpec[] }): Example[] {
   return [{ row: Object.fromEntries(columns.map(({ name, example }) => [name, example])) }];
 }

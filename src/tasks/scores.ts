@@ -1,6 +1,4 @@
-/**
- * One label of several and its scores, for every task that classifies.
- */
+/** Labels and scores, for all tasks that classify. */
 import { ManifestError } from '../errors.js';
 import type { AnswerOf } from './answer.js';
 import { DATATYPES, outputNamed, type TensorData } from './datatypes.js';
@@ -9,12 +7,12 @@ import { type ModelFiles, pickOutput, type TaskSources } from './sources.js';
 import type { Activation, SpecBase } from './spec.js';
 
 export type ScoresHead =
-  /** [N, labels]: one score for each label. */
+  /** The output has the shape [N, labels]: one score per label. */
   | { readonly kind: 'scores'; readonly output: string; readonly activation: Activation }
-  /** [N]: the label itself, a word or a whole number. */
+  /** The output has the shape [N] and holds the label itself, a string or an integer. */
   | { readonly kind: 'label'; readonly output: string };
 
-/** One score for each label; or, where the graph has no scores, the label itself. @throws ManifestError */
+/** Finds the output with the scores; if the graph has none, the one with the label itself. @throws ManifestError */
 export function scoresHead(sources: TaskSources): ScoresHead {
   const { output, facts, hf, labels } = sources;
   if (hf.config && output.scores === undefined) {
@@ -25,48 +23,51 @@ export function scoresHead(sources: TaskSources): ScoresHead {
   if (named === undefined) return labelHead(sources);
   const names = facts.outputs.map(({ name }) => name);
   if (names.includes(named)) return { kind: 'scores', output: named, activation: output.activation ?? 'none' };
-  throw new ManifestError(`model.yaml: output.scores is "${named}"; the graph's outputs are ${names.join(', ')}`);
+  throw new ManifestError(`model.yaml: output.scores is "${named}", but the graph's outputs are ${names.join(', ')}`);
 }
 
-/** The output that cannot be anything else: scikit-learn's name beside the label, or what comes out of a softmax. */
+/**
+ * The output that holds probabilities: the one that scikit-learn's exporter names `probabilities`, or the only
+ * floating-point output if a Softmax or Sigmoid computes it.
+ */
 function probabilitiesOutput({ output, facts: { outputs, outputOperators } }: TaskSources): string | undefined {
   const floats = outputs.filter(({ datatype }) => datatype.startsWith('FP'));
-  const usual = floats.find(({ name }) => name === 'probabilities');
-  if (usual && outputs.length > 1) return usual.name;
+  const named = floats.find(({ name }) => name === 'probabilities');
+  if (named && outputs.length > 1) return named.name;
   const [only] = floats;
-  const isReady = floats.length === 1 && /^(Softmax|Sigmoid)$/.test(outputOperators[only?.name ?? ''] ?? '');
-  return isReady && output.activation === undefined ? only?.name : undefined;
+  const isActivated = floats.length === 1 && /^(Softmax|Sigmoid)$/.test(outputOperators[only?.name ?? ''] ?? '');
+  return isActivated && output.activation === undefined ? only?.name : undefined;
 }
 
-function labelHead({ facts: { outputs }, hf, task }: TaskSources): ScoresHead {
+function labelHead({ facts: { outputs }, hf }: TaskSources): ScoresHead {
   if (hf.tokenizer !== null || hf.preprocessor)
     throw new ManifestError(
-      `config.json is missing: its id2label says what the scores of ${task} mean (or labels and output.scores in model.yaml)`,
+      'config.json is missing: add it with the labels in id2label, or set labels and output.scores in model.yaml',
     );
   const [first] = outputs;
   if (first && first.datatype !== 'BYTES' && !DATATYPES[first.datatype]?.range)
     throw new ManifestError(
-      `model.yaml: output is missing: { scores: ${first.name} }, if that holds one score per label; with activation: softmax or sigmoid, if it holds logits`,
+      `model.yaml: output is missing: if "${first.name}" holds one probability per label, write output: { scores: ${first.name} }; if it holds logits, add activation: softmax or sigmoid`,
     );
   return { kind: 'label', output: first?.name ?? '' };
 }
 
-/** As in transformers: several labels at once, or a single one, are independent of each other. */
+/** The activation that the pipeline of transformers applies: sigmoid for multi-label models and for a single label. */
 function defaultActivation({ config }: ModelFiles, count: number): Activation {
   if (config?.problem_type === 'regression') return 'none';
   return config?.problem_type === 'multi_label_classification' || count === 1 ? 'sigmoid' : 'softmax';
 }
 
-/** The single output of a head that names one. */
+/** `outputs` of tasks whose head names a single output. */
 export function onlyOutput({ output }: { readonly output: string }): readonly string[] {
   return [output];
 }
 
 /**
- * The label with the highest score, and all scores in the order of `spec.labels`. A single score for two labels is that
- * of the second.
+ * Returns the label with the highest score, and all scores in the order of `labels`. If the graph has a single score for
+ * two labels, it is the score of the second label, and the first gets 1 − score.
  *
- * @throws UnusableOutput when a score is not finite or their number is not that of the labels
+ * @throws UnusableOutputError if a score is not finite, or the numbers of scores and labels differ
  */
 export function postprocessScores(
   outputs: readonly TensorData[],
@@ -75,13 +76,13 @@ export function postprocessScores(
   const { output } = head;
   if (head.kind === 'label')
     return { kind: 'classification', label: String(outputNamed(outputs, output)?.data[0]), scores: null };
-  const isOneForTwo =
+  const isBinary =
     labels.length === 2 && head.activation !== 'softmax' && outputNamed(outputs, output)?.data.length === 1;
-  const scores = applyActivation(finiteScores(outputs, output, isOneForTwo ? 1 : labels.length), head.activation);
-  return classificationOf(isOneForTwo ? scores.flatMap((score) => [1 - score, score]) : scores, labels);
+  const scores = applyActivation(finiteScores(outputs, output, isBinary ? 1 : labels.length), head.activation);
+  return classificationOf(isBinary ? scores.flatMap((score) => [1 - score, score]) : scores, labels);
 }
 
-/** Whether several labels may apply to one input. A single score for two labels means that one excludes the other. */
+/** Whether several labels can apply to one input. False for a single score for two labels: they exclude each other. */
 export function isMultiLabel({
   head,
   labels,
@@ -95,20 +96,22 @@ function isScores(head: { readonly kind: string }): head is Extract<ScoresHead, 
   return head.kind === 'scores';
 }
 
+/** A classification with the best-scoring label. */
 export function classificationOf(scores: readonly number[], labels: readonly string[]): AnswerOf<'classification'> {
   return { kind: 'classification', label: labels[indexOfHighest(scores)] as string, scores };
 }
 
-/** The first index of the highest score. */
+/** The index of the highest score; the first one if several are equal. */
 export function indexOfHighest(scores: readonly number[]): number {
   return scores.reduce((best, score, i) => (score > (scores[best] as number) ? i : best), 0);
 }
 
-/** @throws UnusableOutput when the output has another number of values, or one that is not finite */
+/** The values of an output. @throws UnusableOutputError if there are not `count`, or one of them is not finite */
 export function finiteScores(outputs: readonly TensorData[], output: string, count: number): Float32Array {
   const raw = outputNamed(outputs, output)?.data as Float32Array | undefined;
-  if (raw?.length !== count) throw new UnusableOutputError(`it gave ${raw?.length ?? 0} scores for ${count} labels`);
-  if (!raw.every(Number.isFinite)) throw new UnusableOutputError('it gave a score that is not a number');
+  if (raw?.length !== count)
+    throw new UnusableOutputError(`the graph returned ${raw?.length ?? 0} scores for ${count} labels`);
+  if (!raw.every(Number.isFinite)) throw new UnusableOutputError('a score is not a finite number');
   return raw;
 }
 
@@ -121,7 +124,7 @@ function sigmoid(x: number): number {
   return 1 / (1 + Math.exp(-x));
 }
 
-/** Shifted by the largest value, so that no power overflows. */
+/** The largest value is subtracted first, so that no exponential overflows. */
 export function softmax(raw: Float32Array | readonly number[]): number[] {
   let highest = Number.NEGATIVE_INFINITY;
   for (const x of raw) if (x > highest) highest = x;

@@ -1,9 +1,9 @@
-/** How similar texts are, by the cosine of their embeddings. */
+/** Cosine similarity of a source sentence to others. Pipeline `sentence-similarity` of Hugging Face. */
 import { defineTask } from './define-task.js';
 import { preprocessEmbedding, preprocessSimilarity, similarityInput, textEmbeddingHead } from './embedding.js';
 import { onlyOutput } from './scores.js';
 import type { Example, Widget } from './spec.js';
-import { isNonEmptyString, textInput, widgetInputs } from './text.js';
+import { isNonBlankString, textInput, widgetInputs } from './text.js';
 
 export const sentenceSimilarity = defineTask({
   name: 'SENTENCE_SIMILARITY',
@@ -22,9 +22,9 @@ export const sentenceSimilarity = defineTask({
 const DEFAULT_SIMILARITY = { source: 'The movie was great.', sentences: ['The film was good.', 'Paris is in France.'] };
 
 function similarityExamples(_spec: unknown, widget: Widget): Example[] {
-  const shown = widgetInputs(widget, 'source_sentence').map(({ source_sentence: source, sentences }) => ({
+  const fromCard = widgetInputs(widget, 'source_sentence').map(({ source_sentence: source, sentences }) => ({
     source,
-    sentences: Array.isArray(sentences) && sentences.every(isNonEmptyString) ? sentences : DEFAULT_SIMILARITY.sentences,
+    sentences: Array.isArray(sentences) && sentences.every(isNonBlankString) ? sentences : DEFAULT_SIMILARITY.sentences,
   }));
-  return [...shown, DEFAULT_SIMILARITY].map((similarity) => ({ similarity }));
+  return [...fromCard, DEFAULT_SIMILARITY].map((similarity) => ({ similarity }));
 }

@@ -1,100 +1,104 @@
 /**
- * From texts to sequences of tokens, as long as the graph reads them: cut, in windows, or as pairs.
+ * Turns texts into token sequences that fit the graph: truncated, split into windows, or combined into pairs.
  *
- * Pure: the tokenizer is handed in. A sequence always has the special tokens of its template, the final separator
- * included: what is cut is the text.
+ * Pure: the tokenizer is passed in. A sequence always has all special tokens of its template, including the final
+ * separator; only text is truncated.
  */
 import type { TensorArray, TensorData } from './datatypes.js';
 import type { AnySpec, TensorSpec, TextSpec } from './spec.js';
 
-/** The tokens of one text, without special tokens around them. */
+/** The tokens of a text, without the special tokens of a template. */
 export interface Encoded {
   readonly ids: ArrayLike<number>;
-  /** Where each begins and ends in the text that was sent, in UTF-16 units. */
+  /** Start and end (exclusive) of each token in the text, in UTF-16 code units. */
   readonly starts: ArrayLike<number>;
   readonly ends: ArrayLike<number>;
-  /** Which word each is a part of; a special token in the text is a word of its own. */
+  /** Index of the word that each token belongs to. A special token within the text counts as a word. */
   readonly words: ArrayLike<number>;
 }
 
-/** What stands around one text (A) or a pair (A, B), in order; `type` is the token type. */
+/** A part of the template for one text (A) or a pair (A, B): a special token or a text. `type` is the token type id. */
 export type TemplatePart =
   | { readonly special: number; readonly type: number }
   | { readonly sequence: 'A' | 'B'; readonly type: number };
 
-/** What a worker lends to tasks that read texts. */
+/** The tokenizer of a version, provided by the worker. */
 export interface Tokenizer {
   encode(text: string): Promise<Encoded>;
-  /** Special tokens included. */
+  /** Keeps special tokens. */
   decode(ids: readonly number[]): string;
+  /** Template for one text. */
   readonly single: readonly TemplatePart[];
+  /** Template for a pair of texts. */
   readonly pair: readonly TemplatePart[];
   readonly padId: number;
   readonly padTypeId: number;
   readonly maskId: number | null;
   readonly unkId: number | null;
-  /** The largest id, plus one. */
+  /** The largest token id plus 1. */
   readonly vocabularySize: number;
-  /** Do tokens that go on with a word say so, as "##ing" does? */
+  /** Whether tokens that continue a word are marked, such as "##ing". */
   readonly marksContinuation: boolean;
 }
 
-/** @throws Error when the version has no tokenizer: a version that reads tokens always has one */
+/** Returns the tokenizer of a version that reads tokens. @throws Error if there is none, which is a bug */
 export function tokenizerOf({ tokenizer }: { readonly tokenizer: Tokenizer | null }): Tokenizer {
   if (!tokenizer) throw new Error('A version that reads tokens has no tokenizer. This is a bug.');
   return tokenizer;
 }
 
-/** Tokens `from` to `to` of a text. */
+/** The tokens `from` (inclusive) to `to` (exclusive) of a text. */
 export interface Slice {
   readonly encoded: Encoded;
   readonly from: number;
   readonly to: number;
 }
 
+/** A complete token sequence, as the graph reads it. */
 export interface Sequence {
   readonly ids: readonly number[];
   readonly types: readonly number[];
-  /** Where the tokens of a text begin. */
+  /** Positions of the first token of text A and of text B. */
   readonly startOfA: number;
   readonly startOfB: number;
 }
 
-/** How many tokens of text fit beside the special ones of a template. */
+/** The number of text tokens that fit into a sequence besides the special tokens of its template. */
 export function tokenBudget({ maxTokens }: TextSpec, template: readonly TemplatePart[]): number {
   return maxTokens - template.filter((part) => 'special' in part).length;
 }
 
-/** Characters of a token, generously. */
+/** A generous estimate: few tokens are longer. */
 const CHARACTERS_PER_TOKEN = 16;
 
 /**
- * The tokens of a text, or of as much of its beginning as has more than `room`: nobody waits for the rest of a long text
- * to be cut into tokens that are left out. It is cut between words, as tokens of words do not depend on later ones.
+ * Encodes at least the first `budget` + 1 tokens of a text, or the whole text if it is shorter. This saves the time to
+ * tokenize the rest of a long text, which would be truncated anyway. The text is cut at a space, because the tokens of a
+ * word do not depend on later words.
  */
-export async function encodeBeginning(tokenizer: Tokenizer, text: string, room: number): Promise<Encoded> {
-  for (let length = CHARACTERS_PER_TOKEN * (room + 1); length < text.length; length *= 4) {
+export async function encodeBeginning(tokenizer: Tokenizer, text: string, budget: number): Promise<Encoded> {
+  for (let length = CHARACTERS_PER_TOKEN * (budget + 1); length < text.length; length *= 4) {
     const end = text.lastIndexOf(' ', length);
     if (end < length / 2) continue;
     const encoded = await tokenizer.encode(text.slice(0, end));
-    if (encoded.ids.length > room) return encoded;
+    if (encoded.ids.length > budget) return encoded;
   }
   return tokenizer.encode(text);
 }
 
-/** The beginning of a text, as much as fits. */
-export function truncate(encoded: Encoded, room: number): Slice {
-  return { encoded, from: 0, to: Math.min(encoded.ids.length, Math.max(0, room)) };
+/** The first `budget` tokens of a text, or all of them if there are fewer. */
+export function truncate(encoded: Encoded, budget: number): Slice {
+  return { encoded, from: 0, to: Math.min(encoded.ids.length, Math.max(0, budget)) };
 }
 
 /**
- * A text in windows of at most `room` tokens; neighbours share `stride`, so that what stands at the end of one has its
- * surroundings in the next. A text that fits is one window, and so is an empty one. Each brings at least an eighth of
- * its room, however many it shares.
+ * Splits a text into windows of at most `budget` tokens. Neighboring windows share `stride` tokens, so that a token at the
+ * edge of one window has context in the next. A text that fits, even an empty one, is a single window. Each window adds
+ * at least an eighth of the budget in new tokens, whatever the stride.
  */
-export function windowsOf(encoded: Encoded, room: number, stride: number): Slice[] {
+export function windowsOf(encoded: Encoded, budget: number, stride: number): Slice[] {
   const count = encoded.ids.length;
-  const size = Math.max(1, room);
+  const size = Math.max(1, budget);
   const step = Math.max(Math.ceil(size / 8), size - stride);
   const windows: Slice[] = [];
   for (let from = 0; ; from += step) {
@@ -103,7 +107,7 @@ export function windowsOf(encoded: Encoded, room: number, stride: number): Slice
   }
 }
 
-/** A text, or a pair of them, with the special tokens of the template. */
+/** Fills a template with one text, or with a pair of texts. */
 export function sequenceOf(template: readonly TemplatePart[], a: Slice, b: Slice | null = null): Sequence {
   const ids: number[] = [];
   const types: number[] = [];
@@ -125,10 +129,13 @@ export function sequenceOf(template: readonly TemplatePart[], a: Slice, b: Slice
   return { ids, types, startOfA: starts.A, startOfB: starts.B };
 }
 
-/** The inputs of the graph that this server can fill for a text, by their usual names. */
+/** Inputs of a text graph that the service can fill, named as in the ONNX exports of transformers. */
 export const TEXT_INPUTS = ['input_ids', 'attention_mask', 'token_type_ids', 'position_ids'] as const;
 
-/** One row of the graph's inputs; a graph with a fixed length gets its padding here, others beside longer mates. */
+/**
+ * The inputs of the graph for one sequence, each with the shape [1, length]. If the graph has a fixed length, the sequence
+ * is padded to it here; otherwise it is padded when it shares a run with longer sequences.
+ */
 export function tensorsOf(
   { inputs, text }: Pick<AnySpec, 'inputs' | 'text'>,
   { ids, types }: Sequence,
@@ -148,6 +155,7 @@ export function tensorsOf(
   });
 }
 
+/** Converts numbers to the input's integer type, padded to `length`. */
 function paddedIntegers({ datatype }: TensorSpec, values: readonly number[], length: number, pad: number): TensorArray {
   const array = datatype === 'INT64' ? new BigInt64Array(length) : new Int32Array(length);
   for (let i = 0; i < length; i++) {

@@ -1,26 +1,27 @@
-/**
- * What the importer knows of a version when a task reads from it what the outputs of the graph mean.
- */
+/** What the importer passes to a task, so that the task can find out what the outputs of the graph mean. */
 import { ManifestError } from '../errors.js';
 import type { Activation, Pooling, TensorSpec } from './spec.js';
 import { shapeText } from './tensors.js';
 
-/** What the file of the graph says. */
+/** Facts read from the ONNX file. */
 export interface GraphFacts {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
   readonly producer: string | null;
   readonly opset: number | null;
   readonly parameterCount: number;
-  /** Classes of a classical classifier, in the order of the scores. */
+  /** Class labels stored in an ONNX-ML classifier node, in the order of the scores. */
   readonly classLabels: readonly string[] | null;
-  /** The operator that computes each output, by the output's name. */
+  /** The operator that computes each output, such as "Softmax", by the output's name. */
   readonly outputOperators: Readonly<Record<string, string>>;
-  /** Scores as a list of maps, which cannot be returned: they are read before they become maps. */
+  /**
+   * Set if the graph ends with a ZipMap node, whose list of maps ONNX Runtime cannot return. `output` is the tensor before
+   * that node.
+   */
   readonly zipMap: { readonly labels: readonly string[]; readonly output: string } | null;
 }
 
-/** `output` of model.yaml: which outputs of the graph hold what, and how to postprocess them. */
+/** `output` of model.yaml: which outputs of the graph to read, and how to postprocess them. */
 export interface OutputSettings {
   readonly scores?: string | undefined;
   readonly activation?: Activation | undefined;
@@ -37,28 +38,28 @@ export interface OutputSettings {
   readonly hypothesisTemplate?: string | undefined;
 }
 
-/** What a Hugging Face repository says, as far as tasks read it. */
+/** The files of a Hugging Face repository, as far as tasks read them. */
 export interface ModelFiles {
   readonly config: {
     readonly model_type?: string | undefined;
     readonly architectures?: readonly string[] | null | undefined;
     readonly problem_type?: string | null | undefined;
   } | null;
-  /** Null without tokenizer.json. */
+  /** Null if there is no tokenizer.json. */
   readonly tokenizer: string | null;
-  /** Null without preprocessor_config.json. */
+  /** Null if there is no preprocessor_config.json. */
   readonly preprocessor: object | null;
-  /** Null for models that are not of sentence-transformers. */
+  /** Settings of sentence-transformers; null for other models. */
   readonly sentences: {
     readonly pooling: Pooling;
     readonly normalize: boolean;
-    /** Why the pooling of the model is not supported; its graph may pool itself. */
+    /** Why the model's pooling is not supported. Does not matter if the graph does the pooling. */
     readonly refusal?: string;
   } | null;
 }
 
 export interface TaskSources {
-  /** The task in messages. */
+  /** Name of the task, for messages. */
   readonly task: string;
   readonly output: OutputSettings;
   readonly labels: readonly string[];
@@ -66,12 +67,12 @@ export interface TaskSources {
   readonly hf: ModelFiles;
 }
 
-/** The first architecture of config.json, such as "BertForMaskedLM"; '' where the files name another kind of model. */
+/** The first architecture in config.json, such as "BertForMaskedLM"; '' if there is none, or for sentence-transformers. */
 export function architectureOf({ config, sentences }: ModelFiles): string {
   return sentences ? '' : (config?.architectures?.[0] ?? '');
 }
 
-/** Whether the model has no head for a task: its architecture is "BertModel" or "ViTModel". */
+/** Whether the model has no task-specific head, as with the architectures "BertModel" and "ViTModel". */
 export function isBaseModel(files: ModelFiles): boolean {
   const architecture = architectureOf(files);
   return architecture !== '' && !/For[A-Z]/.test(architecture);
@@ -81,9 +82,10 @@ export function isBaseModel(files: ModelFiles): boolean {
 type OutputKey = 'scores' | 'value' | 'vector' | 'start' | 'end' | 'boxes';
 
 /**
- * The output that model.yaml names, else one with a usual name, else the only one with `rank` dimensions.
+ * Chooses an output with `rank` dimensions: the one that model.yaml names, else one with a usual name, else the only
+ * floating-point output of that rank.
  *
- * @throws ManifestError that names the key or the output
+ * @throws ManifestError that names the key of model.yaml or the output
  */
 export function pickOutput(
   { output, facts: { outputs }, task }: TaskSources,
@@ -93,20 +95,20 @@ export function pickOutput(
 ): TensorSpec {
   const named = output[key];
   const names = outputs.map(({ name }) => name).join(', ');
-  const fitting = outputs.filter(({ shape, datatype }) => shape.length === rank && datatype.startsWith('FP'));
-  const found =
+  const candidates = outputs.filter(({ shape, datatype }) => shape.length === rank && datatype.startsWith('FP'));
+  const chosen =
     named !== undefined
       ? outputs.find(({ name }) => name === named)
-      : (outputs.find(({ name }) => usual.includes(name)) ?? (fitting.length === 1 ? fitting[0] : undefined));
-  if (!found && named !== undefined)
-    throw new ManifestError(`model.yaml: output.${key} is "${named}"; the graph's outputs are ${names}`);
-  if (!found)
+      : (outputs.find(({ name }) => usual.includes(name)) ?? (candidates.length === 1 ? candidates[0] : undefined));
+  if (!chosen && named !== undefined)
+    throw new ManifestError(`model.yaml: output.${key} is "${named}", but the graph's outputs are ${names}`);
+  if (!chosen)
     throw new ManifestError(
-      `model.yaml: output.${key} is missing: which of the outputs ${names} does ${task} read? It is usually called ${usual.join(' or ')}`,
+      `model.yaml: output.${key} is missing: name the output that ${task} reads (usually ${usual.join(' or ')}); the graph's outputs are ${names}`,
     );
-  if (found.shape.length !== rank)
+  if (chosen.shape.length !== rank)
     throw new ManifestError(
-      `output "${found.name}" has shape ${shapeText(found.shape)}; ${task} reads one of ${rank} dimensions`,
+      `output "${chosen.name}" has shape ${shapeText(chosen.shape)}; ${task} needs ${rank} dimensions`,
     );
-  return found;
+  return chosen;
 }

@@ -1,9 +1,9 @@
 /**
- * The parts of a version's spec: everything the service must know to check an input, run the graph and postprocess its
- * outputs. The union by task is `VersionSpec` in `tasks.ts`.
+ * The parts of a version's spec: everything that the service needs to check an input, run the graph and postprocess its
+ * outputs. `VersionSpec` in `tasks.ts` is the union over all tasks.
  *
- * Plain data, read once at import from the manifest, the Hugging Face files and the graph, stored as JSON, shared by
- * catalog, server and worker.
+ * A spec is plain data. The importer builds it once, from model.yaml, the Hugging Face files and the graph. It is stored
+ * as JSON and shared by the catalog, the server and the workers.
  */
 
 export type ColumnType = 'NUMBER' | 'INTEGER' | 'TEXT' | 'CATEGORY' | 'BOOLEAN';
@@ -18,13 +18,13 @@ export interface ColumnSpec {
   readonly categories: readonly string[];
   readonly required: boolean;
   readonly example: unknown;
-  /** The graph's input that takes it; several columns of one input stand beside each other, in their order. */
+  /** The graph input that the column feeds. Columns that feed the same input are placed next to each other, in order. */
   readonly input: string;
-  /** The word that the graph takes for a missing text; missing numbers are NaN. */
+  /** The string that stands for a missing TEXT or CATEGORY value. Missing numbers become NaN. */
   readonly missing: string;
 }
 
-/** Datatype in the Open Inference Protocol's words; `null` in the shape where any size fits. */
+/** An input or output of the graph. Datatypes are those of the Open Inference Protocol; null in a shape means any size. */
 export interface TensorSpec {
   readonly name: string;
   readonly datatype: string;
@@ -32,70 +32,74 @@ export interface TensorSpec {
 }
 
 /**
- * How a picture becomes the graph's input, in this order: turned as its EXIF says, alpha dropped, resized, cropped or
- * padded, split into channels, normalised. The names are those of a Hugging Face `preprocessor_config.json`.
+ * How an image is preprocessed, in this order: rotate as EXIF says, drop the alpha channel, resize, crop or pad, arrange
+ * the channels, normalize. The terms are those of a Hugging Face `preprocessor_config.json`. Sizes are in pixels.
  */
 export interface ImageSpec {
   readonly resize:
     | { readonly kind: 'exact'; readonly width: number; readonly height: number }
-    /** The ratio is kept: the shorter side gets `edge` pixels, the longer at most `longest`; both down to a multiple. */
+    /**
+     * Keeps the aspect ratio: the shorter side gets `edge` pixels, unless the longer side would exceed `longest`. Both
+     * sides are rounded down to a multiple of `multiple`.
+     */
     | { readonly kind: 'shortest'; readonly edge: number; readonly longest: number | null; readonly multiple?: number }
-    /** The ratio is kept: as large as fits. */
+    /** Keeps the aspect ratio: as large as fits into `width` and `height`. */
     | { readonly kind: 'inside'; readonly width: number; readonly height: number }
     | null;
   readonly resample: 'nearest' | 'bilinear' | 'bicubic' | 'lanczos';
-  /** From the centre; zeros where the picture is smaller. */
+  /** Center crop. Areas outside a smaller image are filled with zeros. */
   readonly crop: { readonly width: number; readonly height: number } | null;
-  /** The picture at the top left, the rest this level, 0..255. */
+  /** Pads at the right and the bottom with `level`, 0 to 255. */
   readonly pad: { readonly width: number; readonly height: number; readonly level: number } | null;
   readonly color: 'grey' | 'rgb' | 'bgr';
   readonly layout: 'NCHW' | 'NHWC';
-  /** What each 0..255 level is multiplied by, before mean and std. */
+  /** Factor for the levels 0 to 255, applied before `mean` and `std`: `(level × rescaleFactor − mean) / std`. */
   readonly rescaleFactor: number;
   readonly mean: readonly number[];
   readonly std: readonly number[];
 }
 
-/** How a text becomes tokens. Absent where the graph itself takes strings. */
+/** How a text is tokenized. Null in the spec if the graph itself takes strings. */
 export interface TextSpec {
-  /** Digest of the blob that holds tokenizer.json and tokenizer_config.json. */
+  /** SHA-256 of the blob that holds tokenizer.json and tokenizer_config.json. */
   readonly tokenizerSha256: string;
-  /** Longest sequence that the graph reads, special tokens included. */
+  /** Maximum length of a sequence in tokens, including special tokens. */
   readonly maxTokens: number;
-  /** Tokens that neighbouring windows of a long text share. */
+  /** Number of tokens that neighboring windows of a long text share. */
   readonly stride: number;
-  /** What becomes of a text that is longer: cut at the end, or read in windows that overlap. */
+  /** Longer texts are truncated at the end, or read in overlapping windows. */
   readonly longInputs: 'truncate' | 'windows';
-  /** May shorter texts be filled up to the length of their mates? Only if their answers stay the same. */
+  /** Whether sequences may be padded to share a run with longer ones. Set only if padding does not change answers. */
   readonly pads: boolean;
-  /** The token that stands for what is to be guessed. */
+  /** The text of the mask token; null for tasks other than fill-mask. */
   readonly maskToken: string | null;
 }
 
 export type Activation = 'none' | 'softmax' | 'sigmoid';
 export type Pooling = 'none' | 'mean' | 'cls' | 'max' | 'last';
 
-/** What every spec has. */
+/** The parts that every spec has. */
 export interface SpecBase {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
-  /** The words of a classification, in the order of the scores; empty for other tasks. */
+  /** The labels of a classification or detection, in the order of the scores; empty for other tasks. */
   readonly labels: readonly string[];
   /** The columns of a row, in the order of the graph; empty for other kinds of input. */
   readonly columns: readonly ColumnSpec[];
-  /** A `ModelInput` that the version answers. */
+  /** A `ModelInput` that works. */
   readonly example: Readonly<Record<string, unknown>>;
-  /** Most rows that may share one run; 1 when the other rows of a batch could change an answer. */
+  /** Maximum number of rows in a run; 1 if other rows of a batch change an answer. */
   readonly maxBatch: number;
+  /** How `maxBatch` was determined, for operators. */
   readonly maxBatchReason: string;
-  /** The longest that a run may take before the watchdog ends it, in milliseconds. */
+  /** Maximum duration of a run in milliseconds. After that, the watchdog ends the process. */
   readonly maxRunMs: number;
 }
 
-/** What a spec says of preprocessing, by where the inputs of the graph come from. */
+/** The preprocessing settings of a spec, by where the inputs of the graph come from. */
 export interface SpecParts {
   readonly row: { readonly image: null; readonly text: null };
-  /** `text` is null where the graph itself takes strings. */
+  /** `text` is null if the graph itself takes strings. */
   readonly text: { readonly image: null; readonly text: TextSpec | null };
   readonly tokens: { readonly image: null; readonly text: TextSpec };
   readonly image: { readonly image: ImageSpec; readonly text: null };
@@ -103,11 +107,11 @@ export interface SpecParts {
 }
 export type SpecPart = keyof SpecParts;
 
-/** A spec of whichever task, as far as checks and preprocessing of a kind of input read it. */
+/** The spec of any task, as far as the checks and the preprocessing of inputs read it. */
 export type AnySpec = SpecBase &
   SpecParts[SpecPart] & { readonly task: string; readonly head: { readonly kind: string } };
 
-/** An input that works, as a client would send it. */
+/** An example input, as a client sends it: one key of `ModelInput` with its value. */
 export type Example = Readonly<Record<string, unknown>>;
-/** Inputs that a model card shows (`widget` in its front matter). */
+/** The example inputs of a model card: `widget` in its front matter. */
 export type Widget = readonly Readonly<Record<string, unknown>>[];

@@ -1,22 +1,20 @@
-/**
- * Specs as the catalog stores them, those that earlier releases wrote included.
- */
+/** Reads specs as the catalog stores them, including those written by earlier releases. */
 import type { Activation, ColumnSpec, ImageSpec, SpecBase, TextSpec } from './spec.js';
 import { type InputKind, type TaskName, taskNamed, type VersionSpec } from './tasks.js';
 
-/** Another form of a version's graph, such as a quantized one, with a spec of its own. */
+/** A variant of a version's graph, such as a quantized one, with its own spec. */
 export interface VariantSpec {
   readonly name: string;
   readonly sha256: string;
   readonly sizeBytes: number;
-  /** Null for a variant that cannot be used; then `reason` says why. */
+  /** Null if the variant cannot be used; `reason` then says why. */
   readonly spec: VersionSpec | null;
   readonly reason: string | null;
 }
 
 type Head = VersionSpec['head'];
 
-/** Earlier releases wrote fewer keys of a column, one way to resize, and `scores` or `value` instead of a head. */
+/** Earlier releases wrote columns with fewer keys, only one kind of resize, and `scores` or `value` instead of `head`. */
 interface StoredSpec extends Omit<SpecBase, 'columns'> {
   readonly task: TaskName;
   readonly inputKind: InputKind;
@@ -33,12 +31,12 @@ type EarlierImageSpec = { readonly width: number; readonly height: number } & Pi
   'color' | 'rescaleFactor' | 'mean' | 'std'
 >;
 
-/** A spec as the catalog stores it. */
+/** Parses a stored spec and converts it to the current form. */
 export function readSpec(json: string): VersionSpec {
   return upgradeSpec(JSON.parse(json));
 }
 
-/** Variants as the catalog stores them. */
+/** Parses stored variants and converts their specs to the current form. */
 export function readVariants(json: string): VariantSpec[] {
   const variants = JSON.parse(json) as (Omit<VariantSpec, 'spec'> & { readonly spec: StoredSpec | null })[];
   return variants.map((variant) => ({ ...variant, spec: variant.spec && upgradeSpec(variant.spec) }));
@@ -53,7 +51,7 @@ function upgradeSpec({ scores, value, ...spec }: StoredSpec): VersionSpec {
     text: spec.text ?? null,
     head: spec.head ?? headFromEarlier(spec, scores ?? null, value ?? null),
   };
-  // What is stored was a `VersionSpec` when it was written.
+  // Only specs that were valid when written are stored.
   return upgraded as unknown as VersionSpec;
 }
 

@@ -1,4 +1,4 @@
-/** A class for a row of named columns. */
+/** Assigns a class to a row of named columns. */
 import { defineTask, oneRow } from './define-task.js';
 import { preprocessRow, rowExamples, rowInput } from './row.js';
 import { onlyOutput, postprocessScores, scoresHead } from './scores.js';

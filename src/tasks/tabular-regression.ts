@@ -1,4 +1,4 @@
-/** A number for a row of named columns. */
+/** Predicts a number from a row of named columns. */
 import { ManifestError } from '../errors.js';
 import type { AnswerOf } from './answer.js';
 import { DATATYPES, outputNamed, type TensorData } from './datatypes.js';
@@ -8,7 +8,7 @@ import { preprocessRow, rowExamples, rowInput } from './row.js';
 import { onlyOutput } from './scores.js';
 import type { TaskSources } from './sources.js';
 
-/** [N] or [N, 1]: one number. */
+/** The output has the shape [N] or [N, 1]: one number per row. */
 interface ValueHead {
   readonly kind: 'value';
   readonly output: string;
@@ -29,21 +29,24 @@ export const tabularRegression = defineTask({
 
 function valueHead({ output, facts: { outputs } }: TaskSources): ValueHead {
   const name = output.value ?? outputs[0]?.name ?? '';
-  const found = outputs.find((one) => one.name === name);
+  const valueOutput = outputs.find((output) => output.name === name);
   const names = outputs.map(({ name }) => name).join(', ');
-  if (!found) throw new ManifestError(`model.yaml: output.value is "${name}"; the graph's outputs are ${names}`);
-  if (!DATATYPES[found.datatype]) throw new ManifestError(`output "${name}" is ${found.datatype}, not a number`);
+  if (!valueOutput)
+    throw new ManifestError(`model.yaml: output.value is "${name}", but the graph's outputs are ${names}`);
+  if (!DATATYPES[valueOutput.datatype])
+    throw new ManifestError(`output "${name}" is ${valueOutput.datatype}, but a regression needs numbers`);
   return { kind: 'value', output: name, unit: output.unit ?? null };
 }
 
-/** @throws UnusableOutput when there is not exactly one number, or it is not finite */
+/** @throws UnusableOutputError if there is not exactly one number, or it is not finite */
 function postprocessValue(
   outputs: readonly TensorData[],
   { head: { output, unit } }: { readonly head: ValueHead },
 ): AnswerOf<'regression'> {
   const data = outputNamed(outputs, output)?.data;
-  if (data?.length !== 1) throw new UnusableOutputError(`it gave ${data?.length ?? 0} numbers instead of one`);
+  if (data?.length !== 1)
+    throw new UnusableOutputError(`the graph returned ${data?.length ?? 0} numbers instead of one`);
   const number = Number(data[0]);
-  if (!Number.isFinite(number)) throw new UnusableOutputError(`it gave ${number}`);
+  if (!Number.isFinite(number)) throw new UnusableOutputError(`the predicted number is ${number}`);
   return { kind: 'regression', value: number, unit };
 }

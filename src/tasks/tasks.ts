@@ -1,5 +1,6 @@
 /**
- * The list of tasks. Names, kinds of input, specs and items derive from it; a new task is one file and one line here.
+ * The list of tasks. Task names, kinds of input, specs and items are derived from it. To add a task, write its file and add
+ * it to the list.
  */
 import { type AnyInput, type AnyItem } from './define-input.js';
 import { type AnyTask, oneRow, type Preprocessed, type SpecOf, type Tools } from './define-task.js';
@@ -42,16 +43,16 @@ type Input = Task['reads'][number];
 export type TaskName = Task['name'];
 export type InputKind = Input['kind'];
 
-/** The spec of a version: of one of the tasks. */
+/** The spec of a version. A union, discriminated by `task`. */
 export type VersionSpec = SpecOfTask<Task>;
 type SpecOfTask<T extends Task> = T extends { readonly name: infer Name; readonly part: infer Part }
   ? SpecOf<Name, T['reads'][0]['kind'], Extract<Part, Task['part']>, ReturnType<T['head']>>
   : never;
 
-/** What a client sends: exactly one key. */
+/** The input of a prediction, with exactly one key set. */
 export type ModelInput = { readonly [I in Input as I['key']]?: Parameters<I['check']>[0] | null | undefined };
 
-/** A checked input, as it travels to a worker. */
+/** A checked input, as it is sent to a worker. */
 export type Item = ReturnType<Input['check']>;
 
 export const TASKS: readonly TaskName[] = TASK_LIST.map(({ name }) => name);
@@ -67,20 +68,21 @@ export const INPUT_KEYS = Object.fromEntries(INPUTS.map(({ kind, key }) => [kind
 
 const TASK_BY_NAME = new Map<string, AnyTask>(TASK_LIST.map((task): [string, AnyTask] => [task.name, task]));
 
+/** The definition of a task. */
 export function taskNamed(name: TaskName): AnyTask {
   return TASK_BY_NAME.get(name) as AnyTask;
 }
 
-/** The task of a Hugging Face repository, by its files; null where they do not tell. */
+/** Recognizes the task of a Hugging Face repository from its files; null if they do not say. */
 export function recognizeTask(files: ModelFiles): TaskName | null {
-  const found = TASK_LIST.find((task: AnyTask) => task.recognizes?.(files));
-  return found?.name ?? null;
+  const recognized = TASK_LIST.find((task: AnyTask) => task.recognizes?.(files));
+  return recognized?.name ?? null;
 }
 
 /**
- * Checks an input against the spec of a version. Every version accepts tensors.
+ * Checks an input against the spec of a version and converts it to an item. Every version also accepts tensors.
  *
- * @throws InvalidInputError with paths below `prefix`, what was expected and what was received
+ * @throws InvalidInputError whose problems have paths that start with `prefix`
  */
 export function checkInput(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): Item {
   const task = taskNamed(spec.task);
@@ -96,7 +98,7 @@ export function checkInput(spec: VersionSpec, input: ModelInput, prefix: readonl
   }
   const keys = task.reads.filter((kind) => !isTensors(kind)).map(({ key }) => key);
   const wanted = keys.length === 0 ? 'tensors' : `${keys.join(' or ')} (or tensors)`;
-  const message = given.length === 1 ? 'this model reads another kind of input' : 'exactly one key is given';
+  const message = given.length === 1 ? 'this model takes another kind of input' : 'exactly one key is required';
   problems.add([], 'WRONG_KIND', message, wanted, given.map(({ key }) => key).join(', ') || 'nothing');
   problems.throwIfAny();
   throw new Error('Problems were added but not thrown. This is a bug.');
@@ -111,9 +113,9 @@ function isTensorsItem(item: AnyItem): item is TensorsItem {
 }
 
 /**
- * What to run for one item, and how its outputs become the answer.
+ * Converts an item to the inputs of the graph, together with the function that computes the answer from its outputs.
  *
- * @throws UnreadableItemError for what only decoding or tokenizing tells
+ * @throws UnreadableItemError if decoding or tokenizing shows that the input is not valid
  */
 export async function preprocessItem(item: Item, spec: VersionSpec, tools: Tools): Promise<Preprocessed> {
   const task = taskNamed(spec.task);
@@ -121,7 +123,7 @@ export async function preprocessItem(item: Item, spec: VersionSpec, tools: Tools
   return oneRow(item.tensors, (outputs) => task.postprocess?.(outputs, spec) ?? postprocessTensors(outputs));
 }
 
-/** The outputs that the answer to an item needs; null for all of them. */
+/** Names of the outputs that the answer to an item needs; null for all. */
 export function outputsUsed(spec: VersionSpec, item: Item): readonly string[] | null {
   return isTensorsItem(item) ? null : taskNamed(spec.task).outputs(spec.head);
 }

@@ -1,4 +1,4 @@
-/** The graph's own outputs for the graph's own inputs. */
+/** Passes tensors to the graph and returns its outputs, for graphs without a described task. */
 import { defineTask, oneRow } from './define-task.js';
 import { postprocessTensors, tensorExamples, tensorsInput } from './tensors.js';
 

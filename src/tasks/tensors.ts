@@ -1,15 +1,14 @@
 /**
- * The check of tensors that a client sends, and of those that a graph answers.
+ * The input `tensors`, which every version accepts, and the answer of tensors.
  *
- * Data comes as a JSON list, flat or nested, or as base64 of little-endian bytes in row-major order.
+ * Values are a JSON list, flat or nested, or base64 of little-endian bytes in row-major order.
  */
-
 import { ManifestError } from '../errors.js';
 import type { AnswerOf } from './answer.js';
 import { DATATYPES, type Datatype, type NumericArray, type TensorArray, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import { UnusableOutputError } from './failures.js';
-import { describe, type Problems } from './problems.js';
+import type { Problems } from './problems.js';
 import type { AnySpec, Example, SpecBase, TensorSpec } from './spec.js';
 
 interface TensorInput {
@@ -28,21 +27,21 @@ export interface TensorsItem extends AnyItem {
 export const tensorsInput = defineInput({ kind: 'TENSORS', key: 'tensors', check: checkTensors });
 
 /**
- * Checks tensors against the graph's inputs: every input once, no other, exact datatype and fixed sizes.
- * Problems have paths `tensors.<index>.<field>`.
+ * Checks tensors against the inputs of the graph: each input exactly once, no others, with the same datatype and matching
+ * sizes. Problems have the path `tensors` or `tensors.<index>.<field>`.
  */
 function checkTensors(given: readonly TensorInput[], spec: AnySpec, problems: Problems): TensorsItem {
   const tensors: TensorData[] = [];
   const seen = new Set<string>();
   for (const [index, tensor] of given.entries()) {
     const path = ['tensors', String(index)];
-    const wanted = spec.inputs.find(({ name }) => name === tensor.name);
-    if (!wanted || seen.has(tensor.name)) {
+    const input = spec.inputs.find(({ name }) => name === tensor.name);
+    if (!input || seen.has(tensor.name)) {
       const names = spec.inputs.map(({ name }) => name).join(', ');
-      const message = wanted ? 'this input is given twice' : 'the model has no input of this name';
-      problems.add([...path, 'name'], 'UNKNOWN_NAME', message, `one each of ${names}`, tensor.name);
+      const message = input ? 'this input appears twice' : 'the model has no input with this name';
+      problems.add([...path, 'name'], 'UNKNOWN_NAME', message, `each of ${names}, once`, tensor.name);
     } else {
-      const checked = checkTensor(wanted, tensor, path, problems);
+      const checked = checkTensor(input, tensor, path, problems);
       if (checked) tensors.push(checked);
     }
     seen.add(tensor.name);
@@ -54,92 +53,82 @@ function checkTensors(given: readonly TensorInput[], spec: AnySpec, problems: Pr
   return { kind: 'tensors', rows, work: workOfTensors(spec, rows, tensors), tensors };
 }
 
-/** As a text of as many tokens, where the graph reads tokens. */
+/** Counts tokens if the graph reads tokens, rows otherwise; see `AnyItem.work`. */
 function workOfTensors({ text }: Pick<AnySpec, 'text'>, rows: number, [first]: readonly TensorData[]): number {
   return text ? rows * (first?.shape[1] ?? 1) : rows;
 }
 
-/** All inputs that have a free first size agree on it; a task with one answer an input takes one row at a time. */
+/**
+ * Checks that all inputs with a variable first dimension have the same number of rows, and returns that number. Tasks that
+ * give one answer per input accept a single row.
+ */
 function checkRows(spec: AnySpec, tensors: readonly TensorData[], problems: Problems): number {
   const batched = tensors.filter(({ name }) => spec.inputs.find((input) => input.name === name)?.shape[0] === null);
   const rows = batched[0]?.shape[0] ?? 1;
-  const isBatch = spec.head.kind === 'tensors';
-  const expected = isBatch ? rows : 1;
-  const odd = batched.find(({ shape }) => shape[0] !== expected);
-  if (odd) {
-    const rule = isBatch ? 'all inputs have the same first size' : 'one row at a time; send more by predictMany';
+  const acceptsBatch = spec.head.kind === 'tensors';
+  const expected = acceptsBatch ? rows : 1;
+  const mismatch = batched.find(({ shape }) => shape[0] !== expected);
+  if (mismatch) {
+    const message = acceptsBatch
+      ? 'the first dimension must be the same for all inputs'
+      : 'this model takes one row per input; send more rows with predictMany';
     problems.add(
-      ['tensors', String(tensors.indexOf(odd)), 'shape', '0'],
+      ['tensors', String(tensors.indexOf(mismatch)), 'shape', '0'],
       'WRONG_SHAPE',
-      rule,
+      message,
       String(expected),
-      odd.shape[0],
+      mismatch.shape[0],
     );
   }
   return rows;
 }
 
 function checkTensor(
-  wanted: TensorSpec,
+  input: TensorSpec,
   tensor: TensorInput,
   path: readonly string[],
   problems: Problems,
 ): TensorData | null {
-  if (tensor.datatype !== wanted.datatype) {
-    const message = `the datatype of "${wanted.name}" is another`;
-    problems.add([...path, 'datatype'], 'WRONG_TYPE', message, wanted.datatype, tensor.datatype);
+  if (tensor.datatype !== input.datatype) {
+    const message = `the datatype does not match input "${input.name}"`;
+    problems.add([...path, 'datatype'], 'WRONG_TYPE', message, input.datatype, tensor.datatype);
     return null;
   }
-  if (!checkShape(wanted, tensor.shape, [...path, 'shape'], problems)) return null;
+  if (!checkShape(input, tensor.shape, [...path, 'shape'], problems)) return null;
   const hasData = tensor.data !== undefined && tensor.data !== null;
   const hasBase64 = tensor.base64 !== undefined && tensor.base64 !== null;
   if (hasData === hasBase64) {
     const code = hasData ? 'WRONG_KIND' : 'MISSING';
-    problems.add(path, code, 'a tensor has its values in exactly one of data and base64', 'data or base64');
+    problems.add(path, code, 'exactly one of data and base64 is required', 'data or base64');
     return null;
   }
   const data = hasData
     ? readList(tensor, [...path, 'data'], problems)
     : readBase64(tensor, tensor.base64 as string, [...path, 'base64'], problems);
-  return data && { name: wanted.name, datatype: wanted.datatype, shape: tensor.shape, data };
+  return data && { name: input.name, datatype: input.datatype, shape: tensor.shape, data };
 }
 
-function checkShape(
-  wanted: TensorSpec,
-  shape: readonly number[],
-  path: readonly string[],
-  problems: Problems,
-): boolean {
-  const expected = shapeText(wanted.shape);
-  if (shape.length !== wanted.shape.length) {
-    problems.add(
-      path,
-      'WRONG_SHAPE',
-      `"${wanted.name}" has ${wanted.shape.length} dimensions`,
-      expected,
-      shapeText(shape),
-    );
+function checkShape(input: TensorSpec, shape: readonly number[], path: readonly string[], problems: Problems): boolean {
+  const expected = shapeText(input.shape);
+  if (shape.length !== input.shape.length) {
+    const message = `input "${input.name}" has ${input.shape.length} dimensions`;
+    problems.add(path, 'WRONG_SHAPE', message, expected, shapeText(shape));
     return false;
   }
-  const wrong = shape.findIndex((size, i) => size < 0 || (wanted.shape[i] !== null && wanted.shape[i] !== size));
+  const wrong = shape.findIndex((size, i) => size < 0 || (input.shape[i] !== null && input.shape[i] !== size));
   const empty = shape.indexOf(0);
   if (wrong >= 0) {
-    problems.add(
-      [...path, String(wrong)],
-      'WRONG_SHAPE',
-      'this size does not fit the model',
-      expected,
-      shapeText(shape),
-    );
+    const message = 'this size does not match the model';
+    problems.add([...path, String(wrong)], 'WRONG_SHAPE', message, expected, shapeText(shape));
   } else if (empty >= 0) {
-    problems.add([...path, String(empty)], 'EMPTY', 'a tensor has at least one element', expected, shapeText(shape));
+    problems.add([...path, String(empty)], 'EMPTY', 'the tensor has no elements', expected, shapeText(shape));
   }
   return wrong < 0 && empty < 0;
 }
 
 function readList(tensor: TensorInput, path: readonly string[], problems: Problems): TensorArray | null {
   if (!Array.isArray(tensor.data)) {
-    problems.add(path, 'WRONG_TYPE', 'data is a list of values, flat or nested', 'a list', tensor.data);
+    problems.add(path, 'WRONG_TYPE', 'data is not a list', 'a list of values, flat or nested', tensor.data);
     return null;
   }
   const flat = flattenNested(tensor.data, tensor.shape, path, problems);
@@ -147,7 +136,7 @@ function readList(tensor: TensorInput, path: readonly string[], problems: Proble
   return tensor.datatype === 'BYTES' ? readStrings(flat, path, problems) : readNumbers(tensor, flat, path, problems);
 }
 
-/** A list without lists is flat; otherwise it is nested exactly as the shape says. */
+/** Flattens a list that is nested like the shape. A list that contains no lists is returned as it is. */
 function flattenNested(
   data: readonly unknown[],
   shape: readonly number[],
@@ -162,24 +151,19 @@ function flattenNested(
     if (Array.isArray(value) && value.length === size) {
       return value.every((element, i) => visit(element, depth + 1, [...at, String(i)]));
     }
-    problems.add(at, 'WRONG_SHAPE', `the nesting is not that of shape ${shapeText(shape)}`, `a list of ${size}`, value);
+    problems.add(at, 'WRONG_SHAPE', `the nesting does not match shape ${shapeText(shape)}`, `a list of ${size}`, value);
     return false;
   };
   return visit(data, 0, path) ? flat : null;
 }
 
 function readStrings(flat: readonly unknown[], path: readonly string[], problems: Problems): string[] | null {
-  // ONNX Runtime for Node ends a string at its first NUL: the model would see another value.
+  // ONNX Runtime for Node cuts a string off at the first NUL: the model would get another value.
   const wrong = flat.findIndex((value) => typeof value !== 'string' || !value.isWellFormed() || value.includes('\0'));
   if (wrong < 0) return flat as string[];
   const code = typeof flat[wrong] === 'string' ? 'UNREADABLE' : 'WRONG_TYPE';
-  problems.add(
-    [...path, String(wrong)],
-    code,
-    'a BYTES value is a string, well-formed and without NUL',
-    'a string',
-    flat[wrong],
-  );
+  const message = 'BYTES values must be strings of valid Unicode without NUL characters';
+  problems.add([...path, String(wrong)], code, message, 'a string', flat[wrong]);
   return null;
 }
 
@@ -193,35 +177,34 @@ function readNumbers(
   const array = new type.array(flat.length);
   for (let index = 0; index < flat.length; index++) {
     const value = flat[index];
-    const read = type.range ? readInteger(type, value) : readFloat(type, value);
-    if (typeof read === 'string') {
-      const code = read === 'NOT_FINITE' || read === 'OUT_OF_RANGE' ? read : 'WRONG_TYPE';
-      problems.add([...path, String(index)], code, valueMessage(tensor.datatype, code), tensor.datatype, value);
+    const number = type.range ? readInteger(type, value) : readFloat(type, value);
+    if (typeof number === 'string') {
+      const message = valueMessage(tensor.datatype, number);
+      problems.add([...path, String(index)], number, message, tensor.datatype, value);
       return null;
     }
-    array[index] = array instanceof BigInt64Array || array instanceof BigUint64Array ? BigInt(read) : Number(read);
+    array[index] = array instanceof BigInt64Array || array instanceof BigUint64Array ? BigInt(number) : Number(number);
   }
   return array;
 }
 
-function valueMessage(datatype: string, code: string): string {
-  if (code === 'NOT_FINITE') return 'a number is finite';
-  if (code === 'WRONG_TYPE')
-    return `${describe(datatype)} values are ${DATATYPES[datatype]?.range ? 'whole ' : ''}numbers`;
-  return 'the value lies outside the datatype; whole numbers beyond 2^53 are sent as strings';
+/** The message for a value that is refused with `code`. */
+function valueMessage(datatype: string, code: Refusal): string {
+  if (code === 'NOT_FINITE') return 'the number is not finite';
+  if (code === 'WRONG_TYPE') return `${datatype} values are ${DATATYPES[datatype]?.range ? 'whole ' : ''}numbers`;
+  return 'the value does not fit the datatype; send whole numbers beyond 2^53 as strings';
 }
 
-function readFloat({ bytes }: Datatype, value: unknown): number | 'WRONG_TYPE' | 'OUT_OF_RANGE' | 'NOT_FINITE' {
+type Refusal = 'WRONG_TYPE' | 'OUT_OF_RANGE' | 'NOT_FINITE';
+
+function readFloat({ bytes }: Datatype, value: unknown): number | Refusal {
   if (typeof value !== 'number') return 'WRONG_TYPE';
   if (!Number.isFinite(value)) return 'NOT_FINITE';
-  const kept = bytes === 8 ? value : bytes === 4 ? Math.fround(value) : Math.f16round(value);
-  return Number.isFinite(kept) ? value : 'OUT_OF_RANGE';
+  const rounded = bytes === 8 ? value : bytes === 4 ? Math.fround(value) : Math.f16round(value);
+  return Number.isFinite(rounded) ? value : 'OUT_OF_RANGE';
 }
 
-function readInteger(
-  { ort, range }: Datatype,
-  value: unknown,
-): number | bigint | 'WRONG_TYPE' | 'OUT_OF_RANGE' | 'NOT_FINITE' {
+function readInteger({ ort, range }: Datatype, value: unknown): number | bigint | Refusal {
   if (typeof value === 'boolean') return ort === 'bool' ? Number(value) : 'WRONG_TYPE';
   if (typeof value === 'string' && !/^-?\d{1,20}$/.test(value)) return 'WRONG_TYPE';
   if (typeof value !== 'string' && typeof value !== 'number') return 'WRONG_TYPE';
@@ -241,12 +224,12 @@ function readBase64(
 ): TensorArray | null {
   const type = DATATYPES[tensor.datatype];
   if (!type) {
-    problems.add(path, 'WRONG_KIND', 'strings are sent as data', 'data', 'base64');
+    problems.add(path, 'WRONG_KIND', 'BYTES values cannot be sent as base64', 'data', 'base64');
     return null;
   }
   const bytes = decodeBase64(base64);
   if (!bytes) {
-    problems.add(path, 'UNREADABLE', 'this is not base64', 'base64 of little-endian bytes', base64);
+    problems.add(path, 'UNREADABLE', 'the value is not valid base64', 'base64 of little-endian bytes', base64);
     return null;
   }
   if (!checkElementCount(tensor, bytes.byteLength / type.bytes, path, problems)) return null;
@@ -267,9 +250,9 @@ function readBase64(
 }
 
 /**
- * The outputs of the graph, as they are.
+ * Returns the outputs of the graph as they are.
  *
- * @throws UnusableOutput when a number is not finite
+ * @throws UnusableOutputError if a number is not finite
  */
 export function postprocessTensors(outputs: readonly TensorData[]): AnswerOf<'tensors'> {
   for (const { name, data } of outputs) {
@@ -298,32 +281,35 @@ function firstAbove(array: NumericArray, maximum: number | null): number {
 function checkElementCount(tensor: TensorInput, count: number, path: readonly string[], problems: Problems): boolean {
   const expected = tensor.shape.reduce((product, size) => product * size, 1);
   if (count === expected) return true;
-  const message = `shape ${shapeText(tensor.shape)} holds ${expected} values`;
+  const message = `shape ${shapeText(tensor.shape)} has ${expected} values`;
   problems.add(path, 'WRONG_SHAPE', message, `${expected} values`, `${count} values`);
   return false;
 }
 
-/** Node's decoder skips what is not base64 without a word: only the length gives it away. */
+/** Returns null if the text is empty or not base64. Node's decoder skips invalid characters silently, so lengths are compared. */
 export function decodeBase64(text: string): Buffer | null {
   const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
   const bytes = Buffer.from(text, 'base64');
   return bytes.length > 0 && bytes.length === Math.floor(((text.length - padding) * 3) / 4) ? bytes : null;
 }
 
+/** A shape for messages, such as "[any, 3]". */
 export function shapeText(shape: readonly (number | null)[]): string {
   return `[${shape.map((size) => size ?? 'any').join(', ')}]`;
 }
 
-/** Larger examples would be too large to show, and to build while the server answers requests. */
+/** Larger examples are not useful, and would block the event loop while they are built. */
 const MAX_EXAMPLE_VALUES = 1_000_000;
 
-/** Zeros in the smallest shape that fits. @throws ManifestError when that is too large */
+/** An example of zeros (for BYTES, empty strings) in the smallest shape. @throws ManifestError if that is too large */
 export function tensorExamples({ inputs }: Pick<SpecBase, 'inputs'>): Example[] {
   const tensors = inputs.map(({ name, datatype, shape }) => {
     const sizes = shape.map((size) => size ?? 1);
     const count = sizes.reduce((product, size) => product * size, 1);
     if (count > MAX_EXAMPLE_VALUES) {
-      throw new ManifestError(`input "${name}" has shape ${shapeText(shape)}, too large for an example of zeros`);
+      throw new ManifestError(
+        `input "${name}" has shape ${shapeText(shape)}, which is too large for a generated example: add example to model.yaml`,
+      );
     }
     return { name, datatype, shape: sizes, data: Array.from({ length: count }, () => (datatype === 'BYTES' ? '' : 0)) };
   });

@@ -1,4 +1,4 @@
-/** A class for a text. */
+/** Assigns classes to a text. Pipeline `text-classification` of Hugging Face. */
 import { defineTask, oneRow } from './define-task.js';
 import { onlyOutput, postprocessScores, scoresHead } from './scores.js';
 import { encodeBeginning, sequenceOf, tensorsOf, tokenBudget, tokenizerOf, truncate } from './sequences.js';
@@ -20,10 +20,10 @@ export const textClassification = defineTask({
     const postprocess = (outputs: Parameters<typeof postprocessScores>[0]) => postprocessScores(outputs, spec);
     if (!spec.text) return oneRow(stringTensor(text, spec), postprocess);
     const tokenizer = tokenizerOf(tools);
-    const room = tokenBudget(spec.text, tokenizer.single);
-    const encoded = await encodeBeginning(tokenizer, text, room);
-    const sequence = sequenceOf(tokenizer.single, truncate(encoded, room));
-    return oneRow(tensorsOf(spec, sequence, tokenizer), postprocess, encoded.ids.length > room);
+    const budget = tokenBudget(spec.text, tokenizer.single);
+    const encoded = await encodeBeginning(tokenizer, text, budget);
+    const sequence = sequenceOf(tokenizer.single, truncate(encoded, budget));
+    return oneRow(tensorsOf(spec, sequence, tokenizer), postprocess, encoded.ids.length > budget);
   },
   postprocess: postprocessScores,
 });

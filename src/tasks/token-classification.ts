@@ -1,12 +1,14 @@
 /**
- * Labels of the words of a text: where each stands, and what several together name.
+ * Labels tokens and merges them into words and entities, such as names of people and places.
  *
- * A long text is read in windows that overlap; a token's label is that of the window in which it is farthest from an
- * edge. Aggregation as in the pipeline of Hugging Face's transformers:
- *   NONE     each token for itself;
- *   SIMPLE   neighbouring tokens of one label are one;
- *   FIRST, AVERAGE, MAX   each word first gets one label: that of its first token, of the mean of its tokens' scores,
- *            or of its surest token; then neighbouring words of one label are one.
+ * Follows the pipeline `token-classification` of Hugging Face's transformers and its aggregation strategies:
+ *   NONE      one span per token;
+ *   SIMPLE    neighboring tokens with the same label are merged;
+ *   FIRST, AVERAGE, MAX   each word first gets a single label: that of its first token, of the mean of its tokens' scores,
+ *             or of the token with the highest score. Then neighboring words with the same label are merged.
+ *
+ * A long text is read in overlapping windows. A token that is in several windows gets its scores from the window in which
+ * it is farthest from an edge.
  */
 import { AGGREGATIONS, type AggregationName, type AnswerOf, type LabelledSpan, type SpanColumns } from './answer.js';
 import { outputNamed, type TensorData } from './datatypes.js';
@@ -29,7 +31,7 @@ import type { SpecBase, TextSpec } from './spec.js';
 import { postprocessTensors } from './tensors.js';
 import { stringTensor, textExamples, textInput } from './text.js';
 
-/** [N, tokens, labels]: logits. */
+/** The output has the shape [N, tokens, labels] and holds logits. */
 interface TokensHead {
   readonly kind: 'tokens';
   readonly output: string;
@@ -43,7 +45,7 @@ export const tokenClassification = defineTask({
   reads: [textInput],
   part: 'text',
   hasLabels: true,
-  // Each token may be a span: all spans of a request must fit in one answer.
+  // With NONE, each token can be a span. The spans of all texts must fit into one response.
   maxCharactersTogether: 1_000_000,
   tokens: { longInputs: 'windows' },
   recognizes: (files) => /ForTokenClassification$/.test(architectureOf(files)),
@@ -51,9 +53,9 @@ export const tokenClassification = defineTask({
   outputs: onlyOutput,
   examples: textExamples,
   preprocess({ text }, spec, tools) {
-    const { text: rules } = spec;
-    if (!rules) return oneRow(stringTensor(text, spec), postprocessTensors);
-    return preprocessTokens(text, { ...spec, text: rules }, tokenizerOf(tools));
+    const { text: textSpec } = spec;
+    if (!textSpec) return oneRow(stringTensor(text, spec), postprocessTensors);
+    return preprocessTokens(text, { ...spec, text: textSpec }, tokenizerOf(tools));
   },
 });
 
@@ -61,12 +63,12 @@ function tokensHead(sources: TaskSources): TokensHead {
   return { kind: 'tokens', output: pickOutput(sources, 'scores', ['logits'], 3).name };
 }
 
-/** The label of what names nothing. */
+/** The label of tokens that belong to no entity. */
 const OUTSIDE = 'O';
 
 type LabelledRange = Omit<LabelledSpan, 'word'>;
 
-/** A token or a word with the probabilities of its labels. */
+/** A token or word, with the probability of each label. */
 interface ScoredRange {
   readonly scores: readonly number[];
   readonly start: number;
@@ -82,25 +84,26 @@ async function preprocessTokens(text: string, spec: TokensSpec, tokenizer: Token
     postprocess: (outputs) => {
       const scored = scoresOfTokens(outputs, windows, sequences, spec);
       const isContinued = (i: number) => continuesWord(text, encoded, i, tokenizer);
-      const names = [...new Set([...spec.labels, ...spec.labels.map(entityOf)])];
-      const columns = (how: AggregationName) => spanColumns(aggregate(scored, spec.labels, how, isContinued), names);
-      const spans = Object.fromEntries(AGGREGATIONS.map((how) => [how, columns(how)]));
-      return { kind: 'tokens', text, labels: names, spans: spans as Record<AggregationName, SpanColumns> };
+      const labels = [...new Set([...spec.labels, ...spec.labels.map(entityOf)])];
+      const spansBy = (strategy: AggregationName) =>
+        spanColumns(aggregate(scored, spec.labels, strategy, isContinued), labels);
+      const spans = Object.fromEntries(AGGREGATIONS.map((strategy) => [strategy, spansBy(strategy)]));
+      return { kind: 'tokens', text, labels, spans: spans as Record<AggregationName, SpanColumns> };
     },
   };
 }
 
-/** What an answer names, aggregated so. */
-export function spansOf({ text, labels, spans }: AnswerOf<'tokens'>, how: AggregationName): LabelledSpan[] {
-  const { labels: indices, scores, starts, ends } = spans[how];
+/** The spans of an answer for an aggregation strategy. */
+export function spansOf({ text, labels, spans }: AnswerOf<'tokens'>, strategy: AggregationName): LabelledSpan[] {
+  const { labels: indices, scores, starts, ends } = spans[strategy];
   return Array.from(indices, (index, i) => {
     const [start, end] = [starts[i] as number, ends[i] as number];
     return { label: labels[index] as string, score: scores[i] as number, word: text.slice(start, end), start, end };
   });
 }
 
-function spanColumns(spans: readonly LabelledRange[], names: readonly string[]): SpanColumns {
-  const indexOf = new Map(names.map((name, i) => [name, i]));
+function spanColumns(spans: readonly LabelledRange[], labels: readonly string[]): SpanColumns {
+  const indexOf = new Map(labels.map((label, i) => [label, i]));
   return {
     labels: Uint16Array.from(spans, ({ label }) => indexOf.get(label) as number),
     scores: Float32Array.from(spans, ({ score }) => score),
@@ -109,6 +112,7 @@ function spanColumns(spans: readonly LabelledRange[], names: readonly string[]):
   };
 }
 
+/** The scores of all tokens of the text, each from its best window. */
 function scoresOfTokens(
   outputs: readonly (readonly TensorData[])[],
   windows: readonly Slice[],
@@ -124,12 +128,15 @@ function scoresOfTokens(
     const data = outputNamed(outputs[best] ?? [], output)?.data as Float32Array | undefined;
     const logits = data?.subarray(position * labels.length, (position + 1) * labels.length);
     if (logits?.length !== labels.length || !logits.every(Number.isFinite))
-      throw new UnusableOutputError(`it gave no finite score for token ${i}`);
+      throw new UnusableOutputError(`the scores of token ${i} are not finite numbers`);
     return { scores: softmax(logits), start: encoded.starts[i] as number, end: encoded.ends[i] as number };
   });
 }
 
-/** Among those from `first` on that have the token: looking at all of them for each would take minutes. */
+/**
+ * The window in which token `i` is farthest from an edge. `first` is the first window that contains the token; starting
+ * there keeps the search fast for long texts.
+ */
 function bestWindow(windows: readonly Slice[], i: number, first: number): number {
   let best = first;
   for (let k = first + 1; k < windows.length && (windows[k] as Slice).from <= i; k++) {
@@ -138,7 +145,7 @@ function bestWindow(windows: readonly Slice[], i: number, first: number): number
   return best;
 }
 
-/** How far a token is from the edges of a window; negative outside. An edge of the text itself is no edge. */
+/** The distance of a token from the nearest edge of a window; −1 outside. Start and end of the text are not edges. */
 function margin({ encoded, from, to }: Slice, i: number): number {
   if (i < from || i >= to) return -1;
   const left = from === 0 ? Number.POSITIVE_INFINITY : i - from;
@@ -146,12 +153,12 @@ function margin({ encoded, from, to }: Slice, i: number): number {
   return Math.min(left, right);
 }
 
-/** Is this token a part of the word before it? */
+/** Whether a token belongs to the same word as the token before it. */
 function continuesWord(text: string, { ids, starts, words }: Encoded, i: number, tokenizer: Tokenizer): boolean {
-  // What the vocabulary does not know is a word of its own.
+  // An unknown token counts as a separate word.
   if (i === 0 || ids[i] === tokenizer.unkId) return false;
   if (tokenizer.marksContinuation) return words[i] === words[i - 1];
-  // Tokens that mark the beginning of a word instead: it begins where a space is.
+  // These vocabularies mark the start of a word instead: a token starts a word if there is a space before or in it.
   const start = starts[i] as number;
   return start > 0 && !/\s/.test(text.slice(start - 1, start + 1));
 }
@@ -159,18 +166,19 @@ function continuesWord(text: string, { ids, starts, words }: Encoded, i: number,
 function aggregate(
   tokens: readonly ScoredRange[],
   labels: readonly string[],
-  how: AggregationName,
+  strategy: AggregationName,
   isContinued: (i: number) => boolean,
 ): LabelledRange[] {
-  const units = how === 'NONE' || how === 'SIMPLE' ? tokens : mergeIntoWords(tokens, how, isContinued);
+  const units = strategy === 'NONE' || strategy === 'SIMPLE' ? tokens : mergeIntoWords(tokens, strategy, isContinued);
   const labelled = units.map((unit) => bestRange(unit, labels));
-  const spans = how === 'NONE' ? labelled : mergeNeighbors(labelled);
+  const spans = strategy === 'NONE' ? labelled : mergeNeighbors(labelled);
   return spans.filter(({ label }) => label !== OUTSIDE);
 }
 
+/** Merges tokens into words. */
 function mergeIntoWords(
   tokens: readonly ScoredRange[],
-  how: 'FIRST' | 'AVERAGE' | 'MAX',
+  strategy: 'FIRST' | 'AVERAGE' | 'MAX',
   isContinued: (i: number) => boolean,
 ): ScoredRange[] {
   const words: ScoredRange[][] = [];
@@ -179,12 +187,13 @@ function mergeIntoWords(
     else words.push([token]);
   }
   return words.map((parts) => ({
-    scores: WORD_SCORES[how](parts.map(({ scores }) => scores)),
+    scores: WORD_SCORES[strategy](parts.map(({ scores }) => scores)),
     start: (parts[0] as ScoredRange).start,
     end: (parts.at(-1) as ScoredRange).end,
   }));
 }
 
+/** The scores of a word, from those of its tokens. */
 const WORD_SCORES = {
   FIRST: ([first]: readonly (readonly number[])[]) => first as readonly number[],
   AVERAGE: (all: readonly (readonly number[])[]) =>
@@ -192,33 +201,34 @@ const WORD_SCORES = {
       (_, i) => all.reduce((sum, scores) => sum + (scores[i] as number), 0) / all.length,
     ),
   MAX: (all: readonly (readonly number[])[]) => {
-    const surest = all.map((scores) => Math.max(...scores));
-    return all[surest.indexOf(Math.max(...surest))] as readonly number[];
+    const highest = all.map((scores) => Math.max(...scores));
+    return all[highest.indexOf(Math.max(...highest))] as readonly number[];
   },
 } as const;
 
+/** A range with its best label. */
 function bestRange({ scores, start, end }: ScoredRange, labels: readonly string[]): LabelledRange {
   const best = indexOfHighest(scores);
   return { label: labels[best] as string, score: scores[best] as number, start, end };
 }
 
-/** What a label names, without whether it begins there: "PER" of "B-PER". */
+/** The entity type of a label in the BIO scheme: "PER" for "B-PER" and "I-PER". */
 function entityOf(label: string): string {
   return /^[BI]-(.*)$/s.exec(label)?.[1] ?? label;
 }
 
-/** Neighbours of one label, unless one says that it begins anew ("B-PER"); the score is their mean. */
+/** Merges neighboring spans of the same entity type. "B-" starts a new entity. The score is the mean of the spans' scores. */
 function mergeNeighbors(spans: readonly LabelledRange[]): LabelledRange[] {
-  const groups: { tag: string; members: LabelledRange[] }[] = [];
+  const groups: { entity: string; members: LabelledRange[] }[] = [];
   for (const span of spans) {
-    const tag = entityOf(span.label);
+    const entity = entityOf(span.label);
     const last = groups.at(-1);
-    if (last?.tag === tag && !span.label.startsWith('B-')) last.members.push(span);
-    else groups.push({ tag, members: [span] });
+    if (last?.entity === entity && !span.label.startsWith('B-')) last.members.push(span);
+    else groups.push({ entity, members: [span] });
   }
-  return groups.map(({ tag, members }) => {
+  return groups.map(({ entity, members }) => {
     const [start, end] = [(members[0] as LabelledRange).start, (members.at(-1) as LabelledRange).end];
     const score = members.reduce((sum, { score }) => sum + score, 0) / members.length;
-    return { label: tag, score, start, end };
+    return { label: entity, score, start, end };
   });
 }

@@ -1,24 +1,24 @@
 /**
- * A structural check of tokenizer.json, before the native tokenizer sees it.
+ * Checks the structure of tokenizer.json before the native library reads it.
  *
- * The native library ends the process on some files that it should reject, and for others it does not say which key is
- * wrong. What only running can tell, such as a regular expression that backtracks forever, is not found here.
+ * The library aborts the process on some malformed files, and for others does not say which key is wrong. Problems that
+ * only show when the tokenizer runs, such as a regular expression that backtracks forever, are not found here.
  */
 
 type JsonObject = Readonly<Record<string, unknown>>;
 type Ids = ReadonlyMap<string, number>;
 
-/** The message names the key. */
+/** Thrown if a tokenizer.json is malformed or uses a feature that is not supported. The message names the key. */
 export class UnsupportedTokenizerError extends Error {
   constructor(key: string, problem: string) {
     super(`tokenizer.json: ${key} ${problem}`);
   }
 }
 
-/** Far beyond any vocabulary; what is built from ids stays small. */
+/** Far larger than any vocabulary, and small enough for tables indexed by id. */
 const MAX_ID = 2 ** 24;
 
-/** The parts of a tokenizer: the types that the library knows, and the key of a Sequence that lists others. */
+/** The parts of a tokenizer: the types that the library supports, and the key that lists the parts of a `Sequence`. */
 const PARTS = {
   normalizer: {
     list: 'normalizers',
@@ -41,16 +41,16 @@ const PARTS = {
 } as const;
 
 export interface CheckedTokenizer {
-  /** The file as it may be loaded: what it says of truncation and padding is left out. */
+  /** The file without its settings for truncation and padding. */
   readonly file: JsonObject;
   readonly model: JsonObject;
-  /** What it says of padding; empty where it says nothing. */
+  /** The file's settings for padding; empty if there are none. */
   readonly padding: JsonObject;
-  /** The largest id, plus one. */
+  /** The largest token id plus 1. */
   readonly vocabularySize: number;
 }
 
-/** @throws UnsupportedTokenizer that names the key */
+/** Checks a parsed tokenizer.json. @throws UnsupportedTokenizerError that names the key */
 export function checkTokenizer(tokenizerJson: unknown): CheckedTokenizer {
   const { truncation: _, padding, ...file } = objectAt(tokenizerJson, 'the file');
   const model = objectAt(file.model, 'model');
@@ -63,7 +63,7 @@ export function checkTokenizer(tokenizerJson: unknown): CheckedTokenizer {
 
 // ── the model ──
 
-/** Ids by their tokens, after a check of what else the model says. */
+/** Checks `model` and returns its vocabulary: token ids by token. */
 function readModel(model: JsonObject): Ids {
   const type = typeOfModel(model);
   const ids = type === 'Unigram' ? idsOfList(model.vocab) : idsOfObject(model.vocab);
@@ -75,7 +75,7 @@ function readModel(model: JsonObject): Ids {
 
 const MODEL_TYPES = ['BPE', 'Unigram', 'WordLevel', 'WordPiece'];
 
-/** Files from before the key `type` tell their model by their other keys. */
+/** Older files have no key `type`; the other keys tell the type of model. */
 function typeOfModel({ type, vocab, merges, continuing_subword_prefix }: JsonObject): string {
   if (type !== undefined) return knownType(type, MODEL_TYPES, 'model');
   if (Array.isArray(vocab)) return 'Unigram';
@@ -107,10 +107,13 @@ function checkUnknownId(value: unknown, count: number): void {
   if (id >= count) throw new UnsupportedTokenizerError('model.unk_id', `${id} is not in the vocabulary`);
 }
 
-/** The right part of a pair goes on with a word: it begins with the prefix that says so, which is dropped. */
+/** Checks that all merges refer to tokens of the vocabulary. When a pair is merged, the prefix of its right part is dropped. */
 function checkMerges(model: JsonObject, ids: Ids): void {
   if (model.dropout)
-    throw new UnsupportedTokenizerError('model.dropout', `${JSON.stringify(model.dropout)} makes tokens random`);
+    throw new UnsupportedTokenizerError(
+      'model.dropout',
+      `${JSON.stringify(model.dropout)} makes tokenization random; set it to null`,
+    );
   if (model.unk_token != null) checkUnknownToken(model.unk_token, ids);
   const prefix = stringAt(model.continuing_subword_prefix ?? '', 'model.continuing_subword_prefix');
   for (const [i, merge] of listAt(model.merges, 'model.merges').entries()) {
@@ -131,7 +134,7 @@ function checkAddedTokens(tokens: unknown, ids: Ids): number[] {
     const id = idAt(token.id, `${key}.id`);
     const known = ids.get(stringAt(token.content, `${key}.content`));
     if (known === undefined || known === id) return id;
-    throw new UnsupportedTokenizerError(`${key}.id`, `is ${id}, and in the vocabulary it is ${known}`);
+    throw new UnsupportedTokenizerError(`${key}.id`, `is ${id}, but the vocabulary has ${known} for this token`);
   });
 }
 
@@ -156,10 +159,10 @@ const CHECKS: Readonly<Record<string, (config: JsonObject, key: string) => void>
   TemplateProcessing: checkTemplates,
   FixedLength: ({ length }, key) => {
     if (!(Number.isInteger(length) && (length as number) > 0))
-      throw new UnsupportedTokenizerError(`${key}.length`, 'is not a whole number from 1');
+      throw new UnsupportedTokenizerError(`${key}.length`, 'is not a positive integer');
   },
   Strip: ({ stop }, key) => {
-    if (stop) throw new UnsupportedTokenizerError(`${key}.stop`, `${JSON.stringify(stop)} is not supported; 0 is`);
+    if (stop) throw new UnsupportedTokenizerError(`${key}.stop`, `${JSON.stringify(stop)} is not supported; use 0`);
   },
 };
 
@@ -177,25 +180,26 @@ function checkPattern({ type, pattern, behavior }: JsonObject, key: string): voi
     );
 }
 
-/** The length of a trie in four bytes, the trie, then UTF-8. */
+/** A charsmap of SentencePiece: the byte length of a trie (4 bytes, little-endian), the trie, then UTF-8 strings. */
 function checkCharsmap({ precompiled_charsmap }: JsonObject, key: string): void {
   const at = `${key}.precompiled_charsmap`;
   const text = stringAt(precompiled_charsmap, at);
   const bytes = Buffer.from(text, 'base64');
   const trieBytes = bytes.length < 4 ? -1 : bytes.readUInt32LE(0);
   const isWhole = bytes.toString('base64') === text && trieBytes > 0 && trieBytes % 4 === 0;
-  if (!isWhole || 4 + trieBytes > bytes.length) throw new UnsupportedTokenizerError(at, 'is not a charsmap in base64');
+  if (!isWhole || 4 + trieBytes > bytes.length)
+    throw new UnsupportedTokenizerError(at, 'is not a valid charsmap in base64');
 }
 
 function checkTemplates(config: JsonObject, key: string): void {
   const specials = objectAt(config.special_tokens ?? {}, `${key}.special_tokens`);
   for (const name of ['single', 'pair'] as const) {
-    const texts: string[] = [];
+    const sequences: string[] = [];
     for (const [i, entry] of listAt(config[name], `${key}.${name}`).entries()) {
       const at = `${key}.${name}[${i}]`;
       const { Sequence, SpecialToken } = objectAt(entry, at);
       if (Sequence !== undefined) {
-        texts.push(stringAt(objectAt(Sequence, `${at}.Sequence`).id, `${at}.Sequence.id`));
+        sequences.push(stringAt(objectAt(Sequence, `${at}.Sequence`).id, `${at}.Sequence.id`));
         continue;
       }
       const id = stringAt(objectAt(SpecialToken, `${at}.SpecialToken`).id, `${at}.SpecialToken.id`);
@@ -203,10 +207,10 @@ function checkTemplates(config: JsonObject, key: string): void {
         throw new UnsupportedTokenizerError(`${at}.SpecialToken.id`, `"${id}" is not in ${key}.special_tokens`);
     }
     const expected = name === 'single' ? 'A' : 'A,B';
-    if (texts.toSorted().join() !== expected)
+    if (sequences.toSorted().join() !== expected)
       throw new UnsupportedTokenizerError(
         `${key}.${name}`,
-        `has the texts ${texts.join() || 'none'} instead of ${expected}`,
+        `has the sequences ${sequences.join() || 'none'} instead of ${expected}`,
       );
   }
 }
@@ -230,17 +234,17 @@ function stringAt(value: unknown, key: string): string {
 
 function idAt(value: unknown, key: string): number {
   const isId = Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < MAX_ID;
-  if (!isId) throw wrongType(key, 'an id', value);
+  if (!isId) throw wrongType(key, 'a token id', value);
   return value as number;
 }
 
 function knownType(value: unknown, types: readonly string[], key: string): string {
   const type = stringAt(value, `${key}.type`);
-  if (!types.includes(type)) throw new UnsupportedTokenizerError(`${key}.type`, `"${type}" is not known`);
+  if (!types.includes(type)) throw new UnsupportedTokenizerError(`${key}.type`, `"${type}" is not supported`);
   return type;
 }
 
-function wrongType(key: string, expected: string, found: unknown): UnsupportedTokenizerError {
-  const shown = found === undefined ? 'missing' : (JSON.stringify(found)?.slice(0, 80) ?? typeof found);
-  return new UnsupportedTokenizerError(key, `is ${shown}; expected ${expected}`);
+function wrongType(key: string, expected: string, value: unknown): UnsupportedTokenizerError {
+  const received = value === undefined ? 'missing' : (JSON.stringify(value)?.slice(0, 80) ?? typeof value);
+  return new UnsupportedTokenizerError(key, `is ${received}; expected ${expected}`);
 }

@@ -1,8 +1,9 @@
 /**
- * Labels that the caller names: for each the model is asked whether the text entails "This example is <label>."
+ * Assigns labels chosen by the caller to a text. For each label, a natural language inference (NLI) model scores whether
+ * the text entails a hypothesis such as "This example is <label>."
  *
- * As the pipeline of Hugging Face's transformers: with one label to choose, probabilities over the labels; with several
- * allowed, each label against its contradiction.
+ * Follows the pipeline `zero-shot-classification` of Hugging Face's transformers: by default, a softmax over the
+ * entailment logits of all labels; with `multiLabel`, a softmax over entailment and contradiction for each label.
  */
 import { ManifestError } from '../errors.js';
 import type { TensorData } from './datatypes.js';
@@ -18,16 +19,16 @@ import { checkListLength, checkText, widgetInputs, workOf } from './text.js';
 const MAX_LABELS = 100;
 const MAX_LABEL_CHARACTERS = 200;
 const MAX_TEMPLATE_CHARACTERS = 1_000;
-/** As in transformers. */
+/** The default of transformers. */
 const DEFAULT_TEMPLATE = 'This example is {}.';
 
-/** [N, labels]: logits of a natural language inference model, and the indices of two of its labels. */
+/** The output has the shape [N, labels] and holds logits. `entailment` and `contradiction` are indices of its labels. */
 interface EntailmentHead {
   readonly kind: 'entailment';
   readonly output: string;
   readonly entailment: number;
   readonly contradiction: number | null;
-  /** `{}` stands for the label. */
+  /** The hypothesis; `{}` is replaced by the label. */
   readonly template: string;
 }
 
@@ -35,7 +36,7 @@ interface ZeroShotInput {
   readonly text: string;
   readonly labels: readonly string[];
   readonly multiLabel: boolean;
-  /** `{}` stands for the label; null for the template of the model. */
+  /** The hypothesis; `{}` is replaced by the label. Null: the model's template. */
   readonly hypothesisTemplate?: string | null | undefined;
 }
 
@@ -60,18 +61,18 @@ export const zeroShotClassification = defineTask({
 
 function entailmentHead(sources: TaskSources): EntailmentHead {
   const { labels, output } = sources;
-  const indexOf = (beginning: string) => labels.findIndex((label) => label.toLowerCase().startsWith(beginning));
+  const indexOf = (prefix: string) => labels.findIndex((label) => label.toLowerCase().startsWith(prefix));
   const entailment = indexOf('entail');
   if (entailment < 0)
     throw new ManifestError(
-      `config.json: id2label has no label that begins with "entail"; zero-shot classification asks an inference model, whose labels are contradiction, neutral and entailment (here: ${labels.join(', ') || 'none'})`,
+      `config.json: id2label has no label that begins with "entail"; zero-shot classification needs a natural language inference model with the labels contradiction, neutral and entailment (found: ${labels.join(', ') || 'none'})`,
     );
   const contradiction = indexOf('contra');
   return {
     kind: 'entailment',
     output: pickOutput(sources, 'scores', ['logits'], 2).name,
     entailment,
-    // As transformers: the other end of the list.
+    // Like transformers: if no label is named so, the other end of the list.
     contradiction: contradiction >= 0 ? contradiction : entailment === 0 ? labels.length - 1 : 0,
     template: output.hypothesisTemplate ?? DEFAULT_TEMPLATE,
   };
@@ -80,14 +81,14 @@ function entailmentHead(sources: TaskSources): EntailmentHead {
 const DEFAULT_ZERO_SHOT = { text: 'The movie was great.', labels: ['film', 'travel', 'food'] };
 
 function zeroShotExamples(_spec: unknown, widget: Widget): Example[] {
-  const shown = widgetInputs(widget, 'text', 'candidate_labels').map(({ text, candidate_labels }) => {
+  const fromCard = widgetInputs(widget, 'text', 'candidate_labels').map(({ text, candidate_labels }) => {
     const labels = candidate_labels.split(',').map((label) => label.trim());
     return { text, labels: labels.filter((label) => label !== '') };
   });
-  return [...shown, DEFAULT_ZERO_SHOT].map((zeroShot) => ({ zeroShot }));
+  return [...fromCard, DEFAULT_ZERO_SHOT].map((zeroShot) => ({ zeroShot }));
 }
 
-/** Problems have paths `zeroShot.text`, `zeroShot.labels.<index>` and `zeroShot.hypothesisTemplate`. */
+/** Problems have the paths `zeroShot.text`, `zeroShot.labels.<index>` and `zeroShot.hypothesisTemplate`. */
 function checkZeroShot(input: ZeroShotInput, spec: AnySpec, problems: Problems): ZeroShotItem {
   const { text, labels, multiLabel, hypothesisTemplate = null } = input;
   checkText(text, ['zeroShot', 'text'], problems);
@@ -97,8 +98,8 @@ function checkZeroShot(input: ZeroShotInput, spec: AnySpec, problems: Problems):
     const path = ['zeroShot', 'labels', String(i)];
     checkText(label, path, problems);
     if (label.length > MAX_LABEL_CHARACTERS)
-      problems.add(path, 'TOO_LARGE', 'a label is a few words', `at most ${MAX_LABEL_CHARACTERS} characters`, label);
-    if (seen.has(label)) problems.add(path, 'WRONG_KIND', 'this label is given twice', 'each label once', label);
+      problems.add(path, 'TOO_LARGE', 'the label is too long', `at most ${MAX_LABEL_CHARACTERS} characters`, label);
+    if (seen.has(label)) problems.add(path, 'WRONG_KIND', 'this label appears twice', 'each label once', label);
     seen.add(label);
   }
   if (hypothesisTemplate !== null) checkTemplate(hypothesisTemplate, problems);
@@ -113,9 +114,21 @@ function checkTemplate(template: string, problems: Problems): void {
   const path = ['zeroShot', 'hypothesisTemplate'];
   checkText(template, path, problems);
   if (template.length > MAX_TEMPLATE_CHARACTERS)
-    problems.add(path, 'TOO_LARGE', 'it is one sentence', `at most ${MAX_TEMPLATE_CHARACTERS} characters`, template);
+    problems.add(
+      path,
+      'TOO_LARGE',
+      'the template is too long',
+      `at most ${MAX_TEMPLATE_CHARACTERS} characters`,
+      template,
+    );
   if (!template.includes('{}'))
-    problems.add(path, 'MISSING', 'nothing stands for the label', 'a sentence with {}', template);
+    problems.add(
+      path,
+      'MISSING',
+      'the template has no {} for the label',
+      `a sentence such as "${DEFAULT_TEMPLATE}"`,
+      template,
+    );
 }
 
 async function preprocessZeroShot(
@@ -126,16 +139,17 @@ async function preprocessZeroShot(
   const { head } = spec;
   const tokenizer = tokenizerOf(tools);
   const template = item.hypothesisTemplate ?? head.template;
-  const room = tokenBudget(spec.text, tokenizer.pair);
-  const [text, ...sentences] = await Promise.all([
-    encodeBeginning(tokenizer, item.text, room),
+  const budget = tokenBudget(spec.text, tokenizer.pair);
+  const [text, ...encodedHypotheses] = await Promise.all([
+    encodeBeginning(tokenizer, item.text, budget),
     ...item.labels.map((label) => tokenizer.encode(template.replace('{}', () => label))),
   ]);
-  const hypotheses = sentences.map((sentence) => truncate(sentence, Math.floor(room / 2)));
-  const isTruncated = hypotheses.some(({ to }) => text.ids.length + to > room);
+  // Leave at least half of the tokens to the text.
+  const hypotheses = encodedHypotheses.map((encoded) => truncate(encoded, Math.floor(budget / 2)));
+  const isTruncated = hypotheses.some(({ to }) => text.ids.length + to > budget);
   return {
     rows: hypotheses.map((hypothesis) =>
-      tensorsOf(spec, sequenceOf(tokenizer.pair, truncate(text, room - hypothesis.to), hypothesis), tokenizer),
+      tensorsOf(spec, sequenceOf(tokenizer.pair, truncate(text, budget - hypothesis.to), hypothesis), tokenizer),
     ),
     postprocess: (outputs) => ({
       ...classificationOf(scoresOf(outputs, head, spec.labels.length, item), item.labels),
@@ -145,13 +159,14 @@ async function preprocessZeroShot(
   };
 }
 
+/** The score of each label, from the outputs of its row. */
 function scoresOf(
   outputs: readonly (readonly TensorData[])[],
   { output, entailment, contradiction }: EntailmentHead,
   width: number,
   { labels, multiLabel }: ZeroShotItem,
 ): number[] {
-  const logits = outputs.map((own) => finiteScores(own, output, width));
+  const logits = outputs.map((row) => finiteScores(row, output, width));
   const entailed = logits.map((row) => row[entailment] as number);
   if (!multiLabel && labels.length > 1) return softmax(entailed);
   return logits.map((row) => softmax([row[contradiction ?? 0] as number, row[entailment] as number])[1] as number);

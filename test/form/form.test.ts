@@ -177,8 +177,8 @@ inBrowser('each problem of a row is reported at its own field', async () => {
 
 inBrowser.each([
   ['cut off', (image: Buffer) => image.subarray(0, image.length / 2), /damaged or truncated/],
-  ['not an image', () => Buffer.from('%PDF-1.7'), /no JPEG, PNG or WebP/],
-  ['an empty file', () => Buffer.alloc(0), /there is no picture/],
+  ['not an image', () => Buffer.from('%PDF-1.7'), /not a JPEG, PNG or WebP/],
+  ['an empty file', () => Buffer.alloc(0), /image is empty/],
 ])('a file that is %s is reported at the file picker', async (_what, broken, expected) => {
   const buffer = broken(await exampleImage('face-detector'));
   await open('face-detector');

@@ -174,7 +174,7 @@ const REFUSED: readonly Odd[] = [
     title: 'a detector without labels',
     like: 'tiny-yolos',
     files: changed('tiny-yolos', 'config.json', ({ id2label: _, ...config }) => config),
-    reason: ['labels is missing: id2label in config.json'],
+    reason: ['labels is missing: add id2label to config.json'],
   },
   {
     title: 'a damaged config.json',

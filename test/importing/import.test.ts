@@ -174,7 +174,7 @@ test('what cannot be served is FAILED with its reason, and the rest serves', asy
     'unknown-key': expect.stringContaining('colour'),
     'unknown-task': expect.stringContaining('model.yaml: task'),
     'three-labels': 'model.yaml: 3 labels, but output "scores" has shape [any, 2]',
-    'no-output': 'model.yaml: output.scores is "logits"; the graph\'s outputs are scores',
+    'no-output': 'model.yaml: output.scores is "logits", but the graph\'s outputs are scores',
     'bad-example': expect.stringContaining('the example does not fit: example.row.p'),
     'wrong-answer': 'golden.json: case 0: score 0.75 instead of 0.9 for yes, which is what pencil and paper answered',
     'wrong-label': 'golden.json: case 0: label yes instead of no, which is what pencil and paper answered',

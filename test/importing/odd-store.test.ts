@@ -103,10 +103,11 @@ test('a manifest that contradicts itself, or would exhaust the server, is refuse
     'column-twice': 'model.yaml: column "p" is there twice',
     'label-twice': 'model.yaml: label "no" is there twice',
     'no-scores':
-      'model.yaml: output is missing: { scores: y }, if that holds one score per label; with activation: softmax or sigmoid, if it holds logits',
+      'model.yaml: output is missing: if "y" holds one probability per label, write output: { scores: y }; if it holds logits, add activation: softmax or sigmoid',
     'alias-bomb': expect.stringContaining('Excessive alias count'),
     'deep-yaml': expect.stringContaining('model.yaml is no YAML'),
-    'huge-input': 'input "x" has shape [any, 10000, 10000], too large for an example of zeros',
+    'huge-input':
+      'input "x" has shape [any, 10000, 10000], which is too large for a generated example: add example to model.yaml',
     'no-cases': expect.stringContaining('no case proves nothing'),
   });
 });

@@ -94,7 +94,7 @@ test('a regression is recorded and read again as it was answered', async () => {
 test('a number that is missing is NaN to the graph, and an answer of NaN is none', async () => {
   const { problem } = await predict({ count: 1, small: 1, isNew: false });
 
-  expect(problem).toMatchObject({ code: 'INFERENCE_FAILED', reason: 'it gave NaN' });
+  expect(problem).toMatchObject({ code: 'INFERENCE_FAILED', reason: 'the predicted number is NaN' });
 });
 
 test('a whole number must fit the type of its input', async () => {
@@ -117,7 +117,7 @@ test('a manifest whose columns cannot feed the graph is refused, and says which'
     'optional-count': 'model.yaml: column "count" is INTEGER, and may be missing, but input "count" is INT64',
     word: 'model.yaml: column "small" is TEXT, but input "small" is INT32',
     fraction: 'model.yaml: column "small" is NUMBER, but input "small" is INT32',
-    'no-such-output': 'model.yaml: output.value is "total"; the graph\'s outputs are sum',
+    'no-such-output': 'model.yaml: output.value is "total", but the graph\'s outputs are sum',
   });
 });
 

@@ -191,11 +191,11 @@ const template = (single: unknown[], pair: unknown[] = [AROUND, BESIDE]) => ({
 const SEQUENCE = { type: 'Sequence', normalizers: [{ type: 'NFC' }, { type: 'Odd' }] };
 
 test.each([
-  ['normalizer.type "Uppercase" is not known', { normalizer: { type: 'Uppercase' } }],
-  ['normalizer.normalizers[1].type "Odd" is not known', { normalizer: SEQUENCE }],
+  ['normalizer.type "Uppercase" is not supported', { normalizer: { type: 'Uppercase' } }],
+  ['normalizer.normalizers[1].type "Odd" is not supported', { normalizer: SEQUENCE }],
   ['normalizer.pattern.String is empty', { normalizer: { type: 'Replace', pattern: { String: '' }, content: 'a' } }],
   [
-    'normalizer.precompiled_charsmap is not a charsmap',
+    'normalizer.precompiled_charsmap is not a valid charsmap',
     { normalizer: { type: 'Precompiled', precompiled_charsmap: 'AAAA' } },
   ],
   ['normalizer.precompiled_charsmap is missing', { normalizer: { type: 'Precompiled' } }],
@@ -209,8 +209,8 @@ test.each([
     { pre_tokenizer: { ...SPLIT, pattern: { Regex: '(' } } },
   ],
   ['pre_tokenizer.pattern.Regex is empty', { pre_tokenizer: { ...SPLIT, pattern: { Regex: '' } } }],
-  ['pre_tokenizer.length is not a whole number from 1', { pre_tokenizer: { type: 'FixedLength', length: 0 } }],
-  ['model.type "Odd" is not known', { model: { type: 'Odd', vocab: {} } }],
+  ['pre_tokenizer.length is not a positive integer', { pre_tokenizer: { type: 'FixedLength', length: 0 } }],
+  ['model.type "Odd" is not supported', { model: { type: 'Odd', vocab: {} } }],
   [
     'model.unk_token "gone" is not in the vocabulary',
     { model: { type: 'WordLevel', unk_token: 'gone', vocab: { a: 0 } } },
@@ -221,15 +221,15 @@ test.each([
     'model.merges[0]: "b" does not begin with "##"',
     { model: { type: 'BPE', continuing_subword_prefix: '##', vocab: { a: 0, b: 1 }, merges: ['a b'] } },
   ],
-  ['model.vocab["a"] is -1; expected an id', { model: { type: 'BPE', vocab: { a: -1 }, merges: [] } }],
-  ['model.unk_id is null; expected an id', { model: { type: 'Unigram', unk_id: null, vocab: [['a', 0]] } }],
+  ['model.vocab["a"] is -1; expected a token id', { model: { type: 'BPE', vocab: { a: -1 }, merges: [] } }],
+  ['model.unk_id is null; expected a token id', { model: { type: 'Unigram', unk_id: null, vocab: [['a', 0]] } }],
   ['model.unk_id 7 is not in the vocabulary', { model: { type: 'Unigram', unk_id: 7, vocab: [['a', 0]] } }],
   ['model is missing; expected an object', { model: undefined }],
-  ['post_processor.type "Odd" is not known', { post_processor: { type: 'Odd' } }],
+  ['post_processor.type "Odd" is not supported', { post_processor: { type: 'Odd' } }],
   ['post_processor.single[1].SpecialToken.id "[FOO]" is not in post_processor.special_tokens', template([AROUND, FOO])],
   ['post_processor.pair[0].SpecialToken.id "[FOO]"', template([AROUND], [FOO, AROUND, BESIDE])],
-  ['post_processor.single has the texts B instead of A', template([BESIDE])],
-  ['decoder.type "Odd" is not known', { decoder: { type: 'Odd' } }],
+  ['post_processor.single has the sequences B instead of A', template([BESIDE])],
+  ['decoder.type "Odd" is not supported', { decoder: { type: 'Odd' } }],
   ['decoder.stop 1 is not supported', { decoder: { type: 'Strip', content: ' ', start: 0, stop: 1 } }],
   ['added_tokens[0].id is 9', { added_tokens: [{ ...ADDED, id: 9, content: 'play' }] }],
 ])('a file that cannot be used is refused by its key: %s', async (message, parts) => {

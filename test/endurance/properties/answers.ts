@@ -30,7 +30,7 @@ function complain(complaint: string): Verdict {
 }
 
 /** Messages about a model that returned no finite number. With a caller's own tensors any message may appear. */
-const NO_NUMBER = /not a number|no finite score|it gave (NaN|-?Infinity)|is (NaN|-?Infinity)$/;
+const NO_NUMBER = /not a finite number|not finite numbers|is (NaN|-?Infinity)$/;
 
 function judgeProblem({ code, message, problems }: Data, input: Input, path: readonly string[]): Verdict {
   if (code === 'INFERENCE_FAILED') {
