@@ -2,7 +2,7 @@
  * The protocol between the server and a worker. Messages are sent as frames (see `frames.ts`) over a pipe.
  *
  *   server → worker                                                                reply
- *     probeProvider         test whether an execution provider works on this host  probed
+ *     checkProvider         test whether an execution provider works on this host  providerChecked
  *     load                  verify the artifact, create a session, warm it up      loaded | loadFailed
  *     unload                release the session                                    (none)
  *     batch                 run these items with a loaded version                  started (optional), then done
@@ -60,7 +60,7 @@ export interface BatchMessage {
 
 export type ToWorker =
   | LoadMessage
-  | { readonly kind: 'probeProvider'; readonly provider: string }
+  | { readonly kind: 'checkProvider'; readonly provider: string }
   | { readonly kind: 'unload'; readonly key: string }
   | BatchMessage
   | { readonly kind: 'examine'; readonly artifactPath: string; readonly artifactSha256: string }
@@ -76,7 +76,7 @@ export interface BatchTiming {
 
 export type FromWorker =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'probed'; readonly available: boolean; readonly reason: string | null }
+  | { readonly kind: 'providerChecked'; readonly available: boolean; readonly reason: string | null }
   | { readonly kind: 'loaded'; readonly key: string }
   | { readonly kind: 'loadFailed'; readonly key: string; readonly message: string }
   | { readonly kind: 'started'; readonly id: number; readonly tokens: number | null }

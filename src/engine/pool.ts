@@ -102,7 +102,7 @@ export class Pool {
     for (let i = 0; i < this.size; i++) this.#spawn('pool', 0);
     [this.providerChecks] = await Promise.all([this.#checkProviders(), this.#firstReady.promise]);
     const chosen = this.providerChecks.find(({ available }) => available);
-    if (!chosen) this.#options.log.error({ probes: this.providerChecks }, 'no execution provider is available');
+    if (!chosen) this.#options.log.error({ providers: this.providerChecks }, 'no execution provider is available');
     this.provider = chosen?.name ?? 'none';
     this.#inspection = setInterval(() => this.#inspect(), INSPECTION_INTERVAL_MS).unref();
   }
@@ -264,8 +264,8 @@ export class Pool {
       this.#options.providers.map(async (name) => {
         if (name === 'cpu') return { name, available: true, reason: null };
         try {
-          const reply = await this.withDisposableWorker((ask) => ask({ kind: 'probeProvider', provider: name }));
-          if (reply.kind !== 'probed') throw new Error('no reply');
+          const reply = await this.withDisposableWorker((ask) => ask({ kind: 'checkProvider', provider: name }));
+          if (reply.kind !== 'providerChecked') throw new Error('no reply');
           return { name, available: reply.available, reason: reply.reason };
         } catch (error) {
           return { name, available: false, reason: error instanceof Error ? error.message : String(error) };

@@ -72,7 +72,7 @@ export class WorkerBody {
   async #perform(message: Exclude<ToWorker, { kind: 'batch' | 'load' }>): Promise<void> {
     try {
       if (message.kind === 'unload') await this.#unload(message.key);
-      else if (message.kind === 'probeProvider') await this.#probeProvider(message.provider);
+      else if (message.kind === 'checkProvider') await this.#checkProvider(message.provider);
       else if (message.kind === 'examine') await this.#examine(message);
       else await this.#checkBatchInvariance(message);
     } catch (error) {
@@ -118,13 +118,13 @@ export class WorkerBody {
     await loaded?.session.release();
   }
 
-  async #probeProvider(provider: string): Promise<void> {
+  async #checkProvider(provider: string): Promise<void> {
     try {
       const session = await this.#runtime.openSession(IDENTITY_MODEL, provider);
       await session.run([{ name: 'x', datatype: 'FP32', shape: [1], data: Float32Array.of(1) }]);
-      this.#send({ kind: 'probed', available: true, reason: null });
+      this.#send({ kind: 'providerChecked', available: true, reason: null });
     } catch (error) {
-      this.#send({ kind: 'probed', available: false, reason: messageOf(error) });
+      this.#send({ kind: 'providerChecked', available: false, reason: messageOf(error) });
     }
   }
 

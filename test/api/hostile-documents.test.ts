@@ -79,7 +79,17 @@ describe('a document', () => {
     expect(errors).toBeUndefined();
   });
 
-  test('that is too large is refused with its size, the limit, and what to do', async () => {
+  test('that was refused is refused again, and one that was answered is answered again', async () => {
+    const [bad, good] = [`{ ${'limits { maxDepth } '.repeat(150)} }`, '{ limits { maxDepth } }'];
+
+    const answers = [await app.send(bad), await app.send(bad), await app.send(good), await app.send(good)];
+
+    expect(answers.map(({ status }) => status)).toEqual([400, 400, 200, 200]);
+  });
+});
+
+describe('a document is refused', () => {
+  test('if it is too large, with its size, the limit, and what to do', async () => {
     const { errors } = await app.send(`{ ${'x'.repeat(LIMITS.maxDocumentBytes)} }`);
 
     expect(errors).toEqual([
@@ -91,7 +101,7 @@ describe('a document', () => {
     ]);
   });
 
-  test('is measured in bytes of UTF-8, and may have exactly the maximum size', async () => {
+  test('by its size in bytes of UTF-8, from one byte over the maximum', async () => {
     const document = (bytes: number) => `{ __typename } # ${'é'.repeat((bytes - 17) / 2)} `;
 
     const at = await app.send(document(LIMITS.maxDocumentBytes));
@@ -100,7 +110,7 @@ describe('a document', () => {
     expect([at.status, over.status]).toEqual([200, 400]);
   });
 
-  test('is refused in the same way by GET', async () => {
+  test('in the same way by GET', async () => {
     const query = encodeURIComponent(`{ ${'a: __typename '.repeat(400)} }`);
 
     const { status, error } = await send({
@@ -113,30 +123,24 @@ describe('a document', () => {
     expect(error.extensions).toMatchObject({ code: 'DOCUMENT_LIMIT_EXCEEDED', limit: 'maxTokens' });
   });
 
-  test('that was refused is refused again, and one that was answered is answered again', async () => {
-    const [bad, good] = [`{ ${'limits { maxDepth } '.repeat(150)} }`, '{ limits { maxDepth } }'];
-
-    const answers = [await app.send(bad), await app.send(bad), await app.send(good), await app.send(good)];
-
-    expect(answers.map(({ status }) => status)).toEqual([400, 400, 200, 200]);
-  });
-
-  test('may begin with a byte order mark, and so may its body', async () => {
-    const inside = await app.send('\ufeff{ __typename }');
-    const outside = await send({ body: `\ufeff${TYPENAME}` });
-
-    expect([inside.status, outside.status]).toEqual([200, 200]);
-  });
-
-  test('cannot be sent as its hash', async () => {
+  test('if only its hash is sent', async () => {
     const persistedQuery = { version: 1, sha256Hash: 'a'.repeat(64) };
 
     const { error } = await send({ body: JSON.stringify({ extensions: { persistedQuery } }) });
 
     expect(error.extensions.code).toBe('PERSISTED_QUERY_NOT_SUPPORTED');
   });
+});
 
-  test('is within every limit if it is a full introspection query', () => {
+describe('a document is accepted', () => {
+  test('if it or its body begins with a byte order mark', async () => {
+    const inside = await app.send('\ufeff{ __typename }');
+    const outside = await send({ body: `\ufeff${TYPENAME}` });
+
+    expect([inside.status, outside.status]).toEqual([200, 200]);
+  });
+
+  test('if it is a full introspection query: that is within every limit', () => {
     const options = { inputValueDeprecation: true, oneOf: true, schemaDescription: true, specifiedByUrl: true };
 
     const check = () => checkDocument(getIntrospectionQuery({ ...options, directiveIsRepeatable: true }));
@@ -144,7 +148,7 @@ describe('a document', () => {
     expect(check).not.toThrow();
   });
 
-  test('with brackets inside strings and comments is not nested', () => {
+  test('if its brackets are inside strings and comments: they are not nesting', () => {
     const brackets = '{[('.repeat(100);
 
     const check = () => checkDocument(`{ a(b: "${brackets}", c: """${brackets}\\"""${brackets}""") # ${brackets}\n }`);
@@ -188,66 +192,67 @@ describe('a body with a million levels of nesting', () => {
   });
 });
 
-describe('a request is refused, with a code and what to do,', () => {
-  const JSON_AND_UTF8 = { 'content-type': 'application/json; charset="UTF-8"', 'content-encoding': 'identity' };
-  const MUTATION = encodeURIComponent(
-    'mutation { setAlias(input: { model: "a", alias: "b", version: "a" }) { problem { code } } }',
-  );
+const MUTATION = encodeURIComponent(
+  'mutation { setAlias(input: { model: "a", alias: "b", version: "a" }) { problem { code } } }',
+);
 
-  test.each<[string, Sent, number, string]>([
-    ['of half of JSON', { body: '{' }, 400, 'BODY_NOT_JSON'],
-    ['of nothing', {}, 400, 'BODY_NOT_JSON'],
-    ['of two operations', { body: `[${TYPENAME},${TYPENAME}]` }, 400, 'BATCHING_NOT_SUPPORTED'],
-    ['of text', { body: TYPENAME, headers: { 'content-type': 'text/plain' } }, 400, 'BAD_REQUEST'],
-    [
-      'of a form',
-      { body: 'query=x', headers: { 'content-type': 'application/x-www-form-urlencoded' } },
-      415,
-      'UNSUPPORTED_MEDIA_TYPE',
-    ],
-    [
-      'of parts',
-      { body: '--x--', headers: { 'content-type': 'multipart/form-data; boundary=x' } },
-      415,
-      'UNSUPPORTED_MEDIA_TYPE',
-    ],
-    [
-      'compressed',
-      { body: gzipSync(TYPENAME), headers: { 'content-encoding': 'gzip' } },
-      415,
-      'UNSUPPORTED_CONTENT_ENCODING',
-    ],
-    [
-      'compressed twice',
-      { body: TYPENAME, headers: { 'content-encoding': 'gzip, br' } },
-      415,
-      'UNSUPPORTED_CONTENT_ENCODING',
-    ],
-    [
-      'in latin1',
-      { body: TYPENAME, headers: { 'content-type': 'application/json; charset=latin1' } },
-      415,
-      'UNSUPPORTED_CHARSET',
-    ],
-    [
-      'in two charsets',
-      { body: TYPENAME, headers: { 'content-type': 'application/json; charset=utf-8; charset=utf-7' } },
-      415,
-      'UNSUPPORTED_CHARSET',
-    ],
-    ['larger than is allowed', { body: Buffer.alloc(LIMITS.maxBodyBytes + 1, ' ') }, 413, 'BODY_TOO_LARGE'],
-    ['to change something by GET', { method: 'GET', path: `/graphql?query=${MUTATION}` }, 405, 'BAD_REQUEST'],
-    ['with two documents', { method: 'GET', path: '/graphql?query=%7Ba%7D&query=%7Bb%7D' }, 400, 'BAD_REQUEST'],
-    ['by another method', { method: 'PUT', body: TYPENAME }, 404, 'NOT_FOUND'],
-    ['to another address', { path: '/elsewhere', body: TYPENAME }, 404, 'NOT_FOUND'],
-    ['to an address that is none', { path: '/%zz' }, 400, 'BAD_REQUEST'],
-    [
-      'with too large an address',
-      { method: 'GET', path: `/graphql?query=${'a'.repeat(20_000)}` },
-      431,
-      'HEADERS_TOO_LARGE',
-    ],
-  ])('%s', async (_, sent, status, code) => {
+const REFUSED_REQUESTS: readonly [title: string, sent: Sent, status: number, code: string][] = [
+  ['of half of JSON', { body: '{' }, 400, 'BODY_NOT_JSON'],
+  ['of nothing', {}, 400, 'BODY_NOT_JSON'],
+  ['of two operations', { body: `[${TYPENAME},${TYPENAME}]` }, 400, 'BATCHING_NOT_SUPPORTED'],
+  ['of text', { body: TYPENAME, headers: { 'content-type': 'text/plain' } }, 400, 'BAD_REQUEST'],
+  [
+    'of a form',
+    { body: 'query=x', headers: { 'content-type': 'application/x-www-form-urlencoded' } },
+    415,
+    'UNSUPPORTED_MEDIA_TYPE',
+  ],
+  [
+    'of parts',
+    { body: '--x--', headers: { 'content-type': 'multipart/form-data; boundary=x' } },
+    415,
+    'UNSUPPORTED_MEDIA_TYPE',
+  ],
+  [
+    'compressed',
+    { body: gzipSync(TYPENAME), headers: { 'content-encoding': 'gzip' } },
+    415,
+    'UNSUPPORTED_CONTENT_ENCODING',
+  ],
+  [
+    'compressed twice',
+    { body: TYPENAME, headers: { 'content-encoding': 'gzip, br' } },
+    415,
+    'UNSUPPORTED_CONTENT_ENCODING',
+  ],
+  [
+    'in latin1',
+    { body: TYPENAME, headers: { 'content-type': 'application/json; charset=latin1' } },
+    415,
+    'UNSUPPORTED_CHARSET',
+  ],
+  [
+    'in two charsets',
+    { body: TYPENAME, headers: { 'content-type': 'application/json; charset=utf-8; charset=utf-7' } },
+    415,
+    'UNSUPPORTED_CHARSET',
+  ],
+  ['larger than is allowed', { body: Buffer.alloc(LIMITS.maxBodyBytes + 1, ' ') }, 413, 'BODY_TOO_LARGE'],
+  ['to change something by GET', { method: 'GET', path: `/graphql?query=${MUTATION}` }, 405, 'BAD_REQUEST'],
+  ['with two documents', { method: 'GET', path: '/graphql?query=%7Ba%7D&query=%7Bb%7D' }, 400, 'BAD_REQUEST'],
+  ['by another method', { method: 'PUT', body: TYPENAME }, 404, 'NOT_FOUND'],
+  ['to another address', { path: '/elsewhere', body: TYPENAME }, 404, 'NOT_FOUND'],
+  ['to an address that is none', { path: '/%zz' }, 400, 'BAD_REQUEST'],
+  [
+    'with too large an address',
+    { method: 'GET', path: `/graphql?query=${'a'.repeat(20_000)}` },
+    431,
+    'HEADERS_TOO_LARGE',
+  ],
+];
+
+describe('a request is refused, with a code and what to do,', () => {
+  test.each(REFUSED_REQUESTS)('%s', async (_, sent, status, code) => {
     const answer = await send(sent);
 
     expect(answer.status).toBe(status);
@@ -257,7 +262,9 @@ describe('a request is refused, with a code and what to do,', () => {
   });
 
   test('but not if its headers name the defaults explicitly', async () => {
-    const { status } = await send({ body: TYPENAME, headers: JSON_AND_UTF8 });
+    const headers = { 'content-type': 'application/json; charset="UTF-8"', 'content-encoding': 'identity' };
+
+    const { status } = await send({ body: TYPENAME, headers });
 
     expect(status).toBe(200);
   });

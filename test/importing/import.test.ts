@@ -322,7 +322,7 @@ test('a dataset whose rows are not what its description says is not registered',
   ]);
 });
 
-test('F7: a file that was damaged after import is not run', async () => {
+test('a file that was damaged after import is not run', async () => {
   await store.write('adder', { '1/model.onnx': onnx(ADD) });
   await store.write('other', { '1/model.onnx': onnx(SCORES), 'model.yaml': 'preload: true' });
   app = await startTestApp({ modelStore: store.folder });

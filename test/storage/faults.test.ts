@@ -143,13 +143,13 @@ test('a second server on the same data folder refuses to start, and the lock end
   });
 });
 
-describe('opening', () => {
-  let folder: string;
-  beforeEach(async () => {
-    folder = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-opening-'));
-  });
-  afterEach(() => rm(folder, { recursive: true, force: true }));
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-opening-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
 
+describe('opening', () => {
   async function openInChild(): Promise<string | number | null> {
     const script = `import('./dist/storage/database.js').then((m) => m.openDatabases(process.argv[1])).then((d) => d.close())`;
     const child = spawn(process.execPath, ['-e', script, folder], { env: process.env, stdio: 'ignore' });
@@ -193,26 +193,26 @@ describe('opening', () => {
     await disarmFault();
     expect(await isWhole()).toBe(true);
   });
+});
 
-  test('an older server refuses a newer schema and changes nothing', async () => {
-    const databases = await openDatabases(folder);
-    await databases.catalogFile.write("insert into kysely_migration values ('999_future', '2030-01-01')", []);
-    await databases.close();
+test('an older server refuses a newer schema and changes nothing', async () => {
+  const databases = await openDatabases(folder);
+  await databases.catalogFile.write("insert into kysely_migration values ('999_future', '2030-01-01')", []);
+  await databases.close();
 
-    await expect(openDatabases(folder)).rejects.toThrow(
-      /written by a newer version of Modelgraph \(migration "999_future"/,
-    );
-  });
+  await expect(openDatabases(folder)).rejects.toThrow(
+    /written by a newer version of Modelgraph \(migration "999_future"/,
+  );
+});
 
-  test('a damaged file is not changed, and the message says what to do', async () => {
-    await (await openDatabases(folder)).close();
-    const file = path.join(folder, 'predictions.db');
-    const bytes = await readFile(file);
-    bytes.fill(0x5a, 0, 100);
-    await writeFile(file, bytes);
+test('a damaged file is not changed, and the message says what to do', async () => {
+  await (await openDatabases(folder)).close();
+  const file = path.join(folder, 'predictions.db');
+  const bytes = await readFile(file);
+  bytes.fill(0x5a, 0, 100);
+  await writeFile(file, bytes);
 
-    await expect(openDatabases(folder)).rejects.toThrow(/predictions\.db is damaged .*\.recover/);
+  await expect(openDatabases(folder)).rejects.toThrow(/predictions\.db is damaged .*\.recover/);
 
-    expect(await readFile(file)).toEqual(bytes);
-  });
+  expect(await readFile(file)).toEqual(bytes);
 });
