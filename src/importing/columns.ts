@@ -1,6 +1,5 @@
 /**
- * The columns of a row: those of `model.yaml`, or the graph's own inputs where each takes one column; and whether they can
- * feed the graph.
+ * Finds the columns of a row, in model.yaml or from the inputs of the graph, and checks that they can feed the graph.
  */
 
 import { ManifestError } from '../errors.js';
@@ -9,25 +8,25 @@ import type { ColumnSpec, ColumnType, TensorSpec } from '../tasks/spec.js';
 import { shapeText } from '../tasks/tensors.js';
 import type { ModelYaml } from './manifest.js';
 
-/** @throws ManifestError when they cannot feed the graph */
+/** The columns of model.yaml; without any, one column for each graph input. @throws ManifestError if they cannot feed the graph */
 export function columnsOf({ columns }: Pick<ModelYaml, 'columns'>, inputs: readonly TensorSpec[]): ColumnSpec[] {
   const named = columns.map((column) => ({ ...column, input: column.input ?? inputOf(column.name, inputs) }));
-  const found = named.length > 0 ? named : inputs.map(columnOfInput).filter((column) => column !== null);
-  checkColumns({ columns: found, inputs });
-  return found;
+  const specs = named.length > 0 ? named : inputs.map(columnOfInput).filter((column) => column !== null);
+  checkColumns({ columns: specs, inputs });
+  return specs;
 }
 
-/** A graph with one input takes all columns there; one with several takes each under its own name. */
+/** The input that a column feeds by default: the graph's only input, or the one with the column's name. */
 function inputOf(column: string, inputs: readonly TensorSpec[]): string {
   return inputs.length === 1 ? (inputs[0] as TensorSpec).name : column;
 }
 
-/** Exporters of whole pipelines give each column an input of its own, [any, 1], with its name. */
+/** The column that an input of the shape [any] or [any, 1] stands for. skl2onnx exports pipelines with such inputs. */
 function columnOfInput({ name, datatype, shape }: TensorSpec): ColumnSpec | null {
   if (shape.length > 2 || (shape.length === 2 && shape[1] !== 1)) return null;
   const { type, example } = columnType(datatype);
   const empty = { description: null, unit: null, minimum: null, maximum: null, categories: [] };
-  // A number that is left out is NaN, and whether the graph can fill that only its owner knows.
+  // Required, because only the model's owner knows whether the graph can handle NaN for a missing number.
   return { name, type, ...empty, required: true, example, input: name, missing: '' };
 }
 
@@ -41,15 +40,15 @@ function checkColumns({ columns, inputs }: { columns: readonly ColumnSpec[]; inp
   if (columns.length === 0) {
     const width = inputs.length === 1 ? (inputs[0] as TensorSpec).shape[1] : null;
     const each = width ? `each of the ${width} features` : 'each feature';
-    throw new ManifestError(`model.yaml: columns is missing: one { name, type } for ${each}, in order`);
+    throw new ManifestError(`model.yaml: columns is missing: list one { name, type } for ${each}, in order`);
   }
-  const twice = firstDuplicate(columns.map(({ name }) => name));
-  if (twice !== undefined) throw new ManifestError(`model.yaml: column "${twice}" is there twice`);
+  const duplicate = firstDuplicate(columns.map(({ name }) => name));
+  if (duplicate !== undefined) throw new ManifestError(`model.yaml: column "${duplicate}" is listed twice`);
   const names = inputs.map(({ name }) => name);
-  const astray = columns.find(({ input }) => !names.includes(input));
-  if (astray) {
+  const unmatched = columns.find(({ input }) => !names.includes(input));
+  if (unmatched) {
     throw new ManifestError(
-      `model.yaml: column "${astray.name}" feeds the input "${astray.input}"; the graph's inputs are ${names.join(', ')}`,
+      `model.yaml: column "${unmatched.name}" feeds input "${unmatched.input}", but the graph's inputs are ${names.join(', ')}: correct its name, or set its input`,
     );
   }
   for (const input of inputs)
@@ -62,18 +61,18 @@ function checkColumns({ columns, inputs }: { columns: readonly ColumnSpec[]; inp
 function checkFeeds(input: TensorSpec, columns: readonly ColumnSpec[]): void {
   const shape = `input "${input.name}" has shape ${shapeText(input.shape)}`;
   const width = input.shape.length === 1 ? 1 : input.shape.at(-1);
-  if (input.shape.length > 2) throw new ManifestError(`${shape}; rows feed [any] or [any, columns]`);
+  if (input.shape.length > 2) throw new ManifestError(`${shape}; rows need [any] or [any, columns]`);
   if (width !== null && width !== columns.length)
-    throw new ManifestError(`model.yaml: ${columns.length} columns, but ${shape}`);
-  const wrong = columns.find((column) => !canFeed(column, input.datatype));
-  if (!wrong) return;
-  const optional = isString(wrong) || wrong.required ? '' : ', and may be missing';
+    throw new ManifestError(`model.yaml: the number of columns is ${columns.length}, but ${shape}`);
+  const misfit = columns.find((column) => !canFeed(column, input.datatype));
+  if (!misfit) return;
+  const optional = isString(misfit) || misfit.required ? '' : ' with required: false';
   throw new ManifestError(
-    `model.yaml: column "${wrong.name}" is ${wrong.type}${optional}, but input "${input.name}" is ${input.datatype}`,
+    `model.yaml: column "${misfit.name}" is ${misfit.type}${optional}, but input "${input.name}" is ${input.datatype}`,
   );
 }
 
-/** Words into strings, numbers into numbers; what may be missing only where there is NaN. */
+/** Strings feed BYTES, numbers and booleans feed numbers. Optional numbers need a floating-point input, which has NaN. */
 function canFeed(column: ColumnSpec, datatype: string): boolean {
   if (isString(column) || datatype === 'BYTES') return isString(column) && datatype === 'BYTES';
   const type = DATATYPES[datatype];
@@ -86,6 +85,6 @@ function isString({ type }: ColumnSpec): boolean {
   return type === 'TEXT' || type === 'CATEGORY';
 }
 
-export function firstDuplicate(words: readonly string[]): string | undefined {
-  return words.find((word, i) => words.indexOf(word) < i);
+export function firstDuplicate(strings: readonly string[]): string | undefined {
+  return strings.find((string, i) => strings.indexOf(string) < i);
 }

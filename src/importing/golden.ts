@@ -1,5 +1,6 @@
 /**
- * Golden cases: inputs as a client sends them, with the answers that the source framework computed.
+ * Golden cases: inputs, as a client sends them, with the answers of the framework that the model was trained with. Reads
+ * golden.json and compares answers with it.
  */
 import { z } from 'zod';
 import { ManifestError } from '../errors.js';
@@ -23,12 +24,12 @@ const expectationSchema = z.strictObject({
   value: z.number().optional(),
   vector: z.array(z.number()).optional(),
   similarities: z.array(z.number()).optional(),
-  /** All that score above the model's threshold, best first. */
+  /** All objects above the model's threshold, best first. */
   boxes: z.array(z.object({ label: z.string(), score: z.number(), box: boxSchema })).optional(),
   tokens: z.array(spanSchema).optional(),
-  /** How `tokens` were aggregated. */
+  /** Aggregation strategy of `tokens`. */
   aggregation: z.enum(AGGREGATIONS).default('SIMPLE'),
-  /** Null where the context holds no answer. */
+  /** Null if the context contains no answer. */
   answer: z
     .object({ text: z.string(), start: z.number(), end: z.number(), score: z.number().optional() })
     .nullable()
@@ -43,7 +44,7 @@ const goldenSchema = z.object({
   tolerance: z.number().positive(),
   cases: z
     .array(z.object({ input: z.record(z.string(), z.unknown()), expect: expectationSchema }))
-    .min(1, 'no case proves nothing'),
+    .min(1, 'at least one case is required'),
 });
 
 export interface GoldenCase {
@@ -64,14 +65,14 @@ export function parseGolden(text: string): Golden {
   } catch (error) {
     const reason =
       error instanceof z.ZodError ? z.prettifyError(error) : error instanceof Error ? error.message : error;
-    throw new ManifestError(`golden.json cannot be read: ${reason}`);
+    throw new ManifestError(`golden.json is not valid: ${reason}`);
   }
 }
 
-/** Boxes may be rounded, and resized pictures differ by a level. */
+/** Frameworks round boxes, and resized images can differ by one level. */
 const BOX_TOLERANCE_PIXELS = 1;
 
-/** How an answer differs from what the source framework said, or null. */
+/** Describes the first difference between an answer and its golden case; null if it is within the tolerance. */
 export function goldenDifference(
   { labels }: Pick<VersionSpec, 'labels'>,
   { expect }: GoldenCase,
@@ -106,33 +107,33 @@ function classificationDifference(
   labels: readonly string[],
   tolerance: number,
 ): string | null {
-  if (expect.label === undefined && expect.scores === undefined) return 'the case expects no label and no scores';
-  if (expect.label !== undefined && label !== expect.label) return `label ${label} instead of ${expect.label}`;
-  for (const [name, wanted] of Object.entries(expect.scores ?? {})) {
+  if (expect.label === undefined && expect.scores === undefined) return 'expect has neither label nor scores';
+  if (expect.label !== undefined && label !== expect.label) return `label is ${label}, expected ${expect.label}`;
+  for (const [name, expected] of Object.entries(expect.scores ?? {})) {
     const score = scores?.[labels.indexOf(name)];
-    if (score === undefined) return `no score for ${name}`;
-    if (Math.abs(score - wanted) > tolerance) return `score ${score} instead of ${wanted} for ${name}`;
+    if (score === undefined) return `there is no score for ${name}`;
+    if (Math.abs(score - expected) > tolerance) return `score for ${name} is ${score}, expected ${expected}`;
   }
   return null;
 }
 
-/** Relative to the value where that is larger than one: a mass in grams has other last digits than a share. */
-function numberDifference(what: string, wanted: number | undefined, value: number, tolerance: number): string | null {
-  if (wanted === undefined) return `the case expects no ${what}`;
-  const isNear = Math.abs(value - wanted) <= tolerance * Math.max(1, Math.abs(wanted));
-  return isNear ? null : `${what} ${value} instead of ${wanted}`;
+/** The tolerance is absolute for expected values up to 1, and relative to the expected value above. */
+function numberDifference(what: string, expected: number | undefined, value: number, tolerance: number): string | null {
+  if (expected === undefined) return `expect has no ${what}`;
+  const isNear = Math.abs(value - expected) <= tolerance * Math.max(1, Math.abs(expected));
+  return isNear ? null : `${what} is ${value}, expected ${expected}`;
 }
 
 function listDifference(
   what: string,
-  wanted: readonly number[] | undefined,
+  expected: readonly number[] | undefined,
   values: ArrayLike<number>,
   tolerance: number,
 ): string | null {
-  if (!wanted) return `the case expects no ${what}`;
-  if (wanted.length !== values.length) return `${what} of ${values.length} numbers instead of ${wanted.length}`;
-  for (const [i, one] of wanted.entries()) {
-    const difference = numberDifference(`number ${i} of ${what}`, one, values[i] as number, tolerance);
+  if (!expected) return `expect has no ${what}`;
+  if (expected.length !== values.length) return `${what} has ${values.length} numbers, expected ${expected.length}`;
+  for (const [i, number] of expected.entries()) {
+    const difference = numberDifference(`number ${i} of ${what}`, number, values[i] as number, tolerance);
     if (difference) return difference;
   }
   return null;
@@ -140,39 +141,39 @@ function listDifference(
 
 function boxesDifference(
   { items, threshold }: AnswerOf<'detections'>,
-  wanted: Expectation['boxes'],
+  expected: Expectation['boxes'],
   tolerance: number,
 ): string | null {
-  if (!wanted) return 'the case expects no boxes';
-  const found = items.filter(({ score }) => score > threshold);
-  if (found.length !== wanted.length) return `${found.length} boxes instead of ${wanted.length}`;
-  for (const [i, { label, score, box }] of wanted.entries()) {
-    const own = found[i] as (typeof found)[number];
-    if (own.label !== label) return `label ${own.label} instead of ${label} for box ${i}`;
-    const difference = numberDifference(`score of box ${i}`, score, own.score, tolerance);
+  if (!expected) return 'expect has no boxes';
+  const objects = items.filter(({ score }) => score > threshold);
+  if (objects.length !== expected.length) return `number of boxes is ${objects.length}, expected ${expected.length}`;
+  for (const [i, { label, score, box }] of expected.entries()) {
+    const object = objects[i] as (typeof objects)[number];
+    if (object.label !== label) return `label of box ${i} is ${object.label}, expected ${label}`;
+    const difference = numberDifference(`score of box ${i}`, score, object.score, tolerance);
     if (difference) return difference;
     for (const edge of ['xmin', 'ymin', 'xmax', 'ymax'] as const) {
-      if (Math.abs(own.box[edge] - box[edge]) > BOX_TOLERANCE_PIXELS)
-        return `${edge} ${own.box[edge]} instead of ${box[edge]} for box ${i}`;
+      if (Math.abs(object.box[edge] - box[edge]) > BOX_TOLERANCE_PIXELS)
+        return `${edge} of box ${i} is ${object.box[edge]}, expected ${box[edge]}`;
     }
   }
   return null;
 }
 
 function spansDifference(
-  found: readonly LabelledSpan[],
-  wanted: Expectation['tokens'],
+  spans: readonly LabelledSpan[],
+  expected: Expectation['tokens'],
   tolerance: number,
 ): string | null {
-  if (!wanted) return 'the case expects no tokens';
-  const shown = (spans: readonly { label: string; start: number; end: number }[]) =>
-    spans.map(({ label, start, end }) => `${label} ${start}-${end}`).join(', ') || 'nothing';
-  if (shown(found) !== shown(wanted)) return `${shown(found)} instead of ${shown(wanted)}`;
-  for (const [i, { score, word }] of wanted.entries()) {
-    const own = found[i] as (typeof found)[number];
-    if (word !== undefined && own.word !== word) return `word ${own.word} instead of ${word}`;
+  if (!expected) return 'expect has no tokens';
+  const textOf = (list: readonly { label: string; start: number; end: number }[]) =>
+    list.map(({ label, start, end }) => `${label} ${start}-${end}`).join(', ') || 'none';
+  if (textOf(spans) !== textOf(expected)) return `tokens are ${textOf(spans)}, expected ${textOf(expected)}`;
+  for (const [i, { score, word }] of expected.entries()) {
+    const span = spans[i] as (typeof spans)[number];
+    if (word !== undefined && span.word !== word) return `word is "${span.word}", expected "${word}"`;
     const difference =
-      score === undefined ? null : numberDifference(`score of "${own.word}"`, score, own.score, tolerance);
+      score === undefined ? null : numberDifference(`score of "${span.word}"`, score, span.score, tolerance);
     if (difference) return difference;
   }
   return null;
@@ -180,27 +181,27 @@ function spansDifference(
 
 function answerDifference(
   { text, start, end, score }: AnswerOf<'answer'>,
-  wanted: Expectation['answer'],
+  expected: Expectation['answer'],
   tolerance: number,
 ): string | null {
-  if (wanted === undefined) return 'the case expects no answer';
-  if (wanted === null) return text === null ? null : `the answer "${text}" instead of none`;
-  if (text !== wanted.text || start !== wanted.start || end !== wanted.end)
-    return `the answer ${JSON.stringify(text)} at ${start}-${end} instead of "${wanted.text}" at ${wanted.start}-${wanted.end}`;
-  return wanted.score === undefined ? null : numberDifference('score', wanted.score, score, tolerance);
+  if (expected === undefined) return 'expect has no answer';
+  if (expected === null) return text === null ? null : `answer is "${text}", expected none`;
+  if (text !== expected.text || start !== expected.start || end !== expected.end)
+    return `answer is ${JSON.stringify(text)} at ${start}-${end}, expected "${expected.text}" at ${expected.start}-${expected.end}`;
+  return expected.score === undefined ? null : numberDifference('score', expected.score, score, tolerance);
 }
 
 function fillingsDifference(
   { items }: AnswerOf<'fillings'>,
-  wanted: Expectation['fillings'],
+  expected: Expectation['fillings'],
   tolerance: number,
 ): string | null {
-  if (!wanted) return 'the case expects no fillings';
-  for (const [i, { token, text, score }] of wanted.entries()) {
-    const own = items[i];
-    if (own?.token !== token || own.text !== text)
-      return `token ${own?.token} (${own?.text}) instead of ${token} (${text}) at place ${i}`;
-    const difference = numberDifference(`score of "${text}"`, score, own.score, tolerance);
+  if (!expected) return 'expect has no fillings';
+  for (const [i, { token, text, score }] of expected.entries()) {
+    const filling = items[i];
+    if (filling?.token !== token || filling.text !== text)
+      return `filling ${i} is ${filling?.token} (${filling?.text}), expected ${token} (${text})`;
+    const difference = numberDifference(`score of "${text}"`, score, filling.score, tolerance);
     if (difference) return difference;
   }
   return null;
@@ -208,14 +209,14 @@ function fillingsDifference(
 
 function tensorsDifference(
   { tensors }: AnswerOf<'tensors'>,
-  wanted: Expectation['tensors'],
+  expected: Expectation['tensors'],
   tolerance: number,
 ): string | null {
-  if (!wanted) return 'the case expects no tensors';
-  for (const [name, values] of Object.entries(wanted)) {
-    const own = tensors.find((tensor) => tensor.name === name);
-    if (!own) return `no output "${name}"`;
-    const difference = listDifference(`output "${name}"`, values, Array.from(own.data, Number), tolerance);
+  if (!expected) return 'expect has no tensors';
+  for (const [name, values] of Object.entries(expected)) {
+    const tensor = tensors.find((tensor) => tensor.name === name);
+    if (!tensor) return `there is no output "${name}"`;
+    const difference = listDifference(`output "${name}"`, values, Array.from(tensor.data, Number), tolerance);
     if (difference) return difference;
   }
   return null;

@@ -1,6 +1,6 @@
 /**
- * What a Hugging Face ONNX repository says of its model: `config.json`, the tokenizer's and the preprocessor's files,
- * those of sentence-transformers, and the graphs in `onnx/`. Read as it stands; nothing is run here.
+ * Reads the files of a Hugging Face repository with an ONNX export: `config.json`, those of the tokenizer, the image
+ * processor and sentence-transformers, and the graphs in `onnx/`. Nothing is run here.
  */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -26,7 +26,7 @@ const tokenizerConfigSchema = z.looseObject({
 });
 
 const poolingSchema = z.looseObject({
-  /** Since sentence-transformers 6; earlier releases have a flag for each mode. */
+  /** Written by sentence-transformers 6 and later; earlier releases write a flag for each mode. */
   pooling_mode: z.union([z.string(), z.array(z.string())]).nullish(),
   pooling_mode_cls_token: z.boolean().optional(),
   pooling_mode_mean_tokens: z.boolean().optional(),
@@ -36,23 +36,27 @@ const poolingSchema = z.looseObject({
 const modulesSchema = z.array(z.looseObject({ type: z.string(), path: z.string().nullish() }));
 const sentenceBertSchema = z.looseObject({ max_seq_length: z.number().nullish() });
 
+/** Part of a version's digest as JSON: renaming a key, or rewording `refusal`, makes published versions look changed. */
 export interface HuggingFaceFiles {
   readonly config: z.infer<typeof configSchema> | null;
-  /** Both files of the tokenizer in one text, special tokens that only other files name included: the blob that workers read. */
+  /**
+   * JSON of tokenizer.json and tokenizer_config.json, the blob that workers read. Special tokens that are missing in the
+   * latter are added from other files.
+   */
   readonly tokenizer: string | null;
   readonly tokenizerConfig: z.infer<typeof tokenizerConfigSchema>;
   readonly preprocessor: Preprocessor | null;
-  /** Null where it is no model of sentence-transformers. */
+  /** Null if it is not a sentence-transformers model. */
   readonly sentences: {
     readonly pooling: Pooling;
     readonly normalize: boolean;
     readonly maxTokens: number | null;
-    /** Why its tokens' vectors do not become that of the text here; a graph may do it itself. */
+    /** Why the model's pooling is not supported. Does not matter if the graph does the pooling. */
     readonly refusal?: string;
   } | null;
 }
 
-/** Each file from the first of the folders that has it. @throws ManifestError that names the file and the key */
+/** Reads each file from the first folder that contains it. @throws ManifestError that names the file and the key */
 export async function readHuggingFaceFiles(folders: readonly string[]): Promise<HuggingFaceFiles> {
   const read = (file: string) => firstText(folders, file);
   return {
@@ -81,29 +85,29 @@ function parseJsonFile(text: string, file: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new ManifestError(`${file} is no JSON: ${error instanceof Error ? error.message : error}`);
+    throw new ManifestError(`${file} is not valid JSON: ${error instanceof Error ? error.message : error}`);
   }
 }
 
 async function readTokenizer(read: Read): Promise<Pick<HuggingFaceFiles, 'tokenizer' | 'tokenizerConfig'>> {
   const text = await read('tokenizer.json');
   const configText = await read('tokenizer_config.json');
-  const own = parseJsonAs(tokenizerConfigSchema, configText, 'tokenizer_config.json') ?? {};
-  if (text === null) return { tokenizer: null, tokenizerConfig: own };
+  const tokenizerConfig = parseJsonAs(tokenizerConfigSchema, configText, 'tokenizer_config.json') ?? {};
+  if (text === null) return { tokenizer: null, tokenizerConfig };
   const tokenizer = parseJsonFile(text, 'tokenizer.json');
   const others = { ...addedSpecialTokens(tokenizer), ...mappedSpecialTokens(await read('special_tokens_map.json')) };
-  const more = Object.fromEntries(Object.entries(others).filter(([name]) => own[name] == null));
+  const added = Object.fromEntries(Object.entries(others).filter(([name]) => tokenizerConfig[name] == null));
   const config = {
     ...(configText === null ? {} : Object(parseJsonFile(configText, 'tokenizer_config.json'))),
-    ...more,
+    ...added,
   };
-  return { tokenizer: JSON.stringify({ tokenizer, config }), tokenizerConfig: { ...own, ...more } };
+  return { tokenizer: JSON.stringify({ tokenizer, config }), tokenizerConfig: { ...tokenizerConfig, ...added } };
 }
 
 const SPECIAL_TOKENS = ['mask_token', 'pad_token', 'unk_token', 'cls_token', 'sep_token'];
 const specialTokenSchema = z.union([z.string(), z.looseObject({ content: z.string() })]);
 
-/** Earlier releases of transformers wrote them there only. */
+/** Special tokens of special_tokens_map.json, the only place where earlier releases of transformers wrote them. */
 function mappedSpecialTokens(text: string | null): Record<string, unknown> {
   const map = parseLeniently(z.record(z.string(), z.unknown()), text) ?? {};
   return Object.fromEntries(
@@ -123,7 +127,7 @@ const addedTokensSchema = z.looseObject({
   added_tokens: z.array(z.looseObject({ content: z.string(), special: z.boolean().optional() })),
 });
 
-/** What no file names has its usual word. */
+/** Special tokens of tokenizer.json, recognized by their conventional spelling. */
 function addedSpecialTokens(tokenizer: unknown): Record<string, unknown> {
   const { added_tokens } = addedTokensSchema.safeParse(tokenizer).data ?? { added_tokens: [] };
   return Object.fromEntries(
@@ -134,7 +138,7 @@ function addedSpecialTokens(tokenizer: unknown): Record<string, unknown> {
   );
 }
 
-/** Null for what cannot be read: for files that are read only for what others lack. */
+/** Like `parseJsonAs`, but null if the text is not valid: for files that only supplement others. */
 function parseLeniently<T>(schema: z.ZodType<T>, text: string | null): T | null {
   try {
     return schema.safeParse(JSON.parse(text ?? 'null')).data ?? null;
@@ -150,10 +154,10 @@ async function readSentenceTransformers(read: Read): Promise<HuggingFaceFiles['s
   const modes = parseJsonAs(poolingSchema, await read(file), file);
   if (!parts && !modes) return null;
   const limits = parseJsonAs(sentenceBertSchema, await read('sentence_bert_config.json'), 'sentence_bert_config.json');
-  const other = parts?.find(({ type }) => !/\.(Transformer|Pooling|Normalize)$/.test(type));
+  const unsupported = parts?.find(({ type }) => !/\.(Transformer|Pooling|Normalize)$/.test(type));
   const mode = modes ? poolingOf(modes) : 'mean';
-  const refusal = other
-    ? `modules.json: the module ${other.type} is not read here; export it into the graph`
+  const refusal = unsupported
+    ? `modules.json: the module ${unsupported.type} is not read here; export it into the graph`
     : part && !modes
       ? `${file} is missing, and modules.json names it: it says how the vectors of tokens become one`
       : mode === null
@@ -169,7 +173,7 @@ async function readSentenceTransformers(read: Read): Promise<HuggingFaceFiles['s
 
 const POOLINGS: Readonly<Record<string, Pooling>> = { mean: 'mean', cls: 'cls', max: 'max', lasttoken: 'last' };
 
-/** Null for mixtures, and for what is not known here. */
+/** Null for unknown modes and for combinations, which concatenate several poolings. */
 function poolingOf(modes: z.infer<typeof poolingSchema>): Pooling | null {
   const flags = [
     modes.pooling_mode_mean_tokens && 'mean',
@@ -177,39 +181,42 @@ function poolingOf(modes: z.infer<typeof poolingSchema>): Pooling | null {
     modes.pooling_mode_max_tokens && 'max',
     modes.pooling_mode_lasttoken && 'lasttoken',
   ].filter((mode) => typeof mode === 'string');
-  const [mode = '', ...more] = modes.pooling_mode == null ? flags : [modes.pooling_mode].flat();
-  return more.length > 0 ? null : (POOLINGS[mode] ?? null);
+  const [mode = '', ...others] = modes.pooling_mode == null ? flags : [modes.pooling_mode].flat();
+  return others.length > 0 ? null : (POOLINGS[mode] ?? null);
 }
 
-/** The graphs of a folder by the name of their variant; '' is the plain one. */
+/** The ONNX files of a folder and its `onnx/`, by variant name. '' is `model.onnx`; "fp16" is `model_fp16.onnx`. */
 export async function findGraphs(folder: string): Promise<Map<string, string>> {
   const graphs = new Map<string, string>();
-  for (const place of [folder, path.join(folder, 'onnx')]) {
-    for (const entry of await readdir(place, { withFileTypes: true }).catch(() => [])) {
-      const found = entry.isDirectory() ? null : /^model(?:_(?<variant>[A-Za-z0-9_]+))?\.onnx$/.exec(entry.name);
-      const variant = found?.groups?.['variant'] ?? '';
-      if (found && !graphs.has(variant)) graphs.set(variant, path.join(place, entry.name));
+  for (const directory of [folder, path.join(folder, 'onnx')]) {
+    for (const entry of await readdir(directory, { withFileTypes: true }).catch(() => [])) {
+      const match = entry.isDirectory() ? null : /^model(?:_(?<variant>[A-Za-z0-9_]+))?\.onnx$/.exec(entry.name);
+      const variant = match?.groups?.['variant'] ?? '';
+      if (match && !graphs.has(variant)) graphs.set(variant, path.join(directory, entry.name));
     }
   }
   return new Map([...graphs].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Words of `id2label` in the order of their numbers. @throws ManifestError when a number is left out */
+/** The labels of `id2label` in the order of their ids. @throws ManifestError if an id is missing */
 export function labelsOfConfig({ config }: HuggingFaceFiles): string[] {
   const labels = Object.entries(config?.id2label ?? {}).sort(([a], [b]) => Number(a) - Number(b));
-  const odd = labels.findIndex(([key], i) => Number(key) !== i);
-  if (odd >= 0) throw new ManifestError(`config.json: id2label has "${labels[odd]?.[0]}" where ${odd} is expected`);
+  const gap = labels.findIndex(([key], i) => Number(key) !== i);
+  if (gap >= 0)
+    throw new ManifestError(
+      `config.json: id2label has "${labels[gap]?.[0]}" where "${gap}" is expected; number the labels from 0 without gaps`,
+    );
   return labels.map(([, label]) => label);
 }
 
 const DEFAULT_MAX_TOKENS = 512;
-/** Larger ones are what transformers writes for "no limit". */
+/** transformers writes a larger number for "no limit". */
 const LARGEST_MAX_LENGTH = 1_000_000;
 
-/** The longest sequence that every part of the model allows. */
+/** The maximum sequence length in tokens: the smallest limit that the files give, 512 by default. */
 export function maxTokensOf({ config, tokenizerConfig, sentences }: HuggingFaceFiles): number {
   const positions = config?.max_position_embeddings ?? null;
-  // Families of RoBERTa count positions from the one after their padding.
+  // RoBERTa and related models number positions from the padding id plus 1.
   const offset = /roberta|camembert|mpnet|longformer/.test(config?.model_type ?? '')
     ? (config?.pad_token_id ?? 1) + 1
     : 0;
@@ -221,6 +228,7 @@ export function maxTokensOf({ config, tokenizerConfig, sentences }: HuggingFaceF
   return limits.length > 0 ? Math.floor(Math.min(...limits)) : DEFAULT_MAX_TOKENS;
 }
 
+/** The text of the mask token; null if there is none. */
 export function maskTokenOf({ tokenizerConfig: { mask_token } }: HuggingFaceFiles): string | null {
   return (typeof mask_token === 'object' ? mask_token?.content : mask_token) ?? null;
 }

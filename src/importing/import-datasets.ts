@@ -1,7 +1,4 @@
-/**
- * Registers the datasets of the model store: description, digest, number of rows, and the first rows to look at.
- */
-
+/** Registers the datasets of the model store: their description, digest, number of rows, and the first rows as a preview. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import path from 'node:path';
@@ -44,11 +41,12 @@ async function importDataset(importer: DatasetImporter, folder: string): Promise
   }
 }
 
-/** Another digest under a known name is another dataset: evaluations point at the one they were made on. */
+/** Data of a registered dataset must not change, because evaluations refer to it. */
 async function save(importer: DatasetImporter, name: string, row: NewDataset): Promise<void> {
   await importer.db.transaction().execute(async (trx) => {
-    const known = await findDatasetDigest(trx, name);
-    if (known && known !== row.sha256) throw new ManifestError('its data has changed; register it under another name');
+    const registered = await findDatasetDigest(trx, name);
+    if (registered && registered !== row.sha256)
+      throw new ManifestError('the data has changed since the dataset was registered; use a new dataset name');
     await saveDataset(trx, row, Date.now());
   });
 }
@@ -59,11 +57,11 @@ interface DataFile {
   readonly preview: readonly unknown[];
 }
 
-/** JSON lines, plain or gzipped. @throws ManifestError that names the line */
+/** Reads a file of JSON lines, plain or gzipped. @throws ManifestError that names the line */
 async function readData(file: string): Promise<DataFile> {
   const hash = createHash('sha256');
   const bytes = createReadStream(file).on('data', (chunk) => hash.update(chunk));
-  // `pipeline`, not `pipe`: a file that cannot be opened must fail the stream that is read.
+  // `pipeline` passes errors of the file on to the stream that is read; `pipe` does not.
   const text = file.endsWith('.gz') ? pipeline(bytes, createGunzip(), () => {}) : bytes;
   const preview: unknown[] = [];
   let rowCount = 0;
@@ -84,7 +82,8 @@ async function readData(file: string): Promise<DataFile> {
 
 function parseRow(line: string): unknown {
   const row: unknown = JSON.parse(line);
-  if (typeof row !== 'object' || row === null || Array.isArray(row)) throw new ManifestError('a row is a JSON object');
+  if (typeof row !== 'object' || row === null || Array.isArray(row))
+    throw new ManifestError('the row is not a JSON object');
   return row;
 }
 

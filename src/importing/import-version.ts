@@ -1,9 +1,10 @@
 /**
- * One version of a model, from its folder into the catalog: read, stored under its digests, probed, recorded.
+ * Imports a version of a model from its folder into the catalog: reads the files, stores them as blobs, probes the version
+ * and records it.
  *
- * A folder may hold several forms of one graph (`model.onnx`, `model_quantized.onnx` …). The plain one is the version; the
- * others are variants of it, and one that cannot be used takes nothing from it. Where there is no plain one, the first
- * variant that can be used is the version too.
+ * A folder can contain several variants of a graph (`model.onnx`, `model_quantized.onnx` …). `model.onnx` is the version
+ * itself, and the others are listed as its variants; one that cannot be used does not affect the version. Without
+ * `model.onnx`, the first usable variant is the version.
  */
 import path from 'node:path';
 import type { Logger } from 'pino';
@@ -28,9 +29,9 @@ export interface Importer {
 }
 
 interface VersionFolder {
-  /** Of the model. */
+  /** The folder of the model. */
   readonly folder: string;
-  /** Of the version; what it lacks is looked for in the model's. */
+  /** The folder of the version. Files missing there are taken from the model's folder. */
   readonly files: string;
   readonly modelId: string;
   readonly manifest: ModelManifest;
@@ -38,33 +39,34 @@ interface VersionFolder {
 }
 
 interface GraphFile {
-  /** '' for the plain one. */
+  /** '' for `model.onnx`. */
   readonly variant: string;
-  /** Read when it is new: all graphs of a store together may be larger than the memory. */
+  /** Read only when it is imported: the graphs of a store together can exceed the memory. */
   readonly file: string;
   readonly sizeBytes: number;
   readonly sha256: string;
 }
 
-/** What the files of a version say, before anything is run. */
+/** The files of a version, before anything is run. */
 interface VersionContents {
   readonly graphs: readonly GraphFile[];
   readonly goldenText: string | null;
   readonly hf: HuggingFaceFiles;
 }
 
+/** Imports a version if it is new, or if it failed before and its files have changed. */
 export async function importVersion(importer: Importer, version: VersionFolder): Promise<void> {
   const { modelId, manifest, number } = version;
   try {
     if (manifest.taskProblem !== null) throw new ManifestError(manifest.taskProblem);
     const contents = await readContents(version);
     const source = sourceDigest(contents, manifest);
-    const known = await importer.db.transaction().execute((trx) => findVersionSource(trx, modelId, number));
-    if (known?.source_sha256 === source) return;
-    if (known && known.state !== 'FAILED') {
+    const recorded = await importer.db.transaction().execute((trx) => findVersionSource(trx, modelId, number));
+    if (recorded?.source_sha256 === source) return;
+    if (recorded && recorded.state !== 'FAILED') {
       importer.log.warn(
         { model: manifest.name, number },
-        'a published version has changed on disk and is left as it was; add a new version folder',
+        'the files of a published version have changed; the old version is kept. Add a new version folder for the changed files',
       );
       return;
     }
@@ -86,10 +88,10 @@ async function readContents({ folder, files }: VersionFolder): Promise<VersionCo
   };
 }
 
-/** What a version answers follows from these alone; the card may be edited at any time. */
+/** The digest of everything that a version's answers depend on. The card is not part of it and can be edited at any time. */
 function sourceDigest({ graphs, goldenText, hf }: VersionContents, { yaml, trainedOn }: ModelManifest): string {
   const digests = graphs.map(({ variant, sha256 }) => [variant, sha256]);
-  // Release 0.1.0 also read a file of golden tokens. The digest of a folder without one must stay the same.
+  // Release 0.1.0 also read a file of golden tokens. Without this key, all versions published by it would look changed.
   const texts = { goldenText, tokenizerGoldenText: null, hf };
   return sha256(JSON.stringify([digests, texts, yaml, trainedOn]));
 }
@@ -114,18 +116,18 @@ async function importContents(
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
     const isKilled = error instanceof ProbeKilledError;
-    const reason = isKilled ? `${error.message}; it is tried again at the next start` : error.message;
+    const reason = isKilled ? `${error.message}; the import is retried at the next start` : error.message;
     importer.log.error({ model: manifest.name, number, reason }, 'a version failed');
-    // Without the source's digest it is new again at the next start.
+    // Recorded without the digest of the source, the version is imported again at the next start.
     await recordFailure(importer, modelId, number, reason, isKilled ? undefined : source);
   }
 }
 
 interface ImportedGraphs {
-  /** What runs when no variant is asked for. */
+  /** The graph that runs if no variant is requested. */
   readonly plain: GraphFile;
   readonly probed: ProbedVersion;
-  /** By their names. */
+  /** Sorted by name. */
   readonly variants: readonly VariantSpec[];
 }
 
@@ -140,7 +142,7 @@ async function importGraphs(
   let first = plain && { plain, probed: await probeGraph(importer, shared, plain) };
   const failures: { readonly name: string; readonly error: Error }[] = [];
   for (const graph of others) {
-    // What stands for the plain one must answer what the source framework did.
+    // Golden cases apply to the graph that is the version. Other variants, such as quantized ones, may differ.
     const tried = await tryVariant(importer, first ? { ...shared, golden: null } : shared, graph);
     if ('probed' in tried) first ??= { plain: graph, probed: tried.probed };
     else failures.push({ name: graph.variant, error: tried.error });
@@ -154,7 +156,7 @@ async function importGraphs(
 
 const PREFERRED_VARIANTS = ['quantized', 'int8', 'uint8', 'fp16'];
 
-/** Which of them stands for the plain one where there is none. */
+/** The order in which variants are tried if there is no `model.onnx`. */
 function byPreference(a: GraphFile, b: GraphFile): number {
   const rank = ({ variant }: GraphFile) =>
     PREFERRED_VARIANTS.includes(variant) ? PREFERRED_VARIANTS.indexOf(variant) : PREFERRED_VARIANTS.length;
@@ -163,7 +165,7 @@ function byPreference(a: GraphFile, b: GraphFile): number {
 
 type SharedCandidate = Pick<Candidate, 'sources' | 'golden' | 'tokenizerPath'>;
 
-/** What all forms of the graph have in common. */
+/** What all variants of the graph have in common. */
 async function sharedCandidateOf(
   { blobs }: Importer,
   { manifest }: VersionFolder,
@@ -184,7 +186,7 @@ async function probeGraph(
 ): Promise<ProbedVersion> {
   const artifactSha256 = await blobs.put(await readBytes(graph.file));
   if (artifactSha256 !== graph.sha256)
-    throw new ManifestError(`${path.basename(graph.file)} was changed while it was read`);
+    throw new ManifestError(`${path.basename(graph.file)} was changed while it was being read`);
   faultPoint('import.stored'); // @fault
   return probeCandidate(engine, { ...shared, artifactSha256, artifactPath: blobs.pathOf(artifactSha256) });
 }
@@ -227,7 +229,7 @@ function readyVersion(
   };
 }
 
-/** Without the digest of what failed, the same failure is not news. */
+/** Records a version as FAILED. Without a source digest, that of the reason is used, so that the same failure is not recorded again. */
 export async function recordFailure(
   importer: Importer,
   modelId: string,
@@ -236,10 +238,10 @@ export async function recordFailure(
   source = sha256(reason),
 ): Promise<void> {
   await importer.db.transaction().execute(async (trx) => {
-    const known = await findVersionSource(trx, modelId, number);
+    const recorded = await findVersionSource(trx, modelId, number);
     const row = { ...emptyVersion(modelId, number, source), state_reason: reason };
-    const isNews = known?.source_sha256 !== source && (known?.state ?? 'FAILED') === 'FAILED';
-    if (isNews) await addVersion(trx, row, [], Date.now());
+    const isNew = recorded?.source_sha256 !== source && (recorded?.state ?? 'FAILED') === 'FAILED';
+    if (isNew) await addVersion(trx, row, [], Date.now());
   });
 }
 

@@ -1,8 +1,8 @@
 /**
- * Synchronises the model store into the catalog at start: by digest, adding versions, never rewriting one.
+ * Imports the model store into the catalog at start. Compares digests, adds new versions and never changes published ones.
  *
- * A folder that cannot be read, or whose model does not answer as its source framework did, becomes a FAILED version
- * with the reason; it stops nothing else.
+ * A folder that cannot be read, or whose model fails its golden cases, becomes a FAILED version with the reason, and does
+ * not affect other models.
  */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -24,7 +24,7 @@ import {
   subfolders,
 } from './manifest.js';
 
-/** What the evaluation slice still has to take over: metrics that a model card states. */
+/** Metrics stated in a model card, which `evaluation/` imports. */
 export interface ImportedCard {
   readonly modelId: string;
   readonly task: TaskName;
@@ -32,16 +32,16 @@ export interface ImportedCard {
 }
 
 const DATASETS_FOLDER = 'datasets';
-/** Recipes of models that are too large to be here until somebody adds them. */
+/** Recipes of models that are too large for the repository; `npm run models:add` adds them. */
 const OPTIONAL_FOLDER = 'optional';
 
 export async function importModelStore(importer: Importer, store: string): Promise<ImportedCard[]> {
   await importDatasets(importer, path.join(store, DATASETS_FOLDER));
   const folders = (await subfolders(store)).filter((name) => name !== DATASETS_FOLDER && name !== OPTIONAL_FOLDER);
-  const own = withUniqueNames(importer, folders);
+  const remaining = withUniqueNames(importer, folders);
   const cards: ImportedCard[] = [];
   const importRest = async () => {
-    for (let name = own.shift(); name !== undefined; name = own.shift()) {
+    for (let name = remaining.shift(); name !== undefined; name = remaining.shift()) {
       const card = await importModel(importer, path.join(store, name));
       if (card) cards.push(card);
     }
@@ -50,10 +50,10 @@ export async function importModelStore(importer: Importer, store: string): Promi
   return cards;
 }
 
-/** Each holds a graph in memory, and a process that tries it. */
+/** Each import holds a graph in memory and runs a process. */
 const CONCURRENT_IMPORTS = 4;
 
-/** Of folders whose names become one, the first is the model. */
+/** Leaves out folders whose model name is already taken by an earlier folder. */
 function withUniqueNames({ log }: Importer, folders: readonly string[]): string[] {
   const firsts = new Map<string, string>();
   return folders.filter((folder) => {
@@ -63,7 +63,7 @@ function withUniqueNames({ log }: Importer, folders: readonly string[]): string[
     else
       log.error(
         { model: name, folder, first },
-        `the folders "${first}" and "${folder}" have one name, and the first is the model`,
+        `the folders "${first}" and "${folder}" have the same model name; only the first is imported`,
       );
     return first === undefined;
   });
@@ -89,7 +89,7 @@ async function importModel(importer: Importer, folder: string): Promise<Imported
   }
 }
 
-/** The folder of each version. What lies in the model's own folder, as in a repository of the Hub, is the first. */
+/** The folder of each version. Graphs in the model's own folder, as in a Hugging Face repository, are version 1. */
 async function findVersionFolders(folder: string): Promise<Map<number, string>> {
   const numbers = await readVersionNumbers(folder);
   const versions = new Map(numbers.map((number) => [number, path.join(folder, String(number))]));
@@ -101,16 +101,16 @@ const MAX_NAMED_FILES = 3;
 
 async function reasonForMissingGraph(folder: string): Promise<string> {
   const files = await readdir(folder);
-  const inside = await readdir(path.join(folder, 'onnx')).catch(() => []);
-  const named = inside.filter((file) => file.endsWith('.onnx')).sort();
+  const onnxFolder = await readdir(path.join(folder, 'onnx')).catch(() => []);
+  const named = onnxFolder.filter((file) => file.endsWith('.onnx')).sort();
   if (named.length > 0)
-    return `onnx/model.onnx is missing: onnx/${named.slice(0, MAX_NAMED_FILES).join(', onnx/')} is there; rename it, or, where a model is in several graphs, export it as one`;
-  const odd = files.find((file) => file.endsWith('.onnx'));
-  if (odd) return `1/model.onnx is missing: rename ${odd}`;
+    return `onnx/model.onnx is missing: found onnx/${named.slice(0, MAX_NAMED_FILES).join(', onnx/')}; rename it, or, if the model is split into several graphs, export it as one`;
+  const graph = files.find((file) => file.endsWith('.onnx'));
+  if (graph) return `1/model.onnx is missing: move ${graph} to 1/model.onnx`;
   const weights = files.find((file) => /\.(safetensors|bin|pt|pth|h5|keras|pb|joblib|pkl|pickle|msgpack)$/.test(file));
   if (weights)
-    return `onnx/model.onnx is missing: ${weights} is not read here, export it to ONNX (optimum-cli export onnx, tf2onnx, skl2onnx)`;
-  return 'there is no graph: expected onnx/model.onnx (Hugging Face), or 1/model.onnx';
+    return `onnx/model.onnx is missing: ${weights} is not an ONNX file; export the model to ONNX, for example with optimum-cli export onnx, tf2onnx or skl2onnx`;
+  return 'there is no graph: add 1/model.onnx, or onnx/model.onnx in a Hugging Face repository';
 }
 
 function saveModelOf(trx: Trx, { name, card, license, tags, yaml }: ModelManifest): Promise<string> {
@@ -128,7 +128,7 @@ function saveModelOf(trx: Trx, { name, card, license, tags, yaml }: ModelManifes
   return saveModel(trx, { ...model, card: JSON.stringify(sections) }, Date.now());
 }
 
-/** A model of which nothing could be read is still listed, so that its owner finds the reason where they look. */
+/** Lists a model whose folder could not be read, so that its owner finds the reason in the catalog. */
 async function recordUnreadableModel(importer: Importer, name: string, reason: string): Promise<void> {
   const markdown = `This folder could not be read: ${reason}`;
   const model = {

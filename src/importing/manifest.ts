@@ -1,6 +1,6 @@
 /**
- * What a folder of the model store says: model card with Hugging Face front matter, and `model.yaml` with what
- * neither the card nor the graph can say. Plain data, checked; nothing is run here.
+ * Reads the manifests of the model store: the model card with its Hugging Face front matter, `model.yaml` with what
+ * neither the card nor the graph says, and `dataset.yaml`. `model-store/README.md` documents the keys.
  */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -8,7 +8,9 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { MODEL_NAME } from '../catalog/ref.js';
 import { ManifestError } from '../errors.js';
+import type { Widget } from '../tasks/spec.js';
 import { recognizeTask, TASKS, type TaskName } from '../tasks/tasks.js';
+import { type Card, readCard, splitFrontMatter } from './card.js';
 import { readHuggingFaceFiles } from './hugging-face.js';
 import { parseWith, readText } from './store-file.js';
 
@@ -29,29 +31,29 @@ const columnSchema = z.strictObject({
   categories: z.array(z.string()).default([]),
   required: z.boolean().default(true),
   example: z.unknown().default(null),
-  /** The graph's input that takes it: by default the only one, or the one of the same name. */
+  /** The graph input that the column feeds: by default the only one, or the one with the same name. */
   input: z.string().nullable().default(null),
-  /** The word that the graph takes for a missing text. */
+  /** The string that stands for a missing value in the graph. */
   missing: z.string().default(''),
 });
 
 const sizeSchema = z.strictObject({ width: z.int().min(1).max(4096), height: z.int().min(1).max(4096) });
 
 const imageSchema = z.strictObject({
-  /** By default the one that the graph has. */
+  /** The size of the graph's input by default. */
   size: sizeSchema.nullable().default(null),
-  /** `fill` changes the ratio of the sides; `letterbox` keeps it and puts the picture at the top left, on black. */
+  /** `fill` changes the aspect ratio; `letterbox` keeps it and pads the right and the bottom with black. */
   fit: z.enum(['fill', 'letterbox']).default('fill'),
   resample: z.enum(['nearest', 'bilinear', 'bicubic', 'lanczos']).default('bilinear'),
-  /** From the centre, after resizing. */
+  /** Center crop after resizing. */
   crop_size: sizeSchema.nullable().default(null),
   color: z.enum(['grey', 'rgb', 'bgr']).nullable().default(null),
   rescale_factor: z.number().default(1 / 255),
   image_mean: z.array(z.number()).default([0, 0, 0]),
-  image_std: z.array(z.number().refine((x) => x !== 0, 'a standard deviation is not 0')).default([1, 1, 1]),
+  image_std: z.array(z.number().refine((x) => x !== 0, 'must not be 0')).default([1, 1, 1]),
 });
 
-/** Which outputs of the graph hold what; a task reads those of its kind. */
+/** Which outputs of the graph to read, and how. Each task uses some of these keys. */
 const outputSchema = z.strictObject({
   scores: z.string().optional(),
   activation: z.enum(['none', 'softmax', 'sigmoid']).optional(),
@@ -68,11 +70,11 @@ const outputSchema = z.strictObject({
   hypothesisTemplate: z.string().includes('{}').optional(),
 });
 
-/** What a tokenizer's files do not say. */
+/** Overrides settings of the tokenizer's files. Lengths are in tokens. */
 const tokensSchema = z.strictObject({
   max: z.int().min(8).max(131_072).optional(),
   stride: z.int().min(0).optional(),
-  /** Of a text that is longer: its beginning, or all of it in windows. */
+  /** Whether longer texts are truncated, or read in overlapping windows. */
   longInputs: z.enum(['truncate', 'windows']).optional(),
 });
 
@@ -96,7 +98,7 @@ export type ModelYaml = z.infer<typeof modelYamlSchema>;
 
 const metricSchema = z.object({
   type: z.string(),
-  /** YAML has .nan and .inf: such a metric is undefined, the card as a whole is not. */
+  /** YAML has .nan and .inf, which are imported as undefined metrics. */
   value: z.custom<number>((value) => typeof value === 'number', 'expected a number'),
   name: z.string().optional(),
   args: z.object({ average: z.string().optional(), label: z.string().optional() }).optional().catch(undefined),
@@ -111,22 +113,24 @@ const resultSchema = z.object({
     config: optionalTextSchema,
     split: optionalTextSchema,
   }),
-  /** Cards of others hold lists, texts and what not: what is no number is left out. */
-  metrics: z.array(metricSchema.nullable().catch(null)).transform((all) => all.filter((one) => one !== null)),
+  /** Metrics whose value is not a number are left out; published cards have lists and strings there. */
+  metrics: z
+    .array(metricSchema.nullable().catch(null))
+    .transform((metrics) => metrics.filter((metric) => metric !== null)),
 });
 
-/** A single word may stand where a list could. */
+/** A list of strings, or a single one. */
 const stringsSchema = z.preprocess(
   (value) => (value == null ? [] : Array.isArray(value) ? value : [value]),
   z.array(z.coerce.string()),
 );
 
-/** A broken result of somebody's `model-index` is no reason to refuse the model, or the other results. */
+/** Results that are not valid are left out, so that one of them does not fail the model. */
 const modelIndexSchema = z
   .array(z.object({ results: z.array(resultSchema.nullable().catch(null)).catch([]) }).catch({ results: [] }))
   .catch([])
   .default([])
-  .transform((all) => all.flatMap(({ results }) => results).filter((one) => one !== null));
+  .transform((models) => models.flatMap(({ results }) => results).filter((result) => result !== null));
 
 const frontMatterSchema = z.object({
   license: stringsSchema,
@@ -153,18 +157,7 @@ const datasetYamlSchema = z.strictObject({
 });
 export type DatasetYaml = z.infer<typeof datasetYamlSchema>;
 
-export interface Card {
-  readonly title: string;
-  readonly summary: string | null;
-  readonly intendedUse: string | null;
-  readonly limitations: string | null;
-  readonly trainingData: string | null;
-  readonly evaluationData: string | null;
-  readonly ethicalConsiderations: string | null;
-  readonly markdown: string;
-}
-
-/** One result of a card's `model-index`: metrics that somebody else measured. */
+/** A result in the card's `model-index`: metrics that were measured elsewhere, on one dataset. */
 export type ImportedResult = z.infer<typeof resultSchema>;
 
 export interface ModelManifest {
@@ -174,17 +167,20 @@ export interface ModelManifest {
   readonly tags: readonly string[];
   readonly trainedOn: readonly string[];
   readonly results: readonly ImportedResult[];
-  /** Inputs that the card shows, as Hugging Face's pages offer them. */
-  readonly widget: readonly Readonly<Record<string, unknown>>[];
+  /** The card's example inputs (`widget`). */
+  readonly widget: Widget;
   readonly yaml: ModelYaml & { readonly task: TaskName };
-  /** Why no version can be read, where the task is not known: the card stands all the same. */
+  /** Why the task is unknown, which fails all versions; null if it is known. The model itself is still listed. */
   readonly taskProblem: string | null;
 }
 
-/** @throws ManifestError */
+/** Reads the card and model.yaml of a folder. @throws ManifestError */
 export async function readModelManifest(folder: string): Promise<ModelManifest> {
   const name = modelNameOf(path.basename(folder));
-  if (!MODEL_NAME.test(name)) throw new ManifestError(`the folder's name must match ${MODEL_NAME.source}`);
+  if (!MODEL_NAME.test(name))
+    throw new ManifestError(
+      `the folder name, in lower case with hyphens for dots and underscores, must match ${MODEL_NAME.source}`,
+    );
   const readme = await readText(path.join(folder, 'README.md'));
   const { matter, markdown } = splitFrontMatter(readme ?? '');
   const front = parseWith(frontMatterSchema, parseYamlFile(matter, 'README.md'), 'README.md front matter');
@@ -206,6 +202,7 @@ export async function readModelManifest(folder: string): Promise<ModelManifest> 
   };
 }
 
+/** The task by the card's `pipeline_tag`, else by the files of the repository. */
 async function readTask(
   folder: string,
   tag: string | null,
@@ -218,7 +215,7 @@ async function readTask(
   }
 }
 
-/** A folder of the Hub may be called "all-MiniLM-L6-v2": people type its name in lower case. */
+/** The model name for a folder name: lower case, with hyphens for dots and underscores. */
 export function modelNameOf(folderName: string): string {
   return folderName.toLowerCase().replaceAll(/[._]+/g, '-');
 }
@@ -228,7 +225,7 @@ function taskOfTag(tag: string | null): TaskName | null {
   if (!name || (TASKS as readonly string[]).includes(name)) return (name as TaskName | undefined) ?? null;
   const known = TASKS.map((task) => task.toLowerCase().replaceAll('_', '-')).join(', ');
   throw new ManifestError(
-    `README.md: pipeline_tag "${tag}" is no task of this server; it has ${known}. \`task\` in model.yaml wins over it`,
+    `README.md: pipeline_tag "${tag}" is not supported. Use one of ${known}, or set task in model.yaml, which takes precedence`,
   );
 }
 
@@ -239,14 +236,14 @@ export async function readVersionNumbers(folder: string): Promise<number[]> {
   return numbers.map(({ name }) => Number(name)).sort((a, b) => a - b);
 }
 
-/** @throws ManifestError */
+/** Reads dataset.yaml of a folder. @throws ManifestError */
 export async function readDatasetManifest(folder: string): Promise<DatasetYaml> {
   const text = await readText(path.join(folder, 'dataset.yaml'));
   if (text === null) throw new ManifestError('dataset.yaml is missing');
   return parseWith(datasetYamlSchema, parseYamlFile(text, 'dataset.yaml'), 'dataset.yaml');
 }
 
-/** Names of the folders in a folder, sorted; none when it does not exist. */
+/** Names of the folders in a folder, sorted, without hidden ones; empty if the folder does not exist. */
 export async function subfolders(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
   return entries
@@ -255,42 +252,10 @@ export async function subfolders(folder: string): Promise<string[]> {
     .sort();
 }
 
-function splitFrontMatter(readme: string): { matter: string; markdown: string } {
-  const text = readme.replaceAll('\r\n', '\n');
-  const [found, matter = '', markdown = ''] = /^---\n(.*?)\n---(?:\n(.*))?$/s.exec(text) ?? [];
-  return { matter, markdown: (found ? markdown : text).trim() };
-}
-
 function parseYamlFile(text: string, file: string): unknown {
   try {
     return parseYaml(text) ?? {};
   } catch (error) {
-    throw new ManifestError(`${file} is no YAML: ${error instanceof Error ? error.message : error}`);
+    throw new ManifestError(`${file} is not valid YAML: ${error instanceof Error ? error.message : error}`);
   }
-}
-
-function readCard(markdown: string, name: string): Card {
-  const section = (title: string) => sectionOf(markdown, title);
-  const [, title = name, rest = markdown] = /^# ([^\r\n]+)(?:\r?\n(.*))?$/s.exec(markdown) ?? [];
-  const summary =
-    rest
-      .trim()
-      .split(/\r?\n\s*\r?\n/)[0]
-      ?.trim() ?? '';
-  return {
-    title: title.trim(),
-    summary: summary === '' || summary.startsWith('#') ? null : summary.replaceAll(/\s*\n\s*/g, ' '),
-    intendedUse: section('Intended use'),
-    limitations: section('Limitations'),
-    trainingData: section('Training data'),
-    evaluationData: section('Evaluation data'),
-    ethicalConsiderations: section('Ethical considerations'),
-    markdown,
-  };
-}
-
-function sectionOf(markdown: string, title: string): string | null {
-  const parts = markdown.split(/^## /m).slice(1);
-  const own = parts.find((part) => part.toLowerCase().startsWith(`${title.toLowerCase()}\n`));
-  return own?.slice(title.length).trim() || null;
 }

@@ -1,6 +1,6 @@
 /**
- * What a `preprocessor_config.json` says of how a picture becomes numbers. Processors differ in what a key means, and in
- * what they do when it is not there.
+ * Converts `preprocessor_config.json` to an `ImageSpec`. The image processors of transformers differ in what a key means
+ * and in their defaults, so some rules depend on the type of processor.
  */
 import { z } from 'zod';
 import { ManifestError } from '../errors.js';
@@ -41,6 +41,7 @@ export const preprocessorSchema = z.looseObject({
 });
 export type Preprocessor = z.infer<typeof preprocessorSchema>;
 
+/** Resampling filters by Pillow's number. */
 const FILTER_NAMES: Readonly<Record<number, ImageSpec['resample']>> = {
   0: 'nearest',
   1: 'lanczos',
@@ -52,10 +53,15 @@ const FILTER_NAMES: Readonly<Record<number, ImageSpec['resample']>> = {
 export function imageSpecOfPreprocessor(p: Preprocessor, isGrey: boolean): ImageSpec {
   refuseUnsupported(p);
   const filter = FILTER_NAMES[p.resample ?? 2];
-  if (!filter) throw new ManifestError(`preprocessor_config.json: resample ${p.resample} is not read here; 0 to 3 are`);
-  const isNormalised = p.do_normalize ?? p.image_mean != null;
-  if (isNormalised && (!p.image_mean || !p.image_std))
-    throw new ManifestError('preprocessor_config.json: image_mean and image_std are missing, and do_normalize is true');
+  if (!filter)
+    throw new ManifestError(
+      `preprocessor_config.json: resample ${p.resample} is not supported; use 0 (nearest), 1 (lanczos), 2 (bilinear) or 3 (bicubic)`,
+    );
+  const isNormalized = p.do_normalize ?? p.image_mean != null;
+  if (isNormalized && (!p.image_mean || !p.image_std))
+    throw new ManifestError(
+      'preprocessor_config.json: image_mean or image_std is missing; add both, or set do_normalize to false',
+    );
   return {
     resize: p.do_resize === false ? null : resizeOf(p),
     resample: filter,
@@ -64,8 +70,8 @@ export function imageSpecOfPreprocessor(p: Preprocessor, isGrey: boolean): Image
     color: isGrey ? 'grey' : p.do_flip_channel_order ? 'bgr' : 'rgb',
     layout: 'NCHW',
     rescaleFactor: p.do_rescale === false ? 1 : (p.rescale_factor ?? 1 / 255),
-    mean: isNormalised ? (p.image_mean as number[]) : [0, 0, 0],
-    std: isNormalised ? (p.image_std as number[]) : [1, 1, 1],
+    mean: isNormalized ? (p.image_mean as number[]) : [0, 0, 0],
+    std: isNormalized ? (p.image_std as number[]) : [1, 1, 1],
   };
 }
 
@@ -73,34 +79,34 @@ function processorOf({ image_processor_type, feature_extractor_type }: Preproces
   return image_processor_type ?? feature_extractor_type ?? '';
 }
 
-/** Processors whose arithmetic is not that of the others, unless their file says so. */
+/** What is not supported: a pattern of processor names, a feature they use, and whether a file uses it. */
 const UNSUPPORTED: readonly (readonly [RegExp, string, (p: Preprocessor) => boolean])[] = [
   [/^EfficientNet/, 'include_top', ({ include_top }) => include_top !== false],
   [/^EfficientNet/, 'rescale_offset', ({ rescale_offset }) => rescale_offset === true],
   [/^PoolFormer/, 'crop_pct', ({ crop_pct }) => crop_pct !== null],
-  [/^GLPN/, 'sides that are multiples of size_divisor', () => true],
-  [/^(ViLT|Vilt|BridgeTower)/, 'sides that are multiples of size_divisor', () => true],
-  [/^Perceiver/, 'a crop before it resizes', () => true],
-  [/^ImageGPT/, 'clusters of colours', () => true],
-  [/^Owlv2/, 'a square around the picture before it resizes', () => true],
+  [/^GLPN/, 'sides rounded to multiples of size_divisor', () => true],
+  [/^(ViLT|Vilt|BridgeTower)/, 'sides rounded to multiples of size_divisor', () => true],
+  [/^Perceiver/, 'a crop before resizing', () => true],
+  [/^ImageGPT/, 'color clusters', () => true],
+  [/^Owlv2/, 'padding to a square before resizing', () => true],
   [/^Pix2Struct/, 'patches', () => true],
   [/^(Donut|Nougat)/, 'thumbnails', () => true],
 ];
 
 function refuseUnsupported(p: Preprocessor): void {
   const name = processorOf(p);
-  const odd = UNSUPPORTED.find(([pattern, , applies]) => pattern.test(name) && applies(p));
-  if (odd)
+  const unsupported = UNSUPPORTED.find(([pattern, , applies]) => pattern.test(name) && applies(p));
+  if (unsupported)
     throw new ManifestError(
-      `preprocessor_config.json: ${name} has rules of its own (${odd[1]}), which are not read here; say what becomes of a picture by image in model.yaml`,
+      `preprocessor_config.json: ${name} uses ${unsupported[1]}, which is not supported; describe the preprocessing with image in model.yaml`,
     );
 }
 
-/** These read a plain number as the length of the shorter side; others as that of both. */
+/** Processors that read a single number as the length of the shorter side; others read it as that of both sides. */
 const NUMBER_IS_SHORTEST_EDGE =
   /^(Detr|Yolos|ConditionalDetr|DeformableDetr|CLIP|ConvNext|MobileNet|Levit|Bit|ChineseCLIP)/;
 
-/** Its pictures are whole patches. */
+/** YOLOS splits an image into patches of 16 x 16 pixels. */
 const YOLOS_MULTIPLE = 16;
 
 function resizeOf(p: Preprocessor): ImageSpec['resize'] {
@@ -111,7 +117,8 @@ function resizeOf(p: Preprocessor): ImageSpec['resize'] {
 
 function resizeOfSize(p: Preprocessor): ImageSpec['resize'] {
   const { size } = p;
-  if (size == null) throw new ManifestError('preprocessor_config.json: size is missing, and do_resize is not false');
+  if (size == null)
+    throw new ManifestError('preprocessor_config.json: size is missing; add it, or set do_resize to false');
   if (/^ConvNext/.test(processorOf(p)))
     return resizeOfConvNext(p, typeof size === 'number' ? size : (size.shortest_edge ?? 0));
   const shortest = typeof size === 'number' ? size : size.shortest_edge;
@@ -130,12 +137,12 @@ function resizeOfSize(p: Preprocessor): ImageSpec['resize'] {
   return { kind: 'exact', ...dimensionsOf(size, 'size') };
 }
 
-/** It resizes to more than it keeps. */
+/** LeViT resizes to 256 / 224 of the edge, then crops to the edge. */
 function resizeOfLevit(edge: number): ImageSpec['resize'] {
   return { kind: 'shortest', edge: Math.floor((256 / 224) * edge), longest: null };
 }
 
-/** It resizes to more than it keeps, but for large pictures. */
+/** ConvNeXt resizes to `edge / crop_pct`, then crops to the edge. From 384 pixels on, it does not crop. */
 function resizeOfConvNext({ crop_pct }: Preprocessor, edge: number): ImageSpec['resize'] {
   if (edge >= 384) return { kind: 'exact', width: edge, height: edge };
   return { kind: 'shortest', edge: Math.floor(edge / (crop_pct ?? 224 / 256)), longest: null };
@@ -151,7 +158,7 @@ function cropOf(p: Preprocessor): ImageSpec['crop'] {
     return dimensionsOf(crop_size ?? size, 'crop_size');
   if (!p.do_center_crop) return null;
   if (crop_size == null)
-    throw new ManifestError('preprocessor_config.json: crop_size is missing, and do_center_crop is true');
+    throw new ManifestError('preprocessor_config.json: crop_size is missing; add it, or set do_center_crop to false');
   return dimensionsOf(crop_size, 'crop_size');
 }
 
@@ -160,5 +167,5 @@ function dimensionsOf(size: z.infer<typeof imageSizeSchema>, key: string): { wid
   const { width, height, shortest_edge } = size;
   if (width !== undefined && height !== undefined) return { width, height };
   if (shortest_edge !== undefined) return { width: shortest_edge, height: shortest_edge };
-  throw new ManifestError(`preprocessor_config.json: ${key} has neither height and width nor shortest_edge`);
+  throw new ManifestError(`preprocessor_config.json: ${key} needs height and width, or shortest_edge`);
 }

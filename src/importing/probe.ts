@@ -1,6 +1,6 @@
 /**
- * The first load of anything new happens in a disposable process: what does the file say, does it run, does it answer
- * what its source framework answered, and may its inputs share a batch?
+ * Tests a new version in a disposable process, because loading or running an unknown graph can crash it. Reads the facts of
+ * the graph, runs the golden cases or the example, and checks batch invariance.
  */
 
 import { ProcessLostError, type SendToWorker } from '../engine/disposable-worker.js';
@@ -15,7 +15,7 @@ import { checkInput } from '../tasks/tasks.js';
 import { type Golden, goldenDifference } from './golden.js';
 import { type SpecSources, specOf } from './spec.js';
 
-/** What a probe needs of the engine. */
+/** The part of the engine that a probe uses. */
 export type Prober = Pick<Engine, 'provider' | 'withDisposableWorker'>;
 
 export interface ProbedVersion {
@@ -23,6 +23,7 @@ export interface ProbedVersion {
   readonly facts: GraphFacts;
 }
 
+/** A version to be probed. */
 export interface Candidate {
   readonly sources: Omit<SpecSources, 'facts'>;
   readonly golden: Golden | null;
@@ -31,16 +32,24 @@ export interface Candidate {
   readonly tokenizerPath: string | null;
 }
 
-/** Something outside killed the probe, or kept it from starting, again and again: nothing is known of the version. */
+/**
+ * The process was killed from outside, or could not start, in every attempt. This says nothing about the version, so the
+ * import can be retried.
+ */
 export class ProbeKilledError extends ManifestError {}
 
 const MAX_PROBES = 3;
 
-/** @throws ManifestError with the reason why the version cannot be published; ProbeKilledError */
+/**
+ * Probes a version, up to 3 times if the process is killed from outside.
+ *
+ * @throws ManifestError with the reason why the version cannot be published
+ * @throws ProbeKilledError
+ */
 export async function probeCandidate(engine: Prober, candidate: Candidate): Promise<ProbedVersion> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await engine.withDisposableWorker((ask) => probeWith(ask, engine.provider, candidate));
+      return await engine.withDisposableWorker((send) => probeWith(send, engine.provider, candidate));
     } catch (error) {
       if (error instanceof ManifestError) throw error;
       const isKilled = error instanceof ProcessLostError && (error.cause === 'killed' || !error.wasReady);
@@ -51,24 +60,24 @@ export async function probeCandidate(engine: Prober, candidate: Candidate): Prom
   }
 }
 
-async function probeWith(ask: SendToWorker, provider: string, candidate: Candidate): Promise<ProbedVersion> {
+async function probeWith(send: SendToWorker, provider: string, candidate: Candidate): Promise<ProbedVersion> {
   const { sources, golden, artifactSha256, artifactPath, tokenizerPath } = candidate;
-  const { facts } = await expectReply(ask({ kind: 'examine', artifactPath, artifactSha256 }), 'examined');
+  const { facts } = await expectReply(send({ kind: 'examine', artifactPath, artifactSha256 }), 'examined');
   const spec = specOf({ ...sources, facts });
   const ref = sources.manifest.name;
   const version: EngineVersion = { key: 'probed', ref, spec, artifactPath, artifactSha256, tokenizerPath };
   const items = itemsOf(spec, golden);
   try {
-    await expectReply(ask(loadMessage(version, provider)), 'loaded');
-    if (golden) await compareWithGolden(ask, spec, golden, items);
-    else await runItem(ask, items[0] as Item, 0, 'the example');
+    await expectReply(send(loadMessage(version, provider)), 'loaded');
+    if (golden) await compareWithGolden(send, spec, golden, items);
+    else await runItem(send, items[0] as Item, 0, 'the example');
   } catch (error) {
     const isCrash = spec.text && error instanceof ProcessLostError && error.cause === 'crashed';
     throw isCrash
       ? new ManifestError(`${error.message} while loading and testing tokenizer.json and the graph`)
       : error;
   }
-  return { spec: await withBatchLimits(ask, spec, items), facts };
+  return { spec: await withBatchLimits(send, spec, items), facts };
 }
 
 function itemsOf(spec: VersionSpec, golden: Golden | null): Item[] {
@@ -77,55 +86,54 @@ function itemsOf(spec: VersionSpec, golden: Golden | null): Item[] {
 }
 
 async function compareWithGolden(
-  ask: SendToWorker,
+  send: SendToWorker,
   spec: VersionSpec,
   golden: Golden,
   items: readonly Item[],
 ): Promise<void> {
   for (const [i, item] of items.entries()) {
-    const answered = await runItem(ask, item, i, `golden.json: case ${i}`);
+    const answered = await runItem(send, item, i, `golden.json: case ${i}`);
     const expected = golden.cases[i];
     const difference = expected && goldenDifference(spec, expected, golden.tolerance, answered);
-    if (difference)
-      throw new ManifestError(`golden.json: case ${i}: ${difference}, which is what ${golden.source} answered`);
+    if (difference) throw new ManifestError(`golden.json: case ${i} differs from ${golden.source}: ${difference}`);
   }
 }
 
-async function runItem(ask: SendToWorker, item: Item, id: number, what: string): Promise<Answer> {
+async function runItem(send: SendToWorker, item: Item, id: number, what: string): Promise<Answer> {
   const batch = { kind: 'batch', id, key: 'probed', items: [item], announceStart: false } as const;
-  const [result] = (await expectReply(ask(batch), 'done')).results;
+  const [result] = (await expectReply(send(batch), 'done')).results;
   if (result && 'answer' in result) return result.answer;
   throw new ManifestError(`${what} failed: ${result?.failure.message}`);
 }
 
-/** The spec with what a comparison of batched with single answers says about batching and padding. */
-async function withBatchLimits(ask: SendToWorker, spec: VersionSpec, items: readonly Item[]): Promise<VersionSpec> {
+/** Returns the spec with the result of the batch invariance check: whether inputs can share a run, and be padded for it. */
+async function withBatchLimits(send: SendToWorker, spec: VersionSpec, items: readonly Item[]): Promise<VersionSpec> {
   if (spec.maxBatch === 1) return spec;
-  const { difference, padding } = await checkInvariance(ask, items);
+  const { difference, padding } = await checkInvariance(send, items);
   if (difference) return { ...withPads(spec, false), maxBatch: 1, maxBatchReason: difference };
-  const answer = items.length === 1 ? '1 input answers' : `${items.length} inputs answer`;
-  const alike = spec.text && padding ? ' of the same length' : '';
+  const inputs = items.length === 1 ? '1 input' : `${items.length} inputs`;
+  const neighbors = spec.text && padding ? 'other inputs of the same length' : 'other inputs';
   return {
     ...withPads(spec, padding === null),
-    maxBatchReason: `${answer} the same alone and beside all others that were tried${alike}`,
+    maxBatchReason: `tested ${inputs}: each answer is the same alone and in batches with ${neighbors}`,
   };
 }
 
-/** Texts are padded where their inputs can be, and padding changes no answer. */
+/** Allows padding if the graph supports it and it is safe, that is, does not change answers. */
 function withPads(spec: VersionSpec, isSafe: boolean): VersionSpec {
   return spec.text ? { ...spec, text: { ...spec.text, pads: spec.text.pads && isSafe } } : spec;
 }
 
-/** What others than its own inputs do to a version is no reason to refuse it: it runs alone. */
+/** A crash during this check does not fail the version, because its own inputs worked. It then runs inputs one at a time. */
 async function checkInvariance(
-  ask: SendToWorker,
+  send: SendToWorker,
   items: readonly Item[],
 ): Promise<{ difference: string | null; padding: string | null }> {
   try {
-    return await expectReply(ask({ kind: 'checkBatchInvariance', key: 'probed', items }), 'batchInvariance');
+    return await expectReply(send({ kind: 'checkBatchInvariance', key: 'probed', items }), 'batchInvariance');
   } catch (error) {
     if (!(error instanceof ProcessLostError) || error.cause === 'killed') throw error;
-    return { difference: `beside other inputs, ${error.message}`, padding: null };
+    return { difference: `in a batch with other inputs, ${error.message}`, padding: null };
   }
 }
 
@@ -135,12 +143,16 @@ async function expectReply<K extends FromWorker['kind']>(
 ): Promise<Extract<FromWorker, { kind: K }>> {
   const message = await reply;
   if (message.kind === kind) return message as Extract<FromWorker, { kind: K }>;
-  throw new ManifestError('message' in message ? explained(message.message) : `an unexpected reply "${message.kind}"`);
+  throw new ManifestError(
+    'message' in message
+      ? explained(message.message)
+      : `the worker sent an unexpected reply "${message.kind}". This is a bug.`,
+  );
 }
 
-/** What the runtime says in the words of its source code, where an owner can do something about it. */
+/** Rewords messages of ONNX Runtime that a model owner can act on. */
 function explained(message: string): string {
   const [, locale] = /Failed to construct locale with name:(.+?):/.exec(message) ?? [];
   if (!locale) return message;
-  return `the graph compares words by the locale ${locale}, which is not installed here: export it with the locale "C" (skl2onnx: options={TfidfVectorizer: {'locale': 'C'}}), or install that locale`;
+  return `the graph needs the locale ${locale}, which is not installed on the server: export the graph with the locale "C" (skl2onnx: options={TfidfVectorizer: {'locale': 'C'}}), or install ${locale}`;
 }

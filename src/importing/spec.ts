@@ -1,6 +1,5 @@
 /**
- * The spec of a version, from its manifest, its Hugging Face files and what its graph says: `model.yaml` wins, then the
- * files, then the graph.
+ * Builds the spec of a version from model.yaml, the Hugging Face files and the graph, in this order of precedence.
  */
 import { ManifestError } from '../errors.js';
 import type { AnyTask } from '../tasks/define-task.js';
@@ -18,19 +17,19 @@ import { imageSpecOfPreprocessor, type Preprocessor } from './preprocessor.js';
 export interface SpecSources {
   readonly manifest: ModelManifest;
   readonly hf: HuggingFaceFiles;
-  /** Digest of the blob of both files of the tokenizer. */
+  /** SHA-256 of the blob with the tokenizer's files; null if there is no tokenizer.json. */
   readonly tokenizerSha256: string | null;
   readonly facts: GraphFacts;
 }
 
-/** @throws ManifestError with everything that is missing or contradicts the graph */
+/** @throws ManifestError that lists everything that is missing or does not match the graph */
 export function specOf(sources: SpecSources): VersionSpec {
   const { manifest, facts } = sources;
   const { yaml } = manifest;
   const { inputs, outputs } = facts;
   const task = taskNamed(yaml.task);
-  const canStack = [...inputs, ...outputs].every(({ shape }) => shape.length > 0 && shape[0] === null);
-  // The parts are those of the task: the compiler cannot follow a task that is known at run time only.
+  const canBatch = [...inputs, ...outputs].every(({ shape }) => shape.length > 0 && shape[0] === null);
+  // The compiler cannot check that the parts belong to the task, which is only known at run time.
   const spec = {
     task: yaml.task,
     inputKind: task.reads[0].kind,
@@ -38,14 +37,14 @@ export function specOf(sources: SpecSources): VersionSpec {
     outputs,
     ...partsOf(sources, task),
     example: {},
-    maxBatch: canStack ? yaml.maxBatch : 1,
-    maxBatchReason: canStack ? 'not compared yet' : 'the first size of an input or output is fixed',
+    maxBatch: canBatch ? yaml.maxBatch : 1,
+    maxBatchReason: canBatch ? 'not tested yet' : 'the first dimension of an input or output is fixed',
     maxRunMs: yaml.maxRunMs,
   } as unknown as VersionSpec;
   return { ...spec, example: exampleOf(spec, manifest) };
 }
 
-/** Reads each part for itself, so that an owner is told of everything at once. */
+/** Builds each part separately, so that the model owner gets all problems at once. */
 function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
   const reasons: string[] = [];
   const attempt = <T>(read: () => T): T | null => {
@@ -58,11 +57,11 @@ function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
     }
   };
   const { hf, facts, manifest } = sources;
-  const { output, columns, labels: own } = manifest.yaml;
+  const { output, columns, labels: yamlLabels } = manifest.yaml;
   const labels = attempt(() => labelsOfVersion(sources)) ?? [];
   const head = attempt(() => task.head({ task: task.name, output, labels, facts, hf }));
   if (task.hasLabels && (reasons.length === 0 || labels.length === 0))
-    attempt(() => checkLabels(head, { labels, own }, facts.outputs));
+    attempt(() => checkLabels(head, { labels, yamlLabels }, facts.outputs));
   const parts = {
     labels,
     columns: (part === 'row' && attempt(() => columnsOf({ columns }, facts.inputs))) || [],
@@ -85,32 +84,32 @@ function labelsOfFiles({ hf, facts }: SpecSources): readonly string[] {
 
 // ── labels ──
 
-/** Two labels of a published model may be the same word; in a manifest of one's own that is a slip. */
+/** Duplicate labels are refused in model.yaml only: published models have some, and their labels cannot be changed. */
 function checkLabels(
   head: { readonly kind: string; readonly output?: string; readonly activation?: Activation } | null,
-  { labels, own }: { labels: readonly string[]; own: readonly string[] },
+  { labels, yamlLabels }: { labels: readonly string[]; yamlLabels: readonly string[] },
   outputs: readonly TensorSpec[],
 ): void {
   if (head?.kind === 'label') return;
   const output = outputs.find(({ name }) => name === head?.output);
   if (labels.length === 0)
     throw new ManifestError(
-      'model.yaml: labels is missing: one word for each score, in order (or id2label in config.json; exporters of scikit-learn write them with zipmap)',
+      'model.yaml: labels is missing: list one label per score, in the order of the scores; or add id2label to config.json, or export with zipmap (skl2onnx)',
     );
-  const twice = firstDuplicate(own);
-  if (twice !== undefined) throw new ManifestError(`model.yaml: label "${twice}" is there twice`);
+  const duplicate = firstDuplicate(yamlLabels);
+  if (duplicate !== undefined) throw new ManifestError(`model.yaml: label "${duplicate}" is listed twice`);
   const width = output?.shape.at(-1) ?? null;
-  const isOneForTwo = head?.kind === 'scores' && head.activation !== 'softmax' && width === 1 && labels.length === 2;
-  if (!output || width === null || width === labels.length || isOneForTwo) return;
-  const file = own.length > 0 ? 'model.yaml' : 'config.json';
+  const isBinary = head?.kind === 'scores' && head.activation !== 'softmax' && width === 1 && labels.length === 2;
+  if (!output || width === null || width === labels.length || isBinary) return;
+  const file = yamlLabels.length > 0 ? 'model.yaml' : 'config.json';
   throw new ManifestError(
-    `${file}: ${labels.length} labels, but output "${output.name}" has shape ${shapeText(output.shape)}`,
+    `${file}: the number of labels is ${labels.length}, but output "${output.name}" has shape ${shapeText(output.shape)}`,
   );
 }
 
 // ── texts ──
 
-/** Null where the graph takes the text itself. */
+/** Null if the graph takes strings. */
 function textSpecOf(
   { manifest: { yaml }, hf, tokenizerSha256, facts: { inputs } }: SpecSources,
   { name: task, part, tokens }: AnyTask,
@@ -118,19 +117,21 @@ function textSpecOf(
   const [only] = inputs;
   if (inputs.length === 1 && only?.datatype === 'BYTES') {
     if (part === 'text') return null;
-    throw new ManifestError(`input "${only.name}" is BYTES; ${task} reads tokens: input_ids, attention_mask`);
+    throw new ManifestError(
+      `input "${only.name}" is BYTES, but ${task} needs a graph that takes tokens: input_ids, attention_mask`,
+    );
   }
   checkTextInputs(inputs, tokenizerSha256 === null);
   if (tokenizerSha256 === null)
     throw new ManifestError(
-      'tokenizer.json is missing: save it with tokenizer.save_pretrained(folder) of a fast tokenizer (vocab.txt or sentencepiece files alone are not read)',
+      'tokenizer.json is missing: write it with save_pretrained(folder) of a fast tokenizer (vocab.txt or SentencePiece files alone are not supported)',
     );
   const fixed = inputs.find(({ name }) => name === 'input_ids')?.shape[1] ?? Number.POSITIVE_INFINITY;
   const limit = yaml.tokens.max ?? Math.min(maxTokensOf(hf), tokens?.maxTokens ?? Number.POSITIVE_INFINITY);
   const maxTokens = Math.min(limit, fixed);
   const maskToken = maskTokenOf(hf);
   if (tokens?.hasMask && !maskToken)
-    throw new ManifestError('tokenizer_config.json: mask_token is missing, and fill-mask needs one');
+    throw new ManifestError('tokenizer_config.json: mask_token is missing; fill-mask needs it');
   const hasMask = inputs.some(({ name }) => name === 'attention_mask');
   return {
     tokenizerSha256,
@@ -144,16 +145,17 @@ function textSpecOf(
 
 function checkTextInputs(inputs: readonly TensorSpec[], hasNoTokenizer: boolean): void {
   const known: readonly string[] = TEXT_INPUTS;
-  const odd = inputs.find(({ name, datatype }) => !known.includes(name) || !/^INT(64|32)$/.test(datatype));
-  if (!odd && inputs.some(({ name }) => name === 'input_ids')) return;
-  const more = hasNoTokenizer ? '; a graph that takes the text itself has one input of BYTES' : '';
-  if (!odd) throw new ManifestError(`the graph has no input "input_ids"${more}`);
+  const unsupported = inputs.find(({ name, datatype }) => !known.includes(name) || !/^INT(64|32)$/.test(datatype));
+  if (!unsupported && inputs.some(({ name }) => name === 'input_ids')) return;
+  const hint = hasNoTokenizer ? '; a graph that takes strings needs a single input, of datatype BYTES' : '';
+  if (!unsupported) throw new ManifestError(`the graph has no input "input_ids"${hint}`);
+  const { name, datatype, shape } = unsupported;
   throw new ManifestError(
-    `input "${odd.name}" is ${odd.datatype}${shapeText(odd.shape)}; for texts ${TEXT_INPUTS.join(', ')} are fed, INT64 or INT32${more}`,
+    `input "${name}" (${datatype} ${shapeText(shape)}) is not supported; text graphs can have ${TEXT_INPUTS.join(', ')}, as INT64 or INT32${hint}`,
   );
 }
 
-// ── pictures ──
+// ── images ──
 
 function imageSpecOf({ manifest: { yaml }, hf, facts: { inputs } }: SpecSources): ImageSpec {
   const input = pixelInput(inputs, yaml.task);
@@ -162,7 +164,7 @@ function imageSpecOf({ manifest: { yaml }, hf, facts: { inputs } }: SpecSources)
   const isGrey = hf.config?.num_channels === 1;
   if (!yaml.image && !hf.preprocessor)
     throw new ManifestError(
-      `preprocessor_config.json is missing, and so is image in model.yaml: size, color, rescale_factor, image_mean, image_std`,
+      'preprocessor_config.json is missing: add it, or image in model.yaml with size, color, rescale_factor, image_mean and image_std',
     );
   const image = yaml.image
     ? imageSpecOfYaml(yaml.image, graph)
@@ -178,27 +180,29 @@ function imageSpecOf({ manifest: { yaml }, hf, facts: { inputs } }: SpecSources)
 function pixelInput(inputs: readonly TensorSpec[], task: string): TensorSpec {
   const pixels = inputs.filter((input) => !isMask(input));
   const [input] = pixels;
-  if (!input || pixels.length > 1) throw new ManifestError(`the graph has ${inputs.length} inputs; ${task} feeds one`);
+  if (!input || pixels.length > 1)
+    throw new ManifestError(`the graph has ${inputs.length} inputs, but ${task} needs exactly one, besides pixel_mask`);
   if (input.datatype !== 'FP32' && input.datatype !== 'FP16')
-    throw new ManifestError(`input "${input.name}" is ${input.datatype}; ${task} feeds FP32 or FP16`);
+    throw new ManifestError(`input "${input.name}" is ${input.datatype}, but ${task} needs FP32 or FP16`);
   if (input.shape.length < 2 || input.shape.length > 4)
     throw new ManifestError(
-      `input "${input.name}" has shape ${shapeText(input.shape)}; a picture has 2 to 4 dimensions`,
+      `input "${input.name}" has shape ${shapeText(input.shape)}; an image needs 2 to 4 dimensions`,
     );
   return input;
 }
 
-/** Keras puts the channels last. */
+/** Graphs exported from Keras have the channels last. */
 function layoutOf({ shape }: TensorSpec): ImageSpec['layout'] {
   const isChannels = (size: number | null | undefined) => size === 1 || size === 3;
   return shape.length === 4 && isChannels(shape[3]) && !isChannels(shape[1]) ? 'NHWC' : 'NCHW';
 }
 
+/** The sizes that the graph fixes; null for any. */
 interface GraphSize {
   readonly width: number | null;
   readonly height: number | null;
   readonly channels: number | null;
-  /** Where the graph takes its pixels in one row. */
+  /** Number of values if the graph takes pixels as a flat row. */
   readonly values: number | null;
 }
 
@@ -213,7 +217,10 @@ function sizeOfGraph({ shape }: TensorSpec, layout: ImageSpec['layout']): GraphS
 
 function imageSpecOfYaml(image: NonNullable<ModelManifest['yaml']['image']>, graph: GraphSize): ImageSpec {
   const size = image.size ?? (graph.width && graph.height ? { width: graph.width, height: graph.height } : null);
-  if (!size) throw new ManifestError('model.yaml: image.size is missing, and the graph takes any: { width, height }');
+  if (!size)
+    throw new ManifestError(
+      'model.yaml: image.size is missing, and the graph accepts any size: add size, for example { width: 224, height: 224 }',
+    );
   const isLetterbox = image.fit === 'letterbox';
   return {
     resize: { kind: isLetterbox ? 'inside' : 'exact', ...size },
@@ -233,7 +240,7 @@ function checkImageSize(spec: ImageSpec, graph: GraphSize, input: TensorSpec): v
   const shape = `input "${input.name}" has shape ${shapeText(input.shape)}`;
   if (!size) {
     if (graph.width === null && graph.height === null && graph.values === null) return;
-    throw new ManifestError(`pictures keep their ratio, but ${shape}`);
+    throw new ManifestError(`images keep their aspect ratio, so that their sizes differ, but ${shape}`);
   }
   const channels = spec.color === 'grey' ? 1 : 3;
   const values = size.width * size.height * channels;
@@ -242,22 +249,31 @@ function checkImageSize(spec: ImageSpec, graph: GraphSize, input: TensorSpec): v
     (graph.height ?? size.height) === size.height &&
     (graph.values ?? values) === values;
   if (!fits)
-    throw new ManifestError(`pictures become ${size.width} x ${size.height} (${channels} channels), but ${shape}`);
-  const few = [spec.mean, spec.std].find((list) => list.length < channels);
-  if (few) throw new ManifestError(`image_mean and image_std have ${few.length} values for ${channels} channels`);
+    throw new ManifestError(
+      `images are resized to ${size.width} x ${size.height} (${channels} channels), but ${shape}`,
+    );
+  const tooShort = [spec.mean, spec.std].find((list) => list.length < channels);
+  if (tooShort)
+    throw new ManifestError(
+      `image_mean and image_std need ${channels} values, one per channel; one of them has ${tooShort.length}`,
+    );
 }
 
 // ── example ──
 
-/** Of several the first that fits: an odd input on somebody's card is no reason to refuse the model. */
+/**
+ * The example of model.yaml, or the first of the task's candidates that passes the check: an unsuitable widget input of a
+ * card does not fail the version.
+ */
 function exampleOf(spec: VersionSpec, { yaml, widget }: ModelManifest): VersionSpec['example'] {
   const examples = yaml.example ? [yaml.example] : taskNamed(spec.task).examples(spec, widget);
-  const misfits = examples.map((example) => problemOfExample(spec, example));
-  const fitting = examples[misfits.indexOf(null)];
-  if (fitting) return fitting;
-  throw new ManifestError(`model.yaml: the example does not fit: ${misfits.at(-1)}`);
+  const problems = examples.map((example) => problemOfExample(spec, example));
+  const valid = examples[problems.indexOf(null)];
+  if (valid) return valid;
+  throw new ManifestError(`model.yaml: the example is not a valid input: ${problems.at(-1)}`);
 }
 
+/** Null if the example is a valid input. */
 function problemOfExample(spec: VersionSpec, example: VersionSpec['example']): string | null {
   try {
     checkInput(spec, example, ['example']);

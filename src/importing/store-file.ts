@@ -1,4 +1,4 @@
-/** Reading one file of the model store, and saying what is wrong with it. */
+/** Reads files of the model store. Errors name the file. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -6,7 +6,7 @@ import path from 'node:path';
 import type { z } from 'zod';
 import { ManifestError } from '../errors.js';
 
-/** Null when there is none. @throws ManifestError */
+/** Reads a text file; null if it does not exist. @throws ManifestError */
 export async function readText(file: string): Promise<string | null> {
   return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
@@ -14,14 +14,14 @@ export async function readText(file: string): Promise<string | null> {
   });
 }
 
-/** @throws ManifestError */
+/** Reads a whole file into memory. @throws ManifestError */
 export async function readBytes(file: string): Promise<Uint8Array> {
   return readFile(file).catch((error: Error) => {
     throw unreadableFile(file, error);
   });
 }
 
-/** Of a file as large as it likes. @throws ManifestError */
+/** The SHA-256 and size of a file of any size, read in chunks. @throws ManifestError */
 export async function fileDigest(file: string): Promise<{ sha256: string; sizeBytes: number }> {
   const hash = createHash('sha256');
   let sizeBytes = 0;
@@ -36,18 +36,18 @@ export async function fileDigest(file: string): Promise<{ sha256: string; sizeBy
   return { sha256: hash.digest('hex'), sizeBytes };
 }
 
-/** Small enough that the event loop does other things in between. */
+/** Small enough to keep the event loop responsive. */
 const CHUNK_BYTES = 1024 * 1024;
 
 function unreadableFile(file: string, { message }: Error): ManifestError {
   return new ManifestError(`${path.basename(file)} cannot be read: ${message}`);
 }
 
-/** @throws ManifestError with the path of every mistake */
+/** Validates a parsed file against a schema. @throws ManifestError that lists all errors with their paths */
 export function parseWith<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
-  const outcome = schema.safeParse(value);
-  if (outcome.success) return outcome.data;
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
   throw new ManifestError(
-    outcome.error.issues.map(({ path, message }) => `${file}: ${path.join('.')}: ${message}`).join('; '),
+    result.error.issues.map(({ path, message }) => `${file}: ${path.join('.')}: ${message}`).join('; '),
   );
 }

@@ -1,4 +1,4 @@
-/** Catalogs of earlier releases keep specs in fewer words; those of variants are read as those of versions. */
+/** Specs stored by earlier releases have fewer keys and are converted when they are read. */
 import { readSpec, readVariants } from '#src/tasks/stored-spec.js';
 
 const EARLIER = {
@@ -17,7 +17,7 @@ const EARLIER = {
   maxRunMs: 1000,
 };
 
-test('the spec of a variant is read as that of its version', () => {
+test('the stored spec of a variant is converted like that of its version', () => {
   const stored = { name: 'int8', sha256: 'a', sizeBytes: 1, spec: EARLIER, reason: null };
   const broken = { ...stored, name: 'q4', spec: null, reason: 'noise' };
 

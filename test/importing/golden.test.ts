@@ -1,4 +1,4 @@
-/** Every golden input, through GraphQL, alone and in a batch, answers what its source framework answered. */
+/** Golden cases through GraphQL: alone and in a batch, each model gives the answers of its source framework. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
@@ -52,7 +52,7 @@ describe.each(MODELS)('%s', (model) => {
     }
   });
 
-  test('answers all golden inputs at once as its source framework did', async () => {
+  test('answers all golden inputs in one request as its source framework did', async () => {
     const inputs = cases.map(({ input }) => input);
     const { predictMany } = await app.query(PREDICT_MANY, { input: { model, inputs, record: false } });
 
@@ -62,13 +62,13 @@ describe.each(MODELS)('%s', (model) => {
   });
 });
 
-/** Beside the graph, in the folder of the version or in that of the model. */
+/** golden.json is in the version's folder or in the model's. */
 async function goldenOf(model: string): Promise<Case[]> {
   const read = (file: string) => readFile(path.join(STORE, model, file), 'utf8');
   return JSON.parse(await read('1/golden.json').catch(() => read('golden.json'))).cases;
 }
 
-test('face-detector finds in each golden picture the boxes of face-api, alone and in a batch', async () => {
+test('face-detector finds the boxes of face-api in each golden image, alone and in a batch', async () => {
   const cases = await goldenOf('face-detector');
   const inputs = cases.map(({ input }) => input);
   const model = 'face-detector';

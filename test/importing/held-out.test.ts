@@ -1,4 +1,4 @@
-/** Every held-out set, through the service: as many right answers as the model card states. */
+/** Held-out data through the service: each model is as accurate as its card and the README state. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -52,7 +52,7 @@ test.each([
   ['spam-embeddings', 'spamassassin-test', 'label'],
   ['spam-filter', 'spamassassin-test', 'label'],
 ])(
-  '%s answers as many of %s rightly as its card states',
+  '%s is as accurate on %s as its card states',
   async (model, dataset, target) => {
     const { version } = await app.query(`{ version(ref: "${model}") {
       signature { inputKind }
@@ -76,7 +76,7 @@ test.each([
   300_000,
 );
 
-test('face-detector finds as many faces of its held-out pictures as its card states', async () => {
+test('face-detector has the precision and recall that its card states', async () => {
   const { version } = await app.query(
     '{ version(ref: "face-detector") { evaluation { metrics(names: ["precision", "recall"]) { name value } } } }',
   );
@@ -96,7 +96,7 @@ test('face-detector finds as many faces of its held-out pictures as its card sta
   expect(await readFile('README.md', 'utf8')).toContain(`| ${right} of ${faces} faces |`);
 });
 
-/** Best first, each face once, with at least half of what both cover in common. */
+/** Counts the boxes that match a face: best score first, each face once, with an IoU of at least 0.5. */
 function matches(items: readonly Data[], faces: readonly Data[]): number {
   const free = new Set(faces);
   return items.filter(({ box }) => {
@@ -107,7 +107,7 @@ function matches(items: readonly Data[], faces: readonly Data[]): number {
   }).length;
 }
 
-test('penguin-mass is as far off on its held-out birds as its card states', async () => {
+test('penguin-mass has the mean absolute error that its card states', async () => {
   const { version } = await app.query(
     '{ version(ref: "penguin-mass") { evaluation { metrics(names: ["mae"]) { value } } } }',
   );

@@ -1,6 +1,6 @@
 /**
- * Folders as transformers and optimum write them, imported as they stand, answer what the pipelines of transformers
- * answered: `goldens/make-hugging-face.py`.
+ * Folders written by transformers and optimum are imported as they are and give the answers of the pipelines of
+ * transformers, which `goldens/make-hugging-face.py` computed.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -51,21 +51,21 @@ beforeAll(async () => {
 });
 afterAll(() => app.stop());
 
-test('every folder becomes READY as it stands', () => {
+test('every folder is READY as it is', () => {
   const reasons = Object.fromEntries(NAMES.map((name) => [name, versions[name]?.stateReason]));
 
   expect(reasons).toEqual(Object.fromEntries(NAMES.map((name) => [name, null])));
   for (const name of NAMES) expect([name, versions[name].state]).toEqual([name, 'READY']);
 });
 
-test('inputs of every version may share a run, also where pictures keep the ratio of their sides', () => {
+test('every version batches inputs, also image models that keep the aspect ratio', () => {
   const alone = NAMES.filter((name) => versions[name].serving.maxBatch === 1);
 
   expect(alone.map((name) => [name, versions[name].serving.maxBatchReason])).toEqual([]);
 });
 
 describe.each(NAMES)('%s', (name) => {
-  test('has the task, licence and example of its card, and the labels and limits of its configuration', () => {
+  test('has the task, license and example of its card, and the labels and limits of its configuration', () => {
     const { task, license, signature } = versions[name];
     const card = textOf(name, 'README.md');
     const config = JSON.parse(textOf(name, 'config.json'));
@@ -89,7 +89,7 @@ describe.each(NAMES)('%s', (name) => {
     }
   });
 
-  test('answers all golden inputs at once as transformers did', async () => {
+  test('answers all golden inputs in one request as transformers did', async () => {
     const { cases, tolerance } = goldensOf(name);
     const inputs = cases.map(({ input }) => input);
 
@@ -109,7 +109,7 @@ describe.each(NAMES)('%s', (name) => {
   });
 });
 
-test('a text that is cut off says so, and one that is read in windows is read to its end', async () => {
+test('Prediction.truncated is true for a text that is cut off, and false for one that is read in windows', async () => {
   const long = goldensOf('bert-sentiment').cases.at(-1)?.input['text'];
   const truncated = async (model: string, input: Data) => {
     const query = 'mutation ($input: PredictInput!) { predict(input: $input) { prediction { truncated } } }';
@@ -122,7 +122,7 @@ test('a text that is cut off says so, and one that is read in windows is read to
   expect(await truncated('bert-entities', { text: long })).toBe(false);
 });
 
-test('sentence-transformers 6 says the same in other words', async () => {
+test('the file format of sentence-transformers 6 is read', async () => {
   const store = await createStore();
   const files = readdirSync(path.join(STORE, 'bert-sentences'), { recursive: true, withFileTypes: true });
   for (const file of files.filter((one) => one.isFile())) {
@@ -145,13 +145,13 @@ test('sentence-transformers 6 says the same in other words', async () => {
   await store.remove();
 });
 
-describe('a quantised graph beside the plain one', () => {
+describe('a quantized variant next to model.onnx', () => {
   const predict = async (variant?: string) => {
     const input = { model: 'bert-sentiment', input: { text: 'The movie was great!' }, variant, record: false };
     return (await app.query(PREDICT, { input })).predict;
   };
 
-  test('is listed, and answers when it is asked for by name', async () => {
+  test('is listed, and answers if it is requested by name', async () => {
     const { artifact, variants } = versions['bert-sentiment'];
     expect(variants).toMatchObject([{ name: 'quantized', reason: null }]);
     const [{ sha256 }] = variants;
@@ -165,7 +165,7 @@ describe('a quantised graph beside the plain one', () => {
     expect(scoresOf(quantized)).not.toEqual(scoresOf(plain));
   });
 
-  test('another name is not found', async () => {
+  test('an unknown variant is NOT_FOUND', async () => {
     const { prediction, problem } = await predict('q4f16');
 
     expect(prediction).toBeNull();
@@ -177,14 +177,14 @@ function scoresOf({ prediction }: Data): number[] {
   return prediction.output.classes.map(({ score }: Data) => score);
 }
 
-/** Sentence-transformers may say less than the tokenizer. */
+/** The limit of sentence-transformers takes precedence over that of the tokenizer. */
 function limitOf(name: string): number {
   const file = path.join(STORE, name, 'sentence_bert_config.json');
   const own = JSON.parse(textOf(name, 'tokenizer_config.json')).model_max_length;
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).max_seq_length : own;
 }
 
-/** All texts of an example that its card has too; a picture is not in the card. */
+/** All strings of an example, except images, which are not in the card. */
 function wordsOf({ image: _, ...example }: Data): string[] {
   const texts = (value: Data): string[] =>
     typeof value === 'string' ? [value] : Object.values(value ?? {}).flatMap(texts);

@@ -1,4 +1,4 @@
-/** Rows into graphs of every layout: one tensor, one input for each column, words, whole numbers, missing values. */
+/** Tabular models: one graph input for all columns or one per column, integers, booleans and missing values. */
 import { readFileSync } from 'node:fs';
 import { scanGraph } from '#src/onnx/graph-scan.js';
 import { withoutZipMap } from '#src/onnx/zip-map.js';
@@ -10,7 +10,7 @@ const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
   prediction { output { ... on Regression { value unit } ... on Classification { label score } } }
   problem { code message ... on InvalidInput { problems { path code expected received } } ... on InferenceFailed { reason } } } }`;
 
-/** The sum of all columns, whatever their types. */
+/** The sum of all columns, each of which has an input of its own type. */
 function sumOf(columns: Readonly<Record<string, TypeName>>): GraphSpec {
   const names = Object.keys(columns);
   return {
@@ -52,12 +52,12 @@ beforeAll(async () => {
   const write = (name: string, yaml: string) =>
     store.write(name, { '1/model.onnx': encodeModel(sumOf(MIXED)), 'model.yaml': yaml });
   await write('mixed', MIXED_YAML);
-  await write('astray', MIXED_YAML.replace('name: price', 'name: prize'));
+  await write('wrong-column', MIXED_YAML.replace('name: price', 'name: prize'));
   await write(
     'optional-count',
     MIXED_YAML.replace('name: count, type: integer', 'name: count, type: integer, required: false'),
   );
-  await write('word', MIXED_YAML.replace('name: small, type: integer', 'name: small, type: text'));
+  await write('text', MIXED_YAML.replace('name: small, type: integer', 'name: small, type: text'));
   await write('fraction', MIXED_YAML.replace('name: small, type: integer', 'name: small, type: number'));
   await write('no-such-output', MIXED_YAML.replace('value: sum', 'value: total'));
   app = await startTestApp({ modelStore: store.folder, workers: 1 });
@@ -71,13 +71,13 @@ async function predict(row: Record<string, unknown>): Promise<Data> {
   return (await app.query(PREDICT, { input: { model: 'mixed', input: { row } } })).predict;
 }
 
-test("each column feeds the input of its name, in that input's type", async () => {
+test("each column feeds the input with its name, converted to that input's type", async () => {
   const { prediction } = await predict({ price: 0.5, count: 10, small: -3, isNew: true });
 
   expect(prediction.output).toEqual({ value: 8.5, unit: 'EUR' });
 });
 
-test('a regression is recorded and read again as it was answered', async () => {
+test('a recorded regression has the same value and unit as the answer', async () => {
   const { predict: first } = await app.query(
     'mutation ($input: PredictInput!) { predict(input: $input) { prediction { id } } }',
     { input: { model: 'mixed', input: { row: { price: 1, count: 1, small: 1, isNew: false } } } },
@@ -91,13 +91,13 @@ test('a regression is recorded and read again as it was answered', async () => {
   expect(prediction.output).toEqual({ value: 3, unit: 'EUR' });
 });
 
-test('a number that is missing is NaN to the graph, and an answer of NaN is none', async () => {
+test('a missing number becomes NaN, and an answer that is NaN fails the prediction', async () => {
   const { problem } = await predict({ count: 1, small: 1, isNew: false });
 
   expect(problem).toMatchObject({ code: 'INFERENCE_FAILED', reason: 'the predicted number is NaN' });
 });
 
-test('a whole number must fit the type of its input', async () => {
+test('an integer outside the range of its input type is refused', async () => {
   const { problem } = await predict({ price: 1, count: 2 ** 40, small: 2 ** 40, isNew: false });
 
   expect(problem.problems).toEqual([
@@ -105,7 +105,7 @@ test('a whole number must fit the type of its input', async () => {
   ]);
 });
 
-test('a manifest whose columns cannot feed the graph is refused, and says which', async () => {
+test('if a column or output does not match the graph, the version is FAILED and the reason names it', async () => {
   const { models } = await app.query('{ models { nodes { name versions { nodes { state stateReason } } } } }');
   const reasons = Object.fromEntries(
     models.nodes.map(({ name, versions }: Data) => [name, versions.nodes[0].stateReason]),
@@ -113,15 +113,16 @@ test('a manifest whose columns cannot feed the graph is refused, and says which'
 
   expect(reasons).toEqual({
     mixed: null,
-    astray: 'model.yaml: column "prize" feeds the input "prize"; the graph\'s inputs are price, count, small, isNew',
-    'optional-count': 'model.yaml: column "count" is INTEGER, and may be missing, but input "count" is INT64',
-    word: 'model.yaml: column "small" is TEXT, but input "small" is INT32',
+    'wrong-column':
+      'model.yaml: column "prize" feeds input "prize", but the graph\'s inputs are price, count, small, isNew: correct its name, or set its input',
+    'optional-count': 'model.yaml: column "count" is INTEGER with required: false, but input "count" is INT64',
+    text: 'model.yaml: column "small" is TEXT, but input "small" is INT32',
     fraction: 'model.yaml: column "small" is NUMBER, but input "small" is INT32',
     'no-such-output': 'model.yaml: output.value is "total", but the graph\'s outputs are sum',
   });
 });
 
-test('a ZipMap is left out, and the tensor before it is an output with the labels in order', () => {
+test('a ZipMap is removed, and the tensor before it becomes an output, with the labels in order', () => {
   const file = readFileSync('model-store/penguins/1/model.onnx');
 
   const { bytes, zipMap } = withoutZipMap(file);

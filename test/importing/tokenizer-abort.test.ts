@@ -1,4 +1,4 @@
-/** A regular expression that backtracks for too long aborts the native tokenizer, and its process with it. */
+/** A regular expression with excessive backtracking makes the native tokenizer abort its process. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -8,7 +8,7 @@ import { createStore, type TestStore } from '../support/model-store.js';
 import { type ServerProcess, startServer } from '../support/server.js';
 import { until } from '../support/until.js';
 
-/** Oniguruma gives up on it, and the library panics. */
+/** Exceeds Oniguruma's limit for backtracking, which makes the library panic. */
 const FATAL_TEXT = `${'a'.repeat(40)}b`;
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
@@ -50,11 +50,11 @@ async function predict(text: string): Promise<Data> {
   return (await query(PREDICT, { input: { model: 'backtracking', input: { text } } })).predict;
 }
 
-test('in a probe the version is FAILED, with what the library complained of', async () => {
+test('an abort in a probe fails the version, and the reason has the message of the library', async () => {
   const { models } = await query(MODELS);
-  const found = models.nodes.find(({ name }: { name: string }) => name === 'aborting');
+  const aborting = models.nodes.find(({ name }: { name: string }) => name === 'aborting');
 
-  expect(found.versions.nodes).toEqual([
+  expect(aborting.versions.nodes).toEqual([
     {
       state: 'FAILED',
       stateReason:
@@ -63,7 +63,7 @@ test('in a probe the version is FAILED, with what the library complained of', as
   ]);
 });
 
-test('in a worker the text fails alone, and is not run a second time', async () => {
+test('an abort in a worker fails only that text, which is not run again', async () => {
   const inputs = ['great', FATAL_TEXT, 'awful'].map((text) => ({ text }));
 
   const { predictMany } = await query(PREDICT_MANY, { input: { model: 'backtracking', inputs } });

@@ -159,6 +159,13 @@ function bytes(fields: Fields): Uint8Array {
   return writer.finish();
 }
 
+/** A text graph with `bbox`, an input that the service cannot fill. */
+export const UNKNOWN_TEXT_INPUT: GraphSpec = {
+  inputs: ['input_ids', 'bbox'].map((name) => ({ name, type: 'INT64', shape: ['N', 'L'] })),
+  outputs: [{ name: 'logits', type: 'INT64', shape: ['N', 'L'] }],
+  nodes: [{ op: 'Add', inputs: ['input_ids', 'bbox'], outputs: ['logits'] }],
+};
+
 /** y = a / b in int32; INT_MIN / −1 crashes the process by SIGFPE. */
 export const CRASHING_DIVISION: GraphSpec = {
   inputs: [

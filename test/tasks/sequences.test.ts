@@ -1,4 +1,4 @@
-/** From texts to sequences as long as a graph reads them. */
+/** Truncation, windows and templates of token sequences. */
 
 import { encodeBeginning, sequenceOf, truncate, windowsOf } from '#src/tasks/sequences.js';
 import { openTokenizer } from '#src/worker/native/tokenizer.js';
@@ -10,20 +10,23 @@ const LONG =
     400,
   );
 
-test.each(FAMILIES)('%s: the beginning of a long text has the tokens that the whole text begins with', async (name) => {
-  const tokenizer = await openTokenizer(golden(name).spec, {});
-  const whole = Array.from((await tokenizer.encode(LONG)).ids);
+test.each(FAMILIES)(
+  '%s: encodeBeginning returns the first tokens of the text, without encoding all of it',
+  async (name) => {
+    const tokenizer = await openTokenizer(golden(name).spec, {});
+    const whole = Array.from((await tokenizer.encode(LONG)).ids);
 
-  for (const room of [1, 14, 62, 510]) {
-    const beginning = await encodeBeginning(tokenizer, LONG, room);
+    for (const budget of [1, 14, 62, 510]) {
+      const beginning = await encodeBeginning(tokenizer, LONG, budget);
 
-    expect(beginning.ids.length).toBeGreaterThan(room);
-    expect(beginning.ids.length).toBeLessThan(whole.length / 2);
-    expect(Array.from(beginning.ids).slice(0, room)).toEqual(whole.slice(0, room));
-  }
-});
+      expect(beginning.ids.length).toBeGreaterThan(budget);
+      expect(beginning.ids.length).toBeLessThan(whole.length / 2);
+      expect(Array.from(beginning.ids).slice(0, budget)).toEqual(whole.slice(0, budget));
+    }
+  },
+);
 
-test('what is cut off is the text: the final separator stays', async () => {
+test('truncation removes text tokens and keeps the final separator', async () => {
   const tokenizer = await openTokenizer(golden('bert-uncased').spec, {});
   const { single } = tokenizer;
 
@@ -34,12 +37,13 @@ test('what is cut off is the text: the final separator stays', async () => {
   expect([ids[0], ids.at(-1), startOfA]).toEqual([first.special, last.special, 1]);
 });
 
-test('windows overlap, reach the end, and bring something new each', () => {
+test('windows overlap by the stride, reach the end, and each adds new tokens', () => {
   const encoded = { ids: new Int32Array(100), starts: [], ends: [], words: [] };
-  const shown = (room: number, stride: number) => windowsOf(encoded, room, stride).map(({ from, to }) => [from, to]);
+  const ranges = (budget: number, stride: number) =>
+    windowsOf(encoded, budget, stride).map(({ from, to }) => [from, to]);
 
-  expect(shown(100, 10)).toEqual([[0, 100]]);
-  expect(shown(50, 10)).toEqual([
+  expect(ranges(100, 10)).toEqual([[0, 100]]);
+  expect(ranges(50, 10)).toEqual([
     [0, 50],
     [40, 90],
     [80, 100],

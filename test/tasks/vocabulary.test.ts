@@ -1,6 +1,6 @@
 /**
- * The words of Hugging Face's task specifications are ours: each field of an input or answer is a field of the schema, by
- * its own name or by the one that the contract gives it, or is left out for a reason.
+ * The schema covers the task specifications of Hugging Face (`@huggingface/tasks`): each field of their inputs and outputs
+ * has a field in the schema, or is left out for a reason given here.
  */
 import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
@@ -15,11 +15,13 @@ const SPECS = path.join(
   'src/tasks',
 );
 
-/** "Type.field" of the schema, or why there is none. */
+/** For each field of a specification: `Type.field` or `Type.field(argument)` of the schema, or why there is none. */
 type Places = Readonly<Record<string, string | { readonly without: string }>>;
 
 const CLASSES: Places = { label: 'ClassScore.label', score: 'ClassScore.score' };
-const FUNCTION = { without: "the model's own activation is applied: scores of different functions cannot be compared" };
+const FUNCTION = {
+  without: "the model's own activation is always applied, so that scores of a version are comparable",
+};
 const TOP_K = 'Classification.classes(first)';
 
 const PLACES: Readonly<Record<string, { readonly input: Places; readonly output: Places }>> = {
@@ -31,8 +33,8 @@ const PLACES: Readonly<Record<string, { readonly input: Places; readonly output:
     input: {
       inputs: 'ModelInput.text',
       aggregation_strategy: 'Tokens.items(aggregation)',
-      ignore_labels: { without: 'only "O" names nothing' },
-      stride: { without: "long texts are always read in windows; their overlap is the version's" },
+      ignore_labels: { without: '"O" is always ignored' },
+      stride: { without: 'the overlap of windows is a setting of the version' },
     },
     output: {
       entity_group: 'LabelledSpan.label',
@@ -46,10 +48,10 @@ const PLACES: Readonly<Record<string, { readonly input: Places; readonly output:
   'feature-extraction': {
     input: {
       inputs: 'ModelInput.text',
-      normalize: { without: "vectors of one version are comparable: it is the version's" },
+      normalize: { without: 'a setting of the version, so that its embeddings are comparable' },
       prompt_name: { without: 'the prompt is part of the text' },
-      truncate: { without: 'always; Prediction.truncated says so' },
-      truncation_direction: { without: 'the end is left out' },
+      truncate: { without: 'long texts are always truncated; see Prediction.truncated' },
+      truncation_direction: { without: 'the end is always cut off' },
     },
     output: {},
   },
@@ -70,7 +72,7 @@ const PLACES: Readonly<Record<string, { readonly input: Places; readonly output:
     input: {
       inputs: 'ModelInput.text',
       top_k: 'Fillings.items(first)',
-      targets: { without: 'twenty fillings are answered, whatever they are' },
+      targets: { without: 'the 20 best fillings are returned' },
     },
     output: {
       sequence: 'Filling.sequence',
@@ -84,11 +86,11 @@ const PLACES: Readonly<Record<string, { readonly input: Places; readonly output:
       question: 'QuestionInput.question',
       context: 'QuestionInput.context',
       handle_impossible_answer: 'QuestionInput.handleImpossibleAnswer',
-      top_k: { without: 'there is one answer' },
-      doc_stride: { without: "the version's" },
-      max_seq_len: { without: "the version's" },
-      max_question_len: { without: 'as much as takes half of the room' },
-      max_answer_len: { without: '15 tokens' },
+      top_k: { without: 'only the best answer is returned' },
+      doc_stride: { without: 'a setting of the version' },
+      max_seq_len: { without: 'a setting of the version' },
+      max_question_len: { without: 'half of the sequence' },
+      max_answer_len: { without: 'always 15 tokens' },
       align_to_words: { without: 'always' },
     },
     output: { answer: 'Answer.text', score: 'Answer.score', start: 'Answer.start', end: 'Answer.end' },
@@ -114,7 +116,7 @@ const WITHOUT_SPEC = [
   'image-feature-extraction',
   'tabular-classification',
   'tabular-regression',
-  // Ours: tensors in, tensors out.
+  // Not a task of Hugging Face.
   'tensor',
 ];
 
@@ -126,22 +128,22 @@ function specOf(task: string, side: 'input' | 'output'): unknown {
 
 const COMMON = JSON.parse(readFileSync(path.join(SPECS, 'common-definitions.json'), 'utf8'));
 
-/** Names of all properties, in the objects that others hold and in what they refer to. */
+/** Names of all properties of a specification, including nested objects and referenced definitions. */
 function fieldsOf(spec: unknown): Set<string> {
-  const found = new Set<string>();
+  const names = new Set<string>();
   const visit = (node: unknown): void => {
     if (typeof node !== 'object' || node === null) return;
     const { properties, $ref } = node as { properties?: Record<string, unknown>; $ref?: string };
-    for (const [name, value] of Object.entries(properties ?? {})) if (!isGroup(name, value)) found.add(name);
+    for (const [name, value] of Object.entries(properties ?? {})) if (!isGroup(name, value)) names.add(name);
     if ($ref?.includes('ClassificationOutput') && !$ref.includes('Transform'))
       visit(COMMON.definitions.ClassificationOutput);
     for (const value of Object.values(node)) visit(value);
   };
   visit(spec);
-  return found;
+  return names;
 }
 
-/** `parameters`, and `inputs` where that is an object, only hold others. */
+/** Whether a property only groups others: `parameters`, and `inputs` if it is an object. */
 function isGroup(name: string, value: unknown): boolean {
   return name === 'parameters' || (name === 'inputs' && (value as { type?: string }).type === 'object');
 }
@@ -155,14 +157,14 @@ function exists(schema: GraphQLSchema, place: string): boolean {
   return argument === undefined || ('args' in field && field.args.some(({ name }) => name === argument));
 }
 
-test('every task has a specification that is compared, or is known to have none', () => {
+test('every task is compared with its specification, or has none', () => {
   const ours = TASKS.map((task) => task.toLowerCase().replaceAll('_', '-'));
 
   expect([...Object.keys(PLACES), ...WITHOUT_SPEC].sort()).toEqual(ours.sort());
 });
 
 describe.each(Object.keys(PLACES))('%s', (task) => {
-  test.each(['input', 'output'] as const)('each field of its %s has its place, or a reason to have none', (side) => {
+  test.each(['input', 'output'] as const)('each field of the %s has a field in the schema, or a reason', (side) => {
     const places = (PLACES[task] as (typeof PLACES)[string])[side];
 
     expect([...fieldsOf(specOf(task, side))].sort()).toEqual(Object.keys(places).sort());

@@ -1,4 +1,4 @@
-/** Exports of other tools, with as little beside the graph as there can be. */
+/** Graphs as tf2onnx and skl2onnx export them, with as few settings in model.yaml as possible. */
 import { Buffer } from 'node:buffer';
 import sharp from 'sharp';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
@@ -9,7 +9,7 @@ const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
   prediction { output { ... on Classification { label classes { label score } } ... on Regression { value } } }
   problem { code message ... on InvalidInput { problems { path code } } } } }`;
 
-/** As tf2onnx writes a network of Keras: channels last, and its last layer's name on the output. */
+/** Like a Keras network exported by tf2onnx: the channels are last, and the output is named after the last layer. */
 const KERAS: GraphSpec = {
   inputs: [{ name: 'input_1', type: 'FP32', shape: ['unk__1', 4, 4, 3] }],
   outputs: [{ name: 'dense', type: 'FP32', shape: ['unk__2', 3] }],
@@ -23,14 +23,14 @@ const KERAS: GraphSpec = {
   ],
 };
 
-/** As Keras ends a network that says yes or no. */
+/** Like a binary classifier of Keras: a single sigmoid score. */
 const BINARY: GraphSpec = {
   inputs: [{ name: 'x', type: 'FP32', shape: ['N', 1] }],
   outputs: [{ name: 'dense_1', type: 'FP32', shape: ['N', 1] }],
   nodes: [{ op: 'Sigmoid', inputs: ['x'], outputs: ['dense_1'] }],
 };
 
-/** As skl2onnx writes a pipeline: an input for each column. */
+/** Like a pipeline exported by skl2onnx: one input per column. */
 const COLUMNS: GraphSpec = {
   inputs: [
     { name: 'age', type: 'FP32', shape: ['N', 1] },
@@ -85,20 +85,20 @@ async function reasonOf(model: string): Promise<string> {
   return (await app.query(`{ version(ref: "${model}:1") { stateReason } }`)).version.stateReason;
 }
 
-test('a network of Keras reads a picture with its channels last, and its softmax is found', async () => {
+test('a Keras network takes images with the channels last, and its softmax output is found', async () => {
   const green = { r: 0, g: 255, b: 0 };
-  const picture = await sharp({ create: { width: 9, height: 9, channels: 3, background: green } })
+  const image = await sharp({ create: { width: 9, height: 9, channels: 3, background: green } })
     .png()
     .toBuffer();
 
-  const { prediction } = await predict('keras', { image: { base64: picture.toString('base64') } });
+  const { prediction } = await predict('keras', { image: { base64: image.toString('base64') } });
 
-  const sure = Math.exp(10) / (Math.exp(10) + 2);
+  const expected = Math.exp(10) / (Math.exp(10) + 2);
   expect(prediction.output.label).toBe('green');
-  expect(prediction.output.classes[0].score).toBeCloseTo(sure, 5);
+  expect(prediction.output.classes[0].score).toBeCloseTo(expected, 5);
 });
 
-test('a single score for two labels is that of the second', async () => {
+test('a single score for two labels is the score of the second', async () => {
   const yes = await predict('binary', { row: { x: 2 } });
   const no = await predict('binary', { row: { x: -1 } });
 
@@ -113,7 +113,7 @@ test('a single score for two labels is that of the second', async () => {
   expect(no.prediction.output.label).toBe('no');
 });
 
-test('without columns in the manifest the inputs of the graph are the columns', async () => {
+test('without columns in model.yaml, the inputs of the graph are the columns', async () => {
   const { version } = await app.query(
     '{ version(ref: "columns") { signature { columns { name type required } example } } }',
   );
@@ -128,7 +128,7 @@ test('without columns in the manifest the inputs of the graph are the columns', 
   expect(problem.problems).toEqual([{ path: ['input', 'input', 'row', 'children'], code: 'WRONG_TYPE' }]);
 });
 
-test('scores in half precision are read as numbers', async () => {
+test('scores in FP16 are read as numbers', async () => {
   const { prediction, problem } = await predict('half', { row: { p: 0.5, q: 0.125 } });
 
   expect(problem).toBeNull();
@@ -139,7 +139,7 @@ test('scores in half precision are read as numbers', async () => {
   ]);
 });
 
-test('half floats go in and out as numbers and as bytes, alone and in a batch', async () => {
+test('FP16 tensors work as numbers and as base64, alone and in a batch', async () => {
   const tensor = { name: 'x', datatype: 'FP16', shape: [1, 2] };
   const base64 = Buffer.from(Float16Array.of(1.5, -2).buffer).toString('base64');
   const inputs = [{ tensors: [{ ...tensor, data: [1.5, -2] }] }, { tensors: [{ ...tensor, base64 }] }];
@@ -157,16 +157,16 @@ test('half floats go in and out as numbers and as bytes, alone and in a batch', 
   expect(problem.problems).toEqual([{ path: ['input', 'input', 'tensors', '0', 'data', '1'], code: 'OUT_OF_RANGE' }]);
 });
 
-test('all that a folder lacks is said at once', async () => {
+test('the reason lists everything that is missing', async () => {
   expect(await reasonOf('keras-bare')).toMatch(
-    /labels is missing.*; preprocessor_config\.json is missing, and so is image/,
+    /labels is missing.*; preprocessor_config\.json is missing: add it, or image in model\.yaml/,
   );
   expect(await reasonOf('keras-names')).toBe(
-    'model.yaml: 1 labels, but output "dense" has shape [any, 3]; color is grey, but input "input_1" has shape [any, 4, 4, 3]',
+    'model.yaml: the number of labels is 1, but output "dense" has shape [any, 3]; color is grey, but input "input_1" has shape [any, 4, 4, 3]',
   );
 });
 
-test('a picture of another format is refused before it is decoded', async () => {
+test('an image of another format is refused before it is decoded', async () => {
   const gif = Buffer.from('GIF89a0000');
 
   const { problem } = await predict('keras', { image: { base64: gif.toString('base64') } });

@@ -1,4 +1,4 @@
-/** Odd things that people leave in a model store: each is told by name, none stops the server, none is believed. */
+/** Invalid and unusual folders in the model store: the reason names what is wrong, and the server starts anyway. */
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { createStore, type TestStore } from '../support/model-store.js';
 import { encodeModel, type GraphSpec } from '../support/onnx.js';
@@ -11,7 +11,7 @@ const identity = (shape: (number | string)[]): GraphSpec => ({
 
 const PAIR = encodeModel(identity(['N', 2]));
 
-/** Adds the largest value of the whole batch to every answer. */
+/** Not batch invariant: adds the largest value of the whole batch to every answer. */
 const SHIFTED_BY_THE_BATCH: GraphSpec = {
   inputs: [{ name: 'x', type: 'FP32', shape: ['N', 2] }],
   outputs: [{ name: 'y', type: 'FP32', shape: ['N', 2] }],
@@ -53,7 +53,7 @@ async function reasons(): Promise<Record<string, string | null>> {
   );
 }
 
-test('a folder where a file should be fails its own model only', async () => {
+test('a folder in place of a file fails only its own model', async () => {
   await store.write('good', { '1/model.onnx': PAIR });
   await store.write('yaml-folder', { '1/model.onnx': PAIR, 'model.yaml/inside': '' });
   await store.write('card-folder', { '1/model.onnx': PAIR, 'README.md/inside': '' });
@@ -67,7 +67,7 @@ test('a folder where a file should be fails its own model only', async () => {
   });
 });
 
-test('of folders whose names become one the first is the model, and the server starts', async () => {
+test('if several folders have the same model name, only the first is imported', async () => {
   await store.write('My_Pair', { '1/model.onnx': PAIR, 'README.md': '# The first' });
   await store.write('my-pair', { '1/model.onnx': PAIR, 'README.md': '# The second' });
   await store.write('my.pair', { '1/model.onnx': Buffer.from('noise'), 'README.md': '# The third' });
@@ -77,7 +77,7 @@ test('of folders whose names become one the first is the model, and the server s
   expect(models.nodes).toEqual([{ name: 'my-pair', title: 'The first', versions: { nodes: [{ state: 'READY' }] } }]);
 });
 
-test('a manifest that contradicts itself, or would exhaust the server, is refused with the reason', async () => {
+test('a manifest with contradictions, or one that would exhaust the server, fails with the reason', async () => {
   const bomb = ['a: &a [x, x, x, x, x, x, x, x]', ...'bcdefg'.split('').map(layer)].join('\n');
   await store.write('column-twice', {
     '1/model.onnx': PAIR,
@@ -100,15 +100,15 @@ test('a manifest that contradicts itself, or would exhaust the server, is refuse
   });
 
   expect(await reasons()).toEqual({
-    'column-twice': 'model.yaml: column "p" is there twice',
-    'label-twice': 'model.yaml: label "no" is there twice',
+    'column-twice': 'model.yaml: column "p" is listed twice',
+    'label-twice': 'model.yaml: label "no" is listed twice',
     'no-scores':
       'model.yaml: output is missing: if "y" holds one probability per label, write output: { scores: y }; if it holds logits, add activation: softmax or sigmoid',
     'alias-bomb': expect.stringContaining('Excessive alias count'),
-    'deep-yaml': expect.stringContaining('model.yaml is no YAML'),
+    'deep-yaml': expect.stringContaining('model.yaml is not valid YAML'),
     'huge-input':
       'input "x" has shape [any, 10000, 10000], which is too large for a generated example: add example to model.yaml',
-    'no-cases': expect.stringContaining('no case proves nothing'),
+    'no-cases': expect.stringContaining('at least one case is required'),
   });
 });
 
@@ -117,7 +117,7 @@ function layer(name: string): string {
   return `${name}: &${name} [${Array(8).fill(`*${before}`).join(', ')}]`;
 }
 
-test('a model whose answers depend on their mates runs alone, even when its example is all zeros', async () => {
+test('batch invariance is checked with perturbed inputs, so an example of zeros does not hide a dependence', async () => {
   await store.write('shifted', { '1/model.onnx': encodeModel(SHIFTED_BY_THE_BATCH) });
 
   const { version } = await (await start()).query('{ version(ref: "shifted") { serving { maxBatch } } }');
@@ -125,7 +125,7 @@ test('a model whose answers depend on their mates runs alone, even when its exam
   expect(version.serving.maxBatch).toBe(1);
 });
 
-test('a graph that answers labels only is a classifier without scores', async () => {
+test('a graph that outputs only labels is a classifier without scores', async () => {
   const choice: GraphSpec = {
     ...identity(['N', 2]),
     outputs: [{ name: 'best', type: 'INT64', shape: ['N'] }],
@@ -154,7 +154,7 @@ test('a graph that answers labels only is a classifier without scores', async ()
   expect(predict).toEqual({ prediction: { output: { label: '1', score: null, classes: [] } }, problem: null });
 });
 
-test('a card from another system reads the same: Windows line ends, nothing but front matter', async () => {
+test('a card with Windows line endings, or with nothing but front matter, is read', async () => {
   const card = ['---', 'license: mit', '---', '# A title', '', 'A summary.', '', '## Intended use', '', 'Much.', ''];
   await store.write('windows', { '1/model.onnx': PAIR, 'README.md': card.join('\r\n') });
   await store.write('front-only', { '1/model.onnx': PAIR, 'README.md': '---\nlicense: mit\n---' });
@@ -181,7 +181,7 @@ test('a card from another system reads the same: Windows line ends, nothing but 
   ]);
 });
 
-test('a metric that is no number is null with a reason', async () => {
+test('a metric that is not a number is null with a reason', async () => {
   const results = '[{ dataset: { type: d }, metrics: [{ type: f1, value: .nan }, { type: accuracy, value: 0.5 }] }]';
   await store.write('datasets/d', { 'dataset.yaml': 'title: D\ntask: tensor' });
   await store.write('modest', {
@@ -199,7 +199,7 @@ test('a metric that is no number is null with a reason', async () => {
   ]);
 });
 
-test('a dataset whose file is missing, a folder or no rows is left out, and the server starts', async () => {
+test('a dataset whose file is missing, is a folder or has no objects is left out, and the server starts', async () => {
   const yaml = (file: string) => ({ 'dataset.yaml': `title: T\ntask: tensor\nfile: ${file}` });
   await store.write('datasets/no-file', yaml('rows.jsonl'));
   await store.write('datasets/no-packed-file', yaml('rows.jsonl.gz'));

@@ -1,4 +1,4 @@
-/** Folders as they lie on the Hugging Face Hub answer what pencil and paper say, alone and in company. */
+/** Tiny models in the layout of the Hugging Face Hub give the answers computed by hand, alone and in batches. */
 import { Buffer } from 'node:buffer';
 import sharp from 'sharp';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
@@ -29,19 +29,19 @@ afterAll(async () => {
   await store.remove();
 });
 
-/** Asked alone, in a batch between others, and in a batch that is all the same. */
-async function answers(model: string, input: object, mates: readonly object[] = []): Promise<Data> {
+/** Predicts alone, in a batch between `neighbors`, and in a batch of 40 copies, and expects the same answer each time. */
+async function answers(model: string, input: object, neighbors: readonly object[] = []): Promise<Data> {
   const alone = (await app.query(PREDICT, { input: { model, input } })).predict;
   expect(alone.problem).toBeNull();
-  for (const inputs of [[...mates, input, ...mates], Array(40).fill(input)]) {
+  for (const inputs of [[...neighbors, input, ...neighbors], Array(40).fill(input)]) {
     const { predictMany } = await app.query(PREDICT_MANY, { input: { model, inputs } });
-    const place = inputs.indexOf(input);
-    expect(predictMany.results[place].prediction.output).toEqual(rounded(alone.prediction.output));
+    const index = inputs.indexOf(input);
+    expect(predictMany.results[index].prediction.output).toEqual(rounded(alone.prediction.output));
   }
   return alone.prediction;
 }
 
-test('every folder is READY with its task, and its inputs share runs', async () => {
+test('every folder is READY with its task, signature and full batch size', async () => {
   const { models } = await app.query(
     '{ models(first: 100) { nodes { name task version { state stateReason serving { maxBatch } signature { inputKind labels multiLabel maxTokens maskToken } } } } }',
   );
@@ -93,7 +93,7 @@ test.each([
   }
 });
 
-test('several labels at once, each for itself', async () => {
+test('the scores of a multi-label model are independent', async () => {
   const { output } = await answers('tiny-topics', { text: 'Paris was great' }, [{ text: 'awful bad Berlin' }]);
 
   expect(output).toMatchObject({ label: 'praise', score: near(sigma(3)) });
@@ -104,14 +104,14 @@ test('several labels at once, each for itself', async () => {
   });
 });
 
-test('what is named in a text, and where', async () => {
+test('named entities, with each aggregation', async () => {
   const text = 'Berlin 💥, new York! Paris Parisable';
   const { output } = await answers('tiny-ner', { text }, [{ text: 'the' }, { text: 'paris '.repeat(20) }]);
 
-  const sure = near(exp(5) / (exp(5) + 2));
+  const score = near(exp(5) / (exp(5) + 2));
   const span = (word: string, label: string, from = 0) => {
     const start = text.indexOf(word, from);
-    return { label, score: sure, word, start, end: start + word.length };
+    return { label, score, word, start, end: start + word.length };
   };
   expect(output.none).toEqual([
     span('Berlin', 'B-LOC'),
@@ -127,7 +127,7 @@ test('what is named in a text, and where', async () => {
   expect(output.max).toEqual([berlin, newYork, paris]);
 });
 
-test('the vector of a text is the mean of its tokens', async () => {
+test('the embedding of a text is the mean of its token embeddings', async () => {
   const { output } = await answers('tiny-embed', { text: 'great paris' }, [{ text: 'good' }]);
 
   expect(output).toMatchObject({ __typename: 'Embedding', dimensions: 3, vector: [near(0.75), near(1), near(1.25)] });
@@ -136,20 +136,22 @@ test('the vector of a text is the mean of its tokens', async () => {
   );
 });
 
-test('a model of sentences gives vectors of length one, and cosines', async () => {
-  const vector = await answers('tiny-sentences', { text: 'great' }, [{ text: 'a good film of paris' }]);
-  const nothing = await answers('tiny-sentences', { text: 'the film' });
+test('a sentence-transformers model gives normalized embeddings and cosine similarities', async () => {
+  const embedding = await answers('tiny-sentences', { text: 'great' }, [{ text: 'a good film of paris' }]);
+  const zero = await answers('tiny-sentences', { text: 'the film' });
   const similarity = { source: 'great', sentences: ['good', 'paris', 'great, great!', 'great paris', 'the film'] };
-  const near3 = await answers('tiny-sentences', { similarity }, [{ similarity: { source: 'a', sentences: ['b'] } }]);
+  const similarities = await answers('tiny-sentences', { similarity }, [
+    { similarity: { source: 'a', sentences: ['b'] } },
+  ]);
 
-  expect(vector.output.vector).toEqual([near(0.6), near(0.8), 0]);
-  expect(nothing.output.vector).toEqual([0, 0, 0]);
-  expect(near3.output.scores).toEqual([near(0.96), near(0), near(1), near(5 / Math.sqrt(50)), 0]);
+  expect(embedding.output.vector).toEqual([near(0.6), near(0.8), 0]);
+  expect(zero.output.vector).toEqual([0, 0, 0]);
+  expect(similarities.output.scores).toEqual([near(0.96), near(0), near(1), near(5 / Math.sqrt(50)), 0]);
 });
 
-test('a word for the open place', async () => {
-  const mates = [{ text: '[MASK]' }, { text: `${'germany '.repeat(30)}[MASK]` }];
-  const { output } = await answers('tiny-mlm', { text: '[MASK] is the capital of France.' }, mates);
+test('words for the mask', async () => {
+  const neighbors = [{ text: '[MASK]' }, { text: `${'germany '.repeat(30)}[MASK]` }];
+  const { output } = await answers('tiny-mlm', { text: '[MASK] is the capital of France.' }, neighbors);
 
   const others = exp(8) + 110;
   expect(output.fillings).toHaveLength(20);
@@ -162,26 +164,26 @@ test('a word for the open place', async () => {
   expect(output.fillings[1].score).toEqual(near(1 / others));
 });
 
-test('the answer to a question, or that the text holds none', async () => {
-  const ask = (question: string, context: string, more = {}) =>
-    answers('tiny-qa', { question: { question, context, ...more } }, [
+test('the answer to a question, or that the context contains none', async () => {
+  const ask = (question: string, context: string, options = {}) =>
+    answers('tiny-qa', { question: { question, context, ...options } }, [
       { question: { question: 'film?', context: 'new york' } },
     ]);
-  const found = await ask('capital of France?', 'Paris is the capital');
-  const two = await ask('film?', '💥 it is New York, not Paris');
+  const single = await ask('capital of France?', 'Paris is the capital');
+  const twoWords = await ask('film?', '💥 it is New York, not Paris');
   const none = await ask('capital of France?', 'the movie was great');
   const forced = await ask('capital of France?', 'the movie was great', { handleImpossibleAnswer: false });
 
   const square = (x: number) => near(x * x);
-  expect(found.output).toMatchObject({ __typename: 'Answer', text: 'Paris', start: 0, end: 5 });
-  expect(found.output.answerScore).toEqual(square(exp(8) / (exp(8) + exp(4) + 3)));
-  expect(two.output).toMatchObject({ text: 'New York', start: 9, end: 17 });
+  expect(single.output).toMatchObject({ __typename: 'Answer', text: 'Paris', start: 0, end: 5 });
+  expect(single.output.answerScore).toEqual(square(exp(8) / (exp(8) + exp(4) + 3)));
+  expect(twoWords.output).toMatchObject({ text: 'New York', start: 9, end: 17 });
   expect(none.output).toMatchObject({ text: null, start: null, end: null });
   expect(none.output.answerScore).toEqual(square(exp(4) / (exp(4) + 4)));
   expect(forced.output).toMatchObject({ text: 'the', answerScore: square(1 / (exp(4) + 4)), start: 0, end: 3 });
 });
 
-test('an answer far behind in a long text is found where it stands', async () => {
+test('an answer at the end of a long context is found, with its offsets', async () => {
   const context = `${'the movie was great. '.repeat(60)}It is Paris`;
   const { output, truncated } = await answers('tiny-qa', { question: { question: 'France?', context } });
 
@@ -189,43 +191,56 @@ test('an answer far behind in a long text is found where it stands', async () =>
   expect(output).toMatchObject({ text: 'Paris', start: context.length - 5, end: context.length });
 });
 
-test('labels of the caller’s own', async () => {
+test('zero-shot classification, with one and with several labels', async () => {
   const zeroShot = { text: 'the movie', labels: ['travel', 'film', 'food'] };
-  const mates = [{ zeroShot: { text: 'paris', labels: ['film', 'travel'] } }];
-  const one = await answers('tiny-nli', { zeroShot }, mates);
-  const several = await answers('tiny-nli', { zeroShot: { ...zeroShot, multiLabel: true } }, mates);
+  const neighbors = [{ zeroShot: { text: 'paris', labels: ['film', 'travel'] } }];
+  const one = await answers('tiny-nli', { zeroShot }, neighbors);
+  const several = await answers('tiny-nli', { zeroShot: { ...zeroShot, multiLabel: true } }, neighbors);
 
   const scores = ({ output }: Data) =>
     Object.fromEntries(output.classes.map(({ label, score }: Data) => [label, score]));
   expect(one.output.label).toBe('film');
-  const all = exp(4) + 2;
-  expect(scores(one)).toEqual({ film: near(exp(4) / all), travel: near(1 / all), food: near(1 / all) });
+  const sum = exp(4) + 2;
+  expect(scores(one)).toEqual({ film: near(exp(4) / sum), travel: near(1 / sum), food: near(1 / sum) });
   expect(several.output.label).toBe('film');
   expect(scores(several)).toEqual({ film: near(sigma(8)), travel: near(0.5), food: near(0.5) });
 });
 
-test('pictures: the brightest channel, its levels as a vector, and what stands where', async () => {
-  const mates = [{ image: { base64: await picture(9, 9, [255, 255, 255]) } }];
-  const green = { image: { base64: await picture(40, 30, [10, 250, 10]) } };
-  const pink = { image: { base64: await picture(17, 64, [255, 0, 51]) } };
-  const wide = { image: { base64: await picture(640, 480, [1, 2, 3]) } };
+describe('images', () => {
+  test('are classified', async () => {
+    const green = { image: { base64: await solidImage(40, 30, [10, 250, 10]) } };
 
-  const classified = await answers('tiny-vit', green, mates);
-  expect(classified.output).toMatchObject({ label: 'green', score: near(1 / (1 + 2 * exp((-8 * 240) / 255))) });
+    const { output } = await answers('tiny-vit', green, [await white()]);
 
-  const { output } = await answers('tiny-vit-features', pink, mates);
-  expect(output.vector).toEqual([near(1), near(-1), near(-0.6)]);
+    expect(output).toMatchObject({ label: 'green', score: near(1 / (1 + 2 * exp((-8 * 240) / 255))) });
+  });
 
-  const box = { xmin: near(192), ymin: near(192), xmax: near(448), ymax: near(288) };
-  for (const model of ['tiny-yolos', 'tiny-detr']) {
-    const detected = (await answers(model, wide, mates)).output;
-    expect(detected.items).toEqual([
-      { label: 'cat', score: near(exp(5) / (exp(5) + 2)), box: expect.objectContaining(box) },
-    ]);
-  }
+  test('have an embedding', async () => {
+    const pink = { image: { base64: await solidImage(17, 64, [255, 0, 51]) } };
+
+    const { output } = await answers('tiny-vit-features', pink, [await white()]);
+
+    expect(output.vector).toEqual([near(1), near(-1), near(-0.6)]);
+  });
+
+  test.each(['tiny-yolos', 'tiny-detr'])(
+    '%s detects an object, with its box in pixels of the image sent',
+    async (model) => {
+      const wide = { image: { base64: await solidImage(640, 480, [1, 2, 3]) } };
+
+      const { output } = await answers(model, wide, [await white()]);
+
+      const box = { xmin: near(192), ymin: near(192), xmax: near(448), ymax: near(288) };
+      expect(output.items).toEqual([
+        { label: 'cat', score: near(exp(5) / (exp(5) + 2)), box: expect.objectContaining(box) },
+      ]);
+    },
+  );
+
+  const white = async () => ({ image: { base64: await solidImage(9, 9, [255, 255, 255]) } });
 });
 
-test('a text that is longer than the model reads says so, and its beginning counts', async () => {
+test('only the beginning of a text that is too long is read, and Prediction.truncated is true', async () => {
   const long = `great ${'the '.repeat(200)}awful`;
   const { truncated, output } = await answers('tiny-sst', { text: long });
   const fits = await answers('tiny-sst', { text: `great ${'the '.repeat(61)}` });
@@ -243,7 +258,7 @@ test('a text that is longer than the model reads says so, and its beginning coun
     expect([model, (await answers(model, input)).truncated]).toEqual([model, true]);
 });
 
-test('of a long text all is labelled', async () => {
+test('token classification labels the whole of a long text', async () => {
   const text = `${'the movie '.repeat(150)}Paris ${'was great '.repeat(150)}Berlin`;
   const { truncated, output } = await answers('tiny-ner', { text });
 
@@ -254,36 +269,36 @@ test('of a long text all is labelled', async () => {
   ]);
 });
 
-test('one large input after many small ones is answered, and costs no worker', async () => {
-  const pids = async () => {
+test('a large input after many small ones is answered, and no worker is restarted', async () => {
+  const workers = async () => {
     const { engine } = await app.query('{ engine { workers { pid restarts } } }');
     return engine.workers;
   };
-  const before = await pids();
-  // As many characters, but a single word that nobody knows.
+  const before = await workers();
+  // The same number of characters, but a single unknown word, and so a single token.
   const oneWord = { text: 'a'.repeat(99_999) };
   const many = [{ text: '##c'.repeat(33_333) }];
-  const small = { image: { base64: await picture(4, 4, [0, 0, 0]) } };
-  const large = Array(3).fill({ image: { base64: await picture(5_000, 5_000, [0, 0, 255]) } });
+  const small = { image: { base64: await solidImage(4, 4, [0, 0, 0]) } };
+  const large = Array(3).fill({ image: { base64: await solidImage(5_000, 5_000, [0, 0, 255]) } });
 
-  for (const [model, easy, inputs] of [
+  for (const [model, smallInput, inputs] of [
     ['tiny-ner', oneWord, many],
     ['tiny-vit', small, large],
   ] as const) {
-    for (let i = 0; i < 15; i++) await app.query(PREDICT, { input: { model, input: easy } });
+    for (let i = 0; i < 15; i++) await app.query(PREDICT, { input: { model, input: smallInput } });
     const { predictMany } = await app.query(PREDICT_MANY, { input: { model, inputs, deadlineMs: 60_000 } });
     expect(predictMany.results.map(({ problem }: Data) => problem)).toEqual(inputs.map(() => null));
   }
 
-  expect(await pids()).toEqual(before);
+  expect(await workers()).toEqual(before);
 });
 
-async function picture(width: number, height: number, [r = 0, g = 0, b = 0]: readonly number[]): Promise<string> {
+async function solidImage(width: number, height: number, [r = 0, g = 0, b = 0]: readonly number[]): Promise<string> {
   const image = sharp({ create: { width, height, channels: 3, background: { r, g, b } } });
   return (await image.png().toBuffer()).toString('base64');
 }
 
-/** Of another run: sums of floats may differ in their last digits. */
+/** Numbers with a tolerance: sums of floats can differ in their last digits from run to run. */
 function rounded(value: Data): Data {
   if (typeof value === 'number') return Number.isInteger(value) ? value : near(value);
   if (typeof value === 'string') return /^[\w+/]{8,}=*$/.test(value) ? expect.any(String) : value;
@@ -292,7 +307,7 @@ function rounded(value: Data): Data {
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, rounded(one)]));
 }
 
-test('texts that are too long in total are refused before any is read', async () => {
+test('texts that are too long in total are refused before any of them is run', async () => {
   const inputs = Array(11).fill({ text: 'paris '.repeat(16_000) });
 
   const { predictMany } = await app.query(
