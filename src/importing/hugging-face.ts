@@ -36,7 +36,7 @@ const poolingSchema = z.looseObject({
 const modulesSchema = z.array(z.looseObject({ type: z.string(), path: z.string().nullish() }));
 const sentenceBertSchema = z.looseObject({ max_seq_length: z.number().nullish() });
 
-/** Part of a version's digest as JSON: renaming a key, or rewording `refusal`, makes published versions look changed. */
+/** Part of a version's digest, as JSON: with other keys or values, published versions would look changed. */
 export interface HuggingFaceFiles {
   readonly config: z.infer<typeof configSchema> | null;
   /**
@@ -157,11 +157,11 @@ async function readSentenceTransformers(read: Read): Promise<HuggingFaceFiles['s
   const unsupported = parts?.find(({ type }) => !/\.(Transformer|Pooling|Normalize)$/.test(type));
   const mode = modes ? poolingOf(modes) : 'mean';
   const refusal = unsupported
-    ? `modules.json: the module ${unsupported.type} is not read here; export it into the graph`
+    ? `modules.json: the module ${unsupported.type} is not supported; export it as part of the graph`
     : part && !modes
-      ? `${file} is missing, and modules.json names it: it says how the vectors of tokens become one`
+      ? `${file} is missing; modules.json refers to it for the pooling`
       : mode === null
-        ? `${file}: one of mean, cls, max or last token is read here, and no mixture`
+        ? `${file}: a combination of poolings is not supported; use mean, cls, max or lasttoken`
         : null;
   return {
     pooling: mode ?? 'mean',

@@ -92,8 +92,27 @@ async function readContents({ folder, files }: VersionFolder): Promise<VersionCo
 function sourceDigest({ graphs, goldenText, hf }: VersionContents, { yaml, trainedOn }: ModelManifest): string {
   const digests = graphs.map(({ variant, sha256 }) => [variant, sha256]);
   // Release 0.1.0 also read a file of golden tokens. Without this key, all versions published by it would look changed.
-  const texts = { goldenText, tokenizerGoldenText: null, hf };
+  const texts = { goldenText, tokenizerGoldenText: null, hf: withReleasedWording(hf) };
   return sha256(JSON.stringify([digests, texts, yaml, trainedOn]));
+}
+
+/** Reasons in `sentences.refusal` and their wording in release 0.1.0, which is part of the digests of its versions. */
+const RELEASED_WORDING: readonly (readonly [RegExp, string])[] = [
+  [/ is not supported; export it as part of the graph$/, ' is not read here; export it into the graph'],
+  [
+    / is missing; modules\.json refers to it for the pooling$/,
+    ' is missing, and modules.json names it: it says how the vectors of tokens become one',
+  ],
+  [
+    /: a combination of poolings is not supported; use mean, cls, max or lasttoken$/,
+    ': one of mean, cls, max or last token is read here, and no mixture',
+  ],
+];
+
+function withReleasedWording(hf: HuggingFaceFiles): HuggingFaceFiles {
+  if (!hf.sentences?.refusal) return hf;
+  const refusal = RELEASED_WORDING.reduce((text, [now, then]) => text.replace(now, then), hf.sentences.refusal);
+  return { ...hf, sentences: { ...hf.sentences, refusal } };
 }
 
 async function importContents(

@@ -37,7 +37,7 @@ const MAX_SHOWN_CHARACTERS = 60;
 /** Describes a JSON value in a few words, for messages. */
 export function describe(value: unknown): string {
   if (value === null) return 'null';
-  if (Array.isArray(value)) return `a list of ${value.length} elements`;
+  if (Array.isArray(value)) return value.length === 1 ? 'a list of 1 element' : `a list of ${value.length} elements`;
   if (typeof value === 'object') return 'an object';
   if (typeof value === 'string')
     return JSON.stringify(value.length > MAX_SHOWN_CHARACTERS ? `${value.slice(0, MAX_SHOWN_CHARACTERS)}…` : value);

@@ -97,9 +97,9 @@ export function checkInput(spec: VersionSpec, input: ModelInput, prefix: readonl
     return item as Item;
   }
   const keys = task.reads.filter((kind) => !isTensors(kind)).map(({ key }) => key);
-  const wanted = keys.length === 0 ? 'tensors' : `${keys.join(' or ')} (or tensors)`;
+  const expected = keys.length === 0 ? 'tensors' : `${keys.join(' or ')} (or tensors)`;
   const message = given.length === 1 ? 'this model takes another kind of input' : 'exactly one key is required';
-  problems.add([], 'WRONG_KIND', message, wanted, given.map(({ key }) => key).join(', ') || 'nothing');
+  problems.add([], 'WRONG_KIND', message, expected, given.map(({ key }) => key).join(', ') || 'nothing');
   problems.throwIfAny();
   throw new Error('Problems were added but not thrown. This is a bug.');
 }

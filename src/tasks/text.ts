@@ -54,13 +54,13 @@ export function checkListLength(
 }
 
 /** A rough estimate is enough: durations are only compared for similar amounts of work. */
-const BYTES_PER_TOKEN = 4;
+const UTF8_BYTES_PER_TOKEN = 4;
 
 /** Estimates `AnyItem.work` of texts: the number of tokens if the version reads tokens, the number of texts otherwise. */
 export function workOf({ text }: { readonly text: TextSpec | null }, texts: readonly string[]): number {
   if (!text) return texts.length;
   const max = text.longInputs === 'truncate' ? text.maxTokens : Number.POSITIVE_INFINITY;
-  const tokensOf = (one: string) => Math.min(max, 1 + Math.ceil(Buffer.byteLength(one) / BYTES_PER_TOKEN));
+  const tokensOf = (one: string) => Math.min(max, 1 + Math.ceil(Buffer.byteLength(one) / UTF8_BYTES_PER_TOKEN));
   return texts.reduce((sum, one) => sum + tokensOf(one), 0);
 }
 

@@ -45,10 +45,10 @@ describe.each(MODELS)('%s', (model) => {
   });
 
   test('answers each golden input alone as its source framework did', async () => {
-    for (const { input, expect: wanted } of cases) {
+    for (const { input, expect: expected } of cases) {
       const { predict } = await app.query(PREDICT, { input: { model, input, record: false } });
 
-      expectAnswer(predict, wanted);
+      expectAnswer(predict, expected);
     }
   });
 
@@ -57,7 +57,7 @@ describe.each(MODELS)('%s', (model) => {
     const { predictMany } = await app.query(PREDICT_MANY, { input: { model, inputs, record: false } });
 
     expect(predictMany.problem).toBeNull();
-    for (const [i, { expect: wanted }] of cases.entries()) expectAnswer(predictMany.results[i], wanted);
+    for (const [i, { expect: expected }] of cases.entries()) expectAnswer(predictMany.results[i], expected);
     expect(Math.max(...predictMany.results.map((r: Data) => r.prediction.timing.batchSize))).toBeGreaterThan(1);
   });
 });
@@ -80,20 +80,20 @@ test('face-detector finds the boxes of face-api in each golden image, alone and 
     alone.push(one.results[0]);
   }
 
-  for (const [i, { expect: wanted }] of cases.entries()) {
-    expectBoxes(predictMany.results[i], wanted.boxes ?? []);
-    expectBoxes(alone[i], wanted.boxes ?? []);
+  for (const [i, { expect: expected }] of cases.entries()) {
+    expectBoxes(predictMany.results[i], expected.boxes ?? []);
+    expectBoxes(alone[i], expected.boxes ?? []);
   }
 });
 
 const DETECT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: $input) { results {
   prediction { output { ... on Detections { items { label score box { xmin ymin xmax ymax } } } } } problem { message } } } }`;
 
-function expectBoxes({ prediction, problem }: Data, wanted: readonly Data[]): void {
+function expectBoxes({ prediction, problem }: Data, expected: readonly Data[]): void {
   expect(problem).toBeNull();
   const { items } = prediction.output;
-  expect(items).toHaveLength(wanted.length);
-  for (const [i, { label, score, box }] of wanted.entries()) {
+  expect(items).toHaveLength(expected.length);
+  for (const [i, { label, score, box }] of expected.entries()) {
     expect(items[i].label).toBe(label);
     expect(Math.abs(items[i].score - score)).toBeLessThanOrEqual(1e-4);
     for (const edge of ['xmin', 'ymin', 'xmax', 'ymax'])
@@ -101,13 +101,13 @@ function expectBoxes({ prediction, problem }: Data, wanted: readonly Data[]): vo
   }
 }
 
-function expectAnswer({ prediction, problem }: Data, wanted: Case['expect']): void {
+function expectAnswer({ prediction, problem }: Data, expected: Case['expect']): void {
   expect(problem).toBeNull();
   const { label, classes, value } = prediction.output;
-  expect(label).toBe(wanted.label);
-  if (wanted.value !== undefined) expect(Math.abs(value / wanted.value - 1)).toBeLessThanOrEqual(1e-5);
+  expect(label).toBe(expected.label);
+  if (expected.value !== undefined) expect(Math.abs(value / expected.value - 1)).toBeLessThanOrEqual(1e-5);
   const scores = Object.fromEntries((classes ?? []).map((c: Data) => [c.label, c.score]));
-  expect(Object.keys(scores).sort()).toEqual(Object.keys(wanted.scores ?? {}).sort());
-  for (const [name, score] of Object.entries(wanted.scores ?? {}))
+  expect(Object.keys(scores).sort()).toEqual(Object.keys(expected.scores ?? {}).sort());
+  for (const [name, score] of Object.entries(expected.scores ?? {}))
     expect(Math.abs(scores[name] - score)).toBeLessThanOrEqual(1e-5);
 }

@@ -112,7 +112,7 @@ const REFUSED: readonly RefusedFolder[] = [
     title: 'a combination of poolings',
     like: 'tiny-sentences',
     files: changed('tiny-sentences', '1_Pooling/config.json', (modes) => ({ ...modes, pooling_mode_max_tokens: true })),
-    reason: ['1_Pooling/config.json', 'no mixture'],
+    reason: ['1_Pooling/config.json', 'a combination of poolings is not supported'],
   },
   {
     title: 'a dense layer after the pooling',
@@ -121,7 +121,7 @@ const REFUSED: readonly RefusedFolder[] = [
       ...modules,
       { idx: 3, name: '3', path: '3_Dense', type: 'sentence_transformers.models.Dense' },
     ]),
-    reason: ['modules.json', 'sentence_transformers.models.Dense', 'export it into the graph'],
+    reason: ['modules.json', 'sentence_transformers.models.Dense', 'export it as part of the graph'],
   },
   {
     title: 'a missing pooling configuration',

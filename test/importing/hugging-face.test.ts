@@ -180,8 +180,8 @@ function scoresOf({ prediction }: Data): number[] {
 /** The limit of sentence-transformers takes precedence over that of the tokenizer. */
 function limitOf(name: string): number {
   const file = path.join(STORE, name, 'sentence_bert_config.json');
-  const own = JSON.parse(textOf(name, 'tokenizer_config.json')).model_max_length;
-  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).max_seq_length : own;
+  const tokenizerLimit = JSON.parse(textOf(name, 'tokenizer_config.json')).model_max_length;
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).max_seq_length : tokenizerLimit;
 }
 
 /** All strings of an example, except images, which are not in the card. */
@@ -191,45 +191,45 @@ function wordsOf({ image: _, ...example }: Data): string[] {
   return texts(example);
 }
 
-function expectAnswer({ prediction, problem }: Data, { input, expect: wanted }: Case, tolerance: number): void {
+function expectAnswer({ prediction, problem }: Data, { input, expect: expected }: Case, tolerance: number): void {
   expect(problem).toBeNull();
   const { output } = prediction;
   const near = (number: number) => expect.closeTo(number, -Math.log10(2 * tolerance));
   const scored = ({ score, ...rest }: Data) => ({ ...rest, score: near(score) });
-  if (wanted['scores']) {
-    expect(output.label).toBe(wanted['label']);
+  if (expected['scores']) {
+    expect(output.label).toBe(expected['label']);
     const classes = Object.fromEntries(output.classes.map(({ label, score }: Data) => [label, score]));
     expect(classes).toEqual(
-      Object.fromEntries(Object.entries(wanted['scores']).map(([k, x]) => [k, near(x as number)])),
+      Object.fromEntries(Object.entries(expected['scores']).map(([k, x]) => [k, near(x as number)])),
     );
-  } else if (wanted['vector']) expectNear(output.vector, wanted['vector'], tolerance);
-  else if (wanted['similarities']) expectNear(output.similarities, wanted['similarities'], tolerance);
-  else if (wanted['boxes']) expectBoxes(output.boxes, wanted['boxes'], near);
-  else if (wanted['tokens']) {
-    expect(output[wanted['aggregation']]).toEqual(wanted['tokens'].map(scored));
-    for (const { label, word, start, end } of output[wanted['aggregation']]) {
+  } else if (expected['vector']) expectNear(output.vector, expected['vector'], tolerance);
+  else if (expected['similarities']) expectNear(output.similarities, expected['similarities'], tolerance);
+  else if (expected['boxes']) expectBoxes(output.boxes, expected['boxes'], near);
+  else if (expected['tokens']) {
+    expect(output[expected['aggregation']]).toEqual(expected['tokens'].map(scored));
+    for (const { label, word, start, end } of output[expected['aggregation']]) {
       expect(word).toBe(input['text'].slice(start, end));
       expect(NOT_NAMED).not.toContain(label);
     }
-  } else if (wanted['fillings']) expect(output.fillings).toMatchObject(wanted['fillings'].map(scored));
-  else if (wanted['answer']) {
-    const { text, start, end, score } = wanted['answer'];
+  } else if (expected['fillings']) expect(output.fillings).toMatchObject(expected['fillings'].map(scored));
+  else if (expected['answer']) {
+    const { text, start, end, score } = expected['answer'];
     expect(output).toEqual({ answer: text, start, end, sureness: near(score) });
     expect(input['question'].context.slice(start, end)).toBe(text);
   } else expect(output).toMatchObject({ answer: null, start: null, end: null });
 }
 
-function expectNear(found: readonly number[], wanted: readonly number[], tolerance: number): void {
-  expect(found).toHaveLength(wanted.length);
-  const furthest = Math.max(...found.map((x, i) => Math.abs(x - (wanted[i] as number)) / Math.max(1, Math.abs(x))));
+function expectNear(found: readonly number[], expected: readonly number[], tolerance: number): void {
+  expect(found).toHaveLength(expected.length);
+  const furthest = Math.max(...found.map((x, i) => Math.abs(x - (expected[i] as number)) / Math.max(1, Math.abs(x))));
   expect(furthest).toBeLessThanOrEqual(tolerance);
 }
 
-function expectBoxes(found: readonly Data[], wanted: readonly Data[], near: (x: number) => unknown): void {
+function expectBoxes(found: readonly Data[], expected: readonly Data[], near: (x: number) => unknown): void {
   expect(found.map(({ label, score }) => ({ label, score }))).toEqual(
-    wanted.map(({ label, score }) => ({ label, score: near(score) })),
+    expected.map(({ label, score }) => ({ label, score: near(score) })),
   );
-  for (const [i, { box }] of wanted.entries()) {
+  for (const [i, { box }] of expected.entries()) {
     for (const edge of ['xmin', 'ymin', 'xmax', 'ymax'])
       expect(Math.abs(found[i].box[edge] - box[edge])).toBeLessThanOrEqual(1);
   }

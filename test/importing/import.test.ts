@@ -170,7 +170,7 @@ test('a FAILED version becomes READY under the same number once its files are co
 
 test('a dataset that does not match its sha256 or rowCount, or is damaged, is not registered', async () => {
   const rows = await readFile(path.join(STORE, 'datasets/breast-cancer-test/data.jsonl.gz'));
-  const yaml = (more: string) => `title: T\ntask: tensor\nfile: data.jsonl.gz\n${more}`;
+  const yaml = (line: string) => `title: T\ntask: tensor\nfile: data.jsonl.gz\n${line}`;
   await store.write('datasets/wrong-sha256', {
     'dataset.yaml': yaml(`sha256: "${'0'.repeat(64)}"`),
     'data.jsonl.gz': rows,

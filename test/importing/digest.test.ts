@@ -1,0 +1,46 @@
+/** The digest of a version's files, by which the import finds out whether they have changed. */
+import { startTestApp, type TestApp } from '../support/app.js';
+import { createStore, type TestStore } from '../support/model-store.js';
+
+/** modules.json of sentence-transformers. */
+const modulesJson = (...types: string[]) =>
+  JSON.stringify(types.map((type) => ({ path: '', type: `sentence_transformers.models.${type}` })));
+
+const FILES = {
+  'config.json': '{ "architectures": ["BertModel"] }',
+  'onnx/model.onnx': 'not a graph',
+};
+
+let store: TestStore;
+let app: TestApp;
+beforeAll(async () => {
+  store = await createStore();
+  await store.write('plain', FILES);
+  await store.write('dense', { ...FILES, 'modules.json': modulesJson('Transformer', 'Dense') });
+  await store.write('missing', { ...FILES, 'modules.json': modulesJson('Transformer', 'Pooling') });
+  await store.write('combined', {
+    ...FILES,
+    'modules.json': modulesJson('Transformer', 'Pooling'),
+    '1_Pooling/config.json': '{ "pooling_mode_cls_token": true, "pooling_mode_max_tokens": true }',
+  });
+  app = await startTestApp({ modelStore: store.folder });
+});
+afterAll(async () => {
+  await app.stop();
+  await store.remove();
+});
+
+test('the digest is the same as in release 0.1.0, so that published versions do not look changed', async () => {
+  const rows = await app.app.databases.catalog
+    .selectFrom('version')
+    .innerJoin('model', 'model.id', 'version.model_id')
+    .select(['model.name', 'version.source_sha256'])
+    .execute();
+
+  expect(Object.fromEntries(rows.map(({ name, source_sha256 }) => [name, source_sha256]))).toEqual({
+    plain: 'eed89ad9683380ee9ff6e1f1ad8a7d9a978a7227f0455295cfaff1439164d13e',
+    dense: 'f5c2e363ed17576105477a6b18ad085335451e7de6bc00bbc7cd170659017dbe',
+    missing: '06ca28b5aef367907291867f6220a3143ceb1cc982dcdad277ebbabe96f25688',
+    combined: '4dcc2da2dd9fe434ed374b1337f137fbae0503796ac125920e3fc59a60db585b',
+  });
+});
