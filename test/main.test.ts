@@ -50,6 +50,11 @@ async function predictAndHold(server: ServerProcess, action: 'pause' | 'hang') {
   // A test that kills the server expects no answers.
   answers.catch(() => {});
   await until('the worker has reached its first batch', hasFired);
+  // Three requests are at most 750 inputs. A request that arrives after the stop has begun is refused.
+  await until('the server has received all four requests', async () => {
+    const { data } = await post(server.url, '{ engine { queueDepth } }');
+    return data.engine.queueDepth > 750;
+  });
   return { answers };
 }
 
