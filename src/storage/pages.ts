@@ -33,7 +33,7 @@ export interface PageArgs {
 /** @throws BadArgumentError unless 1 ≤ first ≤ 100 */
 export function checkFirst(first: number): number {
   if (first >= 1 && first <= MAX_PAGE_SIZE) return first;
-  throw new BadArgumentError(`first is ${first}; it must lie between 1 and ${MAX_PAGE_SIZE}.`);
+  throw new BadArgumentError(`first is ${first}; it must be between 1 and ${MAX_PAGE_SIZE}.`);
 }
 
 /** Identifies a list by its name, order and filter. Null and missing values are the same. */
