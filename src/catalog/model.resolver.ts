@@ -13,7 +13,7 @@ class ModelsArgs {
   @Field(() => String, {
     nullable: true,
     description:
-      'Words that must all occur in the name, title, summary, tags or card. The last word also matches as a prefix. Only the first 16 different words and the 1,000 best matches count. Default: no search.',
+      'Words that must all occur in the name, title, summary, tags or card. The last word also matches as a prefix. Only the first 16 different words and the 1,000 best matches are considered. Default: no search.',
   })
   search?: string | null;
 
@@ -57,7 +57,7 @@ export class ModelResolver {
     description: 'Model with this name; null if it does not exist or you may not see it.',
   })
   model(
-    @Arg('name', () => String, { description: 'Name of the model, such as "digits-mlp".' }) name: string,
+    @Arg('name', () => String, { description: 'Name of the model, such as "spam-filter".' }) name: string,
     @Ctx() { catalog }: CatalogContext,
   ): Promise<Model | null> {
     return catalog.modelByName.load(name);
@@ -90,7 +90,7 @@ export class ModelResolver {
     @Ctx() { catalog }: CatalogContext,
   ): Promise<Version | null> {
     if (number != null && alias != null)
-      throw new BadArgumentError('Both `number` and `alias` are given; give only one of them.');
+      throw new BadArgumentError('`number` and `alias` were both given. Give only one of them.');
     return catalog.versionOf(model, { number: number ?? null, alias: alias ?? null });
   }
 

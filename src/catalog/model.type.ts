@@ -109,7 +109,7 @@ export class ModelOrder {
 
 @InputType({
   description:
-    "Condition on a metric of a model's default version. Only metrics over all classes, of evaluations that succeeded, count.",
+    "Condition on a metric of a model's default version. Only metrics that cover all classes, from evaluations that succeeded, are considered.",
 })
 export class MetricFilter {
   @Field({ description: 'Name of the metric, such as "accuracy".' })
@@ -127,7 +127,7 @@ export class MetricFilter {
 
 @InputType({
   description:
-    'Conditions on models. A model must meet all that are given; a list, of at most 100 values, is met by any of them.',
+    'Conditions on models. A model must meet every condition that is given. It meets a list, of at most 100 values, if any of them matches.',
 })
 export class ModelFilter {
   @Field(() => [TaskEnum], { nullable: true, description: 'Tasks to include.' })

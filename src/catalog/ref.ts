@@ -1,4 +1,4 @@
-/** Version references: "digits-mlp", "digits-mlp@champion" or "digits-mlp:3". */
+/** Version references: "spam-filter", "spam-filter@champion" or "spam-filter:3". */
 import { type InputProblem, InvalidInputError } from '../errors.js';
 
 export const MODEL_NAME = /^[a-z0-9][a-z0-9-]{0,63}$/;

@@ -45,7 +45,7 @@ export class VersionResolver {
       'Version with this reference; null if it does not exist or you may not see it. A malformed reference is a BAD_USER_INPUT error.',
   })
   version(
-    @Arg('ref', () => VersionRef, { description: 'Reference to the version, such as "digits-mlp:3".' }) ref: string,
+    @Arg('ref', () => VersionRef, { description: 'Reference to the version, such as "spam-filter:3".' }) ref: string,
     @Ctx() { catalog }: CatalogContext,
   ): Promise<Version | null> {
     return catalog.findVersion(ref, ['ref']);

@@ -212,7 +212,7 @@ export class Version extends Node {
   @Field(() => Int, { description: 'Number of the version, from 1; never reused within a model.' })
   number!: number;
 
-  @Field(() => VersionRef, { description: 'Reference that always names this version: "digits-mlp:3".' })
+  @Field(() => VersionRef, { description: 'Reference that always names this version: "spam-filter:3".' })
   ref!: string;
 
   @Field(() => VersionStateEnum, { description: 'Whether the version runs predictions.' })

@@ -43,7 +43,7 @@ export class VersionEvaluationResolver {
   @FieldResolver(() => Evaluation, {
     nullable: true,
     description:
-      'Evaluation of this version on one dataset: the newest COMPUTED one that SUCCEEDED, otherwise the newest IMPORTED one. Null if there is none.',
+      'Evaluation of this version on one dataset: the newest COMPUTED one in state SUCCEEDED, otherwise the newest IMPORTED one. Null if there is none.',
   })
   evaluation(
     @Root() { id }: Version,

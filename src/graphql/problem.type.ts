@@ -18,7 +18,8 @@ import {
 import { enumOf } from './enum.type.js';
 
 export const ProblemCodeEnum = enumOf<ProblemCode>('ProblemCode', 'Kind of failure that a client can act on.', {
-  INVALID_INPUT: "The input does not match the version's signature. Correct what `InvalidInput.problems` lists.",
+  INVALID_INPUT:
+    "The input does not match the version's signature. Correct the mistakes listed in `InvalidInput.problems`.",
   NOT_FOUND:
     'The object does not exist, or you may not see it. Check the name; `NotFound.didYouMean` has similar ones.',
   NOT_READY: 'The version exists but runs no predictions. Use another version, or retry if `retryable` is true.',
@@ -28,7 +29,7 @@ export const ProblemCodeEnum = enumOf<ProblemCode>('ProblemCode', 'Kind of failu
   IDEMPOTENCY_CONFLICT: 'The idempotency key was used for another request in the last 24 hours. Send a new key.',
   FORBIDDEN: 'You may see the object but not perform this operation.',
   STORAGE_FULL:
-    'The prediction could not be stored, so no answer was returned. Retry with the same key, or send `record: false`.',
+    'The server cannot write to its disk, so it withheld the result. Retry with the same idempotency key, or send `record: false`.',
   SHUTTING_DOWN: 'The server is shutting down. Retry after `retryAfterMs`.',
 });
 
@@ -82,7 +83,7 @@ export abstract class Problem {
 export class InputProblem {
   @Field(() => [String], {
     description:
-      'Path of the mistake, starting at the argument of the mutation: `["input", "input", "row", "mean radius"]`.',
+      'Path of the mistake, starting at the argument of the mutation, such as `["input", "input", "row", "mean radius"]`.',
   })
   path!: string[];
 
@@ -199,7 +200,10 @@ export class IdempotencyConflict extends Problem {
 @ObjectType({ implements: Problem, description: 'You may see the object but not perform this operation.' })
 export class Forbidden extends Problem {}
 
-@ObjectType({ implements: Problem, description: 'The prediction could not be stored, so no answer was returned.' })
+@ObjectType({
+  implements: Problem,
+  description: 'The server cannot write to its disk, so it withheld the result.',
+})
 export class StorageFull extends Problem {}
 
 @ObjectType({ implements: Problem, description: 'The server is shutting down and accepts no more predictions.' })

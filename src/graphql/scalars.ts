@@ -17,7 +17,7 @@ export const JSONValue = renamed(GraphQLJSON, 'JSON', 'Any JSON value.');
 
 export const VersionRef = text(
   'VersionRef',
-  'Reference to a version, by number ("digits-mlp:3"), by alias ("digits-mlp@champion"), or to the default version of a model ("digits-mlp"): the one with alias `champion` if set, otherwise the newest READY version.',
+  'Reference to a version, by number ("spam-filter:3"), by alias ("spam-filter@champion"), or to the default version of a model ("spam-filter"): the one with alias `champion` if set, otherwise the newest READY version.',
 );
 export const Base64 = text('Base64', 'Bytes as a base64 string.');
 

@@ -85,7 +85,7 @@ export class Embedding {
 
   @Field(() => FloatList, {
     description:
-      'Values of the vector. Text embeddings are pooled over tokens as in Sentence Transformers. Normalized to length 1 if the configuration of the model says so.',
+      'Values of the vector. Text embeddings are pooled over tokens as in Sentence Transformers. The vector is normalized to length 1 if the configuration of the model requires it.',
   })
   vector(): Float32Array {
     return this.numbers;
@@ -149,7 +149,7 @@ export class Detections {
     @Arg('threshold', () => Float, {
       nullable: true,
       description:
-        "Only objects with a higher score are returned, 0.05 to 1. Other values are a BAD_USER_INPUT error. Default: the model's own threshold, usually 0.5.",
+        "Score above which objects are returned, 0.05 to 1. Other values are a BAD_USER_INPUT error. Default: the model's own threshold, usually 0.5.",
     })
     threshold: number | null | undefined,
   ): DetectedObjectType[] {
