@@ -24,13 +24,13 @@ const packageRoot = path.resolve(import.meta.dirname, '..');
 const slots = Math.min(Math.max(1, availableParallelism()), 16);
 
 export const SETTINGS = {
-  port: setting('PORT', 4000, integer(0, 65_535), 'Port to listen on; 0 picks a free port.'),
+  port: setting('PORT', 4000, integer(0, 65_535), 'Port to listen on, 0 to 65535; 0 picks a free port.'),
   host: setting('HOST', '127.0.0.1', text, 'Address to listen on. Addresses beyond loopback need `UNSAFE_OPEN=true`.'),
   unsafeOpen: setting(
     'UNSAFE_OPEN',
     false,
     boolean,
-    'Allow listening beyond loopback although there are no API keys yet.',
+    '`true` allows listening beyond loopback, although there are no API keys yet.',
   ),
   dataDir: setting('DATA_DIR', './data', text, 'Folder for the databases and blobs; created if missing.'),
   modelStore: setting(
@@ -51,7 +51,7 @@ export const SETTINGS = {
     'WORKER_MEMORY_BYTES',
     Math.max(1_500_000_000, Math.floor(totalmem() / 4)),
     integer(800_000_000, Number.MAX_SAFE_INTEGER),
-    'Data memory, in bytes, that one worker may allocate; at least 800,000,000 (Linux only).',
+    'Data memory, in bytes, that one worker may allocate; at least 800,000,000. Enforced on Linux only.',
     'a quarter of the RAM, at least 1.5 GB',
   ),
   executionProviders: setting<readonly ExecutionProvider[]>(
@@ -65,20 +65,20 @@ export const SETTINGS = {
     'REQUIRE_PROVIDER',
     null,
     (value) => oneOf(PROVIDERS)(value),
-    'Report not ready unless this execution provider is in use, instead of silently using the next one.',
+    'Execution provider that must be in use: `cuda`, `webgpu` or `cpu`. If another one is, the server reports not ready.',
     'none',
   ),
   defaultDeadlineMs: setting(
     'DEFAULT_DEADLINE_MS',
     10_000,
     integer(1, 3_600_000),
-    'Deadline, in milliseconds, of predictions without a `deadlineMs`.',
+    'Deadline, in milliseconds, of predictions without a `deadlineMs`; 1 to 3,600,000.',
   ),
   retentionDays: setting(
     'RETENTION_DAYS',
     30,
     integer(1, 3650),
-    'Days to keep recorded predictions. `retentionDays` in a `model.yaml` overrides it for that model.',
+    'Days to keep recorded predictions, 1 to 3,650. `retentionDays` in a `model.yaml` overrides it for that model.',
   ),
   explorer: setting<'sandbox' | 'graphiql' | 'off'>(
     'EXPLORER',
