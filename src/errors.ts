@@ -86,7 +86,7 @@ export class NotReadyError extends AppError {
   }
 }
 
-/** For a text that continues behind it. */
+/** Removes the final period, so that the sentence can be continued. */
 function withoutStop(sentence: string): string {
   return sentence.replace(/\.$/, '');
 }
@@ -134,7 +134,7 @@ export class IdempotencyConflictError extends AppError {
     readonly earlierPredictionId: string,
   ) {
     super(
-      `The idempotency key "${key}" was already used with another model or input in the last 24 hours. Use a new key.`,
+      `The idempotency key "${key}" was used for another version, variant or input in the last 24 hours. Use a new key.`,
     );
   }
 }
@@ -152,8 +152,8 @@ export class StorageFullError extends AppError {
   override readonly retryAfterMs = 5_000;
   constructor(options?: ErrorOptions) {
     super(
-      'The server cannot write to its disk, so nothing was saved and the answer was withheld. Try again in a moment, ' +
-        'with the same idempotency key if you sent one. To predict without recording, send record: false.',
+      'The server cannot write to its disk, so it withheld the answer. Try again in a few seconds, with the same ' +
+        'idempotency key if you sent one. To predict without recording, send record: false.',
       options,
     );
   }
@@ -164,11 +164,11 @@ export class ShuttingDownError extends AppError {
   override readonly retryable = true;
   override readonly retryAfterMs = 2_000;
   constructor() {
-    super('The server is shutting down. Try again in a moment.');
+    super('The server is shutting down. Try again in a few seconds.');
   }
 }
 
-/** An argument that the schema cannot check is invalid, such as a page size or a cursor of another list. */
+/** An invalid argument that the schema cannot detect, such as a page size out of range or a cursor of another list. */
 export class BadArgumentError extends Error {}
 
 /** The server cannot start. The message tells the operator what to change; the process exits with `exitCode`. */
@@ -181,7 +181,7 @@ export class StoreLockedError extends StartupError {
   constructor(file: string, pid: number) {
     const folder = path.dirname(file);
     super(
-      `STORE_LOCKED: another server (process ${pid || 'unknown'}) is using ${folder}. ` +
+      `STORE_LOCKED: another server (${pid ? `process ${pid}` : 'process id unknown'}) is using ${folder}. ` +
         'Stop it, or set DATA_DIR to another folder.',
     );
   }

@@ -1,6 +1,6 @@
 /**
- * Requests that are refused before GraphQL sees them. Every refusal looks like a GraphQL error: one shape for every
- * client.
+ * Requests that are refused before GraphQL sees them. Every refusal has the shape of a GraphQL error, so that clients
+ * handle a single format.
  */
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
@@ -72,10 +72,14 @@ const UNREADABLE: Readonly<Record<string, readonly [status: number, code: string
     'HEADERS_TOO_LARGE',
     'The URL and headers are too large. Send the document in the body of a POST request.',
   ],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'REQUEST_TIMEOUT', 'The request did not arrive completely in time. Send it again.'],
+  ERR_HTTP_REQUEST_TIMEOUT: [
+    408,
+    'REQUEST_TIMEOUT',
+    'The server did not receive the complete request in time. Send it again.',
+  ],
 };
 
-/** Answers on the socket: Node could not read HTTP, so there is no request and no reply. */
+/** Writes to the socket directly: Node could not parse the request, so Fastify has no request or reply object. */
 export function refuseConnection(error: ConnectionError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
   const [status, code, message] = UNREADABLE[error.code] ?? [400, 'BAD_REQUEST', 'The request is not valid HTTP.'];

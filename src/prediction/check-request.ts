@@ -1,4 +1,4 @@
-/** What a request for predictions may ask for, apart from its inputs themselves. */
+/** Checks everything in a prediction request except the inputs themselves: options, keys and sizes. */
 import { type InputProblem, InvalidInputError } from '../errors.js';
 import type { ModelInput, VersionSpec } from '../tasks/tasks.js';
 import { taskNamed } from '../tasks/tasks.js';
@@ -26,11 +26,18 @@ function keyProblems(key: string, record: boolean | undefined): InputProblem[] {
   const problems: InputProblem[] = [];
   const add = (code: InputProblem['code'], message: string, expected: string, received: string) =>
     problems.push(problem('idempotencyKey', code, message, expected, received));
-  if (key === '') add('EMPTY', 'the key is empty', lengths, '""');
-  if (key.length > MAX_KEY_CHARACTERS) add('TOO_LARGE', 'the key is too long', lengths, `${key.length} characters`);
-  if (!key.isWellFormed()) add('UNREADABLE', 'the key is not valid Unicode', 'valid Unicode', JSON.stringify(key));
+  if (key === '') add('EMPTY', 'the idempotency key is empty', lengths, '""');
+  if (key.length > MAX_KEY_CHARACTERS)
+    add('TOO_LARGE', 'the idempotency key is too long', lengths, `${key.length} characters`);
+  if (!key.isWellFormed())
+    add('UNREADABLE', 'the idempotency key is not valid Unicode', 'valid Unicode', JSON.stringify(key));
   if (record === false)
-    add('WRONG_KIND', 'a key needs a recorded prediction', 'record: true, or no key', 'a key with record: false');
+    add(
+      'WRONG_KIND',
+      'an idempotency key requires record: true',
+      'record: true, or no key',
+      'a key with record: false',
+    );
   return problems;
 }
 
@@ -44,7 +51,7 @@ export function checkBatch(inputs: readonly unknown[]): void {
   ]);
 }
 
-/** @throws InvalidInputError if the texts are longer together than the task allows */
+/** @throws InvalidInputError if the texts have more characters in total than the task allows */
 export function checkTexts({ task }: VersionSpec, inputs: readonly ModelInput[]): void {
   const { maxCharactersTogether = Number.POSITIVE_INFINITY } = taskNamed(task);
   const characters = inputs.reduce((sum, { text }) => sum + (text?.length ?? 0), 0);
