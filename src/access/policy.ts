@@ -1,6 +1,6 @@
 /**
- * Who may do what. Every root field and every route declares one of these policies; the server does not start if one of
- * them declares none.
+ * Who may do what. Every root field and every route declares one of these policies; the server does not start if a root
+ * field or a route declares none.
  */
 import { Extensions } from 'type-graphql';
 import type { Principal } from './principal.js';
@@ -11,7 +11,7 @@ export const POLICIES = {
   predict: { allows: (_: Principal) => true, who: 'callers who may predict' },
   operate: {
     allows: (principal: Principal) => principal.isOperator,
-    who: 'operators (connections from the machine of the server)',
+    who: 'operators (connections from the same machine as the server)',
   },
 } as const;
 

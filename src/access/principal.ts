@@ -18,7 +18,7 @@ export interface Principal {
   readonly callerId: string;
 }
 
-/** What a principal is derived from: the part of an HTTP request that identifies its sender. */
+/** The part of an HTTP request that identifies its sender. */
 export interface Credentials {
   readonly socket: { readonly remoteAddress?: string | undefined };
 }

@@ -1,4 +1,4 @@
-/** Who may see what. The one rule, in memory here and as a condition in SQL in `catalog/visibility.ts`. */
+/** Who may see what. There is one rule: `maySee` applies it in memory, `catalog/visibility.ts` as a condition in SQL. */
 import { type Principal, SYSTEM } from './principal.js';
 
 export interface Resource {
@@ -7,7 +7,7 @@ export interface Resource {
   readonly owner?: string | null;
 }
 
-/** The values that make a resource visible: one match is enough. Null: the principal sees everything. */
+/** The values that make a resource visible; one match is enough. Null if the principal sees everything. */
 export function visibleValues(principal: Principal): { readonly visibility: 'public'; readonly owner: string } | null {
   return principal === SYSTEM ? null : { visibility: 'public', owner: principal.id };
 }

@@ -1,7 +1,7 @@
 /**
- * What resolvers see of a request: who asks, whether they still wait, and the loaders of each slice.
+ * What resolvers know about a request: its principal, its connection and the loaders of each slice.
  *
- * Loaders live as long as the request. They are created on first use: a prediction needs none.
+ * Loaders live as long as the request. They are created on first use, because a prediction needs none.
  */
 import type { Principal } from '../access/principal.js';
 import { CatalogLoaders } from '../catalog/loaders.js';

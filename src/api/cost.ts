@@ -30,7 +30,7 @@ const COUNT_COST = 5;
 /** Fields of a connection that run a count. */
 const COUNTS: readonly string[] = ['totalCount', 'facets'];
 
-/** A page is counted once, however many elements it has. */
+/** Adds the cost of a connection's counts once, however many elements the page has. */
 function estimatorFor(document: DocumentNode): ComplexityEstimator {
   return ({ type, field, args, childComplexity, node }) => {
     const counts = isConnection(getNamedType(field.type)) ? COUNT_COST * countsIn(node.selectionSet, document) : 0;
@@ -60,7 +60,7 @@ function isConnection({ name }: GraphQLNamedType): boolean {
   return name.endsWith('Connection');
 }
 
-/** How many counts of a page are selected, under different names. */
+/** The number of counts that are selected on a page. The same count under two aliases is counted twice. */
 function countsIn(selectionSet: SelectionSetNode | undefined, { definitions }: DocumentNode): number {
   const names = new Set<string>();
   const open = new Set([selectionSet]);
@@ -112,7 +112,7 @@ export function costLimit(limit: number, documents: KnownDocuments): ApolloServe
 
 /**
  * Everything that the price of an operation depends on: its name, and the numbers, booleans and list sizes among its
- * declared variables, in their order. Other variables are left out: clients could fill the cache with them.
+ * declared variables, in order. Other values are left out, because clients could fill the cache with them.
  */
 function priceKey({ name, variableDefinitions = [] }: OperationDefinitionNode, variables: Variables): string {
   const weights = variableDefinitions.map(({ variable }) => weightOf(variables[variable.name.value]));
@@ -125,7 +125,7 @@ function weightOf(value: unknown): string {
   return Array.isArray(list) ? `[${list.length}]` : typeof value;
 }
 
-/** Null for invalid variables, which execution reports. */
+/** The cost of an operation; null if its variables are invalid, which execution reports. */
 function price(
   schema: GraphQLSchema,
   document: DocumentNode,

@@ -1,9 +1,9 @@
 /**
  * The limits of a document, checked before it is validated.
  *
- * `checkDocument` counts bytes, tokens and brackets, so that the parser cannot overflow the stack. It parses the text.
- * Then it counts the contents of the tree, because some of the standard validation rules take quadratic time. It needs
- * no schema and never recurses.
+ * `checkDocument` first counts bytes, tokens and brackets, so that the parser cannot overflow the stack. It then parses
+ * the text and counts the contents of the tree, because some of the standard validation rules take quadratic time. It
+ * needs no schema and never recurses.
  */
 import {
   type DefinitionNode,
@@ -29,7 +29,7 @@ export function checkDocument(text: string): { document: DocumentNode; tokens: n
   return { document, tokens };
 }
 
-/** A RangeError is about the text too: it is nested too deeply for the stack that is left. */
+/** A RangeError is also a mistake in the text: its nesting is too deep for the remaining stack. */
 function read<T>(reading: () => T): T {
   try {
     return reading();
@@ -101,16 +101,16 @@ function checkDefinition(node: DefinitionNode, merge: Merge): void {
   const { rootFields, depth, comparisons, differences } = merge.extentOf(node.selectionSet);
   checkLimit('maxComparisons', comparisons);
   checkLimit('maxDifferences', differences);
-  // How deep a fragment is spread, and whether in introspection, is known only where it is spread.
+  // The depth of a fragment, and whether it belongs to introspection, is known only where it is spread.
   if (node.kind !== Kind.OPERATION_DEFINITION) return;
   checkLimit('maxRootFields', rootFields);
   checkLimit('maxDepth', depth);
 }
 
-/** The fields of one response name in one place. The standard rules compare each of them with every other. */
+/** The fields with one response name in one selection set. The standard rules compare each of them with every other. */
 interface Place {
   fields: number;
-  /** How many of them are equal, by name and arguments. */
+  /** Number of fields by field name and arguments. */
   readonly alike: Map<string, number>;
   readonly below: Places;
 }
@@ -120,7 +120,7 @@ type Places = Map<string, Place>;
 /** The time to compare two fields with selections, relative to two fields without. */
 const COST_OF_SUBSELECTIONS = 5;
 
-/** Merges selections as a response does, with their fragments spread. */
+/** Merges selections with the same response name, as execution does, including those of spread fragments. */
 class Merge {
   readonly #fragments: ReadonlyMap<string, SelectionSetNode>;
   readonly #asked = new Map<FieldNode, string>();
@@ -139,7 +139,7 @@ class Merge {
       checkLimit('maxRecursiveSelections', extent.selections);
       for (const selection of at.set.selections) {
         if (selection.kind === Kind.FIELD) {
-          // graphql-js has a depth rule of its own for introspection.
+          // Not counted: graphql-js has a separate depth rule for introspection.
           const depth = selection.name.value.startsWith('__') ? Number.NEGATIVE_INFINITY : at.depth + 1;
           extent.depth = Math.max(extent.depth, depth);
           const { below } = this.#put(selection, at.places, extent);

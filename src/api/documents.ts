@@ -1,8 +1,8 @@
 /**
- * The documents that clients have sent, one entry for each text: syntax tree, errors of validation, and prices.
+ * A cache of the documents that clients have sent, with one entry per text: syntax tree, validation errors and prices.
  *
- * A text is parsed and validated when it is first seen. Apollo Server gets the tree of a valid one from here, as its
- * document store, and so neither parses nor validates it again. What is not known here, Apollo Server validates itself.
+ * A document is parsed and validated when it is first seen. The cache is Apollo Server's document store, so Apollo
+ * Server neither parses nor validates a cached valid document again. It validates documents that are not cached.
  */
 import { createHash } from 'node:crypto';
 import {
@@ -16,10 +16,10 @@ import {
 } from 'graphql';
 import { checkDocument } from './document-limits.js';
 
-/** Enough to correct a document. Reporting one takes time in proportion to the lines before its place. */
+/** Enough to correct a document. The time to report an error grows with the number of lines before it. */
 export const MAX_VALIDATION_ERRORS = 10;
 
-/** graphql-js notices only during execution, and then it looks like a failure of the server. */
+/** Without this rule, graphql-js detects the mistake only during execution, where it looks like a server failure. */
 export const knownOperations: ValidationRule = (context) => ({
   OperationDefinition(node) {
     if (context.getSchema().getRootType(node.operation)) return;
@@ -38,9 +38,9 @@ interface KnownDocument {
   readonly document: DocumentNode | null;
   /** Empty for a valid document. */
   readonly errors: readonly GraphQLFormattedError[];
-  /** By operation and the weights of its variables. */
+  /** By `priceKey` of `cost.ts`: operation name and weights of its variables. */
   readonly prices: Map<string, number>;
-  /** An estimate of the memory that it takes. */
+  /** Estimated memory of this entry. */
   bytes: number;
 }
 
@@ -50,7 +50,7 @@ export interface DocumentBounds {
 }
 
 const DEFAULT_BOUNDS: DocumentBounds = { maxDocuments: 500, maxBytes: 32 * 1024 * 1024 };
-/** Measured: 250 to 490 bytes of heap for a token and its node in the tree. */
+/** An upper bound: 250 to 490 bytes of heap were measured per token, including its node in the tree. */
 const BYTES_PER_TOKEN = 500;
 const BYTES_PER_PRICE = 100;
 const MAX_PRICES_PER_DOCUMENT = 100;
@@ -58,7 +58,7 @@ const MAX_PRICES_PER_DOCUMENT = 100;
 export class KnownDocuments {
   readonly #schema: GraphQLSchema;
   readonly #bounds: DocumentBounds;
-  /** The least recently used one first. */
+  /** Least recently used first. */
   readonly #byText = new Map<string, KnownDocument>();
   readonly #bySha256 = new Map<string, KnownDocument>();
   #bytes = 0;
@@ -72,7 +72,7 @@ export class KnownDocuments {
     return this.#byText.size;
   }
 
-  /** Why the text cannot be run: empty for a valid document. */
+  /** The errors of a document; empty if it is valid. */
   errorsOf(text: string): readonly GraphQLFormattedError[] {
     const known = this.#byText.get(text);
     if (known) {
@@ -88,7 +88,7 @@ export class KnownDocuments {
     }
   }
 
-  /** The price under this key, computed when it is not known; null when it cannot be computed. */
+  /** The cached price for this key, or else the result of `compute`; null if it cannot be computed. */
   priceOf(text: string, key: string, compute: () => number | null): number | null {
     const known = this.#byText.get(text);
     const price = known?.prices.get(key) ?? null;
@@ -100,19 +100,19 @@ export class KnownDocuments {
     return computed;
   }
 
-  /** For Apollo Server, whose keys end in the SHA-256 of the text: only what was found valid. */
+  /** Called by Apollo Server, whose keys end in the SHA-256 of the text. Returns valid documents only. */
   async get(key: string): Promise<DocumentNode | undefined> {
     return this.#bySha256.get(key.slice(-SHA256_CHARACTERS))?.document ?? undefined;
   }
 
-  /** Apollo Server found a document valid that is not known here: it did not come through `errorsOf`. */
+  /** Called by Apollo Server for a valid document that is not cached. Ignored: only `errorsOf` adds documents. */
   async set(): Promise<void> {}
 
   async delete(): Promise<boolean> {
     return false;
   }
 
-  /** @throws GraphQLError when the text exceeds a limit or is not valid GraphQL; then nothing is kept */
+  /** @throws GraphQLError if the text exceeds a limit or is not valid GraphQL; such a text is not cached */
   #add(text: string): KnownDocument {
     const { document, tokens } = checkDocument(text);
     const errors = validateDocument(this.#schema, document).map(formatted);

@@ -1,6 +1,6 @@
 /**
- * `npm run schema`: writes what clients build on. `schema/schema.graphql` is the SDL; `schema/apollo-cache.json` holds
- * Apollo Client's `possibleTypes` and `typePolicies`. A test fails when they differ from the code.
+ * `npm run schema`: writes the files that clients use. `schema/schema.graphql` is the SDL; `schema/apollo-cache.json`
+ * has Apollo Client's `possibleTypes` and `typePolicies`. A test fails if they differ from the code.
  */
 import 'reflect-metadata';
 
@@ -16,13 +16,13 @@ import {
 } from 'graphql';
 import { createSchema } from './schema.js';
 
-/** By name, whatever the order in which the code declares them. */
+/** Sorts by name, so that the output does not depend on the order in the code. */
 function typesOf(schema: GraphQLSchema): GraphQLNamedType[] {
   const types = Object.values(schema.getTypeMap()).filter(({ name }) => !name.startsWith('__'));
   return types.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** The SDL, types in the order of their names, so that two runs give the same bytes. */
+/** The SDL, with the types sorted by name, so that every run writes the same bytes. */
 export function schemaText(schema: GraphQLSchema): string {
   const builtIn = new Set(specifiedScalarTypes.map(({ name }) => name));
   const types = typesOf(schema).filter(({ name }) => !builtIn.has(name));
@@ -31,8 +31,8 @@ export function schemaText(schema: GraphQLSchema): string {
 }
 
 /**
- * Without `possibleTypes` a client cannot match fragments on interfaces and unions. Objects without an id are parts of
- * their parent: two queries that select different fields of one must merge, not replace each other.
+ * Without `possibleTypes`, a client cannot match fragments on interfaces and unions. Objects without an id are part of
+ * their parent: if two queries select different fields of one, the cache must merge them instead of replacing it.
  */
 export function apolloCacheText(schema: GraphQLSchema): string {
   const types = typesOf(schema);

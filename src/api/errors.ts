@@ -1,6 +1,6 @@
 /**
- * How failures appear as GraphQL errors. A caller's mistake has a code that says what is wrong. Any other failure is
- * masked, with an `errorId` that the log has too.
+ * Formats failures as GraphQL errors. A caller's mistake has a code that says what is wrong. Any other failure is
+ * masked, with an `errorId` that is also in the log.
  */
 import { randomUUID } from 'node:crypto';
 import { unwrapResolverError } from '@apollo/server/errors';
@@ -24,7 +24,7 @@ export function errorFormatter(log: Logger) {
   };
 }
 
-/** graphql-js, Apollo Server and the rules of this server give a code to every mistake in a document or variable. */
+/** graphql-js, Apollo Server and this server's own rules set a code on every mistake in a document or variable. */
 function isCallersMistake({ extensions }: GraphQLFormattedError, cause: unknown): boolean {
   const code = extensions?.['code'];
   return code !== 'INTERNAL_SERVER_ERROR' && (cause instanceof GraphQLError || code !== undefined);

@@ -1,6 +1,6 @@
 /**
- * What one request may ask for, in one table; the documentation repeats it and a test compares. The limits of a document
- * are enforced in `document-limits.ts`, its cost in `cost.ts`.
+ * The limits of one request. `schema/README.md` repeats this table, and a test compares the two. The limits of a document
+ * are enforced in `document-limits.ts`, the limit of its cost in `cost.ts`.
  */
 import { MAX_BATCH } from '../prediction/check-request.js';
 import { MAX_PAGE_SIZE } from '../storage/pages.js';
@@ -9,25 +9,25 @@ import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 export const LIMITS = {
   maxBodyBytes: 16 * 1024 * 1024,
   maxDocumentBytes: 16 * 1024,
-  /** Comments included. */
+  /** Lexical tokens, including comments. */
   maxTokens: 1_000,
   /** 1,000 tokens with one field per line take about 600 lines. Reporting an error takes time for each line above it. */
   maxLines: 600,
-  /** Nested brackets of any kind, because the parser recurses. Introspection has 13. */
+  /** Nested brackets of any kind, because the parser recurses. The introspection query needs 13. */
   maxNesting: 64,
   maxOperations: 20,
   maxFragments: 50,
   maxVariables: 50,
   maxRootFields: 20,
-  /** The operations in `schema/`, introspection and code generators use none; a page that compares needs some. */
+  /** The operations in `schema/`, introspection and code generators use none; a page that compares models needs some. */
   maxAliases: 50,
   maxDirectives: 128,
   maxDepth: 10,
-  /** With those of fragments, each time they are spread. Introspection with all its options needs 240. */
+  /** Selections, counting those of a fragment each time it is spread. The full introspection query needs 240. */
   maxRecursiveSelections: 300,
-  /** Of fields of one name in one place, each with each: what the rule about merging them does. */
+  /** Comparisons of fields with the same response name: the work of the validation rule that checks how they merge. */
   maxComparisons: 10_000,
-  /** Those among them that differ by field or arguments: an error about them names every one. */
+  /** Compared pairs that differ in field or arguments. A validation error names every one of them. */
   maxDifferences: 50,
   maxPageSize: MAX_PAGE_SIZE,
   maxBatch: MAX_BATCH,

@@ -67,7 +67,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     // Explicit, because NODE_ENV=production would turn it off. Explorers and code generators need it.
     introspection: true,
     includeStacktraceInErrorResponses: false,
-    // Anybody could fill the cache of persisted queries.
+    // Off, because anybody could fill the cache of persisted queries.
     persistedQueries: false,
     // A second line of defense: `KnownDocuments` has checked these limits already.
     maxRecursiveSelections: LIMITS.maxRecursiveSelections,
@@ -96,7 +96,7 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
     // The onResponse hook below logs one line per request.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: LIMITS.maxBodyBytes,
-    // JSON.parse makes such names own properties; the check of a row refuses them with their path.
+    // Safe: JSON.parse makes `__proto__` an own property, and the check of a row refuses it as an unknown column.
     onProtoPoisoning: 'ignore',
     onConstructorPoisoning: 'ignore',
     genReqId: requestIds(),
@@ -180,7 +180,7 @@ function registerGraphql(
   });
 }
 
-/** A browser opens the page. A request with a query in its URL is not one for the page. */
+/** Whether a browser opens the page. A GET with a `query` in its URL is an API request, even from a browser. */
 function isBrowser({ method, headers, query }: FastifyRequest): boolean {
   return method === 'GET' && (headers.accept ?? '').includes('text/html') && !('query' in (query as object));
 }
@@ -195,14 +195,14 @@ function errorsOfDocument(request: FastifyRequest, documents: KnownDocuments): r
   return typeof text === 'string' && text !== '' ? documents.errorsOf(text) : [];
 }
 
-/** Where Apollo Server looks for it, read as Apollo Server reads it. */
+/** The document of a request, found in the same way as Apollo Server finds it. */
 function documentOf({ method, url, body }: FastifyRequest): unknown {
   if (method === 'POST') return (body as { query?: unknown } | null | undefined)?.query;
   const [text, ...others] = new URL(url, 'http://localhost').searchParams.getAll('query');
   return others.length === 0 ? text : undefined;
 }
 
-/** The engine reads `isClosed` when it forms a batch, and drops inputs that nobody waits for. */
+/** The engine checks `isClosed` when it forms a batch, and drops inputs whose client has disconnected. */
 function clientConnection({ principal }: FastifyRequest, { raw }: FastifyReply): Connection {
   return {
     caller: principal.callerId,
