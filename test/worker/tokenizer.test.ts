@@ -1,4 +1,4 @@
-/** From a text to tokens, and from each token back to its place in the text. */
+/** Tests of the tokenizer: from a text to tokens, and from each token back to its span in the text. */
 
 import { execFile } from 'node:child_process';
 import path from 'node:path';
@@ -43,7 +43,7 @@ function small(parts: Record<string, unknown> = {}, config: unknown = {}): Promi
   return openTokenizer(spec, config);
 }
 
-/** Each token with the part of the text that it stands for. */
+/** Each token with the part of the text that its span covers. */
 async function shown(tokenizer: Tokenizer, text: string): Promise<(readonly [string, string])[]> {
   const { ids, starts, ends } = await tokenizer.encode(text);
   return Array.from(ids, (id, i) => [tokenizer.decode([id]), text.slice(starts[i], ends[i])] as const);
@@ -67,7 +67,7 @@ describe.each(GOLDEN_NAMES)('the tokenizer %s', (name) => {
     tokenizer = await openTokenizer(spec, {});
   });
 
-  test('has the ids, places and words of the reference', async () => {
+  test('has the ids, offsets and words of the reference', async () => {
     const found = await Promise.all(
       texts.map(async ({ text }) => {
         const { ids, starts, ends, words } = await tokenizer.encode(text);
@@ -78,7 +78,7 @@ describe.each(GOLDEN_NAMES)('the tokenizer %s', (name) => {
     expect(found).toEqual(texts.map(({ decoded: _, ...expected }) => expected));
   });
 
-  test('has the texts that the reference decodes', () => {
+  test('decodes tokens to the same texts as the reference', () => {
     const added = (spec.added_tokens ?? []) as { id: number; special: boolean }[];
     const special = new Set(added.filter((token) => token.special).map(({ id }) => id));
     const wrong = texts.flatMap(({ text, ids, decoded }) => {
@@ -89,7 +89,7 @@ describe.each(GOLDEN_NAMES)('the tokenizer %s', (name) => {
     expect(wrong).toEqual([]);
   });
 
-  test('puts around one text and around two what the reference puts there', async () => {
+  test('adds the same special tokens as the reference, around one text and around a pair', async () => {
     const [A, B] = pairTexts;
 
     expect(await filled(tokenizer, tokenizer.single, { A, B })).toEqual(single);
@@ -97,14 +97,14 @@ describe.each(GOLDEN_NAMES)('the tokenizer %s', (name) => {
   });
 });
 
-test('a place is counted in UTF-16 units, so an emoji before a word is two', async () => {
+test('offsets count UTF-16 code units, so an emoji counts as two', async () => {
   const { starts, ends } = await (await small()).encode('😀 playing');
 
   expect(Array.from(starts)).toEqual([0, 3, 7]);
   expect(Array.from(ends)).toEqual([2, 7, 10]);
 });
 
-test('a word stands for what was sent, not for its normalised form', async () => {
+test('the span of a token covers the text as it was sent, not its normalized form', async () => {
   expect(await shown(await small(), 'Café PLAYING')).toEqual([
     ['cafe', 'Café'],
     ['play', 'PLAY'],
@@ -124,7 +124,7 @@ test('tokens of one word share its index, and a special token in the text is a w
   expect((await (await small()).encode('playing [MASK].')).words).toEqual([0, 0, 1, 2]);
 });
 
-test('a token that strips the space before it stands for the space too', async () => {
+test('the span of a token that strips the space before it includes the space', async () => {
   expect(await shown(await small(), 'play [MASK].')).toEqual([
     ['play', 'play'],
     ['[MASK]', ' [MASK]'],
@@ -142,7 +142,7 @@ test('decoding joins the parts of words', async () => {
   expect(tokenizer.decode([5, 6, 8])).toBe('playing.');
 });
 
-test('an id beyond the vocabulary decodes to nothing', async () => {
+test('an id beyond the vocabulary decodes to an empty text', async () => {
   expect((await small()).decode([5, 999])).toBe('play');
 });
 
@@ -154,12 +154,12 @@ test('the ids of padding, mask and unknown come from the names in tokenizer_conf
   expect(tokenizer).toMatchObject({ vocabularySize: 9 });
 });
 
-test('without a name for padding, the id is that of the file, and then 0', async () => {
+test('without a named padding token, the padding id is the one in tokenizer.json, or 0 if it has none', async () => {
   expect((await small({ padding: { pad_id: 7 } })).padId).toBe(7);
   expect((await small()).padId).toBe(0);
 });
 
-test('what the file says of truncation and padding is not applied', async () => {
+test('the truncation and padding settings of the file are not applied', async () => {
   const tokenizer = await small({
     truncation: { max_length: 2, stride: 9, strategy: 'LongestFirst', direction: 'Right' },
     padding: { strategy: { Fixed: 64 }, direction: 'Right', pad_id: 0, pad_type_id: 0, pad_token: '[PAD]' },
@@ -168,7 +168,7 @@ test('what the file says of truncation and padding is not applied', async () => 
   expect((await tokenizer.encode('play play play')).ids).toEqual([5, 5, 5]);
 });
 
-test('without a binary for this platform the failure names package, platform and file', async () => {
+test('without a binary for this platform, the error names the package, the platform and the file', async () => {
   const file = path.resolve('dist/worker/native/tokenizer.js');
   const model = { type: 'WordLevel', unk_token: 'a', vocab: { a: 0 } };
   const script = `(await import(${JSON.stringify(file)})).openTokenizer({ model: ${JSON.stringify(model)} })`;
@@ -177,7 +177,7 @@ test('without a binary for this platform the failure names package, platform and
   const failed = promisify(execFile)(process.execPath, ['--input-type=module', '-e', `await ${script}`], { env });
 
   await expect(failed).rejects.toThrow(
-    `the package tokenizers, which text models need, cannot be loaded on ${process.platform}-${process.arch}: Cannot find module '/nowhere.node'`,
+    `text models need the package tokenizers, which cannot be loaded on ${process.platform}-${process.arch}: Cannot find module '/nowhere.node'`,
   );
 });
 

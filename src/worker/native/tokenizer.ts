@@ -1,8 +1,8 @@
 /**
- * A tokenizer.json as the reference library reads it: `tokenizers`, with which models are trained.
+ * Opens a tokenizer.json with the reference library, `tokenizers`, which models are trained with.
  *
- * It does not truncate, pad or add special tokens here: `single` and `pair` say what belongs around a text. Texts are
- * encoded on threads of libuv, several at a time.
+ * The library does not truncate, pad or add special tokens here: the templates `single` and `pair` list the special
+ * tokens around a text. Texts are encoded concurrently, on libuv threads.
  */
 import type { Encoding, Tokenizer as Library } from 'tokenizers';
 import type { Encoded, TemplatePart, Tokenizer } from '../../tasks/sequences.js';
@@ -10,7 +10,7 @@ import { checkTokenizer, UnsupportedTokenizerError } from '../../tasks/tokenizer
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** @throws UnsupportedTokenizerError that names the key which is wrong or not supported */
+/** @throws UnsupportedTokenizerError that names the key that is wrong or not supported */
 export async function openTokenizer(tokenizerJson: unknown, tokenizerConfigJson: unknown): Promise<Tokenizer> {
   const { file, model, padding, vocabularySize } = checkTokenizer(tokenizerJson);
   const config = (tokenizerConfigJson ?? {}) as Json;
@@ -37,11 +37,11 @@ export async function openTokenizer(tokenizerJson: unknown, tokenizerConfigJson:
 }
 
 async function openLibrary(file: Json): Promise<Library> {
-  // Loaded with the first text model: others do without, and so does a platform for which it has no binary.
+  // Loaded with the first text model, so that other models also run on platforms without a binary of the package.
   const { Tokenizer: Library } = await import('tokenizers').catch((error) => {
     const platform = `${process.platform}-${process.arch}`;
     const [reason] = firstCauseOf(error).message.split('\n');
-    throw new Error(`the package tokenizers, which text models need, cannot be loaded on ${platform}: ${reason}`);
+    throw new Error(`text models need the package tokenizers, which cannot be loaded on ${platform}: ${reason}`);
   });
   try {
     return Library.fromString(JSON.stringify(file));
@@ -50,12 +50,12 @@ async function openLibrary(file: Json): Promise<Library> {
   }
 }
 
-/** The package tries several files; what was wrong with the first one, which belongs here, is told last. */
+/** The package tries several binaries. The innermost cause is the error for the first one, the one for this platform. */
 function firstCauseOf(error: Error): Error {
   return error.cause instanceof Error ? firstCauseOf(error.cause) : error;
 }
 
-/** The library tells only how far in the text it had read. */
+/** Names the key that the library could not read. The library reports only a column of the JSON text. */
 function namingItsPart({ message }: Error, file: Json): UnsupportedTokenizerError {
   const [, problem = message, column = '0'] = /^(.*) at line 1 column (\d+)$/s.exec(message) ?? [];
   let end = 1;
@@ -66,12 +66,12 @@ function namingItsPart({ message }: Error, file: Json): UnsupportedTokenizerErro
   return new UnsupportedTokenizerError('the file', `cannot be read: ${problem}`);
 }
 
-/** Some text that is not empty for this vocabulary. */
+/** A text that yields tokens with this vocabulary: its first 64 tokens. */
 function textWithTokens(library: Library): string {
   return Array.from({ length: 64 }, (_, id) => library.idToToken(id) ?? '').join(' ');
 }
 
-/** What the post-processor puts around texts, read off an example. */
+/** The template of the post-processor, derived from an encoded example. */
 function templateOf(encoding: Encoding, texts: 'A' | 'AB'): TemplatePart[] {
   const sequences = encoding.getSequenceIds();
   const types = encoding.getTypeIds();
@@ -82,11 +82,11 @@ function templateOf(encoding: Encoding, texts: 'A' | 'AB'): TemplatePart[] {
   });
   const found = parts.flatMap((part) => ('sequence' in part ? part.sequence : []));
   if (found.sort().join('') !== texts)
-    throw new UnsupportedTokenizerError('the file', 'makes no tokens of a text of its own tokens');
+    throw new UnsupportedTokenizerError('the file', 'yields no tokens for a text made of tokens of its vocabulary');
   return parts;
 }
 
-/** Only what a task asks for is fetched from the library: places of a long text take milliseconds. */
+/** Fetches offsets and word ids from the library on first use, because they take milliseconds for a long text. */
 class LazyEncoded implements Encoded {
   readonly #encoding: Encoding;
   readonly #text: string;
@@ -111,13 +111,13 @@ class LazyEncoded implements Encoded {
   }
 
   get words(): readonly number[] {
-    // Only special tokens that were added belong to no word, and none are.
+    // Never null: only added special tokens have no word, and none are added here.
     this.#words ??= this.#encoding.getWordIds() as number[];
     return this.#words;
   }
 }
 
-/** In UTF-16 units; the library counts code points. */
+/** Start and end of each token in UTF-16 code units; the library counts code points. */
 function placesOf(encoding: Encoding, text: string): { starts: Int32Array; ends: Int32Array } {
   const offsets = encoding.getOffsets() as [number, number][];
   const starts = Int32Array.from(offsets, ([start]) => start);
@@ -128,7 +128,7 @@ function placesOf(encoding: Encoding, text: string): { starts: Int32Array; ends:
   return { starts: starts.map(inUnits), ends: ends.map(inUnits) };
 }
 
-/** The unit at which each code point begins, and the end. */
+/** The index of the UTF-16 code unit at which each code point starts, and the end of the text. */
 function unitsOf(text: string): Int32Array {
   const units = new Int32Array(text.length + 1);
   let count = 0;
