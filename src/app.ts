@@ -1,5 +1,5 @@
 /** Creates and connects all parts of the server; starts and stops them in order. */
-// Before the first decorated class is loaded.
+// Must be loaded before the first decorated class.
 import 'reflect-metadata';
 
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** Rules of the catalog that take more than a query: moving aliases and suggesting names. */
+/** Catalog operations that need more than one query: moving aliases and suggesting names. */
 import type { Principal } from '../access/principal.js';
 import { InvalidInputError, NotFoundError, NotReadyError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';

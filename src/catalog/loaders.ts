@@ -1,7 +1,7 @@
 /**
  * The catalog as one request sees it: batched, cached for that request only, limited to what its principal may see.
  *
- * Each kind of child takes one statement, however many parents a list has.
+ * Children of one kind are read with one statement, however many parents a list has.
  */
 import DataLoader from 'dataloader';
 import type { Principal } from '../access/principal.js';
@@ -97,7 +97,7 @@ export class CatalogLoaders {
     return model && this.versionOf(model, ref);
   }
 
-  /** After an alias was moved: which version is the default may have changed with it. */
+  /** Called after an alias was moved, because the default version may have changed with it. */
   forgetAliases(): void {
     for (const loader of [this.aliasesOfModel, this.aliasNamesOfVersion, this.model, this.modelByName]) {
       loader.clearAll();

@@ -159,7 +159,7 @@ function listedModels(db: CatalogDatabase, principal: Principal, { search, filte
 
 const MAX_FILTER_VALUES = 100;
 
-/** The database limits the number of parameters, and nobody selects more values than this by hand. */
+/** The database limits the number of parameters, and no user selects more values than this by hand. */
 function checkFilter(filter: ModelFilter): void {
   for (const [name, values] of Object.entries(filter)) {
     if (Array.isArray(values) && values.length > MAX_FILTER_VALUES) {

@@ -1,5 +1,5 @@
 /**
- * Lists that can grow, as Relay connections. The GraphQL side of `storage/pages.ts`.
+ * Relay connections, for lists that can grow. The GraphQL side of `storage/pages.ts`.
  */
 import { type ClassType, Field, Int, ObjectType } from 'type-graphql';
 import type { Edge, Page } from '../storage/pages.js';

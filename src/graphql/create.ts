@@ -1,4 +1,4 @@
-/** Instances of the decorated classes, built from all of their fields. */
+/** Creates instances of the decorated classes from all of their fields. */
 
 /** The fields of a class, without its methods. */
 type FieldsOf<T> = { [K in keyof T as T[K] extends (...args: never[]) => unknown ? never : K]: T[K] };

@@ -33,23 +33,19 @@ export const ProblemCodeEnum = enumOf<ProblemCode>('ProblemCode', 'Kind of failu
   SHUTTING_DOWN: 'The server is shutting down. Retry after `retryAfterMs`.',
 });
 
-export const InputProblemCodeEnum = enumOf<InputProblemCode>(
-  'InputProblemCode',
-  'Kind of mistake at one place of an input.',
-  {
-    UNKNOWN_NAME: 'The name is unknown, such as a column that the version does not have.',
-    MISSING: 'A required value is missing or null.',
-    WRONG_TYPE: 'The value has the wrong type.',
-    WRONG_SHAPE: 'The tensor has the wrong shape or the wrong number of values.',
-    OUT_OF_RANGE: 'The number is below the minimum or above the maximum.',
-    NOT_IN_CATEGORIES: "The text is not one of the column's categories.",
-    NOT_FINITE: 'The number is NaN or infinite.',
-    EMPTY: 'The text, list, image or tensor is empty.',
-    TOO_LARGE: 'The text, list or image exceeds a size limit.',
-    UNREADABLE: 'The value cannot be decoded or parsed.',
-    WRONG_KIND: 'The value, or its combination with another value, is not accepted here.',
-  },
-);
+export const InputProblemCodeEnum = enumOf<InputProblemCode>('InputProblemCode', 'Kind of mistake in an input.', {
+  UNKNOWN_NAME: 'The name is unknown, such as a column that the version does not have.',
+  MISSING: 'A required value is missing or null.',
+  WRONG_TYPE: 'The value has the wrong type.',
+  WRONG_SHAPE: 'The tensor has the wrong shape or the wrong number of values.',
+  OUT_OF_RANGE: 'The number is below the minimum or above the maximum.',
+  NOT_IN_CATEGORIES: "The text is not one of the column's categories.",
+  NOT_FINITE: 'The number is NaN or infinite.',
+  EMPTY: 'The text, list, image or tensor is empty.',
+  TOO_LARGE: 'The text, list or image exceeds a size limit.',
+  UNREADABLE: 'The value cannot be decoded or parsed.',
+  WRONG_KIND: 'The value, or its combination with another value, is not accepted here.',
+});
 
 export const VersionStateEnum = enumOf('VersionState', 'State of a version.', {
   READY: 'The version runs predictions.',

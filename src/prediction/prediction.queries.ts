@@ -26,7 +26,7 @@ export interface KeptInput {
 
 export interface IdempotencyClaim {
   readonly key: string;
-  /** Names the request: the same key with another request is a conflict. */
+  /** Digest of the request. The same key with another digest is a conflict. */
   readonly requestSha256: string;
 }
 

@@ -1,4 +1,4 @@
-/** What serving reads of the catalog: a model with all that its references can name, in three statements. */
+/** SQL of serving: reads a model with all versions, variants and aliases that references can name, in three statements. */
 import type { CatalogDatabase } from '../storage/database.js';
 import { toFlag } from '../storage/sql.js';
 

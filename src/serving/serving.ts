@@ -1,7 +1,7 @@
 /**
  * Resolves references to versions that the engine can run.
  *
- * Predictions read memory only: a model is read from the catalog once, and again after a change of the catalog.
+ * Predictions read from memory only: a model is read from the catalog once, and again after the catalog has changed.
  */
 import { type Principal, SYSTEM } from '../access/principal.js';
 import { maySee, type Resource } from '../access/visibility.js';

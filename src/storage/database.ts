@@ -58,7 +58,7 @@ const READERS = 2;
  * Opens the databases of a data folder for this process only, and migrates them to the newest schema.
  *
  * @throws StartupError that says what to do, if another server uses the folder, a file is damaged, or its schema is newer
- *   than this server. Then nothing is overwritten.
+ *   than this server. In these cases nothing is overwritten.
  */
 export async function openDatabases(dataDir: string): Promise<Databases> {
   await mkdir(dataDir, { recursive: true });

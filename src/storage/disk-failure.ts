@@ -1,4 +1,4 @@
-/** Failures of the disk (full, failing or read-only) as an error that the caller can act on. */
+/** Turns failures of the disk (full, failing or read-only) into an error that the caller can act on. */
 import { StorageFullError } from '../errors.js';
 import { SqliteError } from './sqlite-error.js';
 

@@ -16,7 +16,7 @@ export function newId(type: NodeTypeName): string {
   return `${PREFIXES[type]}_${v7()}`;
 }
 
-/** The smallest id that could be created at this time, for comparisons. */
+/** The smallest id that could be created at this time, for range conditions. */
 export function firstIdAt(type: NodeTypeName, ms: number): string {
   const hex = Math.max(0, ms).toString(16).padStart(12, '0');
   return `${PREFIXES[type]}_${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;

@@ -52,7 +52,7 @@ class SqliteFileConnection implements DatabaseConnection {
   }
 
   streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
-    throw new Error('Streaming is not supported with SQLite. Read a page instead.');
+    throw new Error('Streaming is not supported with SQLite. Read one page at a time instead.');
   }
 
   #send({ sql, parameters, query }: CompiledQuery): Promise<QueryReply> {

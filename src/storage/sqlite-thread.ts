@@ -109,7 +109,7 @@ function prepare(sql: string): StatementSync {
   return statement;
 }
 
-/** node:sqlite would read an object in the first place as named parameters, and shift the values by one column. */
+/** node:sqlite would take an object in the first position for named parameters, and shift the values by one column. */
 function values(parameters: readonly unknown[]): SQLInputValue[] {
   const [first] = parameters;
   if (typeof first === 'object' && first !== null && !ArrayBuffer.isView(first))

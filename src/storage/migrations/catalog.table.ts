@@ -31,17 +31,17 @@ export interface VersionTable {
   state_reason: string | null;
   /** JSON of VersionSpec; null for a version that failed before it could be read. */
   spec: string | null;
-  /** Digest of all that the version was imported from; the same digest is never imported twice. */
+  /** Digest of all files that the version was imported from; the same digest is never imported twice. */
   source_sha256: string;
   artifact_sha256: string | null;
   artifact_bytes: number | null;
   parameter_count: number | null;
   opset: number | null;
   producer: string | null;
-  /** "tensorflow 2.21.0", and the first word of it. */
+  /** Such as "tensorflow 2.21.0"; `framework_name` is its first word. */
   framework: string | null;
   framework_name: string | null;
-  /** JSON of VariantSpec[]: other forms of the same graph, such as quantised ones. */
+  /** JSON of VariantSpec[]: other forms of the same graph, such as quantized ones. */
   variants: string;
   preload: number;
   test_dataset: string | null;
@@ -72,7 +72,7 @@ export interface DatasetTable {
   visibility: 'public' | 'private';
   /** JSON of ColumnSpec[]. */
   columns: string;
-  /** JSON of the first rows. */
+  /** JSON array of the first rows. */
   preview: string;
   created_at: number;
   updated_at: number;

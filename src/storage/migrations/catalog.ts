@@ -147,7 +147,7 @@ async function createEvaluations(db: Kysely<unknown>): Promise<void> {
   await db.schema.createIndex('metric_value').on('metric').columns(['name', 'value']).execute();
 }
 
-/** The full-text index is the one place where the dialects differ; its queries are in `storage/search.ts`. */
+/** The full-text index is the only migration that differs between dialects. Its queries are in `storage/search.ts`. */
 async function createSearch(db: Kysely<unknown>): Promise<void> {
   await sql`create virtual table model_fts using
     fts5(model_id unindexed, name, title, summary, tags, card, tokenize = 'porter unicode61')`.execute(db);

@@ -13,7 +13,7 @@ export interface EvaluationTable {
 
 export interface MetricTable {
   evaluation_id: string;
-  /** Place in the list, from 0. */
+  /** Position in the list of metrics, from 0. */
   ordinal: number;
   name: string;
   average: string | null;

@@ -21,7 +21,7 @@ export interface IdempotencyTable {
   principal_id: string;
   key: string;
   prediction_id: string;
-  /** Digest of version and input: another one under the same key is a conflict. */
+  /** Digest of version, variant and input. The same key with another digest is a conflict. */
   request_sha256: string;
   created_at: number;
 }

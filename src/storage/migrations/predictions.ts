@@ -1,4 +1,4 @@
-/** Migrations of the prediction database. Few indices: this is the write path. */
+/** Migrations of the prediction database. It has few indexes, because they would slow down the write path. */
 import type { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
 
