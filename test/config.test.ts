@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { DEFAULTS, loadConfig, SETTINGS } from '#src/config.js';
 
-test('nothing set gives the defaults', () => {
+test('without environment variables, every setting has its default', () => {
   expect(loadConfig({})).toEqual(DEFAULTS);
 });
 
@@ -12,7 +12,7 @@ test('every problem is reported together', () => {
   expect(load).toThrow(/PORT=http.*WORKERS=0.*EXECUTION_PROVIDERS=cuda,abacus.*EXPLORER=maybe/s);
 });
 
-test('an address beyond loopback is refused unless UNSAFE_OPEN says so', () => {
+test('an address beyond loopback is refused unless UNSAFE_OPEN is true', () => {
   expect(() => loadConfig({ HOST: '0.0.0.0' })).toThrow('UNSAFE_OPEN=true');
   expect(loadConfig({ HOST: '0.0.0.0', UNSAFE_OPEN: 'true' }).host).toBe('0.0.0.0');
   expect(loadConfig({ HOST: '::1' }).host).toBe('::1');
@@ -22,7 +22,7 @@ test('the configuration cannot be changed', () => {
   expect(Object.isFrozen(loadConfig({}))).toBe(true);
 });
 
-test('the table of settings in OPERATING.md is the configuration', async () => {
+test('the table of settings in OPERATING.md matches the configuration', async () => {
   const operating = await readFile('src/OPERATING.md', 'utf8');
   const rows = Object.values(SETTINGS).map(({ env, doc, fallback, ...more }) => {
     const shown = 'fallbackDoc' in more ? more.fallbackDoc : `\`${fallback}\``;

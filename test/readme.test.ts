@@ -1,4 +1,4 @@
-/** The README and the API reference are true: their examples are run, and their tables are compared with the code. */
+/** Tests that the README and the API reference are true: runs their examples and compares their tables with the code. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { LIMITS } from '#src/api/limits.js';
 import { ProblemCodeEnum } from '#src/graphql/problem.type.js';
@@ -11,7 +11,7 @@ const README = readFileSync('README.md', 'utf8');
 const REFERENCE = readFileSync('schema/README.md', 'utf8');
 
 interface Block {
-  /** The heading it stands under. */
+  /** The nearest heading above the block. */
   readonly heading: string;
   readonly language: string;
   readonly text: string;
@@ -32,13 +32,13 @@ function blocksOf(markdown: string): Block[] {
   }));
 }
 
-/** What other tests and CI run. */
+/** Blocks that other tests and CI run. */
 const RUN_ELSEWHERE = ['npm ci && npm start', 'npm ci && npm test'];
 
 /**
- * Each request with the variables and the response that stand below it.
+ * Each request, with the variables and the response in the blocks below it.
  *
- * @throws Error for a block of code that is neither run here nor elsewhere
+ * @throws Error for a block that no test runs
  */
 function examplesOf(markdown: string): Example[] {
   const examples: Example[] = [];
@@ -69,7 +69,7 @@ function isVariables(block: Block | undefined): boolean {
 }
 
 function fail({ text }: Block): never {
-  throw new Error(`No test runs this block, or no response stands below it:\n${text}`);
+  throw new Error(`No test runs this block, or it has no response below it:\n${text}`);
 }
 
 let app: TestApp;
@@ -83,7 +83,7 @@ function rounded(value: unknown): unknown {
   return JSON.parse(JSON.stringify(value), (_, x) => (typeof x === 'number' ? Math.round(x * 1e5) / 1e5 : x));
 }
 
-/** A text that ends in "…" stands for every text that begins so, and "…" alone for anything. */
+/** In a response, a text that ends in "…" matches every text with that beginning, and "…" alone matches anything. */
 function expectation(response: unknown): unknown {
   return JSON.parse(JSON.stringify(rounded(response)), (_, x) => {
     if (typeof x !== 'string' || !x.endsWith('…')) return x;
@@ -112,7 +112,7 @@ test('the README has at most 150 lines', () => {
   expect(README.trimEnd().split('\n').length).toBeLessThanOrEqual(150);
 });
 
-test('the table of tasks is what the service answers (npm run tasks writes it)', async () => {
+test('the table of tasks has the answers of the service (npm run tasks writes it)', async () => {
   const store = await createTasksStore();
   const tasks = await startTestApp({ modelStore: store.folder });
 
@@ -123,7 +123,7 @@ test('the table of tasks is what the service answers (npm run tasks writes it)',
   expect(README).toContain(`<!-- tasks -->\n${table}\n<!-- /tasks -->`);
 });
 
-test('the table of limits is the one in force', () => {
+test('the table of limits has the limits in force', () => {
   const rows: [string, string][] = [
     ['request body', `${LIMITS.maxBodyBytes / 2 ** 20} MiB`],
     ['document', `${LIMITS.maxDocumentBytes / 2 ** 10} KiB`],
@@ -155,11 +155,11 @@ test('the table of limits is the one in force', () => {
   expect(rows).toHaveLength(Object.keys(LIMITS).length);
 });
 
-test('every problem code has its row', () => {
+test('every problem code has a row', () => {
   for (const code of Object.keys(ProblemCodeEnum)) expect(REFERENCE).toContain(`| \`${code}\` |`);
 });
 
-test('every code that the edge may answer has its row', () => {
+test('every error code in src/api has a row', () => {
   const rows = REFERENCE.split('\n')
     .filter((line) => line.startsWith('| `'))
     .join('\n');

@@ -1,11 +1,11 @@
 /**
- * Who may import whom, and how big things may get. `src/README.md` shows the same as a picture.
+ * Checks who imports whom, and the length of functions. `src/README.md` has a diagram of the imports.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import ts from 'typescript';
 
-/** Rooms (folders and single files of `src/`) and what each may import. No arrow runs up. */
+/** The folders and single files of `src/`, and what each may import. A line names only entries above it. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: [],
   'wait-at-most': [],
@@ -78,7 +78,7 @@ function localImportsOf({ file, source }: (typeof files)[number]): string[] {
 
 const folderOf = (file: string) => (file.split('/')[0] as string).replace(/\.ts$/, '');
 
-test('imports go down only', () => {
+test('imports only point down', () => {
   const wrong = files.flatMap(({ file, source }) =>
     localImportsOf({ file, source })
       .filter((target) => folderOf(target) !== folderOf(file))
@@ -103,7 +103,7 @@ test('the table allows no import that the code does not use', () => {
   expect(unused).toEqual([]);
 });
 
-test('no file imports itself by a circle', () => {
+test('there are no import cycles', () => {
   const graph = new Map(files.map((entry) => [entry.file, localImportsOf(entry)]));
   const circles: string[] = [];
   const done = new Set<string>();
@@ -118,7 +118,7 @@ test('no file imports itself by a circle', () => {
   expect(circles).toEqual([]);
 });
 
-test('only the worker touches native packages, and nobody imports the worker', () => {
+test('only worker/ imports native packages, and nothing imports worker/', () => {
   const native = files.filter(({ source }) => importsOf(source).some((target) => NATIVE.includes(target)));
   const users = files.filter(
     (entry) =>
@@ -129,7 +129,7 @@ test('only the worker touches native packages, and nobody imports the worker', (
   expect(users.map(({ file }) => file)).toEqual([]);
 });
 
-test('the worker uses of the engine only the protocol and the channel', () => {
+test('worker/ imports only the protocol and the channel from engine/', () => {
   const used = files
     .filter(({ file }) => folderOf(file) === 'worker')
     .flatMap(localImportsOf)
@@ -138,7 +138,7 @@ test('the worker uses of the engine only the protocol and the channel', () => {
   expect([...new Set(used)].sort()).toEqual(['engine/child.ts', 'engine/frames.ts', 'engine/messages.ts']);
 });
 
-test('a task is known by name in its own file only, and in the list of tasks by import', () => {
+test('the name of a task occurs only in its own file', () => {
   const names = files.flatMap(({ source }) => /^ {2}name: '([A-Z_]+)',$/m.exec(source.text)?.[1] ?? []);
   const mentions = files.flatMap(({ file, source }) =>
     names
@@ -149,7 +149,7 @@ test('a task is known by name in its own file only, and in the list of tasks by 
   );
 
   expect(names.length).toBeGreaterThan(12);
-  // What stands for a folder whose task is unknown is listed as a model of plain tensors.
+  // A folder whose task is unknown is listed as a model of plain tensors.
   expect(mentions).toEqual(['importing/import.ts names TENSOR', 'importing/manifest.ts names TENSOR']);
 });
 
@@ -177,7 +177,7 @@ test('only config.ts reads the environment; only main.ts and worker.ts exit', ()
   expect(exits.sort()).toEqual(['main.ts', 'worker/worker.ts']);
 });
 
-test('only access/ finds out who sends a request', () => {
+test('only access/ identifies who sends a request', () => {
   const readers = files.filter(({ source }) => /\bremoteAddress\b|\bauthenticate\(/.test(source.text));
 
   expect(readers.map(({ file }) => file).sort()).toEqual(['access/principal.ts', 'api/server.ts']);

@@ -48,7 +48,7 @@ function shapeOf(type: GraphQLOutputType): string {
   return isLeafType(named) ? String(type) : String(type).replace(named.name, 'an object');
 }
 
-test('types of one interface or union give fields of one name the same shape', () => {
+test('in all types of an interface or union, fields with the same name have the same shape', () => {
   const clashes = types.filter(isAbstractType).flatMap((abstract) => clashesOf([...schema.getPossibleTypes(abstract)]));
 
   expect(clashes).toEqual([]);

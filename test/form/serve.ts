@@ -1,4 +1,4 @@
-/** Serves the two files of the form on an origin of their own, since the pages of a frontend team are not on the API's. */
+/** Serves the two files of the form on a separate origin, because a frontend's pages are not on the API's origin. */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
