@@ -19,7 +19,7 @@ export interface DetectedObject {
   readonly box: Box;
 }
 
-/** A labelled part of a text. `word` is `text.slice(start, end)`; offsets are in UTF-16 code units, `end` is exclusive. */
+/** A labeled part of a text. `word` is `text.slice(start, end)`; offsets are in UTF-16 code units, `end` is exclusive. */
 export interface LabelledSpan {
   readonly label: string;
   readonly score: number;
@@ -69,7 +69,7 @@ export type Answer = { readonly isTruncated?: true } & (
   | { readonly kind: 'detections'; readonly items: readonly DetectedObject[]; readonly threshold: number }
   | {
       readonly kind: 'tokens';
-      /** The labelled text, which the offsets of the spans refer to. */
+      /** The labeled text, which the offsets of the spans refer to. */
       readonly text: string;
       readonly labels: readonly string[];
       readonly spans: Readonly<Record<AggregationName, SpanColumns>>;

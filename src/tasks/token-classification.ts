@@ -170,8 +170,8 @@ function aggregate(
   isContinued: (i: number) => boolean,
 ): LabelledRange[] {
   const units = strategy === 'NONE' || strategy === 'SIMPLE' ? tokens : mergeIntoWords(tokens, strategy, isContinued);
-  const labelled = units.map((unit) => bestRange(unit, labels));
-  const spans = strategy === 'NONE' ? labelled : mergeNeighbors(labelled);
+  const labeled = units.map((unit) => bestRange(unit, labels));
+  const spans = strategy === 'NONE' ? labeled : mergeNeighbors(labeled);
   return spans.filter(({ label }) => label !== OUTSIDE);
 }
 

@@ -31,7 +31,7 @@ const SPEC: ImageSpec = {
 };
 
 /** Waves, a checkerboard and noise. */
-function picture(): Promise<Buffer> {
+function image(): Promise<Buffer> {
   const levels = Buffer.alloc(SIZE.width * SIZE.height * 3);
   for (let i = 0, noise = 1; i < levels.length; i++) {
     const [x, y] = [Math.floor(i / 3) % SIZE.width, Math.floor(i / 3 / SIZE.width)];
@@ -56,13 +56,13 @@ async function timeOf(bytes: Buffer, spec: ImageSpec): Promise<number> {
   return median(times);
 }
 
-const bytes = await picture();
+const bytes = await image();
 const decode = await timeOf(bytes, { ...SPEC, resize: null, crop: PIXEL });
 const rows = [];
 for (const resample of FILTERS) {
   const resized = await timeOf(bytes, { ...SPEC, resample, crop: PIXEL });
   const whole = await timeOf(bytes, { ...SPEC, resample });
-  rows.push({ resample, decode, resize: resized - decode, normalise: whole - resized, whole });
+  rows.push({ resample, decode, resize: resized - decode, normalize: whole - resized, whole });
 }
 console.log(`${SIZE.width} × ${SIZE.height}, ${bytes.length} bytes of JPEG; ms of one core, medians of ${rounds}`);
 for (const { resample, ...steps } of rows) {

@@ -17,7 +17,7 @@ import { toJson } from './fuzz/values.ts';
 import type { LoopDelay } from './fuzz/watch-loop.ts';
 import { startWatched } from './fuzz/watched-server.ts';
 import { differenceOf, judge, type Verdict } from './properties/answers.ts';
-import { findSubjects, type Input, makePictures, questionTo, type Subject } from './properties/subjects.ts';
+import { findSubjects, type Input, makeImages, questionTo, type Subject } from './properties/subjects.ts';
 
 export interface PropertiesOptions {
   /** Least number of inputs for each task. */
@@ -84,11 +84,7 @@ export async function properties({ inputs, seed, again }: PropertiesOptions): Pr
     const env = { MODEL_STORE: await fillModels(store), DATA_DIR: path.join(store.folder, 'data') };
     const server = await startWatched(store.folder, env);
     const client = openClient(server.url, CONNECTIONS);
-    const [subjects, pictures, workers] = [
-      await findSubjects(server.url),
-      await makePictures(),
-      await server.workers(),
-    ];
+    const [subjects, images, workers] = [await findSubjects(server.url), await makeImages(), await server.workers()];
     server.watchLoop();
     const failures: string[] = [];
     const tasks: Record<string, TaskReport> = {};
@@ -96,7 +92,7 @@ export async function properties({ inputs, seed, again }: PropertiesOptions): Pr
     const work = async () => {
       for (let next = waiting.shift(); next; next = waiting.shift()) {
         const [task, own] = next;
-        const checked = new TaskCheck(client, questionTo(own, pictures));
+        const checked = new TaskCheck(client, questionTo(own, images));
         const failure = again ? await checked.check(seed, again.path) : await checked.run(inputs, seed);
         tasks[task] = checked.report;
         if (failure) failures.push(`${task}: ${failure}`);

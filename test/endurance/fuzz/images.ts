@@ -4,38 +4,38 @@ import { animated, gradient, withAppended, withClaimedSize } from '../../support
 import { below, pick, type Random } from '../../support/seeded-random.ts';
 
 /** Small images of every supported format and of some others. */
-export async function basePictures(): Promise<Buffer[]> {
-  const picture = () => gradient(24, 16);
+export async function baseImages(): Promise<Buffer[]> {
+  const image = () => gradient(24, 16);
   return Promise.all([
-    picture().jpeg().toBuffer(),
-    picture().jpeg({ progressive: true, quality: 30 }).toBuffer(),
-    picture().toColourspace('cmyk').jpeg().toBuffer(),
-    picture().greyscale().jpeg().toBuffer(),
-    picture().withMetadata({ orientation: 6 }).jpeg().toBuffer(),
-    picture().png().toBuffer(),
-    picture().png({ palette: true }).toBuffer(),
-    picture().png({ progressive: true }).toBuffer(),
-    picture().toColourspace('rgb16').png().toBuffer(),
-    picture().ensureAlpha(0.5).png().toBuffer(),
-    picture().webp().toBuffer(),
-    picture().webp({ lossless: true }).toBuffer(),
-    picture().ensureAlpha(0.5).webp().toBuffer(),
+    image().jpeg().toBuffer(),
+    image().jpeg({ progressive: true, quality: 30 }).toBuffer(),
+    image().toColourspace('cmyk').jpeg().toBuffer(),
+    image().greyscale().jpeg().toBuffer(),
+    image().withMetadata({ orientation: 6 }).jpeg().toBuffer(),
+    image().png().toBuffer(),
+    image().png({ palette: true }).toBuffer(),
+    image().png({ progressive: true }).toBuffer(),
+    image().toColourspace('rgb16').png().toBuffer(),
+    image().ensureAlpha(0.5).png().toBuffer(),
+    image().webp().toBuffer(),
+    image().webp({ lossless: true }).toBuffer(),
+    image().ensureAlpha(0.5).webp().toBuffer(),
     animated('webp'),
     animated('gif'),
-    picture().tiff().toBuffer(),
+    image().tiff().toBuffer(),
     sharp(Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')).png().toBuffer(),
   ]);
 }
 
 /** A value for `image.base64`. */
-export function mutatePicture(random: Random, pictures: readonly Buffer[]): string {
-  let bytes = pick(random, pictures);
-  for (let changes = below(random, 4); changes > 0; changes--) bytes = mutateOnce(random, bytes, pictures);
+export function mutateImage(random: Random, images: readonly Buffer[]): string {
+  let bytes = pick(random, images);
+  for (let changes = below(random, 4); changes > 0; changes--) bytes = mutateOnce(random, bytes, images);
   return dress(random, bytes.toString('base64'));
 }
 
 /** Makes one change: cuts, flips bits, drops or repeats a piece, inserts a piece of another image, or falsifies the header. */
-export function mutateOnce(random: Random, bytes: Buffer, pictures: readonly Buffer[]): Buffer {
+export function mutateOnce(random: Random, bytes: Buffer, images: readonly Buffer[]): Buffer {
   const at = below(random, bytes.length + 1);
   const kind = below(random, 8);
   if (kind === 0) return bytes.subarray(0, at);
@@ -50,7 +50,7 @@ export function mutateOnce(random: Random, bytes: Buffer, pictures: readonly Buf
     ]);
   if (kind === 5) return withAppended(bytes, pick(random, ['zip', 'pdf', 'html'] as const));
   if (kind === 6) return withClaimedSize(bytes, size(random), size(random));
-  return Buffer.concat([bytes.subarray(0, at), pick(random, pictures).subarray(at)]);
+  return Buffer.concat([bytes.subarray(0, at), pick(random, images).subarray(at)]);
 }
 
 function size(random: Random): number {

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { OUTPUT, SPAN } from '../../support/output-selection.ts';
 import { below, list, pick, type Random } from '../../support/seeded-random.ts';
-import { mutatePicture } from './images.ts';
+import { mutateImage } from './images.ts';
 import type { Material } from './material.ts';
 import { mutateJson, oddJson, oddNumber, oddWord, raw, toJson } from './values.ts';
 
@@ -63,11 +63,11 @@ function request(random: Random, material: Material): Record<string, unknown> {
 }
 
 /** An input, usually of the kind that the model accepts. */
-function modelInput(random: Random, { pictures }: Material, { example, inputs }: Target): unknown {
+function modelInput(random: Random, { images }: Material, { example, inputs }: Target): unknown {
   const kind = random();
   if (kind < 0.25) return { tensors: tensors(random, inputs) };
-  if (kind < 0.3) return { image: { base64: mutatePicture(random, pictures) } };
-  if ('image' in example) return { image: { base64: mutatePicture(random, pictures) } };
+  if (kind < 0.3) return { image: { base64: mutateImage(random, images) } };
+  if ('image' in example) return { image: { base64: mutateImage(random, images) } };
   if ('row' in example) return { row: row(random, example['row'] as Record<string, unknown>) };
   if ('text' in example) return { text: text(random, example['text'] as string) };
   for (const key of ['question', 'similarity', 'zeroShot'] as const)

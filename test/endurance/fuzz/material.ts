@@ -7,7 +7,7 @@ import { huggingFaceFolders } from '../../support/hugging-face.ts';
 import type { TestStore } from '../../support/model-store.ts';
 import { encodeModel, type TypeName } from '../../support/onnx.ts';
 import type { Harvest, Operation } from './grammar.ts';
-import { basePictures } from './images.ts';
+import { baseImages } from './images.ts';
 import type { Target } from './inputs.ts';
 
 export interface Material {
@@ -15,7 +15,7 @@ export interface Material {
   readonly operations: readonly Operation[];
   readonly harvest: Harvest;
   readonly targets: readonly Target[];
-  readonly pictures: readonly Buffer[];
+  readonly images: readonly Buffer[];
 }
 
 const ROOT = path.resolve(import.meta.dirname, '../../..');
@@ -76,7 +76,7 @@ export async function survey(url: string): Promise<Material> {
     operations,
     harvest: harvestOf(data),
     targets: data.models.nodes.map(({ name, version }: Data) => ({ ref: name, ...version.signature })),
-    pictures: await basePictures(),
+    images: await baseImages(),
   };
 }
 

@@ -117,14 +117,14 @@ function isProbability(score: number): boolean {
   return score >= 0 && score <= 1 + SLACK;
 }
 
-function aboutVector({ isNormalised }: Subject, { dimensions, vector, vectorBase64 }: Data): Complaint {
+function aboutVector({ isNormalized }: Subject, { dimensions, vector, vectorBase64 }: Data): Complaint {
   if (dimensions !== 3 || vector.length !== 3) return `${vector.length} numbers, ${dimensions} dimensions`;
   const bytes = Buffer.from(vectorBase64, 'base64');
   const same = new Float32Array(Uint8Array.from(bytes).buffer);
   if (same.length !== 3 || !same.every((value, i) => value === Math.fround(vector[i])))
     return 'base64 that differs from the vector';
   const length = Math.hypot(...vector);
-  return isNormalised && length !== 0 && Math.abs(length - 1) > 1e-5 ? `a vector of length ${length}` : isFine;
+  return isNormalized && length !== 0 && Math.abs(length - 1) > 1e-5 ? `a vector of length ${length}` : isFine;
 }
 
 function aboutSimilarities(input: Input, { scores }: Data): Complaint {
@@ -144,7 +144,7 @@ function aboutDetections({ signature }: Subject, { items, all }: Data): Complain
   return isDescending(all.map(({ score }: Data) => score)) ? isFine : 'boxes that are not sorted by score';
 }
 
-/** The words that the hand-made model labels; each labelled span must be one of them. */
+/** The words that the hand-made model labels; each labeled span must be one of them. */
 const NAMES: ReadonlySet<string> = new Set(['paris', 'berlin', 'new', 'york']);
 
 /** Normalizes as BERT does: no control characters, no accents, lower case. */

@@ -29,16 +29,16 @@ export interface TensorSpec {
 const MAGIC = ['', 'ffd8ff', '89504e470d0a1a0a', '5249464600000000574542505650', '47494638', '00'];
 
 /** An image with several changes, or random bytes with or without the signature of a format. */
-export const imageInput = (pictures: readonly Buffer[]) =>
+export const imageInput = (images: readonly Buffer[]) =>
   fc
     .tuple(
       fc.oneof(
         {
           weight: 8,
           arbitrary: fc
-            .tuple(fc.constantFrom(...pictures.keys()), fc.oneof(fc.constant([]), fc.array(fc.nat(), { maxLength: 3 })))
+            .tuple(fc.constantFrom(...images.keys()), fc.oneof(fc.constant([]), fc.array(fc.nat(), { maxLength: 3 })))
             .map(([i, changes]) =>
-              changes.reduce((bytes, seed) => mutateOnce(seeded(seed), bytes, pictures), pictures[i] as Buffer),
+              changes.reduce((bytes, seed) => mutateOnce(seeded(seed), bytes, images), images[i] as Buffer),
             ),
         },
         {

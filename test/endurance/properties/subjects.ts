@@ -4,7 +4,7 @@ import fc, { type Arbitrary } from 'fast-check';
 import sharp from 'sharp';
 import { type Data, post } from '../../support/graphql-client.ts';
 import { gradient } from '../../support/images.ts';
-import { basePictures } from '../fuzz/images.ts';
+import { baseImages } from '../fuzz/images.ts';
 import { type Column, imageInput, rowInput, type TensorSpec, tensorsInput } from './inputs.ts';
 import { anyText, questionInput, similarityInput, textInput, zeroShotInput } from './texts.ts';
 
@@ -23,7 +23,7 @@ export interface Subject {
   readonly task: string;
   readonly signature: Signature;
   /** Whether its vectors have length one. */
-  readonly isNormalised: boolean;
+  readonly isNormalized: boolean;
 }
 
 /** A `ModelInput`, as a client sends it. */
@@ -48,13 +48,13 @@ export async function findSubjects(url: string): Promise<Map<string, Subject[]>>
     ref: name,
     task,
     signature: version.signature,
-    isNormalised: name === 'tiny-sentences',
+    isNormalized: name === 'tiny-sentences',
   }));
   return Map.groupBy(subjects, ({ task }) => task);
 }
 
 /** Small images of every format, some with unusual sizes. */
-export async function makePictures(): Promise<Buffer[]> {
+export async function makeImages(): Promise<Buffer[]> {
   const sizes = [
     [1, 1],
     [1, 2],
@@ -67,34 +67,34 @@ export async function makePictures(): Promise<Buffer[]> {
     [257, 5],
   ] as const;
   const odd = sizes.flatMap(([width, height]) => {
-    const picture = () => gradient(width, height);
-    return [picture().jpeg().toBuffer(), picture().png().toBuffer(), picture().webp().toBuffer()];
+    const image = () => gradient(width, height);
+    return [image().jpeg().toBuffer(), image().png().toBuffer(), image().webp().toBuffer()];
   });
   const plain = sharp({ create: { width: 40, height: 30, channels: 4, background: '#0f08' } })
     .png()
     .toBuffer();
-  return [...(await basePictures()), ...(await Promise.all([...odd, plain]))];
+  return [...(await baseImages()), ...(await Promise.all([...odd, plain]))];
 }
 
 /** A subject and an input: usually of the kind it accepts, sometimes tensors, rarely of another kind. */
 export function questionTo(
   subjects: readonly Subject[],
-  pictures: readonly Buffer[],
+  images: readonly Buffer[],
 ): Arbitrary<readonly [Subject, Input]> {
   return fc.oneof(
     ...subjects.map((subject) => ({
       weight: WEIGHTS[subject.ref] ?? 100,
-      arbitrary: inputOf(subject, pictures).map((input) => [subject, input] as const),
+      arbitrary: inputOf(subject, images).map((input) => [subject, input] as const),
     })),
   );
 }
 
-export function inputOf({ task, signature }: Subject, pictures: readonly Buffer[]): Arbitrary<Input> {
+export function inputOf({ task, signature }: Subject, images: readonly Buffer[]): Arbitrary<Input> {
   const { inputs, maskToken } = signature;
   const kinds: Readonly<Record<string, Arbitrary<Input>>> = {
     ROW: rowInput(signature.columns).map((row) => ({ row })),
     TEXT: textInput(maskToken),
-    IMAGE: imageInput(pictures).map((image) => ({ image })),
+    IMAGE: imageInput(images).map((image) => ({ image })),
     QUESTION: questionInput.map((question) => ({ question })),
     SIMILARITY: similarityInput.map((similarity) => ({ similarity })),
     ZERO_SHOT: zeroShotInput.map((zeroShot) => ({ zeroShot })),
