@@ -133,7 +133,8 @@ function spawnWorker(
   const command = [...confinementCommand(confinement, memoryBytes, purpose), process.execPath, file];
   return spawn(command[0] as string, command.slice(1), {
     cwd: emptyFolder,
-    env: { ...env, ORT_DISABLE_TELEMETRY: '1' },
+    // glibc would keep the freed memory of each thread that ever tokenized a long text.
+    env: { ...env, ORT_DISABLE_TELEMETRY: '1', MALLOC_ARENA_MAX: '1' },
     // A probe's stderr is read for panic messages, which become part of its exit. Others write to the server's stderr.
     stdio: ['ignore', 'ignore', purpose === 'probe' ? 'pipe' : 'inherit', 'pipe'],
   });

@@ -13,7 +13,7 @@ import { defineTask, type Preprocessed, type Tools } from './define-task.js';
 import { UnusableOutputError } from './failures.js';
 import type { Problems } from './problems.js';
 import {
-  type Encoded,
+  type EncodedWithOffsets,
   type Sequence,
   type Slice,
   sequenceOf,
@@ -114,7 +114,7 @@ async function preprocessQuestion(item: QuestionItem, spec: AnswerSpec, tools: T
   const tokenizer = tokenizerOf(tools);
   const { pair } = tokenizer;
   const [context, encodedQuestion] = await Promise.all([
-    tokenizer.encode(item.context),
+    tokenizer.encodeWithOffsets(item.context),
     tokenizer.encode(item.question),
   ]);
   const budget = tokenBudget(spec.text, pair);
@@ -163,7 +163,7 @@ function bestAnswer(answers: readonly TextAnswer[]): TextAnswer | undefined {
 }
 
 /** Extends a span to whole words. */
-function answerOf({ score, first, last }: TokenSpan, text: string, context: Encoded): TextAnswer {
+function answerOf({ score, first, last }: TokenSpan, text: string, context: EncodedWithOffsets): TextAnswer {
   let [from, to] = [first, last];
   while (from > 0 && isSameWord(context, from - 1, from)) from--;
   while (to + 1 < context.ids.length && isSameWord(context, to, to + 1)) to++;
@@ -171,7 +171,7 @@ function answerOf({ score, first, last }: TokenSpan, text: string, context: Enco
   return { kind: 'answer', text: text.slice(start, end), score, start, end };
 }
 
-function isSameWord({ words }: Encoded, a: number, b: number): boolean {
+function isSameWord({ words }: EncodedWithOffsets, a: number, b: number): boolean {
   return words[a] === words[b];
 }
 

@@ -10,6 +10,10 @@ import type { AnySpec, TensorSpec, TextSpec } from './spec.js';
 /** The tokens of a text, without the special tokens of a template. */
 export interface Encoded {
   readonly ids: ArrayLike<number>;
+}
+
+/** The same, with the positions of the tokens. Reading them takes milliseconds for a long text. */
+export interface EncodedWithOffsets extends Encoded {
   /** Start and end (exclusive) of each token in the text, in UTF-16 code units. */
   readonly starts: ArrayLike<number>;
   readonly ends: ArrayLike<number>;
@@ -25,6 +29,7 @@ export type TemplatePart =
 /** The tokenizer of a version, provided by the worker. */
 export interface Tokenizer {
   encode(text: string): Promise<Encoded>;
+  encodeWithOffsets(text: string): Promise<EncodedWithOffsets>;
   /** Keeps special tokens. */
   decode(ids: readonly number[]): string;
   /** Template for one text. */
@@ -72,18 +77,19 @@ export function tokenBudget({ maxTokens }: TextSpec, template: readonly Template
 const CHARACTERS_PER_TOKEN = 16;
 
 /**
- * Encodes at least the first `budget` + 1 tokens of a text, or the whole text if it is shorter. This saves the time to
+ * Encodes the first `budget` + 1 tokens of a text, or the whole text if it is shorter. This saves the time to
  * tokenize the rest of a long text, which would be truncated anyway. The text is cut at a space, because the tokens of a
  * word do not depend on later words.
  */
 export async function encodeBeginning(tokenizer: Tokenizer, text: string, budget: number): Promise<Encoded> {
+  const beginning = (ids: ArrayLike<number>) => Array.prototype.slice.call(ids, 0, budget + 1);
   for (let length = CHARACTERS_PER_TOKEN * (budget + 1); length < text.length; length *= 4) {
     const end = text.lastIndexOf(' ', length);
     if (end < length / 2) continue;
-    const encoded = await tokenizer.encode(text.slice(0, end));
-    if (encoded.ids.length > budget) return encoded;
+    const { ids } = await tokenizer.encode(text.slice(0, end));
+    if (ids.length > budget) return { ids: beginning(ids) };
   }
-  return tokenizer.encode(text);
+  return { ids: beginning((await tokenizer.encode(text)).ids) };
 }
 
 /** The first `budget` tokens of a text, or all of them if there are fewer. */

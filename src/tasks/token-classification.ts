@@ -16,7 +16,7 @@ import { defineTask, oneRow, type Preprocessed } from './define-task.js';
 import { UnusableOutputError } from './failures.js';
 import { indexOfHighest, onlyOutput, softmax } from './scores.js';
 import {
-  type Encoded,
+  type EncodedWithOffsets,
   type Sequence,
   type Slice,
   sequenceOf,
@@ -76,13 +76,13 @@ interface ScoredRange {
 }
 
 async function preprocessTokens(text: string, spec: TokensSpec, tokenizer: Tokenizer): Promise<Preprocessed> {
-  const encoded = await tokenizer.encode(text);
+  const encoded = await tokenizer.encodeWithOffsets(text);
   const windows = windowsOf(encoded, tokenBudget(spec.text, tokenizer.single), spec.text.stride);
   const sequences = windows.map((window) => sequenceOf(tokenizer.single, window));
   return {
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
     postprocess: (outputs) => {
-      const scored = scoresOfTokens(outputs, windows, sequences, spec);
+      const scored = scoresOfTokens(outputs, encoded, windows, sequences, spec);
       const isContinued = (i: number) => continuesWord(text, encoded, i, tokenizer);
       const labels = [...new Set([...spec.labels, ...spec.labels.map(entityOf)])];
       const spansBy = (strategy: AggregationName) =>
@@ -115,11 +115,11 @@ function spanColumns(spans: readonly LabelledRange[], labels: readonly string[])
 /** The scores of all tokens of the text, each from its best window. */
 function scoresOfTokens(
   outputs: readonly (readonly TensorData[])[],
+  encoded: EncodedWithOffsets,
   windows: readonly Slice[],
   sequences: readonly Sequence[],
   { head: { output }, labels }: TokensSpec,
 ): ScoredRange[] {
-  const { encoded } = windows[0] as Slice;
   let first = 0;
   return Array.from({ length: encoded.ids.length }, (_, i) => {
     while ((windows[first] as Slice).to <= i) first++;
@@ -154,7 +154,12 @@ function margin({ encoded, from, to }: Slice, i: number): number {
 }
 
 /** Whether a token belongs to the same word as the token before it. */
-function continuesWord(text: string, { ids, starts, words }: Encoded, i: number, tokenizer: Tokenizer): boolean {
+function continuesWord(
+  text: string,
+  { ids, starts, words }: EncodedWithOffsets,
+  i: number,
+  tokenizer: Tokenizer,
+): boolean {
   // An unknown token counts as a separate word.
   if (i === 0 || ids[i] === tokenizer.unkId) return false;
   if (tokenizer.marksContinuation) return words[i] === words[i - 1];

@@ -45,7 +45,7 @@ function small(parts: Record<string, unknown> = {}, config: unknown = {}): Promi
 
 /** Each token with the part of the text that its span covers. */
 async function shown(tokenizer: Tokenizer, text: string): Promise<(readonly [string, string])[]> {
-  const { ids, starts, ends } = await tokenizer.encode(text);
+  const { ids, starts, ends } = await tokenizer.encodeWithOffsets(text);
   return Array.from(ids, (id, i) => [tokenizer.decode([id]), text.slice(starts[i], ends[i])] as const);
 }
 
@@ -70,7 +70,7 @@ describe.each(GOLDEN_NAMES)('the tokenizer %s', (name) => {
   test('has the ids, offsets and words of the reference', async () => {
     const found = await Promise.all(
       texts.map(async ({ text }) => {
-        const { ids, starts, ends, words } = await tokenizer.encode(text);
+        const { ids, starts, ends, words } = await tokenizer.encodeWithOffsets(text);
         return { text, ids, starts: Array.from(starts), ends: Array.from(ends), words };
       }),
     );
@@ -98,7 +98,7 @@ describe.each(GOLDEN_NAMES)('the tokenizer %s', (name) => {
 });
 
 test('offsets count UTF-16 code units, so an emoji counts as two', async () => {
-  const { starts, ends } = await (await small()).encode('😀 playing');
+  const { starts, ends } = await (await small()).encodeWithOffsets('😀 playing');
 
   expect(Array.from(starts)).toEqual([0, 3, 7]);
   expect(Array.from(ends)).toEqual([2, 7, 10]);
@@ -121,7 +121,7 @@ test('an unknown word is one token with the span of the word', async () => {
 });
 
 test('tokens of one word share its index, and a special token in the text is a word of its own', async () => {
-  expect((await (await small()).encode('playing [MASK].')).words).toEqual([0, 0, 1, 2]);
+  expect((await (await small()).encodeWithOffsets('playing [MASK].')).words).toEqual([0, 0, 1, 2]);
 });
 
 test('the span of a token that strips the space before it includes the space', async () => {
@@ -249,7 +249,7 @@ test.each(FAMILIES)('%s takes any well-formed text, and every span lies within i
   );
   const property = fc.asyncProperty(anything, async (parts) => {
     const text = parts.join('');
-    const { ids, starts, ends, words } = await tokenizer.encode(text);
+    const { ids, starts, ends, words } = await tokenizer.encodeWithOffsets(text);
 
     expect(new Set([starts.length, ends.length, words.length])).toEqual(new Set([ids.length]));
     const isWithin = (start: number, end: number) =>
@@ -286,7 +286,7 @@ test.each(['bert-uncased', 'roberta', 'clip', 'llama2', 't5'])(
     const tokenizer = await tokenizerOf(name);
 
     for (const text of LONG) {
-      const { ends } = await tokenizer.encode(text);
+      const { ends } = await tokenizer.encodeWithOffsets(text);
       expect(Array.from(ends).every((end) => end <= text.length)).toBe(true);
     }
   },

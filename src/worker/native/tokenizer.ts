@@ -4,8 +4,11 @@
  * The library does not truncate, pad or add special tokens here: the templates `single` and `pair` list the special
  * tokens around a text. Texts are encoded concurrently, on libuv threads.
  */
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { Encoding, Tokenizer as Library } from 'tokenizers';
-import type { Encoded, TemplatePart, Tokenizer } from '../../tasks/sequences.js';
+import type { TemplatePart, Tokenizer } from '../../tasks/sequences.js';
 import { checkTokenizer, UnsupportedTokenizerError } from '../../tasks/tokenizer-file.js';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -19,7 +22,14 @@ export async function openTokenizer(tokenizerJson: unknown, tokenizerConfigJson:
   const idOf = (token: unknown) => (typeof token === 'string' ? library.tokenToId(token) : null);
   const text = textWithTokens(library);
   return {
-    encode: async (text) => new LazyEncoded(await library.encode(text, null, { addSpecialTokens: false }), text),
+    encode: (text) => encodeWith(library, text, (encoding) => ({ ids: encoding.getIds() })),
+    encodeWithOffsets: (text) =>
+      encodeWith(library, text, (encoding) => ({
+        ids: encoding.getIds(),
+        // Never null: only added special tokens have no word, and none are added here.
+        words: encoding.getWordIds() as number[],
+        ...placesOf(encoding, text),
+      })),
     decode: (ids) => {
       const tokens = ids.flatMap((id) => library.idToToken(id) ?? []);
       return decoder?.decode(tokens) ?? tokens.join(' ');
@@ -34,6 +44,43 @@ export async function openTokenizer(tokenizerJson: unknown, tokenizerConfigJson:
     vocabularySize,
     marksContinuation: Boolean(model.continuing_subword_prefix ?? (model.type === 'WordPiece' && '##')),
   };
+}
+
+/** An encoding takes about 150 bytes per token outside the heap of V8, which therefore does not know when to free it. */
+const MAX_UNCOLLECTED_TOKENS = 100_000;
+let uncollectedTokens = 0;
+
+/** In characters. Several long texts at once would take the memory of all, and more CPU time than one after the other. */
+const MAX_CONCURRENT_LENGTH = 4_096;
+let lastLongText: Promise<unknown> = Promise.resolve();
+
+/** Encodes a text and reads what is needed of it. The native encoding is freed afterwards. */
+function encodeWith<T extends { readonly ids: readonly number[] }>(
+  library: Library,
+  text: string,
+  read: (encoding: Encoding) => T,
+): Promise<T> {
+  const encode = async () => {
+    const result = read(await library.encode(text, null, { addSpecialTokens: false }));
+    uncollectedTokens += result.ids.length;
+    if (uncollectedTokens > MAX_UNCOLLECTED_TOKENS) await freeEncodings();
+    return result;
+  };
+  if (text.length <= MAX_CONCURRENT_LENGTH) return encode();
+  const encoded = lastLongText.then(encode);
+  lastLongText = encoded.catch(() => {});
+  return encoded;
+}
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+/** Collects what nobody refers to. The finalizers that free native memory run in the next turn of the event loop. */
+async function freeEncodings(): Promise<void> {
+  uncollectedTokens = 0;
+  await setImmediate();
+  collectGarbage();
+  await setImmediate();
 }
 
 async function openLibrary(file: Json): Promise<Library> {
@@ -84,37 +131,6 @@ function templateOf(encoding: Encoding, texts: 'A' | 'AB'): TemplatePart[] {
   if (found.sort().join('') !== texts)
     throw new UnsupportedTokenizerError('the file', 'yields no tokens for a text made of tokens of its vocabulary');
   return parts;
-}
-
-/** Fetches offsets and word ids from the library on first use, because they take milliseconds for a long text. */
-class LazyEncoded implements Encoded {
-  readonly #encoding: Encoding;
-  readonly #text: string;
-  readonly ids: readonly number[];
-  #places: { readonly starts: Int32Array; readonly ends: Int32Array } | null = null;
-  #words: readonly number[] | null = null;
-
-  constructor(encoding: Encoding, text: string) {
-    this.#encoding = encoding;
-    this.#text = text;
-    this.ids = encoding.getIds();
-  }
-
-  get starts(): Int32Array {
-    this.#places ??= placesOf(this.#encoding, this.#text);
-    return this.#places.starts;
-  }
-
-  get ends(): Int32Array {
-    this.#places ??= placesOf(this.#encoding, this.#text);
-    return this.#places.ends;
-  }
-
-  get words(): readonly number[] {
-    // Never null: only added special tokens have no word, and none are added here.
-    this.#words ??= this.#encoding.getWordIds() as number[];
-    return this.#words;
-  }
 }
 
 /** Start and end of each token in UTF-16 code units; the library counts code points. */
