@@ -4,7 +4,7 @@ import { BadArgumentError } from '../errors.js';
 import type { EvaluationContext } from '../evaluation/loaders.js';
 import { Node } from '../graphql/node.type.js';
 import type { PredictionContext } from '../prediction/prediction.resolver.js';
-import { typeOfId } from '../storage/ids.js';
+import { type NodeTypeName, typeOfId } from '../storage/ids.js';
 import { MAX_PAGE_SIZE } from '../storage/pages.js';
 
 type Context = PredictionContext & EvaluationContext;
@@ -40,11 +40,16 @@ export class NodeResolver {
   }
 }
 
-async function load(id: string, { catalog, evaluations, predictionById }: Context): Promise<Node | null> {
+/** Loads the object with an id, by the type that the id names. A type without a line here is a compile error. */
+const LOAD: Readonly<Record<NodeTypeName, (id: string, context: Context) => Promise<Node | null>>> = {
+  Model: (id, { catalog }) => catalog.model.load(id),
+  Version: (id, { catalog }) => catalog.version.load(id),
+  Dataset: (id, { catalog }) => catalog.dataset.load(id),
+  Evaluation: (id, { evaluations }) => evaluations.evaluation.load(id),
+  Prediction: (id, { predictionById }) => predictionById.load(id),
+};
+
+async function load(id: string, context: Context): Promise<Node | null> {
   const type = typeOfId(id);
-  if (type === 'Model') return catalog.model.load(id);
-  if (type === 'Version') return catalog.version.load(id);
-  if (type === 'Dataset') return catalog.dataset.load(id);
-  if (type === 'Evaluation') return evaluations.evaluation.load(id);
-  return type === 'Prediction' ? predictionById.load(id) : null;
+  return type ? LOAD[type](id, context) : null;
 }

@@ -5,14 +5,14 @@
 import { Field, ID, Int, InterfaceType, ObjectType } from 'type-graphql';
 import {
   AppError,
-  DeadlineExceededError,
-  IdempotencyConflictError,
-  InferenceFailedError,
+  type DeadlineExceededError,
+  type IdempotencyConflictError,
+  type InferenceFailedError,
   type InputProblemCode,
-  InvalidInputError,
-  NotFoundError,
-  NotReadyError,
-  OverloadedError,
+  type InvalidInputError,
+  type NotFoundError,
+  type NotReadyError,
+  type OverloadedError,
   type ProblemCode,
 } from '../errors.js';
 import { enumOf } from './enum.type.js';
@@ -205,33 +205,27 @@ export class StorageFull extends Problem {}
 @ObjectType({ implements: Problem, description: 'The server is shutting down and accepts no more predictions.' })
 export class ShuttingDown extends Problem {}
 
-/** The problem for an error. A new error class needs a line here. */
-export function problemOf(error: AppError): Problem {
-  if (error instanceof InvalidInputError) return new InvalidInput(error);
-  if (error instanceof NotFoundError) return new NotFound(error);
-  if (error instanceof NotReadyError) return new NotReady(error);
-  if (error instanceof OverloadedError) return new Overloaded(error);
-  if (error instanceof DeadlineExceededError) return new DeadlineExceeded(error);
-  if (error instanceof InferenceFailedError) return new InferenceFailed(error);
-  if (error instanceof IdempotencyConflictError) return new IdempotencyConflict(error);
-  if (error.code === 'FORBIDDEN') return new Forbidden(error);
-  if (error.code === 'STORAGE_FULL') return new StorageFull(error);
-  return new ShuttingDown(error);
-}
+/** The type for each code. A code without a type is a compile error. */
+const TYPES = {
+  INVALID_INPUT: InvalidInput,
+  NOT_FOUND: NotFound,
+  NOT_READY: NotReady,
+  OVERLOADED: Overloaded,
+  DEADLINE_EXCEEDED: DeadlineExceeded,
+  INFERENCE_FAILED: InferenceFailed,
+  IDEMPOTENCY_CONFLICT: IdempotencyConflict,
+  FORBIDDEN: Forbidden,
+  STORAGE_FULL: StorageFull,
+  SHUTTING_DOWN: ShuttingDown,
+} satisfies Record<ProblemCode, new (error: never) => Problem>;
 
 /** Types to add to the schema explicitly: no field returns them by name, only through the interface. */
-export const PROBLEM_TYPES = [
-  InvalidInput,
-  NotFound,
-  NotReady,
-  Overloaded,
-  DeadlineExceeded,
-  InferenceFailed,
-  IdempotencyConflict,
-  Forbidden,
-  StorageFull,
-  ShuttingDown,
-] as const;
+export const PROBLEM_TYPES = Object.values(TYPES);
+
+export function problemOf(error: AppError): Problem {
+  const Type = TYPES[error.code] as new (error: AppError) => Problem;
+  return new Type(error);
+}
 
 /** The result of `work`, or the problem for the AppError it throws. Other errors are bugs and are rethrown. */
 export async function payloadOf<T>(work: () => Promise<T>): Promise<{ result: T | null; problem: Problem | null }> {

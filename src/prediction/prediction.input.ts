@@ -2,6 +2,7 @@ import { Directive, Field, InputType, Int } from 'type-graphql';
 import type { PriorityName } from '../engine/queue.js';
 import { enumOf } from '../graphql/enum.type.js';
 import { Base64, DateTime, JSONObject, JSONValue, VersionRef } from '../graphql/scalars.js';
+import type { ModelInput as TaskInput } from '../tasks/tasks.js';
 
 const Priority = enumOf<PriorityName>(
   'Priority',
@@ -13,6 +14,9 @@ const Priority = enumOf<PriorityName>(
   },
 );
 
+/** The fields that the tasks read and a class lacks. A class that `implements` them compiles only if there are none. */
+type Missing<Read, Class> = Required<Omit<NonNullable<Read>, keyof Class>>;
+
 const MODEL = 'Reference to the version that makes the prediction.';
 const VARIANT =
   'Name of one of the version\'s `variants` to run, such as "quantized". Default: the version\'s default graph.';
@@ -23,13 +27,13 @@ const PRIORITY = 'Priority among waiting inputs.';
   description:
     'Image: JPEG, PNG or WebP, at most 25 million pixels. EXIF orientation is applied; of an animation, the first frame is used.',
 })
-export class ImageInput {
+export class ImageInput implements Missing<TaskInput['image'], ImageInput> {
   @Field(() => Base64, { nullable: true, description: 'Image file as base64, or as a base64 `data:` URL.' })
   base64?: string | null;
 }
 
 @InputType({ description: 'Tensor. Give its values either as `data` or as `base64`, not both.' })
-export class TensorInput {
+export class TensorInput implements Missing<NonNullable<TaskInput['tensors']>[number], TensorInput> {
   @Field({ description: "Name of the graph's input, as in `signature.inputs`." })
   name!: string;
 
@@ -54,7 +58,7 @@ export class TensorInput {
 }
 
 @InputType({ description: 'Question, and the text to find its answer in.' })
-export class QuestionInput {
+export class QuestionInput implements Missing<TaskInput['question'], QuestionInput> {
   @Field({
     description: 'Question, at most 100,000 characters. Truncated if it takes more than half of `signature.maxTokens`.',
   })
@@ -74,7 +78,7 @@ export class QuestionInput {
 }
 
 @InputType({ description: 'Source sentence, and the sentences to compare it with.' })
-export class SimilarityInput {
+export class SimilarityInput implements Missing<TaskInput['similarity'], SimilarityInput> {
   @Field({ description: 'Source sentence, at most 100,000 characters.' })
   source!: string;
 
@@ -86,7 +90,7 @@ export class SimilarityInput {
   description:
     'Text, and the labels to choose from. Scores are computed as by the zero-shot pipeline of Hugging Face Transformers.',
 })
-export class ZeroShotInput {
+export class ZeroShotInput implements Missing<TaskInput['zeroShot'], ZeroShotInput> {
   @Field({ description: 'Text to classify, at most 100,000 characters.' })
   text!: string;
 
@@ -113,7 +117,7 @@ export class ZeroShotInput {
   description:
     'Input of a model. Give exactly one key: the one that `signature.inputKind` names, or `tensors`, which every version accepts. Text-embedding models accept both `text` and `similarity`.',
 })
-export class ModelInput {
+export class ModelInput implements Missing<TaskInput, ModelInput> {
   @Field(() => JSONObject, {
     nullable: true,
     description: 'Values by column name, as in `signature.columns`. Send it as a variable.',
