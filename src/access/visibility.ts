@@ -1,4 +1,7 @@
-/** Who may see what. There is one rule: `maySee` applies it in memory, `catalog/visibility.ts` as a condition in SQL. */
+/**
+ * Who may see what. The rules are in `visibleValues`: `maySee` applies them in memory, `catalog/visibility.ts` as conditions
+ * in SQL.
+ */
 import { type Principal, SYSTEM } from './principal.js';
 
 export interface Resource {
@@ -7,12 +10,19 @@ export interface Resource {
   readonly owner?: string | null;
 }
 
-/** The values that make a resource visible; one match is enough. Null if the principal sees everything. */
-export function visibleValues(principal: Principal): { readonly visibility: 'public'; readonly owner: string } | null {
-  return principal === SYSTEM ? null : { visibility: 'public', owner: principal.id };
+/**
+ * The rules: a resource is visible if one of its columns has the value that is here. Null if the principal sees
+ * everything.
+ */
+export function visibleValues(principal: Principal) {
+  return principal === SYSTEM ? null : ({ visibility: 'public', owner: principal.id } as const);
 }
+type Values = NonNullable<ReturnType<typeof visibleValues>>;
+
+export type VisibilityColumn = keyof Values;
 
 export function maySee(principal: Principal, resource: Resource): boolean {
   const values = visibleValues(principal);
-  return values === null || resource.visibility === values.visibility || resource.owner === values.owner;
+  if (values === null) return true;
+  return (Object.keys(values) as VisibilityColumn[]).some((column) => resource[column] === values[column]);
 }
