@@ -2,7 +2,7 @@
  * The limits of one request. `schema/README.md` repeats this table, and a test compares the two. The limits of a document
  * are enforced in `document-limits.ts`, the limit of its cost in `cost.ts`.
  */
-import { MAX_BATCH } from '../prediction/check-request.js';
+import { MAX_BATCH } from '../prediction/request-limits.js';
 import { MAX_PAGE_SIZE } from '../storage/pages.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 

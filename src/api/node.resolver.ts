@@ -30,7 +30,9 @@ export class NodeResolver {
       'Objects with these ids, in the order of the ids; null for each that does not exist or that you may not see.',
   })
   nodes(
-    @Arg('ids', () => [ID], { description: 'Ids of the objects, at most 100. More are a BAD_USER_INPUT error.' })
+    @Arg('ids', () => [ID], {
+      description: `Ids of the objects, at most ${MAX_PAGE_SIZE}. More are a BAD_USER_INPUT error.`,
+    })
     ids: string[],
     @Ctx() context: Context,
   ): Promise<(Node | null)[]> {

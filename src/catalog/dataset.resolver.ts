@@ -3,7 +3,7 @@ import { Policy } from '../access/policy.js';
 import { AFTER, FIRST } from '../graphql/connection.type.js';
 import { JSONObject } from '../graphql/scalars.js';
 import type { CatalogDatabase } from '../storage/database.js';
-import { checkFirst } from '../storage/pages.js';
+import { checkFirst, MAX_PAGE_SIZE } from '../storage/pages.js';
 import { findDatasetPage } from './dataset.queries.js';
 import { Dataset, DatasetConnection } from './dataset.type.js';
 import type { CatalogContext } from './loaders.js';
@@ -36,13 +36,13 @@ export class DatasetResolver {
   }
 
   @FieldResolver(() => [JSONObject], {
-    description: 'First rows of the dataset, at most 100; empty if the data is not stored here.',
+    description: `First rows of the dataset, at most ${MAX_PAGE_SIZE}; empty if the data is not stored here.`,
   })
   preview(
     @Root() dataset: Dataset,
     @Arg('first', () => Int, {
       defaultValue: 5,
-      description: 'Number of rows, 1 to 100. Other values are a BAD_USER_INPUT error.',
+      description: `Number of rows, 1 to ${MAX_PAGE_SIZE}. Other values are a BAD_USER_INPUT error.`,
     })
     first: number,
   ): Record<string, unknown>[] {

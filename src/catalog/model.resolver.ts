@@ -3,6 +3,7 @@ import { Policy } from '../access/policy.js';
 import { BadArgumentError } from '../errors.js';
 import { AFTER, FIRST } from '../graphql/connection.type.js';
 import type { CatalogDatabase } from '../storage/database.js';
+import { MAX_HITS, MAX_WORDS } from '../storage/search.js';
 import type { CatalogContext } from './loaders.js';
 import { countFacets, findModelPage } from './model.queries.js';
 import { Model, ModelConnection, ModelFilter, ModelOrder } from './model.type.js';
@@ -12,8 +13,7 @@ import { Alias, Version, VersionConnection } from './version.type.js';
 class ModelsArgs {
   @Field(() => String, {
     nullable: true,
-    description:
-      'Words that must all occur in the name, title, summary, tags or card. The last word also matches as a prefix. Only the first 16 different words and the 1,000 best matches are considered. Default: no search.',
+    description: `Words that must all occur in the name, title, summary, tags or card. The last word also matches as a prefix. Only the first ${MAX_WORDS} different words and the ${MAX_HITS.toLocaleString('en')} best matches are considered. Default: no search.`,
   })
   search?: string | null;
 

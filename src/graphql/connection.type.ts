@@ -2,10 +2,10 @@
  * Relay connections, for lists that can grow. The GraphQL side of `storage/pages.ts`.
  */
 import { type ClassType, Field, Int, ObjectType } from 'type-graphql';
-import type { Edge, Page } from '../storage/pages.js';
+import { type Edge, MAX_PAGE_SIZE, type Page } from '../storage/pages.js';
 
 /** Descriptions of the two arguments that every paginated field has. */
-export const FIRST = 'Number of items per page, 1 to 100. Other values are a BAD_USER_INPUT error.';
+export const FIRST = `Number of items per page, 1 to ${MAX_PAGE_SIZE}. Other values are a BAD_USER_INPUT error.`;
 export const AFTER = 'Cursor to continue from: `pageInfo.endCursor` of the previous page. Omit it for the first page.';
 
 const PAGE_INFO = 'Whether more items follow, and the cursor to continue from.';

@@ -3,11 +3,7 @@ import { type InputProblem, InvalidInputError } from '../errors.js';
 import type { ModelInput, VersionSpec } from '../tasks/tasks.js';
 import { taskNamed } from '../tasks/tasks.js';
 import type { PredictInput } from './prediction.input.js';
-
-/** The largest number of inputs of one `predictMany`. */
-export const MAX_BATCH = 1_000;
-const MAX_DEADLINE_MS = 3_600_000;
-const MAX_KEY_CHARACTERS = 200;
+import { MAX_BATCH, MAX_DEADLINE_MS, MAX_KEY_CHARACTERS } from './request-limits.js';
 
 /** @throws InvalidInputError that names every option out of range */
 export function checkOptions(input: Partial<PredictInput>): void {

@@ -6,6 +6,7 @@ import { Base64, FloatList, JSONValue } from '../graphql/scalars.js';
 import type { Answer, AnswerOf } from '../tasks/answer.js';
 import type { TensorData } from '../tasks/datatypes.js';
 import { MAX_FILLINGS } from '../tasks/fill-mask.js';
+import { MAX_OBJECTS, MIN_SCORE } from '../tasks/object-detection.js';
 import { AnswerType, Tokens } from './span.type.js';
 
 @ObjectType({ simpleResolvers: true, description: 'Class with its score.' })
@@ -144,16 +145,15 @@ export class DetectedObjectType {
 export class Detections {
   constructor(private readonly answer: AnswerOf<'detections'>) {}
 
-  @Field(() => [DetectedObjectType], { description: 'Detected objects, highest score first, at most 300.' })
+  @Field(() => [DetectedObjectType], { description: `Detected objects, highest score first, at most ${MAX_OBJECTS}.` })
   items(
     @Arg('threshold', () => Float, {
       nullable: true,
-      description:
-        "Score above which objects are returned, 0.05 to 1. Other values are a BAD_USER_INPUT error. Default: the model's own threshold, usually 0.5.",
+      description: `Score above which objects are returned, ${MIN_SCORE} to 1. Other values are a BAD_USER_INPUT error. Default: the model's own threshold, usually 0.5.`,
     })
     threshold: number | null | undefined,
   ): DetectedObjectType[] {
-    if (typeof threshold === 'number') checkRange('threshold', threshold, 0.05, 1);
+    if (typeof threshold === 'number') checkRange('threshold', threshold, MIN_SCORE, 1);
     const least = threshold ?? this.answer.threshold;
     return this.answer.items.filter(({ score }) => score > least);
   }
@@ -182,7 +182,7 @@ export class Fillings {
   items(
     @Arg('first', () => Int, {
       defaultValue: 5,
-      description: 'Maximum number of candidates to return, 1 to 20. Other values are a BAD_USER_INPUT error.',
+      description: `Maximum number of candidates to return, 1 to ${MAX_FILLINGS}. Other values are a BAD_USER_INPUT error.`,
     })
     first: number,
   ): FillingType[] {

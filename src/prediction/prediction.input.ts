@@ -2,7 +2,11 @@ import { Directive, Field, InputType, Int } from 'type-graphql';
 import type { PriorityName } from '../engine/queue.js';
 import { enumOf } from '../graphql/enum.type.js';
 import { Base64, DateTime, JSONObject, JSONValue, VersionRef } from '../graphql/scalars.js';
+import { MAX_SENTENCES } from '../tasks/embedding.js';
+import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 import type { ModelInput as TaskInput } from '../tasks/tasks.js';
+import { MAX_TEXT_CHARACTERS } from '../tasks/text.js';
+import { KEY_LIFE_MS, MAX_BATCH, MAX_DEADLINE_MS, MAX_KEY_CHARACTERS } from './request-limits.js';
 
 const Priority = enumOf<PriorityName>(
   'Priority',
@@ -20,12 +24,13 @@ type Missing<Read, Class> = Required<Omit<NonNullable<Read>, keyof Class>>;
 const MODEL = 'Reference to the version that makes the prediction.';
 const VARIANT =
   'Name of one of the version\'s `variants` to run, such as "quantized". Default: the version\'s default graph.';
+const TEXT_LENGTH = `at most ${MAX_TEXT_CHARACTERS.toLocaleString('en')} characters`;
+const DEADLINES = `1 to ${MAX_DEADLINE_MS.toLocaleString('en')}`;
 const PRIORITY = 'Priority among waiting inputs.';
 
 @Directive('@oneOf')
 @InputType({
-  description:
-    'Image: JPEG, PNG or WebP, at most 25 million pixels. EXIF orientation is applied; of an animation, the first frame is used.',
+  description: `Image: JPEG, PNG or WebP, at most ${MAX_IMAGE_PIXELS / 1_000_000} million pixels. EXIF orientation is applied; of an animation, the first frame is used.`,
 })
 export class ImageInput implements Missing<TaskInput['image'], ImageInput> {
   @Field(() => Base64, { nullable: true, description: 'Image file as base64, or as a base64 `data:` URL.' })
@@ -60,12 +65,12 @@ export class TensorInput implements Missing<NonNullable<TaskInput['tensors']>[nu
 @InputType({ description: 'Question, and the text to find its answer in.' })
 export class QuestionInput implements Missing<TaskInput['question'], QuestionInput> {
   @Field({
-    description: 'Question, at most 100,000 characters. Truncated if it takes more than half of `signature.maxTokens`.',
+    description: `Question, ${TEXT_LENGTH}. Truncated if it takes more than half of \`signature.maxTokens\`.`,
   })
   question!: string;
 
   @Field({
-    description: 'Text to find the answer in, at most 100,000 characters. Long texts are read in overlapping windows.',
+    description: `Text to find the answer in, ${TEXT_LENGTH}. Long texts are read in overlapping windows.`,
   })
   context!: string;
 
@@ -79,10 +84,10 @@ export class QuestionInput implements Missing<TaskInput['question'], QuestionInp
 
 @InputType({ description: 'Source sentence, and the sentences to compare it with.' })
 export class SimilarityInput implements Missing<TaskInput['similarity'], SimilarityInput> {
-  @Field({ description: 'Source sentence, at most 100,000 characters.' })
+  @Field({ description: `Source sentence, ${TEXT_LENGTH}.` })
   source!: string;
 
-  @Field(() => [String], { description: '1 to 256 sentences to compare, each at most 100,000 characters.' })
+  @Field(() => [String], { description: `1 to ${MAX_SENTENCES} sentences to compare, each ${TEXT_LENGTH}.` })
   sentences!: string[];
 }
 
@@ -91,7 +96,7 @@ export class SimilarityInput implements Missing<TaskInput['similarity'], Similar
     'Text, and the labels to choose from. Scores are computed as by the zero-shot pipeline of Hugging Face Transformers.',
 })
 export class ZeroShotInput implements Missing<TaskInput['zeroShot'], ZeroShotInput> {
-  @Field({ description: 'Text to classify, at most 100,000 characters.' })
+  @Field({ description: `Text to classify, ${TEXT_LENGTH}.` })
   text!: string;
 
   @Field(() => [String], { description: '1 to 100 different labels, each at most 200 characters.' })
@@ -124,7 +129,7 @@ export class ModelInput implements Missing<TaskInput, ModelInput> {
   })
   row?: Record<string, unknown> | null;
 
-  @Field(() => String, { nullable: true, description: 'Text, at most 100,000 characters.' })
+  @Field(() => String, { nullable: true, description: `Text, ${TEXT_LENGTH}.` })
   text?: string | null;
 
   @Field(() => ImageInput, {
@@ -168,8 +173,7 @@ export class PredictInput {
 
   @Field(() => Int, {
     nullable: true,
-    description:
-      'Time to wait for the answer, in milliseconds, 1 to 3,600,000. When it passes, the result is a DeadlineExceeded problem, and work that has not started is dropped. Default: `limits.defaultDeadlineMs`.',
+    description: `Time to wait for the answer, in milliseconds, ${DEADLINES}. When it passes, the result is a DeadlineExceeded problem, and work that has not started is dropped. Default: \`limits.defaultDeadlineMs\`.`,
   })
   deadlineMs?: number | null;
 
@@ -178,8 +182,7 @@ export class PredictInput {
 
   @Field(() => String, {
     nullable: true,
-    description:
-      'Key for safe retries, 1 to 200 characters. Within 24 hours, a request with the same key, version, variant and input returns the first prediction again; any other request with this key gets an IdempotencyConflict problem. Requires `record: true`.',
+    description: `Key for safe retries, 1 to ${MAX_KEY_CHARACTERS} characters. Within ${KEY_LIFE_MS / 3_600_000} hours, a request with the same key, version, variant and input returns the first prediction again; any other request with this key gets an IdempotencyConflict problem. Requires \`record: true\`.`,
   })
   idempotencyKey?: string | null;
 
@@ -196,7 +199,7 @@ export class PredictManyInput {
   @Field(() => VersionRef, { description: MODEL })
   model!: string;
 
-  @Field(() => [ModelInput], { description: 'Inputs to run the model on, 1 to 1,000.' })
+  @Field(() => [ModelInput], { description: `Inputs to run the model on, 1 to ${MAX_BATCH.toLocaleString('en')}.` })
   inputs!: ModelInput[];
 
   @Field(() => String, { nullable: true, description: VARIANT })
@@ -204,7 +207,7 @@ export class PredictManyInput {
 
   @Field(() => Int, {
     nullable: true,
-    description: 'Time to wait for each answer, in milliseconds, 1 to 3,600,000. Default: `limits.defaultDeadlineMs`.',
+    description: `Time to wait for each answer, in milliseconds, ${DEADLINES}. Default: \`limits.defaultDeadlineMs\`.`,
   })
   deadlineMs?: number | null;
 

@@ -5,7 +5,7 @@ import type { Principal } from '../access/principal.js';
 import type { Engine } from '../engine/engine.js';
 import type { Connection, Outcome, PriorityName } from '../engine/queue.js';
 import {
-  AppError,
+  type AppError,
   DeadlineExceededError,
   IdempotencyConflictError,
   InferenceFailedError,
@@ -13,7 +13,7 @@ import {
 } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { create } from '../graphql/create.js';
-import { problemOf } from '../graphql/problem.type.js';
+import { payloadOf } from '../graphql/problem.type.js';
 import type { Resolved, Serving } from '../serving/serving.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
@@ -25,8 +25,7 @@ import type { PredictInput, PredictManyInput } from './prediction.input.js';
 import { findIdempotency, findPredictionsByIds, type IdempotencyClaim } from './prediction.queries.js';
 import { Prediction, type PredictPayload } from './prediction.type.js';
 import { type Recorder, requestDigest } from './recorder.js';
-
-const KEY_LIFE_MS = 24 * 3_600_000;
+import { KEY_LIFE_MS } from './request-limits.js';
 
 /** The principal of a request, and the connection that waits for the response. */
 export interface Caller {
@@ -106,12 +105,8 @@ export class Predictions {
   }
 
   async #payload(request: PredictionRequest, caller: Caller): Promise<PredictPayload> {
-    try {
-      return { prediction: await this.#answer(checkedJob(request), caller, null), problem: null, replayed: false };
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error;
-      return { prediction: null, problem: problemOf(error), replayed: false };
-    }
+    const { result, problem } = await payloadOf(async () => this.#answer(checkedJob(request), caller, null));
+    return { prediction: result, problem, replayed: false };
   }
 
   async #answer(job: Job, { principal, connection }: Caller, claim: IdempotencyClaim | null): Promise<Prediction> {

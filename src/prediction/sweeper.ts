@@ -9,6 +9,7 @@ import { faultPoint } from '../fault-points.js'; // @fault
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
 import { deleteIdempotencyBefore, deletePredictionsBefore, findBlobsInUse } from './prediction.queries.js';
+import { KEY_LIFE_MS } from './request-limits.js';
 
 const DAY_MS = 24 * 3_600_000;
 const EVERY_MS = 3_600_000;
@@ -54,7 +55,7 @@ export class Sweeper {
 
   /** Returns the number of predictions that were deleted. */
   async sweep(now: number): Promise<number> {
-    await deleteIdempotencyBefore(this.#parts.predictions, now - DAY_MS);
+    await deleteIdempotencyBefore(this.#parts.predictions, now - KEY_LIFE_MS);
     let count = 0;
     for (const { versionIds, retentionDays } of await this.#retentions()) {
       count += await this.#sweepVersions(versionIds, now, now - retentionDays * DAY_MS);

@@ -36,7 +36,7 @@ export function searchHits(text: string): RawBuilder<{ model_id: string; rank: n
 }
 
 /** Limited, because each word takes time: a query with one word repeated 100 times takes seconds. */
-const MAX_WORDS = 16;
+export const MAX_WORDS = 16;
 
 /** All of the first 16 distinct words must occur. The last one may be a prefix, for search while typing. */
 function matchExpression(text: string): string {

@@ -79,8 +79,8 @@ function boxesHead(sources: TaskSources): BoxesHead {
 }
 
 /** Answers include objects below the model's threshold, so that a caller can choose a lower one. */
-const MIN_SCORE = 0.05;
-const MAX_OBJECTS = 300;
+export const MIN_SCORE = 0.05;
+export const MAX_OBJECTS = 300;
 
 /**
  * Converts the outputs to objects, best first, at most `MAX_OBJECTS`. Boxes are in pixels of the image sent and can extend
