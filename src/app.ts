@@ -47,16 +47,17 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     log,
   });
   const slices = createSlices({ config, log, databases, blobs, commits, engine });
-  const progress = { problem: 'starting' as string | null };
+  /** The reason of the server itself, such as starting; null if there is none. */
+  const progress = { notReadyReason: 'starting' as string | null };
   const server = await createServer({
     config,
     log,
     schema: slices.schema,
     databases,
-    notReadyReason: () => progress.problem ?? engine.notReadyReason(config.requireProvider),
+    notReadyReason: () => progress.notReadyReason ?? engine.notReadyReason(config.requireProvider),
   });
   const stop = async () => {
-    progress.problem = 'stopping';
+    progress.notReadyReason = 'stopping';
     faultPoint('stop.begin'); // @fault
     await waitAtMost(GRACE_MS, server.http.close());
     await engine.stop(GRACE_MS);
@@ -72,13 +73,13 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     await engine.start();
     const url = await server.http.listen({ host: config.host, port: config.port });
     const store = path.resolve(config.modelStore);
-    const cards = await importModelStore({ db: databases.catalog, blobs, engine, log }, store);
-    await importEvaluations({ db: databases.catalog, log }, cards);
-    slices.catalog.revision++;
+    const cards = await importModelStore({ db: databases.catalogDb, blobs, engine, log }, store);
+    await importEvaluations({ db: databases.catalogDb, log }, cards);
+    slices.catalog.invalidate();
     faultPoint('start.imported'); // @fault
     const loaded = await slices.serving.preload();
     slices.sweeper.start();
-    progress.problem = loaded > 0 ? null : 'no model can answer: the model store has no READY version';
+    progress.notReadyReason = loaded > 0 ? null : 'no model can answer: the model store has no READY version';
     return { url, databases, engine, stop };
   } catch (error) {
     await stop();
@@ -96,13 +97,22 @@ interface Parts {
 }
 
 function createSlices({ config, log, databases, blobs, commits, engine }: Parts) {
-  const db = databases.catalog;
-  const catalog = new Catalog(db);
-  const serving = new Serving({ db, catalog, blobs, engine });
-  const recorder = new Recorder({ db: databases.predictions, commits, blobs });
-  const predictions = new Predictions({ serving, engine, recorder, db: databases.predictions }, config);
-  const history = new History({ predictions: databases.predictions, catalogDb: db, catalog });
-  const sweeper = new Sweeper({ catalog: db, predictions: databases.predictions, blobs, log }, config);
-  const parts = { db, blobs, catalog, engine, predictions, history, defaultDeadlineMs: config.defaultDeadlineMs };
+  const { catalogDb, predictionDb } = databases;
+  const catalog = new Catalog(catalogDb);
+  const serving = new Serving({ db: catalogDb, catalog, blobs, engine });
+  const recorder = new Recorder({ db: predictionDb, commits, blobs });
+  const predictions = new Predictions({ serving, engine, recorder, db: predictionDb }, config);
+  const history = new History({ predictionDb, catalogDb, catalog });
+  const sweeper = new Sweeper({ catalogDb, predictionDb, blobs, log }, config);
+  const parts = {
+    catalogDb,
+    predictionDb,
+    blobs,
+    catalog,
+    engine,
+    predictions,
+    history,
+    defaultDeadlineMs: config.defaultDeadlineMs,
+  };
   return { catalog, serving, sweeper, schema: createSchema(parts) };
 }

@@ -5,13 +5,12 @@
  */
 import type { Principal } from '../access/principal.js';
 import { CatalogLoaders } from '../catalog/loaders.js';
-import type { Connection } from '../engine/queue.js';
+import type { CallerConnection } from '../engine/queue.js';
 import { type EvaluationContext, EvaluationLoaders } from '../evaluation/loaders.js';
-import { type PredictionLoader, predictionLoader } from '../prediction/history.js';
-import type { PredictionContext } from '../prediction/prediction.resolver.js';
+import { type PredictionContext, type PredictionLoader, predictionLoader } from '../prediction/loaders.js';
 import type { Databases } from '../storage/database.js';
 
-export type RequestDatabases = Pick<Databases, 'catalog' | 'predictions'>;
+export type RequestDatabases = Pick<Databases, 'catalogDb' | 'predictionDb'>;
 
 /** Apollo Server copies the context's own properties for each request, so nothing is kept in `#private` fields. */
 export class RequestContext implements PredictionContext, EvaluationContext {
@@ -20,22 +19,22 @@ export class RequestContext implements PredictionContext, EvaluationContext {
 
   constructor(
     readonly principal: Principal,
-    readonly connection: Connection,
+    readonly connection: CallerConnection,
     private readonly databases: RequestDatabases,
   ) {}
 
-  get catalog(): CatalogLoaders {
-    this.loaders.catalog ??= new CatalogLoaders(this.databases.catalog, this.principal);
+  get catalogLoaders(): CatalogLoaders {
+    this.loaders.catalog ??= new CatalogLoaders(this.databases.catalogDb, this.principal);
     return this.loaders.catalog;
   }
 
-  get evaluations(): EvaluationLoaders {
-    this.loaders.evaluations ??= new EvaluationLoaders(this.databases.catalog, this.principal);
+  get evaluationLoaders(): EvaluationLoaders {
+    this.loaders.evaluations ??= new EvaluationLoaders(this.databases.catalogDb, this.principal);
     return this.loaders.evaluations;
   }
 
   get predictionById(): PredictionLoader {
-    this.loaders.predictionById ??= predictionLoader(this.databases.predictions, this.principal);
+    this.loaders.predictionById ??= predictionLoader(this.databases.predictionDb, this.principal);
     return this.loaders.predictionById;
   }
 }

@@ -35,11 +35,11 @@ function estimatorFor(document: DocumentNode): ComplexityEstimator {
   return ({ type, field, args, childComplexity, node }) => {
     const counts = isConnection(getNamedType(field.type)) ? COUNT_COST * countsIn(node.selectionSet, document) : 0;
     if (isConnection(type) && COUNTS.includes(field.name)) return 0;
-    return counts + priceOf(type, field, args, childComplexity);
+    return counts + costOfField(type, field, args, childComplexity);
   };
 }
 
-function priceOf(
+function costOfField(
   type: GraphQLCompositeType,
   field: GraphQLField<unknown, unknown>,
   args: Readonly<Record<string, unknown>>,
@@ -87,7 +87,7 @@ function elementsOf(list: unknown): number {
   return Array.isArray(list) ? Math.max(1, list.length) : 1;
 }
 
-/** Prices each operation before it runs, refuses it above `limit`, and reports the price in `extensions.cost`. */
+/** Computes the cost of each operation before it runs, refuses it above `limit`, and reports the cost in `extensions.cost`. */
 export function costLimit(limit: number, documents: KnownDocuments): ApolloServerPlugin {
   return {
     async requestDidStart() {
@@ -96,8 +96,8 @@ export function costLimit(limit: number, documents: KnownDocuments): ApolloServe
         async didResolveOperation({ schema, request, source, document, operation }) {
           if (!operation) return;
           const variables = request.variables ?? {};
-          const compute = () => price(schema, document, operation, variables);
-          requested = documents.priceOf(source, priceKey(operation, variables), compute);
+          const compute = () => costOf(schema, document, operation, variables);
+          requested = documents.costOf(source, costKey(operation, variables), compute);
           if (requested !== null && requested > limit) throw tooExpensive(requested, limit);
         },
         async willSendResponse({ response }) {
@@ -111,10 +111,10 @@ export function costLimit(limit: number, documents: KnownDocuments): ApolloServe
 }
 
 /**
- * Everything that the price of an operation depends on: its name, and the numbers, booleans and list sizes among its
+ * Everything that the cost of an operation depends on: its name, and the numbers, booleans and list sizes among its
  * declared variables, in order. Other values are left out, because clients could fill the cache with them.
  */
-function priceKey({ name, variableDefinitions = [] }: OperationDefinitionNode, variables: Variables): string {
+function costKey({ name, variableDefinitions = [] }: OperationDefinitionNode, variables: Variables): string {
   const weights = variableDefinitions.map(({ variable }) => weightOf(variables[variable.name.value]));
   return `${name?.value ?? ''}(${weights.join()})`;
 }
@@ -126,7 +126,7 @@ function weightOf(value: unknown): string {
 }
 
 /** The cost of an operation; null if its variables are invalid, which execution reports. */
-function price(
+function costOf(
   schema: GraphQLSchema,
   document: DocumentNode,
   { name }: OperationDefinitionNode,

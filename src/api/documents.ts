@@ -1,5 +1,5 @@
 /**
- * A cache of the documents that clients have sent, with one entry per text: syntax tree, validation errors and prices.
+ * A cache of the documents that clients have sent, with one entry per text: syntax tree, validation errors and costs.
  *
  * A document is parsed and validated when it is first seen. The cache is Apollo Server's document store, so Apollo
  * Server neither parses nor validates a cached valid document again. It validates documents that are not cached.
@@ -38,8 +38,8 @@ interface KnownDocument {
   readonly document: DocumentNode | null;
   /** Empty for a valid document. */
   readonly errors: readonly GraphQLFormattedError[];
-  /** By `priceKey` of `cost.ts`: operation name and weights of its variables. */
-  readonly prices: Map<string, number>;
+  /** By `costKey` of `cost.ts`: operation name and weights of its variables. */
+  readonly costs: Map<string, number>;
   /** Estimated memory of this entry. */
   bytes: number;
 }
@@ -52,8 +52,8 @@ export interface DocumentBounds {
 const DEFAULT_BOUNDS: DocumentBounds = { maxDocuments: 500, maxBytes: 32 * 1024 * 1024 };
 /** An upper bound: 250 to 490 bytes of heap were measured per token, including its node in the tree. */
 const BYTES_PER_TOKEN = 500;
-const BYTES_PER_PRICE = 100;
-const MAX_PRICES_PER_DOCUMENT = 100;
+const BYTES_PER_COST = 100;
+const MAX_COSTS_PER_DOCUMENT = 100;
 
 export class KnownDocuments {
   readonly #schema: GraphQLSchema;
@@ -88,15 +88,15 @@ export class KnownDocuments {
     }
   }
 
-  /** The cached price for this key, or else the result of `compute`; null if it cannot be computed. */
-  priceOf(text: string, key: string, compute: () => number | null): number | null {
+  /** The cached cost for this key, or else the result of `compute`; null if it cannot be computed. */
+  costOf(text: string, key: string, compute: () => number | null): number | null {
     const known = this.#byText.get(text);
-    const price = known?.prices.get(key) ?? null;
-    if (price !== null) return price;
+    const cost = known?.costs.get(key) ?? null;
+    if (cost !== null) return cost;
     const computed = compute();
-    if (!known || computed === null || known.prices.size >= MAX_PRICES_PER_DOCUMENT) return computed;
-    known.prices.set(key, computed);
-    this.#grow(known, BYTES_PER_PRICE + key.length);
+    if (!known || computed === null || known.costs.size >= MAX_COSTS_PER_DOCUMENT) return computed;
+    known.costs.set(key, computed);
+    this.#grow(known, BYTES_PER_COST + key.length);
     return computed;
   }
 
@@ -121,7 +121,7 @@ export class KnownDocuments {
       sha256: createHash('sha256').update(text).digest('hex'),
       document: errors.length === 0 ? document : null,
       errors,
-      prices: new Map(),
+      costs: new Map(),
       bytes: 0,
     };
     this.#byText.set(text, known);

@@ -3,7 +3,7 @@ import { Policy } from '../access/policy.js';
 import { BadArgumentError } from '../errors.js';
 import type { EvaluationContext } from '../evaluation/loaders.js';
 import { Node } from '../graphql/node.type.js';
-import type { PredictionContext } from '../prediction/prediction.resolver.js';
+import type { PredictionContext } from '../prediction/loaders.js';
 import { type NodeTypeName, typeOfId } from '../storage/ids.js';
 import { MAX_PAGE_SIZE } from '../storage/pages.js';
 
@@ -44,10 +44,10 @@ export class NodeResolver {
 
 /** Loads the object with an id, by the type that the id names. A type without a line here is a compile error. */
 const LOAD: Readonly<Record<NodeTypeName, (id: string, context: Context) => Promise<Node | null>>> = {
-  Model: (id, { catalog }) => catalog.model.load(id),
-  Version: (id, { catalog }) => catalog.version.load(id),
-  Dataset: (id, { catalog }) => catalog.dataset.load(id),
-  Evaluation: (id, { evaluations }) => evaluations.evaluation.load(id),
+  Model: (id, { catalogLoaders }) => catalogLoaders.model.load(id),
+  Version: (id, { catalogLoaders }) => catalogLoaders.version.load(id),
+  Dataset: (id, { catalogLoaders }) => catalogLoaders.dataset.load(id),
+  Evaluation: (id, { evaluationLoaders }) => evaluationLoaders.evaluation.load(id),
   Prediction: (id, { predictionById }) => predictionById.load(id),
 };
 

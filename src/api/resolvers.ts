@@ -14,12 +14,13 @@ import { PredictionResolver, VersionPredictionsResolver } from '../prediction/pr
 import type { Predictions } from '../prediction/predictions.js';
 import { EngineResolver, VersionServingResolver } from '../serving/serving.resolver.js';
 import type { BlobFolder } from '../storage/blobs.js';
-import type { CatalogDatabase } from '../storage/database.js';
+import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
 import { LimitsResolver } from './limits.resolver.js';
 import { NodeResolver } from './node.resolver.js';
 
 export interface ResolverParts {
-  readonly db: CatalogDatabase;
+  readonly catalogDb: CatalogDatabase;
+  readonly predictionDb: PredictionDatabase;
   readonly blobs: BlobFolder;
   readonly catalog: Catalog;
   readonly engine: Engine;
@@ -34,14 +35,14 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   ResolverClass,
   (parts: ResolverParts) => object
 >([
-  [ModelResolver, ({ db }) => new ModelResolver(db)],
+  [ModelResolver, ({ catalogDb }) => new ModelResolver(catalogDb)],
   [VersionResolver, ({ catalog }) => new VersionResolver(catalog)],
   [AliasResolver, () => new AliasResolver()],
-  [DatasetResolver, ({ db }) => new DatasetResolver(db)],
+  [DatasetResolver, ({ catalogDb }) => new DatasetResolver(catalogDb)],
   [VersionServingResolver, ({ engine }) => new VersionServingResolver(engine)],
   [EngineResolver, ({ engine }) => new EngineResolver(engine)],
   [PredictionResolver, ({ predictions, history, blobs }) => new PredictionResolver(predictions, history, blobs)],
-  [VersionPredictionsResolver, ({ history }) => new VersionPredictionsResolver(history)],
+  [VersionPredictionsResolver, ({ predictionDb }) => new VersionPredictionsResolver(predictionDb)],
   [EvaluationResolver, () => new EvaluationResolver()],
   [VersionEvaluationResolver, () => new VersionEvaluationResolver()],
   [DatasetEvaluationResolver, () => new DatasetEvaluationResolver()],

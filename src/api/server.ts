@@ -21,7 +21,7 @@ import { v7 } from 'uuid';
 import { isPolicyName, POLICIES, type PolicyName } from '../access/policy.js';
 import { authenticate, type Principal } from '../access/principal.js';
 import type { Config } from '../config.js';
-import type { Connection } from '../engine/queue.js';
+import type { CallerConnection } from '../engine/queue.js';
 import { isLoopback } from '../loopback.js';
 import { RequestContext, type RequestDatabases } from './context.js';
 import { costLimit } from './cost.js';
@@ -203,7 +203,7 @@ function documentOf({ method, url, body }: FastifyRequest): unknown {
 }
 
 /** The engine checks `isClosed` when it forms a batch, and drops inputs whose client has disconnected. */
-function clientConnection({ principal }: FastifyRequest, { raw }: FastifyReply): Connection {
+function clientConnection({ principal }: FastifyRequest, { raw }: FastifyReply): CallerConnection {
   return {
     caller: principal.callerId,
     get isClosed() {

@@ -13,11 +13,20 @@ const NAMES_TO_SUGGEST_FROM = 1_000;
 
 export class Catalog {
   readonly #db: CatalogDatabase;
-  /** Incremented with every change. In-memory copies of the catalog compare it to detect that they are stale. */
-  revision = 0;
+  #revision = 0;
 
   constructor(db: CatalogDatabase) {
     this.#db = db;
+  }
+
+  /** A number that every change increments. In-memory copies of the catalog compare it to detect that they are stale. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Makes in-memory copies of the catalog stale. Called after every change. */
+  invalidate(): void {
+    this.#revision++;
   }
 
   /** The error for an unknown name. It suggests similar names that the principal may see. */
@@ -28,22 +37,22 @@ export class Catalog {
 
   /** @throws InvalidInputError, NotFoundError, NotReadyError, StorageFullError */
   async setAlias(
-    { principal, catalog }: CatalogContext,
+    { principal, catalogLoaders }: CatalogContext,
     input: { model: string; alias: string; version: string },
   ): Promise<Alias> {
     checkAliasName(input.alias);
-    const model = await catalog.modelByName.load(input.model);
+    const model = await catalogLoaders.modelByName.load(input.model);
     if (!model) throw await this.notFound(principal, `The model "${input.model}"`, input.model);
-    const version = await catalog.findVersion(input.version, ['input', 'version']);
+    const version = await catalogLoaders.findVersion(input.version, ['input', 'version']);
     if (!version) throw new NotFoundError(`The version "${input.version}"`);
     if (version.modelId !== model.id) throw anotherModels(input);
     if (version.state !== 'READY') throw new NotReadyError(input.version, version.state, version.stateReason);
     await this.#db
       .transaction()
       .execute((trx) => moveAlias(trx, model.id, input.alias, version.id, Date.now()))
-      .finally(() => this.revision++);
-    catalog.forgetAliases();
-    const aliases = await catalog.aliasesOfModel.load(model.id);
+      .finally(() => this.invalidate());
+    catalogLoaders.forgetAliases();
+    const aliases = await catalogLoaders.aliasesOfModel.load(model.id);
     return aliases.find(({ name }) => name === input.alias) as Alias;
   }
 }

@@ -30,9 +30,9 @@ export class DatasetResolver {
   })
   dataset(
     @Arg('name', () => String, { description: 'Name of the dataset, such as "fashion-mnist-test".' }) name: string,
-    @Ctx() { catalog }: CatalogContext,
+    @Ctx() { catalogLoaders }: CatalogContext,
   ): Promise<Dataset | null> {
-    return catalog.datasetByName.load(name);
+    return catalogLoaders.datasetByName.load(name);
   }
 
   @FieldResolver(() => [JSONObject], {
@@ -54,8 +54,8 @@ export class DatasetResolver {
     @Root() dataset: Dataset,
     @Arg('first', () => Int, { defaultValue: 10, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null,
-    @Ctx() { catalog }: CatalogContext,
+    @Ctx() { catalogLoaders }: CatalogContext,
   ): Promise<VersionConnection> {
-    return new VersionConnection(await catalog.versionsOf('dataset', dataset.id, { first, after }));
+    return new VersionConnection(await catalogLoaders.versionsOf('dataset', dataset.id, { first, after }));
   }
 }

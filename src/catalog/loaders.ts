@@ -19,7 +19,7 @@ import type { Version } from './version.type.js';
 /** The part of the request context that resolvers of the catalog need. */
 export interface CatalogContext {
   readonly principal: Principal;
-  readonly catalog: CatalogLoaders;
+  readonly catalogLoaders: CatalogLoaders;
 }
 
 export class CatalogLoaders {

@@ -58,14 +58,14 @@ export class ModelResolver {
   })
   model(
     @Arg('name', () => String, { description: 'Name of the model, such as "spam-filter".' }) name: string,
-    @Ctx() { catalog }: CatalogContext,
+    @Ctx() { catalogLoaders }: CatalogContext,
   ): Promise<Model | null> {
-    return catalog.modelByName.load(name);
+    return catalogLoaders.modelByName.load(name);
   }
 
   @FieldResolver(() => [String], { description: 'Tags from the model card, in alphabetical order.' })
-  tags(@Root() model: Model, @Ctx() { catalog }: CatalogContext): Promise<string[]> {
-    return catalog.tags.load(model.id);
+  tags(@Root() model: Model, @Ctx() { catalogLoaders }: CatalogContext): Promise<string[]> {
+    return catalogLoaders.tags.load(model.id);
   }
 
   @FieldResolver(() => VersionConnection, { description: 'Versions of the model, newest first.' })
@@ -73,9 +73,9 @@ export class ModelResolver {
     @Root() model: Model,
     @Arg('first', () => Int, { defaultValue: 10, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null,
-    @Ctx() { catalog }: CatalogContext,
+    @Ctx() { catalogLoaders }: CatalogContext,
   ): Promise<VersionConnection> {
-    return new VersionConnection(await catalog.versionsOf('model', model.id, { first, after }));
+    return new VersionConnection(await catalogLoaders.versionsOf('model', model.id, { first, after }));
   }
 
   @FieldResolver(() => Version, {
@@ -87,15 +87,15 @@ export class ModelResolver {
     @Root() model: Model,
     @Arg('number', () => Int, { nullable: true, description: 'Number of the version, from 1.' }) number: number | null,
     @Arg('alias', () => String, { nullable: true, description: 'Name of an alias of the model.' }) alias: string | null,
-    @Ctx() { catalog }: CatalogContext,
+    @Ctx() { catalogLoaders }: CatalogContext,
   ): Promise<Version | null> {
     if (number != null && alias != null)
       throw new BadArgumentError('`number` and `alias` were both given. Give only one of them.');
-    return catalog.versionOf(model, { number: number ?? null, alias: alias ?? null });
+    return catalogLoaders.versionOf(model, { number: number ?? null, alias: alias ?? null });
   }
 
   @FieldResolver(() => [Alias], { description: 'Aliases of the model, in order of name.' })
-  aliases(@Root() model: Model, @Ctx() { catalog }: CatalogContext): Promise<Alias[]> {
-    return catalog.aliasesOfModel.load(model.id);
+  aliases(@Root() model: Model, @Ctx() { catalogLoaders }: CatalogContext): Promise<Alias[]> {
+    return catalogLoaders.aliasesOfModel.load(model.id);
   }
 }

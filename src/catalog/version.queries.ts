@@ -72,7 +72,7 @@ export async function findVersionPages(
 ): Promise<Map<string, Page<Version>>> {
   const list = listId('versions', parent);
   const parentColumn = sql.ref<string>(PARENT_COLUMN[parent]);
-  let candidates = selectVersion(versionsOf(db, principal, parent))
+  let candidates = selectVersion(visibleVersionsOf(db, principal, parent))
     .select(parentColumn.as('parent_id'))
     .select(({ fn }) =>
       fn
@@ -104,7 +104,7 @@ export async function findVersionPages(
   );
 }
 
-function versionsOf(db: CatalogDatabase, principal: Principal, parent: 'model' | 'dataset') {
+function visibleVersionsOf(db: CatalogDatabase, principal: Principal, parent: 'model' | 'dataset') {
   const versions = visibleVersions(db, principal);
   if (parent === 'model') return versions;
   return versions
@@ -120,7 +120,7 @@ async function countVersions(
   parentIds: readonly string[],
 ): Promise<{ parent_id: string; count: number }[]> {
   const parentColumn = sql.ref<string>(PARENT_COLUMN[parent]);
-  return versionsOf(db, principal, parent)
+  return visibleVersionsOf(db, principal, parent)
     .select(parentColumn.as('parent_id'))
     .select(rowCount().as('count'))
     .where(parentColumn, 'in', parentIds)

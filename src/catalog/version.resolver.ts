@@ -46,9 +46,9 @@ export class VersionResolver {
   })
   version(
     @Arg('ref', () => VersionRef, { description: 'Reference to the version, such as "spam-filter:3".' }) ref: string,
-    @Ctx() { catalog }: CatalogContext,
+    @Ctx() { catalogLoaders }: CatalogContext,
   ): Promise<Version | null> {
-    return catalog.findVersion(ref, ['ref']);
+    return catalogLoaders.findVersion(ref, ['ref']);
   }
 
   @Policy('operate')
@@ -66,27 +66,27 @@ export class VersionResolver {
   }
 
   @FieldResolver(() => Model, { description: 'Model that this is a version of.' })
-  model(@Root() version: Version, @Ctx() { catalog }: CatalogContext): Promise<Model | null> {
-    return catalog.model.load(version.modelId);
+  model(@Root() version: Version, @Ctx() { catalogLoaders }: CatalogContext): Promise<Model | null> {
+    return catalogLoaders.model.load(version.modelId);
   }
 
   @FieldResolver(() => [String], { description: 'Names of the aliases that point to this version now.' })
-  aliasNames(@Root() version: Version, @Ctx() { catalog }: CatalogContext): Promise<string[]> {
-    return catalog.aliasNamesOfVersion.load(version.id);
+  aliasNames(@Root() version: Version, @Ctx() { catalogLoaders }: CatalogContext): Promise<string[]> {
+    return catalogLoaders.aliasNamesOfVersion.load(version.id);
   }
 
   @FieldResolver(() => [Dataset], {
     description: 'Registered datasets that the model card names as training data.',
   })
-  trainedOn(@Root() version: Version, @Ctx() { catalog }: CatalogContext): Promise<Dataset[]> {
-    return catalog.trainingDatasets.load(version.id);
+  trainedOn(@Root() version: Version, @Ctx() { catalogLoaders }: CatalogContext): Promise<Dataset[]> {
+    return catalogLoaders.trainingDatasets.load(version.id);
   }
 }
 
 @Resolver(() => Alias)
 export class AliasResolver {
   @FieldResolver(() => Version, { description: 'Version that the alias points to now.' })
-  aliasedVersion(@Root() alias: Alias, @Ctx() { catalog }: CatalogContext): Promise<Version | null> {
-    return catalog.version.load(alias.versionId);
+  aliasedVersion(@Root() alias: Alias, @Ctx() { catalogLoaders }: CatalogContext): Promise<Version | null> {
+    return catalogLoaders.version.load(alias.versionId);
   }
 }

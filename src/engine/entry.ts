@@ -3,12 +3,12 @@
  */
 import { DeadlineExceededError } from '../errors.js';
 import type { Item } from '../tasks/tasks.js';
-import type { Connection, Entry, Outcome, PriorityName } from './queue.js';
+import type { CallerConnection, Entry, Outcome, PriorityName } from './queue.js';
 
 export interface RunOptions {
   readonly deadlineMs: number;
   readonly priority: PriorityName;
-  readonly connection: Connection;
+  readonly connection: CallerConnection;
 }
 
 /** Calls `onSettled` once, just before the promise `answered` settles. */

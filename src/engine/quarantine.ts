@@ -12,7 +12,7 @@ import { CircuitBreaker } from './circuit-breaker.js';
 import { createEntry } from './entry.js';
 import type { EngineVersion } from './messages.js';
 import { itemDigest, PoisonInputs } from './poison-inputs.js';
-import { type Connection, type Entry, isObsolete } from './queue.js';
+import { type CallerConnection, type Entry, isObsolete } from './queue.js';
 
 /** An entry that waits to run alone. */
 export interface QuarantineEntry {
@@ -21,7 +21,7 @@ export interface QuarantineEntry {
 }
 
 /** Trials are started by the engine itself, so they count against no caller. */
-const TRIAL_CONNECTION: Connection = { isClosed: false, caller: '' };
+const TRIAL_CONNECTION: CallerConnection = { isClosed: false, caller: '' };
 const TRIAL_DEADLINE_MS = 60_000;
 const MAX_CONFINED = 200;
 

@@ -14,7 +14,7 @@ export const PRIORITIES = ['HIGH', 'NORMAL', 'LOW'] as const;
 export type PriorityName = (typeof PRIORITIES)[number];
 
 /** The connection of the client that waits for the answer. An input is not run if it closes before the run starts. */
-export interface Connection {
+export interface CallerConnection {
   readonly isClosed: boolean;
   /** Identifies the caller, so that poison inputs count against their sender only. */
   readonly caller: string;
@@ -34,7 +34,7 @@ export interface Entry {
   readonly priority: PriorityName;
   readonly enqueuedAt: number;
   readonly deadlineAt: number;
-  readonly connection: Connection;
+  readonly connection: CallerConnection;
   /** The first call of either settles the entry and sets `isSettled`; later calls have no effect. */
   readonly succeed: (outcome: Outcome) => void;
   readonly fail: (error: Error) => void;

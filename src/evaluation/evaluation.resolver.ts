@@ -11,16 +11,19 @@ export class EvaluationResolver {
     nullable: true,
     description: 'Version that was evaluated; null if you may not see it.',
   })
-  evaluatedVersion(@Root() { versionId }: Evaluation, @Ctx() { catalog }: EvaluationContext): Promise<Version | null> {
-    return catalog.version.load(versionId);
+  evaluatedVersion(
+    @Root() { versionId }: Evaluation,
+    @Ctx() { catalogLoaders }: EvaluationContext,
+  ): Promise<Version | null> {
+    return catalogLoaders.version.load(versionId);
   }
 
   @FieldResolver(() => Dataset, {
     nullable: true,
     description: 'Dataset that the version was evaluated on; null if you may not see it.',
   })
-  dataset(@Root() { datasetId }: Evaluation, @Ctx() { catalog }: EvaluationContext): Promise<Dataset | null> {
-    return catalog.dataset.load(datasetId);
+  dataset(@Root() { datasetId }: Evaluation, @Ctx() { catalogLoaders }: EvaluationContext): Promise<Dataset | null> {
+    return catalogLoaders.dataset.load(datasetId);
   }
 
   @FieldResolver(() => [Metric], { description: 'Metrics of the evaluation.' })
@@ -31,9 +34,9 @@ export class EvaluationResolver {
       description: 'Names of the metrics to return, such as ["accuracy"]. Default: all.',
     })
     names: string[] | null,
-    @Ctx() { evaluations }: EvaluationContext,
+    @Ctx() { evaluationLoaders }: EvaluationContext,
   ): Promise<Metric[]> {
-    const metrics = await evaluations.metrics.load(id);
+    const metrics = await evaluationLoaders.metrics.load(id);
     return names ? metrics.filter(({ name }) => names.includes(name)) : metrics;
   }
 }
@@ -54,9 +57,9 @@ export class VersionEvaluationResolver {
     dataset: string | null,
     @Arg('origin', () => EvaluationOrigin, { nullable: true, description: 'Origin to consider. Default: both.' })
     origin: keyof typeof EvaluationOrigin | null,
-    @Ctx() { evaluations }: EvaluationContext,
+    @Ctx() { evaluationLoaders }: EvaluationContext,
   ): Promise<Evaluation | null> {
-    return evaluations.best(id, { dataset, origin });
+    return evaluationLoaders.best(id, { dataset, origin });
   }
 
   @FieldResolver(() => EvaluationConnection, { description: 'Evaluations of this version, newest first.' })
@@ -64,9 +67,9 @@ export class VersionEvaluationResolver {
     @Root() { id }: Version,
     @Arg('first', () => Int, { defaultValue: 10, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null,
-    @Ctx() { evaluations }: EvaluationContext,
+    @Ctx() { evaluationLoaders }: EvaluationContext,
   ): Promise<EvaluationConnection> {
-    return new EvaluationConnection(await evaluations.pageOf('version', id, { first, after }));
+    return new EvaluationConnection(await evaluationLoaders.evaluationsOf('version', id, { first, after }));
   }
 }
 
@@ -77,8 +80,8 @@ export class DatasetEvaluationResolver {
     @Root() { id }: Dataset,
     @Arg('first', () => Int, { defaultValue: 10, description: FIRST }) first: number,
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null,
-    @Ctx() { evaluations }: EvaluationContext,
+    @Ctx() { evaluationLoaders }: EvaluationContext,
   ): Promise<EvaluationConnection> {
-    return new EvaluationConnection(await evaluations.pageOf('dataset', id, { first, after }));
+    return new EvaluationConnection(await evaluationLoaders.evaluationsOf('dataset', id, { first, after }));
   }
 }

@@ -17,7 +17,7 @@ import {
 import type { Evaluation } from './evaluation.type.js';
 
 export interface EvaluationContext extends CatalogContext {
-  readonly evaluations: EvaluationLoaders;
+  readonly evaluationLoaders: EvaluationLoaders;
 }
 
 export class EvaluationLoaders {
@@ -41,7 +41,7 @@ export class EvaluationLoaders {
     toMetric,
   );
 
-  pageOf(parent: EvaluationParent, parentId: string, args: PageArgs): Promise<Page<Evaluation>> {
+  evaluationsOf(parent: EvaluationParent, parentId: string, args: PageArgs): Promise<Page<Evaluation>> {
     const load = async (ids: readonly string[]) => {
       const found = await findEvaluationPages(this.#db, this.#principal, parent, ids, args);
       return ids.map((id) => found.get(id) as Page<Evaluation>);

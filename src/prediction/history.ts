@@ -1,34 +1,22 @@
-/** Lookup of recorded predictions by the principal who made them. */
-import type DataLoader from 'dataloader';
-import type { Principal } from '../access/principal.js';
+/** The list of recorded predictions, with its filter. */
 import type { Catalog } from '../catalog/catalog.js';
-import { type CatalogContext } from '../catalog/loaders.js';
+import type { CatalogContext } from '../catalog/loaders.js';
 import { parseRef } from '../catalog/ref.js';
 import { findVersionIdsOfModel } from '../catalog/version.queries.js';
 import { NotFoundError } from '../errors.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
-import { loadOne } from '../storage/loaders.js';
 import type { Page, PageArgs } from '../storage/pages.js';
 import type { PredictionFilter } from './prediction.input.js';
-import { findPredictionPage, findPredictionsByIds } from './prediction.queries.js';
+import { findPredictionPage } from './prediction.queries.js';
 import type { Prediction } from './prediction.type.js';
 
-export type PredictionLoader = DataLoader<string, Prediction | null>;
-
-export function predictionLoader(db: PredictionDatabase, principal: Principal): PredictionLoader {
-  return loadOne(
-    (ids) => findPredictionsByIds(db, principal, ids),
-    ({ id }) => id,
-  );
-}
-
 export class History {
-  readonly #predictions: PredictionDatabase;
+  readonly #predictionDb: PredictionDatabase;
   readonly #catalogDb: CatalogDatabase;
   readonly #catalog: Catalog;
 
-  constructor(parts: { predictions: PredictionDatabase; catalogDb: CatalogDatabase; catalog: Catalog }) {
-    this.#predictions = parts.predictions;
+  constructor(parts: { predictionDb: PredictionDatabase; catalogDb: CatalogDatabase; catalog: Catalog }) {
+    this.#predictionDb = parts.predictionDb;
     this.#catalogDb = parts.catalogDb;
     this.#catalog = parts.catalog;
   }
@@ -37,22 +25,18 @@ export class History {
   async page(context: CatalogContext, filter: PredictionFilter, args: PageArgs): Promise<Page<Prediction>> {
     const { model, since, until, label } = filter;
     const versionIds = model == null ? null : await this.#versionIds(context, model);
-    return findPredictionPage(this.#predictions, context.principal, { versionIds, since, until, label }, args);
-  }
-
-  pageOfVersion(principal: Principal, versionId: string, args: PageArgs): Promise<Page<Prediction>> {
-    return findPredictionPage(this.#predictions, principal, { versionIds: [versionId] }, args);
+    return findPredictionPage(this.#predictionDb, context.principal, { versionIds, since, until, label }, args);
   }
 
   /** The versions that a reference covers: for a name without alias or number, all versions of the model. */
-  async #versionIds({ catalog, principal }: CatalogContext, text: string): Promise<string[]> {
+  async #versionIds({ catalogLoaders, principal }: CatalogContext, text: string): Promise<string[]> {
     const ref = parseRef(text, ['filter', 'model']);
-    const model = await catalog.modelByName.load(ref.name);
+    const model = await catalogLoaders.modelByName.load(ref.name);
     if (!model) throw await this.#catalog.notFound(principal, `The model "${ref.name}"`, ref.name);
     if (ref.alias === null && ref.number === null) {
       return findVersionIdsOfModel(this.#catalogDb, principal, model.id);
     }
-    const version = await catalog.versionOf(model, ref);
+    const version = await catalogLoaders.versionOf(model, ref);
     if (!version) throw new NotFoundError(`The version "${text}"`);
     return [version.id];
   }

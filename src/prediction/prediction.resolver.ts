@@ -1,23 +1,19 @@
 import { Arg, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { Policy } from '../access/policy.js';
-import type { CatalogContext } from '../catalog/loaders.js';
 import { Version } from '../catalog/version.type.js';
-import type { Connection } from '../engine/queue.js';
 import { AFTER, FIRST } from '../graphql/connection.type.js';
 import { payloadOf } from '../graphql/problem.type.js';
 import { ModelInputValue } from '../graphql/scalars.js';
 import type { BlobFolder } from '../storage/blobs.js';
+import type { PredictionDatabase } from '../storage/database.js';
 import { readSpec } from '../tasks/stored-spec.js';
-import type { History, PredictionLoader } from './history.js';
+import type { History } from './history.js';
+import type { PredictionContext } from './loaders.js';
 import { Output, outputOf } from './output.type.js';
 import { PredictInput, PredictionFilter, PredictManyInput } from './prediction.input.js';
+import { findPredictionPage } from './prediction.queries.js';
 import { Prediction, PredictionConnection, PredictManyPayload, PredictPayload } from './prediction.type.js';
 import type { Predictions } from './predictions.js';
-
-export interface PredictionContext extends CatalogContext {
-  readonly predictionById: PredictionLoader;
-  readonly connection: Connection;
-}
 
 @Resolver(() => Prediction)
 export class PredictionResolver {
@@ -89,8 +85,11 @@ export class PredictionResolver {
     nullable: true,
     description: 'Version that made the prediction; null if you may not see it.',
   })
-  predictedBy(@Root() { versionId }: Prediction, @Ctx() { catalog }: PredictionContext): Promise<Version | null> {
-    return catalog.version.load(versionId);
+  predictedBy(
+    @Root() { versionId }: Prediction,
+    @Ctx() { catalogLoaders }: PredictionContext,
+  ): Promise<Version | null> {
+    return catalogLoaders.version.load(versionId);
   }
 
   @FieldResolver(() => ModelInputValue, {
@@ -108,14 +107,14 @@ export class PredictionResolver {
   })
   async output(@Root() prediction: Prediction, @Ctx() context: PredictionContext): Promise<typeof Output> {
     if (prediction.labels) return outputOf(prediction.answer, prediction.labels);
-    const specJson = (await context.catalog.version.load(prediction.versionId))?.specJson;
+    const specJson = (await context.catalogLoaders.version.load(prediction.versionId))?.specJson;
     return outputOf(prediction.answer, specJson ? readSpec(specJson).labels : []);
   }
 }
 
 @Resolver(() => Version)
 export class VersionPredictionsResolver {
-  constructor(private readonly history: History) {}
+  constructor(private readonly db: PredictionDatabase) {}
 
   @FieldResolver(() => PredictionConnection, {
     nullable: true,
@@ -127,6 +126,7 @@ export class VersionPredictionsResolver {
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null,
     @Ctx() { principal }: PredictionContext,
   ): Promise<PredictionConnection> {
-    return new PredictionConnection(await this.history.pageOfVersion(principal, version.id, { first, after }));
+    const listing = { versionIds: [version.id] };
+    return new PredictionConnection(await findPredictionPage(this.db, principal, listing, { first, after }));
   }
 }

@@ -3,7 +3,7 @@
  */
 import type { Principal } from '../access/principal.js';
 import type { Engine } from '../engine/engine.js';
-import type { Connection, Outcome, PriorityName } from '../engine/queue.js';
+import type { CallerConnection, Outcome, PriorityName } from '../engine/queue.js';
 import {
   type AppError,
   DeadlineExceededError,
@@ -30,7 +30,7 @@ import { KEY_LIFE_MS } from './request-limits.js';
 /** The principal of a request, and the connection that waits for the response. */
 export interface Caller {
   readonly principal: Principal;
-  readonly connection: Connection;
+  readonly connection: CallerConnection;
 }
 
 interface PredictionRequest {

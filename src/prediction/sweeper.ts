@@ -18,8 +18,8 @@ const ROWS_A_STEP = 500;
 const YOUNG_MS = 3_600_000;
 
 interface SweeperParts {
-  readonly catalog: CatalogDatabase;
-  readonly predictions: PredictionDatabase;
+  readonly catalogDb: CatalogDatabase;
+  readonly predictionDb: PredictionDatabase;
   readonly blobs: BlobFolder;
   readonly log: Logger;
 }
@@ -55,7 +55,7 @@ export class Sweeper {
 
   /** Returns the number of predictions that were deleted. */
   async sweep(now: number): Promise<number> {
-    await deleteIdempotencyBefore(this.#parts.predictions, now - KEY_LIFE_MS);
+    await deleteIdempotencyBefore(this.#parts.predictionDb, now - KEY_LIFE_MS);
     let count = 0;
     for (const { versionIds, retentionDays } of await this.#retentions()) {
       count += await this.#sweepVersions(versionIds, now, now - retentionDays * DAY_MS);
@@ -64,7 +64,7 @@ export class Sweeper {
   }
 
   async #retentions(): Promise<{ versionIds: string[]; retentionDays: number }[]> {
-    const rows = await findRetentions(this.#parts.catalog, SYSTEM);
+    const rows = await findRetentions(this.#parts.catalogDb, SYSTEM);
     const byDays = Map.groupBy(rows, ({ retention_days }) => retention_days ?? this.#defaultDays);
     return Array.from(byDays, ([retentionDays, versions]) => ({
       retentionDays,
@@ -75,9 +75,9 @@ export class Sweeper {
   async #sweepVersions(versionIds: readonly string[], now: number, cutoff: number): Promise<number> {
     let total = 0;
     while (!this.#isStopping) {
-      const { count, blobs } = await deletePredictionsBefore(this.#parts.predictions, versionIds, cutoff, ROWS_A_STEP);
+      const { count, blobs } = await deletePredictionsBefore(this.#parts.predictionDb, versionIds, cutoff, ROWS_A_STEP);
       faultPoint('sweeper.deleted'); // @fault
-      const inUse = await findBlobsInUse(this.#parts.predictions, blobs);
+      const inUse = await findBlobsInUse(this.#parts.predictionDb, blobs);
       for (const digest of new Set(blobs)) {
         if (!inUse.has(digest)) await this.#parts.blobs.deleteUnused(digest, now - YOUNG_MS);
       }

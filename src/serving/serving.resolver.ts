@@ -37,9 +37,9 @@ export class EngineResolver {
   }
 
   @FieldResolver(() => [Version], { description: 'Versions that the worker has loaded.' })
-  async loadedVersions(@Root() worker: WorkerStatus, @Ctx() { catalog }: CatalogContext): Promise<Version[]> {
+  async loadedVersions(@Root() worker: WorkerStatus, @Ctx() { catalogLoaders }: CatalogContext): Promise<Version[]> {
     const versions = await Promise.all(
-      [...new Set(worker.versionIds.map(versionIdOf))].map((id) => catalog.version.load(id)),
+      [...new Set(worker.versionIds.map(versionIdOf))].map((id) => catalogLoaders.version.load(id)),
     );
     return versions.filter((version) => version !== null);
   }

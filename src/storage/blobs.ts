@@ -8,7 +8,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { faultPoint } from '../fault-points.js'; // @fault
-import { throwAsProblem } from './disk-failure.js';
+import { throwDiskFailureAsStorageFull } from './disk-failure.js';
 
 const SHA256 = /^[0-9a-f]{64}$/;
 
@@ -47,7 +47,7 @@ export class BlobFolder {
       () => true,
       () => false,
     );
-    if (!renewed) await this.#write(target, bytes).catch(throwAsProblem);
+    if (!renewed) await this.#write(target, bytes).catch(throwDiskFailureAsStorageFull);
     return digest;
   }
 

@@ -45,8 +45,8 @@ export interface PredictionTables {
 export type PredictionDatabase = Kysely<PredictionTables>;
 
 export interface Databases {
-  readonly catalog: CatalogDatabase;
-  readonly predictions: PredictionDatabase;
+  readonly catalogDb: CatalogDatabase;
+  readonly predictionDb: PredictionDatabase;
   readonly catalogFile: SqliteFile;
   readonly predictionsFile: SqliteFile;
   readonly close: () => Promise<void>;
@@ -74,7 +74,7 @@ export async function openDatabases(dataDir: string): Promise<Databases> {
     opened.push(predictionsFile);
     const catalog = new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(catalogFile) });
     const predictions = new Kysely<PredictionTables>({ dialect: new SqliteFileDialect(predictionsFile) });
-    return { catalog, predictions, catalogFile, predictionsFile, close };
+    return { catalogDb: catalog, predictionDb: predictions, catalogFile, predictionsFile, close };
   } catch (error) {
     await close();
     throw error;

@@ -5,7 +5,7 @@ import { SqliteError } from './sqlite-error.js';
 const DISK_ERRORS = new Set(['ENOSPC', 'EIO', 'EMFILE', 'ENFILE', 'EROFS', 'EDQUOT']);
 
 /** @throws StorageFullError for a failure of the disk, else the error it was given */
-export function throwAsProblem(error: unknown): never {
+export function throwDiskFailureAsStorageFull(error: unknown): never {
   throw isDiskFailure(error) ? new StorageFullError({ cause: error }) : error;
 }
 

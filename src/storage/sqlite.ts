@@ -7,7 +7,7 @@
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { waitAtMost } from '../wait-at-most.js';
-import { throwAsProblem } from './disk-failure.js';
+import { throwDiskFailureAsStorageFull } from './disk-failure.js';
 import { RESULT_CODE, SqliteError } from './sqlite-error.js';
 import type { QueryReply, Statement, StorageReply, StorageRequest } from './sqlite-thread.js';
 
@@ -153,7 +153,7 @@ export class SqliteFile {
   /** Only for the holder of the writer's turn. @throws StorageFullError, SqliteError */
   write(sql: string, parameters: readonly unknown[]): Promise<QueryReply> {
     this.statementCount++;
-    return this.#writer.send({ kind: 'query', sql, parameters }).catch(throwAsProblem);
+    return this.#writer.send({ kind: 'query', sql, parameters }).catch(throwDiskFailureAsStorageFull);
   }
 
   /** The epoch of the writer's thread. */
@@ -164,7 +164,7 @@ export class SqliteFile {
   /** Runs all rows of all statements in one transaction. Resolves when they are on the disk. @throws as `write` */
   commit(statements: readonly Statement[]): Promise<QueryReply> {
     this.statementCount += statements.length;
-    return this.inTurn(() => this.#writer.send({ kind: 'commit', statements })).catch(throwAsProblem);
+    return this.inTurn(() => this.#writer.send({ kind: 'commit', statements })).catch(throwDiskFailureAsStorageFull);
   }
 
   async inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -1,4 +1,4 @@
-/** A known document has one entry: it is parsed, validated and priced once. */
+/** A known document has one entry: it is parsed, validated and its cost computed once. */
 import 'reflect-metadata';
 import { ApolloServer } from '@apollo/server';
 import { jest } from '@jest/globals';
@@ -42,19 +42,19 @@ test('an invalid document is never given to Apollo Server, and its errors stay t
   expect(body).toMatchObject({ kind: 'single', singleResult: { errors: first } });
 });
 
-test('a price is computed once for the same weights, and again for others', () => {
+test('a cost is computed once for the same weights, and again for others', () => {
   const documents = new KnownDocuments(schema);
   documents.errorsOf(named(1));
   const compute = jest.fn(() => 7);
 
-  const prices = [
-    documents.priceOf(named(1), 'Q1(5)', compute),
-    documents.priceOf(named(1), 'Q1(5)', compute),
-    documents.priceOf(named(1), 'Q1(6)', compute),
-    documents.priceOf('{ unknown }', '()', () => null),
+  const costs = [
+    documents.costOf(named(1), 'Q1(5)', compute),
+    documents.costOf(named(1), 'Q1(5)', compute),
+    documents.costOf(named(1), 'Q1(6)', compute),
+    documents.costOf('{ unknown }', '()', () => null),
   ];
 
-  expect(prices).toEqual([7, 7, 7, null]);
+  expect(costs).toEqual([7, 7, 7, null]);
   expect(compute).toHaveBeenCalledTimes(2);
 });
 
@@ -72,14 +72,14 @@ test('the least recently used document is forgotten when there are too many', as
   expect(documents.size).toBe(2);
 });
 
-test('documents are forgotten when they take too many bytes, their prices included', () => {
+test('documents are forgotten when they take too many bytes, their costs included', () => {
   const documents = new KnownDocuments(schema, { maxDocuments: 1_000, maxBytes: 20_000 });
   for (let i = 0; i < 100; i++) documents.errorsOf(named(i));
-  const withoutPrices = documents.size;
+  const withoutCosts = documents.size;
 
-  for (let i = 0; i < 100; i++) documents.priceOf(named(99), `Q99(${i})`, () => 1);
+  for (let i = 0; i < 100; i++) documents.costOf(named(99), `Q99(${i})`, () => 1);
 
-  expect(withoutPrices).toBeGreaterThan(1);
-  expect(withoutPrices).toBeLessThan(10);
-  expect(documents.size).toBeLessThan(withoutPrices);
+  expect(withoutCosts).toBeGreaterThan(1);
+  expect(withoutCosts).toBeLessThan(10);
+  expect(documents.size).toBeLessThan(withoutCosts);
 });

@@ -57,28 +57,28 @@ test('every response has its cost; a prediction costs more than a name', async (
   expect(prediction.extensions?.['cost'].requested).toBe(5);
 });
 
-test('a count is priced once per page, however many elements the page has', async () => {
-  const price = async (document: string) => (await app.send(document)).extensions?.['cost'].requested;
+test('a count adds to the cost once per page, however many elements the page has', async () => {
+  const cost = async (document: string) => (await app.send(document)).extensions?.['cost'].requested;
 
-  const page = await price('{ models(first: 100) { nodes { name } } }');
-  const counted = await price('{ models(first: 100) { totalCount facets { buckets { value } } nodes { name } } }');
-  const nested = await price('{ models(first: 10) { nodes { versions(first: 20) { totalCount } } } }');
-  const hidden = await price(
+  const page = await cost('{ models(first: 100) { nodes { name } } }');
+  const counted = await cost('{ models(first: 100) { totalCount facets { buckets { value } } nodes { name } } }');
+  const nested = await cost('{ models(first: 10) { nodes { versions(first: 20) { totalCount } } } }');
+  const hidden = await cost(
     '{ models(first: 100) { ...F ... { b: totalCount } } } fragment F on ModelConnection { a: totalCount }',
   );
 
   expect([page, counted, nested, hidden]).toEqual([100, 110, 10 * (1 + 20 + 5), 110]);
 });
 
-test('a price depends on the declared variables only', async () => {
-  const price = async (variables: Record<string, unknown>) =>
+test('a cost depends on the declared variables only', async () => {
+  const cost = async (variables: Record<string, unknown>) =>
     (await app.send('query ($first: Int!) { models(first: $first) { nodes { name } } }', variables)).extensions?.[
       'cost'
     ].requested;
 
-  const prices = [await price({ first: 7, other: 1 }), await price({ other: 1, first: 8 }), await price({ first: 7 })];
+  const costs = [await cost({ first: 7, other: 1 }), await cost({ other: 1, first: 8 }), await cost({ first: 7 })];
 
-  expect(prices).toEqual([7, 8, 7]);
+  expect(costs).toEqual([7, 8, 7]);
 });
 
 test('a batch of 1,000 inputs with their best classes is within the limits', async () => {

@@ -83,13 +83,13 @@ test('methods other than GET and POST, and other paths, are not found', async ()
   expect([...methods, elsewhere].map(({ status }) => status)).toEqual([404, 404, 404, 404]);
 });
 
-test('variables named like the weights of others do not lower the price of an operation', async () => {
+test('variables named like the weights of others do not lower the cost of an operation', async () => {
   const query = 'query ($first: Int!) { models(first: $first) { nodes { versions(first: 100) { nodes { id } } } } }';
-  const price = async (variables: Record<string, unknown>) =>
+  const cost = async (variables: Record<string, unknown>) =>
     (await app.send(query, variables)).extensions?.['cost'].requested;
 
-  const one = await price({ first: 1, 'a=string first': 100 });
-  const disguised = await price({ 'first=number1 a': 'x', first: 100 });
+  const one = await cost({ first: 1, 'a=string first': 100 });
+  const disguised = await cost({ 'first=number1 a': 'x', first: 100 });
 
   expect(disguised).toBe(100 * one);
 });

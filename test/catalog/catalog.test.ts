@@ -8,7 +8,7 @@ const SET_ALIAS = `mutation ($input: SetAliasInput!) { setAlias(input: $input) {
 let app: TestApp;
 beforeEach(async () => {
   app = await startTestApp();
-  await fillCatalog(app.app.databases.catalog, 2);
+  await fillCatalog(app.app.databases.catalogDb, 2);
 });
 afterEach(() => app.stop());
 

@@ -12,7 +12,7 @@ const LIST = `query ($search: String, $filter: ModelFilter, $orderBy: ModelOrder
 let app: TestApp;
 beforeAll(async () => {
   app = await startTestApp({ empty: true, modelStore: '/nowhere' });
-  await fillCatalog(app.app.databases.catalog, COUNT);
+  await fillCatalog(app.app.databases.catalogDb, COUNT);
 });
 afterAll(() => app.stop());
 

@@ -14,14 +14,16 @@ const MODELS = `query ($search: String, $filter: ModelFilter, $orderBy: ModelOrd
 let app: TestApp;
 beforeEach(async () => {
   app = await startTestApp({ empty: true, modelStore: '/nowhere' });
-  await fillCatalog(app.app.databases.catalog, COUNT);
+  await fillCatalog(app.app.databases.catalogDb, COUNT);
 });
 afterEach(() => app.stop());
 
 async function addModel(name: string, title: string): Promise<void> {
   const card = JSON.stringify({ markdown: '' });
   const rest = { summary: null, task: 'TENSOR', owner: null, license: null, retention_days: null, tags: [], card };
-  await app.app.databases.catalog.transaction().execute((trx) => saveModel(trx, { name, title, ...rest }, Date.now()));
+  await app.app.databases.catalogDb
+    .transaction()
+    .execute((trx) => saveModel(trx, { name, title, ...rest }, Date.now()));
 }
 
 async function page(variables: Record<string, unknown>): Promise<Data> {
@@ -124,7 +126,7 @@ test('pages of versions, trained versions and evaluations contain every item exa
 test('a COMPUTED evaluation is preferred to an IMPORTED one, unless an origin is given', async () => {
   const { version, dataset } = await app.query('{ version(ref: "m000:1") { id } dataset(name: "numbers") { id } }');
   const computed = { version_id: version.id, dataset_id: dataset.id, origin: 'COMPUTED' as const, evaluated_rows: 2 };
-  await insertEvaluation(app.app.databases.catalog, computed, [], 1);
+  await insertEvaluation(app.app.databases.catalogDb, computed, [], 1);
 
   const answer = await app.query(`{ version(ref: "m000:1") {
     any: evaluation { origin } computed: evaluation(origin: COMPUTED) { origin evaluatedRows }

@@ -23,7 +23,7 @@ const QUERY = `query ($first: Int!, $after: String) {
 let app: TestApp;
 beforeAll(async () => {
   app = await startTestApp({ empty: true, modelStore: '/nowhere' });
-  await fillCatalog(app.app.databases.catalog, 120);
+  await fillCatalog(app.app.databases.catalogDb, 120);
 });
 afterAll(() => app.stop());
 

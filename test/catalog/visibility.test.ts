@@ -20,20 +20,20 @@ let databases: Databases;
 beforeAll(async () => {
   dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-visibility-'));
   databases = await openDatabases(dataDir);
-  await fillCatalog(databases.catalog, 5);
+  await fillCatalog(databases.catalogDb, 5);
 });
 afterAll(async () => {
   await databases.close();
   await rm(dataDir, { recursive: true, force: true });
 });
 beforeEach(async () => {
-  await databases.catalog.updateTable('model').set({ visibility: 'public' }).execute();
-  await databases.catalog.updateTable('dataset').set({ visibility: 'public' }).execute();
+  await databases.catalogDb.updateTable('model').set({ visibility: 'public' }).execute();
+  await databases.catalogDb.updateTable('dataset').set({ visibility: 'public' }).execute();
 });
 
 /** The model m000, owned by `owner-0`, with a version and an alias; private from now on. */
 async function hideModel(): Promise<{ modelId: string; versionId: string }> {
-  const db = databases.catalog;
+  const db = databases.catalogDb;
   const { id: modelId, default_version_id } = await db
     .selectFrom('model')
     .selectAll()
@@ -58,10 +58,10 @@ test.each([
   ['private', 'owner-0'],
   ['private', 'anonymous'],
 ] as const)('SQL and memory agree about a %s model of %s', async (visibility, owner) => {
-  await databases.catalog.updateTable('model').set({ visibility, owner }).where('name', '=', 'm001').execute();
+  await databases.catalogDb.updateTable('model').set({ visibility, owner }).where('name', '=', 'm001').execute();
 
   for (const principal of [OTHER, OWNER, SYSTEM]) {
-    const found = await findModelsByNames(databases.catalog, principal, ['m001']);
+    const found = await findModelsByNames(databases.catalogDb, principal, ['m001']);
     expect({ principal, isSeen: found.length === 1 }).toEqual({
       principal,
       isSeen: maySee(principal, { visibility, owner }),
@@ -70,17 +70,17 @@ test.each([
 });
 
 test.each(['public', 'private'] as const)('SQL and memory agree about a %s dataset', async (visibility) => {
-  await databases.catalog.updateTable('dataset').set({ visibility }).execute();
+  await databases.catalogDb.updateTable('dataset').set({ visibility }).execute();
 
   for (const principal of [OTHER, OWNER, SYSTEM]) {
-    const found = await findDatasetsByNames(databases.catalog, principal, ['numbers']);
+    const found = await findDatasetsByNames(databases.catalogDb, principal, ['numbers']);
     expect(found.length === 1).toBe(maySee(principal, { visibility }));
   }
 });
 
 test('tags, aliases, versions and training data of a private model are for its owner only', async () => {
   const { modelId, versionId } = await hideModel();
-  const db = databases.catalog;
+  const db = databases.catalogDb;
   const counts = async (principal: Principal) => ({
     tags: (await findTags(db, principal, [modelId])).length,
     aliases: (await findAliases(db, principal, 'alias.model_id', [modelId])).length,
@@ -97,8 +97,8 @@ test('tags, aliases, versions and training data of a private model are for its o
 test('counts and facets leave out private models', async () => {
   await hideModel();
   const seen = async (principal: Principal) => {
-    const page = await findModelPage(databases.catalog, principal, {}, PAGE);
-    const owners = (await countFacets(databases.catalog, principal, {})).find(({ field }) => field === 'OWNER');
+    const page = await findModelPage(databases.catalogDb, principal, {}, PAGE);
+    const owners = (await countFacets(databases.catalogDb, principal, {})).find(({ field }) => field === 'OWNER');
     return { total: await page.countTotal(), owner: owners?.buckets.find(({ value }) => value === 'owner-0')?.count };
   };
 
@@ -107,7 +107,7 @@ test('counts and facets leave out private models', async () => {
 });
 
 test('a private dataset shows neither its trained versions nor the models that do well on it', async () => {
-  const db = databases.catalog;
+  const db = databases.catalogDb;
   const { id } = await db.selectFrom('dataset').select('id').executeTakeFirstOrThrow();
   const seen = async (principal: Principal) => ({
     trained: (await findVersionPages(db, principal, 'dataset', [id], PAGE)).get(id)?.edges.length,

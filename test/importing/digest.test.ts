@@ -31,7 +31,7 @@ afterAll(async () => {
 });
 
 test('the digest is the same as in release 0.1.0, so that published versions do not look changed', async () => {
-  const rows = await app.app.databases.catalog
+  const rows = await app.app.databases.catalogDb
     .selectFrom('version')
     .innerJoin('model', 'model.id', 'version.model_id')
     .select(['model.name', 'version.source_sha256'])

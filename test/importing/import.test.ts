@@ -126,7 +126,7 @@ test('a restart changes nothing, a new folder is a new version, and a published 
   await store.write('adder', { '1/model.onnx': onnx(ADD) });
   app = await startTestApp({ modelStore: store.folder });
   const rows = async () => {
-    const { catalog } = (app as TestApp).app.databases;
+    const { catalogDb: catalog } = (app as TestApp).app.databases;
     return {
       models: await catalog.selectFrom('model').selectAll().execute(),
       versions: await catalog.selectFrom('version').selectAll().execute(),

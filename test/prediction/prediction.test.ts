@@ -136,9 +136,12 @@ test('predictions and their blobs are deleted after their retention, and not bef
   const long = 'spam and eggs '.repeat(2_000);
   await predict(text(long));
   await predict(text('short'));
-  const { catalog, predictions } = app.app.databases;
+  const { catalogDb, predictionDb } = app.app.databases;
   const blobs = new BlobFolder(path.join(app.dataDir, 'blobs'));
-  const sweeper = new Sweeper({ catalog, predictions, blobs, log: pino({ level: 'silent' }) }, { retentionDays: 30 });
+  const sweeper = new Sweeper(
+    { catalogDb, predictionDb, blobs, log: pino({ level: 'silent' }) },
+    { retentionDays: 30 },
+  );
   const digest = createHash('sha256')
     .update(JSON.stringify({ text: long }))
     .digest('hex');

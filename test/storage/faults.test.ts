@@ -159,7 +159,7 @@ describe('opening', () => {
 
   async function isWhole(): Promise<boolean> {
     const databases = await openDatabases(folder);
-    const models = await databases.catalog.selectFrom('model').select('id').execute();
+    const models = await databases.catalogDb.selectFrom('model').select('id').execute();
     await databases.close();
     await rm(folder, { recursive: true });
     return models.length === 0;

@@ -22,7 +22,7 @@ const INSERT =
 const row = (key: string) => ({ sql: INSERT, row: ['p', key, 'id', 'digest', 1] });
 
 async function keys(): Promise<string[]> {
-  const rows = await databases.predictions.selectFrom('idempotency').select('key').orderBy('key').execute();
+  const rows = await databases.predictionDb.selectFrom('idempotency').select('key').orderBy('key').execute();
   return rows.map(({ key }) => key);
 }
 
@@ -47,11 +47,11 @@ test('a commit that fails writes nothing, and the next one succeeds', async () =
 
 test('a transaction that throws writes nothing, and other writers wait for its end', async () => {
   const insert = (key: string) => ({ principal_id: 'p', key, prediction_id: 'i', request_sha256: 'd', created_at: 1 });
-  const failed = databases.predictions.transaction().execute(async (trx) => {
+  const failed = databases.predictionDb.transaction().execute(async (trx) => {
     await trx.insertInto('idempotency').values(insert('lost')).execute();
     throw new Error('changed my mind');
   });
-  const other = databases.predictions.insertInto('idempotency').values(insert('kept')).execute();
+  const other = databases.predictionDb.insertInto('idempotency').values(insert('kept')).execute();
 
   await expect(failed).rejects.toThrow('changed my mind');
   await other;
