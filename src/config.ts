@@ -1,8 +1,8 @@
 /**
  * The configuration: every environment variable, parsed once, with all problems reported together.
  *
- * The only reader of `process.env`. The `doc` of each key is its row in `OPERATING.md` (a test compares them).
- * All other code receives the frozen `Config`; tests pass objects and set no variables.
+ * `main.ts` passes the environment to `loadConfig`; all other code receives the frozen `Config`. The `doc` of each key is
+ * its row in `OPERATING.md` (a test compares them).
  */
 import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
@@ -18,7 +18,7 @@ interface Setting<T> {
 }
 
 const PROVIDERS = ['cuda', 'webgpu', 'cpu'] as const;
-export type ExecutionProvider = (typeof PROVIDERS)[number];
+type ExecutionProvider = (typeof PROVIDERS)[number];
 
 const packageRoot = path.resolve(import.meta.dirname, '..');
 const slots = Math.min(Math.max(1, availableParallelism()), 16);

@@ -162,6 +162,33 @@ test('SQL is in queries, migrations and storage only', () => {
   expect(wrong.map(({ file }) => file)).toEqual([]);
 });
 
+test('queries take the principal, except those of the server itself and those that change the catalog', () => {
+  const takesPrincipal = (node: ts.FunctionDeclaration) =>
+    node.parameters.some(({ type }) => type?.getText() === 'Principal');
+  const without = files
+    .filter(({ file }) => file.endsWith('.queries.ts') && file !== 'catalog/registration.queries.ts')
+    .flatMap(({ file, source }) =>
+      source.statements
+        .filter(ts.isFunctionDeclaration)
+        .filter((node) => ts.getCombinedModifierFlags(node) & ts.ModifierFlags.Export)
+        .filter((node) => node.parameters[0]?.type?.getText().endsWith('Database') && !takesPrincipal(node))
+        .map((node) => `${file} ${node.name?.text}`),
+    );
+
+  expect(without.sort()).toEqual([
+    'evaluation/evaluation.queries.ts insertEvaluation',
+    // Its result is a function that takes the principal.
+    'prediction/prediction.queries.ts predictionInserts',
+    'prediction/retention.queries.ts deleteIdempotencyBefore',
+    'prediction/retention.queries.ts deletePredictionsBefore',
+    'prediction/retention.queries.ts findBlobsInUse',
+    // `Serving` caches models for all callers, and checks `maySee` before it uses one.
+    'serving/serving.queries.ts findPreloadedRefs',
+    'serving/serving.queries.ts findReadyRefs',
+    'serving/serving.queries.ts findServedModel',
+  ]);
+});
+
 test('type-graphql is in types, inputs, resolvers, policies and the schema builder only', () => {
   const allowed = /\.(type|input|resolver)\.ts$|^api\/schema\.ts$|^access\/policy\.ts$/;
   const wrong = files.filter(({ file, source }) => importsOf(source).includes('type-graphql') && !allowed.test(file));
@@ -169,11 +196,11 @@ test('type-graphql is in types, inputs, resolvers, policies and the schema build
   expect(wrong.map(({ file }) => file)).toEqual([]);
 });
 
-test('only config.ts reads the environment; only main.ts and worker.ts exit', () => {
+test('only main.ts and child.ts read the environment; only main.ts and worker.ts exit', () => {
   const reads = files.filter(({ source }) => /process\.env\b/.test(source.text)).map(({ file }) => file);
   const exits = files.filter(({ source }) => /process\.exit\(/.test(source.text)).map(({ file }) => file);
 
-  expect(reads.sort()).toEqual(['config.ts', 'engine/child.ts', 'main.ts']);
+  expect(reads.sort()).toEqual(['engine/child.ts', 'main.ts']);
   expect(exits.sort()).toEqual(['main.ts', 'worker/worker.ts']);
 });
 

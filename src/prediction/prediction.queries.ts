@@ -1,4 +1,7 @@
-/** All SQL for predictions. Each row belongs to one principal; no other principal can read it. */
+/**
+ * SQL for predictions. Each row belongs to one principal; no other principal can read it. The SQL of the sweeper is in
+ * `retention.queries.ts`.
+ */
 import type { Principal } from '../access/principal.js';
 import { create } from '../graphql/create.js';
 import type { PredictionDatabase } from '../storage/database.js';
@@ -10,7 +13,7 @@ import { rowCount } from '../storage/sql.js';
 import { decodeAnswer, encodeAnswer } from './answer-json.js';
 import { Prediction } from './prediction.type.js';
 
-export interface PredictionListing {
+interface PredictionListing {
   /** Null for all versions. */
   readonly versionIds: readonly string[] | null;
   readonly since?: Date | null | undefined;
@@ -132,36 +135,7 @@ function listedPredictions(
     .$if(label != null, (q) => q.where('label', '=', label as string));
 }
 
-/** Deletes up to `limit` predictions of these versions made before `cutoff`. Returns the digests of their blobs. */
-export async function deletePredictionsBefore(
-  db: PredictionDatabase,
-  versionIds: readonly string[],
-  cutoff: number,
-  limit: number,
-): Promise<{ count: number; blobs: string[] }> {
-  const old = await db
-    .selectFrom('prediction')
-    .select(['id', 'input_sha256'])
-    .where('version_id', 'in', versionIds)
-    .where('id', '<', firstIdAt('Prediction', cutoff))
-    .limit(limit)
-    .execute();
-  const ids = old.map(({ id }) => id);
-  if (ids.length > 0) await db.deleteFrom('prediction').where('id', 'in', ids).execute();
-  return { count: ids.length, blobs: old.flatMap(({ input_sha256 }) => input_sha256 ?? []) };
-}
-
-export async function findBlobsInUse(db: PredictionDatabase, digests: readonly string[]): Promise<Set<string>> {
-  if (digests.length === 0) return new Set();
-  const rows = await db.selectFrom('prediction').select('input_sha256').where('input_sha256', 'in', digests).execute();
-  return new Set(rows.flatMap(({ input_sha256 }) => input_sha256 ?? []));
-}
-
-export async function deleteIdempotencyBefore(db: PredictionDatabase, cutoff: number): Promise<void> {
-  await db.deleteFrom('idempotency').where('created_at', '<', cutoff).execute();
-}
-
-export function toPrediction(row: PredictionTable): Prediction {
+function toPrediction(row: PredictionTable): Prediction {
   return create(Prediction, {
     id: row.id,
     createdAt: new Date(row.created_at),

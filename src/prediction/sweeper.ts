@@ -8,8 +8,8 @@ import { findRetentions } from '../catalog/version.queries.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
-import { deleteIdempotencyBefore, deletePredictionsBefore, findBlobsInUse } from './prediction.queries.js';
 import { KEY_LIFE_MS } from './request-limits.js';
+import { deleteIdempotencyBefore, deletePredictionsBefore, findBlobsInUse } from './retention.queries.js';
 
 const DAY_MS = 24 * 3_600_000;
 const EVERY_MS = 3_600_000;

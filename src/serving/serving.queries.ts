@@ -1,4 +1,8 @@
-/** SQL of serving: reads a model with all versions, variants and aliases that references can name, in three statements. */
+/**
+ * SQL of serving: reads a model with all versions, variants and aliases that references can name, in three statements.
+ *
+ * These queries take no principal, because `Serving` caches models for all callers. It checks `maySee` before it uses one.
+ */
 import type { CatalogDatabase } from '../storage/database.js';
 import { toFlag } from '../storage/sql.js';
 
