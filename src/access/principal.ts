@@ -19,7 +19,7 @@ export interface Principal {
 }
 
 /** The part of an HTTP request that identifies its sender. */
-export interface Credentials {
+interface Credentials {
   readonly socket: { readonly remoteAddress?: string | undefined };
 }
 

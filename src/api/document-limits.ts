@@ -71,7 +71,7 @@ function countTokens(text: string) {
 }
 
 /** @throws GraphQLError with a code, if the tree exceeds a limit */
-export function checkTree(document: DocumentNode): void {
+function checkTree(document: DocumentNode): void {
   const { definitions } = document;
   const fragments = new Map<string, SelectionSetNode>();
   for (const node of definitions) {

@@ -44,7 +44,7 @@ interface KnownDocument {
   bytes: number;
 }
 
-export interface DocumentBounds {
+interface DocumentBounds {
   readonly maxDocuments: number;
   readonly maxBytes: number;
 }

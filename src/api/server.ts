@@ -41,7 +41,7 @@ declare module 'fastify' {
   }
 }
 
-export interface ServerParts {
+interface ServerParts {
   readonly config: Config;
   readonly log: Logger;
   readonly schema: GraphQLSchema;
@@ -51,7 +51,7 @@ export interface ServerParts {
   readonly notReadyReason: () => string | null;
 }
 
-export interface Server {
+interface Server {
   readonly http: FastifyInstance;
   readonly stop: () => Promise<void>;
 }

@@ -87,7 +87,7 @@ export async function findTrainingDatasets(
   return rows.map(({ version_id, ...row }) => ({ versionId: version_id, dataset: toDataset(row) }));
 }
 
-export function toDataset(row: DatasetTable): Dataset {
+function toDataset(row: DatasetTable): Dataset {
   return create(Dataset, {
     id: row.id,
     name: row.name,

@@ -19,7 +19,7 @@ import {
 } from './model.type.js';
 import { maySeeDataset, maySeeModel } from './visibility.js';
 
-export interface ModelListing {
+interface ModelListing {
   readonly search?: string | null | undefined;
   readonly filter?: ModelFilter | null | undefined;
   readonly orderBy?: ModelOrder | null | undefined;
@@ -216,7 +216,7 @@ function evaluationThat(
     .$if(filter.max != null, (q) => q.where('metric.value', '<=', filter.max as number));
 }
 
-export function toModel(row: ModelTable): Model {
+function toModel(row: ModelTable): Model {
   return create(Model, {
     id: row.id,
     name: row.name,

@@ -87,13 +87,13 @@ export class Model extends Node {
   defaultVersionId!: string | null;
 }
 
-export const ModelOrderField = enumOf('ModelOrderField', 'Fields that models can be sorted by.', {
+const ModelOrderField = enumOf('ModelOrderField', 'Fields that models can be sorted by.', {
   NAME: 'Sort by `name`.',
   CREATED_AT: 'Sort by `createdAt`.',
   UPDATED_AT: 'Sort by `updatedAt`.',
 });
 
-export const OrderDirection = enumOf('OrderDirection', 'Sort direction.', {
+const OrderDirection = enumOf('OrderDirection', 'Sort direction.', {
   ASC: 'Ascending: A to Z, oldest first.',
   DESC: 'Descending: Z to A, newest first.',
 });

@@ -12,7 +12,7 @@ import { indexForSearch } from '../storage/search.js';
 
 export type Trx = Transaction<CatalogTables>;
 
-export type NewModel = Omit<ModelTable, 'id' | 'visibility' | 'default_version_id' | 'created_at' | 'updated_at'> & {
+type NewModel = Omit<ModelTable, 'id' | 'visibility' | 'default_version_id' | 'created_at' | 'updated_at'> & {
   readonly tags: readonly string[];
 };
 export type NewVersion = Omit<VersionTable, 'id' | 'created_at' | 'updated_at'>;

@@ -165,7 +165,7 @@ export async function findAliases(
   return rows.map(toAlias);
 }
 
-export function toVersion(row: VersionRow): Version {
+function toVersion(row: VersionRow): Version {
   return create(Version, {
     id: row.id,
     modelId: row.model_id,
@@ -197,7 +197,7 @@ function toArtifact(row: VersionRow, sha256: string): Artifact {
   });
 }
 
-export function toAlias(row: AliasTable): Alias {
+function toAlias(row: AliasTable): Alias {
   return create(Alias, {
     name: row.name,
     versionId: row.version_id,

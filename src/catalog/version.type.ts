@@ -3,8 +3,8 @@ import { connectionOf } from '../graphql/connection.type.js';
 import { create } from '../graphql/create.js';
 import { enumOf } from '../graphql/enum.type.js';
 import { Node } from '../graphql/node.type.js';
-import { VersionStateEnum } from '../graphql/problem.type.js';
 import { DateTime, JSONValue, ModelInputValue, SafeInt, VersionRef } from '../graphql/scalars.js';
+import { VersionStateEnum } from '../graphql/version-state.type.js';
 import { isMultiLabel } from '../tasks/scores.js';
 import { type ColumnSpec, type ColumnType as ColumnTypeName } from '../tasks/spec.js';
 import { readSpec } from '../tasks/stored-spec.js';
@@ -124,7 +124,7 @@ export class Signature {
   example!: unknown;
 }
 
-export function signatureOf(spec: VersionSpec): Signature {
+function signatureOf(spec: VersionSpec): Signature {
   const tensors = (specs: VersionSpec['inputs']) => specs.map((tensor) => ({ ...tensor, shape: [...tensor.shape] }));
   return {
     inputKind: spec.inputKind,

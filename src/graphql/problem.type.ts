@@ -16,6 +16,7 @@ import {
   type ProblemCode,
 } from '../errors.js';
 import { enumOf } from './enum.type.js';
+import { VersionStateEnum } from './version-state.type.js';
 
 export const ProblemCodeEnum = enumOf<ProblemCode>('ProblemCode', 'Kind of failure that a client can act on.', {
   INVALID_INPUT:
@@ -33,7 +34,7 @@ export const ProblemCodeEnum = enumOf<ProblemCode>('ProblemCode', 'Kind of failu
   SHUTTING_DOWN: 'The server is shutting down. Retry after `retryAfterMs`.',
 });
 
-export const InputProblemCodeEnum = enumOf<InputProblemCode>('InputProblemCode', 'Kind of mistake in an input.', {
+const InputProblemCodeEnum = enumOf<InputProblemCode>('InputProblemCode', 'Kind of mistake in an input.', {
   UNKNOWN_NAME: 'The name is unknown, such as a column that the version does not have.',
   MISSING: 'A required value is missing or null.',
   WRONG_TYPE: 'The value has the wrong type.',
@@ -45,12 +46,6 @@ export const InputProblemCodeEnum = enumOf<InputProblemCode>('InputProblemCode',
   TOO_LARGE: 'The text, list or image exceeds a size limit.',
   UNREADABLE: 'The value cannot be decoded or parsed.',
   WRONG_KIND: 'The value, or its combination with another value, is not accepted here.',
-});
-
-export const VersionStateEnum = enumOf('VersionState', 'State of a version.', {
-  READY: 'The version runs predictions.',
-  FAILED: 'The version could not be imported, or its answers differ from its golden cases. See `stateReason`.',
-  ARCHIVED: 'The version is kept for its history and runs no predictions.',
 });
 
 @InterfaceType({ description: 'Failure that the client can act on.' })

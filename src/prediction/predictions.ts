@@ -28,7 +28,7 @@ import { type Recorder, requestDigest } from './recorder.js';
 import { KEY_LIFE_MS } from './request-limits.js';
 
 /** The principal of a request, and the connection that waits for the response. */
-export interface Caller {
+interface Caller {
   readonly principal: Principal;
   readonly connection: CallerConnection;
 }

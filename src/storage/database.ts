@@ -38,7 +38,7 @@ export interface CatalogTables {
 }
 export type CatalogDatabase = Kysely<CatalogTables>;
 
-export interface PredictionTables {
+interface PredictionTables {
   prediction: PredictionTable;
   idempotency: IdempotencyTable;
 }
@@ -72,9 +72,9 @@ export async function openDatabases(dataDir: string): Promise<Databases> {
     opened.push(catalogFile);
     const predictionsFile = await openFile(path.join(dataDir, 'predictions.db'), predictionMigrations);
     opened.push(predictionsFile);
-    const catalog = new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(catalogFile) });
-    const predictions = new Kysely<PredictionTables>({ dialect: new SqliteFileDialect(predictionsFile) });
-    return { catalogDb: catalog, predictionDb: predictions, catalogFile, predictionsFile, close };
+    const catalogDb = new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(catalogFile) });
+    const predictionDb = new Kysely<PredictionTables>({ dialect: new SqliteFileDialect(predictionsFile) });
+    return { catalogDb, predictionDb, catalogFile, predictionsFile, close };
   } catch (error) {
     await close();
     throw error;

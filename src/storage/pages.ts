@@ -42,7 +42,7 @@ export function listId(...parts: readonly unknown[]): string {
   return createHash('sha256').update(json).digest('base64url').slice(0, 8);
 }
 
-export function encodeCursor(list: string, key: readonly Key[]): string {
+function encodeCursor(list: string, key: readonly Key[]): string {
   return Buffer.from(JSON.stringify([list, ...key])).toString('base64url');
 }
 

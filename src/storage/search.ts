@@ -8,7 +8,7 @@ import type { CatalogTables } from './database.js';
 
 export const MAX_HITS = 1_000;
 
-export interface SearchableModel {
+interface SearchableModel {
   readonly id: string;
   readonly name: string;
   readonly title: string;

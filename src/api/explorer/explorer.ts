@@ -10,7 +10,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
-export type ExplorerKind = 'sandbox' | 'graphiql' | 'off';
+type ExplorerKind = 'sandbox' | 'graphiql' | 'off';
 
 interface ExplorerPage {
   readonly html: string;
