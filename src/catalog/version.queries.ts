@@ -4,16 +4,7 @@ import type { Principal } from '../access/principal.js';
 import { create } from '../graphql/create.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { AliasTable, VersionTable } from '../storage/migrations/catalog.table.js';
-import {
-  checkFirst,
-  countsByParent,
-  decodeCursor,
-  listId,
-  type Page,
-  type PageArgs,
-  pageOf,
-  pagesByParent,
-} from '../storage/pages.js';
+import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pagesByParent } from '../storage/pages.js';
 import { isAfter, rowCount } from '../storage/sql.js';
 import type { VariantSpec } from '../tasks/stored-spec.js';
 import { Alias, Artifact, type Variant, Version } from './version.type.js';
@@ -93,15 +84,12 @@ export async function findVersionPages(
     .where('place', '<=', checkFirst(first) + 1)
     .orderBy('place')
     .execute();
-  const countTotal = countsByParent(() => countVersions(db, principal, parent, parentIds));
-  return pagesByParent(parentIds, rows, (own, parentId) =>
-    pageOf(own, first, {
-      toNode: toVersion,
-      list,
-      keyOf: (row) => [row.created_at, row.id],
-      countTotal: () => countTotal(parentId),
-    }),
-  );
+  return pagesByParent(parentIds, rows, first, {
+    toNode: toVersion,
+    list,
+    keyOf: (row) => [row.created_at, row.id],
+    countTotals: () => countVersions(db, principal, parent, parentIds),
+  });
 }
 
 function visibleVersionsOf(db: CatalogDatabase, principal: Principal, parent: 'model' | 'dataset') {

@@ -6,16 +6,7 @@ import { create } from '../graphql/create.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
 import type { EvaluationTable, MetricTable } from '../storage/migrations/evaluation.table.js';
-import {
-  checkFirst,
-  countsByParent,
-  decodeCursor,
-  listId,
-  type Page,
-  type PageArgs,
-  pageOf,
-  pagesByParent,
-} from '../storage/pages.js';
+import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pagesByParent } from '../storage/pages.js';
 import { isSet, rowCount } from '../storage/sql.js';
 import { Evaluation, type EvaluationOrigin, type Interval, Metric } from './evaluation.type.js';
 
@@ -72,10 +63,12 @@ export async function findEvaluationPages(
     .where('place', '<=', checkFirst(first) + 1)
     .orderBy('place')
     .execute();
-  const countTotal = countsByParent(() => countEvaluations(db, principal, parent, parentIds));
-  return pagesByParent(parentIds, rows, (own, parentId) =>
-    pageOf(own, first, { toNode: toEvaluation, list, keyOf: ({ id }) => [id], countTotal: () => countTotal(parentId) }),
-  );
+  return pagesByParent(parentIds, rows, first, {
+    toNode: toEvaluation,
+    list,
+    keyOf: ({ id }) => [id],
+    countTotals: () => countEvaluations(db, principal, parent, parentIds),
+  });
 }
 
 async function countEvaluations(

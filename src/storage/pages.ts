@@ -65,16 +65,17 @@ function parse(cursor: string): unknown[] {
   }
 }
 
+interface PageOptions<Row, T> {
+  readonly toNode: (row: Row) => T;
+  readonly list: string;
+  readonly keyOf: (row: Row) => readonly Key[];
+}
+
 /** Makes a page of rows. The query reads one row more than `first`, to tell whether there is a next page. */
 export function pageOf<Row, T>(
   rows: readonly Row[],
   first: number,
-  options: {
-    readonly toNode: (row: Row) => T;
-    readonly list: string;
-    readonly keyOf: (row: Row) => readonly Key[];
-    readonly countTotal: () => Promise<number>;
-  },
+  options: PageOptions<Row, T> & { readonly countTotal: () => Promise<number> },
 ): Page<T> {
   const edges = rows
     .slice(0, first)
@@ -86,19 +87,22 @@ export function pageOf<Row, T>(
 export function pagesByParent<Row extends { parent_id: string }, T>(
   parentIds: readonly string[],
   rows: readonly Row[],
-  toPage: (own: Row[], parentId: string) => T,
-): Map<string, T> {
+  first: number,
+  options: PageOptions<Row, T> & {
+    /** Counts for all parents in one statement, which runs only if a total is selected. */
+    readonly countTotals: () => Promise<{ parent_id: string; count: number }[]>;
+  },
+): Map<string, Page<T>> {
   const byParent = Map.groupBy(rows, (row) => row.parent_id);
-  return new Map(parentIds.map((id) => [id, toPage(byParent.get(id) ?? [], id)]));
-}
-
-/** Counts for all parents of a list in one statement, which runs only if a total is selected. */
-export function countsByParent(
-  count: () => Promise<{ parent_id: string; count: number }[]>,
-): (parentId: string) => Promise<number> {
   let counted: Promise<Map<string, number>> | undefined;
-  return async (parentId) => {
-    counted ??= count().then((rows) => new Map(rows.map((row) => [row.parent_id, row.count])));
+  const countTotal = async (parentId: string) => {
+    counted ??= options.countTotals().then((counts) => new Map(counts.map((row) => [row.parent_id, row.count])));
     return (await counted).get(parentId) ?? 0;
   };
+  return new Map(
+    parentIds.map((id) => [
+      id,
+      pageOf(byParent.get(id) ?? [], first, { ...options, countTotal: () => countTotal(id) }),
+    ]),
+  );
 }
