@@ -8,6 +8,7 @@ import {
   type GraphQLField,
   type GraphQLSchema,
   isInputObjectType,
+  isNonNullType,
   isObjectType,
   validateSchema,
 } from 'graphql';
@@ -69,7 +70,7 @@ function applyOneOf(schema: GraphQLSchema): GraphQLSchema {
   return schema;
 }
 
-/** @throws Error for a root field that declares no policy: such a schema is never served */
+/** @throws Error for a root field that declares no policy, or one that can be refused and is not nullable */
 export function enforcePolicies(schema: GraphQLSchema): GraphQLSchema {
   const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];
   for (const root of roots) {
@@ -87,6 +88,8 @@ function enforce(name: string, field: RootField, { isSubscription }: { isSubscri
   const policy: unknown = field.extensions['policy'];
   if (!isPolicyName(policy)) throw new Error(`${name} declares no policy; put @Policy('…') above it.`);
   if (policy === 'public') return;
+  if (policy !== 'read' && isNonNullType(field.type))
+    throw new Error(`${name} must be nullable: a refusal by the policy ${policy} would empty the whole response.`);
   const { allows } = POLICIES[policy];
   const { resolve = defaultFieldResolver, subscribe = defaultFieldResolver } = field;
   field.resolve = (root, args, context, info) =>

@@ -23,6 +23,13 @@ test('a schema with a root field that declares no policy is refused', () => {
   );
 });
 
+test('a schema with a root field that can be refused and is not nullable is refused', () => {
+  const refusable = buildSchema('type Query { secrets: String! }');
+  Object.assign(refusable.getQueryType()?.getFields()['secrets'] ?? {}, { extensions: { policy: 'operate' } });
+
+  expect(() => enforcePolicies(refusable)).toThrow('Query.secrets must be nullable');
+});
+
 test('fields for operators are refused to callers from other machines, as a problem or as an error', async () => {
   const alias =
     '{ setAlias(input: { model: "a", alias: "b", version: "a" }) { alias { name } problem { code message } } }';
