@@ -63,10 +63,22 @@ export function datatypeOfOrt(type: string): string | undefined {
   return Object.entries(DATATYPES).find(([, { ort }]) => ort === type)?.[0];
 }
 
-/** Finds an output by name. Converts FP16 to FP32, so that tasks only see one floating-point type. */
+/** Finds an output by name. Converts FP16 to FP32, so that tasks do not see half precision. */
 export function outputNamed(outputs: readonly TensorData[], name: string): TensorData | undefined {
   const output = outputs.find((output) => output.name === name);
-  return output?.datatype === 'FP16'
-    ? { ...output, datatype: 'FP32', data: Float32Array.from(output.data as Float16Array) }
+  return output?.data instanceof Float16Array
+    ? { ...output, datatype: 'FP32', data: Float32Array.from(output.data) }
     : output;
+}
+
+export type Floats = Float32Array | Float64Array;
+
+/**
+ * The values of an output as floating-point numbers; empty if there is no such output. Values that are not plain numbers
+ * become NaN, which callers refuse as not finite.
+ */
+export function floatOutput(outputs: readonly TensorData[], name: string): Floats {
+  const data = outputNamed(outputs, name)?.data ?? [];
+  if (data instanceof Float32Array || data instanceof Float64Array) return data;
+  return Float64Array.from<unknown>(data, (value) => (typeof value === 'number' ? value : Number.NaN));
 }

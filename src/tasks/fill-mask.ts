@@ -1,6 +1,6 @@
 /** Predicts the masked word of a text. Pipeline `fill-mask` of Hugging Face. */
 import type { Filling } from './answer.js';
-import { outputNamed } from './datatypes.js';
+import { floatOutput, outputNamed } from './datatypes.js';
 import { defineTask, type Preprocessed, type Tools } from './define-task.js';
 import { UnreadableItemError, UnusableOutputError } from './failures.js';
 import type { Problems } from './problems.js';
@@ -77,11 +77,10 @@ async function preprocessFillMask({ text }: TextItem, spec: FillMaskSpec, tools:
   return {
     rows: [tensorsOf(spec, sequence, tokenizer)],
     postprocess: ([outputs = []]) => {
-      const logits = outputNamed(outputs, output);
-      const size = logits?.shape[2] ?? 0;
+      const size = outputNamed(outputs, output)?.shape[2] ?? 0;
       const position = sequence.startOfA + mask - slice.from;
-      const scores = (logits?.data as Float32Array | undefined)?.subarray(position * size, (position + 1) * size);
-      if (!scores?.length || !scores.every(Number.isFinite))
+      const scores = floatOutput(outputs, output).subarray(position * size, (position + 1) * size);
+      if (scores.length === 0 || !scores.every(Number.isFinite))
         throw new UnusableOutputError('the scores of the mask token are not finite numbers');
       const items = bestTokens(softmax(scores)).map((best) => fillingOf(best, text, maskToken, tokenizer));
       return { kind: 'fillings', items, ...(isTruncated ? { isTruncated } : {}) };

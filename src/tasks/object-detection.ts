@@ -1,7 +1,7 @@
 /** Detects objects in an image, with bounding boxes. Pipeline `object-detection` of Hugging Face. */
 import { ManifestError } from '../errors.js';
 import type { AnswerOf, Box, DetectedObject } from './answer.js';
-import { outputNamed, type TensorData } from './datatypes.js';
+import { type Floats, floatOutput, outputNamed, type TensorData } from './datatypes.js';
 import { defineTask } from './define-task.js';
 import { UnusableOutputError } from './failures.js';
 import { type ImageFrame, imageExamples, imageInput, preprocessImage } from './image.js';
@@ -94,14 +94,12 @@ function postprocessDetections(
   labels: readonly string[],
   frame: ImageFrame,
 ): AnswerOf<'detections'> {
-  const boxes = outputNamed(outputs, head.boxes)?.data as Float32Array | undefined;
-  const scores = outputNamed(outputs, head.scores)?.data as Float32Array | undefined;
+  const boxes = floatOutput(outputs, head.boxes);
+  const scores = floatOutput(outputs, head.scores);
   const width = labels.length + Number(head.hasNoObject);
-  const count = (boxes?.length ?? 0) / 4;
-  if (!boxes || scores?.length !== count * width)
-    throw new UnusableOutputError(
-      `the graph returned ${scores?.length ?? 0} scores for ${count} boxes and ${width} labels`,
-    );
+  const count = boxes.length / 4;
+  if (!outputNamed(outputs, head.boxes) || scores.length !== count * width)
+    throw new UnusableOutputError(`the graph returned ${scores.length} scores for ${count} boxes and ${width} labels`);
   if (!boxes.every(Number.isFinite) || !scores.every(Number.isFinite))
     throw new UnusableOutputError('a box or a score is not a finite number');
   const lowest = Math.min(MIN_SCORE, head.threshold);
@@ -126,7 +124,7 @@ function candidateLabels(scores: readonly number[], { activation }: BoxesHead, l
 }
 
 /** Converts a box from center form, relative to the tensor, to edges in pixels of the image sent. */
-function boxOf([x = 0, y = 0, width = 0, height = 0]: Float32Array, frame: ImageFrame): Box {
+function boxOf([x = 0, y = 0, width = 0, height = 0]: Floats, frame: ImageFrame): Box {
   const toX = (x: number) => ((x * frame.width - frame.left) * frame.sourceWidth) / frame.contentWidth;
   const toY = (y: number) => ((y * frame.height - frame.top) * frame.sourceHeight) / frame.contentHeight;
   return {

@@ -7,7 +7,7 @@
  * If several spans have the same text, their scores are added.
  */
 import type { AnswerOf } from './answer.js';
-import { outputNamed, type TensorData } from './datatypes.js';
+import { type Floats, floatOutput, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import { defineTask, type Preprocessed, type Tools } from './define-task.js';
 import { UnusableOutputError } from './failures.js';
@@ -122,12 +122,12 @@ async function preprocessQuestion(item: QuestionItem, spec: AnswerSpec, tools: T
   const question = truncate(encodedQuestion, Math.floor(budget / 2));
   const isTruncated = encodedQuestion.ids.length > question.to;
   const windows = windowsOf(context, budget - question.to, spec.text.stride);
-  const sequences = windows.map((window) => sequenceOf(pair, question, window));
+  const sequences = windows.map((window) => ({ window, sequence: sequenceOf(pair, question, window) }));
   return {
-    rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
+    rows: sequences.map(({ sequence }) => tensorsOf(spec, sequence, tokenizer)),
     postprocess: (outputs) => {
-      const scored = outputs.map((row, i) =>
-        scoreWindow(row, windows[i] as Slice, sequences[i] as Sequence, spec.head),
+      const scored = sequences.map(({ window, sequence }, i) =>
+        scoreWindow(outputs[i] ?? [], window, sequence, spec.head),
       );
       const best = bestAnswer(
         scored.flatMap(({ spans }) => spans.map((span) => answerOf(span, item.context, context))),
@@ -183,8 +183,8 @@ function scoreWindow(
   head: AnswerHead,
 ): { spans: readonly TokenSpan[]; noAnswerScore: number } {
   const count = window.to - window.from;
-  const starts = probabilities(outputNamed(outputs, head.start), startOfB, count);
-  const ends = probabilities(outputNamed(outputs, head.end), startOfB, count);
+  const starts = probabilities(floatOutput(outputs, head.start), startOfB, count);
+  const ends = probabilities(floatOutput(outputs, head.end), startOfB, count);
   const spans: TokenSpan[] = [];
   for (let first = 0; first < count; first++) {
     for (let last = first; last < Math.min(count, first + MAX_ANSWER_TOKENS); last++) {
@@ -205,17 +205,13 @@ function insertRanked(spans: TokenSpan[], span: TokenSpan): void {
 }
 
 /** A softmax over the context tokens of a window and the first token of the sequence, which stands for "no answer". */
-function probabilities(
-  logits: TensorData | undefined,
-  from: number,
-  count: number,
-): { ofTokens: Float64Array; ofNoAnswer: number } {
-  const data = logits?.data as Float32Array | undefined;
-  const ofTokens = data?.subarray(from, from + count);
-  const ofFirst = data?.[0] ?? Number.NaN;
-  if (ofTokens?.length !== count || !ofTokens.every(Number.isFinite) || !Number.isFinite(ofFirst))
+function probabilities(logits: Floats, from: number, count: number): { ofTokens: Float64Array; ofNoAnswer: number } {
+  const ofTokens = logits.subarray(from, from + count);
+  const ofFirst = logits[0] ?? Number.NaN;
+  if (ofTokens.length !== count || !ofTokens.every(Number.isFinite) || !Number.isFinite(ofFirst))
     throw new UnusableOutputError('a score is not a finite number');
-  const highest = ofTokens.reduce((a, b) => Math.max(a, b), ofFirst);
+  let highest = ofFirst;
+  for (const x of ofTokens) highest = Math.max(highest, x);
   const powers = Float64Array.from(ofTokens, (x) => Math.exp(x - highest));
   const firstPower = Math.exp(ofFirst - highest);
   const sum = powers.reduce((a, b) => a + b, firstPower);

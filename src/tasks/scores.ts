@@ -1,7 +1,7 @@
 /** Labels and scores, for all tasks that classify. */
 import { ManifestError } from '../errors.js';
 import type { AnswerOf } from './answer.js';
-import { DATATYPES, outputNamed, type TensorData } from './datatypes.js';
+import { DATATYPES, type Floats, floatOutput, outputNamed, type TensorData } from './datatypes.js';
 import { UnusableOutputError } from './failures.js';
 import { type ModelFiles, pickOutput, type TaskSources } from './sources.js';
 import type { Activation, SpecBase } from './spec.js';
@@ -107,15 +107,15 @@ export function indexOfHighest(scores: readonly number[]): number {
 }
 
 /** The values of an output. @throws UnusableOutputError if there are not `count`, or one of them is not finite */
-export function finiteScores(outputs: readonly TensorData[], output: string, count: number): Float32Array {
-  const raw = outputNamed(outputs, output)?.data as Float32Array | undefined;
-  if (raw?.length !== count)
-    throw new UnusableOutputError(`the graph returned ${raw?.length ?? 0} scores for ${count} labels`);
+export function finiteScores(outputs: readonly TensorData[], output: string, count: number): Floats {
+  const raw = floatOutput(outputs, output);
+  if (raw.length !== count)
+    throw new UnusableOutputError(`the graph returned ${raw.length} scores for ${count} labels`);
   if (!raw.every(Number.isFinite)) throw new UnusableOutputError('a score is not a finite number');
   return raw;
 }
 
-export function applyActivation(raw: Float32Array | readonly number[], activation: Activation): number[] {
+export function applyActivation(raw: Floats | readonly number[], activation: Activation): number[] {
   if (activation === 'none') return Array.from(raw);
   return activation === 'sigmoid' ? Array.from(raw, sigmoid) : softmax(raw);
 }
@@ -125,7 +125,7 @@ function sigmoid(x: number): number {
 }
 
 /** The largest value is subtracted first, so that no exponential overflows. */
-export function softmax(raw: Float32Array | readonly number[]): number[] {
+export function softmax(raw: Floats | readonly number[]): number[] {
   let highest = Number.NEGATIVE_INFINITY;
   for (const x of raw) if (x > highest) highest = x;
   const powers = Array.from(raw, (x) => Math.exp(x - highest));

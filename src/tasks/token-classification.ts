@@ -11,7 +11,7 @@
  * it is farthest from an edge.
  */
 import { AGGREGATIONS, type AggregationName, type AnswerOf, type LabelledSpan, type SpanColumns } from './answer.js';
-import { outputNamed, type TensorData } from './datatypes.js';
+import { type Floats, floatOutput } from './datatypes.js';
 import { defineTask, oneRow, type Preprocessed } from './define-task.js';
 import { UnusableOutputError } from './failures.js';
 import { indexOfHighest, onlyOutput, softmax } from './scores.js';
@@ -78,11 +78,12 @@ interface ScoredRange {
 async function preprocessTokens(text: string, spec: TokensSpec, tokenizer: Tokenizer): Promise<Preprocessed> {
   const encoded = await tokenizer.encodeWithOffsets(text);
   const windows = windowsOf(encoded, tokenBudget(spec.text, tokenizer.single), spec.text.stride);
-  const sequences = windows.map((window) => sequenceOf(tokenizer.single, window));
+  const sequences = windows.map((window) => ({ window, sequence: sequenceOf(tokenizer.single, window) }));
   return {
-    rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
+    rows: sequences.map(({ sequence }) => tensorsOf(spec, sequence, tokenizer)),
     postprocess: (outputs) => {
-      const scored = scoresOfTokens(outputs, encoded, windows, sequences, spec);
+      const read = sequences.map((one, i) => ({ ...one, logits: floatOutput(outputs[i] ?? [], spec.head.output) }));
+      const scored = scoresOfTokens(encoded, read, spec.labels.length);
       const isContinued = (i: number) => continuesWord(text, encoded, i, tokenizer);
       const labels = [...new Set([...spec.labels, ...spec.labels.map(entityOf)])];
       const spansBy = (strategy: AggregationName) =>
@@ -112,37 +113,36 @@ function spanColumns(spans: readonly LabelledRange[], labels: readonly string[])
   };
 }
 
-/** The scores of all tokens of the text, each from its best window. */
-function scoresOfTokens(
-  outputs: readonly (readonly TensorData[])[],
-  encoded: EncodedWithOffsets,
-  windows: readonly Slice[],
-  sequences: readonly Sequence[],
-  { head: { output }, labels }: TokensSpec,
-): ScoredRange[] {
-  let first = 0;
+/** A window of the text with the outputs of its run. */
+interface ReadWindow {
+  readonly window: Slice;
+  readonly sequence: Sequence;
+  readonly logits: Floats;
+}
+
+/** The scores of all tokens of the text, each from the window in which it is farthest from an edge. */
+function scoresOfTokens(encoded: EncodedWithOffsets, windows: readonly ReadWindow[], width: number): ScoredRange[] {
+  // Windows that end before the token are dropped, which keeps the search fast for long texts.
+  let remaining = windows;
   return Array.from({ length: encoded.ids.length }, (_, i) => {
-    while ((windows[first] as Slice).to <= i) first++;
-    const best = bestWindow(windows, i, first);
-    const position = (sequences[best] as Sequence).startOfA + i - (windows[best] as Slice).from;
-    const data = outputNamed(outputs[best] ?? [], output)?.data as Float32Array | undefined;
-    const logits = data?.subarray(position * labels.length, (position + 1) * labels.length);
-    if (logits?.length !== labels.length || !logits.every(Number.isFinite))
+    while (remaining[0] && remaining[0].window.to <= i) remaining = remaining.slice(1);
+    const logits = bestLogits(remaining, i, width);
+    if (logits?.length !== width || !logits.every(Number.isFinite))
       throw new UnusableOutputError(`the scores of token ${i} are not finite numbers`);
     return { scores: softmax(logits), start: encoded.starts[i] as number, end: encoded.ends[i] as number };
   });
 }
 
-/**
- * The window in which token `i` is farthest from an edge. `first` is the first window that contains the token; starting
- * there keeps the search fast for long texts.
- */
-function bestWindow(windows: readonly Slice[], i: number, first: number): number {
-  let best = first;
-  for (let k = first + 1; k < windows.length && (windows[k] as Slice).from <= i; k++) {
-    if (margin(windows[k] as Slice, i) > margin(windows[best] as Slice, i)) best = k;
+/** The logits of token `i` in the window in which it is farthest from an edge; the first window if several are equal. */
+function bestLogits(windows: readonly ReadWindow[], i: number, width: number): Floats | undefined {
+  let best: ReadWindow | undefined;
+  for (const one of windows) {
+    if (one.window.from > i) break;
+    if (!best || margin(one.window, i) > margin(best.window, i)) best = one;
   }
-  return best;
+  if (!best) return undefined;
+  const position = best.sequence.startOfA + i - best.window.from;
+  return best.logits.subarray(position * width, (position + 1) * width);
 }
 
 /** The distance of a token from the nearest edge of a window; −1 outside. Start and end of the text are not edges. */
