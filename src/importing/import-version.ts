@@ -126,12 +126,15 @@ async function importContents(
     if (contents.graphs.length === 0) throw new ManifestError(`${number}/model.onnx is missing`);
     faultPoint('import.begin'); // @fault
     const candidate = await sharedCandidateOf(importer, version, contents);
-    const { plain, probed, variants } = await importGraphs(importer, candidate, contents.graphs);
+    const imported = await importGraphs(importer, candidate, contents.graphs);
     faultPoint('import.probed'); // @fault
-    const row = { ...readyVersion(version, source, plain, probed), variants: JSON.stringify(variants) };
+    const row = readyVersion(version, source, imported);
     await importer.db.transaction().execute((trx) => addVersion(trx, row, manifest.trainedOn, Date.now()));
     faultPoint('import.saved'); // @fault
-    importer.log.info({ model: manifest.name, number, maxBatch: probed.spec.maxBatch }, 'a version was imported');
+    importer.log.info(
+      { model: manifest.name, number, maxBatch: imported.probed.spec.maxBatch },
+      'a version was imported',
+    );
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
     const isKilled = error instanceof ProbeKilledError;
@@ -229,20 +232,23 @@ async function tryVariant(importer: Importer, shared: SharedCandidate, graph: Gr
 function readyVersion(
   { modelId, number, manifest: { yaml } }: VersionFolder,
   source: string,
-  graph: GraphFile,
-  { spec, facts }: ProbedVersion,
+  { plain, probed: { spec, facts }, variants }: ImportedGraphs,
 ): NewVersion {
   return {
-    ...emptyVersion(modelId, number, source),
+    model_id: modelId,
+    number,
     state: 'READY',
+    state_reason: null,
     spec: JSON.stringify(spec),
-    artifact_sha256: graph.sha256,
-    artifact_bytes: graph.sizeBytes,
+    source_sha256: source,
+    artifact_sha256: plain.sha256,
+    artifact_bytes: plain.sizeBytes,
     parameter_count: facts.parameterCount || null,
     opset: facts.opset,
     producer: facts.producer,
     framework: yaml.framework,
     framework_name: yaml.framework?.split(' ')[0] ?? null,
+    variants: JSON.stringify(variants),
     preload: toFlag(yaml.preload),
     test_dataset: yaml.testData,
   };
@@ -258,18 +264,18 @@ export async function recordFailure(
 ): Promise<void> {
   await importer.db.transaction().execute(async (trx) => {
     const recorded = await findVersionSource(trx, modelId, number);
-    const row = { ...emptyVersion(modelId, number, source), state_reason: reason };
+    const row = failedVersion(modelId, number, source, reason);
     const isNew = recorded?.source_sha256 !== source && (recorded?.state ?? 'FAILED') === 'FAILED';
     if (isNew) await addVersion(trx, row, [], Date.now());
   });
 }
 
-function emptyVersion(modelId: string, number: number, source: string): NewVersion {
+function failedVersion(modelId: string, number: number, source: string, reason: string): NewVersion {
   return {
     model_id: modelId,
     number,
     state: 'FAILED',
-    state_reason: null,
+    state_reason: reason,
     spec: null,
     source_sha256: source,
     artifact_sha256: null,

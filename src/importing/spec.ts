@@ -6,7 +6,7 @@ import type { AnyTask } from '../tasks/define-task.js';
 import { isMask } from '../tasks/image.js';
 import { TEXT_INPUTS } from '../tasks/sequences.js';
 import type { GraphFacts } from '../tasks/sources.js';
-import type { Activation, ImageSpec, TensorSpec, TextSpec } from '../tasks/spec.js';
+import type { Activation, ImageSpec, SpecBase, TensorSpec, TextSpec } from '../tasks/spec.js';
 import { checkInput, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { shapeText } from '../tasks/tensors.js';
 import { columnsOf, firstDuplicate } from './columns.js';
@@ -29,18 +29,22 @@ export function specOf(sources: SpecSources): VersionSpec {
   const { inputs, outputs } = facts;
   const task = taskNamed(yaml.task);
   const canBatch = [...inputs, ...outputs].every(({ shape }) => shape.length > 0 && shape[0] === null);
-  // The compiler cannot check that the parts belong to the task, which is only known at run time.
-  const spec = {
-    task: yaml.task,
-    inputKind: task.reads[0].kind,
+  const { image, text, head, ...parts } = partsOf(sources, task);
+  const base = {
     inputs,
     outputs,
-    ...partsOf(sources, task),
+    ...parts,
     example: {},
     maxBatch: canBatch ? yaml.maxBatch : 1,
     maxBatchReason: canBatch ? 'not tested yet' : 'the first dimension of an input or output is fixed',
     maxRunMs: yaml.maxRunMs,
-  } as unknown as VersionSpec;
+  } satisfies SpecBase;
+  const ofTask = { task: yaml.task, inputKind: task.reads[0].kind, image, text, head } satisfies Record<
+    Exclude<keyof VersionSpec, keyof SpecBase>,
+    unknown
+  >;
+  // The compiler cannot check that the parts belong to the task, which is only known at run time.
+  const spec = { ...base, ...ofTask } as unknown as VersionSpec;
   return { ...spec, example: exampleOf(spec, manifest) };
 }
 
