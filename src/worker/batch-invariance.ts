@@ -61,20 +61,19 @@ export async function checkBatchInvariance(
     }
     return { difference: null, padding: null };
   }
-  const few = rows.toSorted((a, b) => sequenceLength(a) - sequenceLength(b)).slice(0, MAX_TOKEN_ROWS);
+  const shortest = rows.toSorted((a, b) => sequenceLength(a) - sequenceLength(b)).slice(0, MAX_TOKEN_ROWS);
+  const length = Math.min(...shortest.map(sequenceLength));
   const options = { sizes: TOKEN_BATCH_SIZES, tolerance: DEEP_TOLERANCE };
   // Rows of one length only: next to longer rows they would be padded.
-  const alike = few.filter((row) => sequenceLength(row) === sequenceLength(few[0] as GraphRow));
-  const largest = await largestId(session, few, vocabularySize);
+  const alike = shortest.filter((row) => sequenceLength(row) === length);
+  const largest = await largestId(session, shortest, vocabularySize);
   const swept = (row: GraphRow, n: number) =>
     withIds(row, (i) => scattered(Math.floor(n / 2) * sequenceLength(row) + i, largest));
   const highest = (row: GraphRow) => withIds(row, () => largest);
   const lowest = (row: GraphRow) => withIds(row, () => 0);
   const perturbations = [swept, highest, swept, lowest, swept, reversed];
   // Every second perturbation is `swept`, so twice as many neighbors are needed to try each id once.
-  const atLeast = Math.ceil(
-    (2 * Math.min(MAX_TRIED_IDS, largest + 1)) / Math.max(1, sequenceLength(few[0] as GraphRow)),
-  );
+  const atLeast = Math.ceil((2 * Math.min(MAX_TRIED_IDS, largest + 1)) / Math.max(1, length));
   const difference = await firstDifference(session, alike, { ...options, perturbations, atLeast });
   const isFixed = rows.every((row) => row.every(({ pad }) => pad === undefined));
   if (difference || isFixed) return { difference, padding: isFixed ? 'the sequence length is fixed' : difference };
@@ -82,14 +81,13 @@ export async function checkBatchInvariance(
   const longerAndOther = (row: GraphRow, n: number) => (longer(row) === row ? row : swept(longer(row), n));
   return {
     difference,
-    padding: await firstDifference(session, few, { ...options, perturbations: [longerAndOther, longer] }),
+    padding: await firstDifference(session, shortest, { ...options, perturbations: [longerAndOther, longer] }),
   };
 }
 
 /** Groups rows by shape, the largest group first. */
 function rowsByShape(rows: readonly GraphRow[]): GraphRow[][] {
-  const groups = groupByShape(rows).map((indices) => indices.map((i) => rows[i] as GraphRow));
-  return groups.sort((a, b) => b.length - a.length);
+  return groupByShape(rows, (row) => row).sort((a, b) => b.length - a.length);
 }
 
 interface CheckOptions {
@@ -106,20 +104,16 @@ async function firstDifference(
   rows: readonly GraphRow[],
   options: CheckOptions,
 ): Promise<string | null> {
-  const alone = [];
-  for (const row of rows) alone.push(await session.run(row));
+  const observedRows: ObservedRow[] = [];
+  for (const row of rows) observedRows.push({ row, alone: await session.run(row) });
   const neighbors = new Neighbors(session, options.perturbations);
   for (const size of options.sizes) {
     const observed = size / 2;
     const count = Math.max(rows.length, size === options.sizes.at(-1) ? (options.atLeast ?? 0) : 0);
     for (let start = 0; start < count; start += observed) {
       const indices = Array.from({ length: observed }, (_, i) => (start + i) % rows.length);
-      const difference = await differenceInBatch(session, neighbors, {
-        rows,
-        alone,
-        indices,
-        tolerance: options.tolerance,
-      });
+      const inBatch = indices.flatMap((index) => observedRows[index] ?? []);
+      const difference = await differenceInBatch(session, neighbors, inBatch, options.tolerance);
       if (difference) return `in a batch of ${size}, ${difference}`;
     }
   }
@@ -167,32 +161,29 @@ class Neighbors {
   }
 }
 
-interface ObservedRows {
-  readonly rows: readonly GraphRow[];
-  readonly alone: readonly GraphRow[];
-  readonly indices: readonly number[];
-  readonly tolerance: number;
+interface ObservedRow {
+  readonly row: GraphRow;
+  /** Its outputs in a run of its own. */
+  readonly alone: GraphRow;
 }
 
 /** Runs one batch, in which each observed row has its own neighbor, alternately after and before it. */
 async function differenceInBatch(
   session: OpenSession,
   neighbors: Neighbors,
-  { rows, alone, indices, tolerance }: ObservedRows,
+  observed: readonly ObservedRow[],
+  tolerance: number,
 ): Promise<string | null> {
-  const turns = indices.map(() => neighbors.nextTurn);
+  const turns = observed.map((one) => ({ ...one, turn: neighbors.nextTurn }));
   for (;;) {
-    const pairs = indices.map((index, i) => neighbors.neighborOf(rows[index] as GraphRow, turns[i] as number));
-    const batch = pairs.flatMap(({ neighbor }, i) => {
-      const row = rows[indices[i] as number] as GraphRow;
-      return i % 2 === 0 ? [row, neighbor] : [neighbor, row];
-    });
+    const pairs = turns.map(({ row, alone, turn }) => ({ row, alone, ...neighbors.neighborOf(row, turn) }));
+    const batch = pairs.flatMap(({ row, neighbor }, i) => (i % 2 === 0 ? [row, neighbor] : [neighbor, row]));
     try {
       const parts = split(await session.run(stack(batch)), batch.map(rowsOf));
       if (pairs.some(({ perturbation }) => perturbation)) neighbors.hasRun = true;
-      for (const [i, index] of indices.entries()) {
-        const own = parts[2 * i + (i % 2)] as GraphRow;
-        const other = own.find((output, k) => !isSame(output, (alone[index] as GraphRow)[k] as TensorData, tolerance));
+      for (const [i, { alone }] of pairs.entries()) {
+        const own = parts[2 * i + (i % 2)];
+        const other = own?.find((output, k) => !isSame(output, alone[k], tolerance));
         if (other) return `output "${other.name}" depends on the other inputs`;
       }
       return null;
@@ -204,12 +195,12 @@ async function differenceInBatch(
 }
 
 function isSameRow(a: GraphRow, b: GraphRow): boolean {
-  return a === b || a.every((tensor, k) => isSameData(tensor.data, (b[k] as TensorData).data));
+  return a === b || a.every((tensor, k) => isSameData(tensor.data, b[k]?.data));
 }
 
-function isSameData(a: TensorArray, b: TensorArray): boolean {
+function isSameData(a: TensorArray, b: TensorArray | undefined): boolean {
   if (a === b) return true;
-  if (a.length !== b.length) return false;
+  if (!b || a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) {
     if (!Object.is(a[i], b[i])) return false;
   }
@@ -217,7 +208,8 @@ function isSameData(a: TensorArray, b: TensorArray): boolean {
 }
 
 /** Compares only the unpadded part of a padded row, which comes first. */
-function isSame(batched: TensorData, alone: TensorData, tolerance: number): boolean {
+function isSame(batched: TensorData, alone: TensorData | undefined, tolerance: number): boolean {
+  if (!alone) return false;
   const isPadded = (batched.shape[1] ?? 1) > (alone.shape[1] ?? 1);
   if (!isPadded && batched.data.length !== alone.data.length) return false;
   return isNear(batched.data, alone.data, alone.data.length, tolerance);
@@ -226,7 +218,8 @@ function isSame(batched: TensorData, alone: TensorData, tolerance: number): bool
 function isNear(a: TensorArray, b: TensorArray, count: number, tolerance: number): boolean {
   for (let i = 0; i < count; i++) {
     const [x, y] = [a[i], b[i]];
-    const near = typeof x === 'number' && Math.abs(x - (y as number)) <= tolerance * Math.max(1, Math.abs(x));
+    const near =
+      typeof x === 'number' && typeof y === 'number' && Math.abs(x - y) <= tolerance * Math.max(1, Math.abs(x));
     if (!near && x !== y && !(Number.isNaN(x) && Number.isNaN(y))) return false;
   }
   return true;

@@ -22,11 +22,10 @@ export function formRuns(
   { maxRows, maxValues }: { maxRows: number; maxValues: number },
 ): number[][] {
   const runs: number[][] = [];
-  for (const group of groupByShape(rows)) {
+  for (const group of groupByShape([...rows.entries()], ([, row]) => row)) {
     let run: number[] = [];
     let count = 0;
-    for (const index of group) {
-      const row = rows[index] as GraphRow;
+    for (const [index, row] of group) {
       count += rowsOf(row);
       const isFull = count > maxRows || (run.length + 1) * paddedLength(row) > maxValues;
       if (run.length > 0 && isFull) {
@@ -51,14 +50,16 @@ function paddedLength(row: GraphRow): number {
   return first ? lengthBucket(first.shape[1] ?? 1) : 0;
 }
 
-/** Groups the indices of rows that can be stacked. */
-export function groupByShape(rows: readonly GraphRow[]): number[][] {
-  const groups = new Map<string, number[]>();
-  for (const [index, tensors] of rows.entries()) {
-    const key = tensors.map((tensor) => `${tensor.name}:${sizesOf(tensor).join('x')}`).join(' ');
+/** Groups the entries whose rows can be stacked. */
+export function groupByShape<T>(entries: readonly T[], rowOf: (entry: T) => GraphRow): T[][] {
+  const groups = new Map<string, T[]>();
+  for (const entry of entries) {
+    const key = rowOf(entry)
+      .map((tensor) => `${tensor.name}:${sizesOf(tensor).join('x')}`)
+      .join(' ');
     const group = groups.get(key);
-    if (group) group.push(index);
-    else groups.set(key, [index]);
+    if (group) group.push(entry);
+    else groups.set(key, [entry]);
   }
   return Array.from(groups.values());
 }
@@ -80,7 +81,7 @@ export function stack(rows: readonly GraphRow[]): GraphRow {
   const [first] = rows;
   if (rows.length === 1 && first) return first;
   return (first ?? []).map(({ name, datatype, shape }) => {
-    const parts = rows.map((tensors) => tensors.find((tensor) => tensor.name === name) as TensorData);
+    const parts = rows.flatMap((tensors) => tensors.find((tensor) => tensor.name === name) ?? []);
     const count = parts.reduce((sum, part) => sum + (part.shape[0] ?? 1), 0);
     const longest = Math.max(...parts.map((part) => part.shape[1] ?? 1));
     const sizes = shape.length > 1 ? [longest, ...shape.slice(2)] : [];
@@ -106,8 +107,9 @@ function padded({ data, shape, pad }: TensorData, length: number): TensorArray {
 export function split(outputs: readonly TensorData[], counts: readonly number[]): TensorData[][] {
   if (counts.length === 1) return [[...outputs]];
   const total = counts.reduce((sum, count) => sum + count, 0);
-  const odd = outputs.find(({ shape }) => shape[0] !== total);
-  if (odd) throw new BatchSplitError(`output "${odd.name}" has ${odd.shape[0] ?? 'no'} rows for ${total} input rows`);
+  const unequal = outputs.find(({ shape }) => shape[0] !== total);
+  if (unequal)
+    throw new BatchSplitError(`output "${unequal.name}" has ${unequal.shape[0] ?? 'no'} rows for ${total} input rows`);
   let start = 0;
   return counts.map((count) => {
     const from = start;

@@ -130,8 +130,14 @@ export async function largestId(
   const seen = rows.flatMap((row) => row.filter(({ name }) => name === 'input_ids').map(({ data }) => data));
   const largest = seen.reduce((most, data) => (data as Int32Array).reduce((a, b) => Math.max(a, Number(b)), most), 0);
   const wanted = (vocabularySize ?? 0) - 1;
-  const highest = withIds(rows[0] as GraphRow, () => wanted);
-  return wanted > largest && (await isRunnable(session, highest)) ? wanted : largest;
+  const [first] = rows;
+  if (!first || wanted <= largest) return largest;
+  return (await isRunnable(
+    session,
+    withIds(first, () => wanted),
+  ))
+    ? wanted
+    : largest;
 }
 
 /** Replaces the token ids and keeps all other inputs, such as the attention mask. */
