@@ -46,7 +46,7 @@ export interface LoadMessage {
   readonly artifactPath: string;
   readonly provider: string;
   /** Runs once before the version counts as loaded, because the first run of a session is the slowest. */
-  readonly warmUp: Item | null;
+  readonly warmUp: Item;
 }
 
 export interface BatchMessage {

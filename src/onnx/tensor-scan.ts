@@ -62,7 +62,7 @@ export function scanTensor(bytes: Uint8Array): ScannedTensor {
     else if (field.number in TYPED_DATA_FIELDS) tensor.numbers += countOf(field);
     value ??= scalarOf(field);
   }
-  const isScalar = tensor.type === INT64 && elementsOf(tensor.dims) === 1;
+  const isScalar = tensor.type === INT64 && elementCount(tensor.dims) === 1;
   return { name: tensor.name, value: isScalar ? value : null, reasons: reasonsAgainst(tensor) };
 }
 
@@ -74,12 +74,12 @@ function dimsOf(field: ProtobufField): number[] {
   return field.bytes.length > MAX_RANK * LONGEST_DIM_BYTES ? Array(MAX_RANK + 1).fill(1) : numbersOf(field);
 }
 
-function reasonsAgainst({ type, dims, raw, numbers, isExternal }: Omit<TensorParts, 'name'>): string[] {
+function reasonsAgainst({ type, dims, raw, numbers, isExternal }: TensorParts): string[] {
   if (isExternal) return ['stores its data in an external file; save the model with all data embedded'];
   if (dims.length > MAX_RANK) return [`has more than ${MAX_RANK} dimensions`];
   if (dims.some((size) => size < 0)) return [`has a negative dimension in its shape [${dims.join(', ')}]`];
   if (raw !== null && numbers > 0) return ['has both raw and typed data; only one is allowed'];
-  const elements = elementsOf(dims);
+  const elements = elementCount(dims);
   const shape = `its shape [${dims.join(', ')}] requires`;
   if (raw !== null) {
     const expected = Math.ceil(elements * (ELEMENT_BYTES[type] ?? 0));
@@ -87,13 +87,12 @@ function reasonsAgainst({ type, dims, raw, numbers, isExternal }: Omit<TensorPar
       return [`has raw data, which is not allowed for data type ${type}`];
     return raw === expected ? [] : [`has ${raw} bytes; ${shape} ${expected}`];
   }
-  const held = Math.ceil(numbers * (ELEMENTS_PER_NUMBER[type] ?? 1));
-  const isEnough = held === elements || (type in ELEMENTS_PER_NUMBER && Math.abs(held - elements) <= 1);
-  return isEnough ? [] : [`has ${held} elements; ${shape} ${elements}`];
+  const given = Math.ceil(numbers * (ELEMENTS_PER_NUMBER[type] ?? 1));
+  const isEnough = given === elements || (type in ELEMENTS_PER_NUMBER && Math.abs(given - elements) <= 1);
+  return isEnough ? [] : [`has ${given} elements; ${shape} ${elements}`];
 }
 
 interface TensorParts {
-  readonly name: string;
   readonly type: number;
   readonly dims: readonly number[];
   readonly raw: number | null;
@@ -101,7 +100,7 @@ interface TensorParts {
   readonly isExternal: boolean;
 }
 
-function elementsOf(dims: readonly number[]): number {
+function elementCount(dims: readonly number[]): number {
   return dims.reduce((product, size) => product * size, 1);
 }
 

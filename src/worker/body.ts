@@ -22,7 +22,7 @@ import { checkBatchInvariance } from './batch-invariance.js';
 import type { OpenSession } from './native/session-thread.js';
 
 /** The native parts of a worker, passed in by the entry file. */
-export interface Runtime {
+export interface WorkerRuntime {
   readonly tools: Omit<Tools, 'tokenizer'>;
   /** Reads an artifact and checks its SHA-256. */
   readonly readArtifact: (file: string, sha256: string) => Promise<Uint8Array>;
@@ -51,14 +51,14 @@ interface PendingRow {
 type RowOutcome = { readonly outputs: readonly TensorData[] } | { readonly failure: ItemFailure };
 
 export class WorkerBody {
-  readonly #runtime: Runtime;
+  readonly #runtime: WorkerRuntime;
   readonly #send: (message: FromWorker) => void;
   /** Promises, because a batch may arrive while its version is still loading, and then waits for it. */
   readonly #loaded = new Map<string, Promise<Loaded>>();
   /** Resolves when all earlier work has finished. */
   #turn: Promise<void> = Promise.resolve();
 
-  constructor(runtime: Runtime, send: (message: FromWorker) => void) {
+  constructor(runtime: WorkerRuntime, send: (message: FromWorker) => void) {
     this.#runtime = runtime;
     this.#send = send;
   }
@@ -97,17 +97,17 @@ export class WorkerBody {
     const { spec, artifactPath, artifactSha256, provider, warmUp } = message;
     faultPoint('worker.load.begin'); // @fault
     const { bytes } = withoutZipMap(await this.#runtime.readArtifact(artifactPath, artifactSha256));
-    const tokenizer = await this.#readTokenizer(message);
+    const tokenizer = await this.#openTokenizer(message);
     const session = await this.#runtime.openSession(bytes, provider);
     faultPoint('worker.load.opened'); // @fault
     const loaded = { spec, session, tools: { ...this.#runtime.tools, tokenizer } };
-    const [row] = warmUp ? (await preprocessItem(warmUp, spec, loaded.tools)).rows : [];
+    const [row] = (await preprocessItem(warmUp, spec, loaded.tools)).rows;
     if (row) await session.run(row);
     faultPoint('worker.load.warm'); // @fault
     return loaded;
   }
 
-  async #readTokenizer({ spec, tokenizerPath }: LoadMessage): Promise<Tokenizer | null> {
+  async #openTokenizer({ spec, tokenizerPath }: LoadMessage): Promise<Tokenizer | null> {
     if (!spec.text || !tokenizerPath) return null;
     return this.#runtime.openTokenizer(await this.#runtime.readArtifact(tokenizerPath, spec.text.tokenizerSha256));
   }
@@ -166,7 +166,7 @@ export class WorkerBody {
       const preprocessMs = performance.now() - begun;
       faultPoint('worker.batch.preprocessed'); // @fault
       if (announceStart)
-        this.#send({ kind: 'started', id, tokens: loaded?.spec.text ? countTokens(preprocessed) : null });
+        this.#send({ kind: 'started', id, tokens: loaded?.spec.text ? tokensOfBatch(preprocessed) : null });
       const { results, timing } = await this.#run(loaded, preprocessed, items);
       this.#send({ kind: 'done', id, results, timing: { preprocessMs, ...timing } });
     });
@@ -243,7 +243,7 @@ export class WorkerBody {
 const NOT_RUN: ItemFailure = { kind: 'inference', message: 'the input was not run' };
 
 /** The number of tokens in all rows of a batch. */
-function countTokens(preprocessed: readonly PreprocessedItem[]): number {
+function tokensOfBatch(preprocessed: readonly PreprocessedItem[]): number {
   const rows = preprocessed.flatMap((one) => ('failure' in one ? [] : one.rows));
   return rows.reduce((sum, [first]) => sum + (first?.data.length ?? 0), 0);
 }
@@ -274,10 +274,7 @@ function runsOf(rows: readonly PendingRow[], { maxBatch, task }: VersionSpec): P
   );
 }
 
-function postprocessItem(
-  found: ReadonlyMap<number, RowOutcome>,
-  { rows, postprocess: finish }: Preprocessed,
-): ItemResult {
+function postprocessItem(found: ReadonlyMap<number, RowOutcome>, { rows, postprocess }: Preprocessed): ItemResult {
   const outputs: (readonly TensorData[])[] = [];
   for (const place of rows.keys()) {
     const row = found.get(place) as RowOutcome;
@@ -285,7 +282,7 @@ function postprocessItem(
     outputs.push(row.outputs);
   }
   try {
-    return { answer: finish(outputs) };
+    return { answer: postprocess(outputs) };
   } catch (error) {
     if (!(error instanceof UnusableOutputError)) throw error;
     return { failure: { kind: 'inference', message: error.message } };

@@ -14,7 +14,7 @@ import { encodeFrame, FrameChannel } from '../engine/frames.js';
 import type { FromWorker, ToWorker } from '../engine/messages.js';
 import { corruptFrame, faultPoint } from '../fault-points.js'; // @fault
 import { UnreadableItemError } from '../tasks/failures.js';
-import { type Runtime, WorkerBody } from './body.js';
+import { WorkerBody, type WorkerRuntime } from './body.js';
 import { imageToFloats, UnreadableImageError } from './native/image.js';
 import { SessionThread } from './native/session-thread.js';
 import { openTokenizer } from './native/tokenizer.js';
@@ -75,7 +75,7 @@ lowerPriority();
 raiseOomScore();
 // Must come after `lowerPriority`: a thread inherits the priority at the time it starts.
 const sessions = new SessionThread();
-const runtime: Runtime = {
+const runtime: WorkerRuntime = {
   tools: { imageToFloats: (bytes, spec, maxPixels) => imageToFloats(bytes, spec, maxPixels).catch(throwAsUnreadable) },
   readArtifact: readVerified,
   openSession: (bytes, provider) => sessions.open(bytes, { provider, emptyFolder: process.cwd() }),

@@ -13,7 +13,7 @@ import { Engine } from '#src/engine/engine.js';
 import type { EngineVersion } from '#src/engine/messages.js';
 import type { TensorData } from '#src/tasks/datatypes.js';
 import type { Item } from '#src/tasks/tasks.js';
-import { type Runtime, WorkerBody } from '#src/worker/body.js';
+import { WorkerBody, type WorkerRuntime } from '#src/worker/body.js';
 
 /** Values that make a run fail, each in its own way. */
 export const CRASHES = 666;
@@ -75,7 +75,7 @@ class SimulatedChild implements Child {
     this.#fromChild = this.#fromChild.then(() => this.#deliver(label)).then(act);
   }
 
-  #runtime(): Runtime {
+  #runtime(): WorkerRuntime {
     const run = async (inputs: readonly TensorData[]): Promise<TensorData[]> => {
       const { data, shape } = inputs[0] as TensorData;
       const values = Array.from(data as Float32Array);
