@@ -129,13 +129,13 @@ test('only worker/ imports native packages, and nothing imports worker/', () => 
   expect(users.map(({ file }) => file)).toEqual([]);
 });
 
-test('worker/ imports only the protocol and the channel from engine/', () => {
+test('worker/ imports only the messages and their frames from engine/', () => {
   const used = files
     .filter(({ file }) => folderOf(file) === 'worker')
     .flatMap(localImportsOf)
     .filter((target) => folderOf(target) === 'engine');
 
-  expect([...new Set(used)].sort()).toEqual(['engine/child.ts', 'engine/frames.ts', 'engine/messages.ts']);
+  expect([...new Set(used)].sort()).toEqual(['engine/frames.ts', 'engine/messages.ts']);
 });
 
 test('the name of a task occurs only in its own file', () => {

@@ -10,7 +10,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
-import { FrameChannel } from './frames.js';
+import { CHANNEL_FD, FrameChannel } from './frames.js';
 import type { FromWorker, ToWorker } from './messages.js';
 
 /**
@@ -108,9 +108,6 @@ function panicOf({ stderr }: ChildProcess): () => string {
     return reason ? `: ${reason}` : '';
   };
 }
-
-/** File descriptor of the message channel inside the worker. */
-export const CHANNEL_FD = 3;
 
 const PAGE_BYTES = 4096;
 

@@ -12,6 +12,9 @@ import type { Duplex } from 'node:stream';
 import { deserialize, serialize } from 'node:v8';
 import { crc32 } from 'node:zlib';
 
+/** File descriptor of the message channel inside the worker. */
+export const CHANNEL_FD = 3;
+
 const HEADER_BYTES = 8;
 /** 1 GiB, more than any batch of answers. A longer length means that the stream is corrupt. */
 export const MAX_FRAME_BYTES = 2 ** 30;

@@ -4,7 +4,7 @@
  *   server → worker                                                                reply
  *     checkProvider         test whether an execution provider works on this host  providerChecked
  *     load                  verify the artifact, create a session, warm it up      loaded | loadFailed
- *     unload                release the session                                    (none)
+ *     unload                release the session (the server does not send it yet)    (none)
  *     batch                 run these items with a loaded version                  started (optional), then done
  *     examine               read the tensors and metadata of an ONNX file          examined | failed
  *     checkBatchInvariance  test whether answers depend on the rest of the batch   batchInvariance | failed
@@ -22,7 +22,7 @@
 import type { Answer } from '../tasks/answer.js';
 import type { ItemFailure } from '../tasks/failures.js';
 import type { GraphFacts } from '../tasks/sources.js';
-import type { Item, VersionSpec } from '../tasks/tasks.js';
+import { checkInput, type Item, type VersionSpec } from '../tasks/tasks.js';
 
 /** What the engine needs to load and run a version. */
 export interface EngineVersion {
@@ -93,3 +93,10 @@ export type FromWorker =
    */
   | { readonly kind: 'batchInvariance'; readonly difference: string | null; readonly padding: string | null }
   | { readonly kind: 'failed'; readonly message: string };
+
+/** The message that loads a version. The version's example is its warm-up item. */
+export function loadMessage(version: EngineVersion, provider: string): LoadMessage {
+  const { key, spec, artifactSha256, artifactPath, tokenizerPath } = version;
+  const warmUp = checkInput(spec, spec.example, []);
+  return { kind: 'load', key, spec, artifactSha256, artifactPath, tokenizerPath, provider, warmUp };
+}

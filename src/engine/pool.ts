@@ -9,10 +9,9 @@
 import { mkdir, rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { StartupError } from '../errors.js';
-import { checkInput } from '../tasks/tasks.js';
 import { childStarter, findConfinement, type Purpose, type StartChild } from './child.js';
 import { ProcessLostError, type SendToWorker, withDisposableWorker } from './disposable-worker.js';
-import type { EngineVersion, FromWorker, ToWorker } from './messages.js';
+import { type EngineVersion, type FromWorker, loadMessage } from './messages.js';
 import { countFailedStarts, decideRecycling, type ExitCause, restartDelayMs } from './supervision.js';
 import { WorkerProcess } from './worker-process.js';
 
@@ -289,10 +288,4 @@ function throwNotStarted(): never {
 function publicState({ state, purpose }: WorkerProcess): 'STARTING' | 'READY' | 'BUSY' | 'QUARANTINE' | 'STOPPING' {
   if (state === 'DRAINING' || state === 'EXITED') return 'STOPPING';
   return purpose === 'quarantine' && state !== 'STOPPING' ? 'QUARANTINE' : state;
-}
-
-export function loadMessage(version: EngineVersion, provider: string): ToWorker {
-  const { key, spec, artifactSha256, artifactPath, tokenizerPath } = version;
-  const warmUp = checkInput(spec, spec.example, []);
-  return { kind: 'load', key, spec, artifactSha256, artifactPath, tokenizerPath, provider, warmUp };
 }

@@ -5,8 +5,7 @@
 
 import { ProcessLostError, type SendToWorker } from '../engine/disposable-worker.js';
 import type { Engine } from '../engine/engine.js';
-import type { EngineVersion, FromWorker } from '../engine/messages.js';
-import { loadMessage } from '../engine/pool.js';
+import { type EngineVersion, type FromWorker, loadMessage } from '../engine/messages.js';
 import { ManifestError } from '../errors.js';
 import type { Answer } from '../tasks/answer.js';
 import type { GraphFacts } from '../tasks/sources.js';

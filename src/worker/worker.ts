@@ -9,8 +9,7 @@ import { writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import os from 'node:os';
-import { CHANNEL_FD } from '../engine/child.js';
-import { encodeFrame, FrameChannel } from '../engine/frames.js';
+import { CHANNEL_FD, encodeFrame, FrameChannel } from '../engine/frames.js';
 import type { FromWorker, ToWorker } from '../engine/messages.js';
 import { corruptFrame, faultPoint } from '../fault-points.js'; // @fault
 import { UnreadableItemError } from '../tasks/failures.js';

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import os from 'node:os';
 import type { Readable } from 'node:stream';
-import { CHANNEL_FD } from '#src/engine/child.js';
+import { CHANNEL_FD } from '#src/engine/frames.js';
 
 test.each([0, 10])('a worker started with nice %i becomes ready and never raises its priority', async (steps) => {
   const command = ['-n', String(steps), process.execPath, 'dist/worker/worker.js'];

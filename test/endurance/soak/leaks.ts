@@ -12,7 +12,7 @@ import { pino } from 'pino';
 import { type App, startApp } from '#src/app.js';
 import { DEFAULTS } from '#src/config.js';
 import type { EngineVersion } from '#src/engine/messages.js';
-import { loadMessage } from '#src/engine/pool.js';
+import { loadMessage } from '#src/engine/messages.js';
 import { until } from '../../support/until.ts';
 import { readyWorkers } from '../../support/workers.ts';
 import { AFFINE, withStore } from './known-answers.ts';
