@@ -16,7 +16,7 @@ import type { CatalogDatabase } from '../storage/database.js';
 import { toFlag } from '../storage/sql.js';
 import type { VariantSpec } from '../tasks/stored-spec.js';
 import { parseGolden } from './golden.js';
-import { findGraphs, type HuggingFaceFiles, readHuggingFaceFiles } from './hugging-face.js';
+import { type HuggingFaceFiles, readHuggingFaceFiles } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
 import { type Candidate, type ProbedVersion, ProbeKilledError, type Prober, probeCandidate } from './probe.js';
 import { fileDigest, readBytes, readText } from './store-file.js';
@@ -33,6 +33,8 @@ interface VersionFolder {
   readonly folder: string;
   /** The folder of the version. Files missing there are taken from the model's folder. */
   readonly files: string;
+  /** The graphs of the version, as found by `findGraphs`. */
+  readonly graphFiles: ReadonlyMap<string, string>;
   readonly modelId: string;
   readonly manifest: ModelManifest;
   readonly number: number;
@@ -57,10 +59,11 @@ interface VersionContents {
 /** Imports a version if it is new, or if it failed before and its files have changed. */
 export async function importVersion(importer: Importer, version: VersionFolder): Promise<void> {
   const { modelId, manifest, number } = version;
+  let source: string | undefined;
   try {
     if (manifest.taskProblem !== null) throw new ManifestError(manifest.taskProblem);
     const contents = await readContents(version);
-    const source = sourceDigest(contents, manifest);
+    source = sourceDigest(contents, manifest);
     const recorded = await importer.db.transaction().execute((trx) => findVersionSource(trx, modelId, number));
     if (recorded?.source_sha256 === source) return;
     if (recorded && recorded.state !== 'FAILED') {
@@ -73,14 +76,17 @@ export async function importVersion(importer: Importer, version: VersionFolder):
     await importContents(importer, version, contents, source);
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
-    importer.log.error({ model: manifest.name, number, reason: error.message }, 'a version failed');
-    await recordFailure(importer, modelId, number, error.message);
+    const isKilled = error instanceof ProbeKilledError;
+    const reason = isKilled ? `${error.message}; the import is retried at the next start` : error.message;
+    importer.log.error({ model: manifest.name, number, reason }, 'a version failed');
+    // Recorded without the digest of the source, the version is imported again at the next start.
+    await recordFailure(importer, modelId, number, reason, isKilled ? undefined : source);
   }
 }
 
-async function readContents({ folder, files }: VersionFolder): Promise<VersionContents> {
+async function readContents({ folder, files, graphFiles }: VersionFolder): Promise<VersionContents> {
   const graphs: GraphFile[] = [];
-  for (const [variant, file] of await findGraphs(files)) graphs.push({ variant, file, ...(await fileDigest(file)) });
+  for (const [variant, file] of graphFiles) graphs.push({ variant, file, ...(await fileDigest(file)) });
   return {
     graphs,
     goldenText: await readText(path.join(files, 'golden.json')),
@@ -121,28 +127,17 @@ async function importContents(
   contents: VersionContents,
   source: string,
 ): Promise<void> {
-  const { modelId, manifest, number } = version;
-  try {
-    if (contents.graphs.length === 0) throw new ManifestError(`${number}/model.onnx is missing`);
-    faultPoint('import.begin'); // @fault
-    const candidate = await sharedCandidateOf(importer, version, contents);
-    const imported = await importGraphs(importer, candidate, contents.graphs);
-    faultPoint('import.probed'); // @fault
-    const row = readyVersion(version, source, imported);
-    await importer.db.transaction().execute((trx) => addVersion(trx, row, manifest.trainedOn, Date.now()));
-    faultPoint('import.saved'); // @fault
-    importer.log.info(
-      { model: manifest.name, number, maxBatch: imported.probed.spec.maxBatch },
-      'a version was imported',
-    );
-  } catch (error) {
-    if (!(error instanceof ManifestError)) throw error;
-    const isKilled = error instanceof ProbeKilledError;
-    const reason = isKilled ? `${error.message}; the import is retried at the next start` : error.message;
-    importer.log.error({ model: manifest.name, number, reason }, 'a version failed');
-    // Recorded without the digest of the source, the version is imported again at the next start.
-    await recordFailure(importer, modelId, number, reason, isKilled ? undefined : source);
-  }
+  const { manifest, number } = version;
+  if (contents.graphs.length === 0) throw new ManifestError(`${number}/model.onnx is missing`);
+  faultPoint('import.begin'); // @fault
+  const candidate = await sharedCandidateOf(importer, version, contents);
+  const imported = await importGraphs(importer, candidate, contents.graphs);
+  faultPoint('import.probed'); // @fault
+  const row = readyVersion(version, source, imported);
+  await importer.db.transaction().execute((trx) => addVersion(trx, row, manifest.trainedOn, Date.now()));
+  faultPoint('import.saved'); // @fault
+  const { maxBatch } = imported.probed.spec;
+  importer.log.info({ model: manifest.name, number, maxBatch }, 'a version was imported');
 }
 
 interface ImportedGraphs {

@@ -75,11 +75,11 @@ async function importModel(importer: Importer, folder: string): Promise<Imported
     const manifest = await readModelManifest(folder);
     const modelId = await importer.db.transaction().execute((trx) => saveModelOf(trx, manifest));
     const versions = await findVersionFolders(folder);
-    if (versions.size === 0) {
+    if (versions.length === 0) {
       const reason = manifest.taskProblem ?? (await reasonForMissingGraph(folder));
       await recordFailure(importer, modelId, 1, reason);
     }
-    for (const [number, files] of versions) await importVersion(importer, { folder, files, modelId, manifest, number });
+    for (const version of versions) await importVersion(importer, { ...version, folder, modelId, manifest });
     return { modelId, task: manifest.yaml.task, results: manifest.results };
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
@@ -89,11 +89,15 @@ async function importModel(importer: Importer, folder: string): Promise<Imported
   }
 }
 
-/** The folder of each version. Graphs in the model's own folder, as in a Hugging Face repository, are version 1. */
-async function findVersionFolders(folder: string): Promise<Map<number, string>> {
+/** The folder and the graphs of each version. Graphs in the model's own folder, as in a Hugging Face repository, are version 1. */
+async function findVersionFolders(folder: string) {
   const numbers = await readVersionNumbers(folder);
-  const versions = new Map(numbers.map((number) => [number, path.join(folder, String(number))]));
-  if (!versions.has(1) && (await findGraphs(folder)).size > 0) return new Map([[1, folder], ...versions]);
+  const versions = [];
+  for (const number of numbers.includes(1) ? numbers : [1, ...numbers]) {
+    const files = numbers.includes(number) ? path.join(folder, String(number)) : folder;
+    const graphFiles = await findGraphs(files);
+    if (files !== folder || graphFiles.size > 0) versions.push({ number, files, graphFiles });
+  }
   return versions;
 }
 
