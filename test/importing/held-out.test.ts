@@ -71,7 +71,7 @@ test.each([
       on: dataset,
     });
     expect(right).toBe(Math.round(metrics[0].value * rows.length));
-    expect(await readFile('README.md', 'utf8')).toContain(`| ${right.toLocaleString('en')} |`);
+    expect(await readFile('README.md', 'utf8')).toContain(`| ${right.toLocaleString('en')} correct |`);
   },
   300_000,
 );
@@ -93,7 +93,7 @@ test('face-detector has the precision and recall that its card states', async ()
     precision: expect.closeTo(stated.precision, 6),
     recall: expect.closeTo(stated.recall, 6),
   });
-  expect(await readFile('README.md', 'utf8')).toContain(`| ${right} of ${faces} faces |`);
+  expect(await readFile('README.md', 'utf8')).toContain(`| ${right} of ${faces} faces found |`);
 });
 
 /** Counts the boxes that match a face: best score first, each face once, with an IoU of at least 0.5. */
@@ -118,5 +118,5 @@ test('penguin-mass has the mean absolute error that its card states', async () =
 
   expect(off).toBeCloseTo(version.evaluation.metrics[0].value, 2);
   expect(outputs.every(({ unit }) => unit === 'g')).toBe(true);
-  expect(await readFile('README.md', 'utf8')).toContain(`| ${Math.round(off)} g off |`);
+  expect(await readFile('README.md', 'utf8')).toContain(`| ${Math.round(off)} g mean error |`);
 });
