@@ -88,7 +88,7 @@ export class VersionQueue {
     let [rows, work] = [0, 0];
     for (let next = this.peek(now); next; next = this.peek(now)) {
       rows += next.item.rows;
-      work += next.item.work;
+      work += next.item.work + (next.item.truncatedWork ?? 0);
       if (taken.length > 0 && (rows > maxRows || work > maxWork)) break;
       this.#removeFirst(this.#lanes[next.priority]);
       taken.push(next);

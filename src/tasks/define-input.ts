@@ -9,6 +9,11 @@ export interface AnyItem {
   readonly rows: number;
   /** Estimated amount of computation: tokens for models that read tokens, rows for others. */
   readonly work: number;
+  /**
+   * Work of tokens that are tokenized and then truncated, in tokens that run. It bounds batches, but is no part of
+   * latency estimates, which are per token that runs.
+   */
+  readonly truncatedWork?: number;
 }
 
 export interface InputDefinition<Kind extends string, Key extends string, Value, Item extends AnyItem> {

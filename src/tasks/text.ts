@@ -21,7 +21,7 @@ export const textInput = defineInput({
   key: 'text',
   check(text: string, spec: AnySpec, problems: Problems): TextItem {
     checkText(text, ['text'], problems);
-    return { kind: 'text', rows: 1, work: workOf(spec, [text]), text };
+    return { kind: 'text', rows: 1, work: workOf(spec, [text]), truncatedWork: truncatedWorkOf(spec, text), text };
   },
 });
 
@@ -55,18 +55,24 @@ export function checkListLength(
 
 /** A rough estimate is enough: durations are only compared for similar amounts of work. */
 const UTF8_BYTES_PER_TOKEN = 4;
-/** Tokens that are tokenized in the time of running one: tokens that are truncated also cost time. */
+/** Tokens that are tokenized in about the time in which one runs. */
 const TOKENIZED_PER_RUN = 32;
 
 /** Estimates `AnyItem.work` of texts: the number of tokens if the version reads tokens, the number of texts otherwise. */
 export function workOf({ text }: { readonly text: TextSpec | null }, texts: readonly string[]): number {
   if (!text) return texts.length;
   const max = text.longInputs === 'truncate' ? text.maxTokens : Number.POSITIVE_INFINITY;
-  const workOfText = (one: string) => {
-    const tokens = 1 + Math.ceil(Buffer.byteLength(one) / UTF8_BYTES_PER_TOKEN);
-    return Math.min(max, tokens) + Math.floor(tokens / TOKENIZED_PER_RUN);
-  };
-  return texts.reduce((sum, one) => sum + workOfText(one), 0);
+  return texts.reduce((sum, one) => sum + Math.min(max, estimateTokens(one)), 0);
+}
+
+function estimateTokens(text: string): number {
+  return 1 + Math.ceil(Buffer.byteLength(text) / UTF8_BYTES_PER_TOKEN);
+}
+
+/** Estimates `AnyItem.truncatedWork` of a text. */
+function truncatedWorkOf({ text: rules }: { readonly text: TextSpec | null }, text: string): number {
+  if (rules?.longInputs !== 'truncate') return 0;
+  return Math.floor(Math.max(0, estimateTokens(text) - rules.maxTokens) / TOKENIZED_PER_RUN);
 }
 
 /** The text as a string tensor, with the shape [1] or [1, 1] as the graph requires. */

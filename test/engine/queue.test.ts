@@ -5,14 +5,22 @@ const upTo = (maxRows: number, maxWork = Number.POSITIVE_INFINITY) => ({ maxRows
 
 function entry(
   name: string,
-  options: { priority?: PriorityName; rows?: number; deadlineAt?: number; connection?: Entry['connection'] } = {},
+  options: {
+    priority?: PriorityName;
+    rows?: number;
+    truncatedWork?: number;
+    deadlineAt?: number;
+    connection?: Entry['connection'];
+  } = {},
 ) {
-  const { priority = 'NORMAL', rows = 1, deadlineAt = 1_000, connection = { isClosed: false, caller: 'a' } } = options;
+  const { priority = 'NORMAL', rows = 1, truncatedWork = 0, deadlineAt = 1_000 } = options;
+  const { connection = { isClosed: false, caller: 'a' } } = options;
   const waiting: Entry = {
     item: {
       kind: 'tensors',
       rows,
       work: rows,
+      truncatedWork,
       tensors: [{ name, datatype: 'FP32', shape: [rows], data: new Float32Array(rows) }],
     },
     priority,
@@ -88,4 +96,11 @@ test('a batch holds at most maxWork work', () => {
   expect(queue.take(upTo(8, 1_000), 0)).toHaveLength(1);
   expect(queue.take(upTo(8, 1_200), 0)).toHaveLength(2);
   expect(queue.work).toBe(0);
+});
+
+test('the work of truncated text counts towards a batch, and not towards the work that waits', () => {
+  const queue = queueOf(entry('a', { truncatedWork: 6 }), entry('b', { truncatedWork: 6 }));
+
+  expect(queue.work).toBe(2);
+  expect(namesOf(queue.take(upTo(10, 10), 0))).toEqual(['a']);
 });
