@@ -5,7 +5,7 @@
  * only show when the tokenizer runs, such as a regular expression that backtracks forever, are not found here.
  */
 
-type JsonObject = Readonly<Record<string, unknown>>;
+export type JsonObject = Readonly<Record<string, unknown>>;
 type Ids = ReadonlyMap<string, number>;
 
 /** Thrown if a tokenizer.json is malformed or uses a feature that is not supported. The message names the key. */

@@ -4,19 +4,15 @@
  * The library does not truncate, pad or add special tokens here: the templates `single` and `pair` list the special
  * tokens around a text. Texts are encoded concurrently, on libuv threads.
  */
-import { setImmediate } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { Encoding, Tokenizer as Library } from 'tokenizers';
 import type { TemplatePart, Tokenizer } from '../../tasks/sequences.js';
-import { checkTokenizer, UnsupportedTokenizerError } from '../../tasks/tokenizer-file.js';
-
-type Json = Readonly<Record<string, unknown>>;
+import { checkTokenizer, type JsonObject, UnsupportedTokenizerError } from '../../tasks/tokenizer-file.js';
+import { freeNativeMemory } from './free-native-memory.js';
 
 /** @throws UnsupportedTokenizerError that names the key that is wrong or not supported */
 export async function openTokenizer(tokenizerJson: unknown, tokenizerConfigJson: unknown): Promise<Tokenizer> {
   const { file, model, padding, vocabularySize } = checkTokenizer(tokenizerJson);
-  const config = (tokenizerConfigJson ?? {}) as Json;
+  const config = (tokenizerConfigJson ?? {}) as JsonObject;
   const library = await openLibrary(file);
   const decoder = library.getDecoder();
   const idOf = (token: unknown) => (typeof token === 'string' ? library.tokenToId(token) : null);
@@ -63,7 +59,9 @@ function encodeWith<T extends { readonly ids: readonly number[] }>(
   const encode = async () => {
     const result = read(await library.encode(text, null, { addSpecialTokens: false }));
     uncollectedTokens += result.ids.length;
-    if (uncollectedTokens > MAX_UNCOLLECTED_TOKENS) await freeEncodings();
+    if (uncollectedTokens <= MAX_UNCOLLECTED_TOKENS) return result;
+    uncollectedTokens = 0;
+    await freeNativeMemory();
     return result;
   };
   if (text.length <= MAX_CONCURRENT_LENGTH) return encode();
@@ -72,18 +70,7 @@ function encodeWith<T extends { readonly ids: readonly number[] }>(
   return encoded;
 }
 
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
-
-/** Collects what nobody refers to. The finalizers that free native memory run in the next turn of the event loop. */
-async function freeEncodings(): Promise<void> {
-  uncollectedTokens = 0;
-  await setImmediate();
-  collectGarbage();
-  await setImmediate();
-}
-
-async function openLibrary(file: Json): Promise<Library> {
+async function openLibrary(file: JsonObject): Promise<Library> {
   // Loaded with the first text model, so that other models also run on platforms without a binary of the package.
   const { Tokenizer: Library } = await import('tokenizers').catch((error) => {
     const platform = `${process.platform}-${process.arch}`;
@@ -103,7 +90,7 @@ function firstCauseOf(error: Error): Error {
 }
 
 /** Names the key that the library could not read. The library reports only a column of the JSON text. */
-function namingItsPart({ message }: Error, file: Json): UnsupportedTokenizerError {
+function namingItsPart({ message }: Error, file: JsonObject): UnsupportedTokenizerError {
   const [, problem = message, column = '0'] = /^(.*) at line 1 column (\d+)$/s.exec(message) ?? [];
   let end = 1;
   for (const [key, value] of Object.entries(file)) {
@@ -153,9 +140,9 @@ function unitsOf(text: string): Int32Array {
 }
 
 /** tokenizer_config.json names a token by its text or as an object with its content. */
-function tokenNamed(config: Json, name: string): unknown {
+function tokenNamed(config: JsonObject, name: string): unknown {
   const value = config[name];
-  return typeof value === 'object' && value !== null ? (value as Json).content : value;
+  return typeof value === 'object' && value !== null ? (value as JsonObject).content : value;
 }
 
 const numberOr = (value: unknown, fallback: number) =>
