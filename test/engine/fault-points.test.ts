@@ -82,7 +82,10 @@ test.each([
   'worker.load.warm',
 ])('a replacement that is killed at %s is replaced in turn', async (point) => {
   await armFault(point, 'SIGKILL');
-  for (const pid of poolPids()) process.kill(pid, 'SIGKILL');
+  const killed = poolPids();
+  for (const pid of killed) process.kill(pid, 'SIGKILL');
+  // An input that was sent to each of them in turn would use up its retries.
+  await until('the killed workers have exited', () => !poolPids().some((pid) => killed.includes(pid)));
 
   const { wrong } = await predictUntilFired();
 
