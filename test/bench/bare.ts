@@ -1,6 +1,6 @@
 /**
- * The lower bound: ONNX Runtime alone with one intra-op thread, warm, with its inputs in memory. Runs as a child; reads
- * `BareOptions` from stdin and prints `BareResult`.
+ * The physical limit: ONNX Runtime alone with one intra-op thread, warm, with its inputs in memory. Also computes the
+ * right answers for the requests. Runs as a child; reads `BareOptions` from stdin and prints `BareResult`.
  */
 import { text } from 'node:stream/consumers';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
@@ -13,14 +13,27 @@ export interface BareOptions {
   /** For each batch size. */
   readonly seconds: number;
   readonly batches: readonly number[];
+  /** Runs that are started before the first is awaited; 1 by default. */
+  readonly inFlight?: number;
+  /** Inputs to answer, one at a time. */
+  readonly questions?: readonly BareTensor[];
 }
 
 export interface BareResult {
-  /** Time of a run of one batch, in ms. */
-  readonly runs: readonly (Spread & { readonly batch: number; readonly itemsPerSecond: number })[];
+  readonly runs: readonly BareRun[];
+  /** The bytes of the first output of each question, in base64. */
+  readonly answers: readonly string[];
 }
 
-const WARM_UP_RUNS = 20;
+/** The spread is that of the time of a run of one batch, in ms. */
+export interface BareRun extends Spread {
+  readonly batch: number;
+  readonly itemsPerSecond: number;
+  /** CPU time of the process for a batch. */
+  readonly cpuMicrosPerBatch: number;
+}
+
+const WARM_UP_SHARE = 0.3;
 
 function stacked({ name, datatype, shape, values }: BareTensor, batch: number): Record<string, Tensor> {
   const repeated = Array.from({ length: batch }, () => values).flat();
@@ -29,23 +42,43 @@ function stacked({ name, datatype, shape, values }: BareTensor, batch: number): 
   return { [name]: new Tensor('float32', Float32Array.from(repeated as number[]), sizes) };
 }
 
-async function time(session: InferenceSession, feeds: Record<string, Tensor>, seconds: number): Promise<number[]> {
-  for (let i = 0; i < WARM_UP_RUNS; i++) await session.run(feeds);
+async function time(
+  session: InferenceSession,
+  feeds: Record<string, Tensor>,
+  { seconds, inFlight = 1 }: BareOptions,
+): Promise<number[]> {
   const times: number[] = [];
   const end = performance.now() + 1000 * seconds;
-  for (let begun = performance.now(); begun < end; begun = performance.now()) {
-    await session.run(feeds);
-    times.push(performance.now() - begun);
-  }
+  const loop = async () => {
+    for (let begun = performance.now(); begun < end || times.length === 0; begun = performance.now()) {
+      await session.run(feeds);
+      times.push(performance.now() - begun);
+    }
+  };
+  await Promise.all(Array.from({ length: inFlight }, loop));
   return times;
 }
 
-const { graphFile, tensor, seconds, batches } = JSON.parse(await text(process.stdin)) as BareOptions;
-const session = await InferenceSession.create(graphFile, { intraOpNumThreads: 1, logSeverityLevel: 4 });
-const runs = [];
-for (const batch of batches) {
-  const times = await time(session, stacked(tensor, batch), seconds);
-  const spent = times.reduce((sum, one) => sum + one, 0);
-  runs.push({ batch, itemsPerSecond: (1000 * batch * times.length) / spent, ...spreadOf(times) });
+async function measureBatch(session: InferenceSession, batch: number, options: BareOptions): Promise<BareRun> {
+  const feeds = stacked(options.tensor, batch);
+  await time(session, feeds, { ...options, seconds: WARM_UP_SHARE * options.seconds });
+  const [cpu, begun] = [process.cpuUsage(), performance.now()];
+  const times = await time(session, feeds, options);
+  const spent = performance.now() - begun;
+  const { user, system } = process.cpuUsage(cpu);
+  const itemsPerSecond = (1000 * batch * times.length) / spent;
+  return { batch, itemsPerSecond, cpuMicrosPerBatch: (user + system) / times.length, ...spreadOf(times) };
 }
-console.log(JSON.stringify({ runs } satisfies BareResult));
+
+async function answer(session: InferenceSession, tensor: BareTensor): Promise<string> {
+  const outputs = Object.values(await session.run(stacked(tensor, 1)));
+  return Buffer.from(new Uint8Array(Float32Array.from(outputs[0]?.data as Float32Array).buffer)).toString('base64');
+}
+
+const options = JSON.parse(await text(process.stdin)) as BareOptions;
+const session = await InferenceSession.create(options.graphFile, { intraOpNumThreads: 1, logSeverityLevel: 4 });
+const answers: string[] = [];
+for (const question of options.questions ?? []) answers.push(await answer(session, question));
+const runs: BareRun[] = [];
+for (const batch of options.batches) runs.push(await measureBatch(session, batch, options));
+console.log(JSON.stringify({ runs, answers } satisfies BareResult));

@@ -1,6 +1,6 @@
 /**
- * Two generated graphs in a temporary model store: "medium", which gains from batching, and "heavy", which keeps a
- * worker computing with little input and output.
+ * Generated graphs in a temporary model store: "medium", which gains from batching; "heavy", which keeps a worker
+ * computing with little input and output; and four that take about 5 or 30 ms for an item, with and without batches.
  */
 
 import { createStore, type TestStore } from '../support/model-store.ts';
@@ -8,6 +8,17 @@ import { encodeModel, type GraphSpec, type NodeSpec } from '../support/onnx.ts';
 
 export const MEDIUM = { name: 'medium', width: 512, layers: 18, outputs: 10 } as const;
 export const HEAVY = { name: 'heavy', rows: 256, width: 1024, layers: 8 } as const;
+
+/** Chains of products of a row and one matrix. The times are for one item on one core of a server processor. */
+export const CHAINS = [
+  { name: 'five-ms', layers: 130, canBatch: true },
+  { name: 'five-ms-alone', layers: 130, canBatch: false },
+  { name: 'thirty-ms', layers: 800, canBatch: true },
+  { name: 'thirty-ms-alone', layers: 800, canBatch: false },
+] as const;
+export type ChainName = (typeof CHAINS)[number]['name'];
+export const CHAIN_WIDTH = 1024;
+const CHAIN_OUTPUTS = 10;
 
 /** Pseudo-random numbers, the same in every run. */
 export function pseudoRandom(seed: number): () => number {
@@ -63,6 +74,39 @@ export function heavyGraph(): GraphSpec {
     ],
     floats: [weights('first', 1, width), weights('w', width, width), weights('last', width, 1)],
   };
+}
+
+/**
+ * A reflection (Householder matrix) preserves lengths, so that any number of layers neither overflows nor vanishes, and
+ * an even number returns the row itself: rounding errors stay small and every input has its own answer.
+ */
+function reflection(name: string, width: number) {
+  const random = pseudoRandom(width);
+  const normal = Array.from({ length: width }, () => 2 * random() - 1);
+  const square = normal.reduce((sum, value) => sum + value * value, 0);
+  const data = normal.flatMap((a, row) => normal.map((b, column) => (row === column ? 1 : 0) - (2 * a * b) / square));
+  return { name, shape: [width, width], data };
+}
+
+function chainGraph({ layers, canBatch }: (typeof CHAINS)[number]): GraphSpec {
+  const rows = canBatch ? 'N' : 1;
+  const chain = Array.from({ length: layers }, (_, i): NodeSpec => {
+    return { op: 'MatMul', inputs: [i === 0 ? 'x' : `h${i}`, 'reflection'], outputs: [`h${i + 1}`] };
+  });
+  return {
+    inputs: [{ name: 'x', type: 'FP32', shape: [rows, CHAIN_WIDTH] }],
+    outputs: [{ name: 'y', type: 'FP32', shape: [rows, CHAIN_OUTPUTS] }],
+    nodes: [...chain, { op: 'MatMul', inputs: [`h${layers}`, 'last'], outputs: ['y'] }],
+    floats: [reflection('reflection', CHAIN_WIDTH), weights('last', CHAIN_WIDTH, CHAIN_OUTPUTS)],
+  };
+}
+
+/** One of the chains alone, so that a server starts fast. */
+export async function createChainStore(name: ChainName): Promise<TestStore> {
+  const store = await createStore();
+  const graph = encodeModel(chainGraph(CHAINS.find((one) => one.name === name) as (typeof CHAINS)[number]));
+  await store.write(name, { '1/model.onnx': graph, 'model.yaml': 'preload: true\n' });
+  return store;
 }
 
 export async function createGeneratedStore(): Promise<TestStore> {

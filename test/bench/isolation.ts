@@ -57,7 +57,12 @@ async function observeUnderLoad(server: RunningServer, seconds: number) {
 async function observe({ url, watchLoop }: RunningServer, seconds: number): Promise<string[]> {
   const pids = await workerPids(url);
   const spent = () => pids.map(cpuSeconds);
-  const options: SteadyOptions = { url, query: '{ __typename }', perSecond: PROBES_PER_SECOND, seconds };
+  const options: SteadyOptions = {
+    url,
+    body: JSON.stringify({ query: '{ __typename }' }),
+    perSecond: PROBES_PER_SECOND,
+    seconds,
+  };
   // A first, short probe excludes the start of the probe and of the load from the measurement.
   await measure<Spread>('steady.ts', { ...options, seconds: 1 });
   const [before, begun, endWatch] = [spent(), performance.now(), watchLoop()];

@@ -2,7 +2,7 @@
  * The processes of the benchmark: our server, the naive peer, and children that measure and print JSON. The caller that
  * starts a server stops it. All servers listen on loopback.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import type { LoopDelay } from './loop-delay.ts';
+import type { LoopDelay, ServerMemory } from './inside-server.ts';
 
 export interface RunningServer {
   /** URL of the GraphQL endpoint. */
@@ -19,6 +19,8 @@ export interface RunningServer {
   readonly pid: number;
   /** Starts to measure the event-loop delay; the returned function stops and returns the result. */
   readonly watchLoop: () => () => Promise<LoopDelay>;
+  /** Collects garbage in the server, then reports its memory. */
+  readonly memory: () => Promise<ServerMemory>;
   readonly stop: () => Promise<void>;
 }
 
@@ -26,11 +28,15 @@ export const ROOT = path.resolve(import.meta.dirname, '../..');
 const LONGEST_START_MS = 120_000;
 
 /** The built server with its defaults, but on the CPU like everything it is compared with. */
-export async function startModelgraph(env: Readonly<Record<string, string>> = {}): Promise<RunningServer> {
+export async function startModelgraph(
+  env: Readonly<Record<string, string>> = {},
+  nodeOptions: readonly string[] = [],
+): Promise<RunningServer> {
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-bench-'));
-  const preload = pathToFileURL(path.join(import.meta.dirname, 'loop-delay.ts')).href;
+  const preload = pathToFileURL(path.join(import.meta.dirname, 'inside-server.ts')).href;
   const settings = { PORT: '0', DATA_DIR: dataDir, EXECUTION_PROVIDERS: 'cpu', ...env };
-  return startServer(['--import', preload, path.join(ROOT, 'dist/main.js')], settings, dataDir);
+  const main = path.join(ROOT, 'dist/main.js');
+  return startServer(['--expose-gc', ...nodeOptions, '--import', preload, main], settings, dataDir);
 }
 
 export interface NaiveOptions {
@@ -61,6 +67,7 @@ async function startServer(
     url: await readyUrl(child, output),
     pid: child.pid as number,
     watchLoop: () => watchLoop(child),
+    memory: () => replyTo<ServerMemory>(child, 'memory'),
     stop: async () => {
       child.kill('SIGTERM');
       await ended;
@@ -84,16 +91,21 @@ async function readyUrl(child: ChildProcess, output: string): Promise<string> {
 
 function watchLoop(child: ChildProcess): () => Promise<LoopDelay> {
   child.send('start');
-  return async () => {
-    const answered = once(child, 'message');
-    child.send('stop');
-    return (await answered)[0] as LoopDelay;
-  };
+  return () => replyTo<LoopDelay>(child, 'stop');
 }
 
-/** Runs a file of this folder with `options` on stdin; returns the JSON that it prints. */
-export async function measure<T>(file: string, options: unknown): Promise<T> {
-  const child = spawn(process.execPath, [path.join(import.meta.dirname, file)], {
+/** One question at a time. */
+async function replyTo<T>(child: ChildProcess, message: string): Promise<T> {
+  const answered = once(child, 'message');
+  child.send(message);
+  return (await answered)[0] as T;
+}
+
+/** Runs a file of this folder with `options` on stdin, on one core if it is named; returns the JSON that it prints. */
+export async function measure<T>(file: string, options: unknown, core: number | null = null): Promise<T> {
+  const node = [process.execPath, path.join(import.meta.dirname, file)];
+  const [command = '', ...args] = core === null ? node : ['taskset', '-c', String(core), ...node];
+  const child = spawn(command, args, {
     cwd: ROOT,
     env: { PATH: process.env['PATH'], NODE_ENV: 'production' },
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -117,7 +129,12 @@ export async function workerPids(url: string): Promise<number[]> {
   return engine.workers.map(({ pid }) => pid);
 }
 
-const TICKS_PER_SECOND = 100;
+/** Restricts a process, with all of its threads and later children, to one core. */
+export function pin(pid: number, core: number): void {
+  execFileSync('taskset', ['-a', '-p', '-c', String(core), String(pid)], { stdio: 'ignore' });
+}
+
+export const TICKS_PER_SECOND = 100;
 
 /** User and system time of a process in seconds; NaN where the system does not report it. */
 export function cpuSeconds(pid: number): number {

@@ -3,7 +3,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { HEAVY, MEDIUM, pseudoRandom } from './graphs.ts';
+import { CHAIN_WIDTH, type ChainName, HEAVY, MEDIUM, pseudoRandom } from './graphs.ts';
 
 export interface BareTensor {
   readonly name: string;
@@ -21,11 +21,33 @@ export interface Workload {
   readonly tensor: BareTensor;
 }
 
+export interface ChainWorkload extends Workload {
+  readonly model: ChainName;
+  /** Every input as tensors of the graph. */
+  readonly tensors: readonly BareTensor[];
+}
+
 const ANSWER = `output { ... on Classification { label score } ... on Tensors { tensors { name shape base64 } } }`;
 
 export const PREDICT = `mutation Predict($input: PredictInput!) {
   predict(input: $input) { prediction { id ${ANSWER} timing { totalMs inferMs batchSize } } problem { code } }
 }`;
+
+/** What the open-loop generator reads. */
+const PREDICT_TIMED = `mutation ($input: PredictInput!) {
+  predict(input: $input) {
+    prediction { output { ... on Tensors { tensors { base64 } } } timing { batchSize } }
+    problem { code ... on DeadlineExceeded { phase } }
+  }
+}`;
+
+/** Unrecorded predictions for the open-loop generator, one for each input. */
+export function timedPredictBodies({ model, inputs }: Workload, deadlineMs: number): string[] {
+  return inputs.map((input) => {
+    const variables = { input: { model, input, deadlineMs, record: false } };
+    return JSON.stringify({ query: PREDICT_TIMED, variables });
+  });
+}
 
 /** Its cost for 1,000 inputs is exactly the limit, so it can select nothing more. */
 export const PREDICT_MANY = `mutation PredictMany($input: PredictManyInput!) {
@@ -80,9 +102,14 @@ export function heavy(): Workload {
   return floats({ title: 'heavy, tensor', model: HEAVY.name, name: 'x', shape: [HEAVY.rows, 1] });
 }
 
+export function chain(model: ChainName): ChainWorkload {
+  const workload = floats({ title: model, model, name: 'x', shape: [1, CHAIN_WIDTH] });
+  return { ...workload, model };
+}
+
 const DIFFERENT_INPUTS = 16;
 
-function floats(of: { title: string; model: string; name: string; shape: [number, number] }): Workload {
+function floats(of: { title: string; model: string; name: string; shape: [number, number] }) {
   const { title, model, name, shape } = of;
   const random = pseudoRandom(1);
   const rows = Array.from({ length: DIFFERENT_INPUTS }, () =>
@@ -92,7 +119,8 @@ function floats(of: { title: string; model: string; name: string; shape: [number
     const base64 = Buffer.from(row.buffer).toString('base64');
     return { tensors: [{ name, datatype: 'FP32', shape, base64 }] };
   });
-  return { title, model, inputs, tensor: { name, datatype: 'float32', shape, values: [...(rows[0] ?? [])] } };
+  const tensors = rows.map((row) => ({ name, datatype: 'float32' as const, shape, values: [...row] }));
+  return { title, model, inputs, tensors, tensor: tensors[0] as BareTensor };
 }
 
 export function graphFile(store: string, model: string): string {

@@ -9,7 +9,8 @@ import { spreadOf } from './numbers.ts';
 
 export interface SteadyOptions {
   readonly url: string;
-  readonly query: string;
+  /** Of every request; its answer must contain data. */
+  readonly body: string;
   readonly perSecond: number;
   readonly seconds: number;
 }
@@ -30,8 +31,7 @@ function send(url: string, body: string): Promise<void> {
   return promise;
 }
 
-async function run({ url, query, perSecond, seconds }: SteadyOptions): Promise<number[]> {
-  const body = JSON.stringify({ query });
+async function run({ url, body, perSecond, seconds }: SteadyOptions): Promise<number[]> {
   for (let i = 0; i < WARM_UP_REQUESTS; i++) await send(url, body);
   const begun = performance.now();
   const sent = Array.from({ length: perSecond * seconds }, async (_, i) => {

@@ -1,6 +1,6 @@
 /**
  * Loaded by `--import` before the server's own code. The first SIGUSR2 starts measuring the event-loop delay, the second
- * writes the result to `LOOP_DELAY_FILE`. Like `test/bench/loop-delay.ts`, for a server without a channel to its parent.
+ * writes the result to `LOOP_DELAY_FILE`. Like `test/bench/inside-server.ts`, for a server without a channel to its parent.
  */
 import { renameSync, writeFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';

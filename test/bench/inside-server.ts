@@ -1,6 +1,6 @@
 /**
- * Loaded by `--import` before the server's own code. Measures the event-loop delay between the messages `start` and
- * `stop` of the parent.
+ * Loaded by `--import` before the server's own code, and answers the parent's messages. Between `start` and `stop` it
+ * measures the event-loop delay. `memory` collects garbage (with `--expose-gc`) and reports what is left.
  */
 import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { isMainThread } from 'node:worker_threads';
@@ -11,6 +11,13 @@ export interface LoopDelay {
   readonly max: number;
   /** Share of the time in which the loop was busy. */
   readonly utilization: number;
+}
+
+/** In bytes, after a garbage collection. */
+export interface ServerMemory {
+  readonly heapUsed: number;
+  /** Memory outside the heap that belongs to its objects, buffers included. */
+  readonly external: number;
 }
 
 const RESOLUTION_MS = 5;
@@ -31,6 +38,10 @@ if (isMainThread && process.send) {
       const { utilization } = performance.eventLoopUtilization(since);
       const [p50, p99, max] = [delay.percentile(50), delay.percentile(99), delay.max].map(beyond);
       process.send?.({ p50, p99, max, utilization });
+    } else if (message === 'memory') {
+      globalThis.gc?.();
+      const { heapUsed, external } = process.memoryUsage();
+      process.send?.({ heapUsed, external });
     }
   });
   process.channel?.unref();
