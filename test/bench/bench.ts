@@ -4,7 +4,7 @@
  *
  *   --quick    about a minute: one short round of everything
  *   --record   also writes the report to test/bench/RESULTS.md
- *   --only=N   one section, by its number
+ *   --only=N   one section, by its number or name: latency, throughput, isolation, bulk, start, around, overload, fairness
  *
  * Exit status: 1 if something failed to run or to answer, never because of a time.
  */
@@ -15,9 +15,11 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { aroundSection, createAroundStore } from './around.ts';
 import { bulkSection } from './bulk.ts';
+import { fairnessSection } from './fairness.ts';
 import { createGeneratedStore } from './graphs.ts';
 import { isolationSection } from './isolation.ts';
 import { latencySection } from './latency.ts';
+import { overloadSection } from './overload.ts';
 import { ROOT, type RunningServer, startModelgraph, startNaive } from './processes.ts';
 import { graphFile, medium, mlpTensor, STORE } from './requests.ts';
 import { startupSection } from './startup.ts';
@@ -72,14 +74,16 @@ async function throughput(): Promise<string> {
   return throughputSection(contests, isQuick);
 }
 
-const SECTIONS: readonly (() => Promise<string>)[] = [
-  async () => latencySection(await ours(), isQuick),
+const SECTIONS: Readonly<Record<string, () => Promise<string>>> = {
+  latency: async () => latencySection(await ours(), isQuick),
   throughput,
-  async () => isolationSection(await oursGenerated(), isQuick),
-  async () => bulkSection(await ours(), isQuick),
-  () => startupSection(isQuick),
-  async () => aroundSection(await oursAround(), await loneAround(), isQuick),
-];
+  isolation: async () => isolationSection(await oursGenerated(), isQuick),
+  bulk: async () => bulkSection(await ours(), isQuick),
+  start: () => startupSection(isQuick),
+  around: async () => aroundSection(await oursAround(), await loneAround(), isQuick),
+  overload: () => overloadSection(isQuick),
+  fairness: () => fairnessSection(isQuick),
+};
 
 function versionOf(name: string): string {
   const inside = `node_modules/${name}`;
@@ -102,12 +106,17 @@ function describeMachine(): string {
 }
 
 async function main(): Promise<void> {
+  const sections = Object.entries(SECTIONS).filter(
+    ([name], i) => !options.only || options.only === name || options.only === String(i + 1),
+  );
+  if (sections.length === 0)
+    throw new Error(`There is no section "${options.only}": expected one of ${Object.keys(SECTIONS).join(', ')}`);
   const begun = performance.now();
   const kind = isQuick ? 'quick run: a smoke test, its numbers are rough' : 'full run';
   const parts = [`# Benchmark, ${new Date().toISOString().slice(0, 10)}, ${kind}`, describeMachine()];
-  for (const [i, section] of SECTIONS.entries()) {
-    if (options.only && options.only !== String(i + 1)) continue;
-    process.stderr.write(`section ${i + 1} …\n`);
+  for (const [name, section] of sections) {
+    process.stderr.write(`${name} …
+`);
     parts.push(await section().catch(describeFailure));
   }
   const seconds = Math.round((performance.now() - begun) / 1000);

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection, type Reply, requestBytes } from './connection.ts';
 import { Histogram } from './histogram.ts';
+import type { Spread } from './numbers.ts';
 import type { CallerOptions, OpenLoopOptions, PhaseResult, Question } from './open-loop.ts';
 
 /** Requests that may wait in the client for a connection. */
@@ -21,7 +22,8 @@ interface Sent {
   readonly question: Prepared;
 }
 
-class Tally {
+/** What became of the requests of one phase, of all callers with the same name. */
+export class Tally {
   due = 0;
   right = 0;
   wrong = 0;
@@ -32,13 +34,18 @@ class Tally {
   example: string | null = null;
   readonly latency = new Histogram();
   readonly sendDelay = new Histogram();
+  readonly refused = new Histogram();
   readonly refusals = new Map<string, Histogram>();
   readonly batchSizes: Record<string, number> = {};
 
   result(seconds: number): PhaseResult {
     const { due, right, wrong, late, timeouts, unsent, arrivedInTime, batchSizes, example } = this;
     const refusals = Object.fromEntries(Array.from(this.refusals, ([code, { spread }]) => [code, spread]));
-    const [latency, sendDelay] = [this.latency.spread, this.sendDelay.spread];
+    const [latency, refused, sendDelay] = [this.latency, this.refused, this.sendDelay].map(({ spread }) => spread) as [
+      Spread,
+      Spread,
+      Spread,
+    ];
     const goodputPerSecond = arrivedInTime / seconds;
     return {
       due,
@@ -49,6 +56,7 @@ class Tally {
       unsent,
       goodputPerSecond,
       latency,
+      refused,
       refusals,
       sendDelay,
       batchSizes,
@@ -58,7 +66,6 @@ class Tally {
 }
 
 export class Caller {
-  readonly name: string;
   readonly #options: CallerOptions;
   readonly #all: OpenLoopOptions;
   readonly #questions: readonly Prepared[];
@@ -70,19 +77,14 @@ export class Caller {
   #next = 0;
   #onFree: (() => void) | null = null;
 
-  /** `begun`: start of the first phase, as of `performance.now()`. */
-  constructor(options: CallerOptions, all: OpenLoopOptions, begun: number) {
-    this.name = options.name;
+  /** `tallies`: one for each phase. `begun`: start of the first phase, as of `performance.now()`. */
+  constructor(options: CallerOptions, all: OpenLoopOptions, tallies: readonly Tally[], begun: number) {
     this.#begun = begun;
     this.#options = options;
     this.#all = all;
     this.#questions = options.questions.map((one) => ({ ...one, bytes: requestBytes(all.url, one.body) }));
-    this.#tallies = all.phases.map(() => new Tally());
+    this.#tallies = tallies;
     setInterval(() => this.#giveUp(), SWEEP_MS).unref();
-  }
-
-  get results(): PhaseResult[] {
-    return this.#tallies.map((tally, i) => tally.result(this.#all.phases[i]?.seconds ?? Number.NaN));
   }
 
   send(phase: number, due: number): void {
@@ -151,6 +153,7 @@ export class Caller {
       const known = tally.refusals.get(outcome.code) ?? new Histogram();
       known.add(now - due);
       tally.refusals.set(outcome.code, known);
+      tally.refused.add(now - due);
       if (!EXPECTED_REFUSALS.has(outcome.code)) tally.example ??= reply.body.slice(0, 500);
     } else if (outcome.kind === 'wrong') {
       tally.wrong++;

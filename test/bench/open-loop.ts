@@ -5,7 +5,7 @@
  */
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
-import { Caller } from './caller.ts';
+import { Caller, Tally } from './caller.ts';
 import { type CpuUse, watchCpu } from './cpu.ts';
 import { pseudoRandom } from './graphs.ts';
 import type { Spread } from './numbers.ts';
@@ -18,6 +18,7 @@ export interface Question {
 }
 
 export interface CallerOptions {
+  /** Callers with the same name are counted together. */
   readonly name: string;
   /** Such as 127.0.0.2; the server tells callers apart by it. */
   readonly localAddress: string;
@@ -59,6 +60,8 @@ export interface PhaseResult {
   readonly latency: Spread;
   /** By code: problems (DEADLINE_EXCEEDED with its phase), GraphQL errors, other statuses and broken connections. */
   readonly refusals: Readonly<Record<string, Spread>>;
+  /** All of them. */
+  readonly refused: Spread;
   /** How late the client itself was to send. Above 1 or 2 ms, the client was overloaded too. */
   readonly sendDelay: Spread;
   /** Right answers by the size of the batch that they were part of. */
@@ -118,7 +121,8 @@ async function watchPhases({ phases, watch }: OpenLoopOptions, begun: number): P
 
 async function run(options: OpenLoopOptions): Promise<OpenLoopResult> {
   const begun = performance.now() + START_MS;
-  const callers = options.callers.map((one) => new Caller(one, options, begun));
+  const tallies = new Map(options.callers.map(({ name }) => [name, options.phases.map(() => new Tally())]));
+  const callers = options.callers.map((one) => new Caller(one, options, tallies.get(one.name) as Tally[], begun));
   await sleep(begun - performance.now());
   const watching = watchPhases(options, begun);
   await Promise.all(
@@ -128,7 +132,11 @@ async function run(options: OpenLoopOptions): Promise<OpenLoopResult> {
   );
   const cpu = await watching;
   await Promise.all(callers.map((caller) => caller.settled()));
-  return { callers: callers.map((caller) => ({ name: caller.name, phases: caller.results })), cpu };
+  const results = Array.from(tallies, ([name, ofPhases]) => {
+    const phases = ofPhases.map((tally, i) => tally.result(options.phases[i]?.seconds ?? Number.NaN));
+    return { name, phases };
+  });
+  return { callers: results, cpu };
 }
 
 console.log(JSON.stringify(await run(JSON.parse(await text(process.stdin)))));
