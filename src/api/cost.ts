@@ -28,7 +28,7 @@ type Variables = Readonly<Record<string, unknown>>;
 const PREDICTION_COST = 5;
 const COUNT_COST = 5;
 /** Fields of a connection that run a count. */
-const COUNTS: readonly string[] = ['totalCount', 'facets'];
+const COUNTS: readonly string[] = ['totalCount', 'totalCountCapped', 'facets'];
 
 /** Adds the cost of a connection's counts once, however many elements the page has. */
 function estimatorFor(document: DocumentNode): ComplexityEstimator {

@@ -4,7 +4,7 @@ import { create } from '../graphql/create.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { DatasetTable } from '../storage/migrations/catalog.table.js';
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pageOf } from '../storage/pages.js';
-import { rowCount } from '../storage/sql.js';
+import { countUpToCap } from '../storage/sql.js';
 import type { ColumnSpec } from '../tasks/spec.js';
 import type { TaskName } from '../tasks/tasks.js';
 import { Dataset } from './dataset.type.js';
@@ -62,8 +62,8 @@ export async function findDatasetPage(
 }
 
 async function countDatasets(db: CatalogDatabase, principal: Principal): Promise<number> {
-  const query = db.selectFrom('dataset').where(maySeeDataset(principal)).select(rowCount().as('count'));
-  return (await query.executeTakeFirstOrThrow()).count;
+  const query = db.selectFrom('dataset').where(maySeeDataset(principal));
+  return (await db.selectNoFrom(countUpToCap(query).as('count')).executeTakeFirstOrThrow()).count;
 }
 
 /** The datasets that these versions were trained on, in order of name. */

@@ -7,7 +7,7 @@ import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { ModelTable } from '../storage/migrations/catalog.table.js';
 import { checkFirst, decodeCursor, type Key, listId, type Page, type PageArgs, pageOf } from '../storage/pages.js';
 import { searchHits } from '../storage/search.js';
-import { isAfter, rowCount } from '../storage/sql.js';
+import { countUpToCap, isAfter, rowCount } from '../storage/sql.js';
 import type { TaskName } from '../tasks/tasks.js';
 import {
   type Facet,
@@ -19,7 +19,7 @@ import {
 } from './model.type.js';
 import { maySeeDataset, maySeeModel } from './visibility.js';
 
-interface ModelListing {
+export interface ModelListing {
   readonly search?: string | null | undefined;
   readonly filter?: ModelFilter | null | undefined;
   readonly orderBy?: ModelOrder | null | undefined;
@@ -99,9 +99,10 @@ export async function findModelPage(
   });
 }
 
-async function countModels(db: CatalogDatabase, principal: Principal, listing: ModelListing): Promise<number> {
-  const query = listedModels(db, principal, listing).select(rowCount().as('count'));
-  return (await query.executeTakeFirstOrThrow()).count;
+/** Counts up to `MAX_COUNT + 1`. */
+export async function countModels(db: CatalogDatabase, principal: Principal, listing: ModelListing): Promise<number> {
+  const counted = countUpToCap(listedModels(db, principal, listing));
+  return (await db.selectNoFrom(counted.as('count')).executeTakeFirstOrThrow()).count;
 }
 
 /** Counts the models of a listing by each facet, one statement per facet. */

@@ -1,18 +1,16 @@
 /** All SQL that reads versions and aliases. Lists are read for many parents in one statement. */
-import { type SelectQueryBuilder, sql } from 'kysely';
+import { type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { create } from '../graphql/create.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { AliasTable, VersionTable } from '../storage/migrations/catalog.table.js';
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pagesByParent } from '../storage/pages.js';
-import { isAfter, rowCount } from '../storage/sql.js';
+import { countUpToCap, rowsOf } from '../storage/sql.js';
 import type { VariantSpec } from '../tasks/stored-spec.js';
 import { Alias, Artifact, type Variant, Version } from './version.type.js';
 import { maySeeDataset, maySeeModel } from './visibility.js';
 
 const PARENT_COLUMN = { model: 'version.model_id', dataset: 'trained.dataset_id' } as const;
-/** The order of a list of versions, all descending. */
-const NEWEST_FIRST = [sql.ref('version.created_at'), sql.ref('version.id')];
 
 type VersionRow = VersionTable & { model_name: string };
 
@@ -62,58 +60,44 @@ export async function findVersionPages(
   { first, after }: PageArgs,
 ): Promise<Map<string, Page<Version>>> {
   const list = listId('versions', parent);
-  const parentColumn = sql.ref<string>(PARENT_COLUMN[parent]);
-  let candidates = selectVersion(visibleVersionsOf(db, principal, parent))
-    .select(parentColumn.as('parent_id'))
-    .select(({ fn }) =>
-      fn
-        .agg<number>('row_number')
-        .over((over) =>
-          over
-            .partitionBy(db.dynamic.ref(PARENT_COLUMN[parent]))
-            .orderBy('version.created_at', 'desc')
-            .orderBy('version.id', 'desc'),
-        )
-        .as('place'),
-    )
-    .where(parentColumn, 'in', parentIds);
-  if (after != null) candidates = candidates.where(isAfter(decodeCursor(list, after, 2), NEWEST_FIRST, 'desc'));
+  // Ids are in order of creation. The last column of the index of the parent is the one to order by.
+  const id = parent === 'model' ? sql.ref<string>('version.id') : sql.ref<string>('trained.version_id');
+  let newest = visibleVersionsOf(db, principal, parent)
+    .select(id.as('id'))
+    .orderBy(id, 'desc')
+    .limit(checkFirst(first) + 1);
+  if (after != null) newest = newest.where(id, '<', decodeCursor(list, after, 1)[0] as string);
+  // One limited subquery for each parent, which reads no more of its index than a page has.
   const rows = await db
-    .selectFrom(candidates.as('candidate'))
-    .selectAll()
-    .where('place', '<=', checkFirst(first) + 1)
-    .orderBy('place')
+    .selectFrom(rowsOf(parentIds).as('parent'))
+    .crossJoin('version as listed')
+    .innerJoin('model as owner', 'owner.id', 'listed.model_id')
+    .where('listed.id', 'in', newest)
+    .selectAll('listed')
+    .select(['owner.name as model_name', 'parent.id as parent_id'])
+    .orderBy('listed.id', 'desc')
     .execute();
   return pagesByParent(parentIds, rows, first, {
     toNode: toVersion,
     list,
-    keyOf: (row) => [row.created_at, row.id],
-    countTotals: () => countVersions(db, principal, parent, parentIds),
+    keyOf: (row) => [row.id],
+    countTotals: () =>
+      db
+        .selectFrom(rowsOf(parentIds).as('parent'))
+        .select(['parent.id as parent_id', countUpToCap(visibleVersionsOf(db, principal, parent)).as('count')])
+        .execute(),
   });
 }
 
+/** The versions of the row `parent` of the outer query. */
 function visibleVersionsOf(db: CatalogDatabase, principal: Principal, parent: 'model' | 'dataset') {
-  const versions = visibleVersions(db, principal);
+  const ofParent = sql<SqlBool>`${sql.ref(PARENT_COLUMN[parent])} = ${sql.ref('parent.id')}`;
+  const versions = visibleVersions(db, principal).where(ofParent);
   if (parent === 'model') return versions;
   return versions
     .innerJoin('version_dataset as trained', 'trained.version_id', 'version.id')
     .innerJoin('dataset', 'dataset.id', 'trained.dataset_id')
     .where(maySeeDataset(principal)) as unknown as typeof versions;
-}
-
-async function countVersions(
-  db: CatalogDatabase,
-  principal: Principal,
-  parent: 'model' | 'dataset',
-  parentIds: readonly string[],
-): Promise<{ parent_id: string; count: number }[]> {
-  const parentColumn = sql.ref<string>(PARENT_COLUMN[parent]);
-  return visibleVersionsOf(db, principal, parent)
-    .select(parentColumn.as('parent_id'))
-    .select(rowCount().as('count'))
-    .where(parentColumn, 'in', parentIds)
-    .groupBy(parentColumn)
-    .execute();
 }
 
 export async function findVersionIdsOfModel(

@@ -1,5 +1,5 @@
 /** All SQL for evaluations and their metrics. Lists are read for many parents in one statement. */
-import type { SelectQueryBuilder } from 'kysely';
+import { type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { maySeeDataset, maySeeModel } from '../catalog/visibility.js';
 import { create } from '../graphql/create.js';
@@ -7,7 +7,7 @@ import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
 import type { EvaluationTable, MetricTable } from '../storage/migrations/evaluation.table.js';
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pagesByParent } from '../storage/pages.js';
-import { isSet, rowCount } from '../storage/sql.js';
+import { countUpToCap, isSet, rowCount, rowsOf } from '../storage/sql.js';
 import { Evaluation, type EvaluationOrigin, type Interval, Metric } from './evaluation.type.js';
 
 export type EvaluationParent = 'version' | 'dataset';
@@ -45,45 +45,37 @@ export async function findEvaluationPages(
   { first, after }: PageArgs,
 ): Promise<Map<string, Page<Evaluation>>> {
   const list = listId('evaluations', parent);
-  const parentColumn = `evaluation.${parent}_id` as const;
-  let candidates = visibleEvaluations(db, principal)
-    .selectAll('evaluation')
-    .select(`${parentColumn} as parent_id`)
-    .select(({ fn }) =>
-      fn
-        .agg<number>('row_number')
-        .over((over) => over.partitionBy(parentColumn).orderBy('evaluation.id', 'desc'))
-        .as('place'),
-    )
-    .where(parentColumn, 'in', parentIds);
-  if (after != null) candidates = candidates.where('evaluation.id', '<', decodeCursor(list, after, 1)[0] as string);
+  let newest = evaluationsOf(db, principal, parent)
+    .select('evaluation.id')
+    .orderBy('evaluation.id', 'desc')
+    .limit(checkFirst(first) + 1);
+  if (after != null) newest = newest.where('evaluation.id', '<', decodeCursor(list, after, 1)[0] as string);
+  // One limited subquery for each parent, which reads no more of its index than a page has.
   const rows = await db
-    .selectFrom(candidates.as('candidate'))
-    .selectAll()
-    .where('place', '<=', checkFirst(first) + 1)
-    .orderBy('place')
+    .selectFrom(rowsOf(parentIds).as('parent'))
+    .crossJoin('evaluation as listed')
+    .where('listed.id', 'in', newest)
+    .selectAll('listed')
+    .select('parent.id as parent_id')
+    .orderBy('listed.id', 'desc')
     .execute();
   return pagesByParent(parentIds, rows, first, {
     toNode: toEvaluation,
     list,
     keyOf: ({ id }) => [id],
-    countTotals: () => countEvaluations(db, principal, parent, parentIds),
+    countTotals: () =>
+      db
+        .selectFrom(rowsOf(parentIds).as('parent'))
+        .select(['parent.id as parent_id', countUpToCap(evaluationsOf(db, principal, parent)).as('count')])
+        .execute(),
   });
 }
 
-async function countEvaluations(
-  db: CatalogDatabase,
-  principal: Principal,
-  parent: EvaluationParent,
-  parentIds: readonly string[],
-): Promise<{ parent_id: string; count: number }[]> {
-  const parentColumn = `evaluation.${parent}_id` as const;
-  return visibleEvaluations(db, principal)
-    .select(`${parentColumn} as parent_id`)
-    .select(rowCount().as('count'))
-    .where(parentColumn, 'in', parentIds)
-    .groupBy(parentColumn)
-    .execute();
+/** The visible evaluations of the row `parent` of the outer query. */
+function evaluationsOf(db: CatalogDatabase, principal: Principal, parent: EvaluationParent) {
+  return visibleEvaluations(db, principal).where(
+    sql<SqlBool>`${sql.ref(`evaluation.${parent}_id`)} = ${sql.ref('parent.id')}`,
+  );
 }
 
 export interface EvaluationChoice {

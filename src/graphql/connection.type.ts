@@ -2,7 +2,7 @@
  * Relay connections, for lists that can grow. The GraphQL side of `storage/pages.ts`.
  */
 import { type ClassType, Field, Int, ObjectType } from 'type-graphql';
-import { type Edge, MAX_PAGE_SIZE, type Page } from '../storage/pages.js';
+import { type Edge, MAX_COUNT, MAX_PAGE_SIZE, type Page } from '../storage/pages.js';
 
 /** Descriptions of the two arguments that every paginated field has. */
 export const FIRST = `Number of items per page, 1 to ${MAX_PAGE_SIZE}. Other values are a BAD_USER_INPUT error.`;
@@ -56,11 +56,17 @@ export function connectionOf<T extends object>(Node: ClassType<T>) {
     }
 
     @Field(() => Int, {
-      description:
-        'Number of items in the whole list. Counted only if selected, which adds 5 to the cost of each page.',
+      description: `Number of items in the whole list, at most ${MAX_COUNT.toLocaleString('en')}; see \`totalCountCapped\`. Counted only if selected, which adds 5 to the cost of each page.`,
     })
-    totalCount(): Promise<number> {
-      return this.page.countTotal();
+    async totalCount(): Promise<number> {
+      return (await this.page.total()).count;
+    }
+
+    @Field(() => Boolean, {
+      description: `Whether the list has more items than \`totalCount\`, because counting stops at ${MAX_COUNT.toLocaleString('en')}.`,
+    })
+    async totalCountCapped(): Promise<boolean> {
+      return (await this.page.total()).isCapped;
     }
   }
   return Connection;

@@ -9,7 +9,7 @@ import { compiledInsert, type Insert } from '../storage/group-commit.js';
 import { firstIdAt } from '../storage/ids.js';
 import type { IdempotencyTable, PredictionTable } from '../storage/migrations/prediction.table.js';
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pageOf } from '../storage/pages.js';
-import { rowCount } from '../storage/sql.js';
+import { countUpToCap } from '../storage/sql.js';
 import { decodeAnswer, encodeAnswer } from './answer-json.js';
 import { Prediction } from './prediction.type.js';
 
@@ -115,8 +115,8 @@ export async function findPredictionPage(
     list,
     keyOf: ({ id }) => [id],
     countTotal: async () => {
-      const count = listedPredictions(db, principal, listing).select(rowCount().as('count'));
-      return (await count.executeTakeFirstOrThrow()).count;
+      const counted = countUpToCap(listedPredictions(db, principal, listing));
+      return (await db.selectNoFrom(counted.as('count')).executeTakeFirstOrThrow()).count;
     },
   });
 }

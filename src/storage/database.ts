@@ -38,7 +38,7 @@ export interface CatalogTables {
 }
 export type CatalogDatabase = Kysely<CatalogTables>;
 
-interface PredictionTables {
+export interface PredictionTables {
   prediction: PredictionTable;
   idempotency: IdempotencyTable;
 }

@@ -7,19 +7,44 @@ import { createHash } from 'node:crypto';
 import { BadArgumentError } from '../errors.js';
 
 export const MAX_PAGE_SIZE = 100;
+/** Counts stop here, so that no count reads a whole table. */
+export const MAX_COUNT = 10_000;
 
 export interface Edge<T> {
   readonly cursor: string;
   readonly node: T;
 }
 
-/** One page of a list. The total takes a statement of its own, so it is counted only if it is selected. */
+export interface Total {
+  /** At most `MAX_COUNT`. */
+  readonly count: number;
+  /** Whether the list has more items than `count`. */
+  readonly isCapped: boolean;
+}
+
+/** The total for a count that stopped at `MAX_COUNT + 1`. */
+export function totalOf(counted: number): Total {
+  return { count: Math.min(counted, MAX_COUNT), isCapped: counted > MAX_COUNT };
+}
+
+/** One page of a list. The total takes a statement of its own, so it is counted only if it is selected, and once. */
 export class Page<T> {
+  readonly #count: () => Promise<number>;
+  #total: Promise<Total> | undefined;
+
+  /** `count` stops at `MAX_COUNT + 1`. */
   constructor(
     readonly edges: readonly Edge<T>[],
     readonly hasNextPage: boolean,
-    readonly countTotal: () => Promise<number>,
-  ) {}
+    count: () => Promise<number>,
+  ) {
+    this.#count = count;
+  }
+
+  total(): Promise<Total> {
+    this.#total ??= this.#count().then(totalOf);
+    return this.#total;
+  }
 }
 
 export type Key = string | number;
@@ -89,7 +114,7 @@ export function pagesByParent<Row extends { parent_id: string }, T>(
   rows: readonly Row[],
   first: number,
   options: PageOptions<Row, T> & {
-    /** Counts for all parents in one statement, which runs only if a total is selected. */
+    /** Counts up to `MAX_COUNT + 1` for all parents in one statement, which runs only if a total is selected. */
     readonly countTotals: () => Promise<{ parent_id: string; count: number }[]>;
   },
 ): Map<string, Page<T>> {

@@ -1,10 +1,21 @@
 /** SQL that differs between dialects or their drivers, so that queries do not depend on one of them. */
-import { type Expression, type RawBuilder, type SqlBool, sql } from 'kysely';
-import type { Key } from './pages.js';
+import { type Expression, type RawBuilder, type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
+import { type Key, MAX_COUNT } from './pages.js';
 
 /** `count(*)` as a number: some drivers return 64-bit integers as strings. */
 export function rowCount(): RawBuilder<number> {
   return sql`cast(count(*) as integer)`;
+}
+
+/** The number of rows of a query, counted up to `MAX_COUNT + 1`, as a scalar expression. */
+export function countUpToCap<DB, T extends keyof DB>(query: SelectQueryBuilder<DB, T, object>): RawBuilder<number> {
+  const rows = query.select(sql.lit(1).as('one')).limit(MAX_COUNT + 1);
+  return sql<number>`(select ${rowCount()} from ${rows} as counted)`;
+}
+
+/** The ids as rows of a table with the column `id`, for a subquery that depends on each of them. */
+export function rowsOf(ids: readonly string[]): RawBuilder<{ id: string }> {
+  return sql`(select column1 as id from (values ${sql.join(ids.map((id) => sql`(${id})`))}))`;
 }
 
 /** The rows after `key` in the order of `columns`, all of them ascending or all descending. */

@@ -99,7 +99,10 @@ test('counts and facets leave out private models', async () => {
   const seen = async (principal: Principal) => {
     const page = await findModelPage(databases.catalogDb, principal, {}, PAGE);
     const owners = (await countFacets(databases.catalogDb, principal, {})).find(({ field }) => field === 'OWNER');
-    return { total: await page.countTotal(), owner: owners?.buckets.find(({ value }) => value === 'owner-0')?.count };
+    return {
+      total: (await page.total()).count,
+      owner: owners?.buckets.find(({ value }) => value === 'owner-0')?.count,
+    };
   };
 
   expect(await seen(OWNER)).toEqual({ total: 5, owner: 2 });

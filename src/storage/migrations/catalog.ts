@@ -8,12 +8,33 @@ export const catalogMigrations: Record<string, Migration> = {
   '003_evaluations': { up: createEvaluations },
   '004_search': { up: createSearch },
   '005_variants': { up: addVariants },
+  '006_large_catalogs': { up: indexLargeCatalogs },
 };
 
 async function addVariants(db: Kysely<unknown>): Promise<void> {
   await db.schema
     .alterTable('version')
     .addColumn('variants', 'text', (c) => c.notNull().defaultTo('[]'))
+    .execute();
+}
+
+/**
+ * Indexes for catalogs of 100,000 models. SQLite has no statistics here, so an index that some query should not use must
+ * not exist: `metric_value` made it walk all metrics of a name for each model.
+ */
+async function indexLargeCatalogs(db: Kysely<unknown>): Promise<void> {
+  await db.schema.dropIndex('metric_value').execute();
+  await db.schema
+    .createIndex('evaluation_version_dataset')
+    .on('evaluation')
+    .columns(['version_id', 'dataset_id', 'id'])
+    .execute();
+  await db.schema.createIndex('version_model').on('version').columns(['model_id', 'id']).execute();
+  await db.schema.dropIndex('version_dataset_dataset').execute();
+  await db.schema
+    .createIndex('version_dataset_dataset')
+    .on('version_dataset')
+    .columns(['dataset_id', 'version_id'])
     .execute();
 }
 
