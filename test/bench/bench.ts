@@ -2,7 +2,7 @@
  * The benchmark: measures everything in one run and prints one markdown report, with ratios to the bare graph and to a
  * naive peer. Run `npm run bench`, or `node test/bench/bench.ts` after a build.
  *
- *   --quick    about a minute: one short round of everything
+ *   --quick    about three minutes: one short round of everything
  *   --record   also writes the report to test/bench/RESULTS.md
  *   --only=N   one section, by its number or name: latency, throughput, isolation, bulk, start, around, overload, fairness
  *
@@ -97,6 +97,7 @@ function describeMachine(): string {
   const gib = (os.totalmem() / 2 ** 30).toFixed(0);
   const load = os.loadavg().map((value) => value.toFixed(1));
   return [
+    `all parts: \`npm run bench\`; one part: \`npm run bench -- --only=${Object.keys(SECTIONS).join('|')}\`; short: \`-- --quick\``,
     `${cpus.length} × ${cpus[0]?.model.trim()}, ${gib} GiB, ${os.type()} ${os.release()} ${os.arch()}`,
     `Node ${process.versions.node}, onnxruntime-node ${versionOf('onnxruntime-node')}, @apollo/server ${versionOf('@apollo/server')}`,
     `load average before: ${load.join(', ')}; the load generator shares these cores with the servers`,

@@ -5,10 +5,12 @@
  *   node test/endurance/soak.ts availability [seconds]       kills a worker every second under 32 clients
  *   node test/endurance/soak.ts poison [batches]             runs batches with one input that crashes its process
  *   node test/endurance/soak.ts leaks [rounds]               looks for leaks after loads, unloads and kills
+ *   node test/endurance/soak.ts growth [predictions]         looks for memory that grows with what was answered or refused
  *
  * Each prints its report as one line of JSON. Without arguments all of them run.
  */
 import { availability } from './soak/availability.ts';
+import { growth } from './soak/growth.ts';
 import { leaks } from './soak/leaks.ts';
 import { poison } from './soak/poison.ts';
 import { swaps } from './soak/swaps.ts';
@@ -18,6 +20,7 @@ const RUNS: Readonly<Record<string, (count: number | undefined, seed: number) =>
   availability: (seconds = 60) => availability(seconds),
   poison: (batches = 1_056) => poison(batches),
   leaks: (rounds = 1_000) => leaks(rounds),
+  growth: (predictions = 1_000_000) => growth(predictions),
 };
 
 const [name, count, seed = '1'] = process.argv.slice(2);

@@ -4,10 +4,6 @@
  *
  * "Before" is measured after 30 % of the rounds, when caches and heaps have reached their size.
  */
-import { readdir, readFile, readlink } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { pino } from 'pino';
 import { type App, startApp } from '#src/app.js';
 import { DEFAULTS } from '#src/config.js';
@@ -15,15 +11,8 @@ import type { EngineVersion } from '#src/engine/messages.js';
 import { loadMessage } from '#src/engine/messages.js';
 import { until } from '../../support/until.ts';
 import { readyWorkers } from '../../support/workers.ts';
+import { type Footprint, type Leak, leakBetween, lowestFootprint } from './footprint.ts';
 import { AFFINE, withStore } from './known-answers.ts';
-
-interface Footprint {
-  readonly fileDescriptors: number;
-  readonly processes: number;
-  readonly residentBytes: number;
-  /** What the descriptors refer to, such as `29 /dev/null` or `31 socket:[81652]`. */
-  readonly open: readonly string[];
-}
 
 type Counts = Omit<Footprint, 'open'>;
 
@@ -35,22 +24,12 @@ interface Growth {
   readonly leaked: Leak;
 }
 
-interface Leak {
-  readonly fileDescriptors: number;
-  readonly processes: number;
-  /** If descriptors leaked: those that were not open before, some of which took the place of others. */
-  readonly opened: readonly string[];
-}
-
 export interface LeakReport {
   /** Of the worker that loads. */
   readonly loads: Growth;
   /** Of the server whose workers are killed. */
   readonly kills: Growth;
 }
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
 
 export function leaks(rounds: number): Promise<LeakReport> {
   return withStore({ affine: AFFINE }, async ({ DATA_DIR: dataDir, MODEL_STORE: modelStore }) => {
@@ -103,45 +82,8 @@ function countsOf({ open: _, ...counts }: Footprint): Counts {
   return counts;
 }
 
-function leakBetween(before: Footprint, after: Footprint): Leak {
-  const fileDescriptors = Math.max(0, after.fileDescriptors - before.fileDescriptors);
-  return {
-    fileDescriptors,
-    processes: Math.max(0, after.processes - before.processes),
-    opened: fileDescriptors > 0 ? after.open.filter((one) => !before.open.includes(one)) : [],
-  };
-}
-
-const POLL_MS = 25;
 const BEFORE_MS = 500;
 const AFTER_MS = 20_000;
-
-/**
- * The lowest of several measurements, since a pipe that is being closed or a file that is being read is not a leak.
- * Ends early if there are no more descriptors and processes than in `target`.
- */
-async function lowestFootprint(pid: number, ms: number, target?: Footprint): Promise<Footprint> {
-  const deadline = performance.now() + ms;
-  if (pid === process.pid) collectGarbage();
-  let lowest = await footprintOf(pid);
-  const isReached = () => {
-    if (!target) return false;
-    const { fileDescriptors, processes } = leakBetween(target, lowest);
-    return fileDescriptors + processes === 0;
-  };
-  while (!isReached() && performance.now() < deadline) {
-    await sleep(POLL_MS);
-    const next = await footprintOf(pid);
-    const fewest = next.fileDescriptors < lowest.fileDescriptors ? next : lowest;
-    lowest = {
-      fileDescriptors: fewest.fileDescriptors,
-      open: fewest.open,
-      processes: Math.min(lowest.processes, next.processes),
-      residentBytes: Math.min(lowest.residentBytes, next.residentBytes),
-    };
-  }
-  return lowest;
-}
 
 async function versionOf({ databases }: App, dataDir: string): Promise<EngineVersion> {
   const { rows } = await databases.catalogFile.read('select id, spec, artifact_sha256 from version', []);
@@ -155,20 +97,5 @@ async function versionOf({ databases }: App, dataDir: string): Promise<EngineVer
     artifactSha256: digest,
     artifactPath,
     tokenizerPath: null,
-  };
-}
-
-const PAGE_BYTES = 4096;
-
-async function footprintOf(pid: number): Promise<Footprint> {
-  const statm = await readFile(`/proc/${pid}/statm`, 'utf8');
-  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
-  const descriptors = await readdir(`/proc/${pid}/fd`);
-  const targets = descriptors.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => 'closed'));
-  return {
-    fileDescriptors: descriptors.length,
-    processes: children.split(' ').filter(Boolean).length,
-    residentBytes: Number(statm.split(' ')[1]) * PAGE_BYTES,
-    open: (await Promise.all(targets)).map((target, i) => `${descriptors[i]} ${target}`),
   };
 }
