@@ -16,6 +16,7 @@
 import { InferenceFailedError, OverloadedError, ShuttingDownError } from '../errors.js';
 import type { ItemFailure } from '../tasks/failures.js';
 import type { Item } from '../tasks/tasks.js';
+import { maxBatchWork } from '../tasks/work.js';
 import { waitAtMost } from '../wait-at-most.js';
 import { type SendToWorker } from './disposable-worker.js';
 import { createEntry, type RunOptions } from './entry.js';
@@ -23,7 +24,7 @@ import { LatencyEstimates } from './latency.js';
 import type { BatchTiming, EngineVersion, FromWorker } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
-import { type Entry, type Outcome, VersionQueue } from './queue.js';
+import { type Entry, NO_LIMITS, type Outcome, VersionQueue } from './queue.js';
 import { mostUrgent, type ScheduledVersion, selectWorker } from './schedule.js';
 import {
   chooseRecovery,
@@ -39,11 +40,6 @@ import { Watchdogs } from './watchdogs.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
 
 const LOAD_WATCHDOG_MS = 120_000;
-/**
- * Estimated tokens per batch. Long texts are split over several runs, and the worker serves no other batch until the
- * last of them has finished.
- */
-const MAX_BATCH_WORK = 16_384;
 
 export class Engine {
   readonly #pool: Pool;
@@ -212,7 +208,8 @@ export class Engine {
         if (waitMs !== null) this.#scheduleDispatchIn(waitMs);
         break;
       }
-      const limits = { maxRows: served.version.spec.maxBatch, maxWork: MAX_BATCH_WORK };
+      const { spec } = served.version;
+      const limits = { rows: spec.maxBatch, ...maxBatchWork(spec) };
       this.#assign(worker, served.version, served.queue.take(limits, now), now);
     }
     this.#dispatchQuarantine(now);
@@ -370,8 +367,7 @@ export class Engine {
 
   #failQueued({ key }: EngineVersion, error: Error): void {
     const now = performance.now();
-    for (const entry of this.#served.get(key)?.queue.take({ maxRows: Infinity, maxWork: Infinity }, now) ?? [])
-      entry.fail(error);
+    for (const entry of this.#served.get(key)?.queue.take(NO_LIMITS, now) ?? []) entry.fail(error);
   }
 
   #failAll(error: Error): void {

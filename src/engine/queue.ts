@@ -8,6 +8,7 @@
  * Pure: no timers and no workers. Callers pass the current time in milliseconds.
  */
 import type { Item } from '../tasks/tasks.js';
+import type { Work } from '../tasks/work.js';
 import type { ItemResult } from './messages.js';
 
 export const PRIORITIES = ['HIGH', 'NORMAL', 'LOW'] as const;
@@ -42,6 +43,21 @@ export interface Entry {
   /** How often the entry was queued again because its worker exited through no fault of the input. */
   retries: number;
   phase: 'queue' | 'run';
+}
+
+/** The largest batch. */
+export interface BatchLimits extends Work {
+  readonly rows: number;
+}
+
+export const NO_LIMITS: BatchLimits = {
+  rows: Number.POSITIVE_INFINITY,
+  work: Number.POSITIVE_INFINITY,
+  preprocessingWork: Number.POSITIVE_INFINITY,
+};
+
+function isWithin(size: BatchLimits, limits: BatchLimits): boolean {
+  return size.rows <= limits.rows && size.work <= limits.work && size.preprocessingWork <= limits.preprocessingWork;
 }
 
 export class VersionQueue {
@@ -82,17 +98,20 @@ export class VersionQueue {
     return null;
   }
 
-  /** Removes and returns entries of at most `maxRows` rows and `maxWork` work, but always the first one. */
-  take({ maxRows, maxWork }: { maxRows: number; maxWork: number }, now: number): Entry[] {
+  /** Removes and returns entries within the limits, but always the first one. */
+  take(limits: BatchLimits, now: number): Entry[] {
     const taken: Entry[] = [];
-    let [rows, work] = [0, 0];
+    let size: BatchLimits = { rows: 0, work: 0, preprocessingWork: 0 };
     for (let next = this.peek(now); next; next = this.peek(now)) {
-      rows += next.item.rows;
-      work += next.item.work + (next.item.truncatedWork ?? 0);
-      if (taken.length > 0 && (rows > maxRows || work > maxWork)) break;
+      size = {
+        rows: size.rows + next.item.rows,
+        work: size.work + next.item.work,
+        preprocessingWork: size.preprocessingWork + next.item.preprocessingWork,
+      };
+      if (taken.length > 0 && !isWithin(size, limits)) break;
       this.#removeFirst(this.#lanes[next.priority]);
       taken.push(next);
-      if (rows >= maxRows) break;
+      if (size.rows >= limits.rows) break;
     }
     return taken;
   }

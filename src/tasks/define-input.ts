@@ -1,19 +1,13 @@
 /** Defines a kind of input: its key in `ModelInput`, its check, and the item that is sent to a worker. */
 import type { Problems } from './problems.js';
 import type { AnySpec } from './spec.js';
+import type { Work } from './work.js';
 
 /** A checked input. */
-export interface AnyItem {
+export interface AnyItem extends Work {
   readonly kind: string;
   /** Number of rows the item fills in a batch. */
   readonly rows: number;
-  /** Estimated amount of computation: tokens for models that read tokens, rows for others. */
-  readonly work: number;
-  /**
-   * Work of tokens that are tokenized and then truncated, in tokens that run. It bounds batches, but is no part of
-   * latency estimates, which are per token that runs.
-   */
-  readonly truncatedWork?: number;
 }
 
 export interface InputDefinition<Kind extends string, Key extends string, Value, Item extends AnyItem> {

@@ -23,7 +23,7 @@ import {
 } from './sequences.js';
 import { pickOutput, type TaskSources } from './sources.js';
 import type { AnySpec, Pooling, SpecBase, TextSpec } from './spec.js';
-import { checkListLength, checkText, stringTensor, type TextItem, workOf } from './text.js';
+import { checkListLength, checkText, stringTensor, type TextItem, workOfTexts } from './text.js';
 
 export const MAX_SENTENCES = 256;
 
@@ -58,7 +58,7 @@ function checkSimilarity(
   return {
     kind: 'similarity',
     rows: 1 + sentences.length,
-    work: workOf(spec, [source, ...sentences]),
+    ...workOfTexts(spec, [source, ...sentences]),
     source,
     sentences,
   };

@@ -6,9 +6,11 @@
  */
 import type { TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
+import { imageSizeOf } from './image-size.js';
 import type { Problems } from './problems.js';
-import type { Example, ImageSpec, SpecBase, TensorSpec } from './spec.js';
+import type { AnySpec, Example, ImageSpec, SpecBase, TensorSpec } from './spec.js';
 import { decodeBase64 } from './tensors.js';
+import { type Work, workOfImage } from './work.js';
 
 /** Limit for the image sent, and again after resizing. */
 export const MAX_IMAGE_PIXELS = 25_000_000;
@@ -51,7 +53,7 @@ export const imageInput = defineInput({ kind: 'IMAGE', key: 'image', check: chec
 /** Problems have the path `image.base64`. */
 function checkImage(
   image: { readonly base64?: string | null | undefined },
-  _spec: unknown,
+  spec: AnySpec,
   problems: Problems,
 ): ImageItem {
   const path = ['image', 'base64'];
@@ -65,8 +67,20 @@ function checkImage(
     const received = `${bytes.length} bytes of another format`;
     problems.add(path, 'UNREADABLE', 'the image is not a JPEG, PNG or WebP', EXPECTED_BASE64, received);
   }
-  return { kind: 'image', rows: 1, work: 1, bytes: bytes as Uint8Array };
+  return { kind: 'image', rows: 1, ...workOf(bytes ?? Buffer.alloc(0), spec), bytes: bytes as Uint8Array };
 }
+
+/**
+ * An image whose header cannot be read counts as the largest one accepted: its bytes say nothing about its size, and a
+ * decoder may understand what the reader of headers does not. So does one above the limit, which is refused later.
+ */
+function workOf(bytes: Uint8Array, { image }: AnySpec): Work {
+  const { width, height } = imageSizeOf(bytes) ?? LARGEST_IMAGE;
+  const size = width * height <= MAX_IMAGE_PIXELS ? { width, height } : LARGEST_IMAGE;
+  return image ? workOfImage(size, image) : { work: size.width * size.height, preprocessingWork: 0 };
+}
+
+const LARGEST_IMAGE = { width: Math.sqrt(MAX_IMAGE_PIXELS), height: Math.sqrt(MAX_IMAGE_PIXELS) };
 
 function splitDataUrl(text: string): { media: string | null; base64: string } {
   if (!text.startsWith('data:')) return { media: '', base64: text };

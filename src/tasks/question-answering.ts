@@ -25,7 +25,7 @@ import {
 } from './sequences.js';
 import { architectureOf, pickOutput, type TaskSources } from './sources.js';
 import type { AnySpec, Example, SpecBase, TextSpec, Widget } from './spec.js';
-import { checkText, widgetInputs, workOf } from './text.js';
+import { checkText, widgetInputs, workOfTexts } from './text.js';
 
 const MAX_ANSWER_TOKENS = 15;
 /** Maximum number of candidate spans per window. */
@@ -96,7 +96,7 @@ function checkQuestion(
   return {
     kind: 'question',
     rows: 1,
-    work: workOf(spec, [question, context]),
+    ...workOfTexts(spec, [question, context]),
     question,
     context,
     handleImpossibleAnswer,

@@ -30,7 +30,7 @@ function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problem
     const value = Object.hasOwn(row, column.name) ? row[column.name] : undefined;
     return checkValue({ column, datatype: datatypeOf(spec, column) }, value, ['row', column.name], problems);
   });
-  return { kind: 'row', rows: 1, work: 1, values };
+  return { kind: 'row', rows: 1, work: Math.max(1, values.length), preprocessingWork: 0, values };
 }
 
 /** A column, and the datatype of the graph input it feeds. */

@@ -50,12 +50,14 @@ function checkTensors(given: readonly TensorInput[], spec: AnySpec, problems: Pr
     problems.add(['tensors'], 'MISSING', `input "${name}" is missing`, `${name}: ${datatype}${shapeText(shape)}`);
   }
   const rows = checkRows(spec, tensors, problems);
-  return { kind: 'tensors', rows, work: workOfTensors(spec, rows, tensors), tensors };
+  return { kind: 'tensors', rows, work: workOfTensors(spec, rows, tensors), preprocessingWork: 0, tensors };
 }
 
-/** Counts tokens if the graph reads tokens, rows otherwise; see `AnyItem.work`. */
-function workOfTensors({ text }: Pick<AnySpec, 'text'>, rows: number, [first]: readonly TensorData[]): number {
-  return text ? rows * (first?.shape[1] ?? 1) : rows;
+/** Counts in the unit of the version, see `AnyItem.work`: tokens, pixels, or the values of all tensors. */
+function workOfTensors({ text, image }: AnySpec, rows: number, tensors: readonly TensorData[]): number {
+  if (text) return Math.max(1, rows * (tensors[0]?.shape[1] ?? 1));
+  const values = tensors.reduce((sum, { data }) => sum + data.length, 0);
+  return Math.max(1, image && image.color !== 'grey' ? Math.ceil(values / 3) : values);
 }
 
 /**

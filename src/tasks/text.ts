@@ -7,6 +7,7 @@ import { type AnyItem, defineInput } from './define-input.js';
 import type { Problems } from './problems.js';
 import { onlyInput } from './row.js';
 import type { AnySpec, Example, TextSpec, Widget } from './spec.js';
+import type { Work } from './work.js';
 
 /** In UTF-16 code units. */
 export const MAX_TEXT_CHARACTERS = 100_000;
@@ -21,7 +22,7 @@ export const textInput = defineInput({
   key: 'text',
   check(text: string, spec: AnySpec, problems: Problems): TextItem {
     checkText(text, ['text'], problems);
-    return { kind: 'text', rows: 1, work: workOf(spec, [text]), truncatedWork: truncatedWorkOf(spec, text), text };
+    return { kind: 'text', rows: 1, ...workOfTexts(spec, [text]), text };
   },
 });
 
@@ -55,24 +56,17 @@ export function checkListLength(
 
 /** A rough estimate is enough: durations are only compared for similar amounts of work. */
 const UTF8_BYTES_PER_TOKEN = 4;
-/** Tokens that are tokenized in about the time in which one runs. */
-const TOKENIZED_PER_RUN = 32;
 
-/** Estimates `AnyItem.work` of texts: the number of tokens if the version reads tokens, the number of texts otherwise. */
-export function workOf({ text }: { readonly text: TextSpec | null }, texts: readonly string[]): number {
-  if (!text) return texts.length;
-  const max = text.longInputs === 'truncate' ? text.maxTokens : Number.POSITIVE_INFINITY;
-  return texts.reduce((sum, one) => sum + Math.min(max, estimateTokens(one)), 0);
+/** Estimates the tokens of texts: those that run, and those that are tokenized. The rest of a truncated text only is. */
+export function workOfTexts({ text }: { readonly text: TextSpec | null }, texts: readonly string[]): Work {
+  const tokens = texts.map(estimateTokens);
+  const max = text?.longInputs === 'truncate' ? text.maxTokens : Number.POSITIVE_INFINITY;
+  const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);
+  return { work: sum(tokens.map((count) => Math.min(max, count))), preprocessingWork: text ? sum(tokens) : 0 };
 }
 
 function estimateTokens(text: string): number {
   return 1 + Math.ceil(Buffer.byteLength(text) / UTF8_BYTES_PER_TOKEN);
-}
-
-/** Estimates `AnyItem.truncatedWork` of a text. */
-function truncatedWorkOf({ text: rules }: { readonly text: TextSpec | null }, text: string): number {
-  if (rules?.longInputs !== 'truncate') return 0;
-  return Math.floor(Math.max(0, estimateTokens(text) - rules.maxTokens) / TOKENIZED_PER_RUN);
 }
 
 /** The text as a string tensor, with the shape [1] or [1, 1] as the graph requires. */

@@ -14,7 +14,7 @@ import { classificationOf, finiteScores, onlyOutput, softmax } from './scores.js
 import { encodeBeginning, sequenceOf, tensorsOf, tokenBudget, tokenizerOf, truncate } from './sequences.js';
 import { pickOutput, type TaskSources } from './sources.js';
 import type { AnySpec, Example, SpecBase, TextSpec, Widget } from './spec.js';
-import { checkListLength, checkText, widgetInputs, workOf } from './text.js';
+import { checkListLength, checkText, widgetInputs, workOfTexts } from './text.js';
 
 const MAX_LABELS = 100;
 const MAX_LABEL_CHARACTERS = 200;
@@ -103,11 +103,11 @@ function checkZeroShot(input: ZeroShotInput, spec: AnySpec, problems: Problems):
     seen.add(label);
   }
   if (hypothesisTemplate !== null) checkTemplate(hypothesisTemplate, problems);
-  const work = workOf(
+  const work = workOfTexts(
     spec,
     labels.map((label) => `${text}${label}`),
   );
-  return { kind: 'zeroShot', rows: labels.length, work, text, labels, multiLabel, hypothesisTemplate };
+  return { kind: 'zeroShot', rows: labels.length, ...work, text, labels, multiLabel, hypothesisTemplate };
 }
 
 function checkTemplate(template: string, problems: Problems): void {

@@ -1,26 +1,26 @@
 /** Selection of the next batch from the queue of a version. */
-import { type Entry, type PriorityName, VersionQueue } from '#src/engine/queue.js';
+import { type BatchLimits, type Entry, NO_LIMITS, type PriorityName, VersionQueue } from '#src/engine/queue.js';
 
-const upTo = (maxRows: number, maxWork = Number.POSITIVE_INFINITY) => ({ maxRows, maxWork });
+const upTo = (rows: number, more: Partial<BatchLimits> = {}) => ({ ...NO_LIMITS, rows, ...more });
 
 function entry(
   name: string,
   options: {
     priority?: PriorityName;
     rows?: number;
-    truncatedWork?: number;
+    preprocessingWork?: number;
     deadlineAt?: number;
     connection?: Entry['connection'];
   } = {},
 ) {
-  const { priority = 'NORMAL', rows = 1, truncatedWork = 0, deadlineAt = 1_000 } = options;
+  const { priority = 'NORMAL', rows = 1, preprocessingWork = 0, deadlineAt = 1_000 } = options;
   const { connection = { isClosed: false, caller: 'a' } } = options;
   const waiting: Entry = {
     item: {
       kind: 'tensors',
       rows,
       work: rows,
-      truncatedWork,
+      preprocessingWork,
       tensors: [{ name, datatype: 'FP32', shape: [rows], data: new Float32Array(rows) }],
     },
     priority,
@@ -85,7 +85,7 @@ test('requeued entries precede later arrivals and keep their order', () => {
   expect(namesOf(queue.take(upTo(10), 0))).toEqual(['a', 'b', 'c']);
 });
 
-test('a batch holds at most maxWork work', () => {
+test('a batch holds at most so much work', () => {
   const queue = new VersionQueue();
   for (const name of ['a', 'b', 'c']) {
     const waiting = entry(name);
@@ -93,14 +93,13 @@ test('a batch holds at most maxWork work', () => {
   }
 
   expect(queue.work).toBe(1_800);
-  expect(queue.take(upTo(8, 1_000), 0)).toHaveLength(1);
-  expect(queue.take(upTo(8, 1_200), 0)).toHaveLength(2);
+  expect(queue.take(upTo(8, { work: 1_000 }), 0)).toHaveLength(1);
+  expect(queue.take(upTo(8, { work: 1_200 }), 0)).toHaveLength(2);
   expect(queue.work).toBe(0);
 });
 
-test('the work of truncated text counts towards a batch, and not towards the work that waits', () => {
-  const queue = queueOf(entry('a', { truncatedWork: 6 }), entry('b', { truncatedWork: 6 }));
+test('a batch holds at most so much to decode or to tokenize', () => {
+  const queue = queueOf(entry('a', { preprocessingWork: 6 }), entry('b', { preprocessingWork: 6 }));
 
-  expect(queue.work).toBe(2);
-  expect(namesOf(queue.take(upTo(10, 10), 0))).toEqual(['a']);
+  expect(namesOf(queue.take(upTo(10, { preprocessingWork: 10 }), 0))).toEqual(['a']);
 });

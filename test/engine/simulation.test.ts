@@ -129,6 +129,7 @@ function runPoisonInput(
     kind: 'tensors',
     rows: 2,
     work: 2,
+    preprocessingWork: 0,
     tensors: [{ name: 'x', datatype: 'FP32', shape: [2], data }],
   } as const;
   const connection = { isClosed: false, caller };

@@ -151,6 +151,7 @@ export function itemOf(value: number): Item {
     kind: 'tensors',
     rows: 1,
     work: 1,
+    preprocessingWork: 0,
     tensors: [{ name: 'x', datatype: 'FP32', shape: [1], data: Float32Array.of(value) }],
   };
 }

@@ -1,0 +1,47 @@
+/**
+ * How much computation an item needs, estimated before it is decoded or tokenized. The engine learns how long a unit of
+ * work takes for each version; here work is only counted.
+ */
+import type { ImageSize } from './image-size.js';
+import type { AnySpec, ImageSpec } from './spec.js';
+
+export interface Work {
+  /** What the graph reads: tokens if the version reads tokens, pixels if it reads images, otherwise values. At least 1. */
+  readonly work: number;
+  /** What is read before the graph runs: tokens to tokenize, or pixels to decode and resize; 0 for rows and tensors. */
+  readonly preprocessingWork: number;
+}
+
+/**
+ * The work of one batch, in the unit of the version. A larger item is a batch of its own. This bounds the memory of a
+ * batch and how long other versions wait for it: 8 million pixels are 100 MB as floats; 16 million pixels of a PNG, or 512
+ * thousand tokens of text, take about a quarter of a second to decode or to tokenize.
+ */
+export function maxBatchWork({ text, image }: Pick<AnySpec, 'text' | 'image'>): Work {
+  if (text) return { work: 16_384, preprocessingWork: 524_288 };
+  if (image) return { work: 8_388_608, preprocessingWork: 16_777_216 };
+  return { work: 4_194_304, preprocessingWork: 4_194_304 };
+}
+
+/** Pixels of the tensor, and pixels to decode and to resize, for an image of this size. */
+export function workOfImage(source: ImageSize, spec: ImageSpec): Work {
+  const content = approximateResize(source, spec.resize);
+  const tensor = spec.crop ?? spec.pad ?? content;
+  return { work: pixels(tensor), preprocessingWork: pixels(source) + pixels(content) };
+}
+
+function pixels({ width, height }: ImageSize): number {
+  return Math.max(1, width * height);
+}
+
+/** The resized size, without the rounding of each edge that the worker applies. */
+function approximateResize(source: ImageSize, resize: ImageSpec['resize']): ImageSize {
+  if (resize === null) return source;
+  if (resize.kind === 'exact') return resize;
+  const [short, long] = [Math.min(source.width, source.height), Math.max(source.width, source.height)];
+  const scale =
+    resize.kind === 'inside'
+      ? Math.min(resize.height / source.height, resize.width / source.width)
+      : Math.min(resize.edge / short, (resize.longest ?? Number.POSITIVE_INFINITY) / long);
+  return { width: Math.ceil(source.width * scale), height: Math.ceil(source.height * scale) };
+}
