@@ -1,4 +1,16 @@
-/** Whether an address or host name is that of this machine's loopback interface. */
+import { BlockList, isIP } from 'node:net';
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
+
+/**
+ * Whether an IP address, or the name `localhost`, is that of this machine's loopback interface. Any other name, and any
+ * short or octal form of an address, is not: who controls a name decides where it leads.
+ */
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^(::ffff:)?127\./.test(host);
+  if (host.toLowerCase() === 'localhost') return true;
+  const family = isIP(host);
+  // Also covers IPv4 addresses written as IPv6, such as ::ffff:127.0.0.1.
+  return family !== 0 && LOOPBACK.check(host, family === 4 ? 'ipv4' : 'ipv6');
 }

@@ -9,6 +9,7 @@ import { loadConfig } from './config.js';
 import { StartupError } from './errors.js';
 
 const MINIMUM_NODE = 24;
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 const LOG_BLOCK_BYTES = 4096;
 const LOG_FLUSH_MS = 500;
 
@@ -26,7 +27,12 @@ async function main(): Promise<void> {
     pino.destination({ sync: false, minLength: LOG_BLOCK_BYTES, periodicFlush: LOG_FLUSH_MS }),
   );
   const app = await startApp(config, log);
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop(app));
+  const onSignal = () => {
+    // Without handlers, the next signal of either kind ends the process at once.
+    for (const signal of STOP_SIGNALS) process.off(signal, onSignal);
+    stop(app);
+  };
+  for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
   process.on('unhandledRejection', (reason) =>
     log.error({ err: reason }, 'a rejected promise was not handled; this is a bug'),
   );

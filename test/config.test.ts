@@ -18,6 +18,25 @@ test('an address beyond loopback is refused unless UNSAFE_OPEN is true', () => {
   expect(loadConfig({ HOST: '::1' }).host).toBe('::1');
 });
 
+test.each([
+  '127.evil.example',
+  '127.0.0.1.evil.example',
+  'localhost.evil',
+  '127.1',
+  '0177.0.0.1',
+  '::ffff:8.8.8.8',
+  '::',
+])('HOST=%s is not loopback, so it is refused unless UNSAFE_OPEN is true', (host) => {
+  expect(() => loadConfig({ HOST: host })).toThrow('UNSAFE_OPEN=true');
+});
+
+test.each(['localhost', 'LOCALHOST', '127.0.0.1', '127.9.9.9', '::1', '0:0:0:0:0:0:0:1', '::ffff:127.0.0.1'])(
+  'HOST=%s is loopback',
+  (host) => {
+    expect(loadConfig({ HOST: host }).host).toBe(host);
+  },
+);
+
 test('the configuration cannot be changed', () => {
   expect(Object.isFrozen(loadConfig({}))).toBe(true);
 });

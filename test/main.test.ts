@@ -1,15 +1,17 @@
 /** The server process: how it starts, stops and ends. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { armFault, disarmFault, goOn, hasFired } from './support/faults.js';
 import { type Data, post } from './support/graphql-client.js';
 import { createStore } from './support/model-store.js';
 import { COUNTING_LOOP, encodeModel } from './support/onnx.js';
-import { haveEnded, isRunning } from './support/processes.js';
+import { haveEnded, isRunning, killIfRunning, treeOf } from './support/processes.js';
 import { type ServerProcess, startServer } from './support/server.js';
 import { until } from './support/until.js';
 
@@ -62,9 +64,9 @@ async function isReady(server: ServerProcess): Promise<boolean> {
   return (await fetch(`${server.url}/health/ready`).catch(() => null))?.status === 200;
 }
 
-/** The first SIGTERM, received: the server is no longer ready, and still answers what is in flight. */
-async function beginStop(server: ServerProcess): Promise<void> {
-  server.process.kill('SIGTERM');
+/** The first signal, received: the server is no longer ready, and still answers what is in flight. */
+async function beginStop(server: ServerProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  server.process.kill(signal);
   await until('the server has begun to stop', async () => !(await isReady(server)));
 }
 
@@ -83,16 +85,65 @@ test('SIGTERM answers every request in flight, ends with 0 and leaves no worker'
   expect(pids.filter(isRunning)).toEqual([]);
 });
 
-test('a second SIGTERM ends the server at once, without waiting for requests in flight', async () => {
+test('a stop closes idle connections before the requests in flight are answered', async () => {
+  const server = await start({ WORKERS: '1' });
+  const { hostname, port } = new URL(server.url);
+  const unused = connect(Number(port), hostname);
+  const used = connect(Number(port), hostname);
+  used.write('GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n');
+  await Promise.all([once(unused, 'connect'), once(used, 'data')]);
+  const closed = Promise.all([once(unused, 'close'), once(used, 'close')]);
+  const { answers } = await predictAndHold(server, 'pause');
+
+  await beginStop(server);
+  await closed;
+  await goOn();
+
+  const results = (await answers).flatMap(({ data }) => data.predictMany.results);
+  expect(results.filter(({ problem }: Data) => problem !== null)).toEqual([]);
+  expect(await server.ended).toBe(0);
+});
+
+test.each([
+  ['SIGTERM', 'SIGTERM'],
+  ['SIGINT', 'SIGTERM'],
+  ['SIGTERM', 'SIGINT'],
+] as const)('after %s, %s ends the server at once, without waiting for requests in flight', async (first, second) => {
   const server = await start({ WORKERS: '1' });
   const pids = await workerPids(server);
   await predictAndHold(server, 'hang');
-  await beginStop(server);
+  await beginStop(server, first);
 
-  const code = await server.end('SIGTERM');
+  const code = await server.end(second);
 
-  expect({ code, signal: server.process.signalCode }).toEqual({ code: null, signal: 'SIGTERM' });
+  expect({ code, signal: server.process.signalCode }).toEqual({ code: null, signal: second });
   await haveEnded(pids);
+});
+
+test('SIGTERM to npm start reaches the server, and no process is left', async () => {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-npm-'));
+  const copied = ['package.json', 'package-lock.json', '.npmrc', '.swcrc', 'src', 'schema', 'dist'];
+  await Promise.all(copied.map((name) => cp(name, path.join(folder, name), { recursive: true })));
+  await symlink(path.resolve('node_modules'), path.join(folder, 'node_modules'));
+  // Newer than the sources, so that npm start does not build.
+  await writeFile(path.join(folder, 'dist/.built'), '');
+  const env = { ...process.env, DATA_DIR: dataDir, MODEL_STORE: path.resolve('model-store'), PORT: '0', WORKERS: '1' };
+  const npm = spawn('npm', ['start'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(npm, 'exit');
+  for await (const line of createInterface({ input: npm.stdout })) if (line.startsWith('ready ')) break;
+  const pids = treeOf(npm.pid as number);
+
+  npm.kill('SIGTERM');
+  try {
+    await ended;
+    await haveEnded(pids);
+  } finally {
+    for (const pid of pids) killIfRunning(pid);
+    await rm(folder, { recursive: true });
+  }
+
+  // npm, the server and its workers.
+  expect(pids.length).toBeGreaterThan(2);
 });
 
 test('workers end when their server is killed', async () => {

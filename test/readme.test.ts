@@ -126,6 +126,8 @@ test('the table of tasks has the answers of the service (npm run tasks writes it
 test('the table of limits has the limits in force', () => {
   const rows: [string, string][] = [
     ['request body', `${LIMITS.maxBodyBytes / 2 ** 20} MiB`],
+    ['values and keys in a body', LIMITS.maxBodyValues.toLocaleString('en')],
+    ['nesting of lists and objects in a body', String(LIMITS.maxBodyDepth)],
     ['document', `${LIMITS.maxDocumentBytes / 2 ** 10} KiB`],
     ['tokens in a document, including comments', LIMITS.maxTokens.toLocaleString('en')],
     ['lines in a document', String(LIMITS.maxLines)],

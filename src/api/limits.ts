@@ -8,6 +8,10 @@ import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 
 export const LIMITS = {
   maxBodyBytes: 16 * 1024 * 1024,
+  /** Values and keys. With the costliest of them, unique keys in small objects, a body takes about 75 ms to parse. */
+  maxBodyValues: 300_000,
+  /** Nested lists and objects. A request with a tensor needs 8 and the dimensions of the tensor. */
+  maxBodyDepth: 32,
   maxDocumentBytes: 16 * 1024,
   /** Lexical tokens, including comments. */
   maxTokens: 1_000,

@@ -6,7 +6,28 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { GraphQLFormattedError } from 'graphql';
-import { LIMITS } from './limits.js';
+import { isLoopback } from '../loopback.js';
+
+/** Thrown while a request is read; the error handler answers it. */
+export class RefusedRequest extends Error {
+  constructor(
+    readonly statusCode: number,
+    readonly refusal: GraphQLFormattedError,
+    /** For the header Retry-After; null to leave it out. */
+    readonly retryAfterSeconds: number | null = null,
+    readonly closesConnection = false,
+  ) {
+    super(refusal.message);
+  }
+}
+
+export function sendRefusedRequest(reply: FastifyReply, refused: RefusedRequest): void {
+  const { statusCode, refusal, retryAfterSeconds, closesConnection } = refused;
+  if (retryAfterSeconds !== null) reply.header('retry-after', retryAfterSeconds);
+  // Fastify would close the connection at once, and a client that is still sending would lose the answer.
+  if (!closesConnection) reply.removeHeader('connection');
+  sendRefusal(reply, statusCode, refusal);
+}
 
 export function sendRefusal(reply: FastifyReply, status: number, ...errors: GraphQLFormattedError[]): void {
   const { accept = '' } = reply.request.headers;
@@ -15,11 +36,12 @@ export function sendRefusal(reply: FastifyReply, status: number, ...errors: Grap
   reply.code(status).type(`${type}; charset=utf-8`).send(JSON.stringify({ errors }));
 }
 
-export function refusal(code: string, message: string): GraphQLFormattedError {
-  return { message, extensions: { code } };
+export function refusal(code: string, message: string, more: Record<string, unknown> = {}): GraphQLFormattedError {
+  return { message, extensions: { code, ...more } };
 }
 
-const LOCAL_HOST = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?$/i;
+/** A host name or IPv4 address, or an IPv6 address in brackets, and a port. */
+const HOST = /^(?:\[([\da-f:.]+)\]|([^:[\]]+))(?::\d{1,5})?$/i;
 const CHARSETS = /;\s*charset\s*=\s*"?([^\s;"]*)/gi;
 
 /** Refuses requests for another host, and bodies in an encoding that the server would misread. */
@@ -30,7 +52,7 @@ export function checkHeaders({ isLocal }: { isLocal: boolean }) {
     const charset = Array.from(type.matchAll(CHARSETS), ([, name = '']) => name).find(
       (name) => !/^utf-?8$/i.test(name),
     );
-    if (isLocal ? !LOCAL_HOST.test(host) : !URL.canParse(`http://${host}`)) {
+    if (isLocal ? !isLocalHost(host) : !URL.canParse(`http://${host}`)) {
       // Against DNS rebinding: a page whose foreign host name resolves to this machine.
       const message = `The Host "${host}" is not this server. Use localhost or 127.0.0.1, or start the server with UNSAFE_OPEN=true.`;
       sendRefusal(reply, 403, refusal('HOST_NOT_ALLOWED', message));
@@ -47,15 +69,14 @@ export function checkHeaders({ isLocal }: { isLocal: boolean }) {
   };
 }
 
-const SEND_JSON = 'Send {"query": "…", "variables": {…}} with content-type: application/json.';
+function isLocalHost(header: string): boolean {
+  const [, address, name] = HOST.exec(header) ?? [];
+  return isLoopback(address ?? name ?? '');
+}
+
+export const SEND_JSON = 'Send {"query": "…", "variables": {…}} with content-type: application/json.';
 const REFUSALS: Readonly<Record<string, GraphQLFormattedError>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: refusal(
-    'BODY_TOO_LARGE',
-    `The body is larger than ${LIMITS.maxBodyBytes} bytes. Send fewer or smaller inputs per request.`,
-  ),
   FST_ERR_CTP_INVALID_MEDIA_TYPE: refusal('UNSUPPORTED_MEDIA_TYPE', `This content type is not supported. ${SEND_JSON}`),
-  FST_ERR_CTP_INVALID_JSON_BODY: refusal('BODY_NOT_JSON', `The body is not valid JSON. ${SEND_JSON}`),
-  FST_ERR_CTP_EMPTY_JSON_BODY: refusal('BODY_NOT_JSON', `The body is empty. ${SEND_JSON}`),
 };
 
 export function refusalOf({ code, message }: FastifyError): GraphQLFormattedError {

@@ -23,13 +23,25 @@ import { authenticate, type Principal } from '../access/principal.js';
 import type { Config } from '../config.js';
 import type { CallerConnection } from '../engine/queue.js';
 import { isLoopback } from '../loopback.js';
+import { BODY_LIMITS, type BodyLimits, BodyReader } from './body.js';
+import { shuttingDown } from './body-refusals.js';
+import { Connections } from './connections.js';
 import { RequestContext, type RequestDatabases } from './context.js';
 import { costLimit } from './cost.js';
 import { KnownDocuments, knownOperations, MAX_VALIDATION_ERRORS } from './documents.js';
 import { errorFormatter } from './errors.js';
 import { explorerPage, registerExplorer } from './explorer/explorer.js';
 import { LIMITS } from './limits.js';
-import { checkHeaders, refusal, refusalOf, refuseConnection, sendRefusal, statusOf } from './refusals.js';
+import {
+  checkHeaders,
+  RefusedRequest,
+  refusal,
+  refusalOf,
+  refuseConnection,
+  sendRefusal,
+  sendRefusedRequest,
+  statusOf,
+} from './refusals.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -49,7 +61,14 @@ interface ServerParts {
   readonly databases: RequestDatabases;
   /** Null if a model can answer, else the reason why none can. */
   readonly notReadyReason: () => string | null;
+  /** Default: `BODY_LIMITS`. */
+  readonly bodyLimits?: BodyLimits;
 }
+
+/** Longest time until all headers of a request have arrived. */
+const HEADERS_TIMEOUT_MS = 30_000;
+/** How often Node looks for slow requests. */
+const CHECK_INTERVAL_MS = 5_000;
 
 interface Server {
   readonly http: FastifyInstance;
@@ -90,21 +109,22 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   return { http, stop: () => apollo.stop() };
 }
 
-async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance> {
+async function createHttp({ config, log, bodyLimits = BODY_LIMITS }: ServerParts): Promise<FastifyInstance> {
   const http = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     // The onResponse hook below logs one line per request.
     logController: new LogController({ disableRequestLogging: true }),
-    bodyLimit: LIMITS.maxBodyBytes,
-    // Safe: JSON.parse makes `__proto__` an own property, and the check of a row refuses it as an unknown column.
-    onProtoPoisoning: 'ignore',
-    onConstructorPoisoning: 'ignore',
+    // Also ends a slow body that no route reads. `BodyReader` ends the others.
+    requestTimeout: bodyLimits.arrival.totalMs,
+    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: CHECK_INTERVAL_MS },
+    return503OnClosing: false,
     genReqId: requestIds(),
     requestIdHeader: false,
     forceCloseConnections: 'idle',
     frameworkErrors: (error, _request, reply) => sendRefusal(reply, statusOf(error), refusalOf(error)),
     clientErrorHandler: refuseConnection,
   });
+  readBodies(http, bodyLimits);
   // Before the CORS plugin, which answers preflight requests.
   http.addHook('onRequest', checkHeaders({ isLocal: isLoopback(config.host) && !config.unsafeOpen }));
   await http.register(cors, {
@@ -131,7 +151,8 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
     done();
   });
   const mask = errorFormatter(log);
-  http.setErrorHandler<FastifyError>((error, _request, reply) => {
+  http.setErrorHandler<FastifyError | RefusedRequest>((error, _request, reply) => {
+    if (error instanceof RefusedRequest) return sendRefusedRequest(reply, error);
     const status = statusOf(error);
     sendRefusal(reply, status, status < 500 ? refusalOf(error) : mask({ message: error.message }, error));
   });
@@ -140,6 +161,24 @@ async function createHttp({ config, log }: ServerParts): Promise<FastifyInstance
   );
   await registerExplorer(http, { kind: config.explorer });
   return http;
+}
+
+/** Also refuses requests, and bodies that are still arriving, once the server stops. */
+function readBodies(http: FastifyInstance, limits: BodyLimits): void {
+  const bodies = new BodyReader(limits);
+  // Other types are refused unread. JSON.parse makes `__proto__` an own property, and the check of a row refuses it.
+  http.removeAllContentTypeParsers();
+  http.addContentTypeParser('application/json', (request, payload, done) => bodies.read(request, payload, done));
+  const connections = new Connections(http.server);
+  let isStopping = false;
+  http.addHook('preClose', async () => {
+    isStopping = true;
+    connections.close();
+    bodies.close();
+  });
+  http.addHook('preParsing', (request, reply, _payload, done) => {
+    done(isStopping ? shuttingDown() : bodies.admit(request, reply.raw));
+  });
 }
 
 /** Unique across restarts, and cheaper than a random number per request. */

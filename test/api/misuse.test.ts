@@ -55,7 +55,7 @@ test('bytes that are not text are refused with 400', async () => {
 });
 
 test.each([
-  ['text/plain', 400],
+  ['text/plain', 415],
   ['application/x-www-form-urlencoded', 415],
   ['multipart/form-data; boundary=x', 415],
   ['application/xml', 415],

@@ -1,0 +1,99 @@
+/** How much memory bodies may hold together, and how many bytes of refused bodies the server is willing to read. */
+
+export interface InFlightLimits {
+  /** Of all bodies together, until their requests are answered. */
+  readonly maxBytes: number;
+  /** Of the large bodies of one caller. */
+  readonly maxBytesPerCaller: number;
+  /** Bodies larger than this leave `reservedBytes` to those that are smaller. */
+  readonly largeBytes: number;
+  readonly reservedBytes: number;
+}
+
+/** The bytes of bodies whose requests have not been answered, so that they fit in memory together. */
+export class BytesInFlight {
+  readonly #limits: InFlightLimits;
+  /** Callers without bytes in flight have no entry. */
+  readonly #byCaller = new Map<string, number>();
+  #bytes = 0;
+
+  constructor(limits: InFlightLimits) {
+    this.#limits = limits;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Adds `more` bytes to a body of `held` bytes, if they fit. */
+  take(caller: string, more: number, held = 0): boolean {
+    const { maxBytes, maxBytesPerCaller, largeBytes, reservedBytes } = this.#limits;
+    const total = this.#bytes + more;
+    const ofCaller = (this.#byCaller.get(caller) ?? 0) + more;
+    const isLarge = held + more > largeBytes;
+    if (total > maxBytes - (isLarge ? reservedBytes : 0) || (isLarge && ofCaller > maxBytesPerCaller)) return false;
+    this.#bytes = total;
+    this.#byCaller.set(caller, ofCaller);
+    return true;
+  }
+
+  giveBack(caller: string, bytes: number): void {
+    const left = (this.#byCaller.get(caller) ?? 0) - bytes;
+    this.#bytes -= bytes;
+    if (left > 0) this.#byCaller.set(caller, left);
+    else this.#byCaller.delete(caller);
+  }
+}
+
+export interface RefusalLimits {
+  /** Bytes of refused bodies that one caller may send before the server stops reading them. */
+  readonly maxBytes: number;
+  /** How fast this many bytes are forgiven. */
+  readonly bytesPerMs: number;
+  /** The caller whose last refusal is the longest ago is forgotten beyond this many. */
+  readonly maxCallers: number;
+}
+
+/** Bytes of refused bodies by caller: a leaky bucket for each. */
+export class RefusedBytes {
+  readonly #limits: RefusalLimits;
+  /** The last refused is last. */
+  readonly #byCaller = new Map<string, { readonly bytes: number; readonly at: number }>();
+
+  constructor(limits: RefusalLimits) {
+    this.#limits = limits;
+  }
+
+  /** In how many milliseconds the caller's bodies are read again; 0 if they are read now. */
+  waitMs(caller: string, now: number): number {
+    return Math.max(0, this.#level(caller, now) - this.#limits.maxBytes) / this.#limits.bytesPerMs;
+  }
+
+  add(caller: string, bytes: number, now: number): void {
+    const level = this.#level(caller, now) + bytes;
+    this.#byCaller.delete(caller);
+    this.#byCaller.set(caller, { bytes: level, at: now });
+    if (this.#byCaller.size <= this.#limits.maxCallers) return;
+    for (const [oldest] of this.#byCaller.entries().take(1)) this.#byCaller.delete(oldest);
+  }
+
+  #level(caller: string, now: number): number {
+    const { bytes, at } = this.#byCaller.get(caller) ?? { bytes: 0, at: now };
+    return Math.max(0, bytes - (now - at) * this.#limits.bytesPerMs);
+  }
+}
+
+export interface ArrivalLimits {
+  /** Longest time without a byte. */
+  readonly idleMs: number;
+  /** Longest time until the last byte. */
+  readonly totalMs: number;
+}
+
+/** When a body that is still arriving is given up. All times are in milliseconds, from any one origin. */
+export function givenUpAt(
+  { startedAt, lastByteAt }: { startedAt: number; lastByteAt: number },
+  { idleMs, totalMs }: ArrivalLimits,
+): number {
+  return Math.min(lastByteAt + idleMs, startedAt + totalMs);
+}

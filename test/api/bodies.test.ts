@@ -1,0 +1,347 @@
+/** Bodies of requests: what is refused before it has arrived whole, and what bounds those that are accepted. */
+import 'reflect-metadata';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { pino } from 'pino';
+import { BODY_LIMITS, type BodyLimits } from '#src/api/body.js';
+import { BytesInFlight, givenUpAt, RefusedBytes } from '#src/api/body-budgets.js';
+import type { RequestDatabases } from '#src/api/context.js';
+import { LIMITS } from '#src/api/limits.js';
+import { createSchema } from '#src/api/schema.js';
+import { createServer } from '#src/api/server.js';
+import { DEFAULTS } from '#src/config.js';
+import type { Data } from '../support/graphql-client.js';
+
+type Server = Awaited<ReturnType<typeof createServer>>;
+
+const started: Server[] = [];
+const sockets: Socket[] = [];
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  for (const server of started.splice(0)) {
+    await server.http.close();
+    await server.stop();
+  }
+});
+
+async function start(limits: Partial<BodyLimits> = {}): Promise<Server> {
+  const server = await createServer({
+    config: DEFAULTS,
+    log: pino({ level: 'silent' }),
+    schema: createSchema(),
+    databases: {} as RequestDatabases,
+    notReadyReason: () => null,
+    bodyLimits: { ...BODY_LIMITS, ...limits },
+  });
+  await server.http.listen({ port: 0, host: '127.0.0.1' });
+  started.push(server);
+  return server;
+}
+
+const FRAMED_BY_LENGTH = (bytes: number) => `content-length: ${bytes}`;
+const CHUNKED = 'transfer-encoding: chunked';
+const TYPENAME = '{"query":"{ __typename }"}';
+
+function open(server: Server): Socket {
+  const { port } = server.http.server.address() as { port: number };
+  const socket = connect(port, '127.0.0.1');
+  // The server may close a connection while its client is still sending.
+  socket.on('error', () => {});
+  sockets.push(socket);
+  return socket;
+}
+
+function head(framing: string, more = ''): string {
+  return `POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n${framing}\r\n${more}\r\n`;
+}
+
+/** Sends the head and this much of a body, and waits for the answer without sending more. */
+async function sendPart(server: Server, framing: string, part: string | Buffer = '') {
+  const socket = open(server);
+  socket.write(head(framing));
+  socket.write(part);
+  return answerOn(socket);
+}
+
+async function answerOn(socket: Socket) {
+  let received = '';
+  for (;;) {
+    const [chunk] = (await once(socket, 'data')) as [Buffer];
+    received += chunk.toString();
+    const [top = '', body = ''] = received.split('\r\n\r\n');
+    const length = Number(/content-length: (\d+)/i.exec(top)?.[1] ?? Number.NaN);
+    if (Buffer.byteLength(body) < length) continue;
+    const json: Data = JSON.parse(body);
+    return { status: Number(top.split(' ')[1]), head: top, error: json.errors?.[0], data: json.data };
+  }
+}
+
+const chunk = (bytes: string) => `${Buffer.byteLength(bytes).toString(16)}\r\n${bytes}\r\n`;
+const many = (element: string) =>
+  element.repeat(Math.ceil((LIMITS.maxBodyValues + 1) / (element.split(',').length - 1)));
+const inVariables = (json: string) => `{"query":"{ __typename }","variables":{"x":${json}`;
+
+describe('a body is refused with the chunk that exceeds a limit, and the rest is not waited for:', () => {
+  test.each([
+    ['a list of empty objects', `[${many('{},')}`],
+    ['a list of empty lists', `[${many('[],')}`],
+    ['a long list of numbers', `[${many('0.125,')}`],
+    ['a list of empty texts', `[${many('"",')}`],
+    ['texts of escapes', `[${many('"\\"\\u00e9",')}`],
+    ['an object with many keys', `{${many('"k":1,')}`],
+    ['an object that repeats a key', `{${many('"__proto__":{},')}`],
+    ['rows of 10,000 columns', `[${`{${'"c":0,'.repeat(10_000)}"c":0},`.repeat(20)}`],
+    ['words', `[${many('null,')}`],
+  ])('%s', async (_, json) => {
+    const server = await start();
+
+    const answer = await sendPart(server, FRAMED_BY_LENGTH(LIMITS.maxBodyBytes), inVariables(json));
+
+    expect(answer.status).toBe(413);
+    expect(answer.error.message).toContain('300000 values and keys');
+    expect(answer.error.extensions).toEqual({
+      code: 'BODY_LIMIT_EXCEEDED',
+      limit: 'maxBodyValues',
+      allowed: LIMITS.maxBodyValues,
+      received: LIMITS.maxBodyValues + 1,
+    });
+  });
+
+  test.each([
+    ['lists', '['.repeat(40)],
+    ['objects', '{"a":'.repeat(40)],
+    ['millions of lists', '['.repeat(4_000_000)],
+  ])('%s inside each other', async (_, json) => {
+    const server = await start();
+
+    const answer = await sendPart(server, FRAMED_BY_LENGTH(LIMITS.maxBodyBytes), inVariables(json));
+
+    expect(answer.status).toBe(400);
+    expect(answer.error.extensions).toMatchObject({ code: 'BODY_LIMIT_EXCEEDED', limit: 'maxBodyDepth', allowed: 32 });
+  });
+
+  test('what is not JSON', async () => {
+    const server = await start();
+
+    const answer = await sendPart(server, FRAMED_BY_LENGTH(LIMITS.maxBodyBytes), inVariables('[1,,'));
+
+    expect([answer.status, answer.error.extensions.code]).toEqual([400, 'BODY_NOT_JSON']);
+  });
+
+  test('a body in chunks', async () => {
+    const server = await start();
+
+    const answer = await sendPart(server, CHUNKED, chunk(inVariables(`[${many('{},')}`)));
+
+    expect([answer.status, answer.error.extensions.limit]).toEqual([413, 'maxBodyValues']);
+  });
+
+  test('chunks of more than 16 MiB', async () => {
+    const server = await start();
+
+    const answer = await sendPart(server, CHUNKED, chunk(inVariables(`"${'x'.repeat(LIMITS.maxBodyBytes)}`)));
+
+    expect([answer.status, answer.error.extensions.code]).toEqual([413, 'BODY_TOO_LARGE']);
+  });
+});
+
+test('a body that is too large by its Content-Length is refused before any of it is sent', async () => {
+  const server = await start();
+
+  const answer = await sendPart(server, FRAMED_BY_LENGTH(LIMITS.maxBodyBytes + 1));
+
+  expect(answer.status).toBe(413);
+  expect(answer.error.extensions).toEqual({
+    code: 'BODY_TOO_LARGE',
+    limit: 'maxBodyBytes',
+    allowed: LIMITS.maxBodyBytes,
+    received: LIMITS.maxBodyBytes + 1,
+  });
+});
+
+test('a body of another type is refused before any of it is sent', async () => {
+  const server = await start();
+  const socket = open(server);
+  socket.write(head(FRAMED_BY_LENGTH(1_000)).replace('application/json', 'text/plain'));
+
+  const answer = await answerOn(socket);
+
+  expect([answer.status, answer.error.extensions.code]).toEqual([415, 'UNSUPPORTED_MEDIA_TYPE']);
+});
+
+test('after a refusal, the connection still serves once the rest of the body has been sent', async () => {
+  const server = await start();
+  const socket = open(server);
+  const body = Buffer.alloc(1_000_000, '[');
+  socket.write(head(FRAMED_BY_LENGTH(body.length)));
+  socket.write(body.subarray(0, 1_000));
+  const refused = await answerOn(socket);
+  socket.write(body.subarray(1_000));
+  socket.write(head(FRAMED_BY_LENGTH(TYPENAME.length)) + TYPENAME);
+
+  const answer = await answerOn(socket);
+
+  expect([refused.status, answer.status]).toEqual([400, 200]);
+});
+
+test('a byte order mark is no fault', async () => {
+  const server = await start();
+  const body = `\ufeff${TYPENAME}`;
+
+  const { status, data } = await sendPart(server, FRAMED_BY_LENGTH(Buffer.byteLength(body)), body);
+
+  expect([status, data]).toEqual([200, { __typename: 'Query' }]);
+});
+
+describe('a body that does not arrive ends with 408', () => {
+  test.each([
+    ['if no byte comes', { idleMs: 20, totalMs: 1e9 }],
+    ['if it takes too long in all', { idleMs: 1e9, totalMs: 20 }],
+  ])('%s', async (_, arrival) => {
+    const server = await start({ arrival });
+
+    const nothing = await sendPart(server, FRAMED_BY_LENGTH(1_000));
+    const half = await sendPart(server, FRAMED_BY_LENGTH(1_000), TYPENAME.slice(0, 5));
+    const halfOfChunks = await sendPart(server, CHUNKED, chunk(TYPENAME.slice(0, 5)));
+
+    for (const { status, error } of [nothing, half, halfOfChunks]) {
+      expect([status, error.extensions.code]).toEqual([408, 'REQUEST_TIMEOUT']);
+    }
+  });
+
+  test('if one byte a second comes, after five minutes', () => {
+    const { arrival } = BODY_LIMITS;
+    let now = 0;
+    while (now < givenUpAt({ startedAt: 0, lastByteAt: now }, arrival)) now += 1_000;
+
+    expect(now).toBe(300_000);
+  });
+
+  test('but not a photo of 5 MB over a slow mobile connection that pauses for 20 s', () => {
+    const { arrival } = BODY_LIMITS;
+    const bytes = (5_000_000 * 4) / 3;
+    const arrives = [...Array(Math.ceil(bytes / 30_000)).keys()].map((i) => i * 1_000 + (i > 100 ? 20_000 : 0));
+
+    const late = arrives.filter((at, i) => at >= givenUpAt({ startedAt: 0, lastByteAt: arrives[i - 1] ?? 0 }, arrival));
+
+    expect(late).toEqual([]);
+  });
+});
+
+const SMALL_BUDGET = { maxBytes: 10_000, maxBytesPerCaller: 8_000, largeBytes: 1_000, reservedBytes: 2_000 };
+
+test('a body that does not fit beside those in flight is refused before it is read, and small ones still fit', async () => {
+  const server = await start({ inFlight: SMALL_BUDGET });
+  const first = open(server);
+  first.write(head(FRAMED_BY_LENGTH(7_000)) + TYPENAME.slice(0, 5));
+  await once(server.http.server, 'request');
+
+  const second = await sendPart(server, FRAMED_BY_LENGTH(2_000));
+  const secondInChunks = await sendPart(server, CHUNKED, chunk(`${TYPENAME.slice(0, -1)}${' '.repeat(2_000)}`));
+  const small = await sendPart(server, FRAMED_BY_LENGTH(TYPENAME.length), TYPENAME);
+  first.write(TYPENAME.slice(5).padEnd(6_995));
+  const answered = await answerOn(first);
+  const third = await sendPart(server, FRAMED_BY_LENGTH(7_000), TYPENAME.padEnd(7_000));
+
+  for (const { status, error, head } of [second, secondInChunks]) {
+    expect([status, error.extensions.code]).toEqual([503, 'BODY_BUDGET_EXCEEDED']);
+    expect(head).toMatch(/retry-after: 1/i);
+  }
+  expect([small.status, answered.status, third.status]).toEqual([200, 200, 200]);
+});
+
+test('a body whose client disconnects no longer counts', async () => {
+  const server = await start({ inFlight: SMALL_BUDGET });
+  const first = open(server);
+  first.write(head(FRAMED_BY_LENGTH(7_000)) + TYPENAME.slice(0, 5));
+  const [, response] = await once(server.http.server, 'request');
+  first.destroy();
+  await once(response, 'close');
+
+  const { status } = await sendPart(server, FRAMED_BY_LENGTH(7_000), TYPENAME.padEnd(7_000));
+
+  expect(status).toBe(200);
+});
+
+test('a caller whose refused bodies exceed their budget gets 503 before a large one is read, and small ones are served', async () => {
+  const refused = { maxBytes: 3_000_000, bytesPerMs: 1e-9, maxCallers: 10 };
+  const server = await start({ refused });
+  const giant = inVariables(`[${many('{},')}`);
+  const answers = [];
+  for (let i = 0; i < 6; i++) answers.push(await sendPart(server, FRAMED_BY_LENGTH(LIMITS.maxBodyBytes), giant));
+
+  const unread = await sendPart(server, FRAMED_BY_LENGTH(100_000));
+  const inChunks = await sendPart(server, CHUNKED);
+  const small = await sendPart(server, FRAMED_BY_LENGTH(TYPENAME.length), TYPENAME);
+
+  expect(answers.map(({ status }) => status)).toEqual([413, 413, 413, 413, 503, 503]);
+  for (const { status, error, head } of [unread, inChunks]) {
+    expect([status, error.extensions.code]).toEqual([503, 'REFUSAL_BUDGET_EXCEEDED']);
+    expect(head).toMatch(/retry-after: \d+/i);
+  }
+  expect(small.status).toBe(200);
+});
+
+test('bytes in flight return to none, however bodies share them', () => {
+  const limits = { maxBytes: 100, maxBytesPerCaller: 50, largeBytes: 10, reservedBytes: 20 };
+  const budget = new BytesInFlight(limits);
+
+  const taken = [
+    budget.take('a', 50),
+    budget.take('a', 11),
+    budget.take('a', 10),
+    budget.take('b', 30),
+    budget.take('b', 20),
+    budget.take('b', 10),
+    budget.take('c', 1),
+  ];
+
+  expect(taken).toEqual([true, false, true, false, true, true, true]);
+  expect(budget.bytes).toBe(91);
+  for (const [caller, bytes] of [
+    ['a', 60],
+    ['b', 30],
+    ['c', 1],
+  ] as const)
+    budget.giveBack(caller, bytes);
+  expect(budget.bytes).toBe(0);
+});
+
+test('refused bytes are forgiven with time, and only so many callers are remembered', () => {
+  const refused = new RefusedBytes({ maxBytes: 100, bytesPerMs: 10, maxCallers: 2 });
+  refused.add('a', 200, 0);
+
+  const waits = [refused.waitMs('a', 0), refused.waitMs('a', 5), refused.waitMs('a', 10), refused.waitMs('b', 0)];
+  refused.add('b', 500, 0);
+  refused.add('a', 500, 0);
+  refused.add('c', 500, 0);
+
+  expect(waits).toEqual([10, 5, 0, 0]);
+  expect(['a', 'b', 'c'].map((caller) => refused.waitMs(caller, 0) > 0)).toEqual([true, false, true]);
+});
+
+test('a stop closes connections without a request at once, and refuses bodies that are still arriving', async () => {
+  const server = await start();
+  const unused = open(server);
+  const halfHead = open(server);
+  const used = open(server);
+  const arriving = open(server);
+  await Promise.all([unused, halfHead, used, arriving].map((socket) => once(socket, 'connect')));
+  halfHead.write('POST /graphql HTTP/1.1\r\nhost: loc');
+  used.write(head(FRAMED_BY_LENGTH(TYPENAME.length)) + TYPENAME);
+  await answerOn(used);
+  arriving.write(head(FRAMED_BY_LENGTH(1_000)) + TYPENAME);
+  await once(server.http.server, 'request');
+  const closed = Promise.all([unused, halfHead, used].map((socket) => once(socket, 'close')));
+  const refused = answerOn(arriving);
+
+  const stopped = server.http.close();
+
+  const { status, error, head: top } = await refused;
+  expect([status, error.extensions.code]).toEqual([503, 'SHUTTING_DOWN']);
+  expect(top).toMatch(/connection: close/i);
+  await closed;
+  await text(arriving);
+  await stopped;
+});
