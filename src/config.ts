@@ -50,8 +50,8 @@ export const SETTINGS = {
   workerMemoryBytes: setting(
     'WORKER_MEMORY_BYTES',
     Math.max(1_500_000_000, Math.floor(totalmem() / 4)),
-    integer(800_000_000, Number.MAX_SAFE_INTEGER),
-    'Data memory, in bytes, that one worker may allocate; at least 800,000,000. Enforced on Linux only.',
+    integer(200_000_000, Number.MAX_SAFE_INTEGER),
+    'Data memory, in bytes, that one worker may allocate; at least 200,000,000. Enforced on Linux only.',
     'a quarter of the RAM, at least 1.5 GB',
   ),
   executionProviders: setting<readonly ExecutionProvider[]>(

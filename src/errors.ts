@@ -8,18 +8,20 @@
 
 import path from 'node:path';
 
-export type InputProblemCode =
-  | 'UNKNOWN_NAME'
-  | 'MISSING'
-  | 'WRONG_TYPE'
-  | 'WRONG_SHAPE'
-  | 'OUT_OF_RANGE'
-  | 'NOT_IN_CATEGORIES'
-  | 'NOT_FINITE'
-  | 'EMPTY'
-  | 'TOO_LARGE'
-  | 'UNREADABLE'
-  | 'WRONG_KIND';
+export const INPUT_PROBLEM_CODES = [
+  'UNKNOWN_NAME',
+  'MISSING',
+  'WRONG_TYPE',
+  'WRONG_SHAPE',
+  'OUT_OF_RANGE',
+  'NOT_IN_CATEGORIES',
+  'NOT_FINITE',
+  'EMPTY',
+  'TOO_LARGE',
+  'UNREADABLE',
+  'WRONG_KIND',
+] as const;
+export type InputProblemCode = (typeof INPUT_PROBLEM_CODES)[number];
 
 /** One thing that is wrong with an input: where, what was expected and what was received. */
 export interface InputProblem {

@@ -16,7 +16,7 @@ export interface Fault {
   readonly nth: number;
   /**
    * One of: a signal name, `exit`, `hang`, `pause` (until the file `${FAULT_FILE}.go` exists), a system error code such
-   * as `ENOSPC`, a SQLite result code such as `SQLITE_FULL`, or, for frames, one of those in `corruptFrame`.
+   * as `ENOSPC`, a SQLite result code such as `SQLITE_FULL`; or, for frames, one of those in `corruptFrame`.
    */
   readonly action: string;
 }
@@ -86,13 +86,19 @@ function fire(action: string, point: string): void {
 }
 
 /**
- * If a fault is due, sends the frame corrupted instead: `cut` sends half of it and kills the process, `flip` flips one
- * bit, `huge` inflates its length. Returns whether it did.
+ * If a fault is due, sends the message corrupted instead: `cut` sends half of its frame and kills the process, `flip` flips
+ * one bit, `huge` inflates its length, and a JSON object replaces fields of the message. Returns whether it did.
  */
-export function corruptFrame(name: string, encode: () => Buffer, stream: Writable): boolean {
+export function corruptFrame<T extends object>(
+  name: string,
+  message: T,
+  encode: (message: T) => Buffer,
+  stream: Writable,
+): boolean {
   const fault = faultDueAt(name);
   if (!fault) return false;
-  const frame = encode();
+  const fields = fault.action.startsWith('{') ? JSON.parse(fault.action) : {};
+  const frame = encode({ ...message, ...fields });
   if (fault.action === 'flip') frame[frame.length - 2] = (frame.at(-2) ?? 0) ^ 1;
   if (fault.action === 'huge') frame.writeUInt32LE(0xffff_fff0, 0);
   const isCut = fault.action === 'cut';

@@ -11,7 +11,7 @@ import { readFile } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
 import { CHANNEL_FD, FrameChannel } from './frames.js';
-import type { FromWorker, ToWorker } from './messages.js';
+import type { ToWorker } from './messages.js';
 
 /**
  * Why the process was started: `pool` serves requests, `spare` is the warm standby, `quarantine` runs inputs one at a
@@ -20,20 +20,29 @@ import type { FromWorker, ToWorker } from './messages.js';
 export type Purpose = 'pool' | 'spare' | 'quarantine' | 'probe';
 
 export interface ChildEvents {
-  onMessage(message: FromWorker): void;
+  /** The message may be any value: only its bytes have been checked. */
+  onMessage(message: unknown): void;
   /** The process sent bytes that do not form a valid frame. */
   onProtocolError(reason: string): void;
   /** Called exactly once, after every other event. `how` describes the exit, for example `signal SIGKILL`. */
   onExit(signal: NodeJS.Signals | null, how: string): void;
 }
 
+export interface ProcessMemory {
+  /** Pages in RAM, including those of files and shared libraries. For display. */
+  readonly residentBytes: number;
+  /** Data memory as `WORKER_MEMORY_BYTES` limits it: what the process has allocated, whether or not it was written to. */
+  readonly dataBytes: number;
+}
+
 export interface Child {
   readonly pid: number;
+  /** @throws Error if the message cannot be cloned or is too long; nothing is sent then */
   send(message: ToWorker): void;
   /** Sends SIGKILL: native code does not respond to any other signal. */
   kill(): void;
-  /** Current resident memory in bytes; null on platforms without `/proc`. */
-  residentBytes(): Promise<number | null>;
+  /** Current memory; null on platforms without `/proc`, and after the exit. */
+  memory(): Promise<ProcessMemory | null>;
 }
 
 export type StartChild = (purpose: Purpose, events: ChildEvents) => Child;
@@ -75,7 +84,7 @@ export function childStarter(launch: LaunchOptions, confinement: Confinement): S
     const child = spawnWorker(launch, confinement, purpose);
     // A process that could not be spawned emits `error` but never `exit`, and may have no streams.
     const stream = child.stdio?.[CHANNEL_FD] as Duplex | undefined;
-    const channel = stream && new FrameChannel<ToWorker, FromWorker>(stream, events);
+    const channel = stream && new FrameChannel<ToWorker>(stream, events);
     const panic = panicOf(child);
     child.on('error', (error) => child.pid ?? events.onExit(null, error.message));
     // `close` waits until a probe's stderr has been read completely.
@@ -86,7 +95,7 @@ export function childStarter(launch: LaunchOptions, confinement: Confinement): S
       pid: child.pid ?? 0,
       send: (message) => channel?.send(message),
       kill: () => child.kill('SIGKILL'),
-      residentBytes: () => residentBytesOf(child.pid),
+      memory: () => memoryOf(child.pid),
     };
   };
 }
@@ -109,11 +118,12 @@ function panicOf({ stderr }: ChildProcess): () => string {
   };
 }
 
-const PAGE_BYTES = 4096;
-
-async function residentBytesOf(pid: number | undefined): Promise<number | null> {
-  const statm = await readFile(`/proc/${pid}/statm`, 'utf8').catch(() => null);
-  return statm === null ? null : Number(statm.split(' ')[1]) * PAGE_BYTES;
+async function memoryOf(pid: number | undefined): Promise<ProcessMemory | null> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  const kibibytes = (name: string) =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? Number.NaN);
+  const [residentBytes, dataBytes] = [1024 * kibibytes('VmRSS'), 1024 * kibibytes('VmData') - NODE_RESERVED_BYTES];
+  return Number.isNaN(residentBytes + dataBytes) ? null : { residentBytes, dataBytes: Math.max(0, dataBytes) };
 }
 
 /** The only variables a worker inherits: native libraries need them to find devices. None holds a secret. */
@@ -138,10 +148,12 @@ function spawnWorker(
 }
 
 /**
- * Address space that V8 reserves for the session thread. It uses no memory but counts towards `prlimit --data`.
- * Measured with Node 24.21, plus a small margin.
+ * Address space that Node reserves at start but does not use: V8 keeps 512 MiB for the machine code of the main thread and
+ * 32 MiB for that of the session thread, and each of nine threads has a stack of 8 MiB. The kernel counts all of it as data
+ * memory (`VmData`), so it is added to the limit and subtracted from what is judged. Measured with Node 24.21: `VmData` of
+ * an idle worker is 687 MB, of which 28 MB are resident.
  */
-const V8_RESERVED_BYTES = 560_000_000;
+const NODE_RESERVED_BYTES = 640_000_000;
 
 /** A probe gets at most 60 s of CPU time, files of at most 64 KiB and 256 open files. */
 const PROBE_LIMITS = ['--cpu=60', '--fsize=65536', '--nofile=256'];
@@ -159,7 +171,7 @@ function confinementCommand(
   const isProbe = purpose === 'probe';
   return [
     ...(prlimit
-      ? [prlimit, `--data=${memoryBytes + V8_RESERVED_BYTES}`, '--core=0', ...(isProbe ? PROBE_LIMITS : [])]
+      ? [prlimit, `--data=${memoryBytes + NODE_RESERVED_BYTES}`, '--core=0', ...(isProbe ? PROBE_LIMITS : [])]
       : []),
     ...(unshare && isProbe ? [unshare, ...NO_NETWORK] : []),
     ...(setpriv ? [setpriv, '--pdeathsig', 'KILL'] : []),

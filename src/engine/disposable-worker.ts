@@ -2,12 +2,12 @@
  * A worker process for one purpose: to load something new, or to try an execution provider.
  */
 import type { StartChild } from './child.js';
-import type { FromWorker, ToWorker } from './messages.js';
+import type { Command, FromWorker } from './messages.js';
 import type { ExitCause } from './supervision.js';
 import { WorkerProcess } from './worker-process.js';
 
 /** Sends a message to a disposable worker and resolves with its reply. */
-export type SendToWorker = (message: ToWorker) => Promise<FromWorker>;
+export type SendToWorker = (command: Command) => Promise<FromWorker>;
 
 /** The process exited before it replied. */
 export class ProcessLostError extends Error {
@@ -34,25 +34,32 @@ export async function withDisposableWorker<T>(
   startChild: StartChild,
   work: (ask: SendToWorker) => Promise<T>,
 ): Promise<T> {
-  let waiting = Promise.withResolvers<FromWorker>();
+  const ready = Promise.withResolvers<void>();
+  const waiting = new Map<number, PromiseWithResolvers<FromWorker>>();
   let isReady = false;
+  let lost: ProcessLostError | null = null;
   const worker = new WorkerProcess(startChild, 'probe', 0, {
-    onMessage: (_, message) => waiting.resolve(message),
-    onExit: (_, cause, how) => waiting.reject(new ProcessLostError(cause, how, isReady)),
+    onMessage: (_, message) => {
+      if (message.kind === 'ready') ready.resolve();
+      else if (message.kind !== 'started') waiting.get(message.id)?.resolve(message);
+    },
+    onExit: (_, cause, how) => {
+      lost = new ProcessLostError(cause, how, isReady);
+      for (const { reject } of [ready, ...waiting.values()]) reject(lost);
+    },
   });
-  // Between two messages the promise has no listener. An exit is then reported by the next call of `ask`.
-  waiting.promise.catch(() => {});
+  const ask = async (command: Command): Promise<FromWorker> => {
+    if (lost) throw lost;
+    const reply = Promise.withResolvers<FromWorker>();
+    const id = worker.send(command);
+    waiting.set(id, reply);
+    return reply.promise.finally(() => waiting.delete(id));
+  };
   const timer = setTimeout(() => worker.kill('watchdog'), DISPOSABLE_WORKER_TIMEOUT_MS);
   try {
-    await waiting.promise;
+    await ready.promise;
     isReady = true;
-    return await work((message) => {
-      if (worker.state === 'EXITED') return waiting.promise;
-      waiting = Promise.withResolvers();
-      waiting.promise.catch(() => {});
-      worker.send(message);
-      return waiting.promise;
-    });
+    return await work(ask);
   } finally {
     clearTimeout(timer);
     worker.kill('stopped');

@@ -21,7 +21,7 @@ import { waitAtMost } from '../wait-at-most.js';
 import { type SendToWorker } from './disposable-worker.js';
 import { createEntry, type RunOptions } from './entry.js';
 import { LatencyEstimates } from './latency.js';
-import type { BatchTiming, EngineVersion, FromWorker } from './messages.js';
+import type { BatchTiming, EngineVersion, FromWorker, ItemResult } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
 import { type Entry, NO_LIMITS, type Outcome, VersionQueue } from './queue.js';
@@ -46,7 +46,6 @@ export class Engine {
   readonly #served = new Map<string, ScheduledVersion>();
   readonly #quarantine = new Quarantine((version, error) => this.#failQueued(version, error));
   readonly #watchdogs = new Watchdogs();
-  #lastBatchId = 0;
   #outstanding = 0;
   #isDispatchScheduled = false;
   #dispatchTimer: NodeJS.Timeout | null = null;
@@ -233,7 +232,6 @@ export class Engine {
 
   #assign(worker: WorkerProcess, version: EngineVersion, entries: readonly Entry[], now: number): void {
     if (entries.length === 0) return;
-    const id = ++this.#lastBatchId;
     const rows = entries.reduce((sum, { item }) => sum + item.rows, 0);
     const work = entries.reduce((sum, { item }) => sum + item.work, 0);
     const expectedMs = worker.loaded.has(version.key) ? this.#expectedRunMs(version, work) : null;
@@ -241,11 +239,15 @@ export class Engine {
     const hasUnknownCost = version.spec.text !== null || version.spec.image !== null;
     const announceStart = hasUnknownCost || shouldAnnounceStart(expectedMs);
     for (const entry of entries) entry.phase = 'run';
-    this.#pool.load(worker, version).catch(() => {});
-    worker.assign(
-      { id, version, entries, rows, work, runWork: work, dispatchedAt: now, startedAt: announceStart ? null : now },
-      { kind: 'batch', id, key: version.key, items: entries.map(({ item }) => item), announceStart },
-    );
+    const message = { kind: 'batch', key: version.key, items: entries.map(({ item }) => item), announceStart } as const;
+    const startedAt = announceStart ? null : now;
+    try {
+      this.#pool.load(worker, version).catch(() => {});
+      worker.assign({ version, entries, rows, work, runWork: work, dispatchedAt: now, startedAt }, message);
+    } catch (error) {
+      // The message cannot be cloned or is too long. No other worker could be sent it either.
+      for (const entry of entries) entry.fail(error as Error);
+    }
     if (worker.batches.length === 1) this.#resetWatchdog(worker);
   }
 
@@ -290,9 +292,8 @@ export class Engine {
     this.#recordLatency(batch, timing);
     const { provider: executionProvider } = this.#pool;
     for (const [i, entry] of batch.entries.entries()) {
-      const result = results[i];
-      if (!result) entry.fail(new Error('A worker returned fewer results than the batch has items. This is a bug.'));
-      else if ('failure' in result && result.failure.kind === 'memory')
+      const result = results[i] as ItemResult;
+      if ('failure' in result && result.failure.kind === 'memory')
         this.#handleAllocationFailure(worker, batch, entry, result.failure);
       else
         entry.succeed({ result, timing, batchSize: batch.rows, executionProvider, dispatchedAt: batch.dispatchedAt });

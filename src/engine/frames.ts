@@ -19,22 +19,23 @@ const HEADER_BYTES = 8;
 /** 1 GiB, more than any batch of answers. A longer length means that the stream is corrupt. */
 export const MAX_FRAME_BYTES = 2 ** 30;
 
-export interface FrameEvents<In> {
-  onMessage(message: In): void;
+export interface FrameEvents {
+  /** The message may be any value: only its bytes have been checked. */
+  onMessage(message: unknown): void;
   /** Called once, when the stream does not hold a valid frame. Nothing after it is read. */
   onProtocolError(reason: string): void;
 }
 
-export class FrameChannel<Out, In> {
+export class FrameChannel<Out> {
   readonly #stream: Duplex;
-  readonly #events: FrameEvents<In>;
+  readonly #events: FrameEvents;
   #chunks: Buffer[] = [];
   #bufferedBytes = 0;
   /** The number of buffered bytes at which the next frame, or its header, is complete. */
   #neededBytes = HEADER_BYTES;
   #isBroken = false;
 
-  constructor(stream: Duplex, events: FrameEvents<In>) {
+  constructor(stream: Duplex, events: FrameEvents) {
     this.#stream = stream;
     this.#events = events;
     stream.on('data', (chunk: Buffer) => this.#receive(chunk));
@@ -42,8 +43,10 @@ export class FrameChannel<Out, In> {
     stream.on('error', () => {});
   }
 
+  /** @throws Error if the message cannot be cloned or is too long; nothing is sent then */
   send(message: Out): void {
-    if (this.#stream.writable) this.#stream.write(encodeFrame(message));
+    const frame = encodeFrame(message);
+    if (this.#stream.writable) this.#stream.write(frame);
   }
 
   #receive(chunk: Buffer): void {
@@ -76,18 +79,15 @@ export class FrameChannel<Out, In> {
   }
 
   #readPayload(payload: Buffer, crc: number): void {
-    const message = this.#decode(payload, crc);
-    if (message !== null) this.#events.onMessage(message);
-  }
-
-  #decode(payload: Buffer, crc: number): In | null {
+    let message: unknown;
     try {
       if (crc32(payload) !== crc) throw new Error('the checksum does not match');
-      return deserialize(payload) as In;
+      message = deserialize(payload);
     } catch (error) {
       this.#fail(`a frame cannot be decoded: ${error instanceof Error ? error.message : error}`);
-      return null;
+      return;
     }
+    this.#events.onMessage(message);
   }
 
   #fail(reason: string): void {
@@ -99,8 +99,11 @@ export class FrameChannel<Out, In> {
 
 const CRC_OFFSET = 4;
 
+/** @throws Error if the message cannot be cloned or is longer than `MAX_FRAME_BYTES` */
 export function encodeFrame(message: unknown): Buffer {
   const payload = serialize(message);
+  if (payload.length > MAX_FRAME_BYTES)
+    throw new Error(`a message of ${payload.length} bytes is over the limit of ${MAX_FRAME_BYTES}`);
   const header = Buffer.allocUnsafe(HEADER_BYTES);
   header.writeUInt32LE(payload.length, 0);
   header.writeUInt32LE(crc32(payload), CRC_OFFSET);

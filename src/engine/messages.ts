@@ -4,7 +4,7 @@
  *   server → worker                                                                reply
  *     checkProvider         test whether an execution provider works on this host  providerChecked
  *     load                  verify the artifact, create a session, warm it up      loaded | loadFailed
- *     unload                release the session (the server does not send it yet)    (none)
+ *     unload                release the session                                    unloaded | failed
  *     batch                 run these items with a loaded version                  started (optional), then done
  *     examine               read the tensors and metadata of an ONNX file          examined | failed
  *     checkBatchInvariance  test whether answers depend on the rest of the batch   batchInvariance | failed
@@ -14,6 +14,9 @@
  *     started               preprocessing is done and the run starts, so the watchdog starts too. Sent only if the
  *                           batch asked for it. For text models it carries the number of tokens to run.
  *     done                  one result per item of the batch, in the same order
+ *
+ * Each message to a worker has a number, unique for that worker, which its replies repeat. `protocol.ts` checks every
+ * message from a worker against what it was asked.
  *
  * A worker handles messages in order. It preprocesses at most one further batch while a batch runs. The process may
  * exit at any moment: whoever waits for a reply then learns it from the exit. A late reply of a dead process cannot be
@@ -51,20 +54,25 @@ export interface LoadMessage {
 
 export interface BatchMessage {
   readonly kind: 'batch';
-  readonly id: number;
   readonly key: string;
   readonly items: readonly Item[];
   /** Whether the worker sends `started`. Not worth the message for runs that are known to be short. */
   readonly announceStart: boolean;
 }
 
-export type ToWorker =
+/** What a worker is asked to do. */
+export type Command =
   | LoadMessage
   | { readonly kind: 'checkProvider'; readonly provider: string }
   | { readonly kind: 'unload'; readonly key: string }
   | BatchMessage
   | { readonly kind: 'examine'; readonly artifactPath: string; readonly artifactSha256: string }
   | { readonly kind: 'checkBatchInvariance'; readonly key: string; readonly items: readonly Item[] };
+
+interface Numbered {
+  readonly id: number;
+}
+export type ToWorker = Command & Numbered;
 
 export type ItemResult = { readonly answer: Answer } | { readonly failure: ItemFailure };
 
@@ -74,18 +82,13 @@ export interface BatchTiming {
   readonly postprocessMs: number;
 }
 
-export type FromWorker =
-  | { readonly kind: 'ready' }
+type Reply =
   | { readonly kind: 'providerChecked'; readonly available: boolean; readonly reason: string | null }
   | { readonly kind: 'loaded'; readonly key: string }
   | { readonly kind: 'loadFailed'; readonly key: string; readonly message: string }
-  | { readonly kind: 'started'; readonly id: number; readonly tokens: number | null }
-  | {
-      readonly kind: 'done';
-      readonly id: number;
-      readonly results: readonly ItemResult[];
-      readonly timing: BatchTiming;
-    }
+  | { readonly kind: 'unloaded'; readonly key: string }
+  | { readonly kind: 'started'; readonly tokens: number | null }
+  | { readonly kind: 'done'; readonly results: readonly ItemResult[]; readonly timing: BatchTiming }
   | { readonly kind: 'examined'; readonly facts: GraphFacts }
   /**
    * `difference`: how an answer changed next to other rows of the same shape; `padding`: how it changed when the row
@@ -93,6 +96,8 @@ export type FromWorker =
    */
   | { readonly kind: 'batchInvariance'; readonly difference: string | null; readonly padding: string | null }
   | { readonly kind: 'failed'; readonly message: string };
+
+export type FromWorker = { readonly kind: 'ready' } | (Reply & Numbered);
 
 /** The message that loads a version. The version's example is its warm-up item. */
 export function loadMessage(version: EngineVersion, provider: string): LoadMessage {

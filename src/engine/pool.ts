@@ -84,7 +84,7 @@ export class Pool {
     return Promise.all(
       this.all.map(async (worker) => {
         const { pid, restarts, loaded } = worker;
-        const residentBytes = (await worker.residentBytes()) ?? 0;
+        const residentBytes = (await worker.memory())?.residentBytes ?? 0;
         const state = publicState(worker);
         return { pid, state, restarts, executionProvider, device: null, residentBytes, versionIds: [...loaded] };
       }),
@@ -117,8 +117,8 @@ export class Pool {
     const already = worker.loading.get(version.key);
     if (already) return already.promise;
     const waiting = { version, ...Promise.withResolvers<void>() };
-    worker.loading.set(version.key, waiting);
     worker.send(loadMessage(version, this.provider));
+    worker.loading.set(version.key, waiting);
     return waiting.promise;
   }
 
@@ -247,8 +247,8 @@ export class Pool {
   async #inspect(): Promise<void> {
     const now = performance.now();
     for (const worker of this.all) {
-      const bytes = await worker.residentBytes();
-      const decision = decideRecycling(now - worker.startedAt, bytes, this.#options.memoryBytes);
+      const dataBytes = (await worker.memory())?.dataBytes ?? null;
+      const decision = decideRecycling(now - worker.startedAt, dataBytes, this.#options.memoryBytes);
       const isIdle = worker.batches.length === 0 && now - worker.lastUsedAt > QUARANTINE_IDLE_TIMEOUT_MS;
       if (decision === 'kill') worker.kill('memoryLimit');
       else if (worker.purpose === 'quarantine' && isIdle) this.recycle(worker, 'idle');

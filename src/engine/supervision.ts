@@ -33,8 +33,8 @@ export function nextState(state: LifecycleState, event: LifecycleEvent): Lifecyc
  *
  * - `stopped`: the pool stopped or recycled it.
  * - `watchdog`: its run took too long.
- * - `protocolError`: it sent invalid bytes.
- * - `memoryLimit`: its resident memory exceeded the limit.
+ * - `protocolError`: it sent invalid bytes, or a message that is not valid in its state.
+ * - `memoryLimit`: its data memory exceeded the limit.
  * - `crashed`: native code or Node failed.
  * - `killed`: something outside the server killed it.
  */
@@ -106,14 +106,17 @@ export function restartDelayMs(failedStartsInARow: number): number {
 export const MAX_WORKER_AGE_MS = 24 * 3_600_000;
 const RECYCLE_MEMORY_RATIO = 0.8;
 
-/** `retire`: the worker is old or uses over 80 % of its memory limit. `kill`: it exceeds the limit. */
+/**
+ * `retire`: the worker is old or uses over 80 % of its memory limit. `kill`: it exceeds the limit, which can happen only
+ * where the kernel does not enforce it. Both are about data memory, which is what the kernel limits.
+ */
 export function decideRecycling(
   ageMs: number,
-  residentBytes: number | null,
+  dataBytes: number | null,
   limitBytes: number,
 ): 'keep' | 'retire' | 'kill' {
-  if (residentBytes !== null && residentBytes > limitBytes) return 'kill';
-  const isLarge = residentBytes !== null && residentBytes > RECYCLE_MEMORY_RATIO * limitBytes;
+  if (dataBytes !== null && dataBytes > limitBytes) return 'kill';
+  const isLarge = dataBytes !== null && dataBytes > RECYCLE_MEMORY_RATIO * limitBytes;
   return isLarge || ageMs > MAX_WORKER_AGE_MS ? 'retire' : 'keep';
 }
 

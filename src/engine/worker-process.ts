@@ -1,9 +1,11 @@
 /**
  * One worker from the server's point of view: its lifecycle state, its outstanding batches and its loaded versions.
- * Because each worker owns its outstanding batches, an exit affects exactly those.
+ * Because each worker owns its outstanding batches, an exit affects exactly those. A worker whose message breaks the
+ * protocol is killed, and none of its messages is read any more.
  */
-import type { Child, Purpose, StartChild } from './child.js';
-import type { EngineVersion, FromWorker, ToWorker } from './messages.js';
+import type { Child, ProcessMemory, Purpose, StartChild } from './child.js';
+import type { BatchMessage, Command, EngineVersion, FromWorker } from './messages.js';
+import { Conversation } from './protocol.js';
 import type { Entry } from './queue.js';
 import { type ExitCause, exitCauseOf, type KillReason, type LifecycleState, nextState } from './supervision.js';
 
@@ -21,6 +23,7 @@ export interface OutstandingBatch {
 }
 
 export interface WorkerEvents {
+  /** Only messages that are valid in the worker's state. */
   onMessage(worker: WorkerProcess, message: FromWorker): void;
   onExit(worker: WorkerProcess, cause: ExitCause, how: string): void;
 }
@@ -31,6 +34,10 @@ export class WorkerProcess {
   readonly #exited = Promise.withResolvers<void>();
   #state: LifecycleState = 'STARTING';
   #killReason: KillReason | null = null;
+  readonly #conversation = new Conversation();
+  #lastId = 0;
+  /** Why its messages are no longer read; null while they are valid. */
+  #protocolError: string | null = null;
   readonly loaded = new Set<string>();
   readonly loading = new Map<string, PromiseWithResolvers<void> & { readonly version: EngineVersion }>();
   readonly startedAt = performance.now();
@@ -48,15 +55,28 @@ export class WorkerProcess {
     events: WorkerEvents,
   ) {
     this.#child = startChild(purpose, {
-      // Messages that arrive after the exit are ignored: the work was already assigned to another worker.
-      onMessage: (message) => this.#state !== 'EXITED' && events.onMessage(this, message),
-      onProtocolError: () => this.kill('protocolError'),
+      onMessage: (message) => this.#receive(message, events),
+      onProtocolError: (reason) => this.#endForProtocolError(reason),
       onExit: (signal, how) => {
         this.#state = nextState(this.#state, 'exited');
-        events.onExit(this, exitCauseOf(signal, this.#killReason), how);
+        const why = this.#protocolError === null ? how : `${how}; ${this.#protocolError}`;
+        events.onExit(this, exitCauseOf(signal, this.#killReason), why);
         this.#exited.resolve();
       },
     });
+  }
+
+  #receive(message: unknown, events: WorkerEvents): void {
+    // Messages that arrive after the exit are ignored: the work was already assigned to another worker.
+    if (this.#state === 'EXITED' || this.#protocolError !== null) return;
+    const problem = this.#conversation.receive(message);
+    if (problem === null) events.onMessage(this, message as FromWorker);
+    else this.#endForProtocolError(problem);
+  }
+
+  #endForProtocolError(reason: string): void {
+    this.#protocolError ??= reason;
+    this.kill('protocolError');
   }
 
   get pid(): number {
@@ -86,10 +106,11 @@ export class WorkerProcess {
     this.#state = nextState(this.#state, 'ready');
   }
 
-  assign(batch: OutstandingBatch, message: ToWorker): void {
+  /** @throws Error if the message cannot be sent; nothing is assigned then */
+  assign(batch: Omit<OutstandingBatch, 'id'>, message: BatchMessage): void {
+    const id = this.send(message);
     this.#state = nextState(this.#state, 'assigned');
-    this.#batches.push(batch);
-    this.send(message);
+    this.#batches.push({ ...batch, id });
   }
 
   /** Removes the oldest batch, which was answered. */
@@ -106,8 +127,16 @@ export class WorkerProcess {
     return this.#batches.splice(0);
   }
 
-  send(message: ToWorker): void {
-    this.#child.send(message);
+  /**
+   * Sends a command and returns its number, which the replies repeat.
+   *
+   * @throws Error if the message cannot be cloned or is too long; nothing is sent then
+   */
+  send(command: Command): number {
+    const id = ++this.#lastId;
+    this.#child.send({ ...command, id });
+    this.#conversation.ask({ ...command, id });
+    return id;
   }
 
   /** Lets the worker finish its batches, then kills it. */
@@ -122,7 +151,7 @@ export class WorkerProcess {
     this.#child.kill();
   }
 
-  residentBytes(): Promise<number | null> {
-    return this.#child.residentBytes();
+  memory(): Promise<ProcessMemory | null> {
+    return this.#child.memory();
   }
 }

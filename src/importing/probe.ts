@@ -69,7 +69,7 @@ async function probeWith(send: SendToWorker, provider: string, candidate: Candid
   try {
     await expectReply(send(loadMessage(version, provider)), 'loaded');
     if (golden) await compareWithGolden(send, spec, golden, items);
-    else await runItem(send, items[0] as Item, 0, 'the example');
+    else await runItem(send, items[0] as Item, 'the example');
   } catch (error) {
     const isCrash = spec.text && error instanceof ProcessLostError && error.cause === 'crashed';
     throw isCrash
@@ -91,15 +91,15 @@ async function compareWithGolden(
   items: readonly Item[],
 ): Promise<void> {
   for (const [i, item] of items.entries()) {
-    const answered = await runItem(send, item, i, `golden.json: case ${i}`);
+    const answered = await runItem(send, item, `golden.json: case ${i}`);
     const expected = golden.cases[i];
     const difference = expected && goldenDifference(spec, expected, golden.tolerance, answered);
     if (difference) throw new ManifestError(`golden.json: case ${i} differs from ${golden.source}: ${difference}`);
   }
 }
 
-async function runItem(send: SendToWorker, item: Item, id: number, what: string): Promise<Answer> {
-  const batch = { kind: 'batch', id, key: 'probed', items: [item], announceStart: false } as const;
+async function runItem(send: SendToWorker, item: Item, what: string): Promise<Answer> {
+  const batch = { kind: 'batch', key: 'probed', items: [item], announceStart: false } as const;
   const [result] = (await expectReply(send(batch), 'done')).results;
   if (result && 'answer' in result) return result.answer;
   throw new ManifestError(`${what} failed: ${result?.failure.message}`);

@@ -51,9 +51,19 @@ class SqliteThread {
     const id = ++this.#lastId;
     const waiting = Promise.withResolvers<QueryReply>();
     this.#pending.set(id, waiting);
-    if (this.#worker) this.#worker.postMessage({ id, ...request });
+    if (this.#worker) this.#post(this.#worker, { id, ...request } as StorageRequest);
     else this.#unsent.push({ id, ...request } as StorageRequest);
     return waiting.promise;
+  }
+
+  /** A request that cannot be cloned is rejected alone. */
+  #post(worker: Worker, request: StorageRequest): void {
+    try {
+      worker.postMessage(request);
+    } catch (error) {
+      this.#pending.get(request.id)?.reject(error);
+      this.#pending.delete(request.id);
+    }
   }
 
   /** A thread that does not close in time is terminated. */
@@ -75,7 +85,7 @@ class SqliteThread {
     worker.on('message', (reply: StorageReply) => this.#settle(reply));
     worker.on('error', (error) => (cause = error));
     worker.on('exit', (code) => this.#replace(cause ?? new Error(`exit code ${code}`)));
-    for (const request of this.#unsent.splice(0)) worker.postMessage(request);
+    for (const request of this.#unsent.splice(0)) this.#post(worker, request);
     return worker;
   }
 

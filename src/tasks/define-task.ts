@@ -57,6 +57,8 @@ export interface TaskDefinition<
   readonly reads: Inputs;
   /** Determines which parts of the spec are present: columns, text or image. */
   readonly part: Part;
+  /** The kinds of answer that `preprocess` and `postprocess` compute. To an input of tensors, an answer may also be tensors. */
+  readonly answers: readonly Answer['kind'][];
   /** Whether answers are labels of the version, which then must be in model.yaml, the repository's files or the graph. */
   readonly hasLabels?: boolean;
   /** Maximum number of characters in all texts of one `predictMany`; limits the size of the response. */

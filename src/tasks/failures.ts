@@ -1,5 +1,6 @@
 /** The ways in which an item can fail in a worker. */
-import type { InputProblemCode } from '../errors.js';
+import { INPUT_PROBLEM_CODES, type InputProblemCode } from '../errors.js';
+import { isText, listOf, oneOf, record } from './check-shape.js';
 
 /**
  * `input`: the input is not valid at `path`, and the caller can correct it. `inference`: the model failed. `memory`: an
@@ -25,3 +26,17 @@ export class UnreadableItemError extends Error {
 
 /** Thrown if the graph's outputs do not yield an answer, for example because a score is NaN. */
 export class UnusableOutputError extends Error {}
+
+const isInputFailure = record({
+  kind: oneOf(['input']),
+  code: oneOf(INPUT_PROBLEM_CODES),
+  path: listOf(isText),
+  message: isText,
+  expected: isText,
+});
+const isOtherFailure = record({ kind: oneOf(['inference', 'memory']), message: isText });
+
+/** Whether a value from another process is a failure of an item. */
+export function isItemFailure(value: unknown): value is ItemFailure {
+  return isOtherFailure(value) || isInputFailure(value);
+}

@@ -17,6 +17,7 @@ export const featureExtraction = defineTask({
   description: 'Computes the embedding of a text.',
   reads: [textInput, similarityInput],
   part: 'text',
+  answers: ['embedding', 'similarities'],
   tokens: { longInputs: 'truncate' },
   recognizes: (files) => isBaseModel(files) && files.tokenizer !== null && files.preprocessor === null,
   head: textEmbeddingHead,

@@ -34,6 +34,7 @@ export const fillMask = defineTask({
   description: 'Predicts the masked word of a text.',
   reads: [textInput],
   part: 'tokens',
+  answers: ['fillings'],
   // The output is large: one score per token and word of the vocabulary.
   tokens: { longInputs: 'truncate', hasMask: true, maxTokensPerRun: 512 },
   recognizes: (files) => /ForMaskedLM$/.test(architectureOf(files)),

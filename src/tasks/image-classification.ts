@@ -9,6 +9,7 @@ export const imageClassification = defineTask({
   description: 'Assigns classes to an image.',
   reads: [imageInput],
   part: 'image',
+  answers: ['classification'],
   hasLabels: true,
   recognizes: (files) => /ForImageClassification(WithTeacher)?$/.test(architectureOf(files)),
   head: scoresHead,

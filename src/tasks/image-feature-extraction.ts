@@ -10,6 +10,7 @@ export const imageFeatureExtraction = defineTask({
   description: 'Computes the embedding of an image.',
   reads: [imageInput],
   part: 'image',
+  answers: ['embedding'],
   recognizes: (files) => isBaseModel(files) && files.preprocessor !== null && files.tokenizer === null,
   head: imageEmbeddingHead,
   outputs: onlyOutput,

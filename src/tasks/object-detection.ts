@@ -35,6 +35,7 @@ export const objectDetection = defineTask({
   description: 'Finds objects in an image, with bounding boxes.',
   reads: [imageInput],
   part: 'image',
+  answers: ['detections'],
   recognizes: (files) => /ForObjectDetection$/.test(architectureOf(files)),
   head: boxesHead,
   outputs: ({ boxes, scores }) => [boxes, scores],

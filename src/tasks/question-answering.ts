@@ -58,6 +58,7 @@ export const questionAnswering = defineTask({
   description: 'Finds the answer to a question in a given text.',
   reads: [questionInput],
   part: 'tokens',
+  answers: ['answer'],
   // The default of transformers (`max_seq_len`).
   tokens: { longInputs: 'windows', maxTokens: 384 },
   recognizes: (files) => /ForQuestionAnswering$/.test(architectureOf(files)),

@@ -10,6 +10,7 @@ export const sentenceSimilarity = defineTask({
   description: 'Computes how similar sentences are to a source sentence.',
   reads: [similarityInput, textInput],
   part: 'tokens',
+  answers: ['similarities', 'embedding'],
   tokens: { longInputs: 'truncate' },
   recognizes: ({ sentences }) => sentences !== null,
   head: textEmbeddingHead,

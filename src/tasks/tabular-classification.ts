@@ -8,6 +8,7 @@ export const tabularClassification = defineTask({
   description: 'Assigns a class to a row of named columns.',
   reads: [rowInput],
   part: 'row',
+  answers: ['classification'],
   hasLabels: true,
   head: scoresHead,
   outputs: onlyOutput,

@@ -20,6 +20,7 @@ export const tabularRegression = defineTask({
   description: 'Predicts a number from a row of named columns.',
   reads: [rowInput],
   part: 'row',
+  answers: ['regression'],
   head: valueHead,
   outputs: onlyOutput,
   examples: rowExamples,

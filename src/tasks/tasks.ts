@@ -2,6 +2,7 @@
  * The list of tasks. Task names, kinds of input, specs and items are derived from it. To add a task, write its file and add
  * it to the list.
  */
+import type { Answer } from './answer.js';
 import { type AnyInput, type AnyItem } from './define-input.js';
 import { type AnyTask, oneRow, type Preprocessed, type SpecOf, type Tools } from './define-task.js';
 import { featureExtraction } from './feature-extraction.js';
@@ -126,4 +127,10 @@ export async function preprocessItem(item: Item, spec: VersionSpec, tools: Tools
 /** Names of the outputs that the answer to an item needs; null for all. */
 export function outputsUsed(spec: VersionSpec, item: Item): readonly string[] | null {
   return isTensorsItem(item) ? null : taskNamed(spec.task).outputs(spec.head);
+}
+
+/** The kinds of answer that a version may give to an item. */
+export function answerKinds(task: TaskName, item: Item): readonly Answer['kind'][] {
+  const { answers } = taskNamed(task);
+  return isTensorsItem(item) ? [...answers, 'tensors'] : answers;
 }

@@ -7,6 +7,7 @@ export const tensor = defineTask({
   description: 'Takes tensors and returns tensors, for graphs whose meaning is not described.',
   reads: [tensorsInput],
   part: 'tensors',
+  answers: ['tensors'],
   head: () => ({ kind: 'tensors' }) as const,
   outputs: () => null,
   examples: tensorExamples,

@@ -10,6 +10,7 @@ export const textClassification = defineTask({
   description: 'Assigns classes to a text.',
   reads: [textInput],
   part: 'text',
+  answers: ['classification'],
   hasLabels: true,
   tokens: { longInputs: 'truncate' },
   recognizes: (files) => /ForSequenceClassification$/.test(architectureOf(files)),

@@ -44,6 +44,7 @@ export const tokenClassification = defineTask({
   description: 'Labels words in a text, such as names of people and places.',
   reads: [textInput],
   part: 'text',
+  answers: ['tokens', 'tensors'],
   hasLabels: true,
   // With NONE, each token can be a span. The spans of all texts must fit into one response.
   maxCharactersTogether: 1_000_000,

@@ -51,6 +51,7 @@ export const zeroShotClassification = defineTask({
   description: 'Assigns labels chosen by the caller to a text.',
   reads: [zeroShotInput],
   part: 'tokens',
+  answers: ['classification'],
   hasLabels: true,
   tokens: { longInputs: 'truncate' },
   head: entailmentHead,

@@ -6,7 +6,7 @@
  * that fails in preprocessing, in the graph or in postprocessing fails alone.
  */
 
-import type { BatchMessage, BatchTiming, FromWorker, ItemResult, LoadMessage, ToWorker } from '../engine/messages.js';
+import type { BatchTiming, FromWorker, ItemResult, LoadMessage, ToWorker } from '../engine/messages.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { readGraphFile } from '../onnx/graph-file.js';
 import { scanGraph } from '../onnx/graph-scan.js';
@@ -29,6 +29,9 @@ export interface WorkerRuntime {
   readonly openSession: (bytes: Uint8Array, provider: string) => Promise<OpenSession>;
   readonly openTokenizer: (bytes: Uint8Array) => Promise<Tokenizer>;
 }
+
+/** A message to the worker of this kind, with its number. */
+type Numbered<K extends ToWorker['kind']> = Extract<ToWorker, { kind: K }>;
 
 type PreprocessedItem = Preprocessed | { readonly failure: ItemFailure };
 
@@ -71,25 +74,25 @@ export class WorkerBody {
 
   async #perform(message: Exclude<ToWorker, { kind: 'batch' | 'load' }>): Promise<void> {
     try {
-      if (message.kind === 'unload') await this.#unload(message.key);
-      else if (message.kind === 'checkProvider') await this.#checkProvider(message.provider);
+      if (message.kind === 'unload') await this.#unload(message);
+      else if (message.kind === 'checkProvider') await this.#checkProvider(message);
       else if (message.kind === 'examine') await this.#examine(message);
       else await this.#checkBatchInvariance(message);
     } catch (error) {
-      this.#send({ kind: 'failed', message: messageOf(error) });
+      this.#send({ kind: 'failed', id: message.id, message: messageOf(error) });
     }
   }
 
-  async #receiveLoad(message: LoadMessage): Promise<void> {
-    const { key } = message;
+  async #receiveLoad(message: Numbered<'load'>): Promise<void> {
+    const { id, key } = message;
     const loading = this.#loaded.get(key) ?? this.#inTurn(() => this.#load(message));
     this.#loaded.set(key, loading);
     try {
       await loading;
-      this.#send({ kind: 'loaded', key });
+      this.#send({ kind: 'loaded', id, key });
     } catch (error) {
       this.#loaded.delete(key);
-      this.#send({ kind: 'loadFailed', key, message: messageOf(error) });
+      this.#send({ kind: 'loadFailed', id, key, message: messageOf(error) });
     }
   }
 
@@ -112,23 +115,24 @@ export class WorkerBody {
     return this.#runtime.openTokenizer(await this.#runtime.readArtifact(tokenizerPath, spec.text.tokenizerSha256));
   }
 
-  async #unload(key: string): Promise<void> {
+  async #unload({ id, key }: Numbered<'unload'>): Promise<void> {
     const loaded = await this.#loaded.get(key);
     this.#loaded.delete(key);
     await loaded?.session.release();
+    this.#send({ kind: 'unloaded', id, key });
   }
 
-  async #checkProvider(provider: string): Promise<void> {
+  async #checkProvider({ id, provider }: Numbered<'checkProvider'>): Promise<void> {
     try {
       const session = await this.#runtime.openSession(IDENTITY_MODEL, provider);
       await session.run([{ name: 'x', datatype: 'FP32', shape: [1], data: Float32Array.of(1) }]);
-      this.#send({ kind: 'providerChecked', available: true, reason: null });
+      this.#send({ kind: 'providerChecked', id, available: true, reason: null });
     } catch (error) {
-      this.#send({ kind: 'providerChecked', available: false, reason: messageOf(error) });
+      this.#send({ kind: 'providerChecked', id, available: false, reason: messageOf(error) });
     }
   }
 
-  async #examine({ artifactPath, artifactSha256 }: { artifactPath: string; artifactSha256: string }): Promise<void> {
+  async #examine({ id, artifactPath, artifactSha256 }: Numbered<'examine'>): Promise<void> {
     const bytes = await this.#runtime.readArtifact(artifactPath, artifactSha256);
     const reasons = scanGraph(bytes);
     if (reasons.length > 0) throw new Error(`the ONNX file is not supported: ${reasons.join('; ')}`);
@@ -137,15 +141,16 @@ export class WorkerBody {
     faultPoint('worker.examined'); // @fault
     const { inputs, outputs } = session;
     await session.release();
-    this.#send({ kind: 'examined', facts: { inputs, outputs, zipMap, ...readGraphFile(bytes) } });
+    this.#send({ kind: 'examined', id, facts: { inputs, outputs, zipMap, ...readGraphFile(bytes) } });
   }
 
-  async #checkBatchInvariance({ key, items }: { key: string; items: readonly Item[] }): Promise<void> {
+  async #checkBatchInvariance({ id, key, items }: Numbered<'checkBatchInvariance'>): Promise<void> {
     const { spec, session, tools } = await this.#get(key);
     const preprocessed = await Promise.all(items.map((item) => preprocessItem(item, spec, tools)));
     const rows = preprocessed.flatMap(({ rows }) => rows);
     this.#send({
       kind: 'batchInvariance',
+      id,
       ...(await checkBatchInvariance(session, rows, spec, tools.tokenizer?.vocabularySize)),
     });
   }
@@ -156,7 +161,7 @@ export class WorkerBody {
     return loaded;
   }
 
-  async #receiveBatch({ id, key, items, announceStart }: BatchMessage): Promise<void> {
+  async #receiveBatch({ id, key, items, announceStart }: Numbered<'batch'>): Promise<void> {
     faultPoint('worker.batch.received'); // @fault
     const begun = performance.now();
     const loading = this.#get(key).catch(() => null);

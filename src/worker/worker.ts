@@ -46,7 +46,7 @@ async function readVerified(file: string, expectedSha256: string): Promise<Uint8
 
 function send(message: FromWorker): void {
   faultPoint('worker.reply.before'); // @fault
-  if (corruptFrame('worker.reply.frame', () => encodeFrame(message), stream)) return; // @fault
+  if (corruptFrame('worker.reply.frame', message, encodeFrame, stream)) return; // @fault
   channel.send(message);
   faultPoint('worker.reply.after'); // @fault
 }
@@ -84,8 +84,8 @@ const runtime: WorkerRuntime = {
   },
 };
 const stream = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
-const channel: FrameChannel<FromWorker, ToWorker> = new FrameChannel(stream, {
-  onMessage: (message) => body.receive(message),
+const channel: FrameChannel<FromWorker> = new FrameChannel(stream, {
+  onMessage: (message) => body.receive(message as ToWorker),
   onProtocolError: () => process.exit(1),
 });
 const body = new WorkerBody(runtime, send);

@@ -96,6 +96,12 @@ test.each([
   ['cut', 'a truncated reply'],
   ['flip', 'a reply with a flipped bit'],
   ['huge', 'a reply with an inflated length'],
+  ['{"kind":"ready"}', 'a second "ready"'],
+  ['{"kind":"loaded","key":"other"}', 'a version that was not to be loaded'],
+  ['{"id":1000000}', 'a reply to nothing that was asked'],
+  ['{"results":[]}', 'a batch without results'],
+  ['{"results":[{"answer":{"kind":"regression","value":1,"unit":null}}]}', 'an answer of another task'],
+  ['{"timing":{"preprocessMs":0,"inferMs":-1,"postprocessMs":0}}', 'a negative time'],
 ])('%s: %s never becomes an answer', async (how) => {
   await armFault('worker.reply.frame', how, 3);
 

@@ -159,6 +159,15 @@ test('a run that exceeds the memory limit fails alone, and its worker is recycle
   expect(pidsNow).not.toEqual(before);
 });
 
+test('an idle worker has used a small part of its limit, which counts only what it allocated itself', async () => {
+  const [worker] = readyWorkers(app.app.engine);
+  const { dataBytes, residentBytes } = (await worker?.memory()) ?? { dataBytes: 0, residentBytes: 0 };
+
+  expect(dataBytes).toBeGreaterThan(20_000_000);
+  expect(dataBytes).toBeLessThan(150_000_000);
+  expect(residentBytes).toBeGreaterThan(50_000_000);
+});
+
 function bomb(size: number) {
   return { tensors: [{ name: 'size', datatype: 'INT64', shape: [1], data: [size] }] };
 }
@@ -170,7 +179,7 @@ test('the server refuses to start if no worker can start, and names the setting 
     const load = () => Promise.all([import('./dist/app.js'), import('./dist/config.js'), import('pino')]);
     load().then(async ([{ startApp }, { DEFAULTS }, { pino }]) => {
       const [dataDir] = process.argv.slice(1);
-      const settings = { ...DEFAULTS, port: 0, dataDir, modelStore: '/nowhere', workers: 1, workerMemoryBytes: 300_000_000 };
+      const settings = { ...DEFAULTS, port: 0, dataDir, modelStore: '/nowhere', workers: 1, workerMemoryBytes: 5_000_000 };
       await startApp(settings, pino({ level: 'silent' })).catch(({ message }) => console.log(message));
       process.exit();
     });`;

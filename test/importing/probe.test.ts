@@ -13,7 +13,7 @@ async function probedWith(endsWhen: 'at once' | 'asked'): Promise<{ error: unkno
     const end = () => events.onExit(null, 'exit code 1');
     processes++;
     setImmediate(() => (endsWhen === 'at once' ? end() : events.onMessage({ kind: 'ready' })));
-    return { pid: processes, send: () => setImmediate(end), kill: () => {}, residentBytes: async () => null };
+    return { pid: processes, send: () => setImmediate(end), kill: () => {}, memory: async () => null };
   };
   const pool = new Pool({
     workers: 1,

@@ -45,6 +45,23 @@ test('a commit that fails writes nothing, and the next one succeeds', async () =
   expect(await keys()).toEqual(['b']);
 });
 
+test('a request that cannot be cloned is rejected alone, and the others receive their own rows', async () => {
+  const read = (value: unknown) => databases.catalogFile.read('select ? as x', [value]);
+  const ask = (value: unknown) =>
+    read(value).then(
+      ({ rows }) => rows[0]?.['x'],
+      ({ name }: Error) => name,
+    );
+
+  expect(await Promise.all([ask(1), ask(() => 0), ask(2), ask(() => 0), ask(3)])).toEqual([
+    1,
+    'DataCloneError',
+    2,
+    'DataCloneError',
+    3,
+  ]);
+});
+
 test('a transaction that throws writes nothing, and other writers wait for its end', async () => {
   const insert = (key: string) => ({ principal_id: 'p', key, prediction_id: 'i', request_sha256: 'd', created_at: 1 });
   const failed = databases.predictionDb.transaction().execute(async (trx) => {

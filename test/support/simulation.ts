@@ -67,8 +67,8 @@ class SimulatedChild implements Child {
     this.#deliver(`${this.pid} exits`).then(() => this.events.onExit(signal, `signal ${signal}`));
   }
 
-  async residentBytes(): Promise<number> {
-    return this.memoryBytes;
+  async memory() {
+    return { residentBytes: this.memoryBytes, dataBytes: this.memoryBytes };
   }
 
   #deliverInOrder(label: string, act: () => void): void {

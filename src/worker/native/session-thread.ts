@@ -14,7 +14,7 @@ import type { Session, SessionOptions } from './session.js';
 /** A session as the worker uses it, in whichever thread it runs. */
 export type OpenSession = Pick<Session, 'inputs' | 'outputs' | 'run' | 'release'>;
 
-type SessionRequest =
+type SessionQuestion =
   | { readonly kind: 'open'; readonly session: number; readonly bytes: Uint8Array; readonly options: SessionOptions }
   | {
       readonly kind: 'run';
@@ -24,22 +24,29 @@ type SessionRequest =
     }
   | { readonly kind: 'release'; readonly session: number };
 
-type SessionReply =
+type SessionAnswer =
   | { readonly kind: 'opened'; readonly inputs: readonly TensorSpec[]; readonly outputs: readonly TensorSpec[] }
   | { readonly kind: 'answered'; readonly outputs: TensorData[] }
   | { readonly kind: 'released' }
   | { readonly kind: 'failed'; readonly message: string };
 
+/** A reply has the number of its request, so that a request that could not be sent does not shift the later ones. */
+type SessionRequest = SessionQuestion & { readonly id: number };
+type SessionReply = SessionAnswer & { readonly id: number };
+
+/** The thread runs little JavaScript. V8 would reserve 512 MiB, which the kernel counts as data memory. */
+const CODE_RANGE_MIB = 32;
+
 export class SessionThread {
-  readonly #thread = new Worker(new URL(import.meta.url));
-  /** The thread replies in the order of the requests. */
-  readonly #waiting: PromiseWithResolvers<SessionReply>[] = [];
+  readonly #thread = new Worker(new URL(import.meta.url), { resourceLimits: { codeRangeSizeMb: CODE_RANGE_MIB } });
+  readonly #waiting = new Map<number, PromiseWithResolvers<SessionReply>>();
+  #requests = 0;
   #sessions = 0;
   /** Resolves when the thread runs. With too little memory it never starts, and the process aborts. */
   readonly started = once(this.#thread, 'online');
 
   constructor() {
-    this.#thread.on('message', (reply: SessionReply) => this.#waiting.shift()?.resolve(reply));
+    this.#thread.on('message', (reply: SessionReply) => this.#waiting.get(reply.id)?.resolve(reply));
     // Without this thread the worker is useless. The uncaught error ends the process, and its work is retried elsewhere.
     this.#thread.on('error', (error) => {
       throw error;
@@ -61,14 +68,17 @@ export class SessionThread {
     };
   }
 
+  /** @throws Error if the question cannot be cloned; it is not sent then */
   async #request<K extends SessionReply['kind']>(
-    question: SessionRequest,
+    question: SessionQuestion,
     expected: K,
   ): Promise<Extract<SessionReply, { kind: K }>> {
+    const id = ++this.#requests;
     const waiting = Promise.withResolvers<SessionReply>();
-    this.#waiting.push(waiting);
-    this.#thread.postMessage(question);
+    this.#thread.postMessage({ ...question, id });
+    this.#waiting.set(id, waiting);
     const reply = await waiting.promise;
+    this.#waiting.delete(id);
     if (reply.kind === 'failed') throw new Error(reply.message);
     if (reply.kind !== expected) throw new Error(`A session replied ${reply.kind}. This is a bug.`);
     return reply as Extract<SessionReply, { kind: K }>;
@@ -80,7 +90,7 @@ async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
   // Imported here, so that the main thread does not load ONNX Runtime.
   const { Session } = await import('./session.js');
   const sessions = new Map<number, Session>();
-  const answer = async (question: SessionRequest): Promise<SessionReply> => {
+  const answer = async (question: SessionQuestion): Promise<SessionAnswer> => {
     if (question.kind === 'open') {
       const session = await Session.open(question.bytes, question.options);
       sessions.set(question.session, session);
@@ -95,13 +105,16 @@ async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
     return { kind: 'released' };
   };
   let turn: Promise<void> = Promise.resolve();
-  port.on('message', (question: SessionRequest) => {
+  port.on('message', (request: SessionRequest) => {
     turn = turn.then(async () => {
-      const reply = await answer(question).catch((error: unknown) => ({
-        kind: 'failed' as const,
-        message: error instanceof Error ? error.message : String(error),
-      }));
-      port.postMessage(reply, reply.kind === 'answered' ? buffersOf(reply.outputs) : []);
+      const { id } = request;
+      try {
+        const reply = await answer(request);
+        port.postMessage({ ...reply, id }, reply.kind === 'answered' ? buffersOf(reply.outputs) : []);
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        port.postMessage({ kind: 'failed', message, id } satisfies SessionReply);
+      }
     });
   });
 }

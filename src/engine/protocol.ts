@@ -1,0 +1,127 @@
+/**
+ * Checks every message of a worker against what the worker was asked. A message may be complete and still be wrong, for
+ * example because a model has corrupted the memory of its process. Nothing else in the server checks it again.
+ *
+ * Pure: the caller keeps the conversation and ends the worker that breaks the protocol.
+ */
+import { isAnswerOf } from '../tasks/check-answer.js';
+import {
+  type Check,
+  type Fields,
+  isAmount,
+  isNumber,
+  isRecord,
+  isText,
+  listOf,
+  mapOf,
+  oneOf,
+  orNull,
+  record,
+} from '../tasks/check-shape.js';
+import { isItemFailure } from '../tasks/failures.js';
+import { answerKinds, type Item, type VersionSpec } from '../tasks/tasks.js';
+import type { Command, FromWorker, ToWorker } from './messages.js';
+
+/** A command that the worker has not answered yet. */
+interface Asked {
+  readonly command: ToWorker;
+  /** The spec of the version that a batch runs with; null for other commands. */
+  readonly spec: VersionSpec | null;
+  hasStarted: boolean;
+}
+
+const isTensorSpec = record({ name: isText, datatype: isText, shape: listOf(orNull(isNumber)) });
+const isGraphFacts = record({
+  inputs: listOf(isTensorSpec),
+  outputs: listOf(isTensorSpec),
+  producer: orNull(isText),
+  opset: orNull(isNumber),
+  parameterCount: isAmount,
+  classLabels: orNull(listOf(isText)),
+  outputOperators: mapOf(isText),
+  zipMap: orNull(record({ labels: listOf(isText), output: isText })),
+});
+const isTiming = record({ preprocessMs: isAmount, inferMs: isAmount, postprocessMs: isAmount });
+const isFailed = record({ message: isText });
+
+/** The replies to each command, with their fields. Those of `batch` depend on the batch and are checked below. */
+const REPLIES: Readonly<Record<Command['kind'], Partial<Record<FromWorker['kind'], Check>>>> = {
+  checkProvider: {
+    providerChecked: record({ available: oneOf([true, false]), reason: orNull(isText) }),
+    failed: isFailed,
+  },
+  load: { loaded: record({ key: isText }), loadFailed: record({ key: isText, message: isText }) },
+  unload: { unloaded: record({ key: isText }), failed: isFailed },
+  batch: { started: record({ tokens: orNull(isAmount) }), done: record({ timing: isTiming }) },
+  examine: { examined: record({ facts: isGraphFacts }), failed: isFailed },
+  checkBatchInvariance: {
+    batchInvariance: record({ difference: orNull(isText), padding: orNull(isText) }),
+    failed: isFailed,
+  },
+};
+
+/** The server's record of what one worker was asked and has answered. */
+export class Conversation {
+  #isReady = false;
+  readonly #asked = new Map<number, Asked>();
+  readonly #specs = new Map<string, VersionSpec>();
+
+  /** Notes a command that was sent. */
+  ask(command: ToWorker): void {
+    if (command.kind === 'load') this.#specs.set(command.key, command.spec);
+    if (command.kind === 'unload') this.#specs.delete(command.key);
+    const spec = command.kind === 'batch' ? (this.#specs.get(command.key) ?? null) : null;
+    this.#asked.set(command.id, { command, spec, hasStarted: false });
+  }
+
+  /** Returns why the message breaks the protocol; null if it is valid, which is then noted. */
+  receive(message: unknown): string | null {
+    if (!isRecord(message)) return 'a message is not an object';
+    const { kind, id } = message;
+    if (kind === 'ready') {
+      const isFirst = !this.#isReady;
+      this.#isReady = true;
+      return isFirst ? null : 'it sent "ready" a second time';
+    }
+    const asked = this.#asked.get(id as number);
+    const what = `"${String(kind)}" with the number ${String(id)}`;
+    if (!this.#isReady) return `it sent ${what} before "ready"`;
+    if (!asked) return `it sent ${what}, which answers nothing that it was asked`;
+    const problem = problemOf(message, asked) ?? this.#orderProblem(asked);
+    if (problem) return `it sent ${what} in reply to "${asked.command.kind}": ${problem}`;
+    if (kind === 'started') asked.hasStarted = true;
+    else this.#asked.delete(id as number);
+    return null;
+  }
+
+  /** Batches run in the order in which they were sent. */
+  #orderProblem({ command }: Asked): string | null {
+    if (command.kind !== 'batch') return null;
+    const oldest = this.#asked.values().find((asked) => asked.command.kind === 'batch');
+    return oldest?.command === command ? null : 'an earlier batch is not done';
+  }
+}
+
+function problemOf(message: Fields, { command, spec, hasStarted }: Asked): string | null {
+  const { kind, key, results } = message;
+  const replies = REPLIES[command.kind];
+  if (!Object.hasOwn(replies, String(kind))) return 'this is no reply to that';
+  if (!replies[kind as FromWorker['kind']]?.(message)) return 'a field is missing or is not valid';
+  if (key !== undefined && (!('key' in command) || key !== command.key)) return 'the key is that of another version';
+  if (command.kind !== 'batch') return null;
+  if (kind === 'started') return command.announceStart && !hasStarted ? null : 'no start was expected';
+  return resultsProblem(results, command.items, spec);
+}
+
+function resultsProblem(results: unknown, items: readonly Item[], spec: VersionSpec | null): string | null {
+  if (!Array.isArray(results) || results.length !== items.length)
+    return `expected ${items.length} results, received ${Array.isArray(results) ? results.length : 'none'}`;
+  const wrong = results.findIndex((result, i) => !isResult(result, items[i] as Item, spec));
+  return wrong < 0 ? null : `result ${wrong} is neither a failure nor an answer to its item`;
+}
+
+function isResult(result: unknown, item: Item, spec: VersionSpec | null): boolean {
+  if (!isRecord(result)) return false;
+  if (result['failure'] !== undefined) return isItemFailure(result['failure']);
+  return spec !== null && isAnswerOf(result['answer'], answerKinds(spec.task, item));
+}

@@ -1,0 +1,199 @@
+/** Messages of a worker are checked against what it was asked. One that does not fit ends that worker and nothing else. */
+import { jest } from '@jest/globals';
+import fc from 'fast-check';
+import type { ItemResult } from '#src/engine/messages.js';
+import { type Command, type FromWorker, loadMessage } from '#src/engine/messages.js';
+import { Conversation } from '#src/engine/protocol.js';
+import { inVirtualTime, itemOf, Simulation, settled, simulatedVersion } from '../support/simulation.js';
+
+const VERSION = simulatedVersion();
+const TIMING = { preprocessMs: 0, inferMs: 1, postprocessMs: 0 };
+const tensor = { name: 'y', datatype: 'FP32', shape: [1], data: Float32Array.of(3) };
+const ANSWER = { answer: { kind: 'tensors', tensors: [tensor] } } as const;
+
+const COMMANDS: readonly Command[] = [
+  { kind: 'checkProvider', provider: 'cpu' },
+  loadMessage(VERSION, 'cpu'),
+  { kind: 'unload', key: 'v' },
+  { kind: 'batch', key: 'v', items: [itemOf(1), itemOf(2)], announceStart: true },
+  { kind: 'examine', artifactPath: '', artifactSha256: '' },
+  { kind: 'checkBatchInvariance', key: 'v', items: [] },
+];
+
+const FACTS = {
+  inputs: [],
+  outputs: [],
+  producer: null,
+  opset: 13,
+  parameterCount: 0,
+  classLabels: null,
+  outputOperators: {},
+  zipMap: null,
+};
+
+/** One valid message of each kind. */
+const messages = (id: number): readonly FromWorker[] => [
+  { kind: 'ready' },
+  { kind: 'providerChecked', id, available: true, reason: null },
+  { kind: 'loaded', id, key: 'v' },
+  { kind: 'loadFailed', id, key: 'v', message: '' },
+  { kind: 'unloaded', id, key: 'v' },
+  { kind: 'started', id, tokens: null },
+  { kind: 'done', id, results: [ANSWER, ANSWER], timing: TIMING },
+  { kind: 'examined', id, facts: FACTS },
+  { kind: 'batchInvariance', id, difference: null, padding: null },
+  { kind: 'failed', id, message: '' },
+];
+
+function conversation(...commands: readonly Command[]): Conversation {
+  const started = new Conversation();
+  started.receive({ kind: 'ready' });
+  for (const [i, command] of commands.entries()) started.ask({ ...command, id: i + 1 });
+  return started;
+}
+
+const LOAD = COMMANDS[1] as Command;
+const BATCH = COMMANDS[3] as Command;
+
+test('each command accepts exactly its own replies', () => {
+  const table = COMMANDS.map((command) => {
+    const accepted = messages(2).filter((message) => conversation(LOAD, command).receive(message) === null);
+    return `${command.kind}: ${accepted.map(({ kind }) => kind).join(', ')}`;
+  });
+
+  expect(table).toEqual([
+    'checkProvider: providerChecked, failed',
+    'load: loaded, loadFailed',
+    'unload: unloaded, failed',
+    'batch: started, done',
+    'examine: examined, failed',
+    'checkBatchInvariance: batchInvariance, failed',
+  ]);
+});
+
+test('nothing but "ready" is accepted before "ready", and nothing for a number that was not asked or was answered', () => {
+  const before = new Conversation();
+  before.ask({ ...LOAD, id: 1 });
+  expect(
+    messages(1)
+      .toReversed()
+      .filter((message) => before.receive(message) === null),
+  ).toEqual([{ kind: 'ready' }]);
+
+  expect(messages(7).filter((message) => conversation(LOAD, BATCH).receive(message) === null)).toEqual([]);
+
+  const answered = conversation(LOAD);
+  expect(answered.receive({ kind: 'loaded', id: 1, key: 'v' })).toBeNull();
+  expect(answered.receive({ kind: 'loaded', id: 1, key: 'v' })).toMatch(/answers nothing that it was asked/);
+});
+
+test.each<readonly [string, unknown]>([
+  ['too few results', { results: [ANSWER] }],
+  ['too many results', { results: [ANSWER, ANSWER, ANSWER] }],
+  ['no results', { results: null }],
+  ['an empty result', { results: [ANSWER, {}] }],
+  ['the answer of another task', { results: [ANSWER, { answer: { kind: 'regression', value: 1, unit: null } }] }],
+  ['an unknown kind of answer', { results: [ANSWER, { answer: { kind: 'constructor' } }] }],
+  [
+    'a tensor with too few values',
+    { results: [ANSWER, { answer: { kind: 'tensors', tensors: [{ ...tensor, shape: [2] }] } }] },
+  ],
+  [
+    'a tensor of another datatype',
+    { results: [ANSWER, { answer: { kind: 'tensors', tensors: [{ ...tensor, datatype: 'INT32' }] } }] },
+  ],
+  [
+    'a failure with an unknown code',
+    { results: [ANSWER, { failure: { kind: 'input', code: 'X', path: [], message: '', expected: '' } }] },
+  ],
+  ['a time that is not finite', { timing: { ...TIMING, inferMs: Number.NaN } }],
+  ['a negative time', { timing: { ...TIMING, inferMs: -1 } }],
+  ['no times', { timing: undefined }],
+])('a batch with %s is refused', (_, wrong) => {
+  const done = { kind: 'done', id: 2, results: [ANSWER, ANSWER], timing: TIMING, ...(wrong as object) };
+
+  expect(conversation(LOAD, BATCH).receive(done)).toMatch(/^it sent "done" with the number 2 in reply to "batch": /);
+});
+
+test('batches are answered in order, and start once', () => {
+  const two = conversation(LOAD, BATCH, BATCH);
+  const start = { kind: 'started', id: 2, tokens: null };
+
+  expect(two.receive({ kind: 'done', id: 3, results: [ANSWER, ANSWER], timing: TIMING })).toMatch(/earlier batch/);
+  expect(two.receive(start)).toBeNull();
+  expect(two.receive(start)).toMatch(/no start was expected/);
+});
+
+test.each([null, undefined, 7, 'ready', [], {}, { kind: 'ready', id: 1 }.kind])(
+  'the value %p is no message',
+  (value) => {
+    expect(conversation(LOAD).receive(value)).not.toBeNull();
+  },
+);
+
+describe('with the engine', () => {
+  beforeEach(() => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask'] });
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  const id = fc.integer({ min: 0, max: 6 });
+  /** Well-formed messages. None of them is a valid answer, so no answer can be wrong. */
+  const forged: fc.Arbitrary<unknown> = fc.oneof(
+    fc.constant({ kind: 'ready' }),
+    fc.record({ kind: fc.constant('loaded'), id, key: fc.constantFrom('v', 'w') }),
+    fc.record({ kind: fc.constant('loadFailed'), id, key: fc.constant('w'), message: fc.constant('') }),
+    fc.record({ kind: fc.constant('unloaded'), id, key: fc.constantFrom('v', 'w') }),
+    fc.record({ kind: fc.constant('started'), id, tokens: fc.constantFrom(null, 1, -1, Number.NaN) }),
+    fc.record({
+      kind: fc.constant('done'),
+      id,
+      results: fc.constantFrom<readonly ItemResult[]>([], [{ answer: { kind: 'regression', value: 1, unit: null } }]),
+      timing: fc.constant(TIMING),
+    }),
+    fc.record({ kind: fc.constant('failed'), id, message: fc.constant('') }),
+    fc.record({ kind: fc.constantFrom('examined', 'batchInvariance', 'providerChecked', 'unknown'), id }),
+    fc.constantFrom(null, undefined, 0, 'done', []),
+  );
+
+  test('well-formed but wrong messages at any moment change no answer', async () => {
+    const property = fc.asyncProperty(
+      fc.scheduler(),
+      fc.array(fc.integer({ min: 0, max: 500 }), { minLength: 1, maxLength: 20 }),
+      fc.array(fc.tuple(fc.nat(1_000), forged), { minLength: 1, maxLength: 3 }),
+      async (scheduler, values, lies) => {
+        const simulation = new Simulation({ workers: 2, scheduler });
+        await inVirtualTime(simulation.engine.start(), scheduler);
+        const answers = Promise.all(values.map((value) => settled(simulation.run(value))));
+        const lying = (async () => {
+          for (const [which, message] of lies) {
+            await scheduler.schedule(Promise.resolve(), 'a lie');
+            const { living } = simulation;
+            living[which % living.length]?.events.onMessage(message);
+          }
+        })();
+        const all = Promise.all([answers, lying]).then(([received]) => received);
+
+        expect(await inVirtualTime(all, scheduler)).toEqual(values.map((value) => 2 * value + 1));
+        expect(await inVirtualTime(settled(simulation.run(21)), scheduler)).toBe(43);
+      },
+    );
+
+    await fc.assert(property, { numRuns: 200, seed: 20_261_125 });
+  });
+
+  test('a message that cannot be cloned fails its own request only', async () => {
+    const simulation = new Simulation({ workers: 1 });
+    await inVirtualTime(simulation.engine.start());
+    const uncloneable = { ...itemOf(1), tensors: [{ name: 'x', data: () => 0 }] } as never;
+    const connection = { caller: '', isClosed: false };
+
+    const failed = simulation.engine.run(VERSION, uncloneable, { deadlineMs: 9_000, priority: 'NORMAL', connection });
+    const first = inVirtualTime(failed.catch(({ name }: Error) => name));
+
+    expect(await first).toBe('DataCloneError');
+    expect(await inVirtualTime(settled(simulation.run(4)))).toBe(9);
+  });
+});
