@@ -6,6 +6,7 @@
  *     load                  verify the artifact, create a session, warm it up      loaded | loadFailed
  *     unload                release the session                                    unloaded | failed
  *     batch                 run these items with a loaded version                  started (optional), then done
+ *     cancel                do not compute these items of an outstanding batch     (none)
  *     examine               read the tensors and metadata of an ONNX file          examined | failed
  *     checkBatchInvariance  test whether answers depend on the rest of the batch   batchInvariance | failed
  *
@@ -13,7 +14,7 @@
  *     ready                 sent once, when the worker accepts messages
  *     started               preprocessing is done and the run starts, so the watchdog starts too. Sent only if the
  *                           batch asked for it. For text models it carries the number of tokens to run.
- *     done                  one result per item of the batch, in the same order
+ *     done                  one result per item of the batch, in the same order, cancelled ones included
  *
  * Each message to a worker has a number, unique for that worker, which its replies repeat. `protocol.ts` checks every
  * message from a worker against what it was asked.
@@ -60,12 +61,25 @@ export interface BatchMessage {
   readonly announceStart: boolean;
 }
 
+/**
+ * Nobody waits for these items any more. The worker checks before it preprocesses an item and before each run: a run
+ * that has begun cannot be interrupted. A cancellation for a batch that is done already has no effect.
+ */
+export interface CancelMessage {
+  readonly kind: 'cancel';
+  /** The number of the batch message. */
+  readonly batch: number;
+  /** Positions in the batch. */
+  readonly items: readonly number[];
+}
+
 /** What a worker is asked to do. */
 export type Command =
   | LoadMessage
   | { readonly kind: 'checkProvider'; readonly provider: string }
   | { readonly kind: 'unload'; readonly key: string }
   | BatchMessage
+  | CancelMessage
   | { readonly kind: 'examine'; readonly artifactPath: string; readonly artifactSha256: string }
   | { readonly kind: 'checkBatchInvariance'; readonly key: string; readonly items: readonly Item[] };
 

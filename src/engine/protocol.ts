@@ -53,6 +53,7 @@ const REPLIES: Readonly<Record<Command['kind'], Partial<Record<FromWorker['kind'
   load: { loaded: record({ key: isText }), loadFailed: record({ key: isText, message: isText }) },
   unload: { unloaded: record({ key: isText }), failed: isFailed },
   batch: { started: record({ tokens: orNull(isAmount) }), done: record({ timing: isTiming }) },
+  cancel: {},
   examine: { examined: record({ facts: isGraphFacts }), failed: isFailed },
   checkBatchInvariance: {
     batchInvariance: record({ difference: orNull(isText), padding: orNull(isText) }),
@@ -70,6 +71,7 @@ export class Conversation {
   ask(command: ToWorker): void {
     if (command.kind === 'load') this.#specs.set(command.key, command.spec);
     if (command.kind === 'unload') this.#specs.delete(command.key);
+    if (command.kind === 'cancel') return;
     const spec = command.kind === 'batch' ? (this.#specs.get(command.key) ?? null) : null;
     this.#asked.set(command.id, { command, spec, hasStarted: false });
   }

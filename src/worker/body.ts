@@ -6,7 +6,7 @@
  * that fails in preprocessing, in the graph or in postprocessing fails alone.
  */
 
-import type { BatchTiming, FromWorker, ItemResult, LoadMessage, ToWorker } from '../engine/messages.js';
+import type { BatchTiming, CancelMessage, FromWorker, ItemResult, LoadMessage, ToWorker } from '../engine/messages.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { readGraphFile } from '../onnx/graph-file.js';
 import { scanGraph } from '../onnx/graph-scan.js';
@@ -58,6 +58,8 @@ export class WorkerBody {
   readonly #send: (message: FromWorker) => void;
   /** Promises, because a batch may arrive while its version is still loading, and then waits for it. */
   readonly #loaded = new Map<string, Promise<Loaded>>();
+  /** For each outstanding batch, the positions of the items that nobody waits for any more. */
+  readonly #cancelled = new Map<number, Set<number>>();
   /** Resolves when all earlier work has finished. */
   #turn: Promise<void> = Promise.resolve();
 
@@ -68,11 +70,12 @@ export class WorkerBody {
 
   receive(message: ToWorker): Promise<void> {
     if (message.kind === 'batch') return this.#receiveBatch(message);
+    if (message.kind === 'cancel') return this.#cancel(message);
     if (message.kind === 'load') return this.#receiveLoad(message);
     return this.#inTurn(() => this.#perform(message));
   }
 
-  async #perform(message: Exclude<ToWorker, { kind: 'batch' | 'load' }>): Promise<void> {
+  async #perform(message: Exclude<ToWorker, { kind: 'batch' | 'cancel' | 'load' }>): Promise<void> {
     try {
       if (message.kind === 'unload') await this.#unload(message);
       else if (message.kind === 'checkProvider') await this.#checkProvider(message);
@@ -163,18 +166,43 @@ export class WorkerBody {
 
   async #receiveBatch({ id, key, items, announceStart }: Numbered<'batch'>): Promise<void> {
     faultPoint('worker.batch.received'); // @fault
-    const begun = performance.now();
+    const cancelled = new Set<number>();
+    this.#cancelled.set(id, cancelled);
     const loading = this.#get(key).catch(() => null);
-    const preprocessing = loading.then((loaded) => Promise.all(items.map((item) => this.#preprocessOne(item, loaded))));
+    const preprocessing = loading.then((loaded) => this.#preprocess(items, loaded, cancelled));
     await this.#inTurn(async () => {
-      const [loaded, preprocessed] = await Promise.all([loading, preprocessing]);
-      const preprocessMs = performance.now() - begun;
+      const [loaded, { preprocessed, preprocessMs }] = await Promise.all([loading, preprocessing]);
       faultPoint('worker.batch.preprocessed'); // @fault
       if (announceStart)
         this.#send({ kind: 'started', id, tokens: loaded?.spec.text ? tokensOfBatch(preprocessed) : null });
-      const { results, timing } = await this.#run(loaded, preprocessed, items);
+      const { results, timing } = await this.#run(loaded, preprocessed, items, cancelled);
+      this.#cancelled.delete(id);
       this.#send({ kind: 'done', id, results, timing: { preprocessMs, ...timing } });
     });
+  }
+
+  async #cancel({ batch, items }: CancelMessage): Promise<void> {
+    for (const item of items) this.#cancelled.get(batch)?.add(item);
+  }
+
+  /**
+   * A few items at a time, because each decoded image takes up to 75 MB. The time does not include the load of the
+   * version, nor the run of the batch before.
+   */
+  async #preprocess(
+    items: readonly Item[],
+    loaded: Loaded | null,
+    cancelled: ReadonlySet<number>,
+  ): Promise<{ preprocessed: PreprocessedItem[]; preprocessMs: number }> {
+    const begun = performance.now();
+    const preprocessed: PreprocessedItem[] = [];
+    const rest = items.entries();
+    const preprocessNext = async () => {
+      for (const [i, item] of rest)
+        preprocessed[i] = cancelled.has(i) ? { failure: NOT_RUN } : await this.#preprocessOne(item, loaded);
+    };
+    await Promise.all(Array.from({ length: PREPROCESSED_AT_ONCE }, preprocessNext));
+    return { preprocessed, preprocessMs: performance.now() - begun };
   }
 
   async #preprocessOne(item: Item, loaded: Loaded | null): Promise<PreprocessedItem> {
@@ -192,13 +220,16 @@ export class WorkerBody {
     loaded: Loaded | null,
     preprocessed: readonly PreprocessedItem[],
     items: readonly Item[],
+    cancelled: ReadonlySet<number>,
   ): Promise<{ results: ItemResult[]; timing: Omit<BatchTiming, 'preprocessMs'> }> {
     const results: ItemResult[] = preprocessed.map((one) => ('failure' in one ? one : { failure: NOT_RUN }));
     const timing = { inferMs: 0, postprocessMs: 0 };
     if (!loaded) return { results, timing };
     const rows = rowsOfItems(preprocessed, items, loaded.spec);
     const found = new Map<number, Map<number, RowOutcome>>();
-    for (const run of runsOf(rows, loaded.spec)) {
+    for (const planned of runsOf(rows, loaded.spec)) {
+      const run = planned.filter(({ item }) => !cancelled.has(item));
+      if (run.length === 0) continue;
       const answered = await this.#runTogether(loaded, run, timing);
       const begun = performance.now();
       for (const [i, { item, place }] of run.entries()) {
@@ -244,6 +275,9 @@ export class WorkerBody {
     return work().finally(mine.resolve);
   }
 }
+
+/** The number of threads in which Node decodes images and tokenizes texts. */
+const PREPROCESSED_AT_ONCE = 4;
 
 const NOT_RUN: ItemFailure = { kind: 'inference', message: 'the input was not run' };
 
