@@ -53,6 +53,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     config,
     log,
     schema: slices.schema,
+    findSpec: ({ model, variant }, { principal }) => slices.serving.findSpec(model, principal, variant),
     databases,
     notReadyReason: () => progress.notReadyReason ?? engine.notReadyReason(config.requireProvider),
   });

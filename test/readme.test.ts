@@ -144,6 +144,8 @@ test('the table of limits has the limits in force', () => {
     ['pairs of different fields with the same response name', String(LIMITS.maxDifferences)],
     ['page size (`first`, `ids`)', String(LIMITS.maxPageSize)],
     ['inputs of `predictMany`', LIMITS.maxBatch.toLocaleString('en')],
+    ['elements of a list in the variables', LIMITS.maxListLength.toLocaleString('en')],
+    ['elements of all lists in the variables, together', LIMITS.maxListElements.toLocaleString('en')],
     ['cost of an operation', LIMITS.maxCost.toLocaleString('en')],
     ['image', `${LIMITS.maxImagePixels / 1e6} million pixels`],
   ];
@@ -171,5 +173,8 @@ test('every error code in src/api has a row', () => {
   );
 
   expect(codes.length).toBeGreaterThan(10);
-  expect(codes.filter((code) => !rows.includes(`\`${code}\``))).toEqual([]);
+  // Mistakes in variables have the codes of the enum `InputProblemCode`.
+  const [, ofInputs = ''] =
+    /^enum InputProblemCode \{(.*?)^\}/ms.exec(readFileSync('schema/schema.graphql', 'utf8')) ?? [];
+  expect(codes.filter((code) => !`${rows}${ofInputs}`.match(new RegExp(`\\b${code}\\b`)))).toEqual([]);
 });

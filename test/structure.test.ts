@@ -15,7 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   onnx: [],
   storage: ['errors', 'wait-at-most'],
   access: ['loopback'],
-  graphql: ['errors', 'storage'],
+  graphql: ['errors', 'storage', 'tasks'],
   engine: ['errors', 'wait-at-most', 'tasks'],
   worker: ['engine', 'tasks', 'onnx'],
   catalog: ['errors', 'access', 'graphql', 'storage', 'tasks'],
@@ -189,8 +189,8 @@ test('queries take the principal, except those of the server itself and those th
   ]);
 });
 
-test('type-graphql is in types, inputs, resolvers, policies and the schema builder only', () => {
-  const allowed = /\.(type|input|resolver)\.ts$|^api\/schema\.ts$|^access\/policy\.ts$/;
+test('type-graphql is in types, inputs, resolvers, policies, prices and the schema builder only', () => {
+  const allowed = /\.(type|input|resolver)\.ts$|^api\/schema\.ts$|^access\/policy\.ts$|^graphql\/cost\.ts$/;
   const wrong = files.filter(({ file, source }) => importsOf(source).includes('type-graphql') && !allowed.test(file));
 
   expect(wrong.map(({ file }) => file)).toEqual([]);

@@ -1,5 +1,5 @@
 /**
- * A cache of the documents that clients have sent, with one entry per text: syntax tree, validation errors and costs.
+ * A cache of the documents that clients have sent, with one entry per text: syntax tree, validation errors and cost plans.
  *
  * A document is parsed and validated when it is first seen. The cache is Apollo Server's document store, so Apollo
  * Server neither parses nor validates a cached valid document again. It validates documents that are not cached.
@@ -10,10 +10,12 @@ import {
   GraphQLError,
   type GraphQLFormattedError,
   type GraphQLSchema,
+  type OperationDefinitionNode,
   specifiedRules,
   type ValidationRule,
   validate,
 } from 'graphql';
+import { type CostPlan, planCost } from './cost-plan.js';
 import { checkDocument } from './document-limits.js';
 
 /** Enough to correct a document. The time to report an error grows with the number of lines before it. */
@@ -38,8 +40,8 @@ interface KnownDocument {
   readonly document: DocumentNode | null;
   /** Empty for a valid document. */
   readonly errors: readonly GraphQLFormattedError[];
-  /** By `costKey` of `cost.ts`: operation name and weights of its variables. */
-  readonly costs: Map<string, number>;
+  /** By operation. */
+  readonly plans: Map<OperationDefinitionNode, CostPlan>;
   /** Estimated memory of this entry. */
   bytes: number;
 }
@@ -52,8 +54,7 @@ interface DocumentBounds {
 const DEFAULT_BOUNDS: DocumentBounds = { maxDocuments: 500, maxBytes: 32 * 1024 * 1024 };
 /** An upper bound: 250 to 490 bytes of heap were measured per token, including its node in the tree. */
 const BYTES_PER_TOKEN = 500;
-const BYTES_PER_COST = 100;
-const MAX_COSTS_PER_DOCUMENT = 100;
+const BYTES_PER_PLANNED_FIELD = 500;
 
 export class KnownDocuments {
   readonly #schema: GraphQLSchema;
@@ -88,16 +89,16 @@ export class KnownDocuments {
     }
   }
 
-  /** The cached cost for this key, or else the result of `compute`; null if it cannot be computed. */
-  costOf(text: string, key: string, compute: () => number | null): number | null {
+  /** The cost plan of an operation of a known document, computed once; null for a text that is not cached. */
+  planOf(text: string, operation: OperationDefinitionNode): CostPlan | null {
     const known = this.#byText.get(text);
-    const cost = known?.costs.get(key) ?? null;
-    if (cost !== null) return cost;
-    const computed = compute();
-    if (!known || computed === null || known.costs.size >= MAX_COSTS_PER_DOCUMENT) return computed;
-    known.costs.set(key, computed);
-    this.#grow(known, BYTES_PER_COST + key.length);
-    return computed;
+    if (!known?.document) return null;
+    const planned = known.plans.get(operation);
+    if (planned) return planned;
+    const plan = planCost(this.#schema, known.document, operation);
+    known.plans.set(operation, plan);
+    this.#grow(known, plan.fields * BYTES_PER_PLANNED_FIELD);
+    return plan;
   }
 
   /** Called by Apollo Server, whose keys end in the SHA-256 of the text. Returns valid documents only. */
@@ -121,7 +122,7 @@ export class KnownDocuments {
       sha256: createHash('sha256').update(text).digest('hex'),
       document: errors.length === 0 ? document : null,
       errors,
-      costs: new Map(),
+      plans: new Map(),
       bytes: 0,
     };
     this.#byText.set(text, known);

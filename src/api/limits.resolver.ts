@@ -30,7 +30,7 @@ export class Limits {
 
   @Field(() => Int, {
     description:
-      'Maximum cost of an operation. A root field costs 1, a list element 1 plus the fields selected in it, a prediction 5, and `totalCount` or `facets` 5 per page.',
+      'Maximum cost of an operation. The cost reflects the objects, fields and bytes that the response may have, the size of the inputs, and the rows that the database may read.',
   })
   maxCost!: number;
 

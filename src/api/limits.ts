@@ -33,6 +33,10 @@ export const LIMITS = {
   maxComparisons: 10_000,
   /** Compared pairs that differ in field or arguments. A validation error names every one of them. */
   maxDifferences: 50,
+  /** Elements of one list in the variables. Twice `maxBatch`, so that the payload of a prediction reports a slightly longer list. */
+  maxListLength: 2 * MAX_BATCH,
+  /** Elements of all lists in the variables, those inside JSON values excluded. */
+  maxListElements: 50_000,
   maxPageSize: MAX_PAGE_SIZE,
   maxBatch: MAX_BATCH,
   maxCost: 10_000,

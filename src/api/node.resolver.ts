@@ -2,6 +2,7 @@ import { Arg, Ctx, ID, Query, Resolver } from 'type-graphql';
 import { Policy } from '../access/policy.js';
 import { BadArgumentError } from '../errors.js';
 import type { EvaluationContext } from '../evaluation/loaders.js';
+import { Cost } from '../graphql/cost.js';
 import { Node } from '../graphql/node.type.js';
 import type { PredictionContext } from '../prediction/loaders.js';
 import { type NodeTypeName, typeOfId } from '../storage/ids.js';
@@ -24,6 +25,7 @@ export class NodeResolver {
   }
 
   @Policy('read')
+  @Cost({ elements: ({ ids }) => (Array.isArray(ids) ? ids.length : 1) })
   @Query(() => [Node], {
     nullable: 'items',
     description:

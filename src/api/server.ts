@@ -27,7 +27,7 @@ import { BODY_LIMITS, type BodyLimits, BodyReader } from './body.js';
 import { shuttingDown } from './body-refusals.js';
 import { Connections } from './connections.js';
 import { RequestContext, type RequestDatabases } from './context.js';
-import { costLimit } from './cost.js';
+import { costLimit, type FindSpec } from './cost.js';
 import { KnownDocuments, knownOperations, MAX_VALIDATION_ERRORS } from './documents.js';
 import { errorFormatter } from './errors.js';
 import { explorerPage, registerExplorer } from './explorer/explorer.js';
@@ -59,6 +59,8 @@ interface ServerParts {
   readonly schema: GraphQLSchema;
   /** For the loaders of each request. */
   readonly databases: RequestDatabases;
+  /** For the cost of a request. */
+  readonly findSpec: FindSpec<RequestContext>;
   /** Null if a model can answer, else the reason why none can. */
   readonly notReadyReason: () => string | null;
   /** Default: `BODY_LIMITS`. */
@@ -99,7 +101,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     plugins: [
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginLandingPageDisabled(),
-      costLimit(LIMITS.maxCost, documents),
+      costLimit(LIMITS.maxCost, documents, parts.findSpec),
     ],
   });
   await apollo.start();

@@ -2,6 +2,7 @@ import { Arg, Args, ArgsType, Ctx, Field, FieldResolver, Int, Query, Resolver, R
 import { Policy } from '../access/policy.js';
 import { BadArgumentError } from '../errors.js';
 import { AFTER, FIRST } from '../graphql/connection.type.js';
+import { Cost, type Args as CostArgs } from '../graphql/cost.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { MAX_HITS, MAX_WORDS } from '../storage/search.js';
 import type { CatalogContext } from './loaders.js';
@@ -33,11 +34,24 @@ class ModelsArgs {
   after?: string | null;
 }
 
+const SEARCH_POINTS = 200;
+/** A filter may look at many models for each that it finds; a filter by metric also at their evaluations. */
+const FILTER_POINTS = 50;
+const METRIC_POINTS = 500;
+
+/** The rows that a search and its filters may read. */
+function pointsOfListing({ search, filter }: CostArgs): number {
+  const conditions = Object.entries(filter ?? {}).filter(([, condition]) => condition != null);
+  const ofFilter = conditions.reduce((sum, [name]) => sum + (name === 'metric' ? METRIC_POINTS : FILTER_POINTS), 0);
+  return ofFilter + (search == null ? 0 : SEARCH_POINTS);
+}
+
 @Resolver(() => Model)
 export class ModelResolver {
   constructor(private readonly db: CatalogDatabase) {}
 
   @Policy('read')
+  @Cost({ points: pointsOfListing })
   @Query(() => ModelConnection, {
     description: 'Models that match the search and the filter. `totalCount` and `facets` count all of them.',
   })

@@ -1,5 +1,6 @@
 import { Field, Float, InputType, ObjectType } from 'type-graphql';
 import { connectionOf } from '../graphql/connection.type.js';
+import { Cost } from '../graphql/cost.js';
 import { enumOf } from '../graphql/enum.type.js';
 import { Node } from '../graphql/node.type.js';
 import { DateTime, SafeInt } from '../graphql/scalars.js';
@@ -11,38 +12,46 @@ export const TaskEnum = enumOf<TaskName>(
   TASK_DESCRIPTIONS,
 );
 
+const CARD_BYTES = 8_192;
+
 @ObjectType({ simpleResolvers: true, description: 'Model card: what to know before using a model.' })
 export class ModelCard {
+  @Cost({ bytes: CARD_BYTES })
   @Field(() => String, {
     nullable: true,
     description: 'What the model is for: section "Intended use" of the card. Null if the card has none.',
   })
   intendedUse!: string | null;
 
+  @Cost({ bytes: CARD_BYTES })
   @Field(() => String, {
     nullable: true,
     description: 'Where the model fails: section "Limitations" of the card. Null if the card has none.',
   })
   limitations!: string | null;
 
+  @Cost({ bytes: CARD_BYTES })
   @Field(() => String, {
     nullable: true,
     description: 'What the model was trained on: section "Training data" of the card. Null if the card has none.',
   })
   trainingData!: string | null;
 
+  @Cost({ bytes: CARD_BYTES })
   @Field(() => String, {
     nullable: true,
     description: 'What the model was evaluated on: section "Evaluation data" of the card. Null if the card has none.',
   })
   evaluationData!: string | null;
 
+  @Cost({ bytes: CARD_BYTES })
   @Field(() => String, {
     nullable: true,
     description: 'Whom the model may harm: section "Ethical considerations" of the card. Null if the card has none.',
   })
   ethicalConsiderations!: string | null;
 
+  @Cost({ bytes: CARD_BYTES })
   @Field({ description: 'The whole card as Markdown, without its front matter.' })
   markdown!: string;
 }
@@ -180,9 +189,13 @@ export class Facet {
   @Field(() => FacetField, { description: 'Property that models are counted by.' })
   field!: keyof typeof FacetField;
 
+  @Cost({ elements: 50 })
   @Field(() => [FacetBucket], { description: 'Values and their counts, most frequent first, at most 50.' })
   buckets!: FacetBucket[];
 }
+
+/** Facets count all matching models. */
+const FACETS_POINTS = 200;
 
 const ModelPage = connectionOf(Model);
 
@@ -195,8 +208,9 @@ export class ModelConnection extends ModelPage {
     super(page);
   }
 
+  @Cost({ points: FACETS_POINTS })
   @Field(() => [Facet], {
-    description: 'Counts of all matching models by property. Computed only if selected, which adds 5 to the cost.',
+    description: 'Counts of all matching models by property. Computed only if selected, which adds 200 to the cost.',
   })
   facets(): Promise<Facet[]> {
     return this.countFacets();

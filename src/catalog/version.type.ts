@@ -1,5 +1,6 @@
 import { Field, Float, Int, ObjectType } from 'type-graphql';
 import { connectionOf } from '../graphql/connection.type.js';
+import { Cost } from '../graphql/cost.js';
 import { create } from '../graphql/create.js';
 import { enumOf } from '../graphql/enum.type.js';
 import { Node } from '../graphql/node.type.js';
@@ -84,6 +85,7 @@ export class Signature {
   @Field(() => InputKind, { description: 'Key of `ModelInput` to send.' })
   inputKind!: InputKindName;
 
+  @Cost({ elements: 50 })
   @Field(() => [Column], {
     description: "Columns of a row, in the order of the graph's inputs; empty if `inputKind` is not ROW.",
   })
@@ -97,6 +99,7 @@ export class Signature {
   @Field(() => [TensorSpecType], { description: 'Outputs of the graph.' })
   outputs!: TensorSpecType[];
 
+  @Cost({ elements: 100 })
   @Field(() => [String], {
     description: 'Classes that the model distinguishes, in the order of its scores; empty for tasks without classes.',
   })

@@ -3,11 +3,14 @@
  */
 import { type ClassType, Field, Int, ObjectType } from 'type-graphql';
 import { type Edge, MAX_COUNT, MAX_PAGE_SIZE, type Page } from '../storage/pages.js';
+import { Cost } from './cost.js';
 
 /** Descriptions of the two arguments that every paginated field has. */
 export const FIRST = `Number of items per page, 1 to ${MAX_PAGE_SIZE}. Other values are a BAD_USER_INPUT error.`;
 export const AFTER = 'Cursor to continue from: `pageInfo.endCursor` of the previous page. Omit it for the first page.';
 
+/** A count of a list reads its rows, up to a maximum. */
+const COUNT_POINTS = 5;
 const PAGE_INFO = 'Whether more items follow, and the cursor to continue from.';
 
 @ObjectType({ description: PAGE_INFO, simpleResolvers: true })
@@ -40,11 +43,13 @@ export function connectionOf<T extends object>(Node: ClassType<T>) {
   class Connection {
     constructor(readonly page: Page<T>) {}
 
+    @Cost({ elements: (_, { pageSize }) => pageSize })
     @Field(() => [Node], { description: 'Items on this page, in list order.' })
     nodes(): T[] {
       return this.page.edges.map(({ node }) => node);
     }
 
+    @Cost({ elements: (_, { pageSize }) => pageSize })
     @Field(() => [EdgeType], { description: 'Items on this page with their cursors, in list order.' })
     edges(): Edge<T>[] {
       return [...this.page.edges];
@@ -55,6 +60,7 @@ export function connectionOf<T extends object>(Node: ClassType<T>) {
       return { hasNextPage: this.page.hasNextPage, endCursor: this.page.edges.at(-1)?.cursor ?? null };
     }
 
+    @Cost({ points: COUNT_POINTS })
     @Field(() => Int, {
       description: `Number of items in the whole list, at most ${MAX_COUNT.toLocaleString('en')}; see \`totalCountCapped\`. Counted only if selected, which adds 5 to the cost of each page.`,
     })
@@ -62,6 +68,7 @@ export function connectionOf<T extends object>(Node: ClassType<T>) {
       return (await this.page.total()).count;
     }
 
+    @Cost({ points: COUNT_POINTS })
     @Field(() => Boolean, {
       description: `Whether the list has more items than \`totalCount\`, because counting stops at ${MAX_COUNT.toLocaleString('en')}.`,
     })

@@ -19,7 +19,7 @@ export const VersionRef = text(
   'VersionRef',
   'Reference to a version, by number ("spam-filter:3"), by alias ("spam-filter@champion"), or to the default version of a model ("spam-filter"): the one with alias `champion` if set, otherwise the newest READY version.',
 );
-export const Base64 = text('Base64', 'Bytes as a base64 string.');
+export const Base64 = text('Base64', 'Bytes as a base64 string.', { isLong: true });
 
 export const FloatList = new GraphQLScalarType<readonly number[], ArrayLike<number>>({
   name: 'FloatList',
@@ -33,11 +33,16 @@ export const ModelInputValue = new GraphQLScalarType({
   description: 'Value of the input type `ModelInput` as JSON: an object with exactly one key.',
 });
 
+interface ScalarExtensions {
+  /** Whether values may be longer than 1,000 characters. */
+  readonly isLong?: boolean;
+}
+
 function renamed(scalar: GraphQLScalarType, name: string, description: string): GraphQLScalarType {
   return new GraphQLScalarType({ ...scalar.toConfig(), name, description, specifiedByURL: null });
 }
 
-function text(name: string, description: string): GraphQLScalarType<string, string> {
+function text(name: string, description: string, extensions: ScalarExtensions = {}): GraphQLScalarType<string, string> {
   const asText = (value: unknown): string => {
     if (typeof value === 'string') return value;
     throw new GraphQLError(`${name} must be a string.`);
@@ -45,6 +50,7 @@ function text(name: string, description: string): GraphQLScalarType<string, stri
   return new GraphQLScalarType({
     name,
     description,
+    extensions: { ...extensions },
     serialize: asText,
     parseValue: asText,
     parseLiteral: (node) => asText(node.kind === Kind.STRING ? node.value : null),

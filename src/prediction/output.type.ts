@@ -1,6 +1,7 @@
 /** Output types: one for each kind of answer, and their union. */
 import { Arg, createUnionType, Field, Float, Int, ObjectType } from 'type-graphql';
 import { BadArgumentError } from '../errors.js';
+import { type Args, Cost, type CostScope, type PredictionSize } from '../graphql/cost.js';
 import { create } from '../graphql/create.js';
 import { Base64, FloatList, JSONValue } from '../graphql/scalars.js';
 import type { Answer, AnswerOf } from '../tasks/answer.js';
@@ -8,6 +9,15 @@ import type { TensorData } from '../tasks/datatypes.js';
 import { MAX_FILLINGS } from '../tasks/fill-mask.js';
 import { MAX_OBJECTS, MIN_SCORE } from '../tasks/object-detection.js';
 import { AnswerType, Tokens } from './span.type.js';
+
+/** A number with 9 significant digits as JSON, and the time to format it. */
+const BYTES_PER_NUMBER = 16;
+
+/** As many elements as an argument asks for, or as the answer may have. */
+function leastOf(argument: string, most: (prediction: PredictionSize) => number) {
+  return (args: Args, { prediction }: CostScope): number =>
+    Math.max(0, Math.min(Number(args[argument]), most(prediction)));
+}
 
 @ObjectType({ simpleResolvers: true, description: 'Class with its score.' })
 export class ClassScore {
@@ -42,6 +52,7 @@ export class Classification {
     return this.scores?.reduce((best, score) => Math.max(best, score)) ?? null;
   }
 
+  @Cost({ points: (_, { prediction }) => prediction.labels / 500, elements: leastOf('first', ({ labels }) => labels) })
   @Field(() => [ClassScore], {
     description: 'Classes with their scores, highest score first; empty if the graph returns labels without scores.',
   })
@@ -84,6 +95,7 @@ export class Embedding {
   @Field(() => Int, { description: 'Number of values in the vector.' })
   dimensions: number;
 
+  @Cost({ bytes: (_, { prediction }) => BYTES_PER_NUMBER * prediction.outputValues })
   @Field(() => FloatList, {
     description:
       'Values of the vector. Text embeddings are pooled over tokens as in Sentence Transformers. The vector is normalized to length 1 if the configuration of the model requires it.',
@@ -92,6 +104,7 @@ export class Embedding {
     return this.numbers;
   }
 
+  @Cost({ bytes: (_, { prediction }) => 6 * prediction.outputValues })
   @Field(() => Base64, { description: 'Same values as `vector`, as little-endian 32-bit floats.' })
   vectorBase64(): string {
     const { buffer, byteOffset, byteLength } = this.numbers;
@@ -101,6 +114,7 @@ export class Embedding {
 
 @ObjectType({ simpleResolvers: true, description: 'Similarity of each sentence to the source sentence.' })
 export class Similarities {
+  @Cost({ bytes: (_, { prediction }) => BYTES_PER_NUMBER * prediction.sentences })
   @Field(() => FloatList, {
     description: 'Cosine similarities of the embeddings, from -1 to 1, in the order of `SimilarityInput.sentences`.',
   })
@@ -145,6 +159,7 @@ export class DetectedObjectType {
 export class Detections {
   constructor(private readonly answer: AnswerOf<'detections'>) {}
 
+  @Cost({ elements: MAX_OBJECTS })
   @Field(() => [DetectedObjectType], { description: `Detected objects, highest score first, at most ${MAX_OBJECTS}.` })
   items(
     @Arg('threshold', () => Float, {
@@ -170,6 +185,7 @@ export class FillingType {
   @Field(() => Float, { description: 'Probability of the token, from 0 to 1.' })
   score!: number;
 
+  @Cost({ bytes: (_, { prediction }) => prediction.characters })
   @Field({ description: 'Whole text, with the mask replaced by this word.' })
   sequence!: string;
 }
@@ -178,6 +194,7 @@ export class FillingType {
 export class Fillings {
   constructor(private readonly answer: AnswerOf<'fillings'>) {}
 
+  @Cost({ elements: leastOf('first', () => MAX_FILLINGS) })
   @Field(() => [FillingType], { description: 'Candidates, highest score first.' })
   items(
     @Arg('first', () => Int, {
@@ -208,6 +225,7 @@ export class Tensor {
   @Field(() => [Int], { description: 'Size of each dimension.' })
   shape: number[];
 
+  @Cost({ bytes: (_, { prediction }) => BYTES_PER_NUMBER * prediction.outputValues })
   @Field(() => JSONValue, {
     nullable: true,
     description:
@@ -220,6 +238,7 @@ export class Tensor {
     });
   }
 
+  @Cost({ bytes: (_, { prediction }) => 6 * prediction.outputValues })
   @Field(() => Base64, {
     nullable: true,
     description: 'All values as little-endian bytes in row-major order; null if `datatype` is BYTES.',
@@ -232,6 +251,8 @@ export class Tensor {
 
 @ObjectType({ simpleResolvers: true, description: 'Outputs of a graph, unchanged.' })
 export class Tensors {
+  // `outputValues` are those of all tensors together.
+  @Cost({ elements: 1 })
   @Field(() => [Tensor], { description: 'One tensor for each of `signature.outputs`.' })
   tensors!: Tensor[];
 }

@@ -2,6 +2,7 @@ import { Arg, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } fro
 import { Policy } from '../access/policy.js';
 import { Version } from '../catalog/version.type.js';
 import { AFTER, FIRST } from '../graphql/connection.type.js';
+import { Cost } from '../graphql/cost.js';
 import { payloadOf } from '../graphql/problem.type.js';
 import { ModelInputValue } from '../graphql/scalars.js';
 import type { BlobFolder } from '../storage/blobs.js';
@@ -13,7 +14,11 @@ import { Output, outputOf } from './output.type.js';
 import { PredictInput, PredictionFilter, PredictManyInput } from './prediction.input.js';
 import { findPredictionPage } from './prediction.queries.js';
 import { Prediction, PredictionConnection, PredictManyPayload, PredictPayload } from './prediction.type.js';
+import { runOf, runsOfMany, versionOf } from './prediction-cost.js';
 import type { Predictions } from './predictions.js';
+
+/** A filter may look at many rows for each that it finds. */
+const FILTER_POINTS = 100;
 
 @Resolver(() => Prediction)
 export class PredictionResolver {
@@ -24,6 +29,7 @@ export class PredictionResolver {
   ) {}
 
   @Policy('predict')
+  @Cost({ version: versionOf, runs: runOf })
   @Mutation(() => PredictPayload, {
     nullable: true,
     description: 'Runs a model on one input and returns the prediction. Problems: all types except Forbidden.',
@@ -37,6 +43,7 @@ export class PredictionResolver {
   }
 
   @Policy('predict')
+  @Cost({ version: versionOf, runs: runsOfMany })
   @Mutation(() => PredictManyPayload, {
     nullable: true,
     description:
@@ -63,6 +70,7 @@ export class PredictionResolver {
   }
 
   @Policy('predict')
+  @Cost({ points: ({ filter }) => (filter == null ? 0 : FILTER_POINTS) })
   @Query(() => PredictionConnection, {
     name: 'predictions',
     nullable: true,
@@ -92,6 +100,8 @@ export class PredictionResolver {
     return catalogLoaders.version.load(versionId);
   }
 
+  // Parsed and written again.
+  @Cost({ bytes: (_, { prediction }) => 2 * prediction.inputBytes })
   @FieldResolver(() => ModelInputValue, {
     nullable: true,
     description: 'Input as it was sent; null if the prediction is not stored.',

@@ -1,5 +1,6 @@
 import { Field, Float, Int, ObjectType } from 'type-graphql';
 import { connectionOf } from '../graphql/connection.type.js';
+import { Cost } from '../graphql/cost.js';
 import { Node } from '../graphql/node.type.js';
 import { Problem } from '../graphql/problem.type.js';
 import { DateTime } from '../graphql/scalars.js';
@@ -104,6 +105,7 @@ export class PredictPayload {
   description: 'One result for each input, or the problem that prevented running any: exactly one of them.',
 })
 export class PredictManyPayload {
+  @Cost({ elements: (_, { pageSize }) => pageSize })
   @Field(() => [PredictPayload], {
     nullable: true,
     description:

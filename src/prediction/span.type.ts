@@ -1,5 +1,6 @@
 /** Output types for parts of a text: labeled spans, and the span that answers a question. */
 import { Arg, Field, Float, Int, ObjectType } from 'type-graphql';
+import { Cost } from '../graphql/cost.js';
 import { enumOf } from '../graphql/enum.type.js';
 import type { AggregationName, AnswerOf } from '../tasks/answer.js';
 import { spansOf } from '../tasks/token-classification.js';
@@ -42,6 +43,7 @@ export class LabelledSpanType {
 export class Tokens {
   constructor(private readonly answer: AnswerOf<'tokens'>) {}
 
+  @Cost({ elements: (_, { prediction }) => prediction.tokens })
   @Field(() => [LabelledSpanType], { description: 'Spans in text order, without those labeled "O" (outside).' })
   items(
     @Arg('aggregation', () => Aggregation, {

@@ -75,6 +75,16 @@ export class Serving {
     return this.#variantOf(version, variant);
   }
 
+  /** The spec that `resolve` would return, for the price of a request; null if it would throw. */
+  async findSpec(text: string, principal: Principal, variant: string | null): Promise<VersionSpec | null> {
+    const ref = tryParseRef(text);
+    const model = ref && (await this.#model(ref.name));
+    if (!ref || !model || !maySee(principal, model)) return null;
+    const version = versionNamed(model, ref);
+    const spec = variant === null ? version?.plain?.spec : version?.variants.get(variant)?.spec;
+    return spec ?? null;
+  }
+
   #variantOf(version: ServedVersion, name: string | null): Resolved {
     const plain = version.plain as EngineVersion;
     if (name === null) return { versionId: version.id, variant: null, engineVersion: plain };
@@ -135,6 +145,14 @@ export class Serving {
     const isRunnable = row.spec !== null && row.artifact_sha256 !== null;
     const plain = isRunnable ? this.#engineVersion(row.id, ref, readSpec(row.spec), row.artifact_sha256) : null;
     return { ...row, ref, plain, variants: new Map(variants) };
+  }
+}
+
+function tryParseRef(text: string): Ref | null {
+  try {
+    return parseRef(text, []);
+  } catch {
+    return null;
   }
 }
 

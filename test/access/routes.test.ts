@@ -12,6 +12,7 @@ test('a route without a policy is refused when it is registered', async () => {
     log: pino({ level: 'silent' }),
     schema: createSchema(),
     databases: {} as RequestDatabases,
+    findSpec: async () => null,
     notReadyReason: () => null,
   });
 

@@ -31,6 +31,7 @@ async function start(limits: Partial<BodyLimits> = {}): Promise<Server> {
     log: pino({ level: 'silent' }),
     schema: createSchema(),
     databases: {} as RequestDatabases,
+    findSpec: async () => null,
     notReadyReason: () => null,
     bodyLimits: { ...BODY_LIMITS, ...limits },
   });

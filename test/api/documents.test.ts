@@ -2,18 +2,26 @@
 import 'reflect-metadata';
 import { ApolloServer } from '@apollo/server';
 import { jest } from '@jest/globals';
-import { buildSchema } from 'graphql';
+import { buildSchema, type OperationDefinitionNode, parse } from 'graphql';
 import { costLimit } from '#src/api/cost.js';
 import { KnownDocuments } from '#src/api/documents.js';
 
 const schema = buildSchema('type Query { name: String, list(first: Int): [String] }');
 const named = (i: number) => `query Q${i} { name }`;
 
+function operationsOf(text: string): [OperationDefinitionNode, OperationDefinitionNode] {
+  return parse(text).definitions as never;
+}
+
 /** Apollo Server on the known documents; `parsed` counts the documents that it parsed itself. */
 async function serve(documents: KnownDocuments) {
   const parsed = jest.fn<() => void>();
   const counter = { requestDidStart: async () => ({ parsingDidStart: async () => parsed() }) };
-  const apollo = new ApolloServer({ schema, documentStore: documents, plugins: [counter, costLimit(100, documents)] });
+  const apollo = new ApolloServer({
+    schema,
+    documentStore: documents,
+    plugins: [counter, costLimit(100, documents, async () => null)],
+  });
   return { apollo, parsed };
 }
 
@@ -42,20 +50,17 @@ test('an invalid document is never given to Apollo Server, and its errors stay t
   expect(body).toMatchObject({ kind: 'single', singleResult: { errors: first } });
 });
 
-test('a cost is computed once for the same weights, and again for others', () => {
+test('the cost of a known document is planned once, for each of its operations', () => {
   const documents = new KnownDocuments(schema);
-  documents.errorsOf(named(1));
-  const compute = jest.fn(() => 7);
+  const text = 'query A { name } query B { list(first: 50) }';
+  documents.errorsOf(text);
+  const [a, b] = operationsOf(text);
 
-  const costs = [
-    documents.costOf(named(1), 'Q1(5)', compute),
-    documents.costOf(named(1), 'Q1(5)', compute),
-    documents.costOf(named(1), 'Q1(6)', compute),
-    documents.costOf('{ unknown }', '()', () => null),
-  ];
+  const plans = [documents.planOf(text, a), documents.planOf(text, a), documents.planOf(text, b)];
 
-  expect(costs).toEqual([7, 7, 7, null]);
-  expect(compute).toHaveBeenCalledTimes(2);
+  expect(plans[1]).toBe(plans[0]);
+  expect(plans[2]).not.toBe(plans[0]);
+  expect(documents.planOf('{ unknown }', a)).toBeNull();
 });
 
 test('the least recently used document is forgotten when there are too many', async () => {
@@ -72,12 +77,12 @@ test('the least recently used document is forgotten when there are too many', as
   expect(documents.size).toBe(2);
 });
 
-test('documents are forgotten when they take too many bytes, their costs included', () => {
+test('documents are forgotten when they take too many bytes, their cost plans included', () => {
   const documents = new KnownDocuments(schema, { maxDocuments: 1_000, maxBytes: 20_000 });
   for (let i = 0; i < 100; i++) documents.errorsOf(named(i));
   const withoutCosts = documents.size;
 
-  for (let i = 0; i < 100; i++) documents.costOf(named(99), `Q99(${i})`, () => 1);
+  for (let i = 90; i < 100; i++) documents.planOf(named(i), operationsOf(named(i))[0]);
 
   expect(withoutCosts).toBeGreaterThan(1);
   expect(withoutCosts).toBeLessThan(10);

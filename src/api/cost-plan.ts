@@ -1,0 +1,297 @@
+/**
+ * The cost of an operation: an upper bound of the work that it causes, in points.
+ *
+ * A document is walked once, with the schema. The result is a plan: a number where nothing depends on variables, and
+ * functions of the request elsewhere. Defaults come from the types: an object, a row of the database, a value and the bytes
+ * of a value each have a price, multiplied by the lists around them. `@Cost` beside a field replaces them.
+ */
+import {
+  type DocumentNode,
+  type FieldNode,
+  type FragmentDefinitionNode,
+  type GraphQLField,
+  type GraphQLObjectType,
+  type GraphQLOutputType,
+  type GraphQLSchema,
+  getNamedType,
+  getNullableType,
+  isAbstractType,
+  isLeafType,
+  isListType,
+  isObjectType,
+  Kind,
+  type OperationDefinitionNode,
+  SchemaMetaFieldDef,
+  type SelectionSetNode,
+  TypeMetaFieldDef,
+} from 'graphql';
+import type { CostScope, FieldCost, Measure, PredictionSize, VersionName } from '../graphql/cost.js';
+import { MAX_PAGE_SIZE } from '../storage/pages.js';
+import type { VersionSpec } from '../tasks/tasks.js';
+import { type ArgsOf, argsReader, type Condition, conditionOf, variablesReader } from './cost-args.js';
+import type { Variables } from './variables.js';
+
+const ROOT_POINTS = 1;
+/** Reading a row of the database. */
+const ROW_POINTS = 1;
+const OBJECT_POINTS = 0.05;
+const VALUE_POINTS = 0.02;
+const BYTES_PER_POINT = 8_192;
+/** Elements of a list that states no size. */
+const DEFAULT_ELEMENTS = 10;
+/** Bytes of scalars without a fixed size. */
+const DEFAULT_BYTES: Readonly<Record<string, number>> = {
+  JSON: 4_096,
+  JSONObject: 4_096,
+  ModelInputValue: 16_384,
+  FloatList: 16_384,
+  Base64: 16_384,
+};
+/** Introspection reads the schema, which has about this many types. It takes a small part of the time of other fields. */
+const INTROSPECTED_TYPES = 120;
+const INTROSPECTION_FACTOR = 1 / 20;
+
+/** What is assumed of a stored prediction. The actual size is bounded by the size of the response. */
+export const STORED_PREDICTION: PredictionSize = {
+  inputBytes: 65_536,
+  characters: 4_096,
+  tokens: 256,
+  labels: 100,
+  sentences: 32,
+  outputValues: 4_096,
+};
+
+interface Request extends CostScope {
+  readonly variables: Variables;
+  readonly specOf: (version: VersionName | null) => VersionSpec | null;
+}
+
+/** A number if it depends on nothing but the document. */
+type Price = number | ((request: Request) => number);
+
+export interface CostPlan {
+  /** Fields that were planned; measures its memory. */
+  readonly fields: number;
+  /** The versions that the operation runs. */
+  readonly versions: (variables: Variables) => VersionName[];
+  /** In points, rounded up. `specOf`: the spec of a version that `versions` names; null if there is none. */
+  readonly cost: (variables: Variables, specOf: Request['specOf']) => number;
+}
+
+/** Plans the cost of an operation of a valid document. */
+export function planCost(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode): CostPlan {
+  const planner = new Planner(schema, document, operation);
+  const root = schema.getRootType(operation.operation);
+  const price = root ? planner.priceOf(root, [{ set: operation.selectionSet, condition: null }]) : 0;
+  const withDefaults = variablesReader(operation);
+  return {
+    fields: planner.fields,
+    versions: (sent) => {
+      const variables = withDefaults(sent);
+      return planner.versions.flatMap((version) => version(variables) ?? []);
+    },
+    cost: (sent, specOf) => {
+      const request = { variables: withDefaults(sent), specOf, pageSize: 1, prediction: STORED_PREDICTION };
+      return Math.ceil(pointsIn(price, request));
+    },
+  };
+}
+
+/** A selection set, and when it applies. */
+interface Selected {
+  readonly set: SelectionSetNode;
+  readonly condition: Condition | null;
+}
+
+/** The selections with one response name, which are executed as one field. */
+interface MergedField {
+  readonly node: FieldNode;
+  readonly sets: Selected[];
+  /** The field is executed if any of them holds; null always holds. */
+  readonly conditions: (Condition | null)[];
+}
+
+class Planner {
+  readonly versions: ((variables: Variables) => VersionName | null)[] = [];
+  fields = 0;
+  readonly #schema: GraphQLSchema;
+  readonly #fragments: ReadonlyMap<string, FragmentDefinitionNode>;
+  readonly #roots: ReadonlySet<unknown>;
+
+  constructor(schema: GraphQLSchema, { definitions }: DocumentNode, { operation }: OperationDefinitionNode) {
+    this.#schema = schema;
+    const fragments = definitions.filter((node) => node.kind === Kind.FRAGMENT_DEFINITION);
+    this.#fragments = new Map(fragments.map((node) => [node.name.value, node]));
+    this.#roots = new Set([schema.getRootType(operation)]);
+  }
+
+  /** The price of the fields that are selected on one object. */
+  priceOf(type: GraphQLObjectType, selected: readonly Selected[]): Price {
+    const fields = new Map<string, MergedField>();
+    for (const { set, condition } of selected) this.#collect(type, set, condition, fields);
+    return sum(
+      [...fields.values()].map((field) => {
+        const price = this.#priceOfField(type, field);
+        const { conditions } = field;
+        if (price === 0 || conditions.includes(null)) return price;
+        return (request) => (conditions.some((holds) => holds?.(request.variables)) ? pointsIn(price, request) : 0);
+      }),
+    );
+  }
+
+  /** Collects the fields that apply to an object of this type, through fragments. */
+  #collect(
+    type: GraphQLObjectType,
+    set: SelectionSetNode,
+    condition: Condition | null,
+    fields: Map<string, MergedField>,
+  ): void {
+    for (const node of set.selections) {
+      const own = conditionOf(node, condition);
+      if (node.kind === Kind.FIELD) {
+        const name = (node.alias ?? node.name).value;
+        const field = fields.get(name) ?? { node, sets: [], conditions: [] };
+        fields.set(name, field);
+        field.conditions.push(own);
+        if (node.selectionSet) field.sets.push({ set: node.selectionSet, condition: null });
+      } else {
+        const fragment = node.kind === Kind.INLINE_FRAGMENT ? node : this.#fragments.get(node.name.value);
+        if (fragment && this.#applies(type, fragment.typeCondition?.name.value))
+          this.#collect(type, fragment.selectionSet, own, fields);
+      }
+    }
+  }
+
+  #applies(type: GraphQLObjectType, condition: string | undefined): boolean {
+    if (condition === undefined || condition === type.name) return true;
+    const other = this.#schema.getType(condition);
+    return isAbstractType(other) && this.#schema.isSubType(other, type);
+  }
+
+  #priceOfField(parent: GraphQLObjectType, { node, sets }: MergedField): Price {
+    this.fields++;
+    const name = node.name.value;
+    if (name === '__typename') return 0;
+    const isRoot = this.#roots.has(parent);
+    const meta = isRoot ? META_FIELDS[name] : undefined;
+    const field = meta ?? parent.getFields()[name];
+    if (!field) return 0;
+    const children = this.#priceOfObjects(field.type, sets);
+    const price = fieldPrice({
+      field,
+      args: argsReader(field, node),
+      children,
+      addVersion: (v) => this.versions.push(v),
+    });
+    if (meta) return sum([ROOT_POINTS, product(price, INTROSPECTION_FACTOR)]);
+    return isRoot ? sum([ROOT_POINTS, price]) : price;
+  }
+
+  /** The price of one object that a field returns, with what is selected on it; of an abstract type, the dearest. */
+  #priceOfObjects(type: GraphQLOutputType, sets: readonly Selected[]): Price {
+    const named = getNamedType(type);
+    if (isLeafType(named)) return 0;
+    const types = isAbstractType(named) ? this.#schema.getPossibleTypes(named) : [named];
+    return highest(types.filter(isObjectType).map((one) => sum([pointsOf(one), this.priceOf(one, sets)])));
+  }
+}
+
+const META_FIELDS: Readonly<Record<string, GraphQLField<unknown, unknown>>> = {
+  __schema: SchemaMetaFieldDef,
+  __type: TypeMetaFieldDef,
+};
+
+function pointsOf(type: GraphQLObjectType): number {
+  return type.getInterfaces().some(({ name }) => name === 'Node') ? ROW_POINTS : OBJECT_POINTS;
+}
+
+interface FieldParts {
+  readonly field: GraphQLField<unknown, unknown>;
+  readonly args: ArgsOf;
+  /** Of one element. */
+  readonly children: Price;
+  readonly addVersion: (version: (variables: Variables) => VersionName | null) => void;
+}
+
+function fieldPrice({ field, args, children, addVersion }: FieldParts): Price {
+  const cost = (field.extensions['cost'] ?? {}) as FieldCost;
+  const isList = isListType(getNullableType(field.type));
+  const { name } = getNamedType(field.type);
+  const points = measured(cost.points ?? 0, args);
+  const elements = isList ? measured(cost.elements ?? sizeOfList(field), args) : 1;
+  if (isLeafType(getNamedType(field.type))) {
+    const bytes = cost.bytes ? measured(cost.bytes, args) : product(elements, DEFAULT_BYTES[name] ?? 0);
+    return sum([points, product(elements, VALUE_POINTS), product(bytes, 1 / BYTES_PER_POINT)]);
+  }
+  const price = sum([points, product(elements, children)]);
+  if (cost.runs) {
+    const version = cost.version ?? (() => null);
+    return runPrice({ runs: cost.runs, version, args, price, addVersion });
+  }
+  return isList || !field.args.some((arg) => arg.name === 'first') ? price : pagePrice(price, args);
+}
+
+/** A list that takes `first` has at most that many elements. */
+function sizeOfList({ name, args, type }: GraphQLField<unknown, unknown>): Measure {
+  if (args.some((arg) => arg.name === 'first')) return ({ first }) => atLeastOne(first);
+  return name === 'types' && getNamedType(type).name === '__Type' ? INTROSPECTED_TYPES : DEFAULT_ELEMENTS;
+}
+
+function atLeastOne(value: unknown): number {
+  return typeof value === 'number' && value > 1 ? value : 1;
+}
+
+function measured(measure: Measure, args: ArgsOf): Price {
+  return typeof measure === 'number' ? measure : (request) => measure(args(request.variables), request);
+}
+
+/** The fields of a page know its size. */
+function pagePrice(price: Price, args: ArgsOf): Price {
+  if (typeof price === 'number') return price;
+  return (request) => {
+    // A larger page is refused by its resolver.
+    const pageSize = Math.min(atLeastOne(args(request.variables)['first']), MAX_PAGE_SIZE);
+    return price({ ...request, pageSize });
+  };
+}
+
+function runPrice(parts: {
+  runs: NonNullable<FieldCost['runs']>;
+  version: NonNullable<FieldCost['version']>;
+  args: ArgsOf;
+  price: Price;
+  addVersion: FieldParts['addVersion'];
+}): Price {
+  const { runs, version, args, price } = parts;
+  const named = (variables: Variables) => version(args(variables));
+  parts.addVersion(named);
+  return (request) => {
+    const { points, inputs, prediction } = runs(args(request.variables), request.specOf(named(request.variables)));
+    return points + pointsIn(price, { ...request, pageSize: inputs, prediction });
+  };
+}
+
+function pointsIn(price: Price, request: Request): number {
+  return typeof price === 'number' ? price : price(request);
+}
+
+/** The sum of prices, with a single number for those that do not depend on the request. */
+function sum(prices: readonly Price[]): Price {
+  const fixed = prices.reduce<number>((total, price) => (typeof price === 'number' ? total + price : total), 0);
+  const variable = prices.filter((price) => typeof price === 'function');
+  if (variable.length === 0) return fixed;
+  return (request) => variable.reduce((total, price) => total + price(request), fixed);
+}
+
+function product(a: Price, b: Price): Price {
+  if (a === 0 || b === 0) return 0;
+  if (typeof a === 'number' && typeof b === 'number') return a * b;
+  return (request) => pointsIn(a, request) * pointsIn(b, request);
+}
+
+function highest(prices: readonly Price[]): Price {
+  const fixed = prices.reduce<number>((most, price) => (typeof price === 'number' ? Math.max(most, price) : most), 0);
+  const variable = prices.filter((price) => typeof price === 'function');
+  if (variable.length === 0) return fixed;
+  return (request) => variable.reduce((most, price) => Math.max(most, price(request)), fixed);
+}

@@ -1,0 +1,176 @@
+/**
+ * Checks the variables of an operation before anything else reads them.
+ *
+ * graphql-js collects up to 50 errors, copies the whole value into each, and has no limit on lists. This check stops at the
+ * fifth problem, shortens what was received, and looks at the length of a list before its elements. What it accepts,
+ * graphql-js accepts too.
+ */
+import {
+  GraphQLBoolean,
+  GraphQLError,
+  GraphQLFloat,
+  type GraphQLInputObjectType,
+  type GraphQLInputType,
+  GraphQLInt,
+  type GraphQLLeafType,
+  type GraphQLSchema,
+  isEnumType,
+  isInputObjectType,
+  isInputType,
+  isLeafType,
+  isListType,
+  isNonNullType,
+  type OperationDefinitionNode,
+  typeFromAST,
+} from 'graphql';
+import type { InputProblem, InputProblemCode } from '../errors.js';
+import { LIMITS } from './limits.js';
+
+export type Variables = Readonly<Record<string, unknown>>;
+
+const MAX_PROBLEMS = 5;
+const MAX_RECEIVED_CHARACTERS = 80;
+
+/** @throws GraphQLError with the code BAD_USER_INPUT, which names up to five problems */
+export function checkVariables(schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Variables): void {
+  const { variableDefinitions = [] } = operation;
+  if (variableDefinitions.length === 0) return;
+  const walk = new Walk();
+  for (const { variable, type: typeNode, defaultValue } of variableDefinitions) {
+    const name = variable.name.value;
+    const type = typeFromAST(schema, typeNode);
+    const value = Object.hasOwn(variables, name) ? variables[name] : undefined;
+    // Validation has checked the default value.
+    if (!isInputType(type) || (value === undefined && (defaultValue || !isNonNullType(type)))) continue;
+    walk.path.push(name);
+    walk.check(type, value);
+    walk.path.pop();
+    if (walk.isOver) break;
+  }
+  if (walk.problems.length > 0) throw invalid(walk.problems);
+}
+
+class Walk {
+  readonly problems: InputProblem[] = [];
+  /** Where the walk is: the variable, then keys and indices. */
+  readonly path: (string | number)[] = [];
+  #elements = 0;
+
+  get isOver(): boolean {
+    return this.problems.length >= MAX_PROBLEMS;
+  }
+
+  check(type: GraphQLInputType, value: unknown): void {
+    const isRequired = isNonNullType(type);
+    if (value === undefined || value === null) {
+      if (isRequired) this.#add('MISSING', 'a value is required', String(type), value);
+      return;
+    }
+    const nullable = isRequired ? type.ofType : type;
+    if (isListType(nullable)) this.#checkList(nullable.ofType, value);
+    else if (isInputObjectType(nullable)) this.#checkObject(nullable, value);
+    else if (isLeafType(nullable)) this.#checkLeaf(nullable, value);
+  }
+
+  /** A value that is not a list counts as a list with that element. */
+  #checkList(elementType: GraphQLInputType, value: unknown): void {
+    if (!Array.isArray(value)) {
+      this.check(elementType, value);
+      return;
+    }
+    this.#elements += value.length;
+    const tooLong = 'the list is too long';
+    if (value.length > LIMITS.maxListLength) {
+      this.#add('TOO_LARGE', tooLong, `at most ${LIMITS.maxListLength} elements`, value);
+      return;
+    }
+    if (this.#elements > LIMITS.maxListElements) {
+      const expected = `at most ${LIMITS.maxListElements} elements in all lists together`;
+      this.#add('TOO_LARGE', tooLong, expected, value);
+      return;
+    }
+    for (let i = 0; i < value.length && !this.isOver; i++) {
+      this.path.push(i);
+      this.check(elementType, value[i]);
+      this.path.pop();
+    }
+  }
+
+  #checkObject(type: GraphQLInputObjectType, value: unknown): void {
+    if (typeof value !== 'object' || Array.isArray(value)) {
+      this.#add('WRONG_TYPE', 'the value is not an object', type.name, value);
+      return;
+    }
+    const given = value as Readonly<Record<string, unknown>>;
+    const fields = type.getFields();
+    for (const field of Object.values(fields)) {
+      const own = Object.hasOwn(given, field.name) ? given[field.name] : undefined;
+      if (own === undefined && field.defaultValue !== undefined) continue;
+      this.path.push(field.name);
+      this.check(field.type, own);
+      this.path.pop();
+      if (this.isOver) return;
+    }
+    const keys = Object.keys(given);
+    for (const key of keys) {
+      if (Object.hasOwn(fields, key)) continue;
+      this.path.push(shortened(key));
+      this.#add('UNKNOWN_NAME', 'there is no such field', `a field of ${type.name}`, shortened(key));
+      this.path.pop();
+      if (this.isOver) return;
+    }
+    const isOne = keys.length === 1 && given[keys[0] as string] !== null;
+    if (type.isOneOf && !isOne) this.#add('WRONG_KIND', 'exactly one key is required', 'one key with a value', given);
+  }
+
+  #checkLeaf(type: GraphQLLeafType, value: unknown): void {
+    if (isAccepted(type, value)) return;
+    this.#add('WRONG_TYPE', 'the value has the wrong type', type.name, value);
+  }
+
+  #add(code: InputProblemCode, message: string, expected: string, value: unknown): void {
+    if (!this.isOver)
+      this.problems.push({ path: this.path.map(String), code, message, expected, received: described(value) });
+  }
+}
+
+const LONG: ReadonlySet<string> = new Set(['String', 'ID', 'JSON', 'JSONObject']);
+/** Longer strings are not parsed as other scalars, whose errors would quote all of them. */
+const MAX_PARSED_CHARACTERS = 1_000;
+
+function isAccepted(type: GraphQLLeafType, value: unknown): boolean {
+  if (isEnumType(type)) return typeof value === 'string' && type.getValue(value) !== undefined;
+  if (typeof value === 'string') {
+    if (type === GraphQLInt || type === GraphQLFloat || type === GraphQLBoolean) return false;
+    if (value.length > MAX_PARSED_CHARACTERS) return LONG.has(type.name) || type.extensions['isLong'] === true;
+  }
+  try {
+    return type.parseValue(value) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** A short description of any value, in time that does not depend on its size. */
+function described(value: unknown): string | null {
+  if (value === undefined) return null;
+  if (typeof value === 'string') return JSON.stringify(shortened(value));
+  if (Array.isArray(value)) return `a list of ${value.length} elements`;
+  if (typeof value === 'object' && value !== null)
+    return Object.keys(value).length === 0 ? 'an empty object' : 'an object';
+  return String(value);
+}
+
+function shortened(text: string): string {
+  return text.length <= MAX_RECEIVED_CHARACTERS ? text : `${text.slice(0, MAX_RECEIVED_CHARACTERS)}…`;
+}
+
+function invalid(problems: readonly InputProblem[]): GraphQLError {
+  const [first] = problems as [InputProblem];
+  const { path, message, expected, received } = first;
+  const [variable, ...rest] = path;
+  const at = rest.length > 0 ? ` at ${rest.join('.')}` : '';
+  const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : '';
+  const text = `Variable "$${variable}" is invalid${at}: ${message}; expected ${expected}, received ${received ?? 'nothing'}${more}.`;
+  return new GraphQLError(text, { extensions: { code: 'BAD_USER_INPUT', problems, http: { status: 400 } } });
+}

@@ -1,0 +1,62 @@
+/**
+ * How a field states its price, where the defaults of `api/cost.ts` do not fit.
+ *
+ * A point is about 50 µs of work. Prices are upper bounds that depend only on the document, its variables and the
+ * versions that it names.
+ */
+import { Extensions } from 'type-graphql';
+import type { VersionSpec } from '../tasks/tasks.js';
+
+export type Args = Readonly<Record<string, unknown>>;
+
+/** What a prediction may hold, for the fields below it. Per prediction: of several inputs, the mean. */
+export interface PredictionSize {
+  /** The input as JSON. */
+  readonly inputBytes: number;
+  /** Of all texts of the input. */
+  readonly characters: number;
+  readonly tokens: number;
+  readonly labels: number;
+  readonly sentences: number;
+  /** In all tensors that the graph may return. */
+  readonly outputValues: number;
+}
+
+/** What the price of a field may depend on besides its arguments. */
+export interface CostScope {
+  /** Elements of the nearest page, or results of the nearest `predictMany`. */
+  readonly pageSize: number;
+  readonly prediction: PredictionSize;
+}
+
+export type Measure = number | ((args: Args, scope: CostScope) => number);
+
+export interface VersionName {
+  readonly model: string;
+  readonly variant: string | null;
+}
+
+/** Predictions that a field runs. */
+export interface Runs {
+  readonly points: number;
+  readonly inputs: number;
+  readonly prediction: PredictionSize;
+}
+
+export interface FieldCost {
+  /** Points for the field itself, in addition to its elements and bytes. */
+  readonly points?: Measure;
+  /** Elements of a list. */
+  readonly elements?: Measure;
+  /** Bytes of a value, or of all values of a list of scalars. */
+  readonly bytes?: Measure;
+  /** The version that a field runs. */
+  readonly version?: (args: Args) => VersionName | null;
+  /** `spec`: null if the version does not exist. */
+  readonly runs?: (args: Args, spec: VersionSpec | null) => Runs;
+}
+
+/** States the price of a field. */
+export function Cost(cost: FieldCost) {
+  return Extensions({ cost });
+}

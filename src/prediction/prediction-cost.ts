@@ -1,0 +1,189 @@
+/**
+ * The price of running a version: from the lengths of what was sent and the version's spec. Nothing is decoded, and only
+ * lengths are read, so the inputs need not be valid.
+ */
+import type { Args, PredictionSize, Runs, VersionName } from '../graphql/cost.js';
+import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
+import { imageSizeOfBase64 } from '../tasks/image-size.js';
+import type { VersionSpec } from '../tasks/tasks.js';
+import { workOfImage } from '../tasks/work.js';
+
+/** Of each input, besides what its contents cost. */
+const INPUT_POINTS = 5;
+const POINTS_PER_MEGAPIXEL = 64;
+const POINTS_PER_TOKEN = 0.05;
+const POINTS_PER_COLUMN = 0.005;
+/** A number in a JSON list, and a byte that is decoded and sent to a worker. */
+const POINTS_PER_VALUE = 0.0005;
+const POINTS_PER_BYTE = 1 / 65_536;
+/** Of an input that is recorded. */
+const BYTES_PER_POINT_RECORDED = 16_384;
+const CHARACTERS_PER_TOKEN = 4;
+/** Dimensions of an embedding that the graph does not state. */
+const DEFAULT_OUTPUT_VALUES = 1_024;
+/** More inputs than this are refused before they are read. */
+const MAX_MEASURED_INPUTS = 2_000;
+
+/** The version that the argument `input` names. */
+export function versionOf({ input }: Args): VersionName | null {
+  const { model, variant } = recordOf(input);
+  return typeof model === 'string' ? { model, variant: typeof variant === 'string' ? variant : null } : null;
+}
+
+/** For `predict`. */
+export function runOf({ input }: Args, spec: VersionSpec | null): Runs {
+  const { input: one, record } = recordOf(input);
+  return runsOf([one], spec, record !== false);
+}
+
+/** For `predictMany`. */
+export function runsOfMany({ input }: Args, spec: VersionSpec | null): Runs {
+  const { inputs, record } = recordOf(input);
+  return runsOf(Array.isArray(inputs) ? inputs : [inputs], spec, record !== false);
+}
+
+function runsOf(inputs: readonly unknown[], spec: VersionSpec | null, record: boolean): Runs {
+  const total = new Contents(spec);
+  const measured = inputs.slice(0, MAX_MEASURED_INPUTS);
+  for (const input of measured) total.add(recordOf(input));
+  const count = Math.max(1, inputs.length);
+  const bytes = total.bytes / BYTES_PER_POINT_RECORDED;
+  return {
+    points: count * INPUT_POINTS + total.points + (record ? bytes : 0),
+    inputs: count,
+    prediction: total.mean(count),
+  };
+}
+/** Sums over the inputs of a request. */
+class Contents {
+  points = 0;
+  bytes = 0;
+  #characters = 0;
+  #tokens = 0;
+  #labels = 0;
+  #sentences = 0;
+  #values = 0;
+  readonly #spec: VersionSpec | null;
+
+  constructor(spec: VersionSpec | null) {
+    this.#spec = spec;
+  }
+
+  add(input: Readonly<Record<string, unknown>>): void {
+    const { row, text, image, tensors, question, similarity, zeroShot } = input;
+    if (typeof text === 'string') this.#addText(text.length, 1);
+    if (row != null) this.#addRow(row);
+    if (image != null) this.#addImage(recordOf(image)['base64']);
+    if (Array.isArray(tensors)) for (const tensor of tensors) this.#addTensor(recordOf(tensor));
+    if (question != null)
+      this.#addText(lengthOf(recordOf(question)['question']) + lengthOf(recordOf(question)['context']), 1);
+    if (similarity != null) this.#addSimilarity(recordOf(similarity));
+    if (zeroShot != null) this.#addZeroShot(recordOf(zeroShot));
+  }
+
+  mean(count: number): PredictionSize {
+    return {
+      inputBytes: this.bytes / count,
+      characters: this.#characters / count,
+      tokens: this.#tokens / count,
+      labels: Math.max(this.#spec?.labels.length ?? 0, this.#labels / count),
+      sentences: this.#sentences / count,
+      outputValues: outputValues(this.#spec, this.#values / count),
+    };
+  }
+
+  /** `reads`: how many times the model reads the text. */
+  #addText(characters: number, reads: number): void {
+    const tokens = 1 + characters / CHARACTERS_PER_TOKEN;
+    this.bytes += characters;
+    this.#characters += characters;
+    this.#tokens += tokens;
+    this.#values += tokens;
+    this.points += characters * POINTS_PER_BYTE + reads * tokensRead(this.#spec, tokens) * POINTS_PER_TOKEN;
+  }
+
+  #addRow(row: unknown): void {
+    const columns = Object.keys(recordOf(row)).length + (this.#spec?.columns.length ?? 0);
+    this.bytes += 32 * columns;
+    this.#values += columns;
+    this.points += columns * POINTS_PER_COLUMN;
+  }
+
+  #addImage(base64: unknown): void {
+    const bytes = lengthOf(base64);
+    const pixels = pixelsOf(typeof base64 === 'string' ? base64 : '', this.#spec);
+    this.bytes += bytes;
+    this.#values += pixels;
+    this.points += bytes * POINTS_PER_BYTE + (pixels / 1e6) * POINTS_PER_MEGAPIXEL;
+  }
+
+  #addTensor({ base64, data }: Readonly<Record<string, unknown>>): void {
+    const bytes = lengthOf(base64);
+    const values = lengthOfNested(data);
+    this.bytes += bytes + 8 * values;
+    this.#values += bytes / 4 + values;
+    this.points += bytes * POINTS_PER_BYTE + values * POINTS_PER_VALUE;
+  }
+
+  #addSimilarity({ source, sentences }: Readonly<Record<string, unknown>>): void {
+    const list = Array.isArray(sentences) ? sentences : [sentences];
+    this.#addText(lengthOf(source), 1);
+    for (const sentence of list) this.#addText(lengthOf(sentence), 1);
+    this.#sentences += list.length;
+  }
+
+  #addZeroShot({ text, labels }: Readonly<Record<string, unknown>>): void {
+    const list = Array.isArray(labels) ? labels : [labels];
+    this.#addText(lengthOf(text), list.length);
+    for (const label of list) this.#addText(lengthOf(label), 1);
+    this.#labels += list.length;
+  }
+}
+
+/** How JPEG, PNG and WebP files begin. Others are refused. */
+const ACCEPTED_IMAGE = /^(\/9j\/|iVBORw0KGg|UklGR)/;
+
+/** Pixels that are decoded, resized and read by the graph. A larger image is refused. */
+function pixelsOf(base64: string, spec: VersionSpec | null): number {
+  const file = base64.startsWith('data:') ? base64.slice(base64.indexOf(',') + 1) : base64;
+  const size = imageSizeOfBase64(file);
+  if (!size) return ACCEPTED_IMAGE.test(file) ? MAX_IMAGE_PIXELS : 0;
+  if (size.width * size.height > MAX_IMAGE_PIXELS) return 0;
+  if (!spec?.image) return size.width * size.height;
+  const { work, preprocessingWork } = workOfImage(size, spec.image);
+  return preprocessingWork + work;
+}
+
+/** Tokens that run, of a text with this many. */
+function tokensRead(spec: VersionSpec | null, tokens: number): number {
+  if (!spec?.text) return 0;
+  const { maxTokens, longInputs, stride } = spec.text;
+  if (longInputs === 'truncate') return Math.min(tokens, maxTokens);
+  // Neighboring windows share `stride` tokens.
+  return tokens * (maxTokens / Math.max(maxTokens / 8, maxTokens - stride));
+}
+
+/** Values in all outputs. A dimension of any size is assumed to grow with the input. */
+function outputValues(spec: VersionSpec | null, inputValues: number): number {
+  if (!spec) return DEFAULT_OUTPUT_VALUES;
+  return spec.outputs.reduce((sum, { shape }) => {
+    const known = shape.reduce<number>((product, size) => product * (size ?? 1), 1);
+    // The first dimension is the row of the batch.
+    return sum + known * (shape.slice(1).includes(null) ? Math.max(1, inputValues) : 1);
+  }, 0);
+}
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+}
+
+function lengthOf(value: unknown): number {
+  return typeof value === 'string' ? value.length : 0;
+}
+
+/** The number of values in a nested list, as if all lists of a level were as long as the first. */
+function lengthOfNested(value: unknown): number {
+  let length = 1;
+  for (let list = value; Array.isArray(list); list = list[0]) length *= list.length;
+  return length;
+}

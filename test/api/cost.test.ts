@@ -1,0 +1,159 @@
+/** The price of an operation reflects the work that it causes: elements and fields, bytes, computation and rows. */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { getIntrospectionQuery } from 'graphql';
+import { LIMITS } from '#src/api/limits.js';
+import { startTestApp, type TestApp } from '../support/app.js';
+import { pixelBomb } from '../support/images.ts';
+import type { TestStore } from '../support/model-store.ts';
+import { createTasksStore } from '../support/tasks-table.js';
+
+let app: TestApp;
+let store: TestStore;
+beforeAll(async () => {
+  store = await createTasksStore();
+  app = await startTestApp({ modelStore: store.folder });
+});
+afterAll(async () => {
+  await app.stop();
+  await store.remove();
+});
+
+const MANY = 'mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { problem { code } } } }';
+const ONE = (output: string) =>
+  `mutation ($input: PredictInput!) { predict(input: $input) { prediction { output { ${output} } } problem { code } } }`;
+
+async function costOf(query: string, variables?: Record<string, unknown>): Promise<number> {
+  const { extensions, errors } = await app.send(query, variables);
+  if (!extensions) throw new Error(JSON.stringify(errors));
+  return extensions['cost'].requested;
+}
+
+test('a predictMany of 128 small images that decode to 25 megapixels costs too much', async () => {
+  const base64 = pixelBomb(5_000, 5_000).toString('base64');
+  const inputs = (count: number) => Array.from({ length: count }, () => ({ image: { base64 } }));
+  const input = { model: 'fashion-cnn', inputs: inputs(128), record: false };
+
+  const { status, errors } = await app.send(MANY, { input });
+
+  expect(status).toBe(400);
+  expect(errors?.[0]?.extensions['code']).toBe('COST_LIMIT_EXCEEDED');
+  expect(await costOf(MANY, { input: { ...input, inputs: inputs(1) } })).toBeGreaterThan(25 * 50);
+});
+
+test('45 aliases of the spans of a text of 100,000 characters cost too much; one does not', async () => {
+  const spans = (count: number) =>
+    ONE(
+      `... on Tokens { ${Array.from({ length: count }, (_, i) => `s${i}: items(aggregation: NONE) { label score word start end }`).join(' ')} }`,
+    );
+  const input = { model: 'tiny-ner', input: { text: 'paris '.repeat(16_666) }, record: false };
+
+  const one = await app.send(spans(1), { input });
+  const many = await app.send(spans(45), { input });
+
+  expect(one.errors).toBeUndefined();
+  expect(one.data.predict.problem).toBeNull();
+  expect(many.errors?.[0]?.extensions['code']).toBe('COST_LIMIT_EXCEEDED');
+  expect(many.extensions?.['cost'].requested).toBeGreaterThan(40 * (one.extensions?.['cost'].requested / 2));
+});
+
+test('a filter by metric, a search, facets and totals add the rows that they may read', async () => {
+  const listing = (variables: Record<string, unknown>, more = '') =>
+    costOf(
+      `query ($search: String, $filter: ModelFilter) { models(search: $search, filter: $filter, first: 1) { ${more} nodes { name } } }`,
+      variables,
+    );
+
+  const plain = await listing({});
+
+  expect(await listing({ filter: { metric: { metric: 'accuracy', min: 0.5 } } })).toBeGreaterThan(plain + 400);
+  expect(await listing({ filter: { tags: ['a'] } })).toBeGreaterThan(plain + 20);
+  expect(await listing({ search: 'spam' })).toBeGreaterThan(plain + 100);
+  expect(await listing({}, 'facets { field }')).toBeGreaterThan(plain + 100);
+  expect(await listing({}, 'totalCount')).toBeGreaterThan(plain);
+});
+
+test('twenty filters by metric in one operation cost too much', async () => {
+  const fields = Array.from({ length: 20 }, (_, i) => `m${i}: models(filter: $filter) { totalCount }`).join(' ');
+
+  const { errors } = await app.send(`query ($filter: ModelFilter) { ${fields} }`, {
+    filter: { metric: { metric: 'accuracy' } },
+  });
+
+  expect(errors?.[0]?.extensions['code']).toBe('COST_LIMIT_EXCEEDED');
+});
+
+const OPERATIONS = readdirSync('schema/operations').filter((file) => file.endsWith('.graphql'));
+
+test.each(OPERATIONS)('%s costs at most a third of the limit', async (file) => {
+  const read = (name: string) => readFileSync(path.join('schema/operations', name), 'utf8');
+  const variables = file.replace('.graphql', '.variables.json');
+  const given = readdirSync('schema/operations').includes(variables) ? JSON.parse(read(variables)) : {};
+
+  expect(await costOf(read(file), given)).toBeLessThan(LIMITS.maxCost / 3);
+});
+
+test('the introspection query of explorers costs at most a fifth of the limit', async () => {
+  expect(await costOf(getIntrospectionQuery({ inputValueDeprecation: true }))).toBeLessThan(LIMITS.maxCost / 5);
+});
+
+test('an alias costs as much as the field; a field that is selected twice costs once', async () => {
+  const cost = (fields: string) => costOf(`{ models(first: 100) { nodes { ${fields} } } }`);
+
+  const [one, twice, aliased, spread] = [
+    await cost('version { ref signature { example } }'),
+    await cost('version { ref signature { example } } version { signature { example } }'),
+    await cost('version { ref signature { example } } v: version { ref signature { example } }'),
+    await cost('version { ref signature { example } } ... on Model { ... { version { ref } } }'),
+  ];
+
+  expect(twice).toBe(one);
+  expect(spread).toBe(one);
+  expect(aliased).toBeGreaterThan(1.5 * one);
+});
+
+test('fields that a directive leaves out are free', async () => {
+  const query =
+    'query ($on: Boolean!) { models(first: 100) { nodes { name ...@include(if: $on) { versions { nodes { id } } } } } }';
+  const skipped =
+    'query ($on: Boolean!) { models(first: 100) { nodes { name versions @skip(if: $on) { nodes { id } } } } }';
+  const plain = await costOf('{ models(first: 100) { nodes { name } } }');
+
+  const without = [await costOf(query, { on: false }), await costOf(skipped, { on: true })];
+
+  expect(without).toEqual([plain, plain]);
+  expect(await costOf(query, { on: true })).toBeGreaterThan(plain);
+});
+
+test('the classes of an answer cost no more than the version has labels', async () => {
+  const input = { model: 'penguins', input: { row: {} }, record: false };
+  const classes = (first: number) =>
+    costOf(ONE(`... on Classification { classes(first: ${first}) { label score } }`), { input });
+
+  expect(await classes(2_000_000_000)).toBe(await classes(3));
+});
+
+test('the price of an answer grows with the aliases that make it larger', async () => {
+  const fields = (count: number) => Array.from({ length: count }, (_, i) => `i${i}: input`).join(' ');
+  const input = { model: 'spam-filter', input: { text: 'word '.repeat(20_000) }, record: false };
+  const query = (count: number) =>
+    `mutation ($input: PredictInput!) { predict(input: $input) { prediction { ${fields(count)} } } }`;
+
+  const [one, ten] = [await costOf(query(1), { input }), await costOf(query(10), { input })];
+
+  expect(ten - one).toBeGreaterThan(9 * 20);
+});
+
+test('a price depends only on the document, the variables and the version', async () => {
+  const query = ONE('... on Classification { label score classes { label } }');
+  const input = { model: 'spam-filter', input: { text: 'Lunch tomorrow?' } };
+
+  const first = await costOf(query, { input });
+  const again = await costOf(query, { input });
+  const elsewhere = await costOf(`# another text\n${query}`, { input });
+  const literal = await costOf(
+    'mutation { predict(input: { model: "spam-filter", input: { text: "Lunch tomorrow?" } }) { prediction { output { ... on Classification { label score classes { label } } } } problem { code } } }',
+  );
+
+  expect([again, elsewhere, literal]).toEqual([first, first, first]);
+});
