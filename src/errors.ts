@@ -136,7 +136,7 @@ export class IdempotencyConflictError extends AppError {
     readonly earlierPredictionId: string,
   ) {
     super(
-      `The idempotency key "${key}" was used for another version, variant or input in the last 24 hours. Use a new key.`,
+      `The idempotency key "${key}" was used for another reference, variant or input in the last 24 hours. Use a new key.`,
     );
   }
 }

@@ -4,13 +4,7 @@
 import type { Principal } from '../access/principal.js';
 import type { Engine } from '../engine/engine.js';
 import type { CallerConnection, Outcome, PriorityName } from '../engine/queue.js';
-import {
-  type AppError,
-  DeadlineExceededError,
-  IdempotencyConflictError,
-  InferenceFailedError,
-  InvalidInputError,
-} from '../errors.js';
+import { type AppError, IdempotencyConflictError, InferenceFailedError, InvalidInputError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { create } from '../graphql/create.js';
 import { payloadOf } from '../graphql/problem.type.js';
@@ -21,10 +15,11 @@ import type { ItemFailure } from '../tasks/failures.js';
 import type { Item, ModelInput } from '../tasks/tasks.js';
 import { checkInput } from '../tasks/tasks.js';
 import { checkBatch, checkOptions, checkTexts } from './check-request.js';
+import { type Begun, earlierDigest, inTime, remainingMs, requestDigest, SharedPredictions } from './idempotency.js';
 import type { PredictInput, PredictManyInput } from './prediction.input.js';
 import { findIdempotency, findPredictionsByIds, type IdempotencyClaim } from './prediction.queries.js';
 import { Prediction, type PredictPayload } from './prediction.type.js';
-import { type Recorder, requestDigest } from './recorder.js';
+import type { Recorder } from './recorder.js';
 import { KEY_LIFE_MS } from './request-limits.js';
 
 /** The principal of a request, and the connection that waits for the response. */
@@ -48,19 +43,13 @@ interface Job extends PredictionRequest {
   readonly startedAt: number;
 }
 
-interface Replayable {
-  readonly requestSha256: string;
-  readonly prediction: Promise<Prediction>;
-}
-
 export class Predictions {
   readonly #serving: Serving;
   readonly #engine: Engine;
   readonly #recorder: Recorder;
   readonly #db: PredictionDatabase;
   readonly #defaultDeadlineMs: number;
-  /** Running requests that have an idempotency key. A duplicate waits for the first. */
-  readonly #inFlight = new Map<string, Replayable>();
+  readonly #shared = new SharedPredictions();
 
   constructor(
     parts: { serving: Serving; engine: Engine; recorder: Recorder; db: PredictionDatabase },
@@ -76,12 +65,9 @@ export class Predictions {
   /** @throws AppError for every failure that the client can act on */
   async predict(input: PredictInput, caller: Caller): Promise<{ prediction: Prediction; replayed: boolean }> {
     checkOptions(input);
-    const { priority, record } = input;
-    const version = await this.#resolve(input, caller);
-    const deadlineMs = input.deadlineMs ?? this.#defaultDeadlineMs;
-    const job = checkedJob({ version, input: input.input, path: ['input', 'input'], deadlineMs, priority, record });
-    if (input.idempotencyKey != null) return this.#predictOnce(job, caller, input.idempotencyKey);
-    return { prediction: await this.#answer(job, caller, null), replayed: false };
+    if (input.idempotencyKey != null) return this.#predictOnce(input, input.idempotencyKey, caller);
+    const job = await this.#job(input, caller);
+    return { prediction: await this.#answer(job, caller), replayed: false };
   }
 
   /** One payload for each input, in order. @throws AppError if no input can be run */
@@ -91,7 +77,7 @@ export class Predictions {
     const { priority, record } = input;
     const version = await this.#resolve(input, caller);
     checkTexts(version.engineVersion.spec, input.inputs);
-    const deadlineMs = input.deadlineMs ?? this.#defaultDeadlineMs;
+    const deadlineMs = this.#deadlineMs(input);
     return Promise.all(
       input.inputs.map((one, i) => {
         const path = ['input', 'inputs', String(i)];
@@ -100,63 +86,99 @@ export class Predictions {
     );
   }
 
+  /** @throws AppError if the reference names no version that can run, or the input does not match it */
+  async #job(input: PredictInput, caller: Caller): Promise<Job> {
+    const { priority, record } = input;
+    const version = await this.#resolve(input, caller);
+    const deadlineMs = this.#deadlineMs(input);
+    return checkedJob({ version, input: input.input, path: ['input', 'input'], deadlineMs, priority, record });
+  }
+
+  #deadlineMs({ deadlineMs }: { deadlineMs?: number | null }): number {
+    return deadlineMs ?? this.#defaultDeadlineMs;
+  }
+
   #resolve({ model, variant }: { model: string; variant?: string | null }, { principal }: Caller): Promise<Resolved> {
     return this.#serving.resolve(model, principal, { path: ['input'], variant });
   }
 
   async #payload(request: PredictionRequest, caller: Caller): Promise<PredictPayload> {
-    const { result, problem } = await payloadOf(async () => this.#answer(checkedJob(request), caller, null));
+    const { result, problem } = await payloadOf(async () => this.#answer(checkedJob(request), caller));
     return { prediction: result, problem, replayed: false };
   }
 
-  async #answer(job: Job, { principal, connection }: Caller, claim: IdempotencyClaim | null): Promise<Prediction> {
+  async #answer(job: Job, caller: Caller): Promise<Prediction> {
+    const { prediction, recorded } = await this.#begin(job, caller, null);
+    if (job.record) await inTime(recorded, job, 'record');
+    return prediction;
+  }
+
+  /** Runs the model, and begins to record its answer. */
+  async #begin(job: Job, { principal, connection }: Caller, claim: IdempotencyClaim | null): Promise<Begun> {
     const { version, item, deadlineMs, priority } = job;
     const outcome = await this.#engine.run(version.engineVersion, item, { deadlineMs, priority, connection });
     const prediction = predictionOf(job, outcome);
     faultPoint('predict.answered'); // @fault
-    if (job.record) {
-      const recorded = this.#recorder.record(principal, prediction, claim);
-      await recordedInTime(recorded, job);
-      faultPoint('predict.recorded'); // @fault
-    }
-    return prediction;
+    return { prediction, replayed: false, recorded: this.#record(job, principal, prediction, claim) };
   }
 
-  async #predictOnce(job: Job, caller: Caller, key: string): Promise<{ prediction: Prediction; replayed: boolean }> {
-    const requestSha256 = requestDigest(job.version.engineVersion.key, JSON.stringify(job.input));
-    const slot = `${caller.principal.id}\n${key}`;
-    // Registered before the first await, so that a duplicate arriving in the meantime finds it.
-    const earlier = this.#inFlight.get(slot);
-    if (earlier) return this.#join(earlier, { job, caller, key, requestSha256 });
-    let replayed = false;
-    const prediction = this.#findReplay(caller.principal, key, requestSha256).then((found) => {
-      replayed = found !== undefined;
-      return found ?? this.#answer({ ...job, startedAt: performance.now() }, caller, { key, requestSha256 });
-    });
-    this.#inFlight.set(slot, { requestSha256, prediction });
-    try {
-      return { prediction: await prediction, replayed };
-    } finally {
-      this.#inFlight.delete(slot);
-    }
+  async #record(
+    { record }: Job,
+    principal: Principal,
+    prediction: Prediction,
+    claim: IdempotencyClaim | null,
+  ): Promise<void> {
+    if (!record) return;
+    await this.#recorder.record(principal, prediction, claim);
+    faultPoint('predict.recorded'); // @fault
   }
 
-  async #join(
-    earlier: Replayable,
-    mine: { job: Job; caller: Caller; key: string; requestSha256: string },
+  async #predictOnce(
+    input: PredictInput,
+    key: string,
+    caller: Caller,
   ): Promise<{ prediction: Prediction; replayed: boolean }> {
-    const prediction = await earlier.prediction.catch(() => null);
-    // The first request failed and left nothing to replay, so this one takes its place.
-    if (!prediction) return this.#predictOnce(mine.job, mine.caller, mine.key);
-    if (earlier.requestSha256 !== mine.requestSha256) throw new IdempotencyConflictError(mine.key, prediction.id);
-    return { prediction, replayed: true };
+    const digest = requestDigest(input.model, input.variant, input.input);
+    const slot = `${caller.principal.id}\n${key}`;
+    const mine = {
+      connection: caller.connection,
+      startedAt: performance.now(),
+      deadlineMs: this.#deadlineMs(input),
+    };
+    this.#shared.checkRoom(input.model);
+    let deadlineMs = mine.deadlineMs;
+    for (let earlier = this.#shared.get(slot); earlier; earlier = this.#shared.get(slot)) {
+      const prediction = await this.#shared.join(slot, mine);
+      if (prediction && earlier.digest !== digest) throw new IdempotencyConflictError(key, prediction.id);
+      if (prediction) return { prediction, replayed: true };
+      // The first request failed and left nothing to replay, so this one takes its place, or joins another that did.
+      deadlineMs = remainingMs(mine);
+    }
+    // No await since the key was free, so that no other request can take it.
+    return this.#shared.begin(slot, digest, mine, async (connection) => {
+      const found = await this.#findReplay(input, caller, key, digest);
+      if (found) return { prediction: found, replayed: true, recorded: Promise.resolve() };
+      const job = await this.#job(input, caller);
+      const claim = { key, requestSha256: digest };
+      return this.#begin({ ...job, deadlineMs }, { principal: caller.principal, connection }, claim);
+    });
   }
 
-  async #findReplay(principal: Principal, key: string, requestSha256: string): Promise<Prediction | undefined> {
+  /** @throws IdempotencyConflictError if the key belongs to another request */
+  async #findReplay(input: PredictInput, caller: Caller, key: string, digest: string): Promise<Prediction | undefined> {
+    const { principal } = caller;
     const found = await findIdempotency(this.#db, principal, key, Date.now() - KEY_LIFE_MS);
     if (!found) return undefined;
-    if (found.request_sha256 !== requestSha256) throw new IdempotencyConflictError(key, found.prediction_id);
+    if (found.request_sha256 !== digest && found.request_sha256 !== (await this.#earlierDigest(input, caller))) {
+      throw new IdempotencyConflictError(key, found.prediction_id);
+    }
     return (await findPredictionsByIds(this.#db, principal, [found.prediction_id]))[0];
+  }
+
+  /** Null if the reference names no version anymore. */
+  async #earlierDigest(input: PredictInput, caller: Caller): Promise<string | null> {
+    const version = await this.#resolve(input, caller).catch(() => null);
+    return version && earlierDigest(version.engineVersion.key, input.input);
   }
 }
 
@@ -202,14 +224,4 @@ function errorOf(failure: ItemFailure, path: readonly string[]): AppError {
   if (failure.kind !== 'input') return new InferenceFailedError(failure.message);
   const { code, message, expected } = failure;
   return new InvalidInputError([{ path: [...path, ...failure.path], code, message, expected, received: null }]);
-}
-
-/** @throws DeadlineExceededError if the prediction is not recorded within its deadline */
-async function recordedInTime(recorded: Promise<void>, { deadlineMs, startedAt }: Job): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const remainingMs = Math.max(0, deadlineMs - (performance.now() - startedAt));
-    timer = setTimeout(() => reject(new DeadlineExceededError(deadlineMs, 'record')), remainingMs);
-  });
-  await Promise.race([recorded, late]).finally(() => clearTimeout(timer));
 }

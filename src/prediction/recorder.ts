@@ -5,7 +5,7 @@
  */
 import type { Principal } from '../access/principal.js';
 import { faultPoint } from '../fault-points.js'; // @fault
-import { type BlobFolder, sha256 } from '../storage/blobs.js';
+import type { BlobFolder } from '../storage/blobs.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import type { GroupCommit } from '../storage/group-commit.js';
 import { type IdempotencyClaim, type KeptInput, predictionInserts } from './prediction.queries.js';
@@ -40,9 +40,4 @@ export class Recorder {
     if (json === null || Buffer.byteLength(json) <= MAX_INLINE_BYTES) return { json, sha256: null };
     return { json: null, sha256: await this.#blobs.put(json) };
   }
-}
-
-/** Identifies a request. The same idempotency key with another digest is a conflict. */
-export function requestDigest(versionKey: string, inputJson: string): string {
-  return sha256(`${versionKey}\n${inputJson}`);
 }

@@ -8,7 +8,7 @@ import type { Folder } from '../support/hugging-face/folder.js';
 import { huggingFaceFolders } from '../support/hugging-face.js';
 import { animated, gradient, withAppended } from '../support/images.js';
 import { createStore, type TestStore } from '../support/model-store.js';
-import { CRASHING_DIVISION, encodeModel, type TypeName } from '../support/onnx.js';
+import { CRASHING_DIVISION, encodeModel, identity } from '../support/onnx.js';
 import {
   BAD_OPTIONS,
   BAD_TENSORS,
@@ -63,14 +63,6 @@ afterAll(async () => {
   await app.stop();
   await store.remove();
 });
-
-function identity(name: string, type: TypeName, shape: (string | number)[]) {
-  return {
-    inputs: [{ name, type, shape }],
-    outputs: [{ name: 'y', type, shape }],
-    nodes: [{ op: 'Identity', inputs: [name], outputs: ['y'] }],
-  };
-}
 
 async function copyModel(name: string): Promise<void> {
   const files = ['README.md', 'model.yaml', '1/model.onnx'];

@@ -219,3 +219,12 @@ export const MEMORY_BOMB: GraphSpec = {
     { op: 'ReduceSum', inputs: ['zeros'], outputs: ['sum'], attributes: [{ name: 'keepdims', int: 0 }] },
   ],
 };
+
+/** A graph that returns its input. */
+export function identity(name: string, type: TypeName, shape: (string | number)[]): GraphSpec {
+  return {
+    inputs: [{ name, type, shape }],
+    outputs: [{ name: 'y', type, shape }],
+    nodes: [{ op: 'Identity', inputs: [name], outputs: ['y'] }],
+  };
+}

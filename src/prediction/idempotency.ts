@@ -1,0 +1,151 @@
+/**
+ * Requests with the same idempotency key share one prediction.
+ *
+ * A key is taken from the arrival of its first request until it is known whether the prediction is on disk, even if
+ * nobody waits for it anymore: a retry in the meantime joins it, and cannot record a second one.
+ */
+import type { CallerConnection } from '../engine/queue.js';
+import { DeadlineExceededError, type DeadlinePhase, OverloadedError } from '../errors.js';
+import { sha256 } from '../storage/blobs.js';
+import type { Prediction } from './prediction.type.js';
+
+/** Requests with keys that wait at the same time, in all. */
+const MAX_WAITING = 10_000;
+const RETRY_AFTER_MS = 1_000;
+
+/** Identifies a request by its reference as it was sent, so that a moved alias or another order of keys changes nothing. */
+export function requestDigest(model: string, variant: string | null | undefined, input: unknown): string {
+  return sha256(sortedJson([model, variant ?? null, input]));
+}
+
+/** The digest that versions up to 0.1.0 stored: of the version that the reference named then, and the input as it was sent. */
+export function earlierDigest(versionKey: string, input: unknown): string {
+  return sha256(`${versionKey}\n${JSON.stringify(input)}`);
+}
+
+/** JSON with the keys of each object in order. Recurses only as deeply as a body may be nested. */
+function sortedJson(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  if (Array.isArray(value)) {
+    const isFlat = value.every((element) => typeof element !== 'object' || element === null);
+    return isFlat ? JSON.stringify(value) : `[${value.map(sortedJson).join()}]`;
+  }
+  const entries = Object.entries(value).filter(([, one]) => one !== undefined);
+  entries.sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${entries.map(([key, one]) => `${JSON.stringify(key)}:${sortedJson(one)}`).join()}}`;
+}
+
+/** What the first request with a key has begun. */
+export interface Begun {
+  readonly prediction: Prediction;
+  readonly replayed: boolean;
+  /** Resolves when the prediction is on disk. */
+  readonly recorded: Promise<void>;
+}
+
+/** A request that waits for a prediction, and how long. */
+export interface Waiting {
+  readonly connection: CallerConnection;
+  readonly startedAt: number;
+  readonly deadlineMs: number;
+}
+
+interface Shared {
+  readonly digest: string;
+  readonly begun: Promise<Begun>;
+  /** Null if it failed, so that there is nothing to replay. */
+  readonly settled: Promise<Prediction | null>;
+  readonly waiting: Set<Waiting>;
+}
+
+export class SharedPredictions {
+  readonly #byKey = new Map<string, Shared>();
+  #waiting = 0;
+
+  /** The prediction in progress for this key. */
+  get(key: string): { readonly digest: string } | undefined {
+    return this.#byKey.get(key);
+  }
+
+  /**
+   * Begins a prediction under a free key, and returns it once it is on disk.
+   *
+   * @param begin is given a connection that is open while any request waits
+   * @throws DeadlineExceededError if recording takes too long; then it goes on, and the key stays taken meanwhile
+   */
+  async begin(
+    key: string,
+    digest: string,
+    mine: Waiting,
+    begin: (connection: CallerConnection) => Promise<Begun>,
+  ): Promise<Begun> {
+    const waiting = new Set<Waiting>();
+    const begun = begin(connectionOf(mine.connection.caller, waiting));
+    const settled = begun
+      .then(({ prediction, recorded }) => recorded.then(() => prediction))
+      .catch(() => null)
+      .finally(() => this.#byKey.delete(key));
+    const shared: Shared = { digest, begun, settled, waiting };
+    this.#byKey.set(key, shared);
+    return this.#wait(shared, mine, async () => {
+      const answered = await begun;
+      await inTime(answered.recorded, mine, 'record');
+      return answered;
+    });
+  }
+
+  /**
+   * Waits for the prediction in progress; null if it failed.
+   *
+   * @throws DeadlineExceededError at the deadline of this request, whatever that of the first is
+   */
+  async join(key: string, mine: Waiting): Promise<Prediction | null> {
+    const shared = this.#byKey.get(key);
+    return shared ? this.#wait(shared, mine, () => inTime(shared.settled, mine, 'run')) : null;
+  }
+
+  async #wait<T>({ waiting }: Shared, mine: Waiting, wait: () => Promise<T>): Promise<T> {
+    waiting.add(mine);
+    this.#waiting++;
+    try {
+      return await wait();
+    } finally {
+      waiting.delete(mine);
+      this.#waiting--;
+    }
+  }
+
+  /** @throws OverloadedError if as many requests wait as are allowed */
+  checkRoom(ref: string): void {
+    if (this.#waiting >= MAX_WAITING) throw new OverloadedError(ref, this.#waiting, RETRY_AFTER_MS);
+  }
+}
+
+/** Closed only when no request waits that could still be answered. */
+function connectionOf(caller: string, waiting: ReadonlySet<Waiting>): CallerConnection {
+  return {
+    caller,
+    get isClosed() {
+      for (const { connection } of waiting) if (!connection.isClosed) return false;
+      return true;
+    },
+  };
+}
+
+/** How much of the deadline is left, in milliseconds. */
+export function remainingMs({ startedAt, deadlineMs }: Pick<Waiting, 'startedAt' | 'deadlineMs'>): number {
+  return Math.max(0, deadlineMs - (performance.now() - startedAt));
+}
+
+/** @throws DeadlineExceededError if `work` does not settle within the deadline; it goes on */
+export async function inTime<T>(
+  work: Promise<T>,
+  request: Pick<Waiting, 'startedAt' | 'deadlineMs'>,
+  phase: DeadlinePhase,
+): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new DeadlineExceededError(request.deadlineMs, phase)), remainingMs(request));
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}

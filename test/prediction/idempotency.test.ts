@@ -1,0 +1,189 @@
+/** Idempotency keys: one prediction for all requests with a key, however late its commit is and whoever waits for it. */
+import { createHash } from 'node:crypto';
+import { requestDigest, SharedPredictions } from '#src/prediction/idempotency.js';
+import type { Prediction } from '#src/prediction/prediction.type.js';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { armFault, disarmFault, goOn, hasFired } from '../support/faults.js';
+import { createStore, type TestStore } from '../support/model-store.js';
+import { encodeModel, identity } from '../support/onnx.js';
+import { until } from '../support/until.js';
+
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { replayed prediction { id predictedBy { ref } }
+  problem { code ... on DeadlineExceeded { phase } ... on IdempotencyConflict { earlier } } } }`;
+
+let store: TestStore;
+let app: TestApp;
+beforeAll(async () => {
+  store = await createStore();
+  for (const version of [1, 2]) {
+    await store.write('echo', { [`${version}/model.onnx`]: encodeModel(identity('x', 'INT64', ['N'])) });
+  }
+  await store.write('echo', { 'model.yaml': `example: ${JSON.stringify(x(1))}\n` });
+  app = await startTestApp({ modelStore: store.folder, empty: true });
+  await predict({});
+});
+afterEach(() => disarmFault());
+afterAll(async () => {
+  await app.stop();
+  await store.remove();
+});
+
+function x(value: number) {
+  return { tensors: [{ name: 'x', datatype: 'INT64', shape: [1], data: [value] }] };
+}
+
+async function predict(input: Record<string, unknown>): Promise<Data> {
+  return (await app.query(PREDICT, { input: { model: 'echo', input: x(1), ...input } })).predict;
+}
+
+async function stored(): Promise<number> {
+  return (await app.query('{ predictions { totalCount } }')).predictions.totalCount;
+}
+
+const LATE = { prediction: null, problem: { code: 'DEADLINE_EXCEEDED' } };
+
+test('retries while the commit is late do not run again, and find the one prediction later', async () => {
+  const keyed = { idempotencyKey: 'late' };
+  const before = await stored();
+  await armFault('sqlite.write.begin', 'pause');
+
+  const first = predict({ ...keyed, deadlineMs: 2_000 });
+  await until('the commit has begun', hasFired);
+  const answer = await first;
+  const retries = [];
+  for (let i = 0; i < 10; i++) retries.push(await predict({ ...keyed, deadlineMs: 20 }));
+  await goOn();
+  const later = await predict(keyed);
+
+  expect(answer).toMatchObject({ ...LATE, problem: { phase: 'record' } });
+  for (const retry of retries) expect(retry).toMatchObject(LATE);
+  expect(later).toMatchObject({ replayed: true, problem: null });
+  expect((await stored()) - before).toBe(1);
+});
+
+test('a retry keeps its own deadline, and the first request goes on', async () => {
+  const keyed = { idempotencyKey: 'own-deadline' };
+  await armFault('worker.run.begin', 'pause');
+  const first = predict(keyed);
+  await until('the worker has reached its batch', hasFired);
+
+  const retry = await predict({ ...keyed, deadlineMs: 20 });
+  await goOn();
+
+  expect(retry).toMatchObject(LATE);
+  expect(await first).toMatchObject({ replayed: false, problem: null });
+});
+
+test('after the first request missed its deadline in the worker, a retry that waits longer takes its place', async () => {
+  const keyed = { idempotencyKey: 'patient' };
+  const before = await stored();
+  await armFault('worker.run.begin', 'pause');
+  const first = predict({ ...keyed, deadlineMs: 500 });
+  await until('the worker has reached its batch', hasFired);
+  const retry = predict(keyed);
+
+  const answer = await first;
+  await goOn();
+
+  expect(answer).toMatchObject(LATE);
+  expect(await retry).toMatchObject({ replayed: false, problem: null });
+  expect((await stored()) - before).toBe(1);
+});
+
+test('another order of keys is the same request', async () => {
+  const tensor = { shape: [1], data: [7], datatype: 'INT64', name: 'x' };
+  const first = await predict({ idempotencyKey: 'order', input: x(7) });
+
+  const again = await predict({ idempotencyKey: 'order', input: { tensors: [tensor] } });
+  const other = await predict({ idempotencyKey: 'order', input: x(8) });
+
+  expect(again).toMatchObject({ replayed: true, prediction: { id: first.prediction.id } });
+  expect(other.problem).toEqual({ code: 'IDEMPOTENCY_CONFLICT', earlier: first.prediction.id });
+});
+
+test('keys of a row are in order at every level; numbers, texts and lists are as they were sent', () => {
+  const of = (input: unknown) => requestDigest('m', null, input);
+
+  expect(of({ row: { a: 1, b: { c: [1, { d: 2, e: 3 }] } } })).toBe(
+    of({ row: { b: { c: [1, { e: 3, d: 2 }] }, a: 1 } }),
+  );
+  const different = [
+    { a: [1, 2] },
+    { a: [2, 1] },
+    { a: '1' },
+    { a: 1 },
+    { a: null },
+    {},
+    { 'a:1,': 1 },
+    { a: [[1], 2] },
+  ];
+  expect(new Set(different.map(of)).size).toBe(different.length);
+  expect(of(JSON.parse('{"__proto__":{"a":1}}'))).not.toBe(of({}));
+  expect(requestDigest('m', 'q8', {})).not.toBe(requestDigest('m', null, {}));
+});
+
+test('an alias that has moved is the same request, and returns the earlier prediction', async () => {
+  const move = async (version: string) =>
+    app.query('mutation ($input: SetAliasInput!) { setAlias(input: $input) { problem { code } } }', {
+      input: { model: 'echo', alias: 'live', version },
+    });
+  const keyed = { model: 'echo@live', idempotencyKey: 'moved' };
+  await move('echo:1');
+  const first = await predict(keyed);
+  await move('echo:2');
+
+  const again = await predict(keyed);
+  const other = await predict({ ...keyed, model: 'echo:1' });
+
+  expect(first.prediction.predictedBy.ref).toBe('echo:1');
+  expect(again).toMatchObject({ replayed: true, prediction: first.prediction });
+  expect(other.problem.code).toBe('IDEMPOTENCY_CONFLICT');
+});
+
+test('a digest stored by version 0.1.0 still matches', async () => {
+  const input = { tensors: [{ name: 'x', datatype: 'INT64', shape: [1], data: [5] }] };
+  const { prediction } = await predict({ idempotencyKey: 'old', input });
+  const { version } = await app.query('{ version(ref: "echo") { id } }');
+  const digest = createHash('sha256')
+    .update(`${version.id}\n${JSON.stringify(input)}`)
+    .digest('hex');
+  const { predictionsFile } = app.app.databases;
+  await predictionsFile.write('update idempotency set request_sha256 = ? where key = ?', [digest, 'old']);
+
+  const again = await predict({ idempotencyKey: 'old', input });
+  const other = await predict({ idempotencyKey: 'old', input: x(6) });
+
+  expect(again).toMatchObject({ replayed: true, prediction: { id: prediction.id } });
+  expect(other.problem.code).toBe('IDEMPOTENCY_CONFLICT');
+});
+
+test('a request whose own client has disconnected is still run for those who have joined it', async () => {
+  const shared = new SharedPredictions();
+  const client = (isClosed: boolean) => ({ isClosed, caller: 'x' });
+  const mine = (isClosed: boolean) => ({ connection: client(isClosed), startedAt: performance.now(), deadlineMs: 1e6 });
+  const { promise: recorded, resolve } = Promise.withResolvers<void>();
+  const prediction = { id: 'p' } as Prediction;
+  let connection = client(true);
+  const first = shared.begin('k', 'd', mine(true), async (given) => {
+    connection = given;
+    return { prediction, replayed: false, recorded };
+  });
+
+  const alone = connection.isClosed;
+  const joined = shared.join('k', mine(false));
+  const together = connection.isClosed;
+  resolve();
+
+  expect([alone, together]).toEqual([true, false]);
+  expect(await joined).toBe(prediction);
+  await first;
+  expect(shared.get('k')).toBeUndefined();
+});
+
+test('only so many requests with keys wait at the same time', () => {
+  const shared = new SharedPredictions();
+  const mine = { connection: { isClosed: false, caller: 'x' }, startedAt: 0, deadlineMs: 1 };
+  for (let i = 0; i < 10_000; i++) void shared.begin(`k${i}`, 'd', mine, () => new Promise(() => {}));
+
+  expect(() => shared.checkRoom('echo')).toThrow('10000 inputs are already waiting');
+});
