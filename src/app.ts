@@ -7,6 +7,7 @@ import type { Logger } from 'pino';
 import { createSchema } from './api/schema.js';
 import { createServer } from './api/server.js';
 import { Catalog } from './catalog/catalog.js';
+import { ListingCounts } from './catalog/listing-counts.js';
 import type { Config } from './config.js';
 import { Engine } from './engine/engine.js';
 import { importEvaluations } from './evaluation/import.js';
@@ -20,6 +21,7 @@ import { Serving } from './serving/serving.js';
 import { BlobFolder } from './storage/blobs.js';
 import { type Databases, openDatabases } from './storage/database.js';
 import { GroupCommit } from './storage/group-commit.js';
+import { indexMissing } from './storage/search.js';
 import { waitAtMost } from './wait-at-most.js';
 
 export interface App {
@@ -73,6 +75,7 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     await blobs.open();
     await engine.start();
     const url = await server.http.listen({ host: config.host, port: config.port });
+    await indexMissing(databases.catalogDb);
     const store = path.resolve(config.modelStore);
     const cards = await importModelStore({ db: databases.catalogDb, blobs, engine, log }, store);
     await importEvaluations({ db: databases.catalogDb, log }, cards);
@@ -110,6 +113,7 @@ function createSlices({ config, log, databases, blobs, commits, engine }: Parts)
     predictionDb,
     blobs,
     catalog,
+    counts: new ListingCounts(catalogDb, () => databases.catalogFile.changeCount),
     engine,
     predictions,
     history,

@@ -1,6 +1,7 @@
 /** Every resolver class of the schema, and how an instance is made from the app's parts. */
 import type { Catalog } from '../catalog/catalog.js';
 import { DatasetResolver } from '../catalog/dataset.resolver.js';
+import type { ListingCounts } from '../catalog/listing-counts.js';
 import { ModelResolver } from '../catalog/model.resolver.js';
 import { AliasResolver, VersionResolver } from '../catalog/version.resolver.js';
 import type { Engine } from '../engine/engine.js';
@@ -23,6 +24,7 @@ export interface ResolverParts {
   readonly predictionDb: PredictionDatabase;
   readonly blobs: BlobFolder;
   readonly catalog: Catalog;
+  readonly counts: ListingCounts;
   readonly engine: Engine;
   readonly predictions: Predictions;
   readonly history: History;
@@ -35,7 +37,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   ResolverClass,
   (parts: ResolverParts) => object
 >([
-  [ModelResolver, ({ catalogDb }) => new ModelResolver(catalogDb)],
+  [ModelResolver, ({ catalogDb, counts }) => new ModelResolver(catalogDb, counts)],
   [VersionResolver, ({ catalog }) => new VersionResolver(catalog)],
   [AliasResolver, () => new AliasResolver()],
   [DatasetResolver, ({ catalogDb }) => new DatasetResolver(catalogDb)],

@@ -3,7 +3,7 @@ import type { Principal } from '../access/principal.js';
 import { create } from '../graphql/create.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { DatasetTable } from '../storage/migrations/catalog.table.js';
-import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pageOf } from '../storage/pages.js';
+import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pageOf, totalOf } from '../storage/pages.js';
 import { countUpToCap } from '../storage/sql.js';
 import type { ColumnSpec } from '../tasks/spec.js';
 import type { TaskName } from '../tasks/tasks.js';
@@ -57,7 +57,7 @@ export async function findDatasetPage(
     toNode: toDataset,
     list,
     keyOf: ({ name }) => [name],
-    countTotal: () => countDatasets(db, principal),
+    countTotal: async () => totalOf(await countDatasets(db, principal)),
   });
 }
 

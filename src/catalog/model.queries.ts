@@ -1,12 +1,22 @@
 /** All SQL that reads models: by id or name, as a list, and counted by facet. */
-import { type Expression, type ExpressionBuilder, type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
+import { type Expression, type ExpressionBuilder, type RawBuilder, type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { BadArgumentError } from '../errors.js';
 import { create } from '../graphql/create.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { ModelTable } from '../storage/migrations/catalog.table.js';
-import { checkFirst, decodeCursor, type Key, listId, type Page, type PageArgs, pageOf } from '../storage/pages.js';
-import { searchHits } from '../storage/search.js';
+import {
+  checkFirst,
+  decodeCursor,
+  type Key,
+  listId,
+  type Page,
+  type PageArgs,
+  pageOf,
+  type Total,
+  totalOf,
+} from '../storage/pages.js';
+import { countMatches, MAX_HITS, searchHits } from '../storage/search.js';
 import { countUpToCap, isAfter, rowCount } from '../storage/sql.js';
 import type { TaskName } from '../tasks/tasks.js';
 import {
@@ -78,69 +88,84 @@ export async function findModelPage(
   principal: Principal,
   listing: ModelListing,
   { first, after }: PageArgs,
+  countTotal = () => countModels(db, principal, listing),
 ): Promise<Page<Model>> {
   checkFilter(listing.filter ?? {});
-  const order = orderOf(listing);
+  const { column, direction } = orderOf(listing);
   const list = listId('models', listing);
-  let query = listedModels(db, principal, listing)
-    .selectAll('model')
-    .select(order.column.as('order_key'))
-    .orderBy(order.column, order.direction)
-    .orderBy('model.id', order.direction)
+  let listed = listedModels(db, principal, listing)
+    .select(['model.id', column.as('order_key')])
+    .orderBy(column, direction)
+    .orderBy('model.id', direction)
     .limit(checkFirst(first) + 1);
-  if (after != null) {
-    query = query.where(isAfter(decodeCursor(list, after, 2), [order.column, sql.ref('model.id')], order.direction));
-  }
-  return pageOf(await query.execute(), first, {
-    toNode: toModel,
-    list,
-    keyOf: ({ order_key, id }) => [order_key, id],
-    countTotal: () => countModels(db, principal, listing),
-  });
-}
-
-/** Counts up to `MAX_COUNT + 1`. */
-export async function countModels(db: CatalogDatabase, principal: Principal, listing: ModelListing): Promise<number> {
-  const counted = countUpToCap(listedModels(db, principal, listing));
-  return (await db.selectNoFrom(counted.as('count')).executeTakeFirstOrThrow()).count;
-}
-
-/** Counts the models of a listing by each facet, one statement per facet. */
-export async function countFacets(db: CatalogDatabase, principal: Principal, listing: ModelListing): Promise<Facet[]> {
-  const models = listedModels(db, principal, listing);
-  const tags = models.innerJoin('model_tag', 'model_tag.model_id', 'model.id');
-  const versions = models.innerJoin('version', 'version.id', 'model.default_version_id');
-  const counted: [keyof typeof FacetField, Promise<FacetBucket[]>][] = [
-    ['TASK', countBy(models, sql.ref('model.task'))],
-    ['TAG', countBy(tags, sql.ref('model_tag.tag'))],
-    ['LICENSE', countBy(models, sql.ref('model.license'))],
-    ['FRAMEWORK', countBy(versions, sql.ref('version.framework_name'))],
-    ['OWNER', countBy(models, sql.ref('model.owner'))],
-  ];
-  return Promise.all(counted.map(async ([field, buckets]) => ({ field, buckets: await buckets })));
-}
-
-async function countBy<T extends keyof CatalogTables>(
-  query: SelectQueryBuilder<CatalogTables, T, object>,
-  value: ReturnType<typeof sql.ref<string | null>>,
-): Promise<FacetBucket[]> {
-  const rows = await query
-    .select(value.as('value'))
-    .select(rowCount().as('count'))
-    .where(value, 'is not', null)
-    .groupBy(value)
-    .orderBy('count', 'desc')
-    .orderBy('value')
-    .limit(MAX_BUCKETS)
+  if (after != null)
+    listed = listed.where(isAfter(decodeCursor(list, after, 2), [column, sql.ref('model.id')], direction));
+  // The list itself is read from an index only; the rows, with their cards, just for the page.
+  const rows = await db
+    .selectFrom(listed.as('listed'))
+    .innerJoin('model', 'model.id', 'listed.id')
+    .selectAll('model')
+    .select('listed.order_key')
+    .orderBy('listed.order_key', direction)
+    .orderBy('model.id', direction)
     .execute();
-  return rows as FacetBucket[];
+  return pageOf(rows, first, { toNode: toModel, list, keyOf: ({ order_key, id }) => [order_key, id], countTotal });
+}
+
+/** Capped also if a search has more matches than it looks at. @throws BadArgumentError */
+export async function countModels(db: CatalogDatabase, principal: Principal, listing: ModelListing): Promise<Total> {
+  checkFilter(listing.filter ?? {});
+  const counted = countUpToCap(listedModels(db, principal, listing));
+  const { count, matches } = await db
+    .selectNoFrom([counted.as('count'), countMatches(listing.search ?? '').as('matches')])
+    .executeTakeFirstOrThrow();
+  const total = totalOf(count);
+  return { ...total, isCapped: total.isCapped || matches > MAX_HITS };
+}
+
+/** Counts the models of a listing by each facet, in one statement that reads the listing once. */
+export async function countFacets(db: CatalogDatabase, principal: Principal, listing: ModelListing): Promise<Facet[]> {
+  checkFilter(listing.filter ?? {});
+  const listed = listedModels(db, principal, listing).select([
+    'model.id',
+    'model.task',
+    'model.license',
+    'model.owner',
+    'model.default_framework',
+  ]);
+  const columns = { TASK: 'task', LICENSE: 'license', FRAMEWORK: 'default_framework', OWNER: 'owner' } as const;
+  const counted = Object.entries(columns).map(([field, column]) => countBy(field, sql.ref(`listed.${column}`)));
+  const tags = countBy('TAG', sql.ref('model_tag.tag'), sql`cross join model_tag where model_tag.model_id = listed.id`);
+  const buckets = sql<Bucket>`(${sql.join([tags, ...counted], sql` union all `)})`;
+  const rows = await db
+    .with(
+      (cte) => cte('listed').materialized(),
+      () => listed,
+    )
+    .selectFrom(buckets.as('bucket'))
+    .selectAll()
+    .execute();
+  const byField = Map.groupBy(rows, ({ field }) => field);
+  return FACETS.map((field) => ({
+    field,
+    buckets: (byField.get(field) ?? []).map(({ value, count }) => ({ value, count })),
+  }));
+}
+
+type Bucket = FacetBucket & { readonly field: keyof typeof FacetField };
+
+const FACETS = ['TASK', 'TAG', 'LICENSE', 'FRAMEWORK', 'OWNER'] as const;
+
+function countBy(field: string, value: RawBuilder<unknown>, from = sql`where 1 = 1`): RawBuilder<unknown> {
+  return sql`select * from (select ${sql.lit(field)} as field, ${value} as value, ${rowCount()} as count
+    from listed ${from} and ${value} is not null group by ${value} order by count desc, value limit ${sql.lit(MAX_BUCKETS)})`;
 }
 
 function orderOf({ search, orderBy }: ModelListing): {
   column: ReturnType<typeof sql.ref<Key>>;
   direction: 'asc' | 'desc';
 } {
-  if (!orderBy && search && searchHits(search)) return { column: sql.ref('hit.rank'), direction: 'asc' };
+  if (!orderBy && search && searchHits(search)) return { column: sql.ref('hit.score'), direction: 'asc' };
   const { field, direction } = orderBy ?? { field: 'NAME', direction: 'ASC' };
   return { column: sql.ref(ORDER_COLUMN[field]), direction: direction === 'DESC' ? 'desc' : 'asc' };
 }
@@ -154,7 +179,7 @@ function listedModels(db: CatalogDatabase, principal: Principal, { search, filte
     .where(filterCondition(principal, filter ?? {}));
   if (!hits) return from;
   return from.innerJoin(hits.as('hit'), (join) =>
-    join.onRef('hit.model_id' as never, '=', 'model.id'),
+    join.onRef('hit.search_id' as never, '=', 'model.search_id'),
   ) as unknown as typeof from;
 }
 
@@ -179,21 +204,14 @@ function filterCondition(principal: Principal, filter: ModelFilter) {
     if (filter.licenses) conditions.push(eb('model.license', 'in', filter.licenses));
     if (filter.tags) {
       const tagged = eb.selectFrom('model_tag').select('model_id').where('tag', 'in', filter.tags);
-      conditions.push(eb('model.id', 'in', tagged));
+      // Not `model.id`: the planner would start from all models with the tag, and sort them.
+      conditions.push(eb(eb.fn.coalesce('model.id', sql.lit('')), 'in', tagged));
     }
-    if (filter.frameworks || filter.maxSizeBytes != null) conditions.push(eb.exists(defaultVersionThat(eb, filter)));
+    if (filter.frameworks) conditions.push(eb('model.default_framework', 'in', filter.frameworks));
+    if (filter.maxSizeBytes != null) conditions.push(eb('model.default_bytes', '<=', filter.maxSizeBytes));
     if (filter.metric) conditions.push(eb.exists(evaluationThat(eb, principal, filter.metric)));
     return eb.and(conditions);
   };
-}
-
-function defaultVersionThat(eb: ExpressionBuilder<CatalogTables, 'model'>, { frameworks, maxSizeBytes }: ModelFilter) {
-  return eb
-    .selectFrom('version')
-    .select('version.id')
-    .whereRef('version.id', '=', 'model.default_version_id')
-    .$if(frameworks != null, (q) => q.where('version.framework_name', 'in', frameworks as string[]))
-    .$if(maxSizeBytes != null, (q) => q.where('version.artifact_bytes', '<=', maxSizeBytes as number));
 }
 
 /** Considers only metrics over all classes, of evaluations that succeeded on datasets that the principal may see. */

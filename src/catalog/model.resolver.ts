@@ -4,9 +4,10 @@ import { BadArgumentError } from '../errors.js';
 import { AFTER, FIRST } from '../graphql/connection.type.js';
 import { Cost, type Args as CostArgs } from '../graphql/cost.js';
 import type { CatalogDatabase } from '../storage/database.js';
-import { MAX_HITS, MAX_WORDS } from '../storage/search.js';
+import { MAX_HITS, MAX_WORDS, MIN_PREFIX_LETTERS } from '../storage/search.js';
+import type { ListingCounts } from './listing-counts.js';
 import type { CatalogContext } from './loaders.js';
-import { countFacets, findModelPage } from './model.queries.js';
+import { findModelPage } from './model.queries.js';
 import { Model, ModelConnection, ModelFilter, ModelOrder } from './model.type.js';
 import { Alias, Version, VersionConnection } from './version.type.js';
 
@@ -14,7 +15,7 @@ import { Alias, Version, VersionConnection } from './version.type.js';
 class ModelsArgs {
   @Field(() => String, {
     nullable: true,
-    description: `Words that must all occur in the name, title, summary, tags or card. The last word also matches as a prefix. Only the first ${MAX_WORDS} different words and the ${MAX_HITS.toLocaleString('en')} best matches are considered. Default: no search.`,
+    description: `Words that must all occur in the name, title, summary, tags or card. The last word also matches as a prefix if it has at least ${MIN_PREFIX_LETTERS} letters; other words match in every inflection. Only the first ${MAX_WORDS} different words and ${MAX_HITS.toLocaleString('en')} matches are considered. Default: no search.`,
   })
   search?: string | null;
 
@@ -48,7 +49,10 @@ function pointsOfListing({ search, filter }: CostArgs): number {
 
 @Resolver(() => Model)
 export class ModelResolver {
-  constructor(private readonly db: CatalogDatabase) {}
+  constructor(
+    private readonly db: CatalogDatabase,
+    private readonly counts: ListingCounts,
+  ) {}
 
   @Policy('read')
   @Cost({ points: pointsOfListing })
@@ -61,8 +65,8 @@ export class ModelResolver {
   ): Promise<ModelConnection> {
     const { search, filter, orderBy } = args;
     const listing = { search, filter, orderBy };
-    const page = await findModelPage(this.db, principal, listing, args);
-    return new ModelConnection(page, () => countFacets(this.db, principal, listing));
+    const page = await findModelPage(this.db, principal, listing, args, () => this.counts.total(principal, listing));
+    return new ModelConnection(page, () => this.counts.facets(principal, listing));
   }
 
   @Policy('read')

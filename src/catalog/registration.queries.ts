@@ -12,7 +12,12 @@ import { indexForSearch } from '../storage/search.js';
 
 export type Trx = Transaction<CatalogTables>;
 
-type NewModel = Omit<ModelTable, 'id' | 'visibility' | 'default_version_id' | 'created_at' | 'updated_at'> & {
+const NO_DEFAULT = { default_version_id: null, default_framework: null, default_bytes: null };
+
+type NewModel = Omit<
+  ModelTable,
+  'id' | 'visibility' | keyof typeof NO_DEFAULT | 'search_id' | 'created_at' | 'updated_at'
+> & {
   readonly tags: readonly string[];
 };
 export type NewVersion = Omit<VersionTable, 'id' | 'created_at' | 'updated_at'>;
@@ -23,7 +28,14 @@ export async function saveModel(trx: Trx, { tags, ...model }: NewModel, now: num
   const found = await trx.selectFrom('model').selectAll().where('name', '=', model.name).executeTakeFirst();
   const id = found?.id ?? newId('Model');
   if (!found) {
-    const fresh = { id, visibility: 'public' as const, default_version_id: null, created_at: now, updated_at: now };
+    const fresh = {
+      id,
+      visibility: 'public' as const,
+      ...NO_DEFAULT,
+      search_id: null,
+      created_at: now,
+      updated_at: now,
+    };
     await trx
       .insertInto('model')
       .values({ ...model, ...fresh })
@@ -160,6 +172,22 @@ async function chooseDefaultVersion(trx: Trx, modelId: string): Promise<void> {
     .orderBy('number', 'desc')
     .limit(1)
     .executeTakeFirst();
-  const chosen = champion?.id ?? newest?.id ?? null;
-  await trx.updateTable('model').set({ default_version_id: chosen }).where('id', '=', modelId).execute();
+  const chosen = champion?.id ?? newest?.id;
+  const found =
+    chosen === undefined
+      ? undefined
+      : await trx.selectFrom('version').selectAll().where('id', '=', chosen).executeTakeFirstOrThrow();
+  await trx
+    .updateTable('model')
+    .set(
+      found
+        ? {
+            default_version_id: found.id,
+            default_framework: found.framework_name,
+            default_bytes: found.artifact_bytes,
+          }
+        : NO_DEFAULT,
+    )
+    .where('id', '=', modelId)
+    .execute();
 }

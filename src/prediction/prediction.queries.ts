@@ -2,14 +2,15 @@
  * SQL for predictions. Each row belongs to one principal; no other principal can read it. The SQL of the sweeper is in
  * `retention.queries.ts`.
  */
+import { type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { create } from '../graphql/create.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import { compiledInsert, type Insert } from '../storage/group-commit.js';
 import { firstIdAt } from '../storage/ids.js';
 import type { IdempotencyTable, PredictionTable } from '../storage/migrations/prediction.table.js';
-import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pageOf } from '../storage/pages.js';
-import { countUpToCap } from '../storage/sql.js';
+import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pageOf, totalOf } from '../storage/pages.js';
+import { countUpToCap, rowsOf } from '../storage/sql.js';
 import { decodeAnswer, encodeAnswer } from './answer-json.js';
 import { Prediction } from './prediction.type.js';
 
@@ -105,20 +106,42 @@ export async function findPredictionPage(
   { first, after }: PageArgs,
 ): Promise<Page<Prediction>> {
   const list = listId('predictions', listing);
-  let query = listedPredictions(db, principal, listing)
-    .selectAll()
-    .orderBy('id', 'desc')
-    .limit(checkFirst(first) + 1);
-  if (after != null) query = query.where('id', '<', decodeCursor(list, after, 1)[0] as string);
+  const before = after == null ? null : (decodeCursor(list, after, 1)[0] as string);
+  const query = newestPredictions(db, principal, listing, before, checkFirst(first) + 1).selectAll('prediction');
   return pageOf(await query.execute(), first, {
     toNode: toPrediction,
     list,
     keyOf: ({ id }) => [id],
     countTotal: async () => {
       const counted = countUpToCap(listedPredictions(db, principal, listing));
-      return (await db.selectNoFrom(counted.as('count')).executeTakeFirstOrThrow()).count;
+      return totalOf((await db.selectNoFrom(counted.as('count')).executeTakeFirstOrThrow()).count);
     },
   });
+}
+
+/** The newest predictions of a listing before an id. With versions, one limited subquery for each of them. */
+function newestPredictions(
+  db: PredictionDatabase,
+  principal: Principal,
+  listing: PredictionListing,
+  before: string | null,
+  limit: number,
+) {
+  const { versionIds } = listing;
+  const newest = listedPredictions(db, principal, { ...listing, versionIds: null })
+    .$if(before !== null, (q) => q.where('id', '<', before as string))
+    .orderBy('id', 'desc')
+    .limit(limit);
+  if (versionIds === null) return newest;
+  const ofVersion = newest.select('id').where(sql<SqlBool>`version_id = ${sql.ref('wanted.id')}`);
+  const listed = db
+    .selectFrom(rowsOf(versionIds).as('wanted'))
+    .crossJoin('prediction as found')
+    .where('found.id', 'in', ofVersion)
+    .select('found.id')
+    .orderBy('found.id', 'desc')
+    .limit(limit);
+  return db.selectFrom('prediction').where('id', 'in', listed).orderBy('id', 'desc');
 }
 
 function listedPredictions(

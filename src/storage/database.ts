@@ -28,7 +28,15 @@ import { lockStore } from './store-lock.js';
 export interface CatalogTables {
   model: ModelTable;
   model_tag: ModelTagTable;
-  model_fts: { model_id: string; name: string; title: string; summary: string; tags: string; card: string };
+  model_fts: {
+    rowid: number;
+    name: string;
+    title: string;
+    summary: string;
+    tags: string;
+    card: string;
+    stems: string;
+  };
   version: VersionTable;
   alias: AliasTable;
   dataset: DatasetTable;

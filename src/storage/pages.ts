@@ -29,20 +29,19 @@ export function totalOf(counted: number): Total {
 
 /** One page of a list. The total takes a statement of its own, so it is counted only if it is selected, and once. */
 export class Page<T> {
-  readonly #count: () => Promise<number>;
+  readonly #count: () => Promise<Total>;
   #total: Promise<Total> | undefined;
 
-  /** `count` stops at `MAX_COUNT + 1`. */
   constructor(
     readonly edges: readonly Edge<T>[],
     readonly hasNextPage: boolean,
-    count: () => Promise<number>,
+    count: () => Promise<Total>,
   ) {
     this.#count = count;
   }
 
   total(): Promise<Total> {
-    this.#total ??= this.#count().then(totalOf);
+    this.#total ??= this.#count();
     return this.#total;
   }
 }
@@ -100,7 +99,7 @@ interface PageOptions<Row, T> {
 export function pageOf<Row, T>(
   rows: readonly Row[],
   first: number,
-  options: PageOptions<Row, T> & { readonly countTotal: () => Promise<number> },
+  options: PageOptions<Row, T> & { readonly countTotal: () => Promise<Total> },
 ): Page<T> {
   const edges = rows
     .slice(0, first)
@@ -122,7 +121,7 @@ export function pagesByParent<Row extends { parent_id: string }, T>(
   let counted: Promise<Map<string, number>> | undefined;
   const countTotal = async (parentId: string) => {
     counted ??= options.countTotals().then((counts) => new Map(counts.map((row) => [row.parent_id, row.count])));
-    return (await counted).get(parentId) ?? 0;
+    return totalOf((await counted).get(parentId) ?? 0);
   };
   return new Map(
     parentIds.map((id) => [

@@ -15,6 +15,7 @@ export function countUpToCap<DB, T extends keyof DB>(query: SelectQueryBuilder<D
 
 /** The ids as rows of a table with the column `id`, for a subquery that depends on each of them. */
 export function rowsOf(ids: readonly string[]): RawBuilder<{ id: string }> {
+  if (ids.length === 0) return sql`(select '' as id where 1 = 0)`;
   return sql`(select column1 as id from (values ${sql.join(ids.map((id) => sql`(${id})`))}))`;
 }
 

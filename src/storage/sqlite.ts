@@ -123,6 +123,8 @@ export class SqliteFile {
   readonly #readers: SqliteThread[] = [];
   #lastRead = 0;
   #writerTurn: Promise<unknown> = Promise.resolve();
+  /** Increases when a statement that may change the file has ended. */
+  changeCount = 0;
   /** Statements executed so far, for tests that count them. */
   statementCount = 0;
 
@@ -163,7 +165,7 @@ export class SqliteFile {
   /** Only for the holder of the writer's turn. @throws StorageFullError, SqliteError */
   write(sql: string, parameters: readonly unknown[]): Promise<QueryReply> {
     this.statementCount++;
-    return this.#writer.send({ kind: 'query', sql, parameters }).catch(throwDiskFailureAsStorageFull);
+    return this.#change({ kind: 'query', sql, parameters });
   }
 
   /** The epoch of the writer's thread. */
@@ -174,7 +176,14 @@ export class SqliteFile {
   /** Runs all rows of all statements in one transaction. Resolves when they are on the disk. @throws as `write` */
   commit(statements: readonly Statement[]): Promise<QueryReply> {
     this.statementCount += statements.length;
-    return this.inTurn(() => this.#writer.send({ kind: 'commit', statements })).catch(throwDiskFailureAsStorageFull);
+    return this.inTurn(() => this.#change({ kind: 'commit', statements }));
+  }
+
+  #change(request: Unnumbered): Promise<QueryReply> {
+    return this.#writer
+      .send(request)
+      .finally(() => this.changeCount++)
+      .catch(throwDiskFailureAsStorageFull);
   }
 
   async inTurn<T>(work: () => Promise<T>): Promise<T> {

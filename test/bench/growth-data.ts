@@ -43,11 +43,13 @@ const DATASET_OF = `case when (i / ${VERSIONS_EACH}) % 5 = 0 then 0 else 1 + (i 
 const CATALOG: readonly (readonly [rowsPerModel: number, sql: string])[] = [
   [
     1,
-    `insert into model (id, name, title, summary, task, owner, license, visibility, card, default_version_id, created_at, updated_at)
+    `insert into model (id, name, title, summary, task, owner, license, visibility, card, default_version_id, default_framework,
+       default_bytes, created_at, updated_at)
      select ${id('model', 'i')}, printf('m%06d', i), 'Model number ' || i, 'Tells things apart',
        case i % 3 when 0 then 'TENSOR' else 'TABULAR_CLASSIFICATION' end, 'owner-' || (i % 50),
        case i % 5 when 0 then 'apache-2.0' else 'mit' end, 'public', ${CARD},
-       ${id('version', `(i * ${VERSIONS_EACH} + ${VERSIONS_EACH - 1})`)}, ${FIRST_MS} + i, ${FIRST_MS} + i from series`,
+       ${id('version', `(i * ${VERSIONS_EACH} + ${VERSIONS_EACH - 1})`)}, case i % 2 when 0 then 'tensorflow' else 'scikit-learn' end,
+       1000 + i * ${VERSIONS_EACH} + ${VERSIONS_EACH - 1}, ${FIRST_MS} + i, ${FIRST_MS} + i from series`,
   ],
   [
     1,

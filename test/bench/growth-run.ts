@@ -21,7 +21,7 @@ export async function runnableReads({ catalogFile, predictionsFile, catalogDb, p
     .select(['id', 'name'])
     .limit(1)
     .executeTakeFirst()) ?? { id: 'none', name: 'none' };
-  const versions = await catalogDb.selectFrom('version').select('id').orderBy('id').limit(5).execute();
+  const versions = await predictionDb.selectFrom('prediction').select('version_id as id').distinct().limit(5).execute();
   const prediction = await predictionDb.selectFrom('prediction').select('id').limit(1).executeTakeFirst();
   const ids = { versions: versions.map(({ id }) => id), id: prediction?.id ?? 'none' };
   return [

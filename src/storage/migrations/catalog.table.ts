@@ -13,6 +13,11 @@ export interface ModelTable {
   card: string;
   /** `champion` if set, else the newest READY version; kept in the transaction that changes either. */
   default_version_id: string | null;
+  /** `framework_name` and `artifact_bytes` of the default version, kept with `default_version_id`, for filters and facets. */
+  default_framework: string | null;
+  default_bytes: number | null;
+  /** Row id in the full-text index; null until the model is indexed. */
+  search_id: number | null;
   retention_days: number | null;
   created_at: number;
   updated_at: number;

@@ -9,6 +9,8 @@ export const catalogMigrations: Record<string, Migration> = {
   '004_search': { up: createSearch },
   '005_variants': { up: addVariants },
   '006_large_catalogs': { up: indexLargeCatalogs },
+  '007_search': { up: replaceSearch },
+  '008_model_listing': { up: indexModelListing },
 };
 
 async function addVariants(db: Kysely<unknown>): Promise<void> {
@@ -27,7 +29,7 @@ async function indexLargeCatalogs(db: Kysely<unknown>): Promise<void> {
   await db.schema
     .createIndex('evaluation_version_dataset')
     .on('evaluation')
-    .columns(['version_id', 'dataset_id', 'id'])
+    .columns(['version_id', 'dataset_id', 'id', 'job_state'])
     .execute();
   await db.schema.createIndex('version_model').on('version').columns(['model_id', 'id']).execute();
   await db.schema.dropIndex('version_dataset_dataset').execute();
@@ -36,6 +38,31 @@ async function indexLargeCatalogs(db: Kysely<unknown>): Promise<void> {
     .on('version_dataset')
     .columns(['dataset_id', 'version_id'])
     .execute();
+}
+
+/** The models are indexed at the next start, by `storage/search.ts`. */
+async function replaceSearch(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('model').addColumn('search_id', 'integer').execute();
+  await sql`drop table model_fts`.execute(db);
+  await sql`create virtual table model_fts using fts5(name, title, summary, tags, card, stems,
+    tokenize = 'unicode61', prefix = '2 3', content = '', contentless_delete = 1)`.execute(db);
+}
+
+/** Indexes with every column that a list of models filters, counts or orders by, so that no list reads the cards. */
+async function indexModelListing(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('model').addColumn('default_framework', 'text').execute();
+  await db.schema.alterTable('model').addColumn('default_bytes', 'bigint').execute();
+  await sql`update model set (default_framework, default_bytes) =
+    (select framework_name, artifact_bytes from version where version.id = model.default_version_id)`.execute(db);
+  const listed = ['visibility', 'owner', 'task', 'license', 'default_version_id', 'default_framework', 'default_bytes'];
+  for (const [index, first] of Object.entries({ model_listing: 'name', model_search: 'search_id' }))
+    await db.schema
+      .createIndex(index)
+      .on('model')
+      .columns([first, 'id', ...listed])
+      .execute();
+  await db.schema.dropIndex('model_tag_tag').execute();
+  await db.schema.createIndex('model_tag_tag').on('model_tag').columns(['tag', 'model_id']).execute();
 }
 
 async function createModels(db: Kysely<unknown>): Promise<void> {
@@ -168,7 +195,7 @@ async function createEvaluations(db: Kysely<unknown>): Promise<void> {
   await db.schema.createIndex('metric_value').on('metric').columns(['name', 'value']).execute();
 }
 
-/** The full-text index is the only migration that differs between dialects. Its queries are in `storage/search.ts`. */
+/** Full-text indexes are the only migrations that differ between dialects. Their queries are in `storage/search.ts`. */
 async function createSearch(db: Kysely<unknown>): Promise<void> {
   await sql`create virtual table model_fts using
     fts5(model_id unindexed, name, title, summary, tags, card, tokenize = 'porter unicode61')`.execute(db);

@@ -4,7 +4,20 @@ import type { Migration } from 'kysely/migration';
 
 export const predictionMigrations: Record<string, Migration> = {
   '001_predictions': { up: createPredictions },
+  '002_labels': { up: indexLabels },
 };
+
+/** For the history of a label, of all models and of one. Only predictions with a label have entries. */
+async function indexLabels(db: Kysely<unknown>): Promise<void> {
+  const indexes = { prediction_label: ['label', 'id'], prediction_version_label: ['version_id', 'label', 'id'] };
+  for (const [name, columns] of Object.entries(indexes))
+    await db.schema
+      .createIndex(name)
+      .on('prediction')
+      .columns(columns)
+      .where('label' as never, 'is not', null)
+      .execute();
+}
 
 async function createPredictions(db: Kysely<unknown>): Promise<void> {
   await db.schema
