@@ -129,6 +129,12 @@ async function memoryOf(pid: number | undefined): Promise<ProcessMemory | null> 
 /** The only variables a worker inherits: native libraries need them to find devices. None holds a secret. */
 const INHERITED_ENV = ['PATH', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'VK_DRIVER_FILES', 'TMPDIR', 'SystemRoot'];
 
+/**
+ * V8 would let the garbage of short messages grow to over 100 MB per worker before it collects it. With 4 MiB, a worker
+ * stays at 160 instead of 270 MB and takes as much CPU time.
+ */
+const V8_OPTIONS = ['--max-semi-space-size=4'];
+
 function spawnWorker(
   { file, emptyFolder, memoryBytes }: LaunchOptions,
   confinement: Confinement,
@@ -137,7 +143,7 @@ function spawnWorker(
   const passedOn = [...INHERITED_ENV];
   passedOn.push('FAULT_FILE', 'FAULT_LOG'); // @fault
   const env = Object.fromEntries(passedOn.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
-  const command = [...confinementCommand(confinement, memoryBytes, purpose), process.execPath, file];
+  const command = [...confinementCommand(confinement, memoryBytes, purpose), process.execPath, ...V8_OPTIONS, file];
   return spawn(command[0] as string, command.slice(1), {
     cwd: emptyFolder,
     // glibc would keep the freed memory of each thread that ever tokenized a long text.

@@ -1,5 +1,6 @@
 /** A short version of `npm run test:soak`. */
 import { availability } from './soak/availability.ts';
+import { growth, type Sample } from './soak/growth.ts';
 import { leaks } from './soak/leaks.ts';
 import { poison } from './soak/poison.ts';
 import { swaps } from './soak/swaps.ts';
@@ -29,4 +30,17 @@ test('loading, unloading and killing leave no file descriptor and no process beh
 
   expect(loads).toMatchObject({ leaked: { fileDescriptors: 0, processes: 0, opened: [] } });
   expect(kills).toMatchObject({ leaked: { fileDescriptors: 0, processes: 0, opened: [] } });
+});
+
+test('neither predictions nor refused giant bodies leave memory or file descriptors behind', async () => {
+  const { wrong, refusals, leaked, samples } = await growth(5_000);
+  const [first, last] = [samples[0], samples.at(-1)];
+  const grown = (of: (sample: Sample) => number) => of(last as Sample) - of(first as Sample);
+
+  expect(wrong).toBe(0);
+  expect(refusals).toEqual({ BODY_LIMIT_EXCEEDED: 50 });
+  expect(leaked).toEqual({ fileDescriptors: 0, processes: 0 });
+  expect(grown(({ heapUsed }) => heapUsed)).toBeLessThan(5_000_000);
+  // The buffers of one body may wait for their collection.
+  expect(grown(({ external }) => external)).toBeLessThan(20_000_000);
 });

@@ -31,7 +31,7 @@ const PREDICTIONS_PER_LOAD = 1_000;
 const PREDICTIONS_PER_GIANT = 100;
 
 /** All sizes are in bytes. */
-interface Sample {
+export interface Sample {
   readonly predictions: number;
   readonly heapUsed: number;
   readonly external: number;
