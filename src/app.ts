@@ -77,7 +77,11 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     const url = await server.http.listen({ host: config.host, port: config.port });
     await indexMissing(databases.catalogDb);
     const store = path.resolve(config.modelStore);
-    const cards = await importModelStore({ db: databases.catalogDb, blobs, engine, log }, store);
+    const onProgress = (done: number, total: number) => {
+      if (progress.notReadyReason === 'stopping') return;
+      progress.notReadyReason = `importing ${done.toLocaleString('en-US')} of ${total.toLocaleString('en-US')} model folders`;
+    };
+    const cards = await importModelStore({ db: databases.catalogDb, blobs, engine, log, onProgress }, store);
     await importEvaluations({ db: databases.catalogDb, log }, cards);
     slices.catalog.invalidate();
     faultPoint('start.imported'); // @fault

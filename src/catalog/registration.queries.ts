@@ -5,7 +5,7 @@
  * answered a prediction.
  */
 import type { Transaction } from 'kysely';
-import type { CatalogTables } from '../storage/database.js';
+import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
 import type { DatasetTable, ModelTable, VersionTable } from '../storage/migrations/catalog.table.js';
 import { indexForSearch } from '../storage/search.js';
@@ -14,7 +14,7 @@ export type Trx = Transaction<CatalogTables>;
 
 const NO_DEFAULT = { default_version_id: null, default_framework: null, default_bytes: null };
 
-type NewModel = Omit<
+export type NewModel = Omit<
   ModelTable,
   'id' | 'visibility' | keyof typeof NO_DEFAULT | 'search_id' | 'created_at' | 'updated_at'
 > & {
@@ -58,14 +58,26 @@ export async function saveModel(trx: Trx, { tags, ...model }: NewModel, now: num
   return id;
 }
 
+/** The id of the model with this name if `saveModel` would change nothing. */
+export async function findUnchangedModel(
+  db: CatalogDatabase,
+  { tags, ...model }: NewModel,
+): Promise<string | undefined> {
+  const found = await db.selectFrom('model').selectAll().where('name', '=', model.name).executeTakeFirst();
+  if (!found || found.search_id === null || isChange(found, model)) return undefined;
+  const saved = await db.selectFrom('model_tag').select('tag').where('model_id', '=', found.id).execute();
+  const isSame = new Set(tags).symmetricDifference(new Set(saved.map(({ tag }) => tag))).size === 0;
+  return isSame ? found.id : undefined;
+}
+
 export async function findVersionSource(
-  trx: Trx,
+  db: CatalogDatabase,
   modelId: string,
   number: number,
-): Promise<Pick<VersionTable, 'id' | 'state' | 'source_sha256'> | undefined> {
-  return trx
+): Promise<Pick<VersionTable, 'id' | 'state' | 'source_sha256' | 'artifact_sha256'> | undefined> {
+  return db
     .selectFrom('version')
-    .select(['id', 'state', 'source_sha256'])
+    .select(['id', 'state', 'source_sha256', 'artifact_sha256'])
     .where('model_id', '=', modelId)
     .where('number', '=', number)
     .executeTakeFirst();
@@ -122,6 +134,12 @@ export async function saveDataset(trx: Trx, dataset: NewDataset, now: number): P
       .where('id', '=', found.id)
       .execute();
   }
+}
+
+/** Whether `saveDataset` would change nothing. */
+export async function isUnchangedDataset(db: CatalogDatabase, dataset: NewDataset): Promise<boolean> {
+  const found = await db.selectFrom('dataset').selectAll().where('name', '=', dataset.name).executeTakeFirst();
+  return found !== undefined && !isChange(found, dataset);
 }
 
 /** Whether an update would change the row. A restart on an unchanged model store must not touch `updated_at`. */

@@ -101,10 +101,12 @@ export function childStarter(launch: LaunchOptions, confinement: Confinement): S
 }
 
 const MAX_STDERR_CHARACTERS = 10_000;
+const PANIC =
+  /panicked at .*\n(.{1,200})|(memory allocation of \d+ bytes failed|std::bad_alloc|\b\w.{0,60}out of memory)/;
 
 /**
- * The panic message that a Rust library wrote to a probe's stderr before it aborted the process. It says more than the
- * signal does.
+ * What a Rust library, C++ or V8 wrote to a probe's stderr before it aborted the process. It says more than the signal
+ * does.
  */
 function panicOf({ stderr }: ChildProcess): () => string {
   let written = '';
@@ -112,7 +114,7 @@ function panicOf({ stderr }: ChildProcess): () => string {
     if (written.length < MAX_STDERR_CHARACTERS) written += text;
   });
   return () => {
-    const [, panic, failure] = /panicked at .*\n(.{1,200})|(memory allocation of \d+ bytes failed)/.exec(written) ?? [];
+    const [, panic, failure] = PANIC.exec(written) ?? [];
     const reason = panic ?? failure;
     return reason ? `: ${reason}` : '';
   };

@@ -1,12 +1,12 @@
 /**
- * A worker process for one purpose: to load something new, or to try an execution provider.
+ * Worker processes outside the pool: to try an execution provider, or to load something new.
  */
 import type { StartChild } from './child.js';
 import type { Command, FromWorker } from './messages.js';
 import type { ExitCause } from './supervision.js';
 import { WorkerProcess } from './worker-process.js';
 
-/** Sends a message to a disposable worker and resolves with its reply. */
+/** Sends a command to a disposable worker and resolves with its reply. */
 export type SendToWorker = (command: Command) => Promise<FromWorker>;
 
 /** The process exited before it replied. */
@@ -22,7 +22,58 @@ export class ProcessLostError extends Error {
   }
 }
 
-const DISPOSABLE_WORKER_TIMEOUT_MS = 60_000;
+const MAX_USE_MS = 60_000;
+
+class DisposableWorker {
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #waiting = new Map<number, PromiseWithResolvers<FromWorker>>();
+  readonly #worker: WorkerProcess;
+  #isReady = false;
+  #lost: ProcessLostError | null = null;
+  uses = 0;
+
+  constructor(startChild: StartChild) {
+    this.#worker = new WorkerProcess(startChild, 'probe', 0, {
+      onMessage: (_, message) => {
+        if (message.kind === 'ready') this.#ready.resolve();
+        else if (message.kind !== 'started') this.#waiting.get(message.id)?.resolve(message);
+      },
+      onExit: (_, cause, how) => {
+        this.#lost = new ProcessLostError(cause, how, this.#isReady);
+        for (const { reject } of [this.#ready, ...this.#waiting.values()]) reject(this.#lost);
+      },
+    });
+  }
+
+  get isLost(): boolean {
+    return this.#lost !== null;
+  }
+
+  /** Runs `work` for at most 60 s. @throws ProcessLostError */
+  async use<T>(work: (ask: SendToWorker) => Promise<T>): Promise<T> {
+    const timer = setTimeout(() => this.#worker.kill('watchdog'), MAX_USE_MS);
+    this.uses++;
+    try {
+      await this.#ready.promise;
+      this.#isReady = true;
+      return await work((command) => this.#ask(command));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  end(): void {
+    this.#worker.kill('stopped');
+  }
+
+  async #ask(command: Command): Promise<FromWorker> {
+    if (this.#lost) throw this.#lost;
+    const reply = Promise.withResolvers<FromWorker>();
+    const id = this.#worker.send(command);
+    this.#waiting.set(id, reply);
+    return reply.promise.finally(() => this.#waiting.delete(id));
+  }
+}
 
 /**
  * Calls `work` with a fresh process and kills that process when `work` settles, or after 60 s. `ask` sends a message and
@@ -34,34 +85,63 @@ export async function withDisposableWorker<T>(
   startChild: StartChild,
   work: (ask: SendToWorker) => Promise<T>,
 ): Promise<T> {
-  const ready = Promise.withResolvers<void>();
-  const waiting = new Map<number, PromiseWithResolvers<FromWorker>>();
-  let isReady = false;
-  let lost: ProcessLostError | null = null;
-  const worker = new WorkerProcess(startChild, 'probe', 0, {
-    onMessage: (_, message) => {
-      if (message.kind === 'ready') ready.resolve();
-      else if (message.kind !== 'started') waiting.get(message.id)?.resolve(message);
-    },
-    onExit: (_, cause, how) => {
-      lost = new ProcessLostError(cause, how, isReady);
-      for (const { reject } of [ready, ...waiting.values()]) reject(lost);
-    },
-  });
-  const ask = async (command: Command): Promise<FromWorker> => {
-    if (lost) throw lost;
-    const reply = Promise.withResolvers<FromWorker>();
-    const id = worker.send(command);
-    waiting.set(id, reply);
-    return reply.promise.finally(() => waiting.delete(id));
-  };
-  const timer = setTimeout(() => worker.kill('watchdog'), DISPOSABLE_WORKER_TIMEOUT_MS);
-  try {
-    await ready.promise;
-    isReady = true;
-    return await work(ask);
-  } finally {
-    clearTimeout(timer);
-    worker.kill('stopped');
+  const worker = new DisposableWorker(startChild);
+  return worker.use(work).finally(() => worker.end());
+}
+
+/** After this many uses a process is replaced, so that what graphs leave behind stays small. */
+export const MAX_PROBES_PER_PROCESS = 32;
+
+/**
+ * Processes that are used again after a use that ended without an error. What fails in a process that was used before says
+ * nothing about its own work: the caller repeats it in a fresh process. There are as many processes as concurrent callers.
+ */
+export class ProbeProcesses {
+  readonly #startChild: StartChild;
+  readonly #idle: DisposableWorker[] = [];
+  readonly #all = new Set<DisposableWorker>();
+  /** The number of processes started so far. */
+  started = 0;
+
+  constructor(startChild: StartChild) {
+    this.#startChild = startChild;
+  }
+
+  /** Calls `work` with a process that was used before. Returns null if there is none, or if anything fails. */
+  async inUsedProcess<T>(work: (ask: SendToWorker) => Promise<T>): Promise<T | null> {
+    const worker = this.#idle.pop();
+    return worker ? this.#use(worker, work).catch(() => null) : null;
+  }
+
+  /** Calls `work` with a fresh process. @throws ProcessLostError if it exits before it replies */
+  async inFreshProcess<T>(work: (ask: SendToWorker) => Promise<T>): Promise<T> {
+    const worker = new DisposableWorker(this.#startChild);
+    this.started++;
+    this.#all.add(worker);
+    return this.#use(worker, work);
+  }
+
+  /** Ends all processes. */
+  end(): void {
+    for (const worker of this.#all) worker.end();
+    this.#all.clear();
+    this.#idle.length = 0;
+  }
+
+  async #use<T>(worker: DisposableWorker, work: (ask: SendToWorker) => Promise<T>): Promise<T> {
+    let isReusable = false;
+    try {
+      const result = await worker.use(work);
+      isReusable = !worker.isLost && worker.uses < MAX_PROBES_PER_PROCESS && this.#all.has(worker);
+      return result;
+    } finally {
+      if (isReusable) this.#idle.push(worker);
+      else this.#end(worker);
+    }
+  }
+
+  #end(worker: DisposableWorker): void {
+    this.#all.delete(worker);
+    worker.end();
   }
 }

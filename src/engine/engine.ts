@@ -18,7 +18,7 @@ import type { ItemFailure } from '../tasks/failures.js';
 import type { Item } from '../tasks/tasks.js';
 import { maxBatchWork } from '../tasks/work.js';
 import { waitAtMost } from '../wait-at-most.js';
-import { type SendToWorker } from './disposable-worker.js';
+import type { ProbeProcesses } from './disposable-worker.js';
 import { createEntry, type RunOptions } from './entry.js';
 import { LatencyEstimates } from './latency.js';
 import type { BatchTiming, EngineVersion, FromWorker, ItemResult } from './messages.js';
@@ -80,9 +80,14 @@ export class Engine {
     return ready.length > 0 ? null : 'no inference worker is ready';
   }
 
-  /** As `Pool.withDisposableWorker`. */
-  withDisposableWorker<T>(work: (ask: SendToWorker) => Promise<T>): Promise<T> {
-    return this.#pool.withDisposableWorker(work);
+  /** As `Pool.startProbes`. */
+  startProbes(): ProbeProcesses {
+    return this.#pool.startProbes();
+  }
+
+  /** Data memory that one worker may allocate, in bytes. */
+  get workerMemoryBytes(): number {
+    return this.#pool.workerMemoryBytes;
   }
 
   get queueDepth(): number {

@@ -10,7 +10,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { StartupError } from '../errors.js';
 import { childStarter, findConfinement, type Purpose, type StartChild } from './child.js';
-import { ProcessLostError, type SendToWorker, withDisposableWorker } from './disposable-worker.js';
+import { ProbeProcesses, ProcessLostError, withDisposableWorker } from './disposable-worker.js';
 import { type EngineVersion, type FromWorker, loadMessage } from './messages.js';
 import { countFailedStarts, decideRecycling, type ExitCause, restartDelayMs } from './supervision.js';
 import { WorkerProcess } from './worker-process.js';
@@ -48,6 +48,7 @@ export class Pool {
   readonly #workers = new Set<WorkerProcess>();
   readonly #versions = new Map<string, EngineVersion>();
   #startChild: StartChild;
+  #probes: ProbeProcesses | null = null;
   #isMemoryLimited = false;
   #failedStarts = 0;
   #isStopping = false;
@@ -135,14 +136,22 @@ export class Pool {
     worker.retire();
   }
 
-  /** As `withDisposableWorker` in `disposable-worker.ts`, with the limits of this pool's processes. */
-  withDisposableWorker<T>(work: (ask: SendToWorker) => Promise<T>): Promise<T> {
-    return withDisposableWorker(this.#startChild, work);
+  /** Processes with the limits of this pool's, for an import, which ends them. `stop` ends them too. */
+  startProbes(): ProbeProcesses {
+    this.#probes?.end();
+    this.#probes = new ProbeProcesses(this.#startChild);
+    return this.#probes;
+  }
+
+  /** Data memory that one worker may allocate, in bytes. */
+  get workerMemoryBytes(): number {
+    return this.#options.memoryBytes;
   }
 
   async stop(): Promise<void> {
     this.#isStopping = true;
     if (this.#inspection) clearInterval(this.#inspection);
+    this.#probes?.end();
     const workers = this.all;
     for (const worker of workers) worker.kill('stopped');
     await Promise.all(workers.map(({ exited }) => exited));
@@ -263,7 +272,9 @@ export class Pool {
       this.#options.providers.map(async (name) => {
         if (name === 'cpu') return { name, available: true, reason: null };
         try {
-          const reply = await this.withDisposableWorker((ask) => ask({ kind: 'checkProvider', provider: name }));
+          const reply = await withDisposableWorker(this.#startChild, (ask) =>
+            ask({ kind: 'checkProvider', provider: name }),
+          );
           if (reply.kind !== 'providerChecked') throw new Error('no reply');
           return { name, available: reply.available, reason: reply.reason };
         } catch (error) {

@@ -6,7 +6,12 @@ import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { Logger } from 'pino';
-import { findDatasetDigest, type NewDataset, saveDataset } from '../catalog/registration.queries.js';
+import {
+  findDatasetDigest,
+  isUnchangedDataset,
+  type NewDataset,
+  saveDataset,
+} from '../catalog/registration.queries.js';
 import { ManifestError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { type DatasetYaml, readDatasetManifest, subfolders } from './manifest.js';
@@ -43,6 +48,7 @@ async function importDataset(importer: DatasetImporter, folder: string): Promise
 
 /** Data of a registered dataset must not change, because evaluations refer to it. */
 async function save(importer: DatasetImporter, name: string, row: NewDataset): Promise<void> {
+  if (await isUnchangedDataset(importer.db, row)) return;
   await importer.db.transaction().execute(async (trx) => {
     const registered = await findDatasetDigest(trx, name);
     if (registered && registered !== row.sha256)

@@ -18,13 +18,22 @@ import type { VariantSpec } from '../tasks/stored-spec.js';
 import { parseGolden } from './golden.js';
 import { type HuggingFaceFiles, readHuggingFaceFiles } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
-import { type Candidate, type ProbedVersion, ProbeKilledError, type Prober, probeCandidate } from './probe.js';
+import {
+  type Candidate,
+  type ProbedVersion,
+  ProbeKilledError,
+  ProbeMemoryError,
+  type Prober,
+  probeCandidate,
+} from './probe.js';
 import { fileDigest, readBytes, readText } from './store-file.js';
 
 export interface Importer {
   readonly db: CatalogDatabase;
   readonly blobs: BlobFolder;
-  readonly engine: Prober;
+  readonly prober: Prober;
+  /** Data memory that one worker may allocate, in bytes. */
+  readonly workerMemoryBytes: number;
   readonly log: Logger;
 }
 
@@ -56,7 +65,7 @@ interface VersionContents {
   readonly hf: HuggingFaceFiles;
 }
 
-/** Imports a version if it is new, or if it failed before and its files have changed. */
+/** Imports a version if it is new, or if it failed before and its files, or the memory that it lacked, have changed. */
 export async function importVersion(importer: Importer, version: VersionFolder): Promise<void> {
   const { modelId, manifest, number } = version;
   let source: string | undefined;
@@ -64,24 +73,68 @@ export async function importVersion(importer: Importer, version: VersionFolder):
     if (manifest.taskProblem !== null) throw new ManifestError(manifest.taskProblem);
     const contents = await readContents(version);
     source = sourceDigest(contents, manifest);
-    const recorded = await importer.db.transaction().execute((trx) => findVersionSource(trx, modelId, number));
-    if (recorded?.source_sha256 === source) return;
-    if (recorded && recorded.state !== 'FAILED') {
-      importer.log.warn(
-        { model: manifest.name, number },
-        'the files of a published version have changed; the old version is kept. Add a new version folder for the changed files',
-      );
-      return;
-    }
+    const recorded = await findVersionSource(importer.db, modelId, number);
+    if (recorded && recorded.state !== 'FAILED')
+      return await keepPublished(importer, version, contents, recorded, source);
+    const known = [source, digestForMemory(source, importer)];
+    if (recorded && known.includes(recorded.source_sha256)) return;
     await importContents(importer, version, contents, source);
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
-    const isKilled = error instanceof ProbeKilledError;
-    const reason = isKilled ? `${error.message}; the import is retried at the next start` : error.message;
+    const { reason, digest } = failureOf(error, source, importer);
     importer.log.error({ model: manifest.name, number, reason }, 'a version failed');
-    // Recorded without the digest of the source, the version is imported again at the next start.
-    await recordFailure(importer, modelId, number, reason, isKilled ? undefined : source);
+    await recordFailure(importer, modelId, number, reason, digest);
   }
+}
+
+/** What is recorded about a failed version. Its next import is skipped if it would have the same digest. */
+function failureOf(error: ManifestError, source: string | undefined, importer: Importer) {
+  // Without the digest of the source, the version is imported again at the next start.
+  if (error instanceof ProbeKilledError)
+    return { reason: `${error.message}; the import is retried at the next start`, digest: undefined };
+  if (!(error instanceof ProbeMemoryError) || source === undefined) return { reason: error.message, digest: source };
+  const { workerMemoryBytes } = importer;
+  const reason = `${error.message}; WORKER_MEMORY_BYTES is ${workerMemoryBytes}: the import is retried when it is raised`;
+  return { reason, digest: digestForMemory(source, importer) };
+}
+
+/** The digest of a version that failed for lack of memory, so that it is imported again with another limit. */
+function digestForMemory(source: string, { workerMemoryBytes }: Importer): string {
+  return sha256(`${source} with ${workerMemoryBytes} bytes`);
+}
+
+/** A published version never changes. Blobs that were lost from the data folder are restored from its files. */
+async function keepPublished(
+  importer: Importer,
+  { manifest, number }: VersionFolder,
+  { graphs, hf }: VersionContents,
+  recorded: { readonly source_sha256: string; readonly artifact_sha256: string | null },
+  source: string,
+): Promise<void> {
+  const isUnchanged = recorded.source_sha256 === source;
+  if (!isUnchanged)
+    importer.log.warn(
+      { model: manifest.name, number },
+      'the files of a published version have changed; the old version is kept. Add a new version folder for the changed files',
+    );
+  for (const { file, sha256, sizeBytes } of graphs) {
+    const isUsed = isUnchanged || sha256 === recorded.artifact_sha256;
+    if (isUsed) await restoreBlob(importer, { sha256, sizeBytes }, () => readBytes(file));
+  }
+  const { tokenizer } = hf;
+  if (tokenizer === null || !isUnchanged) return;
+  const blob = { sha256: sha256(tokenizer), sizeBytes: Buffer.byteLength(tokenizer) };
+  await restoreBlob(importer, blob, async () => tokenizer);
+}
+
+async function restoreBlob(
+  { blobs, log }: Importer,
+  { sha256, sizeBytes }: { readonly sha256: string; readonly sizeBytes: number },
+  read: () => Promise<Uint8Array | string>,
+): Promise<void> {
+  if (await blobs.has(sha256, sizeBytes)) return;
+  await blobs.replace(await read());
+  log.warn({ sha256 }, 'a lost blob was restored from the model store');
 }
 
 async function readContents({ folder, files, graphFiles }: VersionFolder): Promise<VersionContents> {
@@ -167,8 +220,10 @@ async function importGraphs(
   }
   if (first) return { ...first, variants: variants.sort((a, b) => (a.name < b.name ? -1 : 1)) };
   const reasons = failures.map(({ name, error }) => `model_${name}.onnx: ${error.message}`).join('; ');
-  const isKilled = failures.some(({ error }) => error instanceof ProbeKilledError);
-  throw isKilled ? new ProbeKilledError(reasons) : new ManifestError(reasons);
+  const Worst = [ProbeKilledError, ProbeMemoryError].find((Kind) =>
+    failures.some(({ error }) => error instanceof Kind),
+  );
+  throw new (Worst ?? ManifestError)(reasons);
 }
 
 const PREFERRED_VARIANTS = ['quantized', 'int8', 'uint8', 'fp16'];
@@ -197,7 +252,7 @@ async function sharedCandidateOf(
 }
 
 async function probeGraph(
-  { blobs, engine }: Importer,
+  { blobs, prober }: Importer,
   shared: SharedCandidate,
   graph: GraphFile,
 ): Promise<ProbedVersion> {
@@ -205,7 +260,7 @@ async function probeGraph(
   if (artifactSha256 !== graph.sha256)
     throw new ManifestError(`${path.basename(graph.file)} was changed while it was being read`);
   faultPoint('import.stored'); // @fault
-  return probeCandidate(engine, { ...shared, artifactSha256, artifactPath: blobs.pathOf(artifactSha256) });
+  return probeCandidate(prober, { ...shared, artifactSha256, artifactPath: blobs.pathOf(artifactSha256) });
 }
 
 type TriedVariant = { readonly stored: VariantSpec } & ({ readonly probed: ProbedVersion } | { readonly error: Error });
@@ -257,12 +312,10 @@ export async function recordFailure(
   reason: string,
   source = sha256(reason),
 ): Promise<void> {
-  await importer.db.transaction().execute(async (trx) => {
-    const recorded = await findVersionSource(trx, modelId, number);
-    const row = failedVersion(modelId, number, source, reason);
-    const isNew = recorded?.source_sha256 !== source && (recorded?.state ?? 'FAILED') === 'FAILED';
-    if (isNew) await addVersion(trx, row, [], Date.now());
-  });
+  const recorded = await findVersionSource(importer.db, modelId, number);
+  const isNew = recorded?.source_sha256 !== source && (recorded?.state ?? 'FAILED') === 'FAILED';
+  const row = failedVersion(modelId, number, source, reason);
+  if (isNew) await importer.db.transaction().execute((trx) => addVersion(trx, row, [], Date.now()));
 }
 
 function failedVersion(modelId: string, number: number, source: string, reason: string): NewVersion {

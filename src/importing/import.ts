@@ -6,11 +6,15 @@
  */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import type { Logger } from 'pino';
 import { SYSTEM } from '../access/principal.js';
 import { findModelsByNames } from '../catalog/model.queries.js';
 import { MODEL_NAME } from '../catalog/ref.js';
-import { saveModel, type Trx } from '../catalog/registration.queries.js';
+import { findUnchangedModel, type NewModel, saveModel } from '../catalog/registration.queries.js';
+import type { Engine } from '../engine/engine.js';
 import { ManifestError } from '../errors.js';
+import type { BlobFolder } from '../storage/blobs.js';
+import type { CatalogDatabase } from '../storage/database.js';
 import type { TaskName } from '../tasks/tasks.js';
 import { findGraphs } from './hugging-face.js';
 import { importDatasets } from './import-datasets.js';
@@ -35,19 +39,65 @@ const DATASETS_FOLDER = 'datasets';
 /** Recipes of models that are too large for the repository; `npm run models:add` adds them. */
 const OPTIONAL_FOLDER = 'optional';
 
-export async function importModelStore(importer: Importer, store: string): Promise<ImportedCard[]> {
-  await importDatasets(importer, path.join(store, DATASETS_FOLDER));
-  const folders = (await subfolders(store)).filter((name) => name !== DATASETS_FOLDER && name !== OPTIONAL_FOLDER);
-  const remaining = withUniqueNames(importer, folders);
-  const cards: ImportedCard[] = [];
-  const importRest = async () => {
-    for (let name = remaining.shift(); name !== undefined; name = remaining.shift()) {
-      const card = await importModel(importer, path.join(store, name));
-      if (card) cards.push(card);
-    }
-  };
-  await Promise.all(Array.from({ length: CONCURRENT_IMPORTS }, importRest));
-  return cards;
+interface Parts {
+  readonly db: CatalogDatabase;
+  readonly blobs: BlobFolder;
+  readonly engine: Pick<Engine, 'provider' | 'startProbes' | 'workerMemoryBytes'>;
+  readonly log: Logger;
+  /** Called at the beginning and after each folder. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** Imports what is new and writes nothing for what has not changed. */
+export async function importModelStore(parts: Parts, store: string): Promise<ImportedCard[]> {
+  const { db, blobs, engine, log } = parts;
+  const processes = engine.startProbes();
+  const prober = { provider: engine.provider, processes };
+  const importer: Importer = { db, blobs, log, prober, workerMemoryBytes: engine.workerMemoryBytes };
+  try {
+    await importDatasets(importer, path.join(store, DATASETS_FOLDER));
+    const folders = (await subfolders(store)).filter((name) => name !== DATASETS_FOLDER && name !== OPTIONAL_FOLDER);
+    const remaining = withUniqueNames(importer, folders);
+    const progress = new Progress(remaining.length, parts);
+    const cards: ImportedCard[] = [];
+    const importRest = async () => {
+      for (let name = remaining.shift(); name !== undefined; name = remaining.shift()) {
+        const card = await importModel(importer, path.join(store, name));
+        if (card) cards.push(card);
+        progress.count();
+      }
+    };
+    await Promise.all(Array.from({ length: CONCURRENT_IMPORTS }, importRest));
+    log.info({ folders: progress.total, probeProcesses: processes.started }, 'the model store was imported');
+    return cards;
+  } finally {
+    processes.end();
+  }
+}
+
+const LOG_INTERVAL_MS = 5_000;
+
+/** Reports how many folders have been imported, and logs it every five seconds. */
+class Progress {
+  readonly total: number;
+  readonly #parts: Parts;
+  #done = 0;
+  #loggedAt = performance.now();
+
+  constructor(total: number, parts: Parts) {
+    this.total = total;
+    this.#parts = parts;
+    parts.onProgress?.(0, total);
+  }
+
+  count(): void {
+    const { log, onProgress } = this.#parts;
+    const [done, now] = [++this.#done, performance.now()];
+    onProgress?.(done, this.total);
+    if (now - this.#loggedAt < LOG_INTERVAL_MS) return;
+    this.#loggedAt = now;
+    log.info({ done, total: this.total }, 'importing the model store');
+  }
 }
 
 /** Each import holds a graph in memory and runs a process. */
@@ -73,7 +123,10 @@ async function importModel(importer: Importer, folder: string): Promise<Imported
   const name = path.basename(folder);
   try {
     const manifest = await readModelManifest(folder);
-    const modelId = await importer.db.transaction().execute((trx) => saveModelOf(trx, manifest));
+    const model = modelOf(manifest);
+    const modelId =
+      (await findUnchangedModel(importer.db, model)) ??
+      (await importer.db.transaction().execute((trx) => saveModel(trx, model, Date.now())));
     const versions = await findVersionFolders(folder);
     if (versions.length === 0) {
       const reason = manifest.taskProblem ?? (await reasonForMissingGraph(folder));
@@ -117,9 +170,9 @@ async function reasonForMissingGraph(folder: string): Promise<string> {
   return 'there is no graph: add 1/model.onnx, or onnx/model.onnx in a Hugging Face repository';
 }
 
-function saveModelOf(trx: Trx, { name, card, license, tags, yaml }: ModelManifest): Promise<string> {
+function modelOf({ name, card, license, tags, yaml }: ModelManifest): NewModel {
   const { title, summary, ...sections } = card;
-  const model = {
+  return {
     name,
     title,
     summary,
@@ -128,8 +181,8 @@ function saveModelOf(trx: Trx, { name, card, license, tags, yaml }: ModelManifes
     license,
     retention_days: yaml.retentionDays,
     tags,
+    card: JSON.stringify(sections),
   };
-  return saveModel(trx, { ...model, card: JSON.stringify(sections) }, Date.now());
 }
 
 /** Lists a model whose folder could not be read, so that its owner finds the reason in the catalog. */

@@ -3,19 +3,22 @@
  * the graph, runs the golden cases or the example, and checks batch invariance.
  */
 
-import { ProcessLostError, type SendToWorker } from '../engine/disposable-worker.js';
-import type { Engine } from '../engine/engine.js';
+import { type ProbeProcesses, ProcessLostError, type SendToWorker } from '../engine/disposable-worker.js';
 import { type EngineVersion, type FromWorker, loadMessage } from '../engine/messages.js';
 import { ManifestError } from '../errors.js';
 import type { Answer } from '../tasks/answer.js';
+import { isOutOfMemory } from '../tasks/failures.js';
 import type { GraphFacts } from '../tasks/sources.js';
 import type { Item, VersionSpec } from '../tasks/tasks.js';
 import { checkInput } from '../tasks/tasks.js';
 import { type Golden, goldenDifference } from './golden.js';
 import { type SpecSources, specOf } from './spec.js';
 
-/** The part of the engine that a probe uses. */
-export type Prober = Pick<Engine, 'provider' | 'withDisposableWorker'>;
+export interface Prober {
+  /** The execution provider in use. */
+  readonly provider: string;
+  readonly processes: Pick<ProbeProcesses, 'inUsedProcess' | 'inFreshProcess'>;
+}
 
 export interface ProbedVersion {
   readonly spec: VersionSpec;
@@ -37,34 +40,54 @@ export interface Candidate {
  */
 export class ProbeKilledError extends ManifestError {}
 
+/** The version needs more memory than a worker may allocate, so the import can be retried with a higher limit. */
+export class ProbeMemoryError extends ManifestError {}
+
 const MAX_PROBES = 3;
 
 /**
- * Probes a version, up to 3 times if the process is killed from outside.
+ * Probes a version, in a process that has probed others if there is one. Only a flawless result of such a process counts.
+ * Everything that counts against a version comes from a fresh process, up to 3 times if that is killed from outside.
  *
  * @throws ManifestError with the reason why the version cannot be published
  * @throws ProbeKilledError
+ * @throws ProbeMemoryError
  */
-export async function probeCandidate(engine: Prober, candidate: Candidate): Promise<ProbedVersion> {
+export async function probeCandidate({ provider, processes }: Prober, candidate: Candidate): Promise<ProbedVersion> {
+  const again = await processes.inUsedProcess(async (send) => {
+    await expectReply(send({ kind: 'unload', key: KEY }), 'unloaded');
+    return probeWith(send, provider, candidate);
+  });
+  if (again?.isFlawless) return again;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await engine.withDisposableWorker((send) => probeWith(send, engine.provider, candidate));
+      return await processes.inFreshProcess((send) => probeWith(send, provider, candidate));
     } catch (error) {
       if (error instanceof ManifestError) throw error;
-      const isKilled = error instanceof ProcessLostError && (error.cause === 'killed' || !error.wasReady);
       const message = error instanceof Error ? error.message : String(error);
+      const lost = error instanceof ProcessLostError ? error : null;
+      if (lost?.wasReady && (lost.cause === 'memoryLimit' || isOutOfMemory(message)))
+        throw new ProbeMemoryError(message);
+      const isKilled = lost && (lost.cause === 'killed' || !lost.wasReady);
       if (!isKilled) throw new ManifestError(message);
       if (attempt === MAX_PROBES) throw new ProbeKilledError(`${message}, ${MAX_PROBES} times`);
     }
   }
 }
 
-async function probeWith(send: SendToWorker, provider: string, candidate: Candidate): Promise<ProbedVersion> {
+/** The key of the version that a probe has loaded. */
+const KEY = 'probed';
+
+async function probeWith(
+  send: SendToWorker,
+  provider: string,
+  candidate: Candidate,
+): Promise<ProbedVersion & { readonly isFlawless: boolean }> {
   const { sources, golden, artifactSha256, artifactPath, tokenizerPath } = candidate;
   const { facts } = await expectReply(send({ kind: 'examine', artifactPath, artifactSha256 }), 'examined');
   const spec = specOf({ ...sources, facts });
   const ref = sources.manifest.name;
-  const version: EngineVersion = { key: 'probed', ref, spec, artifactPath, artifactSha256, tokenizerPath };
+  const version: EngineVersion = { key: KEY, ref, spec, artifactPath, artifactSha256, tokenizerPath };
   const items = itemsOf(spec, golden);
   try {
     await expectReply(send(loadMessage(version, provider)), 'loaded');
@@ -72,11 +95,13 @@ async function probeWith(send: SendToWorker, provider: string, candidate: Candid
     else await runItem(send, items[0] as Item, 'the example');
   } catch (error) {
     const isCrash = spec.text && error instanceof ProcessLostError && error.cause === 'crashed';
-    throw isCrash
+    throw isCrash && !isOutOfMemory(error.message)
       ? new ManifestError(`${error.message} while loading and testing tokenizer.json and the graph`)
       : error;
   }
-  return { spec: await withBatchLimits(send, spec, items), facts };
+  const limited = await withBatchLimits(send, spec, items);
+  const isFlawless = limited.maxBatch === spec.maxBatch && limited.text?.pads === spec.text?.pads;
+  return { spec: limited, facts, isFlawless };
 }
 
 function itemsOf(spec: VersionSpec, golden: Golden | null): Item[] {
@@ -99,10 +124,11 @@ async function compareWithGolden(
 }
 
 async function runItem(send: SendToWorker, item: Item, what: string): Promise<Answer> {
-  const batch = { kind: 'batch', key: 'probed', items: [item], announceStart: false } as const;
+  const batch = { kind: 'batch', key: KEY, items: [item], announceStart: false } as const;
   const [result] = (await expectReply(send(batch), 'done')).results;
   if (result && 'answer' in result) return result.answer;
-  throw new ManifestError(`${what} failed: ${result?.failure.message}`);
+  const reason = `${what} failed: ${result?.failure.message}`;
+  throw result?.failure.kind === 'memory' ? new ProbeMemoryError(reason) : new ManifestError(reason);
 }
 
 /** Returns the spec with the result of the batch invariance check: whether inputs can share a run, and be padded for it. */
@@ -129,7 +155,7 @@ async function checkInvariance(
   items: readonly Item[],
 ): Promise<{ difference: string | null; padding: string | null }> {
   try {
-    return await expectReply(send({ kind: 'checkBatchInvariance', key: 'probed', items }), 'batchInvariance');
+    return await expectReply(send({ kind: 'checkBatchInvariance', key: KEY, items }), 'batchInvariance');
   } catch (error) {
     if (!(error instanceof ProcessLostError) || error.cause === 'killed') throw error;
     return { difference: `in a batch with other inputs, ${error.message}`, padding: null };
@@ -142,6 +168,7 @@ async function expectReply<K extends FromWorker['kind']>(
 ): Promise<Extract<FromWorker, { kind: K }>> {
   const message = await reply;
   if (message.kind === kind) return message as Extract<FromWorker, { kind: K }>;
+  if ('message' in message && isOutOfMemory(message.message)) throw new ProbeMemoryError(message.message);
   throw new ManifestError(
     'message' in message
       ? explained(message.message)

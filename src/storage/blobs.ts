@@ -51,6 +51,19 @@ export class BlobFolder {
     return digest;
   }
 
+  /** Whether there is a blob of this size. Its bytes are checked whenever they are loaded. */
+  async has(digest: string, sizeBytes: number): Promise<boolean> {
+    const found = await stat(this.pathOf(digest)).catch(() => null);
+    return found?.size === sizeBytes;
+  }
+
+  /** As `put`, but also replaces a blob of these bytes that is damaged. */
+  async replace(bytes: Uint8Array | string): Promise<string> {
+    const digest = sha256(bytes);
+    await this.#write(this.pathOf(digest), bytes).catch(throwDiskFailureAsStorageFull);
+    return digest;
+  }
+
   async get(digest: string): Promise<Buffer> {
     return readFile(this.pathOf(digest));
   }

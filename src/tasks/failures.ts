@@ -40,3 +40,12 @@ const isOtherFailure = record({ kind: oneOf(['inference', 'memory']), message: i
 export function isItemFailure(value: unknown): value is ItemFailure {
   return isOtherFailure(value) || isInputFailure(value);
 }
+
+/** Matches the messages of ONNX Runtime, libvips, V8 and Rust for a failed allocation. */
+const NO_MEMORY =
+  /bad_alloc|failed to allocate|out of memory|allocation failed|cannot allocate|memory allocation of \d+ bytes failed/i;
+
+/** Whether the message of an error says that there was not enough memory. */
+export function isOutOfMemory(message: string): boolean {
+  return NO_MEMORY.test(message);
+}

@@ -13,7 +13,7 @@ import { scanGraph } from '../onnx/graph-scan.js';
 import { withoutZipMap } from '../onnx/zip-map.js';
 import type { TensorData } from '../tasks/datatypes.js';
 import { type Preprocessed, type Tools } from '../tasks/define-task.js';
-import { type ItemFailure, UnreadableItemError, UnusableOutputError } from '../tasks/failures.js';
+import { type ItemFailure, isOutOfMemory, UnreadableItemError, UnusableOutputError } from '../tasks/failures.js';
 import type { Tokenizer } from '../tasks/sequences.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { type Item, outputsUsed, preprocessItem, taskNamed } from '../tasks/tasks.js';
@@ -328,12 +328,9 @@ function postprocessItem(found: ReadonlyMap<number, RowOutcome>, { rows, postpro
   }
 }
 
-/** Matches the messages of ONNX Runtime, libvips and V8 for a failed allocation. */
-const NO_MEMORY = /bad_alloc|failed to allocate|out of memory|allocation failed|cannot allocate/i;
-
 function failureOf(error: unknown): ItemFailure {
   const message = messageOf(error);
-  return { kind: NO_MEMORY.test(message) ? 'memory' : 'inference', message };
+  return { kind: isOutOfMemory(message) ? 'memory' : 'inference', message };
 }
 
 function messageOf(error: unknown): string {

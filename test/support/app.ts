@@ -4,7 +4,7 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
 import { type App, startApp } from '#src/app.js';
 import { type Config, DEFAULTS } from '#src/config.js';
 import { type Data, type GraphqlAnswer, post } from './graphql-client.js';
@@ -26,8 +26,10 @@ export interface TestApp {
 export const STORE = path.resolve('model-store');
 
 /** Starts with the model store imported, unless `empty` or another store is given. */
-export async function startTestApp(overrides: Partial<Config> & { empty?: boolean } = {}): Promise<TestApp> {
-  const { empty, ...config } = overrides;
+export async function startTestApp(
+  overrides: Partial<Config> & { empty?: boolean; log?: Logger } = {},
+): Promise<TestApp> {
+  const { empty, log, ...config } = overrides;
   const dataDir = config.dataDir ?? (await mkdtemp(path.join(os.tmpdir(), 'modelgraph-test-')));
   if (!empty && !config.dataDir && !config.modelStore) {
     await cp(process.env['MODELGRAPH_TEMPLATE'] as string, dataDir, { recursive: true });
@@ -41,7 +43,7 @@ export async function startTestApp(overrides: Partial<Config> & { empty?: boolea
     ...config,
     dataDir,
   };
-  const app = await startApp(settings, pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'fatal' }));
+  const app = await startApp(settings, log ?? pino({ level: process.env['TEST_LOG_LEVEL'] ?? 'fatal' }));
   const send = (query: string, variables?: Record<string, unknown>) => post(app.url, query, variables);
   return {
     app,
