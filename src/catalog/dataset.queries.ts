@@ -52,7 +52,7 @@ export async function findDatasetPage(
     .selectAll()
     .orderBy('name')
     .limit(checkFirst(first) + 1);
-  if (after != null) query = query.where('name', '>', decodeCursor(list, after, 1)[0] as string);
+  if (after != null) query = query.where('name', '>', decodeCursor(list, after, ['string'])[0] as string);
   return pageOf(await query.execute(), first, {
     toNode: toDataset,
     list,

@@ -13,7 +13,13 @@ import type { Dataset } from './dataset.type.js';
 import { findModelsByIds, findModelsByNames, findTags } from './model.queries.js';
 import type { Model } from './model.type.js';
 import { parseRef, type Ref } from './ref.js';
-import { findAliases, findVersionPages, findVersionsByIds, findVersionsByNumbers } from './version.queries.js';
+import {
+  findAliases,
+  findVersionPages,
+  findVersionsByIds,
+  findVersionsByNumbers,
+  positionIn,
+} from './version.queries.js';
 import type { Version } from './version.type.js';
 
 /** The part of the request context that resolvers of the catalog need. */
@@ -55,10 +61,11 @@ export class CatalogLoaders {
 
   readonly versionByNumber = new DataLoader<{ modelId: string; number: number }, Version | null, string>(
     async (keys) => {
-      const found = await findVersionsByNumbers(this.#db, this.#principal, keys);
-      return keys.map((key) => found.find((v) => v.modelId === key.modelId && v.number === key.number) ?? null);
+      const versions = await findVersionsByNumbers(this.#db, this.#principal, keys);
+      const found = new Map(versions.map((version) => [numberKey(version), version]));
+      return keys.map((key) => found.get(numberKey(key)) ?? null);
     },
-    { cacheKeyFn: ({ modelId, number }) => `${modelId}:${number}` },
+    { cacheKeyFn: numberKey },
   );
 
   readonly tags = loadMany(
@@ -105,11 +112,17 @@ export class CatalogLoaders {
   }
 
   /** Versions of one parent. Parents with the same page arguments share a statement. */
-  versionsOf(parent: 'model' | 'dataset', parentId: string, args: PageArgs): Promise<Page<Version>> {
+  async versionsOf(parent: 'model' | 'dataset', parentId: string, args: PageArgs): Promise<Page<Version>> {
+    // Before the parents are batched: the cursor is wrong for all others.
+    if (args.after != null) positionIn(parent, parentId, args.after);
     const load = async (ids: readonly string[]) => {
       const found = await findVersionPages(this.#db, this.#principal, parent, ids, args);
       return ids.map((id) => found.get(id) as Page<Version>);
     };
     return loaderFor(this.#pages, [parent, args.first, args.after], () => new DataLoader(load)).load(parentId);
   }
+}
+
+function numberKey({ modelId, number }: { modelId: string; number: number }): string {
+  return `${modelId}:${number}`;
 }

@@ -9,6 +9,7 @@ import {
   checkFirst,
   decodeCursor,
   type Key,
+  type KeyType,
   listId,
   type Page,
   type PageArgs,
@@ -91,7 +92,7 @@ export async function findModelPage(
   countTotal = () => countModels(db, principal, listing),
 ): Promise<Page<Model>> {
   checkFilter(listing.filter ?? {});
-  const { column, direction } = orderOf(listing);
+  const { column, type, direction } = orderOf(listing);
   const list = listId('models', listing);
   let listed = listedModels(db, principal, listing)
     .select(['model.id', column.as('order_key')])
@@ -99,7 +100,9 @@ export async function findModelPage(
     .orderBy('model.id', direction)
     .limit(checkFirst(first) + 1);
   if (after != null)
-    listed = listed.where(isAfter(decodeCursor(list, after, 2), [column, sql.ref('model.id')], direction));
+    listed = listed.where(
+      isAfter(decodeCursor(list, after, [type, 'string']), [column, sql.ref('model.id')], direction),
+    );
   // The list itself is read from an index only; the rows, with their cards, just for the page.
   const rows = await db
     .selectFrom(listed.as('listed'))
@@ -163,11 +166,14 @@ function countBy(field: string, value: RawBuilder<unknown>, from = sql`where 1 =
 
 function orderOf({ search, orderBy }: ModelListing): {
   column: ReturnType<typeof sql.ref<Key>>;
+  type: KeyType;
   direction: 'asc' | 'desc';
 } {
-  if (!orderBy && search && searchHits(search)) return { column: sql.ref('hit.score'), direction: 'asc' };
+  if (!orderBy && search && searchHits(search))
+    return { column: sql.ref('hit.score'), type: 'number', direction: 'asc' };
   const { field, direction } = orderBy ?? { field: 'NAME', direction: 'ASC' };
-  return { column: sql.ref(ORDER_COLUMN[field]), direction: direction === 'DESC' ? 'desc' : 'asc' };
+  const type = field === 'NAME' ? 'string' : 'number';
+  return { column: sql.ref(ORDER_COLUMN[field]), type, direction: direction === 'DESC' ? 'desc' : 'asc' };
 }
 
 /** The models of a listing, before columns, order and page are chosen. */

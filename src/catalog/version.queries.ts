@@ -5,7 +5,7 @@ import { create } from '../graphql/create.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { AliasTable, VersionTable } from '../storage/migrations/catalog.table.js';
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pagesByParent } from '../storage/pages.js';
-import { countUpToCap, rowsOf } from '../storage/sql.js';
+import { countUpToCap, isOneOf, rowsOf } from '../storage/sql.js';
 import type { VariantSpec } from '../tasks/stored-spec.js';
 import { Alias, Artifact, type Variant, Version } from './version.type.js';
 import { maySeeDataset, maySeeModel } from './visibility.js';
@@ -37,18 +37,18 @@ export async function findVersionsByNumbers(
   principal: Principal,
   keys: readonly { modelId: string; number: number }[],
 ): Promise<Version[]> {
-  const query = selectVersion(visibleVersions(db, principal)).where((eb) =>
-    eb.or(
-      keys.map(({ modelId, number }) =>
-        eb.and([eb('version.model_id', '=', modelId), eb('version.number', '=', number)]),
-      ),
-    ),
+  const isWanted = isOneOf(
+    [sql.ref('version.model_id'), sql.ref('version.number')],
+    keys.map(({ modelId, number }) => [modelId, number]),
   );
+  const query = selectVersion(visibleVersions(db, principal)).where(isWanted);
   return (await query.execute()).map(toVersion);
 }
 
 /**
  * A page of versions for each parent, newest first. A parent is their model or a dataset they were trained on.
+ *
+ * A cursor belongs to one parent, so with `after` there is only one.
  *
  * @throws BadArgumentError
  */
@@ -59,14 +59,13 @@ export async function findVersionPages(
   parentIds: readonly string[],
   { first, after }: PageArgs,
 ): Promise<Map<string, Page<Version>>> {
-  const list = listId('versions', parent);
   // Ids are in order of creation. The last column of the index of the parent is the one to order by.
   const id = parent === 'model' ? sql.ref<string>('version.id') : sql.ref<string>('trained.version_id');
   let newest = visibleVersionsOf(db, principal, parent)
     .select(id.as('id'))
     .orderBy(id, 'desc')
     .limit(checkFirst(first) + 1);
-  if (after != null) newest = newest.where(id, '<', decodeCursor(list, after, 1)[0] as string);
+  if (after != null) newest = newest.where(id, '<', positionIn(parent, parentIds[0] as string, after));
   // One limited subquery for each parent, which reads no more of its index than a page has.
   const rows = await db
     .selectFrom(rowsOf(parentIds).as('parent'))
@@ -79,7 +78,7 @@ export async function findVersionPages(
     .execute();
   return pagesByParent(parentIds, rows, first, {
     toNode: toVersion,
-    list,
+    listOf: (parentId) => listId('versions', parent, parentId),
     keyOf: (row) => [row.id],
     countTotals: () =>
       db
@@ -87,6 +86,11 @@ export async function findVersionPages(
         .select(['parent.id as parent_id', countUpToCap(visibleVersionsOf(db, principal, parent)).as('count')])
         .execute(),
   });
+}
+
+/** The id of the version that a cursor marks. @throws BadArgumentError if the cursor belongs to another parent */
+export function positionIn(parent: 'model' | 'dataset', parentId: string, after: string): string {
+  return decodeCursor(listId('versions', parent, parentId), after, ['string'])[0] as string;
 }
 
 /** The versions of the row `parent` of the outer query. */

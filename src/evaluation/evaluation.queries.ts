@@ -44,12 +44,11 @@ export async function findEvaluationPages(
   parentIds: readonly string[],
   { first, after }: PageArgs,
 ): Promise<Map<string, Page<Evaluation>>> {
-  const list = listId('evaluations', parent);
   let newest = evaluationsOf(db, principal, parent)
     .select('evaluation.id')
     .orderBy('evaluation.id', 'desc')
     .limit(checkFirst(first) + 1);
-  if (after != null) newest = newest.where('evaluation.id', '<', decodeCursor(list, after, 1)[0] as string);
+  if (after != null) newest = newest.where('evaluation.id', '<', positionIn(parent, parentIds[0] as string, after));
   // One limited subquery for each parent, which reads no more of its index than a page has.
   const rows = await db
     .selectFrom(rowsOf(parentIds).as('parent'))
@@ -61,7 +60,7 @@ export async function findEvaluationPages(
     .execute();
   return pagesByParent(parentIds, rows, first, {
     toNode: toEvaluation,
-    list,
+    listOf: (parentId) => listId('evaluations', parent, parentId),
     keyOf: ({ id }) => [id],
     countTotals: () =>
       db
@@ -69,6 +68,11 @@ export async function findEvaluationPages(
         .select(['parent.id as parent_id', countUpToCap(evaluationsOf(db, principal, parent)).as('count')])
         .execute(),
   });
+}
+
+/** The id of the evaluation that a cursor marks. @throws BadArgumentError if the cursor belongs to another parent */
+export function positionIn(parent: EvaluationParent, parentId: string, after: string): string {
+  return decodeCursor(listId('evaluations', parent, parentId), after, ['string'])[0] as string;
 }
 
 /** The visible evaluations of the row `parent` of the outer query. */

@@ -12,6 +12,7 @@ import {
   findEvaluationPages,
   findEvaluationsByIds,
   findMetrics,
+  positionIn,
   toMetric,
 } from './evaluation.queries.js';
 import type { Evaluation } from './evaluation.type.js';
@@ -41,7 +42,9 @@ export class EvaluationLoaders {
     toMetric,
   );
 
-  evaluationsOf(parent: EvaluationParent, parentId: string, args: PageArgs): Promise<Page<Evaluation>> {
+  async evaluationsOf(parent: EvaluationParent, parentId: string, args: PageArgs): Promise<Page<Evaluation>> {
+    // Before the parents are batched: the cursor is wrong for all others.
+    if (args.after != null) positionIn(parent, parentId, args.after);
     const load = async (ids: readonly string[]) => {
       const found = await findEvaluationPages(this.#db, this.#principal, parent, ids, args);
       return ids.map((id) => found.get(id) as Page<Evaluation>);

@@ -5,7 +5,7 @@ import { parseRef } from '../catalog/ref.js';
 import { findVersionIdsOfModel } from '../catalog/version.queries.js';
 import { NotFoundError } from '../errors.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
-import type { Page, PageArgs } from '../storage/pages.js';
+import { listId, type Page, type PageArgs } from '../storage/pages.js';
 import type { PredictionFilter } from './prediction.input.js';
 import { findPredictionPage } from './prediction.queries.js';
 import type { Prediction } from './prediction.type.js';
@@ -25,7 +25,8 @@ export class History {
   async page(context: CatalogContext, filter: PredictionFilter, args: PageArgs): Promise<Page<Prediction>> {
     const { model, since, until, label } = filter;
     const versionIds = model == null ? null : await this.#versionIds(context, model);
-    return findPredictionPage(this.#predictionDb, context.principal, { versionIds, since, until, label }, args);
+    const list = listId('predictions', filter);
+    return findPredictionPage(this.#predictionDb, context.principal, { list, versionIds, since, until, label }, args);
   }
 
   /** The versions that a reference covers: for a name without alias or number, all versions of the model. */

@@ -9,12 +9,14 @@ import type { PredictionDatabase } from '../storage/database.js';
 import { compiledInsert, type Insert } from '../storage/group-commit.js';
 import { firstIdAt } from '../storage/ids.js';
 import type { IdempotencyTable, PredictionTable } from '../storage/migrations/prediction.table.js';
-import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pageOf, totalOf } from '../storage/pages.js';
+import { checkFirst, decodeCursor, type Page, type PageArgs, pageOf, totalOf } from '../storage/pages.js';
 import { countUpToCap, rowsOf } from '../storage/sql.js';
 import { decodeAnswer, encodeAnswer } from './answer-json.js';
 import { Prediction } from './prediction.type.js';
 
 interface PredictionListing {
+  /** Identifies the list in its cursors: the field and the filter as it was sent, since a model gets new versions. */
+  readonly list: string;
   /** Null for all versions. */
   readonly versionIds: readonly string[] | null;
   readonly since?: Date | null | undefined;
@@ -105,8 +107,8 @@ export async function findPredictionPage(
   listing: PredictionListing,
   { first, after }: PageArgs,
 ): Promise<Page<Prediction>> {
-  const list = listId('predictions', listing);
-  const before = after == null ? null : (decodeCursor(list, after, 1)[0] as string);
+  const { list } = listing;
+  const before = after == null ? null : (decodeCursor(list, after, ['string'])[0] as string);
   const query = newestPredictions(db, principal, listing, before, checkFirst(first) + 1).selectAll('prediction');
   return pageOf(await query.execute(), first, {
     toNode: toPrediction,

@@ -7,6 +7,7 @@ import { payloadOf } from '../graphql/problem.type.js';
 import { ModelInputValue } from '../graphql/scalars.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { PredictionDatabase } from '../storage/database.js';
+import { listId } from '../storage/pages.js';
 import { readSpec } from '../tasks/stored-spec.js';
 import type { History } from './history.js';
 import type { PredictionContext } from './loaders.js';
@@ -136,7 +137,7 @@ export class VersionPredictionsResolver {
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null,
     @Ctx() { principal }: PredictionContext,
   ): Promise<PredictionConnection> {
-    const listing = { versionIds: [version.id] };
+    const listing = { list: listId('Version.predictions', version.id), versionIds: [version.id] };
     return new PredictionConnection(await findPredictionPage(this.db, principal, listing, { first, after }));
   }
 }

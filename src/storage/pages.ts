@@ -1,7 +1,7 @@
 /**
  * Pages of lists, with keyset cursors.
  *
- * A cursor contains a digest of the order and filter of its list, so that it is refused on any other list.
+ * A cursor contains a digest of its list: name, parent, order and filter. It is refused on any other list.
  */
 import { createHash } from 'node:crypto';
 import { BadArgumentError } from '../errors.js';
@@ -47,6 +47,10 @@ export class Page<T> {
 }
 
 export type Key = string | number;
+export type KeyType = 'string' | 'number';
+
+/** Longer than any cursor of this server, whose keys are names, ids and numbers. */
+const MAX_CURSOR_CHARACTERS = 2_048;
 
 /** Which page of a list is requested. */
 export interface PageArgs {
@@ -70,19 +74,23 @@ function encodeCursor(list: string, key: readonly Key[]): string {
   return Buffer.from(JSON.stringify([list, ...key])).toString('base64url');
 }
 
-/** @throws BadArgumentError for a malformed cursor, or a cursor of another list, order or filter */
-export function decodeCursor(list: string, cursor: string, keyLength: number): Key[] {
+/** @throws BadArgumentError for a malformed cursor, or a cursor of another list, parent, order or filter */
+export function decodeCursor(list: string, cursor: string, types: readonly KeyType[]): Key[] {
   const [of, ...key] = parse(cursor);
-  const isKey = key.length === keyLength && key.every((part) => typeof part === 'string' || typeof part === 'number');
+  const isKey = key.length === types.length && key.every((part, i) => typeof part === types[i]);
   if (of === list && isKey) return key as Key[];
   throw new BadArgumentError(
-    'after is not a cursor of this list with this order and filter. Omit it to get the first page.',
+    'after is not a cursor of this list with this parent, order and filter. Omit it to get the first page.',
   );
 }
 
 function parse(cursor: string): unknown[] {
+  if (cursor.length > MAX_CURSOR_CHARACTERS) return [];
   try {
-    const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
+    const bytes = Buffer.from(cursor, 'base64url');
+    // Node ignores characters that are not base64url.
+    if (bytes.toString('base64url') !== cursor) return [];
+    const value: unknown = JSON.parse(bytes.toString());
     return Array.isArray(value) ? value : [];
   } catch {
     return [];
@@ -91,7 +99,6 @@ function parse(cursor: string): unknown[] {
 
 interface PageOptions<Row, T> {
   readonly toNode: (row: Row) => T;
-  readonly list: string;
   readonly keyOf: (row: Row) => readonly Key[];
 }
 
@@ -99,7 +106,7 @@ interface PageOptions<Row, T> {
 export function pageOf<Row, T>(
   rows: readonly Row[],
   first: number,
-  options: PageOptions<Row, T> & { readonly countTotal: () => Promise<Total> },
+  options: PageOptions<Row, T> & { readonly list: string; readonly countTotal: () => Promise<Total> },
 ): Page<T> {
   const edges = rows
     .slice(0, first)
@@ -113,6 +120,7 @@ export function pagesByParent<Row extends { parent_id: string }, T>(
   rows: readonly Row[],
   first: number,
   options: PageOptions<Row, T> & {
+    readonly listOf: (parentId: string) => string;
     /** Counts up to `MAX_COUNT + 1` for all parents in one statement, which runs only if a total is selected. */
     readonly countTotals: () => Promise<{ parent_id: string; count: number }[]>;
   },
@@ -126,7 +134,7 @@ export function pagesByParent<Row extends { parent_id: string }, T>(
   return new Map(
     parentIds.map((id) => [
       id,
-      pageOf(byParent.get(id) ?? [], first, { ...options, countTotal: () => countTotal(id) }),
+      pageOf(byParent.get(id) ?? [], first, { ...options, list: options.listOf(id), countTotal: () => countTotal(id) }),
     ]),
   );
 }

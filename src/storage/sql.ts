@@ -19,6 +19,14 @@ export function rowsOf(ids: readonly string[]): RawBuilder<{ id: string }> {
   return sql`(select column1 as id from (values ${sql.join(ids.map((id) => sql`(${id})`))}))`;
 }
 
+/** Whether the columns have the values of one of these keys. Unlike a chain of `or`, it may be of any length. */
+export function isOneOf(
+  columns: readonly Expression<unknown>[],
+  keys: readonly (readonly Key[])[],
+): RawBuilder<SqlBool> {
+  return sql`(${sql.join(columns)}) in (values ${sql.join(keys.map((key) => sql`(${sql.join(key)})`))})`;
+}
+
 /** The rows after `key` in the order of `columns`, all of them ascending or all descending. */
 export function isAfter(
   key: readonly Key[],

@@ -148,3 +148,115 @@ test('a version is selected by number or alias; giving both is refused', async (
   expect(model).toEqual({ one: { ref: 'm001:2' }, none: null, odd: null });
   expect(errors?.[0]?.extensions['code']).toBe('BAD_USER_INPUT');
 });
+
+describe('a cursor belongs to its list:', () => {
+  const OTHERS = ['m004', 'm005'];
+  const PAGE = '(first: 1, after: $after) { pageInfo { endCursor } }';
+  const lists: (readonly [name: string, query: string, pick: (data: Data) => Data])[] = [
+    ['models', `{ models${PAGE} }`, (data) => data.models],
+    [
+      'models by time',
+      `{ models(orderBy: { field: CREATED_AT }, first: 1, after: $after) { pageInfo { endCursor } } }`,
+      (data) => data.models,
+    ],
+    [
+      'models by time, newest first',
+      `{ models(orderBy: { field: CREATED_AT, direction: DESC }, first: 1, after: $after) { pageInfo { endCursor } } }`,
+      (data) => data.models,
+    ],
+    [
+      'models found',
+      `{ models(search: "model", first: 1, after: $after) { pageInfo { endCursor } } }`,
+      (data) => data.models,
+    ],
+    [
+      'models of a task',
+      `{ models(filter: { tasks: [TEXT_CLASSIFICATION, TABULAR_CLASSIFICATION] }, first: 1, after: $after) { pageInfo { endCursor } } }`,
+      (data) => data.models,
+    ],
+    ['datasets', `{ datasets${PAGE} }`, (data) => data.datasets],
+    ...OTHERS.map(
+      (name) =>
+        [
+          `versions of ${name}`,
+          `{ model(name: "${name}") { versions${PAGE} } }`,
+          (data: Data) => data.model.versions,
+        ] as const,
+    ),
+    [
+      'trained versions',
+      `{ dataset(name: "numbers") { trainedVersions${PAGE} } }`,
+      (data) => data.dataset.trainedVersions,
+    ],
+    [
+      'evaluations of a dataset',
+      `{ dataset(name: "numbers") { evaluations${PAGE} } }`,
+      (data) => data.dataset.evaluations,
+    ],
+    ...OTHERS.map(
+      (name) =>
+        [
+          `evaluations of ${name}:1`,
+          `{ version(ref: "${name}:1") { evaluations${PAGE} } }`,
+          (data: Data) => data.version.evaluations,
+        ] as const,
+    ),
+  ];
+  const ask = (query: string, after: string | null) => app.send(`query ($after: String) ${query}`, { after });
+
+  test('each is accepted by its own list and refused by every other', async () => {
+    const cursors = [];
+    for (const [, query, pick] of lists) cursors.push(pick((await ask(query, null)).data).pageInfo.endCursor);
+    const accepted = [];
+    for (const [i, [name, query]] of lists.entries()) {
+      for (const [j, cursor] of cursors.entries()) {
+        const { errors } = await ask(query, cursor);
+        if (!errors) accepted.push([name, lists[j]?.[0]]);
+        else expect([name, errors[0]?.extensions['code']]).toEqual([name, 'BAD_USER_INPUT']);
+        if (i === j) expect([name, errors]).toEqual([name, undefined]);
+      }
+    }
+
+    expect(cursors).not.toContain(null);
+    expect(accepted).toEqual(lists.map(([name]) => [name, name]));
+  });
+
+  test('of several parents, only the one it comes from accepts it', async () => {
+    const { data } = await ask(`{ model(name: "m001") { versions${PAGE} } }`, null);
+    const after = data.model.versions.pageInfo.endCursor;
+
+    const answer = await ask(
+      '{ m001: model(name: "m001") { versions(after: $after) { nodes { number } } } m002: model(name: "m002") { versions(after: $after) { nodes { number } } } }',
+      after,
+    );
+
+    expect(answer.errors?.map(({ path }) => path)).toEqual([['m002', 'versions']]);
+    expect(answer.data.m001.versions.nodes.map(({ number }: Data) => number)).toEqual([4, 3, 2, 1]);
+  });
+
+  test('changed, padded, nested, of another type or of 16 KiB, it is refused', async () => {
+    const { pageInfo } = await page({ first: 1 });
+    const own: string = pageInfo.endCursor;
+    const [list, name, id] = JSON.parse(Buffer.from(own, 'base64url').toString());
+    const forged = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const cursors = [
+      `${own}!`,
+      `${own}=`,
+      ` ${own}`,
+      forged([list, 5, id]),
+      forged([list, name, 5]),
+      forged([list, name]),
+      forged([list, name, id, id]),
+      forged([list, [name], id]),
+      forged([list, null, id]),
+      forged({ 0: list, 1: name, 2: id }),
+      forged([list, name.repeat(4_096), id]),
+      'x'.repeat(16_384),
+      Buffer.from('['.repeat(12_288)).toString('base64url'),
+    ];
+
+    const answers = await Promise.all(cursors.map((after) => app.send(MODELS, { after })));
+
+    expect(answers.map(({ errors }) => errors?.[0]?.extensions['code'])).toEqual(cursors.map(() => 'BAD_USER_INPUT'));
+  });
+});

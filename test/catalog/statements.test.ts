@@ -46,3 +46,21 @@ test('a page of 1 model, a page of 100 and the last page take the same number of
   expect(hundred.statements).toBe(one.statements);
   expect(last.statements).toBe(one.statements);
 });
+
+test('thirty aliases select versions by number with one statement, of one model and of a hundred', async () => {
+  const aliases = Array.from({ length: 30 }, (_, i) => `v${i + 1}: version(number: ${i + 1}) { ref }`).join(' ');
+  const file = app.app.databases.catalogFile;
+
+  const before = file.statementCount;
+  const { model } = await app.query(`{ model(name: "m001") { ${aliases} } }`);
+  const afterOne = file.statementCount;
+  const { models } = await app.query(`{ models(first: 100) { nodes { name ${aliases} } } }`);
+  const afterHundred = file.statementCount;
+
+  expect(model.v1.ref).toBe('m001:1');
+  for (const { name, ...versions } of models.nodes) {
+    const refs = Object.values(versions).map((version: Data) => version?.ref ?? null);
+    expect(refs).toEqual(Array.from({ length: 30 }, (_, i) => (i < VERSIONS_EACH ? `${name}:${i + 1}` : null)));
+  }
+  expect([afterOne - before, afterHundred - afterOne]).toEqual([2, 2]);
+});

@@ -99,12 +99,12 @@ export function predictionReads({ versions, id }: { versions: readonly string[];
       {
         name,
         run: (db: PredictionDatabase, principal: Principal) =>
-          findPredictionPage(db, principal, { versionIds: null, ...listing }, TWENTY),
+          findPredictionPage(db, principal, { list: name, versionIds: null, ...listing }, TWENTY),
       },
       {
         name: `${name}: total`,
         run: async (db: PredictionDatabase, principal: Principal) =>
-          (await findPredictionPage(db, principal, { versionIds: null, ...listing }, { first: 1 })).total(),
+          (await findPredictionPage(db, principal, { list: name, versionIds: null, ...listing }, { first: 1 })).total(),
       },
     ] satisfies PredictionRead[];
   return [
