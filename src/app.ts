@@ -85,9 +85,9 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     await importEvaluations({ db: databases.catalogDb, log }, cards);
     slices.catalog.invalidate();
     faultPoint('start.imported'); // @fault
-    const loaded = await slices.serving.preload();
+    await slices.serving.preload(log);
     slices.sweeper.start();
-    progress.notReadyReason = loaded > 0 ? null : 'no model can answer: the model store has no READY version';
+    progress.notReadyReason = null;
     return { url, databases, engine, stop };
   } catch (error) {
     await stop();

@@ -47,6 +47,8 @@ export class Engine {
   readonly #quarantine = new Quarantine((version, error) => this.#failQueued(version, error));
   readonly #watchdogs = new Watchdogs();
   #outstanding = 0;
+  /** Whether a version has been loaded since the start. */
+  #hasLoaded = false;
   #isDispatchScheduled = false;
   #dispatchTimer: NodeJS.Timeout | null = null;
   #isStopping = false;
@@ -70,14 +72,18 @@ export class Engine {
     return this.#pool.provider;
   }
 
-  /** Null when a worker is ready, on the required provider if one is named; else what is missing. */
+  /**
+   * Null when a worker is ready, on the required provider if one is named, and a version has been loaded; else what
+   * is missing.
+   */
   notReadyReason(requireProvider: string | null): string | null {
     const { provider, providerChecks, ready } = this.#pool;
     if (requireProvider !== null && provider !== requireProvider) {
       const check = providerChecks.find(({ name }) => name === requireProvider);
       return `REQUIRE_PROVIDER=${requireProvider}, but ${provider} is in use: ${check?.reason ?? 'it is not among EXECUTION_PROVIDERS'}`;
     }
-    return ready.length > 0 ? null : 'no inference worker is ready';
+    if (ready.length === 0) return 'no inference worker is ready';
+    return this.#hasLoaded ? null : 'no model can answer: the model store has no READY version that can be loaded';
   }
 
   /** As `Pool.startProbes`. */
@@ -276,6 +282,7 @@ export class Engine {
   #receive(worker: WorkerProcess, message: FromWorker): void {
     if (message.kind === 'started') this.#recordStart(worker, message);
     else if (message.kind === 'done') this.#deliver(worker, message);
+    else if (message.kind === 'loaded') this.#hasLoaded = true;
     else if (message.kind === 'ready') this.#scheduleDispatch();
     else if (message.kind === 'loadFailed') this.#failLoad(worker, message.key, message.message);
   }

@@ -42,14 +42,20 @@ export async function findPreloadedRefs(db: CatalogDatabase): Promise<string[]> 
   return rows.map(({ name, number }) => `${name}:${number}`);
 }
 
-export async function findReadyRefs(db: CatalogDatabase, limit: number): Promise<string[]> {
+/** Default versions that can run, in the order of their models' names, from the first name after `after`. */
+export async function findReadyRefs(
+  db: CatalogDatabase,
+  after: string,
+  limit: number,
+): Promise<{ readonly name: string; readonly ref: string }[]> {
   const rows = await db
     .selectFrom('version')
     .innerJoin('model', 'model.default_version_id', 'version.id')
     .select(['model.name', 'version.number'])
     .where('version.state', '=', 'READY')
+    .where('model.name', '>', after)
     .orderBy('model.name')
     .limit(limit)
     .execute();
-  return rows.map(({ name, number }) => `${name}:${number}`);
+  return rows.map(({ name, number }) => ({ name, ref: `${name}:${number}` }));
 }

@@ -3,6 +3,7 @@
  *
  * Predictions read from memory only: a model is read from the catalog once, and again after the catalog has changed.
  */
+import type { Logger } from 'pino';
 import { type Principal, SYSTEM } from '../access/principal.js';
 import { maySee, type Resource } from '../access/visibility.js';
 import type { Catalog } from '../catalog/catalog.js';
@@ -101,14 +102,29 @@ export class Serving {
     return { key, ref, spec, artifactSha256, artifactPath: this.#blobs.pathOf(artifactSha256), tokenizerPath };
   }
 
-  /** Loads the versions marked `preload`, or else the first model, and returns how many were loaded. */
-  async preload(): Promise<number> {
-    const preloaded = await findPreloadedRefs(this.#db);
-    const refs = preloaded.length > 0 ? preloaded : await findReadyRefs(this.#db, 1);
-    const loaded = await Promise.allSettled(
-      refs.map(async (ref) => this.#engine.preload((await this.resolve(ref, SYSTEM)).engineVersion)),
-    );
-    return loaded.filter(({ status }) => status === 'fulfilled').length;
+  /**
+   * Loads the versions marked `preload`. If none of them can be loaded, or none is marked, loads READY versions one after
+   * the other until one succeeds.
+   */
+  async preload(log: Logger): Promise<void> {
+    const marked = await Promise.all((await findPreloadedRefs(this.#db)).map((ref) => this.#tryToLoad(ref, log)));
+    if (marked.includes(true)) return;
+    for (let after = ''; ; ) {
+      const refs = await findReadyRefs(this.#db, after, REFS_A_PAGE);
+      for (const { ref } of refs) if (await this.#tryToLoad(ref, log)) return;
+      if (refs.length < REFS_A_PAGE) return;
+      after = refs.at(-1)?.name ?? '';
+    }
+  }
+
+  async #tryToLoad(ref: string, log: Logger): Promise<boolean> {
+    try {
+      await this.#engine.preload((await this.resolve(ref, SYSTEM)).engineVersion);
+      return true;
+    } catch (error) {
+      log.error({ ref, reason: (error as Error).message }, 'a version could not be loaded');
+      return false;
+    }
   }
 
   async #model(name: string): Promise<ServedModel | undefined> {
@@ -156,6 +172,7 @@ function tryParseRef(text: string): Ref | null {
   }
 }
 
+const REFS_A_PAGE = 100;
 const VARIANT_SEPARATOR = '/';
 
 /** The id of the version behind a key of the engine, for every variant. */

@@ -1,6 +1,6 @@
 /** Stores with many folders: processes are shared between probes, and nothing is written for what has not changed. */
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -145,6 +145,62 @@ test.each(['deleted', 'cut short'])(
     expect(lines.map(({ msg }) => msg)).toContain('a lost blob was restored from the model store');
   },
 );
+
+const readiness = async () => {
+  const answer = await fetch(`${app?.url}/health/ready`);
+  return answer.json();
+};
+
+const PREDICT =
+  'mutation { predict(input: { model: "tiny-0001", input: { row: { a: 1, b: 2 } } }) { problem { code } } }';
+
+/** Damages the graphs of these models in the data folder, without changing their size. Returns how to undo it. */
+async function damage(...names: readonly string[]): Promise<() => Promise<void>> {
+  const saved = new Map<string, Buffer>();
+  for (const name of names) {
+    const { version } = await (app as TestApp).query(`{ version(ref: "${name}") { artifact { sha256 } } }`);
+    const blob = path.join(dataDir, 'blobs/sha256', version.artifact.sha256.replace(/^../, '$&/'));
+    const bytes = await readFile(blob);
+    saved.set(blob, bytes);
+    await writeFile(blob, Buffer.alloc(bytes.length));
+  }
+  return async () => {
+    for (const [blob, bytes] of saved) await writeFile(blob, bytes);
+  };
+}
+
+test.each([
+  ['the first model', ''],
+  ['a model marked preload', 'preload: true\n'],
+])('the server is ready although %s cannot be loaded', async (_, setting) => {
+  await writeManyFolders(store.folder, 3);
+  await rename(path.join(store.folder, 'tiny-0002'), path.join(store.folder, 'first'));
+  await appendFile(path.join(store.folder, 'first/model.yaml'), setting);
+  await start();
+  await damage('first');
+
+  await start();
+
+  expect(await readiness()).toEqual({ status: 'ready' });
+  expect(lines.find(({ msg }) => msg === 'a version could not be loaded')).toMatchObject({
+    reason: expect.stringContaining('the artifact is damaged'),
+  });
+});
+
+test('the server is not ready while no model can be loaded, and ready once one has been', async () => {
+  await writeManyFolders(store.folder, 3);
+  await start();
+  const repair = await damage('tiny-0000', 'tiny-0001', 'tiny-0002');
+
+  await start();
+  const before = await readiness();
+  await repair();
+  const { predict } = await (app as TestApp).query(PREDICT);
+
+  expect(before).toMatchObject({ reason: expect.stringContaining('no model can answer') });
+  expect(predict.problem).toBeNull();
+  expect(await readiness()).toEqual({ status: 'ready' });
+});
 
 test('while the store is imported, /health/ready says how much is done', async () => {
   await writeManyFolders(store.folder, 3);
