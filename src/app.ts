@@ -122,6 +122,7 @@ function createSlices({ config, log, databases, blobs, commits, engine }: Parts)
     predictions,
     history,
     defaultDeadlineMs: config.defaultDeadlineMs,
+    maxResponseBytes: config.maxResponseBytes,
   };
   return { catalog, serving, sweeper, schema: createSchema(parts) };
 }

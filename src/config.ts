@@ -80,6 +80,18 @@ export const SETTINGS = {
     integer(1, 3650),
     'Days to keep recorded predictions, 1 to 3,650. `retentionDays` in a `model.yaml` overrides it for that model.',
   ),
+  maxResponseBytes: setting(
+    'MAX_RESPONSE_BYTES',
+    16 * 1024 * 1024,
+    integer(1024 * 1024, 256 * 1024 * 1024),
+    'Largest answer, in bytes, 1,048,576 to 268,435,456. Fields beyond it are left out with the error `RESPONSE_TOO_LARGE`.',
+  ),
+  maxResponseBytesInFlight: setting(
+    'MAX_RESPONSE_BYTES_IN_FLIGHT',
+    128 * 1024 * 1024,
+    integer(1024 * 1024, Number.MAX_SAFE_INTEGER),
+    'Bytes of all answers above 64 KiB that are being made or sent, at least twice `MAX_RESPONSE_BYTES`. Fields beyond it are left out with the retryable error `OVERLOADED`.',
+  ),
   explorer: setting<'sandbox' | 'graphiql' | 'off'>(
     'EXPLORER',
     'sandbox',
@@ -124,6 +136,12 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     problems.push(
       `HOST=${parsed.host}: anyone who can reach this address could use every model, because there are no API keys ` +
         'yet. Listen on 127.0.0.1, or set UNSAFE_OPEN=true to allow it.',
+    );
+  }
+  if (problems.length === 0 && parsed.maxResponseBytesInFlight < 2 * parsed.maxResponseBytes) {
+    problems.push(
+      `MAX_RESPONSE_BYTES_IN_FLIGHT=${parsed.maxResponseBytesInFlight}: expected at least twice MAX_RESPONSE_BYTES, ` +
+        'because an answer may hold as many bytes as are read for it.',
     );
   }
   if (problems.length > 0) throw new StartupError(`The configuration is invalid:\n  ${problems.join('\n  ')}`);

@@ -7,19 +7,20 @@ import type { Principal } from '../access/principal.js';
 import { CatalogLoaders } from '../catalog/loaders.js';
 import type { CallerConnection } from '../engine/queue.js';
 import { type EvaluationContext, EvaluationLoaders } from '../evaluation/loaders.js';
-import { type PredictionContext, type PredictionLoader, predictionLoader } from '../prediction/loaders.js';
+import { type PredictionContext, PredictionLoaders } from '../prediction/loaders.js';
 import type { Databases } from '../storage/database.js';
+import type { AnswerState } from './answers.js';
 
 export type RequestDatabases = Pick<Databases, 'catalogDb' | 'predictionDb'>;
 
 /** Apollo Server copies the context's own properties for each request, so nothing is kept in `#private` fields. */
 export class RequestContext implements PredictionContext, EvaluationContext {
-  private loaders: { catalog?: CatalogLoaders; evaluations?: EvaluationLoaders; predictionById?: PredictionLoader } =
-    {};
+  private loaders: { catalog?: CatalogLoaders; evaluations?: EvaluationLoaders; predictions?: PredictionLoaders } = {};
 
   constructor(
     readonly principal: Principal,
     readonly connection: CallerConnection,
+    readonly answer: AnswerState,
     private readonly databases: RequestDatabases,
   ) {}
 
@@ -33,8 +34,8 @@ export class RequestContext implements PredictionContext, EvaluationContext {
     return this.loaders.evaluations;
   }
 
-  get predictionById(): PredictionLoader {
-    this.loaders.predictionById ??= predictionLoader(this.databases.predictionDb, this.principal);
-    return this.loaders.predictionById;
+  get predictionLoaders(): PredictionLoaders {
+    this.loaders.predictions ??= new PredictionLoaders(this.databases.predictionDb, this.principal);
+    return this.loaders.predictions;
   }
 }

@@ -19,6 +19,12 @@ export class Limits {
   @Field(() => Int, { description: 'Maximum size of a request body, in bytes.' })
   maxBodyBytes!: number;
 
+  @Field(() => Int, {
+    description:
+      'Maximum size of an answer, in bytes. Fields beyond it are left out, with one error with code RESPONSE_TOO_LARGE.',
+  })
+  maxResponseBytes!: number;
+
   @Field(() => Int, { description: 'Maximum number of pixels in an image: width times height.' })
   maxImagePixels!: number;
 
@@ -40,11 +46,11 @@ export class Limits {
 
 @Resolver()
 export class LimitsResolver {
-  constructor(private readonly defaultDeadlineMs: number) {}
+  constructor(private readonly configured: Pick<Limits, 'defaultDeadlineMs' | 'maxResponseBytes'>) {}
 
   @Policy('read')
   @Query(() => Limits, { description: 'Limits of this server.' })
   limits(): Limits {
-    return { ...LIMITS, defaultDeadlineMs: this.defaultDeadlineMs };
+    return { ...LIMITS, ...this.configured };
   }
 }

@@ -50,7 +50,7 @@ const LOAD: Readonly<Record<NodeTypeName, (id: string, context: Context) => Prom
   Version: (id, { catalogLoaders }) => catalogLoaders.version.load(id),
   Dataset: (id, { catalogLoaders }) => catalogLoaders.dataset.load(id),
   Evaluation: (id, { evaluationLoaders }) => evaluationLoaders.evaluation.load(id),
-  Prediction: (id, { predictionById }) => predictionById.load(id),
+  Prediction: (id, { predictionLoaders }) => predictionLoaders.prediction.load(id),
 };
 
 async function load(id: string, context: Context): Promise<Node | null> {

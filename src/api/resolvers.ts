@@ -29,6 +29,7 @@ export interface ResolverParts {
   readonly predictions: Predictions;
   readonly history: History;
   readonly defaultDeadlineMs: number;
+  readonly maxResponseBytes: number;
 }
 
 export type ResolverClass = new (...args: never[]) => object;
@@ -49,5 +50,8 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [VersionEvaluationResolver, () => new VersionEvaluationResolver()],
   [DatasetEvaluationResolver, () => new DatasetEvaluationResolver()],
   [NodeResolver, () => new NodeResolver()],
-  [LimitsResolver, ({ defaultDeadlineMs }) => new LimitsResolver(defaultDeadlineMs)],
+  [
+    LimitsResolver,
+    ({ defaultDeadlineMs, maxResponseBytes }) => new LimitsResolver({ defaultDeadlineMs, maxResponseBytes }),
+  ],
 ]);

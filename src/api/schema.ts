@@ -18,6 +18,7 @@ import type { Principal } from '../access/principal.js';
 import { ForbiddenError } from '../errors.js';
 import { PROBLEM_TYPES, problemOf } from '../graphql/problem.type.js';
 import { DateTime } from '../graphql/scalars.js';
+import { boundAnswers } from './answers.js';
 import { RESOLVERS, type ResolverClass, type ResolverParts } from './resolvers.js';
 
 /** Without `parts` the schema has its shape and its policies, but no resolver can be called. */
@@ -36,7 +37,7 @@ export function createSchema(parts?: ResolverParts): GraphQLSchema {
     container: { get: instanceOf },
     validate: false,
   });
-  return enforcePolicies(applyOneOf(describeRoots(schema)));
+  return enforcePolicies(boundAnswers(applyOneOf(describeRoots(schema))));
 }
 
 const ROOT_DESCRIPTIONS: Readonly<Record<string, string>> = {

@@ -1,5 +1,5 @@
 /** The edge: HTTP, GraphQL, explorer and health routes on one Fastify server, with one Apollo Server behind it. */
-import { ApolloServer } from '@apollo/server';
+import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
   ApolloServerPluginLandingPageDisabled,
@@ -15,14 +15,16 @@ import Fastify, {
   LogController,
   type RouteHandlerMethod,
 } from 'fastify';
-import type { GraphQLFormattedError, GraphQLSchema } from 'graphql';
+import type { GraphQLError, GraphQLFormattedError, GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import { isPolicyName, POLICIES, type PolicyName } from '../access/policy.js';
 import { authenticate, type Principal } from '../access/principal.js';
 import type { Config } from '../config.js';
 import type { CallerConnection } from '../engine/queue.js';
+import { stringify } from '../graphql/sized.js';
 import { isLoopback } from '../loopback.js';
+import { AnswerState, mergeErrors } from './answers.js';
 import { BODY_LIMITS, type BodyLimits, BodyReader } from './body.js';
 import { shuttingDown } from './body-refusals.js';
 import { Connections } from './connections.js';
@@ -42,6 +44,7 @@ import {
   sendRefusedRequest,
   statusOf,
 } from './refusals.js';
+import { AnswerBudget, AnswersInFlight } from './response-budget.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -80,6 +83,18 @@ interface Server {
 /** Failed requests and requests that take this long are logged at level `info`, others at `debug`. */
 const SLOW_REQUEST_MS = 1_000;
 
+/** Leaves one error for all fields that did not fit into the answer. */
+const onceForAllLeftOut: ApolloServerPlugin<RequestContext> = {
+  async requestDidStart() {
+    return {
+      async didEncounterErrors({ errors, contextValue }) {
+        // Apollo Server formats the errors of this list after the hook.
+        mergeErrors(contextValue.answer, errors as GraphQLError[]);
+      },
+    };
+  },
+};
+
 export async function createServer(parts: ServerParts): Promise<Server> {
   const documents = new KnownDocuments(parts.schema);
   const apollo = new ApolloServer<RequestContext>({
@@ -96,12 +111,14 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     validationOptions: { maxErrors: MAX_VALIDATION_ERRORS },
     validationRules: [knownOperations],
     formatError: errorFormatter(parts.log),
+    stringifyResult: (result) => `${stringify(result)}\n`,
     stopOnTerminationSignals: false,
     logger: parts.log,
     plugins: [
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginLandingPageDisabled(),
       costLimit(LIMITS.maxCost, documents, parts.findSpec),
+      onceForAllLeftOut,
     ],
   });
   await apollo.start();
@@ -200,9 +217,12 @@ function registerGraphql(
   }: ServerParts & { apollo: ApolloServer<RequestContext>; documents: KnownDocuments },
 ): void {
   const page = explorerPage(config.explorer);
+  const inFlight = new AnswersInFlight(config.maxResponseBytesInFlight);
   const answer = fastifyApolloHandler(apollo, {
-    context: async (request, reply) =>
-      new RequestContext(request.principal, clientConnection(request, reply), databases),
+    context: async (request, reply) => {
+      const state = new AnswerState(new AnswerBudget(config.maxResponseBytes, inFlight, reply.raw));
+      return new RequestContext(request.principal, clientConnection(request, reply), state, databases);
+    },
   });
   http.route({
     method: ['GET', 'POST'],

@@ -1,4 +1,5 @@
 /** All SQL that reads datasets: by id or name, as a list, and as training data of versions. */
+import { sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { create } from '../graphql/create.js';
 import type { CatalogDatabase } from '../storage/database.js';
@@ -8,8 +9,56 @@ import { countUpToCap } from '../storage/sql.js';
 import type { ColumnSpec } from '../tasks/spec.js';
 import type { TaskName } from '../tasks/tasks.js';
 import { Dataset } from './dataset.type.js';
-import { columnOf } from './version.type.js';
+import { type Column, columnOf } from './version.type.js';
 import { maySeeDataset, maySeeModel } from './visibility.js';
+
+/** All columns but the large ones, which are read by `findColumns` and `findPreviews` if they are selected. */
+const DATASET_COLUMNS = [
+  'dataset.id',
+  'dataset.name',
+  'dataset.title',
+  'dataset.family',
+  'dataset.split',
+  'dataset.task',
+  'dataset.row_count',
+  'dataset.sha256',
+  'dataset.license',
+  'dataset.source',
+  'dataset.description',
+  'dataset.target',
+  'dataset.visibility',
+  sql<number>`octet_length(dataset.columns)`.as('columns_bytes'),
+  sql<number>`octet_length(dataset.preview)`.as('preview_bytes'),
+  'dataset.created_at',
+  'dataset.updated_at',
+] as const;
+
+interface DatasetRow extends Omit<DatasetTable, 'columns' | 'preview'> {
+  readonly columns_bytes: number;
+  readonly preview_bytes: number;
+}
+
+/** The columns of these datasets. The caller has reserved their bytes. */
+export async function findColumns(
+  db: CatalogDatabase,
+  principal: Principal,
+  ids: readonly string[],
+): Promise<{ id: string; columns: Column[] }[]> {
+  const query = db.selectFrom('dataset').select(['id', 'columns']).where('id', 'in', ids);
+  const rows = await query.where(maySeeDataset(principal)).execute();
+  return rows.map(({ id, columns }) => ({ id, columns: (JSON.parse(columns) as ColumnSpec[]).map(columnOf) }));
+}
+
+/** The first rows of these datasets. The caller has reserved their bytes. */
+export async function findPreviews(
+  db: CatalogDatabase,
+  principal: Principal,
+  ids: readonly string[],
+): Promise<{ id: string; rows: Record<string, unknown>[] }[]> {
+  const query = db.selectFrom('dataset').select(['id', 'preview']).where('id', 'in', ids);
+  const found = await query.where(maySeeDataset(principal)).execute();
+  return found.map(({ id, preview }) => ({ id, rows: JSON.parse(preview) }));
+}
 
 export async function findDatasetsByIds(
   db: CatalogDatabase,
@@ -18,7 +67,7 @@ export async function findDatasetsByIds(
 ): Promise<Dataset[]> {
   const rows = await db
     .selectFrom('dataset')
-    .selectAll()
+    .select(DATASET_COLUMNS)
     .where('id', 'in', ids)
     .where(maySeeDataset(principal))
     .execute();
@@ -32,7 +81,7 @@ export async function findDatasetsByNames(
 ): Promise<Dataset[]> {
   const rows = await db
     .selectFrom('dataset')
-    .selectAll()
+    .select(DATASET_COLUMNS)
     .where('name', 'in', names)
     .where(maySeeDataset(principal))
     .execute();
@@ -49,7 +98,7 @@ export async function findDatasetPage(
   let query = db
     .selectFrom('dataset')
     .where(maySeeDataset(principal))
-    .selectAll()
+    .select(DATASET_COLUMNS)
     .orderBy('name')
     .limit(checkFirst(first) + 1);
   if (after != null) query = query.where('name', '>', decodeCursor(list, after, ['string'])[0] as string);
@@ -77,7 +126,7 @@ export async function findTrainingDatasets(
     .innerJoin('dataset', 'dataset.id', 'version_dataset.dataset_id')
     .innerJoin('version', 'version.id', 'version_dataset.version_id')
     .innerJoin('model', 'model.id', 'version.model_id')
-    .selectAll('dataset')
+    .select(DATASET_COLUMNS)
     .select('version_dataset.version_id')
     .where('version_dataset.version_id', 'in', versionIds)
     .where(maySeeModel(principal))
@@ -87,7 +136,7 @@ export async function findTrainingDatasets(
   return rows.map(({ version_id, ...row }) => ({ versionId: version_id, dataset: toDataset(row) }));
 }
 
-function toDataset(row: DatasetTable): Dataset {
+function toDataset(row: DatasetRow): Dataset {
   return create(Dataset, {
     id: row.id,
     name: row.name,
@@ -101,7 +150,7 @@ function toDataset(row: DatasetTable): Dataset {
     source: row.source,
     description: row.description,
     target: row.target,
-    columns: (JSON.parse(row.columns) as ColumnSpec[]).map(columnOf),
-    previewJson: row.preview,
+    columnsBytes: row.columns_bytes,
+    previewBytes: row.preview_bytes,
   });
 }

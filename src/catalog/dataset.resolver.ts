@@ -2,12 +2,13 @@ import { Arg, Ctx, FieldResolver, Int, Query, Resolver, Root } from 'type-graphq
 import { Policy } from '../access/policy.js';
 import { AFTER, FIRST } from '../graphql/connection.type.js';
 import { JSONObject } from '../graphql/scalars.js';
+import { Sized } from '../graphql/sized.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { checkFirst, MAX_PAGE_SIZE } from '../storage/pages.js';
 import { findDatasetPage } from './dataset.queries.js';
 import { Dataset, DatasetConnection } from './dataset.type.js';
 import type { CatalogContext } from './loaders.js';
-import { VersionConnection } from './version.type.js';
+import { Column, VersionConnection } from './version.type.js';
 
 @Resolver(() => Dataset)
 export class DatasetResolver {
@@ -45,8 +46,17 @@ export class DatasetResolver {
       description: `Number of rows, 1 to ${MAX_PAGE_SIZE}. Other values are a BAD_USER_INPUT error.`,
     })
     first: number,
-  ): Record<string, unknown>[] {
-    return (JSON.parse(dataset.previewJson) as Record<string, unknown>[]).slice(0, checkFirst(first));
+    @Ctx() { catalogLoaders }: CatalogContext,
+  ): Sized<Record<string, unknown>[]> {
+    checkFirst(first);
+    return new Sized({ readBytes: dataset.previewBytes }, async () =>
+      ((await catalogLoaders.preview.load(dataset.id))?.rows ?? []).slice(0, first),
+    );
+  }
+
+  @FieldResolver(() => [Column], { description: 'Columns of the rows; empty if not stated.' })
+  columns(@Root() { id, columnsBytes }: Dataset, @Ctx() { catalogLoaders }: CatalogContext): Sized<Column[]> {
+    return new Sized({ readBytes: columnsBytes }, async () => (await catalogLoaders.columns.load(id))?.columns ?? []);
   }
 
   @FieldResolver(() => VersionConnection, { description: 'Versions that were trained on the dataset, newest first.' })

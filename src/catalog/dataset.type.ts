@@ -4,7 +4,6 @@ import { Node } from '../graphql/node.type.js';
 import { SafeInt } from '../graphql/scalars.js';
 import type { TaskName } from '../tasks/tasks.js';
 import { TaskEnum } from './model.type.js';
-import { Column } from './version.type.js';
 
 @ObjectType({
   implements: Node,
@@ -55,11 +54,9 @@ export class Dataset extends Node {
   @Field(() => String, { nullable: true, description: 'Name of the column that models predict; null if not stated.' })
   target!: string | null;
 
-  @Field(() => [Column], { description: 'Columns of the rows; empty if not stated.' })
-  columns!: Column[];
-
-  /** Not in the schema: the first rows, as JSON. */
-  previewJson!: string;
+  /** Not in the schema: sizes of `columns` and `preview`, which are read only if they are selected. */
+  columnsBytes!: number;
+  previewBytes!: number;
 }
 
 @ObjectType({ description: 'One page of a list of datasets.' })

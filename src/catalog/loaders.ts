@@ -8,13 +8,22 @@ import type { Principal } from '../access/principal.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { loaderFor, loadMany, loadOne } from '../storage/loaders.js';
 import type { Page, PageArgs } from '../storage/pages.js';
-import { findDatasetsByIds, findDatasetsByNames, findTrainingDatasets } from './dataset.queries.js';
+import {
+  findColumns,
+  findDatasetsByIds,
+  findDatasetsByNames,
+  findPreviews,
+  findTrainingDatasets,
+} from './dataset.queries.js';
 import type { Dataset } from './dataset.type.js';
-import { findModelsByIds, findModelsByNames, findTags } from './model.queries.js';
+import { findCards, findModelsByIds, findModelsByNames, findTags } from './model.queries.js';
 import type { Model } from './model.type.js';
 import { parseRef, type Ref } from './ref.js';
 import {
   findAliases,
+  findSpecParts,
+  findSpecs,
+  findVariants,
   findVersionPages,
   findVersionsByIds,
   findVersionsByNumbers,
@@ -49,6 +58,30 @@ export class CatalogLoaders {
   readonly version = loadOne(
     (ids) => findVersionsByIds(this.#db, this.#principal, ids),
     ({ id }: Version) => id,
+  );
+  readonly spec = loadOne(
+    (ids) => findSpecs(this.#db, this.#principal, ids),
+    ({ id }) => id,
+  );
+  readonly variants = loadOne(
+    (ids) => findVariants(this.#db, this.#principal, ids),
+    ({ id }) => id,
+  );
+  readonly specParts = loadOne(
+    (ids) => findSpecParts(this.#db, this.#principal, ids),
+    ({ id }) => id,
+  );
+  readonly card = loadOne(
+    (ids) => findCards(this.#db, this.#principal, ids),
+    ({ id }) => id,
+  );
+  readonly columns = loadOne(
+    (ids) => findColumns(this.#db, this.#principal, ids),
+    ({ id }) => id,
+  );
+  readonly preview = loadOne(
+    (ids) => findPreviews(this.#db, this.#principal, ids),
+    ({ id }) => id,
   );
   readonly dataset = loadOne(
     (ids) => findDatasetsByIds(this.#db, this.#principal, ids),

@@ -25,6 +25,7 @@ import {
   type FacetBucket,
   type FacetField,
   Model,
+  type ModelCard,
   type ModelFilter,
   type ModelOrder,
 } from './model.type.js';
@@ -39,12 +40,48 @@ export interface ModelListing {
 const MAX_BUCKETS = 50;
 const ORDER_COLUMN = { NAME: 'model.name', CREATED_AT: 'model.created_at', UPDATED_AT: 'model.updated_at' } as const;
 
+/** The card is read by `findCards` if a field of it is selected. */
+const MODEL_COLUMNS = [
+  'model.id',
+  'model.name',
+  'model.title',
+  'model.summary',
+  'model.task',
+  'model.owner',
+  'model.license',
+  'model.default_version_id',
+  'model.created_at',
+  'model.updated_at',
+  sql<number>`octet_length(model.card)`.as('card_bytes'),
+] as const;
+
+type ModelColumn = 'id' | 'name' | 'title' | 'summary' | 'task' | 'owner' | 'license' | 'default_version_id';
+
+interface ModelRow extends Pick<ModelTable, ModelColumn | 'created_at' | 'updated_at'> {
+  readonly card_bytes: number;
+}
+
+/** The cards of these models. The caller has reserved their bytes. */
+export async function findCards(
+  db: CatalogDatabase,
+  principal: Principal,
+  ids: readonly string[],
+): Promise<{ id: string; card: ModelCard }[]> {
+  const query = db.selectFrom('model').select(['id', 'card']).where('id', 'in', ids).where(maySeeModel(principal));
+  return (await query.execute()).map(({ id, card }) => ({ id, card: JSON.parse(card) }));
+}
+
 export async function findModelsByIds(
   db: CatalogDatabase,
   principal: Principal,
   ids: readonly string[],
 ): Promise<Model[]> {
-  const rows = await db.selectFrom('model').selectAll().where('id', 'in', ids).where(maySeeModel(principal)).execute();
+  const rows = await db
+    .selectFrom('model')
+    .select(MODEL_COLUMNS)
+    .where('id', 'in', ids)
+    .where(maySeeModel(principal))
+    .execute();
   return rows.map(toModel);
 }
 
@@ -55,7 +92,7 @@ export async function findModelsByNames(
 ): Promise<Model[]> {
   const rows = await db
     .selectFrom('model')
-    .selectAll()
+    .select(MODEL_COLUMNS)
     .where('name', 'in', names)
     .where(maySeeModel(principal))
     .execute();
@@ -107,7 +144,7 @@ export async function findModelPage(
   const rows = await db
     .selectFrom(listed.as('listed'))
     .innerJoin('model', 'model.id', 'listed.id')
-    .selectAll('model')
+    .select(MODEL_COLUMNS)
     .select('listed.order_key')
     .orderBy('listed.order_key', direction)
     .orderBy('model.id', direction)
@@ -241,7 +278,7 @@ function evaluationThat(
     .$if(filter.max != null, (q) => q.where('metric.value', '<=', filter.max as number));
 }
 
-function toModel(row: ModelTable): Model {
+function toModel(row: ModelRow): Model {
   return create(Model, {
     id: row.id,
     name: row.name,
@@ -250,7 +287,7 @@ function toModel(row: ModelTable): Model {
     task: row.task as TaskName,
     owner: row.owner,
     license: row.license,
-    card: JSON.parse(row.card),
+    cardBytes: row.card_bytes,
     createdAt: new Date(row.created_at),
     updatedAt: new Date(row.updated_at),
     defaultVersionId: row.default_version_id,

@@ -3,12 +3,13 @@ import { Policy } from '../access/policy.js';
 import { BadArgumentError } from '../errors.js';
 import { AFTER, FIRST } from '../graphql/connection.type.js';
 import { Cost, type Args as CostArgs } from '../graphql/cost.js';
+import { Sized } from '../graphql/sized.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { MAX_HITS, MAX_WORDS, MIN_PREFIX_LETTERS } from '../storage/search.js';
 import type { ListingCounts } from './listing-counts.js';
 import type { CatalogContext } from './loaders.js';
 import { findModelPage } from './model.queries.js';
-import { Model, ModelConnection, ModelFilter, ModelOrder } from './model.type.js';
+import { Model, ModelCard, ModelConnection, ModelFilter, ModelOrder } from './model.type.js';
 import { Alias, Version, VersionConnection } from './version.type.js';
 
 @ArgsType()
@@ -79,6 +80,11 @@ export class ModelResolver {
     @Ctx() { catalogLoaders }: CatalogContext,
   ): Promise<Model | null> {
     return catalogLoaders.modelByName.load(name);
+  }
+
+  @FieldResolver(() => ModelCard, { description: 'What to know before using the model.' })
+  card(@Root() { id, cardBytes }: Model, @Ctx() { catalogLoaders }: CatalogContext): Sized<ModelCard | null> {
+    return new Sized({ readBytes: cardBytes }, async () => (await catalogLoaders.card.load(id))?.card ?? null);
   }
 
   @FieldResolver(() => [String], { description: 'Tags from the model card, in alphabetical order.' })

@@ -83,17 +83,15 @@ export class Model extends Node {
   })
   license!: string | null;
 
-  @Field(() => ModelCard, { description: 'What to know before using the model.' })
-  card!: ModelCard;
-
   @Field(() => DateTime, { description: 'When the model was registered.' })
   createdAt!: Date;
 
   @Field(() => DateTime, { description: 'When the model, its card, versions or aliases last changed.' })
   updatedAt!: Date;
 
-  /** Not in the schema: the default version. */
+  /** Not in the schema: the default version, and the size of the card, which is read only if it is selected. */
   defaultVersionId!: string | null;
+  cardBytes!: number;
 }
 
 const ModelOrderField = enumOf('ModelOrderField', 'Fields that models can be sorted by.', {

@@ -6,20 +6,50 @@ import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { AliasTable, VersionTable } from '../storage/migrations/catalog.table.js';
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pagesByParent } from '../storage/pages.js';
 import { countUpToCap, isOneOf, rowsOf } from '../storage/sql.js';
-import type { VariantSpec } from '../tasks/stored-spec.js';
+import { readSpec, type VariantSpec } from '../tasks/stored-spec.js';
+import type { VersionSpec } from '../tasks/tasks.js';
 import { Alias, Artifact, type Variant, Version } from './version.type.js';
 import { maySeeDataset, maySeeModel } from './visibility.js';
 
 const PARENT_COLUMN = { model: 'version.model_id', dataset: 'trained.dataset_id' } as const;
 
-type VersionRow = VersionTable & { model_name: string };
+/** `spec` and `variants` can be large, and are read by `findSpecs` and `findVariants` if a field of them is selected. */
+interface VersionRow extends Omit<VersionTable, 'spec' | 'variants'> {
+  readonly model_name: string;
+  readonly spec_bytes: number | null;
+  readonly variants_bytes: number;
+}
+
+function columnsOf<Table extends 'version' | 'listed'>(table: Table) {
+  return [
+    `${table}.id`,
+    `${table}.model_id`,
+    `${table}.number`,
+    `${table}.state`,
+    `${table}.state_reason`,
+    `${table}.source_sha256`,
+    `${table}.artifact_sha256`,
+    `${table}.artifact_bytes`,
+    `${table}.parameter_count`,
+    `${table}.opset`,
+    `${table}.producer`,
+    `${table}.framework`,
+    `${table}.framework_name`,
+    `${table}.preload`,
+    `${table}.test_dataset`,
+    `${table}.created_at`,
+    `${table}.updated_at`,
+    sql<number | null>`octet_length(${sql.ref(`${table}.spec`)})`.as('spec_bytes'),
+    sql<number>`octet_length(${sql.ref(`${table}.variants`)})`.as('variants_bytes'),
+  ] as const;
+}
 
 function visibleVersions(db: CatalogDatabase, principal: Principal) {
   return db.selectFrom('version').innerJoin('model', 'model.id', 'version.model_id').where(maySeeModel(principal));
 }
 
 function selectVersion<O>(query: SelectQueryBuilder<CatalogTables, 'version' | 'model', O>) {
-  return query.selectAll('version').select('model.name as model_name');
+  return query.select(columnsOf('version')).select('model.name as model_name');
 }
 
 export async function findVersionsByIds(
@@ -29,6 +59,50 @@ export async function findVersionsByIds(
 ): Promise<Version[]> {
   const rows = await selectVersion(visibleVersions(db, principal)).where('version.id', 'in', ids).execute();
   return rows.map(toVersion);
+}
+
+/** The specs of these versions; null for a version that failed before it had one. The caller has reserved their bytes. */
+export async function findSpecs(
+  db: CatalogDatabase,
+  principal: Principal,
+  ids: readonly string[],
+): Promise<{ id: string; spec: VersionSpec | null }[]> {
+  const query = visibleVersions(db, principal).select(['version.id', 'version.spec']).where('version.id', 'in', ids);
+  return (await query.execute()).map(({ id, spec }) => ({ id, spec: spec === null ? null : readSpec(spec) }));
+}
+
+/** The variants of these versions. The caller has reserved their bytes. */
+export async function findVariants(
+  db: CatalogDatabase,
+  principal: Principal,
+  ids: readonly string[],
+): Promise<{ id: string; variants: Variant[] }[]> {
+  const query = visibleVersions(db, principal)
+    .select(['version.id', 'version.variants'])
+    .where('version.id', 'in', ids);
+  return (await query.execute()).map(({ id, variants }) => ({
+    id,
+    variants: (JSON.parse(variants) as VariantSpec[]).map(toVariant),
+  }));
+}
+
+/** Small parts of the specs of these versions, without the rest. */
+export async function findSpecParts(
+  db: CatalogDatabase,
+  principal: Principal,
+  ids: readonly string[],
+): Promise<{ id: string; labels: string[]; maxBatch: number; maxBatchReason: string }[]> {
+  const rows = await visibleVersions(db, principal)
+    .select([
+      'version.id',
+      sql<string>`json_extract(version.spec, '$.labels')`.as('labels'),
+      sql<number>`json_extract(version.spec, '$.maxBatch')`.as('maxBatch'),
+      sql<string>`json_extract(version.spec, '$.maxBatchReason')`.as('maxBatchReason'),
+    ])
+    .where('version.id', 'in', ids)
+    .where('version.spec', 'is not', null)
+    .execute();
+  return rows.map(({ labels, ...row }) => ({ ...row, labels: JSON.parse(labels) }));
 }
 
 /** The versions with these numbers of these models. */
@@ -72,7 +146,7 @@ export async function findVersionPages(
     .crossJoin('version as listed')
     .innerJoin('model as owner', 'owner.id', 'listed.model_id')
     .where('listed.id', 'in', newest)
-    .selectAll('listed')
+    .select(columnsOf('listed'))
     .select(['owner.name as model_name', 'parent.id as parent_id'])
     .orderBy('listed.id', 'desc')
     .execute();
@@ -149,8 +223,8 @@ function toVersion(row: VersionRow): Version {
     ref: `${row.model_name}:${row.number}`,
     state: row.state,
     stateReason: row.state_reason,
-    specJson: row.spec,
-    variants: (JSON.parse(row.variants) as VariantSpec[]).map(toVariant),
+    specBytes: row.spec_bytes,
+    variantsBytes: row.variants_bytes,
     artifact: row.artifact_sha256 === null ? null : toArtifact(row, row.artifact_sha256),
     createdAt: new Date(row.created_at),
     updatedAt: new Date(row.updated_at),

@@ -2,11 +2,14 @@ import { Arg, Ctx, Field, FieldResolver, InputType, Mutation, ObjectType, Query,
 import { Policy } from '../access/policy.js';
 import { Problem, payloadOf } from '../graphql/problem.type.js';
 import { VersionRef } from '../graphql/scalars.js';
+import { Sized } from '../graphql/sized.js';
 import type { Catalog } from './catalog.js';
 import { Dataset } from './dataset.type.js';
 import type { CatalogContext } from './loaders.js';
 import { Model } from './model.type.js';
-import { Alias, Version } from './version.type.js';
+import { Alias, Signature, signatureOf, Variant, Version } from './version.type.js';
+
+const NO_VARIANTS = '[]';
 
 @InputType({ description: 'Alias to set, and the version it points to.' })
 export class SetAliasInput {
@@ -63,6 +66,35 @@ export class VersionResolver {
   ): Promise<SetAliasPayload> {
     const { result, problem } = await payloadOf(() => this.rules.setAlias(context, input));
     return { alias: result, problem };
+  }
+
+  @FieldResolver(() => Signature, {
+    nullable: true,
+    description: 'Input that the version accepts and outputs that it returns; null if the import failed.',
+  })
+  signature(
+    @Root() { id, specBytes }: Version,
+    @Ctx() { catalogLoaders }: CatalogContext,
+  ): Sized<Signature | null> | null {
+    if (specBytes === null) return null;
+    return new Sized({ readBytes: specBytes }, async () => {
+      const spec = (await catalogLoaders.spec.load(id))?.spec;
+      return spec ? signatureOf(spec) : null;
+    });
+  }
+
+  @FieldResolver(() => [Variant], {
+    description: 'Alternative forms of the graph, in order of name; empty if there are none.',
+  })
+  variants(
+    @Root() { id, variantsBytes }: Version,
+    @Ctx() { catalogLoaders }: CatalogContext,
+  ): Sized<Variant[]> | Variant[] {
+    if (variantsBytes <= NO_VARIANTS.length) return [];
+    return new Sized(
+      { readBytes: variantsBytes },
+      async () => (await catalogLoaders.variants.load(id))?.variants ?? [],
+    );
   }
 
   @FieldResolver(() => Model, { description: 'Model that this is a version of.' })

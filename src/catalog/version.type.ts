@@ -8,7 +8,6 @@ import { DateTime, JSONValue, ModelInputValue, SafeInt, VersionRef } from '../gr
 import { VersionStateEnum } from '../graphql/version-state.type.js';
 import { isMultiLabel } from '../tasks/scores.js';
 import { type ColumnSpec, type ColumnType as ColumnTypeName } from '../tasks/spec.js';
-import { readSpec } from '../tasks/stored-spec.js';
 import { INPUT_KEYS, type InputKind as InputKindName, type VersionSpec } from '../tasks/tasks.js';
 
 const InputKind = enumOf<InputKindName>(
@@ -127,7 +126,7 @@ export class Signature {
   example!: unknown;
 }
 
-function signatureOf(spec: VersionSpec): Signature {
+export function signatureOf(spec: VersionSpec): Signature {
   const tensors = (specs: VersionSpec['inputs']) => specs.map((tensor) => ({ ...tensor, shape: [...tensor.shape] }));
   return {
     inputKind: spec.inputKind,
@@ -233,26 +232,17 @@ export class Version extends Node {
   })
   artifact!: Artifact | null;
 
-  @Field(() => [Variant], { description: 'Alternative forms of the graph, in order of name; empty if there are none.' })
-  variants!: Variant[];
-
   @Field(() => DateTime, { description: 'When the version was registered.' })
   createdAt!: Date;
 
   @Field(() => DateTime, { description: 'When the version was last imported or changed.' })
   updatedAt!: Date;
 
-  /** Not in the schema. */
+  /** Not in the schema. `signature` and `variants` are read only if they are selected. */
   modelId!: string;
-  specJson!: string | null;
-
-  @Field(() => Signature, {
-    nullable: true,
-    description: 'Input that the version accepts and outputs that it returns; null if the import failed.',
-  })
-  signature(): Signature | null {
-    return this.specJson === null ? null : signatureOf(readSpec(this.specJson));
-  }
+  /** Null if the import failed before the version had a spec. */
+  specBytes!: number | null;
+  variantsBytes!: number;
 }
 
 @ObjectType({ description: 'One page of a list of versions.' })

@@ -25,8 +25,17 @@ export const FloatList = new GraphQLScalarType<readonly number[], ArrayLike<numb
   name: 'FloatList',
   description:
     'List of numbers, sent as one JSON value. Numbers have 9 significant digits, enough to restore any 32-bit float.',
-  serialize: (value) => Array.from(value as ArrayLike<number>, (x) => Number(x.toPrecision(9))),
+  serialize: (value) => roundedOnce(value as ArrayLike<number>),
 });
+
+/** Rounding takes more time than serializing, and aliases return the same list. */
+const rounded = new WeakMap<ArrayLike<number>, readonly number[]>();
+
+function roundedOnce(values: ArrayLike<number>): readonly number[] {
+  const known = rounded.get(values) ?? Array.from(values, (x) => Number(x.toPrecision(9)));
+  rounded.set(values, known);
+  return known;
+}
 
 export const ModelInputValue = new GraphQLScalarType({
   name: 'ModelInputValue',

@@ -4,8 +4,9 @@ import { BadArgumentError } from '../errors.js';
 import { type Args, Cost, type CostScope, type PredictionSize } from '../graphql/cost.js';
 import { create } from '../graphql/create.js';
 import { Base64, FloatList, JSONValue } from '../graphql/scalars.js';
+import { Sized } from '../graphql/sized.js';
 import type { Answer, AnswerOf } from '../tasks/answer.js';
-import type { TensorData } from '../tasks/datatypes.js';
+import { DATATYPES, type NumericArray, type TensorData } from '../tasks/datatypes.js';
 import { MAX_FILLINGS } from '../tasks/fill-mask.js';
 import { MAX_OBJECTS, MIN_SCORE } from '../tasks/object-detection.js';
 import { AnswerType, Tokens } from './span.type.js';
@@ -32,6 +33,9 @@ export class ClassScore {
 
 @ObjectType({ description: 'Class of an input, with the scores of all classes.' })
 export class Classification {
+  /** Indices of the scores, highest score first; sorted once for all arguments. */
+  #byScore: Uint32Array | null = null;
+
   constructor(
     label: string,
     readonly scores: readonly number[] | null,
@@ -68,14 +72,31 @@ export class Classification {
         'Lowest score to return, at least 0. If `signature.multiLabel` is true, 0.5 returns the labels that apply. Negative values are a BAD_USER_INPUT error.',
     })
     minScore: number,
-  ): ClassScore[] {
+  ): Sized<ClassScore[]> {
     checkRange('first', first, 1);
     checkRange('minScore', minScore, 0);
-    const classes = (this.scores ?? []).map((score, i) => ({ label: this.labels[i] as string, score }));
+    const scores = this.scores ?? [];
+    this.#byScore ??= Uint32Array.from(scores.keys()).sort(
+      (a, b) => (scores[b] as number) - (scores[a] as number) || a - b,
+    );
     // Scores that are not probabilities may be negative: the default of 0 must keep them.
-    const wanted = minScore > 0 ? classes.filter(({ score }) => score >= minScore) : classes;
-    return wanted.sort((a, b) => b.score - a.score).slice(0, first);
+    const wanted = minScore > 0 ? countAtLeast(minScore, scores, this.#byScore) : scores.length;
+    const best = this.#byScore.subarray(0, Math.min(first, wanted));
+    return new Sized({ elements: best.length }, () =>
+      Array.from(best, (i) => ({ label: this.labels[i] as string, score: scores[i] as number })),
+    );
   }
+}
+
+/** The number of scores that are at least `minScore`, by binary search in their descending order. */
+function countAtLeast(minScore: number, scores: readonly number[], byScore: Uint32Array): number {
+  let [low, high] = [0, byScore.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((scores[byScore[middle] as number] as number) >= minScore) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function checkRange(name: string, value: number, least: number, most = Number.POSITIVE_INFINITY): void {
@@ -106,10 +127,14 @@ export class Embedding {
 
   @Cost({ bytes: (_, { prediction }) => 6 * prediction.outputValues })
   @Field(() => Base64, { description: 'Same values as `vector`, as little-endian 32-bit floats.' })
-  vectorBase64(): string {
-    const { buffer, byteOffset, byteLength } = this.numbers;
-    return Buffer.from(buffer, byteOffset, byteLength).toString('base64');
+  vectorBase64(): Sized<string> {
+    return base64Of(this.numbers);
   }
+}
+
+function base64Of({ buffer, byteOffset, byteLength }: NumericArray): Sized<string> {
+  const jsonBytes = 4 * Math.ceil(byteLength / 3) + 2;
+  return new Sized({ jsonBytes }, () => Buffer.from(buffer, byteOffset, byteLength).toString('base64'));
 }
 
 @ObjectType({ simpleResolvers: true, description: 'Similarity of each sentence to the source sentence.' })
@@ -231,11 +256,15 @@ export class Tensor {
     description:
       'All values as one flat list in row-major order. Integers beyond 2^53 are strings; booleans are 1 or 0.',
   })
-  data(): unknown {
-    return Array.from(this.tensor.data as ArrayLike<unknown>, (value) => {
-      if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
-      return typeof value === 'number' && !Number.isFinite(value) ? null : value;
-    });
+  data(): readonly string[] | Sized<unknown[]> {
+    const { data, datatype } = this.tensor;
+    if (Array.isArray(data)) return data;
+    return new Sized({ jsonBytes: data.length * jsonBytesOf(datatype) + 2 }, () =>
+      Array.from<unknown, unknown>(data, (value) => {
+        if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+        return typeof value === 'number' && !Number.isFinite(value) ? null : value;
+      }),
+    );
   }
 
   @Cost({ bytes: (_, { prediction }) => 6 * prediction.outputValues })
@@ -243,10 +272,16 @@ export class Tensor {
     nullable: true,
     description: 'All values as little-endian bytes in row-major order; null if `datatype` is BYTES.',
   })
-  base64(): string | null {
+  base64(): Sized<string> | null {
     const { data } = this.tensor;
-    return Array.isArray(data) ? null : Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64');
+    return Array.isArray(data) ? null : base64Of(data);
   }
+}
+
+/** Upper bound of a value and its comma in JSON: the digits of the largest integer, or of any double. */
+function jsonBytesOf(datatype: string): number {
+  const range = DATATYPES[datatype]?.range;
+  return range ? Math.max(...range.map((limit) => String(limit).length)) + (range[1] > 2n ** 53n ? 3 : 1) : 26;
 }
 
 @ObjectType({ simpleResolvers: true, description: 'Outputs of a graph, unchanged.' })

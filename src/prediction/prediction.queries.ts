@@ -2,17 +2,18 @@
  * SQL for predictions. Each row belongs to one principal; no other principal can read it. The SQL of the sweeper is in
  * `retention.queries.ts`.
  */
-import { type SqlBool, sql } from 'kysely';
+import { type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { create } from '../graphql/create.js';
-import type { PredictionDatabase } from '../storage/database.js';
+import type { PredictionDatabase, PredictionTables } from '../storage/database.js';
 import { compiledInsert, type Insert } from '../storage/group-commit.js';
 import { firstIdAt } from '../storage/ids.js';
 import type { IdempotencyTable, PredictionTable } from '../storage/migrations/prediction.table.js';
 import { checkFirst, decodeCursor, type Page, type PageArgs, pageOf, totalOf } from '../storage/pages.js';
 import { countUpToCap, rowsOf } from '../storage/sql.js';
+import type { Answer } from '../tasks/answer.js';
 import { decodeAnswer, encodeAnswer } from './answer-json.js';
-import { Prediction } from './prediction.type.js';
+import { type NewPrediction, Prediction, type Runtime, type Timing } from './prediction.type.js';
 
 interface PredictionListing {
   /** Identifies the list in its cursors: the field and the filter as it was sent, since a model gets new versions. */
@@ -51,7 +52,12 @@ export function predictionInserts(db: PredictionDatabase) {
         })),
       ),
   );
-  return (principal: Principal, prediction: Prediction, input: KeptInput, claim: IdempotencyClaim | null): Insert[] => {
+  return (
+    principal: Principal,
+    prediction: NewPrediction,
+    input: KeptInput,
+    claim: IdempotencyClaim | null,
+  ): Insert[] => {
     const row = toRow(principal, prediction, input);
     const { id: prediction_id, principal_id, created_at } = row;
     if (!claim) return [insertPrediction(row)];
@@ -60,8 +66,9 @@ export function predictionInserts(db: PredictionDatabase) {
   };
 }
 
-function toRow(principal: Principal, prediction: Prediction, input: KeptInput): PredictionTable {
-  const { id, versionId, createdAt, answer, timing, runtime } = prediction;
+function toRow(principal: Principal, prediction: NewPrediction, input: KeptInput): PredictionTable {
+  const { id, versionId, createdAt, contents } = prediction;
+  const { answer, timing, runtime } = contents;
   return {
     id,
     version_id: versionId,
@@ -73,6 +80,7 @@ function toRow(principal: Principal, prediction: Prediction, input: KeptInput): 
     label: answer.kind === 'classification' ? answer.label : null,
     timing: JSON.stringify(timing),
     runtime: JSON.stringify(runtime),
+    truncated: answer.isTruncated ? 1 : 0,
   };
 }
 
@@ -96,8 +104,69 @@ export async function findPredictionsByIds(
   principal: Principal,
   ids: readonly string[],
 ): Promise<Prediction[]> {
-  const query = db.selectFrom('prediction').selectAll().where('id', 'in', ids).where('principal_id', '=', principal.id);
-  return (await query.execute()).map(toPrediction);
+  const query = selectPrediction(db.selectFrom('prediction').where('id', 'in', ids));
+  return (await query.where('principal_id', '=', principal.id).execute()).map(toPrediction);
+}
+
+/** Only columns before the answer, and sizes: SQLite reads the pages of a large answer to reach what is stored behind it. */
+function selectPrediction<O>(query: SelectQueryBuilder<PredictionTables, 'prediction', O>) {
+  return query.select([
+    'prediction.id',
+    'prediction.version_id',
+    'prediction.created_at',
+    'prediction.input_sha256',
+    sql<number | null>`octet_length(prediction.input)`.as('input_bytes'),
+    sql<number>`octet_length(prediction.answer)`.as('answer_bytes'),
+  ]);
+}
+
+interface PredictionRow extends Pick<PredictionTable, 'id' | 'version_id' | 'created_at' | 'input_sha256'> {
+  readonly input_bytes: number | null;
+  readonly answer_bytes: number;
+}
+
+/** The stored answers of these predictions. The caller has reserved their bytes. */
+export async function findAnswers(
+  db: PredictionDatabase,
+  principal: Principal,
+  ids: readonly string[],
+): Promise<{ id: string; answer: Answer }[]> {
+  const query = db.selectFrom('prediction').select(['id', 'answer']).where('id', 'in', ids);
+  const rows = await query.where('principal_id', '=', principal.id).execute();
+  return rows.map(({ id, answer }) => ({ id, answer: decodeAnswer(answer) }));
+}
+
+/** The inputs of these predictions that are stored in their row, as JSON. The caller has reserved their bytes. */
+export async function findInputs(
+  db: PredictionDatabase,
+  principal: Principal,
+  ids: readonly string[],
+): Promise<{ id: string; input: string | null }[]> {
+  const query = db.selectFrom('prediction').select(['id', 'input']).where('id', 'in', ids);
+  return query.where('principal_id', '=', principal.id).execute();
+}
+
+export interface PredictionDetails {
+  readonly id: string;
+  readonly timing: Timing;
+  readonly runtime: Runtime;
+  /** Null for a prediction recorded by an earlier release: only its answer says it. */
+  readonly truncated: boolean | null;
+}
+
+export async function findDetails(
+  db: PredictionDatabase,
+  principal: Principal,
+  ids: readonly string[],
+): Promise<PredictionDetails[]> {
+  const query = db.selectFrom('prediction').select(['id', 'timing', 'runtime', 'truncated']).where('id', 'in', ids);
+  const rows = await query.where('principal_id', '=', principal.id).execute();
+  return rows.map(({ id, timing, runtime, truncated }) => ({
+    id,
+    timing: JSON.parse(timing),
+    runtime: JSON.parse(runtime),
+    truncated: truncated === null ? null : truncated === 1,
+  }));
 }
 
 /** Newest first. @throws BadArgumentError */
@@ -109,7 +178,7 @@ export async function findPredictionPage(
 ): Promise<Page<Prediction>> {
   const { list } = listing;
   const before = after == null ? null : (decodeCursor(list, after, ['string'])[0] as string);
-  const query = newestPredictions(db, principal, listing, before, checkFirst(first) + 1).selectAll('prediction');
+  const query = selectPrediction(newestPredictions(db, principal, listing, before, checkFirst(first) + 1));
   return pageOf(await query.execute(), first, {
     toNode: toPrediction,
     list,
@@ -160,17 +229,17 @@ function listedPredictions(
     .$if(label != null, (q) => q.where('label', '=', label as string));
 }
 
-function toPrediction(row: PredictionTable): Prediction {
+function toPrediction(row: PredictionRow): Prediction {
   return create(Prediction, {
     id: row.id,
     createdAt: new Date(row.created_at),
     recorded: true,
-    timing: JSON.parse(row.timing),
-    runtime: JSON.parse(row.runtime),
     versionId: row.version_id,
-    answer: decodeAnswer(row.answer),
-    labels: null,
-    inputJson: row.input,
-    inputSha256: row.input_sha256,
+    contents: {
+      isStored: true,
+      answerBytes: row.answer_bytes,
+      inputBytes: row.input_bytes,
+      inputSha256: row.input_sha256,
+    },
   });
 }

@@ -5,16 +5,23 @@ import { AFTER, FIRST } from '../graphql/connection.type.js';
 import { Cost } from '../graphql/cost.js';
 import { payloadOf } from '../graphql/problem.type.js';
 import { ModelInputValue } from '../graphql/scalars.js';
+import { JsonText, Sized } from '../graphql/sized.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import { listId } from '../storage/pages.js';
-import { readSpec } from '../tasks/stored-spec.js';
 import type { History } from './history.js';
 import type { PredictionContext } from './loaders.js';
 import { Output, outputOf } from './output.type.js';
 import { PredictInput, PredictionFilter, PredictManyInput } from './prediction.input.js';
 import { findPredictionPage } from './prediction.queries.js';
-import { Prediction, PredictionConnection, PredictManyPayload, PredictPayload } from './prediction.type.js';
+import {
+  Prediction,
+  PredictionConnection,
+  PredictManyPayload,
+  PredictPayload,
+  Runtime,
+  Timing,
+} from './prediction.type.js';
 import { runOf, runsOfMany, versionOf } from './prediction-cost.js';
 import type { Predictions } from './predictions.js';
 
@@ -65,9 +72,9 @@ export class PredictionResolver {
   })
   prediction(
     @Arg('id', () => ID, { description: 'Id of the prediction.' }) id: string,
-    @Ctx() { predictionById }: PredictionContext,
+    @Ctx() { predictionLoaders }: PredictionContext,
   ): Promise<Prediction | null> {
-    return predictionById.load(id);
+    return predictionLoaders.prediction.load(id);
   }
 
   @Policy('predict')
@@ -107,20 +114,75 @@ export class PredictionResolver {
     nullable: true,
     description: 'Input as it was sent; null if the prediction is not stored.',
   })
-  async input(@Root() { inputJson, inputSha256 }: Prediction): Promise<unknown> {
-    if (inputJson !== null) return JSON.parse(inputJson);
-    return inputSha256 === null ? null : JSON.parse((await this.blobs.get(inputSha256)).toString());
+  async input(
+    @Root() { id, contents }: Prediction,
+    @Ctx() { predictionLoaders }: PredictionContext,
+  ): Promise<Sized<JsonText> | null> {
+    if (!contents.isStored) return contents.inputJson === null ? null : inputOf(contents.inputJson);
+    const { inputSha256, inputBytes } = contents;
+    const bytes = inputSha256 === null ? inputBytes : await this.blobs.size(inputSha256);
+    if (bytes === null) return null;
+    return new Sized({ readBytes: bytes, jsonBytes: bytes }, async () => {
+      if (inputSha256 !== null) return new JsonText((await this.blobs.get(inputSha256)).toString());
+      return new JsonText((await predictionLoaders.input.load(id))?.input ?? 'null');
+    });
   }
 
   @FieldResolver(() => Output, {
     nullable: true,
     description: "Answer of the model. Its type depends on the version's task.",
   })
-  async output(@Root() prediction: Prediction, @Ctx() context: PredictionContext): Promise<typeof Output> {
-    if (prediction.labels) return outputOf(prediction.answer, prediction.labels);
-    const specJson = (await context.catalogLoaders.version.load(prediction.versionId))?.specJson;
-    return outputOf(prediction.answer, specJson ? readSpec(specJson).labels : []);
+  output(
+    @Root() { id, versionId, contents }: Prediction,
+    @Ctx() { predictionLoaders, catalogLoaders }: PredictionContext,
+  ): typeof Output | Sized<typeof Output | null> {
+    if (!contents.isStored) return outputOf(contents.answer, contents.labels);
+    return new Sized({ readBytes: contents.answerBytes }, async () => {
+      const answer = (await predictionLoaders.answer.load(id))?.answer;
+      if (!answer) return null;
+      const needsLabels = answer.kind === 'classification' && answer.labels === undefined;
+      return outputOf(answer, needsLabels ? ((await catalogLoaders.specParts.load(versionId))?.labels ?? []) : []);
+    });
   }
+
+  @FieldResolver(() => Boolean, {
+    description: 'Whether part of the input was left out because it exceeds `signature.maxTokens`.',
+  })
+  async truncated(
+    @Root() { id, contents }: Prediction,
+    @Ctx() { predictionLoaders }: PredictionContext,
+  ): Promise<boolean | Sized<boolean>> {
+    if (!contents.isStored) return contents.answer.isTruncated ?? false;
+    const recorded = (await predictionLoaders.details.load(id))?.truncated ?? null;
+    if (recorded !== null) return recorded;
+    return new Sized({ readBytes: contents.answerBytes }, async () => {
+      return (await predictionLoaders.answer.load(id))?.answer.isTruncated ?? false;
+    });
+  }
+
+  @FieldResolver(() => Timing, { nullable: true, description: 'Duration of each step; null if unknown.' })
+  async timing(
+    @Root() { id, contents }: Prediction,
+    @Ctx() { predictionLoaders }: PredictionContext,
+  ): Promise<Timing | null> {
+    return contents.isStored ? ((await predictionLoaders.details.load(id))?.timing ?? null) : contents.timing;
+  }
+
+  @FieldResolver(() => Runtime, {
+    nullable: true,
+    description: 'Hardware and model file that computed the answer; null if unknown.',
+  })
+  async runtime(
+    @Root() { id, contents }: Prediction,
+    @Ctx() { predictionLoaders }: PredictionContext,
+  ): Promise<Runtime | null> {
+    return contents.isStored ? ((await predictionLoaders.details.load(id))?.runtime ?? null) : contents.runtime;
+  }
+}
+
+/** The input of a prediction that was just made. */
+function inputOf(json: string): Sized<JsonText> {
+  return new Sized({ jsonBytes: Buffer.byteLength(json) }, () => new JsonText(json));
 }
 
 @Resolver(() => Version)

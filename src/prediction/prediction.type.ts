@@ -59,27 +59,32 @@ export class Prediction extends Node {
   @Field({ description: 'Whether the prediction is stored. If so, it was on disk before it was returned.' })
   recorded!: boolean;
 
-  @Field({ description: 'Whether part of the input was left out because it exceeds `signature.maxTokens`.' })
-  truncated(): boolean {
-    return this.answer.isTruncated ?? false;
-  }
-
-  @Field(() => Timing, { nullable: true, description: 'Duration of each step; null if unknown.' })
-  timing!: Timing | null;
-
-  @Field(() => Runtime, {
-    nullable: true,
-    description: 'Hardware and model file that computed the answer; null if unknown.',
-  })
-  runtime!: Runtime | null;
-
-  /** Not in the schema: `predictedBy`, `input` and `output` are resolved from them. */
+  /** Not in the schema: the other fields are resolved from these. */
   versionId!: string;
-  answer!: Answer;
-  /** Labels of the version; null for a stored prediction, whose labels are in the version's spec. */
-  labels!: readonly string[] | null;
-  inputJson!: string | null;
-  inputSha256!: string | null;
+  contents!: NewContents | StoredContents;
+}
+
+/** The contents of a prediction that was just made. */
+export interface NewContents {
+  readonly isStored: false;
+  readonly timing: Timing;
+  readonly runtime: Runtime;
+  readonly answer: Answer;
+  /** Labels of the version. */
+  readonly labels: readonly string[];
+  /** Null if the prediction is not recorded. */
+  readonly inputJson: string | null;
+}
+
+export type NewPrediction = Prediction & { readonly contents: NewContents };
+
+/** The sizes of the contents of a stored prediction. They are read only if a field of them is selected. */
+export interface StoredContents {
+  readonly isStored: true;
+  readonly answerBytes: number;
+  /** Null if the input is in a blob. */
+  readonly inputBytes: number | null;
+  readonly inputSha256: string | null;
 }
 
 @ObjectType({ description: 'One page of a list of predictions.' })

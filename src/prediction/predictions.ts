@@ -18,7 +18,7 @@ import { checkBatch, checkOptions, checkTexts } from './check-request.js';
 import { type Begun, earlierDigest, inTime, remainingMs, requestDigest, SharedPredictions } from './idempotency.js';
 import type { PredictInput, PredictManyInput } from './prediction.input.js';
 import { findIdempotency, findPredictionsByIds, type IdempotencyClaim } from './prediction.queries.js';
-import { Prediction, type PredictPayload } from './prediction.type.js';
+import { type NewPrediction, Prediction, type PredictPayload } from './prediction.type.js';
 import type { Recorder } from './recorder.js';
 import { KEY_LIFE_MS } from './request-limits.js';
 
@@ -125,7 +125,7 @@ export class Predictions {
   async #record(
     { record }: Job,
     principal: Principal,
-    prediction: Prediction,
+    prediction: NewPrediction,
     claim: IdempotencyClaim | null,
   ): Promise<void> {
     if (!record) return;
@@ -189,7 +189,7 @@ function checkedJob(request: PredictionRequest): Job {
   return { ...request, item, startedAt };
 }
 
-function predictionOf({ version, input, path, record, startedAt }: Job, outcome: Outcome): Prediction {
+function predictionOf({ version, input, path, record, startedAt }: Job, outcome: Outcome): NewPrediction {
   const { result, timing, batchSize, executionProvider, dispatchedAt } = outcome;
   if ('failure' in result) throw errorOf(result.failure, path);
   const { versionId, variant, engineVersion } = version;
@@ -197,26 +197,28 @@ function predictionOf({ version, input, path, record, startedAt }: Job, outcome:
     id: newId('Prediction'),
     createdAt: new Date(),
     recorded: record,
-    timing: {
-      queueMs: dispatchedAt - startedAt,
-      prepareMs: timing.preprocessMs,
-      inferMs: timing.inferMs,
-      finishMs: timing.postprocessMs,
-      totalMs: performance.now() - startedAt,
-      batchSize,
-    },
-    runtime: {
-      executionProvider,
-      device: executionProvider,
-      artifactSha256: engineVersion.artifactSha256,
-      variant,
-    },
     versionId,
-    answer: result.answer,
-    labels: engineVersion.spec.labels,
-    inputJson: record ? JSON.stringify(input) : null,
-    inputSha256: null,
-  });
+    contents: {
+      isStored: false,
+      timing: {
+        queueMs: dispatchedAt - startedAt,
+        prepareMs: timing.preprocessMs,
+        inferMs: timing.inferMs,
+        finishMs: timing.postprocessMs,
+        totalMs: performance.now() - startedAt,
+        batchSize,
+      },
+      runtime: {
+        executionProvider,
+        device: executionProvider,
+        artifactSha256: engineVersion.artifactSha256,
+        variant,
+      },
+      answer: result.answer,
+      labels: engineVersion.spec.labels,
+      inputJson: record ? JSON.stringify(input) : null,
+    },
+  }) as NewPrediction;
 }
 
 /** The error for a failure in the worker: an unreadable input, or a failure of the model. */

@@ -9,7 +9,7 @@ import type { BlobFolder } from '../storage/blobs.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import type { GroupCommit } from '../storage/group-commit.js';
 import { type IdempotencyClaim, type KeptInput, predictionInserts } from './prediction.queries.js';
-import type { Prediction } from './prediction.type.js';
+import type { NewPrediction } from './prediction.type.js';
 
 const MAX_INLINE_BYTES = 16 * 1024;
 
@@ -30,8 +30,8 @@ export class Recorder {
    * @throws StorageFullError if it cannot be written. Then nothing is stored, unless the writer thread ended after the
    *   commit; a retry with the same idempotency key returns what was stored.
    */
-  async record(principal: Principal, prediction: Prediction, claim: IdempotencyClaim | null): Promise<void> {
-    const input = await this.#keepInput(prediction.inputJson);
+  async record(principal: Principal, prediction: NewPrediction, claim: IdempotencyClaim | null): Promise<void> {
+    const input = await this.#keepInput(prediction.contents.inputJson);
     faultPoint('predict.inputKept'); // @fault
     await this.#commits.append(this.#insertsOf(principal, prediction, input, claim));
   }

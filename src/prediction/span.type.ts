@@ -2,6 +2,7 @@
 import { Arg, Field, Float, Int, ObjectType } from 'type-graphql';
 import { Cost } from '../graphql/cost.js';
 import { enumOf } from '../graphql/enum.type.js';
+import { Sized } from '../graphql/sized.js';
 import type { AggregationName, AnswerOf } from '../tasks/answer.js';
 import { spansOf } from '../tasks/token-classification.js';
 
@@ -51,8 +52,9 @@ export class Tokens {
       description: 'How labels of tokens are merged into items.',
     })
     aggregation: AggregationName,
-  ): LabelledSpanType[] {
-    return spansOf(this.answer, aggregation);
+  ): Sized<LabelledSpanType[]> {
+    const elements = this.answer.spans[aggregation].labels.length;
+    return new Sized({ elements }, () => spansOf(this.answer, aggregation));
   }
 }
 

@@ -3,7 +3,6 @@ import { Policy } from '../access/policy.js';
 import type { CatalogContext } from '../catalog/loaders.js';
 import { Version } from '../catalog/version.type.js';
 import type { Engine } from '../engine/engine.js';
-import { readSpec } from '../tasks/stored-spec.js';
 import { versionIdOf } from './serving.js';
 import { EngineStatus, ServingStatus, WorkerStatus } from './serving.type.js';
 
@@ -15,10 +14,11 @@ export class VersionServingResolver {
     nullable: true,
     description: 'Current load and memory state of the version; null if it cannot run.',
   })
-  serving(@Root() version: Version): ServingStatus | null {
-    if (version.specJson === null) return null;
-    const { maxBatch, maxBatchReason } = readSpec(version.specJson);
-    return { ...this.engine.servingStatus(version.id), maxBatch, maxBatchReason };
+  async serving(@Root() { id }: Version, @Ctx() { catalogLoaders }: CatalogContext): Promise<ServingStatus | null> {
+    const spec = await catalogLoaders.specParts.load(id);
+    if (!spec) return null;
+    const { maxBatch, maxBatchReason } = spec;
+    return { ...this.engine.servingStatus(id), maxBatch, maxBatchReason };
   }
 }
 

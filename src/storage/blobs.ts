@@ -64,6 +64,11 @@ export class BlobFolder {
     return digest;
   }
 
+  /** Size in bytes. @throws Error if there is no such blob */
+  async size(digest: string): Promise<number> {
+    return (await stat(this.pathOf(digest))).size;
+  }
+
   async get(digest: string): Promise<Buffer> {
     return readFile(this.pathOf(digest));
   }

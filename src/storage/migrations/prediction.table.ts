@@ -15,6 +15,8 @@ export interface PredictionTable {
   /** JSON of Timing and Runtime. */
   timing: string;
   runtime: string;
+  /** Whether part of the input was left out; null in rows of earlier releases. */
+  truncated: number | null;
 }
 
 export interface IdempotencyTable {

@@ -5,6 +5,7 @@ import type { Migration } from 'kysely/migration';
 export const predictionMigrations: Record<string, Migration> = {
   '001_predictions': { up: createPredictions },
   '002_labels': { up: indexLabels },
+  '003_truncated': { up: addTruncated },
 };
 
 /** For the history of a label, of all models and of one. Only predictions with a label have entries. */
@@ -50,4 +51,8 @@ async function createPredictions(db: Kysely<unknown>): Promise<void> {
     .addPrimaryKeyConstraint('idempotency_pk', ['principal_id', 'key'])
     .execute();
   await db.schema.createIndex('idempotency_created').on('idempotency').column('created_at').execute();
+}
+
+async function addTruncated(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('prediction').addColumn('truncated', 'integer').execute();
 }
