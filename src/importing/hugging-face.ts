@@ -58,7 +58,8 @@ export interface HuggingFaceFiles {
 
 /** Reads each file from the first folder that contains it. @throws ManifestError that names the file and the key */
 export async function readHuggingFaceFiles(folders: readonly string[]): Promise<HuggingFaceFiles> {
-  const read = (file: string) => firstText(folders, file);
+  const listed = await Promise.all(folders.map(async (folder) => ({ folder, names: await namesIn(folder) })));
+  const read = (file: string) => firstText(listed, file);
   return {
     config: parseJsonAs(configSchema, await read('config.json'), 'config.json'),
     ...(await readTokenizer(read)),
@@ -69,8 +70,18 @@ export async function readHuggingFaceFiles(folders: readonly string[]): Promise<
 
 type Read = (file: string) => Promise<string | null>;
 
-async function firstText(folders: readonly string[], file: string): Promise<string | null> {
-  for (const folder of folders) {
+/** Most of the files are absent from most folders, and opening each of them would take longer than listing the folder. */
+async function namesIn(folder: string): Promise<ReadonlySet<string>> {
+  return new Set(await readdir(folder).catch(() => []));
+}
+
+async function firstText(
+  listed: readonly { readonly folder: string; readonly names: ReadonlySet<string> }[],
+  file: string,
+): Promise<string | null> {
+  for (const { folder, names } of listed) {
+    const [first = ''] = path.normalize(file).split(path.sep);
+    if (!names.has(first)) continue;
     const text = await readText(path.join(folder, file));
     if (text !== null) return text;
   }

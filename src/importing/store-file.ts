@@ -1,7 +1,7 @@
 /** Reads files of the model store. Errors name the file. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { z } from 'zod';
 import { ManifestError } from '../errors.js';
@@ -26,7 +26,9 @@ export async function fileDigest(file: string): Promise<{ sha256: string; sizeBy
   const hash = createHash('sha256');
   let sizeBytes = 0;
   try {
-    for await (const chunk of createReadStream(file, { highWaterMark: CHUNK_BYTES })) {
+    // A stream allocates a whole chunk, however small the file is.
+    const highWaterMark = Math.min(CHUNK_BYTES, (await stat(file)).size + 1);
+    for await (const chunk of createReadStream(file, { highWaterMark })) {
       hash.update(chunk);
       sizeBytes += chunk.length;
     }
