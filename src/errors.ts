@@ -7,6 +7,7 @@
  */
 
 import path from 'node:path';
+import { withoutPaths } from './without-paths.js';
 
 export const INPUT_PROBLEM_CODES = [
   'UNKNOWN_NAME',
@@ -82,7 +83,7 @@ export class NotReadyError extends AppError {
   ) {
     const later = retryAfterMs === null ? '' : `, or try again in ${retryAfterMs} ms`;
     super(
-      `${ref} is ${state} and cannot answer${reason ? `: ${withoutStop(reason)}` : ''}. Use another version${later}.`,
+      `${ref} is ${state} and cannot answer${reason ? `: ${withoutStop(withoutPaths(reason))}` : ''}. Use another version${later}.`,
     );
     this.retryable = retryAfterMs !== null;
   }
@@ -121,11 +122,14 @@ export class DeadlineExceededError extends AppError {
 
 export class InferenceFailedError extends AppError {
   readonly code = 'INFERENCE_FAILED';
+  readonly reason: string;
   constructor(
-    readonly reason: string,
+    reason: string,
     override readonly retryable = false,
   ) {
-    super(`The model failed on this input: ${reason}`);
+    const shown = withoutPaths(reason);
+    super(`The model failed on this input: ${shown}`);
+    this.reason = shown;
   }
 }
 

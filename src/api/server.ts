@@ -24,6 +24,7 @@ import type { Config } from '../config.js';
 import type { CallerConnection } from '../engine/queue.js';
 import { stringify } from '../graphql/sized.js';
 import { isLoopback } from '../loopback.js';
+import { withoutPaths } from '../without-paths.js';
 import { AnswerState, mergeErrors } from './answers.js';
 import { BODY_LIMITS, type BodyLimits, BodyReader } from './body.js';
 import { shuttingDown } from './body-refusals.js';
@@ -278,6 +279,8 @@ function registerHealth(http: FastifyInstance, { notReadyReason }: ServerParts):
   http.get('/health/live', { config }, async () => ({ status: 'live' }));
   http.get('/health/ready', { config }, async (_request, reply) => {
     const reason = notReadyReason();
-    return reason === null ? { status: 'ready' } : reply.code(503).send({ status: 'not ready', reason });
+    return reason === null
+      ? { status: 'ready' }
+      : reply.code(503).send({ status: 'not ready', reason: withoutPaths(reason) });
   });
 }

@@ -8,6 +8,7 @@ import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pagesByPare
 import { countUpToCap, isOneOf, rowsOf } from '../storage/sql.js';
 import { readSpec, type VariantSpec } from '../tasks/stored-spec.js';
 import type { VersionSpec } from '../tasks/tasks.js';
+import { withoutPaths } from '../without-paths.js';
 import { Alias, Artifact, type Variant, Version } from './version.type.js';
 import { maySeeDataset, maySeeModel } from './visibility.js';
 
@@ -222,7 +223,7 @@ function toVersion(row: VersionRow): Version {
     number: row.number,
     ref: `${row.model_name}:${row.number}`,
     state: row.state,
-    stateReason: row.state_reason,
+    stateReason: row.state_reason === null ? null : withoutPaths(row.state_reason),
     specBytes: row.spec_bytes,
     variantsBytes: row.variants_bytes,
     artifact: row.artifact_sha256 === null ? null : toArtifact(row, row.artifact_sha256),
@@ -232,7 +233,8 @@ function toVersion(row: VersionRow): Version {
 }
 
 function toVariant({ spec, ...variant }: VariantSpec): Variant {
-  return { ...variant, maxBatch: spec?.maxBatch ?? null };
+  const reason = variant.reason === null ? null : withoutPaths(variant.reason);
+  return { ...variant, reason, maxBatch: spec?.maxBatch ?? null };
 }
 
 function toArtifact(row: VersionRow, sha256: string): Artifact {

@@ -3,6 +3,7 @@ import { Policy } from '../access/policy.js';
 import type { CatalogContext } from '../catalog/loaders.js';
 import { Version } from '../catalog/version.type.js';
 import type { Engine } from '../engine/engine.js';
+import { withoutPaths } from '../without-paths.js';
 import { versionIdOf } from './serving.js';
 import { EngineStatus, ServingStatus, WorkerStatus } from './serving.type.js';
 
@@ -18,7 +19,7 @@ export class VersionServingResolver {
     const spec = await catalogLoaders.specParts.load(id);
     if (!spec) return null;
     const { maxBatch, maxBatchReason } = spec;
-    return { ...this.engine.servingStatus(id), maxBatch, maxBatchReason };
+    return { ...this.engine.servingStatus(id), maxBatch, maxBatchReason: withoutPaths(maxBatchReason) };
   }
 }
 
@@ -33,7 +34,8 @@ export class EngineResolver {
     description: 'State of the inference engine. Operators only: others get null and a FORBIDDEN error.',
   })
   async status(): Promise<EngineStatus> {
-    return this.engine.status();
+    const { providers, ...status } = await this.engine.status();
+    return { ...status, providers: providers.map(withoutPathsIn) };
   }
 
   @FieldResolver(() => [Version], { description: 'Versions that the worker has loaded.' })
@@ -43,4 +45,8 @@ export class EngineResolver {
     );
     return versions.filter((version) => version !== null);
   }
+}
+
+function withoutPathsIn<T extends { readonly reason: string | null }>(check: T): T {
+  return { ...check, reason: check.reason === null ? null : withoutPaths(check.reason) };
 }
