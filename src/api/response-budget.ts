@@ -9,6 +9,8 @@
 export const UNCOUNTED_BYTES = 64 * 1024;
 /** When to retry an answer that did not fit beside the others. */
 export const RETRY_AFTER_MS = 1_000;
+/** How long a client may take to receive an answer that is counted. */
+export const MAX_SENDING_MS = 60_000;
 
 /** The bytes of all answers in flight. */
 export class AnswersInFlight {
@@ -35,6 +37,7 @@ export class AnswersInFlight {
 export interface Waiting {
   readonly destroyed: boolean;
   once(event: 'close', listener: () => void): unknown;
+  destroy(): unknown;
 }
 
 /** `answer`: the answer would be too large. `inFlight`: it does not fit beside the other answers at the moment. */
@@ -61,6 +64,13 @@ export class AnswerBudget {
     this.#answerBytes = answer;
     this.#readBytes = read;
     return null;
+  }
+
+  /** Called when the answer is complete. Ends the connection if its bytes have not been given back after `ms`. */
+  limitSending(ms: number): void {
+    if (this.#countedBytes === 0) return;
+    const timer = setTimeout(() => this.waiting.destroy(), ms).unref();
+    this.waiting.once('close', () => clearTimeout(timer));
   }
 
   #count(bytes: number): boolean {

@@ -45,7 +45,7 @@ import {
   sendRefusedRequest,
   statusOf,
 } from './refusals.js';
-import { AnswerBudget, AnswersInFlight } from './response-budget.js';
+import { AnswerBudget, AnswersInFlight, MAX_SENDING_MS } from './response-budget.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -84,13 +84,16 @@ interface Server {
 /** Failed requests and requests that take this long are logged at level `info`, others at `debug`. */
 const SLOW_REQUEST_MS = 1_000;
 
-/** Leaves one error for all fields that did not fit into the answer. */
-const onceForAllLeftOut: ApolloServerPlugin<RequestContext> = {
+/** Leaves one error for all fields that did not fit into the answer, and limits the time to send a large one. */
+const boundedAnswers: ApolloServerPlugin<RequestContext> = {
   async requestDidStart() {
     return {
       async didEncounterErrors({ errors, contextValue }) {
         // Apollo Server formats the errors of this list after the hook.
         mergeErrors(contextValue.answer, errors as GraphQLError[]);
+      },
+      async willSendResponse({ contextValue }) {
+        contextValue.answer.budget.limitSending(MAX_SENDING_MS);
       },
     };
   },
@@ -119,7 +122,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
       ApolloServerPluginCacheControlDisabled(),
       ApolloServerPluginLandingPageDisabled(),
       costLimit(LIMITS.maxCost, documents, parts.findSpec),
-      onceForAllLeftOut,
+      boundedAnswers,
     ],
   });
   await apollo.start();
