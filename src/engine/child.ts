@@ -148,8 +148,8 @@ function spawnWorker(
   const command = [...confinementCommand(confinement, memoryBytes, purpose), process.execPath, ...V8_OPTIONS, file];
   return spawn(command[0] as string, command.slice(1), {
     cwd: emptyFolder,
-    // glibc would keep the freed memory of each thread that ever tokenized a long text.
-    env: { ...env, ORT_DISABLE_TELEMETRY: '1', MALLOC_ARENA_MAX: '1' },
+    // glibc would keep the freed memory of each thread that ever tokenized a long text, and of weights below 32 MB.
+    env: { ...env, ORT_DISABLE_TELEMETRY: '1', MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '1048576' },
     // A probe's stderr is read for panic messages, which become part of its exit. Others write to the server's stderr.
     stdio: ['ignore', 'ignore', purpose === 'probe' ? 'pipe' : 'inherit', 'pipe'],
   });

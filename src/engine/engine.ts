@@ -25,6 +25,7 @@ import type { BatchTiming, EngineVersion, FromWorker, ItemResult } from './messa
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
 import { type Entry, NO_LIMITS, type Outcome, VersionQueue } from './queue.js';
+import { ResidentVersions } from './resident-versions.js';
 import { mostUrgent, type ScheduledVersion, selectWorker } from './schedule.js';
 import {
   chooseRecovery,
@@ -46,6 +47,7 @@ export class Engine {
   readonly #served = new Map<string, ScheduledVersion>();
   readonly #quarantine = new Quarantine((version, error) => this.#failQueued(version, error));
   readonly #watchdogs = new Watchdogs();
+  readonly #residents: ResidentVersions;
   #outstanding = 0;
   /** Whether a version has been loaded since the start. */
   #hasLoaded = false;
@@ -59,6 +61,12 @@ export class Engine {
       ...options,
       onMessage: (worker, message) => this.#receive(worker, message),
       onExit: (worker, cause, how) => this.#recover(worker, cause, how),
+    });
+    this.#residents = new ResidentVersions(this.#pool, options.memoryBytes, {
+      onChange: () => this.#onResidentsChanged(),
+      onLoadFailed: (version, error) => this.#failQueued(version, error),
+      onLoadCrashed: (version) => this.#quarantineQueued(version),
+      hasWaiting: (key) => (this.#served.get(key)?.queue.peek(performance.now()) ?? null) !== null,
     });
   }
 
@@ -102,12 +110,11 @@ export class Engine {
 
   /** Whether the version is loaded, in how many workers, and how many of its rows are queued. */
   servingStatus(key: string) {
-    const workers = this.#pool.all.filter(({ purpose }) => purpose === 'pool');
-    const replicas = workers.filter(({ loaded }) => loaded.has(key)).length;
-    const isLoading = workers.some(({ loading }) => loading.has(key));
-    const servingState = replicas > 0 ? ('WARM' as const) : isLoading ? ('LOADING' as const) : ('COLD' as const);
+    const { replicas, isLoading, hasFailed, residentBytes } = this.#residents.statusOf(key);
+    const servingState = servingStateOf(replicas, isLoading, hasFailed);
     const executionProvider = replicas > 0 ? this.#pool.provider : null;
-    return { servingState, replicas, executionProvider, queueDepth: this.#served.get(key)?.queue.rows ?? 0 };
+    const queueDepth = this.#served.get(key)?.queue.rows ?? 0;
+    return { servingState, replicas, executionProvider, residentBytes, queueDepth };
   }
 
   async status() {
@@ -149,10 +156,24 @@ export class Engine {
     return answered;
   }
 
-  /** Loads a version into every ready worker, so that its first request does not wait for a load. */
-  async preload(version: EngineVersion): Promise<void> {
-    this.#ensureServed(version);
-    await this.#pool.loadEverywhere(version);
+  /** Loads a version into one worker, and into the others as far as they have room, so that no request waits for it. */
+  preload(version: EngineVersion): Promise<void> {
+    return this.#residents.preload(version);
+  }
+
+  /**
+   * Loads a version into one worker unless it is loaded.
+   *
+   * @throws InferenceFailedError if it cannot be loaded
+   * @throws ShuttingDownError
+   */
+  load(version: EngineVersion): Promise<void> {
+    return this.#isStopping ? Promise.reject(new ShuttingDownError()) : this.#residents.load(version);
+  }
+
+  /** Releases a version in all workers, after the batches that use it. The next input loads it again. */
+  unload(key: string): Promise<void> {
+    return this.#residents.unload(key);
   }
 
   /** Stops accepting inputs, waits up to `graceMs` for the accepted ones, then fails the rest and kills the workers. */
@@ -165,6 +186,7 @@ export class Engine {
     this.#watchdogs.stop();
     if (this.#dispatchTimer) clearTimeout(this.#dispatchTimer);
     this.#failAll(new ShuttingDownError());
+    this.#residents.stop(new ShuttingDownError());
     await this.#pool.stop();
   }
 
@@ -176,6 +198,7 @@ export class Engine {
       queue: new VersionQueue(),
       schedulingLatency: new LatencyEstimates(),
       watchdogLatency: new LatencyEstimates(),
+      blockedSince: null,
     };
     this.#served.set(version.key, served);
     return served;
@@ -211,18 +234,46 @@ export class Engine {
 
   #dispatch(): void {
     const now = performance.now();
-    const next = () => mostUrgent(this.#served.values(), now);
+    const blocked = new Set<ScheduledVersion>();
+    const next = () =>
+      mostUrgent(
+        this.#served.values().filter((served) => !blocked.has(served)),
+        now,
+      );
     for (let served = next(); served; served = next()) {
-      const { worker, waitMs } = selectWorker(this.#pool.ready, served, this.#served, now);
+      const { key, spec } = served.version;
+      const holders = this.#pool.ready.filter(({ loaded }) => loaded.has(key));
+      const { worker, waitMs } = selectWorker(holders, served, this.#served, now);
       if (!worker) {
-        if (waitMs !== null) this.#scheduleDispatchIn(waitMs);
-        break;
+        blocked.add(served);
+        this.#awaitWorker(served, holders.length, waitMs, now);
+        continue;
       }
-      const { spec } = served.version;
+      this.#residents.recordUse(worker, served.version, served.blockedSince === null ? 0 : now - served.blockedSince);
+      served.blockedSince = null;
       const limits = { rows: spec.maxBatch, ...maxBatchWork(spec) };
       this.#assign(worker, served.version, served.queue.take(limits, now), now);
     }
     this.#dispatchQuarantine(now);
+  }
+
+  /** Loads the version, or another copy of it, if that is what its inputs wait for. */
+  #awaitWorker(served: ScheduledVersion, copies: number, waitMs: number | null, now: number): void {
+    if (copies === 0) {
+      this.#residents.ensureLoaded(served.version);
+      return;
+    }
+    served.blockedSince ??= now;
+    const { queue, schedulingLatency, version } = served;
+    const expectedMs = expectedWaitMs(queue.work, schedulingLatency.msPerWorkUnit, copies) ?? 0;
+    const blockedMs = now - served.blockedSince;
+    const loadMs = this.#residents.considerCopy(version, Math.max(expectedMs, blockedMs));
+    this.#scheduleDispatchIn(Math.min(waitMs ?? Infinity, Math.max(1, loadMs - blockedMs)));
+  }
+
+  #onResidentsChanged(): void {
+    this.#residents.retryRequested();
+    this.#scheduleDispatch();
   }
 
   #scheduleDispatchIn(ms: number): void {
@@ -238,7 +289,9 @@ export class Engine {
     const worker = this.#pool.quarantine();
     if (!worker.isReady || worker.batches.length > 0) return;
     const next = this.#quarantine.next(now);
-    if (next) this.#assign(worker, next.version, [next.entry], now);
+    if (!next) return;
+    this.#residents.loadAlone(worker, next.version);
+    this.#assign(worker, next.version, [next.entry], now);
   }
 
   #assign(worker: WorkerProcess, version: EngineVersion, entries: readonly Entry[], now: number): void {
@@ -253,7 +306,6 @@ export class Engine {
     const message = { kind: 'batch', key: version.key, items: entries.map(({ item }) => item), announceStart } as const;
     const startedAt = announceStart ? null : now;
     try {
-      this.#pool.load(worker, version).catch(() => {});
       worker.assign({ version, entries, rows, work, runWork: work, dispatchedAt: now, startedAt }, message);
     } catch (error) {
       // The message cannot be cloned or is too long. No other worker could be sent it either.
@@ -283,8 +335,13 @@ export class Engine {
     if (message.kind === 'started') this.#recordStart(worker, message);
     else if (message.kind === 'done') this.#deliver(worker, message);
     else if (message.kind === 'loaded') this.#hasLoaded = true;
-    else if (message.kind === 'ready') this.#scheduleDispatch();
+    else if (message.kind === 'ready') this.#onWorkerReady(worker);
     else if (message.kind === 'loadFailed') this.#failLoad(worker, message.key, message.message);
+  }
+
+  #onWorkerReady(worker: WorkerProcess): void {
+    this.#residents.onReady(worker);
+    this.#onResidentsChanged();
   }
 
   #recordStart(worker: WorkerProcess, { id, tokens }: Extract<FromWorker, { kind: 'started' }>): void {
@@ -345,6 +402,7 @@ export class Engine {
 
   #recover(worker: WorkerProcess, cause: ExitCause, how: string): void {
     this.#watchdogs.set(worker, null);
+    this.#residents.onExit(worker);
     for (const [i, batch] of worker.takeBatches().entries()) {
       const [entry] = batch.entries;
       if (worker.purpose === 'quarantine' && entry && mayBeCausedByInput(cause))
@@ -383,10 +441,21 @@ export class Engine {
     for (const entry of this.#served.get(key)?.queue.take(NO_LIMITS, now) ?? []) entry.fail(error);
   }
 
+  #quarantineQueued(version: EngineVersion): void {
+    const queued = this.#served.get(version.key)?.queue.take(NO_LIMITS, performance.now()) ?? [];
+    for (const entry of queued) this.#quarantine.addSuspect({ version, entry });
+  }
+
   #failAll(error: Error): void {
     for (const { version } of this.#served.values()) this.#failQueued(version, error);
     this.#quarantine.failAll(error);
     for (const { batches } of this.#pool.all)
       for (const { entries } of batches) for (const entry of entries) entry.fail(error);
   }
+}
+
+function servingStateOf(replicas: number, isLoading: boolean, hasFailed: boolean) {
+  if (replicas > 0) return 'WARM' as const;
+  if (isLoading) return 'LOADING' as const;
+  return hasFailed ? ('FAILED' as const) : ('COLD' as const);
 }

@@ -4,7 +4,7 @@
  *   server → worker                                                                reply
  *     checkProvider         test whether an execution provider works on this host  providerChecked
  *     load                  verify the artifact, create a session, warm it up      loaded | loadFailed
- *     unload                release the session                                    unloaded | failed
+ *     unload                release the session after the batches sent before it    unloaded | failed
  *     batch                 run these items with a loaded version                  started (optional), then done
  *     cancel                do not compute these items of an outstanding batch     (none)
  *     examine               read the tensors and metadata of an ONNX file          examined | failed
@@ -28,8 +28,8 @@ import type { ItemFailure } from '../tasks/failures.js';
 import type { GraphFacts } from '../tasks/sources.js';
 import { checkInput, type Item, type VersionSpec } from '../tasks/tasks.js';
 
-/** What the engine needs to load and run a version. */
-export interface EngineVersion {
+/** What a worker needs to load and run a version. */
+export interface LoadableVersion {
   /** Unique for each combination of artifact and spec. */
   readonly key: string;
   /** Shown in error messages only. */
@@ -39,6 +39,11 @@ export interface EngineVersion {
   readonly artifactPath: string;
   /** File with the blob of `spec.text.tokenizerSha256`; null for models that do not read text. */
   readonly tokenizerPath: string | null;
+}
+
+export interface EngineVersion extends LoadableVersion {
+  /** Size of the artifact. The memory that the version will take is estimated from it. */
+  readonly artifactBytes: number;
 }
 
 export interface LoadMessage {
@@ -98,7 +103,11 @@ export interface BatchTiming {
 
 type Reply =
   | { readonly kind: 'providerChecked'; readonly available: boolean; readonly reason: string | null }
-  | { readonly kind: 'loaded'; readonly key: string }
+  /**
+   * `residentBytes`: how much the data memory of the process has grown; null on platforms without `/proc`. `loadMs`: from
+   * reading the artifact to the end of the warm-up run.
+   */
+  | { readonly kind: 'loaded'; readonly key: string; readonly residentBytes: number | null; readonly loadMs: number }
   | { readonly kind: 'loadFailed'; readonly key: string; readonly message: string }
   | { readonly kind: 'unloaded'; readonly key: string }
   | { readonly kind: 'started'; readonly tokens: number | null }
@@ -114,7 +123,7 @@ type Reply =
 export type FromWorker = { readonly kind: 'ready' } | (Reply & Numbered);
 
 /** The message that loads a version. The version's example is its warm-up item. */
-export function loadMessage(version: EngineVersion, provider: string): LoadMessage {
+export function loadMessage(version: LoadableVersion, provider: string): LoadMessage {
   const { key, spec, artifactSha256, artifactPath, tokenizerPath } = version;
   const warmUp = checkInput(spec, spec.example, []);
   return { kind: 'load', key, spec, artifactSha256, artifactPath, tokenizerPath, provider, warmUp };

@@ -9,11 +9,12 @@
 import { mkdir, rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { StartupError } from '../errors.js';
+import { isOutOfMemory } from '../tasks/failures.js';
 import { childStarter, findConfinement, type Purpose, type StartChild } from './child.js';
 import { ProbeProcesses, ProcessLostError, withDisposableWorker } from './disposable-worker.js';
 import { type EngineVersion, type FromWorker, loadMessage } from './messages.js';
 import { countFailedStarts, decideRecycling, type ExitCause, restartDelayMs } from './supervision.js';
-import { WorkerProcess } from './worker-process.js';
+import { type LoadResult, WorkerProcess } from './worker-process.js';
 
 export interface PoolOptions {
   readonly workers: number;
@@ -28,6 +29,13 @@ export interface PoolOptions {
   readonly onExit: (worker: WorkerProcess, cause: ExitCause, how: string) => void;
   /** Starts a process; simulations pass their own. */
   readonly startChild?: StartChild;
+}
+
+/** The worker replied that it could not load a version. */
+export class LoadFailedError extends Error {
+  get isOutOfMemory(): boolean {
+    return isOutOfMemory(this.message);
+  }
 }
 
 export interface ProviderCheck {
@@ -46,7 +54,6 @@ const QUARANTINE_IDLE_TIMEOUT_MS = 60_000;
 export class Pool {
   readonly #options: PoolOptions;
   readonly #workers = new Set<WorkerProcess>();
-  readonly #versions = new Map<string, EngineVersion>();
   #startChild: StartChild;
   #probes: ProbeProcesses | null = null;
   #isMemoryLimited = false;
@@ -75,6 +82,11 @@ export class Pool {
     return this.all.filter(({ purpose, isReady }) => purpose === 'pool' && isReady);
   }
 
+  /** The workers that stand by; at most one, unless several were killed at the same time. */
+  get spares(): readonly WorkerProcess[] {
+    return this.all.filter(({ purpose, isReady }) => purpose === 'spare' && isReady);
+  }
+
   /** Combined data memory limit of the serving workers in bytes; null where memory cannot be limited. */
   get memoryBudgetBytes(): number | null {
     return this.#isMemoryLimited ? this.#options.workers * this.#options.memoryBytes : null;
@@ -87,7 +99,7 @@ export class Pool {
         const { pid, restarts, loaded } = worker;
         const residentBytes = (await worker.memory())?.residentBytes ?? 0;
         const state = publicState(worker);
-        return { pid, state, restarts, executionProvider, device: null, residentBytes, versionIds: [...loaded] };
+        return { pid, state, restarts, executionProvider, device: null, residentBytes, versionIds: [...loaded.keys()] };
       }),
     );
   }
@@ -112,19 +124,26 @@ export class Pool {
     return this.#findActive('quarantine') ?? this.#spawn('quarantine', 0);
   }
 
-  /** Loads the version into one worker unless it is loaded already. Resolves after the warm-up run. */
-  load(worker: WorkerProcess, version: EngineVersion): Promise<void> {
-    if (worker.loaded.has(version.key)) return Promise.resolve();
+  /**
+   * Loads a version that the worker has not loaded. Resolves after the warm-up run.
+   *
+   * @throws LoadFailedError; ProcessLostError if the worker exits first
+   */
+  async load(worker: WorkerProcess, version: EngineVersion): Promise<LoadResult> {
     const already = worker.loading.get(version.key);
     if (already) return already.promise;
-    const waiting = { version, ...Promise.withResolvers<void>() };
+    const waiting = { version, ...Promise.withResolvers<LoadResult>() };
     worker.send(loadMessage(version, this.provider));
     worker.loading.set(version.key, waiting);
     return waiting.promise;
   }
 
-  async loadEverywhere(version: EngineVersion): Promise<void> {
-    await Promise.all(this.ready.map((worker) => this.load(worker, version)));
+  /** Releases a loaded version after the batches sent before. Resolves when it is released, or the worker has exited. */
+  unload(worker: WorkerProcess, key: string): Promise<void> {
+    const waiting = worker.unloading.get(key) ?? Promise.withResolvers<void>();
+    worker.unloading.set(key, waiting);
+    if (worker.loaded.delete(key)) worker.send({ kind: 'unload', key });
+    return waiting.promise;
   }
 
   /** Replaces the worker immediately. The old process finishes its batches and is then killed. */
@@ -187,42 +206,37 @@ export class Pool {
 
   #receive(worker: WorkerProcess, message: FromWorker): void {
     if (message.kind === 'ready') this.#onReady(worker);
-    else if (message.kind === 'loaded') this.#onLoaded(worker, message.key);
+    else if (message.kind === 'loaded') this.#onLoaded(worker, message);
     else if (message.kind === 'done') worker.hasWorked = true;
     else if (message.kind === 'loadFailed') {
-      worker.loading.get(message.key)?.reject(new Error(message.message));
+      worker.loading.get(message.key)?.reject(new LoadFailedError(message.message));
       worker.loading.delete(message.key);
+    } else if (message.kind === 'unloaded') {
+      worker.unloading.get(message.key)?.resolve();
+      worker.unloading.delete(message.key);
     }
     this.#options.onMessage(worker, message);
   }
 
-  /** Replacements load only versions that have loaded successfully before: others might kill every new process. */
-  #onLoaded(worker: WorkerProcess, key: string): void {
-    const waiting = worker.loading.get(key);
+  #onLoaded(worker: WorkerProcess, { key, ...result }: Extract<FromWorker, { kind: 'loaded' }>): void {
     worker.hasWorked = true;
-    worker.loaded.add(key);
+    worker.loaded.set(key, result.residentBytes ?? 0);
+    worker.loading.get(key)?.resolve(result);
     worker.loading.delete(key);
-    waiting?.resolve();
-    if (!waiting || worker.purpose === 'quarantine') return;
-    this.#versions.set(key, waiting.version);
-    const spare = this.#findActive('spare');
     // The first spare starts once there is a version to keep warm.
-    if (!spare && !this.#isStopping) this.#spawn('spare', 0);
-    else if (spare?.isReady) this.load(spare, waiting.version).catch(() => {});
+    const needsSpare = worker.purpose === 'pool' && !this.#isStopping && !this.#findActive('spare');
+    if (needsSpare) this.#spawn('spare', 0);
   }
 
-  /** A new process loads the versions of the other workers before it gets work. */
   #onReady(worker: WorkerProcess): void {
     worker.markReady();
-    if (worker.purpose !== 'quarantine' && this.provider !== 'none') {
-      for (const version of this.#versions.values()) this.load(worker, version).catch(() => {});
-    }
     this.#firstReady.resolve();
   }
 
   #onExit(worker: WorkerProcess, cause: ExitCause, how: string): void {
     this.#workers.delete(worker);
     for (const waiting of worker.loading.values()) waiting.reject(new ProcessLostError(cause, how));
+    for (const waiting of worker.unloading.values()) waiting.resolve();
     if (this.#isStopping || (worker.isReplaced && cause === 'stopped')) return;
     const { pid, purpose, hasWorked } = worker;
     this.#options.log.warn({ pid, cause, how, purpose, hasWorked }, 'a worker has exited');

@@ -50,7 +50,10 @@ const REPLIES: Readonly<Record<Command['kind'], Partial<Record<FromWorker['kind'
     providerChecked: record({ available: oneOf([true, false]), reason: orNull(isText) }),
     failed: isFailed,
   },
-  load: { loaded: record({ key: isText }), loadFailed: record({ key: isText, message: isText }) },
+  load: {
+    loaded: record({ key: isText, residentBytes: orNull(isAmount), loadMs: isAmount }),
+    loadFailed: record({ key: isText, message: isText }),
+  },
   unload: { unloaded: record({ key: isText }), failed: isFailed },
   batch: { started: record({ tokens: orNull(isAmount) }), done: record({ timing: isTiming }) },
   cancel: {},

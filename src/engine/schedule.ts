@@ -16,6 +16,8 @@ export interface ScheduledVersion {
   readonly schedulingLatency: LatencyEstimates;
   /** Keyed by the actual work of a batch, postprocessing included. Sets the watchdog's timeout. */
   readonly watchdogLatency: LatencyEstimates;
+  /** Since when its inputs have waited although workers have it loaded; null while one can take them. */
+  blockedSince: number | null;
 }
 
 /** The version whose next entry is most urgent: highest priority first, then longest wait. */

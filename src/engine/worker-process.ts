@@ -22,6 +22,8 @@ export interface OutstandingBatch {
   startedAt: number | null;
 }
 
+export type LoadResult = Pick<Extract<FromWorker, { kind: 'loaded' }>, 'loadMs' | 'residentBytes'>;
+
 export interface WorkerEvents {
   /** Only messages that are valid in the worker's state. */
   onMessage(worker: WorkerProcess, message: FromWorker): void;
@@ -38,8 +40,12 @@ export class WorkerProcess {
   #lastId = 0;
   /** Why its messages are no longer read; null while they are valid. */
   #protocolError: string | null = null;
-  readonly loaded = new Set<string>();
-  readonly loading = new Map<string, PromiseWithResolvers<void> & { readonly version: EngineVersion }>();
+  /** Data memory that the versions may take together, as last measured; null where it cannot be measured. */
+  roomBytes: number | null = null;
+  /** The memory of each loaded version in bytes. */
+  readonly loaded = new Map<string, number>();
+  readonly loading = new Map<string, PromiseWithResolvers<LoadResult> & { readonly version: EngineVersion }>();
+  readonly unloading = new Map<string, PromiseWithResolvers<void>>();
   readonly startedAt = performance.now();
   lastUsedAt = performance.now();
   /** Whether it has loaded a version or answered a batch. If it has, its start does not count as failed. */

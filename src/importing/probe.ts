@@ -4,7 +4,7 @@
  */
 
 import { type ProbeProcesses, ProcessLostError, type SendToWorker } from '../engine/disposable-worker.js';
-import { type EngineVersion, type FromWorker, loadMessage } from '../engine/messages.js';
+import { type FromWorker, type LoadableVersion, loadMessage } from '../engine/messages.js';
 import { ManifestError } from '../errors.js';
 import type { Answer } from '../tasks/answer.js';
 import { isOutOfMemory } from '../tasks/failures.js';
@@ -87,7 +87,7 @@ async function probeWith(
   const { facts } = await expectReply(send({ kind: 'examine', artifactPath, artifactSha256 }), 'examined');
   const spec = specOf({ ...sources, facts });
   const ref = sources.manifest.name;
-  const version: EngineVersion = { key: KEY, ref, spec, artifactPath, artifactSha256, tokenizerPath };
+  const version: LoadableVersion = { key: KEY, ref, spec, artifactPath, artifactSha256, tokenizerPath };
   const items = itemsOf(spec, golden);
   try {
     await expectReply(send(loadMessage(version, provider)), 'loaded');

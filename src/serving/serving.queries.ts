@@ -14,6 +14,7 @@ export interface ServedRow {
   readonly spec: string | null;
   readonly variants: string;
   readonly artifact_sha256: string | null;
+  readonly artifact_bytes: number | null;
 }
 
 export async function findServedModel(db: CatalogDatabase, name: string) {
@@ -22,7 +23,7 @@ export async function findServedModel(db: CatalogDatabase, name: string) {
   const [versions, aliases] = await Promise.all([
     db
       .selectFrom('version')
-      .select(['id', 'number', 'state', 'state_reason', 'spec', 'variants', 'artifact_sha256'])
+      .select(['id', 'number', 'state', 'state_reason', 'spec', 'variants', 'artifact_sha256', 'artifact_bytes'])
       .where('model_id', '=', model.id)
       .execute(),
     db.selectFrom('alias').select(['name', 'version_id']).where('model_id', '=', model.id).execute(),

@@ -93,13 +93,19 @@ export class Serving {
     if (!variant) throw new NotFoundError(`The variant "${name}" of ${version.ref}`, [...version.variants.keys()]);
     if (!variant.spec) throw new NotReadyError(`${version.ref}, variant "${name}",`, 'FAILED', variant.reason);
     const key = `${version.id}${VARIANT_SEPARATOR}${name}`;
-    const engineVersion = this.#engineVersion(key, `${version.ref} (${name})`, variant.spec, variant.sha256);
+    const engineVersion = this.#engineVersion(key, `${version.ref} (${name})`, variant.spec, variant);
     return { versionId: version.id, variant: name, engineVersion };
   }
 
-  #engineVersion(key: string, ref: string, spec: VersionSpec, artifactSha256: string): EngineVersion {
+  #engineVersion(
+    key: string,
+    ref: string,
+    spec: VersionSpec,
+    { sha256: artifactSha256, sizeBytes: artifactBytes }: { readonly sha256: string; readonly sizeBytes: number },
+  ): EngineVersion {
     const tokenizerPath = spec.text && this.#blobs.pathOf(spec.text.tokenizerSha256);
-    return { key, ref, spec, artifactSha256, artifactPath: this.#blobs.pathOf(artifactSha256), tokenizerPath };
+    const artifactPath = this.#blobs.pathOf(artifactSha256);
+    return { key, ref, spec, artifactSha256, artifactPath, artifactBytes, tokenizerPath };
   }
 
   /**
@@ -158,8 +164,10 @@ export class Serving {
   #servedVersion(name: string, row: ServedRow): ServedVersion {
     const ref = `${name}:${row.number}`;
     const variants = readVariants(row.variants).map((variant) => [variant.name, variant] as const);
-    const isRunnable = row.spec !== null && row.artifact_sha256 !== null;
-    const plain = isRunnable ? this.#engineVersion(row.id, ref, readSpec(row.spec), row.artifact_sha256) : null;
+    const { spec, artifact_sha256: sha256, artifact_bytes } = row;
+    const isRunnable = spec !== null && sha256 !== null;
+    const artifact = { sha256: sha256 ?? '', sizeBytes: artifact_bytes ?? 0 };
+    const plain = isRunnable ? this.#engineVersion(row.id, ref, readSpec(spec), artifact) : null;
     return { ...row, ref, plain, variants: new Map(variants) };
   }
 }

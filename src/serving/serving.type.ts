@@ -6,6 +6,7 @@ const ServingState = enumOf('ServingState', 'Whether a version is loaded into wo
   COLD: 'Not loaded. The first prediction loads the version and takes longer.',
   LOADING: 'Being loaded into a worker.',
   WARM: 'Loaded into at least one worker.',
+  FAILED: 'The last attempt to load it failed, for example because it does not fit into the memory of a worker.',
 });
 
 @ObjectType('Serving', { simpleResolvers: true, description: 'Current load and memory state of a version.' })
@@ -22,6 +23,13 @@ export class ServingStatus {
       'Execution provider that runs the version, such as "cpu" or "cuda"; null unless `servingState` is WARM.',
   })
   executionProvider!: string | null;
+
+  @Field(() => SafeInt, {
+    nullable: true,
+    description:
+      'Memory in bytes that all loaded copies take, as measured when they were loaded; null if none is loaded.',
+  })
+  residentBytes!: number | null;
 
   @Field(() => Int, { description: 'Number of inputs waiting for the version.' })
   queueDepth!: number;

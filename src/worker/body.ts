@@ -28,6 +28,10 @@ export interface WorkerRuntime {
   readonly readArtifact: (file: string, sha256: string) => Promise<Uint8Array>;
   readonly openSession: (bytes: Uint8Array, provider: string) => Promise<OpenSession>;
   readonly openTokenizer: (bytes: Uint8Array) => Promise<Tokenizer>;
+  /** Data memory of this process in bytes; null on platforms without `/proc`. */
+  readonly dataBytes: () => Promise<number | null>;
+  /** Frees the native memory of JavaScript objects that nobody refers to any more. */
+  readonly freeNativeMemory: () => Promise<void>;
 }
 
 /** A message to the worker of this kind, with its number. */
@@ -39,6 +43,12 @@ interface Loaded {
   readonly spec: VersionSpec;
   readonly session: OpenSession;
   readonly tools: Tools;
+}
+
+/** See the reply `loaded`. */
+interface LoadMeasure {
+  residentBytes: number | null;
+  loadMs: number;
 }
 
 /** One row of an item, waiting for its run. */
@@ -72,13 +82,13 @@ export class WorkerBody {
     if (message.kind === 'batch') return this.#receiveBatch(message);
     if (message.kind === 'cancel') return this.#cancel(message);
     if (message.kind === 'load') return this.#receiveLoad(message);
+    if (message.kind === 'unload') return this.#receiveUnload(message);
     return this.#inTurn(() => this.#perform(message));
   }
 
-  async #perform(message: Exclude<ToWorker, { kind: 'batch' | 'cancel' | 'load' }>): Promise<void> {
+  async #perform(message: Exclude<ToWorker, { kind: 'batch' | 'cancel' | 'load' | 'unload' }>): Promise<void> {
     try {
-      if (message.kind === 'unload') await this.#unload(message);
-      else if (message.kind === 'checkProvider') await this.#checkProvider(message);
+      if (message.kind === 'checkProvider') await this.#checkProvider(message);
       else if (message.kind === 'examine') await this.#examine(message);
       else await this.#checkBatchInvariance(message);
     } catch (error) {
@@ -88,15 +98,26 @@ export class WorkerBody {
 
   async #receiveLoad(message: Numbered<'load'>): Promise<void> {
     const { id, key } = message;
-    const loading = this.#loaded.get(key) ?? this.#inTurn(() => this.#load(message));
+    const measure: LoadMeasure = { residentBytes: null, loadMs: 0 };
+    const loading = this.#loaded.get(key) ?? this.#inTurn(() => this.#measureLoad(message, measure));
     this.#loaded.set(key, loading);
     try {
       await loading;
-      this.#send({ kind: 'loaded', id, key });
+      this.#send({ kind: 'loaded', id, key, ...measure });
     } catch (error) {
-      this.#loaded.delete(key);
+      if (this.#loaded.get(key) === loading) this.#loaded.delete(key);
       this.#send({ kind: 'loadFailed', id, key, message: messageOf(error) });
     }
+  }
+
+  async #measureLoad(message: LoadMessage, measure: LoadMeasure): Promise<Loaded> {
+    const before = await this.#runtime.dataBytes();
+    const begun = performance.now();
+    const loaded = await this.#load(message);
+    measure.loadMs = performance.now() - begun;
+    const after = await this.#runtime.dataBytes();
+    if (before !== null && after !== null) measure.residentBytes = Math.max(0, after - before);
+    return loaded;
   }
 
   async #load(message: LoadMessage): Promise<Loaded> {
@@ -107,8 +128,13 @@ export class WorkerBody {
     const session = await this.#runtime.openSession(bytes, provider);
     faultPoint('worker.load.opened'); // @fault
     const loaded = { spec, session, tools: { ...this.#runtime.tools, tokenizer } };
-    const [row] = (await preprocessItem(warmUp, spec, loaded.tools)).rows;
-    if (row) await session.run(row);
+    try {
+      const [row] = (await preprocessItem(warmUp, spec, loaded.tools)).rows;
+      if (row) await session.run(row);
+    } catch (error) {
+      await session.release();
+      throw error;
+    }
     faultPoint('worker.load.warm'); // @fault
     return loaded;
   }
@@ -118,10 +144,15 @@ export class WorkerBody {
     return this.#runtime.openTokenizer(await this.#runtime.readArtifact(tokenizerPath, spec.text.tokenizerSha256));
   }
 
-  async #unload({ id, key }: Numbered<'unload'>): Promise<void> {
-    const loaded = await this.#loaded.get(key);
+  /** Batches received before hold the version until they have run; a load received after opens it anew. */
+  async #receiveUnload({ id, key }: Numbered<'unload'>): Promise<void> {
+    const loading = this.#loaded.get(key);
     this.#loaded.delete(key);
-    await loaded?.session.release();
+    await this.#inTurn(async () => {
+      const loaded = await loading?.catch(() => null);
+      await loaded?.session.release();
+      if (loaded?.tools.tokenizer) await this.#runtime.freeNativeMemory();
+    });
     this.#send({ kind: 'unloaded', id, key });
   }
 
@@ -140,11 +171,13 @@ export class WorkerBody {
     const reasons = scanGraph(bytes);
     if (reasons.length > 0) throw new Error(`the ONNX file is not supported: ${reasons.join('; ')}`);
     const { bytes: runnable, zipMap } = withoutZipMap(bytes);
+    // Before the session is opened, which takes the bytes over.
+    const read = readGraphFile(bytes);
     const session = await this.#runtime.openSession(runnable, 'cpu');
     faultPoint('worker.examined'); // @fault
     const { inputs, outputs } = session;
     await session.release();
-    this.#send({ kind: 'examined', id, facts: { inputs, outputs, zipMap, ...readGraphFile(bytes) } });
+    this.#send({ kind: 'examined', id, facts: { inputs, outputs, zipMap, ...read } });
   }
 
   async #checkBatchInvariance({ id, key, items }: Numbered<'checkBatchInvariance'>): Promise<void> {

@@ -14,6 +14,7 @@ import type { FromWorker, ToWorker } from '../engine/messages.js';
 import { corruptFrame, faultPoint } from '../fault-points.js'; // @fault
 import { UnreadableItemError } from '../tasks/failures.js';
 import { WorkerBody, type WorkerRuntime } from './body.js';
+import { freeNativeMemory } from './native/free-native-memory.js';
 import { imageToFloats, UnreadableImageError } from './native/image.js';
 import { SessionThread } from './native/session-thread.js';
 import { openTokenizer } from './native/tokenizer.js';
@@ -42,6 +43,13 @@ async function readVerified(file: string, expectedSha256: string): Promise<Uint8
   if (actual !== expectedSha256)
     throw new Error(`the artifact is damaged: its SHA-256 is ${actual}, expected ${expectedSha256}`);
   return bytes;
+}
+
+/** The memory that `prlimit --data` limits. */
+async function dataBytes(): Promise<number | null> {
+  const status = await readFile('/proc/self/status', 'utf8').catch(() => '');
+  const [, kibibytes] = /^VmData:\s+(\d+) kB$/m.exec(status) ?? [];
+  return kibibytes === undefined ? null : Number(kibibytes) * 1024;
 }
 
 function send(message: FromWorker): void {
@@ -82,6 +90,8 @@ const runtime: WorkerRuntime = {
     const { tokenizer, config } = JSON.parse(Buffer.from(bytes).toString());
     return openTokenizer(tokenizer, config);
   },
+  dataBytes,
+  freeNativeMemory,
 };
 const stream = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
 const channel: FrameChannel<FromWorker> = new FrameChannel(stream, {

@@ -38,7 +38,7 @@ export type Attribute =
 export interface Initializer {
   readonly name: string;
   readonly shape: readonly number[];
-  readonly data: readonly number[];
+  readonly data: readonly number[] | Float32Array;
 }
 
 export interface GraphSpec {
@@ -141,7 +141,7 @@ function encodeFloats(tensor: Initializer): Uint8Array {
 }
 
 function encodeInts(tensor: Initializer): Uint8Array {
-  return encodeTensor(tensor, TYPE.INT64, new Uint8Array(BigInt64Array.from(tensor.data, BigInt).buffer));
+  return encodeTensor(tensor, TYPE.INT64, new Uint8Array(BigInt64Array.from(Array.from(tensor.data), BigInt).buffer));
 }
 
 function encodeTensor({ name, shape }: Initializer, type: number, raw: Uint8Array): Uint8Array {
@@ -227,4 +227,16 @@ export function identity(name: string, type: TypeName, shape: (string | number)[
     outputs: [{ name: 'y', type, shape }],
     nodes: [{ op: 'Identity', inputs: [name], outputs: ['y'] }],
   };
+}
+
+/** Looks up weights by index in a table, so that the model has a size of `bytes`. Weight 0 is `first`. */
+export function heavyModel(first: number, bytes: number): Buffer {
+  const weights = new Float32Array(Math.max(1, Math.floor(bytes / 4)));
+  weights[0] = first;
+  return encodeModel({
+    inputs: [{ name: 'index', type: 'INT64', shape: ['N'] }],
+    outputs: [{ name: 'weight', type: 'FP32', shape: ['N'] }],
+    nodes: [{ op: 'Gather', inputs: ['weights', 'index'], outputs: ['weight'] }],
+    floats: [{ name: 'weights', shape: [weights.length], data: weights }],
+  });
 }

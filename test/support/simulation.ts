@@ -92,6 +92,8 @@ class SimulatedChild implements Child {
       openTokenizer: () => {
         throw new Error('the simulation has no text models');
       },
+      dataBytes: async () => null,
+      freeNativeMemory: async () => {},
     };
   }
 }
@@ -163,6 +165,7 @@ export function simulatedVersion(key = 'v', maxBatch = 32, exampleValue = 1): En
     ref: `${key}:1`,
     artifactSha256: '',
     artifactPath: '',
+    artifactBytes: 100,
     tokenizerPath: null,
     spec: {
       task: 'TENSOR',

@@ -53,7 +53,11 @@ export class SessionThread {
     });
   }
 
-  /** @throws Error with ONNX Runtime's message if it cannot load the model */
+  /**
+   * Takes `bytes` over: the caller cannot read them afterwards.
+   *
+   * @throws Error with ONNX Runtime's message if it cannot load the model
+   */
   async open(bytes: Uint8Array, options: SessionOptions): Promise<OpenSession> {
     const session = ++this.#sessions;
     const { inputs, outputs } = await this.#request({ kind: 'open', session, bytes, options }, 'opened');
@@ -75,7 +79,7 @@ export class SessionThread {
   ): Promise<Extract<SessionReply, { kind: K }>> {
     const id = ++this.#requests;
     const waiting = Promise.withResolvers<SessionReply>();
-    this.#thread.postMessage({ ...question, id });
+    this.#thread.postMessage({ ...question, id }, question.kind === 'open' ? ownBuffer(question.bytes) : []);
     this.#waiting.set(id, waiting);
     const reply = await waiting.promise;
     this.#waiting.delete(id);
@@ -92,7 +96,7 @@ async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
   const sessions = new Map<number, Session>();
   const answer = async (question: SessionQuestion): Promise<SessionAnswer> => {
     if (question.kind === 'open') {
-      const session = await Session.open(question.bytes, question.options);
+      const session = await Session.open(question.bytes, question.options).finally(() => release(question.bytes));
       sessions.set(question.session, session);
       return { kind: 'opened', inputs: session.inputs, outputs: session.outputs };
     }
@@ -117,6 +121,16 @@ async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
       }
     });
   });
+}
+
+/** The buffer behind the bytes, unless it also holds something else. */
+function ownBuffer({ buffer, byteLength }: Uint8Array): ArrayBuffer[] {
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
+}
+
+/** Frees the bytes now. The garbage collector, which sees only a small object, would free them much later. */
+function release(bytes: Uint8Array): void {
+  for (const buffer of ownBuffer(bytes)) buffer.transfer(0);
 }
 
 /** The distinct buffers to transfer: several outputs may share one. */

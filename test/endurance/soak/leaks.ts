@@ -8,7 +8,6 @@ import { pino } from 'pino';
 import { type App, startApp } from '#src/app.js';
 import { DEFAULTS } from '#src/config.js';
 import type { EngineVersion } from '#src/engine/messages.js';
-import { loadMessage } from '#src/engine/messages.js';
 import { until } from '../../support/until.ts';
 import { readyWorkers } from '../../support/workers.ts';
 import { type Footprint, type Leak, leakBetween, lowestFootprint } from './footprint.ts';
@@ -49,10 +48,8 @@ async function loadAndUnload(app: App, dataDir: string, rounds: number): Promise
   if (!worker) throw new Error('No worker is ready.');
   return growth(rounds, worker.pid, async (round) => {
     const key = `${version.key}-${round}`;
-    worker.send(loadMessage({ ...version, key }, app.engine.provider));
-    await until('the version is loaded', () => worker.loaded.has(key));
-    worker.send({ kind: 'unload', key });
-    worker.loaded.delete(key);
+    await app.engine.load({ ...version, key });
+    await app.engine.unload(key);
   });
 }
 
@@ -86,8 +83,11 @@ const BEFORE_MS = 500;
 const AFTER_MS = 20_000;
 
 async function versionOf({ databases }: App, dataDir: string): Promise<EngineVersion> {
-  const { rows } = await databases.catalogFile.read('select id, spec, artifact_sha256 from version', []);
-  const { id, spec, artifact_sha256: digest } = rows[0] as Record<string, string>;
+  const { rows } = await databases.catalogFile.read(
+    'select id, spec, artifact_sha256, artifact_bytes as bytes from version',
+    [],
+  );
+  const { id, spec, artifact_sha256: digest, bytes } = rows[0] as Record<string, string>;
   if (!id || !spec || !digest) throw new Error('The model store was not imported.');
   const artifactPath = `${dataDir}/blobs/sha256/${digest.slice(0, 2)}/${digest.slice(2)}`;
   return {
@@ -96,6 +96,7 @@ async function versionOf({ databases }: App, dataDir: string): Promise<EngineVer
     spec: JSON.parse(spec),
     artifactSha256: digest,
     artifactPath,
+    artifactBytes: Number(bytes),
     tokenizerPath: null,
   };
 }

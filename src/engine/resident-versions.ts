@@ -1,0 +1,378 @@
+/**
+ * The versions in the memory of the workers: loads them on first use, evicts the least valuable when room is needed,
+ * adds copies when a queue is worth one, and keeps the spare and replaced workers warm. The decisions are in
+ * `residency.ts`; this file holds what has been measured, and the effects.
+ *
+ * An eviction only sends a message: a worker handles messages in order, so batches that it received before are answered
+ * first. Each worker loads one version at a time.
+ */
+import { InferenceFailedError } from '../errors.js';
+import { ProcessLostError } from './disposable-worker.js';
+import type { EngineVersion } from './messages.js';
+import { LoadFailedError, type Pool } from './pool.js';
+import {
+  capacityOf,
+  currentUse,
+  estimatedLoadingBytes,
+  estimatedResidentBytes,
+  isCopyWorthwhile,
+  isWorthEvicting,
+  planEviction,
+  planLoad,
+  type Resident,
+  type SizeOfVersion,
+  type UseCount,
+  valueOfCopy,
+  type WorkerMemory,
+  type Worth,
+  withOneMore,
+} from './residency.js';
+import { mayBeCausedByInput } from './supervision.js';
+import type { LoadResult, WorkerProcess } from './worker-process.js';
+
+interface KnownVersion {
+  version: EngineVersion;
+  use: UseCount | null;
+  /** Null until it was loaded once. */
+  loadMs: number | null;
+  /** Estimated until it was loaded once, then measured. */
+  residentBytes: number;
+  /** Whether a load has failed for lack of memory, next to other versions. */
+  needsEmptyWorker: boolean;
+  /** Failed loads in a row for lack of memory, although the worker had nothing else loaded. */
+  failedLoads: number;
+  failure: { readonly error: Error; readonly until: number } | null;
+  /** Time that inputs have waited for a busy worker since the last copy was added. */
+  waitedMs: number;
+}
+
+type Requested = PromiseWithResolvers<void> & { readonly version: EngineVersion };
+
+export interface ResidentVersionsEvents {
+  /** A version was loaded or evicted, or a load has failed: waiting inputs may have a worker now. */
+  readonly onChange: () => void;
+  readonly onLoadFailed: (version: EngineVersion, error: Error) => void;
+  /** The process ended while it loaded nothing but this version. */
+  readonly onLoadCrashed: (version: EngineVersion) => void;
+  readonly hasWaiting: (key: string) => boolean;
+}
+
+interface Candidate extends WorkerMemory {
+  readonly process: WorkerProcess;
+}
+
+const LOAD_WATCHDOG_MS = 120_000;
+/** Versions whose uses and sizes are remembered while they are in no worker's memory. */
+const MAX_KNOWN_VERSIONS = 4_000;
+/** A version that did not fit into an empty worker is not tried again for this long. */
+const OVERSIZE_RETRY_MS = 600_000;
+const MAX_FAILED_LOADS = 2;
+/** A copy in the spare is replaced only by one of clearly higher value, because each replacement costs a load. */
+const SPARE_HYSTERESIS = 2;
+const DEFAULT_LOAD_MS = 100;
+
+export class ResidentVersions {
+  readonly #pool: Pool;
+  readonly #limitBytes: number;
+  readonly #events: ResidentVersionsEvents;
+  readonly #known = new Map<string, KnownVersion>();
+  /** Loads that operators or the start of the server wait for. */
+  readonly #requested = new Map<string, Requested>();
+  /** Loaded for a waiting input that has not been assigned yet: evicting it now would load it for nothing. */
+  readonly #unserved = new Map<WorkerProcess, Set<string>>();
+  #uses = 0;
+
+  constructor(pool: Pool, limitBytes: number, events: ResidentVersionsEvents) {
+    this.#pool = pool;
+    this.#limitBytes = limitBytes;
+    this.#events = events;
+  }
+
+  /** What is known of the version's memory; `residentBytes` is that of all its copies in serving workers. */
+  statusOf(key: string): { replicas: number; isLoading: boolean; hasFailed: boolean; residentBytes: number | null } {
+    const workers = this.#pool.all.filter(({ purpose }) => purpose === 'pool');
+    const copies = workers.flatMap(({ loaded }) => loaded.get(key) ?? []);
+    return {
+      replicas: copies.length,
+      isLoading: workers.some(({ loading }) => loading.has(key)),
+      hasFailed: (this.#known.get(key)?.failure ?? null) !== null,
+      residentBytes: copies.length > 0 ? copies.reduce((sum, bytes) => sum + bytes, 0) : null,
+    };
+  }
+
+  /** Records that a batch of the version was sent to the worker, after its first input had waited for `blockedMs`. */
+  recordUse(worker: WorkerProcess, version: EngineVersion, blockedMs: number): void {
+    const known = this.#knownOf(version);
+    known.use = withOneMore(known.use, ++this.#uses);
+    known.waitedMs += blockedMs;
+    this.#unserved.get(worker)?.delete(version.key);
+  }
+
+  /** Loads a version that no serving worker has. Returns false if there is no room for any load now. */
+  ensureLoaded(version: EngineVersion): boolean {
+    const { key } = version;
+    const known = this.#knownOf(version);
+    if (known.failure && known.failure.until > performance.now()) {
+      this.#events.onLoadFailed(version, known.failure.error);
+      this.#settleRequest(known);
+      return true;
+    }
+    if (this.#pool.ready.some(({ loaded, loading }) => loaded.has(key) || loading.has(key))) return true;
+    const plan = planLoad(this.#candidates(key), this.#sizeOf(known));
+    if (plan) this.#loadInto(plan.worker.process, known, plan.evicted);
+    return plan !== null;
+  }
+
+  /** Adds a copy of a loaded version if its inputs wait longer than the load takes. Returns the load time. */
+  considerCopy(version: EngineVersion, queueMs: number): number {
+    const known = this.#knownOf(version);
+    const loadMs = known.loadMs ?? DEFAULT_LOAD_MS;
+    if (this.#pool.all.some(({ loading }) => loading.has(version.key))) return loadMs;
+    const plan = planLoad(this.#candidates(version.key), this.#sizeOf(known));
+    if (!plan) return loadMs;
+    const evictedLoadMs = plan.evicted.reduce((sum, { key }) => sum + (this.#known.get(key)?.loadMs ?? 0), 0);
+    if (!isCopyWorthwhile(queueMs + known.waitedMs, loadMs, evictedLoadMs)) return loadMs;
+    known.waitedMs = 0;
+    this.#loadInto(plan.worker.process, known, plan.evicted);
+    return loadMs;
+  }
+
+  /** Resolves when a serving worker has the version loaded. Rejects if it cannot be loaded. */
+  load(version: EngineVersion): Promise<void> {
+    const { key } = version;
+    if (this.#pool.ready.some(({ loaded }) => loaded.has(key))) return Promise.resolve();
+    const requested = this.#requested.get(key) ?? { version, ...Promise.withResolvers<void>() };
+    this.#requested.set(key, requested);
+    this.ensureLoaded(version);
+    return requested.promise;
+  }
+
+  /** As `load`, and then fills every other serving worker that has room for a copy. */
+  async preload(version: EngineVersion): Promise<void> {
+    await this.load(version);
+    const known = this.#knownOf(version);
+    const loads = this.#candidates(version.key).map((candidate) => {
+      const evicted = planEviction(candidate, this.#sizeOf(known));
+      return evicted?.length === 0 ? this.#loadInto(candidate.process, known, []) : null;
+    });
+    await Promise.all(loads);
+  }
+
+  /** Releases the version in every worker. Resolves when the batches that were sent before have been answered. */
+  async unload(key: string): Promise<void> {
+    const workers = this.#pool.all;
+    await Promise.all(workers.map(({ loading }) => loading.get(key)?.promise.catch(() => {})));
+    await Promise.all(this.#pool.all.map((worker) => (worker.loaded.has(key) ? this.#pool.unload(worker, key) : null)));
+    // Otherwise the spare, and every new worker, would load it again.
+    this.#known.delete(key);
+    this.#events.onChange();
+  }
+
+  /** Prepares the quarantine worker, which holds one version at a time. */
+  loadAlone(worker: WorkerProcess, version: EngineVersion): void {
+    for (const key of worker.loaded.keys()) if (key !== version.key) this.#pool.unload(worker, key);
+    if (!worker.loaded.has(version.key)) this.#pool.load(worker, version).catch(() => {});
+  }
+
+  /** Loads what is waited for, as far as there is room now. Called whenever something has changed. */
+  retryRequested(): void {
+    for (const { version } of this.#requested.values()) if (!this.ensureLoaded(version)) break;
+  }
+
+  /** A new worker loads the most valuable versions that fit. */
+  async onReady(worker: WorkerProcess): Promise<void> {
+    await this.#measureRoom(worker);
+    if (worker.purpose !== 'quarantine') this.#fill(worker);
+  }
+
+  onExit(worker: WorkerProcess): void {
+    this.#unserved.delete(worker);
+  }
+
+  stop(error: Error): void {
+    for (const { reject } of this.#requested.values()) reject(error);
+    this.#requested.clear();
+  }
+
+  // ── loads ──
+
+  /** Also corrects for what estimates have missed, and for memory that the process never gave back. */
+  async #measureRoom(worker: WorkerProcess): Promise<void> {
+    const memory = await worker.memory();
+    const versions = worker.loaded.values().reduce((sum, bytes) => sum + bytes, 0);
+    if (memory) worker.roomBytes = Math.max(0, this.#limitBytes - memory.dataBytes + versions);
+  }
+
+  async #loadInto(worker: WorkerProcess, known: KnownVersion, evicted: readonly Resident[]): Promise<void> {
+    const { version } = known;
+    for (const { key } of evicted) this.#pool.unload(worker, key);
+    const watchdog = setTimeout(() => worker.kill('watchdog'), LOAD_WATCHDOG_MS);
+    const isAlone = worker.loaded.size === 0;
+    try {
+      this.#recordLoad(worker, known, await this.#pool.load(worker, version));
+      await this.#measureRoom(worker);
+    } catch (error) {
+      this.#recover(worker, known, error as Error, isAlone);
+    } finally {
+      clearTimeout(watchdog);
+    }
+    this.#settleRequest(known);
+    this.#events.onChange();
+    if (worker.purpose === 'pool') for (const spare of this.#pool.spares) this.#fill(spare);
+    else if (worker.isReady) this.#fill(worker);
+  }
+
+  #recordLoad(worker: WorkerProcess, known: KnownVersion, { loadMs, residentBytes }: LoadResult): void {
+    const { key, artifactBytes } = known.version;
+    known.loadMs = known.loadMs === null ? loadMs : (known.loadMs + loadMs) / 2;
+    // Growth is understated where the process reused memory that it had kept.
+    if (residentBytes !== null) known.residentBytes = Math.max(residentBytes, artifactBytes, estimatedResidentBytes(0));
+    known.needsEmptyWorker = false;
+    known.failedLoads = 0;
+    known.failure = null;
+    worker.loaded.set(key, known.residentBytes);
+    if (!this.#events.hasWaiting(key)) return;
+    const unserved = this.#unserved.get(worker) ?? new Set();
+    this.#unserved.set(worker, unserved.add(key));
+  }
+
+  /**
+   * After a crash or a failed allocation, the next attempt evicts everything else in its worker. Only if the version
+   * fails alone, twice, is it too large. If it crashes alone, its inputs are tried in quarantine, as after any crash.
+   */
+  #recover(worker: WorkerProcess, known: KnownVersion, error: Error, isAlone: boolean): void {
+    const isCrash = error instanceof ProcessLostError && mayBeCausedByInput(error.cause);
+    const isOutOfMemory = error instanceof LoadFailedError && error.isOutOfMemory;
+    if (error instanceof ProcessLostError && !isCrash) return;
+    if (!isCrash && !isOutOfMemory) this.#fail(known, artifactError(error), 0);
+    else if (!isAlone) known.needsEmptyWorker = true;
+    else if (isCrash) {
+      known.failure = { error: artifactError(error), until: 0 };
+      this.#events.onLoadCrashed(known.version);
+    } else {
+      // Its memory may be fragmented: the next attempt gets another process.
+      this.#pool.recycle(worker, error.message);
+      if (++known.failedLoads < MAX_FAILED_LOADS) return;
+      known.failedLoads = 0;
+      this.#fail(known, tooLargeError(known.version, this.#limitBytes, error), OVERSIZE_RETRY_MS);
+    }
+  }
+
+  #fail(known: KnownVersion, error: Error, retryAfterMs: number): void {
+    known.failure = { error, until: performance.now() + retryAfterMs };
+    this.#events.onLoadFailed(known.version, error);
+  }
+
+  #settleRequest({ version: { key }, failure }: KnownVersion): void {
+    const requested = this.#requested.get(key);
+    if (!requested) return;
+    if (failure) requested.reject(failure.error);
+    else if (this.#pool.ready.some(({ loaded }) => loaded.has(key))) requested.resolve();
+    else return;
+    this.#requested.delete(key);
+  }
+
+  /** Loads the most valuable version that the worker lacks, if it fits or is worth much more than what it replaces. */
+  #fill(worker: WorkerProcess): void {
+    if (!worker.isReady || worker.isReplaced || worker.loading.size > 0) return;
+    const memory = this.#memoryOf(worker);
+    const wanted = [...this.#known.values()]
+      .filter(({ version, loadMs, failure }) => loadMs !== null && !failure && !worker.loaded.has(version.key))
+      .map((known) => ({ known, worth: this.#worthOf(known, 1) }))
+      .sort((a, b) => valueOfCopy(b.worth) - valueOfCopy(a.worth));
+    for (const { known, worth } of wanted) {
+      const evicted = planEviction(memory, this.#sizeOf(known));
+      const half = { ...worth, use: worth.use / SPARE_HYSTERESIS };
+      if (!evicted || (evicted.length > 0 && !isWorthEvicting(half, evicted))) continue;
+      this.#loadInto(worker, known, evicted);
+      return;
+    }
+  }
+
+  // ── what the decisions read ──
+
+  #candidates(key: string): Candidate[] {
+    return this.#pool.ready
+      .filter(({ loaded, loading }) => loading.size === 0 && !loaded.has(key))
+      .map((worker) => this.#memoryOf(worker));
+  }
+
+  #memoryOf(worker: WorkerProcess): Candidate {
+    const copies = worker.purpose === 'pool' ? this.#copies() : null;
+    const residents = Array.from(worker.loaded, ([key, bytes]): Resident => {
+      const known = this.#known.get(key);
+      const worth = known ? this.#worthOf(known, copies?.get(key) ?? 1) : null;
+      return { key, bytes, value: worth ? valueOfCopy({ ...worth, bytes }) : 0, isLeased: this.#isLeased(worker, key) };
+    });
+    return {
+      process: worker,
+      capacityBytes: capacityOf(worker.roomBytes ?? this.#limitBytes),
+      residents,
+      outstandingBatches: worker.batches.length,
+    };
+  }
+
+  #copies(): Map<string, number> {
+    const copies = new Map<string, number>();
+    for (const { loaded } of this.#pool.ready)
+      for (const key of loaded.keys()) copies.set(key, (copies.get(key) ?? 0) + 1);
+    return copies;
+  }
+
+  #isLeased(worker: WorkerProcess, key: string): boolean {
+    return (this.#unserved.get(worker)?.has(key) ?? false) && this.#events.hasWaiting(key);
+  }
+
+  #worthOf({ use, loadMs, residentBytes: bytes }: KnownVersion, copies: number): Worth {
+    return { use: use ? currentUse(use, this.#uses) : 0, loadMs: loadMs ?? DEFAULT_LOAD_MS, bytes, copies };
+  }
+
+  #sizeOf({ residentBytes, needsEmptyWorker, version }: KnownVersion): SizeOfVersion {
+    const loadingBytes = estimatedLoadingBytes(version.artifactBytes);
+    return { residentBytes: needsEmptyWorker ? Infinity : residentBytes, loadingBytes };
+  }
+
+  #knownOf(version: EngineVersion): KnownVersion {
+    const { key, artifactBytes } = version;
+    const found = this.#known.get(key);
+    if (found) {
+      found.version = version;
+      return found;
+    }
+    if (this.#known.size >= MAX_KNOWN_VERSIONS) this.#forgetLeastUsed();
+    const known: KnownVersion = {
+      version,
+      use: null,
+      loadMs: null,
+      residentBytes: estimatedResidentBytes(artifactBytes),
+      needsEmptyWorker: false,
+      failedLoads: 0,
+      failure: null,
+      waitedMs: 0,
+    };
+    this.#known.set(key, known);
+    return known;
+  }
+
+  /** Forgets a tenth of the versions at once, so that the cost of sorting is spread over many new ones. */
+  #forgetLeastUsed(): void {
+    const isInMemory = (key: string) =>
+      this.#pool.all.some(({ loaded, loading }) => loaded.has(key) || loading.has(key));
+    const use = ({ use }: KnownVersion) => (use ? currentUse(use, this.#uses) : 0);
+    const forgotten = [...this.#known]
+      .filter(([key]) => !isInMemory(key) && !this.#requested.has(key))
+      .sort(([, a], [, b]) => use(a) - use(b));
+    for (const [key] of forgotten.slice(0, MAX_KNOWN_VERSIONS / 10)) this.#known.delete(key);
+  }
+}
+
+function artifactError({ message }: Error): InferenceFailedError {
+  return new InferenceFailedError(`the version's artifact could not be loaded: ${message}`);
+}
+
+function tooLargeError({ artifactBytes }: EngineVersion, limitBytes: number, { message }: Error): InferenceFailedError {
+  return new InferenceFailedError(
+    `the version does not fit into the memory of an empty worker: its artifact has ${artifactBytes} bytes, and a worker ` +
+      `may use ${limitBytes} bytes in total (${message}). Raise WORKER_MEMORY_BYTES and MEMORY_BUDGET, or use a smaller version`,
+  );
+}

@@ -1,0 +1,68 @@
+/** More versions than fit into memory: every request is answered, and the least valuable versions make room. */
+
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { createStore, type TestStore } from '../support/model-store.js';
+import { heavyModel } from '../support/onnx.js';
+import { killIfRunning } from '../support/processes.js';
+import { seeded } from '../support/seeded-random.js';
+
+const MODELS = 12;
+const MODEL_BYTES = 40_000_000;
+/** Too little for all of the models. */
+const WORKER_MEMORY_BYTES = 800_000_000;
+
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
+  prediction { output { ... on Tensors { tensors { data } } } } problem { code message } } }`;
+
+let store: TestStore;
+let app: TestApp;
+beforeAll(async () => {
+  store = await createStore();
+  for (let number = 1; number <= MODELS; number++) {
+    await store.write(`heavy-${number}`, {
+      '1/model.onnx': heavyModel(number, MODEL_BYTES),
+      'model.yaml': `example: ${JSON.stringify(INPUT)}`,
+    });
+  }
+  app = await startTestApp({ modelStore: store.folder, workers: 1, workerMemoryBytes: WORKER_MEMORY_BYTES });
+});
+afterAll(async () => {
+  await app.stop();
+  await store.remove();
+});
+
+const INPUT = { tensors: [{ name: 'index', datatype: 'INT64', shape: [1], data: [0] }] };
+
+/** The number of the model that answered, or the problem. */
+async function askedOf(number: number): Promise<number | Data> {
+  const input = { model: `heavy-${number}`, input: INPUT, record: false };
+  const { prediction, problem } = (await app.query(PREDICT, { input })).predict;
+  return problem ?? prediction.output.tensors[0].data[0];
+}
+
+test('more models than fit into memory all answer, in any order and at the same time', async () => {
+  const random = seeded(10);
+  const order = Array.from({ length: 36 }, () => 1 + Math.floor(random() * MODELS));
+  const inTurn = [];
+  for (const number of order.slice(0, 20)) inTurn.push(await askedOf(number));
+  const together = await Promise.all(order.map((number) => askedOf(number)));
+
+  expect(inTurn).toEqual(order.slice(0, 20));
+  expect(together).toEqual(order);
+});
+
+test('workers that are killed while they load and evict versions lose no request', async () => {
+  const random = seeded(20);
+  const order = Array.from({ length: 36 }, () => 1 + Math.floor(random() * MODELS));
+  let answered = 0;
+  const answers = Promise.all(order.map((number) => askedOf(number).finally(() => answered++)));
+  let kills = 0;
+  while (answered < order.length) {
+    const loading = app.app.engine.workers.find(({ loading, unloading }) => loading.size > 0 && unloading.size > 0);
+    if (loading && kills < 4 && answered >= kills * 6 && killIfRunning(loading.pid)) kills++;
+    await new Promise(setImmediate);
+  }
+
+  expect(await answers).toEqual(order);
+  expect(kills).toBeGreaterThan(0);
+});
