@@ -84,7 +84,9 @@ test('nothing but "ready" is accepted before "ready", and nothing for a number t
 
   const answered = conversation(LOAD);
   expect(answered.receive({ kind: 'loaded', id: 1, key: 'v', residentBytes: 1, loadMs: 1 })).toBeNull();
-  expect(answered.receive({ kind: 'loaded', id: 1, key: 'v', residentBytes: 1, loadMs: 1 })).toMatch(/answers nothing that it was asked/);
+  expect(answered.receive({ kind: 'loaded', id: 1, key: 'v', residentBytes: 1, loadMs: 1 })).toMatch(
+    /answers nothing that it was asked/,
+  );
 });
 
 test.each<readonly [string, unknown]>([

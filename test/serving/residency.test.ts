@@ -6,8 +6,8 @@ import { heavyModel } from '../support/onnx.js';
 import { killIfRunning } from '../support/processes.js';
 import { seeded } from '../support/seeded-random.js';
 
-const MODELS = 12;
-const MODEL_BYTES = 40_000_000;
+const MODELS = 16;
+const MODEL_BYTES = 50_000_000;
 /** Too little for all of the models. */
 const WORKER_MEMORY_BYTES = 800_000_000;
 
