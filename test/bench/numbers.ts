@@ -21,7 +21,9 @@ export function spreadOf(values: readonly number[]): Spread {
   return { p50, p99, max, count: values.length };
 }
 
-export function ms(value: number): string {
+/** A dash for NaN, which JSON turns into null: there was nothing to measure. */
+export function ms(value: number | null): string {
+  if (value === null || Number.isNaN(value)) return '–';
   return `${value.toFixed(value < 0.1 ? 3 : value < 100 ? 2 : 0)} ms`;
 }
 
