@@ -100,6 +100,7 @@ export class ProbeProcesses {
   readonly #startChild: StartChild;
   readonly #idle: DisposableWorker[] = [];
   readonly #all = new Set<DisposableWorker>();
+  #hasEnded = false;
   /** The number of processes started so far. */
   started = 0;
 
@@ -115,14 +116,16 @@ export class ProbeProcesses {
 
   /** Calls `work` with a fresh process. @throws ProcessLostError if it exits before it replies */
   async inFreshProcess<T>(work: (ask: SendToWorker) => Promise<T>): Promise<T> {
+    if (this.#hasEnded) throw new ProcessLostError('stopped', 'the server is stopping', false);
     const worker = new DisposableWorker(this.#startChild);
     this.started++;
     this.#all.add(worker);
     return this.#use(worker, work);
   }
 
-  /** Ends all processes. */
+  /** Ends all processes, and starts no more. */
   end(): void {
+    this.#hasEnded = true;
     for (const worker of this.#all) worker.end();
     this.#all.clear();
     this.#idle.length = 0;

@@ -68,6 +68,7 @@ export async function probeCandidate({ provider, processes }: Prober, candidate:
       const lost = error instanceof ProcessLostError ? error : null;
       if (lost?.wasReady && (lost.cause === 'memoryLimit' || isOutOfMemory(message)))
         throw new ProbeMemoryError(message);
+      if (lost?.cause === 'stopped') throw new ProbeKilledError('the server was stopped during the import');
       const isKilled = lost && (lost.cause === 'killed' || !lost.wasReady);
       if (!isKilled) throw new ManifestError(message);
       if (attempt === MAX_PROBES) throw new ProbeKilledError(`${message}, ${MAX_PROBES} times`);

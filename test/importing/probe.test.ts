@@ -58,7 +58,7 @@ test('a process that exits while it examines the version fails the version', asy
 test('a process is used a fixed number of times, and never after a use that failed', async () => {
   const startChild: StartChild = (_, events) => {
     setImmediate(() => events.onMessage({ kind: 'ready' }));
-    return { pid: 1, send: () => {}, kill: () => events.onExit('SIGKILL', ''), memory: async () => null };
+    return { pid: 1, send: () => {}, kill: () => {}, memory: async () => null };
   };
   const processes = poolOf(startChild).startProbes();
   const succeed = async () => 'done';
@@ -74,4 +74,23 @@ test('a process is used a fixed number of times, and never after a use that fail
   expect(await processes.inUsedProcess(fail)).toBeNull();
   expect(await processes.inUsedProcess(succeed)).toBeNull();
   expect(processes.started).toBe(2);
+});
+
+test('a stop during a probe fails no version for good, and starts no other process', async () => {
+  const startChild: StartChild = (_, events) => {
+    setImmediate(() => events.onMessage({ kind: 'ready' }));
+    let isKilled = false;
+    const kill = () => {
+      if (!isKilled) setImmediate(() => events.onExit('SIGKILL', 'signal SIGKILL'));
+      isKilled = true;
+    };
+    return { pid: 1, send: () => setImmediate(() => pool.stop()), kill, memory: async () => null };
+  };
+  const pool = poolOf(startChild);
+  const processes = pool.startProbes();
+  const probe = () => probeCandidate({ provider: 'cpu', processes }, CANDIDATE).catch((error: unknown) => error);
+
+  expect(await probe()).toBeInstanceOf(ProbeKilledError);
+  expect(await probe()).toBeInstanceOf(ProbeKilledError);
+  expect(processes.started).toBe(1);
 });
