@@ -30,9 +30,10 @@ function sortedJson(value: unknown): string {
     const isFlat = value.every((element) => typeof element !== 'object' || element === null);
     return isFlat ? JSON.stringify(value) : `[${value.map(sortedJson).join()}]`;
   }
-  const entries = Object.entries(value).filter(([, one]) => one !== undefined);
-  entries.sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([key, one]) => `${JSON.stringify(key)}:${sortedJson(one)}`).join()}}`;
+  const object = value as Readonly<Record<string, unknown>>;
+  const keys = Object.keys(object).filter((key) => object[key] !== undefined);
+  keys.sort();
+  return `{${keys.map((key) => `${JSON.stringify(key)}:${sortedJson(object[key])}`).join()}}`;
 }
 
 /** What the first request with a key has begun. */

@@ -100,7 +100,7 @@ describe('a body is refused with the chunk that exceeds a limit, and the rest is
     const answer = await sendPart(server, FRAMED_BY_LENGTH(LIMITS.maxBodyBytes), inVariables(json));
 
     expect(answer.status).toBe(413);
-    expect(answer.error.message).toContain('300000 values and keys');
+    expect(answer.error.message).toContain('250000 values and keys');
     expect(answer.error.extensions).toEqual({
       code: 'BODY_LIMIT_EXCEEDED',
       limit: 'maxBodyValues',
