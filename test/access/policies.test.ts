@@ -3,11 +3,17 @@ import 'reflect-metadata';
 import { buildSchema, type ExecutionResult, graphql, parse, subscribe } from 'graphql';
 import { isPolicyName } from '#src/access/policy.js';
 import { authenticate } from '#src/access/principal.js';
+import { AnswerState } from '#src/api/answers.js';
+import { AnswerBudget, AnswersInFlight } from '#src/api/response-budget.js';
 import { createSchema, enforcePolicies } from '#src/api/schema.js';
 
 const schema = createSchema();
 const from = (remoteAddress: string | undefined) => authenticate({ socket: { remoteAddress } });
-const OUTSIDER = { principal: from('192.0.2.7') };
+const nobodyWaits = { destroyed: false, once: () => {}, destroy: () => {} };
+const OUTSIDER = {
+  principal: from('192.0.2.7'),
+  answer: new AnswerState(new AnswerBudget(1_000_000, new AnswersInFlight(1_000_000), nobodyWaits)),
+};
 
 test('every root field declares a policy', () => {
   for (const root of [schema.getQueryType(), schema.getMutationType()]) {
