@@ -63,6 +63,7 @@ class Contents {
   #labels = 0;
   #sentences = 0;
   #values = 0;
+  #hasTensors = false;
   readonly #spec: VersionSpec | null;
 
   constructor(spec: VersionSpec | null) {
@@ -88,7 +89,7 @@ class Contents {
       tokens: this.#tokens / count,
       labels: Math.max(this.#spec?.labels.length ?? 0, this.#labels / count),
       sentences: this.#sentences / count,
-      outputValues: outputValues(this.#spec, this.#values / count),
+      outputValues: outputValues(this.#spec, this.#values / count, this.#hasTensors),
     };
   }
 
@@ -120,6 +121,7 @@ class Contents {
   #addTensor({ base64, data }: Readonly<Record<string, unknown>>): void {
     const bytes = lengthOf(base64);
     const values = lengthOfNested(data);
+    this.#hasTensors = true;
     this.bytes += bytes + 8 * values;
     this.#values += bytes / 4 + values;
     this.points += bytes * POINTS_PER_BYTE + values * POINTS_PER_VALUE;
@@ -163,13 +165,16 @@ function tokensRead(spec: VersionSpec | null, tokens: number): number {
   return tokens * (maxTokens / Math.max(maxTokens / 8, maxTokens - stride));
 }
 
-/** Values in all outputs. A dimension of any size is assumed to grow with the input. */
-function outputValues(spec: VersionSpec | null, inputValues: number): number {
+/**
+ * Values in all outputs. A dimension of any size is assumed to grow with the input; the first one only if the caller sends
+ * tensors, because it is the row of the batch otherwise.
+ */
+function outputValues(spec: VersionSpec | null, inputValues: number, hasTensors: boolean): number {
   if (!spec) return DEFAULT_OUTPUT_VALUES;
   return spec.outputs.reduce((sum, { shape }) => {
     const known = shape.reduce<number>((product, size) => product * (size ?? 1), 1);
-    // The first dimension is the row of the batch.
-    return sum + known * (shape.slice(1).includes(null) ? Math.max(1, inputValues) : 1);
+    const isOpen = shape.includes(null, hasTensors ? 0 : 1);
+    return sum + known * (isOpen ? Math.max(1, inputValues) : 1);
   }, 0);
 }
 
