@@ -81,8 +81,8 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
       if (progress.notReadyReason === 'stopping') return;
       progress.notReadyReason = `importing ${done.toLocaleString('en-US')} of ${total.toLocaleString('en-US')} model folders`;
     };
-    const cards = await importModelStore({ db: databases.catalogDb, blobs, engine, log, onProgress }, store);
-    await importEvaluations({ db: databases.catalogDb, log }, cards);
+    const cards = await importModelStore({ db: databases.catalogByKey, blobs, engine, log, onProgress }, store);
+    await importEvaluations({ db: databases.catalogByKey, log }, cards);
     slices.catalog.invalidate();
     faultPoint('start.imported'); // @fault
     await slices.serving.preload(log);
@@ -105,11 +105,11 @@ interface Parts {
 }
 
 function createSlices({ config, log, databases, blobs, commits, engine }: Parts) {
-  const { catalogDb, predictionDb } = databases;
-  const catalog = new Catalog(catalogDb);
-  const serving = new Serving({ db: catalogDb, catalog, blobs, engine });
+  const { catalogDb, predictionDb, catalogByKey, predictionsByKey } = databases;
+  const catalog = new Catalog(catalogByKey);
+  const serving = new Serving({ db: catalogByKey, catalog, blobs, engine });
   const recorder = new Recorder({ db: predictionDb, commits, blobs });
-  const predictions = new Predictions({ serving, engine, recorder, db: predictionDb }, config);
+  const predictions = new Predictions({ serving, engine, recorder, db: predictionsByKey }, config);
   const history = new History({ predictionDb, catalogDb, catalog });
   const sweeper = new Sweeper({ catalogDb, predictionDb, blobs, log }, config);
   const parts = {

@@ -120,6 +120,25 @@ export class DeadlineExceededError extends AppError {
   }
 }
 
+/** A read of the catalog or the history that took too long. */
+export class ReadTimeoutError extends DeadlineExceededError {
+  override readonly retryAfterMs = 1_000;
+  constructor(limitMs: number) {
+    super(limitMs, 'run');
+    this.message = `Reading the data took longer than ${limitMs} ms and was stopped. Narrow the filter or the search, or try again.`;
+  }
+}
+
+/** Too many reads of the catalog or the history are waiting. */
+export class TooManyReadsError extends AppError {
+  readonly code = 'OVERLOADED';
+  override readonly retryable = true;
+  override readonly retryAfterMs = 1_000;
+  constructor(readonly queueDepth: number) {
+    super(`${queueDepth} reads are already waiting. Try again in ${1_000} ms.`);
+  }
+}
+
 export class InferenceFailedError extends AppError {
   readonly code = 'INFERENCE_FAILED';
   readonly reason: string;

@@ -11,7 +11,7 @@ import { type PredictionContext, PredictionLoaders } from '../prediction/loaders
 import type { Databases } from '../storage/database.js';
 import type { AnswerState } from './answers.js';
 
-export type RequestDatabases = Pick<Databases, 'catalogDb' | 'predictionDb'>;
+export type RequestDatabases = Pick<Databases, 'catalogDb' | 'catalogByKey' | 'predictionsByKey'>;
 
 /** Apollo Server copies the context's own properties for each request, so nothing is kept in `#private` fields. */
 export class RequestContext implements PredictionContext, EvaluationContext {
@@ -25,7 +25,7 @@ export class RequestContext implements PredictionContext, EvaluationContext {
   ) {}
 
   get catalogLoaders(): CatalogLoaders {
-    this.loaders.catalog ??= new CatalogLoaders(this.databases.catalogDb, this.principal);
+    this.loaders.catalog ??= new CatalogLoaders(this.databases.catalogDb, this.databases.catalogByKey, this.principal);
     return this.loaders.catalog;
   }
 
@@ -35,7 +35,7 @@ export class RequestContext implements PredictionContext, EvaluationContext {
   }
 
   get predictionLoaders(): PredictionLoaders {
-    this.loaders.predictions ??= new PredictionLoaders(this.databases.predictionDb, this.principal);
+    this.loaders.predictions ??= new PredictionLoaders(this.databases.predictionsByKey, this.principal);
     return this.loaders.predictions;
   }
 }

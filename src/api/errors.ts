@@ -15,7 +15,10 @@ export function errorFormatter(log: Logger) {
     if (cause instanceof InvalidInputError) {
       return withCode(formatted, 'BAD_USER_INPUT', { problems: cause.problems });
     }
-    if (cause instanceof AppError) return withCode(formatted, cause.code);
+    if (cause instanceof AppError) {
+      const { code, retryable, retryAfterMs } = cause;
+      return withCode(formatted, code, retryable ? { retryable, retryAfterMs } : {});
+    }
     if (isCallersMistake(formatted, cause)) return formatted;
     const errorId = randomUUID();
     log.error({ err: cause, errorId, path: formatted.path }, 'a request failed');

@@ -39,62 +39,65 @@ export interface CatalogContext {
 
 export class CatalogLoaders {
   readonly #db: CatalogDatabase;
+  readonly #byKey: CatalogDatabase;
   readonly #principal: Principal;
   readonly #pages = new Map<string, DataLoader<string, Page<Version>>>();
 
-  constructor(db: CatalogDatabase, principal: Principal) {
+  /** `byKey` is for reads by key, which predictions also need. */
+  constructor(db: CatalogDatabase, byKey: CatalogDatabase, principal: Principal) {
     this.#db = db;
+    this.#byKey = byKey;
     this.#principal = principal;
   }
 
   readonly model = loadOne(
-    (ids) => findModelsByIds(this.#db, this.#principal, ids),
+    (ids) => findModelsByIds(this.#byKey, this.#principal, ids),
     ({ id }: Model) => id,
   );
   readonly modelByName = loadOne(
-    (names) => findModelsByNames(this.#db, this.#principal, names),
+    (names) => findModelsByNames(this.#byKey, this.#principal, names),
     ({ name }: Model) => name,
   );
   readonly version = loadOne(
-    (ids) => findVersionsByIds(this.#db, this.#principal, ids),
+    (ids) => findVersionsByIds(this.#byKey, this.#principal, ids),
     ({ id }: Version) => id,
   );
   readonly spec = loadOne(
-    (ids) => findSpecs(this.#db, this.#principal, ids),
+    (ids) => findSpecs(this.#byKey, this.#principal, ids),
     ({ id }) => id,
   );
   readonly variants = loadOne(
-    (ids) => findVariants(this.#db, this.#principal, ids),
+    (ids) => findVariants(this.#byKey, this.#principal, ids),
     ({ id }) => id,
   );
   readonly specParts = loadOne(
-    (ids) => findSpecParts(this.#db, this.#principal, ids),
+    (ids) => findSpecParts(this.#byKey, this.#principal, ids),
     ({ id }) => id,
   );
   readonly card = loadOne(
-    (ids) => findCards(this.#db, this.#principal, ids),
+    (ids) => findCards(this.#byKey, this.#principal, ids),
     ({ id }) => id,
   );
   readonly columns = loadOne(
-    (ids) => findColumns(this.#db, this.#principal, ids),
+    (ids) => findColumns(this.#byKey, this.#principal, ids),
     ({ id }) => id,
   );
   readonly preview = loadOne(
-    (ids) => findPreviews(this.#db, this.#principal, ids),
+    (ids) => findPreviews(this.#byKey, this.#principal, ids),
     ({ id }) => id,
   );
   readonly dataset = loadOne(
-    (ids) => findDatasetsByIds(this.#db, this.#principal, ids),
+    (ids) => findDatasetsByIds(this.#byKey, this.#principal, ids),
     ({ id }: Dataset) => id,
   );
   readonly datasetByName = loadOne(
-    (names) => findDatasetsByNames(this.#db, this.#principal, names),
+    (names) => findDatasetsByNames(this.#byKey, this.#principal, names),
     ({ name }: Dataset) => name,
   );
 
   readonly versionByNumber = new DataLoader<{ modelId: string; number: number }, Version | null, string>(
     async (keys) => {
-      const versions = await findVersionsByNumbers(this.#db, this.#principal, keys);
+      const versions = await findVersionsByNumbers(this.#byKey, this.#principal, keys);
       const found = new Map(versions.map((version) => [numberKey(version), version]));
       return keys.map((key) => found.get(numberKey(key)) ?? null);
     },
@@ -107,12 +110,12 @@ export class CatalogLoaders {
     ({ tag }) => tag,
   );
   readonly aliasesOfModel = loadMany(
-    (ids) => findAliases(this.#db, this.#principal, 'alias.model_id', ids),
+    (ids) => findAliases(this.#byKey, this.#principal, 'alias.model_id', ids),
     ({ modelId }) => modelId,
     (alias) => alias,
   );
   readonly aliasNamesOfVersion = loadMany(
-    (ids) => findAliases(this.#db, this.#principal, 'alias.version_id', ids),
+    (ids) => findAliases(this.#byKey, this.#principal, 'alias.version_id', ids),
     ({ versionId }) => versionId,
     ({ name }) => name,
   );

@@ -18,7 +18,7 @@ import {
   totalOf,
 } from '../storage/pages.js';
 import { countMatches, MAX_HITS, searchHits } from '../storage/search.js';
-import { countUpToCap, isAfter, rowCount } from '../storage/sql.js';
+import { countUpToCap, interruptible, isAfter, rowCount } from '../storage/sql.js';
 import type { TaskName } from '../tasks/tasks.js';
 import {
   type Facet,
@@ -269,6 +269,7 @@ function evaluationThat(
     .innerJoin('dataset', 'dataset.id', 'evaluation.dataset_id')
     .select('evaluation.id')
     .whereRef('evaluation.version_id', '=', 'model.default_version_id')
+    .where(interruptible())
     .where(maySeeDataset(principal))
     .where('evaluation.job_state', '=', 'SUCCEEDED')
     .where('metric.name', '=', filter.metric)

@@ -55,12 +55,13 @@ export type PredictionDatabase = Kysely<PredictionTables>;
 export interface Databases {
   readonly catalogDb: CatalogDatabase;
   readonly predictionDb: PredictionDatabase;
+  /** The same files, for reads by key: they never wait behind lists and searches. */
+  readonly catalogByKey: CatalogDatabase;
+  readonly predictionsByKey: PredictionDatabase;
   readonly catalogFile: SqliteFile;
   readonly predictionsFile: SqliteFile;
   readonly close: () => Promise<void>;
 }
-
-const READERS = 2;
 
 /**
  * Opens the databases of a data folder for this process only, and migrates them to the newest schema.
@@ -82,7 +83,9 @@ export async function openDatabases(dataDir: string): Promise<Databases> {
     opened.push(predictionsFile);
     const catalogDb = new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(catalogFile) });
     const predictionDb = new Kysely<PredictionTables>({ dialect: new SqliteFileDialect(predictionsFile) });
-    return { catalogDb, predictionDb, catalogFile, predictionsFile, close };
+    const catalogByKey = new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(catalogFile, 'keys') });
+    const predictionsByKey = new Kysely<PredictionTables>({ dialect: new SqliteFileDialect(predictionsFile, 'keys') });
+    return { catalogDb, predictionDb, catalogByKey, predictionsByKey, catalogFile, predictionsFile, close };
   } catch (error) {
     await close();
     throw error;
@@ -90,7 +93,7 @@ export async function openDatabases(dataDir: string): Promise<Databases> {
 }
 
 async function openFile(file: string, migrations: Record<string, Migration>): Promise<SqliteFile> {
-  const opened = await SqliteFile.open(file, READERS).catch((error) => {
+  const opened = await SqliteFile.open(file).catch((error) => {
     throw describeOpening(file, error);
   });
   try {

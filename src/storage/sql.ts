@@ -13,6 +13,11 @@ export function countUpToCap<DB, T extends keyof DB>(query: SelectQueryBuilder<D
   return sql<number>`(select ${rowCount()} from ${rows} as counted)`;
 }
 
+/** A condition that is always true. A read that evaluates it for each row can be stopped when it takes too long. */
+export function interruptible(): RawBuilder<SqlBool> {
+  return sql`interruptible() = 1`;
+}
+
 /** The ids as rows of a table with the column `id`, for a subquery that depends on each of them. */
 export function rowsOf(ids: readonly string[]): RawBuilder<{ id: string }> {
   if (ids.length === 0) return sql`(select '' as id where 1 = 0)`;

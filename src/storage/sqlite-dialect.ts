@@ -15,13 +15,17 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from 'kysely';
-import { type SqliteFile, StorageLostError } from './sqlite.js';
+import type { Lane, SqliteFile } from './sqlite.js';
+import { StorageLostError } from './sqlite-connection.js';
 import type { QueryReply } from './sqlite-thread.js';
 
 class SqliteFileConnection implements DatabaseConnection {
   #turn: { readonly end: () => void; readonly epoch: number } | null = null;
 
-  constructor(readonly file: SqliteFile) {}
+  constructor(
+    readonly file: SqliteFile,
+    readonly lane: Lane,
+  ) {}
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     const { rows, changes } = await this.#send(query);
@@ -57,7 +61,7 @@ class SqliteFileConnection implements DatabaseConnection {
 
   #send({ sql, parameters, query }: CompiledQuery): Promise<QueryReply> {
     if (this.#turn) return this.#write(sql, parameters);
-    if (query.kind === 'SelectQueryNode') return this.file.read(sql, parameters);
+    if (query.kind === 'SelectQueryNode') return this.file.read(sql, parameters, this.lane);
     return this.file.inTurn(() => this.file.write(sql, parameters));
   }
 
@@ -74,12 +78,15 @@ class SqliteFileConnection implements DatabaseConnection {
 }
 
 class SqliteFileDriver implements Driver {
-  constructor(readonly file: SqliteFile) {}
+  constructor(
+    readonly file: SqliteFile,
+    readonly lane: Lane,
+  ) {}
 
   async init(): Promise<void> {}
 
   async acquireConnection(): Promise<SqliteFileConnection> {
-    return new SqliteFileConnection(this.file);
+    return new SqliteFileConnection(this.file, this.lane);
   }
 
   beginTransaction(connection: SqliteFileConnection): Promise<void> {
@@ -111,10 +118,13 @@ class TransactionalDdlAdapter extends SqliteAdapter {
 }
 
 export class SqliteFileDialect implements Dialect {
-  constructor(readonly file: SqliteFile) {}
+  constructor(
+    readonly file: SqliteFile,
+    readonly lane: Lane = 'lists',
+  ) {}
 
   createDriver(): Driver {
-    return new SqliteFileDriver(this.file);
+    return new SqliteFileDriver(this.file, this.lane);
   }
 
   createQueryCompiler(): SqliteQueryCompiler {

@@ -45,6 +45,8 @@ function open(): DatabaseSync {
   for (const pragma of ['journal_mode=WAL', 'synchronous=FULL', 'foreign_keys=ON', 'wal_autocheckpoint=4000']) {
     if (!readOnly || !pragma.startsWith('journal_mode')) opened.exec(`pragma ${pragma}`);
   }
+  // A call into JavaScript is where a thread can be ended in the middle of a statement.
+  opened.function('interruptible', () => 1);
   if (opened.prepare('pragma synchronous').get()?.['synchronous'] !== FULL)
     throw new Error('SQLite did not accept synchronous=FULL.');
   return opened;

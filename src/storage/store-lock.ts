@@ -8,7 +8,7 @@ import { SqliteError } from './sqlite-error.js';
 
 /** Waits up to 5 s, because a server that is stopping needs a moment. @throws StoreLockedError */
 export async function lockStore(file: string): Promise<SqliteFile> {
-  const lock = await SqliteFile.open(file, 0);
+  const lock = await SqliteFile.open(file);
   try {
     await lock.write('create table if not exists holder (pid integer)', []);
     await lock.write('begin immediate', []);

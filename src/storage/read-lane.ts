@@ -1,0 +1,94 @@
+/**
+ * Reads that share some threads: a bounded queue, and a time limit for each read.
+ *
+ * SQLite in Node has no way to interrupt a statement. A read that takes too long is rejected, and its thread is abandoned:
+ * it ends at the next call of `interruptible()` or at the end of the statement. A new thread takes its place at once.
+ */
+import { ReadTimeoutError, TooManyReadsError } from '../errors.js';
+import { waitAtMost } from '../wait-at-most.js';
+import { CLOSE_GRACE_MS, type SqliteThread, StorageLostError, type Unnumbered } from './sqlite-connection.js';
+import type { QueryReply } from './sqlite-thread.js';
+
+/** From when a thread starts on it; a read of 100,000 models takes well below a second. */
+export const READ_LIMIT_MS = 5_000;
+export const MAX_WAITING_READS = 1_000;
+/** While this many abandoned threads are still running, none is added. */
+const MAX_ABANDONED = 2;
+
+interface Waiting extends PromiseWithResolvers<QueryReply> {
+  readonly request: Unnumbered;
+  /** Whether a thread ended during it: a read is repeated once. */
+  isRepeated: boolean;
+}
+
+export class ReadLane {
+  readonly #open: () => SqliteThread;
+  readonly #maxThreads: number;
+  readonly #waiting: Waiting[] = [];
+  readonly #threads = new Set<SqliteThread>();
+  readonly #idle: SqliteThread[] = [];
+  readonly #abandoned = new Set<SqliteThread>();
+
+  /** Threads are opened on first use. */
+  constructor(open: () => SqliteThread, maxThreads: number) {
+    this.#open = open;
+    this.#maxThreads = maxThreads;
+  }
+
+  /** @throws TooManyReadsError, ReadTimeoutError, SqliteError */
+  async read(request: Unnumbered): Promise<QueryReply> {
+    if (this.#waiting.length >= MAX_WAITING_READS) throw new TooManyReadsError(this.#waiting.length);
+    const waiting = { request, isRepeated: false, ...Promise.withResolvers<QueryReply>() };
+    this.#waiting.push(waiting);
+    this.#startNext();
+    return waiting.promise;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#threads].map((thread) => thread.close()));
+    const ended = Promise.all([...this.#abandoned].map((thread) => thread.abandon()));
+    await waitAtMost(CLOSE_GRACE_MS, ended);
+  }
+
+  #startNext(): void {
+    while (this.#waiting.length > 0) {
+      const thread = this.#idle.pop() ?? this.#openThread();
+      if (!thread) return;
+      void this.#run(thread, this.#waiting.shift() as Waiting);
+    }
+  }
+
+  #openThread(): SqliteThread | undefined {
+    if (this.#threads.size >= this.#maxThreads || this.#abandoned.size >= MAX_ABANDONED) return undefined;
+    const thread = this.#open();
+    this.#threads.add(thread);
+    return thread;
+  }
+
+  async #run(thread: SqliteThread, waiting: Waiting): Promise<void> {
+    const timer = setTimeout(() => this.#abandon(thread, waiting), READ_LIMIT_MS);
+    try {
+      waiting.resolve(await thread.send(waiting.request));
+    } catch (error) {
+      if (this.#threads.has(thread) && error instanceof StorageLostError && !waiting.isRepeated) {
+        waiting.isRepeated = true;
+        this.#waiting.unshift(waiting);
+      } else waiting.reject(error);
+    }
+    clearTimeout(timer);
+    if (!this.#threads.has(thread)) return;
+    this.#idle.push(thread);
+    this.#startNext();
+  }
+
+  #abandon(thread: SqliteThread, waiting: Waiting): void {
+    waiting.reject(new ReadTimeoutError(READ_LIMIT_MS));
+    this.#threads.delete(thread);
+    this.#abandoned.add(thread);
+    void thread.abandon().finally(() => {
+      this.#abandoned.delete(thread);
+      this.#startNext();
+    });
+    this.#startNext();
+  }
+}
