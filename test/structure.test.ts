@@ -182,8 +182,9 @@ test('queries take the principal, except those of the server itself and those th
     // Its result is a function that takes the principal.
     'prediction/prediction.queries.ts predictionInserts',
     'prediction/retention.queries.ts deleteIdempotencyBefore',
-    'prediction/retention.queries.ts deletePredictionsBefore',
+    'prediction/retention.queries.ts deletePredictions',
     'prediction/retention.queries.ts findBlobsInUse',
+    'prediction/retention.queries.ts findPredictionsBefore',
     // `Serving` caches models for all callers, and checks `maySee` before it uses one.
     'serving/serving.queries.ts findPreloadedRefs',
     'serving/serving.queries.ts findReadyRefs',

@@ -191,12 +191,34 @@ export async function findVersionIdsOfModel(
   return rows.map(({ id }) => id);
 }
 
-/** For each version, how many days its predictions are kept; null if its model does not set it. */
-export async function findRetentions(
+/** Models with a retention of their own, in the order of their ids. */
+export async function findOwnRetentions(
   db: CatalogDatabase,
   principal: Principal,
+  after: string,
+  limit: number,
 ): Promise<{ id: string; retention_days: number | null }[]> {
-  return visibleVersions(db, principal).select(['version.id', 'model.retention_days']).execute();
+  return db
+    .selectFrom('model')
+    .select(['id', 'retention_days'])
+    .where(maySeeModel(principal))
+    .where('retention_days', 'is not', null)
+    .where('id', '>', after)
+    .orderBy('id')
+    .limit(limit)
+    .execute();
+}
+
+/** Which of these versions belong to a model with a retention of its own. */
+export async function findVersionsWithOwnRetention(
+  db: CatalogDatabase,
+  principal: Principal,
+  ids: readonly string[],
+): Promise<Set<string>> {
+  if (ids.length === 0) return new Set();
+  const query = visibleVersions(db, principal).select('version.id').where('version.id', 'in', ids);
+  const rows = await query.where('model.retention_days', 'is not', null).execute();
+  return new Set(rows.map(({ id }) => id));
 }
 
 export async function findAliases(

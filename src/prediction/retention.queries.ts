@@ -2,23 +2,30 @@
 import type { PredictionDatabase } from '../storage/database.js';
 import { firstIdAt } from '../storage/ids.js';
 
-/** Deletes up to `limit` predictions of these versions made before `cutoff`. Returns the digests of their blobs. */
-export async function deletePredictionsBefore(
+interface Expired {
+  readonly id: string;
+  readonly version_id: string;
+  readonly input_sha256: string | null;
+}
+
+/** The oldest predictions after the id `after` that were made before `cutoff`, of one version or of all. */
+export async function findPredictionsBefore(
   db: PredictionDatabase,
-  versionIds: readonly string[],
-  cutoff: number,
-  limit: number,
-): Promise<{ count: number; blobs: string[] }> {
-  const old = await db
+  { cutoff, after, versionId, limit }: { cutoff: number; after: string; versionId: string | null; limit: number },
+): Promise<Expired[]> {
+  return db
     .selectFrom('prediction')
-    .select(['id', 'input_sha256'])
-    .where('version_id', 'in', versionIds)
+    .select(['id', 'version_id', 'input_sha256'])
+    .$if(versionId !== null, (q) => q.where('version_id', '=', versionId as string))
+    .where('id', '>', after)
     .where('id', '<', firstIdAt('Prediction', cutoff))
+    .orderBy('id')
     .limit(limit)
     .execute();
-  const ids = old.map(({ id }) => id);
+}
+
+export async function deletePredictions(db: PredictionDatabase, ids: readonly string[]): Promise<void> {
   if (ids.length > 0) await db.deleteFrom('prediction').where('id', 'in', ids).execute();
-  return { count: ids.length, blobs: old.flatMap(({ input_sha256 }) => input_sha256 ?? []) };
 }
 
 export async function findBlobsInUse(db: PredictionDatabase, digests: readonly string[]): Promise<Set<string>> {
@@ -27,6 +34,21 @@ export async function findBlobsInUse(db: PredictionDatabase, digests: readonly s
   return new Set(rows.flatMap(({ input_sha256 }) => input_sha256 ?? []));
 }
 
-export async function deleteIdempotencyBefore(db: PredictionDatabase, cutoff: number): Promise<void> {
-  await db.deleteFrom('idempotency').where('created_at', '<', cutoff).execute();
+/** Deletes up to `limit` keys and returns how many. */
+export async function deleteIdempotencyBefore(db: PredictionDatabase, cutoff: number, limit: number): Promise<number> {
+  const { numDeletedRows } = await db
+    .deleteFrom('idempotency')
+    .where(({ eb, refTuple, selectFrom }) =>
+      eb(
+        refTuple('principal_id', 'key'),
+        'in',
+        selectFrom('idempotency')
+          .select(['principal_id', 'key'])
+          .where('created_at', '<', cutoff)
+          .limit(limit)
+          .$asTuple('principal_id', 'key'),
+      ),
+    )
+    .executeTakeFirstOrThrow();
+  return Number(numDeletedRows);
 }

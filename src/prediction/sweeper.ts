@@ -4,16 +4,22 @@
  */
 import type { Logger } from 'pino';
 import { SYSTEM } from '../access/principal.js';
-import { findRetentions } from '../catalog/version.queries.js';
+import { findOwnRetentions, findVersionIdsOfModel, findVersionsWithOwnRetention } from '../catalog/version.queries.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
 import { KEY_LIFE_MS } from './request-limits.js';
-import { deleteIdempotencyBefore, deletePredictionsBefore, findBlobsInUse } from './retention.queries.js';
+import {
+  deleteIdempotencyBefore,
+  deletePredictions,
+  findBlobsInUse,
+  findPredictionsBefore,
+} from './retention.queries.js';
 
 const DAY_MS = 24 * 3_600_000;
 const EVERY_MS = 3_600_000;
 const ROWS_A_STEP = 500;
+const MODELS_A_STEP = 100;
 /** A blob younger than this may belong to a prediction that is being written. */
 const YOUNG_MS = 3_600_000;
 
@@ -55,35 +61,49 @@ export class Sweeper {
 
   /** Returns the number of predictions that were deleted. */
   async sweep(now: number): Promise<number> {
-    await deleteIdempotencyBefore(this.#parts.predictionDb, now - KEY_LIFE_MS);
-    let count = 0;
-    for (const { versionIds, retentionDays } of await this.#retentions()) {
-      count += await this.#sweepVersions(versionIds, now, now - retentionDays * DAY_MS);
+    const { predictionDb, catalogDb } = this.#parts;
+    while (!this.#isStopping) {
+      const deleted = await deleteIdempotencyBefore(predictionDb, now - KEY_LIFE_MS, ROWS_A_STEP);
+      if (deleted < ROWS_A_STEP) break;
+    }
+    let count = await this.#sweepRange(null, now, now - this.#defaultDays * DAY_MS);
+    let after = '';
+    while (!this.#isStopping) {
+      const models = await findOwnRetentions(catalogDb, SYSTEM, after, MODELS_A_STEP);
+      for (const { id, retention_days } of models)
+        for (const versionId of await findVersionIdsOfModel(catalogDb, SYSTEM, id))
+          count += await this.#sweepRange(versionId, now, now - Number(retention_days) * DAY_MS);
+      if (models.length < MODELS_A_STEP) break;
+      after = models.at(-1)?.id ?? '';
     }
     return count;
   }
 
-  async #retentions(): Promise<{ versionIds: string[]; retentionDays: number }[]> {
-    const rows = await findRetentions(this.#parts.catalogDb, SYSTEM);
-    const byDays = Map.groupBy(rows, ({ retention_days }) => retention_days ?? this.#defaultDays);
-    return Array.from(byDays, ([retentionDays, versions]) => ({
-      retentionDays,
-      versionIds: versions.map(({ id }) => id),
-    }));
-  }
-
-  async #sweepVersions(versionIds: readonly string[], now: number, cutoff: number): Promise<number> {
+  /** Deletes in the order of ids: those of one version, or of all versions whose models have no retention of their own. */
+  async #sweepRange(versionId: string | null, now: number, cutoff: number): Promise<number> {
+    const { predictionDb, catalogDb } = this.#parts;
     let total = 0;
+    let after = '';
     while (!this.#isStopping) {
-      const { count, blobs } = await deletePredictionsBefore(this.#parts.predictionDb, versionIds, cutoff, ROWS_A_STEP);
+      const rows = await findPredictionsBefore(predictionDb, { cutoff, after, versionId, limit: ROWS_A_STEP });
+      const versionIds = [...new Set(rows.map(({ version_id }) => version_id))];
+      const kept = versionId === null ? await findVersionsWithOwnRetention(catalogDb, SYSTEM, versionIds) : new Set();
+      const expired = rows.filter(({ version_id }) => !kept.has(version_id));
+      await deletePredictions(
+        predictionDb,
+        expired.map(({ id }) => id),
+      );
       faultPoint('sweeper.deleted'); // @fault
-      const inUse = await findBlobsInUse(this.#parts.predictionDb, blobs);
-      for (const digest of new Set(blobs)) {
-        if (!inUse.has(digest)) await this.#parts.blobs.deleteUnused(digest, now - YOUNG_MS);
-      }
-      total += count;
-      if (count < ROWS_A_STEP) break;
+      await this.#deleteBlobs(new Set(expired.flatMap(({ input_sha256 }) => input_sha256 ?? [])), now - YOUNG_MS);
+      total += expired.length;
+      if (rows.length < ROWS_A_STEP) break;
+      after = rows.at(-1)?.id ?? '';
     }
     return total;
+  }
+
+  async #deleteBlobs(digests: ReadonlySet<string>, before: number): Promise<void> {
+    const inUse = await findBlobsInUse(this.#parts.predictionDb, [...digests]);
+    for (const digest of digests) if (!inUse.has(digest)) await this.#parts.blobs.deleteUnused(digest, before);
   }
 }

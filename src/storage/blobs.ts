@@ -18,6 +18,8 @@ export function sha256(bytes: Uint8Array | string): string {
 
 export class BlobFolder {
   readonly #root: string;
+  /** By digest, while blobs are stored or deleted. */
+  readonly #turns = new Map<string, Promise<void>>();
 
   constructor(root: string) {
     this.#root = root;
@@ -43,11 +45,13 @@ export class BlobFolder {
   async put(bytes: Uint8Array | string): Promise<string> {
     const digest = sha256(bytes);
     const target = this.pathOf(digest);
-    const renewed = await utimes(target, new Date(), new Date()).then(
-      () => true,
-      () => false,
-    );
-    if (!renewed) await this.#write(target, bytes).catch(throwDiskFailureAsStorageFull);
+    await this.#inTurn(digest, async () => {
+      const renewed = await utimes(target, new Date(), new Date()).then(
+        () => true,
+        () => false,
+      );
+      if (!renewed) await this.#write(target, bytes).catch(throwDiskFailureAsStorageFull);
+    });
     return digest;
   }
 
@@ -75,8 +79,18 @@ export class BlobFolder {
 
   /** Deletes an unused blob, unless it was stored after `before`: its row may not have been written yet. */
   async deleteUnused(digest: string, before: number): Promise<void> {
-    const found = await stat(this.pathOf(digest)).catch(() => null);
-    if (found && found.mtimeMs < before) await rm(this.pathOf(digest), { force: true });
+    await this.#inTurn(digest, async () => {
+      const found = await stat(this.pathOf(digest)).catch(() => null);
+      if (found && found.mtimeMs < before) await rm(this.pathOf(digest), { force: true });
+    });
+  }
+
+  /** Storing and deleting the same blob take turns: a blob that was just renewed must not be deleted. */
+  async #inTurn(digest: string, work: () => Promise<void>): Promise<void> {
+    const mine = (this.#turns.get(digest) ?? Promise.resolve()).then(work);
+    const ended = mine.catch(() => {});
+    this.#turns.set(digest, ended);
+    await mine.finally(() => this.#turns.get(digest) === ended && this.#turns.delete(digest));
   }
 
   get #aside(): string {

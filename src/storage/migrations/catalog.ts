@@ -11,6 +11,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '006_large_catalogs': { up: indexLargeCatalogs },
   '007_search': { up: replaceSearch },
   '008_model_listing': { up: indexModelListing },
+  '009_retention': { up: indexRetention },
 };
 
 async function addVariants(db: Kysely<unknown>): Promise<void> {
@@ -63,6 +64,15 @@ async function indexModelListing(db: Kysely<unknown>): Promise<void> {
       .execute();
   await db.schema.dropIndex('model_tag_tag').execute();
   await db.schema.createIndex('model_tag_tag').on('model_tag').columns(['tag', 'model_id']).execute();
+}
+
+async function indexRetention(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createIndex('model_retention')
+    .on('model')
+    .column('id')
+    .where('retention_days' as never, 'is not', null)
+    .execute();
 }
 
 async function createModels(db: Kysely<unknown>): Promise<void> {

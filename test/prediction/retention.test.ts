@@ -1,0 +1,91 @@
+/** What the sweeper deletes in a large data folder, and what it keeps. */
+import { mkdtemp, rm, utimes } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import { Sweeper } from '#src/prediction/sweeper.js';
+import { BlobFolder } from '#src/storage/blobs.js';
+import { type Databases, openDatabases } from '#src/storage/database.js';
+import { fillCatalogFile, fillPredictionsFile } from '../bench/growth-data.js';
+
+/** More versions than a statement can have parameters. */
+const MODELS = 6_600;
+const PREDICTIONS = 2_000;
+
+let folder: string;
+let databases: Databases;
+let blobs: BlobFolder;
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-retention-'));
+  await (await openDatabases(folder)).close();
+  blobs = new BlobFolder(path.join(folder, 'blobs'));
+  await blobs.open();
+});
+afterEach(async () => {
+  await databases.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function sweep(now: number): Promise<number> {
+  const { catalogDb, predictionDb } = databases;
+  const parts = { catalogDb, predictionDb, blobs, log: pino({ level: 'silent' }) };
+  return new Sweeper(parts, { retentionDays: 30 }).sweep(now);
+}
+
+async function countPredictions(): Promise<number> {
+  return (await databases.predictionDb.selectFrom('prediction').select('id').execute()).length;
+}
+
+test('predictions are deleted in a catalog of 33,000 versions', async () => {
+  fillCatalogFile(folder, MODELS);
+  fillPredictionsFile(folder, PREDICTIONS);
+  databases = await openDatabases(folder);
+
+  expect(await sweep(Date.now())).toBe(PREDICTIONS);
+  expect(await countPredictions()).toBe(0);
+});
+
+test('a model keeps its predictions for its own number of days', async () => {
+  fillCatalogFile(folder, 20);
+  fillPredictionsFile(folder, PREDICTIONS);
+  databases = await openDatabases(folder);
+  // Each of 50 versions has 40 predictions, so each of the first ten models has 200.
+  const days = async (name: string, retention_days: number) =>
+    databases.catalogDb.updateTable('model').set({ retention_days }).where('name', '=', name).execute();
+  await days('m000000', 3_650);
+  await days('m000001', 1);
+  const made = 1_700_000_000_000;
+
+  expect(await sweep(made + 2 * 86_400_000)).toBe(200);
+  expect(await sweep(made + 31 * 86_400_000)).toBe(PREDICTIONS - 400);
+  expect(await countPredictions()).toBe(200);
+});
+
+test('idempotency keys are deleted after a day, however many there are', async () => {
+  databases = await openDatabases(folder);
+  const row = (i: number) => ({ principal_id: 'p', key: `k${i}`, prediction_id: 'i', request_sha256: 'd' });
+  for (const [from, created_at] of [
+    [0, 1],
+    [2_000, 200_000_000],
+  ] as const)
+    await databases.predictionDb
+      .insertInto('idempotency')
+      .values(Array.from({ length: 1_200 }, (_, i) => ({ ...row(from + i), created_at })))
+      .execute();
+
+  await sweep(200_000_001);
+
+  expect(await databases.predictionDb.selectFrom('idempotency').select('key').execute()).toHaveLength(1_200);
+});
+
+test('a blob that is stored again while it is deleted stays', async () => {
+  databases = await openDatabases(folder);
+  for (let i = 0; i < 100; i++) {
+    const digest = await blobs.put(`input ${i}`);
+    await utimes(blobs.pathOf(digest), 1, 1);
+
+    await Promise.all([blobs.deleteUnused(digest, 500_000), blobs.put(`input ${i}`)]);
+
+    expect((await blobs.get(digest)).toString()).toBe(`input ${i}`);
+  }
+});
