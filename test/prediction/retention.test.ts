@@ -1,4 +1,5 @@
 /** What the sweeper deletes in a large data folder, and what it keeps. */
+import 'reflect-metadata';
 import { mkdtemp, rm, utimes } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
