@@ -119,6 +119,7 @@ function createSlices({ config, log, databases, blobs, commits, engine }: Parts)
     catalog,
     counts: new ListingCounts(catalogDb, () => databases.catalogFile.changeCount),
     engine,
+    serving,
     predictions,
     history,
     defaultDeadlineMs: config.defaultDeadlineMs,

@@ -13,6 +13,7 @@ import {
 import type { History } from '../prediction/history.js';
 import { PredictionResolver, VersionPredictionsResolver } from '../prediction/prediction.resolver.js';
 import type { Predictions } from '../prediction/predictions.js';
+import type { Serving } from '../serving/serving.js';
 import { EngineResolver, VersionServingResolver } from '../serving/serving.resolver.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
@@ -28,6 +29,7 @@ export interface ResolverParts {
   readonly engine: Engine;
   readonly predictions: Predictions;
   readonly history: History;
+  readonly serving: Serving;
   readonly defaultDeadlineMs: number;
   readonly maxResponseBytes: number;
 }
@@ -42,7 +44,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [VersionResolver, ({ catalog }) => new VersionResolver(catalog)],
   [AliasResolver, () => new AliasResolver()],
   [DatasetResolver, ({ catalogDb }) => new DatasetResolver(catalogDb)],
-  [VersionServingResolver, ({ engine }) => new VersionServingResolver(engine)],
+  [VersionServingResolver, ({ engine, serving }) => new VersionServingResolver(engine, serving)],
   [EngineResolver, ({ engine }) => new EngineResolver(engine)],
   [PredictionResolver, ({ predictions, history, blobs }) => new PredictionResolver(predictions, history, blobs)],
   [VersionPredictionsResolver, ({ predictionDb }) => new VersionPredictionsResolver(predictionDb)],

@@ -171,9 +171,9 @@ export class Engine {
     return this.#isStopping ? Promise.reject(new ShuttingDownError()) : this.#residents.load(version);
   }
 
-  /** Releases a version in all workers, after the batches that use it. The next input loads it again. */
-  unload(key: string): Promise<void> {
-    return this.#residents.unload(key);
+  /** Releases versions in all workers, after the batches that use them. The next input loads its version again. */
+  unload(isReleased: (key: string) => boolean): Promise<void> {
+    return this.#residents.unload(isReleased);
   }
 
   /** Stops accepting inputs, waits up to `graceMs` for the accepted ones, then fails the rest and kills the workers. */

@@ -158,13 +158,17 @@ export class ResidentVersions {
     await Promise.all(loads);
   }
 
-  /** Releases the version in every worker. Resolves when the batches that were sent before have been answered. */
-  async unload(key: string): Promise<void> {
-    const workers = this.#pool.all;
-    await Promise.all(workers.map(({ loading }) => loading.get(key)?.promise.catch(() => {})));
-    await Promise.all(this.#pool.all.map((worker) => (worker.loaded.has(key) ? this.#pool.unload(worker, key) : null)));
-    // Otherwise the spare, and every new worker, would load it again.
-    this.#known.delete(key);
+  /** Releases versions in every worker. Resolves when the batches that were sent before have been answered. */
+  async unload(isReleased: (key: string) => boolean): Promise<void> {
+    const loads = this.#pool.all.flatMap(({ loading }) => [...loading].filter(([key]) => isReleased(key)));
+    await Promise.all(loads.map(([, { promise }]) => promise.catch(() => {})));
+    // Otherwise the spare, and every new worker, would load them again.
+    for (const key of this.#known.keys()) if (isReleased(key)) this.#known.delete(key);
+    await Promise.all(
+      this.#pool.all.flatMap((worker) =>
+        [...worker.loaded.keys()].filter(isReleased).map((key) => this.#pool.unload(worker, key)),
+      ),
+    );
     this.#events.onChange();
   }
 

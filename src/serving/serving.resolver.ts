@@ -1,15 +1,55 @@
-import { Ctx, FieldResolver, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Ctx, FieldResolver, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { Policy } from '../access/policy.js';
 import type { CatalogContext } from '../catalog/loaders.js';
 import { Version } from '../catalog/version.type.js';
 import type { Engine } from '../engine/engine.js';
+import { payloadOf } from '../graphql/problem.type.js';
+import { VersionRef } from '../graphql/scalars.js';
 import { withoutPaths } from '../without-paths.js';
-import { versionIdOf } from './serving.js';
-import { EngineStatus, ServingStatus, WorkerStatus } from './serving.type.js';
+import { type Resolved, type Serving, versionIdOf } from './serving.js';
+import { EngineStatus, ServingPayload, ServingStatus, WorkerStatus } from './serving.type.js';
 
 @Resolver(() => Version)
 export class VersionServingResolver {
-  constructor(private readonly engine: Engine) {}
+  constructor(
+    private readonly engine: Engine,
+    private readonly versions: Serving,
+  ) {}
+
+  @Policy('operate')
+  @Mutation(() => ServingPayload, {
+    nullable: true,
+    description:
+      'Loads a version into the memory of one worker and returns its state; less valuable versions make room. Operators only. Problems: InvalidInput, NotFound, NotReady, InferenceFailed, ShuttingDown, Forbidden.',
+  })
+  async load(
+    @Arg('version', () => VersionRef, { description: 'Version to load.' }) version: string,
+    @Ctx() { principal }: CatalogContext,
+  ): Promise<ServingPayload> {
+    return this.#payload(() => this.versions.load(version, principal));
+  }
+
+  @Policy('operate')
+  @Mutation(() => ServingPayload, {
+    nullable: true,
+    description:
+      'Releases a version, and its variants, in all workers, and returns its state. Predictions that have started are answered first; the next one loads the version again. Operators only. Problems: InvalidInput, NotFound, NotReady, Forbidden.',
+  })
+  async unload(
+    @Arg('version', () => VersionRef, { description: 'Version to release.' }) version: string,
+    @Ctx() { principal }: CatalogContext,
+  ): Promise<ServingPayload> {
+    return this.#payload(() => this.versions.unload(version, principal));
+  }
+
+  async #payload(act: () => Promise<Resolved>): Promise<ServingPayload> {
+    const { result, problem } = await payloadOf(act);
+    if (!result) return { serving: null, problem };
+    const { versionId, engineVersion } = result;
+    const { maxBatch, maxBatchReason } = engineVersion.spec;
+    const status = this.engine.servingStatus(versionId);
+    return { serving: { ...status, maxBatch, maxBatchReason: withoutPaths(maxBatchReason) }, problem: null };
+  }
 
   @FieldResolver(() => ServingStatus, {
     nullable: true,

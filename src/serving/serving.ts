@@ -123,6 +123,20 @@ export class Serving {
     }
   }
 
+  /** @throws as `resolve`; InferenceFailedError if the version cannot be loaded; ShuttingDownError */
+  async load(text: string, principal: Principal): Promise<Resolved> {
+    const resolved = await this.resolve(text, principal);
+    await this.#engine.load(resolved.engineVersion);
+    return resolved;
+  }
+
+  /** Releases a version and its variants. @throws as `resolve` */
+  async unload(text: string, principal: Principal): Promise<Resolved> {
+    const resolved = await this.resolve(text, principal);
+    await this.#engine.unload((key) => versionIdOf(key) === resolved.versionId);
+    return resolved;
+  }
+
   async #tryToLoad(ref: string, log: Logger): Promise<boolean> {
     try {
       await this.#engine.preload((await this.resolve(ref, SYSTEM)).engineVersion);

@@ -1,5 +1,6 @@
 import { Field, Int, ObjectType } from 'type-graphql';
 import { enumOf } from '../graphql/enum.type.js';
+import { Problem } from '../graphql/problem.type.js';
 import { SafeInt } from '../graphql/scalars.js';
 
 const ServingState = enumOf('ServingState', 'Whether a version is loaded into workers.', {
@@ -39,6 +40,18 @@ export class ServingStatus {
 
   @Field({ description: 'Why `maxBatch` has this value, according to the batch-invariance check at import.' })
   maxBatchReason!: string;
+}
+
+@ObjectType({
+  simpleResolvers: true,
+  description: 'State of the version after it was loaded or released, or the problem.',
+})
+export class ServingPayload {
+  @Field(() => ServingStatus, { nullable: true, description: 'State of the version; null if there is a problem.' })
+  serving!: ServingStatus | null;
+
+  @Field(() => Problem, { nullable: true, description: 'Why the version was not loaded or released; null if it was.' })
+  problem!: Problem | null;
 }
 
 const WorkerState = enumOf('WorkerState', 'What a worker is doing.', {

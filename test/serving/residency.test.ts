@@ -66,3 +66,26 @@ test('workers that are killed while they load and evict versions lose no request
   expect(await answers).toEqual(order);
   expect(kills).toBeGreaterThan(0);
 });
+
+const SERVING = '{ serving { servingState replicas residentBytes } problem { code } }';
+
+test('an operator loads and releases a version, and no request is lost meanwhile', async () => {
+  const loaded = (await app.query(`mutation { load(version: "heavy-3") ${SERVING} }`)).load;
+  const answers = Array.from({ length: 20 }, () => askedOf(3));
+  const released = (await app.query(`mutation { unload(version: "heavy-3") ${SERVING} }`)).unload;
+  const unknown = (await app.query(`mutation { load(version: "nothing") ${SERVING} }`)).load;
+
+  expect(loaded).toMatchObject({ serving: { servingState: 'WARM', replicas: 1 }, problem: null });
+  expect(loaded.serving.residentBytes).toBeGreaterThanOrEqual(MODEL_BYTES - 1000);
+  expect(released.problem).toBeNull();
+  expect(await Promise.all(answers)).toEqual(Array(20).fill(3));
+  expect(unknown).toMatchObject({ serving: null, problem: { code: 'NOT_FOUND' } });
+});
+
+test('a released version takes no memory until it is used again', async () => {
+  await askedOf(5);
+  const { unload } = await app.query(`mutation { unload(version: "heavy-5") ${SERVING} }`);
+
+  expect(unload).toEqual({ serving: { servingState: 'COLD', replicas: 0, residentBytes: null }, problem: null });
+  expect(await askedOf(5)).toBe(5);
+});

@@ -49,7 +49,7 @@ async function loadAndUnload(app: App, dataDir: string, rounds: number): Promise
   return growth(rounds, worker.pid, async (round) => {
     const key = `${version.key}-${round}`;
     await app.engine.load({ ...version, key });
-    await app.engine.unload(key);
+    await app.engine.unload((loaded) => loaded === key);
   });
 }
 
