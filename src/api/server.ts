@@ -267,12 +267,19 @@ function documentOf({ method, url, body }: FastifyRequest): unknown {
   return others.length === 0 ? text : undefined;
 }
 
-/** The engine checks `isClosed` when it forms a batch, and drops inputs whose client has disconnected. */
+/** The engine drops inputs whose client has disconnected. A request may have many: they share one listener of Node. */
 function clientConnection({ principal }: FastifyRequest, { raw }: FastifyReply): CallerConnection {
+  const listeners: (() => void)[] = [];
   return {
     caller: principal.callerId,
     get isClosed() {
       return raw.destroyed;
+    },
+    onClose(listener) {
+      if (listeners.push(listener) > 1) return;
+      raw.once('close', () => {
+        for (const one of listeners) one();
+      });
     },
   };
 }

@@ -9,29 +9,31 @@
  * - An input is not run if its caller has disconnected or its deadline has passed.
  *
  * A batch is formed as soon as a worker is available, from whatever is queued: the engine adds no batching delay.
- * This file holds the effects (timers, processes, promises). The decisions are pure functions in `queue.ts`,
- * `schedule.ts` and `supervision.ts`. The engine knows neither GraphQL nor SQL.
+ * This file holds the effects (timers, processes, promises). The decisions are pure, in
+ * `fair-queue.ts`, `admission.ts`, `schedule.ts` and `supervision.ts`. The engine knows neither GraphQL nor SQL.
  */
 
-import { InferenceFailedError, OverloadedError, ShuttingDownError } from '../errors.js';
+import { DeadlineExceededError, InferenceFailedError, OverloadedError, ShuttingDownError } from '../errors.js';
 import type { ItemFailure } from '../tasks/failures.js';
+import { bytesOfItem } from '../tasks/item-bytes.js';
 import type { Item } from '../tasks/tasks.js';
 import { maxBatchWork } from '../tasks/work.js';
 import { waitAtMost } from '../wait-at-most.js';
+import { type Arrival, decideAdmission, isTooLate, retryAfterMs } from './admission.js';
+import { Cancellations } from './cancellations.js';
 import type { ProbeProcesses } from './disposable-worker.js';
 import { createEntry, type RunOptions } from './entry.js';
-import { LatencyEstimates } from './latency.js';
+import { FairQueue } from './fair-queue.js';
+import { type BatchSize, VersionLatency } from './latency.js';
 import type { BatchTiming, EngineVersion, FromWorker, ItemResult } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
-import { type Entry, NO_LIMITS, type Outcome, VersionQueue } from './queue.js';
+import { type Entry, NO_LIMITS, type Outcome, type PriorityName, sizeOf, sum } from './queue.js';
 import { ResidentVersions } from './resident-versions.js';
-import { mostUrgent, type ScheduledVersion, selectWorker } from './schedule.js';
+import { busyMs, type ScheduledVersion, selectWorker } from './schedule.js';
 import {
   chooseRecovery,
   type ExitCause,
-  expectedWaitMs,
-  MAX_QUEUED_ROWS,
   mayBeCausedByInput,
   poisonReason,
   shouldAnnounceStart,
@@ -41,6 +43,13 @@ import { Watchdogs } from './watchdogs.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
 
 const LOAD_WATCHDOG_MS = 120_000;
+/**
+ * Longest time that the run of a batch is planned to take. A run cannot be interrupted, so longer work is split into
+ * several batches: between them, other versions get their turn, and inputs that nobody waits for are dropped.
+ */
+const MAX_RUN_MS = 200;
+/** What an input of a version that was never measured counts in the shares of its caller. */
+const UNKNOWN_COST_MS = 1;
 
 export class Engine {
   readonly #pool: Pool;
@@ -48,6 +57,8 @@ export class Engine {
   readonly #quarantine = new Quarantine((version, error) => this.#failQueued(version, error));
   readonly #watchdogs = new Watchdogs();
   readonly #residents: ResidentVersions;
+  readonly #queue = new FairQueue();
+  readonly #cancellations = new Cancellations();
   #outstanding = 0;
   /** Whether a version has been loaded since the start. */
   #hasLoaded = false;
@@ -66,7 +77,7 @@ export class Engine {
       onChange: () => this.#onResidentsChanged(),
       onLoadFailed: (version, error) => this.#failQueued(version, error),
       onLoadCrashed: (version) => this.#quarantineQueued(version),
-      hasWaiting: (key) => (this.#served.get(key)?.queue.peek(performance.now()) ?? null) !== null,
+      hasWaiting: (key) => this.#queue.rowsOf(key) > 0,
     });
   }
 
@@ -105,7 +116,7 @@ export class Engine {
   }
 
   get queueDepth(): number {
-    return this.#served.values().reduce((sum, { queue }) => sum + queue.rows, this.#quarantine.length);
+    return this.#queue.totals.rows + this.#quarantine.length;
   }
 
   /** Whether the version is loaded, in how many workers, and how many of its rows are queued. */
@@ -113,8 +124,7 @@ export class Engine {
     const { replicas, isLoading, hasFailed, residentBytes } = this.#residents.statusOf(key);
     const servingState = servingStateOf(replicas, isLoading, hasFailed);
     const executionProvider = replicas > 0 ? this.#pool.provider : null;
-    const queueDepth = this.#served.get(key)?.queue.rows ?? 0;
-    return { servingState, replicas, executionProvider, residentBytes, queueDepth };
+    return { servingState, replicas, executionProvider, residentBytes, queueDepth: this.#queue.rowsOf(key) };
   }
 
   async status() {
@@ -133,10 +143,10 @@ export class Engine {
   /**
    * Runs one item. A failure caused by the input itself, such as a damaged image, is returned in `Outcome.result`.
    *
-   * @throws OverloadedError if the queue is too long to answer within the deadline
-   * @throws DeadlineExceededError if the deadline passes in the queue or during the run
-   * @throws InferenceFailedError if the input crashed its worker, timed out, ran out of memory, or was refused as a
-   *   known poison input
+   * @throws OverloadedError if the queue is full, or too long to answer within the deadline
+   * @throws DeadlineExceededError if the deadline passes in the queue or during the run, or is shorter than a run
+   * @throws InferenceFailedError if the input crashed its worker, timed out, ran out of memory, was refused as a known
+   *   poison input, or its client has disconnected
    * @throws NotReadyError while the version's circuit breaker is open
    * @throws ShuttingDownError after `stop` was called
    */
@@ -146,12 +156,15 @@ export class Engine {
     const { caller } = options.connection;
     const served = this.#ensureServed(version);
     const refusal =
-      this.#quarantine.refusal(version, item, caller, now) ?? this.#checkCapacity(served, item, options.deadlineMs);
+      this.#quarantine.refusal(version, item, caller, now) ?? this.#refusalForLoad(served, item, options, now);
     if (refusal) return Promise.reject(refusal);
-    const { entry, answered } = createEntry(item, options, () => this.#onSettled());
+    const { entry, answered } = createEntry(item, options, (settled) => this.#onSettled(settled));
     this.#outstanding++;
     if (this.#quarantine.isConfined(version, caller, now)) this.#quarantine.addConfined({ version, entry });
-    else served.queue.push(entry);
+    else {
+      entry.costMs = served.latency.costMs(sizeOf(entry), batchLimits(version)) ?? UNKNOWN_COST_MS;
+      this.#queue.push(version.key, entry);
+    }
     this.#scheduleDispatch();
     return answered;
   }
@@ -193,29 +206,56 @@ export class Engine {
   #ensureServed(version: EngineVersion): ScheduledVersion {
     const known = this.#served.get(version.key);
     if (known) return known;
-    const served = {
-      version,
-      queue: new VersionQueue(),
-      schedulingLatency: new LatencyEstimates(),
-      watchdogLatency: new LatencyEstimates(),
-      blockedSince: null,
-    };
+    const served = { version, latency: new VersionLatency(), running: 0, blockedSince: null };
     this.#served.set(version.key, served);
     return served;
   }
 
-  #checkCapacity(
-    { version, queue, schedulingLatency }: ScheduledVersion,
+  #refusalForLoad(
+    { version, ...served }: ScheduledVersion,
     item: Item,
-    deadlineMs: number,
+    options: RunOptions,
+    now: number,
   ): Error | null {
-    const waitMs = expectedWaitMs(queue.work, schedulingLatency.msPerWorkUnit, this.#pool.size) ?? 0;
-    const isFull = queue.rows > 0 && queue.rows + item.rows > MAX_QUEUED_ROWS;
-    if (!isFull && waitMs <= deadlineMs) return null;
-    return new OverloadedError(version.ref, queue.rows, Math.ceil(Math.max(100, waitMs - deadlineMs)));
+    const { key, ref } = version;
+    const { deadlineMs, priority, connection } = options;
+    const { latency } = served;
+    const isIdle = served.running === 0 && this.#queue.rowsOf(key) === 0;
+    const aloneMs = latency.expectedMs(item);
+    const refusal = decideAdmission({
+      deadlineMs,
+      ...this.#sizesOf(key, item, connection.caller),
+      waitMs: this.#waitMs(key, connection.caller, priority, now) + (isIdle ? 0 : this.#residents.loadMsOf(key)),
+      runMs: aloneMs && Math.max(aloneMs, latency.batchMs),
+      aloneMs,
+      ageMs: latency.ageMs(now),
+      isIdle,
+    });
+    if (!refusal) return null;
+    if (refusal.kind === 'tooSlow') return new DeadlineExceededError(deadlineMs, 'queue');
+    return new OverloadedError(ref, this.#queue.rowsOf(key), refusal.retryAfterMs);
   }
 
-  #onSettled(): void {
+  #sizesOf(key: string, item: Item, caller: string): Pick<Arrival, 'size' | 'queued' | 'ofCaller'> {
+    return {
+      size: { rows: item.rows, bytes: bytesOfItem(item) },
+      queued: { rows: this.#queue.rowsOf(key), bytes: this.#queue.totals.bytes },
+      ofCaller: this.#queue.totalsOf(caller),
+    };
+  }
+
+  /** Predicted time until a worker that has the version is free, with the work of all versions before it. */
+  #waitMs(key: string, caller: string, priority: PriorityName, now: number): number {
+    const { ready } = this.#pool;
+    const holders = ready.filter(({ loaded }) => loaded.has(key));
+    const busy = (holders.length > 0 ? holders : ready).map((worker) => busyMs(worker, now));
+    if (busy.length === 0) return 0;
+    if (this.#queue.totals.rows === 0) return Math.min(...busy);
+    return busy.reduce((total, ms) => total + ms, this.#queue.aheadMs(key, caller, priority)) / busy.length;
+  }
+
+  #onSettled(entry: Entry): void {
+    if (!this.#queue.remove(entry)) this.#cancellations.cancel(entry);
     this.#outstanding--;
     if (this.#outstanding === 0) this.#drained?.();
   }
@@ -234,25 +274,18 @@ export class Engine {
 
   #dispatch(): void {
     const now = performance.now();
-    const blocked = new Set<ScheduledVersion>();
-    const next = () =>
-      mostUrgent(
-        this.#served.values().filter((served) => !blocked.has(served)),
-        now,
-      );
-    for (let served = next(); served; served = next()) {
-      const { key, spec } = served.version;
+    const blocked = new Set<string>();
+    for (let next = this.#queue.next(now, blocked); next; next = this.#queue.next(now, blocked)) {
+      const { key, entry } = next;
+      const served = this.#served.get(key) as ScheduledVersion;
       const holders = this.#pool.ready.filter(({ loaded }) => loaded.has(key));
       const { worker, waitMs } = selectWorker(holders, served, this.#served, now);
       if (!worker) {
-        blocked.add(served);
+        blocked.add(key);
         this.#awaitWorker(served, holders.length, waitMs, now);
         continue;
       }
-      this.#residents.recordUse(worker, served.version, served.blockedSince === null ? 0 : now - served.blockedSince);
-      served.blockedSince = null;
-      const limits = { rows: spec.maxBatch, ...maxBatchWork(spec) };
-      this.#assign(worker, served.version, served.queue.take(limits, now), now);
+      this.#assignNext(worker, served, entry, now);
     }
     this.#dispatchQuarantine(now);
   }
@@ -264,8 +297,8 @@ export class Engine {
       return;
     }
     served.blockedSince ??= now;
-    const { queue, schedulingLatency, version } = served;
-    const expectedMs = expectedWaitMs(queue.work, schedulingLatency.msPerWorkUnit, copies) ?? 0;
+    const { version } = served;
+    const expectedMs = this.#queue.queuedMsOf(version.key) / copies;
     const blockedMs = now - served.blockedSince;
     const loadMs = this.#residents.considerCopy(version, Math.max(expectedMs, blockedMs));
     this.#scheduleDispatchIn(Math.min(waitMs ?? Infinity, Math.max(1, loadMs - blockedMs)));
@@ -274,6 +307,23 @@ export class Engine {
   #onResidentsChanged(): void {
     this.#residents.retryRequested();
     this.#scheduleDispatch();
+  }
+
+  /** Gives the worker a batch that begins with this entry, or refuses the entry because it would come too late. */
+  #assignNext(worker: WorkerProcess, served: ScheduledVersion, entry: Entry, now: number): void {
+    const { version, latency, blockedSince } = served;
+    const leftMs = entry.deadlineAt - now - busyMs(worker, now);
+    if (isTooLate({ leftMs, aloneMs: latency.expectedMs(entry.item), ageMs: latency.ageMs(now) })) {
+      const { key, ref } = version;
+      entry.fail(
+        new OverloadedError(ref, this.#queue.rowsOf(key), retryAfterMs(this.#queue.totals.queuedMs / this.#pool.size)),
+      );
+      return;
+    }
+    this.#residents.recordUse(worker, version, blockedSince === null ? 0 : now - blockedSince);
+    served.blockedSince = null;
+    const limits = latency.limitsWithin(batchLimits(version), Math.min(MAX_RUN_MS, leftMs));
+    this.#assign(worker, version, this.#queue.take(version.key, limits, now), now);
   }
 
   #scheduleDispatchIn(ms: number): void {
@@ -296,17 +346,21 @@ export class Engine {
 
   #assign(worker: WorkerProcess, version: EngineVersion, entries: readonly Entry[], now: number): void {
     if (entries.length === 0) return;
-    const rows = entries.reduce((sum, { item }) => sum + item.rows, 0);
-    const work = entries.reduce((sum, { item }) => sum + item.work, 0);
-    const expectedMs = worker.loaded.has(version.key) ? this.#expectedRunMs(version, work) : null;
+    const { rows, work, preprocessingWork } = entries.map(sizeOf).reduce(sum);
+    const served = this.#ensureServed(version);
+    const wasLoaded = worker.loaded.has(version.key);
+    const expectedMs = served.latency.expectedMs({ work, preprocessingWork });
     // The cost of decoding an image or tokenizing a text is unknown until it is done.
     const hasUnknownCost = version.spec.text !== null || version.spec.image !== null;
-    const announceStart = hasUnknownCost || shouldAnnounceStart(expectedMs);
+    const announceStart = hasUnknownCost || shouldAnnounceStart(wasLoaded ? this.#expectedRunMs(version, work) : null);
     for (const entry of entries) entry.phase = 'run';
     const message = { kind: 'batch', key: version.key, items: entries.map(({ item }) => item), announceStart } as const;
+    const size = { rows, work, preprocessingWork, runWork: work, expectedMs, wasLoaded };
     const startedAt = announceStart ? null : now;
     try {
-      worker.assign({ version, entries, rows, work, runWork: work, dispatchedAt: now, startedAt }, message);
+      const batch = worker.assign({ version, entries, ...size, dispatchedAt: now, startedAt }, message);
+      this.#cancellations.track(worker, batch);
+      served.running++;
     } catch (error) {
       // The message cannot be cloned or is too long. No other worker could be sent it either.
       for (const entry of entries) entry.fail(error as Error);
@@ -315,7 +369,7 @@ export class Engine {
   }
 
   #expectedRunMs(version: EngineVersion, work: number): number | null {
-    return this.#served.get(version.key)?.watchdogLatency.totalMs(work) ?? null;
+    return this.#served.get(version.key)?.latency.inWorkerMs(work) ?? null;
   }
 
   /** Watches the oldest batch. Until its run has started, the timeout covers loading and preprocessing. */
@@ -356,9 +410,14 @@ export class Engine {
   #deliver(worker: WorkerProcess, { id, results, timing }: Extract<FromWorker, { kind: 'done' }>): void {
     const batch = worker.batches[0];
     if (batch?.id !== id) return;
+    const now = performance.now();
+    const occupiedMs = now - Math.max(batch.dispatchedAt, worker.lastUsedAt);
     worker.completeBatch();
+    this.#release(batch);
     this.#resetWatchdog(worker);
-    this.#recordLatency(batch, timing);
+    // Items that were cancelled did not run, so the duration says nothing.
+    const isWhole = batch.entries.every(({ isSettled }, i) => !isSettled || 'answer' in (results[i] as ItemResult));
+    if (isWhole) this.#learn(batch, timing, occupiedMs, now);
     const { provider: executionProvider } = this.#pool;
     for (const [i, entry] of batch.entries.entries()) {
       const result = results[i] as ItemResult;
@@ -370,13 +429,18 @@ export class Engine {
     this.#scheduleDispatch();
   }
 
-  #recordLatency(
-    { version, work, runWork }: OutstandingBatch,
-    { preprocessMs, inferMs, postprocessMs }: BatchTiming,
-  ): void {
-    const served = this.#served.get(version.key);
-    served?.schedulingLatency.record(work, { preprocessMs, inferMs });
-    served?.watchdogLatency.record(runWork, { preprocessMs, inferMs: inferMs + postprocessMs });
+  #learn(batch: OutstandingBatch, timing: BatchTiming, occupiedMs: number, now: number): void {
+    const { version, entries, runWork, wasLoaded } = batch;
+    this.#ensureServed(version).latency.record({ estimated: batch, runWork, ...timing, occupiedMs, wasLoaded }, now);
+    const predictedMs = entries.reduce((total, { costMs }) => total + costMs, 0);
+    const actualMs = wasLoaded ? occupiedMs : timing.preprocessMs + timing.inferMs + timing.postprocessMs;
+    for (const entry of entries)
+      this.#queue.correct(version.key, entry, (actualMs * entry.costMs) / Math.max(predictedMs, Number.MIN_VALUE));
+  }
+
+  #release(batch: OutstandingBatch): void {
+    this.#cancellations.forget(batch);
+    this.#ensureServed(batch.version).running--;
   }
 
   /** Retries the input in quarantine and recycles the worker: after a failed allocation its answers are unreliable. */
@@ -404,6 +468,7 @@ export class Engine {
     this.#watchdogs.set(worker, null);
     this.#residents.onExit(worker);
     for (const [i, batch] of worker.takeBatches().entries()) {
+      this.#release(batch);
       const [entry] = batch.entries;
       if (worker.purpose === 'quarantine' && entry && mayBeCausedByInput(cause))
         this.#quarantine.failPoisonInput({ version: batch.version, entry }, poisonReason(cause, how));
@@ -422,6 +487,7 @@ export class Engine {
     const { version } = batch;
     const retried: Entry[] = [];
     for (const entry of batch.entries) {
+      if (entry.isSettled) continue;
       const recovery = chooseRecovery(cause, isRunning, entry.retries);
       entry.phase = 'queue';
       if (recovery === 'fail')
@@ -432,18 +498,17 @@ export class Engine {
         retried.push(entry);
       }
     }
-    if (worker.purpose !== 'quarantine') this.#ensureServed(version).queue.requeue(retried);
+    if (worker.purpose !== 'quarantine') this.#queue.requeue(version.key, retried);
     else for (const entry of retried) this.#quarantine.requeue({ version, entry });
   }
 
   #failQueued({ key }: EngineVersion, error: Error): void {
-    const now = performance.now();
-    for (const entry of this.#served.get(key)?.queue.take(NO_LIMITS, now) ?? []) entry.fail(error);
+    for (const entry of this.#queue.take(key, NO_LIMITS, performance.now())) entry.fail(error);
   }
 
   #quarantineQueued(version: EngineVersion): void {
-    const queued = this.#served.get(version.key)?.queue.take(NO_LIMITS, performance.now()) ?? [];
-    for (const entry of queued) this.#quarantine.addSuspect({ version, entry });
+    for (const entry of this.#queue.take(version.key, NO_LIMITS, performance.now()))
+      this.#quarantine.addSuspect({ version, entry });
   }
 
   #failAll(error: Error): void {
@@ -458,4 +523,8 @@ function servingStateOf(replicas: number, isLoading: boolean, hasFailed: boolean
   if (replicas > 0) return 'WARM' as const;
   if (isLoading) return 'LOADING' as const;
   return hasFailed ? ('FAILED' as const) : ('COLD' as const);
+}
+
+function batchLimits({ spec }: EngineVersion): BatchSize {
+  return { rows: spec.maxBatch, ...maxBatchWork(spec) };
 }

@@ -1,7 +1,8 @@
 /**
  * Creates the queue entry of an accepted input, with its promise and its deadline timer. An entry settles exactly once.
  */
-import { DeadlineExceededError } from '../errors.js';
+import { DeadlineExceededError, InferenceFailedError } from '../errors.js';
+import { bytesOfItem } from '../tasks/item-bytes.js';
 import type { Item } from '../tasks/tasks.js';
 import type { CallerConnection, Entry, Outcome, PriorityName } from './queue.js';
 
@@ -11,11 +12,14 @@ export interface RunOptions {
   readonly connection: CallerConnection;
 }
 
-/** Calls `onSettled` once, just before the promise `answered` settles. */
+/**
+ * Calls `onSettled` once, just before the promise `answered` settles. That is at the latest when the deadline passes or
+ * the connection closes, so that an input which nobody waits for takes no memory.
+ */
 export function createEntry(
   item: Item,
   { deadlineMs, priority, connection }: RunOptions,
-  onSettled: () => void,
+  onSettled: (entry: Entry) => void,
 ): { entry: Entry; answered: Promise<Outcome> } {
   const answer = Promise.withResolvers<Outcome>();
   const now = performance.now();
@@ -23,13 +27,15 @@ export function createEntry(
     if (entry.isSettled) return;
     entry.isSettled = true;
     clearTimeout(timer);
-    onSettled();
+    onSettled(entry);
     settlePromise();
   };
   const entry: Entry = {
     item,
     priority,
     connection,
+    bytes: bytesOfItem(item),
+    costMs: 0,
     enqueuedAt: now,
     deadlineAt: now + deadlineMs,
     isSettled: false,
@@ -39,5 +45,6 @@ export function createEntry(
     fail: (error) => settle(() => answer.reject(error)),
   };
   const timer = setTimeout(() => entry.fail(new DeadlineExceededError(deadlineMs, entry.phase)), deadlineMs);
+  connection.onClose?.(() => entry.fail(new InferenceFailedError('the client has disconnected', true)));
   return { entry, answered: answer.promise };
 }

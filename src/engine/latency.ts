@@ -1,53 +1,176 @@
 /**
- * Measured latency of one version's batches: exponentially weighted moving averages, in milliseconds, bucketed by the
- * amount of work in powers of two. Work is counted in rows, or in tokens for models that read text: see `Item`.
+ * How long the batches of one version take, in milliseconds, learned from every batch.
+ *
+ * Durations are kept per amount of work, in buckets of powers of two: see `Work` for its unit. The first run of a bucket
+ * is often slow, so it is not trusted: predictions begin with the second, and forget the first if it took longer.
  */
+import type { Work } from '../tasks/work.js';
+
 const SMOOTHING_FACTOR = 0.2;
+const MIN_SAMPLES = 2;
+/** Rows of a batch whose duration cannot be predicted. */
+const ROWS_OF_UNKNOWN = 8;
 
-export class LatencyEstimates {
-  readonly #inferMsByWork = new Map<number, number>();
-  readonly #totalMsByWork = new Map<number, number>();
+/** Means of one bucket. */
+interface Bucket {
+  count: number;
+  work: number;
+  ms: number;
+}
+
+/** Duration as a function of the amount of work. */
+export class LatencyCurve {
+  readonly #buckets = new Map<number, Bucket>();
+
+  record(work: number, ms: number): void {
+    const key = bucketOf(work);
+    const bucket = this.#buckets.get(key);
+    if (!bucket) this.#buckets.set(key, { count: 1, work, ms });
+    else {
+      const isSecond = bucket.count === 1;
+      bucket.ms = isSecond ? Math.min(bucket.ms, ms) : smoothed(bucket.ms, ms);
+      bucket.work = smoothed(bucket.work, work);
+      bucket.count++;
+    }
+  }
+
+  /** Mean duration of this amount of work, even of a single run; null if no run of its bucket was measured. */
+  measuredMs(work: number): number | null {
+    return this.#buckets.get(bucketOf(work))?.ms ?? null;
+  }
+
+  /**
+   * Expected duration of this amount of work. If its bucket is not known, the duration is scaled up from the next smaller
+   * one, or is that of the next larger one, whichever is less. Null if nothing was measured twice.
+   */
+  expectedMs(work: number): number | null {
+    const key = bucketOf(work);
+    let smaller: { key: number; bucket: Bucket } | null = null;
+    let larger: { key: number; bucket: Bucket } | null = null;
+    for (const [at, bucket] of this.#buckets) {
+      if (bucket.count < MIN_SAMPLES) continue;
+      if (at === key) return bucket.ms;
+      if (at < key && (!smaller || at > smaller.key)) smaller = { key: at, bucket };
+      if (at > key && (!larger || at < larger.key)) larger = { key: at, bucket };
+    }
+    const scaled = smaller && (smaller.bucket.ms * work) / smaller.bucket.work;
+    if (scaled === null || larger === null) return scaled ?? larger?.bucket.ms ?? null;
+    return Math.min(scaled, larger.bucket.ms);
+  }
+
+  /** The amount of work that is expected to take at most `ms`; infinity if nothing is known. */
+  workWithin(ms: number): number {
+    let best = 0;
+    let isKnown = false;
+    for (const bucket of this.#buckets.values()) {
+      if (bucket.count < MIN_SAMPLES) continue;
+      isKnown = true;
+      if (bucket.ms <= ms) best = Math.max(best, (bucket.work * ms) / Math.max(bucket.ms, 0.001));
+    }
+    return isKnown ? best : Number.POSITIVE_INFINITY;
+  }
+}
+
+export interface BatchMeasurement {
+  /** Estimated before the batch was sent. */
+  readonly estimated: Work;
+  /** What the graph read: differs from the estimate for texts. */
+  readonly runWork: number;
+  readonly preprocessMs: number;
+  readonly inferMs: number;
+  readonly postprocessMs: number;
+  /** How long the batch kept the worker from finishing other work, the load of the version included. */
+  readonly occupiedMs: number;
+  readonly wasLoaded: boolean;
+}
+
+/** The rows of a batch, and its work. */
+export interface BatchSize extends Work {
+  readonly rows: number;
+}
+
+export class VersionLatency {
+  readonly #infer = new LatencyCurve();
+  readonly #preprocessing = new LatencyCurve();
+  /** What a batch costs besides its preprocessing: the run, postprocessing, and the messages. */
+  readonly #rest = new LatencyCurve();
+  /** Everything that happens in the worker, by the work that was really done. */
+  readonly #inWorker = new LatencyCurve();
   #preprocessMs = 0;
-  readonly #msPerWorkUnitByWork = new Map<number, number>();
+  #batchMs = 0;
+  #measuredAt = Number.NEGATIVE_INFINITY;
 
-  record(work: number, { preprocessMs, inferMs }: { readonly preprocessMs: number; readonly inferMs: number }): void {
-    const size = workBucket(work);
-    this.#inferMsByWork.set(size, updateMean(this.#inferMsByWork.get(size) ?? null, inferMs));
-    this.#totalMsByWork.set(size, updateMean(this.#totalMsByWork.get(size) ?? null, preprocessMs + inferMs));
-    this.#preprocessMs = updateMean(this.#preprocessMs, preprocessMs);
-    this.#msPerWorkUnitByWork.set(
-      size,
-      updateMean(this.#msPerWorkUnitByWork.get(size) ?? null, (preprocessMs + inferMs) / work),
-    );
+  record(measured: BatchMeasurement, now: number): void {
+    const { estimated, runWork, preprocessMs, inferMs, postprocessMs, occupiedMs, wasLoaded } = measured;
+    const ranMs = inferMs + postprocessMs;
+    this.#infer.record(estimated.work, inferMs);
+    this.#inWorker.record(runWork, preprocessMs + ranMs);
+    this.#preprocessing.record(estimated.preprocessingWork, preprocessMs);
+    // Preprocessing may overlap with the run of the batch before. What is left of the occupied time is the rest.
+    this.#rest.record(estimated.work, wasLoaded ? Math.max(0, occupiedMs - preprocessMs) : ranMs);
+    this.#preprocessMs = smoothed(this.#preprocessMs, preprocessMs);
+    this.#batchMs = smoothed(this.#batchMs, wasLoaded ? occupiedMs : preprocessMs + ranMs);
+    this.#measuredAt = now;
   }
 
-  /** Expected duration of a run; null until a batch of this bucket was measured. */
-  inferMs(work: number): number | null {
-    return this.#inferMsByWork.get(workBucket(work)) ?? null;
-  }
-
-  /** Expected duration of preprocessing and run; null until a batch of this bucket was measured. */
-  totalMs(work: number): number | null {
-    return this.#totalMsByWork.get(workBucket(work)) ?? null;
-  }
-
+  /** Mean duration of preprocessing. */
   get preprocessMs(): number {
     return this.#preprocessMs;
   }
 
+  /** Mean time that a batch of late occupied a worker. */
+  get batchMs(): number {
+    return this.#batchMs;
+  }
+
+  /** Mean duration of a run; null until one of its bucket was measured. */
+  inferMs(work: number): number | null {
+    return this.#infer.measuredMs(work);
+  }
+
+  /** Mean time in the worker, for the watchdog; null until a batch of its bucket was measured. */
+  inWorkerMs(runWork: number): number | null {
+    return this.#inWorker.measuredMs(runWork);
+  }
+
+  /** Expected time that a batch of this size occupies a worker; null until it can be predicted. */
+  expectedMs({ work, preprocessingWork }: Work): number | null {
+    const rest = this.#rest.expectedMs(work);
+    const preprocessing = this.#preprocessing.expectedMs(preprocessingWork);
+    return rest === null || preprocessing === null ? null : rest + preprocessing;
+  }
+
+  /** The share of one item in the duration of the largest batch of items like it; null until it can be predicted. */
+  costMs({ rows, work, preprocessingWork }: BatchSize, limits: BatchSize): number | null {
+    const byWork = Math.min(limits.work / work, limits.preprocessingWork / Math.max(1, preprocessingWork));
+    const count = Math.max(1, Math.floor(Math.min(limits.rows / rows, byWork)));
+    const batch = this.expectedMs({ work: count * work, preprocessingWork: count * preprocessingWork });
+    return batch === null ? null : batch / count;
+  }
+
   /**
-   * Milliseconds per unit of work in the most efficient bucket; null until a batch was measured. A long queue is served
-   * in batches of that size. Taking the minimum keeps one slow first run from causing refusals.
+   * The limits, reduced so that neither preprocessing nor the run is expected to take longer than `ms`. A version that is
+   * not known yet gets small batches.
    */
-  get msPerWorkUnit(): number | null {
-    return this.#msPerWorkUnitByWork.size === 0 ? null : Math.min(...this.#msPerWorkUnitByWork.values());
+  limitsWithin(limits: BatchSize, ms: number): BatchSize {
+    const work = this.#rest.workWithin(ms);
+    return {
+      rows: Number.isFinite(work) ? limits.rows : Math.min(limits.rows, ROWS_OF_UNKNOWN),
+      work: Math.min(limits.work, work),
+      preprocessingWork: Math.min(limits.preprocessingWork, this.#preprocessing.workWithin(ms)),
+    };
+  }
+
+  /** Milliseconds since a batch was measured. */
+  ageMs(now: number): number {
+    return now - this.#measuredAt;
   }
 }
 
-function workBucket(work: number): number {
+function bucketOf(work: number): number {
   return Math.ceil(Math.log2(Math.max(1, work)));
 }
 
-function updateMean(mean: number | null, sample: number): number {
-  return mean === null ? sample : mean + SMOOTHING_FACTOR * (sample - mean);
+function smoothed(mean: number, sample: number): number {
+  return mean + SMOOTHING_FACTOR * (sample - mean);
 }

@@ -123,6 +123,12 @@ export class ResidentVersions {
     return plan !== null;
   }
 
+  /** Mean time that a load takes; 0 if a worker has the version, or if none was measured. */
+  loadMsOf(key: string): number {
+    if (this.#pool.ready.some(({ loaded }) => loaded.has(key))) return 0;
+    return this.#known.get(key)?.loadMs ?? 0;
+  }
+
   /** Adds a copy of a loaded version if its inputs wait longer than the load takes. Returns the load time. */
   considerCopy(version: EngineVersion, queueMs: number): number {
     const known = this.#knownOf(version);

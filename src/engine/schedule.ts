@@ -1,33 +1,20 @@
 /**
- * Which version runs next, and which worker gets its batch.
+ * Which worker gets the next batch, and how long the workers are busy.
  *
- * Pure: the state of queues and workers is read, never changed, and the time is an argument.
+ * Pure: the state of the workers is read, never changed, and the time is an argument.
  */
-import type { LatencyEstimates } from './latency.js';
+import type { VersionLatency } from './latency.js';
 import type { EngineVersion } from './messages.js';
-import { type Entry, isMoreUrgent, type VersionQueue } from './queue.js';
 import { msUntilNextBatch } from './supervision.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
 
 export interface ScheduledVersion {
   version: EngineVersion;
-  readonly queue: VersionQueue;
-  /** Keyed by the estimated work of a batch. Predicts when a worker becomes available and how long the queue takes. */
-  readonly schedulingLatency: LatencyEstimates;
-  /** Keyed by the actual work of a batch, postprocessing included. Sets the watchdog's timeout. */
-  readonly watchdogLatency: LatencyEstimates;
+  readonly latency: VersionLatency;
+  /** Batches that workers have not answered yet. */
+  running: number;
   /** Since when its inputs have waited although workers have it loaded; null while one can take them. */
   blockedSince: number | null;
-}
-
-/** The version whose next entry is most urgent: highest priority first, then longest wait. */
-export function mostUrgent(versions: Iterable<ScheduledVersion>, now: number): ScheduledVersion | null {
-  let best: { served: ScheduledVersion; head: Entry } | null = null;
-  for (const served of versions) {
-    const head = served.queue.peek(now);
-    if (head && (!best || isMoreUrgent(head, best.head))) best = { served, head };
-  }
-  return best?.served ?? null;
 }
 
 /**
@@ -60,7 +47,15 @@ function msUntilAvailable(
   now: number,
 ): number {
   const running = worker.batches[0] as OutstandingBatch;
-  const expected = versions.get(running.version.key)?.schedulingLatency.inferMs(running.work);
+  const expected = versions.get(running.version.key)?.latency.inferMs(running.work);
   if (expected == null) return Number.POSITIVE_INFINITY;
-  return msUntilNextBatch(running.startedAt, expected, next.schedulingLatency.preprocessMs, now);
+  return msUntilNextBatch(running.startedAt, expected, next.latency.preprocessMs, now);
+}
+
+/** Predicted time until the worker has finished its batches; batches of unknown duration count as finished. */
+export function busyMs({ batches }: Pick<WorkerProcess, 'batches'>, now: number): number {
+  return batches.reduce((total, { expectedMs, startedAt }, i) => {
+    const elapsedMs = i === 0 && startedAt !== null ? now - startedAt : 0;
+    return total + Math.max(0, (expectedMs ?? 0) - elapsedMs);
+  }, 0);
 }

@@ -154,11 +154,3 @@ export function msUntilNextBatch(
   if (startedAt === null) return Number.POSITIVE_INFINITY;
   return Math.max(0, startedAt + expectedMs - preprocessMs - DISPATCH_LEAD_MS - now);
 }
-
-/** Rows of one version that may be queued, whatever their deadlines. This limit protects memory, not latency. */
-export const MAX_QUEUED_ROWS = 20_000;
-
-/** Expected wait of a new input in milliseconds; null until a batch of the version has been measured. */
-export function expectedWaitMs(waitingWork: number, msPerUnit: number | null, workers: number): number | null {
-  return msPerUnit === null ? null : (waitingWork * msPerUnit) / Math.max(1, workers);
-}

@@ -14,8 +14,13 @@ export interface OutstandingBatch {
   readonly version: EngineVersion;
   readonly entries: readonly Entry[];
   readonly rows: number;
-  /** Estimated before dispatch; see `Item.work`. */
+  /** Estimated before dispatch. */
   readonly work: number;
+  readonly preprocessingWork: number;
+  /** Predicted time in the worker; null if unknown. */
+  readonly expectedMs: number | null;
+  /** Whether the version was loaded when the batch was sent. Otherwise its duration includes the load. */
+  readonly wasLoaded: boolean;
   /** The actual work once the worker has reported it with `started`; the estimate until then. */
   runWork: number;
   readonly dispatchedAt: number;
@@ -113,10 +118,11 @@ export class WorkerProcess {
   }
 
   /** @throws Error if the message cannot be sent; nothing is assigned then */
-  assign(batch: Omit<OutstandingBatch, 'id'>, message: BatchMessage): void {
-    const id = this.send(message);
+  assign(content: Omit<OutstandingBatch, 'id'>, message: BatchMessage): OutstandingBatch {
+    const batch = { ...content, id: this.send(message) };
     this.#state = nextState(this.#state, 'assigned');
-    this.#batches.push({ ...batch, id });
+    this.#batches.push(batch);
+    return batch;
   }
 
   /** Removes the oldest batch, which was answered. */

@@ -57,6 +57,7 @@ interface Shared {
   /** Null if it failed, so that there is nothing to replay. */
   readonly settled: Promise<Prediction | null>;
   readonly waiting: Set<Waiting>;
+  readonly connection: SharedConnection;
 }
 
 export class SharedPredictions {
@@ -81,12 +82,13 @@ export class SharedPredictions {
     begin: (connection: CallerConnection) => Promise<Begun>,
   ): Promise<Begun> {
     const waiting = new Set<Waiting>();
-    const begun = begin(connectionOf(mine.connection.caller, waiting));
+    const connection = new SharedConnection(mine.connection.caller, waiting);
+    const begun = begin(connection);
     const settled = begun
       .then(({ prediction, recorded }) => recorded.then(() => prediction))
       .catch(() => null)
       .finally(() => this.#byKey.delete(key));
-    const shared: Shared = { digest, begun, settled, waiting };
+    const shared: Shared = { digest, begun, settled, waiting, connection };
     this.#byKey.set(key, shared);
     return this.#wait(shared, mine, async () => {
       const answered = await begun;
@@ -105,8 +107,9 @@ export class SharedPredictions {
     return shared ? this.#wait(shared, mine, () => inTime(shared.settled, mine, 'run')) : null;
   }
 
-  async #wait<T>({ waiting }: Shared, mine: Waiting, wait: () => Promise<T>): Promise<T> {
+  async #wait<T>({ waiting, connection }: Shared, mine: Waiting, wait: () => Promise<T>): Promise<T> {
     waiting.add(mine);
+    mine.connection.onClose?.(() => connection.checkClosed());
     this.#waiting++;
     try {
       return await wait();
@@ -123,14 +126,30 @@ export class SharedPredictions {
 }
 
 /** Closed only when no request waits that could still be answered. */
-function connectionOf(caller: string, waiting: ReadonlySet<Waiting>): CallerConnection {
-  return {
-    caller,
-    get isClosed() {
-      for (const { connection } of waiting) if (!connection.isClosed) return false;
-      return true;
-    },
-  };
+class SharedConnection implements CallerConnection {
+  readonly #waiting: ReadonlySet<Waiting>;
+  readonly #listeners: (() => void)[] = [];
+
+  constructor(
+    readonly caller: string,
+    waiting: ReadonlySet<Waiting>,
+  ) {
+    this.#waiting = waiting;
+  }
+
+  get isClosed(): boolean {
+    for (const { connection } of this.#waiting) if (!connection.isClosed) return false;
+    return true;
+  }
+
+  onClose(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** To be called when one of the connections has closed. */
+  checkClosed(): void {
+    if (this.isClosed) for (const listener of this.#listeners.splice(0)) listener();
+  }
 }
 
 /** How much of the deadline is left, in milliseconds. */

@@ -10,11 +10,11 @@ import { KEY_LIFE_MS, MAX_BATCH, MAX_DEADLINE_MS, MAX_KEY_CHARACTERS } from './r
 
 const Priority = enumOf<PriorityName>(
   'Priority',
-  'Order in which waiting inputs are run. Inputs of the same priority are run in order of arrival.',
+  'How the waiting inputs of one caller share the computing time that the caller gets. Inputs of the same priority are run in order of arrival.',
   {
-    HIGH: 'Run before NORMAL and LOW.',
-    NORMAL: 'Run after HIGH and before LOW.',
-    LOW: 'Run after HIGH and NORMAL.',
+    HIGH: '16 parts. For what a person waits for.',
+    NORMAL: '4 parts.',
+    LOW: '1 part, and counts four times against the caller. For bulk work.',
   },
 );
 

@@ -9,6 +9,7 @@ import {
   OUT_OF_MEMORY,
   Simulation,
   settled,
+  simulatedConnection,
   simulatedVersion,
 } from '../support/simulation.js';
 import { readyWorkers } from '../support/workers.js';
@@ -234,11 +235,11 @@ test('a deadline fails the request on time, in the queue or during a run, and ke
 test('an input whose caller has disconnected is not run', async () => {
   const simulation = await start({ workers: 1 });
   await inVirtualTime(settled(simulation.run(1)));
-  let isClosed = false;
   const busy = settled(simulation.run(HANGS, { deadlineMs: 500 }));
   await jest.advanceTimersByTimeAsync(20);
-  const abandoned = settled(simulation.run(CRASHES, { isClosed: () => isClosed, deadlineMs: 400 }));
-  isClosed = true;
+  const connection = simulatedConnection('gone');
+  const abandoned = settled(simulation.run(CRASHES, { connection, deadlineMs: 400 }));
+  connection.close();
   const processes = simulation.children.length;
 
   await inVirtualTime(Promise.all([busy, abandoned]));

@@ -6,7 +6,6 @@ import {
   countFailedStarts,
   decideRecycling,
   exitCauseOf,
-  expectedWaitMs,
   type LifecycleEvent,
   type LifecycleState,
   MAX_WORKER_AGE_MS,
@@ -55,11 +54,6 @@ test('the next batch is due when its preprocessing can finish together with the 
   expect(msUntilNextBatch(0, 100, 10, 0)).toBe(88);
   expect(msUntilNextBatch(0, 100, 10, 95)).toBe(0);
   expect(msUntilNextBatch(null, 100, 10, 0)).toBe(Number.POSITIVE_INFINITY);
-});
-
-test('the expected wait follows the measured latency, and is unknown before the first measurement', () => {
-  expect(expectedWaitMs(100, 2, 2)).toBe(100);
-  expect(expectedWaitMs(100, null, 2)).toBeNull();
 });
 
 test('each lifecycle state accepts exactly these events', () => {

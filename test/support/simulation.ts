@@ -11,6 +11,7 @@ import { pino } from 'pino';
 import type { Child, ChildEvents, Purpose, StartChild } from '#src/engine/child.js';
 import { Engine } from '#src/engine/engine.js';
 import type { EngineVersion } from '#src/engine/messages.js';
+import type { CallerConnection, PriorityName } from '#src/engine/queue.js';
 import type { TensorData } from '#src/tasks/datatypes.js';
 import type { Item } from '#src/tasks/tasks.js';
 import { WorkerBody, type WorkerRuntime } from '#src/worker/body.js';
@@ -22,12 +23,16 @@ export const OUT_OF_MEMORY = 888;
 export const GRAPH_ERROR = 999;
 
 type Deliver = (label: string) => Promise<void>;
+/** The duration of a run in milliseconds. */
+type RunMs = (values: readonly number[]) => number;
 
 class SimulatedChild implements Child {
   static #count = 0;
   readonly pid = ++SimulatedChild.#count;
   readonly #body: WorkerBody;
   readonly #deliver: Deliver;
+  readonly #runMs: RunMs;
+  readonly #onRun: (values: readonly number[]) => void;
   #toChild: Promise<void> = Promise.resolve();
   #fromChild: Promise<void> = Promise.resolve();
   memoryBytes = 50_000_000;
@@ -36,9 +41,11 @@ class SimulatedChild implements Child {
   constructor(
     readonly purpose: Purpose,
     readonly events: ChildEvents,
-    deliver: Deliver,
+    { deliver, runMs, onRun }: { deliver: Deliver; runMs: RunMs; onRun: (values: readonly number[]) => void },
   ) {
     this.#deliver = deliver;
+    this.#runMs = runMs;
+    this.#onRun = onRun;
     this.#body = new WorkerBody(this.#runtime(), (message) => {
       const copy = structuredClone(message);
       // Messages sent before the exit still arrive, after a delay.
@@ -79,6 +86,9 @@ class SimulatedChild implements Child {
     const run = async (inputs: readonly TensorData[]): Promise<TensorData[]> => {
       const { data, shape } = inputs[0] as TensorData;
       const values = Array.from(data as Float32Array);
+      this.#onRun(values);
+      const ms = this.#runMs(values);
+      if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
       if (values.includes(CRASHES)) this.die('SIGSEGV');
       if (values.includes(CRASHES) || values.includes(HANGS)) return new Promise(() => {});
       if (values.includes(OUT_OF_MEMORY)) throw new Error('std::bad_alloc');
@@ -104,11 +114,16 @@ export class Simulation {
   readonly children: SimulatedChild[] = [];
   readonly engine: Engine;
 
-  constructor(options: { workers: number; scheduler?: Scheduler }) {
+  /** The values of every run, in order. */
+  readonly runs: (readonly number[])[] = [];
+
+  constructor(options: { workers: number; scheduler?: Scheduler; runMs?: RunMs }) {
     const deliver: Deliver = (label) =>
       options.scheduler ? options.scheduler.schedule(Promise.resolve(), label) : Promise.resolve();
     const startChild: StartChild = (purpose, events) => {
-      const child = new SimulatedChild(purpose, events, deliver);
+      const runMs = options.runMs ?? (() => 0);
+      const onRun = (values: readonly number[]) => this.runs.push(values);
+      const child = new SimulatedChild(purpose, events, { deliver, runMs, onRun });
       this.children.push(child);
       if (this.startsFail) child.die('SIGABRT');
       return child;
@@ -130,22 +145,38 @@ export class Simulation {
 
   run(
     value: number,
-    more: { version?: EngineVersion; caller?: string; deadlineMs?: number; isClosed?: () => boolean } = {},
+    more: {
+      version?: EngineVersion;
+      caller?: string;
+      connection?: CallerConnection;
+      deadlineMs?: number;
+      priority?: PriorityName;
+      item?: Item;
+    } = {},
   ) {
     const {
       version = simulatedVersion(),
       caller = 'default caller',
+      connection = simulatedConnection(caller),
       deadlineMs = 10_000,
-      isClosed = () => false,
+      priority = 'NORMAL',
+      item = itemOf(value),
     } = more;
-    const connection = {
-      caller,
-      get isClosed() {
-        return isClosed();
-      },
-    };
-    return this.engine.run(version, itemOf(value), { deadlineMs, priority: 'NORMAL', connection });
+    return this.engine.run(version, item, { deadlineMs, priority, connection });
   }
+}
+
+export function simulatedConnection(caller: string): CallerConnection & { close(): void } {
+  const listeners: (() => void)[] = [];
+  return {
+    caller,
+    isClosed: false,
+    onClose: (listener) => listeners.push(listener),
+    close() {
+      Object.assign(this, { isClosed: true });
+      for (const listener of listeners) listener();
+    },
+  };
 }
 
 export function itemOf(value: number): Item {

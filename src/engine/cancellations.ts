@@ -1,0 +1,43 @@
+/**
+ * Tells the workers which items of their batches nobody waits for any more, because the deadline has passed or the client
+ * has disconnected. Those of one turn of the event loop share a message for each batch.
+ */
+import type { Entry } from './queue.js';
+import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
+
+interface Place {
+  readonly worker: WorkerProcess;
+  readonly batch: OutstandingBatch;
+  readonly position: number;
+}
+
+export class Cancellations {
+  /** Where the entries are that workers have not answered yet. */
+  readonly #places = new Map<Entry, Place>();
+  readonly #pending = new Map<OutstandingBatch, { readonly worker: WorkerProcess; readonly items: number[] }>();
+
+  track(worker: WorkerProcess, batch: OutstandingBatch): void {
+    for (const [position, entry] of batch.entries.entries()) this.#places.set(entry, { worker, batch, position });
+  }
+
+  /** To be called when the batch is done, or its worker has exited. */
+  forget({ entries }: OutstandingBatch): void {
+    for (const entry of entries) this.#places.delete(entry);
+  }
+
+  /** Has no effect on an entry that is not in a worker. */
+  cancel(entry: Entry): void {
+    const place = this.#places.get(entry);
+    if (!place) return;
+    if (this.#pending.size === 0) setImmediate(() => this.#send());
+    const pending = this.#pending.get(place.batch);
+    if (pending) pending.items.push(place.position);
+    else this.#pending.set(place.batch, { worker: place.worker, items: [place.position] });
+  }
+
+  #send(): void {
+    for (const [batch, { worker, items }] of this.#pending)
+      if (worker.batches.includes(batch)) worker.send({ kind: 'cancel', batch: batch.id, items });
+    this.#pending.clear();
+  }
+}

@@ -1,0 +1,278 @@
+/**
+ * The queue of all versions: who runs next, so that nobody takes more than a fair share of the workers.
+ *
+ * Shares are counted in predicted milliseconds of computing. The caller who has used least goes first; a caller who was
+ * idle starts level with the others, because unused time cannot be saved up (start-time fair queueing). Within the share
+ * of a caller, the same rule holds between the versions and priorities the caller uses, with the weights below. So HIGH
+ * inputs pass the other inputs of their caller, never those of other callers, and no input waits for ever. LOW inputs
+ * also count four times against their caller: they give way to everybody.
+ *
+ * A batch holds inputs of one version, whoever sent them. Within one version, caller and priority, inputs run in order
+ * of arrival.
+ *
+ * Pure: no timers and no workers. Callers pass the current time in milliseconds. Choosing a batch takes time in proportion
+ * to the number of callers who wait; adding, removing and predicting do not depend on the length of the queue.
+ */
+import type { BatchSize } from './latency.js';
+import { type Entry, isObsolete, isWithin, PRIORITIES, type PriorityName, sizeOf, sum } from './queue.js';
+
+const WEIGHTS: Readonly<Record<PriorityName, number>> = { HIGH: 16, NORMAL: 4, LOW: 1 };
+/** How much of the caller's share a millisecond takes. */
+const CHARGES: Readonly<Record<PriorityName, number>> = { HIGH: 1, NORMAL: 1, LOW: 4 };
+
+/** Callers who are remembered although nothing of theirs is queued, so that a pause does not reset what they have used. */
+const MAX_IDLE_CALLERS = 1_000;
+
+/** The entries of one caller for one version with one priority: a doubly linked list, oldest first. */
+interface Flow {
+  readonly key: string;
+  readonly priority: PriorityName;
+  readonly caller: Caller;
+  first: Place | null;
+  last: Place | null;
+  /** Computing used, divided by the weight. */
+  usedMs: number;
+  queuedMs: number;
+}
+
+interface Place {
+  readonly entry: Entry;
+  readonly flow: Flow;
+  before: Place | null;
+  after: Place | null;
+}
+
+interface Caller {
+  readonly id: string;
+  /** Flows that have entries. */
+  readonly flows: Map<string, Flow>;
+  usedMs: number;
+  /** `usedMs` of the flow that was served last; flows that become active start there. */
+  servedMs: number;
+  queuedMs: number;
+  rows: number;
+  bytes: number;
+}
+
+interface Totals {
+  readonly rows: number;
+  readonly bytes: number;
+  /** Predicted milliseconds of computing. */
+  readonly queuedMs: number;
+}
+
+export class FairQueue {
+  readonly #callers = new Map<string, Caller>();
+  readonly #active = new Set<Caller>();
+  /** By version. */
+  readonly #flows = new Map<string, Set<Flow>>();
+  readonly #places = new Map<Entry, Place>();
+  readonly #rows = new Map<string, number>();
+  #totals = { rows: 0, bytes: 0, queuedMs: 0 };
+  /** `usedMs` of the caller who was served last. */
+  #servedMs = 0;
+
+  get totals(): Totals {
+    return this.#totals;
+  }
+
+  /** Queued rows of a version. */
+  rowsOf(key: string): number {
+    return this.#rows.get(key) ?? 0;
+  }
+
+  /** Predicted milliseconds of computing that a version has queued. */
+  queuedMsOf(key: string): number {
+    let queuedMs = 0;
+    for (const flow of this.#flows.get(key) ?? []) queuedMs += flow.queuedMs;
+    return queuedMs;
+  }
+
+  /** What a caller has queued, of all versions. */
+  totalsOf(caller: string): Totals {
+    return this.#callers.get(caller) ?? { rows: 0, bytes: 0, queuedMs: 0 };
+  }
+
+  push(key: string, entry: Entry): void {
+    const flow = this.#activate(key, entry);
+    const place: Place = { entry, flow, before: flow.last, after: null };
+    if (flow.last) flow.last.after = place;
+    flow.last = place;
+    flow.first ??= place;
+    this.#count(place, 1);
+  }
+
+  /** Puts entries back to the front in their original order, because they have waited longest. */
+  requeue(key: string, entries: readonly Entry[]): void {
+    for (const entry of entries.toReversed()) {
+      const flow = this.#activate(key, entry);
+      const place: Place = { entry, flow, before: null, after: flow.first };
+      if (flow.first) flow.first.before = place;
+      flow.first = place;
+      flow.last ??= place;
+      this.#count(place, 1);
+    }
+  }
+
+  /** Removes an entry that needs no run any more. Returns false if it is not queued. */
+  remove(entry: Entry): boolean {
+    const place = this.#places.get(entry);
+    if (!place) return false;
+    const { flow, before, after } = place;
+    if (before) before.after = after;
+    else flow.first = after;
+    if (after) after.before = before;
+    else flow.last = before;
+    this.#count(place, -1);
+    if (!flow.first) this.#deactivate(flow);
+    return true;
+  }
+
+  /** The version whose turn it is, of those not blocked, and the entry that `take` would return first. */
+  next(now: number, blocked: ReadonlySet<string> = new Set()): { key: string; entry: Entry } | null {
+    for (;;) {
+      const flow = leastFlow(this.#flowsBut(blocked));
+      if (!flow?.first) return null;
+      if (!isObsolete(flow.first.entry, now)) return { key: flow.key, entry: flow.first.entry };
+      this.remove(flow.first.entry);
+    }
+  }
+
+  *#flowsBut(blocked: ReadonlySet<string>): Generator<Flow> {
+    for (const [key, flows] of this.#flows) if (!blocked.has(key)) yield* flows;
+  }
+
+  /** Removes and returns entries of a version within the limits, but always the first one. */
+  take(key: string, limits: BatchSize, now: number): Entry[] {
+    const taken: Entry[] = [];
+    let size: BatchSize = { rows: 0, work: 0, preprocessingWork: 0 };
+    while (size.rows < limits.rows) {
+      const flow = leastFlow(this.#flows.get(key) ?? []);
+      const entry = flow?.first?.entry;
+      if (!flow || !entry) break;
+      const larger = sum(size, sizeOf(entry));
+      if (isObsolete(entry, now)) this.remove(entry);
+      else if (taken.length > 0 && !isWithin(larger, limits)) break;
+      else {
+        size = larger;
+        this.#serve(flow, entry);
+        taken.push(entry);
+      }
+    }
+    return taken;
+  }
+
+  /** Corrects what an entry's caller has used, when the duration of its run is known. */
+  correct(key: string, { connection, priority, costMs }: Entry, actualMs: number): void {
+    const caller = this.#callers.get(connection.caller);
+    const flow = caller?.flows.get(flowKey(key, priority));
+    if (caller) caller.usedMs += CHARGES[priority] * (actualMs - costMs);
+    if (flow) flow.usedMs += (actualMs - costMs) / WEIGHTS[priority];
+  }
+
+  /**
+   * Predicted milliseconds of computing that come before a new entry. The caller's own entries come first; meanwhile
+   * every other caller gets as much. It can never be more than what is queued.
+   */
+  aheadMs(key: string, callerId: string, priority: PriorityName): number {
+    const caller = this.#callers.get(callerId);
+    const flow = caller?.flows.get(flowKey(key, priority));
+    const weights = caller?.flows.values().reduce((total, { priority }) => total + WEIGHTS[priority], 0) ?? 0;
+    const ownMs = caller && flow ? Math.min(caller.queuedMs, (flow.queuedMs * weights) / WEIGHTS[priority]) : 0;
+    const aheadOfShareMs = Math.max(0, (caller?.usedMs ?? 0) - this.#servedMs);
+    const others = this.#active.size - (caller && this.#active.has(caller) ? 1 : 0);
+    const othersMs = this.#totals.queuedMs - (caller?.queuedMs ?? 0);
+    return ownMs + Math.min(othersMs, others * (CHARGES[priority] * ownMs + aheadOfShareMs));
+  }
+
+  #serve(flow: Flow, entry: Entry): void {
+    const { caller } = flow;
+    this.#servedMs = Math.max(this.#servedMs, caller.usedMs);
+    caller.servedMs = Math.max(caller.servedMs, flow.usedMs);
+    caller.usedMs += CHARGES[flow.priority] * entry.costMs;
+    flow.usedMs += entry.costMs / WEIGHTS[flow.priority];
+    this.remove(entry);
+  }
+
+  #activate(key: string, { connection, priority }: Entry): Flow {
+    const caller = this.#callerNamed(connection.caller);
+    if (caller.flows.size === 0) {
+      caller.usedMs = Math.max(caller.usedMs, this.#servedMs);
+      this.#active.add(caller);
+    }
+    const known = caller.flows.get(flowKey(key, priority));
+    if (known) return known;
+    const flow = { key, priority, caller, first: null, last: null, usedMs: caller.servedMs, queuedMs: 0 };
+    caller.flows.set(flowKey(key, priority), flow);
+    const flows = this.#flows.get(key);
+    if (flows) flows.add(flow);
+    else this.#flows.set(key, new Set([flow]));
+    return flow;
+  }
+
+  #deactivate(flow: Flow): void {
+    const { caller, key } = flow;
+    caller.flows.delete(flowKey(key, flow.priority));
+    const flows = this.#flows.get(key);
+    flows?.delete(flow);
+    if (flows?.size === 0) this.#flows.delete(key);
+    if (caller.flows.size === 0) this.#active.delete(caller);
+  }
+
+  #callerNamed(id: string): Caller {
+    const known = this.#callers.get(id);
+    if (known) return known;
+    if (this.#callers.size >= MAX_IDLE_CALLERS + this.#active.size) this.#forgetIdleCallers();
+    const caller = { id, flows: new Map(), usedMs: 0, servedMs: 0, queuedMs: 0, rows: 0, bytes: 0 };
+    this.#callers.set(id, caller);
+    return caller;
+  }
+
+  #forgetIdleCallers(): void {
+    for (const [id, caller] of this.#callers) if (!this.#active.has(caller)) this.#callers.delete(id);
+  }
+
+  #count(place: Place, sign: 1 | -1): void {
+    const { entry, flow } = place;
+    const { rows } = entry.item;
+    const [bytes, queuedMs] = [sign * entry.bytes, sign * entry.costMs];
+    const { caller, key } = flow;
+    if (sign === 1) this.#places.set(entry, place);
+    else this.#places.delete(entry);
+    flow.queuedMs += queuedMs;
+    caller.queuedMs += queuedMs;
+    caller.rows += sign * rows;
+    caller.bytes += bytes;
+    this.#totals.rows += sign * rows;
+    this.#totals.bytes += bytes;
+    this.#totals.queuedMs += queuedMs;
+    // Sums of fractions drift; an empty queue is exactly empty.
+    if (this.#places.size === 0) this.#totals.queuedMs = 0;
+    const ofVersion = this.rowsOf(key) + sign * rows;
+    if (ofVersion === 0) this.#rows.delete(key);
+    else this.#rows.set(key, ofVersion);
+  }
+}
+
+function flowKey(key: string, priority: PriorityName): string {
+  return `${priority} ${key}`;
+}
+
+function arrivalOf(flow: Flow | null): number {
+  return flow?.first?.entry.enqueuedAt ?? Number.POSITIVE_INFINITY;
+}
+
+/** The flow that runs next: of the caller who has used least, then with the least use, the highest priority, the oldest. */
+function leastFlow(flows: Iterable<Flow>): Flow | null {
+  let best: Flow | null = null;
+  for (const flow of flows) if (!best || isBefore(flow, best)) best = flow;
+  return best;
+}
+
+function isBefore(a: Flow, b: Flow): boolean {
+  if (a.caller.usedMs !== b.caller.usedMs) return a.caller.usedMs < b.caller.usedMs;
+  if (a.caller === b.caller && a.usedMs !== b.usedMs) return a.usedMs < b.usedMs;
+  if (a.caller === b.caller && a.priority !== b.priority)
+    return PRIORITIES.indexOf(a.priority) < PRIORITIES.indexOf(b.priority);
+  return arrivalOf(a) < arrivalOf(b);
+}
