@@ -151,9 +151,11 @@ class Call {
 function leavesOf(schema: GraphQLSchema, field: Field, call: Call): string {
   const named = getNamedType(field.type);
   if (isLeafType(named)) return '';
+  // Its fields are audited on the types that implement it.
+  if (named.name === 'Node') return '{ __typename id }';
   if (isAbstractType(named)) {
     const parts = schema.getPossibleTypes(named).map((type) => `... on ${type.name} { ${leavesOfType(type, call)} }`);
-    return named.name === 'Node' ? '{ __typename id }' : `{ __typename ${parts.join(' ')} }`;
+    return `{ __typename ${parts.join(' ')} }`;
   }
   return isObjectType(named) ? `{ ${leavesOfType(named, call)} }` : '';
 }
