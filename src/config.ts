@@ -21,7 +21,23 @@ const PROVIDERS = ['cuda', 'webgpu', 'cpu'] as const;
 type ExecutionProvider = (typeof PROVIDERS)[number];
 
 const packageRoot = path.resolve(import.meta.dirname, '..');
-const slots = Math.min(Math.max(1, availableParallelism()), 16);
+/** The spare and the quarantine worker, which have the same memory limit as those that serve. */
+const STANDBY_WORKERS = 2;
+const MIN_WORKER_MEMORY_BYTES = 200_000_000;
+/** Default workers have at least this much if the budget allows it; there are fewer of them otherwise. */
+const USUAL_WORKER_MEMORY_BYTES = 800_000_000;
+
+/** Three quarters of the RAM, or of the limit of the control group if that is smaller (0 or huge if there is none). */
+const memoryBudget = Math.floor(0.75 * Math.min(totalmem(), process.constrainedMemory() || totalmem()));
+const slots = workersWithin(memoryBudget, USUAL_WORKER_MEMORY_BYTES);
+
+function workersWithin(budget: number, memoryBytes: number): number {
+  return Math.max(1, Math.min(availableParallelism(), 16, Math.floor(budget / memoryBytes) - STANDBY_WORKERS));
+}
+
+function workerMemoryWithin(budget: number, workers: number): number {
+  return Math.max(MIN_WORKER_MEMORY_BYTES, Math.floor(budget / (workers + STANDBY_WORKERS)));
+}
 
 export const SETTINGS = {
   port: setting('PORT', 4000, integer(0, 65_535), 'Port to listen on, 0 to 65535; 0 picks a free port.'),
@@ -45,14 +61,21 @@ export const SETTINGS = {
     slots,
     integer(1, 64),
     'Number of inference processes, 1 to 64.',
-    'number of cores, at most 16',
+    'number of cores, at most 16; fewer if the budget has less than 800 MB for each',
+  ),
+  memoryBudgetBytes: setting(
+    'MEMORY_BUDGET',
+    memoryBudget,
+    integer(1, Number.MAX_SAFE_INTEGER),
+    'Data memory, in bytes, for all inference processes: `WORKERS`, one spare and one quarantine worker.',
+    '75% of the RAM, or of the memory limit of the control group if that is smaller',
   ),
   workerMemoryBytes: setting(
     'WORKER_MEMORY_BYTES',
-    Math.max(1_500_000_000, Math.floor(totalmem() / 4)),
-    integer(200_000_000, Number.MAX_SAFE_INTEGER),
+    workerMemoryWithin(memoryBudget, slots),
+    integer(MIN_WORKER_MEMORY_BYTES, Number.MAX_SAFE_INTEGER),
     'Data memory, in bytes, that one worker may allocate; at least 200,000,000. Enforced on Linux only.',
-    'a quarter of the RAM, at least 1.5 GB',
+    '`MEMORY_BUDGET` divided by `WORKERS` + 2',
   ),
   executionProviders: setting<readonly ExecutionProvider[]>(
     'EXECUTION_PROVIDERS',
@@ -131,7 +154,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
       problems.push(`${name}=${value}: ${error instanceof Error ? error.message : error}`);
     }
   }
-  const parsed = config as Config;
+  const parsed = fittedToBudget(config as Config, env);
   if (problems.length === 0 && !isLoopback(parsed.host) && !parsed.unsafeOpen) {
     problems.push(
       `HOST=${parsed.host}: anyone who can reach this address could use every model, because there are no API keys ` +
@@ -144,8 +167,26 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
         'because an answer may hold as many bytes as are read for it.',
     );
   }
+  const needed = (parsed.workers + STANDBY_WORKERS) * parsed.workerMemoryBytes;
+  if (problems.length === 0 && needed > parsed.memoryBudgetBytes) problems.push(overBudget(parsed, needed));
   if (problems.length > 0) throw new StartupError(`The configuration is invalid:\n  ${problems.join('\n  ')}`);
   return Object.freeze(parsed);
+}
+
+/** Derives what the environment leaves open of the number of workers and the memory of each from what it sets. */
+function fittedToBudget(config: Config, env: NodeJS.ProcessEnv): Config {
+  const { memoryBudgetBytes: budget } = config;
+  const perWorker = env['WORKER_MEMORY_BYTES'] ? config.workerMemoryBytes : USUAL_WORKER_MEMORY_BYTES;
+  const workers = env['WORKERS'] ? config.workers : workersWithin(budget, perWorker);
+  const workerMemoryBytes = env['WORKER_MEMORY_BYTES'] ? config.workerMemoryBytes : workerMemoryWithin(budget, workers);
+  return { ...config, workers, workerMemoryBytes };
+}
+
+function overBudget({ workers, workerMemoryBytes, memoryBudgetBytes }: Config, needed: number): string {
+  return (
+    `WORKERS=${workers} and WORKER_MEMORY_BYTES=${workerMemoryBytes} need ${needed} bytes, because a spare and a quarantine ` +
+    `worker are included, but MEMORY_BUDGET=${memoryBudgetBytes}. Lower WORKERS or WORKER_MEMORY_BYTES, or raise MEMORY_BUDGET.`
+  );
 }
 
 function setting<T>(env: string, fallback: T, parse: (text: string) => T, doc: string, fallbackDoc?: string) {

@@ -12,6 +12,15 @@ test('every problem is reported together', () => {
   expect(load).toThrow(/PORT=http.*WORKERS=0.*EXECUTION_PROVIDERS=cuda,abacus.*EXPLORER=maybe/s);
 });
 
+test('workers share the memory budget, and an explicit sum above it is refused', () => {
+  const derived = loadConfig({ MEMORY_BUDGET: '4000000000', WORKERS: '2' });
+  const load = () => loadConfig({ MEMORY_BUDGET: '4000000000', WORKERS: '3', WORKER_MEMORY_BYTES: '1000000000' });
+
+  expect(derived.workerMemoryBytes).toBe(1_000_000_000);
+  expect(loadConfig({ MEMORY_BUDGET: '2400000000' }).workers).toBe(1);
+  expect(load).toThrow(/WORKERS=3 and WORKER_MEMORY_BYTES=1000000000 need 5000000000 bytes.*MEMORY_BUDGET=4000000000/);
+});
+
 test('an address beyond loopback is refused unless UNSAFE_OPEN is true', () => {
   expect(() => loadConfig({ HOST: '0.0.0.0' })).toThrow('UNSAFE_OPEN=true');
   expect(loadConfig({ HOST: '0.0.0.0', UNSAFE_OPEN: 'true' }).host).toBe('0.0.0.0');

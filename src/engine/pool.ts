@@ -87,9 +87,9 @@ export class Pool {
     return this.all.filter(({ purpose, isReady }) => purpose === 'spare' && isReady);
   }
 
-  /** Combined data memory limit of the serving workers in bytes; null where memory cannot be limited. */
+  /** Combined data memory limit of all workers, spare and quarantine included; null where memory cannot be limited. */
   get memoryBudgetBytes(): number | null {
-    return this.#isMemoryLimited ? this.#options.workers * this.#options.memoryBytes : null;
+    return this.#isMemoryLimited ? (this.#options.workers + 2) * this.#options.memoryBytes : null;
   }
 
   async workerStatus() {
