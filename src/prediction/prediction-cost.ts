@@ -166,16 +166,21 @@ function tokensRead(spec: VersionSpec | null, tokens: number): number {
 }
 
 /**
- * Values in all outputs. A dimension of any size is assumed to grow with the input; the first one only if the caller sends
- * tensors, because it is the row of the batch otherwise.
+ * Values in all outputs. Dimensions of any size are assumed to be as large together as those of the input; the first one
+ * counts only if the caller sends tensors, because it is the row of the batch otherwise.
  */
 function outputValues(spec: VersionSpec | null, inputValues: number, hasTensors: boolean): number {
   if (!spec) return DEFAULT_OUTPUT_VALUES;
+  const known = Math.min(...spec.inputs.map(({ shape }) => knownValues(shape)));
+  const open = Math.max(1, inputValues / Math.max(1, Number.isFinite(known) ? known : 1));
   return spec.outputs.reduce((sum, { shape }) => {
-    const known = shape.reduce<number>((product, size) => product * (size ?? 1), 1);
     const isOpen = shape.includes(null, hasTensors ? 0 : 1);
-    return sum + known * (isOpen ? Math.max(1, inputValues) : 1);
+    return sum + knownValues(shape) * (isOpen ? open : 1);
   }, 0);
+}
+
+function knownValues(shape: readonly (number | null)[]): number {
+  return shape.reduce<number>((product, size) => product * (size ?? 1), 1);
 }
 
 function recordOf(value: unknown): Readonly<Record<string, unknown>> {

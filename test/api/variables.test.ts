@@ -32,15 +32,15 @@ function sendText(query: string, variables: string): Promise<{ status: number; b
 
 const listOf = (element: string, count: number) => `[${Array.from({ length: count }, () => element).join()}]`;
 /** Within the limit of values of a body. */
-const fill = (element: string) => listOf(element, 90_000);
+const fill = (element: string) => listOf(element, 80_000);
 const manyInputs = (inputs: string) => `{"input":{"model":"spam-filter","inputs":${inputs}}}`;
 const PREDICT = 'mutation ($input: PredictInput!) { predict(input: $input) { problem { code message } } }';
 const predictOf = (input: string) => `{"input":{"model":"spam-filter","input":${input}}}`;
 const LONG = 'x'.repeat(8 * 1024 * 1024);
 
 const CASES: readonly [title: string, query: string, variables: () => string, code: string, path: string][] = [
-  ['a predictMany of 90,000 empty objects', MANY, () => manyInputs(fill('{}')), 'TOO_LARGE', 'input.inputs'],
-  ['a predictMany of 90,000 valid inputs', MANY, () => manyInputs(fill('{"text":"a"}')), 'TOO_LARGE', 'input.inputs'],
+  ['a predictMany of 80,000 empty objects', MANY, () => manyInputs(fill('{}')), 'TOO_LARGE', 'input.inputs'],
+  ['a predictMany of 80,000 valid inputs', MANY, () => manyInputs(fill('{"text":"a"}')), 'TOO_LARGE', 'input.inputs'],
   ['1,000 empty inputs', MANY, () => manyInputs(listOf('{}', 1_000)), 'WRONG_KIND', 'input.inputs.0'],
   [
     'inputs with 60,000 sentences',
@@ -50,21 +50,21 @@ const CASES: readonly [title: string, query: string, variables: () => string, co
     'input.inputs.33.similarity.sentences',
   ],
   [
-    'a tensor of 90,000 dimensions of size zero',
+    'a tensor of 80,000 dimensions of size zero',
     PREDICT,
     () => predictOf(`{"tensors":[{"name":"a","datatype":"FP32","shape":${fill('0')}}]}`),
     'TOO_LARGE',
     'input.input.tensors.0.shape',
   ],
   [
-    '90,000 ids',
+    '80,000 ids',
     'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }',
     () => `{"ids":${fill('"a"')}}`,
     'TOO_LARGE',
     'ids',
   ],
   [
-    'a filter of 90,000 tags',
+    'a filter of 80,000 tags',
     'query ($filter: ModelFilter) { models(filter: $filter) { nodes { id } } }',
     () => `{"filter":{"tags":${fill('"a"')}}}`,
     'TOO_LARGE',
