@@ -18,7 +18,9 @@ export interface PredictionSize {
   readonly tokens: number;
   readonly labels: number;
   readonly sentences: number;
-  /** In all tensors that the graph may return. */
+  /** Objects that may be detected. */
+  readonly objects: number;
+  /** In an embedding, or in all tensors that are returned. */
   readonly outputValues: number;
 }
 

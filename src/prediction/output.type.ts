@@ -184,7 +184,7 @@ export class DetectedObjectType {
 export class Detections {
   constructor(private readonly answer: AnswerOf<'detections'>) {}
 
-  @Cost({ elements: MAX_OBJECTS })
+  @Cost({ elements: (_, { prediction }) => prediction.objects })
   @Field(() => [DetectedObjectType], { description: `Detected objects, highest score first, at most ${MAX_OBJECTS}.` })
   items(
     @Arg('threshold', () => Float, {

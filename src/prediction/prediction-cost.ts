@@ -3,9 +3,11 @@
  * lengths are read, so the inputs need not be valid.
  */
 import type { Args, PredictionSize, Runs, VersionName } from '../graphql/cost.js';
+import type { Answer } from '../tasks/answer.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 import { imageSizeOfBase64 } from '../tasks/image-size.js';
-import type { VersionSpec } from '../tasks/tasks.js';
+import { MAX_OBJECTS } from '../tasks/object-detection.js';
+import { taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { workOfImage } from '../tasks/work.js';
 
 /** Of each input, besides what its contents cost. */
@@ -89,6 +91,7 @@ class Contents {
       tokens: this.#tokens / count,
       labels: Math.max(this.#spec?.labels.length ?? 0, this.#labels / count),
       sentences: this.#sentences / count,
+      objects: mayAnswer(this.#spec, 'detections') ? MAX_OBJECTS : 0,
       outputValues: outputValues(this.#spec, this.#values / count, this.#hasTensors),
     };
   }
@@ -166,17 +169,25 @@ function tokensRead(spec: VersionSpec | null, tokens: number): number {
 }
 
 /**
- * Values in all outputs. Dimensions of any size are assumed to be as large together as those of the input; the first one
- * counts only if the caller sends tensors, because it is the row of the batch otherwise.
+ * Values that an answer returns. In tensors, dimensions of any size are assumed to be as large together as those of the
+ * input; the first one counts only if the caller sends tensors, because it is the row of the batch otherwise.
  */
 function outputValues(spec: VersionSpec | null, inputValues: number, hasTensors: boolean): number {
   if (!spec) return DEFAULT_OUTPUT_VALUES;
-  const known = Math.min(...spec.inputs.map(({ shape }) => knownValues(shape)));
-  const open = Math.max(1, inputValues / Math.max(1, Number.isFinite(known) ? known : 1));
+  const isListed = mayAnswer(spec, 'tensors');
+  if (!isListed && !mayAnswer(spec, 'embedding')) return 0;
+  const open = isListed
+    ? Math.max(1, inputValues / Math.max(1, Math.min(...spec.inputs.map(({ shape }) => knownValues(shape)))))
+    : 1;
   return spec.outputs.reduce((sum, { shape }) => {
     const isOpen = shape.includes(null, hasTensors ? 0 : 1);
-    return sum + knownValues(shape) * (isOpen ? open : 1);
+    const isUnknown = !isListed && shape.at(-1) === null;
+    return sum + knownValues(shape) * (isUnknown ? DEFAULT_OUTPUT_VALUES : isOpen ? open : 1);
   }, 0);
+}
+
+function mayAnswer(spec: VersionSpec | null, kind: Answer['kind']): boolean {
+  return !spec || taskNamed(spec.task).answers.includes(kind);
 }
 
 function knownValues(shape: readonly (number | null)[]): number {
