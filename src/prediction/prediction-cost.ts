@@ -41,7 +41,7 @@ export function runOf({ input }: Args, spec: VersionSpec | null): Runs {
 /** For `predictMany`. */
 export function runsOfMany({ input }: Args, spec: VersionSpec | null): Runs {
   const { inputs, record } = recordOf(input);
-  return runsOf(Array.isArray(inputs) ? inputs : [inputs], spec, record !== false);
+  return runsOf(listOf(inputs), spec, record !== false);
 }
 
 function runsOf(inputs: readonly unknown[], spec: VersionSpec | null, record: boolean): Runs {
@@ -77,7 +77,7 @@ class Contents {
     if (typeof text === 'string') this.#addText(text.length, 1);
     if (row != null) this.#addRow(row);
     if (image != null) this.#addImage(recordOf(image)['base64']);
-    if (Array.isArray(tensors)) for (const tensor of tensors) this.#addTensor(recordOf(tensor));
+    if (tensors != null) for (const tensor of listOf(tensors)) this.#addTensor(recordOf(tensor));
     if (question != null)
       this.#addText(lengthOf(recordOf(question)['question']) + lengthOf(recordOf(question)['context']), 1);
     if (similarity != null) this.#addSimilarity(recordOf(similarity));
@@ -131,14 +131,14 @@ class Contents {
   }
 
   #addSimilarity({ source, sentences }: Readonly<Record<string, unknown>>): void {
-    const list = Array.isArray(sentences) ? sentences : [sentences];
+    const list = listOf(sentences);
     this.#addText(lengthOf(source), 1);
     for (const sentence of list) this.#addText(lengthOf(sentence), 1);
     this.#sentences += list.length;
   }
 
   #addZeroShot({ text, labels }: Readonly<Record<string, unknown>>): void {
-    const list = Array.isArray(labels) ? labels : [labels];
+    const list = listOf(labels);
     this.#addText(lengthOf(text), list.length);
     for (const label of list) this.#addText(lengthOf(label), 1);
     this.#labels += list.length;
@@ -196,6 +196,11 @@ function knownValues(shape: readonly (number | null)[]): number {
 
 function recordOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {};
+}
+
+/** GraphQL accepts one element in place of a list. */
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [value];
 }
 
 function lengthOf(value: unknown): number {

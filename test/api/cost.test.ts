@@ -144,6 +144,19 @@ test('the price of an answer grows with the aliases that make it larger', async 
   expect(ten - one).toBeGreaterThan(9 * 20);
 });
 
+test('one tensor that is not in a list costs as much as a list of one', async () => {
+  const query = ONE('... on Classification { label score classes { label } }');
+  const tensor = {
+    name: 'input',
+    datatype: 'FP32',
+    shape: [1, 100],
+    base64: Buffer.alloc(4 * 100_000).toString('base64'),
+  };
+  const cost = (tensors: unknown) => costOf(query, { input: { model: 'fashion-mlp', input: { tensors } } });
+
+  expect(await cost(tensor)).toBe(await cost([tensor]));
+});
+
 test('a price depends only on the document, the variables and the version', async () => {
   const query = ONE('... on Classification { label score classes { label } }');
   const input = { model: 'spam-filter', input: { text: 'Lunch tomorrow?' } };
