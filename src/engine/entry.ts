@@ -45,6 +45,9 @@ export function createEntry(
     fail: (error) => settle(() => answer.reject(error)),
   };
   const timer = setTimeout(() => entry.fail(new DeadlineExceededError(deadlineMs, entry.phase)), deadlineMs);
-  connection.onClose?.(() => entry.fail(new InferenceFailedError('the client has disconnected', true)));
+  connection.onClose?.(() => {
+    // A response that was sent closes as well; an error, with its stack, is made only if somebody waits for it.
+    if (!entry.isSettled) entry.fail(new InferenceFailedError('the client has disconnected', true));
+  });
   return { entry, answered: answer.promise };
 }
