@@ -279,3 +279,31 @@ function toAlias(row: AliasTable): Alias {
     updatedAt: new Date(row.updated_at),
   });
 }
+
+const DIGEST = /\b[0-9a-f]{64}\b/g;
+
+/**
+ * The blobs of the next versions in the order of ids, from their graphs, variants and specs. A text in a spec that looks
+ * like a digest counts as one. `lastId` is null if these were the last versions.
+ */
+export async function findBlobsOfVersions(
+  db: CatalogDatabase,
+  principal: Principal,
+  after: string,
+  limit: number,
+): Promise<{ digests: Set<string>; lastId: string | null }> {
+  const rows = await db
+    .selectFrom('version')
+    .innerJoin('model', 'model.id', 'version.model_id')
+    .where(maySeeModel(principal))
+    .select(['version.id', 'version.artifact_sha256', 'version.variants', 'version.spec'])
+    .where('version.id', '>', after)
+    .orderBy('version.id')
+    .limit(limit)
+    .execute();
+  const digests = new Set<string>();
+  for (const { artifact_sha256, variants, spec } of rows)
+    for (const text of [artifact_sha256, variants, spec])
+      for (const [digest] of text?.matchAll(DIGEST) ?? []) digests.add(digest);
+  return { digests, lastId: rows.length < limit ? null : (rows.at(-1)?.id ?? null) };
+}

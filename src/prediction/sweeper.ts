@@ -1,5 +1,5 @@
 /**
- * Deletes expired data: predictions after the retention of their model, blobs that no prediction refers to any more, and
+ * Deletes expired data: predictions after the retention of their model, blobs that no row refers to any more, and
  * idempotency keys after a day. Deletes in small steps, so that other writes do not wait long.
  */
 import type { Logger } from 'pino';
@@ -8,6 +8,7 @@ import { findOwnRetentions, findVersionIdsOfModel, findVersionsWithOwnRetention 
 import { faultPoint } from '../fault-points.js'; // @fault
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
+import { deleteOrphans } from './orphaned-blobs.js';
 import { KEY_LIFE_MS } from './request-limits.js';
 import {
   deleteIdempotencyBefore,
@@ -76,6 +77,8 @@ export class Sweeper {
       if (models.length < MODELS_A_STEP) break;
       after = models.at(-1)?.id ?? '';
     }
+    const orphans = await deleteOrphans(this.#parts, now, () => this.#isStopping);
+    if (orphans > 0) this.#parts.log.info({ orphans }, 'blobs that nothing referred to were deleted');
     return count;
   }
 

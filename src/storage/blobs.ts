@@ -5,12 +5,15 @@
  * synced.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { mkdir, open, opendir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { throwDiskFailureAsStorageFull } from './disk-failure.js';
 
 const SHA256 = /^[0-9a-f]{64}$/;
+
+/** The names of the folders that blobs are divided into. */
+export const BLOB_FOLDERS = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
 
 export function sha256(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex');
@@ -77,20 +80,41 @@ export class BlobFolder {
     return readFile(this.pathOf(digest));
   }
 
-  /** Deletes an unused blob, unless it was stored after `before`: its row may not have been written yet. */
-  async deleteUnused(digest: string, before: number): Promise<void> {
-    await this.#inTurn(digest, async () => {
-      const found = await stat(this.pathOf(digest)).catch(() => null);
-      if (found && found.mtimeMs < before) await rm(this.pathOf(digest), { force: true });
+  /** The digests of blobs in one of `BLOB_FOLDERS` that were last stored before this time. */
+  async *storedBefore(before: number, name: string): AsyncGenerator<string> {
+    const folder = await opendir(path.join(this.#root, 'sha256', name)).catch(() => []);
+    for await (const entry of folder) {
+      const digest = name + entry.name;
+      if (SHA256.test(digest) && (await this.#isOlder(digest, before))) yield digest;
+    }
+  }
+
+  /**
+   * Deletes an unused blob, unless it was stored after `before`: its row may not have been written yet. Returns whether it
+   * was deleted.
+   */
+  async deleteUnused(digest: string, before: number): Promise<boolean> {
+    return this.#inTurn(digest, async () => {
+      const isOlder = await this.#isOlder(digest, before);
+      if (isOlder) await rm(this.pathOf(digest), { force: true });
+      return isOlder;
     });
   }
 
+  async #isOlder(digest: string, before: number): Promise<boolean> {
+    const found = await stat(this.pathOf(digest)).catch(() => null);
+    return found !== null && found.mtimeMs < before;
+  }
+
   /** Storing and deleting the same blob take turns: a blob that was just renewed must not be deleted. */
-  async #inTurn(digest: string, work: () => Promise<void>): Promise<void> {
+  async #inTurn<T>(digest: string, work: () => Promise<T>): Promise<T> {
     const mine = (this.#turns.get(digest) ?? Promise.resolve()).then(work);
-    const ended = mine.catch(() => {});
+    const ended = mine.then(
+      () => {},
+      () => {},
+    );
     this.#turns.set(digest, ended);
-    await mine.finally(() => this.#turns.get(digest) === ended && this.#turns.delete(digest));
+    return mine.finally(() => this.#turns.get(digest) === ended && this.#turns.delete(digest));
   }
 
   get #aside(): string {

@@ -7,6 +7,7 @@ import { pino } from 'pino';
 import { Sweeper } from '#src/prediction/sweeper.js';
 import { BlobFolder } from '#src/storage/blobs.js';
 import { type Databases, openDatabases } from '#src/storage/database.js';
+import { firstIdAt } from '#src/storage/ids.js';
 import { fillCatalogFile, fillPredictionsFile } from '../bench/growth-data.js';
 
 /** More versions than a statement can have parameters. */
@@ -89,4 +90,77 @@ test('a blob that is stored again while it is deleted stays', async () => {
 
     expect((await blobs.get(digest)).toString()).toBe(`input ${i}`);
   }
+});
+
+const HOUR_MS = 3_600_000;
+
+/** A blob as the server leaves it: last stored this many hours before `NOW`. */
+async function storedBlob(text: string, hoursAgo: number): Promise<string> {
+  const digest = await blobs.put(text);
+  const stored = new Date(NOW - hoursAgo * HOUR_MS);
+  await utimes(blobs.pathOf(digest), stored, stored);
+  return digest;
+}
+
+const NOW = Date.now() + 365 * 24 * HOUR_MS;
+
+async function sweepForTwoDays(): Promise<void> {
+  for (let hour = 0; hour < 48; hour++) await sweep(NOW + (hour - 47) * HOUR_MS);
+}
+
+async function which(digests: Readonly<Record<string, string>>): Promise<string[]> {
+  const found = await Promise.all(
+    Object.entries(digests).map(async ([name, digest]) => ((await blobs.size(digest).catch(() => null)) ? [name] : [])),
+  );
+  return found.flat();
+}
+
+test('a blob without a row is deleted after a day; those of predictions and versions, and young ones, stay', async () => {
+  fillCatalogFile(folder, 60);
+  databases = await openDatabases(folder);
+  const { catalogDb, predictionDb } = databases;
+  const old = async (name: string) => storedBlob(name, 24 * 90);
+  const orphans = Object.fromEntries(
+    await Promise.all(Array.from({ length: 40 }, async (_, i) => [`orphan ${i}`, await old(`orphan ${i}`)])),
+  );
+  const used = {
+    input: await old('input'),
+    graph: await old('graph'),
+    variant: await old('variant'),
+    tokenizer: await old('tokenizer'),
+    tokenizerOfVariant: await old('tokenizerOfVariant'),
+    young: await storedBlob('young', 12),
+  };
+  const prediction = { version_id: 'v', principal_id: 'p', answer: '{}', timing: '{}', runtime: '{}' };
+  await predictionDb
+    .insertInto('prediction')
+    .values({ ...prediction, id: firstIdAt('Prediction', NOW), created_at: NOW, input_sha256: used.input })
+    .execute();
+  const last = await catalogDb.selectFrom('version').select('id').orderBy('id', 'desc').executeTakeFirstOrThrow();
+  const text = (tokenizerSha256: string) => ({ text: { tokenizerSha256 } });
+  await catalogDb
+    .updateTable('version')
+    .set({
+      artifact_sha256: used.graph,
+      spec: JSON.stringify(text(used.tokenizer)),
+      variants: JSON.stringify([{ sha256: used.variant, spec: text(used.tokenizerOfVariant) }]),
+    })
+    .where('id', '=', last.id)
+    .execute();
+
+  await sweepForTwoDays();
+
+  expect(await which({ ...orphans, ...used })).toEqual(Object.keys(used));
+});
+
+test('an input that was stored again for a new prediction is kept while orphans are deleted', async () => {
+  databases = await openDatabases(folder);
+  const digest = await storedBlob('again', 24 * 90);
+  await blobs.put('again');
+  const renewed = new Date(NOW - HOUR_MS);
+  await utimes(blobs.pathOf(digest), renewed, renewed);
+
+  for (let hour = 0; hour < 24; hour++) await sweep(NOW - hour * HOUR_MS);
+
+  expect(await which({ again: digest })).toEqual(['again']);
 });
