@@ -87,8 +87,8 @@ class Contents {
   mean(count: number): PredictionSize {
     return {
       inputBytes: this.bytes / count,
-      characters: this.#characters / count,
-      tokens: this.#tokens / count,
+      characters: mayAnswer(this.#spec, 'fillings') ? this.#characters / count : 0,
+      tokens: mayAnswer(this.#spec, 'tokens') ? this.#tokens / count : 0,
       labels: Math.max(this.#spec?.labels.length ?? 0, this.#labels / count),
       sentences: this.#sentences / count,
       objects: mayAnswer(this.#spec, 'detections') ? MAX_OBJECTS : 0,
@@ -156,7 +156,8 @@ function pixelsOf(base64: string, spec: VersionSpec | null): number {
   if (size.width * size.height > MAX_IMAGE_PIXELS) return 0;
   if (!spec?.image) return size.width * size.height;
   const { work, preprocessingWork } = workOfImage(size, spec.image);
-  return preprocessingWork + work;
+  // An image that is too large after resizing is refused: no image is decoded, resized and read with more pixels than this.
+  return Math.min(preprocessingWork + work, 3 * MAX_IMAGE_PIXELS);
 }
 
 /** Tokens that run, of a text with this many. */

@@ -57,6 +57,25 @@ test('45 aliases of the spans of a text of 100,000 characters cost too much; one
   expect(many.extensions?.['cost'].requested).toBeGreaterThan(40 * (one.extensions?.['cost'].requested / 2));
 });
 
+test('the outputs of other tasks cost nothing, and an embedding costs its dimensions, not those of all tokens', async () => {
+  const input = (model: string, text: string) => ({ input: { model, input: { text }, record: false } });
+  const short = 'paris '.repeat(100);
+  const vector = ONE('... on Embedding { vector vectorBase64 }');
+  const all = ONE(`... on Embedding { vector vectorBase64 } ... on Fillings { items(first: 20) { sequence } }
+    ... on Tokens { items { label word } } ... on Tensors { tensors { data } }`);
+
+  const one = await costOf(vector, input('tiny-embed', short));
+  expect(await costOf(vector, input('tiny-embed', 'paris'))).toBeGreaterThan(one - 10);
+  expect(await costOf(all, input('tiny-embed', short))).toBeLessThan(one + 10);
+});
+
+test('a predictMany of 1,000 sentences costs less than the limit', async () => {
+  const inputs = Array(1_000).fill({ text: 'the movie was great, and Paris is the capital of France' });
+  const query = MANY.replace('problem', 'prediction { output { ... on Embedding { vector } } } problem');
+
+  expect(await costOf(query, { input: { model: 'tiny-embed', inputs } })).toBeLessThan(LIMITS.maxCost);
+});
+
 test('a filter by metric, a search, facets and totals add the rows that they may read', async () => {
   const listing = (variables: Record<string, unknown>, more = '') =>
     costOf(

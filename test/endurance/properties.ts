@@ -68,6 +68,8 @@ const MOST_BYTES = 4_000_000;
 /** Limits how long fast-check shrinks a failure. */
 const LONGEST_CHECK_MS = 120_000;
 const SHOWN = 1_000;
+/** Instead of the answer to a request. */
+const COSTS_TOO_MUCH = Symbol('costs too much');
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { ...Payload } }`;
 const PREDICT_MANY = `mutation ($input: PredictManyInput!) {
@@ -157,16 +159,25 @@ class TaskCheck {
   }
 
   async #tryBatch(batch: readonly Asked[]): Promise<void> {
-    for (const [subject, inputs] of batchesOf(batch)) {
-      const payloads = await this.#askMany(subject, inputs);
-      for (const [i, input] of inputs.entries()) {
-        const verdict = judge(subject, input, payloads[i], ['input', 'inputs', String(i)]);
-        this.#count(verdict);
-        if (verdict.kind === 'complaint') throw new Error(`${verdict.complaint} (input ${i})`);
-      }
-      const few = inputs.slice(0, MOST_ALONE).entries();
-      await Promise.all(few.map(([i, input]) => this.#askAlone(subject, input, payloads[i])));
+    for (const [subject, inputs] of batchesOf(batch)) await this.#tryInputs(subject, inputs);
+  }
+
+  /** A request that costs too much is divided. */
+  async #tryInputs(subject: Subject, inputs: readonly Input[]): Promise<void> {
+    const payloads = await this.#askMany(subject, inputs);
+    if (payloads === COSTS_TOO_MUCH) {
+      if (inputs.length === 1) throw new Error('an input that costs too much alone');
+      const half = inputs.length >> 1;
+      await this.#tryInputs(subject, inputs.slice(0, half));
+      return this.#tryInputs(subject, inputs.slice(half));
     }
+    for (const [i, input] of inputs.entries()) {
+      const verdict = judge(subject, input, payloads[i] as Data, ['input', 'inputs', String(i)]);
+      this.#count(verdict);
+      if (verdict.kind === 'complaint') throw new Error(`${verdict.complaint} (input ${i})`);
+    }
+    const few = inputs.slice(0, MOST_ALONE).entries();
+    await Promise.all(few.map(([i, input]) => this.#askAlone(subject, input, payloads[i] as Data)));
   }
 
   #count({ kind }: Verdict): void {
@@ -175,7 +186,9 @@ class TaskCheck {
   }
 
   async #askAlone(subject: Subject, input: Input, inCompany: Data): Promise<void> {
-    const { predict } = await this.#send(PREDICT, { model: subject.ref, input });
+    const data = await this.#send(PREDICT, { model: subject.ref, input });
+    if (data === COSTS_TOO_MUCH) throw new Error('an input that costs too much alone');
+    const { predict } = data;
     this.report.alone++;
     const verdict = judge(subject, input, predict, ['input', 'input']);
     if (verdict.kind === 'complaint') throw new Error(`alone: ${verdict.complaint}`);
@@ -185,16 +198,19 @@ class TaskCheck {
     if (difference) throw new Error(`the answer differs when the input is sent alone: ${difference}`);
   }
 
-  async #askMany({ ref }: Subject, inputs: readonly Input[]): Promise<Data[]> {
-    const { predictMany } = await this.#send(PREDICT_MANY, { model: ref, inputs });
-    if (predictMany.results?.length !== inputs.length) throw new Error(`no results: ${JSON.stringify(predictMany)}`);
-    return predictMany.results;
+  async #askMany({ ref }: Subject, inputs: readonly Input[]): Promise<Data[] | typeof COSTS_TOO_MUCH> {
+    const data = await this.#send(PREDICT_MANY, { model: ref, inputs });
+    if (data === COSTS_TOO_MUCH) return COSTS_TOO_MUCH;
+    const { results } = data.predictMany;
+    if (results?.length !== inputs.length) throw new Error(`no results: ${JSON.stringify(data)}`);
+    return results;
   }
 
-  async #send(document: string, input: Data): Promise<Data> {
+  async #send(document: string, input: Data): Promise<Data | typeof COSTS_TOO_MUCH> {
     const variables = { input: { ...input, record: false } };
     const { status, text } = await this.#client.send(toJson({ query: `${document} ${PAYLOAD}`, variables }));
     const { data, errors } = JSON.parse(text);
+    if (errors?.[0]?.extensions.code === 'COST_LIMIT_EXCEEDED') return COSTS_TOO_MUCH;
     if (status !== 200 || errors) throw new Error(`status ${status}: ${text.slice(0, SHOWN)}`);
     return data;
   }

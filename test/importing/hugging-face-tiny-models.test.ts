@@ -13,6 +13,13 @@ const PREDICT_MANY = `mutation ($input: PredictManyInput!) {
   predictMany(input: $input) { results { prediction { truncated ${OUTPUT} } problem { code message } } problem { code message } }
 } ${SPAN}`;
 
+/** Copies of a long text that one request may contain at its price. */
+const FEW = { copies: 12 };
+/** Selects little, because the price of a large input includes its output. */
+const PREDICT_LARGE = `mutation ($input: PredictManyInput!) {
+  predictMany(input: $input) { results { problem { code message } } problem { code message } }
+}`;
+
 const { exp } = Math;
 const sigma = (x: number) => 1 / (1 + exp(-x));
 const near = (x: number) => expect.closeTo(x, 5);
@@ -22,6 +29,10 @@ let app: TestApp;
 beforeAll(async () => {
   store = await createStore();
   for (const [name, folder] of Object.entries(huggingFaceFolders())) await store.write(name, folder);
+  await store.write('tiny-ner-cut', {
+    ...huggingFaceFolders()['tiny-ner'],
+    'model.yaml': 'task: TOKEN_CLASSIFICATION\ntokens: { longInputs: truncate }\n',
+  });
   app = await startTestApp({ modelStore: store.folder });
 });
 afterAll(async () => {
@@ -29,11 +40,16 @@ afterAll(async () => {
   await store.remove();
 });
 
-/** Predicts alone, in a batch between `neighbors`, and in a batch of 40 copies, and expects the same answer each time. */
-async function answers(model: string, input: object, neighbors: readonly object[] = []): Promise<Data> {
+/** Predicts alone, in a batch between `neighbors`, and in a batch of copies, and expects the same answer each time. */
+async function answers(
+  model: string,
+  input: object,
+  neighbors: readonly object[] = [],
+  { copies } = { copies: 40 },
+): Promise<Data> {
   const alone = (await app.query(PREDICT, { input: { model, input } })).predict;
   expect(alone.problem).toBeNull();
-  for (const inputs of [[...neighbors, input, ...neighbors], Array(40).fill(input)]) {
+  for (const inputs of [[...neighbors, input, ...neighbors], Array(copies).fill(input)]) {
     const { predictMany } = await app.query(PREDICT_MANY, { input: { model, inputs } });
     const index = inputs.indexOf(input);
     expect(predictMany.results[index].prediction.output).toEqual(rounded(alone.prediction.output));
@@ -52,6 +68,7 @@ test('every folder is READY with its task, signature and full batch size', async
     'tiny-sst': 'TEXT_CLASSIFICATION',
     'tiny-topics': 'TEXT_CLASSIFICATION',
     'tiny-ner': 'TOKEN_CLASSIFICATION',
+    'tiny-ner-cut': 'TOKEN_CLASSIFICATION',
     'tiny-embed': 'FEATURE_EXTRACTION',
     'tiny-sentences': 'SENTENCE_SIMILARITY',
     'tiny-mlm': 'FILL_MASK',
@@ -62,7 +79,7 @@ test('every folder is READY with its task, signature and full batch size', async
     'tiny-yolos': 'OBJECT_DETECTION',
     'tiny-detr': 'OBJECT_DETECTION',
   });
-  expect(Object.values<Data>(found).map(({ version }) => version.serving.maxBatch)).toEqual(Array(12).fill(128));
+  expect(Object.values<Data>(found).map(({ version }) => version.serving.maxBatch)).toEqual(Array(13).fill(128));
   expect(found['tiny-topics'].version.signature).toMatchObject({ multiLabel: true, maxTokens: 64, maskToken: null });
   expect(found['tiny-sentences'].version.signature).toMatchObject({ inputKind: 'SIMILARITY', maxTokens: 32 });
   expect(found['tiny-mlm'].version.signature).toMatchObject({ inputKind: 'TEXT', maskToken: '[MASK]' });
@@ -185,7 +202,7 @@ test('the answer to a question, or that the context contains none', async () => 
 
 test('an answer at the end of a long context is found, with its offsets', async () => {
   const context = `${'the movie was great. '.repeat(60)}It is Paris`;
-  const { output, truncated } = await answers('tiny-qa', { question: { question: 'France?', context } });
+  const { output, truncated } = await answers('tiny-qa', { question: { question: 'France?', context } }, [], FEW);
 
   expect(truncated).toBe(false);
   expect(output).toMatchObject({ text: 'Paris', start: context.length - 5, end: context.length });
@@ -260,7 +277,7 @@ test('only the beginning of a text that is too long is read, and Prediction.trun
 
 test('token classification labels the whole of a long text', async () => {
   const text = `${'the movie '.repeat(150)}Paris ${'was great '.repeat(150)}Berlin`;
-  const { truncated, output } = await answers('tiny-ner', { text });
+  const { truncated, output } = await answers('tiny-ner', { text }, [], FEW);
 
   expect(truncated).toBe(false);
   expect(output.simple.map(({ word, start }: Data) => [word, start])).toEqual([
@@ -285,8 +302,8 @@ test('a large input after many small ones is answered, and no worker is restarte
     ['tiny-ner', oneWord, many],
     ['tiny-vit', small, large],
   ] as const) {
-    for (let i = 0; i < 15; i++) await app.query(PREDICT, { input: { model, input: smallInput } });
-    const { predictMany } = await app.query(PREDICT_MANY, { input: { model, inputs, deadlineMs: 60_000 } });
+    for (let i = 0; i < 15; i++) await app.query(PREDICT_LARGE, { input: { model, inputs: [smallInput] } });
+    const { predictMany } = await app.query(PREDICT_LARGE, { input: { model, inputs, deadlineMs: 60_000 } });
     expect(predictMany.results.map(({ problem }: Data) => problem)).toEqual(inputs.map(() => null));
   }
 
@@ -313,7 +330,7 @@ test('texts that are too long in total are refused before any of them is run', a
   const { predictMany } = await app.query(
     `mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { replayed }
       problem { code ... on InvalidInput { problems { path code message } } } } }`,
-    { input: { model: 'tiny-ner', inputs } },
+    { input: { model: 'tiny-ner-cut', inputs } },
   );
 
   expect(predictMany).toEqual({

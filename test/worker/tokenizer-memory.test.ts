@@ -28,12 +28,15 @@ test('nine texts of 1.8 million tokens at once end no worker', async () => {
   await app.query(PREDICT_MANY, { input: { model: 'ner', inputs: [{ text: 'Paris' }], record: false } });
   const before = workers();
 
-  const inputs = Array(9).fill({ text: EXPANDING_TEXT });
-  const { predictMany } = await app.query(PREDICT_MANY, {
-    input: { model: 'ner', inputs, record: false, deadlineMs: 3_600_000 },
-  });
+  // In three requests, because all nine together cost more than is allowed.
+  const inputs = Array(3).fill({ text: EXPANDING_TEXT });
+  const answers = await Promise.all(
+    Array.from({ length: 3 }, () =>
+      app.query(PREDICT_MANY, { input: { model: 'ner', inputs, record: false, deadlineMs: 3_600_000 } }),
+    ),
+  );
 
-  expect(predictMany.results).toEqual(Array(9).fill({ problem: null }));
+  for (const { predictMany } of answers) expect(predictMany.results).toEqual(Array(3).fill({ problem: null }));
   expect(workers()).toEqual(before);
 });
 
