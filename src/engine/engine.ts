@@ -152,6 +152,9 @@ export class Engine {
    */
   run(version: EngineVersion, item: Item, options: RunOptions): Promise<Outcome> {
     if (this.#isStopping) return Promise.reject(new ShuttingDownError());
+    // A connection that has closed does not tell its listeners again, so the entry would settle only at its deadline.
+    if (options.connection.isClosed)
+      return Promise.reject(new InferenceFailedError('the client has disconnected', true));
     const now = performance.now();
     const { caller } = options.connection;
     const served = this.#ensureServed(version);

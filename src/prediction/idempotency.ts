@@ -116,6 +116,8 @@ export class SharedPredictions {
     } finally {
       waiting.delete(mine);
       this.#waiting--;
+      // Those that are left may have disconnected while this one waited.
+      connection.checkClosed();
     }
   }
 
@@ -146,7 +148,7 @@ class SharedConnection implements CallerConnection {
     this.#listeners.push(listener);
   }
 
-  /** To be called when one of the connections has closed. */
+  /** To be called when one of the connections has closed, or a request waits no more. */
   checkClosed(): void {
     if (this.isClosed) for (const listener of this.#listeners.splice(0)) listener();
   }

@@ -248,6 +248,18 @@ test('an input whose caller has disconnected is not run', async () => {
   expect(simulation.children.length).toBeLessThanOrEqual(processes + 1);
 });
 
+test('an input whose caller disconnected before it arrived fails immediately, not at its deadline', async () => {
+  const simulation = await start({ workers: 1 });
+  const connection = simulatedConnection('gone');
+  connection.close();
+  let answer: unknown = null;
+
+  void settled(simulation.run(1, { connection, deadlineMs: 3_600_000 })).then((settledAs) => (answer = settledAs));
+  await jest.advanceTimersByTimeAsync(0);
+
+  expect(answer).toMatch('the client has disconnected');
+});
+
 test('a full queue refuses immediately and says when to retry', async () => {
   const simulation = await start({ workers: 1 });
   const version = simulatedVersion('slow', 1);

@@ -180,6 +180,23 @@ test('a request whose own client has disconnected is still run for those who hav
   expect(shared.get('k')).toBeUndefined();
 });
 
+test('a retry runs at once if the last request to leave has missed its deadline, after the first client disconnected', async () => {
+  const shared = new SharedPredictions();
+  const gone = { isClosed: true, caller: 'x' };
+  const begun = Promise.withResolvers<never>();
+  const first = shared.begin('k', 'd', { connection: gone, startedAt: performance.now(), deadlineMs: 1e6 }, (given) => {
+    given.onClose?.(() => begun.reject(new Error('nobody waits')));
+    return begun.promise;
+  });
+  const connection = { isClosed: false, caller: 'x' };
+
+  const joined = shared.join('k', { connection, startedAt: performance.now(), deadlineMs: 1 });
+
+  await expect(joined).rejects.toThrow('deadline');
+  await expect(first).rejects.toThrow('nobody waits');
+  expect(shared.get('k')).toBeUndefined();
+});
+
 test('only so many requests with keys wait at the same time', () => {
   const shared = new SharedPredictions();
   const mine = { connection: { isClosed: false, caller: 'x' }, startedAt: 0, deadlineMs: 1 };
