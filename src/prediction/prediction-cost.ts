@@ -8,11 +8,14 @@ import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 import { imageSizeOfBase64 } from '../tasks/image-size.js';
 import { MAX_OBJECTS } from '../tasks/object-detection.js';
 import { taskNamed, type VersionSpec } from '../tasks/tasks.js';
-import { workOfImage } from '../tasks/work.js';
+import { type Work, workOfImage } from '../tasks/work.js';
 
 /** Of each input, besides what its contents cost. */
 const INPUT_POINTS = 5;
+/** Of an image that is decoded or resized. */
 const POINTS_PER_MEGAPIXEL = 64;
+/** Of an image as the graph reads it. A graph of moderate size takes about three times as long. */
+const POINTS_PER_GRAPH_MEGAPIXEL = 256;
 const POINTS_PER_TOKEN = 0.05;
 const POINTS_PER_COLUMN = 0.005;
 /** A number in a JSON list, and a byte that is decoded and sent to a worker. */
@@ -115,10 +118,13 @@ class Contents {
 
   #addImage(base64: unknown): void {
     const bytes = lengthOf(base64);
-    const pixels = pixelsOf(typeof base64 === 'string' ? base64 : '', this.#spec);
+    const { work, preprocessingWork } = workOf(typeof base64 === 'string' ? base64 : '', this.#spec);
     this.bytes += bytes;
-    this.#values += pixels;
-    this.points += bytes * POINTS_PER_BYTE + (pixels / 1e6) * POINTS_PER_MEGAPIXEL;
+    this.#values += preprocessingWork + work;
+    this.points +=
+      bytes * POINTS_PER_BYTE +
+      (preprocessingWork / 1e6) * POINTS_PER_MEGAPIXEL +
+      (work / 1e6) * POINTS_PER_GRAPH_MEGAPIXEL;
   }
 
   #addTensor({ base64, data }: Readonly<Record<string, unknown>>): void {
@@ -148,16 +154,19 @@ class Contents {
 /** How JPEG, PNG and WebP files begin. Others are refused. */
 const ACCEPTED_IMAGE = /^(\/9j\/|iVBORw0KGg|UklGR)/;
 
-/** Pixels that are decoded, resized and read by the graph. A larger image is refused. */
-function pixelsOf(base64: string, spec: VersionSpec | null): number {
+/** Pixels that are decoded and resized, and that the graph reads. An image with more is refused, also after resizing. */
+function workOf(base64: string, spec: VersionSpec | null): Work {
   const file = base64.startsWith('data:') ? base64.slice(base64.indexOf(',') + 1) : base64;
   const size = imageSizeOfBase64(file);
-  if (!size) return ACCEPTED_IMAGE.test(file) ? MAX_IMAGE_PIXELS : 0;
-  if (size.width * size.height > MAX_IMAGE_PIXELS) return 0;
-  if (!spec?.image) return size.width * size.height;
+  if (!size) return { work: 0, preprocessingWork: ACCEPTED_IMAGE.test(file) ? MAX_IMAGE_PIXELS : 0 };
+  const sent = size.width * size.height;
+  if (sent > MAX_IMAGE_PIXELS) return { work: 0, preprocessingWork: 0 };
+  if (!spec?.image) return { work: 0, preprocessingWork: sent };
   const { work, preprocessingWork } = workOfImage(size, spec.image);
-  // An image that is too large after resizing is refused: no image is decoded, resized and read with more pixels than this.
-  return Math.min(preprocessingWork + work, 3 * MAX_IMAGE_PIXELS);
+  return {
+    work: Math.min(work, MAX_IMAGE_PIXELS),
+    preprocessingWork: Math.min(preprocessingWork, 2 * MAX_IMAGE_PIXELS),
+  };
 }
 
 /** Tokens that run, of a text with this many. */

@@ -76,6 +76,17 @@ test('a predictMany of 1,000 sentences costs less than the limit', async () => {
   expect(await costOf(query, { input: { model: 'tiny-embed', inputs } })).toBeLessThan(LIMITS.maxCost);
 });
 
+test('an image costs more the more pixels the graph reads; 1,000 small images cost less than the limit', async () => {
+  const base64 = pixelBomb(28, 28).toString('base64');
+  const cost = (model: string) =>
+    costOf(MANY, { input: { model, inputs: Array(1_000).fill({ image: { base64 } }), record: false } });
+
+  const [small, large] = [await cost('fashion-cnn'), await cost('face-detector')];
+
+  expect(small).toBeLessThan(LIMITS.maxCost);
+  expect(large).toBeGreaterThan(2 * small);
+});
+
 test('a filter by metric, a search, facets and totals add the rows that they may read', async () => {
   const listing = (variables: Record<string, unknown>, more = '') =>
     costOf(
