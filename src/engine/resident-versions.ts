@@ -129,18 +129,21 @@ export class ResidentVersions {
     return this.#known.get(key)?.loadMs ?? 0;
   }
 
-  /** Adds a copy of a loaded version if its inputs wait longer than the load takes. Returns the load time. */
+  /**
+   * Adds a copy of a loaded version if its inputs wait longer than the load takes. Returns how long they must have waited
+   * for a copy to pay; infinity if none can be loaded before something else happens.
+   */
   considerCopy(version: EngineVersion, queueMs: number): number {
     const known = this.#knownOf(version);
     const loadMs = known.loadMs ?? DEFAULT_LOAD_MS;
-    if (this.#pool.all.some(({ loading }) => loading.has(version.key))) return loadMs;
+    if (this.#pool.all.some(({ loading }) => loading.has(version.key))) return Number.POSITIVE_INFINITY;
     const plan = planLoad(this.#candidates(version.key), this.#sizeOf(known));
-    if (!plan) return loadMs;
+    if (!plan) return Number.POSITIVE_INFINITY;
     const evictedLoadMs = plan.evicted.reduce((sum, { key }) => sum + (this.#known.get(key)?.loadMs ?? 0), 0);
-    if (!isCopyWorthwhile(queueMs + known.waitedMs, loadMs, evictedLoadMs)) return loadMs;
+    if (!isCopyWorthwhile(queueMs + known.waitedMs, loadMs, evictedLoadMs)) return loadMs + evictedLoadMs;
     known.waitedMs = 0;
     this.#loadInto(plan.worker.process, known, plan.evicted);
-    return loadMs;
+    return Number.POSITIVE_INFINITY;
   }
 
   /** Resolves when a serving worker has the version loaded. Rejects if it cannot be loaded. */
