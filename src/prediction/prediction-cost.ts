@@ -18,8 +18,8 @@ const POINTS_PER_MEGAPIXEL = 64;
 const POINTS_PER_GRAPH_MEGAPIXEL = 256;
 const POINTS_PER_TOKEN = 0.05;
 const POINTS_PER_COLUMN = 0.005;
-/** A number in a JSON list, and a byte that is decoded and sent to a worker. */
-const POINTS_PER_VALUE = 0.0005;
+/** A value in a JSON list, and a byte that is decoded and sent to a worker. */
+const POINTS_PER_VALUE = 0.002;
 const POINTS_PER_BYTE = 1 / 65_536;
 /** Of an input that is recorded. */
 const BYTES_PER_POINT_RECORDED = 16_384;
