@@ -14,7 +14,8 @@ test.each([
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-counts-'));
   await (await openDatabases(dataDir)).close();
   fillPredictionsFile(dataDir, count);
-  const app = await startTestApp({ dataDir, modelStore: '/nowhere' });
+  // The predictions are from 2023, and the sweeper runs at start.
+  const app = await startTestApp({ dataDir, modelStore: '/nowhere', retentionDays: 3_650 });
 
   const { predictions } = await app.query('{ predictions { totalCount totalCountCapped nodes { id } } }');
 
