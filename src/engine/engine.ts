@@ -9,40 +9,31 @@
  * - An input is not run if its caller has disconnected or its deadline has passed.
  *
  * A batch is formed as soon as a worker is available, from whatever is queued: the engine adds no batching delay.
- * This file holds the effects (timers, processes, promises). The decisions are pure, in
- * `fair-queue.ts`, `admission.ts`, `schedule.ts` and `supervision.ts`. The engine knows neither GraphQL nor SQL.
+ * This file accepts inputs and dispatches them; `running-batches.ts` sends batches and learns from them, and
+ * `recovery.ts` handles failures. The decisions are pure, in `fair-queue.ts`, `admission.ts`, `schedule.ts` and
+ * `supervision.ts`. The engine knows neither GraphQL nor SQL.
  */
 
-import { DeadlineExceededError, InferenceFailedError, OverloadedError, ShuttingDownError } from '../errors.js';
-import type { ItemFailure } from '../tasks/failures.js';
-import { bytesOfItem } from '../tasks/item-bytes.js';
+import { InferenceFailedError, ShuttingDownError } from '../errors.js';
 import type { Item } from '../tasks/tasks.js';
 import { maxBatchWork } from '../tasks/work.js';
 import { waitAtMost } from '../wait-at-most.js';
-import { type Arrival, decideAdmission, isTooLate, retryAfterMs } from './admission.js';
-import { Cancellations } from './cancellations.js';
+import { AdmissionControl } from './admission-control.js';
 import type { ProbeProcesses } from './disposable-worker.js';
 import { createEntry, type RunOptions } from './entry.js';
 import { FairQueue } from './fair-queue.js';
 import { type BatchSize, VersionLatency } from './latency.js';
-import type { BatchTiming, EngineVersion, FromWorker, ItemResult } from './messages.js';
+import type { EngineVersion, FromWorker, ItemResult } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
-import { type Entry, NO_LIMITS, type Outcome, type PriorityName, sizeOf, sum } from './queue.js';
+import { type Entry, type Outcome, sizeOf } from './queue.js';
+import { Recovery } from './recovery.js';
 import { ResidentVersions } from './resident-versions.js';
+import { RunningBatches } from './running-batches.js';
 import { busyMs, type ScheduledVersion, selectWorker } from './schedule.js';
-import {
-  chooseRecovery,
-  type ExitCause,
-  mayBeCausedByInput,
-  poisonReason,
-  shouldAnnounceStart,
-  watchdogMs,
-} from './supervision.js';
-import { Watchdogs } from './watchdogs.js';
-import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
+import type { ExitCause } from './supervision.js';
+import type { WorkerProcess } from './worker-process.js';
 
-const LOAD_WATCHDOG_MS = 120_000;
 /**
  * Longest time that the run of a batch is planned to take. A run cannot be interrupted, so longer work is split into
  * several batches: between them, other versions get their turn, and inputs that nobody waits for are dropped.
@@ -54,11 +45,12 @@ const UNKNOWN_COST_MS = 1;
 export class Engine {
   readonly #pool: Pool;
   readonly #served = new Map<string, ScheduledVersion>();
-  readonly #quarantine = new Quarantine((version, error) => this.#failQueued(version, error));
-  readonly #watchdogs = new Watchdogs();
-  readonly #residents: ResidentVersions;
   readonly #queue = new FairQueue();
-  readonly #cancellations = new Cancellations();
+  readonly #quarantine = new Quarantine((version, error) => this.#recovery.failQueued(version, error));
+  readonly #recovery = new Recovery(this.#queue, this.#quarantine);
+  readonly #running = new RunningBatches(this.#queue, (version) => this.#ensureServed(version));
+  readonly #residents: ResidentVersions;
+  readonly #admission: AdmissionControl;
   #outstanding = 0;
   /** Whether a version has been loaded since the start. */
   #hasLoaded = false;
@@ -71,14 +63,15 @@ export class Engine {
     this.#pool = new Pool({
       ...options,
       onMessage: (worker, message) => this.#receive(worker, message),
-      onExit: (worker, cause, how) => this.#recover(worker, cause, how),
+      onExit: (worker, cause, how) => this.#onExit(worker, cause, how),
     });
     this.#residents = new ResidentVersions(this.#pool, options.memoryBytes, {
       onChange: () => this.#onResidentsChanged(),
-      onLoadFailed: (version, error) => this.#failQueued(version, error),
-      onLoadCrashed: (version) => this.#quarantineQueued(version),
+      onLoadFailed: (version, error) => this.#recovery.failQueued(version, error),
+      onLoadCrashed: (version) => this.#recovery.quarantineQueued(version),
       hasWaiting: (key) => this.#queue.rowsOf(key) > 0,
     });
+    this.#admission = new AdmissionControl(this.#queue, this.#pool, this.#residents);
   }
 
   /** Every inference process: those that serve, the spare and the quarantine. */
@@ -159,7 +152,7 @@ export class Engine {
     const { caller } = options.connection;
     const served = this.#ensureServed(version);
     const refusal =
-      this.#quarantine.refusal(version, item, caller, now) ?? this.#refusalForLoad(served, item, options, now);
+      this.#quarantine.refusal(version, item, caller, now) ?? this.#admission.refusal(served, item, options, now);
     if (refusal) return Promise.reject(refusal);
     const { entry, answered } = createEntry(item, options, (settled) => this.#onSettled(settled));
     this.#outstanding++;
@@ -199,7 +192,7 @@ export class Engine {
       const drained = new Promise<void>((resolve) => (this.#drained = resolve));
       await waitAtMost(graceMs, drained);
     }
-    this.#watchdogs.stop();
+    this.#running.stop();
     if (this.#dispatchTimer) clearTimeout(this.#dispatchTimer);
     this.#failAll(new ShuttingDownError());
     this.#residents.stop(new ShuttingDownError());
@@ -214,51 +207,8 @@ export class Engine {
     return served;
   }
 
-  #refusalForLoad(
-    { version, ...served }: ScheduledVersion,
-    item: Item,
-    options: RunOptions,
-    now: number,
-  ): Error | null {
-    const { key, ref } = version;
-    const { deadlineMs, priority, connection } = options;
-    const { latency } = served;
-    const isIdle = served.running === 0 && this.#queue.rowsOf(key) === 0;
-    const aloneMs = latency.expectedMs(item);
-    const refusal = decideAdmission({
-      deadlineMs,
-      ...this.#sizesOf(key, item, connection.caller),
-      waitMs: this.#waitMs(key, connection.caller, priority, now) + (isIdle ? 0 : this.#residents.loadMsOf(key)),
-      runMs: aloneMs && Math.max(aloneMs, latency.batchMs),
-      aloneMs,
-      ageMs: latency.ageMs(now),
-      isIdle,
-    });
-    if (!refusal) return null;
-    if (refusal.kind === 'tooSlow') return new DeadlineExceededError(deadlineMs, 'queue');
-    return new OverloadedError(ref, this.#queue.rowsOf(key), refusal.retryAfterMs);
-  }
-
-  #sizesOf(key: string, item: Item, caller: string): Pick<Arrival, 'size' | 'queued' | 'ofCaller'> {
-    return {
-      size: { rows: item.rows, bytes: bytesOfItem(item) },
-      queued: { rows: this.#queue.rowsOf(key), bytes: this.#queue.totals.bytes },
-      ofCaller: this.#queue.totalsOf(caller),
-    };
-  }
-
-  /** Predicted time until a worker that has the version is free, with the work of all versions before it. */
-  #waitMs(key: string, caller: string, priority: PriorityName, now: number): number {
-    const { ready } = this.#pool;
-    const holders = ready.filter(({ loaded }) => loaded.has(key));
-    const busy = (holders.length > 0 ? holders : ready).map((worker) => busyMs(worker, now));
-    if (busy.length === 0) return 0;
-    if (this.#queue.totals.rows === 0) return Math.min(...busy);
-    return busy.reduce((total, ms) => total + ms, this.#queue.aheadMs(key, caller, priority)) / busy.length;
-  }
-
   #onSettled(entry: Entry): void {
-    if (!this.#queue.remove(entry)) this.#cancellations.cancel(entry);
+    if (!this.#queue.remove(entry)) this.#running.cancel(entry);
     this.#outstanding--;
     if (this.#outstanding === 0) this.#drained?.();
   }
@@ -316,17 +266,15 @@ export class Engine {
   #assignNext(worker: WorkerProcess, served: ScheduledVersion, entry: Entry, now: number): void {
     const { version, latency, blockedSince } = served;
     const leftMs = entry.deadlineAt - now - busyMs(worker, now);
-    if (isTooLate({ leftMs, aloneMs: latency.expectedMs(entry.item), ageMs: latency.ageMs(now) })) {
-      const { key, ref } = version;
-      entry.fail(
-        new OverloadedError(ref, this.#queue.rowsOf(key), retryAfterMs(this.#queue.totals.queuedMs / this.#pool.size)),
-      );
+    const refusal = this.#admission.refusalIfLate(served, entry, leftMs, now);
+    if (refusal) {
+      entry.fail(refusal);
       return;
     }
     this.#residents.recordUse(worker, version, blockedSince === null ? 0 : now - blockedSince);
     served.blockedSince = null;
     const limits = latency.limitsWithin(batchLimits(version), Math.min(MAX_RUN_MS, leftMs));
-    this.#assign(worker, version, this.#queue.take(version.key, limits, now), now);
+    this.#running.assign(worker, version, this.#queue.take(version.key, limits, now), now);
   }
 
   #scheduleDispatchIn(ms: number): void {
@@ -344,56 +292,22 @@ export class Engine {
     const next = this.#quarantine.next(now);
     if (!next) return;
     this.#residents.loadAlone(worker, next.version);
-    this.#assign(worker, next.version, [next.entry], now);
-  }
-
-  #assign(worker: WorkerProcess, version: EngineVersion, entries: readonly Entry[], now: number): void {
-    if (entries.length === 0) return;
-    const { rows, work, preprocessingWork } = entries.map(sizeOf).reduce(sum);
-    const served = this.#ensureServed(version);
-    const wasLoaded = worker.loaded.has(version.key);
-    const expectedMs = served.latency.expectedMs({ work, preprocessingWork });
-    // The cost of decoding an image or tokenizing a text is unknown until it is done.
-    const hasUnknownCost = version.spec.text !== null || version.spec.image !== null;
-    const announceStart = hasUnknownCost || shouldAnnounceStart(wasLoaded ? this.#expectedRunMs(version, work) : null);
-    for (const entry of entries) entry.phase = 'run';
-    const message = { kind: 'batch', key: version.key, items: entries.map(({ item }) => item), announceStart } as const;
-    const size = { rows, work, preprocessingWork, runWork: work, expectedMs, wasLoaded };
-    const startedAt = announceStart ? null : now;
-    try {
-      const batch = worker.assign({ version, entries, ...size, dispatchedAt: now, startedAt }, message);
-      this.#cancellations.track(worker, batch);
-      served.running++;
-    } catch (error) {
-      // The message cannot be cloned or is too long. No other worker could be sent it either.
-      for (const entry of entries) entry.fail(error as Error);
-    }
-    if (worker.batches.length === 1) this.#resetWatchdog(worker);
-  }
-
-  #expectedRunMs(version: EngineVersion, work: number): number | null {
-    return this.#served.get(version.key)?.latency.inWorkerMs(work) ?? null;
-  }
-
-  /** Watches the oldest batch. Until its run has started, the timeout covers loading and preprocessing. */
-  #resetWatchdog(worker: WorkerProcess): void {
-    const [oldest] = worker.batches;
-    if (!oldest) this.#watchdogs.set(worker, null);
-    else if (oldest.startedAt === null) this.#watchdogs.set(worker, LOAD_WATCHDOG_MS);
-    else {
-      const { version, runWork } = oldest;
-      this.#watchdogs.set(worker, watchdogMs(this.#expectedRunMs(version, runWork), version.spec.maxRunMs));
-    }
+    this.#running.assign(worker, next.version, [next.entry], now);
   }
 
   // ── answers ──
 
   #receive(worker: WorkerProcess, message: FromWorker): void {
-    if (message.kind === 'started') this.#recordStart(worker, message);
+    if (message.kind === 'started') this.#onStarted(worker, message);
     else if (message.kind === 'done') this.#deliver(worker, message);
     else if (message.kind === 'loaded') this.#hasLoaded = true;
     else if (message.kind === 'ready') this.#onWorkerReady(worker);
-    else if (message.kind === 'loadFailed') this.#failLoad(worker, message.key, message.message);
+    else if (message.kind === 'loadFailed') this.#recovery.afterFailedLoad(worker, message.key, message.message);
+  }
+
+  #onStarted(worker: WorkerProcess, message: Extract<FromWorker, { kind: 'started' }>): void {
+    this.#running.recordStart(worker, message);
+    this.#scheduleDispatch();
   }
 
   #onWorkerReady(worker: WorkerProcess): void {
@@ -401,121 +315,32 @@ export class Engine {
     this.#onResidentsChanged();
   }
 
-  #recordStart(worker: WorkerProcess, { id, tokens }: Extract<FromWorker, { kind: 'started' }>): void {
-    const batch = worker.batches[0];
-    if (batch?.id !== id) return;
-    batch.startedAt = performance.now();
-    batch.runWork = tokens ?? batch.work;
-    this.#resetWatchdog(worker);
-    this.#scheduleDispatch();
-  }
-
-  #deliver(worker: WorkerProcess, { id, results, timing }: Extract<FromWorker, { kind: 'done' }>): void {
-    const batch = worker.batches[0];
-    if (batch?.id !== id) return;
-    const now = performance.now();
-    const occupiedMs = now - Math.max(batch.dispatchedAt, worker.lastUsedAt);
-    worker.completeBatch();
-    this.#release(batch);
-    this.#resetWatchdog(worker);
-    // Items that were cancelled did not run, so the duration says nothing.
-    const isWhole = batch.entries.every(({ isSettled }, i) => !isSettled || 'answer' in (results[i] as ItemResult));
-    if (isWhole) this.#learn(batch, timing, occupiedMs, now);
+  #deliver(worker: WorkerProcess, done: Extract<FromWorker, { kind: 'done' }>): void {
+    const { results, timing } = done;
+    const batch = this.#running.complete(worker, done);
+    if (!batch) return;
+    const { version, rows: batchSize, dispatchedAt } = batch;
     const { provider: executionProvider } = this.#pool;
     for (const [i, entry] of batch.entries.entries()) {
       const result = results[i] as ItemResult;
-      if ('failure' in result && result.failure.kind === 'memory')
-        this.#handleAllocationFailure(worker, batch, entry, result.failure);
-      else
-        entry.succeed({ result, timing, batchSize: batch.rows, executionProvider, dispatchedAt: batch.dispatchedAt });
+      if ('failure' in result && result.failure.kind === 'memory') {
+        const { message } = result.failure;
+        this.#recovery.afterFailedAllocation(worker, version, entry, message);
+        // After a failed allocation the answers of the process are unreliable.
+        this.#pool.recycle(worker, message);
+      } else entry.succeed({ result, timing, batchSize, executionProvider, dispatchedAt });
     }
     this.#scheduleDispatch();
   }
 
-  #learn(batch: OutstandingBatch, timing: BatchTiming, occupiedMs: number, now: number): void {
-    const { version, entries, runWork, wasLoaded } = batch;
-    this.#ensureServed(version).latency.record({ estimated: batch, runWork, ...timing, occupiedMs, wasLoaded }, now);
-    const predictedMs = entries.reduce((total, { costMs }) => total + costMs, 0);
-    const actualMs = wasLoaded ? occupiedMs : timing.preprocessMs + timing.inferMs + timing.postprocessMs;
-    for (const entry of entries)
-      this.#queue.correct(version.key, entry, (actualMs * entry.costMs) / Math.max(predictedMs, Number.MIN_VALUE));
-  }
-
-  #release(batch: OutstandingBatch): void {
-    this.#cancellations.forget(batch);
-    this.#ensureServed(batch.version).running--;
-  }
-
-  /** Retries the input in quarantine and recycles the worker: after a failed allocation its answers are unreliable. */
-  #handleAllocationFailure(
-    worker: WorkerProcess,
-    { version }: OutstandingBatch,
-    entry: Entry,
-    { message }: ItemFailure,
-  ): void {
-    if (worker.purpose === 'quarantine')
-      this.#quarantine.failPoisonInput({ version, entry }, `it needs more memory than one worker may use: ${message}`);
-    else this.#quarantine.addSuspect({ version, entry });
-    this.#pool.recycle(worker, message);
-  }
-
-  #failLoad(worker: WorkerProcess, key: string, message: string): void {
-    const failed = worker.batches.filter(({ version }) => version.key === key).flatMap(({ entries }) => entries);
-    for (const entry of failed)
-      entry.fail(new InferenceFailedError(`the version's artifact could not be loaded: ${message}`));
-  }
-
-  // ── recovery after a worker has exited ──
-
-  #recover(worker: WorkerProcess, cause: ExitCause, how: string): void {
-    this.#watchdogs.set(worker, null);
+  #onExit(worker: WorkerProcess, cause: ExitCause, how: string): void {
     this.#residents.onExit(worker);
-    for (const [i, batch] of worker.takeBatches().entries()) {
-      this.#release(batch);
-      const [entry] = batch.entries;
-      if (worker.purpose === 'quarantine' && entry && mayBeCausedByInput(cause))
-        this.#quarantine.failPoisonInput({ version: batch.version, entry }, poisonReason(cause, how));
-      else this.#recoverBatch(worker, batch, cause, i === 0, how);
-    }
+    this.#recovery.afterExit(worker, this.#running.takeFrom(worker), cause, how);
     this.#scheduleDispatch();
-  }
-
-  #recoverBatch(
-    worker: WorkerProcess,
-    batch: OutstandingBatch,
-    cause: ExitCause,
-    isRunning: boolean,
-    how: string,
-  ): void {
-    const { version } = batch;
-    const retried: Entry[] = [];
-    for (const entry of batch.entries) {
-      if (entry.isSettled) continue;
-      const recovery = chooseRecovery(cause, isRunning, entry.retries);
-      entry.phase = 'queue';
-      if (recovery === 'fail')
-        entry.fail(new InferenceFailedError(`the inference process ended (${how}); try again`, true));
-      else if (recovery === 'quarantine') this.#quarantine.addSuspect({ version, entry });
-      else {
-        entry.retries++;
-        retried.push(entry);
-      }
-    }
-    if (worker.purpose !== 'quarantine') this.#queue.requeue(version.key, retried);
-    else for (const entry of retried) this.#quarantine.requeue({ version, entry });
-  }
-
-  #failQueued({ key }: EngineVersion, error: Error): void {
-    for (const entry of this.#queue.take(key, NO_LIMITS, performance.now())) entry.fail(error);
-  }
-
-  #quarantineQueued(version: EngineVersion): void {
-    for (const entry of this.#queue.take(version.key, NO_LIMITS, performance.now()))
-      this.#quarantine.addSuspect({ version, entry });
   }
 
   #failAll(error: Error): void {
-    for (const { version } of this.#served.values()) this.#failQueued(version, error);
+    for (const { version } of this.#served.values()) this.#recovery.failQueued(version, error);
     this.#quarantine.failAll(error);
     for (const { batches } of this.#pool.all)
       for (const { entries } of batches) for (const entry of entries) entry.fail(error);

@@ -1,0 +1,79 @@
+/**
+ * What happens to inputs whose batch or version failed: they are retried, run alone in quarantine, or fail. Which of the
+ * three is decided in `supervision.ts`.
+ */
+import { InferenceFailedError } from '../errors.js';
+import type { FairQueue } from './fair-queue.js';
+import type { EngineVersion } from './messages.js';
+import type { Quarantine } from './quarantine.js';
+import { type Entry, NO_LIMITS } from './queue.js';
+import { chooseRecovery, type ExitCause, mayBeCausedByInput, poisonReason } from './supervision.js';
+import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
+
+export class Recovery {
+  readonly #queue: FairQueue;
+  readonly #quarantine: Quarantine;
+
+  constructor(queue: FairQueue, quarantine: Quarantine) {
+    this.#queue = queue;
+    this.#quarantine = quarantine;
+  }
+
+  /** `batches`: those that the worker had not answered when it exited, oldest first. */
+  afterExit(worker: WorkerProcess, batches: readonly OutstandingBatch[], cause: ExitCause, how: string): void {
+    for (const [i, batch] of batches.entries()) {
+      const [entry] = batch.entries;
+      if (worker.purpose === 'quarantine' && entry && mayBeCausedByInput(cause))
+        this.#quarantine.failPoisonInput({ version: batch.version, entry }, poisonReason(cause, how));
+      else this.#recoverBatch(worker, batch, cause, i === 0, how);
+    }
+  }
+
+  /** An input for which the worker could not allocate memory is retried in quarantine; if it ran there, it fails. */
+  afterFailedAllocation({ purpose }: WorkerProcess, version: EngineVersion, entry: Entry, message: string): void {
+    if (purpose === 'quarantine')
+      this.#quarantine.failPoisonInput({ version, entry }, `it needs more memory than one worker may use: ${message}`);
+    else this.#quarantine.addSuspect({ version, entry });
+  }
+
+  /** Fails the inputs that were sent to the worker for a version that it cannot load. */
+  afterFailedLoad({ batches }: WorkerProcess, key: string, message: string): void {
+    const failed = batches.filter(({ version }) => version.key === key).flatMap(({ entries }) => entries);
+    for (const entry of failed)
+      entry.fail(new InferenceFailedError(`the version's artifact could not be loaded: ${message}`));
+  }
+
+  failQueued({ key }: EngineVersion, error: Error): void {
+    for (const entry of this.#queue.take(key, NO_LIMITS, performance.now())) entry.fail(error);
+  }
+
+  quarantineQueued(version: EngineVersion): void {
+    for (const entry of this.#queue.take(version.key, NO_LIMITS, performance.now()))
+      this.#quarantine.addSuspect({ version, entry });
+  }
+
+  #recoverBatch(
+    worker: WorkerProcess,
+    batch: OutstandingBatch,
+    cause: ExitCause,
+    isRunning: boolean,
+    how: string,
+  ): void {
+    const { version } = batch;
+    const retried: Entry[] = [];
+    for (const entry of batch.entries) {
+      if (entry.isSettled) continue;
+      const recovery = chooseRecovery(cause, isRunning, entry.retries);
+      entry.phase = 'queue';
+      if (recovery === 'fail')
+        entry.fail(new InferenceFailedError(`the inference process ended (${how}); try again`, true));
+      else if (recovery === 'quarantine') this.#quarantine.addSuspect({ version, entry });
+      else {
+        entry.retries++;
+        retried.push(entry);
+      }
+    }
+    if (worker.purpose !== 'quarantine') this.#queue.requeue(version.key, retried);
+    else for (const entry of retried) this.#quarantine.requeue({ version, entry });
+  }
+}

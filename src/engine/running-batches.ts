@@ -1,0 +1,116 @@
+/**
+ * The batches that workers have not answered: sends them, watches how long they take, and passes on cancellations. What
+ * a batch took corrects the predictions for its version and the shares of its callers.
+ */
+import { Cancellations } from './cancellations.js';
+import type { FairQueue } from './fair-queue.js';
+import type { BatchTiming, EngineVersion, FromWorker, ItemResult } from './messages.js';
+import { type Entry, sizeOf, sum } from './queue.js';
+import type { ScheduledVersion } from './schedule.js';
+import { shouldAnnounceStart, watchdogMs } from './supervision.js';
+import { Watchdogs } from './watchdogs.js';
+import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
+
+const LOAD_WATCHDOG_MS = 120_000;
+
+export class RunningBatches {
+  readonly #queue: FairQueue;
+  readonly #servedOf: (version: EngineVersion) => ScheduledVersion;
+  readonly #watchdogs = new Watchdogs();
+  readonly #cancellations = new Cancellations();
+
+  constructor(queue: FairQueue, servedOf: (version: EngineVersion) => ScheduledVersion) {
+    this.#queue = queue;
+    this.#servedOf = servedOf;
+  }
+
+  assign(worker: WorkerProcess, version: EngineVersion, entries: readonly Entry[], now: number): void {
+    if (entries.length === 0) return;
+    const { rows, work, preprocessingWork } = entries.map(sizeOf).reduce(sum);
+    const served = this.#servedOf(version);
+    const wasLoaded = worker.loaded.has(version.key);
+    const expectedMs = served.latency.expectedMs({ work, preprocessingWork });
+    // The cost of decoding an image or tokenizing a text is unknown until it is done.
+    const hasUnknownCost = version.spec.text !== null || version.spec.image !== null;
+    const announceStart = hasUnknownCost || shouldAnnounceStart(wasLoaded ? served.latency.inWorkerMs(work) : null);
+    for (const entry of entries) entry.phase = 'run';
+    const message = { kind: 'batch', key: version.key, items: entries.map(({ item }) => item), announceStart } as const;
+    const size = { rows, work, preprocessingWork, runWork: work, expectedMs, wasLoaded };
+    const startedAt = announceStart ? null : now;
+    try {
+      const batch = worker.assign({ version, entries, ...size, dispatchedAt: now, startedAt }, message);
+      this.#cancellations.track(worker, batch);
+      served.running++;
+    } catch (error) {
+      // The message cannot be cloned or is too long. No other worker could be sent it either.
+      for (const entry of entries) entry.fail(error as Error);
+    }
+    if (worker.batches.length === 1) this.#resetWatchdog(worker);
+  }
+
+  /** Has no effect on an entry that is not in a worker. */
+  cancel(entry: Entry): void {
+    this.#cancellations.cancel(entry);
+  }
+
+  recordStart(worker: WorkerProcess, { id, tokens }: Extract<FromWorker, { kind: 'started' }>): void {
+    const batch = worker.batches[0];
+    if (batch?.id !== id) return;
+    batch.startedAt = performance.now();
+    batch.runWork = tokens ?? batch.work;
+    this.#resetWatchdog(worker);
+  }
+
+  /** Removes and returns the batch that was answered; null if it is not the worker's oldest. */
+  complete(worker: WorkerProcess, { id, results, timing }: Extract<FromWorker, { kind: 'done' }>) {
+    const batch = worker.batches[0];
+    if (batch?.id !== id) return null;
+    const now = performance.now();
+    const occupiedMs = now - Math.max(batch.dispatchedAt, worker.lastUsedAt);
+    worker.completeBatch();
+    this.#release(batch);
+    this.#resetWatchdog(worker);
+    // Items that were cancelled did not run, so the duration says nothing.
+    const isWhole = batch.entries.every(({ isSettled }, i) => !isSettled || 'answer' in (results[i] as ItemResult));
+    if (isWhole) this.#learn(batch, timing, occupiedMs, now);
+    return batch;
+  }
+
+  /** Removes and returns the batches of a worker that has exited, oldest first. */
+  takeFrom(worker: WorkerProcess): readonly OutstandingBatch[] {
+    this.#watchdogs.set(worker, null);
+    const batches = worker.takeBatches();
+    for (const batch of batches) this.#release(batch);
+    return batches;
+  }
+
+  stop(): void {
+    this.#watchdogs.stop();
+  }
+
+  /** Watches the oldest batch. Until its run has started, the timeout covers loading and preprocessing. */
+  #resetWatchdog(worker: WorkerProcess): void {
+    const [oldest] = worker.batches;
+    if (!oldest) this.#watchdogs.set(worker, null);
+    else if (oldest.startedAt === null) this.#watchdogs.set(worker, LOAD_WATCHDOG_MS);
+    else {
+      const { version, runWork } = oldest;
+      const expectedMs = this.#servedOf(version).latency.inWorkerMs(runWork);
+      this.#watchdogs.set(worker, watchdogMs(expectedMs, version.spec.maxRunMs));
+    }
+  }
+
+  #learn(batch: OutstandingBatch, timing: BatchTiming, occupiedMs: number, now: number): void {
+    const { version, entries, runWork, wasLoaded } = batch;
+    this.#servedOf(version).latency.record({ estimated: batch, runWork, ...timing, occupiedMs, wasLoaded }, now);
+    const predictedMs = entries.reduce((total, { costMs }) => total + costMs, 0);
+    const actualMs = wasLoaded ? occupiedMs : timing.preprocessMs + timing.inferMs + timing.postprocessMs;
+    for (const entry of entries)
+      this.#queue.correct(version.key, entry, (actualMs * entry.costMs) / Math.max(predictedMs, Number.MIN_VALUE));
+  }
+
+  #release(batch: OutstandingBatch): void {
+    this.#cancellations.forget(batch);
+    this.#servedOf(batch.version).running--;
+  }
+}
