@@ -25,7 +25,7 @@ const LONG_FIELD_BYTES = 48;
 /** What an element of a list of scalars counts in addition to its value. */
 const ELEMENT_BYTES = 16;
 /** Upper bound of a number with 9 significant digits, and its comma. */
-export const FLOAT_BYTES = 16;
+const FLOAT_BYTES = 16;
 
 /** Scalars whose values have a bounded size. All others are measured. */
 const BOUNDED: readonly string[] = ['ID', 'Int', 'Float', 'Boolean', 'SafeInt', 'DateTime'];

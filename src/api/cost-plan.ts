@@ -53,7 +53,7 @@ const INTROSPECTED_TYPES = 120;
 const INTROSPECTION_FACTOR = 1 / 20;
 
 /** What is assumed of a stored prediction. The actual size is bounded by the size of the response. */
-export const STORED_PREDICTION: PredictionSize = {
+const STORED_PREDICTION: PredictionSize = {
   inputBytes: 65_536,
   characters: 4_096,
   tokens: 256,

@@ -28,7 +28,7 @@ export class AnswersInFlight {
     return true;
   }
 
-  give(bytes: number): void {
+  giveBack(bytes: number): void {
     this.#bytes -= bytes;
   }
 }
@@ -76,7 +76,7 @@ export class AnswerBudget {
   #count(bytes: number): boolean {
     // Nobody waits any more, and `close` would not be emitted again to give the bytes back.
     if (this.waiting.destroyed || !this.inFlight.take(bytes)) return false;
-    if (this.#countedBytes === 0) this.waiting.once('close', () => this.inFlight.give(this.#countedBytes));
+    if (this.#countedBytes === 0) this.waiting.once('close', () => this.inFlight.giveBack(this.#countedBytes));
     this.#countedBytes += bytes;
     return true;
   }

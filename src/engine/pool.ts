@@ -8,7 +8,7 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
-import { StartupError } from '../errors.js';
+import { InferenceFailedError, StartupError } from '../errors.js';
 import { isOutOfMemory } from '../tasks/failures.js';
 import { childStarter, findConfinement, type Purpose, type StartChild } from './child.js';
 import { ProbeProcesses, ProcessLostError, withDisposableWorker } from './disposable-worker.js';
@@ -36,6 +36,11 @@ export class LoadFailedError extends Error {
   get isOutOfMemory(): boolean {
     return isOutOfMemory(this.message);
   }
+}
+
+/** What callers learn of a version that cannot be loaded. */
+export function artifactError(message: string): InferenceFailedError {
+  return new InferenceFailedError(`the version's artifact could not be loaded: ${message}`);
 }
 
 export interface ProviderCheck {

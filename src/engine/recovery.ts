@@ -5,6 +5,7 @@
 import { InferenceFailedError } from '../errors.js';
 import type { FairQueue } from './fair-queue.js';
 import type { EngineVersion } from './messages.js';
+import { artifactError } from './pool.js';
 import type { Quarantine } from './quarantine.js';
 import { type Entry, NO_LIMITS } from './queue.js';
 import { chooseRecovery, type ExitCause, mayBeCausedByInput, poisonReason } from './supervision.js';
@@ -39,8 +40,7 @@ export class Recovery {
   /** Fails the inputs that were sent to the worker for a version that it cannot load. */
   afterFailedLoad({ batches }: WorkerProcess, key: string, message: string): void {
     const failed = batches.filter(({ version }) => version.key === key).flatMap(({ entries }) => entries);
-    for (const entry of failed)
-      entry.fail(new InferenceFailedError(`the version's artifact could not be loaded: ${message}`));
+    for (const entry of failed) entry.fail(artifactError(message));
   }
 
   failQueued({ key }: EngineVersion, error: Error): void {

@@ -11,7 +11,7 @@ export interface UseCount {
 }
 
 /** After this many batches of any version, an old use counts half. */
-export const USE_HALF_LIFE = 10_000;
+const USE_HALF_LIFE = 10_000;
 
 export function currentUse({ score, at }: UseCount, now: number): number {
   return score * 2 ** ((at - now) / USE_HALF_LIFE);

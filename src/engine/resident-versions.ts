@@ -9,7 +9,7 @@
 import { InferenceFailedError } from '../errors.js';
 import { ProcessLostError } from './disposable-worker.js';
 import type { EngineVersion } from './messages.js';
-import { LoadFailedError, type Pool } from './pool.js';
+import { artifactError, LoadFailedError, type Pool } from './pool.js';
 import {
   capacityOf,
   currentUse,
@@ -27,7 +27,7 @@ import {
   type Worth,
   withOneMore,
 } from './residency.js';
-import { mayBeCausedByInput } from './supervision.js';
+import { LOAD_WATCHDOG_MS, mayBeCausedByInput } from './supervision.js';
 import type { LoadResult, WorkerProcess } from './worker-process.js';
 
 interface KnownVersion {
@@ -61,7 +61,6 @@ interface Candidate extends WorkerMemory {
   readonly process: WorkerProcess;
 }
 
-const LOAD_WATCHDOG_MS = 120_000;
 /** Versions whose uses and sizes are remembered while they are in no worker's memory. */
 const MAX_KNOWN_VERSIONS = 4_000;
 /** A version that did not fit into an empty worker is not tried again for this long. */
@@ -257,10 +256,10 @@ export class ResidentVersions {
     const isCrash = error instanceof ProcessLostError && mayBeCausedByInput(error.cause);
     const isOutOfMemory = error instanceof LoadFailedError && error.isOutOfMemory;
     if (error instanceof ProcessLostError && !isCrash) return;
-    if (!isCrash && !isOutOfMemory) this.#fail(known, artifactError(error), 0);
+    if (!isCrash && !isOutOfMemory) this.#fail(known, artifactError(error.message), 0);
     else if (!isAlone) known.needsEmptyWorker = true;
     else if (isCrash) {
-      known.failure = { error: artifactError(error), until: 0 };
+      known.failure = { error: artifactError(error.message), until: 0 };
       this.#events.onLoadCrashed(known.version);
     } else {
       // Its memory may be fragmented: the next attempt gets another process.
@@ -377,10 +376,6 @@ export class ResidentVersions {
       .sort(([, a], [, b]) => use(a) - use(b));
     for (const [key] of forgotten.slice(0, MAX_KNOWN_VERSIONS / 10)) this.#known.delete(key);
   }
-}
-
-function artifactError({ message }: Error): InferenceFailedError {
-  return new InferenceFailedError(`the version's artifact could not be loaded: ${message}`);
 }
 
 function tooLargeError({ artifactBytes }: EngineVersion, limitBytes: number, { message }: Error): InferenceFailedError {

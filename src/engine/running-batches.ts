@@ -7,11 +7,9 @@ import type { FairQueue } from './fair-queue.js';
 import type { BatchTiming, EngineVersion, FromWorker, ItemResult } from './messages.js';
 import { type Entry, sizeOf, sum } from './queue.js';
 import type { ScheduledVersion } from './schedule.js';
-import { shouldAnnounceStart, watchdogMs } from './supervision.js';
+import { LOAD_WATCHDOG_MS, shouldAnnounceStart, watchdogMs } from './supervision.js';
 import { Watchdogs } from './watchdogs.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
-
-const LOAD_WATCHDOG_MS = 120_000;
 
 export class RunningBatches {
   readonly #queue: FairQueue;

@@ -18,10 +18,9 @@ export interface ScheduledVersion {
 }
 
 /**
- * Prefers an idle worker that has the version loaded, then any idle worker, then a busy worker whose batch is about to
- * finish. Otherwise returns the time until such a worker is expected, in milliseconds; null if that is unknown.
+ * Prefers an idle worker, then a busy one whose batch is about to finish. Otherwise returns the time until such a worker is expected, in milliseconds; null if that is unknown.
  *
- * `versions`: by key, those that the batches of the workers belong to.
+ * `workers` have the version loaded. `versions`: by key, those that the batches of the workers belong to.
  */
 export function selectWorker(
   workers: readonly WorkerProcess[],
@@ -30,8 +29,7 @@ export function selectWorker(
   now: number,
 ): { worker: WorkerProcess | null; waitMs: number | null } {
   const idle = workers.filter(({ batches }) => batches.length === 0);
-  const best = idle.find(({ loaded }) => loaded.has(next.version.key)) ?? idle[0];
-  if (best) return { worker: best, waitMs: null };
+  if (idle[0]) return { worker: idle[0], waitMs: null };
   const soonest = workers
     .filter(({ batches }) => batches.length === 1)
     .map((worker) => ({ worker, waitMs: msUntilAvailable(worker, next, versions, now) }))

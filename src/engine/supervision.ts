@@ -122,6 +122,8 @@ export function decideRecycling(
 
 // ── runs ──
 
+/** Longest time that a load may take, or a batch until its run starts. */
+export const LOAD_WATCHDOG_MS = 120_000;
 const MIN_WATCHDOG_MS = 1_000;
 const WATCHDOG_FACTOR = 10;
 

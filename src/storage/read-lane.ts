@@ -10,7 +10,7 @@ import { CLOSE_GRACE_MS, type SqliteThread, StorageLostError, type Unnumbered } 
 import type { QueryReply } from './sqlite-thread.js';
 
 /** From when a thread starts on it; a read of 100,000 models takes well below a second. */
-export const READ_LIMIT_MS = 5_000;
+const READ_LIMIT_MS = 5_000;
 export const MAX_WAITING_READS = 1_000;
 /** While this many abandoned threads are still running, none is added. */
 const MAX_ABANDONED = 2;
