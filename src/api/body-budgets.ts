@@ -1,4 +1,4 @@
-/** How much memory bodies may hold together, and how many bytes of refused bodies the server is willing to read. */
+/** How much memory all bodies together may hold, and how many bytes of refused bodies the server reads. */
 
 export interface InFlightLimits {
   /** Of all bodies together, until their requests are answered. */
@@ -90,7 +90,7 @@ export interface ArrivalLimits {
   readonly totalMs: number;
 }
 
-/** When a body that is still arriving is given up. All times are in milliseconds, from any one origin. */
+/** When the server stops waiting for a body that is still arriving. All times are in milliseconds, from any one origin. */
 export function givenUpAt(
   { startedAt, lastByteAt }: { startedAt: number; lastByteAt: number },
   { idleMs, totalMs }: ArrivalLimits,

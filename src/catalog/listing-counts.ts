@@ -12,7 +12,7 @@ const MAX_ENTRIES = 200;
 
 export class ListingCounts {
   readonly #db: CatalogDatabase;
-  /** Another number after every write to the catalog, by whomever. */
+  /** Changes with every write to the catalog, whoever made it. */
   readonly #revision: () => number;
   readonly #known = new Map<string, Promise<unknown>>();
   #knownRevision = 0;

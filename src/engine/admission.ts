@@ -10,8 +10,8 @@ export const MAX_QUEUED_ROWS = 20_000;
 export const MAX_QUEUED_BYTES = 256 * 2 ** 20;
 
 /**
- * Predictions are wrong by about this much. An input that is let in and then comes too late has waited in vain, which is
- * worse than being refused immediately.
+ * Predictions are wrong by about this much. An input that is accepted and then comes too late has waited for nothing,
+ * which is worse than an immediate refusal.
  */
 const WAIT_MARGIN = 1.15;
 /** A prediction that nothing has confirmed for so long is not trusted, so that a wrong one cannot shut a version out. */

@@ -4,8 +4,8 @@
  * Shares are counted in predicted milliseconds of computing. The caller who has used least goes first; a caller who was
  * idle starts level with the others, because unused time cannot be saved up (start-time fair queueing). Within the share
  * of a caller, the same rule holds between the versions and priorities the caller uses, with the weights below. So HIGH
- * inputs pass the other inputs of their caller, never those of other callers, and no input waits for ever. LOW inputs
- * also count four times against their caller: they give way to everybody.
+ * inputs pass the other inputs of their caller, never those of other callers, and no input waits forever. LOW inputs
+ * also count four times against their caller: they yield to all other callers.
  *
  * A batch holds inputs of one version, whoever sent them. Within one version, caller and priority, inputs run in order
  * of arrival.
@@ -114,7 +114,7 @@ export class FairQueue {
     }
   }
 
-  /** Removes an entry that needs no run any more. Returns false if it is not queued. */
+  /** Removes an entry that no longer needs a run. Returns false if it is not queued. */
   remove(entry: Entry): boolean {
     const place = this.#places.get(entry);
     if (!place) return false;
