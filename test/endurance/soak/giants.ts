@@ -20,7 +20,8 @@ function giantBody(kind: string): Buffer {
  */
 function sendGiant(url: string, body: Buffer): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const headers = { 'content-type': 'application/json', 'content-length': body.length };
+  // With `connection: close`, Node ends the connection with the answer, although the client is still sending.
+  const headers = { 'content-type': 'application/json', 'content-length': body.length, connection: 'keep-alive' };
   const request = http.request(`${url}/graphql`, { method: 'POST', agent: false, headers }, async (response) => {
     const answer = await text(response).catch((error) => String(error));
     request.destroy();
