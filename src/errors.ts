@@ -135,7 +135,7 @@ export class TooManyReadsError extends AppError {
   override readonly retryable = true;
   override readonly retryAfterMs = 1_000;
   constructor(readonly queueDepth: number) {
-    super(`${queueDepth} reads are already waiting. Try again in ${1_000} ms.`);
+    super(`${queueDepth} reads are already waiting. Try again in 1000 ms.`);
   }
 }
 

@@ -16,7 +16,7 @@ export interface Fault {
   readonly nth: number;
   /**
    * One of: a signal name, `exit`, `hang`, `pause` (until the file `${FAULT_FILE}.go` exists), a system error code such
-   * as `ENOSPC`, a SQLite result code such as `SQLITE_FULL`; or, for frames, one of those in `corruptFrame`.
+   * as `ENOSPC`, a SQLite result code such as `SQLITE_FULL`, or, for frames, one of those in `corruptFrame`.
    */
   readonly action: string;
 }

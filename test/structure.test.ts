@@ -8,6 +8,7 @@ import ts from 'typescript';
 /** The folders and single files of `src/`, and what each may import. A line names only entries above it. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'without-paths': [],
+  'process-memory': [],
   errors: ['without-paths'],
   'wait-at-most': [],
   loopback: [],
@@ -17,8 +18,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   storage: ['errors', 'wait-at-most'],
   access: ['loopback'],
   graphql: ['errors', 'storage', 'tasks'],
-  engine: ['errors', 'wait-at-most', 'tasks'],
-  worker: ['engine', 'tasks', 'onnx'],
+  engine: ['errors', 'wait-at-most', 'process-memory', 'tasks'],
+  worker: ['process-memory', 'engine', 'tasks', 'onnx'],
   catalog: ['errors', 'without-paths', 'access', 'graphql', 'storage', 'tasks'],
   importing: ['errors', 'access', 'storage', 'tasks', 'catalog', 'engine'],
   serving: ['errors', 'without-paths', 'access', 'graphql', 'storage', 'tasks', 'catalog', 'engine'],

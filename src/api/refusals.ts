@@ -46,13 +46,21 @@ const CHARSETS = /;\s*charset\s*=\s*"?([^\s;"]*)/gi;
 
 /** Refuses requests for another host, and bodies in an encoding that the server would misread. */
 export function checkHeaders({ isLocal }: { isLocal: boolean }) {
+  /** Nearly all requests have the same Host, so the last one that was accepted is not checked again. */
+  let accepted: string | null = null;
+  const isAccepted = (host: string) => {
+    if (host === accepted) return true;
+    if (isLocal ? !isLocalHost(host) : !URL.canParse(`http://${host}`)) return false;
+    accepted = host;
+    return true;
+  };
   return ({ id, headers }: FastifyRequest, reply: FastifyReply, done: () => void): void => {
     reply.header('x-request-id', id);
     const { host = '', 'content-encoding': encoding = 'identity', 'content-type': type = '' } = headers;
     const charset = Array.from(type.matchAll(CHARSETS), ([, name = '']) => name).find(
       (name) => !/^utf-?8$/i.test(name),
     );
-    if (isLocal ? !isLocalHost(host) : !URL.canParse(`http://${host}`)) {
+    if (!isAccepted(host)) {
       // Against DNS rebinding: a page whose foreign host name resolves to this machine.
       const message = `The Host "${host}" is not this server. Use localhost or 127.0.0.1, or start the server with UNSAFE_OPEN=true.`;
       sendRefusal(reply, 403, refusal('HOST_NOT_ALLOWED', message));

@@ -74,7 +74,7 @@ export class AnswerBudget {
   }
 
   #count(bytes: number): boolean {
-    // Nobody waits any more, and `close` would not be emitted again to give the bytes back.
+    // Nobody waits anymore, and `close` would not be emitted again to give the bytes back.
     if (this.waiting.destroyed || !this.inFlight.take(bytes)) return false;
     if (this.#countedBytes === 0) this.waiting.once('close', () => this.inFlight.giveBack(this.#countedBytes));
     this.#countedBytes += bytes;

@@ -194,7 +194,11 @@ async function chooseDefaultVersion(trx: Trx, modelId: string): Promise<void> {
   const found =
     chosen === undefined
       ? undefined
-      : await trx.selectFrom('version').selectAll().where('id', '=', chosen).executeTakeFirstOrThrow();
+      : await trx
+          .selectFrom('version')
+          .select(['id', 'framework_name', 'artifact_bytes'])
+          .where('id', '=', chosen)
+          .executeTakeFirstOrThrow();
   await trx
     .updateTable('model')
     .set(

@@ -1,5 +1,5 @@
 /**
- * Tells the workers which items of their batches nobody waits for any more, because the deadline has passed or the client
+ * Tells the workers which items of their batches nobody waits for anymore, because the deadline has passed or the client
  * has disconnected. Those of one turn of the event loop share a message for each batch.
  */
 import type { Entry } from './queue.js';

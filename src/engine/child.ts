@@ -7,9 +7,9 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
+import { type ProcessMemory, processMemory } from '../process-memory.js';
 import { CHANNEL_FD, FrameChannel } from './frames.js';
 import type { ToWorker } from './messages.js';
 
@@ -28,20 +28,16 @@ export interface ChildEvents {
   onExit(signal: NodeJS.Signals | null, how: string): void;
 }
 
-export interface ProcessMemory {
-  /** Pages in RAM, including those of files and shared libraries. For display. */
-  readonly residentBytes: number;
-  /** Data memory as `WORKER_MEMORY_BYTES` limits it: what the process has allocated, whether or not it was written to. */
-  readonly dataBytes: number;
-}
-
 export interface Child {
   readonly pid: number;
   /** @throws Error if the message cannot be cloned or is too long; nothing is sent then */
   send(message: ToWorker): void;
   /** Sends SIGKILL: native code does not respond to any other signal. */
   kill(): void;
-  /** Current memory; null on platforms without `/proc`, and after the exit. */
+  /**
+   * Current memory, without the address space that Node reserves: `dataBytes` is what `WORKER_MEMORY_BYTES` limits. Null
+   * on platforms without `/proc`, and after the exit.
+   */
   memory(): Promise<ProcessMemory | null>;
 }
 
@@ -121,11 +117,8 @@ function panicOf({ stderr }: ChildProcess): () => string {
 }
 
 async function memoryOf(pid: number | undefined): Promise<ProcessMemory | null> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-  const kibibytes = (name: string) =>
-    Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? Number.NaN);
-  const [residentBytes, dataBytes] = [1024 * kibibytes('VmRSS'), 1024 * kibibytes('VmData') - NODE_RESERVED_BYTES];
-  return Number.isNaN(residentBytes + dataBytes) ? null : { residentBytes, dataBytes: Math.max(0, dataBytes) };
+  const memory = pid === undefined ? null : await processMemory(pid);
+  return memory && { ...memory, dataBytes: Math.max(0, memory.dataBytes - NODE_RESERVED_BYTES) };
 }
 
 /** The only variables a worker inherits: native libraries need them to find devices. None holds a secret. */

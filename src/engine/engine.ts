@@ -14,13 +14,13 @@
  * `supervision.ts`. The engine knows neither GraphQL nor SQL.
  */
 
-import { InferenceFailedError, ShuttingDownError } from '../errors.js';
+import { ShuttingDownError } from '../errors.js';
 import type { Item } from '../tasks/tasks.js';
 import { maxBatchWork } from '../tasks/work.js';
 import { waitAtMost } from '../wait-at-most.js';
 import { AdmissionControl } from './admission-control.js';
 import type { ProbeProcesses } from './disposable-worker.js';
-import { createEntry, type RunOptions } from './entry.js';
+import { createEntry, disconnected, type RunOptions } from './entry.js';
 import { FairQueue } from './fair-queue.js';
 import { type BatchSize, VersionLatency } from './latency.js';
 import type { EngineVersion, FromWorker, ItemResult } from './messages.js';
@@ -146,8 +146,7 @@ export class Engine {
   run(version: EngineVersion, item: Item, options: RunOptions): Promise<Outcome> {
     if (this.#isStopping) return Promise.reject(new ShuttingDownError());
     // A connection that has closed does not tell its listeners again, so the entry would settle only at its deadline.
-    if (options.connection.isClosed)
-      return Promise.reject(new InferenceFailedError('the client has disconnected', true));
+    if (options.connection.isClosed) return Promise.reject(disconnected());
     const now = performance.now();
     const { caller } = options.connection;
     const served = this.#ensureServed(version);

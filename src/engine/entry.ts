@@ -47,7 +47,12 @@ export function createEntry(
   const timer = setTimeout(() => entry.fail(new DeadlineExceededError(deadlineMs, entry.phase)), deadlineMs);
   connection.onClose?.(() => {
     // A response that was sent closes as well; an error, with its stack, is made only if somebody waits for it.
-    if (!entry.isSettled) entry.fail(new InferenceFailedError('the client has disconnected', true));
+    if (!entry.isSettled) entry.fail(disconnected());
   });
   return { entry, answered: answer.promise };
+}
+
+/** Nobody receives this error, unless another request shares the run. */
+export function disconnected(): InferenceFailedError {
+  return new InferenceFailedError('the client has disconnected', true);
 }

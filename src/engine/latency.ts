@@ -118,7 +118,7 @@ export class VersionLatency {
     return this.#preprocessMs;
   }
 
-  /** Mean time that a batch of late occupied a worker. */
+  /** Mean time that recent batches occupied a worker. */
   get batchMs(): number {
     return this.#batchMs;
   }

@@ -67,7 +67,7 @@ export interface BatchMessage {
 }
 
 /**
- * Nobody waits for these items any more. The worker checks before it preprocesses an item and before each run: a run
+ * Nobody waits for these items anymore. The worker checks before it preprocesses an item and before each run: a run
  * that has begun cannot be interrupted. A cancellation for a batch that is done already has no effect.
  */
 export interface CancelMessage {

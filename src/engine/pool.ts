@@ -52,6 +52,8 @@ export interface ProviderCheck {
 /** The server gives up its own startup after this many failed worker starts in a row. */
 const MAX_FAILED_STARTS = 5;
 
+/** The spare and the quarantine worker, as in the budget of `config.ts`. */
+const STANDBY_WORKERS = 2;
 const INSPECTION_INTERVAL_MS = 5_000;
 /** An idle quarantine worker is stopped after this time and started again on demand. */
 const QUARANTINE_IDLE_TIMEOUT_MS = 60_000;
@@ -94,7 +96,7 @@ export class Pool {
 
   /** Combined data memory limit of all workers, spare and quarantine included; null where memory cannot be limited. */
   get memoryBudgetBytes(): number | null {
-    return this.#isMemoryLimited ? (this.#options.workers + 2) * this.#options.memoryBytes : null;
+    return this.#isMemoryLimited ? (this.#options.workers + STANDBY_WORKERS) * this.#options.memoryBytes : null;
   }
 
   async workerStatus() {

@@ -18,7 +18,8 @@ export interface ScheduledVersion {
 }
 
 /**
- * Prefers an idle worker, then a busy one whose batch is about to finish. Otherwise returns the time until such a worker is expected, in milliseconds; null if that is unknown.
+ * Prefers an idle worker, then a busy one whose batch is about to finish. Otherwise returns the time until such a worker
+ * is expected, in milliseconds; null if that is unknown.
  *
  * `workers` have the version loaded. `versions`: by key, those that the batches of the workers belong to.
  */

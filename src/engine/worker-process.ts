@@ -1,9 +1,10 @@
 /**
  * One worker from the server's point of view: its lifecycle state, its outstanding batches and its loaded versions.
  * Because each worker owns its outstanding batches, an exit affects exactly those. A worker whose message breaks the
- * protocol is killed, and none of its messages is read any more.
+ * protocol is killed, and none of its messages is read anymore.
  */
-import type { Child, ProcessMemory, Purpose, StartChild } from './child.js';
+import type { ProcessMemory } from '../process-memory.js';
+import type { Child, Purpose, StartChild } from './child.js';
 import type { BatchMessage, Command, EngineVersion, FromWorker } from './messages.js';
 import { Conversation } from './protocol.js';
 import type { Entry } from './queue.js';

@@ -59,6 +59,7 @@ function runsOf(inputs: readonly unknown[], spec: VersionSpec | null, record: bo
     prediction: total.mean(count),
   };
 }
+
 /** Sums over the inputs of a request. */
 class Contents {
   points = 0;

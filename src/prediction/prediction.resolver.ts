@@ -108,7 +108,7 @@ export class PredictionResolver {
     return catalogLoaders.version.load(versionId);
   }
 
-  // Parsed and written again.
+  // Read, and written.
   @Cost({ bytes: (_, { prediction }) => 2 * prediction.inputBytes })
   @FieldResolver(() => ModelInputValue, {
     nullable: true,

@@ -1,5 +1,5 @@
 /**
- * Deletes expired data: predictions after the retention of their model, blobs that no row refers to any more, and
+ * Deletes expired data: predictions after the retention of their model, blobs that no row refers to anymore, and
  * idempotency keys after a day. Deletes in small steps, so that other writes do not wait long.
  */
 import type { Logger } from 'pino';

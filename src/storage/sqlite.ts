@@ -1,8 +1,8 @@
 /**
  * SQLite in threads: SQL never runs on the event loop.
  *
- * Each file has one writer and several readers, each in a thread. Reads by key never wait behind lists and searches. `commit` serves group commits (many rows, one fsync);
- * `sqlite-dialect.ts` connects Kysely.
+ * Each file has one writer and several readers, each in a thread. Reads by key never wait behind lists and searches.
+ * `commit` serves group commits (many rows, one fsync); `sqlite-dialect.ts` connects Kysely.
  */
 import { waitAtMost } from '../wait-at-most.js';
 import { throwDiskFailureAsStorageFull } from './disk-failure.js';

@@ -14,8 +14,8 @@ export interface Work {
 
 /**
  * The work of one batch, in the unit of the version. A larger item is a batch of its own. This bounds the memory of a
- * batch and how long other versions wait for it: 8 million pixels are 100 MB as floats; 16 million pixels of a PNG, or 512
- * thousand tokens of text, take about a quarter of a second to decode or to tokenize.
+ * batch and how long other versions wait for it: 8 million pixels are 100 MB as floats; 16 million pixels to decode, or 512
+ * thousand tokens to tokenize, are meant to take a fraction of a second.
  */
 export function maxBatchWork({ text, image }: Pick<AnySpec, 'text' | 'image'>): Work {
   if (text) return { work: 16_384, preprocessingWork: 524_288 };

@@ -30,7 +30,7 @@ export interface WorkerRuntime {
   readonly openTokenizer: (bytes: Uint8Array) => Promise<Tokenizer>;
   /** Data memory of this process in bytes; null on platforms without `/proc`. */
   readonly dataBytes: () => Promise<number | null>;
-  /** Frees the native memory of JavaScript objects that nobody refers to any more. */
+  /** Frees the native memory of JavaScript objects that nobody refers to anymore. */
   readonly freeNativeMemory: () => Promise<void>;
 }
 
@@ -68,7 +68,7 @@ export class WorkerBody {
   readonly #send: (message: FromWorker) => void;
   /** Promises, because a batch may arrive while its version is still loading, and then waits for it. */
   readonly #loaded = new Map<string, Promise<Loaded>>();
-  /** For each outstanding batch, the positions of the items that nobody waits for any more. */
+  /** For each outstanding batch, the positions of the items that nobody waits for anymore. */
   readonly #cancelled = new Map<number, Set<number>>();
   /** Resolves when all earlier work has finished. */
   #turn: Promise<void> = Promise.resolve();

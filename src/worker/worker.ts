@@ -12,6 +12,7 @@ import os from 'node:os';
 import { CHANNEL_FD, encodeFrame, FrameChannel } from '../engine/frames.js';
 import type { FromWorker, ToWorker } from '../engine/messages.js';
 import { corruptFrame, faultPoint } from '../fault-points.js'; // @fault
+import { processMemory } from '../process-memory.js';
 import { UnreadableItemError } from '../tasks/failures.js';
 import { WorkerBody, type WorkerRuntime } from './body.js';
 import { freeNativeMemory } from './native/free-native-memory.js';
@@ -43,13 +44,6 @@ async function readVerified(file: string, expectedSha256: string): Promise<Uint8
   if (actual !== expectedSha256)
     throw new Error(`the artifact is damaged: its SHA-256 is ${actual}, expected ${expectedSha256}`);
   return bytes;
-}
-
-/** The memory that `prlimit --data` limits. */
-async function dataBytes(): Promise<number | null> {
-  const status = await readFile('/proc/self/status', 'utf8').catch(() => '');
-  const [, kibibytes] = /^VmData:\s+(\d+) kB$/m.exec(status) ?? [];
-  return kibibytes === undefined ? null : Number(kibibytes) * 1024;
 }
 
 function send(message: FromWorker): void {
@@ -90,7 +84,7 @@ const runtime: WorkerRuntime = {
     const { tokenizer, config } = JSON.parse(Buffer.from(bytes).toString());
     return openTokenizer(tokenizer, config);
   },
-  dataBytes,
+  dataBytes: async () => (await processMemory('self'))?.dataBytes ?? null,
   freeNativeMemory,
 };
 const stream = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });

@@ -8,7 +8,7 @@ import { runInNewContext } from 'node:vm';
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** Collects what nobody refers to any more. Finalizers run in the next turn of the event loop. */
+/** Collects what nobody refers to anymore. Finalizers run in the next turn of the event loop. */
 export async function freeNativeMemory(): Promise<void> {
   await setImmediate();
   collectGarbage();
