@@ -105,6 +105,10 @@ async function killWorker(run: Run, server: ServerProcess): Promise<boolean> {
   return worker !== undefined && killIfRunning(worker.pid);
 }
 
+const HISTORY_PAGE = `query ($after: String) {
+  predictions(first: 100, after: $after) { nodes { id } pageInfo { endCursor hasNextPage } }
+}`;
+
 const WRITER_POINTS = ['sqlite.write.begin', 'sqlite.write.row', 'sqlite.write.commit', 'sqlite.committed'];
 
 async function endWriter(run: Run): Promise<boolean> {
@@ -166,10 +170,22 @@ async function verify(run: Run): Promise<Pick<KillReport, 'acknowledged' | 'lost
     });
     lost += data.nodes.filter((node: Data) => node === null).length;
   }
-  const { data } = await post(server.url, '{ predictions { totalCount } }');
+  const stored = await countStored(server.url);
   await server.end('SIGTERM');
   const acknowledged = run.acknowledged.size;
-  return { acknowledged, lost, doubled: data.predictions.totalCount - acknowledged };
+  return { acknowledged, lost, doubled: stored - acknowledged };
+}
+
+/** Counts the history page by page, because \`totalCount\` stops at 10,000. */
+async function countStored(url: string): Promise<number> {
+  let stored = 0;
+  for (let after: string | null = null, hasNextPage = true; hasNextPage; ) {
+    const { data }: Data = await post(url, HISTORY_PAGE, { after });
+    const { nodes, pageInfo } = data.predictions;
+    stored += nodes.length;
+    ({ endCursor: after, hasNextPage } = pageInfo);
+  }
+  return stored;
 }
 
 if (process.argv[1] === import.meta.filename) {
