@@ -13,6 +13,7 @@ import {
 import type { History } from '../prediction/history.js';
 import { PredictionResolver, VersionPredictionsResolver } from '../prediction/prediction.resolver.js';
 import type { Predictions } from '../prediction/predictions.js';
+import { SetAliasResolver } from '../serving/alias.resolver.js';
 import type { Serving } from '../serving/serving.js';
 import { EngineResolver, VersionServingResolver } from '../serving/serving.resolver.js';
 import type { BlobFolder } from '../storage/blobs.js';
@@ -41,9 +42,10 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   (parts: ResolverParts) => object
 >([
   [ModelResolver, ({ catalogDb, counts }) => new ModelResolver(catalogDb, counts)],
-  [VersionResolver, ({ catalog }) => new VersionResolver(catalog)],
+  [VersionResolver, () => new VersionResolver()],
   [AliasResolver, () => new AliasResolver()],
   [DatasetResolver, ({ catalogDb }) => new DatasetResolver(catalogDb)],
+  [SetAliasResolver, ({ catalog, serving }) => new SetAliasResolver(catalog, serving)],
   [VersionServingResolver, ({ engine, serving }) => new VersionServingResolver(engine, serving)],
   [EngineResolver, ({ engine }) => new EngineResolver(engine)],
   [PredictionResolver, ({ predictions, history, blobs }) => new PredictionResolver(predictions, history, blobs)],

@@ -7,7 +7,7 @@ import { findModelNames } from './model.queries.js';
 import { isAliasName } from './ref.js';
 import { moveAlias } from './registration.queries.js';
 import { suggest } from './suggest.js';
-import type { Alias } from './version.type.js';
+import type { Alias, Version } from './version.type.js';
 
 const NAMES_TO_SUGGEST_FROM = 1_000;
 
@@ -35,10 +35,15 @@ export class Catalog {
     return new NotFoundError(what, suggest(name, names));
   }
 
-  /** @throws InvalidInputError, NotFoundError, NotReadyError, StorageFullError */
+  /**
+   * `prepare` is called with the version before the alias is moved. If it rejects, the alias is not moved.
+   *
+   * @throws InvalidInputError, NotFoundError, NotReadyError, StorageFullError; as `prepare`
+   */
   async setAlias(
     { principal, catalogLoaders }: CatalogContext,
     input: { model: string; alias: string; version: string },
+    prepare: (version: Version) => Promise<void>,
   ): Promise<Alias> {
     checkAliasName(input.alias);
     const model = await catalogLoaders.modelByName.load(input.model);
@@ -47,6 +52,7 @@ export class Catalog {
     if (!version) throw new NotFoundError(`The version "${input.version}"`);
     if (version.modelId !== model.id) throw anotherModels(input);
     if (version.state !== 'READY') throw new NotReadyError(input.version, version.state, version.stateReason);
+    await prepare(version);
     await this.#db
       .transaction()
       .execute((trx) => moveAlias(trx, model.id, input.alias, version.id, Date.now()))

@@ -1,9 +1,7 @@
-import { Arg, Ctx, Field, FieldResolver, InputType, Mutation, ObjectType, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Ctx, FieldResolver, Query, Resolver, Root } from 'type-graphql';
 import { Policy } from '../access/policy.js';
-import { Problem, payloadOf } from '../graphql/problem.type.js';
 import { VersionRef } from '../graphql/scalars.js';
 import { Sized } from '../graphql/sized.js';
-import type { Catalog } from './catalog.js';
 import { Dataset } from './dataset.type.js';
 import type { CatalogContext } from './loaders.js';
 import { Model } from './model.type.js';
@@ -11,36 +9,8 @@ import { Alias, Signature, signatureOf, Variant, Version } from './version.type.
 
 const NO_VARIANTS = '[]';
 
-@InputType({ description: 'Alias to set, and the version it points to.' })
-export class SetAliasInput {
-  @Field({ description: 'Name of the model.' })
-  model!: string;
-
-  @Field({
-    description: 'Name of the alias, matching `[a-z][a-z0-9-]{0,31}`. The alias `champion` marks the default version.',
-  })
-  alias!: string;
-
-  @Field(() => VersionRef, { description: 'READY version of this model that the alias should point to.' })
-  version!: string;
-}
-
-@ObjectType({
-  simpleResolvers: true,
-  description: 'The alias, or the problem that prevented setting it: exactly one of them.',
-})
-export class SetAliasPayload {
-  @Field(() => Alias, { nullable: true, description: 'The alias after the change; null if there is a problem.' })
-  alias!: Alias | null;
-
-  @Field(() => Problem, { nullable: true, description: 'Why the alias was not set; null if it was.' })
-  problem!: Problem | null;
-}
-
 @Resolver(() => Version)
 export class VersionResolver {
-  constructor(private readonly rules: Catalog) {}
-
   @Policy('read')
   @Query(() => Version, {
     nullable: true,
@@ -52,20 +22,6 @@ export class VersionResolver {
     @Ctx() { catalogLoaders }: CatalogContext,
   ): Promise<Version | null> {
     return catalogLoaders.findVersion(ref, ['ref']);
-  }
-
-  @Policy('operate')
-  @Mutation(() => SetAliasPayload, {
-    nullable: true,
-    description:
-      'Points an alias to a version and returns the alias; creates the alias, or moves it if it exists. Operators only. Problems: InvalidInput, NotFound, NotReady, Forbidden, StorageFull.',
-  })
-  async setAlias(
-    @Arg('input', () => SetAliasInput, { description: 'Alias to set, and its version.' }) input: SetAliasInput,
-    @Ctx() context: CatalogContext,
-  ): Promise<SetAliasPayload> {
-    const { result, problem } = await payloadOf(() => this.rules.setAlias(context, input));
-    return { alias: result, problem };
   }
 
   @FieldResolver(() => Signature, {

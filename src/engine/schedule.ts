@@ -19,7 +19,8 @@ export interface ScheduledVersion {
 
 /**
  * Prefers an idle worker, then a busy one whose batch is about to finish. Otherwise returns the time until such a worker
- * is expected, in milliseconds; null if that is unknown.
+ * is expected, in milliseconds; null if that is unknown. A worker that is loading a version would start the batch only
+ * after the load, so it is chosen only if all of them are.
  *
  * `workers` have the version loaded. `versions`: by key, those that the batches of the workers belong to.
  */
@@ -29,9 +30,11 @@ export function selectWorker(
   versions: ReadonlyMap<string, ScheduledVersion>,
   now: number,
 ): { worker: WorkerProcess | null; waitMs: number | null } {
-  const idle = workers.filter(({ batches }) => batches.length === 0);
-  if (idle[0]) return { worker: idle[0], waitMs: null };
-  const soonest = workers
+  const notLoading = workers.filter(({ loading }) => loading.size === 0);
+  const available = notLoading.length > 0 ? notLoading : workers;
+  const idle = available.find(({ batches }) => batches.length === 0);
+  if (idle) return { worker: idle, waitMs: null };
+  const soonest = available
     .filter(({ batches }) => batches.length === 1)
     .map((worker) => ({ worker, waitMs: msUntilAvailable(worker, next, versions, now) }))
     .sort((a, b) => a.waitMs - b.waitMs)[0];

@@ -10,11 +10,12 @@ import type { Catalog } from '../catalog/catalog.js';
 import { parseRef, type Ref } from '../catalog/ref.js';
 import type { Engine } from '../engine/engine.js';
 import type { EngineVersion } from '../engine/messages.js';
-import { NotFoundError, NotReadyError } from '../errors.js';
+import { InferenceFailedError, NotFoundError, NotReadyError } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { readSpec, readVariants, type VariantSpec } from '../tasks/stored-spec.js';
 import { type VersionSpec } from '../tasks/tasks.js';
+import { waitAtMost } from '../wait-at-most.js';
 import { findPreloadedRefs, findReadyRefs, findServedModel, type ServedRow } from './serving.queries.js';
 
 interface ServedModel extends Resource {
@@ -92,8 +93,12 @@ export class Serving {
     const variant = version.variants.get(name);
     if (!variant) throw new NotFoundError(`The variant "${name}" of ${version.ref}`, [...version.variants.keys()]);
     if (!variant.spec) throw new NotReadyError(`${version.ref}, variant "${name}",`, 'FAILED', variant.reason);
-    const key = `${version.id}${VARIANT_SEPARATOR}${name}`;
-    const engineVersion = this.#engineVersion(key, `${version.ref} (${name})`, variant.spec, variant);
+    const engineVersion = this.#engineVersion(
+      variantKey(version.id, name),
+      `${version.ref} (${name})`,
+      variant.spec,
+      variant,
+    );
     return { versionId: version.id, variant: name, engineVersion };
   }
 
@@ -135,6 +140,36 @@ export class Serving {
     const resolved = await this.resolve(text, principal);
     await this.#engine.unload((key) => versionIdOf(key) === resolved.versionId);
     return resolved;
+  }
+
+  /**
+   * Loads the version that an alias is about to name, with the variants that are in use of the version it names now. After
+   * five seconds it no longer waits; the loads go on.
+   *
+   * @throws NotReadyError if the version cannot be loaded; as `resolve`; ShuttingDownError
+   */
+  async warm(text: string, alias: string, principal: Principal): Promise<void> {
+    const { engineVersion } = await this.resolve(text, principal);
+    const variants = (await this.#variantsInUse(text, alias)).map((name) => this.#tryToWarm(text, name, principal));
+    const loads = Promise.all([this.#engine.load(engineVersion), ...variants]);
+    await waitAtMost(MAX_WARM_UP_MS, loads).catch((error: Error) => {
+      throw error instanceof InferenceFailedError ? new NotReadyError(text, 'FAILED', error.reason) : error;
+    });
+  }
+
+  /** The version may lack the variant, or the variant may not run: only predictions that ask for it fail then. */
+  async #tryToWarm(text: string, variant: string, principal: Principal): Promise<void> {
+    const resolved = await this.resolve(text, principal, { variant }).catch(() => null);
+    if (resolved) await this.#engine.load(resolved.engineVersion).catch(() => {});
+  }
+
+  /** Names of the variants that are loaded of the version that the alias names now. */
+  async #variantsInUse(text: string, alias: string): Promise<string[]> {
+    const model = await this.#model(parseRef(text, []).name);
+    const current = model?.versions.get(model.idByAlias.get(alias) ?? model.defaultId ?? '');
+    if (!current) return [];
+    const isLoaded = (name: string) => this.#engine.servingStatus(variantKey(current.id, name)).replicas > 0;
+    return [...current.variants.keys()].filter(isLoaded);
   }
 
   async #tryToLoad(ref: string, log: Logger): Promise<boolean> {
@@ -196,6 +231,12 @@ function tryParseRef(text: string): Ref | null {
 
 const REFS_A_PAGE = 100;
 const VARIANT_SEPARATOR = '/';
+/** How long a change of an alias waits for the version to load. */
+const MAX_WARM_UP_MS = 5_000;
+
+function variantKey(versionId: string, variant: string): string {
+  return `${versionId}${VARIANT_SEPARATOR}${variant}`;
+}
 
 /** The id of the version behind a key of the engine, for every variant. */
 export function versionIdOf(key: string): string {

@@ -1,0 +1,57 @@
+import { Arg, Ctx, Field, InputType, Mutation, ObjectType, Resolver } from 'type-graphql';
+import { Policy } from '../access/policy.js';
+import type { Catalog } from '../catalog/catalog.js';
+import type { CatalogContext } from '../catalog/loaders.js';
+import { Alias } from '../catalog/version.type.js';
+import { Problem, payloadOf } from '../graphql/problem.type.js';
+import { VersionRef } from '../graphql/scalars.js';
+import type { Serving } from './serving.js';
+
+@InputType({ description: 'Alias to set, and the version it points to.' })
+export class SetAliasInput {
+  @Field({ description: 'Name of the model.' })
+  model!: string;
+
+  @Field({
+    description: 'Name of the alias, matching `[a-z][a-z0-9-]{0,31}`. The alias `champion` marks the default version.',
+  })
+  alias!: string;
+
+  @Field(() => VersionRef, { description: 'READY version of this model that the alias should point to.' })
+  version!: string;
+}
+
+@ObjectType({
+  simpleResolvers: true,
+  description: 'The alias, or the problem that prevented setting it: exactly one of them.',
+})
+export class SetAliasPayload {
+  @Field(() => Alias, { nullable: true, description: 'The alias after the change; null if there is a problem.' })
+  alias!: Alias | null;
+
+  @Field(() => Problem, { nullable: true, description: 'Why the alias was not set; null if it was.' })
+  problem!: Problem | null;
+}
+
+@Resolver()
+export class SetAliasResolver {
+  constructor(
+    private readonly catalog: Catalog,
+    private readonly versions: Serving,
+  ) {}
+
+  @Policy('operate')
+  @Mutation(() => SetAliasPayload, {
+    nullable: true,
+    description:
+      'Points an alias to a version and returns the alias; creates the alias, or moves it if it exists. Loads the version first, so that predictions through the alias do not wait for it: after 5 seconds the alias is moved although the version is still loading. A version that cannot be loaded is NotReady, and the alias is not moved. Operators only. Problems: InvalidInput, NotFound, NotReady, ShuttingDown, Forbidden, StorageFull.',
+  })
+  async setAlias(
+    @Arg('input', () => SetAliasInput, { description: 'Alias to set, and its version.' }) input: SetAliasInput,
+    @Ctx() context: CatalogContext,
+  ): Promise<SetAliasPayload> {
+    const warm = ({ ref }: { readonly ref: string }) => this.versions.warm(ref, input.alias, context.principal);
+    const { result, problem } = await payloadOf(() => this.catalog.setAlias(context, input, warm));
+    return { alias: result, problem };
+  }
+}
