@@ -15,6 +15,9 @@ export interface ScanLimits {
 export type ScanFault = 'syntax' | keyof ScanLimits;
 
 enum At {
+  /** Expects a byte order mark or a value. */
+  Start,
+  ByteOrderMark,
   /** Expects a value. */
   Value,
   /** Expects a value or the end of a list. */
@@ -55,19 +58,19 @@ const POINT = 0x2e;
 const ZERO = 0x30;
 const ESCAPES = new Set(Buffer.from('"\\/bfnrt'));
 const WORDS = new Map(['true', 'false', 'null'].map((word) => [word.charCodeAt(0), Buffer.from(word)]));
-const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
+const NO_WORD = Buffer.alloc(0);
+const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
 
 export class JsonScan {
   readonly #limits: ScanLimits;
   /** For each open list or object, whether it is an object. */
   readonly #isObject: boolean[] = [];
-  #at = At.Value;
+  #at = At.Start;
   #isKey = false;
-  #word = Buffer.alloc(0);
-  /** Bytes of the word, or digits of the escape, that have been read. */
+  #word = NO_WORD;
+  /** Bytes of the mark or word, or digits of the escape, that have been read. */
   #read = 0;
   #values = 0;
-  #bytes = 0;
 
   constructor(limits: ScanLimits) {
     this.#limits = limits;
@@ -76,7 +79,6 @@ export class JsonScan {
   /** The first fault in the text so far; null if there is none. After a fault, nothing more may be scanned. */
   scan(chunk: Uint8Array): ScanFault | null {
     let i = 0;
-    while (this.#bytes + i < BYTE_ORDER_MARK.length && chunk[i] === BYTE_ORDER_MARK[this.#bytes + i]) i++;
     while (i < chunk.length) {
       if (this.#at === At.String) i = this.#skipText(chunk, i);
       else if (this.#at === At.Digits || this.#at === At.Fraction) i = skipDigits(chunk, i);
@@ -85,7 +87,6 @@ export class JsonScan {
       if (fault) return fault;
       i++;
     }
-    this.#bytes += chunk.length;
     return null;
   }
 
@@ -106,6 +107,14 @@ export class JsonScan {
 
   #step(byte: number): ScanFault | null {
     switch (this.#at) {
+      case At.Start:
+        this.#at = byte === BYTE_ORDER_MARK[0] ? At.ByteOrderMark : At.Value;
+        this.#read = 1;
+        return this.#at === At.ByteOrderMark ? null : this.#step(byte);
+      case At.ByteOrderMark:
+        if (byte !== BYTE_ORDER_MARK[this.#read]) return 'syntax';
+        if (++this.#read === BYTE_ORDER_MARK.length) this.#at = At.Value;
+        return null;
       case At.String:
         return this.#endText(byte);
       case At.Escape:

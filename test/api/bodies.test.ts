@@ -3,19 +3,13 @@ import 'reflect-metadata';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { pino } from 'pino';
 import { BODY_LIMITS, type BodyLimits } from '#src/api/body.js';
 import { BytesInFlight, givenUpAt, RefusedBytes } from '#src/api/body-budgets.js';
-import type { RequestDatabases } from '#src/api/context.js';
 import { LIMITS } from '#src/api/limits.js';
-import { createSchema } from '#src/api/schema.js';
-import { createServer } from '#src/api/server.js';
-import { DEFAULTS } from '#src/config.js';
 import type { Data } from '../support/graphql-client.js';
+import { createHttpServer, type HttpServer } from '../support/http-server.js';
 
-type Server = Awaited<ReturnType<typeof createServer>>;
-
-const started: Server[] = [];
+const started: HttpServer[] = [];
 const sockets: Socket[] = [];
 afterEach(async () => {
   for (const socket of sockets.splice(0)) socket.destroy();
@@ -25,16 +19,8 @@ afterEach(async () => {
   }
 });
 
-async function start(limits: Partial<BodyLimits> = {}): Promise<Server> {
-  const server = await createServer({
-    config: DEFAULTS,
-    log: pino({ level: 'silent' }),
-    schema: createSchema(),
-    databases: {} as RequestDatabases,
-    findSpec: async () => null,
-    notReadyReason: () => null,
-    bodyLimits: { ...BODY_LIMITS, ...limits },
-  });
+async function start(limits: Partial<BodyLimits> = {}): Promise<HttpServer> {
+  const server = await createHttpServer(limits);
   await server.http.listen({ port: 0, host: '127.0.0.1' });
   started.push(server);
   return server;
@@ -44,7 +30,7 @@ const FRAMED_BY_LENGTH = (bytes: number) => `content-length: ${bytes}`;
 const CHUNKED = 'transfer-encoding: chunked';
 const TYPENAME = '{"query":"{ __typename }"}';
 
-function open(server: Server): Socket {
+function open(server: HttpServer): Socket {
   const { port } = server.http.server.address() as { port: number };
   const socket = connect(port, '127.0.0.1');
   // The server may close a connection while its client is still sending.
@@ -58,7 +44,7 @@ function head(framing: string, more = ''): string {
 }
 
 /** Sends the head and this much of a body, and waits for the answer without sending more. */
-async function sendPart(server: Server, framing: string, part: string | Buffer = '') {
+async function sendPart(server: HttpServer, framing: string, part: string | Buffer = '') {
   const socket = open(server);
   socket.write(head(framing));
   socket.write(part);
@@ -79,6 +65,9 @@ async function answerOn(socket: Socket) {
 }
 
 const chunk = (bytes: string) => `${Buffer.byteLength(bytes).toString(16)}\r\n${bytes}\r\n`;
+/** Each byte in a chunk of its own, and the last, empty chunk. */
+const inChunks = (body: Buffer) =>
+  Buffer.concat([...Array.from(body, (byte) => Buffer.from([0x31, 13, 10, byte, 13, 10])), Buffer.from('0\r\n\r\n')]);
 const many = (element: string) =>
   element.repeat(Math.ceil((LIMITS.maxBodyValues + 1) / (element.split(',').length - 1)));
 const inVariables = (json: string) => `{"query":"{ __typename }","variables":{"x":${json}`;
@@ -193,6 +182,23 @@ test('a byte order mark is no fault', async () => {
   const { status, data } = await sendPart(server, FRAMED_BY_LENGTH(Buffer.byteLength(body)), body);
 
   expect([status, data]).toEqual([200, { __typename: 'Query' }]);
+});
+
+test.each([
+  ['one byte of the mark', [0xef]],
+  ['two bytes of the mark', [0xef, 0xbb]],
+  ['the mark twice', [0xef, 0xbb, 0xbf, 0xef, 0xbb, 0xbf]],
+  ['the mark and nothing else', [0xef, 0xbb, 0xbf]],
+])('a body that begins with %s is not JSON, and the server goes on', async (_, begin) => {
+  const server = await start();
+  const body = Buffer.concat([Buffer.from(begin), Buffer.from(begin.length === 3 ? '' : TYPENAME)]);
+  const length = FRAMED_BY_LENGTH(body.length);
+
+  const refused = [await sendPart(server, length, body), await sendPart(server, CHUNKED, inChunks(body))];
+
+  for (const { status, error } of refused) expect([status, error.extensions.code]).toEqual([400, 'BODY_NOT_JSON']);
+  const { status } = await sendPart(server, FRAMED_BY_LENGTH(TYPENAME.length), TYPENAME);
+  expect(status).toBe(200);
 });
 
 describe('a body that does not arrive ends with 408', () => {

@@ -4,8 +4,8 @@ import { JsonScan } from '#src/api/body-scan.js';
 
 const LIMITLESS = { maxBodyValues: 1e9, maxBodyDepth: 1e9 };
 
-function accepts(text: string, cuts: readonly number[] = []): boolean {
-  const bytes = Buffer.from(text);
+function accepts(text: string | Uint8Array, cuts: readonly number[] = []): boolean {
+  const bytes = Buffer.from(text as string);
   const scan = new JsonScan(LIMITLESS);
   const borders = [0, ...cuts.map((cut) => cut % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
   for (const [i, end] of borders.slice(1).entries()) {
@@ -121,6 +121,33 @@ test('generated JSON is accepted and counted; with one character changed, it is 
       },
     ),
     { numRuns: 2_000 },
+  );
+});
+
+test('bytes that are not UTF-8 are accepted if they parse as the text that they are decoded to', () => {
+  const byte = fc.oneof(
+    fc.constantFrom(0xef, 0xbb, 0xbf, 0xff, 0x80, 0xc3, 0xfe),
+    fc.constantFrom(...Buffer.from('{}[]",:1 ')),
+  );
+  fc.assert(
+    fc.property(
+      fc.uint8Array({ maxLength: 3 }),
+      fc.array(byte, { maxLength: 6 }),
+      fc.jsonValue(),
+      cutsOf,
+      (begin, bytes, value, cuts) => {
+        const body = Buffer.concat([begin, Buffer.from(bytes), Buffer.from(JSON.stringify(value))]);
+
+        expect([body, accepts(body, cuts)]).toEqual([body, parses(body.toString().replace(/^\ufeff/, ''))]);
+      },
+    ),
+    {
+      numRuns: 5_000,
+      examples: [
+        [Uint8Array.of(0xef), [], {}, []],
+        [Uint8Array.of(0xef, 0xbb), [], {}, [1]],
+      ],
+    },
   );
 });
 

@@ -1,0 +1,22 @@
+/** The HTTP server without an app behind it: requests are read, checked and refused, but no model or database can answer. */
+import { pino } from 'pino';
+import { BODY_LIMITS, type BodyLimits } from '#src/api/body.js';
+import type { RequestDatabases } from '#src/api/context.js';
+import { createSchema } from '#src/api/schema.js';
+import { createServer } from '#src/api/server.js';
+import { DEFAULTS } from '#src/config.js';
+
+export type HttpServer = Awaited<ReturnType<typeof createServer>>;
+
+/** Not yet listening. The caller closes `http` and then calls `stop`. */
+export function createHttpServer(limits: Partial<BodyLimits> = {}): Promise<HttpServer> {
+  return createServer({
+    config: DEFAULTS,
+    log: pino({ level: 'silent' }),
+    schema: createSchema(),
+    databases: {} as RequestDatabases,
+    findSpec: async () => null,
+    notReadyReason: () => null,
+    bodyLimits: { ...BODY_LIMITS, ...limits },
+  });
+}
