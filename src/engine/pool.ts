@@ -215,10 +215,8 @@ export class Pool {
     if (message.kind === 'ready') this.#onReady(worker);
     else if (message.kind === 'loaded') this.#onLoaded(worker, message);
     else if (message.kind === 'done') worker.hasWorked = true;
-    else if (message.kind === 'loadFailed') {
-      worker.loading.get(message.key)?.reject(new LoadFailedError(message.message));
-      worker.loading.delete(message.key);
-    } else if (message.kind === 'unloaded') {
+    else if (message.kind === 'loadFailed') this.#onLoadFailed(worker, message);
+    else if (message.kind === 'unloaded') {
       worker.unloading.get(message.key)?.resolve();
       worker.unloading.delete(message.key);
     }
@@ -233,6 +231,15 @@ export class Pool {
     // The first spare starts once there is a version to keep warm.
     const needsSpare = worker.purpose === 'pool' && !this.#isStopping && !this.#findActive('spare');
     if (needsSpare) this.#spawn('spare', 0);
+  }
+
+  /** The log gets the whole message of the native library; callers get it without paths. */
+  #onLoadFailed(worker: WorkerProcess, { key, message }: Extract<FromWorker, { kind: 'loadFailed' }>): void {
+    const { pid, purpose } = worker;
+    const waiting = worker.loading.get(key);
+    this.#options.log.error({ pid, purpose, ref: waiting?.version.ref, message }, 'a worker could not load a version');
+    waiting?.reject(new LoadFailedError(message));
+    worker.loading.delete(key);
   }
 
   #onReady(worker: WorkerProcess): void {

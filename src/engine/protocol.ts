@@ -68,6 +68,7 @@ const REPLIES: Readonly<Record<Command['kind'], Partial<Record<FromWorker['kind'
 export class Conversation {
   #isReady = false;
   readonly #asked = new Map<number, Asked>();
+  /** Of the versions that the worker has loaded or is loading. */
   readonly #specs = new Map<string, VersionSpec>();
 
   /** Notes a command that was sent. */
@@ -96,6 +97,7 @@ export class Conversation {
     if (problem) return `it sent ${what} in reply to "${asked.command.kind}": ${problem}`;
     if (kind === 'started') asked.hasStarted = true;
     else this.#asked.delete(id as number);
+    if (kind === 'loadFailed' && 'key' in asked.command) this.#specs.delete(asked.command.key);
     return null;
   }
 

@@ -61,15 +61,24 @@ export interface SizeOfVersion {
 }
 
 /**
- * The residents to evict so that a version fits, the least valuable first; null if the leases leave too little room.
- * A version that is larger than the worker's capacity may try an empty worker, because its size is an estimate.
+ * Bytes of its capacity that a worker needs for a version. One that is larger than the capacity may try an empty worker,
+ * because its size is an estimate.
  */
-export function planEviction({ capacityBytes, residents }: WorkerMemory, size: SizeOfVersion): Resident[] | null {
+export function neededBytes({ capacityBytes }: WorkerMemory, { residentBytes, loadingBytes }: SizeOfVersion): number {
   const keptFree = capacityBytes / RESIDENT_RATIO - capacityBytes;
-  const bytes = Math.max(size.residentBytes, size.loadingBytes - keptFree);
-  let missing = Math.min(bytes, capacityBytes) + sumOf(residents) - capacityBytes;
+  return Math.min(Math.max(residentBytes, loadingBytes - keptFree), capacityBytes);
+}
+
+export function freeBytes({ capacityBytes, residents }: WorkerMemory): number {
+  return capacityBytes - sumOf(residents);
+}
+
+/** The residents to evict so that a version fits, the least valuable first; null if the leases leave too little room. */
+export function planEviction(worker: WorkerMemory, size: SizeOfVersion): Resident[] | null {
+  let missing = neededBytes(worker, size) - freeBytes(worker);
+  if (missing <= 0) return [];
   const evicted: Resident[] = [];
-  for (const resident of residents.filter(({ isLeased }) => !isLeased).sort((a, b) => a.value - b.value)) {
+  for (const resident of worker.residents.filter(({ isLeased }) => !isLeased).sort((a, b) => a.value - b.value)) {
     if (missing <= 0) break;
     evicted.push(resident);
     missing -= resident.bytes;

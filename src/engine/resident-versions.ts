@@ -1,50 +1,30 @@
 /**
  * The versions in the memory of the workers: loads them on first use, evicts the least valuable when room is needed,
  * adds copies when a queue is worth one, and keeps the spare and replaced workers warm. The decisions are in
- * `residency.ts`; this file holds what has been measured, and the effects.
+ * `residency.ts`, what has been measured is in `known-versions.ts`; this file has the effects.
  *
  * An eviction only sends a message: a worker handles messages in order, so batches that it received before are answered
  * first. Each worker loads one version at a time.
  */
 import { InferenceFailedError } from '../errors.js';
 import { ProcessLostError } from './disposable-worker.js';
+import { type KnownVersion, KnownVersions, loadMsOf, sizeOfVersion } from './known-versions.js';
 import type { EngineVersion } from './messages.js';
 import { artifactError, LoadFailedError, type Pool } from './pool.js';
 import {
   capacityOf,
-  currentUse,
-  estimatedLoadingBytes,
-  estimatedResidentBytes,
+  freeBytes,
   isCopyWorthwhile,
   isWorthEvicting,
+  neededBytes,
   planEviction,
   planLoad,
   type Resident,
-  type SizeOfVersion,
-  type UseCount,
   valueOfCopy,
   type WorkerMemory,
-  type Worth,
-  withOneMore,
 } from './residency.js';
 import { LOAD_WATCHDOG_MS, mayBeCausedByInput } from './supervision.js';
 import type { LoadResult, WorkerProcess } from './worker-process.js';
-
-interface KnownVersion {
-  version: EngineVersion;
-  use: UseCount | null;
-  /** Null until it was loaded once. */
-  loadMs: number | null;
-  /** Estimated until it was loaded once, then measured. */
-  residentBytes: number;
-  /** Whether a load has failed for lack of memory, next to other versions. */
-  needsEmptyWorker: boolean;
-  /** Failed loads in a row for lack of memory, although the worker had nothing else loaded. */
-  failedLoads: number;
-  failure: { readonly error: Error; readonly until: number } | null;
-  /** Time that inputs have waited for a busy worker since the last copy was added. */
-  waitedMs: number;
-}
 
 type Requested = PromiseWithResolvers<void> & { readonly version: EngineVersion };
 
@@ -61,25 +41,23 @@ interface Candidate extends WorkerMemory {
   readonly process: WorkerProcess;
 }
 
-/** Versions whose uses and sizes are remembered while they are in no worker's memory. */
-const MAX_KNOWN_VERSIONS = 4_000;
 /** A version that did not fit into an empty worker is not tried again for this long. */
 const OVERSIZE_RETRY_MS = 600_000;
 const MAX_FAILED_LOADS = 2;
 /** A copy in the spare is replaced only by one of clearly higher value, because each replacement costs a load. */
 const SPARE_HYSTERESIS = 2;
-const DEFAULT_LOAD_MS = 100;
+/** Versions that a spare considers after each load, the most valuable first. */
+const FILL_CANDIDATES = 16;
 
 export class ResidentVersions {
   readonly #pool: Pool;
   readonly #limitBytes: number;
   readonly #events: ResidentVersionsEvents;
-  readonly #known = new Map<string, KnownVersion>();
+  readonly #known = new KnownVersions(() => this.#keysInUse());
   /** Loads that operators or the start of the server wait for. */
   readonly #requested = new Map<string, Requested>();
   /** Loaded for a waiting input that has not been assigned yet: evicting it now would load it for nothing. */
   readonly #unserved = new Map<WorkerProcess, Set<string>>();
-  #uses = 0;
 
   constructor(pool: Pool, limitBytes: number, events: ResidentVersionsEvents) {
     this.#pool = pool;
@@ -94,15 +72,15 @@ export class ResidentVersions {
     return {
       replicas: copies.length,
       isLoading: workers.some(({ loading }) => loading.has(key)),
-      hasFailed: (this.#known.get(key)?.failure ?? null) !== null,
+      hasFailed: (this.#known.find(key)?.failure ?? null) !== null,
       residentBytes: copies.length > 0 ? copies.reduce((sum, bytes) => sum + bytes, 0) : null,
     };
   }
 
   /** Records that a batch of the version was sent to the worker, after its first input had waited for `blockedMs`. */
   recordUse(worker: WorkerProcess, version: EngineVersion, blockedMs: number): void {
-    const known = this.#knownOf(version);
-    known.use = withOneMore(known.use, ++this.#uses);
+    const known = this.#known.of(version);
+    this.#known.recordUse(known);
     known.waitedMs += blockedMs;
     this.#unserved.get(worker)?.delete(version.key);
   }
@@ -110,14 +88,14 @@ export class ResidentVersions {
   /** Loads a version that no serving worker has. Returns false if there is no room for any load now. */
   ensureLoaded(version: EngineVersion): boolean {
     const { key } = version;
-    const known = this.#knownOf(version);
+    const known = this.#known.of(version);
     if (known.failure && known.failure.until > performance.now()) {
       this.#events.onLoadFailed(version, known.failure.error);
       this.#settleRequest(known);
       return true;
     }
     if (this.#pool.ready.some(({ loaded, loading }) => loaded.has(key) || loading.has(key))) return true;
-    const plan = planLoad(this.#candidates(key), this.#sizeOf(known));
+    const plan = planLoad(this.#candidates(key), sizeOfVersion(known));
     if (plan) this.#loadInto(plan.worker.process, known, plan.evicted);
     return plan !== null;
   }
@@ -125,7 +103,7 @@ export class ResidentVersions {
   /** Mean time that a load takes; 0 if a worker has the version, or if none was measured. */
   loadMsOf(key: string): number {
     if (this.#pool.ready.some(({ loaded }) => loaded.has(key))) return 0;
-    return this.#known.get(key)?.loadMs ?? 0;
+    return this.#known.find(key)?.loadMs ?? 0;
   }
 
   /**
@@ -133,12 +111,12 @@ export class ResidentVersions {
    * for a copy to pay; infinity if none can be loaded before something else happens.
    */
   considerCopy(version: EngineVersion, queueMs: number): number {
-    const known = this.#knownOf(version);
-    const loadMs = known.loadMs ?? DEFAULT_LOAD_MS;
+    const known = this.#known.of(version);
+    const loadMs = loadMsOf(known);
     if (this.#pool.all.some(({ loading }) => loading.has(version.key))) return Number.POSITIVE_INFINITY;
-    const plan = planLoad(this.#candidates(version.key), this.#sizeOf(known));
+    const plan = planLoad(this.#candidates(version.key), sizeOfVersion(known));
     if (!plan) return Number.POSITIVE_INFINITY;
-    const evictedLoadMs = plan.evicted.reduce((sum, { key }) => sum + (this.#known.get(key)?.loadMs ?? 0), 0);
+    const evictedLoadMs = plan.evicted.reduce((sum, { key }) => sum + (this.#known.find(key)?.loadMs ?? 0), 0);
     if (!isCopyWorthwhile(queueMs + known.waitedMs, loadMs, evictedLoadMs)) return loadMs + evictedLoadMs;
     known.waitedMs = 0;
     this.#loadInto(plan.worker.process, known, plan.evicted);
@@ -158,9 +136,9 @@ export class ResidentVersions {
   /** As `load`, and then fills every other serving worker that has room for a copy. */
   async preload(version: EngineVersion): Promise<void> {
     await this.load(version);
-    const known = this.#knownOf(version);
+    const known = this.#known.of(version);
     const loads = this.#candidates(version.key).map((candidate) => {
-      const evicted = planEviction(candidate, this.#sizeOf(known));
+      const evicted = planEviction(candidate, sizeOfVersion(known));
       return evicted?.length === 0 ? this.#loadInto(candidate.process, known, []) : null;
     });
     await Promise.all(loads);
@@ -171,7 +149,7 @@ export class ResidentVersions {
     const loads = this.#pool.all.flatMap(({ loading }) => [...loading].filter(([key]) => isReleased(key)));
     await Promise.all(loads.map(([, { promise }]) => promise.catch(() => {})));
     // Otherwise the spare, and every new worker, would load them again.
-    for (const key of this.#known.keys()) if (isReleased(key)) this.#known.delete(key);
+    this.#known.forget(isReleased);
     await Promise.all(
       this.#pool.all.flatMap((worker) =>
         [...worker.loaded.keys()].filter(isReleased).map((key) => this.#pool.unload(worker, key)),
@@ -234,14 +212,9 @@ export class ResidentVersions {
     else if (worker.isReady) this.#fill(worker);
   }
 
-  #recordLoad(worker: WorkerProcess, known: KnownVersion, { loadMs, residentBytes }: LoadResult): void {
-    const { key, artifactBytes } = known.version;
-    known.loadMs = known.loadMs === null ? loadMs : (known.loadMs + loadMs) / 2;
-    // Growth is understated where the process reused memory that it had kept.
-    if (residentBytes !== null) known.residentBytes = Math.max(residentBytes, artifactBytes, estimatedResidentBytes(0));
-    known.needsEmptyWorker = false;
-    known.failedLoads = 0;
-    known.failure = null;
+  #recordLoad(worker: WorkerProcess, known: KnownVersion, result: LoadResult): void {
+    const { key } = known.version;
+    this.#known.recordLoad(known, result);
     worker.loaded.set(key, known.residentBytes);
     if (!this.#events.hasWaiting(key)) return;
     const unserved = this.#unserved.get(worker) ?? new Set();
@@ -288,12 +261,18 @@ export class ResidentVersions {
   #fill(worker: WorkerProcess): void {
     if (!worker.isReady || worker.isReplaced || worker.loading.size > 0) return;
     const memory = this.#memoryOf(worker);
-    const wanted = [...this.#known.values()]
-      .filter(({ version, loadMs, failure }) => loadMs !== null && !failure && !worker.loaded.has(version.key))
-      .map((known) => ({ known, worth: this.#worthOf(known, 1) }))
-      .sort((a, b) => valueOfCopy(b.worth) - valueOfCopy(a.worth));
-    for (const { known, worth } of wanted) {
-      const evicted = planEviction(memory, this.#sizeOf(known));
+    const isMissing = ({ version, loadMs, failure }: KnownVersion) =>
+      loadMs !== null && !failure && !worker.loaded.has(version.key);
+    const free = freeBytes(memory);
+    const fits = (known: KnownVersion) => neededBytes(memory, sizeOfVersion(known)) <= free;
+    // The most valuable ones may all be too large for the rest of the room.
+    const wanted = [
+      ...this.#known.mostValuable(FILL_CANDIDATES, isMissing),
+      ...this.#known.mostValuable(1, (known) => isMissing(known) && fits(known)),
+    ];
+    for (const known of wanted) {
+      const evicted = planEviction(memory, sizeOfVersion(known));
+      const worth = this.#known.worthOf(known, 1);
       const half = { ...worth, use: worth.use / SPARE_HYSTERESIS };
       if (!evicted || (evicted.length > 0 && !isWorthEvicting(half, evicted))) continue;
       this.#loadInto(worker, known, evicted);
@@ -312,8 +291,8 @@ export class ResidentVersions {
   #memoryOf(worker: WorkerProcess): Candidate {
     const copies = worker.purpose === 'pool' ? this.#copies() : null;
     const residents = Array.from(worker.loaded, ([key, bytes]): Resident => {
-      const known = this.#known.get(key);
-      const worth = known ? this.#worthOf(known, copies?.get(key) ?? 1) : null;
+      const known = this.#known.find(key);
+      const worth = known ? this.#known.worthOf(known, copies?.get(key) ?? 1) : null;
       return { key, bytes, value: worth ? valueOfCopy({ ...worth, bytes }) : 0, isLeased: this.#isLeased(worker, key) };
     });
     return {
@@ -335,46 +314,9 @@ export class ResidentVersions {
     return (this.#unserved.get(worker)?.has(key) ?? false) && this.#events.hasWaiting(key);
   }
 
-  #worthOf({ use, loadMs, residentBytes: bytes }: KnownVersion, copies: number): Worth {
-    return { use: use ? currentUse(use, this.#uses) : 0, loadMs: loadMs ?? DEFAULT_LOAD_MS, bytes, copies };
-  }
-
-  #sizeOf({ residentBytes, needsEmptyWorker, version }: KnownVersion): SizeOfVersion {
-    const loadingBytes = estimatedLoadingBytes(version.artifactBytes);
-    return { residentBytes: needsEmptyWorker ? Infinity : residentBytes, loadingBytes };
-  }
-
-  #knownOf(version: EngineVersion): KnownVersion {
-    const { key, artifactBytes } = version;
-    const found = this.#known.get(key);
-    if (found) {
-      found.version = version;
-      return found;
-    }
-    if (this.#known.size >= MAX_KNOWN_VERSIONS) this.#forgetLeastUsed();
-    const known: KnownVersion = {
-      version,
-      use: null,
-      loadMs: null,
-      residentBytes: estimatedResidentBytes(artifactBytes),
-      needsEmptyWorker: false,
-      failedLoads: 0,
-      failure: null,
-      waitedMs: 0,
-    };
-    this.#known.set(key, known);
-    return known;
-  }
-
-  /** Forgets a tenth of the versions at once, so that the cost of sorting is spread over many new ones. */
-  #forgetLeastUsed(): void {
-    const isInMemory = (key: string) =>
-      this.#pool.all.some(({ loaded, loading }) => loaded.has(key) || loading.has(key));
-    const use = ({ use }: KnownVersion) => (use ? currentUse(use, this.#uses) : 0);
-    const forgotten = [...this.#known]
-      .filter(([key]) => !isInMemory(key) && !this.#requested.has(key))
-      .sort(([, a], [, b]) => use(a) - use(b));
-    for (const [key] of forgotten.slice(0, MAX_KNOWN_VERSIONS / 10)) this.#known.delete(key);
+  #keysInUse(): Set<string> {
+    const inMemory = this.#pool.all.flatMap(({ loaded, loading }) => [...loaded.keys(), ...loading.keys()]);
+    return new Set([...inMemory, ...this.#requested.keys()]);
   }
 }
 

@@ -117,6 +117,16 @@ test.each<readonly [string, unknown]>([
   expect(conversation(LOAD, BATCH).receive(done)).toMatch(/^it sent "done" with the number 2 in reply to "batch": /);
 });
 
+test('the answers of a version whose load has failed are refused; only its failures are accepted', () => {
+  const failed = conversation(LOAD);
+  failed.receive({ kind: 'loadFailed', id: 1, key: 'v', message: '' });
+  failed.ask({ ...BATCH, id: 2 });
+  const done = (result: unknown) => failed.receive({ kind: 'done', id: 2, results: [result, result], timing: TIMING });
+
+  expect(done(ANSWER)).toMatch(/result 0 is neither a failure nor an answer/);
+  expect(done({ failure: { kind: 'inference', message: '' } })).toBeNull();
+});
+
 test('batches are answered in order, and start once', () => {
   const two = conversation(LOAD, BATCH, BATCH);
   const start = { kind: 'started', id: 2, tokens: null };

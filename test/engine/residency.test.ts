@@ -1,4 +1,5 @@
 /** The pure policy of what stays in memory, with seeded traffic. */
+import { KnownVersions } from '#src/engine/known-versions.js';
 import {
   currentUse,
   isCopyWorthwhile,
@@ -9,23 +10,13 @@ import {
   valueOfCopy,
   withOneMore,
 } from '#src/engine/residency.js';
-import { seeded } from '../support/seeded-random.js';
+import { simulatedVersion } from '../support/simulation.js';
+import { hitsOfBelady, hitsOfMostPopular, zipfRequests } from '../support/zipf.js';
 
 const VERSIONS = 1_000;
 const ROOM = 50;
 const REQUESTS = 20_000;
-
-/** Requests for versions 0 to 999, whose frequencies follow Zipf's law with exponent 0.9. */
-function zipfRequests(): number[] {
-  const weights = Array.from({ length: VERSIONS }, (_, i) => (i + 1) ** -0.9);
-  let sum = 0;
-  const cumulated = weights.map((weight) => (sum += weight));
-  const random = seeded(50);
-  return Array.from({ length: REQUESTS }, () => {
-    const x = random() * sum;
-    return cumulated.findIndex((bound) => x < bound);
-  });
-}
+const SEED = 50;
 
 function hitsOfPolicy(requests: readonly number[]): number {
   const uses = new Map<number, UseCount>();
@@ -56,34 +47,12 @@ function hitsOfPolicy(requests: readonly number[]): number {
   return hits;
 }
 
-/** The optimal offline policy: evicts what is used again last. */
-function hitsOfBelady(requests: readonly number[]): number {
-  const next = new Array<number>(requests.length).fill(Infinity);
-  const seen = new Map<number, number>();
-  for (let i = requests.length - 1; i >= 0; i--) {
-    next[i] = seen.get(requests[i] as number) ?? Infinity;
-    seen.set(requests[i] as number, i);
-  }
-  const resident = new Map<number, number>();
-  let hits = 0;
-  for (const [i, version] of requests.entries()) {
-    if (resident.has(version)) hits++;
-    else if (resident.size === ROOM) {
-      const [farthest] = [...resident].reduce((a, b) => (b[1] > a[1] ? b : a));
-      resident.delete(farthest);
-    }
-    resident.set(version, next[i] as number);
-  }
-  return hits;
-}
-
 test('with Zipf-like use, the policy keeps at least 0.90 of the hits of keeping the most popular versions for ever', () => {
-  const requests = zipfRequests();
-  const ofMostPopular = requests.filter((version) => version < ROOM).length;
+  const requests = zipfRequests(VERSIONS, REQUESTS, SEED);
   const hits = hitsOfPolicy(requests);
-  const optimal = hitsOfBelady(requests);
+  const optimal = hitsOfBelady(requests, ROOM);
 
-  expect(hits / ofMostPopular).toBeGreaterThanOrEqual(0.9);
+  expect(hits / hitsOfMostPopular(requests, ROOM)).toBeGreaterThanOrEqual(0.9);
   expect(hits / optimal).toBeGreaterThanOrEqual(0.8);
 });
 
@@ -116,4 +85,34 @@ test('a version is loaded into an idle worker, where the least is lost', () => {
 
 test('another copy pays only if the queue exceeds the load, with the loads that it undoes', () => {
   expect([isCopyWorthwhile(101, 100, 0), isCopyWorthwhile(101, 100, 50)]).toEqual([true, false]);
+});
+
+const known = (versions: KnownVersions, number: number) => versions.of(simulatedVersion(`v${number}`));
+
+test('of many versions the most valuable are found, in order, and only among the candidates', () => {
+  const versions = new KnownVersions(() => new Set());
+  for (const [number, uses] of [3, 1, 5, 2, 4].entries())
+    for (let i = 0; i < uses; i++) versions.recordUse(known(versions, number));
+
+  const found = versions.mostValuable(3, ({ version }) => version.key !== 'v4');
+
+  expect(found.map(({ version }) => version.key)).toEqual(['v2', 'v0', 'v3']);
+});
+
+test('at most 4,000 versions are remembered: the least used are forgotten, and none that is in use', () => {
+  const versions = new KnownVersions(() => new Set(['v0', 'v1']));
+  for (let number = 0; number < 4_000; number++)
+    for (let i = 0; i < (number < 300 ? 1 : 2); i++) versions.recordUse(known(versions, number));
+
+  known(versions, 4_000);
+
+  expect(versions.size).toBe(3_601);
+  expect([0, 1, 2, 299, 402, 3_999].filter((number) => versions.find(`v${number}`))).toEqual([0, 1, 402, 3_999]);
+});
+
+test('a load on a busy machine changes the expected load time by a quarter', () => {
+  const versions = new KnownVersions(() => new Set());
+  for (const loadMs of [10, 50]) versions.recordLoad(known(versions, 0), { loadMs, residentBytes: null });
+
+  expect(versions.find('v0')?.loadMs).toBe(20);
 });

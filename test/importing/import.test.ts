@@ -1,6 +1,7 @@
 /** Import of the model store: a version that cannot be served is FAILED with a reason, and the others are not affected. */
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { pino } from 'pino';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
 import { createStore, type TestStore } from '../support/model-store.js';
 import { CRASHING_DIVISION, encodeModel, type GraphSpec } from '../support/onnx.js';
@@ -189,10 +190,12 @@ test('a dataset that does not match its sha256 or rowCount, or is damaged, is no
   ]);
 });
 
-test('a file that is damaged after the import is not run', async () => {
+test('a file that is damaged after the import is not run, and the log says why', async () => {
   await store.write('adder', { '1/model.onnx': onnx(ADD) });
   await store.write('other', { '1/model.onnx': onnx(SCORES), 'model.yaml': 'preload: true' });
-  app = await startTestApp({ modelStore: store.folder });
+  const lines: Data[] = [];
+  const log = pino({ level: 'error' }, { write: (line) => lines.push(JSON.parse(line)) });
+  app = await startTestApp({ modelStore: store.folder, log });
   const { version } = await app.query('{ version(ref: "adder") { artifact { sha256 } signature { example } } }');
   const { sha256 } = version.artifact;
   await writeFile(path.join(app.dataDir, 'blobs/sha256', sha256.slice(0, 2), sha256.slice(2)), onnx(SCORES));
@@ -207,5 +210,9 @@ test('a file that is damaged after the import is not run', async () => {
   expect(predict.problem).toMatchObject({
     code: 'INFERENCE_FAILED',
     message: expect.stringContaining('the artifact is damaged'),
+  });
+  expect(lines.find(({ msg }) => msg === 'a worker could not load a version')).toMatchObject({
+    ref: 'adder:1',
+    message: expect.stringMatching(/the artifact is damaged: its SHA-256 is [0-9a-f]{64}/),
   });
 });
