@@ -1,7 +1,5 @@
-/** Checks everything in a prediction request except the inputs themselves: options, keys and sizes. */
+/** Checks everything in a prediction request except the inputs themselves: options, keys and the number of inputs. */
 import { type InputProblem, InvalidInputError } from '../errors.js';
-import type { ModelInput, VersionSpec } from '../tasks/tasks.js';
-import { taskNamed } from '../tasks/tasks.js';
 import type { PredictInput } from './prediction.input.js';
 import { MAX_BATCH, MAX_DEADLINE_MS, MAX_KEY_CHARACTERS } from './request-limits.js';
 
@@ -45,16 +43,6 @@ export function checkBatch(inputs: readonly unknown[]): void {
   throw new InvalidInputError([
     problem('inputs', code, message, `1 to ${MAX_BATCH} inputs`, `${inputs.length} inputs`),
   ]);
-}
-
-/** @throws InvalidInputError if the texts have more characters in total than the task allows */
-export function checkTexts({ task }: VersionSpec, inputs: readonly ModelInput[]): void {
-  const { maxCharactersTogether = Number.POSITIVE_INFINITY } = taskNamed(task);
-  const characters = inputs.reduce((sum, { text }) => sum + (text?.length ?? 0), 0);
-  if (characters <= maxCharactersTogether) return;
-  const expected = `at most ${maxCharactersTogether} characters in total`;
-  const received = `${characters} characters`;
-  throw new InvalidInputError([problem('inputs', 'TOO_LARGE', 'the texts are too long in total', expected, received)]);
 }
 
 function problem(

@@ -14,7 +14,7 @@ import { newId } from '../storage/ids.js';
 import type { ItemFailure } from '../tasks/failures.js';
 import type { Item, ModelInput } from '../tasks/tasks.js';
 import { checkInput } from '../tasks/tasks.js';
-import { checkBatch, checkOptions, checkTexts } from './check-request.js';
+import { checkBatch, checkOptions } from './check-request.js';
 import { type Begun, earlierDigest, inTime, remainingMs, requestDigest, SharedPredictions } from './idempotency.js';
 import type { PredictInput, PredictManyInput } from './prediction.input.js';
 import { findIdempotency, findPredictionsByIds, type IdempotencyClaim } from './prediction.queries.js';
@@ -76,7 +76,6 @@ export class Predictions {
     checkBatch(input.inputs);
     const { priority, record } = input;
     const version = await this.#resolve(input, caller);
-    checkTexts(version.engineVersion.spec, input.inputs);
     const deadlineMs = this.#deadlineMs(input);
     return Promise.all(
       input.inputs.map((one, i) => {

@@ -61,8 +61,6 @@ export interface TaskDefinition<
   readonly answers: readonly Answer['kind'][];
   /** Whether answers are labels of the version, which then must be in model.yaml, the repository's files or the graph. */
   readonly hasLabels?: boolean;
-  /** Maximum number of characters in all texts of one `predictMany`; limits the size of the response. */
-  readonly maxCharactersTogether?: number;
   /** For tasks that read tokens. */
   readonly tokens?: {
     /** `windows`: a long text is read in overlapping windows. `truncate`: only its beginning is read. */

@@ -46,8 +46,6 @@ export const tokenClassification = defineTask({
   part: 'text',
   answers: ['tokens', 'tensors'],
   hasLabels: true,
-  // With NONE, each token can be a span. The spans of all texts must fit into one response.
-  maxCharactersTogether: 1_000_000,
   tokens: { longInputs: 'windows' },
   recognizes: (files) => /ForTokenClassification$/.test(architectureOf(files)),
   head: tokensHead,

@@ -29,10 +29,6 @@ let app: TestApp;
 beforeAll(async () => {
   store = await createStore();
   for (const [name, folder] of Object.entries(huggingFaceFolders())) await store.write(name, folder);
-  await store.write('tiny-ner-cut', {
-    ...huggingFaceFolders()['tiny-ner'],
-    'model.yaml': 'task: TOKEN_CLASSIFICATION\ntokens: { longInputs: truncate }\n',
-  });
   app = await startTestApp({ modelStore: store.folder });
 });
 afterAll(async () => {
@@ -68,7 +64,6 @@ test('every folder is READY with its task, signature and full batch size', async
     'tiny-sst': 'TEXT_CLASSIFICATION',
     'tiny-topics': 'TEXT_CLASSIFICATION',
     'tiny-ner': 'TOKEN_CLASSIFICATION',
-    'tiny-ner-cut': 'TOKEN_CLASSIFICATION',
     'tiny-embed': 'FEATURE_EXTRACTION',
     'tiny-sentences': 'SENTENCE_SIMILARITY',
     'tiny-mlm': 'FILL_MASK',
@@ -79,7 +74,7 @@ test('every folder is READY with its task, signature and full batch size', async
     'tiny-yolos': 'OBJECT_DETECTION',
     'tiny-detr': 'OBJECT_DETECTION',
   });
-  expect(Object.values<Data>(found).map(({ version }) => version.serving.maxBatch)).toEqual(Array(13).fill(128));
+  expect(Object.values<Data>(found).map(({ version }) => version.serving.maxBatch)).toEqual(Array(12).fill(128));
   expect(found['tiny-topics'].version.signature).toMatchObject({ multiLabel: true, maxTokens: 64, maskToken: null });
   expect(found['tiny-sentences'].version.signature).toMatchObject({ inputKind: 'SIMILARITY', maxTokens: 32 });
   expect(found['tiny-mlm'].version.signature).toMatchObject({ inputKind: 'TEXT', maskToken: '[MASK]' });
@@ -323,21 +318,3 @@ function rounded(value: Data): Data {
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, rounded(one)]));
 }
-
-test('texts that are too long in total are refused before any of them is run', async () => {
-  const inputs = Array(11).fill({ text: 'paris '.repeat(16_000) });
-
-  const { predictMany } = await app.query(
-    `mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { replayed }
-      problem { code ... on InvalidInput { problems { path code message } } } } }`,
-    { input: { model: 'tiny-ner-cut', inputs } },
-  );
-
-  expect(predictMany).toEqual({
-    results: null,
-    problem: {
-      code: 'INVALID_INPUT',
-      problems: [{ path: ['input', 'inputs'], code: 'TOO_LARGE', message: 'the texts are too long in total' }],
-    },
-  });
-});

@@ -1,41 +1,44 @@
 /** Loaded by `--import` before the server's own code: measures one request for the parent process. */
-import { performance } from 'node:perf_hooks';
 import { isMainThread } from 'node:worker_threads';
 
 export interface ServerUse {
-  /** Time in which the event loop was busy. */
+  /** CPU time of the thread of the event loop. Unlike elapsed time, it does not grow with the load of the machine. */
   readonly loopMs: number;
   /** CPU time of the process, all threads. */
   readonly cpuMs: number;
-  /** Growth of resident memory at its peak, in megabytes. */
+  /** Growth of resident memory at its peak since `baseline`, in megabytes. */
   readonly memoryMb: number;
 }
 
 const SAMPLE_MS = 5;
 const MB = 1_000_000;
 
+const msOf = ({ user, system }: NodeJS.CpuUsage) => (user + system) / 1_000;
+
+const cpuMs = () => ({ loop: msOf(process.threadCpuUsage()), process: msOf(process.cpuUsage()) });
+
 if (isMainThread && process.send) {
-  let before = { loop: performance.eventLoopUtilization(), cpu: process.cpuUsage(), rss: 0 };
-  let peak = 0;
-  let timer: NodeJS.Timeout | undefined;
+  let rss = { before: 0, peak: 0 };
+  let before = cpuMs();
   const sample = () => {
-    peak = Math.max(peak, process.memoryUsage.rss());
+    rss.peak = Math.max(rss.peak, process.memoryUsage.rss());
   };
-  process.on('message', (message) => {
-    if (message === 'begin') {
+  const handlers: Readonly<Record<string, () => unknown>> = {
+    baseline: () => {
       globalThis.gc?.();
-      const rss = process.memoryUsage.rss();
-      peak = rss;
-      timer = setInterval(sample, SAMPLE_MS);
-      before = { loop: performance.eventLoopUtilization(), cpu: process.cpuUsage(), rss };
-      process.send?.('begun');
-    } else if (message === 'end') {
-      const { active } = performance.eventLoopUtilization(before.loop);
-      const { user, system } = process.cpuUsage(before.cpu);
-      clearInterval(timer);
+      rss = { before: process.memoryUsage.rss(), peak: 0 };
+    },
+    begin: () => {
+      before = cpuMs();
+    },
+    end: (): ServerUse => {
+      const now = cpuMs();
       sample();
-      process.send?.({ loopMs: active, cpuMs: (user + system) / 1_000, memoryMb: (peak - before.rss) / MB });
-    }
-  });
+      const memoryMb = (rss.peak - rss.before) / MB;
+      return { loopMs: now.loop - before.loop, cpuMs: now.process - before.process, memoryMb };
+    },
+  };
+  process.on('message', (message) => process.send?.(handlers[String(message)]?.() ?? {}));
   process.channel?.unref();
+  setInterval(sample, SAMPLE_MS).unref();
 }

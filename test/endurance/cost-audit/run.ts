@@ -16,38 +16,64 @@ export interface Row {
 
 export interface AuditOptions<Measured> {
   readonly url: string;
-  /** How many of the sizes that are not refused are measured, the largest first. */
-  readonly sizesEach: number;
-  readonly measure: (send: () => Promise<void>) => Promise<Measured>;
+  /** Measures one request by sending it, as often as it needs to. */
+  readonly measure: (request: {
+    readonly name: string;
+    readonly price: number;
+    send(): Promise<void>;
+  }) => Promise<Measured>;
+  /** Called before the first request of each kind. */
+  readonly onKind?: () => Promise<void>;
   readonly onRow?: (row: Row & Measured) => void;
+}
+
+/** Codes of requests that are refused because they are too large, which is right whatever else is in them. */
+const LIMIT_CODES: readonly string[] = [
+  'COST_LIMIT_EXCEEDED',
+  'BODY_LIMIT_EXCEEDED',
+  'BODY_TOO_LARGE',
+  'DOCUMENT_LIMIT_EXCEEDED',
+  'DOCUMENT_TOO_LARGE',
+];
+
+export interface AuditResult<Measured> {
+  /** The largest accepted request of each kind. */
+  readonly rows: readonly (Row & Measured)[];
+  /** Requests that are not valid: mistakes of the audit, or internal errors. */
+  readonly invalid: readonly string[];
+  /** Kinds of which every size is refused by a limit. */
+  readonly refused: readonly string[];
 }
 
 export async function runAudit<Measured extends object>(
   audited: readonly Audited[],
-  { url, sizesEach, measure, onRow }: AuditOptions<Measured>,
-): Promise<{ rows: (Row & Measured)[]; invalid: string[]; unmeasured: string[] }> {
+  { url, measure, onKind, onRow }: AuditOptions<Measured>,
+): Promise<AuditResult<Measured>> {
   const rows: (Row & Measured)[] = [];
   const invalid: string[] = [];
-  const unmeasured: string[] = [];
+  const refused: string[] = [];
   for (const { name, sizes } of audited) {
-    let accepted = 0;
+    await onKind?.();
+    let answer: Answer | null = null;
     for (const makeRequest of sizes) {
-      if (accepted === sizesEach) break;
       const request = makeRequest();
+      answer = await send(url, request);
+      const { status, codes, message, responseBytes, values, price } = answer;
+      if (status !== 200 && codes.some((code) => LIMIT_CODES.includes(code))) continue;
+      if (status !== 200 || codes.includes('INTERNAL_SERVER_ERROR'))
+        invalid.push(`${name}: ${status} ${codes} ${message} in ${request.query.slice(0, 500)}`);
+      if (status !== 200) break;
       // Measured when it is sent again: the document is then known, as it would be to an attacker's second request.
-      const { status, price, codes, responseBytes, values, message } = await send(url, request);
-      if (codes.includes('GRAPHQL_VALIDATION_FAILED') || codes.includes('INTERNAL_SERVER_ERROR') || status >= 500)
-        invalid.push(`${name}: ${message} in ${request.query.slice(0, 500)}`);
-      if (status !== 200) continue;
-      accepted++;
-      const measured = await measure(async () => void (await send(url, request)));
+      const measured = await measure({ name, price, send: async () => void (await send(url, request)) });
       const row = { name, price, status, codes, responseBytes, values, ...measured };
       rows.push(row);
       onRow?.(row);
+      break;
     }
-    if (accepted === 0) unmeasured.push(name);
+    if (answer && answer.status !== 200 && answer.codes.some((code) => LIMIT_CODES.includes(code)))
+      refused.push(`${name}: ${answer.codes.join(' ')}`);
   }
-  return { rows, invalid, unmeasured };
+  return { rows, invalid, refused };
 }
 
 interface Answer {
