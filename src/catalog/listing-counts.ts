@@ -4,7 +4,9 @@ import type { Principal } from '../access/principal.js';
 import { visibleValues } from '../access/visibility.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { Total } from '../storage/pages.js';
-import { countFacets, countModels, type ModelListing } from './model.queries.js';
+import { countFacets } from './facet.queries.js';
+import type { ModelListing } from './listing.queries.js';
+import { countModels } from './model.queries.js';
 import type { Facet } from './model.type.js';
 
 /** An entry has at most five facets of 50 buckets, about 20 kB. */

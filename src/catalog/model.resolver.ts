@@ -37,7 +37,7 @@ class ModelsArgs {
 }
 
 const SEARCH_POINTS = 200;
-/** A filter may look at many models for each that it finds; a filter by metric also at their evaluations. */
+/** A filter may look at many models for each that it finds; a filter by metric also at their metrics. */
 const FILTER_POINTS = 50;
 const METRIC_POINTS = 500;
 
@@ -58,7 +58,8 @@ export class ModelResolver {
   @Policy('read')
   @Cost({ points: pointsOfListing })
   @Query(() => ModelConnection, {
-    description: 'Models that match the search and the filter. `totalCount` and `facets` count all of them.',
+    description:
+      'Models that match the search and the filter. `totalCount` and `facets` count all of them, not only those of the page.',
   })
   async models(
     @Args(() => ModelsArgs) args: ModelsArgs,

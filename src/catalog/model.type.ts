@@ -192,7 +192,7 @@ export class Facet {
   buckets!: FacetBucket[];
 }
 
-/** Facets count all matching models. */
+/** Facets count up to 10,000 matching models. */
 const FACETS_POINTS = 200;
 
 const ModelPage = connectionOf(Model);
@@ -208,7 +208,8 @@ export class ModelConnection extends ModelPage {
 
   @Cost({ points: FACETS_POINTS })
   @Field(() => [Facet], {
-    description: 'Counts of all matching models by property. Computed only if selected, which adds 200 to the cost.',
+    description:
+      'Counts of the models by property: of all models, or of 10,000 of those that match a search or filter, if there are more. Computed only if selected, which adds 200 to the cost.',
   })
   facets(): Promise<Facet[]> {
     return this.countFacets();

@@ -11,6 +11,7 @@ type ColumnsOf<Table extends keyof CatalogTables> = Readonly<
 /** The columns of each table that the rules read. A rule whose column is not listed here is a compile error. */
 const MODEL_COLUMNS: ColumnsOf<'model'> = { visibility: true, owner: true };
 const DATASET_COLUMNS: ColumnsOf<'dataset'> = { visibility: true };
+const COUNT_COLUMNS: ColumnsOf<'facet_count'> = { visibility: true, owner: true };
 
 export function maySeeModel(principal: Principal) {
   return (eb: ExpressionBuilder<CatalogTables, 'model'>) => anyOf(eb, 'model', MODEL_COLUMNS, principal);
@@ -18,6 +19,10 @@ export function maySeeModel(principal: Principal) {
 
 export function maySeeDataset(principal: Principal) {
   return (eb: ExpressionBuilder<CatalogTables, 'dataset'>) => anyOf(eb, 'dataset', DATASET_COLUMNS, principal);
+}
+
+export function maySeeCount(principal: Principal) {
+  return (eb: ExpressionBuilder<CatalogTables, 'facet_count'>) => anyOf(eb, 'facet_count', COUNT_COLUMNS, principal);
 }
 
 function anyOf<Table extends keyof CatalogTables>(

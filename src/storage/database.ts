@@ -12,6 +12,8 @@ import { catalogMigrations } from './migrations/catalog.js';
 import type {
   AliasTable,
   DatasetTable,
+  FacetCountTable,
+  ModelMetricTable,
   ModelTable,
   ModelTagTable,
   VersionDatasetTable,
@@ -28,6 +30,8 @@ import { lockStore } from './store-lock.js';
 export interface CatalogTables {
   model: ModelTable;
   model_tag: ModelTagTable;
+  model_metric: ModelMetricTable;
+  facet_count: FacetCountTable;
   model_fts: {
     rowid: number;
     name: string;

@@ -9,7 +9,15 @@ export function rowCount(): RawBuilder<number> {
 
 /** The number of rows of a query, counted up to `MAX_COUNT + 1`, as a scalar expression. */
 export function countUpToCap<DB, T extends keyof DB>(query: SelectQueryBuilder<DB, T, object>): RawBuilder<number> {
-  const rows = query.select(sql.lit(1).as('one')).limit(MAX_COUNT + 1);
+  return countRows(query, MAX_COUNT + 1);
+}
+
+/** The number of rows of a query, counted up to `max`, as a scalar expression. */
+export function countRows<DB, T extends keyof DB>(
+  query: SelectQueryBuilder<DB, T, object>,
+  max: number,
+): RawBuilder<number> {
+  const rows = query.select(sql.lit(1).as('one')).limit(max);
   return sql<number>`(select ${rowCount()} from ${rows} as counted)`;
 }
 

@@ -1,6 +1,7 @@
 /**
  * How the time of each read grows with the catalog and the history. Run by `npm run bench:growth -- FOLDER MODELS
- * PREDICTIONS`: fills the folder if it has no catalog yet, and prints the median and the longest of nine runs. 100,000
+ * PREDICTIONS`: fills the folder if it has no catalog yet, and prints the median and the longest of nine runs, and the
+ * CPU time of one, which depends less on what else the machine does. 100,000
  * models take 3 GB and two minutes, 10 million predictions 8 GB and a minute.
  */
 import 'reflect-metadata';
@@ -23,13 +24,18 @@ if (!isFilled) {
 await indexMissing(databases.catalogDb);
 for (const { name, run } of await runnableReads(databases)) {
   const times: number[] = [];
+  const before = process.cpuUsage();
   for (let i = 0; i < RUNS; i++) {
     const from = performance.now();
     await run();
     times.push(performance.now() - from);
   }
+  const { user, system } = process.cpuUsage(before);
   times.sort((a, b) => a - b);
+  const cpuMs = (user + system) / 1_000 / RUNS;
   const [median = 0, longest = 0] = [times[Math.floor(RUNS / 2)], times.at(-1)];
-  console.log(`${name.padEnd(50)} ${median.toFixed(1).padStart(8)} ms ${longest.toFixed(1).padStart(8)} ms`);
+  console.log(
+    `${name.padEnd(50)} ${median.toFixed(1).padStart(8)} ms ${longest.toFixed(1).padStart(8)} ms ${cpuMs.toFixed(1).padStart(8)} ms CPU`,
+  );
 }
 await databases.close();

@@ -6,9 +6,13 @@ import path from 'node:path';
 import { authenticate, type Principal, SYSTEM } from '#src/access/principal.js';
 import { maySee } from '#src/access/visibility.js';
 import { findDatasetsByNames, findTrainingDatasets } from '#src/catalog/dataset.queries.js';
-import { countFacets, findModelPage, findModelsByNames, findTags } from '#src/catalog/model.queries.js';
+import { countFacets } from '#src/catalog/facet.queries.js';
+import type { ModelListing } from '#src/catalog/listing.queries.js';
+import { findModelPage, findModelsByNames, findTags } from '#src/catalog/model.queries.js';
+import type { MetricFilter } from '#src/catalog/model.type.js';
 import { findAliases, findVersionPages, findVersionsByIds } from '#src/catalog/version.queries.js';
 import { type Databases, openDatabases } from '#src/storage/database.js';
+import type { EvaluationTable } from '#src/storage/migrations/evaluation.table.js';
 import { fillCatalog } from '../support/large-catalog.js';
 
 const OTHER = authenticate({ socket: { remoteAddress: '192.0.2.7' } });
@@ -96,17 +100,69 @@ test('tags, aliases, versions and training data of a private model are for its o
 
 test('counts and facets leave out private models', async () => {
   await hideModel();
-  const seen = async (principal: Principal) => {
-    const page = await findModelPage(databases.catalogDb, principal, {}, PAGE);
-    const owners = (await countFacets(databases.catalogDb, principal, {})).find(({ field }) => field === 'OWNER');
-    return {
-      total: (await page.total()).count,
-      owner: owners?.buckets.find(({ value }) => value === 'owner-0')?.count,
-    };
+  const seen = async (principal: Principal, listing: ModelListing) => {
+    const page = await findModelPage(databases.catalogDb, principal, listing, PAGE);
+    const facets = await countFacets(databases.catalogDb, principal, listing);
+    const countOf = (of: string, wanted: string) =>
+      facets.find(({ field }) => field === of)?.buckets.find(({ value }) => value === wanted)?.count;
+    return { total: (await page.total()).count, owner: countOf('OWNER', 'owner-0'), tag: countOf('TAG', 'all') };
   };
 
-  expect(await seen(OWNER)).toEqual({ total: 5, owner: 2 });
-  expect(await seen(OTHER)).toEqual({ total: 4, owner: 1 });
+  for (const listing of [{}, { filter: { tags: ['all'] } }, { search: 'number' }]) {
+    expect(await seen(OWNER, listing)).toEqual({ total: 5, owner: 2, tag: 5 });
+    expect(await seen(OTHER, listing)).toEqual({ total: 4, owner: 1, tag: 4 });
+  }
+});
+
+test('a filter by metric finds the same models whether few or many values meet it', async () => {
+  const db = databases.catalogDb;
+  const { id } = await db.selectFrom('dataset').select('id').where('name', '=', 'numbers').executeTakeFirstOrThrow();
+  const { name: hidden, default_version_id: version_id } = await db
+    .selectFrom('model')
+    .selectAll()
+    .where('name', '=', 'm003')
+    .executeTakeFirstOrThrow();
+  const found = async (principal: Principal, metric: MetricFilter) =>
+    (await findModelPage(db, principal, { filter: { metric } }, PAGE)).edges.map(({ node }) => node.name);
+  const all = async (principal: Principal) => ({
+    any: await found(principal, { metric: 'accuracy', min: 0.7 }),
+    onDataset: await found(principal, { metric: 'accuracy', min: 0.7, dataset: 'numbers' }),
+    onOther: await found(principal, { metric: 'accuracy', min: 0.7, dataset: 'others' }),
+    upTo: await found(principal, { metric: 'accuracy', max: 5 }),
+    none: await found(principal, { metric: 'accuracy', min: 20 }),
+    other: await found(principal, { metric: 'recall' }),
+  });
+  const few = await all(OTHER);
+  expect(few).toEqual({
+    any: ['m004'],
+    onDataset: ['m004'],
+    onOther: [],
+    upTo: ['m000', 'm001', 'm002', 'm003', 'm004'],
+    none: [],
+    other: [],
+  });
+
+  // From 1 to 2, so that `upTo` has many values, too.
+  const evaluation = { id: 'evaluation_many', version_id, dataset_id: id, origin: 'IMPORTED', job_state: 'SUCCEEDED' };
+  await db
+    .insertInto('evaluation')
+    .values({ ...evaluation, evaluated_rows: null, created_at: 1, finished_at: 1 } as EvaluationTable)
+    .execute();
+  await databases.catalogFile.write(
+    `insert into metric (evaluation_id, ordinal, name, value, higher_is_better)
+     with recursive i(n) as (select 0 union all select n + 1 from i where n < 20001)
+     select 'evaluation_many', n, 'accuracy', 1 + n / 20001.0, 1 from i`,
+    [],
+  );
+
+  expect(await all(OTHER)).toEqual({ ...few, any: ['m003', 'm004'], onDataset: ['m003', 'm004'] });
+  await db.updateTable('model').set({ visibility: 'private' }).where('name', '=', hidden).execute();
+  expect((await all(OTHER)).any).toEqual(['m004']);
+  expect((await all({ ...OTHER, id: 'owner-3' })).any).toEqual(['m003', 'm004']);
+  await db.updateTable('dataset').set({ visibility: 'private' }).execute();
+  expect(await all(OTHER)).toEqual({ any: [], onDataset: [], onOther: [], upTo: [], none: [], other: [] });
+  expect((await all(SYSTEM)).onDataset).toEqual(['m003', 'm004']);
+  await db.deleteFrom('evaluation').where('id', '=', 'evaluation_many').execute();
 });
 
 test('a private dataset shows neither its trained versions nor the models that do well on it', async () => {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { openDatabases } from '#src/storage/database.js';
 import { MAX_COUNT } from '#src/storage/pages.js';
 import { fillPredictionsFile } from '../bench/growth-data.js';
-import { startTestApp } from '../support/app.js';
+import { type Data, startTestApp } from '../support/app.js';
 
 test.each([
   [MAX_COUNT, false],
@@ -23,4 +23,26 @@ test.each([
   expect(predictions.nodes).toHaveLength(20);
   await app.stop();
   await rm(dataDir, { recursive: true, force: true });
+});
+
+test('facets count all models, and 10,000 of those that a filter selects', async () => {
+  const app = await startTestApp({ empty: true, modelStore: '/nowhere' });
+  await app.app.databases.catalogFile.write(
+    `insert into model (id, name, title, task, owner, visibility, card, created_at, updated_at)
+     with recursive i(n) as (select 0 union all select n + 1 from i where n < ${MAX_COUNT})
+     select 'model_' || n, 'm' || n, 'Model', 'TENSOR', 'owner-' || (n % 60), 'public', '{}', n, n from i`,
+    [],
+  );
+
+  const { all, some } = await app.query(`{
+    all: models { totalCount totalCountCapped facets { field buckets { value count } } }
+    some: models(filter: { tasks: [TENSOR] }) { totalCount totalCountCapped facets { field buckets { value count } } }
+  }`);
+
+  const capped = { totalCount: MAX_COUNT, totalCountCapped: true };
+  const task = (count: number) => [{ field: 'TASK', buckets: [{ value: 'TENSOR', count }] }];
+  expect(all).toMatchObject({ ...capped, facets: expect.arrayContaining(task(MAX_COUNT + 1)) });
+  expect(some).toMatchObject({ ...capped, facets: expect.arrayContaining(task(MAX_COUNT)) });
+  expect(all.facets.find(({ field }: Data) => field === 'OWNER').buckets).toHaveLength(50);
+  await app.stop();
 });

@@ -4,8 +4,9 @@
  */
 import type { Principal } from '#src/access/principal.js';
 import { findDatasetPage } from '#src/catalog/dataset.queries.js';
-import { countFacets, countModels, findModelPage } from '#src/catalog/model.queries.js';
-import type { ModelFilter } from '#src/catalog/model.type.js';
+import { countFacets } from '#src/catalog/facet.queries.js';
+import type { ModelListing } from '#src/catalog/listing.queries.js';
+import { countModels, findModelPage, findModelsByIds, findModelsByNames } from '#src/catalog/model.queries.js';
 import { findVersionPages, findVersionsByIds } from '#src/catalog/version.queries.js';
 import { findBestEvaluations, findEvaluationPages, findMetrics } from '#src/evaluation/evaluation.queries.js';
 import { findIdempotency, findPredictionPage, findPredictionsByIds } from '#src/prediction/prediction.queries.js';
@@ -23,11 +24,21 @@ export interface PredictionRead {
 
 const TWENTY = { first: 20 };
 
-function models(name: string, listing: { search?: string; filter?: ModelFilter }, first = 20): Read[] {
+function models(name: string, listing: ModelListing): Read[] {
   return [
-    { name, run: (db, principal) => findModelPage(db, principal, listing, { first }) },
+    { name, run: (db, principal) => findModelPage(db, principal, listing, TWENTY) },
     { name: `${name}: total`, run: (db, principal) => countModels(db, principal, listing) },
   ];
+}
+
+async function modelsAfterCursor(db: CatalogDatabase, principal: Principal): Promise<unknown> {
+  const { edges } = await findModelPage(db, principal, {}, { first: 1 });
+  return findModelPage(db, principal, {}, { first: 20, after: edges.at(-1)?.cursor });
+}
+
+async function modelByName(db: CatalogDatabase, principal: Principal): Promise<unknown> {
+  const [model] = await findModelsByNames(db, principal, ['m000001']);
+  return findModelsByIds(db, principal, [model?.id ?? 'none']);
 }
 
 async function modelsWithMetrics(db: CatalogDatabase, principal: Principal): Promise<unknown> {
@@ -55,6 +66,8 @@ export function catalogReads({ popular, dataset }: { popular: string; dataset: s
   const metric = { metric: 'accuracy', min: 0.9 };
   return [
     ...models('models', {}),
+    { name: 'models after a cursor', run: modelsAfterCursor },
+    { name: 'model by name and by id', run: modelByName },
     ...models('models of a common owner', { filter: { owners: ['owner-1'] } }),
     ...models('models of an owner nobody has', { filter: { owners: ['nobody'] } }),
     ...models('models of a license nobody has', { filter: { licenses: ['none'] } }),
@@ -66,6 +79,14 @@ export function catalogReads({ popular, dataset }: { popular: string; dataset: s
     ...models('models by metric and dataset', { filter: { metric: { ...metric, dataset } } }),
     ...models('models by a metric that none reaches', { filter: { metric: { metric: 'accuracy', min: 2 } } }),
     ...models('models by task, tag and metric', { filter: { tasks: ['TENSOR'], tags: ['even'], metric } }),
+    ...models('models by creation and an owner nobody has', {
+      filter: { owners: ['nobody'] },
+      orderBy: { field: 'CREATED_AT', direction: 'ASC' },
+    }),
+    ...models('models by update and a metric that none reaches', {
+      filter: { metric: { metric: 'accuracy', min: 2 } },
+      orderBy: { field: 'UPDATED_AT', direction: 'DESC' },
+    }),
     ...models('search: a word of all models', { search: 'number' }),
     ...models('search: a word of 1 % of the models', { search: 'rare' }),
     ...models('search: a prefix of two letters', { search: 'mo' }),

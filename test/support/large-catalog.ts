@@ -15,10 +15,10 @@ export async function fillCatalog(db: CatalogDatabase, count: number): Promise<v
     .executeTakeFirstOrThrow();
   for (let i = 0; i < count; i++) {
     const versionIds = await db.transaction().execute(async (trx) => {
-      const modelId = await saveModel(trx, model(i), 1_000 + i);
+      const modelId = await saveModel(trx, modelOf(i), 1_000 + i);
       const ids: string[] = [];
       for (let number = 1; number <= VERSIONS_EACH; number++) {
-        ids.push(await addVersion(trx, version(modelId, number, i), ['numbers'], 1_000 + i));
+        ids.push(await addVersion(trx, versionOf(modelId, number, i), ['numbers'], 1_000 + i));
       }
       return ids;
     });
@@ -30,13 +30,14 @@ export async function fillCatalog(db: CatalogDatabase, count: number): Promise<v
           origin: 'IMPORTED' as const,
           evaluated_rows: 10,
         };
-        await insertEvaluation(db, evaluation, [accuracy(value)], 1_000 + i);
+        await insertEvaluation(db, evaluation, [metricOf(value)], 1_000 + i);
       }
     }
   }
 }
 
-function model(i: number) {
+/** The model with this number. */
+export function modelOf(i: number) {
   return {
     name: `m${String(i).padStart(3, '0')}`,
     title: `Model number ${i}`,
@@ -50,7 +51,8 @@ function model(i: number) {
   };
 }
 
-function version(modelId: string, number: number, i: number): NewVersion {
+/** A READY version; its framework depends on whether `i` is even. */
+export function versionOf(modelId: string, number: number, i: number): NewVersion {
   const spec = { task: 'TENSOR', inputKind: 'TENSORS', inputs: [], outputs: [], columns: [], labels: [], example: {} };
   return {
     model_id: modelId,
@@ -90,7 +92,8 @@ function dataset() {
   };
 }
 
-function accuracy(value: number) {
+/** An accuracy over all classes. */
+export function metricOf(value: number) {
   return {
     name: 'accuracy',
     average: null,

@@ -23,6 +23,25 @@ export interface ModelTable {
   updated_at: number;
 }
 
+/** Kept by triggers, and not written otherwise: see `kept-tables.ts`. */
+export interface ModelMetricTable {
+  /** Of the model. */
+  search_id: number;
+  name: string;
+  value: number;
+  dataset_id: string;
+}
+
+/** Kept by triggers, and not written otherwise: see `kept-tables.ts`. */
+export interface FacetCountTable {
+  field: 'TASK' | 'TAG' | 'LICENSE' | 'FRAMEWORK' | 'OWNER';
+  value: string;
+  visibility: 'public' | 'private';
+  /** Empty for public models, and for private ones without an owner. */
+  owner: string;
+  count: number;
+}
+
 export interface ModelTagTable {
   model_id: string;
   tag: string;

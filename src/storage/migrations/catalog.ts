@@ -1,6 +1,7 @@
 /** Migrations of the catalog database, in the order of their names. Never edit one that was released: add another. */
 import { type Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
+import { keepFacetCounts, keepModelMetrics } from './kept-tables.js';
 
 export const catalogMigrations: Record<string, Migration> = {
   '001_models': { up: createModels },
@@ -12,6 +13,9 @@ export const catalogMigrations: Record<string, Migration> = {
   '007_search': { up: replaceSearch },
   '008_model_listing': { up: indexModelListing },
   '009_retention': { up: indexRetention },
+  '010_orders': { up: indexEveryOrder },
+  '011_model_metrics': { up: keepModelMetrics },
+  '012_facet_counts': { up: keepFacetCounts },
 };
 
 async function addVariants(db: Kysely<unknown>): Promise<void> {
@@ -64,6 +68,17 @@ async function indexModelListing(db: Kysely<unknown>): Promise<void> {
       .execute();
   await db.schema.dropIndex('model_tag_tag').execute();
   await db.schema.createIndex('model_tag_tag').on('model_tag').columns(['tag', 'model_id']).execute();
+}
+
+/** As `indexModelListing`, for each order of models; `search_id` is the key of searches and of `model_metric`. */
+async function indexEveryOrder(db: Kysely<unknown>): Promise<void> {
+  const listed = ['visibility', 'owner', 'task', 'license', 'default_framework', 'default_bytes'];
+  const orders = { listing: 'name', created: 'created_at', updated: 'updated_at', search: 'search_id' };
+  for (const [index, first] of Object.entries(orders)) {
+    await db.schema.dropIndex(`model_${index}`).execute();
+    const columns = [first, 'id', ...listed, ...(first === 'search_id' ? [] : ['search_id'])];
+    await db.schema.createIndex(`model_${index}`).on('model').columns(columns).execute();
+  }
 }
 
 async function indexRetention(db: Kysely<unknown>): Promise<void> {
@@ -205,7 +220,7 @@ async function createEvaluations(db: Kysely<unknown>): Promise<void> {
   await db.schema.createIndex('metric_value').on('metric').columns(['name', 'value']).execute();
 }
 
-/** Full-text indexes are the only migrations that differ between dialects. Their queries are in `storage/search.ts`. */
+/** Full-text indexes and `kept-tables.ts` differ between dialects. The queries are in `storage/search.ts`. */
 async function createSearch(db: Kysely<unknown>): Promise<void> {
   await sql`create virtual table model_fts using
     fts5(model_id unindexed, name, title, summary, tags, card, tokenize = 'porter unicode61')`.execute(db);

@@ -1,0 +1,111 @@
+/**
+ * Tables that triggers keep in step with others, whoever writes: what lists of models would otherwise compute from all
+ * models. Like full-text search, another dialect would write them differently.
+ */
+import { type Kysely, sql } from 'kysely';
+
+type Row = 'new' | 'old';
+
+async function run(db: Kysely<unknown>, statements: readonly string[]): Promise<void> {
+  for (const statement of statements) await sql.raw(statement).execute(db);
+}
+
+/**
+ * `model_metric`: the values that lists of models are filtered by. For each model, the metrics of its default version
+ * that cover all classes, have a value and are of evaluations that SUCCEEDED. Visibility is checked by the reader.
+ */
+export async function keepModelMetrics(db: Kysely<unknown>): Promise<void> {
+  await run(db, [
+    `create table model_metric (search_id integer not null, name text not null, value double precision not null,
+      dataset_id text not null, primary key (search_id, name, value, dataset_id)) without rowid`,
+    addMetrics(OF_MODEL, 'model.search_id is not null'),
+    'create index model_metric_value on model_metric (name, value)',
+    'create index model_metric_dataset on model_metric (name, dataset_id, value)',
+    `create trigger model_metric_default after update of default_version_id, search_id on model
+      when (new.default_version_id, new.search_id) is not (old.default_version_id, old.search_id)
+      begin ${replaceMetrics('new.id')} end`,
+    `create trigger model_metric_delete before delete on model
+      begin delete from model_metric where search_id = old.search_id; end`,
+    `create trigger model_metric_insert after insert on metric
+      begin ${addMetrics(OF_METRIC, 'metric.evaluation_id = new.evaluation_id and metric.ordinal = new.ordinal')} end`,
+    `create trigger model_metric_state after update of job_state on evaluation
+      begin ${replaceMetrics(modelOf('new'))} end`,
+    `create trigger model_metric_evaluation_delete after delete on evaluation
+      begin ${replaceMetrics(modelOf('old'))} end`,
+  ]);
+}
+
+const modelOf = (evaluation: Row) => `(select model_id from version where id = ${evaluation}.version_id)`;
+
+/** Where the metrics of a default version are found, from its model and from one of them. */
+const OF_MODEL = `model cross join evaluation on evaluation.version_id = model.default_version_id
+  cross join metric on metric.evaluation_id = evaluation.id`;
+const OF_METRIC = `metric cross join evaluation on evaluation.id = metric.evaluation_id
+  cross join version on version.id = evaluation.version_id
+  cross join model on model.id = version.model_id and model.default_version_id = version.id`;
+
+/** Evaluations on one dataset may have the same value, which is kept once. */
+function addMetrics(from: string, condition: string): string {
+  return `insert into model_metric (search_id, name, value, dataset_id)
+    select model.search_id, metric.name, metric.value, evaluation.dataset_id from ${from}
+    where ${condition} and model.search_id is not null and evaluation.job_state = 'SUCCEEDED'
+      and metric.label is null and metric.value is not null
+    on conflict do nothing;`;
+}
+
+function replaceMetrics(modelId: string): string {
+  return `delete from model_metric where search_id = (select search_id from model where id = ${modelId});
+    ${addMetrics(OF_MODEL, `model.id = ${modelId}`)}`;
+}
+
+/**
+ * `facet_count`: how many models have each value of a facet, by what decides who may see them. The owner of public models
+ * is left out, because it does not decide that.
+ */
+export async function keepFacetCounts(db: Kysely<unknown>): Promise<void> {
+  const columns = ['visibility', 'owner', ...Object.values(FACET_COLUMNS)];
+  const valuesOf = (row: Row) => `(${columns.map((column) => `${row}.${column}`).join(', ')})`;
+  await run(db, [
+    `create table facet_count (field text not null, value text not null, visibility text not null, owner text not null,
+      count integer not null, primary key (field, value, visibility, owner)) without rowid`,
+    ...Object.entries(FACET_COLUMNS).map(([field, column]) => fillCounts(field, `model.${column}`, 'model')),
+    fillCounts('TAG', 'tag', 'model_tag cross join model on model.id = model_tag.model_id'),
+    `create trigger facet_count_insert after insert on model begin ${countModel('new', 1)} end`,
+    `create trigger facet_count_update after update of ${columns.join(', ')} on model
+      when ${valuesOf('new')} is not ${valuesOf('old')} begin ${countModel('old', -1)} ${countModel('new', 1)} end`,
+    `create trigger facet_count_delete before delete on model begin ${countModel('old', -1)} end`,
+    `create trigger facet_count_tag_insert after insert on model_tag begin ${countTag('new', 1)} end`,
+    `create trigger facet_count_tag_delete after delete on model_tag begin ${countTag('old', -1)} end`,
+  ]);
+}
+
+const FACET_COLUMNS = { TASK: 'task', LICENSE: 'license', FRAMEWORK: 'default_framework', OWNER: 'owner' };
+
+/** Who may see a model, as two columns. An owner without a name owns nothing. */
+const seenBy = (model: Row | 'model') =>
+  `${model}.visibility, case ${model}.visibility when 'public' then '' else coalesce(${model}.owner, '') end`;
+
+function fillCounts(field: string, value: string, from: string): string {
+  return `insert into facet_count select '${field}', ${value}, ${seenBy('model')}, count(*) from ${from}
+    where ${value} is not null group by 2, 3, 4`;
+}
+
+/** Counts the values of a model, and its tags, up or down. */
+function countModel(model: Row, by: 1 | -1): string {
+  const columns = Object.entries(FACET_COLUMNS).map(
+    ([field, column]) => `select '${field}' as field, ${model}.${column} as value`,
+  );
+  const tags = `select 'TAG', tag from model_tag where model_id = ${model}.id`;
+  return count(`select field, value, ${seenBy(model)}, ${by} from (${[...columns, tags].join(' union all ')})
+    where value is not null`);
+}
+
+/** Counts nothing if the model is being deleted, because its tags were counted down before. */
+function countTag(tag: Row, by: 1 | -1): string {
+  return count(`select 'TAG', ${tag}.tag, ${seenBy('model')}, ${by} from model where id = ${tag}.model_id`);
+}
+
+function count(rows: string): string {
+  return `insert into facet_count (field, value, visibility, owner, count) ${rows}
+    on conflict do update set count = count + excluded.count;`;
+}
