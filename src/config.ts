@@ -6,6 +6,7 @@
  */
 import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
+import { STANDBY_WORKERS } from './engine/supervision.js';
 import { StartupError } from './errors.js';
 import { isLoopback } from './loopback.js';
 
@@ -21,8 +22,6 @@ const PROVIDERS = ['cuda', 'webgpu', 'cpu'] as const;
 type ExecutionProvider = (typeof PROVIDERS)[number];
 
 const packageRoot = path.resolve(import.meta.dirname, '..');
-/** The spare and the quarantine worker, which have the same memory limit as those that serve. */
-const STANDBY_WORKERS = 2;
 const MIN_WORKER_MEMORY_BYTES = 200_000_000;
 /** Default workers have at least this much if the budget allows it; there are fewer of them otherwise. */
 const USUAL_WORKER_MEMORY_BYTES = 800_000_000;

@@ -1,7 +1,10 @@
 /** Keeps absolute paths out of what callers read. The log has them. */
 import { readdirSync } from 'node:fs';
 
-/** The folders in the root of this machine. Names in a graph can look like a path, but do not begin with one of them. */
+/**
+ * The folders in the root of this machine. Names in a graph can look like a path, but do not begin with one of them. Read
+ * synchronously, because that happens once, when the module is loaded: before the server listens.
+ */
 const ROOTS = (process.platform === 'win32' ? [] : readdirSync('/'))
   .map((name) => name.replaceAll(/[^\w-]/g, '\\$&'))
   .join('|');

@@ -146,6 +146,14 @@ test('SIGTERM to npm start reaches the server, and no process is left', async ()
   expect(pids.length).toBeGreaterThan(2);
 });
 
+test('a server whose workers would need more memory than the budget refuses to start, and names settings and numbers', async () => {
+  const env = { WORKERS: '2', WORKER_MEMORY_BYTES: '1000000000', MEMORY_BUDGET: '3000000000' };
+
+  await expect(start(env)).rejects.toThrow(
+    /^the server ended with 1 .*WORKERS=2 and WORKER_MEMORY_BYTES=1000000000 need 4000000000 bytes.* MEMORY_BUDGET=3000000000/s,
+  );
+});
+
 test('workers end when their server is killed', async () => {
   const server = await start();
   const pids = await workerPids(server);

@@ -18,8 +18,9 @@ import type { LoadResult } from './worker-process.js';
 export interface KnownVersion {
   version: EngineVersion;
   use: UseCount | null;
-  /** Null until it was loaded once. */
+  /** The mean of its loads; null until it was loaded once. */
   loadMs: number | null;
+  loads: number;
   /** Estimated until it was loaded once, then measured. */
   residentBytes: number;
   /** Whether a load has failed for lack of memory, next to other versions. */
@@ -35,14 +36,24 @@ export interface KnownVersion {
 const MAX_KNOWN_VERSIONS = 4_000;
 /** Forgotten at once, so that the cost of finding them is spread over many new ones. */
 const FORGOTTEN_AT_ONCE = MAX_KNOWN_VERSIONS / 10;
-const DEFAULT_LOAD_MS = 100;
-/** Of the latest load in the mean. One load on a busy machine says little: its version would then stay for long. */
-const LOAD_TIME_WEIGHT = 0.25;
+/** Loads that a mean goes back. */
+const MAX_COUNTED_LOADS = 8;
+/**
+ * What a version of its size usually takes counts as this many loads of a version. On a busy machine a load can take ten
+ * times as long, and its version would otherwise stay in memory for long.
+ */
+const USUAL_LOADS = 4;
+/** The part of a load that does not depend on the size, as bytes of an artifact. */
+const FIXED_LOAD_BYTES = 5_000_000;
+const USUAL_LOAD_WEIGHT = 0.05;
+/** Until a load was measured: 100 ms for a small version. */
+const INITIAL_MS_PER_BYTE = 100 / FIXED_LOAD_BYTES;
 
 export class KnownVersions {
   readonly #byKey = new Map<string, KnownVersion>();
   readonly #keysInUse: () => ReadonlySet<string>;
   #uses = 0;
+  #msPerByte: number | null = null;
 
   /** `keysInUse`: versions that must not be forgotten, because a worker has them or somebody waits for them. */
   constructor(keysInUse: () => ReadonlySet<string>) {
@@ -70,6 +81,7 @@ export class KnownVersions {
       version,
       use: null,
       loadMs: null,
+      loads: 0,
       residentBytes: estimatedResidentBytes(artifactBytes),
       needsEmptyWorker: false,
       failedLoads: 0,
@@ -89,7 +101,10 @@ export class KnownVersions {
   }
 
   recordLoad(known: KnownVersion, { loadMs, residentBytes }: LoadResult): void {
-    known.loadMs = known.loadMs === null ? loadMs : known.loadMs + (loadMs - known.loadMs) * LOAD_TIME_WEIGHT;
+    const msPerByte = loadMs / (FIXED_LOAD_BYTES + known.version.artifactBytes);
+    this.#msPerByte = meanWith(this.#msPerByte, msPerByte, USUAL_LOAD_WEIGHT);
+    known.loads = Math.min(MAX_COUNTED_LOADS, known.loads + 1);
+    known.loadMs = meanWith(known.loadMs, loadMs, 1 / known.loads);
     // Growth is understated where the process reused memory that it had kept.
     if (residentBytes !== null)
       known.residentBytes = Math.max(residentBytes, known.version.artifactBytes, estimatedResidentBytes(0));
@@ -99,8 +114,15 @@ export class KnownVersions {
   }
 
   /** What a copy is worth if this many workers have one. */
-  worthOf({ use, loadMs, residentBytes: bytes }: KnownVersion, copies: number): Worth {
-    return { use: use ? currentUse(use, this.#uses) : 0, loadMs: loadMs ?? DEFAULT_LOAD_MS, bytes, copies };
+  worthOf(known: KnownVersion, copies: number): Worth {
+    const { use, residentBytes: bytes } = known;
+    return { use: use ? currentUse(use, this.#uses) : 0, loadMs: this.expectedLoadMs(known), bytes, copies };
+  }
+
+  /** From its own loads and from those of all versions. */
+  expectedLoadMs({ version, loadMs, loads }: KnownVersion): number {
+    const usualMs = (this.#msPerByte ?? INITIAL_MS_PER_BYTE) * (FIXED_LOAD_BYTES + version.artifactBytes);
+    return (loads * (loadMs ?? 0) + USUAL_LOADS * usualMs) / (loads + USUAL_LOADS);
   }
 
   /**
@@ -130,8 +152,8 @@ export class KnownVersions {
   }
 }
 
-export function loadMsOf({ loadMs }: KnownVersion): number {
-  return loadMs ?? DEFAULT_LOAD_MS;
+function meanWith(mean: number | null, value: number, weight: number): number {
+  return mean === null ? value : mean + (value - mean) * weight;
 }
 
 export function sizeOfVersion({ residentBytes, needsEmptyWorker, version }: KnownVersion): SizeOfVersion {

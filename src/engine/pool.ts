@@ -13,7 +13,7 @@ import { isOutOfMemory } from '../tasks/failures.js';
 import { childStarter, findConfinement, type Purpose, type StartChild } from './child.js';
 import { ProbeProcesses, ProcessLostError, withDisposableWorker } from './disposable-worker.js';
 import { type EngineVersion, type FromWorker, loadMessage } from './messages.js';
-import { countFailedStarts, decideRecycling, type ExitCause, restartDelayMs } from './supervision.js';
+import { countFailedStarts, decideRecycling, type ExitCause, restartDelayMs, STANDBY_WORKERS } from './supervision.js';
 import { type LoadResult, WorkerProcess } from './worker-process.js';
 
 export interface PoolOptions {
@@ -52,8 +52,6 @@ export interface ProviderCheck {
 /** The server gives up its own startup after this many failed worker starts in a row. */
 const MAX_FAILED_STARTS = 5;
 
-/** The spare and the quarantine worker, as in the budget of `config.ts`. */
-const STANDBY_WORKERS = 2;
 const INSPECTION_INTERVAL_MS = 5_000;
 /** An idle quarantine worker is stopped after this time and started again on demand. */
 const QUARANTINE_IDLE_TIMEOUT_MS = 60_000;
@@ -285,7 +283,9 @@ export class Pool {
     const now = performance.now();
     for (const worker of this.all) {
       const dataBytes = (await worker.memory())?.dataBytes ?? null;
-      const decision = decideRecycling(now - worker.startedAt, dataBytes, this.#options.memoryBytes);
+      const { startedAt, versionBytes, loading } = worker;
+      const use = { ageMs: now - startedAt, dataBytes, versionBytes, isLoading: loading.size > 0 };
+      const decision = decideRecycling(use, this.#options.memoryBytes);
       const isIdle = worker.batches.length === 0 && now - worker.lastUsedAt > QUARANTINE_IDLE_TIMEOUT_MS;
       if (decision === 'kill') worker.kill('memoryLimit');
       else if (worker.purpose === 'quarantine' && isIdle) this.recycle(worker, 'idle');

@@ -8,7 +8,7 @@
  */
 import { InferenceFailedError } from '../errors.js';
 import { ProcessLostError } from './disposable-worker.js';
-import { type KnownVersion, KnownVersions, loadMsOf, sizeOfVersion } from './known-versions.js';
+import { type KnownVersion, KnownVersions, sizeOfVersion } from './known-versions.js';
 import type { EngineVersion } from './messages.js';
 import { artifactError, LoadFailedError, type Pool } from './pool.js';
 import {
@@ -112,7 +112,7 @@ export class ResidentVersions {
    */
   considerCopy(version: EngineVersion, queueMs: number): number {
     const known = this.#known.of(version);
-    const loadMs = loadMsOf(known);
+    const loadMs = this.#known.expectedLoadMs(known);
     if (this.#pool.all.some(({ loading }) => loading.has(version.key))) return Number.POSITIVE_INFINITY;
     const plan = planLoad(this.#candidates(version.key), sizeOfVersion(known));
     if (!plan) return Number.POSITIVE_INFINITY;
@@ -189,8 +189,7 @@ export class ResidentVersions {
   /** Also corrects for what estimates have missed, and for memory that the process never gave back. */
   async #measureRoom(worker: WorkerProcess): Promise<void> {
     const memory = await worker.memory();
-    const versions = worker.loaded.values().reduce((sum, bytes) => sum + bytes, 0);
-    if (memory) worker.roomBytes = Math.max(0, this.#limitBytes - memory.dataBytes + versions);
+    if (memory) worker.roomBytes = Math.max(0, this.#limitBytes - memory.dataBytes + worker.versionBytes);
   }
 
   async #loadInto(worker: WorkerProcess, known: KnownVersion, evicted: readonly Resident[]): Promise<void> {

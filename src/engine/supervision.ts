@@ -80,6 +80,11 @@ export function poisonReason(cause: ExitCause, how: string): string {
   return `the run crashed the inference process (${how})`;
 }
 
+// ── processes ──
+
+/** The spare and the quarantine worker, which have the same memory limit as the workers that serve. */
+export const STANDBY_WORKERS = 2;
+
 // ── restarts ──
 
 /**
@@ -106,17 +111,25 @@ export function restartDelayMs(failedStartsInARow: number): number {
 export const MAX_WORKER_AGE_MS = 24 * 3_600_000;
 const RECYCLE_MEMORY_RATIO = 0.8;
 
+export interface WorkerUse {
+  readonly ageMs: number;
+  /** Data memory, which is what the kernel limits; null where it cannot be read. */
+  readonly dataBytes: number | null;
+  /** The part of it that loaded versions take. */
+  readonly versionBytes: number;
+  /** A load takes about three times the memory that its version keeps. */
+  readonly isLoading: boolean;
+}
+
 /**
- * `retire`: the worker is old or uses over 80 % of its memory limit. `kill`: it exceeds the limit, which can happen only
- * where the kernel does not enforce it. Both are about data memory, which is what the kernel limits.
+ * `retire`: the worker is old, or has used over 80% of the memory that its versions leave. `kill`: it exceeds the limit,
+ * which can happen only where the kernel does not enforce it.
  */
-export function decideRecycling(
-  ageMs: number,
-  dataBytes: number | null,
-  limitBytes: number,
-): 'keep' | 'retire' | 'kill' {
+export function decideRecycling(use: WorkerUse, limitBytes: number): 'keep' | 'retire' | 'kill' {
+  const { ageMs, dataBytes, versionBytes, isLoading } = use;
   if (dataBytes !== null && dataBytes > limitBytes) return 'kill';
-  const isLarge = dataBytes !== null && dataBytes > RECYCLE_MEMORY_RATIO * limitBytes;
+  const isLarge =
+    dataBytes !== null && !isLoading && dataBytes - versionBytes > RECYCLE_MEMORY_RATIO * (limitBytes - versionBytes);
   return isLarge || ageMs > MAX_WORKER_AGE_MS ? 'retire' : 'keep';
 }
 

@@ -104,6 +104,11 @@ export class WorkerProcess {
     return this.#state;
   }
 
+  /** Data memory that the loaded versions take. */
+  get versionBytes(): number {
+    return this.loaded.values().reduce((sum, bytes) => sum + bytes, 0);
+  }
+
   /** Whether the worker accepts batches. */
   get isReady(): boolean {
     return this.#state === 'READY' || this.#state === 'BUSY';

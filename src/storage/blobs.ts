@@ -67,7 +67,7 @@ export class BlobFolder {
   /** As `put`, but also replaces a blob of these bytes that is damaged. */
   async replace(bytes: Uint8Array | string): Promise<string> {
     const digest = sha256(bytes);
-    await this.#write(this.pathOf(digest), bytes).catch(throwDiskFailureAsStorageFull);
+    await this.#inTurn(digest, () => this.#write(this.pathOf(digest), bytes).catch(throwDiskFailureAsStorageFull));
     return digest;
   }
 

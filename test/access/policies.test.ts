@@ -40,10 +40,17 @@ test('fields for operators are refused to callers from other machines, as a prob
   const alias =
     '{ setAlias(input: { model: "a", alias: "b", version: "a" }) { alias { name } problem { code message } } }';
 
+  const memory = ['load', 'unload'].map((name) => `${name}(version: "a") { serving { replicas } problem { code } }`);
+
   const mutation = await graphql({ schema, source: `mutation ${alias}`, contextValue: OUTSIDER });
+  const loads = await graphql({ schema, source: `mutation { ${memory.join(' ')} }`, contextValue: OUTSIDER });
   const query = await graphql({ schema, source: '{ engine { queueDepth } }', contextValue: OUTSIDER });
 
   expect(mutation.data?.['setAlias']).toMatchObject({ alias: null, problem: { code: 'FORBIDDEN' } });
+  expect(loads.data).toEqual({
+    load: { serving: null, problem: { code: 'FORBIDDEN' } },
+    unload: { serving: null, problem: { code: 'FORBIDDEN' } },
+  });
   expect(query.data).toEqual({ engine: null });
   expect(query.errors?.[0]?.extensions['code']).toBe('FORBIDDEN');
 });

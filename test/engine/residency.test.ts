@@ -110,9 +110,17 @@ test('at most 4,000 versions are remembered: the least used are forgotten, and n
   expect([0, 1, 2, 299, 402, 3_999].filter((number) => versions.find(`v${number}`))).toEqual([0, 1, 402, 3_999]);
 });
 
-test('a load on a busy machine changes the expected load time by a quarter', () => {
+test('a single slow load hardly changes what a version is worth, but many do', () => {
   const versions = new KnownVersions(() => new Set());
-  for (const loadMs of [10, 50]) versions.recordLoad(known(versions, 0), { loadMs, residentBytes: null });
+  const load = (number: number, loadMs: number) =>
+    versions.recordLoad(known(versions, number), { loadMs, residentBytes: null });
+  const expected = (number: number) => versions.expectedLoadMs(known(versions, number));
+  for (let number = 0; number < 100; number++) load(number, 10);
+  load(100, 110);
+  const afterOne = { fast: expected(0), slow: expected(100) };
+  for (let i = 0; i < 20; i++) load(100, 110);
 
-  expect(versions.find('v0')?.loadMs).toBe(20);
+  expect(afterOne.fast).toBeLessThan(15);
+  expect(afterOne.slow).toBeLessThan(40);
+  expect(expected(100)).toBeGreaterThan(75);
 });

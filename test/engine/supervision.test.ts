@@ -80,11 +80,21 @@ test('each lifecycle state accepts exactly these events', () => {
 });
 
 test('a worker retires when it is old or large, and is killed above its memory limit', () => {
-  expect(decideRecycling(0, 700, 1_000)).toBe('keep');
-  expect(decideRecycling(0, 801, 1_000)).toBe('retire');
-  expect(decideRecycling(MAX_WORKER_AGE_MS + 1, 1, 1_000)).toBe('retire');
-  expect(decideRecycling(0, 1_001, 1_000)).toBe('kill');
-  expect(decideRecycling(0, null, 1_000)).toBe('keep');
+  const use = { ageMs: 0, dataBytes: 700, versionBytes: 0, isLoading: false };
+
+  expect(decideRecycling(use, 1_000)).toBe('keep');
+  expect(decideRecycling({ ...use, dataBytes: 801 }, 1_000)).toBe('retire');
+  expect(decideRecycling({ ...use, ageMs: MAX_WORKER_AGE_MS + 1 }, 1_000)).toBe('retire');
+  expect(decideRecycling({ ...use, dataBytes: 1_001 }, 1_000)).toBe('kill');
+  expect(decideRecycling({ ...use, dataBytes: null }, 1_000)).toBe('keep');
+});
+
+test('a worker is not too large because of its versions, nor because of the peak of a load', () => {
+  const full = { ageMs: 0, dataBytes: 850, versionBytes: 700, isLoading: false };
+
+  expect(decideRecycling(full, 1_000)).toBe('keep');
+  expect(decideRecycling({ ...full, dataBytes: 950 }, 1_000)).toBe('retire');
+  expect(decideRecycling({ ...full, dataBytes: 950, isLoading: true }, 1_000)).toBe('keep');
 });
 
 test('failed starts add up, external kills count at most 2, and a worker that did work resets the count', () => {
