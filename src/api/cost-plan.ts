@@ -65,8 +65,12 @@ const STORED_PREDICTION: PredictionSize = {
 
 interface Request extends CostScope {
   readonly variables: Variables;
-  readonly specOf: (version: VersionName | null) => VersionSpec | null;
+  /** Of the versions of the plan, in their order. */
+  readonly specs: Specs;
 }
+
+/** Null for a version that does not exist, or a field that names none. */
+type Specs = readonly (VersionSpec | null)[];
 
 /** A number if it depends on nothing but the document. */
 type Price = number | ((request: Request) => number);
@@ -74,10 +78,10 @@ type Price = number | ((request: Request) => number);
 export interface CostPlan {
   /** Fields that were planned; measures its memory. */
   readonly fields: number;
-  /** The versions that the operation runs. */
-  readonly versions: (variables: Variables) => VersionName[];
-  /** In points, rounded up. `specOf`: the spec of a version that `versions` names; null if there is none. */
-  readonly cost: (variables: Variables, specOf: Request['specOf']) => number;
+  /** The versions that the operation runs: one for each field that runs one, null if it names none. */
+  readonly versions: (variables: Variables) => (VersionName | null)[];
+  /** In points, rounded up. `specs`: of `versions`, in the same order. */
+  readonly cost: (variables: Variables, specs: Specs) => number;
 }
 
 /** Plans the cost of an operation of a valid document. */
@@ -90,10 +94,10 @@ export function planCost(schema: GraphQLSchema, document: DocumentNode, operatio
     fields: planner.fields,
     versions: (sent) => {
       const variables = withDefaults(sent);
-      return planner.versions.flatMap((version) => version(variables) ?? []);
+      return planner.versions.map((version) => version(variables));
     },
-    cost: (sent, specOf) => {
-      const request = { variables: withDefaults(sent), specOf, pageSize: 1, prediction: STORED_PREDICTION };
+    cost: (sent, specs) => {
+      const request = { variables: withDefaults(sent), specs, pageSize: 1, prediction: STORED_PREDICTION };
       return Math.ceil(pointsIn(price, request));
     },
   };
@@ -183,7 +187,7 @@ class Planner {
       field,
       args: argsReader(field, node),
       children,
-      addVersion: (v) => this.versions.push(v),
+      addVersion: (version) => this.versions.push(version) - 1,
     });
     if (meta) return sum([ROOT_POINTS, product(price, INTROSPECTION_FACTOR)]);
     return isRoot ? sum([ROOT_POINTS, price]) : price;
@@ -212,7 +216,8 @@ interface FieldParts {
   readonly args: ArgsOf;
   /** Of one element. */
   readonly children: Price;
-  readonly addVersion: (version: (variables: Variables) => VersionName | null) => void;
+  /** Returns the index of the version in the plan. */
+  readonly addVersion: (version: (variables: Variables) => VersionName | null) => number;
 }
 
 function fieldPrice({ field, args, children, addVersion }: FieldParts): Price {
@@ -265,11 +270,10 @@ function runPrice(parts: {
   addVersion: FieldParts['addVersion'];
 }): Price {
   const { runs, version, args, price } = parts;
-  const named = (variables: Variables) => version(args(variables));
-  parts.addVersion(named);
-  return (request) => {
-    const { points, inputs, prediction } = runs(args(request.variables), request.specOf(named(request.variables)));
-    return points + pointsIn(price, { ...request, pageSize: inputs, prediction });
+  const index = parts.addVersion((variables) => version(args(variables)));
+  return ({ variables, specs }) => {
+    const { points, inputs, prediction } = runs(args(variables), specs[index] ?? null);
+    return points + pointsIn(price, { variables, specs, pageSize: inputs, prediction });
   };
 }
 
@@ -281,19 +285,29 @@ function pointsIn(price: Price, request: Request): number {
 function sum(prices: readonly Price[]): Price {
   const fixed = prices.reduce<number>((total, price) => (typeof price === 'number' ? total + price : total), 0);
   const variable = prices.filter((price) => typeof price === 'function');
-  if (variable.length === 0) return fixed;
-  return (request) => variable.reduce((total, price) => total + price(request), fixed);
+  const [first] = variable;
+  if (!first) return fixed;
+  if (variable.length === 1) return fixed === 0 ? first : (request) => fixed + first(request);
+  return (request) => {
+    let total = fixed;
+    for (const price of variable) total += price(request);
+    return total;
+  };
 }
 
 function product(a: Price, b: Price): Price {
   if (a === 0 || b === 0) return 0;
-  if (typeof a === 'number' && typeof b === 'number') return a * b;
-  return (request) => pointsIn(a, request) * pointsIn(b, request);
+  if (typeof a === 'number') return typeof b === 'number' ? a * b : (request) => a * b(request);
+  return typeof b === 'number' ? (request) => a(request) * b : (request) => a(request) * b(request);
 }
 
 function highest(prices: readonly Price[]): Price {
   const fixed = prices.reduce<number>((most, price) => (typeof price === 'number' ? Math.max(most, price) : most), 0);
   const variable = prices.filter((price) => typeof price === 'function');
   if (variable.length === 0) return fixed;
-  return (request) => variable.reduce((most, price) => Math.max(most, price(request)), fixed);
+  return (request) => {
+    let most = fixed;
+    for (const price of variable) most = Math.max(most, price(request));
+    return most;
+  };
 }

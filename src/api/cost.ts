@@ -3,9 +3,9 @@ import type { ApolloServerPlugin } from '@apollo/server';
 import { GraphQLError } from 'graphql';
 import type { VersionName } from '../graphql/cost.js';
 import type { VersionSpec } from '../tasks/tasks.js';
-import { type CostPlan, planCost } from './cost-plan.js';
+import { planCost } from './cost-plan.js';
 import type { KnownDocuments } from './documents.js';
-import { checkVariables, type Variables } from './variables.js';
+import { checkVariables } from './variables.js';
 
 /** The spec of a version that the caller may run; null if there is none. */
 export type FindSpec<Context> = (version: VersionName, context: Context) => Promise<VersionSpec | null>;
@@ -25,7 +25,14 @@ export function costLimit<Context extends object>(
           const variables = request.variables ?? {};
           checkVariables(schema, operation, variables);
           const plan = documents.planOf(source, operation) ?? planCost(schema, document, operation);
-          requested = await costOf(plan, variables, (version) => findSpec(version, contextValue));
+          const versions = plan.versions(variables);
+          const specs: (VersionSpec | null)[] = [];
+          for (const [i, version] of versions.entries()) {
+            // Fields that run the same version share one lookup.
+            const first = versions.findIndex((other) => isSame(other, version));
+            specs.push(first < i ? (specs[first] ?? null) : version && (await findSpec(version, contextValue)));
+          }
+          requested = plan.cost(variables, specs);
           if (requested > limit) throw tooExpensive(requested, limit);
         },
         async willSendResponse({ response }) {
@@ -38,23 +45,8 @@ export function costLimit<Context extends object>(
   };
 }
 
-async function costOf(
-  plan: CostPlan,
-  variables: Variables,
-  find: (version: VersionName) => Promise<VersionSpec | null>,
-): Promise<number> {
-  const versions = plan.versions(variables);
-  if (versions.length === 0) return plan.cost(variables, () => null);
-  const specs = new Map<string, VersionSpec | null>();
-  for (const version of versions) {
-    const key = keyOf(version);
-    if (!specs.has(key)) specs.set(key, await find(version));
-  }
-  return plan.cost(variables, (version) => (version && specs.get(keyOf(version))) ?? null);
-}
-
-function keyOf({ model, variant }: VersionName): string {
-  return variant === null ? model : `${model}\n${variant}`;
+function isSame(a: VersionName | null, b: VersionName | null): boolean {
+  return a?.model === b?.model && a?.variant === b?.variant;
 }
 
 function tooExpensive(requested: number, limit: number): GraphQLError {

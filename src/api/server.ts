@@ -10,7 +10,6 @@ import Fastify, {
   type FastifyBaseLogger,
   type FastifyError,
   type FastifyInstance,
-  type FastifyReply,
   type FastifyRequest,
   LogController,
   type RouteHandlerMethod,
@@ -21,14 +20,13 @@ import { v7 } from 'uuid';
 import { isPolicyName, POLICIES, type PolicyName } from '../access/policy.js';
 import { authenticate, type Principal } from '../access/principal.js';
 import type { Config } from '../config.js';
-import type { CallerConnection } from '../engine/queue.js';
 import { stringify } from '../graphql/sized.js';
 import { isLoopback } from '../loopback.js';
 import { withoutPaths } from '../without-paths.js';
 import { AnswerState, mergeErrors } from './answers.js';
-import { BODY_LIMITS, type BodyLimits, BodyReader } from './body.js';
+import { BODY_LIMITS, type Body, type BodyLimits, BodyReader } from './body.js';
 import { shuttingDown } from './body-refusals.js';
-import { Connections } from './connections.js';
+import { Connections, ResponseConnection } from './connections.js';
 import { RequestContext, type RequestDatabases } from './context.js';
 import { costLimit, type FindSpec } from './cost.js';
 import { KnownDocuments, knownOperations, MAX_VALIDATION_ERRORS } from './documents.js';
@@ -54,6 +52,9 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     principal: Principal;
+    connection: ResponseConnection;
+    /** Null for a request without a body. */
+    incoming: Body | null;
   }
 }
 
@@ -161,8 +162,11 @@ async function createHttp({ config, log, bodyLimits = BODY_LIMITS }: ServerParts
       throw new Error(`The route ${url} declares no policy; give it config: { policy }.`);
   });
   http.decorateRequest('principal');
+  http.decorateRequest('connection');
+  http.decorateRequest('incoming', null);
   http.addHook('onRequest', (request, reply, done) => {
     request.principal = authenticate(request);
+    request.connection = new ResponseConnection(request.principal.callerId, reply.raw);
     const policy = request.routeOptions.config.policy;
     if (!policy || POLICIES[policy].allows(request.principal)) done();
     else sendRefusal(reply, 403, refusal('FORBIDDEN', `This route is for ${POLICIES[policy].who} only.`));
@@ -199,8 +203,8 @@ function readBodies(http: FastifyInstance, limits: BodyLimits): void {
     connections.close();
     bodies.close();
   });
-  http.addHook('preParsing', (request, reply, _payload, done) => {
-    done(isStopping ? shuttingDown() : bodies.admit(request, reply.raw));
+  http.addHook('preParsing', (request, _reply, _payload, done) => {
+    done(isStopping ? shuttingDown() : bodies.admit(request));
   });
 }
 
@@ -225,7 +229,7 @@ function registerGraphql(
   const answer = fastifyApolloHandler(apollo, {
     context: async (request, reply) => {
       const state = new AnswerState(new AnswerBudget(config.maxResponseBytes, inFlight, reply.raw));
-      return new RequestContext(request.principal, clientConnection(request, reply), state, databases);
+      return new RequestContext(request.principal, request.connection, state, databases);
     },
   });
   http.route({
@@ -265,23 +269,6 @@ function documentOf({ method, url, body }: FastifyRequest): unknown {
   if (method === 'POST') return (body as { query?: unknown } | null | undefined)?.query;
   const [text, ...others] = new URL(url, 'http://localhost').searchParams.getAll('query');
   return others.length === 0 ? text : undefined;
-}
-
-/** The engine drops inputs whose client has disconnected. A request may have many: they share one listener of Node. */
-function clientConnection({ principal }: FastifyRequest, { raw }: FastifyReply): CallerConnection {
-  const listeners: (() => void)[] = [];
-  return {
-    caller: principal.callerId,
-    get isClosed() {
-      return raw.destroyed;
-    },
-    onClose(listener) {
-      if (listeners.push(listener) > 1) return;
-      raw.once('close', () => {
-        for (const one of listeners) one();
-      });
-    },
-  };
 }
 
 function registerHealth(http: FastifyInstance, { notReadyReason }: ServerParts): void {

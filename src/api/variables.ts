@@ -33,21 +33,56 @@ const MAX_RECEIVED_CHARACTERS = 80;
 
 /** @throws GraphQLError with the code BAD_USER_INPUT, which names up to five problems */
 export function checkVariables(schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Variables): void {
-  const { variableDefinitions = [] } = operation;
-  if (variableDefinitions.length === 0) return;
+  const declared = declaredBy(operation, schema);
+  if (declared.length === 0) return;
   const walk = new Walk();
-  for (const { variable, type: typeNode, defaultValue } of variableDefinitions) {
-    const name = variable.name.value;
-    const type = typeFromAST(schema, typeNode);
+  for (const { name, type, isOptional } of declared) {
     const value = Object.hasOwn(variables, name) ? variables[name] : undefined;
-    // Validation has checked the default value.
-    if (!isInputType(type) || (value === undefined && (defaultValue || !isNonNullType(type)))) continue;
+    if (value === undefined && isOptional) continue;
     walk.path.push(name);
     walk.check(type, value);
     walk.path.pop();
     if (walk.isOver) break;
   }
   if (walk.problems.length > 0) throw invalid(walk.problems);
+}
+
+/** A variable, or a field of an input object. */
+interface Declared {
+  readonly name: string;
+  readonly type: GraphQLInputType;
+  /** Whether it may be left out: its type is nullable, or it has a default value, which validation has checked. */
+  readonly isOptional: boolean;
+}
+
+/** Documents are cached, so the variables of most operations are looked up once. */
+const declaredByOperation = new WeakMap<OperationDefinitionNode, readonly Declared[]>();
+
+function declaredBy(operation: OperationDefinitionNode, schema: GraphQLSchema): readonly Declared[] {
+  const known = declaredByOperation.get(operation);
+  if (known) return known;
+  const declared: Declared[] = [];
+  for (const { variable, type: typeNode, defaultValue } of operation.variableDefinitions ?? []) {
+    const type = typeFromAST(schema, typeNode);
+    if (!isInputType(type)) continue;
+    declared.push({ name: variable.name.value, type, isOptional: defaultValue !== undefined || !isNonNullType(type) });
+  }
+  declaredByOperation.set(operation, declared);
+  return declared;
+}
+
+const fieldsByType = new WeakMap<GraphQLInputObjectType, readonly Declared[]>();
+
+function fieldsOf(type: GraphQLInputObjectType): readonly Declared[] {
+  const known = fieldsByType.get(type);
+  if (known) return known;
+  const fields = Object.values(type.getFields()).map((field) => ({
+    name: field.name,
+    type: field.type,
+    isOptional: field.defaultValue !== undefined || !isNonNullType(field.type),
+  }));
+  fieldsByType.set(type, fields);
+  return fields;
 }
 
 class Walk {
@@ -102,15 +137,15 @@ class Walk {
       return;
     }
     const given = value as Readonly<Record<string, unknown>>;
-    const fields = type.getFields();
-    for (const field of Object.values(fields)) {
-      const own = Object.hasOwn(given, field.name) ? given[field.name] : undefined;
-      if (own === undefined && field.defaultValue !== undefined) continue;
-      this.path.push(field.name);
-      this.check(field.type, own);
+    for (const { name, type: fieldType, isOptional } of fieldsOf(type)) {
+      const own = Object.hasOwn(given, name) ? given[name] : undefined;
+      if (own === undefined && isOptional) continue;
+      this.path.push(name);
+      this.check(fieldType, own);
       this.path.pop();
       if (this.isOver) return;
     }
+    const fields = type.getFields();
     const keys = Object.keys(given);
     for (const key of keys) {
       if (Object.hasOwn(fields, key)) continue;

@@ -28,6 +28,7 @@ import type { Predictions } from './predictions.js';
 /** A filter may look at many rows for each that it finds. */
 const FILTER_POINTS = 100;
 
+/** The fields of a prediction that was just made need no loaders, so they take none from the context. */
 @Resolver(() => Prediction)
 export class PredictionResolver {
   constructor(
@@ -116,7 +117,7 @@ export class PredictionResolver {
   })
   async input(
     @Root() { id, contents }: Prediction,
-    @Ctx() { predictionLoaders }: PredictionContext,
+    @Ctx() context: PredictionContext,
   ): Promise<Sized<JsonText> | null> {
     if (!contents.isStored) return contents.inputJson === null ? null : inputOf(contents.inputJson);
     const { inputSha256, inputBytes } = contents;
@@ -124,7 +125,7 @@ export class PredictionResolver {
     if (bytes === null) return null;
     return new Sized({ readBytes: bytes, jsonBytes: bytes }, async () => {
       if (inputSha256 !== null) return new JsonText((await this.blobs.get(inputSha256)).toString());
-      return new JsonText((await predictionLoaders.input.load(id))?.input ?? 'null');
+      return new JsonText((await context.predictionLoaders.input.load(id))?.input ?? 'null');
     });
   }
 
@@ -134,14 +135,15 @@ export class PredictionResolver {
   })
   output(
     @Root() { id, versionId, contents }: Prediction,
-    @Ctx() { predictionLoaders, catalogLoaders }: PredictionContext,
+    @Ctx() context: PredictionContext,
   ): typeof Output | Sized<typeof Output | null> {
     if (!contents.isStored) return outputOf(contents.answer, contents.labels);
     return new Sized({ readBytes: contents.answerBytes }, async () => {
-      const answer = (await predictionLoaders.answer.load(id))?.answer;
+      const answer = (await context.predictionLoaders.answer.load(id))?.answer;
       if (!answer) return null;
       const needsLabels = answer.kind === 'classification' && answer.labels === undefined;
-      return outputOf(answer, needsLabels ? ((await catalogLoaders.specParts.load(versionId))?.labels ?? []) : []);
+      const spec = needsLabels ? await context.catalogLoaders.specParts.load(versionId) : null;
+      return outputOf(answer, spec?.labels ?? []);
     });
   }
 
@@ -150,34 +152,42 @@ export class PredictionResolver {
   })
   async truncated(
     @Root() { id, contents }: Prediction,
-    @Ctx() { predictionLoaders }: PredictionContext,
+    @Ctx() context: PredictionContext,
   ): Promise<boolean | Sized<boolean>> {
     if (!contents.isStored) return contents.answer.isTruncated ?? false;
-    const recorded = (await predictionLoaders.details.load(id))?.truncated ?? null;
+    const recorded = (await context.predictionLoaders.details.load(id))?.truncated ?? null;
     if (recorded !== null) return recorded;
     return new Sized({ readBytes: contents.answerBytes }, async () => {
-      return (await predictionLoaders.answer.load(id))?.answer.isTruncated ?? false;
+      return (await context.predictionLoaders.answer.load(id))?.answer.isTruncated ?? false;
     });
   }
 
   @FieldResolver(() => Timing, { nullable: true, description: 'Duration of each step; null if unknown.' })
-  async timing(
+  timing(
     @Root() { id, contents }: Prediction,
-    @Ctx() { predictionLoaders }: PredictionContext,
-  ): Promise<Timing | null> {
-    return contents.isStored ? ((await predictionLoaders.details.load(id))?.timing ?? null) : contents.timing;
+    @Ctx() context: PredictionContext,
+  ): Timing | null | Promise<Timing | null> {
+    return contents.isStored ? detailOf(id, 'timing', context) : contents.timing;
   }
 
   @FieldResolver(() => Runtime, {
     nullable: true,
     description: 'Hardware and model file that computed the answer; null if unknown.',
   })
-  async runtime(
+  runtime(
     @Root() { id, contents }: Prediction,
-    @Ctx() { predictionLoaders }: PredictionContext,
-  ): Promise<Runtime | null> {
-    return contents.isStored ? ((await predictionLoaders.details.load(id))?.runtime ?? null) : contents.runtime;
+    @Ctx() context: PredictionContext,
+  ): Runtime | null | Promise<Runtime | null> {
+    return contents.isStored ? detailOf(id, 'runtime', context) : contents.runtime;
   }
+}
+
+async function detailOf<Name extends 'timing' | 'runtime'>(
+  id: string,
+  name: Name,
+  { predictionLoaders }: PredictionContext,
+) {
+  return (await predictionLoaders.details.load(id))?.[name] ?? null;
 }
 
 /** The input of a prediction that was just made. */

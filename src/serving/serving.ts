@@ -182,13 +182,16 @@ export class Serving {
     }
   }
 
-  async #model(name: string): Promise<ServedModel | undefined> {
+  /** From memory if it is known there: not async, because every prediction asks twice. */
+  #model(name: string): ServedModel | Promise<ServedModel | undefined> {
     if (this.#revision !== this.#catalog.revision) {
       this.#models.clear();
       this.#revision = this.#catalog.revision;
     }
-    const known = this.#models.get(name);
-    if (known) return known;
+    return this.#models.get(name) ?? this.#read(name);
+  }
+
+  async #read(name: string): Promise<ServedModel | undefined> {
     const revision = this.#catalog.revision;
     const found = await findServedModel(this.#db, name);
     if (!found) return undefined;

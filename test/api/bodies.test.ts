@@ -175,6 +175,31 @@ test('after a refusal, the connection still serves once the rest of the body has
   expect([refused.status, answer.status]).toEqual([400, 200]);
 });
 
+describe('a body in one piece is answered like the same body byte by byte:', () => {
+  const nested = (depth: number) =>
+    `{"query":"{ __typename }","variables":{"x":${'['.repeat(depth)}${']'.repeat(depth)}}}`;
+  test.each([
+    ['one with 32 levels', nested(30), 200, undefined],
+    ['one with 33 levels', nested(31), 400, 'BODY_LIMIT_EXCEEDED'],
+    ['one with 33 levels and a fault behind them', `${nested(31)},`, 400, 'BODY_LIMIT_EXCEEDED'],
+    ['one with a fault before 33 levels', `{,${nested(31)}}`, 400, 'BODY_NOT_JSON'],
+    ['one with many short lists', inVariables(`[${'[],'.repeat(100)}[]]}}`), 200, undefined],
+    ['one with many short lists that does not end', inVariables(`[${'[],'.repeat(100)}[]]`), 400, 'BODY_NOT_JSON'],
+    ['one with brackets in a text', inVariables(`"${'['.repeat(100)}"}}`), 200, undefined],
+    ['one that does not end', inVariables('1'), 400, 'BODY_NOT_JSON'],
+    ['spaces only', '   ', 400, 'BODY_NOT_JSON'],
+    ['an unescaped line break in a text', inVariables('"\n"}}'), 400, 'BODY_NOT_JSON'],
+  ])('%s', async (_, body, status, code) => {
+    const server = await start();
+
+    const whole = await sendPart(server, FRAMED_BY_LENGTH(Buffer.byteLength(body)), body);
+    const pieces = await sendPart(server, CHUNKED, inChunks(Buffer.from(body)));
+
+    expect([whole.status, whole.error?.extensions.code]).toEqual([status, code]);
+    expect([whole.error, whole.data]).toEqual([pieces.error, pieces.data]);
+  });
+});
+
 test('a byte order mark is no fault', async () => {
   const server = await start();
   const body = `\ufeff${TYPENAME}`;
