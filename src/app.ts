@@ -62,8 +62,10 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   const stop = async () => {
     progress.notReadyReason = 'stopping';
     faultPoint('stop.begin'); // @fault
+    const begun = performance.now();
     await waitAtMost(GRACE_MS, server.http.close());
-    await engine.stop(GRACE_MS);
+    // One grace for both: requests that are still open after it wait for the engine.
+    await engine.stop(Math.max(0, GRACE_MS - (performance.now() - begun)));
     await slices.sweeper.stop();
     faultPoint('stop.drained'); // @fault
     await waitAtMost(GRACE_MS, commits.drain());

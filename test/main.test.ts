@@ -120,6 +120,27 @@ test.each([
   await haveEnded(pids);
 });
 
+test('SIGTERM while a version is loaded fails what waits for it, ends with 0 and leaves no process', async () => {
+  const server = await start({ WORKERS: '1' });
+  const predict =
+    'mutation { predict(input: { model: "penguin-mass", input: { row: { sex: "male" } } }) { problem { code } } }';
+  await armFault('worker.load.opened', 'hang');
+  const pids = treeOf(server.process.pid as number);
+  const waiting = [
+    post(server.url, predict),
+    post(server.url, 'mutation { load(version: "penguins") { problem { code } } }'),
+  ];
+  await until('a worker is loading', hasFired);
+
+  await beginStop(server);
+
+  expect(await server.ended).toBe(0);
+  const [predicted, loaded] = await Promise.all(waiting);
+  expect(predicted?.data).toEqual({ predict: { problem: { code: 'SHUTTING_DOWN' } } });
+  expect(loaded?.data).toEqual({ load: { problem: { code: 'SHUTTING_DOWN' } } });
+  await haveEnded(pids);
+});
+
 test('SIGTERM to npm start reaches the server, and no process is left', async () => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-npm-'));
   const copied = ['package.json', 'package-lock.json', '.npmrc', '.swcrc', 'src', 'schema', 'dist'];

@@ -6,10 +6,10 @@ import { heavyModel } from '../support/onnx.js';
 import { killIfRunning } from '../support/processes.js';
 import { seeded } from '../support/seeded-random.js';
 
-const MODELS = 16;
-const MODEL_BYTES = 50_000_000;
+const MODELS = 20;
+const MODEL_BYTES = 20_000_000;
 /** Too little for all of the models. */
-const WORKER_MEMORY_BYTES = 800_000_000;
+const WORKER_MEMORY_BYTES = 330_000_000;
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
   prediction { output { ... on Tensors { tensors { data } } } } problem { code message } } }`;
@@ -80,6 +80,34 @@ test('an operator loads and releases a version, and no request is lost meanwhile
   expect(released.problem).toBeNull();
   expect(await Promise.all(answers)).toEqual(Array(20).fill(3));
   expect(unknown).toMatchObject({ serving: null, problem: { code: 'NOT_FOUND' } });
+});
+
+test('predictions on all versions are answered while operators load and release them under memory pressure', async () => {
+  const random = seeded(30);
+  const numbers = (count: number) => Array.from({ length: count }, () => 1 + Math.floor(random() * MODELS));
+  let isDone = false;
+  const operator = async (mutation: 'load' | 'unload') => {
+    const problems: Data[] = [];
+    while (!isDone) {
+      const [number] = numbers(1);
+      problems.push(
+        (await app.query(`mutation { ${mutation}(version: "heavy-${number}") ${SERVING} }`))[mutation].problem,
+      );
+    }
+    return problems;
+  };
+  const client = async (order: readonly number[]) => {
+    const answers = [];
+    for (const number of order) answers.push(await askedOf(number));
+    return answers;
+  };
+  const orders = Array.from({ length: 6 }, () => numbers(12));
+  const operators = Promise.all([operator('load'), operator('unload')]);
+  const answers = await Promise.all(orders.map(client));
+  isDone = true;
+
+  expect(answers).toEqual(orders);
+  expect((await operators).flat().filter((problem) => problem !== null)).toEqual([]);
 });
 
 test('a released version takes no memory until it is used again', async () => {
