@@ -2,6 +2,7 @@
 import type { Principal } from '../access/principal.js';
 import { InvalidInputError, NotFoundError, NotReadyError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
+import { AliasChanges } from './alias-changes.js';
 import type { CatalogContext } from './loaders.js';
 import { findModelNames } from './model.queries.js';
 import { isAliasName } from './ref.js';
@@ -13,6 +14,7 @@ const NAMES_TO_SUGGEST_FROM = 1_000;
 
 export class Catalog {
   readonly #db: CatalogDatabase;
+  readonly #aliasChanges = new AliasChanges();
   #revision = 0;
 
   constructor(db: CatalogDatabase) {
@@ -36,7 +38,8 @@ export class Catalog {
   }
 
   /**
-   * `prepare` is called with the version before the alias is moved. If it rejects, the alias is not moved.
+   * `prepare` is called with the version before the alias is moved. If it rejects, the alias is not moved. A later change
+   * of the same alias ends the wait for it.
    *
    * @throws InvalidInputError, NotFoundError, NotReadyError, StorageFullError; as `prepare`
    */
@@ -52,11 +55,12 @@ export class Catalog {
     if (!version) throw new NotFoundError(`The version "${input.version}"`);
     if (version.modelId !== model.id) throw anotherModels(input);
     if (version.state !== 'READY') throw new NotReadyError(input.version, version.state, version.stateReason);
-    await prepare(version);
-    await this.#db
-      .transaction()
-      .execute((trx) => moveAlias(trx, model.id, input.alias, version.id, Date.now()))
-      .finally(() => this.invalidate());
+    const move = () =>
+      this.#db
+        .transaction()
+        .execute((trx) => moveAlias(trx, model.id, input.alias, version.id, Date.now()))
+        .finally(() => this.invalidate());
+    await this.#aliasChanges.make(`${model.id} ${input.alias}`, prepare(version), move);
     catalogLoaders.forgetAliases();
     const aliases = await catalogLoaders.aliasesOfModel.load(model.id);
     return aliases.find(({ name }) => name === input.alias) as Alias;

@@ -44,7 +44,7 @@ export class SetAliasResolver {
   @Mutation(() => SetAliasPayload, {
     nullable: true,
     description:
-      'Points an alias to a version and returns the alias; creates the alias, or moves it if it exists. Loads the version first, so that predictions through the alias do not wait for it: after 5 seconds the alias is moved although the version is still loading. A version that cannot be loaded is NotReady, and the alias is not moved. Operators only. Problems: InvalidInput, NotFound, NotReady, ShuttingDown, Forbidden, StorageFull.',
+      'Points an alias to a version and returns the alias; creates the alias, or moves it if it exists. Loads the version first, so that predictions through the alias do not wait for it: after 5 seconds, or when the same alias is set again, the alias is moved although the version is still loading. A version that cannot be loaded is NotReady, and the alias is not moved. Operators only. Problems: InvalidInput, NotFound, NotReady, ShuttingDown, Forbidden, StorageFull.',
   })
   async setAlias(
     @Arg('input', () => SetAliasInput, { description: 'Alias to set, and its version.' }) input: SetAliasInput,

@@ -151,6 +151,23 @@ test('an alias is moved after five seconds even if its version is still loading'
   expect(await answeredBy('m@slow')).toBe('m:4');
 });
 
+test('changes of an alias are made in the order in which they were requested, whichever version loads first', async () => {
+  await setAlias('m', 'rolled', 'm:1');
+  await answeredBy('m:1');
+  await unload('m:2');
+  await armFault('worker.load.begin', 'pause');
+
+  const moved = setAlias('m', 'rolled', 'm:2');
+  await until('the load has begun', hasFired);
+  const rolledBack = await setAlias('m', 'rolled', 'm:1');
+  await goOn();
+  const { problem } = await moved;
+
+  expect(problem).toBeNull();
+  expect(rolledBack.alias.aliasedVersion.ref).toBe('m:1');
+  expect(await answeredBy('m@rolled')).toBe('m:1');
+});
+
 test('variants that are in use through an alias are loaded before it moves', async () => {
   await setAlias('forms', 'live', 'forms:1');
   expect(await answeredBy('forms@live', 'int8')).toBe('forms:1');
