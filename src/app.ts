@@ -32,7 +32,7 @@ export interface App {
   readonly stop: () => Promise<void>;
 }
 
-/** How long a stop waits for requests in flight. */
+/** How long a stop waits for requests in flight, at first for their answers, then for the inputs that they wait for. */
 const GRACE_MS = 5_000;
 
 export async function startApp(config: Config, log: Logger): Promise<App> {
@@ -64,7 +64,6 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     faultPoint('stop.begin'); // @fault
     const begun = performance.now();
     await waitAtMost(GRACE_MS, server.http.close());
-    // One grace for both: requests that are still open after it wait for the engine.
     await engine.stop(Math.max(0, GRACE_MS - (performance.now() - begun)));
     await slices.sweeper.stop();
     faultPoint('stop.drained'); // @fault
