@@ -13,11 +13,12 @@ import { Engine } from './engine/engine.js';
 import { importEvaluations } from './evaluation/import.js';
 import { faultPoint } from './fault-points.js'; // @fault
 import { importModelStore } from './importing/import.js';
+import { BlobRestorer } from './importing/published.js';
 import { History } from './prediction/history.js';
 import { Predictions } from './prediction/predictions.js';
 import { Recorder } from './prediction/recorder.js';
 import { Sweeper } from './prediction/sweeper.js';
-import { Serving } from './serving/serving.js';
+import { Serving, versionIdOf } from './serving/serving.js';
 import { BlobFolder } from './storage/blobs.js';
 import { type Databases, openDatabases } from './storage/database.js';
 import { GroupCommit } from './storage/group-commit.js';
@@ -40,14 +41,9 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   const databases = await openDatabases(dataDir);
   const blobs = new BlobFolder(path.join(dataDir, 'blobs'));
   const commits = new GroupCommit(databases.predictionsFile);
-  const engine = new Engine({
-    workers: config.workers,
-    workerFile: path.join(import.meta.dirname, 'worker/worker.js'),
-    memoryBytes: config.workerMemoryBytes,
-    emptyFolder: path.join(dataDir, 'worker'),
-    providers: config.executionProviders,
-    log,
-  });
+  const store = path.resolve(config.modelStore);
+  const restorer = new BlobRestorer({ db: databases.catalogByKey, blobs, log }, store);
+  const engine = createEngine(config, log, dataDir, restorer);
   const slices = createSlices({ config, log, databases, blobs, commits, engine });
   /** The reason of the server itself, such as starting; null if there is none. */
   const progress = { notReadyReason: 'starting' as string | null };
@@ -77,7 +73,6 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     await engine.start();
     const url = await server.http.listen({ host: config.host, port: config.port });
     await indexMissing(databases.catalogDb);
-    const store = path.resolve(config.modelStore);
     const onProgress = (done: number, total: number) => {
       if (progress.notReadyReason === 'stopping') return;
       progress.notReadyReason = `importing ${done.toLocaleString('en-US')} of ${total.toLocaleString('en-US')} model folders`;
@@ -94,6 +89,18 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     await stop();
     throw error;
   }
+}
+
+function createEngine(config: Config, log: Logger, dataDir: string, restorer: BlobRestorer): Engine {
+  return new Engine({
+    workers: config.workers,
+    workerFile: path.join(import.meta.dirname, 'worker/worker.js'),
+    memoryBytes: config.workerMemoryBytes,
+    emptyFolder: path.join(dataDir, 'worker'),
+    providers: config.executionProviders,
+    log,
+    onUnreadable: (version) => restorer.restore(versionIdOf(version.key), version),
+  });
 }
 
 interface Parts {

@@ -1,8 +1,8 @@
 /**
  * All SQL that changes the catalog. Each function runs in the transaction it is given.
  *
- * Versions are only added, never changed, except that a new import may replace a FAILED version, which has never
- * answered a prediction.
+ * Versions are only added, never changed, with two exceptions: a new import may replace a FAILED version, which has never
+ * answered a prediction, and sets the batch limits that could not be determined before.
  */
 import type { Transaction } from 'kysely';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
@@ -70,16 +70,32 @@ export async function findUnchangedModel(
   return isSame ? found.id : undefined;
 }
 
+const SOURCE_COLUMNS = ['id', 'state', 'source_sha256', 'artifact_sha256', 'spec', 'variants'] as const;
+export type VersionSource = Pick<VersionTable, (typeof SOURCE_COLUMNS)[number]>;
+
 export async function findVersionSource(
   db: CatalogDatabase,
   modelId: string,
   number: number,
-): Promise<Pick<VersionTable, 'id' | 'state' | 'source_sha256' | 'artifact_sha256'> | undefined> {
+): Promise<VersionSource | undefined> {
   return db
     .selectFrom('version')
-    .select(['id', 'state', 'source_sha256', 'artifact_sha256'])
+    .select(SOURCE_COLUMNS)
     .where('model_id', '=', modelId)
     .where('number', '=', number)
+    .executeTakeFirst();
+}
+
+/** The model and the number of a version. */
+export async function findVersionName(
+  db: CatalogDatabase,
+  id: string,
+): Promise<{ name: string; number: number } | undefined> {
+  return db
+    .selectFrom('version')
+    .innerJoin('model', 'model.id', 'version.model_id')
+    .select(['model.name', 'version.number'])
+    .where('version.id', '=', id)
     .executeTakeFirst();
 }
 
@@ -116,6 +132,20 @@ export async function addVersion(
   await chooseDefaultVersion(trx, version.model_id);
   await touchModel(trx, version.model_id, now);
   return id;
+}
+
+/** Sets the specs of a published version. Only their batch limits may differ from before. */
+export async function updateBatchLimits(
+  trx: Trx,
+  id: string,
+  specs: Pick<NewVersion, 'spec' | 'variants'>,
+  now: number,
+): Promise<void> {
+  await trx
+    .updateTable('version')
+    .set({ ...specs, updated_at: now })
+    .where('id', '=', id)
+    .execute();
 }
 
 /** Creates the dataset with this name, or updates its description. */

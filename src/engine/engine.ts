@@ -42,6 +42,11 @@ const MAX_RUN_MS = 200;
 /** What an input of a version that was never measured counts in the shares of its caller. */
 const UNKNOWN_COST_MS = 1;
 
+export interface EngineOptions extends Omit<PoolOptions, 'onMessage' | 'onExit'> {
+  /** Called after each load that failed because a file of the version is missing or damaged, or cannot be opened. */
+  readonly onUnreadable?: (version: EngineVersion) => void;
+}
+
 export class Engine {
   readonly #pool: Pool;
   readonly #served = new Map<string, ScheduledVersion>();
@@ -59,7 +64,7 @@ export class Engine {
   #isStopping = false;
   #drained: (() => void) | null = null;
 
-  constructor(options: Omit<PoolOptions, 'onMessage' | 'onExit'>) {
+  constructor(options: EngineOptions) {
     this.#pool = new Pool({
       ...options,
       onMessage: (worker, message) => this.#receive(worker, message),
@@ -68,6 +73,7 @@ export class Engine {
     this.#residents = new ResidentVersions(this.#pool, options.memoryBytes, {
       onChange: () => this.#onResidentsChanged(),
       onLoadFailed: (version, error) => this.#recovery.failQueued(version, error),
+      onUnreadable: (version) => options.onUnreadable?.(version),
       onLoadCrashed: (version) => this.#recovery.quarantineQueued(version),
       hasWaiting: (key) => this.#queue.rowsOf(key) > 0,
     });

@@ -32,6 +32,8 @@ export interface ResidentVersionsEvents {
   /** A version was loaded or evicted, or a load has failed: waiting inputs may have a worker now. */
   readonly onChange: () => void;
   readonly onLoadFailed: (version: EngineVersion, error: Error) => void;
+  /** A worker could not read or open the files of the version. */
+  readonly onUnreadable: (version: EngineVersion) => void;
   /** The process ended while it loaded nothing but this version. */
   readonly onLoadCrashed: (version: EngineVersion) => void;
   readonly hasWaiting: (key: string) => boolean;
@@ -228,8 +230,10 @@ export class ResidentVersions {
     const isCrash = error instanceof ProcessLostError && mayBeCausedByInput(error.cause);
     const isOutOfMemory = error instanceof LoadFailedError && error.isOutOfMemory;
     if (error instanceof ProcessLostError && !isCrash) return;
-    if (!isCrash && !isOutOfMemory) this.#fail(known, artifactError(error.message), 0);
-    else if (!isAlone) known.needsEmptyWorker = true;
+    if (!isCrash && !isOutOfMemory) {
+      this.#fail(known, artifactError(error.message), 0);
+      this.#events.onUnreadable(known.version);
+    } else if (!isAlone) known.needsEmptyWorker = true;
     else if (isCrash) {
       known.failure = { error: artifactError(error.message), until: 0 };
       this.#events.onLoadCrashed(known.version);

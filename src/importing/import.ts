@@ -16,17 +16,11 @@ import { ManifestError } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { TaskName } from '../tasks/tasks.js';
-import { findGraphs } from './hugging-face.js';
 import { importDatasets } from './import-datasets.js';
-import { type Importer, importVersion, recordFailure } from './import-version.js';
-import {
-  type ImportedResult,
-  type ModelManifest,
-  modelNameOf,
-  readModelManifest,
-  readVersionNumbers,
-  subfolders,
-} from './manifest.js';
+import type { Importer } from './import-graphs.js';
+import { importVersion, recordFailure } from './import-version.js';
+import { type ImportedResult, type ModelManifest, modelNameOf, readModelManifest, subfolders } from './manifest.js';
+import { findVersionFolders } from './version-files.js';
 
 /** Metrics stated in a model card, which `evaluation/` imports. */
 export interface ImportedCard {
@@ -52,8 +46,8 @@ interface Parts {
 export async function importModelStore(parts: Parts, store: string): Promise<ImportedCard[]> {
   const { db, blobs, engine, log } = parts;
   const processes = engine.startProbes();
-  const prober = { provider: engine.provider, processes };
-  const importer: Importer = { db, blobs, log, prober, workerMemoryBytes: engine.workerMemoryBytes };
+  const { provider, workerMemoryBytes } = engine;
+  const importer: Importer = { db, blobs, log, prober: { provider, workerMemoryBytes, processes } };
   try {
     await importDatasets(importer, path.join(store, DATASETS_FOLDER));
     const folders = (await subfolders(store)).filter((name) => name !== DATASETS_FOLDER && name !== OPTIONAL_FOLDER);
@@ -132,7 +126,7 @@ async function importModel(importer: Importer, folder: string): Promise<Imported
       const reason = manifest.taskProblem ?? (await reasonForMissingGraph(folder));
       await recordFailure(importer, modelId, 1, reason);
     }
-    for (const version of versions) await importVersion(importer, { ...version, folder, modelId, manifest });
+    for (const version of versions) await importVersion(importer, { ...version, modelId, manifest });
     return { modelId, task: manifest.yaml.task, results: manifest.results };
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
@@ -140,18 +134,6 @@ async function importModel(importer: Importer, folder: string): Promise<Imported
     await recordUnreadableModel(importer, modelNameOf(name), error.message);
     return null;
   }
-}
-
-/** The folder and the graphs of each version. Graphs in the model's own folder, as in a Hugging Face repository, are version 1. */
-async function findVersionFolders(folder: string) {
-  const numbers = await readVersionNumbers(folder);
-  const versions = [];
-  for (const number of numbers.includes(1) ? numbers : [1, ...numbers]) {
-    const files = numbers.includes(number) ? path.join(folder, String(number)) : folder;
-    const graphFiles = await findGraphs(files);
-    if (files !== folder || graphFiles.size > 0) versions.push({ number, files, graphFiles });
-  }
-  return versions;
 }
 
 const MAX_NAMED_FILES = 3;

@@ -17,6 +17,8 @@ import { type SpecSources, specOf } from './spec.js';
 export interface Prober {
   /** The execution provider in use. */
   readonly provider: string;
+  /** Data memory that one worker may allocate, in bytes. */
+  readonly workerMemoryBytes: number;
   readonly processes: Pick<ProbeProcesses, 'inUsedProcess' | 'inFreshProcess'>;
 }
 
@@ -53,15 +55,16 @@ const MAX_PROBES = 3;
  * @throws ProbeKilledError
  * @throws ProbeMemoryError
  */
-export async function probeCandidate({ provider, processes }: Prober, candidate: Candidate): Promise<ProbedVersion> {
+export async function probeCandidate(prober: Prober, candidate: Candidate): Promise<ProbedVersion> {
+  const { processes } = prober;
   const again = await processes.inUsedProcess(async (send) => {
     await expectReply(send({ kind: 'unload', key: KEY }), 'unloaded');
-    return probeWith(send, provider, candidate);
+    return probeWith(send, prober, candidate);
   });
   if (again?.isFlawless) return again;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await processes.inFreshProcess((send) => probeWith(send, provider, candidate));
+      return await processes.inFreshProcess((send) => probeWith(send, prober, candidate));
     } catch (error) {
       if (error instanceof ManifestError) throw error;
       const message = error instanceof Error ? error.message : String(error);
@@ -81,7 +84,7 @@ const KEY = 'probed';
 
 async function probeWith(
   send: SendToWorker,
-  provider: string,
+  { provider, workerMemoryBytes }: Prober,
   candidate: Candidate,
 ): Promise<ProbedVersion & { readonly isFlawless: boolean }> {
   const { sources, golden, artifactSha256, artifactPath, tokenizerPath } = candidate;
@@ -100,7 +103,7 @@ async function probeWith(
       ? new ManifestError(`${error.message} while loading and testing tokenizer.json and the graph`)
       : error;
   }
-  const limited = await withBatchLimits(send, spec, items);
+  const limited = await withBatchLimits(send, spec, items, workerMemoryBytes);
   const isFlawless = limited.maxBatch === spec.maxBatch && limited.text?.pads === spec.text?.pads;
   return { spec: limited, facts, isFlawless };
 }
@@ -133,9 +136,19 @@ async function runItem(send: SendToWorker, item: Item, what: string): Promise<An
 }
 
 /** Returns the spec with the result of the batch invariance check: whether inputs can share a run, and be padded for it. */
-async function withBatchLimits(send: SendToWorker, spec: VersionSpec, items: readonly Item[]): Promise<VersionSpec> {
+async function withBatchLimits(
+  send: SendToWorker,
+  spec: VersionSpec,
+  items: readonly Item[],
+  workerMemoryBytes: number,
+): Promise<VersionSpec> {
   if (spec.maxBatch === 1) return spec;
-  const { difference, padding } = await checkInvariance(send, items);
+  const checked = await checkInvariance(send, items);
+  if (checked === 'out of memory') {
+    const maxBatchReason = `batches could not be checked for lack of memory; WORKER_MEMORY_BYTES is ${workerMemoryBytes}: they are checked again when it is raised`;
+    return { ...withPads(spec, false), maxBatch: 1, maxBatchReason, uncheckedBatchesBytes: workerMemoryBytes };
+  }
+  const { difference, padding } = checked;
   if (difference) return { ...withPads(spec, false), maxBatch: 1, maxBatchReason: difference };
   const inputs = items.length === 1 ? '1 input' : `${items.length} inputs`;
   const neighbors = spec.text && padding ? 'other inputs of the same length' : 'other inputs';
@@ -150,15 +163,20 @@ function withPads(spec: VersionSpec, isSafe: boolean): VersionSpec {
   return spec.text ? { ...spec, text: { ...spec.text, pads: spec.text.pads && isSafe } } : spec;
 }
 
-/** A crash during this check does not fail the version, because its own inputs worked. It then runs inputs one at a time. */
+/**
+ * A crash during this check does not fail the version, because its own inputs worked, and neither does a lack of memory.
+ * It then runs inputs one at a time.
+ */
 async function checkInvariance(
   send: SendToWorker,
   items: readonly Item[],
-): Promise<{ difference: string | null; padding: string | null }> {
+): Promise<{ difference: string | null; padding: string | null } | 'out of memory'> {
   try {
     return await expectReply(send({ kind: 'checkBatchInvariance', key: KEY, items }), 'batchInvariance');
   } catch (error) {
+    if (error instanceof ProbeMemoryError) return 'out of memory';
     if (!(error instanceof ProcessLostError) || error.cause === 'killed') throw error;
+    if (error.cause === 'memoryLimit' || isOutOfMemory(error.message)) return 'out of memory';
     return { difference: `in a batch with other inputs, ${error.message}`, padding: null };
   }
 }

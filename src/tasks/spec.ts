@@ -92,6 +92,11 @@ export interface SpecBase {
   readonly maxBatch: number;
   /** How `maxBatch` was determined, for operators. */
   readonly maxBatchReason: string;
+  /**
+   * The memory limit of workers, in bytes, with which batches could not be checked, so that `maxBatch` is 1; absent if they
+   * were checked.
+   */
+  readonly uncheckedBatchesBytes?: number;
   /** Maximum duration of a run in milliseconds. After that, the watchdog ends the process. */
   readonly maxRunMs: number;
 }

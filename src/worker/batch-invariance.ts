@@ -7,6 +7,7 @@
  */
 
 import type { TensorArray, TensorData } from '../tasks/datatypes.js';
+import { isOutOfMemory } from '../tasks/failures.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { type GraphRow, groupByShape, rowsOf, split, stack } from './batch.js';
 import type { OpenSession } from './native/session-thread.js';
@@ -44,6 +45,8 @@ const NO_NEIGHBORS = 'batching could not be tested: the graph accepts no inputs 
 /**
  * Returns a description of the first difference found next to rows of the same length (`difference`) and next to longer
  * rows (`padding`); null if no answer changed.
+ *
+ * @throws Error of the runtime if there is not enough memory for a batch
  */
 export async function checkBatchInvariance(
   session: OpenSession,
@@ -189,7 +192,10 @@ async function differenceInBatch(
       return null;
     } catch (error) {
       if (await neighbors.dropUnrunnable(pairs)) continue;
-      return error instanceof Error ? error.message : String(error);
+      const message = error instanceof Error ? error.message : String(error);
+      // Each row runs alone, so this says nothing about how the batch would have been answered.
+      if (isOutOfMemory(message)) throw error;
+      return message;
     }
   }
 }

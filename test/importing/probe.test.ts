@@ -31,9 +31,10 @@ async function probedWith(endsWhen: 'at once' | 'asked'): Promise<{ error: unkno
     return { pid: processes, send: () => setImmediate(end), kill: () => {}, memory: async () => null };
   };
   const pool = poolOf(startChild);
-  const error = await probeCandidate({ provider: 'cpu', processes: pool.startProbes() }, CANDIDATE).catch(
-    (error: unknown) => error,
-  );
+  const error = await probeCandidate(
+    { provider: 'cpu', workerMemoryBytes: 1, processes: pool.startProbes() },
+    CANDIDATE,
+  ).catch((error: unknown) => error);
   return { error, processes };
 }
 
@@ -88,7 +89,8 @@ test('a stop during a probe fails no version for good, and starts no other proce
   };
   const pool = poolOf(startChild);
   const processes = pool.startProbes();
-  const probe = () => probeCandidate({ provider: 'cpu', processes }, CANDIDATE).catch((error: unknown) => error);
+  const probe = () =>
+    probeCandidate({ provider: 'cpu', workerMemoryBytes: 1, processes }, CANDIDATE).catch((error: unknown) => error);
 
   expect(await probe()).toBeInstanceOf(ProbeKilledError);
   expect(await probe()).toBeInstanceOf(ProbeKilledError);

@@ -1,0 +1,126 @@
+/**
+ * Stores and probes the graphs of a version. A folder can contain several variants of a graph (`model.onnx`,
+ * `model_quantized.onnx` …). `model.onnx` is the version itself, and the others are listed as its variants; one that cannot
+ * be used does not affect the version. Without `model.onnx`, the first usable variant is the version.
+ */
+import path from 'node:path';
+import type { Logger } from 'pino';
+import type { NewVersion } from '../catalog/registration.queries.js';
+import { ManifestError } from '../errors.js';
+import { faultPoint } from '../fault-points.js'; // @fault
+import type { BlobFolder } from '../storage/blobs.js';
+import type { CatalogDatabase } from '../storage/database.js';
+import type { VariantSpec } from '../tasks/stored-spec.js';
+import { parseGolden } from './golden.js';
+import type { ModelManifest } from './manifest.js';
+import {
+  type Candidate,
+  type ProbedVersion,
+  ProbeKilledError,
+  ProbeMemoryError,
+  type Prober,
+  probeCandidate,
+} from './probe.js';
+import { readBytes } from './store-file.js';
+import type { GraphFile, VersionContents } from './version-files.js';
+
+export interface Importer {
+  readonly db: CatalogDatabase;
+  readonly blobs: BlobFolder;
+  readonly prober: Prober;
+  readonly log: Logger;
+}
+
+export interface ImportedGraphs {
+  /** The graph that runs if no variant is requested. */
+  readonly plain: GraphFile;
+  readonly probed: ProbedVersion;
+  /** Sorted by name. */
+  readonly variants: readonly VariantSpec[];
+}
+
+/** @throws ManifestError with the reasons why no graph can be used */
+export async function importGraphs(
+  importer: Importer,
+  manifest: ModelManifest,
+  contents: VersionContents,
+): Promise<ImportedGraphs> {
+  const { graphs } = contents;
+  const shared = await sharedCandidateOf(importer, manifest, contents);
+  const plain = graphs.find(({ variant }) => variant === '');
+  const others = graphs.filter((graph) => graph !== plain).sort(byPreference);
+  const variants: VariantSpec[] = [];
+  let first = plain && { plain, probed: await probeGraph(importer, shared, plain) };
+  const failures: { readonly name: string; readonly error: Error }[] = [];
+  for (const graph of others) {
+    // Golden cases apply to the graph that is the version. Other variants, such as quantized ones, may differ.
+    const tried = await tryVariant(importer, first ? { ...shared, golden: null } : shared, graph);
+    if ('probed' in tried) first ??= { plain: graph, probed: tried.probed };
+    else failures.push({ name: graph.variant, error: tried.error });
+    variants.push(tried.stored);
+  }
+  if (first) return { ...first, variants: variants.sort((a, b) => (a.name < b.name ? -1 : 1)) };
+  const reasons = failures.map(({ name, error }) => `model_${name}.onnx: ${error.message}`).join('; ');
+  const Worst = [ProbeKilledError, ProbeMemoryError].find((Kind) =>
+    failures.some(({ error }) => error instanceof Kind),
+  );
+  throw new (Worst ?? ManifestError)(reasons);
+}
+
+const PREFERRED_VARIANTS = ['quantized', 'int8', 'uint8', 'fp16'];
+
+/** The order in which variants are tried if there is no `model.onnx`. */
+function byPreference(a: GraphFile, b: GraphFile): number {
+  const rank = ({ variant }: GraphFile) =>
+    PREFERRED_VARIANTS.includes(variant) ? PREFERRED_VARIANTS.indexOf(variant) : PREFERRED_VARIANTS.length;
+  return rank(a) - rank(b) || (a.variant < b.variant ? -1 : 1);
+}
+
+/** The columns of a version that depend on its graphs. */
+export function storedSpecs({ probed, variants }: ImportedGraphs): Pick<NewVersion, 'spec' | 'variants'> {
+  return { spec: JSON.stringify(probed.spec), variants: JSON.stringify(variants) };
+}
+
+type SharedCandidate = Pick<Candidate, 'sources' | 'golden' | 'tokenizerPath'>;
+
+/** What all variants of the graph have in common. */
+async function sharedCandidateOf(
+  { blobs }: Importer,
+  manifest: ModelManifest,
+  { hf, goldenText }: VersionContents,
+): Promise<SharedCandidate> {
+  const tokenizerSha256 = hf.tokenizer === null ? null : await blobs.put(hf.tokenizer);
+  return {
+    sources: { manifest, hf, tokenizerSha256 },
+    golden: goldenText === null ? null : parseGolden(goldenText),
+    tokenizerPath: tokenizerSha256 === null ? null : blobs.pathOf(tokenizerSha256),
+  };
+}
+
+async function probeGraph(
+  { blobs, prober }: Importer,
+  shared: SharedCandidate,
+  graph: GraphFile,
+): Promise<ProbedVersion> {
+  const artifactSha256 = await blobs.put(await readBytes(graph.file));
+  if (artifactSha256 !== graph.sha256)
+    throw new ManifestError(`${path.basename(graph.file)} was changed while it was being read`);
+  faultPoint('import.stored'); // @fault
+  return probeCandidate(prober, { ...shared, artifactSha256, artifactPath: blobs.pathOf(artifactSha256) });
+}
+
+type TriedVariant = { readonly stored: VariantSpec } & ({ readonly probed: ProbedVersion } | { readonly error: Error });
+
+async function tryVariant(importer: Importer, shared: SharedCandidate, graph: GraphFile): Promise<TriedVariant> {
+  const { variant: name, sha256, sizeBytes } = graph;
+  const stored = { name, sha256, sizeBytes };
+  try {
+    const probed = await probeGraph(importer, shared, graph);
+    return { stored: { ...stored, spec: probed.spec, reason: null }, probed };
+  } catch (error) {
+    if (!(error instanceof ManifestError)) throw error;
+    const { message: reason } = error;
+    importer.log.warn({ variant: name, reason }, 'a variant cannot be used');
+    return { stored: { ...stored, spec: null, reason }, error };
+  }
+}

@@ -1,0 +1,81 @@
+/** The files of one version in the model store. Nothing is run, and graphs, which can be large, are only hashed. */
+import path from 'node:path';
+import { sha256 } from '../storage/blobs.js';
+import { findGraphs, type HuggingFaceFiles, readHuggingFaceFiles } from './hugging-face.js';
+import { type ModelManifest, readVersionNumbers } from './manifest.js';
+import { fileDigest, readText } from './store-file.js';
+
+export interface VersionFolder {
+  /** The folder of the model. */
+  readonly folder: string;
+  /** The folder of the version. Files missing there are taken from the model's folder. */
+  readonly files: string;
+  /** The graphs of the version, as found by `findGraphs`. */
+  readonly graphFiles: ReadonlyMap<string, string>;
+  readonly number: number;
+}
+
+export interface GraphFile {
+  /** '' for `model.onnx`. */
+  readonly variant: string;
+  /** Read only when it is imported: the graphs of a store together can exceed the memory. */
+  readonly file: string;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+}
+
+/** The files of a version, before anything is run. */
+export interface VersionContents {
+  readonly graphs: readonly GraphFile[];
+  readonly goldenText: string | null;
+  readonly hf: HuggingFaceFiles;
+}
+
+/** The folder and the graphs of each version. Graphs in the model's own folder, as in a Hugging Face repository, are version 1. */
+export async function findVersionFolders(folder: string): Promise<VersionFolder[]> {
+  const numbers = await readVersionNumbers(folder);
+  const versions: VersionFolder[] = [];
+  for (const number of numbers.includes(1) ? numbers : [1, ...numbers]) {
+    const files = numbers.includes(number) ? path.join(folder, String(number)) : folder;
+    const graphFiles = await findGraphs(files);
+    if (files !== folder || graphFiles.size > 0) versions.push({ folder, number, files, graphFiles });
+  }
+  return versions;
+}
+
+export async function readContents({ folder, files, graphFiles }: VersionFolder): Promise<VersionContents> {
+  const graphs: GraphFile[] = [];
+  for (const [variant, file] of graphFiles) graphs.push({ variant, file, ...(await fileDigest(file)) });
+  return {
+    graphs,
+    goldenText: await readText(path.join(files, 'golden.json')),
+    hf: await readHuggingFaceFiles(files === folder ? [folder] : [files, folder]),
+  };
+}
+
+/** The digest of everything that a version's answers depend on. The card is not part of it and can be edited at any time. */
+export function sourceDigest({ graphs, goldenText, hf }: VersionContents, { yaml, trainedOn }: ModelManifest): string {
+  const digests = graphs.map(({ variant, sha256 }) => [variant, sha256]);
+  // Release 0.1.0 also read a file of golden tokens. Without this key, all versions published by it would look changed.
+  const texts = { goldenText, tokenizerGoldenText: null, hf: withReleasedWording(hf) };
+  return sha256(JSON.stringify([digests, texts, yaml, trainedOn]));
+}
+
+/** Reasons in `sentences.refusal` and their wording in release 0.1.0, which is part of the digests of its versions. */
+const RELEASED_WORDING: readonly (readonly [RegExp, string])[] = [
+  [/ is not supported; export it as part of the graph$/, ' is not read here; export it into the graph'],
+  [
+    / is missing; modules\.json refers to it for the pooling$/,
+    ' is missing, and modules.json names it: it says how the vectors of tokens become one',
+  ],
+  [
+    /: a combination of poolings is not supported; use mean, cls, max or lasttoken$/,
+    ': one of mean, cls, max or last token is read here, and no mixture',
+  ],
+];
+
+function withReleasedWording(hf: HuggingFaceFiles): HuggingFaceFiles {
+  if (!hf.sentences?.refusal) return hf;
+  const refusal = RELEASED_WORDING.reduce((text, [now, then]) => text.replace(now, then), hf.sentences.refusal);
+  return { ...hf, sentences: { ...hf.sentences, refusal } };
+}

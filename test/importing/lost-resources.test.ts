@@ -1,0 +1,123 @@
+/** Memory, disk space and blobs that were missing, and what the server does once they are there again. */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { pino } from 'pino';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { huggingFaceFolders } from '../support/hugging-face.js';
+import { createStore, type TestStore } from '../support/model-store.js';
+import { encodeModel, type GraphSpec } from '../support/onnx.js';
+import { until } from '../support/until.js';
+
+let store: TestStore;
+let dataDir: string;
+let lines: Data[];
+let app: TestApp | undefined;
+beforeEach(async () => {
+  store = await createStore();
+  dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-lost-'));
+  lines = [];
+});
+afterEach(async () => {
+  await app?.app.stop();
+  app = undefined;
+  await store.remove();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+/** Starts the app, and stops it first if it runs. Its log is in `lines`. */
+async function start(settings: Parameters<typeof startTestApp>[0] = {}): Promise<TestApp> {
+  await app?.app.stop();
+  lines.length = 0;
+  const log = pino({ level: 'info' }, { write: (line: string) => lines.push(JSON.parse(line)) });
+  app = await startTestApp({ modelStore: store.folder, dataDir, log, ...settings });
+  return app;
+}
+
+/** A row takes 10 MB, so a batch of 32 takes more than a small worker may allocate, and one row does not. */
+const LARGE_ROWS: GraphSpec = {
+  inputs: [{ name: 'x', type: 'FP32', shape: ['N', 1] }],
+  outputs: [{ name: 'y', type: 'FP32', shape: ['N', 1] }],
+  nodes: [
+    { op: 'ConstantOfShape', inputs: ['size'], outputs: ['table'] },
+    { op: 'Add', inputs: ['x', 'table'], outputs: ['wide'] },
+    { op: 'ReduceMax', inputs: ['wide'], outputs: ['y'], attributes: [{ name: 'axes', ints: [1] }] },
+  ],
+  ints: [{ name: 'size', shape: [2], data: [1, 2_500_000] }],
+};
+const LARGE_ROWS_YAML = 'example: { tensors: [{ name: x, datatype: FP32, shape: [1, 1], data: [3] }] }';
+
+const BATCHES = '{ version(ref: "large-rows") { state updatedAt serving { maxBatch maxBatchReason } } }';
+
+test('a version whose batches lacked memory runs inputs one at a time, and is checked again when the limit is raised', async () => {
+  await store.write('large-rows', { '1/model.onnx': encodeModel(LARGE_ROWS), 'model.yaml': LARGE_ROWS_YAML });
+  const batches = async (workerMemoryBytes: number) =>
+    (await (await start({ workerMemoryBytes })).query(BATCHES)).version;
+
+  const small = await batches(300_000_000);
+  const again = await batches(300_000_000);
+  const large = await batches(1_500_000_000);
+
+  expect(small).toMatchObject({
+    state: 'READY',
+    serving: { maxBatch: 1, maxBatchReason: expect.stringMatching(/could not be checked for lack of memory/) },
+  });
+  expect(small.serving.maxBatchReason).toMatch(/WORKER_MEMORY_BYTES is 300000000: .* again when it is raised/);
+  expect(again).toEqual(small);
+  expect(large.serving).toEqual({ maxBatch: 128, maxBatchReason: expect.stringMatching(/^tested 1 input/) });
+});
+
+const PREDICT = `mutation { predict(input: { model: "tiny-sst", input: { text: "good" }, record: false }) {
+  prediction { output { __typename } } problem { code message } } }`;
+const predict = async () => (await (app as TestApp).query(PREDICT)).predict;
+
+async function fileOf(sha256: string): Promise<string> {
+  return path.join(dataDir, 'blobs/sha256', sha256.replace(/^../, '$&/'));
+}
+
+test.each(['graph', 'tokenizer'] as const)(
+  'a %s with a flipped byte is restored from the model store when its load fails',
+  async (part) => {
+    await store.write('tiny-sst', huggingFaceFolders()['tiny-sst'] as Record<string, Buffer>);
+    await start();
+    const row = await (app as TestApp).app.databases.catalogDb
+      .selectFrom('version')
+      .select(['artifact_sha256', 'spec'])
+      .executeTakeFirstOrThrow();
+    const digest = part === 'graph' ? row.artifact_sha256 : JSON.parse(row.spec as string).text.tokenizerSha256;
+    const blob = await fileOf(digest);
+    const bytes = await readFile(blob);
+    const damaged = Buffer.from(bytes);
+    damaged.writeUInt8(damaged.readUInt8(100) ^ 1, 100);
+    await writeFile(blob, damaged);
+
+    await start();
+    await until('the blob has been restored', async () => (await readFile(blob)).equals(bytes));
+    const logged = lines.map(({ msg }) => msg);
+
+    expect(await predict()).toEqual({ prediction: { output: { __typename: 'Classification' } }, problem: null });
+    expect(logged).toContain('a worker could not load a version');
+    expect(lines.find(({ msg }) => msg === 'a lost blob was restored from the model store')).toMatchObject({
+      sha256: digest,
+    });
+  },
+);
+
+test('a graph that was lost while the server runs is restored, and the log names its path, which callers do not see', async () => {
+  await store.write('tiny-sst', huggingFaceFolders()['tiny-sst'] as Record<string, Buffer>);
+  const { query } = await start();
+  const { version } = await query('{ version(ref: "tiny-sst") { artifact { sha256 } } }');
+  const blob = await fileOf(version.artifact.sha256);
+  await query('mutation { unload(version: "tiny-sst") { problem { code } } }');
+  await rm(blob);
+
+  const { problem } = await predict();
+  await until('the blob has been restored', () => lines.some(({ msg }) => /was restored/.test(msg)));
+
+  expect(problem).toMatchObject({ code: 'INFERENCE_FAILED' });
+  expect(problem.message).not.toContain(dataDir);
+  expect(lines.find(({ msg }) => msg === 'a worker could not load a version')).toMatchObject({
+    message: expect.stringContaining(blob),
+  });
+  expect((await predict()).problem).toBeNull();
+});
