@@ -1,14 +1,21 @@
 /** Refuses what cannot be answered in time: reads the engine's state for the decisions of `admission.ts`. */
 import { DeadlineExceededError, OverloadedError } from '../errors.js';
-import { bytesOfItem } from '../tasks/item-bytes.js';
 import type { Item } from '../tasks/tasks.js';
-import { type Arrival, decideAdmission, isTooLate, retryAfterMs } from './admission.js';
+import { decideAdmission, isOverloaded, isTooLate, overloadAfter, retryAfterMs, type Waits } from './admission.js';
 import type { RunOptions } from './entry.js';
 import type { FairQueue } from './fair-queue.js';
 import type { Pool } from './pool.js';
-import type { Entry, PriorityName } from './queue.js';
+import type { Entry } from './queue.js';
 import type { ResidentVersions } from './resident-versions.js';
 import { busyMs, type ScheduledVersion } from './schedule.js';
+
+export interface NewInput {
+  readonly item: Item;
+  readonly bytes: number;
+  /** Predicted computing time. */
+  readonly costMs: number;
+  readonly now: number;
+}
 
 export class AdmissionControl {
   readonly #queue: FairQueue;
@@ -22,23 +29,28 @@ export class AdmissionControl {
   }
 
   /** The error with which a new input must be refused; null if it may be queued. */
-  refusal(served: ScheduledVersion, item: Item, options: RunOptions, now: number): Error | null {
-    const { key, ref } = served.version;
-    const { deadlineMs, priority, connection } = options;
-    const { latency } = served;
+  refusal(served: ScheduledVersion, input: NewInput, { deadlineMs, priority, connection }: RunOptions): Error | null {
+    const { latency, version } = served;
+    const { item, bytes, now } = input;
+    const { key, ref } = version;
+    const { caller } = connection;
     const isIdle = served.running === 0 && this.#queue.rowsOf(key) === 0;
     const aloneMs = latency.expectedMs(item);
     const refusal = decideAdmission({
       deadlineMs,
-      ...this.#sizesOf(key, item, connection.caller),
-      waitMs: this.#waitMs(key, connection.caller, priority, now) + (isIdle ? 0 : this.#residents.loadMsOf(key)),
+      size: { rows: item.rows, bytes },
+      queued: { rows: this.#queue.rowsOf(key), bytes: this.#queue.totals.bytes },
+      ofCaller: this.#queue.totalsOf(caller),
+      ...this.#waits(key, this.#queue.ahead(key, caller, priority, input.costMs), isIdle, now),
       runMs: aloneMs && Math.max(aloneMs, latency.batchMs),
       aloneMs,
       ageMs: latency.ageMs(now),
       isIdle,
+      isOverloaded: isOverloaded(served.overload, deadlineMs, now),
     });
     if (!refusal) return null;
     if (refusal.kind === 'tooSlow') return new DeadlineExceededError(deadlineMs, 'queue');
+    if (refusal.kind === 'overloaded') served.overload = overloadAfter(served.overload, deadlineMs, now);
     return new OverloadedError(ref, this.#queue.rowsOf(key), refusal.retryAfterMs);
   }
 
@@ -49,21 +61,16 @@ export class AdmissionControl {
     return new OverloadedError(version.ref, this.#queue.rowsOf(version.key), retryAfterMs(waitMs));
   }
 
-  #sizesOf(key: string, item: Item, caller: string): Pick<Arrival, 'size' | 'queued' | 'ofCaller'> {
-    return {
-      size: { rows: item.rows, bytes: bytesOfItem(item) },
-      queued: { rows: this.#queue.rowsOf(key), bytes: this.#queue.totals.bytes },
-      ofCaller: this.#queue.totalsOf(caller),
-    };
-  }
-
   /** Predicted time until a worker that has the version is free, with the work of all versions before it. */
-  #waitMs(key: string, caller: string, priority: PriorityName, now: number): number {
+  #waits(key: string, ahead: { queuedMs: number; shareMs: number }, isIdle: boolean, now: number): Waits {
     const { ready } = this.#pool;
     const holders = ready.filter(({ loaded }) => loaded.has(key));
     const busy = (holders.length > 0 ? holders : ready).map((worker) => busyMs(worker, now));
-    if (busy.length === 0) return 0;
-    if (this.#queue.totals.rows === 0) return Math.min(...busy);
-    return busy.reduce((total, ms) => total + ms, this.#queue.aheadMs(key, caller, priority)) / busy.length;
+    if (busy.length === 0) return { waitMs: 0, fairWaitMs: 0 };
+    const loadMs = isIdle ? 0 : this.#residents.loadMsOf(key);
+    const isEmpty = this.#queue.totals.rows === 0;
+    const allBusyMs = busy.reduce((total, ms) => total + ms, 0);
+    const afterMs = (ms: number) => loadMs + (isEmpty ? Math.min(...busy) : (allBusyMs + ms) / busy.length);
+    return { waitMs: afterMs(ahead.queuedMs), fairWaitMs: afterMs(ahead.shareMs) };
   }
 }

@@ -15,6 +15,7 @@
  */
 
 import { ShuttingDownError } from '../errors.js';
+import { bytesOfItem } from '../tasks/item-bytes.js';
 import type { Item } from '../tasks/tasks.js';
 import { maxBatchWork } from '../tasks/work.js';
 import { waitAtMost } from '../wait-at-most.js';
@@ -26,7 +27,7 @@ import { type BatchSize, VersionLatency } from './latency.js';
 import type { EngineVersion, FromWorker, ItemResult } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
-import { type Entry, type Outcome, sizeOf } from './queue.js';
+import type { Entry, Outcome } from './queue.js';
 import { Recovery } from './recovery.js';
 import { ResidentVersions } from './resident-versions.js';
 import { RunningBatches } from './running-batches.js';
@@ -156,16 +157,15 @@ export class Engine {
     const now = performance.now();
     const { caller } = options.connection;
     const served = this.#ensureServed(version);
+    const costMs = served.latency.costMs(item, batchLimits(version)) ?? UNKNOWN_COST_MS;
+    const input = { item, bytes: bytesOfItem(item), costMs, now };
     const refusal =
-      this.#quarantine.refusal(version, item, caller, now) ?? this.#admission.refusal(served, item, options, now);
+      this.#quarantine.refusal(version, item, caller, now) ?? this.#admission.refusal(served, input, options);
     if (refusal) return Promise.reject(refusal);
-    const { entry, answered } = createEntry(item, options, (settled) => this.#onSettled(settled));
+    const { entry, answered } = createEntry(input, options, (settled) => this.#onSettled(settled));
     this.#outstanding++;
     if (this.#quarantine.isConfined(version, caller, now)) this.#quarantine.addConfined({ version, entry });
-    else {
-      entry.costMs = served.latency.costMs(sizeOf(entry), batchLimits(version)) ?? UNKNOWN_COST_MS;
-      this.#queue.push(version.key, entry);
-    }
+    else this.#queue.push(version.key, entry);
     this.#scheduleDispatch();
     return answered;
   }
@@ -207,7 +207,7 @@ export class Engine {
   #ensureServed(version: EngineVersion): ScheduledVersion {
     const known = this.#served.get(version.key);
     if (known) return known;
-    const served = { version, latency: new VersionLatency(), running: 0, blockedSince: null };
+    const served = { version, latency: new VersionLatency(), running: 0, blockedSince: null, overload: null };
     this.#served.set(version.key, served);
     return served;
   }

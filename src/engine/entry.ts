@@ -2,8 +2,6 @@
  * Creates the queue entry of an accepted input, with its promise and its deadline timer. An entry settles exactly once.
  */
 import { DeadlineExceededError, InferenceFailedError } from '../errors.js';
-import { bytesOfItem } from '../tasks/item-bytes.js';
-import type { Item } from '../tasks/tasks.js';
 import type { CallerConnection, Entry, Outcome, PriorityName } from './queue.js';
 
 export interface RunOptions {
@@ -17,7 +15,7 @@ export interface RunOptions {
  * the connection closes, so that an input which nobody waits for takes no memory.
  */
 export function createEntry(
-  item: Item,
+  { item, bytes, costMs }: Pick<Entry, 'item' | 'bytes' | 'costMs'>,
   { deadlineMs, priority, connection }: RunOptions,
   onSettled: (entry: Entry) => void,
 ): { entry: Entry; answered: Promise<Outcome> } {
@@ -34,8 +32,8 @@ export function createEntry(
     item,
     priority,
     connection,
-    bytes: bytesOfItem(item),
-    costMs: 0,
+    bytes,
+    costMs,
     enqueuedAt: now,
     deadlineAt: now + deadlineMs,
     isSettled: false,

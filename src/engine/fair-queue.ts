@@ -171,10 +171,11 @@ export class FairQueue {
   }
 
   /**
-   * Predicted milliseconds of computing that come before a new entry. The caller's own entries come first; meanwhile
-   * every other caller gets as much. It can never be more than what is queued.
+   * Predicted milliseconds of computing that come before a new entry of `costMs`: the caller's own entries, and of every
+   * other caller who waits as much, and one entry more. `queuedMs` counts what others have queued already, `shareMs` all
+   * that they may queue until then.
    */
-  aheadMs(key: string, callerId: string, priority: PriorityName): number {
+  ahead(key: string, callerId: string, priority: PriorityName, costMs: number): { queuedMs: number; shareMs: number } {
     const caller = this.#callers.get(callerId);
     const flow = caller?.flows.get(flowKey(key, priority));
     const weights = caller?.flows.values().reduce((total, { priority }) => total + WEIGHTS[priority], 0) ?? 0;
@@ -182,7 +183,8 @@ export class FairQueue {
     const aheadOfShareMs = Math.max(0, (caller?.usedMs ?? 0) - this.#servedMs);
     const others = this.#active.size - (caller && this.#active.has(caller) ? 1 : 0);
     const othersMs = this.#totals.queuedMs - (caller?.queuedMs ?? 0);
-    return ownMs + Math.min(othersMs, others * (CHARGES[priority] * ownMs + aheadOfShareMs));
+    const shareMs = others * (CHARGES[priority] * ownMs + aheadOfShareMs + costMs);
+    return { queuedMs: ownMs + Math.min(othersMs, shareMs), shareMs: ownMs + shareMs };
   }
 
   #serve(flow: Flow, entry: Entry): void {

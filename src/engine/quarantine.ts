@@ -6,6 +6,7 @@
  * fails as a poison input, and its caller and version each get a strike.
  */
 import { DeadlineExceededError, InferenceFailedError, NotReadyError, OverloadedError } from '../errors.js';
+import { bytesOfItem } from '../tasks/item-bytes.js';
 import type { Item } from '../tasks/tasks.js';
 import { checkInput } from '../tasks/tasks.js';
 import { CircuitBreaker } from './circuit-breaker.js';
@@ -105,7 +106,7 @@ export class Quarantine {
   #runTrial(version: EngineVersion, breaker: CircuitBreaker): void {
     const item = checkInput(version.spec, version.spec.example, []);
     const options = { deadlineMs: TRIAL_DEADLINE_MS, priority: 'HIGH', connection: TRIAL_CONNECTION } as const;
-    const { entry, answered } = createEntry(item, options, () => {});
+    const { entry, answered } = createEntry({ item, bytes: bytesOfItem(item), costMs: 0 }, options, () => {});
     this.#suspects.unshift({ version, entry });
     answered.then(
       () => breaker.recordTrialPassed(),

@@ -36,8 +36,8 @@ export interface Entry {
   readonly succeed: (outcome: Outcome) => void;
   readonly fail: (error: Error) => void;
   isSettled: boolean;
-  /** Predicted computing time in milliseconds. Set before the entry is queued, and not changed while it is. */
-  costMs: number;
+  /** Predicted computing time in milliseconds. */
+  readonly costMs: number;
   /** How often the entry was queued again because its worker exited through no fault of the input. */
   retries: number;
   phase: 'queue' | 'run';

@@ -3,6 +3,7 @@
  *
  * Pure: the state of the workers is read, never changed, and the time is an argument.
  */
+import type { Overload } from './admission.js';
 import type { VersionLatency } from './latency.js';
 import type { EngineVersion } from './messages.js';
 import { msUntilNextBatch } from './supervision.js';
@@ -15,6 +16,8 @@ export interface ScheduledVersion {
   running: number;
   /** Since when its inputs have waited although workers have it loaded; null while one can take them. */
   blockedSince: number | null;
+  /** Its last refusal because of too long a wait. */
+  overload: Overload | null;
 }
 
 /**

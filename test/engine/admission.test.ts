@@ -1,6 +1,13 @@
 /** What is let in, what is refused, and what is not computed any more: pure decisions, and the engine under a virtual clock. */
 import { jest } from '@jest/globals';
-import { type Arrival, decideAdmission, MAX_QUEUED_BYTES, MAX_QUEUED_ROWS } from '#src/engine/admission.js';
+import {
+  type Arrival,
+  decideAdmission,
+  isOverloaded,
+  MAX_QUEUED_BYTES,
+  MAX_QUEUED_ROWS,
+  overloadAfter,
+} from '#src/engine/admission.js';
 import { LatencyCurve } from '#src/engine/latency.js';
 import {
   inVirtualTime,
@@ -12,6 +19,7 @@ import {
 } from '../support/simulation.js';
 
 const arrival = (more: Partial<Arrival> = {}): Arrival => ({
+  fairWaitMs: more.waitMs ?? 0,
   deadlineMs: 1_000,
   size: { rows: 1, bytes: 10 },
   queued: { rows: 5, bytes: 50 },
@@ -21,6 +29,7 @@ const arrival = (more: Partial<Arrival> = {}): Arrival => ({
   aloneMs: 10,
   ageMs: 0,
   isIdle: false,
+  isOverloaded: false,
   ...more,
 });
 
@@ -28,6 +37,31 @@ test('an input that would be answered after its deadline is refused, with the ti
   expect(decideAdmission(arrival({ waitMs: 800 }))).toBeNull();
   expect(decideAdmission(arrival({ waitMs: 2_000 }))).toEqual({ kind: 'overloaded', retryAfterMs: 1_310 });
   expect(decideAdmission(arrival({ waitMs: 1e9 }))).toEqual({ kind: 'overloaded', retryAfterMs: 60_000 });
+});
+
+test('a long wait is accepted only if the input is in time even when other callers use their whole shares', () => {
+  expect(decideAdmission(arrival({ waitMs: 300, fairWaitMs: 2_000 }))).toBeNull();
+  expect(decideAdmission(arrival({ waitMs: 500, fairWaitMs: 800 }))).toBeNull();
+  expect(decideAdmission(arrival({ waitMs: 500, fairWaitMs: 2_000 }))).toMatchObject({ kind: 'overloaded' });
+});
+
+test('an overloaded version accepts short waits only: 400 ms, or two batches if these take longer', () => {
+  const overloaded = { isOverloaded: true, deadlineMs: 10_000 };
+
+  expect(decideAdmission(arrival({ ...overloaded, waitMs: 400 }))).toBeNull();
+  expect(decideAdmission(arrival({ ...overloaded, waitMs: 700 }))).toEqual({ kind: 'overloaded', retryAfterMs: 300 });
+  expect(decideAdmission(arrival({ ...overloaded, waitMs: 700, runMs: 500 }))).toBeNull();
+});
+
+test('a version is overloaded for a second after a refusal, for deadlines that are no longer than the refused one', () => {
+  const first = overloadAfter(null, 1_000, 0);
+
+  expect(isOverloaded(null, 1_000, 0)).toBe(false);
+  expect([500, 1_000, 2_000].map((deadlineMs) => isOverloaded(first, deadlineMs, 900))).toEqual([true, true, false]);
+  expect(isOverloaded(first, 1_000, 1_001)).toBe(false);
+  expect(overloadAfter(first, 50, 900)).toEqual(first);
+  expect(overloadAfter(first, 2_000, 900)).toEqual({ at: 900, deadlineMs: 2_000 });
+  expect(overloadAfter(first, 50, 1_001)).toEqual({ at: 1_001, deadlineMs: 50 });
 });
 
 test('a deadline shorter than a run is refused, unless the prediction is old and the version idle', () => {
@@ -48,11 +82,11 @@ test.each([
 
   expect(decideAdmission(arrival({ size: use(1), queued: use(half - 1), ofCaller: use(half - 1) }))).toBeNull();
   expect(decideAdmission(arrival({ size: use(2), queued: use(half), ofCaller: use(half) }))).toMatchObject({
-    kind: 'overloaded',
+    kind: 'full',
   });
   expect(decideAdmission(arrival({ size: use(2), queued: use(half), ofCaller: use(0) }))).toBeNull();
   expect(decideAdmission(arrival({ size: use(2), queued: use(limit - 1), ofCaller: use(0) }))).toMatchObject({
-    kind: 'overloaded',
+    kind: 'full',
   });
 });
 

@@ -224,16 +224,16 @@ test('requeued entries precede later arrivals and keep their order', () => {
   expect(namesOf(queue.take('v', upTo(10), 0))).toEqual(['a', 'b', 'c']);
 });
 
-test('the predicted wait of a caller counts their own entries, and as much of every other caller', () => {
+test('the predicted wait of a caller counts their own entries, and as much and one more of every other caller', () => {
   const queue = new FairQueue();
   for (let i = 0; i < 1_000; i++) queue.push('v', entry('flood', { caller: 'flood' }));
 
-  expect(queue.aheadMs('v', 'flood', 'NORMAL')).toBe(1_000);
-  expect(queue.aheadMs('v', 'new', 'NORMAL')).toBe(0);
+  expect(queue.ahead('v', 'flood', 'NORMAL', 1)).toEqual({ queuedMs: 1_000, shareMs: 1_000 });
+  expect(queue.ahead('v', 'new', 'NORMAL', 1)).toEqual({ queuedMs: 1, shareMs: 1 });
   for (let i = 0; i < 5; i++) queue.push('w', entry('some', { caller: 'some' }));
-  expect(queue.aheadMs('w', 'some', 'NORMAL')).toBe(10);
-  expect(queue.aheadMs('v', 'flood', 'NORMAL')).toBe(1_005);
-  expect(queue.aheadMs('v', 'flood', 'HIGH')).toBe(0);
+  expect(queue.ahead('w', 'some', 'NORMAL', 1)).toEqual({ queuedMs: 11, shareMs: 11 });
+  expect(queue.ahead('v', 'flood', 'NORMAL', 1)).toEqual({ queuedMs: 1_005, shareMs: 2_001 });
+  expect(queue.ahead('v', 'flood', 'HIGH', 1)).toEqual({ queuedMs: 1, shareMs: 1 });
 });
 
 test('callers who no longer wait are forgotten, at the latest when a thousand are remembered', () => {
