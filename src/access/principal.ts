@@ -12,8 +12,8 @@ export interface Principal {
   readonly id: string;
   readonly isOperator: boolean;
   /**
-   * Tells apart callers that share an id, so that strikes for poison inputs count against the caller who sent them. For
-   * anonymous callers: the remote address.
+   * Tells apart callers that share an id: they get equal shares of computing and of reads, and strikes for poison inputs
+   * count against the caller who sent them. For anonymous callers: the remote address.
    */
   readonly callerId: string;
 }

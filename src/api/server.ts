@@ -22,6 +22,7 @@ import { authenticate, type Principal } from '../access/principal.js';
 import type { Config } from '../config.js';
 import { stringify } from '../graphql/sized.js';
 import { isLoopback } from '../loopback.js';
+import { readingFor } from '../storage/read-lane.js';
 import { withoutPaths } from '../without-paths.js';
 import { AnswerState, mergeErrors } from './answers.js';
 import { BODY_LIMITS, type Body, type BodyLimits, BodyReader } from './body.js';
@@ -241,7 +242,7 @@ function registerGraphql(
       else {
         const errors = errorsOfDocument(request, documents);
         if (errors.length > 0) sendRefusal(reply, 400, ...errors);
-        else done();
+        else readingFor.run(request.principal.callerId, done);
       }
     },
     // The integration's types support fewer kinds of route than Fastify's.

@@ -1,22 +1,30 @@
 /**
- * Reads that share some threads: a bounded queue, and a time limit for each read.
+ * Reads that share some threads: a bounded queue in which callers take turns, and a time limit for each read.
  *
  * SQLite in Node has no way to interrupt a statement. A read that takes too long is rejected, and its thread is abandoned:
  * it ends at the next call of `interruptible()` or at the end of the statement. A new thread takes its place at once.
  */
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { ReadTimeoutError, TooManyReadsError } from '../errors.js';
 import { waitAtMost } from '../wait-at-most.js';
 import { CLOSE_GRACE_MS, type SqliteThread, StorageLostError, type Unnumbered } from './sqlite-connection.js';
 import type { QueryReply } from './sqlite-thread.js';
+import { Turns } from './turns.js';
 
 /** From when a thread starts on it; a read of 100,000 models takes well below a second. */
 const READ_LIMIT_MS = 5_000;
 export const MAX_WAITING_READS = 1_000;
+
+/** The caller for whom the running code reads; the server itself if there is none. */
+export const readingFor = new AsyncLocalStorage<string>();
+const SERVER = 'server';
+
 /** While this many abandoned threads are still running, none is added. */
 const MAX_ABANDONED = 2;
 
 interface Waiting extends PromiseWithResolvers<QueryReply> {
   readonly request: Unnumbered;
+  readonly caller: string;
   /** Whether a thread ended during it: a read is repeated once. */
   isRepeated: boolean;
 }
@@ -24,7 +32,7 @@ interface Waiting extends PromiseWithResolvers<QueryReply> {
 export class ReadLane {
   readonly #open: () => SqliteThread;
   readonly #maxThreads: number;
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting = new Turns<Waiting>(MAX_WAITING_READS);
   readonly #threads = new Set<SqliteThread>();
   readonly #idle: SqliteThread[] = [];
   readonly #abandoned = new Set<SqliteThread>();
@@ -37,11 +45,15 @@ export class ReadLane {
 
   /** @throws TooManyReadsError, ReadTimeoutError, SqliteError */
   async read(request: Unnumbered): Promise<QueryReply> {
-    if (this.#waiting.length >= MAX_WAITING_READS) throw new TooManyReadsError(this.#waiting.length);
-    const waiting = { request, isRepeated: false, ...Promise.withResolvers<QueryReply>() };
-    this.#waiting.push(waiting);
+    const caller = readingFor.getStore() ?? SERVER;
+    const waiting = { request, caller, isRepeated: false, ...Promise.withResolvers<QueryReply>() };
+    this.#add(waiting);
     this.#startNext();
     return waiting.promise;
+  }
+
+  #add(waiting: Waiting): void {
+    this.#waiting.add(waiting.caller, waiting)?.reject(new TooManyReadsError(this.#waiting.size));
   }
 
   async close(): Promise<void> {
@@ -51,10 +63,10 @@ export class ReadLane {
   }
 
   #startNext(): void {
-    while (this.#waiting.length > 0) {
+    while (this.#waiting.size > 0) {
       const thread = this.#idle.pop() ?? this.#openThread();
       if (!thread) return;
-      void this.#run(thread, this.#waiting.shift() as Waiting);
+      void this.#run(thread, this.#waiting.next() as Waiting);
     }
   }
 
@@ -72,7 +84,7 @@ export class ReadLane {
     } catch (error) {
       if (this.#threads.has(thread) && error instanceof StorageLostError && !waiting.isRepeated) {
         waiting.isRepeated = true;
-        this.#waiting.unshift(waiting);
+        this.#add(waiting);
       } else waiting.reject(error);
     }
     clearTimeout(timer);

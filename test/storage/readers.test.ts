@@ -1,8 +1,8 @@
 /** Reads that take too long, and what does not wait for them. */
-import { MAX_WAITING_READS } from '#src/storage/read-lane.js';
+import { MAX_WAITING_READS, readingFor } from '#src/storage/read-lane.js';
 import { startTestApp, type TestApp } from '../support/app.js';
 import { armFault, disarmFault } from '../support/faults.js';
-import type { GraphqlAnswer } from '../support/graphql-client.js';
+import { type GraphqlAnswer, postFrom } from '../support/graphql-client.js';
 
 const LIST = '{ models { nodes { name } } }';
 const PREDICT = `mutation { predict(input: { model: "spam-filter", input: { text: "hello" }, idempotencyKey: "once" }) {
@@ -68,16 +68,20 @@ test('a statement that never ends is stopped, and its thread with it', async () 
   expect((await file.read('select 1 as one', [])).rows).toEqual([{ one: 1 }]);
 });
 
-test('reads beyond a thousand that wait are refused at once', async () => {
+test('reads beyond a thousand that wait are refused at once, to the caller who has most', async () => {
   const file = app.app.databases.catalogFile;
-  const busy = [file.read(ENDLESS, []), file.read(ENDLESS, [])].map((read) => read.catch(({ code }) => code));
-  const waiting = Array.from({ length: MAX_WAITING_READS }, () => file.read('select 1 as one', []));
+  const flood = (caller: string, reads: number, sql: string) =>
+    readingFor.run(caller, () => Array.from({ length: reads }, () => file.read(sql, [])));
+  const busy = flood('server', 2, ENDLESS).map((read) => read.catch(({ code }) => code));
+  // From here, requests come from 127.0.0.1 and 127.0.0.2.
+  const waiting = flood('127.0.0.2', MAX_WAITING_READS, 'select 1 as one').map((read) => read.catch((error) => error));
 
-  await expect(file.read('select 1', [])).rejects.toMatchObject({
-    code: 'OVERLOADED',
-    queueDepth: MAX_WAITING_READS,
-    retryable: true,
-  });
+  const own = await postFrom('127.0.0.2', app.url, LIST);
+  const other = await postFrom('127.0.0.1', app.url, LIST);
+
+  expect(own.errors?.[0]).toMatchObject({ extensions: { code: 'OVERLOADED', retryable: true } });
+  expect(other.errors).toBeUndefined();
   expect(await Promise.all(busy)).toEqual(['DEADLINE_EXCEEDED', 'DEADLINE_EXCEEDED']);
-  expect(await Promise.all(waiting)).toHaveLength(MAX_WAITING_READS);
+  const results = await Promise.all(waiting);
+  expect(results.filter(({ code }) => code === 'OVERLOADED')).toEqual([results.at(-1)]);
 });

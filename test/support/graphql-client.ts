@@ -1,4 +1,6 @@
 /** A minimal GraphQL client. */
+import http from 'node:http';
+import { json } from 'node:stream/consumers';
 
 // biome-ignore lint/suspicious/noExplicitAny: an answer has the shape that the document of the test selects
 export type Data = any;
@@ -18,4 +20,15 @@ export async function post(url: string, query: string, variables?: Record<string
   });
   const { data, errors, extensions } = (await response.json()) as GraphqlAnswer;
   return { status: response.status, data, errors, extensions };
+}
+
+/** As `post`, from an address such as 127.0.0.2. The server tells callers apart by it. */
+export async function postFrom(localAddress: string, url: string, query: string): Promise<GraphqlAnswer> {
+  const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
+    const headers = { 'content-type': 'application/json' };
+    const request = http.request(`${url}/graphql`, { method: 'POST', localAddress, headers }, resolve);
+    request.once('error', reject).end(JSON.stringify({ query }));
+  });
+  const { data, errors, extensions } = (await json(response)) as GraphqlAnswer;
+  return { status: response.statusCode ?? 0, data, errors, extensions };
 }
