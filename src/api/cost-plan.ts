@@ -67,6 +67,13 @@ interface Request extends CostScope {
   readonly variables: Variables;
   /** Of the versions of the plan, in their order. */
   readonly specs: Specs;
+  readonly total: RunTotal;
+}
+
+/** Kept while the prices of an operation are added up. */
+interface RunTotal {
+  /** Points for running a graph on one input, the one that needs most of them. */
+  largestComputation: number;
 }
 
 /** Null for a version that does not exist, or a field that names none. */
@@ -80,8 +87,18 @@ export interface CostPlan {
   readonly fields: number;
   /** The versions that the operation runs: one for each field that runs one, null if it names none. */
   readonly versions: (variables: Variables) => (VersionName | null)[];
-  /** In points, rounded up. `specs`: of `versions`, in the same order. */
-  readonly cost: (variables: Variables, specs: Specs) => number;
+  /** `specs`: of `versions`, in the same order. */
+  readonly cost: (variables: Variables, specs: Specs) => OperationCost;
+}
+
+/** In points, rounded up. */
+export interface OperationCost {
+  readonly requested: number;
+  /**
+   * What the limit applies to. Running a graph on one input is left out, because the input of a large model cannot be made
+   * smaller; how long that takes is limited by deadlines and by the queue.
+   */
+  readonly limited: number;
 }
 
 /** Plans the cost of an operation of a valid document. */
@@ -97,8 +114,10 @@ export function planCost(schema: GraphQLSchema, document: DocumentNode, operatio
       return planner.versions.map((version) => version(variables));
     },
     cost: (sent, specs) => {
-      const request = { variables: withDefaults(sent), specs, pageSize: 1, prediction: STORED_PREDICTION };
-      return Math.ceil(pointsIn(price, request));
+      const total: RunTotal = { largestComputation: 0 };
+      const request = { variables: withDefaults(sent), specs, total, pageSize: 1, prediction: STORED_PREDICTION };
+      const points = pointsIn(price, request);
+      return { requested: Math.ceil(points), limited: Math.ceil(points - total.largestComputation) };
     },
   };
 }
@@ -271,9 +290,10 @@ function runPrice(parts: {
 }): Price {
   const { runs, version, args, price } = parts;
   const index = parts.addVersion((variables) => version(args(variables)));
-  return ({ variables, specs }) => {
-    const { points, inputs, prediction } = runs(args(variables), specs[index] ?? null);
-    return points + pointsIn(price, { variables, specs, pageSize: inputs, prediction });
+  return ({ variables, specs, total }) => {
+    const { points, inputs, largestComputation, prediction } = runs(args(variables), specs[index] ?? null);
+    total.largestComputation = Math.max(total.largestComputation, largestComputation);
+    return points + pointsIn(price, { variables, specs, total, pageSize: inputs, prediction });
   };
 }
 

@@ -32,8 +32,9 @@ export function costLimit<Context extends object>(
             const first = versions.findIndex((other) => isSame(other, version));
             specs.push(first < i ? (specs[first] ?? null) : version && (await findSpec(version, contextValue)));
           }
-          requested = plan.cost(variables, specs);
-          if (requested > limit) throw tooExpensive(requested, limit);
+          const cost = plan.cost(variables, specs);
+          requested = cost.requested;
+          if (cost.limited > limit) throw tooExpensive(requested, limit);
         },
         async willSendResponse({ response }) {
           if (requested === null || response.body.kind !== 'single') return;

@@ -36,7 +36,7 @@ export class Limits {
 
   @Field(() => Int, {
     description:
-      'Maximum cost of an operation. The cost reflects the objects, fields and bytes that the response may have, the size of the inputs, and the rows that the database may read.',
+      'Maximum cost of an operation. The cost reflects the objects, fields and bytes that the response may have, the size of the inputs, the computation of the model, and the rows that the database may read. The computation for one input, the largest, does not count towards the maximum.',
   })
   maxCost!: number;
 

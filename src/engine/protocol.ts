@@ -37,6 +37,7 @@ const isGraphFacts = record({
   producer: orNull(isText),
   opset: orNull(isNumber),
   parameterCount: isAmount,
+  operationsPerValue: isAmount,
   classLabels: orNull(listOf(isText)),
   outputOperators: mapOf(isText),
   zipMap: orNull(record({ labels: listOf(isText), output: isText })),

@@ -42,6 +42,8 @@ export interface VersionName {
 export interface Runs {
   readonly points: number;
   readonly inputs: number;
+  /** Points for running the graph on one of the inputs, the one that needs most of them; part of `points`. */
+  readonly largestComputation: number;
   readonly prediction: PredictionSize;
 }
 

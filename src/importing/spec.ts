@@ -9,6 +9,7 @@ import type { GraphFacts } from '../tasks/sources.js';
 import type { Activation, ImageSpec, SpecBase, TensorSpec, TextSpec } from '../tasks/spec.js';
 import { checkInput, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { shapeText } from '../tasks/tensors.js';
+import { characterRuleOf } from '../tasks/token-count.js';
 import { columnsOf, firstDuplicate } from './columns.js';
 import { type HuggingFaceFiles, labelsOfConfig, maskTokenOf, maxTokensOf } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
@@ -38,6 +39,7 @@ export function specOf(sources: SpecSources): VersionSpec {
     maxBatch: canBatch ? yaml.maxBatch : 1,
     maxBatchReason: canBatch ? 'not tested yet' : 'the first dimension of an input or output is fixed',
     maxRunMs: yaml.maxRunMs,
+    operationsPerValue: facts.operationsPerValue,
   } satisfies SpecBase;
   const ofTask = { task: yaml.task, inputKind: task.reads[0].kind, image, text, head } satisfies Record<
     Exclude<keyof VersionSpec, keyof SpecBase>,
@@ -144,6 +146,7 @@ function textSpecOf(
     longInputs: yaml.tokens.longInputs ?? tokens?.longInputs ?? 'truncate',
     pads: hasMask && fixed === Number.POSITIVE_INFINITY,
     maskToken: tokens?.hasMask ? maskToken : null,
+    characters: characterRuleOf(hf.tokenizer ?? ''),
   };
 }
 

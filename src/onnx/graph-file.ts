@@ -1,9 +1,10 @@
 /**
- * Reads the metadata of an ONNX file that onnxruntime-node does not expose: producer, opset version, number of
- * parameters, class labels and the operators that compute the outputs.
+ * Reads what onnxruntime-node does not tell about an ONNX file: producer, opset version, number of parameters and of
+ * operations, class labels and the operators that compute the outputs.
  *
  * Field numbers are those of onnx.proto (ModelProto, GraphProto, TensorProto, OperatorSetIdProto).
  */
+import { operationsPerValue } from './graph-operations.js';
 import { fieldsOf, fieldText, numbersOf, stringField } from './protobuf.js';
 import { classLabelsOf } from './zip-map.js';
 
@@ -11,6 +12,7 @@ export interface FileFacts {
   readonly producer: string | null;
   readonly opset: number | null;
   readonly parameterCount: number;
+  readonly operationsPerValue: number;
   /** Class labels of an `ai.onnx.ml` classifier, in the order of its scores; null if the graph has none. */
   readonly classLabels: readonly string[] | null;
   /** The operator that computes each output of the graph, by the output's name. */
@@ -19,7 +21,13 @@ export interface FileFacts {
 
 /** @throws MalformedProtobufError */
 export function readGraphFile(bytes: Uint8Array): FileFacts {
-  const model = { producerName: '', producerVersion: '', opset: null as number | null, parameterCount: 0 };
+  const model = {
+    producerName: '',
+    producerVersion: '',
+    opset: null as number | null,
+    parameterCount: 0,
+    operations: 0,
+  };
   let classLabels: readonly string[] | null = null;
   let outputOperators: Readonly<Record<string, string>> = {};
   for (const field of fieldsOf(bytes)) {
@@ -27,6 +35,7 @@ export function readGraphFile(bytes: Uint8Array): FileFacts {
     else if (field.number === 3) model.producerVersion = fieldText(field);
     else if (field.number === 7) {
       model.parameterCount = countParameters(field.bytes);
+      model.operations = operationsPerValue(field.bytes);
       classLabels = findClassLabels(field.bytes);
       outputOperators = findOutputOperators(field.bytes);
     } else if (field.number === 8) model.opset = readMainOpset(field.bytes) ?? model.opset;
@@ -36,6 +45,7 @@ export function readGraphFile(bytes: Uint8Array): FileFacts {
     producer: producer || null,
     opset: model.opset,
     parameterCount: model.parameterCount,
+    operationsPerValue: model.operations,
     classLabels,
     outputOperators,
   };

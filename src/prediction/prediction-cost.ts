@@ -4,26 +4,36 @@
  */
 import type { Args, PredictionSize, Runs, VersionName } from '../graphql/cost.js';
 import type { Answer } from '../tasks/answer.js';
+import { DATATYPES } from '../tasks/datatypes.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 import { imageSizeOfBase64 } from '../tasks/image-size.js';
 import { MAX_OBJECTS } from '../tasks/object-detection.js';
 import { taskNamed, type VersionSpec } from '../tasks/tasks.js';
+import { MAX_TEXT_CHARACTERS } from '../tasks/text.js';
+import { charactersTokenized, estimateTokens } from '../tasks/token-count.js';
 import { type Work, workOfImage } from '../tasks/work.js';
 
 /** Of each input, besides what its contents cost. */
 const INPUT_POINTS = 5;
+/** Of each image, however small. */
+const IMAGE_POINTS = 2;
 /** Of an image that is decoded or resized. */
 const POINTS_PER_MEGAPIXEL = 64;
-/** Of an image as the graph reads it. A graph of moderate size takes about three times as long. */
+/** Of an image as the graph reads it, besides the operations of the graph. */
 const POINTS_PER_GRAPH_MEGAPIXEL = 256;
+/** Of a token that the graph reads, besides the operations of the graph. */
 const POINTS_PER_TOKEN = 0.05;
+/** Of a text that is tokenized. */
+const POINTS_PER_CHARACTER_TOKENIZED = 0.003;
+const POINTS_PER_TOKEN_TOKENIZED = 0.01;
 const POINTS_PER_COLUMN = 0.005;
 /** A value in a JSON list, and a byte that is decoded and sent to a worker. */
 const POINTS_PER_VALUE = 0.002;
 const POINTS_PER_BYTE = 1 / 65_536;
+/** Of the graph. A core computes this many in 50 µs: measured were 1.4 to 6.8 million, depending on the kind of graph. */
+const OPERATIONS_PER_POINT = 2_000_000;
 /** Of an input that is recorded. */
 const BYTES_PER_POINT_RECORDED = 16_384;
-const CHARACTERS_PER_TOKEN = 4;
 /** Dimensions of an embedding that the graph does not state. */
 const DEFAULT_OUTPUT_VALUES = 1_024;
 /** More inputs than this are refused before they are read. */
@@ -56,6 +66,7 @@ function runsOf(inputs: readonly unknown[], spec: VersionSpec | null, record: bo
   return {
     points: count * INPUT_POINTS + total.points + (record ? bytes : 0),
     inputs: count,
+    largestComputation: total.largestComputation,
     prediction: total.mean(count),
   };
 }
@@ -64,6 +75,9 @@ function runsOf(inputs: readonly unknown[], spec: VersionSpec | null, record: bo
 class Contents {
   points = 0;
   bytes = 0;
+  /** Points for the operations of the graph, of the input that needs most of them. */
+  largestComputation = 0;
+  #operations = 0;
   #characters = 0;
   #tokens = 0;
   #labels = 0;
@@ -77,13 +91,19 @@ class Contents {
   }
 
   add(input: Readonly<Record<string, unknown>>): void {
-    const { row, text, image, tensors, question, similarity, zeroShot } = input;
-    if (typeof text === 'string') this.#addText(text.length, 1);
+    this.#operations = 0;
+    this.#addParts(input);
+    const computation = this.#operations / OPERATIONS_PER_POINT;
+    this.points += computation;
+    this.largestComputation = Math.max(this.largestComputation, computation);
+  }
+
+  #addParts({ row, text, image, tensors, question, similarity, zeroShot }: Readonly<Record<string, unknown>>): void {
+    if (typeof text === 'string') this.#addText(text, 1);
     if (row != null) this.#addRow(row);
     if (image != null) this.#addImage(recordOf(image)['base64']);
     if (tensors != null) for (const tensor of listOf(tensors)) this.#addTensor(recordOf(tensor));
-    if (question != null)
-      this.#addText(lengthOf(recordOf(question)['question']) + lengthOf(recordOf(question)['context']), 1);
+    if (question != null) this.#addQuestion(recordOf(question));
     if (similarity != null) this.#addSimilarity(recordOf(similarity));
     if (zeroShot != null) this.#addZeroShot(recordOf(zeroShot));
   }
@@ -100,14 +120,27 @@ class Contents {
     };
   }
 
-  /** `reads`: how many times the model reads the text. */
-  #addText(characters: number, reads: number): void {
-    const tokens = 1 + characters / CHARACTERS_PER_TOKEN;
-    this.bytes += characters;
-    this.#characters += characters;
+  /** `reads`: how many times the model reads the text. A longer text is refused before it is read. */
+  #addText(value: unknown, reads: number): void {
+    const text = typeof value === 'string' ? value.slice(0, MAX_TEXT_CHARACTERS) : '';
+    const tokens = estimateTokens(text, this.#spec?.text?.characters);
+    const tokenized = tokenizedShare(this.#spec, text);
+    const tokensOfGraph = reads * tokensRead(this.#spec, tokens);
+    this.bytes += lengthOf(value);
+    this.#characters += text.length;
     this.#tokens += tokens;
     this.#values += tokens;
-    this.points += characters * POINTS_PER_BYTE + reads * tokensRead(this.#spec, tokens) * POINTS_PER_TOKEN;
+    this.points +=
+      lengthOf(value) * POINTS_PER_BYTE +
+      tokenized * (text.length * POINTS_PER_CHARACTER_TOKENIZED + tokens * POINTS_PER_TOKEN_TOKENIZED) +
+      tokensOfGraph * POINTS_PER_TOKEN;
+    // The inputs of the graph, such as ids and mask, have a value for each token.
+    this.#addValues(tokensOfGraph * (this.#spec?.inputs.length ?? 1));
+  }
+
+  /** Values of the inputs of the graph. */
+  #addValues(count: number): void {
+    this.#operations += count * (this.#spec?.operationsPerValue ?? 0);
   }
 
   #addRow(row: unknown): void {
@@ -115,6 +148,7 @@ class Contents {
     this.bytes += 32 * columns;
     this.#values += columns;
     this.points += columns * POINTS_PER_COLUMN;
+    for (const { shape } of this.#spec?.inputs ?? []) this.#addValues(knownValues(shape));
   }
 
   #addImage(base64: unknown): void {
@@ -123,33 +157,60 @@ class Contents {
     this.bytes += bytes;
     this.#values += preprocessingWork + work;
     this.points +=
+      IMAGE_POINTS +
       bytes * POINTS_PER_BYTE +
       (preprocessingWork / 1e6) * POINTS_PER_MEGAPIXEL +
       (work / 1e6) * POINTS_PER_GRAPH_MEGAPIXEL;
+    this.#addValues(work * valuesPerPixel(this.#spec));
   }
 
-  #addTensor({ base64, data }: Readonly<Record<string, unknown>>): void {
+  #addTensor({ base64, data, datatype }: Readonly<Record<string, unknown>>): void {
     const bytes = lengthOf(base64);
     const values = lengthOfNested(data);
     this.#hasTensors = true;
     this.bytes += bytes + 8 * values;
     this.#values += bytes / 4 + values;
     this.points += bytes * POINTS_PER_BYTE + values * POINTS_PER_VALUE;
+    this.#addValues((bytes * BYTES_PER_CHARACTER_OF_BASE64) / bytesEach(datatype) + values);
+  }
+
+  #addQuestion({ question, context }: Readonly<Record<string, unknown>>): void {
+    this.#addText(question, 1);
+    this.#addText(context, 1);
   }
 
   #addSimilarity({ source, sentences }: Readonly<Record<string, unknown>>): void {
     const list = listOf(sentences);
-    this.#addText(lengthOf(source), 1);
-    for (const sentence of list) this.#addText(lengthOf(sentence), 1);
+    this.#addText(source, 1);
+    for (const sentence of list) this.#addText(sentence, 1);
     this.#sentences += list.length;
   }
 
   #addZeroShot({ text, labels }: Readonly<Record<string, unknown>>): void {
     const list = listOf(labels);
-    this.#addText(lengthOf(text), list.length);
-    for (const label of list) this.#addText(lengthOf(label), 1);
+    this.#addText(text, list.length);
+    for (const label of list) this.#addText(label, 1);
     this.#labels += list.length;
   }
+}
+
+const BYTES_PER_CHARACTER_OF_BASE64 = 3 / 4;
+
+function bytesEach(datatype: unknown): number {
+  return (typeof datatype === 'string' && DATATYPES[datatype]?.bytes) || 1;
+}
+
+function valuesPerPixel(spec: VersionSpec | null): number {
+  if (!spec?.image) return 1;
+  const masks = spec.inputs.length - 1;
+  return (spec.image.color === 'grey' ? 1 : 3) + masks;
+}
+
+/** How much of a text is tokenized, as a share of it; above 1 if parts of it are tokenized twice. */
+function tokenizedShare(spec: VersionSpec | null, text: string): number {
+  if (!spec?.text || text === '') return 1;
+  const isWhole = spec.text.longInputs === 'windows' || taskNamed(spec.task).tokens?.tokenizesAll === true;
+  return isWhole ? 1 : charactersTokenized(text, spec.text.maxTokens) / text.length;
 }
 
 /** How JPEG, PNG and WebP files begin. Others are refused. */

@@ -3,6 +3,7 @@ import { Policy } from '../access/policy.js';
 import type { Catalog } from '../catalog/catalog.js';
 import type { CatalogContext } from '../catalog/loaders.js';
 import { Alias } from '../catalog/version.type.js';
+import { Cost } from '../graphql/cost.js';
 import { Problem, payloadOf } from '../graphql/problem.type.js';
 import { VersionRef } from '../graphql/scalars.js';
 import type { Serving } from './serving.js';
@@ -33,6 +34,9 @@ export class SetAliasPayload {
   problem!: Problem | null;
 }
 
+/** A transaction that is synced to disk. */
+const POINTS_PER_CHANGE = 30;
+
 @Resolver()
 export class SetAliasResolver {
   constructor(
@@ -41,6 +45,7 @@ export class SetAliasResolver {
   ) {}
 
   @Policy('operate')
+  @Cost({ points: POINTS_PER_CHANGE })
   @Mutation(() => SetAliasPayload, {
     nullable: true,
     description:

@@ -13,7 +13,7 @@ import type { EngineVersion } from '../engine/messages.js';
 import { InferenceFailedError, NotFoundError, NotReadyError } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
-import { readSpec, readVariants, type VariantSpec } from '../tasks/stored-spec.js';
+import { readSpec, readVariants, type VariantSpec, withOperations } from '../tasks/stored-spec.js';
 import { type VersionSpec } from '../tasks/tasks.js';
 import { waitAtMost } from '../wait-at-most.js';
 import { findPreloadedRefs, findReadyRefs, findServedModel, type ServedRow } from './serving.queries.js';
@@ -215,11 +215,15 @@ export class Serving {
 
   #servedVersion(name: string, row: ServedRow): ServedVersion {
     const ref = `${name}:${row.number}`;
-    const variants = readVariants(row.variants).map((variant) => [variant.name, variant] as const);
+    const variants = readVariants(row.variants).map((variant) => {
+      const spec = variant.spec && withOperations(variant.spec, variant.sizeBytes);
+      return [variant.name, { ...variant, spec }] as const;
+    });
     const { spec, artifact_sha256: sha256, artifact_bytes } = row;
     const isRunnable = spec !== null && sha256 !== null;
     const artifact = { sha256: sha256 ?? '', sizeBytes: artifact_bytes ?? 0 };
-    const plain = isRunnable ? this.#engineVersion(row.id, ref, readSpec(spec), artifact) : null;
+    const runnable = isRunnable && withOperations(readSpec(spec), artifact.sizeBytes);
+    const plain = runnable ? this.#engineVersion(row.id, ref, runnable, artifact) : null;
     return { ...row, ref, plain, variants: new Map(variants) };
   }
 }

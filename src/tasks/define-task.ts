@@ -65,6 +65,8 @@ export interface TaskDefinition<
   readonly tokens?: {
     /** `windows`: a long text is read in overlapping windows. `truncate`: only its beginning is read. */
     readonly longInputs: 'windows' | 'truncate';
+    /** Whether a text is tokenized to its end even if it is truncated. */
+    readonly tokenizesAll?: boolean;
     /** Maximum length of a sequence in tokens, unless model.yaml sets `tokens.max`. */
     readonly maxTokens?: number;
     /** Whether texts contain a mask token. */

@@ -36,7 +36,7 @@ export const fillMask = defineTask({
   part: 'tokens',
   answers: ['fillings'],
   // The output is large: one score per token and word of the vocabulary.
-  tokens: { longInputs: 'truncate', hasMask: true, maxTokensPerRun: 512 },
+  tokens: { longInputs: 'truncate', hasMask: true, tokenizesAll: true, maxTokensPerRun: 512 },
   recognizes: (files) => /ForMaskedLM$/.test(architectureOf(files)),
   head: fillMaskHead,
   outputs: onlyOutput,

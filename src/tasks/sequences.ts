@@ -6,6 +6,7 @@
  */
 import type { TensorArray, TensorData } from './datatypes.js';
 import type { AnySpec, TensorSpec, TextSpec } from './spec.js';
+import { firstLength } from './token-count.js';
 
 /** The tokens of a text, without the special tokens of a template. */
 export interface Encoded {
@@ -73,9 +74,6 @@ export function tokenBudget({ maxTokens }: TextSpec, template: readonly Template
   return maxTokens - template.filter((part) => 'special' in part).length;
 }
 
-/** A generous estimate: few tokens are longer. */
-const CHARACTERS_PER_TOKEN = 16;
-
 /**
  * Encodes the first `budget` + 1 tokens of a text, or the whole text if it is shorter. This saves the time to
  * tokenize the rest of a long text, which would be truncated anyway. The text is cut at a space, because the tokens of a
@@ -83,7 +81,7 @@ const CHARACTERS_PER_TOKEN = 16;
  */
 export async function encodeBeginning(tokenizer: Tokenizer, text: string, budget: number): Promise<Encoded> {
   const beginning = (ids: ArrayLike<number>) => Array.prototype.slice.call(ids, 0, budget + 1);
-  for (let length = CHARACTERS_PER_TOKEN * (budget + 1); length < text.length; length *= 4) {
+  for (let length = firstLength(budget); length < text.length; length *= 4) {
     const end = text.lastIndexOf(' ', length);
     if (end < length / 2) continue;
     const { ids } = await tokenizer.encode(text.slice(0, end));

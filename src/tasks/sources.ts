@@ -10,6 +10,8 @@ export interface GraphFacts {
   readonly producer: string | null;
   readonly opset: number | null;
   readonly parameterCount: number;
+  /** Operations for each value of the inputs; see `onnx/graph-operations.ts`. */
+  readonly operationsPerValue: number;
   /** Class labels stored in an ONNX-ML classifier node, in the order of the scores. */
   readonly classLabels: readonly string[] | null;
   /** The operator that computes each output, such as "Softmax", by the output's name. */

@@ -73,6 +73,16 @@ export interface TextSpec {
   readonly pads: boolean;
   /** The text of the mask token; null for tasks other than fill-mask. */
   readonly maskToken: string | null;
+  /** Absent in specs of earlier releases. */
+  readonly characters?: CharacterRule;
+}
+
+/** How many tokens a character can become, for characters that are no tokens themselves. */
+export interface CharacterRule {
+  /** The form of Unicode to which the tokenizer normalizes texts; null for none. */
+  readonly normalization: 'NFC' | 'NFD' | 'NFKC' | 'NFKD' | null;
+  /** Whether each byte of such a character in UTF-8 becomes a token. */
+  readonly bytes: boolean;
 }
 
 export type Activation = 'none' | 'softmax' | 'sigmoid';
@@ -99,6 +109,11 @@ export interface SpecBase {
   readonly uncheckedBatchesBytes?: number;
   /** Maximum duration of a run in milliseconds. After that, the watchdog ends the process. */
   readonly maxRunMs: number;
+  /**
+   * Operations of the graph for each value of its inputs, as estimated from the file; see `onnx/graph-operations.ts`.
+   * Absent in specs of earlier releases, until they are served.
+   */
+  readonly operationsPerValue?: number;
 }
 
 /** The preprocessing settings of a spec, by where the inputs of the graph come from. */

@@ -42,6 +42,19 @@ export function readVariants(json: string): VariantSpec[] {
   return variants.map((variant) => ({ ...variant, spec: variant.spec && upgradeSpec(variant.spec) }));
 }
 
+const BYTES_PER_PARAMETER = 4;
+
+/**
+ * Estimates the operations of a version that an earlier release has imported: as if each parameter were used once for each
+ * token, or once for a row or an image.
+ */
+export function withOperations(spec: VersionSpec, artifactBytes: number): VersionSpec {
+  if (spec.operationsPerValue !== undefined) return spec;
+  const shapes = spec.inputs.map(({ shape }) => (spec.text ? [] : shape));
+  const values = shapes.reduce((sum, shape) => sum + shape.reduce<number>((all, size) => all * (size ?? 1), 1), 0);
+  return { ...spec, operationsPerValue: artifactBytes / BYTES_PER_PARAMETER / Math.max(1, values) };
+}
+
 function upgradeSpec({ scores, value, ...spec }: StoredSpec): VersionSpec {
   const input = spec.inputs[0]?.name ?? '';
   const upgraded = {
@@ -50,7 +63,7 @@ function upgradeSpec({ scores, value, ...spec }: StoredSpec): VersionSpec {
     image: spec.image && ('resample' in spec.image ? spec.image : imageFromEarlier(spec.image)),
     text: spec.text ?? null,
     head: spec.head ?? headFromEarlier(spec, scores ?? null, value ?? null),
-  } satisfies SpecBase & Record<Exclude<keyof VersionSpec, 'uncheckedBatchesBytes'>, unknown>;
+  } satisfies SpecBase & Record<Exclude<keyof VersionSpec, 'operationsPerValue' | 'uncheckedBatchesBytes'>, unknown>;
   // Only specs that were valid when written are stored.
   return upgraded as unknown as VersionSpec;
 }

@@ -7,6 +7,7 @@ import { type AnyItem, defineInput } from './define-input.js';
 import type { Problems } from './problems.js';
 import { onlyInput } from './row.js';
 import type { AnySpec, Example, TextSpec, Widget } from './spec.js';
+import { estimateTokens } from './token-count.js';
 import type { Work } from './work.js';
 
 /** In UTF-16 code units. */
@@ -54,19 +55,12 @@ export function checkListLength(
   else if (list.length > max) problems.add(path, 'TOO_LARGE', 'the list is too long', expected, list);
 }
 
-/** A rough estimate is enough: durations are only compared for similar amounts of work. */
-const UTF8_BYTES_PER_TOKEN = 4;
-
 /** Estimates the tokens of texts: those that run, and those that are tokenized. The rest of a truncated text only is. */
 export function workOfTexts({ text }: { readonly text: TextSpec | null }, texts: readonly string[]): Work {
-  const tokens = texts.map(estimateTokens);
+  const tokens = texts.map((one) => Math.ceil(estimateTokens(one, text?.characters)));
   const max = text?.longInputs === 'truncate' ? text.maxTokens : Number.POSITIVE_INFINITY;
   const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);
   return { work: sum(tokens.map((count) => Math.min(max, count))), preprocessingWork: text ? sum(tokens) : 0 };
-}
-
-function estimateTokens(text: string): number {
-  return 1 + Math.ceil(Buffer.byteLength(text) / UTF8_BYTES_PER_TOKEN);
 }
 
 /** The text as a string tensor, with the shape [1] or [1, 1] as the graph requires. */

@@ -46,7 +46,7 @@ export const tokenClassification = defineTask({
   part: 'text',
   answers: ['tokens', 'tensors'],
   hasLabels: true,
-  tokens: { longInputs: 'windows' },
+  tokens: { longInputs: 'windows', tokenizesAll: true },
   recognizes: (files) => /ForTokenClassification$/.test(architectureOf(files)),
   head: tokensHead,
   outputs: onlyOutput,

@@ -3,7 +3,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { getIntrospectionQuery } from 'graphql';
 import { LIMITS } from '#src/api/limits.js';
+import { dearModels } from '../endurance/cost-audit/models.ts';
 import { startTestApp, type TestApp } from '../support/app.js';
+import type { Folder } from '../support/hugging-face/folder.ts';
 import { pixelBomb } from '../support/images.ts';
 import type { TestStore } from '../support/model-store.ts';
 import { createTasksStore } from '../support/tasks-table.js';
@@ -12,6 +14,8 @@ let app: TestApp;
 let store: TestStore;
 beforeAll(async () => {
   store = await createTasksStore();
+  for (const name of ['dear-entities', 'dear-images', 'tokenizer-t5'])
+    await store.write(name, dearModels()[name] as Folder);
   app = await startTestApp({ modelStore: store.folder });
 });
 afterAll(async () => {
@@ -85,6 +89,49 @@ test('an image costs more the more pixels the graph reads; 1,000 small images co
 
   expect(small).toBeLessThan(LIMITS.maxCost);
   expect(large).toBeGreaterThan(2 * small);
+});
+
+test('the price counts the operations of the graph', async () => {
+  const base64 = pixelBomb(32, 32).toString('base64');
+  const image = (model: string) => costOf(MANY, { input: { model, inputs: [{ image: { base64 } }], record: false } });
+  const text = (model: string) => costOf(MANY, { input: { model, inputs: [{ text: 'paris '.repeat(10) }] } });
+
+  // Three convolutions of 64 channels at 32 x 32 pixels: 77 million operations, 38 points.
+  expect((await image('dear-images')) - (await image('tiny-vit'))).toBeGreaterThan(30);
+  // Two layers of 384 channels: 4 million operations for each of 16 tokens.
+  expect((await text('dear-entities')) - (await text('tiny-ner'))).toBeGreaterThan(25);
+});
+
+test('one input is accepted however large the model is, and costs what it computes; several are not', async () => {
+  // The end is invalid, so that the text is not run.
+  const text = `${'paris '.repeat(16_000)}\0`;
+  const send = (count: number) =>
+    app.send(MANY, { input: { model: 'dear-entities', inputs: Array(count).fill({ text }), record: false } });
+
+  const [one, two] = [await send(1), await send(2)];
+
+  expect(one.data.predictMany.results[0].problem.code).toBe('INVALID_INPUT');
+  expect(one.extensions?.['cost'].requested).toBeGreaterThan(5 * LIMITS.maxCost);
+  expect(two.errors?.[0]?.extensions['code']).toBe('COST_LIMIT_EXCEEDED');
+  expect(two.extensions?.['cost'].requested).toBeGreaterThan(10 * LIMITS.maxCost);
+});
+
+test('characters cost the tokens that the tokenizer can make of them', async () => {
+  const cost = (character: string) =>
+    costOf(MANY, { input: { model: 'tokenizer-t5', inputs: [{ text: character.repeat(5_000) }], record: false } });
+
+  const [letters, ideographs, expanding] = [await cost('a'), await cost('漢'), await cost('\u{fdfa}')];
+
+  expect(ideographs - letters).toBeGreaterThan(0.7 * 5_000 * 0.01);
+  expect(expanding - letters).toBeGreaterThan(17 * 5_000 * 0.01);
+});
+
+test('a text that is truncated costs less if its beginning has enough words', async () => {
+  const cost = (text: string) => costOf(MANY, { input: { model: 'tiny-sst', inputs: [{ text }], record: false } });
+
+  const [words, oneWord] = [await cost('word '.repeat(20_000)), await cost('w'.repeat(100_000))];
+
+  expect(oneWord).toBeGreaterThan(words + 400);
 });
 
 test('a filter by metric, a search, facets and totals add the rows that they may read', async () => {

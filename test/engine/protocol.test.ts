@@ -26,6 +26,7 @@ const FACTS = {
   producer: null,
   opset: 13,
   parameterCount: 0,
+  operationsPerValue: 0,
   classLabels: null,
   outputOperators: {},
   zipMap: null,

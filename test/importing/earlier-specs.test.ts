@@ -1,5 +1,5 @@
 /** Specs stored by earlier releases have fewer keys and are converted when they are read. */
-import { readSpec, readVariants } from '#src/tasks/stored-spec.js';
+import { readSpec, readVariants, withOperations } from '#src/tasks/stored-spec.js';
 
 const EARLIER = {
   task: 'IMAGE_CLASSIFICATION',
@@ -25,4 +25,14 @@ test('the stored spec of a variant is converted like that of its version', () =>
 
   expect(variants).toEqual([{ ...stored, spec: readSpec(JSON.stringify(EARLIER)) }, broken]);
   expect(variants[0]?.spec?.head).toEqual({ kind: 'scores', output: 'scores', activation: 'softmax' });
+});
+
+test('a version that an earlier release has imported is priced as if it used each parameter once for an image', () => {
+  const spec = readSpec(JSON.stringify(EARLIER));
+
+  const { operationsPerValue, ...same } = withOperations(spec, 64 * 4 * 1_000);
+
+  expect(operationsPerValue).toBe(1_000);
+  expect(same).toEqual(spec);
+  expect(withOperations({ ...spec, operationsPerValue: 5 }, 64 * 4 * 1_000).operationsPerValue).toBe(5);
 });

@@ -30,16 +30,19 @@ const MAX_BODY_BYTES = 16_000_000;
 export async function auditPredictions(schema: GraphQLSchema, subjects: readonly Subject[]): Promise<Audited[]> {
   const audited: Audited[] = [];
   for (const subject of subjects) {
-    for (const [kind, input] of await inputsOf(schema, subject)) {
+    for (const { kind, input, isVariation } of await inputsOf(schema, subject)) {
       const name = `predictMany ${subject.model} ${kind}`;
       audited.push({ name, sizes: countsOf(input).map((count) => () => many(name, subject, input, count)) });
-      for (const field of outputFields(schema, subject.output)) {
+      const fields = outputFields(schema, subject.output);
+      // The fields do not depend on what is in a text, so one is enough for the other texts.
+      for (const field of isVariation ? fields.slice(0, 1) : fields) {
         const one = `predict ${subject.model} ${kind} ${subject.output}.${field.name}`;
         audited.push({
           name: one,
           sizes: OUTPUT_ALIASES.map((aliases) => () => outputRequest(one, subject, input, field.text, aliases)),
         });
       }
+      if (isVariation) continue;
       const echo = `predict ${subject.model} ${kind} Prediction.input`;
       audited.push({
         name: echo,
@@ -109,48 +112,98 @@ function selection(type: GraphQLObjectType, name: string): string {
     .join(' ')} }`;
 }
 
-/** The largest input for each key that the model takes. */
-async function inputsOf(schema: GraphQLSchema, { example, inputs }: Subject): Promise<[string, unknown][]> {
-  const [kind = 'tensors'] = Object.keys(example);
-  const found: [string, unknown][] = [];
-  const fields = Object.keys((schema.getType('ModelInput') as GraphQLInputObjectType).getFields());
-  if (!fields.includes(kind)) throw new Error(`ModelInput has no key ${kind}`);
-  const words = 'model '.repeat(LONGEST / 6);
-  const token = 'a'.repeat(LONGEST);
-  if (kind === 'row') {
-    const wide = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`c${i}`, i]));
-    found.push(['example', example], ['of 10,000 columns', { row: wide }]);
-  } else if (kind === 'text')
-    found.push(['words', { text: words }], ['one token', { text: token }], ['short', { text: 'good' }]);
-  else if (kind === 'question') found.push(['words', { question: { question: 'where', context: words } }]);
-  else if (kind === 'similarity') {
-    found.push([
-      '256 sentences',
-      { similarity: { source: 'a', sentences: Array.from({ length: 256 }, () => words.slice(0, 2_000)) } },
-    ]);
-  } else if (kind === 'zeroShot') {
-    found.push([
-      '100 labels',
-      { zeroShot: { text: words, labels: Array.from({ length: 100 }, (_, i) => `label ${i}`) } },
-    ]);
-  } else if (kind === 'image') {
-    const flat = sharp({ create: { width: 5_000, height: 5_000, channels: 3, background: '#888' } });
-    found.push(['flat PNG of 25 MP', { image: { base64: (await flat.png().toBuffer()).toString('base64') } }]);
-    found.push(['example', example]);
-  }
-  found.push(['tensors', { tensors: inputs.map((tensor) => largestTensor(tensor, inputs)) }]);
-  return found;
+interface LargeInput {
+  readonly kind: string;
+  readonly input: unknown;
+  /** Whether it is like another one, with other characters. */
+  readonly isVariation?: boolean;
 }
 
-/** Within the limit of values of a body. */
+/** The largest input for each key that the model takes. */
+async function inputsOf(schema: GraphQLSchema, subject: Subject): Promise<LargeInput[]> {
+  const { example, inputs } = subject;
+  const [key = 'tensors'] = Object.keys(example);
+  const fields = Object.keys((schema.getType('ModelInput') as GraphQLInputObjectType).getFields());
+  if (!fields.includes(key)) throw new Error(`ModelInput has no key ${key}`);
+  const tensors = (['one row', 'many rows'] as const).map((rows) => ({
+    kind: `tensors, ${rows}`,
+    input: { tensors: inputs.map((tensor) => largestTensor(tensor, inputs, rows)) },
+  }));
+  return [...(await inputsOfKey(key, subject)), ...tensors];
+}
+
+async function inputsOfKey(key: string, { model, example }: Subject): Promise<LargeInput[]> {
+  if (key === 'row') {
+    const wide = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`c${i}`, i]));
+    return [
+      { kind: 'example', input: example },
+      { kind: 'of 10,000 columns', input: { row: wide } },
+    ];
+  }
+  if (key === 'text') {
+    const chosen = Object.entries(TEXTS).filter(
+      ([kind]) => model.startsWith('tokenizer-') || USUAL_TEXTS.includes(kind),
+    );
+    return chosen.map(([kind, text]) => ({ kind, input: { text }, isVariation: !USUAL_TEXTS.includes(kind) }));
+  }
+  const words = TEXTS['words'] ?? '';
+  if (key === 'question') return [{ kind: 'words', input: { question: { question: 'where', context: words } } }];
+  if (key === 'similarity') {
+    const sentences = Array.from({ length: 256 }, () => words.slice(0, 2_000));
+    return [{ kind: '256 sentences', input: { similarity: { source: 'a', sentences } } }];
+  }
+  if (key === 'zeroShot') {
+    const labels = Array.from({ length: 100 }, (_, i) => `label ${i}`);
+    return [{ kind: '100 labels', input: { zeroShot: { text: words, labels } } }];
+  }
+  if (key !== 'image') return [];
+  const flat = sharp({ create: { width: 5_000, height: 5_000, channels: 3, background: '#888' } });
+  return [
+    {
+      kind: 'flat PNG of 25 MP',
+      input: { image: { base64: (await flat.png().toBuffer()).toString('base64') } },
+    },
+    { kind: 'example', input: example },
+  ];
+}
+
+/** Those that all models are asked about; the others only tell tokenizers apart. */
+const USUAL_TEXTS: readonly string[] = ['words', 'one word', 'short'];
+
+/** Texts of the maximum length, by what a tokenizer makes of them, and a short one. */
+const TEXTS: Readonly<Record<string, string>> = {
+  words: 'model '.repeat(LONGEST / 6),
+  'one word': 'a'.repeat(LONGEST),
+  'long words': `${'a'.repeat(999)} `.repeat(LONGEST / 1_000),
+  letters: 'a '.repeat(LONGEST / 2),
+  punctuation: '!?'.repeat(LONGEST / 2),
+  ideographs: '漢字'.repeat(LONGEST / 2),
+  'Hangul syllables': '한국'.repeat(LONGEST / 2),
+  'Cyrillic letters': 'ж ш '.repeat(LONGEST / 4),
+  emoji: '🙂'.repeat(LONGEST / 2),
+  'characters that expand': '\u{fdfa}'.repeat(LONGEST),
+  'some characters that expand': '\u{fdfa}'.repeat(LONGEST / 20),
+  short: 'good',
+};
+
+/** Within the limit of values of a body. More values are sent as base64. */
 const MAX_TENSOR_VALUES = 200_000;
 
-function largestTensor({ name, datatype, shape }: Subject['inputs'][number], { length: tensors }: Subject['inputs']) {
+function largestTensor(
+  { name, datatype, shape }: Subject['inputs'][number],
+  { length: tensors }: Subject['inputs'],
+  rows: 'one row' | 'many rows',
+) {
+  const isOpen = (i: number) => shape[i] === null && (i > 0 || rows === 'many rows');
   const known = shape.reduce<number>((product, size) => product * (size ?? 1), 1);
-  const open = shape.filter((size) => size === null).length;
-  const size = Math.max(1, Math.floor((MAX_TENSOR_VALUES / tensors / known) ** (1 / Math.max(1, open - 1))));
-  // The first open dimension is usually the batch.
-  const sizes = shape.map((given, i) => given ?? (i === 0 && open > 1 ? 1 : size));
+  const open = shape.filter((_, i) => isOpen(i)).length;
+  const size = Math.max(1, Math.floor((MAX_TENSOR_VALUES / tensors / known) ** (1 / Math.max(1, open))));
+  const sizes = shape.map((given, i) => given ?? (isOpen(i) ? size : 1));
   const count = sizes.reduce((product, one) => product * one, 1);
-  return { name, datatype, shape: sizes, data: Array.from({ length: count }, () => (datatype === 'BYTES' ? 'a' : 0)) };
+  const bytes = count * (DATATYPE_BYTES[datatype] ?? 1);
+  return count > MAX_TENSOR_VALUES / tensors
+    ? { name, datatype, shape: sizes, base64: Buffer.alloc(bytes).toString('base64') }
+    : { name, datatype, shape: sizes, data: Array.from({ length: count }, () => (datatype === 'BYTES' ? 'a' : 0)) };
 }
+
+const DATATYPE_BYTES: Readonly<Record<string, number>> = { FP16: 2, FP32: 4, INT32: 4, INT64: 8 };

@@ -16,6 +16,7 @@ const PREDICT =
 export async function survey(url: string): Promise<{ names: Names; subjects: Subject[] }> {
   const { models } = (await post(url, SURVEY)).data;
   const ready = models.nodes.filter(({ version }: Data) => version?.state === 'READY');
+  if (ready.length < models.nodes.length) throw new Error('not every model of the audit is READY');
   const large = await recordLargePredictions(url);
   const subjects: Subject[] = [];
   for (const { name, version } of ready) {
