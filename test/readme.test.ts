@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { LIMITS } from '#src/api/limits.js';
 import { ProblemCodeEnum } from '#src/graphql/problem.type.js';
 import { MAX_SENTENCES } from '#src/tasks/embedding.js';
+import { MAX_OUTPUT_BYTES } from '#src/tasks/tensors.js';
 import { MAX_TEXT_CHARACTERS } from '#src/tasks/text.js';
 import { startTestApp, type TestApp } from './support/app.js';
 import { createTasksStore, tasksTable } from './support/tasks-table.js';
@@ -153,6 +154,7 @@ test('the table of limits has the limits in force', () => {
   const others: [string, string][] = [
     ['text', `${MAX_TEXT_CHARACTERS.toLocaleString('en')} characters`],
     ['sentences in `similarity`', String(MAX_SENTENCES)],
+    ['outputs of a graph for one input of tensors, together', `${MAX_OUTPUT_BYTES / 2 ** 20} MiB`],
   ];
 
   for (const [limit, value] of [...rows, ...others]) expect(REFERENCE).toContain(`| ${limit} | ${value} |`);

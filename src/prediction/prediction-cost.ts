@@ -32,8 +32,11 @@ const POINTS_PER_VALUE = 0.002;
 const POINTS_PER_BYTE = 1 / 65_536;
 /** Of the graph. A core computes this many in 50 µs: measured were 1.4 to 6.8 million, depending on the kind of graph. */
 const OPERATIONS_PER_POINT = 2_000_000;
-/** Of an input that is recorded. */
+/** Of an input or outputs that are recorded. */
 const BYTES_PER_POINT_RECORDED = 16_384;
+/** Of outputs that are returned as they are: they are sent to the server, selected or not. */
+const BYTES_PER_POINT_OF_OUTPUTS = 16_384;
+const BYTES_PER_OUTPUT_VALUE = 4;
 /** Dimensions of an embedding that the graph does not state. */
 const DEFAULT_OUTPUT_VALUES = 1_024;
 /** More inputs than this are refused before they are read. */
@@ -62,12 +65,18 @@ function runsOf(inputs: readonly unknown[], spec: VersionSpec | null, record: bo
   const measured = inputs.slice(0, MAX_MEASURED_INPUTS);
   for (const input of measured) total.add(recordOf(input));
   const count = Math.max(1, inputs.length);
-  const bytes = total.bytes / BYTES_PER_POINT_RECORDED;
+  const prediction = total.mean(count);
+  const outputBytes = total.hasTensors ? count * prediction.outputValues * BYTES_PER_OUTPUT_VALUE : 0;
+  const recordedBytes = record ? total.bytes + outputBytes : 0;
   return {
-    points: count * INPUT_POINTS + total.points + (record ? bytes : 0),
+    points:
+      count * INPUT_POINTS +
+      total.points +
+      outputBytes / BYTES_PER_POINT_OF_OUTPUTS +
+      recordedBytes / BYTES_PER_POINT_RECORDED,
     inputs: count,
     largestComputation: total.largestComputation,
-    prediction: total.mean(count),
+    prediction,
   };
 }
 
@@ -77,13 +86,13 @@ class Contents {
   bytes = 0;
   /** Points for the operations of the graph, of the input that needs most of them. */
   largestComputation = 0;
+  hasTensors = false;
   #operations = 0;
   #characters = 0;
   #tokens = 0;
   #labels = 0;
   #sentences = 0;
   #values = 0;
-  #hasTensors = false;
   readonly #spec: VersionSpec | null;
 
   constructor(spec: VersionSpec | null) {
@@ -116,7 +125,7 @@ class Contents {
       labels: Math.max(this.#spec?.labels.length ?? 0, this.#labels / count),
       sentences: this.#sentences / count,
       objects: mayAnswer(this.#spec, 'detections') ? MAX_OBJECTS : 0,
-      outputValues: outputValues(this.#spec, this.#values / count, this.#hasTensors),
+      outputValues: outputValues(this.#spec, this.#values / count, this.hasTensors),
     };
   }
 
@@ -167,7 +176,7 @@ class Contents {
   #addTensor({ base64, data, datatype }: Readonly<Record<string, unknown>>): void {
     const bytes = lengthOf(base64);
     const values = lengthOfNested(data);
-    this.#hasTensors = true;
+    this.hasTensors = true;
     this.bytes += bytes + 8 * values;
     this.#values += bytes / 4 + values;
     this.points += bytes * POINTS_PER_BYTE + values * POINTS_PER_VALUE;

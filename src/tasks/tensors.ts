@@ -251,18 +251,30 @@ function readBase64(
   return null;
 }
 
+/** Of all outputs for one input, in bytes. The server needs about ten times as much memory to record and return them. */
+export const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
+
 /**
  * Returns the outputs of the graph as they are.
  *
- * @throws UnusableOutputError if a number is not finite
+ * @throws UnusableOutputError if a number is not finite, or the outputs are too large
  */
 export function postprocessTensors(outputs: readonly TensorData[]): AnswerOf<'tensors'> {
+  const bytes = outputs.reduce((sum, { data }) => sum + bytesOf(data), 0);
+  if (bytes > MAX_OUTPUT_BYTES)
+    throw new UnusableOutputError(
+      `the outputs have ${bytes} bytes; at most ${MAX_OUTPUT_BYTES} can be returned. Send fewer rows, or smaller ones`,
+    );
   for (const { name, data } of outputs) {
     if (!isFloats(data)) continue;
     const wrong = firstNotFinite(data);
     if (wrong >= 0) throw new UnusableOutputError(`value ${wrong} of output "${name}" is ${data[wrong]}`);
   }
   return { kind: 'tensors', tensors: outputs };
+}
+
+function bytesOf(data: TensorArray): number {
+  return Array.isArray(data) ? data.reduce((sum, text) => sum + Buffer.byteLength(text), 0) : data.byteLength;
 }
 
 function isFloats(data: TensorArray): data is Float16Array | Float32Array | Float64Array {

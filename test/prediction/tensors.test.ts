@@ -21,6 +21,7 @@ beforeAll(async () => {
     'model.yaml': 'example: { tensors: [{ name: x, datatype: FP32, shape: [1], data: [1] }] }',
   });
   await store.write('roots', { '1/model.onnx': unary('Sqrt', 'FP32', ['N'], 'FP32', ['N']) });
+  await store.write('wide', { '1/model.onnx': wide(4_096) });
   app = await startTestApp({ modelStore: store.folder });
 });
 afterAll(async () => {
@@ -35,6 +36,16 @@ function unary(op: string, from: TypeName, fromShape: Shape, to: TypeName, toSha
     inputs: [{ name: 'x', type: from, shape: fromShape }],
     outputs: [{ name: 'y', type: to, shape: toShape }],
     nodes: [{ op, inputs: ['x'], outputs: ['y'] }],
+  });
+}
+
+/** Returns `columns` copies of the first value of each row. */
+function wide(columns: number): Buffer {
+  return encodeModel({
+    inputs: [{ name: 'x', type: 'FP32', shape: ['N', 1] }],
+    outputs: [{ name: 'y', type: 'FP32', shape: ['N', columns] }],
+    nodes: [{ op: 'MatMul', inputs: ['x', 'ones'], outputs: ['y'] }],
+    floats: [{ name: 'ones', shape: [1, columns], data: Array(columns).fill(1) }],
   });
 }
 
@@ -131,4 +142,27 @@ test('inputs with different numbers of rows share batches, and each gets its own
     expect(shape).toEqual([lengths[i], 2]);
     expect(new Set(data)).toEqual(new Set([i]));
   }
+});
+
+test('outputs of more than 16 MiB are refused where they are computed, and cost more than the input', async () => {
+  const rowsWithin = (16 * 1024 * 1024) / (4 * 4_096);
+  const send = (rows: number) =>
+    app.send(
+      `mutation ($input: PredictInput!) { predict(input: $input) { prediction { id } problem { code message } } }`,
+      {
+        input: {
+          model: 'wide',
+          input: { tensors: [{ name: 'x', datatype: 'FP32', shape: [rows, 1], data: Array(rows).fill(1) }] },
+        },
+      },
+    );
+
+  const [within, above, small] = [await send(rowsWithin), await send(rowsWithin + 1), await send(1)];
+
+  expect(within.data.predict.problem).toBeNull();
+  expect(above.data.predict.problem).toMatchObject({
+    code: 'INFERENCE_FAILED',
+    message: expect.stringContaining('at most 16777216 can be returned'),
+  });
+  expect(within.extensions?.['cost'].requested).toBeGreaterThan(small.extensions?.['cost'].requested + 2_000);
 });
