@@ -25,7 +25,8 @@ export function sendRefusedRequest(reply: FastifyReply, refused: RefusedRequest)
   const { statusCode, refusal, retryAfterSeconds, closesConnection } = refused;
   if (retryAfterSeconds !== null) reply.header('retry-after', retryAfterSeconds);
   // Fastify would close the connection at once, and a client that is still sending would lose the answer.
-  if (!closesConnection) reply.removeHeader('connection');
+  if (closesConnection) reply.header('connection', 'close');
+  else reply.removeHeader('connection');
   sendRefusal(reply, statusCode, refusal);
 }
 
@@ -38,6 +39,11 @@ export function sendRefusal(reply: FastifyReply, status: number, ...errors: Grap
 
 export function refusal(code: string, message: string, more: Record<string, unknown> = {}): GraphQLFormattedError {
   return { message, extensions: { code, ...more } };
+}
+
+export function tooManyWaiting(): RefusedRequest {
+  const message = 'Too many requests of yours wait to be read. Send fewer at the same time, and try again in 1 s.';
+  return new RefusedRequest(503, refusal('TOO_MANY_REQUESTS', message), 1, true);
 }
 
 /** A host name or IPv4 address, or an IPv6 address in brackets, and a port. */

@@ -1,4 +1,5 @@
 /** The edge: HTTP, GraphQL, explorer and health routes on one Fastify server, with one Apollo Server behind it. */
+import type { Socket } from 'node:net';
 import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
 import {
   ApolloServerPluginCacheControlDisabled,
@@ -43,8 +44,10 @@ import {
   sendRefusal,
   sendRefusedRequest,
   statusOf,
+  tooManyWaiting,
 } from './refusals.js';
 import { AnswerBudget, AnswersInFlight, MAX_SENDING_MS } from './response-budget.js';
+import { Turns } from './turns.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -172,6 +175,7 @@ async function createHttp({ config, log, bodyLimits = BODY_LIMITS }: ServerParts
     if (!policy || POLICIES[policy].allows(request.principal)) done();
     else sendRefusal(reply, 403, refusal('FORBIDDEN', `This route is for ${POLICIES[policy].who} only.`));
   });
+  takeTurns(http);
   http.addHook('onResponse', (request, reply, done) => {
     const { method, url } = request;
     const level = reply.statusCode >= 400 || reply.elapsedTime >= SLOW_REQUEST_MS ? 'info' : 'debug';
@@ -206,6 +210,19 @@ function readBodies(http: FastifyInstance, limits: BodyLimits): void {
   });
   http.addHook('preParsing', (request, _reply, _payload, done) => {
     done(isStopping ? shuttingDown() : bodies.admit(request));
+  });
+}
+
+/** A connection whose request is refused closes after the answer, or at once if it goes on sending. */
+function takeTurns(http: FastifyInstance): void {
+  const turns = new Turns();
+  const refused = new WeakSet<Socket>();
+  http.addHook('onRequest', (request, reply, done) => {
+    if (turns.take(request.connection.caller, done)) return;
+    const { socket } = request;
+    if (refused.has(socket)) socket.destroy();
+    else sendRefusedRequest(reply, tooManyWaiting());
+    refused.add(socket);
   });
 }
 

@@ -1,0 +1,112 @@
+/** Requests of one caller that arrive together, and the requests of others between them. */
+import 'reflect-metadata';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { Turns } from '#src/api/turns.js';
+import { createHttpServer, type HttpServer } from '../support/http-server.js';
+
+const BODY = '{"query":"{ __typename }"}';
+const HEAD = `POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${BODY.length}\r\n`;
+const requestOf = (name: string) => `${HEAD}x-name: ${name}\r\n\r\n${BODY}`;
+
+let server: HttpServer;
+/** The header x-name of each request, in the order in which their bodies were read. */
+let begun: string[];
+const sockets: Socket[] = [];
+
+beforeEach(async () => {
+  server = await createHttpServer();
+  begun = [];
+  server.http.addHook('preParsing', (request, _reply, _payload, done) => {
+    begun.push(String(request.headers['x-name']));
+    done();
+  });
+  await server.http.listen({ port: 0, host: '127.0.0.1' });
+});
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.destroy();
+  await server.http.close();
+  await server.stop();
+});
+
+/** A connection of another address for each caller. */
+async function open(localAddress: string): Promise<Socket> {
+  const { port } = server.http.server.address() as { port: number };
+  const socket = connect({ port, host: '127.0.0.1', localAddress });
+  sockets.push(socket.on('error', () => {}));
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** The statuses of this many answers, or of those that came before the connection was closed. */
+async function statusesOf(socket: Socket, answers: number): Promise<number[]> {
+  let received = '';
+  const statuses = () => Array.from(received.matchAll(/^HTTP\/1\.1 (\d+)/gm), ([, status]) => Number(status));
+  const { promise, resolve } = Promise.withResolvers<void>();
+  socket.once('close', () => resolve());
+  socket.on('data', (chunk) => {
+    received += chunk.toString();
+    if (statuses().length >= answers) resolve();
+  });
+  await promise;
+  return statuses();
+}
+
+test('a thousand requests in one packet are all answered, and another caller is not behind them', async () => {
+  const [crowd, other] = [await open('127.0.0.2'), await open('127.0.0.3')];
+
+  crowd.write(requestOf('crowd').repeat(1_000));
+  other.write(requestOf('other'));
+  const [ofCrowd, ofOther] = await Promise.all([statusesOf(crowd, 1_000), statusesOf(other, 1)]);
+
+  expect(ofOther).toEqual([200]);
+  expect(begun.indexOf('other')).toBeLessThanOrEqual(2 * 32);
+  expect(ofCrowd).toEqual(Array(1_000).fill(200));
+});
+
+test('requests beyond those that may wait are refused with 503, when to retry, and the end of their connection', async () => {
+  const payload = { query: '{ __typename }' };
+
+  const answers = await Promise.all(
+    Array.from({ length: 1_100 }, () => server.http.inject({ method: 'POST', url: '/graphql', payload })),
+  );
+
+  const refused = answers.filter(({ statusCode }) => statusCode !== 200);
+  expect(refused).toHaveLength(1_100 - 1_032);
+  for (const { statusCode, headers, body } of refused) {
+    expect([statusCode, headers['retry-after'], headers.connection]).toEqual([503, '1', 'close']);
+    expect(JSON.parse(body).errors[0].extensions.code).toBe('TOO_MANY_REQUESTS');
+  }
+});
+
+test('a connection with more requests than may wait is closed, and the caller is served on another one', async () => {
+  const crowd = await open('127.0.0.2');
+
+  crowd.write(requestOf('crowd').repeat(20_000));
+  const answers = await statusesOf(crowd, 20_000);
+  const again = await open('127.0.0.2');
+  again.write(requestOf('again'));
+
+  expect(answers.length).toBeLessThan(20_000);
+  expect(await statusesOf(again, 1)).toEqual([200]);
+});
+
+test('a caller begins 32 requests a turn, in order of arrival, and at most 1,000 wait', async () => {
+  const turns = new Turns();
+  const order: string[] = [];
+  const take = (caller: string, i: number) => turns.take(caller, () => order.push(`${caller}${i}`));
+
+  const taken = Array.from({ length: 1_100 }, (_, i) => take('a', i));
+  take('b', 0);
+  const atOnce = order.length;
+  await nextTurn();
+  const inNextTurn = order.slice(atOnce);
+  while (order.length < 1_033) await nextTurn();
+
+  expect(taken.indexOf(false)).toBe(1_032);
+  expect([atOnce, order.at(32)]).toEqual([33, 'b0']);
+  expect(inNextTurn).toEqual(Array.from({ length: 32 }, (_, i) => `a${32 + i}`));
+  expect(order.filter((one) => one !== 'b0')).toEqual(Array.from({ length: 1_032 }, (_, i) => `a${i}`));
+  expect(take('a', 2_000)).toBe(true);
+});
