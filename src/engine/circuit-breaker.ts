@@ -30,6 +30,11 @@ export class CircuitBreaker {
     return this.#beginTrial(this.#strikes.length === STRIKES_TO_TRIAL && this.#openUntil === null);
   }
 
+  /** Whether it is closed, and has no strikes that still count. */
+  isIdle(now: number): boolean {
+    return this.#openUntil === null && !this.#isInTrial && this.#strikes.every((at) => now - at >= STRIKE_WINDOW_MS);
+  }
+
   /** Call before each input. Returns true if the breaker has been open for 30 s and the caller must start a trial. */
   isTrialDue(now: number): boolean {
     return this.#beginTrial(this.#openUntil !== null && now >= this.#openUntil);

@@ -23,7 +23,7 @@ import { AdmissionControl } from './admission-control.js';
 import type { ProbeProcesses } from './disposable-worker.js';
 import { createEntry, disconnected, type RunOptions } from './entry.js';
 import { FairQueue } from './fair-queue.js';
-import { type BatchSize, VersionLatency } from './latency.js';
+import type { BatchSize } from './latency.js';
 import type { EngineVersion, FromWorker, ItemResult } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
@@ -32,6 +32,7 @@ import { Recovery } from './recovery.js';
 import { ResidentVersions } from './resident-versions.js';
 import { RunningBatches } from './running-batches.js';
 import { busyMs, type ScheduledVersion, selectWorker } from './schedule.js';
+import { ServedVersions } from './served-versions.js';
 import type { ExitCause } from './supervision.js';
 import type { WorkerProcess } from './worker-process.js';
 
@@ -50,11 +51,11 @@ export interface EngineOptions extends Omit<PoolOptions, 'onMessage' | 'onExit'>
 
 export class Engine {
   readonly #pool: Pool;
-  readonly #served = new Map<string, ScheduledVersion>();
+  readonly #served = new ServedVersions(() => new Set([...this.#queue.versions, ...this.#loadedKeys(this.#pool.all)]));
   readonly #queue = new FairQueue();
   readonly #quarantine = new Quarantine((version, error) => this.#recovery.failQueued(version, error));
   readonly #recovery = new Recovery(this.#queue, this.#quarantine);
-  readonly #running = new RunningBatches(this.#queue, (version) => this.#ensureServed(version));
+  readonly #running = new RunningBatches(this.#queue, (version) => this.#served.of(version, performance.now()));
   readonly #residents: ResidentVersions;
   readonly #admission: AdmissionControl;
   #outstanding = 0;
@@ -156,11 +157,13 @@ export class Engine {
     if (options.connection.isClosed) return Promise.reject(disconnected());
     const now = performance.now();
     const { caller } = options.connection;
-    const served = this.#ensureServed(version);
+    const served = this.#served.of(version, now);
     const costMs = served.latency.costMs(item, batchLimits(version)) ?? UNKNOWN_COST_MS;
     const input = { item, bytes: bytesOfItem(item), costMs, now };
     const refusal =
-      this.#quarantine.refusal(version, item, caller, now) ?? this.#admission.refusal(served, input, options);
+      this.#quarantine.refusal(version, item, caller, now) ??
+      this.#residents.failureOf(version.key, now) ??
+      this.#admission.refusal(served, input, options);
     if (refusal) return Promise.reject(refusal);
     const { entry, answered } = createEntry(input, options, (settled) => this.#onSettled(settled));
     this.#outstanding++;
@@ -204,16 +207,10 @@ export class Engine {
     await this.#pool.stop();
   }
 
-  #ensureServed(version: EngineVersion): ScheduledVersion {
-    const known = this.#served.get(version.key);
-    if (known) return known;
-    const served = { version, latency: new VersionLatency(), running: 0, blockedSince: null, overload: null };
-    this.#served.set(version.key, served);
-    return served;
-  }
-
   #onSettled(entry: Entry): void {
     if (!this.#queue.remove(entry)) this.#running.cancel(entry);
+    // A version that was kept in memory for this entry may be evicted for the inputs of another.
+    if (entry.phase === 'queue' && this.#queue.totals.rows > 0) this.#scheduleDispatch();
     this.#outstanding--;
     if (this.#outstanding === 0) this.#drained?.();
   }
@@ -232,28 +229,46 @@ export class Engine {
 
   #dispatch(): void {
     const now = performance.now();
-    const blocked = new Set<string>();
-    for (let next = this.#queue.next(now, blocked); next; next = this.#queue.next(now, blocked)) {
+    const { loaded, cold } = this.#waitingVersions();
+    for (let next = this.#queue.next(now, loaded); next; next = this.#queue.next(now, loaded)) {
       const { key, entry } = next;
       const served = this.#served.get(key) as ScheduledVersion;
-      const holders = this.#pool.ready.filter(({ loaded }) => loaded.has(key));
+      const holders = this.#pool.ready.filter((worker) => worker.loaded.has(key));
       const { worker, waitMs } = selectWorker(holders, served, this.#served, now);
-      if (!worker) {
-        blocked.add(key);
-        this.#awaitWorker(served, holders.length, waitMs, now);
-        continue;
+      if (worker) this.#assignNext(worker, served, entry, now);
+      else {
+        loaded.delete(key);
+        // Another version may have taken its place meanwhile.
+        if (holders.length === 0) cold.add(key);
+        else this.#awaitWorker(served, holders.length, waitMs, now);
       }
-      this.#assignNext(worker, served, entry, now);
     }
+    this.#loadCold(cold, now);
     this.#dispatchQuarantine(now);
   }
 
-  /** Loads the version, or another copy of it, if that is what its inputs wait for. */
-  #awaitWorker(served: ScheduledVersion, copies: number, waitMs: number | null, now: number): void {
-    if (copies === 0) {
-      this.#residents.ensureLoaded(served.version);
-      return;
+  #loadedKeys(workers: readonly WorkerProcess[]): string[] {
+    return workers.flatMap(({ loaded }) => [...loaded.keys()]);
+  }
+
+  #waitingVersions(): { loaded: Set<string>; cold: Set<string> } {
+    const inMemory = new Set(this.#loadedKeys(this.#pool.ready));
+    const [loaded, cold] = [new Set<string>(), new Set<string>()];
+    for (const key of this.#queue.versions) (inMemory.has(key) ? loaded : cold).add(key);
+    return { loaded, cold };
+  }
+
+  /** Loads versions that no worker has, in their turn, until there is no room for another. */
+  #loadCold(cold: Set<string>, now: number): void {
+    for (let next = this.#queue.next(now, cold); next; next = this.#queue.next(now, cold)) {
+      const { version } = this.#served.get(next.key) as ScheduledVersion;
+      if (!this.#residents.ensureLoaded(version)) return;
+      cold.delete(next.key);
     }
+  }
+
+  /** Loads another copy of the version, if its inputs wait longer than that takes. */
+  #awaitWorker(served: ScheduledVersion, copies: number, waitMs: number | null, now: number): void {
     served.blockedSince ??= now;
     const { version } = served;
     const expectedMs = this.#queue.queuedMsOf(version.key) / copies;

@@ -128,18 +128,23 @@ export class FairQueue {
     return true;
   }
 
-  /** The version whose turn it is, of those not blocked, and the entry that `take` would return first. */
-  next(now: number, blocked: ReadonlySet<string> = new Set()): { key: string; entry: Entry } | null {
+  /** The versions that have entries. */
+  get versions(): Iterable<string> {
+    return this.#flows.keys();
+  }
+
+  /** The version whose turn it is, of these or of all, and the entry that `take` would return first. */
+  next(now: number, versions?: ReadonlySet<string>): { key: string; entry: Entry } | null {
     for (;;) {
-      const flow = leastFlow(this.#flowsBut(blocked));
+      const flow = leastFlow(this.#flowsOf(versions ?? this.#flows.keys()));
       if (!flow?.first) return null;
       if (!isObsolete(flow.first.entry, now)) return { key: flow.key, entry: flow.first.entry };
       this.remove(flow.first.entry);
     }
   }
 
-  *#flowsBut(blocked: ReadonlySet<string>): Generator<Flow> {
-    for (const [key, flows] of this.#flows) if (!blocked.has(key)) yield* flows;
+  *#flowsOf(versions: Iterable<string>): Generator<Flow> {
+    for (const key of versions) yield* this.#flows.get(key) ?? [];
   }
 
   /** Removes and returns entries of a version within the limits, but always the first one. */

@@ -25,6 +25,8 @@ export interface QuarantineEntry {
 const TRIAL_CONNECTION: CallerConnection = { isClosed: false, caller: '' };
 const TRIAL_DEADLINE_MS = 60_000;
 const MAX_CONFINED = 200;
+/** Versions whose poison inputs are counted. */
+const MAX_BREAKERS = 1_000;
 
 export class Quarantine {
   readonly #suspects: QuarantineEntry[] = [];
@@ -93,9 +95,18 @@ export class Quarantine {
     if (caller === TRIAL_CONNECTION.caller) return;
     const now = performance.now();
     this.#poisonInputs.recordStrike(caller, version.key, itemDigest(entry.item), reason, now);
-    const breaker = this.#breakers.get(version.key) ?? new CircuitBreaker();
-    this.#breakers.set(version.key, breaker);
+    const breaker = this.#breakers.get(version.key) ?? this.#newBreaker(version.key, now);
     if (breaker.recordStrike(now)) this.#runTrial(version, breaker);
+  }
+
+  #newBreaker(key: string, now: number): CircuitBreaker {
+    const breaker = new CircuitBreaker();
+    if (this.#breakers.size >= MAX_BREAKERS)
+      for (const [key, known] of this.#breakers) if (known.isIdle(now)) this.#breakers.delete(key);
+    // If all have strikes of the last minute, the oldest goes.
+    if (this.#breakers.size >= MAX_BREAKERS) this.#breakers.delete(this.#breakers.keys().next().value as string);
+    this.#breakers.set(key, breaker);
+    return breaker;
   }
 
   failAll(error: Error): void {

@@ -87,6 +87,12 @@ export class ResidentVersions {
     this.#unserved.get(worker)?.delete(version.key);
   }
 
+  /** Why the version cannot be loaded for now; null if that is not known. */
+  failureOf(key: string, now: number): Error | null {
+    const failure = this.#known.find(key)?.failure;
+    return failure && failure.until > now ? failure.error : null;
+  }
+
   /** Loads a version that no serving worker has. Returns false if there is no room for any load now. */
   ensureLoaded(version: EngineVersion): boolean {
     const { key } = version;

@@ -30,7 +30,7 @@ export interface ScheduledVersion {
 export function selectWorker(
   workers: readonly WorkerProcess[],
   next: ScheduledVersion,
-  versions: ReadonlyMap<string, ScheduledVersion>,
+  versions: Pick<ReadonlyMap<string, ScheduledVersion>, 'get'>,
   now: number,
 ): { worker: WorkerProcess | null; waitMs: number | null } {
   const notLoading = workers.filter(({ loading }) => loading.size === 0);
@@ -48,7 +48,7 @@ export function selectWorker(
 function msUntilAvailable(
   worker: WorkerProcess,
   next: ScheduledVersion,
-  versions: ReadonlyMap<string, ScheduledVersion>,
+  versions: Pick<ReadonlyMap<string, ScheduledVersion>, 'get'>,
   now: number,
 ): number {
   const running = worker.batches[0] as OutstandingBatch;

@@ -1,7 +1,10 @@
 /** Sustained overload by several callers, with runs whose duration varies, under a virtual clock. */
 import { jest } from '@jest/globals';
+import { FairQueue } from '#src/engine/fair-queue.js';
+import type { ScheduledVersion } from '#src/engine/schedule.js';
+import { MAX_SERVED_VERSIONS, ServedVersions } from '#src/engine/served-versions.js';
 import { pick, seeded } from '../support/seeded-random.js';
-import { inVirtualTime, Simulation, settled, simulatedVersion } from '../support/simulation.js';
+import { inVirtualTime, Simulation, settled, simulatedConnection, simulatedVersion } from '../support/simulation.js';
 
 const CALLERS = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'];
 const DEADLINE_MS = 1_000;
@@ -67,3 +70,73 @@ test.each([
     expect(leftMs).toBeLessThanOrEqual(400);
   },
 );
+
+const MB = 1e6;
+const sized = (key: string, megabytes: number) => ({ ...simulatedVersion(key, 1), artifactBytes: megabytes * MB });
+
+test('a dispatch asks once for each version that has a worker, however many others wait to be loaded', async () => {
+  const simulation = new Simulation({ workers: 1, runMs: () => 50 });
+  await inVirtualTime(simulation.engine.start());
+  const version = sized('big', 800);
+  await inVirtualTime(settled(simulation.run(1, { version })));
+  const waiting = Array.from({ length: 200 }, (_, i) =>
+    settled(simulation.run(i, { version: sized(`cold ${i}`, 300), caller: `caller ${i}` })),
+  );
+  const turns = jest.spyOn(FairQueue.prototype, 'next');
+
+  await jest.advanceTimersByTimeAsync(1);
+  const asked = turns.mock.calls.length;
+  turns.mockRestore();
+  await inVirtualTime(simulation.engine.stop(0));
+
+  expect(asked).toBeGreaterThan(0);
+  expect(asked).toBeLessThanOrEqual(20);
+  expect(await Promise.all(waiting)).toHaveLength(200);
+});
+
+test('a version is loaded as soon as nobody waits any more for the one that was kept in memory', async () => {
+  // A load runs the example, which is 1.
+  const simulation = new Simulation({ workers: 1, runMs: ([value]) => (value === 1 ? 0 : 3_000) });
+  await inVirtualTime(simulation.engine.start());
+  const [busy, kept, large] = [sized('busy', 100), sized('kept', 100), sized('large', 900)];
+  const stateOf = ({ key }: { key: string }) => simulation.engine.servingStatus(key).servingState;
+  for (let i = 0; i < 3; i++) await inVirtualTime(settled(simulation.run(2, { version: busy })));
+  const connection = simulatedConnection('leaves');
+  // The worker loads `kept` between two runs of `busy`.
+  const answers = [settled(simulation.run(2, { version: busy })), settled(simulation.run(3, { version: busy }))];
+  await jest.advanceTimersByTimeAsync(10);
+  answers.push(settled(simulation.run(4, { version: kept, connection })));
+  await jest.advanceTimersByTimeAsync(3_500);
+  expect([stateOf(kept), stateOf(large)]).toEqual(['WARM', 'COLD']);
+  answers.push(settled(simulation.run(5, { version: large, deadlineMs: 60_000 })));
+  await jest.advanceTimersByTimeAsync(10);
+  expect(stateOf(large)).toBe('COLD');
+
+  connection.close();
+  await jest.advanceTimersByTimeAsync(1);
+
+  expect(stateOf(large)).toBe('LOADING');
+  expect(await inVirtualTime(Promise.all(answers))).toEqual([5, 7, expect.stringContaining('disconnected'), 11]);
+});
+
+test('versions that are not in use are forgotten when thousands are known, those measured longest ago first', () => {
+  const served = new ServedVersions(() => new Set(['in use']));
+  const measurement = { estimated: { work: 1, preprocessingWork: 0 }, runWork: 1, preprocessMs: 0, inferMs: 1 };
+  const measured = { ...measurement, postprocessMs: 0, occupiedMs: 1, wasLoaded: true };
+  for (const key of ['in use', 'running', 'old', 'recent']) served.of(simulatedVersion(key), 0);
+  (served.get('running') as ScheduledVersion).running = 1;
+  served.get('old')?.latency.record(measured, 1);
+  served.get('recent')?.latency.record(measured, 2_000);
+
+  for (let i = 0; i < 3 * MAX_SERVED_VERSIONS; i++) {
+    served.of(simulatedVersion(`v${i}`), 10_000).latency.record(measured, 1_000);
+    expect(served.size).toBeLessThanOrEqual(MAX_SERVED_VERSIONS);
+  }
+
+  expect(['in use', 'running', 'old', 'recent'].map((key) => served.get(key) !== undefined)).toEqual([
+    true,
+    true,
+    false,
+    true,
+  ]);
+});

@@ -124,6 +124,20 @@ test('the number of remembered poison inputs is bounded', () => {
   expect(poisonInputs.reasonToRefuse('digest 1', 'v', 10_001)).toBe('it crashed');
 });
 
+test('a circuit breaker is idle, and may be forgotten, when it is closed and its strikes no longer count', () => {
+  const breaker = new CircuitBreaker();
+  breaker.recordStrike(0);
+  expect([breaker.isIdle(59_999), breaker.isIdle(60_000)]).toEqual([false, true]);
+
+  breaker.recordStrike(1);
+  breaker.recordStrike(2);
+  expect(breaker.isIdle(100_000)).toBe(false);
+  breaker.recordTrialFailed('it crashes', 100_000);
+  expect(breaker.isIdle(1_000_000)).toBe(false);
+  breaker.recordTrialPassed();
+  expect(breaker.isIdle(1_000_000)).toBe(true);
+});
+
 test('three strikes within 60 s start one trial, and a failed trial is repeated after 30 s', () => {
   const breaker = new CircuitBreaker();
 
