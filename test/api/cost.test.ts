@@ -98,8 +98,8 @@ test('the price counts the operations of the graph', async () => {
 
   // Three convolutions of 64 channels at 32 x 32 pixels: 77 million operations, 38 points.
   expect((await image('dear-images')) - (await image('tiny-vit'))).toBeGreaterThan(30);
-  // Two layers of 384 channels: 4 million operations for each of 16 tokens.
-  expect((await text('dear-entities')) - (await text('tiny-ner'))).toBeGreaterThan(25);
+  // A layer of 192 channels: half a million operations for each of 32 tokens, 8 points.
+  expect((await text('dear-entities')) - (await text('tiny-ner'))).toBeGreaterThan(5);
 });
 
 test('one input is accepted however large the model is, and costs what it computes; several are not', async () => {
@@ -111,9 +111,9 @@ test('one input is accepted however large the model is, and costs what it comput
   const [one, two] = [await send(1), await send(2)];
 
   expect(one.data.predictMany.results[0].problem.code).toBe('INVALID_INPUT');
-  expect(one.extensions?.['cost'].requested).toBeGreaterThan(5 * LIMITS.maxCost);
+  expect(one.extensions?.['cost'].requested).toBeGreaterThan(LIMITS.maxCost);
   expect(two.errors?.[0]?.extensions['code']).toBe('COST_LIMIT_EXCEEDED');
-  expect(two.extensions?.['cost'].requested).toBeGreaterThan(10 * LIMITS.maxCost);
+  expect(two.extensions?.['cost'].requested).toBeGreaterThan(2 * LIMITS.maxCost);
 });
 
 test('characters cost the tokens that the tokenizer can make of them', async () => {

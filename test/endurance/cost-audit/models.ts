@@ -54,8 +54,8 @@ function tokenizerModel(name: string): Folder {
   };
 }
 
-const WIDTH = 384;
-const LAYERS = 2;
+const WIDTH = 192;
+const LAYERS = 1;
 
 /** Layers of attention and of a feed-forward network, like those of small sentence embeddings. */
 function transformer(output: string, width: number): Buffer {
