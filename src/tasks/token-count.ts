@@ -8,7 +8,8 @@
  */
 import type { CharacterRule } from './spec.js';
 
-const TOKENS_PER_LETTER = 1 / 4;
+/** A letter is a quarter of the tokens that it can become. */
+const QUARTERS = 4;
 const END_OF_ASCII = 0x80;
 /** Alphabets and syllabaries of living scripts come before; then punctuation, symbols, ideographs and compatible forms. */
 const END_OF_LETTERS = 0x2000;
@@ -18,33 +19,32 @@ const LAST_SURROGATE = 0xdfff;
 /** For specs of earlier releases: the rule with which most tokens are possible. */
 const WIDEST: CharacterRule = { normalization: 'NFKD', bytes: true };
 
-/** At least 1; not an integer. */
+/** At least 1; a multiple of a quarter. */
 export function estimateTokens(text: string, rule: CharacterRule = WIDEST): number {
-  if (Buffer.byteLength(text) === text.length) return 1 + text.length * TOKENS_PER_LETTER;
+  if (Buffer.byteLength(text) === text.length) return 1 + text.length / QUARTERS;
   const table = tableOf(rule);
-  let tokens = 1;
+  let quarters = 0;
   for (let i = 0; i < text.length; i++) {
     const unit = text.charCodeAt(i);
-    if (unit < END_OF_ASCII) tokens += TOKENS_PER_LETTER;
-    else tokens += (table[unit] || entryOf(table, unit, rule)) * (unit < END_OF_LETTERS ? TOKENS_PER_LETTER : 1);
+    quarters += table[unit] || entryOf(table, unit, rule);
   }
-  return tokens;
+  return 1 + quarters / QUARTERS;
 }
 
-/** Tokens of each UTF-16 code unit, 0 until it has occurred; one table for each rule, 64 KiB each, at most ten. */
+/** Quarters of a token of each UTF-16 code unit, 0 until it has occurred: one table for each rule, 64 KiB each, at most ten. */
 const tables = new Map<string, Uint8Array>();
 
 function tableOf({ normalization, bytes }: CharacterRule): Uint8Array {
   const key = `${normalization} ${bytes}`;
-  const table = tables.get(key) ?? new Uint8Array(65_536);
+  const table = tables.get(key) ?? new Uint8Array(65_536).fill(1, 0, END_OF_ASCII);
   tables.set(key, table);
   return table;
 }
 
 function entryOf(table: Uint8Array, unit: number, { normalization, bytes }: CharacterRule): number {
   const tokens = tokensOfUnit(unit, normalization, bytes);
-  table[unit] = tokens;
-  return tokens;
+  table[unit] = unit < END_OF_LETTERS ? tokens : QUARTERS * tokens;
+  return table[unit];
 }
 
 function tokensOfUnit(unit: number, normalization: CharacterRule['normalization'], bytes: boolean): number {
