@@ -30,11 +30,11 @@ interface LeftOut {
   readonly error: GraphQLError;
 }
 
-/** What is kept for the answer of one request. */
+/** What is kept for the answer of one request. Most answers need neither map, so they are created on first use. */
 export class AnswerState {
   /** The results of resolvers, by root field (mutations only), then by object, then by field and arguments. */
-  readonly results = new Map<string, WeakMap<object, Map<string, unknown>>>();
-  readonly leftOut = new Map<Refusal, LeftOut>();
+  results: Map<string, WeakMap<object, Map<string, unknown>>> | null = null;
+  leftOut: Map<Refusal, LeftOut> | null = null;
 
   constructor(readonly budget: AnswerBudget) {}
 }
@@ -51,7 +51,7 @@ export function boundAnswers(schema: GraphQLSchema): GraphQLSchema {
     if (!isObjectType(type) || type.name.startsWith('__')) continue;
     for (const field of Object.values(type.getFields()) as Field[]) {
       const measure = measureOf(field.type);
-      const resolve = field.resolve && type !== schema.getMutationType() ? once(field.resolve) : field.resolve;
+      const resolve = field.resolve && once(field.resolve);
       if (measure || resolve) field.resolve = bounded(resolve ?? defaultFieldResolver, measure);
     }
   }
@@ -95,6 +95,7 @@ function reserve(
 ): unknown {
   const refusal = answer.budget.reserve(answerBytes, readBytes);
   if (refusal === null) return value;
+  answer.leftOut ??= new Map();
   const leftOut = answer.leftOut.get(refusal);
   if (!leftOut) {
     const error = errorOf(refusal, answer.budget.maxBytes, 1, {
@@ -130,7 +131,7 @@ function errorOf(refusal: Refusal, maxBytes: number, fields: number, { nodes, pa
 
 /** Leaves one error for each reason why fields were left out, with their number. Changes the list. */
 export function mergeErrors({ leftOut, budget }: AnswerState, errors: GraphQLError[]): void {
-  for (const [refusal, { error, fields }] of leftOut) {
+  for (const [refusal, { error, fields }] of leftOut ?? []) {
     const others = errors.filter((other) => other !== error);
     errors.splice(0, errors.length, errorOf(refusal, budget.maxBytes, fields, error), ...others);
   }
@@ -154,6 +155,7 @@ function resultsOf(source: object, { answer }: AnswerContext, { operation, path 
   let root = path;
   if (operation.operation === OperationTypeNode.MUTATION) while (root.prev) root = root.prev;
   const scope = operation.operation === OperationTypeNode.MUTATION ? String(root.key) : '';
+  answer.results ??= new Map();
   const bySource = answer.results.get(scope) ?? new WeakMap<object, Map<string, unknown>>();
   answer.results.set(scope, bySource);
   const results = bySource.get(source) ?? new Map<string, unknown>();

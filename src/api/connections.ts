@@ -31,13 +31,11 @@ export class Connections {
   /** Closes every connection without a request to answer now, and the others with their last answer. */
   close(): void {
     this.#isClosing = true;
-    const busy = new Set<Socket>();
-    for (const response of this.#unanswered) {
-      busy.add(response.req.socket);
-      if (!response.headersSent) response.setHeader('connection', 'close');
-    }
+    const last = new Map<Socket, ServerResponse>();
+    for (const response of this.#unanswered) last.set(response.req.socket, response);
+    for (const response of last.values()) if (!response.headersSent) response.setHeader('connection', 'close');
     // Node closes only those that have sent a request before and none since.
-    for (const socket of this.#sockets) if (!busy.has(socket)) socket.destroy();
+    for (const socket of this.#sockets) if (!last.has(socket)) socket.destroy();
   }
 }
 

@@ -63,9 +63,7 @@ export function checkHeaders({ isLocal }: { isLocal: boolean }) {
   return ({ id, headers }: FastifyRequest, reply: FastifyReply, done: () => void): void => {
     reply.header('x-request-id', id);
     const { host = '', 'content-encoding': encoding = 'identity', 'content-type': type = '' } = headers;
-    const charset = Array.from(type.matchAll(CHARSETS), ([, name = '']) => name).find(
-      (name) => !/^utf-?8$/i.test(name),
-    );
+    const charset = type === 'application/json' ? undefined : otherCharset(type);
     if (!isAccepted(host)) {
       // Against DNS rebinding: a page whose foreign host name resolves to this machine.
       const message = `The Host "${host}" is not this server. Use localhost or 127.0.0.1, or start the server with UNSAFE_OPEN=true.`;
@@ -81,6 +79,11 @@ export function checkHeaders({ isLocal }: { isLocal: boolean }) {
       );
     } else done();
   };
+}
+
+/** The first charset of a content type that is not UTF-8. */
+function otherCharset(type: string): string | undefined {
+  return Array.from(type.matchAll(CHARSETS), ([, name = '']) => name).find((name) => !/^utf-?8$/i.test(name));
 }
 
 function isLocalHost(header: string): boolean {

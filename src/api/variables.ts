@@ -6,12 +6,9 @@
  * graphql-js accepts too.
  */
 import {
-  GraphQLBoolean,
   GraphQLError,
-  GraphQLFloat,
   type GraphQLInputObjectType,
   type GraphQLInputType,
-  GraphQLInt,
   type GraphQLLeafType,
   type GraphQLSchema,
   isEnumType,
@@ -138,7 +135,7 @@ class Walk {
     }
     const given = value as Readonly<Record<string, unknown>>;
     for (const { name, type: fieldType, isOptional } of fieldsOf(type)) {
-      const own = Object.hasOwn(given, name) ? given[name] : undefined;
+      const own = given[name];
       if (own === undefined && isOptional) continue;
       this.path.push(name);
       this.check(fieldType, own);
@@ -175,10 +172,8 @@ const MAX_PARSED_CHARACTERS = 1_000;
 
 function isAccepted(type: GraphQLLeafType, value: unknown): boolean {
   if (isEnumType(type)) return typeof value === 'string' && type.getValue(value) !== undefined;
-  if (typeof value === 'string') {
-    if (type === GraphQLInt || type === GraphQLFloat || type === GraphQLBoolean) return false;
-    if (value.length > MAX_PARSED_CHARACTERS) return LONG.has(type.name) || type.extensions['isLong'] === true;
-  }
+  if (typeof value === 'string' && value.length > MAX_PARSED_CHARACTERS)
+    return LONG.has(type.name) || type.extensions['isLong'] === true;
   try {
     return type.parseValue(value) !== undefined;
   } catch {

@@ -45,11 +45,12 @@ export class LatencyCurve {
    */
   expectedMs(work: number): number | null {
     const key = bucketOf(work);
+    const known = this.#buckets.get(key);
+    if (known && known.count >= MIN_SAMPLES) return known.ms;
     let smaller: { key: number; bucket: Bucket } | null = null;
     let larger: { key: number; bucket: Bucket } | null = null;
     for (const [at, bucket] of this.#buckets) {
       if (bucket.count < MIN_SAMPLES) continue;
-      if (at === key) return bucket.ms;
       if (at < key && (!smaller || at > smaller.key)) smaller = { key: at, bucket };
       if (at > key && (!larger || at < larger.key)) larger = { key: at, bucket };
     }

@@ -43,6 +43,8 @@ interface Job extends PredictionRequest {
   readonly startedAt: number;
 }
 
+const NOTHING_TO_RECORD = Promise.resolve();
+
 export class Predictions {
   readonly #serving: Serving;
   readonly #engine: Engine;
@@ -118,16 +120,11 @@ export class Predictions {
     const outcome = await this.#engine.run(version.engineVersion, item, { deadlineMs, priority, connection });
     const prediction = predictionOf(job, outcome);
     faultPoint('predict.answered'); // @fault
-    return { prediction, replayed: false, recorded: this.#record(job, principal, prediction, claim) };
+    const recorded = job.record ? this.#record(principal, prediction, claim) : NOTHING_TO_RECORD;
+    return { prediction, replayed: false, recorded };
   }
 
-  async #record(
-    { record }: Job,
-    principal: Principal,
-    prediction: NewPrediction,
-    claim: IdempotencyClaim | null,
-  ): Promise<void> {
-    if (!record) return;
+  async #record(principal: Principal, prediction: NewPrediction, claim: IdempotencyClaim | null): Promise<void> {
     await this.#recorder.record(principal, prediction, claim);
     faultPoint('predict.recorded'); // @fault
   }

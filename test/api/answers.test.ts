@@ -389,6 +389,24 @@ test('aliases in a mutation are separate operations, and their answers are not s
   expect(data.a.prediction.id).not.toBe(data.b.prediction.id);
 });
 
+test('a field of the same object is resolved again for the next mutation, which may have changed it', async () => {
+  const input = { model: 'spam-filter', input: { text: 'again' }, record: false };
+  const alias = { model: 'spam-filter', alias: 'between', version: 'spam-filter:1' };
+
+  const { data } = await send(
+    `mutation ($input: PredictInput!, $alias: SetAliasInput!) {
+      before: predict(input: $input) { prediction { predictedBy { aliasNames } } }
+      set: setAlias(input: $alias) { problem { message } }
+      after: predict(input: $input) { prediction { predictedBy { aliasNames } } }
+    }`,
+    { input, alias },
+  );
+
+  expect(data.set.problem).toBeNull();
+  expect(data.before.prediction.predictedBy.aliasNames).not.toContain('between');
+  expect(data.after.prediction.predictedBy.aliasNames).toContain('between');
+});
+
 test('the large texts of the catalog are not read unless they are selected, and count if they are', async () => {
   const { catalogDb } = app.app.databases;
   const markdown = 'x'.repeat(MIB);

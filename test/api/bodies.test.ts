@@ -8,6 +8,7 @@ import { BytesInFlight, givenUpAt, RefusedBytes } from '#src/api/body-budgets.js
 import { LIMITS } from '#src/api/limits.js';
 import type { Data } from '../support/graphql-client.js';
 import { createHttpServer, type HttpServer } from '../support/http-server.js';
+import { until } from '../support/until.js';
 
 const started: HttpServer[] = [];
 const sockets: Socket[] = [];
@@ -376,4 +377,45 @@ test('a stop closes connections without a request at once, and refuses bodies th
   await closed;
   await text(arriving);
   await stopped;
+});
+
+test('a stop answers requests that have begun, also several on one connection, and closes it after the last', async () => {
+  const server = await createHttpServer();
+  started.push(server);
+  const { promise: held, resolve: release } = Promise.withResolvers<void>();
+  const { promise: bothBegun, resolve: begin } = Promise.withResolvers<void>();
+  let begun = 0;
+  server.http.addHook('preHandler', async () => {
+    if (++begun === 2) begin();
+    await held;
+  });
+  await server.http.listen({ port: 0, host: '127.0.0.1' });
+  const socket = open(server);
+  socket.write((head(FRAMED_BY_LENGTH(TYPENAME.length)) + TYPENAME).repeat(2));
+  const received = text(socket);
+  await bothBegun;
+
+  const stopped = server.http.close();
+  await until('the server no longer listens', () => !server.http.server.listening);
+  release();
+  await stopped;
+
+  const [first = '', second = ''] = (await received).split(/(?=HTTP\/1\.1 200)/);
+  expect(first).toMatch(/^connection: keep-alive/im);
+  expect(second).toMatch(/^connection: close/im);
+});
+
+test('a connection that is opened while the server stops is closed', async () => {
+  const server = await createHttpServer();
+  started.push(server);
+  const { promise: closed, resolve } = Promise.withResolvers<void>();
+  server.http.addHook('preClose', async () => {
+    const late = open(server).once('close', resolve);
+    await once(late, 'connect');
+  });
+  await server.http.listen({ port: 0, host: '127.0.0.1' });
+
+  await server.http.close();
+
+  await closed;
 });

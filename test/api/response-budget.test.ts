@@ -1,5 +1,8 @@
 /** The budgets of bytes, without a server. */
 import { EventEmitter, once } from 'node:events';
+import fc from 'fast-check';
+import { type GraphQLResolveInfo, GraphQLString } from 'graphql';
+import { measureOf } from '#src/api/answer-size.js';
 import { AnswerBudget, AnswersInFlight, UNCOUNTED_BYTES } from '#src/api/response-budget.js';
 
 class Connection extends EventEmitter {
@@ -71,4 +74,18 @@ test('a client that does not receive its answer in time is disconnected, which g
   clearInterval(running);
 
   expect(inFlight.bytes).toBe(0);
+});
+
+test('a text counts at least as many bytes as it takes as JSON', () => {
+  const measure = measureOf(GraphQLString);
+  const bytesOf = (text: string) => measure?.(text, {} as GraphQLResolveInfo);
+  const characters = fc.constantFrom('a', '"', '\\', '\n', '\u0001', 'é', '日', '💥', '\ud800');
+
+  fc.assert(
+    fc.property(fc.array(characters), (parts) => {
+      const text = parts.join('');
+
+      expect(bytesOf(text)).toBeGreaterThanOrEqual(Buffer.byteLength(JSON.stringify(text)));
+    }),
+  );
 });

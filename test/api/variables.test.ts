@@ -41,6 +41,15 @@ const LONG = 'x'.repeat(8 * 1024 * 1024);
 const CASES: readonly [title: string, query: string, variables: () => string, code: string, path: string][] = [
   ['a predictMany of 80,000 empty objects', MANY, () => manyInputs(fill('{}')), 'TOO_LARGE', 'input.inputs'],
   ['a predictMany of 80,000 valid inputs', MANY, () => manyInputs(fill('{"text":"a"}')), 'TOO_LARGE', 'input.inputs'],
+  ['a predictMany of 2,001 inputs', MANY, () => manyInputs(listOf('{"text":"a"}', 2_001)), 'TOO_LARGE', 'input.inputs'],
+  ['an input without its model', PREDICT, () => '{"input":{"input":{"text":"a"}}}', 'MISSING', 'input.model'],
+  [
+    'a variable that is named like a property of every object and was not sent',
+    'query ($constructor: Int!) { models(first: $constructor) { nodes { id } } }',
+    () => '{}',
+    'MISSING',
+    'constructor',
+  ],
   ['1,000 empty inputs', MANY, () => manyInputs(listOf('{}', 1_000)), 'WRONG_KIND', 'input.inputs.0'],
   [
     'inputs with 60,000 sentences',

@@ -180,6 +180,38 @@ test('a request whose own client has disconnected is still run for those who hav
   expect(shared.get('k')).toBeUndefined();
 });
 
+test('a retry runs at once after the only client has disconnected', async () => {
+  const shared = new SharedPredictions();
+  const begun = Promise.withResolvers<never>();
+  let disconnect = () => {};
+  const connection = { isClosed: false, caller: 'x', onClose: (listener: () => void) => (disconnect = listener) };
+  const mine = { connection, startedAt: performance.now(), deadlineMs: 1e6 };
+  const first = shared.begin('k', 'd', mine, (given) => {
+    given.onClose?.(() => begun.reject(new Error('nobody waits')));
+    return begun.promise;
+  });
+
+  connection.isClosed = true;
+  disconnect();
+
+  await expect(first).rejects.toThrow('nobody waits');
+  expect(shared.get('k')).toBeUndefined();
+});
+
+test('another request with the key of one in progress is a conflict', async () => {
+  const keyed = { idempotencyKey: 'in progress' };
+  await armFault('sqlite.write.begin', 'pause');
+  const first = predict(keyed);
+  await until('the commit has begun', hasFired);
+
+  const other = predict({ ...keyed, input: x(2) });
+  await app.query('{ __typename }');
+  await goOn();
+
+  const { id } = (await first).prediction;
+  expect(await other).toMatchObject({ prediction: null, problem: { code: 'IDEMPOTENCY_CONFLICT', earlier: id } });
+});
+
 test('a retry runs at once if the last request to leave has missed its deadline, after the first client disconnected', async () => {
   const shared = new SharedPredictions();
   const gone = { isClosed: true, caller: 'x' };
@@ -203,4 +235,19 @@ test('only so many requests with keys wait at the same time', () => {
   for (let i = 0; i < 10_000; i++) void shared.begin(`k${i}`, 'd', mine, () => new Promise(() => {}));
 
   expect(() => shared.checkRoom('echo')).toThrow('10000 inputs are already waiting');
+});
+
+test('requests with keys that have failed make room for others', async () => {
+  const shared = new SharedPredictions();
+  const mine = { connection: { isClosed: false, caller: 'x' }, startedAt: 0, deadlineMs: 1 };
+  const fail = () => Promise.reject(new Error('failed'));
+
+  const begun = Array.from({ length: 10_000 }, (_, i) => shared.begin(`k${i}`, 'd', mine, fail));
+  await Promise.allSettled(begun);
+
+  expect(() => shared.checkRoom('echo')).not.toThrow();
+});
+
+test('a key without a value counts as absent', () => {
+  expect(requestDigest('echo', null, { text: 'a', image: undefined })).toBe(requestDigest('echo', null, { text: 'a' }));
 });
