@@ -49,6 +49,14 @@ export abstract class AppError extends Error {
   abstract readonly code: ProblemCode;
   readonly retryable: boolean = false;
   readonly retryAfterMs: number | null = null;
+
+  /** Without a stack: nobody reads it, and under overload, capturing it is a large part of what a refusal costs. */
+  constructor(message: string, options?: ErrorOptions) {
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
+    super(message, options);
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 export class InvalidInputError extends AppError {

@@ -1,6 +1,7 @@
 /** Overload: goodput, refusals, late work and recovery when far more arrives than can be answered. */
 import type { CpuUse } from './cpu.ts';
 import type { ChainName } from './graphs.ts';
+import type { LoopDelay } from './inside-server.ts';
 import { ms, percent, perSecond, ratio, table } from './numbers.ts';
 import type { OpenLoopResult, PhaseResult } from './open-loop.ts';
 import { checkAnswers, describeCpu, efficiency, isPinned, judged, type Rig, startRig } from './rig.ts';
@@ -20,6 +21,7 @@ const HEADER = [
   'offered',
   '**goodput**',
   '**refusal p99**',
+  '**in the server**',
   '**late work**',
   'p99 before',
   '**p99 after**',
@@ -47,7 +49,9 @@ ${measured.map(({ notes }) => notes).join('\n')}
 *How to read it:* Poisson arrivals from ${CALLERS} callers, each timed from the moment it was due; every answer was compared with
 the bare graph's. Deadlines are 1 s. ${isPinned ? 'The server and the clients share one core, the only worker has another. ' : ''}"L" is a
 bare loop on the worker's core at its best batch size, "peak" the best goodput of closed loops, "η" the share of the
-service's CPU time at the peak that bare runs of the same batches take. Then the given multiple of the peak arrives for
+service's CPU time at the peak that bare runs of the same batches take. "in the server" is the time of a refusal from the end of its headers
+until the answer is handed to the system; "refusal p99" also has the delays of the client, which shares the core, and of
+both event loops. Then the given multiple of the peak arrives for
 ${isQuick ? '8' : '60'} s. "late work" is the share of items that were in a worker when their deadline passed, or answered
 after it. "before" and "after" are half the peak; "after" begins 1 s after the end. Goals: goodput at least
 ${MIN_GOODPUT} of the peak, a refusal within ${MAX_REFUSAL_MS} ms at p99, at most ${percent(MAX_LATE)} late work, and the p99 of before.`;
@@ -74,12 +78,14 @@ async function measureOne(
       perSecond: [normal, offered, normal, normal].map((rate) => rate / CALLERS),
       connections: CONNECTIONS,
     });
+    const endWatch = rig.server.watchLoop();
     const result = await rig.load({
       phases: [{ seconds: seconds.normal }, { seconds: seconds.overload }, { seconds: 1 }, { seconds: seconds.normal }],
       callers: Array.from({ length: CALLERS }, (_, i) => one(i)),
     });
+    const server = await endWatch();
     checkAnswers(result);
-    return describe({ model, offered, rig, peak, result });
+    return describe({ model, offered, rig, peak, result, server });
   } finally {
     await rig.stop();
   }
@@ -123,8 +129,16 @@ function perCpuSecond({ goodputPerSecond }: PhaseResult, { groups, seconds }: Cp
   return (goodputPerSecond * seconds) / (groups['workers'] ?? 0);
 }
 
-function describe(of: { model: ChainName; offered: number; rig: Rig; peak: Peak; result: OpenLoopResult }): Measured {
-  const { model, offered, rig, peak, result } = of;
+interface Measurement {
+  readonly model: ChainName;
+  readonly offered: number;
+  readonly rig: Rig;
+  readonly peak: Peak;
+  readonly result: OpenLoopResult;
+  readonly server: LoopDelay;
+}
+
+function describe({ model, offered, rig, peak, result, server }: Measurement): Measured {
   const [before, during, after] = [0, 1, 3].map((i) => result.callers[0]?.phases[i]) as [
     PhaseResult,
     PhaseResult,
@@ -145,6 +159,7 @@ function describe(of: { model: ChainName; offered: number; rig: Rig; peak: Peak;
     perSecond(offered),
     judged(`${perSecond(during.goodputPerSecond)} = ${ratio(kept)}`, kept >= MIN_GOODPUT),
     judged(ms(during.refused.p99), during.refused.p99 <= MAX_REFUSAL_MS),
+    judged(ms(server.refusals.p99), server.refusals.p99 <= MAX_REFUSAL_MS),
     judged(percent(late), late <= MAX_LATE),
     ms(before.latency.p99),
     judged(ms(after.latency.p99), isRecovered),
@@ -152,6 +167,6 @@ function describe(of: { model: ChainName; offered: number; rig: Rig; peak: Peak;
   const codes = Object.entries(during.refusals).map(([code, { count, p99 }]) => `${code} ${count} (p99 ${ms(p99)})`);
   const keptPerCpu = perCpuSecond(during, cpu) / peak.goodputPerCpuSecond;
   const notes = `- ${model}: peak with ${peak.connections} connections. Per second of the worker's CPU time, goodput was ${ratio(keptPerCpu)} that of the peak. During overload ${during.due} requests: ${during.right} right (p99 ${ms(during.latency.p99)}),
-  ${during.late} late, ${during.timeouts} timeouts, ${codes.join(', ')}. The client sent at p99 ${ms(during.sendDelay.p99)} late. CPU: ${describeCpu(cpu)}.`;
+  ${during.late} late, ${during.timeouts} timeouts, ${codes.join(', ')}. The client sent at p99 ${ms(during.sendDelay.p99)} late; the event loop of the server was delayed by p99 ${ms(server.p99)}. CPU: ${describeCpu(cpu)}.`;
   return { row, notes };
 }

@@ -9,6 +9,7 @@ import {
   overloadAfter,
 } from '#src/engine/admission.js';
 import { LatencyCurve } from '#src/engine/latency.js';
+import { OverloadedError } from '#src/errors.js';
 import {
   inVirtualTime,
   itemOf,
@@ -62,6 +63,11 @@ test('a version is overloaded for a second after a refusal, for deadlines that a
   expect(overloadAfter(first, 50, 900)).toEqual(first);
   expect(overloadAfter(first, 2_000, 900)).toEqual({ at: 900, deadlineMs: 2_000 });
   expect(overloadAfter(first, 50, 1_001)).toEqual({ at: 1_001, deadlineMs: 50 });
+});
+
+test('a refusal captures no stack, and other errors still do', () => {
+  expect(new OverloadedError('v:1', 1, 100).stack).not.toMatch(/\n\s+at /);
+  expect(new Error('another').stack).toMatch(/\n\s+at /);
 });
 
 test('a deadline shorter than a run is refused, unless the prediction is old and the version idle', () => {
