@@ -3,6 +3,7 @@
  *
  * Exit status: 0 after SIGTERM or SIGINT, 1 if the server cannot start, 3 if another server uses the data folder.
  */
+import './production.js';
 import { pino } from 'pino';
 import { type App, startApp } from './app.js';
 import { loadConfig } from './config.js';

@@ -12,6 +12,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   errors: ['without-paths'],
   'wait-at-most': [],
   loopback: [],
+  production: [],
   tasks: ['errors'],
   onnx: [],
   storage: ['errors', 'wait-at-most'],
@@ -52,7 +53,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'engine',
     'storage',
   ],
-  main: ['app', 'config', 'errors'],
+  main: ['app', 'config', 'errors', 'production'],
 };
 
 const NATIVE = ['onnxruntime-node', 'sharp', 'tokenizers'];
@@ -200,11 +201,11 @@ test('type-graphql is in types, inputs, resolvers, policies, prices and the sche
   expect(wrong.map(({ file }) => file)).toEqual([]);
 });
 
-test('only main.ts and child.ts read the environment; only main.ts and worker.ts exit', () => {
+test('only main.ts, production.ts and child.ts read the environment; only main.ts and worker.ts exit', () => {
   const reads = files.filter(({ source }) => /process\.env\b/.test(source.text)).map(({ file }) => file);
   const exits = files.filter(({ source }) => /process\.exit\(/.test(source.text)).map(({ file }) => file);
 
-  expect(reads.sort()).toEqual(['engine/child.ts', 'main.ts']);
+  expect(reads.sort()).toEqual(['engine/child.ts', 'main.ts', 'production.ts']);
   expect(exits.sort()).toEqual(['main.ts', 'worker/worker.ts']);
 });
 
@@ -238,4 +239,10 @@ test('functions stay short: nine of ten within 30 lines, none over 60', () => {
 
   expect(p90).toBeLessThanOrEqual(30);
   expect(sizes.filter(({ lines }) => lines > 60)).toEqual([]);
+});
+
+test('main.ts imports production.ts before anything that could load graphql', () => {
+  const main = files.find(({ file }) => file === 'main.ts');
+
+  expect(main && importsOf(main.source)[0]).toBe('./production.js');
 });

@@ -132,7 +132,7 @@ async function inputsOf(schema: GraphQLSchema, subject: Subject): Promise<LargeI
   return [...(await inputsOfKey(key, subject)), ...tensors];
 }
 
-async function inputsOfKey(key: string, { model, example }: Subject): Promise<LargeInput[]> {
+async function inputsOfKey(key: string, { model, example, output }: Subject): Promise<LargeInput[]> {
   if (key === 'row') {
     const wide = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`c${i}`, i]));
     return [
@@ -141,9 +141,9 @@ async function inputsOfKey(key: string, { model, example }: Subject): Promise<La
     ];
   }
   if (key === 'text') {
-    const chosen = Object.entries(TEXTS).filter(
-      ([kind]) => model.startsWith('tokenizer-') || USUAL_TEXTS.includes(kind),
-    );
+    // A token for each character gives the most spans.
+    const usual = output === 'Tokens' ? [...USUAL_TEXTS, 'punctuation'] : USUAL_TEXTS;
+    const chosen = Object.entries(TEXTS).filter(([kind]) => model.startsWith('tokenizer-') || usual.includes(kind));
     return chosen.map(([kind, text]) => ({ kind, input: { text }, isVariation: !USUAL_TEXTS.includes(kind) }));
   }
   const words = TEXTS['words'] ?? '';
