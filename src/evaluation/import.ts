@@ -7,6 +7,7 @@ import { SYSTEM } from '../access/principal.js';
 import { findDatasetsByNames } from '../catalog/dataset.queries.js';
 import type { Dataset } from '../catalog/dataset.type.js';
 import { saveDataset } from '../catalog/registration.queries.js';
+import { unlessDiskIsFull } from '../importing/full-disk.js';
 import type { ImportedCard } from '../importing/import.js';
 import type { ImportedResult } from '../importing/manifest.js';
 import type { CatalogDatabase } from '../storage/database.js';
@@ -21,7 +22,9 @@ export async function importEvaluations(
   for (const card of cards) {
     // A card may state the metrics of one dataset in several results.
     const byDataset = Map.groupBy(card.results, ({ dataset }) => JSON.stringify(dataset));
-    for (const results of byDataset.values()) await importResults({ db, log }, card, results);
+    await unlessDiskIsFull(log, { modelId: card.modelId }, async () => {
+      for (const results of byDataset.values()) await importResults({ db, log }, card, results);
+    });
   }
 }
 

@@ -14,6 +14,7 @@ import {
 } from '../catalog/registration.queries.js';
 import { ManifestError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
+import { unlessDiskIsFull } from './full-disk.js';
 import { type DatasetYaml, readDatasetManifest, subfolders } from './manifest.js';
 
 interface DatasetImporter {
@@ -25,7 +26,10 @@ const PREVIEW_ROWS = 100;
 const PREVIEW_CHARACTERS = 200_000;
 
 export async function importDatasets(importer: DatasetImporter, folder: string): Promise<void> {
-  await Promise.all((await subfolders(folder)).map((name) => importDataset(importer, path.join(folder, name))));
+  const imports = (await subfolders(folder)).map((name) =>
+    unlessDiskIsFull(importer.log, { dataset: name }, () => importDataset(importer, path.join(folder, name))),
+  );
+  await Promise.all(imports);
 }
 
 async function importDataset(importer: DatasetImporter, folder: string): Promise<void> {

@@ -16,6 +16,7 @@ import { ManifestError } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { TaskName } from '../tasks/tasks.js';
+import { unlessDiskIsFull } from './full-disk.js';
 import { importDatasets } from './import-datasets.js';
 import type { Importer } from './import-graphs.js';
 import { importVersion, recordFailure } from './import-version.js';
@@ -56,7 +57,8 @@ export async function importModelStore(parts: Parts, store: string): Promise<Imp
     const cards: ImportedCard[] = [];
     const importRest = async () => {
       for (let name = remaining.shift(); name !== undefined; name = remaining.shift()) {
-        const card = await importModel(importer, path.join(store, name));
+        const folder = path.join(store, name);
+        const card = await unlessDiskIsFull(log, { folder: name }, () => importModel(importer, folder));
         if (card) cards.push(card);
         progress.count();
       }

@@ -75,7 +75,10 @@ export interface Databases {
  */
 export async function openDatabases(dataDir: string): Promise<Databases> {
   await mkdir(dataDir, { recursive: true });
-  const lock = await lockStore(path.join(dataDir, 'server.lock'));
+  const lockFile = path.join(dataDir, 'server.lock');
+  const lock = await lockStore(lockFile).catch((error) => {
+    throw error instanceof StartupError ? error : describeOpening(lockFile, error);
+  });
   const opened = [lock];
   const close = async () => {
     for (const file of opened.toReversed()) await file.close();
@@ -127,5 +130,8 @@ function describeOpening(file: string, error: unknown): Error {
   const cause = error instanceof StorageFullError ? error.cause : error;
   const text = cause instanceof Error ? cause.message : String(cause);
   const isDamaged = cause instanceof SqliteError && cause.is('corrupt', 'notADatabase');
-  return isDamaged ? new DamagedFileError(file, text) : new StartupError(`${file} could not be opened: ${text}`);
+  if (isDamaged) return new DamagedFileError(file, text);
+  return new StartupError(
+    `${file} could not be opened: ${text}. Check that the disk has room and that the server may write to the folder.`,
+  );
 }

@@ -2,7 +2,7 @@
 import { StorageFullError } from '../errors.js';
 import { SqliteError } from './sqlite-error.js';
 
-const DISK_ERRORS = new Set(['ENOSPC', 'EIO', 'EMFILE', 'ENFILE', 'EROFS', 'EDQUOT']);
+const DISK_ERRORS = new Set(['ENOSPC', 'EFBIG', 'EIO', 'EMFILE', 'ENFILE', 'EROFS', 'EDQUOT']);
 
 /** @throws StorageFullError for a failure of the disk, else the error it was given */
 export function throwDiskFailureAsStorageFull(error: unknown): never {

@@ -4,7 +4,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { pino } from 'pino';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { armFault, disarmFault } from '../support/faults.js';
 import { huggingFaceFolders } from '../support/hugging-face.js';
+import { writeManyFolders } from '../support/many-folders.js';
 import { createStore, type TestStore } from '../support/model-store.js';
 import { encodeModel, type GraphSpec } from '../support/onnx.js';
 import { until } from '../support/until.js';
@@ -19,6 +21,7 @@ beforeEach(async () => {
   lines = [];
 });
 afterEach(async () => {
+  await disarmFault();
   await app?.app.stop();
   app = undefined;
   await store.remove();
@@ -121,3 +124,70 @@ test('a graph that was lost while the server runs is restored, and the log names
   });
   expect((await predict()).problem).toBeNull();
 });
+
+/** The states of the versions of each model. */
+async function states(): Promise<Record<string, string[]>> {
+  const { models } = await (app as TestApp).query('{ models { nodes { name versions { nodes { state } } } } }');
+  return Object.fromEntries(
+    models.nodes.map(({ name, versions }: Data) => [name, versions.nodes.map(({ state }: Data) => state)]),
+  );
+}
+
+test.each(['ENOSPC', 'EFBIG'])(
+  'a disk that is full (%s) while a model is imported keeps no other model from answering',
+  async (code) => {
+    await writeManyFolders(store.folder, 3);
+    await armFault('blob.write', code, 2);
+
+    await start();
+    const full = Object.values(await states()).flat();
+    const logged = lines.filter(({ msg }) => /the disk is full/.test(msg));
+    await start();
+
+    expect(full).toEqual(['READY', 'READY']);
+    expect(logged).toHaveLength(1);
+    expect(Object.values(await states())).toEqual([['READY'], ['READY'], ['READY']]);
+  },
+);
+
+test('a database that is full while a model is imported keeps no other model from answering', async () => {
+  await writeManyFolders(store.folder, 1);
+  await start();
+  await writeManyFolders(store.folder, 3);
+  // The first writes are those of opening the databases.
+  await armFault('sqlite.write.query', 'SQLITE_FULL', 12);
+
+  await start();
+  const full = Object.values(await states()).flat();
+  await start();
+
+  expect(full).toEqual(['READY', 'READY']);
+  expect(Object.values(await states())).toEqual([['READY'], ['READY'], ['READY']]);
+});
+
+test('a disk that is full when the first database is opened refuses the start and says what to check', async () => {
+  await armFault('sqlite.open', 'SQLITE_IOERR');
+
+  await expect(start()).rejects.toThrow(/\.lock could not be opened: .*\. Check that the disk has room/);
+});
+
+test('a disk that is full while a lost graph is restored keeps no other model from answering, and the next start restores it', async () => {
+  await writeManyFolders(store.folder, 2);
+  const { query } = await start();
+  const { version } = await query('{ version(ref: "tiny-0001") { artifact { sha256 } } }');
+  const blob = await fileOf(version.artifact.sha256);
+  await rm(blob);
+  await armFault('blob.write', 'ENOSPC');
+
+  await start();
+  const asked = await Promise.all(['tiny-0000', 'tiny-0001'].map(tiny));
+  await start();
+
+  expect(asked.map(({ problem }) => problem?.code ?? null)).toEqual([null, 'INFERENCE_FAILED']);
+  expect((await tiny('tiny-0001')).problem).toBeNull();
+});
+
+async function tiny(model: string): Promise<Data> {
+  const input = `{ model: "${model}", input: { row: { a: 1, b: 2 } }, record: false }`;
+  return (await (app as TestApp).query(`mutation { predict(input: ${input}) { problem { code message } } }`)).predict;
+}
