@@ -24,6 +24,8 @@ export interface ChildEvents {
   onMessage(message: unknown): void;
   /** The process sent bytes that do not form a valid frame. */
   onProtocolError(reason: string): void;
+  /** What a probe writes to stderr. Other workers write to the server's. */
+  onStderr?(text: string): void;
   /** Called exactly once, after every other event. `how` describes the exit, for example `signal SIGKILL`. */
   onExit(signal: NodeJS.Signals | null, how: string): void;
 }
@@ -48,6 +50,11 @@ export interface LaunchOptions {
   readonly file: string;
   readonly emptyFolder: string;
   readonly memoryBytes: number;
+  /**
+   * Whether a process that starts now may use a GPU. Software Vulkan keeps the code that it compiles in files in memory,
+   * and a limit on the size of files would end the process with SIGBUS.
+   */
+  readonly mayUseGpu: () => boolean;
 }
 
 /** Paths of the tools that confine a child; null for a tool that is missing or not permitted. */
@@ -82,6 +89,7 @@ export function childStarter(launch: LaunchOptions, confinement: Confinement): S
     const stream = child.stdio?.[CHANNEL_FD] as Duplex | undefined;
     const channel = stream && new FrameChannel<ToWorker>(stream, events);
     const panic = panicOf(child);
+    if (events.onStderr) child.stderr?.on('data', events.onStderr);
     child.on('error', (error) => child.pid ?? events.onExit(null, error.message));
     // `close` waits until a probe's stderr has been read completely.
     child.once(child.stderr ? 'close' : 'exit', (code, signal) => {
@@ -131,18 +139,26 @@ const INHERITED_ENV = ['PATH', 'LD_LIBRARY_PATH', 'CUDA_VISIBLE_DEVICES', 'VK_DR
 const V8_OPTIONS = ['--max-semi-space-size=4'];
 
 function spawnWorker(
-  { file, emptyFolder, memoryBytes }: LaunchOptions,
+  { file, emptyFolder, memoryBytes, mayUseGpu }: LaunchOptions,
   confinement: Confinement,
   purpose: Purpose,
 ): ChildProcess {
   const passedOn = [...INHERITED_ENV];
   passedOn.push('FAULT_FILE', 'FAULT_LOG'); // @fault
   const env = Object.fromEntries(passedOn.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
-  const command = [...confinementCommand(confinement, memoryBytes, purpose), process.execPath, ...V8_OPTIONS, file];
+  const limits = purpose === 'probe' ? [...PROBE_LIMITS, ...(mayUseGpu() ? [] : [PROBE_FILE_LIMIT])] : null;
+  const command = [...confinementCommand(confinement, memoryBytes, limits), process.execPath, ...V8_OPTIONS, file];
   return spawn(command[0] as string, command.slice(1), {
     cwd: emptyFolder,
-    // glibc would keep the freed memory of each thread that ever tokenized a long text, and of weights below 32 MB.
-    env: { ...env, ORT_DISABLE_TELEMETRY: '1', MALLOC_ARENA_MAX: '1', MALLOC_MMAP_THRESHOLD_: '1048576' },
+    env: {
+      ...env,
+      ORT_DISABLE_TELEMETRY: '1',
+      // CUDA would round the factors of matrix products of batches to 10 bits (TF32), and answers would differ by 1e-3.
+      NVIDIA_TF32_OVERRIDE: '0',
+      // glibc would keep the freed memory of each thread that ever tokenized a long text, and of weights below 32 MB.
+      MALLOC_ARENA_MAX: '1',
+      MALLOC_MMAP_THRESHOLD_: '1048576',
+    },
     // A probe's stderr is read for panic messages, which become part of its exit. Others write to the server's stderr.
     stdio: ['ignore', 'ignore', purpose === 'probe' ? 'pipe' : 'inherit', 'pipe'],
   });
@@ -156,8 +172,10 @@ function spawnWorker(
  */
 const NODE_RESERVED_BYTES = 640_000_000;
 
-/** A probe gets at most 60 s of CPU time, files of at most 64 KiB and 256 open files. */
-const PROBE_LIMITS = ['--cpu=60', '--fsize=65536', '--nofile=256'];
+/** A probe gets at most 60 s of CPU time and 256 open files. */
+const PROBE_LIMITS = ['--cpu=60', '--nofile=256'];
+/** Files of at most 64 KiB, unless a GPU is in use. */
+const PROBE_FILE_LIMIT = '--fsize=65536';
 
 /**
  * The command prefix that confines a worker. Each tool replaces itself with the next by `exec`, so the child's pid is
@@ -167,14 +185,11 @@ const PROBE_LIMITS = ['--cpu=60', '--fsize=65536', '--nofile=256'];
 function confinementCommand(
   { setpriv, prlimit, unshare }: Confinement,
   memoryBytes: number,
-  purpose: Purpose,
+  probeLimits: readonly string[] | null,
 ): string[] {
-  const isProbe = purpose === 'probe';
   return [
-    ...(prlimit
-      ? [prlimit, `--data=${memoryBytes + NODE_RESERVED_BYTES}`, '--core=0', ...(isProbe ? PROBE_LIMITS : [])]
-      : []),
-    ...(unshare && isProbe ? [unshare, ...NO_NETWORK] : []),
+    ...(prlimit ? [prlimit, `--data=${memoryBytes + NODE_RESERVED_BYTES}`, '--core=0', ...(probeLimits ?? [])] : []),
+    ...(unshare && probeLimits ? [unshare, ...NO_NETWORK] : []),
     ...(setpriv ? [setpriv, '--pdeathsig', 'KILL'] : []),
   ];
 }

@@ -11,8 +11,9 @@ import type { Logger } from 'pino';
 import { InferenceFailedError, StartupError } from '../errors.js';
 import { isOutOfMemory } from '../tasks/failures.js';
 import { childStarter, findConfinement, type Purpose, type StartChild } from './child.js';
-import { ProbeProcesses, ProcessLostError, withDisposableWorker } from './disposable-worker.js';
+import { ProbeProcesses, ProcessLostError } from './disposable-worker.js';
 import { type EngineVersion, type FromWorker, loadMessage } from './messages.js';
+import { checkProvider, type ProviderCheck } from './provider-checks.js';
 import { countFailedStarts, decideRecycling, type ExitCause, restartDelayMs, STANDBY_WORKERS } from './supervision.js';
 import { type LoadResult, WorkerProcess } from './worker-process.js';
 
@@ -41,12 +42,6 @@ export class LoadFailedError extends Error {
 /** What callers learn of a version that cannot be loaded. */
 export function artifactError(message: string): InferenceFailedError {
   return new InferenceFailedError(`the version's artifact could not be loaded: ${message}`);
-}
-
-export interface ProviderCheck {
-  readonly name: string;
-  readonly available: boolean;
-  readonly reason: string | null;
 }
 
 /** The server gives up its own startup after this many failed worker starts in a row. */
@@ -117,7 +112,10 @@ export class Pool {
   async start(): Promise<void> {
     if (!this.#options.startChild) this.#startChild = await this.#createChildStarter();
     for (let i = 0; i < this.size; i++) this.#spawn('pool', 0);
-    [this.providerChecks] = await Promise.all([this.#checkProviders(), this.#firstReady.promise]);
+    [this.providerChecks] = await Promise.all([
+      Promise.all(this.#options.providers.map((name) => checkProvider(this.#startChild, name))),
+      this.#firstReady.promise,
+    ]);
     const chosen = this.providerChecks.find(({ available }) => available);
     if (!chosen) this.#options.log.error({ providers: this.providerChecks }, 'no execution provider is available');
     this.provider = chosen?.name ?? 'none';
@@ -193,7 +191,9 @@ export class Pool {
         { missing },
         'tools that confine workers are missing or not permitted; workers run without those limits',
       );
-    return childStarter({ file, emptyFolder, memoryBytes }, confinement);
+    // Until the providers have been checked, the only probes are those that check them.
+    const mayUseGpu = () => this.providerChecks.length === 0 || this.provider !== 'cpu';
+    return childStarter({ file, emptyFolder, memoryBytes, mayUseGpu }, confinement);
   }
 
   #findActive(purpose: 'spare' | 'quarantine'): WorkerProcess | undefined {
@@ -292,24 +292,6 @@ export class Pool {
       else if (decision === 'retire' && worker.purpose === 'spare') worker.kill('stopped');
       else if (decision === 'retire' && this.#findActive('spare')?.isReady) return this.recycle(worker, 'old or large');
     }
-  }
-
-  /** ONNX Runtime lists the providers it was compiled with. Only creating a session shows which of them work here. */
-  async #checkProviders(): Promise<ProviderCheck[]> {
-    return Promise.all(
-      this.#options.providers.map(async (name) => {
-        if (name === 'cpu') return { name, available: true, reason: null };
-        try {
-          const reply = await withDisposableWorker(this.#startChild, (ask) =>
-            ask({ kind: 'checkProvider', provider: name }),
-          );
-          if (reply.kind !== 'providerChecked') throw new Error('no reply');
-          return { name, available: reply.available, reason: reply.reason };
-        } catch (error) {
-          return { name, available: false, reason: error instanceof Error ? error.message : String(error) };
-        }
-      }),
-    );
   }
 }
 

@@ -70,6 +70,8 @@ export class WorkerBody {
   readonly #loaded = new Map<string, Promise<Loaded>>();
   /** For each outstanding batch, the positions of the items that nobody waits for anymore. */
   readonly #cancelled = new Map<number, Set<number>>();
+  /** Resolves when a session that keeps the driver of a GPU running is open, or cannot be opened; null before the first load. */
+  #context: Promise<unknown> | null = null;
   /** Resolves when all earlier work has finished. */
   #turn: Promise<void> = Promise.resolve();
 
@@ -111,6 +113,7 @@ export class WorkerBody {
   }
 
   async #measureLoad(message: LoadMessage, measure: LoadMeasure): Promise<Loaded> {
+    await this.#openContext(message.provider);
     const before = await this.#runtime.dataBytes();
     const begun = performance.now();
     const loaded = await this.#load(message);
@@ -118,6 +121,23 @@ export class WorkerBody {
     const after = await this.#runtime.dataBytes();
     if (before !== null && after !== null) measure.residentBytes = Math.max(0, after - before);
     return loaded;
+  }
+
+  /**
+   * The first session on a GPU starts the driver, and the last one that is released may end it. One small session stays
+   * open, so that neither its time nor its memory, which is hundreds of megabytes with CUDA, counts as that of a version.
+   */
+  #openContext(provider: string): Promise<unknown> {
+    if (provider === 'cpu') return Promise.resolve();
+    // If this fails, the load of the version fails too, and says why.
+    this.#context ??= this.#runIdentity(provider).catch(() => null);
+    return this.#context;
+  }
+
+  async #runIdentity(provider: string): Promise<OpenSession> {
+    const session = await this.#runtime.openSession(Buffer.from(IDENTITY_MODEL), provider);
+    await session.run([{ name: 'x', datatype: 'FP32', shape: [1], data: Float32Array.of(1) }]);
+    return session;
   }
 
   async #load(message: LoadMessage): Promise<Loaded> {
@@ -158,8 +178,7 @@ export class WorkerBody {
 
   async #checkProvider({ id, provider }: Numbered<'checkProvider'>): Promise<void> {
     try {
-      const session = await this.#runtime.openSession(IDENTITY_MODEL, provider);
-      await session.run([{ name: 'x', datatype: 'FP32', shape: [1], data: Float32Array.of(1) }]);
+      await this.#runIdentity(provider);
       this.#send({ kind: 'providerChecked', id, available: true, reason: null });
     } catch (error) {
       this.#send({ kind: 'providerChecked', id, available: false, reason: messageOf(error) });
