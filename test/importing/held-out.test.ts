@@ -7,7 +7,7 @@ import type { Box } from '#src/tasks/answer.js';
 import { intersectionOverUnion } from '#src/tasks/object-detection.js';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
 
-const CHUNK = 500;
+const CHUNK = 16;
 const PREDICT_MANY = `mutation ($input: PredictManyInput!) {
   predictMany(input: $input) { results {
     prediction { output { ... on Classification { label } ... on Regression { value unit }

@@ -4,8 +4,10 @@ import { startTestApp, type TestApp } from '../support/app.js';
 import { huggingFaceFolders } from '../support/hugging-face.js';
 import { createStore, type TestStore } from '../support/model-store.js';
 
-/** Compatibility normalization makes 18 characters of this one, so that a text has 1.8 million tokens. */
-const EXPANDING_TEXT = '\ufdfa'.repeat(100_000);
+/** Compatibility normalization makes 18 characters of this one. */
+const EXPANDING = '\ufdfa';
+/** 81,000 tokens, nearly as many as the price allows. */
+const EXPANDING_TEXT = EXPANDING.repeat(4_500);
 const MEMORY_LIMIT_BYTES = 1_500_000_000;
 
 let store: TestStore;
@@ -23,20 +25,17 @@ afterAll(async () => {
   await store.remove();
 });
 
-test('nine texts of 1.8 million tokens at once end no worker', async () => {
+test('nine texts of 81,000 tokens at once end no worker, and longer ones cost more than is allowed', async () => {
   const workers = () => app.app.engine.workers.map(({ pid }) => pid).sort();
-  await app.query(PREDICT_MANY, { input: { model: 'ner', inputs: [{ text: 'Paris' }], record: false } });
+  const predict = (text: string) =>
+    app.query(PREDICT_MANY, { input: { model: 'ner', inputs: [{ text }], record: false, deadlineMs: 3_600_000 } });
+  await predict('Paris');
   const before = workers();
 
-  // In three requests, because all nine together cost more than is allowed.
-  const inputs = Array(3).fill({ text: EXPANDING_TEXT });
-  const answers = await Promise.all(
-    Array.from({ length: 3 }, () =>
-      app.query(PREDICT_MANY, { input: { model: 'ner', inputs, record: false, deadlineMs: 3_600_000 } }),
-    ),
-  );
+  const answers = await Promise.all(Array.from({ length: 9 }, () => predict(EXPANDING_TEXT)));
 
-  for (const { predictMany } of answers) expect(predictMany.results).toEqual(Array(3).fill({ problem: null }));
+  for (const { predictMany } of answers) expect(predictMany.results).toEqual([{ problem: null }]);
+  await expect(predict(EXPANDING.repeat(100_000))).rejects.toThrow('COST_LIMIT_EXCEEDED');
   expect(workers()).toEqual(before);
 });
 
