@@ -55,7 +55,7 @@ export class Engine {
   readonly #queue = new FairQueue();
   readonly #quarantine = new Quarantine((version, error) => this.#recovery.failQueued(version, error));
   readonly #recovery = new Recovery(this.#queue, this.#quarantine);
-  readonly #running = new RunningBatches(this.#queue, (version) => this.#served.of(version, performance.now()));
+  readonly #running = new RunningBatches(this.#queue, (version) => this.#served.of(version));
   readonly #residents: ResidentVersions;
   readonly #admission: AdmissionControl;
   #outstanding = 0;
@@ -157,7 +157,7 @@ export class Engine {
     if (options.connection.isClosed) return Promise.reject(disconnected());
     const now = performance.now();
     const { caller } = options.connection;
-    const served = this.#served.of(version, now);
+    const served = this.#served.of(version);
     const costMs = served.latency.costMs(item, batchLimits(version)) ?? UNKNOWN_COST_MS;
     const input = { item, bytes: bytesOfItem(item), costMs, now };
     const refusal =

@@ -13,6 +13,7 @@ import {
   type Worth,
   withOneMore,
 } from './residency.js';
+import { VersionRecords } from './version-records.js';
 import type { LoadResult } from './worker-process.js';
 
 export interface KnownVersion {
@@ -32,10 +33,6 @@ export interface KnownVersion {
   waitedMs: number;
 }
 
-/** Versions whose uses and sizes are remembered while they are in no worker's memory. */
-const MAX_KNOWN_VERSIONS = 4_000;
-/** Forgotten at once, so that the cost of finding them is spread over many new ones. */
-const FORGOTTEN_AT_ONCE = MAX_KNOWN_VERSIONS / 10;
 /** Loads that a mean goes back. */
 const MAX_COUNTED_LOADS = 8;
 /**
@@ -50,50 +47,48 @@ const USUAL_LOAD_WEIGHT = 0.05;
 const INITIAL_MS_PER_BYTE = 100 / FIXED_LOAD_BYTES;
 
 export class KnownVersions {
-  readonly #byKey = new Map<string, KnownVersion>();
-  readonly #keysInUse: () => ReadonlySet<string>;
+  readonly #records: VersionRecords<KnownVersion>;
   #uses = 0;
   #msPerByte: number | null = null;
 
   /** `keysInUse`: versions that must not be forgotten, because a worker has them or somebody waits for them. */
   constructor(keysInUse: () => ReadonlySet<string>) {
-    this.#keysInUse = keysInUse;
+    const isKept = () => {
+      const inUse = keysInUse();
+      return ({ version }: KnownVersion) => inUse.has(version.key);
+    };
+    this.#records = new VersionRecords(isKept, (known) => this.#currentUse(known));
   }
 
   get size(): number {
-    return this.#byKey.size;
+    return this.#records.size;
   }
 
   find(key: string): KnownVersion | undefined {
-    return this.#byKey.get(key);
+    return this.#records.get(key);
   }
 
-  /** Makes room if the version is new and there are too many. */
   of(version: EngineVersion): KnownVersion {
-    const { key, artifactBytes } = version;
-    const found = this.#byKey.get(key);
+    const found = this.#records.get(version.key);
     if (found) {
       found.version = version;
       return found;
     }
-    if (this.#byKey.size >= MAX_KNOWN_VERSIONS) this.#forgetLeastUsed();
-    const known: KnownVersion = {
+    return this.#records.add({
       version,
       use: null,
       loadMs: null,
       loads: 0,
-      residentBytes: estimatedResidentBytes(artifactBytes),
+      residentBytes: estimatedResidentBytes(version.artifactBytes),
       needsEmptyWorker: false,
       failedLoads: 0,
       failure: null,
       waitedMs: 0,
-    };
-    this.#byKey.set(key, known);
-    return known;
+    });
   }
 
   forget(isForgotten: (key: string) => boolean): void {
-    for (const key of this.#byKey.keys()) if (isForgotten(key)) this.#byKey.delete(key);
+    for (const { version } of this.#records.values()) if (isForgotten(version.key)) this.#records.delete(version.key);
   }
 
   recordUse(known: KnownVersion): void {
@@ -115,8 +110,7 @@ export class KnownVersions {
 
   /** What a copy is worth if this many workers have one. */
   worthOf(known: KnownVersion, copies: number): Worth {
-    const { use, residentBytes: bytes } = known;
-    return { use: use ? currentUse(use, this.#uses) : 0, loadMs: this.expectedLoadMs(known), bytes, copies };
+    return { use: this.#currentUse(known), loadMs: this.expectedLoadMs(known), bytes: known.residentBytes, copies };
   }
 
   /** From its own loads and from those of all versions. */
@@ -131,7 +125,7 @@ export class KnownVersions {
    */
   mostValuable(count: number, isCandidate: (known: KnownVersion) => boolean): KnownVersion[] {
     const best: { readonly known: KnownVersion; readonly value: number }[] = [];
-    for (const known of this.#byKey.values()) {
+    for (const known of this.#records.values()) {
       if (!isCandidate(known)) continue;
       const value = valueOfCopy(this.worthOf(known, 1));
       if (best.length === count && value <= (best.at(-1)?.value ?? 0)) continue;
@@ -142,13 +136,8 @@ export class KnownVersions {
     return best.map(({ known }) => known);
   }
 
-  #forgetLeastUsed(): void {
-    const inUse = this.#keysInUse();
-    const candidates = [];
-    for (const [key, { use }] of this.#byKey)
-      if (!inUse.has(key)) candidates.push({ key, use: use ? currentUse(use, this.#uses) : 0 });
-    candidates.sort((a, b) => a.use - b.use);
-    for (const { key } of candidates.slice(0, FORGOTTEN_AT_ONCE)) this.#byKey.delete(key);
+  #currentUse({ use }: KnownVersion): number {
+    return use ? currentUse(use, this.#uses) : 0;
   }
 }
 

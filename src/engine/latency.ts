@@ -162,6 +162,11 @@ export class VersionLatency {
     };
   }
 
+  /** When a batch was measured last; negative infinity if none was. */
+  get measuredAt(): number {
+    return this.#measuredAt;
+  }
+
   /** Milliseconds since a batch was measured. */
   ageMs(now: number): number {
     return now - this.#measuredAt;

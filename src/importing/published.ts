@@ -90,7 +90,7 @@ const RETRY_MS = 60_000;
 export class BlobRestorer {
   readonly #parts: { readonly db: CatalogDatabase; readonly blobs: BlobFolder; readonly log: Logger };
   readonly #store: string;
-  /** When each version was tried last, by its id. At most one entry for each version with damaged blobs. */
+  /** When each version was tried last, by its id. At most one entry for each version that a worker could not load. */
   readonly #triedAt = new Map<string, number>();
 
   constructor(parts: { db: CatalogDatabase; blobs: BlobFolder; log: Logger }, store: string) {

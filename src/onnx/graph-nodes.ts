@@ -56,7 +56,7 @@ export function constantOf(tensor: Uint8Array): Constant {
   const found = { name: '', dims: [] as number[], type: 0 };
   const data: ProtobufField[] = [];
   for (const field of fieldsOf(tensor)) {
-    if (field.number === 1) found.dims.push(...numbersOf(field));
+    if (field.number === 1) for (const size of numbersOf(field)) found.dims.push(size);
     else if (field.number === 2) found.type = field.value;
     else if (field.number === 8) found.name = fieldText(field);
     else if (field.number === 4 || field.number === 7 || field.number === 9) data.push(field);

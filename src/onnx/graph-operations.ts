@@ -279,10 +279,10 @@ function elementsIn({ positions, channels }: Size): number {
 
 /** Broadcast: as many positions and channels as any of them has. */
 function largestOf(sizes: readonly Size[]): Size {
-  return {
-    positions: Math.max(...sizes.map(({ positions }) => positions)),
-    channels: Math.max(...sizes.map(({ channels }) => channels)),
-  };
+  return sizes.reduce((largest, { positions, channels }) => ({
+    positions: Math.max(largest.positions, positions),
+    channels: Math.max(largest.channels, channels),
+  }));
 }
 
 function sizeOfInput({ isInteger, shape }: GraphInput): Size {

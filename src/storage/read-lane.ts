@@ -7,9 +7,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { ReadTimeoutError, TooManyReadsError } from '../errors.js';
 import { waitAtMost } from '../wait-at-most.js';
+import { RoundRobin } from './round-robin.js';
 import { CLOSE_GRACE_MS, type SqliteThread, StorageLostError, type Unnumbered } from './sqlite-connection.js';
 import type { QueryReply } from './sqlite-thread.js';
-import { Turns } from './turns.js';
 
 /** From when a thread starts on it; a read of 100,000 models takes well below a second. */
 const READ_LIMIT_MS = 5_000;
@@ -32,7 +32,7 @@ interface Waiting extends PromiseWithResolvers<QueryReply> {
 export class ReadLane {
   readonly #open: () => SqliteThread;
   readonly #maxThreads: number;
-  readonly #waiting = new Turns<Waiting>(MAX_WAITING_READS);
+  readonly #waiting = new RoundRobin<Waiting>(MAX_WAITING_READS);
   readonly #threads = new Set<SqliteThread>();
   readonly #idle: SqliteThread[] = [];
   readonly #abandoned = new Set<SqliteThread>();

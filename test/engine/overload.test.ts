@@ -2,7 +2,8 @@
 import { jest } from '@jest/globals';
 import { FairQueue } from '#src/engine/fair-queue.js';
 import type { ScheduledVersion } from '#src/engine/schedule.js';
-import { MAX_SERVED_VERSIONS, ServedVersions } from '#src/engine/served-versions.js';
+import { ServedVersions } from '#src/engine/served-versions.js';
+import { MAX_VERSION_RECORDS } from '#src/engine/version-records.js';
 import { pick, seeded } from '../support/seeded-random.js';
 import { inVirtualTime, Simulation, settled, simulatedConnection, simulatedVersion } from '../support/simulation.js';
 
@@ -123,14 +124,14 @@ test('versions that are not in use are forgotten when thousands are known, those
   const served = new ServedVersions(() => new Set(['in use']));
   const measurement = { estimated: { work: 1, preprocessingWork: 0 }, runWork: 1, preprocessMs: 0, inferMs: 1 };
   const measured = { ...measurement, postprocessMs: 0, occupiedMs: 1, wasLoaded: true };
-  for (const key of ['in use', 'running', 'old', 'recent']) served.of(simulatedVersion(key), 0);
+  for (const key of ['in use', 'running', 'old', 'recent']) served.of(simulatedVersion(key));
   (served.get('running') as ScheduledVersion).running = 1;
   served.get('old')?.latency.record(measured, 1);
   served.get('recent')?.latency.record(measured, 2_000);
 
-  for (let i = 0; i < 3 * MAX_SERVED_VERSIONS; i++) {
-    served.of(simulatedVersion(`v${i}`), 10_000).latency.record(measured, 1_000);
-    expect(served.size).toBeLessThanOrEqual(MAX_SERVED_VERSIONS);
+  for (let i = 0; i < 3 * MAX_VERSION_RECORDS; i++) {
+    served.of(simulatedVersion(`v${i}`)).latency.record(measured, 1_000);
+    expect(served.size).toBeLessThanOrEqual(MAX_VERSION_RECORDS);
   }
 
   expect(['in use', 'running', 'old', 'recent'].map((key) => served.get(key) !== undefined)).toEqual([

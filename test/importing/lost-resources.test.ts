@@ -1,41 +1,19 @@
 /** Memory, disk space and blobs that were missing, and what the server does once they are there again. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import os from 'node:os';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { pino } from 'pino';
-import { type Data, startTestApp, type TestApp } from '../support/app.js';
-import { armFault, disarmFault } from '../support/faults.js';
+import type { Data } from '../support/app.js';
+import { armFault } from '../support/faults.js';
 import { huggingFaceFolders } from '../support/hugging-face.js';
 import { writeManyFolders } from '../support/many-folders.js';
-import { createStore, type TestStore } from '../support/model-store.js';
 import { encodeModel, type GraphSpec } from '../support/onnx.js';
+import { RestartableApp } from '../support/restartable-app.js';
 import { until } from '../support/until.js';
 
-let store: TestStore;
-let dataDir: string;
-let lines: Data[];
-let app: TestApp | undefined;
+let server: RestartableApp;
 beforeEach(async () => {
-  store = await createStore();
-  dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-lost-'));
-  lines = [];
+  server = await RestartableApp.create();
 });
-afterEach(async () => {
-  await disarmFault();
-  await app?.app.stop();
-  app = undefined;
-  await store.remove();
-  await rm(dataDir, { recursive: true, force: true });
-});
-
-/** Starts the app, and stops it first if it runs. Its log is in `lines`. */
-async function start(settings: Parameters<typeof startTestApp>[0] = {}): Promise<TestApp> {
-  await app?.app.stop();
-  lines.length = 0;
-  const log = pino({ level: 'info' }, { write: (line: string) => lines.push(JSON.parse(line)) });
-  app = await startTestApp({ modelStore: store.folder, dataDir, log, ...settings });
-  return app;
-}
+afterEach(() => server.remove());
 
 /** A row takes 10 MB, so a batch of 32 takes more than a small worker may allocate, and one row does not. */
 const LARGE_ROWS: GraphSpec = {
@@ -53,9 +31,9 @@ const LARGE_ROWS_YAML = 'example: { tensors: [{ name: x, datatype: FP32, shape: 
 const BATCHES = '{ version(ref: "large-rows") { state updatedAt serving { maxBatch maxBatchReason } } }';
 
 test('a version whose batches lacked memory runs inputs one at a time, and is checked again when the limit is raised', async () => {
-  await store.write('large-rows', { '1/model.onnx': encodeModel(LARGE_ROWS), 'model.yaml': LARGE_ROWS_YAML });
+  await server.store.write('large-rows', { '1/model.onnx': encodeModel(LARGE_ROWS), 'model.yaml': LARGE_ROWS_YAML });
   const batches = async (workerMemoryBytes: number) =>
-    (await (await start({ workerMemoryBytes })).query(BATCHES)).version;
+    (await (await server.start({ workerMemoryBytes })).query(BATCHES)).version;
 
   const small = await batches(300_000_000);
   const again = await batches(300_000_000);
@@ -72,18 +50,18 @@ test('a version whose batches lacked memory runs inputs one at a time, and is ch
 
 const PREDICT = `mutation { predict(input: { model: "tiny-sst", input: { text: "good" }, record: false }) {
   prediction { output { __typename } } problem { code message } } }`;
-const predict = async () => (await (app as TestApp).query(PREDICT)).predict;
+const predict = async () => (await server.running.query(PREDICT)).predict;
 
 async function fileOf(sha256: string): Promise<string> {
-  return path.join(dataDir, 'blobs/sha256', sha256.replace(/^../, '$&/'));
+  return path.join(server.dataDir, 'blobs/sha256', sha256.replace(/^../, '$&/'));
 }
 
 test.each(['graph', 'tokenizer'] as const)(
   'a %s with a flipped byte is restored from the model store when its load fails',
   async (part) => {
-    await store.write('tiny-sst', huggingFaceFolders()['tiny-sst'] as Record<string, Buffer>);
-    await start();
-    const row = await (app as TestApp).app.databases.catalogDb
+    await server.store.write('tiny-sst', huggingFaceFolders()['tiny-sst'] as Record<string, Buffer>);
+    await server.start();
+    const row = await server.running.app.databases.catalogDb
       .selectFrom('version')
       .select(['artifact_sha256', 'spec'])
       .executeTakeFirstOrThrow();
@@ -94,32 +72,32 @@ test.each(['graph', 'tokenizer'] as const)(
     damaged.writeUInt8(damaged.readUInt8(100) ^ 1, 100);
     await writeFile(blob, damaged);
 
-    await start();
+    await server.start();
     await until('the blob has been restored', async () => (await readFile(blob)).equals(bytes));
-    const logged = lines.map(({ msg }) => msg);
+    const logged = server.lines.map(({ msg }) => msg);
 
     expect(await predict()).toEqual({ prediction: { output: { __typename: 'Classification' } }, problem: null });
     expect(logged).toContain('a worker could not load a version');
-    expect(lines.find(({ msg }) => msg === 'a lost blob was restored from the model store')).toMatchObject({
+    expect(server.lines.find(({ msg }) => msg === 'a lost blob was restored from the model store')).toMatchObject({
       sha256: digest,
     });
   },
 );
 
 test('a graph that was lost while the server runs is restored, and the log names its path, which callers do not see', async () => {
-  await store.write('tiny-sst', huggingFaceFolders()['tiny-sst'] as Record<string, Buffer>);
-  const { query } = await start();
+  await server.store.write('tiny-sst', huggingFaceFolders()['tiny-sst'] as Record<string, Buffer>);
+  const { query } = await server.start();
   const { version } = await query('{ version(ref: "tiny-sst") { artifact { sha256 } } }');
   const blob = await fileOf(version.artifact.sha256);
   await query('mutation { unload(version: "tiny-sst") { problem { code } } }');
   await rm(blob);
 
   const { problem } = await predict();
-  await until('the blob has been restored', () => lines.some(({ msg }) => /was restored/.test(msg)));
+  await until('the blob has been restored', () => server.lines.some(({ msg }) => /was restored/.test(msg)));
 
   expect(problem).toMatchObject({ code: 'INFERENCE_FAILED' });
-  expect(problem.message).not.toContain(dataDir);
-  expect(lines.find(({ msg }) => msg === 'a worker could not load a version')).toMatchObject({
+  expect(problem.message).not.toContain(server.dataDir);
+  expect(server.lines.find(({ msg }) => msg === 'a worker could not load a version')).toMatchObject({
     message: expect.stringContaining(blob),
   });
   expect((await predict()).problem).toBeNull();
@@ -127,7 +105,7 @@ test('a graph that was lost while the server runs is restored, and the log names
 
 /** The states of the versions of each model. */
 async function states(): Promise<Record<string, string[]>> {
-  const { models } = await (app as TestApp).query('{ models { nodes { name versions { nodes { state } } } } }');
+  const { models } = await server.running.query('{ models { nodes { name versions { nodes { state } } } } }');
   return Object.fromEntries(
     models.nodes.map(({ name, versions }: Data) => [name, versions.nodes.map(({ state }: Data) => state)]),
   );
@@ -136,13 +114,13 @@ async function states(): Promise<Record<string, string[]>> {
 test.each(['ENOSPC', 'EFBIG'])(
   'a disk that is full (%s) while a model is imported keeps no other model from answering',
   async (code) => {
-    await writeManyFolders(store.folder, 3);
+    await writeManyFolders(server.store.folder, 3);
     await armFault('blob.write', code, 2);
 
-    await start();
+    await server.start();
     const full = Object.values(await states()).flat();
-    const logged = lines.filter(({ msg }) => /the disk is full/.test(msg));
-    await start();
+    const logged = server.lines.filter(({ msg }) => /the disk is full/.test(msg));
+    await server.start();
 
     expect(full).toEqual(['READY', 'READY']);
     expect(logged).toHaveLength(1);
@@ -151,15 +129,15 @@ test.each(['ENOSPC', 'EFBIG'])(
 );
 
 test('a database that is full while a model is imported keeps no other model from answering', async () => {
-  await writeManyFolders(store.folder, 1);
-  await start();
-  await writeManyFolders(store.folder, 3);
+  await writeManyFolders(server.store.folder, 1);
+  await server.start();
+  await writeManyFolders(server.store.folder, 3);
   // The first writes are those of opening the databases.
   await armFault('sqlite.write.query', 'SQLITE_FULL', 12);
 
-  await start();
+  await server.start();
   const full = Object.values(await states()).flat();
-  await start();
+  await server.start();
 
   expect(full).toEqual(['READY', 'READY']);
   expect(Object.values(await states())).toEqual([['READY'], ['READY'], ['READY']]);
@@ -168,20 +146,20 @@ test('a database that is full while a model is imported keeps no other model fro
 test('a disk that is full when the first database is opened refuses the start and says what to check', async () => {
   await armFault('sqlite.open', 'SQLITE_IOERR');
 
-  await expect(start()).rejects.toThrow(/\.lock could not be opened: .*\. Check that the disk has room/);
+  await expect(server.start()).rejects.toThrow(/\.lock could not be opened: .*\. Check that the disk has room/);
 });
 
 test('a disk that is full while a lost graph is restored keeps no other model from answering, and the next start restores it', async () => {
-  await writeManyFolders(store.folder, 2);
-  const { query } = await start();
+  await writeManyFolders(server.store.folder, 2);
+  const { query } = await server.start();
   const { version } = await query('{ version(ref: "tiny-0001") { artifact { sha256 } } }');
   const blob = await fileOf(version.artifact.sha256);
   await rm(blob);
   await armFault('blob.write', 'ENOSPC');
 
-  await start();
+  await server.start();
   const asked = await Promise.all(['tiny-0000', 'tiny-0001'].map(tiny));
-  await start();
+  await server.start();
 
   expect(asked.map(({ problem }) => problem?.code ?? null)).toEqual([null, 'INFERENCE_FAILED']);
   expect((await tiny('tiny-0001')).problem).toBeNull();
@@ -189,5 +167,5 @@ test('a disk that is full while a lost graph is restored keeps no other model fr
 
 async function tiny(model: string): Promise<Data> {
   const input = `{ model: "${model}", input: { row: { a: 1, b: 2 } }, record: false }`;
-  return (await (app as TestApp).query(`mutation { predict(input: ${input}) { problem { code message } } }`)).predict;
+  return (await server.running.query(`mutation { predict(input: ${input}) { problem { code message } } }`)).predict;
 }

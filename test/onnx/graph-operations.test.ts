@@ -114,3 +114,9 @@ test.each<[string, Omit<GraphSpec, 'outputs'>, number]>([
 ])('%s', (_, graph, expected) => {
   expect(operations(graph)).toBeCloseTo(expected, 6);
 });
+
+test('a node with hundreds of thousands of inputs is counted', () => {
+  const graph = { inputs: [input(['N', 10])], nodes: [node('Sum', Array(200_000).fill('x'), 'y')] };
+
+  expect(operations(graph)).toBeCloseTo(WRITE * 10, 6);
+});

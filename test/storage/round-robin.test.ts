@@ -1,13 +1,13 @@
 /** Who is served next among callers that wait. */
-import { Turns } from '#src/storage/turns.js';
+import { RoundRobin } from '#src/storage/round-robin.js';
 
-function turnsOf(max: number, ...added: string[]): Turns<string> {
-  const turns = new Turns<string>(max);
+function turnsOf(max: number, ...added: string[]): RoundRobin<string> {
+  const turns = new RoundRobin<string>(max);
   for (const item of added) turns.add(item[0] as string, item);
   return turns;
 }
 
-const drain = (turns: Turns<string>) => Array.from({ length: turns.size }, () => turns.next());
+const drain = (turns: RoundRobin<string>) => Array.from({ length: turns.size }, () => turns.next());
 
 test('a caller with fifty items does not keep another waiting for more than one of them', () => {
   const flood = Array.from({ length: 50 }, (_, i) => `a${i}`);

@@ -2,7 +2,7 @@
  * Items that wait, of several callers: callers take turns, and the items of one caller keep their order. So a caller waits
  * for one item of each other caller, however many those have. Pure.
  */
-export class Turns<T> {
+export class RoundRobin<T> {
   readonly #max: number;
   /** Those whose items wait, in the order of their turns. */
   readonly #callers = new Map<string, T[]>();
