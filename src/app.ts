@@ -18,6 +18,7 @@ import { History } from './prediction/history.js';
 import { Predictions } from './prediction/predictions.js';
 import { Recorder } from './prediction/recorder.js';
 import { Sweeper } from './prediction/sweeper.js';
+import { LatencyRecords } from './serving/latency-records.js';
 import { Serving, versionIdOf } from './serving/serving.js';
 import { BlobFolder } from './storage/blobs.js';
 import { type Databases, openDatabases } from './storage/database.js';
@@ -43,7 +44,8 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   const commits = new GroupCommit(databases.predictionsFile);
   const store = path.resolve(config.modelStore);
   const restorer = new BlobRestorer({ db: databases.catalogByKey, blobs, log }, store);
-  const engine = createEngine(config, log, dataDir, restorer);
+  const latencies = new LatencyRecords(databases.catalogByKey);
+  const engine = createEngine({ config, log, dataDir, restorer, latencies });
   const slices = createSlices({ config, log, databases, blobs, commits, engine });
   /** The reason of the server itself, such as starting; null if there is none. */
   const progress = { notReadyReason: 'starting' as string | null };
@@ -91,7 +93,15 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   }
 }
 
-function createEngine(config: Config, log: Logger, dataDir: string, restorer: BlobRestorer): Engine {
+interface EngineParts {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly dataDir: string;
+  readonly restorer: BlobRestorer;
+  readonly latencies: LatencyRecords;
+}
+
+function createEngine({ config, log, dataDir, restorer, latencies }: EngineParts): Engine {
   return new Engine({
     workers: config.workers,
     workerFile: path.join(import.meta.dirname, 'worker/worker.js'),
@@ -100,6 +110,7 @@ function createEngine(config: Config, log: Logger, dataDir: string, restorer: Bl
     providers: config.executionProviders,
     log,
     onUnreadable: (version) => restorer.restore(versionIdOf(version.key), version),
+    latencies: config.measureLatency ? latencies : null,
   });
 }
 

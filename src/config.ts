@@ -90,6 +90,12 @@ export const SETTINGS = {
     'Execution provider that must be in use: `cuda`, `webgpu` or `cpu`. If another one is, the server reports not ready.',
     'none',
   ),
+  measureLatency: setting(
+    'MEASURE_LATENCY',
+    true,
+    boolean,
+    '`false` never measures the latency of a version while the server is idle. Each version is measured once on a machine, for at most 2 seconds of computing.',
+  ),
   defaultDeadlineMs: setting(
     'DEFAULT_DEADLINE_MS',
     10_000,

@@ -187,6 +187,9 @@ test('queries take the principal, except those of the server itself and those th
     'prediction/retention.queries.ts deletePredictions',
     'prediction/retention.queries.ts findBlobsInUse',
     'prediction/retention.queries.ts findPredictionsBefore',
+    // The engine measures for all callers.
+    'serving/latency.queries.ts findLatency',
+    'serving/latency.queries.ts saveLatency',
     // `Serving` caches models for all callers, and checks `maySee` before it uses one.
     'serving/serving.queries.ts findPreloadedRefs',
     'serving/serving.queries.ts findReadyRefs',

@@ -8,14 +8,20 @@ import { CatalogLoaders } from '../catalog/loaders.js';
 import type { CallerConnection } from '../engine/queue.js';
 import { type EvaluationContext, EvaluationLoaders } from '../evaluation/loaders.js';
 import { type PredictionContext, PredictionLoaders } from '../prediction/loaders.js';
+import { type ServingContext, ServingLoaders } from '../serving/loaders.js';
 import type { Databases } from '../storage/database.js';
 import type { AnswerState } from './answers.js';
 
 export type RequestDatabases = Pick<Databases, 'catalogDb' | 'catalogByKey' | 'predictionsByKey'>;
 
 /** Apollo Server copies the context's own properties for each request, so nothing is kept in `#private` fields. */
-export class RequestContext implements PredictionContext, EvaluationContext {
-  private loaders: { catalog?: CatalogLoaders; evaluations?: EvaluationLoaders; predictions?: PredictionLoaders } = {};
+export class RequestContext implements PredictionContext, EvaluationContext, ServingContext {
+  private loaders: {
+    catalog?: CatalogLoaders;
+    serving?: ServingLoaders;
+    evaluations?: EvaluationLoaders;
+    predictions?: PredictionLoaders;
+  } = {};
 
   constructor(
     readonly principal: Principal,
@@ -27,6 +33,11 @@ export class RequestContext implements PredictionContext, EvaluationContext {
   get catalogLoaders(): CatalogLoaders {
     this.loaders.catalog ??= new CatalogLoaders(this.databases.catalogDb, this.databases.catalogByKey, this.principal);
     return this.loaders.catalog;
+  }
+
+  get servingLoaders(): ServingLoaders {
+    this.loaders.serving ??= new ServingLoaders(this.databases.catalogByKey, this.principal);
+    return this.loaders.serving;
   }
 
   get evaluationLoaders(): EvaluationLoaders {

@@ -15,7 +15,7 @@ import { PredictionResolver, VersionPredictionsResolver } from '../prediction/pr
 import type { Predictions } from '../prediction/predictions.js';
 import { SetAliasResolver } from '../serving/alias.resolver.js';
 import type { Serving } from '../serving/serving.js';
-import { EngineResolver, VersionServingResolver } from '../serving/serving.resolver.js';
+import { EngineResolver, LatencyResolver, VersionServingResolver } from '../serving/serving.resolver.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
 import { LimitsResolver } from './limits.resolver.js';
@@ -47,6 +47,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [DatasetResolver, ({ catalogDb }) => new DatasetResolver(catalogDb)],
   [SetAliasResolver, ({ catalog, serving }) => new SetAliasResolver(catalog, serving)],
   [VersionServingResolver, ({ engine, serving }) => new VersionServingResolver(engine, serving)],
+  [LatencyResolver, ({ engine }) => new LatencyResolver(engine)],
   [EngineResolver, ({ engine }) => new EngineResolver(engine)],
   [PredictionResolver, ({ predictions, history, blobs }) => new PredictionResolver(predictions, history, blobs)],
   [VersionPredictionsResolver, ({ predictionDb }) => new VersionPredictionsResolver(predictionDb)],

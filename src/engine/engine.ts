@@ -14,16 +14,16 @@
  * `supervision.ts`. The engine knows neither GraphQL nor SQL.
  */
 
+import type { Logger } from 'pino';
 import { ShuttingDownError } from '../errors.js';
 import { bytesOfItem } from '../tasks/item-bytes.js';
 import type { Item } from '../tasks/tasks.js';
-import { maxBatchWork } from '../tasks/work.js';
 import { waitAtMost } from '../wait-at-most.js';
 import { AdmissionControl } from './admission-control.js';
 import type { ProbeProcesses } from './disposable-worker.js';
 import { createEntry, disconnected, type RunOptions } from './entry.js';
 import { FairQueue } from './fair-queue.js';
-import type { BatchSize } from './latency.js';
+import { IdleMeasurements, type LatencyStore } from './idle-measurements.js';
 import type { EngineVersion, FromWorker, ItemResult } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
@@ -31,22 +31,19 @@ import type { Entry, Outcome } from './queue.js';
 import { Recovery } from './recovery.js';
 import { ResidentVersions } from './resident-versions.js';
 import { RunningBatches } from './running-batches.js';
-import { busyMs, type ScheduledVersion, selectWorker } from './schedule.js';
+import { batchLimits, busyMs, MAX_RUN_MS, type ScheduledVersion, selectWorker } from './schedule.js';
 import { ServedVersions } from './served-versions.js';
 import type { ExitCause } from './supervision.js';
 import type { WorkerProcess } from './worker-process.js';
 
-/**
- * Longest time that the run of a batch is planned to take. A run cannot be interrupted, so longer work is split into
- * several batches: between them, other versions get their turn, and inputs that nobody waits for are dropped.
- */
-const MAX_RUN_MS = 200;
 /** What an input of a version that was never measured counts in the shares of its caller. */
 const UNKNOWN_COST_MS = 1;
 
 export interface EngineOptions extends Omit<PoolOptions, 'onMessage' | 'onExit'> {
   /** Called after each load that failed because a file of the version is missing or damaged, or cannot be opened. */
   readonly onUnreadable?: (version: EngineVersion) => void;
+  /** Where latency curves are kept. Without it, nothing is measured while the engine is idle. */
+  readonly latencies?: LatencyStore | null;
 }
 
 export class Engine {
@@ -58,6 +55,7 @@ export class Engine {
   readonly #running = new RunningBatches(this.#queue, (version) => this.#served.of(version));
   readonly #residents: ResidentVersions;
   readonly #admission: AdmissionControl;
+  readonly #measurements: IdleMeasurements | null;
   #outstanding = 0;
   /** Whether a version has been loaded since the start. */
   #hasLoaded = false;
@@ -80,6 +78,7 @@ export class Engine {
       hasWaiting: (key) => this.#queue.rowsOf(key) > 0,
     });
     this.#admission = new AdmissionControl(this.#queue, this.#pool, this.#residents);
+    this.#measurements = options.latencies ? this.#createMeasurements(options.latencies, options.log) : null;
   }
 
   /** Every inference process: those that serve, the spare and the quarantine. */
@@ -156,6 +155,7 @@ export class Engine {
     // A connection that has closed does not tell its listeners again, so the entry would settle only at its deadline.
     if (options.connection.isClosed) return Promise.reject(disconnected());
     const now = performance.now();
+    this.#measurements?.noteInput(now);
     const { caller } = options.connection;
     const served = this.#served.of(version);
     const costMs = served.latency.costMs(item, batchLimits(version)) ?? UNKNOWN_COST_MS;
@@ -201,10 +201,22 @@ export class Engine {
       await waitAtMost(graceMs, drained);
     }
     this.#running.stop();
+    const curvesStored = this.#measurements?.stop();
     if (this.#dispatchTimer) clearTimeout(this.#dispatchTimer);
     this.#failAll(new ShuttingDownError());
     this.#residents.stop(new ShuttingDownError());
-    await this.#pool.stop();
+    await Promise.all([this.#pool.stop(), curvesStored]);
+  }
+
+  #createMeasurements(store: LatencyStore, log: Logger): IdleMeasurements {
+    return new IdleMeasurements({
+      store,
+      log,
+      pool: this.#pool,
+      running: this.#running,
+      servedOf: (version) => this.#served.of(version),
+      hasQueued: () => this.queueDepth > 0,
+    });
   }
 
   #onSettled(entry: Entry): void {
@@ -320,9 +332,15 @@ export class Engine {
   #receive(worker: WorkerProcess, message: FromWorker): void {
     if (message.kind === 'started') this.#onStarted(worker, message);
     else if (message.kind === 'done') this.#deliver(worker, message);
-    else if (message.kind === 'loaded') this.#hasLoaded = true;
+    else if (message.kind === 'loaded') this.#onLoaded(worker, message);
     else if (message.kind === 'ready') this.#onWorkerReady(worker);
     else if (message.kind === 'loadFailed') this.#recovery.afterFailedLoad(worker, message.key, message.message);
+  }
+
+  #onLoaded({ purpose }: WorkerProcess, { key, warmUpMs }: Extract<FromWorker, { kind: 'loaded' }>): void {
+    this.#hasLoaded = true;
+    const version = this.#residents.versionOf(key);
+    if (version && purpose === 'pool') this.#measurements?.onLoaded(version, warmUpMs);
   }
 
   #onStarted(worker: WorkerProcess, message: Extract<FromWorker, { kind: 'started' }>): void {
@@ -339,13 +357,14 @@ export class Engine {
     const { results, timing } = done;
     const batch = this.#running.complete(worker, done);
     if (!batch) return;
+    if (batch.isMeasurement) this.#measurements?.onDone(done);
     const { version, rows: batchSize, dispatchedAt } = batch;
     const { provider: executionProvider } = this.#pool;
     for (const [i, entry] of batch.entries.entries()) {
       const result = results[i] as ItemResult;
       if ('failure' in result && result.failure.kind === 'memory') {
         const { message } = result.failure;
-        this.#recovery.afterFailedAllocation(worker, version, entry, message);
+        if (!entry.isSettled) this.#recovery.afterFailedAllocation(worker, version, entry, message);
         // After a failed allocation the answers of the process are unreliable.
         this.#pool.recycle(worker, message);
       } else entry.succeed({ result, timing, batchSize, executionProvider, dispatchedAt });
@@ -355,6 +374,7 @@ export class Engine {
 
   #onExit(worker: WorkerProcess, cause: ExitCause, how: string): void {
     this.#residents.onExit(worker);
+    this.#measurements?.onExit(worker, cause);
     this.#recovery.afterExit(worker, this.#running.takeFrom(worker), cause, how);
     this.#scheduleDispatch();
   }
@@ -371,8 +391,4 @@ function servingStateOf(replicas: number, isLoading: boolean, hasFailed: boolean
   if (replicas > 0) return 'WARM' as const;
   if (isLoading) return 'LOADING' as const;
   return hasFailed ? ('FAILED' as const) : ('COLD' as const);
-}
-
-function batchLimits({ spec }: EngineVersion): BatchSize {
-  return { rows: spec.maxBatch, ...maxBatchWork(spec) };
 }

@@ -2,6 +2,7 @@
  * Creates the queue entry of an accepted input, with its promise and its deadline timer. An entry settles exactly once.
  */
 import { DeadlineExceededError, InferenceFailedError } from '../errors.js';
+import type { Item } from '../tasks/tasks.js';
 import type { CallerConnection, Entry, Outcome, PriorityName } from './queue.js';
 
 export interface RunOptions {
@@ -48,6 +49,24 @@ export function createEntry(
     if (!entry.isSettled) entry.fail(disconnected());
   });
   return { entry, answered: answer.promise };
+}
+
+/** An input that nobody waits for: it counts as settled, so that nothing retries it or tells it the outcome. */
+export function createSettledEntry(item: Item, now: number): Entry {
+  return {
+    item,
+    priority: 'LOW',
+    connection: { isClosed: true, caller: '' },
+    bytes: 0,
+    costMs: 0,
+    enqueuedAt: now,
+    deadlineAt: now,
+    isSettled: true,
+    retries: 0,
+    phase: 'run',
+    succeed: () => {},
+    fail: () => {},
+  };
 }
 
 /** Nobody receives this error, unless another request shares the run. */

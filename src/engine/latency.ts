@@ -5,6 +5,7 @@
  * is often slow, so it is not trusted: predictions begin with the second, and forget the first if it took longer.
  */
 import type { Work } from '../tasks/work.js';
+import type { LatencyPoint } from './latency-curve.js';
 
 const SMOOTHING_FACTOR = 0.2;
 const MIN_SAMPLES = 2;
@@ -19,7 +20,7 @@ interface Bucket {
 }
 
 /** Duration as a function of the amount of work. */
-export class LatencyCurve {
+export class DurationsByWork {
   readonly #buckets = new Map<number, Bucket>();
 
   record(work: number, ms: number): void {
@@ -83,6 +84,8 @@ export interface BatchMeasurement {
   /** How long the batch kept the worker from finishing other work, the load of the version included. */
   readonly occupiedMs: number;
   readonly wasLoaded: boolean;
+  /** Whether the server measured it while it was idle. Then it does not say what batches are usually like. */
+  readonly isMeasurement: boolean;
 }
 
 /** The rows of a batch, and its work. */
@@ -91,12 +94,12 @@ export interface BatchSize extends Work {
 }
 
 export class VersionLatency {
-  readonly #infer = new LatencyCurve();
-  readonly #preprocessing = new LatencyCurve();
+  readonly #infer = new DurationsByWork();
+  readonly #preprocessing = new DurationsByWork();
   /** What a batch costs besides its preprocessing: the run, postprocessing, and the messages. */
-  readonly #rest = new LatencyCurve();
+  readonly #rest = new DurationsByWork();
   /** Everything that happens in the worker, by the work that was really done. */
-  readonly #inWorker = new LatencyCurve();
+  readonly #inWorker = new DurationsByWork();
   #preprocessMs = 0;
   #batchMs = 0;
   #measuredAt = Number.NEGATIVE_INFINITY;
@@ -109,9 +112,19 @@ export class VersionLatency {
     this.#preprocessing.record(estimated.preprocessingWork, preprocessMs);
     // Preprocessing may overlap with the run of the batch before. What is left of the occupied time is the rest.
     this.#rest.record(estimated.work, wasLoaded ? Math.max(0, occupiedMs - preprocessMs) : ranMs);
+    this.#measuredAt = now;
+    if (measured.isMeasurement) return;
     this.#preprocessMs = smoothed(this.#preprocessMs, preprocessMs);
     this.#batchMs = smoothed(this.#batchMs, wasLoaded ? occupiedMs : preprocessMs + ranMs);
-    this.#measuredAt = now;
+  }
+
+  /** Learns a duration that was measured before the server started. Until a batch confirms it, it counts as old. */
+  seed({ work, preprocessingWork }: Work, { p50Ms, preprocessMs }: LatencyPoint): void {
+    for (let i = 0; i < MIN_SAMPLES; i++) {
+      this.#infer.record(work, p50Ms - preprocessMs);
+      this.#rest.record(work, p50Ms - preprocessMs);
+      this.#preprocessing.record(preprocessingWork, preprocessMs);
+    }
   }
 
   /** Mean duration of preprocessing. */

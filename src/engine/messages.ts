@@ -54,7 +54,7 @@ export interface LoadMessage {
   readonly artifactSha256: string;
   readonly artifactPath: string;
   readonly provider: string;
-  /** Runs once before the version counts as loaded, because the first run of a session is the slowest. */
+  /** Runs before the version counts as loaded, because the first run of a session is the slowest. */
   readonly warmUp: Item;
 }
 
@@ -105,9 +105,15 @@ type Reply =
   | { readonly kind: 'providerChecked'; readonly available: boolean; readonly reason: string | null }
   /**
    * `residentBytes`: how much the data memory of the process has grown; null on platforms without `/proc`. `loadMs`: from
-   * reading the artifact to the end of the warm-up run.
+   * reading the artifact to the end of the warm-up. `warmUpMs`: the warm-up run alone, with its preprocessing.
    */
-  | { readonly kind: 'loaded'; readonly key: string; readonly residentBytes: number | null; readonly loadMs: number }
+  | {
+      readonly kind: 'loaded';
+      readonly key: string;
+      readonly residentBytes: number | null;
+      readonly loadMs: number;
+      readonly warmUpMs: number;
+    }
   | { readonly kind: 'loadFailed'; readonly key: string; readonly message: string }
   | { readonly kind: 'unloaded'; readonly key: string }
   | { readonly kind: 'started'; readonly tokens: number | null }

@@ -52,7 +52,7 @@ const REPLIES: Readonly<Record<Command['kind'], Partial<Record<FromWorker['kind'
     failed: isFailed,
   },
   load: {
-    loaded: record({ key: isText, residentBytes: orNull(isAmount), loadMs: isAmount }),
+    loaded: record({ key: isText, residentBytes: orNull(isAmount), loadMs: isAmount, warmUpMs: isAmount }),
     loadFailed: record({ key: isText, message: isText }),
   },
   unload: { unloaded: record({ key: isText }), failed: isFailed },

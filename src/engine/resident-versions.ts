@@ -79,6 +79,11 @@ export class ResidentVersions {
     };
   }
 
+  /** The version with this key; undefined if it was never loaded or is forgotten. */
+  versionOf(key: string): EngineVersion | undefined {
+    return this.#known.find(key)?.version;
+  }
+
   /** Records that a batch of the version was sent to the worker, after its first input had waited for `blockedMs`. */
   recordUse(worker: WorkerProcess, version: EngineVersion, blockedMs: number): void {
     const known = this.#known.of(version);

@@ -22,7 +22,13 @@ export class RunningBatches {
     this.#servedOf = servedOf;
   }
 
-  assign(worker: WorkerProcess, version: EngineVersion, entries: readonly Entry[], now: number): void {
+  assign(
+    worker: WorkerProcess,
+    version: EngineVersion,
+    entries: readonly Entry[],
+    now: number,
+    isMeasurement = false,
+  ): void {
     if (entries.length === 0) return;
     const { rows, work, preprocessingWork } = entries.map(sizeOf).reduce(sum);
     const served = this.#servedOf(version);
@@ -33,7 +39,7 @@ export class RunningBatches {
     const announceStart = hasUnknownCost || shouldAnnounceStart(wasLoaded ? served.latency.inWorkerMs(work) : null);
     for (const entry of entries) entry.phase = 'run';
     const message = { kind: 'batch', key: version.key, items: entries.map(({ item }) => item), announceStart } as const;
-    const size = { rows, work, preprocessingWork, runWork: work, expectedMs, wasLoaded };
+    const size = { rows, work, preprocessingWork, runWork: work, expectedMs, wasLoaded, isMeasurement };
     const startedAt = announceStart ? null : now;
     try {
       const batch = worker.assign({ version, entries, ...size, dispatchedAt: now, startedAt }, message);
@@ -99,8 +105,9 @@ export class RunningBatches {
   }
 
   #learn(batch: OutstandingBatch, timing: BatchTiming, occupiedMs: number, now: number): void {
-    const { version, entries, runWork, wasLoaded } = batch;
-    this.#servedOf(version).latency.record({ estimated: batch, runWork, ...timing, occupiedMs, wasLoaded }, now);
+    const { version, entries, runWork, wasLoaded, isMeasurement } = batch;
+    const measured = { estimated: batch, runWork, ...timing, occupiedMs, wasLoaded, isMeasurement };
+    this.#servedOf(version).latency.record(measured, now);
     const predictedMs = entries.reduce((total, { costMs }) => total + costMs, 0);
     const actualMs = wasLoaded ? occupiedMs : timing.preprocessMs + timing.inferMs + timing.postprocessMs;
     for (const entry of entries)

@@ -22,6 +22,8 @@ export interface OutstandingBatch {
   readonly expectedMs: number | null;
   /** Whether the version was loaded when the batch was sent. Otherwise its duration includes the load. */
   readonly wasLoaded: boolean;
+  /** Whether the server sent it to measure the version, and nobody waits for the answers. */
+  readonly isMeasurement: boolean;
   /** The actual work once the worker has reported it with `started`; the estimate until then. */
   runWork: number;
   readonly dispatchedAt: number;

@@ -1,13 +1,22 @@
-import { Arg, Ctx, FieldResolver, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { Arg, Ctx, FieldResolver, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { Policy } from '../access/policy.js';
 import type { CatalogContext } from '../catalog/loaders.js';
 import { Version } from '../catalog/version.type.js';
 import type { Engine } from '../engine/engine.js';
+import { bestBatchSize, itemsPerSecond, type LatencyPoint as MeasuredPoint } from '../engine/latency-curve.js';
+import { Cost } from '../graphql/cost.js';
 import { payloadOf } from '../graphql/problem.type.js';
 import { VersionRef } from '../graphql/scalars.js';
 import { withoutPaths } from '../without-paths.js';
+import { environmentOf } from './latency-records.js';
+import type { ServingContext } from './loaders.js';
 import { type Resolved, type Serving, versionIdOf } from './serving.js';
-import { EngineStatus, ServingPayload, ServingStatus, WorkerStatus } from './serving.type.js';
+import { EngineStatus, LatencyPoint, ServingPayload, ServingStatus, WorkerStatus } from './serving.type.js';
+
+/** The curves of a version in all environments are read together. */
+const ROW_POINTS = 1;
+/** Powers of two up to 1,024, the largest batch that a model.yaml may set. */
+const MAX_POINTS = 11;
 
 @Resolver(() => Version)
 export class VersionServingResolver {
@@ -48,7 +57,7 @@ export class VersionServingResolver {
     const { versionId, engineVersion } = result;
     const { maxBatch, maxBatchReason } = engineVersion.spec;
     const status = this.engine.servingStatus(versionId);
-    return { serving: { ...status, maxBatch, maxBatchReason: withoutPaths(maxBatchReason) }, problem: null };
+    return { serving: { ...status, versionId, maxBatch, maxBatchReason: withoutPaths(maxBatchReason) }, problem: null };
   }
 
   @FieldResolver(() => ServingStatus, {
@@ -59,7 +68,40 @@ export class VersionServingResolver {
     const spec = await catalogLoaders.specParts.load(id);
     if (!spec) return null;
     const { maxBatch, maxBatchReason } = spec;
-    return { ...this.engine.servingStatus(id), maxBatch, maxBatchReason: withoutPaths(maxBatchReason) };
+    return { ...this.engine.servingStatus(id), versionId: id, maxBatch, maxBatchReason: withoutPaths(maxBatchReason) };
+  }
+}
+
+@Resolver(() => ServingStatus)
+export class LatencyResolver {
+  constructor(private readonly engine: Engine) {}
+
+  @Cost({ points: ROW_POINTS, elements: MAX_POINTS })
+  @FieldResolver(() => [LatencyPoint], {
+    description:
+      "How long the version takes here, by batch size, in ascending order. Measured with the version's example, once it is loaded and the server is idle, for each kind of machine and execution provider; empty until then. Sizes that would run for more than 200 ms are left out.",
+  })
+  async latency(@Root() { versionId }: ServingStatus, @Ctx() context: ServingContext): Promise<LatencyPoint[]> {
+    const points = await this.#pointsOf(versionId, context);
+    return points.map((point) => ({ ...point, itemsPerSecond: itemsPerSecond(point) }));
+  }
+
+  @Cost({ points: ROW_POINTS })
+  @FieldResolver(() => Int, {
+    nullable: true,
+    description:
+      'Smallest batch size of `latency` with at least 90% of the highest `itemsPerSecond`: larger batches take longer and gain little. Null if `latency` is empty.',
+  })
+  async bestBatchSize(@Root() { versionId }: ServingStatus, @Ctx() context: ServingContext): Promise<number | null> {
+    return bestBatchSize(await this.#pointsOf(versionId, context));
+  }
+
+  async #pointsOf(versionId: string, { servingLoaders }: ServingContext): Promise<MeasuredPoint[]> {
+    const { machine, provider, runtime } = environmentOf(this.engine.provider);
+    const measured = (await servingLoaders.latencies.load(versionId)).find(
+      (row) => row.machine === machine && row.provider === provider && row.runtime === runtime,
+    );
+    return measured ? JSON.parse(measured.points) : [];
   }
 }
 

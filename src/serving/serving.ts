@@ -250,6 +250,11 @@ export function versionIdOf(key: string): string {
   return key.split(VARIANT_SEPARATOR, 1)[0] as string;
 }
 
+/** The name of the variant; null for the plain graph. */
+export function variantOf(key: string): string | null {
+  return key.split(VARIANT_SEPARATOR)[1] ?? null;
+}
+
 function versionNamed(model: ServedModel, { alias, number }: Ref): ServedVersion | undefined {
   const id =
     number !== null

@@ -10,6 +10,21 @@ const ServingState = enumOf('ServingState', 'Whether a version is loaded into wo
   FAILED: 'The last attempt to load it failed, for example because it does not fit into the memory of a worker.',
 });
 
+@ObjectType({ simpleResolvers: true, description: 'How long a worker takes for batches of one size.' })
+export class LatencyPoint {
+  @Field(() => Int, { description: 'Number of inputs in the batch.' })
+  batchSize!: number;
+
+  @Field({ description: 'Median time in the worker, in milliseconds: preprocessing, run and postprocessing.' })
+  p50Ms!: number;
+
+  @Field({ description: '95th percentile of the time in the worker, in milliseconds.' })
+  p95Ms!: number;
+
+  @Field({ description: 'Inputs that one worker answers per second if it runs one such batch after the other.' })
+  itemsPerSecond!: number;
+}
+
 @ObjectType('Serving', { simpleResolvers: true, description: 'Current load and memory state of a version.' })
 export class ServingStatus {
   @Field(() => ServingState, { description: 'Whether the version is loaded.' })
@@ -40,6 +55,9 @@ export class ServingStatus {
 
   @Field({ description: 'Why `maxBatch` has this value, according to the batch-invariance check at import.' })
   maxBatchReason!: string;
+
+  /** Not in the schema: `latency` and `bestBatchSize` are resolved from it. */
+  versionId!: string;
 }
 
 @ObjectType({

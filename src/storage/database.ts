@@ -13,6 +13,7 @@ import type {
   AliasTable,
   DatasetTable,
   FacetCountTable,
+  LatencyTable,
   ModelMetricTable,
   ModelTable,
   ModelTagTable,
@@ -43,6 +44,7 @@ export interface CatalogTables {
   };
   version: VersionTable;
   alias: AliasTable;
+  latency: LatencyTable;
   dataset: DatasetTable;
   version_dataset: VersionDatasetTable;
   evaluation: EvaluationTable;

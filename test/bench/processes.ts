@@ -27,14 +27,14 @@ export interface RunningServer {
 export const ROOT = path.resolve(import.meta.dirname, '../..');
 const LONGEST_START_MS = 120_000;
 
-/** The built server with its defaults, but on the CPU like everything it is compared with. */
+/** The built server with its defaults, but on the CPU like everything it is compared with, and doing nothing else. */
 export async function startModelgraph(
   env: Readonly<Record<string, string>> = {},
   nodeOptions: readonly string[] = [],
 ): Promise<RunningServer> {
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-bench-'));
   const preload = pathToFileURL(path.join(import.meta.dirname, 'inside-server.ts')).href;
-  const settings = { PORT: '0', DATA_DIR: dataDir, EXECUTION_PROVIDERS: 'cpu', ...env };
+  const settings = { PORT: '0', DATA_DIR: dataDir, EXECUTION_PROVIDERS: 'cpu', MEASURE_LATENCY: 'false', ...env };
   const main = path.join(ROOT, 'dist/main.js');
   return startServer(['--expose-gc', ...nodeOptions, '--import', preload, main], settings, dataDir);
 }

@@ -102,7 +102,14 @@ type Failing = Pick<Row, 'name' | 'price'> & Measured;
 async function startMeasured(env: Readonly<Record<string, string>>) {
   const preload = pathToFileURL(path.join(import.meta.dirname, 'cost-audit/inside-server.ts')).href;
   const child = spawn(process.execPath, ['--expose-gc', '--import', preload, 'dist/main.js'], {
-    env: { PATH: process.env['PATH'], EXECUTION_PROVIDERS: 'cpu', WORKERS: '1', DEFAULT_DEADLINE_MS: '120000', ...env },
+    env: {
+      PATH: process.env['PATH'],
+      EXECUTION_PROVIDERS: 'cpu',
+      WORKERS: '1',
+      MEASURE_LATENCY: 'false',
+      DEFAULT_DEADLINE_MS: '120000',
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   });
   const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });

@@ -8,7 +8,7 @@ import {
   MAX_QUEUED_ROWS,
   overloadAfter,
 } from '#src/engine/admission.js';
-import { LatencyCurve } from '#src/engine/latency.js';
+import { DurationsByWork } from '#src/engine/latency.js';
 import { OverloadedError } from '#src/errors.js';
 import {
   inVirtualTime,
@@ -97,15 +97,15 @@ test.each([
 });
 
 test('the first run of a size is not trusted, and a slow one is forgotten', () => {
-  const curve = new LatencyCurve();
-  curve.record(100, 5_000);
-  expect(curve.expectedMs(100)).toBeNull();
+  const durations = new DurationsByWork();
+  durations.record(100, 5_000);
+  expect(durations.expectedMs(100)).toBeNull();
 
-  curve.record(100, 10);
-  expect(curve.expectedMs(100)).toBe(10);
-  expect(curve.expectedMs(1_000)).toBe(100);
-  expect(curve.expectedMs(2)).toBe(10);
-  expect(curve.workWithin(200)).toBe(2_000);
+  durations.record(100, 10);
+  expect(durations.expectedMs(100)).toBe(10);
+  expect(durations.expectedMs(1_000)).toBe(100);
+  expect(durations.expectedMs(2)).toBe(10);
+  expect(durations.workWithin(200)).toBe(2_000);
 });
 
 describe('with workers', () => {

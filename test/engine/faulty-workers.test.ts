@@ -18,7 +18,7 @@ const workerWith = (vice: string) => `
   const done = (id, y, more) => channel.send({ kind: 'done', id, timing, results: [
     { answer: { kind: 'tensors', tensors: [{ name: 'y', datatype: 'FP32', shape: [1], data: Float32Array.of(y) }] } }], ...more });
   const answer = ({ kind, id, key, items }) => {
-    if (kind === 'load') channel.send({ kind: 'loaded', id, key, residentBytes: null, loadMs: 1 });
+    if (kind === 'load') channel.send({ kind: 'loaded', id, key, residentBytes: null, loadMs: 1, warmUpMs: 1 });
     if (kind !== 'batch') return;
     const [x] = items[0].tensors[0].data;
     if (x === 13) { ${vice} }

@@ -36,7 +36,7 @@ const FACTS = {
 const messages = (id: number): readonly FromWorker[] => [
   { kind: 'ready' },
   { kind: 'providerChecked', id, available: true, reason: null },
-  { kind: 'loaded', id, key: 'v', residentBytes: 1, loadMs: 1 },
+  { kind: 'loaded', id, key: 'v', residentBytes: 1, loadMs: 1, warmUpMs: 1 },
   { kind: 'loadFailed', id, key: 'v', message: '' },
   { kind: 'unloaded', id, key: 'v' },
   { kind: 'started', id, tokens: null },
@@ -84,8 +84,8 @@ test('nothing but "ready" is accepted before "ready", and nothing for a number t
   expect(messages(7).filter((message) => conversation(LOAD, BATCH).receive(message) === null)).toEqual([]);
 
   const answered = conversation(LOAD);
-  expect(answered.receive({ kind: 'loaded', id: 1, key: 'v', residentBytes: 1, loadMs: 1 })).toBeNull();
-  expect(answered.receive({ kind: 'loaded', id: 1, key: 'v', residentBytes: 1, loadMs: 1 })).toMatch(
+  expect(answered.receive({ kind: 'loaded', id: 1, key: 'v', residentBytes: 1, loadMs: 1, warmUpMs: 1 })).toBeNull();
+  expect(answered.receive({ kind: 'loaded', id: 1, key: 'v', residentBytes: 1, loadMs: 1, warmUpMs: 1 })).toMatch(
     /answers nothing that it was asked/,
   );
 });

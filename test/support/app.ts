@@ -40,6 +40,8 @@ export async function startTestApp(
     workers: 1,
     executionProviders: ['cpu'] as const,
     defaultDeadlineMs: DEADLINE_MS,
+    // Tests count batches and rows.
+    measureLatency: false,
     ...config,
     dataDir,
   };

@@ -36,6 +36,7 @@ export async function startServer(
       LOG_LEVEL: 'error',
       EXECUTION_PROVIDERS: 'cpu',
       DEFAULT_DEADLINE_MS: String(DEADLINE_MS),
+      MEASURE_LATENCY: 'false',
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -10,6 +10,7 @@ import type { Scheduler } from 'fast-check';
 import { pino } from 'pino';
 import type { Child, ChildEvents, Purpose, StartChild } from '#src/engine/child.js';
 import { Engine } from '#src/engine/engine.js';
+import type { LatencyStore } from '#src/engine/idle-measurements.js';
 import type { EngineVersion } from '#src/engine/messages.js';
 import type { CallerConnection, PriorityName } from '#src/engine/queue.js';
 import type { TensorData } from '#src/tasks/datatypes.js';
@@ -23,7 +24,7 @@ export const OUT_OF_MEMORY = 888;
 export const GRAPH_ERROR = 999;
 
 type Deliver = (label: string) => Promise<void>;
-/** The duration of a run in milliseconds. */
+/** The duration of a run in milliseconds; infinity for one that never ends. */
 type RunMs = (values: readonly number[]) => number;
 
 class SimulatedChild implements Child {
@@ -88,6 +89,7 @@ class SimulatedChild implements Child {
       const values = Array.from(data as Float32Array);
       this.#onRun(values);
       const ms = this.#runMs(values);
+      if (ms === Number.POSITIVE_INFINITY) return new Promise(() => {});
       if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
       if (values.includes(CRASHES)) this.die('SIGSEGV');
       if (values.includes(CRASHES) || values.includes(HANGS)) return new Promise(() => {});
@@ -117,7 +119,7 @@ export class Simulation {
   /** The values of every run, in order. */
   readonly runs: (readonly number[])[] = [];
 
-  constructor(options: { workers: number; scheduler?: Scheduler; runMs?: RunMs }) {
+  constructor(options: { workers: number; scheduler?: Scheduler; runMs?: RunMs; latencies?: LatencyStore }) {
     const deliver: Deliver = (label) =>
       options.scheduler ? options.scheduler.schedule(Promise.resolve(), label) : Promise.resolve();
     const startChild: StartChild = (purpose, events) => {
@@ -136,6 +138,7 @@ export class Simulation {
       providers: ['cpu'],
       log: pino({ level: 'silent' }),
       startChild,
+      latencies: options.latencies ?? null,
     });
   }
 

@@ -73,6 +73,22 @@ export interface VersionTable {
   updated_at: number;
 }
 
+/** How long a version takes by batch size, in one environment. */
+export interface LatencyTable {
+  version_id: string;
+  /** '' for the version itself. */
+  variant: string;
+  /** CPU model and number of cores. */
+  machine: string;
+  /** Execution provider. */
+  provider: string;
+  /** Version of ONNX Runtime. */
+  runtime: string;
+  /** JSON of LatencyPoint[]. */
+  points: string;
+  measured_at: number;
+}
+
 export interface AliasTable {
   model_id: string;
   name: string;

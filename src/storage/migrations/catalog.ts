@@ -16,6 +16,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '010_orders': { up: indexEveryOrder },
   '011_model_metrics': { up: keepModelMetrics },
   '012_facet_counts': { up: keepFacetCounts },
+  '013_latency': { up: createLatency },
 };
 
 async function addVariants(db: Kysely<unknown>): Promise<void> {
@@ -87,6 +88,20 @@ async function indexRetention(db: Kysely<unknown>): Promise<void> {
     .on('model')
     .column('id')
     .where('retention_days' as never, 'is not', null)
+    .execute();
+}
+
+async function createLatency(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('latency')
+    .addColumn('version_id', 'text', (c) => c.notNull().references('version.id').onDelete('cascade'))
+    .addColumn('variant', 'text', (c) => c.notNull())
+    .addColumn('machine', 'text', (c) => c.notNull())
+    .addColumn('provider', 'text', (c) => c.notNull())
+    .addColumn('runtime', 'text', (c) => c.notNull())
+    .addColumn('points', 'text', (c) => c.notNull())
+    .addColumn('measured_at', 'bigint', (c) => c.notNull())
+    .addPrimaryKeyConstraint('latency_pk', ['version_id', 'variant', 'machine', 'provider', 'runtime'])
     .execute();
 }
 

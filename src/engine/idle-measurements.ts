@@ -1,0 +1,186 @@
+/**
+ * Measures how long loaded versions take by batch size, while nothing else is to be done: see `latency-curve.ts`.
+ *
+ * A measuring batch is sent only if no input has arrived for a second, nothing is queued, and no worker runs or loads
+ * anything. There is at most one of them in the whole engine, and it is planned to run for at most 200 ms: an input that
+ * arrives meanwhile waits at most for that one, and none follows it. The result is stored when the curve is complete.
+ */
+import type { Logger } from 'pino';
+import { checkInput, type Item } from '../tasks/tasks.js';
+import { createSettledEntry } from './entry.js';
+import { LatencyCurve, type LatencyPoint } from './latency-curve.js';
+import type { EngineVersion, FromWorker } from './messages.js';
+import type { Pool } from './pool.js';
+import type { RunningBatches } from './running-batches.js';
+import { batchLimits, MAX_RUN_MS, type ScheduledVersion } from './schedule.js';
+import { type ExitCause, mayBeCausedByInput } from './supervision.js';
+import type { WorkerProcess } from './worker-process.js';
+
+/** Where the curves of this machine are kept. */
+export interface LatencyStore {
+  /** Null if the version was not measured with this provider. */
+  find(version: EngineVersion, provider: string): Promise<readonly LatencyPoint[] | null>;
+  save(version: EngineVersion, provider: string, points: readonly LatencyPoint[]): Promise<void>;
+}
+
+interface Unmeasured {
+  readonly version: EngineVersion;
+  readonly item: Item;
+  readonly curve: LatencyCurve;
+}
+
+interface Measurement extends Unmeasured {
+  readonly worker: WorkerProcess;
+  readonly size: number;
+}
+
+interface Parts {
+  readonly store: LatencyStore;
+  readonly pool: Pool;
+  readonly running: RunningBatches;
+  readonly log: Logger;
+  readonly servedOf: (version: EngineVersion) => ScheduledVersion;
+  readonly hasQueued: () => boolean;
+}
+
+/** How long no input must have arrived. */
+const QUIET_MS = 1_000;
+/** Versions whose state is remembered. A version that was forgotten is looked up in the store when it is loaded again. */
+const MAX_REMEMBERED = 4_000;
+
+export class IdleMeasurements {
+  readonly #parts: Parts;
+  /** By version. Null: nothing is left to do for the version. */
+  readonly #remembered = new Map<string, Unmeasured | null>();
+  #running: Measurement | null = null;
+  #lastInputAt = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | null = null;
+  #saving: Promise<void> = Promise.resolve();
+  #isStopped = false;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** To be called for each input that arrives. */
+  noteInput(now: number): void {
+    this.#lastInputAt = now;
+  }
+
+  /** To be called when a serving worker has loaded a version, whose warm-up run took this long. */
+  async onLoaded(version: EngineVersion, warmUpMs: number): Promise<void> {
+    const { store, pool, servedOf } = this.#parts;
+    const item = checkInput(version.spec, version.spec.example, []);
+    if (!this.#remembered.has(version.key)) {
+      this.#remember(version.key, null);
+      const points = await store.find(version, pool.provider).catch((error) => this.#report(error));
+      if (points === null) this.#remember(version.key, unmeasured(version, item, warmUpMs));
+      for (const point of points ?? []) servedOf(version).latency.seed(workOf(item, point.batchSize), point);
+    }
+    this.#continue();
+  }
+
+  /** To be called when a measuring batch was answered. */
+  onDone({ results, timing }: Extract<FromWorker, { kind: 'done' }>): void {
+    if (!this.#running) return;
+    const { curve, size } = this.#running;
+    this.#running = null;
+    if (results.some((result) => 'failure' in result)) curve.fail(size);
+    else curve.record(size, timing);
+    this.#continue();
+  }
+
+  onExit(worker: WorkerProcess, cause: ExitCause): void {
+    if (this.#running?.worker !== worker) return;
+    const { curve, size } = this.#running;
+    this.#running = null;
+    if (mayBeCausedByInput(cause)) curve.fail(size);
+    this.#continue();
+  }
+
+  /** Resolves when a curve that was complete has been stored. */
+  stop(): Promise<void> {
+    this.#isStopped = true;
+    if (this.#timer) clearTimeout(this.#timer);
+    return this.#saving;
+  }
+
+  /** Sends the next measuring batch if the engine is idle. Otherwise tries again when it may be. */
+  #continue(): void {
+    if (this.#isStopped || this.#running || this.#timer) return;
+    const next = this.#next();
+    if (!next) return;
+    const quietMs = performance.now() - this.#lastInputAt;
+    if (quietMs >= QUIET_MS && this.#isIdle()) this.#send(next);
+    else this.#continueIn(quietMs < QUIET_MS ? QUIET_MS - quietMs : QUIET_MS);
+  }
+
+  #continueIn(ms: number): void {
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#continue();
+    }, ms).unref();
+  }
+
+  /** A batch of a version that is loaded; null if there is none to measure. */
+  #next(): Measurement | null {
+    const { ready } = this.#parts.pool;
+    for (const unmeasured of this.#remembered.values()) {
+      const worker = unmeasured && ready.find(({ loaded }) => loaded.has(unmeasured.version.key));
+      if (!worker) continue;
+      const size = unmeasured.curve.next();
+      if (size !== null) return { ...unmeasured, worker, size };
+      this.#complete(unmeasured);
+    }
+    return null;
+  }
+
+  #isIdle(): boolean {
+    const isWorking = ({ batches, loading }: WorkerProcess) => batches.length > 0 || loading.size > 0;
+    return !this.#parts.hasQueued() && !this.#parts.pool.all.some(isWorking);
+  }
+
+  #send(next: Measurement): void {
+    const { version, item, worker, size } = next;
+    const now = performance.now();
+    const entries = Array.from({ length: size }, () => createSettledEntry(item, now));
+    this.#running = next;
+    this.#parts.running.assign(worker, version, entries, now, true);
+    if (worker.batches.length > 0) return;
+    // The message is too long.
+    this.#running = null;
+    next.curve.fail(size);
+    this.#continueIn(0);
+  }
+
+  #complete({ version, curve }: Unmeasured): void {
+    const { store, pool } = this.#parts;
+    this.#remember(version.key, null);
+    const points = curve.points();
+    if (points.length === 0) return;
+    const save = () => store.save(version, pool.provider, points);
+    this.#saving = this.#saving.then(save).catch((error) => this.#report(error));
+  }
+
+  #remember(key: string, unmeasured: Unmeasured | null): void {
+    this.#remembered.set(key, unmeasured);
+    if (this.#remembered.size <= MAX_REMEMBERED) return;
+    const [oldest] = this.#remembered.keys();
+    this.#remembered.delete(oldest as string);
+  }
+
+  #report(error: Error): undefined {
+    this.#parts.log.warn({ reason: error.message }, 'a latency curve could not be read or stored');
+  }
+}
+
+function unmeasured(version: EngineVersion, item: Item, warmUpMs: number): Unmeasured {
+  const limits = batchLimits(version);
+  const byWork = Math.min(limits.work / item.work, limits.preprocessingWork / Math.max(1, item.preprocessingWork));
+  const maxBatchSize = Math.max(1, Math.floor(Math.min(limits.rows / item.rows, byWork)));
+  return { version, item, curve: new LatencyCurve(maxBatchSize, item.rows * warmUpMs, MAX_RUN_MS) };
+}
+
+function workOf({ work, preprocessingWork }: Item, count: number) {
+  return { work: count * work, preprocessingWork: count * preprocessingWork };
+}
