@@ -110,6 +110,30 @@ test('at most one measuring batch is in the engine, none while an input waits, a
   expect(new Set(await inVirtualTime(Promise.all(answers)))).toEqual(new Set([2 * OTHER + 1]));
 });
 
+test('nothing is measured while a worker runs a batch and inputs wait, although none has arrived for a second', async () => {
+  const records = new Records();
+  const LONG = 7;
+  const runMs = (values: readonly number[]) => (values.includes(LONG) ? 3_000 : values.length);
+  const simulation = new Simulation({ workers: 2, runMs, latencies: records });
+  await inVirtualTime(simulation.engine.start());
+  const [measured, busy] = [simulatedVersion('v', 8), simulatedVersion('busy', 1)];
+  for (const version of [measured, busy]) await inVirtualTime(simulation.engine.preload(version));
+  const answers = Promise.all(Array.from({ length: 3 }, () => settled(simulation.run(LONG, { version: busy }))));
+  await pass(100);
+  const before = measuredRuns(simulation).length;
+  let most = 0;
+  for (let step = 0; step < 50; step++) {
+    await pass(50);
+    most = Math.max(most, outstanding(simulation).length);
+  }
+
+  expect(most).toBe(0);
+  expect(measuredRuns(simulation)).toHaveLength(before);
+  expect(await inVirtualTime(answers)).toEqual(Array(3).fill(2 * LONG + 1));
+  await pass(60_000);
+  expect(records.sizesOf('v')).toEqual([1, 2, 4, 8]);
+});
+
 test('a worker that is killed in the middle of a measurement does not end it', async () => {
   const { simulation, records } = await start({ msPerRow: 10 });
   await inVirtualTime(simulation.engine.preload(simulatedVersion('v', 8)));
