@@ -28,7 +28,7 @@ const USUAL_WORKER_MEMORY_BYTES = 800_000_000;
 
 /** Three quarters of the RAM, or of the limit of the control group if that is smaller (0 or huge if there is none). */
 const memoryBudget = Math.floor(0.75 * Math.min(totalmem(), process.constrainedMemory() || totalmem()));
-const slots = workersWithin(memoryBudget, USUAL_WORKER_MEMORY_BYTES);
+const defaultWorkers = workersWithin(memoryBudget, USUAL_WORKER_MEMORY_BYTES);
 
 function workersWithin(budget: number, memoryBytes: number): number {
   return Math.max(1, Math.min(availableParallelism(), 16, Math.floor(budget / memoryBytes) - STANDBY_WORKERS));
@@ -57,7 +57,7 @@ export const SETTINGS = {
   ),
   workers: setting(
     'WORKERS',
-    slots,
+    defaultWorkers,
     integer(1, 64),
     'Number of inference processes, 1 to 64.',
     'number of cores, at most 16; fewer if the budget has less than 800 MB for each',
@@ -71,7 +71,7 @@ export const SETTINGS = {
   ),
   workerMemoryBytes: setting(
     'WORKER_MEMORY_BYTES',
-    workerMemoryWithin(memoryBudget, slots),
+    workerMemoryWithin(memoryBudget, defaultWorkers),
     integer(MIN_WORKER_MEMORY_BYTES, Number.MAX_SAFE_INTEGER),
     'Data memory, in bytes, that one worker may allocate; at least 200,000,000. Enforced on Linux only.',
     '`MEMORY_BUDGET` divided by `WORKERS` + 2',
@@ -94,7 +94,7 @@ export const SETTINGS = {
     'MEASURE_LATENCY',
     true,
     boolean,
-    '`false` never measures the latency of a version while the server is idle. Each version is measured once on a machine, for at most 2 seconds of computing.',
+    'Whether to measure the latency of versions while the server is idle: `true` or `false`. Each version is measured once per machine, with at most 2 seconds of computing.',
   ),
   defaultDeadlineMs: setting(
     'DEFAULT_DEADLINE_MS',

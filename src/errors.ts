@@ -109,8 +109,9 @@ export class OverloadedError extends AppError {
     ref: string,
     readonly queueDepth: number,
     override readonly retryAfterMs: number,
+    reason: string,
   ) {
-    super(`${ref} cannot answer in time: ${queueDepth} inputs are already waiting. Try again in ${retryAfterMs} ms.`);
+    super(`${ref} is busy: ${reason}. Try again in ${retryAfterMs} ms.`);
   }
 }
 

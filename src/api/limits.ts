@@ -2,7 +2,7 @@
  * The limits of one request. `schema/README.md` repeats this table, and a test compares the two. The limits of a document
  * are enforced in `document-limits.ts`, the limit of its cost in `cost.ts`.
  */
-import { MAX_BATCH } from '../prediction/request-limits.js';
+import { MAX_INPUTS } from '../prediction/request-limits.js';
 import { MAX_PAGE_SIZE } from '../storage/pages.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 
@@ -37,11 +37,11 @@ export const LIMITS = {
   /** Compared pairs that differ in field or arguments. A validation error names every one of them. */
   maxDifferences: 50,
   /** Elements of one list in the variables. Twice `maxBatch`, so that the payload of a prediction reports a slightly longer list. */
-  maxListLength: 2 * MAX_BATCH,
+  maxListLength: 2 * MAX_INPUTS,
   /** Elements of all lists in the variables, those inside JSON values excluded. */
   maxListElements: 50_000,
   maxPageSize: MAX_PAGE_SIZE,
-  maxBatch: MAX_BATCH,
+  maxBatch: MAX_INPUTS,
   maxCost: 10_000,
   maxImagePixels: MAX_IMAGE_PIXELS,
 } as const;

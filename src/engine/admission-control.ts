@@ -4,10 +4,16 @@ import type { Item } from '../tasks/tasks.js';
 import { decideAdmission, isOverloaded, isTooLate, overloadAfter, retryAfterMs, type Waits } from './admission.js';
 import type { RunOptions } from './entry.js';
 import type { FairQueue } from './fair-queue.js';
+import type { EngineVersion } from './messages.js';
 import type { Pool } from './pool.js';
 import type { Entry } from './queue.js';
 import type { ResidentVersions } from './resident-versions.js';
 import { busyMs, type ScheduledVersion } from './schedule.js';
+
+const REASONS = {
+  full: 'its queue, or your share of it, is full',
+  overloaded: 'this input would wait too long to be answered in time',
+} as const;
 
 export interface NewInput {
   readonly item: Item;
@@ -51,14 +57,19 @@ export class AdmissionControl {
     if (!refusal) return null;
     if (refusal.kind === 'tooSlow') return new DeadlineExceededError(deadlineMs, 'queue');
     if (refusal.kind === 'overloaded') served.overload = overloadAfter(served.overload, deadlineMs, now);
-    return new OverloadedError(ref, this.#queue.rowsOf(key), refusal.retryAfterMs);
+    return this.#overloaded({ ref, key }, refusal.retryAfterMs, REASONS[refusal.kind]);
   }
 
   /** The error with which a queued input must be failed if it has only `leftMs` to run; null if that is enough. */
   refusalIfLate({ version, latency }: ScheduledVersion, { item }: Entry, leftMs: number, now: number): Error | null {
     if (!isTooLate({ leftMs, aloneMs: latency.expectedMs(item), ageMs: latency.ageMs(now) })) return null;
     const waitMs = this.#queue.totals.queuedMs / this.#pool.size;
-    return new OverloadedError(version.ref, this.#queue.rowsOf(version.key), retryAfterMs(waitMs));
+    return this.#overloaded(version, retryAfterMs(waitMs), 'this input would be answered after its deadline');
+  }
+
+  #overloaded({ ref, key }: Pick<EngineVersion, 'ref' | 'key'>, retryMs: number, reason: string): OverloadedError {
+    const waiting = this.#queue.rowsOf(key);
+    return new OverloadedError(ref, waiting, retryMs, `${reason}; ${waiting} inputs are waiting`);
   }
 
   /** Predicted time until a worker that has the version is free, with the work of all versions before it. */

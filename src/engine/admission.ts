@@ -16,8 +16,8 @@ export const MAX_QUEUED_BYTES = 256 * 2 ** 20;
 const WAIT_MARGIN = 1.15;
 /**
  * A wait of this length keeps the workers busy: one batch runs while the next one is formed, and a run is planned to take
- * 200 ms at most. A longer queue helps only to absorb a burst. While more arrives than can be answered it would stay long,
- * delay every answer and end with the overload only after a whole deadline, and answer nobody more.
+ * 200 ms at most. A longer queue helps only to absorb a burst. During an overload, a longer queue delays every answer, answers
+ * no additional input, and lasts for a whole deadline after the overload ends.
  */
 const SHORT_WAIT_MS = 400;
 /** After its last refusal, a version counts as overloaded for this long. */
@@ -107,7 +107,7 @@ export function decideAdmission(arrival: Arrival): Refusal | null {
   if (isFull) return { kind: 'full', retryAfterMs: retryAfterMs(waitMs) };
   const isTrusted = !isIdle || ageMs <= MAX_AGE_MS;
   if (aloneMs !== null && aloneMs > deadlineMs && isTrusted) return { kind: 'tooSlow' };
-  // The time in which the queue shrinks by what is too much, if nothing else arrives.
+  // How long the queue takes to shrink enough, if nothing else arrives.
   const tooLongMs = waitMs > 0 ? waitTooLongMs(arrival) : 0;
   return tooLongMs > 0 ? { kind: 'overloaded', retryAfterMs: retryAfterMs(tooLongMs) } : null;
 }
@@ -118,7 +118,7 @@ function waitTooLongMs({ deadlineMs, waitMs, fairWaitMs, runMs, isOverloaded }: 
   const shortMs = Math.max(SHORT_WAIT_MS, 2 * ranMs);
   const lateByMs = (ms: number) => WAIT_MARGIN * ms + ranMs - deadlineMs;
   if (isOverloaded) return Math.max(fairWaitMs - shortMs, lateByMs(waitMs));
-  // Callers with little queued pass the others. Who accepts a long wait must be in time even then.
+  // Callers with little queued pass the others. An input that accepts a long wait must still be in time if they do.
   return lateByMs(waitMs > shortMs ? fairWaitMs : waitMs);
 }
 

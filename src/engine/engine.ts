@@ -24,14 +24,14 @@ import type { ProbeProcesses } from './disposable-worker.js';
 import { createEntry, disconnected, type RunOptions } from './entry.js';
 import { FairQueue } from './fair-queue.js';
 import { IdleMeasurements, type LatencyStore } from './idle-measurements.js';
-import type { EngineVersion, FromWorker, ItemResult } from './messages.js';
+import { type EngineVersion, type FromWorker, type ItemResult, MAX_RUN_MS } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
 import type { Entry, Outcome } from './queue.js';
 import { Recovery } from './recovery.js';
 import { ResidentVersions } from './resident-versions.js';
 import { RunningBatches } from './running-batches.js';
-import { batchLimits, busyMs, MAX_RUN_MS, type ScheduledVersion, selectWorker } from './schedule.js';
+import { batchLimits, busyMs, type ScheduledVersion, selectWorker } from './schedule.js';
 import { ServedVersions } from './served-versions.js';
 import type { ExitCause } from './supervision.js';
 import type { WorkerProcess } from './worker-process.js';
@@ -306,7 +306,7 @@ export class Engine {
     this.#residents.recordUse(worker, version, blockedSince === null ? 0 : now - blockedSince);
     served.blockedSince = null;
     const limits = latency.limitsWithin(batchLimits(version), Math.min(MAX_RUN_MS, leftMs));
-    this.#running.assign(worker, version, this.#queue.take(version.key, limits, now), now);
+    this.#running.assign(worker, { version, entries: this.#queue.take(version.key, limits, now), now });
   }
 
   #scheduleDispatchIn(ms: number): void {
@@ -324,7 +324,7 @@ export class Engine {
     const next = this.#quarantine.next(now);
     if (!next) return;
     this.#residents.loadAlone(worker, next.version);
-    this.#running.assign(worker, next.version, [next.entry], now);
+    this.#running.assign(worker, { version: next.version, entries: [next.entry], now });
   }
 
   // ── answers ──

@@ -1,5 +1,5 @@
 /**
- * Measures how long loaded versions take by batch size, while nothing else is to be done: see `latency-curve.ts`.
+ * Measures how long loaded versions take by batch size, while the engine is idle: see `latency-curve.ts`.
  *
  * A measuring batch is sent only if no input has arrived for a second, nothing is queued, and no worker runs or loads
  * anything. There is at most one of them in the whole engine, and it is planned to run for at most 200 ms: an input that
@@ -9,11 +9,12 @@ import type { Logger } from 'pino';
 import { checkInput, type Item } from '../tasks/tasks.js';
 import { createSettledEntry } from './entry.js';
 import { LatencyCurve, type LatencyPoint } from './latency-curve.js';
-import type { EngineVersion, FromWorker } from './messages.js';
+import { type EngineVersion, type FromWorker, MAX_RUN_MS } from './messages.js';
 import type { Pool } from './pool.js';
 import type { RunningBatches } from './running-batches.js';
-import { batchLimits, MAX_RUN_MS, type ScheduledVersion } from './schedule.js';
+import { batchLimits, type ScheduledVersion } from './schedule.js';
 import { type ExitCause, mayBeCausedByInput } from './supervision.js';
+import { MAX_VERSION_RECORDS } from './version-records.js';
 import type { WorkerProcess } from './worker-process.js';
 
 /** Where the curves of this machine are kept. */
@@ -45,16 +46,18 @@ interface Parts {
 
 /** How long no input must have arrived. */
 const QUIET_MS = 1_000;
-/** Versions whose state is remembered. A version that was forgotten is looked up in the store when it is loaded again. */
-const MAX_REMEMBERED = 4_000;
 
 export class IdleMeasurements {
   readonly #parts: Parts;
-  /** By version. Null: nothing is left to do for the version. */
+  /**
+   * By version. Null: its curve is being looked up, or nothing is left to do. A version that was forgotten is looked up when
+   * it is loaded again.
+   */
   readonly #remembered = new Map<string, Unmeasured | null>();
   #running: Measurement | null = null;
   #lastInputAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
+  readonly #lookups = new Set<Promise<void>>();
   #saving: Promise<void> = Promise.resolve();
   #isStopped = false;
 
@@ -68,16 +71,20 @@ export class IdleMeasurements {
   }
 
   /** To be called when a serving worker has loaded a version, whose warm-up run took this long. */
-  async onLoaded(version: EngineVersion, warmUpMs: number): Promise<void> {
-    const { store, pool, servedOf } = this.#parts;
-    const item = checkInput(version.spec, version.spec.example, []);
-    if (!this.#remembered.has(version.key)) {
-      this.#remember(version.key, null);
-      const points = await store.find(version, pool.provider).catch((error) => this.#report(error));
-      if (points === null) this.#remember(version.key, unmeasured(version, item, warmUpMs));
-      for (const point of points ?? []) servedOf(version).latency.seed(workOf(item, point.batchSize), point);
+  onLoaded(version: EngineVersion, warmUpMs: number): void {
+    if (this.#remembered.has(version.key)) {
+      this.#continue();
+      return;
     }
-    this.#continue();
+    this.#remember(version.key, null);
+    const lookup = this.#lookUp(version, warmUpMs)
+      .catch((error) => {
+        // The next load looks it up again.
+        this.#remembered.delete(version.key);
+        this.#report(error);
+      })
+      .finally(() => this.#lookups.delete(lookup));
+    this.#lookups.add(lookup);
   }
 
   /** To be called when a measuring batch was answered. */
@@ -98,14 +105,23 @@ export class IdleMeasurements {
     this.#continue();
   }
 
-  /** Resolves when a curve that was complete has been stored. */
-  stop(): Promise<void> {
+  /** Resolves when the store is no longer used: curves that were complete have been stored. */
+  async stop(): Promise<void> {
     this.#isStopped = true;
     if (this.#timer) clearTimeout(this.#timer);
-    return this.#saving;
+    await Promise.all([...this.#lookups, this.#saving]);
   }
 
-  /** Sends the next measuring batch if the engine is idle. Otherwise tries again when it may be. */
+  async #lookUp(version: EngineVersion, warmUpMs: number): Promise<void> {
+    const { store, pool, servedOf } = this.#parts;
+    const item = checkInput(version.spec, version.spec.example, []);
+    const points = await store.find(version, pool.provider);
+    if (points === null) this.#remember(version.key, unmeasured(version, item, warmUpMs));
+    for (const point of points ?? []) servedOf(version).latency.seed(workOf(item, point.batchSize), point);
+    this.#continue();
+  }
+
+  /** Sends the next measuring batch if the engine is idle. Otherwise tries again later. */
   #continue(): void {
     if (this.#isStopped || this.#running || this.#timer) return;
     const next = this.#next();
@@ -145,9 +161,9 @@ export class IdleMeasurements {
     const now = performance.now();
     const entries = Array.from({ length: size }, () => createSettledEntry(item, now));
     this.#running = next;
-    this.#parts.running.assign(worker, version, entries, now, true);
+    this.#parts.running.assign(worker, { version, entries, now, isMeasurement: true });
     if (worker.batches.length > 0) return;
-    // The message is too long.
+    // `assign` could not send the batch, for example because the message is too long.
     this.#running = null;
     next.curve.fail(size);
     this.#continueIn(0);
@@ -164,12 +180,12 @@ export class IdleMeasurements {
 
   #remember(key: string, unmeasured: Unmeasured | null): void {
     this.#remembered.set(key, unmeasured);
-    if (this.#remembered.size <= MAX_REMEMBERED) return;
+    if (this.#remembered.size <= MAX_VERSION_RECORDS) return;
     const [oldest] = this.#remembered.keys();
     this.#remembered.delete(oldest as string);
   }
 
-  #report(error: Error): undefined {
+  #report(error: Error): void {
     this.#parts.log.warn({ reason: error.message }, 'a latency curve could not be read or stored');
   }
 }

@@ -46,6 +46,12 @@ export interface EngineVersion extends LoadableVersion {
   readonly artifactBytes: number;
 }
 
+/**
+ * Longest time that the run of a batch is planned to take. A run cannot be interrupted, so longer work is split into
+ * several batches: between them, other versions get their turn, and inputs that nobody waits for are dropped.
+ */
+export const MAX_RUN_MS = 200;
+
 export interface LoadMessage {
   readonly kind: 'load';
   readonly key: string;

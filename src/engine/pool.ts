@@ -2,8 +2,8 @@
  * The pool of worker processes: the workers that serve requests, one warm spare and the quarantine worker. It starts
  * and replaces processes, and tracks which versions each of them has loaded.
  *
- * A worker gets work only after it has sent `ready`. When one exits, the spare, which has the same versions loaded,
- * takes its place and a new spare starts. If processes keep failing at startup, restarts back off exponentially to one
+ * A worker gets work only after it has sent `ready`. When one exits, the spare, which has the most valuable versions
+ * loaded, takes its place and a new spare starts. If processes keep failing at startup, restarts back off exponentially to one
  * every 5 s, without a limit on their number.
  */
 import { mkdir, rm } from 'node:fs/promises';
@@ -158,7 +158,7 @@ export class Pool {
     worker.retire();
   }
 
-  /** Processes with the limits of this pool's, for an import, which ends them. `stop` ends them too. */
+  /** Starts the probe processes of an import, with the memory limit of this pool. The import ends them; `stop` does too. */
   startProbes(): ProbeProcesses {
     this.#probes?.end();
     this.#probes = new ProbeProcesses(this.#startChild);

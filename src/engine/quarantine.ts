@@ -58,7 +58,12 @@ export class Quarantine {
         );
     }
     if (this.#confined.length < MAX_CONFINED || !this.isConfined(version, caller, now)) return null;
-    return new OverloadedError(version.ref, this.#confined.length, 1_000);
+    return new OverloadedError(
+      version.ref,
+      this.#confined.length,
+      1_000,
+      `inputs of yours ended its process, so each runs alone; ${this.#confined.length} inputs are waiting for that`,
+    );
   }
 
   isConfined(version: EngineVersion, caller: string, now: number): boolean {

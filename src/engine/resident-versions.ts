@@ -113,7 +113,7 @@ export class ResidentVersions {
     return plan !== null;
   }
 
-  /** Mean time that a load takes; 0 if a worker has the version, or if none was measured. */
+  /** Mean time that its loads took; 0 if a worker has the version, or if it was never loaded: a guess must refuse nobody. */
   loadMsOf(key: string): number {
     if (this.#pool.ready.some(({ loaded }) => loaded.has(key))) return 0;
     return this.#known.find(key)?.loadMs ?? 0;

@@ -11,6 +11,14 @@ import { LOAD_WATCHDOG_MS, shouldAnnounceStart, watchdogMs } from './supervision
 import { Watchdogs } from './watchdogs.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
 
+interface Assignment {
+  readonly version: EngineVersion;
+  readonly entries: readonly Entry[];
+  readonly now: number;
+  /** Whether the batch only measures the version. */
+  readonly isMeasurement?: boolean;
+}
+
 export class RunningBatches {
   readonly #queue: FairQueue;
   readonly #servedOf: (version: EngineVersion) => ScheduledVersion;
@@ -22,13 +30,7 @@ export class RunningBatches {
     this.#servedOf = servedOf;
   }
 
-  assign(
-    worker: WorkerProcess,
-    version: EngineVersion,
-    entries: readonly Entry[],
-    now: number,
-    isMeasurement = false,
-  ): void {
+  assign(worker: WorkerProcess, { version, entries, now, isMeasurement = false }: Assignment): void {
     if (entries.length === 0) return;
     const { rows, work, preprocessingWork } = entries.map(sizeOf).reduce(sum);
     const served = this.#servedOf(version);

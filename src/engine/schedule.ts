@@ -10,12 +10,6 @@ import type { EngineVersion } from './messages.js';
 import { msUntilNextBatch } from './supervision.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
 
-/**
- * Longest time that the run of a batch is planned to take. A run cannot be interrupted, so longer work is split into
- * several batches: between them, other versions get their turn, and inputs that nobody waits for are dropped.
- */
-export const MAX_RUN_MS = 200;
-
 /** What a batch of the version may hold at most. */
 export function batchLimits({ spec }: EngineVersion): BatchSize {
   return { rows: spec.maxBatch, ...maxBatchWork(spec) };

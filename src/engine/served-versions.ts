@@ -5,7 +5,7 @@ import type { ScheduledVersion } from './schedule.js';
 import { VersionRecords } from './version-records.js';
 
 export class ServedVersions extends VersionRecords<ScheduledVersion> {
-  /** `keysInUse`: versions that are in memory or have queued inputs. Those with batches are not forgotten either. */
+  /** `keysInUse`: versions that are in memory or have queued inputs. Versions with running batches are kept too. */
   constructor(keysInUse: () => ReadonlySet<string>) {
     const isKept = () => {
       const inUse = keysInUse();

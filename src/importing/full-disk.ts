@@ -1,4 +1,4 @@
-/** What cannot be written during the import does not keep the server from starting: the rest of the catalog can answer. */
+/** A full disk during the import does not keep the server from starting: the rest of the catalog can answer. */
 import type { Logger } from 'pino';
 import { StorageFullError } from '../errors.js';
 

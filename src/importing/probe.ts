@@ -45,7 +45,7 @@ export class ProbeKilledError extends ManifestError {}
 /** The version needs more memory than a worker may allocate, so the import can be retried with a higher limit. */
 export class ProbeMemoryError extends ManifestError {}
 
-const MAX_PROBES = 3;
+const MAX_ATTEMPTS = 3;
 
 /**
  * Probes a version, in a process that has probed others if there is one. Only a flawless result of such a process counts.
@@ -74,7 +74,7 @@ export async function probeCandidate(prober: Prober, candidate: Candidate): Prom
       if (lost?.cause === 'stopped') throw new ProbeKilledError('the server was stopped during the import');
       const isKilled = lost && (lost.cause === 'killed' || !lost.wasReady);
       if (!isKilled) throw new ManifestError(message);
-      if (attempt === MAX_PROBES) throw new ProbeKilledError(`${message}, ${MAX_PROBES} times`);
+      if (attempt === MAX_ATTEMPTS) throw new ProbeKilledError(`${message}, ${MAX_ATTEMPTS} times`);
     }
   }
 }

@@ -1,7 +1,7 @@
 /** Checks everything in a prediction request except the inputs themselves: options, keys and the number of inputs. */
 import { type InputProblem, InvalidInputError } from '../errors.js';
 import type { PredictInput } from './prediction.input.js';
-import { MAX_BATCH, MAX_DEADLINE_MS, MAX_KEY_CHARACTERS } from './request-limits.js';
+import { MAX_DEADLINE_MS, MAX_INPUTS, MAX_KEY_CHARACTERS } from './request-limits.js';
 
 /** @throws InvalidInputError that names every option out of range */
 export function checkOptions(input: Partial<PredictInput>): void {
@@ -35,13 +35,13 @@ function keyProblems(key: string, record: boolean | undefined): InputProblem[] {
   return problems;
 }
 
-/** @throws InvalidInputError unless there are 1 to `MAX_BATCH` inputs */
+/** @throws InvalidInputError unless there are 1 to `MAX_INPUTS` inputs */
 export function checkBatch(inputs: readonly unknown[]): void {
-  if (inputs.length >= 1 && inputs.length <= MAX_BATCH) return;
+  if (inputs.length >= 1 && inputs.length <= MAX_INPUTS) return;
   const [code, message] =
     inputs.length === 0 ? (['EMPTY', 'the list is empty'] as const) : (['TOO_LARGE', 'the list is too long'] as const);
   throw new InvalidInputError([
-    problem('inputs', code, message, `1 to ${MAX_BATCH} inputs`, `${inputs.length} inputs`),
+    problem('inputs', code, message, `1 to ${MAX_INPUTS} inputs`, `${inputs.length} inputs`),
   ]);
 }
 

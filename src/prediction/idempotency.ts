@@ -123,7 +123,9 @@ export class SharedPredictions {
 
   /** @throws OverloadedError if as many requests wait as are allowed */
   checkRoom(ref: string): void {
-    if (this.#waiting >= MAX_WAITING) throw new OverloadedError(ref, this.#waiting, RETRY_AFTER_MS);
+    if (this.#waiting < MAX_WAITING) return;
+    const reason = `${this.#waiting} requests with idempotency keys are waiting`;
+    throw new OverloadedError(ref, this.#waiting, RETRY_AFTER_MS, reason);
   }
 }
 

@@ -6,7 +6,7 @@ import { MAX_SENTENCES } from '../tasks/embedding.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 import type { ModelInput as TaskInput } from '../tasks/tasks.js';
 import { MAX_TEXT_CHARACTERS } from '../tasks/text.js';
-import { KEY_LIFE_MS, MAX_BATCH, MAX_DEADLINE_MS, MAX_KEY_CHARACTERS } from './request-limits.js';
+import { KEY_LIFE_MS, MAX_DEADLINE_MS, MAX_INPUTS, MAX_KEY_CHARACTERS } from './request-limits.js';
 
 const Priority = enumOf<PriorityName>(
   'Priority',
@@ -199,7 +199,7 @@ export class PredictManyInput {
   @Field(() => VersionRef, { description: MODEL })
   model!: string;
 
-  @Field(() => [ModelInput], { description: `Inputs to run the model on, 1 to ${MAX_BATCH.toLocaleString('en')}.` })
+  @Field(() => [ModelInput], { description: `Inputs to run the model on, 1 to ${MAX_INPUTS.toLocaleString('en')}.` })
   inputs!: ModelInput[];
 
   @Field(() => String, { nullable: true, description: VARIANT })

@@ -7,7 +7,7 @@ import type { LatencyTable } from '../storage/migrations/catalog.table.js';
 type MeasuredKey = Pick<LatencyTable, 'version_id' | 'variant' | 'machine' | 'provider' | 'runtime'>;
 type MeasuredRow = Omit<LatencyTable, 'measured_at'>;
 
-/** Curves of one variant that are kept, the newest ones: a data folder may move between machines for ever. */
+/** Newest environments kept per variant, so that a data folder that moves between machines does not grow without limit. */
 const MAX_ENVIRONMENTS = 8;
 
 /** The curves of versions without variants, in all environments. */

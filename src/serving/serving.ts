@@ -143,8 +143,8 @@ export class Serving {
   }
 
   /**
-   * Loads the version that an alias is about to name, with the variants that are in use of the version it names now. After
-   * five seconds it no longer waits; the loads go on.
+   * Loads the version that an alias is about to name, with those variants that are loaded for the version it names now.
+   * After five seconds it no longer waits; the loads go on.
    *
    * @throws NotReadyError if the version cannot be loaded; as `resolve`; ShuttingDownError
    */

@@ -17,7 +17,7 @@ export class RoundRobin<T> {
     return this.#size;
   }
 
-  /** If there are too many, the newest item of the caller who has most no longer waits, and is returned. */
+  /** If more than `max` items wait, removes and returns the newest item of the caller with the most items. */
   add(caller: string, item: T): T | undefined {
     const items = this.#callers.get(caller) ?? [];
     this.#callers.set(caller, items);

@@ -6,7 +6,15 @@
  * that fails in preprocessing, in the graph or in postprocessing fails alone.
  */
 
-import type { BatchTiming, CancelMessage, FromWorker, ItemResult, LoadMessage, ToWorker } from '../engine/messages.js';
+import {
+  type BatchTiming,
+  type CancelMessage,
+  type FromWorker,
+  type ItemResult,
+  type LoadMessage,
+  MAX_RUN_MS,
+  type ToWorker,
+} from '../engine/messages.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { readGraphFile } from '../onnx/graph-file.js';
 import { scanGraph } from '../onnx/graph-scan.js';
@@ -152,7 +160,7 @@ export class WorkerBody {
     try {
       measure.warmUpMs = await this.#warmUp(warmUp, loaded);
       // The first run may have compiled kernels or read weights for the first time, and then says little.
-      if (measure.warmUpMs > LONG_WARM_UP_MS)
+      if (measure.warmUpMs > MAX_RUN_MS)
         measure.warmUpMs = Math.min(measure.warmUpMs, await this.#warmUp(warmUp, loaded));
     } catch (error) {
       await session.release();
@@ -338,9 +346,6 @@ export class WorkerBody {
     return work().finally(mine.resolve);
   }
 }
-
-/** A warm-up run that took longer is repeated. */
-const LONG_WARM_UP_MS = 200;
 
 /** The number of threads in which Node decodes images and tokenizes texts. */
 const PREPROCESSED_AT_ONCE = 4;

@@ -16,7 +16,7 @@ class Connection extends EventEmitter {
 
 const LIMIT = 4 * UNCOUNTED_BYTES;
 
-test('what is reserved beyond 64 KiB is in flight until the connection closes', () => {
+test('bytes beyond 64 KiB count as in flight until the connection closes', () => {
   const inFlight = new AnswersInFlight(10 * LIMIT);
   const connection = new Connection();
   const budget = new AnswerBudget(LIMIT, inFlight, connection);

@@ -65,7 +65,7 @@ test('a thousand requests in one packet are all answered, and another caller is 
   expect(ofCrowd).toEqual(Array(1_000).fill(200));
 });
 
-test('requests beyond those that may wait are refused with 503, when to retry, and the end of their connection', async () => {
+test('requests beyond the waiting limit get 503 with Retry-After, and their connection closes', async () => {
   const payload = { query: '{ __typename }' };
 
   const answers = await Promise.all(

@@ -50,7 +50,7 @@ test.each([
 );
 
 // Children of one kind on two paths share a statement only if the reads before them end in the same turn.
-test('what is selected on two paths takes at most the statements of both', async () => {
+test('a selection on two paths takes at most the statements of both', async () => {
   const apart = [await page(DEFAULT_VERSION, 100, null), await page(VERSIONS, 100, null)];
   const both = await page(`${DEFAULT_VERSION} ${VERSIONS}`, 100, null);
 

@@ -66,7 +66,7 @@ test('a version is overloaded for a second after a refusal, for deadlines that a
 });
 
 test('a refusal captures no stack, and other errors still do', () => {
-  expect(new OverloadedError('v:1', 1, 100).stack).not.toMatch(/\n\s+at /);
+  expect(new OverloadedError('v:1', 1, 100, 'its queue is full').stack).not.toMatch(/\n\s+at /);
   expect(new Error('another').stack).toMatch(/\n\s+at /);
 });
 

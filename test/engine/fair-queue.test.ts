@@ -152,7 +152,7 @@ test('time that a caller did not use is not saved up', () => {
   expect([countOf(served, 'busy'), countOf(served, 'late')]).toEqual([10, 10]);
 });
 
-test('a caller whose queue is empty for a moment keeps what they have used', () => {
+test('a caller keeps its used time when its queue is briefly empty', () => {
   const queue = new FairQueue();
   for (let i = 0; i < 100; i++) queue.push('v', entry('steady', { caller: 'steady' }));
   let ofPulsing = 0;

@@ -20,7 +20,11 @@ const OTHER = 5;
 class Records {
   readonly curves = new Map<string, readonly LatencyPoint[]>();
 
+  /** The next reads that fail. */
+  unreadable = 0;
+
   async find({ key }: EngineVersion) {
+    if (this.unreadable-- > 0) throw new Error('the catalog took too long');
     return this.curves.get(key) ?? null;
   }
 
@@ -85,6 +89,22 @@ test('a curve that was stored is not measured again, and predicts the first inpu
   expect(warmUps.length).toBeLessThanOrEqual(2);
   expect(tooLate).toMatch(/DEADLINE_EXCEEDED|OVERLOADED/);
   expect(await inVirtualTime(first)).toBe(2 * OTHER + 1);
+});
+
+test('a version whose curve could not be read is looked up again at its next load', async () => {
+  const { simulation, records } = await start();
+  const version = simulatedVersion('v', 4);
+  records.unreadable = 1;
+  await inVirtualTime(simulation.engine.preload(version));
+  await pass(60_000);
+  const afterFailure = records.sizesOf('v');
+
+  await inVirtualTime(simulation.engine.unload((key) => key === 'v'));
+  await inVirtualTime(simulation.engine.preload(version));
+  await pass(60_000);
+
+  expect(afterFailure).toBeUndefined();
+  expect(records.sizesOf('v')).toEqual([1, 2, 4]);
 });
 
 test('at most one measuring batch is in the engine, none while an input waits, and none follows an input', async () => {

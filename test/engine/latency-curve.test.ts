@@ -79,7 +79,7 @@ test('the first batch of a size does not count', () => {
   expect(curve.points()).toEqual([point(1, 1), point(2, 2)]);
 });
 
-test('the percentiles are those of the nearest rank', () => {
+test('percentiles use the nearest rank', () => {
   const curve = new LatencyCurve(1, 1, 200);
 
   measure(curve, (_, turn) => turn);

@@ -143,7 +143,7 @@ test('a database that is full while a model is imported keeps no other model fro
   expect(Object.values(await states())).toEqual([['READY'], ['READY'], ['READY']]);
 });
 
-test('a disk that is full when the first database is opened refuses the start and says what to check', async () => {
+test('if the disk is full when the first database is opened, the server refuses to start and says what to check', async () => {
   await armFault('sqlite.open', 'SQLITE_IOERR');
 
   await expect(server.start()).rejects.toThrow(/\.lock could not be opened: .*\. Check that the disk has room/);

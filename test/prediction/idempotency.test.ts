@@ -234,7 +234,9 @@ test('only so many requests with keys wait at the same time', () => {
   const mine = { connection: { isClosed: false, caller: 'x' }, startedAt: 0, deadlineMs: 1 };
   for (let i = 0; i < 10_000; i++) void shared.begin(`k${i}`, 'd', mine, () => new Promise(() => {}));
 
-  expect(() => shared.checkRoom('echo')).toThrow('10000 inputs are already waiting');
+  expect(() => shared.checkRoom('echo')).toThrow(
+    'echo is busy: 10000 requests with idempotency keys are waiting. Try again in',
+  );
 });
 
 test('requests with keys that have failed make room for others', async () => {

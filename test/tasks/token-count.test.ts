@@ -21,7 +21,7 @@ test.each([
   expect(characterRuleOf(JSON.stringify(golden(name).spec, null, 2))).toEqual(rule);
 });
 
-test('what looks like a key inside a token is none', () => {
+test('text inside a token that looks like a key is not a key', () => {
   expect(characterRuleOf(JSON.stringify({ vocab: { '"type":"ByteLevel"': 1, '"byte_fallback":true': 2 } }))).toEqual({
     normalization: null,
     bytes: false,
