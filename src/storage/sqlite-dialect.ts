@@ -110,8 +110,13 @@ class SqliteFileDriver implements Driver {
   }
 }
 
-/** Makes Kysely run migrations in a transaction, so that a failed migration changes nothing. */
-class TransactionalDdlAdapter extends SqliteAdapter {
+class SqliteFileAdapter extends SqliteAdapter {
+  /** Otherwise Kysely itself sends one statement at a time, and all readers but one are idle. */
+  override get supportsMultipleConnections(): boolean {
+    return true;
+  }
+
+  /** Makes Kysely run migrations in a transaction, so that a failed migration changes nothing. */
   override get supportsTransactionalDdl(): boolean {
     return true;
   }
@@ -132,7 +137,7 @@ export class SqliteFileDialect implements Dialect {
   }
 
   createAdapter(): DialectAdapter {
-    return new TransactionalDdlAdapter();
+    return new SqliteFileAdapter();
   }
 
   createIntrospector(db: Kysely<unknown>): DatabaseIntrospector {

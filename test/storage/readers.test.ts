@@ -35,6 +35,20 @@ test('a read that takes too long is refused as retryable, and the next one is an
   expect((await app.query(LIST)).models.nodes.length).toBeGreaterThan(0);
 });
 
+test('a list does not wait for a read that takes too long', async () => {
+  let first: GraphqlAnswer;
+  let both: GraphqlAnswer[];
+  do {
+    await armFault('sqlite.read', 'hang');
+    const lists = ['127.0.0.1', '127.0.0.2'].map((caller) => postFrom(caller, app.url, LIST));
+    first = await Promise.race(lists);
+    both = await Promise.all(lists);
+  } while (both.every(({ errors }) => !errors));
+
+  expect(first.errors).toBeUndefined();
+  expect(both.filter(({ errors }) => errors)).toHaveLength(1);
+});
+
 test('predictions, idempotency keys and aliases do not wait for lists', async () => {
   await app.query(PREDICT);
   const { catalogFile, predictionsFile } = app.app.databases;
