@@ -17,7 +17,7 @@ export function countRows<DB, T extends keyof DB>(
   query: SelectQueryBuilder<DB, T, object>,
   max: number,
 ): RawBuilder<number> {
-  const rows = query.select(sql.lit(1).as('one')).limit(max);
+  const rows = query.select(sql.lit(1).as('one')).where(interruptible()).limit(max);
   return sql<number>`(select ${rowCount()} from ${rows} as counted)`;
 }
 
