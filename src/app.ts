@@ -37,7 +37,12 @@ export interface App {
 /** How long a stop waits for requests in flight, at first for their answers, then for the inputs that they wait for. */
 const GRACE_MS = 5_000;
 
-export async function startApp(config: Config, log: Logger): Promise<App> {
+/** `onServing`: called when requests can be answered, although the import may take longer, with a function that stops it all. */
+export async function startApp(
+  config: Config,
+  log: Logger,
+  onServing: (stop: () => Promise<void>) => void = () => {},
+): Promise<App> {
   const dataDir = path.resolve(config.dataDir);
   const databases = await openDatabases(dataDir);
   const blobs = new BlobFolder(path.join(dataDir, 'blobs'));
@@ -69,11 +74,22 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     await server.stop();
     await databases.close();
   };
+  /** The import is not ended before the process: it would record that versions have failed whose processes were killed. */
+  const stopWhileStarting = async () => {
+    progress.notReadyReason = 'stopping';
+    await waitAtMost(GRACE_MS, server.http.close());
+    await waitAtMost(GRACE_MS, commits.drain());
+  };
+  let isStarted = false;
 
   try {
     await blobs.open();
     await engine.start();
     const url = await server.http.listen({ host: config.host, port: config.port });
+    server.http.server.on('request', ({ url }) => {
+      if (!url?.startsWith('/health/')) engine.noteRequest();
+    });
+    onServing(() => (isStarted ? stop() : stopWhileStarting()));
     await indexMissing(databases.catalogDb);
     const onProgress = (done: number, total: number) => {
       if (progress.notReadyReason === 'stopping') return;
@@ -85,7 +101,8 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     faultPoint('start.imported'); // @fault
     await slices.serving.preload(log);
     slices.sweeper.start();
-    progress.notReadyReason = null;
+    if (progress.notReadyReason !== 'stopping') progress.notReadyReason = null;
+    isStarted = true;
     return { url, databases, engine, stop };
   } catch (error) {
     await stop();

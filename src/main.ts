@@ -5,7 +5,7 @@
  */
 import './production.js';
 import { pino } from 'pino';
-import { type App, startApp } from './app.js';
+import { startApp } from './app.js';
 import { loadConfig } from './config.js';
 import { StartupError } from './errors.js';
 
@@ -27,24 +27,23 @@ async function main(): Promise<void> {
     { level: config.logLevel },
     pino.destination({ sync: false, minLength: LOG_BLOCK_BYTES, periodicFlush: LOG_FLUSH_MS }),
   );
-  const app = await startApp(config, log);
-  const onSignal = () => {
-    // Without handlers, the next signal of either kind ends the process at once.
-    for (const signal of STOP_SIGNALS) process.off(signal, onSignal);
-    stop(app);
-  };
-  for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
+  const app = await startApp(config, log, stopOnSignal);
   process.on('unhandledRejection', (reason) =>
     log.error({ err: reason }, 'a rejected promise was not handled; this is a bug'),
   );
   process.stdout.write(`${greeting(app.url)}\n`);
 }
 
-function stop(app: App): void {
-  app.stop().then(
-    () => process.exit(0),
-    (error) => fail(error),
-  );
+function stopOnSignal(stop: () => Promise<void>): void {
+  const onSignal = () => {
+    // Without handlers, the next signal of either kind ends the process at once.
+    for (const signal of STOP_SIGNALS) process.off(signal, onSignal);
+    stop().then(
+      () => process.exit(0),
+      (error) => fail(error),
+    );
+  };
+  for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
 }
 
 function greeting(url: string): string {

@@ -141,6 +141,35 @@ test('SIGTERM while a version is loaded fails what waits for it, ends with 0 and
   await haveEnded(pids);
 });
 
+test('SIGTERM during the import ends the server with 0, and nothing is recorded of the version that was examined', async () => {
+  const store = await createStore();
+  await cp('model-store/penguins', path.join(store.folder, 'penguins'), { recursive: true });
+  const settings = {
+    DATA_DIR: dataDir,
+    MODEL_STORE: store.folder,
+    WORKERS: '1',
+    EXECUTION_PROVIDERS: 'cpu',
+    PORT: '0',
+  };
+  const env = { PATH: process.env['PATH'], FAULT_FILE: process.env['FAULT_FILE'], ...settings };
+  await rm(dataDir, { recursive: true });
+  await armFault('worker.load.opened', 'hang');
+  const server = spawn(process.execPath, ['dist/main.js'], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  const ended = once(server, 'exit');
+  await until('a version is being examined', hasFired);
+  const pids = treeOf(server.pid as number);
+
+  server.kill('SIGTERM');
+
+  expect(await ended).toEqual([0, null]);
+  await haveEnded(pids);
+  await disarmFault();
+  const again = await start({ MODEL_STORE: store.folder });
+  const { data } = await post(again.url, '{ version(ref: "penguins") { state } }');
+  expect(data).toEqual({ version: { state: 'READY' } });
+  await store.remove();
+});
+
 test('SIGTERM to npm start reaches the server, and no process is left', async () => {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-npm-'));
   const copied = ['package.json', 'package-lock.json', '.npmrc', '.swcrc', 'src', 'schema', 'dist'];

@@ -23,7 +23,7 @@ const SHORT_WAIT_MS = 400;
 /** After its last refusal, a version counts as overloaded for this long. */
 const OVERLOAD_MS = 1_000;
 /** A prediction that nothing has confirmed for so long is not trusted, so that a wrong one cannot shut a version out. */
-const MAX_AGE_MS = 10_000;
+export const MAX_AGE_MS = 10_000;
 const MIN_RETRY_MS = 100;
 const MAX_RETRY_MS = 60_000;
 

@@ -108,6 +108,10 @@ export class ProbeProcesses {
     this.#startChild = startChild;
   }
 
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
   /** Calls `work` with a process that was used before. Returns null if there is none, or if anything fails. */
   async inUsedProcess<T>(work: (ask: SendToWorker) => Promise<T>): Promise<T | null> {
     const worker = this.#idle.pop();

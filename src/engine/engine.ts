@@ -28,6 +28,7 @@ import { type EngineVersion, type FromWorker, type ItemResult, MAX_RUN_MS } from
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
 import type { Entry, Outcome } from './queue.js';
+import { RecentCallers } from './recent-callers.js';
 import { Recovery } from './recovery.js';
 import { ResidentVersions } from './resident-versions.js';
 import { RunningBatches } from './running-batches.js';
@@ -56,6 +57,7 @@ export class Engine {
   readonly #residents: ResidentVersions;
   readonly #admission: AdmissionControl;
   readonly #measurements: IdleMeasurements | null;
+  readonly #recentCallers = new RecentCallers();
   #outstanding = 0;
   /** Whether a version has been loaded since the start. */
   #hasLoaded = false;
@@ -155,7 +157,7 @@ export class Engine {
     // A connection that has closed does not tell its listeners again, so the entry would settle only at its deadline.
     if (options.connection.isClosed) return Promise.reject(disconnected());
     const now = performance.now();
-    this.#measurements?.noteInput(now);
+    this.#measurements?.noteRequest(now);
     const { caller } = options.connection;
     const served = this.#served.of(version);
     const costMs = served.latency.costMs(item, batchLimits(version)) ?? UNKNOWN_COST_MS;
@@ -206,6 +208,11 @@ export class Engine {
     this.#failAll(new ShuttingDownError());
     this.#residents.stop(new ShuttingDownError());
     await Promise.all([this.#pool.stop(), curvesStored]);
+  }
+
+  /** To be called for each request to the server that may not run a version, so that nothing is measured beside it. */
+  noteRequest(): void {
+    this.#measurements?.noteRequest(performance.now());
   }
 
   #createMeasurements(store: LatencyStore, log: Logger): IdleMeasurements {
@@ -274,7 +281,11 @@ export class Engine {
   #loadCold(cold: Set<string>, now: number): void {
     for (let next = this.#queue.next(now, cold); next; next = this.#queue.next(now, cold)) {
       const { version } = this.#served.get(next.key) as ScheduledVersion;
-      if (!this.#residents.ensureLoaded(version)) return;
+      const isForOne = this.#recentCallers.hasOther(next.entry.connection.caller, now);
+      if (!this.#residents.ensureLoaded(version, isForOne ? now : null)) {
+        if (isForOne) this.#scheduleDispatchIn(this.#residents.msUntilLoad(now));
+        return;
+      }
       cold.delete(next.key);
     }
   }
@@ -303,6 +314,7 @@ export class Engine {
       entry.fail(refusal);
       return;
     }
+    this.#recentCallers.note(entry.connection.caller, now);
     this.#residents.recordUse(worker, version, blockedSince === null ? 0 : now - blockedSince);
     served.blockedSince = null;
     const limits = latency.limitsWithin(batchLimits(version), Math.min(MAX_RUN_MS, leftMs));

@@ -1,8 +1,8 @@
 /**
  * Measures how long loaded versions take by batch size, while the engine is idle: see `latency-curve.ts`.
  *
- * A measuring batch is sent only if no input has arrived for a second, nothing is queued, and no worker runs or loads
- * anything. There is at most one of them in the whole engine, and it is planned to run for at most 200 ms: an input that
+ * A measuring batch is sent only if no request has arrived for a second, nothing is queued or imported, and no worker runs
+ * or loads anything. Sizes that might make the worker exceed its memory are left out. There is at most one of them in the whole engine, and it is planned to run for at most 200 ms: an input that
  * arrives meanwhile waits at most for that one, and none follows it. The result is stored when the curve is complete.
  */
 import type { Logger } from 'pino';
@@ -28,9 +28,12 @@ interface Unmeasured {
   readonly version: EngineVersion;
   readonly item: Item;
   readonly curve: LatencyCurve;
+  /** Data memory of the worker before the first batch; null until then. */
+  baseBytes: number | null;
 }
 
-interface Measurement extends Unmeasured {
+interface Measurement {
+  readonly unmeasured: Unmeasured;
   readonly worker: WorkerProcess;
   readonly size: number;
 }
@@ -44,7 +47,10 @@ interface Parts {
   readonly hasQueued: () => boolean;
 }
 
-/** How long no input must have arrived. */
+/** The share of a worker's memory that may be in use after a measurement, and that measuring one version may add. */
+const MAX_USED_SHARE = 0.75;
+const MAX_GROWTH_SHARE = 0.1;
+/** How long no request must have arrived. */
 const QUIET_MS = 1_000;
 
 export class IdleMeasurements {
@@ -55,7 +61,7 @@ export class IdleMeasurements {
    */
   readonly #remembered = new Map<string, Unmeasured | null>();
   #running: Measurement | null = null;
-  #lastInputAt = Number.NEGATIVE_INFINITY;
+  #lastRequestAt = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
   readonly #lookups = new Set<Promise<void>>();
   #saving: Promise<void> = Promise.resolve();
@@ -65,9 +71,9 @@ export class IdleMeasurements {
     this.#parts = parts;
   }
 
-  /** To be called for each input that arrives. */
-  noteInput(now: number): void {
-    this.#lastInputAt = now;
+  /** To be called for each request that arrives, whatever it asks: it takes computing time from a measurement. */
+  noteRequest(now: number): void {
+    this.#lastRequestAt = now;
   }
 
   /** To be called when a serving worker has loaded a version, whose warm-up run took this long. */
@@ -90,7 +96,8 @@ export class IdleMeasurements {
   /** To be called when a measuring batch was answered. */
   onDone({ results, timing }: Extract<FromWorker, { kind: 'done' }>): void {
     if (!this.#running) return;
-    const { curve, size } = this.#running;
+    const { size, unmeasured } = this.#running;
+    const { curve } = unmeasured;
     this.#running = null;
     if (results.some((result) => 'failure' in result)) curve.fail(size);
     else curve.record(size, timing);
@@ -99,9 +106,9 @@ export class IdleMeasurements {
 
   onExit(worker: WorkerProcess, cause: ExitCause): void {
     if (this.#running?.worker !== worker) return;
-    const { curve, size } = this.#running;
+    const { size, unmeasured } = this.#running;
     this.#running = null;
-    if (mayBeCausedByInput(cause)) curve.fail(size);
+    if (mayBeCausedByInput(cause)) unmeasured.curve.fail(size);
     this.#continue();
   }
 
@@ -126,9 +133,37 @@ export class IdleMeasurements {
     if (this.#isStopped || this.#running || this.#timer) return;
     const next = this.#next();
     if (!next) return;
-    const quietMs = performance.now() - this.#lastInputAt;
-    if (quietMs >= QUIET_MS && this.#isIdle()) this.#send(next);
+    const quietMs = performance.now() - this.#lastRequestAt;
+    if (quietMs >= QUIET_MS && this.#isIdle()) void this.#measure(next);
     else this.#continueIn(quietMs < QUIET_MS ? QUIET_MS - quietMs : QUIET_MS);
+  }
+
+  async #measure(next: Measurement): Promise<void> {
+    this.#running = next;
+    const fits = await this.#fits(next);
+    // Anything may have happened meanwhile.
+    const isLost = this.#isStopped || !next.worker.isReady || !next.worker.loaded.has(next.unmeasured.version.key);
+    const isQuiet = performance.now() - this.#lastRequestAt >= QUIET_MS && this.#isIdle();
+    if (fits && !isLost && isQuiet) {
+      this.#send(next);
+      return;
+    }
+    this.#running = null;
+    if (!fits) next.unmeasured.curve.fail(next.size);
+    this.#continueIn(isQuiet ? 0 : QUIET_MS);
+  }
+
+  /** Whether the worker will have memory left after the batch, if it grows by as much as it has so far. */
+  async #fits({ worker, unmeasured, size }: Measurement): Promise<boolean> {
+    const memory = await worker.memory();
+    if (!memory) return true;
+    unmeasured.baseBytes ??= memory.dataBytes;
+    const grownBytes = Math.max(0, memory.dataBytes - unmeasured.baseBytes);
+    const limitBytes = this.#parts.pool.workerMemoryBytes;
+    return (
+      size === 1 ||
+      (memory.dataBytes + grownBytes <= MAX_USED_SHARE * limitBytes && grownBytes <= MAX_GROWTH_SHARE * limitBytes)
+    );
   }
 
   #continueIn(ms: number): void {
@@ -145,7 +180,7 @@ export class IdleMeasurements {
       const worker = unmeasured && ready.find(({ loaded }) => loaded.has(unmeasured.version.key));
       if (!worker) continue;
       const size = unmeasured.curve.next();
-      if (size !== null) return { ...unmeasured, worker, size };
+      if (size !== null) return { unmeasured, worker, size };
       this.#complete(unmeasured);
     }
     return null;
@@ -153,19 +188,20 @@ export class IdleMeasurements {
 
   #isIdle(): boolean {
     const isWorking = ({ batches, loading }: WorkerProcess) => batches.length > 0 || loading.size > 0;
-    return !this.#parts.hasQueued() && !this.#parts.pool.all.some(isWorking);
+    const { pool, hasQueued } = this.#parts;
+    return !hasQueued() && !pool.isProbing && !pool.all.some(isWorking);
   }
 
   #send(next: Measurement): void {
-    const { version, item, worker, size } = next;
+    const { worker, size, unmeasured } = next;
+    const { version, item, curve } = unmeasured;
     const now = performance.now();
     const entries = Array.from({ length: size }, () => createSettledEntry(item, now));
-    this.#running = next;
     this.#parts.running.assign(worker, { version, entries, now, isMeasurement: true });
     if (worker.batches.length > 0) return;
     // `assign` could not send the batch, for example because the message is too long.
     this.#running = null;
-    next.curve.fail(size);
+    curve.fail(size);
     this.#continueIn(0);
   }
 
@@ -194,7 +230,7 @@ function unmeasured(version: EngineVersion, item: Item, warmUpMs: number): Unmea
   const limits = batchLimits(version);
   const byWork = Math.min(limits.work / item.work, limits.preprocessingWork / Math.max(1, item.preprocessingWork));
   const maxBatchSize = Math.max(1, Math.floor(Math.min(limits.rows / item.rows, byWork)));
-  return { version, item, curve: new LatencyCurve(maxBatchSize, item.rows * warmUpMs, MAX_RUN_MS) };
+  return { version, item, curve: new LatencyCurve(maxBatchSize, item.rows * warmUpMs, MAX_RUN_MS), baseBytes: null };
 }
 
 function workOf({ work, preprocessingWork }: Item, count: number) {

@@ -28,6 +28,8 @@ export interface KnownVersion {
   needsEmptyWorker: boolean;
   /** Failed loads in a row for lack of memory, although the worker had nothing else loaded. */
   failedLoads: number;
+  /** Loads in a row during which the process ended, although the version need not be the cause. */
+  lostLoads: number;
   failure: { readonly error: Error; readonly until: number } | null;
   /** Time that inputs have waited for a busy worker since the last copy was added. */
   waitedMs: number;
@@ -82,6 +84,7 @@ export class KnownVersions {
       residentBytes: estimatedResidentBytes(version.artifactBytes),
       needsEmptyWorker: false,
       failedLoads: 0,
+      lostLoads: 0,
       failure: null,
       waitedMs: 0,
     });
@@ -105,6 +108,7 @@ export class KnownVersions {
       known.residentBytes = Math.max(residentBytes, known.version.artifactBytes, estimatedResidentBytes(0));
     known.needsEmptyWorker = false;
     known.failedLoads = 0;
+    known.lostLoads = 0;
     known.failure = null;
   }
 

@@ -2,9 +2,11 @@
  * How long the batches of one version take, in milliseconds, learned from every batch.
  *
  * Durations are kept per amount of work, in buckets of powers of two: see `Work` for its unit. The first run of a bucket
- * is often slow, so it is not trusted: predictions begin with the second, and forget the first if it took longer.
+ * is often slow, so it is not trusted: predictions begin with the second, and forget the first if it took longer. If
+ * nothing was measured for a while, a run that takes less than half of what was expected replaces it.
  */
 import type { Work } from '../tasks/work.js';
+import { MAX_AGE_MS } from './admission.js';
 import type { LatencyPoint } from './latency-curve.js';
 
 const SMOOTHING_FACTOR = 0.2;
@@ -23,13 +25,15 @@ interface Bucket {
 export class DurationsByWork {
   readonly #buckets = new Map<number, Bucket>();
 
-  record(work: number, ms: number): void {
+  /** `isOld`: whether what is known was not confirmed for a while. */
+  record(work: number, ms: number, isOld = false): void {
     const key = bucketOf(work);
     const bucket = this.#buckets.get(key);
     if (!bucket) this.#buckets.set(key, { count: 1, work, ms });
     else {
       const isSecond = bucket.count === 1;
-      bucket.ms = isSecond ? Math.min(bucket.ms, ms) : smoothed(bucket.ms, ms);
+      const isReplaced = isOld && ms < bucket.ms / 2;
+      bucket.ms = isReplaced ? ms : isSecond ? Math.min(bucket.ms, ms) : smoothed(bucket.ms, ms);
       bucket.work = smoothed(bucket.work, work);
       bucket.count++;
     }
@@ -107,11 +111,12 @@ export class VersionLatency {
   record(measured: BatchMeasurement, now: number): void {
     const { estimated, runWork, preprocessMs, inferMs, postprocessMs, occupiedMs, wasLoaded } = measured;
     const ranMs = inferMs + postprocessMs;
-    this.#infer.record(estimated.work, inferMs);
-    this.#inWorker.record(runWork, preprocessMs + ranMs);
-    this.#preprocessing.record(estimated.preprocessingWork, preprocessMs);
+    const isOld = this.ageMs(now) > MAX_AGE_MS;
+    this.#infer.record(estimated.work, inferMs, isOld);
+    this.#inWorker.record(runWork, preprocessMs + ranMs, isOld);
+    this.#preprocessing.record(estimated.preprocessingWork, preprocessMs, isOld);
     // Preprocessing may overlap with the run of the batch before. What is left of the occupied time is the rest.
-    this.#rest.record(estimated.work, wasLoaded ? Math.max(0, occupiedMs - preprocessMs) : ranMs);
+    this.#rest.record(estimated.work, wasLoaded ? Math.max(0, occupiedMs - preprocessMs) : ranMs, isOld);
     this.#measuredAt = now;
     if (measured.isMeasurement) return;
     this.#preprocessMs = smoothed(this.#preprocessMs, preprocessMs);

@@ -158,6 +158,11 @@ export class Pool {
     worker.retire();
   }
 
+  /** Whether an import examines versions in processes that are not in `all`. */
+  get isProbing(): boolean {
+    return this.#probes?.hasEnded === false;
+  }
+
   /** Starts the probe processes of an import, with the memory limit of this pool. The import ends them; `stop` does too. */
   startProbes(): ProbeProcesses {
     this.#probes?.end();

@@ -24,6 +24,8 @@ import type { Command, FromWorker, ToWorker } from './messages.js';
 
 /** A command that the worker has not answered yet. */
 interface Asked {
+  /** As of `performance.now()`. */
+  readonly at: number;
   readonly command: ToWorker;
   /** The spec of the version that a batch runs with; null for other commands. */
   readonly spec: VersionSpec | null;
@@ -44,6 +46,11 @@ const isGraphFacts = record({
 });
 const isTiming = record({ preprocessMs: isAmount, inferMs: isAmount, postprocessMs: isAmount });
 const isFailed = record({ message: isText });
+/** Two processes read the same clock, but not at the same instants. */
+const CLOCK_TOLERANCE_MS = 50;
+/** More than any process can have. */
+const MAX_BYTES = 2 ** 50;
+const isBytes: Check = (value) => isAmount(value) && Number(value) <= MAX_BYTES;
 
 /** The replies to each command, with their fields. Those of `batch` depend on the batch and are checked below. */
 const REPLIES: Readonly<Record<Command['kind'], Partial<Record<FromWorker['kind'], Check>>>> = {
@@ -52,10 +59,10 @@ const REPLIES: Readonly<Record<Command['kind'], Partial<Record<FromWorker['kind'
     failed: isFailed,
   },
   load: {
-    loaded: record({ key: isText, residentBytes: orNull(isAmount), loadMs: isAmount, warmUpMs: isAmount }),
+    loaded: record({ key: isText, residentBytes: orNull(isBytes), loadMs: isAmount, warmUpMs: isAmount }),
     loadFailed: record({ key: isText, message: isText }),
   },
-  unload: { unloaded: record({ key: isText }), failed: isFailed },
+  unload: { unloaded: record({ key: isText }) },
   batch: { started: record({ tokens: orNull(isAmount) }), done: record({ timing: isTiming }) },
   cancel: {},
   examine: { examined: record({ facts: isGraphFacts }), failed: isFailed },
@@ -73,16 +80,16 @@ export class Conversation {
   readonly #specs = new Map<string, VersionSpec>();
 
   /** Notes a command that was sent. */
-  ask(command: ToWorker): void {
+  ask(command: ToWorker, now: number): void {
     if (command.kind === 'load') this.#specs.set(command.key, command.spec);
     if (command.kind === 'unload') this.#specs.delete(command.key);
     if (command.kind === 'cancel') return;
     const spec = command.kind === 'batch' ? (this.#specs.get(command.key) ?? null) : null;
-    this.#asked.set(command.id, { command, spec, hasStarted: false });
+    this.#asked.set(command.id, { at: now, command, spec, hasStarted: false });
   }
 
   /** Returns why the message breaks the protocol; null if it is valid, which is then noted. */
-  receive(message: unknown): string | null {
+  receive(message: unknown, now: number): string | null {
     if (!isRecord(message)) return 'a message is not an object';
     const { kind, id } = message;
     if (kind === 'ready') {
@@ -94,7 +101,7 @@ export class Conversation {
     const what = `"${String(kind)}" with the number ${String(id)}`;
     if (!this.#isReady) return `it sent ${what} before "ready"`;
     if (!asked) return `it sent ${what}, which answers nothing that it was asked`;
-    const problem = problemOf(message, asked) ?? this.#orderProblem(asked);
+    const problem = problemOf(message, asked, now) ?? this.#orderProblem(asked);
     if (problem) return `it sent ${what} in reply to "${asked.command.kind}": ${problem}`;
     if (kind === 'started') asked.hasStarted = true;
     else this.#asked.delete(id as number);
@@ -110,15 +117,22 @@ export class Conversation {
   }
 }
 
-function problemOf(message: Fields, { command, spec, hasStarted }: Asked): string | null {
+function problemOf(message: Fields, { at, command, spec, hasStarted }: Asked, now: number): string | null {
   const { kind, key, results } = message;
   const replies = REPLIES[command.kind];
   if (!Object.hasOwn(replies, String(kind))) return 'this is no reply to that';
   if (!replies[kind as FromWorker['kind']]?.(message)) return 'a field is missing or is not valid';
+  if (longestMs(message) > now - at + CLOCK_TOLERANCE_MS) return 'a time is longer than what has passed';
   if (key !== undefined && (!('key' in command) || key !== command.key)) return 'the key is that of another version';
   if (command.kind !== 'batch') return null;
   if (kind === 'started') return command.announceStart && !hasStarted ? null : 'no start was expected';
   return resultsProblem(results, command.items, spec);
+}
+
+/** The longest duration in a reply; 0 if it has none. */
+function longestMs({ timing, loadMs, warmUpMs }: Fields): number {
+  const times = isRecord(timing) ? Object.values(timing) : [loadMs, warmUpMs];
+  return Math.max(0, ...times.map((ms) => (typeof ms === 'number' ? ms : 0)));
 }
 
 function resultsProblem(results: unknown, items: readonly Item[], spec: VersionSpec | null): string | null {

@@ -45,6 +45,9 @@ interface Candidate extends WorkerMemory {
 
 /** A version that did not fit into an empty worker is not tried again for this long. */
 const OVERSIZE_RETRY_MS = 600_000;
+/** After this many lost loads in a row, the version is not loaded for a while: 10 s, then 20 s, and so on. */
+const MAX_LOST_LOADS = 3;
+const LOST_RETRY_MS = 10_000;
 const MAX_FAILED_LOADS = 2;
 /** A copy in the spare is replaced only by one of clearly higher value, because each replacement costs a load. */
 const SPARE_HYSTERESIS = 2;
@@ -98,8 +101,13 @@ export class ResidentVersions {
     return failure && failure.until > now ? failure.error : null;
   }
 
-  /** Loads a version that no serving worker has. Returns false if there is no room for any load now. */
-  ensureLoaded(version: EngineVersion): boolean {
+  /**
+   * Loads a version that no serving worker has. Returns false if there is no room for any load now.
+   *
+   * `sparingSince`: the time if other callers are served meanwhile, else null. Then the last worker without a load is
+   * kept free for them, and each worker spends at most half of its time on loads.
+   */
+  ensureLoaded(version: EngineVersion, sparingSince: number | null = null): boolean {
     const { key } = version;
     const known = this.#known.of(version);
     if (known.failure && known.failure.until > performance.now()) {
@@ -108,9 +116,23 @@ export class ResidentVersions {
       return true;
     }
     if (this.#pool.ready.some(({ loaded, loading }) => loaded.has(key) || loading.has(key))) return true;
-    const plan = planLoad(this.#candidates(key), sizeOfVersion(known));
+    const candidates = this.#candidates(key);
+    const spared = sparingSince === null ? candidates : this.#spareOthers(candidates, sparingSince);
+    const plan = planLoad(spared, sizeOfVersion(known));
     if (plan) this.#loadInto(plan.worker.process, known, plan.evicted);
     return plan !== null;
+  }
+
+  #spareOthers(candidates: readonly Candidate[], now: number): Candidate[] {
+    const free = this.#pool.ready.filter(({ loading }) => loading.size === 0);
+    if (free.length < Math.min(2, this.#pool.size)) return [];
+    return candidates.filter(({ process }) => process.nextLoadAt <= now);
+  }
+
+  /** How long until a worker has spent as much time on other work as on its last load; infinity if all of them load. */
+  msUntilLoad(now: number): number {
+    const free = this.#pool.ready.filter(({ loading }) => loading.size === 0);
+    return Math.max(1, Math.min(...free.map(({ nextLoadAt }) => nextLoadAt - now)));
   }
 
   /** Mean time that its loads took; 0 if a worker has the version, or if it was never loaded: a guess must refuse nobody. */
@@ -210,6 +232,7 @@ export class ResidentVersions {
     for (const { key } of evicted) this.#pool.unload(worker, key);
     const watchdog = setTimeout(() => worker.kill('watchdog'), LOAD_WATCHDOG_MS);
     const isAlone = worker.loaded.size === 0;
+    const begun = performance.now();
     try {
       this.#recordLoad(worker, known, await this.#pool.load(worker, version));
       await this.#measureRoom(worker);
@@ -217,6 +240,8 @@ export class ResidentVersions {
       this.#recover(worker, known, error as Error, isAlone);
     } finally {
       clearTimeout(watchdog);
+      const now = performance.now();
+      worker.nextLoadAt = now + (now - begun);
     }
     this.#settleRequest(known);
     this.#events.onChange();
@@ -240,7 +265,10 @@ export class ResidentVersions {
   #recover(worker: WorkerProcess, known: KnownVersion, error: Error, isAlone: boolean): void {
     const isCrash = error instanceof ProcessLostError && mayBeCausedByInput(error.cause);
     const isOutOfMemory = error instanceof LoadFailedError && error.isOutOfMemory;
-    if (error instanceof ProcessLostError && !isCrash) return;
+    if (error instanceof ProcessLostError && !isCrash) {
+      if (error.cause !== 'stopped') this.#countLostLoad(known, error);
+      return;
+    }
     if (!isCrash && !isOutOfMemory) {
       this.#fail(known, artifactError(error.message), 0);
       this.#events.onUnreadable(known.version);
@@ -255,6 +283,15 @@ export class ResidentVersions {
       known.failedLoads = 0;
       this.#fail(known, tooLargeError(known.version, this.#limitBytes, error), OVERSIZE_RETRY_MS);
     }
+  }
+
+  /** Something outside, such as the kernel when memory runs out, may end the process at each load. */
+  #countLostLoad(known: KnownVersion, error: Error): void {
+    known.needsEmptyWorker = true;
+    if (++known.lostLoads % MAX_LOST_LOADS > 0) return;
+    const rounds = known.lostLoads / MAX_LOST_LOADS;
+    const retryAfterMs = Math.min(LOST_RETRY_MS * 2 ** (rounds - 1), OVERSIZE_RETRY_MS);
+    this.#fail(known, lostError(error, retryAfterMs), retryAfterMs);
   }
 
   #fail(known: KnownVersion, error: Error, retryAfterMs: number): void {
@@ -332,6 +369,11 @@ export class ResidentVersions {
     const inMemory = this.#pool.all.flatMap(({ loaded, loading }) => [...loaded.keys(), ...loading.keys()]);
     return new Set([...inMemory, ...this.#requested.keys()]);
   }
+}
+
+function lostError({ message }: Error, retryAfterMs: number): InferenceFailedError {
+  const reason = `${MAX_LOST_LOADS} processes ended while they loaded the version, which is tried again in ${retryAfterMs / 1_000} s`;
+  return new InferenceFailedError(`${reason}: ${message}`, true);
 }
 
 function tooLargeError({ artifactBytes }: EngineVersion, limitBytes: number, { message }: Error): InferenceFailedError {

@@ -56,6 +56,8 @@ export class WorkerProcess {
   readonly unloading = new Map<string, PromiseWithResolvers<void>>();
   readonly startedAt = performance.now();
   lastUsedAt = performance.now();
+  /** When its next load may begin, if it keeps the worker from other callers. */
+  nextLoadAt = 0;
   /** Whether it has loaded a version or answered a batch. If it has, its start does not count as failed. */
   hasWorked = false;
   /** Whether another process has already taken its place in the pool. */
@@ -83,7 +85,7 @@ export class WorkerProcess {
   #receive(message: unknown, events: WorkerEvents): void {
     // Messages that arrive after the exit are ignored: the work was already assigned to another worker.
     if (this.#state === 'EXITED' || this.#protocolError !== null) return;
-    const problem = this.#conversation.receive(message);
+    const problem = this.#conversation.receive(message, performance.now());
     if (problem === null) events.onMessage(this, message as FromWorker);
     else this.#endForProtocolError(problem);
   }
@@ -155,7 +157,7 @@ export class WorkerProcess {
   send(command: Command): number {
     const id = ++this.#lastId;
     this.#child.send({ ...command, id });
-    this.#conversation.ask({ ...command, id });
+    this.#conversation.ask({ ...command, id }, performance.now());
     return id;
   }
 

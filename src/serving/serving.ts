@@ -47,6 +47,8 @@ export class Serving {
   readonly #blobs: BlobFolder;
   readonly #engine: Engine;
   readonly #models = new Map<string, ServedModel>();
+  /** Of all models in memory. */
+  #versionCount = 0;
   #revision = 0;
 
   constructor(parts: { db: CatalogDatabase; catalog: Catalog; blobs: BlobFolder; engine: Engine }) {
@@ -186,6 +188,7 @@ export class Serving {
   #model(name: string): ServedModel | Promise<ServedModel | undefined> {
     if (this.#revision !== this.#catalog.revision) {
       this.#models.clear();
+      this.#versionCount = 0;
       this.#revision = this.#catalog.revision;
     }
     return this.#models.get(name) ?? this.#read(name);
@@ -197,8 +200,19 @@ export class Serving {
     if (!found) return undefined;
     const served = this.#served(found);
     // If the catalog changed during the read, the result may be stale: it is used for this call only.
-    if (revision === this.#catalog.revision) this.#models.set(name, served);
+    if (revision === this.#catalog.revision) this.#remember(name, served);
     return served;
+  }
+
+  #remember(name: string, served: ServedModel): void {
+    const before = this.#models.get(name)?.versions.size ?? 0;
+    this.#models.set(name, served);
+    this.#versionCount += served.versions.size - before;
+    for (const [oldest, { versions }] of this.#models) {
+      if (this.#versionCount <= MAX_VERSIONS || oldest === name) return;
+      this.#models.delete(oldest);
+      this.#versionCount -= versions.size;
+    }
   }
 
   #served({ model, versions, aliases }: NonNullable<Awaited<ReturnType<typeof findServedModel>>>): ServedModel {
@@ -236,6 +250,8 @@ function tryParseRef(text: string): Ref | null {
   }
 }
 
+/** Versions of models in memory, about 13 KB each; models that were read first are forgotten first. */
+const MAX_VERSIONS = 4_000;
 const REFS_A_PAGE = 100;
 const VARIANT_SEPARATOR = '/';
 /** How long a change of an alias waits for the version to load. */

@@ -65,6 +65,20 @@ test('a version is overloaded for a second after a refusal, for deadlines that a
   expect(overloadAfter(first, 50, 1_001)).toEqual({ at: 1_001, deadlineMs: 50 });
 });
 
+test('a duration that nothing has confirmed for a while is replaced by a run that takes less than half of it', () => {
+  const [recent, old] = [new DurationsByWork(), new DurationsByWork()];
+  for (const durations of [recent, old]) for (const ms of [1_600, 1_600, 1_600]) durations.record(8, ms);
+
+  recent.record(8, 4, false);
+  old.record(8, 1_000, true);
+  const afterHalf = old.expectedMs(8);
+  old.record(8, 4, true);
+
+  expect(recent.expectedMs(8)).toBeGreaterThan(1_000);
+  expect(afterHalf).toBeGreaterThan(1_000);
+  expect(old.expectedMs(8)).toBe(4);
+});
+
 test('a refusal captures no stack, and other errors still do', () => {
   expect(new OverloadedError('v:1', 1, 100, 'its queue is full').stack).not.toMatch(/\n\s+at /);
   expect(new Error('another').stack).toMatch(/\n\s+at /);

@@ -10,7 +10,7 @@ import { haveEnded } from '../support/processes.js';
 import { itemOf, settled, simulatedConnection, simulatedVersion } from '../support/simulation.js';
 
 /** A worker that computes y = 2x + 1, except for 13, at which it does `vice`. Whatever follows must not be believed. */
-const workerWith = (vice: string) => `
+const workerWith = (vice: string, atLoad = '') => `
   import { Socket } from 'node:net';
   import { CHANNEL_FD, encodeFrame, FrameChannel } from '${pathToFileURL(path.resolve('dist/engine/frames.js')).href}';
   const stream = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
@@ -18,6 +18,7 @@ const workerWith = (vice: string) => `
   const done = (id, y, more) => channel.send({ kind: 'done', id, timing, results: [
     { answer: { kind: 'tensors', tensors: [{ name: 'y', datatype: 'FP32', shape: [1], data: Float32Array.of(y) }] } }], ...more });
   const answer = ({ kind, id, key, items }) => {
+    if (kind === 'load') { ${atLoad} }
     if (kind === 'load') channel.send({ kind: 'loaded', id, key, residentBytes: null, loadMs: 1, warmUpMs: 1 });
     if (kind !== 'batch') return;
     const [x] = items[0].tensors[0].data;
@@ -34,9 +35,9 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-async function startEngine(vice: string) {
+async function startEngine(vice: string, atLoad = '') {
   const workerFile = path.join(folder, 'worker.mjs');
-  await writeFile(workerFile, workerWith(vice));
+  await writeFile(workerFile, workerWith(vice, atLoad));
   const lines: Data[] = [];
   const log = pino({ level: 'warn' }, { write: (line) => lines.push(JSON.parse(line)) });
   const emptyFolder = path.join(folder, 'empty');
@@ -55,6 +56,11 @@ test.each([
     'a time that is not a number',
     'done(id, 27, { timing: { ...timing, inferMs: NaN } });',
     /a field is missing or is not valid/,
+  ],
+  [
+    'a time that is longer than what has passed',
+    'done(id, 27, { timing: { ...timing, inferMs: 1e300 } });',
+    /a time is longer than what has passed/,
   ],
   [
     'half a frame, and dies',
@@ -77,4 +83,24 @@ test.each([
   expect(after).toBe(9);
   expect(lines.filter(({ how }) => reason.test(how)).length).toBeGreaterThan(0);
   await haveEnded(pids);
+});
+
+test('a version at whose loads every process ends is refused for a while after three of them', async () => {
+  const garbage = "if (key === 'bad') { stream.end(Buffer.from('ffffffff00000000', 'hex')); return; }";
+  const { engine, lines } = await startEngine('', garbage);
+  const run = (key: string) => {
+    const options = { deadlineMs: 100_000, priority: 'NORMAL', connection: simulatedConnection('a') } as const;
+    return settled(engine.run(simulatedVersion(key, 1), itemOf(1), options));
+  };
+
+  const answer = await run('bad');
+  const loaded = await engine.load(simulatedVersion('bad', 1)).catch(({ message }) => message);
+  const other = await run('good');
+  await engine.stop(0);
+
+  const tried = 'INFERENCE_FAILED The model failed on this input: 3 processes ended while they loaded the version';
+  expect(answer).toMatch(new RegExp(`^${tried}, which is tried again in 10 s`));
+  expect(`INFERENCE_FAILED ${loaded}`).toMatch(new RegExp(`^${tried}`));
+  expect(other).toBe(3);
+  expect(lines.filter(({ how }) => /claims 4294967295 bytes/.test(how))).toHaveLength(3);
 });
