@@ -62,33 +62,21 @@ export async function startApp(
     databases,
     notReadyReason: () => progress.notReadyReason ?? engine.notReadyReason(config.requireProvider),
   });
-  const stop = async () => {
-    progress.notReadyReason = 'stopping';
-    faultPoint('stop.begin'); // @fault
-    const begun = performance.now();
-    await waitAtMost(GRACE_MS, server.http.close());
-    await engine.stop(Math.max(0, GRACE_MS - (performance.now() - begun)));
-    await slices.sweeper.stop();
-    faultPoint('stop.drained'); // @fault
-    await waitAtMost(GRACE_MS, commits.drain());
-    await server.stop();
-    await databases.close();
-  };
-  /** The import is not ended before the process: it would record that versions have failed whose processes were killed. */
-  const stopWhileStarting = async () => {
-    progress.notReadyReason = 'stopping';
-    await waitAtMost(GRACE_MS, server.http.close());
-    await waitAtMost(GRACE_MS, commits.drain());
-  };
+  const { stop, stopWhileStarting } = createStops({
+    server,
+    engine,
+    databases,
+    commits,
+    sweeper: slices.sweeper,
+    progress,
+  });
   let isStarted = false;
 
   try {
     await blobs.open();
     await engine.start();
     const url = await server.http.listen({ host: config.host, port: config.port });
-    server.http.server.on('request', ({ url }) => {
-      if (!url?.startsWith('/health/')) engine.noteRequest();
-    });
+    noteRequests(server, engine);
     onServing(() => (isStarted ? stop() : stopWhileStarting()));
     await indexMissing(databases.catalogDb);
     const onProgress = (done: number, total: number) => {
@@ -108,6 +96,45 @@ export async function startApp(
     await stop();
     throw error;
   }
+}
+
+type Server = Awaited<ReturnType<typeof createServer>>;
+
+function noteRequests({ http }: Server, engine: Engine): void {
+  http.server.on('request', ({ url }) => {
+    if (!url?.startsWith('/health/')) engine.noteRequest();
+  });
+}
+
+interface StopParts {
+  readonly server: Server;
+  readonly engine: Engine;
+  readonly databases: Databases;
+  readonly commits: GroupCommit;
+  readonly sweeper: Sweeper;
+  readonly progress: { notReadyReason: string | null };
+}
+
+function createStops({ server, engine, databases, commits, sweeper, progress }: StopParts) {
+  const stop = async () => {
+    progress.notReadyReason = 'stopping';
+    faultPoint('stop.begin'); // @fault
+    const begun = performance.now();
+    await waitAtMost(GRACE_MS, server.http.close());
+    await engine.stop(Math.max(0, GRACE_MS - (performance.now() - begun)));
+    await sweeper.stop();
+    faultPoint('stop.drained'); // @fault
+    await waitAtMost(GRACE_MS, commits.drain());
+    await server.stop();
+    await databases.close();
+  };
+  /** The import is not ended before the process: it would record that versions have failed whose processes were killed. */
+  const stopWhileStarting = async () => {
+    progress.notReadyReason = 'stopping';
+    await waitAtMost(GRACE_MS, server.http.close());
+    await waitAtMost(GRACE_MS, commits.drain());
+  };
+  return { stop, stopWhileStarting };
 }
 
 interface EngineParts {
