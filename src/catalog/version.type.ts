@@ -21,7 +21,8 @@ const InputKind = enumOf<InputKindName>(
 
 const ColumnType = enumOf<ColumnTypeName>('ColumnType', 'Type of the values in a column.', {
   NUMBER: 'A JSON number.',
-  INTEGER: 'A JSON number without a fractional part.',
+  INTEGER:
+    'A JSON number without a fractional part. If the column feeds an INT64 or UINT64 input, also a string of digits, which is required beyond 2^53.',
   TEXT: 'A JSON string.',
   CATEGORY: 'A JSON string that is one of `Column.categories`.',
   BOOLEAN: 'A JSON boolean.',

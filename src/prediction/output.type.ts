@@ -3,16 +3,13 @@ import { Arg, createUnionType, Field, Float, Int, ObjectType } from 'type-graphq
 import { BadArgumentError } from '../errors.js';
 import { type Args, Cost, type CostScope, type PredictionSize } from '../graphql/cost.js';
 import { create } from '../graphql/create.js';
-import { Base64, FloatList, JSONValue } from '../graphql/scalars.js';
+import { Base64, FloatList } from '../graphql/scalars.js';
 import { Sized } from '../graphql/sized.js';
 import type { Answer, AnswerOf } from '../tasks/answer.js';
-import { DATATYPES, type NumericArray, type TensorData } from '../tasks/datatypes.js';
 import { MAX_FILLINGS } from '../tasks/fill-mask.js';
 import { MAX_OBJECTS, MIN_SCORE } from '../tasks/object-detection.js';
 import { AnswerType, Tokens } from './span.type.js';
-
-/** A number with 9 significant digits as JSON, and the time to format it. */
-const BYTES_PER_NUMBER = 16;
+import { BYTES_PER_NUMBER, base64Of, Tensor, Tensors } from './tensor.type.js';
 
 /** As many elements as an argument asks for, or as the answer may have. */
 function leastOf(argument: string, most: (prediction: PredictionSize) => number) {
@@ -132,11 +129,6 @@ export class Embedding {
   }
 }
 
-function base64Of({ buffer, byteOffset, byteLength }: NumericArray): Sized<string> {
-  const jsonBytes = 4 * Math.ceil(byteLength / 3) + 2;
-  return new Sized({ jsonBytes }, () => Buffer.from(buffer, byteOffset, byteLength).toString('base64'));
-}
-
 @ObjectType({ simpleResolvers: true, description: 'Similarity of each sentence to the source sentence.' })
 export class Similarities {
   @Cost({ bytes: (_, { prediction }) => BYTES_PER_NUMBER * prediction.sentences })
@@ -231,65 +223,6 @@ export class Fillings {
     checkRange('first', first, 1, MAX_FILLINGS);
     return this.answer.items.slice(0, first);
   }
-}
-
-@ObjectType({ simpleResolvers: true, description: 'Tensor that the graph returned.' })
-export class Tensor {
-  constructor(private readonly tensor: TensorData) {
-    this.name = tensor.name;
-    this.datatype = tensor.datatype;
-    this.shape = [...tensor.shape];
-  }
-
-  @Field({ description: "Name of the graph's output." })
-  name: string;
-
-  @Field({ description: 'Datatype as in `signature.outputs`, such as FP32, INT64 or BYTES.' })
-  datatype: string;
-
-  @Field(() => [Int], { description: 'Size of each dimension.' })
-  shape: number[];
-
-  @Cost({ bytes: (_, { prediction }) => BYTES_PER_NUMBER * prediction.outputValues })
-  @Field(() => JSONValue, {
-    nullable: true,
-    description:
-      'All values as one flat list in row-major order. Integers beyond 2^53 are strings; booleans are 1 or 0.',
-  })
-  data(): readonly string[] | Sized<unknown[]> {
-    const { data, datatype } = this.tensor;
-    if (Array.isArray(data)) return data;
-    return new Sized({ jsonBytes: data.length * jsonBytesOf(datatype) + 2 }, () =>
-      Array.from<unknown, unknown>(data, (value) => {
-        if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
-        return typeof value === 'number' && !Number.isFinite(value) ? null : value;
-      }),
-    );
-  }
-
-  @Cost({ bytes: (_, { prediction }) => 6 * prediction.outputValues })
-  @Field(() => Base64, {
-    nullable: true,
-    description: 'All values as little-endian bytes in row-major order; null if `datatype` is BYTES.',
-  })
-  base64(): Sized<string> | null {
-    const { data } = this.tensor;
-    return Array.isArray(data) ? null : base64Of(data);
-  }
-}
-
-/** Upper bound of a value and its comma in JSON: the digits of the largest integer, or of any double. */
-function jsonBytesOf(datatype: string): number {
-  const range = DATATYPES[datatype]?.range;
-  return range ? Math.max(...range.map((limit) => String(limit).length)) + (range[1] > 2n ** 53n ? 3 : 1) : 26;
-}
-
-@ObjectType({ simpleResolvers: true, description: 'Outputs of a graph, unchanged.' })
-export class Tensors {
-  // `outputValues` are those of all tensors together.
-  @Cost({ elements: 1 })
-  @Field(() => [Tensor], { description: 'One tensor for each of `signature.outputs`.' })
-  tensors!: Tensor[];
 }
 
 @ObjectType({ simpleResolvers: true, description: 'Predicted number.' })

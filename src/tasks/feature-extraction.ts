@@ -9,7 +9,7 @@ import {
 } from './embedding.js';
 import { onlyOutput } from './scores.js';
 import { isBaseModel } from './sources.js';
-import { postprocessTensors } from './tensors.js';
+import { postprocessTensors } from './tensor-outputs.js';
 import { textExamples, textInput } from './text.js';
 
 export const featureExtraction = defineTask({

@@ -1,6 +1,7 @@
 /** Passes tensors to the graph and returns its outputs, for graphs without a described task. */
 import { defineTask, oneRow } from './define-task.js';
-import { postprocessTensors, tensorExamples, tensorsInput } from './tensors.js';
+import { postprocessTensors } from './tensor-outputs.js';
+import { tensorExamples, tensorsInput } from './tensors.js';
 
 export const tensor = defineTask({
   name: 'TENSOR',

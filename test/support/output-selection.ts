@@ -15,7 +15,7 @@ export const OUTPUT = `output {
   }
   ... on Answer { text answerScore: score start end }
   ... on Fillings { fillings: items(first: 20) { token text score sequence } }
-  ... on Tensors { tensors { name datatype shape data base64 } }
+  ... on Tensors { tensors { name datatype shape data base64 nonFinite { kind indices } } }
 }`;
 
 /** The fragment that `OUTPUT` uses; add it to the document. */
