@@ -220,6 +220,11 @@ export function labelsOfConfig({ config }: HuggingFaceFiles): string[] {
   return labels.map(([, label]) => label);
 }
 
+/** transformers leaves `id2label` out of config.json if there are two labels and they have these names. */
+export function defaultLabels({ config }: HuggingFaceFiles): string[] {
+  return config === null ? [] : ['LABEL_0', 'LABEL_1'];
+}
+
 const DEFAULT_MAX_TOKENS = 512;
 /** transformers writes a larger number for "no limit". */
 const LARGEST_MAX_LENGTH = 1_000_000;

@@ -199,5 +199,5 @@ async function expectReply<K extends FromWorker['kind']>(
 function explained(message: string): string {
   const [, locale] = /Failed to construct locale with name:(.+?):/.exec(message) ?? [];
   if (!locale) return message;
-  return `the graph needs the locale ${locale}, which is not installed on the server: export the graph with the locale "C" (skl2onnx: options={TfidfVectorizer: {'locale': 'C'}}), or install ${locale}`;
+  return `the graph needs the locale ${locale}, which is not installed on the server: export the graph with the locale "C.UTF-8" (skl2onnx: options={TfidfVectorizer: {'locale': 'C.UTF-8'}}), or install ${locale}`;
 }

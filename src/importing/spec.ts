@@ -11,7 +11,7 @@ import { checkInput, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { shapeText } from '../tasks/tensors.js';
 import { characterRuleOf } from '../tasks/token-count.js';
 import { columnsOf, firstDuplicate } from './columns.js';
-import { type HuggingFaceFiles, labelsOfConfig, maskTokenOf, maxTokensOf } from './hugging-face.js';
+import { defaultLabels, type HuggingFaceFiles, labelsOfConfig, maskTokenOf, maxTokensOf } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
 import { imageSpecOfPreprocessor, type Preprocessor } from './preprocessor.js';
 
@@ -83,9 +83,13 @@ function labelsOfVersion(sources: SpecSources): readonly string[] {
   return manifest.yaml.labels.length > 0 ? manifest.yaml.labels : (facts.zipMap?.labels ?? labelsOfFiles(sources));
 }
 
-function labelsOfFiles({ hf, facts }: SpecSources): readonly string[] {
+function labelsOfFiles({ manifest, hf, facts }: SpecSources): readonly string[] {
   const labels = labelsOfConfig(hf);
-  return labels.length > 0 ? labels : (facts.classLabels ?? []);
+  if (labels.length > 0) return labels;
+  if (facts.classLabels || !/(?<!TABULAR)_CLASSIFICATION$/.test(manifest.yaml.task)) return facts.classLabels ?? [];
+  const defaults = defaultLabels(hf);
+  const mayFit = facts.outputs.some(({ shape }) => (shape.at(-1) ?? defaults.length) === defaults.length);
+  return mayFit ? defaults : [];
 }
 
 // ── labels ──

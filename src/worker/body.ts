@@ -19,6 +19,7 @@ import type { VersionSpec } from '../tasks/tasks.js';
 import { type Item, outputsUsed, preprocessItem, taskNamed } from '../tasks/tasks.js';
 import { formRuns, rowsOf, split, stack } from './batch.js';
 import { checkBatchInvariance } from './batch-invariance.js';
+import { Locales } from './locales.js';
 import type { OpenSession } from './native/session-thread.js';
 
 /** The native parts of a worker, passed in by the entry file. */
@@ -67,6 +68,7 @@ type RowOutcome = { readonly outputs: readonly TensorData[] } | { readonly failu
 export class WorkerBody {
   readonly #runtime: WorkerRuntime;
   readonly #send: (message: FromWorker) => void;
+  readonly #locales: Locales;
   /** Promises, because a batch may arrive while its version is still loading, and then waits for it. */
   readonly #loaded = new Map<string, Promise<Loaded>>();
   /** For each outstanding batch, the positions of the items that nobody waits for anymore. */
@@ -79,6 +81,7 @@ export class WorkerBody {
   constructor(runtime: WorkerRuntime, send: (message: FromWorker) => void) {
     this.#runtime = runtime;
     this.#send = send;
+    this.#locales = new Locales(runtime.openSession);
   }
 
   receive(message: ToWorker): Promise<void> {
@@ -146,7 +149,7 @@ export class WorkerBody {
     faultPoint('worker.load.begin'); // @fault
     const { bytes } = withoutZipMap(await this.#runtime.readArtifact(artifactPath, artifactSha256));
     const tokenizer = await this.#openTokenizer(message);
-    const session = await this.#runtime.openSession(bytes, provider);
+    const session = await this.#runtime.openSession(await this.#locales.runnable(bytes), provider);
     faultPoint('worker.load.opened'); // @fault
     const loaded = { spec, session, tools: { ...this.#runtime.tools, tokenizer } };
     try {
@@ -203,7 +206,7 @@ export class WorkerBody {
     const { bytes: runnable, zipMap } = withoutZipMap(bytes);
     // Before the session is opened, which takes the bytes over.
     const read = readGraphFile(bytes);
-    const session = await this.#runtime.openSession(runnable, 'cpu');
+    const session = await this.#runtime.openSession(await this.#locales.runnable(runnable), 'cpu');
     faultPoint('worker.examined'); // @fault
     const { inputs, outputs } = session;
     await session.release();

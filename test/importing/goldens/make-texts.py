@@ -1,0 +1,210 @@
+"""
+Small text models as model owners export them, and what the source frameworks answer with them.
+
+Needs Python 3.12 with requirements-texts.txt:
+
+    OMP_NUM_THREADS=1 python test/importing/goldens/make-texts.py [folder ...]
+
+The weights are random, from a seed. The libraries write the files of texts/, but for the cards, golden.json and the graphs
+of static embeddings, which are built as model2vec's export script and torch's EmbeddingBag build them.
+"""
+import json
+import shutil
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import sentence_transformers as st
+import skl2onnx
+import sklearn
+import torch
+import transformers as hf
+from onnx import TensorProto, helper, numpy_helper
+from skl2onnx.common.data_types import StringTensorType
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+HERE = Path(__file__).resolve().parent / "texts"
+TOLERANCE = 1e-5
+MAX_TOKENS = 32
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = "the movie was good bad great awful plot in new york with zoe cafe paris query document : passage".split()
+TEXTS = [
+    "The movie was GOOD",
+    "bad",
+    "a much longer text about the awful great plot in New York with Zoë: " + "the plot was good and the movie was bad, " * 8,
+    "🏯 café",
+    "Paris, PARIS!",
+    "[MASK] is in new york",
+]
+
+torch.set_num_threads(1)
+warnings.filterwarnings("ignore")
+hf.logging.set_verbosity_error()
+
+
+# ── parts ──
+
+def tokenizer(lowercase=True, special=True):
+    letters = [chr(i) for i in range(ord("a"), ord("z") + 1)] + list("ABCDEFGHIJKLMNOPQRSTUVWXYZ.,!?:")
+    tokens = [*SPECIAL, *WORDS, *letters, *(f"##{one}" for one in letters)]
+    vocabulary = {token: i for i, token in enumerate(dict.fromkeys(tokens))}
+    one = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=100))
+    one.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    one.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    one.add_special_tokens(SPECIAL)
+    if special:
+        one.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    return one
+
+
+def fast(one):
+    return hf.PreTrainedTokenizerFast(
+        tokenizer_object=one, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
+        mask_token="[MASK]", model_max_length=MAX_TOKENS)
+
+
+def bert(kind, seed, **options):
+    torch.manual_seed(seed)
+    config = hf.BertConfig(
+        vocab_size=tokenizer().get_vocab_size(), hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=64, initializer_range=0.5, **options)
+    return kind(config).eval()
+
+
+class Outputs(torch.nn.Module):
+    """The model with the names and the order of inputs that optimum gives it."""
+
+    def __init__(self, model, output):
+        super().__init__()
+        self.model, self.output = model, output
+
+    def forward(self, input_ids, attention_mask, token_type_ids):
+        found = self.model(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
+        return getattr(found, self.output)
+
+
+def export(model, output, folder, axes={0: "batch"}):
+    (folder / "onnx").mkdir(parents=True, exist_ok=True)
+    names = ["input_ids", "attention_mask", "token_type_ids"]
+    ids = torch.ones((2, 7), dtype=torch.int64)
+    # Not with dynamo=True: torch 2.15 traces the attention of transformers 5.24 wrongly, off by more than 1.
+    with torch.no_grad():
+        torch.onnx.export(
+            Outputs(model, output).eval(), (ids, ids, torch.zeros_like(ids)), folder / "onnx/model.onnx", opset_version=17,
+            input_names=names, output_names=[output], dynamo=False,
+            dynamic_axes={**{name: {0: "batch", 1: "sequence"} for name in names}, output: axes})
+
+
+def card(folder, tag=None, **front):
+    lines = ["license: mit", *([f"pipeline_tag: {tag}"] if tag else []), *(f"{k}: {v}" for k, v in front.items())]
+    (folder / "README.md").write_text("---\n" + "\n".join(lines) + "\n---\n\n# Tiny\n\nRandom weights.\n")
+
+
+def golden(folder, source, cases, tolerance=TOLERANCE):
+    text = json.dumps({"source": source, "tolerance": tolerance, "cases": cases}, ensure_ascii=False, indent=1)
+    (folder / "golden.json").write_text(text + "\n")
+
+
+def only(folder, *names):
+    """Removes what the libraries write besides: weights, cards, Python's own files."""
+    for file in [one for one in folder.rglob("*") if one.is_file()]:
+        if not any(file.match(name) for name in names):
+            file.unlink()
+
+
+KEPT = ["*.json", "*.onnx", "model.yaml"]
+TRANSFORMERS = f"transformers {hf.__version__}, torch {torch.__version__.split('+')[0]}"
+
+
+# ── labels that transformers leaves out ──
+
+def two_labels_text(folder):
+    model, tokens = bert(hf.BertForSequenceClassification, 1), fast(tokenizer())
+    model.save_pretrained(folder)
+    tokens.save_pretrained(folder)
+    pipe = hf.pipeline("text-classification", model=model, tokenizer=tokens, top_k=None, truncation=True)
+    cases = [classification({"text": text}, pipe([text])[0]) for text in TEXTS]
+    export(model, "logits", folder)
+    card(folder)
+    golden(folder, TRANSFORMERS, cases)
+
+
+def classification(value, found):
+    return {"input": value, "expect": {
+        "label": max(found, key=lambda one: one["score"])["label"], "scores": {one["label"]: one["score"] for one in found}}}
+
+
+def two_labels_tokens(folder):
+    model, tokens = bert(hf.BertForTokenClassification, 2), fast(tokenizer())
+    model.save_pretrained(folder)
+    tokens.save_pretrained(folder)
+    pipe = hf.pipeline("token-classification", model=model, tokenizer=tokens, aggregation_strategy="none", ignore_labels=[])
+    cases = []
+    for text in ["the movie was good", "paris, new york"]:
+        spans = [{"label": one["entity"], "score": float(one["score"]), "start": one["start"], "end": one["end"]}
+                 for one in pipe(text)]
+        cases.append({"input": {"text": text}, "expect": {"tokens": spans, "aggregation": "NONE"}})
+    export(model, "logits", folder, {0: "batch", 1: "sequence"})
+    card(folder)
+    golden(folder, TRANSFORMERS, cases)
+
+
+# ── locales ──
+
+FRENCH = [
+    ("un éclair au chocolat", "dessert"), ("crème brûlée", "dessert"), ("le café crème", "dessert"), ("gâteau", "dessert"),
+    ("le match de tennis", "sport"), ("une équipe gagne", "sport"), ("le but décisif", "sport"), ("été sportif", "sport"),
+]
+FRENCH_TEXTS = [
+    "UN ÉCLAIR", "Éclair", "Crème Brûlée", "MATCH", "Café", "ÉQUIPE", "ÉTÉ", "GÂTEAU au CHOCOLAT", "Œuf", "ÇA", "ΣΑΣ", "",
+]
+
+
+def french(vectorizer, locale):
+    def make(folder):
+        texts, labels = zip(*FRENCH)
+        model = make_pipeline(vectorizer(token_pattern=r"[^\s]+"), LogisticRegression(C=10)).fit(texts, labels)
+        # The exporter reads \s as the letter; the tokenizer of ONNX Runtime reads it as white space.
+        options = {vectorizer: {"tokenexp": r"[^\s]+", **({} if locale is None else {"locale": locale})},
+                   LogisticRegression: {"zipmap": False}}
+        proto = skl2onnx.to_onnx(model, initial_types=[("text", StringTensorType([None, 1]))], options=options,
+                                 target_opset={"": 18, "ai.onnx.ml": 3})
+        if locale is None:
+            for node in proto.graph.node:
+                for attribute in [one for one in node.attribute if one.name == "locale"]:
+                    node.attribute.remove(attribute)
+        (folder / "1").mkdir(parents=True)
+        onnx.save(proto, folder / "1/model.onnx")
+        (folder / "model.yaml").write_text("task: text-classification\nlabels: [dessert, sport]\n")
+        cases = []
+        for text in filter(None, FRENCH_TEXTS):
+            scores = model.predict_proba([text])[0]
+            cases.append({"input": {"text": text}, "expect": {
+                "label": str(model.predict([text])[0]), "scores": dict(zip(model.classes_, scores.tolist()))}})
+        card(folder)
+        golden(folder / "1", f"scikit-learn {sklearn.__version__}", cases)
+    return make
+
+
+FOLDERS = {
+    "two-labels-text": two_labels_text,
+    "two-labels-tokens": two_labels_tokens,
+    "french-c": french(TfidfVectorizer, "C"),
+    "french-en-us": french(TfidfVectorizer, "en_US.UTF-8"),
+    "french-default": french(CountVectorizer, None),
+    "french-utf-8": french(CountVectorizer, "C.UTF-8"),
+}
+
+for name in sys.argv[1:] or FOLDERS:
+    target = HERE / name
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    FOLDERS[name](target)
+    only(target, *KEPT, "README.md")
+    print(name, sum(one.stat().st_size for one in target.rglob("*") if one.is_file()))

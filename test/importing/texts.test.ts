@@ -1,0 +1,85 @@
+/** Text models answer what their source frameworks answer, which `goldens/make-texts.py` computed. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+
+const STORE = path.resolve('test/importing/goldens/texts');
+const NAMES = readdirSync(STORE);
+
+const OUTPUT = `output { ... on Classification { label classes(first: 100) { label score } } ... on Embedding { vector }
+  ... on Similarities { similarities: scores } ... on Tokens { items(aggregation: NONE) { label score start end } } }`;
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { ${OUTPUT} } problem { code message } } }`;
+const PREDICT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { prediction { ${OUTPUT} } problem { code message } } problem { message } } }`;
+
+interface Case {
+  readonly input: Data;
+  readonly expect: Data;
+}
+
+function goldenOf(name: string): { readonly tolerance: number; readonly cases: readonly Case[] } {
+  const files = ['1/golden.json', 'golden.json'].map((file) => path.join(STORE, name, file));
+  return JSON.parse(readFileSync(files.find(existsSync) as string, 'utf8'));
+}
+
+let app: TestApp;
+let versions: Record<string, Data>;
+beforeAll(async () => {
+  app = await startTestApp({ modelStore: STORE });
+  const { models } = await app.query(`{ models(first: 100) { nodes { name task version { state stateReason
+    signature { labels maxTokens } serving { maxBatch maxBatchReason } } } } }`);
+  versions = Object.fromEntries(
+    models.nodes.map(({ version, ...model }: Data) => [model.name, { ...model, ...version }]),
+  );
+});
+afterAll(() => app.stop());
+
+test('every folder is READY as it is', () => {
+  const reasons = Object.fromEntries(NAMES.map((name) => [name, versions[name]?.stateReason]));
+
+  expect(reasons).toEqual(Object.fromEntries(NAMES.map((name) => [name, null])));
+});
+
+describe.each(NAMES)('%s', (name) => {
+  test('answers each golden input alone as its framework did', async () => {
+    const { cases, tolerance } = goldenOf(name);
+
+    for (const { input, expect: expected } of cases) {
+      const { predict } = await app.query(PREDICT, { input: { model: name, input, record: false } });
+
+      expectNear(predict, expected, tolerance);
+    }
+  });
+
+  test('answers all golden inputs in one request as its framework did', async () => {
+    const { cases, tolerance } = goldenOf(name);
+    const inputs = cases.map(({ input }) => input);
+
+    const { predictMany } = await app.query(PREDICT_MANY, { input: { model: name, inputs, record: false } });
+
+    expect(predictMany.problem).toBeNull();
+    for (const [i, { expect: expected }] of cases.entries()) expectNear(predictMany.results[i], expected, tolerance);
+  });
+});
+
+test.each(['two-labels-text', 'two-labels-tokens'])(
+  'the labels of %s are those that transformers leaves out',
+  (name) => {
+    expect(versions[name].signature.labels).toEqual(['LABEL_0', 'LABEL_1']);
+  },
+);
+
+function expectNear({ prediction, problem }: Data, expected: Data, tolerance: number): void {
+  expect(problem).toBeNull();
+  const near = (number: number) => expect.closeTo(number, -Math.log10(2 * tolerance));
+  const { output } = prediction;
+  if (expected.scores) {
+    expect(output.label).toBe(expected.label);
+    const classes = Object.fromEntries(output.classes.map(({ label, score }: Data) => [label, score]));
+    expect(classes).toEqual(
+      Object.fromEntries(Object.entries(expected.scores).map(([label, score]) => [label, near(score as number)])),
+    );
+  } else if (expected.tokens) {
+    expect(output.items).toEqual(expected.tokens.map((token: Data) => ({ ...token, score: near(token.score) })));
+  } else if (expected.vector) expect(output.vector).toEqual(expected.vector.map(near));
+  else expect(output.similarities).toEqual(expected.similarities.map(near));
+}
