@@ -181,6 +181,39 @@ export class Artifact {
 
 @ObjectType({
   simpleResolvers: true,
+  description:
+    'Comparison of the answers of a version with those of its source framework, made once, before the version was published. A version with a golden case that differs is not published.',
+})
+export class Verification {
+  @Field(() => Int, { description: 'Number of golden cases; 0 if the version has none, and so was not compared.' })
+  cases!: number;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Framework that computed the expected answers, such as "scikit-learn 1.9.1"; null without golden cases.',
+  })
+  source!: string | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: 'Largest difference that was accepted, in the terms of `maxDifference`; null without golden cases.',
+  })
+  tolerance!: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      'Largest difference between a number of an answer and the expected one: absolute for expected values up to 1, relative to the expected value above. Edges of boxes, which may differ by a pixel, are left out. Null if no numbers were compared.',
+  })
+  maxDifference!: number | null;
+
+  @Field({ description: 'The result in one sentence.' })
+  summary!: string;
+}
+
+@ObjectType({
+  simpleResolvers: true,
   description: "Alternative form of a version's graph, such as a quantized one: smaller or faster, but less exact.",
 })
 export class Variant {
@@ -232,6 +265,13 @@ export class Version extends Node {
     description: 'Model file of the version; null if the import failed.',
   })
   artifact!: Artifact | null;
+
+  @Field(() => Verification, {
+    nullable: true,
+    description:
+      'What the golden cases of the version have shown; with `cases: 0` if there are none. Null if the import failed, or if an earlier release imported the version and did not record it.',
+  })
+  verification!: Verification | null;
 
   @Field(() => DateTime, { description: 'When the version was registered.' })
   createdAt!: Date;

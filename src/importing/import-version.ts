@@ -77,7 +77,7 @@ function readyVersion(
   imported: ImportedGraphs,
 ): NewVersion {
   const { plain, probed } = imported;
-  const { facts } = probed;
+  const { facts, verification } = probed;
   return {
     model_id: modelId,
     number,
@@ -94,6 +94,7 @@ function readyVersion(
     framework_name: yaml.framework?.split(' ')[0] ?? null,
     preload: toFlag(yaml.preload),
     test_dataset: yaml.testData,
+    verification: JSON.stringify(verification),
   };
 }
 
@@ -129,5 +130,6 @@ function failedVersion(modelId: string, number: number, source: string, reason: 
     variants: '[]',
     preload: 0,
     test_dataset: null,
+    verification: null,
   };
 }

@@ -11,7 +11,7 @@ import { isOutOfMemory } from '../tasks/failures.js';
 import type { GraphFacts } from '../tasks/sources.js';
 import type { Item, VersionSpec } from '../tasks/tasks.js';
 import { checkInput } from '../tasks/tasks.js';
-import { type Golden, goldenDifference } from './golden.js';
+import { type Golden, goldenDifference, NOT_VERIFIED, Tolerance, type Verification } from './golden.js';
 import { type SpecSources, specOf } from './spec.js';
 
 export interface Prober {
@@ -25,6 +25,7 @@ export interface Prober {
 export interface ProbedVersion {
   readonly spec: VersionSpec;
   readonly facts: GraphFacts;
+  readonly verification: Verification;
 }
 
 /** A version to be probed. */
@@ -93,9 +94,10 @@ async function probeWith(
   const ref = sources.manifest.name;
   const version: LoadableVersion = { key: KEY, ref, spec, artifactPath, artifactSha256, tokenizerPath };
   const items = itemsOf(spec, golden);
+  let verification = NOT_VERIFIED;
   try {
     await expectReply(send(loadMessage(version, provider)), 'loaded');
-    if (golden) await compareWithGolden(send, spec, golden, items);
+    if (golden) verification = await compareWithGolden(send, spec, golden, items);
     else await runItem(send, items[0] as Item, 'the example');
   } catch (error) {
     const isCrash = spec.text && error instanceof ProcessLostError && error.cause === 'crashed';
@@ -105,7 +107,7 @@ async function probeWith(
   }
   const limited = await withBatchLimits(send, spec, items, workerMemoryBytes);
   const isFlawless = limited.maxBatch === spec.maxBatch && limited.text?.pads === spec.text?.pads;
-  return { spec: limited, facts, isFlawless };
+  return { spec: limited, facts, verification, isFlawless };
 }
 
 function itemsOf(spec: VersionSpec, golden: Golden | null): Item[] {
@@ -118,13 +120,16 @@ async function compareWithGolden(
   spec: VersionSpec,
   golden: Golden,
   items: readonly Item[],
-): Promise<void> {
+): Promise<Verification> {
+  const tolerance = new Tolerance(golden.tolerance);
   for (const [i, item] of items.entries()) {
     const answered = await runItem(send, item, `golden.json: case ${i}`);
     const expected = golden.cases[i];
-    const difference = expected && goldenDifference(spec, expected, golden.tolerance, answered);
+    const difference = expected && goldenDifference(spec, expected, tolerance, answered);
     if (difference) throw new ManifestError(`golden.json: case ${i} differs from ${golden.source}: ${difference}`);
   }
+  const { source } = golden;
+  return { cases: items.length, source, tolerance: golden.tolerance, maxDifference: tolerance.largest };
 }
 
 async function runItem(send: SendToWorker, item: Item, what: string): Promise<Answer> {
