@@ -77,6 +77,18 @@ export class TensorSpecType {
   shape!: (number | null)[];
 }
 
+@ObjectType('Prompt', { simpleResolvers: true, description: 'Text that stands before every text that a model reads.' })
+export class PromptType {
+  @Field({ description: 'Name to choose the prompt by, such as "query".' })
+  name!: string;
+
+  @Field({ description: 'Text of the prompt; may be empty.' })
+  text!: string;
+
+  @Field({ description: 'Whether the prompt applies if an input names none.' })
+  isDefault!: boolean;
+}
+
 @ObjectType({
   simpleResolvers: true,
   description: 'Input that a version accepts and outputs that it returns, in enough detail to build a form.',
@@ -123,8 +135,20 @@ export class Signature {
   })
   maskToken!: string | null;
 
+  @Cost({ elements: 10 })
+  @Field(() => [PromptType], {
+    description:
+      'Prompts of an embedding or ranking model: texts that stand before every text. The default one applies unless an input names another. Empty if the model has none.',
+  })
+  prompts!: PromptType[];
+
   @Field(() => ModelInputValue, { description: 'Valid input: send it unchanged as `PredictInput.input`.' })
   example!: unknown;
+}
+
+function promptsOf({ text }: VersionSpec): PromptType[] {
+  const { list = [], default: name = null } = text?.prompts ?? {};
+  return list.map((prompt) => ({ ...prompt, isDefault: prompt.name === name }));
 }
 
 export function signatureOf(spec: VersionSpec): Signature {
@@ -138,6 +162,7 @@ export function signatureOf(spec: VersionSpec): Signature {
     multiLabel: isMultiLabel(spec),
     maxTokens: spec.text?.maxTokens ?? null,
     maskToken: spec.text?.maskToken ?? null,
+    prompts: promptsOf(spec),
     example: spec.example,
   };
 }

@@ -151,7 +151,14 @@ function textSpecOf(
     pads: hasMask && fixed === Number.POSITIVE_INFINITY,
     maskToken: tokens?.hasMask ? maskToken : null,
     characters: characterRuleOf(hf.tokenizer ?? ''),
+    ...(tokens?.hasPrompts ? promptsOf(hf) : {}),
   };
+}
+
+function promptsOf({ sentences, ranker }: HuggingFaceFiles): Pick<TextSpec, 'prompts'> {
+  const { prompts, defaultPrompt = null } = sentences ?? ranker ?? {};
+  if (!prompts) return {};
+  return { prompts: { list: prompts, default: defaultPrompt, isPooled: sentences?.poolsPrompt !== false } };
 }
 
 function checkTextInputs(inputs: readonly TensorSpec[], hasNoTokenizer: boolean): void {

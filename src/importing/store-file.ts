@@ -45,6 +45,23 @@ function unreadableFile(file: string, { message }: Error): ManifestError {
   return new ManifestError(`${path.basename(file)} cannot be read: ${message}`);
 }
 
+/** Reads a text file by its path inside a folder; null if it does not exist. @throws ManifestError */
+export type ReadFile = (file: string) => Promise<string | null>;
+
+/** Null for no text. @throws ManifestError if it is not valid JSON or does not match the schema */
+export function parseJsonAs<T>(schema: z.ZodType<T>, text: string | null, file: string): T | null {
+  return text === null ? null : parseWith(schema, parseJsonFile(text, file), file);
+}
+
+/** @throws ManifestError */
+export function parseJsonFile(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new ManifestError(`${file} is not valid JSON: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
 /** Validates a parsed file against a schema. @throws ManifestError that lists all errors with their paths */
 export function parseWith<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
   const result = schema.safeParse(value);

@@ -8,6 +8,7 @@ import { DATATYPES } from '../tasks/datatypes.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 import { imageSizeOfBase64 } from '../tasks/image-size.js';
 import { MAX_OBJECTS } from '../tasks/object-detection.js';
+import { promptText } from '../tasks/prompts.js';
 import { taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { MAX_TEXT_CHARACTERS } from '../tasks/text.js';
 import { charactersTokenized, estimateTokens } from '../tasks/token-count.js';
@@ -107,8 +108,10 @@ class Contents {
     this.largestComputation = Math.max(this.largestComputation, computation);
   }
 
-  #addParts({ row, text, image, tensors, question, similarity, zeroShot }: Readonly<Record<string, unknown>>): void {
+  #addParts(input: Readonly<Record<string, unknown>>): void {
+    const { row, text, promptedText, image, tensors, question, similarity, zeroShot } = input;
     if (typeof text === 'string') this.#addText(text, 1);
+    if (promptedText != null) this.#addPromptedText(recordOf(promptedText));
     if (row != null) this.#addRow(row);
     if (image != null) this.#addImage(recordOf(image)['base64']);
     if (tensors != null) for (const tensor of listOf(tensors)) this.#addTensor(recordOf(tensor));
@@ -129,9 +132,13 @@ class Contents {
     };
   }
 
-  /** `reads`: how many times the model reads the text. A longer text is refused before it is read. */
-  #addText(value: unknown, reads: number): void {
-    const text = typeof value === 'string' ? value.slice(0, MAX_TEXT_CHARACTERS) : '';
+  /**
+   * `reads`: how many times the model reads the text. A longer text is refused before it is read. `prompt`: the name of the
+   * prompt before it; null for the default.
+   */
+  #addText(value: unknown, reads: number, prompt: unknown = null): void {
+    const before = this.#spec ? promptText(this.#spec, typeof prompt === 'string' ? prompt : null) : '';
+    const text = before + (typeof value === 'string' ? value.slice(0, MAX_TEXT_CHARACTERS) : '');
     const tokens = estimateTokens(text, this.#spec?.text?.characters);
     const tokenized = tokenizedShare(this.#spec, text);
     const tokensOfGraph = reads * tokensRead(this.#spec, tokens);
@@ -188,10 +195,14 @@ class Contents {
     this.#addText(context, 1);
   }
 
-  #addSimilarity({ source, sentences }: Readonly<Record<string, unknown>>): void {
+  #addPromptedText({ text, prompt }: Readonly<Record<string, unknown>>): void {
+    this.#addText(text, 1, prompt);
+  }
+
+  #addSimilarity({ source, sentences, sourcePrompt, sentencesPrompt }: Readonly<Record<string, unknown>>): void {
     const list = listOf(sentences);
-    this.#addText(source, 1);
-    for (const sentence of list) this.#addText(sentence, 1);
+    this.#addText(source, 1, sourcePrompt);
+    for (const sentence of list) this.#addText(sentence, 1, sentencesPrompt);
     this.#sentences += list.length;
   }
 

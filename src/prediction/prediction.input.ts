@@ -82,6 +82,17 @@ export class QuestionInput implements Missing<TaskInput['question'], QuestionInp
   handleImpossibleAnswer!: boolean;
 }
 
+const PROMPT = 'Name of one of `signature.prompts`';
+
+@InputType({ description: 'Text, and the name of the prompt that stands before it.' })
+export class PromptedTextInput implements Missing<TaskInput['promptedText'], PromptedTextInput> {
+  @Field({ description: `Text, ${TEXT_LENGTH}.` })
+  text!: string;
+
+  @Field({ description: `${PROMPT}, such as "query".` })
+  prompt!: string;
+}
+
 @InputType({ description: 'Source sentence, and the sentences to compare it with.' })
 export class SimilarityInput implements Missing<TaskInput['similarity'], SimilarityInput> {
   @Field({ description: `Source sentence, ${TEXT_LENGTH}.` })
@@ -89,6 +100,12 @@ export class SimilarityInput implements Missing<TaskInput['similarity'], Similar
 
   @Field(() => [String], { description: `1 to ${MAX_SENTENCES} sentences to compare, each ${TEXT_LENGTH}.` })
   sentences!: string[];
+
+  @Field(() => String, { nullable: true, description: `${PROMPT}, before the source. Default: the default prompt.` })
+  sourcePrompt?: string | null;
+
+  @Field(() => String, { nullable: true, description: `${PROMPT}, before each sentence. Default: the default prompt.` })
+  sentencesPrompt?: string | null;
 }
 
 @InputType({
@@ -120,7 +137,7 @@ export class ZeroShotInput implements Missing<TaskInput['zeroShot'], ZeroShotInp
 @Directive('@oneOf')
 @InputType({
   description:
-    'Input of a model. Give exactly one key: the one that `signature.inputKind` names, or `tensors`, which every version accepts. Text-embedding models accept both `text` and `similarity`.',
+    'Input of a model. Give exactly one key: the one that `signature.inputKind` names, or `tensors`, which every version accepts. Text-embedding models accept `text`, `promptedText` and `similarity`.',
 })
 export class ModelInput implements Missing<TaskInput, ModelInput> {
   @Field(() => JSONObject, {
@@ -131,6 +148,12 @@ export class ModelInput implements Missing<TaskInput, ModelInput> {
 
   @Field(() => String, { nullable: true, description: `Text, ${TEXT_LENGTH}.` })
   text?: string | null;
+
+  @Field(() => PromptedTextInput, {
+    nullable: true,
+    description: 'Text with a prompt chosen by name, for models that have `signature.prompts`.',
+  })
+  promptedText?: PromptedTextInput | null;
 
   @Field(() => ImageInput, {
     nullable: true,

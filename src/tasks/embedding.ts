@@ -11,10 +11,12 @@ import { type AnyItem, defineInput } from './define-input.js';
 import type { Preprocessed, Tools } from './define-task.js';
 import { UnusableOutputError } from './failures.js';
 import type { Problems } from './problems.js';
+import { checkPrompt, promptText } from './prompts.js';
 import {
   encodeBeginning,
   type Sequence,
   sequenceOf,
+  type Tokenizer,
   tensorsOf,
   tokenBudget,
   tokenizerOf,
@@ -37,17 +39,43 @@ export interface EmbeddingHead {
 
 type EmbeddingSpec = SpecBase & { readonly head: EmbeddingHead; readonly text: TextSpec | null };
 
-interface SimilarityItem extends AnyItem {
-  readonly kind: 'similarity';
+interface SimilarityInput {
   readonly source: string;
   readonly sentences: readonly string[];
+  /** Names of prompts; null for the default. */
+  readonly sourcePrompt?: string | null | undefined;
+  readonly sentencesPrompt?: string | null | undefined;
+}
+
+interface SimilarityItem extends AnyItem, SimilarityInput {
+  readonly kind: 'similarity';
+}
+
+interface PromptedTextInput {
+  readonly text: string;
+  /** Name of a prompt. */
+  readonly prompt: string;
+}
+
+interface PromptedTextItem extends AnyItem, PromptedTextInput {
+  readonly kind: 'promptedText';
 }
 
 export const similarityInput = defineInput({ kind: 'SIMILARITY', key: 'similarity', check: checkSimilarity });
 
-/** Problems have the paths `similarity.source` and `similarity.sentences.<index>`. */
+export const promptedTextInput = defineInput({
+  kind: 'PROMPTED_TEXT',
+  key: 'promptedText',
+  check({ text, prompt }: PromptedTextInput, spec: AnySpec, problems: Problems): PromptedTextItem {
+    checkText(text, ['promptedText', 'text'], problems);
+    checkPrompt(prompt, ['promptedText', 'prompt'], spec, problems);
+    return { kind: 'promptedText', rows: 1, ...workOfTexts(spec, [text], prompt), text, prompt };
+  },
+});
+
+/** Problems have the paths `similarity.source`, `similarity.sentences.<index>` and those of the prompts. */
 function checkSimilarity(
-  { source, sentences }: { readonly source: string; readonly sentences: readonly string[] },
+  { source, sentences, sourcePrompt = null, sentencesPrompt = null }: SimilarityInput,
   spec: AnySpec,
   problems: Problems,
 ): SimilarityItem {
@@ -55,12 +83,18 @@ function checkSimilarity(
   checkListLength(sentences, ['similarity', 'sentences'], MAX_SENTENCES, problems);
   for (const [i, sentence] of sentences.slice(0, MAX_SENTENCES).entries())
     checkText(sentence, ['similarity', 'sentences', String(i)], problems);
+  checkPrompt(sourcePrompt, ['similarity', 'sourcePrompt'], spec, problems);
+  checkPrompt(sentencesPrompt, ['similarity', 'sentencesPrompt'], spec, problems);
+  const [one, others] = [workOfTexts(spec, [source], sourcePrompt), workOfTexts(spec, sentences, sentencesPrompt)];
   return {
     kind: 'similarity',
     rows: 1 + sentences.length,
-    ...workOfTexts(spec, [source, ...sentences]),
+    work: one.work + others.work,
+    preprocessingWork: one.preprocessingWork + others.preprocessingWork,
     source,
     sentences,
+    sourcePrompt,
+    sentencesPrompt,
   };
 }
 
@@ -74,9 +108,14 @@ export function textEmbeddingHead(sources: TaskSources): EmbeddingHead {
   const { output, facts, hf } = sources;
   const normalize = output.normalize ?? hf.sentences?.normalize ?? false;
   const pooled = facts.outputs.find(({ name, shape }) => name === 'sentence_embedding' && shape.length === 2);
-  if (pooled && output.vector === undefined) return { kind: 'vector', output: pooled.name, pooling: 'none', normalize };
+  const isPooled = pooled && output.vector === undefined;
   const named = facts.outputs.find(({ name }) => name === output.vector);
-  const rank = named?.shape.length === 2 ? 2 : 3;
+  const rank = isPooled || named?.shape.length === 2 ? 2 : 3;
+  if (rank === 2 && hf.sentences?.poolsPrompt === false)
+    throw new ManifestError(
+      '1_Pooling/config.json: include_prompt is false, so that the pooling must leave out the prompt, but the graph does the pooling itself: export the graph with the output last_hidden_state or token_embeddings',
+    );
+  if (isPooled) return { kind: 'vector', output: pooled.name, pooling: 'none', normalize };
   const { name } = pickOutput(sources, 'vector', ['last_hidden_state', 'token_embeddings'], rank);
   if (rank === 3 && output.pooling === undefined && hf.sentences?.refusal)
     throw new ManifestError(`${hf.sentences.refusal}; or set output.pooling in model.yaml`);
@@ -84,12 +123,23 @@ export function textEmbeddingHead(sources: TaskSources): EmbeddingHead {
   return { kind: 'vector', output: name, pooling, normalize };
 }
 
-export async function preprocessEmbedding(
-  { text }: TextItem,
+/** Computes an embedding, or the similarities of several. */
+export function preprocessEmbedding(
+  item: TextItem | PromptedTextItem | SimilarityItem,
   spec: EmbeddingSpec,
   tools: Tools,
 ): Promise<Preprocessed> {
-  const { rows, isTruncated, embeddingOf } = await encodeText(text, spec, tools);
+  if (item.kind === 'similarity') return preprocessSimilarity(item, spec, tools);
+  return preprocessText(item.text, item.kind === 'text' ? null : item.prompt, spec, tools);
+}
+
+async function preprocessText(
+  text: string,
+  prompt: string | null,
+  spec: EmbeddingSpec,
+  tools: Tools,
+): Promise<Preprocessed> {
+  const { rows, isTruncated, embeddingOf } = await encodeText(text, prompt, spec, tools);
   return {
     rows,
     postprocess: (outputs) => ({
@@ -100,12 +150,15 @@ export async function preprocessEmbedding(
   };
 }
 
-export async function preprocessSimilarity(
-  item: SimilarityItem,
+async function preprocessSimilarity(
+  { source, sentences, sourcePrompt = null, sentencesPrompt = null }: SimilarityItem,
   spec: EmbeddingSpec,
   tools: Tools,
 ): Promise<Preprocessed> {
-  const texts = await Promise.all([item.source, ...item.sentences].map((text) => encodeText(text, spec, tools)));
+  const texts = await Promise.all([
+    encodeText(source, sourcePrompt, spec, tools),
+    ...sentences.map((sentence) => encodeText(sentence, sentencesPrompt, spec, tools)),
+  ]);
   const isTruncated = texts.some((text) => text.isTruncated);
   return {
     rows: texts.flatMap(({ rows }) => rows),
@@ -129,7 +182,12 @@ interface EncodedText {
 }
 
 /** Encodes a text as one row, or, if the version reads long texts in windows, as one row per window. */
-async function encodeText(text: string, spec: EmbeddingSpec, tools: Tools): Promise<EncodedText> {
+async function encodeText(
+  text: string,
+  promptName: string | null,
+  spec: EmbeddingSpec,
+  tools: Tools,
+): Promise<EncodedText> {
   if (!spec.text) {
     const rows = [stringTensor(text, spec)];
     return { rows, isTruncated: false, embeddingOf: ([outputs = []]) => embeddingOfRow(outputs, spec.head) };
@@ -137,24 +195,36 @@ async function encodeText(text: string, spec: EmbeddingSpec, tools: Tools): Prom
   const tokenizer = tokenizerOf(tools);
   const budget = tokenBudget(spec.text, tokenizer.single);
   const usesWindows = spec.text.longInputs === 'windows';
-  const encoded = await (usesWindows ? tokenizer.encode(text) : encodeBeginning(tokenizer, text, budget));
+  const prompt = promptText(spec, promptName);
+  const prompted = prompt + text;
+  const encoded = await (usesWindows ? tokenizer.encode(prompted) : encodeBeginning(tokenizer, prompted, budget));
+  const skipped = spec.text.prompts?.isPooled === false ? await promptLength(tokenizer, prompt) : 0;
   const slices = usesWindows ? windowsOf(encoded, budget, spec.text.stride) : [truncate(encoded, budget)];
   const sequences = slices.map((slice) => sequenceOf(tokenizer.single, slice));
   return {
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
     isTruncated: !usesWindows && encoded.ids.length > budget,
-    embeddingOf: (outputs) => embeddingOfWindows(outputs, sequences, spec.head),
+    embeddingOf: (outputs) => embeddingOfWindows(outputs, sequences, spec.head, skipped),
   };
 }
 
-/** The mean of the windows' embeddings, weighted by their numbers of tokens. */
+/** The tokens of a prompt at the beginning of a sequence, as sentence-transformers counts them: without a final special token. */
+async function promptLength(tokenizer: Tokenizer, prompt: string): Promise<number> {
+  if (prompt === '') return 0;
+  const { ids } = sequenceOf(tokenizer.single, truncate(await tokenizer.encode(prompt), Number.POSITIVE_INFINITY));
+  const last = tokenizer.single.at(-1);
+  return last && 'special' in last ? ids.length - 1 : ids.length;
+}
+
+/** The mean of the windows' embeddings, weighted by their numbers of tokens. The first one is pooled without `skipped` tokens. */
 function embeddingOfWindows(
   outputs: readonly (readonly TensorData[])[],
   sequences: readonly Sequence[],
   head: EmbeddingHead,
+  skipped: number,
 ): Float32Array {
   const lengths = sequences.map(({ ids }) => ids.length);
-  const vectors = outputs.map((row, i) => pool(row, head, lengths[i] as number));
+  const vectors = outputs.map((row, i) => pool(row, head, lengths[i] as number, i === 0 ? skipped : 0));
   return normalized(weightedMean(vectors, lengths), head.normalize);
 }
 
@@ -172,37 +242,45 @@ export function postprocessEmbedding(
 
 /**
  * Reduces an output to one vector: [1, size] stays as it is, [1, tokens, size] is pooled over the first `length` tokens
- * (null: all), and a feature map [1, size, height, width] becomes the mean over its positions.
+ * (null: all) but the first `skipped`, and a feature map [1, size, height, width] becomes the mean over its positions.
  *
  * @throws UnusableOutputError if a number is not finite
  */
-function pool(outputs: readonly TensorData[], { output, pooling }: EmbeddingHead, length: number | null): Float32Array {
+function pool(
+  outputs: readonly TensorData[],
+  { output, pooling }: EmbeddingHead,
+  length: number | null,
+  skipped = 0,
+): Float32Array {
   const tensor = outputNamed(outputs, output);
   if (!tensor) throw new UnusableOutputError(`the graph returned no output "${output}"`);
   const data = tensor.data as Float32Array;
   const vector =
-    tensor.shape.length === 4 ? poolFeatureMap(data, tensor.shape) : poolTokens(data, tensor.shape, pooling, length);
+    tensor.shape.length === 4 ? poolFeatureMap(data, tensor.shape) : poolTokens(tensor, pooling, length, skipped);
   if (!vector.every(Number.isFinite)) throw new UnusableOutputError('a value of the embedding is not a finite number');
   return vector;
 }
 
 function poolTokens(
-  data: Float32Array,
-  shape: readonly number[],
+  tensor: TensorData,
   pooling: EmbeddingHead['pooling'],
   length: number | null,
+  skipped: number,
 ): Float32Array {
+  const { shape } = tensor;
+  const data = tensor.data as Float32Array;
   if (shape.length < 3) return Float32Array.from(data);
   const [, tokens = 0, size = 0] = shape;
   const count = Math.min(tokens, length ?? tokens);
+  const first = Math.min(skipped, count);
   const vectorAt = (token: number) => data.subarray(token * size, (token + 1) * size);
-  if (pooling === 'cls' || pooling === 'none') return Float32Array.from(vectorAt(0));
+  if (pooling === 'cls' || pooling === 'none') return Float32Array.from(vectorAt(first < count ? first : 0));
   if (pooling === 'last') return Float32Array.from(vectorAt(count - 1));
   const pooled = new Float64Array(size).fill(pooling === 'max' ? Number.NEGATIVE_INFINITY : 0);
-  for (let token = 0; token < count; token++) {
+  for (let token = first; token < count; token++) {
     for (let i = 0; i < size; i++) {
       const value = data[token * size + i] as number;
-      if (pooling === 'mean') pooled[i] = (pooled[i] as number) + value / count;
+      if (pooling === 'mean') pooled[i] = (pooled[i] as number) + value / (count - first);
       else if (value > (pooled[i] as number)) pooled[i] = value;
     }
   }

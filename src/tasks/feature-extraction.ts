@@ -3,7 +3,7 @@ import { defineTask } from './define-task.js';
 import {
   postprocessEmbedding,
   preprocessEmbedding,
-  preprocessSimilarity,
+  promptedTextInput,
   similarityInput,
   textEmbeddingHead,
 } from './embedding.js';
@@ -15,16 +15,15 @@ import { textExamples, textInput } from './text.js';
 export const featureExtraction = defineTask({
   name: 'FEATURE_EXTRACTION',
   description: 'Computes the embedding of a text.',
-  reads: [textInput, similarityInput],
+  reads: [textInput, promptedTextInput, similarityInput],
   part: 'text',
   answers: ['embedding', 'similarities'],
-  tokens: { longInputs: 'truncate' },
+  tokens: { longInputs: 'truncate', hasPrompts: true },
   recognizes: (files) => isBaseModel(files) && files.tokenizer !== null && files.preprocessor === null,
   head: textEmbeddingHead,
   outputs: onlyOutput,
   examples: textExamples,
-  preprocess: (item, spec, tools) =>
-    item.kind === 'text' ? preprocessEmbedding(item, spec, tools) : preprocessSimilarity(item, spec, tools),
+  preprocess: preprocessEmbedding,
   // For token ids sent as tensors, the number of tokens to pool over is not known.
   postprocess: (outputs, spec) => (spec.text ? postprocessTensors(outputs) : postprocessEmbedding(outputs, spec)),
 });

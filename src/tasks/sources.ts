@@ -57,6 +57,8 @@ export interface ModelFiles {
     readonly normalize: boolean;
     /** Why the model's pooling is not supported. Does not matter if the graph does the pooling. */
     readonly refusal?: string;
+    /** Present if the tokens of a prompt are left out of the pooling. */
+    readonly poolsPrompt?: false;
   } | null;
 }
 

@@ -75,6 +75,21 @@ export interface TextSpec {
   readonly maskToken: string | null;
   /** Absent in specs of earlier releases. */
   readonly characters?: CharacterRule;
+  /** Absent if the model has none. */
+  readonly prompts?: Prompts;
+}
+
+export interface Prompt {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface Prompts {
+  readonly list: readonly Prompt[];
+  /** Name of the default prompt; null for none. */
+  readonly default: string | null;
+  /** Whether the tokens of the prompt count in the pooling. */
+  readonly isPooled: boolean;
 }
 
 /** How many tokens a character can become, for characters that are no tokens themselves. */

@@ -5,6 +5,7 @@
 import type { TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import type { Problems } from './problems.js';
+import { promptText } from './prompts.js';
 import { onlyInput } from './row.js';
 import type { AnySpec, Example, TextSpec, Widget } from './spec.js';
 import { estimateTokens } from './token-count.js';
@@ -55,9 +56,18 @@ export function checkListLength(
   else if (list.length > max) problems.add(path, 'TOO_LARGE', 'the list is too long', expected, list);
 }
 
-/** Estimates the tokens of texts: those that run, and those that are tokenized. The rest of a truncated text only is. */
-export function workOfTexts({ text }: { readonly text: TextSpec | null }, texts: readonly string[]): Work {
-  const tokens = texts.map((one) => Math.ceil(estimateTokens(one, text?.characters)));
+/**
+ * Estimates the tokens of texts: those that run, and those that are tokenized. The rest of a truncated text only is. A prompt
+ * (by name; null for the default) stands before each text.
+ */
+export function workOfTexts(
+  spec: { readonly text: TextSpec | null },
+  texts: readonly string[],
+  prompt: string | null = null,
+): Work {
+  const { text } = spec;
+  const before = promptText(spec, prompt);
+  const tokens = texts.map((one) => Math.ceil(estimateTokens(before + one, text?.characters)));
   const max = text?.longInputs === 'truncate' ? text.maxTokens : Number.POSITIVE_INFINITY;
   const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);
   return { work: sum(tokens.map((count) => Math.min(max, count))), preprocessingWork: text ? sum(tokens) : 0 };

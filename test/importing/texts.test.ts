@@ -26,7 +26,7 @@ let versions: Record<string, Data>;
 beforeAll(async () => {
   app = await startTestApp({ modelStore: STORE });
   const { models } = await app.query(`{ models(first: 100) { nodes { name task version { state stateReason
-    signature { labels maxTokens } serving { maxBatch maxBatchReason } } } } }`);
+    signature { labels maxTokens prompts { name text isDefault } } serving { maxBatch maxBatchReason } } } } }`);
   versions = Object.fromEntries(
     models.nodes.map(({ version, ...model }: Data) => [model.name, { ...model, ...version }]),
   );
@@ -67,6 +67,57 @@ test.each(['two-labels-text', 'two-labels-tokens'])(
     expect(versions[name].signature.labels).toEqual(['LABEL_0', 'LABEL_1']);
   },
 );
+
+test('the signature lists the prompts and says which one is the default', () => {
+  const passage = { name: 'passage', text: '[MASK] Paris, the passage :', isDefault: false };
+
+  expect(versions['prompts-default'].signature.prompts).toEqual([
+    { name: 'document', text: '', isDefault: false },
+    passage,
+    { name: 'query', text: 'query: ', isDefault: true },
+  ]);
+  expect(versions['prompts-by-name'].signature.prompts).toContainEqual(passage);
+  expect(versions['cased'].signature.prompts).toEqual([]);
+});
+
+test.each([
+  [
+    'prompts-by-name',
+    { promptedText: { text: 'x', prompt: 'title' } },
+    ['promptedText', 'prompt'],
+    'one of document, passage, query',
+  ],
+  [
+    'cased',
+    { promptedText: { text: 'x', prompt: 'query' } },
+    ['promptedText', 'prompt'],
+    'no prompt: this model has none',
+  ],
+  [
+    'prompts-default',
+    { similarity: { source: 'x', sentences: ['y'], sentencesPrompt: 'q' } },
+    ['similarity', 'sentencesPrompt'],
+    'one of document, passage, query',
+  ],
+])('%s refuses a prompt that it does not have', async (model, input, path, expected) => {
+  const { predict } = await app.query(
+    'mutation ($input: PredictInput!) { predict(input: $input) { problem { code ... on InvalidInput { problems { path code expected } } } } }',
+    { input: { model, input, record: false } },
+  );
+
+  const problem = { path: ['input', 'input', ...path], code: 'UNKNOWN_NAME', expected };
+  expect(predict.problem).toEqual({ code: 'INVALID_INPUT', problems: [problem] });
+});
+
+test('a prompt counts in the cost of a prediction', async () => {
+  const costOf = async (prompt: string) => {
+    const inputs = Array(100).fill({ promptedText: { text: 'bad', prompt } });
+    const input = { model: 'prompts-default', inputs, record: false };
+    return (await app.send(PREDICT_MANY, { input })).extensions?.['cost'].requested;
+  };
+
+  expect(await costOf('passage')).toBeGreaterThan(await costOf('document'));
+});
 
 function expectNear({ prediction, problem }: Data, expected: Data, tolerance: number): void {
   expect(problem).toBeNull();

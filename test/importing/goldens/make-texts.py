@@ -22,6 +22,7 @@ import sklearn
 import torch
 import transformers as hf
 from onnx import TensorProto, helper, numpy_helper
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, StaticEmbedding, Transformer
 from skl2onnx.common.data_types import StringTensorType
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -192,7 +193,56 @@ def french(vectorizer, locale):
     return make
 
 
+# ── sentence-transformers ──
+
+SENTENCES = f"sentence-transformers {st.__version__}, {TRANSFORMERS}"
+PROMPTS = {"query": "query: ", "document": "", "passage": "[MASK] Paris, the passage :"}
+
+
+def sentences(seed, prompts=None, default=None, pooling="mean", include=True, lowercase=False, cased=False, normalize=False):
+    def make(folder):
+        raw = folder / "raw"
+        bert(hf.BertModel, seed).save_pretrained(raw)
+        fast(tokenizer(lowercase=not cased)).save_pretrained(raw)
+        words = Transformer(str(raw), max_seq_length=24, do_lower_case=lowercase)
+        modules = [words, Pooling(8, pooling_mode=pooling, include_prompt=include)]
+        model = st.SentenceTransformer(
+            modules=[*modules, *([Normalize()] if normalize else [])], prompts=prompts,
+            default_prompt_name=default, device="cpu").eval()
+        model.save(str(folder))
+        shutil.rmtree(raw)
+        if lowercase:  # as releases before 6 write it
+            file = folder / "sentence_bert_config.json"
+            file.write_text(json.dumps({"max_seq_length": 24, "do_lower_case": True}))
+            model = st.SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+            assert model[0].do_lower_case
+        encode = lambda texts, name=None: model.encode(texts, prompt_name=name, convert_to_numpy=True)
+        cases = [{"input": {"text": text}, "expect": {"vector": encode([text])[0].tolist()}} for text in TEXTS]
+        for name in prompts or {}:
+            for text in TEXTS[:3]:
+                vector = encode([text], name)[0].tolist()
+                cases.append({"input": {"promptedText": {"text": text, "prompt": name}}, "expect": {"vector": vector}})
+        for one, others in [(None, None), ("query", "document")] if prompts else [(None, None)]:
+            scores = st.util.cos_sim(encode(TEXTS[:1], one), encode(TEXTS, others))[0].tolist()
+            chosen = {} if one is None else {"sourcePrompt": one, "sentencesPrompt": others}
+            cases.append({"input": {"similarity": {"source": TEXTS[0], "sentences": TEXTS, **chosen}},
+                          "expect": {"similarities": scores}})
+        export(bert(hf.BertModel, seed), "last_hidden_state", folder, {0: "batch", 1: "sequence"})
+        card(folder, "sentence-similarity")
+        golden(folder, SENTENCES, cases)
+    return make
+
+
 FOLDERS = {
+    "prompts-default": sentences(3, PROMPTS, "query"),
+    "prompts-by-name": sentences(4, PROMPTS, None, pooling="cls", normalize=True),
+    "prompts-not-pooled": sentences(5, PROMPTS, "query", include=False),
+    "prompts-not-pooled-cls": sentences(6, PROMPTS, "passage", include=False, pooling="cls"),
+    "prompts-not-pooled-max": sentences(7, PROMPTS, "passage", include=False, pooling="max"),
+    "prompts-not-pooled-last": sentences(8, PROMPTS, "query", include=False, pooling="lasttoken"),
+    "lower-case": sentences(9, cased=True, lowercase=True),
+    "cased": sentences(9, cased=True),
+    "lower-case-prompts": sentences(10, {"query": "QUERY: "}, "query", cased=True, lowercase=True),
     "two-labels-text": two_labels_text,
     "two-labels-tokens": two_labels_tokens,
     "french-c": french(TfidfVectorizer, "C"),
