@@ -76,6 +76,8 @@ const tokensSchema = z.strictObject({
   stride: z.int().min(0).optional(),
   /** Whether longer texts are truncated, or read in overlapping windows. */
   longInputs: z.enum(['truncate', 'windows']).optional(),
+  /** Whether the special tokens of the tokenizer's template, such as [CLS], are added. */
+  addSpecialTokens: z.boolean().optional(),
 });
 
 const modelYamlSchema = z.strictObject({

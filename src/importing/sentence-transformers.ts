@@ -47,6 +47,8 @@ export interface SentenceFiles extends Partial<PromptFiles> {
   readonly refusal?: string;
   /** Present if the tokens of a prompt are left out of the pooling. */
   readonly poolsPrompt?: false;
+  /** Present for static embeddings. */
+  readonly isStatic?: true;
 }
 
 /** Part of a version's digest. */
@@ -95,6 +97,7 @@ export async function readSentenceTransformers(read: ReadFile): Promise<Found> {
         ? { refusal: `${file}: a combination of poolings is not supported; use mean, cls, max or lasttoken` }
         : null)),
     ...(modes?.include_prompt === false && shared.prompts ? { poolsPrompt: false as const } : {}),
+    ...(modules?.some(({ type }) => type.endsWith('.StaticEmbedding')) ? { isStatic: true as const } : {}),
   };
   return { sentences, ranker: null, lowercases };
 }

@@ -4,16 +4,15 @@
 import { ManifestError } from '../errors.js';
 import type { AnyTask } from '../tasks/define-task.js';
 import { isMask } from '../tasks/image.js';
-import { TEXT_INPUTS } from '../tasks/sequences.js';
 import type { GraphFacts } from '../tasks/sources.js';
-import type { Activation, ImageSpec, SpecBase, TensorSpec, TextSpec } from '../tasks/spec.js';
+import type { Activation, ImageSpec, SpecBase, TensorSpec } from '../tasks/spec.js';
 import { checkInput, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { shapeText } from '../tasks/tensors.js';
-import { characterRuleOf } from '../tasks/token-count.js';
 import { columnsOf, firstDuplicate } from './columns.js';
-import { defaultLabels, type HuggingFaceFiles, labelsOfConfig, maskTokenOf, maxTokensOf } from './hugging-face.js';
+import { defaultLabels, type HuggingFaceFiles, labelsOfConfig } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
 import { imageSpecOfPreprocessor, type Preprocessor } from './preprocessor.js';
+import { textSpecOf } from './text-spec.js';
 
 export interface SpecSources {
   readonly manifest: ModelManifest;
@@ -114,62 +113,6 @@ function checkLabels(
   const file = yamlLabels.length > 0 ? 'model.yaml' : 'config.json';
   throw new ManifestError(
     `${file}: the number of labels is ${labels.length}, but output "${output.name}" has shape ${shapeText(output.shape)}`,
-  );
-}
-
-// ── texts ──
-
-/** Null if the graph takes strings. */
-function textSpecOf(
-  { manifest: { yaml }, hf, tokenizerSha256, facts: { inputs } }: SpecSources,
-  { name: task, part, tokens }: AnyTask,
-): TextSpec | null {
-  const [only] = inputs;
-  if (inputs.length === 1 && only?.datatype === 'BYTES') {
-    if (part === 'text') return null;
-    throw new ManifestError(
-      `input "${only.name}" is BYTES, but ${task} needs a graph that takes tokens: input_ids, attention_mask`,
-    );
-  }
-  checkTextInputs(inputs, tokenizerSha256 === null);
-  if (tokenizerSha256 === null)
-    throw new ManifestError(
-      'tokenizer.json is missing: write it with save_pretrained(folder) of a fast tokenizer (vocab.txt or SentencePiece files alone are not supported)',
-    );
-  const fixed = inputs.find(({ name }) => name === 'input_ids')?.shape[1] ?? Number.POSITIVE_INFINITY;
-  const limit = yaml.tokens.max ?? Math.min(maxTokensOf(hf), tokens?.maxTokens ?? Number.POSITIVE_INFINITY);
-  const maxTokens = Math.min(limit, fixed);
-  const maskToken = maskTokenOf(hf);
-  if (tokens?.hasMask && !maskToken)
-    throw new ManifestError('tokenizer_config.json: mask_token is missing; fill-mask needs it');
-  const hasMask = inputs.some(({ name }) => name === 'attention_mask');
-  return {
-    tokenizerSha256,
-    maxTokens,
-    stride: Math.min(yaml.tokens.stride ?? 128, Math.floor(maxTokens / 2)),
-    longInputs: yaml.tokens.longInputs ?? tokens?.longInputs ?? 'truncate',
-    pads: hasMask && fixed === Number.POSITIVE_INFINITY,
-    maskToken: tokens?.hasMask ? maskToken : null,
-    characters: characterRuleOf(hf.tokenizer ?? ''),
-    ...(tokens?.hasPrompts ? promptsOf(hf) : {}),
-  };
-}
-
-function promptsOf({ sentences, ranker }: HuggingFaceFiles): Pick<TextSpec, 'prompts'> {
-  const { prompts, defaultPrompt = null } = sentences ?? ranker ?? {};
-  if (!prompts) return {};
-  return { prompts: { list: prompts, default: defaultPrompt, isPooled: sentences?.poolsPrompt !== false } };
-}
-
-function checkTextInputs(inputs: readonly TensorSpec[], hasNoTokenizer: boolean): void {
-  const known: readonly string[] = TEXT_INPUTS;
-  const unsupported = inputs.find(({ name, datatype }) => !known.includes(name) || !/^INT(64|32)$/.test(datatype));
-  if (!unsupported && inputs.some(({ name }) => name === 'input_ids')) return;
-  const hint = hasNoTokenizer ? '; a graph that takes strings needs a single input, of datatype BYTES' : '';
-  if (!unsupported) throw new ManifestError(`the graph has no input "input_ids"${hint}`);
-  const { name, datatype, shape } = unsupported;
-  throw new ManifestError(
-    `input "${name}" (${datatype} ${shapeText(shape)}) is not supported; text graphs can have ${TEXT_INPUTS.join(', ')}, as INT64 or INT32${hint}`,
   );
 }
 

@@ -67,6 +67,8 @@ export interface TaskDefinition<
     readonly longInputs: 'windows' | 'truncate';
     /** Whether a text is tokenized to its end even if it is truncated. */
     readonly tokenizesAll?: boolean;
+    /** Whether static embeddings are among the models of this task. */
+    readonly embeds?: boolean;
     /** Whether the prompts of sentence-transformers stand before texts. */
     readonly hasPrompts?: boolean;
     /** Maximum length of a sequence in tokens, unless model.yaml sets `tokens.max`. */

@@ -23,8 +23,9 @@ import {
   truncate,
   windowsOf,
 } from './sequences.js';
-import { pickOutput, type TaskSources } from './sources.js';
+import { isStaticModel, pickOutput, type TaskSources } from './sources.js';
 import type { AnySpec, Pooling, SpecBase, TextSpec } from './spec.js';
+import { bagOf, encodeStatic, readsBags } from './static-embedding.js';
 import { checkListLength, checkText, stringTensor, type TextItem, workOfTexts } from './text.js';
 
 export const MAX_SENTENCES = 256;
@@ -106,17 +107,19 @@ function checkSimilarity(
  */
 export function textEmbeddingHead(sources: TaskSources): EmbeddingHead {
   const { output, facts, hf } = sources;
-  const normalize = output.normalize ?? hf.sentences?.normalize ?? false;
+  const normalize = output.normalize ?? hf.sentences?.normalize ?? hf.config?.normalize === true;
   const pooled = facts.outputs.find(({ name, shape }) => name === 'sentence_embedding' && shape.length === 2);
   const isPooled = pooled && output.vector === undefined;
   const named = facts.outputs.find(({ name }) => name === output.vector);
-  const rank = isPooled || named?.shape.length === 2 ? 2 : 3;
+  const isStatic = isStaticModel(hf) || readsBags(facts.inputs);
+  const rank = isPooled || (named ? named.shape.length === 2 : isStatic) ? 2 : 3;
   if (rank === 2 && hf.sentences?.poolsPrompt === false)
     throw new ManifestError(
       '1_Pooling/config.json: include_prompt is false, so that the pooling must leave out the prompt, but the graph does the pooling itself: export the graph with the output last_hidden_state or token_embeddings',
     );
   if (isPooled) return { kind: 'vector', output: pooled.name, pooling: 'none', normalize };
-  const { name } = pickOutput(sources, 'vector', ['last_hidden_state', 'token_embeddings'], rank);
+  const usual = isStatic ? ['embeddings', 'sentence_embedding'] : ['last_hidden_state', 'token_embeddings'];
+  const { name } = pickOutput(sources, 'vector', usual, rank);
   if (rank === 3 && output.pooling === undefined && hf.sentences?.refusal)
     throw new ManifestError(`${hf.sentences.refusal}; or set output.pooling in model.yaml`);
   const pooling = rank === 2 ? 'none' : (output.pooling ?? hf.sentences?.pooling ?? 'mean');
@@ -193,6 +196,8 @@ async function encodeText(
     return { rows, isTruncated: false, embeddingOf: ([outputs = []]) => embeddingOfRow(outputs, spec.head) };
   }
   const tokenizer = tokenizerOf(tools);
+  if (spec.text.maxCharacters !== undefined)
+    return encodeStaticText(promptText(spec, promptName) + text, { ...spec, text: spec.text }, tokenizer);
   const budget = tokenBudget(spec.text, tokenizer.single);
   const usesWindows = spec.text.longInputs === 'windows';
   const prompt = promptText(spec, promptName);
@@ -205,6 +210,29 @@ async function encodeText(
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
     isTruncated: !usesWindows && encoded.ids.length > budget,
     embeddingOf: (outputs) => embeddingOfWindows(outputs, sequences, spec.head, skipped),
+  };
+}
+
+/** The embedding of a text without known tokens is zero: the graph runs a token, and its answer only says how many numbers. */
+async function encodeStaticText(
+  text: string,
+  spec: EmbeddingSpec & { readonly text: TextSpec },
+  tokenizer: Tokenizer,
+): Promise<EncodedText> {
+  const { encoded, isTruncated } = await encodeStatic(tokenizer, text, spec.text);
+  const isEmpty = encoded.ids.length === 0;
+  const ids = isEmpty ? [tokenizer.unkId ?? 0] : Array.from(encoded.ids);
+  const types = ids.map(() => 0);
+  const row = readsBags(spec.inputs)
+    ? bagOf(spec, ids)
+    : tensorsOf(spec, { ids, types, startOfA: 0, startOfB: 0 }, tokenizer);
+  return {
+    rows: [row],
+    isTruncated,
+    embeddingOf: ([outputs = []]) => {
+      const vector = normalized(pool(outputs, spec.head, ids.length), spec.head.normalize);
+      return isEmpty ? new Float32Array(vector.length) : vector;
+    },
   };
 }
 

@@ -18,7 +18,7 @@ export const featureExtraction = defineTask({
   reads: [textInput, promptedTextInput, similarityInput],
   part: 'text',
   answers: ['embedding', 'similarities'],
-  tokens: { longInputs: 'truncate', hasPrompts: true },
+  tokens: { longInputs: 'truncate', hasPrompts: true, embeds: true },
   recognizes: (files) => isBaseModel(files) && files.tokenizer !== null && files.preprocessor === null,
   head: textEmbeddingHead,
   outputs: onlyOutput,

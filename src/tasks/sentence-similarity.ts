@@ -11,7 +11,7 @@ export const sentenceSimilarity = defineTask({
   reads: [similarityInput, textInput, promptedTextInput],
   part: 'tokens',
   answers: ['similarities', 'embedding'],
-  tokens: { longInputs: 'truncate', hasPrompts: true },
+  tokens: { longInputs: 'truncate', hasPrompts: true, embeds: true },
   recognizes: ({ sentences }) => sentences !== null,
   head: textEmbeddingHead,
   outputs: onlyOutput,

@@ -53,6 +53,12 @@ export function tokenizerOf({ tokenizer }: { readonly tokenizer: Tokenizer | nul
   return tokenizer;
 }
 
+/** The same tokenizer, whose sequences consist of texts only. */
+export function withoutSpecialTokens(tokenizer: Tokenizer): Tokenizer {
+  const texts = (template: readonly TemplatePart[]) => template.filter((part) => 'sequence' in part);
+  return { ...tokenizer, single: texts(tokenizer.single), pair: texts(tokenizer.pair) };
+}
+
 /** The tokens `from` (inclusive) to `to` (exclusive) of a text. */
 export interface Slice {
   readonly encoded: Encoded;

@@ -46,6 +46,9 @@ export interface ModelFiles {
     readonly model_type?: string | undefined;
     readonly architectures?: readonly string[] | null | undefined;
     readonly problem_type?: string | null | undefined;
+    /** Of model2vec. */
+    readonly normalize?: unknown;
+    readonly max_length?: unknown;
   } | null;
   /** Null if there is no tokenizer.json. */
   readonly tokenizer: string | null;
@@ -59,6 +62,8 @@ export interface ModelFiles {
     readonly refusal?: string;
     /** Present if the tokens of a prompt are left out of the pooling. */
     readonly poolsPrompt?: false;
+    /** Present for static embeddings. */
+    readonly isStatic?: true;
   } | null;
 }
 
@@ -74,6 +79,16 @@ export interface TaskSources {
 /** The first architecture in config.json, such as "BertForMaskedLM"; '' if there is none, or for sentence-transformers. */
 export function architectureOf({ config, sentences }: ModelFiles): string {
   return sentences ? '' : (config?.architectures?.[0] ?? '');
+}
+
+/** Whether the model is of model2vec. */
+export function isModel2Vec({ config }: Pick<ModelFiles, 'config'>): boolean {
+  return config?.model_type === 'model2vec';
+}
+
+/** Whether embeddings are means over a table's rows, so that texts get no special tokens. */
+export function isStaticModel(files: Pick<ModelFiles, 'config' | 'sentences'>): boolean {
+  return isModel2Vec(files) || files.sentences?.isStatic === true;
 }
 
 /** Whether the model has no task-specific head, as with the architectures "BertModel" and "ViTModel". */

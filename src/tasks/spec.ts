@@ -77,6 +77,12 @@ export interface TextSpec {
   readonly characters?: CharacterRule;
   /** Absent if the model has none. */
   readonly prompts?: Prompts;
+  /** Present if sequences get no special tokens, such as [CLS]. */
+  readonly addSpecialTokens?: false;
+  /** Present for static embeddings that leave out unknown tokens. */
+  readonly ignoresUnknown?: true;
+  /** Present for static embeddings: texts are truncated to this many code points before they are tokenized; null for no limit. */
+  readonly maxCharacters?: number | null;
 }
 
 export interface Prompt {

@@ -9,6 +9,7 @@ import { type AnyItem, defineInput } from './define-input.js';
 import { numberMessage, readNumber } from './numbers.js';
 import type { Problems } from './problems.js';
 import type { AnySpec, Example, SpecBase, TensorSpec } from './spec.js';
+import { readsBags } from './static-embedding.js';
 
 interface TensorInput {
   readonly name: string;
@@ -53,7 +54,8 @@ function checkTensors(given: readonly TensorInput[], spec: AnySpec, problems: Pr
 }
 
 /** Counts in the unit of the version, see `AnyItem.work`: tokens, pixels, or the values of all tensors. */
-function workOfTensors({ text, image }: AnySpec, rows: number, tensors: readonly TensorData[]): number {
+function workOfTensors({ text, image, inputs }: AnySpec, rows: number, tensors: readonly TensorData[]): number {
+  if (text && readsBags(inputs)) return Math.max(1, ...tensors.map(({ shape }) => sizeOf(shape)));
   if (text) return Math.max(1, rows * (tensors[0]?.shape[1] ?? 1));
   const values = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   return Math.max(1, image && image.color !== 'grey' ? Math.ceil(values / 3) : values);
@@ -64,7 +66,10 @@ function workOfTensors({ text, image }: AnySpec, rows: number, tensors: readonly
  * give one answer per input accept a single row.
  */
 function checkRows(spec: AnySpec, tensors: readonly TensorData[], problems: Problems): number {
-  const batched = tensors.filter(({ name }) => spec.inputs.find((input) => input.name === name)?.shape[0] === null);
+  const isTokens = (name: string) => spec.text !== null && readsBags(spec.inputs) && name === 'input_ids';
+  const batched = tensors.filter(
+    ({ name }) => spec.inputs.find((input) => input.name === name)?.shape[0] === null && !isTokens(name),
+  );
   const rows = batched[0]?.shape[0] ?? 1;
   const acceptsBatch = spec.head.kind === 'tensors';
   const expected = acceptsBatch ? rows : 1;

@@ -14,7 +14,8 @@ import { withoutZipMap } from '../onnx/zip-map.js';
 import type { TensorData } from '../tasks/datatypes.js';
 import { type Preprocessed, type Tools } from '../tasks/define-task.js';
 import { type ItemFailure, isOutOfMemory, UnreadableItemError, UnusableOutputError } from '../tasks/failures.js';
-import type { Tokenizer } from '../tasks/sequences.js';
+import { type Tokenizer, withoutSpecialTokens } from '../tasks/sequences.js';
+import { readsBags } from '../tasks/static-embedding.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { type Item, outputsUsed, preprocessItem, taskNamed } from '../tasks/tasks.js';
 import { formRuns, rowsOf, split, stack } from './batch.js';
@@ -175,7 +176,9 @@ export class WorkerBody {
 
   async #openTokenizer({ spec, tokenizerPath }: LoadMessage): Promise<Tokenizer | null> {
     if (!spec.text || !tokenizerPath) return null;
-    return this.#runtime.openTokenizer(await this.#runtime.readArtifact(tokenizerPath, spec.text.tokenizerSha256));
+    const bytes = await this.#runtime.readArtifact(tokenizerPath, spec.text.tokenizerSha256);
+    const tokenizer = await this.#runtime.openTokenizer(bytes);
+    return spec.text.addSpecialTokens === false ? withoutSpecialTokens(tokenizer) : tokenizer;
   }
 
   /** Batches received before hold the version until they have run; a load received after opens it anew. */
@@ -371,15 +374,28 @@ function rowsOfItems(
   });
 }
 
-/** Items that need all outputs (tensor inputs) do not share a run with items that need specific ones. */
-function runsOf(rows: readonly PendingRow[], { maxBatch, task }: VersionSpec): PendingRow[][] {
-  const limits = { maxRows: maxBatch, maxValues: taskNamed(task).tokens?.maxTokensPerRun ?? MAX_TOKENS_PER_RUN };
-  return [rows.filter(({ wanted }) => wanted !== null), rows.filter(({ wanted }) => wanted === null)].flatMap((alike) =>
+/**
+ * Items that need all outputs (tensor inputs) do not share a run with items that need specific ones. Where a caller says
+ * itself at which token a text begins, its input runs alone, so that no text reaches into that of another caller.
+ */
+function runsOf(rows: readonly PendingRow[], { maxBatch, task, inputs, text }: VersionSpec): PendingRow[][] {
+  const maxValues = taskNamed(task).tokens?.maxTokensPerRun ?? MAX_TOKENS_PER_RUN;
+  const maxOfCallers = text && readsBags(inputs) ? 1 : maxBatch;
+  const runs = (alike: readonly PendingRow[], maxRows: number) =>
     formRuns(
       alike.map(({ tensors }) => tensors),
-      limits,
-    ).map((run) => run.map((i) => alike[i] as PendingRow)),
-  );
+      { maxRows, maxValues },
+    ).map((run) => run.map((i) => alike[i] as PendingRow));
+  return [
+    ...runs(
+      rows.filter(({ wanted }) => wanted !== null),
+      maxBatch,
+    ),
+    ...runs(
+      rows.filter(({ wanted }) => wanted === null),
+      maxOfCallers,
+    ),
+  ];
 }
 
 function postprocessItem(found: ReadonlyMap<number, RowOutcome>, { rows, postprocess }: Preprocessed): ItemResult {

@@ -142,6 +142,22 @@ const REFUSED: readonly RefusedFolder[] = [
     reason: ['1_Pooling/config.json is missing', 'modules.json'],
   },
   {
+    title: 'offsets of a task without embeddings',
+    like: 'tiny-sst',
+    files: {
+      'onnx/model.onnx': encodeModel({
+        inputs: [
+          { name: 'input_ids', type: 'INT64', shape: ['N'] },
+          { name: 'offsets', type: 'INT64', shape: ['B'] },
+        ],
+        outputs: [floats('logits', ['B', 2])],
+        nodes: [node('Gather', ['words', 'input_ids'], 'logits'), node('Identity', ['offsets'], 'same')],
+        floats: [table('words', 2, {})],
+      }),
+    },
+    reason: ['input "offsets" (INT64 [any]) is not supported', 'input_ids, attention_mask'],
+  },
+  {
     title: 'a default prompt that is not one of the prompts',
     like: 'tiny-sentences',
     files: {

@@ -68,6 +68,34 @@ test.each(['two-labels-text', 'two-labels-tokens'])(
   },
 );
 
+test('static embeddings are batched, unless the graph mixes the texts of a run', () => {
+  expect(versions['static-model2vec'].serving).toEqual({
+    maxBatch: 128,
+    maxBatchReason: expect.stringContaining('alone and in batches with other inputs'),
+  });
+  expect(versions['static-model2vec-one-text'].serving).toEqual({
+    maxBatch: 1,
+    maxBatchReason: expect.stringContaining('depends on the other inputs'),
+  });
+});
+
+test('a caller who sends tokens and offsets gets what the graph returns for them, and nothing of other callers', async () => {
+  const tensor = (name: string, ...data: number[]) => ({ name, datatype: 'INT64', shape: [data.length], data });
+  const inputs = [
+    [tensor('input_ids', 5, 6, 7), tensor('offsets', 0)],
+    [tensor('input_ids', 5, 6, 7, 8), tensor('offsets', 1)],
+    [tensor('input_ids', 5, 6, 7), tensor('offsets', 0)],
+  ].map((tensors) => ({ tensors }));
+  const query = `mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { prediction {
+    timing { batchSize } output { ... on Tensors { tensors { name data } } } } problem { message } } } }`;
+
+  const { predictMany } = await app.query(query, { input: { model: 'static-sentences', inputs, record: false } });
+
+  const [first, , third] = predictMany.results.map(({ prediction }: Data) => prediction.output.tensors[0].data);
+  expect(first).toHaveLength(8);
+  expect(third).toEqual(first);
+});
+
 test('the signature lists the prompts and says which one is the default', () => {
   const passage = { name: 'passage', text: '[MASK] Paris, the passage :', isDefault: false };
 

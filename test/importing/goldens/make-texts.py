@@ -233,7 +233,129 @@ def sentences(seed, prompts=None, default=None, pooling="mean", include=True, lo
     return make
 
 
+# ── static embeddings ──
+
+class Bag(torch.nn.Module):
+    """As the export script of model2vec has it."""
+
+    def __init__(self, table, normalize):
+        super().__init__()
+        self.bag = torch.nn.EmbeddingBag.from_pretrained(torch.tensor(table), mode="mean", freeze=True)
+        self.normalize = normalize
+
+    def forward(self, input_ids, offsets):
+        embeddings = self.bag(input_ids, offsets)
+        return torch.nn.functional.normalize(embeddings, p=2, dim=1) if self.normalize else embeddings
+
+
+def export_bag(table, folder, normalize):
+    (folder / "onnx").mkdir(parents=True, exist_ok=True)
+    inputs = (torch.tensor([5, 6, 7], dtype=torch.int64), torch.tensor([0, 2], dtype=torch.int64))
+    torch.onnx.export(
+        Bag(table, normalize), inputs, folder / "onnx/model.onnx", opset_version=17, input_names=["input_ids", "offsets"],
+        output_names=["embeddings"], dynamo=False,
+        dynamic_axes={"input_ids": {0: "num_tokens"}, "offsets": {0: "batch"}, "embeddings": {0: "batch"}})
+
+
+def graph(nodes, inputs, outputs, table, folder, **constants):
+    """A graph of single operators, for exports that are not made by torch."""
+    info = lambda name, shape, kind: helper.make_tensor_value_info(name, kind, shape)
+    weights = [numpy_helper.from_array(table, "table"), *(numpy_helper.from_array(np.array(v), k) for k, v in constants.items())]
+    made = helper.make_graph(
+        [helper.make_node(op, i, o, **attributes) for op, i, o, attributes in nodes], "graph",
+        [info(name, shape, TensorProto.INT64) for name, shape in inputs.items()],
+        [info(name, shape, TensorProto.FLOAT) for name, shape in outputs.items()], weights)
+    (folder / "onnx").mkdir(parents=True, exist_ok=True)
+    onnx.save(helper.make_model(made, ir_version=8, opset_imports=[helper.make_opsetid("", 17)]), folder / "onnx/model.onnx")
+
+
+def export_one_text(table, folder, normalize):
+    """Answers the mean of all tokens for each offset: right for one text, so that a run must have one."""
+    graph([("Gather", ["table", "input_ids"], ["found"], {}), ("ReduceMean", ["found"], ["mean"], {"axes": [0]}),
+           ("Cast", ["offsets"], ["starts"], {"to": 1}), ("Mul", ["starts", "zero"], ["zeros"], {}),
+           ("Unsqueeze", ["zeros", "one"], ["rows"], {}), ("Add", ["mean", "rows"], ["embeddings"], {})],
+          {"input_ids": ["n"], "offsets": ["b"]}, {"embeddings": ["b", table.shape[1]]}, table, folder,
+          zero=np.float32([0]), one=np.array([1]))
+
+
+def export_masked(table, folder, normalize):
+    graph([("Gather", ["table", "input_ids"], ["found"], {}), ("Cast", ["attention_mask"], ["mask"], {"to": 1}),
+           ("Unsqueeze", ["mask", "two"], ["mask2"], {}), ("Mul", ["found", "mask2"], ["kept"], {}),
+           ("ReduceSum", ["kept", "one"], ["sum"], {"keepdims": 0}), ("ReduceSum", ["mask", "one"], ["count"], {}),
+           ("Div", ["sum", "count"], ["embeddings"], {})],
+          {"input_ids": ["batch", "sequence"], "attention_mask": ["batch", "sequence"]}, {"embeddings": ["batch", table.shape[1]]},
+          table, folder, one=np.array([1]), two=np.array([2]))
+
+
+STATIC_TEXTS = [*TEXTS, "🏯", "x" * 3000, "good " * 700, "good 🏯 " * 300 + "bad " * 300]
+
+
+def static_table(seed):
+    return np.random.default_rng(seed).normal(size=(tokenizer().get_vocab_size(), 8)).astype(np.float32)
+
+
+def model2vec_folder(seed, normalize, exported, **options):
+    def make(folder):
+        import model2vec
+        table = static_table(seed)
+        config = {"model_type": "model2vec", "architectures": ["StaticModel"], "normalize": normalize}
+        model = model2vec.StaticModel(table, tokenizer(), config, normalize=normalize, **options)
+        model.save_pretrained(folder)
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, "model_type": "model2vec"}, indent=1))
+        if exported is not export_bag:  # without what is read of sentence-transformers
+            (folder / "modules.json").unlink()
+        exported(table, folder, normalize)
+        cases = [{"input": {"text": text}, "expect": {"vector": model.encode([text])[0].tolist()}} for text in STATIC_TEXTS]
+        card(folder, "feature-extraction", library_name="model2vec")
+        golden(folder, f"model2vec {model2vec.__version__}", cases)
+    return make
+
+
+def static_sentences(seed, normalize, exported, prompts=None, default=None, truncated=None):
+    def make(folder):
+        table, tokens = static_table(seed), tokenizer()
+        if truncated:
+            tokens.enable_truncation(truncated)
+        model = st.SentenceTransformer(
+            modules=[StaticEmbedding(tokens, embedding_weights=table), *([Normalize()] if normalize else [])],
+            prompts=prompts, default_prompt_name=default, device="cpu")
+        model.save(str(folder))
+        exported(table, folder, False)
+        cases = [{"input": {"text": text}, "expect": {"vector": model.encode([text])[0].tolist()}} for text in STATIC_TEXTS]
+        scores = st.util.cos_sim(model.encode(TEXTS[:1]), model.encode(TEXTS))[0].tolist()
+        cases.append({"input": {"similarity": {"source": TEXTS[0], "sentences": TEXTS}}, "expect": {"similarities": scores}})
+        card(folder)
+        golden(folder, SENTENCES, cases)
+    return make
+
+
+def no_special_tokens(folder):
+    model, tokens = bert(hf.BertModel, 11), fast(tokenizer())
+    model.save_pretrained(folder)
+    tokens.save_pretrained(folder)
+    cases = []
+    for text in TEXTS:
+        ids = tokens([text], add_special_tokens=False, truncation=True, return_tensors="pt")
+        with torch.no_grad():
+            vector = model(**ids).last_hidden_state[0].mean(0).tolist()
+        cases.append({"input": {"text": text}, "expect": {"vector": vector}})
+    export(model, "last_hidden_state", folder, {0: "batch", 1: "sequence"})
+    (folder / "model.yaml").write_text("task: feature-extraction\ntokens: { addSpecialTokens: false }\n")
+    card(folder)
+    golden(folder, TRANSFORMERS, cases)
+
+
 FOLDERS = {
+    "static-model2vec": model2vec_folder(20, True, export_bag),
+    "static-model2vec-short": model2vec_folder(21, False, export_bag, max_length=9),
+    "static-model2vec-whole": model2vec_folder(22, False, export_bag, max_length=None),
+    "static-model2vec-one-text": model2vec_folder(23, True, export_one_text),
+    "static-model2vec-masked": model2vec_folder(24, True, export_masked),
+    "static-sentences": static_sentences(25, True, export_bag),
+    "static-sentences-masked": static_sentences(26, False, export_masked),
+    "static-sentences-prompt": static_sentences(27, False, export_bag, {"query": "query: "}, "query", truncated=40),
+    "no-special-tokens": no_special_tokens,
     "prompts-default": sentences(3, PROMPTS, "query"),
     "prompts-by-name": sentences(4, PROMPTS, None, pooling="cls", normalize=True),
     "prompts-not-pooled": sentences(5, PROMPTS, "query", include=False),
