@@ -22,7 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ['errors', 'loopback', 'engine'],
   worker: ['process-memory', 'engine', 'tasks', 'onnx'],
   catalog: ['errors', 'without-paths', 'access', 'graphql', 'storage', 'tasks'],
-  importing: ['errors', 'access', 'storage', 'tasks', 'catalog', 'engine'],
+  importing: ['errors', 'access', 'storage', 'tasks', 'onnx', 'catalog', 'engine'],
   serving: ['errors', 'without-paths', 'wait-at-most', 'access', 'graphql', 'storage', 'tasks', 'catalog', 'engine'],
   prediction: ['errors', 'access', 'graphql', 'storage', 'tasks', 'catalog', 'engine', 'serving'],
   evaluation: ['access', 'graphql', 'storage', 'tasks', 'catalog', 'importing'],

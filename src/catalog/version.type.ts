@@ -175,7 +175,7 @@ export class Artifact {
   @Field({ description: 'SHA-256 digest of the file, in hexadecimal.' })
   sha256!: string;
 
-  @Field(() => SafeInt, { description: 'Size of the file, in bytes.' })
+  @Field(() => SafeInt, { description: 'Size of the file with its data files, in bytes.' })
   sizeBytes!: number;
 
   @Field(() => SafeInt, {

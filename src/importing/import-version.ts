@@ -8,7 +8,7 @@ import { type ImportedGraphs, type Importer, importGraphs, storedSpecs } from '.
 import type { ModelManifest } from './manifest.js';
 import { ProbeKilledError, ProbeMemoryError } from './probe.js';
 import { keepPublished } from './published.js';
-import { readContents, sourceDigest, type VersionContents, type VersionFolder } from './version-files.js';
+import { readContents, sourceDigest, totalBytes, type VersionContents, type VersionFolder } from './version-files.js';
 
 interface NamedVersion extends VersionFolder {
   readonly modelId: string;
@@ -86,7 +86,7 @@ function readyVersion(
     ...storedSpecs(imported),
     source_sha256: source,
     artifact_sha256: plain.sha256,
-    artifact_bytes: plain.sizeBytes,
+    artifact_bytes: totalBytes(plain),
     parameter_count: facts.parameterCount || null,
     opset: facts.opset,
     producer: facts.producer,

@@ -4,11 +4,12 @@
  */
 
 import { type ProbeProcesses, ProcessLostError, type SendToWorker } from '../engine/disposable-worker.js';
-import { type FromWorker, type LoadableVersion, loadMessage } from '../engine/messages.js';
+import { type DataBlobs, type FromWorker, type LoadableVersion, loadMessage } from '../engine/messages.js';
 import { ManifestError } from '../errors.js';
 import type { Answer } from '../tasks/answer.js';
 import { isOutOfMemory } from '../tasks/failures.js';
 import type { GraphFacts } from '../tasks/sources.js';
+import type { DataFile } from '../tasks/spec.js';
 import type { Item, VersionSpec } from '../tasks/tasks.js';
 import { checkInput } from '../tasks/tasks.js';
 import { type Golden, goldenDifference, NOT_VERIFIED, Tolerance, type Verification } from './golden.js';
@@ -34,6 +35,8 @@ export interface Candidate {
   readonly golden: Golden | null;
   readonly artifactSha256: string;
   readonly artifactPath: string;
+  readonly dataFiles: readonly DataFile[];
+  readonly dataBlobs: DataBlobs;
   readonly tokenizerPath: string | null;
 }
 
@@ -88,11 +91,12 @@ async function probeWith(
   { provider, workerMemoryBytes }: Prober,
   candidate: Candidate,
 ): Promise<ProbedVersion & { readonly isFlawless: boolean }> {
-  const { sources, golden, artifactSha256, artifactPath, tokenizerPath } = candidate;
-  const { facts } = await expectReply(send({ kind: 'examine', artifactPath, artifactSha256 }), 'examined');
-  const spec = specOf({ ...sources, facts });
+  const { sources, golden, artifactSha256, artifactPath, dataFiles, dataBlobs, tokenizerPath } = candidate;
+  const examine = { kind: 'examine', artifactPath, artifactSha256, dataFiles, dataBlobs } as const;
+  const { facts } = await expectReply(send(examine), 'examined');
+  const spec = { ...specOf({ ...sources, facts }), ...(dataFiles.length > 0 && { dataFiles }) };
   const ref = sources.manifest.name;
-  const version: LoadableVersion = { key: KEY, ref, spec, artifactPath, artifactSha256, tokenizerPath };
+  const version: LoadableVersion = { key: KEY, ref, spec, artifactPath, artifactSha256, dataBlobs, tokenizerPath };
   const items = itemsOf(spec, golden);
   let verification = NOT_VERIFIED;
   try {
@@ -202,6 +206,9 @@ async function expectReply<K extends FromWorker['kind']>(
 
 /** Rewords messages of ONNX Runtime that a model owner can act on. */
 function explained(message: string): string {
+  const [, tensor] = /Cannot parse data from external tensors.* for tensor: (.+)/.exec(message) ?? [];
+  if (tensor)
+    return `the tensor ${tensor} is a shape, and must be in the graph itself: save the graph again so that small tensors stay in it, with onnx.save_model(model, path, save_as_external_data=True, size_threshold=1024)`;
   const [, locale] = /Failed to construct locale with name:(.+?):/.exec(message) ?? [];
   if (!locale) return message;
   return `the graph needs the locale ${locale}, which is not installed on the server: export the graph with the locale "C.UTF-8" (skl2onnx: options={TfidfVectorizer: {'locale': 'C.UTF-8'}}), or install ${locale}`;

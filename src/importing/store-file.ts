@@ -14,26 +14,24 @@ export async function readText(file: string): Promise<string | null> {
   });
 }
 
-/** Reads a whole file into memory. @throws ManifestError */
-export async function readBytes(file: string): Promise<Uint8Array> {
-  return readFile(file).catch((error: Error) => {
-    throw unreadableFile(file, error);
-  });
+/** The bytes of a file of any size. @throws ManifestError */
+export async function* chunksOf(file: string): AsyncGenerator<Uint8Array> {
+  try {
+    // A stream allocates a whole chunk, however small the file is.
+    const highWaterMark = Math.min(CHUNK_BYTES, (await stat(file)).size + 1);
+    yield* createReadStream(file, { highWaterMark });
+  } catch (error) {
+    throw unreadableFile(file, error as Error);
+  }
 }
 
 /** The SHA-256 and size of a file of any size, read in chunks. @throws ManifestError */
 export async function fileDigest(file: string): Promise<{ sha256: string; sizeBytes: number }> {
   const hash = createHash('sha256');
   let sizeBytes = 0;
-  try {
-    // A stream allocates a whole chunk, however small the file is.
-    const highWaterMark = Math.min(CHUNK_BYTES, (await stat(file)).size + 1);
-    for await (const chunk of createReadStream(file, { highWaterMark })) {
-      hash.update(chunk);
-      sizeBytes += chunk.length;
-    }
-  } catch (error) {
-    throw unreadableFile(file, error as Error);
+  for await (const chunk of chunksOf(file)) {
+    hash.update(chunk);
+    sizeBytes += chunk.length;
   }
   return { sha256: hash.digest('hex'), sizeBytes };
 }
@@ -41,7 +39,7 @@ export async function fileDigest(file: string): Promise<{ sha256: string; sizeBy
 /** Small enough to keep the event loop responsive. */
 const CHUNK_BYTES = 1024 * 1024;
 
-function unreadableFile(file: string, { message }: Error): ManifestError {
+export function unreadableFile(file: string, { message }: Error): ManifestError {
   return new ManifestError(`${path.basename(file)} cannot be read: ${message}`);
 }
 

@@ -8,7 +8,7 @@
  */
 
 import { fieldsOf, fieldText, MalformedProtobufError } from './protobuf.js';
-import { scanTensor } from './tensor-scan.js';
+import { type DataFileSizes, scanTensor } from './tensor-scan.js';
 
 export const GRAPH_LIMITS = {
   maxBytes: 2 ** 31 - 1,
@@ -25,10 +25,14 @@ export const GRAPH_LIMITS = {
  */
 const OPERATOR_DOMAINS = new Set(['', 'ai.onnx', 'ai.onnx.ml', 'com.microsoft']);
 const MAX_REASONS = 10;
+const NO_DATA_FILES: DataFileSizes = new Map();
 
-/** The reasons to refuse the file, at most 10, each naming the place in the graph. Empty if the file is accepted. */
-export function scanGraph(bytes: Uint8Array): string[] {
-  const scan = new GraphScanner();
+/**
+ * The reasons to refuse the file, at most 10, each naming the place in the graph. Empty if the file is accepted.
+ * `dataFiles`: those that the graph may refer to.
+ */
+export function scanGraph(bytes: Uint8Array, dataFiles: DataFileSizes = new Map()): string[] {
+  const scan = new GraphScanner(dataFiles);
   try {
     if (bytes.length > GRAPH_LIMITS.maxBytes)
       scan.refuse(`the file has ${bytes.length} bytes; the limit is ${GRAPH_LIMITS.maxBytes}`);
@@ -45,9 +49,14 @@ type Constants = ReadonlyMap<string, number | null>;
 
 class GraphScanner {
   readonly reasons: string[] = [];
+  readonly #dataFiles: DataFileSizes;
   readonly #functions = new Set<string>();
   #nodes = 0;
   #initializers = 0;
+
+  constructor(dataFiles: DataFileSizes) {
+    this.#dataFiles = dataFiles;
+  }
 
   refuse(reason: string): void {
     if (this.reasons.length < MAX_REASONS) this.reasons.push(reason);
@@ -104,18 +113,19 @@ class GraphScanner {
     if (++this.#initializers === GRAPH_LIMITS.maxInitializers + 1)
       this.refuse(`the file has more than ${GRAPH_LIMITS.maxInitializers} initializers`);
     if (this.#initializers > GRAPH_LIMITS.maxInitializers) return;
-    const { name, value, reasons } = scanTensor(bytes);
+    const { name, value, reasons } = scanTensor(bytes, this.#dataFiles);
     for (const reason of reasons) this.refuse(`initializer "${shorten(name)}" ${reason}`);
     if (names.has(name)) this.refuse(`initializer "${shorten(name)}" is defined twice`);
     names.add(name);
     constants.set(name, value);
   }
 
-  /** A sparse initializer holds two tensors: values (field 1) and indices (field 2). */
+  /** A sparse initializer holds two tensors: values (field 1) and indices (field 2). Both must be embedded. */
   #scanSparseInitializer(bytes: Uint8Array): void {
     for (const field of fieldsOf(bytes)) {
       if (field.number > 2) continue;
-      for (const reason of scanTensor(field.bytes).reasons) this.refuse(`a sparse initializer ${reason}`);
+      for (const reason of scanTensor(field.bytes, NO_DATA_FILES).reasons)
+        this.refuse(`a sparse initializer ${reason}`);
     }
   }
 
@@ -159,7 +169,7 @@ class GraphScanner {
   ): void {
     for (const { number, bytes: part } of fieldsOf(bytes)) {
       if (number === 5 || number === 10) {
-        const { value, reasons } = scanTensor(part);
+        const { value, reasons } = scanTensor(part, this.#dataFiles);
         for (const reason of reasons) this.refuse(`${where}: a tensor ${reason}`);
         if (op === 'Constant' && outputs[0] !== undefined) constants.set(outputs[0], value);
       } else if (number === 22 || number === 23) this.#scanSparseInitializer(part);
@@ -173,9 +183,12 @@ class GraphScanner {
     if (trips === '' && condition === '')
       this.refuse(`${where} has neither a trip count nor a condition, so it never ends`);
     const count = constants.get(trips);
-    if (count != null && count > GRAPH_LIMITS.maxTrips && !mayEndEarly) {
-      this.refuse(`${where} runs ${count} iterations; the limit without a condition is ${GRAPH_LIMITS.maxTrips}`);
-    }
+    if (count == null || count <= GRAPH_LIMITS.maxTrips || mayEndEarly) return;
+    this.refuse(
+      Number.isFinite(count)
+        ? `${where} runs ${count} iterations; the limit without a condition is ${GRAPH_LIMITS.maxTrips}`
+        : `${where} has its trip count in a data file; embed that constant in the graph`,
+    );
   }
 
   /** Checks a graph input or output. Returns its kind, for example `tensor`. */

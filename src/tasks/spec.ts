@@ -59,6 +59,14 @@ export interface ImageSpec {
   readonly std: readonly number[];
 }
 
+/** A file beside the graph that holds the data of tensors, such as `model.onnx.data`. It is stored as a blob. */
+export interface DataFile {
+  /** Its path as the graph names it, relative to the folder of the graph. */
+  readonly location: string;
+  readonly sha256: string;
+  readonly sizeBytes: number;
+}
+
 /** How a text is tokenized. Null in the spec if the graph itself takes strings. */
 export interface TextSpec {
   /** SHA-256 of the blob that holds tokenizer.json and tokenizer_config.json. */
@@ -128,6 +136,8 @@ export interface SpecBase {
    * were checked.
    */
   readonly uncheckedBatchesBytes?: number;
+  /** Absent if all data is in the graph. */
+  readonly dataFiles?: readonly DataFile[];
   /** Maximum duration of a run in milliseconds. After that, the watchdog ends the process. */
   readonly maxRunMs: number;
   /**

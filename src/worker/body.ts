@@ -6,8 +6,18 @@
  * that fails in preprocessing, in the graph or in postprocessing fails alone.
  */
 
-import type { BatchTiming, CancelMessage, FromWorker, ItemResult, LoadMessage, ToWorker } from '../engine/messages.js';
+import path from 'node:path';
+import type {
+  BatchTiming,
+  CancelMessage,
+  DataBlobs,
+  FromWorker,
+  ItemResult,
+  LoadMessage,
+  ToWorker,
+} from '../engine/messages.js';
 import { faultPoint } from '../fault-points.js'; // @fault
+import { withLocations } from '../onnx/external-data.js';
 import { readGraphFile } from '../onnx/graph-file.js';
 import { scanGraph } from '../onnx/graph-scan.js';
 import { withoutZipMap } from '../onnx/zip-map.js';
@@ -15,6 +25,7 @@ import type { TensorData } from '../tasks/datatypes.js';
 import { type Preprocessed, type Tools } from '../tasks/define-task.js';
 import { type ItemFailure, isOutOfMemory, UnreadableItemError, UnusableOutputError } from '../tasks/failures.js';
 import { type Tokenizer, withoutSpecialTokens } from '../tasks/sequences.js';
+import type { DataFile } from '../tasks/spec.js';
 import { readsBags } from '../tasks/static-embedding.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { type Item, outputsUsed, preprocessItem, taskNamed } from '../tasks/tasks.js';
@@ -28,7 +39,10 @@ export interface WorkerRuntime {
   readonly tools: Omit<Tools, 'tokenizer'>;
   /** Reads an artifact and checks its SHA-256. */
   readonly readArtifact: (file: string, sha256: string) => Promise<Uint8Array>;
-  readonly openSession: (bytes: Uint8Array, provider: string) => Promise<OpenSession>;
+  /** Checks the SHA-256 of a file that is too large to be in memory. */
+  readonly verifyFile: (file: string, sha256: string) => Promise<void>;
+  /** `dataFolder`: the only folder from which data files are read; null if the graph has none. */
+  readonly openSession: (bytes: Uint8Array, provider: string, dataFolder: string | null) => Promise<OpenSession>;
   readonly openTokenizer: (bytes: Uint8Array) => Promise<Tokenizer>;
   /** Data memory of this process in bytes; null on platforms without `/proc`. */
   readonly dataBytes: () => Promise<number | null>;
@@ -82,7 +96,7 @@ export class WorkerBody {
   constructor(runtime: WorkerRuntime, send: (message: FromWorker) => void) {
     this.#runtime = runtime;
     this.#send = send;
-    this.#locales = new Locales(runtime.openSession);
+    this.#locales = new Locales((bytes, provider) => runtime.openSession(bytes, provider, null));
   }
 
   receive(message: ToWorker): Promise<void> {
@@ -140,17 +154,20 @@ export class WorkerBody {
   }
 
   async #runIdentity(provider: string): Promise<OpenSession> {
-    const session = await this.#runtime.openSession(Buffer.from(IDENTITY_MODEL), provider);
+    const session = await this.#runtime.openSession(Buffer.from(IDENTITY_MODEL), provider, null);
     await session.run([{ name: 'x', datatype: 'FP32', shape: [1], data: Float32Array.of(1) }]);
     return session;
   }
 
   async #load(message: LoadMessage, measure: LoadMeasure): Promise<Loaded> {
-    const { spec, artifactPath, artifactSha256, provider, warmUp } = message;
+    const { spec, artifactPath, artifactSha256, dataBlobs, provider, warmUp } = message;
     faultPoint('worker.load.begin'); // @fault
     const { bytes } = withoutZipMap(await this.#runtime.readArtifact(artifactPath, artifactSha256));
     const tokenizer = await this.#openTokenizer(message);
-    const session = await this.#runtime.openSession(await this.#locales.runnable(bytes), provider);
+    const session = await this.#openGraph(await this.#locales.runnable(bytes), provider, {
+      dataFiles: spec.dataFiles ?? [],
+      dataBlobs,
+    });
     faultPoint('worker.load.opened'); // @fault
     const loaded = { spec, session, tools: { ...this.#runtime.tools, tokenizer } };
     try {
@@ -172,6 +189,22 @@ export class WorkerBody {
     const [row] = (await preprocessItem(item, spec, tools)).rows;
     if (row) await session.run(row);
     return performance.now() - begun;
+  }
+
+  /** Opens a graph that `scanGraph` has accepted, with its data files. Takes `bytes` over. */
+  async #openGraph(
+    bytes: Uint8Array,
+    provider: string,
+    { dataFiles, dataBlobs: { folder, paths } }: { dataFiles: readonly DataFile[]; dataBlobs: DataBlobs },
+  ): Promise<OpenSession> {
+    if (dataFiles.length === 0) return this.#runtime.openSession(bytes, provider, null);
+    const names = new Map<string, string>();
+    for (const [i, { location, sha256 }] of dataFiles.entries()) {
+      const blob = paths[i] ?? '';
+      await this.#runtime.verifyFile(blob, sha256);
+      names.set(location, path.relative(folder, blob));
+    }
+    return this.#runtime.openSession(withLocations(bytes, names), provider, folder);
   }
 
   async #openTokenizer({ spec, tokenizerPath }: LoadMessage): Promise<Tokenizer | null> {
@@ -202,14 +235,14 @@ export class WorkerBody {
     }
   }
 
-  async #examine({ id, artifactPath, artifactSha256 }: Numbered<'examine'>): Promise<void> {
+  async #examine({ id, artifactPath, artifactSha256, dataFiles, dataBlobs }: Numbered<'examine'>): Promise<void> {
     const bytes = await this.#runtime.readArtifact(artifactPath, artifactSha256);
-    const reasons = scanGraph(bytes);
+    const reasons = scanGraph(bytes, new Map(dataFiles.map(({ location, sizeBytes }) => [location, sizeBytes])));
     if (reasons.length > 0) throw new Error(`the ONNX file is not supported: ${reasons.join('; ')}`);
     const { bytes: runnable, zipMap } = withoutZipMap(bytes);
     // Before the session is opened, which takes the bytes over.
     const read = readGraphFile(bytes);
-    const session = await this.#runtime.openSession(await this.#locales.runnable(runnable), 'cpu');
+    const session = await this.#openGraph(await this.#locales.runnable(runnable), 'cpu', { dataFiles, dataBlobs });
     faultPoint('worker.examined'); // @fault
     const { inputs, outputs } = session;
     await session.release();

@@ -39,6 +39,13 @@ export interface Initializer {
   readonly name: string;
   readonly shape: readonly number[];
   readonly data: readonly number[] | Float32Array;
+  /** Puts the data into a data file. `again`: a second location. By default, the length is that of the data. */
+  readonly file?: {
+    readonly location: string;
+    readonly offset: number | string;
+    readonly length?: number;
+    readonly again?: string;
+  };
 }
 
 export interface GraphSpec {
@@ -144,13 +151,26 @@ function encodeInts(tensor: Initializer): Uint8Array {
   return encodeTensor(tensor, TYPE.INT64, new Uint8Array(BigInt64Array.from(Array.from(tensor.data), BigInt).buffer));
 }
 
-function encodeTensor({ name, shape }: Initializer, type: number, raw: Uint8Array): Uint8Array {
+function encodeTensor({ name, shape, file }: Initializer, type: number, raw: Uint8Array): Uint8Array {
   return bytes((w) => {
     for (const size of shape) w.writeVarintField(1, size);
     w.writeVarintField(2, type);
     w.writeStringField(8, name);
-    w.writeBytesField(9, raw);
+    if (file) writeDataFile(w, { length: raw.length, ...file });
+    else w.writeBytesField(9, raw);
   });
+}
+
+function writeDataFile(w: PbfWriter, { again, ...entries }: NonNullable<Initializer['file']>): void {
+  for (const [key, value] of [...Object.entries(entries), ...(again ? [['location', again]] : [])])
+    w.writeBytesField(
+      13,
+      bytes((entry) => {
+        entry.writeStringField(1, String(key));
+        entry.writeStringField(2, String(value));
+      }),
+    );
+  w.writeVarintField(14, 1);
 }
 
 function bytes(fields: Fields): Uint8Array {
