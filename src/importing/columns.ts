@@ -10,10 +10,24 @@ import type { ModelYaml } from './manifest.js';
 
 /** The columns of model.yaml; without any, one column for each graph input. @throws ManifestError if they cannot feed the graph */
 export function columnsOf({ columns }: Pick<ModelYaml, 'columns'>, inputs: readonly TensorSpec[]): ColumnSpec[] {
-  const named = columns.map((column) => ({ ...column, input: column.input ?? inputOf(column.name, inputs) }));
+  const named = columns.map((column) => ({
+    ...column,
+    input: column.input ?? inputOf(column.name, inputs),
+    example: column.example ?? (column.required ? exampleOfColumn(column) : null),
+  }));
   const specs = named.length > 0 ? named : inputs.map(columnOfInput).filter((column) => column !== null);
   checkColumns({ columns: specs, inputs });
   return specs;
+}
+
+/** A value that the column accepts, for a row that shows its form and tests the graph. */
+function exampleOfColumn({ type, categories, minimum, maximum }: ModelYaml['columns'][number]): unknown {
+  if (type === 'CATEGORY') return categories[0] ?? null;
+  if (type === 'TEXT') return 'a';
+  if (type === 'BOOLEAN') return true;
+  const [least, most] = [minimum ?? -Infinity, maximum ?? Infinity];
+  const inRange = Math.min(Math.max(1, least), most);
+  return type === 'INTEGER' ? Math.ceil(inRange) : inRange;
 }
 
 /** The input that a column feeds by default: the graph's only input, or the one with the column's name. */
@@ -44,6 +58,11 @@ function checkColumns({ columns, inputs }: { columns: readonly ColumnSpec[]; inp
   }
   const duplicate = firstDuplicate(columns.map(({ name }) => name));
   if (duplicate !== undefined) throw new ManifestError(`model.yaml: column "${duplicate}" is listed twice`);
+  const empty = columns.find(({ type, categories }) => type === 'CATEGORY' && categories.length === 0);
+  if (empty)
+    throw new ManifestError(
+      `model.yaml: column "${empty.name}" is a category without categories: list those that the model knows`,
+    );
   const names = inputs.map(({ name }) => name);
   const unmatched = columns.find(({ input }) => !names.includes(input));
   if (unmatched) {
@@ -61,7 +80,10 @@ function checkColumns({ columns, inputs }: { columns: readonly ColumnSpec[]; inp
 function checkFeeds(input: TensorSpec, columns: readonly ColumnSpec[]): void {
   const shape = `input "${input.name}" has shape ${shapeText(input.shape)}`;
   const width = input.shape.length === 1 ? 1 : input.shape.at(-1);
-  if (input.shape.length > 2) throw new ManifestError(`${shape}; rows need [any] or [any, columns]`);
+  if (input.shape.length > 2)
+    throw new ManifestError(
+      `${shape}; rows need [any] or [any, columns]: export the graph with such an input, or set task: tensor in model.yaml`,
+    );
   if (width !== null && width !== columns.length)
     throw new ManifestError(`model.yaml: the number of columns is ${columns.length}, but ${shape}`);
   const misfit = columns.find((column) => !canFeed(column, input.datatype));

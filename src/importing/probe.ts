@@ -7,11 +7,12 @@ import { type ProbeProcesses, ProcessLostError, type SendToWorker } from '../eng
 import { type DataBlobs, type FromWorker, type LoadableVersion, loadMessage } from '../engine/messages.js';
 import { ManifestError } from '../errors.js';
 import type { Answer } from '../tasks/answer.js';
-import { isOutOfMemory } from '../tasks/failures.js';
+import { EXAMPLE_FAILED, isOutOfMemory } from '../tasks/failures.js';
 import type { GraphFacts } from '../tasks/sources.js';
-import type { DataFile } from '../tasks/spec.js';
+import type { DataFile, TensorSpec } from '../tasks/spec.js';
 import type { Item, VersionSpec } from '../tasks/tasks.js';
 import { checkInput } from '../tasks/tasks.js';
+import { exampleRefusal } from './example.js';
 import { type Golden, goldenDifference, NOT_VERIFIED, Tolerance, type Verification } from './golden.js';
 import { type SpecSources, specOf } from './spec.js';
 
@@ -102,16 +103,35 @@ async function probeWith(
   try {
     await expectReply(send(loadMessage(version, provider)), 'loaded');
     if (golden) verification = await compareWithGolden(send, spec, golden, items);
-    else await runItem(send, items[0] as Item, 'the example');
+    else await runItem(send, items[0] as Item, EXAMPLE);
   } catch (error) {
-    const isCrash = spec.text && error instanceof ProcessLostError && error.cause === 'crashed';
-    throw isCrash && !isOutOfMemory(error.message)
-      ? new ManifestError(`${error.message} while loading and testing tokenizer.json and the graph`)
-      : error;
+    throw explainedFailure(error, spec, candidate);
   }
   const limited = await withBatchLimits(send, spec, items, workerMemoryBytes);
   const isFlawless = limited.maxBatch === spec.maxBatch && limited.text?.pads === spec.text?.pads;
   return { spec: limited, facts, verification, isFlawless };
+}
+
+/** What failed, in the terms of the owner's files. */
+function explainedFailure(error: unknown, spec: VersionSpec, { sources: { manifest }, golden }: Candidate): unknown {
+  if (!(error instanceof Error) || isOutOfMemory(error.message)) return error;
+  if (error instanceof ProcessLostError && error.cause === 'crashed') {
+    if (spec.text) return new ManifestError(`${error.message} while loading and testing tokenizer.json and the graph`);
+    const tested = golden ? `${error.message} with the example or a case of golden.json` : error.message;
+    const reason = `The graph crashes ONNX Runtime: ${tested}`;
+    return new ManifestError(exampleRefusal(spec, manifest, { reason, isAnswered: false }));
+  }
+  const begin = [EXAMPLE_FAILED, `${EXAMPLE} failed: `].find((start) => error.message.startsWith(start));
+  if (!(error instanceof ManifestError) || !begin) return error;
+  const reason = sentence(error.message.slice(begin.length));
+  return new ManifestError(exampleRefusal(spec, manifest, { reason, isAnswered: begin !== EXAMPLE_FAILED }));
+}
+
+/** How `runItem` names the example. */
+const EXAMPLE = 'the example';
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
 function itemsOf(spec: VersionSpec, golden: Golden | null): Item[] {
@@ -163,8 +183,14 @@ async function withBatchLimits(
   const neighbors = spec.text && padding ? 'other inputs of the same length' : 'other inputs';
   return {
     ...withPads(spec, padding === null),
+    outputs: spec.outputs.map(withOpenRows),
     maxBatchReason: `tested ${inputs}: each answer is the same alone and in batches with ${neighbors}`,
   };
+}
+
+/** Exporters sometimes declare the size of the example that they traced: one row, although there is one per input row. */
+function withOpenRows(output: TensorSpec): TensorSpec {
+  return output.shape.length === 0 ? output : { ...output, shape: [null, ...output.shape.slice(1)] };
 }
 
 /** Allows padding if the graph supports it and it is safe, that is, does not change answers. */
@@ -198,18 +224,6 @@ async function expectReply<K extends FromWorker['kind']>(
   if (message.kind === kind) return message as Extract<FromWorker, { kind: K }>;
   if ('message' in message && isOutOfMemory(message.message)) throw new ProbeMemoryError(message.message);
   throw new ManifestError(
-    'message' in message
-      ? explained(message.message)
-      : `the worker sent an unexpected reply "${message.kind}". This is a bug.`,
+    'message' in message ? message.message : `the worker sent an unexpected reply "${message.kind}". This is a bug.`,
   );
-}
-
-/** Rewords messages of ONNX Runtime that a model owner can act on. */
-function explained(message: string): string {
-  const [, tensor] = /Cannot parse data from external tensors.* for tensor: (.+)/.exec(message) ?? [];
-  if (tensor)
-    return `the tensor ${tensor} is a shape, and must be in the graph itself: save the graph again so that small tensors stay in it, with onnx.save_model(model, path, save_as_external_data=True, size_threshold=1024)`;
-  const [, locale] = /Failed to construct locale with name:(.+?):/.exec(message) ?? [];
-  if (!locale) return message;
-  return `the graph needs the locale ${locale}, which is not installed on the server: export the graph with the locale "C.UTF-8" (skl2onnx: options={TfidfVectorizer: {'locale': 'C.UTF-8'}}), or install ${locale}`;
 }

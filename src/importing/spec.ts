@@ -3,12 +3,14 @@
  */
 import { ManifestError } from '../errors.js';
 import type { AnyTask } from '../tasks/define-task.js';
+import { OPEN_BATCH } from '../tasks/graph-failures.js';
 import { isMask } from '../tasks/image.js';
 import type { GraphFacts } from '../tasks/sources.js';
 import type { Activation, ImageSpec, SpecBase, TensorSpec } from '../tasks/spec.js';
-import { checkInput, taskNamed, type VersionSpec } from '../tasks/tasks.js';
+import { taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { shapeText } from '../tasks/tensors.js';
 import { columnsOf, firstDuplicate } from './columns.js';
+import { exampleOf } from './example.js';
 import { defaultLabels, type HuggingFaceFiles, labelsOfConfig } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
 import { imageSpecOfPreprocessor, type Preprocessor } from './preprocessor.js';
@@ -28,15 +30,16 @@ export function specOf(sources: SpecSources): VersionSpec {
   const { yaml } = manifest;
   const { inputs, outputs } = facts;
   const task = taskNamed(yaml.task);
-  const canBatch = [...inputs, ...outputs].every(({ shape }) => shape.length > 0 && shape[0] === null);
+  const fixed = inputs.find(({ shape }) => shape[0] !== null);
   const { image, text, head, ...parts } = partsOf(sources, task);
   const base = {
     inputs,
     outputs,
     ...parts,
     example: {},
-    maxBatch: canBatch ? yaml.maxBatch : 1,
-    maxBatchReason: canBatch ? 'not tested yet' : 'the first dimension of an input or output is fixed',
+    maxBatch: fixed ? 1 : yaml.maxBatch,
+    // Shapes of outputs may be declared wrongly: the test of batches shows whether they have one row per input row.
+    maxBatchReason: fixed ? reasonOfFixedBatch(fixed) : 'not tested yet',
     maxRunMs: yaml.maxRunMs,
     operationsPerValue: facts.operationsPerValue,
   } satisfies SpecBase;
@@ -64,6 +67,7 @@ function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
   const { hf, facts, manifest } = sources;
   const { output, columns, labels: yamlLabels } = manifest.yaml;
   const labels = attempt(() => labelsOfVersion(sources)) ?? [];
+  if (part !== 'tensors') attempt(() => checkBatchSize(facts.inputs));
   const head = attempt(() => task.head({ task: task.name, output, labels, facts, hf }));
   if (task.hasLabels && (reasons.length === 0 || labels.length === 0))
     attempt(() => checkLabels(head, { labels, yamlLabels }, facts.outputs));
@@ -89,6 +93,23 @@ function labelsOfFiles({ manifest, hf, facts }: SpecSources): readonly string[] 
   const defaults = defaultLabels(hf);
   const mayFit = facts.outputs.some(({ shape }) => (shape.at(-1) ?? defaults.length) === defaults.length);
   return mayFit ? defaults : [];
+}
+
+// ── batch size ──
+
+function reasonOfFixedBatch({ name, shape }: TensorSpec): string {
+  if (shape.length === 0) return `input "${name}" is a scalar, so that inputs run one at a time`;
+  return `the first size of input "${name}", ${shapeText(shape)}, is fixed, so that inputs run one at a time: export with an open batch size (${OPEN_BATCH})`;
+}
+
+/** A task prepares one row for each input, and the graph must accept it. */
+function checkBatchSize(inputs: readonly TensorSpec[]): void {
+  const frozen = inputs.find(({ shape }) => shape.length > 0 && shape[0] !== null && shape[0] !== 1);
+  if (!frozen) return;
+  const { name, shape } = frozen;
+  throw new ManifestError(
+    `input "${name}" has shape ${shapeText(shape)}: its first size, the batch, is frozen at ${shape[0]}, but inputs come one at a time: export with an open batch size (${OPEN_BATCH}), or with a batch size of 1`,
+  );
 }
 
 // ── labels ──
@@ -218,28 +239,4 @@ function checkImageSize(spec: ImageSpec, graph: GraphSize, input: TensorSpec): v
     throw new ManifestError(
       `image_mean and image_std need ${channels} values, one per channel; one of them has ${tooShort.length}`,
     );
-}
-
-// ── example ──
-
-/**
- * The example of model.yaml, or the first of the task's candidates that passes the check: an unsuitable widget input of a
- * card does not fail the version.
- */
-function exampleOf(spec: VersionSpec, { yaml, widget }: ModelManifest): VersionSpec['example'] {
-  const examples = yaml.example ? [yaml.example] : taskNamed(spec.task).examples(spec, widget);
-  const problems = examples.map((example) => problemOfExample(spec, example));
-  const valid = examples[problems.indexOf(null)];
-  if (valid) return valid;
-  throw new ManifestError(`model.yaml: the example is not a valid input: ${problems.at(-1)}`);
-}
-
-/** Null if the example is a valid input. */
-function problemOfExample(spec: VersionSpec, example: VersionSpec['example']): string | null {
-  try {
-    checkInput(spec, example, ['example']);
-    return null;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
 }

@@ -27,7 +27,7 @@ export function textSpecOf(sources: TextSources, task: AnyTask): TextSpec | null
   if (inputs.length === 1 && only?.datatype === 'BYTES') {
     if (task.part === 'text') return null;
     throw new ManifestError(
-      `input "${only.name}" is BYTES, but ${task.name} needs a graph that takes tokens: input_ids, attention_mask`,
+      `input "${only.name}" is BYTES, but ${task.name} needs a graph that takes tokens: export it with the inputs input_ids and attention_mask`,
     );
   }
   checkTextInputs(inputs, task, tokenizerSha256 === null);
@@ -92,13 +92,14 @@ function checkTextInputs(inputs: readonly TensorSpec[], task: AnyTask, hasNoToke
   const known: readonly string[] = bags ? BAG_INPUTS : TEXT_INPUTS;
   const unsupported = inputs.find(({ name, datatype }) => !known.includes(name) || !/^INT(64|32)$/.test(datatype));
   const hint = hasNoTokenizer ? '; a graph that takes strings needs a single input, of datatype BYTES' : '';
+  const advice = `: export it with optimum-cli export onnx, which gives the inputs these names${hint}`;
   if (!unsupported && !inputs.some(({ name }) => name === 'input_ids'))
-    throw new ManifestError(`the graph has no input "input_ids"${hint}`);
+    throw new ManifestError(`the graph has no input "input_ids"${advice}`);
   const other = unsupported ?? (bags ? inputs.find(({ shape }) => shape.length !== 1) : undefined);
   if (!other) return;
   const { name, datatype, shape } = other;
   const supported = bags ? `${known.join(' and ')}, with one dimension,` : `${known.join(', ')},`;
   throw new ManifestError(
-    `input "${name}" (${datatype} ${shapeText(shape)}) is not supported; text graphs can have ${supported} as INT64 or INT32${hint}`,
+    `input "${name}" (${datatype} ${shapeText(shape)}) is not supported; text graphs can have ${supported} as INT64 or INT32${advice}`,
   );
 }

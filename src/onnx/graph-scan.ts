@@ -105,7 +105,9 @@ class GraphScanner {
     }
     if (depth === 0 && outputs.length === 0) this.refuse('the graph has no output');
     else if (depth === 0 && !outputs.includes('tensor'))
-      this.refuse('none of the graph outputs is a tensor; only tensors can be returned');
+      this.refuse(
+        'none of the graph outputs is a tensor; only tensors can be returned: export with tensor outputs (skl2onnx: options={"zipmap": False})',
+      );
     for (const node of nodes) this.#scanNode(node, depth, constants);
   }
 
@@ -193,19 +195,26 @@ class GraphScanner {
 
   /** Checks a graph input or output. Returns its kind, for example `tensor`. */
   #scanValueInfo(bytes: Uint8Array, role: 'input' | 'output'): string {
-    let [name, kind, element] = ['', 'unknown', 0];
+    const found = { name: '', kind: 'unknown', element: 0, hasShape: false };
     for (const field of fieldsOf(bytes)) {
-      if (field.number === 1) name = fieldText(field);
-      else if (field.number === 2) [kind, element] = valueTypeOf(field.bytes);
+      if (field.number === 1) found.name = fieldText(field);
+      else if (field.number === 2) Object.assign(found, valueTypeOf(field.bytes));
     }
+    const { name, kind, element, hasShape } = found;
     const where = `${role} "${shorten(name)}"`;
     if (kind === 'optional')
       this.refuse(`${where} is optional, which is not supported: an empty optional crashes ONNX Runtime`);
     else if (kind !== 'tensor' && kind !== 'unknown' && role === 'input')
-      this.refuse(`${where} is a ${kind}; inputs must be tensors`);
+      this.refuse(
+        `${where} is a ${kind}; inputs must be tensors: export the graph with one tensor input for each value`,
+      );
     else if (UNSUPPORTED_ELEMENT_TYPES[element])
       this.refuse(
         `${where} is ${UNSUPPORTED_ELEMENT_TYPES[element]}, which ONNX Runtime for Node does not support; cast it to float32 inside the graph`,
+      );
+    else if (kind === 'tensor' && role === 'input' && !hasShape)
+      this.refuse(
+        `${where} has no shape: export it with one, whose sizes may be open (tf2onnx: input_signature with TensorSpec([None, …]); onnx: make_tensor_value_info(name, type, ["N", …]))`,
       );
     return kind === 'unknown' ? 'tensor' : kind;
   }
@@ -232,19 +241,28 @@ const UNSUPPORTED_ELEMENT_TYPES: Readonly<Record<number, string>> = {
   23: 'float4e2m1',
 };
 
-function valueTypeOf(bytes: Uint8Array): [kind: string, element: number] {
+function valueTypeOf(bytes: Uint8Array): { kind: string; element: number; hasShape: boolean } {
   for (const field of fieldsOf(bytes)) {
     const kind = VALUE_KINDS[field.number];
     if (!kind) continue;
-    const element = kind === 'tensor' ? [...fieldsOf(field.bytes)].find(({ number }) => number === 1)?.value : 0;
-    return [kind, element ?? 0];
+    const parts = kind === 'tensor' ? [...fieldsOf(field.bytes)] : [];
+    const element = parts.find(({ number }) => number === 1)?.value ?? 0;
+    return { kind, element, hasShape: parts.some(({ number }) => number === 2) };
   }
-  return ['unknown', 0];
+  return { kind: 'unknown', element: 0, hasShape: false };
 }
+
+/** What to do about domains that exporters write if they are asked to, or if an operator has no equivalent in ONNX. */
+const DOMAIN_ADVICE: Readonly<Record<string, string>> = {
+  'ai.onnx.contrib': 'export the tokenizer separately, as tokenizer.json, and not with onnxruntime-extensions',
+  'org.pytorch.aten': 'export without operator_export_type=ONNX_ATEN_FALLBACK',
+  'com.microsoft.nchwc': 'use the model as it was before ONNX Runtime saved it optimized for one machine',
+  'ai.onnx.preview.training': 'export the model for inference, without its training graph',
+};
 
 function unknownDomain(where: string, domain: string): string {
   const known = [...OPERATOR_DOMAINS].filter(Boolean).join(', ');
-  return `${where} uses the unsupported operator domain "${shorten(domain)}"; supported are ${known}, and functions that the file defines`;
+  return `${where} uses the unsupported operator domain "${shorten(domain)}"; supported are ${known}, and functions that the file defines: ${DOMAIN_ADVICE[domain] ?? 'export without custom operators'}`;
 }
 
 const MAX_NAME_LENGTH = 60;

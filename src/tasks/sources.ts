@@ -127,7 +127,7 @@ export function pickOutput(
     );
   if (chosen.shape.length !== rank)
     throw new ManifestError(
-      `output "${chosen.name}" has shape ${shapeText(chosen.shape)}; ${task} needs ${rank} dimensions`,
+      `output "${chosen.name}" has shape ${shapeText(chosen.shape)}; ${task} needs ${rank} dimensions: name another output in output.${key} of model.yaml`,
     );
   return chosen;
 }

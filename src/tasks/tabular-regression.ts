@@ -35,7 +35,9 @@ function valueHead({ output, facts: { outputs } }: TaskSources): ValueHead {
   if (!valueOutput)
     throw new ManifestError(`model.yaml: output.value is "${name}", but the graph's outputs are ${names}`);
   if (!DATATYPES[valueOutput.datatype])
-    throw new ManifestError(`output "${name}" is ${valueOutput.datatype}, but a regression needs numbers`);
+    throw new ManifestError(
+      `output "${name}" is ${valueOutput.datatype}, but a regression needs numbers: name another output in output.value of model.yaml`,
+    );
   return { kind: 'value', output: name, unit: output.unit ?? null };
 }
 

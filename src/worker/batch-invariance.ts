@@ -8,8 +8,9 @@
 
 import type { TensorArray, TensorData } from '../tasks/datatypes.js';
 import { isOutOfMemory } from '../tasks/failures.js';
+import { explainRunFailure } from '../tasks/graph-failures.js';
 import type { VersionSpec } from '../tasks/tasks.js';
-import { type GraphRow, groupByShape, rowsOf, split, stack } from './batch.js';
+import { BatchSplitError, type GraphRow, groupByShape, rowsOf, split, stack } from './batch.js';
 import type { OpenSession } from './native/session-thread.js';
 import {
   doubled,
@@ -198,7 +199,7 @@ async function differenceInBatch(
       const message = error instanceof Error ? error.message : String(error);
       // Each row runs alone, so this says nothing about how the batch would have been answered.
       if (isOutOfMemory(message)) throw error;
-      return message;
+      return error instanceof BatchSplitError ? message : explainRunFailure(message);
     }
   }
 }

@@ -23,7 +23,14 @@ import { scanGraph } from '../onnx/graph-scan.js';
 import { withoutZipMap } from '../onnx/zip-map.js';
 import type { TensorData } from '../tasks/datatypes.js';
 import { type Preprocessed, type Tools } from '../tasks/define-task.js';
-import { type ItemFailure, isOutOfMemory, UnreadableItemError, UnusableOutputError } from '../tasks/failures.js';
+import {
+  EXAMPLE_FAILED,
+  type ItemFailure,
+  isOutOfMemory,
+  UnreadableItemError,
+  UnusableOutputError,
+} from '../tasks/failures.js';
+import { explainLoadFailure, explainRunFailure } from '../tasks/graph-failures.js';
 import { type Tokenizer, withoutSpecialTokens } from '../tasks/sequences.js';
 import type { DataFile } from '../tasks/spec.js';
 import { readsBags } from '../tasks/static-embedding.js';
@@ -183,11 +190,19 @@ export class WorkerBody {
     return loaded;
   }
 
-  /** Runs the first row of the example. Returns how long it took, in milliseconds. */
+  /**
+   * Runs the first row of the example. Returns how long it took, in milliseconds.
+   *
+   * @throws Error whose message begins with `EXAMPLE_FAILED`
+   */
   async #warmUp(item: Item, { spec, session, tools }: Loaded): Promise<number> {
     const begun = performance.now();
-    const [row] = (await preprocessItem(item, spec, tools)).rows;
-    if (row) await session.run(row);
+    try {
+      const [row] = (await preprocessItem(item, spec, tools)).rows;
+      if (row) await session.run(row).catch((error) => Promise.reject(new Error(explainRunFailure(messageOf(error)))));
+    } catch (error) {
+      throw new Error(`${EXAMPLE_FAILED}${messageOf(error)}`);
+    }
     return performance.now() - begun;
   }
 
@@ -242,7 +257,10 @@ export class WorkerBody {
     const { bytes: runnable, zipMap } = withoutZipMap(bytes);
     // Before the session is opened, which takes the bytes over.
     const read = readGraphFile(bytes);
-    const session = await this.#openGraph(await this.#locales.runnable(runnable), 'cpu', { dataFiles, dataBlobs });
+    const opening = this.#openGraph(await this.#locales.runnable(runnable), 'cpu', { dataFiles, dataBlobs });
+    const session = await opening.catch((error) => {
+      throw new Error(explainLoadFailure(messageOf(error), read));
+    });
     faultPoint('worker.examined'); // @fault
     const { inputs, outputs } = session;
     await session.release();

@@ -37,7 +37,15 @@ const all =
 
 const FLOAT = 1;
 const opset = (domain = '') => part(8, all(text(1, domain), number(2, 17)));
-const tensorType = (element: number): Message => part(1, number(1, element));
+/** Of a scalar: a shape without dimensions. */
+const tensorType = (element: number): Message =>
+  part(
+    1,
+    all(
+      number(1, element),
+      part(2, () => {}),
+    ),
+  );
 const input = (name: string, type: Message = tensorType(FLOAT)) => part(11, all(text(1, name), part(2, type)));
 const output = (name: string, type: Message = tensorType(FLOAT)) => part(12, all(text(1, name), part(2, type)));
 const node = (...args: Parameters<typeof nodeContent>) => part(1, nodeContent(...args));
@@ -76,6 +84,10 @@ const REFUSED: Record<string, [Uint8Array, RegExp]> = {
   'a wire type that does not exist': [Uint8Array.of(0x0f), /wire type 7 does not exist/],
   'a varint of more than 10 bytes': [new Uint8Array(11).fill(0xff), /more than 10 bytes/],
   'a truncated varint': [Uint8Array.of(0x08, 0xff), /ends inside a varint/],
+  'an input without a shape': [
+    model(all(input('x', part(1, number(1, FLOAT))), output('y'), node('Identity', ['x'], ['y']))),
+    /input "x" has no shape: export it with one/,
+  ],
   'an unknown operator domain': [
     withPart(node('Evil', ['x'], ['z'], text(7, 'com.evil'))),
     /node "z" \(Evil\) uses the unsupported operator domain "com\.evil"/,

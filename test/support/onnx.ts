@@ -7,14 +7,15 @@ import { PbfWriter } from 'pbf';
 type Fields = (writer: PbfWriter) => void;
 
 /** Element types of TensorProto. */
-export const TYPE = { FP32: 1, UINT8: 2, INT32: 6, INT64: 7, BYTES: 8, BOOL: 9, FP16: 10 } as const;
+export const TYPE = { FP32: 1, UINT8: 2, INT32: 6, INT64: 7, BYTES: 8, BOOL: 9, FP16: 10, FP64: 11, BF16: 16 } as const;
 export type TypeName = keyof typeof TYPE;
 
 /** An input or output. A size is a string if it is symbolic. */
 export interface ValueInfo {
   readonly name: string;
   readonly type: TypeName;
-  readonly shape: readonly (number | string)[];
+  /** Null if it is not declared. */
+  readonly shape: readonly (number | string)[] | null;
 }
 
 export interface NodeSpec {
@@ -61,11 +62,14 @@ const IR_VERSION = 8;
 const OPSET = 13;
 
 /** The bytes of a model file. */
-export function encodeModel(graph: GraphSpec, { opset = OPSET } = {}): Buffer {
+export function encodeModel(
+  graph: GraphSpec,
+  { opset = OPSET, irVersion = IR_VERSION, producer = 'modelgraph-test' } = {},
+): Buffer {
   return Buffer.from(
     bytes((w) => {
-      w.writeVarintField(1, IR_VERSION);
-      w.writeStringField(2, 'modelgraph-test');
+      w.writeVarintField(1, irVersion);
+      w.writeStringField(2, producer);
       w.writeBytesField(7, encodeGraph(graph));
       w.writeBytesField(
         8,
@@ -128,11 +132,11 @@ function encodeValueInfo({ name, type, shape }: ValueInfo): Uint8Array {
   const dimension = (size: number | string) =>
     bytes((w) => (typeof size === 'number' ? w.writeVarintField(1, size) : w.writeStringField(2, size)));
   const shapeBytes = bytes((w) => {
-    for (const size of shape) w.writeBytesField(1, dimension(size));
+    for (const size of shape ?? []) w.writeBytesField(1, dimension(size));
   });
   const tensorType = bytes((w) => {
     w.writeVarintField(1, TYPE[type]);
-    w.writeBytesField(2, shapeBytes);
+    if (shape) w.writeBytesField(2, shapeBytes);
   });
   return bytes((w) => {
     w.writeStringField(1, name);
