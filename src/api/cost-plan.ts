@@ -59,6 +59,7 @@ const STORED_PREDICTION: PredictionSize = {
   tokens: 256,
   labels: 100,
   sentences: 32,
+  documents: 32,
   objects: MAX_OBJECTS,
   outputValues: 4_096,
 };

@@ -25,6 +25,8 @@ const expectationSchema = z.strictObject({
   value: z.number().optional(),
   vector: z.array(z.number()).optional(),
   similarities: z.array(z.number()).optional(),
+  /** Scores in the order of the documents. */
+  ranking: z.array(z.number()).optional(),
   /** All objects above the model's threshold, best first. */
   boxes: z.array(z.object({ label: z.string(), score: z.number(), box: boxSchema })).optional(),
   tokens: z.array(spanSchema).optional(),
@@ -123,6 +125,8 @@ export function goldenDifference(
       return listDifference('vector', expect.vector, answer.vector, tolerance);
     case 'similarities':
       return listDifference('similarities', expect.similarities, answer.scores, tolerance);
+    case 'ranking':
+      return listDifference('ranking', expect.ranking, answer.scores, tolerance);
     case 'detections':
       return boxesDifference(answer, expect.boxes, tolerance);
     case 'tokens':

@@ -52,9 +52,16 @@ export function textSpecOf(sources: TextSources, task: AnyTask): TextSpec | null
     characters: characterRuleOf(hf.tokenizer ?? ''),
     ...(task.tokens?.hasPrompts ? promptsOf(hf) : {}),
     ...(isStatic || settings.addSpecialTokens === false ? { addSpecialTokens: false as const } : {}),
+    ...(hasTokenTypes(hf) ? {} : { hasTokenTypes: false as const }),
     ...limits,
     maxTokens,
   };
+}
+
+/** Whether the tokenizer returns token type ids. Without them, models count all tokens as those of the first text. */
+function hasTokenTypes({ tokenizerConfig }: HuggingFaceFiles): boolean {
+  const { model_input_names: names, tokenizer_class: kind } = tokenizerConfig;
+  return Array.isArray(names) ? names.includes('token_type_ids') : kind !== 'TokenizersBackend';
 }
 
 function limitOf({ manifest: { yaml }, hf }: TextSources, { tokens }: AnyTask): number {

@@ -8,6 +8,7 @@ import { Sized } from '../graphql/sized.js';
 import type { Answer, AnswerOf } from '../tasks/answer.js';
 import { MAX_FILLINGS } from '../tasks/fill-mask.js';
 import { MAX_OBJECTS, MIN_SCORE } from '../tasks/object-detection.js';
+import { MAX_DOCUMENTS } from '../tasks/text-ranking.js';
 import { AnswerType, Tokens } from './span.type.js';
 import { BYTES_PER_NUMBER, base64Of, Tensor, Tensors } from './tensor.type.js';
 
@@ -234,11 +235,60 @@ export class Regression {
   unit!: string | null;
 }
 
+@ObjectType({ simpleResolvers: true, description: 'Document with its relevance to a query.' })
+export class RankedDocument {
+  @Field(() => Int, { description: 'Position of the document in `RankingInput.documents`, from 0.' })
+  index!: number;
+
+  @Cost({ bytes: (_, { prediction }) => prediction.characters / Math.max(1, prediction.documents) })
+  @Field({ description: 'Text of the document.' })
+  text!: string;
+
+  @Field(() => Float, {
+    description:
+      'Relevance, higher is better: from 0 to 1, or any number if the configuration of the model asks for no sigmoid.',
+  })
+  score!: number;
+}
+
+@ObjectType({ description: 'Documents sorted by their relevance to a query.' })
+export class Ranking {
+  constructor(private readonly answer: AnswerOf<'ranking'>) {}
+
+  @Cost({ elements: leastOf('first', ({ documents }) => documents) })
+  @Field(() => [RankedDocument], {
+    description: 'Documents, highest score first; those with equal scores in the order of the input.',
+  })
+  items(
+    @Arg('first', () => Int, {
+      defaultValue: MAX_DOCUMENTS,
+      description: `Maximum number of documents to return, 1 to ${MAX_DOCUMENTS}. Other values are a BAD_USER_INPUT error.`,
+    })
+    first: number,
+  ): RankedDocument[] {
+    checkRange('first', first, 1, MAX_DOCUMENTS);
+    const { documents, scores } = this.answer;
+    const ranked = documents.map((text, index) => ({ index, text, score: scores[index] as number }));
+    return ranked.sort((a, b) => b.score - a.score || a.index - b.index).slice(0, first);
+  }
+}
+
 export const Output = createUnionType({
   name: 'Output',
   description: "Answer of a model. Its type depends on the version's task.",
   types: () =>
-    [Classification, Regression, Embedding, Similarities, Detections, Tokens, AnswerType, Fillings, Tensors] as const,
+    [
+      Classification,
+      Regression,
+      Embedding,
+      Similarities,
+      Ranking,
+      Detections,
+      Tokens,
+      AnswerType,
+      Fillings,
+      Tensors,
+    ] as const,
 });
 
 /** `labels` are the version's. An answer to a zero-shot input has its own labels. */
@@ -252,6 +302,8 @@ export function outputOf(answer: Answer, labels: readonly string[]): typeof Outp
       return new Embedding(answer.vector);
     case 'similarities':
       return create(Similarities, { scores: answer.scores });
+    case 'ranking':
+      return new Ranking(answer);
     case 'detections':
       return new Detections(answer);
     case 'tokens':

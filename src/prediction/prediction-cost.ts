@@ -68,7 +68,7 @@ function runsOf(inputs: readonly unknown[], spec: VersionSpec | null, record: bo
   const count = Math.max(1, inputs.length);
   const prediction = total.mean(count);
   const outputBytes = total.hasTensors ? count * prediction.outputValues * BYTES_PER_OUTPUT_VALUE : 0;
-  const recordedBytes = record ? total.bytes + outputBytes : 0;
+  const recordedBytes = record ? total.bytes + total.repeatedBytes + outputBytes : 0;
   return {
     points:
       count * INPUT_POINTS +
@@ -88,11 +88,14 @@ class Contents {
   /** Points for the operations of the graph, of the input that needs most of them. */
   largestComputation = 0;
   hasTensors = false;
+  /** Of the inputs, in the answers. */
+  repeatedBytes = 0;
   #operations = 0;
   #characters = 0;
   #tokens = 0;
   #labels = 0;
   #sentences = 0;
+  #documents = 0;
   #values = 0;
   readonly #spec: VersionSpec | null;
 
@@ -109,7 +112,7 @@ class Contents {
   }
 
   #addParts(input: Readonly<Record<string, unknown>>): void {
-    const { row, text, promptedText, image, tensors, question, similarity, zeroShot } = input;
+    const { row, text, promptedText, image, tensors, question, similarity, zeroShot, ranking } = input;
     if (typeof text === 'string') this.#addText(text, 1);
     if (promptedText != null) this.#addPromptedText(recordOf(promptedText));
     if (row != null) this.#addRow(row);
@@ -118,26 +121,27 @@ class Contents {
     if (question != null) this.#addQuestion(recordOf(question));
     if (similarity != null) this.#addSimilarity(recordOf(similarity));
     if (zeroShot != null) this.#addZeroShot(recordOf(zeroShot));
+    if (ranking != null) this.#addRanking(recordOf(ranking));
   }
 
   mean(count: number): PredictionSize {
     return {
       inputBytes: this.bytes / count,
-      characters: mayAnswer(this.#spec, 'fillings') ? this.#characters / count : 0,
+      characters: REPEATING.some((kind) => mayAnswer(this.#spec, kind)) ? this.#characters / count : 0,
       tokens: mayAnswer(this.#spec, 'tokens') ? this.#tokens / count : 0,
       labels: Math.max(this.#spec?.labels.length ?? 0, this.#labels / count),
       sentences: this.#sentences / count,
+      documents: this.#documents / count,
       objects: mayAnswer(this.#spec, 'detections') ? MAX_OBJECTS : 0,
       outputValues: outputValues(this.#spec, this.#values / count, this.hasTensors),
     };
   }
 
   /**
-   * `reads`: how many times the model reads the text. A longer text is refused before it is read. `prompt`: the name of the
-   * prompt before it; null for the default.
+   * `reads`: how many times the model reads the text. A longer text is refused before it is read. `before`: the
+   * prompt that stands before it.
    */
-  #addText(value: unknown, reads: number, prompt: unknown = null): void {
-    const before = this.#spec ? promptText(this.#spec, typeof prompt === 'string' ? prompt : null) : '';
+  #addText(value: unknown, reads: number, before = this.#prompt()): void {
     const text = before + (typeof value === 'string' ? value.slice(0, MAX_TEXT_CHARACTERS) : '');
     const tokens = estimateTokens(text, this.#spec?.text?.characters);
     const tokenized = tokenizedShare(this.#spec, text);
@@ -152,6 +156,11 @@ class Contents {
       tokensOfGraph * POINTS_PER_TOKEN;
     // The inputs of the graph, such as ids and mask, have a value for each token.
     this.#addValues(tokensOfGraph * (this.#spec?.inputs.length ?? 1));
+  }
+
+  /** The text of a prompt by its name; of the default prompt without one. */
+  #prompt(name: unknown = null): string {
+    return this.#spec ? promptText(this.#spec, typeof name === 'string' ? name : null) : '';
   }
 
   /** Values of the inputs of the graph. */
@@ -196,13 +205,13 @@ class Contents {
   }
 
   #addPromptedText({ text, prompt }: Readonly<Record<string, unknown>>): void {
-    this.#addText(text, 1, prompt);
+    this.#addText(text, 1, this.#prompt(prompt));
   }
 
   #addSimilarity({ source, sentences, sourcePrompt, sentencesPrompt }: Readonly<Record<string, unknown>>): void {
     const list = listOf(sentences);
-    this.#addText(source, 1, sourcePrompt);
-    for (const sentence of list) this.#addText(sentence, 1, sentencesPrompt);
+    this.#addText(source, 1, this.#prompt(sourcePrompt));
+    for (const sentence of list) this.#addText(sentence, 1, this.#prompt(sentencesPrompt));
     this.#sentences += list.length;
   }
 
@@ -212,7 +221,21 @@ class Contents {
     for (const label of list) this.#addText(label, 1);
     this.#labels += list.length;
   }
+
+  /** The answer repeats the documents. */
+  #addRanking({ query, documents, prompt }: Readonly<Record<string, unknown>>): void {
+    const list = listOf(documents);
+    this.#addText(query, list.length, this.#prompt(prompt));
+    for (const document of list) {
+      this.#addText(document, 1, '');
+      this.repeatedBytes += lengthOf(document);
+    }
+    this.#documents += list.length;
+  }
 }
+
+/** Answers that repeat texts of the input. */
+const REPEATING = ['fillings', 'ranking'] as const;
 
 const BYTES_PER_CHARACTER_OF_BASE64 = 3 / 4;
 

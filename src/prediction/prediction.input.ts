@@ -6,6 +6,7 @@ import { MAX_SENTENCES } from '../tasks/embedding.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 import type { ModelInput as TaskInput } from '../tasks/tasks.js';
 import { MAX_TEXT_CHARACTERS } from '../tasks/text.js';
+import { MAX_DOCUMENTS, MAX_DOCUMENTS_CHARACTERS } from '../tasks/text-ranking.js';
 import { KEY_LIFE_MS, MAX_BATCH, MAX_DEADLINE_MS, MAX_KEY_CHARACTERS } from './request-limits.js';
 
 const Priority = enumOf<PriorityName>(
@@ -108,6 +109,20 @@ export class SimilarityInput implements Missing<TaskInput['similarity'], Similar
   sentencesPrompt?: string | null;
 }
 
+@InputType({ description: 'Query, and the documents to rank.' })
+export class RankingInput implements Missing<TaskInput['ranking'], RankingInput> {
+  @Field({ description: `Query, ${TEXT_LENGTH}.` })
+  query!: string;
+
+  @Field(() => [String], {
+    description: `1 to ${MAX_DOCUMENTS} documents, together at most ${MAX_DOCUMENTS_CHARACTERS.toLocaleString('en')} characters, each ${TEXT_LENGTH}. If a query and a document do not fit into \`signature.maxTokens\`, the longer of both is truncated first.`,
+  })
+  documents!: string[];
+
+  @Field(() => String, { nullable: true, description: `${PROMPT}, before the query. Default: the default prompt.` })
+  prompt?: string | null;
+}
+
 @InputType({
   description:
     'Text, and the labels to choose from. Scores are computed as by the zero-shot pipeline of Hugging Face Transformers.',
@@ -137,7 +152,7 @@ export class ZeroShotInput implements Missing<TaskInput['zeroShot'], ZeroShotInp
 @Directive('@oneOf')
 @InputType({
   description:
-    'Input of a model. Give exactly one key: the one that `signature.inputKind` names, or `tensors`, which every version accepts. Text-embedding models accept `text`, `promptedText` and `similarity`.',
+    'Input of a model. Give exactly one key: the one that `signature.inputKind` names, or `tensors`, which every version accepts. Text-embedding models accept `text`, `promptedText` and `similarity`; ranking models also accept `text`.',
 })
 export class ModelInput implements Missing<TaskInput, ModelInput> {
   @Field(() => JSONObject, {
@@ -181,6 +196,9 @@ export class ModelInput implements Missing<TaskInput, ModelInput> {
     description: 'Text and labels to choose from, for zero-shot classification.',
   })
   zeroShot?: ZeroShotInput | null;
+
+  @Field(() => RankingInput, { nullable: true, description: 'Query and documents, for text ranking.' })
+  ranking?: RankingInput | null;
 }
 
 @InputType({ description: 'One input for a version, with options.' })

@@ -66,6 +66,8 @@ export type Answer = { readonly isTruncated?: true } & (
   | { readonly kind: 'embedding'; readonly vector: Float32Array }
   /** Cosine similarities, −1 to 1, in the order of the sentences. */
   | { readonly kind: 'similarities'; readonly scores: readonly number[] }
+  /** Scores in the order of the documents: 0 to 1, or any number if the model applies no sigmoid. */
+  | { readonly kind: 'ranking'; readonly documents: readonly string[]; readonly scores: readonly number[] }
   | { readonly kind: 'detections'; readonly items: readonly DetectedObject[]; readonly threshold: number }
   | {
       readonly kind: 'tokens';

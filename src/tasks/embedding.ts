@@ -1,15 +1,12 @@
 /**
  * Embeddings of texts and images, and the cosine similarity of texts.
- *
- * Pooling follows sentence-transformers (`models.Pooling`): it covers all tokens of the sequence, including special ones
- * but not padding. If the model has a `Normalize` module, the embedding is then scaled to length 1.
  */
 import { ManifestError } from '../errors.js';
 import type { AnswerOf } from './answer.js';
-import { outputNamed, type TensorData } from './datatypes.js';
+import type { TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import type { Preprocessed, Tools } from './define-task.js';
-import { UnusableOutputError } from './failures.js';
+import { cosineSimilarity, type EmbeddingHead, normalized, pool, weightedMean } from './pooling.js';
 import type { Problems } from './problems.js';
 import { checkPrompt, promptText } from './prompts.js';
 import {
@@ -24,19 +21,11 @@ import {
   windowsOf,
 } from './sequences.js';
 import { isStaticModel, pickOutput, type TaskSources } from './sources.js';
-import type { AnySpec, Pooling, SpecBase, TextSpec } from './spec.js';
+import type { AnySpec, SpecBase, TextSpec } from './spec.js';
 import { bagOf, encodeStatic, readsBags } from './static-embedding.js';
 import { checkListLength, checkText, stringTensor, type TextItem, workOfTexts } from './text.js';
 
 export const MAX_SENTENCES = 256;
-
-/** The output has the shape [N, size], or [N, tokens, size] and is pooled over the tokens. */
-export interface EmbeddingHead {
-  readonly kind: 'vector';
-  readonly output: string;
-  readonly pooling: Pooling;
-  readonly normalize: boolean;
-}
 
 type EmbeddingSpec = SpecBase & { readonly head: EmbeddingHead; readonly text: TextSpec | null };
 
@@ -70,7 +59,7 @@ export const promptedTextInput = defineInput({
   check({ text, prompt }: PromptedTextInput, spec: AnySpec, problems: Problems): PromptedTextItem {
     checkText(text, ['promptedText', 'text'], problems);
     checkPrompt(prompt, ['promptedText', 'prompt'], spec, problems);
-    return { kind: 'promptedText', rows: 1, ...workOfTexts(spec, [text], prompt), text, prompt };
+    return { kind: 'promptedText', rows: 1, ...workOfTexts(spec, [text], promptText(spec, prompt)), text, prompt };
   },
 });
 
@@ -86,7 +75,8 @@ function checkSimilarity(
     checkText(sentence, ['similarity', 'sentences', String(i)], problems);
   checkPrompt(sourcePrompt, ['similarity', 'sourcePrompt'], spec, problems);
   checkPrompt(sentencesPrompt, ['similarity', 'sentencesPrompt'], spec, problems);
-  const [one, others] = [workOfTexts(spec, [source], sourcePrompt), workOfTexts(spec, sentences, sentencesPrompt)];
+  const one = workOfTexts(spec, [source], promptText(spec, sourcePrompt));
+  const others = workOfTexts(spec, sentences, promptText(spec, sentencesPrompt));
   return {
     kind: 'similarity',
     rows: 1 + sentences.length,
@@ -266,88 +256,4 @@ export function postprocessEmbedding(
   { head }: { readonly head: EmbeddingHead },
 ): AnswerOf<'embedding'> {
   return { kind: 'embedding', vector: embeddingOfRow(outputs, head) };
-}
-
-/**
- * Reduces an output to one vector: [1, size] stays as it is, [1, tokens, size] is pooled over the first `length` tokens
- * (null: all) but the first `skipped`, and a feature map [1, size, height, width] becomes the mean over its positions.
- *
- * @throws UnusableOutputError if a number is not finite
- */
-function pool(
-  outputs: readonly TensorData[],
-  { output, pooling }: EmbeddingHead,
-  length: number | null,
-  skipped = 0,
-): Float32Array {
-  const tensor = outputNamed(outputs, output);
-  if (!tensor) throw new UnusableOutputError(`the graph returned no output "${output}"`);
-  const data = tensor.data as Float32Array;
-  const vector =
-    tensor.shape.length === 4 ? poolFeatureMap(data, tensor.shape) : poolTokens(tensor, pooling, length, skipped);
-  if (!vector.every(Number.isFinite)) throw new UnusableOutputError('a value of the embedding is not a finite number');
-  return vector;
-}
-
-function poolTokens(
-  tensor: TensorData,
-  pooling: EmbeddingHead['pooling'],
-  length: number | null,
-  skipped: number,
-): Float32Array {
-  const { shape } = tensor;
-  const data = tensor.data as Float32Array;
-  if (shape.length < 3) return Float32Array.from(data);
-  const [, tokens = 0, size = 0] = shape;
-  const count = Math.min(tokens, length ?? tokens);
-  const first = Math.min(skipped, count);
-  const vectorAt = (token: number) => data.subarray(token * size, (token + 1) * size);
-  if (pooling === 'cls' || pooling === 'none') return Float32Array.from(vectorAt(first < count ? first : 0));
-  if (pooling === 'last') return Float32Array.from(vectorAt(count - 1));
-  const pooled = new Float64Array(size).fill(pooling === 'max' ? Number.NEGATIVE_INFINITY : 0);
-  for (let token = first; token < count; token++) {
-    for (let i = 0; i < size; i++) {
-      const value = data[token * size + i] as number;
-      if (pooling === 'mean') pooled[i] = (pooled[i] as number) + value / (count - first);
-      else if (value > (pooled[i] as number)) pooled[i] = value;
-    }
-  }
-  return Float32Array.from(pooled);
-}
-
-function poolFeatureMap(data: Float32Array, [, size = 0, height = 0, width = 0]: readonly number[]): Float32Array {
-  const positions = height * width;
-  return Float32Array.from({ length: size }, (_, i) => {
-    let sum = 0;
-    for (let k = 0; k < positions; k++) sum += data[i * positions + k] as number;
-    return sum / positions;
-  });
-}
-
-function weightedMean(vectors: readonly Float32Array[], weights: readonly number[]): Float32Array {
-  const [first] = vectors;
-  if (vectors.length === 1 && first) return first;
-  const total = weights.reduce((a, b) => a + b, 0);
-  return Float32Array.from(first as Float32Array, (_, i) =>
-    vectors.reduce((sum, vector, k) => sum + ((vector[i] as number) * (weights[k] as number)) / total, 0),
-  );
-}
-
-/** Scales a vector to length 1 (Euclidean norm). A zero vector stays as it is. */
-function normalized(vector: Float32Array, normalize: boolean): Float32Array {
-  if (!normalize) return vector;
-  const length = Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
-  return length === 0 ? vector : vector.map((x) => x / length);
-}
-
-/** The cosine of the angle between two vectors, −1 to 1; 0 if one of them is a zero vector. */
-export function cosineSimilarity(a: Float32Array, b: Float32Array): number {
-  let [dot, aa, bb] = [0, 0, 0];
-  for (let i = 0; i < a.length; i++) {
-    const [x, y] = [a[i] as number, b[i] as number];
-    dot += x * y;
-    aa += x * x;
-    bb += y * y;
-  }
-  return aa === 0 || bb === 0 ? 0 : dot / Math.sqrt(aa * bb);
 }

@@ -102,6 +102,20 @@ export function truncate(encoded: Encoded, budget: number): Slice {
 }
 
 /**
+ * How many tokens of two texts fit into `budget` if the longer one is truncated first, as `longest_first` of the tokenizers
+ * library does: if both have to be truncated, each gets half, and the longer one an odd token.
+ */
+export function truncatePair([a, b]: readonly [number, number], budget: number): [a: number, b: number] {
+  if (a + b <= budget) return [a, b];
+  const short = Math.min(a, b);
+  const rest = Math.max(short, budget - short);
+  const isShortWhole = short <= budget && short + rest <= budget;
+  const less = isShortWhole ? short : Math.floor(budget / 2);
+  const more = isShortWhole ? rest : Math.ceil(budget / 2);
+  return a > b ? [more, less] : [less, more];
+}
+
+/**
  * Splits a text into windows of at most `budget` tokens. Neighboring windows share `stride` tokens, so that a token at the
  * edge of one window has context in the next. A text that fits, even an empty one, is a single window. Each window adds
  * at least an eighth of the budget in new tokens, whatever the stride.
@@ -154,7 +168,10 @@ export function tensorsOf(
   const columns: Record<(typeof TEXT_INPUTS)[number], { values: readonly number[]; pad: number }> = {
     input_ids: { values: ids, pad: tokenizer.padId },
     attention_mask: { values: ids.map(() => 1), pad: 0 },
-    token_type_ids: { values: types, pad: tokenizer.padTypeId },
+    token_type_ids:
+      text?.hasTokenTypes === false
+        ? { values: ids.map(() => 0), pad: 0 }
+        : { values: types, pad: tokenizer.padTypeId },
     position_ids: { values: ids.map((_, i) => i), pad: 0 },
   };
   return inputs.map((input) => {

@@ -49,6 +49,10 @@ export interface ModelFiles {
     /** Of model2vec. */
     readonly normalize?: unknown;
     readonly max_length?: unknown;
+    readonly id2label?: Readonly<Record<string, string>> | null | undefined;
+    /** Of cross-encoders. */
+    readonly sentence_transformers?: unknown;
+    readonly sbert_ce_default_activation_function?: unknown;
   } | null;
   /** Null if there is no tokenizer.json. */
   readonly tokenizer: string | null;
@@ -65,6 +69,13 @@ export interface ModelFiles {
     /** Present for static embeddings. */
     readonly isStatic?: true;
   } | null;
+  /** Present for a cross-encoder of sentence-transformers with files of its own. */
+  readonly ranker?: {
+    /** The function that is applied to the scores, as a Python path; null for the default. */
+    readonly activation: string | null;
+    /** Why the model's modules are not supported. */
+    readonly refusal?: string;
+  };
 }
 
 export interface TaskSources {

@@ -87,6 +87,8 @@ export interface TextSpec {
   readonly prompts?: Prompts;
   /** Present if sequences get no special tokens, such as [CLS]. */
   readonly addSpecialTokens?: false;
+  /** Present if the token type ids of all tokens are 0, also of the second text of a pair. */
+  readonly hasTokenTypes?: false;
   /** Present for static embeddings that leave out unknown tokens. */
   readonly ignoresUnknown?: true;
   /** Present for static embeddings: texts are truncated to this many code points before they are tokenized; null for no limit. */

@@ -20,12 +20,14 @@ import { tensor } from './tensor.js';
 import { postprocessTensors } from './tensor-outputs.js';
 import { type TensorsItem, tensorsInput } from './tensors.js';
 import { textClassification } from './text-classification.js';
+import { textRanking } from './text-ranking.js';
 import { tokenClassification } from './token-classification.js';
 import { zeroShotClassification } from './zero-shot-classification.js';
 
 const TASK_LIST = [
   tabularClassification,
   tabularRegression,
+  textRanking,
   textClassification,
   tokenClassification,
   featureExtraction,

@@ -57,16 +57,14 @@ export function checkListLength(
 }
 
 /**
- * Estimates the tokens of texts: those that run, and those that are tokenized. The rest of a truncated text only is. A prompt
- * (by name; null for the default) stands before each text.
+ * Estimates the tokens of texts: those that run, and those that are tokenized. The rest of a truncated text only is. The
+ * text `before` stands before each of them: the default prompt, if there is one.
  */
 export function workOfTexts(
-  spec: { readonly text: TextSpec | null },
+  { text }: { readonly text: TextSpec | null },
   texts: readonly string[],
-  prompt: string | null = null,
+  before = promptText({ text }),
 ): Work {
-  const { text } = spec;
-  const before = promptText(spec, prompt);
   const tokens = texts.map((one) => Math.ceil(estimateTokens(before + one, text?.characters)));
   const max = text?.longInputs === 'truncate' ? text.maxTokens : Number.POSITIVE_INFINITY;
   const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);

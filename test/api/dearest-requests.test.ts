@@ -217,6 +217,11 @@ test.each([
     'tiny-sentences',
     { similarity: { source: 'a', sentences: Array(256).fill('paris '.repeat(150)) } },
   ],
+  [
+    'lists of 256 documents',
+    'tiny-ranker',
+    { ranking: { query: 'a', documents: Array(256).fill('paris '.repeat(150)) } },
+  ],
   ['texts for 100 labels', 'tiny-nli', { zeroShot: { text: 'movie '.repeat(2_000), labels: LABELS } }],
 ])('a predictMany of 64 %s is refused before any of them is decoded', async (_, model, input) => {
   const answer = await ask(MANY, { input: { model, inputs: Array(64).fill(input), record: false } });

@@ -7,7 +7,8 @@ const STORE = path.resolve('test/importing/goldens/texts');
 const NAMES = readdirSync(STORE);
 
 const OUTPUT = `output { ... on Classification { label classes(first: 100) { label score } } ... on Embedding { vector }
-  ... on Similarities { similarities: scores } ... on Tokens { items(aggregation: NONE) { label score start end } } }`;
+  ... on Similarities { similarities: scores }
+  ... on Ranking { ranked: items { index text score } } ... on Tokens { items(aggregation: NONE) { label score start end } } }`;
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { ${OUTPUT} } problem { code message } } }`;
 const PREDICT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { prediction { ${OUTPUT} } problem { code message } } problem { message } } }`;
 
@@ -159,6 +160,13 @@ function expectNear({ prediction, problem }: Data, expected: Data, tolerance: nu
     );
   } else if (expected.tokens) {
     expect(output.items).toEqual(expected.tokens.map((token: Data) => ({ ...token, score: near(token.score) })));
-  } else if (expected.vector) expect(output.vector).toEqual(expected.vector.map(near));
+  } else if (expected.ranking) expectRanking(output.ranked, expected.ranking, near);
+  else if (expected.vector) expect(output.vector).toEqual(expected.vector.map(near));
   else expect(output.similarities).toEqual(expected.similarities.map(near));
+}
+
+function expectRanking(ranked: readonly Data[], scores: readonly number[], near: (x: number) => unknown): void {
+  const byDocument = ranked.toSorted((a, b) => a.index - b.index);
+  expect(byDocument.map(({ score }) => score)).toEqual(scores.map(near));
+  expect(ranked.map(({ score }) => score)).toEqual(ranked.map(({ score }) => score).toSorted((a, b) => b - a));
 }

@@ -5,6 +5,7 @@ export const OUTPUT = `output {
   ... on Regression { value unit }
   ... on Embedding { dimensions vector vectorBase64 }
   ... on Similarities { scores }
+  ... on Ranking { ranked: items { index text score } }
   ... on Detections { items { label score box { xmin ymin xmax ymax } } all: items(threshold: 0.05) { score } }
   ... on Tokens {
     none: items(aggregation: NONE) { ...Span }

@@ -116,6 +116,7 @@ const WITHOUT_SPEC = [
   'image-feature-extraction',
   'tabular-classification',
   'tabular-regression',
+  'text-ranking',
   // Not a task of Hugging Face.
   'tensor',
 ];

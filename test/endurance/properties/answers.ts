@@ -60,6 +60,7 @@ const TYPES: Readonly<Record<string, string>> = {
   TABULAR_REGRESSION: 'Regression',
   FEATURE_EXTRACTION: 'Embedding',
   SENTENCE_SIMILARITY: 'Embedding',
+  TEXT_RANKING: 'Classification',
   IMAGE_FEATURE_EXTRACTION: 'Embedding',
   OBJECT_DETECTION: 'Detections',
   TOKEN_CLASSIFICATION: 'Tokens',
@@ -70,7 +71,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 function complaintAbout(subject: Subject, input: Input, output: Data): Complaint {
   const { __typename: type } = output;
-  const expected = 'similarity' in input ? 'Similarities' : TYPES[subject.task];
+  const expected = 'similarity' in input ? 'Similarities' : 'ranking' in input ? 'Ranking' : TYPES[subject.task];
   if (type !== expected && !('tensors' in input && type === 'Tensors')) return `${type} instead of ${expected}`;
   switch (type) {
     case 'Classification':
@@ -81,6 +82,8 @@ function complaintAbout(subject: Subject, input: Input, output: Data): Complaint
       return aboutVector(subject, output);
     case 'Similarities':
       return aboutSimilarities(input, output);
+    case 'Ranking':
+      return aboutRanking(input, output);
     case 'Detections':
       return aboutDetections(subject, output);
     case 'Tokens':
@@ -132,6 +135,16 @@ function aboutSimilarities(input: Input, { scores }: Data): Complaint {
   const { length } = input['similarity'].sentences;
   if (scores.length !== length) return `${scores.length} cosines for ${length} sentences`;
   return scores.every((score: number) => score >= -1 && score <= 1) ? isFine : 'a cosine outside −1 to 1';
+}
+
+function aboutRanking(input: Input, { ranked }: Data): Complaint {
+  const { documents } = input['ranking'];
+  if (ranked.length !== documents.length) return `${ranked.length} items for ${documents.length} documents`;
+  if (ranked.some(({ index, text }: Data) => documents[index] !== text)) return 'a text that is not that of its index';
+  if (new Set(ranked.map(({ index }: Data) => index)).size !== documents.length) return 'an index that appears twice';
+  const scores: number[] = ranked.map(({ score }: Data) => score);
+  if (!scores.every(isProbability)) return 'a score outside 0 to 1';
+  return isDescending(scores) ? isFine : 'documents that are not sorted by score';
 }
 
 function aboutDetections({ signature }: Subject, { items, all }: Data): Complaint {

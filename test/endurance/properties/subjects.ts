@@ -6,7 +6,7 @@ import { type Data, post } from '../../support/graphql-client.ts';
 import { gradient } from '../../support/images.ts';
 import { baseImages } from '../fuzz/images.ts';
 import { type Column, imageInput, rowInput, type TensorSpec, tensorsInput } from './inputs.ts';
-import { anyText, questionInput, similarityInput, textInput, zeroShotInput } from './texts.ts';
+import { anyText, questionInput, rankingInput, similarityInput, textInput, zeroShotInput } from './texts.ts';
 
 export interface Signature {
   readonly inputKind: string;
@@ -97,6 +97,7 @@ export function inputOf({ task, signature }: Subject, images: readonly Buffer[])
     IMAGE: imageInput(images).map((image) => ({ image })),
     QUESTION: questionInput.map((question) => ({ question })),
     SIMILARITY: similarityInput.map((similarity) => ({ similarity })),
+    RANKING: rankingInput.map((ranking) => ({ ranking })),
     ZERO_SHOT: zeroShotInput.map((zeroShot) => ({ zeroShot })),
     TENSORS: tensorsInput(inputs, task !== 'TENSOR').map((tensors) => ({ tensors })),
   };

@@ -64,8 +64,11 @@ def tokenizer(lowercase=True, special=True):
     return one
 
 
-def fast(one):
+def fast(one, types=False):
+    """Without token types, the second text of a pair counts as a part of the first."""
+    names = {"model_input_names": ["input_ids", "token_type_ids", "attention_mask"]} if types else {}
     return hf.PreTrainedTokenizerFast(
+        **names,
         tokenizer_object=one, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
         mask_token="[MASK]", model_max_length=MAX_TOKENS)
 
@@ -346,7 +349,51 @@ def no_special_tokens(folder):
     golden(folder, TRANSFORMERS, cases)
 
 
+# ── cross-encoders ──
+
+QUERIES = [("the movie", ["the movie was good", "bad plot", "paris", "🏯", "GREAT movie"]),
+           ("what was " + "great and good in new york, " * 3, TEXTS),
+           ("the plot " * 20, ["paris " * 20, "good " * 30, "bad"]),
+           ("good " * 25, ["bad " * 31 + "good", "bad " * 25, "great " * 24])]
+
+
+def ranker(seed, activation=None, prompts=None, default=None, legacy=None, plain=False, types=True):
+    def make(folder):
+        raw = folder / "raw"
+        model, tokens = bert(hf.BertForSequenceClassification, seed, num_labels=1), fast(tokenizer(), types)
+        if legacy:
+            model.config.update(legacy)
+        model.save_pretrained(raw)
+        tokens.save_pretrained(raw)
+        ranker = st.CrossEncoder(str(raw), activation_fn=activation, prompts=prompts, default_prompt_name=default,
+                                 device="cpu", local_files_only=True)
+        if legacy or plain:  # as transformers, or releases before 4, wrote it
+            shutil.copytree(raw, folder, dirs_exist_ok=True)
+        else:
+            ranker.save_pretrained(str(folder))
+        shutil.rmtree(raw)
+        cases = []
+        for name in [None, *(prompts or {})]:
+            for query, documents in QUERIES:
+                scores = ranker.predict([[query, one] for one in documents], prompt_name=name).tolist()
+                chosen = {} if name is None else {"prompt": name}
+                cases.append({"input": {"ranking": {"query": query, "documents": documents, **chosen}}, "expect": {"ranking": scores}})
+        if plain:
+            pipe = hf.pipeline("text-classification", model=model, tokenizer=tokens, top_k=None, truncation=True)
+            cases += [classification({"text": text}, pipe([text])[0]) for text in TEXTS]
+        export(bert(hf.BertForSequenceClassification, seed, num_labels=1), "logits", folder)
+        card(folder, "text-ranking" if plain else None)
+        golden(folder, SENTENCES, cases)
+    return make
+
+
 FOLDERS = {
+    "ranking": ranker(30, plain=True),
+    "ranking-sigmoid": ranker(31, torch.nn.Sigmoid(), types=False),
+    "ranking-logits": ranker(32, torch.nn.Identity()),
+    "ranking-prompt": ranker(33, prompts={"query": "query: ", "other": "the plot: "}, default="query"),
+    "ranking-release-3": ranker(34, legacy={"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"}),
+    "ranking-release-4": ranker(35, legacy={"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity", "version": "4.1.0"}}),
     "static-model2vec": model2vec_folder(20, True, export_bag),
     "static-model2vec-short": model2vec_folder(21, False, export_bag, max_length=9),
     "static-model2vec-whole": model2vec_folder(22, False, export_bag, max_length=None),
