@@ -25,7 +25,7 @@ const PREDICT = `mutation Predict($input: PredictInput!) {
         ... on Regression { value unit }
         ... on Embedding { dimensions vector }
         ... on Similarities { scores }
-        ... on Ranking { ranked: items { text score } }
+        ... on Ranking { items { text score } }
         ... on Detections { items { label score box { xmin ymin xmax ymax } } }
         ... on Tokens { items { label score start end } }
         ... on Answer { text score start end }
@@ -304,7 +304,7 @@ const ANSWERS = {
   Similarities: ({ scores: all }, { input }) => [
     scores(input.similarity.sentences.map((label, i) => ({ label, score: all[i] }))),
   ],
-  Ranking: ({ ranked }) => [scores(ranked.map(({ text, score }) => ({ label: text, score })))],
+  Ranking: ({ items }) => [scores(items.map(({ text, score }) => ({ label: text, score })))],
   Detections: ({ items }, { input }) => [
     element('h2', {}, items.length === 0 ? 'No objects found' : `${items.length} found`),
     boxes(items, urlOf(input.image?.base64 ?? '')),

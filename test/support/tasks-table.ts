@@ -59,7 +59,7 @@ const FIND = `query ($task: Task!) {
 const SIGNATURE = 'query ($ref: VersionRef!) { version(ref: $ref) { signature { example } } }';
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { problem { message } prediction { output {
   ... on Classification { label score } ... on Regression { value unit } ... on Embedding { dimensions vector }
-  ... on Similarities { scores } ... on Ranking { ranked: items { index text score } }
+  ... on Similarities { scores } ... on Ranking { items { index text score } }
   ... on Detections { items { label score box { xmin ymin xmax ymax } } }
   ... on Tokens { items { label score word start end } } ... on Answer { text score start end }
   ... on Fillings { items(first: 1) { text score sequence } } ... on Tensors { tensors { name shape data } } } } } }`;
