@@ -108,7 +108,9 @@ function aboutClassification({ task, signature }: Subject, input: Input, { label
   if (!isDescending(scores)) return 'classes that are not sorted by score';
   if (!scores.every(isProbability)) return 'a score outside 0 to 1';
   const isShared =
-    task === 'ZERO_SHOT_CLASSIFICATION' ? !input['zeroShot']?.multiLabel && labels.length > 1 : !signature.multiLabel;
+    task === 'ZERO_SHOT_CLASSIFICATION'
+      ? !input['zeroShot']?.multiLabel && labels.length > 1
+      : task !== 'TEXT_RANKING' && !signature.multiLabel;
   const sum = scores.reduce((a, b) => a + b, 0);
   return isShared && labels.length <= 100 && Math.abs(sum - 1) > 1e-4 ? `the scores add up to ${sum}` : isFine;
 }
