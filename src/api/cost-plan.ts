@@ -58,6 +58,7 @@ const STORED_PREDICTION: PredictionSize = {
   characters: 4_096,
   tokens: 256,
   labels: 100,
+  targets: 32,
   sentences: 32,
   documents: 32,
   objects: MAX_OBJECTS,

@@ -6,9 +6,16 @@ import { enumOf } from '../graphql/enum.type.js';
 import { Node } from '../graphql/node.type.js';
 import { DateTime, JSONValue, ModelInputValue, SafeInt, VersionRef } from '../graphql/scalars.js';
 import { VersionStateEnum } from '../graphql/version-state.type.js';
+import { OUTPUT_TYPES } from '../tasks/answer.js';
 import { isMultiLabel } from '../tasks/scores.js';
 import { type ColumnSpec, type ColumnType as ColumnTypeName } from '../tasks/spec.js';
-import { INPUT_KEYS, type InputKind as InputKindName, type VersionSpec } from '../tasks/tasks.js';
+import {
+  answerKindOf,
+  INPUT_KEYS,
+  type InputKind as InputKindName,
+  targetsOf,
+  type VersionSpec,
+} from '../tasks/tasks.js';
 
 const InputKind = enumOf<InputKindName>(
   'InputKind',
@@ -89,6 +96,27 @@ export class PromptType {
   isDefault!: boolean;
 }
 
+@ObjectType('Target', {
+  simpleResolvers: true,
+  description: 'Number or class that a version predicts for an input.',
+})
+export class TargetType {
+  @Field({ description: 'Name of the number or class, unique within its version.' })
+  name!: string;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Unit of the number, such as "g"; null if it has none, and for a class.',
+  })
+  unit!: string | null;
+
+  @Cost({ elements: 10 })
+  @Field(() => [String], {
+    description: 'Classes to choose from, in the order of the scores; empty for a number, and if they are not stated.',
+  })
+  labels!: string[];
+}
+
 @ObjectType({
   simpleResolvers: true,
   description: 'Input that a version accepts and outputs that it returns, in enough detail to build a form.',
@@ -99,7 +127,8 @@ export class Signature {
 
   @Cost({ elements: 50 })
   @Field(() => [Column], {
-    description: "Columns of a row, in the order of the graph's inputs; empty if `inputKind` is not ROW.",
+    description:
+      "Columns of a row, or of each step of a time series, in the order of the graph's inputs; empty if `inputKind` is neither ROW nor SERIES.",
   })
   columns!: Column[];
 
@@ -107,6 +136,19 @@ export class Signature {
     description: 'Inputs of the graph. Every version accepts them as `ModelInput.tensors`, whatever its `inputKind`.',
   })
   inputs!: TensorSpecType[];
+
+  @Field({
+    description:
+      'Name of the type in the union `Output` that answers an input of `inputKind`, such as "Classification": the `__typename` of `Prediction.output`.',
+  })
+  outputType!: string;
+
+  @Cost({ elements: 10 })
+  @Field(() => [TargetType], {
+    description:
+      'Numbers or classes that the version predicts, in the order of its answers; empty if `outputType` is not Regression, Values or MultiClassification.',
+  })
+  targets!: TargetType[];
 
   @Field(() => [TensorSpecType], { description: 'Outputs of the graph.' })
   outputs!: TensorSpecType[];
@@ -158,6 +200,8 @@ export function signatureOf(spec: VersionSpec): Signature {
     columns: spec.columns.map(columnOf),
     inputs: tensors(spec.inputs),
     outputs: tensors(spec.outputs),
+    outputType: OUTPUT_TYPES[answerKindOf(spec)],
+    targets: targetsOf(spec).map((target) => ({ ...target, labels: [...target.labels] })),
     labels: [...spec.labels],
     multiLabel: isMultiLabel(spec),
     maxTokens: spec.text?.maxTokens ?? null,

@@ -17,6 +17,8 @@ export interface PredictionSize {
   readonly characters: number;
   readonly tokens: number;
   readonly labels: number;
+  /** Numbers or classes that are predicted for an input, by name. */
+  readonly targets: number;
   readonly sentences: number;
   /** Documents that are ranked. */
   readonly documents: number;

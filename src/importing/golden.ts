@@ -23,6 +23,8 @@ const expectationSchema = z.strictObject({
   label: z.string().optional(),
   scores: z.record(z.string(), z.number()).optional(),
   value: z.number().optional(),
+  /** By name, or in the order of the targets. */
+  values: z.union([z.record(z.string(), z.number()), z.array(z.number())]).optional(),
   vector: z.array(z.number()).optional(),
   similarities: z.array(z.number()).optional(),
   /** Scores in the order of the documents. */
@@ -121,6 +123,8 @@ export function goldenDifference(
       return classificationDifference(answer, expect, answer.labels ?? labels, tolerance);
     case 'regression':
       return numberDifference('value', expect.value, answer.value, tolerance);
+    case 'values':
+      return namedValuesDifference(answer, expect.values, tolerance);
     case 'embedding':
       return listDifference('vector', expect.vector, answer.vector, tolerance);
     case 'similarities':
@@ -165,6 +169,27 @@ function numberDifference(
 ): string | null {
   if (expected === undefined) return `expect has no ${what}`;
   return tolerance.allows(value, expected) ? null : `${what} is ${value}, expected ${expected}`;
+}
+
+function namedValuesDifference(
+  { values }: AnswerOf<'values'>,
+  expected: Expectation['values'],
+  tolerance: Tolerance,
+): string | null {
+  if (!expected || Array.isArray(expected))
+    return listDifference(
+      'values',
+      expected,
+      values.map(({ value }) => value),
+      tolerance,
+    );
+  for (const [name, number] of Object.entries(expected)) {
+    const value = values.find((one) => one.name === name)?.value;
+    const difference =
+      value === undefined ? `there is no value "${name}"` : numberDifference(name, number, value, tolerance);
+    if (difference) return difference;
+  }
+  return null;
 }
 
 function listDifference(

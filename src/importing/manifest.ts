@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { MODEL_NAME } from '../catalog/ref.js';
 import { ManifestError } from '../errors.js';
 import type { Widget } from '../tasks/spec.js';
+import { MAX_TARGETS } from '../tasks/targets.js';
 import { recognizeTask, TASKS, type TaskName } from '../tasks/tasks.js';
 import { type Card, readCard, splitFrontMatter } from './card.js';
 import { readHuggingFaceFiles } from './hugging-face.js';
@@ -70,6 +71,15 @@ const outputSchema = z.strictObject({
   hypothesisTemplate: z.string().includes('{}').optional(),
 });
 
+/** One of several numbers or classes that the model predicts: its name, or its name and more. */
+const targetSchema = z.union([
+  z
+    .string()
+    .min(1)
+    .transform((name) => ({ name })),
+  z.strictObject({ name: z.string().min(1), unit: z.string().optional(), output: z.string().optional() }),
+]);
+
 /** Overrides settings of the tokenizer's files. Lengths are in tokens. */
 const tokensSchema = z.strictObject({
   max: z.int().min(8).max(131_072).optional(),
@@ -87,6 +97,7 @@ const modelYamlSchema = z.strictObject({
   testData: z.string().nullable().default(null),
   preload: z.boolean().default(false),
   labels: z.array(z.string().min(1)).default([]),
+  targets: z.array(targetSchema).min(1).max(MAX_TARGETS).optional(),
   columns: z.array(columnSchema).default([]),
   image: imageSchema.nullable().default(null),
   output: outputSchema.default({}),

@@ -5,7 +5,7 @@
 
 import { type ProbeProcesses, ProcessLostError, type SendToWorker } from '../engine/disposable-worker.js';
 import { type DataBlobs, type FromWorker, type LoadableVersion, loadMessage } from '../engine/messages.js';
-import { ManifestError } from '../errors.js';
+import { InvalidInputError, ManifestError } from '../errors.js';
 import type { Answer } from '../tasks/answer.js';
 import { EXAMPLE_FAILED, isOutOfMemory } from '../tasks/failures.js';
 import type { GraphFacts } from '../tasks/sources.js';
@@ -14,7 +14,8 @@ import type { Item, VersionSpec } from '../tasks/tasks.js';
 import { checkInput } from '../tasks/tasks.js';
 import { exampleRefusal } from './example.js';
 import { type Golden, goldenDifference, NOT_VERIFIED, Tolerance, type Verification } from './golden.js';
-import { type SpecSources, specOf } from './spec.js';
+import { measuredOutputs } from './measured-outputs.js';
+import { type SpecSources, specOf, specOfTensors } from './spec.js';
 
 export interface Prober {
   /** The execution provider in use. */
@@ -94,10 +95,15 @@ async function probeWith(
 ): Promise<ProbedVersion & { readonly isFlawless: boolean }> {
   const { sources, golden, artifactSha256, artifactPath, dataFiles, dataBlobs, tokenizerPath } = candidate;
   const examine = { kind: 'examine', artifactPath, artifactSha256, dataFiles, dataBlobs } as const;
-  const { facts } = await expectReply(send(examine), 'examined');
-  const spec = { ...specOf({ ...sources, facts }), ...(dataFiles.length > 0 && { dataFiles }) };
+  const { facts: declared } = await expectReply(send(examine), 'examined');
   const ref = sources.manifest.name;
-  const version: LoadableVersion = { key: KEY, ref, spec, artifactPath, artifactSha256, dataBlobs, tokenizerPath };
+  const versionWith = (spec: VersionSpec): LoadableVersion => {
+    const withFiles = { ...spec, ...(dataFiles.length > 0 && { dataFiles }) };
+    return { key: KEY, ref, spec: withFiles, artifactPath, artifactSha256, dataBlobs, tokenizerPath };
+  };
+  const facts = await withMeasuredOutputs(send, { provider, versionWith }, { ...sources, facts: declared }, golden);
+  const version = versionWith(specOf({ ...sources, facts }));
+  const { spec } = version;
   const items = itemsOf(spec, golden);
   let verification = NOT_VERIFIED;
   try {
@@ -132,6 +138,29 @@ const EXAMPLE = 'the example';
 
 function sentence(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+}
+
+/** The facts with the sizes of outputs that a row of the golden cases, or the example, has. As declared if it fails. */
+async function withMeasuredOutputs(
+  send: SendToWorker,
+  { provider, versionWith }: { provider: string; versionWith: (spec: VersionSpec) => LoadableVersion },
+  sources: SpecSources,
+  golden: Golden | null,
+): Promise<GraphFacts> {
+  const { facts } = sources;
+  const spec = specOfTensors(sources);
+  if (!spec) return facts;
+  let { outputs } = facts;
+  try {
+    const [item] = itemsOf(spec, golden);
+    await expectReply(send(loadMessage(versionWith(spec), provider)), 'loaded');
+    outputs = measuredOutputs(outputs, await runItem(send, item as Item, EXAMPLE));
+  } catch (error) {
+    // The same fails again, and is explained, when the version itself is probed.
+    if (!(error instanceof ManifestError || error instanceof InvalidInputError)) throw error;
+  }
+  await expectReply(send({ kind: 'unload', key: KEY }), 'unloaded');
+  return { ...facts, outputs };
 }
 
 function itemsOf(spec: VersionSpec, golden: Golden | null): Item[] {

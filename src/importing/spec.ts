@@ -7,7 +7,7 @@ import { OPEN_BATCH } from '../tasks/graph-failures.js';
 import { isMask } from '../tasks/image.js';
 import type { GraphFacts } from '../tasks/sources.js';
 import type { Activation, ImageSpec, SpecBase, TensorSpec } from '../tasks/spec.js';
-import { taskNamed, type VersionSpec } from '../tasks/tasks.js';
+import { inputsOf, PLAIN_TASK, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { shapeText } from '../tasks/tensors.js';
 import { columnsOf, firstDuplicate } from './columns.js';
 import { exampleOf } from './example.js';
@@ -43,13 +43,32 @@ export function specOf(sources: SpecSources): VersionSpec {
     maxRunMs: yaml.maxRunMs,
     operationsPerValue: facts.operationsPerValue,
   } satisfies SpecBase;
-  const ofTask = { task: yaml.task, inputKind: task.reads[0].kind, image, text, head } satisfies Record<
-    Exclude<keyof VersionSpec, keyof SpecBase>,
-    unknown
-  >;
+  const ofTask = {
+    task: yaml.task,
+    inputKind: inputsOf(task, { inputs, columns: parts.columns })[0]?.kind,
+    image,
+    text,
+    head,
+  } satisfies Record<Exclude<keyof VersionSpec, keyof SpecBase>, unknown>;
   // The compiler cannot check that the parts belong to the task, which is only known at run time.
   const spec = { ...base, ...ofTask } as unknown as VersionSpec;
   return { ...spec, example: exampleOf(spec, manifest) };
+}
+
+/**
+ * The spec of the same version for which the task is not known: it returns the outputs of the graph as they are. Null if
+ * the task does not read rows, or the columns do not fit the graph.
+ */
+export function specOfTensors({ manifest, ...sources }: SpecSources): VersionSpec | null {
+  if (taskNamed(manifest.yaml.task).part !== 'row') return null;
+  try {
+    const found = columnsOf(manifest.yaml, sources.facts.inputs);
+    const columns = found.map((column) => ({ ...column, categories: [...column.categories] }));
+    return specOf({ ...sources, manifest: { ...manifest, yaml: { ...manifest.yaml, task: PLAIN_TASK, columns } } });
+  } catch (error) {
+    if (error instanceof ManifestError) return null;
+    throw error;
+  }
 }
 
 /** Builds each part separately, so that the model owner gets all problems at once. */
@@ -65,20 +84,29 @@ function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
     }
   };
   const { hf, facts, manifest } = sources;
-  const { output, columns, labels: yamlLabels } = manifest.yaml;
+  const { output, columns, labels: yamlLabels, targets = [] } = manifest.yaml;
   const labels = attempt(() => labelsOfVersion(sources)) ?? [];
   if (part !== 'tensors') attempt(() => checkBatchSize(facts.inputs));
-  const head = attempt(() => task.head({ task: task.name, output, labels, facts, hf }));
+  const head = attempt(() => task.head({ task: task.name, output, labels, targets, facts, hf }));
   if (task.hasLabels && (reasons.length === 0 || labels.length === 0))
     attempt(() => checkLabels(head, { labels, yamlLabels }, facts.outputs));
+  const hasRows = readsRows(sources, { part, ...task });
   const parts = {
     labels,
-    columns: (part === 'row' && attempt(() => columnsOf({ columns }, facts.inputs))) || [],
+    columns: (hasRows && attempt(() => columnsOf({ columns }, facts.inputs))) || [],
     image: part === 'image' ? attempt(() => imageSpecOf(sources)) : null,
-    text: part === 'text' || part === 'tokens' ? attempt(() => textSpecOf(sources, { part, ...task })) : null,
+    text:
+      !hasRows && (part === 'text' || part === 'tokens') ? attempt(() => textSpecOf(sources, { part, ...task })) : null,
   };
   if (!head || reasons.length > 0) throw new ManifestError([...new Set(reasons)].join('; '));
   return { ...parts, head };
+}
+
+/** Tasks that also read texts or tensors read rows if model.yaml has columns, or a graph for texts reads no tokens. */
+function readsRows({ manifest: { yaml }, tokenizerSha256, facts: { inputs } }: SpecSources, task: AnyTask): boolean {
+  if (task.part === 'row' || !task.reads.some(({ kind }) => kind === 'ROW')) return task.part === 'row';
+  const hasTokens = tokenizerSha256 !== null || !inputs.every(({ datatype }) => datatype.startsWith('FP'));
+  return yaml.columns.length > 0 || (task.part === 'text' && !hasTokens);
 }
 
 function labelsOfVersion(sources: SpecSources): readonly string[] {

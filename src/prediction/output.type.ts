@@ -11,6 +11,7 @@ import { MAX_OBJECTS, MIN_SCORE } from '../tasks/object-detection.js';
 import { MAX_DOCUMENTS } from '../tasks/text-ranking.js';
 import { AnswerType, Tokens } from './span.type.js';
 import { BYTES_PER_NUMBER, base64Of, Tensor, Tensors } from './tensor.type.js';
+import { Values } from './values.type.js';
 
 /** As many elements as an argument asks for, or as the answer may have. */
 function leastOf(argument: string, most: (prediction: PredictionSize) => number) {
@@ -280,6 +281,7 @@ export const Output = createUnionType({
     [
       Classification,
       Regression,
+      Values,
       Embedding,
       Similarities,
       Ranking,
@@ -298,6 +300,8 @@ export function outputOf(answer: Answer, labels: readonly string[]): typeof Outp
       return new Classification(answer.label, answer.scores, answer.labels ?? labels);
     case 'regression':
       return create(Regression, { value: answer.value, unit: answer.unit });
+    case 'values':
+      return create(Values, { values: answer.values });
     case 'embedding':
       return new Embedding(answer.vector);
     case 'similarities':

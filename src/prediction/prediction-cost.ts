@@ -9,7 +9,7 @@ import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 import { imageSizeOfBase64 } from '../tasks/image-size.js';
 import { MAX_OBJECTS } from '../tasks/object-detection.js';
 import { promptText } from '../tasks/prompts.js';
-import { taskNamed, type VersionSpec } from '../tasks/tasks.js';
+import { targetsOf, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { MAX_TEXT_CHARACTERS } from '../tasks/text.js';
 import { charactersTokenized, estimateTokens } from '../tasks/token-count.js';
 import { type Work, workOfImage } from '../tasks/work.js';
@@ -40,6 +40,8 @@ const BYTES_PER_POINT_OF_OUTPUTS = 16_384;
 const BYTES_PER_OUTPUT_VALUE = 4;
 /** Dimensions of an embedding that the graph does not state. */
 const DEFAULT_OUTPUT_VALUES = 1_024;
+/** Of a version that does not exist. */
+const DEFAULT_TARGETS = 32;
 /** More inputs than this are refused before they are read. */
 const MAX_MEASURED_INPUTS = 2_000;
 
@@ -112,10 +114,11 @@ class Contents {
   }
 
   #addParts(input: Readonly<Record<string, unknown>>): void {
-    const { row, text, promptedText, image, tensors, question, similarity, zeroShot, ranking } = input;
+    const { row, series, text, promptedText, image, tensors, question, similarity, zeroShot, ranking } = input;
     if (typeof text === 'string') this.#addText(text, 1);
     if (promptedText != null) this.#addPromptedText(recordOf(promptedText));
     if (row != null) this.#addRow(row);
+    if (series != null) this.#addSeries(recordOf(series)['values']);
     if (image != null) this.#addImage(recordOf(image)['base64']);
     if (tensors != null) for (const tensor of listOf(tensors)) this.#addTensor(recordOf(tensor));
     if (question != null) this.#addQuestion(recordOf(question));
@@ -130,6 +133,7 @@ class Contents {
       characters: REPEATING.some((kind) => mayAnswer(this.#spec, kind)) ? this.#characters / count : 0,
       tokens: mayAnswer(this.#spec, 'tokens') ? this.#tokens / count : 0,
       labels: Math.max(this.#spec?.labels.length ?? 0, this.#labels / count),
+      targets: this.#spec ? targetsOf(this.#spec).length : DEFAULT_TARGETS,
       sentences: this.#sentences / count,
       documents: this.#documents / count,
       objects: mayAnswer(this.#spec, 'detections') ? MAX_OBJECTS : 0,
@@ -174,6 +178,14 @@ class Contents {
     this.#values += columns;
     this.points += columns * POINTS_PER_COLUMN;
     for (const { shape } of this.#spec?.inputs ?? []) this.#addValues(knownValues(shape));
+  }
+
+  #addSeries(values: unknown): void {
+    const count = lengthOfNested(values);
+    this.bytes += 8 * count;
+    this.#values += count;
+    this.points += count * POINTS_PER_VALUE;
+    this.#addValues(count);
   }
 
   #addImage(base64: unknown): void {

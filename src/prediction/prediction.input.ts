@@ -4,6 +4,7 @@ import { enumOf } from '../graphql/enum.type.js';
 import { Base64, DateTime, JSONObject, JSONValue, VersionRef } from '../graphql/scalars.js';
 import { MAX_SENTENCES } from '../tasks/embedding.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
+import { MAX_SERIES_VALUES } from '../tasks/series.js';
 import type { ModelInput as TaskInput } from '../tasks/tasks.js';
 import { MAX_TEXT_CHARACTERS } from '../tasks/text.js';
 import { MAX_DOCUMENTS, MAX_DOCUMENTS_CHARACTERS } from '../tasks/text-ranking.js';
@@ -149,6 +150,14 @@ export class ZeroShotInput implements Missing<TaskInput['zeroShot'], ZeroShotInp
   hypothesisTemplate?: string | null;
 }
 
+@InputType({ description: 'Time series.' })
+export class SeriesInput implements Missing<TaskInput['series'], SeriesInput> {
+  @Field(() => JSONValue, {
+    description: `List of steps, oldest first. Each step is a list with one value for each of \`signature.columns\`. At most ${MAX_SERIES_VALUES.toLocaleString('en')} values; if the model reads a fixed number of steps, the second size of \`signature.inputs\` is that number.`,
+  })
+  values!: unknown;
+}
+
 @Directive('@oneOf')
 @InputType({
   description:
@@ -160,6 +169,9 @@ export class ModelInput implements Missing<TaskInput, ModelInput> {
     description: 'Values by column name, as in `signature.columns`. Send it as a variable.',
   })
   row?: Record<string, unknown> | null;
+
+  @Field(() => SeriesInput, { nullable: true, description: 'Time series. Send it as a variable.' })
+  series?: SeriesInput | null;
 
   @Field(() => String, { nullable: true, description: `Text, ${TEXT_LENGTH}.` })
   text?: string | null;

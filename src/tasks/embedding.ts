@@ -23,7 +23,7 @@ import {
 import { isStaticModel, pickOutput, type TaskSources } from './sources.js';
 import type { AnySpec, SpecBase, TextSpec } from './spec.js';
 import { bagOf, encodeStatic, readsBags } from './static-embedding.js';
-import { checkListLength, checkText, stringTensor, type TextItem, workOfTexts } from './text.js';
+import { checkListLength, checkText, readsTexts, stringTensor, type TextItem, workOfTexts } from './text.js';
 
 export const MAX_SENTENCES = 256;
 
@@ -51,11 +51,17 @@ interface PromptedTextItem extends AnyItem, PromptedTextInput {
   readonly kind: 'promptedText';
 }
 
-export const similarityInput = defineInput({ kind: 'SIMILARITY', key: 'similarity', check: checkSimilarity });
+export const similarityInput = defineInput({
+  kind: 'SIMILARITY',
+  key: 'similarity',
+  accepts: readsTexts,
+  check: checkSimilarity,
+});
 
 export const promptedTextInput = defineInput({
   kind: 'PROMPTED_TEXT',
   key: 'promptedText',
+  accepts: readsTexts,
   check({ text, prompt }: PromptedTextInput, spec: AnySpec, problems: Problems): PromptedTextItem {
     checkText(text, ['promptedText', 'text'], problems);
     checkPrompt(prompt, ['promptedText', 'prompt'], spec, problems);
@@ -101,8 +107,9 @@ export function textEmbeddingHead(sources: TaskSources): EmbeddingHead {
   const pooled = facts.outputs.find(({ name, shape }) => name === 'sentence_embedding' && shape.length === 2);
   const isPooled = pooled && output.vector === undefined;
   const named = facts.outputs.find(({ name }) => name === output.vector);
+  const hasNoTexts = hf.tokenizer === null && facts.inputs.every(({ datatype }) => datatype !== 'BYTES');
   const isStatic = isStaticModel(hf) || readsBags(facts.inputs);
-  const rank = isPooled || (named ? named.shape.length === 2 : isStatic) ? 2 : 3;
+  const rank = isPooled || (named ? named.shape.length === 2 : isStatic || hasNoTexts) ? 2 : 3;
   if (rank === 2 && hf.sentences?.poolsPrompt === false)
     throw new ManifestError(
       '1_Pooling/config.json: include_prompt is false, so that the pooling must leave out the prompt, but the graph does the pooling itself: export the graph with the output last_hidden_state or token_embeddings',

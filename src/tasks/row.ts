@@ -6,13 +6,18 @@ import { isDigits, isWide, type NumberRefusal, numberMessage, readNumber } from 
 import type { Problems } from './problems.js';
 import type { AnySpec, ColumnSpec, Example, TensorSpec } from './spec.js';
 
-interface RowItem extends AnyItem {
+export interface RowItem extends AnyItem {
   readonly kind: 'row';
   /** One value per column, in the order of the spec. A whole number of 64 bits may be a string of digits. */
   readonly values: readonly (number | string)[];
 }
 
-export const rowInput = defineInput({ kind: 'ROW', key: 'row', check: checkRow });
+export const rowInput = defineInput({
+  kind: 'ROW',
+  key: 'row',
+  accepts: ({ columns, inputs }) => columns.length > 0 && inputs.every(({ shape }) => shape.length <= 2),
+  check: checkRow,
+});
 
 /** Problems have the path `row.<column>`. */
 function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problems: Problems): RowItem {
@@ -35,7 +40,7 @@ function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problem
 }
 
 /** A column, and the datatype of the graph input it feeds. */
-interface ColumnInput {
+export interface ColumnInput {
   readonly column: ColumnSpec;
   readonly datatype: string;
 }
@@ -44,13 +49,22 @@ function datatypeOf(spec: AnySpec, { input }: ColumnSpec): string {
   return spec.inputs.find(({ name }) => name === input)?.datatype ?? onlyInput(spec).datatype;
 }
 
-function checkValue(fed: ColumnInput, value: unknown, path: readonly string[], problems: Problems): number | string {
+/** The value for the graph. A category that feeds numbers is its index in `categories`. */
+export function checkValue(
+  fed: ColumnInput,
+  value: unknown,
+  path: readonly string[],
+  problems: Problems,
+): number | string {
   const { column } = fed;
   if (value === undefined || value === null) {
     if (column.required) problems.add(path, 'MISSING', 'this column is required', expectedValue(column), value);
-    return column.type === 'TEXT' || column.type === 'CATEGORY' ? column.missing : Number.NaN;
+    return fed.datatype === 'BYTES' ? column.missing : Number.NaN;
   }
-  if (column.type === 'TEXT' || column.type === 'CATEGORY') return checkString(column, value, path, problems);
+  if (column.type === 'TEXT' || column.type === 'CATEGORY') {
+    const string = checkString(column, value, path, problems);
+    return fed.datatype === 'BYTES' ? string : column.categories.indexOf(string);
+  }
   if (column.type === 'BOOLEAN') {
     if (typeof value !== 'boolean')
       problems.add(path, 'WRONG_TYPE', 'this column takes true or false', expectedValue(column), value);
@@ -137,7 +151,7 @@ export function preprocessRow(item: RowItem, spec: AnySpec): TensorData[] {
   });
 }
 
-function arrayOf({ datatype }: TensorSpec, values: readonly (number | string)[]): TensorArray {
+export function arrayOf({ datatype }: TensorSpec, values: readonly (number | string)[]): TensorArray {
   if (datatype === 'BYTES') return values.map(String);
   const array = new (DATATYPES[datatype]?.array ?? Float32Array)(values.length);
   const isWide = array instanceof BigInt64Array || array instanceof BigUint64Array;

@@ -40,6 +40,14 @@ export interface OutputSettings {
   readonly hypothesisTemplate?: string | undefined;
 }
 
+/** One of `targets` of model.yaml: a number or a class that the model predicts for an input. */
+export interface TargetSettings {
+  readonly name: string;
+  readonly unit?: string | undefined;
+  /** The graph's output that holds it; by default the one that the task reads. */
+  readonly output?: string | undefined;
+}
+
 /** The files of a Hugging Face repository, as far as tasks read them. */
 export interface ModelFiles {
   readonly config: {
@@ -83,6 +91,8 @@ export interface TaskSources {
   readonly task: string;
   readonly output: OutputSettings;
   readonly labels: readonly string[];
+  /** Empty if model.yaml names no targets. */
+  readonly targets: readonly TargetSettings[];
   readonly facts: GraphFacts;
   readonly hf: ModelFiles;
 }

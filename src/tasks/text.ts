@@ -22,11 +22,17 @@ export interface TextItem extends AnyItem {
 export const textInput = defineInput({
   kind: 'TEXT',
   key: 'text',
+  accepts: readsTexts,
   check(text: string, spec: AnySpec, problems: Problems): TextItem {
     checkText(text, ['text'], problems);
     return { kind: 'text', rows: 1, ...workOfTexts(spec, [text]), text };
   },
 });
+
+/** Versions with columns read rows. */
+export function readsTexts({ columns }: Pick<AnySpec, 'columns'>): boolean {
+  return columns.length === 0;
+}
 
 /** Checks that a text is not empty, not too long, and valid Unicode without NUL characters. */
 export function checkText(text: unknown, path: readonly string[], problems: Problems): void {

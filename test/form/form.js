@@ -23,6 +23,7 @@ const PREDICT = `mutation Predict($input: PredictInput!) {
         __typename
         ... on Classification { label score classes(first: 10) { label score } }
         ... on Regression { value unit }
+        ... on Values { values { name value unit } }
         ... on Embedding { dimensions vector }
         ... on Similarities { scores }
         ... on Ranking { items { text score } }
@@ -164,6 +165,14 @@ const FIELDS = {
       const label = name.replaceAll('_', ' ') + (unit ? ` (${unit})` : '');
       return field(['row', name], label, cell(column, row[name] ?? undefined), hintOf(column));
     }),
+  SERIES: ({ columns }, { series }) => [
+    field(
+      ['series', 'values'],
+      'Time series',
+      json(series?.values),
+      `JSON, one list for each step: ${columns.map(({ name }) => name).join(', ')}.`,
+    ),
+  ],
   TEXT: ({ maskToken }, { text }) => [
     field(['text'], 'Text', area(text), maskToken ? `${maskToken} marks the word to predict.` : ''),
   ],
@@ -294,8 +303,9 @@ const ANSWERS = {
     const title = isMulti ? applying.join(', ') || 'No label applies' : label;
     return [element('h2', {}, title), score === null ? 'The model returns no scores.' : scores(classes)];
   },
-  Regression: ({ value, unit }) => [
-    element('h2', {}, [value.toLocaleString('en', { maximumSignificantDigits: 6 }), unit].filter(Boolean).join(' ')),
+  Regression: (answer) => [element('h2', {}, quantity(answer))],
+  Values: ({ values }) => [
+    element('dl', {}, ...values.flatMap((one) => [element('dt', {}, one.name), element('dd', {}, quantity(one))])),
   ],
   Embedding: ({ dimensions, vector }) => [
     element('h2', {}, `${dimensions} dimensions`),
@@ -318,6 +328,9 @@ const ANSWERS = {
   Fillings: ({ items }) => [scores(items.map(({ sequence, score }) => ({ label: sequence, score })))],
   Tensors: ({ tensors }) => [element('pre', {}, tensors.map((tensor) => JSON.stringify(tensor)).join('\n'))],
 };
+
+const quantity = ({ value, unit }) =>
+  [value.toLocaleString('en', { maximumSignificantDigits: 6 }), unit].filter(Boolean).join(' ');
 
 const short = (score) => score.toFixed(3);
 

@@ -51,33 +51,24 @@ function isFiniteAll(value: Data): boolean {
   return typeof value !== 'object' || value === null || Object.values(value).every(isFiniteAll);
 }
 
-/** The output type of each task. */
-const TYPES: Readonly<Record<string, string>> = {
-  TABULAR_CLASSIFICATION: 'Classification',
-  TEXT_CLASSIFICATION: 'Classification',
-  ZERO_SHOT_CLASSIFICATION: 'Classification',
-  IMAGE_CLASSIFICATION: 'Classification',
-  TABULAR_REGRESSION: 'Regression',
-  FEATURE_EXTRACTION: 'Embedding',
+/** The type that answers a text, for tasks whose usual input is another. */
+const TEXT_TYPES: Readonly<Record<string, string>> = {
   SENTENCE_SIMILARITY: 'Embedding',
   TEXT_RANKING: 'Classification',
-  IMAGE_FEATURE_EXTRACTION: 'Embedding',
-  OBJECT_DETECTION: 'Detections',
-  TOKEN_CLASSIFICATION: 'Tokens',
-  QUESTION_ANSWERING: 'Answer',
-  FILL_MASK: 'Fillings',
-  TENSOR: 'Tensors',
 };
 
 function complaintAbout(subject: Subject, input: Input, output: Data): Complaint {
   const { __typename: type } = output;
-  const expected = 'similarity' in input ? 'Similarities' : 'ranking' in input ? 'Ranking' : TYPES[subject.task];
+  const ofText = TEXT_TYPES[subject.task] ?? subject.signature.outputType;
+  const expected = 'similarity' in input ? 'Similarities' : 'ranking' in input ? 'Ranking' : ofText;
   if (type !== expected && !('tensors' in input && type === 'Tensors')) return `${type} instead of ${expected}`;
   switch (type) {
     case 'Classification':
       return aboutClassification(subject, input, output);
     case 'Regression':
       return Number.isFinite(output.value) ? isFine : 'a value that is not a number';
+    case 'Values':
+      return aboutValues(subject, output);
     case 'Embedding':
       return aboutVector(subject, output);
     case 'Similarities':
@@ -95,6 +86,12 @@ function complaintAbout(subject: Subject, input: Input, output: Data): Complaint
     default:
       return aboutTensors(subject, input, output);
   }
+}
+
+function aboutValues({ signature }: Subject, { values }: Data): Complaint {
+  const nameOf = ({ name, unit }: Data) => `${name} ${unit}`;
+  if (values.map(nameOf).join() !== signature.targets.map(nameOf).join()) return 'values that are not the targets';
+  return values.every(({ value }: Data) => Number.isFinite(value)) ? isFine : 'a value that is not a number';
 }
 
 function aboutClassification({ task, signature }: Subject, input: Input, { label, score, classes }: Data): Complaint {

@@ -10,6 +10,8 @@ import { anyText, questionInput, rankingInput, similarityInput, textInput, zeroS
 
 export interface Signature {
   readonly inputKind: string;
+  readonly outputType: string;
+  readonly targets: readonly { readonly name: string; readonly unit: string | null }[];
   readonly columns: readonly Column[];
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
@@ -34,7 +36,7 @@ const WEIGHTS: Readonly<Record<string, number>> = { 'face-detector': 2, 'fashion
 
 const SURVEY = `{
   models(first: 60) { nodes { name task version { state signature {
-    inputKind labels multiLabel maskToken
+    inputKind outputType targets { name unit } labels multiLabel maskToken
     columns { name type minimum maximum categories }
     inputs { name datatype shape }
     outputs { name datatype shape }
