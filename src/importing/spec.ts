@@ -4,16 +4,15 @@
 import { ManifestError } from '../errors.js';
 import type { AnyTask } from '../tasks/define-task.js';
 import { OPEN_BATCH } from '../tasks/graph-failures.js';
-import { isMask } from '../tasks/image.js';
 import type { GraphFacts } from '../tasks/sources.js';
-import type { Activation, ImageSpec, SpecBase, TensorSpec } from '../tasks/spec.js';
+import type { Activation, SpecBase, TensorSpec } from '../tasks/spec.js';
 import { inputsOf, PLAIN_TASK, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { shapeText } from '../tasks/tensors.js';
 import { columnsOf, firstDuplicate } from './columns.js';
 import { exampleOf } from './example.js';
 import { defaultLabels, type HuggingFaceFiles, labelsOfConfig } from './hugging-face.js';
+import { imageSpecOf, takesOneImage } from './image-spec.js';
 import type { ModelManifest } from './manifest.js';
-import { imageSpecOfPreprocessor, type Preprocessor } from './preprocessor.js';
 import { textSpecOf } from './text-spec.js';
 
 export interface SpecSources {
@@ -30,8 +29,9 @@ export function specOf(sources: SpecSources): VersionSpec {
   const { yaml } = manifest;
   const { inputs, outputs } = facts;
   const task = taskNamed(yaml.task);
-  const fixed = inputs.find(({ shape }) => shape[0] !== null);
   const { image, text, head, ...parts } = partsOf(sources, task);
+  const isOneImage = image?.layout.length === 3;
+  const fixed = inputs.find(({ shape }) => isOneImage || shape[0] !== null);
   const base = {
     inputs,
     outputs,
@@ -39,7 +39,7 @@ export function specOf(sources: SpecSources): VersionSpec {
     example: {},
     maxBatch: fixed ? 1 : yaml.maxBatch,
     // Shapes of outputs may be declared wrongly: the test of batches shows whether they have one row per input row.
-    maxBatchReason: fixed ? reasonOfFixedBatch(fixed) : 'not tested yet',
+    maxBatchReason: fixed ? reasonOfFixedBatch(fixed, isOneImage) : 'not tested yet',
     maxRunMs: yaml.maxRunMs,
     operationsPerValue: facts.operationsPerValue,
   } satisfies SpecBase;
@@ -86,7 +86,8 @@ function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
   const { hf, facts, manifest } = sources;
   const { output, columns, labels: yamlLabels, targets = [] } = manifest.yaml;
   const labels = attempt(() => labelsOfVersion(sources)) ?? [];
-  if (part !== 'tensors') attempt(() => checkBatchSize(facts.inputs));
+  const isSingle = (input: TensorSpec) => part === 'image' && takesOneImage(input, manifest.yaml.image?.layout);
+  if (part !== 'tensors') attempt(() => checkBatchSize(facts.inputs.filter((input) => !isSingle(input))));
   const head = attempt(() => task.head({ task: task.name, output, labels, targets, facts, hf }));
   if (task.hasLabels && (reasons.length === 0 || labels.length === 0))
     attempt(() => checkLabels(head, { labels, yamlLabels }, facts.outputs));
@@ -94,7 +95,18 @@ function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
   const parts = {
     labels,
     columns: (hasRows && attempt(() => columnsOf({ columns }, facts.inputs))) || [],
-    image: part === 'image' ? attempt(() => imageSpecOf(sources)) : null,
+    image:
+      part === 'image'
+        ? attempt(() =>
+            imageSpecOf({
+              yaml: manifest.yaml,
+              imageKeys: manifest.imageKeys,
+              hf,
+              inputs: facts.inputs,
+              isYolo: head?.kind === 'yolo',
+            }),
+          )
+        : null,
     text:
       !hasRows && (part === 'text' || part === 'tokens') ? attempt(() => textSpecOf(sources, { part, ...task })) : null,
   };
@@ -125,7 +137,8 @@ function labelsOfFiles({ manifest, hf, facts }: SpecSources): readonly string[] 
 
 // ── batch size ──
 
-function reasonOfFixedBatch({ name, shape }: TensorSpec): string {
+function reasonOfFixedBatch({ name, shape }: TensorSpec, isOneImage: boolean): string {
+  if (isOneImage) return `input "${name}" has no dimension for the batch, so that inputs run one at a time`;
   if (shape.length === 0) return `input "${name}" is a scalar, so that inputs run one at a time`;
   return `the first size of input "${name}", ${shapeText(shape)}, is fixed, so that inputs run one at a time: export with an open batch size (${OPEN_BATCH})`;
 }
@@ -163,108 +176,4 @@ function checkLabels(
   throw new ManifestError(
     `${file}: the number of labels is ${labels.length}, but output "${output.name}" has shape ${shapeText(output.shape)}`,
   );
-}
-
-// ── images ──
-
-function imageSpecOf({ manifest: { yaml }, hf, facts: { inputs } }: SpecSources): ImageSpec {
-  const input = pixelInput(inputs, yaml.task);
-  const layout = layoutOf(input);
-  const graph = sizeOfGraph(input, layout);
-  const isGrey = hf.config?.num_channels === 1;
-  if (!yaml.image && !hf.preprocessor)
-    throw new ManifestError(
-      'preprocessor_config.json is missing: add it, or image in model.yaml with size, color, rescale_factor, image_mean and image_std',
-    );
-  const image = yaml.image
-    ? imageSpecOfYaml(yaml.image, graph)
-    : imageSpecOfPreprocessor(hf.preprocessor as Preprocessor, isGrey);
-  const color = graph.channels === 1 ? 'grey' : image.color;
-  if (graph.channels === 3 && image.color === 'grey')
-    throw new ManifestError(`color is grey, but input "${input.name}" has shape ${shapeText(input.shape)}`);
-  const spec = { ...image, layout, color } as const;
-  checkImageSize(spec, graph, input);
-  return spec;
-}
-
-function pixelInput(inputs: readonly TensorSpec[], task: string): TensorSpec {
-  const pixels = inputs.filter((input) => !isMask(input));
-  const [input] = pixels;
-  if (!input || pixels.length > 1)
-    throw new ManifestError(`the graph has ${inputs.length} inputs, but ${task} needs exactly one, besides pixel_mask`);
-  if (input.datatype !== 'FP32' && input.datatype !== 'FP16')
-    throw new ManifestError(`input "${input.name}" is ${input.datatype}, but ${task} needs FP32 or FP16`);
-  if (input.shape.length < 2 || input.shape.length > 4)
-    throw new ManifestError(
-      `input "${input.name}" has shape ${shapeText(input.shape)}; an image needs 2 to 4 dimensions`,
-    );
-  return input;
-}
-
-/** Graphs exported from Keras have the channels last. */
-function layoutOf({ shape }: TensorSpec): ImageSpec['layout'] {
-  const isChannels = (size: number | null | undefined) => size === 1 || size === 3;
-  return shape.length === 4 && isChannels(shape[3]) && !isChannels(shape[1]) ? 'NHWC' : 'NCHW';
-}
-
-/** The sizes that the graph fixes; null for any. */
-interface GraphSize {
-  readonly width: number | null;
-  readonly height: number | null;
-  readonly channels: number | null;
-  /** Number of values if the graph takes pixels as a flat row. */
-  readonly values: number | null;
-}
-
-function sizeOfGraph({ shape }: TensorSpec, layout: ImageSpec['layout']): GraphSize {
-  const [, a = null, b = null, c = null] = shape;
-  if (shape.length === 2) return { width: null, height: null, channels: null, values: a };
-  if (shape.length === 3) return { height: a, width: b, channels: 1, values: null };
-  return layout === 'NHWC'
-    ? { height: a, width: b, channels: c, values: null }
-    : { channels: a, height: b, width: c, values: null };
-}
-
-function imageSpecOfYaml(image: NonNullable<ModelManifest['yaml']['image']>, graph: GraphSize): ImageSpec {
-  const size = image.size ?? (graph.width && graph.height ? { width: graph.width, height: graph.height } : null);
-  if (!size)
-    throw new ManifestError(
-      'model.yaml: image.size is missing, and the graph accepts any size: add size, for example { width: 224, height: 224 }',
-    );
-  const isLetterbox = image.fit === 'letterbox';
-  return {
-    resize: { kind: isLetterbox ? 'inside' : 'exact', ...size },
-    resample: image.resample,
-    crop: image.crop_size,
-    pad: isLetterbox ? { ...size, level: 0 } : null,
-    color: image.color ?? (graph.channels === 1 ? 'grey' : 'rgb'),
-    layout: 'NCHW',
-    rescaleFactor: image.rescale_factor,
-    mean: image.image_mean,
-    std: image.image_std,
-  };
-}
-
-function checkImageSize(spec: ImageSpec, graph: GraphSize, input: TensorSpec): void {
-  const size = spec.pad ?? spec.crop ?? (spec.resize?.kind === 'exact' ? spec.resize : null);
-  const shape = `input "${input.name}" has shape ${shapeText(input.shape)}`;
-  if (!size) {
-    if (graph.width === null && graph.height === null && graph.values === null) return;
-    throw new ManifestError(`images keep their aspect ratio, so that their sizes differ, but ${shape}`);
-  }
-  const channels = spec.color === 'grey' ? 1 : 3;
-  const values = size.width * size.height * channels;
-  const fits =
-    (graph.width ?? size.width) === size.width &&
-    (graph.height ?? size.height) === size.height &&
-    (graph.values ?? values) === values;
-  if (!fits)
-    throw new ManifestError(
-      `images are resized to ${size.width} x ${size.height} (${channels} channels), but ${shape}`,
-    );
-  const tooShort = [spec.mean, spec.std].find((list) => list.length < channels);
-  if (tooShort)
-    throw new ManifestError(
-      `image_mean and image_std need ${channels} values, one per channel; one of them has ${tooShort.length}`,
-    );
 }

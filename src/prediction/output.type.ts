@@ -6,8 +6,8 @@ import { create } from '../graphql/create.js';
 import { Base64, FloatList } from '../graphql/scalars.js';
 import { Sized } from '../graphql/sized.js';
 import type { Answer, AnswerOf } from '../tasks/answer.js';
+import { MAX_OBJECTS, MIN_SCORE } from '../tasks/boxes.js';
 import { MAX_FILLINGS } from '../tasks/fill-mask.js';
-import { MAX_OBJECTS, MIN_SCORE } from '../tasks/object-detection.js';
 import { MAX_DOCUMENTS } from '../tasks/text-ranking.js';
 import { AnswerType, Tokens } from './span.type.js';
 import { BYTES_PER_NUMBER, base64Of, Tensor, Tensors } from './tensor.type.js';
@@ -183,7 +183,7 @@ export class Detections {
   items(
     @Arg('threshold', () => Float, {
       nullable: true,
-      description: `Score above which objects are returned, ${MIN_SCORE} to 1. Other values are a BAD_USER_INPUT error. Default: the model's own threshold, usually 0.5.`,
+      description: `Score above which objects are returned, ${MIN_SCORE} to 1. Other values are a BAD_USER_INPUT error. Default: the model's own threshold, usually 0.5, or 0.25 for YOLO.`,
     })
     threshold: number | null | undefined,
   ): DetectedObjectType[] {

@@ -4,10 +4,10 @@
  */
 import type { Args, PredictionSize, Runs, VersionName } from '../graphql/cost.js';
 import type { Answer } from '../tasks/answer.js';
+import { MAX_OBJECTS } from '../tasks/boxes.js';
 import { DATATYPES } from '../tasks/datatypes.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 import { imageSizeOfBase64 } from '../tasks/image-size.js';
-import { MAX_OBJECTS } from '../tasks/object-detection.js';
 import { promptText } from '../tasks/prompts.js';
 import { targetsOf, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { MAX_TEXT_CHARACTERS } from '../tasks/text.js';

@@ -1,6 +1,6 @@
 /** What the importer passes to a task, so that the task can find out what the outputs of the graph mean. */
 import { ManifestError } from '../errors.js';
-import type { Activation, Pooling, TensorSpec } from './spec.js';
+import type { Activation, BoxFormat, BoxUnit, Pooling, TensorSpec, YoloLayout } from './spec.js';
 import { shapeText } from './tensors.js';
 
 /** Facts read from the ONNX file. */
@@ -35,6 +35,11 @@ export interface OutputSettings {
   readonly start?: string | undefined;
   readonly end?: string | undefined;
   readonly boxes?: string | undefined;
+  readonly layout?: YoloLayout | undefined;
+  readonly boxFormat?: BoxFormat | undefined;
+  readonly boxUnit?: BoxUnit | undefined;
+  readonly classes?: string | undefined;
+  readonly firstClass?: number | undefined;
   readonly threshold?: number | undefined;
   readonly iou?: number | undefined;
   readonly hypothesisTemplate?: string | undefined;

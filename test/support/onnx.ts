@@ -7,7 +7,18 @@ import { PbfWriter } from 'pbf';
 type Fields = (writer: PbfWriter) => void;
 
 /** Element types of TensorProto. */
-export const TYPE = { FP32: 1, UINT8: 2, INT32: 6, INT64: 7, BYTES: 8, BOOL: 9, FP16: 10, FP64: 11, BF16: 16 } as const;
+export const TYPE = {
+  FP32: 1,
+  UINT8: 2,
+  INT8: 3,
+  INT32: 6,
+  INT64: 7,
+  BYTES: 8,
+  BOOL: 9,
+  FP16: 10,
+  FP64: 11,
+  BF16: 16,
+} as const;
 export type TypeName = keyof typeof TYPE;
 
 /** An input or output. A size is a string if it is symbolic. */
