@@ -12,8 +12,10 @@ import type { Config } from './config.js';
 import { Engine } from './engine/engine.js';
 import { importEvaluations } from './evaluation/import.js';
 import { faultPoint } from './fault-points.js'; // @fault
-import { importModelStore } from './importing/import.js';
+import { StoreImporter } from './importing/import.js';
+import { ImportProgress } from './importing/import-progress.js';
 import { BlobRestorer } from './importing/published.js';
+import { StoreWatcher } from './importing/store-watcher.js';
 import { History } from './prediction/history.js';
 import { Predictions } from './prediction/predictions.js';
 import { Recorder } from './prediction/recorder.js';
@@ -46,7 +48,8 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
   const restorer = new BlobRestorer({ db: databases.catalogByKey, blobs, log }, store);
   const latencies = new LatencyRecords(databases.catalogByKey);
   const engine = createEngine({ config, log, dataDir, restorer, latencies });
-  const slices = createSlices({ config, log, databases, blobs, commits, engine });
+  const parts = { config, log, databases, blobs, commits, engine, imports: new ImportProgress() };
+  const slices = createSlices(parts);
   /** The reason of the server itself, such as starting; null if there is none. */
   const progress = { notReadyReason: 'starting' as string | null };
   const server = await createServer({
@@ -57,12 +60,19 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     databases,
     notReadyReason: () => progress.notReadyReason ?? engine.notReadyReason(config.requireProvider),
   });
+  const onProgress = (reason: string) => {
+    if (progress.notReadyReason !== 'stopping') progress.notReadyReason = reason;
+  };
+  const { importAll, watcher } = createImports({ ...parts, ...slices, store, onProgress });
   const stop = async () => {
     progress.notReadyReason = 'stopping';
+    const watched = watcher.stop();
     faultPoint('stop.begin'); // @fault
     const begun = performance.now();
     await waitAtMost(GRACE_MS, server.http.close());
     await engine.stop(Math.max(0, GRACE_MS - (performance.now() - begun)));
+    // The engine has ended the processes that imports wait for.
+    await waitAtMost(GRACE_MS, watched);
     await slices.sweeper.stop();
     faultPoint('stop.drained'); // @fault
     await waitAtMost(GRACE_MS, commits.drain());
@@ -75,22 +85,50 @@ export async function startApp(config: Config, log: Logger): Promise<App> {
     await engine.start();
     const url = await server.http.listen({ host: config.host, port: config.port });
     await indexMissing(databases.catalogDb);
-    const onProgress = (done: number, total: number) => {
-      if (progress.notReadyReason === 'stopping') return;
-      progress.notReadyReason = `importing ${done.toLocaleString('en-US')} of ${total.toLocaleString('en-US')} model folders`;
-    };
-    const cards = await importModelStore({ db: databases.catalogByKey, blobs, engine, log, onProgress }, store);
-    await importEvaluations({ db: databases.catalogByKey, log }, cards);
-    slices.catalog.invalidate();
+    const toRetry = await importAll();
     faultPoint('start.imported'); // @fault
     await slices.serving.preload(log);
     slices.sweeper.start();
+    watcher.start(toRetry);
     progress.notReadyReason = null;
     return { url, databases, engine, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+interface ImportParts extends Omit<Parts, 'config' | 'commits'> {
+  readonly store: string;
+  readonly onProgress: (reason: string) => void;
+  readonly catalog: Catalog;
+  readonly serving: Serving;
+}
+
+/** Imports the model store at start and what changes later, each with all that follows from an import. */
+function createImports({ store, log, databases, blobs, engine, imports, onProgress, catalog, serving }: ImportParts) {
+  const db = databases.catalogByKey;
+  const countFolders = (done: number, total: number) =>
+    onProgress(`importing ${done.toLocaleString('en-US')} of ${total.toLocaleString('en-US')} model folders`);
+  const importer = new StoreImporter({ db, blobs, engine, log, onProgress: countFolders, progress: imports }, store);
+  const importFolder = async (name: string) => {
+    const result = await importer.importFolder(name);
+    if (result.card) await importEvaluations({ db, log }, [result.card]);
+    catalog.invalidate();
+    // The first model of an empty store.
+    if (engine.notReadyReason(null) !== null) await serving.preload(log);
+    return result;
+  };
+  const watcher = new StoreWatcher({ store, log, progress: imports, importFolder });
+  /** Returns the folders to try again. */
+  const importAll = async (): Promise<string[]> => {
+    await watcher.open();
+    const { cards, toRetry } = await importer.importAll();
+    await importEvaluations({ db, log }, cards);
+    catalog.invalidate();
+    return toRetry;
+  };
+  return { importAll, watcher };
 }
 
 interface EngineParts {
@@ -121,9 +159,10 @@ interface Parts {
   readonly blobs: BlobFolder;
   readonly commits: GroupCommit;
   readonly engine: Engine;
+  readonly imports: ImportProgress;
 }
 
-function createSlices({ config, log, databases, blobs, commits, engine }: Parts) {
+function createSlices({ config, log, databases, blobs, commits, engine, imports }: Parts) {
   const { catalogDb, predictionDb, catalogByKey, predictionsByKey } = databases;
   const catalog = new Catalog(catalogByKey);
   const serving = new Serving({ db: catalogByKey, catalog, blobs, engine });
@@ -141,6 +180,7 @@ function createSlices({ config, log, databases, blobs, commits, engine }: Parts)
     serving,
     predictions,
     history,
+    imports,
     defaultDeadlineMs: config.defaultDeadlineMs,
     maxResponseBytes: config.maxResponseBytes,
   };
