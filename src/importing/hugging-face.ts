@@ -176,10 +176,18 @@ export function labelsOfConfig({ config }: HuggingFaceFiles): string[] {
   return labels.map(([, label]) => label);
 }
 
-/** transformers leaves `id2label` out of config.json if there are two labels and they have these names. */
+/**
+ * The labels of a config.json without `id2label`. transformers leaves it out if there are two labels with these names;
+ * earlier releases wrote their number.
+ */
 export function defaultLabels({ config }: HuggingFaceFiles): string[] {
-  return config === null ? [] : ['LABEL_0', 'LABEL_1'];
+  if (config === null) return [];
+  const { num_labels: number } = config;
+  const count = Number.isInteger(number) ? Math.min(number as number, MAX_DEFAULT_LABELS) : 2;
+  return Array.from({ length: Math.max(0, count) }, (_, i) => `LABEL_${i}`);
 }
+
+const MAX_DEFAULT_LABELS = 100_000;
 
 const DEFAULT_MAX_TOKENS = 512;
 /** transformers writes a larger number for "no limit". */

@@ -142,6 +142,36 @@ const REFUSED: readonly RefusedFolder[] = [
     reason: ['1_Pooling/config.json is missing', 'modules.json'],
   },
   {
+    title: 'a ranking model with several scores for each pair',
+    like: 'tiny-sst',
+    files: { 'README.md': '---\npipeline_tag: text-ranking\n---' },
+    reason: ['output "logits" has shape [any, 2]', 'num_labels 1', 'task: text-classification'],
+  },
+  {
+    title: 'a ranking model with an activation of its own',
+    like: 'tiny-ranker',
+    files: changed('tiny-ranker', 'config.json', (config) => ({
+      ...config,
+      sentence_transformers: { activation_fn: 'torch.nn.modules.activation.Tanh' },
+    })),
+    reason: ['activation_fn is "torch.nn.modules.activation.Tanh"', 'output: { activation: none }'],
+  },
+  {
+    title: 'a softmax of a single score',
+    like: 'tiny-ranker',
+    files: { 'model.yaml': 'output: { activation: softmax }' },
+    reason: ['model.yaml: output.activation is softmax, but a single score has no softmax'],
+  },
+  {
+    title: 'a cross-encoder with a module that is not supported',
+    like: 'tiny-ranker',
+    files: {
+      'config_sentence_transformers.json': JSON.stringify({ model_type: 'CrossEncoder' }),
+      'modules.json': JSON.stringify([{ type: 'sentence_transformers.cross_encoder.modules.LogitScore' }]),
+    },
+    reason: ['modules.json: the module', 'LogitScore is not supported', 'output.scores in model.yaml'],
+  },
+  {
     title: 'offsets of a task without embeddings',
     like: 'tiny-sst',
     files: {

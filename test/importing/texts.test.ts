@@ -138,6 +138,43 @@ test.each([
   expect(predict.problem).toEqual({ code: 'INVALID_INPUT', problems: [problem] });
 });
 
+test.each([
+  ['documents', { query: 'x', documents: Array(257).fill('y') }, 'TOO_LARGE', 'a list of 1 to 256 elements'],
+  ['documents', { query: 'x', documents: [] }, 'EMPTY', 'a list of 1 to 256 elements'],
+  [
+    'documents',
+    { query: 'x', documents: Array(11).fill('y'.repeat(99_999)) },
+    'TOO_LARGE',
+    'at most 1000000 characters in all',
+  ],
+  ['query', { query: ' ', documents: ['y'] }, 'EMPTY', 'a non-empty text'],
+  ['prompt', { query: 'x', documents: ['y'], prompt: 'z' }, 'UNKNOWN_NAME', 'one of other, query'],
+])('a ranking with wrong %s is refused', async (key, ranking, code, expected) => {
+  const { predict } = await app.query(
+    'mutation ($input: PredictInput!) { predict(input: $input) { problem { code ... on InvalidInput { problems { path code expected } } } } }',
+    { input: { model: 'ranking-prompt', input: { ranking }, record: false } },
+  );
+
+  expect(predict.problem.problems).toEqual([{ path: ['input', 'input', 'ranking', key], code, expected }]);
+});
+
+test('a ranking returns as many documents as are asked for, best first, and is kept complete', async () => {
+  const documents = ['the movie was good', 'bad plot', 'paris'];
+  const input = { model: 'ranking', input: { ranking: { query: 'the movie', documents } } };
+  const query = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { id
+    output { ... on Ranking { items { index text score } best: items(first: 1) { index } } } } } }`;
+
+  const { prediction } = (await app.query(query, { input })).predict;
+  const stored = await app.query(
+    'query ($id: ID!) { prediction(id: $id) { output { ... on Ranking { items { index text score } best: items(first: 1) { index } } } } }',
+    { id: prediction.id },
+  );
+
+  expect(prediction.output.items.map(({ index, text }: Data) => documents[index] === text)).toEqual([true, true, true]);
+  expect(prediction.output.best).toEqual([{ index: prediction.output.items[0].index }]);
+  expect(stored.prediction.output).toEqual(prediction.output);
+});
+
 test('a prompt counts in the cost of a prediction', async () => {
   const costOf = async (prompt: string) => {
     const inputs = Array(100).fill({ promptedText: { text: 'bad', prompt } });

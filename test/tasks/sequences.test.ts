@@ -1,6 +1,7 @@
 /** Truncation, windows and templates of token sequences. */
 
-import { encodeBeginning, sequenceOf, truncate, windowsOf } from '#src/tasks/sequences.js';
+import { Tokenizer } from 'tokenizers';
+import { encodeBeginning, sequenceOf, truncate, truncatePair, windowsOf } from '#src/tasks/sequences.js';
 import { openTokenizer } from '#src/worker/native/tokenizer.js';
 import { golden } from '../support/tokenizers.js';
 
@@ -49,4 +50,31 @@ test('windows overlap by the stride, reach the end, and each adds new tokens', (
     [80, 100],
   ]);
   expect(windowsOf(encoded, 16, 16).length).toBeLessThan(50);
+});
+
+test('a pair is truncated as the tokenizers library does with longest_first', async () => {
+  const vocab = { a: 0, b: 1, '?': 2 };
+  const library = Tokenizer.fromString(
+    JSON.stringify({
+      version: '1.0',
+      added_tokens: [],
+      pre_tokenizer: { type: 'WhitespaceSplit' },
+      model: { type: 'WordLevel', vocab, unk_token: '?' },
+    }),
+  );
+  const found: number[][] = [];
+  const expected: number[][] = [];
+
+  for (let budget = 1; budget <= 9; budget++) {
+    library.setTruncation(budget, { strategy: 'LongestFirst' as never });
+    for (let a = 0; a <= 12; a++) {
+      for (let b = 0; b <= 12; b++) {
+        const ids = (await library.encode('a '.repeat(a), 'b '.repeat(b))).getIds();
+        expected.push([budget, a, b, ids.filter((id) => id === 0).length, ids.filter((id) => id === 1).length]);
+        found.push([budget, a, b, ...truncatePair([a, b], budget)]);
+      }
+    }
+  }
+
+  expect(found).toEqual(expected);
 });
