@@ -12,8 +12,10 @@ import type { Config } from './config.js';
 import { Engine } from './engine/engine.js';
 import { importEvaluations } from './evaluation/import.js';
 import { faultPoint } from './fault-points.js'; // @fault
-import { importModelStore } from './importing/import.js';
+import { StoreImporter } from './importing/import.js';
+import { ImportProgress } from './importing/import-progress.js';
 import { BlobRestorer } from './importing/published.js';
+import { StoreWatcher } from './importing/store-watcher.js';
 import { History } from './prediction/history.js';
 import { Predictions } from './prediction/predictions.js';
 import { Recorder } from './prediction/recorder.js';
@@ -51,7 +53,8 @@ export async function startApp(
   const restorer = new BlobRestorer({ db: databases.catalogByKey, blobs, log }, store);
   const latencies = new LatencyRecords(databases.catalogByKey);
   const engine = createEngine({ config, log, dataDir, restorer, latencies });
-  const slices = createSlices({ config, log, databases, blobs, commits, engine });
+  const parts = { config, log, databases, blobs, commits, engine, imports: new ImportProgress() };
+  const slices = createSlices(parts);
   /** The reason of the server itself, such as starting; null if there is none. */
   const progress = { notReadyReason: 'starting' as string | null };
   const server = await createServer({
@@ -62,12 +65,17 @@ export async function startApp(
     databases,
     notReadyReason: () => progress.notReadyReason ?? engine.notReadyReason(config.requireProvider),
   });
+  const onProgress = (reason: string) => {
+    if (progress.notReadyReason !== 'stopping') progress.notReadyReason = reason;
+  };
+  const { importAll, watcher } = createImports({ ...parts, ...slices, store, onProgress });
   const { stop, stopWhileStarting } = createStops({
     server,
     engine,
     databases,
     commits,
     sweeper: slices.sweeper,
+    watcher,
     progress,
   });
   let isStarted = false;
@@ -79,16 +87,11 @@ export async function startApp(
     noteRequests(server, engine);
     onServing(() => (isStarted ? stop() : stopWhileStarting()));
     await indexMissing(databases.catalogDb);
-    const onProgress = (done: number, total: number) => {
-      if (progress.notReadyReason === 'stopping') return;
-      progress.notReadyReason = `importing ${done.toLocaleString('en-US')} of ${total.toLocaleString('en-US')} model folders`;
-    };
-    const cards = await importModelStore({ db: databases.catalogByKey, blobs, engine, log, onProgress }, store);
-    await importEvaluations({ db: databases.catalogByKey, log }, cards);
-    slices.catalog.invalidate();
+    const toRetry = await importAll();
     faultPoint('start.imported'); // @fault
     await slices.serving.preload(log);
     slices.sweeper.start();
+    watcher.start(toRetry);
     if (progress.notReadyReason !== 'stopping') progress.notReadyReason = null;
     isStarted = true;
     return { url, databases, engine, stop };
@@ -112,16 +115,20 @@ interface StopParts {
   readonly databases: Databases;
   readonly commits: GroupCommit;
   readonly sweeper: Sweeper;
+  readonly watcher: StoreWatcher;
   readonly progress: { notReadyReason: string | null };
 }
 
-function createStops({ server, engine, databases, commits, sweeper, progress }: StopParts) {
+function createStops({ server, engine, databases, commits, sweeper, watcher, progress }: StopParts) {
   const stop = async () => {
     progress.notReadyReason = 'stopping';
+    const watched = watcher.stop();
     faultPoint('stop.begin'); // @fault
     const begun = performance.now();
     await waitAtMost(GRACE_MS, server.http.close());
     await engine.stop(Math.max(0, GRACE_MS - (performance.now() - begun)));
+    // The engine has ended the processes that imports wait for.
+    await waitAtMost(GRACE_MS, watched);
     await sweeper.stop();
     faultPoint('stop.drained'); // @fault
     await waitAtMost(GRACE_MS, commits.drain());
@@ -135,6 +142,39 @@ function createStops({ server, engine, databases, commits, sweeper, progress }: 
     await waitAtMost(GRACE_MS, commits.drain());
   };
   return { stop, stopWhileStarting };
+}
+
+interface ImportParts extends Omit<Parts, 'config' | 'commits'> {
+  readonly store: string;
+  readonly onProgress: (reason: string) => void;
+  readonly catalog: Catalog;
+  readonly serving: Serving;
+}
+
+/** Imports the model store at start and what changes later, each with all that follows from an import. */
+function createImports({ store, log, databases, blobs, engine, imports, onProgress, catalog, serving }: ImportParts) {
+  const db = databases.catalogByKey;
+  const countFolders = (done: number, total: number) =>
+    onProgress(`importing ${done.toLocaleString('en-US')} of ${total.toLocaleString('en-US')} model folders`);
+  const importer = new StoreImporter({ db, blobs, engine, log, onProgress: countFolders, progress: imports }, store);
+  const importFolder = async (name: string) => {
+    const result = await importer.importFolder(name);
+    if (result.card) await importEvaluations({ db, log }, [result.card]);
+    catalog.invalidate();
+    // The first model of an empty store.
+    if (engine.notReadyReason(null) !== null) await serving.preload(log);
+    return result;
+  };
+  const watcher = new StoreWatcher({ store, log, progress: imports, importFolder });
+  /** Returns the folders to try again. */
+  const importAll = async (): Promise<string[]> => {
+    await watcher.open();
+    const { cards, toRetry } = await importer.importAll();
+    await importEvaluations({ db, log }, cards);
+    catalog.invalidate();
+    return toRetry;
+  };
+  return { importAll, watcher };
 }
 
 interface EngineParts {
@@ -165,9 +205,10 @@ interface Parts {
   readonly blobs: BlobFolder;
   readonly commits: GroupCommit;
   readonly engine: Engine;
+  readonly imports: ImportProgress;
 }
 
-function createSlices({ config, log, databases, blobs, commits, engine }: Parts) {
+function createSlices({ config, log, databases, blobs, commits, engine, imports }: Parts) {
   const { catalogDb, predictionDb, catalogByKey, predictionsByKey } = databases;
   const catalog = new Catalog(catalogByKey);
   const serving = new Serving({ db: catalogByKey, catalog, blobs, engine });
@@ -185,6 +226,7 @@ function createSlices({ config, log, databases, blobs, commits, engine }: Parts)
     serving,
     predictions,
     history,
+    imports,
     defaultDeadlineMs: config.defaultDeadlineMs,
     maxResponseBytes: config.maxResponseBytes,
   };

@@ -52,7 +52,7 @@ export const SETTINGS = {
     'MODEL_STORE',
     path.join(packageRoot, 'model-store'),
     text,
-    'Folder whose models are imported at start.',
+    'Folder whose models are imported, at start and when they change.',
     '`model-store/` of the package',
   ),
   workers: setting(

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { LIMITS } from '#src/api/limits.js';
 import { ProblemCodeEnum } from '#src/graphql/problem.type.js';
 import { MAX_SENTENCES } from '#src/tasks/embedding.js';
-import { MAX_OUTPUT_BYTES } from '#src/tasks/tensors.js';
+import { MAX_OUTPUT_BYTES } from '#src/tasks/tensor-outputs.js';
 import { MAX_TEXT_CHARACTERS } from '#src/tasks/text.js';
 import { startTestApp, type TestApp } from './support/app.js';
 import { createTasksStore, tasksTable } from './support/tasks-table.js';

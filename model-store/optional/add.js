@@ -3,7 +3,7 @@
  *
  * Each folder beside this file is such a model: `convert.py` writes its files into the empty folder it is given, after
  * `requirements.txt` was installed into an environment that is thrown away. The model appears in the store whole or not
- * at all: it is made in a hidden folder of the store and renamed at the end. A running server sees it at its next start.
+ * at all: it is made in a hidden folder of the store and renamed at the end. A running server imports it.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';

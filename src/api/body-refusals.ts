@@ -20,6 +20,11 @@ const FAULTS: Readonly<Record<keyof ScanLimits, readonly [status: number, subjec
 
 export function faulty(fault: ScanFault): RefusedRequest {
   if (fault === 'syntax') return notJson('The body is not valid JSON.');
+  if (fault === 'notANumber') {
+    const message =
+      'The body contains NaN or Infinity, which JSON does not have. Leave a missing value of a row out or send null; other inputs take finite numbers.';
+    return new RefusedRequest(400, refusal('BODY_NOT_JSON', message));
+  }
   const [status, subject, advice] = FAULTS[fault];
   const allowed = LIMITS[fault];
   // Counting stops here, so this is the least that was sent.

@@ -12,7 +12,8 @@ export interface ScanLimits {
   readonly maxBodyDepth: number;
 }
 
-export type ScanFault = 'syntax' | keyof ScanLimits;
+/** `notANumber`: NaN, Infinity or -Infinity, which Python writes and JSON does not have. */
+export type ScanFault = 'syntax' | 'notANumber' | keyof ScanLimits;
 
 enum At {
   /** Expects a byte order mark or a value. */
@@ -58,6 +59,9 @@ const POINT = 0x2e;
 const ZERO = 0x30;
 const ESCAPES = new Set(Buffer.from('"\\/bfnrt'));
 const WORDS = new Map(['true', 'false', 'null'].map((word) => [word.charCodeAt(0), Buffer.from(word)]));
+/** Not in JSON; recognized only to say so. */
+const INFINITY = Buffer.from('Infinity');
+const NOT_NUMBERS = [Buffer.from('NaN'), INFINITY];
 const NO_WORD = Buffer.alloc(0);
 const BYTE_ORDER_MARK = Buffer.of(0xef, 0xbb, 0xbf);
 
@@ -126,8 +130,9 @@ export class JsonScan {
         return isHex(byte) ? null : 'syntax';
       case At.Word:
         if (byte !== this.#word[this.#read]) return 'syntax';
-        if (++this.#read === this.#word.length) this.#at = At.AfterValue;
-        return null;
+        if (++this.#read < this.#word.length) return null;
+        this.#at = At.AfterValue;
+        return NOT_NUMBERS.includes(this.#word) ? 'notANumber' : null;
       default:
         return this.#at >= At.Minus ? this.#stepNumber(byte) : isSpace(byte) ? null : this.#stepBetween(byte);
     }
@@ -182,13 +187,17 @@ export class JsonScan {
     else if (byte === ZERO) this.#at = At.Zero;
     else if (isDigit(byte)) this.#at = At.Digits;
     else {
-      const word = WORDS.get(byte);
+      const word = WORDS.get(byte) ?? NOT_NUMBERS.find(([first]) => first === byte);
       if (!word) return 'syntax';
-      this.#at = At.Word;
-      this.#word = word;
-      this.#read = 1;
+      this.#beginWord(word);
     }
     return this.#count();
+  }
+
+  #beginWord(word: Buffer<ArrayBuffer>): void {
+    this.#at = At.Word;
+    this.#word = word;
+    this.#read = 1;
   }
 
   #count(): ScanFault | null {
@@ -204,6 +213,7 @@ export class JsonScan {
   #stepNumber(byte: number): ScanFault | null {
     const next = afterInNumber(this.#at, byte);
     if (next !== null) this.#at = next;
+    else if (this.#at === At.Minus && byte === INFINITY[0]) this.#beginWord(INFINITY);
     else if (this.#at < At.Zero) return 'syntax';
     else {
       this.#at = At.AfterValue;

@@ -217,7 +217,8 @@ class Arrival {
     try {
       value = JSON.parse(text.charCodeAt(0) === BYTE_ORDER_MARK ? text.slice(1) : text);
     } catch {
-      this.refuse(faulty('syntax'));
+      // The scan knows what is wrong; what is parsed without it is small.
+      this.refuse(faulty(new JsonScan(LIMITS).scan(bytes) ?? 'syntax'));
       return;
     }
     this.#settle(null, value);

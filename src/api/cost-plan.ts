@@ -27,7 +27,7 @@ import {
 } from 'graphql';
 import type { CostScope, FieldCost, Measure, PredictionSize, VersionName } from '../graphql/cost.js';
 import { MAX_PAGE_SIZE } from '../storage/pages.js';
-import { MAX_OBJECTS } from '../tasks/object-detection.js';
+import { MAX_OBJECTS } from '../tasks/boxes.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { type ArgsOf, argsReader, type Condition, conditionOf, variablesReader } from './cost-args.js';
 import type { Variables } from './variables.js';
@@ -58,7 +58,9 @@ const STORED_PREDICTION: PredictionSize = {
   characters: 4_096,
   tokens: 256,
   labels: 100,
+  targets: 32,
   sentences: 32,
+  documents: 32,
   objects: MAX_OBJECTS,
   outputValues: 4_096,
 };

@@ -10,6 +10,8 @@ import {
   EvaluationResolver,
   VersionEvaluationResolver,
 } from '../evaluation/evaluation.resolver.js';
+import type { ImportProgress } from '../importing/import-progress.js';
+import { ImportResolver } from '../importing/imports.resolver.js';
 import type { History } from '../prediction/history.js';
 import { PredictionResolver, VersionPredictionsResolver } from '../prediction/prediction.resolver.js';
 import type { Predictions } from '../prediction/predictions.js';
@@ -30,6 +32,7 @@ export interface ResolverParts {
   readonly engine: Engine;
   readonly predictions: Predictions;
   readonly history: History;
+  readonly imports: ImportProgress;
   readonly serving: Serving;
   readonly defaultDeadlineMs: number;
   readonly maxResponseBytes: number;
@@ -54,6 +57,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [EvaluationResolver, () => new EvaluationResolver()],
   [VersionEvaluationResolver, () => new VersionEvaluationResolver()],
   [DatasetEvaluationResolver, () => new DatasetEvaluationResolver()],
+  [ImportResolver, ({ imports }) => new ImportResolver(imports)],
   [NodeResolver, () => new NodeResolver()],
   [
     LimitsResolver,

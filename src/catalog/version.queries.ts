@@ -9,7 +9,7 @@ import { countUpToCap, isOneOf, rowsOf } from '../storage/sql.js';
 import { readSpec, type VariantSpec } from '../tasks/stored-spec.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { withoutPaths } from '../without-paths.js';
-import { Alias, Artifact, type Variant, Version } from './version.type.js';
+import { Alias, Artifact, type Variant, Verification, Version } from './version.type.js';
 import { maySeeDataset, maySeeModel } from './visibility.js';
 
 const PARENT_COLUMN = { model: 'version.model_id', dataset: 'trained.dataset_id' } as const;
@@ -38,6 +38,7 @@ function columnsOf<Table extends 'version' | 'listed'>(table: Table) {
     `${table}.framework_name`,
     `${table}.preload`,
     `${table}.test_dataset`,
+    `${table}.verification`,
     `${table}.created_at`,
     `${table}.updated_at`,
     sql<number | null>`octet_length(${sql.ref(`${table}.spec`)})`.as('spec_bytes'),
@@ -248,6 +249,7 @@ function toVersion(row: VersionRow): Version {
     stateReason: row.state_reason === null ? null : withoutPaths(row.state_reason),
     specBytes: row.spec_bytes,
     variantsBytes: row.variants_bytes,
+    verification: row.verification === null ? null : toVerification(JSON.parse(row.verification)),
     artifact: row.artifact_sha256 === null ? null : toArtifact(row, row.artifact_sha256),
     createdAt: new Date(row.created_at),
     updatedAt: new Date(row.updated_at),
@@ -257,6 +259,16 @@ function toVersion(row: VersionRow): Version {
 function toVariant({ spec, ...variant }: VariantSpec): Variant {
   const reason = variant.reason === null ? null : withoutPaths(variant.reason);
   return { ...variant, reason, maxBatch: spec?.maxBatch ?? null };
+}
+
+function toVerification(found: Omit<Verification, 'summary'>): Verification {
+  const { cases, source, tolerance, maxDifference } = found;
+  const largest = maxDifference === null ? '' : `; the largest difference is ${Number(maxDifference.toPrecision(2))}`;
+  const summary =
+    cases === 0
+      ? 'Not verified: the version has no golden.json, so its answers were not compared with those of its source framework.'
+      : `Each answer to ${cases} golden ${cases === 1 ? 'case' : 'cases'} is that of ${source}, within ${tolerance}${largest}.`;
+  return create(Verification, { ...found, summary });
 }
 
 function toArtifact(row: VersionRow, sha256: string): Artifact {

@@ -6,9 +6,16 @@ import { enumOf } from '../graphql/enum.type.js';
 import { Node } from '../graphql/node.type.js';
 import { DateTime, JSONValue, ModelInputValue, SafeInt, VersionRef } from '../graphql/scalars.js';
 import { VersionStateEnum } from '../graphql/version-state.type.js';
+import { OUTPUT_TYPES } from '../tasks/answer.js';
 import { isMultiLabel } from '../tasks/scores.js';
 import { type ColumnSpec, type ColumnType as ColumnTypeName } from '../tasks/spec.js';
-import { INPUT_KEYS, type InputKind as InputKindName, type VersionSpec } from '../tasks/tasks.js';
+import {
+  answerKindOf,
+  INPUT_KEYS,
+  type InputKind as InputKindName,
+  targetsOf,
+  type VersionSpec,
+} from '../tasks/tasks.js';
 
 const InputKind = enumOf<InputKindName>(
   'InputKind',
@@ -21,7 +28,8 @@ const InputKind = enumOf<InputKindName>(
 
 const ColumnType = enumOf<ColumnTypeName>('ColumnType', 'Type of the values in a column.', {
   NUMBER: 'A JSON number.',
-  INTEGER: 'A JSON number without a fractional part.',
+  INTEGER:
+    'A JSON number without a fractional part. If the column feeds an INT64 or UINT64 input, also a string of digits, which is required beyond 2^53.',
   TEXT: 'A JSON string.',
   CATEGORY: 'A JSON string that is one of `Column.categories`.',
   BOOLEAN: 'A JSON boolean.',
@@ -76,6 +84,39 @@ export class TensorSpecType {
   shape!: (number | null)[];
 }
 
+@ObjectType('Prompt', { simpleResolvers: true, description: 'Text that stands before every text that a model reads.' })
+export class PromptType {
+  @Field({ description: 'Name to choose the prompt by, such as "query".' })
+  name!: string;
+
+  @Field({ description: 'Text of the prompt; may be empty.' })
+  text!: string;
+
+  @Field({ description: 'Whether the prompt applies if an input names none.' })
+  isDefault!: boolean;
+}
+
+@ObjectType('Target', {
+  simpleResolvers: true,
+  description: 'Number or class that a version predicts for an input.',
+})
+export class TargetType {
+  @Field({ description: 'Name of the number or class, unique within its version.' })
+  name!: string;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Unit of the number, such as "g"; null if it has none, and for a class.',
+  })
+  unit!: string | null;
+
+  @Cost({ elements: 10 })
+  @Field(() => [String], {
+    description: 'Classes to choose from, in the order of the scores; empty for a number, and if they are not stated.',
+  })
+  labels!: string[];
+}
+
 @ObjectType({
   simpleResolvers: true,
   description: 'Input that a version accepts and outputs that it returns, in enough detail to build a form.',
@@ -86,7 +127,8 @@ export class Signature {
 
   @Cost({ elements: 50 })
   @Field(() => [Column], {
-    description: "Columns of a row, in the order of the graph's inputs; empty if `inputKind` is not ROW.",
+    description:
+      "Columns of a row, or of each step of a time series, in the order of the graph's inputs; empty if `inputKind` is neither ROW nor SERIES.",
   })
   columns!: Column[];
 
@@ -94,6 +136,19 @@ export class Signature {
     description: 'Inputs of the graph. Every version accepts them as `ModelInput.tensors`, whatever its `inputKind`.',
   })
   inputs!: TensorSpecType[];
+
+  @Field({
+    description:
+      'Name of the type in the union `Output` that answers an input of `inputKind`, such as "Classification": the `__typename` of `Prediction.output`.',
+  })
+  outputType!: string;
+
+  @Cost({ elements: 10 })
+  @Field(() => [TargetType], {
+    description:
+      'Numbers or classes that the version predicts, in the order of its answers; empty if `outputType` is not Regression, Values or MultiClassification.',
+  })
+  targets!: TargetType[];
 
   @Field(() => [TensorSpecType], { description: 'Outputs of the graph.' })
   outputs!: TensorSpecType[];
@@ -122,8 +177,20 @@ export class Signature {
   })
   maskToken!: string | null;
 
+  @Cost({ elements: 10 })
+  @Field(() => [PromptType], {
+    description:
+      'Prompts of an embedding or ranking model: texts that stand before every text. The default one applies unless an input names another. Empty if the model has none.',
+  })
+  prompts!: PromptType[];
+
   @Field(() => ModelInputValue, { description: 'Valid input: send it unchanged as `PredictInput.input`.' })
   example!: unknown;
+}
+
+function promptsOf({ text }: VersionSpec): PromptType[] {
+  const { list = [], default: name = null } = text?.prompts ?? {};
+  return list.map((prompt) => ({ ...prompt, isDefault: prompt.name === name }));
 }
 
 export function signatureOf(spec: VersionSpec): Signature {
@@ -133,10 +200,13 @@ export function signatureOf(spec: VersionSpec): Signature {
     columns: spec.columns.map(columnOf),
     inputs: tensors(spec.inputs),
     outputs: tensors(spec.outputs),
+    outputType: OUTPUT_TYPES[answerKindOf(spec)],
+    targets: targetsOf(spec).map((target) => ({ ...target, labels: [...target.labels] })),
     labels: [...spec.labels],
     multiLabel: isMultiLabel(spec),
     maxTokens: spec.text?.maxTokens ?? null,
     maskToken: spec.text?.maskToken ?? null,
+    prompts: promptsOf(spec),
     example: spec.example,
   };
 }
@@ -149,7 +219,7 @@ export class Artifact {
   @Field({ description: 'SHA-256 digest of the file, in hexadecimal.' })
   sha256!: string;
 
-  @Field(() => SafeInt, { description: 'Size of the file, in bytes.' })
+  @Field(() => SafeInt, { description: 'Size of the file with its data files, in bytes.' })
   sizeBytes!: number;
 
   @Field(() => SafeInt, {
@@ -176,6 +246,39 @@ export class Artifact {
     description: 'Framework that the model was trained with, and its version: "tensorflow 2.21.0". Null if not stated.',
   })
   framework!: string | null;
+}
+
+@ObjectType({
+  simpleResolvers: true,
+  description:
+    'Comparison of the answers of a version with those of its source framework, made once, before the version was published. A version with a golden case that differs is not published.',
+})
+export class Verification {
+  @Field(() => Int, { description: 'Number of golden cases; 0 if the version has none, and so was not compared.' })
+  cases!: number;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Framework that computed the expected answers, such as "scikit-learn 1.9.1"; null without golden cases.',
+  })
+  source!: string | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: 'Largest difference that was accepted, in the terms of `maxDifference`; null without golden cases.',
+  })
+  tolerance!: number | null;
+
+  @Field(() => Float, {
+    nullable: true,
+    description:
+      'Largest difference between a number of an answer and the expected one: absolute for expected values up to 1, relative to the expected value above. Edges of boxes, which may differ by a pixel, are left out. Null if no numbers were compared.',
+  })
+  maxDifference!: number | null;
+
+  @Field({ description: 'The result in one sentence.' })
+  summary!: string;
 }
 
 @ObjectType({
@@ -231,6 +334,13 @@ export class Version extends Node {
     description: 'Model file of the version; null if the import failed.',
   })
   artifact!: Artifact | null;
+
+  @Field(() => Verification, {
+    nullable: true,
+    description:
+      'What the golden cases of the version have shown; with `cases: 0` if there are none. Null if the import failed, or if an earlier release imported the version and did not record it.',
+  })
+  verification!: Verification | null;
 
   @Field(() => DateTime, { description: 'When the version was registered.' })
   createdAt!: Date;

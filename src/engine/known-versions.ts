@@ -150,6 +150,7 @@ function meanWith(mean: number | null, value: number, weight: number): number {
 }
 
 export function sizeOfVersion({ residentBytes, needsEmptyWorker, version }: KnownVersion): SizeOfVersion {
-  const loadingBytes = estimatedLoadingBytes(version.artifactBytes);
+  const dataBytes = (version.spec.dataFiles ?? []).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const loadingBytes = estimatedLoadingBytes(version.artifactBytes - dataBytes, dataBytes);
   return { residentBytes: needsEmptyWorker ? Infinity : residentBytes, loadingBytes };
 }

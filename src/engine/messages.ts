@@ -26,7 +26,16 @@
 import type { Answer } from '../tasks/answer.js';
 import type { ItemFailure } from '../tasks/failures.js';
 import type { GraphFacts } from '../tasks/sources.js';
+import type { DataFile } from '../tasks/spec.js';
 import { checkInput, type Item, type VersionSpec } from '../tasks/tasks.js';
+
+/** Where the data files of a graph are. */
+export interface DataBlobs {
+  /** Contains blobs and nothing else. ONNX Runtime opens no data outside of it. */
+  readonly folder: string;
+  /** Files in it, in the order of `dataFiles` of the spec. */
+  readonly paths: readonly string[];
+}
 
 /** What a worker needs to load and run a version. */
 export interface LoadableVersion {
@@ -37,12 +46,13 @@ export interface LoadableVersion {
   readonly spec: VersionSpec;
   readonly artifactSha256: string;
   readonly artifactPath: string;
+  readonly dataBlobs: DataBlobs;
   /** File with the blob of `spec.text.tokenizerSha256`; null for models that do not read text. */
   readonly tokenizerPath: string | null;
 }
 
 export interface EngineVersion extends LoadableVersion {
-  /** Size of the artifact. The memory that the version will take is estimated from it. */
+  /** Size of the artifact with its data files. The memory that the version will take is estimated from it. */
   readonly artifactBytes: number;
 }
 
@@ -59,6 +69,7 @@ export interface LoadMessage {
   readonly tokenizerPath: string | null;
   readonly artifactSha256: string;
   readonly artifactPath: string;
+  readonly dataBlobs: DataBlobs;
   readonly provider: string;
   /** Runs before the version counts as loaded, because the first run of a session is the slowest. */
   readonly warmUp: Item;
@@ -84,6 +95,14 @@ export interface CancelMessage {
   readonly items: readonly number[];
 }
 
+/** A graph that is not known yet, with its data files. */
+interface ExaminedFiles {
+  readonly artifactPath: string;
+  readonly artifactSha256: string;
+  readonly dataFiles: readonly DataFile[];
+  readonly dataBlobs: DataBlobs;
+}
+
 /** What a worker is asked to do. */
 export type Command =
   | LoadMessage
@@ -91,7 +110,7 @@ export type Command =
   | { readonly kind: 'unload'; readonly key: string }
   | BatchMessage
   | CancelMessage
-  | { readonly kind: 'examine'; readonly artifactPath: string; readonly artifactSha256: string }
+  | ({ readonly kind: 'examine' } & ExaminedFiles)
   | { readonly kind: 'checkBatchInvariance'; readonly key: string; readonly items: readonly Item[] };
 
 interface Numbered {
@@ -136,7 +155,7 @@ export type FromWorker = { readonly kind: 'ready' } | (Reply & Numbered);
 
 /** The message that loads a version. The version's example is its warm-up item. */
 export function loadMessage(version: LoadableVersion, provider: string): LoadMessage {
-  const { key, spec, artifactSha256, artifactPath, tokenizerPath } = version;
+  const { key, spec, artifactSha256, artifactPath, dataBlobs, tokenizerPath } = version;
   const warmUp = checkInput(spec, spec.example, []);
-  return { kind: 'load', key, spec, artifactSha256, artifactPath, tokenizerPath, provider, warmUp };
+  return { kind: 'load', key, spec, artifactSha256, artifactPath, dataBlobs, tokenizerPath, provider, warmUp };
 }

@@ -133,6 +133,8 @@ export function isCopyWorthwhile(queueMs: number, loadMs: number, evictedLoadMs:
 const RESIDENT_BYTES_PER_FILE_BYTE = 1.2;
 /** During a load, the file, its parsed form and the session exist at the same time. Measured: 3.2. */
 const LOADING_BYTES_PER_FILE_BYTE = 3.5;
+/** Data files are mapped, which counts as data memory, and repacked weights exist at the same time. Measured: up to 2.3. */
+const LOADING_BYTES_PER_DATA_BYTE = 2.5;
 /** Session objects and arena of a small graph. */
 const MIN_RESIDENT_BYTES = 2_000_000;
 
@@ -149,9 +151,9 @@ export function estimatedResidentBytes(fileBytes: number): number {
   return Math.max(MIN_RESIDENT_BYTES, RESIDENT_BYTES_PER_FILE_BYTE * fileBytes);
 }
 
-/** Memory that a load needs at its peak, in bytes. */
-export function estimatedLoadingBytes(fileBytes: number): number {
-  return LOADING_BYTES_PER_FILE_BYTE * fileBytes;
+/** Memory that a load of a graph and its data files needs at its peak, in bytes. */
+export function estimatedLoadingBytes(graphBytes: number, dataBytes: number): number {
+  return LOADING_BYTES_PER_FILE_BYTE * graphBytes + LOADING_BYTES_PER_DATA_BYTE * dataBytes;
 }
 
 function sumOf(residents: readonly Resident[]): number {

@@ -13,11 +13,15 @@ export type Args = Readonly<Record<string, unknown>>;
 export interface PredictionSize {
   /** The input as JSON. */
   readonly inputBytes: number;
-  /** Of all texts of the input. */
+  /** Of the texts of the input that an answer repeats. */
   readonly characters: number;
   readonly tokens: number;
   readonly labels: number;
+  /** Numbers or classes that are predicted for an input, by name. */
+  readonly targets: number;
   readonly sentences: number;
+  /** Documents that are ranked. */
+  readonly documents: number;
   /** Objects that may be detected. */
   readonly objects: number;
   /** In an embedding, or in all tensors that are returned. */

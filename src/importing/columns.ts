@@ -4,15 +4,51 @@
 
 import { ManifestError } from '../errors.js';
 import { DATATYPES } from '../tasks/datatypes.js';
+import { isSeries } from '../tasks/series.js';
 import type { ColumnSpec, ColumnType, TensorSpec } from '../tasks/spec.js';
 import { shapeText } from '../tasks/tensors.js';
 import type { ModelYaml } from './manifest.js';
 
-/** The columns of model.yaml; without any, one column for each graph input. @throws ManifestError if they cannot feed the graph */
+/**
+ * The columns of model.yaml; without any, one column for each graph input, or for each value of a step of a time series.
+ * Empty if the graph reads neither rows nor a time series, and model.yaml has no columns: it then takes only tensors.
+ *
+ * @throws ManifestError if the columns cannot feed the graph
+ */
 export function columnsOf({ columns }: Pick<ModelYaml, 'columns'>, inputs: readonly TensorSpec[]): ColumnSpec[] {
-  const named = columns.map((column) => ({ ...column, input: column.input ?? inputOf(column.name, inputs) }));
+  if (isSeries(inputs)) return columnsOfSeries({ columns }, inputs[0] as TensorSpec);
+  if (columns.length === 0 && inputs.some(({ shape }) => shape.length > 2)) return [];
+  const named = columns.map((column) => ({
+    ...withExample(column),
+    input: column.input ?? inputOf(column.name, inputs),
+  }));
   const specs = named.length > 0 ? named : inputs.map(columnOfInput).filter((column) => column !== null);
   checkColumns({ columns: specs, inputs });
+  return specs;
+}
+
+function withExample(column: ModelYaml['columns'][number]): ModelYaml['columns'][number] {
+  return { ...column, example: column.example ?? (column.required ? exampleOfColumn(column) : null) };
+}
+
+/** A value that the column accepts, for a row that shows its form and tests the graph. */
+function exampleOfColumn({ type, categories, minimum, maximum }: ModelYaml['columns'][number]): unknown {
+  if (type === 'CATEGORY') return categories[0] ?? null;
+  if (type === 'TEXT') return 'a';
+  if (type === 'BOOLEAN') return true;
+  const [least, most] = [minimum ?? -Infinity, maximum ?? Infinity];
+  const inRange = Math.min(Math.max(1, least), most);
+  return type === 'INTEGER' ? Math.ceil(inRange) : inRange;
+}
+
+/** The values of each step of a time series. */
+function columnsOfSeries({ columns }: Pick<ModelYaml, 'columns'>, input: TensorSpec): ColumnSpec[] {
+  const width = input.shape[2] ?? null;
+  const named = columns.map((column) => ({ ...withExample(column), input: input.name }));
+  const numbered = Array.from({ length: width ?? 0 }, (_, i) => columnOf(`${input.name}[${i}]`, input));
+  const specs = named.length > 0 ? named : numbered;
+  checkEach(specs);
+  if (specs.length > 0) checkFeeds(input, specs);
   return specs;
 }
 
@@ -22,12 +58,17 @@ function inputOf(column: string, inputs: readonly TensorSpec[]): string {
 }
 
 /** The column that an input of the shape [any] or [any, 1] stands for. skl2onnx exports pipelines with such inputs. */
-function columnOfInput({ name, datatype, shape }: TensorSpec): ColumnSpec | null {
+function columnOfInput(input: TensorSpec): ColumnSpec | null {
+  const { name, shape } = input;
   if (shape.length > 2 || (shape.length === 2 && shape[1] !== 1)) return null;
+  return columnOf(name, input);
+}
+
+function columnOf(name: string, { name: input, datatype }: TensorSpec): ColumnSpec {
   const { type, example } = columnType(datatype);
   const empty = { description: null, unit: null, minimum: null, maximum: null, categories: [] };
   // Required, because only the model's owner knows whether the graph can handle NaN for a missing number.
-  return { name, type, ...empty, required: true, example, input: name, missing: '' };
+  return { name, type, ...empty, required: true, example, input, missing: '' };
 }
 
 function columnType(datatype: string): { type: ColumnType; example: unknown } {
@@ -42,8 +83,7 @@ function checkColumns({ columns, inputs }: { columns: readonly ColumnSpec[]; inp
     const each = width ? `each of the ${width} features` : 'each feature';
     throw new ManifestError(`model.yaml: columns is missing: list one { name, type } for ${each}, in order`);
   }
-  const duplicate = firstDuplicate(columns.map(({ name }) => name));
-  if (duplicate !== undefined) throw new ManifestError(`model.yaml: column "${duplicate}" is listed twice`);
+  checkEach(columns);
   const names = inputs.map(({ name }) => name);
   const unmatched = columns.find(({ input }) => !names.includes(input));
   if (unmatched) {
@@ -58,23 +98,41 @@ function checkColumns({ columns, inputs }: { columns: readonly ColumnSpec[]; inp
     );
 }
 
+function checkEach(columns: readonly ColumnSpec[]): void {
+  const duplicate = firstDuplicate(columns.map(({ name }) => name));
+  if (duplicate !== undefined) throw new ManifestError(`model.yaml: column "${duplicate}" is listed twice`);
+  const empty = columns.find(({ type, categories }) => type === 'CATEGORY' && categories.length === 0);
+  if (empty)
+    throw new ManifestError(
+      `model.yaml: column "${empty.name}" is a category without categories: list those that the model knows`,
+    );
+}
+
 function checkFeeds(input: TensorSpec, columns: readonly ColumnSpec[]): void {
   const shape = `input "${input.name}" has shape ${shapeText(input.shape)}`;
   const width = input.shape.length === 1 ? 1 : input.shape.at(-1);
-  if (input.shape.length > 2) throw new ManifestError(`${shape}; rows need [any] or [any, columns]`);
+  if (input.shape.length > 2 && !isSeries([input]))
+    throw new ManifestError(
+      `${shape}; rows need [any] or [any, columns], and a time series [any, steps, columns]: export the graph with such an input, or leave out columns in model.yaml to send tensors`,
+    );
   if (width !== null && width !== columns.length)
     throw new ManifestError(`model.yaml: the number of columns is ${columns.length}, but ${shape}`);
   const misfit = columns.find((column) => !canFeed(column, input.datatype));
   if (!misfit) return;
-  const optional = isString(misfit) || misfit.required ? '' : ' with required: false';
+  const optional = misfit.type === 'TEXT' || misfit.required ? '' : ' with required: false';
+  const isWord = misfit.type === 'TEXT' && input.datatype !== 'BOOL';
+  const advice = isWord ? ': declare it as category, with categories in the order of their indices in the graph' : '';
   throw new ManifestError(
-    `model.yaml: column "${misfit.name}" is ${misfit.type}${optional}, but input "${input.name}" is ${input.datatype}`,
+    `model.yaml: column "${misfit.name}" is ${misfit.type}${optional}, but input "${input.name}" is ${input.datatype}${advice}`,
   );
 }
 
-/** Strings feed BYTES, numbers and booleans feed numbers. Optional numbers need a floating-point input, which has NaN. */
+/**
+ * Strings feed BYTES, numbers, booleans and the indices of categories feed numbers. Optional numbers need a floating-point
+ * input, which has NaN.
+ */
 function canFeed(column: ColumnSpec, datatype: string): boolean {
-  if (isString(column) || datatype === 'BYTES') return isString(column) && datatype === 'BYTES';
+  if (column.type === 'TEXT' || datatype === 'BYTES') return isString(column) && datatype === 'BYTES';
   const type = DATATYPES[datatype];
   if (datatype === 'BOOL') return column.type === 'BOOLEAN' && column.required;
   if (type?.range) return column.type !== 'NUMBER' && column.required;

@@ -12,10 +12,7 @@ export async function unlessDiskIsFull<T>(
     return await work();
   } catch (error) {
     if (!(error instanceof StorageFullError)) throw error;
-    log.error(
-      { ...what, err: error.cause },
-      'the disk is full or cannot be written; the import is retried at the next start',
-    );
+    log.error({ ...what, err: error.cause }, 'the disk is full or cannot be written; the import is retried');
     return null;
   }
 }

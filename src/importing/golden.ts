@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { ManifestError } from '../errors.js';
 import { AGGREGATIONS, type Answer, type AnswerOf, type LabelledSpan } from '../tasks/answer.js';
+import { DATATYPES, type TensorData } from '../tasks/datatypes.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { type ModelInput } from '../tasks/tasks.js';
 import { spansOf } from '../tasks/token-classification.js';
@@ -22,8 +23,12 @@ const expectationSchema = z.strictObject({
   label: z.string().optional(),
   scores: z.record(z.string(), z.number()).optional(),
   value: z.number().optional(),
+  /** By name, or in the order of the targets. */
+  values: z.union([z.record(z.string(), z.number()), z.array(z.number())]).optional(),
   vector: z.array(z.number()).optional(),
   similarities: z.array(z.number()).optional(),
+  /** Scores in the order of the documents. */
+  ranking: z.array(z.number()).optional(),
   /** All objects above the model's threshold, best first. */
   boxes: z.array(z.object({ label: z.string(), score: z.number(), box: boxSchema })).optional(),
   tokens: z.array(spanSchema).optional(),
@@ -35,7 +40,8 @@ const expectationSchema = z.strictObject({
     .nullable()
     .optional(),
   fillings: z.array(z.object({ token: z.number(), text: z.string(), score: z.number() })).optional(),
-  tensors: z.record(z.string(), z.array(z.number())).optional(),
+  /** Null stands for NaN. Strings are for "Infinity", "-Infinity", BYTES and whole numbers beyond 2^53. */
+  tensors: z.record(z.string(), z.array(z.union([z.number(), z.string(), z.null()]))).optional(),
 });
 type Expectation = z.infer<typeof expectationSchema>;
 
@@ -58,14 +64,47 @@ export interface Golden {
   readonly cases: readonly GoldenCase[];
 }
 
+/** What the golden cases of a version have shown at its import. */
+export interface Verification {
+  /** Number of cases; 0 if there is no golden.json. */
+  readonly cases: number;
+  /** The framework that computed the expected answers; null if there are no cases. */
+  readonly source: string | null;
+  readonly tolerance: number | null;
+  /** As `Tolerance.largest`. */
+  readonly maxDifference: number | null;
+}
+
+export const NOT_VERIFIED: Verification = { cases: 0, source: null, tolerance: null, maxDifference: null };
+
 /** @throws ManifestError */
 export function parseGolden(text: string): Golden {
   try {
     return goldenSchema.parse(JSON.parse(text)) as Golden;
   } catch (error) {
-    const reason =
-      error instanceof z.ZodError ? z.prettifyError(error) : error instanceof Error ? error.message : error;
-    throw new ManifestError(`golden.json is not valid: ${reason}`);
+    if (error instanceof z.ZodError) throw new ManifestError(`golden.json is not valid: ${z.prettifyError(error)}`);
+    const hint = /[:,[]\s*-?(NaN|Infinity)/.test(text)
+      ? '; JSON has no NaN and no Infinity: write null and "Infinity" (in Python, json.dumps(…, allow_nan=False) finds them)'
+      : '';
+    throw new ManifestError(`golden.json is not valid JSON: ${error instanceof Error ? error.message : error}${hint}`);
+  }
+}
+
+/** Compares numbers, and keeps the largest difference that it has met. */
+export class Tolerance {
+  /**
+   * Absolute for expected values up to 1, relative to the expected value above; without the edges of boxes. Null if no
+   * numbers were compared.
+   */
+  largest: number | null = null;
+
+  constructor(readonly limit: number) {}
+
+  allows(value: number, expected: number): boolean {
+    const isSame = Object.is(value, expected) || value === expected;
+    const difference = isSame ? 0 : Math.abs(value - expected) / Math.max(1, Math.abs(expected));
+    this.largest = Math.max(this.largest ?? 0, difference);
+    return difference <= this.limit;
   }
 }
 
@@ -76,7 +115,7 @@ const BOX_TOLERANCE_PIXELS = 1;
 export function goldenDifference(
   { labels }: Pick<VersionSpec, 'labels'>,
   { expect }: GoldenCase,
-  tolerance: number,
+  tolerance: Tolerance,
   answer: Answer,
 ): string | null {
   switch (answer.kind) {
@@ -84,10 +123,14 @@ export function goldenDifference(
       return classificationDifference(answer, expect, answer.labels ?? labels, tolerance);
     case 'regression':
       return numberDifference('value', expect.value, answer.value, tolerance);
+    case 'values':
+      return namedValuesDifference(answer, expect.values, tolerance);
     case 'embedding':
       return listDifference('vector', expect.vector, answer.vector, tolerance);
     case 'similarities':
       return listDifference('similarities', expect.similarities, answer.scores, tolerance);
+    case 'ranking':
+      return listDifference('ranking', expect.ranking, answer.scores, tolerance);
     case 'detections':
       return boxesDifference(answer, expect.boxes, tolerance);
     case 'tokens':
@@ -105,30 +148,55 @@ function classificationDifference(
   { label, scores }: AnswerOf<'classification'>,
   expect: Expectation,
   labels: readonly string[],
-  tolerance: number,
+  tolerance: Tolerance,
 ): string | null {
   if (expect.label === undefined && expect.scores === undefined) return 'expect has neither label nor scores';
   if (expect.label !== undefined && label !== expect.label) return `label is ${label}, expected ${expect.label}`;
   for (const [name, expected] of Object.entries(expect.scores ?? {})) {
     const score = scores?.[labels.indexOf(name)];
     if (score === undefined) return `there is no score for ${name}`;
-    if (Math.abs(score - expected) > tolerance) return `score for ${name} is ${score}, expected ${expected}`;
+    const difference = numberDifference(`score for ${name}`, expected, score, tolerance);
+    if (difference) return difference;
   }
   return null;
 }
 
-/** The tolerance is absolute for expected values up to 1, and relative to the expected value above. */
-function numberDifference(what: string, expected: number | undefined, value: number, tolerance: number): string | null {
+function numberDifference(
+  what: string,
+  expected: number | undefined,
+  value: number,
+  tolerance: Tolerance,
+): string | null {
   if (expected === undefined) return `expect has no ${what}`;
-  const isNear = Math.abs(value - expected) <= tolerance * Math.max(1, Math.abs(expected));
-  return isNear ? null : `${what} is ${value}, expected ${expected}`;
+  return tolerance.allows(value, expected) ? null : `${what} is ${value}, expected ${expected}`;
+}
+
+function namedValuesDifference(
+  { values }: AnswerOf<'values'>,
+  expected: Expectation['values'],
+  tolerance: Tolerance,
+): string | null {
+  if (!expected || Array.isArray(expected))
+    return listDifference(
+      'values',
+      expected,
+      values.map(({ value }) => value),
+      tolerance,
+    );
+  for (const [name, number] of Object.entries(expected)) {
+    const value = values.find((one) => one.name === name)?.value;
+    const difference =
+      value === undefined ? `there is no value "${name}"` : numberDifference(name, number, value, tolerance);
+    if (difference) return difference;
+  }
+  return null;
 }
 
 function listDifference(
   what: string,
   expected: readonly number[] | undefined,
   values: ArrayLike<number>,
-  tolerance: number,
+  tolerance: Tolerance,
 ): string | null {
   if (!expected) return `expect has no ${what}`;
   if (expected.length !== values.length) return `${what} has ${values.length} numbers, expected ${expected.length}`;
@@ -142,7 +210,7 @@ function listDifference(
 function boxesDifference(
   { items, threshold }: AnswerOf<'detections'>,
   expected: Expectation['boxes'],
-  tolerance: number,
+  tolerance: Tolerance,
 ): string | null {
   if (!expected) return 'expect has no boxes';
   const objects = items.filter(({ score }) => score > threshold);
@@ -163,7 +231,7 @@ function boxesDifference(
 function spansDifference(
   spans: readonly LabelledSpan[],
   expected: Expectation['tokens'],
-  tolerance: number,
+  tolerance: Tolerance,
 ): string | null {
   if (!expected) return 'expect has no tokens';
   const textOf = (list: readonly { label: string; start: number; end: number }[]) =>
@@ -182,7 +250,7 @@ function spansDifference(
 function answerDifference(
   { text, start, end, score }: AnswerOf<'answer'>,
   expected: Expectation['answer'],
-  tolerance: number,
+  tolerance: Tolerance,
 ): string | null {
   if (expected === undefined) return 'expect has no answer';
   if (expected === null) return text === null ? null : `answer is "${text}", expected none`;
@@ -194,7 +262,7 @@ function answerDifference(
 function fillingsDifference(
   { items }: AnswerOf<'fillings'>,
   expected: Expectation['fillings'],
-  tolerance: number,
+  tolerance: Tolerance,
 ): string | null {
   if (!expected) return 'expect has no fillings';
   for (const [i, { token, text, score }] of expected.entries()) {
@@ -210,14 +278,34 @@ function fillingsDifference(
 function tensorsDifference(
   { tensors }: AnswerOf<'tensors'>,
   expected: Expectation['tensors'],
-  tolerance: number,
+  tolerance: Tolerance,
 ): string | null {
   if (!expected) return 'expect has no tensors';
   for (const [name, values] of Object.entries(expected)) {
     const tensor = tensors.find((tensor) => tensor.name === name);
     if (!tensor) return `there is no output "${name}"`;
-    const difference = listDifference(`output "${name}"`, values, Array.from(tensor.data, Number), tolerance);
+    const difference = valuesDifference(`output "${name}"`, values, tensor, tolerance);
     if (difference) return difference;
   }
   return null;
+}
+
+function valuesDifference(
+  what: string,
+  expected: readonly (number | string | null)[],
+  { datatype, data }: TensorData,
+  tolerance: Tolerance,
+): string | null {
+  const isFloat = DATATYPES[datatype]?.range === null;
+  const asText = !isFloat && expected.some((value) => typeof value === 'string');
+  if (!asText)
+    return listDifference(what, expected.map(numberOf), Array.from<unknown, number>(data, Number), tolerance);
+  const texts = Array.from<unknown, string>(data, String);
+  if (texts.length !== expected.length) return `${what} has ${texts.length} values, expected ${expected.length}`;
+  const wrong = texts.findIndex((text, i) => text !== String(expected[i]));
+  return wrong < 0 ? null : `value ${wrong} of ${what} is ${texts[wrong]}, expected ${expected[wrong]}`;
+}
+
+function numberOf(value: number | string | null): number {
+  return value === null ? Number.NaN : Number(value);
 }

@@ -6,9 +6,9 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { ManifestError } from '../errors.js';
-import type { Pooling } from '../tasks/spec.js';
 import { type Preprocessor, preprocessorSchema } from './preprocessor.js';
-import { parseWith, readText } from './store-file.js';
+import { type RankerFiles, readSentenceTransformers, type SentenceFiles } from './sentence-transformers.js';
+import { parseJsonAs, parseJsonFile, type ReadFile, readText } from './store-file.js';
 
 const configSchema = z.looseObject({
   model_type: z.string().optional(),
@@ -25,17 +25,6 @@ const tokenizerConfigSchema = z.looseObject({
   mask_token: z.union([z.string(), z.looseObject({ content: z.string() })]).nullish(),
 });
 
-const poolingSchema = z.looseObject({
-  /** Written by sentence-transformers 6 and later; earlier releases write a flag for each mode. */
-  pooling_mode: z.union([z.string(), z.array(z.string())]).nullish(),
-  pooling_mode_cls_token: z.boolean().optional(),
-  pooling_mode_mean_tokens: z.boolean().optional(),
-  pooling_mode_max_tokens: z.boolean().optional(),
-  pooling_mode_lasttoken: z.boolean().optional(),
-});
-const modulesSchema = z.array(z.looseObject({ type: z.string(), path: z.string().nullish() }));
-const sentenceBertSchema = z.looseObject({ max_seq_length: z.number().nullish() });
-
 /** Part of a version's digest, as JSON: with other keys or values, published versions would look changed. */
 export interface HuggingFaceFiles {
   readonly config: z.infer<typeof configSchema> | null;
@@ -46,29 +35,25 @@ export interface HuggingFaceFiles {
   readonly tokenizer: string | null;
   readonly tokenizerConfig: z.infer<typeof tokenizerConfigSchema>;
   readonly preprocessor: Preprocessor | null;
-  /** Null if it is not a sentence-transformers model. */
-  readonly sentences: {
-    readonly pooling: Pooling;
-    readonly normalize: boolean;
-    readonly maxTokens: number | null;
-    /** Why the model's pooling is not supported. Does not matter if the graph does the pooling. */
-    readonly refusal?: string;
-  } | null;
+  /** Null if it is not an embedding model of sentence-transformers. */
+  readonly sentences: SentenceFiles | null;
+  /** Present for a cross-encoder of sentence-transformers with files of its own. */
+  readonly ranker?: RankerFiles;
 }
 
 /** Reads each file from the first folder that contains it. @throws ManifestError that names the file and the key */
 export async function readHuggingFaceFiles(folders: readonly string[]): Promise<HuggingFaceFiles> {
   const listed = await Promise.all(folders.map(async (folder) => ({ folder, names: await namesIn(folder) })));
   const read = (file: string) => firstText(listed, file);
+  const { sentences, ranker, lowercases } = await readSentenceTransformers(read);
   return {
     config: parseJsonAs(configSchema, await read('config.json'), 'config.json'),
-    ...(await readTokenizer(read)),
+    ...(await readTokenizer(read, lowercases)),
     preprocessor: parseJsonAs(preprocessorSchema, await read('preprocessor_config.json'), 'preprocessor_config.json'),
-    sentences: await readSentenceTransformers(read),
+    sentences,
+    ...(ranker ? { ranker } : {}),
   };
 }
-
-type Read = (file: string) => Promise<string | null>;
 
 /** Most of the files are absent from most folders, and opening each of them would take longer than listing the folder. */
 async function namesIn(folder: string): Promise<ReadonlySet<string>> {
@@ -88,24 +73,16 @@ async function firstText(
   return null;
 }
 
-function parseJsonAs<T>(schema: z.ZodType<T>, text: string | null, file: string): T | null {
-  return text === null ? null : parseWith(schema, parseJsonFile(text, file), file);
-}
-
-function parseJsonFile(text: string, file: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new ManifestError(`${file} is not valid JSON: ${error instanceof Error ? error.message : error}`);
-  }
-}
-
-async function readTokenizer(read: Read): Promise<Pick<HuggingFaceFiles, 'tokenizer' | 'tokenizerConfig'>> {
+async function readTokenizer(
+  read: ReadFile,
+  lowercases: boolean,
+): Promise<Pick<HuggingFaceFiles, 'tokenizer' | 'tokenizerConfig'>> {
   const text = await read('tokenizer.json');
   const configText = await read('tokenizer_config.json');
   const tokenizerConfig = parseJsonAs(tokenizerConfigSchema, configText, 'tokenizer_config.json') ?? {};
   if (text === null) return { tokenizer: null, tokenizerConfig };
-  const tokenizer = parseJsonFile(text, 'tokenizer.json');
+  const parsed = parseJsonFile(text, 'tokenizer.json');
+  const tokenizer = lowercases ? withLowercase(parsed) : parsed;
   const others = { ...addedSpecialTokens(tokenizer), ...mappedSpecialTokens(await read('special_tokens_map.json')) };
   const added = Object.fromEntries(Object.entries(others).filter(([name]) => tokenizerConfig[name] == null));
   const config = {
@@ -113,6 +90,23 @@ async function readTokenizer(read: Read): Promise<Pick<HuggingFaceFiles, 'tokeni
     ...added,
   };
   return { tokenizer: JSON.stringify({ tokenizer, config }), tokenizerConfig: { ...tokenizerConfig, ...added } };
+}
+
+const normalizerSchema = z.looseObject({
+  normalizer: z
+    .looseObject({ type: z.string(), normalizers: z.array(z.looseObject({ type: z.string() })).optional() })
+    .nullish(),
+});
+
+/** Puts `Lowercase` before the normalizer, as sentence-transformers does for `do_lower_case`, unless it is a part of it. */
+function withLowercase(tokenizer: unknown): unknown {
+  const { normalizer } = normalizerSchema.safeParse(tokenizer).data ?? {};
+  const own = normalizer?.type === 'Sequence' ? (normalizer.normalizers ?? []) : normalizer ? [normalizer] : [];
+  const lowercases = own.some(
+    ({ type, ...rest }) => type === 'Lowercase' || (type === 'BertNormalizer' && rest['lowercase'] === true),
+  );
+  if (lowercases) return tokenizer;
+  return { ...Object(tokenizer), normalizer: { type: 'Sequence', normalizers: [{ type: 'Lowercase' }, ...own] } };
 }
 
 const SPECIAL_TOKENS = ['mask_token', 'pad_token', 'unk_token', 'cls_token', 'sep_token'];
@@ -158,44 +152,6 @@ function parseLeniently<T>(schema: z.ZodType<T>, text: string | null): T | null 
   }
 }
 
-async function readSentenceTransformers(read: Read): Promise<HuggingFaceFiles['sentences']> {
-  const parts = parseJsonAs(modulesSchema, await read('modules.json'), 'modules.json');
-  const part = parts?.find(({ type }) => type.endsWith('.Pooling'));
-  const file = path.posix.join(part?.path || '1_Pooling', 'config.json');
-  const modes = parseJsonAs(poolingSchema, await read(file), file);
-  if (!parts && !modes) return null;
-  const limits = parseJsonAs(sentenceBertSchema, await read('sentence_bert_config.json'), 'sentence_bert_config.json');
-  const unsupported = parts?.find(({ type }) => !/\.(Transformer|Pooling|Normalize)$/.test(type));
-  const mode = modes ? poolingOf(modes) : 'mean';
-  const refusal = unsupported
-    ? `modules.json: the module ${unsupported.type} is not supported; export it as part of the graph`
-    : part && !modes
-      ? `${file} is missing; modules.json refers to it for the pooling`
-      : mode === null
-        ? `${file}: a combination of poolings is not supported; use mean, cls, max or lasttoken`
-        : null;
-  return {
-    pooling: mode ?? 'mean',
-    normalize: parts?.some(({ type }) => type.endsWith('.Normalize')) ?? false,
-    maxTokens: limits?.max_seq_length ?? null,
-    ...(refusal === null ? {} : { refusal }),
-  };
-}
-
-const POOLINGS: Readonly<Record<string, Pooling>> = { mean: 'mean', cls: 'cls', max: 'max', lasttoken: 'last' };
-
-/** Null for unknown modes and for combinations, which concatenate several poolings. */
-function poolingOf(modes: z.infer<typeof poolingSchema>): Pooling | null {
-  const flags = [
-    modes.pooling_mode_mean_tokens && 'mean',
-    modes.pooling_mode_cls_token && 'cls',
-    modes.pooling_mode_max_tokens && 'max',
-    modes.pooling_mode_lasttoken && 'lasttoken',
-  ].filter((mode) => typeof mode === 'string');
-  const [mode = '', ...others] = modes.pooling_mode == null ? flags : [modes.pooling_mode].flat();
-  return others.length > 0 ? null : (POOLINGS[mode] ?? null);
-}
-
 /** The ONNX files of a folder and its `onnx/`, by variant name. '' is `model.onnx`; "fp16" is `model_fp16.onnx`. */
 export async function findGraphs(folder: string): Promise<Map<string, string>> {
   const graphs = new Map<string, string>();
@@ -219,6 +175,19 @@ export function labelsOfConfig({ config }: HuggingFaceFiles): string[] {
     );
   return labels.map(([, label]) => label);
 }
+
+/**
+ * The labels of a config.json without `id2label`. transformers leaves it out if there are two labels with these names;
+ * earlier releases wrote their number.
+ */
+export function defaultLabels({ config }: HuggingFaceFiles): string[] {
+  if (config === null) return [];
+  const { num_labels: number } = config;
+  const count = Number.isInteger(number) ? Math.min(number as number, MAX_DEFAULT_LABELS) : 2;
+  return Array.from({ length: Math.max(0, count) }, (_, i) => `LABEL_${i}`);
+}
+
+const MAX_DEFAULT_LABELS = 100_000;
 
 const DEFAULT_MAX_TOKENS = 512;
 /** transformers writes a larger number for "no limit". */

@@ -21,8 +21,8 @@ import {
   type Prober,
   probeCandidate,
 } from './probe.js';
-import { readBytes } from './store-file.js';
-import type { GraphFile, VersionContents } from './version-files.js';
+import { chunksOf } from './store-file.js';
+import { type GraphFile, totalBytes, type VersionContents } from './version-files.js';
 
 export interface Importer {
   readonly db: CatalogDatabase;
@@ -102,18 +102,29 @@ async function probeGraph(
   shared: SharedCandidate,
   graph: GraphFile,
 ): Promise<ProbedVersion> {
-  const artifactSha256 = await blobs.put(await readBytes(graph.file));
-  if (artifactSha256 !== graph.sha256)
-    throw new ManifestError(`${path.basename(graph.file)} was changed while it was being read`);
+  const name = path.basename(graph.file);
+  if (graph.sizeBytes > MAX_GRAPH_BYTES)
+    throw new ManifestError(
+      `${name} has ${graph.sizeBytes} bytes, and an ONNX file can have at most ${MAX_GRAPH_BYTES}: export it with its weights in a data file, for example with onnx.save_model(model, "${name}", save_as_external_data=True)`,
+    );
+  for (const { file, sha256 } of [graph, ...graph.dataFiles])
+    if (!(await blobs.putChunks(sha256, chunksOf(file))))
+      throw new ManifestError(`${path.basename(file)} was changed while it was being read`);
   faultPoint('import.stored'); // @fault
-  return probeCandidate(prober, { ...shared, artifactSha256, artifactPath: blobs.pathOf(artifactSha256) });
+  const dataFiles = graph.dataFiles.map(({ location, sha256, sizeBytes }) => ({ location, sha256, sizeBytes }));
+  const artifact = { artifactSha256: graph.sha256, artifactPath: blobs.pathOf(graph.sha256) };
+  const dataBlobs = { folder: blobs.folder, paths: dataFiles.map(({ sha256 }) => blobs.pathOf(sha256)) };
+  return probeCandidate(prober, { ...shared, ...artifact, dataFiles, dataBlobs });
 }
+
+/** Protobuf, the format of ONNX files, has no longer messages. */
+const MAX_GRAPH_BYTES = 2 ** 31 - 1;
 
 type TriedVariant = { readonly stored: VariantSpec } & ({ readonly probed: ProbedVersion } | { readonly error: Error });
 
 async function tryVariant(importer: Importer, shared: SharedCandidate, graph: GraphFile): Promise<TriedVariant> {
-  const { variant: name, sha256, sizeBytes } = graph;
-  const stored = { name, sha256, sizeBytes };
+  const { variant: name, sha256 } = graph;
+  const stored = { name, sha256, sizeBytes: totalBytes(graph) };
   try {
     const probed = await probeGraph(importer, shared, graph);
     return { stored: { ...stored, spec: probed.spec, reason: null }, probed };

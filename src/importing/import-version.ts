@@ -7,16 +7,20 @@ import { toFlag } from '../storage/sql.js';
 import { type ImportedGraphs, type Importer, importGraphs, storedSpecs } from './import-graphs.js';
 import type { ModelManifest } from './manifest.js';
 import { ProbeKilledError, ProbeMemoryError } from './probe.js';
+import { programDigest } from './program-digest.js';
 import { keepPublished } from './published.js';
-import { readContents, sourceDigest, type VersionContents, type VersionFolder } from './version-files.js';
+import { readContents, sourceDigest, totalBytes, type VersionContents, type VersionFolder } from './version-files.js';
 
 interface NamedVersion extends VersionFolder {
   readonly modelId: string;
   readonly manifest: ModelManifest;
 }
 
-/** Imports a version if it is new, or if it failed before and its files, or the memory that it lacked, have changed. */
-export async function importVersion(importer: Importer, version: NamedVersion): Promise<void> {
+/**
+ * Imports a version if it is new, or if it failed before and its files, or the causes of the failure, have changed. Returns
+ * whether it failed for a reason that may pass, such as a process that was killed.
+ */
+export async function importVersion(importer: Importer, version: NamedVersion): Promise<boolean> {
   const { modelId, manifest, number } = version;
   let source: string | undefined;
   try {
@@ -25,32 +29,39 @@ export async function importVersion(importer: Importer, version: NamedVersion): 
     source = sourceDigest(contents, manifest);
     const recorded = await findVersionSource(importer.db, modelId, number);
     if (recorded && recorded.state !== 'FAILED')
-      return await keepPublished(importer, manifest, contents, { ...recorded, number }, source);
-    const known = [source, digestForMemory(source, importer)];
-    if (recorded && known.includes(recorded.source_sha256)) return;
-    await importContents(importer, version, contents, source);
+      await keepPublished(importer, manifest, contents, { ...recorded, number }, source);
+    else if (!recorded || !(await failureDigests(source, importer)).includes(recorded.source_sha256))
+      await importContents(importer, version, contents, source);
+    return false;
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
-    const { reason, digest } = failureOf(error, source, importer);
+    const { reason, digest } = await failureOf(error, source, importer);
     importer.log.error({ model: manifest.name, number, reason }, 'a version failed');
     await recordFailure(importer, modelId, number, reason, digest);
+    return error instanceof ProbeKilledError;
   }
 }
 
 /** What is recorded about a failed version. Its next import is skipped if it would have the same digest. */
-function failureOf(error: ManifestError, source: string | undefined, importer: Importer) {
-  // Without the digest of the source, the version is imported again at the next start.
+async function failureOf(error: ManifestError, source: string | undefined, importer: Importer) {
+  // Without the digest of the source, the version is imported again.
   if (error instanceof ProbeKilledError)
-    return { reason: `${error.message}; the import is retried at the next start`, digest: undefined };
-  if (!(error instanceof ProbeMemoryError) || source === undefined) return { reason: error.message, digest: source };
+    return { reason: `${error.message}; the import is retried`, digest: undefined };
+  if (source === undefined) return { reason: error.message, digest: undefined };
+  const [digest, digestWithMemory] = await failureDigests(source, importer);
+  if (!(error instanceof ProbeMemoryError)) return { reason: error.message, digest };
   const { workerMemoryBytes } = importer.prober;
   const reason = `${error.message}; WORKER_MEMORY_BYTES is ${workerMemoryBytes}: the import is retried when it is raised`;
-  return { reason, digest: digestForMemory(source, importer) };
+  return { reason, digest: digestWithMemory };
 }
 
-/** The digest of a version that failed for lack of memory, so that it is imported again with another limit. */
-function digestForMemory(source: string, { prober }: Importer): string {
-  return sha256(`${source} with ${prober.workerMemoryBytes} bytes`);
+/**
+ * The digests of a version that failed: of the files and the program, which may support more after an update, and, for lack
+ * of memory, also of the limit. Its import is repeated when they change.
+ */
+async function failureDigests(source: string, { prober }: Importer): Promise<[string, string]> {
+  const digest = sha256(`${source} read by ${await programDigest()}`);
+  return [digest, sha256(`${digest} with ${prober.workerMemoryBytes} bytes`)];
 }
 
 async function importContents(
@@ -77,7 +88,7 @@ function readyVersion(
   imported: ImportedGraphs,
 ): NewVersion {
   const { plain, probed } = imported;
-  const { facts } = probed;
+  const { facts, verification } = probed;
   return {
     model_id: modelId,
     number,
@@ -86,7 +97,7 @@ function readyVersion(
     ...storedSpecs(imported),
     source_sha256: source,
     artifact_sha256: plain.sha256,
-    artifact_bytes: plain.sizeBytes,
+    artifact_bytes: totalBytes(plain),
     parameter_count: facts.parameterCount || null,
     opset: facts.opset,
     producer: facts.producer,
@@ -94,6 +105,7 @@ function readyVersion(
     framework_name: yaml.framework?.split(' ')[0] ?? null,
     preload: toFlag(yaml.preload),
     test_dataset: yaml.testData,
+    verification: JSON.stringify(verification),
   };
 }
 
@@ -129,5 +141,6 @@ function failedVersion(modelId: string, number: number, source: string, reason: 
     variants: '[]',
     preload: 0,
     test_dataset: null,
+    verification: null,
   };
 }

@@ -1,5 +1,6 @@
 /**
- * Imports the model store into the catalog at start. Compares digests, adds new versions and never changes published ones.
+ * Imports the model store into the catalog: all of it at start, and then the folders that change. Compares digests, adds new
+ * versions and never changes published ones.
  *
  * A folder that cannot be read, or whose model fails its golden cases, becomes a FAILED version with the reason, and does
  * not affect other models.
@@ -11,6 +12,7 @@ import { SYSTEM } from '../access/principal.js';
 import { findModelsByNames } from '../catalog/model.queries.js';
 import { MODEL_NAME } from '../catalog/ref.js';
 import { findUnchangedModel, type NewModel, saveModel } from '../catalog/registration.queries.js';
+import type { ProbeProcesses } from '../engine/disposable-worker.js';
 import type { Engine } from '../engine/engine.js';
 import { ManifestError } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
@@ -19,6 +21,7 @@ import type { TaskName } from '../tasks/tasks.js';
 import { unlessDiskIsFull } from './full-disk.js';
 import { importDatasets } from './import-datasets.js';
 import type { Importer } from './import-graphs.js';
+import type { ImportProgress } from './import-progress.js';
 import { importVersion, recordFailure } from './import-version.js';
 import { type ImportedResult, type ModelManifest, modelNameOf, readModelManifest, subfolders } from './manifest.js';
 import { findVersionFolders } from './version-files.js';
@@ -39,42 +42,101 @@ interface Parts {
   readonly blobs: BlobFolder;
   readonly engine: Pick<Engine, 'provider' | 'startProbes' | 'workerMemoryBytes'>;
   readonly log: Logger;
-  /** Called at the beginning and after each folder. */
+  /** Called at the beginning of a start and after each folder. */
   readonly onProgress?: (done: number, total: number) => void;
+  readonly progress: ImportProgress;
 }
 
-/** Imports what is new and writes nothing for what has not changed. */
-export async function importModelStore(parts: Parts, store: string): Promise<ImportedCard[]> {
-  const { db, blobs, engine, log } = parts;
-  const processes = engine.startProbes();
-  const { provider, workerMemoryBytes } = engine;
-  const importer: Importer = { db, blobs, log, prober: { provider, workerMemoryBytes, processes } };
-  try {
-    await importDatasets(importer, path.join(store, DATASETS_FOLDER));
-    const folders = (await subfolders(store)).filter((name) => name !== DATASETS_FOLDER && name !== OPTIONAL_FOLDER);
-    const remaining = withUniqueNames(importer, folders);
-    const progress = new Progress(remaining.length, parts);
-    const cards: ImportedCard[] = [];
-    const importRest = async () => {
-      for (let name = remaining.shift(); name !== undefined; name = remaining.shift()) {
-        const folder = path.join(store, name);
-        const card = await unlessDiskIsFull(log, { folder: name }, () => importModel(importer, folder));
-        if (card) cards.push(card);
-        progress.count();
-      }
-    };
-    await Promise.all(Array.from({ length: CONCURRENT_IMPORTS }, importRest));
-    log.info({ folders: progress.total, probeProcesses: processes.started }, 'the model store was imported');
-    return cards;
-  } finally {
-    processes.end();
+/** What the import of a folder has found. */
+export interface FolderResult {
+  /** Null if the folder could not be read, or is no model. */
+  readonly card: ImportedCard | null;
+  /** Whether it failed for a reason outside of the folder. */
+  readonly mustRetry: boolean;
+}
+
+export class StoreImporter {
+  readonly #parts: Parts;
+  readonly #store: string;
+  /** Those of the imports that are running, or of the last ones. */
+  #processes: ProbeProcesses | null = null;
+  #imports = 0;
+
+  constructor(parts: Parts, store: string) {
+    this.#parts = parts;
+    this.#store = store;
   }
+
+  /** Imports what is new and writes nothing for what has not changed. Also returns the folders to try again. */
+  async importAll(): Promise<{ cards: ImportedCard[]; toRetry: string[] }> {
+    const { log } = this.#parts;
+    return this.#withProbes(async (importer, processes) => {
+      await importDatasets(importer, path.join(this.#store, DATASETS_FOLDER));
+      const folders = (await subfolders(this.#store)).filter(isModelFolder);
+      const remaining = withUniqueNames(importer, folders);
+      const counter = new FolderCounter(remaining.length, this.#parts);
+      const cards: ImportedCard[] = [];
+      const toRetry: string[] = [];
+      const importRest = async () => {
+        for (let name = remaining.shift(); name !== undefined; name = remaining.shift()) {
+          const { card, mustRetry } = await this.#importModelFolder(importer, name);
+          if (card) cards.push(card);
+          if (mustRetry) toRetry.push(name);
+          counter.count();
+        }
+      };
+      await Promise.all(Array.from({ length: CONCURRENT_IMPORTS }, importRest));
+      log.info({ folders: counter.total, probeProcesses: processes.started }, 'the model store was imported');
+      return { cards, toRetry };
+    });
+  }
+
+  /** Imports a folder of the store again, or for the first time. */
+  async importFolder(name: string): Promise<FolderResult> {
+    if (name === OPTIONAL_FOLDER) return { card: null, mustRetry: false };
+    return this.#withProbes(async (importer) => {
+      if (name !== DATASETS_FOLDER) {
+        const folders = (await subfolders(this.#store)).filter(isModelFolder);
+        const isFirst = folders.find((folder) => modelNameOf(folder) === modelNameOf(name)) === name;
+        if (isFirst) return this.#importModelFolder(importer, name);
+        withUniqueNames(importer, folders);
+      } else await importDatasets(importer, path.join(this.#store, DATASETS_FOLDER));
+      this.#parts.progress.set(name, 'FINISHED');
+      return { card: null, mustRetry: false };
+    });
+  }
+
+  async #importModelFolder(importer: Importer, name: string): Promise<FolderResult> {
+    const { log, progress } = this.#parts;
+    progress.set(name, 'IMPORTING');
+    const folder = path.join(this.#store, name);
+    const found = await unlessDiskIsFull(log, { folder: name }, () => importModel(importer, folder));
+    progress.set(name, 'FINISHED', found ? found.reason : 'the disk is full or cannot be written');
+    return found ?? { card: null, mustRetry: true };
+  }
+
+  /** Imports that run at the same time share their processes. */
+  async #withProbes<T>(work: (importer: Importer, processes: ProbeProcesses) => Promise<T>): Promise<T> {
+    const { db, blobs, log, engine } = this.#parts;
+    const { provider, workerMemoryBytes } = engine;
+    if (this.#imports++ === 0) this.#processes = engine.startProbes();
+    const processes = this.#processes as ProbeProcesses;
+    try {
+      return await work({ db, blobs, log, prober: { provider, workerMemoryBytes, processes } }, processes);
+    } finally {
+      if (--this.#imports === 0) processes.end();
+    }
+  }
+}
+
+function isModelFolder(name: string): boolean {
+  return name !== DATASETS_FOLDER && name !== OPTIONAL_FOLDER;
 }
 
 const LOG_INTERVAL_MS = 5_000;
 
 /** Reports how many folders have been imported, and logs it every five seconds. */
-class Progress {
+class FolderCounter {
   readonly total: number;
   readonly #parts: Parts;
   #done = 0;
@@ -115,7 +177,11 @@ function withUniqueNames({ log }: Importer, folders: readonly string[]): string[
   });
 }
 
-async function importModel(importer: Importer, folder: string): Promise<ImportedCard | null> {
+/** `reason`: why the folder cannot be read; null if it can. */
+async function importModel(
+  importer: Importer,
+  folder: string,
+): Promise<FolderResult & { readonly reason: string | null }> {
   const name = path.basename(folder);
   try {
     const manifest = await readModelManifest(folder);
@@ -128,13 +194,15 @@ async function importModel(importer: Importer, folder: string): Promise<Imported
       const reason = manifest.taskProblem ?? (await reasonForMissingGraph(folder));
       await recordFailure(importer, modelId, 1, reason);
     }
-    for (const version of versions) await importVersion(importer, { ...version, modelId, manifest });
-    return { modelId, task: manifest.yaml.task, results: manifest.results };
+    let mustRetry = false;
+    for (const version of versions)
+      if (await importVersion(importer, { ...version, modelId, manifest })) mustRetry = true;
+    return { card: { modelId, task: manifest.yaml.task, results: manifest.results }, mustRetry, reason: null };
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
     importer.log.error({ model: name, reason: error.message }, 'a model folder cannot be read');
     await recordUnreadableModel(importer, modelNameOf(name), error.message);
-    return null;
+    return { card: null, mustRetry: false, reason: error.message };
   }
 }
 

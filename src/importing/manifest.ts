@@ -8,7 +8,8 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { MODEL_NAME } from '../catalog/ref.js';
 import { ManifestError } from '../errors.js';
-import type { Widget } from '../tasks/spec.js';
+import { BOX_FORMATS, BOX_UNITS, RESAMPLE_NAMES, type Widget, YOLO_LAYOUTS } from '../tasks/spec.js';
+import { MAX_TARGETS } from '../tasks/targets.js';
 import { recognizeTask, TASKS, type TaskName } from '../tasks/tasks.js';
 import { type Card, readCard, splitFrontMatter } from './card.js';
 import { readHuggingFaceFiles } from './hugging-face.js';
@@ -37,17 +38,37 @@ const columnSchema = z.strictObject({
   missing: z.string().default(''),
 });
 
-const sizeSchema = z.strictObject({ width: z.int().min(1).max(4096), height: z.int().min(1).max(4096) });
+const edgeSchema = z.int().min(1).max(4096);
+const sizeSchema = z.strictObject({ width: edgeSchema, height: edgeSchema });
+/** Keeps the aspect ratio. The longer side gets `longest_edge` at most. */
+const shortestEdgeSchema = z.strictObject({ shortest_edge: edgeSchema, longest_edge: edgeSchema.optional() });
+
+/** One number, or one each for red, green and blue. */
+const perColor = (number: z.ZodNumber) => z.union([number, z.tuple([number, number, number])]);
+
+const padSchema = z
+  .strictObject({
+    /** By default the size of `fit: letterbox`, else that of the graph's input. */
+    size: sizeSchema.optional(),
+    /** Levels; black by default. */
+    color: perColor(z.number().min(0).max(255)).optional(),
+    /** Values of the tensor: the image is padded after it is normalized. */
+    value: perColor(z.number()).optional(),
+    position: z.enum(['corner', 'center']).optional(),
+  })
+  .refine(({ color, value }) => color === undefined || value === undefined, 'set color or value, not both');
 
 const imageSchema = z.strictObject({
   /** The size of the graph's input by default. */
-  size: sizeSchema.nullable().default(null),
-  /** `fill` changes the aspect ratio; `letterbox` keeps it and pads the right and the bottom with black. */
-  fit: z.enum(['fill', 'letterbox']).default('fill'),
-  resample: z.enum(['nearest', 'bilinear', 'bicubic', 'lanczos']).default('bilinear'),
+  size: z.union([sizeSchema, shortestEdgeSchema]).nullable().default(null),
+  /** `fill` changes the aspect ratio; `letterbox` keeps it and pads the rest; `none` does not resize. */
+  fit: z.enum(['fill', 'letterbox', 'none']).default('fill'),
+  pad: padSchema.optional(),
+  resample: z.enum(RESAMPLE_NAMES).default('bilinear'),
   /** Center crop after resizing. */
   crop_size: sizeSchema.nullable().default(null),
   color: z.enum(['grey', 'rgb', 'bgr']).nullable().default(null),
+  layout: z.enum(['NCHW', 'NHWC', 'CHW', 'HWC']).optional(),
   rescale_factor: z.number().default(1 / 255),
   image_mean: z.array(z.number()).default([0, 0, 0]),
   image_std: z.array(z.number().refine((x) => x !== 0, 'must not be 0')).default([1, 1, 1]),
@@ -65,10 +86,24 @@ const outputSchema = z.strictObject({
   start: z.string().optional(),
   end: z.string().optional(),
   boxes: z.string().optional(),
+  layout: z.enum(YOLO_LAYOUTS).optional(),
+  boxFormat: z.enum(BOX_FORMATS).optional(),
+  boxUnit: z.enum(BOX_UNITS).optional(),
+  classes: z.string().optional(),
+  firstClass: z.int().min(0).max(1).optional(),
   threshold: z.number().min(0).max(1).optional(),
   iou: z.number().min(0).max(1).optional(),
   hypothesisTemplate: z.string().includes('{}').optional(),
 });
+
+/** One of several numbers or classes that the model predicts: its name, or its name and more. */
+const targetSchema = z.union([
+  z
+    .string()
+    .min(1)
+    .transform((name) => ({ name })),
+  z.strictObject({ name: z.string().min(1), unit: z.string().optional(), output: z.string().optional() }),
+]);
 
 /** Overrides settings of the tokenizer's files. Lengths are in tokens. */
 const tokensSchema = z.strictObject({
@@ -76,6 +111,8 @@ const tokensSchema = z.strictObject({
   stride: z.int().min(0).optional(),
   /** Whether longer texts are truncated, or read in overlapping windows. */
   longInputs: z.enum(['truncate', 'windows']).optional(),
+  /** Whether the special tokens of the tokenizer's template, such as [CLS], are added. */
+  addSpecialTokens: z.boolean().optional(),
 });
 
 const modelYamlSchema = z.strictObject({
@@ -85,6 +122,7 @@ const modelYamlSchema = z.strictObject({
   testData: z.string().nullable().default(null),
   preload: z.boolean().default(false),
   labels: z.array(z.string().min(1)).default([]),
+  targets: z.array(targetSchema).min(1).max(MAX_TARGETS).optional(),
   columns: z.array(columnSchema).default([]),
   image: imageSchema.nullable().default(null),
   output: outputSchema.default({}),
@@ -170,6 +208,8 @@ export interface ModelManifest {
   /** The card's example inputs (`widget`). */
   readonly widget: Widget;
   readonly yaml: ModelYaml & { readonly task: TaskName };
+  /** The keys of `image` that model.yaml sets, because the defaults of `fit` and `resample` depend on the outputs. */
+  readonly imageKeys: readonly string[];
   /** Why the task is unknown, which fails all versions; null if it is known. The model itself is still listed. */
   readonly taskProblem: string | null;
 }
@@ -185,7 +225,8 @@ export async function readModelManifest(folder: string): Promise<ModelManifest> 
   const { matter, markdown } = splitFrontMatter(readme ?? '');
   const front = parseWith(frontMatterSchema, parseYamlFile(matter, 'README.md'), 'README.md front matter');
   const yamlText = (await readText(path.join(folder, 'model.yaml'))) ?? '';
-  const yaml = parseWith(modelYamlSchema, parseYamlFile(yamlText, 'model.yaml'), 'model.yaml');
+  const parsedYaml = parseYamlFile(yamlText, 'model.yaml');
+  const yaml = parseWith(modelYamlSchema, parsedYaml, 'model.yaml');
   const { task, problem } = yaml.task
     ? { task: yaml.task, problem: null }
     : await readTask(folder, front.pipeline_tag ?? null);
@@ -198,6 +239,7 @@ export async function readModelManifest(folder: string): Promise<ModelManifest> 
     results: front['model-index'],
     widget: front.widget,
     yaml: { ...yaml, task: task ?? 'TENSOR' },
+    imageKeys: Object.keys((parsedYaml as { readonly image?: object | null }).image ?? {}),
     taskProblem: problem,
   };
 }

@@ -65,14 +65,24 @@ export function imageSpecOfPreprocessor(p: Preprocessor, isGrey: boolean): Image
   return {
     resize: p.do_resize === false ? null : resizeOf(p),
     resample: filter,
+    pillow: 13,
     crop: cropOf(p),
-    pad: p.do_pad && p.pad_size != null ? { ...dimensionsOf(p.pad_size, 'pad_size'), level: 0 } : null,
+    pad: padOf(p),
     color: isGrey ? 'grey' : p.do_flip_channel_order ? 'bgr' : 'rgb',
     layout: 'NCHW',
     rescaleFactor: p.do_rescale === false ? 1 : (p.rescale_factor ?? 1 / 255),
     mean: isNormalized ? (p.image_mean as number[]) : [0, 0, 0],
     std: isNormalized ? (p.image_std as number[]) : [1, 1, 1],
   };
+}
+
+/** Processors of detectors pad with zeros after they normalize. */
+const PADS_NORMALIZED = /^(Detr|Yolos|ConditionalDetr|DeformableDetr|GroundingDino|RTDetr)/;
+
+function padOf(p: Preprocessor): ImageSpec['pad'] {
+  if (!p.do_pad || p.pad_size == null) return null;
+  const pad = { ...dimensionsOf(p.pad_size, 'pad_size'), level: 0 };
+  return PADS_NORMALIZED.test(processorOf(p)) ? { ...pad, isNormalized: true } : pad;
 }
 
 function processorOf({ image_processor_type, feature_extractor_type }: Preprocessor): string {

@@ -4,15 +4,18 @@
  */
 
 import { type ProbeProcesses, ProcessLostError, type SendToWorker } from '../engine/disposable-worker.js';
-import { type FromWorker, type LoadableVersion, loadMessage } from '../engine/messages.js';
-import { ManifestError } from '../errors.js';
+import { type DataBlobs, type FromWorker, type LoadableVersion, loadMessage } from '../engine/messages.js';
+import { InvalidInputError, ManifestError } from '../errors.js';
 import type { Answer } from '../tasks/answer.js';
-import { isOutOfMemory } from '../tasks/failures.js';
+import { EXAMPLE_FAILED, isOutOfMemory } from '../tasks/failures.js';
 import type { GraphFacts } from '../tasks/sources.js';
+import type { DataFile, TensorSpec } from '../tasks/spec.js';
 import type { Item, VersionSpec } from '../tasks/tasks.js';
 import { checkInput } from '../tasks/tasks.js';
-import { type Golden, goldenDifference } from './golden.js';
-import { type SpecSources, specOf } from './spec.js';
+import { exampleRefusal } from './example.js';
+import { type Golden, goldenDifference, NOT_VERIFIED, Tolerance, type Verification } from './golden.js';
+import { measuredOutputs } from './measured-outputs.js';
+import { type SpecSources, specOf, specOfTensors } from './spec.js';
 
 export interface Prober {
   /** The execution provider in use. */
@@ -25,6 +28,7 @@ export interface Prober {
 export interface ProbedVersion {
   readonly spec: VersionSpec;
   readonly facts: GraphFacts;
+  readonly verification: Verification;
 }
 
 /** A version to be probed. */
@@ -33,6 +37,8 @@ export interface Candidate {
   readonly golden: Golden | null;
   readonly artifactSha256: string;
   readonly artifactPath: string;
+  readonly dataFiles: readonly DataFile[];
+  readonly dataBlobs: DataBlobs;
   readonly tokenizerPath: string | null;
 }
 
@@ -87,25 +93,74 @@ async function probeWith(
   { provider, workerMemoryBytes }: Prober,
   candidate: Candidate,
 ): Promise<ProbedVersion & { readonly isFlawless: boolean }> {
-  const { sources, golden, artifactSha256, artifactPath, tokenizerPath } = candidate;
-  const { facts } = await expectReply(send({ kind: 'examine', artifactPath, artifactSha256 }), 'examined');
-  const spec = specOf({ ...sources, facts });
+  const { sources, golden, artifactSha256, artifactPath, dataFiles, dataBlobs, tokenizerPath } = candidate;
+  const examine = { kind: 'examine', artifactPath, artifactSha256, dataFiles, dataBlobs } as const;
+  const { facts: declared } = await expectReply(send(examine), 'examined');
   const ref = sources.manifest.name;
-  const version: LoadableVersion = { key: KEY, ref, spec, artifactPath, artifactSha256, tokenizerPath };
+  const versionWith = (spec: VersionSpec): LoadableVersion => {
+    const withFiles = { ...spec, ...(dataFiles.length > 0 && { dataFiles }) };
+    return { key: KEY, ref, spec: withFiles, artifactPath, artifactSha256, dataBlobs, tokenizerPath };
+  };
+  const facts = await withMeasuredOutputs(send, { provider, versionWith }, { ...sources, facts: declared }, golden);
+  const version = versionWith(specOf({ ...sources, facts }));
+  const { spec } = version;
   const items = itemsOf(spec, golden);
+  let verification = NOT_VERIFIED;
   try {
     await expectReply(send(loadMessage(version, provider)), 'loaded');
-    if (golden) await compareWithGolden(send, spec, golden, items);
-    else await runItem(send, items[0] as Item, 'the example');
+    if (golden) verification = await compareWithGolden(send, spec, golden, items);
+    else await runItem(send, items[0] as Item, EXAMPLE);
   } catch (error) {
-    const isCrash = spec.text && error instanceof ProcessLostError && error.cause === 'crashed';
-    throw isCrash && !isOutOfMemory(error.message)
-      ? new ManifestError(`${error.message} while loading and testing tokenizer.json and the graph`)
-      : error;
+    throw explainedFailure(error, spec, candidate);
   }
   const limited = await withBatchLimits(send, spec, items, workerMemoryBytes);
   const isFlawless = limited.maxBatch === spec.maxBatch && limited.text?.pads === spec.text?.pads;
-  return { spec: limited, facts, isFlawless };
+  return { spec: limited, facts, verification, isFlawless };
+}
+
+/** What failed, in the terms of the owner's files. */
+function explainedFailure(error: unknown, spec: VersionSpec, { sources: { manifest }, golden }: Candidate): unknown {
+  if (!(error instanceof Error) || isOutOfMemory(error.message)) return error;
+  if (error instanceof ProcessLostError && error.cause === 'crashed') {
+    if (spec.text) return new ManifestError(`${error.message} while loading and testing tokenizer.json and the graph`);
+    const tested = golden ? `${error.message} with the example or a case of golden.json` : error.message;
+    const reason = `The graph crashes ONNX Runtime: ${tested}`;
+    return new ManifestError(exampleRefusal(spec, manifest, { reason, isAnswered: false }));
+  }
+  const begin = [EXAMPLE_FAILED, `${EXAMPLE} failed: `].find((start) => error.message.startsWith(start));
+  if (!(error instanceof ManifestError) || !begin) return error;
+  const reason = sentence(error.message.slice(begin.length));
+  return new ManifestError(exampleRefusal(spec, manifest, { reason, isAnswered: begin !== EXAMPLE_FAILED }));
+}
+
+/** How `runItem` names the example. */
+const EXAMPLE = 'the example';
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+}
+
+/** The facts with the sizes of outputs that a row of the golden cases, or the example, has. As declared if it fails. */
+async function withMeasuredOutputs(
+  send: SendToWorker,
+  { provider, versionWith }: { provider: string; versionWith: (spec: VersionSpec) => LoadableVersion },
+  sources: SpecSources,
+  golden: Golden | null,
+): Promise<GraphFacts> {
+  const { facts } = sources;
+  const spec = specOfTensors(sources);
+  if (!spec) return facts;
+  let { outputs } = facts;
+  try {
+    const [item] = itemsOf(spec, golden);
+    await expectReply(send(loadMessage(versionWith(spec), provider)), 'loaded');
+    outputs = measuredOutputs(outputs, await runItem(send, item as Item, EXAMPLE));
+  } catch (error) {
+    // The same fails again, and is explained, when the version itself is probed.
+    if (!(error instanceof ManifestError || error instanceof InvalidInputError)) throw error;
+  }
+  await expectReply(send({ kind: 'unload', key: KEY }), 'unloaded');
+  return { ...facts, outputs };
 }
 
 function itemsOf(spec: VersionSpec, golden: Golden | null): Item[] {
@@ -118,13 +173,16 @@ async function compareWithGolden(
   spec: VersionSpec,
   golden: Golden,
   items: readonly Item[],
-): Promise<void> {
+): Promise<Verification> {
+  const tolerance = new Tolerance(golden.tolerance);
   for (const [i, item] of items.entries()) {
     const answered = await runItem(send, item, `golden.json: case ${i}`);
     const expected = golden.cases[i];
-    const difference = expected && goldenDifference(spec, expected, golden.tolerance, answered);
+    const difference = expected && goldenDifference(spec, expected, tolerance, answered);
     if (difference) throw new ManifestError(`golden.json: case ${i} differs from ${golden.source}: ${difference}`);
   }
+  const { source } = golden;
+  return { cases: items.length, source, tolerance: golden.tolerance, maxDifference: tolerance.largest };
 }
 
 async function runItem(send: SendToWorker, item: Item, what: string): Promise<Answer> {
@@ -154,8 +212,14 @@ async function withBatchLimits(
   const neighbors = spec.text && padding ? 'other inputs of the same length' : 'other inputs';
   return {
     ...withPads(spec, padding === null),
+    outputs: spec.outputs.map(withOpenRows),
     maxBatchReason: `tested ${inputs}: each answer is the same alone and in batches with ${neighbors}`,
   };
+}
+
+/** Exporters sometimes declare the size of the example that they traced: one row, although there is one per input row. */
+function withOpenRows(output: TensorSpec): TensorSpec {
+  return output.shape.length === 0 ? output : { ...output, shape: [null, ...output.shape.slice(1)] };
 }
 
 /** Allows padding if the graph supports it and it is safe, that is, does not change answers. */
@@ -189,15 +253,6 @@ async function expectReply<K extends FromWorker['kind']>(
   if (message.kind === kind) return message as Extract<FromWorker, { kind: K }>;
   if ('message' in message && isOutOfMemory(message.message)) throw new ProbeMemoryError(message.message);
   throw new ManifestError(
-    'message' in message
-      ? explained(message.message)
-      : `the worker sent an unexpected reply "${message.kind}". This is a bug.`,
+    'message' in message ? message.message : `the worker sent an unexpected reply "${message.kind}". This is a bug.`,
   );
-}
-
-/** Rewords messages of ONNX Runtime that a model owner can act on. */
-function explained(message: string): string {
-  const [, locale] = /Failed to construct locale with name:(.+?):/.exec(message) ?? [];
-  if (!locale) return message;
-  return `the graph needs the locale ${locale}, which is not installed on the server: export the graph with the locale "C" (skl2onnx: options={TfidfVectorizer: {'locale': 'C'}}), or install ${locale}`;
 }

@@ -13,7 +13,7 @@ import type { VersionSpec } from '../tasks/tasks.js';
 import { type Importer, importGraphs, storedSpecs } from './import-graphs.js';
 import { type ModelManifest, modelNameOf, subfolders } from './manifest.js';
 import type { Prober } from './probe.js';
-import { fileDigest, readBytes } from './store-file.js';
+import { chunksOf, fileDigest } from './store-file.js';
 import { findVersionFolders, readContents, type VersionContents } from './version-files.js';
 
 /** `source`: the digest of the contents. @throws ManifestError if the batches cannot be checked; StorageFullError */
@@ -31,10 +31,10 @@ export async function keepPublished(
       { model: manifest.name, number },
       'the files of a published version have changed; the old version is kept. Add a new version folder for the changed files',
     );
-  for (const blob of blobsOf(contents)) {
-    const isUsed = isUnchanged || blob.sha256 === recorded.artifact_sha256;
-    if (isUsed && !(await importer.blobs.has(blob.sha256, blob.sizeBytes))) await restore(importer, blob);
-  }
+  const used = [recorded.artifact_sha256, recorded.spec, recorded.variants].join();
+  for (const blob of blobsOf(contents))
+    if (used.includes(blob.sha256) && !(await importer.blobs.has(blob.sha256, blob.sizeBytes)))
+      await restore(importer, blob);
   if (isUnchanged && lackedMemory(recorded, importer.prober))
     await checkBatchesAgain(importer, manifest, contents, recorded);
 }
@@ -65,22 +65,25 @@ async function checkBatchesAgain(
 interface Original {
   readonly sha256: string;
   readonly sizeBytes: number;
-  readonly read: () => Promise<Uint8Array | string>;
+  readonly read: () => AsyncIterable<Uint8Array>;
 }
 
 /** What the version needs in the data folder. */
 function blobsOf({ graphs, hf: { tokenizer } }: VersionContents): Original[] {
-  const originals = graphs.map(({ file, sha256, sizeBytes }): Original => {
-    return { sha256, sizeBytes, read: () => readBytes(file) };
+  const files = graphs.flatMap((graph) => [graph, ...graph.dataFiles]);
+  const originals = files.map(({ file, sha256, sizeBytes }): Original => {
+    return { sha256, sizeBytes, read: () => chunksOf(file) };
   });
   if (tokenizer === null) return originals;
-  const sizeBytes = Buffer.byteLength(tokenizer);
-  return [...originals, { sha256: sha256(tokenizer), sizeBytes, read: async () => tokenizer }];
+  const bytes = Buffer.from(tokenizer);
+  const read = async function* () {
+    yield bytes;
+  };
+  return [...originals, { sha256: sha256(bytes), sizeBytes: bytes.length, read }];
 }
 
 async function restore({ blobs, log }: Pick<Importer, 'blobs' | 'log'>, { sha256, read }: Original): Promise<void> {
-  await blobs.replace(await read());
-  log.warn({ sha256 }, 'a lost blob was restored from the model store');
+  if (await blobs.replaceChunks(sha256, read())) log.warn({ sha256 }, 'a lost blob was restored from the model store');
 }
 
 /** A version whose blobs could not be restored is not tried again for this long. */
@@ -104,9 +107,10 @@ export class BlobRestorer {
     if (now - (this.#triedAt.get(versionId) ?? -Infinity) < RETRY_MS) return;
     this.#triedAt.set(versionId, now);
     try {
-      const { text } = version.spec;
+      const { text, dataFiles = [] } = version.spec;
       const lost: string[] = [];
-      for (const digest of [version.artifactSha256, ...(text ? [text.tokenizerSha256] : [])])
+      const tokenizer = text ? [text.tokenizerSha256] : [];
+      for (const digest of [version.artifactSha256, ...dataFiles.map(({ sha256 }) => sha256), ...tokenizer])
         if (!(await this.#isIntact(digest))) lost.push(digest);
       if (lost.length === 0) return;
       const originals = (await this.#originalsOf(versionId)).filter(({ sha256 }) => lost.includes(sha256));

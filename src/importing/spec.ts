@@ -3,17 +3,17 @@
  */
 import { ManifestError } from '../errors.js';
 import type { AnyTask } from '../tasks/define-task.js';
-import { isMask } from '../tasks/image.js';
-import { TEXT_INPUTS } from '../tasks/sequences.js';
+import { OPEN_BATCH } from '../tasks/graph-failures.js';
 import type { GraphFacts } from '../tasks/sources.js';
-import type { Activation, ImageSpec, SpecBase, TensorSpec, TextSpec } from '../tasks/spec.js';
-import { checkInput, taskNamed, type VersionSpec } from '../tasks/tasks.js';
+import type { Activation, SpecBase, TensorSpec } from '../tasks/spec.js';
+import { inputsOf, PLAIN_TASK, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { shapeText } from '../tasks/tensors.js';
-import { characterRuleOf } from '../tasks/token-count.js';
 import { columnsOf, firstDuplicate } from './columns.js';
-import { type HuggingFaceFiles, labelsOfConfig, maskTokenOf, maxTokensOf } from './hugging-face.js';
+import { exampleOf } from './example.js';
+import { defaultLabels, type HuggingFaceFiles, labelsOfConfig } from './hugging-face.js';
+import { imageSpecOf, takesOneImage } from './image-spec.js';
 import type { ModelManifest } from './manifest.js';
-import { imageSpecOfPreprocessor, type Preprocessor } from './preprocessor.js';
+import { textSpecOf } from './text-spec.js';
 
 export interface SpecSources {
   readonly manifest: ModelManifest;
@@ -29,25 +29,46 @@ export function specOf(sources: SpecSources): VersionSpec {
   const { yaml } = manifest;
   const { inputs, outputs } = facts;
   const task = taskNamed(yaml.task);
-  const canBatch = [...inputs, ...outputs].every(({ shape }) => shape.length > 0 && shape[0] === null);
   const { image, text, head, ...parts } = partsOf(sources, task);
+  const isOneImage = image?.layout.length === 3;
+  const fixed = inputs.find(({ shape }) => isOneImage || shape[0] !== null);
   const base = {
     inputs,
     outputs,
     ...parts,
     example: {},
-    maxBatch: canBatch ? yaml.maxBatch : 1,
-    maxBatchReason: canBatch ? 'not tested yet' : 'the first dimension of an input or output is fixed',
+    maxBatch: fixed ? 1 : yaml.maxBatch,
+    // Shapes of outputs may be declared wrongly: the test of batches shows whether they have one row per input row.
+    maxBatchReason: fixed ? reasonOfFixedBatch(fixed, isOneImage) : 'not tested yet',
     maxRunMs: yaml.maxRunMs,
     operationsPerValue: facts.operationsPerValue,
   } satisfies SpecBase;
-  const ofTask = { task: yaml.task, inputKind: task.reads[0].kind, image, text, head } satisfies Record<
-    Exclude<keyof VersionSpec, keyof SpecBase>,
-    unknown
-  >;
+  const ofTask = {
+    task: yaml.task,
+    inputKind: inputsOf(task, { inputs, columns: parts.columns })[0]?.kind,
+    image,
+    text,
+    head,
+  } satisfies Record<Exclude<keyof VersionSpec, keyof SpecBase>, unknown>;
   // The compiler cannot check that the parts belong to the task, which is only known at run time.
   const spec = { ...base, ...ofTask } as unknown as VersionSpec;
   return { ...spec, example: exampleOf(spec, manifest) };
+}
+
+/**
+ * The spec of the same version for which the task is not known: it returns the outputs of the graph as they are. Null if
+ * the task does not read rows, or the columns do not fit the graph.
+ */
+export function specOfTensors({ manifest, ...sources }: SpecSources): VersionSpec | null {
+  if (taskNamed(manifest.yaml.task).part !== 'row') return null;
+  try {
+    const found = columnsOf(manifest.yaml, sources.facts.inputs);
+    const columns = found.map((column) => ({ ...column, categories: [...column.categories] }));
+    return specOf({ ...sources, manifest: { ...manifest, yaml: { ...manifest.yaml, task: PLAIN_TASK, columns } } });
+  } catch (error) {
+    if (error instanceof ManifestError) return null;
+    throw error;
+  }
 }
 
 /** Builds each part separately, so that the model owner gets all problems at once. */
@@ -63,19 +84,41 @@ function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
     }
   };
   const { hf, facts, manifest } = sources;
-  const { output, columns, labels: yamlLabels } = manifest.yaml;
+  const { output, columns, labels: yamlLabels, targets = [] } = manifest.yaml;
   const labels = attempt(() => labelsOfVersion(sources)) ?? [];
-  const head = attempt(() => task.head({ task: task.name, output, labels, facts, hf }));
+  const isSingle = (input: TensorSpec) => part === 'image' && takesOneImage(input, manifest.yaml.image?.layout);
+  if (part !== 'tensors') attempt(() => checkBatchSize(facts.inputs.filter((input) => !isSingle(input))));
+  const head = attempt(() => task.head({ task: task.name, output, labels, targets, facts, hf }));
   if (task.hasLabels && (reasons.length === 0 || labels.length === 0))
     attempt(() => checkLabels(head, { labels, yamlLabels }, facts.outputs));
+  const hasRows = readsRows(sources, { part, ...task });
   const parts = {
     labels,
-    columns: (part === 'row' && attempt(() => columnsOf({ columns }, facts.inputs))) || [],
-    image: part === 'image' ? attempt(() => imageSpecOf(sources)) : null,
-    text: part === 'text' || part === 'tokens' ? attempt(() => textSpecOf(sources, { part, ...task })) : null,
+    columns: (hasRows && attempt(() => columnsOf({ columns }, facts.inputs))) || [],
+    image:
+      part === 'image'
+        ? attempt(() =>
+            imageSpecOf({
+              yaml: manifest.yaml,
+              imageKeys: manifest.imageKeys,
+              hf,
+              inputs: facts.inputs,
+              isYolo: head?.kind === 'yolo',
+            }),
+          )
+        : null,
+    text:
+      !hasRows && (part === 'text' || part === 'tokens') ? attempt(() => textSpecOf(sources, { part, ...task })) : null,
   };
   if (!head || reasons.length > 0) throw new ManifestError([...new Set(reasons)].join('; '));
   return { ...parts, head };
+}
+
+/** Tasks that also read texts or tensors read rows if model.yaml has columns, or a graph for texts reads no tokens. */
+function readsRows({ manifest: { yaml }, tokenizerSha256, facts: { inputs } }: SpecSources, task: AnyTask): boolean {
+  if (task.part === 'row' || !task.reads.some(({ kind }) => kind === 'ROW')) return task.part === 'row';
+  const hasTokens = tokenizerSha256 !== null || !inputs.every(({ datatype }) => datatype.startsWith('FP'));
+  return yaml.columns.length > 0 || (task.part === 'text' && !hasTokens);
 }
 
 function labelsOfVersion(sources: SpecSources): readonly string[] {
@@ -83,9 +126,31 @@ function labelsOfVersion(sources: SpecSources): readonly string[] {
   return manifest.yaml.labels.length > 0 ? manifest.yaml.labels : (facts.zipMap?.labels ?? labelsOfFiles(sources));
 }
 
-function labelsOfFiles({ hf, facts }: SpecSources): readonly string[] {
+function labelsOfFiles({ manifest, hf, facts }: SpecSources): readonly string[] {
   const labels = labelsOfConfig(hf);
-  return labels.length > 0 ? labels : (facts.classLabels ?? []);
+  if (labels.length > 0) return labels;
+  if (facts.classLabels || !/(?<!TABULAR)_CLASSIFICATION$/.test(manifest.yaml.task)) return facts.classLabels ?? [];
+  const defaults = defaultLabels(hf);
+  const mayFit = facts.outputs.some(({ shape }) => (shape.at(-1) ?? defaults.length) === defaults.length);
+  return mayFit ? defaults : [];
+}
+
+// ── batch size ──
+
+function reasonOfFixedBatch({ name, shape }: TensorSpec, isOneImage: boolean): string {
+  if (isOneImage) return `input "${name}" has no dimension for the batch, so that inputs run one at a time`;
+  if (shape.length === 0) return `input "${name}" is a scalar, so that inputs run one at a time`;
+  return `the first size of input "${name}", ${shapeText(shape)}, is fixed, so that inputs run one at a time: export with an open batch size (${OPEN_BATCH})`;
+}
+
+/** A task prepares one row for each input, and the graph must accept it. */
+function checkBatchSize(inputs: readonly TensorSpec[]): void {
+  const frozen = inputs.find(({ shape }) => shape.length > 0 && shape[0] !== null && shape[0] !== 1);
+  if (!frozen) return;
+  const { name, shape } = frozen;
+  throw new ManifestError(
+    `input "${name}" has shape ${shapeText(shape)}: its first size, the batch, is frozen at ${shape[0]}, but inputs come one at a time: export with an open batch size (${OPEN_BATCH}), or with a batch size of 1`,
+  );
 }
 
 // ── labels ──
@@ -111,181 +176,4 @@ function checkLabels(
   throw new ManifestError(
     `${file}: the number of labels is ${labels.length}, but output "${output.name}" has shape ${shapeText(output.shape)}`,
   );
-}
-
-// ── texts ──
-
-/** Null if the graph takes strings. */
-function textSpecOf(
-  { manifest: { yaml }, hf, tokenizerSha256, facts: { inputs } }: SpecSources,
-  { name: task, part, tokens }: AnyTask,
-): TextSpec | null {
-  const [only] = inputs;
-  if (inputs.length === 1 && only?.datatype === 'BYTES') {
-    if (part === 'text') return null;
-    throw new ManifestError(
-      `input "${only.name}" is BYTES, but ${task} needs a graph that takes tokens: input_ids, attention_mask`,
-    );
-  }
-  checkTextInputs(inputs, tokenizerSha256 === null);
-  if (tokenizerSha256 === null)
-    throw new ManifestError(
-      'tokenizer.json is missing: write it with save_pretrained(folder) of a fast tokenizer (vocab.txt or SentencePiece files alone are not supported)',
-    );
-  const fixed = inputs.find(({ name }) => name === 'input_ids')?.shape[1] ?? Number.POSITIVE_INFINITY;
-  const limit = yaml.tokens.max ?? Math.min(maxTokensOf(hf), tokens?.maxTokens ?? Number.POSITIVE_INFINITY);
-  const maxTokens = Math.min(limit, fixed);
-  const maskToken = maskTokenOf(hf);
-  if (tokens?.hasMask && !maskToken)
-    throw new ManifestError('tokenizer_config.json: mask_token is missing; fill-mask needs it');
-  const hasMask = inputs.some(({ name }) => name === 'attention_mask');
-  return {
-    tokenizerSha256,
-    maxTokens,
-    stride: Math.min(yaml.tokens.stride ?? 128, Math.floor(maxTokens / 2)),
-    longInputs: yaml.tokens.longInputs ?? tokens?.longInputs ?? 'truncate',
-    pads: hasMask && fixed === Number.POSITIVE_INFINITY,
-    maskToken: tokens?.hasMask ? maskToken : null,
-    characters: characterRuleOf(hf.tokenizer ?? ''),
-  };
-}
-
-function checkTextInputs(inputs: readonly TensorSpec[], hasNoTokenizer: boolean): void {
-  const known: readonly string[] = TEXT_INPUTS;
-  const unsupported = inputs.find(({ name, datatype }) => !known.includes(name) || !/^INT(64|32)$/.test(datatype));
-  if (!unsupported && inputs.some(({ name }) => name === 'input_ids')) return;
-  const hint = hasNoTokenizer ? '; a graph that takes strings needs a single input, of datatype BYTES' : '';
-  if (!unsupported) throw new ManifestError(`the graph has no input "input_ids"${hint}`);
-  const { name, datatype, shape } = unsupported;
-  throw new ManifestError(
-    `input "${name}" (${datatype} ${shapeText(shape)}) is not supported; text graphs can have ${TEXT_INPUTS.join(', ')}, as INT64 or INT32${hint}`,
-  );
-}
-
-// ── images ──
-
-function imageSpecOf({ manifest: { yaml }, hf, facts: { inputs } }: SpecSources): ImageSpec {
-  const input = pixelInput(inputs, yaml.task);
-  const layout = layoutOf(input);
-  const graph = sizeOfGraph(input, layout);
-  const isGrey = hf.config?.num_channels === 1;
-  if (!yaml.image && !hf.preprocessor)
-    throw new ManifestError(
-      'preprocessor_config.json is missing: add it, or image in model.yaml with size, color, rescale_factor, image_mean and image_std',
-    );
-  const image = yaml.image
-    ? imageSpecOfYaml(yaml.image, graph)
-    : imageSpecOfPreprocessor(hf.preprocessor as Preprocessor, isGrey);
-  const color = graph.channels === 1 ? 'grey' : image.color;
-  if (graph.channels === 3 && image.color === 'grey')
-    throw new ManifestError(`color is grey, but input "${input.name}" has shape ${shapeText(input.shape)}`);
-  const spec = { ...image, layout, color } as const;
-  checkImageSize(spec, graph, input);
-  return spec;
-}
-
-function pixelInput(inputs: readonly TensorSpec[], task: string): TensorSpec {
-  const pixels = inputs.filter((input) => !isMask(input));
-  const [input] = pixels;
-  if (!input || pixels.length > 1)
-    throw new ManifestError(`the graph has ${inputs.length} inputs, but ${task} needs exactly one, besides pixel_mask`);
-  if (input.datatype !== 'FP32' && input.datatype !== 'FP16')
-    throw new ManifestError(`input "${input.name}" is ${input.datatype}, but ${task} needs FP32 or FP16`);
-  if (input.shape.length < 2 || input.shape.length > 4)
-    throw new ManifestError(
-      `input "${input.name}" has shape ${shapeText(input.shape)}; an image needs 2 to 4 dimensions`,
-    );
-  return input;
-}
-
-/** Graphs exported from Keras have the channels last. */
-function layoutOf({ shape }: TensorSpec): ImageSpec['layout'] {
-  const isChannels = (size: number | null | undefined) => size === 1 || size === 3;
-  return shape.length === 4 && isChannels(shape[3]) && !isChannels(shape[1]) ? 'NHWC' : 'NCHW';
-}
-
-/** The sizes that the graph fixes; null for any. */
-interface GraphSize {
-  readonly width: number | null;
-  readonly height: number | null;
-  readonly channels: number | null;
-  /** Number of values if the graph takes pixels as a flat row. */
-  readonly values: number | null;
-}
-
-function sizeOfGraph({ shape }: TensorSpec, layout: ImageSpec['layout']): GraphSize {
-  const [, a = null, b = null, c = null] = shape;
-  if (shape.length === 2) return { width: null, height: null, channels: null, values: a };
-  if (shape.length === 3) return { height: a, width: b, channels: 1, values: null };
-  return layout === 'NHWC'
-    ? { height: a, width: b, channels: c, values: null }
-    : { channels: a, height: b, width: c, values: null };
-}
-
-function imageSpecOfYaml(image: NonNullable<ModelManifest['yaml']['image']>, graph: GraphSize): ImageSpec {
-  const size = image.size ?? (graph.width && graph.height ? { width: graph.width, height: graph.height } : null);
-  if (!size)
-    throw new ManifestError(
-      'model.yaml: image.size is missing, and the graph accepts any size: add size, for example { width: 224, height: 224 }',
-    );
-  const isLetterbox = image.fit === 'letterbox';
-  return {
-    resize: { kind: isLetterbox ? 'inside' : 'exact', ...size },
-    resample: image.resample,
-    crop: image.crop_size,
-    pad: isLetterbox ? { ...size, level: 0 } : null,
-    color: image.color ?? (graph.channels === 1 ? 'grey' : 'rgb'),
-    layout: 'NCHW',
-    rescaleFactor: image.rescale_factor,
-    mean: image.image_mean,
-    std: image.image_std,
-  };
-}
-
-function checkImageSize(spec: ImageSpec, graph: GraphSize, input: TensorSpec): void {
-  const size = spec.pad ?? spec.crop ?? (spec.resize?.kind === 'exact' ? spec.resize : null);
-  const shape = `input "${input.name}" has shape ${shapeText(input.shape)}`;
-  if (!size) {
-    if (graph.width === null && graph.height === null && graph.values === null) return;
-    throw new ManifestError(`images keep their aspect ratio, so that their sizes differ, but ${shape}`);
-  }
-  const channels = spec.color === 'grey' ? 1 : 3;
-  const values = size.width * size.height * channels;
-  const fits =
-    (graph.width ?? size.width) === size.width &&
-    (graph.height ?? size.height) === size.height &&
-    (graph.values ?? values) === values;
-  if (!fits)
-    throw new ManifestError(
-      `images are resized to ${size.width} x ${size.height} (${channels} channels), but ${shape}`,
-    );
-  const tooShort = [spec.mean, spec.std].find((list) => list.length < channels);
-  if (tooShort)
-    throw new ManifestError(
-      `image_mean and image_std need ${channels} values, one per channel; one of them has ${tooShort.length}`,
-    );
-}
-
-// ── example ──
-
-/**
- * The example of model.yaml, or the first of the task's candidates that passes the check: an unsuitable widget input of a
- * card does not fail the version.
- */
-function exampleOf(spec: VersionSpec, { yaml, widget }: ModelManifest): VersionSpec['example'] {
-  const examples = yaml.example ? [yaml.example] : taskNamed(spec.task).examples(spec, widget);
-  const problems = examples.map((example) => problemOfExample(spec, example));
-  const valid = examples[problems.indexOf(null)];
-  if (valid) return valid;
-  throw new ManifestError(`model.yaml: the example is not a valid input: ${problems.at(-1)}`);
-}
-
-/** Null if the example is a valid input. */
-function problemOfExample(spec: VersionSpec, example: VersionSpec['example']): string | null {
-  try {
-    checkInput(spec, example, ['example']);
-    return null;
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
 }

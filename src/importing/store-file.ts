@@ -14,26 +14,24 @@ export async function readText(file: string): Promise<string | null> {
   });
 }
 
-/** Reads a whole file into memory. @throws ManifestError */
-export async function readBytes(file: string): Promise<Uint8Array> {
-  return readFile(file).catch((error: Error) => {
-    throw unreadableFile(file, error);
-  });
+/** The bytes of a file of any size. @throws ManifestError */
+export async function* chunksOf(file: string): AsyncGenerator<Uint8Array> {
+  try {
+    // A stream allocates a whole chunk, however small the file is.
+    const highWaterMark = Math.min(CHUNK_BYTES, (await stat(file)).size + 1);
+    yield* createReadStream(file, { highWaterMark });
+  } catch (error) {
+    throw unreadableFile(file, error as Error);
+  }
 }
 
 /** The SHA-256 and size of a file of any size, read in chunks. @throws ManifestError */
 export async function fileDigest(file: string): Promise<{ sha256: string; sizeBytes: number }> {
   const hash = createHash('sha256');
   let sizeBytes = 0;
-  try {
-    // A stream allocates a whole chunk, however small the file is.
-    const highWaterMark = Math.min(CHUNK_BYTES, (await stat(file)).size + 1);
-    for await (const chunk of createReadStream(file, { highWaterMark })) {
-      hash.update(chunk);
-      sizeBytes += chunk.length;
-    }
-  } catch (error) {
-    throw unreadableFile(file, error as Error);
+  for await (const chunk of chunksOf(file)) {
+    hash.update(chunk);
+    sizeBytes += chunk.length;
   }
   return { sha256: hash.digest('hex'), sizeBytes };
 }
@@ -41,8 +39,25 @@ export async function fileDigest(file: string): Promise<{ sha256: string; sizeBy
 /** Small enough to keep the event loop responsive. */
 const CHUNK_BYTES = 1024 * 1024;
 
-function unreadableFile(file: string, { message }: Error): ManifestError {
+export function unreadableFile(file: string, { message }: Error): ManifestError {
   return new ManifestError(`${path.basename(file)} cannot be read: ${message}`);
+}
+
+/** Reads a text file by its path inside a folder; null if it does not exist. @throws ManifestError */
+export type ReadFile = (file: string) => Promise<string | null>;
+
+/** Null for no text. @throws ManifestError if it is not valid JSON or does not match the schema */
+export function parseJsonAs<T>(schema: z.ZodType<T>, text: string | null, file: string): T | null {
+  return text === null ? null : parseWith(schema, parseJsonFile(text, file), file);
+}
+
+/** @throws ManifestError */
+export function parseJsonFile(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new ManifestError(`${file} is not valid JSON: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 /** Validates a parsed file against a schema. @throws ManifestError that lists all errors with their paths */

@@ -1,6 +1,7 @@
 /** The files of one version in the model store. Nothing is run, and graphs, which can be large, are only hashed. */
 import path from 'node:path';
 import { sha256 } from '../storage/blobs.js';
+import { readDataFiles, type StoredDataFile } from './data-files.js';
 import { findGraphs, type HuggingFaceFiles, readHuggingFaceFiles } from './hugging-face.js';
 import { type ModelManifest, readVersionNumbers } from './manifest.js';
 import { fileDigest, readText } from './store-file.js';
@@ -22,6 +23,13 @@ export interface GraphFile {
   readonly file: string;
   readonly sizeBytes: number;
   readonly sha256: string;
+  /** The files that hold the data of its tensors; usually none. */
+  readonly dataFiles: readonly StoredDataFile[];
+}
+
+/** Size of the graph with its data files, in bytes. */
+export function totalBytes({ sizeBytes, dataFiles }: GraphFile): number {
+  return dataFiles.reduce((sum, file) => sum + file.sizeBytes, sizeBytes);
 }
 
 /** The files of a version, before anything is run. */
@@ -45,7 +53,8 @@ export async function findVersionFolders(folder: string): Promise<VersionFolder[
 
 export async function readContents({ folder, files, graphFiles }: VersionFolder): Promise<VersionContents> {
   const graphs: GraphFile[] = [];
-  for (const [variant, file] of graphFiles) graphs.push({ variant, file, ...(await fileDigest(file)) });
+  for (const [variant, file] of graphFiles)
+    graphs.push({ variant, file, ...(await fileDigest(file)), dataFiles: await readDataFiles(file, files) });
   return {
     graphs,
     goldenText: await readText(path.join(files, 'golden.json')),
@@ -55,7 +64,10 @@ export async function readContents({ folder, files, graphFiles }: VersionFolder)
 
 /** The digest of everything that a version's answers depend on. The card is not part of it and can be edited at any time. */
 export function sourceDigest({ graphs, goldenText, hf }: VersionContents, { yaml, trainedOn }: ModelManifest): string {
-  const digests = graphs.map(({ variant, sha256 }) => [variant, sha256]);
+  const digests = graphs.map(({ variant, sha256, dataFiles }) => {
+    const data = dataFiles.map(({ location, sha256 }) => [location, sha256]);
+    return data.length > 0 ? [variant, sha256, data] : [variant, sha256];
+  });
   // Release 0.1.0 also read a file of golden tokens. Without this key, all versions published by it would look changed.
   const texts = { goldenText, tokenizerGoldenText: null, hf: withReleasedWording(hf) };
   return sha256(JSON.stringify([digests, texts, yaml, trainedOn]));

@@ -8,7 +8,7 @@
  */
 
 import { fieldsOf, fieldText, MalformedProtobufError } from './protobuf.js';
-import { scanTensor } from './tensor-scan.js';
+import { type DataFileSizes, scanTensor } from './tensor-scan.js';
 
 export const GRAPH_LIMITS = {
   maxBytes: 2 ** 31 - 1,
@@ -25,10 +25,14 @@ export const GRAPH_LIMITS = {
  */
 const OPERATOR_DOMAINS = new Set(['', 'ai.onnx', 'ai.onnx.ml', 'com.microsoft']);
 const MAX_REASONS = 10;
+const NO_DATA_FILES: DataFileSizes = new Map();
 
-/** The reasons to refuse the file, at most 10, each naming the place in the graph. Empty if the file is accepted. */
-export function scanGraph(bytes: Uint8Array): string[] {
-  const scan = new GraphScanner();
+/**
+ * The reasons to refuse the file, at most 10, each naming the place in the graph. Empty if the file is accepted.
+ * `dataFiles`: those that the graph may refer to.
+ */
+export function scanGraph(bytes: Uint8Array, dataFiles: DataFileSizes = new Map()): string[] {
+  const scan = new GraphScanner(dataFiles);
   try {
     if (bytes.length > GRAPH_LIMITS.maxBytes)
       scan.refuse(`the file has ${bytes.length} bytes; the limit is ${GRAPH_LIMITS.maxBytes}`);
@@ -45,9 +49,14 @@ type Constants = ReadonlyMap<string, number | null>;
 
 class GraphScanner {
   readonly reasons: string[] = [];
+  readonly #dataFiles: DataFileSizes;
   readonly #functions = new Set<string>();
   #nodes = 0;
   #initializers = 0;
+
+  constructor(dataFiles: DataFileSizes) {
+    this.#dataFiles = dataFiles;
+  }
 
   refuse(reason: string): void {
     if (this.reasons.length < MAX_REASONS) this.reasons.push(reason);
@@ -96,7 +105,9 @@ class GraphScanner {
     }
     if (depth === 0 && outputs.length === 0) this.refuse('the graph has no output');
     else if (depth === 0 && !outputs.includes('tensor'))
-      this.refuse('none of the graph outputs is a tensor; only tensors can be returned');
+      this.refuse(
+        'none of the graph outputs is a tensor; only tensors can be returned: export with tensor outputs (skl2onnx: options={"zipmap": False})',
+      );
     for (const node of nodes) this.#scanNode(node, depth, constants);
   }
 
@@ -104,18 +115,19 @@ class GraphScanner {
     if (++this.#initializers === GRAPH_LIMITS.maxInitializers + 1)
       this.refuse(`the file has more than ${GRAPH_LIMITS.maxInitializers} initializers`);
     if (this.#initializers > GRAPH_LIMITS.maxInitializers) return;
-    const { name, value, reasons } = scanTensor(bytes);
+    const { name, value, reasons } = scanTensor(bytes, this.#dataFiles);
     for (const reason of reasons) this.refuse(`initializer "${shorten(name)}" ${reason}`);
     if (names.has(name)) this.refuse(`initializer "${shorten(name)}" is defined twice`);
     names.add(name);
     constants.set(name, value);
   }
 
-  /** A sparse initializer holds two tensors: values (field 1) and indices (field 2). */
+  /** A sparse initializer holds two tensors: values (field 1) and indices (field 2). Both must be embedded. */
   #scanSparseInitializer(bytes: Uint8Array): void {
     for (const field of fieldsOf(bytes)) {
       if (field.number > 2) continue;
-      for (const reason of scanTensor(field.bytes).reasons) this.refuse(`a sparse initializer ${reason}`);
+      for (const reason of scanTensor(field.bytes, NO_DATA_FILES).reasons)
+        this.refuse(`a sparse initializer ${reason}`);
     }
   }
 
@@ -159,7 +171,7 @@ class GraphScanner {
   ): void {
     for (const { number, bytes: part } of fieldsOf(bytes)) {
       if (number === 5 || number === 10) {
-        const { value, reasons } = scanTensor(part);
+        const { value, reasons } = scanTensor(part, this.#dataFiles);
         for (const reason of reasons) this.refuse(`${where}: a tensor ${reason}`);
         if (op === 'Constant' && outputs[0] !== undefined) constants.set(outputs[0], value);
       } else if (number === 22 || number === 23) this.#scanSparseInitializer(part);
@@ -173,26 +185,36 @@ class GraphScanner {
     if (trips === '' && condition === '')
       this.refuse(`${where} has neither a trip count nor a condition, so it never ends`);
     const count = constants.get(trips);
-    if (count != null && count > GRAPH_LIMITS.maxTrips && !mayEndEarly) {
-      this.refuse(`${where} runs ${count} iterations; the limit without a condition is ${GRAPH_LIMITS.maxTrips}`);
-    }
+    if (count == null || count <= GRAPH_LIMITS.maxTrips || mayEndEarly) return;
+    this.refuse(
+      Number.isFinite(count)
+        ? `${where} runs ${count} iterations; the limit without a condition is ${GRAPH_LIMITS.maxTrips}`
+        : `${where} has its trip count in a data file; embed that constant in the graph`,
+    );
   }
 
   /** Checks a graph input or output. Returns its kind, for example `tensor`. */
   #scanValueInfo(bytes: Uint8Array, role: 'input' | 'output'): string {
-    let [name, kind, element] = ['', 'unknown', 0];
+    const found = { name: '', kind: 'unknown', element: 0, hasShape: false };
     for (const field of fieldsOf(bytes)) {
-      if (field.number === 1) name = fieldText(field);
-      else if (field.number === 2) [kind, element] = valueTypeOf(field.bytes);
+      if (field.number === 1) found.name = fieldText(field);
+      else if (field.number === 2) Object.assign(found, valueTypeOf(field.bytes));
     }
+    const { name, kind, element, hasShape } = found;
     const where = `${role} "${shorten(name)}"`;
     if (kind === 'optional')
       this.refuse(`${where} is optional, which is not supported: an empty optional crashes ONNX Runtime`);
     else if (kind !== 'tensor' && kind !== 'unknown' && role === 'input')
-      this.refuse(`${where} is a ${kind}; inputs must be tensors`);
+      this.refuse(
+        `${where} is a ${kind}; inputs must be tensors: export the graph with one tensor input for each value`,
+      );
     else if (UNSUPPORTED_ELEMENT_TYPES[element])
       this.refuse(
         `${where} is ${UNSUPPORTED_ELEMENT_TYPES[element]}, which ONNX Runtime for Node does not support; cast it to float32 inside the graph`,
+      );
+    else if (kind === 'tensor' && role === 'input' && !hasShape)
+      this.refuse(
+        `${where} has no shape: export it with one, whose sizes may be open (tf2onnx: input_signature with TensorSpec([None, …]); onnx: make_tensor_value_info(name, type, ["N", …]))`,
       );
     return kind === 'unknown' ? 'tensor' : kind;
   }
@@ -219,19 +241,28 @@ const UNSUPPORTED_ELEMENT_TYPES: Readonly<Record<number, string>> = {
   23: 'float4e2m1',
 };
 
-function valueTypeOf(bytes: Uint8Array): [kind: string, element: number] {
+function valueTypeOf(bytes: Uint8Array): { kind: string; element: number; hasShape: boolean } {
   for (const field of fieldsOf(bytes)) {
     const kind = VALUE_KINDS[field.number];
     if (!kind) continue;
-    const element = kind === 'tensor' ? [...fieldsOf(field.bytes)].find(({ number }) => number === 1)?.value : 0;
-    return [kind, element ?? 0];
+    const parts = kind === 'tensor' ? [...fieldsOf(field.bytes)] : [];
+    const element = parts.find(({ number }) => number === 1)?.value ?? 0;
+    return { kind, element, hasShape: parts.some(({ number }) => number === 2) };
   }
-  return ['unknown', 0];
+  return { kind: 'unknown', element: 0, hasShape: false };
 }
+
+/** What to do about domains that exporters write if they are asked to, or if an operator has no equivalent in ONNX. */
+const DOMAIN_ADVICE: Readonly<Record<string, string>> = {
+  'ai.onnx.contrib': 'export the tokenizer separately, as tokenizer.json, and not with onnxruntime-extensions',
+  'org.pytorch.aten': 'export without operator_export_type=ONNX_ATEN_FALLBACK',
+  'com.microsoft.nchwc': 'use the model as it was before ONNX Runtime saved it optimized for one machine',
+  'ai.onnx.preview.training': 'export the model for inference, without its training graph',
+};
 
 function unknownDomain(where: string, domain: string): string {
   const known = [...OPERATOR_DOMAINS].filter(Boolean).join(', ');
-  return `${where} uses the unsupported operator domain "${shorten(domain)}"; supported are ${known}, and functions that the file defines`;
+  return `${where} uses the unsupported operator domain "${shorten(domain)}"; supported are ${known}, and functions that the file defines: ${DOMAIN_ADVICE[domain] ?? 'export without custom operators'}`;
 }
 
 const MAX_NAME_LENGTH = 60;

@@ -56,15 +56,24 @@ export function* fieldsOf(message: Uint8Array): Generator<ProtobufField> {
   }
 }
 
-function fieldLength(wireType: number, message: Uint8Array, at: { position: number }): number {
-  if (wireType === LENGTH_DELIMITED) return readVarint(message, at);
+/** The size of a field's content, in bytes; 0 for a varint, which is read. Moves `at` behind the length. @throws MalformedProtobufError */
+export function fieldLength(wireType: number, message: Uint8Array, at: { position: number }): number {
+  if (wireType === LENGTH_DELIMITED) {
+    const length = readVarint(message, at);
+    if (length < 0) throw new MalformedProtobufError('a length is negative');
+    return length;
+  }
   if (wireType === FIXED_64) return 8;
   if (wireType === FIXED_32) return 4;
+  if (wireType === VARINT) {
+    readVarint(message, at);
+    return 0;
+  }
   throw new MalformedProtobufError(`wire type ${wireType} does not exist`);
 }
 
-/** Reads a varint as a signed 64-bit integer. */
-function readVarint(message: Uint8Array, at: { position: number }): number {
+/** Reads a varint as a signed 64-bit integer, and moves `at` behind it. @throws MalformedProtobufError */
+export function readVarint(message: Uint8Array, at: { position: number }): number {
   let [low, high] = [0, 0];
   for (let i = 0; i < LONGEST_VARINT; i++) {
     const byte = message[at.position++];

@@ -1,12 +1,13 @@
 /**
- * Checks that a TensorProto is consistent: its data is embedded in the file, stored once, and as large as its shape
- * requires.
+ * Checks that a TensorProto is consistent: its data is stored once, and as large as its shape requires. Data is embedded in
+ * the file, or is a part of a data file of the version.
  */
+import { DATA_LOCATION, EXTERNAL, EXTERNAL_DATA, type ExternalData, externalDataOf } from './external-data.js';
 import { countNumbers, fieldsOf, fieldText, numbersOf, type ProtobufField } from './protobuf.js';
 
 export interface ScannedTensor {
   readonly name: string;
-  /** The value of an int64 scalar; null for every other tensor. */
+  /** The value of an int64 scalar, infinity if it is in a data file; null for every other tensor. */
   readonly value: number | null;
   /** What is wrong. Each reason is a predicate that completes "tensor x …". */
   readonly reasons: readonly string[];
@@ -15,7 +16,9 @@ export interface ScannedTensor {
 const INT64 = 7;
 const STRING = 8;
 const RAW_DATA = 9;
-const EXTERNAL = 1;
+
+/** The size in bytes of each data file, by its location in the graph. */
+export type DataFileSizes = ReadonlyMap<string, number>;
 
 /** Bytes per element of raw data, by TensorProto.DataType. */
 const ELEMENT_BYTES: Readonly<Record<number, number>> = {
@@ -50,20 +53,25 @@ const ELEMENTS_PER_NUMBER: Readonly<Record<number, number>> = { 14: 0.5, 15: 0.5
 const TYPED_DATA_FIELDS: Readonly<Record<number, number | null>> = { 4: 4, 5: 0, 6: null, 7: 0, 10: 8, 11: 0 };
 
 /** @throws MalformedProtobufError */
-export function scanTensor(bytes: Uint8Array): ScannedTensor {
-  const tensor = { name: '', type: 0, dims: [] as number[], raw: null as number | null, numbers: 0, isExternal: false };
+export function scanTensor(bytes: Uint8Array, files: DataFileSizes): ScannedTensor {
+  const tensor = { name: '', type: 0, dims: [] as number[], raw: null as number | null, numbers: 0 };
+  const entries: Uint8Array[] = [];
+  let isExternal = false;
   let value: number | null = null;
   for (const field of fieldsOf(bytes)) {
     if (field.number === 1) tensor.dims.push(...dimsOf(field));
     else if (field.number === 2) tensor.type = field.value;
     else if (field.number === 8) tensor.name = fieldText(field);
     else if (field.number === RAW_DATA) tensor.raw = field.bytes.length;
-    else if (field.number === 13 || (field.number === 14 && field.value === EXTERNAL)) tensor.isExternal = true;
+    else if (field.number === EXTERNAL_DATA) entries.push(field.bytes);
+    else if (field.number === DATA_LOCATION) isExternal = field.value === EXTERNAL;
     else if (field.number in TYPED_DATA_FIELDS) tensor.numbers += countOf(field);
     value ??= scalarOf(field);
   }
+  const external = isExternal || entries.length > 0 ? externalDataOf(entries) : null;
   const isScalar = tensor.type === INT64 && elementCount(tensor.dims) === 1;
-  return { name: tensor.name, value: isScalar ? value : null, reasons: reasonsAgainst(tensor) };
+  const reasons = external ? reasonsAgainstExternal(tensor, external, files) : reasonsAgainst(tensor);
+  return { name: tensor.name, value: isScalar ? (external ? Infinity : value) : null, reasons };
 }
 
 const MAX_RANK = 64;
@@ -74,10 +82,16 @@ function dimsOf(field: ProtobufField): number[] {
   return field.bytes.length > MAX_RANK * LONGEST_DIM_BYTES ? Array(MAX_RANK + 1).fill(1) : numbersOf(field);
 }
 
-function reasonsAgainst({ type, dims, raw, numbers, isExternal }: TensorParts): string[] {
-  if (isExternal) return ['stores its data in an external file; save the model with all data embedded'];
+/** What is wrong with the shape; empty if nothing is. */
+function reasonsAgainstShape(dims: readonly number[]): string[] {
   if (dims.length > MAX_RANK) return [`has more than ${MAX_RANK} dimensions`];
   if (dims.some((size) => size < 0)) return [`has a negative dimension in its shape [${dims.join(', ')}]`];
+  return [];
+}
+
+function reasonsAgainst({ type, dims, raw, numbers }: TensorParts): string[] {
+  const reasons = reasonsAgainstShape(dims);
+  if (reasons.length > 0) return reasons;
   if (raw !== null && numbers > 0) return ['has both raw and typed data; only one is allowed'];
   const elements = elementCount(dims);
   const shape = `its shape [${dims.join(', ')}] requires`;
@@ -92,12 +106,39 @@ function reasonsAgainst({ type, dims, raw, numbers, isExternal }: TensorParts): 
   return isEnough ? [] : [`has ${given} elements; ${shape} ${elements}`];
 }
 
+const BYTE_COUNT = /^\d{1,15}$/;
+
+/** ONNX Runtime would read past the end of a file, or bytes of another tensor: offsets and lengths are checked here. */
+function reasonsAgainstExternal(
+  { type, dims, raw, numbers }: TensorParts,
+  { location, offset, length, isAmbiguous }: ExternalData,
+  files: DataFileSizes,
+): string[] {
+  const reasons = reasonsAgainstShape(dims);
+  if (reasons.length > 0) return reasons;
+  if (raw !== null || numbers > 0) return ['has both embedded data and data in another file; only one is allowed'];
+  if (isAmbiguous) return ['names its place in a data file twice'];
+  const size = files.get(location);
+  if (size === undefined) return [`keeps its data in the file "${location}", which cannot be read`];
+  if (type === STRING || !(type in ELEMENT_BYTES))
+    return [`keeps its data in a data file, which is not allowed for data type ${type}`];
+  if (!BYTE_COUNT.test(offset ?? '0') || !BYTE_COUNT.test(length ?? '0'))
+    return [`has the offset "${offset}" and the length "${length}" in ${location}; both must be numbers of bytes`];
+  const begin = Number(offset ?? 0);
+  const expected = Math.ceil(elementCount(dims) * (ELEMENT_BYTES[type] ?? 0));
+  if (length !== null && Number(length) !== expected)
+    return [`has ${length} bytes in ${location}; its shape [${dims.join(', ')}] requires ${expected}`];
+  if (begin + expected <= size) return [];
+  return [
+    `needs bytes ${begin} to ${begin + expected} of ${location}, which has ${size}: the file is cut off, or belongs to another export`,
+  ];
+}
+
 interface TensorParts {
   readonly type: number;
   readonly dims: readonly number[];
   readonly raw: number | null;
   readonly numbers: number;
-  readonly isExternal: boolean;
 }
 
 function elementCount(dims: readonly number[]): number {

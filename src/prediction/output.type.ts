@@ -3,16 +3,15 @@ import { Arg, createUnionType, Field, Float, Int, ObjectType } from 'type-graphq
 import { BadArgumentError } from '../errors.js';
 import { type Args, Cost, type CostScope, type PredictionSize } from '../graphql/cost.js';
 import { create } from '../graphql/create.js';
-import { Base64, FloatList, JSONValue } from '../graphql/scalars.js';
+import { Base64, FloatList } from '../graphql/scalars.js';
 import { Sized } from '../graphql/sized.js';
 import type { Answer, AnswerOf } from '../tasks/answer.js';
-import { DATATYPES, type NumericArray, type TensorData } from '../tasks/datatypes.js';
+import { MAX_OBJECTS, MIN_SCORE } from '../tasks/boxes.js';
 import { MAX_FILLINGS } from '../tasks/fill-mask.js';
-import { MAX_OBJECTS, MIN_SCORE } from '../tasks/object-detection.js';
+import { MAX_DOCUMENTS } from '../tasks/text-ranking.js';
 import { AnswerType, Tokens } from './span.type.js';
-
-/** A number with 9 significant digits as JSON, and the time to format it. */
-const BYTES_PER_NUMBER = 16;
+import { BYTES_PER_NUMBER, base64Of, Tensor, Tensors } from './tensor.type.js';
+import { Values } from './values.type.js';
 
 /** As many elements as an argument asks for, or as the answer may have. */
 function leastOf(argument: string, most: (prediction: PredictionSize) => number) {
@@ -132,11 +131,6 @@ export class Embedding {
   }
 }
 
-function base64Of({ buffer, byteOffset, byteLength }: NumericArray): Sized<string> {
-  const jsonBytes = 4 * Math.ceil(byteLength / 3) + 2;
-  return new Sized({ jsonBytes }, () => Buffer.from(buffer, byteOffset, byteLength).toString('base64'));
-}
-
 @ObjectType({ simpleResolvers: true, description: 'Similarity of each sentence to the source sentence.' })
 export class Similarities {
   @Cost({ bytes: (_, { prediction }) => BYTES_PER_NUMBER * prediction.sentences })
@@ -189,7 +183,7 @@ export class Detections {
   items(
     @Arg('threshold', () => Float, {
       nullable: true,
-      description: `Score above which objects are returned, ${MIN_SCORE} to 1. Other values are a BAD_USER_INPUT error. Default: the model's own threshold, usually 0.5.`,
+      description: `Score above which objects are returned, ${MIN_SCORE} to 1. Other values are a BAD_USER_INPUT error. Default: the model's own threshold, usually 0.5, or 0.25 for YOLO.`,
     })
     threshold: number | null | undefined,
   ): DetectedObjectType[] {
@@ -233,65 +227,6 @@ export class Fillings {
   }
 }
 
-@ObjectType({ simpleResolvers: true, description: 'Tensor that the graph returned.' })
-export class Tensor {
-  constructor(private readonly tensor: TensorData) {
-    this.name = tensor.name;
-    this.datatype = tensor.datatype;
-    this.shape = [...tensor.shape];
-  }
-
-  @Field({ description: "Name of the graph's output." })
-  name: string;
-
-  @Field({ description: 'Datatype as in `signature.outputs`, such as FP32, INT64 or BYTES.' })
-  datatype: string;
-
-  @Field(() => [Int], { description: 'Size of each dimension.' })
-  shape: number[];
-
-  @Cost({ bytes: (_, { prediction }) => BYTES_PER_NUMBER * prediction.outputValues })
-  @Field(() => JSONValue, {
-    nullable: true,
-    description:
-      'All values as one flat list in row-major order. Integers beyond 2^53 are strings; booleans are 1 or 0.',
-  })
-  data(): readonly string[] | Sized<unknown[]> {
-    const { data, datatype } = this.tensor;
-    if (Array.isArray(data)) return data;
-    return new Sized({ jsonBytes: data.length * jsonBytesOf(datatype) + 2 }, () =>
-      Array.from<unknown, unknown>(data, (value) => {
-        if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
-        return typeof value === 'number' && !Number.isFinite(value) ? null : value;
-      }),
-    );
-  }
-
-  @Cost({ bytes: (_, { prediction }) => 6 * prediction.outputValues })
-  @Field(() => Base64, {
-    nullable: true,
-    description: 'All values as little-endian bytes in row-major order; null if `datatype` is BYTES.',
-  })
-  base64(): Sized<string> | null {
-    const { data } = this.tensor;
-    return Array.isArray(data) ? null : base64Of(data);
-  }
-}
-
-/** Upper bound of a value and its comma in JSON: the digits of the largest integer, or of any double. */
-function jsonBytesOf(datatype: string): number {
-  const range = DATATYPES[datatype]?.range;
-  return range ? Math.max(...range.map((limit) => String(limit).length)) + (range[1] > 2n ** 53n ? 3 : 1) : 26;
-}
-
-@ObjectType({ simpleResolvers: true, description: 'Outputs of a graph, unchanged.' })
-export class Tensors {
-  // `outputValues` are those of all tensors together.
-  @Cost({ elements: 1 })
-  @Field(() => [Tensor], { description: 'One tensor for each of `signature.outputs`.' })
-  tensors!: Tensor[];
-}
-
 @ObjectType({ simpleResolvers: true, description: 'Predicted number.' })
 export class Regression {
   @Field(() => Float, { description: 'Value, in `unit`.' })
@@ -301,11 +236,61 @@ export class Regression {
   unit!: string | null;
 }
 
+@ObjectType({ simpleResolvers: true, description: 'Document with its relevance to a query.' })
+export class RankedDocument {
+  @Field(() => Int, { description: 'Position of the document in `RankingInput.documents`, from 0.' })
+  index!: number;
+
+  @Cost({ bytes: (_, { prediction }) => prediction.characters / Math.max(1, prediction.documents) })
+  @Field({ description: 'Text of the document.' })
+  text!: string;
+
+  @Field(() => Float, {
+    description:
+      'Relevance, higher is better: from 0 to 1, or any number if the configuration of the model asks for no sigmoid.',
+  })
+  score!: number;
+}
+
+@ObjectType({ description: 'Documents sorted by their relevance to a query.' })
+export class Ranking {
+  constructor(private readonly answer: AnswerOf<'ranking'>) {}
+
+  @Cost({ elements: leastOf('first', ({ documents }) => documents) })
+  @Field(() => [RankedDocument], {
+    description: 'Documents, highest score first; those with equal scores in the order of the input.',
+  })
+  items(
+    @Arg('first', () => Int, {
+      defaultValue: MAX_DOCUMENTS,
+      description: `Maximum number of documents to return, 1 to ${MAX_DOCUMENTS}. Other values are a BAD_USER_INPUT error.`,
+    })
+    first: number,
+  ): RankedDocument[] {
+    checkRange('first', first, 1, MAX_DOCUMENTS);
+    const { documents, scores } = this.answer;
+    const ranked = documents.map((text, index) => ({ index, text, score: scores[index] as number }));
+    return ranked.sort((a, b) => b.score - a.score || a.index - b.index).slice(0, first);
+  }
+}
+
 export const Output = createUnionType({
   name: 'Output',
   description: "Answer of a model. Its type depends on the version's task.",
   types: () =>
-    [Classification, Regression, Embedding, Similarities, Detections, Tokens, AnswerType, Fillings, Tensors] as const,
+    [
+      Classification,
+      Regression,
+      Values,
+      Embedding,
+      Similarities,
+      Ranking,
+      Detections,
+      Tokens,
+      AnswerType,
+      Fillings,
+      Tensors,
+    ] as const,
 });
 
 /** `labels` are the version's. An answer to a zero-shot input has its own labels. */
@@ -315,10 +300,14 @@ export function outputOf(answer: Answer, labels: readonly string[]): typeof Outp
       return new Classification(answer.label, answer.scores, answer.labels ?? labels);
     case 'regression':
       return create(Regression, { value: answer.value, unit: answer.unit });
+    case 'values':
+      return create(Values, { values: answer.values });
     case 'embedding':
       return new Embedding(answer.vector);
     case 'similarities':
       return create(Similarities, { scores: answer.scores });
+    case 'ranking':
+      return new Ranking(answer);
     case 'detections':
       return new Detections(answer);
     case 'tokens':

@@ -4,11 +4,12 @@
  */
 import type { Args, PredictionSize, Runs, VersionName } from '../graphql/cost.js';
 import type { Answer } from '../tasks/answer.js';
+import { MAX_OBJECTS } from '../tasks/boxes.js';
 import { DATATYPES } from '../tasks/datatypes.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 import { imageSizeOfBase64 } from '../tasks/image-size.js';
-import { MAX_OBJECTS } from '../tasks/object-detection.js';
-import { taskNamed, type VersionSpec } from '../tasks/tasks.js';
+import { promptText } from '../tasks/prompts.js';
+import { targetsOf, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { MAX_TEXT_CHARACTERS } from '../tasks/text.js';
 import { charactersTokenized, estimateTokens } from '../tasks/token-count.js';
 import { type Work, workOfImage } from '../tasks/work.js';
@@ -39,6 +40,8 @@ const BYTES_PER_POINT_OF_OUTPUTS = 16_384;
 const BYTES_PER_OUTPUT_VALUE = 4;
 /** Dimensions of an embedding that the graph does not state. */
 const DEFAULT_OUTPUT_VALUES = 1_024;
+/** Of a version that does not exist. */
+const DEFAULT_TARGETS = 32;
 /** More inputs than this are refused before they are read. */
 const MAX_MEASURED_INPUTS = 2_000;
 
@@ -67,7 +70,7 @@ function runsOf(inputs: readonly unknown[], spec: VersionSpec | null, record: bo
   const count = Math.max(1, inputs.length);
   const prediction = total.mean(count);
   const outputBytes = total.hasTensors ? count * prediction.outputValues * BYTES_PER_OUTPUT_VALUE : 0;
-  const recordedBytes = record ? total.bytes + outputBytes : 0;
+  const recordedBytes = record ? total.bytes + total.repeatedBytes + outputBytes : 0;
   return {
     points:
       count * INPUT_POINTS +
@@ -87,11 +90,14 @@ class Contents {
   /** Points for the operations of the graph, of the input that needs most of them. */
   largestComputation = 0;
   hasTensors = false;
+  /** Of the inputs, in the answers. */
+  repeatedBytes = 0;
   #operations = 0;
   #characters = 0;
   #tokens = 0;
   #labels = 0;
   #sentences = 0;
+  #documents = 0;
   #values = 0;
   readonly #spec: VersionSpec | null;
 
@@ -107,31 +113,40 @@ class Contents {
     this.largestComputation = Math.max(this.largestComputation, computation);
   }
 
-  #addParts({ row, text, image, tensors, question, similarity, zeroShot }: Readonly<Record<string, unknown>>): void {
+  #addParts(input: Readonly<Record<string, unknown>>): void {
+    const { row, series, text, promptedText, image, tensors, question, similarity, zeroShot, ranking } = input;
     if (typeof text === 'string') this.#addText(text, 1);
+    if (promptedText != null) this.#addPromptedText(recordOf(promptedText));
     if (row != null) this.#addRow(row);
+    if (series != null) this.#addSeries(recordOf(series)['values']);
     if (image != null) this.#addImage(recordOf(image)['base64']);
     if (tensors != null) for (const tensor of listOf(tensors)) this.#addTensor(recordOf(tensor));
     if (question != null) this.#addQuestion(recordOf(question));
     if (similarity != null) this.#addSimilarity(recordOf(similarity));
     if (zeroShot != null) this.#addZeroShot(recordOf(zeroShot));
+    if (ranking != null) this.#addRanking(recordOf(ranking));
   }
 
   mean(count: number): PredictionSize {
     return {
       inputBytes: this.bytes / count,
-      characters: mayAnswer(this.#spec, 'fillings') ? this.#characters / count : 0,
+      characters: REPEATING.some((kind) => mayAnswer(this.#spec, kind)) ? this.#characters / count : 0,
       tokens: mayAnswer(this.#spec, 'tokens') ? this.#tokens / count : 0,
       labels: Math.max(this.#spec?.labels.length ?? 0, this.#labels / count),
+      targets: this.#spec ? targetsOf(this.#spec).length : DEFAULT_TARGETS,
       sentences: this.#sentences / count,
+      documents: this.#documents / count,
       objects: mayAnswer(this.#spec, 'detections') ? MAX_OBJECTS : 0,
       outputValues: outputValues(this.#spec, this.#values / count, this.hasTensors),
     };
   }
 
-  /** `reads`: how many times the model reads the text. A longer text is refused before it is read. */
-  #addText(value: unknown, reads: number): void {
-    const text = typeof value === 'string' ? value.slice(0, MAX_TEXT_CHARACTERS) : '';
+  /**
+   * `reads`: how many times the model reads the text. A longer text is refused before it is read. `before`: the
+   * prompt that stands before it.
+   */
+  #addText(value: unknown, reads: number, before = this.#prompt()): void {
+    const text = before + (typeof value === 'string' ? value.slice(0, MAX_TEXT_CHARACTERS) : '');
     const tokens = estimateTokens(text, this.#spec?.text?.characters);
     const tokenized = tokenizedShare(this.#spec, text);
     const tokensOfGraph = reads * tokensRead(this.#spec, tokens);
@@ -147,6 +162,11 @@ class Contents {
     this.#addValues(tokensOfGraph * (this.#spec?.inputs.length ?? 1));
   }
 
+  /** The text of a prompt by its name; of the default prompt without one. */
+  #prompt(name: unknown = null): string {
+    return this.#spec ? promptText(this.#spec, typeof name === 'string' ? name : null) : '';
+  }
+
   /** Values of the inputs of the graph. */
   #addValues(count: number): void {
     this.#operations += count * (this.#spec?.operationsPerValue ?? 0);
@@ -158,6 +178,14 @@ class Contents {
     this.#values += columns;
     this.points += columns * POINTS_PER_COLUMN;
     for (const { shape } of this.#spec?.inputs ?? []) this.#addValues(knownValues(shape));
+  }
+
+  #addSeries(values: unknown): void {
+    const count = lengthOfNested(values);
+    this.bytes += 8 * count;
+    this.#values += count;
+    this.points += count * POINTS_PER_VALUE;
+    this.#addValues(count);
   }
 
   #addImage(base64: unknown): void {
@@ -188,10 +216,14 @@ class Contents {
     this.#addText(context, 1);
   }
 
-  #addSimilarity({ source, sentences }: Readonly<Record<string, unknown>>): void {
+  #addPromptedText({ text, prompt }: Readonly<Record<string, unknown>>): void {
+    this.#addText(text, 1, this.#prompt(prompt));
+  }
+
+  #addSimilarity({ source, sentences, sourcePrompt, sentencesPrompt }: Readonly<Record<string, unknown>>): void {
     const list = listOf(sentences);
-    this.#addText(source, 1);
-    for (const sentence of list) this.#addText(sentence, 1);
+    this.#addText(source, 1, this.#prompt(sourcePrompt));
+    for (const sentence of list) this.#addText(sentence, 1, this.#prompt(sentencesPrompt));
     this.#sentences += list.length;
   }
 
@@ -201,7 +233,21 @@ class Contents {
     for (const label of list) this.#addText(label, 1);
     this.#labels += list.length;
   }
+
+  /** The answer repeats the documents. */
+  #addRanking({ query, documents, prompt }: Readonly<Record<string, unknown>>): void {
+    const list = listOf(documents);
+    this.#addText(query, list.length, this.#prompt(prompt));
+    for (const document of list) {
+      this.#addText(document, 1, '');
+      this.repeatedBytes += lengthOf(document);
+    }
+    this.#documents += list.length;
+  }
 }
+
+/** Answers that repeat texts of the input. */
+const REPEATING = ['fillings', 'ranking'] as const;
 
 const BYTES_PER_CHARACTER_OF_BASE64 = 3 / 4;
 

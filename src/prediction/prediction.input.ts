@@ -4,8 +4,10 @@ import { enumOf } from '../graphql/enum.type.js';
 import { Base64, DateTime, JSONObject, JSONValue, VersionRef } from '../graphql/scalars.js';
 import { MAX_SENTENCES } from '../tasks/embedding.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
+import { MAX_SERIES_VALUES } from '../tasks/series.js';
 import type { ModelInput as TaskInput } from '../tasks/tasks.js';
 import { MAX_TEXT_CHARACTERS } from '../tasks/text.js';
+import { MAX_DOCUMENTS, MAX_DOCUMENTS_CHARACTERS } from '../tasks/text-ranking.js';
 import { KEY_LIFE_MS, MAX_DEADLINE_MS, MAX_INPUTS, MAX_KEY_CHARACTERS } from './request-limits.js';
 
 const Priority = enumOf<PriorityName>(
@@ -82,6 +84,17 @@ export class QuestionInput implements Missing<TaskInput['question'], QuestionInp
   handleImpossibleAnswer!: boolean;
 }
 
+const PROMPT = 'Name of one of `signature.prompts`';
+
+@InputType({ description: 'Text, and the name of the prompt that stands before it.' })
+export class PromptedTextInput implements Missing<TaskInput['promptedText'], PromptedTextInput> {
+  @Field({ description: `Text, ${TEXT_LENGTH}.` })
+  text!: string;
+
+  @Field({ description: `${PROMPT}, such as "query".` })
+  prompt!: string;
+}
+
 @InputType({ description: 'Source sentence, and the sentences to compare it with.' })
 export class SimilarityInput implements Missing<TaskInput['similarity'], SimilarityInput> {
   @Field({ description: `Source sentence, ${TEXT_LENGTH}.` })
@@ -89,6 +102,26 @@ export class SimilarityInput implements Missing<TaskInput['similarity'], Similar
 
   @Field(() => [String], { description: `1 to ${MAX_SENTENCES} sentences to compare, each ${TEXT_LENGTH}.` })
   sentences!: string[];
+
+  @Field(() => String, { nullable: true, description: `${PROMPT}, before the source. Default: the default prompt.` })
+  sourcePrompt?: string | null;
+
+  @Field(() => String, { nullable: true, description: `${PROMPT}, before each sentence. Default: the default prompt.` })
+  sentencesPrompt?: string | null;
+}
+
+@InputType({ description: 'Query, and the documents to rank.' })
+export class RankingInput implements Missing<TaskInput['ranking'], RankingInput> {
+  @Field({ description: `Query, ${TEXT_LENGTH}.` })
+  query!: string;
+
+  @Field(() => [String], {
+    description: `1 to ${MAX_DOCUMENTS} documents, together at most ${MAX_DOCUMENTS_CHARACTERS.toLocaleString('en')} characters, each ${TEXT_LENGTH}. If a query and a document do not fit into \`signature.maxTokens\`, the longer of both is truncated first.`,
+  })
+  documents!: string[];
+
+  @Field(() => String, { nullable: true, description: `${PROMPT}, before the query. Default: the default prompt.` })
+  prompt?: string | null;
 }
 
 @InputType({
@@ -117,10 +150,18 @@ export class ZeroShotInput implements Missing<TaskInput['zeroShot'], ZeroShotInp
   hypothesisTemplate?: string | null;
 }
 
+@InputType({ description: 'Time series.' })
+export class SeriesInput implements Missing<TaskInput['series'], SeriesInput> {
+  @Field(() => JSONValue, {
+    description: `List of steps, oldest first. Each step is a list with one value for each of \`signature.columns\`. At most ${MAX_SERIES_VALUES.toLocaleString('en')} values; if the model reads a fixed number of steps, the second size of \`signature.inputs\` is that number.`,
+  })
+  values!: unknown;
+}
+
 @Directive('@oneOf')
 @InputType({
   description:
-    'Input of a model. Give exactly one key: the one that `signature.inputKind` names, or `tensors`, which every version accepts. Text-embedding models accept both `text` and `similarity`.',
+    'Input of a model. Give exactly one key: the one that `signature.inputKind` names, or `tensors`, which every version accepts. Text-embedding models accept `text`, `promptedText` and `similarity`; ranking models also accept `text`.',
 })
 export class ModelInput implements Missing<TaskInput, ModelInput> {
   @Field(() => JSONObject, {
@@ -129,8 +170,17 @@ export class ModelInput implements Missing<TaskInput, ModelInput> {
   })
   row?: Record<string, unknown> | null;
 
+  @Field(() => SeriesInput, { nullable: true, description: 'Time series. Send it as a variable.' })
+  series?: SeriesInput | null;
+
   @Field(() => String, { nullable: true, description: `Text, ${TEXT_LENGTH}.` })
   text?: string | null;
+
+  @Field(() => PromptedTextInput, {
+    nullable: true,
+    description: 'Text with a prompt chosen by name, for models that have `signature.prompts`.',
+  })
+  promptedText?: PromptedTextInput | null;
 
   @Field(() => ImageInput, {
     nullable: true,
@@ -158,6 +208,9 @@ export class ModelInput implements Missing<TaskInput, ModelInput> {
     description: 'Text and labels to choose from, for zero-shot classification.',
   })
   zeroShot?: ZeroShotInput | null;
+
+  @Field(() => RankingInput, { nullable: true, description: 'Query and documents, for text ranking.' })
+  ranking?: RankingInput | null;
 }
 
 @InputType({ description: 'One input for a version, with options.' })

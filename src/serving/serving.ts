@@ -112,7 +112,9 @@ export class Serving {
   ): EngineVersion {
     const tokenizerPath = spec.text && this.#blobs.pathOf(spec.text.tokenizerSha256);
     const artifactPath = this.#blobs.pathOf(artifactSha256);
-    return { key, ref, spec, artifactSha256, artifactPath, artifactBytes, tokenizerPath };
+    const paths = (spec.dataFiles ?? []).map(({ sha256 }) => this.#blobs.pathOf(sha256));
+    const dataBlobs = { folder: this.#blobs.folder, paths };
+    return { key, ref, spec, artifactSha256, artifactPath, artifactBytes, dataBlobs, tokenizerPath };
   }
 
   /**

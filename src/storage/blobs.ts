@@ -5,7 +5,7 @@
  * synced.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, opendir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, opendir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { throwDiskFailureAsStorageFull } from './disk-failure.js';
@@ -34,10 +34,15 @@ export class BlobFolder {
     await mkdir(this.#aside, { recursive: true });
   }
 
+  /** The folder that contains all blobs, and nothing else. */
+  get folder(): string {
+    return path.join(this.#root, 'sha256');
+  }
+
   /** @throws Error if the text is not a digest. Only rows of the database name blobs, so this is a bug. */
   pathOf(digest: string): string {
     if (!SHA256.test(digest)) throw new Error(`"${digest}" is not a SHA-256 digest. This is a bug.`);
-    return path.join(this.#root, 'sha256', digest.slice(0, 2), digest.slice(2));
+    return path.join(this.folder, digest.slice(0, 2), digest.slice(2));
   }
 
   /**
@@ -49,26 +54,30 @@ export class BlobFolder {
     const digest = sha256(bytes);
     const target = this.pathOf(digest);
     await this.#inTurn(digest, async () => {
-      const renewed = await utimes(target, new Date(), new Date()).then(
-        () => true,
-        () => false,
-      );
-      if (!renewed) await this.#write(target, bytes).catch(throwDiskFailureAsStorageFull);
+      if (!(await renew(target))) await this.#write(target, bytes).catch(throwDiskFailureAsStorageFull);
     });
     return digest;
+  }
+
+  /**
+   * As `put`, for bytes that are too many to be in memory. Returns false, and stores nothing, if they have another digest.
+   *
+   * @throws StorageFullError as `put`; what `chunks` throws
+   */
+  async putChunks(digest: string, chunks: AsyncIterable<Uint8Array>): Promise<boolean> {
+    const target = this.pathOf(digest);
+    return this.#inTurn(digest, async () => (await renew(target)) || (await this.#copy(target, digest, chunks)));
+  }
+
+  /** As `putChunks`, but also replaces a blob that is damaged. */
+  async replaceChunks(digest: string, chunks: AsyncIterable<Uint8Array>): Promise<boolean> {
+    return this.#inTurn(digest, () => this.#copy(this.pathOf(digest), digest, chunks));
   }
 
   /** Whether there is a blob of this size. Its bytes are checked whenever they are loaded. */
   async has(digest: string, sizeBytes: number): Promise<boolean> {
     const found = await stat(this.pathOf(digest)).catch(() => null);
     return found?.size === sizeBytes;
-  }
-
-  /** As `put`, but also replaces a blob of these bytes that is damaged. */
-  async replace(bytes: Uint8Array | string): Promise<string> {
-    const digest = sha256(bytes);
-    await this.#inTurn(digest, () => this.#write(this.pathOf(digest), bytes).catch(throwDiskFailureAsStorageFull));
-    return digest;
   }
 
   /** Size in bytes. @throws Error if there is no such blob */
@@ -82,7 +91,7 @@ export class BlobFolder {
 
   /** The digests of blobs in one of `BLOB_FOLDERS` that were last stored before this time. */
   async *storedBefore(before: number, name: string): AsyncGenerator<string> {
-    const folder = await opendir(path.join(this.#root, 'sha256', name)).catch(() => []);
+    const folder = await opendir(path.join(this.folder, name)).catch(() => []);
     for await (const entry of folder) {
       const digest = name + entry.name;
       if (SHA256.test(digest) && (await this.#isOlder(digest, before))) yield digest;
@@ -121,7 +130,22 @@ export class BlobFolder {
     return path.join(this.#root, 'aside');
   }
 
-  async #write(target: string, bytes: Uint8Array | string): Promise<void> {
+  async #copy(target: string, digest: string, chunks: AsyncIterable<Uint8Array>): Promise<boolean> {
+    const hash = createHash('sha256');
+    const hashed = async function* () {
+      for await (const chunk of chunks) {
+        hash.update(chunk);
+        yield chunk;
+      }
+      if (hash.digest('hex') !== digest) throw new OtherDigestError();
+    };
+    return this.#write(target, hashed()).then(
+      () => true,
+      (error) => (error instanceof OtherDigestError ? false : throwDiskFailureAsStorageFull(error)),
+    );
+  }
+
+  async #write(target: string, bytes: Content): Promise<void> {
     const folder = path.dirname(target);
     faultPoint('blob.mkdir'); // @fault
     const isNew = (await mkdir(folder, { recursive: true })) !== undefined;
@@ -140,12 +164,40 @@ export class BlobFolder {
   }
 }
 
-async function writeSynced(file: string, bytes: Uint8Array | string): Promise<void> {
+type Content = Uint8Array | string | AsyncIterable<Uint8Array>;
+
+/** The bytes that were to be stored are others than announced. */
+class OtherDigestError extends Error {}
+
+/** Resets the age of a blob. Returns whether there is one. */
+async function renew(target: string): Promise<boolean> {
+  return utimes(target, new Date(), new Date()).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Bytes that are written before they are synced. Other files that are synced meanwhile would have to wait for more. */
+const SYNC_INTERVAL_BYTES = 16 * 1024 * 1024;
+
+async function writeAll(handle: FileHandle, bytes: Content): Promise<void> {
+  if (typeof bytes === 'string' || bytes instanceof Uint8Array) return handle.writeFile(bytes);
+  let unsynced = 0;
+  for await (const chunk of bytes) {
+    await handle.writeFile(chunk);
+    unsynced += chunk.length;
+    if (unsynced < SYNC_INTERVAL_BYTES) continue;
+    await handle.datasync();
+    unsynced = 0;
+  }
+}
+
+async function writeSynced(file: string, bytes: Content): Promise<void> {
   faultPoint('blob.open'); // @fault
   const handle = await open(file, 'wx');
   try {
     faultPoint('blob.write'); // @fault
-    await handle.writeFile(bytes);
+    await writeAll(handle, bytes);
     faultPoint('blob.sync'); // @fault
     await handle.sync();
   } finally {

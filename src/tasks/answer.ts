@@ -52,6 +52,13 @@ export interface Filling {
   readonly sequence: string;
 }
 
+/** One of several predicted numbers. */
+export interface NamedValue {
+  readonly name: string;
+  readonly value: number;
+  readonly unit: string | null;
+}
+
 /** `isTruncated`: the input was longer than the model accepts, and its end was cut off. */
 export type Answer = { readonly isTruncated?: true } & (
   | {
@@ -63,9 +70,13 @@ export type Answer = { readonly isTruncated?: true } & (
       readonly labels?: readonly string[];
     }
   | { readonly kind: 'regression'; readonly value: number; readonly unit: string | null }
+  /** Several numbers, in the order of the version's targets. */
+  | { readonly kind: 'values'; readonly values: readonly NamedValue[] }
   | { readonly kind: 'embedding'; readonly vector: Float32Array }
   /** Cosine similarities, −1 to 1, in the order of the sentences. */
   | { readonly kind: 'similarities'; readonly scores: readonly number[] }
+  /** Scores in the order of the documents: 0 to 1, or any number if the model applies no sigmoid. */
+  | { readonly kind: 'ranking'; readonly documents: readonly string[]; readonly scores: readonly number[] }
   | { readonly kind: 'detections'; readonly items: readonly DetectedObject[]; readonly threshold: number }
   | {
       readonly kind: 'tokens';
@@ -85,4 +96,19 @@ export type Answer = { readonly isTruncated?: true } & (
   | { readonly kind: 'fillings'; readonly items: readonly Filling[] }
   | { readonly kind: 'tensors'; readonly tensors: readonly TensorData[] }
 );
+/** The GraphQL type of each kind, in the union `Output`. */
+export const OUTPUT_TYPES: Readonly<Record<Answer['kind'], string>> = {
+  classification: 'Classification',
+  regression: 'Regression',
+  values: 'Values',
+  embedding: 'Embedding',
+  similarities: 'Similarities',
+  ranking: 'Ranking',
+  detections: 'Detections',
+  tokens: 'Tokens',
+  answer: 'Answer',
+  fillings: 'Fillings',
+  tensors: 'Tensors',
+};
+
 export type AnswerOf<K extends Answer['kind']> = Extract<Answer, { kind: K }>;

@@ -39,12 +39,20 @@ const isTensor: Check = (value) => {
   return array !== undefined && isArrayOf(array.name)(data) && (data as Uint8Array).length === count;
 };
 
+/** A score for each document. */
+const isRanking: Check = (value) => {
+  if (!record({ documents: listOf(isText), scores: listOf(isNumber) })(value) || !isRecord(value)) return false;
+  return (value['documents'] as string[]).length === (value['scores'] as number[]).length;
+};
+
 /** A new kind of answer needs an entry here, as the compiler says. */
 const FIELDS: Readonly<Record<Answer['kind'], Check>> = {
   classification: record({ label: isText, scores: orNull(listOf(isNumber)), labels: orAbsent(listOf(isText)) }),
   regression: record({ value: isNumber, unit: orNull(isText) }),
+  values: record({ values: listOf(record({ name: isText, value: isNumber, unit: orNull(isText) })) }),
   embedding: record({ vector: isArrayOf('Float32Array') }),
   similarities: record({ scores: listOf(isNumber) }),
+  ranking: isRanking,
   detections: record({
     items: listOf(record({ label: isText, score: isNumber, box: isBox })),
     threshold: isNumber,

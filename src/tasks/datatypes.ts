@@ -21,6 +21,11 @@ export interface TensorData {
   readonly data: TensorArray;
   /** Fill value for padding the second dimension to the length of the longest item of the batch; absent: never padded. */
   readonly pad?: number;
+  /**
+   * `values`: the first dimension is the length of the row, and rows of a run are joined to one row. `starts`: where each
+   * row begins in it. Absent: the first dimension counts rows.
+   */
+  readonly ragged?: 'values' | 'starts';
 }
 
 export interface Datatype {

@@ -15,6 +15,8 @@ export interface InputDefinition<Kind extends string, Key extends string, Value,
   readonly kind: Kind;
   /** Key of the GraphQL input `ModelInput`, and `kind` of the item. */
   readonly key: Key;
+  /** Whether a version accepts this kind, which may depend on its columns and the shapes of its graph. If absent: all versions of the task. */
+  accepts?(spec: Pick<AnySpec, 'columns' | 'inputs'>): boolean;
   /** Checks a value and converts it to an item. Problems found are added to `problems`; their paths start with the key. */
   check(value: Value, spec: AnySpec, problems: Problems): Item;
 }

@@ -13,6 +13,7 @@ import type { Problems } from './problems.js';
 import type { Tokenizer } from './sequences.js';
 import type { ModelFiles, TaskSources } from './sources.js';
 import type { Example, SpecBase, SpecPart, SpecParts, Widget } from './spec.js';
+import type { Target } from './targets.js';
 
 /** Functions that need native libraries, provided by the worker. */
 export interface Tools extends ImageTools {
@@ -47,13 +48,16 @@ export interface TaskDefinition<
   Inputs extends readonly [AnyInput, ...AnyInput[]],
   Part extends SpecPart,
   Head extends AnyHead,
-  Spec = SpecOf<Name, Inputs[0]['kind'], Part, NoInfer<Head>>,
+  Spec = SpecOf<Name, Inputs[number]['kind'], Part, NoInfer<Head>>,
 > {
   /** The name on the Hugging Face Hub, as a GraphQL enum value. */
   readonly name: Name;
   /** Description of the GraphQL enum value: a sentence that says what a model of this task does. */
   readonly description: string;
-  /** Accepted kinds of input, besides tensors, which every task accepts. `signature.inputKind` is the first. */
+  /**
+   * Accepted kinds of input, besides tensors, which every task accepts. `signature.inputKind` is the first that the version
+   * accepts.
+   */
   readonly reads: Inputs;
   /** Determines which parts of the spec are present: columns, text or image. */
   readonly part: Part;
@@ -67,6 +71,10 @@ export interface TaskDefinition<
     readonly longInputs: 'windows' | 'truncate';
     /** Whether a text is tokenized to its end even if it is truncated. */
     readonly tokenizesAll?: boolean;
+    /** Whether static embeddings are among the models of this task. */
+    readonly embeds?: boolean;
+    /** Whether the prompts of sentence-transformers stand before texts. */
+    readonly hasPrompts?: boolean;
     /** Maximum length of a sequence in tokens, unless model.yaml sets `tokens.max`. */
     readonly maxTokens?: number;
     /** Whether texts contain a mask token. */
@@ -80,6 +88,10 @@ export interface TaskDefinition<
   head(sources: TaskSources): Head;
   /** Names of the outputs that an answer needs; null for all. */
   outputs(head: NoInfer<Head>): readonly string[] | null;
+  /** What the version predicts, for tasks whose answers are numbers or several classes. */
+  targets?(head: NoInfer<Head>): readonly Target[];
+  /** The kind of answer to an input of `signature.inputKind`; the first of `answers` by default. */
+  answerKind?(head: NoInfer<Head>): Answer['kind'];
   /** Candidates for the version's example, best first. @throws ManifestError */
   examples(spec: Spec, widget: Widget): readonly Example[];
   /** Checks what depends on the task, after the check of the input's kind. */

@@ -1,53 +1,77 @@
 /**
  * Embeddings of texts and images, and the cosine similarity of texts.
- *
- * Pooling follows sentence-transformers (`models.Pooling`): it covers all tokens of the sequence, including special ones
- * but not padding. If the model has a `Normalize` module, the embedding is then scaled to length 1.
  */
 import { ManifestError } from '../errors.js';
 import type { AnswerOf } from './answer.js';
-import { outputNamed, type TensorData } from './datatypes.js';
+import type { TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import type { Preprocessed, Tools } from './define-task.js';
-import { UnusableOutputError } from './failures.js';
+import { cosineSimilarity, type EmbeddingHead, normalized, pool, weightedMean } from './pooling.js';
 import type { Problems } from './problems.js';
+import { checkPrompt, promptText } from './prompts.js';
 import {
   encodeBeginning,
   type Sequence,
   sequenceOf,
+  type Tokenizer,
   tensorsOf,
   tokenBudget,
   tokenizerOf,
   truncate,
   windowsOf,
 } from './sequences.js';
-import { pickOutput, type TaskSources } from './sources.js';
-import type { AnySpec, Pooling, SpecBase, TextSpec } from './spec.js';
-import { checkListLength, checkText, stringTensor, type TextItem, workOfTexts } from './text.js';
+import { isStaticModel, pickOutput, type TaskSources } from './sources.js';
+import type { AnySpec, SpecBase, TextSpec } from './spec.js';
+import { bagOf, encodeStatic, readsBags } from './static-embedding.js';
+import { checkListLength, checkText, readsTexts, stringTensor, type TextItem, workOfTexts } from './text.js';
 
 export const MAX_SENTENCES = 256;
 
-/** The output has the shape [N, size], or [N, tokens, size] and is pooled over the tokens. */
-export interface EmbeddingHead {
-  readonly kind: 'vector';
-  readonly output: string;
-  readonly pooling: Pooling;
-  readonly normalize: boolean;
-}
-
 type EmbeddingSpec = SpecBase & { readonly head: EmbeddingHead; readonly text: TextSpec | null };
 
-interface SimilarityItem extends AnyItem {
-  readonly kind: 'similarity';
+interface SimilarityInput {
   readonly source: string;
   readonly sentences: readonly string[];
+  /** Names of prompts; null for the default. */
+  readonly sourcePrompt?: string | null | undefined;
+  readonly sentencesPrompt?: string | null | undefined;
 }
 
-export const similarityInput = defineInput({ kind: 'SIMILARITY', key: 'similarity', check: checkSimilarity });
+interface SimilarityItem extends AnyItem, SimilarityInput {
+  readonly kind: 'similarity';
+}
 
-/** Problems have the paths `similarity.source` and `similarity.sentences.<index>`. */
+interface PromptedTextInput {
+  readonly text: string;
+  /** Name of a prompt. */
+  readonly prompt: string;
+}
+
+interface PromptedTextItem extends AnyItem, PromptedTextInput {
+  readonly kind: 'promptedText';
+}
+
+export const similarityInput = defineInput({
+  kind: 'SIMILARITY',
+  key: 'similarity',
+  accepts: readsTexts,
+  check: checkSimilarity,
+});
+
+export const promptedTextInput = defineInput({
+  kind: 'PROMPTED_TEXT',
+  key: 'promptedText',
+  accepts: readsTexts,
+  check({ text, prompt }: PromptedTextInput, spec: AnySpec, problems: Problems): PromptedTextItem {
+    checkText(text, ['promptedText', 'text'], problems);
+    checkPrompt(prompt, ['promptedText', 'prompt'], spec, problems);
+    return { kind: 'promptedText', rows: 1, ...workOfTexts(spec, [text], promptText(spec, prompt)), text, prompt };
+  },
+});
+
+/** Problems have the paths `similarity.source`, `similarity.sentences.<index>` and those of the prompts. */
 function checkSimilarity(
-  { source, sentences }: { readonly source: string; readonly sentences: readonly string[] },
+  { source, sentences, sourcePrompt = null, sentencesPrompt = null }: SimilarityInput,
   spec: AnySpec,
   problems: Problems,
 ): SimilarityItem {
@@ -55,12 +79,19 @@ function checkSimilarity(
   checkListLength(sentences, ['similarity', 'sentences'], MAX_SENTENCES, problems);
   for (const [i, sentence] of sentences.slice(0, MAX_SENTENCES).entries())
     checkText(sentence, ['similarity', 'sentences', String(i)], problems);
+  checkPrompt(sourcePrompt, ['similarity', 'sourcePrompt'], spec, problems);
+  checkPrompt(sentencesPrompt, ['similarity', 'sentencesPrompt'], spec, problems);
+  const one = workOfTexts(spec, [source], promptText(spec, sourcePrompt));
+  const others = workOfTexts(spec, sentences, promptText(spec, sentencesPrompt));
   return {
     kind: 'similarity',
     rows: 1 + sentences.length,
-    ...workOfTexts(spec, [source, ...sentences]),
+    work: one.work + others.work,
+    preprocessingWork: one.preprocessingWork + others.preprocessingWork,
     source,
     sentences,
+    sourcePrompt,
+    sentencesPrompt,
   };
 }
 
@@ -72,24 +103,43 @@ function checkSimilarity(
  */
 export function textEmbeddingHead(sources: TaskSources): EmbeddingHead {
   const { output, facts, hf } = sources;
-  const normalize = output.normalize ?? hf.sentences?.normalize ?? false;
+  const normalize = output.normalize ?? hf.sentences?.normalize ?? hf.config?.normalize === true;
   const pooled = facts.outputs.find(({ name, shape }) => name === 'sentence_embedding' && shape.length === 2);
-  if (pooled && output.vector === undefined) return { kind: 'vector', output: pooled.name, pooling: 'none', normalize };
+  const isPooled = pooled && output.vector === undefined;
   const named = facts.outputs.find(({ name }) => name === output.vector);
-  const rank = named?.shape.length === 2 ? 2 : 3;
-  const { name } = pickOutput(sources, 'vector', ['last_hidden_state', 'token_embeddings'], rank);
+  const hasNoTexts = hf.tokenizer === null && facts.inputs.every(({ datatype }) => datatype !== 'BYTES');
+  const isStatic = isStaticModel(hf) || readsBags(facts.inputs);
+  const rank = isPooled || (named ? named.shape.length === 2 : isStatic || hasNoTexts) ? 2 : 3;
+  if (rank === 2 && hf.sentences?.poolsPrompt === false)
+    throw new ManifestError(
+      '1_Pooling/config.json: include_prompt is false, so that the pooling must leave out the prompt, but the graph does the pooling itself: export the graph with the output last_hidden_state or token_embeddings',
+    );
+  if (isPooled) return { kind: 'vector', output: pooled.name, pooling: 'none', normalize };
+  const usual = isStatic ? ['embeddings', 'sentence_embedding'] : ['last_hidden_state', 'token_embeddings'];
+  const { name } = pickOutput(sources, 'vector', usual, rank);
   if (rank === 3 && output.pooling === undefined && hf.sentences?.refusal)
     throw new ManifestError(`${hf.sentences.refusal}; or set output.pooling in model.yaml`);
   const pooling = rank === 2 ? 'none' : (output.pooling ?? hf.sentences?.pooling ?? 'mean');
   return { kind: 'vector', output: name, pooling, normalize };
 }
 
-export async function preprocessEmbedding(
-  { text }: TextItem,
+/** Computes an embedding, or the similarities of several. */
+export function preprocessEmbedding(
+  item: TextItem | PromptedTextItem | SimilarityItem,
   spec: EmbeddingSpec,
   tools: Tools,
 ): Promise<Preprocessed> {
-  const { rows, isTruncated, embeddingOf } = await encodeText(text, spec, tools);
+  if (item.kind === 'similarity') return preprocessSimilarity(item, spec, tools);
+  return preprocessText(item.text, item.kind === 'text' ? null : item.prompt, spec, tools);
+}
+
+async function preprocessText(
+  text: string,
+  prompt: string | null,
+  spec: EmbeddingSpec,
+  tools: Tools,
+): Promise<Preprocessed> {
+  const { rows, isTruncated, embeddingOf } = await encodeText(text, prompt, spec, tools);
   return {
     rows,
     postprocess: (outputs) => ({
@@ -100,12 +150,15 @@ export async function preprocessEmbedding(
   };
 }
 
-export async function preprocessSimilarity(
-  item: SimilarityItem,
+async function preprocessSimilarity(
+  { source, sentences, sourcePrompt = null, sentencesPrompt = null }: SimilarityItem,
   spec: EmbeddingSpec,
   tools: Tools,
 ): Promise<Preprocessed> {
-  const texts = await Promise.all([item.source, ...item.sentences].map((text) => encodeText(text, spec, tools)));
+  const texts = await Promise.all([
+    encodeText(source, sourcePrompt, spec, tools),
+    ...sentences.map((sentence) => encodeText(sentence, sentencesPrompt, spec, tools)),
+  ]);
   const isTruncated = texts.some((text) => text.isTruncated);
   return {
     rows: texts.flatMap(({ rows }) => rows),
@@ -129,32 +182,74 @@ interface EncodedText {
 }
 
 /** Encodes a text as one row, or, if the version reads long texts in windows, as one row per window. */
-async function encodeText(text: string, spec: EmbeddingSpec, tools: Tools): Promise<EncodedText> {
+async function encodeText(
+  text: string,
+  promptName: string | null,
+  spec: EmbeddingSpec,
+  tools: Tools,
+): Promise<EncodedText> {
   if (!spec.text) {
     const rows = [stringTensor(text, spec)];
     return { rows, isTruncated: false, embeddingOf: ([outputs = []]) => embeddingOfRow(outputs, spec.head) };
   }
   const tokenizer = tokenizerOf(tools);
+  if (spec.text.maxCharacters !== undefined)
+    return encodeStaticText(promptText(spec, promptName) + text, { ...spec, text: spec.text }, tokenizer);
   const budget = tokenBudget(spec.text, tokenizer.single);
   const usesWindows = spec.text.longInputs === 'windows';
-  const encoded = await (usesWindows ? tokenizer.encode(text) : encodeBeginning(tokenizer, text, budget));
+  const prompt = promptText(spec, promptName);
+  const prompted = prompt + text;
+  const encoded = await (usesWindows ? tokenizer.encode(prompted) : encodeBeginning(tokenizer, prompted, budget));
+  const skipped = spec.text.prompts?.isPooled === false ? await promptLength(tokenizer, prompt) : 0;
   const slices = usesWindows ? windowsOf(encoded, budget, spec.text.stride) : [truncate(encoded, budget)];
   const sequences = slices.map((slice) => sequenceOf(tokenizer.single, slice));
   return {
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),
     isTruncated: !usesWindows && encoded.ids.length > budget,
-    embeddingOf: (outputs) => embeddingOfWindows(outputs, sequences, spec.head),
+    embeddingOf: (outputs) => embeddingOfWindows(outputs, sequences, spec.head, skipped),
   };
 }
 
-/** The mean of the windows' embeddings, weighted by their numbers of tokens. */
+/** The embedding of a text without known tokens is zero: the graph runs a token, and its answer only says how many numbers. */
+async function encodeStaticText(
+  text: string,
+  spec: EmbeddingSpec & { readonly text: TextSpec },
+  tokenizer: Tokenizer,
+): Promise<EncodedText> {
+  const { encoded, isTruncated } = await encodeStatic(tokenizer, text, spec.text);
+  const isEmpty = encoded.ids.length === 0;
+  const ids = isEmpty ? [tokenizer.unkId ?? 0] : Array.from(encoded.ids);
+  const types = ids.map(() => 0);
+  const row = readsBags(spec.inputs)
+    ? bagOf(spec, ids)
+    : tensorsOf(spec, { ids, types, startOfA: 0, startOfB: 0 }, tokenizer);
+  return {
+    rows: [row],
+    isTruncated,
+    embeddingOf: ([outputs = []]) => {
+      const vector = normalized(pool(outputs, spec.head, ids.length), spec.head.normalize);
+      return isEmpty ? new Float32Array(vector.length) : vector;
+    },
+  };
+}
+
+/** The tokens of a prompt at the beginning of a sequence, as sentence-transformers counts them: without a final special token. */
+async function promptLength(tokenizer: Tokenizer, prompt: string): Promise<number> {
+  if (prompt === '') return 0;
+  const { ids } = sequenceOf(tokenizer.single, truncate(await tokenizer.encode(prompt), Number.POSITIVE_INFINITY));
+  const last = tokenizer.single.at(-1);
+  return last && 'special' in last ? ids.length - 1 : ids.length;
+}
+
+/** The mean of the windows' embeddings, weighted by their numbers of tokens. The first one is pooled without `skipped` tokens. */
 function embeddingOfWindows(
   outputs: readonly (readonly TensorData[])[],
   sequences: readonly Sequence[],
   head: EmbeddingHead,
+  skipped: number,
 ): Float32Array {
   const lengths = sequences.map(({ ids }) => ids.length);
-  const vectors = outputs.map((row, i) => pool(row, head, lengths[i] as number));
+  const vectors = outputs.map((row, i) => pool(row, head, lengths[i] as number, i === 0 ? skipped : 0));
   return normalized(weightedMean(vectors, lengths), head.normalize);
 }
 
@@ -168,80 +263,4 @@ export function postprocessEmbedding(
   { head }: { readonly head: EmbeddingHead },
 ): AnswerOf<'embedding'> {
   return { kind: 'embedding', vector: embeddingOfRow(outputs, head) };
-}
-
-/**
- * Reduces an output to one vector: [1, size] stays as it is, [1, tokens, size] is pooled over the first `length` tokens
- * (null: all), and a feature map [1, size, height, width] becomes the mean over its positions.
- *
- * @throws UnusableOutputError if a number is not finite
- */
-function pool(outputs: readonly TensorData[], { output, pooling }: EmbeddingHead, length: number | null): Float32Array {
-  const tensor = outputNamed(outputs, output);
-  if (!tensor) throw new UnusableOutputError(`the graph returned no output "${output}"`);
-  const data = tensor.data as Float32Array;
-  const vector =
-    tensor.shape.length === 4 ? poolFeatureMap(data, tensor.shape) : poolTokens(data, tensor.shape, pooling, length);
-  if (!vector.every(Number.isFinite)) throw new UnusableOutputError('a value of the embedding is not a finite number');
-  return vector;
-}
-
-function poolTokens(
-  data: Float32Array,
-  shape: readonly number[],
-  pooling: EmbeddingHead['pooling'],
-  length: number | null,
-): Float32Array {
-  if (shape.length < 3) return Float32Array.from(data);
-  const [, tokens = 0, size = 0] = shape;
-  const count = Math.min(tokens, length ?? tokens);
-  const vectorAt = (token: number) => data.subarray(token * size, (token + 1) * size);
-  if (pooling === 'cls' || pooling === 'none') return Float32Array.from(vectorAt(0));
-  if (pooling === 'last') return Float32Array.from(vectorAt(count - 1));
-  const pooled = new Float64Array(size).fill(pooling === 'max' ? Number.NEGATIVE_INFINITY : 0);
-  for (let token = 0; token < count; token++) {
-    for (let i = 0; i < size; i++) {
-      const value = data[token * size + i] as number;
-      if (pooling === 'mean') pooled[i] = (pooled[i] as number) + value / count;
-      else if (value > (pooled[i] as number)) pooled[i] = value;
-    }
-  }
-  return Float32Array.from(pooled);
-}
-
-function poolFeatureMap(data: Float32Array, [, size = 0, height = 0, width = 0]: readonly number[]): Float32Array {
-  const positions = height * width;
-  return Float32Array.from({ length: size }, (_, i) => {
-    let sum = 0;
-    for (let k = 0; k < positions; k++) sum += data[i * positions + k] as number;
-    return sum / positions;
-  });
-}
-
-function weightedMean(vectors: readonly Float32Array[], weights: readonly number[]): Float32Array {
-  const [first] = vectors;
-  if (vectors.length === 1 && first) return first;
-  const total = weights.reduce((a, b) => a + b, 0);
-  return Float32Array.from(first as Float32Array, (_, i) =>
-    vectors.reduce((sum, vector, k) => sum + ((vector[i] as number) * (weights[k] as number)) / total, 0),
-  );
-}
-
-/** Scales a vector to length 1 (Euclidean norm). A zero vector stays as it is. */
-function normalized(vector: Float32Array, normalize: boolean): Float32Array {
-  if (!normalize) return vector;
-  const length = Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
-  return length === 0 ? vector : vector.map((x) => x / length);
-}
-
-/** The cosine of the angle between two vectors, −1 to 1; 0 if one of them is a zero vector. */
-export function cosineSimilarity(a: Float32Array, b: Float32Array): number {
-  let [dot, aa, bb] = [0, 0, 0];
-  for (let i = 0; i < a.length; i++) {
-    const [x, y] = [a[i] as number, b[i] as number];
-    dot += x * y;
-    aa += x * x;
-    bb += y * y;
-  }
-  return aa === 0 || bb === 0 ? 0 : dot / Math.sqrt(aa * bb);
 }

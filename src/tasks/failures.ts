@@ -41,6 +41,9 @@ export function isItemFailure(value: unknown): value is ItemFailure {
   return isOtherFailure(value) || isInputFailure(value);
 }
 
+/** Begins the message of a load that failed because the graph cannot run the example. The rest says why. */
+export const EXAMPLE_FAILED = 'the graph cannot run the example: ';
+
 /** Matches the messages of ONNX Runtime, libvips, V8 and Rust for a failed allocation. */
 const NO_MEMORY =
   /bad_alloc|failed to allocate|out of memory|allocation failed|cannot allocate|memory allocation of \d+ bytes failed/i;

@@ -1,7 +1,8 @@
 /** Image embeddings. Pipeline `image-feature-extraction` of Hugging Face. */
 import { defineTask, oneRow } from './define-task.js';
-import { type EmbeddingHead, postprocessEmbedding } from './embedding.js';
+import { postprocessEmbedding } from './embedding.js';
 import { imageExamples, imageInput, preprocessImage } from './image.js';
+import type { EmbeddingHead } from './pooling.js';
 import { onlyOutput } from './scores.js';
 import { isBaseModel, pickOutput, type TaskSources } from './sources.js';
 

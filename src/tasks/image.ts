@@ -4,7 +4,7 @@
  * The server checks only the signature at the start of the file; a worker decodes the image. If the image turns out to be
  * damaged there, the input fails with the same kind of problem, without affecting other items of the batch.
  */
-import type { TensorData } from './datatypes.js';
+import { DATATYPES, type Datatype, type NumericArray, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import { imageSizeOf } from './image-size.js';
 import type { Problems } from './problems.js';
@@ -109,24 +109,33 @@ export async function preprocessImage(
 ): Promise<{ tensors: TensorData[]; frame: ImageFrame }> {
   const { data, ...frame } = await tools.imageToFloats(item.bytes, spec.image, MAX_IMAGE_PIXELS);
   const tensors = spec.inputs.map((input) =>
-    isMask(input) ? maskOf(input, frame) : pixelsOf(input, spec.image, data, frame),
+    isMask(input) ? maskOf(input, spec.image, frame) : pixelsOf(input, spec.image, data, frame),
   );
   return { tensors, frame };
 }
 
-/** Whether an input is a pixel mask. All its values are 1: images that share a run have the same size, without padding. */
+/** Whether an input is a pixel mask, which tells the image from its padding. */
 export function isMask({ name }: TensorSpec): boolean {
   return name === 'pixel_mask';
 }
 
-function maskOf({ name, datatype, shape }: TensorSpec, frame: ImageFrame): TensorData {
+/**
+ * The mask is 1 for pixels of the image and 0 for padding. Images padded before they are normalized have no zeros: they
+ * count as a whole.
+ */
+function maskOf({ name, datatype, shape }: TensorSpec, { pad }: ImageSpec, frame: ImageFrame): TensorData {
   const [height, width] = [shape[1] ?? frame.height, shape[2] ?? frame.width];
-  const count = height * width;
-  const data = datatype === 'INT64' ? new BigInt64Array(count).fill(1n) : new Float32Array(count).fill(1);
-  return { name, datatype, shape: [1, height, width], data };
+  const mask = new Uint8Array(height * width).fill(1);
+  if (pad?.isNormalized) {
+    mask.fill(0);
+    const { top, left, contentWidth, contentHeight } = frame;
+    for (let y = Math.max(0, top); y < Math.min(height, top + contentHeight); y++)
+      mask.fill(1, y * width + Math.max(0, left), y * width + Math.min(width, left + contentWidth));
+  }
+  return { name, datatype, shape: [1, height, width], data: arrayOf(datatype, mask) };
 }
 
-/** Shapes the pixels as the graph expects: with channels (4 dimensions), without (3), or as a flat row (2). */
+/** Shapes the pixels as the graph expects: with channels (4 dimensions, or 3 for a single image), without (3), or as a flat row (2). */
 function pixelsOf(
   { name, datatype, shape }: TensorSpec,
   { color, layout }: ImageSpec,
@@ -134,10 +143,21 @@ function pixelsOf(
   { width, height }: ImageFrame,
 ): TensorData {
   const channels = color === 'grey' ? 1 : 3;
-  const sizes = layout === 'NHWC' ? [1, height, width, channels] : [1, channels, height, width];
+  const one = layout.endsWith('HWC') ? [height, width, channels] : [channels, height, width];
   const flat = shape.length === 3 ? [1, height, width] : [1, pixels.length];
-  const data = datatype === 'FP16' ? Float16Array.from(pixels) : pixels;
-  return { name, datatype, shape: shape.length === 4 ? sizes : flat, data };
+  const shaped = layout.length === 3 ? one : shape.length === 4 ? [1, ...one] : flat;
+  return { name, datatype, shape: shaped, data: arrayOf(datatype, pixels) };
+}
+
+/** The numbers in the array of a datatype. The import has checked that they fit. */
+function arrayOf(datatype: string, numbers: Float32Array | Uint8Array): NumericArray {
+  const { array } = DATATYPES[datatype] as Datatype;
+  if (numbers instanceof array) return numbers;
+  const converted = new array(numbers.length);
+  if (converted instanceof BigInt64Array || converted instanceof BigUint64Array) {
+    for (let i = 0; i < numbers.length; i++) converted[i] = BigInt(numbers[i] as number);
+  } else converted.set(numbers);
+  return converted;
 }
 
 export function imageExamples(): Example[] {

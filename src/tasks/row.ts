@@ -2,16 +2,22 @@
 
 import { DATATYPES, type TensorArray, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
+import { isDigits, isWide, type NumberRefusal, numberMessage, readNumber } from './numbers.js';
 import type { Problems } from './problems.js';
 import type { AnySpec, ColumnSpec, Example, TensorSpec } from './spec.js';
 
-interface RowItem extends AnyItem {
+export interface RowItem extends AnyItem {
   readonly kind: 'row';
-  /** One value per column, in the order of the spec. */
+  /** One value per column, in the order of the spec. A whole number of 64 bits may be a string of digits. */
   readonly values: readonly (number | string)[];
 }
 
-export const rowInput = defineInput({ kind: 'ROW', key: 'row', check: checkRow });
+export const rowInput = defineInput({
+  kind: 'ROW',
+  key: 'row',
+  accepts: ({ columns, inputs }) => columns.length > 0 && inputs.every(({ shape }) => shape.length <= 2),
+  check: checkRow,
+});
 
 /** Problems have the path `row.<column>`. */
 function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problems: Problems): RowItem {
@@ -34,7 +40,7 @@ function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problem
 }
 
 /** A column, and the datatype of the graph input it feeds. */
-interface ColumnInput {
+export interface ColumnInput {
   readonly column: ColumnSpec;
   readonly datatype: string;
 }
@@ -43,13 +49,22 @@ function datatypeOf(spec: AnySpec, { input }: ColumnSpec): string {
   return spec.inputs.find(({ name }) => name === input)?.datatype ?? onlyInput(spec).datatype;
 }
 
-function checkValue(fed: ColumnInput, value: unknown, path: readonly string[], problems: Problems): number | string {
+/** The value for the graph. A category that feeds numbers is its index in `categories`. */
+export function checkValue(
+  fed: ColumnInput,
+  value: unknown,
+  path: readonly string[],
+  problems: Problems,
+): number | string {
   const { column } = fed;
   if (value === undefined || value === null) {
     if (column.required) problems.add(path, 'MISSING', 'this column is required', expectedValue(column), value);
-    return column.type === 'TEXT' || column.type === 'CATEGORY' ? column.missing : Number.NaN;
+    return fed.datatype === 'BYTES' ? column.missing : Number.NaN;
   }
-  if (column.type === 'TEXT' || column.type === 'CATEGORY') return checkString(column, value, path, problems);
+  if (column.type === 'TEXT' || column.type === 'CATEGORY') {
+    const string = checkString(column, value, path, problems);
+    return fed.datatype === 'BYTES' ? string : column.categories.indexOf(string);
+  }
   if (column.type === 'BOOLEAN') {
     if (typeof value !== 'boolean')
       problems.add(path, 'WRONG_TYPE', 'this column takes true or false', expectedValue(column), value);
@@ -67,27 +82,49 @@ function checkString(column: ColumnSpec, value: unknown, path: readonly string[]
   return typeof value === 'string' ? value : '';
 }
 
-function checkNumber(
-  { column, datatype }: ColumnInput,
+function checkNumber(fed: ColumnInput, value: unknown, path: readonly string[], problems: Problems): number | string {
+  const problem = problemOfNumber(fed, value);
+  if (problem) problems.add(path, ...problem, expectedNumber(fed), value);
+  return typeof value === 'number' || typeof value === 'string' ? value : Number.NaN;
+}
+
+function problemOfNumber(
+  { column: { type, minimum, maximum }, datatype }: ColumnInput,
   value: unknown,
-  path: readonly string[],
-  problems: Problems,
-): number {
-  const { minimum, maximum } = column;
-  if (typeof value !== 'number') {
-    problems.add(path, 'WRONG_TYPE', 'this column takes a number', expectedValue(column), value);
-  } else if (!Number.isFinite(value)) {
-    problems.add(path, 'NOT_FINITE', 'the number is not finite', expectedValue(column), value);
-  } else if (column.type === 'INTEGER' && !Number.isSafeInteger(value)) {
-    problems.add(path, 'WRONG_TYPE', 'this column takes whole numbers', expectedValue(column), value);
-  } else if (
-    (minimum !== null && value < minimum) ||
-    (maximum !== null && value > maximum) ||
-    !fitsDatatype(value, datatype)
-  ) {
-    problems.add(path, 'OUT_OF_RANGE', 'the value is outside the accepted range', expectedValue(column), value);
+): [code: NumberRefusal, message: string] | null {
+  const isText = isDigits(value) && takesDigits(type, datatype);
+  if (typeof value !== 'number' && !isText) return ['WRONG_TYPE', 'this column takes a number'];
+  if (typeof value === 'number' && !Number.isFinite(value)) return ['NOT_FINITE', 'the number is not finite'];
+  if (type === 'INTEGER' && typeof value === 'number') {
+    if (!Number.isInteger(value)) return ['WRONG_TYPE', 'this column takes whole numbers'];
+    if (!Number.isSafeInteger(value)) return ['OUT_OF_RANGE', beyondSafe(datatype, value)];
   }
-  return typeof value === 'number' ? value : Number.NaN;
+  const number = isText ? BigInt(value) : (value as number);
+  if ((minimum !== null && number < minimum) || (maximum !== null && number > maximum))
+    return ['OUT_OF_RANGE', 'the value is outside the accepted range'];
+  const kind = DATATYPES[datatype];
+  const isHeld = !kind || typeof readNumber(kind, value) !== 'string';
+  return isHeld ? null : ['OUT_OF_RANGE', numberMessage(datatype, value, 'OUT_OF_RANGE')];
+}
+
+/** Whether whole numbers may be strings of digits, which keep the digits that a JSON number beyond 2^53 loses. */
+function takesDigits(type: ColumnSpec['type'], datatype: string): boolean {
+  return type === 'INTEGER' && isWide(datatype);
+}
+
+function beyondSafe(datatype: string, value: number): string {
+  return isWide(datatype)
+    ? numberMessage(datatype, value, 'OUT_OF_RANGE')
+    : `whole numbers beyond 2^53 are not exact, and this column has no 64-bit input that takes them`;
+}
+
+/** Says the range of the datatype if the column has none of its own. */
+function expectedNumber({ column, datatype }: ColumnInput): string {
+  const range = DATATYPES[datatype]?.range;
+  const { minimum, maximum } = column;
+  if (takesDigits(column.type, datatype)) return `${expectedValue(column)}, beyond 2^53 as a string of digits`;
+  if (!range || minimum !== null || maximum !== null) return expectedValue(column);
+  return expectedValue({ ...column, minimum: Number(range[0]), maximum: Number(range[1]) });
 }
 
 function expectedValue({ type, minimum, maximum, categories, unit }: ColumnSpec): string {
@@ -105,14 +142,6 @@ function expectedValue({ type, minimum, maximum, categories, unit }: ColumnSpec)
   return `a ${type === 'INTEGER' ? 'whole ' : ''}number${range}${unit ? ` ${unit}` : ''}`;
 }
 
-/** Whether a datatype can hold a number: large numbers overflow to infinity in FP16 and FP32, and wrap in integers. */
-function fitsDatatype(value: number, datatype: string): boolean {
-  const range = DATATYPES[datatype]?.range;
-  if (range) return value >= Number(range[0]) && value <= Number(range[1]);
-  if (datatype === 'FP64') return true;
-  return Number.isFinite(datatype === 'FP16' ? Math.f16round(value) : Math.fround(value));
-}
-
 /** Builds the inputs of the graph, each with the shape [1, number of its columns], or [1] if it has one dimension. */
 export function preprocessRow(item: RowItem, spec: AnySpec): TensorData[] {
   return spec.inputs.map((input) => {
@@ -122,7 +151,7 @@ export function preprocessRow(item: RowItem, spec: AnySpec): TensorData[] {
   });
 }
 
-function arrayOf({ datatype }: TensorSpec, values: readonly (number | string)[]): TensorArray {
+export function arrayOf({ datatype }: TensorSpec, values: readonly (number | string)[]): TensorArray {
   if (datatype === 'BYTES') return values.map(String);
   const array = new (DATATYPES[datatype]?.array ?? Float32Array)(values.length);
   const isWide = array instanceof BigInt64Array || array instanceof BigUint64Array;

@@ -1,6 +1,6 @@
 /** Cosine similarity of a source sentence to others. Pipeline `sentence-similarity` of Hugging Face. */
 import { defineTask } from './define-task.js';
-import { preprocessEmbedding, preprocessSimilarity, similarityInput, textEmbeddingHead } from './embedding.js';
+import { preprocessEmbedding, promptedTextInput, similarityInput, textEmbeddingHead } from './embedding.js';
 import { onlyOutput } from './scores.js';
 import type { Example, Widget } from './spec.js';
 import { isNonBlankString, textInput, widgetInputs } from './text.js';
@@ -8,16 +8,15 @@ import { isNonBlankString, textInput, widgetInputs } from './text.js';
 export const sentenceSimilarity = defineTask({
   name: 'SENTENCE_SIMILARITY',
   description: 'Computes how similar sentences are to a source sentence.',
-  reads: [similarityInput, textInput],
+  reads: [similarityInput, textInput, promptedTextInput],
   part: 'tokens',
   answers: ['similarities', 'embedding'],
-  tokens: { longInputs: 'truncate' },
+  tokens: { longInputs: 'truncate', hasPrompts: true, embeds: true },
   recognizes: ({ sentences }) => sentences !== null,
   head: textEmbeddingHead,
   outputs: onlyOutput,
   examples: similarityExamples,
-  preprocess: (item, spec, tools) =>
-    item.kind === 'text' ? preprocessEmbedding(item, spec, tools) : preprocessSimilarity(item, spec, tools),
+  preprocess: preprocessEmbedding,
 });
 
 const DEFAULT_SIMILARITY = { source: 'The movie was great.', sentences: ['The film was good.', 'Paris is in France.'] };

@@ -53,6 +53,12 @@ export function tokenizerOf({ tokenizer }: { readonly tokenizer: Tokenizer | nul
   return tokenizer;
 }
 
+/** The same tokenizer, whose sequences consist of texts only. */
+export function withoutSpecialTokens(tokenizer: Tokenizer): Tokenizer {
+  const texts = (template: readonly TemplatePart[]) => template.filter((part) => 'sequence' in part);
+  return { ...tokenizer, single: texts(tokenizer.single), pair: texts(tokenizer.pair) };
+}
+
 /** The tokens `from` (inclusive) to `to` (exclusive) of a text. */
 export interface Slice {
   readonly encoded: Encoded;
@@ -93,6 +99,20 @@ export async function encodeBeginning(tokenizer: Tokenizer, text: string, budget
 /** The first `budget` tokens of a text, or all of them if there are fewer. */
 export function truncate(encoded: Encoded, budget: number): Slice {
   return { encoded, from: 0, to: Math.min(encoded.ids.length, Math.max(0, budget)) };
+}
+
+/**
+ * How many tokens of two texts fit into `budget` if the longer one is truncated first, as `longest_first` of the tokenizers
+ * library does: if both have to be truncated, each gets half, and the longer one an odd token.
+ */
+export function truncatePair([a, b]: readonly [number, number], budget: number): [a: number, b: number] {
+  if (a + b <= budget) return [a, b];
+  const short = Math.min(a, b);
+  const rest = Math.max(short, budget - short);
+  const isShortWhole = short <= budget && short + rest <= budget;
+  const less = isShortWhole ? short : Math.floor(budget / 2);
+  const more = isShortWhole ? rest : Math.ceil(budget / 2);
+  return a > b ? [more, less] : [less, more];
 }
 
 /**
@@ -148,7 +168,10 @@ export function tensorsOf(
   const columns: Record<(typeof TEXT_INPUTS)[number], { values: readonly number[]; pad: number }> = {
     input_ids: { values: ids, pad: tokenizer.padId },
     attention_mask: { values: ids.map(() => 1), pad: 0 },
-    token_type_ids: { values: types, pad: tokenizer.padTypeId },
+    token_type_ids:
+      text?.hasTokenTypes === false
+        ? { values: ids.map(() => 0), pad: 0 }
+        : { values: types, pad: tokenizer.padTypeId },
     position_ids: { values: ids.map((_, i) => i), pad: 0 },
   };
   return inputs.map((input) => {

@@ -1,6 +1,6 @@
 /** What the importer passes to a task, so that the task can find out what the outputs of the graph mean. */
 import { ManifestError } from '../errors.js';
-import type { Activation, Pooling, TensorSpec } from './spec.js';
+import type { Activation, BoxFormat, BoxUnit, Pooling, TensorSpec, YoloLayout } from './spec.js';
 import { shapeText } from './tensors.js';
 
 /** Facts read from the ONNX file. */
@@ -35,9 +35,22 @@ export interface OutputSettings {
   readonly start?: string | undefined;
   readonly end?: string | undefined;
   readonly boxes?: string | undefined;
+  readonly layout?: YoloLayout | undefined;
+  readonly boxFormat?: BoxFormat | undefined;
+  readonly boxUnit?: BoxUnit | undefined;
+  readonly classes?: string | undefined;
+  readonly firstClass?: number | undefined;
   readonly threshold?: number | undefined;
   readonly iou?: number | undefined;
   readonly hypothesisTemplate?: string | undefined;
+}
+
+/** One of `targets` of model.yaml: a number or a class that the model predicts for an input. */
+export interface TargetSettings {
+  readonly name: string;
+  readonly unit?: string | undefined;
+  /** The graph's output that holds it; by default the one that the task reads. */
+  readonly output?: string | undefined;
 }
 
 /** The files of a Hugging Face repository, as far as tasks read them. */
@@ -46,6 +59,13 @@ export interface ModelFiles {
     readonly model_type?: string | undefined;
     readonly architectures?: readonly string[] | null | undefined;
     readonly problem_type?: string | null | undefined;
+    /** Of model2vec. */
+    readonly normalize?: unknown;
+    readonly max_length?: unknown;
+    readonly id2label?: Readonly<Record<string, string>> | null | undefined;
+    /** Of cross-encoders. */
+    readonly sentence_transformers?: unknown;
+    readonly sbert_ce_default_activation_function?: unknown;
   } | null;
   /** Null if there is no tokenizer.json. */
   readonly tokenizer: string | null;
@@ -57,7 +77,18 @@ export interface ModelFiles {
     readonly normalize: boolean;
     /** Why the model's pooling is not supported. Does not matter if the graph does the pooling. */
     readonly refusal?: string;
+    /** Present if the tokens of a prompt are left out of the pooling. */
+    readonly poolsPrompt?: false;
+    /** Present for static embeddings. */
+    readonly isStatic?: true;
   } | null;
+  /** Present for a cross-encoder of sentence-transformers with files of its own. */
+  readonly ranker?: {
+    /** The function that is applied to the scores, as a Python path; null for the default. */
+    readonly activation: string | null;
+    /** Why the model's modules are not supported. */
+    readonly refusal?: string;
+  };
 }
 
 export interface TaskSources {
@@ -65,6 +96,8 @@ export interface TaskSources {
   readonly task: string;
   readonly output: OutputSettings;
   readonly labels: readonly string[];
+  /** Empty if model.yaml names no targets. */
+  readonly targets: readonly TargetSettings[];
   readonly facts: GraphFacts;
   readonly hf: ModelFiles;
 }
@@ -72,6 +105,16 @@ export interface TaskSources {
 /** The first architecture in config.json, such as "BertForMaskedLM"; '' if there is none, or for sentence-transformers. */
 export function architectureOf({ config, sentences }: ModelFiles): string {
   return sentences ? '' : (config?.architectures?.[0] ?? '');
+}
+
+/** Whether the model is of model2vec. */
+export function isModel2Vec({ config }: Pick<ModelFiles, 'config'>): boolean {
+  return config?.model_type === 'model2vec';
+}
+
+/** Whether embeddings are means over a table's rows, so that texts get no special tokens. */
+export function isStaticModel(files: Pick<ModelFiles, 'config' | 'sentences'>): boolean {
+  return isModel2Vec(files) || files.sentences?.isStatic === true;
 }
 
 /** Whether the model has no task-specific head, as with the architectures "BertModel" and "ViTModel". */
@@ -110,7 +153,7 @@ export function pickOutput(
     );
   if (chosen.shape.length !== rank)
     throw new ManifestError(
-      `output "${chosen.name}" has shape ${shapeText(chosen.shape)}; ${task} needs ${rank} dimensions`,
+      `output "${chosen.name}" has shape ${shapeText(chosen.shape)}; ${task} needs ${rank} dimensions: name another output in output.${key} of model.yaml`,
     );
   return chosen;
 }

@@ -31,6 +31,30 @@ export interface TensorSpec {
   readonly shape: readonly (number | null)[];
 }
 
+/** Filters for resizing: those of Pillow, and those of OpenCV, which are not widened when an image shrinks. */
+export const RESAMPLE_NAMES = [
+  'nearest',
+  'bilinear',
+  'bicubic',
+  'lanczos',
+  'opencv-nearest',
+  'opencv-linear',
+  'opencv-area',
+] as const;
+export type ResampleName = (typeof RESAMPLE_NAMES)[number];
+
+/** Padding of the resized image to a size in pixels. */
+export interface PadSpec {
+  readonly width: number;
+  readonly height: number;
+  /** What the padding holds: one number, or one each for red, green and blue. A level from 0 to 255. */
+  readonly level: number | readonly number[];
+  /** Whether `level` is a value of the tensor instead: the image is padded after it is normalized. */
+  readonly isNormalized?: true;
+  /** Where the image is; absent: at the top left. */
+  readonly position?: 'center';
+}
+
 /**
  * How an image is preprocessed, in this order: rotate as EXIF says, drop the alpha channel, resize, crop or pad, arrange
  * the channels, normalize. The terms are those of a Hugging Face `preprocessor_config.json`. Sizes are in pixels.
@@ -43,20 +67,30 @@ export interface ImageSpec {
      * sides are rounded down to a multiple of `multiple`.
      */
     | { readonly kind: 'shortest'; readonly edge: number; readonly longest: number | null; readonly multiple?: number }
-    /** Keeps the aspect ratio: as large as fits into `width` and `height`. */
-    | { readonly kind: 'inside'; readonly width: number; readonly height: number }
+    /** Keeps the aspect ratio: as large as fits into `width` and `height`. Sides are truncated, or rounded. */
+    | { readonly kind: 'inside'; readonly width: number; readonly height: number; readonly rounds?: true }
     | null;
-  readonly resample: 'nearest' | 'bilinear' | 'bicubic' | 'lanczos';
+  readonly resample: ResampleName;
+  /** The version of Pillow whose order of passes applies. Absent in specs of earlier releases: that of Pillow 12. */
+  readonly pillow?: 13;
   /** Center crop. Areas outside a smaller image are filled with zeros. */
   readonly crop: { readonly width: number; readonly height: number } | null;
-  /** Pads at the right and the bottom with `level`, 0 to 255. */
-  readonly pad: { readonly width: number; readonly height: number; readonly level: number } | null;
+  readonly pad: PadSpec | null;
   readonly color: 'grey' | 'rgb' | 'bgr';
-  readonly layout: 'NCHW' | 'NHWC';
+  /** CHW and HWC: the graph takes one image, without a dimension for the batch. */
+  readonly layout: 'NCHW' | 'NHWC' | 'CHW' | 'HWC';
   /** Factor for the levels 0 to 255, applied before `mean` and `std`: `(level × rescaleFactor − mean) / std`. */
   readonly rescaleFactor: number;
   readonly mean: readonly number[];
   readonly std: readonly number[];
+}
+
+/** A file beside the graph that holds the data of tensors, such as `model.onnx.data`. It is stored as a blob. */
+export interface DataFile {
+  /** Its path as the graph names it, relative to the folder of the graph. */
+  readonly location: string;
+  readonly sha256: string;
+  readonly sizeBytes: number;
 }
 
 /** How a text is tokenized. Null in the spec if the graph itself takes strings. */
@@ -75,6 +109,29 @@ export interface TextSpec {
   readonly maskToken: string | null;
   /** Absent in specs of earlier releases. */
   readonly characters?: CharacterRule;
+  /** Absent if the model has none. */
+  readonly prompts?: Prompts;
+  /** Present if sequences get no special tokens, such as [CLS]. */
+  readonly addSpecialTokens?: false;
+  /** Present if the token type ids of all tokens are 0, also of the second text of a pair. */
+  readonly hasTokenTypes?: false;
+  /** Present for static embeddings that leave out unknown tokens. */
+  readonly ignoresUnknown?: true;
+  /** Present for static embeddings: texts are truncated to this many code points before they are tokenized; null for no limit. */
+  readonly maxCharacters?: number | null;
+}
+
+export interface Prompt {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface Prompts {
+  readonly list: readonly Prompt[];
+  /** Name of the default prompt; null for none. */
+  readonly default: string | null;
+  /** Whether the tokens of the prompt count in the pooling. */
+  readonly isPooled: boolean;
 }
 
 /** How many tokens a character can become, for characters that are no tokens themselves. */
@@ -84,6 +141,19 @@ export interface CharacterRule {
   /** Whether each byte of such a character in UTF-8 becomes a token. */
   readonly bytes: boolean;
 }
+
+/**
+ * Layouts of the single output of a YOLO detector: [N, boxes, 5 + labels] with objectness (YOLOv5), [N, 4 + labels, boxes]
+ * (YOLOv8 to v11), [N, boxes, 6] after suppression (YOLOv10).
+ */
+export const YOLO_LAYOUTS = ['yolov5', 'yolov8', 'yolov10'] as const;
+export type YoloLayout = (typeof YOLO_LAYOUTS)[number];
+/** Center and size; left, top, right and bottom edge; top, left, bottom and right edge. */
+export const BOX_FORMATS = ['center', 'corners', 'corners-yx'] as const;
+export type BoxFormat = (typeof BOX_FORMATS)[number];
+/** Of the tensor: its pixels, or fractions of its width and height. */
+export const BOX_UNITS = ['pixels', 'fractions'] as const;
+export type BoxUnit = (typeof BOX_UNITS)[number];
 
 export type Activation = 'none' | 'softmax' | 'sigmoid';
 export type Pooling = 'none' | 'mean' | 'cls' | 'max' | 'last';
@@ -107,6 +177,8 @@ export interface SpecBase {
    * were checked.
    */
   readonly uncheckedBatchesBytes?: number;
+  /** Absent if all data is in the graph. */
+  readonly dataFiles?: readonly DataFile[];
   /** Maximum duration of a run in milliseconds. After that, the watchdog ends the process. */
   readonly maxRunMs: number;
   /**

@@ -63,7 +63,8 @@ function upgradeSpec({ scores, value, ...spec }: StoredSpec): VersionSpec {
     image: spec.image && ('resample' in spec.image ? spec.image : imageFromEarlier(spec.image)),
     text: spec.text ?? null,
     head: spec.head ?? headFromEarlier(spec, scores ?? null, value ?? null),
-  } satisfies SpecBase & Record<Exclude<keyof VersionSpec, 'operationsPerValue' | 'uncheckedBatchesBytes'>, unknown>;
+  } satisfies SpecBase &
+    Record<Exclude<keyof VersionSpec, 'operationsPerValue' | 'uncheckedBatchesBytes' | 'dataFiles'>, unknown>;
   // Only specs that were valid when written are stored.
   return upgraded as unknown as VersionSpec;
 }

@@ -1,18 +1,18 @@
-/** Assigns a class to a row of named columns. */
+/** Assigns a class to a row of named columns or to a time series. */
 import { defineTask, oneRow } from './define-task.js';
-import { preprocessRow, rowExamples, rowInput } from './row.js';
 import { onlyOutput, postprocessScores, scoresHead } from './scores.js';
+import { preprocessTabular, TABULAR_INPUTS, tabularExamples } from './tabular.js';
 
 export const tabularClassification = defineTask({
   name: 'TABULAR_CLASSIFICATION',
-  description: 'Assigns a class to a row of named columns.',
-  reads: [rowInput],
+  description: 'Assigns a class to a row of named columns or a time series.',
+  reads: TABULAR_INPUTS,
   part: 'row',
   answers: ['classification'],
   hasLabels: true,
   head: scoresHead,
   outputs: onlyOutput,
-  examples: rowExamples,
-  preprocess: (item, spec) => oneRow(preprocessRow(item, spec), (outputs) => postprocessScores(outputs, spec)),
+  examples: tabularExamples,
+  preprocess: (item, spec) => oneRow(preprocessTabular(item, spec), (outputs) => postprocessScores(outputs, spec)),
   postprocess: postprocessScores,
 });

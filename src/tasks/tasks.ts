@@ -14,17 +14,22 @@ import { Problems } from './problems.js';
 import { questionAnswering } from './question-answering.js';
 import { sentenceSimilarity } from './sentence-similarity.js';
 import type { ModelFiles } from './sources.js';
+import type { SpecBase } from './spec.js';
 import { tabularClassification } from './tabular-classification.js';
 import { tabularRegression } from './tabular-regression.js';
+import type { Target } from './targets.js';
 import { tensor } from './tensor.js';
-import { postprocessTensors, type TensorsItem, tensorsInput } from './tensors.js';
+import { postprocessTensors } from './tensor-outputs.js';
+import { type TensorsItem, tensorsInput } from './tensors.js';
 import { textClassification } from './text-classification.js';
+import { textRanking } from './text-ranking.js';
 import { tokenClassification } from './token-classification.js';
 import { zeroShotClassification } from './zero-shot-classification.js';
 
 const TASK_LIST = [
   tabularClassification,
   tabularRegression,
+  textRanking,
   textClassification,
   tokenClassification,
   featureExtraction,
@@ -47,7 +52,7 @@ export type InputKind = Input['kind'];
 /** The spec of a version. A union, discriminated by `task`. */
 export type VersionSpec = SpecOfTask<Task>;
 type SpecOfTask<T extends Task> = T extends { readonly name: infer Name; readonly part: infer Part }
-  ? SpecOf<Name, T['reads'][0]['kind'], Extract<Part, Task['part']>, ReturnType<T['head']>>
+  ? SpecOf<Name, T['reads'][number]['kind'], Extract<Part, Task['part']>, ReturnType<T['head']>>
   : never;
 
 /** The input of a prediction, with exactly one key set. */
@@ -56,6 +61,8 @@ export type ModelInput = { readonly [I in Input as I['key']]?: Parameters<I['che
 /** A checked input, as it is sent to a worker. */
 export type Item = ReturnType<Input['check']>;
 
+/** The task of graphs whose meaning is not known. */
+export const PLAIN_TASK = tensor.name;
 export const TASKS: readonly TaskName[] = TASK_LIST.map(({ name }) => name);
 export const TASK_DESCRIPTIONS = Object.fromEntries(
   TASK_LIST.map(({ name, description }) => [name, description]),
@@ -91,18 +98,36 @@ export function checkInput(spec: VersionSpec, input: ModelInput, prefix: readonl
   const values = input as Readonly<Record<string, unknown>>;
   const given = INPUTS.filter(({ key }) => values[key] != null);
   const [kind] = given;
-  if (given.length === 1 && kind && (isTensors(kind) || task.reads.includes(kind))) {
+  if (given.length === 1 && kind && (isTensors(kind) || inputsOf(task, spec).includes(kind))) {
     const item = kind.check(values[kind.key], spec, problems);
     if (!isTensors(kind)) task.check?.(item, spec, problems);
     problems.throwIfAny();
     return item as Item;
   }
-  const keys = task.reads.filter((kind) => !isTensors(kind)).map(({ key }) => key);
+  const keys = inputsOf(task, spec)
+    .filter((kind) => !isTensors(kind))
+    .map(({ key }) => key);
   const expected = keys.length === 0 ? 'tensors' : `${keys.join(' or ')} (or tensors)`;
   const message = given.length === 1 ? 'this model takes another kind of input' : 'exactly one key is required';
   problems.add([], 'WRONG_KIND', message, expected, given.map(({ key }) => key).join(', ') || 'nothing');
   problems.throwIfAny();
   throw new Error('Problems were added but not thrown. This is a bug.');
+}
+
+/** The kinds of input that a version with these columns and inputs accepts, besides tensors; the usual one first. */
+export function inputsOf({ reads }: AnyTask, spec: Pick<SpecBase, 'columns' | 'inputs'>): readonly AnyInput[] {
+  return reads.filter((kind) => kind.accepts?.(spec) ?? true);
+}
+
+/** What a version predicts, in the order of its answers; empty if its answers are of another kind. */
+export function targetsOf({ task, head }: VersionSpec): readonly Target[] {
+  return taskNamed(task).targets?.(head) ?? [];
+}
+
+/** The kind of answer to an input of the version's `inputKind`. */
+export function answerKindOf({ task, head }: VersionSpec): Answer['kind'] {
+  const { answers, answerKind } = taskNamed(task);
+  return answerKind?.(head) ?? (answers[0] as Answer['kind']);
 }
 
 function isTensors(kind: AnyInput): boolean {

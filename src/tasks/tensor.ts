@@ -1,16 +1,18 @@
-/** Passes tensors to the graph and returns its outputs, for graphs without a described task. */
+/** Passes tensors, or rows of columns, to the graph and returns its outputs, for graphs without a described task. */
 import { defineTask, oneRow } from './define-task.js';
-import { postprocessTensors, tensorExamples, tensorsInput } from './tensors.js';
+import { preprocessTabular, TABULAR_INPUTS, tabularExamples } from './tabular.js';
+import { postprocessTensors } from './tensor-outputs.js';
 
 export const tensor = defineTask({
   name: 'TENSOR',
-  description: 'Takes tensors and returns tensors, for graphs whose meaning is not described.',
-  reads: [tensorsInput],
+  description:
+    'Returns the outputs of the graph as tensors, for graphs whose meaning is not described. Takes tensors or, with columns, rows.',
+  reads: TABULAR_INPUTS,
   part: 'tensors',
   answers: ['tensors'],
   head: () => ({ kind: 'tensors' }) as const,
   outputs: () => null,
-  examples: tensorExamples,
-  preprocess: ({ tensors }) => oneRow(tensors, postprocessTensors),
+  examples: tabularExamples,
+  preprocess: (item, spec) => oneRow(preprocessTabular(item, spec), postprocessTensors),
   postprocess: postprocessTensors,
 });

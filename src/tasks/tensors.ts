@@ -1,15 +1,15 @@
 /**
- * The input `tensors`, which every version accepts, and the answer of tensors.
+ * The input `tensors`, which every version accepts.
  *
  * Values are a JSON list, flat or nested, or base64 of little-endian bytes in row-major order.
  */
 import { ManifestError } from '../errors.js';
-import type { AnswerOf } from './answer.js';
 import { DATATYPES, type Datatype, type NumericArray, type TensorArray, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
-import { UnusableOutputError } from './failures.js';
+import { numberMessage, readNumber } from './numbers.js';
 import type { Problems } from './problems.js';
 import type { AnySpec, Example, SpecBase, TensorSpec } from './spec.js';
+import { readsBags } from './static-embedding.js';
 
 interface TensorInput {
   readonly name: string;
@@ -54,9 +54,10 @@ function checkTensors(given: readonly TensorInput[], spec: AnySpec, problems: Pr
 }
 
 /** Counts in the unit of the version, see `AnyItem.work`: tokens, pixels, or the values of all tensors. */
-function workOfTensors({ text, image }: AnySpec, rows: number, tensors: readonly TensorData[]): number {
+function workOfTensors({ text, image, inputs }: AnySpec, rows: number, tensors: readonly TensorData[]): number {
+  if (text && readsBags(inputs)) return Math.max(1, ...tensors.map(({ shape }) => sizeOf(shape)));
   if (text) return Math.max(1, rows * (tensors[0]?.shape[1] ?? 1));
-  const values = tensors.reduce((sum, { data }) => sum + data.length, 0);
+  const values = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   return Math.max(1, image && image.color !== 'grey' ? Math.ceil(values / 3) : values);
 }
 
@@ -65,7 +66,10 @@ function workOfTensors({ text, image }: AnySpec, rows: number, tensors: readonly
  * give one answer per input accept a single row.
  */
 function checkRows(spec: AnySpec, tensors: readonly TensorData[], problems: Problems): number {
-  const batched = tensors.filter(({ name }) => spec.inputs.find((input) => input.name === name)?.shape[0] === null);
+  const isTokens = (name: string) => spec.text !== null && readsBags(spec.inputs) && name === 'input_ids';
+  const batched = tensors.filter(
+    ({ name }) => spec.inputs.find((input) => input.name === name)?.shape[0] === null && !isTokens(name),
+  );
   const rows = batched[0]?.shape[0] ?? 1;
   const acceptsBatch = spec.head.kind === 'tensors';
   const expected = acceptsBatch ? rows : 1;
@@ -118,14 +122,27 @@ function checkShape(input: TensorSpec, shape: readonly number[], path: readonly 
     return false;
   }
   const wrong = shape.findIndex((size, i) => size < 0 || (input.shape[i] !== null && input.shape[i] !== size));
-  const empty = shape.indexOf(0);
   if (wrong >= 0) {
     const message = 'this size does not match the model';
     problems.add([...path, String(wrong)], 'WRONG_SHAPE', message, expected, shapeText(shape));
-  } else if (empty >= 0) {
-    problems.add([...path, String(empty)], 'EMPTY', 'the tensor has no elements', expected, shapeText(shape));
+    return false;
   }
-  return wrong < 0 && empty < 0;
+  const size = sizeOf(shape);
+  if (!shape.includes(0) || size <= MAX_SIZE_WITHOUT_VALUES) return true;
+  const message = `the tensor has no values, but its other sizes multiply to ${size}; at most ${MAX_SIZE_WITHOUT_VALUES} are accepted`;
+  problems.add(path, 'WRONG_SHAPE', message, expected, shapeText(shape));
+  return false;
+}
+
+/**
+ * Limits the memory and the time that a tensor with a dimension of zero can take: it has no values to limit it, but a
+ * graph that sums over that dimension returns as many values as the other sizes have.
+ */
+const MAX_SIZE_WITHOUT_VALUES = 2 ** 22;
+
+/** The number of values, or of places for them if a dimension is zero. */
+function sizeOf(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * Math.max(1, size), 1);
 }
 
 function readList(tensor: TensorInput, path: readonly string[], problems: Problems): TensorArray | null {
@@ -179,43 +196,15 @@ function readNumbers(
   const array = new type.array(flat.length);
   for (let index = 0; index < flat.length; index++) {
     const value = flat[index];
-    const number = type.range ? readInteger(type, value) : readFloat(type, value);
+    const number = readNumber(type, value);
     if (typeof number === 'string') {
-      const message = valueMessage(tensor.datatype, number);
+      const message = numberMessage(tensor.datatype, value, number);
       problems.add([...path, String(index)], number, message, tensor.datatype, value);
       return null;
     }
     array[index] = array instanceof BigInt64Array || array instanceof BigUint64Array ? BigInt(number) : Number(number);
   }
   return array;
-}
-
-/** The message for a value that is refused with `code`. */
-function valueMessage(datatype: string, code: Refusal): string {
-  if (code === 'NOT_FINITE') return 'the number is not finite';
-  if (code === 'WRONG_TYPE') return `${datatype} values are ${DATATYPES[datatype]?.range ? 'whole ' : ''}numbers`;
-  return 'the value does not fit the datatype; send whole numbers beyond 2^53 as strings';
-}
-
-type Refusal = 'WRONG_TYPE' | 'OUT_OF_RANGE' | 'NOT_FINITE';
-
-function readFloat({ bytes }: Datatype, value: unknown): number | Refusal {
-  if (typeof value !== 'number') return 'WRONG_TYPE';
-  if (!Number.isFinite(value)) return 'NOT_FINITE';
-  const rounded = bytes === 8 ? value : bytes === 4 ? Math.fround(value) : Math.f16round(value);
-  return Number.isFinite(rounded) ? value : 'OUT_OF_RANGE';
-}
-
-function readInteger({ ort, range }: Datatype, value: unknown): number | bigint | Refusal {
-  if (typeof value === 'boolean') return ort === 'bool' ? Number(value) : 'WRONG_TYPE';
-  if (typeof value === 'string' && !/^-?\d{1,20}$/.test(value)) return 'WRONG_TYPE';
-  if (typeof value !== 'string' && typeof value !== 'number') return 'WRONG_TYPE';
-  if (value === Infinity || value === -Infinity) return 'NOT_FINITE';
-  if (typeof value === 'number' && !Number.isInteger(value)) return 'WRONG_TYPE';
-  if (typeof value === 'number' && !Number.isSafeInteger(value)) return 'OUT_OF_RANGE';
-  const whole = BigInt(value);
-  const [minimum, maximum] = range as readonly [bigint, bigint];
-  return whole >= minimum && whole <= maximum ? whole : 'OUT_OF_RANGE';
 }
 
 function readBase64(
@@ -229,7 +218,7 @@ function readBase64(
     problems.add(path, 'WRONG_KIND', 'BYTES values cannot be sent as base64', 'data', 'base64');
     return null;
   }
-  const bytes = decodeBase64(base64);
+  const bytes = base64 === '' ? Buffer.alloc(0) : decodeBase64(base64);
   if (!bytes) {
     problems.add(path, 'UNREADABLE', 'the value is not valid base64', 'base64 of little-endian bytes', base64);
     return null;
@@ -244,41 +233,11 @@ function readBase64(
   problems.add(
     [...path, String(wrong)],
     code,
-    valueMessage(tensor.datatype, code),
+    numberMessage(tensor.datatype, array[wrong], code),
     tensor.datatype,
     Number(array[wrong]),
   );
   return null;
-}
-
-/** Of all outputs for one input, in bytes. The server needs about ten times as much memory to record and return them. */
-export const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
-
-/**
- * Returns the outputs of the graph as they are.
- *
- * @throws UnusableOutputError if a number is not finite, or the outputs are too large
- */
-export function postprocessTensors(outputs: readonly TensorData[]): AnswerOf<'tensors'> {
-  const bytes = outputs.reduce((sum, { data }) => sum + bytesOf(data), 0);
-  if (bytes > MAX_OUTPUT_BYTES)
-    throw new UnusableOutputError(
-      `the outputs have ${bytes} bytes; at most ${MAX_OUTPUT_BYTES} can be returned. Send fewer rows, or smaller ones`,
-    );
-  for (const { name, data } of outputs) {
-    if (!isFloats(data)) continue;
-    const wrong = firstNotFinite(data);
-    if (wrong >= 0) throw new UnusableOutputError(`value ${wrong} of output "${name}" is ${data[wrong]}`);
-  }
-  return { kind: 'tensors', tensors: outputs };
-}
-
-function bytesOf(data: TensorArray): number {
-  return Array.isArray(data) ? data.reduce((sum, text) => sum + Buffer.byteLength(text), 0) : data.byteLength;
-}
-
-function isFloats(data: TensorArray): data is Float16Array | Float32Array | Float64Array {
-  return data instanceof Float32Array || data instanceof Float64Array || data instanceof Float16Array;
 }
 
 function firstNotFinite(array: NumericArray): number {

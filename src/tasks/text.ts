@@ -5,6 +5,7 @@
 import type { TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import type { Problems } from './problems.js';
+import { promptText } from './prompts.js';
 import { onlyInput } from './row.js';
 import type { AnySpec, Example, TextSpec, Widget } from './spec.js';
 import { estimateTokens } from './token-count.js';
@@ -21,11 +22,17 @@ export interface TextItem extends AnyItem {
 export const textInput = defineInput({
   kind: 'TEXT',
   key: 'text',
+  accepts: readsTexts,
   check(text: string, spec: AnySpec, problems: Problems): TextItem {
     checkText(text, ['text'], problems);
     return { kind: 'text', rows: 1, ...workOfTexts(spec, [text]), text };
   },
 });
+
+/** Versions with columns read rows. */
+export function readsTexts({ columns }: Pick<AnySpec, 'columns'>): boolean {
+  return columns.length === 0;
+}
 
 /** Checks that a text is not empty, not too long, and valid Unicode without NUL characters. */
 export function checkText(text: unknown, path: readonly string[], problems: Problems): void {
@@ -55,9 +62,16 @@ export function checkListLength(
   else if (list.length > max) problems.add(path, 'TOO_LARGE', 'the list is too long', expected, list);
 }
 
-/** Estimates the tokens of texts: those that run, and those that are tokenized. The rest of a truncated text only is. */
-export function workOfTexts({ text }: { readonly text: TextSpec | null }, texts: readonly string[]): Work {
-  const tokens = texts.map((one) => Math.ceil(estimateTokens(one, text?.characters)));
+/**
+ * Estimates the tokens of texts: those that run, and those that are tokenized. The rest of a truncated text only is. The
+ * text `before` stands before each of them: the default prompt, if there is one.
+ */
+export function workOfTexts(
+  { text }: { readonly text: TextSpec | null },
+  texts: readonly string[],
+  before = promptText({ text }),
+): Work {
+  const tokens = texts.map((one) => Math.ceil(estimateTokens(before + one, text?.characters)));
   const max = text?.longInputs === 'truncate' ? text.maxTokens : Number.POSITIVE_INFINITY;
   const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);
   return { work: sum(tokens.map((count) => Math.min(max, count))), preprocessingWork: text ? sum(tokens) : 0 };

@@ -28,7 +28,7 @@ import {
 } from './sequences.js';
 import { architectureOf, pickOutput, type TaskSources } from './sources.js';
 import type { SpecBase, TextSpec } from './spec.js';
-import { postprocessTensors } from './tensors.js';
+import { postprocessTensors } from './tensor-outputs.js';
 import { stringTensor, textExamples, textInput } from './text.js';
 
 /** The output has the shape [N, tokens, labels] and holds logits. */

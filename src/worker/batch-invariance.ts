@@ -8,10 +8,12 @@
 
 import type { TensorArray, TensorData } from '../tasks/datatypes.js';
 import { isOutOfMemory } from '../tasks/failures.js';
+import { explainRunFailure } from '../tasks/graph-failures.js';
 import type { VersionSpec } from '../tasks/tasks.js';
-import { type GraphRow, groupByShape, rowsOf, split, stack } from './batch.js';
+import { BatchSplitError, type GraphRow, groupByShape, rowsOf, split, stack } from './batch.js';
 import type { OpenSession } from './native/session-thread.js';
 import {
+  doubled,
   isRunnable,
   largestId,
   numericPerturbations,
@@ -74,10 +76,12 @@ export async function checkBatchInvariance(
     withIds(row, (i) => scattered(Math.floor(n / 2) * sequenceLength(row) + i, largest));
   const highest = (row: GraphRow) => withIds(row, () => largest);
   const lowest = (row: GraphRow) => withIds(row, () => 0);
-  const perturbations = [swept, highest, swept, lowest, swept, reversed];
+  const isJoined = rows.some((row) => row.some(({ ragged }) => ragged !== undefined));
+  const perturbations = [swept, highest, swept, lowest, swept, isJoined ? doubled : reversed];
   // Every second perturbation is `swept`, so twice as many neighbors are needed to try each id once.
   const atLeast = Math.ceil((2 * Math.min(MAX_TRIED_IDS, largest + 1)) / Math.max(1, length));
   const difference = await firstDifference(session, alike, { ...options, perturbations, atLeast });
+  if (isJoined) return { difference, padding: null };
   const isFixed = rows.every((row) => row.every(({ pad }) => pad === undefined));
   if (difference || isFixed) return { difference, padding: isFixed ? 'the sequence length is fixed' : difference };
   const longer = (row: GraphRow) => repeated(row, text.maxTokens);
@@ -195,7 +199,7 @@ async function differenceInBatch(
       const message = error instanceof Error ? error.message : String(error);
       // Each row runs alone, so this says nothing about how the batch would have been answered.
       if (isOutOfMemory(message)) throw error;
-      return message;
+      return error instanceof BatchSplitError ? message : explainRunFailure(message);
     }
   }
 }

@@ -14,8 +14,8 @@ export type GraphRow = readonly TensorData[];
  * Returns the indices of the rows of each run. Rows share a run if their tensors have the same shape except for the
  * batch dimension, or if they can be padded to a similar length.
  *
- * A run has at most `maxRows` rows. With padding it also has at most `maxValues` values per tensor, because the memory
- * of a run grows faster than linearly with the length of its rows.
+ * A run has at most `maxRows` rows. With padding, or if rows are joined, it also has at most `maxValues` values per tensor,
+ * because the memory of a run grows at least linearly with the length of its rows.
  */
 export function formRuns(
   rows: readonly GraphRow[],
@@ -24,14 +24,16 @@ export function formRuns(
   const runs: number[][] = [];
   for (const group of groupByShape([...rows.entries()], ([, row]) => row)) {
     let run: number[] = [];
-    let count = 0;
+    let [count, joined] = [0, 0];
     for (const [index, row] of group) {
       count += rowsOf(row);
-      const isFull = count > maxRows || (run.length + 1) * paddedLength(row) > maxValues;
+      joined += joinedLength(row);
+      const isFull = count > maxRows || (run.length + 1) * paddedLength(row) > maxValues || joined > maxValues;
       if (run.length > 0 && isFull) {
         runs.push(run);
         run = [];
         count = rowsOf(row);
+        joined = joinedLength(row);
       }
       run.push(index);
     }
@@ -40,8 +42,13 @@ export function formRuns(
   return runs;
 }
 
-export function rowsOf([first]: GraphRow): number {
-  return first?.shape[0] ?? 1;
+export function rowsOf(row: GraphRow): number {
+  return row.find(({ ragged }) => ragged !== 'values')?.shape[0] ?? 1;
+}
+
+/** The values of a row that is joined to others; 0 for all other rows. */
+function joinedLength(row: GraphRow): number {
+  return row.find(({ ragged }) => ragged === 'values')?.data.length ?? 0;
 }
 
 /** The longest length in the row's length bucket; 0 for a row that is never padded. */
@@ -80,13 +87,25 @@ function lengthBucket(length: number): number {
 export function stack(rows: readonly GraphRow[]): GraphRow {
   const [first] = rows;
   if (rows.length === 1 && first) return first;
-  return (first ?? []).map(({ name, datatype, shape }) => {
+  return (first ?? []).map(({ name, datatype, shape, ragged }) => {
     const parts = rows.flatMap((tensors) => tensors.find((tensor) => tensor.name === name) ?? []);
+    if (ragged === 'starts') return { name, datatype, shape: [rows.length], data: startsOf(rows, parts) };
     const count = parts.reduce((sum, part) => sum + (part.shape[0] ?? 1), 0);
     const longest = Math.max(...parts.map((part) => part.shape[1] ?? 1));
     const sizes = shape.length > 1 ? [longest, ...shape.slice(2)] : [];
     return { name, datatype, shape: [count, ...sizes], data: concatenate(parts.map((part) => padded(part, longest))) };
   });
+}
+
+/** Where each row begins in the joined values. */
+function startsOf(rows: readonly GraphRow[], parts: readonly TensorData[]): TensorArray {
+  const starts = concatenate(parts.map(({ data }) => data)) as Int32Array | BigInt64Array;
+  let before = 0;
+  for (const [i, row] of rows.entries()) {
+    starts[i] = starts instanceof BigInt64Array ? BigInt(before) : before;
+    before += joinedLength(row);
+  }
+  return starts;
 }
 
 /** Only token rows, of shape [1, length], are padded. */

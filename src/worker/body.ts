@@ -6,9 +6,11 @@
  * that fails in preprocessing, in the graph or in postprocessing fails alone.
  */
 
+import path from 'node:path';
 import {
   type BatchTiming,
   type CancelMessage,
+  type DataBlobs,
   type FromWorker,
   type ItemResult,
   type LoadMessage,
@@ -16,17 +18,28 @@ import {
   type ToWorker,
 } from '../engine/messages.js';
 import { faultPoint } from '../fault-points.js'; // @fault
+import { withLocations } from '../onnx/external-data.js';
 import { readGraphFile } from '../onnx/graph-file.js';
 import { scanGraph } from '../onnx/graph-scan.js';
 import { withoutZipMap } from '../onnx/zip-map.js';
 import type { TensorData } from '../tasks/datatypes.js';
 import { type Preprocessed, type Tools } from '../tasks/define-task.js';
-import { type ItemFailure, isOutOfMemory, UnreadableItemError, UnusableOutputError } from '../tasks/failures.js';
-import type { Tokenizer } from '../tasks/sequences.js';
+import {
+  EXAMPLE_FAILED,
+  type ItemFailure,
+  isOutOfMemory,
+  UnreadableItemError,
+  UnusableOutputError,
+} from '../tasks/failures.js';
+import { explainLoadFailure, explainRunFailure } from '../tasks/graph-failures.js';
+import { type Tokenizer, withoutSpecialTokens } from '../tasks/sequences.js';
+import type { DataFile } from '../tasks/spec.js';
+import { readsBags } from '../tasks/static-embedding.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { type Item, outputsUsed, preprocessItem, taskNamed } from '../tasks/tasks.js';
 import { formRuns, rowsOf, split, stack } from './batch.js';
 import { checkBatchInvariance } from './batch-invariance.js';
+import { Locales } from './locales.js';
 import type { OpenSession } from './native/session-thread.js';
 
 /** The native parts of a worker, passed in by the entry file. */
@@ -34,7 +47,10 @@ export interface WorkerRuntime {
   readonly tools: Omit<Tools, 'tokenizer'>;
   /** Reads an artifact and checks its SHA-256. */
   readonly readArtifact: (file: string, sha256: string) => Promise<Uint8Array>;
-  readonly openSession: (bytes: Uint8Array, provider: string) => Promise<OpenSession>;
+  /** Checks the SHA-256 of a file that is too large to be in memory. */
+  readonly verifyFile: (file: string, sha256: string) => Promise<void>;
+  /** `dataFolder`: the only folder from which data files are read; null if the graph has none. */
+  readonly openSession: (bytes: Uint8Array, provider: string, dataFolder: string | null) => Promise<OpenSession>;
   readonly openTokenizer: (bytes: Uint8Array) => Promise<Tokenizer>;
   /** Data memory of this process in bytes; null on platforms without `/proc`. */
   readonly dataBytes: () => Promise<number | null>;
@@ -75,6 +91,7 @@ type RowOutcome = { readonly outputs: readonly TensorData[] } | { readonly failu
 export class WorkerBody {
   readonly #runtime: WorkerRuntime;
   readonly #send: (message: FromWorker) => void;
+  readonly #locales: Locales;
   /** Promises, because a batch may arrive while its version is still loading, and then waits for it. */
   readonly #loaded = new Map<string, Promise<Loaded>>();
   /** For each outstanding batch, the positions of the items that nobody waits for anymore. */
@@ -87,6 +104,7 @@ export class WorkerBody {
   constructor(runtime: WorkerRuntime, send: (message: FromWorker) => void) {
     this.#runtime = runtime;
     this.#send = send;
+    this.#locales = new Locales((bytes, provider) => runtime.openSession(bytes, provider, null));
   }
 
   receive(message: ToWorker): Promise<void> {
@@ -144,17 +162,20 @@ export class WorkerBody {
   }
 
   async #runIdentity(provider: string): Promise<OpenSession> {
-    const session = await this.#runtime.openSession(Buffer.from(IDENTITY_MODEL), provider);
+    const session = await this.#runtime.openSession(Buffer.from(IDENTITY_MODEL), provider, null);
     await session.run([{ name: 'x', datatype: 'FP32', shape: [1], data: Float32Array.of(1) }]);
     return session;
   }
 
   async #load(message: LoadMessage, measure: LoadMeasure): Promise<Loaded> {
-    const { spec, artifactPath, artifactSha256, provider, warmUp } = message;
+    const { spec, artifactPath, artifactSha256, dataBlobs, provider, warmUp } = message;
     faultPoint('worker.load.begin'); // @fault
     const { bytes } = withoutZipMap(await this.#runtime.readArtifact(artifactPath, artifactSha256));
     const tokenizer = await this.#openTokenizer(message);
-    const session = await this.#runtime.openSession(bytes, provider);
+    const session = await this.#openGraph(await this.#locales.runnable(bytes), provider, {
+      dataFiles: spec.dataFiles ?? [],
+      dataBlobs,
+    });
     faultPoint('worker.load.opened'); // @fault
     const loaded = { spec, session, tools: { ...this.#runtime.tools, tokenizer } };
     try {
@@ -170,17 +191,43 @@ export class WorkerBody {
     return loaded;
   }
 
-  /** Runs the first row of the example. Returns how long it took, in milliseconds. */
+  /**
+   * Runs the first row of the example. Returns how long it took, in milliseconds.
+   *
+   * @throws Error whose message begins with `EXAMPLE_FAILED`
+   */
   async #warmUp(item: Item, { spec, session, tools }: Loaded): Promise<number> {
     const begun = performance.now();
-    const [row] = (await preprocessItem(item, spec, tools)).rows;
-    if (row) await session.run(row);
+    try {
+      const [row] = (await preprocessItem(item, spec, tools)).rows;
+      if (row) await session.run(row).catch((error) => Promise.reject(new Error(explainRunFailure(messageOf(error)))));
+    } catch (error) {
+      throw new Error(`${EXAMPLE_FAILED}${messageOf(error)}`);
+    }
     return performance.now() - begun;
+  }
+
+  /** Opens a graph that `scanGraph` has accepted, with its data files. Takes `bytes` over. */
+  async #openGraph(
+    bytes: Uint8Array,
+    provider: string,
+    { dataFiles, dataBlobs: { folder, paths } }: { dataFiles: readonly DataFile[]; dataBlobs: DataBlobs },
+  ): Promise<OpenSession> {
+    if (dataFiles.length === 0) return this.#runtime.openSession(bytes, provider, null);
+    const names = new Map<string, string>();
+    for (const [i, { location, sha256 }] of dataFiles.entries()) {
+      const blob = paths[i] ?? '';
+      await this.#runtime.verifyFile(blob, sha256);
+      names.set(location, path.relative(folder, blob));
+    }
+    return this.#runtime.openSession(withLocations(bytes, names), provider, folder);
   }
 
   async #openTokenizer({ spec, tokenizerPath }: LoadMessage): Promise<Tokenizer | null> {
     if (!spec.text || !tokenizerPath) return null;
-    return this.#runtime.openTokenizer(await this.#runtime.readArtifact(tokenizerPath, spec.text.tokenizerSha256));
+    const bytes = await this.#runtime.readArtifact(tokenizerPath, spec.text.tokenizerSha256);
+    const tokenizer = await this.#runtime.openTokenizer(bytes);
+    return spec.text.addSpecialTokens === false ? withoutSpecialTokens(tokenizer) : tokenizer;
   }
 
   /** Batches received before hold the version until they have run; a load received after opens it anew. */
@@ -204,14 +251,17 @@ export class WorkerBody {
     }
   }
 
-  async #examine({ id, artifactPath, artifactSha256 }: Numbered<'examine'>): Promise<void> {
+  async #examine({ id, artifactPath, artifactSha256, dataFiles, dataBlobs }: Numbered<'examine'>): Promise<void> {
     const bytes = await this.#runtime.readArtifact(artifactPath, artifactSha256);
-    const reasons = scanGraph(bytes);
+    const reasons = scanGraph(bytes, new Map(dataFiles.map(({ location, sizeBytes }) => [location, sizeBytes])));
     if (reasons.length > 0) throw new Error(`the ONNX file is not supported: ${reasons.join('; ')}`);
     const { bytes: runnable, zipMap } = withoutZipMap(bytes);
     // Before the session is opened, which takes the bytes over.
     const read = readGraphFile(bytes);
-    const session = await this.#runtime.openSession(runnable, 'cpu');
+    const opening = this.#openGraph(await this.#locales.runnable(runnable), 'cpu', { dataFiles, dataBlobs });
+    const session = await opening.catch((error) => {
+      throw new Error(explainLoadFailure(messageOf(error), read));
+    });
     faultPoint('worker.examined'); // @fault
     const { inputs, outputs } = session;
     await session.release();
@@ -373,15 +423,28 @@ function rowsOfItems(
   });
 }
 
-/** Items that need all outputs (tensor inputs) do not share a run with items that need specific ones. */
-function runsOf(rows: readonly PendingRow[], { maxBatch, task }: VersionSpec): PendingRow[][] {
-  const limits = { maxRows: maxBatch, maxValues: taskNamed(task).tokens?.maxTokensPerRun ?? MAX_TOKENS_PER_RUN };
-  return [rows.filter(({ wanted }) => wanted !== null), rows.filter(({ wanted }) => wanted === null)].flatMap((alike) =>
+/**
+ * Items that need all outputs (tensor inputs) do not share a run with items that need specific ones. Where a caller says
+ * itself at which token a text begins, its input runs alone, so that no text reaches into that of another caller.
+ */
+function runsOf(rows: readonly PendingRow[], { maxBatch, task, inputs, text }: VersionSpec): PendingRow[][] {
+  const maxValues = taskNamed(task).tokens?.maxTokensPerRun ?? MAX_TOKENS_PER_RUN;
+  const maxOfCallers = text && readsBags(inputs) ? 1 : maxBatch;
+  const runs = (alike: readonly PendingRow[], maxRows: number) =>
     formRuns(
       alike.map(({ tensors }) => tensors),
-      limits,
-    ).map((run) => run.map((i) => alike[i] as PendingRow)),
-  );
+      { maxRows, maxValues },
+    ).map((run) => run.map((i) => alike[i] as PendingRow));
+  return [
+    ...runs(
+      rows.filter(({ wanted }) => wanted !== null),
+      maxBatch,
+    ),
+    ...runs(
+      rows.filter(({ wanted }) => wanted === null),
+      maxOfCallers,
+    ),
+  ];
 }
 
 function postprocessItem(found: ReadonlyMap<number, RowOutcome>, { rows, postprocess }: Preprocessed): ItemResult {

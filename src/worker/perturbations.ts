@@ -163,7 +163,7 @@ function greatestDivisor(a: number, b: number): number {
 }
 
 export function sequenceLength([first]: GraphRow): number {
-  return first?.shape[1] ?? 1;
+  return first?.shape[first.ragged === 'values' ? 0 : 1] ?? 1;
 }
 
 /** The same tokens in reverse order. */
@@ -171,6 +171,16 @@ export function reversed(row: GraphRow): GraphRow {
   return row.map((tensor) =>
     tensor.name === 'input_ids' ? { ...tensor, data: (tensor.data as BigInt64Array).toReversed() } : tensor,
   );
+}
+
+/** The row, which is joined to others, with all its values twice. */
+export function doubled(row: GraphRow): GraphRow {
+  return row.map((tensor) => {
+    if (tensor.ragged !== 'values') return tensor;
+    const data = tensor.data as BigInt64Array;
+    const twice = (data.constructor as typeof BigInt64Array).from([...data, ...data]);
+    return { ...tensor, shape: [twice.length], data: twice };
+  });
 }
 
 /** The row repeated to twice its length, up to `maxTokens`. */

@@ -5,7 +5,7 @@
  * A worker runs at low priority, in an empty folder, with a minimal environment, and exits when its parent does.
  */
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { createReadStream, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import os from 'node:os';
@@ -41,9 +41,21 @@ async function readVerified(file: string, expectedSha256: string): Promise<Uint8
   faultPoint('worker.artifact.read'); // @fault
   const actual = createHash('sha256').update(bytes).digest('hex');
   faultPoint('worker.artifact.hashed'); // @fault
-  if (actual !== expectedSha256)
-    throw new Error(`the artifact is damaged: its SHA-256 is ${actual}, expected ${expectedSha256}`);
+  expectDigest(actual, expectedSha256);
   return bytes;
+}
+
+const CHUNK_BYTES = 1024 * 1024;
+
+/** Of a data file, which ONNX Runtime maps into memory, so that the workers share it. Blobs are replaced, never changed. */
+async function verifyFile(file: string, expectedSha256: string): Promise<void> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file, { highWaterMark: CHUNK_BYTES })) hash.update(chunk);
+  expectDigest(hash.digest('hex'), expectedSha256);
+}
+
+function expectDigest(actual: string, expected: string): void {
+  if (actual !== expected) throw new Error(`the artifact is damaged: its SHA-256 is ${actual}, expected ${expected}`);
 }
 
 function send(message: FromWorker): void {
@@ -79,7 +91,10 @@ const sessions = new SessionThread();
 const runtime: WorkerRuntime = {
   tools: { imageToFloats: (bytes, spec, maxPixels) => imageToFloats(bytes, spec, maxPixels).catch(throwAsUnreadable) },
   readArtifact: readVerified,
-  openSession: (bytes, provider) => sessions.open(bytes, { provider, emptyFolder: process.cwd() }),
+  verifyFile,
+  // Without data files, the working folder, which is empty.
+  openSession: (bytes, provider, dataFolder) =>
+    sessions.open(bytes, { provider, dataFolder: dataFolder ?? process.cwd() }),
   openTokenizer: (bytes) => {
     const { tokenizer, config } = JSON.parse(Buffer.from(bytes).toString());
     return openTokenizer(tokenizer, config);

@@ -189,6 +189,8 @@ describe('a body in one piece is answered like the same body byte by byte:', () 
     ['one with brackets in a text', inVariables(`"${'['.repeat(100)}"}}`), 200, undefined],
     ['one that does not end', inVariables('1'), 400, 'BODY_NOT_JSON'],
     ['spaces only', '   ', 400, 'BODY_NOT_JSON'],
+    ['a literal NaN', inVariables('NaN}}'), 400, 'BODY_NOT_JSON'],
+    ['a literal -Infinity', inVariables('[-Infinity]}}'), 400, 'BODY_NOT_JSON'],
     ['an unescaped line break in a text', inVariables('"\n"}}'), 400, 'BODY_NOT_JSON'],
   ])('%s', async (_, body, status, code) => {
     const server = await start();
@@ -200,6 +202,21 @@ describe('a body in one piece is answered like the same body byte by byte:', () 
     expect([whole.error, whole.data]).toEqual([pieces.error, pieces.data]);
   });
 });
+
+test.each(['NaN', 'Infinity', '-Infinity', '[1, NaN]'])(
+  '%s in a body is refused with what to send instead',
+  async (json) => {
+    const server = await start();
+    const send = (body: string) => sendPart(server, FRAMED_BY_LENGTH(Buffer.byteLength(body)), body);
+
+    const [written, misspelled] = [await send(inVariables(`${json}}}`)), await send(inVariables('None}}'))];
+
+    expect(written.error.message).toBe(
+      'The body contains NaN or Infinity, which JSON does not have. Leave a missing value of a row out or send null; other inputs take finite numbers.',
+    );
+    expect(misspelled.error.message).toMatch(/^The body is not valid JSON/);
+  },
+);
 
 test('a byte order mark is no fault', async () => {
   const server = await start();

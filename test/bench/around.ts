@@ -89,6 +89,7 @@ async function cases(): Promise<Case[]> {
       model: 'tiny-sentences',
       input: similarity(words(10)),
     },
+    { task: 'text-ranking', what: '3 documents (tiny)', model: 'tiny-ranker', input: ranking(words(20)) },
     { task: 'zero-shot-classification', what: '3 labels (tiny)', model: 'tiny-nli', input: zeroShot(words(20)) },
     { task: 'fill-mask', what: '60 tokens (tiny)', model: 'tiny-mlm', input: { text: `${words(57)} [MASK]` } },
     { task: 'question-answering', what: '300 tokens in windows (tiny)', model: 'tiny-qa', input: question(words(300)) },
@@ -115,6 +116,7 @@ const PENGUIN = {
 
 const similarity = (text: string) => ({ similarity: { source: text, sentences: [text, text, text] } });
 const zeroShot = (text: string) => ({ zeroShot: { text, labels: ['film', 'travel', 'food'] } });
+const ranking = (text: string) => ({ ranking: { query: 'where is paris', documents: [text, text, text] } });
 const question = (context: string) => ({ question: { question: 'where is paris', context } });
 
 /** Waves with a little noise, which compress about as well as a photo. */

@@ -16,7 +16,7 @@ const COMMANDS: readonly Command[] = [
   loadMessage(VERSION, 'cpu'),
   { kind: 'unload', key: 'v' },
   { kind: 'batch', key: 'v', items: [itemOf(1), itemOf(2)], announceStart: true },
-  { kind: 'examine', artifactPath: '', artifactSha256: '' },
+  { kind: 'examine', artifactPath: '', artifactSha256: '', dataFiles: [], dataBlobs: { folder: '', paths: [] } },
   { kind: 'checkBatchInvariance', key: 'v', items: [] },
 ];
 

@@ -23,8 +23,10 @@ const PREDICT = `mutation Predict($input: PredictInput!) {
         __typename
         ... on Classification { label score classes(first: 10) { label score } }
         ... on Regression { value unit }
+        ... on Values { values { name value unit } }
         ... on Embedding { dimensions vector }
         ... on Similarities { scores }
+        ... on Ranking { items { text score } }
         ... on Detections { items { label score box { xmin ymin xmax ymax } } }
         ... on Tokens { items { label score start end } }
         ... on Answer { text score start end }
@@ -163,6 +165,14 @@ const FIELDS = {
       const label = name.replaceAll('_', ' ') + (unit ? ` (${unit})` : '');
       return field(['row', name], label, cell(column, row[name] ?? undefined), hintOf(column));
     }),
+  SERIES: ({ columns }, { series }) => [
+    field(
+      ['series', 'values'],
+      'Time series',
+      json(series?.values),
+      `JSON, one list for each step: ${columns.map(({ name }) => name).join(', ')}.`,
+    ),
+  ],
   TEXT: ({ maskToken }, { text }) => [
     field(['text'], 'Text', area(text), maskToken ? `${maskToken} marks the word to predict.` : ''),
   ],
@@ -191,6 +201,10 @@ const FIELDS = {
     field(['zeroShot', 'text'], 'Text', area(zeroShot.text)),
     field(['zeroShot', 'labels'], 'Labels', lines(zeroShot.labels), 'One per line.'),
     field(['zeroShot', 'multiLabel'], 'Several labels may apply', checkbox(zeroShot.multiLabel)),
+  ],
+  RANKING: (_signature, { ranking = {} }) => [
+    field(['ranking', 'query'], 'Query', line(ranking.query)),
+    field(['ranking', 'documents'], 'Documents', lines(ranking.documents), 'One per line.'),
   ],
   TENSORS: (_signature, { tensors }) => [
     field(['tensors'], 'Tensors', json(tensors), 'JSON, one tensor for each input.'),
@@ -289,8 +303,9 @@ const ANSWERS = {
     const title = isMulti ? applying.join(', ') || 'No label applies' : label;
     return [element('h2', {}, title), score === null ? 'The model returns no scores.' : scores(classes)];
   },
-  Regression: ({ value, unit }) => [
-    element('h2', {}, [value.toLocaleString('en', { maximumSignificantDigits: 6 }), unit].filter(Boolean).join(' ')),
+  Regression: (answer) => [element('h2', {}, quantity(answer))],
+  Values: ({ values }) => [
+    element('dl', {}, ...values.flatMap((one) => [element('dt', {}, one.name), element('dd', {}, quantity(one))])),
   ],
   Embedding: ({ dimensions, vector }) => [
     element('h2', {}, `${dimensions} dimensions`),
@@ -299,6 +314,7 @@ const ANSWERS = {
   Similarities: ({ scores: all }, { input }) => [
     scores(input.similarity.sentences.map((label, i) => ({ label, score: all[i] }))),
   ],
+  Ranking: ({ items }) => [scores(items.map(({ text, score }) => ({ label: text, score })))],
   Detections: ({ items }, { input }) => [
     element('h2', {}, items.length === 0 ? 'No objects found' : `${items.length} found`),
     boxes(items, urlOf(input.image?.base64 ?? '')),
@@ -312,6 +328,9 @@ const ANSWERS = {
   Fillings: ({ items }) => [scores(items.map(({ sequence, score }) => ({ label: sequence, score })))],
   Tensors: ({ tensors }) => [element('pre', {}, tensors.map((tensor) => JSON.stringify(tensor)).join('\n'))],
 };
+
+const quantity = ({ value, unit }) =>
+  [value.toLocaleString('en', { maximumSignificantDigits: 6 }), unit].filter(Boolean).join(' ');
 
 const short = (score) => score.toFixed(3);
 

@@ -87,6 +87,17 @@ const quantized = (inputs: readonly string[]): GraphSpec => ({
   ],
 });
 
+/** Sums each row. Its output is declared as exporters do that trace an example: with one row. */
+const summing = (output: (number | string)[] | null, input: number | string = 'N'): GraphSpec => ({
+  inputs: [{ name: 'x', type: 'FP32', shape: [input, 2] }],
+  outputs: [{ name: 'y', type: 'FP32', shape: output }],
+  nodes: [{ op: 'ReduceSum', inputs: ['x', 'axis'], outputs: ['y'] }],
+  ints: [{ name: 'axis', shape: [1], data: [1] }],
+});
+
+/** One sum for the whole batch, whatever the number of rows. */
+const ONE_SUM: GraphSpec = { ...summing([1, 1]), ints: [{ name: 'axis', shape: [2], data: [0, 1] }] };
+
 const exampleOf = (datatype: string, data: string) =>
   `example: { tensors: [{ name: x, datatype: ${datatype}, shape: [1, 2], data: ${data} }] }`;
 
@@ -113,6 +124,10 @@ beforeAll(async () => {
   await write('columns', COUNTS_BY_THE_BATCH, COLUMNS_YAML);
   await write('crashing-neighbors', CRASHING_AT_ONE, exampleOf('INT64', '[3, 3]'));
   await write('division', CRASHING_DIVISION, DIVISION_YAML);
+  await write('declared-one-row', summing([1, 1]));
+  await write('declared-no-shape', summing(null));
+  await write('one-sum', ONE_SUM);
+  await write('frozen-at-one', summing([1, 1], 1));
   const tokens = encodeModel(quantized(['input_ids', 'attention_mask']), { opset: 17 });
   await store.write('token-ids', { '1/model.onnx': tokens });
   await store.write('texts', {
@@ -139,6 +154,42 @@ test('a version that is not batch invariant runs inputs one at a time, and maxBa
     maxBatchReason: 'in a batch of 2, output "y" depends on the other inputs',
   });
   expect(serving['independent'].maxBatch).toBe(128);
+});
+
+test.each(['declared-one-row', 'declared-no-shape'])(
+  'an output whose shape is declared wrongly does not disable batching: %s',
+  async (model) => {
+    const inputs = [1, 2, 3].map((value) => ({
+      tensors: [{ name: 'x', datatype: 'FP32', shape: [1, 2], data: [value, value] }],
+    }));
+    const { predictMany } = await app.query(
+      'mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { prediction { timing { batchSize } output { ... on Tensors { tensors { shape data } } } } } } }',
+      { input: { model, inputs } },
+    );
+
+    expect(serving[model].maxBatch).toBe(128);
+    const predictions = predictMany.results.map(({ prediction }: Data) => prediction);
+    expect(predictions.map(({ output }: Data) => output.tensors)).toEqual(
+      [2, 4, 6].map((sum) => [{ shape: [1, 1], data: [sum] }]),
+    );
+    expect(Math.max(...predictions.map(({ timing }: Data) => timing.batchSize))).toBeGreaterThan(1);
+  },
+);
+
+test('the signature of a version that runs in batches has an open number of output rows', async () => {
+  const { version } = await app.query('{ version(ref: "declared-one-row") { signature { outputs { shape } } } }');
+
+  expect(version.signature.outputs).toEqual([{ shape: [null, 1] }]);
+});
+
+test('an output with one row for the whole batch, and an input with a fixed size, keep inputs alone', () => {
+  expect(serving['one-sum']).toEqual({ maxBatch: 1, maxBatchReason: expect.stringContaining('rows for 2 input rows') });
+  expect(serving['frozen-at-one']).toEqual({
+    maxBatch: 1,
+    maxBatchReason: expect.stringMatching(
+      /^the first size of input "x", \[1, 2\], is fixed, so that inputs run one at a time: export with an open batch size/,
+    ),
+  });
 });
 
 test.each([

@@ -44,6 +44,17 @@ describe.each(MODELS)('%s', (model) => {
     expect(new Set(labels)).toEqual(new Set(version.signature.labels));
   });
 
+  test('has a verification by all its golden cases', async () => {
+    const { version } = await app.query(
+      `{ version(ref: "${model}") { verification { cases tolerance maxDifference } } }`,
+    );
+    const { tolerance, maxDifference } = version.verification;
+
+    expect(version.verification.cases).toBe(cases.length);
+    expect(maxDifference).toBeGreaterThanOrEqual(0);
+    expect(maxDifference).toBeLessThanOrEqual(tolerance);
+  });
+
   test('answers each golden input alone as its source framework did', async () => {
     for (const { input, expect: expected } of cases) {
       const { predict } = await app.query(PREDICT, { input: { model, input, record: false } });

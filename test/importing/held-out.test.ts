@@ -4,7 +4,7 @@ import path from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { Box } from '#src/tasks/answer.js';
-import { intersectionOverUnion } from '#src/tasks/object-detection.js';
+import { intersectionOverUnion } from '#src/tasks/boxes.js';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
 
 const CHUNK = 16;

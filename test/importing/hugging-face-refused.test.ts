@@ -2,7 +2,8 @@
 import { mkdir, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
-import type { Folder } from '../support/hugging-face/folder.js';
+import { type Folder, floats, keepDimensions, node } from '../support/hugging-face/folder.js';
+import { maskedEmbedding, table, textGraph } from '../support/hugging-face/text-folder.js';
 import { huggingFaceFolders } from '../support/hugging-face.js';
 import { createStore, type TestStore } from '../support/model-store.js';
 import { encodeModel, UNKNOWN_TEXT_INPUT } from '../support/onnx.js';
@@ -25,6 +26,17 @@ interface RefusedFolder {
 function changed(name: string, file: string, change: (content: Data) => Data): Changes {
   return { [file]: JSON.stringify(change(JSON.parse(FOLDERS[name]?.[file] as string))) };
 }
+
+/** Pools the tokens itself, as exports of whole models of sentence-transformers do. */
+const POOLED = textGraph({
+  inputs: ['input_ids', 'attention_mask'],
+  outputs: [floats('sentence_embedding', ['batch', 3])],
+  nodes: [
+    ...maskedEmbedding('words'),
+    node('ReduceSum', ['hidden', 'axis_1'], 'sentence_embedding', keepDimensions(false)),
+  ],
+  floats: [table('words', 3, { great: [1, 0, 0] })],
+});
 
 const REFUSED: readonly RefusedFolder[] = [
   {
@@ -128,6 +140,76 @@ const REFUSED: readonly RefusedFolder[] = [
     like: 'tiny-sentences',
     files: { '1_Pooling/config.json': null },
     reason: ['1_Pooling/config.json is missing', 'modules.json'],
+  },
+  {
+    title: 'a ranking model with several scores for each pair',
+    like: 'tiny-sst',
+    files: { 'README.md': '---\npipeline_tag: text-ranking\n---' },
+    reason: ['output "logits" has shape [any, 2]', 'num_labels 1', 'task: text-classification'],
+  },
+  {
+    title: 'a ranking model with an activation of its own',
+    like: 'tiny-ranker',
+    files: changed('tiny-ranker', 'config.json', (config) => ({
+      ...config,
+      sentence_transformers: { activation_fn: 'torch.nn.modules.activation.Tanh' },
+    })),
+    reason: ['activation_fn is "torch.nn.modules.activation.Tanh"', 'output: { activation: none }'],
+  },
+  {
+    title: 'a softmax of a single score',
+    like: 'tiny-ranker',
+    files: { 'model.yaml': 'output: { activation: softmax }' },
+    reason: ['model.yaml: output.activation is softmax, but a single score has no softmax'],
+  },
+  {
+    title: 'a cross-encoder with a module that is not supported',
+    like: 'tiny-ranker',
+    files: {
+      'config_sentence_transformers.json': JSON.stringify({ model_type: 'CrossEncoder' }),
+      'modules.json': JSON.stringify([{ type: 'sentence_transformers.cross_encoder.modules.LogitScore' }]),
+    },
+    reason: ['modules.json: the module', 'LogitScore is not supported', 'output.scores in model.yaml'],
+  },
+  {
+    title: 'offsets of a task without embeddings',
+    like: 'tiny-sst',
+    files: {
+      'onnx/model.onnx': encodeModel({
+        inputs: [
+          { name: 'input_ids', type: 'INT64', shape: ['N'] },
+          { name: 'offsets', type: 'INT64', shape: ['B'] },
+        ],
+        outputs: [floats('logits', ['B', 2])],
+        nodes: [node('Gather', ['words', 'input_ids'], 'logits'), node('Identity', ['offsets'], 'same')],
+        floats: [table('words', 2, {})],
+      }),
+    },
+    reason: ['input "offsets" (INT64 [any]) is not supported', 'input_ids, attention_mask'],
+  },
+  {
+    title: 'a default prompt that is not one of the prompts',
+    like: 'tiny-sentences',
+    files: {
+      'config_sentence_transformers.json': JSON.stringify({ prompts: { a: 'a: ' }, default_prompt_name: 'b' }),
+    },
+    reason: ['config_sentence_transformers.json: default_prompt_name is "b", but prompts has a'],
+  },
+  {
+    title: 'a prompt that is too long',
+    like: 'tiny-sentences',
+    files: { 'config_sentence_transformers.json': JSON.stringify({ prompts: { a: 'a'.repeat(4_001) } }) },
+    reason: ['config_sentence_transformers.json: the prompt "a" has 4001 characters; at most 256 prompts of 4000'],
+  },
+  {
+    title: 'a graph that pools the tokens of the prompt, which the pooling leaves out',
+    like: 'tiny-sentences',
+    files: {
+      'config_sentence_transformers.json': JSON.stringify({ prompts: { a: 'a: ' }, default_prompt_name: 'a' }),
+      '1_Pooling/config.json': JSON.stringify({ pooling_mode: 'mean', include_prompt: false }),
+      'onnx/model.onnx': POOLED,
+    },
+    reason: ['1_Pooling/config.json: include_prompt is false', 'output last_hidden_state or token_embeddings'],
   },
   {
     title: 'a task that is not supported',

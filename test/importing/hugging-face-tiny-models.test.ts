@@ -69,12 +69,13 @@ test('every folder is READY with its task, signature and full batch size', async
     'tiny-mlm': 'FILL_MASK',
     'tiny-qa': 'QUESTION_ANSWERING',
     'tiny-nli': 'ZERO_SHOT_CLASSIFICATION',
+    'tiny-ranker': 'TEXT_RANKING',
     'tiny-vit': 'IMAGE_CLASSIFICATION',
     'tiny-vit-features': 'IMAGE_FEATURE_EXTRACTION',
     'tiny-yolos': 'OBJECT_DETECTION',
     'tiny-detr': 'OBJECT_DETECTION',
   });
-  expect(Object.values<Data>(found).map(({ version }) => version.serving.maxBatch)).toEqual(Array(12).fill(128));
+  expect(Object.values<Data>(found).map(({ version }) => version.serving.maxBatch)).toEqual(Array(13).fill(128));
   expect(found['tiny-topics'].version.signature).toMatchObject({ multiLabel: true, maxTokens: 64, maskToken: null });
   expect(found['tiny-sentences'].version.signature).toMatchObject({ inputKind: 'SIMILARITY', maxTokens: 32 });
   expect(found['tiny-mlm'].version.signature).toMatchObject({ inputKind: 'TEXT', maskToken: '[MASK]' });
@@ -218,6 +219,25 @@ test('zero-shot classification, with one and with several labels', async () => {
   expect(scores(several)).toEqual({ film: near(sigma(8)), travel: near(0.5), food: near(0.5) });
 });
 
+test('documents are ranked, best first, those with equal scores in the order of the input', async () => {
+  const ranking = { query: 'the movie', documents: ['film', 'paris', 'film film', 'the film'] };
+  const neighbors = [{ ranking: { query: 'paris', documents: ['travel', 'film'] } }, { text: 'film' }];
+
+  const { output } = await answers('tiny-ranker', { ranking }, neighbors);
+
+  const scored = (index: number, score: number) => ({ index, text: ranking.documents[index], score: near(score) });
+  expect(output).toEqual({
+    __typename: 'Ranking',
+    ranked: [scored(2, sigma(6)), scored(0, sigma(2)), scored(3, sigma(2)), scored(1, sigma(-2))],
+  });
+});
+
+test('a ranking model scores a text by itself', async () => {
+  const { output } = await answers('tiny-ranker', { text: 'film' }, [{ ranking: { query: 'a', documents: ['b'] } }]);
+
+  expect(output).toMatchObject({ __typename: 'Classification', label: 'LABEL_0', score: near(sigma(-2)) });
+});
+
 describe('images', () => {
   test('are classified', async () => {
     const green = { image: { base64: await solidImage(40, 30, [10, 250, 10]) } };
@@ -266,6 +286,7 @@ test('only the beginning of a text that is too long is read, and Prediction.trun
     'tiny-embed': { text: long },
     'tiny-mlm': { text: `[MASK] ${long}` },
     'tiny-nli': { zeroShot: { text: long, labels: ['film'] } },
+    'tiny-ranker': { ranking: { query: 'good', documents: ['great', long] } },
   }))
     expect([model, (await answers(model, input)).truncated]).toEqual([model, true]);
 });

@@ -103,7 +103,8 @@ test('a version that cannot be served is FAILED with a reason, and the others ar
     'bad-example': expect.stringContaining('the example is not a valid input: example.row.p'),
     'wrong-answer': 'golden.json: case 0 differs from pencil and paper: score for yes is 0.75, expected 0.9',
     'wrong-label': 'golden.json: case 0 differs from pencil and paper: label is yes, expected no',
-    crasher: 'the inference process ended (signal SIGFPE)',
+    crasher:
+      'the graph cannot run the example in model.yaml: correct it, or the export. The graph crashes ONNX Runtime: the inference process ended (signal SIGFPE)',
   });
 });
 

@@ -78,9 +78,9 @@ test('a version that crashes its process fails alone, and the versions before an
 
   const failed = Object.entries(await states()).filter(([, { state }]) => state === 'FAILED');
   expect(Object.fromEntries(failed.map(([name, { stateReason }]) => [name, stateReason]))).toEqual({
-    aaa: 'the inference process ended (signal SIGFPE)',
-    'tiny-0005x': 'the inference process ended (signal SIGFPE)',
-    zzz: 'the inference process ended (signal SIGFPE)',
+    aaa: expect.stringContaining('the inference process ended (signal SIGFPE)'),
+    'tiny-0005x': expect.stringContaining('the inference process ended (signal SIGFPE)'),
+    zzz: expect.stringContaining('the inference process ended (signal SIGFPE)'),
   });
 });
 

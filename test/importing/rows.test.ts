@@ -116,7 +116,7 @@ test('if a column or output does not match the graph, the version is FAILED and 
     'wrong-column':
       'model.yaml: column "prize" feeds input "prize", but the graph\'s inputs are price, count, small, isNew: correct its name, or set its input',
     'optional-count': 'model.yaml: column "count" is INTEGER with required: false, but input "count" is INT64',
-    text: 'model.yaml: column "small" is TEXT, but input "small" is INT32',
+    text: 'model.yaml: column "small" is TEXT, but input "small" is INT32: declare it as category, with categories in the order of their indices in the graph',
     fraction: 'model.yaml: column "small" is NUMBER, but input "small" is INT32',
     'no-such-output': 'model.yaml: output.value is "total", but the graph\'s outputs are sum',
   });

@@ -37,7 +37,15 @@ const all =
 
 const FLOAT = 1;
 const opset = (domain = '') => part(8, all(text(1, domain), number(2, 17)));
-const tensorType = (element: number): Message => part(1, number(1, element));
+/** Of a scalar: a shape without dimensions. */
+const tensorType = (element: number): Message =>
+  part(
+    1,
+    all(
+      number(1, element),
+      part(2, () => {}),
+    ),
+  );
 const input = (name: string, type: Message = tensorType(FLOAT)) => part(11, all(text(1, name), part(2, type)));
 const output = (name: string, type: Message = tensorType(FLOAT)) => part(12, all(text(1, name), part(2, type)));
 const node = (...args: Parameters<typeof nodeContent>) => part(1, nodeContent(...args));
@@ -72,37 +80,49 @@ const REFUSED: Record<string, [Uint8Array, RegExp]> = {
   'a file without an opset': [bytes(all(number(1, 8), part(7, SOUND))), /no opset_import/],
   'a file without an IR version': [bytes(all(opset(), part(7, SOUND))), /no ir_version/],
   'a length beyond the end': [Uint8Array.of(0x3a, 0xff, 0xff, 0x03, 0x00), /claims 65535 bytes, but only 1 remain/],
+  'a negative length': [Uint8Array.of(0x3a, ...new Uint8Array(9).fill(0xff), 0x01), /a length is negative/],
   'a wire type that does not exist': [Uint8Array.of(0x0f), /wire type 7 does not exist/],
   'a varint of more than 10 bytes': [new Uint8Array(11).fill(0xff), /more than 10 bytes/],
   'a truncated varint': [Uint8Array.of(0x08, 0xff), /ends inside a varint/],
+  'an input without a shape': [
+    model(all(input('x', part(1, number(1, FLOAT))), output('y'), node('Identity', ['x'], ['y']))),
+    /input "x" has no shape: export it with one/,
+  ],
   'an unknown operator domain': [
     withPart(node('Evil', ['x'], ['z'], text(7, 'com.evil'))),
     /node "z" \(Evil\) uses the unsupported operator domain "com\.evil"/,
   ],
   'external data': [
-    withPart(initializer('W', FLOAT, [4], number(14, 1), part(13, text(1, '../../etc/passwd')))),
-    /initializer "W" stores its data in an external file/,
+    withPart(
+      initializer('W', FLOAT, [4], number(14, 1), part(13, all(text(1, 'location'), text(2, '../../etc/passwd')))),
+    ),
+    /initializer "W" keeps its data in the file "..\/..\/etc\/passwd", which cannot be read/,
   ],
   'external data in an attribute': [
     withPart(
-      node('Constant', [], ['k'], attribute(part(5, tensor('k', FLOAT, [4], part(13, text(1, 'weights.bin')))))),
+      node(
+        'Constant',
+        [],
+        ['k'],
+        attribute(part(5, tensor('k', FLOAT, [4], part(13, all(text(1, 'location'), text(2, 'weights.bin')))))),
+      ),
     ),
-    /node "k" \(Constant\): a tensor stores its data/,
+    /node "k" \(Constant\): a tensor keeps its data in the file "weights.bin"/,
   ],
   'external data in a subgraph': [
     withPart(node('If', ['c'], ['z'], attribute(part(6, initializer('W', FLOAT, [4], number(14, 1)))))),
-    /initializer "W" stores its data/,
+    /initializer "W" keeps its data/,
   ],
   'external data in a sparse initializer': [
     withPart(part(15, part(1, tensor('S', FLOAT, [4], number(14, 1))))),
-    /sparse initializer stores its data/,
+    /sparse initializer keeps its data/,
   ],
   'external data in a function': [
     model(
       SOUND,
       functionOf('F', 'own', 'Constant', [], ['k'], attribute(part(5, tensor('k', FLOAT, [4], number(14, 1))))),
     ),
-    /stores its data in an external file/,
+    /keeps its data in the file/,
   ],
   'a shape that requires more bytes than the tensor has': [
     withPart(initializer('W', FLOAT, [4_000_000_000], bytesOf(64))),
@@ -187,6 +207,17 @@ REFUSED['a Loop whose trip count is the output of a Constant node'] = [
     node('Loop', ['M'], ['z']),
   ),
   /runs 10000001 iterations/,
+];
+
+REFUSED['a Loop whose trip count is in a data file'] = [
+  model(
+    all(
+      SOUND,
+      initializer('M', 7, [], part(13, all(text(1, 'location'), text(2, 'm')))),
+      node('Loop', ['M', ''], ['z']),
+    ),
+  ),
+  /has its trip count in a data file/,
 ];
 
 test.each(Object.entries(REFUSED))('refuses %s', (_, [file, reason]) => {

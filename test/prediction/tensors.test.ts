@@ -4,7 +4,7 @@ import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { createStore, type TestStore } from '../support/model-store.js';
 import { encodeModel, type TypeName } from '../support/onnx.js';
 
-const TENSORS = 'output { ... on Tensors { tensors { name datatype shape data base64 } } }';
+const TENSORS = 'output { ... on Tensors { tensors { name datatype shape data base64 nonFinite { kind indices } } } }';
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { id input ${TENSORS} timing { batchSize } } problem { code message retryable ... on InferenceFailed { reason } } } }`;
 const AGAIN = `query ($id: ID!) { prediction(id: $id) { input ${TENSORS} } }`;
 
@@ -12,7 +12,7 @@ let store: TestStore;
 let app: TestApp;
 beforeAll(async () => {
   store = await createStore();
-  for (const type of ['FP32', 'INT32', 'INT64', 'BYTES', 'BOOL'] as const) {
+  for (const type of ['FP32', 'INT32', 'INT64', 'UINT8', 'BYTES', 'BOOL'] as const) {
     await store.write(type.toLowerCase(), { '1/model.onnx': unary('Identity', type, ['N', 2], type, ['N', 2]) });
   }
   await store.write('places', { '1/model.onnx': unary('NonZero', 'FP32', ['N'], 'INT64', [1, 'K']) });
@@ -21,6 +21,15 @@ beforeAll(async () => {
     'model.yaml': 'example: { tensors: [{ name: x, datatype: FP32, shape: [1], data: [1] }] }',
   });
   await store.write('roots', { '1/model.onnx': unary('Sqrt', 'FP32', ['N'], 'FP32', ['N']) });
+  await store.write('inverses', {
+    '1/model.onnx': unary('Reciprocal', 'FP32', ['N'], 'FP32', ['N']),
+    'model.yaml': 'example: { tensors: [{ name: x, datatype: FP32, shape: [1], data: [2] }] }',
+  });
+  await store.write('nan', {
+    '1/model.onnx': unary('Log', 'FP32', ['N'], 'FP32', ['N']),
+    'model.yaml': 'example: { tensors: [{ name: x, datatype: FP32, shape: [1], data: [-1] }] }',
+  });
+  await store.write('sums', { '1/model.onnx': sums() });
   await store.write('wide', { '1/model.onnx': wide(4_096) });
   app = await startTestApp({ modelStore: store.folder });
 });
@@ -37,6 +46,20 @@ function unary(op: string, from: TypeName, fromShape: Shape, to: TypeName, toSha
     outputs: [{ name: 'y', type: to, shape: toShape }],
     nodes: [{ op, inputs: ['x'], outputs: ['y'] }],
   });
+}
+
+/** Adds up each row. */
+function sums(): Buffer {
+  return encodeModel({
+    inputs: [{ name: 'x', type: 'FP32', shape: ['N', 'K'] }],
+    outputs: [{ name: 'y', type: 'FP32', shape: ['N'] }],
+    nodes: [{ op: 'ReduceSum', inputs: ['x', 'axis'], outputs: ['y'], attributes: [{ name: 'keepdims', int: 0 }] }],
+    ints: [{ name: 'axis', shape: [1], data: [1] }],
+  });
+}
+
+function floatsOf(base64: string): number[] {
+  return Array.from(new Float32Array(new Uint8Array(Buffer.from(base64, 'base64')).buffer));
 }
 
 /** Returns `columns` copies of the first value of each row. */
@@ -94,23 +117,100 @@ test('an output without elements is an empty tensor, at once and from the histor
   const { id, output } = await predict('places', { datatype: 'FP32', shape: [3], data: [0, 0, 0] });
   const again = await app.query(AGAIN, { id });
 
-  expect(output.tensors).toEqual([{ name: 'y', datatype: 'INT64', shape: [1, 0], data: [], base64: '' }]);
+  expect(output.tensors).toEqual([
+    { name: 'y', datatype: 'INT64', shape: [1, 0], data: [], base64: '', nonFinite: [] },
+  ]);
   expect(again.prediction.output).toEqual(output);
 });
 
-test.each([
-  ['roots', [4, -1], 'NaN'],
-  ['logs', [1, 0], '-Infinity'],
-])('a non-finite output of %s fails the prediction and says which value it is', async (model, data, word) => {
-  const input = { tensors: [{ name: 'x', datatype: 'FP32', shape: [2], data }] };
-  const { predict } = await app.query(PREDICT, { input: { model, input } });
+test('NaN and infinities are null in data, and nonFinite tells which, at once and from the history', async () => {
+  const data = [1, 0, -1, 0];
+  const tensor = { datatype: 'FP32', shape: [4], data };
 
-  expect(predict.prediction).toBeNull();
-  expect(predict.problem).toMatchObject({
-    code: 'INFERENCE_FAILED',
-    retryable: false,
-    reason: `value 1 of output "y" is ${word}`,
-  });
+  const { id, output } = await predict('logs', tensor);
+  const roots = await predict('roots', { ...tensor, data: [4, 9, 16, 1] });
+  const inverses = await predict('inverses', { ...tensor, data: [0, 2, 4, 5e-324] });
+  const again = await app.query(AGAIN, { id });
+
+  expect(output.tensors).toMatchObject([
+    {
+      data: [0, null, null, null],
+      nonFinite: [
+        { kind: 'NAN', indices: [2] },
+        { kind: 'NEGATIVE_INFINITY', indices: [1, 3] },
+      ],
+    },
+  ]);
+  expect(floatsOf(output.tensors[0].base64)).toEqual([0, -Infinity, Number.NaN, -Infinity]);
+  expect(again.prediction.output).toEqual(output);
+  expect(roots.output.tensors).toMatchObject([{ data: [2, 3, 4, 1], nonFinite: [] }]);
+  expect(inverses.output.tensors).toMatchObject([
+    { data: [null, 0.5, 0.25, null], nonFinite: [{ kind: 'INFINITY', indices: [0, 3] }] },
+  ]);
+});
+
+test('NaN from the example does not fail the import', async () => {
+  const { version } = await app.query('{ version(ref: "nan") { state stateReason } }');
+  const { output } = await predict('nan', { datatype: 'FP32', shape: [1], data: [-1] });
+
+  expect(version).toEqual({ state: 'READY', stateReason: null });
+  expect(output.tensors[0].nonFinite).toEqual([{ kind: 'NAN', indices: [0] }]);
+});
+
+test.each([
+  ['a list', { data: [] }],
+  ['base64', { base64: '' }],
+])('a tensor without rows, sent as %s, has an answer without rows', async (_, contents) => {
+  const { id, output } = await predict('fp32', { datatype: 'FP32', shape: [0, 2], ...contents });
+  const again = await app.query(AGAIN, { id });
+
+  expect(output.tensors).toEqual([{ name: 'y', datatype: 'FP32', shape: [0, 2], data: [], nonFinite: [], base64: '' }]);
+  expect(again.prediction.output).toEqual(output);
+});
+
+test('a tensor with rows that have no values is summed to zero, also among other inputs', async () => {
+  const inputs = [[], [5, 6]].map((data) => ({
+    tensors: [{ name: 'x', datatype: 'FP32', shape: [1, data.length], data: [data] }],
+  }));
+
+  const { predictMany } = await app.query(
+    `mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { prediction { ${TENSORS} } } } }`,
+    { input: { model: 'sums', inputs } },
+  );
+
+  const answers = predictMany.results.map(({ prediction }: Data) => prediction.output.tensors[0].data);
+  expect(answers).toEqual([[0], [11]]);
+});
+
+test.each([
+  ['uint8', 'UINT8', [1, 256], 'the value does not fit UINT8, which holds whole numbers from 0 to 255'],
+  [
+    'int32',
+    'INT32',
+    [1, 2 ** 31],
+    'the value does not fit INT32, which holds whole numbers from -2147483648 to 2147483647',
+  ],
+  [
+    'int64',
+    'INT64',
+    [1, 2 ** 60],
+    'a JSON number beyond 2^53 loses digits: send it as a string, such as "9007199254740993"',
+  ],
+  [
+    'int64',
+    'INT64',
+    [1, '9223372036854775808'],
+    'the value does not fit INT64, which holds whole numbers from -9223372036854775808 to 9223372036854775807',
+  ],
+  ['fp32', 'FP32', [1, 1e300], 'the value does not fit FP32, which holds numbers up to 3.4028234663852886e+38'],
+])('a value that %s does not hold, %s %j, is refused with what fits', async (model, datatype, data, message) => {
+  const input = { tensors: [{ name: 'x', datatype, shape: [1, 2], data }] };
+  const { predict } = await app.query(
+    'mutation ($input: PredictInput!) { predict(input: $input) { problem { ... on InvalidInput { problems { code message } } } } }',
+    { input: { model, input } },
+  );
+
+  expect(predict.problem.problems).toEqual([{ code: 'OUT_OF_RANGE', message }]);
 });
 
 test('one input may have more rows than the maximum batch', async () => {

@@ -71,6 +71,7 @@ export function versionOf(modelId: string, number: number, i: number): NewVersio
     variants: '[]',
     preload: 0,
     test_dataset: 'numbers',
+    verification: null,
   };
 }
 

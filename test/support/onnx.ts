@@ -7,14 +7,26 @@ import { PbfWriter } from 'pbf';
 type Fields = (writer: PbfWriter) => void;
 
 /** Element types of TensorProto. */
-export const TYPE = { FP32: 1, INT32: 6, INT64: 7, BYTES: 8, BOOL: 9, FP16: 10 } as const;
+export const TYPE = {
+  FP32: 1,
+  UINT8: 2,
+  INT8: 3,
+  INT32: 6,
+  INT64: 7,
+  BYTES: 8,
+  BOOL: 9,
+  FP16: 10,
+  FP64: 11,
+  BF16: 16,
+} as const;
 export type TypeName = keyof typeof TYPE;
 
 /** An input or output. A size is a string if it is symbolic. */
 export interface ValueInfo {
   readonly name: string;
   readonly type: TypeName;
-  readonly shape: readonly (number | string)[];
+  /** Null if it is not declared. */
+  readonly shape: readonly (number | string)[] | null;
 }
 
 export interface NodeSpec {
@@ -39,6 +51,13 @@ export interface Initializer {
   readonly name: string;
   readonly shape: readonly number[];
   readonly data: readonly number[] | Float32Array;
+  /** Puts the data into a data file. `again`: a second location. By default, the length is that of the data. */
+  readonly file?: {
+    readonly location: string;
+    readonly offset: number | string;
+    readonly length?: number;
+    readonly again?: string;
+  };
 }
 
 export interface GraphSpec {
@@ -54,11 +73,14 @@ const IR_VERSION = 8;
 const OPSET = 13;
 
 /** The bytes of a model file. */
-export function encodeModel(graph: GraphSpec, { opset = OPSET } = {}): Buffer {
+export function encodeModel(
+  graph: GraphSpec,
+  { opset = OPSET, irVersion = IR_VERSION, producer = 'modelgraph-test' } = {},
+): Buffer {
   return Buffer.from(
     bytes((w) => {
-      w.writeVarintField(1, IR_VERSION);
-      w.writeStringField(2, 'modelgraph-test');
+      w.writeVarintField(1, irVersion);
+      w.writeStringField(2, producer);
       w.writeBytesField(7, encodeGraph(graph));
       w.writeBytesField(
         8,
@@ -121,11 +143,11 @@ function encodeValueInfo({ name, type, shape }: ValueInfo): Uint8Array {
   const dimension = (size: number | string) =>
     bytes((w) => (typeof size === 'number' ? w.writeVarintField(1, size) : w.writeStringField(2, size)));
   const shapeBytes = bytes((w) => {
-    for (const size of shape) w.writeBytesField(1, dimension(size));
+    for (const size of shape ?? []) w.writeBytesField(1, dimension(size));
   });
   const tensorType = bytes((w) => {
     w.writeVarintField(1, TYPE[type]);
-    w.writeBytesField(2, shapeBytes);
+    if (shape) w.writeBytesField(2, shapeBytes);
   });
   return bytes((w) => {
     w.writeStringField(1, name);
@@ -144,13 +166,26 @@ function encodeInts(tensor: Initializer): Uint8Array {
   return encodeTensor(tensor, TYPE.INT64, new Uint8Array(BigInt64Array.from(Array.from(tensor.data), BigInt).buffer));
 }
 
-function encodeTensor({ name, shape }: Initializer, type: number, raw: Uint8Array): Uint8Array {
+function encodeTensor({ name, shape, file }: Initializer, type: number, raw: Uint8Array): Uint8Array {
   return bytes((w) => {
     for (const size of shape) w.writeVarintField(1, size);
     w.writeVarintField(2, type);
     w.writeStringField(8, name);
-    w.writeBytesField(9, raw);
+    if (file) writeDataFile(w, { length: raw.length, ...file });
+    else w.writeBytesField(9, raw);
   });
+}
+
+function writeDataFile(w: PbfWriter, { again, ...entries }: NonNullable<Initializer['file']>): void {
+  for (const [key, value] of [...Object.entries(entries), ...(again ? [['location', again]] : [])])
+    w.writeBytesField(
+      13,
+      bytes((entry) => {
+        entry.writeStringField(1, String(key));
+        entry.writeStringField(2, String(value));
+      }),
+    );
+  w.writeVarintField(14, 1);
 }
 
 function bytes(fields: Fields): Uint8Array {

@@ -3,8 +3,10 @@ export const OUTPUT = `output {
   __typename
   ... on Classification { label score classes(first: 100) { label score } }
   ... on Regression { value unit }
+  ... on Values { values { name value unit } }
   ... on Embedding { dimensions vector vectorBase64 }
   ... on Similarities { scores }
+  ... on Ranking { ranked: items { index text score } }
   ... on Detections { items { label score box { xmin ymin xmax ymax } } all: items(threshold: 0.05) { score } }
   ... on Tokens {
     none: items(aggregation: NONE) { ...Span }
@@ -15,7 +17,7 @@ export const OUTPUT = `output {
   }
   ... on Answer { text answerScore: score start end }
   ... on Fillings { fillings: items(first: 20) { token text score sequence } }
-  ... on Tensors { tensors { name datatype shape data base64 } }
+  ... on Tensors { tensors { name datatype shape data base64 nonFinite { kind indices } } }
 }`;
 
 /** The fragment that `OUTPUT` uses; add it to the document. */

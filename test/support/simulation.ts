@@ -100,6 +100,7 @@ class SimulatedChild implements Child {
     return {
       tools: { imageToFloats: () => Promise.reject(new Error('the simulation has no image models')) },
       readArtifact: async () => new Uint8Array(),
+      verifyFile: async () => {},
       openSession: async () => ({ run, release: async () => {}, inputs: [], outputs: [] }) as never,
       openTokenizer: () => {
         throw new Error('the simulation has no text models');
@@ -200,6 +201,7 @@ export function simulatedVersion(key = 'v', maxBatch = 32, exampleValue = 1): En
     artifactSha256: '',
     artifactPath: '',
     artifactBytes: 100,
+    dataBlobs: { folder: '', paths: [] },
     tokenizerPath: null,
     spec: {
       task: 'TENSOR',

@@ -28,6 +28,7 @@ const CHOICES: Readonly<Partial<Record<TaskName, Choice>>> = {
     model: 'tiny-nli',
     input: { zeroShot: { text: 'the movie', labels: ['film', 'travel'] } },
   },
+  TEXT_RANKING: { model: 'tiny-ranker', input: { ranking: { query: 'the movie', documents: ['paris', 'film'] } } },
   FILL_MASK: { model: 'tiny-mlm' },
   QUESTION_ANSWERING: {
     model: 'tiny-qa',
@@ -58,7 +59,8 @@ const FIND = `query ($task: Task!) {
 const SIGNATURE = 'query ($ref: VersionRef!) { version(ref: $ref) { signature { example } } }';
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { problem { message } prediction { output {
   ... on Classification { label score } ... on Regression { value unit } ... on Embedding { dimensions vector }
-  ... on Similarities { scores } ... on Detections { items { label score box { xmin ymin xmax ymax } } }
+  ... on Similarities { scores } ... on Ranking { items { index text score } }
+  ... on Detections { items { label score box { xmin ymin xmax ymax } } }
   ... on Tokens { items { label score word start end } } ... on Answer { text score start end }
   ... on Fillings { items(first: 1) { text score sequence } } ... on Tensors { tensors { name shape data } } } } } }`;
 

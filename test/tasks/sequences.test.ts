@@ -1,6 +1,6 @@
 /** Truncation, windows and templates of token sequences. */
 
-import { encodeBeginning, sequenceOf, truncate, windowsOf } from '#src/tasks/sequences.js';
+import { encodeBeginning, sequenceOf, truncate, truncatePair, windowsOf } from '#src/tasks/sequences.js';
 import { openTokenizer } from '#src/worker/native/tokenizer.js';
 import { golden } from '../support/tokenizers.js';
 
@@ -49,4 +49,22 @@ test('windows overlap by the stride, reach the end, and each adds new tokens', (
     [80, 100],
   ]);
   expect(windowsOf(encoded, 16, 16).length).toBeLessThan(50);
+});
+
+/** `[budget, tokens of A, tokens of B, tokens kept of A, of B]` by `longest_first` of tokenizers 0.23 for Python. */
+test.each([
+  [5, 2, 3, 2, 3],
+  [1, 2, 1, 1, 0],
+  [1, 1, 2, 0, 1],
+  [3, 5, 4, 2, 1],
+  [3, 5, 2, 2, 1],
+  [3, 2, 5, 1, 2],
+  [5, 9, 3, 3, 2],
+  [5, 3, 9, 2, 3],
+  [5, 9, 9, 2, 3],
+  [5, 9, 1, 4, 1],
+  [5, 0, 9, 0, 5],
+  [4, 9, 3, 2, 2],
+])('of a budget of %i tokens, a pair of %i and %i gets %i and %i', (budget, a, b, ofA, ofB) => {
+  expect(truncatePair([a, b], budget)).toEqual([ofA, ofB]);
 });

@@ -49,7 +49,7 @@ const PLACES: Readonly<Record<string, { readonly input: Places; readonly output:
     input: {
       inputs: 'ModelInput.text',
       normalize: { without: 'a setting of the version, so that its embeddings are comparable' },
-      prompt_name: { without: 'the prompt is part of the text' },
+      prompt_name: 'PromptedTextInput.prompt',
       truncate: { without: 'long texts are always truncated; see Prediction.truncated' },
       truncation_direction: { without: 'the end is always cut off' },
     },
@@ -116,6 +116,7 @@ const WITHOUT_SPEC = [
   'image-feature-extraction',
   'tabular-classification',
   'tabular-regression',
+  'text-ranking',
   // Not a task of Hugging Face.
   'tensor',
 ];

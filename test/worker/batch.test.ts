@@ -69,3 +69,25 @@ test('a run has at most maxRows rows and maxValues tokens', () => {
     [3, 4],
   ]);
 });
+
+const bag = (...ids: number[]): TensorData[] => [
+  { name: 'ids', datatype: 'INT64', shape: [ids.length], data: BigInt64Array.from(ids, BigInt), ragged: 'values' },
+  { name: 'offsets', datatype: 'INT64', shape: [1], data: BigInt64Array.of(0n), ragged: 'starts' },
+];
+
+test('rows of any length are joined to one, with the place where each begins', () => {
+  const rows = [bag(1, 2, 3), bag(4), bag(5, 6)];
+
+  const [run] = formRuns(rows, { maxRows: 8, maxValues: 4096 });
+  const [ids, offsets] = stack((run as number[]).map((i) => rows[i] as TensorData[]));
+
+  expect(run).toEqual([0, 1, 2]);
+  expect(ids).toMatchObject({ shape: [6], data: BigInt64Array.of(1n, 2n, 3n, 4n, 5n, 6n) });
+  expect(offsets).toMatchObject({ shape: [3], data: BigInt64Array.of(0n, 3n, 4n) });
+});
+
+test('joined rows have at most the given number of values, unless one of them alone has more', () => {
+  const rows = [bag(1, 2), bag(3, 4), bag(5, 6), bag(1, 2, 3, 4, 5), bag(7)];
+
+  expect(formRuns(rows, { maxRows: 8, maxValues: 4 })).toEqual([[0, 1], [2], [3], [4]]);
+});

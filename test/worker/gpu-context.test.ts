@@ -15,6 +15,7 @@ test('the first version that is loaded on a GPU is charged its own memory only',
   const runtime = {
     tools: {},
     readArtifact: async () => new Uint8Array(),
+    verifyFile: async () => {},
     openSession: open,
     dataBytes: async () => (opened === 0 ? 0 : CONTEXT_BYTES + opened * VERSION_BYTES),
   } as unknown as WorkerRuntime;

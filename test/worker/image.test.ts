@@ -35,6 +35,17 @@ interface Goldens {
   }[];
 }
 
+/** A resized image, as `goldens/make-resizes.py` writes it. */
+interface Resize {
+  readonly from: readonly [number, number];
+  readonly to: readonly [number, number];
+  readonly resample: ImageSpec['resample'];
+  readonly png: string;
+  /** Base64 of the levels, as interleaved RGB. */
+  readonly levels: string;
+}
+
+const resizes: readonly Resize[] = JSON.parse(readFileSync(path.join(GOLDENS, 'resizes.json'), 'utf8'));
 const goldens: Goldens = JSON.parse(readFileSync(path.join(GOLDENS, 'images.json'), 'utf8'));
 const golden = gunzipSync(readFileSync(path.join(GOLDENS, 'images.bin.gz')));
 
@@ -42,6 +53,7 @@ const golden = gunzipSync(readFileSync(path.join(GOLDENS, 'images.bin.gz')));
 const LEVELS: ImageSpec = {
   resize: null,
   resample: 'bilinear',
+  pillow: 13,
   crop: null,
   pad: null,
   color: 'rgb',
@@ -99,6 +111,27 @@ describe('resizing', () => {
     },
   );
 
+  test.each(resizes)(
+    '$from to $to with $resample equals OpenCV 5 and Pillow 13 bit for bit',
+    async ({ png, to: [width, height], resample, levels }) => {
+      const resize = { kind: 'exact', width, height } as const;
+
+      const { data } = await preprocess(Buffer.from(png, 'base64'), { resize, resample });
+
+      expect(difference(data, Buffer.from(levels, 'base64'))).toBe(0);
+    },
+  );
+
+  test('specs of earlier releases keep their order of passes', async () => {
+    const { png, levels } = resizes.find(({ from, resample }) => from[1] === 20 && resample === 'bilinear') as Resize;
+    const { pillow: _, ...earlier } = LEVELS;
+    const resize = { kind: 'exact', width: 6, height: 6 } as const;
+
+    const { data } = await imageToFloats(Buffer.from(png, 'base64'), { ...earlier, resize }, MAX_PIXELS);
+
+    expect(difference(data, Buffer.from(levels, 'base64'))).toBe(1);
+  });
+
   test('computes the same target sizes as Hugging Face', async () => {
     for (const { source, resize, content } of goldens.sizes) {
       const image = await gradient(...source)
@@ -152,6 +185,28 @@ describe('cropping and padding', () => {
     const free = [0, 1, 2].map((c) => Math.fround((114 / 255 - (scale.mean[c] ?? 0)) / (scale.std[c] ?? 1)));
     const rest = Array.from({ length: 20 * 7 }, () => free).flat();
     expect(difference(padded.data, [...alone.data, ...rest])).toBe(0);
+  });
+
+  test('centered padding in a color puts an odd row at the bottom, as Ultralytics does', async () => {
+    const resize = { kind: 'inside', width: 20, height: 20, rounds: true } as const;
+    const pad = { width: 20, height: 20, level: [114, 115, 116], position: 'center' } as const;
+
+    const { data, ...frame } = await preprocess(stored('rgb.png'), { resize, pad });
+
+    // 31 rows of 45 become 13.8, which is rounded to 14.
+    expect(frame).toMatchObject({ contentWidth: 20, contentHeight: 14, left: 0, top: 3 });
+    expect([...data.subarray(0, 3)]).toEqual([114, 115, 116]);
+    expect([...data.subarray(-3)]).toEqual([114, 115, 116]);
+    const odd = await preprocess(stored('rgb.png'), { resize, pad: { ...pad, height: 21 } });
+    expect(odd).toMatchObject({ top: 3, height: 21 });
+  });
+
+  test('padding after normalization holds values of the tensor', async () => {
+    const pad = { width: 46, height: 31, level: 0, isNormalized: true } as const;
+
+    const { data } = await preprocess(stored('rgb.png'), { ...IMAGENET, pad });
+
+    expect([...data.subarray(45 * 3, 46 * 3)]).toEqual([0, 0, 0]);
   });
 
   test('an image larger than the padded size is cropped at the right and bottom', async () => {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { SessionThread } from '#src/worker/native/session-thread.js';
 import { STORE } from '../support/app.js';
 
-const OPTIONS = { provider: 'cpu', emptyFolder: '/var/empty' };
+const OPTIONS = { provider: 'cpu', dataFolder: '/var/empty' };
 
 const tensor = (value: unknown) =>
   ({

@@ -69,6 +69,8 @@ export interface VersionTable {
   variants: string;
   preload: number;
   test_dataset: string | null;
+  /** JSON of Verification; null if the version failed, or was imported by a release that did not record it. */
+  verification: string | null;
   created_at: number;
   updated_at: number;
 }

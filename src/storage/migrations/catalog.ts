@@ -17,6 +17,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '011_model_metrics': { up: keepModelMetrics },
   '012_facet_counts': { up: keepFacetCounts },
   '013_latency': { up: createLatency },
+  '014_verification': { up: addVerification },
 };
 
 async function addVariants(db: Kysely<unknown>): Promise<void> {
@@ -24,6 +25,10 @@ async function addVariants(db: Kysely<unknown>): Promise<void> {
     .alterTable('version')
     .addColumn('variants', 'text', (c) => c.notNull().defaultTo('[]'))
     .execute();
+}
+
+async function addVerification(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('version').addColumn('verification', 'text').execute();
 }
 
 /**

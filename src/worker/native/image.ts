@@ -9,8 +9,9 @@
  */
 import sharp, { type Sharp } from 'sharp';
 import type { PreprocessedImage } from '../../tasks/image.js';
-import type { ImageSpec } from '../../tasks/spec.js';
+import type { ImageSpec, PadSpec } from '../../tasks/spec.js';
 import { type Pixels, resample, type Size } from './resample.js';
+import { isOpencv, resampleLikeOpencv } from './resample-opencv.js';
 
 /** The image cannot be decoded, or exceeds the pixel limit; in that case the message contains "pixel limit". */
 export class UnreadableImageError extends Error {}
@@ -40,7 +41,7 @@ export async function imageToFloats(bytes: Uint8Array, spec: ImageSpec, maxPixel
   const { image, isCmyk, source } = await openImage(bytes, maxPixels);
   const content = resizedSize(source, spec.resize);
   checkSizes(source, content, maxPixels);
-  const pixels = resample(await decodePixels(image, isCmyk), content, spec.resample);
+  const pixels = resized(await decodePixels(image, isCmyk), content, spec);
   const frame = tensorFrameOf(content, spec);
   return {
     data: toFloats(pixels, frame, spec),
@@ -53,6 +54,10 @@ export async function imageToFloats(bytes: Uint8Array, spec: ImageSpec, maxPixel
     left: frame.left,
     top: frame.top,
   };
+}
+
+function resized(pixels: Pixels, to: Size, { resample: name, pillow }: ImageSpec): Pixels {
+  return isOpencv(name) ? resampleLikeOpencv(pixels, to, name) : resample(pixels, to, name, pillow);
 }
 
 /** Reads only the header. */
@@ -110,7 +115,8 @@ function resizedSize(source: Size, resize: ImageSpec['resize']): Size {
   if (resize.kind === 'exact') return { width: resize.width, height: resize.height };
   if (resize.kind === 'shortest') return inMultiples(shortestEdge(source, resize), resize.multiple ?? 1);
   const scale = Math.min(resize.height / source.height, resize.width / source.width);
-  return atLeastOne(source.width * scale, source.height * scale);
+  const round = resize.rounds ? roundHalfEven : Math.trunc;
+  return atLeastOne(round(source.width * scale), round(source.height * scale));
 }
 
 /**
@@ -143,20 +149,24 @@ function roundHalfEven(value: number): number {
   return value % 1 === 0.5 && rounded % 2 === 1 ? rounded - 1 : rounded;
 }
 
-/** The area of the tensor, the position of the image in it, and the level that fills the rest. */
+/** The area of the tensor, the position of the image in it, and what fills the rest. */
 interface TensorFrame extends Size {
   readonly left: number;
   readonly top: number;
-  readonly level: number;
+  readonly fill: Pick<PadSpec, 'level' | 'isNormalized'>;
 }
 
-/** Hugging Face's `center_crop`: an odd pixel is cropped at the right and bottom, and padded at the left and top. */
+/**
+ * A crop like Hugging Face's `center_crop`: an odd pixel is cropped at the right and bottom, and padded at the left and
+ * top. With centered padding, as for YOLO, it is padded at the right and bottom.
+ */
 function tensorFrameOf(content: Size, { crop, pad }: ImageSpec): TensorFrame {
-  if (!crop) return { left: 0, top: 0, level: 0, ...content, ...pad };
-  const { width, height } = crop;
-  const left = (width - content.width + 1) >> 1;
-  const top = (height - content.height + 1) >> 1;
-  return { width, height, left, top, level: 0 };
+  const { width, height } = crop ?? pad ?? content;
+  const odd = crop ? 1 : 0;
+  const isCentered = crop !== null || pad?.position === 'center';
+  const left = isCentered ? (width - content.width + odd) >> 1 : 0;
+  const top = isCentered ? (height - content.height + odd) >> 1 : 0;
+  return { width, height, left, top, fill: crop || !pad ? { level: 0 } : pad };
 }
 
 function toFloats(pixels: Pixels, frame: TensorFrame, { color, layout, ...scale }: ImageSpec): Float32Array {
@@ -167,8 +177,10 @@ function toFloats(pixels: Pixels, frame: TensorFrame, { color, layout, ...scale 
   for (const [channel, start] of order.entries()) {
     const normalized = (level: number) =>
       (level * scale.rescaleFactor - (scale.mean[channel] ?? 0)) / (scale.std[channel] ?? 1);
-    const to = layout === 'NCHW' ? { start: channel * size, step: 1 } : { start: channel, step: order.length };
-    fillChannel(data, to, { count: size, value: normalized(frame.level) });
+    const to = layout.endsWith('CHW') ? { start: channel * size, step: 1 } : { start: channel, step: order.length };
+    const { level, isNormalized } = frame.fill;
+    const filling = typeof level === 'number' ? level : (level[start] ?? 0);
+    fillChannel(data, to, { count: size, value: isNormalized ? filling : normalized(filling) });
     // There are only 256 levels, so each is normalized once.
     const table = Float32Array.from({ length: 256 }, (_, level) => normalized(level));
     copyChannel({ ...levels, start, size: pixels }, { data, ...to, frame }, table);

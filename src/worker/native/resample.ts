@@ -3,7 +3,7 @@
  *
  * Pure. Pixels are stored row by row as RGB, with levels from 0 to 255.
  */
-import type { ImageSpec } from '../../tasks/spec.js';
+import type { ImageSpec, ResampleName } from '../../tasks/spec.js';
 
 export interface Pixels {
   readonly data: Uint8Array | Uint8ClampedArray;
@@ -28,6 +28,7 @@ const RESAMPLING_FILTERS = {
   bicubic: { support: 2, weightAt: bicubic },
   lanczos: { support: 3, weightAt: (x: number) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
 } as const;
+export type PillowFilter = Extract<ResampleName, 'nearest' | keyof typeof RESAMPLING_FILTERS>;
 type Filter = (typeof RESAMPLING_FILTERS)[keyof typeof RESAMPLING_FILTERS];
 
 function bicubic(distance: number): number {
@@ -37,14 +38,19 @@ function bicubic(distance: number): number {
 }
 
 /**
- * Resizes both axes. The result is rounded after each axis, so the order affects the last bit. The width comes first,
- * unless only the height shrinks, so that the intermediate image is never larger than both source and target.
+ * Resizes both axes. The result is rounded after each axis, so the order affects the last bit. `pillow` is the version
+ * whose order applies; undefined for specs of earlier releases.
  */
-export function resample(from: Pixels, to: Size, filter: ImageSpec['resample']): Pixels {
+export function resample(from: Pixels, to: Size, filter: PillowFilter, pillow: ImageSpec['pillow']): Pixels {
   if (filter === 'nearest') return pickNearest(from, to);
-  const { width, height } = to;
-  const steps = width > from.width && height < from.height ? [changeHeight, changeWidth] : [changeWidth, changeHeight];
-  return steps.reduce((pixels, step) => step(pixels, { width, height }, RESAMPLING_FILTERS[filter]), from);
+  const steps = isHeightFirst(from, to, pillow) ? [changeHeight, changeWidth] : [changeWidth, changeHeight];
+  return steps.reduce((pixels, step) => step(pixels, to, RESAMPLING_FILTERS[filter]), from);
+}
+
+/** Pillow 13 starts with the height if that loses more than twice as many pixels as the width. */
+function isHeightFirst(from: Size, to: Size, pillow: ImageSpec['pillow']): boolean {
+  if (pillow === undefined) return to.width > from.width && to.height < from.height;
+  return to.height < from.height && from.height - to.height > 2 * (from.width - to.width);
 }
 
 /** For each target pixel: the first source pixel, the number of source pixels, and their weights, `stride` apart. */

@@ -11,8 +11,11 @@ import type { TensorSpec } from '../../tasks/spec.js';
 export interface SessionOptions {
   /** 'cuda', 'webgpu' or 'cpu'. ONNX Runtime throws if it is not available and never falls back to another. */
   readonly provider: string;
-  /** An empty folder for external data. Without it, a model could read files below the working directory. */
-  readonly emptyFolder: string;
+  /**
+   * The folder with the data files of the graph, an empty one if it has none. Without it, a model could read files below the
+   * working directory.
+   */
+  readonly dataFolder: string;
 }
 
 export class Session {
@@ -29,14 +32,14 @@ export class Session {
   }
 
   /** @throws Error with ONNX Runtime's message if it cannot load the model, or if an input is not a tensor */
-  static async open(bytes: Uint8Array, { provider, emptyFolder }: SessionOptions): Promise<Session> {
+  static async open(bytes: Uint8Array, { provider, dataFolder }: SessionOptions): Promise<Session> {
     const session = await InferenceSession.create(bytes, {
       executionProviders: [provider],
       intraOpNumThreads: 1,
       interOpNumThreads: 1,
       // Fatal only: ONNX Runtime throws its errors as exceptions too, so they need no log on stderr.
       logSeverityLevel: 4,
-      extra: { session: { model_external_initializers_file_folder_path: emptyFolder } },
+      extra: { session: { model_external_initializers_file_folder_path: dataFolder } },
     });
     const opened = new Session(session);
     if (opened.inputs.length < session.inputMetadata.length) {

@@ -152,6 +152,10 @@ async function inputsOfKey(key: string, { model, example, output }: Subject): Pr
     const sentences = Array.from({ length: 256 }, () => words.slice(0, 2_000));
     return [{ kind: '256 sentences', input: { similarity: { source: 'a', sentences } } }];
   }
+  if (key === 'ranking') {
+    const documents = Array.from({ length: 256 }, () => words.slice(0, 2_000));
+    return [{ kind: '256 documents', input: { ranking: { query: 'a', documents } } }];
+  }
   if (key === 'zeroShot') {
     const labels = Array.from({ length: 100 }, (_, i) => `label ${i}`);
     return [{ kind: '100 labels', input: { zeroShot: { text: words, labels } } }];

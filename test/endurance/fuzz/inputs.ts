@@ -70,7 +70,7 @@ function modelInput(random: Random, { images }: Material, { example, inputs }: T
   if ('image' in example) return { image: { base64: mutateImage(random, images) } };
   if ('row' in example) return { row: row(random, example['row'] as Record<string, unknown>) };
   if ('text' in example) return { text: text(random, example['text'] as string) };
-  for (const key of ['question', 'similarity', 'zeroShot'] as const)
+  for (const key of ['question', 'similarity', 'zeroShot', 'ranking'] as const)
     if (key in example) return { [key]: texts(random, example[key] as Record<string, unknown>) };
   return random() < 0.5 ? { tensors: tensors(random, inputs) } : mutateJson(random, example);
 }

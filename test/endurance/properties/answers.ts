@@ -44,42 +44,37 @@ function judgeProblem({ code, message, problems }: Data, input: Input, path: rea
   return { kind: 'invalid' };
 }
 
-/** JSON has no NaN; it is written as null. */
+/** JSON has no NaN; it is written as null. Tensors are returned as the graph computes them, and say where they are not finite. */
 function isFiniteAll(value: Data): boolean {
+  if (value?.__typename === 'Tensors') return true;
   if (Array.isArray(value)) return value.every((one) => one !== null && isFiniteAll(one));
   return typeof value !== 'object' || value === null || Object.values(value).every(isFiniteAll);
 }
 
-/** The output type of each task. */
-const TYPES: Readonly<Record<string, string>> = {
-  TABULAR_CLASSIFICATION: 'Classification',
-  TEXT_CLASSIFICATION: 'Classification',
-  ZERO_SHOT_CLASSIFICATION: 'Classification',
-  IMAGE_CLASSIFICATION: 'Classification',
-  TABULAR_REGRESSION: 'Regression',
-  FEATURE_EXTRACTION: 'Embedding',
+/** The type that answers a text, for tasks whose usual input is another. */
+const TEXT_TYPES: Readonly<Record<string, string>> = {
   SENTENCE_SIMILARITY: 'Embedding',
-  IMAGE_FEATURE_EXTRACTION: 'Embedding',
-  OBJECT_DETECTION: 'Detections',
-  TOKEN_CLASSIFICATION: 'Tokens',
-  QUESTION_ANSWERING: 'Answer',
-  FILL_MASK: 'Fillings',
-  TENSOR: 'Tensors',
+  TEXT_RANKING: 'Classification',
 };
 
 function complaintAbout(subject: Subject, input: Input, output: Data): Complaint {
   const { __typename: type } = output;
-  const expected = 'similarity' in input ? 'Similarities' : TYPES[subject.task];
+  const ofText = TEXT_TYPES[subject.task] ?? subject.signature.outputType;
+  const expected = 'similarity' in input ? 'Similarities' : 'ranking' in input ? 'Ranking' : ofText;
   if (type !== expected && !('tensors' in input && type === 'Tensors')) return `${type} instead of ${expected}`;
   switch (type) {
     case 'Classification':
       return aboutClassification(subject, input, output);
     case 'Regression':
       return Number.isFinite(output.value) ? isFine : 'a value that is not a number';
+    case 'Values':
+      return aboutValues(subject, output);
     case 'Embedding':
       return aboutVector(subject, output);
     case 'Similarities':
       return aboutSimilarities(input, output);
+    case 'Ranking':
+      return aboutRanking(input, output);
     case 'Detections':
       return aboutDetections(subject, output);
     case 'Tokens':
@@ -93,6 +88,12 @@ function complaintAbout(subject: Subject, input: Input, output: Data): Complaint
   }
 }
 
+function aboutValues({ signature }: Subject, { values }: Data): Complaint {
+  const nameOf = ({ name, unit }: Data) => `${name} ${unit}`;
+  if (values.map(nameOf).join() !== signature.targets.map(nameOf).join()) return 'values that are not the targets';
+  return values.every(({ value }: Data) => Number.isFinite(value)) ? isFine : 'a value that is not a number';
+}
+
 function aboutClassification({ task, signature }: Subject, input: Input, { label, score, classes }: Data): Complaint {
   const labels: readonly string[] = input['zeroShot']?.labels ?? signature.labels;
   if (labels.length > 0 && !labels.includes(label)) return `the label ${label} is none`;
@@ -104,7 +105,9 @@ function aboutClassification({ task, signature }: Subject, input: Input, { label
   if (!isDescending(scores)) return 'classes that are not sorted by score';
   if (!scores.every(isProbability)) return 'a score outside 0 to 1';
   const isShared =
-    task === 'ZERO_SHOT_CLASSIFICATION' ? !input['zeroShot']?.multiLabel && labels.length > 1 : !signature.multiLabel;
+    task === 'ZERO_SHOT_CLASSIFICATION'
+      ? !input['zeroShot']?.multiLabel && labels.length > 1
+      : task !== 'TEXT_RANKING' && !signature.multiLabel;
   const sum = scores.reduce((a, b) => a + b, 0);
   return isShared && labels.length <= 100 && Math.abs(sum - 1) > 1e-4 ? `the scores add up to ${sum}` : isFine;
 }
@@ -131,6 +134,16 @@ function aboutSimilarities(input: Input, { scores }: Data): Complaint {
   const { length } = input['similarity'].sentences;
   if (scores.length !== length) return `${scores.length} cosines for ${length} sentences`;
   return scores.every((score: number) => score >= -1 && score <= 1) ? isFine : 'a cosine outside −1 to 1';
+}
+
+function aboutRanking(input: Input, { ranked }: Data): Complaint {
+  const { documents } = input['ranking'];
+  if (ranked.length !== documents.length) return `${ranked.length} items for ${documents.length} documents`;
+  if (ranked.some(({ index, text }: Data) => documents[index] !== text)) return 'a text that is not that of its index';
+  if (new Set(ranked.map(({ index }: Data) => index)).size !== documents.length) return 'an index that appears twice';
+  const scores: number[] = ranked.map(({ score }: Data) => score);
+  if (!scores.every(isProbability)) return 'a score outside 0 to 1';
+  return isDescending(scores) ? isFine : 'documents that are not sorted by score';
 }
 
 function aboutDetections({ signature }: Subject, { items, all }: Data): Complaint {

@@ -6,10 +6,12 @@ import { type Data, post } from '../../support/graphql-client.ts';
 import { gradient } from '../../support/images.ts';
 import { baseImages } from '../fuzz/images.ts';
 import { type Column, imageInput, rowInput, type TensorSpec, tensorsInput } from './inputs.ts';
-import { anyText, questionInput, similarityInput, textInput, zeroShotInput } from './texts.ts';
+import { anyText, questionInput, rankingInput, similarityInput, textInput, zeroShotInput } from './texts.ts';
 
 export interface Signature {
   readonly inputKind: string;
+  readonly outputType: string;
+  readonly targets: readonly { readonly name: string; readonly unit: string | null }[];
   readonly columns: readonly Column[];
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
@@ -34,7 +36,7 @@ const WEIGHTS: Readonly<Record<string, number>> = { 'face-detector': 2, 'fashion
 
 const SURVEY = `{
   models(first: 60) { nodes { name task version { state signature {
-    inputKind labels multiLabel maskToken
+    inputKind outputType targets { name unit } labels multiLabel maskToken
     columns { name type minimum maximum categories }
     inputs { name datatype shape }
     outputs { name datatype shape }
@@ -97,6 +99,7 @@ export function inputOf({ task, signature }: Subject, images: readonly Buffer[])
     IMAGE: imageInput(images).map((image) => ({ image })),
     QUESTION: questionInput.map((question) => ({ question })),
     SIMILARITY: similarityInput.map((similarity) => ({ similarity })),
+    RANKING: rankingInput.map((ranking) => ({ ranking })),
     ZERO_SHOT: zeroShotInput.map((zeroShot) => ({ zeroShot })),
     TENSORS: tensorsInput(inputs, task !== 'TENSOR').map((tensors) => ({ tensors })),
   };

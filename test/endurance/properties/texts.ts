@@ -146,6 +146,8 @@ export const similarityInput = fc.record({
   ),
 });
 
+export const rankingInput = fc.record({ query: anyText, documents: similarityInput.map(({ sentences }) => sentences) });
+
 export const zeroShotInput = fc.record(
   {
     text: anyText,

@@ -96,6 +96,7 @@ async function versionOf({ databases }: App, dataDir: string): Promise<EngineVer
     spec: JSON.parse(spec),
     artifactSha256: digest,
     artifactPath,
+    dataBlobs: { folder: '', paths: [] },
     artifactBytes: Number(bytes),
     tokenizerPath: null,
   };

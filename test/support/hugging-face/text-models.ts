@@ -13,6 +13,7 @@ export function textModels(): Record<string, Folder> {
     'tiny-mlm': mlm(),
     'tiny-qa': qa(),
     'tiny-nli': nli(),
+    'tiny-ranker': ranker(),
   };
 }
 
@@ -228,5 +229,31 @@ function nli(): Folder {
   return textFolder('BertForSequenceClassification', graph, {
     id2label: labels('contradiction', 'neutral', 'entailment'),
     pipeline_tag: 'zero-shot-classification',
+  });
+}
+
+/**
+ * Ranking: how relevant a document is to a query. Both sum up these words: movie, film → film 2; paris, travel → travel 2.
+ * The logit is the dot product of the two sums minus 2, the score σ(logit). For "the movie", "film" scores σ(2) = 0.88080,
+ * "film film" σ(6) = 0.99753 and "paris" σ(−2) = 0.11920.
+ */
+function ranker(): Folder {
+  const graph = textGraph({
+    inputs: ['input_ids', 'attention_mask', 'token_type_ids'],
+    outputs: [floats('logits', ['batch', 1])],
+    nodes: [
+      ...bothTexts('words'),
+      node('Mul', ['sum_of_a', 'sum_of_b'], 'shared'),
+      node('ReduceSum', ['shared', 'axis_2'], 'x', keepDimensions(false)),
+      node('Sub', ['x', 'two'], 'logits'),
+    ],
+    floats: [
+      table('words', 2, { movie: [2, 0], film: [2, 0], paris: [0, 2], travel: [0, 2] }),
+      { name: 'two', shape: [1], data: [2] },
+    ],
+  });
+  return textFolder('BertForSequenceClassification', graph, {
+    id2label: labels('LABEL_0'),
+    pipeline_tag: 'text-ranking',
   });
 }

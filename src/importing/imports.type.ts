@@ -1,0 +1,32 @@
+import { Field, ObjectType } from 'type-graphql';
+import { enumOf } from '../graphql/enum.type.js';
+import { DateTime } from '../graphql/scalars.js';
+import type { ImportStage as Stage } from './import-progress.js';
+
+const ImportStage = enumOf<Stage>('ImportStage', 'How far the import of a folder is.', {
+  WAITING: 'The folder has changed. It is read once it has not changed for a second, and other folders may come first.',
+  IMPORTING: 'The folder is read, and new versions are tried.',
+  FINISHED: 'The import has ended. The versions of the model have their states.',
+});
+
+@ObjectType('Import', {
+  simpleResolvers: true,
+  description: 'Import of a folder of the model store, at the start of the server or when the folder has changed.',
+})
+export class ImportStatus {
+  @Field({ description: 'Name of the folder in the model store.' })
+  folder!: string;
+
+  @Field(() => ImportStage, { description: 'How far the import is.' })
+  stage!: Stage;
+
+  @Field(() => DateTime, { description: 'When the import reached this stage.' })
+  since!: Date;
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Why the folder could not be read, such as an error in model.yaml; null if it could. Reasons of single versions are in `Version.stateReason`.',
+  })
+  reason!: string | null;
+}

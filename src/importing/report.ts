@@ -1,0 +1,117 @@
+/** What an import has found out about a model, for its owner: as data and as text. */
+import { SYSTEM } from '../access/principal.js';
+import { findModelsByNames } from '../catalog/model.queries.js';
+import { findSpecs, findVariants, findVersionIdsOfModel, findVersionsByIds } from '../catalog/version.queries.js';
+import { type Signature, signatureOf, type Variant, type Version } from '../catalog/version.type.js';
+import type { CatalogDatabase } from '../storage/database.js';
+import type { VersionSpec } from '../tasks/tasks.js';
+
+export interface VersionReport {
+  readonly number: number;
+  readonly state: Version['state'];
+  readonly reason: string | null;
+  readonly artifact: Version['artifact'];
+  readonly dataFiles: NonNullable<VersionSpec['dataFiles']>;
+  readonly verification: Version['verification'];
+  readonly maxBatch: number | null;
+  readonly maxBatchReason: string | null;
+  readonly signature: Signature | null;
+  readonly variants: readonly Variant[];
+}
+
+export interface ModelReport {
+  readonly model: string;
+  readonly task: string | null;
+  readonly title: string | null;
+  /** Why the folder could not be read; null if it could. */
+  readonly reason: string | null;
+  readonly versions: readonly VersionReport[];
+  /** What the import has logged as a warning or an error. */
+  readonly messages: readonly string[];
+}
+
+export async function readReport(
+  db: CatalogDatabase,
+  name: string,
+  found: Pick<ModelReport, 'reason' | 'messages'>,
+): Promise<ModelReport> {
+  const [model] = await findModelsByNames(db, SYSTEM, [name]);
+  if (!model) return { model: name, task: null, title: null, versions: [], ...found };
+  const ids = await findVersionIdsOfModel(db, SYSTEM, model.id);
+  const specs = new Map((await findSpecs(db, SYSTEM, ids)).map(({ id, spec }) => [id, spec]));
+  const variants = new Map((await findVariants(db, SYSTEM, ids)).map(({ id, variants }) => [id, variants]));
+  const versions = (await findVersionsByIds(db, SYSTEM, ids))
+    .sort((a, b) => a.number - b.number)
+    .map((version) => reportOf(version, specs.get(version.id) ?? null, variants.get(version.id) ?? []));
+  return { model: model.name, task: model.task, title: model.title, versions, ...found };
+}
+
+function reportOf(version: Version, spec: VersionSpec | null, variants: readonly Variant[]): VersionReport {
+  const { number, state, stateReason: reason, artifact, verification } = version;
+  return {
+    number,
+    state,
+    reason,
+    artifact,
+    dataFiles: spec?.dataFiles ?? [],
+    verification,
+    maxBatch: spec?.maxBatch ?? null,
+    maxBatchReason: spec?.maxBatchReason ?? null,
+    signature: spec && signatureOf(spec),
+    variants,
+  };
+}
+
+/** Whether a server could answer with every version. */
+export function isUsable({ reason, versions }: ModelReport): boolean {
+  return reason === null && versions.length > 0 && versions.every(({ state }) => state === 'READY');
+}
+
+export function reportText(report: ModelReport): string {
+  const { model, task, title, reason, versions, messages } = report;
+  const lines = [`${model}${task === null ? '' : ` (${task}): ${title}`}`];
+  if (reason !== null) lines.push(`  the folder cannot be read: ${reason}`);
+  else if (versions.length === 0) lines.push('  the folder has no version');
+  for (const version of versions) lines.push(...versionLines(version));
+  if (messages.length > 0) lines.push('messages of the import:', ...messages.map((message) => `  ${message}`));
+  return lines.join('\n');
+}
+
+function versionLines(version: VersionReport): string[] {
+  const { number, state, reason, artifact, dataFiles, verification, maxBatch, maxBatchReason, variants } = version;
+  const lines = [`version ${number}: ${state}${reason === null ? '' : `: ${reason}`}`];
+  if (artifact)
+    lines.push(
+      `  size: ${artifact.sizeBytes} bytes, opset ${artifact.opset ?? 'not stated'}, ${artifact.producer ?? 'producer not stated'}`,
+    );
+  for (const { location, sizeBytes } of dataFiles) lines.push(`  data file: ${location}, ${sizeBytes} bytes`);
+  lines.push(...signatureLines(version.signature));
+  if (verification) lines.push(`  golden cases: ${verification.summary}`);
+  if (maxBatch !== null) lines.push(`  batches: up to ${maxBatch} (${maxBatchReason})`);
+  for (const variant of variants)
+    lines.push(`  variant ${variant.name}: ${variant.reason ?? `usable, ${variant.sizeBytes} bytes`}`);
+  return lines;
+}
+
+function signatureLines(signature: Signature | null): string[] {
+  if (!signature) return [];
+  const { inputKind, columns, inputs, outputs, labels, example } = signature;
+  const tensors = (list: Signature['inputs']) =>
+    list.map(({ name, datatype, shape }) => `${name} ${datatype} [${shape.map((size) => size ?? 'any').join(', ')}]`);
+  const lines = [
+    `  input: ${inputKind}, graph inputs ${tensors(inputs).join('; ')}`,
+    `  graph outputs: ${tensors(outputs).join('; ')}`,
+  ];
+  for (const { name, type, categories } of columns)
+    lines.push(`  column ${name}: ${type}${categories.length > 0 ? ` (${categories.join(', ')})` : ''}`);
+  if (labels.length > 0)
+    lines.push(
+      `  labels: ${labels.slice(0, MAX_LABELS).join(', ')}${labels.length > MAX_LABELS ? ` … ${labels.length} in all` : ''}`,
+    );
+  const text = JSON.stringify(example);
+  lines.push(`  example: ${text.length > MAX_EXAMPLE ? `${text.slice(0, MAX_EXAMPLE)}…` : text}`);
+  return lines;
+}
+
+const MAX_LABELS = 20;
+const MAX_EXAMPLE = 500;

@@ -1,0 +1,30 @@
+/** Facts about a tokenizer.json that its users need before it is opened. The file is part of the blob that workers read. */
+import { z } from 'zod';
+
+const blobSchema = z.looseObject({
+  tokenizer: z.looseObject({
+    truncation: z.looseObject({ max_length: z.number() }).nullish(),
+    added_tokens: z.array(z.looseObject({ content: z.string() })).nullish(),
+    model: z.looseObject({
+      vocab: z.union([z.record(z.string(), z.number()), z.array(z.tuple([z.string()]).rest(z.unknown()))]),
+    }),
+  }),
+});
+
+/** Where the tokenizer itself truncates texts, in tokens; null if it does not. */
+export function ownTruncation(blob: string): number | null {
+  return blobSchema.safeParse(JSON.parse(blob)).data?.tokenizer.truncation?.max_length ?? null;
+}
+
+/** The median length of the tokens of the vocabulary in code points, rounded down. At least 1. */
+export function medianTokenLength(blob: string): number {
+  const tokenizer = blobSchema.safeParse(JSON.parse(blob)).data?.tokenizer;
+  if (!tokenizer) return 1;
+  const { vocab } = tokenizer.model;
+  const tokens = Array.isArray(vocab) ? vocab.map(([token]) => token) : Object.keys(vocab);
+  const all = new Set([...tokens, ...(tokenizer.added_tokens ?? []).map(({ content }) => content)]);
+  const lengths = Uint32Array.from(all, (token) => Array.from(token).length).sort();
+  const middle = lengths.length / 2;
+  const [low = 1, high = 1] = [lengths[Math.ceil(middle) - 1], lengths[Math.floor(middle)]];
+  return Math.max(1, Math.floor((low + high) / 2));
+}

@@ -1,0 +1,97 @@
+/**
+ * Finds the data files that an ONNX file names, without reading the weights in it: it reads the file in windows, and
+ * skips data that no name can be in.
+ */
+import { type FileHandle, open } from 'node:fs/promises';
+import { collectLocations, type MessageName, partOf } from './external-data.js';
+import { fieldLength, MalformedProtobufError, readVarint } from './protobuf.js';
+
+/** Parts of the file that are in memory at a time, and parsed without a pause. */
+const WINDOW_BYTES = 64 * 1024;
+/** Of a tag and a length. */
+const LONGEST_HEADER_BYTES = 20;
+const MAX_DEPTH = 64;
+
+/**
+ * The locations of external data, in the order of the file; no more are looked for when there are more than `limit`. Those
+ * found so far if the file is damaged: the scan that follows says how.
+ *
+ * @throws Error if the file cannot be read
+ */
+export async function findDataLocations(file: string, limit: number): Promise<string[]> {
+  const handle = await open(file);
+  const found = new Set<string>();
+  try {
+    const { size } = await handle.stat();
+    await new LocationReader(handle, found, limit).read({ from: 0, to: size, message: 'model', depth: 0 });
+  } catch (error) {
+    if (!(error instanceof MalformedProtobufError)) throw error;
+  } finally {
+    await handle.close();
+  }
+  return [...found];
+}
+
+/** A message in the file, by its position. */
+interface Region {
+  readonly from: number;
+  readonly to: number;
+  readonly message: MessageName;
+  readonly depth: number;
+}
+
+class LocationReader {
+  readonly #handle: FileHandle;
+  readonly #found: Set<string>;
+  readonly #limit: number;
+  readonly #buffer = Buffer.allocUnsafe(WINDOW_BYTES);
+  /** Position of the window in the file, and its size. */
+  #start = 0;
+  #size = 0;
+
+  constructor(handle: FileHandle, found: Set<string>, limit: number) {
+    this.#handle = handle;
+    this.#found = found;
+    this.#limit = limit;
+  }
+
+  /** Reads small messages as a whole, and of large ones only what can lead to a location. */
+  async read({ from, to, message, depth }: Region): Promise<void> {
+    if (depth > MAX_DEPTH) throw new MalformedProtobufError('messages are nested too deeply');
+    if (to - from <= WINDOW_BYTES) return collectLocations(await this.#bytes(from, to), message, this.#found);
+    const own: Uint8Array[] = [];
+    for (let at = from; at < to; ) {
+      if (this.#found.size > this.#limit) return;
+      const { field, begin, end: size } = headerOf(await this.#bytes(at, Math.min(to, at + LONGEST_HEADER_BYTES)));
+      const end = at + size;
+      if (end > to) throw new MalformedProtobufError(`field ${field} is cut off`);
+      const part = partOf(message, field);
+      if (part) await this.read({ from: at + begin, to: end, message: part, depth: depth + 1 });
+      // Of a large tensor, everything but its data.
+      else if (message === 'tensor' && end - at <= MAX_ENTRY_BYTES) own.push(Buffer.from(await this.#bytes(at, end)));
+      at = end;
+    }
+    if (own.length > 0) collectLocations(Buffer.concat(own), message, this.#found);
+  }
+
+  /** Valid until the next call. `to - from` is at most the size of the window. */
+  async #bytes(from: number, to: number): Promise<Uint8Array> {
+    if (from < this.#start || to > this.#start + this.#size) {
+      this.#start = from;
+      this.#size = (await this.#handle.read(this.#buffer, 0, WINDOW_BYTES, from)).bytesRead;
+      if (to > from + this.#size) throw new MalformedProtobufError('the file ends early');
+    }
+    return this.#buffer.subarray(from - this.#start, to - this.#start);
+  }
+}
+
+/** Entries with names are short. */
+const MAX_ENTRY_BYTES = 8192;
+
+/** The number of a field, and where its content begins and ends, counted from the field. @throws MalformedProtobufError */
+function headerOf(bytes: Uint8Array): { readonly field: number; readonly begin: number; readonly end: number } {
+  const at = { position: 0 };
+  const key = readVarint(bytes, at);
+  const length = fieldLength(key % 8, bytes, at);
+  return { field: Math.floor(key / 8), begin: at.position, end: at.position + length };
+}

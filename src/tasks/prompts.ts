@@ -1,0 +1,38 @@
+/**
+ * Prompts of sentence-transformers: texts that stand before every text. A model was trained with them, so that its
+ * embeddings are wrong without them. A caller may choose one by name; without a name, the default prompt applies.
+ */
+import type { Problems } from './problems.js';
+import type { TextSpec } from './spec.js';
+
+export const MAX_PROMPTS = 256;
+/** In UTF-16 code units. */
+export const MAX_PROMPT_CHARACTERS = 4_000;
+
+interface WithText {
+  readonly text: Pick<TextSpec, 'prompts'> | null;
+}
+
+/** The text of a prompt, or that of the default prompt without a name; empty if there is none. */
+export function promptText({ text }: WithText, name: string | null = null): string {
+  const wanted = name ?? text?.prompts?.default;
+  return text?.prompts?.list.find((prompt) => prompt.name === wanted)?.text ?? '';
+}
+
+const MAX_SHOWN = 20;
+
+/** Checks that the version has a prompt of this name; null means the default. */
+export function checkPrompt(
+  name: string | null | undefined,
+  path: readonly string[],
+  { text }: WithText,
+  problems: Problems,
+): void {
+  const names = text?.prompts?.list.map((prompt) => prompt.name) ?? [];
+  if (name == null || names.includes(name)) return;
+  const expected =
+    names.length === 0
+      ? 'no prompt: this model has none'
+      : `one of ${names.slice(0, MAX_SHOWN).join(', ')}${names.length > MAX_SHOWN ? ' …' : ''}`;
+  problems.add(path, 'UNKNOWN_NAME', 'the model has no prompt of this name', expected, name);
+}

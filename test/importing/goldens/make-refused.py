@@ -1,0 +1,78 @@
+"""Exports that the service refuses, made with the tools that owners use, for ../refusals.test.ts.
+
+    python3 -m venv venv && venv/bin/pip install -r requirements-refused.txt
+    venv/bin/python make-refused.py refused
+
+Each file is a graph as the exporter wrote it; only the newest opset is asked for where that is the fault. tf2onnx leaves an
+operator in that has no equivalent in ONNX; that file is written by hand, as tf2onnx writes it.
+"""
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.linear_model import LogisticRegression
+
+OUT = Path(sys.argv[1])
+OUT.mkdir(exist_ok=True)
+
+
+def save(name, model):
+    model.graph.ClearField("value_info")
+    model.graph.ClearField("metadata_props")
+    for node in model.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    (OUT / f"{name}.onnx").write_bytes(model.SerializeToString())
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.LeakyReLU(), torch.nn.Linear(3, 2))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def exported(model, x, **options):
+    return torch.onnx.export(model, (x,), dynamo=True, external_data=False, verbose=False, **options).model_proto
+
+
+torch.manual_seed(1)
+# Without dynamic_shapes, the batch of the example that was traced is frozen.
+save("torch-frozen-batch", exported(Net(), torch.zeros(8, 2)))
+batch = torch.export.Dim("batch")
+save("torch-double", exported(Net().double(), torch.zeros(2, 2, dtype=torch.float64), dynamic_shapes=({0: batch},)))
+
+
+def identity(**versions):
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 2]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "graph", [x], [y])
+    return helper.make_model(graph, producer_name="onnx", producer_version=onnx.__version__, **versions)
+
+
+# What the newest onnx package writes by default is ahead of the runtime.
+newest = identity()
+save("newest-onnx", newest)
+save("newest-opset", identity(ir_version=10))
+print("newest:", newest.ir_version, newest.opset_import[0].version)
+
+random = np.random.default_rng(1)
+rows = random.normal(size=(40, 2)).astype(np.float32)
+classifier = LogisticRegression().fit(rows, rows[:, 0] > 0)
+frozen = to_onnx(classifier, initial_types=[("x", FloatTensorType([16, 2]))], options={"zipmap": False})
+save("sklearn-frozen-batch", frozen)
+
+city = helper.make_tensor_value_info("city", TensorProto.STRING, [None, 1])
+index = helper.make_tensor_value_info("Identity:0", TensorProto.INT64, [None, 1])
+table, default = (f"string_lookup/None_Lookup/LookupTableFindV2/{name}:0" for name in ("table_handle", "default_value"))
+lookup = helper.make_node("LookupTableFindV2", [table, "city", default], ["Identity:0"], name="string_lookup/Find")
+constants = [helper.make_tensor(name, TensorProto.INT64, [], [0]) for name in (table, default)]
+graph = helper.make_graph([lookup], "tf2onnx", [city], [index], constants)
+opset = [helper.make_opsetid("", 15)]
+save("tf2onnx-lookup", helper.make_model(graph, opset_imports=opset, ir_version=8, producer_name="tf2onnx"))

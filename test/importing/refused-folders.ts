@@ -1,0 +1,471 @@
+/**
+ * Folders that the import refuses, one for each sentence that it says. `refusals.test.ts` imports them all, and finds
+ * sentences that no folder has.
+ */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Data } from '../support/graphql-client.js';
+import { huggingFaceFolders } from '../support/hugging-face.js';
+import {
+  CRASHING_DIVISION,
+  encodeModel,
+  type GraphSpec,
+  identity,
+  type TypeName,
+  UNKNOWN_TEXT_INPUT,
+} from '../support/onnx.js';
+
+type Files = Readonly<Record<string, string | Buffer>>;
+
+export interface RefusedFolder {
+  readonly name: string;
+  readonly files: Files;
+  /** The reason: the whole of it, or a pattern where ONNX Runtime's words follow. */
+  readonly reason: string | RegExp;
+}
+
+const EXPORTS = path.resolve('test/importing/goldens/refused');
+const HUB = huggingFaceFolders();
+
+/** Made by real exporters; see goldens/make-refused.py. */
+function exported(file: string): Buffer {
+  return readFileSync(path.join(EXPORTS, `${file}.onnx`));
+}
+
+function graph(op: string, type: TypeName, from: (number | string)[] | null, to: (number | string)[]): GraphSpec {
+  return {
+    inputs: [{ name: 'x', type, shape: from }],
+    outputs: [{ name: 'y', type, shape: to }],
+    nodes: [{ op, inputs: ['x'], outputs: ['y'] }],
+  };
+}
+
+const PAIR = encodeModel(identity('x', 'FP32', ['N', 2]));
+const IDS = encodeModel(UNKNOWN_TEXT_INPUT);
+const WORDS = encodeModel({
+  inputs: [{ name: 'text', type: 'BYTES', shape: ['N', 'L', 2] }],
+  outputs: [{ name: 'logits', type: 'BYTES', shape: ['N', 'L', 2] }],
+  nodes: [{ op: 'Identity', inputs: ['text'], outputs: ['logits'] }],
+});
+const COLUMNS = 'columns: [{ name: p, type: number }, { name: q, type: number }]';
+const SCORING = `task: tabular-classification\nlabels: ["no", "yes"]\noutput: { scores: y }\n`;
+const REGRESSION = `task: tabular-regression\noutput: { value: y }\n`;
+const IMAGES = `task: image-classification\nlabels: ["no", "yes"]\noutput: { scores: y }\n`;
+const OPEN_BATCH =
+  'PyTorch: dynamic_shapes, or dynamic_axes={"<input>": {0: "batch"}}; tf2onnx: input_signature with TensorSpec([None, …]); skl2onnx: FloatTensorType([None, …])';
+const LOWER_26 =
+  'PyTorch: opset_version=26; tf2onnx: --opset 26; skl2onnx: target_opset=26; any file: onnx.version_converter.convert_version(model, 26)';
+const LOWER_IR =
+  'lower it with m = onnx.load("model.onnx"); m.ir_version = 13; onnx.save(m, "model.onnx"), or export with an older onnx package';
+
+function folder(name: string, model: Buffer, yaml: string, reason: string | RegExp, more: Files = {}): RefusedFolder {
+  return { name, files: { '1/model.onnx': model, 'model.yaml': yaml, ...more }, reason };
+}
+
+/** A repository of the Hub with a change: files to replace, or to leave out with null. */
+function hub(
+  name: string,
+  like: string,
+  changes: Readonly<Record<string, string | Buffer | null>>,
+  reason: string | RegExp,
+): RefusedFolder {
+  const files = Object.entries({ ...HUB[like], ...changes }).filter(([, content]) => content !== null);
+  return { name, files: Object.fromEntries(files) as Files, reason };
+}
+
+/** A JSON file of a repository with a change. */
+function changed(like: string, file: string, change: (content: Data) => Data): Record<string, string> {
+  return { [file]: JSON.stringify(change(JSON.parse(HUB[like]?.[file] as string))) };
+}
+
+const golden = (cases: string) => ({ '1/golden.json': `{ "source": "NumPy", "tolerance": 1e-5, "cases": ${cases} }` });
+
+/** As a part of a pattern. */
+function escaped(text: string): string {
+  return text.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+}
+
+/** The words before those of ONNX Runtime. */
+const starting = (words: string) => new RegExp(`^${escaped(words)}\\. ONNX Runtime: \\S`);
+
+export const EXPORTED_WRONGLY: readonly RefusedFolder[] = [
+  folder(
+    'newest-onnx',
+    exported('newest-onnx'),
+    '',
+    starting(
+      `the ONNX file has IR version 14 and opset 28 of ai.onnx, and the highest supported are 13 and 26: export with a lower opset (${LOWER_26}), and if the IR version is still too high, ${LOWER_IR}`,
+    ),
+  ),
+  folder(
+    'newest-ir',
+    encodeModel(identity('x', 'FP32', ['N']), { irVersion: 14 }),
+    '',
+    starting(`the ONNX file has IR version 14, and the highest supported is 13: ${LOWER_IR}`),
+  ),
+  folder(
+    'newest-opset',
+    exported('newest-opset'),
+    '',
+    starting(
+      `the ONNX file has opset 28 of ai.onnx, and the highest supported is 26: export with a lower opset (${LOWER_26})`,
+    ),
+  ),
+  folder(
+    'tf2onnx-lookup',
+    exported('tf2onnx-lookup'),
+    '',
+    starting(
+      'the TensorFlow operator LookupTableFindV2 was left in the graph, because tf2onnx cannot convert it: do the string lookup outside the graph: export the layers after StringLookup, CategoryEncoding or TextVectorization, and let its input be the index of the category or token, which clients send encoded',
+    ),
+  ),
+  folder(
+    'tensorflow-image',
+    encodeModel(graph('AdjustHueV2', 'FP32', ['N', 2], ['N', 2]), { producer: 'tf2onnx' }),
+    '',
+    starting(
+      'the TensorFlow operator AdjustHueV2 was left in the graph, because tf2onnx cannot convert it: export the model without the layer that uses it, or with a higher --opset',
+    ),
+  ),
+  folder(
+    'newer-operator',
+    encodeModel(graph('Gelu', 'FP32', ['N', 2], ['N', 2])),
+    '',
+    starting(
+      'the graph uses the operator Gelu, which ONNX does not have in opset 13: export with a higher opset (opset_version, target_opset, --opset) if it is a newer operator, or without this custom operator',
+    ),
+  ),
+  folder(
+    'contrib-operator',
+    encodeModel({
+      ...graph('Nope', 'FP32', ['N', 2], ['N', 2]),
+      nodes: [{ op: 'Nope', inputs: ['x'], outputs: ['y'], domain: 'com.microsoft' }],
+    }),
+    '',
+    starting(
+      'the graph uses com.microsoft.Nope, which this ONNX Runtime does not have: export without this operator, for example without the optimization that made it',
+    ),
+  ),
+  folder(
+    'custom-operator',
+    encodeModel({
+      ...graph('Nope', 'FP32', ['N', 2], ['N', 2]),
+      nodes: [{ op: 'Nope', inputs: ['x'], outputs: ['y'], domain: 'our.ops' }],
+    }),
+    '',
+    'the ONNX file is not supported: node "y" (Nope) uses the unsupported operator domain "our.ops"; supported are ai.onnx, ai.onnx.ml, com.microsoft, and functions that the file defines: export without custom operators',
+  ),
+  folder(
+    'torch-double',
+    exported('torch-double'),
+    '',
+    starting(
+      'ONNX Runtime has no implementation of LeakyRelu for these datatypes: export the model in float32 (PyTorch: model.float(); skl2onnx: FloatTensorType), or cast to float32 inside the graph',
+    ),
+  ),
+  folder(
+    'mixed-types',
+    encodeModel({ ...graph('Identity', 'FP32', ['N'], ['N']), outputs: [{ name: 'y', type: 'FP64', shape: ['N'] }] }),
+    '',
+    starting(
+      'the graph mixes datatypes that do not fit together: export it again with one float type (skl2onnx and onnxmltools: FloatTensorType in initial_types and float32 data in fit; PyTorch: model.float())',
+    ),
+  ),
+  folder(
+    'unknown-name',
+    encodeModel({
+      ...graph('Add', 'FP32', ['N'], ['N']),
+      nodes: [{ op: 'Add', inputs: ['x', 'z'], outputs: ['y'] }],
+    }),
+    '',
+    starting(
+      'the ONNX file cannot be loaded: export it again, and find the fault with onnx.checker.check_model(model, full_check=True)',
+    ),
+  ),
+  folder(
+    'no-shape',
+    encodeModel(graph('Identity', 'FP32', null, ['N'])),
+    '',
+    'the ONNX file is not supported: input "x" has no shape: export it with one, whose sizes may be open (tf2onnx: input_signature with TensorSpec([None, …]); onnx: make_tensor_value_info(name, type, ["N", …]))',
+  ),
+  folder(
+    'bfloat16',
+    encodeModel(identity('x', 'BF16', ['N'])),
+    '',
+    /^the ONNX file is not supported: input "x" is bfloat16, which ONNX Runtime for Node does not support; cast it to float32 inside the graph/,
+  ),
+  folder('noise', Buffer.from('noise'), '', /^the ONNX file is not supported: the file is not a complete ONNX file: /),
+];
+
+const FROZEN = (shape: string, size: number) =>
+  `input "x" has shape ${shape}: its first size, the batch, is frozen at ${size}, but inputs come one at a time: export with an open batch size (${OPEN_BATCH}), or with a batch size of 1`;
+
+export const FROZEN_BATCH: readonly RefusedFolder[] = [
+  folder(
+    'torch-frozen-batch',
+    exported('torch-frozen-batch'),
+    `${SCORING.replace('y }', 'linear_1, activation: softmax }')}${COLUMNS}`,
+    FROZEN('[8, 2]', 8),
+  ),
+  folder(
+    'sklearn-frozen-batch',
+    exported('sklearn-frozen-batch'),
+    `task: tabular-classification\n${COLUMNS}`,
+    FROZEN('[16, 2]', 16),
+  ),
+  folder(
+    'frozen-reshape',
+    encodeModel({
+      ...graph('Reshape', 'FP32', ['N', 2], ['N', 2]),
+      nodes: [{ op: 'Reshape', inputs: ['x', 'shape'], outputs: ['y'] }],
+      ints: [{ name: 'shape', shape: [2], data: [4, 2] }],
+    }),
+    '',
+    new RegExp(
+      `^${escaped('the graph cannot run the example, which was generated because model.yaml has none ({"tensors":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[0,0]}]}): add a real input as example to model.yaml, in the same form, or correct the export. The graph reshapes [1,2] to the fixed shape [4,2]: if its first size is the batch, it was frozen by the export; export with an open batch size')}`,
+    ),
+  ),
+];
+
+/** Reflection pads by one value on both sides, which needs two. */
+const REFLECTING: GraphSpec = {
+  ...graph('Pad', 'FP32', ['N', 'T'], ['N', 'T']),
+  nodes: [{ op: 'Pad', inputs: ['x', 'pads'], outputs: ['y'], attributes: [{ name: 'mode', string: 'reflect' }] }],
+  ints: [{ name: 'pads', shape: [4], data: [0, 1, 0, 1] }],
+};
+
+const GENERATED =
+  'the example, which was generated because model.yaml has none ({"tensors":[{"name":"x","datatype":"FP32","shape":[1,1],"data":[0]}]})';
+
+const LOG_SCORES = encodeModel(graph('Log', 'FP32', ['N', 2], ['N', 2]));
+
+export const EXAMPLES: readonly RefusedFolder[] = [
+  folder(
+    'generated-example',
+    encodeModel(REFLECTING),
+    '',
+    new RegExp(
+      `^${escaped(`the graph cannot run ${GENERATED}: add a real input as example to model.yaml, in the same form, or correct the export. ONNX Runtime: `)}\\S`,
+    ),
+  ),
+  folder(
+    'own-example',
+    encodeModel(REFLECTING),
+    'example: { tensors: [{ name: x, datatype: FP32, shape: [1, 1], data: [0] }] }',
+    /^the graph cannot run the example in model\.yaml: correct it, or the export\. ONNX Runtime: \S/,
+  ),
+  folder(
+    'crashing-example',
+    encodeModel(CRASHING_DIVISION),
+    'example: { tensors: [{ name: a, datatype: INT32, shape: [1], data: [-2147483648] }, { name: b, datatype: INT32, shape: [1], data: [-1] }] }',
+    'the graph cannot run the example in model.yaml: correct it, or the export. The graph crashes ONNX Runtime: the inference process ended (signal SIGFPE)',
+  ),
+  folder(
+    'not-an-answer',
+    LOG_SCORES,
+    `${SCORING}columns: [{ name: p, type: number, example: -1 }, { name: q, type: number, example: 1 }]`,
+    /^the graph's outputs for the row of the columns' examples in model\.yaml are not a valid answer: correct it, or output in model\.yaml, or the export\. A score is not a finite number$/,
+  ),
+  folder(
+    'misfit-example',
+    PAIR,
+    'example: { tensors: [{ name: x, datatype: FP32, shape: [1, 3], data: [0, 0, 0] }] }',
+    /^model\.yaml: the example is not a valid input: example\.tensors\.0\.shape\.1: this size does not match the model/,
+  ),
+  folder(
+    'huge-example',
+    encodeModel(identity('x', 'FP32', ['N', 10_000, 10_000])),
+    '',
+    'input "x" has shape [any, 10000, 10000], which is too large for a generated example: add example to model.yaml',
+  ),
+  folder(
+    'column-out-of-range',
+    PAIR,
+    `${SCORING}columns: [{ name: p, type: number, minimum: 5, maximum: 1 }, { name: q, type: number }]`,
+    /^model\.yaml: add an example; the generated one is not a valid input: example\.row\.p: the value is outside the accepted range/,
+  ),
+];
+
+export const MANIFESTS: readonly RefusedFolder[] = [
+  folder(
+    'no-columns',
+    PAIR,
+    SCORING,
+    'model.yaml: columns is missing: list one { name, type } for each of the 2 features, in order',
+  ),
+  folder(
+    'column-twice',
+    PAIR,
+    `${SCORING}columns: [{ name: p, type: number }, { name: p, type: number }]`,
+    'model.yaml: column "p" is listed twice',
+  ),
+  folder(
+    'no-categories',
+    encodeModel(identity('x', 'BYTES', ['N', 2])),
+    `${SCORING}columns: [{ name: p, type: category }, { name: q, type: text }]`,
+    /model\.yaml: column "p" is a category without categories: list those that the model knows/,
+  ),
+  folder(
+    'column-of-no-input',
+    PAIR,
+    `${SCORING}columns: [{ name: p, type: number, input: z }, { name: q, type: number }]`,
+    'model.yaml: column "p" feeds input "z", but the graph\'s inputs are x: correct its name, or set its input',
+  ),
+  folder(
+    'deep-rows',
+    encodeModel(identity('x', 'FP32', ['N', 2, 2])),
+    `task: tabular-regression\noutput: { value: y }\n${COLUMNS}`,
+    'input "x" has shape [any, 2, 2]; rows need [any] or [any, columns]: export the graph with such an input, or set task: tensor in model.yaml',
+  ),
+  folder(
+    'too-few-columns',
+    PAIR,
+    `${SCORING}columns: [{ name: p, type: number }]`,
+    'model.yaml: the number of columns is 1, but input "x" has shape [any, 2]',
+  ),
+  folder(
+    'text-for-numbers',
+    PAIR,
+    `${SCORING}columns: [{ name: p, type: text }, { name: q, type: number }]`,
+    'model.yaml: column "p" is TEXT, but input "x" is FP32',
+  ),
+  folder(
+    'label-twice',
+    PAIR,
+    `${SCORING.replace('"yes"', '"no"')}${COLUMNS}`,
+    'model.yaml: label "no" is listed twice',
+  ),
+  folder(
+    'three-labels',
+    PAIR,
+    `${SCORING.replace('"yes"', '"yes", "maybe"')}${COLUMNS}`,
+    'model.yaml: the number of labels is 3, but output "y" has shape [any, 2]',
+  ),
+  folder(
+    'no-such-scores',
+    PAIR,
+    `${SCORING.replace('scores: y', 'scores: z')}${COLUMNS}`,
+    'model.yaml: output.scores is "z", but the graph\'s outputs are y',
+  ),
+  folder(
+    'no-such-value',
+    PAIR,
+    `${REGRESSION.replace('value: y', 'value: z')}${COLUMNS}`,
+    'model.yaml: output.value is "z", but the graph\'s outputs are y',
+  ),
+  folder('bad-yaml', PAIR, 'task: [', /^model\.yaml is not valid YAML: /),
+  folder('unknown-key', PAIR, 'colour: blue', /^model\.yaml: : Unrecognized key: "colour"/),
+  {
+    name: 'no-graph',
+    files: { '1/README': '' },
+    reason: '1/model.onnx is missing',
+  },
+  hub(
+    'unknown-tag',
+    'tiny-sst',
+    { 'README.md': '---\npipeline_tag: text-to-speech\n---' },
+    /^README\.md: pipeline_tag "text-to-speech" is not supported\. Use one of .*, or set task in model\.yaml, which takes precedence$/,
+  ),
+  folder('no-golden-cases', PAIR, '', /^golden\.json is not valid: .*at least one case is required/s, golden('[]')),
+  folder('python-golden', PAIR, '', /^golden\.json is not valid JSON: .*write null and "Infinity"/, golden('[NaN]')),
+  folder(
+    'other-answer',
+    PAIR,
+    '',
+    'golden.json: case 0 differs from NumPy: number 0 of output "y" is 1, expected 2',
+    golden(
+      '[{ "input": { "tensors": [{ "name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 1] }] }, "expect": { "tensors": { "y": [2, 1] } } }]',
+    ),
+  ),
+  folder(
+    'other-input',
+    PAIR,
+    '',
+    /^golden\.json\.cases\.0\.input\.tensors\.0\.datatype: the datatype does not match input "x"/,
+    golden(
+      '[{ "input": { "tensors": [{ "name": "x", "datatype": "FP64", "shape": [1, 2], "data": [1, 1] }] }, "expect": { "tensors": { "y": [1, 1] } } }]',
+    ),
+  ),
+];
+
+export const REPOSITORIES: readonly RefusedFolder[] = [
+  hub(
+    'no-config',
+    'tiny-sst',
+    { 'config.json': null, 'README.md': '---\npipeline_tag: text-classification\n---' },
+    /config\.json is missing: add it with the labels in id2label, or set labels and output\.scores in model\.yaml/,
+  ),
+  hub(
+    'label-gap',
+    'tiny-sst',
+    changed('tiny-sst', 'config.json', (config) => ({ ...config, id2label: { 0: 'A', 2: 'B' } })),
+    /^config\.json: id2label has "2" where "1" is expected; number the labels from 0 without gaps/,
+  ),
+  hub('bad-config', 'tiny-sst', { 'config.json': '{' }, /^config\.json is not valid JSON: /),
+  hub(
+    'no-tokenizer',
+    'tiny-sst',
+    { 'tokenizer.json': null },
+    'tokenizer.json is missing: write it with save_pretrained(folder) of a fast tokenizer (vocab.txt or SentencePiece files alone are not supported)',
+  ),
+  hub(
+    'no-ids',
+    'tiny-sst',
+    { 'onnx/model.onnx': encodeModel(identity('attention_mask', 'INT64', ['N', 'L'])) },
+    /the graph has no input "input_ids": export it with optimum-cli export onnx, which gives the inputs these names/,
+  ),
+  hub(
+    'unknown-input',
+    'tiny-sst',
+    { 'onnx/model.onnx': IDS },
+    /input "bbox" \(INT64 \[any, any\]\) is not supported; text graphs can have input_ids, attention_mask, token_type_ids, position_ids, as INT64 or INT32: export it with optimum-cli export onnx, which gives the inputs these names/,
+  ),
+  hub(
+    'strings-for-tokens',
+    'tiny-mlm',
+    { 'onnx/model.onnx': WORDS },
+    /input "text" is BYTES, but FILL_MASK needs a graph that takes tokens: export it with the inputs input_ids and attention_mask/,
+  ),
+  hub(
+    'no-entailment',
+    'tiny-nli',
+    changed('tiny-nli', 'config.json', (config) => ({ ...config, id2label: { 0: 'a', 1: 'b', 2: 'c' } })),
+    /^config\.json: id2label has no label that begins with "entail"; .* \(found: a, b, c\)/,
+  ),
+  hub(
+    'no-mask',
+    'tiny-mlm',
+    {
+      ...changed('tiny-mlm', 'tokenizer_config.json', ({ mask_token: _, ...config }) => config),
+      ...changed('tiny-mlm', 'tokenizer.json', ({ added_tokens, ...file }) => ({
+        ...file,
+        added_tokens: added_tokens.filter(({ content }: Data) => content !== '[MASK]'),
+      })),
+    },
+    'tokenizer_config.json: mask_token is missing; fill-mask needs it',
+  ),
+  hub(
+    'flat-detector',
+    'tiny-yolos',
+    { 'onnx/model.onnx': null, 'model.yaml': '' },
+    /there is no graph: add 1\/model\.onnx, or onnx\/model\.onnx in a Hugging Face repository/,
+  ),
+];
+
+export const IMAGE_FOLDERS: readonly RefusedFolder[] = [
+  folder(
+    'no-preprocessor',
+    encodeModel(identity('x', 'FP32', ['N', 3, 4, 4])),
+    IMAGES,
+    /preprocessor_config\.json is missing: add it, or image in model\.yaml with size, color, rescale_factor, image_mean and image_std/,
+  ),
+];
+
+export const ALL_REFUSED = [
+  ...EXPORTED_WRONGLY,
+  ...FROZEN_BATCH,
+  ...EXAMPLES,
+  ...MANIFESTS,
+  ...REPOSITORIES,
+  ...IMAGE_FOLDERS,
+];

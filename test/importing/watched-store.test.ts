@@ -1,0 +1,198 @@
+/** Folders that are added or changed while the server runs, without a restart. */
+import { execFile } from 'node:child_process';
+import { cp, mkdtemp, rename, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import type { Data } from '../support/app.js';
+import { armFault, disarmFault } from '../support/faults.js';
+import { encodeModel, identity } from '../support/onnx.js';
+import { RestartableApp } from '../support/restartable-app.js';
+import { until } from '../support/until.js';
+
+let server: RestartableApp;
+beforeEach(async () => {
+  server = await RestartableApp.create();
+});
+afterEach(() => server.remove());
+
+const GRAPH = encodeModel(identity('x', 'FP32', ['N', 2]));
+const YAML = 'task: tensor';
+const SPECIFIC =
+  'task: tabular-regression\ncolumns: [{ name: a, type: number, example: 1 }, { name: b, type: number, example: 2 }]';
+
+const MODEL = `query ($name: String!) { model(name: $name) { task versions { nodes { number state stateReason updatedAt } } } }`;
+
+async function versionsOf(name: string): Promise<Data[]> {
+  const { model } = await server.running.query(MODEL, { name });
+  return model?.versions.nodes.sort((a: Data, b: Data) => a.number - b.number) ?? [];
+}
+
+async function stateOf(name: string): Promise<string> {
+  return (await versionsOf(name)).map(({ number, state }) => `${number} ${state}`).join(', ');
+}
+
+const imports = async (): Promise<Data[]> =>
+  (await server.running.query('{ imports { folder stage reason model { name } } }')).imports;
+
+const isFinished = async (folder: string) =>
+  (await imports()).some((one) => one.folder === folder && one.stage === 'FINISHED');
+
+test('a folder that is copied into the store of a running server answers, and so does its next version', async () => {
+  const { query } = await server.start();
+  await server.store.write('added', { 'model.yaml': YAML, '1/model.onnx': GRAPH });
+  await until('version 1 is READY', async () => (await stateOf('added')) === '1 READY');
+  const predict = `mutation { predict(input: { model: "added", input: { tensors: [{ name: "x", datatype: "FP32", shape: [1, 2], data: [3, 4] }] } }) {
+    prediction { output { ... on Tensors { tensors { data } } } } problem { message } } }`;
+
+  const answered = await query(predict);
+  await server.store.write('added', { '2/model.onnx': GRAPH });
+  await until('version 2 is READY', async () => (await stateOf('added')) === '1 READY, 2 READY');
+
+  expect(answered.predict).toEqual({ prediction: { output: { tensors: [{ data: [3, 4] }] } }, problem: null });
+  expect(server.lines.filter(({ msg }) => msg === 'importing a folder of the model store')).not.toHaveLength(0);
+});
+
+test('a folder that is renamed into the store at once is imported, and the graph says so', async () => {
+  await server.start();
+  await server.store.write('.adding', { 'model.yaml': YAML, '1/model.onnx': GRAPH });
+
+  await rename(path.join(server.store.folder, '.adding'), path.join(server.store.folder, 'whole.model'));
+  await until('the import has ended', () => isFinished('whole.model'));
+
+  expect(await imports()).toEqual([
+    { folder: 'whole.model', stage: 'FINISHED', reason: null, model: { name: 'whole-model' } },
+  ]);
+  expect(await stateOf('whole-model')).toBe('1 READY');
+});
+
+test('a FAILED version is imported again when its folder is corrected, and a READY one never changes', async () => {
+  await server.store.write('graph', { 'model.yaml': YAML, '1/model.onnx': Buffer.from('no graph') });
+  await server.store.write('yaml', { 'model.yaml': 'task: [', '1/model.onnx': GRAPH });
+  await server.store.write('right', { 'model.yaml': YAML, '1/model.onnx': GRAPH });
+  await server.start();
+  const before = [await stateOf('graph'), await stateOf('yaml')];
+  const [published] = await versionsOf('right');
+
+  await server.store.write('graph', { '1/model.onnx': GRAPH });
+  await server.store.write('yaml', { 'model.yaml': YAML });
+  await server.store.write('right', { '1/model.onnx': encodeModel(identity('z', 'FP32', ['N', 3])) });
+  await until('both are READY', async () => (await stateOf('graph')) + (await stateOf('yaml')) === '1 READY1 READY');
+  await until('the changed folder was read', () => isFinished('right'));
+  await until('a warning is logged', () => server.lines.some(({ model, level }) => model === 'right' && level === 40));
+
+  expect(before).toEqual(['1 FAILED', '1 FAILED']);
+  expect(await versionsOf('right')).toEqual([published]);
+});
+
+test('a folder that cannot be read, or not be stored, says why in the graph, and is no reason to restart', async () => {
+  await server.start();
+  await armFault('blob.write', 'ENOSPC');
+  await server.store.write('full', { 'model.yaml': YAML, '1/model.onnx': GRAPH });
+  await until('the first import has ended', () => isFinished('full'));
+  await server.store.write('broken', { 'model.yaml': 'taks: tensor', '1/model.onnx': GRAPH });
+  await until('the second import has ended', () => isFinished('broken'));
+  const [broken, full] = await imports();
+
+  await server.store.write('full', { 'README.md': '# Full' });
+  await until('the folder is imported', async () => (await stateOf('full')) === '1 READY');
+
+  expect(await disarmFault()).toBe(true);
+  expect(full).toMatchObject({ folder: 'full', reason: 'the disk is full or cannot be written' });
+  expect(broken).toMatchObject({
+    folder: 'broken',
+    reason: expect.stringMatching(/^model\.yaml: : Unrecognized key: "taks"/),
+  });
+});
+
+test('a dataset that is added is registered', async () => {
+  await server.start();
+
+  const files = { 'dataset.yaml': 'title: Numbers\ntask: tensor\nfile: data.jsonl', 'data.jsonl': '{"x":1}\n' };
+  await server.store.write('datasets/numbers', files);
+
+  await until('the dataset is registered', async () => {
+    const { dataset } = await server.running.query('{ dataset(name: "numbers") { rowCount } }');
+    return dataset?.rowCount === 1;
+  });
+});
+
+// ── npm run models:check ──
+
+interface Checked {
+  readonly status: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs the command on a folder of its own. */
+async function check(files: Parameters<typeof server.store.write>[1], ...options: string[]): Promise<Checked> {
+  await server.store.write('my-model', files);
+  const command = ['dist/check-model.js', path.join(server.store.folder, 'my-model'), ...options];
+  const env = { ...process.env, NODE_OPTIONS: '', EXECUTION_PROVIDERS: 'cpu' };
+  const run = promisify(execFile)(process.execPath, command, { env });
+  return run.then(
+    ({ stdout: out, stderr: err }) => ({ status: 0, out, err }),
+    ({ code, stdout: out, stderr: err }) => ({ status: code, out, err }),
+  );
+}
+
+test('models:check reports as JSON what an import finds, without a server, and leaves nothing behind', async () => {
+  const cases = [{ input: { row: { a: 1, b: 2 } }, expect: { value: 1 } }];
+  const golden = JSON.stringify({ source: 'NumPy', tolerance: 1e-6, cases });
+  const sum = encodeModel({
+    inputs: [{ name: 'x', type: 'FP32', shape: ['N', 2] }],
+    outputs: [{ name: 'y', type: 'FP32', shape: ['N', 1] }],
+    nodes: [{ op: 'ReduceMin', inputs: ['x'], outputs: ['y'], attributes: [{ name: 'axes', ints: [1] }] }],
+  });
+
+  const { status, out, err } = await check(
+    { 'model.yaml': SPECIFIC, '1/model.onnx': sum, '1/golden.json': golden, '2/model.onnx': Buffer.from('no') },
+    '--json',
+  );
+
+  expect({ status, err }).toEqual({ status: 1, err: '' });
+  expect(JSON.parse(out)).toMatchObject({
+    model: 'my-model',
+    task: 'TABULAR_REGRESSION',
+    reason: null,
+    versions: [
+      {
+        number: 1,
+        state: 'READY',
+        reason: null,
+        verification: { cases: 1, source: 'NumPy' },
+        maxBatch: 128,
+        signature: { inputKind: 'ROW', columns: [{ name: 'a' }, { name: 'b' }] },
+      },
+      {
+        number: 2,
+        state: 'FAILED',
+        reason: expect.stringMatching(/the file is not a complete ONNX file|has no graph/),
+      },
+    ],
+  });
+});
+
+test('models:check prints text, and exits with 0 if the model can be published', async () => {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-checked-'));
+  await cp('test/importing/goldens/data-files/mlp', path.join(folder, 'mlp'), { recursive: true });
+  const env = { ...process.env, NODE_OPTIONS: '', EXECUTION_PROVIDERS: 'cpu' };
+
+  const { stdout } = await promisify(execFile)(process.execPath, ['dist/check-model.js', path.join(folder, 'mlp')], {
+    env,
+  });
+  await rm(folder, { recursive: true });
+
+  expect(stdout).toMatch(/^mlp \(TENSOR\): mlp\nversion 1: READY\n {2}size: \d+ bytes, opset \d+, pytorch 2/);
+  expect(stdout).toMatch(/ {2}data file: model\.onnx\.data, \d+ bytes\n/);
+  expect(stdout).toMatch(/ {2}golden cases: .*torch 2/);
+});
+
+test('models:check says how it is used, and why a folder cannot be read', async () => {
+  const unreadable = await check({ 'model.yaml': 'taks: tensor' });
+  const unknown = await check({}, '--jsno');
+
+  expect(unreadable).toMatchObject({ status: 1, out: expect.stringMatching(/cannot be read: model\.yaml: .*taks/) });
+  expect(unknown).toMatchObject({ status: 2, err: expect.stringMatching(/^usage: npm run models:check -- <folder/) });
+});
