@@ -2,7 +2,7 @@
  * Reads the manifests of the model store: the model card with its Hugging Face front matter, `model.yaml` with what
  * neither the card nor the graph says, and `dataset.yaml`. `model-store/README.md` documents the keys.
  */
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
@@ -273,9 +273,11 @@ function taskOfTag(tag: string | null): TaskName | null {
 
 /** Numbers of the version folders, ascending. */
 export async function readVersionNumbers(folder: string): Promise<number[]> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  const numbers = entries.filter((entry) => entry.isDirectory() && /^[1-9]\d{0,8}$/.test(entry.name));
-  return numbers.map(({ name }) => Number(name)).sort((a, b) => a - b);
+  const names = await foldersIn(folder);
+  return names
+    .filter((name) => /^[1-9]\d{0,8}$/.test(name))
+    .map(Number)
+    .sort((a, b) => a - b);
 }
 
 /** Reads dataset.yaml of a folder. @throws ManifestError */
@@ -287,11 +289,19 @@ export async function readDatasetManifest(folder: string): Promise<DatasetYaml> 
 
 /** Names of the folders in a folder, sorted, without hidden ones; empty if the folder does not exist. */
 export async function subfolders(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  return entries
-    .filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
-    .map(({ name }) => name)
-    .sort();
+  const names = await foldersIn(folder).catch(() => []);
+  return names.filter((name) => !name.startsWith('.')).sort();
+}
+
+/** Links to folders included. */
+async function foldersIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const found = entries.map(async (entry) => {
+    if (!entry.isSymbolicLink()) return entry.isDirectory() ? entry.name : null;
+    const target = await stat(path.join(folder, entry.name)).catch(() => null);
+    return target?.isDirectory() ? entry.name : null;
+  });
+  return (await Promise.all(found)).filter((name) => name !== null);
 }
 
 function parseYamlFile(text: string, file: string): unknown {

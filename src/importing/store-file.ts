@@ -8,17 +8,27 @@ import { ManifestError } from '../errors.js';
 
 /** Reads a text file; null if it does not exist. @throws ManifestError */
 export async function readText(file: string): Promise<string | null> {
-  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
-    throw unreadableFile(file, error);
-  });
+  try {
+    await regularSize(file);
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(String((error as NodeJS.ErrnoException).code))) return null;
+    throw unreadableFile(file, error as Error);
+  }
+}
+
+/** The size of the file in bytes. Pipes and devices may never end. @throws Error if it is not a regular file */
+async function regularSize(file: string): Promise<number> {
+  const found = await stat(file);
+  if (!found.isFile()) throw new Error('it is not a regular file');
+  return found.size;
 }
 
 /** The bytes of a file of any size. @throws ManifestError */
 export async function* chunksOf(file: string): AsyncGenerator<Uint8Array> {
   try {
     // A stream allocates a whole chunk, however small the file is.
-    const highWaterMark = Math.min(CHUNK_BYTES, (await stat(file)).size + 1);
+    const highWaterMark = Math.min(CHUNK_BYTES, (await regularSize(file)) + 1);
     yield* createReadStream(file, { highWaterMark });
   } catch (error) {
     throw unreadableFile(file, error as Error);

@@ -1,4 +1,7 @@
 /** Invalid and unusual folders in the model store: the reason names what is wrong, and the server starts anyway. */
+import { execFileSync } from 'node:child_process';
+import { symlink } from 'node:fs/promises';
+import path from 'node:path';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { createStore, type TestStore } from '../support/model-store.js';
 import { encodeModel, type GraphSpec } from '../support/onnx.js';
@@ -53,6 +56,26 @@ async function reasons(): Promise<Record<string, string | null>> {
   );
 }
 
+test('pipes and devices in place of files fail only their own models, and linked folders are imported', async () => {
+  await store.write('good', { '1/model.onnx': PAIR });
+  await store.write('.elsewhere/linked', { '1/model.onnx': PAIR });
+  await store.write('pipe', { '1/readme.txt': '' });
+  await store.write('card-pipe', { '1/model.onnx': PAIR });
+  await store.write('device', { '1/readme.txt': '' });
+  const at = (name: string) => path.join(store.folder, name);
+  execFileSync('mkfifo', [at('pipe/1/model.onnx'), at('card-pipe/README.md')]);
+  await symlink('/dev/zero', at('device/1/model.onnx'));
+  await symlink(at('.elsewhere/linked'), at('linked'));
+
+  expect(await reasons()).toEqual({
+    good: null,
+    linked: null,
+    pipe: 'model.onnx cannot be read: it is not a regular file',
+    'card-pipe': 'README.md cannot be read: it is not a regular file',
+    device: 'model.onnx cannot be read: it is not a regular file',
+  });
+});
+
 test('a folder in place of a file fails only its own model', async () => {
   await store.write('good', { '1/model.onnx': PAIR });
   await store.write('yaml-folder', { '1/model.onnx': PAIR, 'model.yaml/inside': '' });
@@ -61,8 +84,8 @@ test('a folder in place of a file fails only its own model', async () => {
 
   expect(await reasons()).toEqual({
     good: null,
-    'yaml-folder': expect.stringContaining('model.yaml cannot be read: EISDIR'),
-    'card-folder': expect.stringContaining('README.md cannot be read: EISDIR'),
+    'yaml-folder': 'model.yaml cannot be read: it is not a regular file',
+    'card-folder': 'README.md cannot be read: it is not a regular file',
     'graph-folder': '1/model.onnx is missing',
   });
 });
