@@ -48,6 +48,7 @@ import {
 } from './refusals.js';
 import { AnswerBudget, AnswersInFlight, MAX_SENDING_MS } from './response-budget.js';
 import { Turns } from './turns.js';
+import { refusalOfUnused } from './unused-parts.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -195,9 +196,13 @@ async function createHttp({ config, log, bodyLimits = BODY_LIMITS }: ServerParts
   return http;
 }
 
+function callerOf(socket: Socket): string {
+  return authenticate({ socket }).callerId;
+}
+
 /** Also refuses requests, and bodies that are still arriving, once the server stops. */
 function readBodies(http: FastifyInstance, limits: BodyLimits): void {
-  const bodies = new BodyReader(limits);
+  const bodies = new BodyReader(limits, callerOf);
   // Other types are refused unread. JSON.parse makes `__proto__` an own property, and the check of a row refuses it.
   http.removeAllContentTypeParsers();
   http.addContentTypeParser('application/json', (request, payload, done) => bodies.read(request, payload, done));
@@ -210,6 +215,15 @@ function readBodies(http: FastifyInstance, limits: BodyLimits): void {
   });
   http.addHook('preParsing', (request, _reply, _payload, done) => {
     done(isStopping ? shuttingDown() : bodies.admit(request));
+  });
+  http.addHook('onSend', ({ raw }, _reply, payload, done) => {
+    // Before the response ends, or Node would discard the rest uncounted.
+    bodies.discarding.rest(raw);
+    done(null, payload);
+  });
+  http.addHook('onResponse', (request, reply, done) => {
+    bodies.answered(request, reply.statusCode);
+    done();
   });
 }
 
@@ -279,7 +293,12 @@ function errorsOfDocument(request: FastifyRequest, documents: KnownDocuments): r
     return [refusal('BATCHING_NOT_SUPPORTED', message)];
   }
   const text = documentOf(request);
-  return typeof text === 'string' && text !== '' ? documents.errorsOf(text) : [];
+  if (typeof text !== 'string' || text === '') return [];
+  const errors = documents.errorsOf(text);
+  const { incoming, body } = request;
+  if (errors.length > 0 || !incoming || incoming.parsedBytes <= BODY_LIMITS.inFlight.largeBytes) return errors;
+  const unused = refusalOfUnused(body as object, documents.variablesOf(text));
+  return unused ? [unused] : [];
 }
 
 /** The document of a request, found in the same way as Apollo Server finds it. */
