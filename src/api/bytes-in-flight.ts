@@ -21,6 +21,11 @@ export class BytesInFlight {
     return this.#shares.total;
   }
 
+  /** The caller who holds most; null if nobody holds anything. Looks at every caller. */
+  get greatest(): string | null {
+    return this.#shares.greatest;
+  }
+
   /**
    * Whether something of `held` bytes may grow by `more` bytes: at most to the caller's share, that is, as much as is left
    * for all others, or to the whole if there is nothing else.

@@ -50,6 +50,11 @@ export class ResponseConnection implements CallerConnection {
     return this.#response.destroyed;
   }
 
+  /** Also ends the other requests on this connection. */
+  disconnect(): void {
+    this.#response.req.socket.destroy();
+  }
+
   /** Called when the response has been sent, or the client has disconnected before. */
   onClose(listener: () => void): void {
     if (this.#listeners.push(listener) > 1) return;

@@ -36,6 +36,7 @@ import { errorFormatter } from './errors.js';
 import { explorerPage, registerExplorer } from './explorer/explorer.js';
 import { LIMITS } from './limits.js';
 import {
+  answerNotSent,
   checkHeaders,
   RefusedRequest,
   refusal,
@@ -46,7 +47,7 @@ import {
   statusOf,
   tooManyWaiting,
 } from './refusals.js';
-import { AnswerBudget, AnswersInFlight, MAX_SENDING_MS } from './response-budget.js';
+import { AnswerBudget, AnswersInFlight } from './response-budget.js';
 import { Turns } from './turns.js';
 import { refusalOfUnused } from './unused-parts.js';
 
@@ -58,6 +59,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     principal: Principal;
     connection: ResponseConnection;
+    answer: AnswerBudget;
     /** Null for a request without a body. */
     incoming: Body | null;
   }
@@ -90,16 +92,13 @@ interface Server {
 /** Failed requests and requests that take this long are logged at level `info`, others at `debug`. */
 const SLOW_REQUEST_MS = 1_000;
 
-/** Leaves one error for all fields that did not fit into the answer, and limits the time to send a large one. */
+/** Leaves one error for all fields that did not fit into the answer. */
 const boundedAnswers: ApolloServerPlugin<RequestContext> = {
   async requestDidStart() {
     return {
       async didEncounterErrors({ errors, contextValue }) {
         // Apollo Server formats the errors of this list after the hook.
         mergeErrors(contextValue.answer, errors as GraphQLError[]);
-      },
-      async willSendResponse({ contextValue }) {
-        contextValue.answer.budget.limitSending(MAX_SENDING_MS);
       },
     };
   },
@@ -154,6 +153,8 @@ async function createHttp({ config, log, bodyLimits = BODY_LIMITS }: ServerParts
     clientErrorHandler: refuseConnection,
   });
   readBodies(http, bodyLimits);
+  identify(http);
+  budgetAnswers(http, config);
   // Before the CORS plugin, which answers preflight requests.
   http.addHook('onRequest', checkHeaders({ isLocal: isLoopback(config.host) && !config.unsafeOpen }));
   await http.register(cors, {
@@ -166,12 +167,7 @@ async function createHttp({ config, log, bodyLimits = BODY_LIMITS }: ServerParts
     if (!isPolicyName(route?.policy))
       throw new Error(`The route ${url} declares no policy; give it config: { policy }.`);
   });
-  http.decorateRequest('principal');
-  http.decorateRequest('connection');
-  http.decorateRequest('incoming', null);
   http.addHook('onRequest', (request, reply, done) => {
-    request.principal = authenticate(request);
-    request.connection = new ResponseConnection(request.principal.callerId, reply.raw);
     const policy = request.routeOptions.config.policy;
     if (!policy || POLICIES[policy].allows(request.principal)) done();
     else sendRefusal(reply, 403, refusal('FORBIDDEN', `This route is for ${POLICIES[policy].who} only.`));
@@ -194,6 +190,38 @@ async function createHttp({ config, log, bodyLimits = BODY_LIMITS }: ServerParts
   );
   await registerExplorer(http, { kind: config.explorer });
   return http;
+}
+
+function identify(http: FastifyInstance): void {
+  http.decorateRequest('principal');
+  http.decorateRequest('connection');
+  http.decorateRequest('incoming', null);
+  http.addHook('onRequest', (request, reply, done) => {
+    request.principal = authenticate(request);
+    request.connection = new ResponseConnection(request.principal.callerId, reply.raw);
+    done();
+  });
+}
+
+/** Counts every answer until it has been sent. One that does not fit is replaced by a refusal, or else not sent. */
+function budgetAnswers(http: FastifyInstance, { maxResponseBytes, maxResponseBytesInFlight }: Config): void {
+  const inFlight = new AnswersInFlight(maxResponseBytesInFlight);
+  http.decorateRequest('answer');
+  http.addHook('onRequest', (request, _reply, done) => {
+    request.answer = new AnswerBudget(maxResponseBytes, inFlight, request.connection);
+    done();
+  });
+  http.addHook<unknown>('onSend', (request, reply, payload, done) => {
+    // Fastify has refused a URL that it cannot decode before any hook.
+    if (!request.answer || typeof payload !== 'string' || request.answer.send(Buffer.byteLength(payload))) {
+      done(null, payload);
+      return;
+    }
+    const refused = JSON.stringify({ errors: [answerNotSent()] });
+    if (!request.answer.send(refused.length)) request.connection.disconnect();
+    reply.code(503).header('retry-after', 1).removeHeader('content-length');
+    done(null, refused);
+  });
 }
 
 function callerOf(socket: Socket): string {
@@ -257,12 +285,9 @@ function registerGraphql(
   }: ServerParts & { apollo: ApolloServer<RequestContext>; documents: KnownDocuments },
 ): void {
   const page = explorerPage(config.explorer);
-  const inFlight = new AnswersInFlight(config.maxResponseBytesInFlight);
   const answer = fastifyApolloHandler(apollo, {
-    context: async (request, reply) => {
-      const state = new AnswerState(new AnswerBudget(config.maxResponseBytes, inFlight, reply.raw));
-      return new RequestContext(request.principal, request.connection, state, databases);
-    },
+    context: async ({ principal, connection, answer }) =>
+      new RequestContext(principal, connection, new AnswerState(answer), databases),
   });
   http.route({
     method: ['GET', 'POST'],
