@@ -45,6 +45,16 @@ export type ProblemCode =
   | 'STORAGE_FULL'
   | 'SHUTTING_DOWN';
 
+/** In UTF-16 code units. A problem repeats at most this much of a key, of a text, and of both in a message. */
+const MAX_PATH_CHARACTERS = 80;
+const MAX_TEXT_CHARACTERS = 500;
+const MAX_MESSAGE_CHARACTERS = 4_000;
+
+/** At most `max` characters of a text, and "…" if there are more. */
+export function shortened(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max)}…`;
+}
+
 export abstract class AppError extends Error {
   abstract readonly code: ProblemCode;
   readonly retryable: boolean = false;
@@ -54,18 +64,32 @@ export abstract class AppError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = 0;
-    super(message, options);
+    super(shortened(message, MAX_MESSAGE_CHARACTERS), options);
     Error.stackTraceLimit = stackTraceLimit;
   }
 }
 
+/** One input can appear in a thousand places of a request, so its problems repeat little of what was sent. */
 export class InvalidInputError extends AppError {
   readonly code = 'INVALID_INPUT';
-  constructor(readonly problems: readonly InputProblem[]) {
-    const [first] = problems;
-    const more = problems.length > 1 ? ` (and ${problems.length - 1} more)` : '';
+  readonly problems: readonly InputProblem[];
+  constructor(problems: readonly InputProblem[]) {
+    const short = problems.map(shortenedProblem);
+    const [first] = short;
+    const more = short.length > 1 ? ` (and ${short.length - 1} more)` : '';
     super(`${first?.path.join('.')}: ${first?.message}${more}`);
+    this.problems = short;
   }
+}
+
+function shortenedProblem({ path, code, message, expected, received }: InputProblem): InputProblem {
+  return {
+    path: path.map((key) => shortened(key, MAX_PATH_CHARACTERS)),
+    code,
+    message: shortened(message, MAX_TEXT_CHARACTERS),
+    expected: expected && shortened(expected, MAX_TEXT_CHARACTERS),
+    received: received && shortened(received, MAX_TEXT_CHARACTERS),
+  };
 }
 
 export class NotFoundError extends AppError {

@@ -124,7 +124,7 @@ function errorOf(refusal: Refusal, maxBytes: number, fields: number, { nodes, pa
     const message = `${subject}: the answer, or the data to be read for it, would exceed ${maxBytes} bytes (maxResponseBytes). Select fewer fields or objects per operation.`;
     return new GraphQLError(message, { ...where, extensions: { code: 'RESPONSE_TOO_LARGE', leftOut: fields } });
   }
-  const message = `${subject}: other large answers are being sent. Try again in ${RETRY_AFTER_MS} ms.`;
+  const message = `${subject}: the answers that are being made or sent hold as many bytes as you may use. Receive yours, and try again in ${RETRY_AFTER_MS} ms.`;
   const retry = { retryable: true, retryAfterMs: RETRY_AFTER_MS };
   return new GraphQLError(message, { ...where, extensions: { code: 'OVERLOADED', ...retry, leftOut: fields } });
 }

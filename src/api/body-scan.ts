@@ -94,6 +94,11 @@ export class JsonScan {
     return null;
   }
 
+  /** Values and keys so far. */
+  get values(): number {
+    return this.#values;
+  }
+
   /** Whether the text is complete. */
   get isComplete(): boolean {
     return this.#isObject.length === 0 && (this.#at === At.AfterValue || this.#at >= At.Zero);

@@ -4,18 +4,13 @@
  * A body that will be refused anyway is not read. Every other body is scanned as it arrives, unless it is small and arrives
  * in one piece; a body that exceeds a limit is refused with the chunk that exceeds it, and the rest is neither kept nor parsed. An
  * accepted body is parsed on the event loop: to hand the result over from a thread takes several times as long as to parse it.
+ * What is not tiny is parsed in turns.
  */
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { getHeapStatistics } from 'node:v8';
 import type { FastifyRequest } from 'fastify';
-import {
-  type ArrivalLimits,
-  BytesInFlight,
-  givenUpAt,
-  type InFlightLimits,
-  type RefusalLimits,
-  RefusedBytes,
-} from './body-budgets.js';
+import { type ArrivalLimits, givenUpAt, type RefusalLimits, RefusedBytes } from './body-budgets.js';
 import {
   cutOff,
   faulty,
@@ -27,13 +22,16 @@ import {
   tooSlow,
 } from './body-refusals.js';
 import { JsonScan } from './body-scan.js';
+import { BytesInFlight, type InFlightLimits } from './bytes-in-flight.js';
+import { Discarding } from './discarding.js';
 import { LIMITS } from './limits.js';
 import type { RefusedRequest } from './refusals.js';
+import { WorkTurns } from './turns.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const BYTE_ORDER_MARK = 0xfeff;
-/** In memory, a body takes a few times its size while it is parsed. */
+/** While it is parsed, a body takes more memory than it counts. */
 const MAX_BYTES_IN_FLIGHT = Math.min(
   256 * MIB,
   Math.max(64 * MIB, Math.floor(getHeapStatistics().heap_size_limit / 8)),
@@ -50,20 +48,30 @@ export const BODY_LIMITS: BodyLimits = {
   arrival: { idleMs: 30_000, totalMs: 300_000 },
   inFlight: {
     maxBytes: MAX_BYTES_IN_FLIGHT,
-    maxBytesPerCaller: MAX_BYTES_IN_FLIGHT / 2,
     largeBytes: 64 * KIB,
     reservedBytes: 16 * MIB,
   },
   refused: { maxBytes: 64 * MIB, bytesPerMs: 8 * KIB, maxCallers: 10_000 },
 };
 
+/** What a value or key counts in addition to its text: about half of what it takes in memory at most. */
+const VALUE_BYTES = 32;
+/** Bodies up to this size are parsed as soon as they are complete. */
+const TINY_BYTES = 4 * KIB;
+/** How much is parsed in one turn of the event loop, in bytes as they are counted in flight. */
+const MAX_PARSED_PER_TURN = 256 * KIB;
+
 /** A body from the first header to the answer of its request. */
 export interface Body {
   readonly caller: string;
   /** By its Content-Length; null if the body comes in chunks of unknown number. */
   readonly declaredBytes: number | null;
-  /** Counted as in flight. */
+  /** Counted as in flight: the memory in which it is collected, and that of its values. */
   heldBytes: number;
+  /** What it held when it was parsed; 0 before. */
+  parsedBytes: number;
+  /** Whether its response has closed. */
+  isClosed: boolean;
 }
 
 type Done = (error: Error | null, value?: unknown) => void;
@@ -75,17 +83,20 @@ export class BodyReader {
   readonly #limits: BodyLimits;
   readonly #inFlight: BytesInFlight;
   readonly #refused: RefusedBytes;
+  readonly discarding: Discarding;
+  readonly #parses = new WorkTurns(MAX_PARSED_PER_TURN);
   readonly #arriving = new Set<Arrival>();
   /** One timer for all bodies: nearly all arrive at once, and a timer for each would cost more than to read them. */
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(limits: BodyLimits) {
+  constructor(limits: BodyLimits, callerOf: (socket: Socket) => string) {
     this.#limits = limits;
     this.#inFlight = new BytesInFlight(limits.inFlight);
     this.#refused = new RefusedBytes(limits.refused);
+    this.discarding = new Discarding(this.#refused, callerOf);
   }
 
-  /** Why this body is not read at all; null if it is read, or there is none. Its bytes are in flight until the response closes. */
+  /** Why this body is not read at all; null if it is read, or there is none. What arrives is in flight until the response closes. */
   admit(request: FastifyRequest): RefusedRequest | null {
     const { headers, connection } = request;
     const length = headers['content-length'];
@@ -93,14 +104,22 @@ export class BodyReader {
     const declaredBytes = length === undefined ? null : Number(length);
     if (declaredBytes !== null && declaredBytes > LIMITS.maxBodyBytes) return tooLarge(declaredBytes);
     const { caller } = connection;
-    const isLarge = declaredBytes === null || declaredBytes > this.#limits.inFlight.largeBytes;
-    const waitMs = isLarge ? this.#refused.waitMs(caller, performance.now()) : 0;
+    const waitMs = this.#isLarge(declaredBytes) ? this.#refused.waitMs(caller, performance.now()) : 0;
     if (waitMs > 0) return tooManyRefused(waitMs);
-    const body: Body = { caller, declaredBytes, heldBytes: 0 };
-    if (!this.#hold(body, declaredBytes ?? 0)) return tooMuchInFlight();
+    if (!this.#inFlight.fits(caller, declaredBytes ?? 0)) return tooMuchInFlight();
+    const body: Body = { caller, declaredBytes, heldBytes: 0, parsedBytes: 0, isClosed: false };
     request.incoming = body;
-    connection.onClose(() => this.#inFlight.giveBack(caller, body.heldBytes));
+    connection.onClose(() => {
+      body.isClosed = true;
+      this.#release(body);
+    });
     return null;
+  }
+
+  /** To be called when a request was answered with this status. Large bodies that were parsed in vain count as refused. */
+  answered({ incoming: body }: FastifyRequest, status: number): void {
+    if (!body || status < 400 || status >= 500 || !this.#isLarge(body.parsedBytes)) return;
+    this.#refused.add(body.caller, body.parsedBytes, performance.now());
   }
 
   /** Calls `done` once, with the parsed body or with the reason for which it is refused. */
@@ -120,17 +139,32 @@ export class BodyReader {
 
   /** What bodies call as they arrive. */
   readonly #calls: ArrivalCalls = {
-    hold: (body, received) => received <= body.heldBytes || this.#hold(body, received - body.heldBytes),
-    settled: (arrival, { caller }, refusedBytes) => {
+    hold: (body, bytes) => {
+      const more = bytes - body.heldBytes;
+      if (more > 0 && !this.#inFlight.take(body.caller, more, body.heldBytes)) return false;
+      body.heldBytes = Math.max(bytes, body.heldBytes);
+      return true;
+    },
+    complete: (arrival, body) => {
       this.#arriving.delete(arrival);
-      if (refusedBytes > 0) this.#refused.add(caller, refusedBytes, performance.now());
+      if (body.heldBytes <= TINY_BYTES) arrival.parse();
+      else this.#parses.take(body.caller, body.heldBytes, () => arrival.parse());
+    },
+    refused: (arrival, body, payload, received) => {
+      this.#arriving.delete(arrival);
+      this.#release(body);
+      if (received > 0) this.#refused.add(body.caller, received, performance.now());
+      this.discarding.rest(payload);
     },
   };
 
-  #hold(body: Body, more: number): boolean {
-    if (!this.#inFlight.take(body.caller, more, body.heldBytes)) return false;
-    body.heldBytes += more;
-    return true;
+  #release(body: Body): void {
+    this.#inFlight.giveBack(body.caller, body.heldBytes);
+    body.heldBytes = 0;
+  }
+
+  #isLarge(bytes: number | null): boolean {
+    return bytes === null || bytes > this.#limits.inFlight.largeBytes;
   }
 
   #watch(): void {
@@ -146,71 +180,114 @@ export class BodyReader {
 
 interface ArrivalCalls {
   /** Whether this many bytes may be held for a body. */
-  readonly hold: (body: Body, receivedBytes: number) => boolean;
-  /** Called once, when all bytes have arrived or the body is refused. `refusedBytes`: 0 if it is accepted. */
-  readonly settled: (arrival: Arrival, body: Body, refusedBytes: number) => void;
+  readonly hold: (body: Body, bytes: number) => boolean;
+  /** Called when all bytes have arrived; calls `parse` now or later. */
+  readonly complete: (arrival: Arrival, body: Body) => void;
+  /** Called at most once, with the bytes that were received. */
+  readonly refused: (arrival: Arrival, body: Body, payload: IncomingMessage, received: number) => void;
 }
 
 /** A body that comes in one piece and is no larger cannot have too many values, so it is parsed without a scan. */
 const UNSCANNED_BYTES = 64 * KIB;
 
+/** The smallest buffer in which chunks are collected. */
+const MIN_BUFFER_BYTES = KIB;
+const NOTHING: Buffer = Buffer.alloc(0);
+
 /** One body on its way in. */
 class Arrival {
   readonly #body: Body;
+  readonly #payload: IncomingMessage;
   readonly #done: Done;
   readonly #calls: ArrivalCalls;
   readonly startedAt = performance.now();
   lastByteAt = this.startedAt;
   #scan: JsonScan | null = null;
-  #chunks: Buffer[] = [];
+  /** The chunks are copied, because each takes several hundred bytes in addition to its own. */
+  #buffer = NOTHING;
   #received = 0;
+  #isComplete = false;
   #isSettled = false;
 
   constructor(body: Body, payload: IncomingMessage, done: Done, calls: ArrivalCalls) {
     this.#body = body;
+    this.#payload = payload;
     this.#done = done;
     this.#calls = calls;
-    // The rest of a refused body is discarded here, so that its client gets the answer.
     payload.on('data', (chunk: Buffer) => this.#take(chunk));
     payload.on('end', () => this.#finish());
-    payload.on('close', () => this.#isSettled || this.refuse(cutOff()));
+    payload.on('close', () => this.#isComplete || this.refuse(cutOff()));
   }
 
   refuse(reason: RefusedRequest): void {
-    if (!this.#isSettled) this.#settle(reason);
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    this.#buffer = NOTHING;
+    this.#calls.refused(this, this.#body, this.#payload, this.#received);
+    this.#done(reason);
   }
 
   #take(chunk: Buffer): void {
     if (this.#isSettled) return;
+    const start = this.#received;
     this.#received += chunk.length;
     this.lastByteAt = performance.now();
     const refused = this.#check(chunk);
     if (refused) this.refuse(refused);
-    else this.#chunks.push(chunk);
+    else if (this.#buffer.length > 0) chunk.copy(this.#buffer, start);
+    else this.#buffer = chunk;
   }
 
+  /** Why the body is refused with this chunk; null if there is room for it in the buffer, or it is the whole body. */
   #check(chunk: Buffer): RefusedRequest | null {
     if (this.#received > LIMITS.maxBodyBytes) return tooLarge(this.#received);
-    if (!this.#calls.hold(this.#body, this.#received)) return tooMuchInFlight();
-    if (chunk.length === this.#body.declaredBytes && chunk.length <= UNSCANNED_BYTES) return null;
-    this.#scan ??= new JsonScan(LIMITS);
-    const fault = this.#scan.scan(chunk);
-    return fault ? faulty(fault) : null;
+    const isWhole = chunk.length === this.#body.declaredBytes;
+    if (!isWhole || chunk.length > UNSCANNED_BYTES) {
+      this.#scan ??= new JsonScan(LIMITS);
+      const fault = this.#scan.scan(chunk);
+      if (fault) return faulty(fault);
+    }
+    const capacity = isWhole ? chunk.length : this.#capacity();
+    if (!this.#calls.hold(this.#body, capacity + VALUE_BYTES * (this.#scan?.values ?? 0))) return tooMuchInFlight();
+    if (isWhole || capacity === this.#buffer.length) return null;
+    const larger = Buffer.allocUnsafeSlow(capacity);
+    this.#buffer.copy(larger);
+    this.#buffer = larger;
+    return null;
+  }
+
+  /** Of the buffer for all bytes so far: it doubles, so that each byte is copied twice on average. */
+  #capacity(): number {
+    const { length } = this.#buffer;
+    if (this.#received <= length) return length;
+    const most = this.#body.declaredBytes ?? LIMITS.maxBodyBytes;
+    return Math.min(most, Math.max(this.#received, 2 * length, MIN_BUFFER_BYTES));
   }
 
   #finish(): void {
+    this.#isComplete = true;
     if (this.#isSettled) return;
     if (this.#received === 0) this.refuse(notJson('The body is empty.'));
     else if (this.#scan?.isComplete === false) this.refuse(faulty('syntax'));
-    else this.#parse();
+    else this.#calls.complete(this, this.#body);
   }
 
-  #parse(): void {
-    const bytes = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
+  /** To be called once, when the body is complete. */
+  parse(): void {
+    if (this.#body.isClosed) {
+      this.refuse(cutOff());
+      return;
+    }
+    const bytes = this.#buffer.subarray(0, this.#received);
     const text = bytes.toString();
-    const fault = this.#scan || isShallow(text) ? null : new JsonScan(LIMITS).scan(bytes);
+    const scan = this.#scan || isShallow(text) ? null : new JsonScan(LIMITS);
+    const fault = scan?.scan(bytes);
     if (fault) {
       this.refuse(faulty(fault));
+      return;
+    }
+    if (scan && !this.#calls.hold(this.#body, this.#received + VALUE_BYTES * scan.values)) {
+      this.refuse(tooMuchInFlight());
       return;
     }
     let value: unknown;
@@ -221,14 +298,10 @@ class Arrival {
       this.refuse(faulty(new JsonScan(LIMITS).scan(bytes) ?? 'syntax'));
       return;
     }
-    this.#settle(null, value);
-  }
-
-  #settle(refused: RefusedRequest | null, value?: unknown): void {
     this.#isSettled = true;
-    this.#chunks = [];
-    this.#calls.settled(this, this.#body, refused ? this.#received : 0);
-    this.#done(refused, value);
+    this.#buffer = NOTHING;
+    this.#body.parsedBytes = this.#body.heldBytes;
+    this.#done(null, value);
   }
 }
 

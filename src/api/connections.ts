@@ -3,9 +3,6 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { CallerConnection } from '../engine/queue.js';
 
-/** How long the rest of a body is read and discarded after its request was answered. */
-const DISCARD_MS = 10_000;
-
 export class Connections {
   readonly #sockets = new Set<Socket>();
   readonly #unanswered = new Set<ServerResponse>();
@@ -20,7 +17,6 @@ export class Connections {
     const unanswered = this.#unanswered;
     function onClose(this: ServerResponse): void {
       unanswered.delete(this);
-      if (!this.req.complete) discardRest(this.req);
     }
     server.on('request', (_: IncomingMessage, response: ServerResponse) => {
       unanswered.add(response);
@@ -54,6 +50,11 @@ export class ResponseConnection implements CallerConnection {
     return this.#response.destroyed;
   }
 
+  /** Also ends the other requests on this connection. */
+  disconnect(): void {
+    this.#response.req.socket.destroy();
+  }
+
   /** Called when the response has been sent, or the client has disconnected before. */
   onClose(listener: () => void): void {
     if (this.#listeners.push(listener) > 1) return;
@@ -61,15 +62,4 @@ export class ResponseConnection implements CallerConnection {
       for (const one of this.#listeners) one();
     });
   }
-}
-
-/**
- * A client that is still sending would lose the answer if its connection were closed at once, and one that never stops
- * sending would keep the connection.
- */
-function discardRest(request: IncomingMessage): void {
-  const { socket } = request;
-  const timer = setTimeout(() => socket.destroy(), DISCARD_MS).unref();
-  request.once('close', () => clearTimeout(timer));
-  request.resume();
 }

@@ -10,6 +10,7 @@ import {
   GraphQLError,
   type GraphQLFormattedError,
   type GraphQLSchema,
+  Kind,
   type OperationDefinitionNode,
   specifiedRules,
   type ValidationRule,
@@ -99,6 +100,16 @@ export class KnownDocuments {
     known.plans.set(operation, plan);
     this.#grow(known, plan.fields * BYTES_PER_PLANNED_FIELD);
     return plan;
+  }
+
+  /** The names of the variables that the operations of a known document declare. */
+  variablesOf(text: string): ReadonlySet<string> {
+    const names = new Set<string>();
+    for (const definition of this.#byText.get(text)?.document?.definitions ?? []) {
+      if (definition.kind !== Kind.OPERATION_DEFINITION) continue;
+      for (const { variable } of definition.variableDefinitions ?? []) names.add(variable.name.value);
+    }
+    return names;
   }
 
   /** Called by Apollo Server, whose keys end in the SHA-256 of the text. Returns valid documents only. */

@@ -46,6 +46,13 @@ export function tooManyWaiting(): RefusedRequest {
   return new RefusedRequest(503, refusal('TOO_MANY_REQUESTS', message), 1, true);
 }
 
+/** In place of an answer that does not fit beside the others that have not been sent. A mutation was performed. */
+export function answerNotSent(): GraphQLFormattedError {
+  const message =
+    'The answers that are being sent hold as many bytes as you may use. Receive yours, and try again in 1 s.';
+  return refusal('OVERLOADED', message, { retryable: true, retryAfterMs: 1_000 });
+}
+
 /** A host name or IPv4 address, or an IPv6 address in brackets, and a port. */
 const HOST = /^(?:\[([\da-f:.]+)\]|([^:[\]]+))(?::\d{1,5})?$/i;
 const CHARSETS = /;\s*charset\s*=\s*"?([^\s;"]*)/gi;

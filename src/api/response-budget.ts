@@ -1,43 +1,92 @@
 /**
- * Budgets of bytes: one for each answer, and one for all answers that are being made or written.
+ * Budgets of bytes: one for each answer, and one for all answers that are being made or sent, which callers share.
  *
- * Bytes are reserved before anything is read, built or serialized. The bytes of a request are given back when its
- * response has been written, or its connection has closed.
+ * Bytes are reserved before anything is read, built or serialized. Once an answer is serialized, its length counts until
+ * it has been sent or its connection has closed, however small it is.
  */
+import { BytesInFlight } from './bytes-in-flight.js';
 
-/** Answers up to this size are not counted in flight: nearly all are smaller, and counting takes time. */
+/** While an answer is being made, up to this size is not counted in flight: nearly all are smaller, and counting takes time. */
 export const UNCOUNTED_BYTES = 64 * 1024;
 /** When to retry an answer that did not fit beside the others. */
 export const RETRY_AFTER_MS = 1_000;
-/** How long a client may take to receive an answer that is counted. */
-export const MAX_SENDING_MS = 60_000;
+
+interface SendingLimits {
+  /** How long a client may take to receive an answer. */
+  readonly maxMs: number;
+  /** The same for the caller with the most bytes in flight, when another one is refused. */
+  readonly maxMsIfOthersWait: number;
+}
+
+const SENDING_LIMITS: SendingLimits = { maxMs: 60_000, maxMsIfOthersWait: 10_000 };
+/** How often the server looks for answers that take too long, relative to the limit. */
+const CHECKS_PER_LIMIT = 30;
+/** The part of all bytes that answers above `UNCOUNTED_BYTES` leave to smaller ones. */
+const RESERVED_PART = 1 / 8;
 
 /** The bytes of all answers in flight. */
 export class AnswersInFlight {
-  #bytes = 0;
+  readonly #bytes: BytesInFlight;
+  readonly #limits: SendingLimits;
+  /** Serialized answers that have not been sent, by their caller, with the time since when, oldest first. */
+  readonly #sending = new Map<Waiting, number>();
+  #timer: NodeJS.Timeout | null = null;
 
-  constructor(readonly maxBytes: number) {}
+  constructor(maxBytes: number, limits: SendingLimits = SENDING_LIMITS) {
+    this.#bytes = new BytesInFlight({
+      maxBytes,
+      largeBytes: UNCOUNTED_BYTES,
+      reservedBytes: Math.floor(maxBytes * RESERVED_PART),
+    });
+    this.#limits = limits;
+  }
 
   get bytes(): number {
-    return this.#bytes;
+    return this.#bytes.bytes;
   }
 
-  take(bytes: number): boolean {
-    if (this.#bytes + bytes > this.maxBytes) return false;
-    this.#bytes += bytes;
-    return true;
+  take(caller: string, more: number, held: number): boolean {
+    if (this.#bytes.take(caller, more, held)) return true;
+    const { greatest } = this.#bytes;
+    if (greatest !== null && greatest !== caller) this.#closeSlow(this.#limits.maxMsIfOthersWait, greatest);
+    return false;
   }
 
-  giveBack(bytes: number): void {
-    this.#bytes -= bytes;
+  giveBack(caller: string, bytes: number): void {
+    this.#bytes.giveBack(caller, bytes);
+  }
+
+  /** Ends the connection if the answer has not been sent in time. */
+  send(waiting: Waiting): void {
+    this.#sending.set(waiting, performance.now());
+    waiting.onClose(() => this.#sending.delete(waiting));
+    this.#watch();
+  }
+
+  #watch(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      this.#closeSlow(this.#limits.maxMs, null);
+      if (this.#sending.size > 0) this.#watch();
+    }, this.#limits.maxMs / CHECKS_PER_LIMIT).unref();
+  }
+
+  /** Closes the connections of this caller, or of all, whose answers have been ready for this long. */
+  #closeSlow(maxMs: number, caller: string | null): void {
+    const now = performance.now();
+    for (const [waiting, since] of this.#sending) {
+      if (now - since < maxMs) return;
+      if (caller === null || waiting.caller === caller) waiting.disconnect();
+    }
   }
 }
 
-/** The connection that waits for the answer: a `ServerResponse`. */
+/** The connection that waits for the answer. */
 export interface Waiting {
-  readonly destroyed: boolean;
-  once(event: 'close', listener: () => void): unknown;
-  destroy(): unknown;
+  readonly caller: string;
+  readonly isClosed: boolean;
+  onClose(listener: () => void): void;
+  disconnect(): void;
 }
 
 /** `answer`: the answer would be too large. `inFlight`: it does not fit beside the other answers at the moment. */
@@ -48,6 +97,8 @@ export class AnswerBudget {
   #answerBytes = 0;
   #readBytes = 0;
   #countedBytes = 0;
+  #isWatched = false;
+  #isSending = false;
 
   constructor(
     readonly maxBytes: number,
@@ -60,24 +111,32 @@ export class AnswerBudget {
     const answer = this.#answerBytes + answerBytes;
     const read = this.#readBytes + readBytes;
     if (answer > this.maxBytes || read > this.maxBytes) return 'answer';
-    if (answer + read > UNCOUNTED_BYTES && !this.#count(answer + read - this.#countedBytes)) return 'inFlight';
+    if (answer + read > UNCOUNTED_BYTES && !this.#count(answer + read)) return 'inFlight';
     this.#answerBytes = answer;
     this.#readBytes = read;
     return null;
   }
 
-  /** Called when the answer is complete. Ends the connection if its bytes have not been given back after `ms`. */
-  limitSending(ms: number): void {
-    if (this.#countedBytes === 0) return;
-    const timer = setTimeout(() => this.waiting.destroy(), ms).unref();
-    this.waiting.once('close', () => clearTimeout(timer));
+  /**
+   * To be called when the answer is serialized: counts its length instead of what was reserved, and limits the time in which
+   * it is sent. False if it does not fit; then a shorter answer may be tried.
+   */
+  send(bytes: number): boolean {
+    if (!this.#count(bytes)) return false;
+    if (!this.#isSending) this.inFlight.send(this.waiting);
+    this.#isSending = true;
+    return true;
   }
 
   #count(bytes: number): boolean {
+    const { caller } = this.waiting;
+    const more = bytes - this.#countedBytes;
     // Nobody waits anymore, and `close` would not be emitted again to give the bytes back.
-    if (this.waiting.destroyed || !this.inFlight.take(bytes)) return false;
-    if (this.#countedBytes === 0) this.waiting.once('close', () => this.inFlight.giveBack(this.#countedBytes));
-    this.#countedBytes += bytes;
+    if (this.waiting.isClosed || (more > 0 && !this.inFlight.take(caller, more, this.#countedBytes))) return false;
+    if (more < 0) this.inFlight.giveBack(caller, -more);
+    this.#countedBytes = bytes;
+    if (!this.#isWatched) this.waiting.onClose(() => this.inFlight.giveBack(caller, this.#countedBytes));
+    this.#isWatched = true;
     return true;
   }
 }

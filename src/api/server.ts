@@ -36,6 +36,7 @@ import { errorFormatter } from './errors.js';
 import { explorerPage, registerExplorer } from './explorer/explorer.js';
 import { LIMITS } from './limits.js';
 import {
+  answerNotSent,
   checkHeaders,
   RefusedRequest,
   refusal,
@@ -46,8 +47,9 @@ import {
   statusOf,
   tooManyWaiting,
 } from './refusals.js';
-import { AnswerBudget, AnswersInFlight, MAX_SENDING_MS } from './response-budget.js';
+import { AnswerBudget, AnswersInFlight } from './response-budget.js';
 import { Turns } from './turns.js';
+import { refusalOfUnused } from './unused-parts.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -57,6 +59,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     principal: Principal;
     connection: ResponseConnection;
+    answer: AnswerBudget;
     /** Null for a request without a body. */
     incoming: Body | null;
   }
@@ -89,16 +92,13 @@ interface Server {
 /** Failed requests and requests that take this long are logged at level `info`, others at `debug`. */
 const SLOW_REQUEST_MS = 1_000;
 
-/** Leaves one error for all fields that did not fit into the answer, and limits the time to send a large one. */
+/** Leaves one error for all fields that did not fit into the answer. */
 const boundedAnswers: ApolloServerPlugin<RequestContext> = {
   async requestDidStart() {
     return {
       async didEncounterErrors({ errors, contextValue }) {
         // Apollo Server formats the errors of this list after the hook.
         mergeErrors(contextValue.answer, errors as GraphQLError[]);
-      },
-      async willSendResponse({ contextValue }) {
-        contextValue.answer.budget.limitSending(MAX_SENDING_MS);
       },
     };
   },
@@ -153,6 +153,8 @@ async function createHttp({ config, log, bodyLimits = BODY_LIMITS }: ServerParts
     clientErrorHandler: refuseConnection,
   });
   readBodies(http, bodyLimits);
+  identify(http);
+  budgetAnswers(http, config);
   // Before the CORS plugin, which answers preflight requests.
   http.addHook('onRequest', checkHeaders({ isLocal: isLoopback(config.host) && !config.unsafeOpen }));
   await http.register(cors, {
@@ -165,12 +167,7 @@ async function createHttp({ config, log, bodyLimits = BODY_LIMITS }: ServerParts
     if (!isPolicyName(route?.policy))
       throw new Error(`The route ${url} declares no policy; give it config: { policy }.`);
   });
-  http.decorateRequest('principal');
-  http.decorateRequest('connection');
-  http.decorateRequest('incoming', null);
   http.addHook('onRequest', (request, reply, done) => {
-    request.principal = authenticate(request);
-    request.connection = new ResponseConnection(request.principal.callerId, reply.raw);
     const policy = request.routeOptions.config.policy;
     if (!policy || POLICIES[policy].allows(request.principal)) done();
     else sendRefusal(reply, 403, refusal('FORBIDDEN', `This route is for ${POLICIES[policy].who} only.`));
@@ -195,9 +192,45 @@ async function createHttp({ config, log, bodyLimits = BODY_LIMITS }: ServerParts
   return http;
 }
 
+function identify(http: FastifyInstance): void {
+  http.decorateRequest('principal');
+  http.decorateRequest('connection');
+  http.decorateRequest('incoming', null);
+  http.addHook('onRequest', (request, reply, done) => {
+    request.principal = authenticate(request);
+    request.connection = new ResponseConnection(request.principal.callerId, reply.raw);
+    done();
+  });
+}
+
+/** Counts every answer until it has been sent. One that does not fit is replaced by a refusal, or else not sent. */
+function budgetAnswers(http: FastifyInstance, { maxResponseBytes, maxResponseBytesInFlight }: Config): void {
+  const inFlight = new AnswersInFlight(maxResponseBytesInFlight);
+  http.decorateRequest('answer');
+  http.addHook('onRequest', (request, _reply, done) => {
+    request.answer = new AnswerBudget(maxResponseBytes, inFlight, request.connection);
+    done();
+  });
+  http.addHook<unknown>('onSend', (request, reply, payload, done) => {
+    // Fastify has refused a URL that it cannot decode before any hook.
+    if (!request.answer || typeof payload !== 'string' || request.answer.send(Buffer.byteLength(payload))) {
+      done(null, payload);
+      return;
+    }
+    const refused = JSON.stringify({ errors: [answerNotSent()] });
+    if (!request.answer.send(refused.length)) request.connection.disconnect();
+    reply.code(503).header('retry-after', 1).removeHeader('content-length');
+    done(null, refused);
+  });
+}
+
+function callerOf(socket: Socket): string {
+  return authenticate({ socket }).callerId;
+}
+
 /** Also refuses requests, and bodies that are still arriving, once the server stops. */
 function readBodies(http: FastifyInstance, limits: BodyLimits): void {
-  const bodies = new BodyReader(limits);
+  const bodies = new BodyReader(limits, callerOf);
   // Other types are refused unread. JSON.parse makes `__proto__` an own property, and the check of a row refuses it.
   http.removeAllContentTypeParsers();
   http.addContentTypeParser('application/json', (request, payload, done) => bodies.read(request, payload, done));
@@ -210,6 +243,15 @@ function readBodies(http: FastifyInstance, limits: BodyLimits): void {
   });
   http.addHook('preParsing', (request, _reply, _payload, done) => {
     done(isStopping ? shuttingDown() : bodies.admit(request));
+  });
+  http.addHook('onSend', ({ raw }, _reply, payload, done) => {
+    // Before the response ends, or Node would discard the rest uncounted.
+    bodies.discarding.rest(raw);
+    done(null, payload);
+  });
+  http.addHook('onResponse', (request, reply, done) => {
+    bodies.answered(request, reply.statusCode);
+    done();
   });
 }
 
@@ -243,12 +285,9 @@ function registerGraphql(
   }: ServerParts & { apollo: ApolloServer<RequestContext>; documents: KnownDocuments },
 ): void {
   const page = explorerPage(config.explorer);
-  const inFlight = new AnswersInFlight(config.maxResponseBytesInFlight);
   const answer = fastifyApolloHandler(apollo, {
-    context: async (request, reply) => {
-      const state = new AnswerState(new AnswerBudget(config.maxResponseBytes, inFlight, reply.raw));
-      return new RequestContext(request.principal, request.connection, state, databases);
-    },
+    context: async ({ principal, connection, answer }) =>
+      new RequestContext(principal, connection, new AnswerState(answer), databases),
   });
   http.route({
     method: ['GET', 'POST'],
@@ -279,7 +318,12 @@ function errorsOfDocument(request: FastifyRequest, documents: KnownDocuments): r
     return [refusal('BATCHING_NOT_SUPPORTED', message)];
   }
   const text = documentOf(request);
-  return typeof text === 'string' && text !== '' ? documents.errorsOf(text) : [];
+  if (typeof text !== 'string' || text === '') return [];
+  const errors = documents.errorsOf(text);
+  const { incoming, body } = request;
+  if (errors.length > 0 || !incoming || incoming.parsedBytes <= BODY_LIMITS.inFlight.largeBytes) return errors;
+  const unused = refusalOfUnused(body as object, documents.variablesOf(text));
+  return unused ? [unused] : [];
 }
 
 /** The document of a request, found in the same way as Apollo Server finds it. */

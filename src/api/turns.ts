@@ -1,6 +1,7 @@
 /**
- * Lets each caller begin only so many requests in a turn of the event loop, so that the requests of others are read in
- * between. Without it, a thousand requests in one packet would all run before any other connection is looked at.
+ * Lets each caller begin only so many requests in a turn of the event loop, and all callers together parse only so much,
+ * so that other connections are served in between. Without it, a thousand requests in one packet would all run before any
+ * other connection is looked at, and so would large bodies that complete together.
  */
 
 /** Requests of one caller that begin in one turn. */
@@ -38,6 +39,51 @@ export class Turns {
       this.#begun.set(caller, next.length);
       if (waiting.length === 0) this.#waiting.delete(caller);
       for (const begin of next) begin();
+    }
+  }
+}
+
+interface Work {
+  readonly amount: number;
+  readonly run: () => void;
+}
+
+/** Work that takes long, in turns by caller. Whoever adds work bounds how much of it waits. */
+export class WorkTurns {
+  readonly #maxPerTurn: number;
+  /** Whose turn is next is first. */
+  readonly #waiting = new Map<string, Work[]>();
+  #done = 0;
+
+  /** @param maxPerTurn in the unit of `take`; a turn ends with the work that reaches it */
+  constructor(maxPerTurn: number) {
+    this.#maxPerTurn = maxPerTurn;
+  }
+
+  /** Calls `run` now or in a later turn. */
+  take(caller: string, amount: number, run: () => void): void {
+    if (this.#done === 0 && this.#waiting.size === 0) setImmediate(() => this.#next());
+    if (this.#waiting.size === 0 && this.#done < this.#maxPerTurn) {
+      this.#done += amount;
+      run();
+      return;
+    }
+    const waiting = this.#waiting.get(caller);
+    if (waiting) waiting.push({ amount, run });
+    else this.#waiting.set(caller, [{ amount, run }]);
+  }
+
+  #next(): void {
+    this.#done = 0;
+    if (this.#waiting.size === 0) return;
+    setImmediate(() => this.#next());
+    for (const [caller, waiting] of this.#waiting) {
+      const { amount, run } = waiting.shift() as Work;
+      this.#waiting.delete(caller);
+      if (waiting.length > 0) this.#waiting.set(caller, waiting);
+      this.#done += amount;
+      run();
+      if (this.#done >= this.#maxPerTurn) return;
     }
   }
 }

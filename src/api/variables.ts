@@ -20,7 +20,7 @@ import {
   type OperationDefinitionNode,
   typeFromAST,
 } from 'graphql';
-import type { InputProblem, InputProblemCode } from '../errors.js';
+import { type InputProblem, type InputProblemCode, shortened } from '../errors.js';
 import { LIMITS } from './limits.js';
 
 export type Variables = Readonly<Record<string, unknown>>;
@@ -146,8 +146,13 @@ class Walk {
     const keys = Object.keys(given);
     for (const key of keys) {
       if (Object.hasOwn(fields, key)) continue;
-      this.path.push(shortened(key));
-      this.#add('UNKNOWN_NAME', 'there is no such field', `a field of ${type.name}`, shortened(key));
+      this.path.push(shortened(key, MAX_RECEIVED_CHARACTERS));
+      this.#add(
+        'UNKNOWN_NAME',
+        'there is no such field',
+        `a field of ${type.name}`,
+        shortened(key, MAX_RECEIVED_CHARACTERS),
+      );
       this.path.pop();
       if (this.isOver) return;
     }
@@ -184,15 +189,11 @@ function isAccepted(type: GraphQLLeafType, value: unknown): boolean {
 /** A short description of any value, in time that does not depend on its size. */
 function described(value: unknown): string | null {
   if (value === undefined) return null;
-  if (typeof value === 'string') return JSON.stringify(shortened(value));
+  if (typeof value === 'string') return JSON.stringify(shortened(value, MAX_RECEIVED_CHARACTERS));
   if (Array.isArray(value)) return `a list of ${value.length} elements`;
   if (typeof value === 'object' && value !== null)
     return Object.keys(value).length === 0 ? 'an empty object' : 'an object';
   return String(value);
-}
-
-function shortened(text: string): string {
-  return text.length <= MAX_RECEIVED_CHARACTERS ? text : `${text.slice(0, MAX_RECEIVED_CHARACTERS)}…`;
 }
 
 function invalid(problems: readonly InputProblem[]): GraphQLError {

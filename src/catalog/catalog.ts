@@ -2,6 +2,7 @@
 import type { Principal } from '../access/principal.js';
 import { InvalidInputError, NotFoundError, NotReadyError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
+import { describe } from '../tasks/problems.js';
 import { AliasChanges } from './alias-changes.js';
 import type { CatalogContext } from './loaders.js';
 import { findModelNames } from './model.queries.js';
@@ -75,7 +76,7 @@ function checkAliasName(alias: string): void {
       code: 'UNREADABLE',
       message: 'the alias name is invalid',
       expected: 'a name that matches [a-z][a-z0-9-]{0,31}',
-      received: JSON.stringify(alias.slice(0, 80)),
+      received: describe(alias),
     },
   ]);
 }
@@ -87,7 +88,7 @@ function anotherModels({ model, version }: { model: string; version: string }): 
       code: 'UNKNOWN_NAME',
       message: 'the version belongs to another model',
       expected: `a version of ${model}`,
-      received: JSON.stringify(version),
+      received: describe(version),
     },
   ]);
 }

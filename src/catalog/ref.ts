@@ -1,5 +1,6 @@
 /** Version references: "spam-filter", "spam-filter@champion" or "spam-filter:3". */
 import { type InputProblem, InvalidInputError } from '../errors.js';
+import { describe } from '../tasks/problems.js';
 
 export const MODEL_NAME = /^[a-z0-9][a-z0-9-]{0,63}$/;
 const ALIAS_NAME = /^[a-z][a-z0-9-]{0,31}$/;
@@ -35,6 +36,6 @@ function notARef(text: string, path: readonly string[]): InputProblem {
     code: text === '' ? 'EMPTY' : 'UNREADABLE',
     message: text === '' ? 'the version reference is empty' : 'the version reference is malformed',
     expected: '"name", "name@alias" or "name:number"',
-    received: JSON.stringify(text.slice(0, 80)),
+    received: describe(text),
   };
 }

@@ -3,6 +3,7 @@
  *
  * Pure: the state of the engine is passed in. The decision does not depend on the length of the queue.
  */
+import { fitsShare } from '../fair-share.js';
 
 /** Rows that may be queued for one version, whatever their deadlines. */
 export const MAX_QUEUED_ROWS = 20_000;
@@ -122,12 +123,9 @@ function waitTooLongMs({ deadlineMs, waitMs, fairWaitMs, runMs, isOverloaded }: 
   return lateByMs(waitMs > shortMs ? fairWaitMs : waitMs);
 }
 
-/**
- * A caller may fill as much of the queue as is left for all others. So one caller alone can fill half of it, and can
- * never keep others out. A single input always fits into an empty queue.
- */
+/** A single input always fits into an empty queue. */
 function fits(size: number, queued: number, ofCaller: number, limit: number): boolean {
-  return queued === 0 || (queued + size <= limit && ofCaller + size <= limit - queued);
+  return queued === 0 || fitsShare(size, queued, ofCaller, limit);
 }
 
 /** In whole milliseconds, within limits: no client should return at once, or never. */

@@ -1,5 +1,6 @@
 /** Checks everything in a prediction request except the inputs themselves: options, keys and the number of inputs. */
 import { type InputProblem, InvalidInputError } from '../errors.js';
+import { describe } from '../tasks/problems.js';
 import type { PredictInput } from './prediction.input.js';
 import { MAX_DEADLINE_MS, MAX_INPUTS, MAX_KEY_CHARACTERS } from './request-limits.js';
 
@@ -24,7 +25,7 @@ function keyProblems(key: string, record: boolean | undefined): InputProblem[] {
   if (key.length > MAX_KEY_CHARACTERS)
     add('TOO_LARGE', 'the idempotency key is too long', lengths, `${key.length} characters`);
   if (!key.isWellFormed())
-    add('UNREADABLE', 'the idempotency key is not valid Unicode', 'valid Unicode', JSON.stringify(key));
+    add('UNREADABLE', 'the idempotency key is not valid Unicode', 'valid Unicode', describe(key));
   if (record === false)
     add(
       'WRONG_KIND',

@@ -6,12 +6,13 @@
  */
 import type { CallerConnection } from '../engine/queue.js';
 import { DeadlineExceededError, type DeadlinePhase, OverloadedError } from '../errors.js';
+import { fitsShare, Shares } from '../fair-share.js';
 import { sha256 } from '../storage/blobs.js';
 import type { Prediction } from './prediction.type.js';
 
 /** Requests with keys that wait at the same time, in all. */
 const MAX_WAITING = 10_000;
-const RETRY_AFTER_MS = 1_000;
+const MIN_RETRY_MS = 1_000;
 
 /** Identifies a request by its reference as it was sent, so that a moved alias or another order of keys changes nothing. */
 export function requestDigest(model: string, variant: string | null | undefined, input: unknown): string {
@@ -62,7 +63,8 @@ interface Shared {
 
 export class SharedPredictions {
   readonly #byKey = new Map<string, Shared>();
-  #waiting = 0;
+  /** Requests that wait, by caller. */
+  readonly #places = new Shares();
 
   /** The prediction in progress for this key. */
   get(key: string): { readonly digest: string } | undefined {
@@ -110,22 +112,29 @@ export class SharedPredictions {
   async #wait<T>({ waiting, connection }: Shared, mine: Waiting, wait: () => Promise<T>): Promise<T> {
     waiting.add(mine);
     mine.connection.onClose?.(() => connection.checkClosed());
-    this.#waiting++;
+    this.#places.add(mine.connection.caller, 1);
     try {
       return await wait();
     } finally {
       waiting.delete(mine);
-      this.#waiting--;
+      this.#places.giveBack(mine.connection.caller, 1);
       // Those that are left may have disconnected while this one waited.
       connection.checkClosed();
     }
   }
 
-  /** @throws OverloadedError if as many requests wait as are allowed */
-  checkRoom(ref: string): void {
-    if (this.#waiting < MAX_WAITING) return;
-    const reason = `${this.#waiting} requests with idempotency keys are waiting`;
-    throw new OverloadedError(ref, this.#waiting, RETRY_AFTER_MS, reason);
+  /** @throws OverloadedError if as many requests wait as are allowed, in all or of this caller */
+  checkRoom(ref: string, key: string, caller: string): void {
+    const [ofAll, ofCaller] = [this.#places.total, this.#places.of(caller)];
+    if (fitsShare(1, ofAll, ofCaller, MAX_WAITING)) return;
+    const reason = `${ofAll} requests with idempotency keys are waiting, ${ofCaller} of them yours`;
+    throw new OverloadedError(ref, ofAll, this.#retryAfterMs(key), reason);
+  }
+
+  /** When the prediction that the request would join is known at the latest. */
+  #retryAfterMs(key: string): number {
+    const [first] = this.#byKey.get(key)?.waiting ?? [];
+    return Math.max(MIN_RETRY_MS, first ? Math.ceil(remainingMs(first)) : 0);
   }
 }
 

@@ -141,7 +141,7 @@ export class Predictions {
       startedAt: performance.now(),
       deadlineMs: this.#deadlineMs(input),
     };
-    this.#shared.checkRoom(input.model);
+    this.#shared.checkRoom(input.model, slot, caller.connection.caller);
     let deadlineMs = mine.deadlineMs;
     for (let earlier = this.#shared.get(slot); earlier; earlier = this.#shared.get(slot)) {
       const prediction = await this.#shared.join(slot, mine);

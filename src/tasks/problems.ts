@@ -1,5 +1,5 @@
 /** Collects everything that is wrong with an input: where, what was expected and what was received. */
-import { type InputProblem, type InputProblemCode, InvalidInputError } from '../errors.js';
+import { type InputProblem, type InputProblemCode, InvalidInputError, shortened } from '../errors.js';
 
 const MAX_PROBLEMS = 20;
 
@@ -39,7 +39,6 @@ export function describe(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return value.length === 1 ? 'a list of 1 element' : `a list of ${value.length} elements`;
   if (typeof value === 'object') return 'an object';
-  if (typeof value === 'string')
-    return JSON.stringify(value.length > MAX_SHOWN_CHARACTERS ? `${value.slice(0, MAX_SHOWN_CHARACTERS)}…` : value);
+  if (typeof value === 'string') return JSON.stringify(shortened(value, MAX_SHOWN_CHARACTERS));
   return String(value);
 }

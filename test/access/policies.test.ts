@@ -9,7 +9,7 @@ import { createSchema, enforcePolicies } from '#src/api/schema.js';
 
 const schema = createSchema();
 const from = (remoteAddress: string | undefined) => authenticate({ socket: { remoteAddress } });
-const nobodyWaits = { destroyed: false, once: () => {}, destroy: () => {} };
+const nobodyWaits = { caller: 'a', isClosed: false, onClose: () => {}, disconnect: () => {} };
 const OUTSIDER = {
   principal: from('192.0.2.7'),
   answer: new AnswerState(new AnswerBudget(1_000_000, new AnswersInFlight(1_000_000), nobodyWaits)),

@@ -1,10 +1,13 @@
 /** Bodies of requests: what is refused before it has arrived whole, and what bounds those that are accepted. */
 import 'reflect-metadata';
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { queryObjects } from 'node:v8';
 import { BODY_LIMITS, type BodyLimits } from '#src/api/body.js';
-import { BytesInFlight, givenUpAt, RefusedBytes } from '#src/api/body-budgets.js';
+import { givenUpAt, RefusedBytes } from '#src/api/body-budgets.js';
+import { BytesInFlight } from '#src/api/bytes-in-flight.js';
 import { LIMITS } from '#src/api/limits.js';
 import type { Data } from '../support/graphql-client.js';
 import { createHttpServer, type HttpServer } from '../support/http-server.js';
@@ -31,9 +34,9 @@ const FRAMED_BY_LENGTH = (bytes: number) => `content-length: ${bytes}`;
 const CHUNKED = 'transfer-encoding: chunked';
 const TYPENAME = '{"query":"{ __typename }"}';
 
-function open(server: HttpServer): Socket {
+function open(server: HttpServer, localAddress = '127.0.0.1'): Socket {
   const { port } = server.http.server.address() as { port: number };
-  const socket = connect(port, '127.0.0.1');
+  const socket = connect({ port, host: '127.0.0.1', localAddress });
   // The server may close a connection while its client is still sending.
   socket.on('error', () => {});
   sockets.push(socket);
@@ -279,18 +282,121 @@ describe('a body that does not arrive ends with 408', () => {
   });
 });
 
-const SMALL_BUDGET = { maxBytes: 10_000, maxBytesPerCaller: 8_000, largeBytes: 1_000, reservedBytes: 2_000 };
+const SMALL_BUDGET = { maxBytes: 10_000, largeBytes: 1_000, reservedBytes: 2_000 };
+/** The bytes of a document that has arrived are in flight. */
+const received = (server: HttpServer) => once(server.http.server, 'request').then(() => nextTurns());
+const nextTurns = async () => {
+  for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+test('a body in chunks of one byte is kept in one buffer', async () => {
+  const server = await start();
+  const socket = open(server);
+  const bytes = 100_000;
+  socket.write(head(CHUNKED));
+  const [request] = (await once(server.http.server, 'request')) as [IncomingMessage];
+  const before = queryObjects(Buffer, { format: 'count' }) as number;
+
+  socket.write(inChunks(Buffer.from(inVariables(`"${'x'.repeat(bytes)}`))).subarray(0, -5));
+  await until('the chunks have been read', () => request.socket.bytesRead > 6 * bytes);
+
+  expect((queryObjects(Buffer, { format: 'count' }) as number) - before).toBeLessThan(1_000);
+});
+
+test('a body counts the bytes that have arrived, not those that it declares', async () => {
+  const server = await start({ inFlight: SMALL_BUDGET });
+  for (let i = 0; i < 30; i++) {
+    const silent = open(server, '127.0.0.2');
+    silent.write(head(FRAMED_BY_LENGTH(i < 15 ? 3_000 : 900)));
+    await once(server.http.server, 'request');
+  }
+
+  const ofOther = await sendPart(server, FRAMED_BY_LENGTH(4_000), TYPENAME.padEnd(4_000));
+  const ofSame = open(server, '127.0.0.2');
+  ofSame.write(head(FRAMED_BY_LENGTH(4_000)) + TYPENAME.padEnd(4_000));
+
+  expect([ofOther.status, (await answerOn(ofSame)).status]).toEqual([200, 200]);
+});
+
+test('small bodies of one caller hold at most as much as is left for the others', async () => {
+  const server = await start({ inFlight: SMALL_BUDGET });
+  const answers: Promise<{ status: number }>[] = [];
+  for (let i = 0; i < 15; i++) {
+    const slow = open(server, '127.0.0.2');
+    slow.write(head(FRAMED_BY_LENGTH(901)) + TYPENAME.padEnd(900));
+    answers.push(answerOn(slow));
+    await received(server);
+  }
+
+  const ofOther = await sendPart(server, FRAMED_BY_LENGTH(900), TYPENAME.padEnd(900));
+  const refused = await Promise.all(answers.slice(5));
+
+  expect(ofOther.status).toBe(200);
+  expect(refused.map(({ status }) => status)).toEqual(Array(10).fill(503));
+});
+
+test('a body that was refused holds nothing, even if its client goes on sending', async () => {
+  const server = await start({ inFlight: SMALL_BUDGET });
+  const faulty = open(server);
+  faulty.write(head(FRAMED_BY_LENGTH(5_000)) + TYPENAME.padEnd(4_000, '!'));
+  await answerOn(faulty);
+
+  const { status } = await sendPart(server, FRAMED_BY_LENGTH(7_000), TYPENAME.padEnd(7_000));
+
+  expect(status).toBe(200);
+});
+
+test('what a refused body still sends counts as refused, and beyond that budget the connection is closed', async () => {
+  const refused = { maxBytes: 300_000, bytesPerMs: 1e-9, maxCallers: 10 };
+  const server = await start({ refused });
+  const endless = open(server);
+  endless.write(head(FRAMED_BY_LENGTH(LIMITS.maxBodyBytes), 'content-encoding: gzip\r\n'));
+  const { status } = await answerOn(endless);
+  const { promise: closed, resolve } = Promise.withResolvers<void>();
+  endless.once('close', () => resolve());
+  const pump = () => {
+    while (!endless.destroyed && endless.write(Buffer.alloc(10_000)));
+    if (!endless.destroyed) endless.once('drain', pump);
+  };
+  pump();
+  await closed;
+
+  const large = await sendPart(server, FRAMED_BY_LENGTH(100_000));
+  const other = open(server, '127.0.0.2');
+  other.write(head(FRAMED_BY_LENGTH(100_000)) + TYPENAME.padEnd(100_000));
+
+  expect([status, large.status, large.error.extensions.code]).toEqual([415, 503, 'REFUSAL_BUDGET_EXCEEDED']);
+  expect((await answerOn(other)).status).toBe(200);
+});
+
+test('a large body whose values nothing uses is refused and counts as refused', async () => {
+  const refused = { maxBytes: 100_000, bytesPerMs: 1e-9, maxCallers: 10 };
+  const list = JSON.stringify(Array(60_000).fill(0));
+  const bodies = [
+    `{"query":"{ __typename }","variables":{"x":${list}}}`,
+    `{"query":"{ __typename }","y":${list}}`,
+    `{"query":"query ($a: Int) { limits { maxBatch @include(if: $a) } }","variables":{"a":${list}}}`,
+  ];
+  for (const body of bodies) {
+    const server = await start({ refused });
+
+    const first = await sendPart(server, FRAMED_BY_LENGTH(body.length), body);
+    const second = await sendPart(server, FRAMED_BY_LENGTH(body.length), body);
+
+    expect([first.status, second.status, second.error.extensions.code]).toEqual([400, 503, 'REFUSAL_BUDGET_EXCEEDED']);
+  }
+});
 
 test('a body that does not fit beside those in flight is refused before it is read, and small ones still fit', async () => {
   const server = await start({ inFlight: SMALL_BUDGET });
   const first = open(server);
-  first.write(head(FRAMED_BY_LENGTH(7_000)) + TYPENAME.slice(0, 5));
-  await once(server.http.server, 'request');
+  first.write(head(FRAMED_BY_LENGTH(3_800)) + TYPENAME.padEnd(3_795));
+  await received(server);
 
   const second = await sendPart(server, FRAMED_BY_LENGTH(2_000));
   const secondInChunks = await sendPart(server, CHUNKED, chunk(`${TYPENAME.slice(0, -1)}${' '.repeat(2_000)}`));
   const small = await sendPart(server, FRAMED_BY_LENGTH(TYPENAME.length), TYPENAME);
-  first.write(TYPENAME.slice(5).padEnd(6_995));
+  first.write('     ');
   const answered = await answerOn(first);
   const third = await sendPart(server, FRAMED_BY_LENGTH(7_000), TYPENAME.padEnd(7_000));
 
@@ -304,7 +410,7 @@ test('a body that does not fit beside those in flight is refused before it is re
 test('a body whose client disconnects no longer counts', async () => {
   const server = await start({ inFlight: SMALL_BUDGET });
   const first = open(server);
-  first.write(head(FRAMED_BY_LENGTH(7_000)) + TYPENAME.slice(0, 5));
+  first.write(head(FRAMED_BY_LENGTH(7_000)) + TYPENAME.padEnd(6_000));
   const [, response] = await once(server.http.server, 'request');
   first.destroy();
   await once(response, 'close');
@@ -333,26 +439,28 @@ test('a caller whose refused bodies exceed their budget gets 503 before a large 
   expect(small.status).toBe(200);
 });
 
-test('bytes in flight return to none, however bodies share them', () => {
-  const limits = { maxBytes: 100, maxBytesPerCaller: 50, largeBytes: 10, reservedBytes: 20 };
-  const budget = new BytesInFlight(limits);
+test('bytes in flight return to none, however callers share them', () => {
+  const budget = new BytesInFlight({ maxBytes: 100, largeBytes: 10, reservedBytes: 20 });
 
-  const taken = [
-    budget.take('a', 50),
+  const taken = [budget.take('a', 100), budget.fits('a', 1, 100), budget.fits('b', 1)];
+  budget.giveBack('a', 60);
+  taken.push(
     budget.take('a', 11),
     budget.take('a', 10),
-    budget.take('b', 30),
-    budget.take('b', 20),
-    budget.take('b', 10),
-    budget.take('c', 1),
-  ];
+    budget.take('b', 31),
+    budget.take('b', 25),
+    budget.take('c', 12),
+    budget.take('c', 10),
+    budget.take('d', 1),
+  );
 
-  expect(taken).toEqual([true, false, true, false, true, true, true]);
-  expect(budget.bytes).toBe(91);
+  expect(taken).toEqual([true, false, false, false, true, false, true, false, true, true]);
+  expect(budget.bytes).toBe(86);
   for (const [caller, bytes] of [
-    ['a', 60],
-    ['b', 30],
-    ['c', 1],
+    ['a', 50],
+    ['b', 25],
+    ['c', 10],
+    ['d', 1],
   ] as const)
     budget.giveBack(caller, bytes);
   expect(budget.bytes).toBe(0);

@@ -280,3 +280,38 @@ test('of duplicate keys the last one counts, for the limits and for the request'
   expect(many.data.predict.problem.problems).toHaveLength(1);
   expect(tooMany).toMatchObject({ status: 413, codes: ['BODY_LIMIT_EXCEEDED'] });
 });
+
+test.each([
+  ['the key of a row', 'penguins', { row: { ['k'.repeat(100_000)]: 1 } }],
+  ['the value of a category', 'penguins', { row: { island: 'v'.repeat(100_000) } }],
+  [
+    'the name of a tensor',
+    'penguins',
+    { tensors: [{ name: 'n'.repeat(100_000), datatype: 'FP32', shape: [1], data: [1] }] },
+  ],
+  [
+    'the datatype of a tensor',
+    'fashion-mlp',
+    { tensors: [{ name: 'input', datatype: 'd'.repeat(100_000), shape: [1], data: [1] }] },
+  ],
+])(
+  '%s of 100,000 characters, in twenty inputs, is shortened wherever a problem repeats it',
+  async (_, model, input) => {
+    const problem = 'problem { message ... on InvalidInput { problems { path message expected received } } }';
+    const query = `mutation ($i: ModelInput!) { predictMany(input: { model: "${model}", record: false, inputs: [${times(20, () => '$i')}] }) { results { ${problem} } } }`;
+
+    const { data, bytes } = await ask(query, { i: input });
+
+    expect(data.predictMany.results).toHaveLength(20);
+    expect(bytes).toBeLessThan(100_000);
+  },
+);
+
+test('an idempotency key that is not valid Unicode is shortened in its problem', async () => {
+  const idempotencyKey = '\ud800'.repeat(1_000);
+
+  const { data, bytes } = await ask(PREDICT, { input: { model: 'penguins', input: { row: {} }, idempotencyKey } });
+
+  expect(data.predict.problem.problems.map((problem: Data) => problem.code)).toEqual(['TOO_LARGE', 'UNREADABLE']);
+  expect(bytes).toBeLessThan(2_000);
+});

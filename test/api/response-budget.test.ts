@@ -3,13 +3,21 @@ import { EventEmitter, once } from 'node:events';
 import fc from 'fast-check';
 import { type GraphQLResolveInfo, GraphQLString } from 'graphql';
 import { measureOf } from '#src/api/answer-size.js';
-import { AnswerBudget, AnswersInFlight, UNCOUNTED_BYTES } from '#src/api/response-budget.js';
+import { AnswerBudget, AnswersInFlight, UNCOUNTED_BYTES, type Waiting } from '#src/api/response-budget.js';
 
-class Connection extends EventEmitter {
-  destroyed = false;
+class Connection extends EventEmitter implements Waiting {
+  isClosed = false;
 
-  destroy(): void {
-    this.destroyed = true;
+  constructor(readonly caller = 'a') {
+    super();
+  }
+
+  onClose(listener: () => void): void {
+    this.once('close', listener);
+  }
+
+  disconnect(): void {
+    this.isClosed = true;
     this.emit('close');
   }
 }
@@ -25,7 +33,7 @@ test('bytes beyond 64 KiB count as in flight until the connection closes', () =>
   expect(inFlight.bytes).toBe(0);
   expect(budget.reserve(1, 2)).toBeNull();
   expect(inFlight.bytes).toBe(UNCOUNTED_BYTES + 3);
-  connection.destroy();
+  connection.disconnect();
   expect(inFlight.bytes).toBe(0);
 });
 
@@ -47,7 +55,7 @@ test('an answer that does not fit beside others is refused until one of them is 
   expect(new AnswerBudget(LIMIT, inFlight, first).reserve(LIMIT, 0)).toBeNull();
   expect(other.reserve(UNCOUNTED_BYTES + 1, 0)).toBe('inFlight');
   expect(other.reserve(UNCOUNTED_BYTES, 0)).toBeNull();
-  first.destroy();
+  first.disconnect();
   expect(other.reserve(1, 0)).toBeNull();
 });
 
@@ -55,25 +63,55 @@ test('nothing is reserved for a connection that has closed', () => {
   const inFlight = new AnswersInFlight(LIMIT);
   const connection = new Connection();
   const budget = new AnswerBudget(LIMIT, inFlight, connection);
-  connection.destroy();
+  connection.disconnect();
 
   expect(budget.reserve(LIMIT, 0)).toBe('inFlight');
   expect(inFlight.bytes).toBe(0);
 });
 
-test('a client that does not receive its answer in time is disconnected, which gives the bytes back', async () => {
-  const inFlight = new AnswersInFlight(LIMIT);
+test('a client that does not receive its answer in time is disconnected, however small it is, which gives the bytes back', async () => {
+  const inFlight = new AnswersInFlight(LIMIT, { maxMs: 1, maxMsIfOthersWait: 1 });
   const connection = new Connection();
   const budget = new AnswerBudget(LIMIT, inFlight, connection);
-  budget.reserve(LIMIT, 0);
 
+  const isSent = budget.send(10);
+  const counted = inFlight.bytes;
   // Keeps the process running: the timer of the budget does not.
   const running = setInterval(() => {}, 1_000);
-  budget.limitSending(1);
   await once(connection, 'close');
   clearInterval(running);
 
-  expect(inFlight.bytes).toBe(0);
+  expect([isSent, counted, inFlight.bytes]).toEqual([true, 10, 0]);
+});
+
+test('a serialized answer counts its length instead of what was reserved', () => {
+  const inFlight = new AnswersInFlight(10 * LIMIT);
+  const budget = new AnswerBudget(LIMIT, inFlight, new Connection());
+  budget.reserve(LIMIT, LIMIT);
+
+  expect(budget.send(100)).toBe(true);
+  expect(inFlight.bytes).toBe(100);
+});
+
+test('a caller who does not receive leaves as much to the others, and is disconnected first when one of them is refused', () => {
+  const inFlight = new AnswersInFlight(10 * LIMIT, { maxMs: 1e9, maxMsIfOthersWait: 0 });
+  const open: Connection[] = [];
+  const send = (caller: string, bytes = LIMIT) => {
+    const connection = new Connection(caller);
+    open.push(connection);
+    return new AnswerBudget(LIMIT, inFlight, connection).send(bytes);
+  };
+  const isOpen = () => open.filter(({ isClosed }) => !isClosed).map(({ caller }) => caller);
+
+  const ofSlow = Array.from({ length: 6 }, () => send('slow'));
+  const ofOther = Array.from({ length: 4 }, () => send('other'));
+  const later = [send('other'), send('other')];
+
+  expect(ofSlow).toEqual([true, true, true, true, false, false]);
+  expect(ofOther).toEqual([true, true, false, true]);
+  expect(later).toEqual([true, false]);
+  expect(isOpen().filter((caller) => caller === 'other')).toHaveLength(6);
+  expect(inFlight.bytes).toBe(4 * LIMIT);
 });
 
 test('a text counts at least as many bytes as it takes as JSON', () => {

@@ -3,7 +3,7 @@ import 'reflect-metadata';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Turns } from '#src/api/turns.js';
+import { Turns, WorkTurns } from '#src/api/turns.js';
 import { createHttpServer, type HttpServer } from '../support/http-server.js';
 
 const BODY = '{"query":"{ __typename }"}';
@@ -111,4 +111,67 @@ test('a caller begins 32 requests a turn, in order of arrival, and at most 1,000
   expect(inNextTurn).toEqual(Array.from({ length: 32 }, (_, i) => `a${32 + i}`));
   expect(order.filter((one) => one !== 'b0')).toEqual(Array.from({ length: 1_032 }, (_, i) => `a${i}`));
   expect(take('a', 2_000)).toBe(true);
+});
+
+test('large work takes turns by caller, and one turn does only so much of it', async () => {
+  const turns = new WorkTurns(100);
+  const order: string[] = [];
+  const take = (caller: string, work: number) => turns.take(caller, work, () => order.push(`${caller}${work}`));
+  take('a', 90);
+  take('a', 20);
+  for (let i = 0; i < 3; i++) take('a', 1_000);
+  take('b', 1_000);
+  for (const caller of ['b', 'c', 'd']) take(caller, 1);
+  const atOnce = order.splice(0);
+  const byTurn: string[][] = [];
+  while (byTurn.flat().length < 7) {
+    await nextTurn();
+    byTurn.push(order.splice(0));
+  }
+
+  expect(atOnce).toEqual(['a90', 'a20']);
+  expect(byTurn).toEqual([['a1000'], ['b1000'], ['c1', 'd1', 'a1000'], ['b1', 'a1000']]);
+});
+
+test('bodies that complete together are parsed in several turns', async () => {
+  const body = JSON.stringify({ query: '{ __typename }', operationName: null, x: '' }).padEnd(60_000);
+  const seen = new Set<number>();
+  let turn = 0;
+  const count = () => {
+    turn++;
+    counting = setImmediate(count);
+  };
+  let counting = setImmediate(count);
+  const own = await createHttpServer();
+  own.http.addHook('preValidation', (_request, _reply, done) => {
+    seen.add(turn);
+    done();
+  });
+  await own.http.listen({ port: 0, host: '127.0.0.1' });
+  const { port } = own.http.server.address() as { port: number };
+  const clients = await Promise.all(
+    Array.from({ length: 30 }, async () => {
+      const socket = connect({ port, host: '127.0.0.1' });
+      sockets.push(socket);
+      await once(socket, 'connect');
+      socket.write(
+        `${requestOf('late')
+          .split('\r\n\r\n')[0]
+          ?.replace(/content-length: \d+/i, `content-length: ${body.length}`)}\r\n\r\n`,
+      );
+      socket.write(body.slice(0, -1));
+      await once(own.http.server, 'request');
+      return socket;
+    }),
+  );
+  const answers = clients.map((socket) => statusesOf(socket, 1));
+
+  for (const socket of clients) socket.write(' ');
+
+  expect((await Promise.all(answers)).flat()).toEqual(Array(30).fill(200));
+  clearImmediate(counting);
+  // Of 60 kB, five make a turn.
+  expect(seen.size).toBeGreaterThanOrEqual(6);
+  await own.http.close();
+  await own.stop();
 });

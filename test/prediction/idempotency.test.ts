@@ -1,5 +1,6 @@
 /** Idempotency keys: one prediction for all requests with a key, however late its commit is and whoever waits for it. */
 import { createHash } from 'node:crypto';
+import type { OverloadedError } from '#src/errors.js';
 import { requestDigest, SharedPredictions } from '#src/prediction/idempotency.js';
 import type { Prediction } from '#src/prediction/prediction.type.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
@@ -229,14 +230,41 @@ test('a retry runs at once if the last request to leave has missed its deadline,
   expect(shared.get('k')).toBeUndefined();
 });
 
-test('only so many requests with keys wait at the same time', () => {
+test('requests with keys of one caller leave half of the places to others, and a retry waits for what it would join', () => {
   const shared = new SharedPredictions();
-  const mine = { connection: { isClosed: false, caller: 'x' }, startedAt: 0, deadlineMs: 1 };
-  for (let i = 0; i < 10_000; i++) void shared.begin(`k${i}`, 'd', mine, () => new Promise(() => {}));
+  const of = (caller: string) => ({
+    connection: { isClosed: false, caller },
+    startedAt: performance.now(),
+    deadlineMs: 1e6,
+  });
+  const forever = () => new Promise<never>(() => {});
+  const isRefused = (key: string, caller: string) => {
+    try {
+      shared.checkRoom('echo', key, caller);
+      return null;
+    } catch (error) {
+      return error as OverloadedError;
+    }
+  };
+  let joined = 0;
+  void shared.begin('k', 'd', of('x'), forever);
+  while (!isRefused('k', 'x')) {
+    joined++;
+    void shared.join('k', of('x'));
+  }
+  const ofOthers = ['y', 'z'].map((caller) => {
+    let began = 0;
+    while (!isRefused('k', caller)) void shared.begin(`${caller}${began++}`, 'd', of(caller), forever);
+    return began;
+  });
 
-  expect(() => shared.checkRoom('echo')).toThrow(
-    'echo is busy: 10000 requests with idempotency keys are waiting. Try again in',
-  );
+  expect(joined).toBe(4_999);
+  expect(ofOthers).toEqual([2_500, 1_250]);
+  expect(isRefused('other', 'x')).toMatchObject({
+    message: 'echo is busy: 8750 requests with idempotency keys are waiting, 5000 of them yours. Try again in 1000 ms.',
+    retryAfterMs: 1_000,
+  });
+  expect(isRefused('k', 'x')?.retryAfterMs).toBeGreaterThan(100_000);
 });
 
 test('requests with keys that have failed make room for others', async () => {
@@ -247,7 +275,7 @@ test('requests with keys that have failed make room for others', async () => {
   const begun = Array.from({ length: 10_000 }, (_, i) => shared.begin(`k${i}`, 'd', mine, fail));
   await Promise.allSettled(begun);
 
-  expect(() => shared.checkRoom('echo')).not.toThrow();
+  expect(() => shared.checkRoom('echo', 'k', 'x')).not.toThrow();
 });
 
 test('a key without a value counts as absent', () => {

@@ -22,9 +22,10 @@ const runtime = { executionProvider: 'cpu', device: 'cpu', artifactSha256: '', v
 
 test('the fields of a prediction that was just made use no loaders, so the request creates none', async () => {
   const budget = new AnswerBudget(1e6, new AnswersInFlight(1e6), {
-    destroyed: false,
-    once: () => {},
-    destroy: () => {},
+    caller: 'a',
+    isClosed: false,
+    onClose: () => {},
+    disconnect: () => {},
   });
   const connection = { caller: 'a', isClosed: false };
   const context = new RequestContext(SYSTEM, connection, new AnswerState(budget), NOTHING as RequestDatabases);

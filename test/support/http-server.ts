@@ -4,14 +4,14 @@ import { BODY_LIMITS, type BodyLimits } from '#src/api/body.js';
 import type { RequestDatabases } from '#src/api/context.js';
 import { createSchema } from '#src/api/schema.js';
 import { createServer } from '#src/api/server.js';
-import { DEFAULTS } from '#src/config.js';
+import { type Config, DEFAULTS } from '#src/config.js';
 
 export type HttpServer = Awaited<ReturnType<typeof createServer>>;
 
 /** Not yet listening. The caller closes `http` and then calls `stop`. */
-export function createHttpServer(limits: Partial<BodyLimits> = {}): Promise<HttpServer> {
+export function createHttpServer(limits: Partial<BodyLimits> = {}, config: Partial<Config> = {}): Promise<HttpServer> {
   return createServer({
-    config: DEFAULTS,
+    config: { ...DEFAULTS, ...config },
     log: pino({ level: 'silent' }),
     schema: createSchema(),
     databases: {} as RequestDatabases,
