@@ -24,6 +24,14 @@ export interface RefusedFolder {
   readonly reason: string | RegExp;
 }
 
+/** Weights in a file of their own, as PyTorch exports them. */
+const inDataFile = (location: string) =>
+  encodeModel({
+    ...identity('x', 'FP32', ['N', 2]),
+    nodes: [{ op: 'Add', inputs: ['x', 'w'], outputs: ['y'] }],
+    floats: [{ name: 'w', shape: [2], data: [1, 2], file: { location, offset: 0 } }],
+  });
+
 const EXPORTS = path.resolve('test/importing/goldens/refused');
 const HUB = huggingFaceFolders();
 
@@ -46,6 +54,11 @@ const WORDS = encodeModel({
   inputs: [{ name: 'text', type: 'BYTES', shape: ['N', 'L', 2] }],
   outputs: [{ name: 'logits', type: 'BYTES', shape: ['N', 'L', 2] }],
   nodes: [{ op: 'Identity', inputs: ['text'], outputs: ['logits'] }],
+});
+const FLAT_LOGITS = encodeModel({
+  inputs: ['input_ids', 'attention_mask'].map((name) => ({ name, type: 'INT64', shape: ['N', 'L'] })),
+  outputs: [{ name: 'logits', type: 'INT64', shape: ['N', 3] }],
+  nodes: [{ op: 'Add', inputs: ['input_ids', 'attention_mask'], outputs: ['logits'] }],
 });
 const COLUMNS = 'columns: [{ name: p, type: number }, { name: q, type: number }]';
 const SCORING = `task: tabular-classification\nlabels: ["no", "yes"]\noutput: { scores: y }\n`;
@@ -353,8 +366,19 @@ export const MANIFESTS: readonly RefusedFolder[] = [
     `${REGRESSION.replace('value: y', 'value: z')}${COLUMNS}`,
     'model.yaml: output.value is "z", but the graph\'s outputs are y',
   ),
+  folder(
+    'text-value',
+    encodeModel(identity('x', 'BYTES', ['N'])),
+    `${REGRESSION}columns: [{ name: p, type: text }]`,
+    /^output "y" is BYTES, but a regression needs numbers: name another output in output\.value of model\.yaml/,
+  ),
   folder('bad-yaml', PAIR, 'task: [', /^model\.yaml is not valid YAML: /),
   folder('unknown-key', PAIR, 'colour: blue', /^model\.yaml: : Unrecognized key: "colour"/),
+  {
+    name: 'yaml-folder',
+    files: { '1/model.onnx': PAIR, 'model.yaml/inside': '' },
+    reason: /^model\.yaml cannot be read: EISDIR/,
+  },
   {
     name: 'no-graph',
     files: { '1/README': '' },
@@ -445,6 +469,53 @@ export const REPOSITORIES: readonly RefusedFolder[] = [
     'tokenizer_config.json: mask_token is missing; fill-mask needs it',
   ),
   hub(
+    'mixed-poolings',
+    'tiny-sentences',
+    changed('tiny-sentences', '1_Pooling/config.json', (modes) => ({ ...modes, pooling_mode_max_tokens: true })),
+    /^1_Pooling\/config\.json: a combination of poolings is not supported; .*; or set output\.pooling in model\.yaml$/,
+  ),
+  hub(
+    'flat-logits',
+    'tiny-ner',
+    { 'model.yaml': 'output: { scores: logits }', 'onnx/model.onnx': FLAT_LOGITS },
+    /output "logits" has shape \[any, 3\]; TOKEN_CLASSIFICATION needs 3 dimensions: name another output in output\.scores of model\.yaml/,
+  ),
+  hub(
+    'unlabeled-detector',
+    'tiny-yolos',
+    changed('tiny-yolos', 'config.json', ({ id2label: _, ...config }) => config),
+    /labels is missing: add id2label to config\.json, or labels to model\.yaml/,
+  ),
+  hub(
+    'long-prompt',
+    'tiny-sentences',
+    { 'config_sentence_transformers.json': JSON.stringify({ prompts: { a: 'a'.repeat(4_001) } }) },
+    /^config_sentence_transformers\.json: .*; at most 256 prompts of 4000 characters are supported$/,
+  ),
+  hub(
+    'two-rankings',
+    'tiny-ranker',
+    { 'onnx/model.onnx': HUB['tiny-sst']?.['onnx/model.onnx'] as Buffer },
+    /output "logits" has shape \[any, 2\], but TEXT_RANKING needs one score for each pair of a query and a document: export a model with num_labels 1, or set task: text-classification in model\.yaml/,
+  ),
+  hub(
+    'softmax-ranking',
+    'tiny-ranker',
+    { 'model.yaml': 'output: { activation: softmax }' },
+    'model.yaml: output.activation is softmax, but a single score has no softmax: remove it, or use none',
+  ),
+  hub(
+    'dense-ranker',
+    'tiny-ranker',
+    {
+      'modules.json': JSON.stringify(
+        ['Transformer', 'Dense'].map((type, idx) => ({ idx, name: String(idx), path: '', type: `st.models.${type}` })),
+      ),
+      'config_sentence_transformers.json': JSON.stringify({ model_type: 'CrossEncoder' }),
+    },
+    'modules.json: the module st.models.Dense is not supported; export it as part of the graph; or set output.scores in model.yaml',
+  ),
+  hub(
     'flat-detector',
     'tiny-yolos',
     { 'onnx/model.onnx': null, 'model.yaml': '' },
@@ -452,7 +523,61 @@ export const REPOSITORIES: readonly RefusedFolder[] = [
   ),
 ];
 
+const inPreprocessor = (change: Data) =>
+  changed('tiny-vit', 'preprocessor_config.json', (settings) => ({ ...settings, ...change }));
+
+export const DATA_FILES: readonly RefusedFolder[] = [
+  folder(
+    'lost-data',
+    inDataFile('model.onnx.data'),
+    '',
+    /^model\.onnx keeps weights in the file "model\.onnx\.data", which is missing/,
+  ),
+  folder(
+    'data-outside',
+    inDataFile('../model.onnx.data'),
+    '',
+    'model.onnx keeps weights in the file "../model.onnx.data", but data files are read from the version\'s folder only: export the model again with a plain file name',
+  ),
+];
+
 export const IMAGE_FOLDERS: readonly RefusedFolder[] = [
+  hub(
+    'resample-4',
+    'tiny-vit',
+    inPreprocessor({ resample: 4 }),
+    'preprocessor_config.json: resample 4 is not supported; use 0 (nearest), 1 (lanczos), 2 (bilinear) or 3 (bicubic)',
+  ),
+  hub(
+    'no-mean',
+    'tiny-vit',
+    inPreprocessor({ do_normalize: true, image_mean: null }),
+    'preprocessor_config.json: image_mean or image_std is missing; add both, or set do_normalize to false',
+  ),
+  hub(
+    'special-processor',
+    'tiny-vit',
+    inPreprocessor({ image_processor_type: 'GLPNImageProcessor', size_divisor: 32 }),
+    /^preprocessor_config\.json: GLPNImageProcessor uses .*, which is not supported; describe the preprocessing with image in model\.yaml$/,
+  ),
+  hub(
+    'no-size',
+    'tiny-vit',
+    inPreprocessor({ do_resize: true, size: null }),
+    'preprocessor_config.json: size is missing; add it, or set do_resize to false',
+  ),
+  hub(
+    'no-crop-size',
+    'tiny-vit',
+    inPreprocessor({ do_center_crop: true, crop_size: null }),
+    'preprocessor_config.json: crop_size is missing; add it, or set do_center_crop to false',
+  ),
+  hub(
+    'half-size',
+    'tiny-vit',
+    inPreprocessor({ do_resize: true, size: { height: 4 } }),
+    'preprocessor_config.json: size needs height and width, or shortest_edge',
+  ),
   folder(
     'no-preprocessor',
     encodeModel(identity('x', 'FP32', ['N', 3, 4, 4])),
@@ -461,11 +586,30 @@ export const IMAGE_FOLDERS: readonly RefusedFolder[] = [
   ),
 ];
 
+/** Datasets, and folders with a name that no model can have. Their reasons are in the log only. */
+export const ONLY_LOGGED: readonly RefusedFolder[] = [
+  {
+    name: 'Bad Name',
+    files: { '1/model.onnx': PAIR },
+    reason: /^the folder name, in lower case with hyphens for dots and underscores, must match \S+$/,
+  },
+  { name: 'datasets/no-yaml', files: { README: '' }, reason: 'dataset.yaml is missing' },
+  dataset('other-digest', 'sha256: "00"', /^data\.jsonl has SHA-256 [0-9a-f]{64}, but dataset\.yaml says 00$/),
+  dataset('other-count', 'rowCount: 2', 'data.jsonl has 1 rows, but dataset.yaml says 2'),
+  dataset('no-objects', '', 'data.jsonl, line 1: the row is not a JSON object', '1\n'),
+];
+
+function dataset(name: string, yaml: string, reason: string | RegExp, rows = '{ "a": 1 }\n'): RefusedFolder {
+  const files = { 'dataset.yaml': `title: T\ntask: tensor\nfile: data.jsonl\n${yaml}`, 'data.jsonl': rows };
+  return { name: `datasets/${name}`, files, reason };
+}
+
 export const ALL_REFUSED = [
   ...EXPORTED_WRONGLY,
   ...FROZEN_BATCH,
   ...EXAMPLES,
   ...MANIFESTS,
   ...REPOSITORIES,
+  ...DATA_FILES,
   ...IMAGE_FOLDERS,
 ];
