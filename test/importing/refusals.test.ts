@@ -10,7 +10,11 @@ import { ALL_REFUSED, ONLY_LOGGED } from './refused-folders.js';
 
 /** What a reason must name: a file of the owner, a key of one, or how to export. */
 const NAMED =
-  /model\.yaml|README\.md|golden\.json|config\.json|tokenizer\.json|modules\.json|model\.onnx|the ONNX file|dataset\.yaml|data\.jsonl|the folder name|\bexport\b/;
+  /model\.yaml|config_sentence_transformers\.json|README\.md|golden\.json|config\.json|tokenizer\.json|modules\.json|model\.onnx|the ONNX file|dataset\.yaml|data\.jsonl|the folder name|\bexport\b/;
+
+const PAGE = `query ($after: String) { models(first: 50, after: $after) {
+  nodes { name versions { nodes { state stateReason } } } pageInfo { hasNextPage endCursor }
+} }`;
 
 let store: TestStore;
 let app: TestApp;
@@ -21,11 +25,13 @@ beforeAll(async () => {
   for (const { name, files } of [...ALL_REFUSED, ...ONLY_LOGGED]) await store.write(name, files);
   const lines = new PassThrough().on('data', (line) => logged.push(JSON.parse(line)));
   app = await startTestApp({ modelStore: store.folder, log: pino({ level: 'error' }, lines) });
-  const { models } = await app.query(
-    '{ models(first: 100) { nodes { name versions { nodes { state stateReason } } } } }',
-  );
-  for (const { name, versions } of models.nodes as Data[])
-    reasons.set(name, versions.nodes[0]?.stateReason ?? versions.nodes[0]?.state);
+  let after: string | null = null;
+  do {
+    const { models } = await app.query(PAGE, { after });
+    for (const { name, versions } of models.nodes as Data[])
+      reasons.set(name, versions.nodes[0]?.stateReason ?? versions.nodes[0]?.state);
+    after = models.pageInfo.hasNextPage ? models.pageInfo.endCursor : null;
+  } while (after !== null);
 });
 afterAll(async () => {
   await app.stop();

@@ -326,9 +326,9 @@ export const MANIFESTS: readonly RefusedFolder[] = [
   ),
   folder(
     'deep-rows',
-    encodeModel(identity('x', 'FP32', ['N', 2, 2])),
+    encodeModel(identity('x', 'FP32', ['N', 2, 2, 2])),
     `task: tabular-regression\noutput: { value: y }\n${COLUMNS}`,
-    'input "x" has shape [any, 2, 2]; rows need [any] or [any, columns]: export the graph with such an input, or set task: tensor in model.yaml',
+    /input "x" has shape \[any, 2, 2, 2\]; rows need \[any\] or \[any, columns\], and a time series \[any, steps, columns\]: export the graph with such an input, or leave out columns in model\.yaml to send tensors/,
   ),
   folder(
     'too-few-columns',
@@ -340,7 +340,7 @@ export const MANIFESTS: readonly RefusedFolder[] = [
     'text-for-numbers',
     PAIR,
     `${SCORING}columns: [{ name: p, type: text }, { name: q, type: number }]`,
-    'model.yaml: column "p" is TEXT, but input "x" is FP32',
+    'model.yaml: column "p" is TEXT, but input "x" is FP32: declare it as category, with categories in the order of their indices in the graph',
   ),
   folder(
     'label-twice',
@@ -586,6 +586,148 @@ export const IMAGE_FOLDERS: readonly RefusedFolder[] = [
   ),
 ];
 
+const TENSOR_INSTEAD = 'export it so, or set task: tensor in model.yaml';
+
+/** Scores of an image with as many values as the graph's input, from a graph whose input has this shape. */
+function imageOf(shape: (number | string)[], type: TypeName = 'FP32'): Buffer {
+  return encodeModel({
+    inputs: [{ name: 'x', type, shape }],
+    outputs: [{ name: 'y', type, shape: ['N', 2] }],
+    nodes: [{ op: 'Identity', inputs: ['x'], outputs: ['y'] }],
+  });
+}
+
+const inImage = (name: string, image: string, reason: string | RegExp, shape = ['N', 3, 8, 8] as (number | string)[]) =>
+  folder(name, imageOf(shape), `${IMAGES}image: ${image}\n`, reason);
+
+export const IMAGE_SETTINGS: readonly RefusedFolder[] = [
+  folder(
+    'two-images',
+    encodeModel({
+      ...identity('x', 'FP32', ['N', 2]),
+      inputs: ['x', 'z'].map((name) => ({ name, type: 'FP32', shape: ['N', 3, 8, 8] })),
+    }),
+    `${IMAGES}image: {}\n`,
+    new RegExp(
+      escaped(
+        `the graph has 2 inputs, but IMAGE_CLASSIFICATION needs exactly one, besides pixel_mask: ${TENSOR_INSTEAD}`,
+      ),
+    ),
+  ),
+  folder(
+    'string-image',
+    imageOf(['N', 3, 8, 8], 'BYTES'),
+    `${IMAGES}image: {}\n`,
+    new RegExp(
+      escaped(`input "x" is BYTES, but IMAGE_CLASSIFICATION needs numbers, such as FP32 or UINT8: ${TENSOR_INSTEAD}`),
+    ),
+  ),
+  inImage(
+    'deep-image',
+    '{}',
+    new RegExp(escaped(`input "x" has shape [any, 1, 3, 8, 8]; an image needs 2 to 4 dimensions: ${TENSOR_INSTEAD}`)),
+    ['N', 1, 3, 8, 8],
+  ),
+  inImage(
+    'grey-image',
+    '{ color: grey }',
+    'color is grey in model.yaml or preprocessor_config.json, but input "x" has shape [any, 3, 8, 8]',
+  ),
+  inImage(
+    'five-channels',
+    '{}',
+    'input "x" has shape [any, 5, 8, 8], which is read as NCHW: 5 channels, but an image has 1 or 3; if the order is another, set image.layout in model.yaml',
+    ['N', 5, 8, 8],
+  ),
+  inImage('wrong-layout', '{ layout: CHW }', 'model.yaml: image.layout is CHW, but input "x" has shape [any, 3, 8, 8]'),
+  inImage(
+    'size-and-none',
+    '{ size: { width: 8, height: 8 }, fit: none }',
+    'model.yaml: image.size and image.fit: none exclude each other; remove one',
+  ),
+  inImage(
+    'letterbox-edge',
+    '{ size: { shortest_edge: 8 }, fit: letterbox }',
+    'model.yaml: image.fit: letterbox needs image.size with width and height, not shortest_edge',
+  ),
+  inImage(
+    'open-size',
+    '{}',
+    'model.yaml: image.size is missing, and the graph accepts any size: add size, for example { width: 224, height: 224 } or { shortest_edge: 800 }, or fit: none for the image as it is',
+    ['N', 3, 'H', 'W'],
+  ),
+  inImage(
+    'open-pad',
+    '{ size: { shortest_edge: 8 }, pad: {} }',
+    'model.yaml: image.pad.size is missing, and the graph accepts any size: add size, for example { width: 640, height: 640 }',
+    ['N', 3, 'H', 'W'],
+  ),
+  inImage(
+    'small-pad',
+    '{ size: { shortest_edge: 8 }, pad: { size: { width: 16, height: 16 } } }',
+    'model.yaml: images can be larger than image.pad.size, 16 x 16: use fit: letterbox, or set image.size.longest_edge to 16 or less',
+    ['N', 3, 'H', 'W'],
+  ),
+  inImage(
+    'one-mean',
+    '{ image_mean: [0.5] }',
+    'image_mean and image_std in model.yaml or preprocessor_config.json need 3 values, one per channel; one of them has 1',
+  ),
+  inImage(
+    'open-sides',
+    '{ size: { shortest_edge: 8 } }',
+    'images keep their aspect ratio, so that their sizes differ, but input "x" has shape [any, 3, 8, 8]: set image.size with width and height in model.yaml',
+  ),
+  inImage(
+    'other-size',
+    '{ size: { width: 4, height: 4 } }',
+    'images are resized to 4 x 4 (3 channels), but input "x" has shape [any, 3, 8, 8]: correct image.size in model.yaml, or size in preprocessor_config.json',
+  ),
+  folder(
+    'half-pad',
+    imageOf(['N', 3, 8, 8], 'UINT8'),
+    `${IMAGES}image: { fit: letterbox, pad: { value: 0.5 } }\n`,
+    'model.yaml: image.pad.value must be an integer, because input "x" is UINT8',
+  ),
+];
+
+/** A detector whose outputs have these shapes. */
+function detecting(outputs: Readonly<Record<string, (number | string)[]>>): Buffer {
+  return encodeModel({
+    inputs: [{ name: 'x', type: 'FP32', shape: ['N', 3, 8, 8] }],
+    outputs: Object.entries(outputs).map(([name, shape]) => ({ name, type: 'FP32', shape })),
+    nodes: Object.keys(outputs).map((name) => ({ op: 'Reshape', inputs: ['x', `${name}_shape`], outputs: [name] })),
+    ints: Object.entries(outputs).map(([name, [, ...sizes]]) => ({
+      name: `${name}_shape`,
+      shape: [1 + sizes.length],
+      data: [-1, ...sizes.map(Number)],
+    })),
+  });
+}
+
+const DETECTION = 'task: object-detection\nimage: {}\n';
+
+export const DETECTORS: readonly RefusedFolder[] = [
+  folder(
+    'unlabeled-tensorflow',
+    detecting({ detection_boxes: ['N', 5, 4], detection_scores: ['N', 5], detection_classes: ['N', 5] }),
+    DETECTION,
+    'model.yaml: labels is missing: list the classes by their index, the background (0) included, or set output.firstClass to 1 and leave it out',
+  ),
+  folder(
+    'flat-yolo',
+    detecting({ y: ['N', 6] }),
+    `${DETECTION}labels: [a, b]\noutput: { layout: yolov8 }\n`,
+    'model.yaml: output.layout is yolov8, which needs a single output with three dimensions: name it as output.scores',
+  ),
+  folder(
+    'yolo-of-two-kinds',
+    detecting({ y: ['N', 6, 7] }),
+    `${DETECTION}labels: [a, b]\n`,
+    /^model\.yaml: output "y" has shape \[any, 6, 7\], which can be yolov\d or yolov\d with 2 labels: set output\.layout to one of them$/,
+  ),
+];
+
 /** Datasets, and folders with a name that no model can have. Their reasons are in the log only. */
 export const ONLY_LOGGED: readonly RefusedFolder[] = [
   {
@@ -612,4 +754,6 @@ export const ALL_REFUSED = [
   ...REPOSITORIES,
   ...DATA_FILES,
   ...IMAGE_FOLDERS,
+  ...IMAGE_SETTINGS,
+  ...DETECTORS,
 ];
