@@ -3,7 +3,7 @@ import type { Catalog } from '../catalog/catalog.js';
 import { DatasetResolver } from '../catalog/dataset.resolver.js';
 import type { ListingCounts } from '../catalog/listing-counts.js';
 import { ModelResolver } from '../catalog/model.resolver.js';
-import { AliasResolver, VersionResolver } from '../catalog/version.resolver.js';
+import { AliasResolver, ArtifactResolver, VersionResolver } from '../catalog/version.resolver.js';
 import type { Engine } from '../engine/engine.js';
 import {
   DatasetEvaluationResolver,
@@ -47,6 +47,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [ModelResolver, ({ catalogDb, counts }) => new ModelResolver(catalogDb, counts)],
   [VersionResolver, () => new VersionResolver()],
   [AliasResolver, () => new AliasResolver()],
+  [ArtifactResolver, () => new ArtifactResolver()],
   [DatasetResolver, ({ catalogDb }) => new DatasetResolver(catalogDb)],
   [SetAliasResolver, ({ catalog, serving }) => new SetAliasResolver(catalog, serving)],
   [VersionServingResolver, ({ engine, serving }) => new VersionServingResolver(engine, serving)],

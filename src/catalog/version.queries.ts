@@ -280,6 +280,8 @@ function toArtifact(row: VersionRow, sha256: string): Artifact {
     opset: row.opset,
     producer: row.producer,
     framework: row.framework,
+    versionId: row.id,
+    specBytes: row.spec_bytes,
   });
 }
 

@@ -5,7 +5,7 @@ import { Sized } from '../graphql/sized.js';
 import { Dataset } from './dataset.type.js';
 import type { CatalogContext } from './loaders.js';
 import { Model } from './model.type.js';
-import { Alias, Signature, signatureOf, Variant, Version } from './version.type.js';
+import { Alias, Artifact, ArtifactDataFile, Signature, signatureOf, Variant, Version } from './version.type.js';
 
 const NO_VARIANTS = '[]';
 
@@ -68,6 +68,21 @@ export class VersionResolver {
   })
   trainedOn(@Root() version: Version, @Ctx() { catalogLoaders }: CatalogContext): Promise<Dataset[]> {
     return catalogLoaders.trainingDatasets.load(version.id);
+  }
+}
+
+@Resolver(() => Artifact)
+export class ArtifactResolver {
+  @FieldResolver(() => [ArtifactDataFile], {
+    description: 'Files beside the graph that hold its weights; empty if all weights are in the graph.',
+  })
+  dataFiles(
+    @Root() { versionId, specBytes }: Artifact,
+    @Ctx() { catalogLoaders }: CatalogContext,
+  ): Sized<ArtifactDataFile[]> {
+    return new Sized({ readBytes: specBytes ?? 0 }, async () => [
+      ...((await catalogLoaders.spec.load(versionId))?.spec?.dataFiles ?? []),
+    ]);
   }
 }
 

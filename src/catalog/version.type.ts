@@ -211,12 +211,24 @@ export function signatureOf(spec: VersionSpec): Signature {
   };
 }
 
+@ObjectType({ simpleResolvers: true, description: 'File that holds weights of a graph, such as model.onnx.data.' })
+export class ArtifactDataFile {
+  @Field({ description: 'Path of the file as the graph names it, relative to the folder of the graph.' })
+  location!: string;
+
+  @Field({ description: 'SHA-256 digest of the file, in hexadecimal.' })
+  sha256!: string;
+
+  @Field(() => SafeInt, { description: 'Size of the file, in bytes.' })
+  sizeBytes!: number;
+}
+
 @ObjectType({ simpleResolvers: true, description: 'Model file of a version.' })
 export class Artifact {
   @Field({ description: 'File format: always "ONNX".' })
   format!: string;
 
-  @Field({ description: 'SHA-256 digest of the file, in hexadecimal.' })
+  @Field({ description: 'SHA-256 digest of the file, in hexadecimal. Weights in `dataFiles` are not part of it.' })
   sha256!: string;
 
   @Field(() => SafeInt, { description: 'Size of the file with its data files, in bytes.' })
@@ -246,6 +258,10 @@ export class Artifact {
     description: 'Framework that the model was trained with, and its version: "tensorflow 2.21.0". Null if not stated.',
   })
   framework!: string | null;
+
+  /** Not in the schema: for `dataFiles`. */
+  versionId!: string;
+  specBytes!: number | null;
 }
 
 @ObjectType({

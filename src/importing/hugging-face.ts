@@ -194,7 +194,7 @@ const DEFAULT_MAX_TOKENS = 512;
 const LARGEST_MAX_LENGTH = 1_000_000;
 
 /** The maximum sequence length in tokens: the smallest limit that the files give, 512 by default. */
-export function maxTokensOf({ config, tokenizerConfig, sentences }: HuggingFaceFiles): number {
+export function maxTokensOf({ config, tokenizerConfig, sentences, ranker }: HuggingFaceFiles): number {
   const positions = config?.max_position_embeddings ?? null;
   // RoBERTa and related models number positions from the padding id plus 1.
   const offset = /roberta|camembert|mpnet|longformer/.test(config?.model_type ?? '')
@@ -202,6 +202,7 @@ export function maxTokensOf({ config, tokenizerConfig, sentences }: HuggingFaceF
     : 0;
   const limits = [
     sentences?.maxTokens,
+    ranker?.maxTokens,
     tokenizerConfig.model_max_length,
     positions !== null && positions > 0 ? positions - offset : null,
   ].filter((limit) => limit != null && limit > 2 && limit < LARGEST_MAX_LENGTH) as number[];

@@ -38,7 +38,9 @@ export function imageSpecOf({ yaml, imageKeys, hf, inputs, isYolo }: ImageSource
     : imageSpecOfPreprocessor(hf.preprocessor as Preprocessor, isGrey);
   const color = graph.channels === 1 ? 'grey' : image.color;
   if (graph.channels === 3 && image.color === 'grey')
-    throw new ManifestError(`color is grey, but input "${input.name}" has shape ${shapeText(input.shape)}`);
+    throw new ManifestError(
+      `color is grey in model.yaml or preprocessor_config.json, but input "${input.name}" has shape ${shapeText(input.shape)}`,
+    );
   const spec = inIntegers({ ...image, layout, color }, input);
   checkImageSize(spec, graph, input);
   return spec;
@@ -48,14 +50,16 @@ function pixelInput(inputs: readonly TensorSpec[], task: string): TensorSpec {
   const pixels = inputs.filter((input) => !isMask(input));
   const [input] = pixels;
   if (!input || pixels.length > 1)
-    throw new ManifestError(`the graph has ${inputs.length} inputs, but ${task} needs exactly one, besides pixel_mask`);
+    throw new ManifestError(
+      `the graph has ${inputs.length} inputs, but ${task} needs exactly one, besides pixel_mask: export it so, or set task: tensor in model.yaml`,
+    );
   if (!DATATYPES[input.datatype] || input.datatype === 'BOOL')
     throw new ManifestError(
-      `input "${input.name}" is ${input.datatype}, but ${task} needs numbers, such as FP32 or UINT8`,
+      `input "${input.name}" is ${input.datatype}, but ${task} needs numbers, such as FP32 or UINT8: export it so, or set task: tensor in model.yaml`,
     );
   if (input.shape.length < 2 || input.shape.length > 4)
     throw new ManifestError(
-      `input "${input.name}" has shape ${shapeText(input.shape)}; an image needs 2 to 4 dimensions`,
+      `input "${input.name}" has shape ${shapeText(input.shape)}; an image needs 2 to 4 dimensions: export it so, or set task: tensor in model.yaml`,
     );
   return input;
 }
@@ -233,11 +237,13 @@ function checkImageSize(spec: ImageSpec, graph: GraphSize, input: TensorSpec): v
   const tooShort = [spec.mean, spec.std].find((list) => list.length < channels);
   if (tooShort)
     throw new ManifestError(
-      `image_mean and image_std need ${channels} values, one per channel; one of them has ${tooShort.length}`,
+      `image_mean and image_std in model.yaml or preprocessor_config.json need ${channels} values, one per channel; one of them has ${tooShort.length}`,
     );
   if (!size) {
     if (graph.width === null && graph.height === null && graph.values === null) return;
-    throw new ManifestError(`images keep their aspect ratio, so that their sizes differ, but ${shape}`);
+    throw new ManifestError(
+      `images keep their aspect ratio, so that their sizes differ, but ${shape}: set image.size with width and height in model.yaml`,
+    );
   }
   const values = size.width * size.height * channels;
   const fits =
@@ -246,6 +252,6 @@ function checkImageSize(spec: ImageSpec, graph: GraphSize, input: TensorSpec): v
     (graph.values ?? values) === values;
   if (!fits)
     throw new ManifestError(
-      `images are resized to ${size.width} x ${size.height} (${channels} channels), but ${shape}`,
+      `images are resized to ${size.width} x ${size.height} (${channels} channels), but ${shape}: correct image.size in model.yaml, or size in preprocessor_config.json`,
     );
 }

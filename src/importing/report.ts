@@ -10,8 +10,11 @@ export interface VersionReport {
   readonly number: number;
   readonly state: Version['state'];
   readonly reason: string | null;
-  readonly artifact: Version['artifact'];
-  readonly dataFiles: NonNullable<VersionSpec['dataFiles']>;
+  readonly artifact:
+    | (Pick<NonNullable<Version['artifact']>, 'sha256' | 'sizeBytes' | 'parameterCount' | 'opset' | 'producer'> & {
+        readonly dataFiles: NonNullable<VersionSpec['dataFiles']>;
+      })
+    | null;
   readonly verification: Version['verification'];
   readonly maxBatch: number | null;
   readonly maxBatchReason: string | null;
@@ -52,14 +55,20 @@ function reportOf(version: Version, spec: VersionSpec | null, variants: readonly
     number,
     state,
     reason,
-    artifact,
-    dataFiles: spec?.dataFiles ?? [],
+    artifact: artifact && artifactOf(artifact, spec),
     verification,
     maxBatch: spec?.maxBatch ?? null,
     maxBatchReason: spec?.maxBatchReason ?? null,
     signature: spec && signatureOf(spec),
     variants,
   };
+}
+
+function artifactOf(
+  { sha256, sizeBytes, parameterCount, opset, producer }: NonNullable<Version['artifact']>,
+  spec: VersionSpec | null,
+): VersionReport['artifact'] {
+  return { sha256, sizeBytes, parameterCount, opset, producer, dataFiles: spec?.dataFiles ?? [] };
 }
 
 /** Whether a server could answer with every version. */
@@ -78,13 +87,14 @@ export function reportText(report: ModelReport): string {
 }
 
 function versionLines(version: VersionReport): string[] {
-  const { number, state, reason, artifact, dataFiles, verification, maxBatch, maxBatchReason, variants } = version;
+  const { number, state, reason, artifact, verification, maxBatch, maxBatchReason, variants } = version;
   const lines = [`version ${number}: ${state}${reason === null ? '' : `: ${reason}`}`];
   if (artifact)
     lines.push(
       `  size: ${artifact.sizeBytes} bytes, opset ${artifact.opset ?? 'not stated'}, ${artifact.producer ?? 'producer not stated'}`,
     );
-  for (const { location, sizeBytes } of dataFiles) lines.push(`  data file: ${location}, ${sizeBytes} bytes`);
+  for (const { location, sizeBytes } of artifact?.dataFiles ?? [])
+    lines.push(`  data file: ${location}, ${sizeBytes} bytes`);
   lines.push(...signatureLines(version.signature));
   if (verification) lines.push(`  golden cases: ${verification.summary}`);
   if (maxBatch !== null) lines.push(`  batches: up to ${maxBatch} (${maxBatchReason})`);

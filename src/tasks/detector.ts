@@ -58,7 +58,9 @@ export function detectorHead(sources: TaskSources): DetectorHead | null {
   );
   const width = boxes.shape.at(-1);
   if (width != null && width !== 4)
-    throw new ManifestError(`output "${boxes.name}" has shape ${shapeText(boxes.shape)}; boxes need 4 numbers each`);
+    throw new ManifestError(
+      `output "${boxes.name}" has shape ${shapeText(boxes.shape)}; boxes need 4 numbers each: name another output in output.boxes of model.yaml`,
+    );
   if (labels.length === 0)
     throw new ManifestError(
       'model.yaml: labels is missing: list the classes by their index, the background (0) included, or set output.firstClass to 1 and leave it out',

@@ -84,10 +84,12 @@ function boxesHead(sources: TaskSources): BoxesHead {
     throw new ManifestError('labels is missing: add id2label to config.json, or labels to model.yaml');
   if (width !== null && width !== labels.length && !hasNoObject)
     throw new ManifestError(
-      `the number of labels is ${labels.length}, but output "${scores.name}" has shape ${shapeText(scores.shape)}`,
+      `the number of labels is ${labels.length}, but output "${scores.name}" has shape ${shapeText(scores.shape)}: correct labels in model.yaml, or id2label in config.json`,
     );
   if (boxes.shape[2] !== null && boxes.shape[2] !== 4)
-    throw new ManifestError(`output "${boxes.name}" has shape ${shapeText(boxes.shape)}; boxes need 4 numbers each`);
+    throw new ManifestError(
+      `output "${boxes.name}" has shape ${shapeText(boxes.shape)}; boxes need 4 numbers each: name another output in output.boxes of model.yaml`,
+    );
   return {
     kind: 'boxes',
     boxes: boxes.name,

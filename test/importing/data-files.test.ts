@@ -1,4 +1,5 @@
 /** Graphs whose weights are in data files: as PyTorch and the onnx package write them, and what is refused. */
+import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Data } from '../support/app.js';
@@ -16,7 +17,7 @@ beforeEach(async () => {
 });
 afterEach(() => server.remove());
 
-const VERSIONS = `{ models(first: 100) { nodes { name versions { nodes { state stateReason artifact { sizeBytes } } } } } }`;
+const VERSIONS = `{ models(first: 100) { nodes { name versions { nodes { state stateReason artifact { sizeBytes dataFiles { location sha256 sizeBytes } } } } } } }`;
 
 async function versions(): Promise<Record<string, Data>> {
   const { models } = await server.running.query(VERSIONS);
@@ -42,9 +43,15 @@ test('graphs with data files answer what PyTorch answers, in every layout that e
   const sizes = await Promise.all(names.map((name) => sizeOf(path.join(GOLDENS, name))));
   expect(found).toEqual(
     Object.fromEntries(
-      names.map((name, i) => [name, { state: 'READY', stateReason: null, artifact: { sizeBytes: sizes[i] } }]),
+      names.map((name, i) => {
+        const artifact = { sizeBytes: sizes[i], dataFiles: expect.anything() };
+        return [name, { state: 'READY', stateReason: null, artifact }];
+      }),
     ),
   );
+  const data = await readFile(path.join(GOLDENS, 'mlp/1/model.onnx.data'));
+  const sha256 = createHash('sha256').update(data).digest('hex');
+  expect(found['mlp']?.artifact.dataFiles).toEqual([{ location: 'model.onnx.data', sha256, sizeBytes: data.length }]);
   expect(refused).toMatchObject({
     state: 'FAILED',
     stateReason: expect.stringMatching(

@@ -162,7 +162,7 @@ test('the reason lists everything that is missing', async () => {
     /labels is missing.*; preprocessor_config\.json is missing: add it, or image in model\.yaml/,
   );
   expect(await reasonOf('keras-names')).toBe(
-    'model.yaml: the number of labels is 1, but output "dense" has shape [any, 3]; color is grey, but input "input_1" has shape [any, 4, 4, 3]',
+    'model.yaml: the number of labels is 1, but output "dense" has shape [any, 3]; color is grey in model.yaml or preprocessor_config.json, but input "input_1" has shape [any, 4, 4, 3]',
   );
 });
 

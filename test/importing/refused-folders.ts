@@ -24,6 +24,14 @@ export interface RefusedFolder {
   readonly reason: string | RegExp;
 }
 
+/** Weights in a file of their own, as PyTorch exports them. */
+const inDataFile = (location: string) =>
+  encodeModel({
+    ...identity('x', 'FP32', ['N', 2]),
+    nodes: [{ op: 'Add', inputs: ['x', 'w'], outputs: ['y'] }],
+    floats: [{ name: 'w', shape: [2], data: [1, 2], file: { location, offset: 0 } }],
+  });
+
 const EXPORTS = path.resolve('test/importing/goldens/refused');
 const HUB = huggingFaceFolders();
 
@@ -46,6 +54,11 @@ const WORDS = encodeModel({
   inputs: [{ name: 'text', type: 'BYTES', shape: ['N', 'L', 2] }],
   outputs: [{ name: 'logits', type: 'BYTES', shape: ['N', 'L', 2] }],
   nodes: [{ op: 'Identity', inputs: ['text'], outputs: ['logits'] }],
+});
+const FLAT_LOGITS = encodeModel({
+  inputs: ['input_ids', 'attention_mask'].map((name) => ({ name, type: 'INT64', shape: ['N', 'L'] })),
+  outputs: [{ name: 'logits', type: 'INT64', shape: ['N', 3] }],
+  nodes: [{ op: 'Add', inputs: ['input_ids', 'attention_mask'], outputs: ['logits'] }],
 });
 const COLUMNS = 'columns: [{ name: p, type: number }, { name: q, type: number }]';
 const SCORING = `task: tabular-classification\nlabels: ["no", "yes"]\noutput: { scores: y }\n`;
@@ -313,9 +326,9 @@ export const MANIFESTS: readonly RefusedFolder[] = [
   ),
   folder(
     'deep-rows',
-    encodeModel(identity('x', 'FP32', ['N', 2, 2])),
+    encodeModel(identity('x', 'FP32', ['N', 2, 2, 2])),
     `task: tabular-regression\noutput: { value: y }\n${COLUMNS}`,
-    'input "x" has shape [any, 2, 2]; rows need [any] or [any, columns]: export the graph with such an input, or set task: tensor in model.yaml',
+    /input "x" has shape \[any, 2, 2, 2\]; rows need \[any\] or \[any, columns\], and a time series \[any, steps, columns\]: export the graph with such an input, or leave out columns in model\.yaml to send tensors/,
   ),
   folder(
     'too-few-columns',
@@ -327,7 +340,7 @@ export const MANIFESTS: readonly RefusedFolder[] = [
     'text-for-numbers',
     PAIR,
     `${SCORING}columns: [{ name: p, type: text }, { name: q, type: number }]`,
-    'model.yaml: column "p" is TEXT, but input "x" is FP32',
+    'model.yaml: column "p" is TEXT, but input "x" is FP32: declare it as category, with categories in the order of their indices in the graph',
   ),
   folder(
     'label-twice',
@@ -353,8 +366,19 @@ export const MANIFESTS: readonly RefusedFolder[] = [
     `${REGRESSION.replace('value: y', 'value: z')}${COLUMNS}`,
     'model.yaml: output.value is "z", but the graph\'s outputs are y',
   ),
+  folder(
+    'text-value',
+    encodeModel(identity('x', 'BYTES', ['N'])),
+    `${REGRESSION}columns: [{ name: p, type: text }]`,
+    /^output "y" is BYTES, but a regression needs numbers: name another output in output\.value of model\.yaml/,
+  ),
   folder('bad-yaml', PAIR, 'task: [', /^model\.yaml is not valid YAML: /),
   folder('unknown-key', PAIR, 'colour: blue', /^model\.yaml: : Unrecognized key: "colour"/),
+  {
+    name: 'yaml-folder',
+    files: { '1/model.onnx': PAIR, 'model.yaml/inside': '' },
+    reason: /^model\.yaml cannot be read: EISDIR/,
+  },
   {
     name: 'no-graph',
     files: { '1/README': '' },
@@ -445,6 +469,53 @@ export const REPOSITORIES: readonly RefusedFolder[] = [
     'tokenizer_config.json: mask_token is missing; fill-mask needs it',
   ),
   hub(
+    'mixed-poolings',
+    'tiny-sentences',
+    changed('tiny-sentences', '1_Pooling/config.json', (modes) => ({ ...modes, pooling_mode_max_tokens: true })),
+    /^1_Pooling\/config\.json: a combination of poolings is not supported; .*; or set output\.pooling in model\.yaml$/,
+  ),
+  hub(
+    'flat-logits',
+    'tiny-ner',
+    { 'model.yaml': 'output: { scores: logits }', 'onnx/model.onnx': FLAT_LOGITS },
+    /output "logits" has shape \[any, 3\]; TOKEN_CLASSIFICATION needs 3 dimensions: name another output in output\.scores of model\.yaml/,
+  ),
+  hub(
+    'unlabeled-detector',
+    'tiny-yolos',
+    changed('tiny-yolos', 'config.json', ({ id2label: _, ...config }) => config),
+    /labels is missing: add id2label to config\.json, or labels to model\.yaml/,
+  ),
+  hub(
+    'long-prompt',
+    'tiny-sentences',
+    { 'config_sentence_transformers.json': JSON.stringify({ prompts: { a: 'a'.repeat(4_001) } }) },
+    /^config_sentence_transformers\.json: .*; at most 256 prompts of 4000 characters are supported$/,
+  ),
+  hub(
+    'two-rankings',
+    'tiny-ranker',
+    { 'onnx/model.onnx': HUB['tiny-sst']?.['onnx/model.onnx'] as Buffer },
+    /output "logits" has shape \[any, 2\], but TEXT_RANKING needs one score for each pair of a query and a document: export a model with num_labels 1, or set task: text-classification in model\.yaml/,
+  ),
+  hub(
+    'softmax-ranking',
+    'tiny-ranker',
+    { 'model.yaml': 'output: { activation: softmax }' },
+    'model.yaml: output.activation is softmax, but a single score has no softmax: remove it, or use none',
+  ),
+  hub(
+    'dense-ranker',
+    'tiny-ranker',
+    {
+      'modules.json': JSON.stringify(
+        ['Transformer', 'Dense'].map((type, idx) => ({ idx, name: String(idx), path: '', type: `st.models.${type}` })),
+      ),
+      'config_sentence_transformers.json': JSON.stringify({ model_type: 'CrossEncoder' }),
+    },
+    'modules.json: the module st.models.Dense is not supported; export it as part of the graph; or set output.scores in model.yaml',
+  ),
+  hub(
     'flat-detector',
     'tiny-yolos',
     { 'onnx/model.onnx': null, 'model.yaml': '' },
@@ -452,7 +523,61 @@ export const REPOSITORIES: readonly RefusedFolder[] = [
   ),
 ];
 
+const inPreprocessor = (change: Data) =>
+  changed('tiny-vit', 'preprocessor_config.json', (settings) => ({ ...settings, ...change }));
+
+export const DATA_FILES: readonly RefusedFolder[] = [
+  folder(
+    'lost-data',
+    inDataFile('model.onnx.data'),
+    '',
+    /^model\.onnx keeps weights in the file "model\.onnx\.data", which is missing/,
+  ),
+  folder(
+    'data-outside',
+    inDataFile('../model.onnx.data'),
+    '',
+    'model.onnx keeps weights in the file "../model.onnx.data", but data files are read from the version\'s folder only: export the model again with a plain file name',
+  ),
+];
+
 export const IMAGE_FOLDERS: readonly RefusedFolder[] = [
+  hub(
+    'resample-4',
+    'tiny-vit',
+    inPreprocessor({ resample: 4 }),
+    'preprocessor_config.json: resample 4 is not supported; use 0 (nearest), 1 (lanczos), 2 (bilinear) or 3 (bicubic)',
+  ),
+  hub(
+    'no-mean',
+    'tiny-vit',
+    inPreprocessor({ do_normalize: true, image_mean: null }),
+    'preprocessor_config.json: image_mean or image_std is missing; add both, or set do_normalize to false',
+  ),
+  hub(
+    'special-processor',
+    'tiny-vit',
+    inPreprocessor({ image_processor_type: 'GLPNImageProcessor', size_divisor: 32 }),
+    /^preprocessor_config\.json: GLPNImageProcessor uses .*, which is not supported; describe the preprocessing with image in model\.yaml$/,
+  ),
+  hub(
+    'no-size',
+    'tiny-vit',
+    inPreprocessor({ do_resize: true, size: null }),
+    'preprocessor_config.json: size is missing; add it, or set do_resize to false',
+  ),
+  hub(
+    'no-crop-size',
+    'tiny-vit',
+    inPreprocessor({ do_center_crop: true, crop_size: null }),
+    'preprocessor_config.json: crop_size is missing; add it, or set do_center_crop to false',
+  ),
+  hub(
+    'half-size',
+    'tiny-vit',
+    inPreprocessor({ do_resize: true, size: { height: 4 } }),
+    'preprocessor_config.json: size needs height and width, or shortest_edge',
+  ),
   folder(
     'no-preprocessor',
     encodeModel(identity('x', 'FP32', ['N', 3, 4, 4])),
@@ -461,11 +586,174 @@ export const IMAGE_FOLDERS: readonly RefusedFolder[] = [
   ),
 ];
 
+const TENSOR_INSTEAD = 'export it so, or set task: tensor in model.yaml';
+
+/** Scores of an image with as many values as the graph's input, from a graph whose input has this shape. */
+function imageOf(shape: (number | string)[], type: TypeName = 'FP32'): Buffer {
+  return encodeModel({
+    inputs: [{ name: 'x', type, shape }],
+    outputs: [{ name: 'y', type, shape: ['N', 2] }],
+    nodes: [{ op: 'Identity', inputs: ['x'], outputs: ['y'] }],
+  });
+}
+
+const inImage = (name: string, image: string, reason: string | RegExp, shape = ['N', 3, 8, 8] as (number | string)[]) =>
+  folder(name, imageOf(shape), `${IMAGES}image: ${image}\n`, reason);
+
+export const IMAGE_SETTINGS: readonly RefusedFolder[] = [
+  folder(
+    'two-images',
+    encodeModel({
+      ...identity('x', 'FP32', ['N', 2]),
+      inputs: ['x', 'z'].map((name) => ({ name, type: 'FP32', shape: ['N', 3, 8, 8] })),
+    }),
+    `${IMAGES}image: {}\n`,
+    new RegExp(
+      escaped(
+        `the graph has 2 inputs, but IMAGE_CLASSIFICATION needs exactly one, besides pixel_mask: ${TENSOR_INSTEAD}`,
+      ),
+    ),
+  ),
+  folder(
+    'string-image',
+    imageOf(['N', 3, 8, 8], 'BYTES'),
+    `${IMAGES}image: {}\n`,
+    new RegExp(
+      escaped(`input "x" is BYTES, but IMAGE_CLASSIFICATION needs numbers, such as FP32 or UINT8: ${TENSOR_INSTEAD}`),
+    ),
+  ),
+  inImage(
+    'deep-image',
+    '{}',
+    new RegExp(escaped(`input "x" has shape [any, 1, 3, 8, 8]; an image needs 2 to 4 dimensions: ${TENSOR_INSTEAD}`)),
+    ['N', 1, 3, 8, 8],
+  ),
+  inImage(
+    'grey-image',
+    '{ color: grey }',
+    'color is grey in model.yaml or preprocessor_config.json, but input "x" has shape [any, 3, 8, 8]',
+  ),
+  inImage(
+    'five-channels',
+    '{}',
+    'input "x" has shape [any, 5, 8, 8], which is read as NCHW: 5 channels, but an image has 1 or 3; if the order is another, set image.layout in model.yaml',
+    ['N', 5, 8, 8],
+  ),
+  inImage('wrong-layout', '{ layout: CHW }', 'model.yaml: image.layout is CHW, but input "x" has shape [any, 3, 8, 8]'),
+  inImage(
+    'size-and-none',
+    '{ size: { width: 8, height: 8 }, fit: none }',
+    'model.yaml: image.size and image.fit: none exclude each other; remove one',
+  ),
+  inImage(
+    'letterbox-edge',
+    '{ size: { shortest_edge: 8 }, fit: letterbox }',
+    'model.yaml: image.fit: letterbox needs image.size with width and height, not shortest_edge',
+  ),
+  inImage(
+    'open-size',
+    '{}',
+    'model.yaml: image.size is missing, and the graph accepts any size: add size, for example { width: 224, height: 224 } or { shortest_edge: 800 }, or fit: none for the image as it is',
+    ['N', 3, 'H', 'W'],
+  ),
+  inImage(
+    'open-pad',
+    '{ size: { shortest_edge: 8 }, pad: {} }',
+    'model.yaml: image.pad.size is missing, and the graph accepts any size: add size, for example { width: 640, height: 640 }',
+    ['N', 3, 'H', 'W'],
+  ),
+  inImage(
+    'small-pad',
+    '{ size: { shortest_edge: 8 }, pad: { size: { width: 16, height: 16 } } }',
+    'model.yaml: images can be larger than image.pad.size, 16 x 16: use fit: letterbox, or set image.size.longest_edge to 16 or less',
+    ['N', 3, 'H', 'W'],
+  ),
+  inImage(
+    'one-mean',
+    '{ image_mean: [0.5] }',
+    'image_mean and image_std in model.yaml or preprocessor_config.json need 3 values, one per channel; one of them has 1',
+  ),
+  inImage(
+    'open-sides',
+    '{ size: { shortest_edge: 8 } }',
+    'images keep their aspect ratio, so that their sizes differ, but input "x" has shape [any, 3, 8, 8]: set image.size with width and height in model.yaml',
+  ),
+  inImage(
+    'other-size',
+    '{ size: { width: 4, height: 4 } }',
+    'images are resized to 4 x 4 (3 channels), but input "x" has shape [any, 3, 8, 8]: correct image.size in model.yaml, or size in preprocessor_config.json',
+  ),
+  folder(
+    'half-pad',
+    imageOf(['N', 3, 8, 8], 'UINT8'),
+    `${IMAGES}image: { fit: letterbox, pad: { value: 0.5 } }\n`,
+    'model.yaml: image.pad.value must be an integer, because input "x" is UINT8',
+  ),
+];
+
+/** A detector whose outputs have these shapes. */
+function detecting(outputs: Readonly<Record<string, (number | string)[]>>): Buffer {
+  return encodeModel({
+    inputs: [{ name: 'x', type: 'FP32', shape: ['N', 3, 8, 8] }],
+    outputs: Object.entries(outputs).map(([name, shape]) => ({ name, type: 'FP32', shape })),
+    nodes: Object.keys(outputs).map((name) => ({ op: 'Reshape', inputs: ['x', `${name}_shape`], outputs: [name] })),
+    ints: Object.entries(outputs).map(([name, [, ...sizes]]) => ({
+      name: `${name}_shape`,
+      shape: [1 + sizes.length],
+      data: [-1, ...sizes.map(Number)],
+    })),
+  });
+}
+
+const DETECTION = 'task: object-detection\nimage: {}\n';
+
+export const DETECTORS: readonly RefusedFolder[] = [
+  folder(
+    'unlabeled-tensorflow',
+    detecting({ detection_boxes: ['N', 5, 4], detection_scores: ['N', 5], detection_classes: ['N', 5] }),
+    DETECTION,
+    'model.yaml: labels is missing: list the classes by their index, the background (0) included, or set output.firstClass to 1 and leave it out',
+  ),
+  folder(
+    'flat-yolo',
+    detecting({ y: ['N', 6] }),
+    `${DETECTION}labels: [a, b]\noutput: { layout: yolov8 }\n`,
+    'model.yaml: output.layout is yolov8, which needs a single output with three dimensions: name it as output.scores',
+  ),
+  folder(
+    'yolo-of-two-kinds',
+    detecting({ y: ['N', 6, 7] }),
+    `${DETECTION}labels: [a, b]\n`,
+    /^model\.yaml: output "y" has shape \[any, 6, 7\], which can be yolov\d or yolov\d with 2 labels: set output\.layout to one of them$/,
+  ),
+];
+
+/** Datasets, and folders with a name that no model can have. Their reasons are in the log only. */
+export const ONLY_LOGGED: readonly RefusedFolder[] = [
+  {
+    name: 'Bad Name',
+    files: { '1/model.onnx': PAIR },
+    reason: /^the folder name, in lower case with hyphens for dots and underscores, must match \S+$/,
+  },
+  { name: 'datasets/no-yaml', files: { README: '' }, reason: 'dataset.yaml is missing' },
+  dataset('other-digest', 'sha256: "00"', /^data\.jsonl has SHA-256 [0-9a-f]{64}, but dataset\.yaml says 00$/),
+  dataset('other-count', 'rowCount: 2', 'data.jsonl has 1 rows, but dataset.yaml says 2'),
+  dataset('no-objects', '', 'data.jsonl, line 1: the row is not a JSON object', '1\n'),
+];
+
+function dataset(name: string, yaml: string, reason: string | RegExp, rows = '{ "a": 1 }\n'): RefusedFolder {
+  const files = { 'dataset.yaml': `title: T\ntask: tensor\nfile: data.jsonl\n${yaml}`, 'data.jsonl': rows };
+  return { name: `datasets/${name}`, files, reason };
+}
+
 export const ALL_REFUSED = [
   ...EXPORTED_WRONGLY,
   ...FROZEN_BATCH,
   ...EXAMPLES,
   ...MANIFESTS,
   ...REPOSITORIES,
+  ...DATA_FILES,
   ...IMAGE_FOLDERS,
+  ...IMAGE_SETTINGS,
+  ...DETECTORS,
 ];

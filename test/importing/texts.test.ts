@@ -1,7 +1,9 @@
 /** Text models answer what their source frameworks answer, which `goldens/make-texts.py` computed. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { maxTokensOf, readHuggingFaceFiles } from '#src/importing/hugging-face.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { createStore } from '../support/model-store.js';
 
 const STORE = path.resolve('test/importing/goldens/texts');
 const NAMES = readdirSync(STORE);
@@ -173,6 +175,18 @@ test('a ranking returns as many documents as are asked for, best first, and is k
   expect(prediction.output.items.map(({ index, text }: Data) => documents[index] === text)).toEqual([true, true, true]);
   expect(prediction.output.best).toEqual([{ index: prediction.output.items[0].index }]);
   expect(stored.prediction.output).toEqual(prediction.output);
+});
+
+test('the length of a cross-encoder is the smallest that its files give', async () => {
+  const store = await createStore();
+  await store.write('ranker', {
+    'config_sentence_transformers.json': JSON.stringify({ model_type: 'CrossEncoder' }),
+    'sentence_bert_config.json': JSON.stringify({ max_seq_length: 16 }),
+    'tokenizer_config.json': JSON.stringify({ model_max_length: 24 }),
+  });
+
+  expect(maxTokensOf(await readHuggingFaceFiles([path.join(store.folder, 'ranker')]))).toBe(16);
+  await store.remove();
 });
 
 test('a prompt counts in the cost of a prediction', async () => {
