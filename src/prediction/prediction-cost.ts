@@ -23,8 +23,8 @@ const IMAGE_POINTS = 2;
 const POINTS_PER_MEGAPIXEL = 64;
 /** Of an image as the graph reads it, besides the operations of the graph. */
 const POINTS_PER_GRAPH_MEGAPIXEL = 256;
-/** Of a score that is interpolated for a mask: 1.5 to 3 ns, and its share of the run lengths. */
-const POINTS_PER_MILLION_MASK_VALUES = 60;
+/** Of a score that is interpolated for a mask, with its share of the run lengths: measured were 20 to 46 ns on a busy machine, where the resizing of images was three times slower than usual. */
+const POINTS_PER_MILLION_MASK_VALUES = 150;
 /** Of a token that the graph reads, besides the operations of the graph. */
 const POINTS_PER_TOKEN = 0.05;
 /** Of a text that is tokenized. */
