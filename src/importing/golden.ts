@@ -31,6 +31,7 @@ const expectationSchema = z.strictObject({
   ranking: z.array(z.number()).optional(),
   /** All objects above the model's threshold, best first. */
   boxes: z.array(z.object({ label: z.string(), score: z.number(), box: boxSchema })).optional(),
+  masks: z.array(z.object({ label: z.string(), runLengths: z.array(z.int().min(0)) })).optional(),
   tokens: z.array(spanSchema).optional(),
   /** Aggregation strategy of `tokens`. */
   aggregation: z.enum(AGGREGATIONS).default('SIMPLE'),
@@ -133,6 +134,8 @@ export function goldenDifference(
       return listDifference('ranking', expect.ranking, answer.scores, tolerance);
     case 'detections':
       return boxesDifference(answer, expect.boxes, tolerance);
+    case 'masks':
+      return masksDifference(answer, expect.masks, tolerance);
     case 'tokens':
       return spansDifference(spansOf(answer, expect.aggregation), expect.tokens, tolerance);
     case 'answer':
@@ -226,6 +229,31 @@ function boxesDifference(
     }
   }
   return null;
+}
+
+/** Scores of neighboring classes cross at their border, so a share of the pixels up to the tolerance may differ. */
+function masksDifference(
+  { items, width, height }: AnswerOf<'masks'>,
+  expected: Expectation['masks'],
+  tolerance: Tolerance,
+): string | null {
+  if (!expected) return 'expect has no masks';
+  const labelsOf = (masks: readonly { readonly label: string }[]) => masks.map(({ label }) => label).join(', ');
+  if (labelsOf(items) !== labelsOf(expected)) return `masks are ${labelsOf(items)}, expected ${labelsOf(expected)}`;
+  for (const [i, { label, runLengths }] of expected.entries()) {
+    const [answered, right] = [items[i]?.runLengths ?? [], runLengths].map((runs) => insideOf(runs, width * height));
+    const differing = answered?.reduce((count, inside, pixel) => count + Number(inside !== right?.[pixel]), 0) ?? 0;
+    if (!tolerance.allows(differing / (width * height), 0)) return `${differing} pixels of ${label} differ`;
+  }
+  return null;
+}
+
+/** 1 for each pixel inside a mask. */
+function insideOf(runLengths: ArrayLike<number>, pixels: number): Uint8Array {
+  const inside = new Uint8Array(pixels);
+  for (let i = 0, at = 0; i < runLengths.length; at += runLengths[i++] as number)
+    if (i % 2 === 1) inside.fill(1, at, at + (runLengths[i] as number));
+  return inside;
 }
 
 function spansDifference(

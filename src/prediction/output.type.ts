@@ -9,6 +9,7 @@ import type { Answer, AnswerOf } from '../tasks/answer.js';
 import { MAX_OBJECTS, MIN_SCORE } from '../tasks/boxes.js';
 import { MAX_FILLINGS } from '../tasks/fill-mask.js';
 import { MAX_DOCUMENTS } from '../tasks/text-ranking.js';
+import { Masks } from './mask.type.js';
 import { AnswerType, Tokens } from './span.type.js';
 import { BYTES_PER_NUMBER, base64Of, Tensor, Tensors } from './tensor.type.js';
 import { Values } from './values.type.js';
@@ -286,6 +287,7 @@ export const Output = createUnionType({
       Similarities,
       Ranking,
       Detections,
+      Masks,
       Tokens,
       AnswerType,
       Fillings,
@@ -310,6 +312,8 @@ export function outputOf(answer: Answer, labels: readonly string[]): typeof Outp
       return new Ranking(answer);
     case 'detections':
       return new Detections(answer);
+    case 'masks':
+      return new Masks(answer);
     case 'tokens':
       return new Tokens(answer);
     case 'answer':

@@ -52,6 +52,13 @@ export interface Filling {
   readonly sequence: string;
 }
 
+/** The pixels of one class. */
+export interface Mask {
+  readonly label: string;
+  /** Numbers of pixels outside and inside the class, in turn, row by row; the last run inside ends the list. */
+  readonly runLengths: Uint32Array;
+}
+
 /** One of several predicted numbers. */
 export interface NamedValue {
   readonly name: string;
@@ -94,6 +101,8 @@ export type Answer = { readonly isTruncated?: true } & (
       readonly end: number | null;
     }
   | { readonly kind: 'fillings'; readonly items: readonly Filling[] }
+  /** Classes of pixels that occur in the image, in the order of the labels. The size of the masks is in pixels. */
+  | { readonly kind: 'masks'; readonly width: number; readonly height: number; readonly items: readonly Mask[] }
   | { readonly kind: 'tensors'; readonly tensors: readonly TensorData[] }
 );
 /** The GraphQL type of each kind, in the union `Output`. */
@@ -105,6 +114,7 @@ export const OUTPUT_TYPES: Readonly<Record<Answer['kind'], string>> = {
   similarities: 'Similarities',
   ranking: 'Ranking',
   detections: 'Detections',
+  masks: 'Masks',
   tokens: 'Tokens',
   answer: 'Answer',
   fillings: 'Fillings',

@@ -2,7 +2,7 @@
  * Checks that a value from another process has the shape of an answer. It may have been written by native code that a
  * model has corrupted, and the server reads it in many places without checking again.
  */
-import { AGGREGATIONS, type Answer } from './answer.js';
+import { AGGREGATIONS, type Answer, type Mask } from './answer.js';
 import {
   type Check,
   isArrayOf,
@@ -45,6 +45,14 @@ const isRanking: Check = (value) => {
   return (value['documents'] as string[]).length === (value['scores'] as number[]).length;
 };
 
+/** Masks whose runs do not exceed the size: clients draw them. */
+const isMasks: Check = (value) => {
+  const isMask = record({ label: isText, runLengths: isArrayOf('Uint32Array') });
+  if (!record({ width: isCount, height: isCount, items: listOf(isMask) })(value) || !isRecord(value)) return false;
+  const pixels = (value['width'] as number) * (value['height'] as number);
+  return (value['items'] as Mask[]).every(({ runLengths }) => runLengths.reduce((sum, run) => sum + run, 0) <= pixels);
+};
+
 /** A new kind of answer needs an entry here, as the compiler says. */
 const FIELDS: Readonly<Record<Answer['kind'], Check>> = {
   classification: record({ label: isText, scores: orNull(listOf(isNumber)), labels: orAbsent(listOf(isText)) }),
@@ -57,6 +65,7 @@ const FIELDS: Readonly<Record<Answer['kind'], Check>> = {
     items: listOf(record({ label: isText, score: isNumber, box: isBox })),
     threshold: isNumber,
   }),
+  masks: isMasks,
   tokens: record({
     text: isText,
     labels: listOf(isText),

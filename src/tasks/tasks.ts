@@ -9,6 +9,7 @@ import { featureExtraction } from './feature-extraction.js';
 import { fillMask } from './fill-mask.js';
 import { imageClassification } from './image-classification.js';
 import { imageFeatureExtraction } from './image-feature-extraction.js';
+import { imageSegmentation } from './image-segmentation.js';
 import { objectDetection } from './object-detection.js';
 import { Problems } from './problems.js';
 import { questionAnswering } from './question-answering.js';
@@ -39,6 +40,7 @@ const TASK_LIST = [
   questionAnswering,
   imageClassification,
   objectDetection,
+  imageSegmentation,
   imageFeatureExtraction,
   tensor,
 ] as const;

@@ -28,6 +28,7 @@ const PREDICT = `mutation Predict($input: PredictInput!) {
         ... on Similarities { scores }
         ... on Ranking { items { text score } }
         ... on Detections { items { label score box { xmin ymin xmax ymax } } }
+        ... on Masks { width height items { label pixelCount } }
         ... on Tokens { items { label score start end } }
         ... on Answer { text score start end }
         ... on Fillings { items { text score sequence } }
@@ -313,6 +314,9 @@ const ANSWERS = {
   ],
   Similarities: ({ scores: all }, { input }) => [
     scores(input.similarity.sentences.map((label, i) => ({ label, score: all[i] }))),
+  ],
+  Masks: ({ width, height, items }) => [
+    scores(items.map(({ label, pixelCount }) => ({ label, score: pixelCount / (width * height) }))),
   ],
   Ranking: ({ items }) => [scores(items.map(({ text, score }) => ({ label: text, score })))],
   Detections: ({ items }, { input }) => [

@@ -8,6 +8,7 @@ export const OUTPUT = `output {
   ... on Similarities { scores }
   ... on Ranking { ranked: items { index text score } }
   ... on Detections { items { label score box { xmin ymin xmax ymax } } all: items(threshold: 0.05) { score } }
+  ... on Masks { width height masks: items { label pixelCount runLengths } }
   ... on Tokens {
     none: items(aggregation: NONE) { ...Span }
     simple: items { ...Span }

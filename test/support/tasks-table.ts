@@ -61,6 +61,7 @@ const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { pro
   ... on Classification { label score } ... on Regression { value unit } ... on Embedding { dimensions vector }
   ... on Similarities { scores } ... on Ranking { items { index text score } }
   ... on Detections { items { label score box { xmin ymin xmax ymax } } }
+  ... on Masks { width height items { label pixelCount runLengths } }
   ... on Tokens { items { label score word start end } } ... on Answer { text score start end }
   ... on Fillings { items(first: 1) { text score sequence } } ... on Tensors { tensors { name shape data } } } } } }`;
 

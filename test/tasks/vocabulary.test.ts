@@ -111,6 +111,20 @@ const PLACES: Readonly<Record<string, { readonly input: Places; readonly output:
       box: 'DetectedObject.box',
     },
   },
+  'image-segmentation': {
+    input: {
+      inputs: 'ImageInput.base64',
+      mask_threshold: { without: 'each pixel gets its best class' },
+      overlap_mask_area_threshold: { without: 'masks of semantic segmentation do not overlap' },
+      subtask: { without: 'a model of this task does semantic segmentation' },
+      threshold: { without: 'classes of pixels have no score' },
+    },
+    output: {
+      label: 'Mask.label',
+      mask: 'Mask.runLengths',
+      score: { without: 'classes of pixels have no score' },
+    },
+  },
 };
 const WITHOUT_SPEC = [
   'image-feature-extraction',

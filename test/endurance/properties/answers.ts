@@ -77,6 +77,8 @@ function complaintAbout(subject: Subject, input: Input, output: Data): Complaint
       return aboutRanking(input, output);
     case 'Detections':
       return aboutDetections(subject, output);
+    case 'Masks':
+      return aboutMasks(subject, output);
     case 'Tokens':
       return aboutTokens(subject, input, output);
     case 'Answer':
@@ -144,6 +146,12 @@ function aboutRanking(input: Input, { ranked }: Data): Complaint {
   const scores: number[] = ranked.map(({ score }: Data) => score);
   if (!scores.every(isProbability)) return 'a score outside 0 to 1';
   return isDescending(scores) ? isFine : 'documents that are not sorted by score';
+}
+
+function aboutMasks({ signature }: Subject, { width, height, masks }: Data): Complaint {
+  const counts: number[] = masks.map(({ pixelCount }: Data) => pixelCount);
+  if (counts.reduce((sum, count) => sum + count, 0) > width * height) return 'masks that overlap';
+  return masks.every(({ label }: Data) => signature.labels.includes(label)) ? isFine : 'an unknown label';
 }
 
 function aboutDetections({ signature }: Subject, { items, all }: Data): Complaint {

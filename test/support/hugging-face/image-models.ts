@@ -8,6 +8,7 @@ export function imageModels(): Record<string, Folder> {
     'tiny-vit-features': vitFeatures(),
     'tiny-yolos': yolos(),
     'tiny-detr': detr(),
+    'tiny-segformer': segformer(),
   };
 }
 
@@ -84,6 +85,27 @@ function detr(): Folder {
       max_size: size.longest_edge,
       ...others,
     },
+  });
+}
+
+/**
+ * Image segmentation: the class of a pixel is its strongest channel. The scores are those of 8 x 8 cells, and are
+ * interpolated to the size of the image.
+ */
+function segformer(): Folder {
+  const graph = encode({
+    inputs: [floats('pixel_values', ['batch', 3, EDGE, EDGE])],
+    outputs: [floats('logits', ['batch', 3, EDGE / 4, EDGE / 4])],
+    nodes: [
+      node('AveragePool', ['pixel_values'], 'logits', [
+        { name: 'kernel_shape', ints: [4, 4] },
+        { name: 'strides', ints: [4, 4] },
+      ]),
+    ],
+  });
+  return imageFolder('SegformerForSemanticSegmentation', graph, {
+    config: { model_type: 'segformer', id2label: labels('red', 'green', 'blue') },
+    preprocessor: { image_processor_type: 'SegformerImageProcessor', ...SQUARE },
   });
 }
 

@@ -1,0 +1,151 @@
+/** Image segmentation gives each pixel the class that transformers gives it: see `goldens/make-masks.py`. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { type ImageSize } from '#src/tasks/image-size.js';
+import { MAX_MASK_VALUES, MAX_RUN_LENGTHS, maskSizeOf, masksOf } from '#src/tasks/masks.js';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { gradient } from '../support/images.js';
+import { createStore, type TestStore } from '../support/model-store.js';
+import { encodeModel, TYPE } from '../support/onnx.js';
+
+interface Case {
+  readonly labels: number;
+  readonly cells: readonly [number, number];
+  /** Height and width of the image sent. */
+  readonly source: readonly [number, number];
+  readonly scores: readonly number[];
+  /** A letter for each pixel: a for the first label. */
+  readonly classes: string;
+}
+const cases: readonly Case[] = JSON.parse(readFileSync(path.resolve('test/importing/goldens/masks.json'), 'utf8'));
+
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
+  prediction { output { ... on Masks { width height items { label pixelCount runLengths } } } } problem { code message } } }`;
+
+type Layout = 'NCHW' | 'NHWC' | 'NHW';
+
+/** A graph with constant scores; for NHW, with the classes that are the strongest in each cell. */
+function constantScores({ labels, cells: [height, width], scores }: Case, layout: Layout): Buffer {
+  const out = layout === 'NCHW' ? 'scores' : 'moved';
+  const more = {
+    NCHW: [],
+    NHWC: [{ op: 'Transpose', inputs: ['scores'], outputs: [out], attributes: [{ name: 'perm', ints: [0, 2, 3, 1] }] }],
+    NHW: [
+      {
+        op: 'ArgMax',
+        inputs: ['scores'],
+        outputs: [out],
+        attributes: [
+          { name: 'axis', int: 1 },
+          { name: 'keepdims', int: 0 },
+        ],
+      },
+    ],
+  }[layout];
+  const shape = { NCHW: [1, labels, height, width], NHWC: [1, height, width, labels], NHW: [1, height, width] }[layout];
+  return encodeModel({
+    inputs: [{ name: 'x', type: 'UINT8', shape: [1, 16, 16, 3] }],
+    outputs: [{ name: out, type: layout === 'NHW' ? 'INT64' : 'FP32', shape }],
+    nodes: [
+      { op: 'Cast', inputs: ['x'], outputs: ['f'], attributes: [{ name: 'to', int: TYPE.FP32 }] },
+      { op: 'ReduceSum', inputs: ['f'], outputs: ['sum'], attributes: [{ name: 'keepdims', int: 0 }] },
+      { op: 'Mul', inputs: ['sum', 'zero'], outputs: ['nothing'] },
+      { op: 'Add', inputs: ['constant', 'nothing'], outputs: ['scores'] },
+      ...more,
+    ],
+    floats: [
+      { name: 'zero', shape: [], data: [0] },
+      { name: 'constant', shape: [1, labels, height, width], data: scores },
+    ],
+  });
+}
+
+const labelsYaml = (count: number) =>
+  `labels: [${Array.from({ length: count }, (_, i) => String.fromCharCode(97 + i)).join(', ')}]\n`;
+const YAML = 'task: image-segmentation\nimage: {}\n';
+
+let store: TestStore;
+let app: TestApp;
+beforeAll(async () => {
+  store = await createStore();
+  const write = (name: string, graph: Buffer, yaml: string) =>
+    store.write(name, { '1/model.onnx': graph, 'model.yaml': YAML + yaml });
+  for (const [i, one] of cases.entries())
+    for (const layout of ['NCHW', 'NHWC', 'NHW'] as const)
+      await write(`${layout}-${i}`.toLowerCase(), constantScores(one, layout), labelsYaml(one.labels));
+  const [first] = cases as [Case];
+  await write('too-few-labels', constantScores(first, 'NCHW'), labelsYaml(2));
+  await write('class-without-label', constantScores(first, 'NHW'), labelsYaml(2));
+  app = await startTestApp({ modelStore: store.folder });
+});
+afterAll(async () => {
+  await app.stop();
+  await store.remove();
+});
+
+async function segment(model: string, [height, width]: readonly [number, number]): Promise<Data> {
+  const base64 = (await gradient(width, height).png().toBuffer()).toString('base64');
+  const { predict } = await app.query(PREDICT, { input: { model, input: { image: { base64 } } } });
+  expect(predict.problem).toBeNull();
+  return predict.prediction.output;
+}
+
+/** The letter of each pixel, from the masks. */
+function lettersOf({ width, height, items }: Data): string {
+  const letters: string[] = Array(width * height).fill('.');
+  for (const { label, runLengths } of items) {
+    let at = 0;
+    for (const [i, run] of (runLengths as number[]).entries()) {
+      if (i % 2 === 1) letters.fill(label, at, at + run);
+      at += run;
+    }
+  }
+  return letters.join('');
+}
+
+test.each([...cases.entries()])('case %#: scores are interpolated to the image sent', async (i, one) => {
+  for (const layout of ['nchw', 'nhwc']) {
+    const output = await segment(`${layout}-${i}`, one.source);
+
+    expect([output.height, output.width]).toEqual(one.source);
+    expect(lettersOf(output)).toBe(one.classes);
+    const counts = output.items.map(({ pixelCount }: Data) => pixelCount);
+    expect(counts.reduce((sum: number, count: number) => sum + count, 0)).toBe(one.classes.length);
+  }
+});
+
+test('classes that the graph returns are those of the nearest cell', async () => {
+  const [{ cells, scores, labels }] = cases as [Case];
+  const [height, width] = cells;
+  const output = await segment('nhw-0', cells);
+
+  const strongest = Array.from({ length: height * width }, (_, cell) => {
+    const ofCell = Array.from({ length: labels }, (_, label) => scores[label * height * width + cell] as number);
+    return 'abc'[ofCell.indexOf(Math.max(...ofCell))];
+  });
+  expect(lettersOf(output)).toBe(strongest.join(''));
+});
+
+test.each([
+  ['too-few-labels', /list all classes as labels/],
+  ['class-without-label', /class 2, but there are 2 labels: list all classes/],
+] as const)('%s is refused with what to change', async (name, reason) => {
+  const { model } = await app.query(
+    'query ($name: String!) { model(name: $name) { versions(first: 1) { nodes { stateReason } } } }',
+    { name },
+  );
+
+  expect(model.versions.nodes[0].stateReason).toMatch(reason);
+});
+
+test('masks are smaller than an image with many pixels, labels or run lengths', () => {
+  expect(maskSizeOf({ width: 4_000, height: 4_000 }, 2)).toEqual({ width: 1_024, height: 1_024 });
+  const { width, height } = maskSizeOf({ width: 1_000, height: 1_000 }, 150);
+  expect(width * height * 150).toBeLessThanOrEqual(MAX_MASK_VALUES);
+  const chess = ({ width, height }: ImageSize) => Uint16Array.from({ length: width * height }, (_, i) => i % 2);
+
+  const masks = masksOf({ width: 1_000, height: 1_000 }, ['even', 'odd'], chess);
+
+  expect([masks.width, masks.height]).toEqual([250, 250]);
+  expect(masks.items.reduce((sum, { runLengths }) => sum + runLengths.length, 0)).toBeLessThanOrEqual(MAX_RUN_LENGTHS);
+});
