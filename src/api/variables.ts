@@ -179,12 +179,10 @@ class Walk {
   }
 
   #checkLeaf(type: GraphQLLeafType, value: unknown): void {
-    if (this.isShort && typeof value === 'string' && value.length > LIMITS.maxStringCharacters) {
-      this.#add('TOO_LARGE', 'the string is too long', `at most ${LIMITS.maxStringCharacters} characters`, value);
-      return;
-    }
-    if (isAccepted(type, value)) return;
-    this.#add('WRONG_TYPE', 'the value has the wrong type', type.name, value);
+    const max = LIMITS.maxStringCharacters;
+    if (!isAccepted(type, value)) this.#add('WRONG_TYPE', 'the value has the wrong type', type.name, value);
+    else if (this.isShort && typeof value === 'string' && value.length > max)
+      this.#add('TOO_LARGE', 'the string is too long', `at most ${max} characters`, value);
   }
 
   #add(code: InputProblemCode, message: string, expected: string, value: unknown): void {
