@@ -145,6 +145,10 @@ test('the table of limits has the limits in force', () => {
     ['pairs of different fields with the same response name', String(LIMITS.maxDifferences)],
     ['page size (`first`, `ids`)', String(LIMITS.maxPageSize)],
     ['inputs of `predictMany`', LIMITS.maxBatch.toLocaleString('en')],
+    [
+      'characters of a string that is not part of an input: a name, search, cursor or value of a filter',
+      LIMITS.maxStringCharacters.toLocaleString('en'),
+    ],
     ['elements of a list in the variables', LIMITS.maxListLength.toLocaleString('en')],
     ['elements of all lists in the variables, together', LIMITS.maxListElements.toLocaleString('en')],
     ['cost of an operation', LIMITS.maxCost.toLocaleString('en')],

@@ -1,27 +1,47 @@
-/** The connections of the HTTP server: when they close, and what keeps one open although there is nothing to answer. */
+/** The connections of the HTTP server: how many there may be, and when they close. */
+import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { CallerConnection } from '../engine/queue.js';
+import { fitsShare, Shares } from '../fair-share.js';
 
+/** An idle connection takes about 20 kB. */
+const MAX_CONNECTIONS = 10_000;
+/** Where the limit of open files is unknown. */
+const DEFAULT_MAX_FILES = 2_048;
+
+/** Half of the files that the process may have open: the rest is for databases, blobs and pipes to workers. */
+export async function maxConnections(): Promise<number> {
+  const limits = await readFile('/proc/self/limits', 'utf8').catch(() => '');
+  const maxFiles = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? DEFAULT_MAX_FILES);
+  return Math.min(MAX_CONNECTIONS, Math.floor(maxFiles / 2));
+}
+
+interface Connection {
+  readonly caller: string;
+  /** Requests that have not been answered. */
+  unanswered: number;
+}
+
+/**
+ * A caller may open as many connections as are left for all others. Beyond that, its connection that has been idle longest
+ * is closed for each new one; without an idle one, the new one is closed.
+ */
 export class Connections {
-  readonly #sockets = new Set<Socket>();
+  readonly #max: number;
+  readonly #callerOf: (socket: Socket) => string;
+  readonly #open = new Map<Socket, Connection>();
+  readonly #shares = new Shares();
+  /** Connections without a request to answer, by caller, idle longest first. */
+  readonly #idle = new Map<string, Set<Socket>>();
   readonly #unanswered = new Set<ServerResponse>();
   #isClosing = false;
 
-  constructor(server: Server) {
-    server.on('connection', (socket: Socket) => {
-      if (this.#isClosing) socket.destroy();
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-    });
-    const unanswered = this.#unanswered;
-    function onClose(this: ServerResponse): void {
-      unanswered.delete(this);
-    }
-    server.on('request', (_: IncomingMessage, response: ServerResponse) => {
-      unanswered.add(response);
-      response.on('close', onClose);
-    });
+  constructor(server: Server, max: number, callerOf: (socket: Socket) => string) {
+    this.#max = max;
+    this.#callerOf = callerOf;
+    server.on('connection', (socket: Socket) => this.#add(socket));
+    server.on('request', (_: IncomingMessage, response: ServerResponse) => this.#begin(response));
   }
 
   /** Closes every connection without a request to answer now, and the others with their last answer. */
@@ -31,7 +51,61 @@ export class Connections {
     for (const response of this.#unanswered) last.set(response.req.socket, response);
     for (const response of last.values()) if (!response.headersSent) response.setHeader('connection', 'close');
     // Node closes only those that have sent a request before and none since.
-    for (const socket of this.#sockets) if (!last.has(socket)) socket.destroy();
+    for (const socket of this.#open.keys()) if (!last.has(socket)) socket.destroy();
+  }
+
+  #add(socket: Socket): void {
+    const caller = this.#callerOf(socket);
+    if (this.#isClosing || !this.#makeRoom(caller)) {
+      socket.destroy();
+      return;
+    }
+    this.#shares.add(caller, 1);
+    this.#open.set(socket, { caller, unanswered: 0 });
+    this.#addIdle(caller, socket);
+    socket.once('close', () => this.#remove(socket));
+  }
+
+  #makeRoom(caller: string): boolean {
+    const { total } = this.#shares;
+    if (fitsShare(1, total, this.#shares.of(caller), this.#max)) return true;
+    const [longestIdle] = this.#idle.get(total < this.#max ? caller : (this.#shares.greatest ?? caller)) ?? [];
+    if (!longestIdle) return false;
+    longestIdle.destroy();
+    this.#remove(longestIdle);
+    return true;
+  }
+
+  #remove(socket: Socket): void {
+    const connection = this.#open.get(socket);
+    if (!connection) return;
+    this.#open.delete(socket);
+    this.#shares.giveBack(connection.caller, 1);
+    this.#removeIdle(connection.caller, socket);
+  }
+
+  #begin(response: ServerResponse): void {
+    const { socket } = response.req;
+    const connection = this.#open.get(socket);
+    this.#unanswered.add(response);
+    if (connection && connection.unanswered++ === 0) this.#removeIdle(connection.caller, socket);
+    response.on('close', () => {
+      this.#unanswered.delete(response);
+      if (connection && --connection.unanswered === 0 && this.#open.has(socket))
+        this.#addIdle(connection.caller, socket);
+    });
+  }
+
+  #addIdle(caller: string, socket: Socket): void {
+    const idle = this.#idle.get(caller);
+    if (idle) idle.add(socket);
+    else this.#idle.set(caller, new Set([socket]));
+  }
+
+  #removeIdle(caller: string, socket: Socket): void {
+    const idle = this.#idle.get(caller);
+    idle?.delete(socket);
+    if (idle?.size === 0) this.#idle.delete(caller);
   }
 }
 

@@ -23,7 +23,7 @@ export function costLimit<Context extends object>(
         async didResolveOperation({ schema, request, source, document, operation, contextValue }) {
           if (!operation) return;
           const variables = request.variables ?? {};
-          checkVariables(schema, operation, variables);
+          checkVariables(schema, document, operation, variables);
           const plan = documents.planOf(source, operation) ?? planCost(schema, document, operation);
           const versions = plan.versions(variables);
           const specs: (VersionSpec | null)[] = [];

@@ -18,6 +18,7 @@ import {
 } from 'graphql';
 import { type CostPlan, planCost } from './cost-plan.js';
 import { checkDocument } from './document-limits.js';
+import { shortLiterals } from './short-strings.js';
 
 /** Enough to correct a document. The time to report an error grows with the number of lines before it. */
 export const MAX_VALIDATION_ERRORS = 10;
@@ -31,7 +32,9 @@ export const knownOperations: ValidationRule = (context) => ({
 });
 
 export function validateDocument(schema: GraphQLSchema, document: DocumentNode): readonly GraphQLError[] {
-  return validate(schema, document, [...specifiedRules, knownOperations], { maxErrors: MAX_VALIDATION_ERRORS });
+  return validate(schema, document, [...specifiedRules, knownOperations, shortLiterals], {
+    maxErrors: MAX_VALIDATION_ERRORS,
+  });
 }
 
 interface KnownDocument {
@@ -162,5 +165,5 @@ export class KnownDocuments {
 const SHA256_CHARACTERS = 64;
 
 function formatted(error: GraphQLError): GraphQLFormattedError {
-  return { ...error.toJSON(), extensions: { ...error.extensions, code: 'GRAPHQL_VALIDATION_FAILED' } };
+  return { ...error.toJSON(), extensions: { code: 'GRAPHQL_VALIDATION_FAILED', ...error.extensions } };
 }

@@ -3,7 +3,7 @@
  * are enforced in `document-limits.ts`, the limit of its cost in `cost.ts`.
  */
 import { MAX_INPUTS } from '../prediction/request-limits.js';
-import { MAX_PAGE_SIZE } from '../storage/pages.js';
+import { MAX_CURSOR_CHARACTERS, MAX_PAGE_SIZE } from '../storage/pages.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 
 export const LIMITS = {
@@ -40,6 +40,8 @@ export const LIMITS = {
   maxListLength: 2 * MAX_INPUTS,
   /** Elements of all lists in the variables, those inside JSON values excluded. */
   maxListElements: 50_000,
+  /** Of a string that is not part of an input, in UTF-16 code units. Cursors are the longest that the server makes. */
+  maxStringCharacters: MAX_CURSOR_CHARACTERS,
   maxPageSize: MAX_PAGE_SIZE,
   maxBatch: MAX_INPUTS,
   maxCost: 10_000,

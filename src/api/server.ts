@@ -28,7 +28,7 @@ import { withoutPaths } from '../without-paths.js';
 import { AnswerState, mergeErrors } from './answers.js';
 import { BODY_LIMITS, type Body, type BodyLimits, BodyReader } from './body.js';
 import { shuttingDown } from './body-refusals.js';
-import { Connections, ResponseConnection } from './connections.js';
+import { Connections, maxConnections, ResponseConnection } from './connections.js';
 import { RequestContext, type RequestDatabases } from './context.js';
 import { costLimit, type FindSpec } from './cost.js';
 import { KnownDocuments, knownOperations, MAX_VALIDATION_ERRORS } from './documents.js';
@@ -77,6 +77,8 @@ interface ServerParts {
   readonly notReadyReason: () => string | null;
   /** Default: `BODY_LIMITS`. */
   readonly bodyLimits?: BodyLimits;
+  /** Default: by the number of files that the process may open. */
+  readonly maxConnections?: number;
 }
 
 /** Longest time until all headers of a request have arrived. */
@@ -137,7 +139,8 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   return { http, stop: () => apollo.stop() };
 }
 
-async function createHttp({ config, log, bodyLimits = BODY_LIMITS }: ServerParts): Promise<FastifyInstance> {
+async function createHttp(parts: ServerParts): Promise<FastifyInstance> {
+  const { config, log, bodyLimits = BODY_LIMITS } = parts;
   const http = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     // The onResponse hook below logs one line per request.
@@ -152,7 +155,8 @@ async function createHttp({ config, log, bodyLimits = BODY_LIMITS }: ServerParts
     frameworkErrors: (error, _request, reply) => sendRefusal(reply, statusOf(error), refusalOf(error)),
     clientErrorHandler: refuseConnection,
   });
-  readBodies(http, bodyLimits);
+  const connections = new Connections(http.server, parts.maxConnections ?? (await maxConnections()), callerOf);
+  readBodies(http, bodyLimits, connections);
   identify(http);
   budgetAnswers(http, config);
   // Before the CORS plugin, which answers preflight requests.
@@ -229,12 +233,11 @@ function callerOf(socket: Socket): string {
 }
 
 /** Also refuses requests, and bodies that are still arriving, once the server stops. */
-function readBodies(http: FastifyInstance, limits: BodyLimits): void {
+function readBodies(http: FastifyInstance, limits: BodyLimits, connections: Connections): void {
   const bodies = new BodyReader(limits, callerOf);
   // Other types are refused unread. JSON.parse makes `__proto__` an own property, and the check of a row refuses it.
   http.removeAllContentTypeParsers();
   http.addContentTypeParser('application/json', (request, payload, done) => bodies.read(request, payload, done));
-  const connections = new Connections(http.server);
   let isStopping = false;
   http.addHook('preClose', async () => {
     isStopping = true;

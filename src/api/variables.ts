@@ -6,6 +6,7 @@
  * graphql-js accepts too.
  */
 import {
+  type DocumentNode,
   GraphQLError,
   type GraphQLInputObjectType,
   type GraphQLInputType,
@@ -22,6 +23,7 @@ import {
 } from 'graphql';
 import { type InputProblem, type InputProblemCode, shortened } from '../errors.js';
 import { LIMITS } from './limits.js';
+import { INPUT_TYPE, shortVariables } from './short-strings.js';
 
 export type Variables = Readonly<Record<string, unknown>>;
 
@@ -29,14 +31,21 @@ const MAX_PROBLEMS = 5;
 const MAX_RECEIVED_CHARACTERS = 80;
 
 /** @throws GraphQLError with the code BAD_USER_INPUT, which names up to five problems */
-export function checkVariables(schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Variables): void {
+export function checkVariables(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+  variables: Variables,
+): void {
   const declared = declaredBy(operation, schema);
   if (declared.length === 0) return;
+  const short = shortVariables(schema, document);
   const walk = new Walk();
   for (const { name, type, isOptional } of declared) {
     const value = Object.hasOwn(variables, name) ? variables[name] : undefined;
     if (value === undefined && isOptional) continue;
     walk.path.push(name);
+    walk.isShort = short.has(name);
     walk.check(type, value);
     walk.path.pop();
     if (walk.isOver) break;
@@ -86,6 +95,8 @@ class Walk {
   readonly problems: InputProblem[] = [];
   /** Where the walk is: the variable, then keys and indices. */
   readonly path: (string | number)[] = [];
+  /** Whether strings have the limit of arguments that are not part of an input. */
+  isShort = false;
   #elements = 0;
 
   get isOver(): boolean {
@@ -100,7 +111,7 @@ class Walk {
     }
     const nullable = isRequired ? type.ofType : type;
     if (isListType(nullable)) this.#checkList(nullable.ofType, value);
-    else if (isInputObjectType(nullable)) this.#checkObject(nullable, value);
+    else if (isInputObjectType(nullable)) this.#checkInputObject(nullable, value);
     else if (isLeafType(nullable)) this.#checkLeaf(nullable, value);
   }
 
@@ -126,6 +137,13 @@ class Walk {
       this.check(elementType, value[i]);
       this.path.pop();
     }
+  }
+
+  #checkInputObject(type: GraphQLInputObjectType, value: unknown): void {
+    const { isShort } = this;
+    if (type.name === INPUT_TYPE) this.isShort = false;
+    this.#checkObject(type, value);
+    this.isShort = isShort;
   }
 
   #checkObject(type: GraphQLInputObjectType, value: unknown): void {
@@ -161,8 +179,10 @@ class Walk {
   }
 
   #checkLeaf(type: GraphQLLeafType, value: unknown): void {
-    if (isAccepted(type, value)) return;
-    this.#add('WRONG_TYPE', 'the value has the wrong type', type.name, value);
+    const max = LIMITS.maxStringCharacters;
+    if (!isAccepted(type, value)) this.#add('WRONG_TYPE', 'the value has the wrong type', type.name, value);
+    else if (this.isShort && typeof value === 'string' && value.length > max)
+      this.#add('TOO_LARGE', 'the string is too long', `at most ${max} characters`, value);
   }
 
   #add(code: InputProblemCode, message: string, expected: string, value: unknown): void {

@@ -2,8 +2,11 @@
 import { distance } from 'fastest-levenshtein';
 
 const MAX_SUGGESTIONS = 3;
+/** No name is longer than 64 characters, so nothing longer than this is similar to one. */
+const MAX_TYPED_CHARACTERS = 100;
 
 export function suggest(typed: string, names: readonly string[]): string[] {
+  if (typed.length > MAX_TYPED_CHARACTERS) return [];
   const limit = Math.max(2, Math.floor(typed.length / 3));
   return names
     .map((name) => ({ name, far: distance(typed, name) }))

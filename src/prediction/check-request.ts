@@ -1,6 +1,7 @@
 /** Checks everything in a prediction request except the inputs themselves: options, keys and the number of inputs. */
 import { type InputProblem, InvalidInputError } from '../errors.js';
-import { describe } from '../tasks/problems.js';
+import { describe, Problems } from '../tasks/problems.js';
+import type { ModelInput } from '../tasks/tasks.js';
 import type { PredictInput } from './prediction.input.js';
 import { MAX_DEADLINE_MS, MAX_INPUTS, MAX_KEY_CHARACTERS } from './request-limits.js';
 
@@ -14,6 +15,16 @@ export function checkOptions(input: Partial<PredictInput>): void {
   }
   if (idempotencyKey != null) problems.push(...keyProblems(idempotencyKey, record));
   if (problems.length > 0) throw new InvalidInputError(problems);
+}
+
+/** What `checkInput` would find too, before a digest is made of the input. @throws InvalidInputError */
+export function checkLists({ tensors }: ModelInput): void {
+  for (const [i, { data }] of (tensors ?? []).entries()) {
+    if (data === undefined || data === null || Array.isArray(data)) continue;
+    const problems = new Problems(['input', 'input', 'tensors', String(i)]);
+    problems.add(['data'], 'WRONG_TYPE', 'data is not a list', 'a list of values, flat or nested', data);
+    problems.throwIfAny();
+  }
 }
 
 function keyProblems(key: string, record: boolean | undefined): InputProblem[] {

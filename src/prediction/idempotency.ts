@@ -25,16 +25,29 @@ export function earlierDigest(versionKey: string, input: unknown): string {
 }
 
 /** JSON with the keys of each object in order. Recurses only as deeply as a body may be nested. */
-function sortedJson(value: unknown): string {
+function sortedJson(value: unknown, jsonOf: (key: string, value: unknown) => string = jsonOnce): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
   if (Array.isArray(value)) {
     const isFlat = value.every((element) => typeof element !== 'object' || element === null);
-    return isFlat ? JSON.stringify(value) : `[${value.map(sortedJson).join()}]`;
+    return isFlat ? JSON.stringify(value) : `[${value.map((element) => sortedJson(element, jsonOf)).join()}]`;
   }
   const object = value as Readonly<Record<string, unknown>>;
   const keys = Object.keys(object).filter((key) => object[key] !== undefined);
   keys.sort();
-  return `{${keys.map((key) => `${JSON.stringify(key)}:${sortedJson(object[key])}`).join()}}`;
+  return `{${keys.map((key) => `${JSON.stringify(key)}:${jsonOf(key, object[key])}`).join()}}`;
+}
+
+/** The fields of an input that take any JSON. One value can be in the inputs of many fields of a request. */
+const JSON_FIELDS: ReadonlySet<string> = new Set(['row', 'data']);
+const known = new WeakMap<object, string>();
+
+/** Writes the value of a JSON field once. */
+function jsonOnce(key: string, value: unknown): string {
+  if (!JSON_FIELDS.has(key) || typeof value !== 'object' || value === null) return sortedJson(value);
+  const inside = (_: string, part: unknown): string => sortedJson(part, inside);
+  const json = known.get(value) ?? sortedJson(value, inside);
+  known.set(value, json);
+  return json;
 }
 
 /** What the first request with a key has begun. */

@@ -14,7 +14,7 @@ import { newId } from '../storage/ids.js';
 import type { ItemFailure } from '../tasks/failures.js';
 import type { Item, ModelInput } from '../tasks/tasks.js';
 import { checkInput } from '../tasks/tasks.js';
-import { checkBatch, checkOptions } from './check-request.js';
+import { checkBatch, checkLists, checkOptions } from './check-request.js';
 import { type Begun, earlierDigest, inTime, remainingMs, requestDigest, SharedPredictions } from './idempotency.js';
 import type { PredictInput, PredictManyInput } from './prediction.input.js';
 import { findIdempotency, findPredictionsByIds, type IdempotencyClaim } from './prediction.queries.js';
@@ -134,6 +134,7 @@ export class Predictions {
     key: string,
     caller: Caller,
   ): Promise<{ prediction: Prediction; replayed: boolean }> {
+    checkLists(input.input);
     const digest = requestDigest(input.model, input.variant, input.input);
     const slot = `${caller.principal.id}\n${key}`;
     const mine = {

@@ -50,7 +50,7 @@ export type Key = string | number;
 export type KeyType = 'string' | 'number';
 
 /** Longer than any cursor of this server, whose keys are names, ids and numbers. */
-const MAX_CURSOR_CHARACTERS = 2_048;
+export const MAX_CURSOR_CHARACTERS = 2_048;
 
 /** Which page of a list is requested. */
 export interface PageArgs {

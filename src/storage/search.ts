@@ -6,7 +6,7 @@
  */
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { CatalogTables } from './database.js';
-import { stem, textOfMarkdown, wordsOf } from './words.js';
+import { firstWordsOf, stem, textOfMarkdown, wordsOf } from './words.js';
 
 /** A search looks at this many matches at most, and ranks them. */
 export const MAX_HITS = 10_000;
@@ -104,7 +104,7 @@ export const MIN_PREFIX_LETTERS = 2;
 
 /** All of the first 16 distinct words must occur. The last one may be a prefix, for search while typing. */
 function matchExpression(text: string): string {
-  const words = [...new Set(wordsOf(text))].slice(0, MAX_WORDS);
+  const words = firstWordsOf(text, MAX_WORDS);
   return words.map((word, i) => wordExpression(word, i === words.length - 1)).join(' AND ');
 }
 

@@ -1,11 +1,10 @@
 /**
  * Body of a storage thread: one SQLite connection that handles one message at a time.
- *
- * Statements are prepared once and kept.
  */
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import { parentPort, workerData } from 'node:worker_threads';
 import { faultPoint } from '../fault-points.js'; // @fault
+import { PreparedStatements } from './prepared-statements.js';
 
 export interface Statement {
   readonly sql: string;
@@ -27,7 +26,6 @@ export type StorageReply =
   | { readonly id: number; readonly ok: QueryReply }
   | { readonly id: number; readonly error: { message: string; code: string; errcode: number } };
 
-const MAX_PREPARED = 500;
 const FULL = 2;
 
 const { file, readOnly } = workerData as { file: string; readOnly: boolean };
@@ -35,7 +33,7 @@ const port = parentPort;
 if (!port) throw new Error('sqlite-thread.js runs as a worker thread only. This is a bug.');
 
 const database = open();
-const prepared = new Map<string, StatementSync>();
+const prepared = new PreparedStatements(database);
 port.on('message', (request: StorageRequest) => port.postMessage(answer(request)));
 
 function open(): DatabaseSync {
@@ -69,13 +67,14 @@ function perform(request: StorageRequest): QueryReply {
 }
 
 function query(sql: string, parameters: readonly unknown[]): QueryReply {
-  const statement = prepare(sql);
+  const bound = values(parameters);
+  const statement = prepared.prepare(sql, bound);
   if (!readOnly) faultPoint('sqlite.write.query'); // @fault
   if (readOnly) faultPoint('sqlite.read'); // @fault
   if (statement.columns().length > 0) {
-    return { rows: statement.all(...values(parameters)) as Record<string, unknown>[], changes: 0 };
+    return { rows: statement.all(...bound) as Record<string, unknown>[], changes: 0 };
   }
-  return { rows: [], changes: Number(statement.run(...values(parameters)).changes) };
+  return { rows: [], changes: Number(statement.run(...bound).changes) };
 }
 
 /** Either all statements become durable or none does. */
@@ -85,10 +84,10 @@ function commit(statements: readonly Statement[]): QueryReply {
   try {
     let changes = 0;
     for (const { sql, rows } of statements) {
-      const statement = prepare(sql);
       for (const row of rows) {
         faultPoint('sqlite.write.row'); // @fault
-        changes += Number(statement.run(...values(row)).changes);
+        const bound = values(row);
+        changes += Number(prepared.prepare(sql, bound).run(...bound).changes);
       }
     }
     faultPoint('sqlite.write.commit'); // @fault
@@ -99,16 +98,6 @@ function commit(statements: readonly Statement[]): QueryReply {
     if (database.isTransaction) database.exec('rollback');
     throw error;
   }
-}
-
-function prepare(sql: string): StatementSync {
-  const known = prepared.get(sql);
-  if (known) return known;
-  if (prepared.size >= MAX_PREPARED) prepared.clear();
-  const statement = database.prepare(sql);
-  // Statements that change the schema or control transactions run once, and would hold locks if they were kept.
-  if (/^\s*(select|insert|update|delete|with)/i.test(sql)) prepared.set(sql, statement);
-  return statement;
 }
 
 /** node:sqlite would take an object in the first position for named parameters, and shift the values by one column. */

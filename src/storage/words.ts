@@ -7,6 +7,16 @@ export function wordsOf(text: string): string[] {
   return (text.toWellFormed().match(WORD) ?? []).map((word) => word.toLowerCase());
 }
 
+/** The first distinct words of a text, in lower case, at most `max`. The rest of the text is not read. */
+export function firstWordsOf(text: string, max: number): string[] {
+  const words = new Set<string>();
+  for (const [word] of text.toWellFormed().matchAll(WORD)) {
+    words.add(word.toLowerCase());
+    if (words.size === max) break;
+  }
+  return [...words];
+}
+
 /** The text that a reader of this Markdown sees: without targets of links, HTML tags and entities. */
 export function textOfMarkdown(markdown: string): string {
   return markdown

@@ -82,9 +82,13 @@ function workOf(bytes: Uint8Array, { image }: AnySpec): Work {
 
 const LARGEST_IMAGE = { width: Math.sqrt(MAX_IMAGE_PIXELS), height: Math.sqrt(MAX_IMAGE_PIXELS) };
 
-function splitDataUrl(text: string): { media: string | null; base64: string } {
+/** Of a prefix such as `data:image/png;base64,`. */
+const MAX_PREFIX_CHARACTERS = 100;
+
+/** `media`: null for a URL that is not base64, and then `base64` is empty. */
+export function splitDataUrl(text: string): { media: string | null; base64: string } {
   if (!text.startsWith('data:')) return { media: '', base64: text };
-  const comma = text.indexOf(',');
+  const comma = text.slice(0, MAX_PREFIX_CHARACTERS).indexOf(',');
   const media = text.slice('data:'.length, comma);
   return comma > 0 && media.endsWith(';base64')
     ? { media, base64: text.slice(comma + 1) }

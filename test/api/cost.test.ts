@@ -3,11 +3,13 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { getIntrospectionQuery } from 'graphql';
 import { LIMITS } from '#src/api/limits.js';
+import { runOf, runsOfMany } from '#src/prediction/prediction-cost.js';
 import { dearModels } from '../endurance/cost-audit/models.ts';
 import { startTestApp, type TestApp } from '../support/app.js';
-import type { Folder } from '../support/hugging-face/folder.ts';
+import { type Folder, node } from '../support/hugging-face/folder.ts';
 import { pixelBomb } from '../support/images.ts';
 import type { TestStore } from '../support/model-store.ts';
+import { encodeModel } from '../support/onnx.ts';
 import { createTasksStore } from '../support/tasks-table.js';
 
 let app: TestApp;
@@ -16,12 +18,22 @@ beforeAll(async () => {
   store = await createTasksStore();
   for (const name of ['dear-entities', 'dear-images', 'tokenizer-t5'])
     await store.write(name, dearModels()[name] as Folder);
+  await store.write('outer', { '1/model.onnx': outerProduct() });
   app = await startTestApp({ modelStore: store.folder });
 });
 afterAll(async () => {
   await app.stop();
   await store.remove();
 });
+
+/** Of a row with itself: the output is as large as the square of the input. */
+function outerProduct(): Buffer {
+  return encodeModel({
+    inputs: [{ name: 'x', type: 'FP32', shape: [1, 'n'] }],
+    outputs: [{ name: 'y', type: 'FP32', shape: ['n', 'm'] }],
+    nodes: [node('Transpose', ['x'], 'turned', [{ name: 'perm', ints: [1, 0] }]), node('MatMul', ['turned', 'x'], 'y')],
+  });
+}
 
 const MANY = 'mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { problem { code } } } }';
 const ONE = (output: string) =>
@@ -246,4 +258,53 @@ test('a price depends only on the document, the variables and the version', asyn
   );
 
   expect([again, elsewhere, literal]).toEqual([first, first, first]);
+});
+
+test('one input in 480 places of a document costs 480 times as much as in one, and its contents are read once', async () => {
+  let reads = 0;
+  const sentences = Array.from({ length: 100 }, () => 'ж'.repeat(1_000));
+  const counted = new Proxy(sentences, {
+    get(list, key, receiver) {
+      if (key === '50') reads++;
+      return Reflect.get(list, key, receiver);
+    },
+  });
+  const input = { similarity: { source: 'a', sentences: counted } };
+  const many = { inputs: Array(480).fill(input), record: false };
+
+  const [one, all] = [runOf({ input: { input, record: false } }, null), runsOfMany({ input: many }, null)];
+
+  expect(all.points).toBeCloseTo(480 * one.points);
+  expect(reads).toBe(1);
+});
+
+test('strings in a row and in a tensor cost their characters, and all values in a nested list count', async () => {
+  const row = (text: string) => costOf(MANY, { input: { model: 'penguins', inputs: [{ row: { island: text } }] } });
+  const tensor = (data: unknown) =>
+    costOf(MANY, {
+      input: { model: 'spam-filter', inputs: [{ tensors: [{ name: 'text', datatype: 'BYTES', shape: [1], data }] }] },
+    });
+  const megabyte = 'x'.repeat(1_000_000);
+
+  expect((await row(megabyte)) - (await row('x'))).toBeGreaterThan(60);
+  expect((await tensor([megabyte])) - (await tensor(['x']))).toBeGreaterThan(60);
+  expect((await tensor([[], Array(10_000).fill('x')])) - (await tensor([['x']]))).toBeGreaterThan(35);
+  expect(
+    (await tensor(Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`k${i}`, 0])))) - (await tensor(['x'])),
+  ).toBeGreaterThan(35);
+});
+
+test('outputs with two open dimensions cost the square of the largest size that was sent, up to 16 MiB for an input', async () => {
+  const cost = (size: number, count = 1) => {
+    const tensors = [{ name: 'x', datatype: 'FP32', shape: [1, size], data: Array(size).fill(1) }];
+    return costOf(MANY, { input: { model: 'outer', inputs: Array(count).fill({ tensors }), record: false } });
+  };
+
+  const [small, large, largest] = [await cost(10), await cost(1_000), await cost(10_000)];
+
+  expect(small).toBeLessThan(20);
+  expect(large).toBeGreaterThan((4 * 1_000 ** 2) / 16_384);
+  expect(largest).toBeGreaterThan(1_024);
+  expect(largest).toBeLessThan(1_200);
+  expect(await cost(2_000, 10)).toBeGreaterThan(9_000);
 });

@@ -108,6 +108,86 @@ test('a batch of 1,000 inputs with their best classes is within the limits', asy
   expect(refused).toEqual([]);
 });
 
+const LONGEST = 'a'.repeat(LIMITS.maxStringCharacters);
+const STRINGS: readonly [argument: string, query: string, variable: (text: string) => Record<string, unknown>][] = [
+  ['a search', 'query ($s: String) { models(search: $s) { totalCount } }', (s) => ({ s })],
+  [
+    'a value of a filter',
+    'query ($f: ModelFilter) { models(filter: $f) { totalCount } }',
+    (s) => ({ f: { owners: ['a', s] } }),
+  ],
+  [
+    'a metric',
+    'query ($f: ModelFilter) { models(filter: $f) { totalCount } }',
+    (s) => ({ f: { metric: { metric: s } } }),
+  ],
+  ['a part of a filter', 'query ($s: [String!]) { models(filter: { tags: $s }) { totalCount } }', (s) => ({ s: [s] })],
+  ['a name', 'query ($s: String!) { ...F } fragment F on Query { model(name: $s) { id } }', (s) => ({ s })],
+  ['an id', 'query ($s: [ID!]!) { nodes(ids: $s) { id } }', (s) => ({ s: [s] })],
+  [
+    'a dataset',
+    'query ($s: String) { models { nodes { version { evaluation(dataset: $s) { id } } } } }',
+    (s) => ({ s }),
+  ],
+  ['a label', 'query ($f: PredictionFilter) { predictions(filter: $f) { totalCount } }', (s) => ({ f: { label: s } })],
+  [
+    'the model of an alias',
+    'mutation ($i: SetAliasInput!) { setAlias(input: $i) { problem { code } } }',
+    (s) => ({ i: { model: s, alias: 'a', version: 'spam-filter:1' } }),
+  ],
+  [
+    'an idempotency key',
+    'mutation ($i: PredictInput!) { predict(input: $i) { problem { code } } }',
+    (s) => ({ i: { model: 'spam-filter', input: { text: 'a' }, idempotencyKey: s } }),
+  ],
+];
+
+test.each(STRINGS)(
+  '%s may have 2,048 characters; a longer one is refused before anything is read',
+  async (_, query, variable) => {
+    const { catalogFile, predictionsFile } = app.app.databases;
+    const accepted = await app.send(query, variable(LONGEST));
+    const before = catalogFile.statementCount + predictionsFile.statementCount;
+    const refused = await app.send(query, variable(`${LONGEST}a`));
+
+    expect(accepted.errors).toBeUndefined();
+    expect(refused.status).toBe(400);
+    expect(refused.errors?.[0]?.extensions).toMatchObject({
+      code: 'BAD_USER_INPUT',
+      problems: [{ code: 'TOO_LARGE', expected: 'at most 2048 characters' }],
+    });
+    expect(catalogFile.statementCount + predictionsFile.statementCount).toBe(before);
+  },
+);
+
+test('literals and default values have the same limit; texts of inputs have their own, as variables and as literals', async () => {
+  const long = `${LONGEST}a`;
+  const predict = (definition: string, text: string) =>
+    `mutation ${definition} { predict(input: { model: "spam-filter", record: false, input: { text: ${text} } }) { problem { code } } }`;
+
+  const refused = [
+    await app.send(`{ models(search: "${long}") { totalCount } }`),
+    await app.send(`{ models(filter: { tags: ["a", "${long}"] }) { totalCount } }`),
+    await app.send(`query ($s: String = "${long}") { models(search: $s) { totalCount } }`),
+  ];
+  const accepted = [
+    await app.send(predict('', `"${long}"`)),
+    await app.send(predict(`($t: String = "${long}")`, '$t')),
+    await app.send(predict('($t: String!)', '$t'), { t: long.repeat(4) }),
+  ];
+
+  for (const { status, errors } of refused) {
+    expect(status).toBe(400);
+    expect(errors?.[0]?.extensions).toMatchObject({
+      code: 'DOCUMENT_LIMIT_EXCEEDED',
+      limit: 'maxStringCharacters',
+      received: 2_049,
+      allowed: 2_048,
+    });
+  }
+  for (const { data } of accepted) expect(data.predict.problem).toBeNull();
+});
+
 test('a body over 16 MiB is refused', async () => {
   const response = await fetch(`${app.url}/graphql`, {
     method: 'POST',

@@ -281,3 +281,36 @@ test('requests with keys that have failed make room for others', async () => {
 test('a key without a value counts as absent', () => {
   expect(requestDigest('echo', null, { text: 'a', image: undefined })).toBe(requestDigest('echo', null, { text: 'a' }));
 });
+
+test('the digest of a row or of the data of a tensor is made once for all fields that use it', () => {
+  let reads = 0;
+  const counted = (value: object) =>
+    new Proxy(value, {
+      ownKeys(target) {
+        reads++;
+        return Reflect.ownKeys(target);
+      },
+    });
+  const row = counted({ b: 1, a: { d: 2, c: 3 } });
+  const data = [counted({ b: 1, a: 2 })];
+
+  const rows = Array.from({ length: 20 }, () => requestDigest('echo', null, { row }));
+  const tensors = Array.from({ length: 20 }, () => requestDigest('echo', null, { tensors: [{ name: 'x', data }] }));
+
+  expect(new Set(rows)).toEqual(new Set([requestDigest('echo', null, { row: { a: { c: 3, d: 2 }, b: 1 } })]));
+  expect(new Set(tensors).size).toBe(1);
+  expect(reads).toBe(2);
+});
+
+test('data that is no list is refused before its digest is made', async () => {
+  const input = { tensors: [{ name: 'x', datatype: 'INT64', shape: [1], data: { a: 1 } }] };
+
+  const { problem } = (
+    await app.query(
+      'mutation ($input: PredictInput!) { predict(input: $input) { problem { ... on InvalidInput { problems { path code } } } } }',
+      { input: { model: 'no-such-model', input, idempotencyKey: 'object' } },
+    )
+  ).predict;
+
+  expect(problem.problems).toEqual([{ path: ['input', 'input', 'tensors', '0', 'data'], code: 'WRONG_TYPE' }]);
+});

@@ -1,7 +1,7 @@
 /** The words that a search knows: text of Markdown, and stems. */
 import { readFileSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import { stem, textOfMarkdown, wordsOf } from '#src/storage/words.js';
+import { firstWordsOf, stem, textOfMarkdown, wordsOf } from '#src/storage/words.js';
 
 test('stems are those of the Porter tokenizer of SQLite, for every word of the documentation', () => {
   const files = ['README.md', 'CHANGELOG.md', 'schema/README.md', 'src/README.md', 'src/DECISIONS.md'];
@@ -32,4 +32,10 @@ test.each([
   ['fish &amp; chips, 1 < 2 and 3 > 2', ['fish', 'chips', '1', '2', 'and', '3', '2']],
 ])('%j has the words %j', (markdown, words) => {
   expect(wordsOf(textOfMarkdown(markdown))).toEqual(words);
+});
+
+test('the first words of a text are distinct, in lower case, and at most as many as asked for', () => {
+  expect(firstWordsOf('One two ONE, three\ud800 four', 3)).toEqual(['one', 'two', 'three']);
+  expect(firstWordsOf('one one', 3)).toEqual(['one']);
+  expect(firstWordsOf('--', 3)).toEqual([]);
 });

@@ -9,7 +9,11 @@ import { type Config, DEFAULTS } from '#src/config.js';
 export type HttpServer = Awaited<ReturnType<typeof createServer>>;
 
 /** Not yet listening. The caller closes `http` and then calls `stop`. */
-export function createHttpServer(limits: Partial<BodyLimits> = {}, config: Partial<Config> = {}): Promise<HttpServer> {
+export function createHttpServer(
+  limits: Partial<BodyLimits> = {},
+  config: Partial<Config> = {},
+  maxConnections?: number,
+): Promise<HttpServer> {
   return createServer({
     config: { ...DEFAULTS, ...config },
     log: pino({ level: 'silent' }),
@@ -17,6 +21,7 @@ export function createHttpServer(limits: Partial<BodyLimits> = {}, config: Parti
     databases: {} as RequestDatabases,
     findSpec: async () => null,
     notReadyReason: () => null,
+    ...(maxConnections && { maxConnections }),
     bodyLimits: { ...BODY_LIMITS, ...limits },
   });
 }
