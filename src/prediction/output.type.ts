@@ -168,7 +168,10 @@ export class DetectedObjectType {
   @Field({ description: "Class of the object, one of the version's labels." })
   label!: string;
 
-  @Field(() => Float, { description: 'Probability of the class, from 0 to 1.' })
+  @Field(() => Float, {
+    description:
+      'Score of the class: a probability from 0 to 1, unless the graph of a YOLO detector returns other scores.',
+  })
   score!: number;
 
   @Field(() => BoxType, { description: 'Bounding box of the object.' })

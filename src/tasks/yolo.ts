@@ -93,7 +93,7 @@ function layoutOf({ name, shape }: TensorSpec, labels: number): YoloLayout {
  * Converts the output to objects, best first. Each box gets its best label. Boxes are clipped to the image, as by
  * Ultralytics.
  *
- * @throws UnusableOutputError if a number is not finite, a score is not a probability, or the shape does not match
+ * @throws UnusableOutputError if a number is not finite, a score is negative, or the shape does not match
  */
 export function postprocessYolo(
   outputs: readonly TensorData[],
@@ -137,7 +137,7 @@ const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 
 function candidatesOf(numbers: Floats, { boxes, stride, step }: Grid, head: YoloHead, labels: number): Candidate[] {
   const lowest = Math.min(MIN_SCORE, head.threshold);
-  const activate = head.activation === 'sigmoid' ? sigmoid : probability;
+  const activate = head.activation === 'sigmoid' ? sigmoid : notNegative;
   const candidates: Candidate[] = [];
   const isEndToEnd = head.layout === 'yolov10';
   const objectness = head.layout === 'yolov5' ? 4 * step : null;
@@ -163,11 +163,12 @@ function bestAt(numbers: Floats, start: number, step: number, count: number): nu
   return best;
 }
 
-/** Scores in half precision can exceed 1 by rounding. */
+/** Scores in half precision can be this far below 0 by rounding. */
 const TOLERANCE = 1e-3;
 
-function probability(score: number): number {
-  if (score >= -TOLERANCE && score <= 1 + TOLERANCE) return Math.min(1, Math.max(0, score));
+/** Most boxes of an image show nothing, so that a graph that returns logits has negative scores. */
+function notNegative(score: number): number {
+  if (score >= -TOLERANCE) return score;
   throw new UnusableOutputError(
     `a score is ${score}, which is not a probability: if the graph returns logits, set output.activation: sigmoid in model.yaml; otherwise check output.layout`,
   );

@@ -107,7 +107,12 @@ const REFUSED: Readonly<Record<string, readonly [Constant, number, string, RegEx
     /can be yolov5 or yolov10 .* output\.layout/,
   ],
   'yolo-masks': [pair('output0', [1, 39, 21], Array(819).fill(0)), 3, '', /\[N, 7, boxes\] \(yolov8\).*masks/],
-  'yolo-logits': [pair('output0', [1, 7, 1], [5, 5, 2, 2, -3, 4, 1]), 3, '', /not a probability.*activation: sigmoid/],
+  'yolo-logits': [
+    pair('output0', [1, 7, 2], [5, 5, 5, 5, 2, 2, 2, 2, -3, -4, 4, -5, 1, -6]),
+    3,
+    '',
+    /not a probability.*activation: sigmoid/,
+  ],
   'yolo-softmax': [
     pair('output0', [1, 7, 1], [5, 5, 2, 2, 0, 1, 0]),
     3,
@@ -150,6 +155,8 @@ beforeAll(async () => {
     constants(bytes, TENSORFLOW),
     `${labelsYaml(2)}image: { size: { width: 40, height: 20 } }\n`,
   );
+  const high = pair('output0', [1, 7, 1], [5, 5, 2, 2, 0, 1.5, 1]);
+  await write('scores-above-one', constants(image(32, 32), [high]), labelsYaml(3));
   for (const [name, [output, labels, more]] of Object.entries(REFUSED))
     await write(name, constants(image(32, 32), [output]), labelsYaml(labels) + more);
   app = await startTestApp({ modelStore: store.folder });
@@ -182,6 +189,12 @@ test.each(CASES)('%s finds what Ultralytics finds', async (name, { source, found
     expect(items[i].score).toBeCloseTo(score, 5);
     for (const [edge, value] of Object.entries(box)) expect(Math.abs(items[i].box[edge] - value)).toBeLessThan(0.01);
   }
+});
+
+test('scores above 1 are answered as they are', async () => {
+  const { items } = await detect('scores-above-one', [32, 32]);
+
+  expect(items).toEqual([{ label: 'c1', score: 1.5, box: { xmin: 4, ymin: 4, xmax: 6, ymax: 6 } }]);
 });
 
 test.each(Object.keys(NOTATIONS))('boxes as %s are converted to pixels of the image sent', async (notation) => {
