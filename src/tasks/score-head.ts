@@ -43,7 +43,7 @@ export function settledHead(head: ScoresHead, sources: TaskSources, seen: Observ
 }
 
 function headOf(sources: TaskSources, output: string, seen: ObservedScores | null): ScoresHead {
-  const { labels, facts } = sources;
+  const { labels, facts, hf } = sources;
   const { kind, activation } = activated(sources, output, seen);
   const shape = facts.outputs.find(({ name }) => name === output)?.shape ?? [];
   const width = seen?.width ?? (shape.length < 2 ? 1 : shape.at(-1));
@@ -57,13 +57,18 @@ function headOf(sources: TaskSources, output: string, seen: ObservedScores | nul
   const scores = { kind: 'scores', output, activation, multiLabel, ...label } as const;
   if (kind !== 'raw') return { ...scores, scale: 'probability' };
   if (label.label) return { kind: 'label', ...label.label };
-  if (width === 1)
-    throw new ManifestError(`output "${output}" has a single score that is not a probability. ${ADVICE}`);
+  // A score that model.yaml names counts for the second label from 0.5 on, as a probability would.
+  if (width === 1 && (sources.output.scores === undefined || hf.config))
+    throw new ManifestError(
+      `output "${output}" has a single score that is not a probability. ${hf.tokenizer ? CROSS_ENCODER : ADVICE}`,
+    );
   return { ...scores, scale: 'raw' };
 }
 
 const ADVICE =
   'If it is a logit, add activation: sigmoid to output in model.yaml; otherwise let the graph return the label, or set task: tensor';
+const CROSS_ENCODER =
+  'If it says how well two texts match, set task: text-ranking in model.yaml; if it is a logit, add activation: sigmoid to output';
 
 /** The activation to apply, and what the scores are then. */
 function activated(
