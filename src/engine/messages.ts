@@ -8,6 +8,7 @@
  *     batch                 run these items with a loaded version                  started (optional), then done
  *     cancel                do not compute these items of an outstanding batch     (none)
  *     examine               read the tensors and metadata of an ONNX file          examined | failed
+ *     observeScores         look at the scores of these items and of similar ones  scoresObserved | failed
  *     checkBatchInvariance  test whether answers depend on the rest of the batch   batchInvariance | failed
  *
  *   worker → server
@@ -25,6 +26,7 @@
  */
 import type { Answer } from '../tasks/answer.js';
 import type { ItemFailure } from '../tasks/failures.js';
+import type { ObservedScores } from '../tasks/score-head.js';
 import type { GraphFacts } from '../tasks/sources.js';
 import type { DataFile } from '../tasks/spec.js';
 import { checkInput, type Item, type VersionSpec } from '../tasks/tasks.js';
@@ -111,6 +113,7 @@ export type Command =
   | BatchMessage
   | CancelMessage
   | ({ readonly kind: 'examine' } & ExaminedFiles)
+  | { readonly kind: 'observeScores'; readonly key: string; readonly items: readonly Item[] }
   | { readonly kind: 'checkBatchInvariance'; readonly key: string; readonly items: readonly Item[] };
 
 interface Numbered {
@@ -144,6 +147,7 @@ type Reply =
   | { readonly kind: 'started'; readonly tokens: number | null }
   | { readonly kind: 'done'; readonly results: readonly ItemResult[]; readonly timing: BatchTiming }
   | { readonly kind: 'examined'; readonly facts: GraphFacts }
+  | { readonly kind: 'scoresObserved'; readonly scores: ObservedScores }
   /**
    * `difference`: how an answer changed next to other rows of the same shape; `padding`: how it changed when the row
    * was padded to the length of a longer one. Null if no answer changed.

@@ -33,6 +33,12 @@ interface Asked {
 }
 
 const isTensorSpec = record({ name: isText, datatype: isText, shape: listOf(orNull(isNumber)) });
+const isOrigin = record({
+  operator: isText,
+  scores: orNull(oneOf(['softmax', 'sigmoid', 'probability', 'raw'])),
+  classes: orNull(listOf(isText)),
+  isIndex: oneOf([true, false]),
+});
 const isGraphFacts = record({
   inputs: listOf(isTensorSpec),
   outputs: listOf(isTensorSpec),
@@ -40,9 +46,16 @@ const isGraphFacts = record({
   opset: orNull(isNumber),
   parameterCount: isAmount,
   operationsPerValue: isAmount,
-  classLabels: orNull(listOf(isText)),
-  outputOperators: mapOf(isText),
+  outputOrigins: mapOf(isOrigin),
   zipMap: orNull(record({ labels: listOf(isText), output: isText })),
+});
+const isScores = record({
+  rows: isAmount,
+  width: isAmount,
+  labels: isAmount,
+  isInRange: oneOf([true, false]),
+  addsUp: oneOf([true, false]),
+  isVaried: oneOf([true, false]),
 });
 const isTiming = record({ preprocessMs: isAmount, inferMs: isAmount, postprocessMs: isAmount });
 const isFailed = record({ message: isText });
@@ -66,6 +79,7 @@ const REPLIES: Readonly<Record<Command['kind'], Partial<Record<FromWorker['kind'
   batch: { started: record({ tokens: orNull(isAmount) }), done: record({ timing: isTiming }) },
   cancel: {},
   examine: { examined: record({ facts: isGraphFacts }), failed: isFailed },
+  observeScores: { scoresObserved: record({ scores: isScores }), failed: isFailed },
   checkBatchInvariance: {
     batchInvariance: record({ difference: orNull(isText), padding: orNull(isText) }),
     failed: isFailed,

@@ -155,6 +155,8 @@ function classificationDifference(
 ): string | null {
   if (expect.label === undefined && expect.scores === undefined) return 'expect has neither label nor scores';
   if (expect.label !== undefined && label !== expect.label) return `label is ${label}, expected ${expect.label}`;
+  if (expect.scores && !scores)
+    return 'scores are expected, but those of the graph are not probabilities, so that only the label is answered: remove scores, or set output.activation in model.yaml';
   for (const [name, expected] of Object.entries(expect.scores ?? {})) {
     const score = scores?.[labels.indexOf(name)];
     if (score === undefined) return `there is no score for ${name}`;

@@ -76,6 +76,7 @@ const imageSchema = z.strictObject({
 
 /** Which outputs of the graph to read, and how. Each task uses some of these keys. */
 const outputSchema = z.strictObject({
+  label: z.string().optional(),
   scores: z.string().optional(),
   activation: z.enum(['none', 'softmax', 'sigmoid']).optional(),
   value: z.string().optional(),
@@ -122,6 +123,8 @@ const modelYamlSchema = z.strictObject({
   testData: z.string().nullable().default(null),
   preload: z.boolean().default(false),
   labels: z.array(z.string().min(1)).default([]),
+  /** Whether several labels may apply to one input. By default, the graph decides. */
+  multiLabel: z.boolean().optional(),
   targets: z.array(targetSchema).min(1).max(MAX_TARGETS).optional(),
   columns: z.array(columnSchema).default([]),
   image: imageSchema.nullable().default(null),

@@ -3,11 +3,13 @@
  * the graph, runs the golden cases or the example, and checks batch invariance.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import { type ProbeProcesses, ProcessLostError, type SendToWorker } from '../engine/disposable-worker.js';
 import { type DataBlobs, type FromWorker, type LoadableVersion, loadMessage } from '../engine/messages.js';
 import { InvalidInputError, ManifestError } from '../errors.js';
 import type { Answer } from '../tasks/answer.js';
 import { EXAMPLE_FAILED, isOutOfMemory } from '../tasks/failures.js';
+import { settledHead } from '../tasks/score-head.js';
 import type { GraphFacts } from '../tasks/sources.js';
 import type { DataFile, TensorSpec } from '../tasks/spec.js';
 import type { Item, VersionSpec } from '../tasks/tasks.js';
@@ -15,7 +17,7 @@ import { checkInput } from '../tasks/tasks.js';
 import { exampleRefusal } from './example.js';
 import { type Golden, goldenDifference, NOT_VERIFIED, Tolerance, type Verification } from './golden.js';
 import { measuredOutputs } from './measured-outputs.js';
-import { type SpecSources, specOf, specOfTensors } from './spec.js';
+import { type SpecSources, specOf, specOfTensors, taskSourcesOf } from './spec.js';
 
 export interface Prober {
   /** The execution provider in use. */
@@ -102,12 +104,21 @@ async function probeWith(
     return { key: KEY, ref, spec: withFiles, artifactPath, artifactSha256, dataBlobs, tokenizerPath };
   };
   const facts = await withMeasuredOutputs(send, { provider, versionWith }, { ...sources, facts: declared }, golden);
-  const version = versionWith(specOf({ ...sources, facts }));
-  const { spec } = version;
+  const load = async (spec: VersionSpec) => {
+    const version = versionWith(spec);
+    await expectReply(send(loadMessage(version, provider)), 'loaded');
+    return version.spec;
+  };
+  let spec = specOf({ ...sources, facts });
   const items = itemsOf(spec, golden);
   let verification = NOT_VERIFIED;
   try {
-    await expectReply(send(loadMessage(version, provider)), 'loaded');
+    spec = await load(spec);
+    const settled = await withSettledHead(send, spec, { ...sources, facts }, items);
+    if (settled !== spec) {
+      await expectReply(send({ kind: 'unload', key: KEY }), 'unloaded');
+      spec = await load(settled);
+    }
     if (golden) verification = await compareWithGolden(send, spec, golden, items);
     else await runItem(send, items[0] as Item, EXAMPLE);
   } catch (error) {
@@ -162,6 +173,24 @@ async function withMeasuredOutputs(
   await expectReply(send({ kind: 'unload', key: KEY }), 'unloaded');
   return { ...facts, outputs };
 }
+
+/** Returns the spec with what the scores of some inputs tell about its head; the same spec if that was assumed already. */
+async function withSettledHead(
+  send: SendToWorker,
+  spec: VersionSpec,
+  sources: SpecSources,
+  items: readonly Item[],
+): Promise<VersionSpec> {
+  if (spec.head.kind !== 'scores') return spec;
+  const observe = { kind: 'observeScores', key: KEY, items: items.slice(0, MAX_OBSERVED) } as const;
+  const { scores } = await expectReply(send(observe), 'scoresObserved');
+  const head = settledHead(spec.head, taskSourcesOf(sources, spec.labels), scores);
+  // A head with scores or a label belongs to the same tasks.
+  return isDeepStrictEqual(head, spec.head) ? spec : ({ ...spec, head } as VersionSpec);
+}
+
+/** Items of which the scores are looked at. */
+const MAX_OBSERVED = 16;
 
 function itemsOf(spec: VersionSpec, golden: Golden | null): Item[] {
   if (!golden) return [checkInput(spec, spec.example, ['example'])];

@@ -4,7 +4,8 @@
 import { ManifestError } from '../errors.js';
 import type { AnyTask } from '../tasks/define-task.js';
 import { OPEN_BATCH } from '../tasks/graph-failures.js';
-import type { GraphFacts } from '../tasks/sources.js';
+import { labelsOfGraph } from '../tasks/score-head.js';
+import type { GraphFacts, TaskSources } from '../tasks/sources.js';
 import type { Activation, SpecBase, TensorSpec } from '../tasks/spec.js';
 import { inputsOf, PLAIN_TASK, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { shapeText } from '../tasks/tensors.js';
@@ -84,11 +85,11 @@ function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
     }
   };
   const { hf, facts, manifest } = sources;
-  const { output, columns, labels: yamlLabels, targets = [] } = manifest.yaml;
+  const { columns, labels: yamlLabels } = manifest.yaml;
   const labels = attempt(() => labelsOfVersion(sources)) ?? [];
   const isSingle = (input: TensorSpec) => part === 'image' && takesOneImage(input, manifest.yaml.image?.layout);
   if (part !== 'tensors') attempt(() => checkBatchSize(facts.inputs.filter((input) => !isSingle(input))));
-  const head = attempt(() => task.head({ task: task.name, output, labels, targets, facts, hf }));
+  const head = attempt(() => task.head(taskSourcesOf(sources, labels)));
   if (task.hasLabels && (reasons.length === 0 || labels.length === 0))
     attempt(() => checkLabels(head, { labels, yamlLabels }, facts.outputs));
   const hasRows = readsRows(sources, { part, ...task });
@@ -121,6 +122,12 @@ function readsRows({ manifest: { yaml }, tokenizerSha256, facts: { inputs } }: S
   return yaml.columns.length > 0 || (task.part === 'text' && !hasTokens);
 }
 
+/** What a task reads to find out what the outputs of the graph mean. */
+export function taskSourcesOf({ manifest: { yaml }, facts, hf }: SpecSources, labels: readonly string[]): TaskSources {
+  const { task, output, multiLabel, targets = [] } = yaml;
+  return { task, output, multiLabel, labels, targets, facts, hf };
+}
+
 function labelsOfVersion(sources: SpecSources): readonly string[] {
   const { manifest, facts } = sources;
   return manifest.yaml.labels.length > 0 ? manifest.yaml.labels : (facts.zipMap?.labels ?? labelsOfFiles(sources));
@@ -129,7 +136,8 @@ function labelsOfVersion(sources: SpecSources): readonly string[] {
 function labelsOfFiles({ manifest, hf, facts }: SpecSources): readonly string[] {
   const labels = labelsOfConfig(hf);
   if (labels.length > 0) return labels;
-  if (facts.classLabels || !/(?<!TABULAR)_CLASSIFICATION$/.test(manifest.yaml.task)) return facts.classLabels ?? [];
+  const own = labelsOfGraph(facts);
+  if (own.length > 0 || !/(?<!TABULAR)_CLASSIFICATION$/.test(manifest.yaml.task)) return own;
   const defaults = defaultLabels(hf);
   const mayFit = facts.outputs.some(({ shape }) => (shape.at(-1) ?? defaults.length) === defaults.length);
   return mayFit ? defaults : [];

@@ -8,6 +8,8 @@ import { Sized } from '../graphql/sized.js';
 import type { Answer, AnswerOf } from '../tasks/answer.js';
 import { MAX_OBJECTS, MIN_SCORE } from '../tasks/boxes.js';
 import { MAX_FILLINGS } from '../tasks/fill-mask.js';
+
+import { indexOfHighest } from '../tasks/scores.js';
 import { MAX_DOCUMENTS } from '../tasks/text-ranking.js';
 import { Masks } from './mask.type.js';
 import { AnswerType, Tokens } from './span.type.js';
@@ -26,7 +28,7 @@ export class ClassScore {
   label!: string;
 
   @Field(() => Float, {
-    description: 'Score of the class: a probability from 0 to 1, unless the graph returns other scores.',
+    description: 'Probability of the class, from 0 to 1.',
   })
   score!: number;
 }
@@ -44,21 +46,27 @@ export class Classification {
     this.label = label;
   }
 
-  @Field({ description: 'Class with the highest score.' })
+  @Field({
+    description:
+      'Class that the model decides on: the one that the graph returns, or else the one with the highest score.',
+  })
   label: string;
 
   @Field(() => Float, {
     nullable: true,
-    description: 'Score of `label`; null if the graph returns labels without scores.',
+    description: 'Score of `label`, from 0 to 1; null if the graph returns no probabilities.',
   })
   score(): number | null {
-    // Not looked up by label: two classes of a model may have the same label.
-    return this.scores?.reduce((best, score) => Math.max(best, score)) ?? null;
+    if (!this.scores) return null;
+    const best = indexOfHighest(this.scores);
+    // Looked up by label only if the graph itself decided: two classes of a model may have the same label.
+    const own = this.labels[best] === this.label ? best : this.labels.indexOf(this.label);
+    return this.scores[own] ?? null;
   }
 
   @Cost({ points: (_, { prediction }) => prediction.labels / 500, elements: leastOf('first', ({ labels }) => labels) })
   @Field(() => [ClassScore], {
-    description: 'Classes with their scores, highest score first; empty if the graph returns labels without scores.',
+    description: 'Classes with their scores, highest score first; empty if the graph returns no probabilities.',
   })
   classes(
     @Arg('first', () => Int, {

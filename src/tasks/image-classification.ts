@@ -1,7 +1,8 @@
 /** Assigns classes to an image. Pipeline `image-classification` of Hugging Face. */
 import { defineTask, oneRow } from './define-task.js';
 import { imageExamples, imageInput, preprocessImage } from './image.js';
-import { onlyOutput, postprocessScores, scoresHead } from './scores.js';
+import { scoresHead } from './score-head.js';
+import { classificationOutputs, postprocessScores } from './scores.js';
 import { architectureOf } from './sources.js';
 
 export const imageClassification = defineTask({
@@ -13,7 +14,7 @@ export const imageClassification = defineTask({
   hasLabels: true,
   recognizes: (files) => /ForImageClassification(WithTeacher)?$/.test(architectureOf(files)),
   head: scoresHead,
-  outputs: onlyOutput,
+  outputs: classificationOutputs,
   examples: imageExamples,
   async preprocess(item, spec, tools) {
     const { tensors } = await preprocessImage(item, spec, tools);

@@ -1,85 +1,69 @@
-/** Labels and scores, for all tasks that classify. */
-import { ManifestError } from '../errors.js';
+/** Labels and scores, for all tasks that classify. `score-head.ts` finds them in a graph. */
 import type { AnswerOf } from './answer.js';
-import { DATATYPES, type Floats, floatOutput, outputNamed, type TensorData } from './datatypes.js';
+import { type Floats, floatOutput, outputNamed, type TensorData } from './datatypes.js';
 import { UnusableOutputError } from './failures.js';
-import { type ModelFiles, pickOutput, type TaskSources } from './sources.js';
 import type { Activation, SpecBase } from './spec.js';
 
+/** An output that holds the label itself: a string, an integer or a boolean (0 or 1). */
+export interface LabelSource {
+  readonly output: string;
+  /** How the graph spells each label of the version, in their order; absent if it returns the label as it is. */
+  readonly values?: readonly string[];
+}
+
 export type ScoresHead =
-  /** The output has the shape [N, labels]: one score per label. */
-  | { readonly kind: 'scores'; readonly output: string; readonly activation: Activation }
-  /** The output has the shape [N] and holds the label itself, a string or an integer. */
-  | { readonly kind: 'label'; readonly output: string };
-
-/** Finds the output with the scores; if the graph has none, the one with the label itself. @throws ManifestError */
-export function scoresHead(sources: TaskSources): ScoresHead {
-  const { output, facts, hf, labels } = sources;
-  if (hf.config && output.scores === undefined) {
-    const { name } = pickOutput(sources, 'scores', ['logits', 'probabilities'], 2);
-    return { kind: 'scores', output: name, activation: output.activation ?? defaultActivation(hf, labels.length) };
-  }
-  const named = output.scores ?? facts.zipMap?.output ?? probabilitiesOutput(sources);
-  if (named === undefined) return labelHead(sources);
-  const names = facts.outputs.map(({ name }) => name);
-  if (names.includes(named)) return { kind: 'scores', output: named, activation: output.activation ?? 'none' };
-  throw new ManifestError(`model.yaml: output.scores is "${named}", but the graph's outputs are ${names.join(', ')}`);
-}
-
-/**
- * The output that holds probabilities: the one that scikit-learn's exporter names `probabilities`, or the only
- * floating-point output if a Softmax or Sigmoid computes it.
- */
-function probabilitiesOutput({ output, facts: { outputs, outputOperators } }: TaskSources): string | undefined {
-  const floats = outputs.filter(({ datatype }) => datatype.startsWith('FP'));
-  const named = floats.find(({ name }) => name === 'probabilities');
-  if (named && outputs.length > 1) return named.name;
-  const [only] = floats;
-  const isActivated = floats.length === 1 && /^(Softmax|Sigmoid)$/.test(outputOperators[only?.name ?? ''] ?? '');
-  return isActivated && output.activation === undefined ? only?.name : undefined;
-}
-
-function labelHead({ facts: { outputs }, hf }: TaskSources): ScoresHead {
-  if (hf.tokenizer !== null || hf.preprocessor)
-    throw new ManifestError(
-      'config.json is missing: add it with the labels in id2label, or set labels and output.scores in model.yaml',
-    );
-  const [first] = outputs;
-  if (first && first.datatype !== 'BYTES' && !DATATYPES[first.datatype]?.range)
-    throw new ManifestError(
-      `model.yaml: output is missing: if "${first.name}" holds one probability per label, write output: { scores: ${first.name} }; if it holds logits, add activation: softmax or sigmoid`,
-    );
-  return { kind: 'label', output: first?.name ?? '' };
-}
-
-/** The activation that the pipeline of transformers applies: sigmoid for multi-label models and for a single label. */
-function defaultActivation({ config }: ModelFiles, count: number): Activation {
-  if (config?.problem_type === 'regression') return 'none';
-  return config?.problem_type === 'multi_label_classification' || count === 1 ? 'sigmoid' : 'softmax';
-}
+  | {
+      readonly kind: 'scores';
+      /** The output has the shape [N, labels], with one score per label, or one score for two labels. */
+      readonly output: string;
+      readonly activation: Activation;
+      /** Where the graph's own label is; absent if the label is the one with the highest score. */
+      readonly label?: LabelSource;
+      /** Scores that are not probabilities are not presented. Absent in specs of earlier releases, which present all. */
+      readonly scale?: 'probability' | 'raw';
+      /** Whether several labels may apply. Absent in specs of earlier releases. */
+      readonly multiLabel?: boolean;
+    }
+  /** There are no scores that could be presented. */
+  | ({ readonly kind: 'label' } & LabelSource);
 
 /** `outputs` of tasks whose head names a single output. */
 export function onlyOutput({ output }: { readonly output: string }): readonly string[] {
   return [output];
 }
 
+/** Names of the outputs that a classification is computed from. */
+export function classificationOutputs(head: ScoresHead): readonly string[] {
+  return head.kind === 'scores' && head.label ? [head.output, head.label.output] : [head.output];
+}
+
 /**
- * Returns the label with the highest score, and all scores in the order of `labels`. If the graph has a single score for
- * two labels, it is the score of the second label, and the first gets 1 − score.
+ * Returns the graph's own label, or else the one with the highest score, and all scores in the order of `labels`. If the
+ * graph has a single score for two labels, it is the score of the second label, and the first gets 1 − score.
  *
- * @throws UnusableOutputError if a score is not finite, or the numbers of scores and labels differ
+ * @throws UnusableOutputError if a score is not finite, the numbers of scores and labels differ, or the graph's label is
+ *   none of the version's labels
  */
 export function postprocessScores(
   outputs: readonly TensorData[],
   { head, labels }: { readonly head: ScoresHead; readonly labels: readonly string[] },
 ): AnswerOf<'classification'> {
   const { output } = head;
-  if (head.kind === 'label')
-    return { kind: 'classification', label: String(outputNamed(outputs, output)?.data[0]), scores: null };
+  if (head.kind === 'label') return { kind: 'classification', label: labelIn(outputs, head, labels), scores: null };
   const isBinary =
     labels.length === 2 && head.activation !== 'softmax' && outputNamed(outputs, output)?.data.length === 1;
   const scores = applyActivation(finiteScores(outputs, output, isBinary ? 1 : labels.length), head.activation);
-  return classificationOf(isBinary ? scores.flatMap((score) => [1 - score, score]) : scores, labels);
+  const answer = classificationOf(isBinary ? scores.flatMap((score) => [1 - score, score]) : scores, labels);
+  const own = head.label ? { label: labelIn(outputs, head.label, labels) } : {};
+  return { ...answer, ...own, ...(head.scale === 'raw' ? { scores: null } : {}) };
+}
+
+function labelIn(outputs: readonly TensorData[], { output, values }: LabelSource, labels: readonly string[]): string {
+  const value = String(outputNamed(outputs, output)?.data[0]);
+  if (!values) return value;
+  const label = labels[values.indexOf(value)];
+  if (label !== undefined) return label;
+  throw new UnusableOutputError(`the graph returned the label "${value}", which is none of the version's labels`);
 }
 
 /** Whether several labels can apply to one input. False for a single score for two labels: they exclude each other. */
@@ -88,7 +72,9 @@ export function isMultiLabel({
   labels,
   outputs,
 }: Pick<SpecBase, 'labels' | 'outputs'> & { readonly head: ScoresHead | { readonly kind: string } }): boolean {
-  if (!isScores(head) || head.activation !== 'sigmoid' || labels.length < 2) return false;
+  if (!isScores(head)) return false;
+  if (head.multiLabel !== undefined) return head.multiLabel;
+  if (head.activation !== 'sigmoid' || labels.length < 2) return false;
   return outputs.find(({ name }) => name === head.output)?.shape.at(-1) !== 1;
 }
 

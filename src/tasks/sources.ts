@@ -12,10 +12,8 @@ export interface GraphFacts {
   readonly parameterCount: number;
   /** Operations for each value of the inputs; see `onnx/graph-operations.ts`. */
   readonly operationsPerValue: number;
-  /** Class labels stored in an ONNX-ML classifier node, in the order of the scores. */
-  readonly classLabels: readonly string[] | null;
-  /** The operator that computes each output, such as "Softmax", by the output's name. */
-  readonly outputOperators: Readonly<Record<string, string>>;
+  /** Where the values of each output come from, by the output's name; see `onnx/output-origins.ts`. */
+  readonly outputOrigins: Readonly<Record<string, OutputOrigin>>;
   /**
    * Set if the graph ends with a ZipMap node, whose list of maps ONNX Runtime cannot return. `output` is the tensor before
    * that node.
@@ -23,8 +21,20 @@ export interface GraphFacts {
   readonly zipMap: { readonly labels: readonly string[]; readonly output: string } | null;
 }
 
+/** Kinds of scores; see `onnx/output-origins.ts`. */
+export type ScoreKind = 'softmax' | 'sigmoid' | 'probability' | 'raw';
+
+/** What the operators before an output tell about its values; see `onnx/output-origins.ts`. */
+export interface OutputOrigin {
+  readonly operator: string;
+  readonly scores: ScoreKind | null;
+  readonly classes: readonly string[] | null;
+  readonly isIndex: boolean;
+}
+
 /** `output` of model.yaml: which outputs of the graph to read, and how to postprocess them. */
 export interface OutputSettings {
+  readonly label?: string | undefined;
   readonly scores?: string | undefined;
   readonly activation?: Activation | undefined;
   readonly value?: string | undefined;
@@ -98,6 +108,8 @@ export interface TaskSources {
   readonly labels: readonly string[];
   /** Empty if model.yaml names no targets. */
   readonly targets: readonly TargetSettings[];
+  /** `multiLabel` of model.yaml. */
+  readonly multiLabel: boolean | undefined;
   readonly facts: GraphFacts;
   readonly hf: ModelFiles;
 }
@@ -124,7 +136,7 @@ export function isBaseModel(files: ModelFiles): boolean {
 }
 
 /** Keys of `output` that name an output of the graph. */
-type OutputKey = 'scores' | 'value' | 'vector' | 'start' | 'end' | 'boxes';
+type OutputKey = 'label' | 'scores' | 'value' | 'vector' | 'start' | 'end' | 'boxes';
 
 /**
  * Chooses an output with `rank` dimensions: the one that model.yaml names, else one with a usual name, else the only

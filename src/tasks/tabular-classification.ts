@@ -1,6 +1,7 @@
 /** Assigns a class to a row of named columns or to a time series. */
 import { defineTask, oneRow } from './define-task.js';
-import { onlyOutput, postprocessScores, scoresHead } from './scores.js';
+import { scoresHead } from './score-head.js';
+import { classificationOutputs, postprocessScores } from './scores.js';
 import { preprocessTabular, TABULAR_INPUTS, tabularExamples } from './tabular.js';
 
 export const tabularClassification = defineTask({
@@ -11,7 +12,7 @@ export const tabularClassification = defineTask({
   answers: ['classification'],
   hasLabels: true,
   head: scoresHead,
-  outputs: onlyOutput,
+  outputs: classificationOutputs,
   examples: tabularExamples,
   preprocess: (item, spec) => oneRow(preprocessTabular(item, spec), (outputs) => postprocessScores(outputs, spec)),
   postprocess: postprocessScores,

@@ -1,6 +1,7 @@
 /** Assigns classes to a text. Pipeline `text-classification` of Hugging Face. */
 import { defineTask, oneRow } from './define-task.js';
-import { onlyOutput, postprocessScores, scoresHead } from './scores.js';
+import { scoresHead } from './score-head.js';
+import { classificationOutputs, postprocessScores } from './scores.js';
 import { encodeBeginning, sequenceOf, tensorsOf, tokenBudget, tokenizerOf, truncate } from './sequences.js';
 import { architectureOf } from './sources.js';
 import { stringTensor, textExamples, textInput } from './text.js';
@@ -15,7 +16,7 @@ export const textClassification = defineTask({
   tokens: { longInputs: 'truncate' },
   recognizes: (files) => /ForSequenceClassification$/.test(architectureOf(files)),
   head: scoresHead,
-  outputs: onlyOutput,
+  outputs: classificationOutputs,
   examples: textExamples,
   async preprocess({ text }, spec, tools) {
     const postprocess = (outputs: Parameters<typeof postprocessScores>[0]) => postprocessScores(outputs, spec);

@@ -91,7 +91,7 @@ function rankingHead(sources: TaskSources): RankingHead {
 }
 
 function activationOf({ hf, facts, output }: TaskSources, name: string): RankingHead['activation'] {
-  const isActivated = facts.outputOperators[name] === 'Sigmoid';
+  const isActivated = facts.outputOrigins[name]?.scores === 'sigmoid';
   const declared = output.activation;
   if (declared === 'softmax' || (isActivated && declared === 'sigmoid'))
     throw new ManifestError(

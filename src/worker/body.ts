@@ -41,6 +41,7 @@ import { formRuns, rowsOf, split, stack } from './batch.js';
 import { checkBatchInvariance } from './batch-invariance.js';
 import { Locales } from './locales.js';
 import type { OpenSession } from './native/session-thread.js';
+import { observeScores } from './observe-scores.js';
 
 /** The native parts of a worker, passed in by the entry file. */
 export interface WorkerRuntime {
@@ -119,6 +120,7 @@ export class WorkerBody {
     try {
       if (message.kind === 'checkProvider') await this.#checkProvider(message);
       else if (message.kind === 'examine') await this.#examine(message);
+      else if (message.kind === 'observeScores') await this.#observeScores(message);
       else await this.#checkBatchInvariance(message);
     } catch (error) {
       this.#send({ kind: 'failed', id: message.id, message: messageOf(error) });
@@ -257,7 +259,7 @@ export class WorkerBody {
     if (reasons.length > 0) throw new Error(`the ONNX file is not supported: ${reasons.join('; ')}`);
     const { bytes: runnable, zipMap } = withoutZipMap(bytes);
     // Before the session is opened, which takes the bytes over.
-    const read = readGraphFile(bytes);
+    const read = readGraphFile(runnable);
     const opening = this.#openGraph(await this.#locales.runnable(runnable), 'cpu', { dataFiles, dataBlobs });
     const session = await opening.catch((error) => {
       throw new Error(explainLoadFailure(messageOf(error), read));
@@ -266,6 +268,15 @@ export class WorkerBody {
     const { inputs, outputs } = session;
     await session.release();
     this.#send({ kind: 'examined', id, facts: { inputs, outputs, zipMap, ...read } });
+  }
+
+  async #observeScores({ id, key, items }: Numbered<'observeScores'>): Promise<void> {
+    const { spec, session, tools } = await this.#get(key);
+    if (spec.head.kind !== 'scores') throw new Error(`${key} has no scores. This is a bug.`);
+    // An item that cannot be read fails when it is predicted, with a message that says which one it is.
+    const preprocessed = await Promise.allSettled(items.map((item) => preprocessItem(item, spec, tools)));
+    const rows = preprocessed.flatMap((one) => (one.status === 'fulfilled' ? one.value.rows : []));
+    this.#send({ kind: 'scoresObserved', id, scores: await observeScores(session, rows, spec.head) });
   }
 
   async #checkBatchInvariance({ id, key, items }: Numbered<'checkBatchInvariance'>): Promise<void> {

@@ -56,6 +56,20 @@ export function numericPerturbations(rows: readonly GraphRow[]): Perturbation[] 
   ];
 }
 
+/**
+ * The row with each number multiplied by a factor from −`most` to `most`, and with other words in every second `n`.
+ * Integers become digits: larger ones may be out of the range of an index.
+ */
+export function rescaled(row: GraphRow, n: number, most: number): GraphRow {
+  const factor = (i: number) => (most * ((hash(n, i) % 2_001) - 1_000)) / 1_000;
+  const change: Change = {
+    float: (x, i) => (x === 0 ? 1 : x) * factor(i),
+    int: (_, i) => digit(n, i),
+    word: (x) => (n % 2 === 0 ? x : ''),
+  };
+  return row.map((tensor) => ({ ...tensor, data: changed(tensor, change, []) }));
+}
+
 /** If all rows are zero, adds a row of other numbers: a graph may answer zero to zeros in any batch. */
 export async function withNonZeroRow(
   session: OpenSession,

@@ -27,8 +27,7 @@ const FACTS = {
   opset: 13,
   parameterCount: 0,
   operationsPerValue: 0,
-  classLabels: null,
-  outputOperators: {},
+  outputOrigins: {},
   zipMap: null,
 };
 

@@ -15,10 +15,21 @@ const ADD: GraphSpec = {
   nodes: [{ op: 'Add', inputs: ['a', 'b'], outputs: ['y'] }],
 };
 
+/** Returns its inputs, cut off at 0 and 1, so that they are probabilities. */
 const SCORES: GraphSpec = {
   inputs: [{ name: 'x', type: 'FP32', shape: ['N', 2] }],
   outputs: [{ name: 'scores', type: 'FP32', shape: ['N', 2] }],
-  nodes: [{ op: 'Identity', inputs: ['x'], outputs: ['scores'] }],
+  nodes: [
+    {
+      op: 'HardSigmoid',
+      inputs: ['x'],
+      outputs: ['scores'],
+      attributes: [
+        { name: 'alpha', float: 1 },
+        { name: 'beta', float: 0 },
+      ],
+    },
+  ],
 };
 
 const scoring = (labels: string) => `task: tabular-classification

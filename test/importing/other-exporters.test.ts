@@ -46,7 +46,18 @@ const COLUMNS: GraphSpec = {
 const HALF: GraphSpec = {
   inputs: [{ name: 'x', type: 'FP32', shape: ['N', 2] }],
   outputs: [{ name: 'scores', type: 'FP16', shape: ['N', 2] }],
-  nodes: [{ op: 'Cast', inputs: ['x'], outputs: ['scores'], attributes: [{ name: 'to', int: TYPE.FP16 }] }],
+  nodes: [
+    {
+      op: 'HardSigmoid',
+      inputs: ['x'],
+      outputs: ['levels'],
+      attributes: [
+        { name: 'alpha', float: 1 },
+        { name: 'beta', float: 0 },
+      ],
+    },
+    { op: 'Cast', inputs: ['levels'], outputs: ['scores'], attributes: [{ name: 'to', int: TYPE.FP16 }] },
+  ],
 };
 
 const HALF_IN: GraphSpec = {

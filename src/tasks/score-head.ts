@@ -1,0 +1,224 @@
+/**
+ * Decides at import which outputs of a classifier hold its answer, and what its scores are: probabilities, which are
+ * presented, or other numbers, which are not. The operators of the graph tell, or the scores of some inputs.
+ */
+import { ManifestError } from '../errors.js';
+import { DATATYPES } from './datatypes.js';
+import type { LabelSource, ScoresHead } from './scores.js';
+import { type ModelFiles, pickOutput, type ScoreKind, type TaskSources } from './sources.js';
+import type { Activation, TensorSpec } from './spec.js';
+
+/** What the scores of some inputs looked like, before any activation by the service. */
+export interface ObservedScores {
+  /** Number of inputs; 0 if the graph could not run any. */
+  readonly rows: number;
+  /** Number of scores, and of values in the output with the label (0 if there is none), for one input. */
+  readonly width: number;
+  readonly labels: number;
+  /** Whether all scores were from 0 to 1, and whether those of each input added up to 1. */
+  readonly isInRange: boolean;
+  readonly addsUp: boolean;
+  /** Whether the inputs differed so much that scores which are not probabilities would have left the range. */
+  readonly isVaried: boolean;
+}
+
+/** Names that exporters of scikit-learn give to the output with the label. */
+const LABEL_NAMES = ['label', 'output_label'];
+
+/**
+ * Finds the outputs with the label and the scores. What the operators do not tell about the scores is assumed, until
+ * `settledHead` has seen some.
+ *
+ * @throws ManifestError
+ */
+export function scoresHead(sources: TaskSources): ScoresHead {
+  const label = labelSource(sources);
+  const scores = scoresOutput(sources, label !== null);
+  return scores === undefined ? labelHead(sources, label) : headOf(sources, scores, null);
+}
+
+/** The head, now that some scores have been seen. @throws ManifestError if they contradict model.yaml */
+export function settledHead(head: ScoresHead, sources: TaskSources, seen: ObservedScores): ScoresHead {
+  return head.kind === 'label' || seen.rows === 0 ? head : headOf(sources, head.output, seen);
+}
+
+function headOf(sources: TaskSources, output: string, seen: ObservedScores | null): ScoresHead {
+  const { labels, facts, hf } = sources;
+  const { kind, activation } = activated(sources, output, seen);
+  const shape = facts.outputs.find(({ name }) => name === output)?.shape ?? [];
+  const width = seen?.width ?? (shape.length < 2 ? 1 : shape.at(-1));
+  const found = labelSource(sources);
+  const hasOneLabel = found !== null && (seen?.labels ?? 1) === 1;
+  const isIndependent = kind === 'sigmoid' && width !== 1 && labels.length > 1 && !hasOneLabel;
+  const multiLabel = sources.multiLabel ?? (isIndependent || (width !== 1 && hasIndicators(sources)));
+  if (multiLabel && width === 1)
+    throw new ManifestError(`model.yaml: multiLabel is true, but output "${output}" has a single score`);
+  const label = hasOneLabel && !multiLabel ? { label: found } : {};
+  const scores = { kind: 'scores', output, activation, multiLabel, ...label } as const;
+  if (kind !== 'raw') return { ...scores, scale: 'probability' };
+  if (label.label) return { kind: 'label', ...label.label };
+  // A score that model.yaml names counts for the second label from 0.5 on, as a probability would.
+  if (width === 1 && (sources.output.scores === undefined || hf.config))
+    throw new ManifestError(
+      `output "${output}" has a single score that is not a probability. ${hf.tokenizer ? CROSS_ENCODER : ADVICE}`,
+    );
+  return { ...scores, scale: 'raw' };
+}
+
+const ADVICE =
+  'If it is a logit, add activation: sigmoid to output in model.yaml; otherwise let the graph return the label, or set task: tensor';
+const CROSS_ENCODER =
+  'If it says how well two texts match, set task: text-ranking in model.yaml; if it is a logit, add activation: sigmoid to output';
+
+/** The activation to apply, and what the scores are then. */
+function activated(
+  { output: { activation: declared }, facts, hf, labels }: TaskSources,
+  output: string,
+  seen: ObservedScores | null,
+): { readonly kind: ScoreKind; readonly activation: Activation } {
+  const origin = facts.outputOrigins[output];
+  const kind = kindOf(origin?.scores ?? null, seen);
+  const isCertain = origin?.scores != null || seen?.isVaried === true;
+  const isActivated = kind !== 'raw' && isCertain;
+  if (isActivated && declared !== undefined && declared !== 'none') {
+    const reason = origin?.scores
+      ? `the graph already ends in ${origin.operator}, so that output "${output}" has probabilities`
+      : `the scores in output "${output}" are already probabilities`;
+    throw new ManifestError(`model.yaml: output.activation is ${declared}, but ${reason}: remove activation`);
+  }
+  const byConfig = hf.config && !isActivated ? defaultActivation(hf, labels.length) : 'none';
+  const activation = declared ?? byConfig;
+  return { kind: activation === 'none' ? kind : activation, activation };
+}
+
+/** Where nothing has been seen yet, scores are assumed to be probabilities unless the operators say otherwise. */
+function kindOf(origin: ScoreKind | null, seen: ObservedScores | null): ScoreKind {
+  if (origin !== null && origin !== 'probability') return origin;
+  if (!seen) return 'probability';
+  if (origin === null && !seen.isInRange) return 'raw';
+  return seen.addsUp ? 'softmax' : 'sigmoid';
+}
+
+/** The activation that the pipeline of transformers applies: sigmoid for multi-label models and for a single label. */
+function defaultActivation({ config }: ModelFiles, count: number): Activation {
+  if (config?.problem_type === 'regression') return 'none';
+  return config?.problem_type === 'multi_label_classification' || count === 1 ? 'sigmoid' : 'softmax';
+}
+
+// ── scores ──
+
+/** The output with the scores; undefined if the graph has none. @throws ManifestError */
+function scoresOutput(sources: TaskSources, hasLabel: boolean): string | undefined {
+  const { output, facts, hf } = sources;
+  if (hf.config && output.scores === undefined)
+    return pickOutput(sources, 'scores', ['logits', 'probabilities'], 2).name;
+  const named = output.scores ?? facts.zipMap?.output ?? probabilitiesOutput(sources, hasLabel);
+  checkName(sources, 'scores', named);
+  return named;
+}
+
+function checkName({ facts }: TaskSources, key: 'label' | 'scores', named: string | undefined): void {
+  const names = facts.outputs.map(({ name }) => name);
+  if (named === undefined || names.includes(named)) return;
+  throw new ManifestError(`model.yaml: output.${key} is "${named}", but the graph's outputs are ${names.join(', ')}`);
+}
+
+/**
+ * The output that scikit-learn's exporter names `probabilities`, or the only floating-point output if its operators or
+ * model.yaml say what it is, or if there is a label beside it.
+ */
+function probabilitiesOutput({ output, facts }: TaskSources, hasLabel: boolean): string | undefined {
+  const { outputs, outputOrigins } = facts;
+  const floats = outputs.filter(({ datatype }) => datatype.startsWith('FP'));
+  const named = floats.find(({ name }) => name === 'probabilities');
+  if (named && outputs.length > 1) return named.name;
+  const [only] = floats;
+  if (!only || floats.length > 1) return undefined;
+  const kind = outputOrigins[only.name]?.scores ?? 'raw';
+  return hasLabel || output.activation !== undefined || kind !== 'raw' ? only.name : undefined;
+}
+
+// ── labels ──
+
+function labelHead({ facts: { outputs }, hf }: TaskSources, label: LabelSource | null): ScoresHead {
+  if (label) return { kind: 'label', ...label };
+  if (hf.tokenizer !== null || hf.preprocessor)
+    throw new ManifestError(
+      'config.json is missing: add it with the labels in id2label, or set labels and output.scores in model.yaml',
+    );
+  const [first] = outputs;
+  throw new ManifestError(
+    `model.yaml: output is missing: if "${first?.name}" holds one probability per label, write output: { scores: ${first?.name} }; if it holds logits, add activation: softmax or sigmoid`,
+  );
+}
+
+/** The output with one label for each input; null if the graph has none. @throws ManifestError if it may be any of several */
+function labelSource(sources: TaskSources): LabelSource | null {
+  const { output, facts, hf } = sources;
+  checkName(sources, 'label', output.label);
+  const candidates = facts.outputs.filter(isLabel);
+  const choices = [
+    candidates.filter(({ name }) => name === output.label),
+    candidates.filter(({ name }) => LABEL_NAMES.includes(name)),
+    candidates.filter(({ name }) => facts.outputOrigins[name]?.classes || facts.outputOrigins[name]?.isIndex),
+    candidates,
+  ];
+  const chosen = choices.find(({ length }) => length > 0) ?? [];
+  const [label] = chosen;
+  if (!label || (hf.config && chosen.length > 1)) return null;
+  if (chosen.length === 1) return { output: label.name, ...valuesOf(label, sources) };
+  const names = chosen.map(({ name }) => name).join(' or ');
+  throw new ManifestError(`model.yaml: output.label is missing: name the output with the label: ${names}`);
+}
+
+/** One string, integer or boolean per input. Exporters sometimes add a dimension of size 1. */
+function isLabel({ datatype, shape }: TensorSpec): boolean {
+  const isDiscrete = datatype === 'BYTES' || DATATYPES[datatype]?.range != null;
+  return isDiscrete && (shape.length < 2 || (shape.length === 2 && shape.includes(1)));
+}
+
+/** Whether an output says for each label whether it applies, as scikit-learn's multi-label classifiers do. */
+function hasIndicators({ facts: { outputs }, labels }: TaskSources): boolean {
+  return outputs.some(
+    ({ datatype, shape }) =>
+      DATATYPES[datatype]?.range != null && shape.length === 2 && labels.length > 1 && shape[1] === labels.length,
+  );
+}
+
+/** How the graph spells each of the version's labels, if it is known. @throws ManifestError if the labels do not match */
+function valuesOf({ name, datatype }: TensorSpec, { labels, facts }: TaskSources): Pick<LabelSource, 'values'> {
+  if (labels.length === 0) return {};
+  const { classes = null, isIndex = false } = facts.outputOrigins[name] ?? {};
+  if (!classes || isIndex) return { values: datatype === 'BYTES' ? labels : labels.map((_, i) => String(i)) };
+  if (classes.length !== labels.length)
+    throw new ManifestError(
+      `model.yaml: the number of labels is ${labels.length}, but the graph has ${classes.length} classes: ${listText(classes)}`,
+    );
+  const isReordered =
+    labels.every((label) => classes.includes(label)) && labels.some((label, i) => label !== classes[i]);
+  if (!isReordered) return { values: classes };
+  throw new ManifestError(
+    `model.yaml: labels are in another order than the graph's classes: remove labels, or list them as ${listText(classes)}`,
+  );
+}
+
+const MAX_LISTED = 20;
+
+function listText(classes: readonly string[]): string {
+  return `${classes.slice(0, MAX_LISTED).join(', ')}${classes.length > MAX_LISTED ? ' …' : ''}`;
+}
+
+/** The labels that the graph itself has, in the order of its scores; empty if it has none. */
+export function labelsOfGraph({ outputs, outputOrigins }: TaskSources['facts']): readonly string[] {
+  const ordered = [...outputs.filter(isLabel), ...outputs.filter(({ datatype }) => datatype.startsWith('FP'))];
+  for (const { name } of ordered) {
+    const classes = outputOrigins[name]?.classes;
+    if (classes) return classes;
+  }
+  if (ordered.some(({ name, datatype }) => datatype === 'BOOL' && !outputOrigins[name]?.isIndex))
+    return ['false', 'true'];
+  const index = ordered.find(({ name }) => outputOrigins[name]?.isIndex);
+  const scores = ordered.filter(({ datatype }) => datatype.startsWith('FP'));
+  const width = index && scores.length === 1 ? (scores[0]?.shape[1] ?? 0) : 0;
+  return Array.from({ length: width }, (_, i) => String(i));
+}
