@@ -8,7 +8,6 @@ import { Sized } from '../graphql/sized.js';
 import type { Answer, AnswerOf } from '../tasks/answer.js';
 import { MAX_OBJECTS, MIN_SCORE } from '../tasks/boxes.js';
 import { MAX_FILLINGS } from '../tasks/fill-mask.js';
-
 import { indexOfHighest } from '../tasks/scores.js';
 import { MAX_DOCUMENTS } from '../tasks/text-ranking.js';
 import { Masks } from './mask.type.js';

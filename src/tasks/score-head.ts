@@ -84,7 +84,9 @@ function activated(
     const reason = origin?.scores
       ? `the graph already ends in ${origin.operator}, so that output "${output}" has probabilities`
       : `the scores in output "${output}" are already probabilities`;
-    throw new ManifestError(`model.yaml: output.activation is ${declared}, but ${reason}: remove activation`);
+    throw new ManifestError(
+      `model.yaml: output.activation is ${declared}, but ${reason}: remove activation from output`,
+    );
   }
   const byConfig = hf.config && !isActivated ? defaultActivation(hf, labels.length) : 'none';
   const activation = declared ?? byConfig;

@@ -198,7 +198,7 @@ test('what contradicts the graph is refused', async () => {
   const reasonOf = async (model: string) => (await versionOf(model)).stateReason;
 
   expect(await reasonOf('twice')).toBe(
-    'model.yaml: output.activation is softmax, but the graph already ends in Softmax, so that output "s" has probabilities: remove activation',
+    'model.yaml: output.activation is softmax, but the graph already ends in Softmax, so that output "s" has probabilities: remove activation from output',
   );
   expect(await reasonOf('twice-sigmoid')).toMatch(
     /output\.activation is sigmoid, but the graph already ends in Sigmoid/,
