@@ -72,8 +72,8 @@ function print(row: Row & Measured): void {
   console.log(`| ${[name, price, ...numbers, responseBytes, values, codes.join(' ')].join(' | ')} |`);
 }
 
-function report({ rows, invalid, refused }: AuditResult<Measured>): void {
-  const failures = [...rows.flatMap((row) => failuresOf(row)), ...invalid];
+function report({ rows, refusedRows, invalid, refused }: AuditResult<Measured>): void {
+  const failures = [...[...rows, ...refusedRows].flatMap((row) => failuresOf(row)), ...invalid];
   const compared = rows.filter(({ ratio }) => ratio > 0);
   const ratios = compared.map(({ ratio }) => ratio).sort((a, b) => a - b);
   const most = (of: (row: Measured) => number) => Math.max(0, ...rows.map(of)).toFixed(1);

@@ -23,6 +23,8 @@ export interface Subject {
 }
 
 const COUNTS = [1_000, 300, 100, 30, 10, 3, 1];
+/** Of one variable in a list literal; as many as the tokens of a document allow. */
+const PLACES = [440, 100, 20, 5, 1];
 const OUTPUT_ALIASES = [45, 15, 5, 1];
 const LONGEST = 100_000;
 const MAX_BODY_BYTES = 16_000_000;
@@ -30,9 +32,14 @@ const MAX_BODY_BYTES = 16_000_000;
 export async function auditPredictions(schema: GraphQLSchema, subjects: readonly Subject[]): Promise<Audited[]> {
   const audited: Audited[] = [];
   for (const subject of subjects) {
-    for (const { kind, input, isVariation } of await inputsOf(schema, subject)) {
+    for (const { kind, input, isVariation, isLarge } of await inputsOf(schema, subject)) {
       const name = `predictMany ${subject.model} ${kind}`;
       audited.push({ name, sizes: countsOf(input).map((count) => () => many(name, subject, input, count)) });
+      if (!isVariation) {
+        const places = `predictMany ${subject.model} ${kind}, one variable in many places`;
+        audited.push({ name: places, sizes: PLACES.map((count) => () => inPlaces(places, subject, input, count)) });
+      }
+      if (isLarge) continue;
       const fields = outputFields(schema, subject.output);
       // The fields do not depend on what is in a text, so one is enough for the other texts.
       for (const field of isVariation ? fields.slice(0, 1) : fields) {
@@ -64,6 +71,13 @@ function many(name: string, { model }: Subject, input: unknown, count: number): 
     'mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { prediction { id truncated } problem { code } } problem { code } } }';
   const inputs = Array.from({ length: count }, () => input);
   return { name, query, variables: { input: { model, inputs, record: false } } };
+}
+
+/** The same input as `many`, sent once: the body is small, and everything that reads each place is multiplied. */
+function inPlaces(name: string, { model }: Subject, input: unknown, count: number): AuditRequest {
+  const places = Array.from({ length: count }, () => '$input').join(' ');
+  const query = `mutation ($input: ModelInput!) { predictMany(input: { model: "${model}", record: false, inputs: [${places}] }) { results { problem { code message } } problem { code } } }`;
+  return { name, query, variables: { input } };
 }
 
 function outputRequest(
@@ -117,6 +131,8 @@ interface LargeInput {
   readonly input: unknown;
   /** Whether it is like another one, with other characters. */
   readonly isVariation?: boolean;
+  /** Whether it fills a body, so that it is not worth asking about each field of its answer. */
+  readonly isLarge?: boolean;
 }
 
 /** The largest input for each key that the model takes. */
@@ -138,6 +154,7 @@ async function inputsOfKey(key: string, { model, example, output }: Subject): Pr
     return [
       { kind: 'example', input: example },
       { kind: 'of 10,000 columns', input: { row: wide } },
+      { kind: 'with a key of 15 MB', input: { row: { ['k'.repeat(15_000_000)]: 1 } }, isLarge: true },
     ];
   }
   if (key === 'text') {

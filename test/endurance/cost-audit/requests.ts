@@ -5,16 +5,18 @@
 import {
   type GraphQLArgument,
   type GraphQLField,
+  type GraphQLInputType,
   type GraphQLObjectType,
   type GraphQLSchema,
   getNamedType,
   isAbstractType,
+  isInputObjectType,
   isLeafType,
   isNonNullType,
   isObjectType,
   isRequiredArgument,
 } from 'graphql';
-import { largestValue, type Names, namingValue } from './values.ts';
+import { LONGEST_TEXT, largestValue, type Names, namingValue } from './values.ts';
 
 export interface AuditRequest {
   /** The field and argument under audit: "Model.versions(first)". */
@@ -87,6 +89,34 @@ interface Subject {
 }
 
 function sizesOf(subject: Subject): (() => AuditRequest)[] {
+  const longest = subject.arg && takesString(subject.arg.type) ? [() => longestRequest(subject)] : [];
+  return [...longest, ...sizesOfPages(subject)];
+}
+
+/** With one string that fills a body, in three fields. */
+function longestRequest(subject: Subject): AuditRequest {
+  const request = requestOf(subject, 1, 3);
+  const variables = Object.entries(request.variables).map(([name, value]) => [name, withLongest(value)]);
+  return { ...request, variables: Object.fromEntries(variables) };
+}
+
+/** The value with its first long string replaced. */
+function withLongest(value: unknown): unknown {
+  let isReplaced = false;
+  return JSON.parse(JSON.stringify(value), (_, part: unknown) => {
+    if (isReplaced || typeof part !== 'string' || part.length < 500) return part;
+    isReplaced = true;
+    return LONGEST_TEXT;
+  });
+}
+
+function takesString(type: GraphQLInputType): boolean {
+  const named = getNamedType(type);
+  if (isInputObjectType(named)) return Object.values(named.getFields()).some((field) => takesString(field.type));
+  return named.name === 'String' || named.name === 'ID';
+}
+
+function sizesOfPages(subject: Subject): (() => AuditRequest)[] {
   return PAGES.flatMap((page) => ALIASES.map((aliases) => () => requestOf(subject, page, aliases)));
 }
 

@@ -1,4 +1,5 @@
 /** Sends the audited requests and reports what each one cost. */
+import { setTimeout } from 'node:timers/promises';
 import type { Audited, AuditRequest } from './requests.ts';
 
 export interface Row {
@@ -36,9 +37,19 @@ const LIMIT_CODES: readonly string[] = [
   'DOCUMENT_TOO_LARGE',
 ];
 
+const MAX_COST = 10_000;
+
+function isLimit({ status, codes, message }: Answer): boolean {
+  if (status === 200) return false;
+  const isTooLong = codes.includes('BAD_USER_INPUT') && message.includes('is too long');
+  return isTooLong || codes.some((code) => LIMIT_CODES.includes(code));
+}
+
 export interface AuditResult<Measured> {
   /** The largest accepted request of each kind. */
   readonly rows: readonly (Row & Measured)[];
+  /** The first refused request of each kind: what it takes to refuse it. Their price is the limit at least. */
+  readonly refusedRows: readonly (Row & Measured)[];
   /** Requests that are not valid: mistakes of the audit, or internal errors. */
   readonly invalid: readonly string[];
   /** Kinds of which every size is refused by a limit. */
@@ -52,28 +63,38 @@ export async function runAudit<Measured extends object>(
   const rows: (Row & Measured)[] = [];
   const invalid: string[] = [];
   const refused: string[] = [];
+  const refusedRows: (Row & Measured)[] = [];
   for (const { name, sizes } of audited) {
     await onKind?.();
     let answer: Answer | null = null;
+    const measureRow = async (request: AuditRequest, { status, codes, responseBytes, values, price }: Answer) => {
+      const measured = await measure({ name, price, send: async () => void (await send(url, request)) });
+      const row = { name, price, status, codes, responseBytes, values, ...measured };
+      onRow?.(row);
+      return row;
+    };
+    let isFirst = true;
     for (const makeRequest of sizes) {
       const request = makeRequest();
       answer = await send(url, request);
-      const { status, codes, message, responseBytes, values, price } = answer;
-      if (status !== 200 && codes.some((code) => LIMIT_CODES.includes(code))) continue;
+      const { status, codes, message } = answer;
+      if (isLimit(answer)) {
+        // Only the largest: it is what refusing can cost at most.
+        if (isFirst)
+          refusedRows.push(await measureRow(request, { ...answer, price: Math.max(MAX_COST, answer.price) }));
+        isFirst = false;
+        continue;
+      }
       if (status !== 200 || codes.includes('INTERNAL_SERVER_ERROR'))
         invalid.push(`${name}: ${status} ${codes} ${message} in ${request.query.slice(0, 500)}`);
       if (status !== 200) break;
       // Measured when it is sent again: the document is then known, as it would be to an attacker's second request.
-      const measured = await measure({ name, price, send: async () => void (await send(url, request)) });
-      const row = { name, price, status, codes, responseBytes, values, ...measured };
-      rows.push(row);
-      onRow?.(row);
+      rows.push(await measureRow(request, answer));
       break;
     }
-    if (answer && answer.status !== 200 && answer.codes.some((code) => LIMIT_CODES.includes(code)))
-      refused.push(`${name}: ${answer.codes.join(' ')}`);
+    if (answer && isLimit(answer)) refused.push(`${name}: ${answer.codes.join(' ')}`);
   }
-  return { rows, invalid, refused };
+  return { rows, refusedRows, invalid, refused };
 }
 
 interface Answer {
@@ -85,12 +106,20 @@ interface Answer {
   readonly values: number;
 }
 
+/** Waits where the server refuses to read large bodies, because many of them were refused before. */
 async function send(url: string, { query, variables }: AuditRequest): Promise<Answer> {
-  const response = await fetch(`${url}/graphql`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ query, variables }),
-  });
+  const post = () =>
+    fetch(`${url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ query, variables }),
+    });
+  let response = await post();
+  while (response.status === 503) {
+    await response.body?.cancel();
+    await setTimeout(1_000 * Number(response.headers.get('retry-after') ?? 1));
+    response = await post();
+  }
   const text = await response.text();
   const { errors = [], extensions } = JSON.parse(text);
   const codes = [...new Set<string>(errors.map((error: Coded) => error.extensions?.code ?? 'none'))];

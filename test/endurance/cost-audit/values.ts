@@ -20,7 +20,10 @@ export interface Names {
 
 /** At most as many as any list of the schema accepts. */
 const LIST_ELEMENTS = 100;
-const TEXT_CHARACTERS = 100_000;
+/** The longest string that is accepted outside of inputs. */
+const TEXT_CHARACTERS = 2_048;
+/** Fits into a body, and is refused unless an argument has no limit. */
+export const LONGEST_TEXT = 'ab cd '.repeat(15_000_000 / 6);
 
 /** A value for a required argument: an existing object where one is named, else the largest value. */
 export function namingValue(name: string, type: GraphQLInputType, names: Names): unknown {
