@@ -198,7 +198,9 @@ test('a data file with a flipped byte is restored from the model store when its 
   await server.start();
   await until('the blob has been restored', async () => (await readFile(blob)).equals(DATA));
 
-  expect(server.lines.map(({ msg }) => msg)).toContain('a lost blob was restored from the model store');
+  await until('the log says so', () =>
+    server.lines.some(({ msg }) => msg === 'a lost blob was restored from the model store'),
+  );
   await until('the version answers', async () => Array.isArray(await added()));
   expect(await added()).toEqual([1, 2, 3, 4]);
 });
