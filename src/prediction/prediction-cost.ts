@@ -131,12 +131,17 @@ class Contents {
   }
 
   mean(count: number): PredictionSize {
+    const targets = this.#spec ? targetsOf(this.#spec) : [];
     return {
       inputBytes: this.bytes / count,
       characters: REPEATING.some((kind) => mayAnswer(this.#spec, kind)) ? this.#characters / count : 0,
       tokens: mayAnswer(this.#spec, 'tokens') ? this.#tokens / count : 0,
-      labels: Math.max(this.#spec?.labels.length ?? 0, this.#labels / count),
-      targets: this.#spec ? targetsOf(this.#spec).length : DEFAULT_TARGETS,
+      labels: Math.max(
+        this.#spec?.labels.length ?? 0,
+        this.#labels / count,
+        ...targets.map(({ labels }) => labels.length),
+      ),
+      targets: this.#spec ? targets.length : DEFAULT_TARGETS,
       sentences: this.#sentences / count,
       documents: this.#documents / count,
       objects: mayAnswer(this.#spec, 'detections') ? MAX_OBJECTS : 0,
