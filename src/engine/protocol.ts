@@ -37,6 +37,7 @@ const isOrigin = record({
   operator: isText,
   scores: orNull(oneOf(['softmax', 'sigmoid', 'probability', 'raw'])),
   classes: orNull(listOf(isText)),
+  columns: orNull(listOf(orNull(listOf(isText)))),
   isIndex: oneOf([true, false]),
 });
 const isGraphFacts = record({
@@ -48,6 +49,7 @@ const isGraphFacts = record({
   operationsPerValue: isAmount,
   outputOrigins: mapOf(isOrigin),
   zipMap: orNull(record({ labels: listOf(isText), output: isText })),
+  sequences: listOf(record({ name: isText, tensors: listOf(isText) })),
 });
 const isScores = record({
   rows: isAmount,

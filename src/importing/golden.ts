@@ -22,6 +22,10 @@ const spanSchema = z.object({
 const expectationSchema = z.strictObject({
   label: z.string().optional(),
   scores: z.record(z.string(), z.number()).optional(),
+  /** By the name of the target. */
+  targets: z
+    .record(z.string(), z.object({ label: z.string().optional(), scores: z.record(z.string(), z.number()).optional() }))
+    .optional(),
   value: z.number().optional(),
   /** By name, or in the order of the targets. */
   values: z.union([z.record(z.string(), z.number()), z.array(z.number())]).optional(),
@@ -124,6 +128,8 @@ export function goldenDifference(
       return classificationDifference(answer, expect, answer.labels ?? labels, tolerance);
     case 'regression':
       return numberDifference('value', expect.value, answer.value, tolerance);
+    case 'multiClassification':
+      return targetsDifference(answer, expect.targets, tolerance);
     case 'values':
       return namedValuesDifference(answer, expect.values, tolerance);
     case 'embedding':
@@ -147,9 +153,25 @@ export function goldenDifference(
   }
 }
 
+function targetsDifference(
+  { targets }: AnswerOf<'multiClassification'>,
+  expected: Expectation['targets'],
+  tolerance: Tolerance,
+): string | null {
+  if (!expected) return 'expect has no targets';
+  for (const [name, expect] of Object.entries(expected)) {
+    const target = targets.find((one) => one.name === name);
+    const difference = target
+      ? classificationDifference(target, expect, target.labels, tolerance)
+      : `there is no target "${name}"`;
+    if (difference) return target ? `${name}: ${difference}` : difference;
+  }
+  return null;
+}
+
 function classificationDifference(
-  { label, scores }: AnswerOf<'classification'>,
-  expect: Expectation,
+  { label, scores }: Pick<AnswerOf<'classification'>, 'label' | 'scores'>,
+  expect: Pick<Expectation, 'label' | 'scores'>,
   labels: readonly string[],
   tolerance: Tolerance,
 ): string | null {

@@ -103,7 +103,13 @@ const targetSchema = z.union([
     .string()
     .min(1)
     .transform((name) => ({ name })),
-  z.strictObject({ name: z.string().min(1), unit: z.string().optional(), output: z.string().optional() }),
+  z.strictObject({
+    name: z.string().min(1),
+    unit: z.string().optional(),
+    labels: z.array(z.string().min(1)).min(2).optional(),
+    activation: z.enum(['none', 'softmax', 'sigmoid']).optional(),
+    output: z.string().optional(),
+  }),
 ]);
 
 /** Overrides settings of the tokenizer's files. Lengths are in tokens. */

@@ -85,16 +85,17 @@ function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
     }
   };
   const { hf, facts, manifest } = sources;
-  const { columns, labels: yamlLabels } = manifest.yaml;
+  const { columns, labels: yamlLabels, targets = [] } = manifest.yaml;
   const labels = attempt(() => labelsOfVersion(sources)) ?? [];
   const isSingle = (input: TensorSpec) => part === 'image' && takesOneImage(input, manifest.yaml.image?.layout);
   if (part !== 'tensors') attempt(() => checkBatchSize(facts.inputs.filter((input) => !isSingle(input))));
   const head = attempt(() => task.head(taskSourcesOf(sources, labels)));
-  if (task.hasLabels && (reasons.length === 0 || labels.length === 0))
+  if (task.hasLabels && targets.length === 0 && (reasons.length === 0 || labels.length === 0))
     attempt(() => checkLabels(head, { labels, yamlLabels }, facts.outputs));
   const hasRows = readsRows(sources, { part, ...task });
   const parts = {
-    labels,
+    // Each target has its own.
+    labels: head?.kind === 'targets' ? [] : labels,
     columns: (hasRows && attempt(() => columnsOf({ columns }, facts.inputs))) || [],
     image:
       part === 'image'
@@ -125,7 +126,7 @@ function readsRows({ manifest: { yaml }, tokenizerSha256, facts: { inputs } }: S
 /** What a task reads to find out what the outputs of the graph mean. */
 export function taskSourcesOf({ manifest: { yaml }, facts, hf }: SpecSources, labels: readonly string[]): TaskSources {
   const { task, output, multiLabel, targets = [] } = yaml;
-  return { task, output, multiLabel, labels, targets, facts, hf };
+  return { task, output, multiLabel, labels, givenLabels: yaml.labels, targets, facts, hf };
 }
 
 function labelsOfVersion(sources: SpecSources): readonly string[] {
@@ -169,6 +170,7 @@ function checkLabels(
   { labels, yamlLabels }: { labels: readonly string[]; yamlLabels: readonly string[] },
   outputs: readonly TensorSpec[],
 ): void {
+  if (head?.kind === 'targets') return;
   if (head?.kind === 'label') return;
   const output = outputs.find(({ name }) => name === head?.output);
   if (labels.length === 0)

@@ -20,6 +20,8 @@ export interface OutputOrigin {
   readonly scores: ScoreKind | null;
   /** The classes that the values are chosen from, in the order of the graph's scores; null if unknown. */
   readonly classes: readonly string[] | null;
+  /** The classes of each part, if the output joins several with a Concat; null otherwise. */
+  readonly columns: readonly (readonly string[] | null)[] | null;
   /** Whether the values are indices of classes: the result of an ArgMax. */
   readonly isIndex: boolean;
 }
@@ -69,7 +71,7 @@ class GraphParts {
     const known = this.#origins.get(name);
     if (known) return known;
     const node = this.#nodes.get(name);
-    const origin = { operator: node?.op ?? '', scores: null, classes: null, isIndex: false };
+    const origin = { operator: node?.op ?? '', scores: null, classes: null, columns: null, isIndex: false };
     if (!node || step === MAX_STEPS) return origin;
     // Remembered before it is found, so that a cycle ends here.
     this.#origins.set(name, origin);
@@ -88,7 +90,10 @@ class GraphParts {
       return selected(inputOrigin());
     }
     if (node.op === 'ArgMax') return { ...origin, isIndex: true };
-    if (node.op === 'Concat') return { ...origin, scores: this.#commonKind(node, step) };
+    if (node.op === 'Concat') {
+      const columns = node.inputs.map((input) => this.originOf(input, step + 1).classes);
+      return { ...origin, columns, scores: this.#commonKind(node, step) };
+    }
     if (node.op === 'Normalizer') return { ...origin, scores: normalized(node, inputOrigin().scores) };
     if (node.op === 'LabelEncoder') return { ...origin, classes: valuesOf(node) };
     if (CLASSIFIERS.has(node.op)) {

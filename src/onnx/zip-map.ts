@@ -5,6 +5,7 @@
  * The stored file is never changed. The operator is removed from the bytes each time the model is loaded.
  */
 import { encodeField, encodeNumber, fieldsOf, fieldText, numbersOf, stringField } from './protobuf.js';
+import { tensorInfo } from './sequences.js';
 
 export interface ZipMap {
   /** Class labels in the order of the scores. */
@@ -73,8 +74,9 @@ function rewrite(graph: Uint8Array, { labels, output, maps }: ZipMapNode): Uint8
   return Buffer.concat([...kept.map(({ whole }) => whole), encodeField(OUTPUT, scoresInfo(output, labels.length))]);
 }
 
-/** A ValueInfoProto of type float[N, labels]. */
+/** A ValueInfoProto of type float[N, labels], or of any shape if the ZipMap has no labels: it is then of several targets. */
 function scoresInfo(name: string, labels: number): Uint8Array {
+  if (labels === 0) return tensorInfo(name, FLOAT);
   const rows = encodeField(1, encodeField(2, 'N'));
   const columns = encodeField(1, encodeNumber(1, labels));
   const tensor = Buffer.concat([encodeNumber(1, FLOAT), encodeField(2, Buffer.concat([rows, columns]))]);

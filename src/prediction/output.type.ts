@@ -5,7 +5,7 @@ import { type Args, Cost, type CostScope, type PredictionSize } from '../graphql
 import { create } from '../graphql/create.js';
 import { Base64, FloatList } from '../graphql/scalars.js';
 import { Sized } from '../graphql/sized.js';
-import type { Answer, AnswerOf } from '../tasks/answer.js';
+import type { Answer, AnswerOf, ClassifiedTarget } from '../tasks/answer.js';
 import { MAX_OBJECTS, MIN_SCORE } from '../tasks/boxes.js';
 import { MAX_FILLINGS } from '../tasks/fill-mask.js';
 import { indexOfHighest } from '../tasks/scores.js';
@@ -93,6 +93,27 @@ export class Classification {
       Array.from(best, (i) => ({ label: this.labels[i] as string, score: scores[i] as number })),
     );
   }
+}
+
+@ObjectType('ClassifiedTarget', { description: 'Class of an input for one of several targets.' })
+export class ClassifiedTargetType extends Classification {
+  constructor({ name, label, scores, labels }: ClassifiedTarget) {
+    super(label, scores, labels);
+    this.name = name;
+  }
+
+  @Field({ description: 'Name of the target, as in `signature.targets`.' })
+  name: string;
+}
+
+@ObjectType({
+  simpleResolvers: true,
+  description: 'Several classes of an input: one for each target, such as the color and the size of a product.',
+})
+export class MultiClassification {
+  @Cost({ elements: (_, { prediction }) => prediction.targets })
+  @Field(() => [ClassifiedTargetType], { description: 'One class for each of `signature.targets`, in that order.' })
+  targets!: readonly ClassifiedTargetType[];
 }
 
 /** The number of scores that are at least `minScore`, by binary search in their descending order. */
@@ -291,6 +312,7 @@ export const Output = createUnionType({
   types: () =>
     [
       Classification,
+      MultiClassification,
       Regression,
       Values,
       Embedding,
@@ -312,6 +334,8 @@ export function outputOf(answer: Answer, labels: readonly string[]): typeof Outp
       return new Classification(answer.label, answer.scores, answer.labels ?? labels);
     case 'regression':
       return create(Regression, { value: answer.value, unit: answer.unit });
+    case 'multiClassification':
+      return create(MultiClassification, { targets: answer.targets.map((one) => new ClassifiedTargetType(one)) });
     case 'values':
       return create(Values, { values: answer.values });
     case 'embedding':

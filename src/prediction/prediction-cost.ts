@@ -65,13 +65,14 @@ function runsOf(inputs: readonly unknown[], spec: VersionSpec | null, record: bo
 /** The mean of the predictions. */
 function sizeOf(total: Contents, count: number, spec: VersionSpec | null): PredictionSize {
   const others = count - total.tensors;
+  const targets = spec ? targetsOf(spec) : [];
   const ofOthers = others > 0 ? others * valuesOfAnswer(spec, total.tokens / others) : 0;
   return {
     inputBytes: total.bytes / count,
     characters: REPEATING.some((kind) => mayAnswer(spec, kind)) ? total.characters / count : 0,
     tokens: mayAnswer(spec, 'tokens') ? total.tokens / count : 0,
-    labels: Math.max(spec?.labels.length ?? 0, total.labels / count),
-    targets: spec ? targetsOf(spec).length : DEFAULT_TARGETS,
+    labels: Math.max(spec?.labels.length ?? 0, total.labels / count, ...targets.map(({ labels }) => labels.length)),
+    targets: spec ? targets.length : DEFAULT_TARGETS,
     sentences: total.sentences / count,
     documents: total.documents / count,
     objects: mayAnswer(spec, 'detections') ? MAX_OBJECTS : 0,

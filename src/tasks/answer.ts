@@ -66,6 +66,15 @@ export interface NamedValue {
   readonly unit: string | null;
 }
 
+/** The class of one of several targets. */
+export interface ClassifiedTarget {
+  readonly name: string;
+  readonly label: string;
+  /** One score per label; null if the graph returns no probabilities. */
+  readonly scores: readonly number[] | null;
+  readonly labels: readonly string[];
+}
+
 /** `isTruncated`: the input was longer than the model accepts, and its end was cut off. */
 export type Answer = { readonly isTruncated?: true } & (
   | {
@@ -77,6 +86,8 @@ export type Answer = { readonly isTruncated?: true } & (
       readonly labels?: readonly string[];
     }
   | { readonly kind: 'regression'; readonly value: number; readonly unit: string | null }
+  /** One class for each of the version's targets, in their order. */
+  | { readonly kind: 'multiClassification'; readonly targets: readonly ClassifiedTarget[] }
   /** Several numbers, in the order of the version's targets. */
   | { readonly kind: 'values'; readonly values: readonly NamedValue[] }
   | { readonly kind: 'embedding'; readonly vector: Float32Array }
@@ -108,6 +119,7 @@ export type Answer = { readonly isTruncated?: true } & (
 /** The GraphQL type of each kind, in the union `Output`. */
 export const OUTPUT_TYPES: Readonly<Record<Answer['kind'], string>> = {
   classification: 'Classification',
+  multiClassification: 'MultiClassification',
   regression: 'Regression',
   values: 'Values',
   embedding: 'Embedding',

@@ -57,6 +57,9 @@ const isMasks: Check = (value) => {
 const FIELDS: Readonly<Record<Answer['kind'], Check>> = {
   classification: record({ label: isText, scores: orNull(listOf(isNumber)), labels: orAbsent(listOf(isText)) }),
   regression: record({ value: isNumber, unit: orNull(isText) }),
+  multiClassification: record({
+    targets: listOf(record({ name: isText, label: isText, scores: orNull(listOf(isNumber)), labels: listOf(isText) })),
+  }),
   values: record({ values: listOf(record({ name: isText, value: isNumber, unit: orNull(isText) })) }),
   embedding: record({ vector: isArrayOf('Float32Array') }),
   similarities: record({ scores: listOf(isNumber) }),

@@ -33,6 +33,8 @@ const LABEL_NAMES = ['label', 'output_label'];
  */
 export function scoresHead(sources: TaskSources): ScoresHead {
   const label = labelSource(sources);
+  // Clusters and anomalies have no list of classes: their numbers are the labels, and distances are no probabilities.
+  if (label && sources.labels.length === 0) return labelHead(sources, label);
   const scores = scoresOutput(sources, label !== null);
   return scores === undefined ? labelHead(sources, label) : headOf(sources, scores, null);
 }

@@ -61,7 +61,9 @@ export function postprocessScores(
 function labelIn(outputs: readonly TensorData[], { output, values }: LabelSource, labels: readonly string[]): string {
   const value = String(outputNamed(outputs, output)?.data[0]);
   if (!values) return value;
-  const label = labels[values.indexOf(value)];
+  // Detectors of anomalies answer −1 and 1 in place of 0 and 1.
+  const isAnomaly = value === '-1' && values.join() === '0,1';
+  const label = isAnomaly ? labels[0] : labels[values.indexOf(value)];
   if (label !== undefined) return label;
   throw new UnusableOutputError(`the graph returned the label "${value}", which is none of the version's labels`);
 }

@@ -19,6 +19,8 @@ export interface GraphFacts {
    * that node.
    */
   readonly zipMap: { readonly labels: readonly string[]; readonly output: string } | null;
+  /** Sequences of tensors among the outputs; the tensors are outputs in their place. */
+  readonly sequences: readonly { readonly name: string; readonly tensors: readonly string[] }[];
 }
 
 /** Kinds of scores; see `onnx/output-origins.ts`. */
@@ -29,6 +31,8 @@ export interface OutputOrigin {
   readonly operator: string;
   readonly scores: ScoreKind | null;
   readonly classes: readonly string[] | null;
+  /** The classes of each column, if the output joins several; null otherwise. */
+  readonly columns: readonly (readonly string[] | null)[] | null;
   readonly isIndex: boolean;
 }
 
@@ -59,6 +63,10 @@ export interface OutputSettings {
 export interface TargetSettings {
   readonly name: string;
   readonly unit?: string | undefined;
+  /** The classes of this target, in the order of the graph's scores. */
+  readonly labels?: readonly string[] | undefined;
+  /** For the scores of this target; by default that of `output`. */
+  readonly activation?: Activation | undefined;
   /** The graph's output that holds it; by default the one that the task reads. */
   readonly output?: string | undefined;
 }
@@ -106,6 +114,8 @@ export interface TaskSources {
   readonly task: string;
   readonly output: OutputSettings;
   readonly labels: readonly string[];
+  /** `labels` of model.yaml; empty if it has none. */
+  readonly givenLabels: readonly string[];
   /** Empty if model.yaml names no targets. */
   readonly targets: readonly TargetSettings[];
   /** `multiLabel` of model.yaml. */

@@ -21,7 +21,7 @@ import { faultPoint } from '../fault-points.js'; // @fault
 import { withLocations } from '../onnx/external-data.js';
 import { readGraphFile } from '../onnx/graph-file.js';
 import { scanGraph } from '../onnx/graph-scan.js';
-import { withoutZipMap } from '../onnx/zip-map.js';
+import { runnableGraph } from '../onnx/runnable.js';
 import type { TensorData } from '../tasks/datatypes.js';
 import { type Preprocessed, type Tools } from '../tasks/define-task.js';
 import {
@@ -172,7 +172,7 @@ export class WorkerBody {
   async #load(message: LoadMessage, measure: LoadMeasure): Promise<Loaded> {
     const { spec, artifactPath, artifactSha256, dataBlobs, provider, warmUp } = message;
     faultPoint('worker.load.begin'); // @fault
-    const { bytes } = withoutZipMap(await this.#runtime.readArtifact(artifactPath, artifactSha256));
+    const { bytes } = runnableGraph(await this.#runtime.readArtifact(artifactPath, artifactSha256));
     const tokenizer = await this.#openTokenizer(message);
     const session = await this.#openGraph(await this.#locales.runnable(bytes), provider, {
       dataFiles: spec.dataFiles ?? [],
@@ -257,7 +257,7 @@ export class WorkerBody {
     const bytes = await this.#runtime.readArtifact(artifactPath, artifactSha256);
     const reasons = scanGraph(bytes, new Map(dataFiles.map(({ location, sizeBytes }) => [location, sizeBytes])));
     if (reasons.length > 0) throw new Error(`the ONNX file is not supported: ${reasons.join('; ')}`);
-    const { bytes: runnable, zipMap } = withoutZipMap(bytes);
+    const { bytes: runnable, zipMap, sequences } = runnableGraph(bytes);
     // Before the session is opened, which takes the bytes over.
     const read = readGraphFile(runnable);
     const opening = this.#openGraph(await this.#locales.runnable(runnable), 'cpu', { dataFiles, dataBlobs });
@@ -267,7 +267,7 @@ export class WorkerBody {
     faultPoint('worker.examined'); // @fault
     const { inputs, outputs } = session;
     await session.release();
-    this.#send({ kind: 'examined', id, facts: { inputs, outputs, zipMap, ...read } });
+    this.#send({ kind: 'examined', id, facts: { inputs, outputs, zipMap, sequences, ...read } });
   }
 
   async #observeScores({ id, key, items }: Numbered<'observeScores'>): Promise<void> {

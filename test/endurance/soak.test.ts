@@ -38,7 +38,15 @@ test('neither predictions nor refused giant bodies leave memory or file descript
   const grown = (of: (sample: Sample) => number) => of(last as Sample) - of(first as Sample);
 
   expect(wrong).toBe(0);
-  expect(refusals).toEqual({ BODY_LIMIT_EXCEEDED: 50 });
+  // After 64 MiB of refused bodies, they are refused unread, and the connection may end before the answer is read.
+  const {
+    BODY_LIMIT_EXCEEDED: read = 0,
+    REFUSAL_BUDGET_EXCEEDED: unread = 0,
+    ECONNRESET: cut = 0,
+    ...others
+  } = refusals;
+  expect({ all: read + unread + cut, others }).toEqual({ all: 50, others: {} });
+  expect(read).toBeGreaterThan(0);
   expect(leaked).toEqual({ fileDescriptors: 0, processes: 0 });
   expect(grown(({ heapUsed }) => heapUsed)).toBeLessThan(5_000_000);
   // The buffers of one body may wait for their collection.

@@ -29,6 +29,7 @@ const FACTS = {
   operationsPerValue: 0,
   outputOrigins: {},
   zipMap: null,
+  sequences: [],
 };
 
 /** One valid message of each kind. */

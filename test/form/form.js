@@ -23,6 +23,7 @@ const PREDICT = `mutation Predict($input: PredictInput!) {
         __typename
         ... on Classification { label score classes(first: 10) { label score } }
         ... on Regression { value unit }
+        ... on MultiClassification { targets { name label score } }
         ... on Values { values { name value unit } }
         ... on Embedding { dimensions vector }
         ... on Similarities { scores }
@@ -305,6 +306,16 @@ const ANSWERS = {
     return [element('h2', {}, title), score === null ? 'The model returns no scores.' : scores(classes)];
   },
   Regression: (answer) => [element('h2', {}, quantity(answer))],
+  MultiClassification: ({ targets }) => [
+    element(
+      'dl',
+      {},
+      ...targets.flatMap(({ name, label, score }) => [
+        element('dt', {}, name),
+        element('dd', {}, score === null ? label : `${label} (${short(score)})`),
+      ]),
+    ),
+  ],
   Values: ({ values }) => [
     element('dl', {}, ...values.flatMap((one) => [element('dt', {}, one.name), element('dd', {}, quantity(one))])),
   ],

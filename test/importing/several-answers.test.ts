@@ -10,6 +10,8 @@ const MODELS = path.resolve('test/importing/goldens/several-answers');
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
   prediction { id output { __typename
+    ... on MultiClassification { targets { name label score classes(first: 2) { label score } } }
+    ... on Classification { label score classes { label } }
     ... on Regression { value unit } ... on Values { values { name value unit } } ... on Embedding { dimensions }
     ... on Tensors { tensors { name shape } } } }
   problem { code message ... on InvalidInput { problems { path code message expected received } } } } }`;
@@ -116,4 +118,39 @@ test('a row becomes an embedding with the task feature-extraction, which then ac
   expect(signature).toMatchObject({ inputKind: 'ROW', outputType: 'Embedding', targets: [] });
   expect(prediction.output).toEqual({ __typename: 'Embedding', dimensions: 2 });
   expect(problem.problems).toEqual([expect.objectContaining({ code: 'WRONG_KIND', expected: 'row (or tensors)' })]);
+});
+
+test('several classes have the names of their targets, and their own classes', async () => {
+  const { signature } = await versionOf('classes-words');
+  const { prediction } = await predict('classes-words', signature.example);
+
+  expect(signature).toMatchObject({
+    outputType: 'MultiClassification',
+    labels: [],
+    targets: [
+      { name: 'answer', unit: null, labels: ['no', 'yes'] },
+      { name: 'level', unit: null, labels: ['high', 'low', 'mid'] },
+      { name: 'color', unit: null, labels: ['blue', 'red'] },
+    ],
+  });
+  const { targets } = prediction.output;
+  expect(targets.map(({ name }: Data) => name)).toEqual(['answer', 'level', 'color']);
+  for (const { label, score, classes } of targets) expect(classes[0]).toEqual({ label, score });
+});
+
+test('a decision tree for several targets answers with labels only: its export has no probabilities', async () => {
+  const { signature } = await versionOf('classes-tree');
+  const { prediction } = await predict('classes-tree', signature.example);
+
+  expect(prediction.output.targets).toContainEqual(expect.objectContaining({ score: null, classes: [] }));
+});
+
+test('anomalies and clusters are classes, with the labels of model.yaml and without scores of distances', async () => {
+  const anomaly = await versionOf('anomaly-forest');
+  const cluster = await versionOf('cluster-kmeans');
+  const { prediction } = await predict('cluster-kmeans', cluster.signature.example);
+
+  expect(anomaly.signature).toMatchObject({ outputType: 'Classification', labels: ['anomaly', 'normal'] });
+  expect(cluster.signature.labels).toEqual(['small', 'medium', 'large']);
+  expect(prediction.output).toMatchObject({ score: null, classes: [] });
 });

@@ -3,6 +3,7 @@ export const OUTPUT = `output {
   __typename
   ... on Classification { label score classes(first: 100) { label score } }
   ... on Regression { value unit }
+  ... on MultiClassification { targets { name label score classes(first: 100) { label score } } }
   ... on Values { values { name value unit } }
   ... on Embedding { dimensions vector vectorBase64 }
   ... on Similarities { scores }

@@ -67,6 +67,8 @@ function complaintAbout(subject: Subject, input: Input, output: Data): Complaint
       return aboutClassification(subject, input, output);
     case 'Regression':
       return Number.isFinite(output.value) ? isFine : 'a value that is not a number';
+    case 'MultiClassification':
+      return aboutTargets(subject, output);
     case 'Values':
       return aboutValues(subject, output);
     case 'Embedding':
@@ -88,6 +90,13 @@ function complaintAbout(subject: Subject, input: Input, output: Data): Complaint
     default:
       return aboutTensors(subject, input, output);
   }
+}
+
+function aboutTargets({ signature }: Subject, { targets }: Data): Complaint {
+  const names = (list: readonly Data[]) => list.map(({ name }) => name).join();
+  if (names(targets) !== names(signature.targets)) return 'classes that are not those of the targets';
+  const wrong = targets.find(({ classes }: Data) => !classes.every(({ score }: Data) => isProbability(score)));
+  return wrong ? `a score of ${wrong.name} outside 0 to 1` : isFine;
 }
 
 function aboutValues({ signature }: Subject, { values }: Data): Complaint {
