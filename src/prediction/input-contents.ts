@@ -11,6 +11,7 @@ import { imageSizeOfBase64 } from '../tasks/image-size.js';
 import { MAX_MASK_PIXELS, maskSizeOf } from '../tasks/masks.js';
 import { promptText } from '../tasks/prompts.js';
 import { taskNamed, type VersionSpec } from '../tasks/tasks.js';
+import { MAX_SIZE_WITHOUT_VALUES } from '../tasks/tensors.js';
 import { MAX_TEXT_CHARACTERS } from '../tasks/text.js';
 import { charactersTokenized, estimateTokens } from '../tasks/token-count.js';
 import { type Work, workOfImage } from '../tasks/work.js';
@@ -257,13 +258,20 @@ function contentsOfTensors(spec: VersionSpec | null, tensors: readonly unknown[]
     const sent = lengthOf(base64) + characters;
     contents.bytes += sent + 8 * values;
     contents.points += sent * POINTS_PER_BYTE + values * POINTS_PER_VALUE;
-    all += (lengthOf(base64) * BYTES_PER_CHARACTER_OF_BASE64) / bytesEach(datatype) + values;
-    for (const size of listOf(shape)) if (typeof size === 'number') largestSize = Math.max(largestSize, size);
+    const own = (lengthOf(base64) * BYTES_PER_CHARACTER_OF_BASE64) / bytesEach(datatype) + values;
+    all += own;
+    largestSize = Math.max(largestSize, largestSizeOf(listOf(shape), own));
   }
   contents.tensors = 1;
   contents.operations = operationsOf(spec, all);
   contents.outputBytes = spec ? bytesOfOutputs(spec, { values: all, largestSize }) : 0;
   return contents;
+}
+
+/** A size beyond the number of values is refused, unless another size is zero. */
+function largestSizeOf(shape: readonly unknown[], values: number): number {
+  const sizes = shape.filter((size) => typeof size === 'number');
+  return Math.min(Math.max(1, ...sizes), sizes.includes(0) ? MAX_SIZE_WITHOUT_VALUES : Math.max(1, values));
 }
 
 /** `values`: numbers, strings, lists and objects in a JSON value. `characters`: of all strings and keys. */

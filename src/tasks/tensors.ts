@@ -138,7 +138,7 @@ function checkShape(input: TensorSpec, shape: readonly number[], path: readonly 
  * Limits the memory and the time that a tensor with a dimension of zero can take: it has no values to limit it, but a
  * graph that sums over that dimension returns as many values as the other sizes have.
  */
-const MAX_SIZE_WITHOUT_VALUES = 2 ** 22;
+export const MAX_SIZE_WITHOUT_VALUES = 2 ** 22;
 
 /** The number of values, or of places for them if a dimension is zero. */
 function sizeOf(shape: readonly number[]): number {
