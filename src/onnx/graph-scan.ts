@@ -9,6 +9,7 @@
 
 import { fieldsOf, fieldText, MalformedProtobufError } from './protobuf.js';
 import { type DataFileSizes, scanTensor } from './tensor-scan.js';
+import { lostTargets } from './tree-targets.js';
 
 export const GRAPH_LIMITS = {
   maxBytes: 2 ** 31 - 1,
@@ -157,6 +158,8 @@ class GraphScanner {
     const where = `node "${shorten(node.name || node.outputs[0] || '')}" (${shorten(node.op)})`;
     if (!OPERATOR_DOMAINS.has(node.domain) && !this.#functions.has(`${node.domain}:${node.op}`))
       this.refuse(unknownDomain(where, node.domain));
+    const lost = node.op === 'TreeEnsembleRegressor' ? lostTargets(node.attributes) : null;
+    if (lost) this.refuse(`${where} ${lost}`);
     if (node.op === 'Loop') this.#checkLoop(where, node.inputs, constants);
     for (const attribute of node.attributes) this.#scanAttribute(attribute, where, depth, constants, node);
   }

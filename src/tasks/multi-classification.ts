@@ -182,9 +182,8 @@ function targetOfLabel({ facts, givenLabels }: TaskSources, target: TargetSettin
 function targetOfScores(sources: TaskSources, target: TargetSettings, output: TensorSpec): ClassTarget {
   const { facts, givenLabels, output: settings } = sources;
   const { name } = target;
-  const width = output.shape[1] ?? null;
-  if (width === null) throw new ManifestError(`the graph does not say how many classes output "${output.name}" has`);
   const own = target.labels ?? givenLabels;
+  const width = output.shape[1] ?? own.length;
   const count = width === 1 ? 2 : width;
   if (own.length > 0 && own.length !== count)
     throw new ManifestError(

@@ -1,4 +1,5 @@
 /** Several classes for an input: manifests of graphs with one label per target, and of networks with several heads. */
+import { readFileSync } from 'node:fs';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { createStore, type TestStore } from '../support/model-store.js';
 import { encodeModel, type GraphSpec, type NodeSpec } from '../support/onnx.js';
@@ -62,6 +63,11 @@ beforeAll(async () => {
   await write('no-such-output', heads(true), `targets: [{ name: a, output: shape }, b]\n${FIVE}`);
   await write('three-targets', POSITIVES, `targets: [a, b, c]\n${columns(2)}`);
   await write('same-name', heads(true), `targets: [a, a]\n${FIVE}`);
+  const words = readFileSync('test/importing/goldens/several-answers/classes-words/1/model.onnx');
+  const ofWords = (answers: string) =>
+    `${TASK}targets: [{ name: answer, labels: [${answers}] }, level, color]\n${columns(4)}`;
+  await store.write('three-answers', { '1/model.onnx': words, 'model.yaml': ofWords('a, b, c') });
+  await store.write('other-order', { '1/model.onnx': words, 'model.yaml': ofWords('"yes", "no"') });
   app = await startTestApp({ modelStore: store.folder, workers: 1 });
 });
 afterAll(async () => {
@@ -129,6 +135,9 @@ test('targets that do not fit the graph fail the version, and the reason says wh
     'too-few-labels': 'model.yaml: target "color" has 2 labels, but output "color" has scores for 3 classes',
     'no-such-output': 'model.yaml: target "a" needs output, the name of one of the graph\'s outputs: color, size',
     'three-targets': 'model.yaml: the number of targets is 3, but output "label" has 2 labels for each input',
+    'three-answers': 'model.yaml: target "answer" has 3 labels, but the graph has 2 classes for it: no, yes',
+    'other-order':
+      'model.yaml: the labels of target "answer" are in another order than the graph\'s classes: remove them, or list them as no, yes',
     'same-name': 'model.yaml: target "a" is listed twice',
   });
 });

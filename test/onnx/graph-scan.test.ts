@@ -301,3 +301,28 @@ test('never throws on files with a changed byte or a missing end', () => {
 
   expect(refused).toBeGreaterThan(1_500);
 });
+
+test('trees of several targets that were all given to the first one are refused', () => {
+  const trees = (ids: readonly number[]) =>
+    encodeModel({
+      inputs: [{ name: 'x', type: 'FP32', shape: ['N', 2] }],
+      outputs: [{ name: 'y', type: 'FP32', shape: ['N', 3] }],
+      nodes: [
+        {
+          op: 'TreeEnsembleRegressor',
+          domain: 'ai.onnx.ml',
+          inputs: ['x'],
+          outputs: ['y'],
+          attributes: [
+            { name: 'n_targets', int: 3 },
+            { name: 'target_ids', ints: ids },
+          ],
+        },
+      ],
+    });
+
+  expect(scanGraph(trees([0, 1, 2]))).toEqual([]);
+  expect(scanGraph(trees([0, 0, 0]))).toEqual([
+    'node "y" (TreeEnsembleRegressor) has 3 targets, but all of its trees are of the first one, so that its numbers are wrong: export one model for each target, such as MultiOutputRegressor of scikit-learn around XGBRegressor, and join the graphs',
+  ]);
+});
