@@ -28,7 +28,8 @@ beforeAll(async () => {
       await store.write('forms', { [`${number}/model${variant}.onnx`]: heavyModel(10 * number + variant.length, 100) });
   await store.write('other', { '1/model.onnx': encodeModel(identity('index', 'INT64', ['N'])) });
   for (const model of ['m', 'forms', 'other'])
-    await store.write(model, { 'model.yaml': `example: ${JSON.stringify(EXAMPLE)}` });
+    // One input at a time, so that a hundred of them are a queue that is worth another copy.
+    await store.write(model, { 'model.yaml': `example: ${JSON.stringify(EXAMPLE)}\nmaxBatch: 1` });
   app = await startTestApp({ modelStore: store.folder, workers: 2 });
 });
 afterEach(() => disarmFault());
