@@ -60,8 +60,8 @@ test('the best match comes first', async () => {
   expect((await names({ search: 'number 7' }))[0]).toBe('m007');
 });
 
-test('a word repeated a thousand times counts once', async () => {
-  expect(await names({ search: 'Apples '.repeat(1_000) })).toEqual(await names({ search: 'apples' }));
+test('a word repeated two hundred times counts once', async () => {
+  expect(await names({ search: 'Apples '.repeat(200) })).toEqual(await names({ search: 'apples' }));
 });
 
 test('a search and a filter can be combined', async () => {
