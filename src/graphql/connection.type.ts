@@ -10,7 +10,7 @@ export const FIRST = `Number of items per page, 1 to ${MAX_PAGE_SIZE}. Other val
 export const AFTER = 'Cursor to continue from: `pageInfo.endCursor` of the previous page. Omit it for the first page.';
 
 /** A count of a list reads its rows, up to a maximum. */
-const COUNT_POINTS = 50;
+const COUNT_POINTS = 10;
 const PAGE_INFO = 'Whether more items follow, and the cursor to continue from.';
 
 @ObjectType({ description: PAGE_INFO, simpleResolvers: true })
@@ -62,7 +62,7 @@ export function connectionOf<T extends object>(Node: ClassType<T>) {
 
     @Cost({ points: COUNT_POINTS })
     @Field(() => Int, {
-      description: `Number of items in the whole list, at most ${MAX_COUNT.toLocaleString('en')}; see \`totalCountCapped\`. Counted only if selected, which adds 50 to the cost of each page.`,
+      description: `Number of items in the whole list, at most ${MAX_COUNT.toLocaleString('en')}; see \`totalCountCapped\`. Counted only if selected, which adds 10 to the cost of each page.`,
     })
     async totalCount(): Promise<number> {
       return (await this.page.total()).count;

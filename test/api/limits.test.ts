@@ -69,8 +69,8 @@ test('a count adds to the cost once per page, however many elements the page has
 
   expect(counted - page).toBeGreaterThan(200);
   expect(counted - page).toBeLessThan(300);
-  expect(nested).toBe(1 + 10 * (1 + 5) + 1);
-  expect(hidden).toBe(1 + 2 * 5 + 1);
+  expect(nested).toBe(1 + 10 * (1 + 10) + 1);
+  expect(hidden).toBe(1 + 2 * 10 + 1);
 });
 
 test('a cost depends on the declared variables only', async () => {
