@@ -39,7 +39,9 @@ export interface App {
 /** How long a stop waits for requests in flight, at first for their answers, then for the inputs that they wait for. */
 const GRACE_MS = 5_000;
 
-/** `onServing`: called when requests can be answered, although the import may take longer, with a function that stops it all. */
+/**
+ * `onServing`: called with a function that stops the server, as soon as requests can be answered; the import may take longer.
+ */
 export async function startApp(
   config: Config,
   log: Logger,

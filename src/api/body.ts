@@ -2,9 +2,9 @@
  * Reads the bodies of requests: bounded in size, values, depth and time, and all of them together in bytes.
  *
  * A body that will be refused anyway is not read. Every other body is scanned as it arrives, unless it is small and arrives
- * in one piece; a body that exceeds a limit is refused with the chunk that exceeds it, and the rest is neither kept nor parsed. An
- * accepted body is parsed on the event loop: to hand the result over from a thread takes several times as long as to parse it.
- * What is not tiny is parsed in turns.
+ * in one piece; a body that exceeds a limit is refused with the chunk that exceeds it, and the rest is neither kept nor
+ * parsed. An accepted body is parsed on the event loop: to hand the result over from a thread takes several times as long as
+ * to parse it. What is not tiny is parsed in turns.
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';

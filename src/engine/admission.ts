@@ -17,8 +17,8 @@ export const MAX_QUEUED_BYTES = 256 * 2 ** 20;
 const WAIT_MARGIN = 1.15;
 /**
  * A wait of this length keeps the workers busy: one batch runs while the next one is formed, and a run is planned to take
- * 200 ms at most. A longer queue helps only to absorb a burst. During an overload, a longer queue delays every answer, answers
- * no additional input, and lasts for a whole deadline after the overload ends.
+ * 200 ms at most. A longer queue helps only to absorb a burst. During an overload, a longer queue delays every answer,
+ * answers no additional input, and lasts for a whole deadline after the overload ends.
  */
 const SHORT_WAIT_MS = 400;
 /** After its last refusal, a version counts as overloaded for this long. */

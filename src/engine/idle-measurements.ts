@@ -2,8 +2,9 @@
  * Measures how long loaded versions take by batch size, while the engine is idle: see `latency-curve.ts`.
  *
  * A measuring batch is sent only if no request has arrived for a second, nothing is queued or imported, and no worker runs
- * or loads anything. Sizes that might make the worker exceed its memory are left out. There is at most one of them in the whole engine, and it is planned to run for at most 200 ms: an input that
- * arrives meanwhile waits at most for that one, and none follows it. The result is stored when the curve is complete.
+ * or loads anything. Sizes that might make the worker exceed its memory are left out. There is at most one measuring batch in
+ * the whole engine, and it is planned to run for at most 200 ms: an input that arrives meanwhile waits at most for that one,
+ * and none follows it. The result is stored when the curve is complete.
  */
 import type { Logger } from 'pino';
 import { checkInput, type Item } from '../tasks/tasks.js';

@@ -3,8 +3,8 @@
  * and replaces processes, and tracks which versions each of them has loaded.
  *
  * A worker gets work only after it has sent `ready`. When one exits, the spare, which has the most valuable versions
- * loaded, takes its place and a new spare starts. If processes keep failing at startup, restarts back off exponentially to one
- * every 5 s, without a limit on their number.
+ * loaded, takes its place and a new spare starts. If processes keep failing at startup, restarts back off exponentially
+ * to one every 5 s, without a limit on their number.
  */
 import { mkdir, rm } from 'node:fs/promises';
 import type { Logger } from 'pino';

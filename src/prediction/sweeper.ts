@@ -21,7 +21,7 @@ const DAY_MS = 24 * 3_600_000;
 const EVERY_MS = 3_600_000;
 const ROWS_A_STEP = 500;
 const MODELS_A_STEP = 100;
-/** A blob younger than this may belong to a prediction that is being written: requests take at most their deadline, an hour. */
+/** A blob younger than this may belong to a prediction that is being written: a deadline is at most an hour. */
 const YOUNG_MS = 3_600_000;
 
 interface SweeperParts {
