@@ -27,8 +27,8 @@ beforeAll(async () => {
     for (const number of [1, 2])
       await store.write('forms', { [`${number}/model${variant}.onnx`]: heavyModel(10 * number + variant.length, 100) });
   await store.write('other', { '1/model.onnx': encodeModel(identity('index', 'INT64', ['N'])) });
+  // One input at a time, so that a hundred of them are a queue that is worth another copy.
   for (const model of ['m', 'forms', 'other'])
-    // One input at a time, so that a hundred of them are a queue that is worth another copy.
     await store.write(model, { 'model.yaml': `example: ${JSON.stringify(EXAMPLE)}\nmaxBatch: 1` });
   app = await startTestApp({ modelStore: store.folder, workers: 2 });
 });
