@@ -1,5 +1,5 @@
 /**
- * How a field states its price, where the defaults of `api/cost-plan.ts` do not fit.
+ * How a field states its price, where the defaults of `api/field-price.ts` do not fit.
  *
  * A point is about 50 µs of work. Prices are upper bounds that depend only on the document, its variables and the
  * versions that it names.
