@@ -24,14 +24,14 @@ export class Discarding {
   rest(request: IncomingMessage): void {
     if (request.complete || request.destroyed || this.#requests.has(request)) return;
     this.#requests.add(request);
-    const { socket } = request;
-    const caller = this.#callerOf(socket);
-    const timer = setTimeout(() => socket.destroy(), DISCARD_MS).unref();
+    const caller = this.#callerOf(request.socket);
+    // Destroying an incomplete request closes its connection.
+    const timer = setTimeout(() => request.destroy(), DISCARD_MS).unref();
     request.once('close', () => clearTimeout(timer));
     request.on('data', (chunk: Buffer) => {
       const now = performance.now();
       this.#refused.add(caller, chunk.length, now);
-      if (this.#refused.waitMs(caller, now) > 0) socket.destroy();
+      if (this.#refused.waitMs(caller, now) > 0) request.destroy();
     });
     request.resume();
   }
