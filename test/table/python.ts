@@ -1,0 +1,48 @@
+/** Runs the Python modules that make the cases, each in an environment with the pins of its family. */
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+
+const HERE = import.meta.dirname;
+/** Ignored by git; environments and cases stay there for the next run. */
+export const CACHE = path.join(HERE, '.cache');
+
+/** The families: those with a file of requirements. */
+export function families(): string[] {
+  return readdirSync(HERE).flatMap((file) => /^requirements-(\w+)\.txt$/.exec(file)?.[1] ?? []);
+}
+
+/** Writes the cases of a family, and returns the folder that has them: `<kind>/<case>/`. @throws Error */
+export async function buildCases(family: string): Promise<string> {
+  const folder = path.join(CACHE, 'cases', family);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const python = process.env['TABLE_PYTHON'] ?? (await environmentOf(family));
+  const code = 'import importlib, pathlib, sys; importlib.import_module(sys.argv[1]).build(pathlib.Path(sys.argv[2]))';
+  await run(python, ['-B', '-c', code, family, folder]);
+  return folder;
+}
+
+/** The Python of an environment with the family's requirements. Families with the same requirements share one. */
+async function environmentOf(family: string): Promise<string> {
+  const requirements = path.join(HERE, `requirements-${family}.txt`);
+  const digest = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 12);
+  const folder = path.join(CACHE, `environment-${digest}`);
+  const python = path.join(folder, 'bin/python');
+  const finished = path.join(folder, 'finished');
+  if (existsSync(finished)) return python;
+  console.log(`installing ${path.basename(requirements)} …`);
+  await run(process.env['PYTHON'] ?? 'python3', ['-m', 'venv', '--clear', folder]);
+  await run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirements]);
+  writeFileSync(finished, '');
+  return python;
+}
+
+async function run(command: string, args: readonly string[]): Promise<void> {
+  const env = { ...process.env, OMP_NUM_THREADS: '1', PYTHONHASHSEED: '0' };
+  const child = spawn(command, args, { cwd: HERE, env, stdio: ['ignore', 'inherit', 'inherit'] });
+  const [code] = await once(child, 'exit');
+  if (code !== 0) throw new Error(`${[command, ...args].join(' ')} ended with ${code}`);
+}
