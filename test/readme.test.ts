@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { LIMITS } from '#src/api/limits.js';
 import { ProblemCodeEnum } from '#src/graphql/problem.type.js';
+import { MAX_FILE_BYTES } from '#src/tasks/bytes.js';
 import { MAX_SENTENCES } from '#src/tasks/embedding.js';
 import { MAX_OUTPUT_BYTES } from '#src/tasks/tensor-outputs.js';
 import { MAX_TEXT_CHARACTERS } from '#src/tasks/text.js';
@@ -157,6 +158,7 @@ test('the table of limits has the limits in force', () => {
   // Limits of inputs that are not in LIMITS.
   const others: [string, string][] = [
     ['text', `${MAX_TEXT_CHARACTERS.toLocaleString('en')} characters`],
+    ['file in `bytes`', `${MAX_FILE_BYTES / 2 ** 20} MiB`],
     ['sentences in `similarity`', String(MAX_SENTENCES)],
     ['outputs of a graph for one input of tensors, together', `${MAX_OUTPUT_BYTES / 2 ** 20} MiB`],
   ];

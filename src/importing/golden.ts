@@ -45,6 +45,9 @@ const expectationSchema = z.strictObject({
     .nullable()
     .optional(),
   fillings: z.array(z.object({ token: z.number(), text: z.string(), score: z.number() })).optional(),
+  text: z.string().optional(),
+  /** Of `text`. */
+  score: z.number().optional(),
   /** Null stands for NaN. Strings are for "Infinity", "-Infinity", BYTES and whole numbers beyond 2^53. */
   tensors: z.record(z.string(), z.array(z.union([z.number(), z.string(), z.null()]))).optional(),
 });
@@ -148,6 +151,8 @@ export function goldenDifference(
       return answerDifference(answer, expect.answer, tolerance);
     case 'fillings':
       return fillingsDifference(answer, expect.fillings, tolerance);
+    case 'text':
+      return textDifference(answer, expect, tolerance);
     case 'tensors':
       return tensorsDifference(answer, expect.tensors, tolerance);
   }
@@ -325,6 +330,17 @@ function fillingsDifference(
     if (difference) return difference;
   }
   return null;
+}
+
+function textDifference(
+  { text, score }: AnswerOf<'text'>,
+  expect: Pick<Expectation, 'text' | 'score'>,
+  tolerance: Tolerance,
+): string | null {
+  if (expect.text === undefined) return 'expect has no text';
+  if (text !== expect.text) return `text is ${JSON.stringify(text)}, expected ${JSON.stringify(expect.text)}`;
+  if (expect.score === undefined) return null;
+  return score === null ? 'there is no score' : numberDifference('score', expect.score, score, tolerance);
 }
 
 function tensorsDifference(

@@ -4,6 +4,7 @@ import { DATATYPES } from '../tasks/datatypes.js';
 import { isMask } from '../tasks/image.js';
 import type { ImageSpec, PadSpec, TensorSpec } from '../tasks/spec.js';
 import { shapeText } from '../tasks/tensors.js';
+import { MAX_LINE_WIDTH } from '../tasks/work.js';
 import type { HuggingFaceFiles } from './hugging-face.js';
 import type { ModelYaml } from './manifest.js';
 import { imageSpecOfPreprocessor, type Preprocessor } from './preprocessor.js';
@@ -152,11 +153,15 @@ function resizeOfYaml({ size, fit, pad }: ImageYaml, graph: GraphSize, layout: L
     if (size) throw new ManifestError('model.yaml: image.size and image.fit: none exclude each other; remove one');
     return null;
   }
-  if (size && 'shortest_edge' in size) {
+  if (size && !('width' in size)) {
     if (fit === 'letterbox')
       throw new ManifestError(
-        'model.yaml: image.fit: letterbox needs image.size with width and height, not shortest_edge',
+        'model.yaml: image.fit: letterbox needs image.size with width and height: remove fit, or set both',
       );
+    if ('height' in size) {
+      const { height, min_width: minWidth = 1, max_width: maxWidth = MAX_LINE_WIDTH } = size;
+      return { kind: 'height', height, minWidth, maxWidth };
+    }
     return { kind: 'shortest', edge: size.shortest_edge, longest: size.longest_edge ?? null };
   }
   const exact = size ?? (graph.width && graph.height ? { width: graph.width, height: graph.height } : null);
@@ -171,7 +176,8 @@ function resizeOfYaml({ size, fit, pad }: ImageYaml, graph: GraphSize, layout: L
 }
 
 function padOfYaml({ fit, pad }: ImageYaml, resize: ImageSpec['resize'], graph: GraphSize): PadSpec | null {
-  if (!pad && fit !== 'letterbox') return null;
+  if (!pad && fit !== 'letterbox' && resize?.kind !== 'height') return null;
+  if (resize?.kind === 'height') return padOfLine(pad, resize);
   const { width, height } = graph;
   const own = resize?.kind === 'inside' ? resize : width && height ? { width, height } : null;
   const size = pad?.size ?? own;
@@ -193,8 +199,20 @@ function padOfYaml({ fit, pad }: ImageYaml, resize: ImageSpec['resize'], graph: 
   };
 }
 
+/** Lines are padded at the right, to their least width. */
+function padOfLine(pad: ImageYaml['pad'], { height, minWidth }: Extract<ImageSpec['resize'], { kind: 'height' }>) {
+  if (pad?.size || pad?.position === 'center')
+    throw new ManifestError(
+      'model.yaml: an image with size.height and size.min_width is padded at the right to that width: remove size and position from image.pad',
+    );
+  const level = pad?.value ?? pad?.color ?? 0;
+  return { width: minWidth, height, level, ...(pad?.value === undefined ? {} : { isNormalized: true as const }) };
+}
+
 /** The largest sides of a resized image; null if they are not limited. */
-function sidesAtMost(resize: NonNullable<ImageSpec['resize']>): { width: number; height: number } | null {
+function sidesAtMost(
+  resize: Exclude<ImageSpec['resize'], null | { kind: 'height' }>,
+): { width: number; height: number } | null {
   if (resize.kind !== 'shortest') return resize;
   return resize.longest === null ? null : { width: resize.longest, height: resize.longest };
 }
@@ -231,7 +249,8 @@ function isIn([least, most]: readonly [bigint, bigint], value: number): boolean 
 }
 
 function checkImageSize(spec: ImageSpec, graph: GraphSize, input: TensorSpec): void {
-  const size = spec.pad ?? spec.crop ?? (spec.resize?.kind === 'exact' ? spec.resize : null);
+  const isLine = spec.resize?.kind === 'height' && spec.resize.minWidth < spec.resize.maxWidth;
+  const size = isLine ? null : (spec.pad ?? spec.crop ?? (spec.resize?.kind === 'exact' ? spec.resize : null));
   const shape = `input "${input.name}" has shape ${shapeText(input.shape)}`;
   const channels = spec.color === 'grey' ? 1 : 3;
   const tooShort = [spec.mean, spec.std].find((list) => list.length < channels);
@@ -240,7 +259,9 @@ function checkImageSize(spec: ImageSpec, graph: GraphSize, input: TensorSpec): v
       `image_mean and image_std in model.yaml or preprocessor_config.json need ${channels} values, one per channel; one of them has ${tooShort.length}`,
     );
   if (!size) {
-    if (graph.width === null && graph.height === null && graph.values === null) return;
+    const isHeightFree =
+      graph.height === null || (spec.resize?.kind === 'height' && spec.resize.height === graph.height);
+    if (graph.width === null && isHeightFree && graph.values === null) return;
     throw new ManifestError(
       `images keep their aspect ratio, so that their sizes differ, but ${shape}: set image.size with width and height in model.yaml`,
     );

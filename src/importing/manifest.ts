@@ -8,9 +8,11 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { MODEL_NAME } from '../catalog/ref.js';
 import { ManifestError } from '../errors.js';
-import { BOX_FORMATS, BOX_UNITS, RESAMPLE_NAMES, type Widget, YOLO_LAYOUTS } from '../tasks/spec.js';
+import { MAX_BYTES_READ } from '../tasks/bytes.js';
+import { BLANKS, BOX_FORMATS, BOX_UNITS, RESAMPLE_NAMES, type Widget, YOLO_LAYOUTS } from '../tasks/spec.js';
 import { MAX_TARGETS } from '../tasks/targets.js';
 import { recognizeTask, TASKS, type TaskName } from '../tasks/tasks.js';
+import { MAX_LINE_WIDTH } from '../tasks/work.js';
 import { type Card, readCard, splitFrontMatter } from './card.js';
 import { readHuggingFaceFiles } from './hugging-face.js';
 import { parseWith, readText } from './store-file.js';
@@ -43,6 +45,11 @@ const sizeSchema = z.strictObject({ width: edgeSchema, height: edgeSchema });
 /** Keeps the aspect ratio. The longer side gets `longest_edge` at most. */
 const shortestEdgeSchema = z.strictObject({ shortest_edge: edgeSchema, longest_edge: edgeSchema.optional() });
 
+/** Keeps the aspect ratio at this height. A smaller width is padded, a larger one squeezed. */
+const lineSchema = z
+  .strictObject({ height: edgeSchema, min_width: edgeSchema.optional(), max_width: edgeSchema.optional() })
+  .refine(({ min_width = 1, max_width = MAX_LINE_WIDTH }) => min_width <= max_width, 'min_width exceeds max_width');
+
 /** One number, or one each for red, green and blue. */
 const perColor = (number: z.ZodNumber) => z.union([number, z.tuple([number, number, number])]);
 
@@ -60,7 +67,7 @@ const padSchema = z
 
 const imageSchema = z.strictObject({
   /** The size of the graph's input by default. */
-  size: z.union([sizeSchema, shortestEdgeSchema]).nullable().default(null),
+  size: z.union([sizeSchema, shortestEdgeSchema, lineSchema]).nullable().default(null),
   /** `fill` changes the aspect ratio; `letterbox` keeps it and pads the rest; `none` does not resize. */
   fit: z.enum(['fill', 'letterbox', 'none']).default('fill'),
   pad: padSchema.optional(),
@@ -73,6 +80,20 @@ const imageSchema = z.strictObject({
   image_mean: z.array(z.number()).default([0, 0, 0]),
   image_std: z.array(z.number().refine((x) => x !== 0, 'must not be 0')).default([1, 1, 1]),
 });
+
+/** What the graph reads of a file. Sizes are in bytes. */
+const bytesSchema = z
+  .strictObject({
+    begin: z.int().min(0).max(MAX_BYTES_READ).default(0),
+    end: z.int().min(0).max(MAX_BYTES_READ).default(0),
+    padding: z.int().default(0),
+    stripWithin: z.int().min(1).max(MAX_BYTES_READ).optional(),
+  })
+  .refine(({ begin, end }) => begin + end > 0, 'begin or end must be at least 1')
+  .refine(
+    ({ begin, end, stripWithin = MAX_BYTES_READ }) => stripWithin >= Math.max(begin, end),
+    'stripWithin must be at least begin and end',
+  );
 
 /** Which outputs of the graph to read, and how. Each task uses some of these keys. */
 const outputSchema = z.strictObject({
@@ -95,6 +116,7 @@ const outputSchema = z.strictObject({
   threshold: z.number().min(0).max(1).optional(),
   iou: z.number().min(0).max(1).optional(),
   hypothesisTemplate: z.string().includes('{}').optional(),
+  blank: z.enum(BLANKS).optional(),
 });
 
 /** One of several numbers or classes that the model predicts: its name, or its name and more. */
@@ -134,6 +156,7 @@ const modelYamlSchema = z.strictObject({
   targets: z.array(targetSchema).min(1).max(MAX_TARGETS).optional(),
   columns: z.array(columnSchema).default([]),
   image: imageSchema.nullable().default(null),
+  bytes: bytesSchema.optional(),
   output: outputSchema.default({}),
   tokens: tokensSchema.default({}),
   example: z.record(z.string(), z.unknown()).nullable().default(null),

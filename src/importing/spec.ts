@@ -9,6 +9,7 @@ import type { GraphFacts, TaskSources } from '../tasks/sources.js';
 import type { Activation, SpecBase, TensorSpec } from '../tasks/spec.js';
 import { inputsOf, PLAIN_TASK, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { shapeText } from '../tasks/tensors.js';
+import { bytesSpecOf } from './bytes-spec.js';
 import { columnsOf, firstDuplicate } from './columns.js';
 import { exampleOf } from './example.js';
 import { defaultLabels, type HuggingFaceFiles, labelsOfConfig } from './hugging-face.js';
@@ -109,6 +110,7 @@ function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
             }),
           )
         : null,
+    ...(part === 'bytes' && attempt(() => ({ bytes: bytesSpecOf(manifest.yaml, facts.inputs) }))),
     text:
       !hasRows && (part === 'text' || part === 'tokens') ? attempt(() => textSpecOf(sources, { part, ...task })) : null,
   };

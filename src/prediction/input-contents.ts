@@ -8,6 +8,7 @@
 import { DATATYPES } from '../tasks/datatypes.js';
 import { MAX_IMAGE_PIXELS, splitDataUrl } from '../tasks/image.js';
 import { imageSizeOfBase64 } from '../tasks/image-size.js';
+import { MAX_STEPS } from '../tasks/image-to-text.js';
 import { MAX_MASK_PIXELS, maskSizeOf } from '../tasks/masks.js';
 import { promptText } from '../tasks/prompts.js';
 import { taskNamed, type VersionSpec } from '../tasks/tasks.js';
@@ -28,6 +29,8 @@ const POINTS_PER_GRAPH_MEGAPIXEL = 256;
  * where the resizing of images was three times slower than usual.
  */
 const POINTS_PER_MILLION_MASK_VALUES = 150;
+/** Of a score of a character, of which each step has one for each character. */
+const POINTS_PER_MILLION_CHARACTER_SCORES = 60;
 /** Of a token that the graph reads, besides the operations of the graph. */
 const POINTS_PER_TOKEN = 0.05;
 /** Of a text that is tokenized. */
@@ -104,6 +107,7 @@ function measureOf(spec: VersionSpec | null): Measure {
     ['row', once((row) => contentsOfRow(spec, row))],
     ['series', once((series) => contentsOfSeries(spec, recordOf(series)['values']))],
     ['image', once((image) => contentsOfImage(spec, recordOf(image)['base64']))],
+    ['bytes', (file) => contentsOfFile(spec, file)],
     ['tensors', once((tensors) => contentsOfTensors(spec, listOf(tensors)))],
     ['question', once((question) => contentsOfQuestion(spec, recordOf(question)))],
     ['similarity', once(similarityMeasure(spec))],
@@ -236,6 +240,17 @@ function contentsOfImage(spec: VersionSpec | null, base64: unknown): Contents {
     (work / 1e6) * POINTS_PER_GRAPH_MEGAPIXEL;
   contents.operations = operationsOf(spec, work * valuesPerPixel(spec));
   if (spec && mayAnswer(spec, 'masks')) contents.points += pointsOfMasks(spec, base64);
+  if (spec && mayAnswer(spec, 'text')) contents.points += pointsOfReading(spec, work);
+  return contents;
+}
+
+/** Of a file, only the parts that the graph reads are sent to a worker. */
+function contentsOfFile(spec: VersionSpec | null, file: unknown): Contents {
+  const contents = new Contents();
+  const { begin = 0, end = 0 } = spec?.bytes ?? {};
+  contents.bytes = lengthOf(file);
+  contents.points = contents.bytes * POINTS_PER_BYTE + (begin + end) * POINTS_PER_VALUE;
+  contents.operations = operationsOf(spec, begin + end);
   return contents;
 }
 
@@ -246,6 +261,16 @@ function pointsOfMasks({ labels }: VersionSpec, base64: unknown): number {
   const size = typeof base64 === 'string' ? imageSizeOfBase64(splitDataUrl(base64).base64) : null;
   const { width, height } = maskSizeOf(size ?? LARGEST_MASK, labels.length);
   return ((width * height * labels.length) / 1e6) * POINTS_PER_MILLION_MASK_VALUES;
+}
+
+/** Columns of pixels for which a graph scores the characters once: 8 in those of PaddleOCR. */
+const COLUMNS_PER_STEP = 4;
+
+/** Of the best character in each step. */
+function pointsOfReading({ labels, image }: VersionSpec, pixels: number): number {
+  const height = image?.resize?.kind === 'height' ? image.resize.height : 1;
+  const steps = Math.min(MAX_STEPS, pixels / height / COLUMNS_PER_STEP);
+  return ((steps * labels.length) / 1e6) * POINTS_PER_MILLION_CHARACTER_SCORES;
 }
 
 function contentsOfTensors(spec: VersionSpec | null, tensors: readonly unknown[]): Contents {

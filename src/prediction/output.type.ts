@@ -8,12 +8,16 @@ import { Sized } from '../graphql/sized.js';
 import type { Answer, AnswerOf, ClassifiedTarget } from '../tasks/answer.js';
 import { MAX_OBJECTS, MIN_SCORE } from '../tasks/boxes.js';
 import { MAX_FILLINGS } from '../tasks/fill-mask.js';
+import { MAX_STEPS } from '../tasks/image-to-text.js';
 import { indexOfHighest } from '../tasks/scores.js';
 import { MAX_DOCUMENTS } from '../tasks/text-ranking.js';
 import { Masks } from './mask.type.js';
 import { AnswerType, Tokens } from './span.type.js';
 import { BYTES_PER_NUMBER, base64Of, Tensor, Tensors } from './tensor.type.js';
 import { Values } from './values.type.js';
+
+/** In UTF-8, of most characters that are recognized in images. */
+const BYTES_PER_CHARACTER = 3;
 
 /** As many elements as an argument asks for, or as the answer may have. */
 function leastOf(argument: string, most: (prediction: PredictionSize) => number) {
@@ -306,6 +310,19 @@ export class Ranking {
   }
 }
 
+@ObjectType('Text', { simpleResolvers: true, description: 'Text that was recognized in an image.' })
+export class TextType {
+  @Cost({ bytes: BYTES_PER_CHARACTER * MAX_STEPS })
+  @Field(() => String, { nullable: true, description: 'Recognized text, never null; empty if none was recognized.' })
+  text!: string;
+
+  @Field(() => Float, {
+    nullable: true,
+    description: 'Mean probability of the characters, from 0 to 1; null if `text` is empty.',
+  })
+  score!: number | null;
+}
+
 export const Output = createUnionType({
   name: 'Output',
   description: "Answer of a model. Its type depends on the version's task.",
@@ -323,6 +340,7 @@ export const Output = createUnionType({
       Tokens,
       AnswerType,
       Fillings,
+      TextType,
       Tensors,
     ] as const,
 });
@@ -354,6 +372,8 @@ export function outputOf(answer: Answer, labels: readonly string[]): typeof Outp
       return create(AnswerType, { text: answer.text, score: answer.score, start: answer.start, end: answer.end });
     case 'fillings':
       return new Fillings(answer);
+    case 'text':
+      return create(TextType, { text: answer.text, score: answer.score });
     case 'tensors':
       return create(Tensors, { tensors: answer.tensors.map((tensor) => new Tensor(tensor)) });
   }

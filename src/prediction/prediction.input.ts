@@ -2,6 +2,7 @@ import { Directive, Field, InputType, Int } from 'type-graphql';
 import type { PriorityName } from '../engine/queue.js';
 import { enumOf } from '../graphql/enum.type.js';
 import { Base64, DateTime, JSONObject, JSONValue, VersionRef } from '../graphql/scalars.js';
+import { MAX_FILE_BYTES } from '../tasks/bytes.js';
 import { MAX_SENTENCES } from '../tasks/embedding.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 import { MAX_SERIES_VALUES } from '../tasks/series.js';
@@ -184,9 +185,15 @@ export class ModelInput implements Missing<TaskInput, ModelInput> {
 
   @Field(() => ImageInput, {
     nullable: true,
-    description: 'Image, for image classification, object detection and image embedding.',
+    description: 'Image, for the tasks that read images.',
   })
   image?: ImageInput | null;
+
+  @Field(() => Base64, {
+    nullable: true,
+    description: `File as base64, or as a base64 \`data:\` URL, for file classification; at most ${MAX_FILE_BYTES / 1_048_576} MiB.`,
+  })
+  bytes?: string | null;
 
   @Field(() => [TensorInput], { nullable: true, description: 'One tensor for each of `signature.inputs`.' })
   tensors?: TensorInput[] | null;

@@ -114,6 +114,13 @@ export type Answer = { readonly isTruncated?: true } & (
   | { readonly kind: 'fillings'; readonly items: readonly Filling[] }
   /** Classes of pixels that occur in the image, in the order of the labels. The size of the masks is in pixels. */
   | { readonly kind: 'masks'; readonly width: number; readonly height: number; readonly items: readonly Mask[] }
+  | {
+      /** Text recognized in an image. */
+      readonly kind: 'text';
+      readonly text: string;
+      /** Mean probability of the characters, 0 to 1; null if the text is empty. */
+      readonly score: number | null;
+    }
   | { readonly kind: 'tensors'; readonly tensors: readonly TensorData[] }
 );
 /** The GraphQL type of each kind, in the union `Output`. */
@@ -130,6 +137,7 @@ export const OUTPUT_TYPES: Readonly<Record<Answer['kind'], string>> = {
   tokens: 'Tokens',
   answer: 'Answer',
   fillings: 'Fillings',
+  text: 'Text',
   tensors: 'Tensors',
 };
 

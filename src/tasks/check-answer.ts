@@ -76,6 +76,7 @@ const FIELDS: Readonly<Record<Answer['kind'], Check>> = {
   }),
   answer: record({ text: orNull(isText), score: isNumber, start: orNull(isCount), end: orNull(isCount) }),
   fillings: record({ items: listOf(record({ token: isCount, text: isText, score: isNumber, sequence: isText })) }),
+  text: record({ text: isText, score: orNull(isNumber) }),
   tensors: record({ tensors: listOf(isTensor) }),
 };
 

@@ -1,6 +1,6 @@
 /** What the importer passes to a task, so that the task can find out what the outputs of the graph mean. */
 import { ManifestError } from '../errors.js';
-import type { Activation, BoxFormat, BoxUnit, Pooling, TensorSpec, YoloLayout } from './spec.js';
+import type { Activation, Blank, BoxFormat, BoxUnit, Pooling, TensorSpec, YoloLayout } from './spec.js';
 import { shapeText } from './tensors.js';
 
 /** Facts read from the ONNX file. */
@@ -57,6 +57,7 @@ export interface OutputSettings {
   readonly threshold?: number | undefined;
   readonly iou?: number | undefined;
   readonly hypothesisTemplate?: string | undefined;
+  readonly blank?: Blank | undefined;
 }
 
 /** One of `targets` of model.yaml: a number or a class that the model predicts for an input. */

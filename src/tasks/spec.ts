@@ -69,6 +69,11 @@ export interface ImageSpec {
     | { readonly kind: 'shortest'; readonly edge: number; readonly longest: number | null; readonly multiple?: number }
     /** Keeps the aspect ratio: as large as fits into `width` and `height`. Sides are truncated, or rounded. */
     | { readonly kind: 'inside'; readonly width: number; readonly height: number; readonly rounds?: true }
+    /**
+     * Keeps the aspect ratio at a fixed height, as for lines of text. A width below `minWidth` is padded at the right; one
+     * above `maxWidth` is squeezed.
+     */
+    | { readonly kind: 'height'; readonly height: number; readonly minWidth: number; readonly maxWidth: number }
     | null;
   readonly resample: ResampleName;
   /** The version of Pillow whose order of passes applies. Absent in specs of earlier releases: that of Pillow 12. */
@@ -91,6 +96,19 @@ export interface DataFile {
   readonly location: string;
   readonly sha256: string;
   readonly sizeBytes: number;
+}
+
+/** What is read of a file, in bytes: its beginning and its end, each padded if the file is shorter. */
+export interface BytesSpec {
+  readonly begin: number;
+  readonly end: number;
+  /** The value for a missing byte: to the right of a short beginning, and to the left of a short end. */
+  readonly padding: number;
+  /**
+   * Number of bytes at the beginning, and at the end, from which whitespace is removed at the outside before they are read;
+   * null if none is removed.
+   */
+  readonly stripWithin: number | null;
 }
 
 /** How a text is tokenized. Null in the spec if the graph itself takes strings. */
@@ -155,6 +173,10 @@ export type BoxFormat = (typeof BOX_FORMATS)[number];
 export const BOX_UNITS = ['pixels', 'fractions'] as const;
 export type BoxUnit = (typeof BOX_UNITS)[number];
 
+/** Where a graph for connectionist temporal classification (CTC) has the score of "no character". */
+export const BLANKS = ['first', 'last'] as const;
+export type Blank = (typeof BLANKS)[number];
+
 export type Activation = 'none' | 'softmax' | 'sigmoid';
 export type Pooling = 'none' | 'mean' | 'cls' | 'max' | 'last';
 
@@ -177,6 +199,8 @@ export interface SpecBase {
    * were checked.
    */
   readonly uncheckedBatchesBytes?: number;
+  /** Present for tasks that read the bytes of files. */
+  readonly bytes?: BytesSpec;
   /** Absent if all data is in the graph. */
   readonly dataFiles?: readonly DataFile[];
   /** Maximum duration of a run in milliseconds. After that, the watchdog ends the process. */
@@ -195,6 +219,7 @@ export interface SpecParts {
   readonly text: { readonly image: null; readonly text: TextSpec | null };
   readonly tokens: { readonly image: null; readonly text: TextSpec };
   readonly image: { readonly image: ImageSpec; readonly text: null };
+  readonly bytes: { readonly image: null; readonly text: null; readonly bytes: BytesSpec };
   readonly tensors: { readonly image: null; readonly text: null };
 }
 export type SpecPart = keyof SpecParts;

@@ -6,10 +6,12 @@ import type { Answer } from './answer.js';
 import { type AnyInput, type AnyItem } from './define-input.js';
 import { type AnyTask, oneRow, type Preprocessed, type SpecOf, type Tools } from './define-task.js';
 import { featureExtraction } from './feature-extraction.js';
+import { fileClassification } from './file-classification.js';
 import { fillMask } from './fill-mask.js';
 import { imageClassification } from './image-classification.js';
 import { imageFeatureExtraction } from './image-feature-extraction.js';
 import { imageSegmentation } from './image-segmentation.js';
+import { imageToText } from './image-to-text.js';
 import { objectDetection } from './object-detection.js';
 import { Problems } from './problems.js';
 import { questionAnswering } from './question-answering.js';
@@ -42,6 +44,8 @@ const TASK_LIST = [
   objectDetection,
   imageSegmentation,
   imageFeatureExtraction,
+  imageToText,
+  fileClassification,
   tensor,
 ] as const;
 

@@ -26,8 +26,29 @@ export function maxBatchWork({ text, image }: Pick<AnySpec, 'text' | 'image'>): 
 /** Pixels of the tensor, and pixels to decode and to resize, for an image of this size. */
 export function workOfImage(source: ImageSize, spec: ImageSpec): Work {
   const content = approximateResize(source, spec.resize);
-  const tensor = spec.crop ?? spec.pad ?? content;
+  const tensor = spec.crop ?? (spec.pad ? paddedSize(content, spec.pad, spec.resize) : content);
   return { work: pixels(tensor), preprocessingWork: pixels(source) + pixels(content) };
+}
+
+/** The size of an image with its padding. Lines of text are as wide as they are, but at least as wide as the padding says. */
+export function paddedSize(content: ImageSize, pad: ImageSize, resize: ImageSpec['resize']): ImageSize {
+  return resize?.kind === 'height' ? { width: Math.max(pad.width, content.width), height: pad.height } : pad;
+}
+
+/**
+ * In pixels, of a line of text. It limits the scores that a graph returns: for 4,096 pixels and 6,625 characters they
+ * usually take 14 MB.
+ */
+export const MAX_LINE_WIDTH = 4096;
+
+/** The size of a line of text: as RapidOCR rounds it, the tensor's width down and the width of the image in it up. */
+export function lineSize(
+  source: ImageSize,
+  { height, minWidth, maxWidth }: Extract<ImageSpec['resize'], { kind: 'height' }>,
+): ImageSize {
+  const width = height * (source.width / source.height);
+  const widest = Math.max(minWidth, Math.min(Math.floor(width), maxWidth));
+  return { width: Math.max(1, Math.min(Math.ceil(width), widest)), height };
 }
 
 function pixels({ width, height }: ImageSize): number {
@@ -38,6 +59,7 @@ function pixels({ width, height }: ImageSize): number {
 function approximateResize(source: ImageSize, resize: ImageSpec['resize']): ImageSize {
   if (resize === null) return source;
   if (resize.kind === 'exact') return resize;
+  if (resize.kind === 'height') return lineSize(source, resize);
   const [short, long] = [Math.min(source.width, source.height), Math.max(source.width, source.height)];
   const scale =
     resize.kind === 'inside'

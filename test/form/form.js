@@ -33,6 +33,7 @@ const PREDICT = `mutation Predict($input: PredictInput!) {
         ... on Tokens { items { label score start end } }
         ... on Answer { text score start end }
         ... on Fillings { items { text score sequence } }
+        ... on Text { text score }
         ... on Tensors { tensors { name datatype shape data } }
       }
     }
@@ -145,6 +146,12 @@ function imageFile(base64 = '') {
   return { control, preview, isWide: true, read };
 }
 
+function anyFile(base64 = '') {
+  const control = element('input', { type: 'file' });
+  // The example is sent until a file is chosen.
+  return { control, isWide: true, read: () => (control.files[0] ? readFile(control.files[0]) : base64) };
+}
+
 function urlOf(base64) {
   return base64.startsWith('data:') ? base64 : `data:image/*;base64,${base64}`;
 }
@@ -185,6 +192,9 @@ const FIELDS = {
       imageFile(image?.base64),
       'JPEG, PNG or WebP. If you choose no file, the image shown is sent.',
     ),
+  ],
+  BYTES: (_signature, { bytes }) => [
+    field(['bytes'], 'File', anyFile(bytes), 'If you choose no file, the example is sent.'),
   ],
   QUESTION: (_signature, { question = {} }) => [
     field(['question', 'question'], 'Question', { ...line(question.question), isWide: true }),
@@ -341,6 +351,10 @@ const ANSWERS = {
     highlighted(input.question.context, text === null ? [] : [{ start, end, label: short(score) }]),
   ],
   Fillings: ({ items }) => [scores(items.map(({ sequence, score }) => ({ label: sequence, score })))],
+  Text: ({ text, score }) => [
+    element('h2', {}, text || 'No text found'),
+    element('p', { className: 'note' }, score === null ? '' : `Mean probability of the characters: ${short(score)}`),
+  ],
   Tensors: ({ tensors }) => [element('pre', {}, tensors.map((tensor) => JSON.stringify(tensor)).join('\n'))],
 };
 

@@ -75,8 +75,10 @@ test('every folder is READY with its task, signature and full batch size', async
     'tiny-yolos': 'OBJECT_DETECTION',
     'tiny-detr': 'OBJECT_DETECTION',
     'tiny-segformer': 'IMAGE_SEGMENTATION',
+    'tiny-reader': 'IMAGE_TO_TEXT',
+    'tiny-file-types': 'FILE_CLASSIFICATION',
   });
-  expect(Object.values<Data>(found).map(({ version }) => version.serving.maxBatch)).toEqual(Array(14).fill(128));
+  expect(Object.values<Data>(found).map(({ version }) => version.serving.maxBatch)).toEqual(Array(16).fill(128));
   expect(found['tiny-topics'].version.signature).toMatchObject({ multiLabel: true, maxTokens: 64, maskToken: null });
   expect(found['tiny-sentences'].version.signature).toMatchObject({ inputKind: 'SIMILARITY', maxTokens: 32 });
   expect(found['tiny-mlm'].version.signature).toMatchObject({ inputKind: 'TEXT', maskToken: '[MASK]' });

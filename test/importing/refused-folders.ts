@@ -648,7 +648,7 @@ export const IMAGE_SETTINGS: readonly RefusedFolder[] = [
   inImage(
     'letterbox-edge',
     '{ size: { shortest_edge: 8 }, fit: letterbox }',
-    'model.yaml: image.fit: letterbox needs image.size with width and height, not shortest_edge',
+    'model.yaml: image.fit: letterbox needs image.size with width and height: remove fit, or set both',
   ),
   inImage(
     'open-size',
@@ -667,6 +667,17 @@ export const IMAGE_SETTINGS: readonly RefusedFolder[] = [
     '{ size: { shortest_edge: 8 }, pad: { size: { width: 16, height: 16 } } }',
     'model.yaml: images can be larger than image.pad.size, 16 x 16: use fit: letterbox, or set image.size.longest_edge to 16 or less',
     ['N', 3, 'H', 'W'],
+  ),
+  inImage(
+    'centered-line',
+    '{ size: { height: 8, min_width: 16 }, pad: { position: center } }',
+    'model.yaml: an image with size.height and size.min_width is padded at the right to that width: remove size and position from image.pad',
+    ['N', 3, 'H', 'W'],
+  ),
+  inImage(
+    'line-of-open-width',
+    '{ size: { height: 8, min_width: 8 } }',
+    'images keep their aspect ratio, so that their sizes differ, but input "x" has shape [any, 3, 8, 8]: set image.size with width and height in model.yaml',
   ),
   inImage(
     'one-mean',
@@ -728,6 +739,96 @@ export const DETECTORS: readonly RefusedFolder[] = [
   ),
 ];
 
+/** A recognizer of text whose scores have this shape. */
+function reading(scores: (number | string)[]): Buffer {
+  return encodeModel({
+    inputs: [{ name: 'x', type: 'FP32', shape: ['N', 1, 8, 8] }],
+    outputs: [{ name: 'y', type: 'FP32', shape: scores }],
+    nodes: [{ op: 'Squeeze', inputs: ['x'], outputs: ['y'] }],
+  });
+}
+
+const READING = 'task: image-to-text\nimage: {}\n';
+const FILES = 'task: file-classification\nlabels: [a, b]\noutput: { scores: y }\n';
+
+/** Scores of a file, from a graph whose input has this shape. */
+function filed(shape: (number | string)[], type: TypeName): Buffer {
+  return encodeModel({
+    inputs: [{ name: 'x', type, shape }],
+    outputs: [{ name: 'y', type: 'FP32', shape: ['N', 2] }],
+    nodes: [
+      { op: 'Cast', inputs: ['x'], outputs: ['f'], attributes: [{ name: 'to', int: 1 }] },
+      { op: 'Softmax', inputs: ['f'], outputs: ['y'] },
+    ],
+  });
+}
+
+export const READERS: readonly RefusedFolder[] = [
+  folder(
+    'no-characters',
+    reading(['N', 'T', 3]),
+    READING,
+    'model.yaml: labels is missing: list the characters in the order of the scores, without the blank; PaddleOCR has them in the metadata "character" of the graph, and adds a space at the end',
+  ),
+  folder(
+    'long-character',
+    reading(['N', 'T', 3]),
+    `${READING}labels: [a, characters]\n`,
+    'model.yaml: label "characte…" is no character: it has 10 code units, and at most 8 are accepted',
+  ),
+  folder(
+    'listed-blank',
+    reading(['N', 'T', 3]),
+    `${READING}labels: [blank, a, b]\n`,
+    'model.yaml: the number of labels is 3, but output "y" has shape [any, any, 3]: list 2 characters, all but the blank',
+  ),
+  folder(
+    'read-logits',
+    reading(['N', 'T', 3]),
+    `${READING}labels: [a, b]\n`,
+    'model.yaml: output.activation is missing: the graph does not end in Softmax, so that output "y" may not hold probabilities; add activation: softmax if it holds logits or their logarithms, or none if it holds probabilities',
+  ),
+  folder(
+    'read-sigmoid',
+    reading(['N', 'T', 3]),
+    `${READING}labels: [a, b]\noutput: { activation: sigmoid }\n`,
+    'model.yaml: output.activation is sigmoid, but IMAGE_TO_TEXT needs probabilities that add up to 1: use softmax or none',
+  ),
+  hub(
+    'read-softmax-twice',
+    'tiny-reader',
+    { 'model.yaml': `${HUB['tiny-reader']?.['model.yaml']}output: { activation: softmax }\n` },
+    'model.yaml: output.activation is softmax, but the graph already ends in Softmax, so that output "probabilities" has probabilities: remove activation from output',
+  ),
+  folder(
+    'file-of-two',
+    encodeModel({
+      ...identity('x', 'INT32', ['N', 2]),
+      inputs: ['x', 'z'].map((name) => ({ name, type: 'INT32', shape: ['N', 2] })),
+    }),
+    FILES,
+    /the graph has 2 inputs, but FILE_CLASSIFICATION needs exactly one: export it so, or set task: tensor in model\.yaml/,
+  ),
+  folder(
+    'unread-file',
+    filed(['N', 2], 'INT32'),
+    FILES,
+    'model.yaml: bytes is missing: say what the graph reads of a file in input "x", [any, 2], for example { begin: 1024, padding: 256 }',
+  ),
+  folder(
+    'long-file',
+    filed(['N', 2], 'INT32'),
+    `${FILES}bytes: { begin: 4 }\n`,
+    'input "x" is INT32 [any, 2], but bytes in model.yaml reads 4 numbers of a file, so that it needs the shape [N, 4]: correct begin and end',
+  ),
+  folder(
+    'padded-file',
+    filed(['N', 2], 'UINT8'),
+    `${FILES}bytes: { begin: 2, padding: 256 }\n`,
+    'input "x" is UINT8, which does not hold the bytes 0 to 255 and the padding 256 of bytes in model.yaml',
+  ),
+];
+
 /** Datasets, and folders with a name that no model can have. Their reasons are in the log only. */
 export const ONLY_LOGGED: readonly RefusedFolder[] = [
   {
@@ -756,4 +857,5 @@ export const ALL_REFUSED = [
   ...IMAGE_FOLDERS,
   ...IMAGE_SETTINGS,
   ...DETECTORS,
+  ...READERS,
 ];

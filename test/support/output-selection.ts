@@ -19,6 +19,7 @@ export const OUTPUT = `output {
   }
   ... on Answer { text answerScore: score start end }
   ... on Fillings { fillings: items(first: 20) { token text score sequence } }
+  ... on Text { text textScore: score }
   ... on Tensors { tensors { name datatype shape data base64 nonFinite { kind indices } } }
 }`;
 

@@ -63,7 +63,7 @@ const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { pro
   ... on Detections { items { label score box { xmin ymin xmax ymax } } }
   ... on Masks { width height items { label pixelCount runLengths } }
   ... on Tokens { items { label score word start end } } ... on Answer { text score start end }
-  ... on Fillings { items(first: 1) { text score sequence } } ... on Tensors { tensors { name shape data } } } } } }`;
+  ... on Fillings { items(first: 1) { text score sequence } } ... on Text { text score } ... on Tensors { tensors { name shape data } } } } } }`;
 
 /** One row for each task that the service knows, in its order. */
 export async function tasksTable(query: Query): Promise<string> {

@@ -111,6 +111,14 @@ const PLACES: Readonly<Record<string, { readonly input: Places; readonly output:
       box: 'DetectedObject.box',
     },
   },
+  'image-to-text': {
+    input: {
+      inputs: 'ImageInput.base64',
+      max_new_tokens: { without: 'a model of this task recognizes the characters that it sees, and generates none' },
+      generation_parameters: { without: 'a model of this task generates no text' },
+    },
+    output: { generated_text: 'Text.text' },
+  },
   'image-segmentation': {
     input: {
       inputs: 'ImageInput.base64',
@@ -131,7 +139,8 @@ const WITHOUT_SPEC = [
   'tabular-classification',
   'tabular-regression',
   'text-ranking',
-  // Not a task of Hugging Face.
+  // Not tasks of Hugging Face.
+  'file-classification',
   'tensor',
 ];
 

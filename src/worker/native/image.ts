@@ -10,6 +10,7 @@
 import sharp, { type Sharp } from 'sharp';
 import type { PreprocessedImage } from '../../tasks/image.js';
 import type { ImageSpec, PadSpec } from '../../tasks/spec.js';
+import { lineSize, paddedSize } from '../../tasks/work.js';
 import { type Pixels, resample, type Size } from './resample.js';
 import { isOpencv, resampleLikeOpencv } from './resample-opencv.js';
 
@@ -113,6 +114,7 @@ function cmykToRgb(cmyk: Uint8Array): Uint8Array {
 function resizedSize(source: Size, resize: ImageSpec['resize']): Size {
   if (resize === null) return source;
   if (resize.kind === 'exact') return { width: resize.width, height: resize.height };
+  if (resize.kind === 'height') return lineSize(source, resize);
   if (resize.kind === 'shortest') return inMultiples(shortestEdge(source, resize), resize.multiple ?? 1);
   const scale = Math.min(resize.height / source.height, resize.width / source.width);
   const round = resize.rounds ? roundHalfEven : Math.trunc;
@@ -160,8 +162,8 @@ interface TensorFrame extends Size {
  * A crop like Hugging Face's `center_crop`: an odd pixel is cropped at the right and bottom, and padded at the left and
  * top. With centered padding, as for YOLO, it is padded at the right and bottom.
  */
-function tensorFrameOf(content: Size, { crop, pad }: ImageSpec): TensorFrame {
-  const { width, height } = crop ?? pad ?? content;
+function tensorFrameOf(content: Size, { crop, pad, resize }: ImageSpec): TensorFrame {
+  const { width, height } = crop ?? (pad ? paddedSize(content, pad, resize) : content);
   const odd = crop ? 1 : 0;
   const isCentered = crop !== null || pad?.position === 'center';
   const left = isCentered ? (width - content.width + odd) >> 1 : 0;

@@ -81,6 +81,8 @@ function complaintAbout(subject: Subject, input: Input, output: Data): Complaint
       return aboutDetections(subject, output);
     case 'Masks':
       return aboutMasks(subject, output);
+    case 'Text':
+      return aboutText(subject, output);
     case 'Tokens':
       return aboutTokens(subject, input, output);
     case 'Answer':
@@ -161,6 +163,12 @@ function aboutMasks({ signature }: Subject, { width, height, masks }: Data): Com
   const counts: number[] = masks.map(({ pixelCount }: Data) => pixelCount);
   if (counts.reduce((sum, count) => sum + count, 0) > width * height) return 'masks that overlap';
   return masks.every(({ label }: Data) => signature.labels.includes(label)) ? isFine : 'an unknown label';
+}
+
+function aboutText({ signature }: Subject, { text, textScore }: Data): Complaint {
+  if (Array.from<string>(text).some((one) => !signature.labels.includes(one))) return 'an unknown character';
+  if (text === '') return textScore === null ? isFine : 'a score without text';
+  return isProbability(textScore) ? isFine : `the score ${textScore}`;
 }
 
 function aboutDetections({ signature }: Subject, { items, all }: Data): Complaint {

@@ -55,6 +55,13 @@ export const imageInput = (images: readonly Buffer[]) =>
       return { base64: seed === null ? base64 : dress(seeded(seed), base64) };
     });
 
+// ── files ──
+
+/** A short file, empty now and then. */
+export const fileInput = fc
+  .tuple(fc.uint8Array({ maxLength: 100 }), fc.constantFrom('', 'data:text/plain;base64,', 'data:,'))
+  .map(([bytes, prefix]) => prefix + Buffer.from(bytes).toString('base64'));
+
 // ── rows ──
 
 const hugeNumber = fc.constantFrom(

@@ -5,7 +5,7 @@ import sharp from 'sharp';
 import { type Data, post } from '../../support/graphql-client.ts';
 import { gradient } from '../../support/images.ts';
 import { baseImages } from '../fuzz/images.ts';
-import { type Column, imageInput, rowInput, type TensorSpec, tensorsInput } from './inputs.ts';
+import { type Column, fileInput, imageInput, rowInput, type TensorSpec, tensorsInput } from './inputs.ts';
 import { anyText, questionInput, rankingInput, similarityInput, textInput, zeroShotInput } from './texts.ts';
 
 export interface Signature {
@@ -97,6 +97,7 @@ export function inputOf({ task, signature }: Subject, images: readonly Buffer[])
     ROW: rowInput(signature.columns).map((row) => ({ row })),
     TEXT: textInput(maskToken),
     IMAGE: imageInput(images).map((image) => ({ image })),
+    BYTES: fileInput.map((bytes) => ({ bytes })),
     QUESTION: questionInput.map((question) => ({ question })),
     SIMILARITY: similarityInput.map((similarity) => ({ similarity })),
     RANKING: rankingInput.map((ranking) => ({ ranking })),

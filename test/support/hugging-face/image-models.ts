@@ -9,6 +9,7 @@ export function imageModels(): Record<string, Folder> {
     'tiny-yolos': yolos(),
     'tiny-detr': detr(),
     'tiny-segformer': segformer(),
+    'tiny-reader': reader(),
   };
 }
 
@@ -107,6 +108,41 @@ function segformer(): Folder {
     config: { model_type: 'segformer', id2label: labels('red', 'green', 'blue') },
     preprocessor: { image_processor_type: 'SegformerImageProcessor', ...SQUARE },
   });
+}
+
+/**
+ * Text recognition: every four columns are a step, which reads "a" if they are black, "b" if they are gray (level 128) and
+ * nothing if they are white. A score is −50 times the square of the distance from the level, as a fraction of white, so
+ * that a character scores 1 / (1 + 2 e^−12.5) or more.
+ */
+function reader(): Folder {
+  const graph = encode({
+    inputs: [floats('x', ['batch', 1, 8, 'width'])],
+    outputs: [floats('probabilities', ['batch', 'steps', 3])],
+    nodes: [
+      node('AveragePool', ['x'], 'pooled', [
+        { name: 'kernel_shape', ints: [8, 4] },
+        { name: 'strides', ints: [8, 4] },
+      ]),
+      node('Squeeze', ['pooled', 'axis_2'], 'rows'),
+      node('Transpose', ['rows'], 'steps', [{ name: 'perm', ints: [0, 2, 1] }]),
+      node('Sub', ['steps', 'levels'], 'distances'),
+      node('Mul', ['distances', 'distances'], 'squares'),
+      node('Mul', ['squares', 'minus_50'], 'scores'),
+      node('Softmax', ['scores'], 'probabilities', [{ name: 'axis', int: -1 }]),
+    ],
+    floats: [
+      { name: 'levels', shape: [3], data: [1, 0, 128 / 255] },
+      { name: 'minus_50', shape: [1], data: [-50] },
+    ],
+  });
+  const image =
+    'image: { size: { height: 8, min_width: 16, max_width: 64 }, pad: { value: 1 }, resample: opencv-linear }';
+  return {
+    'README.md': card(),
+    'model.yaml': `task: image-to-text\nlabels: [a, b]\n${image}\n`,
+    '1/model.onnx': graph,
+  };
 }
 
 const SHORTEST = {
