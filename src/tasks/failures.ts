@@ -52,3 +52,8 @@ const NO_MEMORY =
 export function isOutOfMemory(message: string): boolean {
   return NO_MEMORY.test(message);
 }
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

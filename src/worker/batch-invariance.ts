@@ -7,7 +7,7 @@
  */
 
 import type { TensorArray, TensorData } from '../tasks/datatypes.js';
-import { isOutOfMemory } from '../tasks/failures.js';
+import { isOutOfMemory, messageOf } from '../tasks/failures.js';
 import { explainRunFailure } from '../tasks/graph-failures.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { BatchSplitError, type GraphRow, groupByShape, rowsOf, split, stack } from './batch.js';
@@ -196,7 +196,7 @@ async function differenceInBatch(
       return null;
     } catch (error) {
       if (await neighbors.dropUnrunnable(pairs)) continue;
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       // Each row runs alone, so this says nothing about how the batch would have been answered.
       if (isOutOfMemory(message)) throw error;
       return error instanceof BatchSplitError ? message : explainRunFailure(message);

@@ -14,7 +14,8 @@ import type { FromWorker, ToWorker } from '../engine/messages.js';
 import { corruptFrame, faultPoint } from '../fault-points.js'; // @fault
 import { processMemory } from '../process-memory.js';
 import { UnreadableItemError } from '../tasks/failures.js';
-import { WorkerBody, type WorkerRuntime } from './body.js';
+import { WorkerBody } from './body.js';
+import type { WorkerRuntime } from './load.js';
 import { freeNativeMemory } from './native/free-native-memory.js';
 import { imageToFloats, UnreadableImageError } from './native/image.js';
 import { SessionThread } from './native/session-thread.js';

@@ -15,7 +15,8 @@ import type { EngineVersion } from '#src/engine/messages.js';
 import type { CallerConnection, PriorityName } from '#src/engine/queue.js';
 import type { TensorData } from '#src/tasks/datatypes.js';
 import type { Item } from '#src/tasks/tasks.js';
-import { WorkerBody, type WorkerRuntime } from '#src/worker/body.js';
+import { WorkerBody } from '#src/worker/body.js';
+import type { WorkerRuntime } from '#src/worker/load.js';
 
 /** Values that make a run fail, each in its own way. */
 export const CRASHES = 666;

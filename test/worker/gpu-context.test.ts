@@ -1,6 +1,7 @@
 /** What starting a GPU costs is not counted as the memory of a version. */
 import { type FromWorker, loadMessage } from '#src/engine/messages.js';
-import { WorkerBody, type WorkerRuntime } from '#src/worker/body.js';
+import { WorkerBody } from '#src/worker/body.js';
+import type { WorkerRuntime } from '#src/worker/load.js';
 import { simulatedVersion } from '../support/simulation.js';
 
 const CONTEXT_BYTES = 300_000_000;
