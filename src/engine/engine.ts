@@ -8,10 +8,9 @@
  * - If an input cannot be answered in time, it is refused immediately instead of being queued.
  * - An input is not run if its caller has disconnected or its deadline has passed.
  *
- * A batch is formed as soon as a worker is available, from whatever is queued: the engine adds no batching delay.
- * This file accepts inputs and dispatches them; `running-batches.ts` sends batches and learns from them, and
- * `recovery.ts` handles failures. The decisions are pure, in `fair-queue.ts`, `admission.ts`, `schedule.ts` and
- * `supervision.ts`. The engine knows neither GraphQL nor SQL.
+ * This file accepts inputs and delivers answers; `dispatcher.ts` forms batches, `running-batches.ts` sends them and learns
+ * from them, and `recovery.ts` handles failures. The decisions are pure, in `fair-queue.ts`, `admission.ts`, `schedule.ts`
+ * and `supervision.ts`. The engine knows neither GraphQL nor SQL.
  */
 
 import type { Logger } from 'pino';
@@ -21,18 +20,18 @@ import type { Item } from '../tasks/tasks.js';
 import { waitAtMost } from '../wait-at-most.js';
 import { AdmissionControl } from './admission-control.js';
 import type { ProbeProcesses } from './disposable-worker.js';
+import { Dispatcher } from './dispatcher.js';
 import { createEntry, disconnected, type RunOptions } from './entry.js';
 import { FairQueue } from './fair-queue.js';
 import { IdleMeasurements, type LatencyStore } from './idle-measurements.js';
-import { type EngineVersion, type FromWorker, type ItemResult, MAX_RUN_MS } from './messages.js';
+import type { EngineVersion, FromWorker, ItemResult } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
 import type { Entry, Outcome } from './queue.js';
-import { RecentCallers } from './recent-callers.js';
 import { Recovery } from './recovery.js';
 import { ResidentVersions } from './resident-versions.js';
 import { RunningBatches } from './running-batches.js';
-import { batchLimits, busyMs, type ScheduledVersion, selectWorker } from './schedule.js';
+import { batchLimits } from './schedule.js';
 import { ServedVersions } from './served-versions.js';
 import type { ExitCause } from './supervision.js';
 import type { WorkerProcess } from './worker-process.js';
@@ -49,20 +48,21 @@ export interface EngineOptions extends Omit<PoolOptions, 'onMessage' | 'onExit'>
 
 export class Engine {
   readonly #pool: Pool;
-  readonly #served = new ServedVersions(() => new Set([...this.#queue.versions, ...this.#loadedKeys(this.#pool.all)]));
+  readonly #served = new ServedVersions(() => {
+    const loaded = this.#pool.all.flatMap(({ loaded }) => [...loaded.keys()]);
+    return new Set([...this.#queue.versions, ...loaded]);
+  });
   readonly #queue = new FairQueue();
   readonly #quarantine = new Quarantine((version, error) => this.#recovery.failQueued(version, error));
   readonly #recovery = new Recovery(this.#queue, this.#quarantine);
   readonly #running = new RunningBatches(this.#queue, (version) => this.#served.of(version));
   readonly #residents: ResidentVersions;
   readonly #admission: AdmissionControl;
+  readonly #dispatcher: Dispatcher;
   readonly #measurements: IdleMeasurements | null;
-  readonly #recentCallers = new RecentCallers();
   #outstanding = 0;
   /** Whether a version has been loaded since the start. */
   #hasLoaded = false;
-  #isDispatchScheduled = false;
-  #dispatchTimer: NodeJS.Timeout | null = null;
   #isStopping = false;
   #drained: (() => void) | null = null;
 
@@ -80,6 +80,15 @@ export class Engine {
       hasWaiting: (key) => this.#queue.rowsOf(key) > 0,
     });
     this.#admission = new AdmissionControl(this.#queue, this.#pool, this.#residents);
+    this.#dispatcher = new Dispatcher({
+      pool: this.#pool,
+      queue: this.#queue,
+      served: this.#served,
+      quarantine: this.#quarantine,
+      running: this.#running,
+      residents: this.#residents,
+      admission: this.#admission,
+    });
     this.#measurements = options.latencies ? this.#createMeasurements(options.latencies, options.log) : null;
   }
 
@@ -171,7 +180,7 @@ export class Engine {
     this.#outstanding++;
     if (this.#quarantine.isConfined(version, caller, now)) this.#quarantine.addConfined({ version, entry });
     else this.#queue.push(version.key, entry);
-    this.#scheduleDispatch();
+    this.#dispatcher.schedule();
     return answered;
   }
 
@@ -204,7 +213,7 @@ export class Engine {
     }
     this.#running.stop();
     const curvesStored = this.#measurements?.stop();
-    if (this.#dispatchTimer) clearTimeout(this.#dispatchTimer);
+    this.#dispatcher.stop();
     this.#failAll(new ShuttingDownError());
     this.#residents.stop(new ShuttingDownError());
     await Promise.all([this.#pool.stop(), curvesStored]);
@@ -229,114 +238,14 @@ export class Engine {
   #onSettled(entry: Entry): void {
     if (!this.#queue.remove(entry)) this.#running.cancel(entry);
     // A version that was kept in memory for this entry may be evicted for the inputs of another.
-    if (entry.phase === 'queue' && this.#queue.totals.rows > 0) this.#scheduleDispatch();
+    if (entry.phase === 'queue' && this.#queue.totals.rows > 0) this.#dispatcher.schedule();
     this.#outstanding--;
     if (this.#outstanding === 0) this.#drained?.();
   }
 
-  // ── forming batches ──
-
-  /** Deferred with `setImmediate`, so that all inputs that arrive in this turn of the event loop can share a batch. */
-  #scheduleDispatch(): void {
-    if (this.#isDispatchScheduled) return;
-    this.#isDispatchScheduled = true;
-    setImmediate(() => {
-      this.#isDispatchScheduled = false;
-      this.#dispatch();
-    });
-  }
-
-  #dispatch(): void {
-    const now = performance.now();
-    const { loaded, cold } = this.#waitingVersions();
-    for (let next = this.#queue.next(now, loaded); next; next = this.#queue.next(now, loaded)) {
-      const { key, entry } = next;
-      const served = this.#served.get(key) as ScheduledVersion;
-      const holders = this.#pool.ready.filter((worker) => worker.loaded.has(key));
-      const { worker, waitMs } = selectWorker(holders, served, this.#served, now);
-      if (worker) this.#assignNext(worker, served, entry, now);
-      else {
-        loaded.delete(key);
-        // Another version may have taken its place meanwhile.
-        if (holders.length === 0) cold.add(key);
-        else this.#awaitWorker(served, holders.length, waitMs, now);
-      }
-    }
-    this.#loadCold(cold, now);
-    this.#dispatchQuarantine(now);
-  }
-
-  #loadedKeys(workers: readonly WorkerProcess[]): string[] {
-    return workers.flatMap(({ loaded }) => [...loaded.keys()]);
-  }
-
-  #waitingVersions(): { loaded: Set<string>; cold: Set<string> } {
-    const inMemory = new Set(this.#loadedKeys(this.#pool.ready));
-    const [loaded, cold] = [new Set<string>(), new Set<string>()];
-    for (const key of this.#queue.versions) (inMemory.has(key) ? loaded : cold).add(key);
-    return { loaded, cold };
-  }
-
-  /** Loads versions that no worker has, in their turn, until there is no room for another. */
-  #loadCold(cold: Set<string>, now: number): void {
-    for (let next = this.#queue.next(now, cold); next; next = this.#queue.next(now, cold)) {
-      const { version } = this.#served.get(next.key) as ScheduledVersion;
-      const isForOne = this.#recentCallers.hasOther(next.entry.connection.caller, now);
-      if (!this.#residents.ensureLoaded(version, isForOne ? now : null)) {
-        if (isForOne) this.#scheduleDispatchIn(this.#residents.msUntilLoad(now));
-        return;
-      }
-      cold.delete(next.key);
-    }
-  }
-
-  /** Loads another copy of the version, if its inputs wait longer than that takes. */
-  #awaitWorker(served: ScheduledVersion, copies: number, waitMs: number | null, now: number): void {
-    served.blockedSince ??= now;
-    const { version } = served;
-    const expectedMs = this.#queue.queuedMsOf(version.key) / copies;
-    const blockedMs = now - served.blockedSince;
-    const loadMs = this.#residents.considerCopy(version, Math.max(expectedMs, blockedMs));
-    this.#scheduleDispatchIn(Math.min(waitMs ?? Infinity, Math.max(1, loadMs - blockedMs)));
-  }
-
   #onResidentsChanged(): void {
     this.#residents.retryRequested();
-    this.#scheduleDispatch();
-  }
-
-  /** Gives the worker a batch that begins with this entry, or refuses the entry because it would come too late. */
-  #assignNext(worker: WorkerProcess, served: ScheduledVersion, entry: Entry, now: number): void {
-    const { version, latency, blockedSince } = served;
-    const leftMs = entry.deadlineAt - now - busyMs(worker, now);
-    const refusal = this.#admission.refusalIfLate(served, entry, leftMs, now);
-    if (refusal) {
-      entry.fail(refusal);
-      return;
-    }
-    this.#recentCallers.note(entry.connection.caller, now);
-    this.#residents.recordUse(worker, version, blockedSince === null ? 0 : now - blockedSince);
-    served.blockedSince = null;
-    const limits = latency.limitsWithin(batchLimits(version), Math.min(MAX_RUN_MS, leftMs));
-    this.#running.assign(worker, { version, entries: this.#queue.take(version.key, limits, now), now });
-  }
-
-  #scheduleDispatchIn(ms: number): void {
-    if (this.#dispatchTimer || !Number.isFinite(ms)) return;
-    this.#dispatchTimer = setTimeout(() => {
-      this.#dispatchTimer = null;
-      this.#dispatch();
-    }, ms);
-  }
-
-  #dispatchQuarantine(now: number): void {
-    if (this.#quarantine.length === 0) return;
-    const worker = this.#pool.quarantine();
-    if (!worker.isReady || worker.batches.length > 0) return;
-    const next = this.#quarantine.next(now);
-    if (!next) return;
-    this.#residents.loadAlone(worker, next.version);
-    this.#running.assign(worker, { version: next.version, entries: [next.entry], now });
+    this.#dispatcher.schedule();
   }
 
   // ── answers ──
@@ -357,7 +266,7 @@ export class Engine {
 
   #onStarted(worker: WorkerProcess, message: Extract<FromWorker, { kind: 'started' }>): void {
     this.#running.recordStart(worker, message);
-    this.#scheduleDispatch();
+    this.#dispatcher.schedule();
   }
 
   #onWorkerReady(worker: WorkerProcess): void {
@@ -381,14 +290,14 @@ export class Engine {
         this.#pool.recycle(worker, message);
       } else entry.succeed({ result, timing, batchSize, executionProvider, dispatchedAt });
     }
-    this.#scheduleDispatch();
+    this.#dispatcher.schedule();
   }
 
   #onExit(worker: WorkerProcess, cause: ExitCause, how: string): void {
     this.#residents.onExit(worker);
     this.#measurements?.onExit(worker, cause);
     this.#recovery.afterExit(worker, this.#running.takeFrom(worker), cause, how);
-    this.#scheduleDispatch();
+    this.#dispatcher.schedule();
   }
 
   #failAll(error: Error): void {

@@ -1,16 +1,15 @@
 /**
  * The versions in the memory of the workers: loads them on first use, evicts the least valuable when room is needed,
- * adds copies when a queue is worth one, and keeps the spare and replaced workers warm. The decisions are in
- * `residency.ts`, what has been measured is in `known-versions.ts`; this file has the effects.
+ * adds copies when a queue is worth one, and keeps the spare and replaced workers warm. The decisions are in `residency.ts`
+ * and `failed-loads.ts`, what has been measured is in `known-versions.ts`; this file has the effects.
  *
  * An eviction only sends a message: a worker handles messages in order, so batches that it received before are answered
  * first. Each worker loads one version at a time.
  */
-import { InferenceFailedError } from '../errors.js';
-import { ProcessLostError } from './disposable-worker.js';
+import { afterFailedLoad } from './failed-loads.js';
 import { type KnownVersion, KnownVersions, sizeOfVersion } from './known-versions.js';
 import type { EngineVersion } from './messages.js';
-import { artifactError, LoadFailedError, type Pool } from './pool.js';
+import type { Pool } from './pool.js';
 import {
   capacityOf,
   freeBytes,
@@ -23,7 +22,7 @@ import {
   valueOfCopy,
   type WorkerMemory,
 } from './residency.js';
-import { LOAD_WATCHDOG_MS, mayBeCausedByInput } from './supervision.js';
+import { LOAD_WATCHDOG_MS } from './supervision.js';
 import type { LoadResult, WorkerProcess } from './worker-process.js';
 
 type Requested = PromiseWithResolvers<void> & { readonly version: EngineVersion };
@@ -43,12 +42,6 @@ interface Candidate extends WorkerMemory {
   readonly process: WorkerProcess;
 }
 
-/** A version that did not fit into an empty worker is not tried again for this long. */
-const OVERSIZE_RETRY_MS = 600_000;
-/** After this many lost loads in a row, the version is not loaded for a while: 10 s, then 20 s, and so on. */
-const MAX_LOST_LOADS = 3;
-const LOST_RETRY_MS = 10_000;
-const MAX_FAILED_LOADS = 2;
 /** A copy in the spare is replaced only by one of clearly higher value, because each replacement costs a load. */
 const SPARE_HYSTERESIS = 2;
 /** Versions that a spare considers after each load, the most valuable first. */
@@ -258,40 +251,13 @@ export class ResidentVersions {
     this.#unserved.set(worker, unserved.add(key));
   }
 
-  /**
-   * After a crash or a failed allocation, the next attempt evicts everything else in its worker. Only if the version
-   * fails alone, twice, is it too large. If it crashes alone, its inputs are tried in quarantine, as after any crash.
-   */
+  /** Refuses the version, tries it in quarantine, or leaves it to the next attempt. */
   #recover(worker: WorkerProcess, known: KnownVersion, error: Error, isAlone: boolean): void {
-    const isCrash = error instanceof ProcessLostError && mayBeCausedByInput(error.cause);
-    const isOutOfMemory = error instanceof LoadFailedError && error.isOutOfMemory;
-    if (error instanceof ProcessLostError && !isCrash) {
-      if (error.cause !== 'stopped') this.#countLostLoad(known, error);
-      return;
-    }
-    if (!isCrash && !isOutOfMemory) {
-      this.#fail(known, artifactError(error.message), 0);
-      this.#events.onUnreadable(known.version);
-    } else if (!isAlone) known.needsEmptyWorker = true;
-    else if (isCrash) {
-      known.failure = { error: artifactError(error.message), until: 0 };
-      this.#events.onLoadCrashed(known.version);
-    } else {
-      // Its memory may be fragmented: the next attempt gets another process.
-      this.#pool.recycle(worker, error.message);
-      if (++known.failedLoads < MAX_FAILED_LOADS) return;
-      known.failedLoads = 0;
-      this.#fail(known, tooLargeError(known.version, this.#limitBytes, error), OVERSIZE_RETRY_MS);
-    }
-  }
-
-  /** Something outside, such as the kernel when memory runs out, may end the process at each load. */
-  #countLostLoad(known: KnownVersion, error: Error): void {
-    known.needsEmptyWorker = true;
-    if (++known.lostLoads % MAX_LOST_LOADS > 0) return;
-    const rounds = known.lostLoads / MAX_LOST_LOADS;
-    const retryAfterMs = Math.min(LOST_RETRY_MS * 2 ** (rounds - 1), OVERSIZE_RETRY_MS);
-    this.#fail(known, lostError(error, retryAfterMs), retryAfterMs);
+    const { kind, refusal, isWorkerSpent } = afterFailedLoad(known, error, { isAlone, limitBytes: this.#limitBytes });
+    if (isWorkerSpent) this.#pool.recycle(worker, error.message);
+    if (refusal) this.#fail(known, refusal.error, refusal.retryAfterMs);
+    if (kind === 'unreadable') this.#events.onUnreadable(known.version);
+    if (kind === 'crashed') this.#events.onLoadCrashed(known.version);
   }
 
   #fail(known: KnownVersion, error: Error, retryAfterMs: number): void {
@@ -369,16 +335,4 @@ export class ResidentVersions {
     const inMemory = this.#pool.all.flatMap(({ loaded, loading }) => [...loaded.keys(), ...loading.keys()]);
     return new Set([...inMemory, ...this.#requested.keys()]);
   }
-}
-
-function lostError({ message }: Error, retryAfterMs: number): InferenceFailedError {
-  const reason = `${MAX_LOST_LOADS} processes ended while they loaded the version, which is tried again in ${retryAfterMs / 1_000} s`;
-  return new InferenceFailedError(`${reason}: ${message}`, true);
-}
-
-function tooLargeError({ artifactBytes }: EngineVersion, limitBytes: number, { message }: Error): InferenceFailedError {
-  return new InferenceFailedError(
-    `the version does not fit into the memory of an empty worker: its artifact has ${artifactBytes} bytes, and a worker ` +
-      `may use ${limitBytes} bytes in total (${message}). Raise WORKER_MEMORY_BYTES and MEMORY_BUDGET, or use a smaller version`,
-  );
 }
