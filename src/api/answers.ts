@@ -23,7 +23,7 @@ import {
 } from 'graphql';
 import { Sized } from '../graphql/sized.js';
 import { bytesOfElement, type Measure, measureOf } from './answer-size.js';
-import { type AnswerBudget, RETRY_AFTER_MS, type Refusal } from './response-budget.js';
+import { type AnswerBudget, type BudgetRefusal, RETRY_AFTER_MS } from './response-budget.js';
 
 interface LeftOut {
   fields: number;
@@ -34,7 +34,7 @@ interface LeftOut {
 export class AnswerState {
   /** The results of resolvers, by root field (mutations only), then by object, then by field and arguments. */
   results: Map<string, WeakMap<object, Map<string, unknown>>> | null = null;
-  leftOut: Map<Refusal, LeftOut> | null = null;
+  leftOut: Map<BudgetRefusal, LeftOut> | null = null;
 
   constructor(readonly budget: AnswerBudget) {}
 }
@@ -117,7 +117,7 @@ interface Where {
   readonly path?: GraphQLError['path'];
 }
 
-function errorOf(refusal: Refusal, maxBytes: number, fields: number, { nodes, path }: Where): GraphQLError {
+function errorOf(refusal: BudgetRefusal, maxBytes: number, fields: number, { nodes, path }: Where): GraphQLError {
   const subject = fields === 1 ? 'This field was left out' : `${fields} fields were left out, this one first`;
   const where = { nodes: nodes ?? null, path: path ?? null };
   if (refusal === 'answer') {

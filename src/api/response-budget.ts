@@ -29,7 +29,7 @@ export class AnswersInFlight {
   readonly #bytes: BytesInFlight;
   readonly #limits: SendingLimits;
   /** Serialized answers that have not been sent, by their caller, with the time since when, oldest first. */
-  readonly #sending = new Map<Waiting, number>();
+  readonly #sending = new Map<AnswerConnection, number>();
   #timer: NodeJS.Timeout | null = null;
 
   constructor(maxBytes: number, limits: SendingLimits = SENDING_LIMITS) {
@@ -57,9 +57,9 @@ export class AnswersInFlight {
   }
 
   /** Ends the connection if the answer has not been sent in time. */
-  send(waiting: Waiting): void {
-    this.#sending.set(waiting, performance.now());
-    waiting.onClose(() => this.#sending.delete(waiting));
+  send(connection: AnswerConnection): void {
+    this.#sending.set(connection, performance.now());
+    connection.onClose(() => this.#sending.delete(connection));
     this.#watch();
   }
 
@@ -74,15 +74,15 @@ export class AnswersInFlight {
   /** Closes the connections of this caller, or of all, whose answers have been ready for this long. */
   #closeSlow(maxMs: number, caller: string | null): void {
     const now = performance.now();
-    for (const [waiting, since] of this.#sending) {
+    for (const [connection, since] of this.#sending) {
       if (now - since < maxMs) return;
-      if (caller === null || waiting.caller === caller) waiting.disconnect();
+      if (caller === null || connection.caller === caller) connection.disconnect();
     }
   }
 }
 
 /** The connection that waits for the answer. */
-export interface Waiting {
+export interface AnswerConnection {
   readonly caller: string;
   readonly isClosed: boolean;
   onClose(listener: () => void): void;
@@ -90,7 +90,7 @@ export interface Waiting {
 }
 
 /** `answer`: the answer would be too large. `inFlight`: it does not fit beside the other answers at the moment. */
-export type Refusal = 'answer' | 'inFlight';
+export type BudgetRefusal = 'answer' | 'inFlight';
 
 /** The budget of one answer. What is read from storage is counted separately from the answer, with the same limit. */
 export class AnswerBudget {
@@ -103,11 +103,11 @@ export class AnswerBudget {
   constructor(
     readonly maxBytes: number,
     private readonly inFlight: AnswersInFlight,
-    private readonly waiting: Waiting,
+    private readonly connection: AnswerConnection,
   ) {}
 
   /** Reserves both numbers of bytes, or neither and says why. */
-  reserve(answerBytes: number, readBytes: number): Refusal | null {
+  reserve(answerBytes: number, readBytes: number): BudgetRefusal | null {
     const answer = this.#answerBytes + answerBytes;
     const read = this.#readBytes + readBytes;
     if (answer > this.maxBytes || read > this.maxBytes) return 'answer';
@@ -123,19 +123,19 @@ export class AnswerBudget {
    */
   send(bytes: number): boolean {
     if (!this.#count(bytes)) return false;
-    if (!this.#isSending) this.inFlight.send(this.waiting);
+    if (!this.#isSending) this.inFlight.send(this.connection);
     this.#isSending = true;
     return true;
   }
 
   #count(bytes: number): boolean {
-    const { caller } = this.waiting;
+    const { caller } = this.connection;
     const more = bytes - this.#countedBytes;
     // Nobody waits anymore, and `close` would not be emitted again to give the bytes back.
-    if (this.waiting.isClosed || (more > 0 && !this.inFlight.take(caller, more, this.#countedBytes))) return false;
+    if (this.connection.isClosed || (more > 0 && !this.inFlight.take(caller, more, this.#countedBytes))) return false;
     if (more < 0) this.inFlight.giveBack(caller, -more);
     this.#countedBytes = bytes;
-    if (!this.#isWatched) this.waiting.onClose(() => this.inFlight.giveBack(caller, this.#countedBytes));
+    if (!this.#isWatched) this.connection.onClose(() => this.inFlight.giveBack(caller, this.#countedBytes));
     this.#isWatched = true;
     return true;
   }

@@ -64,7 +64,7 @@ export interface Arrival extends Waits {
  * `full`: the queue has no room for it. `overloaded`: it would have been answered in time if less were waiting. Retry both
  * later. `tooSlow`: the run alone takes longer than the deadline, so waiting does not help.
  */
-export type Refusal =
+export type AdmissionRefusal =
   | { readonly kind: 'full' | 'overloaded'; readonly retryAfterMs: number }
   | { readonly kind: 'tooSlow' };
 
@@ -100,7 +100,7 @@ export function isTooLate({
 }
 
 /** Null if the input is queued. */
-export function decideAdmission(arrival: Arrival): Refusal | null {
+export function decideAdmission(arrival: Arrival): AdmissionRefusal | null {
   const { deadlineMs, size, queued, ofCaller, waitMs, aloneMs, ageMs, isIdle } = arrival;
   const isFull =
     !fits(size.rows, queued.rows, ofCaller.rows, MAX_QUEUED_ROWS) ||

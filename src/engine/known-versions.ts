@@ -20,7 +20,7 @@ export interface KnownVersion {
   version: EngineVersion;
   use: UseCount | null;
   /** The mean of its loads; null until it was loaded once. */
-  loadMs: number | null;
+  meanLoadMs: number | null;
   loads: number;
   /** Estimated until it was loaded once, then measured. */
   residentBytes: number;
@@ -79,7 +79,7 @@ export class KnownVersions {
     return this.#records.add({
       version,
       use: null,
-      loadMs: null,
+      meanLoadMs: null,
       loads: 0,
       residentBytes: estimatedResidentBytes(version.artifactBytes),
       needsEmptyWorker: false,
@@ -102,7 +102,7 @@ export class KnownVersions {
     const msPerByte = loadMs / (FIXED_LOAD_BYTES + known.version.artifactBytes);
     this.#msPerByte = meanWith(this.#msPerByte, msPerByte, USUAL_LOAD_WEIGHT);
     known.loads = Math.min(MAX_COUNTED_LOADS, known.loads + 1);
-    known.loadMs = meanWith(known.loadMs, loadMs, 1 / known.loads);
+    known.meanLoadMs = meanWith(known.meanLoadMs, loadMs, 1 / known.loads);
     // Growth is understated where the process reused memory that it had kept.
     if (residentBytes !== null)
       known.residentBytes = Math.max(residentBytes, known.version.artifactBytes, estimatedResidentBytes(0));
@@ -117,10 +117,13 @@ export class KnownVersions {
     return { use: this.#currentUse(known), loadMs: this.expectedLoadMs(known), bytes: known.residentBytes, copies };
   }
 
-  /** From its own loads and from those of all versions. */
-  expectedLoadMs({ version, loadMs, loads }: KnownVersion): number {
+  /**
+   * How long its next load takes, in milliseconds: from its own loads and from those of all versions. Every
+   * decision uses this: the mean of its own loads is wrong if few of them were disturbed.
+   */
+  expectedLoadMs({ version, meanLoadMs, loads }: KnownVersion): number {
     const usualMs = (this.#msPerByte ?? INITIAL_MS_PER_BYTE) * (FIXED_LOAD_BYTES + version.artifactBytes);
-    return (loads * (loadMs ?? 0) + USUAL_LOADS * usualMs) / (loads + USUAL_LOADS);
+    return (loads * (meanLoadMs ?? 0) + USUAL_LOADS * usualMs) / (loads + USUAL_LOADS);
   }
 
   /**

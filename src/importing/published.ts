@@ -93,7 +93,7 @@ const RETRY_MS = 60_000;
 export class BlobRestorer {
   readonly #parts: { readonly db: CatalogDatabase; readonly blobs: BlobFolder; readonly log: Logger };
   readonly #store: string;
-  /** When each version was tried last, by its id. At most one entry for each version that a worker could not load. */
+  /** When each version was tried last, by its id, in order of time: those of the last `RETRY_MS`. */
   readonly #triedAt = new Map<string, number>();
 
   constructor(parts: { db: CatalogDatabase; blobs: BlobFolder; log: Logger }, store: string) {
@@ -105,6 +105,10 @@ export class BlobRestorer {
   async restore(versionId: string, version: EngineVersion): Promise<void> {
     const now = performance.now();
     if (now - (this.#triedAt.get(versionId) ?? -Infinity) < RETRY_MS) return;
+    for (const [id, at] of this.#triedAt) {
+      if (now - at < RETRY_MS) break;
+      this.#triedAt.delete(id);
+    }
     this.#triedAt.set(versionId, now);
     try {
       const { text, dataFiles = [] } = version.spec;

@@ -59,7 +59,7 @@ export interface Begun {
 }
 
 /** A request that waits for a prediction, and how long. */
-export interface Waiting {
+export interface WaitingRequest {
   readonly connection: CallerConnection;
   readonly startedAt: number;
   readonly deadlineMs: number;
@@ -70,7 +70,7 @@ interface Shared {
   readonly begun: Promise<Begun>;
   /** Null if it failed, so that there is nothing to replay. */
   readonly settled: Promise<Prediction | null>;
-  readonly waiting: Set<Waiting>;
+  readonly waiting: Set<WaitingRequest>;
   readonly connection: SharedConnection;
 }
 
@@ -93,10 +93,10 @@ export class SharedPredictions {
   async begin(
     key: string,
     digest: string,
-    mine: Waiting,
+    mine: WaitingRequest,
     begin: (connection: CallerConnection) => Promise<Begun>,
   ): Promise<Begun> {
-    const waiting = new Set<Waiting>();
+    const waiting = new Set<WaitingRequest>();
     const connection = new SharedConnection(mine.connection.caller, waiting);
     const begun = begin(connection);
     const settled = begun
@@ -117,12 +117,12 @@ export class SharedPredictions {
    *
    * @throws DeadlineExceededError at the deadline of this request, whatever that of the first is
    */
-  async join(key: string, mine: Waiting): Promise<Prediction | null> {
+  async join(key: string, mine: WaitingRequest): Promise<Prediction | null> {
     const shared = this.#byKey.get(key);
     return shared ? this.#wait(shared, mine, () => inTime(shared.settled, mine, 'run')) : null;
   }
 
-  async #wait<T>({ waiting, connection }: Shared, mine: Waiting, wait: () => Promise<T>): Promise<T> {
+  async #wait<T>({ waiting, connection }: Shared, mine: WaitingRequest, wait: () => Promise<T>): Promise<T> {
     waiting.add(mine);
     mine.connection.onClose?.(() => connection.checkClosed());
     this.#places.add(mine.connection.caller, 1);
@@ -153,12 +153,12 @@ export class SharedPredictions {
 
 /** Closed only when no request waits that could still be answered. */
 class SharedConnection implements CallerConnection {
-  readonly #waiting: ReadonlySet<Waiting>;
+  readonly #waiting: ReadonlySet<WaitingRequest>;
   readonly #listeners: (() => void)[] = [];
 
   constructor(
     readonly caller: string,
-    waiting: ReadonlySet<Waiting>,
+    waiting: ReadonlySet<WaitingRequest>,
   ) {
     this.#waiting = waiting;
   }
@@ -179,14 +179,14 @@ class SharedConnection implements CallerConnection {
 }
 
 /** How much of the deadline is left, in milliseconds. */
-export function remainingMs({ startedAt, deadlineMs }: Pick<Waiting, 'startedAt' | 'deadlineMs'>): number {
+export function remainingMs({ startedAt, deadlineMs }: Pick<WaitingRequest, 'startedAt' | 'deadlineMs'>): number {
   return Math.max(0, deadlineMs - (performance.now() - startedAt));
 }
 
 /** @throws DeadlineExceededError if `work` does not settle within the deadline; it goes on */
 export async function inTime<T>(
   work: Promise<T>,
-  request: Pick<Waiting, 'startedAt' | 'deadlineMs'>,
+  request: Pick<WaitingRequest, 'startedAt' | 'deadlineMs'>,
   phase: DeadlinePhase,
 ): Promise<T> {
   let timer: NodeJS.Timeout | undefined;

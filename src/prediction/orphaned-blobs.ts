@@ -7,11 +7,15 @@ import { SYSTEM } from '../access/principal.js';
 import { findBlobsOfVersions } from '../catalog/version.queries.js';
 import { BLOB_FOLDERS, type BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
+import { MAX_DEADLINE_MS } from './request-limits.js';
 import { findBlobsInUse } from './retention.queries.js';
 
 const HOUR_MS = 3_600_000;
-/** The row of a younger blob may not have been written yet. */
-const GRACE_MS = 24 * HOUR_MS;
+/**
+ * How long a blob stays although no row refers to it, because the row may not have been written yet. A prediction is written
+ * within its deadline, after its blobs; an import may take long.
+ */
+export const GRACE_MS = { prediction: MAX_DEADLINE_MS, orphan: 24 * HOUR_MS } as const;
 /** Not 24: a server that runs only at some hours of the day also looks at all folders in time. */
 const PARTS = 23;
 const BLOBS_A_STEP = 500;
@@ -28,13 +32,13 @@ interface Parts {
 /** Returns the number of blobs that were deleted. */
 export async function deleteOrphans(parts: Parts, now: number, isStopping: () => boolean): Promise<number> {
   const { blobs } = parts;
-  const candidates = await findCandidates(parts, now - GRACE_MS, partAt(now), isStopping);
+  const candidates = await findCandidates(parts, now - GRACE_MS.orphan, partAt(now), isStopping);
   await removeThoseOfVersions(parts, candidates, isStopping);
   let count = 0;
   for (const digest of candidates) {
     if (isStopping()) break;
     // A blob that was stored again meanwhile is young, and stays.
-    if (await blobs.deleteUnused(digest, now - GRACE_MS)) count++;
+    if (await blobs.deleteUnused(digest, now - GRACE_MS.orphan)) count++;
   }
   return count;
 }

@@ -8,7 +8,7 @@ import { findOwnRetentions, findVersionIdsOfModel, findVersionsWithOwnRetention 
 import { faultPoint } from '../fault-points.js'; // @fault
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
-import { deleteOrphans } from './orphaned-blobs.js';
+import { deleteOrphans, GRACE_MS } from './orphaned-blobs.js';
 import { KEY_LIFE_MS } from './request-limits.js';
 import {
   deleteIdempotencyBefore,
@@ -21,9 +21,6 @@ const DAY_MS = 24 * 3_600_000;
 const EVERY_MS = 3_600_000;
 const ROWS_A_STEP = 500;
 const MODELS_A_STEP = 100;
-/** A blob younger than this may belong to a prediction that is being written: a deadline is at most an hour. */
-const YOUNG_MS = 3_600_000;
-
 interface SweeperParts {
   readonly catalogDb: CatalogDatabase;
   readonly predictionDb: PredictionDatabase;
@@ -97,7 +94,8 @@ export class Sweeper {
         expired.map(({ id }) => id),
       );
       faultPoint('sweeper.deleted'); // @fault
-      await this.#deleteBlobs(new Set(expired.flatMap(({ input_sha256 }) => input_sha256 ?? [])), now - YOUNG_MS);
+      const digests = new Set(expired.flatMap(({ input_sha256 }) => input_sha256 ?? []));
+      await this.#deleteBlobs(digests, now - GRACE_MS.prediction);
       total += expired.length;
       if (rows.length < ROWS_A_STEP) break;
       after = rows.at(-1)?.id ?? '';

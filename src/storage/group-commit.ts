@@ -30,7 +30,7 @@ function compileInsert<Row extends object>(build: (row: Row) => Compilable, row:
   return { sql, columns: parameters as (keyof Row)[] };
 }
 
-interface Waiting extends PromiseWithResolvers<void> {
+interface Append extends PromiseWithResolvers<void> {
   readonly inserts: readonly Insert[];
 }
 
@@ -38,7 +38,7 @@ const MAX_APPENDS_PER_COMMIT = 512;
 
 export class GroupCommit {
   readonly #file: SqliteFile;
-  #waiting: Waiting[] = [];
+  #waiting: Append[] = [];
   #writing: Promise<void> | null = null;
 
   constructor(file: SqliteFile) {
@@ -67,7 +67,7 @@ export class GroupCommit {
     this.#writing = null;
   }
 
-  async #write(batch: readonly Waiting[]): Promise<void> {
+  async #write(batch: readonly Append[]): Promise<void> {
     const rowsBySql = new Map<string, (readonly unknown[])[]>();
     for (const { sql, row } of batch.flatMap(({ inserts }) => inserts)) {
       const rows = rowsBySql.get(sql);

@@ -22,7 +22,7 @@ const SERVER = 'server';
 /** While this many abandoned threads are still running, none is added. */
 const MAX_ABANDONED = 2;
 
-interface Waiting extends PromiseWithResolvers<QueryReply> {
+interface WaitingRead extends PromiseWithResolvers<QueryReply> {
   readonly request: Unnumbered;
   readonly caller: string;
   /** Whether a thread ended during it: a read is repeated once. */
@@ -32,7 +32,7 @@ interface Waiting extends PromiseWithResolvers<QueryReply> {
 export class ReadLane {
   readonly #open: () => SqliteThread;
   readonly #maxThreads: number;
-  readonly #waiting = new RoundRobin<Waiting>(MAX_WAITING_READS);
+  readonly #waiting = new RoundRobin<WaitingRead>(MAX_WAITING_READS);
   readonly #threads = new Set<SqliteThread>();
   readonly #idle: SqliteThread[] = [];
   readonly #abandoned = new Set<SqliteThread>();
@@ -52,7 +52,7 @@ export class ReadLane {
     return waiting.promise;
   }
 
-  #add(waiting: Waiting): void {
+  #add(waiting: WaitingRead): void {
     this.#waiting.add(waiting.caller, waiting)?.reject(new TooManyReadsError(this.#waiting.size));
   }
 
@@ -66,7 +66,7 @@ export class ReadLane {
     while (this.#waiting.size > 0) {
       const thread = this.#idle.pop() ?? this.#openThread();
       if (!thread) return;
-      void this.#run(thread, this.#waiting.next() as Waiting);
+      void this.#run(thread, this.#waiting.next() as WaitingRead);
     }
   }
 
@@ -77,7 +77,7 @@ export class ReadLane {
     return thread;
   }
 
-  async #run(thread: SqliteThread, waiting: Waiting): Promise<void> {
+  async #run(thread: SqliteThread, waiting: WaitingRead): Promise<void> {
     const timer = setTimeout(() => this.#abandon(thread, waiting), READ_LIMIT_MS);
     try {
       waiting.resolve(await thread.send(waiting.request));
@@ -93,7 +93,7 @@ export class ReadLane {
     this.#startNext();
   }
 
-  #abandon(thread: SqliteThread, waiting: Waiting): void {
+  #abandon(thread: SqliteThread, waiting: WaitingRead): void {
     waiting.reject(new ReadTimeoutError(READ_LIMIT_MS));
     this.#threads.delete(thread);
     this.#abandoned.add(thread);

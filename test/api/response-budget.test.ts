@@ -3,9 +3,9 @@ import { EventEmitter, once } from 'node:events';
 import fc from 'fast-check';
 import { type GraphQLResolveInfo, GraphQLString } from 'graphql';
 import { measureOf } from '#src/api/answer-size.js';
-import { AnswerBudget, AnswersInFlight, UNCOUNTED_BYTES, type Waiting } from '#src/api/response-budget.js';
+import { AnswerBudget, type AnswerConnection, AnswersInFlight, UNCOUNTED_BYTES } from '#src/api/response-budget.js';
 
-class Connection extends EventEmitter implements Waiting {
+class Connection extends EventEmitter implements AnswerConnection {
   isClosed = false;
 
   constructor(readonly caller = 'a') {
