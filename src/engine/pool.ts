@@ -11,6 +11,7 @@ import type { Logger } from 'pino';
 import { InferenceFailedError, StartupError } from '../errors.js';
 import { isOutOfMemory } from '../tasks/failures.js';
 import { childStarter, findConfinement, type Purpose, type StartChild } from './child.js';
+import { deviceOf } from './device.js';
 import { ProbeProcesses, ProcessLostError } from './disposable-worker.js';
 import { type EngineVersion, type FromWorker, loadMessage } from './messages.js';
 import { checkProvider, type ProviderCheck } from './provider-checks.js';
@@ -63,6 +64,8 @@ export class Pool {
   #firstReady = Promise.withResolvers<void>();
   providerChecks: readonly ProviderCheck[] = [];
   provider = 'cpu';
+  /** The name of the device that the provider runs on; null if it is unknown. */
+  device: string | null = null;
 
   constructor(options: PoolOptions) {
     this.#options = options;
@@ -93,13 +96,13 @@ export class Pool {
   }
 
   async workerStatus() {
-    const executionProvider = this.provider;
+    const { provider: executionProvider, device } = this;
     return Promise.all(
       this.all.map(async (worker) => {
         const { pid, restarts, loaded } = worker;
         const residentBytes = (await worker.memory())?.residentBytes ?? 0;
         const state = publicState(worker);
-        return { pid, state, restarts, executionProvider, device: null, residentBytes, versionIds: [...loaded.keys()] };
+        return { pid, state, restarts, executionProvider, device, residentBytes, versionIds: [...loaded.keys()] };
       }),
     );
   }
@@ -119,6 +122,7 @@ export class Pool {
     const chosen = this.providerChecks.find(({ available }) => available);
     if (!chosen) this.#options.log.error({ providers: this.providerChecks }, 'no execution provider is available');
     this.provider = chosen?.name ?? 'none';
+    this.device = await deviceOf(this.provider);
     this.#inspection = setInterval(() => this.#inspect(), INSPECTION_INTERVAL_MS).unref();
   }
 
@@ -228,6 +232,7 @@ export class Pool {
 
   #onLoaded(worker: WorkerProcess, { key, ...result }: Extract<FromWorker, { kind: 'loaded' }>): void {
     worker.hasWorked = true;
+    worker.lastUsedAt = performance.now();
     worker.loaded.set(key, result.residentBytes ?? 0);
     worker.loading.get(key)?.resolve(result);
     worker.loading.delete(key);
@@ -241,6 +246,7 @@ export class Pool {
     const { pid, purpose } = worker;
     const waiting = worker.loading.get(key);
     this.#options.log.error({ pid, purpose, ref: waiting?.version.ref, message }, 'a worker could not load a version');
+    worker.lastUsedAt = performance.now();
     waiting?.reject(new LoadFailedError(message));
     worker.loading.delete(key);
   }

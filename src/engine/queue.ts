@@ -20,6 +20,8 @@ export interface Outcome {
   readonly timing: { preprocessMs: number; inferMs: number; postprocessMs: number };
   readonly batchSize: number;
   readonly executionProvider: string;
+  /** The name of the device it ran on; null if it is unknown. */
+  readonly device: string | null;
   /** When the batch left the queue, as of `performance.now()`. */
   readonly dispatchedAt: number;
 }

@@ -41,7 +41,7 @@ export class Runtime {
   @Field({ description: 'Execution provider that was used, such as "cpu" or "cuda".' })
   executionProvider!: string;
 
-  @Field({ description: 'Name of the device, or of the execution provider if the device is unknown.' })
+  @Field({ description: 'Name of the CPU or GPU that ran the model, or of the execution provider if it is unknown.' })
   device!: string;
 
   @Field({ description: 'SHA-256 digest of the model file, in hexadecimal.' })

@@ -187,7 +187,7 @@ function checkedJob(request: PredictionRequest): Job {
 }
 
 function predictionOf({ version, input, path, record, startedAt }: Job, outcome: Outcome): NewPrediction {
-  const { result, timing, batchSize, executionProvider, dispatchedAt } = outcome;
+  const { result, timing, batchSize, executionProvider, device, dispatchedAt } = outcome;
   if ('failure' in result) throw errorOf(result.failure, path);
   const { versionId, variant, engineVersion } = version;
   return create(Prediction, {
@@ -207,7 +207,7 @@ function predictionOf({ version, input, path, record, startedAt }: Job, outcome:
       },
       runtime: {
         executionProvider,
-        device: executionProvider,
+        device: device ?? executionProvider,
         artifactSha256: engineVersion.artifactSha256,
         variant,
       },

@@ -93,7 +93,8 @@ export class WorkerStatus {
 
   @Field(() => String, {
     nullable: true,
-    description: 'Name of the accelerator; null if the execution provider does not report one.',
+    description:
+      'Name of the CPU or GPU that runs the models; null if it is unknown, as with WebGPU or with GPUs of several models.',
   })
   device!: string | null;
 

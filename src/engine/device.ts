@@ -1,0 +1,25 @@
+/**
+ * The name of the device on which an execution provider runs graphs. ONNX Runtime does not tell, so it is read from the
+ * operating system, and it is unknown where that leaves a choice.
+ */
+import { readdir, readFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import path from 'node:path';
+
+/** One folder for each GPU, written by NVIDIA's driver for Linux. */
+const NVIDIA_GPUS = '/proc/driver/nvidia/gpus';
+
+/** Null if it is unknown: for WebGPU, and for CUDA if there are GPUs of several models. */
+export async function deviceOf(provider: string, nvidiaGpus = NVIDIA_GPUS): Promise<string | null> {
+  if (provider === 'cpu') return cpus()[0]?.model.trim() || null;
+  return provider === 'cuda' ? nvidiaModel(nvidiaGpus) : null;
+}
+
+async function nvidiaModel(folder: string): Promise<string | null> {
+  const gpus = await readdir(folder).catch(() => []);
+  const texts = await Promise.all(
+    gpus.map((gpu) => readFile(path.join(folder, gpu, 'information'), 'utf8').catch(() => '')),
+  );
+  const models = new Set(texts.map((text) => /^Model:\s*(\S.*?)\s*$/m.exec(text)?.[1] ?? null));
+  return models.size === 1 ? ([...models][0] as string | null) : null;
+}
