@@ -4,6 +4,8 @@ import { readFile } from 'node:fs/promises';
 export interface ProcessMemory {
   /** Pages in RAM, including those of files and shared libraries. */
   readonly residentBytes: number;
+  /** The most that `residentBytes` has been since the start, or since `/proc/<pid>/clear_refs` was told to forget it. */
+  readonly peakResidentBytes: number;
   /** Private writable memory, whether or not it was written to: what `prlimit --data` limits. */
   readonly dataBytes: number;
 }
@@ -13,6 +15,6 @@ export async function processMemory(pid: number | 'self'): Promise<ProcessMemory
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   const bytes = (name: string) =>
     1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? Number.NaN);
-  const [residentBytes, dataBytes] = [bytes('VmRSS'), bytes('VmData')];
-  return Number.isNaN(residentBytes + dataBytes) ? null : { residentBytes, dataBytes };
+  const memory = { residentBytes: bytes('VmRSS'), peakResidentBytes: bytes('VmHWM'), dataBytes: bytes('VmData') };
+  return Object.values(memory).some(Number.isNaN) ? null : memory;
 }

@@ -62,6 +62,7 @@ export class Dispatcher {
   #dispatch(): void {
     const now = performance.now();
     const { loaded, cold } = this.#waitingVersions();
+    const blocked = new Set<string>();
     for (let next = this.#queue.next(now, loaded); next; next = this.#queue.next(now, loaded)) {
       const { key, entry } = next;
       const served = this.#served.get(key) as ScheduledVersion;
@@ -72,10 +73,13 @@ export class Dispatcher {
         loaded.delete(key);
         // Another version may have taken its place meanwhile.
         if (holders.length === 0) cold.add(key);
-        else this.#awaitWorker(served, holders.length, waitMs, now);
+        else {
+          blocked.add(key);
+          this.#awaitWorker(served, holders.length, waitMs, now);
+        }
       }
     }
-    this.#loadCold(cold, now);
+    this.#loadCold(cold, blocked, now);
     this.#dispatchQuarantine(now);
   }
 
@@ -86,16 +90,29 @@ export class Dispatcher {
     return { loaded, cold };
   }
 
-  /** Loads versions that no worker has, in their turn, until there is no room for another. */
-  #loadCold(cold: Set<string>, now: number): void {
+  /**
+   * Loads versions that no worker has, in their turn, until there is no room for another. The load counts in the share of the
+   * caller whose input is first. `blocked`: loaded versions whose inputs wait for a worker. While it is their turn, only idle
+   * workers load.
+   */
+  #loadCold(cold: Set<string>, blocked: ReadonlySet<string>, now: number): void {
     for (let next = this.#queue.next(now, cold); next; next = this.#queue.next(now, cold)) {
-      const { version } = this.#served.get(next.key) as ScheduledVersion;
-      const isForOne = this.#recentCallers.hasOther(next.entry.connection.caller, now);
-      if (!this.#residents.ensureLoaded(version, isForOne ? now : null)) {
-        if (isForOne) this.#scheduleIn(this.#residents.msUntilLoad(now));
+      const { key, entry } = next;
+      const { version } = this.#served.get(key) as ScheduledVersion;
+      const isForOne = this.#recentCallers.hasOther(entry.connection.caller, now);
+      const isTurn = this.#queue.next(now, blocked.union(new Set([key])))?.key === key;
+      const isBegun = this.#residents.ensureLoaded(version, {
+        sparingSince: isForOne ? now : null,
+        mayDelay: isTurn,
+        charge: (ms) => this.#queue.chargeLoad(key, entry, ms),
+      });
+      if (!isBegun) {
+        const msUntilLoad = this.#residents.msUntilLoad(now);
+        // What makes it the turn of the load is that a batch is done.
+        if (isForOne && (isTurn || msUntilLoad > 1)) this.#scheduleIn(msUntilLoad);
         return;
       }
-      cold.delete(next.key);
+      cold.delete(key);
     }
   }
 
@@ -134,12 +151,14 @@ export class Dispatcher {
   }
 
   #dispatchQuarantine(now: number): void {
-    if (this.#quarantine.length === 0) return;
+    if (this.#quarantine.isEmpty) return;
     const worker = this.#pool.quarantine();
     if (!worker.isReady || worker.batches.length > 0) return;
     const next = this.#quarantine.next(now);
     if (!next) return;
-    this.#residents.loadAlone(worker, next.version);
+    const isFresh = this.#quarantine.needsFreshWorker(next.entry, this.#residents.roomForRuns(worker));
+    if (isFresh || !worker.loaded.has(next.version.key)) this.#quarantine.onLoad();
+    this.#residents.loadAlone(worker, next.version, isFresh);
     this.#running.assign(worker, { version: next.version, entries: [next.entry], now });
   }
 

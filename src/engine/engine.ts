@@ -19,8 +19,8 @@ import { bytesOfItem } from '../tasks/item-bytes.js';
 import type { Item } from '../tasks/tasks.js';
 import { waitAtMost } from '../wait-at-most.js';
 import { AdmissionControl } from './admission-control.js';
-import type { ProbeProcesses } from './disposable-worker.js';
 import { Dispatcher } from './dispatcher.js';
+import type { ProbeProcesses } from './disposable-worker.js';
 import { createEntry, disconnected, type RunOptions } from './entry.js';
 import { FairQueue } from './fair-queue.js';
 import { IdleMeasurements, type LatencyStore } from './idle-measurements.js';
@@ -34,7 +34,9 @@ import { RunningBatches } from './running-batches.js';
 import { batchLimits } from './schedule.js';
 import { ServedVersions } from './served-versions.js';
 import type { ExitCause } from './supervision.js';
-import type { WorkerProcess } from './worker-process.js';
+import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
+
+type Done = Extract<FromWorker, { kind: 'done' }>;
 
 /** What an input of a version that was never measured counts in the shares of its caller. */
 const UNKNOWN_COST_MS = 1;
@@ -237,6 +239,7 @@ export class Engine {
 
   #onSettled(entry: Entry): void {
     if (!this.#queue.remove(entry)) this.#running.cancel(entry);
+    this.#quarantine.remove(entry);
     // A version that was kept in memory for this entry may be evicted for the inputs of another.
     if (entry.phase === 'queue' && this.#queue.totals.rows > 0) this.#dispatcher.schedule();
     this.#outstanding--;
@@ -258,10 +261,10 @@ export class Engine {
     else if (message.kind === 'loadFailed') this.#recovery.afterFailedLoad(worker, message.key, message.message);
   }
 
-  #onLoaded({ purpose }: WorkerProcess, { key, warmUpMs }: Extract<FromWorker, { kind: 'loaded' }>): void {
+  #onLoaded({ purpose }: WorkerProcess, loaded: Extract<FromWorker, { kind: 'loaded' }>): void {
     this.#hasLoaded = true;
-    const version = this.#residents.versionOf(key);
-    if (version && purpose === 'pool') this.#measurements?.onLoaded(version, warmUpMs);
+    const version = this.#residents.versionOf(loaded.key);
+    if (version && purpose === 'pool') this.#measurements?.onLoaded(version, loaded);
   }
 
   #onStarted(worker: WorkerProcess, message: Extract<FromWorker, { kind: 'started' }>): void {
@@ -274,23 +277,34 @@ export class Engine {
     this.#onResidentsChanged();
   }
 
-  #deliver(worker: WorkerProcess, done: Extract<FromWorker, { kind: 'done' }>): void {
-    const { results, timing } = done;
+  #deliver(worker: WorkerProcess, done: Done): void {
     const batch = this.#running.complete(worker, done);
     if (!batch) return;
     if (batch.isMeasurement) this.#measurements?.onDone(done);
+    this.#deliverResults(worker, batch, done);
+    this.#dispatcher.schedule();
+  }
+
+  #deliverResults(worker: WorkerProcess, batch: OutstandingBatch, { results, timing, use }: Done): void {
     const { version, rows: batchSize, dispatchedAt } = batch;
-    const { provider: executionProvider } = this.#pool;
+    const { provider: executionProvider, device } = this.#pool;
+    const lackedMemory: Entry[] = [];
+    let message = '';
     for (const [i, entry] of batch.entries.entries()) {
       const result = results[i] as ItemResult;
       if ('failure' in result && result.failure.kind === 'memory') {
-        const { message } = result.failure;
-        if (!entry.isSettled) this.#recovery.afterFailedAllocation(worker, version, entry, message);
-        // After a failed allocation the answers of the process are unreliable.
-        this.#pool.recycle(worker, message);
-      } else entry.succeed({ result, timing, batchSize, executionProvider, dispatchedAt });
+        lackedMemory.push(entry);
+        message = result.failure.message;
+        continue;
+      }
+      if (worker.purpose === 'quarantine')
+        this.#quarantine.afterAnswer(version, entry, use?.grownBytes ?? null, this.#residents.roomForRuns(worker));
+      entry.succeed({ result, timing, batchSize, executionProvider, device, dispatchedAt });
     }
-    this.#dispatcher.schedule();
+    if (lackedMemory.length === 0) return;
+    if (!batch.isMeasurement) this.#recovery.afterFailedAllocation(worker, version, lackedMemory, message);
+    // After a failed allocation the answers of the process are unreliable.
+    this.#pool.recycle(worker, message);
   }
 
   #onExit(worker: WorkerProcess, cause: ExitCause, how: string): void {

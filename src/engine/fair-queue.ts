@@ -1,7 +1,7 @@
 /**
  * The queue of all versions: who runs next, so that nobody takes more than a fair share of the workers.
  *
- * Shares are counted in predicted milliseconds of computing. The caller who has used least goes first; a caller who was
+ * Shares are counted in predicted milliseconds of computing, the loads of versions included. The caller who has used least goes first; a caller who was
  * idle starts level with the others, because unused time cannot be saved up (start-time fair queueing). Within the share
  * of a caller, the same rule holds between the versions and priorities the caller uses, with the weights below. So HIGH
  * inputs pass the other inputs of their caller, never those of other callers, and no input waits forever. LOW inputs
@@ -33,6 +33,8 @@ interface Flow {
   /** Computing used, divided by the weight. */
   usedMs: number;
   queuedMs: number;
+  /** `usedMs` of the caller before the version was loaded for the flow's first entry; null if it was not. */
+  placeMs: number | null;
 }
 
 interface Place {
@@ -71,6 +73,10 @@ export class FairQueue {
   #totals = { rows: 0, bytes: 0, queuedMs: 0 };
   /** `usedMs` of the caller who was served last. */
   #servedMs = 0;
+
+  get isEmpty(): boolean {
+    return this.#places.size === 0;
+  }
 
   get totals(): Totals {
     return this.#totals;
@@ -176,6 +182,17 @@ export class FairQueue {
   }
 
   /**
+   * Counts the load of a version for the caller whose entry needs it, in milliseconds; negative if less was needed than has
+   * been counted. The entry keeps its place, as if load and run were one: what it took counts against the caller's next ones.
+   */
+  chargeLoad(key: string, { connection, priority }: Entry, ms: number): void {
+    const caller = this.#callers.get(connection.caller);
+    const flow = caller?.flows.get(flowKey(key, priority));
+    if (flow) flow.placeMs ??= flow.caller.usedMs;
+    if (caller) caller.usedMs += CHARGES[priority] * ms;
+  }
+
+  /**
    * Predicted milliseconds of computing that come before a new entry of `costMs`: the caller's own entries, and of every
    * other caller who waits as much, and one entry more. `queuedMs` counts what others have queued already, `shareMs` all
    * that they may queue until then.
@@ -194,7 +211,8 @@ export class FairQueue {
 
   #serve(flow: Flow, entry: Entry): void {
     const { caller } = flow;
-    this.#servedMs = Math.max(this.#servedMs, caller.usedMs);
+    this.#servedMs = Math.max(this.#servedMs, usedBefore(flow));
+    flow.placeMs = null;
     caller.servedMs = Math.max(caller.servedMs, flow.usedMs);
     caller.usedMs += CHARGES[flow.priority] * entry.costMs;
     flow.usedMs += entry.costMs / WEIGHTS[flow.priority];
@@ -209,7 +227,16 @@ export class FairQueue {
     }
     const known = caller.flows.get(flowKey(key, priority));
     if (known) return known;
-    const flow = { key, priority, caller, first: null, last: null, usedMs: caller.servedMs, queuedMs: 0 };
+    const flow = {
+      key,
+      priority,
+      caller,
+      first: null,
+      last: null,
+      usedMs: caller.servedMs,
+      queuedMs: 0,
+      placeMs: null,
+    };
     caller.flows.set(flowKey(key, priority), flow);
     const flows = this.#flows.get(key);
     if (flows) flows.add(flow);
@@ -276,8 +303,13 @@ function leastFlow(flows: Iterable<Flow>): Flow | null {
   return best;
 }
 
+/** What the caller had used when the flow's first entry took its place. */
+function usedBefore({ placeMs, caller }: Flow): number {
+  return placeMs ?? caller.usedMs;
+}
+
 function isBefore(a: Flow, b: Flow): boolean {
-  if (a.caller.usedMs !== b.caller.usedMs) return a.caller.usedMs < b.caller.usedMs;
+  if (usedBefore(a) !== usedBefore(b)) return usedBefore(a) < usedBefore(b);
   if (a.caller === b.caller && a.usedMs !== b.usedMs) return a.usedMs < b.usedMs;
   if (a.caller === b.caller && a.priority !== b.priority)
     return PRIORITIES.indexOf(a.priority) < PRIORITIES.indexOf(b.priority);

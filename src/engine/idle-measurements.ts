@@ -9,7 +9,7 @@
 import type { Logger } from 'pino';
 import { checkInput, type Item } from '../tasks/tasks.js';
 import { createSettledEntry } from './entry.js';
-import { LatencyCurve, type LatencyPoint } from './latency-curve.js';
+import { LatencyCurve, type LatencyPoint, undisturbedMs } from './latency-curve.js';
 import { type EngineVersion, type FromWorker, MAX_RUN_MS } from './messages.js';
 import type { Pool } from './pool.js';
 import type { RunningBatches } from './running-batches.js';
@@ -24,6 +24,8 @@ export interface LatencyStore {
   find(version: EngineVersion, provider: string): Promise<readonly LatencyPoint[] | null>;
   save(version: EngineVersion, provider: string, points: readonly LatencyPoint[]): Promise<void>;
 }
+
+type WarmUp = Pick<Extract<FromWorker, { kind: 'loaded' }>, 'warmUpMs' | 'warmUpCpuMs'>;
 
 interface Unmeasured {
   readonly version: EngineVersion;
@@ -77,14 +79,14 @@ export class IdleMeasurements {
     this.#lastRequestAt = now;
   }
 
-  /** To be called when a serving worker has loaded a version, whose warm-up run took this long. */
-  onLoaded(version: EngineVersion, warmUpMs: number): void {
+  /** To be called when a serving worker has loaded a version. */
+  onLoaded(version: EngineVersion, { warmUpMs, warmUpCpuMs }: WarmUp): void {
     if (this.#remembered.has(version.key)) {
       this.#continue();
       return;
     }
     this.#remember(version.key, null);
-    const lookup = this.#lookUp(version, warmUpMs)
+    const lookup = this.#lookUp(version, undisturbedMs(warmUpMs, this.#computed(warmUpCpuMs)))
       .catch((error) => {
         // The next load looks it up again.
         this.#remembered.delete(version.key);
@@ -95,13 +97,13 @@ export class IdleMeasurements {
   }
 
   /** To be called when a measuring batch was answered. */
-  onDone({ results, timing }: Extract<FromWorker, { kind: 'done' }>): void {
+  onDone({ results, timing, use }: Extract<FromWorker, { kind: 'done' }>): void {
     if (!this.#running) return;
     const { size, unmeasured } = this.#running;
     const { curve } = unmeasured;
     this.#running = null;
     if (results.some((result) => 'failure' in result)) curve.fail(size);
-    else curve.record(size, timing);
+    else curve.record(size, timing, this.#computed(use?.cpuMs ?? null));
     this.#continue();
   }
 
@@ -118,6 +120,11 @@ export class IdleMeasurements {
     this.#isStopped = true;
     if (this.#timer) clearTimeout(this.#timer);
     await Promise.all([...this.#lookups, this.#saving]);
+  }
+
+  /** Null on a GPU: the process waits for it, and its CPU time says nothing. */
+  #computed(cpuMs: number | null): number | null {
+    return this.#parts.pool.provider === 'cpu' ? cpuMs : null;
   }
 
   async #lookUp(version: EngineVersion, warmUpMs: number): Promise<void> {

@@ -5,13 +5,27 @@
  */
 import type { BatchTiming } from './messages.js';
 
-/** What was measured for one batch size. Times are those in the worker: preprocessing, run and postprocessing. */
+/**
+ * What was measured for one batch size. Times are those in the worker: preprocessing, run and postprocessing. See
+ * `undisturbedMs`.
+ */
 export interface LatencyPoint {
   readonly batchSize: number;
   readonly p50Ms: number;
   readonly p95Ms: number;
   /** The median of preprocessing alone, which is part of `p50Ms`. */
   readonly preprocessMs: number;
+}
+
+/** Threads of a process wait this long for each other, and for the processor, on a machine that does nothing else. */
+const USUAL_WAIT_MS = 0.5;
+
+/**
+ * How long a batch takes while nothing else uses the processors: not counted is the time in which other processes had them.
+ * `cpuMs`: CPU time of all threads of the worker; null if it computes elsewhere, on a GPU.
+ */
+export function undisturbedMs(wallMs: number, cpuMs: number | null): number {
+  return cpuMs !== null && wallMs - cpuMs > USUAL_WAIT_MS ? cpuMs : wallMs;
 }
 
 type Sample = Pick<LatencyPoint, 'preprocessMs'> & { readonly ms: number };
@@ -59,9 +73,12 @@ export class LatencyCurve {
     }
   }
 
-  record(size: number, { preprocessMs, inferMs, postprocessMs }: BatchTiming): void {
-    const ms = preprocessMs + inferMs + postprocessMs;
-    this.#samples.set(size, [...this.#of(size), { ms, preprocessMs }]);
+  /** `cpuMs`: as for `undisturbedMs`. */
+  record(size: number, { preprocessMs, inferMs, postprocessMs }: BatchTiming, cpuMs: number | null): void {
+    const wallMs = preprocessMs + inferMs + postprocessMs;
+    const ms = undisturbedMs(wallMs, cpuMs);
+    const share = wallMs > 0 ? ms / wallMs : 1;
+    this.#samples.set(size, [...this.#of(size), { ms, preprocessMs: share * preprocessMs }]);
     this.#spentMs += ms;
   }
 

@@ -83,6 +83,8 @@ export interface BatchMessage {
   readonly items: readonly Item[];
   /** Whether the worker sends `started`. Not worth the message for runs that are known to be short. */
   readonly announceStart: boolean;
+  /** Whether `done` says what the batch has used. Not worth its time for batches that are neither suspected nor measured. */
+  readonly measureUse: boolean;
 }
 
 /**
@@ -129,11 +131,20 @@ export interface BatchTiming {
   readonly postprocessMs: number;
 }
 
+/** What a process has used for a batch. */
+export interface BatchUse {
+  /** CPU time of all threads. */
+  readonly cpuMs: number;
+  /** By how much its memory had grown when it was largest; null on platforms without `/proc`. */
+  readonly grownBytes: number | null;
+}
+
 type Reply =
   | { readonly kind: 'providerChecked'; readonly available: boolean; readonly reason: string | null }
   /**
    * `residentBytes`: how much the data memory of the process has grown; null on platforms without `/proc`. `loadMs`: from
-   * reading the artifact to the end of the warm-up. `warmUpMs`: the warm-up run alone, with its preprocessing.
+   * reading the artifact to the end of the warm-up. `warmUpMs`: the warm-up run alone, with its preprocessing,
+   * and `warmUpCpuMs` the CPU time of all threads meanwhile.
    */
   | {
       readonly kind: 'loaded';
@@ -141,11 +152,17 @@ type Reply =
       readonly residentBytes: number | null;
       readonly loadMs: number;
       readonly warmUpMs: number;
+      readonly warmUpCpuMs: number;
     }
   | { readonly kind: 'loadFailed'; readonly key: string; readonly message: string }
   | { readonly kind: 'unloaded'; readonly key: string }
   | { readonly kind: 'started'; readonly tokens: number | null }
-  | { readonly kind: 'done'; readonly results: readonly ItemResult[]; readonly timing: BatchTiming }
+  | {
+      readonly kind: 'done';
+      readonly results: readonly ItemResult[];
+      readonly timing: BatchTiming;
+      readonly use: BatchUse | null;
+    }
   | { readonly kind: 'examined'; readonly facts: GraphFacts }
   | { readonly kind: 'scoresObserved'; readonly scores: ObservedScores }
   /**

@@ -2,8 +2,9 @@
  * Remembers poison inputs and the callers who sent them.
  *
  * A poison input is one that ended its process while it ran alone in quarantine. It counts as a strike against its
- * caller and is refused for 10 minutes without being run again. Three strikes within 10 minutes, for one caller and one
- * version, confine the caller: that caller's inputs to that version run in quarantine until the oldest strike is
+ * caller and is refused for 10 minutes without being run again. An input that is answered alone, but for which a worker
+ * had too little memory beside other versions, counts as a strike too. Three strikes within 10 minutes, for one caller and
+ * one version, confine the caller: that caller's inputs to that version run in quarantine until the oldest strike is
  * 10 minutes old, so they cannot kill workers that serve others.
  *
  * Pure: callers pass the current time in milliseconds.
@@ -21,13 +22,17 @@ export class PoisonInputs {
   readonly #strikes = new Map<string, number[]>();
   readonly #inputs = new Map<string, { readonly reason: string; readonly at: number }>();
 
-  recordStrike(caller: string, versionKey: string, digest: string, reason: string, now: number): void {
+  recordPoisonInput(caller: string, versionKey: string, digest: string, reason: string, now: number): void {
+    this.recordStrike(caller, versionKey, now);
+    putBounded(this.#inputs, keyOf(digest, versionKey), { reason, at: now });
+  }
+
+  recordStrike(caller: string, versionKey: string, now: number): void {
     const key = keyOf(caller, versionKey);
     const recent = (this.#strikes.get(key) ?? [])
       .filter((at) => now - at < STRIKE_MEMORY_MS)
       .slice(1 - STRIKES_TO_CONFINE);
     putBounded(this.#strikes, key, [...recent, now]);
-    putBounded(this.#inputs, keyOf(digest, versionKey), { reason, at: now });
   }
 
   isConfined(caller: string, versionKey: string, now: number): boolean {

@@ -67,6 +67,8 @@ const CLOCK_TOLERANCE_MS = 50;
 const MAX_BYTES = 2 ** 50;
 const isBytes: Check = (value) => isAmount(value) && Number(value) <= MAX_BYTES;
 
+const isUse = record({ cpuMs: isAmount, grownBytes: orNull(isBytes) });
+
 /** The replies to each command, with their fields. Those of `batch` depend on the batch and are checked below. */
 const REPLIES: Readonly<Record<Command['kind'], Partial<Record<FromWorker['kind'], Check>>>> = {
   checkProvider: {
@@ -74,11 +76,17 @@ const REPLIES: Readonly<Record<Command['kind'], Partial<Record<FromWorker['kind'
     failed: isFailed,
   },
   load: {
-    loaded: record({ key: isText, residentBytes: orNull(isBytes), loadMs: isAmount, warmUpMs: isAmount }),
+    loaded: record({
+      key: isText,
+      residentBytes: orNull(isBytes),
+      loadMs: isAmount,
+      warmUpMs: isAmount,
+      warmUpCpuMs: isAmount,
+    }),
     loadFailed: record({ key: isText, message: isText }),
   },
   unload: { unloaded: record({ key: isText }) },
-  batch: { started: record({ tokens: orNull(isAmount) }), done: record({ timing: isTiming }) },
+  batch: { started: record({ tokens: orNull(isAmount) }), done: record({ timing: isTiming, use: orNull(isUse) }) },
   cancel: {},
   examine: { examined: record({ facts: isGraphFacts }), failed: isFailed },
   observeScores: { scoresObserved: record({ scores: isScores }), failed: isFailed },

@@ -1,19 +1,23 @@
 /**
  * The quarantine: inputs that run one at a time, in a worker of their own.
  *
- * Two kinds of inputs run here: suspects, which are the items of a batch that ended its process, and the inputs of
- * confined callers (see `poison-inputs.ts`). An input that ends the quarantine worker ran alone, so it is the cause: it
- * fails as a poison input, and its caller and version each get a strike.
+ * Two kinds of inputs run here: suspects, which are the items of a batch that ended its process or had too little memory,
+ * and the inputs of confined callers (see `poison-inputs.ts`), who take turns. An input that ends the quarantine worker ran
+ * alone, so it is the cause: it fails as a poison input, and its caller and version each get a strike. Some suspects run
+ * although nobody waits for them anymore: otherwise nobody would get a strike for an input that they give up in time.
  */
 import { DeadlineExceededError, InferenceFailedError, NotReadyError, OverloadedError } from '../errors.js';
+import { fitsShare } from '../fair-share.js';
 import { bytesOfItem } from '../tasks/item-bytes.js';
 import type { Item } from '../tasks/tasks.js';
 import { checkInput } from '../tasks/tasks.js';
 import { CircuitBreaker } from './circuit-breaker.js';
 import { createEntry } from './entry.js';
+import { FairQueue } from './fair-queue.js';
+import { MemorySuspects } from './memory-suspects.js';
 import type { EngineVersion } from './messages.js';
 import { itemDigest, PoisonInputs } from './poison-inputs.js';
-import { type CallerConnection, type Entry, isObsolete } from './queue.js';
+import { type CallerConnection, type Entry, isObsolete, NO_LIMITS } from './queue.js';
 
 /** An entry that waits to run alone. */
 export interface QuarantineEntry {
@@ -24,13 +28,22 @@ export interface QuarantineEntry {
 /** Trials are started by the engine itself, so they count against no caller. */
 const TRIAL_CONNECTION: CallerConnection = { isClosed: false, caller: '' };
 const TRIAL_DEADLINE_MS = 60_000;
-const MAX_CONFINED = 200;
+/** Rows and bytes of confined inputs that may wait. */
+const MAX_CONFINED_ROWS = 200;
+const MAX_CONFINED_BYTES = 64 * 2 ** 20;
+/** Suspects that run although nobody waits for them. */
+const MAX_ABANDONED = 8;
+const ONE = { ...NO_LIMITS, rows: 1 };
 /** Versions whose poison inputs are counted. */
 const MAX_BREAKERS = 1_000;
 
 export class Quarantine {
   readonly #suspects: QuarantineEntry[] = [];
-  readonly #confined: QuarantineEntry[] = [];
+  readonly #abandoned: QuarantineEntry[] = [];
+  readonly #confined = new FairQueue();
+  /** Of confined inputs. */
+  readonly #versions = new WeakMap<Entry, EngineVersion>();
+  readonly #memorySuspects = new MemorySuspects();
   readonly #poisonInputs = new PoisonInputs();
   readonly #breakers = new Map<string, CircuitBreaker>();
   readonly #onBreakerOpened: (version: EngineVersion, error: Error) => void;
@@ -40,8 +53,13 @@ export class Quarantine {
     this.#onBreakerOpened = onBreakerOpened;
   }
 
+  get isEmpty(): boolean {
+    return this.#suspects.length + this.#abandoned.length === 0 && this.#confined.isEmpty;
+  }
+
+  /** Rows of confined inputs, and suspects. */
   get length(): number {
-    return this.#suspects.length + this.#confined.length;
+    return this.#suspects.length + this.#abandoned.length + this.#confined.totals.rows;
   }
 
   /** The error with which this input must be refused; null if it may be queued. Starts a trial if one is due. */
@@ -57,25 +75,43 @@ export class Quarantine {
           `${reason}. The same input failed less than 10 minutes ago, so it was not run again`,
         );
     }
-    if (this.#confined.length < MAX_CONFINED || !this.isConfined(version, caller, now)) return null;
-    return new OverloadedError(
-      version.ref,
-      this.#confined.length,
-      1_000,
-      `inputs of yours ended its process, so each runs alone; ${this.#confined.length} inputs are waiting for that`,
-    );
+    return this.isConfined(version, caller, now) ? this.#refusalIfFull(version, item, caller) : null;
+  }
+
+  #refusalIfFull({ ref }: EngineVersion, item: Item, caller: string): Error | null {
+    const [ofAll, ofCaller] = [this.#confined.totals, this.#confined.totalsOf(caller)];
+    const fits =
+      ofAll.rows === 0 ||
+      (fitsShare(item.rows, ofAll.rows, ofCaller.rows, MAX_CONFINED_ROWS) &&
+        fitsShare(bytesOfItem(item), ofAll.bytes, ofCaller.bytes, MAX_CONFINED_BYTES));
+    if (fits) return null;
+    const reason = `inputs of yours ended its process or took too much memory, so each runs alone; ${ofAll.rows} inputs are waiting for that`;
+    return new OverloadedError(ref, ofAll.rows, 1_000, reason);
   }
 
   isConfined(version: EngineVersion, caller: string, now: number): boolean {
     return this.#poisonInputs.isConfined(caller, version.key, now);
   }
 
-  addConfined(suspect: QuarantineEntry): void {
-    this.#confined.push(suspect);
+  addConfined({ version, entry }: QuarantineEntry): void {
+    this.#confined.push(version.key, entry);
+    this.#versions.set(entry, version);
   }
 
   addSuspect(suspect: QuarantineEntry): void {
-    this.#suspects.push(suspect);
+    if (!suspect.entry.isSettled) this.#suspects.push(suspect);
+    else if (this.#abandoned.length < MAX_ABANDONED) this.#abandoned.push(suspect);
+  }
+
+  /** Inputs of one batch for which a worker had too little memory. */
+  addMemorySuspects(version: EngineVersion, entries: readonly Entry[]): void {
+    this.#memorySuspects.add(entries);
+    for (const entry of entries) this.addSuspect({ version, entry });
+  }
+
+  /** To be called when an input has settled. */
+  remove(entry: Entry): void {
+    this.#confined.remove(entry);
   }
 
   /** Puts an entry back to the front after its worker was killed from outside. */
@@ -85,12 +121,31 @@ export class Quarantine {
 
   /** Takes the next entry. Suspects come first: most of them are harmless, and they have already waited for a run. */
   next(now: number): QuarantineEntry | null {
-    for (const lane of [this.#suspects, this.#confined]) {
-      while (lane[0] && isObsolete(lane[0].entry, now)) lane.shift();
-      const next = lane.shift();
-      if (next) return next;
-    }
-    return null;
+    while (this.#suspects[0] && isObsolete(this.#suspects[0].entry, now)) this.#suspects.shift();
+    return this.#suspects.shift() ?? this.#abandoned.shift() ?? this.#nextConfined(now);
+  }
+
+  #nextConfined(now: number): QuarantineEntry | null {
+    const key = this.#confined.next(now)?.key;
+    if (key === undefined) return null;
+    const [entry] = this.#confined.take(key, ONE, now);
+    return entry ? { version: this.#versions.get(entry) as EngineVersion, entry } : null;
+  }
+
+  /** Whether the worker has to load the version of the next input anew. `roomBytes`: see `MemorySuspects`. */
+  needsFreshWorker(entry: Entry, roomBytes: number): boolean {
+    return this.#memorySuspects.needsFreshWorker(entry, roomBytes);
+  }
+
+  /** To be called when the worker loads a version. */
+  onLoad(): void {
+    this.#memorySuspects.onLoad();
+  }
+
+  /** To be called when an input was answered here: records a strike if it is too large to run beside other versions. */
+  afterAnswer(version: EngineVersion, entry: Entry, grownBytes: number | null, roomBytes: number): void {
+    if (this.#memorySuspects.isProven(entry, grownBytes, roomBytes))
+      this.#poisonInputs.recordStrike(entry.connection.caller, version.key, performance.now());
   }
 
   /** Fails an input that ended its process while running alone, and records the strike. */
@@ -99,7 +154,7 @@ export class Quarantine {
     const { caller } = entry.connection;
     if (caller === TRIAL_CONNECTION.caller) return;
     const now = performance.now();
-    this.#poisonInputs.recordStrike(caller, version.key, itemDigest(entry.item), reason, now);
+    this.#poisonInputs.recordPoisonInput(caller, version.key, itemDigest(entry.item), reason, now);
     const breaker = this.#breakers.get(version.key) ?? this.#newBreaker(version.key, now);
     if (breaker.recordStrike(now)) this.#runTrial(version, breaker);
   }
@@ -115,7 +170,9 @@ export class Quarantine {
   }
 
   failAll(error: Error): void {
-    for (const { entry } of [...this.#suspects.splice(0), ...this.#confined.splice(0)]) entry.fail(error);
+    this.#abandoned.length = 0;
+    for (const { entry } of this.#suspects.splice(0)) entry.fail(error);
+    for (const key of [...this.#confined.versions]) this.#failConfined(key, error);
   }
 
   /** Runs the version's example to find out whether the version itself is broken. */
@@ -137,10 +194,13 @@ export class Quarantine {
   }
 
   #failVersion(version: EngineVersion, error: Error): void {
-    for (const waiting of [...this.#suspects, ...this.#confined]) {
-      if (waiting.version.key === version.key) waiting.entry.fail(error);
-    }
+    for (const waiting of this.#suspects) if (waiting.version.key === version.key) waiting.entry.fail(error);
+    this.#failConfined(version.key, error);
     this.#onBreakerOpened(version, error);
+  }
+
+  #failConfined(key: string, error: Error): void {
+    for (const entry of this.#confined.take(key, NO_LIMITS, performance.now())) entry.fail(error);
   }
 }
 

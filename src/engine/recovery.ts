@@ -30,11 +30,20 @@ export class Recovery {
     }
   }
 
-  /** An input for which the worker could not allocate memory is retried in quarantine; if it ran there, it fails. */
-  afterFailedAllocation({ purpose }: WorkerProcess, version: EngineVersion, entry: Entry, message: string): void {
-    if (purpose === 'quarantine')
-      this.#quarantine.failPoisonInput({ version, entry }, `it needs more memory than one worker may use: ${message}`);
-    else this.#quarantine.addSuspect({ version, entry });
+  /** Inputs of a batch for which the worker could not allocate memory run again in quarantine; if they ran there, they fail. */
+  afterFailedAllocation(
+    { purpose }: WorkerProcess,
+    version: EngineVersion,
+    entries: readonly Entry[],
+    message: string,
+  ): void {
+    if (purpose !== 'quarantine') this.#quarantine.addMemorySuspects(version, entries);
+    else
+      for (const entry of entries)
+        this.#quarantine.failPoisonInput(
+          { version, entry },
+          `it needs more memory than one worker may use: ${message}`,
+        );
   }
 
   /** Fails the inputs that were sent to the worker for a version that it cannot load. */
@@ -59,16 +68,16 @@ export class Recovery {
     isRunning: boolean,
     how: string,
   ): void {
-    const { version } = batch;
+    const { version, isMeasurement } = batch;
     const retried: Entry[] = [];
+    if (isMeasurement) return;
     for (const entry of batch.entries) {
-      if (entry.isSettled) continue;
       const recovery = chooseRecovery(cause, isRunning, entry.retries);
       entry.phase = 'queue';
-      if (recovery === 'fail')
+      if (recovery === 'quarantine') this.#quarantine.addSuspect({ version, entry });
+      else if (recovery === 'fail')
         entry.fail(new InferenceFailedError(`the inference process ended (${how}); try again`, true));
-      else if (recovery === 'quarantine') this.#quarantine.addSuspect({ version, entry });
-      else {
+      else if (!entry.isSettled) {
         entry.retries++;
         retried.push(entry);
       }

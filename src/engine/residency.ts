@@ -65,7 +65,7 @@ export interface SizeOfVersion {
  * because its size is an estimate.
  */
 export function neededBytes({ capacityBytes }: WorkerMemory, { residentBytes, loadingBytes }: SizeOfVersion): number {
-  const keptFree = capacityBytes / RESIDENT_RATIO - capacityBytes;
+  const keptFree = roomForRuns(capacityBytes / RESIDENT_RATIO);
   return Math.min(Math.max(residentBytes, loadingBytes - keptFree), capacityBytes);
 }
 
@@ -144,6 +144,11 @@ const RESIDENT_RATIO = 0.75;
 /** Bytes that versions may take in a worker that can allocate `roomBytes` for versions and runs. */
 export function capacityOf(roomBytes: number): number {
   return RESIDENT_RATIO * roomBytes;
+}
+
+/** What is left for runs in a worker that is full of versions. */
+export function roomForRuns(roomBytes: number): number {
+  return roomBytes - capacityOf(roomBytes);
 }
 
 /** Expected memory of a loaded copy in bytes, until it has been measured. */

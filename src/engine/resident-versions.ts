@@ -19,6 +19,7 @@ import {
   planEviction,
   planLoad,
   type Resident,
+  roomForRuns,
   valueOfCopy,
   type WorkerMemory,
 } from './residency.js';
@@ -36,6 +37,12 @@ export interface ResidentVersionsEvents {
   /** The process ended while it loaded nothing but this version. */
   readonly onLoadCrashed: (version: EngineVersion) => void;
   readonly hasWaiting: (key: string) => boolean;
+}
+
+interface LoadOptions {
+  readonly sparingSince?: number | null;
+  readonly mayDelay?: boolean;
+  readonly charge?: (ms: number) => void;
 }
 
 interface Candidate extends WorkerMemory {
@@ -98,9 +105,13 @@ export class ResidentVersions {
    * Loads a version that no serving worker has. Returns false if there is no room for any load now.
    *
    * `sparingSince`: the time if other callers are served meanwhile, else null. Then the last worker without a load is
-   * kept free for them, and each worker spends at most half of its time on loads.
+   * kept free for them, and each worker spends at most half of its time on loads. `mayDelay`: whether the load may delay
+   * what a busy worker has to do. `charge` is told the expected time of the load when it begins, and later the difference.
    */
-  ensureLoaded(version: EngineVersion, sparingSince: number | null = null): boolean {
+  ensureLoaded(
+    version: EngineVersion,
+    { sparingSince = null, mayDelay = true, charge = () => {} }: LoadOptions = {},
+  ): boolean {
     const { key } = version;
     const known = this.#known.of(version);
     if (known.failure && known.failure.until > performance.now()) {
@@ -111,8 +122,9 @@ export class ResidentVersions {
     if (this.#pool.ready.some(({ loaded, loading }) => loaded.has(key) || loading.has(key))) return true;
     const candidates = this.#candidates(key);
     const spared = sparingSince === null ? candidates : this.#spareOthers(candidates, sparingSince);
-    const plan = planLoad(spared, sizeOfVersion(known));
-    if (plan) this.#loadInto(plan.worker.process, known, plan.evicted);
+    const allowed = mayDelay ? spared : spared.filter(({ outstandingBatches }) => outstandingBatches === 0);
+    const plan = planLoad(allowed, sizeOfVersion(known));
+    if (plan) this.#loadInto(plan.worker.process, known, plan.evicted, charge);
     return plan !== null;
   }
 
@@ -128,10 +140,11 @@ export class ResidentVersions {
     return Math.max(1, Math.min(...free.map(({ nextLoadAt }) => nextLoadAt - now)));
   }
 
-  /** Mean time that its loads took; 0 if a worker has the version, or if it was never loaded: a guess must refuse nobody. */
+  /** Expected time of its load; 0 if a worker has the version, or if it was never loaded: a guess must refuse nobody. */
   loadMsOf(key: string): number {
     if (this.#pool.ready.some(({ loaded }) => loaded.has(key))) return 0;
-    return this.#known.find(key)?.loadMs ?? 0;
+    const known = this.#known.find(key);
+    return known && known.loads > 0 ? this.#known.expectedLoadMs(known) : 0;
   }
 
   /**
@@ -144,7 +157,8 @@ export class ResidentVersions {
     if (this.#pool.all.some(({ loading }) => loading.has(version.key))) return Number.POSITIVE_INFINITY;
     const plan = planLoad(this.#candidates(version.key), sizeOfVersion(known));
     if (!plan) return Number.POSITIVE_INFINITY;
-    const evictedLoadMs = plan.evicted.reduce((sum, { key }) => sum + (this.#known.find(key)?.loadMs ?? 0), 0);
+    const loadMsOf = (evicted: KnownVersion | undefined) => (evicted ? this.#known.expectedLoadMs(evicted) : 0);
+    const evictedLoadMs = plan.evicted.reduce((sum, { key }) => sum + loadMsOf(this.#known.find(key)), 0);
     if (!isCopyWorthwhile(queueMs + known.waitedMs, loadMs, evictedLoadMs)) return loadMs + evictedLoadMs;
     known.waitedMs = 0;
     this.#loadInto(plan.worker.process, known, plan.evicted);
@@ -186,10 +200,15 @@ export class ResidentVersions {
     this.#events.onChange();
   }
 
-  /** Prepares the quarantine worker, which holds one version at a time. */
-  loadAlone(worker: WorkerProcess, version: EngineVersion): void {
-    for (const key of worker.loaded.keys()) if (key !== version.key) this.#pool.unload(worker, key);
+  /** Prepares the quarantine worker, which holds one version at a time. `isFresh`: also loads the version anew. */
+  loadAlone(worker: WorkerProcess, version: EngineVersion, isFresh: boolean): void {
+    for (const key of worker.loaded.keys()) if (isFresh || key !== version.key) this.#pool.unload(worker, key);
     if (!worker.loaded.has(version.key)) this.#pool.load(worker, version).catch(() => {});
+  }
+
+  /** What the worker keeps for runs if it is full of versions, in bytes. */
+  roomForRuns({ roomBytes }: WorkerProcess): number {
+    return roomForRuns(roomBytes ?? this.#limitBytes);
   }
 
   /** Loads what is waited for, as far as there is room now. Called whenever something has changed. */
@@ -220,14 +239,23 @@ export class ResidentVersions {
     if (memory) worker.roomBytes = Math.max(0, this.#limitBytes - memory.dataBytes + worker.versionBytes);
   }
 
-  async #loadInto(worker: WorkerProcess, known: KnownVersion, evicted: readonly Resident[]): Promise<void> {
+  async #loadInto(
+    worker: WorkerProcess,
+    known: KnownVersion,
+    evicted: readonly Resident[],
+    charge: (ms: number) => void = () => {},
+  ): Promise<void> {
     const { version } = known;
+    const expectedMs = this.#known.expectedLoadMs(known);
+    charge(expectedMs);
     for (const { key } of evicted) this.#pool.unload(worker, key);
     const watchdog = setTimeout(() => worker.kill('watchdog'), LOAD_WATCHDOG_MS);
     const isAlone = worker.loaded.size === 0;
     const begun = performance.now();
     try {
-      this.#recordLoad(worker, known, await this.#pool.load(worker, version));
+      const result = await this.#pool.load(worker, version);
+      charge(result.loadMs - expectedMs);
+      this.#recordLoad(worker, known, result);
       await this.#measureRoom(worker);
     } catch (error) {
       this.#recover(worker, known, error as Error, isAlone);
@@ -278,8 +306,8 @@ export class ResidentVersions {
   #fill(worker: WorkerProcess): void {
     if (!worker.isReady || worker.isReplaced || worker.loading.size > 0) return;
     const memory = this.#memoryOf(worker);
-    const isMissing = ({ version, loadMs, failure }: KnownVersion) =>
-      loadMs !== null && !failure && !worker.loaded.has(version.key);
+    const isMissing = ({ version, loads, failure }: KnownVersion) =>
+      loads > 0 && !failure && !worker.loaded.has(version.key);
     const free = freeBytes(memory);
     const fits = (known: KnownVersion) => neededBytes(memory, sizeOfVersion(known)) <= free;
     // The most valuable ones may all be too large for the rest of the room.

@@ -40,7 +40,9 @@ export class RunningBatches {
     const hasUnknownCost = version.spec.text !== null || version.spec.image !== null;
     const announceStart = hasUnknownCost || shouldAnnounceStart(wasLoaded ? served.latency.inWorkerMs(work) : null);
     for (const entry of entries) entry.phase = 'run';
-    const message = { kind: 'batch', key: version.key, items: entries.map(({ item }) => item), announceStart } as const;
+    const measureUse = isMeasurement || worker.purpose === 'quarantine';
+    const items = entries.map(({ item }) => item);
+    const message = { kind: 'batch', key: version.key, items, announceStart, measureUse } as const;
     const size = { rows, work, preprocessingWork, runWork: work, expectedMs, wasLoaded, isMeasurement };
     const startedAt = announceStart ? null : now;
     try {

@@ -55,6 +55,7 @@ export class WorkerProcess {
   readonly loading = new Map<string, PromiseWithResolvers<LoadResult> & { readonly version: EngineVersion }>();
   readonly unloading = new Map<string, PromiseWithResolvers<void>>();
   readonly startedAt = performance.now();
+  /** When it last finished a batch or a load. */
   lastUsedAt = performance.now();
   /** When its next load may begin, if it keeps the worker from other callers. */
   nextLoadAt = 0;

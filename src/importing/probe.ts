@@ -215,7 +215,7 @@ async function compareWithGolden(
 }
 
 async function runItem(send: SendToWorker, item: Item, what: string): Promise<Answer> {
-  const batch = { kind: 'batch', key: KEY, items: [item], announceStart: false } as const;
+  const batch = { kind: 'batch', key: KEY, items: [item], announceStart: false, measureUse: false } as const;
   const [result] = (await expectReply(send(batch), 'done')).results;
   if (result && 'answer' in result) return result.answer;
   const reason = `${what} failed: ${result?.failure.message}`;

@@ -58,7 +58,7 @@ export class WorkerBody {
 
   async #receiveLoad(message: Numbered<'load'>): Promise<void> {
     const { id, key } = message;
-    const measure: LoadMeasure = { residentBytes: null, loadMs: 0, warmUpMs: 0 };
+    const measure: LoadMeasure = { residentBytes: null, loadMs: 0, warmUpMs: 0, warmUpCpuMs: 0 };
     const loading = this.#loaded.get(key) ?? this.#inTurn(() => this.#loader.load(message, measure));
     this.#loaded.set(key, loading);
     try {
@@ -134,12 +134,15 @@ export class WorkerBody {
     return loaded;
   }
 
-  async #receiveBatch({ id, key, items, announceStart }: Numbered<'batch'>): Promise<void> {
+  async #receiveBatch({ id, key, items, announceStart, measureUse }: Numbered<'batch'>): Promise<void> {
     faultPoint('worker.batch.received'); // @fault
     const cancelled = new Set<number>();
     this.#cancelled.set(id, cancelled);
     const loading = this.#get(key).catch(() => null);
-    const preprocessing = loading.then((loaded) => preprocessBatch(items, loaded, cancelled));
+    const measuring = measureUse ? loading.then(() => this.#runtime.measureUse()) : null;
+    const preprocessing = Promise.all([loading, measuring]).then(([loaded]) =>
+      preprocessBatch(items, loaded, cancelled),
+    );
     await this.#inTurn(async () => {
       const [loaded, { preprocessed, preprocessMs }] = await Promise.all([loading, preprocessing]);
       faultPoint('worker.batch.preprocessed'); // @fault
@@ -147,7 +150,8 @@ export class WorkerBody {
         this.#send({ kind: 'started', id, tokens: loaded?.spec.text ? tokensOfBatch(preprocessed) : null });
       const { results, timing } = await runBatch(loaded, preprocessed, items, cancelled);
       this.#cancelled.delete(id);
-      this.#send({ kind: 'done', id, results, timing: { preprocessMs, ...timing } });
+      const use = measuring && (await (await measuring)());
+      this.#send({ kind: 'done', id, results, timing: { preprocessMs, ...timing }, use });
     });
   }
 

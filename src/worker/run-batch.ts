@@ -6,7 +6,13 @@ import type { BatchTiming, ItemResult } from '../engine/messages.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import type { TensorData } from '../tasks/datatypes.js';
 import type { Preprocessed } from '../tasks/define-task.js';
-import { type ItemFailure, isOutOfMemory, messageOf, UnreadableItemError, UnusableOutputError } from '../tasks/failures.js';
+import {
+  type ItemFailure,
+  isOutOfMemory,
+  messageOf,
+  UnreadableItemError,
+  UnusableOutputError,
+} from '../tasks/failures.js';
 import { readsBags } from '../tasks/static-embedding.js';
 import { type Item, outputsUsed, preprocessItem, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { formRuns, rowsOf, split, stack } from './batch.js';
@@ -91,7 +97,11 @@ export async function runBatch(
   return { results, timing };
 }
 
-async function runTogether(loaded: Loaded, rows: readonly PendingRow[], timing: { inferMs: number }): Promise<RowOutcome[]> {
+async function runTogether(
+  loaded: Loaded,
+  rows: readonly PendingRow[],
+  timing: { inferMs: number },
+): Promise<RowOutcome[]> {
   const begun = performance.now();
   try {
     faultPoint('worker.run.begin'); // @fault

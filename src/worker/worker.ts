@@ -16,6 +16,7 @@ import { processMemory } from '../process-memory.js';
 import { UnreadableItemError } from '../tasks/failures.js';
 import { WorkerBody } from './body.js';
 import type { WorkerRuntime } from './load.js';
+import { measureUse } from './measure-use.js';
 import { freeNativeMemory } from './native/free-native-memory.js';
 import { imageToFloats, UnreadableImageError } from './native/image.js';
 import { SessionThread } from './native/session-thread.js';
@@ -102,6 +103,7 @@ const runtime: WorkerRuntime = {
   },
   dataBytes: async () => (await processMemory('self'))?.dataBytes ?? null,
   freeNativeMemory,
+  measureUse,
 };
 const stream = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
 const channel: FrameChannel<FromWorker> = new FrameChannel(stream, {

@@ -247,3 +247,36 @@ test('callers who no longer wait are forgotten, at the latest when a thousand ar
   expect(serve(queue, 1)).toEqual(['last']);
   expect(queue.totals).toEqual({ rows: 0, bytes: 0, queuedMs: 0 });
 });
+
+test('the load of a version counts in the share of the caller who needed it, after the input for which it was loaded', () => {
+  const queue = new FairQueue();
+  const first = entry('first', { caller: 'loader' });
+  queue.push('cold', first);
+  for (let i = 0; i < 100; i++) queue.push('w', entry('other', { caller: 'other' }));
+  serve(queue, 1);
+  for (let i = 0; i < 100; i++) queue.push('v', entry('next', { caller: 'loader' }));
+  queue.push('cold', first);
+  queue.chargeLoad('cold', first, 80);
+  queue.chargeLoad('cold', first, -30);
+
+  const served = serve(queue, 71);
+
+  expect(served.indexOf('first')).toBeLessThanOrEqual(1);
+  expect([countOf(served, 'other'), countOf(served, 'next')]).toEqual([61, 9]);
+});
+
+test('callers who come after a load start level with the caller before it, and not behind it', () => {
+  const queue = new FairQueue();
+  const first = entry('first', { caller: 'loader' });
+  queue.push('cold', first);
+  queue.chargeLoad('cold', first, 50);
+  serve(queue, 1);
+  for (let i = 0; i < 100; i++) {
+    queue.push('v', entry('next', { caller: 'loader' }));
+    queue.push('w', entry('late', { caller: 'late' }));
+  }
+
+  const served = serve(queue, 60);
+
+  expect([countOf(served, 'late'), countOf(served, 'next')]).toEqual([55, 5]);
+});

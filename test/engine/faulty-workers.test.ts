@@ -15,11 +15,11 @@ const workerWith = (vice: string, atLoad = '') => `
   import { CHANNEL_FD, encodeFrame, FrameChannel } from '${pathToFileURL(path.resolve('dist/engine/frames.js')).href}';
   const stream = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
   const timing = { preprocessMs: 1, inferMs: 1, postprocessMs: 1 };
-  const done = (id, y, more) => channel.send({ kind: 'done', id, timing, results: [
+  const done = (id, y, more) => channel.send({ kind: 'done', id, timing, use: null, results: [
     { answer: { kind: 'tensors', tensors: [{ name: 'y', datatype: 'FP32', shape: [1], data: Float32Array.of(y) }] } }], ...more });
   const answer = ({ kind, id, key, items }) => {
     if (kind === 'load') { ${atLoad} }
-    if (kind === 'load') channel.send({ kind: 'loaded', id, key, residentBytes: null, loadMs: 1, warmUpMs: 1 });
+    if (kind === 'load') channel.send({ kind: 'loaded', id, key, residentBytes: null, loadMs: 1, warmUpMs: 1, warmUpCpuMs: 1 });
     if (kind !== 'batch') return;
     const [x] = items[0].tensors[0].data;
     if (x === 13) { ${vice} }

@@ -234,3 +234,26 @@ test('a version that takes longer than 200 ms is not run for a measurement', asy
   expect(measuredRuns(simulation).length).toBeLessThanOrEqual(warmUps + 2);
   expect(records.curves.get('v')).toEqual([{ batchSize: 1, p50Ms: 500, p95Ms: 500, preprocessMs: 0 }]);
 });
+
+test('what other processes take of the processors is not part of a curve', async () => {
+  const { simulation, records } = await start({ msPerRow: 10 });
+  simulation.slowdown = 4;
+  await inVirtualTime(simulation.engine.preload(simulatedVersion('v', 4)));
+  await pass(60_000);
+
+  expect(records.curves.get('v')?.map(({ batchSize, p50Ms, p95Ms }) => [batchSize, p50Ms, p95Ms])).toEqual([
+    [1, 10, 10],
+    [2, 20, 20],
+    [4, 40, 40],
+  ]);
+});
+
+test('a version whose warm-up was slowed down by other processes is measured', async () => {
+  const { simulation, records } = await start({ msPerRow: 60 });
+  simulation.slowdown = 4;
+  await inVirtualTime(simulation.engine.preload(simulatedVersion('v', 1)));
+  await pass(60_000);
+
+  expect(measuredRuns(simulation).length).toBeGreaterThanOrEqual(20);
+  expect(records.curves.get('v')).toMatchObject([{ batchSize: 1, p50Ms: 60, p95Ms: 60 }]);
+});

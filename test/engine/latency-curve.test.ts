@@ -1,5 +1,5 @@
 /** Which batches are measured, and what the measurements say. */
-import { bestBatchSize, itemsPerSecond, LatencyCurve } from '#src/engine/latency-curve.js';
+import { bestBatchSize, itemsPerSecond, LatencyCurve, undisturbedMs } from '#src/engine/latency-curve.js';
 
 /** Measures a version whose batch of `size` takes `msOf(size)`. Returns the sizes in the order of their measurement. */
 function measure(curve: LatencyCurve, msOf: (size: number, turn: number) => number): number[] {
@@ -7,7 +7,7 @@ function measure(curve: LatencyCurve, msOf: (size: number, turn: number) => numb
   for (let size = curve.next(); size !== null; size = curve.next()) {
     const turn = measured.filter((other) => other === size).length;
     measured.push(size);
-    curve.record(size, { preprocessMs: 0, inferMs: msOf(size, turn), postprocessMs: 0 });
+    curve.record(size, { preprocessMs: 0, inferMs: msOf(size, turn), postprocessMs: 0 }, null);
   }
   return measured;
 }
@@ -92,7 +92,7 @@ test('a size that fails is given up with all larger ones, and the smaller ones a
   for (const size of [1, 1, 2, 2, 4]) {
     expect(curve.next()).toBe(size);
     if (size === 4) curve.fail(4);
-    else curve.record(size, { preprocessMs: 1, inferMs: size, postprocessMs: 1 });
+    else curve.record(size, { preprocessMs: 1, inferMs: size, postprocessMs: 1 }, null);
   }
 
   measure(curve, (size) => size);
@@ -115,4 +115,18 @@ test('the best batch is the smallest that reaches nine tenths of the highest thr
   expect(bestBatchSize([point(1, 1), point(8, 1.5), point(32, 2), point(64, 4)])).toBe(32);
   expect(bestBatchSize([point(1, 1), point(2, 1.9), point(4, 3.8)])).toBe(1);
   expect(bestBatchSize([point(1, 1), point(4, 2), point(8, 8)])).toBe(4);
+});
+
+test('of a batch that waited for processors its CPU time counts, and short waits between threads count as they are', () => {
+  expect(undisturbedMs(40, 10)).toBe(10);
+  expect(undisturbedMs(0.4, 0.1)).toBe(0.4);
+  expect(undisturbedMs(10, 35)).toBe(10);
+  expect(undisturbedMs(40, null)).toBe(40);
+});
+
+test('a curve has the CPU times of disturbed batches, in the same proportions', () => {
+  const curve = new LatencyCurve(1, 10, 200);
+  for (let i = 0; i < 21; i++) curve.record(1, { preprocessMs: 20, inferMs: 19, postprocessMs: 1 }, 10);
+
+  expect(curve.points()).toEqual([{ batchSize: 1, p50Ms: 10, p95Ms: 10, preprocessMs: 5 }]);
 });

@@ -15,7 +15,7 @@ const COMMANDS: readonly Command[] = [
   { kind: 'checkProvider', provider: 'cpu' },
   loadMessage(VERSION, 'cpu'),
   { kind: 'unload', key: 'v' },
-  { kind: 'batch', key: 'v', items: [itemOf(1), itemOf(2)], announceStart: true },
+  { kind: 'batch', key: 'v', items: [itemOf(1), itemOf(2)], announceStart: true, measureUse: false },
   { kind: 'examine', artifactPath: '', artifactSha256: '', dataFiles: [], dataBlobs: { folder: '', paths: [] } },
   { kind: 'checkBatchInvariance', key: 'v', items: [] },
 ];
@@ -36,11 +36,11 @@ const FACTS = {
 const messages = (id: number): readonly FromWorker[] => [
   { kind: 'ready' },
   { kind: 'providerChecked', id, available: true, reason: null },
-  { kind: 'loaded', id, key: 'v', residentBytes: 1, loadMs: 1, warmUpMs: 1 },
+  { kind: 'loaded', id, key: 'v', residentBytes: 1, loadMs: 1, warmUpMs: 1, warmUpCpuMs: 1 },
   { kind: 'loadFailed', id, key: 'v', message: '' },
   { kind: 'unloaded', id, key: 'v' },
   { kind: 'started', id, tokens: null },
-  { kind: 'done', id, results: [ANSWER, ANSWER], timing: TIMING },
+  { kind: 'done', id, results: [ANSWER, ANSWER], timing: TIMING, use: null },
   { kind: 'examined', id, facts: FACTS },
   { kind: 'batchInvariance', id, difference: null, padding: null },
   { kind: 'failed', id, message: '' },
@@ -88,11 +88,17 @@ test('nothing but "ready" is accepted before "ready", and nothing for a number t
 
   const answered = conversation(LOAD);
   expect(
-    answered.receive({ kind: 'loaded', id: 1, key: 'v', residentBytes: 1, loadMs: 1, warmUpMs: 1 }, NOW),
+    answered.receive(
+      { kind: 'loaded', id: 1, key: 'v', residentBytes: 1, loadMs: 1, warmUpMs: 1, warmUpCpuMs: 1 },
+      NOW,
+    ),
   ).toBeNull();
-  expect(answered.receive({ kind: 'loaded', id: 1, key: 'v', residentBytes: 1, loadMs: 1, warmUpMs: 1 }, NOW)).toMatch(
-    /answers nothing that it was asked/,
-  );
+  expect(
+    answered.receive(
+      { kind: 'loaded', id: 1, key: 'v', residentBytes: 1, loadMs: 1, warmUpMs: 1, warmUpCpuMs: 1 },
+      NOW,
+    ),
+  ).toMatch(/answers nothing that it was asked/);
 });
 
 test.each<readonly [string, unknown]>([
@@ -118,7 +124,7 @@ test.each<readonly [string, unknown]>([
   ['a negative time', { timing: { ...TIMING, inferMs: -1 } }],
   ['no times', { timing: undefined }],
 ])('a batch with %s is refused', (_, wrong) => {
-  const done = { kind: 'done', id: 2, results: [ANSWER, ANSWER], timing: TIMING, ...(wrong as object) };
+  const done = { kind: 'done', id: 2, results: [ANSWER, ANSWER], timing: TIMING, use: null, ...(wrong as object) };
 
   expect(conversation(LOAD, BATCH).receive(done, NOW)).toMatch(
     /^it sent "done" with the number 2 in reply to "batch": /,
@@ -130,7 +136,7 @@ test('the answers of a version whose load has failed are refused; only its failu
   failed.receive({ kind: 'loadFailed', id: 1, key: 'v', message: '' }, NOW);
   failed.ask({ ...BATCH, id: 2 }, ASKED_AT);
   const done = (result: unknown) =>
-    failed.receive({ kind: 'done', id: 2, results: [result, result], timing: TIMING }, NOW);
+    failed.receive({ kind: 'done', id: 2, results: [result, result], timing: TIMING, use: null }, NOW);
 
   expect(done(ANSWER)).toMatch(/result 0 is neither a failure nor an answer/);
   expect(done({ failure: { kind: 'inference', message: '' } })).toBeNull();
@@ -140,7 +146,9 @@ test('batches are answered in order, and start once', () => {
   const two = conversation(LOAD, BATCH, BATCH);
   const start = { kind: 'started', id: 2, tokens: null };
 
-  expect(two.receive({ kind: 'done', id: 3, results: [ANSWER, ANSWER], timing: TIMING }, NOW)).toMatch(/earlier batch/);
+  expect(two.receive({ kind: 'done', id: 3, results: [ANSWER, ANSWER], timing: TIMING, use: null }, NOW)).toMatch(
+    /earlier batch/,
+  );
   expect(two.receive(start, NOW)).toBeNull();
   expect(two.receive(start, NOW)).toMatch(/no start was expected/);
 });

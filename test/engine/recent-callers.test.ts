@@ -51,3 +51,41 @@ test('while others are served, the loads of one caller leave a worker to them, a
   expect(most).toEqual({ beside: 1, alone: 2 });
   expect(new Set(await inVirtualTime(Promise.all(answers)))).toEqual(new Set([11, 15]));
 });
+
+test('a caller who needs one version after another gets a fair share of a worker, the loads included', async () => {
+  const LOAD_MS = 100;
+  const RUN_MS = 20;
+  const COLD = 50;
+  // The warm-up of a cold version takes long; its inputs do not.
+  const runMs = ([value]: readonly number[]) => (value === COLD ? LOAD_MS : value === 7 ? 1 : RUN_MS);
+  const simulation = new Simulation({ workers: 1, runMs });
+  await inVirtualTime(simulation.engine.start());
+  const warm = ['a', 'b', 'c'].map((key) => simulatedVersion(key, 1));
+  for (const version of warm) await inVirtualTime(simulation.engine.preload(version));
+  let isDone = false;
+  let served = 0;
+  // Each victim always has two inputs outstanding, so that there is always one that waits.
+  const victims = [...warm, ...warm].map(async (version) => {
+    while (!isDone) {
+      await settled(simulation.run(5, { version, caller: version.key }));
+      served++;
+    }
+  });
+  let loads = 0;
+  const cycler = (async () => {
+    for (; !isDone; loads++) {
+      const version = simulatedVersion(`cold ${loads}`, 1, COLD);
+      await settled(simulation.run(7, { version, caller: 'cycler' }));
+    }
+  })();
+  await jest.advanceTimersByTimeAsync(20_000);
+  const sharesMs = [loads * LOAD_MS, (served * RUN_MS) / warm.length];
+  isDone = true;
+  await inVirtualTime(Promise.all([...victims, cycler]));
+
+  // A quarter of 20 s each.
+  for (const ms of sharesMs) {
+    expect(ms).toBeGreaterThan(4_000);
+    expect(ms).toBeLessThan(6_000);
+  }
+});

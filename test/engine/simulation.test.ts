@@ -6,6 +6,8 @@ import {
   GRAPH_ERROR,
   HANGS,
   inVirtualTime,
+  itemOf,
+  LARGE,
   OUT_OF_MEMORY,
   Simulation,
   settled,
@@ -305,4 +307,62 @@ test('failing starts are retried with backoff, and the pool recovers', async () 
   expect(tried).toBeGreaterThan(5);
   expect(tried).toBeLessThan(25);
   expect(await inVirtualTime(settled(simulation.run(3, { deadlineMs: 60_000 })))).toBe(7);
+});
+
+test('an input that is too large to run beside other versions is answered alone, and whoever sends more of them ends no further worker', async () => {
+  const simulation = await start({ workers: 1 });
+  await inVirtualTime(settled(simulation.run(1)));
+  const started = () => simulation.children.filter(({ purpose }) => purpose !== 'quarantine').length;
+  const answers: (number | string)[] = [];
+  const replaced: number[] = [];
+  for (let i = 0; i < 6; i++) {
+    const before = started();
+    answers.push(await inVirtualTime(settled(simulation.run(LARGE, { caller: 'large' }))));
+    await jest.advanceTimersByTimeAsync(1_000);
+    replaced.push(started() - before);
+  }
+
+  expect(new Set(answers)).toEqual(new Set([2 * LARGE + 1]));
+  expect(replaced).toEqual([1, 1, 1, 0, 0, 0]);
+});
+
+test('a caller whose small input failed in the same run as a large one gets no strike', async () => {
+  const simulation = await start({ workers: 1 });
+  await inVirtualTime(settled(simulation.run(1)));
+  const answers: (number | string)[] = [];
+  for (let i = 0; i < 4; i++) {
+    const both = [simulation.run(LARGE, { caller: `large ${i}` }), simulation.run(4, { caller: 'small' })];
+    answers.push(...(await inVirtualTime(Promise.all(both.map(settled)))));
+    await jest.advanceTimersByTimeAsync(1_000);
+  }
+  const quarantine = simulation.engine.workers.find(({ purpose }) => purpose === 'quarantine');
+  const lastUsedAt = quarantine?.lastUsedAt;
+  const last = await inVirtualTime(settled(simulation.run(4, { caller: 'small' })));
+
+  expect(new Set(answers)).toEqual(new Set([2 * LARGE + 1, 9]));
+  expect(last).toBe(9);
+  expect([quarantine?.isReady, quarantine?.lastUsedAt]).toEqual([true, lastUsedAt]);
+});
+
+test.each([
+  ['crash the process', CRASHES],
+  ['are too large to run beside other versions', LARGE],
+])('a caller who gives up inputs that %s is found out, too', async (_, value) => {
+  const simulation = await start({ workers: 2, runMs: () => 20 });
+  await inVirtualTime(settled(simulation.run(1)));
+  const exits = () => simulation.children.filter(({ purpose, isDead }) => purpose !== 'quarantine' && isDead).length;
+  for (let i = 0; i < 3; i++) {
+    const connection = simulatedConnection('hasty');
+    const answer = settled(simulation.run(value, { connection, item: { ...itemOf(value), work: 1 + i } }));
+    while (!simulation.engine.workers.some(({ batches }) => batches.length > 0)) await jest.advanceTimersByTimeAsync(1);
+    connection.close();
+    await inVirtualTime(answer);
+    await jest.advanceTimersByTimeAsync(10_000);
+  }
+  const before = exits();
+  await inVirtualTime(settled(simulation.run(value, { caller: 'hasty', item: { ...itemOf(value), work: 9 } })));
+  await jest.advanceTimersByTimeAsync(10_000);
+
+  expect(before).toBeGreaterThan(0);
+  expect(exits()).toBe(before);
 });

@@ -105,7 +105,7 @@ test('failed starts add up, external kills count at most 2, and a worker that di
 
 test('three strikes within 10 minutes confine a caller on one version until the strikes expire', () => {
   const poisonInputs = new PoisonInputs();
-  for (const at of [0, 1_000, 2_000]) poisonInputs.recordStrike('a', 'v', `digest ${at}`, 'it crashed', at);
+  for (const at of [0, 1_000, 2_000]) poisonInputs.recordPoisonInput('a', 'v', `digest ${at}`, 'it crashed', at);
 
   expect(poisonInputs.isConfined('a', 'v', 3_000)).toBe(true);
   expect(poisonInputs.isConfined('a', 'w', 3_000)).toBe(false);
@@ -118,7 +118,7 @@ test('three strikes within 10 minutes confine a caller on one version until the 
 
 test('the number of remembered poison inputs is bounded', () => {
   const poisonInputs = new PoisonInputs();
-  for (let i = 0; i < 10_001; i++) poisonInputs.recordStrike(`caller ${i}`, 'v', `digest ${i}`, 'it crashed', i);
+  for (let i = 0; i < 10_001; i++) poisonInputs.recordPoisonInput(`caller ${i}`, 'v', `digest ${i}`, 'it crashed', i);
 
   expect(poisonInputs.reasonToRefuse('digest 0', 'v', 10_001)).toBeNull();
   expect(poisonInputs.reasonToRefuse('digest 1', 'v', 10_001)).toBe('it crashed');

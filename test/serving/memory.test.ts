@@ -5,7 +5,8 @@ import path from 'node:path';
 import type { Config } from '#src/config.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { createStore, type TestStore } from '../support/model-store.js';
-import { heavyModel } from '../support/onnx.js';
+import { encodeModel, heavyModel, MEMORY_BOMB } from '../support/onnx.js';
+import { readyWorkers } from '../support/workers.js';
 
 const INPUT = { tensors: [{ name: 'index', datatype: 'INT64', shape: [1], data: [0] }] };
 const YAML = `example: ${JSON.stringify(INPUT)}\n`;
@@ -35,8 +36,8 @@ async function start(settings: Partial<Config>): Promise<TestApp> {
   return app;
 }
 
-async function predict(model: string): Promise<Data> {
-  return (await (app as TestApp).query(PREDICT, { input: { model, input: INPUT, record: false } })).predict;
+async function predict(model: string, input: unknown = INPUT): Promise<Data> {
+  return (await (app as TestApp).query(PREDICT, { input: { model, input, record: false } })).predict;
 }
 
 test('a version that is too large for an empty worker is FAILED in memory, the reason has the numbers, and others answer', async () => {
@@ -57,4 +58,30 @@ test('a version that is too large for an empty worker is FAILED in memory, the r
   expect(again.load).toEqual({ serving: null, problem });
   expect((await query(SERVING)).version.serving).toEqual({ servingState: 'FAILED', replicas: 0 });
   expect((await predict('small')).prediction.output.tensors[0].data).toEqual([2]);
+});
+
+test('inputs that are too large to run beside other versions are answered, and replace three workers at most', async () => {
+  const sum = (size: number) => ({ tensors: [{ name: 'size', datatype: 'INT64', shape: [1], data: [size] }] });
+  const others = ['a', 'b', 'c', 'd'];
+  for (const [i, name] of others.entries())
+    await store.write(name, { '1/model.onnx': heavyModel(i, 60_000_000), 'model.yaml': YAML });
+  await store.write('sum', {
+    '1/model.onnx': encodeModel(MEMORY_BOMB),
+    'model.yaml': `example: ${JSON.stringify(sum(1))}`,
+  });
+  const { engine } = (await start({ workers: 1, workerMemoryBytes: 500_000_000 })).app;
+  const pids = new Set<number | undefined>();
+  const answers: Data[] = [];
+  for (let i = 0; i < 6; i++) {
+    for (const name of others) await predict(name);
+    pids.add(readyWorkers(engine)[0]?.pid);
+    // 240 MB: beside the others, and alone.
+    answers.push(await predict('sum', sum(60_000_000 + i)));
+  }
+  pids.add(readyWorkers(engine)[0]?.pid);
+
+  expect(answers.map(({ problem }) => problem)).toEqual(Array(6).fill(null));
+  expect(answers.every(({ prediction }) => prediction.output.tensors[0].data[0] === 0)).toBe(true);
+  expect(pids.size).toBe(4);
+  expect((await predict('sum', sum(2_000_000_000))).problem.code).toBe('INFERENCE_FAILED');
 });

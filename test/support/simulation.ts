@@ -23,10 +23,21 @@ export const CRASHES = 666;
 export const HANGS = 777;
 export const OUT_OF_MEMORY = 888;
 export const GRAPH_ERROR = 999;
+/** Fails where other versions are in memory, and takes `LARGE_BYTES`. */
+export const LARGE = 555;
+export const LARGE_BYTES = 400_000_000;
 
 type Deliver = (label: string) => Promise<void>;
 /** The duration of a run in milliseconds; infinity for one that never ends. */
 type RunMs = (values: readonly number[]) => number;
+
+interface SimulatedRuns {
+  readonly deliver: Deliver;
+  readonly runMs: RunMs;
+  readonly onRun: (values: readonly number[]) => void;
+  /** By how much other processes slow runs down. */
+  readonly slowdown: () => number;
+}
 
 class SimulatedChild implements Child {
   static #count = 0;
@@ -35,6 +46,10 @@ class SimulatedChild implements Child {
   readonly #deliver: Deliver;
   readonly #runMs: RunMs;
   readonly #onRun: (values: readonly number[]) => void;
+  readonly #slowdown: () => number;
+  /** Since its start. */
+  #cpuMs = 0;
+  #grownBytes = 0;
   #toChild: Promise<void> = Promise.resolve();
   #fromChild: Promise<void> = Promise.resolve();
   memoryBytes = 50_000_000;
@@ -43,11 +58,12 @@ class SimulatedChild implements Child {
   constructor(
     readonly purpose: Purpose,
     readonly events: ChildEvents,
-    { deliver, runMs, onRun }: { deliver: Deliver; runMs: RunMs; onRun: (values: readonly number[]) => void },
+    { deliver, runMs, onRun, slowdown }: SimulatedRuns,
   ) {
     this.#deliver = deliver;
     this.#runMs = runMs;
     this.#onRun = onRun;
+    this.#slowdown = slowdown;
     this.#body = new WorkerBody(this.#runtime(), (message) => {
       const copy = structuredClone(message);
       // Messages sent before the exit still arrive, after a delay.
@@ -77,7 +93,8 @@ class SimulatedChild implements Child {
   }
 
   async memory() {
-    return { residentBytes: this.memoryBytes, dataBytes: this.memoryBytes };
+    const { memoryBytes } = this;
+    return { residentBytes: memoryBytes, peakResidentBytes: memoryBytes, dataBytes: memoryBytes };
   }
 
   #deliverInOrder(label: string, act: () => void): void {
@@ -91,10 +108,13 @@ class SimulatedChild implements Child {
       this.#onRun(values);
       const ms = this.#runMs(values);
       if (ms === Number.POSITIVE_INFINITY) return new Promise(() => {});
-      if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+      if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms * this.#slowdown()));
+      this.#cpuMs += ms;
       if (values.includes(CRASHES)) this.die('SIGSEGV');
       if (values.includes(CRASHES) || values.includes(HANGS)) return new Promise(() => {});
       if (values.includes(OUT_OF_MEMORY)) throw new Error('std::bad_alloc');
+      if (values.includes(LARGE) && this.purpose !== 'quarantine') throw new Error('std::bad_alloc');
+      if (values.includes(LARGE)) this.#grownBytes = LARGE_BYTES;
       if (values.includes(GRAPH_ERROR)) throw new Error('Non-zero status code returned while running Div node.');
       return [{ name: 'y', datatype: 'FP32', shape, data: Float32Array.from(values, (x) => 2 * x + 1) }];
     };
@@ -102,12 +122,21 @@ class SimulatedChild implements Child {
       tools: { imageToFloats: () => Promise.reject(new Error('the simulation has no image models')) },
       readArtifact: async () => new Uint8Array(),
       verifyFile: async () => {},
-      openSession: async () => ({ run, release: async () => {}, inputs: [], outputs: [] }) as never,
+      openSession: async () => {
+        const release = async () => {
+          this.#grownBytes = 0;
+        };
+        return { run, release, inputs: [], outputs: [] } as never;
+      },
       openTokenizer: () => {
         throw new Error('the simulation has no text models');
       },
       dataBytes: async () => null,
       freeNativeMemory: async () => {},
+      measureUse: async () => {
+        const [cpuMs, grownBytes] = [this.#cpuMs, this.#grownBytes];
+        return async () => ({ cpuMs: this.#cpuMs - cpuMs, grownBytes: this.#grownBytes - grownBytes });
+      },
     };
   }
 }
@@ -121,13 +150,16 @@ export class Simulation {
   /** The values of every run, in order. */
   readonly runs: (readonly number[])[] = [];
 
+  /** By how much other processes of the machine slow runs down. */
+  slowdown = 1;
+
   constructor(options: { workers: number; scheduler?: Scheduler; runMs?: RunMs; latencies?: LatencyStore }) {
     const deliver: Deliver = (label) =>
       options.scheduler ? options.scheduler.schedule(Promise.resolve(), label) : Promise.resolve();
     const startChild: StartChild = (purpose, events) => {
       const runMs = options.runMs ?? (() => 0);
       const onRun = (values: readonly number[]) => this.runs.push(values);
-      const child = new SimulatedChild(purpose, events, { deliver, runMs, onRun });
+      const child = new SimulatedChild(purpose, events, { deliver, runMs, onRun, slowdown: () => this.slowdown });
       this.children.push(child);
       if (this.startsFail) child.die('SIGABRT');
       return child;
