@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { ManifestError } from '../errors.js';
-import { type Preprocessor, preprocessorSchema } from './preprocessor.js';
+import { type Preprocessor, preprocessorSchema } from './preprocessor-file.js';
 import { type RankerFiles, readSentenceTransformers, type SentenceFiles } from './sentence-transformers.js';
 import { parseJsonAs, parseJsonFile, type ReadFile, readText } from './store-file.js';
 

@@ -7,7 +7,8 @@ import { shapeText } from '../tasks/tensors.js';
 import { MAX_LINE_WIDTH } from '../tasks/work.js';
 import type { HuggingFaceFiles } from './hugging-face.js';
 import type { ModelYaml } from './manifest.js';
-import { imageSpecOfPreprocessor, type Preprocessor } from './preprocessor.js';
+import { imageSpecOfPreprocessor } from './preprocessor.js';
+import type { Preprocessor } from './preprocessor-file.js';
 
 type ImageYaml = NonNullable<ModelYaml['image']>;
 type Layout = ImageSpec['layout'];
@@ -36,7 +37,10 @@ export function imageSpecOf({ yaml, imageKeys, hf, inputs, isYolo }: ImageSource
   const settings = isYolo && (yaml.image || !hf.preprocessor) ? yoloSettings(yaml.image, imageKeys) : yaml.image;
   const image = settings
     ? imageSpecOfYaml(settings, graph, layout)
-    : imageSpecOfPreprocessor(hf.preprocessor as Preprocessor, isGrey);
+    : imageSpecOfPreprocessor(hf.preprocessor as Preprocessor, {
+        isGrey,
+        modelType: hf.config?.model_type ?? null,
+      });
   const color = graph.channels === 1 ? 'grey' : image.color;
   if (graph.channels === 3 && image.color === 'grey')
     throw new ManifestError(

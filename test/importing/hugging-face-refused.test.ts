@@ -106,9 +106,10 @@ const REFUSED: readonly RefusedFolder[] = [
     reason: ['preprocessor_config.json: resample 4', '3 (bicubic)'],
   },
   ...[
-    { image_processor_type: 'EfficientNetImageProcessor', include_top: true },
-    { image_processor_type: 'EfficientNetImageProcessor', include_top: false, rescale_offset: true },
-    { feature_extractor_type: 'PoolFormerFeatureExtractor', image_processor_type: undefined, crop_pct: 0.9 },
+    { image_processor_type: 'DPTImageProcessor', keep_aspect_ratio: true },
+    { image_processor_type: 'DPTImageProcessor', ensure_multiple_of: 32 },
+    { feature_extractor_type: 'DPTFeatureExtractor', image_processor_type: undefined, do_pad: true, size_divisor: 8 },
+    { image_processor_type: 'TextNetImageProcessor' },
     { image_processor_type: 'GLPNImageProcessor', size_divisor: 32 },
   ].map((changes) => ({
     title: `an image processor with special rules: ${JSON.stringify(changes)}`,

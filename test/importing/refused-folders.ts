@@ -561,6 +561,24 @@ export const IMAGE_FOLDERS: readonly RefusedFolder[] = [
     /^preprocessor_config\.json: GLPNImageProcessor uses .*, which is not supported; describe the preprocessing with image in model\.yaml$/,
   ),
   hub(
+    'unknown-processor',
+    'tiny-vit',
+    inPreprocessor({ image_processor_type: 'TimmWrapperImageProcessor' }),
+    'preprocessor_config.json: TimmWrapperImageProcessor is not supported, because its rules are not known; describe the preprocessing with image in model.yaml',
+  ),
+  hub(
+    'no-shortest-edge',
+    'tiny-vit',
+    inPreprocessor({ image_processor_type: 'ConvNextImageProcessor' }),
+    'preprocessor_config.json: size needs shortest_edge, which is what ConvNext reads',
+  ),
+  hub(
+    'wide-poolformer',
+    'tiny-vit',
+    inPreprocessor({ image_processor_type: 'PoolFormerImageProcessor', size: { height: 8, width: 9 } }),
+    'preprocessor_config.json: size of PoolFormer needs one length, but is 9 x 8; describe the preprocessing with image in model.yaml',
+  ),
+  hub(
     'no-size',
     'tiny-vit',
     inPreprocessor({ do_resize: true, size: null }),
