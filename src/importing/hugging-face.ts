@@ -9,6 +9,7 @@ import { ManifestError } from '../errors.js';
 import { type Preprocessor, preprocessorSchema } from './preprocessor-file.js';
 import { type RankerFiles, readSentenceTransformers, type SentenceFiles } from './sentence-transformers.js';
 import { parseJsonAs, parseJsonFile, type ReadFile, readText } from './store-file.js';
+import { withSettings } from './tokenizer-settings.js';
 
 const configSchema = z.looseObject({
   model_type: z.string().optional(),
@@ -81,7 +82,7 @@ async function readTokenizer(
   const configText = await read('tokenizer_config.json');
   const tokenizerConfig = parseJsonAs(tokenizerConfigSchema, configText, 'tokenizer_config.json') ?? {};
   if (text === null) return { tokenizer: null, tokenizerConfig };
-  const parsed = parseJsonFile(text, 'tokenizer.json');
+  const parsed = withSettings(parseJsonFile(text, 'tokenizer.json'), tokenizerConfig);
   const tokenizer = lowercases ? withLowercase(parsed) : parsed;
   const others = { ...addedSpecialTokens(tokenizer), ...mappedSpecialTokens(await read('special_tokens_map.json')) };
   const added = Object.fromEntries(Object.entries(others).filter(([name]) => tokenizerConfig[name] == null));

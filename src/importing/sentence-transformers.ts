@@ -15,6 +15,8 @@ const poolingSchema = z.looseObject({
   pooling_mode_cls_token: z.boolean().optional(),
   pooling_mode_mean_tokens: z.boolean().optional(),
   pooling_mode_max_tokens: z.boolean().optional(),
+  pooling_mode_mean_sqrt_len_tokens: z.boolean().optional(),
+  pooling_mode_weightedmean_tokens: z.boolean().optional(),
   pooling_mode_lasttoken: z.boolean().optional(),
   include_prompt: z.boolean().nullish(),
 });
@@ -83,18 +85,26 @@ export async function readSentenceTransformers(read: ReadFile): Promise<Found> {
   const shared = { maxTokens, ...promptsOf(model) };
   const lowercases = limits?.do_lower_case ?? false;
   if (isRanker) {
-    const refusal = refusalOf(modules, /\.Transformer$/);
+    const refusal = refusalOf(modules, /\.Transformer$/, '');
     return { sentences: null, ranker: { activation: model.activation_fn ?? null, ...shared, ...refusal }, lowercases };
   }
-  const mode = modes ? poolingOf(modes) : 'mean';
+  const found = modes ? modesOf(modes) : ['mean'];
+  const mode = found.length > 1 ? null : (POOLINGS[found[0] ?? ''] ?? null);
   const sentences = {
     pooling: mode ?? 'mean',
-    normalize: modules?.some(({ type }) => type.endsWith('.Normalize')) ?? false,
+    // A module after it changes the length again.
+    normalize: modules?.at(-1)?.type.endsWith('.Normalize') ?? false,
     ...shared,
-    ...(refusalOf(modules, /\.(Transformer|Pooling|Normalize|StaticEmbedding)$/) ??
-      (pooling && !modes ? { refusal: `${file} is missing; modules.json refers to it for the pooling` } : null) ??
+    ...(refusalOf(modules, /\.(Transformer|Pooling|Normalize|StaticEmbedding)$/, WITH_SENTENCES) ??
+      (pooling && !modes
+        ? {
+            refusal: `${file} is missing; modules.json refers to it for the pooling: add it, or set output.pooling in model.yaml`,
+          }
+        : null) ??
       (mode === null
-        ? { refusal: `${file}: a combination of poolings is not supported; use mean, cls, max or lasttoken` }
+        ? {
+            refusal: `${file}: the pooling ${found.join(' and ') || 'without a mode'} is not supported; use mean, cls, max or lasttoken, or export the pooling as part of the graph${WITH_SENTENCES}`,
+          }
         : null)),
     ...(modes?.include_prompt === false && shared.prompts ? { poolsPrompt: false as const } : {}),
     ...(modules?.some(({ type }) => type.endsWith('.StaticEmbedding')) ? { isStatic: true as const } : {}),
@@ -116,24 +126,28 @@ async function readTransformer(read: ReadFile): Promise<z.infer<typeof transform
   return null;
 }
 
-function refusalOf(modules: Modules | null, supported: RegExp): { readonly refusal: string } | null {
+/** What optimum makes of all modules. */
+const WITH_SENTENCES = ', with an output sentence_embedding (optimum-cli export onnx --library sentence_transformers)';
+
+function refusalOf(modules: Modules | null, supported: RegExp, hint: string): { readonly refusal: string } | null {
   const other = modules?.find(({ type }) => !supported.test(type));
   if (!other) return null;
-  return { refusal: `modules.json: the module ${other.type} is not supported; export it as part of the graph` };
+  return { refusal: `modules.json: the module ${other.type} is not supported; export it as part of the graph${hint}` };
 }
 
 const POOLINGS: Readonly<Record<string, Pooling>> = { mean: 'mean', cls: 'cls', max: 'max', lasttoken: 'last' };
 
-/** Null for unknown modes and for combinations, which concatenate several poolings. */
-function poolingOf(modes: z.infer<typeof poolingSchema>): Pooling | null {
+/** Several modes concatenate their vectors. */
+function modesOf(modes: z.infer<typeof poolingSchema>): string[] {
   const flags = [
     modes.pooling_mode_mean_tokens && 'mean',
     modes.pooling_mode_cls_token && 'cls',
     modes.pooling_mode_max_tokens && 'max',
+    modes.pooling_mode_mean_sqrt_len_tokens && 'mean_sqrt_len_tokens',
+    modes.pooling_mode_weightedmean_tokens && 'weightedmean',
     modes.pooling_mode_lasttoken && 'lasttoken',
   ].filter((mode) => typeof mode === 'string');
-  const [mode = '', ...others] = modes.pooling_mode == null ? flags : [modes.pooling_mode].flat();
-  return others.length > 0 ? null : (POOLINGS[mode] ?? null);
+  return modes.pooling_mode == null ? flags : [modes.pooling_mode].flat();
 }
 
 /** Empty if all prompts are. @throws ManifestError */

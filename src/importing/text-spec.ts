@@ -9,7 +9,7 @@ import { shapeText } from '../tasks/tensors.js';
 import { characterRuleOf } from '../tasks/token-count.js';
 import { type HuggingFaceFiles, maskTokenOf, maxTokensOf } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
-import { medianTokenLength, ownTruncation } from './tokenizer-facts.js';
+import { medianTokenLength, ownTruncation, truncatesLeft } from './tokenizer-facts.js';
 
 interface TextSources {
   readonly manifest: ModelManifest;
@@ -51,6 +51,7 @@ export function textSpecOf(sources: TextSources, task: AnyTask): TextSpec | null
     maskToken: task.tokens?.hasMask ? maskToken : null,
     characters: characterRuleOf(hf.tokenizer ?? ''),
     ...(task.tokens?.hasPrompts ? promptsOf(hf) : {}),
+    ...(!isStatic && truncatesLeft(hf) ? { truncates: 'left' as const } : {}),
     ...(isStatic || settings.addSpecialTokens === false ? { addSpecialTokens: false as const } : {}),
     ...(hasTokenTypes(hf) ? {} : { hasTokenTypes: false as const }),
     ...limits,

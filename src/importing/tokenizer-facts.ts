@@ -1,9 +1,10 @@
 /** Facts about a tokenizer.json that its users need before it is opened. The file is part of the blob that workers read. */
 import { z } from 'zod';
+import type { HuggingFaceFiles } from './hugging-face.js';
 
 const blobSchema = z.looseObject({
   tokenizer: z.looseObject({
-    truncation: z.looseObject({ max_length: z.number() }).nullish(),
+    truncation: z.looseObject({ max_length: z.number(), direction: z.string().nullish() }).nullish(),
     added_tokens: z.array(z.looseObject({ content: z.string() })).nullish(),
     model: z.looseObject({
       vocab: z.union([z.record(z.string(), z.number()), z.array(z.tuple([z.string()]).rest(z.unknown()))]),
@@ -14,6 +15,12 @@ const blobSchema = z.looseObject({
 /** Where the tokenizer itself truncates texts, in tokens; null if it does not. */
 export function ownTruncation(blob: string): number | null {
   return blobSchema.safeParse(JSON.parse(blob)).data?.tokenizer.truncation?.max_length ?? null;
+}
+
+/** Whether long texts lose their beginnings: `truncation_side` of tokenizer_config.json, else the tokenizer's own setting. */
+export function truncatesLeft({ tokenizer, tokenizerConfig }: Pick<HuggingFaceFiles, 'tokenizer' | 'tokenizerConfig'>) {
+  const own = blobSchema.safeParse(JSON.parse(tokenizer ?? 'null')).data?.tokenizer.truncation?.direction;
+  return String(tokenizerConfig['truncation_side'] ?? own).toLowerCase() === 'left';
 }
 
 /** The median length of the tokens of the vocabulary in code points, rounded down. At least 1. */

@@ -75,13 +75,16 @@ export function sourceDigest({ graphs, goldenText, hf }: VersionContents, { yaml
 
 /** Reasons in `sentences.refusal` and their wording in release 0.1.0, which is part of the digests of its versions. */
 const RELEASED_WORDING: readonly (readonly [RegExp, string])[] = [
-  [/ is not supported; export it as part of the graph$/, ' is not read here; export it into the graph'],
   [
-    / is missing; modules\.json refers to it for the pooling$/,
+    / is not supported; export it as part of the graph(, with an output .*)?$/,
+    ' is not read here; export it into the graph',
+  ],
+  [
+    / is missing; modules\.json refers to it for the pooling: .*$/,
     ' is missing, and modules.json names it: it says how the vectors of tokens become one',
   ],
   [
-    /: a combination of poolings is not supported; use mean, cls, max or lasttoken$/,
+    /: the pooling .* is not supported; use mean, cls, max or lasttoken, or export .*$/,
     ': one of mean, cls, max or last token is read here, and no mixture',
   ],
 ];

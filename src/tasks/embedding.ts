@@ -10,7 +10,7 @@ import { cosineSimilarity, type EmbeddingHead, normalized, pool, weightedMean } 
 import type { Problems } from './problems.js';
 import { checkPrompt, promptText } from './prompts.js';
 import {
-  encodeBeginning,
+  encodeWithin,
   type Sequence,
   sequenceOf,
   type Tokenizer,
@@ -118,7 +118,7 @@ export function textEmbeddingHead(sources: TaskSources): EmbeddingHead {
   const usual = isStatic ? ['embeddings', 'sentence_embedding'] : ['last_hidden_state', 'token_embeddings'];
   const { name } = pickOutput(sources, 'vector', usual, rank);
   if (rank === 3 && output.pooling === undefined && hf.sentences?.refusal)
-    throw new ManifestError(`${hf.sentences.refusal}; or set output.pooling in model.yaml`);
+    throw new ManifestError(hf.sentences.refusal);
   const pooling = rank === 2 ? 'none' : (output.pooling ?? hf.sentences?.pooling ?? 'mean');
   return { kind: 'vector', output: name, pooling, normalize };
 }
@@ -199,9 +199,12 @@ async function encodeText(
   const usesWindows = spec.text.longInputs === 'windows';
   const prompt = promptText(spec, promptName);
   const prompted = prompt + text;
-  const encoded = await (usesWindows ? tokenizer.encode(prompted) : encodeBeginning(tokenizer, prompted, budget));
+  const { truncates } = spec.text;
+  const encoded = await (usesWindows
+    ? tokenizer.encode(prompted)
+    : encodeWithin(tokenizer, prompted, budget, truncates));
   const skipped = spec.text.prompts?.isPooled === false ? await promptLength(tokenizer, prompt) : 0;
-  const slices = usesWindows ? windowsOf(encoded, budget, spec.text.stride) : [truncate(encoded, budget)];
+  const slices = usesWindows ? windowsOf(encoded, budget, spec.text.stride) : [truncate(encoded, budget, truncates)];
   const sequences = slices.map((slice) => sequenceOf(tokenizer.single, slice));
   return {
     rows: sequences.map((sequence) => tensorsOf(spec, sequence, tokenizer)),

@@ -4,7 +4,8 @@ import { floatOutput, outputNamed } from './datatypes.js';
 import { defineTask, type Preprocessed, type Tools } from './define-task.js';
 import { UnreadableItemError, UnusableOutputError } from './failures.js';
 import type { Problems } from './problems.js';
-import { onlyOutput, softmax } from './scores.js';
+import { activationOfLogits } from './score-head.js';
+import { applyActivation, onlyOutput } from './scores.js';
 import {
   type Encoded,
   type Slice,
@@ -15,16 +16,18 @@ import {
   tokenizerOf,
 } from './sequences.js';
 import { architectureOf, pickOutput, type TaskSources } from './sources.js';
-import type { Example, SpecBase, TextSpec, Widget } from './spec.js';
+import type { Activation, Example, SpecBase, TextSpec, Widget } from './spec.js';
 import { type TextItem, textInput, widgetInputs } from './text.js';
 
 /** Maximum number of fillings in an answer. */
 export const MAX_FILLINGS = 20;
 
-/** The output has the shape [N, tokens, vocabulary] and holds logits. */
+/** The output has the shape [N, tokens, vocabulary]. */
 interface FillMaskHead {
   readonly kind: 'mask';
   readonly output: string;
+  /** Absent if the output holds logits, to which a softmax is applied. */
+  readonly activation?: Activation;
 }
 
 type FillMaskSpec = SpecBase & { readonly head: FillMaskHead; readonly text: TextSpec };
@@ -46,7 +49,9 @@ export const fillMask = defineTask({
 });
 
 function fillMaskHead(sources: TaskSources): FillMaskHead {
-  return { kind: 'mask', output: pickOutput(sources, 'scores', ['logits'], 3).name };
+  const { name } = pickOutput(sources, 'scores', ['logits'], 3);
+  const activation = activationOfLogits(sources, name);
+  return { kind: 'mask', output: name, ...(activation === 'softmax' ? {} : { activation }) };
 }
 
 function fillMaskExamples({ text: { maskToken } }: FillMaskSpec, widget: Widget): Example[] {
@@ -74,7 +79,7 @@ async function preprocessFillMask({ text }: TextItem, spec: FillMaskSpec, tools:
   const slice = windowAround(encoded, mask, budget);
   const sequence = sequenceOf(tokenizer.single, slice);
   const isTruncated = encoded.ids.length > budget;
-  const { output } = spec.head;
+  const { output, activation = 'softmax' } = spec.head;
   return {
     rows: [tensorsOf(spec, sequence, tokenizer)],
     postprocess: ([outputs = []]) => {
@@ -83,7 +88,9 @@ async function preprocessFillMask({ text }: TextItem, spec: FillMaskSpec, tools:
       const scores = floatOutput(outputs, output).subarray(position * size, (position + 1) * size);
       if (scores.length === 0 || !scores.every(Number.isFinite))
         throw new UnusableOutputError('the scores of the mask token are not finite numbers');
-      const items = bestTokens(softmax(scores)).map((best) => fillingOf(best, text, maskToken, tokenizer));
+      const items = bestTokens(applyActivation(scores, activation)).map((best) =>
+        fillingOf(best, text, maskToken, tokenizer),
+      );
       return { kind: 'fillings', items, ...(isTruncated ? { isTruncated } : {}) };
     },
   };

@@ -12,6 +12,7 @@ import { type AnyItem, defineInput } from './define-input.js';
 import { defineTask, type Preprocessed, type Tools } from './define-task.js';
 import { UnusableOutputError } from './failures.js';
 import type { Problems } from './problems.js';
+import { checkLogits } from './score-head.js';
 import {
   type EncodedWithOffsets,
   type Sequence,
@@ -69,11 +70,10 @@ export const questionAnswering = defineTask({
 });
 
 function answerHead(sources: TaskSources): AnswerHead {
-  return {
-    kind: 'span',
-    start: pickOutput(sources, 'start', ['start_logits'], 2).name,
-    end: pickOutput(sources, 'end', ['end_logits'], 2).name,
-  };
+  const start = pickOutput(sources, 'start', ['start_logits'], 2).name;
+  const end = pickOutput(sources, 'end', ['end_logits'], 2).name;
+  for (const name of [start, end]) checkLogits(sources, name);
+  return { kind: 'span', start, end };
 }
 
 const DEFAULT_QUESTION = {

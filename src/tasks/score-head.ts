@@ -83,11 +83,9 @@ function activated(
   const isCertain = origin?.scores != null || seen?.isVaried === true;
   const isActivated = kind !== 'raw' && isCertain;
   if (isActivated && declared !== undefined && declared !== 'none') {
-    const reason = origin?.scores
-      ? `the graph already ends in ${origin.operator}, so that output "${output}" has probabilities`
-      : `the scores in output "${output}" are already probabilities`;
+    if (origin?.scores) throw new ManifestError(secondActivation(declared, output, origin.operator));
     throw new ManifestError(
-      `model.yaml: output.activation is ${declared}, but ${reason}: remove activation from output`,
+      `model.yaml: output.activation is ${declared}, but the scores in output "${output}" are already probabilities: remove activation from output`,
     );
   }
   const byConfig = hf.config && !isActivated ? defaultActivation(hf, labels.length) : 'none';
@@ -107,6 +105,27 @@ function kindOf(origin: ScoreKind | null, seen: ObservedScores | null): ScoreKin
 function defaultActivation({ config }: ModelFiles, count: number): Activation {
   if (config?.problem_type === 'regression') return 'none';
   return config?.problem_type === 'multi_label_classification' || count === 1 ? 'sigmoid' : 'softmax';
+}
+
+/** For a task that applies a softmax, unless the graph itself ends in an activation. @throws ManifestError for a second one */
+export function activationOfLogits({ output, facts }: TaskSources, name: string): Activation {
+  const origin = facts.outputOrigins[name];
+  if (origin?.scores == null || origin.scores === 'raw') return output.activation ?? 'softmax';
+  if (output.activation === undefined || output.activation === 'none') return 'none';
+  throw new ManifestError(secondActivation(output.activation, name, origin.operator));
+}
+
+/** @throws ManifestError if the graph ends in an activation, so that it does not return the logits that a task compares */
+export function checkLogits({ task, facts }: TaskSources, name: string): void {
+  const origin = facts.outputOrigins[name];
+  if (origin?.scores == null || origin.scores === 'raw') return;
+  throw new ManifestError(
+    `the graph ends in ${origin.operator}, but ${task} compares the logits of output "${name}": export the model without it`,
+  );
+}
+
+function secondActivation(declared: Activation, output: string, operator: string): string {
+  return `model.yaml: output.activation is ${declared}, but the graph already ends in ${operator}, so that output "${output}" has probabilities: remove activation from output`;
 }
 
 // ── scores ──

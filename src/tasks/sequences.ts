@@ -80,6 +80,16 @@ export function tokenBudget({ maxTokens }: TextSpec, template: readonly Template
   return maxTokens - template.filter((part) => 'special' in part).length;
 }
 
+/** Encodes what `truncate` may keep of a text, and a token more. */
+export function encodeWithin(
+  tokenizer: Tokenizer,
+  text: string,
+  budget: number,
+  side?: TextSpec['truncates'],
+): Promise<Encoded> {
+  return side === 'left' ? tokenizer.encode(text) : encodeBeginning(tokenizer, text, budget);
+}
+
 /**
  * Encodes the first `budget` + 1 tokens of a text, or the whole text if it is shorter. This saves the time to
  * tokenize the rest of a long text, which would be truncated anyway. The text is cut at a space, because the tokens of a
@@ -96,9 +106,11 @@ export async function encodeBeginning(tokenizer: Tokenizer, text: string, budget
   return { ids: beginning((await tokenizer.encode(text)).ids) };
 }
 
-/** The first `budget` tokens of a text, or all of them if there are fewer. */
-export function truncate(encoded: Encoded, budget: number): Slice {
-  return { encoded, from: 0, to: Math.min(encoded.ids.length, Math.max(0, budget)) };
+/** The first `budget` tokens of a text, the last ones with `left`, or all of them if there are fewer. */
+export function truncate(encoded: Encoded, budget: number, side?: TextSpec['truncates']): Slice {
+  const count = Math.min(encoded.ids.length, Math.max(0, budget));
+  const from = side === 'left' ? encoded.ids.length - count : 0;
+  return { encoded, from, to: from + count };
 }
 
 /**

@@ -119,7 +119,7 @@ export interface TextSpec {
   readonly maxTokens: number;
   /** Number of tokens that neighboring windows of a long text share. */
   readonly stride: number;
-  /** Longer texts are truncated at the end, or read in overlapping windows. */
+  /** Longer texts are truncated, or read in overlapping windows. */
   readonly longInputs: 'truncate' | 'windows';
   /** Whether sequences may be padded to share a run with longer ones. Set only if padding does not change answers. */
   readonly pads: boolean;
@@ -129,6 +129,8 @@ export interface TextSpec {
   readonly characters?: CharacterRule;
   /** Absent if the model has none. */
   readonly prompts?: Prompts;
+  /** Present if the beginnings of long texts are left out, not their ends. */
+  readonly truncates?: 'left';
   /** Present if sequences get no special tokens, such as [CLS]. */
   readonly addSpecialTokens?: false;
   /** Present if the token type ids of all tokens are 0, also of the second text of a pair. */

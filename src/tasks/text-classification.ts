@@ -2,7 +2,7 @@
 import { defineTask, oneRow } from './define-task.js';
 import { scoresHead } from './score-head.js';
 import { classificationOutputs, postprocessScores } from './scores.js';
-import { encodeBeginning, sequenceOf, tensorsOf, tokenBudget, tokenizerOf, truncate } from './sequences.js';
+import { encodeWithin, sequenceOf, tensorsOf, tokenBudget, tokenizerOf, truncate } from './sequences.js';
 import { architectureOf } from './sources.js';
 import { stringTensor, textExamples, textInput } from './text.js';
 
@@ -23,8 +23,9 @@ export const textClassification = defineTask({
     if (!spec.text) return oneRow(stringTensor(text, spec), postprocess);
     const tokenizer = tokenizerOf(tools);
     const budget = tokenBudget(spec.text, tokenizer.single);
-    const encoded = await encodeBeginning(tokenizer, text, budget);
-    const sequence = sequenceOf(tokenizer.single, truncate(encoded, budget));
+    const { truncates } = spec.text;
+    const encoded = await encodeWithin(tokenizer, text, budget, truncates);
+    const sequence = sequenceOf(tokenizer.single, truncate(encoded, budget, truncates));
     return oneRow(tensorsOf(spec, sequence, tokenizer), postprocess, encoded.ids.length > budget);
   },
   postprocess: postprocessScores,

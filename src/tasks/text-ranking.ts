@@ -12,7 +12,7 @@ import { checkPrompt, promptText } from './prompts.js';
 import { applyActivation, finiteScores, onlyOutput } from './scores.js';
 import {
   type Encoded,
-  encodeBeginning,
+  encodeWithin,
   sequenceOf,
   type Tokenizer,
   tensorsOf,
@@ -175,7 +175,9 @@ async function preprocessRanking(
   const tokenizer = tokenizerOf(tools);
   const budget = tokenBudget(spec.text, tokenizer.pair);
   const asked = promptText(spec, prompt) + query;
-  const pairs = new Pairs(tokenizer, asked, await encodeBeginning(tokenizer, asked, budget), budget);
+  const { truncates } = spec.text;
+  const encoded = await encodeWithin(tokenizer, asked, budget, truncates);
+  const pairs = new Pairs(tokenizer, { query: asked, encoded }, budget, truncates);
   const lengths = await Promise.all(documents.map((document) => pairs.fit(document)));
   return {
     rows: lengths.map(({ query, document }) => tensorsOf(spec, sequenceOf(tokenizer.pair, query, document), tokenizer)),
@@ -194,23 +196,30 @@ class Pairs {
   readonly #query: string;
   readonly #encoded: Encoded;
   readonly #budget: number;
+  readonly #side: TextSpec['truncates'];
   #queryLength: Promise<number> | null = null;
 
-  constructor(tokenizer: Tokenizer, query: string, encoded: Encoded, budget: number) {
+  constructor(
+    tokenizer: Tokenizer,
+    { query, encoded }: { query: string; encoded: Encoded },
+    budget: number,
+    side: TextSpec['truncates'],
+  ) {
     this.#tokenizer = tokenizer;
     this.#query = query;
     this.#encoded = encoded;
     this.#budget = budget;
+    this.#side = side;
   }
 
   async fit(text: string) {
     const query = this.#encoded;
-    const document = await encodeBeginning(this.#tokenizer, text, this.#budget);
+    const document = await encodeWithin(this.#tokenizer, text, this.#budget, this.#side);
     const lengths = await this.#lengths(text, document);
     const [ofQuery, ofDocument] = truncatePair(lengths, this.#budget);
     return {
-      query: truncate(query, ofQuery),
-      document: truncate(document, ofDocument),
+      query: truncate(query, ofQuery, this.#side),
+      document: truncate(document, ofDocument, this.#side),
       isTruncated: query.ids.length + document.ids.length > this.#budget,
     };
   }
@@ -228,8 +237,9 @@ class Pairs {
 async function preprocessAlone({ text }: TextItem, spec: RankingSpec, tools: Tools): Promise<Preprocessed> {
   const tokenizer = tokenizerOf(tools);
   const budget = tokenBudget(spec.text, tokenizer.single);
-  const encoded = await encodeBeginning(tokenizer, promptText(spec) + text, budget);
-  const row = tensorsOf(spec, sequenceOf(tokenizer.single, truncate(encoded, budget)), tokenizer);
+  const { truncates } = spec.text;
+  const encoded = await encodeWithin(tokenizer, promptText(spec) + text, budget, truncates);
+  const row = tensorsOf(spec, sequenceOf(tokenizer.single, truncate(encoded, budget, truncates)), tokenizer);
   const label = spec.labels[0] ?? 'LABEL_0';
   return {
     rows: [row],

@@ -14,7 +14,8 @@ import { AGGREGATIONS, type AggregationName, type AnswerOf, type LabelledSpan, t
 import { type Floats, floatOutput } from './datatypes.js';
 import { defineTask, oneRow, type Preprocessed } from './define-task.js';
 import { UnusableOutputError } from './failures.js';
-import { indexOfHighest, onlyOutput, softmax } from './scores.js';
+import { activationOfLogits } from './score-head.js';
+import { applyActivation, indexOfHighest, onlyOutput } from './scores.js';
 import {
   type EncodedWithOffsets,
   type Sequence,
@@ -27,14 +28,16 @@ import {
   windowsOf,
 } from './sequences.js';
 import { architectureOf, pickOutput, type TaskSources } from './sources.js';
-import type { SpecBase, TextSpec } from './spec.js';
+import type { Activation, SpecBase, TextSpec } from './spec.js';
 import { postprocessTensors } from './tensor-outputs.js';
 import { stringTensor, textExamples, textInput } from './text.js';
 
-/** The output has the shape [N, tokens, labels] and holds logits. */
+/** The output has the shape [N, tokens, labels]. */
 interface TokensHead {
   readonly kind: 'tokens';
   readonly output: string;
+  /** Absent if the output holds logits, to which a softmax is applied. */
+  readonly activation?: Activation;
 }
 
 type TokensSpec = SpecBase & { readonly head: TokensHead; readonly text: TextSpec };
@@ -59,7 +62,9 @@ export const tokenClassification = defineTask({
 });
 
 function tokensHead(sources: TaskSources): TokensHead {
-  return { kind: 'tokens', output: pickOutput(sources, 'scores', ['logits'], 3).name };
+  const { name } = pickOutput(sources, 'scores', ['logits'], 3);
+  const activation = activationOfLogits(sources, name);
+  return { kind: 'tokens', output: name, ...(activation === 'softmax' ? {} : { activation }) };
 }
 
 /** The label of tokens that belong to no entity. */
@@ -82,9 +87,9 @@ async function preprocessTokens(text: string, spec: TokensSpec, tokenizer: Token
     rows: sequences.map(({ sequence }) => tensorsOf(spec, sequence, tokenizer)),
     postprocess: (outputs) => {
       const read = sequences.map((one, i) => ({ ...one, logits: floatOutput(outputs[i] ?? [], spec.head.output) }));
-      const scored = scoresOfTokens(encoded, read, spec.labels.length);
+      const scored = scoresOfTokens(encoded, read, spec.labels.length, spec.head.activation);
       const isContinued = (i: number) => continuesWord(text, encoded, i, tokenizer);
-      const labels = [...new Set([...spec.labels, ...spec.labels.map(entityOf)])];
+      const labels = [...new Set([...spec.labels, ...spec.labels.map(groupOf)])];
       const spansBy = (strategy: AggregationName) =>
         spanColumns(aggregate(scored, spec.labels, strategy, isContinued), labels);
       const spans = Object.fromEntries(AGGREGATIONS.map((strategy) => [strategy, spansBy(strategy)]));
@@ -120,7 +125,12 @@ interface ReadWindow {
 }
 
 /** The scores of all tokens of the text, each from the window in which it is farthest from an edge. */
-function scoresOfTokens(encoded: EncodedWithOffsets, windows: readonly ReadWindow[], width: number): ScoredRange[] {
+function scoresOfTokens(
+  encoded: EncodedWithOffsets,
+  windows: readonly ReadWindow[],
+  width: number,
+  activation: Activation = 'softmax',
+): ScoredRange[] {
   // Windows that end before the token are dropped, which keeps the search fast for long texts.
   let remaining = windows;
   return Array.from({ length: encoded.ids.length }, (_, i) => {
@@ -128,7 +138,11 @@ function scoresOfTokens(encoded: EncodedWithOffsets, windows: readonly ReadWindo
     const logits = bestLogits(remaining, i, width);
     if (logits?.length !== width || !logits.every(Number.isFinite))
       throw new UnusableOutputError(`the scores of token ${i} are not finite numbers`);
-    return { scores: softmax(logits), start: encoded.starts[i] as number, end: encoded.ends[i] as number };
+    return {
+      scores: applyActivation(logits, activation),
+      start: encoded.starts[i] as number,
+      end: encoded.ends[i] as number,
+    };
   });
 }
 
@@ -221,6 +235,11 @@ function entityOf(label: string): string {
   return /^[BI]-(.*)$/s.exec(label)?.[1] ?? label;
 }
 
+/** The name of a group of entities. transformers drops whatever stands before the first hyphen: "c-d" becomes "d". */
+function groupOf(label: string): string {
+  return label.slice(label.indexOf('-') + 1);
+}
+
 /** Merges neighboring spans of the same entity type. "B-" starts a new entity. The score is the mean of the spans' scores. */
 function mergeNeighbors(spans: readonly LabelledRange[]): LabelledRange[] {
   const groups: { entity: string; members: LabelledRange[] }[] = [];
@@ -230,9 +249,9 @@ function mergeNeighbors(spans: readonly LabelledRange[]): LabelledRange[] {
     if (last?.entity === entity && !span.label.startsWith('B-')) last.members.push(span);
     else groups.push({ entity, members: [span] });
   }
-  return groups.map(({ entity, members }) => {
+  return groups.map(({ members }) => {
     const [start, end] = [(members[0] as LabelledRange).start, (members.at(-1) as LabelledRange).end];
     const score = members.reduce((sum, { score }) => sum + score, 0) / members.length;
-    return { label: entity, score, start, end };
+    return { label: groupOf((members[0] as LabelledRange).label), score, start, end };
   });
 }

@@ -10,8 +10,9 @@ import type { TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import { defineTask, type Preprocessed, type Tools } from './define-task.js';
 import type { Problems } from './problems.js';
+import { checkLogits } from './score-head.js';
 import { classificationOf, finiteScores, onlyOutput, softmax } from './scores.js';
-import { encodeBeginning, sequenceOf, tensorsOf, tokenBudget, tokenizerOf, truncate } from './sequences.js';
+import { encodeWithin, sequenceOf, tensorsOf, tokenBudget, tokenizerOf, truncate } from './sequences.js';
 import { pickOutput, type TaskSources } from './sources.js';
 import type { AnySpec, Example, SpecBase, TextSpec, Widget } from './spec.js';
 import { checkListLength, checkText, widgetInputs, workOfTexts } from './text.js';
@@ -69,9 +70,11 @@ function entailmentHead(sources: TaskSources): EntailmentHead {
       `config.json: id2label has no label that begins with "entail"; zero-shot classification needs a natural language inference model with the labels contradiction, neutral and entailment (found: ${labels.join(', ') || 'none'})`,
     );
   const contradiction = indexOf('contra');
+  const { name } = pickOutput(sources, 'scores', ['logits'], 2);
+  checkLogits(sources, name);
   return {
     kind: 'entailment',
-    output: pickOutput(sources, 'scores', ['logits'], 2).name,
+    output: name,
     entailment,
     // Like transformers: if no label is named so, the other end of the list.
     contradiction: contradiction >= 0 ? contradiction : entailment === 0 ? labels.length - 1 : 0,
@@ -142,7 +145,7 @@ async function preprocessZeroShot(
   const template = item.hypothesisTemplate ?? head.template;
   const budget = tokenBudget(spec.text, tokenizer.pair);
   const [text, ...encodedHypotheses] = await Promise.all([
-    encodeBeginning(tokenizer, item.text, budget),
+    encodeWithin(tokenizer, item.text, budget, spec.text.truncates),
     ...item.labels.map((label) => tokenizer.encode(template.replace('{}', () => label))),
   ]);
   // Leave at least half of the tokens to the text.
@@ -150,7 +153,11 @@ async function preprocessZeroShot(
   const isTruncated = hypotheses.some(({ to }) => text.ids.length + to > budget);
   return {
     rows: hypotheses.map((hypothesis) =>
-      tensorsOf(spec, sequenceOf(tokenizer.pair, truncate(text, budget - hypothesis.to), hypothesis), tokenizer),
+      tensorsOf(
+        spec,
+        sequenceOf(tokenizer.pair, truncate(text, budget - hypothesis.to, spec.text.truncates), hypothesis),
+        tokenizer,
+      ),
     ),
     postprocess: (outputs) => ({
       ...classificationOf(scoresOf(outputs, head, spec.labels.length, item), item.labels),

@@ -125,7 +125,7 @@ const REFUSED: readonly RefusedFolder[] = [
     title: 'a combination of poolings',
     like: 'tiny-sentences',
     files: changed('tiny-sentences', '1_Pooling/config.json', (modes) => ({ ...modes, pooling_mode_max_tokens: true })),
-    reason: ['1_Pooling/config.json', 'a combination of poolings is not supported'],
+    reason: ['1_Pooling/config.json', 'the pooling mean and max is not supported'],
   },
   {
     title: 'a dense layer after the pooling',

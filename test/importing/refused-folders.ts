@@ -60,6 +60,20 @@ const FLAT_LOGITS = encodeModel({
   outputs: [{ name: 'logits', type: 'INT64', shape: ['N', 3] }],
   nodes: [{ op: 'Add', inputs: ['input_ids', 'attention_mask'], outputs: ['logits'] }],
 });
+/** Scores with as many labels as there are tokens, after a Softmax. */
+const softmaxOf = (shape: (number | string)[], ...between: string[]) =>
+  encodeModel({
+    inputs: ['input_ids', 'attention_mask'].map((name) => ({ name, type: 'INT64', shape: ['N', 'L'] })),
+    outputs: [{ name: 'logits', type: 'FP32', shape }],
+    nodes: [
+      { op: 'Cast', inputs: ['input_ids'], outputs: ['x0'], attributes: [{ name: 'to', int: 1 }] },
+      ...between.map((op, i) => ({ op, inputs: [`x${i}`, 'axes'], outputs: [`x${i + 1}`] })),
+      { op: 'Softmax', inputs: [`x${between.length}`], outputs: ['logits'] },
+    ],
+    ints: [{ name: 'axes', shape: [1], data: [2] }],
+  });
+const SOFTMAX_LOGITS = softmaxOf(['N', 3]);
+const SOFTMAX_TOKENS = softmaxOf(['N', 'L', 5], 'Unsqueeze');
 const COLUMNS = 'columns: [{ name: p, type: number }, { name: q, type: number }]';
 const SCORING = `task: tabular-classification\nlabels: ["no", "yes"]\noutput: { scores: y }\n`;
 const REGRESSION = `task: tabular-regression\noutput: { value: y }\n`;
@@ -472,7 +486,34 @@ export const REPOSITORIES: readonly RefusedFolder[] = [
     'mixed-poolings',
     'tiny-sentences',
     changed('tiny-sentences', '1_Pooling/config.json', (modes) => ({ ...modes, pooling_mode_max_tokens: true })),
-    /^1_Pooling\/config\.json: a combination of poolings is not supported; .*; or set output\.pooling in model\.yaml$/,
+    '1_Pooling/config.json: the pooling mean and max is not supported; use mean, cls, max or lasttoken, or export the pooling as part of the graph, with an output sentence_embedding (optimum-cli export onnx --library sentence_transformers)',
+  ),
+  hub(
+    'weighted-pooling',
+    'tiny-sentences',
+    changed('tiny-sentences', '1_Pooling/config.json', (modes) => ({
+      ...modes,
+      pooling_mode_weightedmean_tokens: true,
+    })),
+    /^1_Pooling\/config\.json: the pooling mean and weightedmean is not supported; use .*, or export the pooling as part of the graph/,
+  ),
+  hub(
+    'no-pooling-file',
+    'tiny-sentences',
+    { '1_Pooling/config.json': null },
+    '1_Pooling/config.json is missing; modules.json refers to it for the pooling: add it, or set output.pooling in model.yaml',
+  ),
+  hub(
+    'softmax-inference',
+    'tiny-nli',
+    { 'onnx/model.onnx': SOFTMAX_LOGITS },
+    'the graph ends in Softmax, but ZERO_SHOT_CLASSIFICATION compares the logits of output "logits": export the model without it',
+  ),
+  hub(
+    'softmax-tokens',
+    'tiny-ner',
+    { 'model.yaml': 'output: { activation: softmax }', 'onnx/model.onnx': SOFTMAX_TOKENS },
+    /^model\.yaml: output\.activation is softmax, but the graph already ends in Softmax, so that output "logits" has probabilities: remove activation from output/,
   ),
   hub(
     'flat-logits',

@@ -10,9 +10,12 @@ const NAMES = readdirSync(STORE);
 
 const OUTPUT = `output { ... on Classification { label classes(first: 100) { label score } } ... on Embedding { vector }
   ... on Similarities { similarities: scores }
-  ... on Ranking { ranked: items { index text score } } ... on Tokens { items(aggregation: NONE) { label score start end } } }`;
-const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { ${OUTPUT} } problem { code message } } }`;
-const PREDICT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { prediction { ${OUTPUT} } problem { code message } } problem { message } } }`;
+  ... on Ranking { ranked: items { index text score } } ... on Fillings { fillings: items(first: 5) { token text score } }
+  ... on Tokens { NONE: items(aggregation: NONE) { ...Span } SIMPLE: items { ...Span } FIRST: items(aggregation: FIRST) { ...Span }
+    AVERAGE: items(aggregation: AVERAGE) { ...Span } MAX: items(aggregation: MAX) { ...Span } } }`;
+const SPAN = 'fragment Span on LabelledSpan { label score start end }';
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { ${OUTPUT} } problem { code message } } } ${SPAN}`;
+const PREDICT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { prediction { ${OUTPUT} } problem { code message } } problem { message } } } ${SPAN}`;
 
 interface Case {
   readonly input: Data;
@@ -210,7 +213,10 @@ function expectNear({ prediction, problem }: Data, expected: Data, tolerance: nu
       Object.fromEntries(Object.entries(expected.scores).map(([label, score]) => [label, near(score as number)])),
     );
   } else if (expected.tokens) {
-    expect(output.items).toEqual(expected.tokens.map((token: Data) => ({ ...token, score: near(token.score) })));
+    const spans = output[expected.aggregation ?? 'SIMPLE'];
+    expect(spans).toEqual(expected.tokens.map((token: Data) => ({ ...token, score: near(token.score) })));
+  } else if (expected.fillings) {
+    expect(output.fillings).toEqual(expected.fillings.map((one: Data) => ({ ...one, score: near(one.score) })));
   } else if (expected.ranking) expectRanking(output.ranked, expected.ranking, near);
   else if (expected.vector) expect(output.vector).toEqual(expected.vector.map(near));
   else expect(output.similarities).toEqual(expected.similarities.map(near));

@@ -28,7 +28,8 @@ def write_case(out, kind, case, graph, yaml, inputs, right, source, tolerance=1e
     each input, an object as in golden.json, a number, or a list of numbers.
 
     `more`: `files` (other files by their path in the model's folder), `raw_differs`, `ties` (indices of inputs),
-    `refuse` (what the refusal says, if the model must be refused), `multi_label`.
+    `refuse` (what the refusal says, if the model must be refused: a text, or several), `multi_label`, `batches` (whether it
+    must run several inputs at once).
     """
     folder = Path(out) / kind / case
     model = folder / "model"
@@ -48,6 +49,8 @@ def write_case(out, kind, case, graph, yaml, inputs, right, source, tolerance=1e
         "rawDiffers": bool(more.get("raw_differs", False)),
         "ties": [int(i) for i in more.get("ties", [])],
     }
+    if more.get("batches"):
+        expected["batches"] = True
     if "multi_label" in more:
         expected["multiLabel"] = more["multi_label"]
     (folder / "expected.json").write_text(json.dumps(expected, allow_nan=False))

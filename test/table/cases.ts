@@ -8,8 +8,8 @@ import type { Right } from './compare.ts';
 export interface Expected {
   /** "ready" if the version must answer, "refuse" if its import must fail. */
   readonly kind: 'ready' | 'refuse';
-  /** What the refusal must say, as a part of its text; only for "refuse". */
-  readonly words?: string;
+  /** What the refusal must say, as parts of its text; only for "refuse". */
+  readonly words?: string | readonly string[];
   readonly source: string;
   readonly tolerance: number;
   readonly inputs: readonly Data[];
@@ -19,6 +19,8 @@ export interface Expected {
   /** Indices of the inputs that are so near to a tie that rounding decides. */
   readonly ties: readonly number[];
   readonly multiLabel?: boolean;
+  /** Whether it must run several inputs at once. */
+  readonly batches?: boolean;
 }
 
 export interface Case extends Expected {

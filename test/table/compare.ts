@@ -23,7 +23,9 @@ export function compareAnswer(
 ): Comparison {
   const compared = new Compared(tolerance);
   if (!output) return { problem: 'there is no answer', isTie: false, largest: 0 };
-  for (const [key, expected] of Object.entries(expectOf(right, output))) compared.compareKey(key, output, expected);
+  const { aggregation = 'SIMPLE', ...wanted } = expectOf(right, output);
+  const aggregated = { ...output, tokens: output[aggregation.toLowerCase()] };
+  for (const [key, expected] of Object.entries(wanted)) compared.compareKey(key, aggregated, expected);
   const { problems, labelProblems, largest } = compared;
   const isTie = problems.length === 0 && labelProblems.length > 0 && nearTie;
   return { problem: isTie ? null : ([...problems, ...labelProblems][0] ?? null), isTie, largest };
@@ -57,7 +59,7 @@ class Compared {
     else if (key === 'ranking') this.#ranking(output.ranked ?? [], expected);
     else if (key === 'boxes') this.#boxes(output.items ?? [], expected);
     else if (key === 'masks') this.#same('masks', masksOf(output.masks ?? []), masksOf(expected));
-    else if (key === 'tokens') this.#tokens(output.simple ?? [], expected);
+    else if (key === 'tokens') this.#tokens(output.tokens ?? [], expected);
     else if (key === 'answer') this.#answer(output, expected);
     else if (key === 'fillings') this.#fillings(output.fillings ?? [], expected);
     else if (key === 'text') this.#same('text', output.text, expected);
@@ -144,11 +146,27 @@ class Compared {
 
   #tensors(tensors: readonly Data[], expected: Readonly<Record<string, readonly Data[]>>): void {
     for (const [name, values] of Object.entries(expected)) {
-      const data = tensors.find((one) => one.name === name)?.data ?? [];
-      if (values.every((value) => typeof value === 'number')) this.#numbers(name, data, values as number[]);
-      else this.#same(name, data, values);
+      const tensor = tensors.find((one) => one.name === name);
+      const data = tensor && withNonFinite(tensor);
+      if (!data) {
+        this.problems.push(`there is no tensor "${name}"`);
+        continue;
+      }
+      if (values.length !== data.length) this.#same(`the size of ${name}`, data.length, values.length);
+      for (const [i, value] of values.entries())
+        if (typeof value === 'number') this.#number(`${name}[${i}]`, data[i], value);
+        else this.#same(`${name}[${i}]`, data[i], value);
     }
   }
+}
+
+const NON_FINITE: Readonly<Record<string, string>> = { INFINITY: 'Infinity', NEGATIVE_INFINITY: '-Infinity' };
+
+/** The values of a tensor as in golden.json: NaN is null, and infinities have names. */
+function withNonFinite({ data, nonFinite = [] }: Data): Data[] {
+  const values = [...data];
+  for (const { kind, indices } of nonFinite) for (const i of indices) values[i] = NON_FINITE[kind] ?? null;
+  return values;
 }
 
 function placeOf({ label, start, end }: Data): Data {

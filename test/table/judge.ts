@@ -2,7 +2,7 @@
 import { type Data, post } from '../support/graphql-client.ts';
 import { OUTPUT, SPAN } from '../support/output-selection.ts';
 import { type Case, WITH_GOLDENS } from './cases.ts';
-import { compareAnswer } from './compare.ts';
+import { compareAnswer, type Right } from './compare.ts';
 
 /**
  * `right`: all answers are. `refused`: the import failed, and its reason names what to change. `unnamed`: it names nothing.
@@ -24,20 +24,22 @@ export interface Judgment {
 /** What a reason must name: a file of the owner, a key of one, or how to export. */
 export const NAMED = /\w+\.(?:yaml|json|onnx|md)\b|the ONNX file|the folder name|\bexport\b/;
 
-const VERSION = `query ($ref: VersionRef!) { version(ref: $ref) { state stateReason signature { multiLabel } } }`;
-const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { ${OUTPUT} } problem { code message } } } ${SPAN}`;
+const VERSION = `query ($ref: VersionRef!) { version(ref: $ref) { state stateReason signature { multiLabel } serving { maxBatch } } }`;
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { ${OUTPUT} } problem { code message ... on InvalidInput { problems { path message expected } } } } } ${SPAN}`;
 
 export async function judge(url: string, one: Case): Promise<Judgment> {
-  const { state, stateReason: reason, signature } = await versionOf(url, one.model);
+  const { state, stateReason: reason, signature, serving } = await versionOf(url, one.model);
   const judged = { case: one, reason, ties: 0, largest: 0 };
   if (state !== 'READY') {
-    const isExpected = one.kind === 'refuse' ? reason.includes(one.words ?? '') : one.rawDiffers;
+    const isExpected =
+      one.kind === 'refuse' ? [one.words ?? []].flat().every((words) => reason.includes(words)) : one.rawDiffers;
     return { ...judged, ending: NAMED.test(reason) ? 'refused' : 'unnamed', isExpected };
   }
   const { problem, ties, largest } = await compareAll(url, one);
   if (one.kind === 'refuse') return { ...judged, ending: 'wrong', isExpected: false, reason: 'READY, not refused' };
   const isMultiLabel = one.multiLabel ?? signature.multiLabel;
-  const wrong = problem ?? (isMultiLabel === signature.multiLabel ? null : `multiLabel is ${signature.multiLabel}`);
+  const unexpected = isMultiLabel === signature.multiLabel ? null : `multiLabel is ${signature.multiLabel}`;
+  const wrong = problem ?? unexpected ?? (one.batches && serving.maxBatch === 1 ? 'inputs run one at a time' : null);
   if (wrong === null) return { ...judged, ending: 'right', isExpected: true, ties, largest };
   const goldens = one.rawDiffers ? await versionOf(url, one.model + WITH_GOLDENS) : null;
   const isCaught = goldens?.state === 'FAILED' && /golden\.json: case \d+ differs/.test(goldens.stateReason);
@@ -55,6 +57,10 @@ async function compareAll(url: string, one: Case): Promise<{ problem: string | n
   for (const [i, right] of one.right.entries()) {
     const input = { model: one.model, input: one.inputs[i], record: false };
     const { data, errors } = await post(url, PREDICT, { input });
+    if (isRefusal(right)) {
+      found.problem ??= problemOfRefusal(data?.predict?.problem, right.problem);
+      continue;
+    }
     const answered = data?.predict?.problem?.message ?? errors?.[0]?.message ?? null;
     const { problem, isTie, largest } = compareAnswer(data?.predict?.prediction?.output, right, {
       tolerance: one.tolerance,
@@ -65,4 +71,16 @@ async function compareAll(url: string, one: Case): Promise<{ problem: string | n
     found.largest = Math.max(found.largest, largest);
   }
   return found;
+}
+
+/** The service must not answer this input, and its problem must have these words. */
+function isRefusal(right: Right): right is { readonly problem: readonly string[] } {
+  return typeof right === 'object' && 'problem' in right;
+}
+
+function problemOfRefusal(problem: Data, words: readonly string[]): string | null {
+  if (!problem) return 'it is answered, not refused';
+  const text = JSON.stringify(problem);
+  const missing = words.find((word) => !text.includes(word));
+  return missing === undefined ? null : `the problem does not say "${missing}": ${text.slice(0, 300)}`;
 }

@@ -8,9 +8,11 @@ Needs Python 3.12 with requirements-texts.txt:
 The weights are random, from a seed. The libraries write the files of texts/, but for the cards, golden.json and the graphs
 of static embeddings, which are built as model2vec's export script and torch's EmbeddingBag build them.
 """
+import importlib
 import json
 import shutil
 import sys
+import tempfile
 import warnings
 from pathlib import Path
 
@@ -387,7 +389,36 @@ def ranker(seed, activation=None, prompts=None, default=None, legacy=None, plain
     return make
 
 
+# ── cases of the table ──
+
+def of_table(module, makers, name):
+    """A case that `npm run models:table` generates, with the answers in golden.json."""
+    def make(folder):
+        sys.path.insert(0, str(HERE.parents[2] / "table"))
+        cases = getattr(importlib.import_module(module), makers)()
+        with tempfile.TemporaryDirectory() as temporary:
+            next(case for case in cases if case.case == name)(Path(temporary))
+            [expected] = Path(temporary).glob("*/*/expected.json")
+            shutil.copytree(expected.parent / "model", folder, dirs_exist_ok=True)
+            found = json.loads(expected.read_text())
+        rights = [{"vector": one} if isinstance(one, list) else one for one in found["right"]]
+        cases = [{"input": value, "expect": right} for value, right in zip(found["inputs"], rights)]
+        golden(folder, found["source"], cases, found["tolerance"])
+    return make
+
+
 FOLDERS = {
+    "tokens-softmax": of_table("text_tasks", "entities", "softmax-bert"),
+    "tokens-hyphens": of_table("text_tasks", "entities", "no-outside-bert"),
+    "fillings-softmax": of_table("text_tasks", "masks", "softmax-bert"),
+    "settings-lower-case": of_table("text_tasks", "classifiers", "config-lowercases"),
+    "settings-cased": of_table("text_tasks", "classifiers", "config-keeps-case"),
+    "settings-accents": of_table("text_tasks", "classifiers", "config-keeps-accents"),
+    "settings-prefix-space": of_table("text_tasks", "classifiers", "prefix-space"),
+    "truncated-left": of_table("text_tasks", "classifiers", "truncated-left"),
+    "truncated-left-pairs": of_table("text_sentences", "rankers", "truncated-left"),
+    "truncated-left-sentences": of_table("text_sentences", "embedders", "truncated-left"),
+    "whole-dense": of_table("text_sentences", "embedders", "whole-normalized-dense"),
     "ranking": ranker(30, plain=True),
     "ranking-sigmoid": ranker(31, torch.nn.Sigmoid(), types=False),
     "ranking-logits": ranker(32, torch.nn.Identity()),
