@@ -12,6 +12,7 @@ import type { Config } from './config.js';
 import { Engine } from './engine/engine.js';
 import { importEvaluations } from './evaluation/import.js';
 import { faultPoint } from './fault-points.js'; // @fault
+import { DISK_IS_FULL } from './importing/full-disk.js';
 import { StoreImporter } from './importing/import.js';
 import { ImportProgress } from './importing/import-progress.js';
 import { BlobRestorer } from './importing/published.js';
@@ -161,20 +162,22 @@ function createImports({ store, log, databases, blobs, engine, imports, onProgre
   const importer = new StoreImporter({ db, blobs, engine, log, onProgress: countFolders, progress: imports }, store);
   const importFolder = async (name: string) => {
     const result = await importer.importFolder(name);
-    if (result.card) await importEvaluations({ db, log }, [result.card]);
+    const [failed] = await importEvaluations({ db, log }, result.card ? [result.card] : []);
+    if (failed) imports.set(name, 'FINISHED', DISK_IS_FULL);
     catalog.invalidate();
     // The first model of an empty store.
     if (engine.notReadyReason(null) !== null) await serving.preload(log);
-    return result;
+    return { mustRetry: result.mustRetry || failed !== undefined };
   };
   const watcher = new StoreWatcher({ store, log, progress: imports, importFolder });
   /** Returns the folders to try again. */
   const importAll = async (): Promise<string[]> => {
     await watcher.open();
     const { cards, toRetry } = await importer.importAll();
-    await importEvaluations({ db, log }, cards);
+    const failed = await importEvaluations({ db, log }, cards);
+    for (const { folder } of failed) imports.set(folder, 'FINISHED', DISK_IS_FULL);
     catalog.invalidate();
-    return toRetry;
+    return [...toRetry, ...failed.map(({ folder }) => folder)];
   };
   return { importAll, watcher };
 }

@@ -58,14 +58,9 @@ async function check(folder: string): Promise<ModelReport> {
     const blobs = new BlobFolder(path.join(dataDir, 'blobs'));
     await blobs.open();
     await engine.start();
-    const progress = new ImportProgress();
-    const importer = new StoreImporter(
-      { db: databases.catalogByKey, blobs, engine, log, progress },
-      path.dirname(folder),
-    );
+    const parts = { db: databases.catalogByKey, blobs, engine, log, progress: new ImportProgress() };
     const name = path.basename(folder);
-    await importer.importFolder(name);
-    const reason = progress.folders[0]?.reason ?? null;
+    const { reason } = await new StoreImporter(parts, path.dirname(folder)).importFolder(name);
     return await readReport(databases.catalogByKey, modelNameOf(name), { reason, messages });
   } finally {
     await engine.stop(0);

@@ -15,17 +15,22 @@ import { toFlag } from '../storage/sql.js';
 import type { TaskName } from '../tasks/tasks.js';
 import { findNewestVersion, insertEvaluation, type NewMetric } from './evaluation.queries.js';
 
+/** Returns the cards whose metrics could not be stored, because the disk is full or cannot be written. */
 export async function importEvaluations(
   { db, log }: { db: CatalogDatabase; log: Logger },
   cards: readonly ImportedCard[],
-): Promise<void> {
+): Promise<ImportedCard[]> {
+  const failed: ImportedCard[] = [];
   for (const card of cards) {
     // A card may state the metrics of one dataset in several results.
     const byDataset = Map.groupBy(card.results, ({ dataset }) => JSON.stringify(dataset));
-    await unlessDiskIsFull(log, { modelId: card.modelId }, async () => {
+    const isStored = await unlessDiskIsFull(log, { folder: card.folder }, async () => {
       for (const results of byDataset.values()) await importResults({ db, log }, card, results);
+      return true;
     });
+    if (!isStored) failed.push(card);
   }
+  return failed;
 }
 
 /** A card describes the newest version. Older versions keep the metrics imported when they were the newest. */

@@ -10,8 +10,8 @@ export interface FolderState {
   readonly fingerprint: string;
   /** When this fingerprint was seen first. */
   readonly changedAt: number;
-  /** The fingerprint before the last import began; null if there was none. */
-  readonly imported: string | null;
+  /** The fingerprint before the last import began; null if there was none, or the folder has changed since it was seen. */
+  readonly importedFingerprint: string | null;
   /** When the import is repeated although nothing has changed; null if it is not. */
   readonly retryAt: number | null;
 }
@@ -24,11 +24,12 @@ export const RETRY_MS = 60_000;
 /** The folder was looked at now. */
 export function observed(before: FolderState | undefined, fingerprint: string, now: number): FolderState {
   if (before?.fingerprint === fingerprint) return before;
-  return { fingerprint, changedAt: now, imported: before?.imported ?? null, retryAt: null };
+  return { fingerprint, changedAt: now, importedFingerprint: null, retryAt: null };
 }
 
-export function isChanged({ fingerprint, imported }: FolderState): boolean {
-  return fingerprint !== imported;
+/** Whether the folder waits for its import. One that has changed and changed back is imported too. */
+export function isChanged({ fingerprint, importedFingerprint }: FolderState): boolean {
+  return fingerprint !== importedFingerprint;
 }
 
 export function isDue(state: FolderState, now: number): boolean {
@@ -37,6 +38,11 @@ export function isDue(state: FolderState, now: number): boolean {
 }
 
 /** An import that began with this fingerprint has ended. A folder that has changed meanwhile is imported again. */
-export function imported(state: FolderState, fingerprint: string, mustRetry: boolean, now: number): FolderState {
-  return { ...state, imported: fingerprint, retryAt: mustRetry ? now + RETRY_MS : null };
+export function afterImport(state: FolderState, fingerprint: string, mustRetry: boolean, now: number): FolderState {
+  return { ...state, importedFingerprint: fingerprint, retryAt: mustRetry ? now + RETRY_MS : null };
+}
+
+/** The first import has to be repeated, later or when the folder changes. */
+export function retriedLater(state: FolderState, now: number): FolderState {
+  return { ...state, retryAt: now + RETRY_MS };
 }

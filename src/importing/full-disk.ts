@@ -2,6 +2,8 @@
 import type { Logger } from 'pino';
 import { StorageFullError } from '../errors.js';
 
+export const DISK_IS_FULL = 'the disk is full or cannot be written';
+
 /** Resolves with the result of `work`; with null if the disk is full or cannot be written, which is logged. */
 export async function unlessDiskIsFull<T>(
   log: Logger,
@@ -12,7 +14,7 @@ export async function unlessDiskIsFull<T>(
     return await work();
   } catch (error) {
     if (!(error instanceof StorageFullError)) throw error;
-    log.error({ ...what, err: error.cause }, 'the disk is full or cannot be written; the import is retried');
+    log.error({ ...what, err: error.cause }, `${DISK_IS_FULL}; the import is retried`);
     return null;
   }
 }

@@ -25,11 +25,15 @@ interface DatasetImporter {
 const PREVIEW_ROWS = 100;
 const PREVIEW_CHARACTERS = 200_000;
 
-export async function importDatasets(importer: DatasetImporter, folder: string): Promise<void> {
+/** Returns whether some of them could not be stored, because the disk is full or cannot be written. */
+export async function importDatasets(importer: DatasetImporter, folder: string): Promise<boolean> {
   const imports = (await subfolders(folder)).map((name) =>
-    unlessDiskIsFull(importer.log, { dataset: name }, () => importDataset(importer, path.join(folder, name))),
+    unlessDiskIsFull(importer.log, { dataset: name }, async () => {
+      await importDataset(importer, path.join(folder, name));
+      return true;
+    }),
   );
-  await Promise.all(imports);
+  return (await Promise.all(imports)).includes(null);
 }
 
 async function importDataset(importer: DatasetImporter, folder: string): Promise<void> {

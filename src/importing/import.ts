@@ -18,7 +18,7 @@ import { ManifestError } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { TaskName } from '../tasks/tasks.js';
-import { unlessDiskIsFull } from './full-disk.js';
+import { DISK_IS_FULL, unlessDiskIsFull } from './full-disk.js';
 import { importDatasets } from './import-datasets.js';
 import type { Importer } from './import-graphs.js';
 import type { ImportProgress } from './import-progress.js';
@@ -28,6 +28,8 @@ import { findVersionFolders } from './version-files.js';
 
 /** Metrics stated in a model card, which `evaluation/` imports. */
 export interface ImportedCard {
+  /** Name of the model's folder in the store. */
+  readonly folder: string;
   readonly modelId: string;
   readonly task: TaskName;
   readonly results: readonly ImportedResult[];
@@ -53,6 +55,8 @@ export interface FolderResult {
   readonly card: ImportedCard | null;
   /** Whether it failed for a reason outside of the folder. */
   readonly mustRetry: boolean;
+  /** Why the folder cannot be read, or is tried again; null if there is no reason. Versions have their own. */
+  readonly reason: string | null;
 }
 
 export class StoreImporter {
@@ -71,17 +75,21 @@ export class StoreImporter {
   async importAll(): Promise<{ cards: ImportedCard[]; toRetry: string[] }> {
     const { log } = this.#parts;
     return this.#withProbes(async (importer, processes) => {
-      await importDatasets(importer, path.join(this.#store, DATASETS_FOLDER));
-      const folders = (await subfolders(this.#store)).filter(isModelFolder);
-      const remaining = withUniqueNames(importer, folders);
-      const counter = new FolderCounter(remaining.length, this.#parts);
+      const folders = await subfolders(this.#store);
       const cards: ImportedCard[] = [];
       const toRetry: string[] = [];
+      const importOne = async (name: string, firsts: FirstFolders) => {
+        const { card, mustRetry } = await this.#import(importer, name, firsts);
+        if (card) cards.push(card);
+        if (mustRetry) toRetry.push(name);
+      };
+      const remaining = folders.filter(isModelFolder);
+      const firsts = firstFolders(remaining);
+      const counter = new FolderCounter(remaining.length, this.#parts);
+      if (folders.includes(DATASETS_FOLDER)) await importOne(DATASETS_FOLDER, firsts);
       const importRest = async () => {
         for (let name = remaining.shift(); name !== undefined; name = remaining.shift()) {
-          const { card, mustRetry } = await this.#importModelFolder(importer, name);
-          if (card) cards.push(card);
-          if (mustRetry) toRetry.push(name);
+          await importOne(name, firsts);
           counter.count();
         }
       };
@@ -93,26 +101,42 @@ export class StoreImporter {
 
   /** Imports a folder of the store again, or for the first time. */
   async importFolder(name: string): Promise<FolderResult> {
-    if (name === OPTIONAL_FOLDER) return { card: null, mustRetry: false };
+    if (name === OPTIONAL_FOLDER) {
+      this.#parts.progress.delete(name);
+      return nothingFound(null);
+    }
     return this.#withProbes(async (importer) => {
-      if (name !== DATASETS_FOLDER) {
-        const folders = (await subfolders(this.#store)).filter(isModelFolder);
-        const isFirst = folders.find((folder) => modelNameOf(folder) === modelNameOf(name)) === name;
-        if (isFirst) return this.#importModelFolder(importer, name);
-        withUniqueNames(importer, folders);
-      } else await importDatasets(importer, path.join(this.#store, DATASETS_FOLDER));
-      this.#parts.progress.set(name, 'FINISHED');
-      return { card: null, mustRetry: false };
+      const firsts = firstFolders((await subfolders(this.#store)).filter(isModelFolder));
+      return this.#import(importer, name, firsts);
     });
   }
 
-  async #importModelFolder(importer: Importer, name: string): Promise<FolderResult> {
+  async #import(importer: Importer, name: string, firsts: FirstFolders): Promise<FolderResult> {
     const { log, progress } = this.#parts;
     progress.set(name, 'IMPORTING');
+    try {
+      const found = await unlessDiskIsFull(log, { folder: name }, () => this.#importFolder(importer, name, firsts));
+      const result = found ?? { card: null, mustRetry: true, reason: DISK_IS_FULL };
+      progress.set(name, 'FINISHED', result.reason);
+      return result;
+    } catch (error) {
+      progress.set(name, 'FINISHED', 'the import failed; it is tried again');
+      throw error;
+    }
+  }
+
+  async #importFolder(importer: Importer, name: string, firsts: FirstFolders): Promise<FolderResult> {
     const folder = path.join(this.#store, name);
-    const found = await unlessDiskIsFull(log, { folder: name }, () => importModel(importer, folder));
-    progress.set(name, 'FINISHED', found ? found.reason : 'the disk is full or cannot be written');
-    return found ?? { card: null, mustRetry: true };
+    if (name === DATASETS_FOLDER) {
+      const mustRetry = await importDatasets(importer, folder);
+      return { card: null, mustRetry, reason: mustRetry ? DISK_IS_FULL : null };
+    }
+    const model = modelNameOf(name);
+    const first = firsts.get(model) ?? name;
+    if (first === name) return importModel(importer, folder);
+    const reason = `the folders "${first}" and "${name}" have the same model name; only the first is imported`;
+    importer.log.error({ model, folder: name, first }, reason);
+    return nothingFound(reason);
   }
 
   /** Imports that run at the same time share their processes. */
@@ -129,8 +153,19 @@ export class StoreImporter {
   }
 }
 
+function nothingFound(reason: string | null): FolderResult {
+  return { card: null, mustRetry: false, reason };
+}
+
 function isModelFolder(name: string): boolean {
   return name !== DATASETS_FOLDER && name !== OPTIONAL_FOLDER;
+}
+
+/** By model name, the folder that is imported: the first in the order of names. */
+type FirstFolders = ReadonlyMap<string, string>;
+
+function firstFolders(folders: readonly string[]): FirstFolders {
+  return new Map(folders.toReversed().map((folder) => [modelNameOf(folder), folder]));
 }
 
 const LOG_INTERVAL_MS = 5_000;
@@ -161,27 +196,7 @@ class FolderCounter {
 /** Each import holds a graph in memory and runs a process. */
 const CONCURRENT_IMPORTS = 4;
 
-/** Leaves out folders whose model name is already taken by an earlier folder. */
-function withUniqueNames({ log }: Importer, folders: readonly string[]): string[] {
-  const firsts = new Map<string, string>();
-  return folders.filter((folder) => {
-    const name = modelNameOf(folder);
-    const first = firsts.get(name);
-    if (first === undefined) firsts.set(name, folder);
-    else
-      log.error(
-        { model: name, folder, first },
-        `the folders "${first}" and "${folder}" have the same model name; only the first is imported`,
-      );
-    return first === undefined;
-  });
-}
-
-/** `reason`: why the folder cannot be read; null if it can. */
-async function importModel(
-  importer: Importer,
-  folder: string,
-): Promise<FolderResult & { readonly reason: string | null }> {
+async function importModel(importer: Importer, folder: string): Promise<FolderResult> {
   const name = path.basename(folder);
   try {
     const manifest = await readModelManifest(folder);
@@ -197,12 +212,13 @@ async function importModel(
     let mustRetry = false;
     for (const version of versions)
       if (await importVersion(importer, { ...version, modelId, manifest })) mustRetry = true;
-    return { card: { modelId, task: manifest.yaml.task, results: manifest.results }, mustRetry, reason: null };
+    const card = { folder: name, modelId, task: manifest.yaml.task, results: manifest.results };
+    return { card, mustRetry, reason: null };
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
     importer.log.error({ model: name, reason: error.message }, 'a model folder cannot be read');
     await recordUnreadableModel(importer, modelNameOf(name), error.message);
-    return { card: null, mustRetry: false, reason: error.message };
+    return nothingFound(error.message);
   }
 }
 

@@ -26,7 +26,7 @@ export interface ModelReport {
   readonly model: string;
   readonly task: string | null;
   readonly title: string | null;
-  /** Why the folder could not be read; null if it could. */
+  /** Why the folder could not be imported; null if it could. */
   readonly reason: string | null;
   readonly versions: readonly VersionReport[];
   /** What the import has logged as a warning or an error. */
@@ -79,7 +79,7 @@ export function isUsable({ reason, versions }: ModelReport): boolean {
 export function reportText(report: ModelReport): string {
   const { model, task, title, reason, versions, messages } = report;
   const lines = [`${model}${task === null ? '' : ` (${task}): ${title}`}`];
-  if (reason !== null) lines.push(`  the folder cannot be read: ${reason}`);
+  if (reason !== null) lines.push(`  the folder cannot be imported: ${reason}`);
   else if (versions.length === 0) lines.push('  the folder has no version');
   for (const version of versions) lines.push(...versionLines(version));
   if (messages.length > 0) lines.push('messages of the import:', ...messages.map((message) => `  ${message}`));

@@ -8,7 +8,7 @@
 import path from 'node:path';
 import type { Logger } from 'pino';
 import { fingerprintOf } from './fingerprint.js';
-import { type FolderState, imported, isChanged, isDue, observed } from './folder-state.js';
+import { afterImport, type FolderState, isChanged, isDue, observed, retriedLater } from './folder-state.js';
 import type { FolderResult } from './import.js';
 import type { ImportProgress } from './import-progress.js';
 import { subfolders } from './manifest.js';
@@ -25,7 +25,7 @@ interface Parts {
   readonly log: Logger;
   readonly progress: ImportProgress;
   /** Imports a folder of the store, which has this name. Logs failures. */
-  readonly importFolder: (name: string) => Promise<FolderResult>;
+  readonly importFolder: (name: string) => Promise<Pick<FolderResult, 'mustRetry'>>;
 }
 
 export class StoreWatcher {
@@ -47,7 +47,8 @@ export class StoreWatcher {
   /** Notes the present state of all folders, which are about to be imported. What changes from now on is imported again. */
   async open(): Promise<void> {
     await this.#observe();
-    for (const [name, state] of this.#states) this.#states.set(name, { ...state, imported: state.fingerprint });
+    for (const [name, state] of this.#states)
+      this.#states.set(name, { ...state, importedFingerprint: state.fingerprint });
     this.#isOpen = true;
   }
 
@@ -56,7 +57,7 @@ export class StoreWatcher {
     const now = performance.now();
     for (const name of toRetry) {
       const state = this.#states.get(name);
-      if (state) this.#states.set(name, imported(state, state.imported ?? state.fingerprint, true, now));
+      if (state) this.#states.set(name, retriedLater(state, now));
     }
     this.#lookLater();
   }
@@ -124,12 +125,12 @@ export class StoreWatcher {
     const { log, importFolder } = this.#parts;
     log.info({ folder: name }, 'importing a folder of the model store');
     // An error other than those that `importFolder` records, such as of the database, may pass.
-    const { mustRetry } = await importFolder(name).catch((error): FolderResult => {
+    const { mustRetry } = await importFolder(name).catch((error) => {
       log.error({ folder: name, err: error }, 'a folder of the model store could not be imported; it is tried again');
-      return { card: null, mustRetry: true };
+      return { mustRetry: true };
     });
     const state = this.#states.get(name);
-    if (state) this.#states.set(name, imported(state, fingerprint, mustRetry, performance.now()));
+    if (state) this.#states.set(name, afterImport(state, fingerprint, mustRetry, performance.now()));
     this.#running.delete(name);
   }
 }

@@ -3,7 +3,16 @@ import { appendFile, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promi
 import os from 'node:os';
 import path from 'node:path';
 import { fingerprintOf, MAX_ENTRIES } from '#src/importing/fingerprint.js';
-import { type FolderState, imported, isDue, observed, RETRY_MS, SETTLE_MS } from '#src/importing/folder-state.js';
+import {
+  afterImport,
+  type FolderState,
+  isChanged,
+  isDue,
+  observed,
+  RETRY_MS,
+  retriedLater,
+  SETTLE_MS,
+} from '#src/importing/folder-state.js';
 
 test('a folder is due once it has not changed for a second', () => {
   const copying = observed(observed(undefined, 'a', 0), 'b', 900);
@@ -14,20 +23,36 @@ test('a folder is due once it has not changed for a second', () => {
 });
 
 test('an imported folder is due again when it has changed, also if it changed during its import', () => {
-  const done = imported(observed(undefined, 'a', 0), 'a', false, 5_000);
-  const changedMeanwhile = imported(observed(observed(undefined, 'a', 0), 'b', 4_000), 'a', false, 5_000);
+  const done = afterImport(observed(undefined, 'a', 0), 'a', false, 5_000);
+  const changedMeanwhile = afterImport(observed(observed(undefined, 'a', 0), 'b', 4_000), 'a', false, 5_000);
 
   expect(isDue(done, 1e9)).toBe(false);
   expect(isDue(observed(done, 'b', 6_000), 6_000 + SETTLE_MS)).toBe(true);
   expect(isDue(changedMeanwhile, 5_000)).toBe(true);
 });
 
+test('a folder that has changed and changed back is imported too, so that it does not wait forever', () => {
+  const done = afterImport(observed(undefined, 'a', 0), 'a', true, 5_000);
+  const changedBack = observed(observed(done, 'b', 6_000), 'a', 6_500);
+
+  expect(isChanged(changedBack)).toBe(true);
+  expect(isDue(changedBack, 6_500 + SETTLE_MS)).toBe(true);
+});
+
+test('a first import that must be repeated is due after a minute, or when the folder has changed since', () => {
+  const opened = afterImport(observed(undefined, 'a', 0), 'a', false, 0);
+
+  expect(isDue(retriedLater(opened, 5_000), 5_000 + RETRY_MS - 1)).toBe(false);
+  expect(isDue(retriedLater(opened, 5_000), 5_000 + RETRY_MS)).toBe(true);
+  expect(isDue(retriedLater(observed(opened, 'b', 2_000), 5_000), 5_000)).toBe(true);
+});
+
 test('an import that failed for a reason outside of the folder is repeated after a minute, or when the folder changes', () => {
-  const failed: FolderState = imported(observed(undefined, 'a', 0), 'a', true, 5_000);
+  const failed: FolderState = afterImport(observed(undefined, 'a', 0), 'a', true, 5_000);
 
   expect(isDue(failed, 5_000 + RETRY_MS - 1)).toBe(false);
   expect(isDue(failed, 5_000 + RETRY_MS)).toBe(true);
-  expect(isDue(imported(failed, 'a', false, 70_000), 1e9)).toBe(false);
+  expect(isDue(afterImport(failed, 'a', false, 70_000), 1e9)).toBe(false);
   expect(isDue(observed(failed, 'b', 6_000), 6_000 + SETTLE_MS)).toBe(true);
 });
 

@@ -1,11 +1,17 @@
 /** Memory, disk space and blobs that were missing, and what the server does once they are there again. */
+import 'reflect-metadata';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { pino } from 'pino';
+import { importEvaluations } from '#src/evaluation/import.js';
+import { StoreImporter } from '#src/importing/import.js';
+import { ImportProgress } from '#src/importing/import-progress.js';
+import { BlobFolder } from '#src/storage/blobs.js';
 import type { Data } from '../support/app.js';
 import { armFault } from '../support/faults.js';
 import { huggingFaceFolders } from '../support/hugging-face.js';
 import { writeManyFolders } from '../support/many-folders.js';
-import { encodeModel, type GraphSpec } from '../support/onnx.js';
+import { encodeModel, type GraphSpec, identity } from '../support/onnx.js';
 import { RestartableApp } from '../support/restartable-app.js';
 import { until } from '../support/until.js';
 
@@ -141,6 +147,35 @@ test('a database that is full while a model is imported keeps no other model fro
 
   expect(full).toEqual(['READY', 'READY']);
   expect(Object.values(await states())).toEqual([['READY'], ['READY'], ['READY']]);
+});
+
+test('datasets and metrics that a full database could not store are to be imported again', async () => {
+  const results = '[{ dataset: { type: numbers }, metrics: [{ type: f1, value: 0.5 }] }]';
+  await server.store.write('rated', {
+    '1/model.onnx': encodeModel(identity('x', 'FP32', ['N', 2])),
+    'README.md': `---\nmodel-index: [{ results: ${results} }]\n---\n# Rated\n`,
+  });
+  await server.store.write('datasets/numbers', { 'dataset.yaml': 'title: Numbers\ntask: tensor' });
+  const { app, dataDir } = await server.start();
+  await app.databases.catalogDb.deleteFrom('evaluation').execute();
+  await server.store.write('datasets/numbers', { 'dataset.yaml': 'title: Other numbers\ntask: tensor' });
+  const db = app.databases.catalogByKey;
+  const log = pino({ level: 'silent' });
+  const parts = { db, log, blobs: new BlobFolder(path.join(dataDir, 'blobs')), engine: app.engine };
+  const importer = new StoreImporter({ ...parts, progress: new ImportProgress() }, server.store.folder);
+
+  await armFault('sqlite.write.query', 'SQLITE_FULL');
+  const { cards, toRetry } = await importer.importAll();
+  await armFault('sqlite.write.query', 'SQLITE_FULL');
+  const again = await importer.importFolder('datasets');
+  await armFault('sqlite.write.query', 'SQLITE_FULL');
+  const failed = await importEvaluations({ db, log }, cards);
+
+  expect(toRetry).toEqual(['datasets']);
+  expect(again).toEqual({ card: null, mustRetry: true, reason: 'the disk is full or cannot be written' });
+  expect(failed).toEqual(cards);
+  expect(cards).toMatchObject([{ folder: 'rated' }]);
+  expect(await importEvaluations({ db, log }, cards)).toEqual([]);
 });
 
 test('if the disk is full when the first database is opened, the server refuses to start and says what to check', async () => {

@@ -105,6 +105,52 @@ test('a folder that cannot be read, or not be stored, says why in the graph, and
   });
 });
 
+test('an import that fails for a reason outside of the folder has ended, and says that it is tried again', async () => {
+  await server.start();
+  await armFault('blob.write', 'EACCES');
+  await server.store.write('unlucky', { 'model.yaml': YAML, '1/model.onnx': GRAPH });
+
+  await until('the import has ended', () => isFinished('unlucky'));
+
+  expect((await imports())[0]).toMatchObject({ reason: 'the import failed; it is tried again' });
+});
+
+test('a folder whose model name is taken says so, at the start and later', async () => {
+  await server.store.write('same-name', { 'model.yaml': YAML, '1/model.onnx': GRAPH });
+  await server.store.write('same.name', { 'model.yaml': YAML, '1/model.onnx': GRAPH });
+  await server.start();
+  const atStart = (await imports()).find(({ folder }) => folder === 'same.name');
+
+  await server.store.write('same_name', { 'model.yaml': YAML, '1/model.onnx': GRAPH });
+  await until('the import has ended', () => isFinished('same_name'));
+
+  expect(atStart).toMatchObject({ stage: 'FINISHED', reason: sameName('same.name') });
+  expect((await imports())[0]).toMatchObject({ reason: sameName('same_name') });
+});
+
+const sameName = (folder: string) =>
+  `the folders "same-name" and "${folder}" have the same model name; only the first is imported`;
+
+test('a change among the recipes of optional models is no import', async () => {
+  await server.start();
+  await server.store.write('optional/large', { 'convert.py': 'print()' });
+  await until('the change was seen', () => server.lines.some(({ folder }) => folder === 'optional'));
+  await server.store.write('added', { 'model.yaml': YAML, '1/model.onnx': GRAPH });
+  await until('the next import has ended', () => isFinished('added'));
+
+  expect((await imports()).map(({ folder }) => folder)).toEqual(['added']);
+});
+
+test('a dataset that cannot be stored says why', async () => {
+  await server.start();
+  await armFault('sqlite.write.query', 'SQLITE_FULL');
+  await server.store.write('datasets/numbers', { 'dataset.yaml': 'title: Numbers\ntask: tensor' });
+
+  await until('the import has ended', () => isFinished('datasets'));
+
+  expect((await imports())[0]).toMatchObject({ reason: 'the disk is full or cannot be written' });
+});
+
 test('a dataset that is added is registered', async () => {
   await server.start();
 
@@ -193,6 +239,18 @@ test('models:check says how it is used, and why a folder cannot be read', async 
   const unreadable = await check({ 'model.yaml': 'taks: tensor' });
   const unknown = await check({}, '--jsno');
 
-  expect(unreadable).toMatchObject({ status: 1, out: expect.stringMatching(/cannot be read: model\.yaml: .*taks/) });
+  expect(unreadable).toMatchObject({
+    status: 1,
+    out: expect.stringMatching(/cannot be imported: model\.yaml: .*taks/),
+  });
   expect(unknown).toMatchObject({ status: 2, err: expect.stringMatching(/^usage: npm run models:check -- <folder/) });
+});
+
+test('models:check says that the disk is full', async () => {
+  await armFault('blob.write', 'ENOSPC');
+
+  const { status, out } = await check({ 'model.yaml': YAML, '1/model.onnx': GRAPH });
+
+  expect(status).toBe(1);
+  expect(out).toMatch(/cannot be imported: the disk is full or cannot be written/);
 });
