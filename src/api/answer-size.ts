@@ -14,6 +14,7 @@ import {
   Kind,
   type SelectionSetNode,
 } from 'graphql';
+import { jsonBytes } from './json-size.js';
 
 /**
  * What a field of an object in a list counts, in addition to its name: room for any number, the quotes and the comma.
@@ -61,19 +62,11 @@ function bytesOfScalars(value: unknown): number {
 const sizes = new WeakMap<object, number>();
 
 function bytesOfJson(value: unknown): number {
-  if (typeof value === 'string') return bytesOfString(value);
+  if (typeof value === 'string') return jsonBytes(value);
   if (typeof value !== 'object' || value === null) return FIELD_BYTES;
-  const known = sizes.get(value) ?? Buffer.byteLength(JSON.stringify(value));
+  const known = sizes.get(value) ?? jsonBytes(value);
   sizes.set(value, known);
   return known;
-}
-
-/** Characters that JSON escapes, or that take more than one byte. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON escapes control characters
-const LARGER = /[\u0000-\u001f"\\\u007f-\uffff]/;
-
-function bytesOfString(value: string): number {
-  return LARGER.test(value) ? Buffer.byteLength(JSON.stringify(value)) : value.length + 2;
 }
 
 /** By the node that selects the list. Documents are cached, so most sizes are computed once. */

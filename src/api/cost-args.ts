@@ -8,21 +8,33 @@ import {
   type ValueNode,
   valueFromASTUntyped,
 } from 'graphql';
-import type { Args } from '../graphql/cost.js';
+import { type Args, LongText } from '../graphql/cost.js';
+import { LIMITS } from './limits.js';
 import type { Variables } from './variables.js';
 
 export type ArgsOf = (variables: Variables) => Args;
 /** Whether a selection is executed. */
 export type Condition = (variables: Variables) => boolean;
 
-/** Adds the default values of variables that were not sent. */
+/** Adds the default values of variables that were not sent, and makes each long string one object for all its places. */
 export function variablesReader({ variableDefinitions = [] }: OperationDefinitionNode): (sent: Variables) => Variables {
   const defaults = variableDefinitions.flatMap(({ variable, defaultValue }): [string, unknown][] =>
     defaultValue ? [[variable.name.value, valueFromASTUntyped(defaultValue)]] : [],
   );
-  if (defaults.length === 0) return (sent) => sent;
+  if (defaults.length === 0) return withLongTexts;
   const withDefaults = Object.fromEntries(defaults);
-  return (sent) => ({ ...withDefaults, ...sent });
+  return (sent) => withLongTexts({ ...withDefaults, ...sent });
+}
+
+function withLongTexts(variables: Variables): Variables {
+  const long = Object.entries(variables).filter(([, value]) => isLong(value));
+  if (long.length === 0) return variables;
+  return { ...variables, ...Object.fromEntries(long.map(([name, text]) => [name, new LongText(text as string)])) };
+}
+
+/** Longer than all strings outside of inputs. */
+function isLong(value: unknown): boolean {
+  return typeof value === 'string' && value.length > LIMITS.maxStringCharacters;
 }
 
 /** The arguments of a field, with defaults of the schema for those that were not sent. */

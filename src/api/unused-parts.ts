@@ -1,5 +1,6 @@
 /** Refuses large bodies of which the operation uses only a part: to parse the rest takes time that no price covers. */
 import type { GraphQLFormattedError } from 'graphql';
+import { jsonBytes } from './json-size.js';
 import { refusal } from './refusals.js';
 
 /** What a body may hold, as JSON, in addition to what the operation uses: for example the name of the client. */
@@ -9,22 +10,26 @@ const USED = new Set(['query', 'operationName', 'variables']);
 /** @param declared the names of the variables that the document declares */
 export function refusalOfUnused(body: object, declared: ReadonlySet<string>): GraphQLFormattedError | null {
   const { variables = {} } = body as { variables?: unknown };
-  const unused = Object.keys(body).filter((key) => !USED.has(key));
   let bytes = 0;
-  for (const key of unused) bytes += bytesOf(key, body);
-  if (typeof variables === 'object' && variables !== null) {
-    for (const name of Object.keys(variables)) {
-      if (declared.has(name)) continue;
-      if (bytes <= MAX_UNUSED_BYTES) unused.push(`variables.${name}`);
-      bytes += bytesOf(name, variables);
-    }
+  for (const [name, key, object] of unusedOf(body, variables, declared)) {
+    bytes += key.length + jsonBytes((object as Readonly<Record<string, unknown>>)[key], MAX_UNUSED_BYTES);
+    if (bytes > MAX_UNUSED_BYTES) return tooMuch(name);
   }
-  if (bytes <= MAX_UNUSED_BYTES) return null;
-  const last = (unused.at(-1) ?? '').slice(0, 80);
-  const message = `The body has ${bytes} bytes that the operation does not use, among others in "${last}"; at most ${MAX_UNUSED_BYTES} are allowed in a large body. Send only variables that the operation declares.`;
-  return refusal('BAD_USER_INPUT', message);
+  return null;
 }
 
-function bytesOf(key: string, object: object): number {
-  return key.length + (JSON.stringify((object as Record<string, unknown>)[key]) ?? '').length;
+/** The parts of a body that the operation does not use: their name, and the object and key that hold them. */
+function* unusedOf(
+  body: object,
+  variables: unknown,
+  declared: ReadonlySet<string>,
+): Generator<[string, string, object]> {
+  for (const key of Object.keys(body)) if (!USED.has(key)) yield [key, key, body];
+  if (typeof variables !== 'object' || variables === null) return;
+  for (const key of Object.keys(variables)) if (!declared.has(key)) yield [`variables.${key}`, key, variables];
+}
+
+function tooMuch(name: string): GraphQLFormattedError {
+  const message = `The body has more than ${MAX_UNUSED_BYTES} bytes that the operation does not use, among others in "${name.slice(0, 80)}"; at most ${MAX_UNUSED_BYTES} are allowed in a large body. Send only variables that the operation declares.`;
+  return refusal('BAD_USER_INPUT', message);
 }

@@ -9,6 +9,26 @@ import type { VersionSpec } from '../tasks/tasks.js';
 
 export type Args = Readonly<Record<string, unknown>>;
 
+/**
+ * A long string of a variable, as one object for all places of a document: what a price needs to know of it can be
+ * remembered, and is found once. Only inputs of models hold such strings.
+ */
+export class LongText {
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  get text(): string {
+    return this.#text;
+  }
+
+  get length(): number {
+    return this.#text.length;
+  }
+}
+
 /** What a prediction may hold, for the fields below it. Per prediction: of several inputs, the mean. */
 export interface PredictionSize {
   /** The input as JSON. */

@@ -2,7 +2,8 @@
 import type { Args, PredictionSize, Runs, VersionName } from '../graphql/cost.js';
 import { MAX_OBJECTS } from '../tasks/boxes.js';
 import { targetsOf, type VersionSpec } from '../tasks/tasks.js';
-import { Contents, contentsOf, listOf, recordOf } from './input-contents.js';
+import { Contents, listOf, recordOf } from './contents.js';
+import { contentsOf } from './input-contents.js';
 import { mayAnswer, valuesOfAnswer } from './output-size.js';
 
 /** Of each input, besides what its contents cost. */

@@ -387,6 +387,33 @@ test('a large body whose values nothing uses is refused and counts as refused', 
   }
 });
 
+test('the size of what an operation does not use is found without writing it as JSON, and not beyond the limit', async () => {
+  const server = await start();
+  const parts = ['x'.repeat(1_000_000), Array(60_000).fill(0), { key: { ['k'.repeat(100_000)]: 1 } }];
+  const original = JSON.stringify;
+  let longest = 0;
+  JSON.stringify = ((...args: Parameters<typeof original>) => {
+    const json = original(...args);
+    longest = Math.max(longest, json?.length ?? 0);
+    return json;
+  }) as typeof original;
+  const answers: Data[] = [];
+
+  for (const part of parts) {
+    const bodies = [
+      `{"query":"{ __typename }","y":${original(part)}}`,
+      `{"query":"{ __typename }","variables":{"y":${original(part)}}}`,
+    ];
+    for (const body of bodies) answers.push(await sendPart(server, FRAMED_BY_LENGTH(body.length), body));
+  }
+  JSON.stringify = original;
+
+  expect(answers.map(({ status, error }) => [status, error.extensions.code])).toEqual(
+    Array(6).fill([400, 'BAD_USER_INPUT']),
+  );
+  expect(longest).toBeLessThan(2_000);
+});
+
 test('a body that does not fit beside those in flight is refused before it is read, and small ones still fit', async () => {
   const server = await start({ inFlight: SMALL_BUDGET });
   const first = open(server);

@@ -278,6 +278,61 @@ test('one input in 480 places of a document costs 480 times as much as in one, a
   expect(reads).toBe(1);
 });
 
+test('a text that a variable puts in 50 places of a document is read once for its price', async () => {
+  const text = 'ж'.repeat(99_991);
+  const forms = [
+    '{ text: $t }',
+    '{ promptedText: { text: $t, prompt: "a" } }',
+    '{ similarity: { source: "a", sentences: [$t] } }',
+    '{ ranking: { query: $t, documents: ["a"] } }',
+    '{ ranking: { query: "a", documents: [$t] } }',
+    '{ zeroShot: { text: $t, labels: ["a"] } }',
+    '{ question: { question: "a", context: $t } }',
+  ];
+  const original = Buffer.byteLength;
+  const reads: number[] = [];
+  for (const form of forms) {
+    let count = 0;
+    Buffer.byteLength = (value, encoding) => {
+      if (value === text) count++;
+      return original(value, encoding);
+    };
+    const places = Array(50).fill(form).join(' ');
+    const { errors } = await app.send(
+      `mutation ($t: String!) { predictMany(input: { model: "tiny-sst", record: false, inputs: [${places}] }) { results { problem { code } } } }`,
+      { t: text },
+    );
+    Buffer.byteLength = original;
+    expect(errors?.[0]?.extensions['code']).toBe('COST_LIMIT_EXCEEDED');
+    reads.push(count);
+  }
+
+  expect(Math.max(...reads)).toBe(1);
+});
+
+test.each([
+  [
+    'the data of tensors',
+    (value: unknown) => ({ tensors: [{ name: 'x', datatype: 'FP32', shape: [1], data: value }] }),
+  ],
+  ['values of a series', (value: unknown) => ({ series: { values: value } })],
+  ['values in a row', (value: unknown) => ({ row: { a: [value] } })],
+])('%s that are in 480 places of a document are read once for their price', (_, inputOf) => {
+  let reads = 0;
+  const values = new Proxy(Array(1_000).fill(1), {
+    get(list, key, receiver) {
+      if (key === '50') reads++;
+      return Reflect.get(list, key, receiver);
+    },
+  });
+  const inputs = (count: number) => ({ inputs: Array.from({ length: count }, () => inputOf(values)), record: false });
+
+  const [one, all] = [runsOfMany({ input: inputs(1) }, null), runsOfMany({ input: inputs(480) }, null)];
+
+  expect(all.points).toBeCloseTo(480 * one.points);
+  expect(reads).toBe(1);
+});
+
 test('strings in a row and in a tensor cost their characters, and all values in a nested list count', async () => {
   const row = (text: string) => costOf(MANY, { input: { model: 'penguins', inputs: [{ row: { island: text } }] } });
   const tensor = (data: unknown) =>
