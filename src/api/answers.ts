@@ -70,31 +70,39 @@ function isPromise(value: unknown): value is Promise<unknown> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
 }
 
-/** The value, if it fits into the budget. */
+/** The value, if it fits into the budget. Large values are made and completed in turns. */
 function admit(value: unknown, measure: Measure | null, context: AnswerContext, info: GraphQLResolveInfo): unknown {
   if (value === null || value === undefined) return value;
-  if (!(value instanceof Sized)) return measure ? reserve(measure(value, info), 0, value, context, info) : value;
-  const { readBytes = 0, jsonBytes, elements } = value.size;
-  const answerBytes = jsonBytes ?? (elements === undefined ? 0 : elements * bytesOfElement(info));
-  const admitted = reserve(answerBytes, value.isReserved ? 0 : readBytes, value, context, info);
-  if (admitted === null) return null;
-  value.isReserved = true;
-  const made: unknown = value.value;
-  if (!measure || jsonBytes !== undefined || elements !== undefined) return made;
-  if (!isPromise(made)) return admit(made, measure, context, info);
-  return made.then((resolved) => admit(resolved, measure, context, info));
+  if (value instanceof Sized) return admitSized(value, measure, context, info);
+  if (!measure) return value;
+  const bytes = measure(value, info);
+  const refusal = context.answer.budget.reserve(bytes, 0);
+  return refusal ? leaveOut(refusal, context, info) : inTurn(bytes, () => value, context, info);
 }
 
-/** The value, if there is room for it. @throws GraphQLError if there is none and the field must not be null, or is the first */
-function reserve(
-  answerBytes: number,
-  readBytes: number,
-  value: unknown,
-  { answer }: AnswerContext,
-  info: GraphQLResolveInfo,
-): unknown {
-  const refusal = answer.budget.reserve(answerBytes, readBytes);
-  if (refusal === null) return value;
+function admitSized(value: Sized<unknown>, measure: Measure | null, context: AnswerContext, info: GraphQLResolveInfo) {
+  const { readBytes = 0, jsonBytes, elements } = value.size;
+  const answerBytes = jsonBytes ?? (elements === undefined ? 0 : elements * bytesOfElement(info));
+  const refusal = context.answer.budget.reserve(answerBytes, value.isReserved ? 0 : readBytes);
+  if (refusal) return leaveOut(refusal, context, info);
+  value.isReserved = true;
+  const made = value.isDecoded
+    ? value.value((decode) => inTurn(readBytes + answerBytes, decode, context, info))
+    : inTurn(answerBytes, () => value.value(), context, info);
+  if (!measure || jsonBytes !== undefined || elements !== undefined) return made;
+  return isPromise(made)
+    ? made.then((resolved) => admit(resolved, measure, context, info))
+    : admit(made, measure, context, info);
+}
+
+/** Calls `work` in a turn, unless nobody waits for the answer anymore. */
+function inTurn(bytes: number, work: () => unknown, context: AnswerContext, info: GraphQLResolveInfo): unknown {
+  const { budget } = context.answer;
+  return budget.inTurn(bytes, () => (budget.isClosed ? leaveOut('inFlight', context, info) : work()));
+}
+
+/** Null, for a field that does not fit. @throws GraphQLError if the field must not be null, or is the first */
+function leaveOut(refusal: BudgetRefusal, { answer }: AnswerContext, info: GraphQLResolveInfo): null {
   answer.leftOut ??= new Map();
   const leftOut = answer.leftOut.get(refusal);
   if (!leftOut) {
@@ -140,7 +148,9 @@ export function mergeErrors({ leftOut, budget }: AnswerState, errors: GraphQLErr
 /** Calls the resolver once for equal fields of an object. Documents without aliases have no equal fields. */
 function once(resolve: Resolve): Resolve {
   return (source, args, context, info) => {
-    if (!hasAliases(info)) return resolve(source, args, context, info);
+    // Root fields of a mutation are operations of their own, and what they return is not kept.
+    const isOperation = !info.path.prev && info.operation.operation === OperationTypeNode.MUTATION;
+    if (isOperation || !hasAliases(info)) return resolve(source, args, context, info);
     const results = resultsOf(source ?? context, context, info);
     const key = fieldKey(info.fieldNodes[0] as FieldNode);
     if (results.has(key)) return results.get(key);

@@ -113,7 +113,8 @@ export class Connections {
 export class ResponseConnection implements CallerConnection {
   readonly caller: string;
   readonly #response: ServerResponse;
-  readonly #listeners: (() => void)[] = [];
+  readonly #listeners = new Set<() => void>();
+  #isWatched = false;
 
   constructor(caller: string, response: ServerResponse) {
     this.caller = caller;
@@ -129,11 +130,15 @@ export class ResponseConnection implements CallerConnection {
     this.#response.req.socket.destroy();
   }
 
-  /** Called when the response has been sent, or the client has disconnected before. */
-  onClose(listener: () => void): void {
-    if (this.#listeners.push(listener) > 1) return;
-    this.#response.on('close', () => {
-      for (const one of this.#listeners) one();
-    });
+  /** Called when the response has been sent, or the client has disconnected before. Returns a function that removes it. */
+  onClose(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    if (!this.#isWatched) {
+      this.#response.on('close', () => {
+        for (const one of this.#listeners) one();
+      });
+    }
+    this.#isWatched = true;
+    return () => void this.#listeners.delete(listener);
   }
 }

@@ -41,18 +41,34 @@ const ROOT_POINTS = 1;
 /** Introspection takes a small part of the time of other fields. */
 const INTROSPECTION_FACTOR = 1 / 20;
 
-/** What is assumed of a stored prediction. The actual size is bounded by the size of the response. */
+/**
+ * What is assumed of a stored prediction, because a price cannot know its contents. It may hold ten times as much, and an
+ * operation that reads it may take ten times as long as its price says.
+ */
 const STORED_PREDICTION: PredictionSize = {
-  inputBytes: 65_536,
-  characters: 4_096,
-  tokens: 256,
-  labels: 100,
+  inputBytes: 1_048_576,
+  characters: 65_536,
+  tokens: 4_096,
+  labels: 4_096,
   targets: 32,
-  sentences: 32,
-  documents: 32,
+  sentences: 256,
+  documents: 256,
   objects: MAX_OBJECTS,
-  outputValues: 4_096,
+  outputValues: 262_144,
 };
+const NO_PREDICTION: PredictionSize = {
+  inputBytes: 0,
+  characters: 0,
+  tokens: 0,
+  labels: 0,
+  targets: 0,
+  sentences: 0,
+  documents: 0,
+  objects: 0,
+  outputValues: 0,
+};
+/** Of the contents of all stored predictions of a query, because the size of its answer bounds what is read and returned. */
+const MAX_STORED_POINTS = 2_000;
 
 export interface CostPlan {
   /** Fields that were planned; measures its memory. */
@@ -86,9 +102,14 @@ export function planCost(schema: GraphQLSchema, document: DocumentNode, operatio
       return planner.versions.map((version) => version(variables));
     },
     cost: (sent, specs) => {
+      const variables = withDefaults(sent);
       const total: RunTotal = { largestComputation: 0 };
-      const request = { variables: withDefaults(sent), specs, total, pageSize: 1, prediction: STORED_PREDICTION };
-      const points = pointsIn(price, request);
+      const pointsWith = (prediction: PredictionSize) =>
+        pointsIn(price, { variables, specs, total, pageSize: 1, prediction });
+      const all = pointsWith(STORED_PREDICTION);
+      // The predictions of mutations are new, and known.
+      const most = operation.operation === 'query' ? pointsWith(NO_PREDICTION) + MAX_STORED_POINTS : all;
+      const points = Math.min(all, most);
       return { requested: Math.ceil(points), limited: Math.ceil(points - total.largestComputation) };
     },
   };

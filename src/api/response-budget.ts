@@ -5,11 +5,17 @@
  * it has been sent or its connection has closed, however small it is.
  */
 import { BytesInFlight } from './bytes-in-flight.js';
+import { WorkTurns } from './turns.js';
 
 /** While an answer is being made, up to this size is not counted in flight: nearly all are smaller, and counting takes time. */
 export const UNCOUNTED_BYTES = 64 * 1024;
 /** When to retry an answer that did not fit beside the others. */
 export const RETRY_AFTER_MS = 1_000;
+
+/** Values up to this size are decoded and completed at once. */
+const TINY_BYTES = 4 * 1024;
+/** How much is decoded and completed in one turn of the event loop, in bytes as they are reserved. */
+const MAX_BYTES_PER_TURN = 256 * 1024;
 
 interface SendingLimits {
   /** How long a client may take to receive an answer. */
@@ -24,8 +30,9 @@ const CHECKS_PER_LIMIT = 30;
 /** The part of all bytes that answers above `UNCOUNTED_BYTES` leave to smaller ones. */
 const RESERVED_PART = 1 / 8;
 
-/** The bytes of all answers in flight. */
+/** The bytes of all answers in flight, and the turns in which they are made. */
 export class AnswersInFlight {
+  readonly turns = new WorkTurns(MAX_BYTES_PER_TURN);
   readonly #bytes: BytesInFlight;
   readonly #limits: SendingLimits;
   /** Serialized answers that have not been sent, by their caller, with the time since when, oldest first. */
@@ -99,6 +106,8 @@ export class AnswerBudget {
   #countedBytes = 0;
   #isWatched = false;
   #isSending = false;
+  /** Whether a part of the answer has taken a turn. */
+  #hasBegun = false;
 
   constructor(
     readonly maxBytes: number,
@@ -115,6 +124,27 @@ export class AnswerBudget {
     this.#answerBytes = answer;
     this.#readBytes = read;
     return null;
+  }
+
+  /** Whether nobody waits for the answer anymore. */
+  get isClosed(): boolean {
+    return this.connection.isClosed;
+  }
+
+  /**
+   * Calls `work`, whose bytes have been reserved: at once if they are few, else in a turn of the event loop. Callers take
+   * turns, so that many large answers of one caller delay others by one of them. What an answer in progress needs comes
+   * before answers of the same caller that have not begun.
+   */
+  inTurn<T>(bytes: number, work: () => T): T | Promise<Awaited<T>> {
+    if (bytes <= TINY_BYTES) return work();
+    const { turns } = this.inFlight;
+    const turn = new Promise<void>((resolve) => {
+      if (this.#hasBegun) turns.takeNext(this.connection.caller, bytes, resolve);
+      else turns.take(this.connection.caller, bytes, resolve);
+    });
+    this.#hasBegun = true;
+    return turn.then(work) as Promise<Awaited<T>>;
   }
 
   /**

@@ -1,6 +1,6 @@
 /**
- * Lets each caller begin only so many requests in a turn of the event loop, and all callers together parse only so much,
- * so that other connections are served in between. Without it, a thousand requests in one packet would all run before any
+ * Lets each caller begin only so many requests in a turn of the event loop, and all callers together do only so much of the
+ * work that takes long, so that other connections are served in between. Without it, a thousand requests in one packet would all run before any
  * other connection is looked at, and so would large bodies that complete together.
  */
 
@@ -62,15 +62,24 @@ export class WorkTurns {
 
   /** Calls `run` now or in a later turn. */
   take(caller: string, amount: number, run: () => void): void {
+    this.#take(caller, { amount, run }, (waiting, work) => waiting.push(work));
+  }
+
+  /** The same, before other work of the caller that waits. */
+  takeNext(caller: string, amount: number, run: () => void): void {
+    this.#take(caller, { amount, run }, (waiting, work) => waiting.unshift(work));
+  }
+
+  #take(caller: string, work: Work, add: (waiting: Work[], work: Work) => void): void {
     if (this.#done === 0 && this.#waiting.size === 0) setImmediate(() => this.#next());
     if (this.#waiting.size === 0 && this.#done < this.#maxPerTurn) {
-      this.#done += amount;
-      run();
+      this.#done += work.amount;
+      work.run();
       return;
     }
     const waiting = this.#waiting.get(caller);
-    if (waiting) waiting.push({ amount, run });
-    else this.#waiting.set(caller, [{ amount, run }]);
+    if (waiting) add(waiting, work);
+    else this.#waiting.set(caller, [work]);
   }
 
   #next(): void {

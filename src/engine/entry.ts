@@ -26,6 +26,7 @@ export function createEntry(
     if (entry.isSettled) return;
     entry.isSettled = true;
     clearTimeout(timer);
+    stopWatching?.();
     onSettled(entry);
     settlePromise();
   };
@@ -44,10 +45,7 @@ export function createEntry(
     fail: (error) => settle(() => answer.reject(error)),
   };
   const timer = setTimeout(() => entry.fail(new DeadlineExceededError(deadlineMs, entry.phase)), deadlineMs);
-  connection.onClose?.(() => {
-    // A response that was sent closes as well; an error, with its stack, is made only if somebody waits for it.
-    if (!entry.isSettled) entry.fail(disconnected());
-  });
+  const stopWatching = connection.onClose?.(() => entry.fail(disconnected()));
   return { entry, answered: answer.promise };
 }
 

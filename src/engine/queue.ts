@@ -11,8 +11,11 @@ export interface CallerConnection {
   readonly isClosed: boolean;
   /** Identifies the caller: callers share the workers fairly, and poison inputs count against their sender only. */
   readonly caller: string;
-  /** Calls the listener when the connection closes. Absent if that is learned from `isClosed` only. */
-  onClose?(listener: () => void): void;
+  /**
+   * Calls the listener when the connection closes. Returns a function that removes it, so that a connection with many inputs
+   * keeps nothing of those that are answered. Absent if closing is learned from `isClosed` only.
+   */
+  onClose?(listener: () => void): () => void;
 }
 
 export interface Outcome {

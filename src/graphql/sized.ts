@@ -2,7 +2,7 @@
  * Values that resolvers return when an answer could be large: their size is known before they are read or built.
  *
  * `api/answers.ts` reserves the size in the budget of the answer and only then asks for the value. Aliases of a field
- * share one `Sized`, so the value is made once.
+ * share one `Sized`, so the value is made once. What takes long is done in turns of the event loop.
  */
 
 interface Size {
@@ -14,23 +14,40 @@ interface Size {
   readonly elements?: number;
 }
 
-export class Sized<T> {
+export class Sized<T, Read = T> {
   /** Whether `readBytes` have been reserved. */
   isReserved = false;
-  readonly #make: () => T | Promise<T>;
-  #made: { readonly value: T | Promise<T> } | null = null;
+  readonly #read: () => Read | Promise<Read>;
+  readonly #decode: ((read: Read) => T | Promise<T>) | null;
+  #made: T | Promise<T> | undefined;
 
+  /**
+   * @param read makes the value, or reads what it is made of
+   * @param decode makes the value of what was read: in a turn of the event loop, because it takes long
+   */
   constructor(
     readonly size: Size,
-    make: () => T | Promise<T>,
+    read: () => Read | Promise<Read>,
+    decode: ((read: Read) => T | Promise<T>) | null = null,
   ) {
-    this.#make = make;
+    this.#read = read;
+    this.#decode = decode;
   }
 
-  /** Made on first use. */
-  get value(): T | Promise<T> {
-    this.#made ??= { value: this.#make() };
-    return this.#made.value;
+  get isDecoded(): boolean {
+    return this.#decode !== null;
+  }
+
+  /** The value, made on first use. `inTurn` is called with what decodes it, and returns the result. */
+  value(inTurn: (decode: () => unknown) => unknown = (decode) => decode()): T | Promise<T> {
+    this.#made ??= this.#make(inTurn);
+    return this.#made;
+  }
+
+  #make(inTurn: (decode: () => unknown) => unknown): T | Promise<T> {
+    const decode = this.#decode;
+    if (!decode) return this.#read() as T | Promise<T>;
+    return Promise.resolve(this.#read()).then((read) => inTurn(() => decode(read)) as T | Promise<T>);
   }
 }
 

@@ -154,7 +154,7 @@ export class SharedPredictions {
 /** Closed only when no request waits that could still be answered. */
 class SharedConnection implements CallerConnection {
   readonly #waiting: ReadonlySet<WaitingRequest>;
-  readonly #listeners: (() => void)[] = [];
+  readonly #listeners = new Set<() => void>();
 
   constructor(
     readonly caller: string,
@@ -168,13 +168,16 @@ class SharedConnection implements CallerConnection {
     return true;
   }
 
-  onClose(listener: () => void): void {
-    this.#listeners.push(listener);
+  onClose(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** To be called when one of the connections has closed, or a request waits no more. */
   checkClosed(): void {
-    if (this.isClosed) for (const listener of this.#listeners.splice(0)) listener();
+    if (!this.isClosed) return;
+    for (const listener of this.#listeners) listener();
+    this.#listeners.clear();
   }
 }
 

@@ -11,8 +11,7 @@ import { firstIdAt } from '../storage/ids.js';
 import type { IdempotencyTable, PredictionTable } from '../storage/migrations/prediction.table.js';
 import { checkFirst, decodeCursor, type Page, type PageArgs, pageOf, totalOf } from '../storage/pages.js';
 import { countUpToCap, rowsOf } from '../storage/sql.js';
-import type { Answer } from '../tasks/answer.js';
-import { decodeAnswer, encodeAnswer } from './answer-json.js';
+import { encodeAnswer } from './answer-json.js';
 import { type NewPrediction, Prediction, type Runtime, type Timing } from './prediction.type.js';
 
 interface PredictionListing {
@@ -125,15 +124,14 @@ interface PredictionRow extends Pick<PredictionTable, 'id' | 'version_id' | 'cre
   readonly answer_bytes: number;
 }
 
-/** The stored answers of these predictions. The caller has reserved their bytes. */
+/** The stored answers of these predictions, as text. The caller has reserved their bytes. */
 export async function findAnswers(
   db: PredictionDatabase,
   principal: Principal,
   ids: readonly string[],
-): Promise<{ id: string; answer: Answer }[]> {
+): Promise<{ id: string; answer: string }[]> {
   const query = db.selectFrom('prediction').select(['id', 'answer']).where('id', 'in', ids);
-  const rows = await query.where('principal_id', '=', principal.id).execute();
-  return rows.map(({ id, answer }) => ({ id, answer: decodeAnswer(answer) }));
+  return query.where('principal_id', '=', principal.id).execute();
 }
 
 /** The inputs of these predictions that are stored in their row, as JSON. The caller has reserved their bytes. */

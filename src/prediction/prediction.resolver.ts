@@ -1,14 +1,17 @@
-import { Arg, Ctx, FieldResolver, ID, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
+import type { GraphQLResolveInfo } from 'graphql';
+import { Arg, Ctx, FieldResolver, ID, Info, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { Policy } from '../access/policy.js';
 import { Version } from '../catalog/version.type.js';
 import { AFTER, FIRST } from '../graphql/connection.type.js';
 import { Cost } from '../graphql/cost.js';
 import { payloadOf } from '../graphql/problem.type.js';
 import { ModelInputValue } from '../graphql/scalars.js';
+import { selects } from '../graphql/selection.js';
 import { JsonText, Sized } from '../graphql/sized.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import { listId } from '../storage/pages.js';
+import { decodeAnswer } from './answer-json.js';
 import type { History } from './history.js';
 import type { PredictionContext } from './loaders.js';
 import { Output, outputOf } from './output.type.js';
@@ -61,8 +64,12 @@ export class PredictionResolver {
   async predictMany(
     @Arg('input', () => PredictManyInput, { description: 'Version, inputs and options.' }) input: PredictManyInput,
     @Ctx() context: PredictionContext,
+    @Info() info: GraphQLResolveInfo,
   ): Promise<PredictManyPayload> {
     const { result, problem } = await payloadOf(() => this.predictions.predictMany(input, context));
+    // Executing the selection waits for each result. If they are not selected, this does, without keeping them.
+    if (result && !selects(info, 'results'))
+      await Promise.all(result.splice(0).map((payload) => payload.then(() => null)));
     return { results: result, problem };
   }
 
@@ -118,15 +125,19 @@ export class PredictionResolver {
   async input(
     @Root() { id, contents }: Prediction,
     @Ctx() context: PredictionContext,
-  ): Promise<Sized<JsonText> | null> {
+  ): Promise<Sized<JsonText, string | Buffer> | Sized<JsonText> | null> {
     if (!contents.isStored) return contents.inputJson === null ? null : inputOf(contents.inputJson);
     const { inputSha256, inputBytes } = contents;
     const bytes = inputSha256 === null ? inputBytes : await this.blobs.size(inputSha256);
     if (bytes === null) return null;
-    return new Sized({ readBytes: bytes, jsonBytes: bytes }, async () => {
-      if (inputSha256 !== null) return new JsonText((await this.blobs.get(inputSha256)).toString());
-      return new JsonText((await context.predictionLoaders.input.load(id))?.input ?? 'null');
-    });
+    return new Sized(
+      { readBytes: bytes, jsonBytes: bytes },
+      async () => {
+        if (inputSha256 !== null) return this.blobs.get(inputSha256);
+        return (await context.predictionLoaders.input.load(id))?.input ?? 'null';
+      },
+      (json) => new JsonText(json.toString()),
+    );
   }
 
   @FieldResolver(() => Output, {
@@ -136,15 +147,19 @@ export class PredictionResolver {
   output(
     @Root() { id, versionId, contents }: Prediction,
     @Ctx() context: PredictionContext,
-  ): typeof Output | Sized<typeof Output | null> {
+  ): typeof Output | Sized<typeof Output | null, string | null> {
     if (!contents.isStored) return outputOf(contents.answer, contents.labels);
-    return new Sized({ readBytes: contents.answerBytes }, async () => {
-      const answer = (await context.predictionLoaders.answer.load(id))?.answer;
-      if (!answer) return null;
-      const needsLabels = answer.kind === 'classification' && answer.labels === undefined;
-      const spec = needsLabels ? await context.catalogLoaders.specParts.load(versionId) : null;
-      return outputOf(answer, spec?.labels ?? []);
-    });
+    return new Sized(
+      { readBytes: contents.answerBytes },
+      () => answerJson(id, context),
+      async (json) => {
+        if (json === null) return null;
+        const answer = decodeAnswer(json);
+        const needsLabels = answer.kind === 'classification' && answer.labels === undefined;
+        const spec = needsLabels ? await context.catalogLoaders.specParts.load(versionId) : null;
+        return outputOf(answer, spec?.labels ?? []);
+      },
+    );
   }
 
   @FieldResolver(() => Boolean, {
@@ -153,13 +168,15 @@ export class PredictionResolver {
   async truncated(
     @Root() { id, contents }: Prediction,
     @Ctx() context: PredictionContext,
-  ): Promise<boolean | Sized<boolean>> {
+  ): Promise<boolean | Sized<boolean, string | null>> {
     if (!contents.isStored) return contents.answer.isTruncated ?? false;
     const recorded = (await context.predictionLoaders.details.load(id))?.truncated ?? null;
     if (recorded !== null) return recorded;
-    return new Sized({ readBytes: contents.answerBytes }, async () => {
-      return (await context.predictionLoaders.answer.load(id))?.answer.isTruncated ?? false;
-    });
+    return new Sized(
+      { readBytes: contents.answerBytes },
+      () => answerJson(id, context),
+      (json) => (json !== null && decodeAnswer(json).isTruncated) ?? false,
+    );
   }
 
   @FieldResolver(() => Timing, { nullable: true, description: 'Duration of each step; null if unknown.' })
@@ -180,6 +197,10 @@ export class PredictionResolver {
   ): Runtime | null | Promise<Runtime | null> {
     return contents.isStored ? detailOf(id, 'runtime', context) : contents.runtime;
   }
+}
+
+async function answerJson(id: string, { predictionLoaders }: PredictionContext): Promise<string | null> {
+  return (await predictionLoaders.answer.load(id))?.answer ?? null;
 }
 
 async function detailOf<Name extends 'timing' | 'runtime'>(

@@ -116,7 +116,7 @@ export class PredictManyPayload {
     description:
       'One result for each input: `results[i]` belongs to `inputs[i]`. A bad input fails alone. Null if there is a problem with the whole request.',
   })
-  results!: PredictPayload[] | null;
+  results!: readonly Promise<PredictPayload>[] | null;
 
   @Field(() => Problem, { nullable: true, description: 'Why no input was run; null if there are `results`.' })
   problem!: Problem | null;

@@ -72,19 +72,20 @@ export class Predictions {
     return { prediction: await this.#answer(job, caller), replayed: false };
   }
 
-  /** One payload for each input, in order. @throws AppError if no input can be run */
-  async predictMany(input: PredictManyInput, caller: Caller): Promise<PredictPayload[]> {
+  /**
+   * One payload for each input, in order, each as soon as it is ready: so that nothing of an answer is kept that the
+   * response does not need. @throws AppError if no input can be run
+   */
+  async predictMany(input: PredictManyInput, caller: Caller): Promise<Promise<PredictPayload>[]> {
     checkOptions(input);
     checkBatch(input.inputs);
     const { priority, record } = input;
     const version = await this.#resolve(input, caller);
     const deadlineMs = this.#deadlineMs(input);
-    return Promise.all(
-      input.inputs.map((one, i) => {
-        const path = ['input', 'inputs', String(i)];
-        return this.#payload({ version, input: one, path, deadlineMs, priority, record }, caller);
-      }),
-    );
+    return input.inputs.map((one, i) => {
+      const path = ['input', 'inputs', String(i)];
+      return this.#payload({ version, input: one, path, deadlineMs, priority, record }, caller);
+    });
   }
 
   /** @throws AppError if the reference names no version that can run, or the input does not match it */

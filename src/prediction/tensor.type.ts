@@ -46,7 +46,7 @@ function nonFiniteOf({ datatype, data }: TensorData): NonFinite[] {
   }
   const kinds = (Object.keys(counts) as NonFiniteKind[]).filter((kind) => counts[kind] > 0);
   return kinds.map((kind) => {
-    const indices = new Sized({ jsonBytes: counts[kind] * MAX_INDEX_BYTES + 2 }, () => indicesOf(data, kind));
+    const indices = new Sized<number[]>({ jsonBytes: counts[kind] * MAX_INDEX_BYTES + 2 }, () => indicesOf(data, kind));
     return create(NonFinite, { kind, indices });
   });
 }

@@ -266,6 +266,34 @@ test('stored answers are read until the budget is used up', async () => {
   ]);
 });
 
+test('stored answers of one request are decoded and completed in turns of the event loop, not all in one', async () => {
+  const ids: string[] = [];
+  for (let i = 0; i < 8; i++) ids.push(await store({ answer: tokens('x'.repeat(5_000)) }));
+  const original = JSON.parse;
+  const decodedIn: number[] = [];
+  let turn = 0;
+  const count = () => {
+    turn++;
+    counting = setImmediate(count);
+  };
+  let counting = setImmediate(count);
+  JSON.parse = ((text: string, reviver) => {
+    if (text.startsWith('{"kind":"tokens"')) decodedIn.push(turn);
+    return original(text, reviver);
+  }) as typeof original;
+
+  const { data, errors } = await send(
+    'query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Prediction { output { ... on Tokens { items { start } } } } } }',
+    { ids },
+  );
+  JSON.parse = original;
+  clearImmediate(counting);
+
+  expect(errors).toEqual([]);
+  expect(data.nodes.map((node: Data) => node.output.items.length)).toEqual(Array(8).fill(5_000));
+  expect(new Set(decodedIn).size).toBe(8);
+});
+
 test('45 aliases of the spans of a text of 100,000 characters give one error and a bounded answer', async () => {
   const id = await store({ answer: tokens('x'.repeat(100_000)) });
   const items = (i: number) => `items(aggregation: ${['NONE', 'SIMPLE', 'MAX'][i % 3]}) { label word start }`;

@@ -47,6 +47,29 @@ test('the answer and what is read for it have the same limit, and a refusal rese
   expect(inFlight.bytes).toBe(2 * LIMIT);
 });
 
+test('large values are made in turns: callers alternate, and an answer in progress comes before those that have not begun', async () => {
+  const inFlight = new AnswersInFlight(100 * LIMIT);
+  const order: string[] = [];
+  const make = async (caller: string, name: string) => {
+    const budget = new AnswerBudget(LIMIT, inFlight, new Connection(caller));
+    await budget.inTurn(LIMIT, () => order.push(`${name} decoded`));
+    await budget.inTurn(LIMIT, () => order.push(`${name} completed`));
+  };
+
+  await Promise.all([make('a', 'a1'), make('a', 'a2'), make('a', 'a3'), make('b', 'b1')]);
+
+  const completed = order.filter((step) => step.endsWith('completed'));
+  expect(completed.indexOf('b1 completed')).toBeLessThan(3);
+  expect(order).toHaveLength(8);
+  expect(order.indexOf('a1 completed')).toBeLessThan(order.indexOf('a2 decoded'));
+});
+
+test('small values are made at once', () => {
+  const budget = new AnswerBudget(LIMIT, new AnswersInFlight(10 * LIMIT), new Connection());
+
+  expect(budget.inTurn(1_000, () => 'made')).toBe('made');
+});
+
 test('an answer that does not fit beside others is refused until one of them is given back', () => {
   const inFlight = new AnswersInFlight(LIMIT);
   const [first, second] = [new Connection(), new Connection()];

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { buildSchema, type GraphQLSchema } from 'graphql';
 import { startTestApp, type TestApp } from '../support/app.js';
 import { createStore, type TestStore } from '../support/model-store.ts';
-import { auditPredictions } from './cost-audit/predictions.ts';
+import { auditPredictions, auditStored } from './cost-audit/predictions.ts';
 import { type Audited, auditFields } from './cost-audit/requests.ts';
 import { type Row, runAudit } from './cost-audit/run.ts';
 import { survey } from './cost-audit/survey.ts';
@@ -62,6 +62,16 @@ test('for every field and argument, the largest request returns and reads no mor
   expect(audited.length).toBeGreaterThan(250);
   expect(invalid).toEqual([]);
   expect(refused).toEqual([]);
+  expect(outliers(rows)).toEqual([]);
+});
+
+test('for every kind of stored prediction, the largest request for its contents returns no more than its price pays for', async () => {
+  const audited = auditStored(schema, found.stored);
+
+  const { rows, invalid } = await audit(audited);
+
+  expect(rows.length).toBe(audited.length);
+  expect(invalid).toEqual([]);
   expect(outliers(rows)).toEqual([]);
 });
 

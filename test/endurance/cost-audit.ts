@@ -18,7 +18,7 @@ import { buildSchema } from 'graphql';
 import { createStore } from '../support/model-store.ts';
 import type { ServerUse } from './cost-audit/inside-server.ts';
 import { fillAuditedModels } from './cost-audit/models.ts';
-import { auditPredictions } from './cost-audit/predictions.ts';
+import { auditPredictions, auditStored } from './cost-audit/predictions.ts';
 import { auditFields } from './cost-audit/requests.ts';
 import { type AuditResult, type Row, runAudit } from './cost-audit/run.ts';
 import { survey } from './cost-audit/survey.ts';
@@ -51,8 +51,12 @@ async function main(filter: string): Promise<void> {
   const server = await startMeasured(env);
   try {
     const schema = buildSchema(await readFile('schema/schema.graphql', 'utf8'));
-    const { names, subjects } = await survey(server.url);
-    const audited = [...auditFields(schema, names), ...(await auditPredictions(schema, subjects))];
+    const { names, subjects, stored } = await survey(server.url);
+    const audited = [
+      ...auditFields(schema, names),
+      ...auditStored(schema, stored),
+      ...(await auditPredictions(schema, subjects)),
+    ];
     const chosen = audited.filter(({ name }) => name.includes(filter));
     console.log(`${chosen.length} kinds of requests`);
     console.log('| request | price | ratio | loop ms | server ms | workers ms | MB | bytes | values | errors |');

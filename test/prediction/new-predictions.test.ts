@@ -50,7 +50,7 @@ test('the fields of a prediction that was just made use no loaders, so the reque
     resolver.runtime(prediction, context),
     resolver.output(prediction, context),
     await resolver.truncated(prediction, context),
-    await (await resolver.input(prediction, context))?.value,
+    await (await resolver.input(prediction, context))?.value(),
   ];
 
   expect(fields).toMatchObject([timing, runtime, { value: 2 }, false, { text: '{"row":{}}' }]);

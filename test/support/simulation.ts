@@ -204,11 +204,14 @@ export class Simulation {
 }
 
 export function simulatedConnection(caller: string): CallerConnection & { close(): void } {
-  const listeners: (() => void)[] = [];
+  const listeners = new Set<() => void>();
   return {
     caller,
     isClosed: false,
-    onClose: (listener) => listeners.push(listener),
+    onClose: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
     close() {
       Object.assign(this, { isClosed: true });
       for (const listener of listeners) listener();

@@ -98,6 +98,35 @@ function echoRequest(name: string, { model }: Subject, input: unknown, aliases: 
   return { name, query, variables: { input: { model, input, record: true } } };
 }
 
+export interface StoredPrediction {
+  readonly id: string;
+  readonly model: string;
+  /** The type of its answer. */
+  readonly output: string;
+}
+
+/** The input of each stored prediction, and each field of its answer. */
+export function auditStored(schema: GraphQLSchema, stored: readonly StoredPrediction[]): Audited[] {
+  return stored.flatMap(({ id, model, output }) => {
+    const ofOutput = outputFields(schema, output).map(({ name, text }) => ({
+      name: `stored ${model} ${output}.${name}`,
+      select: (aliased: (field: string) => string) => `output { ... on ${output} { ${aliased(text)} } }`,
+    }));
+    const input = {
+      name: `stored ${model} Prediction.input`,
+      select: (aliased: (field: string) => string) => aliased('input'),
+    };
+    return [...ofOutput, input].map(({ name, select }) => ({
+      name,
+      sizes: OUTPUT_ALIASES.map((count) => () => {
+        const aliased = (field: string) => Array.from({ length: count }, (_, i) => `a${i}: ${field}`).join(' ');
+        const query = `query ($id: ID!) { prediction(id: $id) { ${select(aliased)} } }`;
+        return { name, query, variables: { id } };
+      }),
+    }));
+  });
+}
+
 /** The fields of a type of answer, each with everything below it. */
 function outputFields(schema: GraphQLSchema, output: string): { name: string; text: string }[] {
   const union = schema.getType('Output');

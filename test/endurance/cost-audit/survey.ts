@@ -2,7 +2,7 @@
 import { randomFillSync } from 'node:crypto';
 import sharp from 'sharp';
 import { type Data, post } from '../../support/graphql-client.ts';
-import type { Subject } from './predictions.ts';
+import type { StoredPrediction, Subject } from './predictions.ts';
 import type { Names } from './values.ts';
 
 const SURVEY = `{
@@ -13,11 +13,11 @@ const SURVEY = `{
 const PREDICT =
   'mutation ($input: PredictInput!) { predict(input: $input) { prediction { id output { __typename } } problem { message } } }';
 
-export async function survey(url: string): Promise<{ names: Names; subjects: Subject[] }> {
+export async function survey(url: string): Promise<{ names: Names; subjects: Subject[]; stored: StoredPrediction[] }> {
   const { models } = (await post(url, SURVEY)).data;
   const ready = models.nodes.filter(({ version }: Data) => version?.state === 'READY');
   if (ready.length < models.nodes.length) throw new Error('not every model of the audit is READY');
-  const large = await recordLargePredictions(url);
+  const stored = await recordLargePredictions(url);
   const subjects: Subject[] = [];
   for (const { name, version } of ready) {
     const { predict } = (await post(url, PREDICT, { input: { model: name, input: version.signature.example } })).data;
@@ -32,18 +32,18 @@ export async function survey(url: string): Promise<{ names: Names; subjects: Sub
     dataset: data.datasets.nodes[0]?.name,
     metric: 'accuracy',
     ids: {
-      Prediction: [...large, ...idsOf(data.predictions.nodes)],
+      Prediction: [...idsOf(stored), ...idsOf(data.predictions.nodes)],
       Model: idsOf(ready),
       Version: ready.map(({ version }: Data) => version.id),
       Dataset: idsOf(data.datasets.nodes),
       Evaluation: ready.flatMap(({ version }: Data) => idsOf(version.evaluations.nodes)),
     },
   };
-  return { names, subjects };
+  return { names, subjects, stored };
 }
 
-/** A photo of several megabytes, a text of the maximum length, and tensors; returns their ids. */
-async function recordLargePredictions(url: string): Promise<string[]> {
+/** A photo of several megabytes, texts of the maximum length, and tensors. */
+async function recordLargePredictions(url: string): Promise<StoredPrediction[]> {
   const [width, height] = [1_600, 1_600];
   const noise = sharp(randomFillSync(Buffer.alloc(width * height * 3)), { raw: { width, height, channels: 3 } });
   const photo = (await noise.png().toBuffer()).toString('base64');
@@ -54,11 +54,12 @@ async function recordLargePredictions(url: string): Promise<string[]> {
     ['echo-fp32', { tensors: [{ name: 'x', datatype: 'FP32', shape: [1, values.length], data: values }] }],
     ['fashion-cnn', { image: { base64: photo } }],
   ];
-  const ids: string[] = [];
+  const stored: StoredPrediction[] = [];
   for (const [model, input] of inputs) {
     const { data, errors } = await post(url, PREDICT, { input: { model, input } });
     if (!data?.predict?.prediction) throw new Error(`${model}: ${JSON.stringify(errors ?? data).slice(0, 300)}`);
-    ids.push(data.predict.prediction.id);
+    const { id, output } = data.predict.prediction;
+    stored.push({ id, model, output: output.__typename });
   }
-  return ids;
+  return stored;
 }
