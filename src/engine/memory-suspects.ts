@@ -1,7 +1,7 @@
 /**
- * Inputs for which a worker had too little memory beside the other versions in it. Each is tried again alone, where it may be
- * answered. But a worker was replaced for it, so it must be known who keeps sending inputs that are too large to run beside
- * other versions.
+ * Inputs that failed for lack of memory, or ended their process, which may have had too little memory beside the other
+ * versions in it: some libraries abort then. Each is tried again alone, where it may be answered. But a worker was replaced
+ * for it, so it must be known who keeps sending inputs that are too large to run beside other versions.
  *
  * What an input takes is measured while it runs alone: not every input of a run that failed is to blame, and what it takes
  * cannot be told from its size. No processes, and no clocks.
@@ -22,7 +22,7 @@ export class MemorySuspects {
   /** By how much the worker has grown since it loaded its version. */
   #grownBytes = 0;
 
-  /** The inputs of one batch that a worker had too little memory for. */
+  /** The inputs of one batch that failed. */
   add(entries: readonly Entry[]): void {
     for (const ofCaller of Map.groupBy(entries, ({ connection }) => connection.caller).values()) {
       const failed = { count: ofCaller.length, isProven: false };

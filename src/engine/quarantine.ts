@@ -98,15 +98,18 @@ export class Quarantine {
     this.#versions.set(entry, version);
   }
 
-  addSuspect(suspect: QuarantineEntry): void {
-    if (!suspect.entry.isSettled) this.#suspects.push(suspect);
-    else if (this.#abandoned.length < MAX_ABANDONED) this.#abandoned.push(suspect);
+  /** Inputs of one batch that ended its process, or for which a worker had too little memory. */
+  addSuspects(version: EngineVersion, entries: readonly Entry[]): void {
+    this.#memorySuspects.add(entries);
+    for (const entry of entries) {
+      if (!entry.isSettled) this.#suspects.push({ version, entry });
+      else if (this.#abandoned.length < MAX_ABANDONED) this.#abandoned.push({ version, entry });
+    }
   }
 
-  /** Inputs of one batch for which a worker had too little memory. */
-  addMemorySuspects(version: EngineVersion, entries: readonly Entry[]): void {
-    this.#memorySuspects.add(entries);
-    for (const entry of entries) this.addSuspect({ version, entry });
+  /** An input whose version ended its process when it was loaded. */
+  addWaiting(waiting: QuarantineEntry): void {
+    this.#suspects.push(waiting);
   }
 
   /** To be called when an input has settled. */

@@ -37,7 +37,7 @@ export class Recovery {
     entries: readonly Entry[],
     message: string,
   ): void {
-    if (purpose !== 'quarantine') this.#quarantine.addMemorySuspects(version, entries);
+    if (purpose !== 'quarantine') this.#quarantine.addSuspects(version, entries);
     else
       for (const entry of entries)
         this.#quarantine.failPoisonInput(
@@ -58,7 +58,7 @@ export class Recovery {
 
   quarantineQueued(version: EngineVersion): void {
     for (const entry of this.#queue.take(version.key, NO_LIMITS, performance.now()))
-      this.#quarantine.addSuspect({ version, entry });
+      this.#quarantine.addWaiting({ version, entry });
   }
 
   #recoverBatch(
@@ -70,11 +70,12 @@ export class Recovery {
   ): void {
     const { version, isMeasurement } = batch;
     const retried: Entry[] = [];
+    const suspects: Entry[] = [];
     if (isMeasurement) return;
     for (const entry of batch.entries) {
       const recovery = chooseRecovery(cause, isRunning, entry.retries);
       entry.phase = 'queue';
-      if (recovery === 'quarantine') this.#quarantine.addSuspect({ version, entry });
+      if (recovery === 'quarantine') suspects.push(entry);
       else if (recovery === 'fail')
         entry.fail(new InferenceFailedError(`the inference process ended (${how}); try again`, true));
       else if (!entry.isSettled) {
@@ -82,6 +83,7 @@ export class Recovery {
         retried.push(entry);
       }
     }
+    this.#quarantine.addSuspects(version, suspects);
     if (worker.purpose !== 'quarantine') this.#queue.requeue(version.key, retried);
     else for (const entry of retried) this.#quarantine.requeue({ version, entry });
   }

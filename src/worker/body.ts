@@ -4,7 +4,7 @@
  *
  * Batches run one at a time, in order of arrival. The next batch is preprocessed while the current one runs.
  */
-import type { CancelMessage, FromWorker, ToWorker } from '../engine/messages.js';
+import type { BatchUse, CancelMessage, FromWorker, ToWorker } from '../engine/messages.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { readGraphFile } from '../onnx/graph-file.js';
 import { scanGraph } from '../onnx/graph-scan.js';
@@ -139,7 +139,7 @@ export class WorkerBody {
     const cancelled = new Set<number>();
     this.#cancelled.set(id, cancelled);
     const loading = this.#get(key).catch(() => null);
-    const measuring = measureUse ? loading.then(() => this.#runtime.measureUse()) : null;
+    const measuring = measureUse ? loading.then(() => this.#measureUse()) : null;
     const preprocessing = Promise.all([loading, measuring]).then(([loaded]) =>
       preprocessBatch(items, loaded, cancelled),
     );
@@ -153,6 +153,12 @@ export class WorkerBody {
       const use = measuring && (await (await measuring)());
       this.#send({ kind: 'done', id, results, timing: { preprocessMs, ...timing }, use });
     });
+  }
+
+  async #measureUse(): Promise<() => Promise<BatchUse>> {
+    const grownBytes = await this.#runtime.watchMemory();
+    const begun = this.#runtime.cpuMs();
+    return async () => ({ cpuMs: this.#runtime.cpuMs() - begun, grownBytes: await grownBytes() });
   }
 
   async #cancel({ batch, items }: CancelMessage): Promise<void> {

@@ -3,7 +3,7 @@
  * and memory, is measured.
  */
 import path from 'node:path';
-import { type BatchUse, type DataBlobs, type LoadMessage, MAX_RUN_MS } from '../engine/messages.js';
+import { type DataBlobs, type LoadMessage, MAX_RUN_MS } from '../engine/messages.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { withLocations } from '../onnx/external-data.js';
 import { runnableGraph } from '../onnx/runnable.js';
@@ -30,8 +30,10 @@ export interface WorkerRuntime {
   readonly dataBytes: () => Promise<number | null>;
   /** Frees the native memory of JavaScript objects that nobody refers to anymore. */
   readonly freeNativeMemory: () => Promise<void>;
-  /** Begins to measure what the process uses; the function that is returned ends it. */
-  readonly measureUse: () => Promise<() => Promise<BatchUse>>;
+  /** CPU time of all threads of this process since its start. */
+  readonly cpuMs: () => number;
+  /** Begins to measure; the function that is returned tells by how much memory had grown at its peak, null if unknown. */
+  readonly watchMemory: () => Promise<() => Promise<number | null>>;
 }
 
 export interface Loaded {
@@ -116,16 +118,14 @@ export class Loader {
    * @throws Error whose message begins with `EXAMPLE_FAILED`
    */
   async #warmUp(item: Item, { spec, session, tools }: Loaded): Promise<Pick<LoadMeasure, 'warmUpMs' | 'warmUpCpuMs'>> {
-    const endUse = await this.#runtime.measureUse();
-    const begun = performance.now();
+    const [begun, cpuMs] = [performance.now(), this.#runtime.cpuMs()];
     try {
       const [row] = (await preprocessItem(item, spec, tools)).rows;
       if (row) await session.run(row).catch((error) => Promise.reject(new Error(explainRunFailure(messageOf(error)))));
     } catch (error) {
       throw new Error(`${EXAMPLE_FAILED}${messageOf(error)}`);
     }
-    const warmUpMs = performance.now() - begun;
-    return { warmUpMs, warmUpCpuMs: (await endUse()).cpuMs };
+    return { warmUpMs: performance.now() - begun, warmUpCpuMs: this.#runtime.cpuMs() - cpuMs };
   }
 
   /** Opens a graph that `scanGraph` has accepted, with its data files. Takes `runnable` over. */

@@ -16,7 +16,7 @@ import { processMemory } from '../process-memory.js';
 import { UnreadableItemError } from '../tasks/failures.js';
 import { WorkerBody } from './body.js';
 import type { WorkerRuntime } from './load.js';
-import { measureUse } from './measure-use.js';
+import { watchMemory } from './memory-growth.js';
 import { freeNativeMemory } from './native/free-native-memory.js';
 import { imageToFloats, UnreadableImageError } from './native/image.js';
 import { SessionThread } from './native/session-thread.js';
@@ -103,7 +103,11 @@ const runtime: WorkerRuntime = {
   },
   dataBytes: async () => (await processMemory('self'))?.dataBytes ?? null,
   freeNativeMemory,
-  measureUse,
+  cpuMs: () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1_000;
+  },
+  watchMemory,
 };
 const stream = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
 const channel: FrameChannel<FromWorker> = new FrameChannel(stream, {

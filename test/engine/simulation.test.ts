@@ -8,6 +8,7 @@ import {
   inVirtualTime,
   itemOf,
   LARGE,
+  LARGE_ABORTS,
   OUT_OF_MEMORY,
   Simulation,
   settled,
@@ -309,22 +310,28 @@ test('failing starts are retried with backoff, and the pool recovers', async () 
   expect(await inVirtualTime(settled(simulation.run(3, { deadlineMs: 60_000 })))).toBe(7);
 });
 
-test('an input that is too large to run beside other versions is answered alone, and whoever sends more of them ends no further worker', async () => {
-  const simulation = await start({ workers: 1 });
-  await inVirtualTime(settled(simulation.run(1)));
-  const started = () => simulation.children.filter(({ purpose }) => purpose !== 'quarantine').length;
-  const answers: (number | string)[] = [];
-  const replaced: number[] = [];
-  for (let i = 0; i < 6; i++) {
-    const before = started();
-    answers.push(await inVirtualTime(settled(simulation.run(LARGE, { caller: 'large' }))));
-    await jest.advanceTimersByTimeAsync(1_000);
-    replaced.push(started() - before);
-  }
+test.each([
+  ['fails', LARGE],
+  ['ends the process', LARGE_ABORTS],
+])(
+  'an input that %s beside other versions is answered alone, and whoever sends more of them ends three workers at most',
+  async (_, value) => {
+    const simulation = await start({ workers: 1 });
+    await inVirtualTime(settled(simulation.run(1)));
+    const started = () => simulation.children.filter(({ purpose }) => purpose !== 'quarantine').length;
+    const answers: (number | string)[] = [];
+    const replaced: number[] = [];
+    for (let i = 0; i < 6; i++) {
+      const before = started();
+      answers.push(await inVirtualTime(settled(simulation.run(value, { caller: 'large' }))));
+      await jest.advanceTimersByTimeAsync(1_000);
+      replaced.push(started() - before);
+    }
 
-  expect(new Set(answers)).toEqual(new Set([2 * LARGE + 1]));
-  expect(replaced).toEqual([1, 1, 1, 0, 0, 0]);
-});
+    expect(new Set(answers)).toEqual(new Set([2 * value + 1]));
+    expect(replaced).toEqual([1, 1, 1, 0, 0, 0]);
+  },
+);
 
 test('a caller whose small input failed in the same run as a large one gets no strike', async () => {
   const simulation = await start({ workers: 1 });

@@ -23,8 +23,9 @@ export const CRASHES = 666;
 export const HANGS = 777;
 export const OUT_OF_MEMORY = 888;
 export const GRAPH_ERROR = 999;
-/** Fails where other versions are in memory, and takes `LARGE_BYTES`. */
+/** Take `LARGE_BYTES`: fails where other versions are in memory, or ends the process there. */
 export const LARGE = 555;
+export const LARGE_ABORTS = 556;
 export const LARGE_BYTES = 400_000_000;
 
 type Deliver = (label: string) => Promise<void>;
@@ -114,7 +115,11 @@ class SimulatedChild implements Child {
       if (values.includes(CRASHES) || values.includes(HANGS)) return new Promise(() => {});
       if (values.includes(OUT_OF_MEMORY)) throw new Error('std::bad_alloc');
       if (values.includes(LARGE) && this.purpose !== 'quarantine') throw new Error('std::bad_alloc');
-      if (values.includes(LARGE)) this.#grownBytes = LARGE_BYTES;
+      if (values.includes(LARGE_ABORTS) && this.purpose !== 'quarantine') {
+        this.die('SIGABRT');
+        return new Promise(() => {});
+      }
+      if (values.includes(LARGE) || values.includes(LARGE_ABORTS)) this.#grownBytes = LARGE_BYTES;
       if (values.includes(GRAPH_ERROR)) throw new Error('Non-zero status code returned while running Div node.');
       return [{ name: 'y', datatype: 'FP32', shape, data: Float32Array.from(values, (x) => 2 * x + 1) }];
     };
@@ -133,9 +138,10 @@ class SimulatedChild implements Child {
       },
       dataBytes: async () => null,
       freeNativeMemory: async () => {},
-      measureUse: async () => {
-        const [cpuMs, grownBytes] = [this.#cpuMs, this.#grownBytes];
-        return async () => ({ cpuMs: this.#cpuMs - cpuMs, grownBytes: this.#grownBytes - grownBytes });
+      cpuMs: () => this.#cpuMs,
+      watchMemory: async () => {
+        const before = this.#grownBytes;
+        return async () => this.#grownBytes - before;
       },
     };
   }

@@ -18,7 +18,7 @@ test('the first version that is loaded on a GPU is charged its own memory only',
     readArtifact: async () => new Uint8Array(),
     verifyFile: async () => {},
     openSession: open,
-    measureUse: async () => async () => ({ cpuMs: 0, grownBytes: 0 }),
+    cpuMs: () => 0,
     dataBytes: async () => (opened === 0 ? 0 : CONTEXT_BYTES + opened * VERSION_BYTES),
   } as unknown as WorkerRuntime;
   const replies: FromWorker[] = [];
