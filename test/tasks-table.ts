@@ -1,7 +1,7 @@
 /** `npm run tasks`: runs one prediction of each task on a running service and writes the README's table of tasks. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { startModelgraph } from './bench/processes.ts';
-import { createTasksStore, type Query, tasksTable } from './support/tasks-table.ts';
+import { createTasksStore, type Query, storeOptionalAnswers, tasksTable } from './support/tasks-table.ts';
 
 const store = await createTasksStore();
 const server = await startModelgraph({ MODEL_STORE: store.folder });
@@ -15,6 +15,9 @@ const query: Query = async (query, variables) => {
 };
 
 try {
+  const missing = await storeOptionalAnswers(query);
+  if (missing.length > 0)
+    process.stdout.write(`Stored answers are shown of ${missing.join(', ')}: see npm run models:add\n`);
   const table = await tasksTable(query);
   const readme = readFileSync('README.md', 'utf8');
   writeFileSync(

@@ -30,11 +30,22 @@ function names() {
   return readdirSync(optional).filter((name) => existsSync(path.join(optional, name, 'convert.py')));
 }
 
+/** A line of a file of the recipe, without the words before it. */
+function lineOf(name, file, pattern) {
+  return pattern.exec(readFileSync(path.join(optional, name, file), 'utf8'))?.[1] ?? '';
+}
+
 function list() {
-  const lines = names().map((name) => {
-    const title = /^# (.+)$/m.exec(readFileSync(path.join(optional, name, 'README.md'), 'utf8'))?.[1] ?? '';
-    return `  ${name}  ${title}${existsSync(path.join(store, name)) ? ' (added)' : ''}`;
-  });
+  const rows = names().map((name) => [
+    name,
+    lineOf(name, 'README.md', /^pipeline_tag: (.+)$/m),
+    lineOf(name, 'README.md', /^license: (.+)$/m),
+    lineOf(name, 'requirements.txt', /^# Download: (.+)\.$/m),
+    lineOf(name, 'README.md', /^# (.+)$/m) + (existsSync(path.join(store, name)) ? ' (added)' : ''),
+  ]);
+  const table = [['name', 'task', 'license', 'download', 'title'], ...rows];
+  const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
+  const lines = table.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd()}`);
   return ['Models that can be added with npm run models:add -- <name>:', ...lines].join('\n');
 }
 
@@ -94,7 +105,9 @@ async function environment(requirements) {
   const making = 'Making a Python environment (on Debian and Ubuntu it needs the package python3-venv)';
   await runOrFail(making, python, ['-m', 'venv', folder]);
   const interpreter = path.join(folder, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
-  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps', '--only-binary=:all:'];
+  // The versions are pinned and known to work, also where a package names older versions of Python only.
+  const trusted = ['--no-deps', '--only-binary=:all:', '--ignore-requires-python'];
+  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...trusted];
   await runOrFail('Installing the requirements', interpreter, [...pip, '-r', requirements]);
   return interpreter;
 }
@@ -114,7 +127,7 @@ async function add(name) {
   console.log('Converting…');
   await runOrFail('Converting', interpreter, ['-B', path.join(recipe, 'convert.py'), partial], true);
   if (!existsSync(target)) renameSync(partial, target);
-  return `${name} is in ${shown(target)}. It is imported when the service starts.`;
+  return `${name} is in ${shown(target)}. A running server imports it; otherwise it is imported at the next start.`;
 }
 
 function shown(folder) {

@@ -1,8 +1,10 @@
 /**
  * The README's table of tasks: one row for each task of the service, with an input and the answer of a running service.
  *
- * `npm run tasks` writes the table, and a test compares the README with it.
+ * `npm run tasks` writes the table, and a test compares the README with it. Answers of models that `npm run models:add` adds
+ * are stored in a file, because not every store has these models. `npm run tasks` asks them again if its store does.
  */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import path from 'node:path';
 import { TASKS, type TaskName } from '#src/tasks/tasks.js';
@@ -19,11 +21,6 @@ const CHOICES: Readonly<Partial<Record<TaskName, Choice>>> = {
   TABULAR_CLASSIFICATION: { model: 'penguins' },
   TEXT_CLASSIFICATION: { model: 'spam-filter', input: { text: 'You have won a FREE prize, click here now!!!' } },
   TOKEN_CLASSIFICATION: { model: 'tiny-ner', input: { text: 'New York is big.' } },
-  FEATURE_EXTRACTION: { model: 'tiny-embed', input: { text: 'great' } },
-  SENTENCE_SIMILARITY: {
-    model: 'tiny-sentences',
-    input: { similarity: { source: 'great', sentences: ['good', 'paris'] } },
-  },
   ZERO_SHOT_CLASSIFICATION: {
     model: 'tiny-nli',
     input: { zeroShot: { text: 'the movie', labels: ['film', 'travel'] } },
@@ -37,6 +34,43 @@ const CHOICES: Readonly<Partial<Record<TaskName, Choice>>> = {
   IMAGE_FEATURE_EXTRACTION: { model: 'tiny-vit-features' },
   TENSOR: { model: 'fashion-mlp', input: { tensors: [tensor('input', [1, 100])] } },
 };
+
+/** Tasks for which only an optional model is real. */
+const OPTIONAL: Readonly<Partial<Record<TaskName, Choice & { readonly model: string }>>> = {
+  FEATURE_EXTRACTION: { model: 'all-minilm-l6-v2', input: { text: 'A man is playing a guitar on the stage.' } },
+  SENTENCE_SIMILARITY: {
+    model: 'all-minilm-l6-v2',
+    input: {
+      similarity: {
+        source: 'How can I change my password?',
+        sentences: ['Resetting the secret you log in with', 'My parrot sings in the morning.'],
+      },
+    },
+  },
+  IMAGE_TO_TEXT: { model: 'text-recognition' },
+  FILE_CLASSIFICATION: { model: 'magika' },
+};
+
+/** The cells of a row, by task: what optional models have answered. */
+const ANSWERS_FILE = path.join(import.meta.dirname, 'optional-answers.json');
+type Cells = readonly [sent: string, answered: string];
+
+function storedAnswers(): Partial<Record<TaskName, Cells>> {
+  return JSON.parse(readFileSync(ANSWERS_FILE, 'utf8'));
+}
+
+/** Asks the optional models of the store again, and returns the names of those that it does not have. */
+export async function storeOptionalAnswers(query: Query): Promise<string[]> {
+  const answers = storedAnswers();
+  const missing = new Set<string>();
+  for (const [task, { model, input }] of Object.entries(OPTIONAL)) {
+    const { version } = await query(STATE, { ref: model });
+    if (version?.state === 'READY') answers[task as TaskName] = await cellsOf(query, model, input);
+    else missing.add(model);
+  }
+  writeFileSync(ANSWERS_FILE, `${JSON.stringify(answers, null, 2)}\n`);
+  return [...missing];
+}
 
 function tensor(name: string, shape: readonly number[]) {
   const count = shape.reduce((product, size) => product * size, 1);
@@ -56,6 +90,7 @@ export type Query = (query: string, variables?: Record<string, unknown>) => Prom
 
 const FIND = `query ($task: Task!) {
   models(first: 100, filter: { tasks: [$task] }) { nodes { name version { state } } } }`;
+const STATE = 'query ($ref: VersionRef!) { version(ref: $ref) { state } }';
 const SIGNATURE = 'query ($ref: VersionRef!) { version(ref: $ref) { signature { example } } }';
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { problem { message } prediction { output {
   ... on Classification { label score } ... on Regression { value unit } ... on Embedding { dimensions vector }
@@ -73,13 +108,21 @@ export async function tasksTable(query: Query): Promise<string> {
 }
 
 async function lineOf(query: Query, task: TaskName): Promise<string> {
-  const { model = await firstModel(query, task), input: own } = CHOICES[task] ?? {};
   const name = `\`${task.toLowerCase().replaceAll('_', '-')}\``;
+  const stored = storedAnswers()[task];
+  const optional = OPTIONAL[task]?.model;
+  if (stored && optional)
+    return `| ${name} | ${stored.join(' | ')} | [\`${optional}\`](model-store/optional/${optional}/README.md) (optional) |`;
+  const { model = await firstModel(query, task), input } = CHOICES[task] ?? {};
   if (model === null) return `| ${name} | | | none yet |`;
+  return `| ${name} | ${(await cellsOf(query, model, input)).join(' | ')} | ${linkTo(model)} |`;
+}
+
+async function cellsOf(query: Query, model: string, own: Choice['input']): Promise<Cells> {
   const input = own ?? (await query(SIGNATURE, { ref: model })).version.signature.example;
   const { predict } = await query(PREDICT, { input: { model, input, record: false } });
   if (predict.problem) throw new Error(`${model}: ${predict.problem.message}`);
-  return `| ${name} | ${code(input)} | ${code(predict.prediction.output)} | ${linkTo(model, task)} |`;
+  return [code(input), code(predict.prediction.output)];
 }
 
 /** A model of the store if there is one, else a generated one; null if there is neither. */
@@ -95,15 +138,9 @@ function isReal(model: string): boolean {
   return !model.startsWith('tiny-');
 }
 
-function linkTo(model: string, task: TaskName): string {
-  return isReal(model) ? `[\`${model}\`](model-store/${model}/README.md)` : (OPTIONAL[task] ?? 'test model');
+function linkTo(model: string): string {
+  return isReal(model) ? `[\`${model}\`](model-store/${model}/README.md)` : 'test model';
 }
-
-const MINILM = '[`all-minilm-l6-v2`](model-store/optional/README.md) (optional)';
-const OPTIONAL: Readonly<Partial<Record<TaskName, string>>> = {
-  FEATURE_EXTRACTION: MINILM,
-  SENTENCE_SIMILARITY: MINILM,
-};
 
 const MAX_CHARACTERS = 8;
 const MAX_NUMBERS = 3;

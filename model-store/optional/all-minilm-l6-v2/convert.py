@@ -181,7 +181,7 @@ def main(target):
     for name in SETTINGS:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, target / name)
-    for name in ("README.md", "golden.json"):
+    for name in ("README.md", "LICENSE", "golden.json"):
         shutil.copyfile(HERE / name, target / name)
     path = target / "onnx" / "model.onnx"
     path.parent.mkdir()
