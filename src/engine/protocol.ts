@@ -48,6 +48,7 @@ const isGraphFacts = record({
   parameterCount: isAmount,
   operationsPerValue: isAmount,
   outputOrigins: mapOf(isOrigin),
+  classNames: orNull(listOf(isText)),
   zipMap: orNull(record({ labels: listOf(isText), output: isText })),
   sequences: listOf(record({ name: isText, tensors: listOf(isText) })),
 });

@@ -25,6 +25,8 @@ export interface ImageProcessor {
   readonly numberIsShortestEdge?: true;
   /** Present if the processor pads images, after it has normalized them. Others ignore `do_pad`. */
   readonly pads?: true;
+  /** Present if the processor ignores `do_center_crop`. */
+  readonly cropsNever?: true;
 }
 
 const IMAGENET = { image_mean: [0.485, 0.456, 0.406], image_std: [0.229, 0.224, 0.225], do_normalize: true };
@@ -54,6 +56,7 @@ const DETR: ImageProcessor = {
   defaults: { ...IMAGENET, ...BILINEAR, size: { shortest_edge: 800, longest_edge: 1333 }, do_pad: true },
   numberIsShortestEdge: true,
   pads: true,
+  cropsNever: true,
 };
 
 /** By name, without `ImageProcessor`, `ImageProcessorFast` or `FeatureExtractor`. */
@@ -68,7 +71,7 @@ const PROCESSORS: Readonly<Record<string, ImageProcessor>> = {
   DeformableDetr: DETR,
   DeiT: { defaults: { ...HALF, ...BICUBIC, size: square(256), ...cropped(224) }, pads: true },
   Detr: DETR,
-  DPT: { defaults: { ...HALF, ...BICUBIC, size: square(384) } },
+  DPT: { defaults: { ...HALF, ...BICUBIC, size: square(384) }, cropsNever: true },
   EfficientNet: { defaults: { ...HALF, ...BICUBIC, size: square(346), crop_size: square(289), include_top: true } },
   Levit: {
     defaults: { ...IMAGENET, ...BICUBIC, size: shortest(224), ...cropped(224) },
@@ -91,8 +94,9 @@ const PROCESSORS: Readonly<Record<string, ImageProcessor>> = {
     defaults: { ...IMAGENET, ...BILINEAR, do_normalize: false, size: square(640) },
     numberIsShortestEdge: true,
     pads: true,
+    cropsNever: true,
   },
-  Segformer: { defaults: { ...IMAGENET, ...BILINEAR, size: square(512) } },
+  Segformer: { defaults: { ...IMAGENET, ...BILINEAR, size: square(512) }, cropsNever: true },
   Siglip: { defaults: { ...HALF, ...BICUBIC, size: square(224) }, numberIsShortestEdge: true, pads: true },
   ViT: { defaults: { ...HALF, ...BILINEAR, size: square(224) }, pads: true },
   Yolos: DETR,

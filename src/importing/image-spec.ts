@@ -46,7 +46,8 @@ export function imageSpecOf({ yaml, imageKeys, hf, inputs, isYolo }: ImageSource
     throw new ManifestError(
       `color is grey in model.yaml or preprocessor_config.json, but input "${input.name}" has shape ${shapeText(input.shape)}`,
     );
-  const spec = inIntegers({ ...image, layout, color }, input);
+  const grey = color === 'grey' ? ({ isGreyFirst: true } as const) : {};
+  const spec = inIntegers({ ...image, layout, color, ...grey }, input);
   checkImageSize(spec, graph, input);
   return spec;
 }

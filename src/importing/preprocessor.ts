@@ -173,12 +173,12 @@ function resizeOfPoolFormer({ crop_pct }: Preprocessor, size: NonNullable<Prepro
   return resizeOfShortest(Math.floor(width / (crop_pct ?? 1)));
 }
 
-function cropOf({ p, name }: NamedProcessor): ImageSpec['crop'] {
+function cropOf({ p, name, rules }: NamedProcessor): ImageSpec['crop'] {
   if (name === 'ConvNext' && !isOff(p.do_resize) && p.size != null) {
     const edge = convNextEdge(p);
     return edge >= 384 ? null : { width: edge, height: edge };
   }
-  if (!p.do_center_crop) return null;
+  if (!p.do_center_crop || rules?.cropsNever) return null;
   if (p.crop_size == null)
     throw new ManifestError('preprocessor_config.json: crop_size is missing; add it, or set do_center_crop to false');
   return dimensionsOf(p.crop_size, 'crop_size');

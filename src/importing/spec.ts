@@ -139,11 +139,16 @@ function labelsOfVersion(sources: SpecSources): readonly string[] {
 function labelsOfFiles({ manifest, hf, facts }: SpecSources): readonly string[] {
   const labels = labelsOfConfig(hf);
   if (labels.length > 0) return labels;
-  const own = labelsOfGraph(facts);
+  const own = namesOfImageModel(manifest, facts) ?? labelsOfGraph(facts);
   if (own.length > 0 || !/(?<!TABULAR)_CLASSIFICATION$/.test(manifest.yaml.task)) return own;
   const defaults = defaultLabels(hf);
   const mayFit = facts.outputs.some(({ shape }) => (shape.at(-1) ?? defaults.length) === defaults.length);
   return mayFit ? defaults : [];
+}
+
+/** Other tools may use the same key of the metadata for names of something else. */
+function namesOfImageModel({ yaml }: ModelManifest, { classNames }: GraphFacts): readonly string[] | null {
+  return taskNamed(yaml.task).part === 'image' ? classNames : null;
 }
 
 // ── batch size ──

@@ -4,6 +4,7 @@
  *
  * Field numbers are those of onnx.proto (ModelProto, GraphProto, TensorProto, OperatorSetIdProto).
  */
+import { MAX_NAMES_CHARACTERS, parseClassNames } from './class-names.js';
 import { operationsPerValue } from './graph-operations.js';
 import { type OutputOrigin, outputOriginsOf } from './output-origins.js';
 import { fieldsOf, fieldText, numbersOf } from './protobuf.js';
@@ -15,6 +16,8 @@ export interface FileFacts {
   readonly operationsPerValue: number;
   /** Where the values of each output come from, by the output's name. */
   readonly outputOrigins: Readonly<Record<string, OutputOrigin>>;
+  /** Of the metadata; null if there are none. */
+  readonly classNames: readonly string[] | null;
 }
 
 /** @throws MalformedProtobufError */
@@ -25,6 +28,7 @@ export function readGraphFile(bytes: Uint8Array): FileFacts {
     opset: null as number | null,
     parameterCount: 0,
     operations: 0,
+    classNames: null as readonly string[] | null,
   };
   let outputOrigins: Readonly<Record<string, OutputOrigin>> = {};
   for (const field of fieldsOf(bytes)) {
@@ -35,6 +39,7 @@ export function readGraphFile(bytes: Uint8Array): FileFacts {
       model.operations = operationsPerValue(field.bytes);
       outputOrigins = outputOriginsOf(field.bytes);
     } else if (field.number === 8) model.opset = readMainOpset(field.bytes) ?? model.opset;
+    else if (field.number === 14) model.classNames = readClassNames(field.bytes) ?? model.classNames;
   }
   const producer = `${model.producerName} ${model.producerVersion}`.trim();
   return {
@@ -43,7 +48,19 @@ export function readGraphFile(bytes: Uint8Array): FileFacts {
     parameterCount: model.parameterCount,
     operationsPerValue: model.operations,
     outputOrigins,
+    classNames: model.classNames,
   };
+}
+
+/** `entry`: a StringStringEntryProto. */
+function readClassNames(entry: Uint8Array): readonly string[] | null {
+  const found = { key: '', value: '' };
+  for (const field of fieldsOf(entry)) {
+    if (field.number === 1) found.key = fieldText(field);
+    // A character has at most four bytes.
+    else if (field.number === 2 && field.bytes.length <= 4 * MAX_NAMES_CHARACTERS) found.value = fieldText(field);
+  }
+  return found.key === 'names' ? parseClassNames(found.value) : null;
 }
 
 function readMainOpset(bytes: Uint8Array): number | null {

@@ -14,6 +14,8 @@ export interface SegmentationHead {
   readonly output: string;
   /** [N, labels, height, width] or [N, height, width, labels]: a score per label. [N, height, width]: the index of the label. */
   readonly layout: 'NCHW' | 'NHWC' | 'NHW';
+  /** Present if the scores are stretched to the whole image, also where it was cropped or padded, as by transformers. */
+  readonly isStretched?: true;
 }
 
 export const imageSegmentation = defineTask({
@@ -30,12 +32,19 @@ export const imageSegmentation = defineTask({
     const { tensors, frame } = await preprocessImage(item, spec, tools);
     return {
       rows: [tensors],
-      postprocess: ([outputs = []]) => postprocessSegmentation(outputs, spec.head, spec.labels, frame),
+      postprocess: ([outputs = []]) =>
+        postprocessSegmentation(outputs, spec.head, spec.labels, spec.head.isStretched ? wholeFrame(frame) : frame),
     };
   },
 });
 
-function segmentationHead({ output, labels, facts: { outputs }, task }: TaskSources): SegmentationHead {
+/** As if the whole image had been resized to the tensor. */
+function wholeFrame(frame: ImageFrame): ImageFrame {
+  return { ...frame, contentWidth: frame.width, contentHeight: frame.height, left: 0, top: 0 };
+}
+
+function segmentationHead({ output, labels, facts: { outputs }, task, hf }: TaskSources): SegmentationHead {
+  const stretched = hf.preprocessor && hf.config ? ({ isStretched: true } as const) : {};
   if (labels.length === 0)
     throw new ManifestError('labels is missing: add id2label to config.json, or labels to model.yaml');
   const names = outputs.map(({ name, shape }) => `${name} ${shapeText(shape)}`).join(', ');
@@ -48,11 +57,12 @@ function segmentationHead({ output, labels, facts: { outputs }, task }: TaskSour
       `model.yaml: output.scores is missing or wrong: ${task} needs the name of an output [N, labels, height, width] or [N, height, width]; the graph's outputs are ${names}`,
     );
   const { name, datatype, shape } = found;
-  if (shape.length === 3 && /^U?INT/.test(datatype)) return { kind: 'segmentation', output: name, layout: 'NHW' };
+  if (shape.length === 3 && /^U?INT/.test(datatype))
+    return { kind: 'segmentation', output: name, layout: 'NHW', ...stretched };
   const [, first, , last] = shape;
   const layout = first === labels.length ? 'NCHW' : last === labels.length ? 'NHWC' : null;
   if (shape.length === 4 && datatype.startsWith('FP')) {
-    if (layout || first === null) return { kind: 'segmentation', output: name, layout: layout ?? 'NCHW' };
+    if (layout || first === null) return { kind: 'segmentation', output: name, layout: layout ?? 'NCHW', ...stretched };
   }
   throw new ManifestError(
     `output "${name}" is ${datatype} ${shapeText(shape)}, but ${task} with ${labels.length} labels needs [N, ${labels.length}, height, width] as floating-point numbers, or [N, height, width] as integers: list all classes as labels, the background included`,

@@ -19,6 +19,8 @@ export interface GraphFacts {
    * that node.
    */
   readonly zipMap: { readonly labels: readonly string[]; readonly output: string } | null;
+  /** Names of the classes in the metadata of the file, as Ultralytics writes them; null if there are none. */
+  readonly classNames: readonly string[] | null;
   /** Sequences of tensors among the outputs; the tensors are outputs in their place. */
   readonly sequences: readonly { readonly name: string; readonly tensors: readonly string[] }[];
 }

@@ -56,8 +56,8 @@ export interface PadSpec {
 }
 
 /**
- * How an image is preprocessed, in this order: rotate as EXIF says, drop the alpha channel, resize, crop or pad, arrange
- * the channels, normalize. The terms are those of a Hugging Face `preprocessor_config.json`. Sizes are in pixels.
+ * How an image is preprocessed, in this order: rotate as EXIF says, drop the alpha channel, convert to gray, resize, crop or
+ * pad, arrange the channels, normalize. The terms are those of a Hugging Face `preprocessor_config.json`. Sizes are in pixels.
  */
 export interface ImageSpec {
   readonly resize:
@@ -82,6 +82,8 @@ export interface ImageSpec {
   readonly crop: { readonly width: number; readonly height: number } | null;
   readonly pad: PadSpec | null;
   readonly color: 'grey' | 'rgb' | 'bgr';
+  /** Present if the image is converted to gray before it is resized. Absent in specs of earlier releases: after. */
+  readonly isGreyFirst?: true;
   /** CHW and HWC: the graph takes one image, without a dimension for the batch. */
   readonly layout: 'NCHW' | 'NHWC' | 'CHW' | 'HWC';
   /** Factor for the levels 0 to 255, applied before `mean` and `std`: `(level × rescaleFactor − mean) / std`. */

@@ -28,6 +28,7 @@ const FACTS = {
   parameterCount: 0,
   operationsPerValue: 0,
   outputOrigins: {},
+  classNames: null,
   zipMap: null,
   sequences: [],
 };

@@ -38,7 +38,7 @@ interface Constant {
 }
 
 /** A graph with constant outputs, whatever the image. */
-function constants(input: ValueInfo, outputs: readonly Constant[]): Buffer {
+function constants(input: ValueInfo, outputs: readonly Constant[], metadata = {}): Buffer {
   const nodes: GraphSpec['nodes'] = [
     ...(input.type === 'FP32'
       ? [{ op: 'Identity', inputs: [input.name], outputs: ['levels'] }]
@@ -53,17 +53,20 @@ function constants(input: ValueInfo, outputs: readonly Constant[]): Buffer {
         : [sum];
     }),
   ];
-  return encodeModel({
-    inputs: [input],
-    outputs: outputs.map(
-      ({ name, shape, declared, type = 'FP32' }): ValueInfo => ({ name, type, shape: declared ?? shape }),
-    ),
-    nodes,
-    floats: [
-      { name: 'zero', shape: [], data: [0] },
-      ...outputs.map(({ name, shape, data }) => ({ name: `${name}_constant`, shape, data })),
-    ],
-  });
+  return encodeModel(
+    {
+      inputs: [input],
+      outputs: outputs.map(
+        ({ name, shape, declared, type = 'FP32' }): ValueInfo => ({ name, type, shape: declared ?? shape }),
+      ),
+      nodes,
+      floats: [
+        { name: 'zero', shape: [], data: [0] },
+        ...outputs.map(({ name, shape, data }) => ({ name: `${name}_constant`, shape, data })),
+      ],
+    },
+    { metadata },
+  );
 }
 
 const image = (width: number, height: number): ValueInfo => ({
@@ -155,6 +158,10 @@ beforeAll(async () => {
     constants(bytes, TENSORFLOW),
     `${labelsYaml(2)}image: { size: { width: 40, height: 20 } }\n`,
   );
+  const two = pair('output0', [1, 6, 1], [5, 5, 2, 2, 0.25, 0.75]);
+  const names = { task: 'detect', names: `{0: 'dog, cat', 1: "it's"}` };
+  await write('names-in-graph', constants(image(32, 32), [two], names), 'output: { layout: yolov8 }\n');
+  await write('names-replaced', constants(image(32, 32), [two], names), `${labelsYaml(2)}output: { layout: yolov8 }\n`);
   const high = pair('output0', [1, 7, 1], [5, 5, 2, 2, 0, 1.5, 1]);
   await write('scores-above-one', constants(image(32, 32), [high]), labelsYaml(3));
   for (const [name, [output, labels, more]] of Object.entries(REFUSED))
@@ -195,6 +202,15 @@ test('scores above 1 are answered as they are', async () => {
   const { items } = await detect('scores-above-one', [32, 32]);
 
   expect(items).toEqual([{ label: 'c1', score: 1.5, box: { xmin: 4, ymin: 4, xmax: 6, ymax: 6 } }]);
+});
+
+test.each([
+  ['names-in-graph', "it's"],
+  ['names-replaced', 'c1'],
+])('%s: the names in the metadata are the labels, unless model.yaml has labels', async (model, label) => {
+  const { items } = await detect(model, [32, 32]);
+
+  expect(items.map((item: Data) => item.label)).toEqual([label]);
 });
 
 test.each(Object.keys(NOTATIONS))('boxes as %s are converted to pixels of the image sent', async (notation) => {

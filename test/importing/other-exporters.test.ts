@@ -66,6 +66,27 @@ const HALF_IN: GraphSpec = {
   nodes: [{ op: 'Neg', inputs: ['x'], outputs: ['y'] }],
 };
 
+/** Zeros around negative numbers, of which the highest in each window of 3 x 3 is taken. */
+const PADDED: GraphSpec = {
+  inputs: [{ name: 'x', type: 'FP32', shape: ['N', 1, 3, 3] }],
+  outputs: [{ name: 'y', type: 'FP32', shape: ['N', 1, 2, 2] }],
+  ints: [{ name: 'pads', shape: [8], data: [0, 0, 1, 1, 0, 0, 1, 1] }],
+  floats: [{ name: 'zero', shape: [], data: [0] }],
+  nodes: [
+    { op: 'Neg', inputs: ['x'], outputs: ['negative'] },
+    { op: 'Pad', inputs: ['negative', 'pads', 'zero'], outputs: ['padded'] },
+    {
+      op: 'MaxPool',
+      inputs: ['padded'],
+      outputs: ['y'],
+      attributes: [
+        { name: 'kernel_shape', ints: [3, 3] },
+        { name: 'strides', ints: [2, 2] },
+      ],
+    },
+  ],
+};
+
 const TWO_COLUMNS = 'columns: [{ name: p, type: number, example: 0.25 }, { name: q, type: number, example: 0.75 }]';
 
 let store: TestStore;
@@ -81,6 +102,7 @@ beforeAll(async () => {
   await write('columns', COLUMNS, 'task: tabular-regression');
   await write('half', HALF, `task: tabular-classification\nlabels: [a, b]\noutput: { scores: scores }\n${TWO_COLUMNS}`);
   await write('half-in', HALF_IN, '');
+  await write('padded', PADDED, '');
   app = await startTestApp({ modelStore: store.folder });
 });
 afterAll(async () => {
@@ -166,6 +188,16 @@ test('FP16 tensors work as numbers and as base64, alone and in a batch', async (
   for (const { prediction } of predictMany.results)
     expect(prediction.output.tensors).toEqual([{ data: [-1.5, 2], base64: negative }]);
   expect(problem.problems).toEqual([{ path: ['input', 'input', 'tensors', '0', 'data', '1'], code: 'OUT_OF_RANGE' }]);
+});
+
+test('zeros around an image count in a maximum, as the graph says', async () => {
+  const tensor = { name: 'x', datatype: 'FP32', shape: [1, 1, 3, 3], data: Array(9).fill(1) };
+  const { predict } = await app.query(
+    'mutation ($input: PredictInput!) { predict(input: $input) { prediction { output { ... on Tensors { tensors { data } } } } } }',
+    { input: { model: 'padded', input: { tensors: [tensor] } } },
+  );
+
+  expect(predict.prediction.output.tensors[0].data).toEqual([0, 0, 0, 0]);
 });
 
 test('the reason lists everything that is missing', async () => {

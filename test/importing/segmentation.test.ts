@@ -60,6 +60,29 @@ function constantScores({ labels, cells: [height, width], scores }: Case, layout
   });
 }
 
+/** A repository whose processor crops 4 x 4 pixels out of 8 x 4. The left half of the scores is a, the right one b. */
+const CROPPED = {
+  'config.json': JSON.stringify({
+    architectures: ['MobileViTForSemanticSegmentation'],
+    model_type: 'mobilevit',
+    id2label: { 0: 'a', 1: 'b' },
+  }),
+  'preprocessor_config.json': JSON.stringify({ size: 4, crop_size: 4 }),
+  'onnx/model.onnx': encodeModel({
+    inputs: [{ name: 'pixel_values', type: 'FP32', shape: [1, 3, 4, 4] }],
+    outputs: [{ name: 'logits', type: 'FP32', shape: [1, 2, 1, 2] }],
+    nodes: [
+      { op: 'ReduceSum', inputs: ['pixel_values'], outputs: ['sum'], attributes: [{ name: 'keepdims', int: 0 }] },
+      { op: 'Mul', inputs: ['sum', 'zero'], outputs: ['nothing'] },
+      { op: 'Add', inputs: ['constant', 'nothing'], outputs: ['logits'] },
+    ],
+    floats: [
+      { name: 'zero', shape: [], data: [0] },
+      { name: 'constant', shape: [1, 2, 1, 2], data: [1, 0, 0, 1] },
+    ],
+  }),
+};
+
 const labelsYaml = (count: number) =>
   `labels: [${Array.from({ length: count }, (_, i) => String.fromCharCode(97 + i)).join(', ')}]\n`;
 const YAML = 'task: image-segmentation\nimage: {}\n';
@@ -74,6 +97,7 @@ beforeAll(async () => {
     for (const layout of ['NCHW', 'NHWC', 'NHW'] as const)
       await write(`${layout}-${i}`.toLowerCase(), constantScores(one, layout), labelsYaml(one.labels));
   const [first] = cases as [Case];
+  await store.write('cropped', CROPPED);
   await write('too-few-labels', constantScores(first, 'NCHW'), labelsYaml(2));
   await write('class-without-label', constantScores(first, 'NHW'), labelsYaml(2));
   app = await startTestApp({ modelStore: store.folder });
@@ -124,6 +148,12 @@ test('classes that the graph returns are those of the nearest cell', async () =>
     return 'abc'[ofCell.indexOf(Math.max(...ofCell))];
   });
   expect(lettersOf(output)).toBe(strongest.join(''));
+});
+
+test('scores of a repository are stretched to the whole image, as by transformers, also if the image was cropped', async () => {
+  const output = await segment('cropped', [4, 8]);
+
+  expect(lettersOf(output)).toBe('aaaabbbb'.repeat(4));
 });
 
 test.each([

@@ -75,7 +75,12 @@ const OPSET = 13;
 /** The bytes of a model file. */
 export function encodeModel(
   graph: GraphSpec,
-  { opset = OPSET, irVersion = IR_VERSION, producer = 'modelgraph-test' } = {},
+  {
+    opset = OPSET,
+    irVersion = IR_VERSION,
+    producer = 'modelgraph-test',
+    metadata = {} as Readonly<Record<string, string>>,
+  } = {},
 ): Buffer {
   return Buffer.from(
     bytes((w) => {
@@ -86,6 +91,14 @@ export function encodeModel(
         8,
         bytes((o) => o.writeVarintField(2, opset)),
       );
+      for (const [key, value] of Object.entries(metadata))
+        w.writeBytesField(
+          14,
+          bytes((entry) => {
+            entry.writeStringField(1, key);
+            entry.writeStringField(2, value);
+          }),
+        );
     }),
   );
 }

@@ -94,6 +94,19 @@ describe('decoding equals Pillow bit for bit', () => {
     expect(difference(data, levelsAt(at, 3 * width * height))).toBe(0);
   });
 
+  test.each([
+    [{ isGreyFirst: true }, 1],
+    [{}, 0],
+  ] as const)('colors become gray before or after the image is resized: %j', async (order, level) => {
+    const pixels = Buffer.from([0, 0, 0, 1, 0, 2]);
+    const png = await sharp(pixels, { raw: { width: 2, height: 1, channels: 3 } })
+      .png()
+      .toBuffer();
+    const resize = { kind: 'exact', width: 1, height: 1 } as const;
+
+    expect([...(await preprocess(png, { color: 'grey', resize, ...order })).data]).toEqual([level]);
+  });
+
   test.each(goldens.grey)('$picture in grayscale', async ({ picture, at }) => {
     const { data, width, height } = await preprocess(stored(picture), { color: 'grey' });
 

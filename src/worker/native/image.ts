@@ -42,7 +42,8 @@ export async function imageToFloats(bytes: Uint8Array, spec: ImageSpec, maxPixel
   const { image, isCmyk, source } = await openImage(bytes, maxPixels);
   const content = resizedSize(source, spec.resize);
   checkSizes(source, content, maxPixels);
-  const pixels = resized(await decodePixels(image, isCmyk), content, spec);
+  const decoded = await decodePixels(image, isCmyk);
+  const pixels = resized(spec.isGreyFirst ? inGray(decoded) : decoded, content, spec);
   const frame = tensorFrameOf(content, spec);
   return {
     data: toFloats(pixels, frame, spec),
@@ -222,6 +223,14 @@ function copyChannel(
       target += to.step;
     }
   }
+}
+
+/** The same image without colors: all channels are equal, and remain so when it is resized. */
+function inGray(pixels: Pixels): Pixels {
+  const { width, height } = pixels;
+  const data = new Uint8Array(width * height * 3);
+  for (const [i, luma] of toGrayscale(pixels).entries()) data.fill(luma, 3 * i, 3 * i + 3);
+  return { data, width, height };
 }
 
 /** ITU-R BT.601 luma in integer arithmetic, like Pillow's `convert('L')`. */

@@ -18,6 +18,9 @@ export interface SessionOptions {
   readonly dataFolder: string;
 }
 
+/** Pad_Fusion replaces the zeros before a MaxPool by the least number, so that negative values win over the padding. */
+const WRONG_OPTIMIZERS = 'Pad_Fusion';
+
 export class Session {
   readonly #session: InferenceSession;
   readonly inputs: readonly TensorSpec[];
@@ -39,7 +42,10 @@ export class Session {
       interOpNumThreads: 1,
       // Fatal only: ONNX Runtime throws its errors as exceptions too, so they need no log on stderr.
       logSeverityLevel: 4,
-      extra: { session: { model_external_initializers_file_folder_path: dataFolder } },
+      extra: {
+        session: { model_external_initializers_file_folder_path: dataFolder },
+        optimization: { disable_specified_optimizers: WRONG_OPTIMIZERS },
+      },
     });
     const opened = new Session(session);
     if (opened.inputs.length < session.inputMetadata.length) {

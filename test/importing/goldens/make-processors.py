@@ -43,7 +43,7 @@ FILES = {
     "PoolFormer": [{"size": SHORT, "crop_size": 20}, {"size": EDGE, "crop_size": 20, "crop_pct": 0.5}, {"size": 24, "crop_size": 24, "crop_pct": None}],
     "Pvt": [{"size": 24}],
     "RTDetr": [{"size": EDGE}, {"size": EDGE, "do_normalize": True}],
-    "Segformer": [{"size": 24}, {"size": {"height": 20, "width": 30}, "do_pad": True, "pad_size": {"height": 40, "width": 40}}],
+    "Segformer": [{"size": 24}, {"size": 24, "do_center_crop": True, "crop_size": 20}, {"size": {"height": 20, "width": 30}, "do_pad": True, "pad_size": {"height": 40, "width": 40}}],
     "Siglip": [{"size": EDGE}, {"size": 24, "do_center_crop": True, "crop_size": 24}],
     "ViT": [{"size": EDGE, "do_normalize": None, "do_rescale": None}, {"size": EDGE, "do_resize": None}, {"size": 24}, {"size": EDGE, "do_rescale": False}, {"size": {"shortest_edge": 20, "longest_edge": 30}, "do_pad": True, "pad_size": {"height": 30, "width": 32}}, {}],
     "Yolos": [{"size": {"shortest_edge": 32, "longest_edge": 90}}],
