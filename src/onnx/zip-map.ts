@@ -1,11 +1,13 @@
 /**
  * Removes the ZipMap operator from a graph. Exporters for scikit-learn append it by default: it turns the tensor of
- * scores into a list of maps, which ONNX Runtime for Node cannot return.
+ * scores into a list of maps, which ONNX Runtime for Node cannot return. If they were told to return one output for each
+ * class instead, the tensor becomes an output beside these.
  *
  * The stored file is never changed. The operator is removed from the bytes each time the model is loaded.
  */
 import { encodeField, encodeNumber, fieldsOf, fieldText, numbersOf, stringField } from './protobuf.js';
 import { tensorInfo } from './sequences.js';
+import { scoreColumns } from './zip-map-columns.js';
 
 export interface ZipMap {
   /** Class labels in the order of the scores. */
@@ -15,8 +17,8 @@ export interface ZipMap {
 }
 
 interface ZipMapNode extends ZipMap {
-  /** Name of the graph output with the maps, which is removed. */
-  readonly maps: string;
+  /** Name of the graph output with the maps, which is removed; null if there are columns, which earlier specs may read. */
+  readonly maps: string | null;
 }
 
 const GRAPH = 7;
@@ -39,12 +41,14 @@ export function withoutZipMap(model: Uint8Array): { bytes: Uint8Array; zipMap: Z
   return { bytes: Buffer.concat(parts), zipMap: { labels: node.labels, output: node.output } };
 }
 
+/** The ZipMap, or the columns in its place. */
 function findZipMap(graph: Uint8Array): ZipMapNode | null {
   for (const { number, bytes } of fieldsOf(graph)) {
     const node = number === NODE ? readZipMap(bytes) : null;
     if (node) return node;
   }
-  return null;
+  const found = scoreColumns(graph);
+  return found && { ...found, maps: null };
 }
 
 function readZipMap(bytes: Uint8Array): ZipMapNode | null {

@@ -31,7 +31,7 @@ export interface Case extends Expected {
 }
 
 /** The cases of a folder `<kind>/<case>/`. */
-export function casesIn(folder: string, family: string): Case[] {
+export function casesIn(folder: string): Case[] {
   return readdirSync(folder)
     .toSorted()
     .flatMap((group) =>
@@ -40,14 +40,14 @@ export function casesIn(folder: string, family: string): Case[] {
         .map((name) => ({
           ...JSON.parse(readFileSync(path.join(folder, group, name, 'expected.json'), 'utf8')),
           group,
-          model: `${family}-${group}-${name}`.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-'),
+          model: `${group}-${name}`.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-'),
           folder: path.join(folder, group, name, 'model'),
         })),
     );
 }
 
 /** Goldens of the framework show what is wrong with a graph that answers differently. */
-export const WITH_GOLDENS = '-with-goldens';
+export const WITH_GOLDENS = '-golden';
 
 /** Copies the models into the store; those with `rawDiffers` twice, the second time with golden cases. */
 export function writeStore(store: string, cases: readonly Case[]): void {

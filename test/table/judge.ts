@@ -28,12 +28,12 @@ const VERSION = `query ($ref: VersionRef!) { version(ref: $ref) { state stateRea
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { ${OUTPUT} } problem { code message ... on InvalidInput { problems { path message expected } } } } } ${SPAN}`;
 
 export async function judge(url: string, one: Case): Promise<Judgment> {
-  const { state, stateReason: reason, signature, serving } = await versionOf(url, one.model);
-  const judged = { case: one, reason, ties: 0, largest: 0 };
+  const { state, stateReason, signature, serving } = await versionOf(url, one.model);
+  const judged = { case: one, reason: stateReason, ties: 0, largest: 0 };
   if (state !== 'READY') {
     const isExpected =
-      one.kind === 'refuse' ? [one.words ?? []].flat().every((words) => reason.includes(words)) : one.rawDiffers;
-    return { ...judged, ending: NAMED.test(reason) ? 'refused' : 'unnamed', isExpected };
+      one.kind === 'refuse' ? [one.words ?? []].flat().every((words) => stateReason.includes(words)) : one.rawDiffers;
+    return { ...judged, ending: NAMED.test(stateReason) ? 'refused' : 'unnamed', isExpected };
   }
   const { problem, ties, largest } = await compareAll(url, one);
   if (one.kind === 'refuse') return { ...judged, ending: 'wrong', isExpected: false, reason: 'READY, not refused' };
@@ -43,7 +43,8 @@ export async function judge(url: string, one: Case): Promise<Judgment> {
   if (wrong === null) return { ...judged, ending: 'right', isExpected: true, ties, largest };
   const goldens = one.rawDiffers ? await versionOf(url, one.model + WITH_GOLDENS) : null;
   const isCaught = goldens?.state === 'FAILED' && /golden\.json: case \d+ differs/.test(goldens.stateReason);
-  return { ...judged, ending: isCaught ? 'converter' : 'wrong', isExpected: isCaught, reason: wrong, ties, largest };
+  const reason = isCaught || !goldens ? wrong : `${wrong}; with golden cases ${goldens.state} ${goldens.stateReason}`;
+  return { ...judged, ending: isCaught ? 'converter' : 'wrong', isExpected: isCaught, reason, ties, largest };
 }
 
 async function versionOf(url: string, model: string): Promise<Data> {

@@ -20,7 +20,7 @@ if (unknown.length > 0) throw new Error(`there is no family ${unknown.join(', ')
 
 const judgments: Judgment[] = [];
 for (const family of chosen.length > 0 ? chosen : families()) {
-  const cases = casesIn(await buildCases(family), family);
+  const cases = casesIn(await buildCases(family));
   judgments.push(...(await judged(cases)));
 }
 const isRight = printTable(judgments);

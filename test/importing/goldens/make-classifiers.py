@@ -66,6 +66,10 @@ def write(name, estimator, y, zipmap=False, extra="", names=None):
 
 shutil.rmtree(HERE, ignore_errors=True)
 write("logistic", LogisticRegression(), THREE, zipmap=True)
+write("logistic-columns", LogisticRegression(), THREE, zipmap="columns")
+SPACED = np.char.add("so ", THREE)
+write("bayes-columns-spaced", GaussianNB(), SPACED, zipmap="columns")
+write("svc-columns", SVC(), GRADES, zipmap="columns")
 write("logistic-grades", LogisticRegression(), GRADES)
 write("logistic-renamed", LogisticRegression(), GRADES, extra="labels: [poor, fair, good]\n", names=["poor", "fair", "good"])
 write("ridge", RidgeClassifier(), TWO)
