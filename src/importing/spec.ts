@@ -41,7 +41,11 @@ export function specOf(sources: SpecSources): VersionSpec {
     example: {},
     maxBatch: fixed ? 1 : yaml.maxBatch,
     // Shapes of outputs may be declared wrongly: the test of batches shows whether they have one row per input row.
-    maxBatchReason: fixed ? reasonOfFixedBatch(fixed, isOneImage) : 'not tested yet',
+    maxBatchReason: fixed
+      ? reasonOfFixedBatch(fixed, isOneImage)
+      : yaml.maxBatch === 1
+        ? 'model.yaml sets maxBatch to 1'
+        : 'not tested yet',
     maxRunMs: yaml.maxRunMs,
     operationsPerValue: facts.operationsPerValue,
   } satisfies SpecBase;
