@@ -80,7 +80,7 @@ type Done = (error: Error | null, value?: unknown) => void;
 const CHECKS_PER_LIMIT = 30;
 
 export class BodyReader {
-  readonly #limits: BodyLimits;
+  readonly limits: BodyLimits;
   readonly #inFlight: BytesInFlight;
   readonly #refused: RefusedBytes;
   readonly discarding: Discarding;
@@ -90,7 +90,7 @@ export class BodyReader {
   #timer: NodeJS.Timeout | null = null;
 
   constructor(limits: BodyLimits, callerOf: (socket: Socket) => string) {
-    this.#limits = limits;
+    this.limits = limits;
     this.#inFlight = new BytesInFlight(limits.inFlight);
     this.#refused = new RefusedBytes(limits.refused);
     this.discarding = new Discarding(this.#refused, callerOf);
@@ -104,7 +104,7 @@ export class BodyReader {
     const declaredBytes = length === undefined ? null : Number(length);
     if (declaredBytes !== null && declaredBytes > LIMITS.maxBodyBytes) return tooLarge(declaredBytes);
     const { caller } = connection;
-    const waitMs = this.#isLarge(declaredBytes) ? this.#refused.waitMs(caller, performance.now()) : 0;
+    const waitMs = this.isLarge(declaredBytes) ? this.#refused.waitMs(caller, performance.now()) : 0;
     if (waitMs > 0) return tooManyRefused(waitMs);
     if (!this.#inFlight.fits(caller, declaredBytes ?? 0)) return tooMuchInFlight();
     const body: Body = { caller, declaredBytes, heldBytes: 0, parsedBytes: 0, isClosed: false };
@@ -116,9 +116,9 @@ export class BodyReader {
     return null;
   }
 
-  /** To be called when a request was answered with this status. Large bodies that were parsed in vain count as refused. */
+  /** To be called when a request was answered with this status. Large bodies that were parsed, then answered with 400 to 499, count as refused. */
   answered({ incoming: body }: FastifyRequest, status: number): void {
-    if (!body || status < 400 || status >= 500 || !this.#isLarge(body.parsedBytes)) return;
+    if (!body || status < 400 || status >= 500 || !this.isLarge(body.parsedBytes)) return;
     this.#refused.add(body.caller, body.parsedBytes, performance.now());
   }
 
@@ -163,12 +163,13 @@ export class BodyReader {
     body.heldBytes = 0;
   }
 
-  #isLarge(bytes: number | null): boolean {
-    return bytes === null || bytes > this.#limits.inFlight.largeBytes;
+  /** @param bytes as they are counted in flight; null if unknown */
+  isLarge(bytes: number | null): boolean {
+    return bytes === null || bytes > this.limits.inFlight.largeBytes;
   }
 
   #watch(): void {
-    const { arrival: limits } = this.#limits;
+    const { arrival: limits } = this.limits;
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
       const now = performance.now();

@@ -133,20 +133,21 @@ export async function createServer(parts: ServerParts): Promise<Server> {
     ],
   });
   await apollo.start();
-  const http = await createHttp(parts);
-  registerGraphql(http, { apollo, documents, ...parts });
+  const bodies = new BodyReader(parts.bodyLimits ?? BODY_LIMITS, callerOf);
+  const http = await createHttp(parts, bodies);
+  registerGraphql(http, { apollo, documents, bodies, ...parts });
   registerHealth(http, parts);
   return { http, stop: () => apollo.stop() };
 }
 
-async function createHttp(parts: ServerParts): Promise<FastifyInstance> {
-  const { config, log, bodyLimits = BODY_LIMITS } = parts;
+async function createHttp(parts: ServerParts, bodies: BodyReader): Promise<FastifyInstance> {
+  const { config, log } = parts;
   const http = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     // The onResponse hook below logs one line per request.
     logController: new LogController({ disableRequestLogging: true }),
     // Also ends a slow body that no route reads. `BodyReader` ends the others.
-    requestTimeout: bodyLimits.arrival.totalMs,
+    requestTimeout: bodies.limits.arrival.totalMs,
     http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: CHECK_INTERVAL_MS },
     return503OnClosing: false,
     genReqId: requestIds(),
@@ -156,7 +157,7 @@ async function createHttp(parts: ServerParts): Promise<FastifyInstance> {
     clientErrorHandler: refuseConnection,
   });
   const connections = new Connections(http.server, parts.maxConnections ?? (await maxConnections()), callerOf);
-  readBodies(http, bodyLimits, connections);
+  readBodies(http, bodies, connections);
   identify(http);
   budgetAnswers(http, config);
   // Before the CORS plugin, which answers preflight requests.
@@ -233,8 +234,7 @@ function callerOf(socket: Socket): string {
 }
 
 /** Also refuses requests, and bodies that are still arriving, once the server stops. */
-function readBodies(http: FastifyInstance, limits: BodyLimits, connections: Connections): void {
-  const bodies = new BodyReader(limits, callerOf);
+function readBodies(http: FastifyInstance, bodies: BodyReader, connections: Connections): void {
   // Other types are refused unread. JSON.parse makes `__proto__` an own property, and the check of a row refuses it.
   http.removeAllContentTypeParsers();
   http.addContentTypeParser('application/json', (request, payload, done) => bodies.read(request, payload, done));
@@ -283,9 +283,10 @@ function registerGraphql(
   {
     apollo,
     documents,
+    bodies,
     config,
     databases,
-  }: ServerParts & { apollo: ApolloServer<RequestContext>; documents: KnownDocuments },
+  }: ServerParts & { apollo: ApolloServer<RequestContext>; documents: KnownDocuments; bodies: BodyReader },
 ): void {
   const page = explorerPage(config.explorer);
   const answer = fastifyApolloHandler(apollo, {
@@ -299,7 +300,7 @@ function registerGraphql(
     preHandler: (request, reply, done) => {
       if (page && isBrowser(request)) reply.headers(page.headers).send(page.html);
       else {
-        const errors = errorsOfDocument(request, documents);
+        const errors = errorsOfDocument(request, documents, bodies);
         if (errors.length > 0) sendRefusal(reply, 400, ...errors);
         else readingFor.run(request.principal.callerId, done);
       }
@@ -315,7 +316,11 @@ function isBrowser({ method, headers, query }: FastifyRequest): boolean {
 }
 
 /** A request without a document, or with several, is left to Apollo Server, which refuses it. */
-function errorsOfDocument(request: FastifyRequest, documents: KnownDocuments): readonly GraphQLFormattedError[] {
+function errorsOfDocument(
+  request: FastifyRequest,
+  documents: KnownDocuments,
+  bodies: BodyReader,
+): readonly GraphQLFormattedError[] {
   if (Array.isArray(request.body)) {
     const message = 'Lists of operations are not supported. Send one operation per request.';
     return [refusal('BATCHING_NOT_SUPPORTED', message)];
@@ -324,7 +329,7 @@ function errorsOfDocument(request: FastifyRequest, documents: KnownDocuments): r
   if (typeof text !== 'string' || text === '') return [];
   const errors = documents.errorsOf(text);
   const { incoming, body } = request;
-  if (errors.length > 0 || !incoming || incoming.parsedBytes <= BODY_LIMITS.inFlight.largeBytes) return errors;
+  if (errors.length > 0 || !incoming || !bodies.isLarge(incoming.parsedBytes)) return errors;
   const unused = refusalOfUnused(body as object, documents.variablesOf(text));
   return unused ? [unused] : [];
 }

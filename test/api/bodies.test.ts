@@ -318,6 +318,15 @@ test('a body counts the bytes that have arrived, not those that it declares', as
   expect([ofOther.status, (await answerOn(ofSame)).status]).toEqual([200, 200]);
 });
 
+test('a body that its server counts as large may have few bytes that the operation does not use', async () => {
+  const server = await start({ inFlight: SMALL_BUDGET });
+  const body = JSON.stringify({ query: '{ __typename }', unused: 'x'.repeat(5_000) });
+
+  const { status } = await sendPart(server, FRAMED_BY_LENGTH(body.length), body);
+
+  expect(status).toBe(400);
+});
+
 test('small bodies of one caller hold at most as much as is left for the others', async () => {
   const server = await start({ inFlight: SMALL_BUDGET });
   const answers: Promise<{ status: number }>[] = [];
