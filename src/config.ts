@@ -143,10 +143,6 @@ export const SETTINGS = {
 
 export type Config = { readonly [K in keyof typeof SETTINGS]: (typeof SETTINGS)[K]['fallback'] };
 
-export const DEFAULTS = Object.freeze(
-  Object.fromEntries(Object.entries(SETTINGS).map(([key, { fallback }]) => [key, fallback])),
-) as Config;
-
 /** @throws StartupError that lists every invalid variable */
 export function loadConfig(env: NodeJS.ProcessEnv): Config {
   const problems: string[] = [];

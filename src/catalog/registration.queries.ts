@@ -10,7 +10,7 @@ import { newId } from '../storage/ids.js';
 import type { DatasetTable, ModelTable, VersionTable } from '../storage/migrations/catalog.table.js';
 import { indexForSearch } from '../storage/search.js';
 
-export type Trx = Transaction<CatalogTables>;
+type Trx = Transaction<CatalogTables>;
 
 const NO_DEFAULT = { default_version_id: null, default_framework: null, default_bytes: null };
 

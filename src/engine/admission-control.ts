@@ -15,7 +15,7 @@ const REASONS = {
   overloaded: 'this input would wait too long to be answered in time',
 } as const;
 
-export interface NewInput {
+interface NewInput {
   readonly item: Item;
   readonly bytes: number;
   /** Predicted computing time. */

@@ -28,7 +28,7 @@ export const MAX_AGE_MS = 10_000;
 const MIN_RETRY_MS = 100;
 const MAX_RETRY_MS = 60_000;
 
-export interface QueueUse {
+interface QueueUse {
   readonly rows: number;
   readonly bytes: number;
 }

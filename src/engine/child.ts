@@ -45,7 +45,7 @@ export interface Child {
 
 export type StartChild = (purpose: Purpose, events: ChildEvents) => Child;
 
-export interface LaunchOptions {
+interface LaunchOptions {
   /** The compiled entry file of the worker. */
   readonly file: string;
   readonly emptyFolder: string;
@@ -58,7 +58,7 @@ export interface LaunchOptions {
 }
 
 /** Paths of the tools that confine a child; null for a tool that is missing or not permitted. */
-export interface Confinement {
+interface Confinement {
   readonly setpriv: string | null;
   readonly prlimit: string | null;
   readonly unshare: string | null;

@@ -19,7 +19,7 @@ const HEADER_BYTES = 8;
 /** 1 GiB, more than any batch of answers. A longer length means that the stream is corrupt. */
 export const MAX_FRAME_BYTES = 2 ** 30;
 
-export interface FrameEvents {
+interface FrameEvents {
   /** The message may be any value: only its bytes have been checked. */
   onMessage(message: unknown): void;
   /** Called once, when the stream does not hold a valid frame. Nothing after it is read. */

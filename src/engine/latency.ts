@@ -77,7 +77,7 @@ export class DurationsByWork {
   }
 }
 
-export interface BatchMeasurement {
+interface BatchMeasurement {
   /** Estimated before the batch was sent. */
   readonly estimated: Work;
   /** What the graph read: differs from the estimate for texts. */

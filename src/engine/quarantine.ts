@@ -20,7 +20,7 @@ import { itemDigest, PoisonInputs } from './poison-inputs.js';
 import { type CallerConnection, type Entry, isObsolete, NO_LIMITS } from './queue.js';
 
 /** An entry that waits to run alone. */
-export interface QuarantineEntry {
+interface QuarantineEntry {
   readonly version: EngineVersion;
   readonly entry: Entry;
 }

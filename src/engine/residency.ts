@@ -92,7 +92,7 @@ export function planEviction(worker: WorkerMemory, size: SizeOfVersion): Residen
   });
 }
 
-export interface LoadPlan<W extends WorkerMemory> {
+interface LoadPlan<W extends WorkerMemory> {
   readonly worker: W;
   readonly evicted: readonly Resident[];
 }

@@ -28,7 +28,7 @@ import type { LoadResult, WorkerProcess } from './worker-process.js';
 
 type Requested = PromiseWithResolvers<void> & { readonly version: EngineVersion };
 
-export interface ResidentVersionsEvents {
+interface ResidentVersionsEvents {
   /** A version was loaded or evicted, or a load has failed: waiting inputs may have a worker now. */
   readonly onChange: () => void;
   readonly onLoadFailed: (version: EngineVersion, error: Error) => void;

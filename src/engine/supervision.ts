@@ -111,7 +111,7 @@ export function restartDelayMs(failedStartsInARow: number): number {
 export const MAX_WORKER_AGE_MS = 24 * 3_600_000;
 const RECYCLE_MEMORY_RATIO = 0.8;
 
-export interface WorkerUse {
+interface WorkerUse {
   readonly ageMs: number;
   /** Data memory, which is what the kernel limits; null where it cannot be read. */
   readonly dataBytes: number | null;

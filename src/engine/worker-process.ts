@@ -32,7 +32,7 @@ export interface OutstandingBatch {
 
 export type LoadResult = Pick<Extract<FromWorker, { kind: 'loaded' }>, 'loadMs' | 'residentBytes'>;
 
-export interface WorkerEvents {
+interface WorkerEvents {
   /** Only messages that are valid in the worker's state. */
   onMessage(worker: WorkerProcess, message: FromWorker): void;
   onExit(worker: WorkerProcess, cause: ExitCause, how: string): void;

@@ -61,7 +61,7 @@ const goldenSchema = z.object({
     .min(1, 'at least one case is required'),
 });
 
-export interface GoldenCase {
+interface GoldenCase {
   readonly input: ModelInput;
   readonly expect: Expectation;
 }

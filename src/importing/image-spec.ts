@@ -13,7 +13,7 @@ import type { Preprocessor } from './preprocessor-file.js';
 type ImageYaml = NonNullable<ModelYaml['image']>;
 type Layout = ImageSpec['layout'];
 
-export interface ImageSources {
+interface ImageSources {
   readonly yaml: Pick<ModelYaml, 'image'> & { readonly task: string };
   /** The keys of `image` that model.yaml sets. */
   readonly imageKeys: readonly string[];

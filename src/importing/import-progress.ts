@@ -2,7 +2,7 @@
 
 export type ImportStage = 'WAITING' | 'IMPORTING' | 'FINISHED';
 
-export interface FolderImport {
+interface FolderImport {
   /** Name in the model store. */
   readonly folder: string;
   readonly stage: ImportStage;

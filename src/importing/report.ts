@@ -6,7 +6,7 @@ import { type Signature, signatureOf, type Variant, type Version } from '../cata
 import type { CatalogDatabase } from '../storage/database.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 
-export interface VersionReport {
+interface VersionReport {
   readonly number: number;
   readonly state: Version['state'];
   readonly reason: string | null;

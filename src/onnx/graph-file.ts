@@ -9,7 +9,7 @@ import { operationsPerValue } from './graph-operations.js';
 import { type OutputOrigin, outputOriginsOf } from './output-origins.js';
 import { fieldsOf, fieldText, numbersOf } from './protobuf.js';
 
-export interface FileFacts {
+interface FileFacts {
   readonly producer: string | null;
   readonly opset: number | null;
   readonly parameterCount: number;

@@ -2,7 +2,7 @@
 import { type TensorSequence, withoutSequences } from './sequences.js';
 import { withoutZipMap, type ZipMap } from './zip-map.js';
 
-export interface RunnableGraph {
+interface RunnableGraph {
   readonly bytes: Uint8Array;
   readonly zipMap: ZipMap | null;
   readonly sequences: readonly TensorSequence[];

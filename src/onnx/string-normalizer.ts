@@ -4,7 +4,7 @@
  *
  * The stored file is never changed. The locales are replaced in the bytes each time the model is loaded.
  */
-import { encodeField, encodeNumber, fieldsOf, fieldText, type ProtobufField } from './protobuf.js';
+import { encodeField, encodeNumber, fieldsOf, fieldText, type ProtobufField, stringField } from './protobuf.js';
 
 /** What ONNX Runtime uses on Linux if a node names no locale, and what exporters for scikit-learn write by default. */
 const DEFAULT_LOCALE = 'en_US.UTF-8';
@@ -59,7 +59,7 @@ function localeOf(node: Uint8Array): string | null {
   const found = { op: '', locale: DEFAULT_LOCALE };
   for (const field of fieldsOf(node)) {
     if (field.number === 4) found.op = fieldText(field);
-    else if (isLocale(field)) found.locale = fieldTextAt(field.bytes, ATTRIBUTE_STRING);
+    else if (isLocale(field)) found.locale = stringField(field.bytes, ATTRIBUTE_STRING);
   }
   return found.op === 'StringNormalizer' ? found.locale : null;
 }
@@ -75,12 +75,7 @@ function withLocale(node: Uint8Array, locale: string): Uint8Array {
 }
 
 function isLocale({ number, bytes }: ProtobufField): boolean {
-  return number === ATTRIBUTE && fieldTextAt(bytes, ATTRIBUTE_NAME) === 'locale';
-}
-
-function fieldTextAt(message: Uint8Array, number: number): string {
-  const [field] = fieldsNumbered(message, number);
-  return field ? fieldText(field) : '';
+  return number === ATTRIBUTE && stringField(bytes, ATTRIBUTE_NAME) === 'locale';
 }
 
 function fieldsNumbered(message: Uint8Array, number: number): ProtobufField[] {

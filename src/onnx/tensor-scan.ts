@@ -5,7 +5,7 @@
 import { DATA_LOCATION, EXTERNAL, EXTERNAL_DATA, type ExternalData, externalDataOf } from './external-data.js';
 import { countNumbers, fieldsOf, fieldText, numbersOf, type ProtobufField } from './protobuf.js';
 
-export interface ScannedTensor {
+interface ScannedTensor {
   readonly name: string;
   /** The value of an int64 scalar, infinity if it is in a data file; null for every other tensor. */
   readonly value: number | null;

@@ -9,7 +9,7 @@ import { findLatency, saveLatency } from './latency.queries.js';
 import { variantOf, versionIdOf } from './serving.js';
 
 /** What a curve depends on besides the version, which never changes. */
-export interface Environment {
+interface Environment {
   readonly machine: string;
   readonly provider: string;
   readonly runtime: string;

@@ -11,7 +11,7 @@ import { firstWordsOf, stem, textOfMarkdown, wordsOf } from './words.js';
 /** A search looks at this many matches at most, and ranks them. */
 export const MAX_HITS = 10_000;
 
-export interface SearchableModel {
+interface SearchableModel {
   readonly id: string;
   readonly name: string;
   readonly title: string;

@@ -2,11 +2,11 @@
  * The input `bytes`: a file as base64 or as a `data:` URL, for models that read the bytes of files. A model reads the
  * beginning and the end of a file, as its spec says, so that only these are sent to a worker.
  */
-import type { TensorData } from './datatypes.js';
+import { arrayOf, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import { splitDataUrl } from './image.js';
 import type { Problems } from './problems.js';
-import { arrayOf, onlyInput } from './row.js';
+import { onlyInput } from './row.js';
 import type { AnySpec, BytesSpec, Example, SpecBase } from './spec.js';
 import { decodeBase64 } from './tensors.js';
 

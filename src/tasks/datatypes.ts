@@ -54,6 +54,15 @@ export const DATATYPES: Readonly<Record<string, Datatype>> = {
   BOOL: { ort: 'bool', array: Uint8Array, bytes: 1, range: [0n, 1n] },
 };
 
+/** The values as an array of that datatype. Integers of 64 bits may be strings of digits. */
+export function arrayOf({ datatype }: Pick<TensorData, 'datatype'>, values: readonly (number | string)[]): TensorArray {
+  if (datatype === 'BYTES') return values.map(String);
+  const array = new (DATATYPES[datatype]?.array ?? Float32Array)(values.length);
+  const isBig = array instanceof BigInt64Array || array instanceof BigUint64Array;
+  for (const [i, value] of values.entries()) array[i] = isBig ? BigInt(value) : Number(value);
+  return array;
+}
+
 function signedRange(bits: bigint): [bigint, bigint] {
   return [-(2n ** (bits - 1n)), 2n ** (bits - 1n) - 1n];
 }

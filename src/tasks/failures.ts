@@ -10,7 +10,7 @@ export type ItemFailure =
   | ({ readonly kind: 'input' } & UnreadableItemProblem)
   | { readonly kind: 'inference' | 'memory'; readonly message: string };
 
-export interface UnreadableItemProblem {
+interface UnreadableItemProblem {
   readonly code: InputProblemCode;
   readonly path: readonly string[];
   readonly message: string;

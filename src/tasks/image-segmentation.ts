@@ -9,7 +9,7 @@ import { type ClassMap, maskSizeOf, masksOf, nearestClasses, OUTSIDE, strongestC
 import { architectureOf, type TaskSources } from './sources.js';
 import { shapeText } from './tensors.js';
 
-export interface SegmentationHead {
+interface SegmentationHead {
   readonly kind: 'segmentation';
   readonly output: string;
   /** [N, labels, height, width] or [N, height, width, labels]: a score per label. [N, height, width]: the index of the label. */

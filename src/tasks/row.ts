@@ -1,6 +1,6 @@
 /** The input `row`: a JSON object whose keys are column names. Checks its values and puts them in the graph's order. */
 
-import { DATATYPES, type TensorArray, type TensorData } from './datatypes.js';
+import { arrayOf, DATATYPES, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import { isDigits, isWide, type NumberRefusal, numberMessage, readNumber } from './numbers.js';
 import type { Problems } from './problems.js';
@@ -40,7 +40,7 @@ function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problem
 }
 
 /** A column, and the datatype of the graph input it feeds. */
-export interface ColumnInput {
+interface ColumnInput {
   readonly column: ColumnSpec;
   readonly datatype: string;
 }
@@ -149,14 +149,6 @@ export function preprocessRow(item: RowItem, spec: AnySpec): TensorData[] {
     const shape = input.shape.length === 1 ? [1] : [1, values.length];
     return { name: input.name, datatype: input.datatype, shape, data: arrayOf(input, values) };
   });
-}
-
-export function arrayOf({ datatype }: TensorSpec, values: readonly (number | string)[]): TensorArray {
-  if (datatype === 'BYTES') return values.map(String);
-  const array = new (DATATYPES[datatype]?.array ?? Float32Array)(values.length);
-  const isWide = array instanceof BigInt64Array || array instanceof BigUint64Array;
-  for (const [i, value] of values.entries()) array[i] = isWide ? BigInt(value) : Number(value);
-  return array;
 }
 
 /** The first input of the graph; for tasks whose graph has only one. */

@@ -108,7 +108,7 @@ export function applyActivation(raw: Floats | readonly number[], activation: Act
   return activation === 'sigmoid' ? Array.from(raw, sigmoid) : softmax(raw);
 }
 
-function sigmoid(x: number): number {
+export function sigmoid(x: number): number {
   return 1 / (1 + Math.exp(-x));
 }
 

@@ -1,8 +1,8 @@
 /** The input `series`: a time series, with a list of values for each step. */
-import { DATATYPES, type TensorData } from './datatypes.js';
+import { arrayOf, DATATYPES, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import type { Problems } from './problems.js';
-import { arrayOf, checkValue, onlyInput } from './row.js';
+import { checkValue, onlyInput } from './row.js';
 import type { AnySpec, Example, TensorSpec } from './spec.js';
 
 export interface SeriesItem extends AnyItem {

@@ -4,7 +4,7 @@
  * Their graphs often read the tokens of all texts of a run in one row, `input_ids`, and in `offsets` where each text
  * begins, like `EmbeddingBag` of PyTorch. Texts get no special tokens.
  */
-import type { TensorArray, TensorData } from './datatypes.js';
+import { arrayOf, type TensorData } from './datatypes.js';
 import { type Encoded, encodeBeginning, type Tokenizer } from './sequences.js';
 import type { AnySpec, TensorSpec, TextSpec } from './spec.js';
 
@@ -24,17 +24,13 @@ export function bagOf({ inputs }: Pick<AnySpec, 'inputs'>, ids: readonly number[
     if (!input) return [];
     const isTokens = name === 'input_ids';
     const values = isTokens ? ids : [0];
-    const data = integers(input, values);
+    const data = arrayOf(input, values);
     return [{ name, datatype: input.datatype, shape: [values.length], data, ragged: isTokens ? 'values' : 'starts' }];
   });
 }
 
-function integers({ datatype }: TensorSpec, values: readonly number[]): TensorArray {
-  return datatype === 'INT64' ? BigInt64Array.from(values, BigInt) : Int32Array.from(values);
-}
-
 /** What the embedding of a text is computed from. */
-export interface StaticText {
+interface StaticText {
   readonly encoded: Encoded;
   readonly isTruncated: boolean;
 }

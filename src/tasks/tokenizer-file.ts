@@ -40,7 +40,7 @@ const PARTS = {
   },
 } as const;
 
-export interface CheckedTokenizer {
+interface CheckedTokenizer {
   /** The file without its settings for truncation and padding. */
   readonly file: JsonObject;
   readonly model: JsonObject;

@@ -14,6 +14,7 @@ import {
 } from './boxes.js';
 import { type Floats, floatOutput, outputNamed, type TensorData } from './datatypes.js';
 import { UnusableOutputError } from './failures.js';
+import { sigmoid } from './scores.js';
 import type { TaskSources } from './sources.js';
 import type { Activation, TensorSpec, YoloLayout } from './spec.js';
 import { shapeText } from './tensors.js';
@@ -132,8 +133,6 @@ function gridOf(shape: readonly number[], { layout, output }: YoloHead, labels: 
     `output "${output}" has shape [${shape.join(', ')}], but ${layout} with ${labels} labels needs ${width} numbers per box: correct labels or output.layout in model.yaml`,
   );
 }
-
-const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 
 function candidatesOf(numbers: Floats, { boxes, stride, step }: Grid, head: YoloHead, labels: number): Candidate[] {
   const lowest = Math.min(MIN_SCORE, head.threshold);

@@ -177,9 +177,9 @@ test('the server refuses to start if no worker can start, and names the setting 
   // In a process of its own: the workers write V8's report of their failed allocation to stderr.
   const script = `
     const load = () => Promise.all([import('./dist/app.js'), import('./dist/config.js'), import('pino')]);
-    load().then(async ([{ startApp }, { DEFAULTS }, { pino }]) => {
+    load().then(async ([{ startApp }, { loadConfig }, { pino }]) => {
       const [dataDir] = process.argv.slice(1);
-      const settings = { ...DEFAULTS, port: 0, dataDir, modelStore: '/nowhere', workers: 1, workerMemoryBytes: 5_000_000 };
+      const settings = { ...loadConfig({}), port: 0, dataDir, modelStore: '/nowhere', workers: 1, workerMemoryBytes: 5_000_000 };
       await startApp(settings, pino({ level: 'silent' })).catch(({ message }) => console.log(message));
       process.exit();
     });`;

@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { type Logger, pino } from 'pino';
 import { type App, startApp } from '#src/app.js';
-import { type Config, DEFAULTS } from '#src/config.js';
+import { type Config, loadConfig } from '#src/config.js';
 import { type Data, type GraphqlAnswer, post } from './graphql-client.js';
 import { DEADLINE_MS } from './until.js';
 
@@ -35,7 +35,7 @@ export async function startTestApp(
     await cp(process.env['MODELGRAPH_TEMPLATE'] as string, dataDir, { recursive: true });
   }
   const settings = {
-    ...DEFAULTS,
+    ...loadConfig({}),
     port: 0,
     workers: 1,
     executionProviders: ['cpu'] as const,

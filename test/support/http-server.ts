@@ -4,7 +4,7 @@ import { BODY_LIMITS, type BodyLimits } from '#src/api/body.js';
 import type { RequestDatabases } from '#src/api/context.js';
 import { createSchema } from '#src/api/schema.js';
 import { createServer } from '#src/api/server.js';
-import { type Config, DEFAULTS } from '#src/config.js';
+import { type Config, loadConfig } from '#src/config.js';
 
 export type HttpServer = Awaited<ReturnType<typeof createServer>>;
 
@@ -15,7 +15,7 @@ export function createHttpServer(
   maxConnections?: number,
 ): Promise<HttpServer> {
   return createServer({
-    config: { ...DEFAULTS, ...config },
+    config: { ...loadConfig({}), ...config },
     log: pino({ level: 'silent' }),
     schema: createSchema(),
     databases: {} as RequestDatabases,

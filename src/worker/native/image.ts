@@ -12,7 +12,7 @@ import type { PreprocessedImage } from '../../tasks/image.js';
 import type { ImageSpec, PadSpec } from '../../tasks/spec.js';
 import { lineSize, paddedSize } from '../../tasks/work.js';
 import { type Pixels, resample, type Size } from './resample.js';
-import { isOpencv, resampleLikeOpencv } from './resample-opencv.js';
+import { isOpencv, resampleLikeOpencv, roundHalfEven } from './resample-opencv.js';
 
 /** The image cannot be decoded, or exceeds the pixel limit; in that case the message contains "pixel limit". */
 export class UnreadableImageError extends Error {}
@@ -144,12 +144,6 @@ function inMultiples({ width, height }: Size, multiple: number): Size {
 
 function atLeastOne(width: number, height: number): Size {
   return { width: Math.max(1, Math.trunc(width)), height: Math.max(1, Math.trunc(height)) };
-}
-
-/** Rounds like Python's `round`: halves go to the even neighbor. */
-function roundHalfEven(value: number): number {
-  const rounded = Math.round(value);
-  return value % 1 === 0.5 && rounded % 2 === 1 ? rounded - 1 : rounded;
 }
 
 /** The area of the tensor, the position of the image in it, and what fills the rest. */

@@ -11,7 +11,7 @@ const CHANNELS = 3;
 /** Weights are fixed-point numbers with 11 fraction bits. */
 const ONE = 2048;
 
-export type OpencvFilter = Extract<ResampleName, `opencv-${string}`>;
+type OpencvFilter = Extract<ResampleName, `opencv-${string}`>;
 
 export function isOpencv(name: ResampleName): name is OpencvFilter {
   return name.startsWith('opencv-');
@@ -36,8 +36,8 @@ function isWhole(scale: number): boolean {
   return Math.abs(scale - Math.round(scale)) < Number.EPSILON;
 }
 
-/** Rounds to the nearest integer, halves to the even one. */
-function roundHalfEven(value: number): number {
+/** Rounds to the nearest integer, halves to the even one, as Python's `round` and OpenCV's `cvRound`. */
+export function roundHalfEven(value: number): number {
   const rounded = Math.round(value);
   return value % 1 === 0.5 && rounded % 2 === 1 ? rounded - 1 : rounded;
 }

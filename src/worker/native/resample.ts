@@ -28,7 +28,7 @@ const RESAMPLING_FILTERS = {
   bicubic: { support: 2, weightAt: bicubic },
   lanczos: { support: 3, weightAt: (x: number) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
 } as const;
-export type PillowFilter = Extract<ResampleName, 'nearest' | keyof typeof RESAMPLING_FILTERS>;
+type PillowFilter = Extract<ResampleName, 'nearest' | keyof typeof RESAMPLING_FILTERS>;
 type Filter = (typeof RESAMPLING_FILTERS)[keyof typeof RESAMPLING_FILTERS];
 
 function bicubic(distance: number): number {

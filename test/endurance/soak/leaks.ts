@@ -6,7 +6,7 @@
  */
 import { pino } from 'pino';
 import { type App, startApp } from '#src/app.js';
-import { DEFAULTS } from '#src/config.js';
+import { loadConfig } from '#src/config.js';
 import type { EngineVersion } from '#src/engine/messages.js';
 import { until } from '../../support/until.ts';
 import { readyWorkers } from '../../support/workers.ts';
@@ -32,7 +32,14 @@ export interface LeakReport {
 
 export function leaks(rounds: number): Promise<LeakReport> {
   return withStore({ affine: AFFINE }, async ({ DATA_DIR: dataDir, MODEL_STORE: modelStore }) => {
-    const config = { ...DEFAULTS, port: 0, dataDir, modelStore, workers: 2, executionProviders: ['cpu'] as const };
+    const config = {
+      ...loadConfig({}),
+      port: 0,
+      dataDir,
+      modelStore,
+      workers: 2,
+      executionProviders: ['cpu'] as const,
+    };
     const app = await startApp(config, pino({ level: 'fatal' }));
     try {
       return { loads: await loadAndUnload(app, dataDir, rounds), kills: await killWorkers(app, rounds) };
