@@ -1,5 +1,5 @@
 /**
- * Starts and stops the server; the only file that exits the process.
+ * Starts and stops the server; the only file that exits its process.
  *
  * Exit status: 0 after SIGTERM or SIGINT, 1 if the server cannot start, 3 if another server uses the data folder.
  */

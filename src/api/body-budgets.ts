@@ -3,7 +3,7 @@
 export interface RefusalLimits {
   /** Bytes of refused bodies that one caller may send before the server stops reading them. */
   readonly maxBytes: number;
-  /** How fast this many bytes are forgiven. */
+  /** Bytes that are subtracted per millisecond. */
   readonly bytesPerMs: number;
   /** The caller whose last refusal is the longest ago is forgotten beyond this many. */
   readonly maxCallers: number;

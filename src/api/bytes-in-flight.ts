@@ -1,4 +1,7 @@
-/** The bytes that requests hold until they are answered, so that those of all requests fit in memory together. */
+/**
+ * The bytes that requests hold until they are answered, and those of answers until they are sent, so that those of all
+ * requests fit in memory together.
+ */
 import { fitsShare, Shares } from '../fair-share.js';
 
 export interface InFlightLimits {

@@ -25,7 +25,8 @@ interface Connection {
 
 /**
  * A caller may open as many connections as are left for all others. Beyond that, its connection that has been idle longest
- * is closed for each new one; without an idle one, the new one is closed.
+ * is closed for each new one; if all connections are taken, that of the caller who has most. Without an idle one, the new
+ * one is closed.
  */
 export class Connections {
   readonly #max: number;

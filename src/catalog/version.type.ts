@@ -37,7 +37,10 @@ const ColumnType = enumOf<ColumnTypeName>('ColumnType', 'Type of the values in a
 
 @ObjectType({ simpleResolvers: true, description: 'Named column of a row, with what a form field for it needs.' })
 export class Column {
-  @Field({ description: 'Name of the column: its key in `ModelInput.row`.' })
+  @Field({
+    description:
+      'Name of the column: its key in `ModelInput.row`. In a time series, where steps are lists, columns are known by their position in each step.',
+  })
   name!: string;
 
   @Field(() => ColumnType, { description: 'Type of the values.' })
@@ -58,7 +61,10 @@ export class Column {
   @Field(() => [String], { description: 'Accepted values if `type` is CATEGORY; empty for other types.' })
   categories!: string[];
 
-  @Field({ description: 'Whether a row must have a value for this column. If false, omit it or send null.' })
+  @Field({
+    description:
+      'Whether a row must have a value for this column. If false, omit it or send null; in a step of a time series, send null.',
+  })
   required!: boolean;
 
   @Field(() => JSONValue, { nullable: true, description: 'Example of an accepted value; null if there is none.' })
@@ -293,7 +299,7 @@ export class Verification {
   })
   maxDifference!: number | null;
 
-  @Field({ description: 'The result in one sentence.' })
+  @Field({ description: 'Result of the comparison as one English sentence, for display.' })
   summary!: string;
 }
 

@@ -8,7 +8,7 @@ interface FolderImport {
   readonly stage: ImportStage;
   /** When the stage was reached. */
   readonly since: Date;
-  /** Why the folder could not be read, or is tried again; null if there is no reason. Versions have their own. */
+  /** Why the folder could not be imported, or is tried again; null if there is no reason. Versions have their own. */
   readonly reason: string | null;
 }
 

@@ -16,7 +16,7 @@ export class ImportResolver {
   @Query(() => [ImportStatus], {
     nullable: true,
     description:
-      'Imports that wait or are running, and the last 100 that have ended; the latest change first. A folder is imported when it is added or changes. Operators only.',
+      'Imports that wait or are running, and the last 100 that have ended; the latest change first. A folder is imported when it is added or changes. Operators only: others get null and a FORBIDDEN error.',
   })
   imports(): ImportStatus[] {
     return this.progress.folders.map((one) =>
@@ -26,7 +26,7 @@ export class ImportResolver {
 
   @FieldResolver(() => Model, {
     nullable: true,
-    description: 'Model of the folder; null until its first import has ended, or if the folder is no model.',
+    description: 'Model of the folder; null until the folder has been read, or if the folder is no model.',
   })
   model(@Root() { folder }: ImportStatus, @Ctx() { catalogLoaders }: CatalogContext): Promise<Model | null> {
     return catalogLoaders.modelByName.load(modelNameOf(folder));

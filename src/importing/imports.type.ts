@@ -26,7 +26,7 @@ export class ImportStatus {
   @Field(() => String, {
     nullable: true,
     description:
-      'Why the folder could not be read, such as an error in model.yaml; null if it could. Reasons of single versions are in `Version.stateReason`.',
+      'Why the folder could not be imported, such as an error in model.yaml or a full disk; null if it could. Reasons of single versions are in `Version.stateReason`.',
   })
   reason!: string | null;
 }

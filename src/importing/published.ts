@@ -1,6 +1,6 @@
 /**
- * Published versions whose folders are still in the model store. They never change, but what was lost or lacking is made
- * good: blobs are restored, and batches that could not be checked for lack of memory are checked when there is more.
+ * Published versions whose folders are still in the model store. They never change, but what was lost or lacking is
+ * repaired: blobs are restored, and batches that could not be checked for lack of memory are checked when there is more.
  */
 import path from 'node:path';
 import type { Logger } from 'pino';

@@ -163,7 +163,7 @@ function reasonOfFixedBatch({ name, shape }: TensorSpec, isOneImage: boolean): s
   return `the first size of input "${name}", ${shapeText(shape)}, is fixed, so that inputs run one at a time: export with an open batch size (${OPEN_BATCH})`;
 }
 
-/** A task prepares one row for each input, and the graph must accept it. */
+/** A task preprocesses one row for each input, and the graph must accept it. */
 function checkBatchSize(inputs: readonly TensorSpec[]): void {
   const frozen = inputs.find(({ shape }) => shape.length > 0 && shape[0] !== null && shape[0] !== 1);
   if (!frozen) return;

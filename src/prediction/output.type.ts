@@ -138,7 +138,8 @@ function checkRange(name: string, value: number, least: number, most = Number.PO
 }
 
 @ObjectType({
-  description: 'Embedding of a text or an image: a vector that is close to those of inputs with similar meaning.',
+  description:
+    'Embedding of a text, an image, a row or a time series: a vector that is close to those of inputs with similar meaning.',
 })
 export class Embedding {
   constructor(private readonly numbers: Float32Array) {

@@ -142,7 +142,8 @@ export class PredictionResolver {
 
   @FieldResolver(() => Output, {
     nullable: true,
-    description: "Answer of the model. Its type depends on the version's task.",
+    description:
+      "Answer of the model. Its type depends on the version's task. Null if it was left out with the error RESPONSE_TOO_LARGE or OVERLOADED.",
   })
   output(
     @Root() { id, versionId, contents }: Prediction,

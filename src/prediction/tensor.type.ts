@@ -86,7 +86,7 @@ export class Tensor {
   @Field(() => JSONValue, {
     nullable: true,
     description:
-      'All values as one flat list in row-major order. Integers beyond 2^53 are strings; booleans are 1 or 0; NaN and infinities are null, and `nonFinite` tells which.',
+      'All values as one flat list in row-major order. BYTES, and integers beyond 2^53, are strings; booleans are 1 or 0; NaN and infinities are null, and `nonFinite` tells which. Null if the list was left out with the error RESPONSE_TOO_LARGE or OVERLOADED.',
   })
   data(): readonly string[] | Sized<unknown[]> {
     const { data, datatype } = this.tensor;

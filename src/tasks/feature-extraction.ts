@@ -15,7 +15,7 @@ import { readsTexts, textExamples, textInput } from './text.js';
 
 export const featureExtraction = defineTask({
   name: 'FEATURE_EXTRACTION',
-  description: 'Computes the embedding of a text, or of a row of named columns.',
+  description: 'Computes the embedding of a text, of a row of named columns, or of a time series.',
   reads: [textInput, promptedTextInput, similarityInput, ...TABULAR_INPUTS],
   part: 'text',
   answers: ['embedding', 'similarities'],

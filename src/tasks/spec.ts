@@ -188,9 +188,9 @@ export type Pooling = 'none' | 'mean' | 'cls' | 'max' | 'last';
 export interface SpecBase {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
-  /** The labels of a classification or detection, in the order of the scores; empty for other tasks. */
+  /** The labels of a classification, detection or segmentation, in the order of the scores; empty for other tasks. */
   readonly labels: readonly string[];
-  /** The columns of a row, in the order of the graph; empty for other kinds of input. */
+  /** The columns of a row, or of each step of a time series, in the order of the graph; empty for other kinds of input. */
   readonly columns: readonly ColumnSpec[];
   /** A `ModelInput` that works. */
   readonly example: Readonly<Record<string, unknown>>;

@@ -1,5 +1,5 @@
 /**
- * Perturbations for the batch invariance test: from a row, each creates a different row to run next to it. Far larger,
+ * Perturbations for the batch invariance test, and for observing scores: from a row, each creates a different row. Far larger,
  * far smaller and other numbers, other strings, other tokens.
  */
 import { DATATYPES, type TensorArray, type TensorData } from '../tasks/datatypes.js';

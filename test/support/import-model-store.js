@@ -6,13 +6,13 @@ import os from 'node:os';
 import path from 'node:path';
 import { pino } from 'pino';
 import { startApp } from '#src/app.js';
-import { DEFAULTS } from '#src/config.js';
+import { loadConfig } from '#src/config.js';
 
 export default async function createTemplate() {
   process.env.FAULT_LOG = path.join(os.tmpdir(), `modelgraph-faults-${process.pid}.log`);
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-template-'));
   const app = await startApp(
-    { ...DEFAULTS, port: 0, dataDir, workers: 1, executionProviders: ['cpu'] },
+    { ...loadConfig({}), port: 0, dataDir, workers: 1, executionProviders: ['cpu'] },
     pino({ level: 'error' }),
   );
   await app.stop();

@@ -1,6 +1,6 @@
 /**
  * Converts an encoded image to the input tensor of a graph: decode, resize, crop or pad, normalize. The result is the
- * same as that of Pillow and the Hugging Face image processors.
+ * same as that of Pillow and the Hugging Face image processors, or of OpenCV for its filters.
  *
  * libvips decodes bit for bit like Pillow. Decoding and resizing are separate steps: in a single call, sharp lets the
  * decoder shrink large JPEGs even with `fastShrinkOnLoad: false`, which changes pixels by up to 50 of 255 levels.
