@@ -106,6 +106,16 @@ function checkEach(columns: readonly ColumnSpec[]): void {
     throw new ManifestError(
       `model.yaml: column "${empty.name}" is a category without categories: list those that the model knows`,
     );
+  checkRanges(columns);
+}
+
+/** @throws ManifestError if no number is in the range of a column */
+function checkRanges(columns: readonly ColumnSpec[]): void {
+  const empty = columns.find(({ minimum, maximum }) => minimum !== null && maximum !== null && minimum > maximum);
+  if (empty)
+    throw new ManifestError(
+      `model.yaml: the minimum of column "${empty.name}" is ${empty.minimum}, above its maximum ${empty.maximum}: correct one of them`,
+    );
 }
 
 function checkFeeds(input: TensorSpec, columns: readonly ColumnSpec[]): void {

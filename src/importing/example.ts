@@ -17,8 +17,10 @@ export function exampleOf(spec: VersionSpec, manifest: ModelManifest): Example {
   const problems = examples.map((example) => problemOfExample(spec, example));
   const valid = examples[problems.indexOf(null)];
   if (valid) return valid;
+  if (!yaml.example && spec.inputKind === 'ROW' && yaml.columns.some(({ example }) => example !== null))
+    throw new ManifestError(`model.yaml: the row of the columns' examples is not a valid input: ${problems.at(-1)}`);
   throw new ManifestError(
-    yaml.example || isOfColumns(spec, manifest)
+    yaml.example
       ? `model.yaml: the example is not a valid input: ${problems.at(-1)}`
       : `model.yaml: add an example; the generated one is not a valid input: ${problems.at(-1)}`,
   );

@@ -17,10 +17,13 @@ interface NamedVersion extends VersionFolder {
 }
 
 /**
- * Imports a version if it is new, or if it failed before and its files, or the causes of the failure, have changed. Returns
- * whether it failed for a reason that may pass, such as a process that was killed.
+ * `retry`: it failed for a reason that may pass, such as a process that was killed. `changed`: it is published and stays as
+ * it is, although its files have changed.
  */
-export async function importVersion(importer: Importer, version: NamedVersion): Promise<boolean> {
+export type VersionResult = 'done' | 'retry' | 'changed';
+
+/** Imports a version if it is new, or if it failed before and its files, or the causes of the failure, have changed. */
+export async function importVersion(importer: Importer, version: NamedVersion): Promise<VersionResult> {
   const { modelId, manifest, number } = version;
   let source: string | undefined;
   try {
@@ -28,17 +31,19 @@ export async function importVersion(importer: Importer, version: NamedVersion): 
     const contents = await readContents(version);
     source = sourceDigest(contents, manifest);
     const recorded = await findVersionSource(importer.db, modelId, number);
-    if (recorded && recorded.state !== 'FAILED')
-      await keepPublished(importer, manifest, contents, { ...recorded, number }, source);
-    else if (!recorded || !(await failureDigests(source, importer)).includes(recorded.source_sha256))
+    if (recorded && recorded.state !== 'FAILED') {
+      const isUnchanged = await keepPublished(importer, manifest, contents, { ...recorded, number }, source);
+      return isUnchanged ? 'done' : 'changed';
+    }
+    if (!recorded || !(await failureDigests(source, importer)).includes(recorded.source_sha256))
       await importContents(importer, version, contents, source);
-    return false;
+    return 'done';
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
     const { reason, digest } = await failureOf(error, source, importer);
     importer.log.error({ model: manifest.name, number, reason }, 'a version failed');
     await recordFailure(importer, modelId, number, reason, digest);
-    return error instanceof ProbeKilledError;
+    return error instanceof ProbeKilledError ? 'retry' : 'done';
   }
 }
 

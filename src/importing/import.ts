@@ -22,7 +22,7 @@ import { DISK_IS_FULL, unlessDiskIsFull } from './full-disk.js';
 import { importDatasets } from './import-datasets.js';
 import type { Importer } from './import-graphs.js';
 import type { ImportProgress } from './import-progress.js';
-import { importVersion, recordFailure } from './import-version.js';
+import { importVersion, recordFailure, type VersionResult } from './import-version.js';
 import { type ImportedResult, type ModelManifest, modelNameOf, readModelManifest, subfolders } from './manifest.js';
 import { findVersionFolders } from './version-files.js';
 
@@ -55,7 +55,7 @@ export interface FolderResult {
   readonly card: ImportedCard | null;
   /** Whether it failed for a reason outside of the folder. */
   readonly mustRetry: boolean;
-  /** Why the folder cannot be read, or is tried again; null if there is no reason. Versions have their own. */
+  /** Why the folder cannot be read, is tried again, or what has changed in vain; null if there is no reason. */
   readonly reason: string | null;
 }
 
@@ -209,17 +209,27 @@ async function importModel(importer: Importer, folder: string): Promise<FolderRe
       const reason = manifest.taskProblem ?? (await reasonForMissingGraph(folder));
       await recordFailure(importer, modelId, 1, reason);
     }
-    let mustRetry = false;
+    const results = new Map<number, VersionResult>();
     for (const version of versions)
-      if (await importVersion(importer, { ...version, modelId, manifest })) mustRetry = true;
+      results.set(version.number, await importVersion(importer, { ...version, modelId, manifest }));
+    const mustRetry = [...results.values()].includes('retry');
     const card = { folder: name, modelId, task: manifest.yaml.task, results: manifest.results };
-    return { card, mustRetry, reason: null };
+    return { card, mustRetry, reason: reasonForChanged(results) };
   } catch (error) {
     if (!(error instanceof ManifestError)) throw error;
     importer.log.error({ model: name, reason: error.message }, 'a model folder cannot be read');
     await recordUnreadableModel(importer, modelNameOf(name), error.message);
     return nothingFound(error.message);
   }
+}
+
+/** Null if the files of no published version have changed. */
+function reasonForChanged(results: ReadonlyMap<number, VersionResult>): string | null {
+  const changed = [...results].filter(([, result]) => result === 'changed').map(([number]) => number);
+  if (changed.length === 0) return null;
+  const which = changed.length === 1 ? `version ${changed[0]}, which is` : `versions ${changed.join(', ')}, which are`;
+  const next = Math.max(...results.keys()) + 1;
+  return `the files of ${which} published and kept, differ from those that were imported: put the changed files into ${next}/`;
 }
 
 const MAX_NAMED_FILES = 3;

@@ -14,18 +14,22 @@ import { type Importer, importGraphs, storedSpecs } from './import-graphs.js';
 import { type ModelManifest, modelNameOf, subfolders } from './manifest.js';
 import type { Prober } from './probe.js';
 import { chunksOf, fileDigest } from './store-file.js';
-import { findVersionFolders, readContents, type VersionContents } from './version-files.js';
+import { earlierDigest, findVersionFolders, readContents, type VersionContents } from './version-files.js';
 
-/** `source`: the digest of the contents. @throws ManifestError if the batches cannot be checked; StorageFullError */
+/**
+ * Returns whether the files are those that were imported. `source`: the digest of the contents.
+ *
+ * @throws ManifestError if the batches cannot be checked; StorageFullError
+ */
 export async function keepPublished(
   importer: Importer,
   manifest: ModelManifest,
   contents: VersionContents,
   recorded: VersionSource & { readonly number: number },
   source: string,
-): Promise<void> {
+): Promise<boolean> {
   const { number } = recorded;
-  const isUnchanged = recorded.source_sha256 === source;
+  const isUnchanged = [source, earlierDigest(contents, manifest)].includes(recorded.source_sha256);
   if (!isUnchanged)
     importer.log.warn(
       { model: manifest.name, number },
@@ -37,6 +41,7 @@ export async function keepPublished(
       await restore(importer, blob);
   if (isUnchanged && lackedMemory(recorded, importer.prober))
     await checkBatchesAgain(importer, manifest, contents, recorded);
+  return isUnchanged;
 }
 
 // ── batches ──

@@ -75,6 +75,8 @@ export function parseWith<T>(schema: z.ZodType<T>, value: unknown, file: string)
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw new ManifestError(
-    result.error.issues.map(({ path, message }) => `${file}: ${path.join('.')}: ${message}`).join('; '),
+    result.error.issues
+      .map(({ path, message }) => [file, ...(path.length > 0 ? [path.join('.')] : []), message].join(': '))
+      .join('; '),
   );
 }

@@ -63,14 +63,28 @@ export async function readContents({ folder, files, graphFiles }: VersionFolder)
 }
 
 /** The digest of everything that a version's answers depend on. The card is not part of it and can be edited at any time. */
-export function sourceDigest({ graphs, goldenText, hf }: VersionContents, { yaml, trainedOn }: ModelManifest): string {
+export function sourceDigest(contents: VersionContents, manifest: ModelManifest): string {
+  return sha256(JSON.stringify([...sourceOf(contents, manifest), ...keysOfImage(manifest)]));
+}
+
+/** The digest as it was before it had the keys of `image` that are set to their defaults; for published versions. */
+export function earlierDigest(contents: VersionContents, manifest: ModelManifest): string {
+  return sha256(JSON.stringify(sourceOf(contents, manifest)));
+}
+
+/** The defaults of `fit` and `resample` depend on the outputs, so that it matters whether they are set. */
+function keysOfImage({ imageKeys }: ModelManifest): (readonly string[])[] {
+  return imageKeys.length > 0 ? [imageKeys.toSorted()] : [];
+}
+
+function sourceOf({ graphs, goldenText, hf }: VersionContents, { yaml, trainedOn }: ModelManifest): unknown[] {
   const digests = graphs.map(({ variant, sha256, dataFiles }) => {
     const data = dataFiles.map(({ location, sha256 }) => [location, sha256]);
     return data.length > 0 ? [variant, sha256, data] : [variant, sha256];
   });
   // Release 0.1.0 also read a file of golden tokens. Without this key, all versions published by it would look changed.
   const texts = { goldenText, tokenizerGoldenText: null, hf: withReleasedWording(hf) };
-  return sha256(JSON.stringify([digests, texts, yaml, trainedOn]));
+  return [digests, texts, yaml, trainedOn];
 }
 
 /** Reasons in `sentences.refusal` and their wording in release 0.1.0, which is part of the digests of its versions. */

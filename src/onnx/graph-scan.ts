@@ -40,9 +40,17 @@ export function scanGraph(bytes: Uint8Array, dataFiles: DataFileSizes = new Map(
     else scan.scanModel(bytes);
   } catch (error) {
     if (!(error instanceof MalformedProtobufError)) throw error;
-    scan.refuse(`the file is not a complete ONNX file: ${error.message}`);
+    scan.refuse(
+      isLfsPointer(bytes)
+        ? 'it is a pointer of Git LFS, not the graph: fetch the graph with git lfs pull'
+        : `the file is not a complete ONNX file: ${error.message}; copy it again, or export it again`,
+    );
   }
   return scan.reasons;
+}
+
+function isLfsPointer(bytes: Uint8Array): boolean {
+  return Buffer.from(bytes.subarray(0, 24)).toString().startsWith('version https://git-lfs');
 }
 
 /** The constants of a graph by tensor name, with the value of each int64 scalar and null for all other tensors. */

@@ -1,11 +1,56 @@
 /** A page that knows only signatures can use every model. It runs in a real browser, on another origin than the API. */
+import { cp } from 'node:fs/promises';
+import path from 'node:path';
 import type { Browser, Locator, Page } from 'playwright-core';
 import sharp from 'sharp';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { hasBrowser, openBrowser, openPage } from '../support/browser.js';
+import { createStore, type TestStore } from '../support/model-store.js';
+import { encodeModel, type GraphSpec } from '../support/onnx.js';
 import { serveForm } from './serve.js';
 
 const inBrowser = hasBrowser ? test : test.skip;
+
+/** The sum of the values of the last step. */
+const LAST_STEP: GraphSpec = {
+  inputs: [{ name: 'x', type: 'FP32', shape: ['N', 'T', 2] }],
+  outputs: [{ name: 'y', type: 'FP32', shape: ['N'] }],
+  nodes: [
+    { op: 'Gather', inputs: ['x', 'last'], outputs: ['step'], attributes: [{ name: 'axis', int: 1 }] },
+    {
+      op: 'ReduceSum',
+      inputs: ['step', 'axes'],
+      outputs: ['y'],
+      attributes: [{ name: 'keepdims', int: 0 }],
+    },
+  ],
+  ints: [
+    { name: 'last', shape: [1], data: [-1] },
+    { name: 'axes', shape: [2], data: [1, 2] },
+  ],
+};
+const LAST_STEP_YAML =
+  'task: tabular-regression\ncolumns: [{ name: a, type: number }, { name: b, type: number }]\noutput: { value: y, unit: cm }';
+
+/** The class of each pixel by its level. */
+const HALVES: GraphSpec = {
+  inputs: [{ name: 'x', type: 'FP32', shape: ['N', 3, 8, 8] }],
+  outputs: [{ name: 'y', type: 'INT64', shape: ['N', 8, 8] }],
+  nodes: [
+    {
+      op: 'ReduceMean',
+      inputs: ['x'],
+      outputs: ['level'],
+      attributes: [
+        { name: 'axes', ints: [1] },
+        { name: 'keepdims', int: 0 },
+      ],
+    },
+    { op: 'Round', inputs: ['level'], outputs: ['whole'] },
+    { op: 'Cast', inputs: ['whole'], outputs: ['y'], attributes: [{ name: 'to', int: 7 }] },
+  ],
+};
+const HALVES_YAML = 'task: image-segmentation\nlabels: [dark, light]\nimage: { resample: nearest }';
 
 let app: TestApp;
 let form: Awaited<ReturnType<typeof serveForm>>;
@@ -240,4 +285,103 @@ inBrowser('an unknown model is reported', async () => {
   await page.getByRole('alert').getByText('The model "nowhere" does not exist').waitFor();
 
   expect(await page.getByRole('form', { name: 'Input' }).count()).toBe(0);
+});
+
+describe('models with other inputs and answers', () => {
+  let store: TestStore;
+  let others: TestApp;
+  beforeAll(async () => {
+    store = await createStore();
+    for (const name of ['quantiles', 'classes-words'])
+      await cp(path.join('test/importing/goldens/several-answers', name), path.join(store.folder, name), {
+        recursive: true,
+      });
+    await cp('test/importing/goldens/texts/ranking', path.join(store.folder, 'ranking'), { recursive: true });
+    await store.write('last-step', { 'model.yaml': LAST_STEP_YAML, '1/model.onnx': encodeModel(LAST_STEP) });
+    await store.write('halves', { 'model.yaml': HALVES_YAML, '1/model.onnx': encodeModel(HALVES) });
+    others = await startTestApp({ corsOrigins: [form.origin], modelStore: store.folder });
+  });
+  afterAll(async () => {
+    await others.stop();
+    await store.remove();
+  });
+
+  async function openOther(model: string): Promise<void> {
+    await page.goto(`${form.origin}/?${new URLSearchParams({ server: others.url, model })}`);
+    await page.getByRole('form', { name: 'Input' }).waitFor();
+  }
+
+  const named = async () => {
+    const [names, values] = [answer().locator('dt'), answer().locator('dd')];
+    const texts = [await names.allTextContents(), await values.allTextContents()] as const;
+    return texts[0].map((name, i) => [name, texts[1][i]]);
+  };
+
+  inBrowser('a time series is a list of steps, and a problem of a step is reported at the field', async () => {
+    await openOther('last-step');
+
+    await page.getByLabel('Time series').fill('[[1, 2], [3, 4.5]]');
+    await predict();
+    const shown = await answer().getByRole('heading').textContent();
+    await page.getByLabel('Time series').fill('[[1, 2], [3]]');
+    await predict();
+
+    expect(shown).toBe('7.5 cm');
+    expect(await problems()).toEqual({
+      'Time series': expect.stringMatching(/^number 2: .*expected a list of 2: a, b$/),
+    });
+  });
+
+  inBrowser('several numbers are listed with their names and units', async () => {
+    await openOther('quantiles');
+    await predict();
+
+    const value = expect.stringMatching(/^-?[\d.]+ min$/);
+    expect(await named()).toEqual([
+      ['p10', value],
+      ['p50', value],
+      ['p90', value],
+    ]);
+  });
+
+  inBrowser('several classes are listed with their scores', async () => {
+    await openOther('classes-words');
+    await predict();
+
+    expect(await named()).toEqual([
+      ['answer', expect.stringMatching(/^(no|yes) \(0\.\d{3}\)$/)],
+      ['level', expect.stringMatching(/^(high|low|mid) \(0\.\d{3}\)$/)],
+      ['color', expect.stringMatching(/^(blue|red) \(0\.\d{3}\)$/)],
+    ]);
+  });
+
+  inBrowser('documents are listed by their scores, the best first', async () => {
+    await openOther('ranking');
+
+    await page.getByLabel('Query').fill('the movie');
+    await page.getByLabel('Documents').fill('the movie was good\nbad plot\n\nparis');
+    await predict();
+
+    const items = await answer().getByRole('listitem').allTextContents();
+    const scores = items.map((text) => Number(text.match(/0\.\d{3}$/)?.[0]));
+    expect(items.map((text) => text.replace(/0\.\d{3}$/, '')).sort()).toEqual([
+      'bad plot',
+      'paris',
+      'the movie was good',
+    ]);
+    expect(scores).toEqual(scores.toSorted((a, b) => b - a));
+  });
+
+  inBrowser('the share of each class of an image is listed', async () => {
+    const buffer = await sharp({ create: { width: 8, height: 8, channels: 3, background: 'white' } })
+      .composite([{ input: { create: { width: 2, height: 8, channels: 3, background: 'black' } }, left: 0, top: 0 }])
+      .png()
+      .toBuffer();
+    await openOther('halves');
+
+    await page.getByLabel('Image').setInputFiles({ name: 'half.png', mimeType: 'image/png', buffer });
+    await predict();
+
+    expect(await answer().getByRole('listitem').allTextContents()).toEqual(['dark0.250', 'light0.750']);
+  });
 });

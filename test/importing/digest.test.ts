@@ -1,7 +1,7 @@
 /** The digest of a version's files, by which the import finds out whether they have changed. */
 import path from 'node:path';
 import { readModelManifest } from '#src/importing/manifest.js';
-import { findVersionFolders, readContents, sourceDigest } from '#src/importing/version-files.js';
+import { earlierDigest, findVersionFolders, readContents, sourceDigest } from '#src/importing/version-files.js';
 import { createStore, type TestStore } from '../support/model-store.js';
 
 /** modules.json of sentence-transformers. */
@@ -44,4 +44,22 @@ test('the digest is the same as in release 0.1.0, so that published versions do 
     missing: '06ca28b5aef367907291867f6220a3143ceb1cc982dcdad277ebbabe96f25688',
     combined: '4dcc2da2dd9fe434ed374b1337f137fbae0503796ac125920e3fc59a60db585b',
   });
+});
+
+test('the digest changes with a key of image that is set to its default, and the earlier digest does not', async () => {
+  const files = { '1/model.onnx': 'not a graph' };
+  await store.write('plain-image', { ...files, 'model.yaml': 'image: { color: rgb }' });
+  await store.write('set-image', { ...files, 'model.yaml': 'image: { color: rgb, fit: fill }' });
+  const digests = async (name: string) => {
+    const folder = path.join(store.folder, name);
+    const [version] = await findVersionFolders(folder);
+    if (!version) throw new Error(`${name} has no version`);
+    const [contents, manifest] = [await readContents(version), await readModelManifest(folder)];
+    return { now: sourceDigest(contents, manifest), earlier: earlierDigest(contents, manifest) };
+  };
+
+  const [plain, set] = [await digests('plain-image'), await digests('set-image')];
+
+  expect(set.now).not.toBe(plain.now);
+  expect(set.earlier).toBe(plain.earlier);
 });

@@ -221,6 +221,12 @@ export const EXPORTED_WRONGLY: readonly RefusedFolder[] = [
     '',
     /^the ONNX file is not supported: input "x" is bfloat16, which ONNX Runtime for Node does not support; cast it to float32 inside the graph/,
   ),
+  folder(
+    'git-lfs',
+    Buffer.from('version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n'),
+    '',
+    'the ONNX file is not supported: it is a pointer of Git LFS, not the graph: fetch the graph with git lfs pull',
+  ),
   folder('noise', Buffer.from('noise'), '', /^the ONNX file is not supported: the file is not a complete ONNX file: /),
 ];
 
@@ -309,7 +315,19 @@ export const EXAMPLES: readonly RefusedFolder[] = [
     'column-out-of-range',
     PAIR,
     `${SCORING}columns: [{ name: p, type: number, minimum: 5, maximum: 1 }, { name: q, type: number }]`,
+    'model.yaml: the minimum of column "p" is 5, above its maximum 1: correct one of them',
+  ),
+  folder(
+    'no-integer-in-range',
+    PAIR,
+    `${SCORING}columns: [{ name: p, type: integer, minimum: 0.2, maximum: 0.8 }, { name: q, type: number }]`,
     /^model\.yaml: add an example; the generated one is not a valid input: example\.row\.p: the value is outside the accepted range/,
+  ),
+  folder(
+    'text-as-example',
+    PAIR,
+    `${SCORING}columns: [{ name: p, type: number, example: x }, { name: q, type: number }]`,
+    "model.yaml: the row of the columns' examples is not a valid input: example.row.p: this column takes a number",
   ),
 ];
 
@@ -387,7 +405,7 @@ export const MANIFESTS: readonly RefusedFolder[] = [
     /^output "y" is BYTES, but a regression needs numbers: name another output in output\.value of model\.yaml/,
   ),
   folder('bad-yaml', PAIR, 'task: [', /^model\.yaml is not valid YAML: /),
-  folder('unknown-key', PAIR, 'colour: blue', /^model\.yaml: : Unrecognized key: "colour"/),
+  folder('unknown-key', PAIR, 'colour: blue', /^model\.yaml: Unrecognized key: "colour"/),
   {
     name: 'yaml-folder',
     files: { '1/model.onnx': PAIR, 'model.yaml/inside': '' },

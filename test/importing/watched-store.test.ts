@@ -9,6 +9,19 @@ import { armFault, disarmFault } from '../support/faults.js';
 import { encodeModel, identity } from '../support/onnx.js';
 import { RestartableApp } from '../support/restartable-app.js';
 import { until } from '../support/until.js';
+import {
+  DATA_FILES,
+  DETECTORS,
+  EXAMPLES,
+  EXPORTED_WRONGLY,
+  FROZEN_BATCH,
+  IMAGE_FOLDERS,
+  IMAGE_SETTINGS,
+  MANIFESTS,
+  ONLY_LOGGED,
+  REPOSITORIES,
+  type RefusedFolder,
+} from './refused-folders.js';
 
 let server: RestartableApp;
 beforeEach(async () => {
@@ -101,7 +114,7 @@ test('a folder that cannot be read, or not be stored, says why in the graph, and
   expect(full).toMatchObject({ folder: 'full', reason: 'the disk is full or cannot be written' });
   expect(broken).toMatchObject({
     folder: 'broken',
-    reason: expect.stringMatching(/^model\.yaml: : Unrecognized key: "taks"/),
+    reason: expect.stringMatching(/^model\.yaml: Unrecognized key: "taks"/),
   });
 });
 
@@ -174,7 +187,11 @@ interface Checked {
 /** Runs the command on a folder of its own. */
 async function check(files: Parameters<typeof server.store.write>[1], ...options: string[]): Promise<Checked> {
   await server.store.write('my-model', files);
-  const command = ['dist/check-model.js', path.join(server.store.folder, 'my-model'), ...options];
+  return checkFolder('my-model', ...options);
+}
+
+function checkFolder(name: string, ...options: string[]): Promise<Checked> {
+  const command = ['dist/check-model.js', path.join(server.store.folder, name), ...options];
   const env = { ...process.env, NODE_OPTIONS: '', EXECUTION_PROVIDERS: 'cpu' };
   const run = promisify(execFile)(process.execPath, command, { env });
   return run.then(
@@ -253,4 +270,62 @@ test('models:check says that the disk is full', async () => {
 
   expect(status).toBe(1);
   expect(out).toMatch(/cannot be imported: the disk is full or cannot be written/);
+});
+
+const LISTS = {
+  EXPORTED_WRONGLY,
+  FROZEN_BATCH,
+  EXAMPLES,
+  MANIFESTS,
+  REPOSITORIES,
+  DATA_FILES,
+  IMAGE_FOLDERS,
+  IMAGE_SETTINGS,
+  DETECTORS,
+  ONLY_LOGGED: ONLY_LOGGED.filter(({ name }) => !name.startsWith('datasets/')),
+};
+
+/** The first folder of each list, because each check starts processes. */
+const FIRST = Object.values(LISTS).map(([first]) => first as RefusedFolder);
+
+test.each(FIRST)(
+  'models:check refuses $name as the server does, as text and as JSON',
+  async ({ name, files, reason }) => {
+    await server.store.write(name, files);
+    const checked = (...options: string[]) => checkFolder(name, ...options);
+
+    const [text, json] = [await checked(), await checked('--json')];
+
+    const report = JSON.parse(json.out);
+    const said: string = report.reason ?? report.versions[0].reason;
+    expect([text.status, json.status]).toEqual([1, 1]);
+    if (typeof reason === 'string') expect(said).toContain(reason);
+    else expect(said).toMatch(reason);
+    expect(text.out).toContain(said);
+  },
+);
+
+test('a published version whose settings of images change to their defaults stays as it is, and the import says so', async () => {
+  await server.start();
+  const graph = encodeModel({
+    inputs: [{ name: 'x', type: 'FP32', shape: ['N', 3, 8, 8] }],
+    outputs: [{ name: 'y', type: 'FP32', shape: ['N', 192] }],
+    nodes: [{ op: 'Flatten', inputs: ['x'], outputs: ['y'] }],
+  });
+  const yaml = 'task: image-feature-extraction\noutput: { vector: y }\nimage: { color: rgb }';
+  await server.store.write('pixels', { 'model.yaml': yaml, '1/model.onnx': graph });
+  await until('version 1 is READY', async () => (await stateOf('pixels')) === '1 READY');
+  const [before] = await versionsOf('pixels');
+
+  await server.store.write('pixels', { 'model.yaml': yaml.replace('rgb', 'rgb, resample: bilinear, fit: fill') });
+  await until('the change is noticed', async () =>
+    (await imports()).some(({ folder, reason }) => folder === 'pixels' && reason !== null),
+  );
+
+  expect((await imports()).find(({ folder }) => folder === 'pixels')).toMatchObject({
+    stage: 'FINISHED',
+    reason:
+      'the files of version 1, which is published and kept, differ from those that were imported: put the changed files into 2/',
+  });
+  expect(await versionsOf('pixels')).toEqual([before]);
 });

@@ -74,7 +74,7 @@ EXAMPLE = "example: { tensors: [{ name: x, datatype: FP32, shape: [1], data: [1]
 
 
 def not_finite():
-    tried = [[-1, 0, 1], [0.5], [-2, -0.0, 4, 100]]
+    tried = [[-1, 0, 1], [0.5], [-2, 0.25, 4, 100]]
     functions = {"Log": np.log, "Sqrt": np.sqrt, "Reciprocal": lambda x: 1 / x, "Acos": np.arccos, "Asin": np.arcsin, "Atanh": np.arctanh,
                  "Acosh": np.arccosh}
     made = [one_operator(NOT_FINITE, f"{op.lower()}-{kind.lower()}", op, kind, tried, function)

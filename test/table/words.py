@@ -12,11 +12,10 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
-from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, SGDClassifier
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, OneHotEncoder, OrdinalEncoder
-from sklearn.svm import LinearSVC
 
 from text_parts import case, model_folder, yaml
 
@@ -60,7 +59,7 @@ def words(name, why, vectorizer=TfidfVectorizer, model=None, locale="C.UTF-8", d
         found = make_pipeline(vectorizer(**own, **options), LogisticRegression(C=10) if model is None else model).fit(texts, labels)
         last = found.steps[-1][1]
         given = {vectorizer: {**({} if pattern is None else {"tokenexp": pattern}), **({} if locale is None else {"locale": locale})}}
-        if not isinstance(last, LinearSVC):
+        if hasattr(last, "predict_proba"):
             given[type(last)] = {"zipmap": False}
         proto = skl2onnx.to_onnx(found, initial_types=[("text", StringTensorType([None, 1]))], options=given, target_opset={"": 18, "ai.onnx.ml": 3})
         if drop:
@@ -105,7 +104,7 @@ def vocabularies():
         words("norm-l1", "norm l1", norm="l1"),
         words("limited", "max_features 5", max_features=5),
         words("bayes", "naive Bayes", CountVectorizer, MultinomialNB()),
-        words("svc", "LinearSVC: a label and no probabilities", model=LinearSVC()),
+        words("perceptron", "a Perceptron: a label and no probabilities", model=Perceptron(random_state=0), kind="label"),
         words("sgd", "a logistic SGDClassifier", model=SGDClassifier(loss="log_loss", random_state=0)),
         words("forest", "a random forest", CountVectorizer, RandomForestClassifier(n_estimators=5, random_state=0)),
         words("default-pattern", "the default token pattern, English", data="english", pattern=None),
