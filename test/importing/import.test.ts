@@ -111,7 +111,7 @@ test('a version that cannot be served is FAILED with a reason, and the others ar
     'unknown-task': expect.stringContaining('model.yaml: task'),
     'three-labels': 'model.yaml: the number of labels is 3, but output "scores" has shape [any, 2]',
     'no-output': 'model.yaml: output.scores is "logits", but the graph\'s outputs are scores',
-    'bad-example': expect.stringContaining('the example is not a valid input: example.row.p'),
+    'bad-example': expect.stringContaining("the row of the columns' examples is not a valid input: example.row.p"),
     'wrong-answer': 'golden.json: case 0 differs from pencil and paper: score for yes is 0.75, expected 0.9',
     'wrong-label': 'golden.json: case 0 differs from pencil and paper: label is yes, expected no',
     crasher:
