@@ -15,6 +15,7 @@ import { faultPoint } from './fault-points.js'; // @fault
 import { DISK_IS_FULL } from './importing/full-disk.js';
 import { StoreImporter } from './importing/import.js';
 import { ImportProgress } from './importing/import-progress.js';
+import { modelNameOf } from './importing/manifest.js';
 import { BlobRestorer } from './importing/published.js';
 import { StoreWatcher } from './importing/store-watcher.js';
 import { History } from './prediction/history.js';
@@ -164,6 +165,7 @@ function createImports({ store, log, databases, blobs, engine, imports, onProgre
     const result = await importer.importFolder(name);
     const [failed] = await importEvaluations({ db, log }, result.card ? [result.card] : []);
     if (failed) imports.set(name, 'FINISHED', DISK_IS_FULL);
+    await serving.warmDefault(modelNameOf(name), log);
     catalog.invalidate();
     // The first model of an empty store.
     if (engine.notReadyReason(null) !== null) await serving.preload(log);

@@ -1,9 +1,8 @@
 /** Registers the datasets of the model store: their description, digest, number of rows, and the first rows as a preview. */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { pipeline } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import type { Logger } from 'pino';
 import {
@@ -16,6 +15,7 @@ import { ManifestError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { unlessDiskIsFull } from './full-disk.js';
 import { type DatasetYaml, readDatasetManifest, subfolders } from './manifest.js';
+import { chunksOf } from './store-file.js';
 
 interface DatasetImporter {
   readonly db: CatalogDatabase;
@@ -74,7 +74,7 @@ interface DataFile {
 /** Reads a file of JSON lines, plain or gzipped. @throws ManifestError that names the line */
 async function readData(file: string): Promise<DataFile> {
   const hash = createHash('sha256');
-  const bytes = createReadStream(file).on('data', (chunk) => hash.update(chunk));
+  const bytes = Readable.from(chunksOf(file), { objectMode: false }).on('data', (chunk) => hash.update(chunk));
   // `pipeline` passes errors of the file on to the stream that is read; `pipe` does not.
   const text = file.endsWith('.gz') ? pipeline(bytes, createGunzip(), () => {}) : bytes;
   const preview: unknown[] = [];
@@ -87,6 +87,7 @@ async function readData(file: string): Promise<DataFile> {
       if (rowCount <= PREVIEW_ROWS && characters <= PREVIEW_CHARACTERS) preview.push(parseRow(line));
     }
   } catch (error) {
+    if (rowCount === 0 && error instanceof ManifestError) throw error;
     throw new ManifestError(
       `${path.basename(file)}, line ${rowCount}: ${error instanceof Error ? error.message : error}`,
     );

@@ -161,6 +161,23 @@ export class Serving {
     });
   }
 
+  /**
+   * Loads the version that has become the default of a model by an import, before predictions without a version reach it:
+   * they read the model from memory until the catalog is invalidated. Only if the default version in memory is loaded.
+   * After five seconds it no longer waits; the load goes on.
+   */
+  async warmDefault(name: string, log: Logger): Promise<void> {
+    const before = this.#models.get(name);
+    if (!before?.defaultId || this.#engine.servingStatus(before.defaultId).replicas === 0) return;
+    const found = await findServedModel(this.#db, name);
+    const after = found && this.#served(found);
+    const version = after?.versions.get(after.defaultId ?? '');
+    if (!version?.plain || version.id === before.defaultId) return;
+    await waitAtMost(MAX_WARM_UP_MS, this.#engine.load(version.plain)).catch((error: Error) => {
+      log.error({ ref: version.ref, reason: error.message }, 'a version could not be loaded');
+    });
+  }
+
   /** The version may lack the variant, or the variant may not run: only predictions that ask for it fail then. */
   async #tryToWarm(text: string, variant: string, principal: Principal): Promise<void> {
     const resolved = await this.resolve(text, principal, { variant }).catch(() => null);
@@ -256,7 +273,7 @@ function tryParseRef(text: string): Ref | null {
 const MAX_VERSIONS = 4_000;
 const REFS_A_PAGE = 100;
 const VARIANT_SEPARATOR = '/';
-/** How long a change of an alias waits for the version to load. */
+/** How long a change of an alias, or of a default version, waits for the version to load. */
 const MAX_WARM_UP_MS = 5_000;
 
 function variantKey(versionId: string, variant: string): string {

@@ -222,11 +222,13 @@ test('a metric that is not a number is null with a reason', async () => {
   ]);
 });
 
-test('a dataset whose file is missing, is a folder or has no objects is left out, and the server starts', async () => {
+test('a dataset whose file is missing, is a folder or a pipe, or has no objects is left out, and the server starts', async () => {
   const yaml = (file: string) => ({ 'dataset.yaml': `title: T\ntask: tensor\nfile: ${file}` });
   await store.write('datasets/no-file', yaml('rows.jsonl'));
   await store.write('datasets/no-packed-file', yaml('rows.jsonl.gz'));
   await store.write('datasets/a-folder', { ...yaml('rows'), 'rows/inside': '' });
+  await store.write('datasets/a-pipe', yaml('rows.jsonl'));
+  execFileSync('mkfifo', [path.join(store.folder, 'datasets/a-pipe/rows.jsonl')]);
   await store.write('datasets/numbers-only', { ...yaml('rows.jsonl'), 'rows.jsonl': '1\n2\n' });
   await store.write('datasets/fine', { ...yaml('rows.jsonl'), 'rows.jsonl': '{"a":1}\n{"a":2}\n' });
 

@@ -15,6 +15,7 @@ const SET_ALIAS = `mutation ($input: SetAliasInput!) { setAlias(input: $input) {
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
   prediction { predictedBy { ref } } problem { code message } } }`;
 const EXAMPLE = { tensors: [{ name: 'index', datatype: 'INT64', shape: [1], data: [0] }] };
+const YAML = `example: ${JSON.stringify(EXAMPLE)}\nmaxBatch: 1`;
 
 let store: TestStore;
 let app: TestApp;
@@ -28,8 +29,7 @@ beforeAll(async () => {
       await store.write('forms', { [`${number}/model${variant}.onnx`]: heavyModel(10 * number + variant.length, 100) });
   await store.write('other', { '1/model.onnx': encodeModel(identity('index', 'INT64', ['N'])) });
   // One input at a time, so that a hundred of them are a queue that is worth another copy.
-  for (const model of ['m', 'forms', 'other'])
-    await store.write(model, { 'model.yaml': `example: ${JSON.stringify(EXAMPLE)}\nmaxBatch: 1` });
+  for (const model of ['m', 'forms', 'other']) await store.write(model, { 'model.yaml': YAML });
   app = await startTestApp({ modelStore: store.folder, workers: 2 });
 });
 afterEach(() => disarmFault());
@@ -110,6 +110,22 @@ test('while the next version of an alias loads, predictions are answered by the 
   expect(alias.aliasedVersion).toMatchObject({ ref: 'm:3', serving: { servingState: 'WARM' } });
   expect(await answeredBy('m@moving')).toBe('m:3');
 });
+
+test('a version that becomes the default by an import is loaded before any prediction reaches it', async () => {
+  await store.write('growing', { '1/model.onnx': heavyModel(31, 100), 'model.yaml': YAML });
+  await until('the first version answers', async () => (await answeredBy('growing')) === 'growing:1');
+
+  await store.write('growing', { '2/model.onnx': heavyModel(32, 100) });
+  await until('the second version is imported', async () => (await versionsOf('growing')).length === 2);
+  await until('it is loaded', async () => (await servingStateOf('growing:2')) === 'WARM');
+
+  await until('it answers', async () => (await answeredBy('growing')) === 'growing:2');
+});
+
+async function versionsOf(name: string): Promise<Data[]> {
+  const query = 'query ($name: String!) { model(name: $name) { versions { nodes { ref } } } }';
+  return (await app.query(query, { name })).model.versions.nodes;
+}
 
 /** Loads a version into every worker, as a queue that is worth it would, so that one of them is free during a load. */
 async function warmEverywhere(ref: string): Promise<void> {
