@@ -49,6 +49,7 @@ const isGraphFacts = record({
   operationsPerValue: isAmount,
   outputOrigins: mapOf(isOrigin),
   classNames: orNull(listOf(isText)),
+  converterFaults: listOf(isText),
   zipMap: orNull(record({ labels: listOf(isText), output: isText })),
   sequences: listOf(record({ name: isText, tensors: listOf(isText) })),
 });

@@ -98,6 +98,7 @@ async function probeWith(
   const { sources, golden, artifactSha256, artifactPath, dataFiles, dataBlobs, tokenizerPath } = candidate;
   const examine = { kind: 'examine', artifactPath, artifactSha256, dataFiles, dataBlobs } as const;
   const { facts: declared } = await expectReply(send(examine), 'examined');
+  if (!golden && declared.converterFaults.length > 0) throw new ManifestError(declared.converterFaults.join('; '));
   const ref = sources.manifest.name;
   const versionWith = (spec: VersionSpec): LoadableVersion => {
     const withFiles = { ...spec, ...(dataFiles.length > 0 && { dataFiles }) };

@@ -5,6 +5,7 @@
  * Field numbers are those of onnx.proto (ModelProto, GraphProto, TensorProto, OperatorSetIdProto).
  */
 import { MAX_NAMES_CHARACTERS, parseClassNames } from './class-names.js';
+import { converterFaults } from './converter-faults.js';
 import { operationsPerValue } from './graph-operations.js';
 import { type OutputOrigin, outputOriginsOf } from './output-origins.js';
 import { fieldsOf, fieldText, numbersOf } from './protobuf.js';
@@ -18,6 +19,8 @@ interface FileFacts {
   readonly outputOrigins: Readonly<Record<string, OutputOrigin>>;
   /** Of the metadata; null if there are none. */
   readonly classNames: readonly string[] | null;
+  /** Why the answers of the graph are known to be wrong; see `converter-faults.ts`. */
+  readonly converterFaults: readonly string[];
 }
 
 /** @throws MalformedProtobufError */
@@ -49,6 +52,7 @@ export function readGraphFile(bytes: Uint8Array): FileFacts {
     operationsPerValue: model.operations,
     outputOrigins,
     classNames: model.classNames,
+    converterFaults: converterFaults(bytes),
   };
 }
 

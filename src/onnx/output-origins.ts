@@ -51,6 +51,11 @@ export function outputOriginsOf(graph: Uint8Array): Record<string, OutputOrigin>
   return Object.fromEntries(parts.outputs.map((name) => [name, parts.originOf(name, 0)]));
 }
 
+/** The origin of any value of the graph. @throws MalformedProtobufError */
+export function originOf(graph: Uint8Array, name: string): OutputOrigin {
+  return new GraphParts(graph).originOf(name, 0);
+}
+
 class GraphParts {
   readonly outputs: string[] = [];
   readonly #nodes = new Map<string, Node>();
@@ -89,7 +94,11 @@ class GraphParts {
       if (list) return { ...this.originOf(second, step + 1), classes: listOf(list), isIndex: false };
       return selected(inputOrigin());
     }
-    if (node.op === 'ArgMax') return { ...origin, isIndex: true };
+    if (node.op === 'ArgMax') {
+      const isOfVotes = this.#areVotes(this.#nodes.get(first));
+      return { ...origin, isIndex: true, operator: isOfVotes ? 'OneVsOneClassifier' : node.op };
+    }
+    if (this.#areVotes(node)) return { ...origin, scores: 'raw' };
     if (node.op === 'Concat') {
       const columns = node.inputs.map((input) => this.originOf(input, step + 1).classes);
       return { ...origin, columns, scores: this.#commonKind(node, step) };
@@ -101,6 +110,22 @@ class GraphParts {
       return name === node.outputs[0] ? { ...origin, classes } : { ...origin, classes, scores: classifierKind(node) };
     }
     return { ...origin, scores: ACTIVATIONS[node.op] ?? null };
+  }
+
+  /** Whether a node adds votes between pairs of classes and a fraction of their scores, as OneVsOneClassifier and SVC do. */
+  #areVotes(node: Node | undefined): boolean {
+    const steps = [
+      ['Div', 1],
+      ['Mul', 1],
+      ['Add', 0],
+      ['Abs', 0],
+    ] as const;
+    let at = node?.op === 'Add' ? node : undefined;
+    for (const [op, input] of steps) {
+      at = this.#nodes.get(at?.inputs[input] ?? '');
+      if (at?.op !== op) return false;
+    }
+    return true;
   }
 
   #constant(name: string): Uint8Array | undefined {

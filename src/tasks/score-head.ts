@@ -189,9 +189,21 @@ function labelSource(sources: TaskSources): LabelSource | null {
   const chosen = choices.find(({ length }) => length > 0) ?? [];
   const [label] = chosen;
   if (!label || (hf.config && chosen.length > 1)) return null;
-  if (chosen.length === 1) return { output: label.name, ...valuesOf(label, sources) };
+  if (chosen.length === 1) {
+    checkPlaces(label, sources);
+    return { output: label.name, ...valuesOf(label, sources) };
+  }
   const names = chosen.map(({ name }) => name).join(' or ');
   throw new ManifestError(`model.yaml: output.label is missing: name the output with the label: ${names}`);
+}
+
+/** skl2onnx exports OneVsOneClassifier without the classes: the label is the place of one. */
+function checkPlaces({ name }: TensorSpec, { facts, givenLabels }: TaskSources): void {
+  const isPlace = facts.outputOrigins[name]?.operator === 'OneVsOneClassifier';
+  if (isPlace && givenLabels.length === 0 && !facts.zipMap)
+    throw new ManifestError(
+      `model.yaml: labels is missing: the graph has a OneVsOneClassifier, for which skl2onnx exports the place of the class in output "${name}" instead of the class: list all classes in labels, in the order of classes_`,
+    );
 }
 
 /** One string, integer or boolean per input. Exporters sometimes add a dimension of size 1. */

@@ -14,6 +14,8 @@ export interface GraphFacts {
   readonly operationsPerValue: number;
   /** Where the values of each output come from, by the output's name; see `onnx/output-origins.ts`. */
   readonly outputOrigins: Readonly<Record<string, OutputOrigin>>;
+  /** Why the answers of the graph are known to be wrong; see `onnx/converter-faults.ts`. */
+  readonly converterFaults: readonly string[];
   /**
    * Set if the graph ends with a ZipMap node, whose list of maps ONNX Runtime cannot return. `output` is the tensor before
    * that node.

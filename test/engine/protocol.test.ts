@@ -29,6 +29,7 @@ const FACTS = {
   operationsPerValue: 0,
   outputOrigins: {},
   classNames: null,
+  converterFaults: [],
   zipMap: null,
   sequences: [],
 };

@@ -18,7 +18,7 @@ import sklearn
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import BaggingClassifier, RandomForestClassifier, StackingClassifier
 from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
-from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
@@ -93,6 +93,7 @@ write("neighbors", KNeighborsClassifier(3), THREE)
 write("bayes", GaussianNB(), THREE, zipmap=True)
 write("network", MLPClassifier((4,), max_iter=300, random_state=0), TWO)
 write("one-versus-rest", OneVsRestClassifier(LogisticRegression()), THREE)
+write("one-versus-one-grades", OneVsOneClassifier(LogisticRegression()), GRADES, zipmap=True)
 TAGS = {"extra": "labels: [t0, t1, t2]\n", "names": ["t0", "t1", "t2"]}
 write("indicators", OneVsRestClassifier(LogisticRegression()), INDICATORS, **TAGS)
 write("indicators-zipmap", OneVsRestClassifier(LogisticRegression()), INDICATORS, zipmap=True, **TAGS)

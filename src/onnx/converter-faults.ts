@@ -1,0 +1,92 @@
+/**
+ * Graphs that a converter is known to write wrongly, recognized by operators and attributes that it writes for one estimator
+ * only. The import refuses them unless golden cases show that the graph answers right.
+ */
+import { GraphView } from './graph-view.js';
+
+/** What is wrong with each faulty estimator in the graph, and what to export instead. @throws MalformedProtobufError */
+export function converterFaults(model: Uint8Array): string[] {
+  const view = new GraphView(model);
+  return FAULTS.filter(({ isIn }) => isIn(view)).map(({ reason }) => `${reason}; ${GOLDENS}`);
+}
+
+const GOLDENS = 'if the graph answers right nevertheless, add golden.json with answers of the source framework';
+
+interface Fault {
+  readonly isIn: (view: GraphView) => boolean;
+  readonly reason: string;
+}
+
+const FAULTS: readonly Fault[] = [
+  {
+    isIn: (view) =>
+      view.some('ArrayFeatureExtractor', ({ inputs: [values, index] }) => {
+        return view.isConstant(values) && view.chain(index, ['ArgMin', 'Abs', 'Sub']) !== undefined;
+      }),
+    reason:
+      'the graph has the isotonic calibration of CalibratedClassifierCV, which skl2onnx exports as steps instead of lines, so that its scores are wrong: calibrate with method="sigmoid"',
+  },
+  {
+    isIn: (view) =>
+      view.some('Reciprocal', ({ inputs: [weight] }) => {
+        const scaled = view.chain(weight, ['Max', 'Mul']);
+        const nearest = view.producer(scaled?.inputs[0]);
+        return nearest?.op === 'TopK' && view.int(nearest, 'largest', 1) === 0 && view.scalar(scaled?.inputs[1]) === -1;
+      }),
+    reason:
+      'the graph has a k-nearest-neighbors model with weights="distance", whose distances skl2onnx turns negative, so that all neighbors weigh the same: train it with weights="uniform"',
+  },
+  {
+    isIn: (view) =>
+      view.some('LinearClassifier', (node) => {
+        const isSoftmax = view.text(node, 'post_transform') === 'SOFTMAX' && view.int(node, 'multi_class', 0) === 0;
+        return isSoftmax && view.classCount(node) === 2;
+      }),
+    reason:
+      'the graph has a LinearDiscriminantAnalysis of two classes, which skl2onnx exports with Softmax instead of Sigmoid, so that its scores are wrong: train LogisticRegression, or return only the label',
+  },
+  {
+    isIn: (view) =>
+      view.some(
+        'ArgMax',
+        ({ inputs: [scores] }) => view.isComplemented(scores, 'raw') && !view.isOfSupportVectors(scores),
+      ),
+    reason:
+      'the graph has a OneVsRestClassifier of two classes around an estimator without probabilities, whose label skl2onnx chooses at 0.5 instead of 0: export that estimator alone, without OneVsRestClassifier',
+  },
+  {
+    isIn: (view) => view.some('ArgMax', ({ inputs: [scores] }) => view.isOfSupportVectors(scores)),
+    reason:
+      'the graph has a OneVsRestClassifier around SVC or NuSVC, whose label skl2onnx does not choose by the decision function: export SVC(decision_function_shape="ovr") alone, without OneVsRestClassifier',
+  },
+  {
+    isIn: (view) => view.nodes.some(({ outputs }) => outputs.some((name) => /^label_tuned\d*$/.test(name))),
+    reason:
+      'the graph has a TunedThresholdClassifierCV, whose threshold skl2onnx leaves out, so that the label is chosen at 0.5: export its estimator_ and apply best_threshold_ to the score where the answer is used',
+  },
+  {
+    isIn: (view) =>
+      view.some('Div', ({ inputs: [sum, divisor] }) => {
+        const trees =
+          view.chain(sum, ['TreeEnsembleRegressor']) ??
+          view.chain(sum, ['ArrayFeatureExtractor', 'TreeEnsembleClassifier']);
+        return (
+          /^denominator\d*$/.test(divisor ?? '') &&
+          trees !== undefined &&
+          view.scalar(divisor) !== view.treeCount(trees)
+        );
+      }),
+    reason:
+      'the graph has a LightGBM model with boosting_type="rf", whose sum onnxmltools divides by 100, whatever the number of trees: train it with n_estimators=100, or with boosting_type="gbdt"',
+  },
+  {
+    isIn: ({ catBoostLoss }) => catBoostLoss === 'MultiClassOneVsAll',
+    reason:
+      'the graph is of a CatBoostClassifier with loss_function="MultiClassOneVsAll", which CatBoost exports with Softmax instead of Sigmoid, so that its scores are wrong: train it with loss_function="MultiClass"',
+  },
+  {
+    isIn: ({ catBoostLoss }) => /^(?:Poisson|Tweedie|LogLinQuantile)$/.test(catBoostLoss),
+    reason:
+      'the graph is of a CatBoostRegressor with loss_function Poisson, Tweedie or LogLinQuantile, of which CatBoost exports the logarithm: append Exp to the graph, for example with onnx.helper.make_node("Exp", …), or train it with loss_function="RMSE"',
+  },
+];

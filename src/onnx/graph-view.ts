@@ -1,0 +1,115 @@
+/** What rules about graphs of known converters look at. */
+import { constantOf, intsOf, type Node, nodeOf, tensorOf } from './graph-nodes.js';
+import { originOf, type ScoreKind } from './output-origins.js';
+import { fieldsOf, numbersOf, stringField } from './protobuf.js';
+
+/** Operators that copy the values of their first input. */
+const COPIES = new Set(['Identity', 'Cast', 'Reshape', 'Flatten']);
+const MAX_STEPS = 16;
+
+export class GraphView {
+  readonly nodes: readonly Node[];
+  /** The loss function by which CatBoost has trained the model; '' for other models. */
+  readonly catBoostLoss: string;
+  readonly #byOutput = new Map<string, Node>();
+  readonly #initializers = new Map<string, Uint8Array>();
+  readonly #graph: Uint8Array;
+
+  constructor(model: Uint8Array) {
+    let graph: Uint8Array = new Uint8Array();
+    let loss = '';
+    for (const { number, bytes } of fieldsOf(model)) {
+      if (number === 7) graph = bytes;
+      else if (number === 14 && stringField(bytes, 1) === 'params')
+        loss = /"loss_function":\{"type":"(\w+)"/.exec(stringField(bytes, 2))?.[1] ?? '';
+    }
+    const nodes: Node[] = [];
+    for (const { number, bytes } of fieldsOf(graph)) {
+      if (number === 5) this.#initializers.set(stringField(bytes, 8), bytes);
+      else if (number === 1) nodes.push(nodeOf(bytes));
+    }
+    for (const node of nodes) for (const output of node.outputs) this.#byOutput.set(output, node);
+    [this.#graph, this.nodes, this.catBoostLoss] = [graph, nodes, loss];
+  }
+
+  some(op: string, test: (node: Node) => boolean): boolean {
+    return this.nodes.some((node) => node.op === op && test(node));
+  }
+
+  /** The operator that computes a value, where copies are passed. */
+  producer(name: string | undefined): Node | undefined {
+    let node = this.#byOutput.get(name ?? '');
+    for (let step = 0; node && COPIES.has(node.op) && step < MAX_STEPS; step++)
+      node = this.#byOutput.get(node.inputs[0] ?? '');
+    return node;
+  }
+
+  /** The last of the operators that compute a value from their first inputs, if they are these, the value's own first. */
+  chain(name: string | undefined, ops: readonly string[]): Node | undefined {
+    let [node, input] = [undefined as Node | undefined, name];
+    for (const op of ops) {
+      node = this.producer(input);
+      if (node?.op !== op) return undefined;
+      input = node.inputs[0];
+    }
+    return node;
+  }
+
+  isConstant(name: string | undefined): boolean {
+    return this.#initializers.has(name ?? '') || this.#byOutput.get(name ?? '')?.op === 'Constant';
+  }
+
+  /** The value of a constant with one element. */
+  scalar(name: string | undefined): number | undefined {
+    const constant = this.#byOutput.get(name ?? '');
+    const tensor =
+      this.#initializers.get(name ?? '') ??
+      (constant?.op === 'Constant' ? tensorOf(constant.attributes.get('value')) : null);
+    return tensor ? constantOf(tensor).values[0] : undefined;
+  }
+
+  int(node: Node, attribute: string, byDefault: number): number {
+    return intsOf(node.attributes.get(attribute))[0] ?? byDefault;
+  }
+
+  text(node: Node, attribute: string): string {
+    const found = node.attributes.get(attribute);
+    return found ? stringField(found, 4) : '';
+  }
+
+  classCount({ attributes }: Node): number {
+    const list = attributes.get('classlabels_ints') ?? attributes.get('classlabels_int64s');
+    if (list) return intsOf(list).length;
+    return [...fieldsOf(attributes.get('classlabels_strings') ?? new Uint8Array())].filter(({ number }) => number === 9)
+      .length;
+  }
+
+  treeCount({ attributes }: Node): number {
+    const ids = attributes.get('nodes_treeids');
+    let last = -1;
+    for (const field of ids ? fieldsOf(ids) : [])
+      if (field.number === 8) for (const id of numbersOf(field)) last = Math.max(last, id);
+    return last + 1;
+  }
+
+  /** Whether a value has 1 − score beside a score of this kind. */
+  isComplemented(name: string | undefined, kind: ScoreKind): boolean {
+    const joined = this.producer(name);
+    const [first, score = ''] = joined?.op === 'Concat' ? joined.inputs : [];
+    const complement = this.producer(first);
+    if (joined?.inputs.length !== 2 || complement?.op !== 'Sub' || complement.inputs[1] !== score) return false;
+    return this.scalar(complement.inputs[0]) === 1 && originOf(this.#graph, score).scores === kind;
+  }
+
+  /** Whether a value joins scores of support vector machines of two classes each. */
+  isOfSupportVectors(name: string | undefined): boolean {
+    const joined = this.producer(name);
+    if (joined?.op !== 'Concat') return false;
+    return joined.inputs.every((input) => {
+      const part = this.producer(input);
+      if (part?.op === 'Sub') return this.scalar(part.inputs[0]) === 1;
+      if (part?.op === 'Concat') return this.isOfSupportVectors(input);
+      return part?.op === 'Slice' && this.producer(part.inputs[0])?.op === 'SVMClassifier';
+    });
+  }
+}

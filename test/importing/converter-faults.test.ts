@@ -1,0 +1,93 @@
+/** Graphs that answer differently from their source framework, because of a fault of the converter. */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { createStore, type TestStore } from '../support/model-store.js';
+
+const GOLDENS = path.join('test', 'importing', 'goldens', 'converter-faults');
+const NAMES = readdirSync(GOLDENS);
+
+const NEIGHBORS =
+  'the graph has a k-nearest-neighbors model with weights="distance", whose distances skl2onnx turns negative, so that all neighbors weigh the same: train it with weights="uniform"';
+const FOREST =
+  'the graph has a LightGBM model with boosting_type="rf", whose sum onnxmltools divides by 100, whatever the number of trees: train it with n_estimators=100, or with boosting_type="gbdt"';
+const REASONS: Readonly<Record<string, string>> = {
+  isotonic:
+    'the graph has the isotonic calibration of CalibratedClassifierCV, which skl2onnx exports as steps instead of lines, so that its scores are wrong: calibrate with method="sigmoid"',
+  'weighted-neighbors': NEIGHBORS,
+  'weighted-neighbors-number': NEIGHBORS,
+  'two-class-discriminant':
+    'the graph has a LinearDiscriminantAnalysis of two classes, which skl2onnx exports with Softmax instead of Sigmoid, so that its scores are wrong: train LogisticRegression, or return only the label',
+  'one-versus-rest':
+    'the graph has a OneVsRestClassifier of two classes around an estimator without probabilities, whose label skl2onnx chooses at 0.5 instead of 0: export that estimator alone, without OneVsRestClassifier',
+  'one-versus-rest-svc':
+    'the graph has a OneVsRestClassifier around SVC or NuSVC, whose label skl2onnx does not choose by the decision function: export SVC(decision_function_shape="ovr") alone, without OneVsRestClassifier',
+  'tuned-threshold':
+    'the graph has a TunedThresholdClassifierCV, whose threshold skl2onnx leaves out, so that the label is chosen at 0.5: export its estimator_ and apply best_threshold_ to the score where the answer is used',
+  'lightgbm-forest': FOREST,
+  'lightgbm-forest-classes': FOREST,
+  'catboost-one-versus-all':
+    'the graph is of a CatBoostClassifier with loss_function="MultiClassOneVsAll", which CatBoost exports with Softmax instead of Sigmoid, so that its scores are wrong: train it with loss_function="MultiClass"',
+  'catboost-poisson':
+    'the graph is of a CatBoostRegressor with loss_function Poisson, Tweedie or LogLinQuantile, of which CatBoost exports the logarithm: append Exp to the graph, for example with onnx.helper.make_node("Exp", …), or train it with loss_function="RMSE"',
+};
+const UNLESS = 'if the graph answers right nevertheless, add golden.json with answers of the source framework';
+const PLACE =
+  'model.yaml: labels is missing: the graph has a OneVsOneClassifier, for which skl2onnx exports the place of the class in output "label" instead of the class: list all classes in labels, in the order of classes_';
+
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
+  prediction { output { ... on Classification { label score } } } problem { message } } }`;
+
+let store: TestStore;
+let app: TestApp;
+beforeAll(async () => {
+  store = await createStore();
+  for (const name of NAMES) {
+    const folder = path.join(GOLDENS, name);
+    const yaml = readFileSync(path.join(folder, 'model.yaml'), 'utf8');
+    const files = { 'model.yaml': yaml, '1/model.onnx': readFileSync(path.join(folder, '1/model.onnx')) };
+    const goldenOf = (cases: Data) => JSON.stringify({ source: 'its framework', tolerance: 1e-5, cases });
+    const { hasSame, cases } = rightOf(name);
+    await store.write(name, files);
+    await store.write(`${name}-golden`, { ...files, '1/golden.json': goldenOf(cases) });
+    if (hasSame) await store.write(`${name}-same`, { ...files, '1/golden.json': goldenOf(cases.slice(-1)) });
+    if (name === 'one-versus-one')
+      await store.write(`${name}-labels`, { ...files, 'model.yaml': `${yaml}labels: ["3", "5", "7"]\n` });
+  }
+  app = await startTestApp({ modelStore: store.folder });
+});
+afterAll(async () => {
+  await app.stop();
+  await store.remove();
+});
+
+function rightOf(name: string): Data {
+  return JSON.parse(readFileSync(path.join(GOLDENS, name, 'right.json'), 'utf8'));
+}
+
+async function versionOf(model: string): Promise<Data> {
+  return (await app.query(`{ version(ref: "${model}:1") { state stateReason verification { cases } } }`)).version;
+}
+
+test.each(Object.entries(REASONS))('%s is refused with what to export instead', async (name, reason) => {
+  expect(await versionOf(name)).toMatchObject({ state: 'FAILED', stateReason: `${reason}; ${UNLESS}` });
+});
+
+test.each(Object.keys(REASONS))('%s is FAILED by golden cases of its framework', async (name) => {
+  const { state, stateReason } = await versionOf(`${name}-golden`);
+
+  expect(state).toBe('FAILED');
+  expect(stateReason).toMatch(/^golden\.json: case 0 differs from its framework: /);
+});
+
+test('a graph that is faulty by its form is READY if its golden cases pass', async () => {
+  expect(await versionOf('tuned-threshold-same')).toMatchObject({ state: 'READY', verification: { cases: 1 } });
+});
+
+test('the places of classes of a OneVsOneClassifier need labels', async () => {
+  expect(await versionOf('one-versus-one')).toMatchObject({ state: 'FAILED', stateReason: PLACE });
+  for (const { input, expect: expected } of rightOf('one-versus-one').cases) {
+    const { prediction } = (await app.query(PREDICT, { input: { model: 'one-versus-one-labels', input } })).predict;
+    expect(prediction.output).toEqual({ label: expected.label, score: null });
+  }
+});

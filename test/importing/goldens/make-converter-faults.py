@@ -1,0 +1,114 @@
+"""
+Models whose exported graphs answer differently from their source framework, one for each fault of a converter.
+
+Needs Python 3.12 with the packages of test/table/requirements-boosters.txt:
+
+    OMP_NUM_THREADS=1 python test/importing/goldens/make-converter-faults.py
+
+Writes converter-faults/<name>/: model.yaml, 1/model.onnx and right.json, with inputs and the framework's answers in the form
+of golden.json. The answers of the graph differ for the first input at least; for the last one they are the same, if there
+is such a row.
+"""
+import json
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+
+import catboost
+import lightgbm
+import numpy as np
+import onnx
+import onnxruntime
+from onnxmltools import convert_lightgbm
+from onnxmltools.convert.common.data_types import FloatTensorType
+from skl2onnx import to_onnx
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import TunedThresholdClassifierCV
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.svm import SVC, LinearSVC
+
+warnings.filterwarnings("ignore")
+HERE = Path(__file__).parent / "converter-faults"
+rng = np.random.RandomState(0)
+X = rng.randn(60, 3).astype(np.float32)
+TESTED = rng.randn(60, 3).astype(np.float32)
+NUMBER = X @ [1.0, -0.7, 0.3] + 0.4 * rng.randn(60)
+TWO = np.array(["no", "yes"])[(NUMBER > 0.6).astype(int)]
+THREE = np.digitize(NUMBER, [-0.5, 0.5])
+COLUMNS = "columns: [{ name: a, type: number }, { name: b, type: number }, { name: c, type: number }]\n"
+
+
+def write(name, task, graph, labels, shares=None):
+    """`labels`: of a classifier, or the numbers of a regression. `shares`: its probabilities, with the classes."""
+    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    raw = session.run(None, {graph.graph.input[0].name: TESTED})
+    if shares is None:
+        given = np.asarray(raw[0]).reshape(-1)
+        same = given == labels if task.endswith("classification") else np.abs(given - labels) < 1e-6
+    else:
+        scores = [list(row.values()) for row in raw[1]] if isinstance(raw[1], list) else raw[1]
+        same = np.abs(scores - shares[1]).max(axis=1) < 1e-6
+    wrong = np.flatnonzero(~same)
+    assert len(wrong) > 0, name
+    rows, cases = [*wrong[:2], *np.flatnonzero(same)[:1]], []
+    for i in rows:
+        expect = {"value": float(labels[i])} if task.endswith("regression") else {"label": str(labels[i])}
+        if shares is not None:
+            expect["scores"] = dict(zip(map(str, shares[0]), map(float, shares[1][i])))
+        row = dict(zip("abc", map(float, TESTED[i])))
+        cases.append({"input": {"row": row}, "expect": expect})
+    folder = HERE / name
+    (folder / "1").mkdir(parents=True)
+    (folder / "1/model.onnx").write_bytes(graph.SerializeToString())
+    (folder / "model.yaml").write_text(f"task: {task}\n{COLUMNS}")
+    right = {"hasSame": bool(same.any()), "cases": cases}
+    (folder / "right.json").write_text(json.dumps(right) + "\n")
+
+
+def classifier(name, model, y, scores=True, zipmap=False):
+    model.fit(X, y)
+    graph = to_onnx(model, X[:1], options={id(model): {"zipmap": zipmap}})
+    shares = (model.classes_, model.predict_proba(TESTED)) if scores else None
+    write(name, "tabular-classification", graph, model.predict(TESTED), shares)
+
+
+def of_catboost(model):
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "model.onnx")
+        model.save_model(path, format="onnx")
+        graph = onnx.load(path)
+    # Of the metadata, only the parameters tell the loss function; the rest has times and is long.
+    parameters = [entry for entry in graph.metadata_props if entry.key == "params"]
+    del graph.metadata_props[:]
+    graph.metadata_props.extend(parameters)
+    graph.producer_version = catboost.__version__
+    return graph
+
+
+shutil.rmtree(HERE, ignore_errors=True)
+classifier("isotonic", CalibratedClassifierCV(GaussianNB(), method="isotonic", cv=2), TWO)
+classifier("weighted-neighbors", KNeighborsClassifier(3, weights="distance"), TWO)
+neighbors = KNeighborsRegressor(3, weights="distance").fit(X, NUMBER)
+write("weighted-neighbors-number", "tabular-regression", to_onnx(neighbors, X[:1]), neighbors.predict(TESTED))
+classifier("two-class-discriminant", LinearDiscriminantAnalysis(), TWO)
+classifier("one-versus-rest", OneVsRestClassifier(LinearSVC()), TWO, scores=False)
+classifier("one-versus-rest-svc", OneVsRestClassifier(SVC()), THREE, scores=False)
+classifier("tuned-threshold", TunedThresholdClassifierCV(LogisticRegression(), cv=2, random_state=0), TWO, scores=False)
+classifier("one-versus-one", OneVsOneClassifier(LogisticRegression()), THREE * 2 + 3, scores=False)
+forest = lightgbm.LGBMRegressor(n_estimators=5, boosting_type="rf", bagging_freq=1, bagging_fraction=0.7, min_child_samples=5, verbose=-1)
+forest.fit(X, NUMBER)
+types = [("X", FloatTensorType([None, 3]))]
+write("lightgbm-forest", "tabular-regression", convert_lightgbm(forest, initial_types=types, target_opset=15), forest.predict(TESTED))
+votes = lightgbm.LGBMClassifier(n_estimators=5, boosting_type="rf", bagging_freq=1, bagging_fraction=0.7, min_child_samples=5, verbose=-1)
+votes.fit(X, TWO)
+graph = convert_lightgbm(votes, initial_types=types, target_opset=15, zipmap=False)
+write("lightgbm-forest-classes", "tabular-classification", graph, votes.predict(TESTED), (votes.classes_, votes.predict_proba(TESTED)))
+each = catboost.CatBoostClassifier(iterations=3, depth=2, loss_function="MultiClassOneVsAll", verbose=0, allow_writing_files=False).fit(X, THREE)
+write("catboost-one-versus-all", "tabular-classification", of_catboost(each), each.predict(TESTED).reshape(-1), (each.classes_, each.predict_proba(TESTED)))
+counts = catboost.CatBoostRegressor(iterations=3, depth=2, loss_function="Poisson", verbose=0, allow_writing_files=False).fit(X, np.exp(NUMBER))
+write("catboost-poisson", "tabular-regression", of_catboost(counts), counts.predict(TESTED))
