@@ -12,6 +12,9 @@ export function converterFaults(model: Uint8Array): string[] {
 
 const GOLDENS = 'if the graph answers right nevertheless, add golden.json with answers of the source framework';
 
+/** How onnxmltools names the number by which it divides. */
+const DENOMINATOR = /^denominator\d*$/;
+
 interface Fault {
   readonly isIn: (view: GraphView) => boolean;
   readonly reason: string;
@@ -66,18 +69,21 @@ const FAULTS: readonly Fault[] = [
   },
   {
     isIn: (view) =>
-      view.some('Div', ({ inputs: [sum, divisor] }) => {
-        const trees =
-          view.chain(sum, ['TreeEnsembleRegressor']) ??
-          view.chain(sum, ['ArrayFeatureExtractor', 'TreeEnsembleClassifier']);
-        return (
-          /^denominator\d*$/.test(divisor ?? '') &&
-          trees !== undefined &&
-          view.scalar(divisor) !== view.treeCount(trees)
-        );
+      view.some('Div', ({ inputs: [sum, count] }) => {
+        const trees = view.chain(sum, ['TreeEnsembleRegressor']);
+        return DENOMINATOR.test(count ?? '') && trees !== undefined && view.scalar(count) !== view.treeCount(trees);
       }),
     reason:
-      'the graph has a LightGBM model with boosting_type="rf", whose sum onnxmltools divides by 100, whatever the number of trees: train it with n_estimators=100, or with boosting_type="gbdt"',
+      'the graph has a LightGBM regressor with boosting_type="rf", whose sum onnxmltools divides by 100, whatever the number of trees: train it with n_estimators=100, or with boosting_type="gbdt"',
+  },
+  {
+    isIn: (view) =>
+      view.some('Div', ({ inputs: [score, count] }) => {
+        const trees = view.chain(score, ['ArrayFeatureExtractor', 'TreeEnsembleClassifier']);
+        return DENOMINATOR.test(count ?? '') && trees !== undefined;
+      }),
+    reason:
+      'the graph has a LightGBM classifier with boosting_type="rf", whose scores onnxmltools divides by 100: train it with boosting_type="gbdt"',
   },
   {
     isIn: ({ catBoostLoss }) => catBoostLoss === 'MultiClassOneVsAll',

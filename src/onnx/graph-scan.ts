@@ -166,7 +166,7 @@ class GraphScanner {
     const where = `node "${shorten(node.name || node.outputs[0] || '')}" (${shorten(node.op)})`;
     if (!OPERATOR_DOMAINS.has(node.domain) && !this.#functions.has(`${node.domain}:${node.op}`))
       this.refuse(unknownDomain(where, node.domain));
-    const lost = node.op === 'TreeEnsembleRegressor' ? lostTargets(node.attributes) : null;
+    const lost = lostTargets(node.op, node.attributes);
     if (lost) this.refuse(`${where} ${lost}`);
     if (node.op === 'Loop') this.#checkLoop(where, node.inputs, constants);
     for (const attribute of node.attributes) this.#scanAttribute(attribute, where, depth, constants, node);

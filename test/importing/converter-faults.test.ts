@@ -9,8 +9,6 @@ const NAMES = readdirSync(GOLDENS);
 
 const NEIGHBORS =
   'the graph has a k-nearest-neighbors model with weights="distance", whose distances skl2onnx turns negative, so that all neighbors weigh the same: train it with weights="uniform"';
-const FOREST =
-  'the graph has a LightGBM model with boosting_type="rf", whose sum onnxmltools divides by 100, whatever the number of trees: train it with n_estimators=100, or with boosting_type="gbdt"';
 const REASONS: Readonly<Record<string, string>> = {
   isotonic:
     'the graph has the isotonic calibration of CalibratedClassifierCV, which skl2onnx exports as steps instead of lines, so that its scores are wrong: calibrate with method="sigmoid"',
@@ -24,8 +22,10 @@ const REASONS: Readonly<Record<string, string>> = {
     'the graph has a OneVsRestClassifier around SVC or NuSVC, whose label skl2onnx does not choose by the decision function: export SVC(decision_function_shape="ovr") alone, without OneVsRestClassifier',
   'tuned-threshold':
     'the graph has a TunedThresholdClassifierCV, whose threshold skl2onnx leaves out, so that the label is chosen at 0.5: export its estimator_ and apply best_threshold_ to the score where the answer is used',
-  'lightgbm-forest': FOREST,
-  'lightgbm-forest-classes': FOREST,
+  'lightgbm-forest':
+    'the graph has a LightGBM regressor with boosting_type="rf", whose sum onnxmltools divides by 100, whatever the number of trees: train it with n_estimators=100, or with boosting_type="gbdt"',
+  'lightgbm-forest-classes':
+    'the graph has a LightGBM classifier with boosting_type="rf", whose scores onnxmltools divides by 100: train it with boosting_type="gbdt"',
   'catboost-one-versus-all':
     'the graph is of a CatBoostClassifier with loss_function="MultiClassOneVsAll", which CatBoost exports with Softmax instead of Sigmoid, so that its scores are wrong: train it with loss_function="MultiClass"',
   'catboost-poisson':

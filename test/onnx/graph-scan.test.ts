@@ -326,3 +326,15 @@ test('trees of several targets that were all given to the first one are refused'
     'node "y" (TreeEnsembleRegressor) has 3 targets, but all of its trees are of the first one, so that its numbers are wrong: export one model for each target, such as MultiOutputRegressor of scikit-learn around XGBRegressor, and join the graphs',
   ]);
 });
+
+test('trees of several targets that CatBoost exported as a classifier without classes are refused', () => {
+  const model = encodeModel({
+    inputs: [{ name: 'x', type: 'FP32', shape: ['N', 2] }],
+    outputs: [{ name: 'y', type: 'FP32', shape: ['N', 2] }],
+    nodes: [{ op: 'TreeEnsembleClassifier', domain: 'ai.onnx.ml', inputs: ['x'], outputs: ['label', 'y'] }],
+  });
+
+  expect(scanGraph(model)).toEqual([
+    'node "label" (TreeEnsembleClassifier) has no classes, as CatBoost exports regressors of several targets (MultiRMSE, MultiQuantile): train and export one model for each target, and join the graphs, for example with onnx.compose.merge_models',
+  ]);
+});

@@ -132,12 +132,13 @@ def rows_of(names, x):
 def export(model, example, zipmap, opset):
     """The graph, with the option if the estimator has it."""
     last = model.steps[-1][1] if hasattr(model, "steps") else model
-    for options in ({id(last): {"zipmap": zipmap}} if zipmap is not None else None, None):
+    tried = [] if zipmap is None else [{id(model): {"zipmap": zipmap}}, {id(last): {"zipmap": zipmap}}]
+    for options in [*tried, None, {id(last): {}}]:
         try:
             return to_onnx(model, example, options=options, target_opset=opset)
-        except NameError:
-            continue
-    raise ValueError("no options fit")
+        except NameError as error:
+            reason = error
+    raise reason
 
 
 def matrix_of(scores, labels):
@@ -176,13 +177,17 @@ def classifier(out, kind, name, model, data, zipmap=None, opset=None, yaml="", n
     x = data.tested(model)
     labels = model.predict(x)
     probabilities = model.predict_proba(x) if scores and hasattr(model, "predict_proba") else None
-    spelled = dict(zip(model.classes_, names or map(str, model.classes_)))
+    if data.y.dtype == bool:
+        # The graph has 0 and 1 in place of False and True.
+        labels = labels.astype(int)
+    classes = [int(c) if isinstance(c, np.bool_) else c for c in model.classes_]
+    spelled = dict(zip(classes, names or map(str, classes)))
     ties = tied_rows(model, x)
     right = []
     for i, label in enumerate(labels):
         shares = None if probabilities is None else dict(zip(spelled.values(), map(float, probabilities[i])))
         right.append({"label": spelled[label], "scores": shares})
-    differs = raw_differs(run_graph(graph, {"X": x}), labels, probabilities, model.classes_, ties)
+    differs = raw_differs(run_graph(graph, {"X": x}), labels, probabilities, classes, ties)
     text = f"task: tabular-classification\n{yaml}" + columns(data.names)
     write_case(out, kind, name, graph, text, rows_of(data.names, x), right, SOURCE, raw_differs=differs, ties=ties)
 
@@ -354,6 +359,10 @@ def class_types(out):
     for (key, make), spelling, zipmap in itertools.product(models.items(), ("truth", "signs", "words"), ZIPMAPS):
         name = f"{key}-{spelling}-{'default' if zipmap is None else 'none' if zipmap is False else zipmap}"
         classifier(out, "class-types", name, make(), Data(f"class-types/{name}", 2, spelling), zipmap=zipmap)
+    for key, make in models.items():
+        name, names = f"{key}-truth-named", ["False", "True"]
+        yaml = 'labels: ["False", "True"]\n'
+        classifier(out, "class-types", name, make(), Data(f"class-types/{name}", 2, "truth"), yaml=yaml, names=names)
     for (key, make), spelling in itertools.product(models.items(), ("from-0", "grades", "words")):
         name = f"{key}-{spelling}-renamed"
         data = Data(f"class-types/{name}", 3, spelling)
