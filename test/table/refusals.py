@@ -74,14 +74,14 @@ def operators():
         made = model([(name, ["x"], ["y"])], [("x", kind, ["N", 2])], [("y", kind, ["N", 2])])
         made.producer_name = "tf2onnx"
         return made
-    made = [refused(TENSORFLOW, f"tensorflow-{name.lower()}", left(name), [name, "TensorFlow", "export"]) for name in names]
+    made = [refused(TENSORFLOW, f"tensorflow-{name.lower()[:20]}", left(name), [name, "TensorFlow", "export"]) for name in names]
 
     def other(name, domain, opset=17):
         made = identity(["N"])
         made.graph.node[0].op_type, made.graph.node[0].domain = name, domain
         made.opset_import.append(helper.make_opsetid(domain, 1)) if domain else None
         return made
-    made += [refused(TENSORFLOW, f"custom-{domain.replace('.', '-')}", other("Special", domain), [domain, "export"]) for domain in
+    made += [refused(TENSORFLOW, f"custom-{domain.split('.')[-1]}", other("Special", domain), [domain, "export"]) for domain in
              ["our.ops", "ai.onnx.contrib", "org.pytorch.aten", "mmdeploy", "com.microsoft.extensions", "TRT"]]
     made += [refused(TENSORFLOW, f"contrib-{name.lower()}", other(name, "com.microsoft"), [name, "export"]) for name in ["NoSuchOperator", "FusedEverything"]]
     made += [refused(TENSORFLOW, f"newer-{name.lower()}", model([(name, ["x"], ["y"])], [("x", "FP32", ["N", 2])], [("y", "FP32", ["N", 2])], opset=opset),

@@ -113,19 +113,21 @@ def embedder(name, seed, why, architecture="bert", pooling="mean", modules=(), p
     return make
 
 
+#: In names of models, which have at most 64 characters.
+SHORT = {"mean_sqrt_len_tokens": "sqrt", "weightedmean": "weighted"}
 EXPORT = ["export", "sentence_embedding"]
 
 
 def embedders():
     made = [embedder(f"mean-{one}", 500 + i, one, one, dynamo=one == "distilbert") for i, one in
             enumerate(["bert", "distilbert", "roberta", "xlm-roberta", "albert", "mpnet", "deberta-v2", "electra"])]
-    made += [embedder(f"{mode}{'-flags' if flags else ''}", 520 + i, f"pooling {mode}", pooling=mode, legacy=flags)
+    made += [embedder(f"{SHORT.get(mode, mode)}{'-flags' if flags else ''}", 520 + i, f"pooling {mode}", pooling=mode, legacy=flags)
              for i, (mode, flags) in enumerate((mode, flags) for mode in ["cls", "max", "lasttoken"] for flags in [False, True])]
-    made += [embedder(f"{mode}{'-flags' if flags else ''}", 530 + i, f"pooling {mode}: answered or refused", pooling=mode, legacy=flags,
+    made += [embedder(f"{SHORT.get(mode, mode)}{'-flags' if flags else ''}", 530 + i, f"pooling {mode}: answered or refused", pooling=mode, legacy=flags,
                       refused=["1_Pooling/config.json", mode, *EXPORT])
              for i, (mode, flags) in enumerate((mode, flags) for mode in ["weightedmean", "mean_sqrt_len_tokens"] for flags in [False, True])]
     several = [("mean", "max"), ("cls", "mean"), ("mean", "weightedmean"), ("mean", "mean_sqrt_len_tokens"), ("cls", "lasttoken")]
-    made += [embedder(f"{'-'.join(modes)}{'-flags' if flags else ''}", 540 + 2 * i + flags, "a concatenation: answered or refused", pooling=modes,
+    made += [embedder(f"{'-'.join(SHORT.get(mode, mode) for mode in modes)}{'-flags' if flags else ''}", 540 + 2 * i + flags, "a concatenation: answered or refused", pooling=modes,
                       legacy=flags, refused=["1_Pooling/config.json", *EXPORT]) for i, modes in enumerate(several) for flags in [False, True]]
     made += [embedder(f"whole-{name}", 560 + i, "the graph does all of it", pooling=pooling, modules=modules, whole=True)
              for i, (name, pooling, modules) in enumerate([
