@@ -42,7 +42,7 @@ export async function judge(url: string, one: Case): Promise<Judgment> {
   const wrong = problem ?? unexpected ?? (one.batches && serving.maxBatch === 1 ? 'inputs run one at a time' : null);
   if (wrong === null) return { ...judged, ending: 'right', isExpected: true, ties, largest };
   const goldens = one.rawDiffers ? await versionOf(url, one.model + WITH_GOLDENS) : null;
-  const isCaught = goldens?.state === 'FAILED' && /golden\.json: case \d+ differs/.test(goldens.stateReason);
+  const isCaught = goldens?.state === 'FAILED' && /golden\.json: case \d+ (?:differs|failed)/.test(goldens.stateReason);
   const reason = isCaught || !goldens ? wrong : `${wrong}; with golden cases ${goldens.state} ${goldens.stateReason}`;
   return { ...judged, ending: isCaught ? 'converter' : 'wrong', isExpected: isCaught, reason, ties, largest };
 }
