@@ -23,6 +23,13 @@ export class ProcessLostError extends Error {
 }
 
 const MAX_USE_MS = 60_000;
+/** A slow disk: 50 MB/s. */
+const DATA_BYTES_PER_MS = 50_000;
+
+/** How long a use may take that reads data files of this many bytes. */
+export function maxUseMs(dataBytes: number): number {
+  return MAX_USE_MS + Math.ceil(dataBytes / DATA_BYTES_PER_MS);
+}
 
 class DisposableWorker {
   readonly #ready = Promise.withResolvers<void>();
@@ -49,9 +56,9 @@ class DisposableWorker {
     return this.#lost !== null;
   }
 
-  /** Runs `work` for at most 60 s. @throws ProcessLostError */
-  async use<T>(work: (ask: SendToWorker) => Promise<T>): Promise<T> {
-    const timer = setTimeout(() => this.#worker.kill('watchdog'), MAX_USE_MS);
+  /** Runs `work` for at most `maxMs`. @throws ProcessLostError */
+  async use<T>(work: (ask: SendToWorker) => Promise<T>, maxMs: number): Promise<T> {
+    const timer = setTimeout(() => this.#worker.kill('watchdog'), maxMs);
     this.uses++;
     try {
       await this.#ready.promise;
@@ -86,7 +93,7 @@ export async function withDisposableWorker<T>(
   work: (ask: SendToWorker) => Promise<T>,
 ): Promise<T> {
   const worker = new DisposableWorker(startChild);
-  return worker.use(work).finally(() => worker.end());
+  return worker.use(work, MAX_USE_MS).finally(() => worker.end());
 }
 
 /** After this many uses a process is replaced, so that what graphs leave behind stays small. */
@@ -113,18 +120,18 @@ export class ProbeProcesses {
   }
 
   /** Calls `work` with a process that was used before. Returns null if there is none, or if anything fails. */
-  async inUsedProcess<T>(work: (ask: SendToWorker) => Promise<T>): Promise<T | null> {
+  async inUsedProcess<T>(work: (ask: SendToWorker) => Promise<T>, maxMs = MAX_USE_MS): Promise<T | null> {
     const worker = this.#idle.pop();
-    return worker ? this.#use(worker, work).catch(() => null) : null;
+    return worker ? this.#use(worker, work, maxMs).catch(() => null) : null;
   }
 
   /** Calls `work` with a fresh process. @throws ProcessLostError if it exits before it replies */
-  async inFreshProcess<T>(work: (ask: SendToWorker) => Promise<T>): Promise<T> {
+  async inFreshProcess<T>(work: (ask: SendToWorker) => Promise<T>, maxMs = MAX_USE_MS): Promise<T> {
     if (this.#hasEnded) throw new ProcessLostError('stopped', 'the server is stopping', false);
     const worker = new DisposableWorker(this.#startChild);
     this.started++;
     this.#all.add(worker);
-    return this.#use(worker, work);
+    return this.#use(worker, work, maxMs);
   }
 
   /** Ends all processes, and starts no more. */
@@ -135,10 +142,10 @@ export class ProbeProcesses {
     this.#idle.length = 0;
   }
 
-  async #use<T>(worker: DisposableWorker, work: (ask: SendToWorker) => Promise<T>): Promise<T> {
+  async #use<T>(worker: DisposableWorker, work: (ask: SendToWorker) => Promise<T>, maxMs: number): Promise<T> {
     let isReusable = false;
     try {
-      const result = await worker.use(work);
+      const result = await worker.use(work, maxMs);
       isReusable = !worker.isLost && worker.uses < MAX_PROBES_PER_PROCESS && this.#all.has(worker);
       return result;
     } finally {

@@ -4,7 +4,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import { type ProbeProcesses, ProcessLostError, type SendToWorker } from '../engine/disposable-worker.js';
+import { maxUseMs, type ProbeProcesses, ProcessLostError, type SendToWorker } from '../engine/disposable-worker.js';
 import { type DataBlobs, type FromWorker, type LoadableVersion, loadMessage } from '../engine/messages.js';
 import { InvalidInputError, ManifestError } from '../errors.js';
 import type { Answer } from '../tasks/answer.js';
@@ -65,14 +65,15 @@ const MAX_ATTEMPTS = 3;
  */
 export async function probeCandidate(prober: Prober, candidate: Candidate): Promise<ProbedVersion> {
   const { processes } = prober;
+  const maxMs = maxUseMs(candidate.dataFiles.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
   const again = await processes.inUsedProcess(async (send) => {
     await expectReply(send({ kind: 'unload', key: KEY }), 'unloaded');
     return probeWith(send, prober, candidate);
-  });
+  }, maxMs);
   if (again?.isFlawless) return again;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await processes.inFreshProcess((send) => probeWith(send, prober, candidate));
+      return await processes.inFreshProcess((send) => probeWith(send, prober, candidate), maxMs);
     } catch (error) {
       if (error instanceof ManifestError) throw error;
       const message = error instanceof Error ? error.message : String(error);

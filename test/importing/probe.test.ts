@@ -5,7 +5,7 @@ import { MAX_PROBES_PER_PROCESS } from '#src/engine/disposable-worker.js';
 import { Pool } from '#src/engine/pool.js';
 import { type Candidate, ProbeKilledError, probeCandidate } from '#src/importing/probe.js';
 
-const CANDIDATE = { artifactSha256: '', artifactPath: '' } as Candidate;
+const CANDIDATE = { artifactSha256: '', artifactPath: '', dataFiles: [] as Candidate['dataFiles'] } as Candidate;
 
 function poolOf(startChild: StartChild): Pool {
   return new Pool({
