@@ -1,7 +1,16 @@
 /** Detects objects in an image, with bounding boxes. Pipeline `object-detection` of Hugging Face. */
 import { ManifestError } from '../errors.js';
 import type { AnswerOf, DetectedObject } from './answer.js';
-import { bestOf, boxAt, type Candidate, MAX_OBJECTS, MIN_SCORE, type ResizedImage, suppressOverlaps } from './boxes.js';
+import {
+  bestOf,
+  boxAt,
+  type Candidate,
+  MAX_CANDIDATES,
+  MAX_OBJECTS,
+  MIN_SCORE,
+  type ResizedImage,
+  suppressOverlaps,
+} from './boxes.js';
 import { type Floats, floatOutput, outputNamed, type TensorData } from './datatypes.js';
 import { defineTask } from './define-task.js';
 import { type DetectorHead, detectorHead, postprocessDetector } from './detector.js';
@@ -35,6 +44,8 @@ interface BoxesHead {
   readonly format?: BoxFormat;
   /** Absent: from 0 to 1, relative to the size of the tensor. */
   readonly unit?: BoxUnit;
+  /** Of boxes and labels, how many of the best transformers takes; `boxes`: as many as there are boxes. Absent: all. */
+  readonly most?: number | 'boxes';
 }
 
 type DetectionHead = BoxesHead | YoloHead | DetectorHead;
@@ -71,6 +82,14 @@ function detectionsOf(
 
 /** `model_type` of models that apply a softmax over the labels and "no object". */
 const NO_OBJECT_FAMILIES = new Set(['detr', 'yolos', 'table-transformer']);
+/** By `model_type`: how many pairs of a box and a label transformers takes. */
+const MOST = new Map<string, number | 'boxes'>([
+  ['rt_detr', 'boxes'],
+  ['rt_detr_v2', 'boxes'],
+  ['d_fine', 'boxes'],
+  ['conditional_detr', 100],
+  ['deformable_detr', 100],
+]);
 const DEFAULT_THRESHOLD = 0.5;
 
 function boxesHead(sources: TaskSources): BoxesHead {
@@ -90,8 +109,10 @@ function boxesHead(sources: TaskSources): BoxesHead {
     throw new ManifestError(
       `output "${boxes.name}" has shape ${shapeText(boxes.shape)}; boxes need 4 numbers each: name another output in output.boxes of model.yaml`,
     );
+  const most = MOST.get(hf.config?.model_type ?? '');
   return {
     kind: 'boxes',
+    ...(most === undefined ? {} : { most }),
     boxes: boxes.name,
     scores: scores.name,
     activation: output.activation ?? (hasNoObject ? 'softmax' : 'sigmoid'),
@@ -124,12 +145,13 @@ function postprocessBoxes(
   if (!boxes.every(Number.isFinite) || !scores.every(Number.isFinite))
     throw new UnusableOutputError('a box or a score is not a finite number');
   const shape = { format: head.format ?? 'center', unit: head.unit ?? 'fractions' };
-  const objects = bestOf(candidatesOf(scores, count, head, labels.length)).map(
-    ({ label, score, at }): DetectedObject => {
+  const most = head.most === 'boxes' ? count : (head.most ?? MAX_CANDIDATES);
+  const objects = bestOf(candidatesOf(scores, count, head, labels.length))
+    .slice(0, most)
+    .map(({ label, score, at }): DetectedObject => {
       const box = boxAt(boxes, { at, step: 1 }, shape, image);
       return { label: labels[label] as string, score, box };
-    },
-  );
+    });
   const { iou } = head;
   const kept = iou === null ? objects : suppressOverlaps(objects, (overlap) => overlap >= iou);
   return { kind: 'detections', items: kept.slice(0, MAX_OBJECTS), threshold: head.threshold };

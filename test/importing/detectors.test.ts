@@ -162,6 +162,17 @@ beforeAll(async () => {
   const names = { task: 'detect', names: `{0: 'dog, cat', 1: "it's"}` };
   await write('names-in-graph', constants(image(32, 32), [two], names), 'output: { layout: yolov8 }\n');
   await write('names-replaced', constants(image(32, 32), [two], names), `${labelsYaml(2)}output: { layout: yolov8 }\n`);
+  const scores = pair('logits', [1, 2, 2], [3, 2, 1, -9]);
+  const boxes = pair('pred_boxes', [1, 2, 4], [0.5, 0.5, 1, 1, 0.5, 0.5, 0.5, 0.5]);
+  await store.write('rt-detr', {
+    'config.json': JSON.stringify({
+      architectures: ['RTDetrForObjectDetection'],
+      model_type: 'rt_detr',
+      id2label: { 0: 'a', 1: 'b' },
+    }),
+    'preprocessor_config.json': JSON.stringify({ size: { width: 40, height: 20 } }),
+    'onnx/model.onnx': constants({ ...image(40, 20), name: 'pixel_values' }, [scores, boxes]),
+  });
   const high = pair('output0', [1, 7, 1], [5, 5, 2, 2, 0, 1.5, 1]);
   await write('scores-above-one', constants(image(32, 32), [high]), labelsYaml(3));
   for (const [name, [output, labels, more]] of Object.entries(REFUSED))
@@ -217,6 +228,15 @@ test.each(Object.keys(NOTATIONS))('boxes as %s are converted to pixels of the im
   const { items } = await detect(notation.replace(' ', '-'), [80, 60]);
 
   expect(items).toEqual([{ label: 'c0', score: 0.75, box: { xmin: 0, ymin: 15, xmax: 40, ymax: 45 } }]);
+});
+
+test('RT-DETR answers at most as many objects as it has boxes, as in transformers', async () => {
+  const { items } = await detect('rt-detr', [40, 20]);
+
+  expect(items.map(({ label, box }: Data) => [label, box.xmin])).toEqual([
+    ['a', 0],
+    ['b', 0],
+  ]);
 });
 
 test('a detector of torchvision takes one image as it is and answers all its boxes', async () => {

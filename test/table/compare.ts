@@ -116,12 +116,17 @@ class Compared {
 
   #boxes(items: readonly Data[], expected: readonly Data[]): void {
     this.#same('the number of boxes', items.length, expected.length);
+    // Boxes with nearly the same score may come in either order.
+    const others = [...items];
     for (const [i, { label, score, box }] of expected.entries()) {
-      this.#label(`the label of box ${i}`, items[i]?.label, label);
-      this.#number(`the score of box ${i}`, items[i]?.score, score);
-      for (const [edge, pixel] of Object.entries<number>(box))
-        if (!(Math.abs(items[i]?.box[edge] - pixel) <= BOX_PIXELS))
-          this.problems.push(`${edge} of box ${i} is ${items[i]?.box[edge]}, right is ${pixel}`);
+      const isSame = (item: Data) =>
+        item.label === label &&
+        Math.abs(item.score - score) <= this.#tolerance &&
+        Object.entries<number>(box).every(([edge, pixel]) => Math.abs(item.box[edge] - pixel) <= BOX_PIXELS);
+      const found = others.findIndex(isSame);
+      if (found < 0)
+        this.problems.push(`box ${i}, ${label} at ${JSON.stringify(box)}, is not among ${JSON.stringify(items[i])}`);
+      else this.#number(`the score of box ${i}`, others.splice(found, 1)[0].score, score);
     }
   }
 
