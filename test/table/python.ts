@@ -41,8 +41,9 @@ async function environmentOf(family: string): Promise<string> {
 }
 
 async function run(command: string, args: readonly string[]): Promise<void> {
-  const env = { ...process.env, OMP_NUM_THREADS: '1', PYTHONHASHSEED: '0' };
-  const child = spawn(command, args, { cwd: HERE, env, stdio: ['ignore', 'inherit', 'inherit'] });
+  const env = { ...process.env, OMP_NUM_THREADS: '1', PYTHONHASHSEED: '0', PYTHONPATH: HERE };
+  // CatBoost writes logs into the working folder.
+  const child = spawn(command, args, { cwd: CACHE, env, stdio: ['ignore', 'inherit', 'inherit'] });
   const [code] = await once(child, 'exit');
   if (code !== 0) throw new Error(`${[command, ...args].join(' ')} ended with ${code}`);
 }
