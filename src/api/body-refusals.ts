@@ -1,7 +1,7 @@
 /** Why a body is refused: what was expected, what came, and what to do. */
 import type { ScanFault, ScanLimits } from './body-scan.js';
 import { LIMITS } from './limits.js';
-import { RefusedRequest, refusal, SEND_JSON } from './refusals.js';
+import { NOT_RECEIVED, RefusedRequest, refusal, SEND_JSON } from './refusals.js';
 
 export function tooLarge(received: number): RefusedRequest {
   const allowed = LIMITS.maxBodyBytes;
@@ -38,8 +38,7 @@ export function notJson(what: string): RefusedRequest {
 }
 
 export function tooSlow(): RefusedRequest {
-  const message = 'The server did not receive the complete request in time. Send it again.';
-  return new RefusedRequest(408, refusal('REQUEST_TIMEOUT', message));
+  return new RefusedRequest(408, refusal('REQUEST_TIMEOUT', NOT_RECEIVED));
 }
 
 export function cutOff(): RefusedRequest {

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { GraphQLFormattedError } from 'graphql';
 import { isLoopback } from '../loopback.js';
+import { RETRY_AFTER_MS } from './response-budget.js';
 
 /** Thrown while a request is read; the error handler answers it. */
 export class RefusedRequest extends Error {
@@ -50,7 +51,7 @@ export function tooManyWaiting(): RefusedRequest {
 export function answerNotSent(): GraphQLFormattedError {
   const message =
     'The answers that are being sent hold as many bytes as you may use. Receive yours, and try again in 1 s.';
-  return refusal('OVERLOADED', message, { retryable: true, retryAfterMs: 1_000 });
+  return refusal('OVERLOADED', message, { retryable: true, retryAfterMs: RETRY_AFTER_MS });
 }
 
 /** A host name or IPv4 address, or an IPv6 address in brackets, and a port. */
@@ -111,17 +112,16 @@ export function statusOf({ statusCode = 500 }: FastifyError): number {
   return statusCode >= 400 ? statusCode : 500;
 }
 
+/** For a request whose headers or body took too long. */
+export const NOT_RECEIVED = 'The server did not receive the complete request in time. Send it again.';
+
 const UNREADABLE: Readonly<Record<string, readonly [status: number, code: string, message: string]>> = {
   HPE_HEADER_OVERFLOW: [
     431,
     'HEADERS_TOO_LARGE',
     'The URL and headers are too large. Send the document in the body of a POST request.',
   ],
-  ERR_HTTP_REQUEST_TIMEOUT: [
-    408,
-    'REQUEST_TIMEOUT',
-    'The server did not receive the complete request in time. Send it again.',
-  ],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'REQUEST_TIMEOUT', NOT_RECEIVED],
 };
 
 /** Writes to the socket directly: Node could not parse the request, so Fastify has no request or reply object. */

@@ -47,7 +47,7 @@ import {
   statusOf,
   tooManyWaiting,
 } from './refusals.js';
-import { AnswerBudget, AnswersInFlight } from './response-budget.js';
+import { AnswerBudget, AnswersInFlight, RETRY_AFTER_MS } from './response-budget.js';
 import { Turns } from './turns.js';
 import { refusalOfUnused } from './unused-parts.js';
 
@@ -224,7 +224,10 @@ function budgetAnswers(http: FastifyInstance, { maxResponseBytes, maxResponseByt
     }
     const refused = JSON.stringify({ errors: [answerNotSent()] });
     if (!request.answer.send(refused.length)) request.connection.disconnect();
-    reply.code(503).header('retry-after', 1).removeHeader('content-length');
+    reply
+      .code(503)
+      .header('retry-after', RETRY_AFTER_MS / 1_000)
+      .removeHeader('content-length');
     done(null, refused);
   });
 }

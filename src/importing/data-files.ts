@@ -4,7 +4,7 @@
  */
 import { access, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { ManifestError } from '../errors.js';
+import { ManifestError, shortened } from '../errors.js';
 import { findDataLocations } from '../onnx/data-locations.js';
 import type { DataFile } from '../tasks/spec.js';
 import { fileDigest, unreadableFile } from './store-file.js';
@@ -42,7 +42,7 @@ export async function readDataFiles(graphFile: string, folder: string): Promise<
 /** The file without symbolic links. @throws ManifestError if it is missing or outside of the folder */
 async function locate(graphFile: string, location: string, folder: string): Promise<string> {
   const graph = path.basename(graphFile);
-  const named = `${graph} keeps weights in the file "${shorten(location)}"`;
+  const named = `${graph} keeps weights in the file "${shortened(location, MAX_NAME_CHARACTERS)}"`;
   const isInside = location !== '' && !path.isAbsolute(location) && !/[\0\\]/.test(location);
   if (!isInside || location.split('/').includes('..'))
     throw new ManifestError(
@@ -68,13 +68,9 @@ async function hintForMissing(graphFile: string, location: string): Promise<stri
       () => null,
     );
     if (found)
-      return `: the graph was saved with another name than ${found}; rename ${found} to ${shorten(location)}, or export the model again as ${path.basename(graphFile)}`;
+      return `: the graph was saved with another name than ${found}; rename ${found} to ${shortened(location, MAX_NAME_CHARACTERS)}, or export the model again as ${path.basename(graphFile)}`;
   }
   return `: copy it from where the model was exported, next to ${path.basename(graphFile)}`;
 }
 
-const MAX_NAME_LENGTH = 100;
-
-function shorten(location: string): string {
-  return location.length > MAX_NAME_LENGTH ? `${location.slice(0, MAX_NAME_LENGTH)}…` : location;
-}
+const MAX_NAME_CHARACTERS = 100;

@@ -1,5 +1,5 @@
 /** The example of a version: from model.yaml, from the card, or generated. The graph is loaded and tested with it. */
-import { ManifestError } from '../errors.js';
+import { ManifestError, shortened } from '../errors.js';
 import { checkInput, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import type { ModelManifest } from './manifest.js';
 
@@ -62,7 +62,7 @@ function describeExample(spec: VersionSpec, manifest: ModelManifest): [what: str
   if (isOfColumns(spec, manifest)) return ["the row of the columns' examples in model.yaml", true];
   if (!isGenerated(spec)) return ['the first valid widget input in README.md', true];
   const json = JSON.stringify(spec.example);
-  const shown = json.length > MAX_SHOWN_CHARACTERS ? `${json.slice(0, MAX_SHOWN_CHARACTERS)}…` : json;
+  const shown = shortened(json, MAX_SHOWN_CHARACTERS);
   return [`the example, which was generated because model.yaml has none (${shown})`, false];
 }
 

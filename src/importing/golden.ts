@@ -9,6 +9,7 @@ import { DATATYPES, type TensorData } from '../tasks/datatypes.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { type ModelInput } from '../tasks/tasks.js';
 import { spansOf } from '../tasks/token-classification.js';
+import { parseJsonFile, parseWith } from './store-file.js';
 
 const boxSchema = z.object({ xmin: z.number(), ymin: z.number(), xmax: z.number(), ymax: z.number() });
 const spanSchema = z.object({
@@ -87,14 +88,17 @@ export const NOT_VERIFIED: Verification = { cases: 0, source: null, tolerance: n
 
 /** @throws ManifestError */
 export function parseGolden(text: string): Golden {
+  return parseWith(goldenSchema, parseGoldenFile(text), 'golden.json') as Golden;
+}
+
+function parseGoldenFile(text: string): unknown {
   try {
-    return goldenSchema.parse(JSON.parse(text)) as Golden;
+    return parseJsonFile(text, 'golden.json');
   } catch (error) {
-    if (error instanceof z.ZodError) throw new ManifestError(`golden.json is not valid: ${z.prettifyError(error)}`);
-    const hint = /[:,[]\s*-?(NaN|Infinity)/.test(text)
-      ? '; JSON has no NaN and no Infinity: write null and "Infinity" (in Python, json.dumps(…, allow_nan=False) finds them)'
-      : '';
-    throw new ManifestError(`golden.json is not valid JSON: ${error instanceof Error ? error.message : error}${hint}`);
+    if (!(error instanceof ManifestError) || !/[:,[]\s*-?(NaN|Infinity)/.test(text)) throw error;
+    throw new ManifestError(
+      `${error.message}; JSON has no NaN and no Infinity: write null and "Infinity" (in Python, json.dumps(…, allow_nan=False) finds them)`,
+    );
   }
 }
 

@@ -21,9 +21,11 @@ const configSchema = z.looseObject({
   num_channels: z.number().nullish(),
 });
 
+const specialTokenSchema = z.union([z.string(), z.looseObject({ content: z.string() })]);
+
 const tokenizerConfigSchema = z.looseObject({
   model_max_length: z.number().nullish(),
-  mask_token: z.union([z.string(), z.looseObject({ content: z.string() })]).nullish(),
+  mask_token: specialTokenSchema.nullish(),
 });
 
 /** Part of a version's digest, as JSON: with other keys or values, published versions would look changed. */
@@ -111,7 +113,6 @@ function withLowercase(tokenizer: unknown): unknown {
 }
 
 const SPECIAL_TOKENS = ['mask_token', 'pad_token', 'unk_token', 'cls_token', 'sep_token'];
-const specialTokenSchema = z.union([z.string(), z.looseObject({ content: z.string() })]);
 
 /** Special tokens of special_tokens_map.json, the only place where earlier releases of transformers wrote them. */
 function mappedSpecialTokens(text: string | null): Record<string, unknown> {

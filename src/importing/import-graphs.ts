@@ -8,6 +8,7 @@ import type { Logger } from 'pino';
 import type { NewVersion } from '../catalog/registration.queries.js';
 import { ManifestError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
+import { GRAPH_LIMITS } from '../onnx/graph-scan.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { VariantSpec } from '../tasks/stored-spec.js';
@@ -103,9 +104,9 @@ async function probeGraph(
   graph: GraphFile,
 ): Promise<ProbedVersion> {
   const name = path.basename(graph.file);
-  if (graph.sizeBytes > MAX_GRAPH_BYTES)
+  if (graph.sizeBytes > GRAPH_LIMITS.maxBytes)
     throw new ManifestError(
-      `${name} has ${graph.sizeBytes} bytes, and an ONNX file can have at most ${MAX_GRAPH_BYTES}: export it with its weights in a data file, for example with onnx.save_model(model, "${name}", save_as_external_data=True)`,
+      `${name} has ${graph.sizeBytes} bytes, and an ONNX file can have at most ${GRAPH_LIMITS.maxBytes}: export it with its weights in a data file, for example with onnx.save_model(model, "${name}", save_as_external_data=True)`,
     );
   for (const { file, sha256 } of [graph, ...graph.dataFiles])
     if (!(await blobs.putChunks(sha256, chunksOf(file))))
@@ -116,9 +117,6 @@ async function probeGraph(
   const dataBlobs = { folder: blobs.folder, paths: dataFiles.map(({ sha256 }) => blobs.pathOf(sha256)) };
   return probeCandidate(prober, { ...shared, ...artifact, dataFiles, dataBlobs });
 }
-
-/** Protobuf, the format of ONNX files, has no longer messages. */
-const MAX_GRAPH_BYTES = 2 ** 31 - 1;
 
 type TriedVariant = { readonly stored: VariantSpec } & ({ readonly probed: ProbedVersion } | { readonly error: Error });
 

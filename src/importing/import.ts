@@ -193,8 +193,8 @@ class FolderCounter {
   }
 }
 
-/** Each import holds a graph in memory and runs a process. */
-const CONCURRENT_IMPORTS = 4;
+/** Each holds a window of a file in memory and runs a process. */
+export const CONCURRENT_IMPORTS = 4;
 
 async function importModel(importer: Importer, folder: string): Promise<FolderResult> {
   const name = path.basename(folder);

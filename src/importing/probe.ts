@@ -17,7 +17,8 @@ import { checkInput } from '../tasks/tasks.js';
 import { exampleRefusal } from './example.js';
 import { type Golden, goldenDifference, NOT_VERIFIED, Tolerance, type Verification } from './golden.js';
 import { measuredOutputs } from './measured-outputs.js';
-import { type SpecSources, specOf, specOfTensors, taskSourcesOf } from './spec.js';
+import { specOf, specOfTensors, taskSourcesOf } from './spec.js';
+import type { SpecSources } from './text-spec.js';
 
 export interface Prober {
   /** The execution provider in use. */

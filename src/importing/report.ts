@@ -3,6 +3,7 @@ import { SYSTEM } from '../access/principal.js';
 import { findModelsByNames } from '../catalog/model.queries.js';
 import { findSpecs, findVariants, findVersionIdsOfModel, findVersionsByIds } from '../catalog/version.queries.js';
 import { type Signature, signatureOf, type Variant, type Version } from '../catalog/version.type.js';
+import { shortened } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 
@@ -118,8 +119,7 @@ function signatureLines(signature: Signature | null): string[] {
     lines.push(
       `  labels: ${labels.slice(0, MAX_LABELS).join(', ')}${labels.length > MAX_LABELS ? ` … ${labels.length} in all` : ''}`,
     );
-  const text = JSON.stringify(example);
-  lines.push(`  example: ${text.length > MAX_EXAMPLE ? `${text.slice(0, MAX_EXAMPLE)}…` : text}`);
+  lines.push(`  example: ${shortened(JSON.stringify(example), MAX_EXAMPLE)}`);
   return lines;
 }
 

@@ -12,18 +12,10 @@ import { shapeText } from '../tasks/tensors.js';
 import { bytesSpecOf } from './bytes-spec.js';
 import { columnsOf, firstDuplicate } from './columns.js';
 import { exampleOf } from './example.js';
-import { defaultLabels, type HuggingFaceFiles, labelsOfConfig } from './hugging-face.js';
+import { defaultLabels, labelsOfConfig } from './hugging-face.js';
 import { imageSpecOf, takesOneImage } from './image-spec.js';
 import type { ModelManifest } from './manifest.js';
-import { textSpecOf } from './text-spec.js';
-
-export interface SpecSources {
-  readonly manifest: ModelManifest;
-  readonly hf: HuggingFaceFiles;
-  /** SHA-256 of the blob with the tokenizer's files; null if there is no tokenizer.json. */
-  readonly tokenizerSha256: string | null;
-  readonly facts: GraphFacts;
-}
+import { type SpecSources, textSpecOf } from './text-spec.js';
 
 /** @throws ManifestError that lists everything that is missing or does not match the graph */
 export function specOf(sources: SpecSources): VersionSpec {

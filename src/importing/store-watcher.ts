@@ -9,7 +9,7 @@ import path from 'node:path';
 import type { Logger } from 'pino';
 import { fingerprintOf } from './fingerprint.js';
 import { afterImport, type FolderState, isChanged, isDue, observed, retriedLater } from './folder-state.js';
-import type { FolderResult } from './import.js';
+import { CONCURRENT_IMPORTS, type FolderResult } from './import.js';
 import type { ImportProgress } from './import-progress.js';
 import { subfolders } from './manifest.js';
 
@@ -17,8 +17,6 @@ const LOOK_INTERVAL_MS = 250;
 /** All files are looked at this often, or as often as costs at most 1 / `COST_RATIO` of the time. */
 const FILES_INTERVAL_MS = 1_000;
 const COST_RATIO = 50;
-/** Each holds a window of a file in memory and runs a process. */
-const CONCURRENT_IMPORTS = 4;
 
 interface Parts {
   readonly store: string;

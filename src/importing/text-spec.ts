@@ -11,15 +11,17 @@ import { type HuggingFaceFiles, maskTokenOf, maxTokensOf } from './hugging-face.
 import type { ModelManifest } from './manifest.js';
 import { medianTokenLength, ownTruncation, truncatesLeft } from './tokenizer-facts.js';
 
-interface TextSources {
+/** What a spec is built from. */
+export interface SpecSources {
   readonly manifest: ModelManifest;
   readonly hf: HuggingFaceFiles;
+  /** SHA-256 of the blob with the tokenizer's files; null if there is no tokenizer.json. */
   readonly tokenizerSha256: string | null;
   readonly facts: GraphFacts;
 }
 
 /** Null if the graph takes strings. @throws ManifestError */
-export function textSpecOf(sources: TextSources, task: AnyTask): TextSpec | null {
+export function textSpecOf(sources: SpecSources, task: AnyTask): TextSpec | null {
   const { manifest, hf, tokenizerSha256, facts } = sources;
   const { inputs } = facts;
   const { tokens: settings } = manifest.yaml;
@@ -65,7 +67,7 @@ function hasTokenTypes({ tokenizerConfig }: HuggingFaceFiles): boolean {
   return Array.isArray(names) ? names.includes('token_type_ids') : kind !== 'TokenizersBackend';
 }
 
-function limitOf({ manifest: { yaml }, hf }: TextSources, { tokens }: AnyTask): number {
+function limitOf({ manifest: { yaml }, hf }: SpecSources, { tokens }: AnyTask): number {
   return yaml.tokens.max ?? Math.min(maxTokensOf(hf), tokens?.maxTokens ?? Infinity);
 }
 

@@ -12,6 +12,7 @@ import { type DataFileSizes, scanTensor } from './tensor-scan.js';
 import { lostTargets } from './tree-targets.js';
 
 export const GRAPH_LIMITS = {
+  /** Protobuf, the format of ONNX files, has no longer messages. */
   maxBytes: 2 ** 31 - 1,
   maxDepth: 16,
   maxNodes: 100_000,

@@ -6,7 +6,7 @@ import { ManifestError } from '../errors.js';
 import type { AnswerOf, ClassifiedTarget } from './answer.js';
 import { DATATYPES, type Floats, floatOutput, outputNamed, type TensorData } from './datatypes.js';
 import { UnusableOutputError } from './failures.js';
-import { applyActivation, indexOfHighest } from './scores.js';
+import { addUpToOne, applyActivation, areInRange, indexOfHighest } from './scores.js';
 import type { TargetSettings, TaskSources } from './sources.js';
 import type { Activation, TensorSpec } from './spec.js';
 import { MAX_TARGETS, type Target } from './targets.js';
@@ -239,9 +239,6 @@ function ownLabel(
   return label;
 }
 
-/** How far the scores of an input may be from the range, and their sum from 1. */
-const TOLERANCE = 1e-3;
-
 /** Null if they are not probabilities: skl2onnx returns for a decision tree of several targets which classes occur in a leaf. */
 function scoresFor(outputs: readonly TensorData[], { labels, scores }: ClassTarget): number[] | null {
   if (!scores) return null;
@@ -250,7 +247,5 @@ function scoresFor(outputs: readonly TensorData[], { labels, scores }: ClassTarg
     scores.row === null ? all : all.subarray(scores.row * labels.length, (scores.row + 1) * labels.length);
   const activated = applyActivation(own, scores.activation);
   const each = activated.length === 1 && labels.length === 2 ? [1 - (activated[0] as number), ...activated] : activated;
-  const sum = each.reduce((a, b) => a + b, 0);
-  const isInRange = each.every((score) => score >= -TOLERANCE && score <= 1 + TOLERANCE);
-  return each.length === labels.length && isInRange && Math.abs(sum - 1) <= TOLERANCE ? each : null;
+  return each.length === labels.length && areInRange(each) && addUpToOne(each) ? each : null;
 }

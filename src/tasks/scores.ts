@@ -108,6 +108,17 @@ export function applyActivation(raw: Floats | readonly number[], activation: Act
   return activation === 'sigmoid' ? Array.from(raw, sigmoid) : softmax(raw);
 }
 
+/** How far the scores of an input may be from the range of probabilities, and their sum from 1. */
+export const SCORE_TOLERANCE = 1e-3;
+
+export function areInRange(scores: readonly number[], tolerance = SCORE_TOLERANCE): boolean {
+  return scores.every((score) => score >= -tolerance && score <= 1 + tolerance);
+}
+
+export function addUpToOne(scores: readonly number[], tolerance = SCORE_TOLERANCE): boolean {
+  return Math.abs(scores.reduce((a, b) => a + b, 0) - 1) <= tolerance;
+}
+
 export function sigmoid(x: number): number {
   return 1 / (1 + Math.exp(-x));
 }

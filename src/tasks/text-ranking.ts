@@ -6,7 +6,7 @@ import { ManifestError } from '../errors.js';
 import type { Answer } from './answer.js';
 import type { TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
-import { defineTask, type Preprocessed, type Tools } from './define-task.js';
+import { defineTask, oneRow, type Preprocessed, type Tools } from './define-task.js';
 import type { Problems } from './problems.js';
 import { checkPrompt, promptText } from './prompts.js';
 import { applyActivation, finiteScores, onlyOutput } from './scores.js';
@@ -241,20 +241,12 @@ async function preprocessAlone({ text }: TextItem, spec: RankingSpec, tools: Too
   const encoded = await encodeWithin(tokenizer, promptText(spec) + text, budget, truncates);
   const row = tensorsOf(spec, sequenceOf(tokenizer.single, truncate(encoded, budget, truncates)), tokenizer);
   const label = spec.labels[0] ?? 'LABEL_0';
-  return {
-    rows: [row],
-    postprocess: ([outputs = []]): Answer => {
-      const score = scoreOf(outputs, spec.head);
-      const isProbability = score >= 0 && score <= 1;
-      return {
-        kind: 'classification',
-        label,
-        scores: isProbability ? [score] : null,
-        labels: [label],
-        ...(encoded.ids.length > budget ? { isTruncated: true as const } : {}),
-      };
-    },
+  const answer = (outputs: readonly TensorData[]): Answer => {
+    const score = scoreOf(outputs, spec.head);
+    const isProbability = score >= 0 && score <= 1;
+    return { kind: 'classification', label, scores: isProbability ? [score] : null, labels: [label] };
   };
+  return oneRow(row, answer, encoded.ids.length > budget);
 }
 
 /** @throws UnusableOutputError */

@@ -4,7 +4,7 @@
  */
 import { floatOutput, outputNamed, type TensorData } from '../tasks/datatypes.js';
 import type { ObservedScores } from '../tasks/score-head.js';
-import type { LabelSource } from '../tasks/scores.js';
+import { addUpToOne, areInRange, type LabelSource, SCORE_TOLERANCE } from '../tasks/scores.js';
 import type { GraphRow } from './batch.js';
 import type { OpenSession } from './native/session-thread.js';
 import { rescaled, reversed } from './perturbations.js';
@@ -15,8 +15,6 @@ const SIMILAR_ROWS = 12;
 const SIMILAR = 3;
 const LARGE = 1_000;
 
-/** How far the scores of an input may be from the range, and their sum from 1. */
-const TOLERANCE = 1e-3;
 /** For inputs that were made up: far from the data of a model, its float32 probabilities are less precise. */
 const SIMILAR_TOLERANCE = 0.02;
 const LARGE_TOLERANCE = 1;
@@ -33,7 +31,7 @@ export async function observeScores(
   const [first] = given;
   const width = first ? floatOutput(first, output).length : 0;
   const seen = new Scores(width);
-  for (const outputs of given) seen.add(floatOutput(outputs, output), TOLERANCE);
+  for (const outputs of given) seen.add(floatOutput(outputs, output), SCORE_TOLERANCE);
   for (const { row, tolerance } of madeUp(rows)) seen.addMadeUp(floatOutput(await run(row), output), tolerance);
   const labels = first && label ? (outputNamed(first, label.output)?.data.length ?? 0) : 0;
   return { rows: width === 0 ? 0 : given.length, width, labels, ...seen.result };
@@ -43,7 +41,7 @@ function madeUp(rows: readonly GraphRow[]): { row: GraphRow; tolerance: number }
   const [first] = rows;
   if (!first) return [];
   if (first.some(({ name }) => name === 'input_ids'))
-    return rows.slice(0, SIMILAR_ROWS).map((row) => ({ row: reversed(row), tolerance: TOLERANCE }));
+    return rows.slice(0, SIMILAR_ROWS).map((row) => ({ row: reversed(row), tolerance: SCORE_TOLERANCE }));
   const similar = Array.from({ length: SIMILAR_ROWS }, (_, n) => ({
     row: rescaled(rows[n % rows.length] as GraphRow, n, SIMILAR),
     tolerance: SIMILAR_TOLERANCE,
@@ -68,9 +66,8 @@ class Scores {
     // Numbers that a model was not made for may overflow, which says nothing about its scores.
     if (values.length !== this.#width || !values.every(Number.isFinite)) return;
     this.#distinct.add(values.join());
-    const sum = values.reduce((a, b) => a + b, 0);
-    if (!values.every((value) => value >= -tolerance && value <= 1 + tolerance)) this.#isInRange = false;
-    if (values.length === 1 || Math.abs(sum - 1) > tolerance) this.#addsUp = false;
+    if (!areInRange(values, tolerance)) this.#isInRange = false;
+    if (values.length === 1 || !addUpToOne(values, tolerance)) this.#addsUp = false;
   }
 
   addMadeUp(scores: ArrayLike<number>, tolerance: number): void {
