@@ -60,17 +60,17 @@ export async function startApp(
   const parts = { config, log, databases, blobs, commits, engine, imports: new ImportProgress() };
   const slices = createSlices(parts);
   /** The reason of the server itself, such as starting; null if there is none. */
-  const progress = { notReadyReason: 'starting' as string | null };
+  const readiness = { notReadyReason: 'starting' as string | null };
   const server = await createServer({
     config,
     log,
     schema: slices.schema,
     findSpec: ({ model, variant }, { principal }) => slices.serving.findSpec(model, principal, variant),
     databases,
-    notReadyReason: () => progress.notReadyReason ?? engine.notReadyReason(config.requireProvider),
+    notReadyReason: () => readiness.notReadyReason ?? engine.notReadyReason(config.requireProvider),
   });
   const onProgress = (reason: string) => {
-    if (progress.notReadyReason !== 'stopping') progress.notReadyReason = reason;
+    if (readiness.notReadyReason !== 'stopping') readiness.notReadyReason = reason;
   };
   const { importAll, watcher } = createImports({ ...parts, ...slices, store, onProgress });
   const { stop, stopWhileStarting } = createStops({
@@ -80,7 +80,7 @@ export async function startApp(
     commits,
     sweeper: slices.sweeper,
     watcher,
-    progress,
+    readiness,
   });
   let isStarted = false;
 
@@ -96,7 +96,7 @@ export async function startApp(
     await slices.serving.preload(log);
     slices.sweeper.start();
     watcher.start(toRetry);
-    if (progress.notReadyReason !== 'stopping') progress.notReadyReason = null;
+    if (readiness.notReadyReason !== 'stopping') readiness.notReadyReason = null;
     isStarted = true;
     return { url, databases, engine, stop };
   } catch (error) {
@@ -120,12 +120,12 @@ interface StopParts {
   readonly commits: GroupCommit;
   readonly sweeper: Sweeper;
   readonly watcher: StoreWatcher;
-  readonly progress: { notReadyReason: string | null };
+  readonly readiness: { notReadyReason: string | null };
 }
 
-function createStops({ server, engine, databases, commits, sweeper, watcher, progress }: StopParts) {
+function createStops({ server, engine, databases, commits, sweeper, watcher, readiness }: StopParts) {
   const stop = async () => {
-    progress.notReadyReason = 'stopping';
+    readiness.notReadyReason = 'stopping';
     const watched = watcher.stop();
     faultPoint('stop.begin'); // @fault
     const begun = performance.now();
@@ -141,14 +141,14 @@ function createStops({ server, engine, databases, commits, sweeper, watcher, pro
   };
   /** The import is not ended before the process: it would record that versions have failed whose processes were killed. */
   const stopWhileStarting = async () => {
-    progress.notReadyReason = 'stopping';
+    readiness.notReadyReason = 'stopping';
     await waitAtMost(GRACE_MS, server.http.close());
     await waitAtMost(GRACE_MS, commits.drain());
   };
   return { stop, stopWhileStarting };
 }
 
-interface ImportParts extends Omit<Parts, 'config' | 'commits'> {
+interface WatchParts extends Omit<Parts, 'config' | 'commits'> {
   readonly store: string;
   readonly onProgress: (reason: string) => void;
   readonly catalog: Catalog;
@@ -156,7 +156,7 @@ interface ImportParts extends Omit<Parts, 'config' | 'commits'> {
 }
 
 /** Imports the model store at start and what changes later, each with all that follows from an import. */
-function createImports({ store, log, databases, blobs, engine, imports, onProgress, catalog, serving }: ImportParts) {
+function createImports({ store, log, databases, blobs, engine, imports, onProgress, catalog, serving }: WatchParts) {
   const db = databases.catalogByKey;
   const countFolders = (done: number, total: number) =>
     onProgress(`importing ${done.toLocaleString('en-US')} of ${total.toLocaleString('en-US')} model folders`);

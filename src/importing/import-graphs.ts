@@ -25,7 +25,7 @@ import {
 import { chunksOf } from './store-file.js';
 import { type GraphFile, totalBytes, type VersionContents } from './version-files.js';
 
-export interface Importer {
+export interface ImportParts {
   readonly db: CatalogDatabase;
   readonly blobs: BlobFolder;
   readonly prober: Prober;
@@ -42,7 +42,7 @@ export interface ImportedGraphs {
 
 /** @throws ManifestError with the reasons why no graph can be used */
 export async function importGraphs(
-  importer: Importer,
+  importer: ImportParts,
   manifest: ModelManifest,
   contents: VersionContents,
 ): Promise<ImportedGraphs> {
@@ -86,7 +86,7 @@ type SharedCandidate = Pick<Candidate, 'sources' | 'golden' | 'tokenizerPath'>;
 
 /** What all variants of the graph have in common. */
 async function sharedCandidateOf(
-  { blobs }: Importer,
+  { blobs }: ImportParts,
   manifest: ModelManifest,
   { hf, goldenText }: VersionContents,
 ): Promise<SharedCandidate> {
@@ -99,7 +99,7 @@ async function sharedCandidateOf(
 }
 
 async function probeGraph(
-  { blobs, prober }: Importer,
+  { blobs, prober }: ImportParts,
   shared: SharedCandidate,
   graph: GraphFile,
 ): Promise<ProbedVersion> {
@@ -120,7 +120,7 @@ async function probeGraph(
 
 type TriedVariant = { readonly stored: VariantSpec } & ({ readonly probed: ProbedVersion } | { readonly error: Error });
 
-async function tryVariant(importer: Importer, shared: SharedCandidate, graph: GraphFile): Promise<TriedVariant> {
+async function tryVariant(importer: ImportParts, shared: SharedCandidate, graph: GraphFile): Promise<TriedVariant> {
   const { variant: name, sha256 } = graph;
   const stored = { name, sha256, sizeBytes: totalBytes(graph) };
   try {

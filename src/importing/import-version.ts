@@ -4,7 +4,7 @@ import { ManifestError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { sha256 } from '../storage/blobs.js';
 import { toFlag } from '../storage/sql.js';
-import { type ImportedGraphs, type Importer, importGraphs, storedSpecs } from './import-graphs.js';
+import { type ImportedGraphs, type ImportParts, importGraphs, storedSpecs } from './import-graphs.js';
 import type { ModelManifest } from './manifest.js';
 import { ProbeKilledError, ProbeMemoryError } from './probe.js';
 import { programDigest } from './program-digest.js';
@@ -23,7 +23,7 @@ interface NamedVersion extends VersionFolder {
 export type VersionResult = 'done' | 'retry' | 'changed';
 
 /** Imports a version if it is new, or if it failed before and its files, or the causes of the failure, have changed. */
-export async function importVersion(importer: Importer, version: NamedVersion): Promise<VersionResult> {
+export async function importVersion(importer: ImportParts, version: NamedVersion): Promise<VersionResult> {
   const { modelId, manifest, number } = version;
   let source: string | undefined;
   try {
@@ -48,7 +48,7 @@ export async function importVersion(importer: Importer, version: NamedVersion): 
 }
 
 /** What is recorded about a failed version. Its next import is skipped if it would have the same digest. */
-async function failureOf(error: ManifestError, source: string | undefined, importer: Importer) {
+async function failureOf(error: ManifestError, source: string | undefined, importer: ImportParts) {
   // Without the digest of the source, the version is imported again.
   if (error instanceof ProbeKilledError)
     return { reason: `${error.message}; the import is retried`, digest: undefined };
@@ -64,13 +64,13 @@ async function failureOf(error: ManifestError, source: string | undefined, impor
  * The digests of a version that failed: of the files and the program, which may support more after an update, and, for lack
  * of memory, also of the limit. Its import is repeated when they change.
  */
-async function failureDigests(source: string, { prober }: Importer): Promise<[string, string]> {
+async function failureDigests(source: string, { prober }: ImportParts): Promise<[string, string]> {
   const digest = sha256(`${source} read by ${await programDigest()}`);
   return [digest, sha256(`${digest} with ${prober.workerMemoryBytes} bytes`)];
 }
 
 async function importContents(
-  importer: Importer,
+  importer: ImportParts,
   version: NamedVersion,
   contents: VersionContents,
   source: string,
@@ -116,7 +116,7 @@ function readyVersion(
 
 /** Records a version as FAILED. Without a source digest, that of the reason is used, so that the same failure is not recorded again. */
 export async function recordFailure(
-  importer: Importer,
+  importer: ImportParts,
   modelId: string,
   number: number,
   reason: string,

@@ -20,7 +20,7 @@ import type { CatalogDatabase } from '../storage/database.js';
 import type { TaskName } from '../tasks/tasks.js';
 import { DISK_IS_FULL, unlessDiskIsFull } from './full-disk.js';
 import { importDatasets } from './import-datasets.js';
-import type { Importer } from './import-graphs.js';
+import type { ImportParts } from './import-graphs.js';
 import type { ImportProgress } from './import-progress.js';
 import { importVersion, recordFailure, type VersionResult } from './import-version.js';
 import { type ImportedResult, type ModelManifest, modelNameOf, readModelManifest, subfolders } from './manifest.js';
@@ -111,7 +111,7 @@ export class StoreImporter {
     });
   }
 
-  async #import(importer: Importer, name: string, firsts: FirstFolders): Promise<FolderResult> {
+  async #import(importer: ImportParts, name: string, firsts: FirstFolders): Promise<FolderResult> {
     const { log, progress } = this.#parts;
     progress.set(name, 'IMPORTING');
     try {
@@ -125,7 +125,7 @@ export class StoreImporter {
     }
   }
 
-  async #importFolder(importer: Importer, name: string, firsts: FirstFolders): Promise<FolderResult> {
+  async #importFolder(importer: ImportParts, name: string, firsts: FirstFolders): Promise<FolderResult> {
     const folder = path.join(this.#store, name);
     if (name === DATASETS_FOLDER) {
       const mustRetry = await importDatasets(importer, folder);
@@ -140,7 +140,7 @@ export class StoreImporter {
   }
 
   /** Imports that run at the same time share their processes. */
-  async #withProbes<T>(work: (importer: Importer, processes: ProbeProcesses) => Promise<T>): Promise<T> {
+  async #withProbes<T>(work: (importer: ImportParts, processes: ProbeProcesses) => Promise<T>): Promise<T> {
     const { db, blobs, log, engine } = this.#parts;
     const { provider, workerMemoryBytes } = engine;
     if (this.#imports++ === 0) this.#processes = engine.startProbes();
@@ -196,7 +196,7 @@ class FolderCounter {
 /** Each holds a window of a file in memory and runs a process. */
 export const CONCURRENT_IMPORTS = 4;
 
-async function importModel(importer: Importer, folder: string): Promise<FolderResult> {
+async function importModel(importer: ImportParts, folder: string): Promise<FolderResult> {
   const name = path.basename(folder);
   try {
     const manifest = await readModelManifest(folder);
@@ -264,7 +264,7 @@ function modelOf({ name, card, license, tags, yaml }: ModelManifest): NewModel {
 }
 
 /** Lists a model whose folder could not be read, so that its owner finds the reason in the catalog. */
-async function recordUnreadableModel(importer: Importer, name: string, reason: string): Promise<void> {
+async function recordUnreadableModel(importer: ImportParts, name: string, reason: string): Promise<void> {
   const markdown = `This folder could not be read: ${reason}`;
   const model = {
     name,

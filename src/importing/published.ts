@@ -10,7 +10,7 @@ import { type BlobFolder, sha256 } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { readSpec, readVariants } from '../tasks/stored-spec.js';
 import type { VersionSpec } from '../tasks/tasks.js';
-import { type Importer, importGraphs, storedSpecs } from './import-graphs.js';
+import { type ImportParts, importGraphs, storedSpecs } from './import-graphs.js';
 import { type ModelManifest, modelNameOf, subfolders } from './manifest.js';
 import type { Prober } from './probe.js';
 import { chunksOf, fileDigest } from './store-file.js';
@@ -22,7 +22,7 @@ import { earlierDigest, findVersionFolders, readContents, type VersionContents }
  * @throws ManifestError if the batches cannot be checked; StorageFullError
  */
 export async function keepPublished(
-  importer: Importer,
+  importer: ImportParts,
   manifest: ModelManifest,
   contents: VersionContents,
   recorded: VersionSource & { readonly number: number },
@@ -55,7 +55,7 @@ function lackedMemory({ spec, variants }: VersionSource, { workerMemoryBytes }: 
 }
 
 async function checkBatchesAgain(
-  importer: Importer,
+  importer: ImportParts,
   manifest: ModelManifest,
   contents: VersionContents,
   { id, artifact_sha256 }: VersionSource,
@@ -87,7 +87,7 @@ function blobsOf({ graphs, hf: { tokenizer } }: VersionContents): Original[] {
   return [...originals, { sha256: sha256(bytes), sizeBytes: bytes.length, read }];
 }
 
-async function restore({ blobs, log }: Pick<Importer, 'blobs' | 'log'>, { sha256, read }: Original): Promise<void> {
+async function restore({ blobs, log }: Pick<ImportParts, 'blobs' | 'log'>, { sha256, read }: Original): Promise<void> {
   if (await blobs.replaceChunks(sha256, read())) log.warn({ sha256 }, 'a lost blob was restored from the model store');
 }
 
