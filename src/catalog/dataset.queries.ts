@@ -9,7 +9,7 @@ import { countUpToCap } from '../storage/sql.js';
 import type { ColumnSpec } from '../tasks/spec.js';
 import type { TaskName } from '../tasks/tasks.js';
 import { Dataset } from './dataset.type.js';
-import { type Column, columnOf } from './version.type.js';
+import { type Column, columnOf } from './signature.type.js';
 import { maySeeDataset, maySeeModel } from './visibility.js';
 
 /** All columns but the large ones, which are read by `findColumns` and `findPreviews` if they are selected. */

@@ -8,7 +8,8 @@ import { checkFirst, MAX_PAGE_SIZE } from '../storage/pages.js';
 import { findDatasetPage } from './dataset.queries.js';
 import { Dataset, DatasetConnection } from './dataset.type.js';
 import type { CatalogContext } from './loaders.js';
-import { Column, VersionConnection } from './version.type.js';
+import { Column } from './signature.type.js';
+import { VersionConnection } from './version.type.js';
 
 @Resolver(() => Dataset)
 export class DatasetResolver {

@@ -5,7 +5,8 @@ import { Sized } from '../graphql/sized.js';
 import { Dataset } from './dataset.type.js';
 import type { CatalogContext } from './loaders.js';
 import { Model } from './model.type.js';
-import { Alias, Artifact, ArtifactDataFile, Signature, signatureOf, Variant, Version } from './version.type.js';
+import { Signature, signatureOf } from './signature.type.js';
+import { Alias, Artifact, ArtifactDataFile, Variant, Version } from './version.type.js';
 
 const NO_VARIANTS = '[]';
 

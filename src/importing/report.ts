@@ -1,8 +1,9 @@
 /** What an import has found out about a model, for its owner: as data and as text. */
 import { SYSTEM } from '../access/principal.js';
 import { findModelsByNames } from '../catalog/model.queries.js';
+import { type Signature, signatureOf } from '../catalog/signature.type.js';
 import { findSpecs, findVariants, findVersionIdsOfModel, findVersionsByIds } from '../catalog/version.queries.js';
-import { type Signature, signatureOf, type Variant, type Version } from '../catalog/version.type.js';
+import type { Variant, Version } from '../catalog/version.type.js';
 import { shortened } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { VersionSpec } from '../tasks/tasks.js';
