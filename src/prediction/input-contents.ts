@@ -42,6 +42,8 @@ const POINTS_PER_MILLION_MASK_VALUES = 150;
 /** Of a score of a character, of which each step has one for each character. */
 const POINTS_PER_MILLION_CHARACTER_SCORES = 60;
 const POINTS_PER_COLUMN = 0.005;
+/** Of a tensor, however small. */
+const POINTS_PER_TENSOR = 0.1;
 /** A value in a JSON list. */
 const POINTS_PER_VALUE = 0.004;
 
@@ -146,10 +148,11 @@ function contentsOfTensors(spec: VersionSpec | null, tensors: readonly unknown[]
     const { values, characters } = data == null ? { values: 0, characters: 0 } : sizeOfJson(data);
     const sent = lengthOf(base64) + characters;
     contents.bytes += sent + 8 * values;
-    contents.points += sent * POINTS_PER_BYTE + values * POINTS_PER_VALUE;
+    const sizes = listOf(shape);
+    contents.points += POINTS_PER_TENSOR + sent * POINTS_PER_BYTE + (values + sizes.length) * POINTS_PER_VALUE;
     const own = (lengthOf(base64) * BYTES_PER_CHARACTER_OF_BASE64) / bytesEach(datatype) + values;
     all += own;
-    largestSize = Math.max(largestSize, largestSizeOf(listOf(shape), own));
+    largestSize = Math.max(largestSize, largestSizeOf(sizes, own));
   }
   contents.tensors = 1;
   contents.operations = operationsOf(spec, all);

@@ -43,7 +43,10 @@ class Texts {
   constructor(spec: VersionSpec | null) {
     this.#spec = spec;
     this.#defaultPrompt = this.prompt(null);
-    this.#sizes = byPrompt((text, prompt) => sizeOfText(spec, stringOf(text), prompt));
+    this.#sizes = byPrompt((prompt) => {
+      const tokensOfPrompt = estimateTokens(prompt, spec?.text?.characters) - 1;
+      return (text) => sizeOfText(spec, stringOf(text), { text: prompt, tokens: tokensOfPrompt });
+    });
   }
 
   /** The text of a prompt by its name; of the default prompt without one. */
@@ -64,12 +67,17 @@ class Texts {
 }
 
 /** A longer text than the longest one is refused before it is read. */
-function sizeOfText(spec: VersionSpec | null, sent: string, prompt: string): TextSize {
-  const text = prompt + sent.slice(0, MAX_TEXT_CHARACTERS);
+function sizeOfText(
+  spec: VersionSpec | null,
+  sent: string,
+  prompt: { readonly text: string; readonly tokens: number },
+): TextSize {
+  const read = sent.slice(0, MAX_TEXT_CHARACTERS);
+  const text = prompt.text + read;
   return {
     bytes: sent.length,
     characters: text.length,
-    tokens: estimateTokens(text, spec?.text?.characters),
+    tokens: prompt.tokens + estimateTokens(read, spec?.text?.characters),
     tokenizedShare: tokenizedShare(spec, text),
   };
 }
@@ -102,7 +110,7 @@ function question(texts: Texts, { question, context }: Readonly<Record<string, u
 }
 
 function similarityMeasure(texts: Texts): Measure {
-  const sentencesAfter = byPrompt((sentences, prompt) => texts.all(listOf(sentences), prompt));
+  const sentencesAfter = byPrompt((prompt) => (sentences) => texts.all(listOf(sentences), prompt));
   return (value) => {
     const { source, sentences, sourcePrompt, sentencesPrompt } = recordOf(value);
     const contents = texts.one(source, { prompt: texts.prompt(sourcePrompt) });
@@ -140,10 +148,10 @@ function rankingMeasure(texts: Texts): Measure {
 }
 
 /** One value may be in places with different prompts, of which a version has at most 256. */
-function byPrompt<T>(measure: (value: unknown, prompt: string) => T): (prompt: string) => Measure<T> {
+function byPrompt<T>(measureAfter: (prompt: string) => Measure<T>): (prompt: string) => Measure<T> {
   const measures = new Map<string, Measure<T>>();
   return (prompt) => {
-    const known = measures.get(prompt) ?? once((value) => measure(value, prompt));
+    const known = measures.get(prompt) ?? once(measureAfter(prompt));
     measures.set(prompt, known);
     return known;
   };

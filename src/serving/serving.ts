@@ -93,7 +93,8 @@ export class Serving {
     const plain = version.plain as EngineVersion;
     if (name === null) return { versionId: version.id, variant: null, engineVersion: plain };
     const variant = version.variants.get(name);
-    if (!variant) throw new NotFoundError(`The variant "${name}" of ${version.ref}`, [...version.variants.keys()]);
+    if (!variant)
+      throw new NotFoundError(`The variant "${name}" of ${version.ref}`, [...version.variants.keys().take(MAX_REFS)]);
     if (!variant.spec) throw new NotReadyError(`${version.ref}, variant "${name}",`, 'FAILED', variant.reason);
     const engineVersion = this.#engineVersion(
       variantKey(version.id, name),
@@ -313,5 +314,5 @@ function refsOf(model: ServedModel): string[] {
     .values()
     .filter(({ state }) => state === 'READY')
     .map(({ ref }) => ref);
-  return [...aliases, ...ready].slice(0, MAX_REFS);
+  return [...aliases.take(MAX_REFS), ...ready.take(MAX_REFS)].slice(0, MAX_REFS);
 }

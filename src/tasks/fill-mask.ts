@@ -3,7 +3,7 @@ import type { Filling } from './answer.js';
 import { floatOutput, outputNamed } from './datatypes.js';
 import { defineTask, type Preprocessed, type Tools } from './define-task.js';
 import { UnreadableItemError, UnusableOutputError } from './failures.js';
-import type { Problems } from './problems.js';
+import { type Problems, quoted } from './problems.js';
 import { activationOfLogits } from './score-head.js';
 import { applyActivation, onlyOutput } from './scores.js';
 import {
@@ -64,8 +64,8 @@ function checkMask({ text }: TextItem, { text: { maskToken } }: FillMaskSpec, pr
   const count = text.split(maskToken ?? '').length - 1;
   if (count === 1) return;
   const code = count === 0 ? 'MISSING' : 'WRONG_KIND';
-  const message = `the text must contain ${maskToken} exactly once`;
-  problems.add(['text'], code, message, `${maskToken} exactly once`, `${count} times`);
+  const expected = `${quoted(maskToken ?? '')} exactly once`;
+  problems.add(['text'], code, `the text must contain ${expected}`, expected, `${count} times`);
 }
 
 /** @throws UnreadableItemError if the tokenizer does not encode the mask as a separate token */
@@ -97,8 +97,9 @@ async function preprocessFillMask({ text }: TextItem, spec: FillMaskSpec, tools:
 }
 
 function missingMaskProblem(maskToken: string) {
-  const message = `${maskToken} is not encoded as a separate token here`;
-  return { code: 'UNREADABLE', path: ['text'], message, expected: `${maskToken} as a separate word` } as const;
+  const mask = quoted(maskToken);
+  const message = `${mask} is not encoded as a separate token here`;
+  return { code: 'UNREADABLE', path: ['text'], message, expected: `${mask} as a separate word` } as const;
 }
 
 /** A window of at most `budget` tokens with the mask as close to its middle as possible. */

@@ -1,4 +1,9 @@
-/** Collects everything that is wrong with an input: where, what was expected and what was received. */
+/**
+ * Collects everything that is wrong with an input: where, what was expected and what was received.
+ *
+ * A request can have a thousand inputs with twenty problems each. So a check stops when its list of problems is full, and
+ * texts are built of names with `quoted` and `listed`: model.yaml, graphs and callers can make names and lists very long.
+ */
 import { type InputProblem, type InputProblemCode, InvalidInputError, shortened } from '../errors.js';
 
 const MAX_PROBLEMS = 20;
@@ -33,12 +38,30 @@ export class Problems {
 }
 
 const MAX_SHOWN_CHARACTERS = 60;
+const MAX_LISTED = 20;
+/** Leaves room for the longest name and the number of names in the 500 characters that a problem repeats. */
+const MAX_LISTED_CHARACTERS = 360;
+
+/** The first 60 characters of a name. */
+export function quoted(name: string): string {
+  return shortened(name, MAX_SHOWN_CHARACTERS);
+}
+
+/** The first names of a list, at most 20 and about 400 characters, and how many there are if there are more. */
+export function listed(names: readonly (string | number)[]): string {
+  let text = '';
+  for (const [i, name] of names.entries()) {
+    if (i === MAX_LISTED || text.length > MAX_LISTED_CHARACTERS) return `${text} … (${names.length} in all)`;
+    text += `${i === 0 ? '' : ', '}${quoted(String(name))}`;
+  }
+  return text;
+}
 
 /** Describes a JSON value in a few words, for messages. */
 export function describe(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return value.length === 1 ? 'a list of 1 element' : `a list of ${value.length} elements`;
   if (typeof value === 'object') return 'an object';
-  if (typeof value === 'string') return JSON.stringify(shortened(value, MAX_SHOWN_CHARACTERS));
+  if (typeof value === 'string') return JSON.stringify(quoted(value));
   return String(value);
 }

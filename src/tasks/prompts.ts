@@ -2,7 +2,7 @@
  * Prompts of sentence-transformers: texts that stand before every text. A model was trained with them, so that its
  * embeddings are wrong without them. A caller may choose one by name; without a name, the default prompt applies.
  */
-import type { Problems } from './problems.js';
+import { listed, type Problems } from './problems.js';
 import type { TextSpec } from './spec.js';
 
 export const MAX_PROMPTS = 256;
@@ -19,8 +19,6 @@ export function promptText({ text }: WithText, name: string | null = null): stri
   return text?.prompts?.list.find((prompt) => prompt.name === wanted)?.text ?? '';
 }
 
-const MAX_SHOWN = 20;
-
 /** Checks that the version has a prompt of this name; null means the default. */
 export function checkPrompt(
   name: string | null | undefined,
@@ -28,11 +26,9 @@ export function checkPrompt(
   { text }: WithText,
   problems: Problems,
 ): void {
-  const names = text?.prompts?.list.map((prompt) => prompt.name) ?? [];
-  if (name == null || names.includes(name)) return;
-  const expected =
-    names.length === 0
-      ? 'no prompt: this model has none'
-      : `one of ${names.slice(0, MAX_SHOWN).join(', ')}${names.length > MAX_SHOWN ? ' …' : ''}`;
+  const prompts = text?.prompts?.list ?? [];
+  if (name == null || prompts.some((prompt) => prompt.name === name)) return;
+  const names = prompts.map((prompt) => prompt.name);
+  const expected = names.length === 0 ? 'no prompt: this model has none' : `one of ${listed(names)}`;
   problems.add(path, 'UNKNOWN_NAME', 'the model has no prompt of this name', expected, name);
 }

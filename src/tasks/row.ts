@@ -3,7 +3,8 @@
 import { arrayOf, DATATYPES, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import { isDigits, isWide, type NumberRefusal, numberMessage, readNumber } from './numbers.js';
-import type { Problems } from './problems.js';
+import { oncePer } from './once-per.js';
+import { listed, type Problems, quoted } from './problems.js';
 import type { AnySpec, ColumnSpec, Example, TensorSpec } from './spec.js';
 
 export interface RowItem extends AnyItem {
@@ -21,9 +22,10 @@ export const rowInput = defineInput({
 
 /** Problems have the path `row.<column>`. */
 function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problems: Problems): RowItem {
-  const known = new Set(spec.columns.map(({ name }) => name));
-  for (const name of Object.keys(row).filter((name) => !known.has(name))) {
+  const known = columnNamesOf(spec);
+  for (const name of Object.keys(row)) {
     if (problems.isFull) break;
+    if (known.has(name)) continue;
     problems.add(
       ['row', name],
       'UNKNOWN_NAME',
@@ -32,10 +34,12 @@ function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problem
       name,
     );
   }
-  const values = spec.columns.map((column) => {
-    const value = Object.hasOwn(row, column.name) ? row[column.name] : undefined;
-    return checkValue({ column, datatype: datatypeOf(spec, column) }, value, ['row', column.name], problems);
-  });
+  const values: (number | string)[] = [];
+  for (const fed of columnInputsOf(spec)) {
+    if (problems.isFull) break;
+    const { name } = fed.column;
+    values.push(checkValue(fed, Object.hasOwn(row, name) ? row[name] : undefined, ['row', name], problems));
+  }
   return { kind: 'row', rows: 1, work: Math.max(1, values.length), preprocessingWork: 0, values };
 }
 
@@ -45,9 +49,23 @@ interface ColumnInput {
   readonly datatype: string;
 }
 
-function datatypeOf(spec: AnySpec, { input }: ColumnSpec): string {
-  return spec.inputs.find(({ name }) => name === input)?.datatype ?? onlyInput(spec).datatype;
-}
+/** In the order of the columns. */
+export const columnInputsOf = oncePer((spec: AnySpec): readonly ColumnInput[] => {
+  const datatypes = new Map(spec.inputs.map(({ name, datatype }) => [name, datatype]));
+  return spec.columns.map((column) => ({
+    column,
+    datatype: datatypes.get(column.input) ?? onlyInput(spec).datatype,
+  }));
+});
+
+const columnNamesOf = oncePer((spec: AnySpec) => new Set(spec.columns.map(({ name }) => name)));
+
+/** The first index of each category of a column. */
+const categoryIndexesOf = oncePer(({ categories }: ColumnSpec) => {
+  const indexes = new Map<string, number>();
+  for (const [i, category] of categories.entries()) if (!indexes.has(category)) indexes.set(category, i);
+  return indexes;
+});
 
 /** The value for the graph. A category that feeds numbers is its index in `categories`. */
 export function checkValue(
@@ -63,7 +81,7 @@ export function checkValue(
   }
   if (column.type === 'TEXT' || column.type === 'CATEGORY') {
     const string = checkString(column, value, path, problems);
-    return fed.datatype === 'BYTES' ? string : column.categories.indexOf(string);
+    return fed.datatype === 'BYTES' ? string : (categoryIndexesOf(column).get(string) ?? -1);
   }
   if (column.type === 'BOOLEAN') {
     if (typeof value !== 'boolean')
@@ -76,7 +94,7 @@ export function checkValue(
 function checkString(column: ColumnSpec, value: unknown, path: readonly string[], problems: Problems): string {
   if (typeof value !== 'string') {
     problems.add(path, 'WRONG_TYPE', 'this column takes a string', expectedValue(column), value);
-  } else if (column.type === 'CATEGORY' && !column.categories.includes(value)) {
+  } else if (column.type === 'CATEGORY' && !categoryIndexesOf(column).has(value)) {
     problems.add(path, 'NOT_IN_CATEGORIES', 'the model does not know this category', expectedValue(column), value);
   }
   return typeof value === 'string' ? value : '';
@@ -128,7 +146,7 @@ function expectedNumber({ column, datatype }: ColumnInput): string {
 }
 
 function expectedValue({ type, minimum, maximum, categories, unit }: ColumnSpec): string {
-  if (type === 'CATEGORY') return `one of ${categories.join(', ')}`;
+  if (type === 'CATEGORY') return `one of ${listed(categories)}`;
   if (type === 'TEXT') return 'a string';
   if (type === 'BOOLEAN') return 'true or false';
   const range =
@@ -139,13 +157,15 @@ function expectedValue({ type, minimum, maximum, categories, unit }: ColumnSpec)
         : maximum !== null
           ? ` of at most ${maximum}`
           : '';
-  return `a ${type === 'INTEGER' ? 'whole ' : ''}number${range}${unit ? ` ${unit}` : ''}`;
+  return `a ${type === 'INTEGER' ? 'whole ' : ''}number${range}${unit ? ` ${quoted(unit)}` : ''}`;
 }
 
 /** Builds the inputs of the graph, each with the shape [1, number of its columns], or [1] if it has one dimension. */
 export function preprocessRow(item: RowItem, spec: AnySpec): TensorData[] {
+  const valuesOf = new Map<string, (number | string)[]>(spec.inputs.map(({ name }) => [name, []]));
+  for (const [i, { input }] of spec.columns.entries()) valuesOf.get(input)?.push(item.values[i] as number | string);
   return spec.inputs.map((input) => {
-    const values = item.values.filter((_, i) => spec.columns[i]?.input === input.name);
+    const values = valuesOf.get(input.name) ?? [];
     const shape = input.shape.length === 1 ? [1] : [1, values.length];
     return { name: input.name, datatype: input.datatype, shape, data: arrayOf(input, values) };
   });

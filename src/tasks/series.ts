@@ -1,8 +1,8 @@
 /** The input `series`: a time series, with a list of values for each step. */
 import { arrayOf, DATATYPES, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
-import type { Problems } from './problems.js';
-import { checkValue, onlyInput } from './row.js';
+import { listed, type Problems } from './problems.js';
+import { checkValue, columnInputsOf, onlyInput } from './row.js';
 import type { AnySpec, Example, TensorSpec } from './spec.js';
 
 export interface SeriesItem extends AnyItem {
@@ -31,14 +31,13 @@ export const MAX_SERIES_VALUES = 4_194_304;
 /** Problems have the path `series.values.<step>.<column's index>`. */
 function checkSeries({ values }: { readonly values: unknown }, spec: AnySpec, problems: Problems): SeriesItem {
   const path = ['series', 'values'];
-  const { columns } = spec;
-  const input = onlyInput(spec);
+  const columns = columnInputsOf(spec);
   const steps = checkSteps(values, spec, path, problems);
   const checked: (number | string)[] = [];
   for (const [i, step] of steps.entries()) {
     if (problems.isFull) break;
     if (!Array.isArray(step) || step.length !== columns.length) {
-      const names = columns.map(({ name }) => name).join(', ');
+      const names = listed(columns.map(({ column }) => column.name));
       problems.add(
         [...path, String(i)],
         'WRONG_SHAPE',
@@ -48,8 +47,8 @@ function checkSeries({ values }: { readonly values: unknown }, spec: AnySpec, pr
       );
       continue;
     }
-    for (const [k, column] of columns.entries()) {
-      const fed = { column, datatype: input.datatype };
+    for (const [k, fed] of columns.entries()) {
+      if (problems.isFull) break;
       checked.push(checkValue(fed, step[k], [...path, String(i), String(k)], problems));
     }
   }

@@ -13,6 +13,7 @@ import { imageFeatureExtraction } from './image-feature-extraction.js';
 import { imageSegmentation } from './image-segmentation.js';
 import { imageToText } from './image-to-text.js';
 import { objectDetection } from './object-detection.js';
+import { oncePer } from './once-per.js';
 import { Problems } from './problems.js';
 import { questionAnswering } from './question-answering.js';
 import { sentenceSimilarity } from './sentence-similarity.js';
@@ -100,19 +101,18 @@ export function recognizeTask(files: ModelFiles): TaskName | null {
  */
 export function checkInput(spec: VersionSpec, input: ModelInput, prefix: readonly string[]): Item {
   const task = taskNamed(spec.task);
+  const accepted = acceptedInputs(spec);
   const problems = new Problems(prefix);
   const values = input as Readonly<Record<string, unknown>>;
   const given = INPUTS.filter(({ key }) => values[key] != null);
   const [kind] = given;
-  if (given.length === 1 && kind && (isTensors(kind) || inputsOf(task, spec).includes(kind))) {
+  if (given.length === 1 && kind && (isTensors(kind) || accepted.includes(kind))) {
     const item = kind.check(values[kind.key], spec, problems);
     if (!isTensors(kind)) task.check?.(item, spec, problems);
     problems.throwIfAny();
     return item as Item;
   }
-  const keys = inputsOf(task, spec)
-    .filter((kind) => !isTensors(kind))
-    .map(({ key }) => key);
+  const keys = accepted.filter((kind) => !isTensors(kind)).map(({ key }) => key);
   const expected = keys.length === 0 ? 'tensors' : `${keys.join(' or ')} (or tensors)`;
   const message = given.length === 1 ? 'this model takes another kind of input' : 'exactly one key is required';
   problems.add([], 'WRONG_KIND', message, expected, given.map(({ key }) => key).join(', ') || 'nothing');
@@ -124,6 +124,8 @@ export function checkInput(spec: VersionSpec, input: ModelInput, prefix: readonl
 export function inputsOf({ reads }: AnyTask, spec: Pick<SpecBase, 'columns' | 'inputs'>): readonly AnyInput[] {
   return reads.filter((kind) => kind.accepts?.(spec) ?? true);
 }
+
+const acceptedInputs = oncePer((spec: VersionSpec) => inputsOf(taskNamed(spec.task), spec));
 
 /** What a version predicts, in the order of its answers; empty if its answers are of another kind. */
 export function targetsOf({ task, head }: VersionSpec): readonly Target[] {

@@ -7,7 +7,8 @@ import { ManifestError } from '../errors.js';
 import { DATATYPES, type Datatype, type NumericArray, type TensorArray, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import { numberMessage, readNumber } from './numbers.js';
-import type { Problems } from './problems.js';
+import { oncePer } from './once-per.js';
+import { listed, type Problems, quoted } from './problems.js';
 import type { AnySpec, Example, SpecBase, TensorSpec } from './spec.js';
 import { readsBags } from './static-embedding.js';
 
@@ -32,12 +33,14 @@ export const tensorsInput = defineInput({ kind: 'TENSORS', key: 'tensors', check
  */
 function checkTensors(given: readonly TensorInput[], spec: AnySpec, problems: Problems): TensorsItem {
   const tensors: TensorData[] = [];
+  const inputs = inputsByName(spec);
   const seen = new Set<string>();
   for (const [index, tensor] of given.entries()) {
+    if (problems.isFull) break;
     const path = ['tensors', String(index)];
-    const input = spec.inputs.find(({ name }) => name === tensor.name);
+    const input = inputs.get(tensor.name);
     if (!input || seen.has(tensor.name)) {
-      const names = spec.inputs.map(({ name }) => name).join(', ');
+      const names = listed([...inputs.keys()]);
       const message = input ? 'this input appears twice' : 'the model has no input with this name';
       problems.add([...path, 'name'], 'UNKNOWN_NAME', message, `each of ${names}, once`, tensor.name);
     } else {
@@ -46,12 +49,17 @@ function checkTensors(given: readonly TensorInput[], spec: AnySpec, problems: Pr
     }
     seen.add(tensor.name);
   }
-  for (const { name, datatype, shape } of spec.inputs.filter(({ name }) => !seen.has(name))) {
-    problems.add(['tensors'], 'MISSING', `input "${name}" is missing`, `${name}: ${datatype}${shapeText(shape)}`);
+  for (const { name, datatype, shape } of inputs.values()) {
+    if (problems.isFull) break;
+    if (seen.has(name)) continue;
+    const expected = `${quoted(name)}: ${datatype}${shapeText(shape)}`;
+    problems.add(['tensors'], 'MISSING', `input "${quoted(name)}" is missing`, expected);
   }
   const rows = checkRows(spec, tensors, problems);
   return { kind: 'tensors', rows, work: workOfTensors(spec, rows, tensors), preprocessingWork: 0, tensors };
 }
+
+const inputsByName = oncePer((spec: AnySpec) => new Map(spec.inputs.map((input) => [input.name, input])));
 
 /** Counts in the unit of the version, see `AnyItem.work`: tokens, pixels, or the values of all tensors. */
 function workOfTensors({ text, image, inputs }: AnySpec, rows: number, tensors: readonly TensorData[]): number {
@@ -67,9 +75,7 @@ function workOfTensors({ text, image, inputs }: AnySpec, rows: number, tensors: 
  */
 function checkRows(spec: AnySpec, tensors: readonly TensorData[], problems: Problems): number {
   const isTokens = (name: string) => spec.text !== null && readsBags(spec.inputs) && name === 'input_ids';
-  const batched = tensors.filter(
-    ({ name }) => spec.inputs.find((input) => input.name === name)?.shape[0] === null && !isTokens(name),
-  );
+  const batched = tensors.filter(({ name }) => inputsByName(spec).get(name)?.shape[0] === null && !isTokens(name));
   const rows = batched[0]?.shape[0] ?? 1;
   const acceptsBatch = spec.head.kind === 'tensors';
   const expected = acceptsBatch ? rows : 1;
@@ -96,7 +102,7 @@ function checkTensor(
   problems: Problems,
 ): TensorData | null {
   if (tensor.datatype !== input.datatype) {
-    const message = `the datatype does not match input "${input.name}"`;
+    const message = `the datatype does not match input "${quoted(input.name)}"`;
     problems.add([...path, 'datatype'], 'WRONG_TYPE', message, input.datatype, tensor.datatype);
     return null;
   }
@@ -117,7 +123,7 @@ function checkTensor(
 function checkShape(input: TensorSpec, shape: readonly number[], path: readonly string[], problems: Problems): boolean {
   const expected = shapeText(input.shape);
   if (shape.length !== input.shape.length) {
-    const message = `input "${input.name}" has ${input.shape.length} dimensions`;
+    const message = `input "${quoted(input.name)}" has ${input.shape.length} dimensions`;
     problems.add(path, 'WRONG_SHAPE', message, expected, shapeText(shape));
     return false;
   }
@@ -266,9 +272,9 @@ export function decodeBase64(text: string): Buffer | null {
   return bytes.length > 0 && bytes.length === Math.floor(((text.length - padding) * 3) / 4) ? bytes : null;
 }
 
-/** A shape for messages, such as "[any, 3]". */
+/** A shape for messages, such as "[any, 3]"; of a longer one, its first 20 sizes. */
 export function shapeText(shape: readonly (number | null)[]): string {
-  return `[${shape.map((size) => size ?? 'any').join(', ')}]`;
+  return `[${listed(shape.map((size) => size ?? 'any'))}]`;
 }
 
 /** Larger examples are not useful, and would block the event loop while they are built. */

@@ -64,14 +64,15 @@ export function checkListLength(
 
 /**
  * Estimates the tokens of texts: those that run, and those that are tokenized. The rest of a truncated text only is. The
- * text `before` stands before each of them: the default prompt, if there is one.
+ * text `before`, which is read once, stands before each of them: the default prompt, if there is one.
  */
 export function workOfTexts(
   { text }: { readonly text: TextSpec | null },
   texts: readonly string[],
   before = promptText({ text }),
 ): Work {
-  const tokens = texts.map((one) => Math.ceil(estimateTokens(before + one, text?.characters)));
+  const first = estimateTokens(before, text?.characters) - 1;
+  const tokens = texts.map((one) => Math.ceil(first + estimateTokens(one, text?.characters)));
   const max = text?.longInputs === 'truncate' ? text.maxTokens : Number.POSITIVE_INFINITY;
   const sum = (counts: readonly number[]) => counts.reduce((total, count) => total + count, 0);
   return { work: sum(tokens.map((count) => Math.min(max, count))), preprocessingWork: text ? sum(tokens) : 0 };

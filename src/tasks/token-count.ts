@@ -19,7 +19,10 @@ const LAST_SURROGATE = 0xdfff;
 /** For specs of earlier releases: the rule with which most tokens are possible. */
 const WIDEST: CharacterRule = { normalization: 'NFKD', bytes: true };
 
-/** At least 1; a multiple of a quarter. */
+/**
+ * At least 1; a multiple of a quarter. One more than the sum over the characters, so that of two texts in a row, such as a
+ * prompt and a sentence, it is one less than the sum of both.
+ */
 export function estimateTokens(text: string, rule: CharacterRule = WIDEST): number {
   if (Buffer.byteLength(text) === text.length) return 1 + text.length / QUARTERS;
   const table = tableOf(rule);
@@ -86,20 +89,19 @@ export function charactersTokenized(text: string, tokens: number): number {
   const length = firstLength(tokens);
   if (text.length <= length) return text.length;
   const end = text.lastIndexOf(' ', length);
-  return end >= length / 2 && countWords(text, end) > tokens ? end : text.length * MOST_REPEATED;
+  return end >= length / 2 && hasMoreWords(text, end, tokens) ? end : text.length * MOST_REPEATED;
 }
 
 /** All beginnings together: n/4 + n/16 + …, besides the whole text. */
 const MOST_REPEATED = 4 / 3;
 
 /** Each word is a token at least. */
-function countWords(text: string, end: number): number {
+function hasMoreWords(text: string, end: number, tokens: number): boolean {
   let words = 0;
-  for (let from = 0; from < end; words++) {
+  for (let from = 0; from < end && words <= tokens; words++) {
     const space = text.indexOf(' ', from);
-    if (space === -1 || space > end) return words + 1;
-    from = space + 1;
+    from = space === -1 ? end : space + 1;
     while (text.charCodeAt(from) === 32) from++;
   }
-  return words;
+  return words > tokens;
 }

@@ -107,10 +107,7 @@ function checkZeroShot(input: ZeroShotInput, spec: AnySpec, problems: Problems):
     seen.add(label);
   }
   if (hypothesisTemplate !== null) checkTemplate(hypothesisTemplate, problems);
-  const work = workOfTexts(
-    spec,
-    labels.map((label) => `${text}${label}`),
-  );
+  const work = workOfTexts(spec, labels, text);
   return { kind: 'zeroShot', rows: labels.length, ...work, text, labels, multiLabel, hypothesisTemplate };
 }
 
