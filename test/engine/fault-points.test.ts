@@ -52,7 +52,8 @@ async function predictUntilFired(): Promise<{ wrong: Data[]; answers: number }> 
   return { wrong, answers };
 }
 
-const poolPids = () => app.app.engine.workers.filter(({ purpose }) => purpose !== 'quarantine').map(({ pid }) => pid);
+const pool = () => app.app.engine.workers.filter(({ purpose }) => purpose !== 'quarantine');
+const poolPids = () => pool().map(({ pid }) => pid);
 
 describe.each([
   'worker.batch.received',
@@ -81,6 +82,8 @@ test.each([
   'worker.load.opened',
   'worker.load.warm',
 ])('a replacement that is killed at %s is replaced in turn', async (point) => {
+  // Three processes in a row that are killed while they load the version would fail its predictions.
+  await until('all workers have loaded', () => pool().every(({ isReady, loading }) => isReady && loading.size === 0));
   await armFault(point, 'SIGKILL');
   const killed = poolPids();
   for (const pid of killed) process.kill(pid, 'SIGKILL');
