@@ -422,7 +422,7 @@ export const MANIFESTS: readonly RefusedFolder[] = [
     { 'README.md': '---\npipeline_tag: text-to-speech\n---' },
     /^README\.md: pipeline_tag "text-to-speech" is not supported\. Use one of .*, or set task in model\.yaml, which takes precedence$/,
   ),
-  folder('no-golden-cases', PAIR, '', /^golden\.json is not valid: .*at least one case is required/s, golden('[]')),
+  folder('no-golden-cases', PAIR, '', /^golden\.json: .*at least one case is required/s, golden('[]')),
   folder('python-golden', PAIR, '', /^golden\.json is not valid JSON: .*write null and "Infinity"/, golden('[NaN]')),
   folder(
     'other-answer',
