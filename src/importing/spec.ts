@@ -124,7 +124,8 @@ function readsRows({ manifest: { yaml }, tokenizerSha256, facts: { inputs } }: S
 /** What a task reads to find out what the outputs of the graph mean. */
 export function taskSourcesOf({ manifest: { yaml }, facts, hf }: SpecSources, labels: readonly string[]): TaskSources {
   const { task, output, multiLabel, targets = [] } = yaml;
-  return { task, output, multiLabel, labels, givenLabels: yaml.labels, targets, facts, hf };
+  const isStretched = !yaml.image && hf.preprocessor !== null && hf.config !== null;
+  return { task, output, multiLabel, labels, givenLabels: yaml.labels, targets, facts, hf, isStretched };
 }
 
 function labelsOfVersion(sources: SpecSources): readonly string[] {

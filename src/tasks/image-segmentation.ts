@@ -4,7 +4,7 @@ import type { AnswerOf } from './answer.js';
 import { floatOutput, outputNamed, type TensorData } from './datatypes.js';
 import { defineTask } from './define-task.js';
 import { UnusableOutputError } from './failures.js';
-import { type ImageFrame, imageExamples, imageInput, preprocessImage } from './image.js';
+import { type ImageFrame, imageExamples, imageInput, preprocessImage, wholeFrame } from './image.js';
 import { type ClassMap, maskSizeOf, masksOf, nearestClasses, OUTSIDE, strongestClasses } from './masks.js';
 import { architectureOf, type TaskSources } from './sources.js';
 import { shapeText } from './tensors.js';
@@ -38,13 +38,8 @@ export const imageSegmentation = defineTask({
   },
 });
 
-/** As if the whole image had been resized to the tensor. */
-function wholeFrame(frame: ImageFrame): ImageFrame {
-  return { ...frame, contentWidth: frame.width, contentHeight: frame.height, left: 0, top: 0 };
-}
-
-function segmentationHead({ output, labels, facts: { outputs }, task, hf }: TaskSources): SegmentationHead {
-  const stretched = hf.preprocessor && hf.config ? ({ isStretched: true } as const) : {};
+function segmentationHead({ output, labels, facts: { outputs }, task, isStretched }: TaskSources): SegmentationHead {
+  const stretched = isStretched ? ({ isStretched } as const) : {};
   if (labels.length === 0)
     throw new ManifestError('labels is missing: add id2label to config.json, or labels to model.yaml');
   const names = outputs.map(({ name, shape }) => `${name} ${shapeText(shape)}`).join(', ');

@@ -31,6 +31,11 @@ export interface ImageFrame {
   readonly top: number;
 }
 
+/** As if the whole image had been resized to the tensor, without a crop or padding. */
+export function wholeFrame(frame: ImageFrame): ImageFrame {
+  return { ...frame, contentWidth: frame.width, contentHeight: frame.height, left: 0, top: 0 };
+}
+
 export interface PreprocessedImage extends ImageFrame {
   readonly data: Float32Array;
 }

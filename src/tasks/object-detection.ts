@@ -15,7 +15,7 @@ import { type Floats, floatOutput, outputNamed, type TensorData } from './dataty
 import { defineTask } from './define-task.js';
 import { type DetectorHead, detectorHead, postprocessDetector } from './detector.js';
 import { UnusableOutputError } from './failures.js';
-import { imageExamples, imageInput, preprocessImage } from './image.js';
+import { imageExamples, imageInput, preprocessImage, wholeFrame } from './image.js';
 import { applyActivation } from './scores.js';
 import { architectureOf, pickOutput, type TaskSources } from './sources.js';
 import type { Activation, BoxFormat, BoxUnit } from './spec.js';
@@ -46,6 +46,8 @@ interface BoxesHead {
   readonly unit?: BoxUnit;
   /** Of boxes and labels, how many of the best transformers takes; `boxes`: as many as there are boxes. Absent: all. */
   readonly most?: number | 'boxes';
+  /** Present if boxes are fractions of the whole image, also where it was cropped or padded, as in transformers. */
+  readonly isStretched?: true;
 }
 
 type DetectionHead = BoxesHead | YoloHead | DetectorHead;
@@ -65,7 +67,8 @@ export const objectDetection = defineTask({
   examples: imageExamples,
   async preprocess(item, spec, tools) {
     const { tensors, frame } = await preprocessImage(item, spec, tools);
-    const image = { frame, resize: spec.image.resize };
+    const isStretched = spec.head.kind === 'boxes' && spec.head.isStretched;
+    const image = { frame: isStretched ? wholeFrame(frame) : frame, resize: spec.image.resize };
     return { rows: [tensors], postprocess: ([outputs = []]) => detectionsOf(outputs, spec, image) };
   },
 });
@@ -93,7 +96,7 @@ const MOST = new Map<string, number | 'boxes'>([
 const DEFAULT_THRESHOLD = 0.5;
 
 function boxesHead(sources: TaskSources): BoxesHead {
-  const { output, labels, hf } = sources;
+  const { output, labels, hf, isStretched } = sources;
   const scores = pickOutput(sources, 'scores', ['logits', 'scores'], 3);
   const boxes = pickOutput(sources, 'boxes', ['pred_boxes', 'boxes'], 3);
   const width = scores.shape[2] ?? null;
@@ -109,10 +112,12 @@ function boxesHead(sources: TaskSources): BoxesHead {
     throw new ManifestError(
       `output "${boxes.name}" has shape ${shapeText(boxes.shape)}; boxes need 4 numbers each: name another output in output.boxes of model.yaml`,
     );
+  const unit = output.boxUnit ?? 'fractions';
   const most = MOST.get(hf.config?.model_type ?? '');
   return {
     kind: 'boxes',
     ...(most === undefined ? {} : { most }),
+    ...(isStretched && unit === 'fractions' ? { isStretched } : {}),
     boxes: boxes.name,
     scores: scores.name,
     activation: output.activation ?? (hasNoObject ? 'softmax' : 'sigmoid'),
@@ -120,7 +125,7 @@ function boxesHead(sources: TaskSources): BoxesHead {
     threshold: output.threshold ?? DEFAULT_THRESHOLD,
     iou: output.iou ?? null,
     format: output.boxFormat ?? 'center',
-    unit: output.boxUnit ?? 'fractions',
+    unit,
   };
 }
 

@@ -127,6 +127,11 @@ export interface TaskSources {
   readonly multiLabel: boolean | undefined;
   readonly facts: GraphFacts;
   readonly hf: ModelFiles;
+  /**
+   * Whether images are prepared by preprocessor_config.json of a repository. Boxes and masks are then stretched to the whole
+   * image, as by transformers, also where it was cropped or padded.
+   */
+  readonly isStretched: boolean;
 }
 
 /** The first architecture in config.json, such as "BertForMaskedLM"; '' if there is none, or for sentence-transformers. */

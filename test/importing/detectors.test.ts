@@ -173,6 +173,23 @@ beforeAll(async () => {
     'preprocessor_config.json': JSON.stringify({ size: { width: 40, height: 20 } }),
     'onnx/model.onnx': constants({ ...image(40, 20), name: 'pixel_values' }, [scores, boxes]),
   });
+  await store.write('padded', {
+    'config.json': JSON.stringify({
+      architectures: ['DetrForObjectDetection'],
+      model_type: 'detr',
+      id2label: { 0: 'a' },
+    }),
+    'preprocessor_config.json': JSON.stringify({
+      image_processor_type: 'DetrImageProcessor',
+      size: { shortest_edge: 20, longest_edge: 40 },
+      do_pad: true,
+      pad_size: { width: 40, height: 40 },
+    }),
+    'onnx/model.onnx': constants({ ...image(40, 40), name: 'pixel_values' }, [
+      pair('logits', [1, 1, 2], [3, 0]),
+      pair('pred_boxes', [1, 1, 4], [0.25, 0.5, 0.5, 0.5]),
+    ]),
+  });
   const high = pair('output0', [1, 7, 1], [5, 5, 2, 2, 0, 1.5, 1]);
   await write('scores-above-one', constants(image(32, 32), [high]), labelsYaml(3));
   for (const [name, [output, labels, more]] of Object.entries(REFUSED))
@@ -237,6 +254,12 @@ test('RT-DETR answers at most as many objects as it has boxes, as in transformer
     ['a', 0],
     ['b', 0],
   ]);
+});
+
+test('boxes of a repository are fractions of the image, as in transformers, also if the image was padded', async () => {
+  const { items } = await detect('padded', [80, 60]);
+
+  expect(items[0].box).toEqual({ xmin: 0, ymin: 15, xmax: 40, ymax: 45 });
 });
 
 test('a detector of torchvision takes one image as it is and answers all its boxes', async () => {

@@ -4,6 +4,7 @@ Detectors: layouts of YOLO, torchvision's detectors, and those of transformers.
 The processing of YOLO follows Ultralytics' public definition (`LetterBox`, `non_max_suppression`, `scale_boxes`), written
 here with OpenCV, NumPy and `torchvision.ops.nms`.
 """
+import copy
 import json
 
 import cv2
@@ -130,7 +131,7 @@ def yolo(out, name, layout, labels, *, size=(96, 64), yaml=None, names_in_graph=
     seeded("yolo", name)
     names = names or [NAMES[i % len(NAMES)] + ("" if i < len(NAMES) else str(i)) for i in range(labels)]
     model = Yolo(layout, labels, activated=activated).eval()
-    data, right, skipped = [], [], 0
+    data, right, tensors = [], [], []
     attempt = 0
     sizes = list(deep.SIZES)
     while len(data) < 5 and attempt < 25:
@@ -139,8 +140,9 @@ def yolo(out, name, layout, labels, *, size=(96, 64), yaml=None, names_in_graph=
         attempt += 1
         pixels = deep.opencv(one)
         height, width = pixels.shape[:2]
+        tensor = letterbox(pixels, size)
         with torch.no_grad():
-            output = model(letterbox(pixels, size))
+            output = model(tensor)
         activated_output = output
         if not activated:
             activated_output = output.clone()
@@ -150,19 +152,19 @@ def yolo(out, name, layout, labels, *, size=(96, 64), yaml=None, names_in_graph=
             else:
                 activated_output[..., part] = activated_output[..., part].sigmoid()
         boxes, scores, classes = ultralytics(activated_output, layout, size, (width, height), threshold, iou)
-        all_scores = activated_output[0].numpy()
         if near_tie(scores, threshold):
-            skipped += 1
             continue
         data.append(one)
+        tensors.append((tensor,))
         right.append(found(boxes, scores, classes, names))
     yaml = {"task": "object-detection", **({} if names_in_graph else {"labels": names}), **(yaml or {})}
     version = deep.case(out, KIND, f"yolo-{name}", yaml=yaml, inputs=[image_input(one) for one in data], right=[] if says else right,
-                        source=f"{deep.torch_source()}, OpenCV {cv2.__version__}, as Ultralytics processes images and boxes" if says else "boxes", says=says, why=why)
+                        source=f"{deep.torch_source()}, OpenCV {cv2.__version__}, as Ultralytics processes images and boxes", says=says, why=why)
     path = version / "model.onnx"
     example = torch.rand(2 if dynamic else 1, 3, size[1], size[0])
     export(model, (example,), path, inputs=["images"], outputs=["output0"], dynamic=True if dynamic else None)
     deep.inline(path)
+    deep.check_graph(path, model, tensors)
     if names_in_graph:
         add_metadata(path, {"description": "Ultralytics model", "author": "Ultralytics", "task": "detect", "stride": "8", "batch": "1",
                             "imgsz": str([size[1], size[0]]), "names": str(dict(enumerate(names))), **(metadata or {})})
@@ -234,7 +236,7 @@ def torchvision_detector(out, name, kind, labels):
         if parameter.dim() > 1:
             nn.init.normal_(parameter, 0, 1.5 / parameter[0].numel() ** 0.5)
     names = ["background", *NAMES[: labels - 1]]
-    data, right = [], []
+    data, right, tensors = [], [], []
     for one in deep.files(name, sizes=[(96, 64)] * 5):
         pixels = torch.from_numpy(np.array(deep.pillow(one)).transpose(2, 0, 1)).float() / 255
         if pixels.shape[1:] != (64, 96):
@@ -242,6 +244,7 @@ def torchvision_detector(out, name, kind, labels):
         with torch.no_grad():
             answer = model([pixels])[0]
         data.append(one)
+        tensors.append((pixels,))
         right.append(found(answer["boxes"].numpy(), answer["scores"].numpy(), answer["labels"].numpy(), names))
     order = ["boxes", "labels", "scores"] if kind == "fasterrcnn" else ["boxes", "scores", "labels"]
     version = deep.case(out, KIND, name, yaml={"task": "object-detection", "labels": names, "image": {}},
@@ -249,8 +252,20 @@ def torchvision_detector(out, name, kind, labels):
     path = version / "model.onnx"
     example = torch.from_numpy(np.array(deep.pillow(data[0])).transpose(2, 0, 1)).float() / 255
     torch.onnx.export(model, ([example],), str(path), dynamo=False, opset_version=17, input_names=["image"], output_names=order)
-    wanted = [[np.array([list(b["box"].values()) for b in r["boxes"]])] for r in right]
     deep.inline(path)
+    deep.check_graph(path, Ordered(model, order), tensors)
+
+
+class Ordered(nn.Module):
+    """Takes one image, and returns boxes, labels and scores in the order of the graph's outputs."""
+
+    def __init__(self, inner, order):
+        super().__init__()
+        self.inner, self.order = inner, order
+
+    def forward(self, image):
+        answer = self.inner([image])[0]
+        return tuple(answer[key] for key in self.order)
 
 
 def postprocessed(out):
@@ -278,10 +293,11 @@ def postprocessed(out):
 
         model = Detector().eval()
         names = ["background", *NAMES[:4]] if i % 2 else NAMES[:4]
-        data, right = deep.files("postprocessed", name), []
+        data, right, tensors = deep.files("postprocessed", name), [], []
         for one in data:
             pixels = np.asarray(deep.pillow(one).resize((96, 64), 2))
             tensor = torch.from_numpy(pixels.transpose(2, 0, 1).copy()).float()[None] / 255
+            tensors.append((tensor,))
             with torch.no_grad():
                 y = inner(tensor)[0].numpy()
             height, width = np.asarray(deep.pillow(one)).shape[:2]
@@ -292,6 +308,7 @@ def postprocessed(out):
         version = deep.case(out, KIND, f"boxes-{name}", yaml=yaml, inputs=[image_input(one) for one in data], right=right, source=deep.torch_source())
         export(model, (torch.rand(1, 3, 64, 96),), version / "model.onnx", inputs=["images"], outputs=["boxes", "labels", "scores"], dynamic=None)
         deep.inline(version / "model.onnx")
+        deep.check_graph(version / "model.onnx", model, tensors)
 
 
 # ── transformers ──
@@ -302,8 +319,8 @@ class Both(nn.Module):
         super().__init__()
         self.inner = inner
 
-    def forward(self, pixel_values):
-        answer = self.inner(pixel_values)
+    def forward(self, pixel_values, pixel_mask=None):
+        answer = self.inner(pixel_values, **({} if pixel_mask is None else {"pixel_mask": pixel_mask}))
         return answer.logits, answer.pred_boxes
 
 
@@ -336,19 +353,29 @@ def hub_detector(out, name, architecture, processor, config, settings):
     for key, parameter in model.named_parameters():
         if parameter.dim() > 1:
             nn.init.normal_(parameter, 0, (12 if "class" in key else 2.5) / parameter.shape[1] ** 0.5)
+    if "pad" in name:
+        # Otherwise "no object" wins everywhere.
+        model.class_labels_classifier.bias.data[-1] -= 10
     imager = getattr(transformers, f"{processor}ImageProcessorPil")(**settings)
-    data, right = [], []
+    graph = Both(model)
+    keys = ["pixel_values", "pixel_mask"] if "pad" in name else ["pixel_values"]
+    data, right, tensors = [], [], []
     for one in deep.files("hub", name):
         image = deep.pillow(one)
         inputs = imager(images=image, return_tensors="pt")
+        feed = tuple(inputs[key] for key in keys)
         with torch.no_grad():
-            answer = model(inputs["pixel_values"], **({"pixel_mask": inputs["pixel_mask"]} if "pad" in name else {}))
+            answer = model(**dict(zip(keys, feed)))
+        if is_unstable(graph, feed):
+            continue
         result = imager.post_process_object_detection(answer, threshold=0.5, target_sizes=[image.size[::-1]])[0]
         order = result["scores"].argsort(descending=True)
         if near_tie(result["scores"].numpy(), 0.5):
             continue
         data.append(one)
+        tensors.append(feed)
         right.append(found(result["boxes"][order].numpy(), result["scores"][order].numpy(), result["labels"][order].numpy(), names))
+    assert any(one["boxes"] for one in right)
     version = deep.case(out, KIND, f"hub-{name}", yaml=None, inputs=[image_input(one) for one in data], right=right,
                         source=f"transformers {transformers.__version__}, {deep.torch_source()}")
     folder = deep.hub(version)
@@ -356,22 +383,18 @@ def hub_detector(out, name, architecture, processor, config, settings):
     (folder / "config.json").write_text(json.dumps({"architectures": [f"{architecture}ForObjectDetection"], "model_type": config.model_type,
                                                     "id2label": {str(i): label for i, label in enumerate(names)}}))
     path = folder / "onnx" / "model.onnx"
-    if "pad" in name:
-        class Masked(nn.Module):
-            def __init__(self):
-                super().__init__()
-                self.inner = model
-
-            def forward(self, pixel_values, pixel_mask):
-                answer = self.inner(pixel_values, pixel_mask=pixel_mask)
-                return answer.logits, answer.pred_boxes
-
-        export(Masked(), (inputs["pixel_values"], inputs["pixel_mask"]), path, inputs=["pixel_values", "pixel_mask"], outputs=["logits", "pred_boxes"], dynamic=None)
-    else:
-        open_sides = "shortest" in name
-        sides = {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
-        export(Both(model), (inputs["pixel_values"],), path, inputs=["pixel_values"], outputs=["logits", "pred_boxes"], dynamic=(sides,) if open_sides else None)
+    sides = {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
+    export(graph, tensors[0], path, inputs=keys, outputs=["logits", "pred_boxes"], dynamic=(sides,) if "shortest" in name else None)
     deep.as_hub_data(path)
+    deep.check_graph(path, graph, tensors)
+
+
+def is_unstable(graph, feed):
+    """Whether rounding to float32 alone changes the net's answers, as where random weights make large numbers."""
+    exact = copy.deepcopy(graph).double()
+    with torch.no_grad():
+        pairs = zip(graph(*feed), exact(*(one.double() if one.is_floating_point() else one for one in feed)))
+        return any(float((a - b).abs().max()) > 1e-5 * max(1, float(a.abs().max())) for a, b in pairs)
 
 
 def build(out):

@@ -80,10 +80,11 @@ def hub_case(out, name, architecture, processor, config, settings, labels):
     model = getattr(transformers, f"{architecture}ForSemanticSegmentation")(config).eval()
     livelier(model)
     imager = getattr(transformers, f"{processor}ImageProcessorPil")(**settings)
-    data, right = deep.files(KIND, name), []
+    data, right, tensors = deep.files(KIND, name), [], []
     for one in data:
         image = deep.pillow(one)
         pixels = imager(images=image, return_tensors="pt")["pixel_values"]
+        tensors.append((pixels,))
         with torch.no_grad():
             answer = model(pixels)
         mine = answer_of(answer.logits, image.size[::-1], labels)
@@ -99,6 +100,7 @@ def hub_case(out, name, architecture, processor, config, settings, labels):
     path = folder / "onnx" / "model.onnx"
     export(Field(model), (pixels,), path, inputs=["pixel_values"], outputs=["logits"], dynamic=None)
     deep.as_hub_data(path) if len(labels) == 2 else deep.inline(path)
+    deep.check_graph(path, Field(model), tensors)
 
 
 class Coarse(nn.Module):
@@ -136,7 +138,7 @@ def layouts(out):
             seeded("layout", name)
             model = Coarse(4, form).eval()
             image = {"fit": "letterbox", "pad": {"position": "corner", "color": 7}} if letterboxed else {}
-            data, right = deep.files("layout", name), []
+            data, right, tensors = deep.files("layout", name), [], []
             size = (64, 48)
             for one in data:
                 picture = deep.pillow(one)
@@ -148,6 +150,7 @@ def layouts(out):
                 levels = np.full((size[1], size[0], 3), 7, np.uint8)
                 levels[: content[1], : content[0]] = np.asarray(picture.resize(content, 2))
                 tensor = torch.from_numpy(levels)[None] if form.startswith("uint8") else torch.from_numpy(levels.transpose(2, 0, 1).copy())[None].float() / 255
+                tensors.append((tensor,))
                 with torch.no_grad():
                     logits = model.logits(tensor)
                 right.append(located(logits, form, content, size, (width, height), LABELS[:4]))
@@ -155,6 +158,7 @@ def layouts(out):
                                 inputs=[image_input(one) for one in data], right=right, source=deep.torch_source())
             export(model, (tensor.repeat(2, 1, 1, 1),), version / "model.onnx", inputs=["x"], outputs=["y"])
             deep.inline(version / "model.onnx")
+            deep.check_graph(version / "model.onnx", model, tensors)
 
 
 def located(logits, form, content, size, source, labels):
@@ -205,16 +209,18 @@ def torchvision_nets(out):
             model = Field(model.eval(), "out").eval()
             livelier(model, 3)
             mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-            data, right = deep.files(name), []
+            data, right, tensors = deep.files(name), [], []
             for one in data:
                 picture = deep.pillow(one)
                 levels = np.asarray(picture.resize((64, 64), 2)) / 255
                 tensor = torch.from_numpy(((levels - mean) / std).transpose(2, 0, 1).copy()).float()[None]
+                tensors.append((tensor,))
                 with torch.no_grad():
                     right.append(answer_of(model(tensor), picture.size[::-1], labels))
             version = deep.case(out, KIND, f"torchvision-{name}", yaml={"task": "image-segmentation", "labels": labels, "image": {"image_mean": mean, "image_std": std}},
                                 inputs=[image_input(one) for one in data], right=right, source=f"torchvision {torchvision.__version__.split('+')[0]}")
             export(model, (tensor.repeat(2, 1, 1, 1),), version / "model.onnx", inputs=["input"], outputs=["out"])
+            deep.check_graph(version / "model.onnx", model, tensors)
         except Exception as error:  # noqa: BLE001
             print("LEFT OUT", name, type(error).__name__, str(error)[:300])
 

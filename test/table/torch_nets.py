@@ -52,7 +52,7 @@ def row_case(out, name, model, features, answer, *, yaml, outputs=("y",), why=""
     export(model, (torch.zeros(batch, features, dtype=dtype),), path, inputs=["x"], outputs=list(outputs), dynamic=dynamic)
     if finish:
         finish(path)
-    return path
+    deep.check_graph(path, model, [(torch.from_numpy(row[None]).to(dtype),) for row in data], tolerance)
 
 
 def classifiers(out):
@@ -272,6 +272,7 @@ def series(out):
         dynamic = {"any": ({0: BATCH, 1: torch.export.Dim("T", min=2, max=4096)},), "fixed": ({0: BATCH},), "static": None}[steps]
         example = torch.randn(1 if steps == "static" else 2, 6, features)
         export(model, (example,), version / "model.onnx", inputs=["x"], outputs=["y"], dynamic=dynamic)
+        deep.check_graph(version / "model.onnx", model, [(torch.from_numpy(one),) for one in data])
 
 
 class Mixed(nn.Module):
@@ -293,13 +294,14 @@ def mixed(out):
         inner = Mixed().eval()
         model = inner if shape == () else Net2(inner)
         rng = deep.random("mixed", name)
-        inputs, right = [], []
+        inputs, right, feeds = [], [], []
         for _ in range(6):
             a, b = rng.normal(0, 2, 2).round(4)
             city = int(rng.integers(4))
             inputs.append({"row": {"a": float(a), "b": float(b), "city": cities[city]}})
+            feeds.append((torch.tensor([[a, b]], dtype=torch.float32), torch.tensor([city]).reshape(1, *shape)))
             with torch.no_grad():
-                y = model(torch.tensor([[a, b]], dtype=torch.float32), torch.tensor([city]).reshape(1, *shape))
+                y = model(*feeds[-1])
             right.append(deep.scores_of(LABELS[:3], y.numpy()))
         yaml = {"task": "tabular-classification", "labels": LABELS[:3], "columns": [
             {"name": "a", "type": "number", "input": "numbers"}, {"name": "b", "type": "number", "input": "numbers"},
@@ -307,6 +309,7 @@ def mixed(out):
         version = deep.case(out, KIND, f"mixed-{name}", yaml=yaml, inputs=inputs, right=right, source=torch_source())
         export(model, (torch.zeros(2, 2), torch.zeros(2, *shape, dtype=torch.int64)), version / "model.onnx",
                inputs=["numbers", "city"], outputs=["y"])
+        deep.check_graph(version / "model.onnx", model, feeds)
 
 
 class Net2(nn.Module):
