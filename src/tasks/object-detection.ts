@@ -89,9 +89,13 @@ const NO_OBJECT_FAMILIES = new Set(['detr', 'yolos', 'table-transformer']);
 const MOST = new Map<string, number | 'boxes'>([
   ['rt_detr', 'boxes'],
   ['rt_detr_v2', 'boxes'],
+  ['rf_detr', 'boxes'],
   ['d_fine', 'boxes'],
+  ['deimv2', 'boxes'],
   ['conditional_detr', 100],
+  ['dab-detr', 100],
   ['deformable_detr', 100],
+  ['lw_detr', 100],
 ]);
 const DEFAULT_THRESHOLD = 0.5;
 

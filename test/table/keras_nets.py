@@ -16,7 +16,7 @@ import onnx
 from keras import layers
 from PIL import Image
 
-from cases import write_case
+from cases import is_close, run_graph, write_case
 
 warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
@@ -48,6 +48,15 @@ def exported(model):
         return onnx.load(path)
 
 
+def differs(graph, model, batches):
+    """Whether the exported graph itself answers something else than the net."""
+    for one in batches:
+        found = run_graph(graph, {graph.graph.input[0].name: one})
+        if found is not None and not is_close(next(iter(found.values())), model(one, training=False).numpy(), 1e-4):
+            return True
+    return False
+
+
 def columns(count):
     return "columns: [" + ", ".join(f"{{ name: c{i}, type: number, example: 0.5 }}" for i in range(count)) + "]\n"
 
@@ -66,7 +75,9 @@ def rows(out, name, model, yaml, answer, **more):
     data = random(name).normal(0, 1.5, (6, model.input_shape[1])).round(4).astype(np.float32)
     right = [answer(model(one[None], training=False).numpy()) for one in data]
     inputs = [{"row": {f"c{i}": float(x) for i, x in enumerate(one)}} for one in data]
-    write_case(out, KIND, name, exported(model), yaml + columns(model.input_shape[1]), inputs, [] if "refuse" in more else right, SOURCE, 1e-4, **more)
+    graph = exported(model)
+    write_case(out, KIND, name, graph, yaml + columns(model.input_shape[1]), inputs, [] if "refuse" in more else right, SOURCE, 1e-4,
+               raw_differs="refuse" not in more and differs(graph, model, [one[None] for one in data]), **more)
 
 
 def tables(out):
@@ -127,7 +138,9 @@ def series(out):
                 right = [two(y) if "sigmoid" in name else float(y.ravel()[0]) for y in answers]
             task = "tabular-classification" if "classes" in name or "sigmoid" in name else "tabular-regression"
             yaml = f"task: {task}\n" + (f"labels: [{', '.join(LABELS[:max(2, width)])}]\n" if task.endswith("classification") else "")
-            write_case(out, KIND, case, exported(model), yaml, [{"series": {"values": one.tolist()}} for one in data], right, SOURCE, 1e-4)
+            graph = exported(model)
+            write_case(out, KIND, case, graph, yaml, [{"series": {"values": one.tolist()}} for one in data], right, SOURCE, 1e-4,
+                       raw_differs=differs(graph, model, [one[None] for one in data]))
 
 
 def pictures(name):
@@ -150,20 +163,23 @@ def images(out):
         "image-two": (net("image-two", (32, 40, 3), *conv(1, "sigmoid")), "{}", 1 / 255, "float32"),
         "image-multi-label": (net("image-multi-label", (32, 40, 3), *conv(3, "sigmoid")), "{}", 1 / 255, "float32"),
         "image-uint8": (net("image-uint8", (32, 40, 3), layers.Rescaling(1 / 255), *conv(3, "softmax"), dtype="uint8"), "{}", 1, "uint8"),
-        "image-depthwise": (net("image-depthwise", (32, 40, 3), layers.SeparableConv2D(8, 3, activation="relu"), layers.BatchNormalization(), layers.AveragePooling2D(), layers.Flatten(), layers.Dense(3, activation="softmax")), "{}", 1 / 255, "float32"),
+        "image-depthwise": (net("image-depthwise", (32, 40, 3), layers.SeparableConv2D(8, 3, activation="relu"), layers.BatchNormalization(), layers.AveragePooling2D(2), layers.Flatten(), layers.Dense(3, activation="softmax")), "{}", 1 / 255, "float32"),
     }
     for name, (model, image, factor, dtype) in cases.items():
-        inputs, right = [], []
+        inputs, right, batches = [], [], []
         for picture in pictures(name):
             file = io.BytesIO()
             picture.save(file, "PNG")
             inputs.append({"image": {"base64": base64.b64encode(file.getvalue()).decode()}})
             source = picture.convert("L") if model.input_shape[3] == 1 else picture
             levels = np.asarray(source.resize((40, 32), 0 if "nearest" in name else 2)).reshape(1, 32, 40, -1)
-            y = model((levels * factor).astype(dtype) if dtype == "float32" else levels, training=False).numpy()
+            batches.append((levels * factor).astype(dtype) if dtype == "float32" else levels)
+            y = model(batches[-1], training=False).numpy()
             right.append(two(y) if y.size == 1 else scores_of(LABELS[: y.size], y))
         width = max(2, model.output_shape[1])
-        write_case(out, KIND, name, exported(model), f"task: image-classification\nlabels: [{', '.join(LABELS[:width])}]\nimage: {image}\n", inputs, right, SOURCE, 1e-4)
+        graph = exported(model)
+        write_case(out, KIND, name, graph, f"task: image-classification\nlabels: [{', '.join(LABELS[:width])}]\nimage: {image}\n", inputs, right, SOURCE, 1e-4,
+                   raw_differs=differs(graph, model, batches))
 
 
 def build(out):
