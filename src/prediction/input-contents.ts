@@ -10,7 +10,7 @@ import { MAX_IMAGE_PIXELS, splitDataUrl } from '../tasks/image.js';
 import { imageSizeOfBase64 } from '../tasks/image-size.js';
 import { MAX_STEPS } from '../tasks/image-to-text.js';
 import { MAX_MASK_PIXELS, maskSizeOf } from '../tasks/masks.js';
-import type { VersionSpec } from '../tasks/tasks.js';
+import { taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { MAX_SIZE_WITHOUT_VALUES } from '../tasks/tensors.js';
 import { type Work, workOfImage } from '../tasks/work.js';
 import {
@@ -42,6 +42,8 @@ const POINTS_PER_GRAPH_MEGAPIXEL = 256;
 const POINTS_PER_MILLION_MASK_VALUES = 150;
 /** Of a score of a character, of which each step has one for each character. */
 const POINTS_PER_MILLION_CHARACTER_SCORES = 60;
+/** Of a box that is compared with up to 300 others: measured were 1.8 µs for the slowest, and most are compared with few. */
+const POINTS_PER_COMPARED_BOX = 0.02;
 const POINTS_PER_COLUMN = 0.005;
 /** Of a tensor, however small. */
 const POINTS_PER_TENSOR = 0.1;
@@ -107,6 +109,7 @@ function contentsOfImage(spec: VersionSpec | null, base64: unknown): Contents {
     (work / 1e6) * POINTS_PER_GRAPH_MEGAPIXEL;
   contents.operations = operationsOf(spec, work * valuesPerPixel(spec));
   if (spec && mayAnswer(spec, 'masks')) contents.points += pointsOfMasks(spec, base64);
+  if (spec) contents.points += (taskNamed(spec.task).comparedBoxes?.(spec) ?? 0) * POINTS_PER_COMPARED_BOX;
   if (spec && mayAnswer(spec, 'text')) contents.points += pointsOfReading(spec, work);
   return contents;
 }

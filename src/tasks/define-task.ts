@@ -92,6 +92,8 @@ export interface TaskDefinition<
   targets?(head: NoInfer<Head>): readonly Target[];
   /** The kind of answer to an input of `signature.inputKind`; the first of `answers` by default. */
   answerKind?(head: NoInfer<Head>): Answer['kind'];
+  /** Boxes of an image, at most, among which `postprocess` suppresses overlaps; for the price of an input. */
+  comparedBoxes?(spec: Spec): number;
   /** Candidates for the version's example, best first. @throws ManifestError */
   examples(spec: Spec, widget: Widget): readonly Example[];
   /** Checks what depends on the task, after the check of the input's kind. */

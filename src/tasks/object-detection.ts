@@ -18,7 +18,7 @@ import { UnusableOutputError } from './failures.js';
 import { imageExamples, imageInput, preprocessImage, wholeFrame } from './image.js';
 import { applyActivation } from './scores.js';
 import { architectureOf, pickOutput, type TaskSources } from './sources.js';
-import type { Activation, BoxFormat, BoxUnit } from './spec.js';
+import type { Activation, BoxFormat, BoxUnit, SpecBase } from './spec.js';
 import { shapeText } from './tensors.js';
 import { postprocessYolo, type YoloHead, yoloHead } from './yolo.js';
 
@@ -64,6 +64,7 @@ export const objectDetection = defineTask({
     if (head.kind === 'yolo') return [head.output];
     return head.kind === 'detector' ? [head.boxes, head.scores, head.classes] : [head.boxes, head.scores];
   },
+  comparedBoxes,
   examples: imageExamples,
   async preprocess(item, spec, tools) {
     const { tensors, frame } = await preprocessImage(item, spec, tools);
@@ -72,6 +73,25 @@ export const objectDetection = defineTask({
     return { rows: [tensors], postprocess: ([outputs = []]) => detectionsOf(outputs, spec, image) };
   },
 });
+
+/**
+ * Boxes, each once for each of its labels, that may be compared with others to suppress overlaps: as many as the outputs
+ * declare, or as are compared at most if they leave the number open. 0 if overlaps are not suppressed.
+ */
+function comparedBoxes({
+  head,
+  labels,
+  outputs,
+}: Pick<SpecBase, 'labels' | 'outputs'> & { readonly head: DetectionHead }): number {
+  if (head.iou === null) return 0;
+  const read = head.kind === 'yolo' ? head.output : head.scores;
+  const shape = outputs.find(({ name }) => name === read)?.shape ?? [];
+  // The first of several dimensions is the image.
+  const sizes = shape.length > 1 ? shape.slice(1) : shape;
+  const values = sizes.reduce<number>((product, size) => product * (size ?? Number.POSITIVE_INFINITY), 1);
+  const boxes = head.kind === 'yolo' ? values / (4 + labels.length) : values;
+  return Math.min(MAX_CANDIDATES, Math.ceil(boxes));
+}
 
 function detectionsOf(
   outputs: readonly TensorData[],

@@ -48,11 +48,11 @@ export function quoted(name: string): string {
 }
 
 /** The first names of a list, at most 20 and about 400 characters, and how many there are if there are more. */
-export function listed(names: readonly (string | number)[]): string {
+export function listed<T>(list: readonly T[], nameOf: (one: T) => string = String): string {
   let text = '';
-  for (const [i, name] of names.entries()) {
-    if (i === MAX_LISTED || text.length > MAX_LISTED_CHARACTERS) return `${text} … (${names.length} in all)`;
-    text += `${i === 0 ? '' : ', '}${quoted(String(name))}`;
+  for (const [i, one] of list.entries()) {
+    if (i === MAX_LISTED || text.length > MAX_LISTED_CHARACTERS) return `${text} … (${list.length} in all)`;
+    text += `${i === 0 ? '' : ', '}${quoted(nameOf(one))}`;
   }
   return text;
 }

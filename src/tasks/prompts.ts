@@ -28,7 +28,7 @@ export function checkPrompt(
 ): void {
   const prompts = text?.prompts?.list ?? [];
   if (name == null || prompts.some((prompt) => prompt.name === name)) return;
-  const names = prompts.map((prompt) => prompt.name);
-  const expected = names.length === 0 ? 'no prompt: this model has none' : `one of ${listed(names)}`;
+  const expected =
+    prompts.length === 0 ? 'no prompt: this model has none' : `one of ${listed(prompts, (prompt) => prompt.name)}`;
   problems.add(path, 'UNKNOWN_NAME', 'the model has no prompt of this name', expected, name);
 }

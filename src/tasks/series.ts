@@ -37,7 +37,7 @@ function checkSeries({ values }: { readonly values: unknown }, spec: AnySpec, pr
   for (const [i, step] of steps.entries()) {
     if (problems.isFull) break;
     if (!Array.isArray(step) || step.length !== columns.length) {
-      const names = listed(columns.map(({ column }) => column.name));
+      const names = listed(columns, ({ column }) => column.name);
       problems.add(
         [...path, String(i)],
         'WRONG_SHAPE',

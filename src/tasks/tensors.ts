@@ -40,7 +40,7 @@ function checkTensors(given: readonly TensorInput[], spec: AnySpec, problems: Pr
     const path = ['tensors', String(index)];
     const input = inputs.get(tensor.name);
     if (!input || seen.has(tensor.name)) {
-      const names = listed([...inputs.keys()]);
+      const names = listed(spec.inputs, ({ name }) => name);
       const message = input ? 'this input appears twice' : 'the model has no input with this name';
       problems.add([...path, 'name'], 'UNKNOWN_NAME', message, `each of ${names}, once`, tensor.name);
     } else {
@@ -274,7 +274,7 @@ export function decodeBase64(text: string): Buffer | null {
 
 /** A shape for messages, such as "[any, 3]"; of a longer one, its first 20 sizes. */
 export function shapeText(shape: readonly (number | null)[]): string {
-  return `[${listed(shape.map((size) => size ?? 'any'))}]`;
+  return `[${listed(shape, (size) => String(size ?? 'any'))}]`;
 }
 
 /** Larger examples are not useful, and would block the event loop while they are built. */

@@ -5,6 +5,7 @@ import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import type { Folder } from '../support/hugging-face/folder.js';
 import { node } from '../support/hugging-face/folder.ts';
 import { huggingFaceFolders } from '../support/hugging-face.js';
+import { gradient } from '../support/images.js';
 import { createStore, type TestStore } from '../support/model-store.js';
 import { encodeModel } from '../support/onnx.ts';
 
@@ -39,6 +40,26 @@ beforeAll(async () => {
       prompts: Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`prompt ${i}`, 'query: '])),
     }),
   });
+  for (const [name, iou] of [
+    ['overlaps', { iou: 0.5 }],
+    ['no-overlaps', {}],
+  ] as const)
+    await store.write(name, {
+      '1/model.onnx': boxes(3_000),
+      'model.yaml': JSON.stringify({
+        task: 'object-detection',
+        labels: ['a', 'b'],
+        output: {
+          boxes: 'boxes',
+          scores: 'scores',
+          boxUnit: 'pixels',
+          boxFormat: 'corners',
+          activation: 'none',
+          ...iou,
+        },
+        image: { size: { width: 32, height: 32 } },
+      }),
+    });
   app = await startTestApp({ modelStore: store.folder });
 });
 afterAll(async () => {
@@ -70,6 +91,33 @@ function sumOf(names: readonly string[]): Buffer {
     inputs: names.map((name) => ({ name, type: 'FP32', shape: ['N', 1] })),
     outputs: [{ name: 'y', type: 'FP32', shape: ['N', 1] }],
     nodes: [node('Sum', [...names], 'y')],
+  });
+}
+
+/** The same box `count` times for each image, with scores of two labels. */
+function boxes(count: number): Buffer {
+  return encodeModel({
+    inputs: [{ name: 'x', type: 'FP32', shape: ['N', 3, 32, 32] }],
+    outputs: [
+      { name: 'boxes', type: 'FP32', shape: ['N', count, 4] },
+      { name: 'scores', type: 'FP32', shape: ['N', count, 2] },
+    ],
+    nodes: [
+      node('ReduceSum', ['x', 'axes'], 'sum', [{ name: 'keepdims', int: 1 }]),
+      node('Squeeze', ['sum', 'three'], 'flat'),
+      node('Mul', ['flat', 'zero'], 'zeros'),
+      node('Add', ['zeros', 'box'], 'boxes'),
+      node('Add', ['zeros', 'score'], 'scores'),
+    ],
+    floats: [
+      { name: 'zero', shape: [1], data: [0] },
+      { name: 'box', shape: [1, count, 4], data: Array.from({ length: count }, () => [1, 1, 9, 9]).flat() },
+      { name: 'score', shape: [1, count, 2], data: Array(2 * count).fill(0.9) },
+    ],
+    ints: [
+      { name: 'axes', shape: [3], data: [1, 2, 3] },
+      { name: 'three', shape: [1], data: [3] },
+    ],
   });
 }
 
@@ -123,6 +171,23 @@ test('an input of 1,900 unknown tensors has twenty problems, and costs for each 
 
   expect(many.problems[0]).toHaveLength(20);
   expect(many.price - one.price).toBeGreaterThan(1_899 * 0.05);
+});
+
+test('an image costs more for each box and label that may be compared with others to suppress overlaps', async () => {
+  const base64 = (await gradient(32, 32).png().toBuffer()).toString('base64');
+  const costs = [];
+  for (const model of ['overlaps', 'no-overlaps']) {
+    const { data, extensions } = await app.send(
+      'mutation ($input: PredictInput!) { predict(input: $input) { prediction { output { ... on Detections { items { label } } } } } }',
+      { input: { model, input: { image: { base64 } }, record: false } },
+    );
+    const items: unknown[] = data?.['predict'].prediction.output.items ?? [];
+    costs.push({ items: items.length, cost: extensions?.['cost'].requested as number });
+  }
+
+  const [suppressed, all] = costs;
+  expect([suppressed?.items, all?.items]).toEqual([2, 300]);
+  expect((suppressed?.cost ?? 0) - (all?.cost ?? 0)).toBe((6_000 * 20) / 1_000);
 });
 
 const base = {
