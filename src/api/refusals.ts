@@ -11,14 +11,18 @@ import { RETRY_AFTER_MS } from './response-budget.js';
 
 /** Thrown while a request is read; the error handler answers it. */
 export class RefusedRequest extends Error {
+  readonly refusal: GraphQLFormattedError;
+
   constructor(
     readonly statusCode: number,
-    readonly refusal: GraphQLFormattedError,
-    /** For the header Retry-After; null to leave it out. */
+    { message, extensions }: GraphQLFormattedError,
+    /** For the header Retry-After and `extensions.retryAfterMs`; null to leave them out. */
     readonly retryAfterSeconds: number | null = null,
     readonly closesConnection = false,
   ) {
-    super(refusal.message);
+    super(message);
+    const retry = retryAfterSeconds === null ? {} : { retryAfterMs: retryAfterSeconds * 1_000 };
+    this.refusal = { message, extensions: { ...extensions, ...retry } };
   }
 }
 
@@ -32,10 +36,21 @@ export function sendRefusedRequest(reply: FastifyReply, refused: RefusedRequest)
 }
 
 export function sendRefusal(reply: FastifyReply, status: number, ...errors: GraphQLFormattedError[]): void {
-  const { accept = '' } = reply.request.headers;
-  const isNamed = accept.includes('application/graphql-response+json') && !accept.includes('application/json');
-  const type = isNamed ? 'application/graphql-response+json' : 'application/json';
-  reply.code(status).type(`${type}; charset=utf-8`).send(JSON.stringify({ errors }));
+  reply.code(status).type(typeOfRefusal(reply.request)).send(JSON.stringify({ errors }));
+}
+
+const JSON_TYPE = 'application/json';
+const GRAPHQL_TYPE = 'application/graphql-response+json';
+
+/** The type that the client prefers, by `q` and then by order: clients parse a refusal only in a type that they know. */
+export function typeOfRefusal({ headers: { accept = '' } }: Pick<FastifyRequest, 'headers'>): string {
+  let best = { type: JSON_TYPE, q: 0 };
+  for (const range of accept.toLowerCase().split(',')) {
+    const [type = '', ...parameters] = range.split(';').map((part) => part.trim());
+    const q = Number(parameters.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? 1);
+    if (q > best.q && (type === JSON_TYPE || type === GRAPHQL_TYPE)) best = { type, q };
+  }
+  return `${best.type}; charset=utf-8`;
 }
 
 export function refusal(code: string, message: string, more: Record<string, unknown> = {}): GraphQLFormattedError {

@@ -46,6 +46,7 @@ import {
   sendRefusedRequest,
   statusOf,
   tooManyWaiting,
+  typeOfRefusal,
 } from './refusals.js';
 import { AnswerBudget, AnswersInFlight, RETRY_AFTER_MS } from './response-budget.js';
 import { Turns } from './turns.js';
@@ -165,7 +166,7 @@ async function createHttp(parts: ServerParts, bodies: BodyReader): Promise<Fasti
   await http.register(cors, {
     origin: [...config.corsOrigins],
     methods: ['GET', 'POST'],
-    exposedHeaders: ['x-request-id'],
+    exposedHeaders: ['x-request-id', 'retry-after'],
     maxAge: 86_400,
   });
   http.addHook('onRoute', ({ config: route, url }) => {
@@ -226,6 +227,7 @@ function budgetAnswers(http: FastifyInstance, { maxResponseBytes, maxResponseByt
     if (!request.answer.send(refused.length)) request.connection.disconnect();
     reply
       .code(503)
+      .type(typeOfRefusal(request))
       .header('retry-after', RETRY_AFTER_MS / 1_000)
       .removeHeader('content-length');
     done(null, refused);

@@ -266,10 +266,26 @@ describe('a request is refused, with a code and what to do,', () => {
     expect(status).toBe(200);
   });
 
-  test('with the media type of GraphQL over HTTP if the client accepts only that', async () => {
-    const { headers } = await send({ body: '[]', headers: { accept: 'application/graphql-response+json' } });
+  test.each([
+    ['application/graphql-response+json', 'application/graphql-response+json'],
+    // Sent by Apollo Client. It reads the errors of a refusal only if its type is that of GraphQL over HTTP.
+    ['application/graphql-response+json,application/json;q=0.9', 'application/graphql-response+json'],
+    ['application/json;q=0.9, application/graphql-response+json', 'application/graphql-response+json'],
+    ['application/json, application/graphql-response+json', 'application/json'],
+    ['application/graphql-response+json;q=0.5, application/json', 'application/json'],
+    ['application/graphql-response+json;q=0, */*', 'application/json'],
+    ['text/html', 'application/json'],
+    ['*/*', 'application/json'],
+  ])('in the media type that %s prefers', async (accept, type) => {
+    const { headers } = await send({ body: '[]', headers: { accept } });
 
-    expect(headers['content-type']).toContain('application/graphql-response+json');
+    expect(headers['content-type']).toBe(`${type}; charset=utf-8`);
+  });
+
+  test('and a page on another origin can read when to retry', async () => {
+    const { headers } = await send({ body: '[]', headers: { origin: 'https://studio.apollographql.com' } });
+
+    expect(headers['access-control-expose-headers']).toBe('x-request-id, retry-after');
   });
 
   test('if it is not HTTP', async () => {
