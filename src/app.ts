@@ -57,7 +57,8 @@ export async function startApp(
   const restorer = new BlobRestorer({ db: databases.catalogByKey, blobs, log }, store);
   const latencies = new LatencyRecords(databases.catalogByKey);
   const engine = createEngine({ config, log, dataDir, restorer, latencies });
-  const parts = { config, log, databases, blobs, commits, engine, imports: new ImportProgress() };
+  const stopping = new AbortController();
+  const parts = { config, log, databases, blobs, commits, engine, imports: new ImportProgress(), stopping };
   const slices = createSlices(parts);
   /** The reason of the server itself, such as starting; null if there is none. */
   const readiness = { notReadyReason: 'starting' as string | null };
@@ -73,15 +74,7 @@ export async function startApp(
     if (readiness.notReadyReason !== 'stopping') readiness.notReadyReason = reason;
   };
   const { importAll, watcher } = createImports({ ...parts, ...slices, store, onProgress });
-  const { stop, stopWhileStarting } = createStops({
-    server,
-    engine,
-    databases,
-    commits,
-    sweeper: slices.sweeper,
-    watcher,
-    readiness,
-  });
+  const { stop, stopWhileStarting } = createStops({ ...parts, server, sweeper: slices.sweeper, watcher, readiness });
   let isStarted = false;
 
   try {
@@ -120,12 +113,14 @@ interface StopParts {
   readonly commits: GroupCommit;
   readonly sweeper: Sweeper;
   readonly watcher: StoreWatcher;
+  readonly stopping: AbortController;
   readonly readiness: { notReadyReason: string | null };
 }
 
-function createStops({ server, engine, databases, commits, sweeper, watcher, readiness }: StopParts) {
+function createStops({ server, engine, databases, commits, sweeper, watcher, stopping, readiness }: StopParts) {
   const stop = async () => {
     readiness.notReadyReason = 'stopping';
+    stopping.abort();
     const watched = watcher.stop();
     faultPoint('stop.begin'); // @fault
     const begun = performance.now();
@@ -151,16 +146,22 @@ function createStops({ server, engine, databases, commits, sweeper, watcher, rea
 interface WatchParts extends Omit<Parts, 'config' | 'commits'> {
   readonly store: string;
   readonly onProgress: (reason: string) => void;
+  readonly stopping: AbortController;
   readonly catalog: Catalog;
   readonly serving: Serving;
 }
 
 /** Imports the model store at start and what changes later, each with all that follows from an import. */
-function createImports({ store, log, databases, blobs, engine, imports, onProgress, catalog, serving }: WatchParts) {
+function createImports(parts: WatchParts) {
+  const { store, log, databases, blobs, engine, imports, onProgress, stopping, catalog, serving } = parts;
+  const { signal } = stopping;
   const db = databases.catalogByKey;
   const countFolders = (done: number, total: number) =>
     onProgress(`importing ${done.toLocaleString('en-US')} of ${total.toLocaleString('en-US')} model folders`);
-  const importer = new StoreImporter({ db, blobs, engine, log, onProgress: countFolders, progress: imports }, store);
+  const importer = new StoreImporter(
+    { db, blobs, engine, log, onProgress: countFolders, progress: imports, signal },
+    store,
+  );
   const importFolder = async (name: string) => {
     const result = await importer.importFolder(name);
     const [failed] = await importEvaluations({ db, log }, result.card ? [result.card] : []);

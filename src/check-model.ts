@@ -6,6 +6,7 @@
  */
 import './production.js';
 import 'reflect-metadata';
+import { rmSync } from 'node:fs';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -42,6 +43,7 @@ async function main(args: readonly string[]): Promise<number> {
 async function check(folder: string): Promise<ModelReport> {
   const config = loadConfig(process.env);
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-check-'));
+  removeOnSignal(dataDir);
   const messages: string[] = [];
   const log = pino({ level: 'warn' }, { write: (line: string) => messages.push(messageOf(line)) });
   const databases = await openDatabases(dataDir);
@@ -67,6 +69,15 @@ async function check(folder: string): Promise<ModelReport> {
     await databases.close();
     await rm(dataDir, { recursive: true, force: true });
   }
+}
+
+/** The status is that of a process which the signal has ended. */
+function removeOnSignal(dataDir: string): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+    process.once(signal, () => {
+      rmSync(dataDir, { recursive: true, force: true, maxRetries: 5 });
+      process.exit(128 + os.constants.signals[signal]);
+    });
 }
 
 /** The message of a line of the log, with its details. */

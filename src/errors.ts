@@ -266,3 +266,6 @@ export class DamagedFileError extends StartupError {
 
 /** A file of the model store that cannot be used: which one, where in it, and what was expected. */
 export class ManifestError extends Error {}
+
+/** An import that failed for a reason that may pass, although the files stay as they are. It is retried. */
+export class RetriedImportError extends ManifestError {}

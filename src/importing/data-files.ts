@@ -3,11 +3,12 @@
  * or `model.onnx_data` (Hugging Face). The graph names them. They are read from the version's folder only.
  */
 import { access, realpath, stat } from 'node:fs/promises';
+import { totalmem } from 'node:os';
 import path from 'node:path';
 import { ManifestError, shortened } from '../errors.js';
 import { findDataLocations } from '../onnx/data-locations.js';
 import type { DataFile } from '../tasks/spec.js';
-import { fileDigest, unreadableFile } from './store-file.js';
+import { fileDigest, isWithin, unreadableFile } from './store-file.js';
 
 /** A data file in the model store. */
 export interface StoredDataFile extends DataFile {
@@ -16,31 +17,77 @@ export interface StoredDataFile extends DataFile {
 
 /** Older exporters of PyTorch write a file for each tensor. */
 const MAX_DATA_FILES = 1_000;
+/** Data files can be padded, or be shared with graphs that are not part of the version. */
+const MAX_SIZE_RATIO = 4;
+const MAX_UNUSED_BYTES = 2 ** 30;
+/** Of the memory of the machine. Weights are mapped into memory, so a model can be somewhat larger. */
+const MAX_MEMORY_RATIO = 4;
+
+/** Digests of files that have been read, by device and inode: a graph can have many names for a file, and many graphs one file. */
+export type FileDigests = Map<string, Awaited<ReturnType<typeof fileDigest>>>;
 
 /**
- * Finds and hashes the data files of a graph. `folder`: that of the version, which they must not leave.
+ * Finds and hashes the data files of a graph. `folder`: that of the version, which they must not leave. `digests`: of the
+ * data files of the version, to which new ones are added.
  *
- * @throws ManifestError that names the file
+ * @throws ManifestError that names the file; RetriedImportError when `signal` is aborted
  */
-export async function readDataFiles(graphFile: string, folder: string): Promise<StoredDataFile[]> {
+export async function readDataFiles(
+  graphFile: string,
+  folder: string,
+  { digests, signal }: { readonly digests: FileDigests; readonly signal?: AbortSignal | undefined },
+): Promise<StoredDataFile[]> {
   const graph = path.basename(graphFile);
   const locations = await findDataLocations(graphFile, MAX_DATA_FILES).catch((error) => {
     throw unreadableFile(graphFile, error);
   });
-  if (locations.length > MAX_DATA_FILES)
+  if (locations.size > MAX_DATA_FILES)
     throw new ManifestError(
       `${graph} keeps its weights in more than ${MAX_DATA_FILES} files: export it with one data file, for example with onnx.save_model(model, "${graph}", save_as_external_data=True, all_tensors_to_one_file=True)`,
     );
+  const located: LocatedFile[] = [];
+  for (const [location, neededBytes] of locations)
+    located.push({ location, neededBytes, ...(await locate(graphFile, location, folder)) });
+  refuseTooLarge(graph, located);
   const files: StoredDataFile[] = [];
-  for (const location of locations) {
-    const file = await locate(graphFile, location, folder);
-    files.push({ location, file, ...(await fileDigest(file)) });
+  for (const { location, file, identity } of located) {
+    const digest = digests.get(identity) ?? (await fileDigest(file, signal));
+    digests.set(identity, digest);
+    files.push({ location, file, ...digest });
   }
   return files;
 }
 
+interface LocatedFile {
+  readonly location: string;
+  /** Without symbolic links. */
+  readonly file: string;
+  /** Device and inode. */
+  readonly identity: string;
+  readonly sizeBytes: number;
+  /** By the tensors that name this location. */
+  readonly neededBytes: number;
+}
+
+/** Sparse files take no place on the disk, and hashing one can take days. */
+function refuseTooLarge(graph: string, located: readonly LocatedFile[]): void {
+  const distinct = [...new Map(located.map((one) => [one.identity, one])).values()];
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  const sizeBytes = sum(distinct.map((one) => one.sizeBytes));
+  const neededBytes = sum(located.map((one) => one.neededBytes));
+  const has = `the data files of ${graph} have ${sizeBytes} bytes`;
+  if (sizeBytes > MAX_SIZE_RATIO * neededBytes + MAX_UNUSED_BYTES)
+    throw new ManifestError(`${has}, of which its tensors use ${neededBytes}: export it with data files of its own`);
+  if (sizeBytes > MAX_MEMORY_RATIO * totalmem())
+    throw new ManifestError(`${has}, and this machine has a memory of ${totalmem()}: export a smaller model`);
+}
+
 /** The file without symbolic links. @throws ManifestError if it is missing or outside of the folder */
-async function locate(graphFile: string, location: string, folder: string): Promise<string> {
+async function locate(
+  graphFile: string,
+  location: string,
+  folder: string,
+): Promise<Pick<LocatedFile, 'file' | 'identity' | 'sizeBytes'>> {
   const graph = path.basename(graphFile);
   const named = `${graph} keeps weights in the file "${shortened(location, MAX_NAME_CHARACTERS)}"`;
   const isInside = location !== '' && !path.isAbsolute(location) && !/[\0\\]/.test(location);
@@ -52,13 +99,13 @@ async function locate(graphFile: string, location: string, folder: string): Prom
   const target = await realpath(file).catch(() => null);
   if (target === null)
     throw new ManifestError(`${named}, which is missing${await hintForMissing(graphFile, location)}`);
-  const inside = path.relative(await realpath(folder), target);
-  if (inside.startsWith('..') || path.isAbsolute(inside))
+  if (!isWithin(target, await realpath(folder)))
     throw new ManifestError(
       `${named}, which is a link to a file outside of the version's folder: copy the file itself`,
     );
-  if (!(await stat(target)).isFile()) throw new ManifestError(`${named}, which is not a regular file`);
-  return target;
+  const found = await stat(target);
+  if (!found.isFile()) throw new ManifestError(`${named}, which is not a regular file`);
+  return { file: target, identity: `${found.dev}:${found.ino}`, sizeBytes: found.size };
 }
 
 async function hintForMissing(graphFile: string, location: string): Promise<string> {

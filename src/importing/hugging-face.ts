@@ -44,10 +44,10 @@ export interface HuggingFaceFiles {
   readonly ranker?: RankerFiles;
 }
 
-/** Reads each file from the first folder that contains it. @throws ManifestError that names the file and the key */
+/** Reads each file from the first folder that contains it; the last one contains the others. @throws ManifestError that names the file and the key */
 export async function readHuggingFaceFiles(folders: readonly string[]): Promise<HuggingFaceFiles> {
   const listed = await Promise.all(folders.map(async (folder) => ({ folder, names: await namesIn(folder) })));
-  const read = (file: string) => firstText(listed, file);
+  const read = (file: string) => firstText(listed, file, folders.at(-1) as string);
   const { sentences, ranker, lowercases } = await readSentenceTransformers(read);
   return {
     config: parseJsonAs(configSchema, await read('config.json'), 'config.json'),
@@ -66,11 +66,12 @@ async function namesIn(folder: string): Promise<ReadonlySet<string>> {
 async function firstText(
   listed: readonly { readonly folder: string; readonly names: ReadonlySet<string> }[],
   file: string,
+  root: string,
 ): Promise<string | null> {
   for (const { folder, names } of listed) {
     const [first = ''] = path.normalize(file).split(path.sep);
     if (!names.has(first)) continue;
-    const text = await readText(path.join(folder, file));
+    const text = await readText(path.join(folder, file), root);
     if (text !== null) return text;
   }
   return null;
@@ -116,7 +117,7 @@ const SPECIAL_TOKENS = ['mask_token', 'pad_token', 'unk_token', 'cls_token', 'se
 
 /** Special tokens of special_tokens_map.json, the only place where earlier releases of transformers wrote them. */
 function mappedSpecialTokens(text: string | null): Record<string, unknown> {
-  const map = parseLeniently(z.record(z.string(), z.unknown()), text) ?? {};
+  const map = parseLeniently(z.record(z.string(), z.unknown()), text, 'special_tokens_map.json') ?? {};
   return Object.fromEntries(
     SPECIAL_TOKENS.map((name) => [name, map[name]]).filter(([, token]) => specialTokenSchema.safeParse(token).success),
   );
@@ -146,9 +147,9 @@ function addedSpecialTokens(tokenizer: unknown): Record<string, unknown> {
 }
 
 /** Like `parseJsonAs`, but null if the text is not valid: for files that only supplement others. */
-function parseLeniently<T>(schema: z.ZodType<T>, text: string | null): T | null {
+function parseLeniently<T>(schema: z.ZodType<T>, text: string | null, file: string): T | null {
   try {
-    return schema.safeParse(JSON.parse(text ?? 'null')).data ?? null;
+    return schema.safeParse(parseJsonFile(text ?? 'null', file)).data ?? null;
   } catch {
     return null;
   }

@@ -14,8 +14,9 @@ import {
 import { ManifestError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { unlessDiskIsFull } from './full-disk.js';
+import { errorOfFolder } from './import-errors.js';
 import { type DatasetYaml, readDatasetManifest, subfolders } from './manifest.js';
-import { chunksOf } from './store-file.js';
+import { chunksOf, refuseDeep, sizeOf } from './store-file.js';
 
 interface DatasetImporter {
   readonly db: CatalogDatabase;
@@ -40,7 +41,7 @@ async function importDataset(importer: DatasetImporter, folder: string): Promise
   const name = path.basename(folder);
   try {
     const yaml = await readDatasetManifest(folder);
-    const data = yaml.file === null ? null : await readData(path.join(folder, yaml.file));
+    const data = yaml.file === null ? null : await readData(path.join(folder, yaml.file), folder);
     if (data && yaml.sha256 !== null && data.sha256 !== yaml.sha256) {
       throw new ManifestError(`${yaml.file} has SHA-256 ${data.sha256}, but dataset.yaml says ${yaml.sha256}`);
     }
@@ -48,9 +49,9 @@ async function importDataset(importer: DatasetImporter, folder: string): Promise
       throw new ManifestError(`${yaml.file} has ${data.rowCount} rows, but dataset.yaml says ${yaml.rowCount}`);
     }
     await save(importer, name, datasetRow(name, yaml, data));
-  } catch (error) {
-    if (!(error instanceof ManifestError)) throw error;
-    importer.log.error({ dataset: name, reason: error.message }, 'a dataset cannot be registered');
+  } catch (thrown) {
+    const { message: reason, cause } = errorOfFolder(thrown);
+    importer.log.error({ dataset: name, reason, err: cause }, 'a dataset cannot be registered');
   }
 }
 
@@ -71,12 +72,20 @@ interface DataFile {
   readonly preview: readonly unknown[];
 }
 
-/** Reads a file of JSON lines, plain or gzipped. @throws ManifestError that names the line */
-async function readData(file: string): Promise<DataFile> {
+/** Reads a file of JSON lines, plain or gzipped. `root`: the dataset's folder. @throws ManifestError that names the line */
+async function readData(file: string, root: string): Promise<DataFile> {
+  await sizeOf(file, root);
   const hash = createHash('sha256');
-  const bytes = Readable.from(chunksOf(file), { objectMode: false }).on('data', (chunk) => hash.update(chunk));
+  const hashed = async function* (chunks: AsyncIterable<Uint8Array>) {
+    for await (const chunk of chunks) {
+      hash.update(chunk);
+      yield chunk;
+    }
+  };
+  const bytes = hashed(chunksOf(file));
   // `pipeline` passes errors of the file on to the stream that is read; `pipe` does not.
-  const text = file.endsWith('.gz') ? pipeline(bytes, createGunzip(), () => {}) : bytes;
+  const plain = file.endsWith('.gz') ? pipeline(bytes, createGunzip(), () => {}) : bytes;
+  const text = Readable.from(withShortLines(plain));
   const preview: unknown[] = [];
   let rowCount = 0;
   let characters = 0;
@@ -91,12 +100,29 @@ async function readData(file: string): Promise<DataFile> {
     throw new ManifestError(
       `${path.basename(file)}, line ${rowCount}: ${error instanceof Error ? error.message : error}`,
     );
+  } finally {
+    text.destroy();
   }
   return { sha256: hash.digest('hex'), rowCount, preview };
 }
 
+/** A line is in memory as a whole. */
+const MAX_LINE_BYTES = 16 * 1024 * 1024;
+const NEWLINE = 10;
+
+/** @throws Error if a line is too long */
+async function* withShortLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let lineBytes = 0;
+  for await (const chunk of chunks) {
+    const newline = chunk.lastIndexOf(NEWLINE);
+    lineBytes = newline < 0 ? lineBytes + chunk.length : chunk.length - newline - 1;
+    if (lineBytes > MAX_LINE_BYTES) throw new Error(`a line has more than ${MAX_LINE_BYTES} bytes`);
+    yield chunk;
+  }
+}
+
 function parseRow(line: string): unknown {
-  const row: unknown = JSON.parse(line);
+  const row: unknown = refuseDeep(JSON.parse(line), 'the row');
   if (typeof row !== 'object' || row === null || Array.isArray(row))
     throw new ManifestError('the row is not a JSON object');
   return row;

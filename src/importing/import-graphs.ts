@@ -6,22 +6,14 @@
 import path from 'node:path';
 import type { Logger } from 'pino';
 import type { NewVersion } from '../catalog/registration.queries.js';
-import { ManifestError } from '../errors.js';
+import { ManifestError, RetriedImportError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
-import { GRAPH_LIMITS } from '../onnx/graph-scan.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { VariantSpec } from '../tasks/stored-spec.js';
 import { parseGolden } from './golden.js';
 import type { ModelManifest } from './manifest.js';
-import {
-  type Candidate,
-  type ProbedVersion,
-  ProbeKilledError,
-  ProbeMemoryError,
-  type Prober,
-  probeCandidate,
-} from './probe.js';
+import { type Candidate, type ProbedVersion, ProbeMemoryError, type Prober, probeCandidate } from './probe.js';
 import { chunksOf } from './store-file.js';
 import { type GraphFile, totalBytes, type VersionContents } from './version-files.js';
 
@@ -30,6 +22,8 @@ export interface ImportParts {
   readonly blobs: BlobFolder;
   readonly prober: Prober;
   readonly log: Logger;
+  /** Aborted when the server stops. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export interface ImportedGraphs {
@@ -62,7 +56,7 @@ export async function importGraphs(
   }
   if (first) return { ...first, variants: variants.sort((a, b) => (a.name < b.name ? -1 : 1)) };
   const reasons = failures.map(({ name, error }) => `model_${name}.onnx: ${error.message}`).join('; ');
-  const Worst = [ProbeKilledError, ProbeMemoryError].find((Kind) =>
+  const Worst = [RetriedImportError, ProbeMemoryError].find((Kind) =>
     failures.some(({ error }) => error instanceof Kind),
   );
   throw new (Worst ?? ManifestError)(reasons);
@@ -99,23 +93,34 @@ async function sharedCandidateOf(
 }
 
 async function probeGraph(
-  { blobs, prober }: ImportParts,
+  { blobs, prober, signal }: ImportParts,
   shared: SharedCandidate,
   graph: GraphFile,
 ): Promise<ProbedVersion> {
-  const name = path.basename(graph.file);
-  if (graph.sizeBytes > GRAPH_LIMITS.maxBytes)
-    throw new ManifestError(
-      `${name} has ${graph.sizeBytes} bytes, and an ONNX file can have at most ${GRAPH_LIMITS.maxBytes}: export it with its weights in a data file, for example with onnx.save_model(model, "${name}", save_as_external_data=True)`,
-    );
   for (const { file, sha256 } of [graph, ...graph.dataFiles])
-    if (!(await blobs.putChunks(sha256, chunksOf(file))))
-      throw new ManifestError(`${path.basename(file)} was changed while it was being read`);
+    if (!(await blobs.putChunks(sha256, bytesOf(file, signal)))) throw new ChangedFileError(file);
   faultPoint('import.stored'); // @fault
   const dataFiles = graph.dataFiles.map(({ location, sha256, sizeBytes }) => ({ location, sha256, sizeBytes }));
   const artifact = { artifactSha256: graph.sha256, artifactPath: blobs.pathOf(graph.sha256) };
   const dataBlobs = { folder: blobs.folder, paths: dataFiles.map(({ sha256 }) => blobs.pathOf(sha256)) };
   return probeCandidate(prober, { ...shared, ...artifact, dataFiles, dataBlobs });
+}
+
+/** @throws ChangedFileError if the file, which has been read once, cannot be read: it is being replaced */
+async function* bytesOf(file: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  try {
+    yield* chunksOf(file, signal);
+  } catch (error) {
+    const isOfFile = error instanceof ManifestError && !(error instanceof RetriedImportError);
+    throw isOfFile ? new ChangedFileError(file) : error;
+  }
+}
+
+/** The digest of the version is that of the files before they changed, and they may change back. */
+class ChangedFileError extends RetriedImportError {
+  constructor(file: string) {
+    super(`${path.basename(file)} was changed while it was being read`);
+  }
 }
 
 type TriedVariant = { readonly stored: VariantSpec } & ({ readonly probed: ProbedVersion } | { readonly error: Error });
@@ -127,7 +132,8 @@ async function tryVariant(importer: ImportParts, shared: SharedCandidate, graph:
     const probed = await probeGraph(importer, shared, graph);
     return { stored: { ...stored, spec: probed.spec, reason: null }, probed };
   } catch (error) {
-    if (!(error instanceof ManifestError)) throw error;
+    // What is recorded of a variant is part of its version, and stays.
+    if (!(error instanceof ManifestError) || error instanceof ChangedFileError) throw error;
     const { message: reason } = error;
     importer.log.warn({ variant: name, reason }, 'a variant cannot be used');
     return { stored: { ...stored, spec: null, reason }, error };

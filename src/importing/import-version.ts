@@ -1,12 +1,13 @@
 /** Imports a version of a model from its folder into the catalog, or records why it cannot be imported. */
 import { addVersion, findVersionSource, type NewVersion } from '../catalog/registration.queries.js';
-import { ManifestError } from '../errors.js';
+import { ManifestError, RetriedImportError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { sha256 } from '../storage/blobs.js';
 import { toFlag } from '../storage/sql.js';
+import { errorOfFolder, reasonOf } from './import-errors.js';
 import { type ImportedGraphs, type ImportParts, importGraphs, storedSpecs } from './import-graphs.js';
 import type { ModelManifest } from './manifest.js';
-import { ProbeKilledError, ProbeMemoryError } from './probe.js';
+import { ProbeMemoryError } from './probe.js';
 import { programDigest } from './program-digest.js';
 import { keepPublished } from './published.js';
 import { readContents, sourceDigest, totalBytes, type VersionContents, type VersionFolder } from './version-files.js';
@@ -17,10 +18,10 @@ interface NamedVersion extends VersionFolder {
 }
 
 /**
- * `retry`: it failed for a reason that may pass, such as a process that was killed. `changed`: it is published and stays as
- * it is, although its files have changed.
+ * `retry`: why it is tried again, such as a process that was killed. `changed`: it is published and stays as it is,
+ * although its files have changed.
  */
-export type VersionResult = 'done' | 'retry' | 'changed';
+export type VersionResult = 'done' | 'changed' | { readonly retry: string };
 
 /** Imports a version if it is new, or if it failed before and its files, or the causes of the failure, have changed. */
 export async function importVersion(importer: ImportParts, version: NamedVersion): Promise<VersionResult> {
@@ -28,7 +29,7 @@ export async function importVersion(importer: ImportParts, version: NamedVersion
   let source: string | undefined;
   try {
     if (manifest.taskProblem !== null) throw new ManifestError(manifest.taskProblem);
-    const contents = await readContents(version);
+    const contents = await readContents(version, importer.signal);
     source = sourceDigest(contents, manifest);
     const recorded = await findVersionSource(importer.db, modelId, number);
     if (recorded && recorded.state !== 'FAILED') {
@@ -38,21 +39,20 @@ export async function importVersion(importer: ImportParts, version: NamedVersion
     if (!recorded || !(await failureDigests(source, importer)).includes(recorded.source_sha256))
       await importContents(importer, version, contents, source);
     return 'done';
-  } catch (error) {
-    if (!(error instanceof ManifestError)) throw error;
+  } catch (thrown) {
+    const error = errorOfFolder(thrown);
     const { reason, digest } = await failureOf(error, source, importer);
-    importer.log.error({ model: manifest.name, number, reason }, 'a version failed');
+    importer.log.error({ model: manifest.name, number, reason, err: error.cause }, 'a version failed');
     await recordFailure(importer, modelId, number, reason, digest);
-    return error instanceof ProbeKilledError ? 'retry' : 'done';
+    return error instanceof RetriedImportError ? { retry: `version ${number}: ${reason}` } : 'done';
   }
 }
 
 /** What is recorded about a failed version. Its next import is skipped if it would have the same digest. */
 async function failureOf(error: ManifestError, source: string | undefined, importer: ImportParts) {
   // Without the digest of the source, the version is imported again.
-  if (error instanceof ProbeKilledError)
-    return { reason: `${error.message}; the import is retried`, digest: undefined };
-  if (source === undefined) return { reason: error.message, digest: undefined };
+  if (error instanceof RetriedImportError || source === undefined)
+    return { reason: reasonOf(error), digest: undefined };
   const [digest, digestWithMemory] = await failureDigests(source, importer);
   if (!(error instanceof ProbeMemoryError)) return { reason: error.message, digest };
   const { workerMemoryBytes } = importer.prober;

@@ -5,7 +5,7 @@
  * A folder that cannot be read, or whose model fails its golden cases, becomes a FAILED version with the reason, and does
  * not affect other models.
  */
-import { readdir } from 'node:fs/promises';
+import { access, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Logger } from 'pino';
 import { SYSTEM } from '../access/principal.js';
@@ -14,12 +14,13 @@ import { MODEL_NAME } from '../catalog/ref.js';
 import { findUnchangedModel, type NewModel, saveModel } from '../catalog/registration.queries.js';
 import type { ProbeProcesses } from '../engine/disposable-worker.js';
 import type { Engine } from '../engine/engine.js';
-import { ManifestError } from '../errors.js';
+import { RetriedImportError } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { TaskName } from '../tasks/tasks.js';
 import { DISK_IS_FULL, unlessDiskIsFull } from './full-disk.js';
 import { importDatasets } from './import-datasets.js';
+import { errorOfFolder, reasonOf } from './import-errors.js';
 import type { ImportParts } from './import-graphs.js';
 import type { ImportProgress } from './import-progress.js';
 import { importVersion, recordFailure, type VersionResult } from './import-version.js';
@@ -47,6 +48,8 @@ interface Parts {
   /** Called at the beginning of a start and after each folder. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly progress: ImportProgress;
+  /** Ends the imports that are running. */
+  readonly signal?: AbortSignal;
 }
 
 /** What the import of a folder has found. */
@@ -141,12 +144,12 @@ export class StoreImporter {
 
   /** Imports that run at the same time share their processes. */
   async #withProbes<T>(work: (importer: ImportParts, processes: ProbeProcesses) => Promise<T>): Promise<T> {
-    const { db, blobs, log, engine } = this.#parts;
+    const { db, blobs, log, engine, signal } = this.#parts;
     const { provider, workerMemoryBytes } = engine;
     if (this.#imports++ === 0) this.#processes = engine.startProbes();
     const processes = this.#processes as ProbeProcesses;
     try {
-      return await work({ db, blobs, log, prober: { provider, workerMemoryBytes, processes } }, processes);
+      return await work({ db, blobs, log, signal, prober: { provider, workerMemoryBytes, processes } }, processes);
     } finally {
       if (--this.#imports === 0) processes.end();
     }
@@ -199,6 +202,7 @@ export const CONCURRENT_IMPORTS = 4;
 async function importModel(importer: ImportParts, folder: string): Promise<FolderResult> {
   const name = path.basename(folder);
   try {
+    if (await isGone(folder)) return nothingFound(null);
     const manifest = await readModelManifest(folder);
     const model = modelOf(manifest);
     const modelId =
@@ -212,15 +216,24 @@ async function importModel(importer: ImportParts, folder: string): Promise<Folde
     const results = new Map<number, VersionResult>();
     for (const version of versions)
       results.set(version.number, await importVersion(importer, { ...version, modelId, manifest }));
-    const mustRetry = [...results.values()].includes('retry');
+    const [retry] = [...results.values()].filter((result) => typeof result === 'object');
     const card = { folder: name, modelId, task: manifest.yaml.task, results: manifest.results };
-    return { card, mustRetry, reason: reasonForChanged(results) };
-  } catch (error) {
-    if (!(error instanceof ManifestError)) throw error;
-    importer.log.error({ model: name, reason: error.message }, 'a model folder cannot be read');
-    await recordUnreadableModel(importer, modelNameOf(name), error.message);
-    return nothingFound(error.message);
+    return { card, mustRetry: retry !== undefined, reason: retry?.retry ?? reasonForChanged(results) };
+  } catch (thrown) {
+    const error = errorOfFolder(thrown);
+    if (await isGone(folder)) return nothingFound(null);
+    const reason = reasonOf(error);
+    importer.log.error({ model: name, reason, err: error.cause }, 'a model folder cannot be read');
+    await recordUnreadableModel(importer, modelNameOf(name), reason);
+    return { card: null, mustRetry: error instanceof RetriedImportError, reason };
   }
+}
+
+async function isGone(folder: string): Promise<boolean> {
+  return access(folder).then(
+    () => false,
+    () => true,
+  );
 }
 
 /** Null if the files of no published version have changed. */

@@ -26,7 +26,7 @@ export class ImportStatus {
   @Field(() => String, {
     nullable: true,
     description:
-      'Why the folder could not be imported, such as an error in model.yaml or a full disk, or which published versions stay as they were although their files have changed; null otherwise. Reasons of versions that failed are in `Version.stateReason`.',
+      'Why the folder could not be imported, such as an error in model.yaml or a full disk, why it waits while its files keep changing, or which published versions stay as they were although their files have changed; null otherwise. Reasons of versions that failed are in `Version.stateReason`.',
   })
   reason!: string | null;
 }

@@ -15,7 +15,7 @@ import { recognizeTask, TASKS, type TaskName } from '../tasks/tasks.js';
 import { MAX_LINE_WIDTH } from '../tasks/work.js';
 import { type Card, readCard, splitFrontMatter } from './card.js';
 import { readHuggingFaceFiles } from './hugging-face.js';
-import { parseWith, readText } from './store-file.js';
+import { parseWith, readText, refuseDeep } from './store-file.js';
 
 const taskSchema = z
   .string()
@@ -253,10 +253,10 @@ export async function readModelManifest(folder: string): Promise<ModelManifest> 
     throw new ManifestError(
       `the folder name, in lower case with hyphens for dots and underscores, must match ${MODEL_NAME.source}`,
     );
-  const readme = await readText(path.join(folder, 'README.md'));
+  const readme = await readText(path.join(folder, 'README.md'), folder);
   const { matter, markdown } = splitFrontMatter(readme ?? '');
   const front = parseWith(frontMatterSchema, parseYamlFile(matter, 'README.md'), 'README.md front matter');
-  const yamlText = (await readText(path.join(folder, 'model.yaml'))) ?? '';
+  const yamlText = (await readText(path.join(folder, 'model.yaml'), folder)) ?? '';
   const parsedYaml = parseYamlFile(yamlText, 'model.yaml');
   const yaml = parseWith(modelYamlSchema, parsedYaml, 'model.yaml');
   const { task, problem } = yaml.task
@@ -314,7 +314,7 @@ export async function readVersionNumbers(folder: string): Promise<number[]> {
 
 /** Reads dataset.yaml of a folder. @throws ManifestError */
 export async function readDatasetManifest(folder: string): Promise<DatasetYaml> {
-  const text = await readText(path.join(folder, 'dataset.yaml'));
+  const text = await readText(path.join(folder, 'dataset.yaml'), folder);
   if (text === null) throw new ManifestError('dataset.yaml is missing');
   return parseWith(datasetYamlSchema, parseYamlFile(text, 'dataset.yaml'), 'dataset.yaml');
 }
@@ -336,10 +336,16 @@ async function foldersIn(folder: string): Promise<string[]> {
   return (await Promise.all(found)).filter((name) => name !== null);
 }
 
+/** In characters. YAML is parsed in one turn of the event loop, slower than JSON by far. */
+const MAX_YAML_LENGTH = 4_000_000;
+
 function parseYamlFile(text: string, file: string): unknown {
+  if (text.length > MAX_YAML_LENGTH)
+    throw new ManifestError(`${file} has ${text.length} characters of YAML; at most ${MAX_YAML_LENGTH} are supported`);
   try {
-    return parseYaml(text) ?? {};
+    return refuseDeep(parseYaml(text) ?? {}, file);
   } catch (error) {
+    if (error instanceof ManifestError) throw error;
     throw new ManifestError(`${file} is not valid YAML: ${error instanceof Error ? error.message : error}`);
   }
 }

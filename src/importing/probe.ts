@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { maxUseMs, type ProbeProcesses, ProcessLostError, type SendToWorker } from '../engine/disposable-worker.js';
 import { type DataBlobs, type FromWorker, type LoadableVersion, loadMessage } from '../engine/messages.js';
-import { InvalidInputError, ManifestError } from '../errors.js';
+import { InvalidInputError, ManifestError, RetriedImportError } from '../errors.js';
 import type { Answer } from '../tasks/answer.js';
 import { EXAMPLE_FAILED, isOutOfMemory } from '../tasks/failures.js';
 import { settledHead } from '../tasks/score-head.js';
@@ -49,7 +49,7 @@ export interface Candidate {
  * The process was killed from outside, or could not start, in every attempt. This says nothing about the version, so the
  * import can be retried.
  */
-export class ProbeKilledError extends ManifestError {}
+export class ProbeKilledError extends RetriedImportError {}
 
 /** The version needs more memory than a worker may allocate, so the import can be retried with a higher limit. */
 export class ProbeMemoryError extends ManifestError {}

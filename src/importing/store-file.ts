@@ -1,15 +1,20 @@
 /** Reads files of the model store. Errors name the file. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { readFile, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { z } from 'zod';
-import { ManifestError } from '../errors.js';
+import { ManifestError, RetriedImportError } from '../errors.js';
 
-/** Reads a text file; null if it does not exist. @throws ManifestError */
-export async function readText(file: string): Promise<string | null> {
+/** The largest tokenizers have 35 MB. Parts of the texts are also written as JSON, and no string has more than 512 MB. */
+const MAX_TEXT_BYTES = 64 * 1024 * 1024;
+
+/** Reads a text file of a model or dataset; null if it does not exist. `root`: its folder. @throws ManifestError */
+export async function readText(file: string, root: string): Promise<string | null> {
   try {
-    await regularSize(file);
+    const sizeBytes = await sizeWithin(file, root);
+    if (sizeBytes > MAX_TEXT_BYTES)
+      throw new Error(`it has ${sizeBytes} bytes, and a text file can have at most ${MAX_TEXT_BYTES}`);
     return await readFile(file, 'utf8');
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(String((error as NodeJS.ErrnoException).code))) return null;
@@ -24,22 +29,47 @@ async function regularSize(file: string): Promise<number> {
   return found.size;
 }
 
-/** The bytes of a file of any size. @throws ManifestError */
-export async function* chunksOf(file: string): AsyncGenerator<Uint8Array> {
+/** As `regularSize`. What a link leads to must be in the folder, too: a README is published. @throws Error */
+async function sizeWithin(file: string, root: string): Promise<number> {
+  const sizeBytes = await regularSize(file);
+  if (!isWithin(await realpath(file), await realpath(root)))
+    throw new Error('it is a link to a file outside of the folder; copy the file itself');
+  return sizeBytes;
+}
+
+/** Both paths are without links. */
+export function isWithin(file: string, folder: string): boolean {
+  const [first] = path.relative(folder, file).split(path.sep);
+  return first !== '..' && !path.isAbsolute(first ?? '');
+}
+
+/** The size of a file of a model or dataset, in bytes. `root`: its folder, which links must not leave. @throws ManifestError */
+export async function sizeOf(file: string, root: string): Promise<number> {
+  return sizeWithin(file, root).catch((error) => {
+    throw unreadableFile(file, error);
+  });
+}
+
+/** The bytes of a file of any size. @throws ManifestError; RetriedImportError when `signal` is aborted */
+export async function* chunksOf(file: string, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
   try {
     // A stream allocates a whole chunk, however small the file is.
     const highWaterMark = Math.min(CHUNK_BYTES, (await regularSize(file)) + 1);
-    yield* createReadStream(file, { highWaterMark });
+    for await (const chunk of createReadStream(file, { highWaterMark })) {
+      if (signal?.aborted) throw new RetriedImportError('the server was stopped during the import');
+      yield chunk;
+    }
   } catch (error) {
+    if (error instanceof RetriedImportError) throw error;
     throw unreadableFile(file, error as Error);
   }
 }
 
-/** The SHA-256 and size of a file of any size, read in chunks. @throws ManifestError */
-export async function fileDigest(file: string): Promise<{ sha256: string; sizeBytes: number }> {
+/** The SHA-256 and size of a file of any size, read in chunks. @throws as `chunksOf` */
+export async function fileDigest(file: string, signal?: AbortSignal): Promise<{ sha256: string; sizeBytes: number }> {
   const hash = createHash('sha256');
   let sizeBytes = 0;
-  for await (const chunk of chunksOf(file)) {
+  for await (const chunk of chunksOf(file, signal)) {
     hash.update(chunk);
     sizeBytes += chunk.length;
   }
@@ -64,10 +94,26 @@ export function parseJsonAs<T>(schema: z.ZodType<T>, text: string | null, file: 
 /** @throws ManifestError */
 export function parseJsonFile(text: string, file: string): unknown {
   try {
-    return JSON.parse(text);
+    return refuseDeep(JSON.parse(text), file);
   } catch (error) {
+    if (error instanceof ManifestError) throw error;
     throw new ManifestError(`${file} is not valid JSON: ${error instanceof Error ? error.message : error}`);
   }
+}
+
+/** Real files have a few. Parts of files are written as JSON and sent to processes, which is recursive. */
+const MAX_LEVELS = 100;
+
+/** Returns the parsed content. @throws ManifestError if it is nested too deeply */
+export function refuseDeep<T>(content: T, file: string): T {
+  if (isDeeper(content, MAX_LEVELS))
+    throw new ManifestError(`${file} is nested more than ${MAX_LEVELS} levels deep: correct the file, or remove it`);
+  return content;
+}
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((one) => isDeeper(one, levels - 1));
 }
 
 /** Validates a parsed file against a schema. @throws ManifestError that lists all errors with their paths */

@@ -8,10 +8,19 @@
 import path from 'node:path';
 import type { Logger } from 'pino';
 import { fingerprintOf } from './fingerprint.js';
-import { afterImport, type FolderState, isChanged, isDue, observed, retriedLater } from './folder-state.js';
+import {
+  afterImport,
+  changedOutside,
+  type FolderState,
+  isChanged,
+  isDue,
+  observed,
+  retriedLater,
+  waitReason,
+} from './folder-state.js';
 import { CONCURRENT_IMPORTS, type FolderResult } from './import.js';
 import type { ImportProgress } from './import-progress.js';
-import { subfolders } from './manifest.js';
+import { modelNameOf, subfolders } from './manifest.js';
 
 const LOOK_INTERVAL_MS = 250;
 /** All files are looked at this often, or as often as costs at most 1 / `COST_RATIO` of the time. */
@@ -82,10 +91,14 @@ export class StoreWatcher {
       this.#parts.log.error({ err: error }, 'the model store cannot be looked at');
       return;
     }
+    this.#startDue();
+  }
+
+  #startDue(): void {
     const now = performance.now();
     for (const [name, state] of this.#states) {
-      if (this.#running.size >= CONCURRENT_IMPORTS) return;
-      if (!this.#running.has(name) && isDue(state, now)) this.#running.set(name, this.#import(name, state.fingerprint));
+      if (this.#isStopped || this.#running.size >= CONCURRENT_IMPORTS) return;
+      if (!this.#running.has(name) && isDue(state, now)) this.#running.set(name, this.#import(name, state));
     }
   }
 
@@ -97,7 +110,7 @@ export class StoreWatcher {
     const begun = performance.now();
     this.#lookIntervalMs = Math.max(LOOK_INTERVAL_MS, COST_RATIO * (begun - listed));
     const isTimeForAll = begun - this.#filesLookedAt >= this.#filesIntervalMs;
-    for (const name of this.#states.keys()) if (!names.has(name)) this.#forget(name);
+    this.#forgetAllBut(names);
     for (const name of names) {
       const before = this.#states.get(name);
       if (before && !isChanged(before) && !isTimeForAll) continue;
@@ -105,21 +118,32 @@ export class StoreWatcher {
       if (this.#isStopped) return;
       if (fingerprint === null) continue;
       // The import of this folder may have ended meanwhile.
-      const state = observed(this.#states.get(name), fingerprint, performance.now());
+      const now = performance.now();
+      const state = observed(this.#states.get(name), fingerprint, now);
       this.#states.set(name, state);
-      if (this.#isOpen && isChanged(state) && !this.#running.has(name)) progress.set(name, 'WAITING');
+      if (this.#isOpen && isChanged(state) && !this.#running.has(name))
+        progress.set(name, 'WAITING', waitReason(state, now));
     }
     if (!isTimeForAll) return;
     this.#filesLookedAt = performance.now();
     this.#filesIntervalMs = Math.max(FILES_INTERVAL_MS, COST_RATIO * (this.#filesLookedAt - begun));
   }
 
-  #forget(name: string): void {
-    this.#states.delete(name);
-    if (!this.#running.has(name)) this.#parts.progress.delete(name);
+  #forgetAllBut(names: ReadonlySet<string>): void {
+    const freed = new Set<string>();
+    for (const name of this.#states.keys()) {
+      if (names.has(name)) continue;
+      freed.add(modelNameOf(name));
+      this.#states.delete(name);
+      if (!this.#running.has(name)) this.#parts.progress.delete(name);
+    }
+    if (freed.size === 0) return;
+    // Of several folders with the same model name, the next one is the model now.
+    for (const [name, state] of this.#states)
+      if (freed.has(modelNameOf(name))) this.#states.set(name, changedOutside(state, performance.now()));
   }
 
-  async #import(name: string, fingerprint: string): Promise<void> {
+  async #import(name: string, begun: FolderState): Promise<void> {
     const { log, importFolder } = this.#parts;
     log.info({ folder: name }, 'importing a folder of the model store');
     // An error other than those that `importFolder` records, such as of the database, may pass.
@@ -128,7 +152,9 @@ export class StoreWatcher {
       return { mustRetry: true };
     });
     const state = this.#states.get(name);
-    if (state) this.#states.set(name, afterImport(state, fingerprint, mustRetry, performance.now()));
+    if (state) this.#states.set(name, afterImport(state, begun, mustRetry, performance.now()));
     this.#running.delete(name);
+    // Not only when the store is looked at: imports of small folders take less time than that.
+    this.#startDue();
   }
 }

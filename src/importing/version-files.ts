@@ -1,10 +1,12 @@
 /** The files of one version in the model store. Nothing is run, and graphs, which can be large, are only hashed. */
+import { createHash } from 'node:crypto';
 import path from 'node:path';
-import { sha256 } from '../storage/blobs.js';
-import { readDataFiles, type StoredDataFile } from './data-files.js';
+import { ManifestError } from '../errors.js';
+import { GRAPH_LIMITS } from '../onnx/graph-scan.js';
+import { type FileDigests, readDataFiles, type StoredDataFile } from './data-files.js';
 import { findGraphs, type HuggingFaceFiles, readHuggingFaceFiles } from './hugging-face.js';
 import { type ModelManifest, readVersionNumbers } from './manifest.js';
-import { fileDigest, readText } from './store-file.js';
+import { fileDigest, readText, sizeOf } from './store-file.js';
 
 export interface VersionFolder {
   /** The folder of the model. */
@@ -51,25 +53,42 @@ export async function findVersionFolders(folder: string): Promise<VersionFolder[
   return versions;
 }
 
-export async function readContents({ folder, files, graphFiles }: VersionFolder): Promise<VersionContents> {
+/** @throws ManifestError; RetriedImportError when `signal` is aborted */
+export async function readContents(
+  { folder, files, graphFiles }: VersionFolder,
+  signal?: AbortSignal,
+): Promise<VersionContents> {
   const graphs: GraphFile[] = [];
-  for (const [variant, file] of graphFiles)
-    graphs.push({ variant, file, ...(await fileDigest(file)), dataFiles: await readDataFiles(file, files) });
+  const digests: FileDigests = new Map();
+  for (const [variant, file] of graphFiles) {
+    refuseLargeGraph(file, await sizeOf(file, folder));
+    const dataFiles = await readDataFiles(file, files, { digests, signal });
+    graphs.push({ variant, file, ...(await fileDigest(file, signal)), dataFiles });
+  }
   return {
     graphs,
-    goldenText: await readText(path.join(files, 'golden.json')),
+    goldenText: await readText(path.join(files, 'golden.json'), folder),
     hf: await readHuggingFaceFiles(files === folder ? [folder] : [files, folder]),
   };
 }
 
+/** @throws ManifestError */
+function refuseLargeGraph(file: string, sizeBytes: number): void {
+  const name = path.basename(file);
+  if (sizeBytes > GRAPH_LIMITS.maxBytes)
+    throw new ManifestError(
+      `${name} has ${sizeBytes} bytes, and an ONNX file can have at most ${GRAPH_LIMITS.maxBytes}: export it with its weights in a data file, for example with onnx.save_model(model, "${name}", save_as_external_data=True)`,
+    );
+}
+
 /** The digest of everything that a version's answers depend on. The card is not part of it and can be edited at any time. */
 export function sourceDigest(contents: VersionContents, manifest: ModelManifest): string {
-  return sha256(JSON.stringify([...sourceOf(contents, manifest), ...keysOfImage(manifest)]));
+  return digestOf([...sourceOf(contents, manifest), ...keysOfImage(manifest)]);
 }
 
 /** The digest as it was before it had the keys of `image` that are set to their defaults; for published versions. */
 export function earlierDigest(contents: VersionContents, manifest: ModelManifest): string {
-  return sha256(JSON.stringify(sourceOf(contents, manifest)));
+  return digestOf(sourceOf(contents, manifest));
 }
 
 /** The defaults of `fit` and `resample` depend on the outputs, so that it matters whether they are set. */
@@ -85,6 +104,30 @@ function sourceOf({ graphs, goldenText, hf }: VersionContents, { yaml, trainedOn
   // Release 0.1.0 also read a file of golden tokens. Without this key, all versions published by it would look changed.
   const texts = { goldenText, tokenizerGoldenText: null, hf: withReleasedWording(hf) };
   return [digests, texts, yaml, trainedOn];
+}
+
+/** Of the texts in what the digest is made of: together they can be longer than a string. */
+const LEVELS_OF_TEXTS = 3;
+
+function digestOf(source: readonly unknown[]): string {
+  const hash = createHash('sha256');
+  for (const part of jsonParts(source, LEVELS_OF_TEXTS)) hash.update(part);
+  return hash.digest('hex');
+}
+
+/** As `JSON.stringify`, with the values of the first levels in parts of their own. */
+function* jsonParts(value: object, levels: number): Generator<string> {
+  const isList = Array.isArray(value);
+  let separator = isList ? '[' : '{';
+  for (const [key, one] of Object.entries(value)) {
+    if (one === undefined) continue;
+    yield isList ? separator : `${separator}${JSON.stringify(key)}:`;
+    separator = ',';
+    if (levels > 1 && typeof one === 'object' && one !== null) yield* jsonParts(one, levels - 1);
+    else yield JSON.stringify(one);
+  }
+  yield separator === ',' ? '' : separator;
+  yield isList ? ']' : '}';
 }
 
 /** Reasons in `sentences.refusal` and their wording in release 0.1.0, which is part of the digests of its versions. */

@@ -3,8 +3,9 @@
  * skips data that no name can be in.
  */
 import { type FileHandle, open } from 'node:fs/promises';
-import { collectLocations, type MessageName, partOf } from './external-data.js';
-import { fieldLength, MalformedProtobufError, readVarint } from './protobuf.js';
+import { EXTERNAL_DATA, type MessageName, partOf } from './external-data.js';
+import { fieldLength, fieldsOf, MalformedProtobufError, readVarint } from './protobuf.js';
+import { DATA_TYPE, DIMS, placeOf } from './tensor-scan.js';
 
 /** Parts of the file that are in memory at a time, and parsed without a pause. */
 const WINDOW_BYTES = 64 * 1024;
@@ -13,14 +14,15 @@ const LONGEST_HEADER_BYTES = 20;
 const MAX_DEPTH = 64;
 
 /**
- * The locations of external data, in the order of the file; no more are looked for when there are more than `limit`. Those
- * found so far if the file is damaged: the scan that follows says how.
+ * The locations of external data, in the order of the file, with the bytes that tensors need from the beginning of each; no
+ * more are looked for when there are more than `limit`. Those found so far if the file is damaged: the scan that follows
+ * says how.
  *
  * @throws Error if the file cannot be read
  */
-export async function findDataLocations(file: string, limit: number): Promise<string[]> {
+export async function findDataLocations(file: string, limit: number): Promise<Map<string, number>> {
   const handle = await open(file);
-  const found = new Set<string>();
+  const found = new Map<string, number>();
   try {
     const { size } = await handle.stat();
     await new LocationReader(handle, found, limit).read({ from: 0, to: size, message: 'model', depth: 0 });
@@ -29,7 +31,7 @@ export async function findDataLocations(file: string, limit: number): Promise<st
   } finally {
     await handle.close();
   }
-  return [...found];
+  return found;
 }
 
 /** A message in the file, by its position. */
@@ -42,14 +44,14 @@ interface Region {
 
 class LocationReader {
   readonly #handle: FileHandle;
-  readonly #found: Set<string>;
+  readonly #found: Map<string, number>;
   readonly #limit: number;
   readonly #buffer = Buffer.allocUnsafe(WINDOW_BYTES);
   /** Position of the window in the file, and its size. */
   #start = 0;
   #size = 0;
 
-  constructor(handle: FileHandle, found: Set<string>, limit: number) {
+  constructor(handle: FileHandle, found: Map<string, number>, limit: number) {
     this.#handle = handle;
     this.#found = found;
     this.#limit = limit;
@@ -60,15 +62,20 @@ class LocationReader {
     if (depth > MAX_DEPTH) throw new MalformedProtobufError('messages are nested too deeply');
     if (to - from <= WINDOW_BYTES) return collectLocations(await this.#bytes(from, to), message, this.#found);
     const own: Uint8Array[] = [];
+    let ownBytes = 0;
     for (let at = from; at < to; ) {
       if (this.#found.size > this.#limit) return;
-      const { field, begin, end: size } = headerOf(await this.#bytes(at, Math.min(to, at + LONGEST_HEADER_BYTES)));
+      const headerEnd = Math.min(to, at + LONGEST_HEADER_BYTES);
+      const { field, begin, end: size } = headerOf(this.#inWindow(at, headerEnd) ?? (await this.#bytes(at, headerEnd)));
       const end = at + size;
       if (end > to) throw new MalformedProtobufError(`field ${field} is cut off`);
       const part = partOf(message, field);
       if (part) await this.read({ from: at + begin, to: end, message: part, depth: depth + 1 });
-      // Of a large tensor, everything but its data.
-      else if (message === 'tensor' && end - at <= MAX_ENTRY_BYTES) own.push(Buffer.from(await this.#bytes(at, end)));
+      else if (message === 'tensor' && PLACE_FIELDS.has(field)) {
+        ownBytes += size;
+        if (ownBytes > WINDOW_BYTES) throw new MalformedProtobufError('the place of a tensor is too long');
+        own.push(Buffer.from(await this.#bytes(at, end)));
+      }
       at = end;
     }
     if (own.length > 0) collectLocations(Buffer.concat(own), message, this.#found);
@@ -76,17 +83,37 @@ class LocationReader {
 
   /** Valid until the next call. `to - from` is at most the size of the window. */
   async #bytes(from: number, to: number): Promise<Uint8Array> {
-    if (from < this.#start || to > this.#start + this.#size) {
-      this.#start = from;
-      this.#size = (await this.#handle.read(this.#buffer, 0, WINDOW_BYTES, from)).bytesRead;
-      if (to > from + this.#size) throw new MalformedProtobufError('the file ends early');
-    }
+    const present = this.#inWindow(from, to);
+    if (present) return present;
+    this.#start = from;
+    this.#size = (await this.#handle.read(this.#buffer, 0, WINDOW_BYTES, from)).bytesRead;
+    if (to > from + this.#size) throw new MalformedProtobufError('the file ends early');
+    return this.#buffer.subarray(0, to - from);
+  }
+
+  /** Null if the bytes have to be read. A file can have millions of fields of a few bytes. */
+  #inWindow(from: number, to: number): Uint8Array | null {
+    if (from < this.#start || to > this.#start + this.#size) return null;
     return this.#buffer.subarray(from - this.#start, to - this.#start);
   }
 }
 
-/** Entries with names are short. */
-const MAX_ENTRY_BYTES = 8192;
+/** Those that `placeOf` reads. Everything else of a tensor is its data, which can consist of millions of fields. */
+const PLACE_FIELDS = new Set([DIMS, DATA_TYPE, EXTERNAL_DATA]);
+
+/** Adds what the tensors in a message need of each location. @throws MalformedProtobufError */
+function collectLocations(bytes: Uint8Array, message: MessageName, found: Map<string, number>, depth = 0): void {
+  if (depth > MAX_DEPTH) throw new MalformedProtobufError('messages are nested too deeply');
+  if (message === 'tensor') {
+    const place = placeOf(bytes);
+    if (place) found.set(place.location, Math.max(found.get(place.location) ?? 0, place.neededBytes));
+    return;
+  }
+  for (const field of fieldsOf(bytes)) {
+    const part = partOf(message, field.number);
+    if (part) collectLocations(field.bytes, part, found, depth + 1);
+  }
+}
 
 /** The number of a field, and where its content begins and ends, counted from the field. @throws MalformedProtobufError */
 function headerOf(bytes: Uint8Array): { readonly field: number; readonly begin: number; readonly end: number } {

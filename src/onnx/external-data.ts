@@ -56,18 +56,6 @@ export function externalDataOf(entries: readonly Uint8Array[]): ExternalData {
   return { location: of('location') ?? '', offset: of('offset'), length: of('length'), isAmbiguous: found.has('') };
 }
 
-/** Adds the locations of all external data in a message. @throws MalformedProtobufError */
-export function collectLocations(bytes: Uint8Array, message: MessageName, found: Set<string>, depth = 0): void {
-  if (depth > MAX_DEPTH) throw new MalformedProtobufError('messages are nested too deeply');
-  const entries: Uint8Array[] = [];
-  for (const field of fieldsOf(bytes)) {
-    const part = partOf(message, field.number);
-    if (part) collectLocations(field.bytes, part, found, depth + 1);
-    else if (message === 'tensor' && field.number === EXTERNAL_DATA) entries.push(field.bytes);
-  }
-  if (entries.length > 0) found.add(externalDataOf(entries).location);
-}
-
 /**
  * The model with other locations: `nameOf` returns the new name of each. Of the other entries, only the offset and the
  * length are kept. Returns the same bytes if the model has no external data.

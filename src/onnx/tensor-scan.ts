@@ -13,6 +13,8 @@ interface ScannedTensor {
   readonly reasons: readonly string[];
 }
 
+export const DIMS = 1;
+export const DATA_TYPE = 2;
 const INT64 = 7;
 const STRING = 8;
 const RAW_DATA = 9;
@@ -59,8 +61,8 @@ export function scanTensor(bytes: Uint8Array, files: DataFileSizes): ScannedTens
   let isExternal = false;
   let value: number | null = null;
   for (const field of fieldsOf(bytes)) {
-    if (field.number === 1) tensor.dims.push(...dimsOf(field));
-    else if (field.number === 2) tensor.type = field.value;
+    if (field.number === DIMS) tensor.dims.push(...dimsOf(field));
+    else if (field.number === DATA_TYPE) tensor.type = field.value;
     else if (field.number === 8) tensor.name = fieldText(field);
     else if (field.number === RAW_DATA) tensor.raw = field.bytes.length;
     else if (field.number === EXTERNAL_DATA) entries.push(field.bytes);
@@ -72,6 +74,26 @@ export function scanTensor(bytes: Uint8Array, files: DataFileSizes): ScannedTens
   const isScalar = tensor.type === INT64 && elementCount(tensor.dims) === 1;
   const reasons = external ? reasonsAgainstExternal(tensor, external, files) : reasonsAgainst(tensor);
   return { name: tensor.name, value: isScalar ? (external ? Infinity : value) : null, reasons };
+}
+
+/**
+ * Where a tensor keeps its data, and the bytes that it needs from the beginning of that file, as far as they can be told;
+ * null if the data is in the graph. @throws MalformedProtobufError
+ */
+export function placeOf(bytes: Uint8Array): { readonly location: string; readonly neededBytes: number } | null {
+  const entries: Uint8Array[] = [];
+  const dims: number[] = [];
+  let type = 0;
+  for (const field of fieldsOf(bytes)) {
+    if (field.number === DIMS && dims.length <= MAX_RANK) dims.push(...dimsOf(field));
+    else if (field.number === DATA_TYPE) type = field.value;
+    else if (field.number === EXTERNAL_DATA) entries.push(field.bytes);
+  }
+  if (entries.length === 0) return null;
+  const { location, offset, length } = externalDataOf(entries);
+  const ownBytes = length === null ? elementCount(dims) * (ELEMENT_BYTES[type] ?? 0) : Number(length);
+  const neededBytes = Number(offset ?? 0) + ownBytes;
+  return { location, neededBytes: Number.isNaN(neededBytes) ? 0 : neededBytes };
 }
 
 const MAX_RANK = 64;

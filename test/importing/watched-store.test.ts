@@ -1,11 +1,15 @@
 /** Folders that are added or changed while the server runs, without a restart. */
-import { execFile } from 'node:child_process';
-import { cp, mkdtemp, rename, rm } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFile, cp, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { pino } from 'pino';
+import { ImportProgress } from '#src/importing/import-progress.js';
+import { StoreWatcher } from '#src/importing/store-watcher.js';
 import type { Data } from '../support/app.js';
-import { armFault, disarmFault } from '../support/faults.js';
+import { armFault, disarmFault, goOn, hasFired } from '../support/faults.js';
 import { encodeModel, identity } from '../support/onnx.js';
 import { RestartableApp } from '../support/restartable-app.js';
 import { until } from '../support/until.js';
@@ -125,7 +129,9 @@ test('an import that fails for a reason outside of the folder has ended, and say
 
   await until('the import has ended', () => isFinished('unlucky'));
 
-  expect((await imports())[0]).toMatchObject({ reason: 'the import failed; it is tried again' });
+  expect((await imports())[0]).toMatchObject({
+    reason: expect.stringMatching(/^version 1: unexpected error: EACCES .*; the import is retried$/),
+  });
 });
 
 test('a folder whose model name is taken says so, at the start and later', async () => {
@@ -143,6 +149,62 @@ test('a folder whose model name is taken says so, at the start and later', async
 
 const sameName = (folder: string) =>
   `the folders "same-name" and "${folder}" have the same model name; only the first is imported`;
+
+test('the second of two folders with the same model name is imported when the first is deleted', async () => {
+  await server.store.write('same-name', { 'model.yaml': YAML, '1/model.onnx': Buffer.from('no graph') });
+  await server.store.write('same.name', { 'model.yaml': YAML, '1/model.onnx': GRAPH });
+  await server.start();
+  const before = await stateOf('same-name');
+
+  await rm(path.join(server.store.folder, 'same-name'), { recursive: true });
+  await until('the second folder is imported', async () => (await stateOf('same-name')) === '1 READY');
+
+  expect(before).toBe('1 FAILED');
+});
+
+test('a folder whose files keep changing says why it waits', async () => {
+  await server.start();
+  const log = path.join(server.store.folder, 'logging/train.log');
+  await server.store.write('logging', { 'model.yaml': YAML, '1/model.onnx': GRAPH, 'train.log': '' });
+
+  await until('there is a reason', async () => {
+    await appendFile(log, 'step\n');
+    return (await imports()).some(({ folder, reason }) => folder === 'logging' && reason !== null);
+  });
+  const [waiting] = await imports();
+  await until('it is imported when it has settled', async () => (await stateOf('logging')) === '1 READY');
+
+  expect(waiting).toMatchObject({
+    stage: 'WAITING',
+    reason: 'the files of the folder keep changing; it is imported when they have not changed for a second',
+  });
+});
+
+test('the next folder is imported as soon as one is done, not when the store is looked at again', async () => {
+  const names = Array.from({ length: 12 }, (_, i) => `folder-${i}`);
+  const imported: string[] = [];
+  const done = Promise.withResolvers<void>();
+  const watcher = new StoreWatcher({
+    store: server.store.folder,
+    log: pino({ level: 'silent' }),
+    progress: new ImportProgress(),
+    importFolder: async (name) => {
+      // The next look finds no folder.
+      if (imported.push(name) === 1) await rename(server.store.folder, `${server.store.folder}-gone`);
+      if (imported.length === names.length) done.resolve();
+      return { mustRetry: false };
+    },
+  });
+  await watcher.open();
+  for (const name of names) await server.store.write(name, { 'model.yaml': YAML });
+  watcher.start([]);
+
+  await done.promise;
+  await watcher.stop();
+  await rename(`${server.store.folder}-gone`, server.store.folder);
+
+  expect(imported.toSorted()).toEqual(names.toSorted());
+});
 
 test('a change among the recipes of optional models is no import', async () => {
   await server.start();
@@ -328,4 +390,28 @@ test('a published version whose settings of images change to their defaults stay
       'the files of version 1, which is published and kept, differ from those that were imported: put the changed files into 2/',
   });
   expect(await versionsOf('pixels')).toEqual([before]);
+});
+
+test.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)('models:check that is ended by %s leaves nothing behind', async (signal, status) => {
+  await server.store.write('my-model', { 'model.yaml': YAML, '1/model.onnx': GRAPH });
+  await server.store.write('.tmp', { 'none.txt': '' });
+  const temporary = path.join(server.store.folder, '.tmp');
+  await armFault('worker.examined', 'pause');
+  const child = spawn(process.execPath, ['dist/check-model.js', path.join(server.store.folder, 'my-model')], {
+    env: { ...process.env, NODE_OPTIONS: '', EXECUTION_PROVIDERS: 'cpu', TMPDIR: temporary },
+  });
+  const exit = once(child, 'exit');
+  await until('the probe is paused', hasFired);
+  const during = await readdir(temporary);
+
+  child.kill(signal);
+  const [code] = await exit;
+  await goOn();
+
+  expect(during).toContainEqual(expect.stringMatching(/^modelgraph-check-/));
+  expect(code).toBe(status);
+  expect(await readdir(temporary)).toEqual(['none.txt']);
 });
