@@ -4,8 +4,8 @@
 
 import { ManifestError } from '../errors.js';
 import { DATATYPES } from '../tasks/datatypes.js';
-import { isSeries } from '../tasks/series.js';
-import type { ColumnSpec, ColumnType, TensorSpec } from '../tasks/spec.js';
+import { isSeries, seriesSizes } from '../tasks/series.js';
+import type { ColumnSpec, ColumnType, SeriesLayout, TensorSpec } from '../tasks/spec.js';
 import { shapeText } from '../tasks/tensors.js';
 import type { ModelYaml } from './manifest.js';
 
@@ -15,8 +15,15 @@ import type { ModelYaml } from './manifest.js';
  *
  * @throws ManifestError if the columns cannot feed the graph
  */
-export function columnsOf({ columns }: Pick<ModelYaml, 'columns'>, inputs: readonly TensorSpec[]): ColumnSpec[] {
-  if (isSeries(inputs)) return columnsOfSeries({ columns }, inputs[0] as TensorSpec);
+export function columnsOf(
+  { columns, series }: Pick<ModelYaml, 'columns' | 'series'>,
+  inputs: readonly TensorSpec[],
+): ColumnSpec[] {
+  if (isSeries(inputs)) return columnsOfSeries(columns, inputs[0] as TensorSpec, series?.layout);
+  if (series)
+    throw new ManifestError(
+      `model.yaml: series describes a graph with one input of the shape [any, steps, columns] or [any, columns, steps], but this graph has ${inputs.map(({ name, shape }) => `"${name}" ${shapeText(shape)}`).join(', ')}: remove series`,
+    );
   if (columns.length === 0 && inputs.some(({ shape }) => shape.length > 2)) return [];
   const named = columns.map((column) => ({
     ...withExample(column),
@@ -41,15 +48,37 @@ function exampleOfColumn({ type, categories, minimum, maximum }: ModelYaml['colu
   return type === 'INTEGER' ? Math.ceil(inRange) : inRange;
 }
 
-/** The values of each step of a time series. */
-function columnsOfSeries({ columns }: Pick<ModelYaml, 'columns'>, input: TensorSpec): ColumnSpec[] {
-  const width = input.shape[2] ?? null;
-  const named = columns.map((column) => ({ ...withExample(column), input: input.name }));
-  const numbered = Array.from({ length: width ?? 0 }, (_, i) => columnOf(`${input.name}[${i}]`, input));
-  const specs = named.length > 0 ? named : numbered;
+/** The values of each step of a time series. Empty without columns in model.yaml if the shape does not tell them from the steps. */
+function columnsOfSeries(
+  columns: ModelYaml['columns'],
+  input: TensorSpec,
+  layout: SeriesLayout | undefined,
+): ColumnSpec[] {
+  const { steps, width } = seriesSizes(input, layout);
+  const isSquare = width !== null && steps === width;
+  const numbered = layout === undefined && isSquare ? 0 : (width ?? 0);
+  if (columns.length === 0) return Array.from({ length: numbered }, (_, i) => columnOf(`${input.name}[${i}]`, input));
+  const specs = columns.map((column) => ({ ...withExample(column), input: input.name }));
   checkEach(specs);
-  if (specs.length > 0) checkFeeds(input, specs);
+  if (layout === undefined) checkLayout(input, specs.length);
+  checkFeeds(input, specs, width);
   return specs;
+}
+
+/** @throws ManifestError unless the shape shows that the columns come last */
+function checkLayout(input: TensorSpec, count: number): void {
+  const { steps, width } = seriesSizes(input);
+  const isEither = width === null ? steps === null || steps === count : width === count && steps === count;
+  const isFirst = width !== null && width !== count && steps === count;
+  if (!isEither && !isFirst) return;
+  const shape = `input "${input.name}" has shape ${shapeText(input.shape)}`;
+  if (isFirst)
+    throw new ManifestError(
+      `model.yaml: the number of columns is ${count}, but ${shape}, and a time series [any, steps, columns]: set series: { layout: NFT } if the columns come before the steps, or transpose the input in the export`,
+    );
+  throw new ManifestError(
+    `model.yaml: ${shape}, which does not tell the ${count} columns from the steps: set series: { layout: NTF } for [any, steps, columns], or series: { layout: NFT } for [any, columns, steps], as Conv1d of PyTorch reads it`,
+  );
 }
 
 /** The input that a column feeds by default: the graph's only input, or the one with the column's name. */
@@ -118,9 +147,12 @@ function checkRanges(columns: readonly ColumnSpec[]): void {
     );
 }
 
-function checkFeeds(input: TensorSpec, columns: readonly ColumnSpec[]): void {
+function checkFeeds(
+  input: TensorSpec,
+  columns: readonly ColumnSpec[],
+  width = input.shape.length === 1 ? 1 : input.shape.at(-1),
+): void {
   const shape = `input "${input.name}" has shape ${shapeText(input.shape)}`;
-  const width = input.shape.length === 1 ? 1 : input.shape.at(-1);
   if (input.shape.length > 2 && !isSeries([input]))
     throw new ManifestError(
       `${shape}; rows need [any] or [any, columns], and a time series [any, steps, columns]: export the graph with such an input, or leave out columns in model.yaml to send tensors`,

@@ -9,7 +9,15 @@ import { z } from 'zod';
 import { MODEL_NAME } from '../catalog/ref.js';
 import { ManifestError } from '../errors.js';
 import { MAX_BYTES_READ } from '../tasks/bytes.js';
-import { BLANKS, BOX_FORMATS, BOX_UNITS, RESAMPLE_NAMES, type Widget, YOLO_LAYOUTS } from '../tasks/spec.js';
+import {
+  BLANKS,
+  BOX_FORMATS,
+  BOX_UNITS,
+  RESAMPLE_NAMES,
+  SERIES_LAYOUTS,
+  type Widget,
+  YOLO_LAYOUTS,
+} from '../tasks/spec.js';
 import { MAX_TARGETS } from '../tasks/targets.js';
 import { recognizeTask, TASKS, type TaskName } from '../tasks/tasks.js';
 import { MAX_LINE_WIDTH } from '../tasks/work.js';
@@ -155,6 +163,7 @@ const modelYamlSchema = z.strictObject({
   multiLabel: z.boolean().optional(),
   targets: z.array(targetSchema).min(1).max(MAX_TARGETS).optional(),
   columns: z.array(columnSchema).default([]),
+  series: z.strictObject({ layout: z.enum(SERIES_LAYOUTS) }).optional(),
   image: imageSchema.nullable().default(null),
   bytes: bytesSchema.optional(),
   output: outputSchema.default({}),

@@ -82,7 +82,7 @@ function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
     }
   };
   const { hf, facts, manifest } = sources;
-  const { columns, labels: yamlLabels, targets = [] } = manifest.yaml;
+  const { labels: yamlLabels, targets = [] } = manifest.yaml;
   const labels = attempt(() => labelsOfVersion(sources)) ?? [];
   const isSingle = (input: TensorSpec) => part === 'image' && takesOneImage(input, manifest.yaml.image?.layout);
   if (part !== 'tensors') attempt(() => checkBatchSize(facts.inputs.filter((input) => !isSingle(input))));
@@ -93,7 +93,7 @@ function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
   const parts = {
     // Each target has its own.
     labels: head?.kind === 'targets' ? [] : labels,
-    columns: (hasRows && attempt(() => columnsOf({ columns }, facts.inputs))) || [],
+    columns: (hasRows && attempt(() => columnsOf(manifest.yaml, facts.inputs))) || [],
     image:
       part === 'image'
         ? attempt(() =>
@@ -106,6 +106,7 @@ function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
             }),
           )
         : null,
+    ...(hasRows && manifest.yaml.series?.layout === 'NFT' ? { seriesLayout: 'NFT' as const } : {}),
     ...(part === 'bytes' && attempt(() => ({ bytes: bytesSpecOf(manifest.yaml, facts.inputs) }))),
     text:
       !hasRows && (part === 'text' || part === 'tokens') ? attempt(() => textSpecOf(sources, { part, ...task })) : null,

@@ -154,7 +154,7 @@ export class ZeroShotInput implements Missing<TaskInput['zeroShot'], ZeroShotInp
 @InputType({ description: 'Time series.' })
 export class SeriesInput implements Missing<TaskInput['series'], SeriesInput> {
   @Field(() => JSONValue, {
-    description: `List of steps, oldest first. Each step is a list with one value for each of \`signature.columns\`. At most ${MAX_SERIES_VALUES.toLocaleString('en')} values; if the model reads a fixed number of steps, the second size of \`signature.inputs\` is that number.`,
+    description: `List of steps, oldest first. Each step is a list with one value for each of \`signature.columns\`. At most ${MAX_SERIES_VALUES.toLocaleString('en')} values; if the model reads a fixed number of steps, \`signature.example\` has that many.`,
   })
   values!: unknown;
 }

@@ -3,7 +3,7 @@ import { arrayOf, DATATYPES, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import { listed, type Problems } from './problems.js';
 import { checkValue, columnInputsOf, onlyInput } from './row.js';
-import type { AnySpec, Example, TensorSpec } from './spec.js';
+import type { AnySpec, Example, SeriesLayout, TensorSpec } from './spec.js';
 
 export interface SeriesItem extends AnyItem {
   readonly kind: 'series';
@@ -19,10 +19,23 @@ export const seriesInput = defineInput({
   check: checkSeries,
 });
 
-/** Whether the graph reads only a tensor of the shape [N, steps, columns]. */
+/** Whether the graph reads only a tensor of three dimensions: the batch, the steps and the columns. */
 export function isSeries(inputs: readonly TensorSpec[]): boolean {
   const [input] = inputs;
   return inputs.length === 1 && input?.shape.length === 3 && DATATYPES[input.datatype] !== undefined;
+}
+
+/** The sizes of the input of a time series; null if open. */
+export function seriesSizes(
+  { shape: [, second = null, third = null] }: TensorSpec,
+  layout: SeriesLayout = 'NTF',
+): { readonly steps: number | null; readonly width: number | null } {
+  return layout === 'NFT' ? { steps: third, width: second } : { steps: second, width: third };
+}
+
+/** The number of steps that the graph reads; null for any. */
+function stepsOf(spec: AnySpec): number | null {
+  return seriesSizes(onlyInput(spec), spec.seriesLayout).steps;
 }
 
 /** Values in a time series, at most: the work of the largest batch. */
@@ -64,7 +77,7 @@ function checkSeries({ values }: { readonly values: unknown }, spec: AnySpec, pr
 
 /** The list of steps; empty if there is a problem with it. */
 function checkSteps(values: unknown, spec: AnySpec, path: readonly string[], problems: Problems): readonly unknown[] {
-  const length = onlyInput(spec).shape[1] ?? null;
+  const length = stepsOf(spec);
   const expected = `a list of ${length ?? 'one or more'} steps, each a list of ${spec.columns.length} values`;
   if (!Array.isArray(values)) {
     problems.add(path, 'WRONG_TYPE', 'values is not a list', expected, values);
@@ -79,11 +92,18 @@ function checkSteps(values: unknown, spec: AnySpec, path: readonly string[], pro
   return [];
 }
 
-/** Builds the input of the graph, of the shape [1, steps, columns]. */
-export function preprocessSeries(item: SeriesItem, spec: AnySpec): TensorData[] {
+/** Builds the input of the graph, of the shape [1, steps, columns] or [1, columns, steps]. */
+export function preprocessSeries({ steps, values }: SeriesItem, spec: AnySpec): TensorData[] {
   const input = onlyInput(spec);
-  const shape = [1, item.steps, spec.columns.length];
-  return [{ name: input.name, datatype: input.datatype, shape, data: arrayOf(input, item.values) }];
+  const width = spec.columns.length;
+  const isTransposed = spec.seriesLayout === 'NFT';
+  const shape = isTransposed ? [1, width, steps] : [1, steps, width];
+  const placed = isTransposed ? transposed(values, steps, width) : values;
+  return [{ name: input.name, datatype: input.datatype, shape, data: arrayOf(input, placed) }];
+}
+
+function transposed(values: SeriesItem['values'], steps: number, width: number): SeriesItem['values'] {
+  return values.map((_, i) => values[(i % steps) * width + Math.floor(i / steps)] as number | string);
 }
 
 /** More than one step, so that a graph whose first dimension is not the batch returns more than one answer. */
@@ -91,7 +111,7 @@ const EXAMPLE_STEPS = 3;
 
 /** The example values of all columns, in each step. */
 export function seriesExamples(spec: AnySpec): Example[] {
-  const steps = onlyInput(spec).shape[1] ?? EXAMPLE_STEPS;
+  const steps = stepsOf(spec) ?? EXAMPLE_STEPS;
   const step = spec.columns.map(({ example }) => example);
   return [{ series: { values: Array.from({ length: steps }, () => step) } }];
 }

@@ -177,6 +177,10 @@ export type BoxFormat = (typeof BOX_FORMATS)[number];
 export const BOX_UNITS = ['pixels', 'fractions'] as const;
 export type BoxUnit = (typeof BOX_UNITS)[number];
 
+/** Of the input of a time series: [N, steps, columns], or channels first, [N, columns, steps], as Conv1d of PyTorch reads it. */
+export const SERIES_LAYOUTS = ['NTF', 'NFT'] as const;
+export type SeriesLayout = (typeof SERIES_LAYOUTS)[number];
+
 /** Where a graph for connectionist temporal classification (CTC) has the score of "no character". */
 export const BLANKS = ['first', 'last'] as const;
 export type Blank = (typeof BLANKS)[number];
@@ -205,6 +209,8 @@ export interface SpecBase {
   readonly uncheckedBatchesBytes?: number;
   /** Present for tasks that read the bytes of files. */
   readonly bytes?: BytesSpec;
+  /** Present if the graph reads time series as [N, columns, steps]. */
+  readonly seriesLayout?: 'NFT';
   /** Absent if all data is in the graph. */
   readonly dataFiles?: readonly DataFile[];
   /** Maximum duration of a run in milliseconds. After that, the watchdog ends the process. */

@@ -64,7 +64,13 @@ function upgradeSpec({ scores, value, ...spec }: StoredSpec): VersionSpec {
     text: spec.text ?? null,
     head: spec.head ?? headFromEarlier(spec, scores ?? null, value ?? null),
   } satisfies SpecBase &
-    Record<Exclude<keyof VersionSpec, 'operationsPerValue' | 'uncheckedBatchesBytes' | 'dataFiles' | 'bytes'>, unknown>;
+    Record<
+      Exclude<
+        keyof VersionSpec,
+        'operationsPerValue' | 'uncheckedBatchesBytes' | 'seriesLayout' | 'dataFiles' | 'bytes'
+      >,
+      unknown
+    >;
   // Only specs that were valid when written are stored.
   return upgraded as unknown as VersionSpec;
 }

@@ -3,6 +3,19 @@ import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { createStore, type TestStore } from '../support/model-store.js';
 import { encodeModel, type GraphSpec } from '../support/onnx.js';
 
+/** As PyTorch exports a Conv1d: the weighted sum of the columns, then the largest of the sums. The input is [N, 2, steps]. */
+function convolution(shape: readonly (number | string)[]): GraphSpec {
+  return {
+    inputs: [{ name: 'series', type: 'FP32', shape }],
+    outputs: [{ name: 'y', type: 'FP32', shape: ['N', 1, 1] }],
+    floats: [{ name: 'weights', shape: [1, 2, 1], data: [10, 1] }],
+    nodes: [
+      { op: 'Conv', inputs: ['series', 'weights'], outputs: ['sums'] },
+      { op: 'GlobalMaxPool', inputs: ['sums'], outputs: ['y'] },
+    ],
+  };
+}
+
 /** The sum of each column over all steps. `axis`: the dimension of the steps. */
 function sumOverSteps(shape: readonly (number | string)[], axis = 1): GraphSpec {
   return {
@@ -14,6 +27,22 @@ function sumOverSteps(shape: readonly (number | string)[], axis = 1): GraphSpec 
     ],
   };
 }
+
+/** Not a time series. */
+function sumOfRow(): GraphSpec {
+  return {
+    inputs: [{ name: 'x', type: 'FP32', shape: ['N', 2] }],
+    outputs: [{ name: 'y', type: 'FP32', shape: ['N', 1] }],
+    ints: [{ name: 'axes', shape: [1], data: [1] }],
+    nodes: [{ op: 'ReduceSum', inputs: ['x', 'axes'], outputs: ['y'] }],
+  };
+}
+
+const CHANNELS_FIRST: readonly [name: string, shape: readonly (number | string)[]][] = [
+  ['steps-open', ['N', 2, 'T']],
+  ['two-steps', ['N', 2, 2]],
+  ['five-steps', ['N', 2, 5]],
+];
 
 const COLUMNS = `columns:
   - { name: load, type: number, unit: kW, minimum: 0, example: 1 }
@@ -35,6 +64,17 @@ beforeAll(async () => {
   await write('three-columns', sumOverSteps(['N', 'T', 3]), YAML);
   await write('three-targets', sumOverSteps(['N', 'T', 2]), YAML.replace('days', 'days, nights'));
   await write('same-targets', sumOverSteps(['N', 'T', 2]), YAML.replace('days', 'load'));
+  const plain = 'task: tabular-regression\ncolumns: [{ name: a, type: number }, { name: b, type: number }]\n';
+  for (const [name, shape] of CHANNELS_FIRST) {
+    await write(name, convolution(shape), plain);
+    await write(`${name}-nft`, convolution(shape), `${plain}series: { layout: NFT }\n`);
+  }
+  await write('both-open', sumOverSteps(['N', 'T', 'F']), plain);
+  await write('both-open-ntf', sumOverSteps(['N', 'T', 'F']), `${plain}series: { layout: NTF }\n`);
+  await write('square-ntf', sumOverSteps(['N', 2, 2]), `${plain}series: { layout: NTF }\n`);
+  await write('square-unnamed', sumOverSteps(['N', 2, 2]), 'task: tensor\n');
+  await write('unnamed-nft', convolution(['N', 2, 'T']), 'task: tabular-regression\nseries: { layout: NFT }\n');
+  await write('rows-nft', sumOfRow(), `${plain}series: { layout: NFT }\n`);
   app = await startTestApp({ modelStore: store.folder, workers: 1 });
 });
 afterAll(async () => {
@@ -45,7 +85,7 @@ afterAll(async () => {
 async function predict(model: string, input: unknown): Promise<Data> {
   const { predict } = await app.query(
     `mutation ($input: PredictInput!) { predict(input: $input) {
-      prediction { output { ... on Values { values { name value unit } } ... on Embedding { vector } } }
+      prediction { output { ... on Values { values { name value unit } } ... on Embedding { vector } ... on Regression { value } } }
       problem { code message ... on InvalidInput { problems { path code message expected } } } } }`,
     { input: { model, input } },
   );
@@ -187,4 +227,90 @@ test('columns and targets that do not fit the graph fail the version, and the re
     'three-targets': 'model.yaml: the number of targets is 3, but output "sums" has 2 values for each input',
     'same-targets': 'model.yaml: target "load" is listed twice',
   });
+});
+
+test('a shape that does not show that the columns come last needs a layout', async () => {
+  const { models } = await app.query('{ models { nodes { name versions { nodes { state stateReason } } } } }');
+  const reasons = Object.fromEntries(
+    models.nodes.map(({ name, versions }: Data) => [name, versions.nodes[0].stateReason]),
+  );
+  const either = (shape: string) =>
+    `model.yaml: input "series" has shape ${shape}, which does not tell the 2 columns from the steps: set series: { layout: NTF } for [any, steps, columns], or series: { layout: NFT } for [any, columns, steps], as Conv1d of PyTorch reads it`;
+
+  expect(reasons).toMatchObject({
+    'steps-open': either('[any, 2, any]'),
+    'two-steps': either('[any, 2, 2]'),
+    'both-open': either('[any, any, any]'),
+    'five-steps':
+      'model.yaml: the number of columns is 2, but input "series" has shape [any, 2, 5], and a time series [any, steps, columns]: set series: { layout: NFT } if the columns come before the steps, or transpose the input in the export',
+    'rows-nft':
+      'model.yaml: series describes a graph with one input of the shape [any, steps, columns] or [any, columns, steps], but this graph has "x" [any, 2]: remove series',
+  });
+});
+
+test.each([
+  [
+    'steps-open-nft',
+    [
+      [1, 2],
+      [3, 9],
+      [2, 0],
+    ],
+  ],
+  [
+    'two-steps-nft',
+    [
+      [1, 2],
+      [3, 9],
+    ],
+  ],
+  [
+    'five-steps-nft',
+    [
+      [1, 2],
+      [3, 9],
+      [0, 0],
+      [0, 1],
+      [2, 0],
+    ],
+  ],
+  [
+    'unnamed-nft',
+    [
+      [1, 2],
+      [3, 9],
+      [2, 0],
+    ],
+  ],
+])('%s reads the columns before the steps, and clients send lists of steps', async (model, values) => {
+  const { prediction, problem } = await predict(model, { series: { values } });
+
+  expect(problem).toBeNull();
+  expect(prediction.output).toEqual({ value: 39 });
+  expect((await predict(model, (await signatureOf(model)).example)).problem).toBeNull();
+});
+
+test('a graph with channels first that reads a fixed number of steps refuses others', async () => {
+  const { problem } = await predict('five-steps-nft', { series: { values: [[1, 2]] } });
+
+  expect(problem.problems).toMatchObject([
+    { code: 'WRONG_SHAPE', expected: 'a list of 5 steps, each a list of 2 values' },
+  ]);
+});
+
+test.each(['square-ntf', 'both-open-ntf'])('%s reads the steps first, as its layout says', async (model) => {
+  const { prediction } = await predict(model, {
+    series: {
+      values: [
+        [1, 2],
+        [3, 9],
+      ],
+    },
+  });
+
+  expect(prediction.output.values.map(({ value }: Data) => value)).toEqual([4, 11]);
+});
+
+test('without columns, a graph whose shape does not tell them from the steps reads tensors', async () => {
+  expect(await signatureOf('square-unnamed')).toMatchObject({ inputKind: 'TENSORS', columns: [] });
 });
