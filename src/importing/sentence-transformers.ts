@@ -6,7 +6,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { ManifestError } from '../errors.js';
 import { MAX_PROMPT_CHARACTERS, MAX_PROMPTS } from '../tasks/prompts.js';
-import type { Pooling, Prompt } from '../tasks/spec.js';
+import { type Pooling, type Prompt, SIMILARITIES, type SimilarityName } from '../tasks/spec.js';
 import { parseJsonAs, type ReadFile } from './store-file.js';
 
 const poolingSchema = z.looseObject({
@@ -31,6 +31,7 @@ const modelSchema = z.looseObject({
   prompts: z.record(z.string(), z.string().nullable()).nullish(),
   default_prompt_name: z.string().nullish(),
   activation_fn: z.string().nullish(),
+  similarity_fn_name: z.string().nullish(),
 });
 
 /** Prompts that are not all empty. */
@@ -49,6 +50,8 @@ export interface SentenceFiles extends Partial<PromptFiles> {
   readonly refusal?: string;
   /** Present if the tokens of a prompt are left out of the pooling. */
   readonly poolsPrompt?: false;
+  /** Absent for cosine. */
+  readonly similarity?: Exclude<SimilarityName, 'cosine'>;
   /** Present for static embeddings. */
   readonly isStatic?: true;
 }
@@ -95,6 +98,7 @@ export async function readSentenceTransformers(read: ReadFile): Promise<Found> {
     // A module after it changes the length again.
     normalize: modules?.at(-1)?.type.endsWith('.Normalize') ?? false,
     ...shared,
+    ...similarityOf(model),
     ...(refusalOf(modules, /\.(Transformer|Pooling|Normalize|StaticEmbedding)$/, WITH_SENTENCES) ??
       (pooling && !modes
         ? {
@@ -148,6 +152,17 @@ function modesOf(modes: z.infer<typeof poolingSchema>): string[] {
     modes.pooling_mode_lasttoken && 'lasttoken',
   ].filter((mode) => typeof mode === 'string');
   return modes.pooling_mode == null ? flags : [modes.pooling_mode].flat();
+}
+
+/** Empty for cosine, the default. @throws ManifestError */
+function similarityOf(model: z.infer<typeof modelSchema> | null): Pick<SentenceFiles, 'similarity'> {
+  const given = model?.similarity_fn_name ?? 'cosine';
+  const name = SIMILARITIES.find((one) => one === given);
+  if (!name)
+    throw new ManifestError(
+      `${MODEL_FILE}: similarity_fn_name is "${given}", but sentence-transformers knows ${SIMILARITIES.join(', ')}: use one of them`,
+    );
+  return name === 'cosine' ? {} : { similarity: name };
 }
 
 /** Empty if all prompts are. @throws ManifestError */

@@ -169,7 +169,8 @@ export class Embedding {
 export class Similarities {
   @Cost({ bytes: (_, { prediction }) => BYTES_PER_NUMBER * prediction.sentences })
   @Field(() => FloatList, {
-    description: 'Cosine similarities of the embeddings, from -1 to 1, in the order of `SimilarityInput.sentences`.',
+    description:
+      'Similarities of the embeddings, in the order of `SimilarityInput.sentences`; higher is more similar. Cosines, from -1 to 1, unless `similarity_fn_name` of the model is dot (dot products), euclidean or manhattan (negative distances).',
   })
   scores!: readonly number[];
 }

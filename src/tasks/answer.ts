@@ -91,7 +91,7 @@ export type Answer = { readonly isTruncated?: true } & (
   /** Several numbers, in the order of the version's targets. */
   | { readonly kind: 'values'; readonly values: readonly NamedValue[] }
   | { readonly kind: 'embedding'; readonly vector: Float32Array }
-  /** Cosine similarities, −1 to 1, in the order of the sentences. */
+  /** Similarities in the order of the sentences: cosines (−1 to 1), dot products or negative distances. */
   | { readonly kind: 'similarities'; readonly scores: readonly number[] }
   /** Scores in the order of the documents: 0 to 1, or any number if the model applies no sigmoid. */
   | { readonly kind: 'ranking'; readonly documents: readonly string[]; readonly scores: readonly number[] }

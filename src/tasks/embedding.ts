@@ -1,12 +1,12 @@
 /**
- * Embeddings of texts and images, and the cosine similarity of texts.
+ * Embeddings of texts and images, and the similarity of texts.
  */
 import { ManifestError } from '../errors.js';
 import type { AnswerOf } from './answer.js';
 import type { TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import type { Preprocessed, Tools } from './define-task.js';
-import { cosineSimilarity, type EmbeddingHead, normalized, pool, weightedMean } from './pooling.js';
+import { type EmbeddingHead, normalized, pool, similarityOf, weightedMean } from './pooling.js';
 import type { Problems } from './problems.js';
 import { checkPrompt, promptText } from './prompts.js';
 import {
@@ -69,6 +69,11 @@ export const promptedTextInput = defineInput({
   },
 });
 
+/** sentence-transformers embeds a text without characters by its special tokens, and by zeros in static embeddings. */
+function mayBeEmpty({ text }: AnySpec): boolean {
+  return text !== null && (text.maxCharacters !== undefined || text.addSpecialTokens !== false);
+}
+
 /** Problems have the paths `similarity.source`, `similarity.sentences.<index>` and those of the prompts. */
 function checkSimilarity(
   { source, sentences, sourcePrompt = null, sentencesPrompt = null }: SimilarityInput,
@@ -78,7 +83,7 @@ function checkSimilarity(
   checkText(source, ['similarity', 'source'], problems);
   checkListLength(sentences, ['similarity', 'sentences'], MAX_SENTENCES, problems);
   for (const [i, sentence] of sentences.slice(0, MAX_SENTENCES).entries())
-    checkText(sentence, ['similarity', 'sentences', String(i)], problems);
+    checkText(sentence, ['similarity', 'sentences', String(i)], problems, { mayBeEmpty: mayBeEmpty(spec) });
   checkPrompt(sourcePrompt, ['similarity', 'sourcePrompt'], spec, problems);
   checkPrompt(sentencesPrompt, ['similarity', 'sentencesPrompt'], spec, problems);
   const one = workOfTexts(spec, [source], promptText(spec, sourcePrompt));
@@ -104,6 +109,8 @@ function checkSimilarity(
 export function textEmbeddingHead(sources: TaskSources): EmbeddingHead {
   const { output, facts, hf } = sources;
   const normalize = output.normalize ?? hf.sentences?.normalize ?? hf.config?.normalize === true;
+  const similarity = hf.sentences?.similarity;
+  const answer = { kind: 'vector', normalize, ...(similarity && { similarity }) } as const;
   const pooled = facts.outputs.find(({ name, shape }) => name === 'sentence_embedding' && shape.length === 2);
   const isPooled = pooled && output.vector === undefined;
   const named = facts.outputs.find(({ name }) => name === output.vector);
@@ -114,13 +121,13 @@ export function textEmbeddingHead(sources: TaskSources): EmbeddingHead {
     throw new ManifestError(
       '1_Pooling/config.json: include_prompt is false, so that the pooling must leave out the prompt, but the graph does the pooling itself: export the graph with the output last_hidden_state or token_embeddings',
     );
-  if (isPooled) return { kind: 'vector', output: pooled.name, pooling: 'none', normalize };
+  if (isPooled) return { ...answer, output: pooled.name, pooling: 'none' };
   const usual = isStatic ? ['embeddings', 'sentence_embedding'] : ['last_hidden_state', 'token_embeddings'];
   const { name } = pickOutput(sources, 'vector', usual, rank);
   if (rank === 3 && output.pooling === undefined && hf.sentences?.refusal)
     throw new ManifestError(hf.sentences.refusal);
   const pooling = rank === 2 ? 'none' : (output.pooling ?? hf.sentences?.pooling ?? 'mean');
-  return { kind: 'vector', output: name, pooling, normalize };
+  return { ...answer, output: name, pooling };
 }
 
 /** Computes an embedding, or the similarities of several. */
@@ -169,7 +176,7 @@ async function preprocessSimilarity(
         return embeddingOf(outputs.slice(start, start + rows.length));
       });
       const [source, ...sentences] = embeddings as [Float32Array, ...Float32Array[]];
-      const scores = sentences.map((sentence) => cosineSimilarity(source, sentence));
+      const scores = sentences.map((sentence) => similarityOf(source, sentence, spec.head.similarity));
       return { kind: 'similarities', scores, ...(isTruncated ? { isTruncated } : {}) };
     },
   };

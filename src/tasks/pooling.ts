@@ -6,7 +6,7 @@
  */
 import { outputNamed, type TensorData } from './datatypes.js';
 import { UnusableOutputError } from './failures.js';
-import type { Pooling } from './spec.js';
+import type { Pooling, SimilarityName } from './spec.js';
 
 /** The output has the shape [N, size], or [N, tokens, size] and is pooled over the tokens. */
 export interface EmbeddingHead {
@@ -14,6 +14,8 @@ export interface EmbeddingHead {
   readonly output: string;
   readonly pooling: Pooling;
   readonly normalize: boolean;
+  /** Absent for cosine. */
+  readonly similarity?: Exclude<SimilarityName, 'cosine'>;
 }
 
 /**
@@ -88,14 +90,18 @@ export function normalized(vector: Float32Array, normalize: boolean): Float32Arr
   return length === 0 ? vector : vector.map((x) => x / length);
 }
 
-/** The cosine of the angle between two vectors, −1 to 1; 0 if one of them is a zero vector. */
-export function cosineSimilarity(a: Float32Array, b: Float32Array): number {
-  let [dot, aa, bb] = [0, 0, 0];
-  for (let i = 0; i < a.length; i++) {
-    const [x, y] = [a[i] as number, b[i] as number];
-    dot += x * y;
-    aa += x * x;
-    bb += y * y;
-  }
-  return aa === 0 || bb === 0 ? 0 : dot / Math.sqrt(aa * bb);
+/** How similar two embeddings are: cosine −1 to 1, distances 0 at most, dot products any number. A zero vector has the cosine 0. */
+export function similarityOf(a: Float32Array, b: Float32Array, name: SimilarityName = 'cosine'): number {
+  if (name === 'euclidean') return -Math.sqrt(sumOf(a, b, (x, y) => (x - y) ** 2));
+  if (name === 'manhattan') return -sumOf(a, b, (x, y) => Math.abs(x - y));
+  const dot = sumOf(a, b, (x, y) => x * y);
+  if (name === 'dot') return dot;
+  const squares = sumOf(a, a, (x) => x * x) * sumOf(b, b, (y) => y * y);
+  return squares === 0 ? 0 : dot / Math.sqrt(squares);
+}
+
+function sumOf(a: Float32Array, b: Float32Array, term: (x: number, y: number) => number): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += term(a[i] as number, b[i] as number);
+  return sum;
 }

@@ -1,4 +1,4 @@
-/** Cosine similarity of a source sentence to others. Pipeline `sentence-similarity` of Hugging Face. */
+/** Similarity of a source sentence to others, by default the cosine. Pipeline `sentence-similarity` of Hugging Face. */
 import { defineTask } from './define-task.js';
 import { preprocessEmbedding, promptedTextInput, similarityInput, textEmbeddingHead } from './embedding.js';
 import { onlyOutput } from './scores.js';

@@ -1,6 +1,6 @@
 /** What the importer passes to a task, so that the task can find out what the outputs of the graph mean. */
 import { ManifestError } from '../errors.js';
-import type { Activation, Blank, BoxFormat, BoxUnit, Pooling, TensorSpec, YoloLayout } from './spec.js';
+import type { Activation, Blank, BoxFormat, BoxUnit, Pooling, SimilarityName, TensorSpec, YoloLayout } from './spec.js';
 import { shapeText } from './tensors.js';
 
 /** Facts read from the ONNX file. */
@@ -102,6 +102,8 @@ export interface ModelFiles {
     readonly refusal?: string;
     /** Present if the tokens of a prompt are left out of the pooling. */
     readonly poolsPrompt?: false;
+    /** Absent for cosine. */
+    readonly similarity?: Exclude<SimilarityName, 'cosine'>;
     /** Present for static embeddings. */
     readonly isStatic?: true;
   } | null;

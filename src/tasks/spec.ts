@@ -186,6 +186,9 @@ export const BLANKS = ['first', 'last'] as const;
 export type Blank = (typeof BLANKS)[number];
 
 export type Activation = 'none' | 'softmax' | 'sigmoid';
+/** How sentence-transformers compares embeddings: distances are negative, so that higher always means more similar. */
+export const SIMILARITIES = ['cosine', 'dot', 'euclidean', 'manhattan'] as const;
+export type SimilarityName = (typeof SIMILARITIES)[number];
 export type Pooling = 'none' | 'mean' | 'cls' | 'max' | 'last';
 
 /** The parts that every spec has. */

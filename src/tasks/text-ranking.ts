@@ -135,7 +135,7 @@ function checkRanking(
   checkText(query, ['ranking', 'query'], problems);
   checkListLength(documents, ['ranking', 'documents'], MAX_DOCUMENTS, problems);
   for (const [i, document] of documents.slice(0, MAX_DOCUMENTS).entries())
-    checkText(document, ['ranking', 'documents', String(i)], problems);
+    checkText(document, ['ranking', 'documents', String(i)], problems, { mayBeEmpty: true });
   const characters = documents.reduce((sum, { length }) => sum + length, 0);
   if (characters > MAX_DOCUMENTS_CHARACTERS) {
     const expected = `at most ${MAX_DOCUMENTS_CHARACTERS} characters in all`;

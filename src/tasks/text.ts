@@ -34,11 +34,16 @@ export function readsTexts({ columns }: Pick<AnySpec, 'columns'>): boolean {
   return columns.length === 0;
 }
 
-/** Checks that a text is not empty, not too long, and valid Unicode without NUL characters. */
-export function checkText(text: unknown, path: readonly string[], problems: Problems): void {
+/** Checks that a text is not too long, valid Unicode without NUL characters, and, unless it may be, not empty. */
+export function checkText(
+  text: unknown,
+  path: readonly string[],
+  problems: Problems,
+  { mayBeEmpty = false } = {},
+): void {
   if (typeof text !== 'string') {
     problems.add(path, 'WRONG_TYPE', 'the value is not a string', 'a non-empty text', text);
-  } else if (text.trim() === '') {
+  } else if (text.trim() === '' && !mayBeEmpty) {
     problems.add(path, 'EMPTY', 'the text is empty', 'a non-empty text', text);
   } else if (text.length > MAX_TEXT_CHARACTERS) {
     const expected = `at most ${MAX_TEXT_CHARACTERS} characters`;

@@ -197,6 +197,14 @@ const REFUSED: readonly RefusedFolder[] = [
     reason: ['config_sentence_transformers.json: default_prompt_name is "b", but prompts has a'],
   },
   {
+    title: 'a similarity that sentence-transformers does not have',
+    like: 'tiny-sentences',
+    files: { 'config_sentence_transformers.json': JSON.stringify({ similarity_fn_name: 'jaccard' }) },
+    reason: [
+      'config_sentence_transformers.json: similarity_fn_name is "jaccard", but sentence-transformers knows cosine, dot, euclidean, manhattan: use one of them',
+    ],
+  },
+  {
     title: 'a prompt that is too long',
     like: 'tiny-sentences',
     files: { 'config_sentence_transformers.json': JSON.stringify({ prompts: { a: 'a'.repeat(4_001) } }) },

@@ -45,6 +45,8 @@ TEXTS = [
     "[MASK] is in new york",
 ]
 
+COMPARED = [*TEXTS, "", " \n"]
+
 torch.set_num_threads(1)
 warnings.filterwarnings("ignore")
 hf.logging.set_verbosity_error()
@@ -204,7 +206,8 @@ SENTENCES = f"sentence-transformers {st.__version__}, {TRANSFORMERS}"
 PROMPTS = {"query": "query: ", "document": "", "passage": "[MASK] Paris, the passage :"}
 
 
-def sentences(seed, prompts=None, default=None, pooling="mean", include=True, lowercase=False, cased=False, normalize=False):
+def sentences(seed, prompts=None, default=None, pooling="mean", include=True, lowercase=False, cased=False, normalize=False,
+              similarity="cosine"):
     def make(folder):
         raw = folder / "raw"
         bert(hf.BertModel, seed).save_pretrained(raw)
@@ -213,7 +216,7 @@ def sentences(seed, prompts=None, default=None, pooling="mean", include=True, lo
         modules = [words, Pooling(8, pooling_mode=pooling, include_prompt=include)]
         model = st.SentenceTransformer(
             modules=[*modules, *([Normalize()] if normalize else [])], prompts=prompts,
-            default_prompt_name=default, device="cpu").eval()
+            default_prompt_name=default, similarity_fn_name=similarity, device="cpu").eval()
         model.save(str(folder))
         shutil.rmtree(raw)
         if lowercase:  # as releases before 6 write it
@@ -228,9 +231,9 @@ def sentences(seed, prompts=None, default=None, pooling="mean", include=True, lo
                 vector = encode([text], name)[0].tolist()
                 cases.append({"input": {"promptedText": {"text": text, "prompt": name}}, "expect": {"vector": vector}})
         for one, others in [(None, None), ("query", "document")] if prompts else [(None, None)]:
-            scores = st.util.cos_sim(encode(TEXTS[:1], one), encode(TEXTS, others))[0].tolist()
+            scores = model.similarity(encode(TEXTS[:1], one), encode(COMPARED, others))[0].tolist()
             chosen = {} if one is None else {"sourcePrompt": one, "sentencesPrompt": others}
-            cases.append({"input": {"similarity": {"source": TEXTS[0], "sentences": TEXTS, **chosen}},
+            cases.append({"input": {"similarity": {"source": TEXTS[0], "sentences": COMPARED, **chosen}},
                           "expect": {"similarities": scores}})
         export(bert(hf.BertModel, seed), "last_hidden_state", folder, {0: "batch", 1: "sequence"})
         card(folder, "sentence-similarity")
@@ -353,7 +356,7 @@ def no_special_tokens(folder):
 
 # ── cross-encoders ──
 
-QUERIES = [("the movie", ["the movie was good", "bad plot", "paris", "🏯", "GREAT movie"]),
+QUERIES = [("the movie", ["the movie was good", "bad plot", "paris", "🏯", "GREAT movie", "", " \n"]),
            ("what was " + "great and good in new york, " * 3, TEXTS),
            ("the plot " * 20, ["paris " * 20, "good " * 30, "bad"]),
            ("good " * 25, ["bad " * 31 + "good", "bad " * 25, "great " * 24])]
@@ -443,6 +446,9 @@ FOLDERS = {
     "lower-case": sentences(9, cased=True, lowercase=True),
     "cased": sentences(9, cased=True),
     "lower-case-prompts": sentences(10, {"query": "QUERY: "}, "query", cased=True, lowercase=True),
+    "similarity-dot": sentences(11, similarity="dot"),
+    "similarity-euclidean": sentences(12, similarity="euclidean"),
+    "similarity-manhattan": sentences(13, PROMPTS, "query", similarity="manhattan"),
     "two-labels-text": two_labels_text,
     "two-labels-tokens": two_labels_tokens,
     "french-c": french(TfidfVectorizer, "C"),
