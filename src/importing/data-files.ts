@@ -91,9 +91,10 @@ async function locate(
   const graph = path.basename(graphFile);
   const named = `${graph} keeps weights in the file "${shortened(location, MAX_NAME_CHARACTERS)}"`;
   const isInside = location !== '' && !path.isAbsolute(location) && !/[\0\\]/.test(location);
+  const asPath = path.isAbsolute(location) ? ' by an absolute path' : '';
   if (!isInside || location.split('/').includes('..'))
     throw new ManifestError(
-      `${named}, but data files are read from the version's folder only: export the model again with a plain file name`,
+      `${named}${asPath}, but data files are read from the version's folder only: export the model again with a plain file name`,
     );
   const file = path.join(path.dirname(graphFile), location);
   const target = await realpath(file).catch(() => null);

@@ -127,6 +127,13 @@ const outputSchema = z.strictObject({
   blank: z.enum(BLANKS).optional(),
 });
 
+/** YAML reads False and 3 as a boolean and a number, whose spelling is lost. */
+const labelSchema = z
+  .string({
+    error: ({ input }) => `is ${JSON.stringify(input)}, but must be a text: put it in quotes, such as "${input}"`,
+  })
+  .min(1);
+
 /** One of several numbers or classes that the model predicts: its name, or its name and more. */
 const targetSchema = z.union([
   z
@@ -136,7 +143,7 @@ const targetSchema = z.union([
   z.strictObject({
     name: z.string().min(1),
     unit: z.string().optional(),
-    labels: z.array(z.string().min(1)).min(2).optional(),
+    labels: z.array(labelSchema).min(2).optional(),
     activation: z.enum(['none', 'softmax', 'sigmoid']).optional(),
     output: z.string().optional(),
   }),
@@ -158,7 +165,7 @@ const modelYamlSchema = z.strictObject({
   framework: z.string().nullable().default(null),
   testData: z.string().nullable().default(null),
   preload: z.boolean().default(false),
-  labels: z.array(z.string().min(1)).default([]),
+  labels: z.array(labelSchema).default([]),
   /** Whether several labels may apply to one input. By default, the graph decides. */
   multiLabel: z.boolean().optional(),
   targets: z.array(targetSchema).min(1).max(MAX_TARGETS).optional(),

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 
 const partSchema = z.looseObject({ type: z.string() }).nullish();
-const fileSchema = z.looseObject({ normalizer: partSchema, pre_tokenizer: partSchema });
+const fileSchema = z.looseObject({ normalizer: partSchema, pre_tokenizer: partSchema, post_processor: partSchema });
 const settingsSchema = z.looseObject({
   tokenizer_class: z.string().nullish().catch(null),
   do_lower_case: z.boolean().nullish().catch(null),
@@ -22,7 +22,11 @@ export function withSettings(tokenizer: unknown, config: unknown): unknown {
   const file = fileSchema.safeParse(tokenizer).data;
   const settings = settingsSchema.safeParse(config).data;
   if (!file || !settings || GENERIC_CLASSES.includes(settings.tokenizer_class ?? '')) return tokenizer;
-  const changes = { ...normalizerOf(file, settings), ...preTokenizerOf(file, settings) };
+  const changes = {
+    ...normalizerOf(file, settings),
+    ...preTokenizerOf(file, settings),
+    ...postProcessorOf(file, settings),
+  };
   return Object.keys(changes).length === 0 ? tokenizer : { ...Object(tokenizer), ...changes };
 }
 
@@ -46,4 +50,9 @@ function preTokenizerOf({ pre_tokenizer: part }: File, settings: Settings): { pr
   const wanted = settings.add_prefix_space;
   if (part?.type !== 'ByteLevel' || wanted == null || part['add_prefix_space'] === wanted) return null;
   return { pre_tokenizer: { ...part, add_prefix_space: wanted } };
+}
+
+/** transformers adds no special tokens for this class, and follows the file for all others: add_bos_token has no effect. */
+function postProcessorOf({ post_processor }: File, { tokenizer_class }: Settings): { post_processor: null } | null {
+  return post_processor && /^GPTNeoXTokenizer(?:Fast)?$/.test(tokenizer_class ?? '') ? { post_processor: null } : null;
 }

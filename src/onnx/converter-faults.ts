@@ -46,7 +46,31 @@ const FAULTS: readonly Fault[] = [
         return isSoftmax && view.classCount(node) === 2;
       }),
     reason:
-      'the graph has a LinearDiscriminantAnalysis of two classes, which skl2onnx exports with Softmax instead of Sigmoid, so that its scores are wrong: train LogisticRegression, or return only the label',
+      'the graph has a linear model of two classes with Softmax, as skl2onnx exports both LinearDiscriminantAnalysis, whose scores are then wrong, and LogisticRegression(multi_class="multinomial"), whose scores are right: train LogisticRegression without multi_class, or return only the label',
+  },
+  {
+    isIn: (view) =>
+      view.some('ArgMax', ({ inputs: [scores] }) => {
+        const joined = view.producer(scores);
+        const parts = joined?.op === 'Concat' ? joined.inputs : [];
+        return parts.some((part) => view.chain(part, ['Slice', 'ArrayFeatureExtractor', 'LinearClassifier']));
+      }),
+    reason:
+      'the graph has a OneVsRestClassifier around RidgeClassifier, whose scores skl2onnx selects twice, so that none are left: export RidgeClassifier alone, which has one score per class itself',
+  },
+  {
+    isIn: (view) =>
+      view.some('ArgMax', ({ inputs: [scores] }) => {
+        const votes = view.chain(scores, ['Div', 'ReduceSum', 'Equal']);
+        return votes !== undefined && view.isConstant(votes.inputs[0]);
+      }),
+    reason:
+      'the graph has a BaggingClassifier around an estimator without probabilities, whose votes skl2onnx adds up over all rows: bag an estimator that has predict_proba, such as LogisticRegression or SVC(probability=True)',
+  },
+  {
+    isIn: (view) => view.some('Concat', ({ inputs }) => inputs.some((input) => view.isPairOfRawScores(input))),
+    reason:
+      'the graph has a StackingClassifier of two classes around an estimator without probabilities, of which skl2onnx passes on two columns instead of one: stack estimators that have predict_proba, such as LogisticRegression or SVC(probability=True)',
   },
   {
     isIn: (view) =>

@@ -5,6 +5,7 @@ import { fieldsOf, numbersOf, stringField } from './protobuf.js';
 
 /** Operators that copy the values of their first input. */
 const COPIES = new Set(['Identity', 'Cast', 'Reshape', 'Flatten']);
+const CLASSIFIERS = new Set(['LinearClassifier', 'SVMClassifier']);
 const MAX_STEPS = 16;
 
 export class GraphView {
@@ -99,6 +100,15 @@ export class GraphView {
     const complement = this.producer(first);
     if (joined?.inputs.length !== 2 || complement?.op !== 'Sub' || complement.inputs[1] !== score) return false;
     return this.scalar(complement.inputs[0]) === 1 && originOf(this.#graph, score).scores === kind;
+  }
+
+  /** Whether a value is the decision function of a classifier of two classes with its negative before it. */
+  isPairOfRawScores(name: string): boolean {
+    const node = this.producer(name);
+    if (!node) return false;
+    const isJoined = node.op === 'Concat' && this.nodes.some(({ domain }) => domain === 'ai.onnx.ml');
+    const columns = isJoined ? node.inputs.length : CLASSIFIERS.has(node.op) ? this.classCount(node) : 0;
+    return columns === 2 && originOf(this.#graph, name).scores === 'raw';
   }
 
   /** Whether a value joins scores of support vector machines of two classes each. */

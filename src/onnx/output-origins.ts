@@ -3,7 +3,7 @@
  * probabilities, and which classes a label is chosen from. Operators that only copy, cast, reshape or select values are
  * passed. The graph is not run.
  */
-import { type Node, nodeOf, tensorOf } from './graph-nodes.js';
+import { constantOf, type Node, nodeOf, tensorOf } from './graph-nodes.js';
 import { fieldsOf, fieldText, numbersOf, stringField } from './protobuf.js';
 import { classLabelsOf } from './zip-map.js';
 
@@ -101,8 +101,9 @@ class GraphParts {
     if (this.#areVotes(node)) return { ...origin, scores: 'raw' };
     if (node.op === 'Concat') {
       const columns = node.inputs.map((input) => this.originOf(input, step + 1).classes);
-      return { ...origin, columns, scores: this.#commonKind(node, step) };
+      return { ...origin, columns, scores: this.#isNegated(node) ? 'raw' : this.#commonKind(node, step) };
     }
+    if (node.op === 'Div' && this.#isSumOf(second, first)) return { ...origin, scores: shares(inputOrigin().scores) };
     if (node.op === 'Normalizer') return { ...origin, scores: normalized(node, inputOrigin().scores) };
     if (node.op === 'LabelEncoder') return { ...origin, classes: valuesOf(node) };
     if (CLASSIFIERS.has(node.op)) {
@@ -128,6 +129,20 @@ class GraphParts {
     return true;
   }
 
+  /** Whether a node joins −x and x, as skl2onnx does with the decision function of a Perceptron of two classes. */
+  #isNegated({ inputs: [negative = '', positive] }: Node): boolean {
+    const node = this.#nodes.get(negative);
+    if (node?.op === 'Neg') return node.inputs[0] === positive;
+    const [value, factor = ''] = node?.op === 'Mul' ? node.inputs : [];
+    const tensor = this.#initializers.get(factor) ?? tensorOf(this.#constant(factor));
+    return value !== undefined && value === positive && tensor != null && constantOf(tensor).values.join() === '-1';
+  }
+
+  #isSumOf(sum: string, scores: string): boolean {
+    const node = this.#nodes.get(sum);
+    return node?.op === 'ReduceSum' && node.inputs[0] === scores;
+  }
+
   #constant(name: string): Uint8Array | undefined {
     const node = this.#nodes.get(name);
     return node?.op === 'Constant' ? node.attributes.get('value') : undefined;
@@ -140,6 +155,11 @@ class GraphParts {
     if (kinds.has(null)) return null;
     return kinds.size === 1 && kinds.has('sigmoid') ? 'sigmoid' : 'probability';
   }
+}
+
+/** What scores are after they were divided by their sum. */
+function shares(scores: ScoreKind | null): ScoreKind | null {
+  return scores === null || scores === 'raw' ? scores : 'softmax';
 }
 
 /** Some of the scores that add up to 1 need not do so. */

@@ -19,7 +19,7 @@ export function lostTargets(op: string, attributes: readonly Uint8Array[]): stri
 
 function lostClasses(...lists: readonly (Uint8Array | undefined)[]): string | null {
   if (lists.some((list) => list && classLabelsOf(list).length > 0)) return null;
-  return 'has no classes, as CatBoost exports regressors of several targets (MultiRMSE, MultiQuantile): train and export one model for each target, and join the graphs, for example with onnx.compose.merge_models';
+  return 'has no classes, as CatBoost exports regressors of several targets (MultiRMSE, MultiQuantile): train and export one model for each target, and join the graphs, for example with onnx.compose.merge_models, after del model.metadata_props[:]';
 }
 
 /** Whether any of the ids is not 0. */

@@ -110,6 +110,8 @@ const noImplementation: Explanation = (message) => {
 
 const mixedTypes: Explanation = (message) => {
   if (!/^Type Error:|Type Error: Type/.test(message)) return null;
+  if (/tensor\(string\).*tensor\(int64\)/.test(message))
+    return 'the graph declares texts where it computes integers, as skl2onnx exports OneVsOneClassifier with texts as classes: train with the classes 0, 1, … in place of the texts, and list the texts in labels of model.yaml in this order';
   return 'the graph mixes datatypes that do not fit together: export it again with one float type (skl2onnx and onnxmltools: FloatTensorType in initial_types and float32 data in fit; PyTorch: model.float())';
 };
 

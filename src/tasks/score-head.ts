@@ -59,8 +59,8 @@ function headOf(sources: TaskSources, output: string, seen: ObservedScores | nul
   const scores = { kind: 'scores', output, activation, multiLabel, ...label } as const;
   if (kind !== 'raw') return { ...scores, scale: 'probability' };
   if (label.label) return { kind: 'label', ...label.label };
-  // A score that model.yaml names counts for the second label from 0.5 on, as a probability would.
-  if (width === 1 && (sources.output.scores === undefined || hf.config))
+  // The label would be chosen at 0.5, which a decision function or a logit is not compared with.
+  if (width === 1)
     throw new ManifestError(
       `output "${output}" has a single score that is not a probability. ${hf.tokenizer ? CROSS_ENCODER : ADVICE}`,
     );

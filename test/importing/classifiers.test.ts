@@ -99,6 +99,17 @@ beforeAll(async () => {
   );
   await write('single', single, labels);
   await write('single-multi', single, `${labels}\nmultiLabel: true`);
+  const decision = graphOf(
+    [{ op: 'ReduceMax', inputs: ['x'], outputs: ['s'], attributes: [{ name: 'axes', ints: [1] }] }],
+    {
+      name: 's',
+      type: 'FP32',
+      shape: ['N', 1],
+    },
+  );
+  await write('decision', decision, `${labels}\noutput: { scores: s }`);
+  await write('decision-none', decision, `${labels}\noutput: { scores: s, activation: none }`);
+  await write('decision-sigmoid', decision, `${labels}\noutput: { scores: s, activation: sigmoid }`);
   const either = graphOf([...BOOLEAN, { op: 'Not', inputs: ['b'], outputs: ['c'] }], FLAG, { ...FLAG, name: 'c' });
   await write('either', either, labels);
   await store.write('reordered', {
@@ -192,6 +203,16 @@ test('a graph that ends in a Softmax is not activated again, whatever config.jso
   const { label, score } = await predict('pictures', { image: { base64: image.toString('base64') } });
 
   expect([label, score]).toEqual(['green', expect.closeTo(Math.E / (Math.E + 2), 5)]);
+});
+
+test('a single score that is not a probability needs an activation, also if model.yaml names it', async () => {
+  const words =
+    'output "s" has a single score that is not a probability. If it is a logit, add activation: sigmoid to output in model.yaml; otherwise let the graph return the label, or set task: tensor';
+
+  expect(await versionOf('decision')).toMatchObject({ state: 'FAILED', stateReason: words });
+  expect(await versionOf('decision-none')).toMatchObject({ state: 'FAILED', stateReason: words });
+  expect((await predict('decision-sigmoid', rowOf(0.25, -1))).label).toBe('yes');
+  expect((await predict('decision-sigmoid', rowOf(-0.25, -1))).label).toBe('no');
 });
 
 test('what contradicts the graph is refused', async () => {

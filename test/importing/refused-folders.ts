@@ -387,6 +387,18 @@ export const MANIFESTS: readonly RefusedFolder[] = [
     'model.yaml: the number of labels is 3, but output "y" has shape [any, 2]',
   ),
   folder(
+    'truth-labels',
+    PAIR,
+    `${SCORING.replace('"no", "yes"', 'False, True')}${COLUMNS}`,
+    'model.yaml: labels.0: is false, but must be a text: put it in quotes, such as "false"; model.yaml: labels.1: is true, but must be a text: put it in quotes, such as "true"',
+  ),
+  folder(
+    'number-labels',
+    PAIR,
+    `${SCORING.replace('"no", "yes"', '3, 5')}${COLUMNS}`,
+    'model.yaml: labels.0: is 3, but must be a text: put it in quotes, such as "3"; model.yaml: labels.1: is 5, but must be a text: put it in quotes, such as "5"',
+  ),
+  folder(
     'no-such-scores',
     PAIR,
     `${SCORING.replace('scores: y', 'scores: z')}${COLUMNS}`,

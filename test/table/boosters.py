@@ -12,10 +12,17 @@ import onnx
 import xgboost
 from onnxmltools import convert_lightgbm, convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType
+from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm as lightgbm_node
+from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost as xgboost_node
+from skl2onnx import to_onnx, update_registered_converter
+from skl2onnx.common.shape_calculator import calculate_linear_regressor_output_shapes
+from sklearn.multioutput import MultiOutputRegressor
 
 from cases import is_close, run_graph, ties_of, write_case
 
 warnings.filterwarnings("ignore")
+update_registered_converter(xgboost.XGBRegressor, "XGBRegressor", calculate_linear_regressor_output_shapes, xgboost_node)
+update_registered_converter(lightgbm.LGBMRegressor, "LGBMRegressor", calculate_linear_regressor_output_shapes, lightgbm_node, options={"split": None})
 SKIPPED = []
 SOURCES = {
     "xgboost": f"XGBoost {xgboost.__version__}",
@@ -109,8 +116,9 @@ def classes(out, kind, name, library, model, data, spelling, zipmap=True):
         {"label": spelling_of[str(label)], "scores": dict(zip(names, map(float, row)))}
         for label, row in zip(labels, shares)
     ]
+    refuse = 'boosting_type="rf"' if library == "lightgbm" and name.startswith("forest") else None
     write_case(out, kind, name, graph, text + columns(data), rows_of(data), right, SOURCES[library],
-               raw_differs=differs, ties=ties)
+               raw_differs=differs, ties=ties, refuse=refuse)
 
 
 def classifiers(out):
@@ -122,6 +130,8 @@ def classifiers(out):
             "sampled": lambda: xgboost.XGBClassifier(n_estimators=8, subsample=0.7, random_state=0),
             "dart": lambda: xgboost.XGBClassifier(n_estimators=5, booster="dart", rate_drop=0.2, random_state=0),
             "forest": lambda: xgboost.XGBRFClassifier(n_estimators=6, max_depth=3, random_state=0),
+            "exact": lambda: xgboost.XGBClassifier(n_estimators=8, tree_method="exact", gamma=0.2),
+            "regularized": lambda: xgboost.XGBClassifier(n_estimators=8, reg_lambda=5, reg_alpha=0.5, min_child_weight=3),
             "weighted": lambda: xgboost.XGBClassifier(n_estimators=6, scale_pos_weight=3),
         },
         "lightgbm": {
@@ -140,6 +150,8 @@ def classifiers(out):
             "one-versus-all": lambda: catboost.CatBoostClassifier(iterations=6, loss_function="MultiClassOneVsAll", verbose=0),
             "weighted": lambda: catboost.CatBoostClassifier(iterations=6, auto_class_weights="Balanced", verbose=0),
             "deep": lambda: catboost.CatBoostClassifier(iterations=4, depth=6, verbose=0),
+            "sampled": lambda: catboost.CatBoostClassifier(iterations=8, bootstrap_type="Bernoulli", subsample=0.7, random_seed=1, verbose=0),
+            "regularized": lambda: catboost.CatBoostClassifier(iterations=8, l2_leaf_reg=10, random_strength=2, verbose=0),
             "cross-entropy": lambda: catboost.CatBoostClassifier(iterations=6, loss_function="CrossEntropy", verbose=0),
         },
     }
@@ -222,7 +234,7 @@ def regressors(out):
 
 
 def rankers(out):
-    for library, seed in itertools.product(SOURCES, range(7)):
+    for library, seed in itertools.product(SOURCES, range(10)):
         name = f"{library}-{seed}"
         data = Data(f"ranker/{name}", 4)
         groups, ids = [20] * 10, np.repeat(np.arange(10), 20)
@@ -238,7 +250,17 @@ def rankers(out):
         numbers(out, "ranker", name, library, model, data, fit)
 
 
+#: What the refusal of an export of several numbers says: trees of one target only, or no classes.
+LOST = {"xgboost": "export one model for each target", "catboost": "train and export one model for each target"}
+ONE_TARGET = {
+    "xgboost": lambda seed: xgboost.XGBRegressor(n_estimators=4 + seed, max_depth=3),
+    "lightgbm": lambda seed: lightgbm.LGBMRegressor(n_estimators=4 + seed, num_leaves=6, verbose=-1),
+    "catboost": lambda seed: catboost.CatBoostRegressor(iterations=4 + seed, depth=3, verbose=0),
+}
+
+
 def several_numbers(out):
+    """Exports of one model of several targets are refused, and one model for each target answers."""
     for library, seed in itertools.product(("xgboost", "xgboost-vector", "xgboost-quantiles", "catboost", "catboost-quantiles"), range(4)):
         name, targets = f"{library}-{seed}", 2 + seed % 2
         data = Data(f"several-numbers/{name}", targets=targets)
@@ -253,7 +275,51 @@ def several_numbers(out):
             model = catboost.CatBoostRegressor(iterations=4 + seed, loss_function="MultiRMSE", verbose=0)
         else:
             model, y = catboost.CatBoostRegressor(iterations=4 + seed, loss_function="MultiQuantile:alpha=0.1,0.5,0.9", verbose=0), data.y[:, 0]
-        numbers(out, "several-numbers-boosted", name, library.split("-")[0], model, data, lambda model: model.fit(data.x, y))
+        family = library.split("-")[0]
+        numbers(out, "several-numbers-boosted", name, family, model, data, lambda model: model.fit(data.x, y), LOST[family])
+    for library, seed in itertools.product(("xgboost", "lightgbm"), range(6)):
+        name = f"each-{library}-{seed}"
+        data = Data(f"several-numbers/{name}", targets=2 + seed % 3)
+        model = MultiOutputRegressor(ONE_TARGET[library](seed)).fit(data.x, data.y)
+        graph = to_onnx(model, data.x[:1], target_opset={"": 15, "ai.onnx.ml": 1})
+        several(out, name, library, graph, data, model.predict(data.tested))
+    for library, seed in itertools.product(SOURCES, range(4)):
+        name, targets = f"joined-{library}-{seed}", 2 + seed % 2
+        data = Data(f"several-numbers/{name}", targets=targets)
+        models = [ONE_TARGET[library](seed).fit(data.x, data.y[:, i]) for i in range(targets)]
+        graph = joined([graph_of(library, model, data) for model in models])
+        several(out, name, library, graph, data, np.stack([model.predict(data.tested) for model in models], 1))
+
+
+def joined(graphs):
+    """One graph of several, which have the same input."""
+    whole = None
+    for i, graph in enumerate(graphs):
+        made = onnx.compose.add_prefix(graph, f"t{i}_")
+        # CatBoost's metadata of two models cannot be merged.
+        del made.metadata_props[:]
+        made.ir_version = graphs[0].ir_version
+        whole = made if whole is None else onnx.compose.merge_models(whole, made, io_map=[])
+    nodes = list(whole.graph.node)
+    x, names = whole.graph.input[0], [value.name for value in whole.graph.input]
+    outputs = [value.name for value in whole.graph.output]
+    for node in nodes:
+        node.input[:] = [x.name if name in names else name for name in node.input]
+    shaped = [onnx.helper.make_node("Reshape", [name, "one_column"], [f"{name}_column"]) for name in outputs]
+    together = onnx.helper.make_node("Concat", [f"{name}_column" for name in outputs], ["values"], axis=1)
+    result = onnx.helper.make_tensor_value_info("values", onnx.TensorProto.FLOAT, [None, len(outputs)])
+    shape = onnx.helper.make_tensor("one_column", onnx.TensorProto.INT64, [2], [-1, 1])
+    whole_graph = onnx.helper.make_graph([*nodes, *shaped, together], "joined", [x], [result], [*whole.graph.initializer, shape])
+    return onnx.helper.make_model(whole_graph, opset_imports=whole.opset_import, ir_version=graphs[0].ir_version)
+
+
+def several(out, name, library, graph, data, answers):
+    raw = run_graph(graph, {graph.graph.input[0].name: data.tested})
+    differs = raw is not None and not is_close(list(raw.values())[0], answers)
+    right = [{"values": [float(value) for value in row]} for row in answers]
+    targets = f"targets: [{', '.join(f't{i}' for i in range(answers.shape[1]))}]\n"
+    write_case(out, "several-numbers-boosted", name, graph, "task: tabular-regression\n" + targets + columns(data), rows_of(data), right,
+               SOURCES[library], raw_differs=differs)
 
 
 def build(out):

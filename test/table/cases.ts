@@ -8,7 +8,7 @@ import type { Right } from './compare.ts';
 export interface Expected {
   /** "ready" if the version must answer, "refuse" if its import must fail. */
   readonly kind: 'ready' | 'refuse';
-  /** What the refusal must say, as parts of its text; only for "refuse". */
+  /** What the refusal must say, as parts of its text. For "ready": what it may say, where the server decides. */
   readonly words?: string | readonly string[];
   readonly source: string;
   readonly tolerance: number;

@@ -31,8 +31,9 @@ export async function judge(url: string, one: Case): Promise<Judgment> {
   const { state, stateReason, signature, serving } = await versionOf(url, one.model);
   const judged = { case: one, reason: stateReason, ties: 0, largest: 0 };
   if (state !== 'READY') {
-    const isExpected =
-      one.kind === 'refuse' ? [one.words ?? []].flat().every((words) => stateReason.includes(words)) : one.rawDiffers;
+    const words = [one.words ?? []].flat().filter((text) => text !== '');
+    const isNamed = words.length > 0 && words.every((text) => stateReason.includes(text));
+    const isExpected = isNamed || (one.kind === 'ready' && one.rawDiffers);
     return { ...judged, ending: NAMED.test(stateReason) ? 'refused' : 'unnamed', isExpected };
   }
   const { problem, ties, largest } = await compareAll(url, one);

@@ -85,7 +85,7 @@ def operators():
              ["our.ops", "ai.onnx.contrib", "org.pytorch.aten", "mmdeploy", "com.microsoft.extensions", "TRT"]]
     made += [refused(TENSORFLOW, f"contrib-{name.lower()}", other(name, "com.microsoft"), [name, "export"]) for name in ["NoSuchOperator", "FusedEverything"]]
     made += [refused(TENSORFLOW, f"newer-{name.lower()}", model([(name, ["x"], ["y"])], [("x", "FP32", ["N", 2])], [("y", "FP32", ["N", 2])], opset=opset),
-                     [name, f"opset {opset}", "export"]) for name, opset in [("Gelu", 13), ("Mish", 13), ("HardSwish", 12), ("LayerNormalization", 12), ("BitwiseNot", 15)]]
+                     [name, f"opset {opset}", "export"]) for name, opset in [("Gelu", 13), ("Mish", 13), ("HardSwish", 12), ("GroupNormalization", 12), ("BitwiseNot", 15)]]
     made += [refused(TENSORFLOW, f"unknown-{name.lower()}", model([(name, ["x"], ["y"])], [("x", "FP32", ["N", 2])], [("y", "FP32", ["N", 2])]), [name, "export"])
              for name in ["Relux", "MyLayer", "aten_add", "FlashAttention"]]
     return made
@@ -166,7 +166,7 @@ def broken():
 
     def double(op):
         return model([(op, ["x"], ["y"])], [("x", "FP64", ["N", 2])], [("y", "FP64", ["N", 2])], opset=22)
-    made += [refused(BROKEN, f"double-{op.lower()}", double(op), [op, "float32"]) for op in ["Mish", "HardSigmoid", "Softplus", "Elu", "Selu"]]
+    made += [refused(BROKEN, f"double-{op.lower()}", double(op), ["Softplus" if op == "Mish" else op, "float32"]) for op in ["Mish", "HardSigmoid", "Softplus", "Elu", "Selu"]]
 
     def mixed():
         return model([("Add", ["x", "c"], ["y"])], [("x", "FP32", ["N", 2])], [("y", "FP32", ["N", 2])], [("c", np.ones(2, np.float64))])
@@ -195,8 +195,9 @@ def broken():
     made += [refused(BROKEN, "mixed", mixed(), ["datatypes", "export"]), refused(BROKEN, "no-shape", no_shape(), ["\"x\"", "shape", "export"]),
              refused(BROKEN, "bfloat16", of_type(TensorProto.BFLOAT16), ["bfloat16", "float32"]), refused(BROKEN, "complex", of_type(TensorProto.COMPLEX64), ["\"x\""]),
              refused(BROKEN, "undefined-name", undefined(), ["export"])]
-    made += [refused(BROKEN, f"data-{name}", outside(location), [location, "model.onnx"]) for name, location in
-             [("missing", "model.onnx.data"), ("other-name", "weights.bin"), ("outside", "../model.onnx.data"), ("absolute", "/etc/hostname")]]
+    made += [refused(BROKEN, f"data-{name}", outside(location), [named, "model.onnx"]) for name, location, named in
+             [("missing", "model.onnx.data", "model.onnx.data"), ("other-name", "weights.bin", "weights.bin"),
+              ("outside", "../model.onnx.data", "../model.onnx.data"), ("absolute", "/etc/hostname", "by an absolute path")]]
     return made
 
 

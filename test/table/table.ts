@@ -3,7 +3,8 @@
  * `npm run models:table -- <family> …` for some families: generates models of each kind with Python, imports them, predicts
  * over HTTP, and prints a table. Exits with 1 if a version is READY and wrong, or a refusal names nothing to change.
  *
- * `TABLE_PYTHON` names a Python that has the packages already; otherwise they are installed into `test/table/.cache/`.
+ * `TABLE_PYTHON` names a Python that has the packages already; otherwise `PYTHON` names one of 3.12 or later, with which they
+ * are installed into `test/table/.cache/`.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';

@@ -25,12 +25,14 @@ from onnxmltools.convert.common.data_types import FloatTensorType
 from skl2onnx import to_onnx
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import LogisticRegression
+from sklearn.ensemble import BaggingClassifier, StackingClassifier
+from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier
 from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 
 warnings.filterwarnings("ignore")
 HERE = Path(__file__).parent / "converter-faults"
@@ -43,11 +45,21 @@ THREE = np.digitize(NUMBER, [-0.5, 0.5])
 COLUMNS = "columns: [{ name: a, type: number }, { name: b, type: number }, { name: c, type: number }]\n"
 
 
+def run(graph):
+    """None if the graph cannot run, or does not answer each row."""
+    try:
+        raw = onnxruntime.InferenceSession(graph.SerializeToString()).run(None, {graph.graph.input[0].name: TESTED})
+    except onnxruntime.capi.onnxruntime_pybind11_state.RuntimeException:
+        return None
+    return raw if len(raw[0]) == len(TESTED) else None
+
+
 def write(name, task, graph, labels, shares=None):
     """`labels`: of a classifier, or the numbers of a regression. `shares`: its probabilities, with the classes."""
-    session = onnxruntime.InferenceSession(graph.SerializeToString())
-    raw = session.run(None, {graph.graph.input[0].name: TESTED})
-    if shares is None:
+    raw = run(graph)
+    if raw is None:
+        same = np.full(len(TESTED), False)
+    elif shares is None:
         given = np.asarray(raw[0]).reshape(-1)
         same = given == labels if task.endswith("classification") else np.abs(given - labels) < 1e-6
     else:
@@ -98,6 +110,13 @@ write("weighted-neighbors-number", "tabular-regression", to_onnx(neighbors, X[:1
 classifier("two-class-discriminant", LinearDiscriminantAnalysis(), TWO)
 classifier("one-versus-rest", OneVsRestClassifier(LinearSVC()), TWO, scores=False)
 classifier("one-versus-rest-svc", OneVsRestClassifier(SVC()), THREE, scores=False)
+classifier("one-versus-rest-perceptron", OneVsRestClassifier(Perceptron()), TWO, scores=False)
+classifier("one-versus-rest-ridge", OneVsRestClassifier(RidgeClassifier()), THREE, scores=False)
+classifier("bagged-svm", BaggingClassifier(LinearSVC(), n_estimators=3, random_state=0), THREE, scores=False)
+for name, model in {"svm": LinearSVC(), "perceptron": Perceptron()}.items():
+    final = DecisionTreeClassifier(max_depth=3, random_state=0)
+    stack = StackingClassifier([("a", model), ("b", GaussianNB())], final_estimator=final, cv=3)
+    classifier(f"stacked-{name}", stack, TWO, scores=False)
 classifier("tuned-threshold", TunedThresholdClassifierCV(LogisticRegression(), cv=2, random_state=0), TWO, scores=False)
 classifier("one-versus-one", OneVsOneClassifier(LogisticRegression()), THREE * 2 + 3, scores=False)
 forest = lightgbm.LGBMRegressor(n_estimators=5, boosting_type="rf", bagging_freq=1, bagging_fraction=0.7, min_child_samples=5, verbose=-1)
