@@ -67,6 +67,12 @@ def plain(value):
     raise TypeError(type(value))
 
 
+def leave_out(out, kind, name, error):
+    """Says that PyTorch or transformers cannot make a case, and removes what was written of it."""
+    shutil.rmtree(Path(out) / kind / name, ignore_errors=True)
+    print("LEFT OUT", name, type(error).__name__, str(error).splitlines()[:1])
+
+
 def hub(version):
     """The folder of a version as a repository of the Hub: no version folder, the graph in onnx/."""
     repository = version.parent

@@ -159,7 +159,7 @@ def yolo(out, name, layout, labels, *, size=(96, 64), yaml=None, names_in_graph=
         right.append(found(boxes, scores, classes, names))
     yaml = {"task": "object-detection", **({} if names_in_graph else {"labels": names}), **(yaml or {})}
     version = deep.case(out, KIND, f"yolo-{name}", yaml=yaml, inputs=[image_input(one) for one in data], right=[] if says else right,
-                        source=f"{deep.torch_source()}, OpenCV {cv2.__version__}, as Ultralytics processes images and boxes", says=says, why=why)
+                        source=f"{deep.torch_source()}, OpenCV {cv2.__version__} as used by Ultralytics", says=says, why=why)
     path = version / "model.onnx"
     example = torch.rand(2 if dynamic else 1, 3, size[1], size[0])
     export(model, (example,), path, inputs=["images"], outputs=["output0"], dynamic=True if dynamic else None)
@@ -226,7 +226,7 @@ def torchvision_detectors(out):
             try:
                 torchvision_detector(out, name, kind, labels)
             except Exception as error:  # noqa: BLE001 a family goes on without one of its members
-                print("LEFT OUT", name, type(error).__name__, str(error)[:300])
+                deep.leave_out(out, KIND, name, error)
 
 
 def torchvision_detector(out, name, kind, labels):
@@ -343,7 +343,7 @@ def hub_detectors(out):
         try:
             hub_detector(out, name, architecture, processor, config(), settings)
         except Exception as error:  # noqa: BLE001 a family goes on without one of its members
-            print("LEFT OUT", name, type(error).__name__, str(error)[:400])
+            deep.leave_out(out, KIND, f"hub-{name}", error)
 
 
 def hub_detector(out, name, architecture, processor, config, settings):
@@ -393,8 +393,10 @@ def is_unstable(graph, feed):
     """Whether rounding to float32 alone changes the net's answers, as where random weights make large numbers."""
     exact = copy.deepcopy(graph).double()
     with torch.no_grad():
-        pairs = zip(graph(*feed), exact(*(one.double() if one.is_floating_point() else one for one in feed)))
-        return any(float((a - b).abs().max()) > 5e-5 for a, b in pairs)
+        logits, boxes = graph(*feed)
+        exact_logits, exact_boxes = exact(*(one.double() if one.is_floating_point() else one for one in feed))
+        pairs = (logits.sigmoid(), exact_logits.sigmoid()), (logits.softmax(-1), exact_logits.softmax(-1)), (boxes, exact_boxes)
+        return any(float((a - b).abs().max()) > 2e-5 for a, b in pairs)
 
 
 def build(out):

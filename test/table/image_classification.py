@@ -143,7 +143,7 @@ def architectures(out):
             imager = getattr(transformers, f"{processor}ImageProcessorPil")(**settings)
             repository(out, name, Logits(model), imager, config={"architecture": full, "model_type": made.model_type}, hub_data=len(name) % 2 == 0)
         except Exception as error:  # noqa: BLE001 a family goes on without one of its members
-            print("LEFT OUT", name, type(error).__name__, str(error)[:300])
+            deep.leave_out(out, KIND, name, error)
 
 
 # ── image processors, with the keys that files of several releases have ──
@@ -207,7 +207,7 @@ def processors(out):
                 expected = json.loads(path.read_text())
                 path.write_text(json.dumps({**expected, "kind": "refuse", "right": [], "words": ["preprocessor_config.json", REFUSED_FILES[name]]}))
         except Exception as error:  # noqa: BLE001
-            print("LEFT OUT", name, type(error).__name__, str(error)[:300])
+            deep.leave_out(out, KIND, f"processor-{name}", error)
 
 
 # ── graphs described by model.yaml ──

@@ -28,7 +28,7 @@ function rowOf(group: string, list: readonly Judgment[]): string {
   const count = (ending: Ending) => ofEnding(list, ending).length;
   const refused = list.filter(({ ending }) => ending === 'refused' || ending === 'unnamed');
   const expected = refused.filter(({ isExpected }) => isExpected).length;
-  const sources = [...new Set(list.map(({ case: { source } }) => source))];
+  const sources = [...new Set(list.flatMap(({ case: { source } }) => source.split(', ')))];
   const right = ofEnding(list, 'right');
   const largest = Math.max(0, ...right.map((one) => one.largest));
   const ties = list.reduce((sum, one) => sum + one.ties, 0);

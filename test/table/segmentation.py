@@ -72,7 +72,7 @@ def hub(out):
             try:
                 hub_case(out, f"{name}-{count}", architecture, processor, config(count), settings, LABELS[:count])
             except Exception as error:  # noqa: BLE001 a family goes on without one of its members
-                print("LEFT OUT", name, type(error).__name__, str(error)[:300])
+                deep.leave_out(out, KIND, f"hub-{name}-{count}", error)
 
 
 def hub_case(out, name, architecture, processor, config, settings, labels):
@@ -222,7 +222,7 @@ def torchvision_nets(out):
             export(model, (tensor.repeat(2, 1, 1, 1),), version / "model.onnx", inputs=["input"], outputs=["out"])
             deep.check_graph(version / "model.onnx", model, tensors)
         except Exception as error:  # noqa: BLE001
-            print("LEFT OUT", name, type(error).__name__, str(error)[:300])
+            deep.leave_out(out, KIND, f"torchvision-{name}", error)
 
 
 def build(out):
