@@ -39,6 +39,7 @@ const isOrigin = record({
   classes: orNull(listOf(isText)),
   columns: orNull(listOf(orNull(listOf(isText)))),
   isIndex: oneOf([true, false]),
+  isThreshold: oneOf([true, false]),
 });
 const isGraphFacts = record({
   inputs: listOf(isTensorSpec),

@@ -22,8 +22,10 @@ export interface OutputOrigin {
   readonly classes: readonly string[] | null;
   /** The classes of each part, if the output joins several with a Concat; null otherwise. */
   readonly columns: readonly (readonly string[] | null)[] | null;
-  /** Whether the values are indices of classes: the result of an ArgMax. */
+  /** Whether the values are indices of classes: the result of an ArgMax, an ArgMin or a TopK. */
   readonly isIndex: boolean;
+  /** Whether the values say on which side of a threshold the probability of a class is. */
+  readonly isThreshold: boolean;
 }
 
 /** Longer chains are not followed, and neither are lists of more classes. */
@@ -34,9 +36,22 @@ const INT64 = 7;
 const STRING = 8;
 
 /** Operators that copy values from their first input, possibly in another shape or type. */
-const COPIES = new Set(['Identity', 'Cast', 'Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Transpose', 'Dropout']);
+const COPIES = new Set([
+  'Identity',
+  'Not',
+  'Cast',
+  'Reshape',
+  'Squeeze',
+  'Unsqueeze',
+  'Flatten',
+  'Transpose',
+  'Dropout',
+]);
 /** Operators that copy some of the values of their first input. */
 const SELECTIONS = new Set(['Slice', 'Gather', 'GatherElements', 'ArrayFeatureExtractor', 'Split']);
+/** Operators whose result is the score of the best class, whichever it is. */
+const BEST_SCORES = new Set(['ReduceMax', 'TopK', 'Max']);
+const COMPARISONS = new Set(['Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual']);
 const ACTIVATIONS: Readonly<Record<string, ScoreKind>> = {
   Softmax: 'softmax',
   Sigmoid: 'sigmoid',
@@ -76,7 +91,14 @@ class GraphParts {
     const known = this.#origins.get(name);
     if (known) return known;
     const node = this.#nodes.get(name);
-    const origin = { operator: node?.op ?? '', scores: null, classes: null, columns: null, isIndex: false };
+    const origin = {
+      operator: node?.op ?? '',
+      scores: null,
+      classes: null,
+      columns: null,
+      isIndex: false,
+      isThreshold: false,
+    };
     if (!node || step === MAX_STEPS) return origin;
     // Remembered before it is found, so that a cycle ends here.
     this.#origins.set(name, origin);
@@ -98,6 +120,9 @@ class GraphParts {
       const isOfVotes = this.#areVotes(this.#nodes.get(first));
       return { ...origin, isIndex: true, operator: isOfVotes ? 'OneVsOneClassifier' : node.op };
     }
+    if (node.op === 'ArgMin' || (node.op === 'TopK' && name === node.outputs[1])) return { ...origin, isIndex: true };
+    if (COMPARISONS.has(node.op)) return this.#comparison(node, origin, step);
+    if (node.op === 'Where') return { ...origin, isThreshold: inputOrigin().isThreshold };
     if (this.#areVotes(node)) return { ...origin, scores: 'raw' };
     if (node.op === 'Concat') {
       const columns = node.inputs.map((input) => this.originOf(input, step + 1).classes);
@@ -111,6 +136,13 @@ class GraphParts {
       return name === node.outputs[0] ? { ...origin, classes } : { ...origin, classes, scores: classifierKind(node) };
     }
     return { ...origin, scores: ACTIVATIONS[node.op] ?? null };
+  }
+
+  /** The score of the best class, whichever it is, does not decide on a class. */
+  #comparison({ inputs }: Node, origin: OutputOrigin, step: number): OutputOrigin {
+    const compared = inputs.map((input) => this.originOf(input, step + 1));
+    const best = compared.find(({ operator }) => BEST_SCORES.has(operator));
+    return best ? { ...origin, operator: best.operator } : { ...origin, isThreshold: compared.some(isProbability) };
   }
 
   /** Whether a node adds votes between pairs of classes and a fraction of their scores, as OneVsOneClassifier and SVC do. */
@@ -160,6 +192,10 @@ class GraphParts {
 /** What scores are after they were divided by their sum. */
 function shares(scores: ScoreKind | null): ScoreKind | null {
   return scores === null || scores === 'raw' ? scores : 'softmax';
+}
+
+function isProbability({ scores }: OutputOrigin): boolean {
+  return scores !== null && scores !== 'raw';
 }
 
 /** Some of the scores that add up to 1 need not do so. */

@@ -52,10 +52,12 @@ export function classTargets({ targets }: TargetsHead): Target[] {
  * The output with one label per target. Null if an output of the same width has the scores: those are the labels of a
  * multi-label classifier.
  */
-function labelMatrix({ facts: { outputs }, output, targets }: TaskSources): TensorSpec | null {
+function labelMatrix({ facts: { outputs, sequences }, output, targets }: TaskSources): TensorSpec | null {
+  // A sequence of one tensor has the scores of the only target.
+  const least = targets.length === 1 && sequences.some(({ tensors }) => tensors.length === 1) ? 1 : 2;
   const labels = outputs.filter(
     ({ name, datatype, shape }) =>
-      (output.label ?? name) === name && isDiscrete(datatype) && shape.length === 2 && (shape[1] ?? 1) > 1,
+      (output.label ?? name) === name && isDiscrete(datatype) && shape.length === 2 && (shape[1] ?? 1) >= least,
   );
   const [label] = labels.length > 1 ? labels.filter(({ name }) => /^(output_)?label$/.test(name)) : labels;
   const width = label?.shape[1] ?? 0;
@@ -93,7 +95,7 @@ function targetsOfLabels(sources: TaskSources, { name: output, datatype, shape }
 
 /** The names of the targets. `labels` of model.yaml are their names if there is one for each and no `targets`. */
 function namesOf(
-  { targets, givenLabels, facts: { outputOrigins } }: TaskSources,
+  { targets, givenLabels, multiLabel, facts: { outputOrigins } }: TaskSources,
   output: string,
   width: number,
 ): { names: readonly string[]; areLabels: boolean } {
@@ -109,6 +111,10 @@ function namesOf(
   if (givenLabels.length !== width)
     return { names: Array.from({ length: width }, (_, i) => `${output}[${i}]`), areLabels: false };
   if (!areClasses) return { names: givenLabels, areLabels: true };
+  if (multiLabel)
+    throw new ManifestError(
+      `model.yaml: multiLabel is true, but the graph has no output with one score per label (skl2onnx exports an MLPClassifier of two labels with the scores of both classes of each): remove multiLabel and labels, and write targets: [${givenLabels.join(', ')}]`,
+    );
   throw new ManifestError(
     `model.yaml: labels could name the ${width} targets or their ${width} classes: name the targets in targets, such as targets: [${givenLabels.join(', ')}], and list in labels only classes`,
   );
@@ -211,12 +217,12 @@ export function postprocessTargets(
   outputs: readonly TensorData[],
   { targets }: TargetsHead,
 ): AnswerOf<'multiClassification'> {
-  return { kind: 'multiClassification', targets: targets.map((target) => classified(outputs, target)) };
+  return { kind: 'multiClassification', targets: targets.map((target) => classified(outputs, target, targets.length)) };
 }
 
-function classified(outputs: readonly TensorData[], target: ClassTarget): ClassifiedTarget {
+function classified(outputs: readonly TensorData[], target: ClassTarget, count: number): ClassifiedTarget {
   const { name, labels } = target;
-  const scores = scoresFor(outputs, target);
+  const scores = scoresFor(outputs, target, count);
   if (target.label) return { name, label: ownLabel(outputs, target, target.label), scores, labels };
   if (!scores)
     throw new UnusableOutputError(`the scores of target "${name}" are not probabilities of ${labels.length} classes`);
@@ -239,12 +245,18 @@ function ownLabel(
   return label;
 }
 
-/** Null if they are not probabilities: skl2onnx returns for a decision tree of several targets which classes occur in a leaf. */
-function scoresFor(outputs: readonly TensorData[], { labels, scores }: ClassTarget): number[] | null {
+/**
+ * Null if they are not probabilities: skl2onnx returns for a decision tree of several targets which classes occur in a leaf.
+ * `count`: of the targets. An output of all targets has as many scores for each as the one with the most classes needs, the
+ * others being 0.
+ */
+function scoresFor(outputs: readonly TensorData[], { labels, scores }: ClassTarget, count: number): number[] | null {
   if (!scores) return null;
   const all = floatOutput(outputs, scores.output);
-  const own: Floats =
-    scores.row === null ? all : all.subarray(scores.row * labels.length, (scores.row + 1) * labels.length);
+  const size = scores.row === null ? all.length : Math.floor(all.length / count);
+  const part: Floats = all.subarray((scores.row ?? 0) * size, ((scores.row ?? 0) + 1) * size);
+  const isPadded = scores.row !== null && part.subarray(labels.length).every((score) => score === 0);
+  const own = isPadded ? part.subarray(0, labels.length) : part;
   const activated = applyActivation(own, scores.activation);
   const each = activated.length === 1 && labels.length === 2 ? [1 - (activated[0] as number), ...activated] : activated;
   return each.length === labels.length && areInRange(each) && addUpToOne(each) ? each : null;

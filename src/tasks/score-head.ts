@@ -5,7 +5,7 @@
 import { ManifestError } from '../errors.js';
 import { DATATYPES } from './datatypes.js';
 import type { LabelSource, ScoresHead } from './scores.js';
-import { type ModelFiles, pickOutput, type ScoreKind, type TaskSources } from './sources.js';
+import { type ModelFiles, type OutputOrigin, pickOutput, type ScoreKind, type TaskSources } from './sources.js';
 import type { Activation, TensorSpec } from './spec.js';
 
 /** What the scores of some inputs looked like, before any activation by the service. */
@@ -74,10 +74,12 @@ const CROSS_ENCODER =
 
 /** The activation to apply, and what the scores are then. */
 function activated(
-  { output: { activation: declared }, facts, hf, labels }: TaskSources,
+  sources: TaskSources,
   output: string,
   seen: ObservedScores | null,
 ): { readonly kind: ScoreKind; readonly activation: Activation } {
+  const { facts, hf, labels } = sources;
+  const declared = sources.output.activation;
   const origin = facts.outputOrigins[output];
   const kind = kindOf(origin?.scores ?? null, seen);
   const isCertain = origin?.scores != null || seen?.isVaried === true;
@@ -90,7 +92,8 @@ function activated(
   }
   const byConfig = hf.config && !isActivated ? defaultActivation(hf, labels.length) : 'none';
   const activation = declared ?? byConfig;
-  return { kind: activation === 'none' ? kind : activation, activation };
+  if (activation !== 'none') return { kind: activation, activation };
+  return { kind: isGuess(sources, output, kind, seen) ? 'raw' : kind, activation };
 }
 
 /** Where nothing has been seen yet, scores are assumed to be probabilities unless the operators say otherwise. */
@@ -99,6 +102,17 @@ function kindOf(origin: ScoreKind | null, seen: ObservedScores | null): ScoreKin
   if (!seen) return 'probability';
   if (origin === null && !seen.isInRange) return 'raw';
   return seen.addsUp ? 'softmax' : 'sigmoid';
+}
+
+/**
+ * Whether nothing but their range says that several scores are probabilities of independent labels. Weighted probabilities
+ * and small logits look the same.
+ */
+function isGuess(sources: TaskSources, output: string, kind: ScoreKind, seen: ObservedScores | null): boolean {
+  const isKnown = sources.facts.outputOrigins[output]?.scores != null;
+  if (isKnown || kind !== 'sigmoid' || seen?.width === 1) return false;
+  const isDeclared = sources.multiLabel || sources.hf.config?.problem_type === 'multi_label_classification';
+  return !isDeclared && !hasIndicators(sources);
 }
 
 /** The activation that the pipeline of transformers applies: sigmoid for multi-label models and for a single label. */
@@ -150,26 +164,55 @@ function checkName({ facts }: TaskSources, key: 'label' | 'scores', named: strin
  * The output that scikit-learn's exporter names `probabilities`, or the only floating-point output if its operators or
  * model.yaml say what it is, or if there is a label beside it.
  */
-function probabilitiesOutput({ output, facts }: TaskSources, hasLabel: boolean): string | undefined {
+function probabilitiesOutput(sources: TaskSources, hasLabel: boolean): string | undefined {
+  const { output, facts } = sources;
   const { outputs, outputOrigins } = facts;
-  const floats = outputs.filter(({ datatype }) => datatype.startsWith('FP'));
+  const floats = outputs.filter((one) => mayBeScores(one, sources));
   const named = floats.find(({ name }) => name === 'probabilities');
   if (named && outputs.length > 1) return named.name;
-  const [only] = floats;
-  if (!only || floats.length > 1) return undefined;
+  const fitting = floats.filter(({ name, shape }) => isActivated(outputOrigins[name]) && fits(shape, sources));
+  const [only] = fitting.length === 1 ? fitting : floats;
+  if (!only || (floats.length > 1 && fitting.length !== 1)) return undefined;
   const kind = outputOrigins[only.name]?.scores ?? 'raw';
   return hasLabel || output.activation !== undefined || kind !== 'raw' ? only.name : undefined;
 }
 
+function isActivated(origin: OutputOrigin | undefined): boolean {
+  return origin?.scores != null && origin.scores !== 'raw';
+}
+
+/** Whether an output of this shape has one score per label. */
+function fits(shape: TensorSpec['shape'], { labels }: Pick<TaskSources, 'labels'>): boolean {
+  return shape.length === 2 && labels.length > 0 && shape[1] === labels.length;
+}
+
+/** Whether the operator computes the score of the best class, whichever it is. */
+function isBestScore(operator: string): boolean {
+  return operator === 'ReduceMax' || operator === 'TopK' || operator === 'Max';
+}
+
+/** Whether a floating-point output may have the scores of the labels: not indices, and not the score of the best class. */
+function mayBeScores(
+  { name, datatype, shape }: TensorSpec,
+  { facts, labels }: Pick<TaskSources, 'facts' | 'labels'>,
+): boolean {
+  const { isIndex = false, operator = '' } = facts.outputOrigins[name] ?? {};
+  const hasOne = shape.length < 2 || shape[1] === 1;
+  const isOfBest = hasOne && labels.length > 0 && (isBestScore(operator) || labels.length > 2);
+  return datatype.startsWith('FP') && !isIndex && !isOfBest;
+}
+
 // ── labels ──
 
-function labelHead({ facts: { outputs }, hf }: TaskSources, label: LabelSource | null): ScoresHead {
+function labelHead(sources: TaskSources, label: LabelSource | null): ScoresHead {
+  const { hf } = sources;
   if (label) return { kind: 'label', ...label };
   if (hf.tokenizer !== null || hf.preprocessor)
     throw new ManifestError(
       'config.json is missing: add it with the labels in id2label, or set labels and output.scores in model.yaml',
     );
-  const [first] = outputs;
+  const { outputs } = sources.facts;
+  const first = outputs.find(({ shape }) => fits(shape, sources)) ?? outputs[0];
   throw new ManifestError(
     `model.yaml: output is missing: if "${first?.name}" holds one probability per label, write output: { scores: ${first?.name} }; if it holds logits, add activation: softmax or sigmoid`,
   );
@@ -179,22 +222,77 @@ function labelHead({ facts: { outputs }, hf }: TaskSources, label: LabelSource |
 function labelSource(sources: TaskSources): LabelSource | null {
   const { output, facts, hf } = sources;
   checkName(sources, 'label', output.label);
-  const candidates = facts.outputs.filter(isLabel);
+  const candidates = facts.outputs.filter((one) => isLabel(one, facts));
+  checkNamedLabel(sources, candidates);
   const choices = [
     candidates.filter(({ name }) => name === output.label),
     candidates.filter(({ name }) => LABEL_NAMES.includes(name)),
-    candidates.filter(({ name }) => facts.outputOrigins[name]?.classes || facts.outputOrigins[name]?.isIndex),
-    candidates,
+    candidates.filter((one) => isDecision(one, sources)),
+    candidates.filter((one) => !hasScores(sources) || mayDecide(one, sources)),
   ];
   const chosen = choices.find(({ length }) => length > 0) ?? [];
   const [label] = chosen;
   if (!label || (hf.config && chosen.length > 1)) return null;
   if (chosen.length === 1) {
+    if (chosen === choices[3]) checkScores(label, sources);
     checkPlaces(label, sources);
     return { output: label.name, ...valuesOf(label, sources) };
   }
   const names = chosen.map(({ name }) => name).join(' or ');
   throw new ManifestError(`model.yaml: output.label is missing: name the output with the label: ${names}`);
+}
+
+function checkNamedLabel({ output, facts }: TaskSources, candidates: readonly TensorSpec[]): void {
+  if (output.label === undefined || candidates.some(({ name }) => name === output.label)) return;
+  const named = facts.outputs.find(({ name }) => name === output.label);
+  if (!named || isDiscrete(named)) return;
+  throw new ManifestError(
+    `model.yaml: output.label is "${named.name}", but that output is ${named.datatype}: cast the index of the class to int64 in the graph, or name an output of strings, integers or booleans`,
+  );
+}
+
+/** @throws ManifestError if an output may have the scores of the labels, so that the only other one need not be the label */
+function checkScores({ name }: TensorSpec, sources: TaskSources): void {
+  const { facts } = sources;
+  const scores = facts.outputs.find(
+    (one) => mayBeScores(one, sources) && (fits(one.shape, sources) || isActivated(facts.outputOrigins[one.name])),
+  );
+  if (scores)
+    throw new ManifestError(
+      `model.yaml: output is missing: the graph does not show whether "${name}" is the label: write output: { label: ${name} } if it is, or output: { scores: ${scores.name} } if the label is the one with the highest score`,
+    );
+}
+
+/** Whether the operators show that the output is the decision of the classifier. A boolean cannot choose among more than two. */
+function isDecision({ name, datatype }: TensorSpec, { facts, labels }: TaskSources): boolean {
+  const { classes = null, isIndex = false, isThreshold = false } = facts.outputOrigins[name] ?? {};
+  return (
+    classes !== null ||
+    isIndex ||
+    (isThreshold && (labels.length === 2 || (labels.length === 0 && datatype === 'BOOL')))
+  );
+}
+
+/** Whether an output that compares numbers may decide between two labels by a threshold of the model's own. */
+function mayDecide({ name, datatype }: TensorSpec, { output, facts, labels }: TaskSources): boolean {
+  const { operator = '' } = facts.outputOrigins[name] ?? {};
+  const isComparison = datatype === 'BOOL' || COMPARISONS.includes(operator);
+  return output.scores === undefined && labels.length === 2 && isComparison && !isBestScore(operator);
+}
+
+const COMPARISONS = ['Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual'];
+
+/**
+ * Whether the graph has scores of the labels, from which the label follows. Beside those, an output that is neither named
+ * as the label nor computed as one is something else, such as a count or a warning.
+ */
+function hasScores(sources: TaskSources): boolean {
+  const { hf, facts } = sources;
+  if (hf.config) return facts.outputs.some(({ datatype, shape }) => datatype.startsWith('FP') && shape.length === 2);
+  return (
+    scoresOutput(sources, false) !== undefined ||
+    facts.outputs.some((one) => mayBeScores(one, sources) && isActivated(facts.outputOrigins[one.name]))
+  );
 }
 
 /** skl2onnx exports OneVsOneClassifier without the classes: the label is the place of one. */
@@ -206,10 +304,15 @@ function checkPlaces({ name }: TensorSpec, { facts, givenLabels }: TaskSources):
     );
 }
 
-/** One string, integer or boolean per input. Exporters sometimes add a dimension of size 1. */
-function isLabel({ datatype, shape }: TensorSpec): boolean {
-  const isDiscrete = datatype === 'BYTES' || DATATYPES[datatype]?.range != null;
-  return isDiscrete && (shape.length < 2 || (shape.length === 2 && shape.includes(1)));
+/** One string, integer or boolean per input, or an index cast to another type. Exporters sometimes add a dimension of size 1. */
+function isLabel(output: TensorSpec, { outputOrigins }: TaskSources['facts']): boolean {
+  const { name, shape } = output;
+  const mayBe = isDiscrete(output) || outputOrigins[name]?.isIndex;
+  return mayBe === true && (shape.length < 2 || (shape.length === 2 && shape.includes(1)));
+}
+
+function isDiscrete({ datatype }: TensorSpec): boolean {
+  return datatype === 'BYTES' || DATATYPES[datatype]?.range != null;
 }
 
 /** Whether an output says for each label whether it applies, as scikit-learn's multi-label classifiers do. */
@@ -244,14 +347,21 @@ function listText(classes: readonly string[]): string {
 }
 
 /** The labels that the graph itself has, in the order of its scores; empty if it has none. */
-export function labelsOfGraph({ outputs, outputOrigins }: TaskSources['facts']): readonly string[] {
-  const ordered = [...outputs.filter(isLabel), ...outputs.filter(({ datatype }) => datatype.startsWith('FP'))];
+export function labelsOfGraph(facts: TaskSources['facts']): readonly string[] {
+  const { outputs, outputOrigins } = facts;
+  const discrete = outputs.filter((one) => isLabel(one, facts));
+  const floats = outputs.filter((one) => mayBeScores(one, { facts, labels: [] }));
+  const ordered = [...discrete, ...floats];
   for (const { name } of ordered) {
     const classes = outputOrigins[name]?.classes;
     if (classes) return classes;
   }
-  if (ordered.some(({ name, datatype }) => datatype === 'BOOL' && !outputOrigins[name]?.isIndex))
-    return ['false', 'true'];
+  const hasWide = floats.some(
+    ({ name, shape }) => isActivated(outputOrigins[name]) && shape.length === 2 && shape[1] !== 1,
+  );
+  const isBoolean = ({ name, datatype }: TensorSpec) =>
+    datatype === 'BOOL' && !outputOrigins[name]?.isIndex && (!hasWide || outputOrigins[name]?.isThreshold);
+  if (ordered.some(isBoolean)) return ['false', 'true'];
   const index = ordered.find(({ name }) => outputOrigins[name]?.isIndex);
   const scores = ordered.filter(({ datatype }) => datatype.startsWith('FP'));
   const width = index && scores.length === 1 ? (scores[0]?.shape[1] ?? 0) : 0;

@@ -38,6 +38,7 @@ export interface OutputOrigin {
   /** The classes of each column, if the output joins several; null otherwise. */
   readonly columns: readonly (readonly string[] | null)[] | null;
   readonly isIndex: boolean;
+  readonly isThreshold: boolean;
 }
 
 /** `output` of model.yaml: which outputs of the graph to read, and how to postprocess them. */

@@ -35,7 +35,7 @@ export const tabularRegression = defineTask({
 /** Reads the output that model.yaml names, else all outputs of one number or a list of numbers. @throws ManifestError */
 function numbersHead({ output, targets, facts }: TaskSources): NumbersHead {
   const { inputs, outputs } = facts;
-  const chosen = output.value === undefined ? usualOutputs(outputs) : [outputOf(output.value, outputs)];
+  const chosen = output.value === undefined ? usualOutputs(outputs, targets.length) : [outputOf(output.value, outputs)];
   checkFirstDimension(inputs, chosen);
   const places = placeTargets(
     targets,
@@ -50,12 +50,21 @@ function numbersHead({ output, targets, facts }: TaskSources): NumbersHead {
   return { kind: 'values', targets: places.map((place) => ({ ...place, unit: place.unit ?? output.unit ?? null })) };
 }
 
-/** Outputs of three dimensions are the states of recurrent layers, unless there is nothing else. */
-function usualOutputs(outputs: readonly TensorSpec[]): readonly TensorSpec[] {
+/**
+ * Outputs of three dimensions are the states of recurrent layers, unless there is nothing else. Integers and booleans beside
+ * floating-point numbers, such as the leaf of a decision tree, are predicted only if there are targets for them.
+ */
+function usualOutputs(outputs: readonly TensorSpec[], count: number): readonly TensorSpec[] {
   const numeric = outputs.filter(({ datatype }) => DATATYPES[datatype]);
   const flat = numeric.filter(({ shape }) => shape.length <= 2);
+  const floats = flat.filter(({ datatype }) => datatype.startsWith('FP'));
+  if (floats.length > 0 && (count === 0 || count === valuesIn(floats))) return floats;
   if (flat.length > 0) return flat;
   return (numeric.length > 0 ? numeric : outputs).slice(0, 1);
+}
+
+function valuesIn(outputs: readonly TensorSpec[]): number {
+  return outputs.reduce((sum, output) => sum + (widthOf(output) ?? 1), 0);
 }
 
 /** The example shows whether an output of unknown width has one number. */

@@ -57,6 +57,7 @@ beforeAll(async () => {
   await write('swapped', heads(true), `targets: [{ name: s, output: size }, { name: c, output: color }]\n${FIVE}`);
   await write('positives', POSITIVES, `labels: [no, yes]\ntargets: [first, second]\n${columns(2)}`);
   await write('named-by-labels', POSITIVES, `labels: [first, second]\n${columns(2)}`);
+  await write('multi-label', POSITIVES, `labels: [first, second]\nmultiLabel: true\n${columns(2)}`);
   await write('no-activation', heads(false), NAMED + FIVE);
   await write('two-activations', heads(true), `output: { activation: softmax }\n${NAMED}${FIVE}`);
   await write('too-few-labels', heads(true), NAMED.replace(', blue', '') + FIVE);
@@ -128,6 +129,8 @@ test('targets that do not fit the graph fail the version, and the reason says wh
   expect(reasons).toMatchObject({
     'named-by-labels':
       'model.yaml: labels could name the 2 targets or their 2 classes: name the targets in targets, such as targets: [first, second], and list in labels only classes',
+    'multi-label':
+      'model.yaml: multiLabel is true, but the graph has no output with one score per label (skl2onnx exports an MLPClassifier of two labels with the scores of both classes of each): remove multiLabel and labels, and write targets: [first, second]',
     'no-activation':
       'model.yaml: add activation to target "color": softmax or sigmoid if output "color" has logits, or none if it has probabilities',
     'two-activations':

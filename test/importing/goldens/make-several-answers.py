@@ -164,6 +164,10 @@ def several_classes(folder, prefix, seed):
         "scaled": (make_pipeline(StandardScaler(), multi(LogisticRegression())), words),
         "forest": (RandomForestClassifier(4, max_depth=3, random_state=seed), binary),
         "extra-trees": (ExtraTreesClassifier(4, max_depth=3, random_state=seed), binary),
+        # The exporter pads the scores of the targets with fewer classes.
+        "forest-padded": (RandomForestClassifier(4, max_depth=3, random_state=seed), indices),
+        "extra-trees-padded": (ExtraTreesClassifier(4, max_depth=3, random_state=seed), indices),
+        "one-target": (multi(LogisticRegression()), words[:, 1:2]),
         "neighbors": (KNeighborsClassifier(5), binary),
         # The exporter returns whether a class occurs in a leaf instead of its share.
         "tree": (DecisionTreeClassifier(max_depth=3, random_state=seed), binary),
@@ -173,7 +177,8 @@ def several_classes(folder, prefix, seed):
     for kind, (model, y) in models.items():
         model.fit(data.x, y)
         isPlain = kind in ("forest", "extra-trees", "neighbors", "tree", "extra-tree")
-        options = {"zipmap": False} if isPlain and seed % 2 == 0 else None
+        withoutZipMap = (isPlain and seed % 2 == 0) or kind == "extra-trees-padded"
+        options = {"zipmap": False} if withoutZipMap else None
         try:
             graph = to_onnx(model, data.x[:1], target_opset=OPSET, options=options)
         except Exception as error:
@@ -188,8 +193,9 @@ def several_classes(folder, prefix, seed):
                 "label": str(labels[i][k]),
                 **({"scores": {str(c): float(p) for c, p in zip(own[k], probabilities[k][i])}} if hasScores else {}),
             }
-            expected.append({"targets": {name: target(k) for k, name in enumerate(names)}})
-        yaml = f"task: tabular-classification\ntargets: [{', '.join(names)}]\n" + columns(data.names)
+            expected.append({"targets": {name: target(k) for k, name in enumerate(names[: len(own)])}})
+        named = ", ".join(names[: len(own)])
+        yaml = f"task: tabular-classification\ntargets: [{named}]\n" + columns(data.names)
         write(folder, f"{prefix}classes-{kind}", graph, yaml, zip(rows_of(data), expected))
 
 
