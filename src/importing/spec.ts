@@ -4,7 +4,7 @@
 import { ManifestError } from '../errors.js';
 import type { AnyTask } from '../tasks/define-task.js';
 import { OPEN_BATCH } from '../tasks/graph-failures.js';
-import { labelsOfGraph } from '../tasks/score-head.js';
+import { labelsOfGraph } from '../tasks/label-outputs.js';
 import type { GraphFacts, TaskSources } from '../tasks/sources.js';
 import type { Activation, SpecBase, TensorSpec } from '../tasks/spec.js';
 import { inputsOf, PLAIN_TASK, taskNamed, type VersionSpec } from '../tasks/tasks.js';
