@@ -15,6 +15,9 @@ const GOLDENS = 'if the graph answers right nevertheless, add golden.json with a
 /** How onnxmltools names the number by which it divides. */
 const DENOMINATOR = /^denominator\d*$/;
 
+/** A part of a regular expression of RE2 that may match letters outside ASCII; \\w does not. */
+const BEYOND_ASCII = /\.|\[\^|\\[pPSWDCx]|[\u0080-\uffff]/;
+
 interface Fault {
   readonly isIn: (view: GraphView) => boolean;
   readonly reason: string;
@@ -113,6 +116,21 @@ const FAULTS: readonly Fault[] = [
     isIn: ({ catBoostLoss }) => catBoostLoss === 'MultiClassOneVsAll',
     reason:
       'the graph is of a CatBoostClassifier with loss_function="MultiClassOneVsAll", which CatBoost exports with Softmax instead of Sigmoid, so that its scores are wrong: train it with loss_function="MultiClass"',
+  },
+  {
+    isIn: ({ catBoostLoss }) => /^Multi(?:Logloss|CrossEntropy)$/.test(catBoostLoss),
+    reason:
+      'the graph is of a CatBoostClassifier of several labels (loss_function MultiLogloss or MultiCrossEntropy), which CatBoost exports with Softmax instead of Sigmoid, so that its scores are wrong: set post_transform of the TreeEnsembleClassifier to LOGISTIC with onnx, or train one model for each label',
+  },
+  {
+    isIn: (view) =>
+      view.some('TfIdfVectorizer', (words) => {
+        const tokenizer = view.chain(words.inputs[0], ['Tokenizer']);
+        const pattern = tokenizer ? view.text(tokenizer, 'tokenexp') : '';
+        return pattern !== '' && !BEYOND_ASCII.test(pattern) && view.hasAccents(words, 'pool_strings');
+      }),
+    reason:
+      "the graph splits texts into words of ASCII letters, as skl2onnx does by default, so that it never finds words of its vocabulary with other letters: export with options={TfidfVectorizer: {'tokenexp': r'[\\pL\\pN_]{2,}'}}, or for CountVectorizer",
   },
   {
     isIn: ({ catBoostLoss }) => /^(?:Poisson|Tweedie|LogLinQuantile)$/.test(catBoostLoss),

@@ -81,8 +81,12 @@ export class GraphView {
   classCount({ attributes }: Node): number {
     const list = attributes.get('classlabels_ints') ?? attributes.get('classlabels_int64s');
     if (list) return intsOf(list).length;
-    return [...fieldsOf(attributes.get('classlabels_strings') ?? new Uint8Array())].filter(({ number }) => number === 9)
-      .length;
+    return stringsOf(attributes.get('classlabels_strings')).length;
+  }
+
+  /** Whether a list of strings has letters outside ASCII. */
+  hasAccents({ attributes }: Node, attribute: string): boolean {
+    return stringsOf(attributes.get(attribute)).some((text) => text.some((byte) => byte >= 0x80));
   }
 
   treeCount({ attributes }: Node): number {
@@ -122,4 +126,10 @@ export class GraphView {
       return part?.op === 'Slice' && this.producer(part.inputs[0])?.op === 'SVMClassifier';
     });
   }
+}
+
+/** The strings of an attribute, in UTF-8. */
+function stringsOf(attribute: Uint8Array | undefined): Uint8Array[] {
+  const fields = attribute ? [...fieldsOf(attribute)] : [];
+  return fields.filter(({ number }) => number === 9).map(({ bytes }) => bytes);
 }

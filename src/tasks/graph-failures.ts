@@ -121,13 +121,29 @@ const locale: Explanation = (message) => {
   return `the graph needs the locale ${name}, which is not installed on the server: export the graph with the locale "C.UTF-8" (skl2onnx: options={TfidfVectorizer: {'locale': 'C.UTF-8'}}), or install ${name}`;
 };
 
+/** The tokenizer of ONNX Runtime reads expressions as RE2 does, which lacks a part of Python's. */
+const tokenPattern: Explanation = (message) => {
+  const [, fault] = /Can not digest tokenexp: (.+)/.exec(message) ?? [];
+  if (!fault) return null;
+  return `the graph splits texts by a regular expression of Python that ONNX Runtime cannot read (${fault.trim()}), such as token_pattern with (?u): export with the same words in its own syntax, such as skl2onnx: options={TfidfVectorizer: {'tokenexp': r'[\\pL\\pN_]+'}} for r'(?u)\\b\\w+\\b'`;
+};
+
 const externalShape: Explanation = (message) => {
   const [, tensor] = /Cannot parse data from external tensors.* for tensor: (.+)/.exec(message) ?? [];
   if (!tensor) return null;
   return `the tensor ${tensor} is a shape, and must be in the graph itself: save the graph again so that small tensors stay in it, with onnx.save_model(model, path, save_as_external_data=True, size_threshold=1024)`;
 };
 
-const LOAD_FAILURES = [tooNewIr, tooNewOpset, unknownOperator, noImplementation, mixedTypes, locale, externalShape];
+const LOAD_FAILURES = [
+  tooNewIr,
+  tooNewOpset,
+  unknownOperator,
+  noImplementation,
+  mixedTypes,
+  locale,
+  tokenPattern,
+  externalShape,
+];
 
 /** How exporters are told that the batch size is open. */
 export const OPEN_BATCH =

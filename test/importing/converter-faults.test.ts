@@ -38,6 +38,10 @@ const REASONS: Readonly<Record<string, string>> = {
     'the graph has a LightGBM classifier with boosting_type="rf", whose scores onnxmltools divides by 100: train it with boosting_type="gbdt"',
   'catboost-one-versus-all':
     'the graph is of a CatBoostClassifier with loss_function="MultiClassOneVsAll", which CatBoost exports with Softmax instead of Sigmoid, so that its scores are wrong: train it with loss_function="MultiClass"',
+  'catboost-several-labels':
+    'the graph is of a CatBoostClassifier of several labels (loss_function MultiLogloss or MultiCrossEntropy), which CatBoost exports with Softmax instead of Sigmoid, so that its scores are wrong: set post_transform of the TreeEnsembleClassifier to LOGISTIC with onnx, or train one model for each label',
+  'accented-words':
+    "the graph splits texts into words of ASCII letters, as skl2onnx does by default, so that it never finds words of its vocabulary with other letters: export with options={TfidfVectorizer: {'tokenexp': r'[\\pL\\pN_]{2,}'}}, or for CountVectorizer",
   'catboost-poisson':
     'the graph is of a CatBoostRegressor with loss_function Poisson, Tweedie or LogLinQuantile, of which CatBoost exports the logarithm: append Exp to the graph, for example with onnx.helper.make_node("Exp", …), or train it with loss_function="RMSE"',
 };

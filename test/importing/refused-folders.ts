@@ -163,6 +163,30 @@ export const EXPORTED_WRONGLY: readonly RefusedFolder[] = [
     ),
   ),
   folder(
+    'python-words',
+    encodeModel({
+      ...graph('Tokenizer', 'BYTES', ['N'], ['N', 1, 'T']),
+      nodes: [
+        {
+          op: 'Tokenizer',
+          inputs: ['x'],
+          outputs: ['y'],
+          domain: 'com.microsoft',
+          attributes: [
+            { name: 'mark', int: 0 },
+            { name: 'mincharnum', int: 1 },
+            { name: 'pad_value', string: '#' },
+            { name: 'tokenexp', string: '(?u)\\b\\w+\\b' },
+          ],
+        },
+      ],
+    }),
+    '',
+    starting(
+      "the graph splits texts by a regular expression of Python that ONNX Runtime cannot read (invalid perl operator: (?u), such as token_pattern with (?u): export with the same words in its own syntax, such as skl2onnx: options={TfidfVectorizer: {'tokenexp': r'[\\pL\\pN_]+'}} for r'(?u)\\b\\w+\\b'",
+    ),
+  ),
+  folder(
     'contrib-operator',
     encodeModel({
       ...graph('Nope', 'FP32', ['N', 2], ['N', 2]),

@@ -20,17 +20,21 @@ import lightgbm
 import numpy as np
 import onnx
 import onnxruntime
+import skl2onnx
 from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 from skl2onnx import to_onnx
+from skl2onnx.common.data_types import StringTensorType
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import BaggingClassifier, StackingClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier
 from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -45,18 +49,18 @@ THREE = np.digitize(NUMBER, [-0.5, 0.5])
 COLUMNS = "columns: [{ name: a, type: number }, { name: b, type: number }, { name: c, type: number }]\n"
 
 
-def run(graph):
+def run(graph, given):
     """None if the graph cannot run, or does not answer each row."""
     try:
-        raw = onnxruntime.InferenceSession(graph.SerializeToString()).run(None, {graph.graph.input[0].name: TESTED})
+        raw = onnxruntime.InferenceSession(graph.SerializeToString()).run(None, {graph.graph.input[0].name: given})
     except onnxruntime.capi.onnxruntime_pybind11_state.RuntimeException:
         return None
-    return raw if len(raw[0]) == len(TESTED) else None
+    return raw if len(raw[0]) == len(given) else None
 
 
-def write(name, task, graph, labels, shares=None):
+def write(name, task, graph, labels, shares=None, texts=None):
     """`labels`: of a classifier, or the numbers of a regression. `shares`: its probabilities, with the classes."""
-    raw = run(graph)
+    raw = run(graph, TESTED if texts is None else np.array(texts, object).reshape(-1, 1))
     if raw is None:
         same = np.full(len(TESTED), False)
     elif shares is None:
@@ -73,13 +77,13 @@ def write(name, task, graph, labels, shares=None):
         if shares is not None:
             expect["scores"] = dict(zip(map(str, shares[0]), map(float, shares[1][i])))
         row = dict(zip("abc", map(float, TESTED[i])))
-        cases.append({"input": {"row": row}, "expect": expect})
+        cases.append({"input": {"row": row} if texts is None else {"text": texts[i]}, "expect": expect})
     folder = HERE / name
     (folder / "1").mkdir(parents=True)
     (folder / "1/model.onnx").write_bytes(graph.SerializeToString())
-    (folder / "model.yaml").write_text(f"task: {task}\n{COLUMNS}")
+    (folder / "model.yaml").write_text(f"task: {task}\n{COLUMNS if texts is None else ''}")
     right = {"hasSame": bool(same.any()), "cases": cases}
-    (folder / "right.json").write_text(json.dumps(right) + "\n")
+    (folder / "right.json").write_text(json.dumps(right, ensure_ascii=False) + "\n")
 
 
 def classifier(name, model, y, scores=True, zipmap=False):
@@ -131,3 +135,18 @@ each = catboost.CatBoostClassifier(iterations=3, depth=2, loss_function="MultiCl
 write("catboost-one-versus-all", "tabular-classification", of_catboost(each), each.predict(TESTED).reshape(-1), (each.classes_, each.predict_proba(TESTED)))
 counts = catboost.CatBoostRegressor(iterations=3, depth=2, loss_function="Poisson", verbose=0, allow_writing_files=False).fit(X, np.exp(NUMBER))
 write("catboost-poisson", "tabular-regression", of_catboost(counts), counts.predict(TESTED))
+several = catboost.CatBoostClassifier(iterations=3, depth=2, loss_function="MultiLogloss", verbose=0, allow_writing_files=False)
+several.fit(X, np.column_stack([NUMBER > 0, NUMBER > 0.6, X[:, 0] > 0]).astype(int))
+shares = several.predict_proba(TESTED)
+write("catboost-several-labels", "tabular-classification", of_catboost(several), shares.argmax(axis=1), ([0, 1, 2], shares))
+dishes = [
+    ("un éclair au chocolat", "dessert"), ("crème brûlée", "dessert"), ("le café crème", "dessert"), ("gâteau", "dessert"),
+    ("le match de tennis", "sport"), ("une équipe gagne", "sport"), ("le but décisif", "sport"), ("été sportif", "sport"),
+]
+words, kinds = zip(*dishes)
+french = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)).fit(words, kinds)
+options = {TfidfVectorizer: {"locale": "C.UTF-8"}, LogisticRegression: {"zipmap": False}}
+types = [("text", StringTensorType([None, 1]))]
+tested = ["Crème brûlée", "une équipe", "le match de tennis"]
+write("accented-words", "text-classification", skl2onnx.to_onnx(french, initial_types=types, options=options), french.predict(tested),
+      (french.classes_, french.predict_proba(tested)), tested)
