@@ -86,6 +86,23 @@ export async function findVersionSource(
     .executeTakeFirst();
 }
 
+/** The FAILED versions of a model with the highest numbers, descending. */
+export async function findFailures(
+  db: CatalogDatabase,
+  modelId: string,
+  limit: number,
+): Promise<{ readonly number: number; readonly reason: string }[]> {
+  const rows = await db
+    .selectFrom('version')
+    .select(['number', 'state_reason'])
+    .where('model_id', '=', modelId)
+    .where('state', '=', 'FAILED')
+    .orderBy('number', 'desc')
+    .limit(limit)
+    .execute();
+  return rows.map(({ number, state_reason }) => ({ number, reason: state_reason ?? '' }));
+}
+
 /** The model and the number of a version. */
 export async function findVersionName(
   db: CatalogDatabase,

@@ -266,7 +266,7 @@ function toVerification(found: Omit<Verification, 'summary'>): Verification {
   const largest = maxDifference === null ? '' : `; the largest difference is ${Number(maxDifference.toPrecision(2))}`;
   const summary =
     cases === 0
-      ? 'Not verified: the version has no golden.json, so its answers were not compared with those of its source framework.'
+      ? 'Its answers were not compared with those of its source framework.'
       : `Each answer to ${cases} golden ${cases === 1 ? 'case' : 'cases'} is that of ${source}, within ${tolerance}${largest}.`;
   return create(Verification, { ...found, summary });
 }

@@ -32,7 +32,7 @@ export function imageSpecOf({ yaml, imageKeys, hf, inputs, isYolo }: ImageSource
   const isGrey = hf.config?.num_channels === 1;
   if (!yaml.image && !hf.preprocessor && !isYolo)
     throw new ManifestError(
-      'preprocessor_config.json is missing: add it, or image in model.yaml with size, color, rescale_factor, image_mean and image_std',
+      "preprocessor_config.json is missing: add it, or image in model.yaml, such as image: { color: rgb }. Keys that are left out have defaults: the size and colors of the graph's input, rescale_factor 1/255, image_mean 0 and image_std 1",
     );
   const settings = isYolo && (yaml.image || !hf.preprocessor) ? yoloSettings(yaml.image, imageKeys) : yaml.image;
   const image = settings

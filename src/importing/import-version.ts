@@ -21,7 +21,7 @@ interface NamedVersion extends VersionFolder {
  * `retry`: why it is tried again, such as a process that was killed. `changed`: it is published and stays as it is,
  * although its files have changed.
  */
-export type VersionResult = 'done' | 'changed' | { readonly retry: string };
+export type VersionResult = 'done' | 'failed' | 'changed' | { readonly retry: string };
 
 /** Imports a version if it is new, or if it failed before and its files, or the causes of the failure, have changed. */
 export async function importVersion(importer: ImportParts, version: NamedVersion): Promise<VersionResult> {
@@ -36,15 +36,15 @@ export async function importVersion(importer: ImportParts, version: NamedVersion
       const isUnchanged = await keepPublished(importer, manifest, contents, { ...recorded, number }, source);
       return isUnchanged ? 'done' : 'changed';
     }
-    if (!recorded || !(await failureDigests(source, importer)).includes(recorded.source_sha256))
-      await importContents(importer, version, contents, source);
+    if (recorded && (await failureDigests(source, importer)).includes(recorded.source_sha256)) return 'failed';
+    await importContents(importer, version, contents, source);
     return 'done';
   } catch (thrown) {
     const error = errorOfFolder(thrown);
     const { reason, digest } = await failureOf(error, source, importer);
     importer.log.error({ model: manifest.name, number, reason, err: error.cause }, 'a version failed');
     await recordFailure(importer, modelId, number, reason, digest);
-    return error instanceof RetriedImportError ? { retry: `version ${number}: ${reason}` } : 'done';
+    return error instanceof RetriedImportError ? { retry: `version ${number}: ${reason}` } : 'failed';
   }
 }
 

@@ -11,10 +11,10 @@ import type { Logger } from 'pino';
 import { SYSTEM } from '../access/principal.js';
 import { findModelsByNames } from '../catalog/model.queries.js';
 import { MODEL_NAME } from '../catalog/ref.js';
-import { findUnchangedModel, type NewModel, saveModel } from '../catalog/registration.queries.js';
+import { findFailures, findUnchangedModel, type NewModel, saveModel } from '../catalog/registration.queries.js';
 import type { ProbeProcesses } from '../engine/disposable-worker.js';
 import type { Engine } from '../engine/engine.js';
-import { RetriedImportError } from '../errors.js';
+import { RetriedImportError, shortened } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { TaskName } from '../tasks/tasks.js';
@@ -60,6 +60,8 @@ export interface FolderResult {
   readonly mustRetry: boolean;
   /** Why the folder cannot be read, is tried again, or what has changed in vain; null if there is no reason. */
   readonly reason: string | null;
+  /** The versions that failed, with their reasons; null if there are none. */
+  readonly failures: string | null;
 }
 
 export class StoreImporter {
@@ -119,8 +121,9 @@ export class StoreImporter {
     progress.set(name, 'IMPORTING');
     try {
       const found = await unlessDiskIsFull(log, { folder: name }, () => this.#importFolder(importer, name, firsts));
-      const result = found ?? { card: null, mustRetry: true, reason: DISK_IS_FULL };
-      progress.set(name, 'FINISHED', result.reason);
+      const result = found ?? { ...nothingFound(DISK_IS_FULL), mustRetry: true };
+      const reasons = [result.reason, result.failures].filter((reason) => reason !== null);
+      progress.set(name, 'FINISHED', reasons.join('; ') || null);
       return result;
     } catch (error) {
       progress.set(name, 'FINISHED', 'the import failed; it is tried again');
@@ -132,7 +135,7 @@ export class StoreImporter {
     const folder = path.join(this.#store, name);
     if (name === DATASETS_FOLDER) {
       const mustRetry = await importDatasets(importer, folder);
-      return { card: null, mustRetry, reason: mustRetry ? DISK_IS_FULL : null };
+      return { ...nothingFound(mustRetry ? DISK_IS_FULL : null), mustRetry };
     }
     const model = modelNameOf(name);
     const first = firsts.get(model) ?? name;
@@ -157,7 +160,7 @@ export class StoreImporter {
 }
 
 function nothingFound(reason: string | null): FolderResult {
-  return { card: null, mustRetry: false, reason };
+  return { card: null, mustRetry: false, reason, failures: null };
 }
 
 function isModelFolder(name: string): boolean {
@@ -218,14 +221,17 @@ async function importModel(importer: ImportParts, folder: string): Promise<Folde
       results.set(version.number, await importVersion(importer, { ...version, modelId, manifest }));
     const [retry] = [...results.values()].filter((result) => typeof result === 'object');
     const card = { folder: name, modelId, task: manifest.yaml.task, results: manifest.results };
-    return { card, mustRetry: retry !== undefined, reason: retry?.retry ?? reasonForChanged(results) };
+    if (retry) return { card, mustRetry: true, reason: retry.retry, failures: null };
+    const hasFailed = results.size === 0 || [...results.values()].includes('failed');
+    const failures = hasFailed ? await namedFailures(importer.db, modelId) : null;
+    return { card, mustRetry: false, reason: reasonForChanged(results), failures };
   } catch (thrown) {
     const error = errorOfFolder(thrown);
     if (await isGone(folder)) return nothingFound(null);
     const reason = reasonOf(error);
     importer.log.error({ model: name, reason, err: error.cause }, 'a model folder cannot be read');
     await recordUnreadableModel(importer, modelNameOf(name), reason);
-    return { card: null, mustRetry: error instanceof RetriedImportError, reason };
+    return { ...nothingFound(reason), mustRetry: error instanceof RetriedImportError };
   }
 }
 
@@ -234,6 +240,18 @@ async function isGone(folder: string): Promise<boolean> {
     () => false,
     () => true,
   );
+}
+
+const MAX_NAMED_FAILURES = 3;
+const MAX_FAILURE_CHARACTERS = 500;
+
+/** The latest versions that failed, with their reasons. */
+async function namedFailures(db: CatalogDatabase, modelId: string): Promise<string> {
+  const failures = await findFailures(db, modelId, MAX_NAMED_FAILURES + 1);
+  const named = failures
+    .slice(0, MAX_NAMED_FAILURES)
+    .map(({ number, reason }) => `version ${number} failed: ${shortened(reason, MAX_FAILURE_CHARACTERS)}`);
+  return [...named, ...(failures.length > MAX_NAMED_FAILURES ? ['…'] : [])].join('; ');
 }
 
 /** Null if the files of no published version have changed. */

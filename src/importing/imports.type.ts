@@ -14,7 +14,7 @@ const ImportStage = enumOf<Stage>('ImportStage', 'How far the import of a folder
   description: 'Import of a folder of the model store, at the start of the server or when the folder has changed.',
 })
 export class ImportStatus {
-  @Field({ description: 'Name of the folder in the model store.' })
+  @Field({ description: 'Name of the folder in the model store. `datasets` has the datasets and no model.' })
   folder!: string;
 
   @Field(() => ImportStage, { description: 'How far the import is.' })
@@ -26,7 +26,7 @@ export class ImportStatus {
   @Field(() => String, {
     nullable: true,
     description:
-      'Why the folder could not be imported, such as an error in model.yaml or a full disk, why it waits while its files keep changing, or which published versions stay as they were although their files have changed; null otherwise. Reasons of versions that failed are in `Version.stateReason`.',
+      'Why the folder could not be imported, such as an error in model.yaml or a full disk, why it waits while its files keep changing, which published versions stay as they were although their files have changed, and the latest three versions that failed, with their reasons; null otherwise. `Version.stateReason` has the whole reasons.',
   })
   reason!: string | null;
 }

@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { MODEL_NAME } from '../catalog/ref.js';
 import { ManifestError } from '../errors.js';
 import { MAX_BYTES_READ } from '../tasks/bytes.js';
+import { quoted } from '../tasks/problems.js';
 import {
   BLANKS,
   BOX_FORMATS,
@@ -25,10 +26,15 @@ import { type Card, readCard, splitFrontMatter } from './card.js';
 import { readHuggingFaceFiles } from './hugging-face.js';
 import { parseWith, readText, refuseDeep } from './store-file.js';
 
-const taskSchema = z
-  .string()
-  .transform((name) => name.toUpperCase().replaceAll('-', '_'))
-  .pipe(z.enum(TASKS));
+const taskSchema = z.string().transform((name, context) => {
+  const task = TASKS.find((one) => one === name.toUpperCase().replaceAll('-', '_'));
+  if (task) return task;
+  context.addIssue(`"${quoted(name)}" is unknown; use one of ${TASK_NAMES}`);
+  return z.NEVER;
+});
+
+/** As in the Hugging Face vocabulary. */
+const TASK_NAMES = TASKS.map((task) => task.toLowerCase().replaceAll('_', '-')).join(', ');
 
 const columnSchema = z.strictObject({
   name: z.string().min(1),
@@ -313,9 +319,8 @@ export function modelNameOf(folderName: string): string {
 function taskOfTag(tag: string | null): TaskName | null {
   const name = tag?.toUpperCase().replaceAll('-', '_');
   if (!name || (TASKS as readonly string[]).includes(name)) return (name as TaskName | undefined) ?? null;
-  const known = TASKS.map((task) => task.toLowerCase().replaceAll('_', '-')).join(', ');
   throw new ManifestError(
-    `README.md: pipeline_tag "${tag}" is not supported. Use one of ${known}, or set task in model.yaml, which takes precedence`,
+    `README.md: pipeline_tag "${tag}" is not supported. Use one of ${TASK_NAMES}, or set task in model.yaml, which takes precedence`,
   );
 }
 

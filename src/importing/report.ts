@@ -6,6 +6,7 @@ import { findSpecs, findVariants, findVersionIdsOfModel, findVersionsByIds } fro
 import type { Variant, Version } from '../catalog/version.type.js';
 import { shortened } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
+import { listed } from '../tasks/problems.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 
 interface VersionReport {
@@ -83,8 +84,12 @@ export function reportText(report: ModelReport): string {
   const lines = [`${model}${task === null ? '' : ` (${task}): ${title}`}`];
   if (reason !== null) lines.push(`  the folder cannot be imported: ${reason}`);
   else if (versions.length === 0) lines.push('  the folder has no version');
-  for (const version of versions) lines.push(...versionLines(version));
-  if (messages.length > 0) lines.push('messages of the import:', ...messages.map((message) => `  ${message}`));
+  // A folder that cannot be read is listed as a version that failed for the same reason.
+  for (const version of versions)
+    if (reason === null || version.reason !== reason) lines.push(...versionLines(version));
+  const said = [reason, ...versions.map((version) => version.reason)].filter((one) => one !== null);
+  const others = messages.filter((message) => !said.some((one) => message.endsWith(one)));
+  if (others.length > 0) lines.push('messages of the import:', ...others.map((message) => `  ${message}`));
   return lines.join('\n');
 }
 
@@ -98,7 +103,7 @@ function versionLines(version: VersionReport): string[] {
   for (const { location, sizeBytes } of artifact?.dataFiles ?? [])
     lines.push(`  data file: ${location}, ${sizeBytes} bytes`);
   lines.push(...signatureLines(version.signature));
-  if (verification) lines.push(`  golden cases: ${verification.summary}`);
+  if (verification) lines.push(`  golden cases: ${verification.cases === 0 ? NO_GOLDENS : verification.summary}`);
   if (maxBatch !== null) lines.push(`  batches: up to ${maxBatch} (${maxBatchReason})`);
   for (const variant of variants)
     lines.push(`  variant ${variant.name}: ${variant.reason ?? `usable, ${variant.sizeBytes} bytes`}`);
@@ -107,7 +112,7 @@ function versionLines(version: VersionReport): string[] {
 
 function signatureLines(signature: Signature | null): string[] {
   if (!signature) return [];
-  const { inputKind, columns, inputs, outputs, labels, example } = signature;
+  const { inputKind, columns, inputs, outputs, outputType, targets, labels, prompts, example } = signature;
   const tensors = (list: Signature['inputs']) =>
     list.map(({ name, datatype, shape }) => `${name} ${datatype} [${shape.map((size) => size ?? 'any').join(', ')}]`);
   const lines = [
@@ -116,13 +121,20 @@ function signatureLines(signature: Signature | null): string[] {
   ];
   for (const { name, type, categories } of columns)
     lines.push(`  column ${name}: ${type}${categories.length > 0 ? ` (${categories.join(', ')})` : ''}`);
-  if (labels.length > 0)
-    lines.push(
-      `  labels: ${labels.slice(0, MAX_LABELS).join(', ')}${labels.length > MAX_LABELS ? ` … ${labels.length} in all` : ''}`,
-    );
+  lines.push(`  answer: ${outputType}${targets.length > 0 ? ` of ${listed(targets, targetText)}` : ''}`);
+  if (labels.length > 0) lines.push(`  labels: ${listed(labels)}`);
+  if (prompts.length > 0) lines.push(`  prompts: ${listed(prompts, promptText)}`);
   lines.push(`  example: ${shortened(JSON.stringify(example), MAX_EXAMPLE)}`);
   return lines;
 }
 
-const MAX_LABELS = 20;
+function targetText({ name, unit, labels }: Signature['targets'][number]): string {
+  return `${name}${unit === null ? '' : ` (${unit})`}${labels.length === 0 ? '' : ` (${labels.length} classes)`}`;
+}
+
+function promptText({ name, text, isDefault }: Signature['prompts'][number]): string {
+  return `${name}${isDefault ? ' (default)' : ''} ${JSON.stringify(text)}`;
+}
+
+const NO_GOLDENS = 'none; add golden.json to compare the answers with those of the source framework';
 const MAX_EXAMPLE = 500;

@@ -4,7 +4,9 @@ import { createReadStream } from 'node:fs';
 import { readFile, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { z } from 'zod';
+import { suggest } from '../catalog/suggest.js';
 import { ManifestError, RetriedImportError } from '../errors.js';
+import { listed, quoted } from '../tasks/problems.js';
 
 /** The largest tokenizers have 35 MB. Parts of the texts are also written as JSON, and no string has more than 512 MB. */
 const MAX_TEXT_BYTES = 64 * 1024 * 1024;
@@ -118,7 +120,7 @@ function isDeeper(value: unknown, levels: number): boolean {
 
 /** Validates a parsed file against a schema. @throws ManifestError that lists all errors with their paths */
 export function parseWith<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(value, { error: unknownKeys });
   if (result.success) return result.data;
   throw new ManifestError(
     result.error.issues
@@ -126,3 +128,18 @@ export function parseWith<T>(schema: z.ZodType<T>, value: unknown, file: string)
       .join('; '),
   );
 }
+
+const MAX_UNKNOWN_KEYS = 3;
+
+/** What to write instead of keys that the schema does not have. */
+const unknownKeys: z.core.$ZodErrorMap = ({ code, keys, inst }) => {
+  if (code !== 'unrecognized_keys') return undefined;
+  const { shape = {} } = (inst as z.ZodObject | undefined) ?? {};
+  const known = Object.keys(shape);
+  const named = (keys as string[]).slice(0, MAX_UNKNOWN_KEYS).map((key) => {
+    const similar = suggest(key, known);
+    const advice = similar.length > 0 ? `did you mean ${similar.join(' or ')}?` : `use one of ${listed(known)}`;
+    return `unknown key "${quoted(key)}"; ${advice}`;
+  });
+  return named.join('; ');
+};

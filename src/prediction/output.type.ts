@@ -315,7 +315,11 @@ export class Ranking {
 @ObjectType('Text', { simpleResolvers: true, description: 'Text that was recognized in an image.' })
 export class TextType {
   @Cost({ bytes: BYTES_PER_CHARACTER * MAX_STEPS })
-  @Field(() => String, { nullable: true, description: 'Recognized text, never null; empty if none was recognized.' })
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Recognized text; empty if none was recognized. Never null: the type allows it because one selection may also read `Answer.text`, which is null without an answer.',
+  })
   text!: string;
 
   @Field(() => Float, {

@@ -44,7 +44,8 @@ export class PredictionResolver {
   @Cost({ version: versionOf, runs: runOf })
   @Mutation(() => PredictPayload, {
     nullable: true,
-    description: 'Runs a model on one input and returns the prediction. Problems: all types except Forbidden.',
+    description:
+      'Runs a model on one input and returns the prediction. Null only with an entry in `errors`, such as INTERNAL_SERVER_ERROR. Problems: all types except Forbidden.',
   })
   async predict(
     @Arg('input', () => PredictInput, { description: 'Version, input and options.' }) input: PredictInput,
@@ -59,7 +60,7 @@ export class PredictionResolver {
   @Mutation(() => PredictManyPayload, {
     nullable: true,
     description:
-      'Runs a model on up to `limits.maxBatch` inputs, in shared batches, and returns one result for each. Prefer it to several `predict` fields, which run one after another. Problems: all types except Forbidden and IdempotencyConflict.',
+      'Runs a model on up to `limits.maxBatch` inputs, in shared batches, and returns one result for each. Prefer it to several `predict` fields, which run one after another. Null only with an entry in `errors`. Problems: all types except Forbidden and IdempotencyConflict.',
   })
   async predictMany(
     @Arg('input', () => PredictManyInput, { description: 'Version, inputs and options.' }) input: PredictManyInput,

@@ -30,7 +30,7 @@ function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problem
       ['row', name],
       'UNKNOWN_NAME',
       'the model has no column with this name',
-      'a name from signature.columns',
+      `one of ${listed(spec.columns, (column) => column.name)}`,
       name,
     );
   }
@@ -157,7 +157,7 @@ function expectedValue({ type, minimum, maximum, categories, unit }: ColumnSpec)
         : maximum !== null
           ? ` of at most ${maximum}`
           : '';
-  return `a ${type === 'INTEGER' ? 'whole ' : ''}number${range}${unit ? ` ${quoted(unit)}` : ''}`;
+  return `a ${type === 'INTEGER' ? 'whole ' : ''}number${range}${unit ? `${range ? '' : ' in'} ${quoted(unit)}` : ''}`;
 }
 
 /** Builds the inputs of the graph, each with the shape [1, number of its columns], or [1] if it has one dimension. */

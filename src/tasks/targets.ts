@@ -1,5 +1,6 @@
 /** What a version predicts for an input, one or several numbers or classes: their names, units and classes. */
 import { ManifestError } from '../errors.js';
+import { listed } from './problems.js';
 import type { TargetSettings } from './sources.js';
 import type { TensorSpec } from './spec.js';
 
@@ -59,7 +60,11 @@ export function placeTargets(
   const wrong = outputs.find(
     (output) => counts.has(output.name) && (widthOf(output) ?? counts.get(output.name)) !== counts.get(output.name),
   );
-  if (wrong) throw misfit(counts.get(wrong.name) ?? 0, [wrong]);
+  if (wrong && targets.every(({ output }) => output === undefined)) throw misfit(targets.length, defaults);
+  if (wrong)
+    throw new ManifestError(
+      `model.yaml: the number of targets with output "${wrong.name}" is ${counts.get(wrong.name)}, but it has ${widthOf(wrong)} values for each input`,
+    );
   return placed;
 }
 
@@ -88,10 +93,13 @@ function* placesOf(outputs: readonly TensorSpec[]): Generator<Pick<PlacedTarget,
 }
 
 function misfit(count: number, outputs: readonly TensorSpec[]): ManifestError {
-  const widths = outputs.map((output) => `"${output.name}" has ${widthOf(output) ?? 'any number of'} values`);
-  return new ManifestError(
-    `model.yaml: the number of targets is ${count}, but output ${widths.join(' and ')} for each input`,
-  );
+  const widthText = (output: TensorSpec) => `"${output.name}" has ${widthOf(output) ?? 'any number of'} values`;
+  const total = outputs.reduce((sum, output) => sum + (widthOf(output) ?? Number.NaN), 0);
+  const found =
+    outputs.length === 1
+      ? `output ${outputs.map(widthText)[0]} for each input`
+      : `${outputs.length} outputs have ${Number.isNaN(total) ? 'any number of' : total} values for each input: ${listed(outputs, widthText)}`;
+  return new ManifestError(`model.yaml: the number of targets is ${count}, but ${found}`);
 }
 
 function namesOf(outputs: readonly TensorSpec[]): string {

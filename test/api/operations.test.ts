@@ -1,6 +1,7 @@
 /** Every committed operation works against the committed models. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { buildSchema, type GraphQLUnionType, parse, visit } from 'graphql';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 
 const FOLDER = 'schema/operations';
@@ -26,6 +27,22 @@ test.each(FILES)('%s returns data without a problem', async (file) => {
   const [answer] = Object.values(data) as Data[];
   expect(answer).not.toBeNull();
   expect(answer.problem ?? null).toBeNull();
+});
+
+test('the operation for any answer reads every type of the union', () => {
+  const schema = buildSchema(readFileSync('schema/schema.graphql', 'utf8'));
+  const union = schema.getType('Output') as GraphQLUnionType;
+  const read = new Set<string>();
+  visit(parse(readFileSync(path.join(FOLDER, '14-any-answer.graphql'), 'utf8')), {
+    InlineFragment: ({ typeCondition }) => void read.add(String(typeCondition?.name.value)),
+  });
+
+  expect([...read].sort()).toEqual(
+    union
+      .getTypes()
+      .map(({ name }) => name)
+      .sort(),
+  );
 });
 
 test('an object in an image is detected with its bounding box', async () => {

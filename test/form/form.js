@@ -10,7 +10,7 @@ const SIGNATURE = `query Signature($ref: VersionRef!) {
     signature {
       inputKind
       columns { name type unit minimum maximum categories required example description }
-      labels maskToken example multiLabel
+      labels maskToken prompts { name isDefault } example multiLabel
     }
   }
 }`;
@@ -182,9 +182,13 @@ const FIELDS = {
       `JSON, one list for each step: ${columns.map(({ name }) => name).join(', ')}.`,
     ),
   ],
-  TEXT: ({ maskToken }, { text }) => [
-    field(['text'], 'Text', area(text), maskToken ? `${maskToken} marks the word to predict.` : ''),
-  ],
+  TEXT: ({ maskToken, prompts }, { text }) =>
+    prompts.length > 0
+      ? [
+          field(['promptedText', 'text'], 'Text', area(text)),
+          field(['promptedText', 'prompt'], 'Prompt', promptChoice(prompts)),
+        ]
+      : [field(['text'], 'Text', area(text), maskToken ? `${maskToken} marks the word to predict.` : '')],
   IMAGE: (_signature, { image }) => [
     field(
       ['image', 'base64'],
@@ -205,23 +209,41 @@ const FIELDS = {
       checkbox(question.handleImpossibleAnswer ?? true),
     ),
   ],
-  SIMILARITY: (_signature, { similarity = {} }) => [
+  SIMILARITY: ({ prompts }, { similarity = {} }) => [
     field(['similarity', 'source'], 'Text', area(similarity.source)),
     field(['similarity', 'sentences'], 'Sentences to compare', lines(similarity.sentences), 'One per line.'),
+    ...promptFields(prompts, {
+      'similarity.sourcePrompt': 'Prompt',
+      'similarity.sentencesPrompt': 'Prompt of sentences',
+    }),
   ],
   ZERO_SHOT: (_signature, { zeroShot = {} }) => [
     field(['zeroShot', 'text'], 'Text', area(zeroShot.text)),
     field(['zeroShot', 'labels'], 'Labels', lines(zeroShot.labels), 'One per line.'),
     field(['zeroShot', 'multiLabel'], 'Several labels may apply', checkbox(zeroShot.multiLabel)),
   ],
-  RANKING: (_signature, { ranking = {} }) => [
+  RANKING: ({ prompts }, { ranking = {} }) => [
     field(['ranking', 'query'], 'Query', line(ranking.query)),
     field(['ranking', 'documents'], 'Documents', lines(ranking.documents), 'One per line.'),
+    ...promptFields(prompts, { 'ranking.prompt': 'Prompt' }),
   ],
   TENSORS: (_signature, { tensors }) => [
     field(['tensors'], 'Tensors', json(tensors), 'JSON, one tensor for each input.'),
   ],
 };
+
+/** Without a default prompt, an input may have none. */
+function promptChoice(prompts) {
+  const standard = prompts.find(({ isDefault }) => isDefault)?.name;
+  const names = prompts.map(({ name }) => name);
+  return choice(names, { value: standard, required: standard !== undefined });
+}
+
+/** None if the model has no prompts. */
+function promptFields(prompts, labels) {
+  if (prompts.length === 0) return [];
+  return Object.entries(labels).map(([path, label]) => field(path.split('.'), label, promptChoice(prompts)));
+}
 
 /** The control for a value of a column. If the value is not required, the control can be left empty. */
 function cell(column, value) {
@@ -287,7 +309,9 @@ async function readInput(fields) {
   }
   const [[[kind, ...rest], first]] = values;
   if (rest.length === 0) return { [kind]: first };
-  return { [kind]: Object.fromEntries(values.map(([[, name], value]) => [name, value])) };
+  const parts = Object.fromEntries(values.map(([[, name], value]) => [name, value]));
+  // `promptedText` names a prompt; a text without one is sent as `text`.
+  return kind === 'promptedText' && parts.prompt === undefined ? { text: parts.text } : { [kind]: parts };
 }
 
 /** Shows each problem at its field. @throws Error for a problem without a field */

@@ -296,7 +296,13 @@ describe('models with other inputs and answers', () => {
       await cp(path.join('test/importing/goldens/several-answers', name), path.join(store.folder, name), {
         recursive: true,
       });
-    await cp('test/importing/goldens/texts/ranking', path.join(store.folder, 'ranking'), { recursive: true });
+    for (const name of ['ranking', 'prompts-by-name', 'prompts-default'])
+      await cp(path.join('test/importing/goldens/texts', name), path.join(store.folder, name), { recursive: true });
+    await cp('test/importing/goldens/texts/prompts-by-name', path.join(store.folder, 'prompted-texts'), {
+      recursive: true,
+      filter: (file) => !file.endsWith('golden.json'),
+    });
+    await store.write('prompted-texts', { 'model.yaml': 'task: feature-extraction' });
     await store.write('last-step', { 'model.yaml': LAST_STEP_YAML, '1/model.onnx': encodeModel(LAST_STEP) });
     await store.write('halves', { 'model.yaml': HALVES_YAML, '1/model.onnx': encodeModel(HALVES) });
     others = await startTestApp({ corsOrigins: [form.origin], modelStore: store.folder });
@@ -316,6 +322,41 @@ describe('models with other inputs and answers', () => {
     const texts = [await names.allTextContents(), await values.allTextContents()] as const;
     return texts[0].map((name, i) => [name, texts[1][i]]);
   };
+
+  inBrowser.each([
+    ['prompts-by-name', '', {}],
+    ['prompts-by-name', 'passage', { sourcePrompt: 'passage' }],
+    ['prompts-default', 'query', { sourcePrompt: 'query', sentencesPrompt: 'query' }],
+  ])('sentences for %s are compared with the prompt "%s"', async (model, prompt, sentPrompts) => {
+    await openOther(model);
+    const choice = page.getByLabel('Prompt', { exact: true });
+    if (prompt === 'passage') await choice.selectOption(prompt);
+
+    await page.getByLabel('Text').fill('a film');
+    await page.getByLabel('Sentences to compare').fill('a movie');
+    const sent = page.waitForRequest((request) => request.postDataJSON()?.variables.input !== undefined);
+    await predict();
+
+    expect(await choice.inputValue()).toBe(prompt);
+    const similarity = { source: 'a film', sentences: ['a movie'], ...sentPrompts };
+    expect((await sent).postDataJSON().variables.input.input).toEqual({ similarity });
+    expect(await answer().getByRole('meter').count()).toBe(1);
+  });
+
+  inBrowser.each([
+    ['', { text: 'a film' }],
+    ['query', { promptedText: { text: 'a film', prompt: 'query' } }],
+  ])('a text is embedded with the prompt "%s"', async (prompt, input) => {
+    await openOther('prompted-texts');
+    await page.getByLabel('Prompt', { exact: true }).selectOption(prompt);
+
+    await page.getByLabel('Text').fill('a film');
+    const sent = page.waitForRequest((request) => request.postDataJSON()?.variables.input !== undefined);
+    await predict();
+
+    expect((await sent).postDataJSON().variables.input.input).toEqual(input);
+    expect(await answer().getByRole('heading').textContent()).toMatch(/dimensions/);
+  });
 
   inBrowser('a time series is a list of steps, and a problem of a step is reported at the field', async () => {
     await openOther('last-step');

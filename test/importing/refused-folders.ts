@@ -441,7 +441,41 @@ export const MANIFESTS: readonly RefusedFolder[] = [
     /^output "y" is BYTES, but a regression needs numbers: name another output in output\.value of model\.yaml/,
   ),
   folder('bad-yaml', PAIR, 'task: [', /^model\.yaml is not valid YAML: /),
-  folder('unknown-key', PAIR, 'colour: blue', /^model\.yaml: Unrecognized key: "colour"/),
+  folder(
+    'targets-of-several-outputs',
+    encodeModel({
+      inputs: [{ name: 'x', type: 'FP32', shape: ['N', 2] }],
+      outputs: [
+        { name: 'y', type: 'FP32', shape: ['N', 2] },
+        { name: 'z', type: 'FP32', shape: ['N', 4] },
+      ],
+      nodes: [
+        { op: 'Neg', inputs: ['x'], outputs: ['y'] },
+        { op: 'Concat', inputs: ['x', 'x'], outputs: ['z'], attributes: [{ name: 'axis', int: 1 }] },
+      ],
+    }),
+    'task: tabular-regression\ntargets: [a, b, c]\ncolumns: [{ name: p, type: number }, { name: q, type: number }]',
+    'model.yaml: the number of targets is 3, but 2 outputs have 6 values for each input: "y" has 2 values, "z" has 4 values',
+  ),
+  folder(
+    'unknown-task',
+    PAIR,
+    'task: image-tagging',
+    /^model\.yaml: task: "image-tagging" is unknown; use one of tabular-classification, .*image-classification, /,
+  ),
+  folder(
+    'misspelled-key',
+    PAIR,
+    'task: tensor\nlables: [a, b]',
+    'model.yaml: unknown key "lables"; did you mean labels?',
+  ),
+  folder(
+    'misspelled-keys',
+    PAIR,
+    'task: tensor\ncolumns: [{ name: a, type: number, maximun: 1, minimun: 0 }]',
+    'model.yaml: columns.0: unknown key "maximun"; did you mean maximum?; unknown key "minimun"; did you mean minimum?',
+  ),
+  folder('unknown-key', PAIR, 'colour: blue', /^model\.yaml: unknown key "colour"; use one of task, owner, /),
   {
     name: 'yaml-folder',
     files: { '1/model.onnx': PAIR, 'model.yaml/inside': '' },
@@ -695,7 +729,7 @@ export const IMAGE_FOLDERS: readonly RefusedFolder[] = [
     'no-preprocessor',
     encodeModel(identity('x', 'FP32', ['N', 3, 4, 4])),
     IMAGES,
-    /preprocessor_config\.json is missing: add it, or image in model\.yaml with size, color, rescale_factor, image_mean and image_std/,
+    /preprocessor_config\.json is missing: add it, or image in model\.yaml, such as image: \{ color: rgb \}\. Keys that are left out have defaults: /,
   ),
 ];
 

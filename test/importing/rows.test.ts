@@ -39,7 +39,7 @@ const MIXED = { price: 'FP32', count: 'INT64', small: 'INT32', isNew: 'BOOL' } a
 const MIXED_YAML = `task: tabular-regression
 output: { value: sum, unit: EUR }
 columns:
-  - { name: price, type: number, required: false, example: 1.5 }
+  - { name: price, type: number, unit: EUR, required: false, example: 1.5 }
   - { name: count, type: integer, example: 2 }
   - { name: small, type: integer, example: 3 }
   - { name: isNew, type: boolean, example: true }
@@ -95,6 +95,15 @@ test('a missing number becomes NaN, and an answer that is NaN fails the predicti
   const { problem } = await predict({ count: 1, small: 1, isNew: false });
 
   expect(problem).toMatchObject({ code: 'INFERENCE_FAILED', reason: 'the predicted number is NaN' });
+});
+
+test('a problem says which columns there are, and the unit of a number', async () => {
+  const { problem } = await predict({ cost: 1, price: 'low', count: 1, small: 1, isNew: false });
+
+  expect(problem.problems).toMatchObject([
+    { path: ['input', 'input', 'row', 'cost'], expected: 'one of price, count, small, isNew' },
+    { path: ['input', 'input', 'row', 'price'], expected: 'a number in EUR' },
+  ]);
 });
 
 test('an integer outside the range of its input type is refused', async () => {

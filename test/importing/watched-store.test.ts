@@ -118,8 +118,24 @@ test('a folder that cannot be read, or not be stored, says why in the graph, and
   expect(full).toMatchObject({ folder: 'full', reason: 'the disk is full or cannot be written' });
   expect(broken).toMatchObject({
     folder: 'broken',
-    reason: expect.stringMatching(/^model\.yaml: Unrecognized key: "taks"/),
+    reason: expect.stringMatching(/^model\.yaml: unknown key "taks"; did you mean task\?/),
   });
+});
+
+test('an import names the versions that failed, with their reasons, also when others are READY', async () => {
+  const damaged = Buffer.from('no graph');
+  await server.store.write('mixed', { 'model.yaml': YAML, '1/model.onnx': GRAPH, '2/model.onnx': damaged });
+  await server.start();
+  const [atStart] = await imports();
+
+  for (const number of [3, 4, 5]) await server.store.write('mixed', { [`${number}/model.onnx`]: damaged });
+  await until('version 5 is FAILED', async () => (await stateOf('mixed')).endsWith('5 FAILED'));
+  await until('the import has ended', () => isFinished('mixed'));
+  const [again] = await imports();
+
+  const reason = String((await versionsOf('mixed'))[1]?.stateReason);
+  expect(atStart).toMatchObject({ folder: 'mixed', stage: 'FINISHED', reason: `version 2 failed: ${reason}` });
+  expect(again?.reason).toBe(`${[5, 4, 3].map((number) => `version ${number} failed: ${reason}`).join('; ')}; …`);
 });
 
 test('an import that fails for a reason outside of the folder has ended, and says that it is tried again', async () => {
@@ -312,6 +328,24 @@ test('models:check prints text, and exits with 0 if the model can be published',
   expect(stdout).toMatch(/^mlp \(TENSOR\): mlp\nversion 1: READY\n {2}size: \d+ bytes, opset \d+, pytorch 2/);
   expect(stdout).toMatch(/ {2}data file: model\.onnx\.data, \d+ bytes\n/);
   expect(stdout).toMatch(/ {2}golden cases: .*torch 2/);
+});
+
+test('models:check prints the type of the answer, its targets, and that nothing was compared', async () => {
+  const graph = encodeModel(identity('x', 'FP32', ['N', 2]));
+  const targets = 'targets: [{ name: load, unit: kW }, heat]';
+
+  const { out } = await check({ 'model.yaml': `${SPECIFIC}\n${targets}`, '1/model.onnx': graph });
+
+  expect(out).toContain('\n  answer: Values of load (kW), heat\n');
+  expect(out).toContain('\n  golden cases: none; add golden.json');
+});
+
+test('models:check prints a reason once', async () => {
+  const unreadable = await check({ 'model.yaml': 'task: image-tagging' });
+  const failed = await check({ 'model.yaml': YAML, '1/model.onnx': Buffer.from('no graph') });
+
+  expect(unreadable.out.match(/image-tagging/g)).toHaveLength(1);
+  expect(failed.out.split('\n').filter((line) => /ONNX file|no graph/.test(line))).toHaveLength(1);
 });
 
 test('models:check says how it is used, and why a folder cannot be read', async () => {
