@@ -157,8 +157,10 @@ export class WorkerProcess {
    */
   send(command: Command): number {
     const id = ++this.#lastId;
+    // Taken before sending: the worker may begin before this process goes on.
+    const sentAt = performance.now();
     this.#child.send({ ...command, id });
-    this.#conversation.ask({ ...command, id }, performance.now());
+    this.#conversation.ask({ ...command, id }, sentAt);
     return id;
   }
 
