@@ -134,6 +134,11 @@ const externalShape: Explanation = (message) => {
   return `the tensor ${tensor} is a shape, and must be in the graph itself: save the graph again so that small tensors stay in it, with onnx.save_model(model, path, save_as_external_data=True, size_threshold=1024)`;
 };
 
+const severalBaseValues: Explanation = (message) =>
+  /base_values should have 0, 1, or 2 values/.test(message)
+    ? 'the graph holds trees of several labels or targets in one operator, as onnxmltools exports an XGBClassifier of several labels, and loses them: train and export one model for each label, and join the graphs, for example with onnx.compose.merge_models'
+    : null;
+
 const LOAD_FAILURES = [
   tooNewIr,
   tooNewOpset,
@@ -143,6 +148,7 @@ const LOAD_FAILURES = [
   locale,
   tokenPattern,
   externalShape,
+  severalBaseValues,
 ];
 
 /** How exporters are told that the batch size is open. */

@@ -207,6 +207,14 @@ export const EXPORTED_WRONGLY: readonly RefusedFolder[] = [
     'the ONNX file is not supported: node "y" (Nope) uses the unsupported operator domain "our.ops"; supported are ai.onnx, ai.onnx.ml, com.microsoft, and functions that the file defines: export without custom operators',
   ),
   folder(
+    'xgboost-labels',
+    exported('xgboost-labels'),
+    'labels: [a, b, c]',
+    starting(
+      'the graph holds trees of several labels or targets in one operator, as onnxmltools exports an XGBClassifier of several labels, and loses them: train and export one model for each label, and join the graphs, for example with onnx.compose.merge_models',
+    ),
+  ),
+  folder(
     'torch-double',
     exported('torch-double'),
     '',

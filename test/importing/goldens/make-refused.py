@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+import xgboost
 from onnx import TensorProto, helper
+from onnxmltools import convert_xgboost
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.linear_model import LogisticRegression
@@ -67,6 +69,10 @@ rows = random.normal(size=(40, 2)).astype(np.float32)
 classifier = LogisticRegression().fit(rows, rows[:, 0] > 0)
 frozen = to_onnx(classifier, initial_types=[("x", FloatTensorType([16, 2]))], options={"zipmap": False})
 save("sklearn-frozen-batch", frozen)
+
+labels = np.stack([rows[:, 0] > 0, rows[:, 1] > 0, rows.sum(axis=1) > 0], axis=1).astype(int)
+several = xgboost.XGBClassifier(n_estimators=2, max_depth=1).fit(rows, labels)
+save("xgboost-labels", convert_xgboost(several, initial_types=[("x", FloatTensorType([None, 2]))]))
 
 city = helper.make_tensor_value_info("city", TensorProto.STRING, [None, 1])
 index = helper.make_tensor_value_info("Identity:0", TensorProto.INT64, [None, 1])
