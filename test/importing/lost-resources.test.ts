@@ -172,7 +172,7 @@ test('datasets and metrics that a full database could not store are to be import
   const failed = await importEvaluations({ db, log }, cards);
 
   expect(toRetry).toEqual(['datasets']);
-  expect(again).toEqual({ card: null, mustRetry: true, reason: 'the disk is full or cannot be written' });
+  expect(again).toMatchObject({ card: null, mustRetry: true, reason: 'the disk is full or cannot be written' });
   expect(failed).toEqual(cards);
   expect(cards).toMatchObject([{ folder: 'rated' }]);
   expect(await importEvaluations({ db, log }, cards)).toEqual([]);
