@@ -80,7 +80,11 @@ const at = (location: string, more: Partial<Initializer['file']> = {}) =>
   adding({ ...W, file: { location, offset: 8, ...more } });
 
 test.each([
-  ['an absolute path', at('/etc/passwd'), /"passwd" by an absolute path, but data files are read from the version's folder only/],
+  [
+    'an absolute path',
+    at('/etc/passwd'),
+    /"passwd" by an absolute path, but data files are read from the version's folder only/,
+  ],
   [
     'a path that leaves the folder',
     at('../secret'),
