@@ -60,6 +60,7 @@ const isScores = record({
   labels: isAmount,
   isInRange: oneOf([true, false]),
   addsUp: oneOf([true, false]),
+  isNegative: oneOf([true, false]),
   isVaried: oneOf([true, false]),
 });
 const isTiming = record({ preprocessMs: isAmount, inferMs: isAmount, postprocessMs: isAmount });

@@ -18,6 +18,8 @@ export interface ObservedScores {
   /** Whether all scores were from 0 to 1, and whether those of each input added up to 1. */
   readonly isInRange: boolean;
   readonly addsUp: boolean;
+  /** Whether a score was below 0. */
+  readonly isNegative: boolean;
   /** Whether the inputs differed so much that scores which are not probabilities would have left the range. */
   readonly isVaried: boolean;
 }
@@ -56,8 +58,8 @@ function headOf(sources: TaskSources, output: string, seen: ObservedScores | nul
   const scores = { kind: 'scores', output, activation, multiLabel, ...label } as const;
   if (kind !== 'raw') return { ...scores, scale: 'probability' };
   if (label.label) return { kind: 'label', ...label.label };
-  // The label would be chosen at 0.5, which a decision function or a logit is not compared with.
-  if (width === 1)
+  // The label is chosen at 0.5, which a decision function or a logit is not compared with. They may be negative.
+  if (width === 1 && (facts.outputOrigins[output]?.scores === 'raw' || seen?.isNegative))
     throw new ManifestError(
       `output "${output}" has a single score that is not a probability. ${hf.tokenizer ? CROSS_ENCODER : ADVICE}`,
     );

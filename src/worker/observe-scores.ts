@@ -55,6 +55,7 @@ class Scores {
   readonly #distinct = new Set<string>();
   #isInRange = true;
   #addsUp = true;
+  #isNegative = false;
   #madeUp = 0;
 
   constructor(width: number) {
@@ -67,6 +68,7 @@ class Scores {
     if (values.length !== this.#width || !values.every(Number.isFinite)) return;
     this.#distinct.add(values.join());
     if (!areInRange(values, tolerance)) this.#isInRange = false;
+    if (values.some((value) => value < -tolerance)) this.#isNegative = true;
     if (values.length === 1 || !addUpToOne(values, tolerance)) this.#addsUp = false;
   }
 
@@ -75,8 +77,13 @@ class Scores {
     this.add(scores, tolerance);
   }
 
-  get result(): Pick<ObservedScores, 'isInRange' | 'addsUp' | 'isVaried'> {
+  get result(): Pick<ObservedScores, 'isInRange' | 'addsUp' | 'isNegative' | 'isVaried'> {
     const isVaried = this.#distinct.size > 1 && (this.#madeUp > 1 || this.#addsUp);
-    return { isInRange: this.#isInRange, addsUp: this.#addsUp && this.#isInRange, isVaried };
+    return {
+      isInRange: this.#isInRange,
+      addsUp: this.#addsUp && this.#isInRange,
+      isNegative: this.#isNegative,
+      isVaried,
+    };
   }
 }

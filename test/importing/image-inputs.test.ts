@@ -5,6 +5,9 @@ import { startTestApp, type TestApp } from '../support/app.js';
 import { createStore, type TestStore } from '../support/model-store.js';
 import { encodeModel, TYPE, type TypeName } from '../support/onnx.js';
 
+const CLASSIFY = `mutation ($input: PredictInput!) { predict(input: $input) {
+  prediction { output { ... on Classification { label score classes { label } } } } problem { code message } } }`;
+
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
   prediction { output { ... on Embedding { vector } } } problem { code message } } }`;
 
@@ -110,6 +113,26 @@ beforeAll(async () => {
   for (const [name, { type = 'FP32', shape, image }] of Object.entries(SAMPLES))
     await write(name, flattened(type, shape), image);
   for (const [name, [type, shape, image]] of Object.entries(REFUSED)) await write(name, flattened(type, shape), image);
+  await store.write('brightness', {
+    '1/model.onnx': encodeModel({
+      inputs: [{ name: 'x', type: 'UINT8', shape: ['N', 'H', 'W', 3] }],
+      outputs: [{ name: 'y', type: 'FP32', shape: ['N'] }],
+      nodes: [
+        { op: 'Cast', inputs: ['x'], outputs: ['f'], attributes: [{ name: 'to', int: TYPE.FP32 }] },
+        {
+          op: 'ReduceMean',
+          inputs: ['f'],
+          outputs: ['y'],
+          attributes: [
+            { name: 'axes', ints: [1, 2, 3] },
+            { name: 'keepdims', int: 0 },
+          ],
+        },
+      ],
+    }),
+    'model.yaml':
+      'task: image-classification\nlabels: [dark, bright]\nimage: { size: { width: 8, height: 8 }, rescale_factor: 1 }\noutput: { scores: y }\n',
+  });
   const raw = { width: 2, height: 1, channels: 3 } as const;
   twoPixels = (
     await sharp(Buffer.from([...A, ...B]), { raw })
@@ -128,6 +151,18 @@ test.each(Object.entries(SAMPLES))('%s gets the pixels as the graph expects them
 
   expect(predict.problem).toBeNull();
   expect(predict.prediction.output.vector).toEqual(values.map((value) => expect.closeTo(value, 5)));
+});
+
+test('the label of a single score that is never negative is chosen at 0.5, and the score is no probability', async () => {
+  const labelOf = async (level: number) => {
+    const create = { width: 8, height: 8, channels: 3, background: { r: level, g: level, b: level } } as const;
+    const base64 = (await sharp({ create }).png().toBuffer()).toString('base64');
+    const { predict } = await app.query(CLASSIFY, { input: { model: 'brightness', input: { image: { base64 } } } });
+    return predict.prediction.output;
+  };
+
+  expect(await labelOf(0)).toEqual({ label: 'dark', score: null, classes: [] });
+  expect(await labelOf(200)).toEqual({ label: 'bright', score: null, classes: [] });
 });
 
 test.each(Object.entries(REFUSED))('%s is refused with what to change', async (name, [, , , reason]) => {
