@@ -1,6 +1,7 @@
 /** Finds the outputs of a classifier with the scores of the labels and with the label itself. */
 import { ManifestError } from '../errors.js';
 import { DATATYPES } from './datatypes.js';
+import { listed } from './problems.js';
 import type { LabelSource } from './scores.js';
 import { type OutputOrigin, pickOutput, type TaskSources } from './sources.js';
 import type { TensorSpec } from './spec.js';
@@ -182,20 +183,14 @@ function valuesOf({ name, datatype }: TensorSpec, { labels, facts }: TaskSources
   if (!classes || isIndex) return { values: datatype === 'BYTES' ? labels : labels.map((_, i) => String(i)) };
   if (classes.length !== labels.length)
     throw new ManifestError(
-      `model.yaml: the number of labels is ${labels.length}, but the graph has ${classes.length} classes: ${listText(classes)}`,
+      `model.yaml: the number of labels is ${labels.length}, but the graph has ${classes.length} classes: ${listed(classes)}`,
     );
   const isReordered =
     labels.every((label) => classes.includes(label)) && labels.some((label, i) => label !== classes[i]);
   if (!isReordered) return { values: classes };
   throw new ManifestError(
-    `model.yaml: labels are in another order than the graph's classes: remove labels, or list them as ${listText(classes)}`,
+    `model.yaml: labels are in another order than the graph's classes: remove labels, or list them as ${listed(classes)}`,
   );
-}
-
-const MAX_LISTED = 20;
-
-function listText(classes: readonly string[]): string {
-  return `${classes.slice(0, MAX_LISTED).join(', ')}${classes.length > MAX_LISTED ? ' …' : ''}`;
 }
 
 /** The labels that the graph itself has, in the order of its scores; empty if it has none. */

@@ -7,8 +7,6 @@ golden cases from the package itself.
 Needs Python 3.11 or later with requirements.txt. From the repository root `npm run models:add -- text-orientation` does it
 all.
 """
-import hashlib
-import importlib.util
 import json
 import shutil
 import sys
@@ -18,26 +16,14 @@ import yaml
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
-# The lines of text are those of the golden cases of text-recognition.
+# The package and the lines of text of the golden cases are those of text-recognition.
 sys.path.append(str(HERE.parent / "text-recognition"))
 from lines import bgr, lines, png
+from rapidocr import VERSION, checked_graph, packaged
 
-PACKAGE, VERSION = "rapidocr_onnxruntime", "1.4.4"
 GRAPH, GRAPH_SHA256 = "ch_ppocr_mobile_v2.0_cls_infer.onnx", "e47acedf663230f8863ff1ab0e64dd2d82b838fceb5957146dab185a89d6215c"
 TOLERANCE = 1e-4
 HEIGHT, WIDTH = 48, 192
-
-
-def packaged(name):
-    return Path(importlib.util.find_spec(PACKAGE).submodule_search_locations[0]) / name
-
-
-def checked_graph():
-    path = packaged("models") / GRAPH
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != GRAPH_SHA256:
-        sys.exit(f"{GRAPH} is not the file this recipe was written for: sha256 {found} instead of {GRAPH_SHA256}.")
-    return path
 
 
 def turned():
@@ -80,7 +66,7 @@ def golden_cases(config):
 
 
 def main(target):
-    path = checked_graph()
+    path = checked_graph(GRAPH, GRAPH_SHA256)
     config = yaml.safe_load(packaged("config.yaml").read_text())["Cls"]
     for name in ("README.md", "LICENSE"):
         shutil.copyfile(HERE / name, target / name)

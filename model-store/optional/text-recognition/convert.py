@@ -7,8 +7,6 @@ package itself.
 Needs Python 3.11 or later with requirements.txt. From the repository root `npm run models:add -- text-recognition` does it
 all.
 """
-import hashlib
-import importlib.util
 import json
 import shutil
 import sys
@@ -18,24 +16,12 @@ import onnx
 import yaml
 
 from lines import COLORS, LINES, SHAPES, bgr, line, lines, png
+from rapidocr import VERSION, checked_graph, packaged
 
 HERE = Path(__file__).resolve().parent
-PACKAGE, VERSION = "rapidocr_onnxruntime", "1.4.4"
 GRAPH, GRAPH_SHA256 = "ch_PP-OCRv4_rec_infer.onnx", "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b"
 TOLERANCE = 1e-4
 HEIGHT, LEAST_WIDTH = 48, 320
-
-
-def packaged(name):
-    return Path(importlib.util.find_spec(PACKAGE).submodule_search_locations[0]) / name
-
-
-def checked_graph():
-    path = packaged("models") / GRAPH
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != GRAPH_SHA256:
-        sys.exit(f"{GRAPH} is not the file this recipe was written for: sha256 {found} instead of {GRAPH_SHA256}.")
-    return path
 
 
 def characters(path):
@@ -84,7 +70,7 @@ def golden_cases():
 
 
 def main(target):
-    path = checked_graph()
+    path = checked_graph(GRAPH, GRAPH_SHA256)
     for name in ("README.md", "LICENSE"):
         shutil.copyfile(HERE / name, target / name)
     (target / "model.yaml").write_text(manifest(path), encoding="utf-8")
