@@ -1,5 +1,6 @@
 /** Idempotency keys: one prediction for all requests with a key, however late its commit is and whoever waits for it. */
 import { createHash } from 'node:crypto';
+import { jest } from '@jest/globals';
 import type { OverloadedError } from '#src/errors.js';
 import { requestDigest, SharedPredictions } from '#src/prediction/idempotency.js';
 import type { Prediction } from '#src/prediction/prediction.type.js';
@@ -23,7 +24,10 @@ beforeAll(async () => {
   app = await startTestApp({ modelStore: store.folder, empty: true });
   await predict({});
 });
-afterEach(() => disarmFault());
+afterEach(async () => {
+  jest.useRealTimers();
+  await disarmFault();
+});
 afterAll(async () => {
   await app.stop();
   await store.remove();
@@ -231,6 +235,8 @@ test('a retry runs at once if the last request to leave has missed its deadline,
 });
 
 test('requests with keys of one caller leave half of the places to others, and a retry waits for what it would join', () => {
+  // The requests wait for ever: with real timers, their deadlines would pass during another test.
+  jest.useFakeTimers();
   const shared = new SharedPredictions();
   const of = (caller: string) => ({
     connection: { isClosed: false, caller },

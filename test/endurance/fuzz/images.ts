@@ -23,7 +23,9 @@ export async function baseImages(): Promise<Buffer[]> {
     animated('webp'),
     animated('gif'),
     image().tiff().toBuffer(),
-    sharp(Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')).png().toBuffer(),
+    sharp({ create: { width: 9, height: 9, channels: 4, background: { r: 0, g: 0, b: 0, alpha: 0 } } })
+      .png()
+      .toBuffer(),
   ]);
 }
 
