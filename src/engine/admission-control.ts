@@ -41,7 +41,7 @@ export class AdmissionControl {
     const { key, ref } = version;
     const { caller } = connection;
     const isIdle = served.running === 0 && this.#queue.rowsOf(key) === 0;
-    const aloneMs = latency.expectedMs(item);
+    const aloneMs = latency.aloneMs(item);
     const refusal = decideAdmission({
       deadlineMs,
       size: { rows: item.rows, bytes },
@@ -62,7 +62,7 @@ export class AdmissionControl {
 
   /** The error with which a queued input must be failed if it has only `leftMs` to run; null if that is enough. */
   refusalIfLate({ version, latency }: ScheduledVersion, { item }: Entry, leftMs: number, now: number): Error | null {
-    if (!isTooLate({ leftMs, aloneMs: latency.expectedMs(item), ageMs: latency.ageMs(now) })) return null;
+    if (!isTooLate({ leftMs, aloneMs: latency.aloneMs(item), ageMs: latency.ageMs(now) })) return null;
     const waitMs = this.#queue.totals.queuedMs / this.#pool.size;
     return this.#overloaded(version, retryAfterMs(waitMs), 'this input would be answered after its deadline');
   }

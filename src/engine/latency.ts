@@ -13,6 +13,11 @@ const SMOOTHING_FACTOR = 0.2;
 const MIN_SAMPLES = 2;
 /** Rows of a batch whose duration cannot be predicted. */
 const ROWS_OF_UNKNOWN = 8;
+/**
+ * How far the duration of one item is scaled up. Part of what a small run takes does not grow with its work, so farther
+ * predictions are far too high, and would refuse a large input that nobody has tried yet.
+ */
+const MAX_SCALE_OF_ITEM = 16;
 
 /** Means of one bucket. */
 interface Bucket {
@@ -46,9 +51,9 @@ export class DurationsByWork {
 
   /**
    * Expected duration of this amount of work. If its bucket is not known, the duration is scaled up from the next smaller
-   * one, or is that of the next larger one, whichever is less. Null if nothing was measured twice.
+   * one, by `maxScale` at most, or is that of the next larger one, whichever is less. Null if nothing was measured twice.
    */
-  expectedMs(work: number): number | null {
+  expectedMs(work: number, maxScale = Number.POSITIVE_INFINITY): number | null {
     const key = bucketOf(work);
     const known = this.#buckets.get(key);
     if (known && known.count >= MIN_SAMPLES) return known.ms;
@@ -59,7 +64,7 @@ export class DurationsByWork {
       if (at < key && (!smaller || at > smaller.key)) smaller = { key: at, bucket };
       if (at > key && (!larger || at < larger.key)) larger = { key: at, bucket };
     }
-    const scaled = smaller && (smaller.bucket.ms * work) / smaller.bucket.work;
+    const scaled = smaller && smaller.bucket.ms * Math.min(maxScale, work / smaller.bucket.work);
     if (scaled === null || larger === null) return scaled ?? larger?.bucket.ms ?? null;
     return Math.min(scaled, larger.bucket.ms);
   }
@@ -153,18 +158,27 @@ export class VersionLatency {
   }
 
   /** Expected time that a batch of this size occupies a worker; null until it can be predicted. */
-  expectedMs({ work, preprocessingWork }: Work): number | null {
-    const rest = this.#rest.expectedMs(work);
-    const preprocessing = this.#preprocessing.expectedMs(preprocessingWork);
+  expectedMs({ work, preprocessingWork }: Work, maxScale?: number): number | null {
+    const rest = this.#rest.expectedMs(work, maxScale);
+    const preprocessing = this.#preprocessing.expectedMs(preprocessingWork, maxScale);
     return rest === null || preprocessing === null ? null : rest + preprocessing;
   }
 
-  /** The share of one item in the duration of the largest batch of items like it; null until it can be predicted. */
+  /** Expected time that an item of this size occupies a worker if it runs alone; null until it can be predicted. */
+  aloneMs(item: Work): number | null {
+    return this.expectedMs(item, MAX_SCALE_OF_ITEM);
+  }
+
+  /**
+   * The share of one item in the duration of the largest batch of items like it, but not more than it takes alone; null
+   * until it can be predicted.
+   */
   costMs({ rows, work, preprocessingWork }: BatchSize, limits: BatchSize): number | null {
     const byWork = Math.min(limits.work / work, limits.preprocessingWork / Math.max(1, preprocessingWork));
     const count = Math.max(1, Math.floor(Math.min(limits.rows / rows, byWork)));
     const batch = this.expectedMs({ work: count * work, preprocessingWork: count * preprocessingWork });
-    return batch === null ? null : batch / count;
+    const alone = this.aloneMs({ work, preprocessingWork });
+    return batch === null || alone === null ? null : Math.min(batch / count, alone);
   }
 
   /**

@@ -35,7 +35,8 @@ export class RunningBatches {
     const { rows, work, preprocessingWork } = entries.map(sizeOf).reduce(sum);
     const served = this.#servedOf(version);
     const wasLoaded = worker.loaded.has(version.key);
-    const expectedMs = served.latency.expectedMs({ work, preprocessingWork });
+    const size = { rows, work, preprocessingWork };
+    const expectedMs = entries.length === 1 ? served.latency.aloneMs(size) : served.latency.expectedMs(size);
     // The cost of decoding an image or tokenizing a text is unknown until it is done.
     const hasUnknownCost = version.spec.text !== null || version.spec.image !== null;
     const announceStart = hasUnknownCost || shouldAnnounceStart(wasLoaded ? served.latency.inWorkerMs(work) : null);
@@ -43,10 +44,10 @@ export class RunningBatches {
     const measureUse = isMeasurement || worker.purpose === 'quarantine';
     const items = entries.map(({ item }) => item);
     const message = { kind: 'batch', key: version.key, items, announceStart, measureUse } as const;
-    const size = { rows, work, preprocessingWork, runWork: work, expectedMs, wasLoaded, isMeasurement };
     const startedAt = announceStart ? null : now;
     try {
-      const batch = worker.assign({ version, entries, ...size, dispatchedAt: now, startedAt }, message);
+      const expected = { ...size, runWork: work, expectedMs, wasLoaded, isMeasurement, dispatchedAt: now, startedAt };
+      const batch = worker.assign({ version, entries, ...expected }, message);
       this.#cancellations.track(worker, batch);
       served.running++;
     } catch (error) {

@@ -8,7 +8,7 @@ import {
   MAX_QUEUED_ROWS,
   overloadAfter,
 } from '#src/engine/admission.js';
-import { DurationsByWork } from '#src/engine/latency.js';
+import { DurationsByWork, VersionLatency } from '#src/engine/latency.js';
 import { OverloadedError } from '#src/errors.js';
 import {
   inVirtualTime,
@@ -120,6 +120,22 @@ test('the first run of a size is not trusted, and a slow one is forgotten', () =
   expect(durations.expectedMs(1_000)).toBe(100);
   expect(durations.expectedMs(2)).toBe(10);
   expect(durations.workWithin(200)).toBe(2_000);
+});
+
+test('an item that is much larger than all that were measured is expected to take 16 times as long, not thousands of times', () => {
+  const latency = new VersionLatency();
+  for (let i = 0; i < 2; i++) {
+    const estimated = { work: 100, preprocessingWork: 100 };
+    const times = { preprocessMs: 2, inferMs: 3, postprocessMs: 0, occupiedMs: 5 };
+    latency.record({ estimated, runWork: 100, ...times, wasLoaded: true, isMeasurement: false }, 0);
+  }
+  const limits = { rows: 64, work: 1_000_000, preprocessingWork: 1_000_000 };
+  const large = { rows: 1, work: 1_000_000, preprocessingWork: 1_000_000 };
+
+  expect(latency.aloneMs(large)).toBe(80);
+  expect(latency.costMs(large, limits)).toBe(80);
+  expect(latency.aloneMs({ work: 400, preprocessingWork: 400 })).toBe(20);
+  expect(latency.costMs({ rows: 1, work: 100, preprocessingWork: 100 }, limits)).toBe(5);
 });
 
 describe('with workers', () => {

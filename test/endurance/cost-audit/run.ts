@@ -106,14 +106,28 @@ interface Answer {
   readonly values: number;
 }
 
-/** Waits where the server refuses to read large bodies, because many of them were refused before. */
+/** How often a request is sent again when its connection was closed while its body was being sent. */
+const MAX_RESETS = 30;
+
+/**
+ * Waits where the server refuses to read large bodies, because many of them were refused before: it answers 503, or closes
+ * the connection of a client that is still sending, which then may not see the answer.
+ */
 async function send(url: string, { query, variables }: AuditRequest): Promise<Answer> {
-  const post = () =>
-    fetch(`${url}/graphql`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ query, variables }),
-    });
+  let resets = 0;
+  const post = async (): Promise<Response> => {
+    try {
+      return await fetch(`${url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ query, variables }),
+      });
+    } catch (error) {
+      if (++resets > MAX_RESETS) throw error;
+      await setTimeout(1_000);
+      return post();
+    }
+  };
   let response = await post();
   while (response.status === 503) {
     await response.body?.cancel();
