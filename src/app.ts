@@ -68,6 +68,7 @@ export async function startApp(
     schema: slices.schema,
     findSpec: ({ model, variant }, { principal }) => slices.serving.findSpec(model, principal, variant),
     databases,
+    measured: { engine, commits },
     notReadyReason: () => readiness.notReadyReason ?? engine.notReadyReason(config.requireProvider),
   });
   const onProgress = (reason: string) => {
@@ -102,7 +103,7 @@ type Server = Awaited<ReturnType<typeof createServer>>;
 
 function noteRequests({ http }: Server, engine: Engine): void {
   http.server.on('request', ({ url }) => {
-    if (!url?.startsWith('/health/')) engine.noteRequest();
+    if (!url?.startsWith('/health/') && url !== '/metrics') engine.noteRequest();
   });
 }
 

@@ -11,15 +11,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'process-memory': [],
   errors: ['without-paths'],
   'wait-at-most': [],
+  counting: [],
   loopback: [],
   'fair-share': [],
   production: [],
   tasks: ['errors'],
   onnx: [],
-  storage: ['errors', 'wait-at-most'],
+  storage: ['errors', 'wait-at-most', 'counting'],
   access: ['loopback'],
-  graphql: ['errors', 'storage', 'tasks'],
-  engine: ['errors', 'wait-at-most', 'fair-share', 'process-memory', 'tasks'],
+  graphql: ['errors', 'counting', 'storage', 'tasks'],
+  engine: ['errors', 'wait-at-most', 'counting', 'fair-share', 'process-memory', 'tasks'],
   config: ['errors', 'loopback', 'engine'],
   worker: ['process-memory', 'engine', 'tasks', 'onnx'],
   catalog: ['errors', 'without-paths', 'access', 'graphql', 'storage', 'tasks'],
@@ -27,8 +28,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   serving: ['errors', 'without-paths', 'wait-at-most', 'access', 'graphql', 'storage', 'tasks', 'catalog', 'engine'],
   prediction: ['errors', 'fair-share', 'access', 'graphql', 'storage', 'tasks', 'catalog', 'engine', 'serving'],
   evaluation: ['access', 'graphql', 'storage', 'tasks', 'catalog', 'importing'],
+  metrics: ['counting', 'engine', 'storage'],
   api: [
     'errors',
+    'counting',
     'without-paths',
     'config',
     'loopback',
@@ -43,6 +46,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'prediction',
     'importing',
     'evaluation',
+    'metrics',
   ],
   app: [
     'config',
@@ -135,6 +139,12 @@ test('only worker/ imports native packages, and nothing imports worker/', () => 
 
   expect(native.map(({ file }) => file).filter((file) => !file.startsWith('worker/'))).toEqual([]);
   expect(users.map(({ file }) => file)).toEqual([]);
+});
+
+test('only metrics/ imports prom-client', () => {
+  const users = files.filter(({ source }) => importsOf(source).includes('prom-client'));
+
+  expect([...new Set(users.map(({ file }) => folderOf(file)))]).toEqual(['metrics']);
 });
 
 test('worker/ imports only the messages and their frames from engine/', () => {

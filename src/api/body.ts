@@ -96,6 +96,11 @@ export class BodyReader {
     this.discarding = new Discarding(this.#refused, callerOf);
   }
 
+  /** What the bodies of all requests hold. */
+  get bytesInFlight(): number {
+    return this.#inFlight.bytes;
+  }
+
   /** Why this body is not read at all; null if it is read, or there is none. What arrives is in flight until the response closes. */
   admit(request: FastifyRequest): RefusedRequest | null {
     const { headers, connection } = request;

@@ -1,14 +1,24 @@
 /**
  * Formats failures as GraphQL errors. A caller's mistake has a code that says what is wrong. Any other failure is
- * masked, with an `errorId` that is also in the log.
+ * masked, with an `errorId` that is also in the log. Each is counted by its code.
  */
 import { randomUUID } from 'node:crypto';
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import type { Logger } from 'pino';
 import { AppError, BadArgumentError, InvalidInputError } from '../errors.js';
+import { countRefusal } from './refusals.js';
 
 export function errorFormatter(log: Logger) {
+  const format = uncounted(log);
+  return (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
+    const sent = format(formatted, error);
+    countRefusal(sent);
+    return sent;
+  };
+}
+
+function uncounted(log: Logger) {
   return (formatted: GraphQLFormattedError, error: unknown): GraphQLFormattedError => {
     const cause = unwrapResolverError(error);
     if (cause instanceof BadArgumentError) return withCode(formatted, 'BAD_USER_INPUT');

@@ -6,6 +6,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { GraphQLFormattedError } from 'graphql';
+import { refusals } from '../counting/refusals.js';
 import { isLoopback } from '../loopback.js';
 import { RETRY_AFTER_MS } from './response-budget.js';
 
@@ -36,6 +37,16 @@ export function sendRefusedRequest(reply: FastifyReply, refused: RefusedRequest)
 }
 
 export function sendRefusal(reply: FastifyReply, status: number, ...errors: GraphQLFormattedError[]): void {
+  for (const error of errors) countRefusal(error);
+  sendErrors(reply, status, errors);
+}
+
+export function countRefusal({ extensions }: GraphQLFormattedError): void {
+  refusals.add(String(extensions?.['code']));
+}
+
+/** For errors that have been counted. */
+export function sendErrors(reply: FastifyReply, status: number, errors: readonly GraphQLFormattedError[]): void {
   reply.code(status).type(typeOfRefusal(reply.request)).send(JSON.stringify({ errors }));
 }
 
@@ -143,7 +154,9 @@ const UNREADABLE: Readonly<Record<string, readonly [status: number, code: string
 export function refuseConnection(error: ConnectionError, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
   const [status, code, message] = UNREADABLE[error.code] ?? [400, 'BAD_REQUEST', 'The request is not valid HTTP.'];
-  const body = JSON.stringify({ errors: [refusal(code, message)] });
+  const refused = refusal(code, message);
+  countRefusal(refused);
+  const body = JSON.stringify({ errors: [refused] });
   const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json; charset=utf-8`;
   const length = `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close`;
   if (socket.writable) socket.write(`${head}\r\n${length}\r\n\r\n${body}`);

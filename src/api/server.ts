@@ -23,6 +23,7 @@ import { authenticate, type Principal } from '../access/principal.js';
 import type { Config } from '../config.js';
 import { stringify } from '../graphql/sized.js';
 import { isLoopback } from '../loopback.js';
+import { createMetrics, type Measured, type Metrics } from '../metrics/metrics.js';
 import { readingFor } from '../storage/read-lane.js';
 import { withoutPaths } from '../without-paths.js';
 import { AnswerState, mergeErrors } from './answers.js';
@@ -38,10 +39,12 @@ import { LIMITS } from './limits.js';
 import {
   answerNotSent,
   checkHeaders,
+  countRefusal,
   RefusedRequest,
   refusal,
   refusalOf,
   refuseConnection,
+  sendErrors,
   sendRefusal,
   sendRefusedRequest,
   statusOf,
@@ -49,6 +52,7 @@ import {
   typeOfRefusal,
 } from './refusals.js';
 import { AnswerBudget, AnswersInFlight, RETRY_AFTER_MS } from './response-budget.js';
+import { Responses } from './responses.js';
 import { Turns } from './turns.js';
 import { refusalOfUnused } from './unused-parts.js';
 
@@ -66,7 +70,7 @@ declare module 'fastify' {
   }
 }
 
-interface ServerParts {
+export interface ServerParts {
   readonly config: Config;
   readonly log: Logger;
   readonly schema: GraphQLSchema;
@@ -74,6 +78,8 @@ interface ServerParts {
   readonly databases: RequestDatabases;
   /** For the cost of a request. */
   readonly findSpec: FindSpec<RequestContext>;
+  /** What `/metrics` reads besides the HTTP server itself. */
+  readonly measured: Pick<Measured, 'engine' | 'commits'>;
   /** Null if a model can answer, else the reason why none can. */
   readonly notReadyReason: () => string | null;
   /** Default: `BODY_LIMITS`. */
@@ -135,13 +141,23 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   });
   await apollo.start();
   const bodies = new BodyReader(parts.bodyLimits ?? BODY_LIMITS, callerOf);
-  const http = await createHttp(parts, bodies);
+  const answers = new AnswersInFlight(parts.config.maxResponseBytesInFlight);
+  const responses = new Responses();
+  const http = await createHttp(parts, { bodies, answers, responses });
+  const metrics = createMetrics({ ...parts.measured, responses, bodies, answers });
   registerGraphql(http, { apollo, documents, bodies, ...parts });
   registerHealth(http, parts);
+  registerMetrics(http, metrics);
   return { http, stop: () => apollo.stop() };
 }
 
-async function createHttp(parts: ServerParts, bodies: BodyReader): Promise<FastifyInstance> {
+interface HttpParts {
+  readonly bodies: BodyReader;
+  readonly answers: AnswersInFlight;
+  readonly responses: Responses;
+}
+
+async function createHttp(parts: ServerParts, { bodies, answers, responses }: HttpParts): Promise<FastifyInstance> {
   const { config, log } = parts;
   const http = Fastify({
     loggerInstance: log as FastifyBaseLogger,
@@ -160,7 +176,7 @@ async function createHttp(parts: ServerParts, bodies: BodyReader): Promise<Fasti
   const connections = new Connections(http.server, parts.maxConnections ?? (await maxConnections()), callerOf);
   readBodies(http, bodies, connections);
   identify(http);
-  budgetAnswers(http, config);
+  budgetAnswers(http, config, answers);
   // Before the CORS plugin, which answers preflight requests.
   http.addHook('onRequest', checkHeaders({ isLocal: isLoopback(config.host) && !config.unsafeOpen }));
   await http.register(cors, {
@@ -181,15 +197,18 @@ async function createHttp(parts: ServerParts, bodies: BodyReader): Promise<Fasti
   takeTurns(http);
   http.addHook('onResponse', (request, reply, done) => {
     const { method, url } = request;
-    const level = reply.statusCode >= 400 || reply.elapsedTime >= SLOW_REQUEST_MS ? 'info' : 'debug';
-    request.log[level]({ method, url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'request');
+    const { statusCode: status, elapsedTime } = reply;
+    responses.add(status, elapsedTime);
+    const level = status >= 400 || elapsedTime >= SLOW_REQUEST_MS ? 'info' : 'debug';
+    request.log[level]({ method, url, status, ms: Math.round(elapsedTime) }, 'request');
     done();
   });
   const mask = errorFormatter(log);
   http.setErrorHandler<FastifyError | RefusedRequest>((error, _request, reply) => {
     if (error instanceof RefusedRequest) return sendRefusedRequest(reply, error);
     const status = statusOf(error);
-    sendRefusal(reply, status, status < 500 ? refusalOf(error) : mask({ message: error.message }, error));
+    if (status < 500) sendRefusal(reply, status, refusalOf(error));
+    else sendErrors(reply, status, [mask({ message: error.message }, error)]);
   });
   http.setNotFoundHandler((_request, reply) =>
     sendRefusal(reply, 404, refusal('NOT_FOUND', 'No route has this method and path. The API is POST /graphql.')),
@@ -210,8 +229,7 @@ function identify(http: FastifyInstance): void {
 }
 
 /** Counts every answer until it has been sent. One that does not fit is replaced by a refusal, or else not sent. */
-function budgetAnswers(http: FastifyInstance, { maxResponseBytes, maxResponseBytesInFlight }: Config): void {
-  const inFlight = new AnswersInFlight(maxResponseBytesInFlight);
+function budgetAnswers(http: FastifyInstance, { maxResponseBytes }: Config, inFlight: AnswersInFlight): void {
   http.decorateRequest('answer');
   http.addHook('onRequest', (request, _reply, done) => {
     request.answer = new AnswerBudget(maxResponseBytes, inFlight, request.connection);
@@ -223,7 +241,9 @@ function budgetAnswers(http: FastifyInstance, { maxResponseBytes, maxResponseByt
       done(null, payload);
       return;
     }
-    const refused = JSON.stringify({ errors: [answerNotSent()] });
+    const error = answerNotSent();
+    countRefusal(error);
+    const refused = JSON.stringify({ errors: [error] });
     if (!request.answer.send(refused.length)) request.connection.disconnect();
     reply
       .code(503)
@@ -355,4 +375,11 @@ function registerHealth(http: FastifyInstance, { notReadyReason }: ServerParts):
       ? { status: 'ready' }
       : reply.code(503).send({ status: 'not ready', reason: withoutPaths(reason) });
   });
+}
+
+function registerMetrics(http: FastifyInstance, metrics: Metrics): void {
+  http.addHook('onClose', async () => metrics.stop());
+  http.get('/metrics', { config: { policy: 'operate' } }, async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.text()),
+  );
 }

@@ -14,7 +14,8 @@
  */
 
 import type { Logger } from 'pino';
-import { ShuttingDownError } from '../errors.js';
+import type { Tally } from '../counting/tally.js';
+import { AppError, ShuttingDownError } from '../errors.js';
 import { bytesOfItem } from '../tasks/item-bytes.js';
 import type { Item } from '../tasks/tasks.js';
 import { waitAtMost } from '../wait-at-most.js';
@@ -34,6 +35,7 @@ import { RunningBatches } from './running-batches.js';
 import { batchLimits } from './schedule.js';
 import { ServedVersions } from './served-versions.js';
 import type { ExitCause } from './supervision.js';
+import { VersionCounters } from './version-counters.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
 
 type Done = Extract<FromWorker, { kind: 'done' }>;
@@ -49,6 +51,8 @@ export interface EngineOptions extends Omit<PoolOptions, 'onMessage' | 'onExit'>
 }
 
 export class Engine {
+  /** What happened to inputs and loads since the start. */
+  readonly counters = new VersionCounters();
   readonly #pool: Pool;
   readonly #served = new ServedVersions(() => {
     const loaded = this.#pool.all.flatMap(({ loaded }) => [...loaded.keys()]);
@@ -79,6 +83,7 @@ export class Engine {
       onLoadFailed: (version, error) => this.#recovery.failQueued(version, error),
       onUnreadable: (version) => options.onUnreadable?.(version),
       onLoadCrashed: (version) => this.#recovery.quarantineQueued(version),
+      count: (version, what) => this.counters.of(version)[what]++,
       hasWaiting: (key) => this.#queue.rowsOf(key) > 0,
     });
     this.#admission = new AdmissionControl(this.#queue, this.#pool, this.#residents);
@@ -128,6 +133,12 @@ export class Engine {
     return this.#pool.workerMemoryBytes;
   }
 
+  /** Processes that have ended or were replaced since the start, by cause. */
+  get restarts(): Tally<ExitCause> {
+    return this.#pool.restarts;
+  }
+
+  /** Inputs that wait, over all versions, in rows. */
   get queueDepth(): number {
     return this.#queue.totals.rows + this.#quarantine.length;
   }
@@ -177,8 +188,13 @@ export class Engine {
       this.#quarantine.refusal(version, item, caller, now) ??
       this.#residents.failureOf(version.key, now) ??
       this.#admission.refusal(served, input, options);
-    if (refusal) return Promise.reject(refusal);
-    const { entry, answered } = createEntry(input, options, (settled) => this.#onSettled(settled));
+    if (refusal) {
+      this.#countFailure(version, refusal, false);
+      return Promise.reject(refusal);
+    }
+    const { entry, answered } = createEntry(input, options, (settled, error) =>
+      this.#onSettled(version, settled, error),
+    );
     this.#outstanding++;
     if (this.#quarantine.isConfined(version, caller, now)) this.#quarantine.addConfined({ version, entry });
     else this.#queue.push(version.key, entry);
@@ -237,7 +253,13 @@ export class Engine {
     });
   }
 
-  #onSettled(entry: Entry): void {
+  #countFailure(version: EngineVersion, error: Error, hasDisconnected: boolean): void {
+    const code = error instanceof AppError ? error.code : 'INTERNAL_SERVER_ERROR';
+    this.counters.of(version).failedInputs.add(hasDisconnected ? 'DISCONNECTED' : code);
+  }
+
+  #onSettled(version: EngineVersion, entry: Entry, error: Error | null): void {
+    if (error) this.#countFailure(version, error, entry.connection.isClosed);
     if (!this.#queue.remove(entry)) this.#running.cancel(entry);
     this.#quarantine.remove(entry);
     // A version that was kept in memory for this entry may be evicted for the inputs of another.
@@ -281,6 +303,7 @@ export class Engine {
     const batch = this.#running.complete(worker, done);
     if (!batch) return;
     if (batch.isMeasurement) this.#measurements?.onDone(done);
+    else this.counters.addBatch(batch, done.timing);
     this.#deliverResults(worker, batch, done);
     this.#dispatcher.schedule();
   }
@@ -288,6 +311,8 @@ export class Engine {
   #deliverResults(worker: WorkerProcess, batch: OutstandingBatch, { results, timing, use }: Done): void {
     const { version, rows: batchSize, dispatchedAt } = batch;
     const { provider: executionProvider, device } = this.#pool;
+    const counters = this.counters.of(version);
+    const now = performance.now();
     const lackedMemory: Entry[] = [];
     let message = '';
     for (const [i, entry] of batch.entries.entries()) {
@@ -299,6 +324,7 @@ export class Engine {
       }
       if (worker.purpose === 'quarantine')
         this.#quarantine.afterAnswer(version, entry, use?.grownBytes ?? null, this.#residents.roomForRuns(worker));
+      counters.addAnswer(entry, dispatchedAt, result, now);
       entry.succeed({ result, timing, batchSize, executionProvider, device, dispatchedAt });
     }
     if (lackedMemory.length === 0) return;

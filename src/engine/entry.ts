@@ -12,22 +12,22 @@ export interface RunOptions {
 }
 
 /**
- * Calls `onSettled` once, just before the promise `answered` settles. That is at the latest when the deadline passes or
- * the connection closes, so that an input which nobody waits for takes no memory.
+ * Calls `onSettled` once, with the error if there is one, just before the promise `answered` settles. That is at the
+ * latest when the deadline passes or the connection closes, so that an input which nobody waits for takes no memory.
  */
 export function createEntry(
   { item, bytes, costMs }: Pick<Entry, 'item' | 'bytes' | 'costMs'>,
   { deadlineMs, priority, connection }: RunOptions,
-  onSettled: (entry: Entry) => void,
+  onSettled: (entry: Entry, error: Error | null) => void,
 ): { entry: Entry; answered: Promise<Outcome> } {
   const answer = Promise.withResolvers<Outcome>();
   const now = performance.now();
-  const settle = (settlePromise: () => void) => {
+  const settle = (error: Error | null, settlePromise: () => void) => {
     if (entry.isSettled) return;
     entry.isSettled = true;
     clearTimeout(timer);
     stopWatching?.();
-    onSettled(entry);
+    onSettled(entry, error);
     settlePromise();
   };
   const entry: Entry = {
@@ -41,8 +41,8 @@ export function createEntry(
     isSettled: false,
     retries: 0,
     phase: 'queue',
-    succeed: (outcome) => settle(() => answer.resolve(outcome)),
-    fail: (error) => settle(() => answer.reject(error)),
+    succeed: (outcome) => settle(null, () => answer.resolve(outcome)),
+    fail: (error) => settle(error, () => answer.reject(error)),
   };
   const timer = setTimeout(() => entry.fail(new DeadlineExceededError(deadlineMs, entry.phase)), deadlineMs);
   const stopWatching = connection.onClose?.(() => entry.fail(disconnected()));

@@ -8,6 +8,7 @@
  */
 import { mkdir, rm } from 'node:fs/promises';
 import type { Logger } from 'pino';
+import { Tally } from '../counting/tally.js';
 import { InferenceFailedError, StartupError } from '../errors.js';
 import { isOutOfMemory } from '../tasks/failures.js';
 import { childStarter, findConfinement, type Purpose, type StartChild } from './child.js';
@@ -15,7 +16,14 @@ import { deviceOf } from './device.js';
 import { ProbeProcesses, ProcessLostError } from './disposable-worker.js';
 import { type EngineVersion, type FromWorker, loadMessage } from './messages.js';
 import { checkProvider, type ProviderCheck } from './provider-checks.js';
-import { countFailedStarts, decideRecycling, type ExitCause, restartDelayMs, STANDBY_WORKERS } from './supervision.js';
+import {
+  countFailedStarts,
+  decideRecycling,
+  EXIT_CAUSES,
+  type ExitCause,
+  restartDelayMs,
+  STANDBY_WORKERS,
+} from './supervision.js';
 import { type LoadResult, WorkerProcess } from './worker-process.js';
 
 export interface PoolOptions {
@@ -62,6 +70,8 @@ export class Pool {
   #isStopping = false;
   #inspection: NodeJS.Timeout | null = null;
   #firstReady = Promise.withResolvers<void>();
+  /** Processes that have ended, by cause; `stopped`: because they were old, large or idle. */
+  readonly restarts = new Tally<ExitCause>(EXIT_CAUSES);
   providerChecks: readonly ProviderCheck[] = [];
   provider = 'cpu';
   /** The name of the device that the provider runs on; null if it is unknown. */
@@ -260,7 +270,9 @@ export class Pool {
     this.#workers.delete(worker);
     for (const waiting of worker.loading.values()) waiting.reject(new ProcessLostError(cause, how));
     for (const waiting of worker.unloading.values()) waiting.resolve();
-    if (this.#isStopping || (worker.isReplaced && cause === 'stopped')) return;
+    if (this.#isStopping) return;
+    this.restarts.add(cause);
+    if (worker.isReplaced && cause === 'stopped') return;
     const { pid, purpose, hasWorked } = worker;
     this.#options.log.warn({ pid, cause, how, purpose, hasWorked }, 'a worker has exited');
     this.#failedStarts = countFailedStarts(this.#failedStarts, hasWorked, cause);

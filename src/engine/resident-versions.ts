@@ -36,6 +36,8 @@ interface ResidentVersionsEvents {
   readonly onUnreadable: (version: EngineVersion) => void;
   /** The process ended while it loaded nothing but this version. */
   readonly onLoadCrashed: (version: EngineVersion) => void;
+  /** Called for each load that has ended, and for each version that left a worker to make room for another. */
+  readonly count: (version: EngineVersion, what: 'loads' | 'failedLoads' | 'evictions') => void;
   readonly hasWaiting: (key: string) => boolean;
 }
 
@@ -248,7 +250,7 @@ export class ResidentVersions {
     const { version } = known;
     const expectedMs = this.#known.expectedLoadMs(known);
     charge(expectedMs);
-    for (const { key } of evicted) this.#pool.unload(worker, key);
+    for (const { key } of evicted) this.#evict(worker, key);
     const watchdog = setTimeout(() => worker.kill('watchdog'), LOAD_WATCHDOG_MS);
     const isAlone = worker.loaded.size === 0;
     const begun = performance.now();
@@ -270,9 +272,16 @@ export class ResidentVersions {
     else if (worker.isReady) this.#fill(worker);
   }
 
+  #evict(worker: WorkerProcess, key: string): void {
+    this.#pool.unload(worker, key);
+    const version = this.versionOf(key);
+    if (version) this.#events.count(version, 'evictions');
+  }
+
   #recordLoad(worker: WorkerProcess, known: KnownVersion, result: LoadResult): void {
     const { key } = known.version;
     this.#known.recordLoad(known, result);
+    this.#events.count(known.version, 'loads');
     worker.loaded.set(key, known.residentBytes);
     if (!this.#events.hasWaiting(key)) return;
     const unserved = this.#unserved.get(worker) ?? new Set();
@@ -282,6 +291,7 @@ export class ResidentVersions {
   /** Refuses the version, tries it in quarantine, or leaves it to the next attempt. */
   #recover(worker: WorkerProcess, known: KnownVersion, error: Error, isAlone: boolean): void {
     const { kind, refusal, isWorkerSpent } = afterFailedLoad(known, error, { isAlone, limitBytes: this.#limitBytes });
+    this.#events.count(known.version, 'failedLoads');
     if (isWorkerSpent) this.#pool.recycle(worker, error.message);
     if (refusal) this.#fail(known, refusal.error, refusal.retryAfterMs);
     if (kind === 'unreadable') this.#events.onUnreadable(known.version);

@@ -38,8 +38,9 @@ export function nextState(state: LifecycleState, event: LifecycleEvent): Lifecyc
  * - `crashed`: native code or Node failed.
  * - `killed`: something outside the server killed it.
  */
-export type ExitCause = KillReason | 'crashed' | 'killed';
-export type KillReason = 'stopped' | 'watchdog' | 'protocolError' | 'memoryLimit';
+export type ExitCause = (typeof EXIT_CAUSES)[number];
+export type KillReason = Exclude<ExitCause, 'crashed' | 'killed'>;
+export const EXIT_CAUSES = ['stopped', 'watchdog', 'protocolError', 'memoryLimit', 'crashed', 'killed'] as const;
 
 /** Signals that are sent from outside. Crashes of native code and fatal errors of Node end with other signals. */
 const EXTERNAL_SIGNALS = new Set<NodeJS.Signals>(['SIGKILL', 'SIGTERM', 'SIGINT', 'SIGHUP']);

@@ -3,6 +3,7 @@
  * New problem types do not break clients that read only `code` and `message`.
  */
 import { Field, ID, Int, InterfaceType, ObjectType } from 'type-graphql';
+import { refusals } from '../counting/refusals.js';
 import {
   AppError,
   type DeadlineExceededError,
@@ -217,7 +218,9 @@ const TYPES = {
 /** Types to add to the schema explicitly: no field returns them by name, only through the interface. */
 export const PROBLEM_TYPES = Object.values(TYPES);
 
+/** The problem that a client gets for an error; it is counted. */
 export function problemOf(error: AppError): Problem {
+  refusals.add(error.code);
   const Type = TYPES[error.code] as new (error: AppError) => Problem;
   return new Type(error);
 }

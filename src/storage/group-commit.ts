@@ -6,6 +6,7 @@
  * a `StorageLostError` is it unknown which. If rows violate a constraint, only their own `append` fails.
  */
 import type { Compilable } from 'kysely';
+import { Buckets, DURATION_BOUNDS_MS } from '../counting/buckets.js';
 import type { SqliteFile } from './sqlite.js';
 import { SqliteError } from './sqlite-error.js';
 
@@ -37,6 +38,11 @@ interface Append extends PromiseWithResolvers<void> {
 const MAX_APPENDS_PER_COMMIT = 512;
 
 export class GroupCommit {
+  /** How long commits took, in the queue of the writer and on disk, failed ones included. */
+  readonly commitMs = new Buckets(DURATION_BOUNDS_MS);
+  failedCommits = 0;
+  /** Rows that are durable, of all tables. */
+  rows = 0;
   readonly #file: SqliteFile;
   #waiting: Append[] = [];
   #writing: Promise<void> | null = null;
@@ -50,6 +56,11 @@ export class GroupCommit {
     this.#waiting.push(waiting);
     this.#writing ??= this.#writeAll();
     return waiting.promise;
+  }
+
+  /** Calls of `append` that wait for the commit that is being written. */
+  get waiting(): number {
+    return this.#waiting.length;
   }
 
   /** Resolves when no insert is waiting. */
@@ -75,12 +86,23 @@ export class GroupCommit {
       else rowsBySql.set(sql, [row]);
     }
     try {
-      await this.#file.commit(Array.from(rowsBySql, ([sql, rows]) => ({ sql, rows })));
+      await this.#commit(Array.from(rowsBySql, ([sql, rows]) => ({ sql, rows })));
+      for (const rows of rowsBySql.values()) this.rows += rows.length;
       for (const { resolve } of batch) resolve();
     } catch (error) {
+      this.failedCommits++;
       if (batch.length > 1 && error instanceof SqliteError && error.is('constraint'))
         for (const one of batch) await this.#write([one]);
       else for (const { reject } of batch) reject(error);
+    }
+  }
+
+  async #commit(statements: Parameters<SqliteFile['commit']>[0]): Promise<void> {
+    const begun = performance.now();
+    try {
+      await this.#file.commit(statements);
+    } finally {
+      this.commitMs.add(performance.now() - begun);
     }
   }
 }

@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { BODY_LIMITS, type BodyLimits } from '#src/api/body.js';
 import type { RequestDatabases } from '#src/api/context.js';
 import { createSchema } from '#src/api/schema.js';
-import { createServer } from '#src/api/server.js';
+import { createServer, type ServerParts } from '#src/api/server.js';
 import { type Config, loadConfig } from '#src/config.js';
 
 export type HttpServer = Awaited<ReturnType<typeof createServer>>;
@@ -20,6 +20,7 @@ export function createHttpServer(
     schema: createSchema(),
     databases: {} as RequestDatabases,
     findSpec: async () => null,
+    measured: {} as ServerParts['measured'],
     notReadyReason: () => null,
     ...(maxConnections && { maxConnections }),
     bodyLimits: { ...BODY_LIMITS, ...limits },

@@ -77,3 +77,9 @@ export function withAppended(bytes: Buffer, other: 'zip' | 'pdf' | 'html'): Buff
   const tails = { zip: ZIP, pdf: Buffer.from('%PDF-1.7\n%%EOF'), html: Buffer.from('<script>alert(1)</script>') };
   return Buffer.concat([bytes, tails[other]]);
 }
+
+/** Base64 of an image whose header is whole, so that only the worker finds that the rest is missing. */
+export async function truncatedImage(): Promise<string> {
+  const whole = await gradient(64, 64).png().toBuffer();
+  return whole.subarray(0, whole.length / 2).toString('base64');
+}
