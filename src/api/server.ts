@@ -1,41 +1,25 @@
 /** The edge: HTTP, GraphQL, explorer and health routes on one Fastify server, with one Apollo Server behind it. */
 import type { Socket } from 'node:net';
-import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
-import {
-  ApolloServerPluginCacheControlDisabled,
-  ApolloServerPluginLandingPageDisabled,
-} from '@apollo/server/plugin/disabled';
-import { fastifyApolloHandler } from '@as-integrations/fastify';
 import cors from '@fastify/cors';
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyError,
   type FastifyInstance,
-  type FastifyRequest,
   LogController,
-  type RouteHandlerMethod,
 } from 'fastify';
-import type { GraphQLError, GraphQLFormattedError, GraphQLSchema } from 'graphql';
-import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import { isPolicyName, POLICIES, type PolicyName } from '../access/policy.js';
 import { authenticate, type Principal } from '../access/principal.js';
 import type { Config } from '../config.js';
-import { stringify } from '../graphql/sized.js';
 import { isLoopback } from '../loopback.js';
 import { createMetrics, type Measured, type Metrics } from '../metrics/metrics.js';
-import { readingFor } from '../storage/read-lane.js';
 import { withoutPaths } from '../without-paths.js';
-import { AnswerState, mergeErrors } from './answers.js';
 import { BODY_LIMITS, type Body, type BodyLimits, BodyReader } from './body.js';
 import { shuttingDown } from './body-refusals.js';
 import { Connections, maxConnections, ResponseConnection } from './connections.js';
-import { RequestContext, type RequestDatabases } from './context.js';
-import { costLimit, type FindSpec } from './cost.js';
-import { KnownDocuments, knownOperations, MAX_VALIDATION_ERRORS } from './documents.js';
 import { errorFormatter } from './errors.js';
-import { explorerPage, registerExplorer } from './explorer/explorer.js';
-import { LIMITS } from './limits.js';
+import { registerExplorer } from './explorer/explorer.js';
+import { type GraphqlParts, registerGraphql } from './graphql-route.js';
 import {
   answerNotSent,
   checkHeaders,
@@ -54,7 +38,6 @@ import {
 import { AnswerBudget, AnswersInFlight, RETRY_AFTER_MS } from './response-budget.js';
 import { Responses } from './responses.js';
 import { Turns } from './turns.js';
-import { refusalOfUnused } from './unused-parts.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -70,14 +53,7 @@ declare module 'fastify' {
   }
 }
 
-export interface ServerParts {
-  readonly config: Config;
-  readonly log: Logger;
-  readonly schema: GraphQLSchema;
-  /** For the loaders of each request. */
-  readonly databases: RequestDatabases;
-  /** For the cost of a request. */
-  readonly findSpec: FindSpec<RequestContext>;
+export interface ServerParts extends GraphqlParts {
   /** What `/metrics` reads besides the HTTP server itself. */
   readonly measured: Pick<Measured, 'engine' | 'commits'>;
   /** Null if a model can answer, else the reason why none can. */
@@ -101,51 +77,13 @@ interface Server {
 /** Failed requests and requests that take this long are logged at level `info`, others at `debug`. */
 const SLOW_REQUEST_MS = 1_000;
 
-/** Leaves one error for all fields that did not fit into the answer. */
-const boundedAnswers: ApolloServerPlugin<RequestContext> = {
-  async requestDidStart() {
-    return {
-      async didEncounterErrors({ errors, contextValue }) {
-        // Apollo Server formats the errors of this list after the hook.
-        mergeErrors(contextValue.answer, errors as GraphQLError[]);
-      },
-    };
-  },
-};
-
 export async function createServer(parts: ServerParts): Promise<Server> {
-  const documents = new KnownDocuments(parts.schema);
-  const apollo = new ApolloServer<RequestContext>({
-    schema: parts.schema,
-    documentStore: documents,
-    // Explicit, because NODE_ENV=production would turn it off. Explorers and code generators need it.
-    introspection: true,
-    includeStacktraceInErrorResponses: false,
-    // Off, because anybody could fill the cache of persisted queries.
-    persistedQueries: false,
-    // A second line of defense: `KnownDocuments` has checked these limits already.
-    maxRecursiveSelections: LIMITS.maxRecursiveSelections,
-    parseOptions: { maxLexicalTokens: LIMITS.maxTokens, maxComments: LIMITS.maxTokens },
-    validationOptions: { maxErrors: MAX_VALIDATION_ERRORS },
-    validationRules: [knownOperations],
-    formatError: errorFormatter(parts.log),
-    stringifyResult: (result) => `${stringify(result)}\n`,
-    stopOnTerminationSignals: false,
-    logger: parts.log,
-    plugins: [
-      ApolloServerPluginCacheControlDisabled(),
-      ApolloServerPluginLandingPageDisabled(),
-      costLimit(LIMITS.maxCost, documents, parts.findSpec),
-      boundedAnswers,
-    ],
-  });
-  await apollo.start();
   const bodies = new BodyReader(parts.bodyLimits ?? BODY_LIMITS, callerOf);
   const answers = new AnswersInFlight(parts.config.maxResponseBytesInFlight);
   const responses = new Responses();
   const http = await createHttp(parts, { bodies, answers, responses });
   const metrics = createMetrics({ ...parts.measured, responses, bodies, answers });
-  registerGraphql(http, { apollo, documents, bodies, ...parts });
+  const apollo = await registerGraphql(http, { bodies, ...parts });
   registerHealth(http, parts);
   registerMetrics(http, metrics);
   return { http, stop: () => apollo.stop() };
@@ -301,69 +239,6 @@ function requestIds(): () => string {
   const process = v7();
   let count = 0;
   return () => `${process}-${++count}`;
-}
-
-function registerGraphql(
-  http: FastifyInstance,
-  {
-    apollo,
-    documents,
-    bodies,
-    config,
-    databases,
-  }: ServerParts & { apollo: ApolloServer<RequestContext>; documents: KnownDocuments; bodies: BodyReader },
-): void {
-  const page = explorerPage(config.explorer);
-  const answer = fastifyApolloHandler(apollo, {
-    context: async ({ principal, connection, answer }) =>
-      new RequestContext(principal, connection, new AnswerState(answer), databases),
-  });
-  http.route({
-    method: ['GET', 'POST'],
-    url: '/graphql',
-    config: { policy: 'public' },
-    preHandler: (request, reply, done) => {
-      if (page && isBrowser(request)) reply.headers(page.headers).send(page.html);
-      else {
-        const errors = errorsOfDocument(request, documents, bodies);
-        if (errors.length > 0) sendRefusal(reply, 400, ...errors);
-        else readingFor.run(request.principal.callerId, done);
-      }
-    },
-    // The integration's types support fewer kinds of route than Fastify's.
-    handler: answer as RouteHandlerMethod,
-  });
-}
-
-/** Whether a browser opens the page. A GET with a `query` in its URL is an API request, even from a browser. */
-function isBrowser({ method, headers, query }: FastifyRequest): boolean {
-  return method === 'GET' && (headers.accept ?? '').includes('text/html') && !('query' in (query as object));
-}
-
-/** A request without a document, or with several, is left to Apollo Server, which refuses it. */
-function errorsOfDocument(
-  request: FastifyRequest,
-  documents: KnownDocuments,
-  bodies: BodyReader,
-): readonly GraphQLFormattedError[] {
-  if (Array.isArray(request.body)) {
-    const message = 'Lists of operations are not supported. Send one operation per request.';
-    return [refusal('BATCHING_NOT_SUPPORTED', message)];
-  }
-  const text = documentOf(request);
-  if (typeof text !== 'string' || text === '') return [];
-  const errors = documents.errorsOf(text);
-  const { incoming, body } = request;
-  if (errors.length > 0 || !incoming || !bodies.isLarge(incoming.parsedBytes)) return errors;
-  const unused = refusalOfUnused(body as object, documents.variablesOf(text));
-  return unused ? [unused] : [];
-}
-
-/** The document of a request, found in the same way as Apollo Server finds it. */
-function documentOf({ method, url, body }: FastifyRequest): unknown {
-  if (method === 'POST') return (body as { query?: unknown } | null | undefined)?.query;
-  const [text, ...others] = new URL(url, 'http://localhost').searchParams.getAll('query');
-  return others.length === 0 ? text : undefined;
 }
 
 function registerHealth(http: FastifyInstance, { notReadyReason }: ServerParts): void {

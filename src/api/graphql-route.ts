@@ -1,0 +1,129 @@
+/** The route of the API: Apollo Server, the documents that it has seen, and the page that browsers get. */
+import { ApolloServer, type ApolloServerPlugin } from '@apollo/server';
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginLandingPageDisabled,
+} from '@apollo/server/plugin/disabled';
+import { fastifyApolloHandler } from '@as-integrations/fastify';
+import type { FastifyInstance, FastifyRequest, RouteHandlerMethod } from 'fastify';
+import type { GraphQLError, GraphQLFormattedError, GraphQLSchema } from 'graphql';
+import type { Logger } from 'pino';
+import type { Config } from '../config.js';
+import { stringify } from '../graphql/sized.js';
+import { readingFor } from '../storage/read-lane.js';
+import { AnswerState, mergeErrors } from './answers.js';
+import type { BodyReader } from './body.js';
+import { RequestContext, type RequestDatabases } from './context.js';
+import { costLimit, type FindSpec } from './cost.js';
+import { KnownDocuments, knownOperations, MAX_VALIDATION_ERRORS } from './documents.js';
+import { errorFormatter } from './errors.js';
+import { explorerPage } from './explorer/explorer.js';
+import { LIMITS } from './limits.js';
+import { refusal, sendRefusal } from './refusals.js';
+import { refusalOfUnused } from './unused-parts.js';
+
+export interface GraphqlParts {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly schema: GraphQLSchema;
+  /** For the loaders of each request. */
+  readonly databases: RequestDatabases;
+  /** For the cost of a request. */
+  readonly findSpec: FindSpec<RequestContext>;
+}
+
+/** Leaves one error for all fields that did not fit into the answer. */
+const boundedAnswers: ApolloServerPlugin<RequestContext> = {
+  async requestDidStart() {
+    return {
+      async didEncounterErrors({ errors, contextValue }) {
+        // Apollo Server formats the errors of this list after the hook.
+        mergeErrors(contextValue.answer, errors as GraphQLError[]);
+      },
+    };
+  },
+};
+
+export async function registerGraphql(
+  http: FastifyInstance,
+  { config, log, schema, databases, findSpec, bodies }: GraphqlParts & { bodies: BodyReader },
+): Promise<ApolloServer<RequestContext>> {
+  const documents = new KnownDocuments(schema);
+  const apollo = new ApolloServer<RequestContext>({
+    schema,
+    documentStore: documents,
+    // Explicit, because NODE_ENV=production would turn it off. Explorers and code generators need it.
+    introspection: true,
+    includeStacktraceInErrorResponses: false,
+    // Off, because anybody could fill the cache of persisted queries.
+    persistedQueries: false,
+    // A second line of defense: `KnownDocuments` has checked these limits already.
+    maxRecursiveSelections: LIMITS.maxRecursiveSelections,
+    parseOptions: { maxLexicalTokens: LIMITS.maxTokens, maxComments: LIMITS.maxTokens },
+    validationOptions: { maxErrors: MAX_VALIDATION_ERRORS },
+    validationRules: [knownOperations],
+    formatError: errorFormatter(log),
+    stringifyResult: (result) => `${stringify(result)}\n`,
+    stopOnTerminationSignals: false,
+    logger: log,
+    plugins: [
+      ApolloServerPluginCacheControlDisabled(),
+      ApolloServerPluginLandingPageDisabled(),
+      costLimit(LIMITS.maxCost, documents, findSpec),
+      boundedAnswers,
+    ],
+  });
+  await apollo.start();
+  const page = explorerPage(config.explorer);
+  const answer = fastifyApolloHandler(apollo, {
+    context: async ({ principal, connection, answer }) =>
+      new RequestContext(principal, connection, new AnswerState(answer), databases),
+  });
+  http.route({
+    method: ['GET', 'POST'],
+    url: '/graphql',
+    config: { policy: 'public' },
+    preHandler: (request, reply, done) => {
+      if (page && isBrowser(request)) reply.headers(page.headers).send(page.html);
+      else {
+        const errors = errorsOfDocument(request, documents, bodies);
+        if (errors.length > 0) sendRefusal(reply, 400, ...errors);
+        else readingFor.run(request.principal.callerId, done);
+      }
+    },
+    // The integration's types support fewer kinds of route than Fastify's.
+    handler: answer as RouteHandlerMethod,
+  });
+  return apollo;
+}
+
+/** Whether a browser opens the page. A GET with a `query` in its URL is an API request, even from a browser. */
+function isBrowser({ method, headers, query }: FastifyRequest): boolean {
+  return method === 'GET' && (headers.accept ?? '').includes('text/html') && !('query' in (query as object));
+}
+
+/** A request without a document, or with several, is left to Apollo Server, which refuses it. */
+function errorsOfDocument(
+  request: FastifyRequest,
+  documents: KnownDocuments,
+  bodies: BodyReader,
+): readonly GraphQLFormattedError[] {
+  if (Array.isArray(request.body)) {
+    const message = 'Lists of operations are not supported. Send one operation per request.';
+    return [refusal('BATCHING_NOT_SUPPORTED', message)];
+  }
+  const text = documentOf(request);
+  if (typeof text !== 'string' || text === '') return [];
+  const errors = documents.errorsOf(text);
+  const { incoming, body } = request;
+  if (errors.length > 0 || !incoming || !bodies.isLarge(incoming.parsedBytes)) return errors;
+  const unused = refusalOfUnused(body as object, documents.variablesOf(text));
+  return unused ? [unused] : [];
+}
+
+/** The document of a request, found in the same way as Apollo Server finds it. */
+function documentOf({ method, url, body }: FastifyRequest): unknown {
+  if (method === 'POST') return (body as { query?: unknown } | null | undefined)?.query;
+  const [text, ...others] = new URL(url, 'http://localhost').searchParams.getAll('query');
+  return others.length === 0 ? text : undefined;
+}
