@@ -3,6 +3,7 @@
  *
  * Loaders live as long as the request. They are created on first use, because a prediction needs none.
  */
+import type { ExecutionResult } from 'graphql';
 import type { Principal } from '../access/principal.js';
 import { CatalogLoaders } from '../catalog/loaders.js';
 import type { CallerConnection } from '../engine/queue.js';
@@ -11,6 +12,7 @@ import { type PredictionContext, PredictionLoaders } from '../prediction/loaders
 import { type ServingContext, ServingLoaders } from '../serving/loaders.js';
 import type { Databases } from '../storage/database.js';
 import type { AnswerState } from './answers.js';
+import type { Admission } from './cost.js';
 
 export type RequestDatabases = Pick<Databases, 'catalogDb' | 'catalogByKey' | 'predictionsByKey'>;
 
@@ -22,6 +24,10 @@ export class RequestContext implements PredictionContext, EvaluationContext, Ser
     evaluations?: EvaluationLoaders;
     predictions?: PredictionLoaders;
   } = {};
+  /** Null until it is decided whether the operation may be executed. */
+  admission: Admission | null = null;
+  /** The result that Apollo Server must answer with, because the operation has been executed already. */
+  executed: ExecutionResult | null = null;
 
   constructor(
     readonly principal: Principal,

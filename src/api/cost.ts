@@ -1,45 +1,87 @@
-/** Computes the cost of each operation before it runs, refuses it above the limit, and reports it in `extensions.cost`. */
+/** Limits the cost of operations, and reports it in `extensions.cost` of the answer. */
 import type { ApolloServerPlugin } from '@apollo/server';
-import { GraphQLError } from 'graphql';
+import { GraphQLError, type GraphQLSchema } from 'graphql';
 import type { VersionName } from '../graphql/cost.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { planCost } from './cost-plan.js';
-import type { KnownDocuments } from './documents.js';
-import { checkVariables } from './variables.js';
+import type { KnownDocuments, KnownOperation } from './documents.js';
+import { checkVariables, type Variables } from './variables.js';
 
 /** The spec of a version that the caller may run; null if there is none. */
 export type FindSpec<Context> = (version: VersionName, context: Context) => Promise<VersionSpec | null>;
 
-/** Also checks the variables, which the cost depends on. */
-export function costLimit<Context extends object>(
-  limit: number,
+/** Whether an operation may be executed: decided once for a request. */
+export interface Admission {
+  /** The cost, in points; null if the variables are invalid, so that it is unknown. */
+  readonly requested: number | null;
+  /** Why the operation is not executed; null if it is. */
+  readonly refusal: unknown;
+}
+
+/** A request keeps its admission here, so that it is not decided again where Apollo Server answers the request. */
+interface AdmittedContext {
+  admission: Admission | null;
+}
+
+export class OperationLimits<Context extends AdmittedContext> {
+  constructor(
+    readonly maxCost: number,
+    private readonly schema: GraphQLSchema,
+    private readonly findSpec: FindSpec<Context>,
+  ) {}
+
+  /** Also checks the variables, which the cost depends on. */
+  async admit(
+    { document, operation, plan }: KnownOperation,
+    variables: Variables,
+    context: Context,
+  ): Promise<Admission> {
+    try {
+      checkVariables(this.schema, document, operation, variables);
+      const versions = plan.versions(variables);
+      const specs: (VersionSpec | null)[] = [];
+      for (const [i, version] of versions.entries()) {
+        // Fields that run the same version share one lookup.
+        const first = versions.findIndex((other) => isSame(other, version));
+        specs.push(first < i ? (specs[first] ?? null) : version && (await this.findSpec(version, context)));
+      }
+      const { requested, limited } = plan.cost(variables, specs);
+      return { requested, refusal: limited > this.maxCost ? tooExpensive(requested, this.maxCost) : null };
+    } catch (error) {
+      return { requested: null, refusal: error };
+    }
+  }
+
+  /** The `extensions` of an answer. */
+  extensionsOf({ requested }: Admission): { readonly cost: object } | undefined {
+    return requested === null ? undefined : { cost: { requested, limit: this.maxCost } };
+  }
+}
+
+/** Applies the limits to the requests that Apollo Server answers. */
+export function costLimit<Context extends AdmittedContext>(
+  limits: OperationLimits<Context>,
   documents: KnownDocuments,
-  findSpec: FindSpec<Context>,
 ): ApolloServerPlugin<Context> {
   return {
     async requestDidStart() {
-      let requested: number | null = null;
       return {
         async didResolveOperation({ schema, request, source, document, operation, contextValue }) {
           if (!operation) return;
-          const variables = request.variables ?? {};
-          checkVariables(schema, document, operation, variables);
-          const plan = documents.planOf(source, operation) ?? planCost(schema, document, operation);
-          const versions = plan.versions(variables);
-          const specs: (VersionSpec | null)[] = [];
-          for (const [i, version] of versions.entries()) {
-            // Fields that run the same version share one lookup.
-            const first = versions.findIndex((other) => isSame(other, version));
-            specs.push(first < i ? (specs[first] ?? null) : version && (await findSpec(version, contextValue)));
-          }
-          const cost = plan.cost(variables, specs);
-          requested = cost.requested;
-          if (cost.limited > limit) throw tooExpensive(requested, limit);
+          // The document may have been evicted since the request arrived.
+          const known = documents.operationOf(source, request.operationName) ?? {
+            document,
+            operation,
+            plan: planCost(schema, document, operation),
+          };
+          contextValue.admission ??= await limits.admit(known, request.variables ?? {}, contextValue);
+          if (contextValue.admission.refusal) throw contextValue.admission.refusal;
         },
-        async willSendResponse({ response }) {
-          if (requested === null || response.body.kind !== 'single') return;
+        async willSendResponse({ response, contextValue: { admission } }) {
+          const extensions = admission && limits.extensionsOf(admission);
+          if (!extensions || response.body.kind !== 'single') return;
           const result = response.body.singleResult;
-          result.extensions = { ...result.extensions, cost: { requested, limit } };
+          result.extensions = { ...result.extensions, ...extensions };
         },
       };
     },

@@ -10,6 +10,7 @@ import {
   GraphQLError,
   type GraphQLFormattedError,
   type GraphQLSchema,
+  getOperationAST,
   Kind,
   type OperationDefinitionNode,
   specifiedRules,
@@ -44,10 +45,17 @@ interface KnownDocument {
   readonly document: DocumentNode | null;
   /** Empty for a valid document. */
   readonly errors: readonly GraphQLFormattedError[];
-  /** By operation. */
-  readonly plans: Map<OperationDefinitionNode, CostPlan>;
+  /** By name; null where a request does not name the only operation. Names that do not exist are not kept. */
+  readonly operations: Map<string | null, KnownOperation>;
   /** Estimated memory of this entry. */
   bytes: number;
+}
+
+/** An operation of a valid document, and the plan of its cost. */
+export interface KnownOperation {
+  readonly document: DocumentNode;
+  readonly operation: OperationDefinitionNode;
+  readonly plan: CostPlan;
 }
 
 interface DocumentBounds {
@@ -93,16 +101,19 @@ export class KnownDocuments {
     }
   }
 
-  /** The cost plan of an operation of a known document, computed once; null for a text that is not cached. */
-  planOf(text: string, operation: OperationDefinitionNode): CostPlan | null {
+  /** The operation that a request names, planned once; null if the text is not cached, or the name fits none or several. */
+  operationOf(text: string, name: string | null | undefined): KnownOperation | null {
     const known = this.#byText.get(text);
     if (!known?.document) return null;
-    const planned = known.plans.get(operation);
-    if (planned) return planned;
+    const found = known.operations.get(name ?? null);
+    if (found) return found;
+    const operation = getOperationAST(known.document, name);
+    if (!operation) return null;
     const plan = planCost(this.#schema, known.document, operation);
-    known.plans.set(operation, plan);
+    const planned = { document: known.document, operation, plan };
+    known.operations.set(name ?? null, planned);
     this.#grow(known, plan.fields * BYTES_PER_PLANNED_FIELD);
-    return plan;
+    return planned;
   }
 
   /** The names of the variables that the operations of a known document declare. */
@@ -136,7 +147,7 @@ export class KnownDocuments {
       sha256: createHash('sha256').update(text).digest('hex'),
       document: errors.length === 0 ? document : null,
       errors,
-      plans: new Map(),
+      operations: new Map(),
       bytes: 0,
     };
     this.#byText.set(text, known);

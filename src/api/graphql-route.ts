@@ -5,22 +5,29 @@ import {
   ApolloServerPluginLandingPageDisabled,
 } from '@apollo/server/plugin/disabled';
 import { fastifyApolloHandler } from '@as-integrations/fastify';
-import type { FastifyInstance, FastifyRequest, RouteHandlerMethod } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { GraphQLError, GraphQLFormattedError, GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
 import type { Config } from '../config.js';
-import { stringify } from '../graphql/sized.js';
 import { readingFor } from '../storage/read-lane.js';
 import { AnswerState, mergeErrors } from './answers.js';
 import type { BodyReader } from './body.js';
 import { RequestContext, type RequestDatabases } from './context.js';
-import { costLimit, type FindSpec } from './cost.js';
+import { costLimit, type FindSpec, OperationLimits } from './cost.js';
 import { KnownDocuments, knownOperations, MAX_VALIDATION_ERRORS } from './documents.js';
 import { errorFormatter } from './errors.js';
 import { explorerPage } from './explorer/explorer.js';
+import { type Gateway, KnownDocumentLane, serialized } from './lane.js';
 import { LIMITS } from './limits.js';
 import { refusal, sendRefusal } from './refusals.js';
 import { refusalOfUnused } from './unused-parts.js';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Of a request that Apollo Server answers; null before. */
+    operationContext: RequestContext | null;
+  }
+}
 
 export interface GraphqlParts {
   readonly config: Config;
@@ -49,36 +56,16 @@ export async function registerGraphql(
   { config, log, schema, databases, findSpec, bodies }: GraphqlParts & { bodies: BodyReader },
 ): Promise<ApolloServer<RequestContext>> {
   const documents = new KnownDocuments(schema);
-  const apollo = new ApolloServer<RequestContext>({
-    schema,
-    documentStore: documents,
-    // Explicit, because NODE_ENV=production would turn it off. Explorers and code generators need it.
-    introspection: true,
-    includeStacktraceInErrorResponses: false,
-    // Off, because anybody could fill the cache of persisted queries.
-    persistedQueries: false,
-    // A second line of defense: `KnownDocuments` has checked these limits already.
-    maxRecursiveSelections: LIMITS.maxRecursiveSelections,
-    parseOptions: { maxLexicalTokens: LIMITS.maxTokens, maxComments: LIMITS.maxTokens },
-    validationOptions: { maxErrors: MAX_VALIDATION_ERRORS },
-    validationRules: [knownOperations],
-    formatError: errorFormatter(log),
-    stringifyResult: (result) => `${stringify(result)}\n`,
-    stopOnTerminationSignals: false,
-    logger: log,
-    plugins: [
-      ApolloServerPluginCacheControlDisabled(),
-      ApolloServerPluginLandingPageDisabled(),
-      costLimit(LIMITS.maxCost, documents, findSpec),
-      boundedAnswers,
-    ],
-  });
+  const limits = new OperationLimits(LIMITS.maxCost, schema, findSpec);
+  const lane = new KnownDocumentLane(schema, documents, limits);
+  const apollo = createApollo({ log, documents, limits, gateway: lane.gateway });
   await apollo.start();
   const page = explorerPage(config.explorer);
-  const answer = fastifyApolloHandler(apollo, {
-    context: async ({ principal, connection, answer }) =>
-      new RequestContext(principal, connection, new AnswerState(answer), databases),
-  });
+  // The integration's types support fewer kinds of route than Fastify's.
+  const answerByApollo = fastifyApolloHandler(apollo, {
+    context: async ({ operationContext }) => operationContext as RequestContext,
+  }) as unknown as (request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
+  http.decorateRequest('operationContext', null);
   http.route({
     method: ['GET', 'POST'],
     url: '/graphql',
@@ -91,10 +78,52 @@ export async function registerGraphql(
         else readingFor.run(request.principal.callerId, done);
       }
     },
-    // The integration's types support fewer kinds of route than Fastify's.
-    handler: answer as RouteHandlerMethod,
+    handler: async (request, reply) => {
+      const { principal, connection } = request;
+      const context = new RequestContext(principal, connection, new AnswerState(request.answer), databases);
+      const answer = await lane.answer(request, reply, context);
+      if (answer !== null) return answer;
+      request.operationContext = context;
+      const answerOfApollo = await answerByApollo(request, reply);
+      lane.learn(request, reply);
+      return answerOfApollo;
+    },
   });
   return apollo;
+}
+
+interface ApolloParts {
+  readonly log: Logger;
+  readonly documents: KnownDocuments;
+  readonly limits: OperationLimits<RequestContext>;
+  readonly gateway: Gateway;
+}
+
+function createApollo({ log, documents, limits, gateway }: ApolloParts): ApolloServer<RequestContext> {
+  return new ApolloServer<RequestContext>({
+    gateway,
+    documentStore: documents,
+    // Explicit, because NODE_ENV=production would turn it off. Explorers and code generators need it.
+    introspection: true,
+    includeStacktraceInErrorResponses: false,
+    // Off, because anybody could fill the cache of persisted queries.
+    persistedQueries: false,
+    // A second line of defense: `KnownDocuments` has checked these limits already.
+    maxRecursiveSelections: LIMITS.maxRecursiveSelections,
+    parseOptions: { maxLexicalTokens: LIMITS.maxTokens, maxComments: LIMITS.maxTokens },
+    validationOptions: { maxErrors: MAX_VALIDATION_ERRORS },
+    validationRules: [knownOperations],
+    formatError: errorFormatter(log),
+    stringifyResult: serialized,
+    stopOnTerminationSignals: false,
+    logger: log,
+    plugins: [
+      ApolloServerPluginCacheControlDisabled(),
+      ApolloServerPluginLandingPageDisabled(),
+      costLimit(limits, documents),
+      boundedAnswers,
+    ],
+  });
 }
 
 /** Whether a browser opens the page. A GET with a `query` in its URL is an API request, even from a browser. */

@@ -3,7 +3,6 @@ import { Policy } from '../access/policy.js';
 import { LIMITS } from './limits.js';
 
 @ObjectType({
-  simpleResolvers: true,
   description:
     'Limits of this server. `extensions.cost` of every response has the cost of the operation, as `requested`, and its `limit`.',
 })

@@ -19,6 +19,7 @@ import { ForbiddenError } from '../errors.js';
 import { PROBLEM_TYPES, problemOf } from '../graphql/problem.type.js';
 import { DateTime } from '../graphql/scalars.js';
 import { boundAnswers } from './answers.js';
+import { plainResolvers } from './plain-resolvers.js';
 import { RESOLVERS, type ResolverClass, type ResolverParts } from './resolvers.js';
 
 /** Without `parts` the schema has its shape and its policies, but no resolver can be called. */
@@ -37,7 +38,7 @@ export function createSchema(parts?: ResolverParts): GraphQLSchema {
     container: { get: instanceOf },
     validate: false,
   });
-  return enforcePolicies(boundAnswers(applyOneOf(describeRoots(schema))));
+  return enforcePolicies(boundAnswers(plainResolvers(applyOneOf(describeRoots(schema)), instanceOf)));
 }
 
 const ROOT_DESCRIPTIONS: Readonly<Record<string, string>> = {

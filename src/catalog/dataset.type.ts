@@ -7,7 +7,6 @@ import { TaskEnum } from './model.type.js';
 
 @ObjectType({
   implements: Node,
-  simpleResolvers: true,
   description:
     'Fixed set of rows, identified by its digest. Training and test data of one source are two datasets with the same `family`.',
 })

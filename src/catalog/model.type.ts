@@ -14,7 +14,7 @@ export const TaskEnum = enumOf<TaskName>(
 
 const CARD_BYTES = 8_192;
 
-@ObjectType({ simpleResolvers: true, description: 'Model card: what to know before using a model.' })
+@ObjectType({ description: 'Model card: what to know before using a model.' })
 export class ModelCard {
   @Cost({ bytes: CARD_BYTES })
   @Field(() => String, {
@@ -58,7 +58,6 @@ export class ModelCard {
 
 @ObjectType({
   implements: Node,
-  simpleResolvers: true,
   description: 'Named series of versions with a model card.',
 })
 export class Model extends Node {
@@ -170,7 +169,7 @@ export const FacetField = enumOf('FacetField', 'Properties that models are count
   OWNER: 'Owner of the model.',
 });
 
-@ObjectType({ simpleResolvers: true, description: 'One value of a facet and the number of models that have it.' })
+@ObjectType({ description: 'One value of a facet and the number of models that have it.' })
 export class FacetBucket {
   @Field({ description: 'The value, in the form that `ModelFilter` accepts.' })
   value!: string;
@@ -180,7 +179,6 @@ export class FacetBucket {
 }
 
 @ObjectType({
-  simpleResolvers: true,
   description: 'Number of matching models for each value of one property.',
 })
 export class Facet {

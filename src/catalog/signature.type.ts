@@ -33,7 +33,7 @@ const ColumnType = enumOf<ColumnTypeName>('ColumnType', 'Type of the values in a
   BOOLEAN: 'A JSON boolean.',
 });
 
-@ObjectType({ simpleResolvers: true, description: 'Named column of a row, with what a form field for it needs.' })
+@ObjectType({ description: 'Named column of a row, with what a form field for it needs.' })
 export class Column {
   @Field({
     description:
@@ -74,7 +74,6 @@ export function columnOf(spec: ColumnSpec): Column {
 }
 
 @ObjectType('TensorSpec', {
-  simpleResolvers: true,
   description: 'Input or output of the graph, as described by the Open Inference Protocol.',
 })
 export class TensorSpecType {
@@ -88,7 +87,7 @@ export class TensorSpecType {
   shape!: (number | null)[];
 }
 
-@ObjectType('Prompt', { simpleResolvers: true, description: 'Text that stands before every text that a model reads.' })
+@ObjectType('Prompt', { description: 'Text that stands before every text that a model reads.' })
 export class PromptType {
   @Field({ description: 'Name to choose the prompt by, such as "query".' })
   name!: string;
@@ -101,7 +100,6 @@ export class PromptType {
 }
 
 @ObjectType('Target', {
-  simpleResolvers: true,
   description: 'Number or class that a version predicts for an input.',
 })
 export class TargetType {
@@ -122,7 +120,6 @@ export class TargetType {
 }
 
 @ObjectType({
-  simpleResolvers: true,
   description: 'Input that a version accepts and outputs that it returns, in enough detail to build a form.',
 })
 export class Signature {

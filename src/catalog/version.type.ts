@@ -4,7 +4,7 @@ import { Node } from '../graphql/node.type.js';
 import { DateTime, SafeInt, VersionRef } from '../graphql/scalars.js';
 import { VersionStateEnum } from '../graphql/version-state.type.js';
 
-@ObjectType({ simpleResolvers: true, description: 'File that holds weights of a graph, such as model.onnx.data.' })
+@ObjectType({ description: 'File that holds weights of a graph, such as model.onnx.data.' })
 export class ArtifactDataFile {
   @Field({ description: 'Path of the file as the graph names it, relative to the folder of the graph.' })
   location!: string;
@@ -16,7 +16,7 @@ export class ArtifactDataFile {
   sizeBytes!: number;
 }
 
-@ObjectType({ simpleResolvers: true, description: 'Model file of a version.' })
+@ObjectType({ description: 'Model file of a version.' })
 export class Artifact {
   @Field({ description: 'File format: always "ONNX".' })
   format!: string;
@@ -58,7 +58,6 @@ export class Artifact {
 }
 
 @ObjectType({
-  simpleResolvers: true,
   description:
     'Comparison of the answers of a version with those of its source framework, made once, before the version was published. A version with a golden case that differs is not published.',
 })
@@ -91,7 +90,6 @@ export class Verification {
 }
 
 @ObjectType({
-  simpleResolvers: true,
   description: "Alternative form of a version's graph, such as a quantized one: smaller or faster, but less exact.",
 })
 export class Variant {
@@ -119,7 +117,6 @@ export class Variant {
 
 @ObjectType({
   implements: Node,
-  simpleResolvers: true,
   description: 'Immutable version of a model: a graph and its signature.',
 })
 export class Version extends Node {
@@ -168,7 +165,6 @@ export class Version extends Node {
 export class VersionConnection extends connectionOf(Version) {}
 
 @ObjectType({
-  simpleResolvers: true,
   description: 'Name that points to a version of a model and can be moved to another.',
 })
 export class Alias {

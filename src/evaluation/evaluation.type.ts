@@ -17,7 +17,7 @@ const JobState = enumOf('JobState', 'Progress of a job.', {
   CANCELLED: 'The job was cancelled and has no result.',
 });
 
-@ObjectType({ simpleResolvers: true, description: 'Confidence interval of a metric.' })
+@ObjectType({ description: 'Confidence interval of a metric.' })
 export class Interval {
   @Field(() => Float, { description: 'Lower bound, in the unit of the metric.' })
   low!: number;
@@ -32,7 +32,7 @@ export class Interval {
   method!: string;
 }
 
-@ObjectType({ simpleResolvers: true, description: 'Measured quality of a version, as one number.' })
+@ObjectType({ description: 'Measured quality of a version, as one number.' })
 export class Metric {
   @Field({ description: 'Name of the metric, such as "accuracy", "f1", "roc_auc" or "log_loss".' })
   name!: string;
@@ -68,7 +68,7 @@ export class Metric {
   interval!: Interval | null;
 }
 
-@ObjectType({ implements: Node, simpleResolvers: true, description: 'Quality of a version on a dataset.' })
+@ObjectType({ implements: Node, description: 'Quality of a version on a dataset.' })
 export class Evaluation extends Node {
   @Field(() => EvaluationOrigin, { description: 'Where the metrics come from.' })
   origin!: keyof typeof EvaluationOrigin;

@@ -13,7 +13,7 @@ export const AFTER = 'Cursor to continue from: `pageInfo.endCursor` of the previ
 const COUNT_POINTS = 10;
 const PAGE_INFO = 'Whether more items follow, and the cursor to continue from.';
 
-@ObjectType({ description: PAGE_INFO, simpleResolvers: true })
+@ObjectType({ description: PAGE_INFO })
 export class PageInfo {
   @Field({ description: 'Whether more items follow this page.' })
   hasNextPage!: boolean;
@@ -30,7 +30,7 @@ export class PageInfo {
 export function connectionOf<T extends object>(Node: ClassType<T>) {
   const name = Node.name;
 
-  @ObjectType(`${name}Edge`, { simpleResolvers: true, description: `${name} in a paginated list, with its cursor.` })
+  @ObjectType(`${name}Edge`, { description: `${name} in a paginated list, with its cursor.` })
   class EdgeType {
     @Field({ description: 'Position of this item; pass it as `after` to get the items that follow it.' })
     cursor!: string;

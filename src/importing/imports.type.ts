@@ -10,7 +10,6 @@ const ImportStage = enumOf<Stage>('ImportStage', 'How far the import of a folder
 });
 
 @ObjectType('Import', {
-  simpleResolvers: true,
   description: 'Import of a folder of the model store, at the start of the server or when the folder has changed.',
 })
 export class ImportStatus {

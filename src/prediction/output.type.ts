@@ -25,7 +25,7 @@ function leastOf(argument: string, most: (prediction: PredictionSize) => number)
     Math.max(0, Math.min(Number(args[argument]), most(prediction)));
 }
 
-@ObjectType({ simpleResolvers: true, description: 'Class with its score.' })
+@ObjectType({ description: 'Class with its score.' })
 export class ClassScore {
   @Field({ description: "Name of the class: one of the version's labels, or of the labels in a zero-shot input." })
   label!: string;
@@ -111,7 +111,6 @@ export class ClassifiedTargetType extends Classification {
 }
 
 @ObjectType({
-  simpleResolvers: true,
   description: 'Several classes of an input: one for each target, such as the color and the size of a product.',
 })
 export class MultiClassification {
@@ -165,7 +164,7 @@ export class Embedding {
   }
 }
 
-@ObjectType({ simpleResolvers: true, description: 'Similarity of each sentence to the source sentence.' })
+@ObjectType({ description: 'Similarity of each sentence to the source sentence.' })
 export class Similarities {
   @Cost({ bytes: (_, { prediction }) => BYTES_PER_NUMBER * prediction.sentences })
   @Field(() => FloatList, {
@@ -176,7 +175,6 @@ export class Similarities {
 }
 
 @ObjectType('Box', {
-  simpleResolvers: true,
   description:
     'Bounding box in pixels of the image that was sent, after its EXIF orientation is applied. The origin is the top left corner. A box may extend beyond the image.',
 })
@@ -195,7 +193,6 @@ export class BoxType {
 }
 
 @ObjectType('DetectedObject', {
-  simpleResolvers: true,
   description: 'Object detected in an image, with its bounding box.',
 })
 export class DetectedObjectType {
@@ -231,7 +228,7 @@ export class Detections {
   }
 }
 
-@ObjectType('Filling', { simpleResolvers: true, description: 'Candidate for the masked word of a text.' })
+@ObjectType('Filling', { description: 'Candidate for the masked word of a text.' })
 export class FillingType {
   @Field(() => Int, { description: 'Token id in the vocabulary of the model.' })
   token!: number;
@@ -265,7 +262,7 @@ export class Fillings {
   }
 }
 
-@ObjectType({ simpleResolvers: true, description: 'Predicted number.' })
+@ObjectType({ description: 'Predicted number.' })
 export class Regression {
   @Field(() => Float, { description: 'Value, in `unit`.' })
   value!: number;
@@ -274,7 +271,7 @@ export class Regression {
   unit!: string | null;
 }
 
-@ObjectType({ simpleResolvers: true, description: 'Document with its relevance to a query.' })
+@ObjectType({ description: 'Document with its relevance to a query.' })
 export class RankedDocument {
   @Field(() => Int, { description: 'Position of the document in `RankingInput.documents`, from 0.' })
   index!: number;
@@ -312,7 +309,7 @@ export class Ranking {
   }
 }
 
-@ObjectType('Text', { simpleResolvers: true, description: 'Text that was recognized in an image.' })
+@ObjectType('Text', { description: 'Text that was recognized in an image.' })
 export class TextType {
   @Cost({ bytes: BYTES_PER_CHARACTER * MAX_STEPS })
   @Field(() => String, {

@@ -7,7 +7,6 @@ import { DateTime } from '../graphql/scalars.js';
 import type { Answer } from '../tasks/answer.js';
 
 @ObjectType({
-  simpleResolvers: true,
   description: 'Duration of each step, in milliseconds. Steps in the worker are measured for the whole batch.',
 })
 export class Timing {
@@ -36,7 +35,7 @@ export class Timing {
   batchSize!: number;
 }
 
-@ObjectType({ simpleResolvers: true, description: 'Hardware and model file that computed an answer.' })
+@ObjectType({ description: 'Hardware and model file that computed an answer.' })
 export class Runtime {
   @Field({ description: 'Execution provider that was used, such as "cpu" or "cuda".' })
   executionProvider!: string;
@@ -51,7 +50,7 @@ export class Runtime {
   variant!: string | null;
 }
 
-@ObjectType({ implements: Node, simpleResolvers: true, description: 'Answer of a version to one input.' })
+@ObjectType({ implements: Node, description: 'Answer of a version to one input.' })
 export class Prediction extends Node {
   @Field(() => DateTime, { description: 'When the prediction was made.' })
   createdAt!: Date;
@@ -91,7 +90,6 @@ export interface StoredContents {
 export class PredictionConnection extends connectionOf(Prediction) {}
 
 @ObjectType({
-  simpleResolvers: true,
   description: 'The prediction, or the problem that prevented it: exactly one of them.',
 })
 export class PredictPayload {
@@ -106,7 +104,6 @@ export class PredictPayload {
 }
 
 @ObjectType({
-  simpleResolvers: true,
   description: 'One result for each input, or the problem that prevented running any: exactly one of them.',
 })
 export class PredictManyPayload {

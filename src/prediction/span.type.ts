@@ -18,7 +18,7 @@ const Aggregation = enumOf<AggregationName>(
   },
 );
 
-@ObjectType('LabelledSpan', { simpleResolvers: true, description: 'Part of a text, with its label.' })
+@ObjectType('LabelledSpan', { description: 'Part of a text, with its label.' })
 export class LabelledSpanType {
   @Field({
     description: 'Label of the span, such as "PER". It has no prefix "B-" or "I-" unless `aggregation` is NONE.',
@@ -58,7 +58,7 @@ export class Tokens {
   }
 }
 
-@ObjectType('Answer', { simpleResolvers: true, description: 'Part of the context that answers a question.' })
+@ObjectType('Answer', { description: 'Part of the context that answers a question.' })
 export class AnswerType {
   @Field(() => String, {
     nullable: true,

@@ -24,7 +24,6 @@ const NonFiniteKindEnum = enumOf<NonFiniteKind>('NonFiniteKind', 'Number that JS
 });
 
 @ObjectType({
-  simpleResolvers: true,
   description: 'Places in `Tensor.data` that are null because of one kind of number.',
 })
 export class NonFinite {
@@ -65,7 +64,7 @@ function nonFiniteKindOf(value: number): NonFiniteKind | null {
 /** An index and its comma in JSON: outputs have at most `MAX_OUTPUT_BYTES`, so fewer than 10 million values. */
 const MAX_INDEX_BYTES = 8;
 
-@ObjectType({ simpleResolvers: true, description: 'Tensor that the graph returned.' })
+@ObjectType({ description: 'Tensor that the graph returned.' })
 export class Tensor {
   constructor(private readonly tensor: TensorData) {
     this.name = tensor.name;
@@ -124,7 +123,7 @@ function jsonBytesOf(datatype: string): number {
   return range ? Math.max(...range.map((limit) => String(limit).length)) + (range[1] > 2n ** 53n ? 3 : 1) : 26;
 }
 
-@ObjectType({ simpleResolvers: true, description: 'Outputs of a graph, unchanged.' })
+@ObjectType({ description: 'Outputs of a graph, unchanged.' })
 export class Tensors {
   // `outputValues` are those of all tensors together.
   @Cost({ elements: 1 })

@@ -2,7 +2,7 @@
 import { Field, Float, ObjectType } from 'type-graphql';
 import { Cost } from '../graphql/cost.js';
 
-@ObjectType('NamedValue', { simpleResolvers: true, description: 'One of several predicted numbers.' })
+@ObjectType('NamedValue', { description: 'One of several predicted numbers.' })
 export class NamedValueType {
   @Field({ description: 'Name of the number, as in `signature.targets`.' })
   name!: string;
@@ -15,7 +15,6 @@ export class NamedValueType {
 }
 
 @ObjectType({
-  simpleResolvers: true,
   description: 'Several predicted numbers: of several targets, quantiles or steps.',
 })
 export class Values {

@@ -23,7 +23,6 @@ export class SetAliasInput {
 }
 
 @ObjectType({
-  simpleResolvers: true,
   description: 'The alias, or the problem that prevented setting it: exactly one of them.',
 })
 export class SetAliasPayload {

@@ -10,7 +10,7 @@ const ServingState = enumOf('ServingState', 'Whether a version is loaded into wo
   FAILED: 'The last attempt to load it failed, for example because it does not fit into the memory of a worker.',
 });
 
-@ObjectType({ simpleResolvers: true, description: 'How long a worker takes for batches of one size.' })
+@ObjectType({ description: 'How long a worker takes for batches of one size.' })
 export class LatencyPoint {
   @Field(() => Int, { description: 'Number of inputs in the batch.' })
   batchSize!: number;
@@ -25,7 +25,7 @@ export class LatencyPoint {
   itemsPerSecond!: number;
 }
 
-@ObjectType('Serving', { simpleResolvers: true, description: 'Current load and memory state of a version.' })
+@ObjectType('Serving', { description: 'Current load and memory state of a version.' })
 export class ServingStatus {
   @Field(() => ServingState, { description: 'Whether the version is loaded.' })
   servingState!: keyof typeof ServingState;
@@ -61,7 +61,6 @@ export class ServingStatus {
 }
 
 @ObjectType({
-  simpleResolvers: true,
   description: 'State of the version after it was loaded or released, or the problem.',
 })
 export class ServingPayload {
@@ -80,7 +79,7 @@ const WorkerState = enumOf('WorkerState', 'What a worker is doing.', {
   STOPPING: 'The process is ending and takes no more work.',
 });
 
-@ObjectType('Worker', { simpleResolvers: true, description: 'Process that runs models. Operators only.' })
+@ObjectType('Worker', { description: 'Process that runs models. Operators only.' })
 export class WorkerStatus {
   @Field(() => Int, { description: 'Process id of the operating system.' })
   pid!: number;
@@ -109,7 +108,6 @@ export class WorkerStatus {
 }
 
 @ObjectType('ProviderProbe', {
-  simpleResolvers: true,
   description: 'Result of trying an execution provider at startup.',
 })
 export class ProviderProbeType {
@@ -123,7 +121,7 @@ export class ProviderProbeType {
   reason!: string | null;
 }
 
-@ObjectType('Engine', { simpleResolvers: true, description: 'State of the inference engine. Operators only.' })
+@ObjectType('Engine', { description: 'State of the inference engine. Operators only.' })
 export class EngineStatus {
   @Field(() => [WorkerStatus], { description: 'All workers, including the warm spare and the quarantine worker.' })
   workers!: WorkerStatus[];

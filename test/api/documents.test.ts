@@ -2,25 +2,22 @@
 import 'reflect-metadata';
 import { ApolloServer } from '@apollo/server';
 import { jest } from '@jest/globals';
-import { buildSchema, type OperationDefinitionNode, parse } from 'graphql';
-import { costLimit } from '#src/api/cost.js';
+import { buildSchema } from 'graphql';
+import { type Admission, costLimit, OperationLimits } from '#src/api/cost.js';
 import { KnownDocuments } from '#src/api/documents.js';
 
 const schema = buildSchema('type Query { name: String, list(first: Int): [String] }');
 const named = (i: number) => `query Q${i} { name }`;
 
-function operationsOf(text: string): [OperationDefinitionNode, OperationDefinitionNode] {
-  return parse(text).definitions as never;
-}
-
 /** Apollo Server on the known documents; `parsed` counts the documents that it parsed itself. */
 async function serve(documents: KnownDocuments) {
   const parsed = jest.fn<() => void>();
   const counter = { requestDidStart: async () => ({ parsingDidStart: async () => parsed() }) };
-  const apollo = new ApolloServer({
+  const limits = new OperationLimits(100, schema, async () => null);
+  const apollo = new ApolloServer<{ admission: Admission | null }>({
     schema,
     documentStore: documents,
-    plugins: [counter, costLimit(100, documents, async () => null)],
+    plugins: [counter, costLimit(limits, documents)],
   });
   return { apollo, parsed };
 }
@@ -54,13 +51,24 @@ test('the cost of a known document is planned once, for each of its operations',
   const documents = new KnownDocuments(schema);
   const text = 'query A { name } query B { list(first: 50) }';
   documents.errorsOf(text);
-  const [a, b] = operationsOf(text);
 
-  const plans = [documents.planOf(text, a), documents.planOf(text, a), documents.planOf(text, b)];
+  const [a, again, b] = ['A', 'A', 'B'].map((name) => documents.operationOf(text, name));
 
-  expect(plans[1]).toBe(plans[0]);
-  expect(plans[2]).not.toBe(plans[0]);
-  expect(documents.planOf('{ unknown }', a)).toBeNull();
+  expect(again).toBe(a);
+  expect(b?.plan).not.toBe(a?.plan);
+  expect(b?.operation.name?.value).toBe('B');
+});
+
+test('a name that fits no operation, or none where there are several, finds nothing', () => {
+  const documents = new KnownDocuments(schema);
+  documents.errorsOf('query A { name } query B { name }');
+  documents.errorsOf('query A { name }');
+
+  expect(documents.operationOf('{ unknown }', null)).toBeNull();
+  for (const name of ['C', '', null])
+    expect(documents.operationOf('query A { name } query B { name }', name)).toBeNull();
+  expect(documents.operationOf('query A { name }', null)?.operation.name?.value).toBe('A');
+  expect(documents.operationOf('query A { name }', '')).toBeNull();
 });
 
 test('the least recently used document is forgotten when there are too many', async () => {
@@ -82,7 +90,7 @@ test('documents are forgotten when they take too many bytes, their cost plans in
   for (let i = 0; i < 100; i++) documents.errorsOf(named(i));
   const withoutCosts = documents.size;
 
-  for (let i = 90; i < 100; i++) documents.planOf(named(i), operationsOf(named(i))[0]);
+  for (let i = 90; i < 100; i++) documents.operationOf(named(i), null);
 
   expect(withoutCosts).toBeGreaterThan(1);
   expect(withoutCosts).toBeLessThan(10);
