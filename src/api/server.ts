@@ -1,12 +1,7 @@
 /** The edge: HTTP, GraphQL, explorer and health routes on one Fastify server, with one Apollo Server behind it. */
 import type { Socket } from 'node:net';
 import cors from '@fastify/cors';
-import Fastify, {
-  type FastifyBaseLogger,
-  type FastifyError,
-  type FastifyInstance,
-  LogController,
-} from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, LogController } from 'fastify';
 import { v7 } from 'uuid';
 import { isPolicyName, POLICIES, type PolicyName } from '../access/policy.js';
 import { authenticate, type Principal } from '../access/principal.js';
