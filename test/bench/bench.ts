@@ -4,7 +4,8 @@
  *
  *   --quick    about three minutes: one short round of everything
  *   --record   also writes the report to test/bench/RESULTS.md
- *   --only=N   one section, by its number or name: latency, throughput, isolation, bulk, start, around, overload, fairness
+ *   --only=N   one section, by its number or name: latency, throughput, isolation, bulk, start, around, overload, fairness,
+ *              catalog
  *
  * Exit status: 1 if something failed to run or to answer, never because of a time.
  */
@@ -15,6 +16,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { aroundSection, createAroundStore } from './around.ts';
 import { bulkSection } from './bulk.ts';
+import { catalogSection } from './catalog.ts';
 import { fairnessSection } from './fairness.ts';
 import { createGeneratedStore } from './graphs.ts';
 import { isolationSection } from './isolation.ts';
@@ -83,6 +85,7 @@ const SECTIONS: Readonly<Record<string, () => Promise<string>>> = {
   around: async () => aroundSection(await oursAround(), await loneAround(), isQuick),
   overload: () => overloadSection(isQuick),
   fairness: () => fairnessSection(isQuick),
+  catalog: () => catalogSection(isQuick),
 };
 
 function versionOf(name: string): string {

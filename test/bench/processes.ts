@@ -50,6 +50,12 @@ export async function startNaive(options: NaiveOptions): Promise<RunningServer> 
   return startServer([path.join(import.meta.dirname, 'naive-server.ts'), JSON.stringify(options)], {}, folder);
 }
 
+/** Apollo Server with DataLoader on the file of a catalog. */
+export async function startCatalogPeer(catalogFile: string): Promise<RunningServer> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'catalog-peer-bench-'));
+  return startServer([path.join(import.meta.dirname, 'catalog-peer.ts'), catalogFile], {}, folder);
+}
+
 async function startServer(
   args: readonly string[],
   env: Readonly<Record<string, string>>,

@@ -69,7 +69,7 @@ export function predictManyBody({ model, inputs }: Workload, rows: number, recor
 
 /** Whether the answer has no GraphQL error and no problem. */
 export function isAnswered(body: string): boolean {
-  return body.includes('"problem":null') && !body.includes('"problem":{') && !body.includes('"errors":');
+  return body.startsWith('{"data":{') && !body.includes('"problem":{') && !body.includes('"errors":');
 }
 
 export async function forest(): Promise<Workload> {
