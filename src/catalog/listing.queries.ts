@@ -1,12 +1,11 @@
 /** The models of a list, by search and filter. Everything but cards and tags is in the index that the list is read from. */
 import { type Expression, type ExpressionBuilder, type RawBuilder, type SqlBool, sql } from 'kysely';
-import type { Principal } from '../access/principal.js';
 import { BadArgumentError } from '../errors.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { searchHits } from '../storage/search.js';
 import { countRows, interruptible } from '../storage/sql.js';
 import type { MetricFilter, ModelFilter, ModelOrder } from './model.type.js';
-import { maySeeDataset, maySeeModel } from './visibility.js';
+import { maySeeDataset, maySeeModel, type Viewer } from './visibility.js';
 
 export interface ModelListing {
   readonly search?: string | null | undefined;
@@ -20,7 +19,7 @@ export function isEverything({ search, filter }: ModelListing): boolean {
 }
 
 /** The models of a listing, before columns, order and page are chosen. @throws BadArgumentError */
-export function listedModels(db: CatalogDatabase, principal: Principal, { search, filter }: ModelListing) {
+export function listedModels(db: CatalogDatabase, principal: Viewer, { search, filter }: ModelListing) {
   checkFilter(filter ?? {});
   const hits = searchHits(search ?? '');
   const from = db
@@ -48,7 +47,7 @@ function checkFilter(filter: ModelFilter): void {
 
 type ModelExpressions = ExpressionBuilder<CatalogTables, 'model'>;
 
-function filterCondition(principal: Principal, filter: ModelFilter) {
+function filterCondition(principal: Viewer, filter: ModelFilter) {
   return (eb: ModelExpressions): Expression<SqlBool> => {
     const conditions: Expression<SqlBool>[] = [];
     if (filter.tasks) conditions.push(eb('model.task', 'in', filter.tasks));
@@ -76,7 +75,7 @@ const MAX_COLLECTED = 20_000;
  * are many, a page is soon full of models that have one, and each is looked up. So neither a condition that no model
  * meets nor one that all meet takes long.
  */
-function hasMetric(eb: ModelExpressions, principal: Principal, filter: MetricFilter): RawBuilder<SqlBool> {
+function hasMetric(eb: ModelExpressions, principal: Viewer, filter: MetricFilter): RawBuilder<SqlBool> {
   const values = eb
     .selectFrom('model_metric')
     .where('name', '=', filter.metric)

@@ -2,6 +2,7 @@
 import { sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { create } from '../graphql/create.js';
+import type { Values } from '../storage/compiled.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { ModelTable } from '../storage/migrations/catalog.table.js';
 import {
@@ -17,13 +18,15 @@ import {
   totalOf,
 } from '../storage/pages.js';
 import { countMatches, MAX_HITS, searchHits } from '../storage/search.js';
-import { countUpToCap, isAfter } from '../storage/sql.js';
+import { countUpToCap, type Ids, idsIn, idsOf, isAfter } from '../storage/sql.js';
 import type { TaskName } from '../tasks/tasks.js';
-import { listedModels, type ModelListing } from './listing.queries.js';
+import { isEverything, listedModels, type ModelListing } from './listing.queries.js';
 import { Model, type ModelCard } from './model.type.js';
-import { maySeeModel } from './visibility.js';
+import { compiledFor, maySeeModel, type Viewer } from './visibility.js';
 
 const ORDER_COLUMN = { NAME: 'model.name', CREATED_AT: 'model.created_at', UPDATED_AT: 'model.updated_at' } as const;
+
+const DEFAULT_ORDER = { field: 'NAME', direction: 'ASC' } as const;
 
 /** The card is read by `findCards` if a field of it is selected. */
 const MODEL_COLUMNS = [
@@ -56,18 +59,16 @@ export async function findCards(
   return (await query.execute()).map(({ id, card }) => ({ id, card: JSON.parse(card) }));
 }
 
+const modelsByIds = compiledFor((db, viewer, { ids }: { ids: Ids }) =>
+  db.selectFrom('model').select(MODEL_COLUMNS).where('id', 'in', idsIn(ids)).where(maySeeModel(viewer)),
+);
+
 export async function findModelsByIds(
   db: CatalogDatabase,
   principal: Principal,
   ids: readonly string[],
 ): Promise<Model[]> {
-  const rows = await db
-    .selectFrom('model')
-    .select(MODEL_COLUMNS)
-    .where('id', 'in', ids)
-    .where(maySeeModel(principal))
-    .execute();
-  return rows.map(toModel);
+  return (await modelsByIds(db, principal, { ids: idsOf(ids) })).map(toModel);
 }
 
 export async function findModelsByNames(
@@ -90,19 +91,63 @@ export async function findModelNames(db: CatalogDatabase, principal: Principal, 
   return rows.map(({ name }) => name);
 }
 
+const tagsOf = compiledFor((db, viewer, { ids }: { ids: Ids }) =>
+  db
+    .selectFrom('model')
+    .innerJoin('model_tag', 'model_tag.model_id', 'model.id')
+    .selectAll('model_tag')
+    .where('model.id', 'in', idsIn(ids))
+    .where(maySeeModel(viewer))
+    .orderBy('model_tag.tag'),
+);
+
 export async function findTags(
   db: CatalogDatabase,
   principal: Principal,
   modelIds: readonly string[],
 ): Promise<{ model_id: string; tag: string }[]> {
+  return tagsOf(db, principal, { ids: idsOf(modelIds) });
+}
+
+interface Range {
+  readonly limit: number;
+  /** The key after which the page begins; both empty for the first page. */
+  readonly afterKey: Key;
+  readonly afterId: string;
+}
+
+/** The list itself is read from an index only; the rows, with their cards, just for the page. */
+function modelPage(db: CatalogDatabase, viewer: Viewer, listing: ModelListing, hasCursor: boolean, range: Range) {
+  const { column, direction } = orderOf(listing);
+  let listed = listedModels(db, viewer, listing)
+    .select(['model.id', column.as('order_key')])
+    .orderBy(column, direction)
+    .orderBy('model.id', direction)
+    .limit(range.limit);
+  if (hasCursor)
+    listed = listed.where(isAfter([range.afterKey, range.afterId], [column, sql.ref('model.id')], direction));
   return db
-    .selectFrom('model_tag')
-    .innerJoin('model', 'model.id', 'model_tag.model_id')
-    .selectAll('model_tag')
-    .where('model_tag.model_id', 'in', modelIds)
-    .where(maySeeModel(principal))
-    .orderBy('model_tag.tag')
-    .execute();
+    .selectFrom(listed.as('listed'))
+    .innerJoin('model', 'model.id', 'listed.id')
+    .select(MODEL_COLUMNS)
+    .select('listed.order_key')
+    .orderBy('listed.order_key', direction)
+    .orderBy('model.id', direction);
+}
+
+type FindPage = ReturnType<typeof compiledFor<Range & Values, ModelRow & { order_key: Key }>>;
+
+/** Pages of all models, by their order and whether they have a cursor. */
+const pagesOfAll = new Map<string, FindPage>();
+
+function pageOfAll({ orderBy }: ModelListing, hasCursor: boolean): FindPage {
+  const { field, direction } = orderBy ?? DEFAULT_ORDER;
+  const known = `${field} ${direction} ${hasCursor}`;
+  const find =
+    pagesOfAll.get(known) ??
+    compiledFor((db, viewer, range: Range & Values) => modelPage(db, viewer, { orderBy }, hasCursor, range));
+  pagesOfAll.set(known, find);
+  return find;
 }
 
 /** @throws BadArgumentError */
@@ -113,26 +158,14 @@ export async function findModelPage(
   { first, after }: PageArgs,
   countTotal = () => countModels(db, principal, listing),
 ): Promise<Page<Model>> {
-  const { column, type, direction } = orderOf(listing);
   const list = listId('models', listing);
-  let listed = listedModels(db, principal, listing)
-    .select(['model.id', column.as('order_key')])
-    .orderBy(column, direction)
-    .orderBy('model.id', direction)
-    .limit(checkFirst(first) + 1);
-  if (after != null)
-    listed = listed.where(
-      isAfter(decodeCursor(list, after, [type, 'string']), [column, sql.ref('model.id')], direction),
-    );
-  // The list itself is read from an index only; the rows, with their cards, just for the page.
-  const rows = await db
-    .selectFrom(listed.as('listed'))
-    .innerJoin('model', 'model.id', 'listed.id')
-    .select(MODEL_COLUMNS)
-    .select('listed.order_key')
-    .orderBy('listed.order_key', direction)
-    .orderBy('model.id', direction)
-    .execute();
+  const [afterKey = '', afterId = ''] =
+    after == null ? [] : decodeCursor(list, after, [orderOf(listing).type, 'string']);
+  const range = { limit: checkFirst(first) + 1, afterKey, afterId: String(afterId) };
+  const hasCursor = after != null;
+  const rows = isEverything(listing)
+    ? await pageOfAll(listing, hasCursor)(db, principal, range)
+    : await modelPage(db, principal, listing, hasCursor, range).execute();
   return pageOf(rows, first, { toNode: toModel, list, keyOf: ({ order_key, id }) => [order_key, id], countTotal });
 }
 
@@ -153,7 +186,7 @@ function orderOf({ search, orderBy }: ModelListing): {
 } {
   if (!orderBy && search && searchHits(search))
     return { column: sql.ref('hit.score'), type: 'number', direction: 'asc' };
-  const { field, direction } = orderBy ?? { field: 'NAME', direction: 'ASC' };
+  const { field, direction } = orderBy ?? DEFAULT_ORDER;
   const type = field === 'NAME' ? 'string' : 'number';
   return { column: sql.ref(ORDER_COLUMN[field]), type, direction: direction === 'DESC' ? 'desc' : 'asc' };
 }

@@ -2,15 +2,16 @@
 import { type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { create } from '../graphql/create.js';
+import type { Values } from '../storage/compiled.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { AliasTable, VersionTable } from '../storage/migrations/catalog.table.js';
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pagesByParent } from '../storage/pages.js';
-import { countUpToCap, isOneOf, rowsOf } from '../storage/sql.js';
+import { countUpToCap, type Ids, idsIn, idsOf, isOneOf, rowsOf } from '../storage/sql.js';
 import { readSpec, type VariantSpec } from '../tasks/stored-spec.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { withoutPaths } from '../without-paths.js';
 import { Alias, Artifact, type Variant, Verification, Version } from './version.type.js';
-import { maySeeDataset, maySeeModel } from './visibility.js';
+import { compiledFor, maySeeDataset, maySeeModel, type Viewer } from './visibility.js';
 
 const PARENT_COLUMN = { model: 'version.model_id', dataset: 'trained.dataset_id' } as const;
 
@@ -46,7 +47,7 @@ function columnsOf<Table extends 'version' | 'listed'>(table: Table) {
   ] as const;
 }
 
-function visibleVersions(db: CatalogDatabase, principal: Principal) {
+function visibleVersions(db: CatalogDatabase, principal: Viewer) {
   return db.selectFrom('version').innerJoin('model', 'model.id', 'version.model_id').where(maySeeModel(principal));
 }
 
@@ -54,13 +55,16 @@ function selectVersion<O>(query: SelectQueryBuilder<CatalogTables, 'version' | '
   return query.select(columnsOf('version')).select('model.name as model_name');
 }
 
+const versionsByIds = compiledFor((db, viewer, { ids }: { ids: Ids }) =>
+  selectVersion(visibleVersions(db, viewer)).where('version.id', 'in', idsIn(ids)),
+);
+
 export async function findVersionsByIds(
   db: CatalogDatabase,
   principal: Principal,
   ids: readonly string[],
 ): Promise<Version[]> {
-  const rows = await selectVersion(visibleVersions(db, principal)).where('version.id', 'in', ids).execute();
-  return rows.map(toVersion);
+  return (await versionsByIds(db, principal, { ids: idsOf(ids) })).map(toVersion);
 }
 
 /** The specs of these versions; null for a version that failed before it had one. The caller has reserved their bytes. */
@@ -121,6 +125,35 @@ export async function findVersionsByNumbers(
   return (await query.execute()).map(toVersion);
 }
 
+interface Range {
+  readonly parents: Ids;
+  readonly limit: number;
+  /** The version after which the page begins; empty for the first page. */
+  readonly after: string;
+}
+
+/** One limited subquery for each parent, which reads no more of its index than a page has. */
+function versionPages(parent: 'model' | 'dataset', hasCursor: boolean) {
+  // Ids are in order of creation. The last column of the index of the parent is the one to order by.
+  const id = parent === 'model' ? sql.ref<string>('version.id') : sql.ref<string>('trained.version_id');
+  return compiledFor((db, viewer, { parents, limit, after }: Range & Values) => {
+    const newest = visibleVersionsOf(db, viewer, parent).select(id.as('id')).orderBy(id, 'desc').limit(limit);
+    return db
+      .selectFrom(rowsOf(parents).as('parent'))
+      .crossJoin('version as listed')
+      .innerJoin('model as owner', 'owner.id', 'listed.model_id')
+      .where('listed.id', 'in', hasCursor ? newest.where(id, '<', after) : newest)
+      .select(columnsOf('listed'))
+      .select(['owner.name as model_name', 'parent.id as parent_id'])
+      .orderBy('listed.id', 'desc');
+  });
+}
+
+const VERSION_PAGES = {
+  model: { first: versionPages('model', false), next: versionPages('model', true) },
+  dataset: { first: versionPages('dataset', false), next: versionPages('dataset', true) },
+} as const;
+
 /**
  * A page of versions for each parent, newest first. A parent is their model or a dataset they were trained on.
  *
@@ -133,32 +166,19 @@ export async function findVersionPages(
   principal: Principal,
   parent: 'model' | 'dataset',
   parentIds: readonly string[],
-  { first, after }: PageArgs,
+  { first, after: cursor }: PageArgs,
 ): Promise<Map<string, Page<Version>>> {
-  // Ids are in order of creation. The last column of the index of the parent is the one to order by.
-  const id = parent === 'model' ? sql.ref<string>('version.id') : sql.ref<string>('trained.version_id');
-  let newest = visibleVersionsOf(db, principal, parent)
-    .select(id.as('id'))
-    .orderBy(id, 'desc')
-    .limit(checkFirst(first) + 1);
-  if (after != null) newest = newest.where(id, '<', positionIn(parent, parentIds[0] as string, after));
-  // One limited subquery for each parent, which reads no more of its index than a page has.
-  const rows = await db
-    .selectFrom(rowsOf(parentIds).as('parent'))
-    .crossJoin('version as listed')
-    .innerJoin('model as owner', 'owner.id', 'listed.model_id')
-    .where('listed.id', 'in', newest)
-    .select(columnsOf('listed'))
-    .select(['owner.name as model_name', 'parent.id as parent_id'])
-    .orderBy('listed.id', 'desc')
-    .execute();
-  return pagesByParent(parentIds, rows, first, {
+  const parents = idsOf(parentIds);
+  const limit = checkFirst(first) + 1;
+  const after = cursor == null ? '' : positionIn(parent, parentIds[0] as string, cursor);
+  const find = VERSION_PAGES[parent][cursor == null ? 'first' : 'next'];
+  return pagesByParent(parentIds, await find(db, principal, { parents, limit, after }), first, {
     toNode: toVersion,
     listOf: (parentId) => listId('versions', parent, parentId),
     keyOf: (row) => [row.id],
     countTotals: () =>
       db
-        .selectFrom(rowsOf(parentIds).as('parent'))
+        .selectFrom(rowsOf(parents).as('parent'))
         .select(['parent.id as parent_id', countUpToCap(visibleVersionsOf(db, principal, parent)).as('count')])
         .execute(),
   });
@@ -170,7 +190,7 @@ export function positionIn(parent: 'model' | 'dataset', parentId: string, after:
 }
 
 /** The versions of the row `parent` of the outer query. */
-function visibleVersionsOf(db: CatalogDatabase, principal: Principal, parent: 'model' | 'dataset') {
+function visibleVersionsOf(db: CatalogDatabase, principal: Viewer, parent: 'model' | 'dataset') {
   const ofParent = sql<SqlBool>`${sql.ref(PARENT_COLUMN[parent])} = ${sql.ref('parent.id')}`;
   const versions = visibleVersions(db, principal).where(ofParent);
   if (parent === 'model') return versions;

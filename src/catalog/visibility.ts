@@ -1,8 +1,12 @@
 /** The rules of `access/visibility.ts` as conditions that every query of the catalog adds. */
-import { type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely';
-import type { Principal } from '../access/principal.js';
+import { type CompiledQuery, type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely';
+import { type Principal, SYSTEM } from '../access/principal.js';
 import { type VisibilityColumn, visibleValues } from '../access/visibility.js';
-import type { CatalogTables } from '../storage/database.js';
+import { compiled, type Values } from '../storage/compiled.js';
+import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
+
+/** All that the rules read of a principal. */
+export type Viewer = Pick<Principal, 'id'>;
 
 type ColumnsOf<Table extends keyof CatalogTables> = Readonly<
   Record<VisibilityColumn & keyof CatalogTables[Table], true>
@@ -13,15 +17,15 @@ const MODEL_COLUMNS: ColumnsOf<'model'> = { visibility: true, owner: true };
 const DATASET_COLUMNS: ColumnsOf<'dataset'> = { visibility: true };
 const COUNT_COLUMNS: ColumnsOf<'facet_count'> = { visibility: true, owner: true };
 
-export function maySeeModel(principal: Principal) {
+export function maySeeModel(principal: Viewer) {
   return (eb: ExpressionBuilder<CatalogTables, 'model'>) => anyOf(eb, 'model', MODEL_COLUMNS, principal);
 }
 
-export function maySeeDataset(principal: Principal) {
+export function maySeeDataset(principal: Viewer) {
   return (eb: ExpressionBuilder<CatalogTables, 'dataset'>) => anyOf(eb, 'dataset', DATASET_COLUMNS, principal);
 }
 
-export function maySeeCount(principal: Principal) {
+export function maySeeCount(principal: Viewer) {
   return (eb: ExpressionBuilder<CatalogTables, 'facet_count'>) => anyOf(eb, 'facet_count', COUNT_COLUMNS, principal);
 }
 
@@ -29,7 +33,7 @@ function anyOf<Table extends keyof CatalogTables>(
   eb: ExpressionBuilder<CatalogTables, Table>,
   table: Table,
   columns: ColumnsOf<Table>,
-  principal: Principal,
+  principal: Viewer,
 ): Expression<SqlBool> {
   const values = visibleValues(principal);
   if (values === null) return eb.lit(true);
@@ -38,4 +42,16 @@ function anyOf<Table extends keyof CatalogTables>(
       eb(sql.ref<string>(`${table}.${column}`), '=', values[column]),
     ),
   );
+}
+
+/** A query that is compiled once for the principals who do not see everything, and once for those who do. */
+export function compiledFor<V extends Values, Row>(
+  build: (db: CatalogDatabase, viewer: Viewer, values: V) => { compile(): CompiledQuery<Row> },
+): (db: CatalogDatabase, principal: Principal, values: V) => Promise<Row[]> {
+  const ofEverything = compiled((db: CatalogDatabase, values: V) => build(db, SYSTEM, values));
+  const ofVisible = compiled((db: CatalogDatabase, values: V & { viewer: string }) =>
+    build(db, { id: values.viewer }, values),
+  );
+  return (db, principal, values) =>
+    visibleValues(principal) === null ? ofEverything(db, values) : ofVisible(db, { ...values, viewer: principal.id });
 }

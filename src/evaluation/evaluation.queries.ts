@@ -1,20 +1,21 @@
 /** All SQL for evaluations and their metrics. Lists are read for many parents in one statement. */
-import { type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
+import { type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
-import { maySeeDataset, maySeeModel } from '../catalog/visibility.js';
+import { compiledFor, maySeeDataset, maySeeModel, type Viewer } from '../catalog/visibility.js';
 import { create } from '../graphql/create.js';
-import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
+import type { Values } from '../storage/compiled.js';
+import type { CatalogDatabase } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
 import type { EvaluationTable, MetricTable } from '../storage/migrations/evaluation.table.js';
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pagesByParent } from '../storage/pages.js';
-import { countUpToCap, isSet, rowCount, rowsOf } from '../storage/sql.js';
+import { countUpToCap, type Ids, idsIn, idsOf, isSet, rowCount, rowsOf } from '../storage/sql.js';
 import { Evaluation, type EvaluationOrigin, type Interval, Metric } from './evaluation.type.js';
 
 export type EvaluationParent = 'version' | 'dataset';
 export type NewMetric = Omit<MetricTable, 'evaluation_id' | 'ordinal'>;
 
 /** Evaluations whose model and dataset the principal may both see. */
-function visibleEvaluations(db: CatalogDatabase, principal: Principal) {
+function visibleEvaluations(db: CatalogDatabase, principal: Viewer) {
   return db
     .selectFrom('evaluation')
     .innerJoin('version', 'version.id', 'evaluation.version_id')
@@ -36,35 +37,54 @@ export async function findEvaluationsByIds(
   return rows.map(toEvaluation);
 }
 
+interface Range {
+  readonly parents: Ids;
+  readonly limit: number;
+  /** The evaluation after which the page begins; empty for the first page. */
+  readonly after: string;
+}
+
+/** One limited subquery for each parent, which reads no more of its index than a page has. */
+function evaluationPages(parent: EvaluationParent, hasCursor: boolean) {
+  return compiledFor((db, viewer, { parents, limit, after }: Range & Values) => {
+    const newest = evaluationsOf(db, viewer, parent)
+      .select('evaluation.id')
+      .orderBy('evaluation.id', 'desc')
+      .limit(limit);
+    return db
+      .selectFrom(rowsOf(parents).as('parent'))
+      .crossJoin('evaluation as listed')
+      .where('listed.id', 'in', hasCursor ? newest.where('evaluation.id', '<', after) : newest)
+      .selectAll('listed')
+      .select('parent.id as parent_id')
+      .orderBy('listed.id', 'desc');
+  });
+}
+
+const EVALUATION_PAGES = {
+  version: { first: evaluationPages('version', false), next: evaluationPages('version', true) },
+  dataset: { first: evaluationPages('dataset', false), next: evaluationPages('dataset', true) },
+} as const;
+
 /** A page of evaluations for each parent, newest first. @throws BadArgumentError */
 export async function findEvaluationPages(
   db: CatalogDatabase,
   principal: Principal,
   parent: EvaluationParent,
   parentIds: readonly string[],
-  { first, after }: PageArgs,
+  { first, after: cursor }: PageArgs,
 ): Promise<Map<string, Page<Evaluation>>> {
-  let newest = evaluationsOf(db, principal, parent)
-    .select('evaluation.id')
-    .orderBy('evaluation.id', 'desc')
-    .limit(checkFirst(first) + 1);
-  if (after != null) newest = newest.where('evaluation.id', '<', positionIn(parent, parentIds[0] as string, after));
-  // One limited subquery for each parent, which reads no more of its index than a page has.
-  const rows = await db
-    .selectFrom(rowsOf(parentIds).as('parent'))
-    .crossJoin('evaluation as listed')
-    .where('listed.id', 'in', newest)
-    .selectAll('listed')
-    .select('parent.id as parent_id')
-    .orderBy('listed.id', 'desc')
-    .execute();
-  return pagesByParent(parentIds, rows, first, {
+  const parents = idsOf(parentIds);
+  const limit = checkFirst(first) + 1;
+  const after = cursor == null ? '' : positionIn(parent, parentIds[0] as string, cursor);
+  const find = EVALUATION_PAGES[parent][cursor == null ? 'first' : 'next'];
+  return pagesByParent(parentIds, await find(db, principal, { parents, limit, after }), first, {
     toNode: toEvaluation,
     listOf: (parentId) => listId('evaluations', parent, parentId),
     keyOf: ({ id }) => [id],
     countTotals: () =>
       db
-        .selectFrom(rowsOf(parentIds).as('parent'))
+        .selectFrom(rowsOf(parents).as('parent'))
         .select(['parent.id as parent_id', countUpToCap(evaluationsOf(db, principal, parent)).as('count')])
         .execute(),
   });
@@ -76,7 +96,7 @@ export function positionIn(parent: EvaluationParent, parentId: string, after: st
 }
 
 /** The visible evaluations of the row `parent` of the outer query. */
-function evaluationsOf(db: CatalogDatabase, principal: Principal, parent: EvaluationParent) {
+function evaluationsOf(db: CatalogDatabase, principal: Viewer, parent: EvaluationParent) {
   return visibleEvaluations(db, principal).where(
     sql<SqlBool>`${sql.ref(`evaluation.${parent}_id`)} = ${sql.ref('parent.id')}`,
   );
@@ -86,6 +106,42 @@ export interface EvaluationChoice {
   readonly dataset?: string | null | undefined;
   readonly origin?: keyof typeof EvaluationOrigin | null | undefined;
 }
+
+interface Choice {
+  readonly versions: Ids;
+  /** Empty if the choice does not name it. */
+  readonly dataset: string;
+  readonly origin: string;
+}
+
+/** One limited subquery for each version, so that the others are not read. */
+function bestEvaluations(hasDataset: boolean, hasOrigin: boolean) {
+  return compiledFor((db, viewer, { versions, dataset, origin }: Choice & Values) => {
+    let candidates = visibleEvaluations(db, viewer)
+      .select('evaluation.id')
+      .where(sql<SqlBool>`${sql.ref('version.id')} = ${sql.ref('wanted.id')}`)
+      .where('evaluation.job_state', '=', 'SUCCEEDED')
+      .orderBy((eb) => eb.case('evaluation.origin').when('COMPUTED').then(0).else(1).end())
+      .orderBy('evaluation.id', 'desc')
+      .limit(1);
+    candidates = hasDataset
+      ? candidates.where('dataset.name', '=', dataset)
+      : candidates.whereRef('dataset.name', '=', 'version.test_dataset');
+    if (hasOrigin) candidates = candidates.where('evaluation.origin', '=', origin as Evaluation['origin']);
+    return db
+      .selectFrom(rowsOf(versions).as('wanted'))
+      .crossJoin('evaluation as best')
+      .where('best.id', '=', candidates)
+      .selectAll('best');
+  });
+}
+
+const BEST_EVALUATIONS = {
+  any: bestEvaluations(false, false),
+  onDataset: bestEvaluations(true, false),
+  ofOrigin: bestEvaluations(false, true),
+  onDatasetOfOrigin: bestEvaluations(true, true),
+} as const;
 
 /**
  * For each version, its newest evaluation that SUCCEEDED on the dataset (by default the version's test dataset).
@@ -97,47 +153,32 @@ export async function findBestEvaluations(
   versionIds: readonly string[],
   { dataset, origin }: EvaluationChoice,
 ): Promise<Evaluation[]> {
-  const ranked = succeeded(visibleEvaluations(db, principal), { dataset, origin })
-    .selectAll('evaluation')
-    .select(({ fn }) =>
-      fn
-        .agg<number>('row_number')
-        .over((over) =>
-          over
-            .partitionBy('evaluation.version_id')
-            .orderBy((eb) => eb.case('evaluation.origin').when('COMPUTED').then(0).else(1).end())
-            .orderBy('evaluation.id', 'desc'),
-        )
-        .as('place'),
+  const of = dataset == null ? 'any' : 'onDataset';
+  const find = BEST_EVALUATIONS[origin == null ? of : of === 'any' ? 'ofOrigin' : 'onDatasetOfOrigin'];
+  const values = { versions: idsOf(versionIds), dataset: dataset ?? '', origin: origin ?? '' };
+  return (await find(db, principal, values)).map(toEvaluation);
+}
+
+/** Visibility is checked for each evaluation, not for each of its metrics. */
+const metricsOf = compiledFor((db, viewer, { ids }: { ids: Ids }) =>
+  db
+    .selectFrom('metric')
+    .selectAll('metric')
+    .where(
+      'metric.evaluation_id',
+      'in',
+      visibleEvaluations(db, viewer).select('evaluation.id').where('evaluation.id', 'in', idsIn(ids)),
     )
-    .where('evaluation.version_id', 'in', versionIds);
-  const rows = await db.selectFrom(ranked.as('ranked')).selectAll().where('place', '=', 1).execute();
-  return rows.map(toEvaluation);
-}
-
-type Evaluations<O> = SelectQueryBuilder<CatalogTables, 'evaluation' | 'version' | 'model' | 'dataset', O>;
-
-function succeeded<O>(evaluations: Evaluations<O>, { dataset, origin }: EvaluationChoice): Evaluations<O> {
-  const done = evaluations.where('evaluation.job_state', '=', 'SUCCEEDED');
-  const there =
-    dataset == null
-      ? done.whereRef('dataset.name', '=', 'version.test_dataset')
-      : done.where('dataset.name', '=', dataset);
-  return origin == null ? there : there.where('evaluation.origin', '=', origin);
-}
+    .orderBy('metric.evaluation_id')
+    .orderBy('metric.ordinal'),
+);
 
 export async function findMetrics(
   db: CatalogDatabase,
   principal: Principal,
   evaluationIds: readonly string[],
 ): Promise<MetricTable[]> {
-  return visibleEvaluations(db, principal)
-    .innerJoin('metric', 'metric.evaluation_id', 'evaluation.id')
-    .selectAll('metric')
-    .where('metric.evaluation_id', 'in', evaluationIds)
-    .orderBy('metric.evaluation_id')
-    .orderBy('metric.ordinal')
-    .execute();
+  return metricsOf(db, principal, { ids: idsOf(evaluationIds) });
 }
 
 /** The newest READY version of a model, and how many evaluations on the dataset were already imported for it. */

@@ -10,7 +10,7 @@ import { compiledInsert, type Insert } from '../storage/group-commit.js';
 import { firstIdAt } from '../storage/ids.js';
 import type { IdempotencyTable, PredictionTable } from '../storage/migrations/prediction.table.js';
 import { checkFirst, decodeCursor, type Page, type PageArgs, pageOf, totalOf } from '../storage/pages.js';
-import { countUpToCap, rowsOf } from '../storage/sql.js';
+import { countUpToCap, idsOf, rowsOf } from '../storage/sql.js';
 import { encodeAnswer } from './answer-json.js';
 import { type NewPrediction, Prediction, type Runtime, type Timing } from './prediction.type.js';
 
@@ -204,7 +204,7 @@ function newestPredictions(
   if (versionIds === null) return newest;
   const ofVersion = newest.select('id').where(sql<SqlBool>`version_id = ${sql.ref('wanted.id')}`);
   const listed = db
-    .selectFrom(rowsOf(versionIds).as('wanted'))
+    .selectFrom(rowsOf(idsOf(versionIds)).as('wanted'))
     .crossJoin('prediction as found')
     .where('found.id', 'in', ofVersion)
     .select('found.id')

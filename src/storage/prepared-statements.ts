@@ -6,9 +6,16 @@ const MAX_STATEMENTS = 500;
 const MAX_STATEMENT_BYTES = 64 * 1024;
 const MAX_BYTES = 8 * 1024 * 1024;
 
-interface Kept {
+export interface PreparedStatement {
+  /** Returns rows as arrays. */
   readonly statement: StatementSync;
-  bytes: number;
+  /** The names of the columns of its rows; empty for a statement that returns none. */
+  readonly columns: readonly string[];
+}
+
+interface Kept {
+  readonly prepared: PreparedStatement;
+  readonly bytes: number;
 }
 
 export class PreparedStatements {
@@ -30,17 +37,25 @@ export class PreparedStatements {
   }
 
   /** The statement to be run with these values. Kept unless it would hold too much. */
-  prepare(sql: string, values: readonly SQLInputValue[]): StatementSync {
+  prepare(sql: string, values: readonly SQLInputValue[]): PreparedStatement {
     const known = this.#kept.get(sql);
-    const statement = known?.statement ?? this.#database.prepare(sql);
+    const prepared = known?.prepared ?? this.#prepare(sql);
     if (known) this.#forget(sql, known);
     const bytes = 2 * sql.length + values.reduce<number>((sum, value) => sum + bytesOf(value), 0);
     // Statements that change the schema or control transactions run once, and would hold locks if they were kept.
-    if (bytes > MAX_STATEMENT_BYTES || !/^\s*(select|insert|update|delete|with)/i.test(sql)) return statement;
+    if (bytes > MAX_STATEMENT_BYTES || !/^\s*(select|insert|update|delete|with)/i.test(sql)) return prepared;
     if (this.#kept.size >= MAX_STATEMENTS || this.#bytes + bytes > MAX_BYTES) this.#clear();
-    this.#kept.set(sql, { statement, bytes });
+    this.#kept.set(sql, { prepared, bytes });
     this.#bytes += bytes;
-    return statement;
+    return prepared;
+  }
+
+  #prepare(sql: string): PreparedStatement {
+    // `select *` may have other columns afterwards.
+    if (/^\s*(create|alter|drop)/i.test(sql)) this.#clear();
+    const statement = this.#database.prepare(sql);
+    statement.setReturnArrays(true);
+    return { statement, columns: statement.columns().map(({ name }) => name) };
   }
 
   #forget(sql: string, { bytes }: Kept): void {

@@ -26,10 +26,21 @@ export function interruptible(): RawBuilder<SqlBool> {
   return sql`interruptible() = 1`;
 }
 
+/** Ids as one value, so that the text of a statement does not depend on their number. */
+export type Ids = string;
+
+export function idsOf(ids: readonly string[]): Ids {
+  return JSON.stringify(ids);
+}
+
+/** For the right side of `in`. */
+export function idsIn(ids: Ids): RawBuilder<string> {
+  return sql`(select value from json_each(${ids}))`;
+}
+
 /** The ids as rows of a table with the column `id`, for a subquery that depends on each of them. */
-export function rowsOf(ids: readonly string[]): RawBuilder<{ id: string }> {
-  if (ids.length === 0) return sql`(select '' as id where 1 = 0)`;
-  return sql`(select column1 as id from (values ${sql.join(ids.map((id) => sql`(${id})`))}))`;
+export function rowsOf(ids: Ids): RawBuilder<{ id: string }> {
+  return sql`(select value as id from json_each(${ids}))`;
 }
 
 /** Whether the columns have the values of one of these keys. Unlike a chain of `or`, it may be of any length. */

@@ -102,11 +102,12 @@ const PLANS: Readonly<Record<string, readonly string[]>> = {
   '25 models with version and metrics': [
     ...page(MODELS_BY_NAME),
     byId('version'),
+    byId('best', 'evaluation'),
     DATASET_BY_NAME,
     'SEARCH evaluation USING INDEX evaluation_version_dataset (version_id=? AND dataset_id=?)',
+    'SEARCH metric USING INDEX sqlite_autoindex_metric_1 (evaluation_id=?)',
     byId('evaluation'),
     byId('dataset'),
-    'SEARCH metric USING INDEX sqlite_autoindex_metric_1 (evaluation_id=?)',
   ],
   '20 models with versions and evaluations': [
     ...page(MODELS_BY_NAME),

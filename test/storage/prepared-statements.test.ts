@@ -11,7 +11,8 @@ beforeEach(() => {
 afterEach(() => database.close());
 
 const ECHO = 'select ? as value';
-const run = (sql: string, value: string) => prepared.prepare(sql, [value]).get(value)?.['value'];
+const run = (sql: string, value: string) =>
+  (prepared.prepare(sql, [value]).statement.get(value) as unknown as unknown[])[0];
 
 test('a statement is prepared once, and counts its text and the values of its last run', () => {
   const [first, second] = [prepared.prepare(ECHO, ['a']), prepared.prepare(ECHO, ['abc'])];
@@ -42,8 +43,12 @@ test('statements that are kept together hold at most 8 MiB, and at most 500 are 
   expect(most.bytes).toBeLessThanOrEqual(8 * 2 ** 20);
 });
 
-test('statements that change the schema are not kept', () => {
-  prepared.prepare('create table t (a)', []).run();
-
+test('statements that change the schema are not kept, and the columns of others are read again', () => {
+  prepared.prepare('create table t (a)', []).statement.run();
   expect(prepared.size).toBe(0);
+
+  const before = prepared.prepare('select * from t', []).columns;
+  prepared.prepare('alter table t add column b', []).statement.run();
+
+  expect([before, prepared.prepare('select * from t', []).columns]).toEqual([['a'], ['a', 'b']]);
 });

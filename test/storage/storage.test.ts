@@ -62,6 +62,19 @@ test('a request that cannot be cloned is rejected alone, and the others receive 
   ]);
 });
 
+test('values that JSON cannot hold, and long texts, leave a reader unchanged', async () => {
+  const long = 'x"\u0000'.repeat(1_000);
+  const { rows } = await databases.catalogFile.read(
+    "select 1 as number, 0.5 as fraction, null as missing, '\u2028é😀' as text union all select 9e999, -9e999, x'00ff', ?",
+    [long],
+  );
+
+  expect(rows).toEqual([
+    { number: 1, fraction: 0.5, missing: null, text: '\u2028é😀' },
+    { number: Infinity, fraction: -Infinity, missing: Uint8Array.of(0, 255), text: long },
+  ]);
+});
+
 test('a transaction that throws writes nothing, and other writers wait for its end', async () => {
   const insert = (key: string) => ({ principal_id: 'p', key, prediction_id: 'i', request_sha256: 'd', created_at: 1 });
   const failed = databases.predictionDb.transaction().execute(async (trx) => {
