@@ -201,6 +201,8 @@ function createEngine({ config, log, dataDir, restorer, latencies }: EngineParts
     memoryBytes: config.workerMemoryBytes,
     emptyFolder: path.join(dataDir, 'worker'),
     providers: config.executionProviders,
+    gpus: config.cudaVisibleDevices,
+    deviceMemoryBytes: config.deviceMemoryBytes,
     log,
     onUnreadable: (version) => restorer.restore(versionIdOf(version.key), version),
     latencies: config.measureLatency ? latencies : null,

@@ -6,6 +6,7 @@
  */
 import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
+import { DEVICE_CONTEXT_BYTES, deviceRoom } from './engine/residency.js';
 import { STANDBY_WORKERS } from './engine/supervision.js';
 import { StartupError } from './errors.js';
 import { isLoopback } from './loopback.js';
@@ -90,6 +91,20 @@ export const SETTINGS = {
     'Execution provider that must be in use: `cuda`, `webgpu` or `cpu`. If another one is, the server reports not ready.',
     'none',
   ),
+  cudaVisibleDevices: setting<readonly string[]>(
+    'CUDA_VISIBLE_DEVICES',
+    [],
+    gpuList,
+    'GPUs for CUDA, as indices or UUIDs, comma-separated. Processes are spread over them, and each sees one.',
+    'GPU 0',
+  ),
+  deviceMemoryBytes: setting<number | null>(
+    'DEVICE_MEMORY_BYTES',
+    null,
+    integer(1, Number.MAX_SAFE_INTEGER),
+    'Memory of each GPU, in bytes, that the inference processes on it may use together. Loads are held to it by an estimate.',
+    'not limited',
+  ),
   measureLatency: setting(
     'MEASURE_LATENCY',
     true,
@@ -168,6 +183,7 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
         'because an answer may hold as many bytes as are read for it.',
     );
   }
+  if (problems.length === 0 && isDeviceTooSmall(parsed)) problems.push(deviceTooSmall(parsed));
   const needed = (parsed.workers + STANDBY_WORKERS) * parsed.workerMemoryBytes;
   if (problems.length === 0 && needed > parsed.memoryBudgetBytes) problems.push(overBudget(parsed, needed));
   if (problems.length > 0) throw new StartupError(`The configuration is invalid:\n  ${problems.join('\n  ')}`);
@@ -181,6 +197,19 @@ function fittedToBudget(config: Config, env: NodeJS.ProcessEnv): Config {
   const workers = env['WORKERS'] ? config.workers : workersWithin(budget, perWorker);
   const workerMemoryBytes = env['WORKER_MEMORY_BYTES'] ? config.workerMemoryBytes : workerMemoryWithin(budget, workers);
   return { ...config, workers, workerMemoryBytes };
+}
+
+function isDeviceTooSmall({ deviceMemoryBytes, workers, cudaVisibleDevices }: Config): boolean {
+  return deviceMemoryBytes !== null && deviceRoom(deviceMemoryBytes, workers, cudaVisibleDevices.length) <= 0;
+}
+
+function deviceTooSmall({ deviceMemoryBytes, workers, cudaVisibleDevices }: Config): string {
+  const gpus = Math.max(1, cudaVisibleDevices.length);
+  return (
+    `DEVICE_MEMORY_BYTES=${deviceMemoryBytes}: ${workers + STANDBY_WORKERS} processes (WORKERS=${workers}, a spare and a ` +
+    `quarantine worker) on ${gpus} GPU${gpus === 1 ? '' : 's'} leave each less than the ${DEVICE_CONTEXT_BYTES} bytes that it is ` +
+    'estimated to take before it loads a version. Lower WORKERS, or raise DEVICE_MEMORY_BYTES.'
+  );
 }
 
 function overBudget({ workers, workerMemoryBytes, memoryBudgetBytes }: Config, needed: number): string {
@@ -219,4 +248,14 @@ function oneOf<const T extends readonly string[]>(values: T) {
 
 function providerList(value: string): readonly ExecutionProvider[] {
   return value.split(',').map((name) => oneOf(PROVIDERS)(name.trim()));
+}
+
+const GPU = /^(\d{1,3}|(GPU|MIG)-[\w/-]{1,100})$/;
+
+/** CUDA itself would ignore what it does not understand, and everything after it. */
+function gpuList(value: string): readonly string[] {
+  const gpus = value.split(',').map((gpu) => gpu.trim());
+  if (gpus.length === 1 && gpus[0] === '-1') return gpus;
+  if (gpus.every((gpu) => GPU.test(gpu)) && new Set(gpus).size === gpus.length) return gpus;
+  throw new Error('expected different indices or UUIDs of GPUs, such as 0,1 or GPU-8932f937, or -1 for none');
 }

@@ -48,6 +48,30 @@ test.each(['localhost', 'LOCALHOST', '127.0.0.1', '127.9.9.9', '::1', '0:0:0:0:0
   },
 );
 
+test.each([['0'], ['0,1'], ['GPU-8932f937-d72c-4106-c12f-20bd9faed9f6,MIG-GPU-1/2/3'], ['-1']])(
+  'CUDA_VISIBLE_DEVICES=%s is accepted',
+  (gpus) => {
+    expect(loadConfig({ CUDA_VISIBLE_DEVICES: gpus }).cudaVisibleDevices).toEqual(gpus.split(','));
+  },
+);
+
+test.each(['0,0', '0,-1', 'cuda:1', '0,,1', '1 2'])('CUDA_VISIBLE_DEVICES=%s is refused', (gpus) => {
+  expect(() => loadConfig({ CUDA_VISIBLE_DEVICES: gpus })).toThrow('expected different indices or UUIDs of GPUs');
+});
+
+test('the memory of each GPU must be enough for its processes before they load anything', () => {
+  const settings = { WORKERS: '6', WORKER_MEMORY_BYTES: '200000000', MEMORY_BUDGET: '1600000000' };
+  const on = (gpus: string, bytes: string) =>
+    loadConfig({ ...settings, CUDA_VISIBLE_DEVICES: gpus, DEVICE_MEMORY_BYTES: bytes });
+
+  expect(() => on('0', '4800000000')).toThrow(
+    'DEVICE_MEMORY_BYTES=4800000000: 8 processes (WORKERS=6, a spare and a quarantine worker) on 1 GPU leave each less ' +
+      'than the 600000000 bytes that it is estimated to take before it loads a version. Lower WORKERS, or raise DEVICE_MEMORY_BYTES.',
+  );
+  expect(on('0', '4900000000').deviceMemoryBytes).toBe(4_900_000_000);
+  expect(on('0,1', '2500000000').deviceMemoryBytes).toBe(2_500_000_000);
+});
+
 test('the configuration cannot be changed', () => {
   expect(Object.isFrozen(loadConfig({}))).toBe(true);
 });

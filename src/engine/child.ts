@@ -43,7 +43,8 @@ export interface Child {
   memory(): Promise<ProcessMemory | null>;
 }
 
-export type StartChild = (purpose: Purpose, events: ChildEvents) => Child;
+/** `gpu`: the only one that CUDA sees in the process, as `CUDA_VISIBLE_DEVICES` names it; undefined for those of the server. */
+export type StartChild = (purpose: Purpose, events: ChildEvents, gpu?: string) => Child;
 
 interface LaunchOptions {
   /** The compiled entry file of the worker. */
@@ -83,8 +84,8 @@ async function testUnshare(unshare: string): Promise<string | null> {
 const NO_NETWORK = ['--map-root-user', '--net'];
 
 export function childStarter(launch: LaunchOptions, confinement: Confinement): StartChild {
-  return (purpose, events) => {
-    const child = spawnWorker(launch, confinement, purpose);
+  return (purpose, events, gpu) => {
+    const child = spawnWorker(launch, confinement, purpose, gpu);
     // A process that could not be spawned emits `error` but never `exit`, and may have no streams.
     const stream = child.stdio?.[CHANNEL_FD] as Duplex | undefined;
     const channel = stream && new FrameChannel<ToWorker>(stream, events);
@@ -142,6 +143,7 @@ function spawnWorker(
   { file, emptyFolder, memoryBytes, mayUseGpu }: LaunchOptions,
   confinement: Confinement,
   purpose: Purpose,
+  gpu: string | undefined,
 ): ChildProcess {
   const passedOn = [...INHERITED_ENV];
   passedOn.push('FAULT_FILE', 'FAULT_LOG'); // @fault
@@ -152,6 +154,7 @@ function spawnWorker(
     cwd: emptyFolder,
     env: {
       ...env,
+      ...(gpu === undefined ? {} : { CUDA_VISIBLE_DEVICES: gpu }),
       ORT_DISABLE_TELEMETRY: '1',
       // CUDA would round the factors of matrix products of batches to 10 bits (TF32), and answers would differ by 1e-3.
       NVIDIA_TF32_OVERRIDE: '0',

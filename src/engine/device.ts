@@ -23,3 +23,14 @@ async function nvidiaModel(folder: string): Promise<string | null> {
   const models = new Set(texts.map((text) => /^Model:\s*(\S.*?)\s*$/m.exec(text)?.[1] ?? null));
   return models.size === 1 ? ([...models][0] as string | null) : null;
 }
+
+/** How people name a GPU of `CUDA_VISIBLE_DEVICES`, which may also be a UUID such as "GPU-8932f937". */
+export function gpuName(gpu: string): string {
+  return /^\d+$/.test(gpu) ? `GPU ${gpu}` : gpu;
+}
+
+/** The GPU that the fewest processes have, the first of those; undefined if there are none to choose from. */
+export function leastUsedGpu(gpus: readonly string[], used: readonly (string | undefined)[]): string | undefined {
+  const usesOf = (gpu: string) => used.filter((one) => one === gpu).length;
+  return [...gpus].sort((a, b) => usesOf(a) - usesOf(b))[0];
+}

@@ -145,9 +145,8 @@ export class Engine {
 
   /** Whether the version is loaded, in how many workers, and how many of its rows are queued. */
   servingStatus(key: string) {
-    const { replicas, isLoading, hasFailed, residentBytes } = this.#residents.statusOf(key);
+    const { replicas, isLoading, hasFailed, residentBytes, executionProvider } = this.#residents.statusOf(key);
     const servingState = servingStateOf(replicas, isLoading, hasFailed);
-    const executionProvider = replicas > 0 ? this.#pool.provider : null;
     return { servingState, replicas, executionProvider, residentBytes, queueDepth: this.#queue.rowsOf(key) };
   }
 
@@ -286,6 +285,7 @@ export class Engine {
   #onLoaded({ purpose }: WorkerProcess, loaded: Extract<FromWorker, { kind: 'loaded' }>): void {
     this.#hasLoaded = true;
     const version = this.#residents.versionOf(loaded.key);
+    if (version) this.counters.noteProvider(version, loaded.executionProvider);
     if (version && purpose === 'pool') this.#measurements?.onLoaded(version, loaded);
   }
 
@@ -303,14 +303,15 @@ export class Engine {
     const batch = this.#running.complete(worker, done);
     if (!batch) return;
     if (batch.isMeasurement) this.#measurements?.onDone(done);
-    else this.counters.addBatch(batch, done.timing);
     this.#deliverResults(worker, batch, done);
     this.#dispatcher.schedule();
   }
 
   #deliverResults(worker: WorkerProcess, batch: OutstandingBatch, { results, timing, use }: Done): void {
     const { version, rows: batchSize, dispatchedAt } = batch;
-    const { provider: executionProvider, device } = this.#pool;
+    const executionProvider = worker.providers.get(version.key) ?? this.#pool.provider;
+    const device = this.#pool.deviceOf(worker, executionProvider);
+    if (!batch.isMeasurement) this.counters.addBatch(batch, timing, executionProvider);
     const counters = this.counters.of(version);
     const now = performance.now();
     const lackedMemory: Entry[] = [];

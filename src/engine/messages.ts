@@ -72,6 +72,7 @@ export interface LoadMessage {
   readonly artifactSha256: string;
   readonly artifactPath: string;
   readonly dataBlobs: DataBlobs;
+  /** Graphs that it has no code for run on the CPU. */
   readonly provider: string;
   /** Runs before the version counts as loaded, because the first run of a session is the slowest. */
   readonly warmUp: Item;
@@ -144,7 +145,8 @@ type Reply =
   /**
    * `residentBytes`: how much the data memory of the process has grown; null on platforms without `/proc`. `loadMs`: from
    * reading the artifact to the end of the warm-up. `warmUpMs`: the warm-up run alone, with its preprocessing,
-   * and `warmUpCpuMs` the CPU time of all threads meanwhile.
+   * and `warmUpCpuMs` the CPU time of all threads meanwhile. `executionProvider`: the one that was asked for, or "cpu" for
+   * graphs that only the CPU can run.
    */
   | {
       readonly kind: 'loaded';
@@ -153,6 +155,7 @@ type Reply =
       readonly loadMs: number;
       readonly warmUpMs: number;
       readonly warmUpCpuMs: number;
+      readonly executionProvider: string;
     }
   | { readonly kind: 'loadFailed'; readonly key: string; readonly message: string }
   | { readonly kind: 'unloaded'; readonly key: string }

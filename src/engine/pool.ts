@@ -12,10 +12,11 @@ import { Tally } from '../counting/tally.js';
 import { InferenceFailedError, StartupError } from '../errors.js';
 import { isOutOfMemory } from '../tasks/failures.js';
 import { childStarter, findConfinement, type Purpose, type StartChild } from './child.js';
-import { deviceOf } from './device.js';
+import { deviceOf, gpuName, leastUsedGpu } from './device.js';
 import { ProbeProcesses, ProcessLostError } from './disposable-worker.js';
 import { type EngineVersion, type FromWorker, loadMessage } from './messages.js';
 import { checkProvider, type ProviderCheck } from './provider-checks.js';
+import { deviceRoom } from './residency.js';
 import {
   countFailedStarts,
   decideRecycling,
@@ -34,6 +35,10 @@ export interface PoolOptions {
   readonly emptyFolder: string;
   /** Execution providers to try, in order of preference. */
   readonly providers: readonly string[];
+  /** The GPUs over which processes are spread with CUDA, as `CUDA_VISIBLE_DEVICES` names them. Default: none is chosen. */
+  readonly gpus?: readonly string[];
+  /** Memory of each GPU that all processes on it may use; null if it is not limited. Default: null. */
+  readonly deviceMemoryBytes?: number | null;
   readonly log: Logger;
   readonly onMessage: (worker: WorkerProcess, message: FromWorker) => void;
   readonly onExit: (worker: WorkerProcess, cause: ExitCause, how: string) => void;
@@ -73,13 +78,28 @@ export class Pool {
   /** Processes that have ended, by cause; `stopped`: because they were old, large or idle. */
   readonly restarts = new Tally<ExitCause>(EXIT_CAUSES);
   providerChecks: readonly ProviderCheck[] = [];
+  /** The one in use. Graphs that only the CPU can run are run there. */
   provider = 'cpu';
-  /** The name of the device that the provider runs on; null if it is unknown. */
-  device: string | null = null;
+  /** The names of the devices that the providers run on; null if one is unknown. */
+  readonly #devices = new Map<string, string | null>();
 
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#startChild = options.startChild ?? (() => throwNotStarted());
+  }
+
+  /** The name of the device on which the worker runs versions with this provider; null if it is unknown. */
+  deviceOf({ gpu }: WorkerProcess, provider: string): string | null {
+    const model = this.#devices.get(provider) ?? null;
+    if (provider !== 'cuda' || gpu === undefined || this.#gpus.length === 1) return model;
+    return model === null ? gpuName(gpu) : `${model} (${gpuName(gpu)})`;
+  }
+
+  /** GPU memory that versions and runs may take in one process; infinity where it is not limited. */
+  get deviceRoomBytes(): number {
+    const { deviceMemoryBytes, workers } = this.#options;
+    if (this.provider === 'cpu' || deviceMemoryBytes == null) return Number.POSITIVE_INFINITY;
+    return deviceRoom(deviceMemoryBytes, workers, this.#gpus.length);
   }
 
   /** The configured number of serving workers, whether or not all of them are running. */
@@ -106,10 +126,11 @@ export class Pool {
   }
 
   async workerStatus() {
-    const { provider: executionProvider, device } = this;
+    const executionProvider = this.provider;
     return Promise.all(
       this.all.map(async (worker) => {
         const { pid, restarts, loaded } = worker;
+        const device = this.deviceOf(worker, executionProvider);
         const residentBytes = (await worker.memory())?.residentBytes ?? 0;
         const state = publicState(worker);
         return { pid, state, restarts, executionProvider, device, residentBytes, versionIds: [...loaded.keys()] };
@@ -126,13 +147,13 @@ export class Pool {
     if (!this.#options.startChild) this.#startChild = await this.#createChildStarter();
     for (let i = 0; i < this.size; i++) this.#spawn('pool', 0);
     [this.providerChecks] = await Promise.all([
-      Promise.all(this.#options.providers.map((name) => checkProvider(this.#startChild, name))),
+      Promise.all(this.#options.providers.map((name) => checkProvider(this.#startChild, name, this.#gpus))),
       this.#firstReady.promise,
     ]);
     const chosen = this.providerChecks.find(({ available }) => available);
     if (!chosen) this.#options.log.error({ providers: this.providerChecks }, 'no execution provider is available');
     this.provider = chosen?.name ?? 'none';
-    this.device = await deviceOf(this.provider);
+    for (const provider of new Set([this.provider, 'cpu'])) this.#devices.set(provider, await deviceOf(provider));
     this.#inspection = setInterval(() => this.#inspect(), INSPECTION_INTERVAL_MS).unref();
   }
 
@@ -198,6 +219,10 @@ export class Pool {
     await Promise.all(workers.map(({ exited }) => exited));
   }
 
+  get #gpus(): readonly string[] {
+    return this.#options.gpus ?? [];
+  }
+
   async #createChildStarter(): Promise<StartChild> {
     const { workerFile: file, memoryBytes, emptyFolder, log } = this.#options;
     await rm(emptyFolder, { recursive: true, force: true });
@@ -220,10 +245,13 @@ export class Pool {
   }
 
   #spawn(purpose: Purpose, restarts: number): WorkerProcess {
-    const worker = new WorkerProcess(this.#startChild, purpose, restarts, {
-      onMessage: (from, message) => this.#receive(from, message),
-      onExit: (from, cause, how) => this.#onExit(from, cause, how),
-    });
+    const events = {
+      onMessage: (from: WorkerProcess, message: FromWorker) => this.#receive(from, message),
+      onExit: (from: WorkerProcess, cause: ExitCause, how: string) => this.#onExit(from, cause, how),
+    };
+    const used = this.all.filter(({ isReplaced }) => !isReplaced).map(({ gpu }) => gpu);
+    const gpu = leastUsedGpu(this.#gpus, used);
+    const worker = new WorkerProcess(this.#startChild, purpose, restarts, events, gpu);
     this.#workers.add(worker);
     return worker;
   }
@@ -236,12 +264,14 @@ export class Pool {
     else if (message.kind === 'unloaded') {
       worker.unloading.get(message.key)?.resolve();
       worker.unloading.delete(message.key);
+      if (!worker.loaded.has(message.key)) worker.providers.delete(message.key);
     }
     this.#options.onMessage(worker, message);
   }
 
   #onLoaded(worker: WorkerProcess, { key, ...result }: Extract<FromWorker, { kind: 'loaded' }>): void {
     worker.hasWorked = true;
+    worker.providers.set(key, result.executionProvider);
     worker.lastUsedAt = performance.now();
     worker.loaded.set(key, result.residentBytes ?? 0);
     worker.loading.get(key)?.resolve(result);

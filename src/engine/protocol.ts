@@ -86,6 +86,7 @@ const REPLIES: Readonly<Record<Command['kind'], Partial<Record<FromWorker['kind'
       loadMs: isAmount,
       warmUpMs: isAmount,
       warmUpCpuMs: isAmount,
+      executionProvider: isText,
     }),
     loadFailed: record({ key: isText, message: isText }),
   },

@@ -3,6 +3,7 @@
  * process of its own shows whether the libraries, the driver and the device are there.
  */
 import type { StartChild } from './child.js';
+import { gpuName } from './device.js';
 import { withDisposableWorker } from './disposable-worker.js';
 
 export interface ProviderCheck {
@@ -14,9 +15,24 @@ export interface ProviderCheck {
 
 const MAX_STDERR_CHARACTERS = 4_000;
 
-/** Runs a tiny graph. Takes at most 60 s. */
-export async function checkProvider(startChild: StartChild, name: string): Promise<ProviderCheck> {
+/** Runs a tiny graph; with CUDA on each of the GPUs, all of which must work. Takes at most 60 s. */
+export async function checkProvider(
+  startChild: StartChild,
+  name: string,
+  gpus: readonly string[] = [],
+): Promise<ProviderCheck> {
   if (name === 'cpu') return { name, available: true, reason: null };
+  if (name !== 'cuda' || gpus.length === 0) return checkOnce(startChild, name);
+  const checks = await Promise.all(
+    gpus.map(async (gpu) => {
+      const check = await checkOnce((purpose, events) => startChild(purpose, events, gpu), name);
+      return { ...check, reason: check.reason && `${gpuName(gpu)}: ${check.reason}` };
+    }),
+  );
+  return checks.find(({ available }) => !available) ?? (checks[0] as ProviderCheck);
+}
+
+async function checkOnce(startChild: StartChild, name: string): Promise<ProviderCheck> {
   let stderr = '';
   const exited = Promise.withResolvers<void>();
   const startListening: StartChild = (purpose, events) =>

@@ -4,6 +4,8 @@
  * Pure: no processes and no clocks. "Now" is a count of uses, so that a quiet night changes nothing.
  */
 
+import { STANDBY_WORKERS } from './supervision.js';
+
 /** A decayed count of the batches of one version: `score` as of `at`, in uses of all versions. */
 export interface UseCount {
   readonly score: number;
@@ -149,6 +151,22 @@ export function capacityOf(roomBytes: number): number {
 /** What is left for runs in a worker that is full of versions. */
 export function roomForRuns(roomBytes: number): number {
   return roomBytes - capacityOf(roomBytes);
+}
+
+/**
+ * GPU memory that a process takes before it loads a version: what the driver, cuBLAS and cuDNN usually take. An estimate,
+ * because ONNX Runtime for Node neither limits nor tells what a session takes on a GPU.
+ */
+export const DEVICE_CONTEXT_BYTES = 600_000_000;
+
+/**
+ * GPU memory that versions and runs may take in one process if `workers`, the spare and the quarantine worker are spread
+ * over the GPUs. A version is estimated to take there what it takes in the memory of the process. Negative if there are
+ * too many processes for a GPU.
+ */
+export function deviceRoom(deviceMemoryBytes: number, workers: number, gpus: number): number {
+  const processes = Math.ceil((workers + STANDBY_WORKERS) / Math.max(1, gpus));
+  return Math.floor(deviceMemoryBytes / processes) - DEVICE_CONTEXT_BYTES;
 }
 
 /** Expected memory of a loaded copy in bytes, until it has been measured. */

@@ -73,13 +73,15 @@ export class ResidentVersions {
   }
 
   /** What is known of the version's memory; `residentBytes` is that of all its copies in serving workers. */
-  statusOf(key: string): { replicas: number; isLoading: boolean; hasFailed: boolean; residentBytes: number | null } {
+  statusOf(key: string) {
     const workers = this.#pool.all.filter(({ purpose }) => purpose === 'pool');
     const copies = workers.flatMap(({ loaded }) => loaded.get(key) ?? []);
+    const provider = workers.find(({ loaded }) => loaded.has(key))?.providers.get(key);
     return {
       replicas: copies.length,
       isLoading: workers.some(({ loading }) => loading.has(key)),
       hasFailed: (this.#known.find(key)?.failure ?? null) !== null,
+      executionProvider: provider ?? null,
       residentBytes: copies.length > 0 ? copies.reduce((sum, bytes) => sum + bytes, 0) : null,
     };
   }
@@ -352,7 +354,7 @@ export class ResidentVersions {
     });
     return {
       process: worker,
-      capacityBytes: capacityOf(worker.roomBytes ?? this.#limitBytes),
+      capacityBytes: capacityOf(Math.min(worker.roomBytes ?? this.#limitBytes, this.#pool.deviceRoomBytes)),
       residents,
       outstandingBatches: worker.batches.length,
     };

@@ -39,6 +39,8 @@ export class CountersOfVersion {
   loads = 0;
   failedLoads = 0;
   evictions = 0;
+  /** The execution provider that runs it; null until it was loaded, and if versions share the counters. */
+  provider: string | null = null;
   /** Batches of the recent past; halved by each ranking. */
   recentBatches = 0;
 
@@ -89,13 +91,21 @@ export class VersionCounters {
     return this.#own.size < MAX_COUNTED_VERSIONS ? this.#give(key, ref) : this.#shared;
   }
 
-  addBatch(batch: OutstandingBatch, timing: BatchTiming): void {
+  addBatch(batch: OutstandingBatch, timing: BatchTiming, provider: string): void {
     const { version } = batch;
     const counters = this.of(version);
     counters.addBatch(batch, timing);
-    if (counters !== this.#shared) counters.recentBatches++;
-    else this.#addCandidate(version);
+    if (counters === this.#shared) this.#addCandidate(version);
+    else {
+      counters.provider = provider;
+      counters.recentBatches++;
+    }
     if (--this.#batchesUntilRanking === 0) this.#rank();
+  }
+
+  noteProvider(version: EngineVersion, provider: string): void {
+    const counters = this.of(version);
+    if (counters !== this.#shared) counters.provider = provider;
   }
 
   #addCandidate({ key, ref }: EngineVersion): void {

@@ -4,7 +4,7 @@
  * protocol is killed, and none of its messages is read anymore.
  */
 import type { ProcessMemory } from '../process-memory.js';
-import type { Child, Purpose, StartChild } from './child.js';
+import type { Child, ChildEvents, Purpose, StartChild } from './child.js';
 import type { BatchMessage, Command, EngineVersion, FromWorker } from './messages.js';
 import { Conversation } from './protocol.js';
 import type { Entry } from './queue.js';
@@ -52,6 +52,8 @@ export class WorkerProcess {
   roomBytes: number | null = null;
   /** The memory of each loaded version in bytes. */
   readonly loaded = new Map<string, number>();
+  /** The execution provider of each loaded version. An entry stays until the worker has released the version. */
+  readonly providers = new Map<string, string>();
   readonly loading = new Map<string, PromiseWithResolvers<LoadResult> & { readonly version: EngineVersion }>();
   readonly unloading = new Map<string, PromiseWithResolvers<void>>();
   readonly startedAt = performance.now();
@@ -70,8 +72,10 @@ export class WorkerProcess {
     /** How often the process in this slot was replaced. */
     public restarts: number,
     events: WorkerEvents,
+    /** The only GPU that CUDA sees in the process; undefined if none was chosen for it. */
+    readonly gpu?: string,
   ) {
-    this.#child = startChild(purpose, {
+    const childEvents: ChildEvents = {
       onMessage: (message) => this.#receive(message, events),
       onProtocolError: (reason) => this.#endForProtocolError(reason),
       onExit: (signal, how) => {
@@ -80,7 +84,8 @@ export class WorkerProcess {
         events.onExit(this, exitCauseOf(signal, this.#killReason), why);
         this.#exited.resolve();
       },
-    });
+    };
+    this.#child = startChild(purpose, childEvents, gpu);
   }
 
   #receive(message: unknown, events: WorkerEvents): void {

@@ -61,7 +61,10 @@ async function inTurns(registry: Registry, readings: readonly Reading[]): Promis
 
 /** With the labels `version` and `provider`. */
 function ofVersions(engine: Measured['engine']): Reading[] {
-  const labelsOf = ({ ref }: CountersOfVersion) => ({ version: ref ?? OTHER_VERSIONS, provider: engine.provider });
+  const labelsOf = ({ ref, provider }: CountersOfVersion) => ({
+    version: ref ?? OTHER_VERSIONS,
+    provider: provider ?? engine.provider,
+  });
   const histogram = (
     name: string,
     help: string,

@@ -87,13 +87,16 @@ export class WorkerStatus {
   @Field(() => WorkerState, { description: 'What the worker is doing.' })
   state!: keyof typeof WorkerState;
 
-  @Field({ description: 'Execution provider that the worker uses, such as "cpu" or "cuda".' })
+  @Field({
+    description:
+      'Execution provider that the worker uses, such as "cpu" or "cuda". Versions that only the CPU can run are run there; `Version.serving.executionProvider` says so.',
+  })
   executionProvider!: string;
 
   @Field(() => String, {
     nullable: true,
     description:
-      'Name of the CPU or GPU that runs the models; null if it is unknown, as with WebGPU or with GPUs of several models.',
+      'Name of the CPU or GPU that the provider uses, such as "NVIDIA L4 (GPU 1)" if there are several; null if it is unknown, as with WebGPU.',
   })
   device!: string | null;
 

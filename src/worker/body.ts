@@ -58,7 +58,13 @@ export class WorkerBody {
 
   async #receiveLoad(message: Numbered<'load'>): Promise<void> {
     const { id, key } = message;
-    const measure: LoadMeasure = { residentBytes: null, loadMs: 0, warmUpMs: 0, warmUpCpuMs: 0 };
+    const measure: LoadMeasure = {
+      residentBytes: null,
+      loadMs: 0,
+      warmUpMs: 0,
+      warmUpCpuMs: 0,
+      executionProvider: message.provider,
+    };
     const loading = this.#loaded.get(key) ?? this.#inTurn(() => this.#loader.load(message, measure));
     this.#loaded.set(key, loading);
     try {

@@ -5,6 +5,7 @@
 import path from 'node:path';
 import { type DataBlobs, type LoadMessage, MAX_RUN_MS } from '../engine/messages.js';
 import { faultPoint } from '../fault-points.js'; // @fault
+import { runsOnCpu } from '../onnx/cpu-operators.js';
 import { withLocations } from '../onnx/external-data.js';
 import { runnableGraph } from '../onnx/runnable.js';
 import type { Tools } from '../tasks/define-task.js';
@@ -48,6 +49,7 @@ export interface LoadMeasure {
   loadMs: number;
   warmUpMs: number;
   warmUpCpuMs: number;
+  executionProvider: string;
 }
 
 export class Loader {
@@ -96,7 +98,11 @@ export class Loader {
     faultPoint('worker.load.begin'); // @fault
     const { bytes } = runnableGraph(await this.#runtime.readArtifact(artifactPath, artifactSha256));
     const tokenizer = await this.#openTokenizer(message);
-    const session = await this.openGraph(bytes, provider, { dataFiles: spec.dataFiles ?? [], dataBlobs });
+    measure.executionProvider = provider !== 'cpu' && runsOnCpu(bytes) ? 'cpu' : provider;
+    const session = await this.openGraph(bytes, measure.executionProvider, {
+      dataFiles: spec.dataFiles ?? [],
+      dataBlobs,
+    });
     faultPoint('worker.load.opened'); // @fault
     const loaded = { spec, session, tools: { ...this.#runtime.tools, tokenizer } };
     try {

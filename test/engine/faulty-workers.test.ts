@@ -19,7 +19,7 @@ const workerWith = (vice: string, atLoad = '') => `
     { answer: { kind: 'tensors', tensors: [{ name: 'y', datatype: 'FP32', shape: [1], data: Float32Array.of(y) }] } }], ...more });
   const answer = ({ kind, id, key, items }) => {
     if (kind === 'load') { ${atLoad} }
-    if (kind === 'load') channel.send({ kind: 'loaded', id, key, residentBytes: null, loadMs: 1, warmUpMs: 1, warmUpCpuMs: 1 });
+    if (kind === 'load') channel.send({ kind: 'loaded', id, key, residentBytes: null, loadMs: 1, warmUpMs: 1, warmUpCpuMs: 1, executionProvider: 'cpu' });
     if (kind !== 'batch') return;
     const [x] = items[0].tensors[0].data;
     if (x === 13) { ${vice} }

@@ -38,7 +38,7 @@ const FACTS = {
 const messages = (id: number): readonly FromWorker[] => [
   { kind: 'ready' },
   { kind: 'providerChecked', id, available: true, reason: null },
-  { kind: 'loaded', id, key: 'v', residentBytes: 1, loadMs: 1, warmUpMs: 1, warmUpCpuMs: 1 },
+  { kind: 'loaded', id, key: 'v', residentBytes: 1, loadMs: 1, warmUpMs: 1, warmUpCpuMs: 1, executionProvider: 'cpu' },
   { kind: 'loadFailed', id, key: 'v', message: '' },
   { kind: 'unloaded', id, key: 'v' },
   { kind: 'started', id, tokens: null },
@@ -91,13 +91,31 @@ test('nothing but "ready" is accepted before "ready", and nothing for a number t
   const answered = conversation(LOAD);
   expect(
     answered.receive(
-      { kind: 'loaded', id: 1, key: 'v', residentBytes: 1, loadMs: 1, warmUpMs: 1, warmUpCpuMs: 1 },
+      {
+        kind: 'loaded',
+        id: 1,
+        key: 'v',
+        residentBytes: 1,
+        loadMs: 1,
+        warmUpMs: 1,
+        warmUpCpuMs: 1,
+        executionProvider: 'cpu',
+      },
       NOW,
     ),
   ).toBeNull();
   expect(
     answered.receive(
-      { kind: 'loaded', id: 1, key: 'v', residentBytes: 1, loadMs: 1, warmUpMs: 1, warmUpCpuMs: 1 },
+      {
+        kind: 'loaded',
+        id: 1,
+        key: 'v',
+        residentBytes: 1,
+        loadMs: 1,
+        warmUpMs: 1,
+        warmUpCpuMs: 1,
+        executionProvider: 'cpu',
+      },
       NOW,
     ),
   ).toMatch(/answers nothing that it was asked/);

@@ -7,7 +7,8 @@ const TIMING = { preprocessMs: 1, inferMs: 2, postprocessMs: 3 };
 const version = (name: string) => ({ key: name, ref: name }) as EngineVersion;
 
 function run(counters: VersionCounters, name: string, batches: number): void {
-  for (let i = 0; i < batches; i++) counters.addBatch({ version: version(name), rows: 1 } as OutstandingBatch, TIMING);
+  const batch = { version: version(name), rows: 1 } as OutstandingBatch;
+  for (let i = 0; i < batches; i++) counters.addBatch(batch, TIMING, 'cpu');
 }
 
 const refsOf = (counters: VersionCounters) => counters.all.map(({ ref }) => ref);

@@ -54,7 +54,7 @@ test('a load that ran while the server was interrupted at sending it took no lon
   worker.markReady();
 
   const id = worker.send(LOAD);
-  const times = { loadMs: 900, warmUpMs: 100, warmUpCpuMs: 100 };
+  const times = { loadMs: 900, warmUpMs: 100, warmUpCpuMs: 100, executionProvider: 'cpu' };
   events?.onMessage({ kind: 'loaded', id, key: 'one', residentBytes: null, ...times });
 
   expect(received).toEqual(['ready', 'loaded']);

@@ -87,3 +87,11 @@ function differenceOf(a: Data, b: Data): number {
   const keys = Object.keys({ ...a, ...b }).filter((key) => !/base64/i.test(key));
   return Math.max(0, ...keys.map((key) => differenceOf(a[key], b[key])));
 }
+
+/** Shipped models of trees, linear models and counts of words, for which no provider of a GPU has code. */
+const ON_CPU = new Set(['breast-cancer-forest', 'penguin-mass', 'penguins', 'spam-filter']);
+
+/** The provider that runs a model of the test if `provider` is in use. */
+export function providerOf(model: string, provider: string): string {
+  return ON_CPU.has(model) ? 'cpu' : provider;
+}

@@ -4,7 +4,15 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { HEAVY, MEDIUM } from '../bench/graphs.ts';
 import type { Data } from '../support/graphql-client.ts';
-import { type Answers, answersOf, type Difference, goldenInputs, largestDifference, MEDIUM_INPUTS } from './answers.ts';
+import {
+  type Answers,
+  answersOf,
+  type Difference,
+  goldenInputs,
+  largestDifference,
+  MEDIUM_INPUTS,
+  providerOf,
+} from './answers.ts';
 import type { BareRuns } from './bare.ts';
 import { usedMiB } from './device.ts';
 import { type GpuServer, startOn } from './server.ts';
@@ -101,7 +109,7 @@ function failuresOf(provider: string, proof: Omit<Proof, 'provider' | 'failures'
     ...Object.entries(differences ?? {}).flatMap(([model, { difference, executionProvider, problem }]) => {
       const tolerance = model === 'face-detector' ? DEEP_TOLERANCE : TOLERANCE;
       if (problem) return [`${model}: ${problem}`];
-      if (executionProvider !== provider) return [`${model} was answered on ${executionProvider}`];
+      if (executionProvider !== providerOf(model, provider)) return [`${model} was answered on ${executionProvider}`];
       return difference <= tolerance ? [] : [`${model}: an answer differs by ${difference}`];
     }),
     ...kills.problems,

@@ -4,10 +4,10 @@
  */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { STORE, startTestApp } from '../support/app.js';
+import { type Data, STORE, startTestApp } from '../support/app.js';
 import { createStore } from '../support/model-store.js';
 import { encodeModel } from '../support/onnx.js';
-import { answersOf, goldenInputs, largestDifference } from './answers.js';
+import { answersOf, goldenInputs, largestDifference, providerOf } from './answers.js';
 
 const FOLDER = process.env['SWIFTSHADER_PATH'] ?? '/usr/lib/chromium';
 const DRIVER = path.join(FOLDER, 'vk_swiftshader_icd.json');
@@ -77,12 +77,21 @@ const TOO_SLOW = 'face-detector';
 
   const expected = await answersOf(cpu, inputs);
   const found = await answersOf(gpu, inputs);
+  const { models } = await gpu.query(
+    '{ models(first: 50) { nodes { name versions(first: 1) { nodes { serving { executionProvider } } } } } }',
+  );
   await Promise.all([cpu.stop(), gpu.stop()]);
 
+  const visible = Object.fromEntries(
+    models.nodes
+      .filter(({ name }: Data) => name !== TOO_SLOW)
+      .map(({ name, versions }: Data) => [name, versions.nodes[0].serving.executionProvider]),
+  );
   const differences = Object.values(largestDifference(found, expected));
   expect(differences).toHaveLength(inputs.length);
   expect(differences.map(({ problem, executionProvider }) => problem ?? executionProvider)).toEqual(
-    inputs.map(() => 'webgpu'),
+    inputs.map(({ model }) => providerOf(model, 'webgpu')),
   );
+  expect(visible).toEqual(Object.fromEntries(inputs.map(({ model }) => [model, providerOf(model, 'webgpu')])));
   expect(Math.max(...differences.map(({ difference }) => difference))).toBeLessThanOrEqual(TOLERANCE);
 });

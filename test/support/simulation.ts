@@ -159,15 +159,27 @@ export class Simulation {
   /** By how much other processes of the machine slow runs down. */
   slowdown = 1;
 
-  constructor(options: { workers: number; scheduler?: Scheduler; runMs?: RunMs; latencies?: LatencyStore }) {
+  constructor(options: {
+    workers: number;
+    scheduler?: Scheduler;
+    runMs?: RunMs;
+    latencies?: LatencyStore;
+    /** Default: the CPU. All of them work. */
+    providers?: readonly string[];
+    gpus?: readonly string[];
+    /** The process that tries it cannot be started. */
+    brokenGpu?: string;
+    deviceMemoryBytes?: number | null;
+  }) {
     const deliver: Deliver = (label) =>
       options.scheduler ? options.scheduler.schedule(Promise.resolve(), label) : Promise.resolve();
-    const startChild: StartChild = (purpose, events) => {
+    const { providers = ['cpu'], gpus = [], brokenGpu, deviceMemoryBytes = null } = options;
+    const startChild: StartChild = (purpose, events, gpu) => {
       const runMs = options.runMs ?? (() => 0);
       const onRun = (values: readonly number[]) => this.runs.push(values);
       const child = new SimulatedChild(purpose, events, { deliver, runMs, onRun, slowdown: () => this.slowdown });
       this.children.push(child);
-      if (this.startsFail) child.die('SIGABRT');
+      if (this.startsFail || (purpose === 'probe' && gpu !== undefined && gpu === brokenGpu)) child.die('SIGABRT');
       return child;
     };
     this.engine = new Engine({
@@ -175,7 +187,9 @@ export class Simulation {
       workerFile: '',
       memoryBytes: 1_000_000_000,
       emptyFolder: '',
-      providers: ['cpu'],
+      providers,
+      gpus,
+      deviceMemoryBytes,
       log: pino({ level: 'silent' }),
       startChild,
       latencies: options.latencies ?? null,
