@@ -38,7 +38,7 @@ export class KnownDocumentLane {
   readonly #schema: GraphQLSchema;
   readonly #documents: KnownDocuments;
   readonly #limits: OperationLimits<RequestContext>;
-  /** The content types of answers, by Accept header. */
+  /** The content types of answers, by Accept header, least recently used first. */
   readonly #contentTypes = new Map<string, string>();
 
   constructor(schema: GraphQLSchema, documents: KnownDocuments, limits: OperationLimits<RequestContext>) {
@@ -71,7 +71,7 @@ export class KnownDocumentLane {
   /** The body of the answer; null if Apollo Server must answer. */
   async answer(request: FastifyRequest, reply: FastifyReply, context: RequestContext): Promise<string | null> {
     if (request.headers['x-test-bypasses-lane']) return null; // @fault
-    const contentType = this.#contentTypes.get(acceptOf(request));
+    const contentType = this.#contentTypeOf(acceptOf(request));
     const parameters = contentType === undefined ? null : parametersOf(request);
     if (contentType === undefined || !parameters) return null;
     const { query, operationName, variables } = parameters;
@@ -101,8 +101,19 @@ export class KnownDocumentLane {
     const accept = acceptOf(request);
     const contentType = reply.getHeader('content-type');
     if (reply.statusCode !== 200 || typeof contentType !== 'string' || request.method !== 'POST') return;
-    if (accept.length > MAX_ACCEPT_CHARACTERS || this.#contentTypes.size >= MAX_ACCEPTS) return;
+    if (accept.length > MAX_ACCEPT_CHARACTERS) return;
     this.#contentTypes.set(accept, contentType);
+    if (this.#contentTypes.size <= MAX_ACCEPTS) return;
+    const [oldest = ''] = this.#contentTypes.keys();
+    this.#contentTypes.delete(oldest);
+  }
+
+  #contentTypeOf(accept: string): string | undefined {
+    const known = this.#contentTypes.get(accept);
+    if (known === undefined) return undefined;
+    this.#contentTypes.delete(accept);
+    this.#contentTypes.set(accept, known);
+    return known;
   }
 }
 
