@@ -1,5 +1,5 @@
 /**
- * Proves the execution providers for GPUs on this machine, or says what is missing: `npm run test:gpu`.
+ * Proves the execution providers for GPUs on this machine, or says what it has and what is missing: `npm run test:gpu`.
  *
  * For each provider, a real server imports every shipped model and a generated one, with its golden cases, and answers on
  * the provider. The answers are compared with those on the CPU. The exit status is 1 if a provider works but something
@@ -19,6 +19,7 @@ import { parseArgs } from 'node:util';
 import { createGeneratedStore } from '../bench/graphs.ts';
 import { gpus } from './device.ts';
 import { type Proof, prove, type Unavailable } from './prove.ts';
+import { requirements } from './requirements.ts';
 import { print } from './table.ts';
 
 const STORE = path.resolve('model-store');
@@ -42,6 +43,7 @@ function isWanted(file: string): boolean {
   return folder !== 'optional' && (!wanted || folder === '' || folder === 'datasets' || wanted.includes(folder));
 }
 
+for (const line of requirements()) console.log(line);
 const store = await createGeneratedStore();
 const found: (Proof | Unavailable)[] = [];
 try {
@@ -61,7 +63,7 @@ try {
 }
 
 if (options.report) {
-  const report = { node: process.version, gpus: gpus(), providers: found };
+  const report = { node: process.version, requirements: requirements(), gpus: gpus(), providers: found };
   writeFileSync(options.report, JSON.stringify(report, null, 1));
 }
 print(found);
