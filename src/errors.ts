@@ -50,9 +50,11 @@ const MAX_PATH_CHARACTERS = 80;
 const MAX_TEXT_CHARACTERS = 500;
 const MAX_MESSAGE_CHARACTERS = 4_000;
 
-/** At most `max` characters of a text, and "…" if there are more. */
+/** At most `max` UTF-16 code units of a text, none of them half of a character, and "…" if there are more. */
 export function shortened(text: string, max: number): string {
-  return text.length <= max ? text : `${text.slice(0, max)}…`;
+  if (text.length <= max) return text;
+  const isCutOff = (text.codePointAt(max - 1) ?? 0) > 0xffff;
+  return `${text.slice(0, isCutOff ? max - 1 : max)}…`;
 }
 
 export abstract class AppError extends Error {
@@ -115,7 +117,7 @@ export class NotReadyError extends AppError {
   ) {
     const later = retryAfterMs === null ? '' : `, or try again in ${retryAfterMs} ms`;
     super(
-      `${ref} is ${state} and cannot answer${reason ? `: ${withoutStop(withoutPaths(reason))}` : ''}. Use another version${later}.`,
+      `${ref} is ${state} and cannot answer${reason ? `: ${withoutStop(withoutPaths(shortened(reason, MAX_MESSAGE_CHARACTERS)))}` : ''}. Use another version${later}.`,
     );
     this.retryable = retryAfterMs !== null;
   }
@@ -264,8 +266,15 @@ export class DamagedFileError extends StartupError {
   }
 }
 
-/** A file of the model store that cannot be used: which one, where in it, and what was expected. */
-export class ManifestError extends Error {}
+/**
+ * A file of the model store that cannot be used: which one, where in it, and what was expected. Its message is recorded and
+ * part of lists, so it is as short as those of other errors.
+ */
+export class ManifestError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(shortened(message, MAX_MESSAGE_CHARACTERS), options);
+  }
+}
 
 /** An import that failed for a reason that may pass, although the files stay as they are. It is retried. */
 export class RetriedImportError extends ManifestError {}

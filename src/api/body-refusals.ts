@@ -1,5 +1,5 @@
 /** Why a body is refused: what was expected, what came, and what to do. */
-import type { ScanFault, ScanLimits } from './body-scan.js';
+import type { ScanFault, ScanLimits } from '../json-scan.js';
 import { LIMITS } from './limits.js';
 import { NOT_RECEIVED, RefusedRequest, refusal, SEND_JSON } from './refusals.js';
 

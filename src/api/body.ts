@@ -10,6 +10,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { getHeapStatistics } from 'node:v8';
 import type { FastifyRequest } from 'fastify';
+import { JsonScan } from '../json-scan.js';
 import { type ArrivalLimits, givenUpAt, type RefusalLimits, RefusedBytes } from './body-budgets.js';
 import {
   cutOff,
@@ -21,7 +22,6 @@ import {
   tooMuchInFlight,
   tooSlow,
 } from './body-refusals.js';
-import { JsonScan } from './body-scan.js';
 import { BytesInFlight, type InFlightLimits } from './bytes-in-flight.js';
 import { Discarding } from './discarding.js';
 import { LIMITS } from './limits.js';

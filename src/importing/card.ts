@@ -20,12 +20,13 @@ export function splitFrontMatter(readme: string): { matter: string; markdown: st
 
 /** The title is the first heading, by default `name`; the summary is the paragraph below it. */
 export function readCard(markdown: string, name: string): Card {
-  const section = (title: string) => sectionOf(markdown, title);
+  const parts = markdown.split(/^## /m).slice(1);
+  const section = (title: string) => sectionOf(parts, title);
   const [, title = name, rest = markdown] = /^# ([^\r\n]+)(?:\r?\n(.*))?$/s.exec(markdown) ?? [];
   const summary =
     rest
       .trim()
-      .split(/\r?\n\s*\r?\n/)[0]
+      .split(/\r?\n\s*\r?\n/, 1)[0]
       ?.trim() ?? '';
   return {
     title: title.trim(),
@@ -39,8 +40,7 @@ export function readCard(markdown: string, name: string): Card {
   };
 }
 
-function sectionOf(markdown: string, title: string): string | null {
-  const parts = markdown.split(/^## /m).slice(1);
+function sectionOf(parts: readonly string[], title: string): string | null {
   const section = parts.find((part) => part.toLowerCase().startsWith(`${title.toLowerCase()}\n`));
   return section?.slice(title.length).trim() || null;
 }

@@ -9,6 +9,7 @@ import { DATATYPES, type TensorData } from '../tasks/datatypes.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { type ModelInput } from '../tasks/tasks.js';
 import { spansOf } from '../tasks/token-classification.js';
+import { listOf, mapOf } from './schemas.js';
 import { parseJsonFile, parseWith } from './store-file.js';
 
 const boxSchema = z.object({ xmin: z.number(), ymin: z.number(), xmax: z.number(), ymax: z.number() });
@@ -22,22 +23,20 @@ const spanSchema = z.object({
 
 const expectationSchema = z.strictObject({
   label: z.string().optional(),
-  scores: z.record(z.string(), z.number()).optional(),
+  scores: mapOf(z.number()).optional(),
   /** By the name of the target. */
-  targets: z
-    .record(z.string(), z.object({ label: z.string().optional(), scores: z.record(z.string(), z.number()).optional() }))
-    .optional(),
+  targets: mapOf(z.object({ label: z.string().optional(), scores: mapOf(z.number()).optional() })).optional(),
   value: z.number().optional(),
   /** By name, or in the order of the targets. */
-  values: z.union([z.record(z.string(), z.number()), z.array(z.number())]).optional(),
-  vector: z.array(z.number()).optional(),
-  similarities: z.array(z.number()).optional(),
+  values: z.union([mapOf(z.number()), listOf(z.number())]).optional(),
+  vector: listOf(z.number()).optional(),
+  similarities: listOf(z.number()).optional(),
   /** Scores in the order of the documents. */
-  ranking: z.array(z.number()).optional(),
+  ranking: listOf(z.number()).optional(),
   /** All objects above the model's threshold, best first. */
-  boxes: z.array(z.object({ label: z.string(), score: z.number(), box: boxSchema })).optional(),
-  masks: z.array(z.object({ label: z.string(), runLengths: z.array(z.int().min(0)) })).optional(),
-  tokens: z.array(spanSchema).optional(),
+  boxes: listOf(z.object({ label: z.string(), score: z.number(), box: boxSchema })).optional(),
+  masks: listOf(z.object({ label: z.string(), runLengths: listOf(z.int().min(0)) })).optional(),
+  tokens: listOf(spanSchema).optional(),
   /** Aggregation strategy of `tokens`. */
   aggregation: z.enum(AGGREGATIONS).default('SIMPLE'),
   /** Null if the context contains no answer. */
@@ -45,21 +44,24 @@ const expectationSchema = z.strictObject({
     .object({ text: z.string(), start: z.number(), end: z.number(), score: z.number().optional() })
     .nullable()
     .optional(),
-  fillings: z.array(z.object({ token: z.number(), text: z.string(), score: z.number() })).optional(),
+  fillings: listOf(z.object({ token: z.number(), text: z.string(), score: z.number() })).optional(),
   text: z.string().optional(),
   /** Of `text`. */
   score: z.number().optional(),
   /** Null stands for NaN. Strings are for "Infinity", "-Infinity", BYTES and whole numbers beyond 2^53. */
-  tensors: z.record(z.string(), z.array(z.union([z.number(), z.string(), z.null()]))).optional(),
+  tensors: mapOf(listOf(z.union([z.number(), z.string(), z.null()]))).optional(),
 });
 type Expectation = z.infer<typeof expectationSchema>;
+
+/** Each is a run. */
+const MAX_CASES = 10_000;
 
 const goldenSchema = z.object({
   source: z.string(),
   tolerance: z.number().positive(),
-  cases: z
-    .array(z.object({ input: z.record(z.string(), z.unknown()), expect: expectationSchema }))
-    .min(1, 'at least one case is required'),
+  cases: listOf(z.object({ input: z.record(z.string(), z.unknown()), expect: expectationSchema }), {
+    max: MAX_CASES,
+  }).refine(({ length }) => length > 0, 'at least one case is required'),
 });
 
 interface GoldenCase {

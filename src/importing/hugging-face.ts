@@ -7,14 +7,15 @@ import path from 'node:path';
 import { z } from 'zod';
 import { ManifestError } from '../errors.js';
 import { type Preprocessor, preprocessorSchema } from './preprocessor-file.js';
+import { listOf, mapOf } from './schemas.js';
 import { type RankerFiles, readSentenceTransformers, type SentenceFiles } from './sentence-transformers.js';
 import { parseJsonAs, parseJsonFile, type ReadFile, readText } from './store-file.js';
 import { withSettings } from './tokenizer-settings.js';
 
 const configSchema = z.looseObject({
   model_type: z.string().optional(),
-  architectures: z.array(z.string()).nullish(),
-  id2label: z.record(z.string(), z.string()).nullish(),
+  architectures: listOf(z.string()).nullish(),
+  id2label: mapOf(z.string()).nullish(),
   problem_type: z.string().nullish(),
   max_position_embeddings: z.number().nullish(),
   pad_token_id: z.number().nullish(),
@@ -98,7 +99,7 @@ async function readTokenizer(
 
 const normalizerSchema = z.looseObject({
   normalizer: z
-    .looseObject({ type: z.string(), normalizers: z.array(z.looseObject({ type: z.string() })).optional() })
+    .looseObject({ type: z.string(), normalizers: listOf(z.looseObject({ type: z.string() })).optional() })
     .nullish(),
 });
 
@@ -132,7 +133,7 @@ const CONVENTIONAL_TOKENS: Readonly<Record<string, string>> = {
   '<unk>': 'unk_token',
 };
 const addedTokensSchema = z.looseObject({
-  added_tokens: z.array(z.looseObject({ content: z.string(), special: z.boolean().optional() })),
+  added_tokens: listOf(z.looseObject({ content: z.string(), special: z.boolean().optional() })),
 });
 
 /** Special tokens of tokenizer.json, recognized by their conventional spelling. */

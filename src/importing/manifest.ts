@@ -4,10 +4,10 @@
  */
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { parse as parseYaml } from 'yaml';
+import { isScalar, parseDocument, visit, type YAMLMap } from 'yaml';
 import { z } from 'zod';
 import { MODEL_NAME } from '../catalog/ref.js';
-import { ManifestError } from '../errors.js';
+import { ManifestError, shortened } from '../errors.js';
 import { MAX_BYTES_READ } from '../tasks/bytes.js';
 import { quoted } from '../tasks/problems.js';
 import {
@@ -24,7 +24,8 @@ import { recognizeTask, TASKS, type TaskName } from '../tasks/tasks.js';
 import { MAX_LINE_WIDTH } from '../tasks/work.js';
 import { type Card, readCard, splitFrontMatter } from './card.js';
 import { readHuggingFaceFiles } from './hugging-face.js';
-import { parseWith, readText, refuseDeep } from './store-file.js';
+import { listOf } from './schemas.js';
+import { MAX_YAML_BYTES, MAX_YAML_VALUES, parseWith, readText, refuseDeep } from './store-file.js';
 
 const taskSchema = z.string().transform((name, context) => {
   const task = TASKS.find((one) => one === name.toUpperCase().replaceAll('-', '_'));
@@ -45,7 +46,7 @@ const columnSchema = z.strictObject({
   unit: z.string().nullable().default(null),
   minimum: z.number().nullable().default(null),
   maximum: z.number().nullable().default(null),
-  categories: z.array(z.string()).default([]),
+  categories: listOf(z.string()).default([]),
   required: z.boolean().default(true),
   example: z.unknown().default(null),
   /** The graph input that the column feeds: by default the only one, or the one with the same name. */
@@ -91,8 +92,8 @@ const imageSchema = z.strictObject({
   color: z.enum(['grey', 'rgb', 'bgr']).nullable().default(null),
   layout: z.enum(['NCHW', 'NHWC', 'CHW', 'HWC']).optional(),
   rescale_factor: z.number().default(1 / 255),
-  image_mean: z.array(z.number()).default([0, 0, 0]),
-  image_std: z.array(z.number().refine((x) => x !== 0, 'must not be 0')).default([1, 1, 1]),
+  image_mean: listOf(z.number()).default([0, 0, 0]),
+  image_std: listOf(z.number().refine((x) => x !== 0, 'must not be 0')).default([1, 1, 1]),
 });
 
 /** What the graph reads of a file. Sizes are in bytes. */
@@ -149,7 +150,7 @@ const targetSchema = z.union([
   z.strictObject({
     name: z.string().min(1),
     unit: z.string().optional(),
-    labels: z.array(labelSchema).min(2).optional(),
+    labels: listOf(labelSchema, { min: 2 }).optional(),
     activation: z.enum(['none', 'softmax', 'sigmoid']).optional(),
     output: z.string().optional(),
   }),
@@ -171,11 +172,11 @@ const modelYamlSchema = z.strictObject({
   framework: z.string().nullable().default(null),
   testData: z.string().nullable().default(null),
   preload: z.boolean().default(false),
-  labels: z.array(labelSchema).default([]),
+  labels: listOf(labelSchema).default([]),
   /** Whether several labels may apply to one input. By default, the graph decides. */
   multiLabel: z.boolean().optional(),
-  targets: z.array(targetSchema).min(1).max(MAX_TARGETS).optional(),
-  columns: z.array(columnSchema).default([]),
+  targets: listOf(targetSchema, { min: 1, max: MAX_TARGETS }).optional(),
+  columns: listOf(columnSchema).default([]),
   series: z.strictObject({ layout: z.enum(SERIES_LAYOUTS) }).optional(),
   image: imageSchema.nullable().default(null),
   bytes: bytesSchema.optional(),
@@ -214,7 +215,7 @@ const resultSchema = z.object({
 /** A list of strings, or a single one. */
 const stringsSchema = z.preprocess(
   (value) => (value == null ? [] : Array.isArray(value) ? value : [value]),
-  z.array(z.coerce.string()),
+  listOf(z.coerce.string()),
 );
 
 /** Results that are not valid are left out, so that one of them does not fail the model. */
@@ -229,7 +230,7 @@ const frontMatterSchema = z.object({
   pipeline_tag: z.string().nullish(),
   tags: stringsSchema,
   datasets: stringsSchema,
-  widget: z.array(z.looseObject({})).catch([]).default([]),
+  widget: listOf(z.looseObject({})).catch([]).default([]),
   'model-index': modelIndexSchema,
 });
 
@@ -245,7 +246,7 @@ const datasetYamlSchema = z.strictObject({
   sha256: z.string().nullable().default(null),
   file: z.string().nullable().default(null),
   target: z.string().nullable().default(null),
-  columns: z.array(columnSchema).default([]),
+  columns: listOf(columnSchema).default([]),
 });
 export type DatasetYaml = z.infer<typeof datasetYamlSchema>;
 
@@ -357,16 +358,39 @@ async function foldersIn(folder: string): Promise<string[]> {
   return (await Promise.all(found)).filter((name) => name !== null);
 }
 
-/** In characters. YAML is parsed in one turn of the event loop, slower than JSON by far. */
-const MAX_YAML_LENGTH = 4_000_000;
-
 function parseYamlFile(text: string, file: string): unknown {
-  if (text.length > MAX_YAML_LENGTH)
-    throw new ManifestError(`${file} has ${text.length} characters of YAML; at most ${MAX_YAML_LENGTH} are supported`);
+  if (text.length > MAX_YAML_BYTES)
+    throw new ManifestError(`${file} has ${text.length} characters of YAML; at most ${MAX_YAML_BYTES} are supported`);
   try {
-    return refuseDeep(parseYaml(text) ?? {}, file);
+    return refuseDeep(parsedYaml(text) ?? {}, file, MAX_YAML_VALUES);
   } catch (error) {
     if (error instanceof ManifestError) throw error;
     throw new ManifestError(`${file} is not valid YAML: ${error instanceof Error ? error.message : error}`);
   }
 }
+
+/** The parser's own search for keys that occur twice compares each with each. @throws Error */
+function parsedYaml(text: string): unknown {
+  const document = parseDocument(text, { uniqueKeys: false });
+  const [error] = document.errors;
+  if (error) throw error;
+  visit(document, { Map: (_key, map) => refuseRepeatedKeys(map, text) });
+  return document.toJS();
+}
+
+/** @throws Error */
+function refuseRepeatedKeys({ items }: YAMLMap, text: string): void {
+  const found = new Set<unknown>();
+  for (const { key } of items) {
+    if (!isScalar(key)) continue;
+    if (found.has(key.value)) {
+      const line = text.slice(0, key.range?.[0]).split('\n').length;
+      throw new Error(
+        `the key "${shortened(String(key.value), MAX_KEY_CHARACTERS)}" occurs twice, again in line ${line}`,
+      );
+    }
+    found.add(key.value);
+  }
+}
+
+const MAX_KEY_CHARACTERS = 100;

@@ -1,5 +1,6 @@
 /** The keys of preprocessor_config.json that the service reads. */
 import { z } from 'zod';
+import { listOf } from './schemas.js';
 
 const imageSizeSchema = z.union([
   z.number(),
@@ -28,8 +29,8 @@ export const preprocessorSchema = z.looseObject({
   do_rescale: z.boolean().nullish(),
   rescale_factor: z.number().nullish(),
   do_normalize: z.boolean().nullish(),
-  image_mean: z.array(z.number()).nullish(),
-  image_std: z.array(z.number()).nullish(),
+  image_mean: listOf(z.number()).nullish(),
+  image_std: listOf(z.number()).nullish(),
   do_flip_channel_order: z.boolean().nullish(),
   do_pad: z.boolean().nullish(),
   pad_size: imageSizeSchema.nullish(),

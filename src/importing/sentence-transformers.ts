@@ -7,11 +7,12 @@ import { z } from 'zod';
 import { ManifestError } from '../errors.js';
 import { MAX_PROMPT_CHARACTERS, MAX_PROMPTS } from '../tasks/prompts.js';
 import { type Pooling, type Prompt, SIMILARITIES, type SimilarityName } from '../tasks/spec.js';
+import { listOf, mapOf } from './schemas.js';
 import { parseJsonAs, type ReadFile } from './store-file.js';
 
 const poolingSchema = z.looseObject({
   /** Written by sentence-transformers 6 and later; earlier releases write a flag for each mode. */
-  pooling_mode: z.union([z.string(), z.array(z.string())]).nullish(),
+  pooling_mode: z.union([z.string(), listOf(z.string())]).nullish(),
   pooling_mode_cls_token: z.boolean().optional(),
   pooling_mode_mean_tokens: z.boolean().optional(),
   pooling_mode_max_tokens: z.boolean().optional(),
@@ -20,7 +21,7 @@ const poolingSchema = z.looseObject({
   pooling_mode_lasttoken: z.boolean().optional(),
   include_prompt: z.boolean().nullish(),
 });
-const modulesSchema = z.array(z.looseObject({ type: z.string(), path: z.string().nullish() }));
+const modulesSchema = listOf(z.looseObject({ type: z.string(), path: z.string().nullish() }));
 type Modules = z.infer<typeof modulesSchema>;
 const transformerSchema = z.looseObject({
   max_seq_length: z.number().nullish(),
@@ -28,7 +29,7 @@ const transformerSchema = z.looseObject({
 });
 const modelSchema = z.looseObject({
   model_type: z.string().nullish(),
-  prompts: z.record(z.string(), z.string().nullable()).nullish(),
+  prompts: mapOf(z.string().nullable()).nullish(),
   default_prompt_name: z.string().nullish(),
   activation_fn: z.string().nullish(),
   similarity_fn_name: z.string().nullish(),

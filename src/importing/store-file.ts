@@ -3,24 +3,63 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readFile, realpath, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import type { z } from 'zod';
-import { suggest } from '../catalog/suggest.js';
 import { ManifestError, RetriedImportError } from '../errors.js';
-import { listed, quoted } from '../tasks/problems.js';
+import { JsonScan } from '../json-scan.js';
+import { MAX_PROBLEMS, unknownKeys } from './schemas.js';
 
-/** The largest tokenizers have 35 MB. Parts of the texts are also written as JSON, and no string has more than 512 MB. */
-const MAX_TEXT_BYTES = 64 * 1024 * 1024;
+interface TextLimits {
+  readonly bytes: number;
+  /** Values and keys of JSON. Parsing takes memory and time for each, and a byte can be enough for one. */
+  readonly values: number;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+/** YAML is parsed in one turn of the event loop, slower than JSON by far. */
+export const MAX_YAML_BYTES = 256 * KIB;
+const CARD_LIMITS: TextLimits = { bytes: MIB, values: 0 };
+const YAML_LIMITS: TextLimits = { bytes: MAX_YAML_BYTES, values: 0 };
+/** A config.json of 100,000 labels, which it has twice, has 400,000 values and keys. */
+const JSON_LIMITS: TextLimits = { bytes: 16 * MIB, values: 500_000 };
+/** The largest tokenizers have 35 MB and 2 million values. */
+const LARGE_LIMITS: Readonly<Record<string, TextLimits>> = {
+  'golden.json': { bytes: 64 * MIB, values: 2_000_000 },
+  'tokenizer.json': { bytes: 64 * MIB, values: 4_000_000 },
+};
+
+function limitsOf(file: string): TextLimits {
+  const name = path.basename(file);
+  if (name.endsWith('.yaml')) return YAML_LIMITS;
+  return name.endsWith('.json') ? (LARGE_LIMITS[name] ?? JSON_LIMITS) : CARD_LIMITS;
+}
 
 /** Reads a text file of a model or dataset; null if it does not exist. `root`: its folder. @throws ManifestError */
 export async function readText(file: string, root: string): Promise<string | null> {
+  const limits = limitsOf(file);
   try {
     const sizeBytes = await sizeWithin(file, root);
-    if (sizeBytes > MAX_TEXT_BYTES)
-      throw new Error(`it has ${sizeBytes} bytes, and a text file can have at most ${MAX_TEXT_BYTES}`);
-    return await readFile(file, 'utf8');
+    if (sizeBytes > limits.bytes)
+      throw new Error(`it has ${sizeBytes} bytes, and a file of this name can have at most ${limits.bytes}`);
+    const bytes = await readFile(file);
+    if (file.endsWith('.json')) await refuseManyValues(bytes, limits.values);
+    return bytes.toString();
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(String((error as NodeJS.ErrnoException).code))) return null;
     throw unreadableFile(file, error as Error);
+  }
+}
+
+/** Text that is not JSON passes: the parser says where it is wrong, and gets no farther. @throws Error */
+async function refuseManyValues(json: Uint8Array, allowed: number): Promise<void> {
+  const scan = new JsonScan({ maxBodyValues: allowed, maxBodyDepth: Number.POSITIVE_INFINITY });
+  for (let at = 0; at < json.length; at += CHUNK_BYTES) {
+    if (at > 0) await setImmediate();
+    const fault = scan.scan(json.subarray(at, at + CHUNK_BYTES));
+    if (fault === 'maxBodyValues')
+      throw new Error(`it has more than ${allowed} values and keys, the most that a file of this name can have`);
+    if (fault) return;
   }
 }
 
@@ -105,41 +144,32 @@ export function parseJsonFile(text: string, file: string): unknown {
 
 /** Real files have a few. Parts of files are written as JSON and sent to processes, which is recursive. */
 const MAX_LEVELS = 100;
+/** An alias of YAML repeats values, and a text of `MAX_YAML_BYTES` without them has fewer. */
+export const MAX_YAML_VALUES = 200_000;
 
-/** Returns the parsed content. @throws ManifestError if it is nested too deeply */
-export function refuseDeep<T>(content: T, file: string): T {
-  if (isDeeper(content, MAX_LEVELS))
+/** Returns the parsed content. `maxValues`: within it. @throws ManifestError if it is nested too deeply, or is too large */
+export function refuseDeep<T>(content: T, file: string, maxValues = Number.POSITIVE_INFINITY): T {
+  const left = { values: maxValues };
+  if (isDeeper(content, MAX_LEVELS, left))
     throw new ManifestError(`${file} is nested more than ${MAX_LEVELS} levels deep: correct the file, or remove it`);
+  if (left.values < 0)
+    throw new ManifestError(`${file} has more than ${maxValues} values, with those that its aliases repeat`);
   return content;
 }
 
-function isDeeper(value: unknown, levels: number): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  return levels === 0 || Object.values(value).some((one) => isDeeper(one, levels - 1));
+/** Also stops when no values are left. */
+function isDeeper(value: unknown, levels: number, left: { values: number }): boolean {
+  if (left.values-- < 0 || typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((one) => isDeeper(one, levels - 1, left));
 }
 
-/** Validates a parsed file against a schema. @throws ManifestError that lists all errors with their paths */
+/** Validates a parsed file against a schema. @throws ManifestError that lists errors with their paths */
 export function parseWith<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
   const result = schema.safeParse(value, { error: unknownKeys });
   if (result.success) return result.data;
-  throw new ManifestError(
-    result.error.issues
-      .map(({ path, message }) => [file, ...(path.length > 0 ? [path.join('.')] : []), message].join(': '))
-      .join('; '),
-  );
+  const { issues } = result.error;
+  const listed = issues
+    .slice(0, MAX_PROBLEMS)
+    .map(({ path, message }) => [file, ...(path.length > 0 ? [path.join('.')] : []), message].join(': '));
+  throw new ManifestError([...listed, ...(issues.length > MAX_PROBLEMS ? ['…'] : [])].join('; '));
 }
-
-const MAX_UNKNOWN_KEYS = 3;
-
-/** What to write instead of keys that the schema does not have. */
-const unknownKeys: z.core.$ZodErrorMap = ({ code, keys, inst }) => {
-  if (code !== 'unrecognized_keys') return undefined;
-  const { shape = {} } = (inst as z.ZodObject | undefined) ?? {};
-  const known = Object.keys(shape);
-  const named = (keys as string[]).slice(0, MAX_UNKNOWN_KEYS).map((key) => {
-    const similar = suggest(key, known);
-    const advice = similar.length > 0 ? `did you mean ${similar.join(' or ')}?` : `use one of ${listed(known)}`;
-    return `unknown key "${quoted(key)}"; ${advice}`;
-  });
-  return named.join('; ');
-};

@@ -1,13 +1,14 @@
 /** Facts about a tokenizer.json that its users need before it is opened. The file is part of the blob that workers read. */
 import { z } from 'zod';
 import type { HuggingFaceFiles } from './hugging-face.js';
+import { listOf, mapOf } from './schemas.js';
 
 const blobSchema = z.looseObject({
   tokenizer: z.looseObject({
     truncation: z.looseObject({ max_length: z.number(), direction: z.string().nullish() }).nullish(),
-    added_tokens: z.array(z.looseObject({ content: z.string() })).nullish(),
+    added_tokens: listOf(z.looseObject({ content: z.string() })).nullish(),
     model: z.looseObject({
-      vocab: z.union([z.record(z.string(), z.number()), z.array(z.tuple([z.string()]).rest(z.unknown()))]),
+      vocab: z.union([mapOf(z.number()), listOf(z.tuple([z.string()]).rest(z.unknown()))]),
     }),
   }),
 });

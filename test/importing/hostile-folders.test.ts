@@ -1,6 +1,7 @@
 /** Folders that would end the server, or keep it busy: each fails alone, and says why. */
 import { readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { ManifestError } from '#src/errors.js';
 import { findVersionFolders, readContents } from '#src/importing/version-files.js';
 import type { Data } from '../support/app.js';
 import { armFault, goOn, hasFired } from '../support/faults.js';
@@ -18,6 +19,7 @@ afterEach(() => server.remove());
 const GRAPH = encodeModel(identity('x', 'FP32', ['N', 2]));
 const YAML = 'task: tensor';
 const DEEP = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+const KB = 2 ** 10;
 const MB = 2 ** 20;
 const TB = 2 ** 40;
 
@@ -83,7 +85,9 @@ test('files that are too large fail their own models only, at the start and late
   }
   await server.store.write('graph', { 'model.yaml': YAML, '1/model.onnx': GRAPH });
   await truncate(at('graph/1/model.onnx'), TB);
-  await server.store.write('long-yaml', { 'model.yaml': `# ${'x'.repeat(4_000_000)}`, '1/model.onnx': GRAPH });
+  await server.store.write('long-yaml', { 'model.yaml': `# ${'x'.repeat(256 * KB)}`, '1/model.onnx': GRAPH });
+  const matter = `---\n# ${'x'.repeat(256 * KB)}\n---\n`;
+  await server.store.write('long-matter', { 'README.md': matter, 'model.yaml': YAML, '1/model.onnx': GRAPH });
   await server.store.write('datasets/sparse', {
     'dataset.yaml': 'title: Sparse\ntask: tensor\nfile: data.jsonl',
     'data.jsonl': '{}\n',
@@ -95,19 +99,82 @@ test('files that are too large fail their own models only, at the start and late
   await truncate(at('later/README.md'), 300 * MB);
   await until('the import has ended', async () => (await reasonOf('later')) !== undefined);
 
-  const tooLarge = (file: string) =>
-    `${file} cannot be read: it has ${300 * MB} bytes, and a text file can have at most ${64 * MB}`;
+  const tooLarge = (file: string, limit: number, bytes = 300 * MB) =>
+    `${file} cannot be read: it has ${bytes} bytes, and a file of this name can have at most ${limit}`;
   expect(await reasons()).toEqual({
-    'golden-json': tooLarge('golden.json'),
-    'config-json': tooLarge('config.json'),
+    'golden-json': tooLarge('golden.json', 64 * MB),
+    'config-json': tooLarge('config.json', 16 * MB),
     graph: expect.stringMatching(/^model\.onnx has 1099511627776 bytes, and an ONNX file can have at most 2147483647/),
-    'long-yaml': 'model.yaml has 4000002 characters of YAML; at most 4000000 are supported',
-    later: tooLarge('README.md'),
+    'long-yaml': tooLarge('model.yaml', 256 * KB, 256 * KB + 2),
+    'long-matter': `README.md has ${256 * KB + 2} characters of YAML; at most ${256 * KB} are supported`,
+    later: tooLarge('README.md', MB),
   });
-  expect(await reasonOf('later')).toBe(tooLarge('README.md'));
+  expect(await reasonOf('later')).toBe(tooLarge('README.md', MB));
   expect(server.lines.find(({ dataset }) => dataset === 'sparse')?.reason).toMatch(
     /^data\.jsonl, line 1: a line has more than 16777216 bytes/,
   );
+});
+
+test('a file of many values fails its own model, and the reason is short', async () => {
+  const many = (begin: string, value: string, count: number, end: string) =>
+    begin + `${value},`.repeat(count - 1) + value + end;
+  const golden = (value: string, count: number) => many('{"source":"x","tolerance":1,"cases":[', value, count, ']}');
+  const tokenizer = (count: number) => many('{"model":{"vocab":{}},"added_tokens":[', '0', count, ']}');
+  const files: Record<string, Record<string, string>> = {
+    'golden-values': { '1/golden.json': golden('0', 30_000_000) },
+    'golden-cases': { '1/golden.json': golden('{}', 20_000) },
+    'golden-faults': { '1/golden.json': golden('{}', 9_000) },
+    'golden-numbers': {
+      '1/golden.json': golden(`{"input":{},"expect":{"vector":${many('[', '"x"', 1_000_000, ']')}}}`, 1),
+    },
+    'golden-tensors': {
+      '1/golden.json': golden(`{"input":{},"expect":{"tensors":{"y":${many('[', '{}', 1_000_000, ']')}}}}`, 1),
+    },
+    'config-values': { 'config.json': many('{"architectures":[', '0', 7_000_000, ']}') },
+    'config-faults': { 'config.json': many('{"architectures":[', '0', 400_000, ']}') },
+    'tokenizer-values': { 'tokenizer.json': tokenizer(30_000_000) },
+    flow: { 'model.yaml': many('labels: [', '{}', 80_000, ']') },
+    keys: { 'model.yaml': Array.from({ length: 20_000 }, (_, i) => `k${i}: 1`).join('\n') },
+    aliases: {
+      'model.yaml': `${YAML}\nlabels: &a ${many('[', 'a', 10_000, ']')}\nexample: { x: ${many('[', '*a', 50, ']')} }`,
+    },
+    repeated: { 'model.yaml': `${YAML}\nmaxBatch: 1\nmaxBatch: 2` },
+  };
+  for (const [name, more] of Object.entries(files))
+    await server.store.write(name, { 'model.yaml': YAML, '1/model.onnx': GRAPH, ...more });
+  await server.store.write('tokens', {
+    'model.yaml': YAML,
+    '1/model.onnx': GRAPH,
+    'tokenizer.json': tokenizer(3_000_000),
+  });
+
+  await server.start();
+  const { tokens, ...found } = await reasons();
+
+  expect(tokens).toBe('READY');
+  const tooMany = (file: string, limit: number) =>
+    `${file} cannot be read: it has more than ${limit} values and keys, the most that a file of this name can have`;
+  expect(found).toEqual({
+    'golden-values': tooMany('golden.json', 2_000_000),
+    'golden-cases': 'golden.json: cases: Too big: expected array to have <=10000 items',
+    'golden-faults': expect.stringMatching(/^golden\.json: cases\.0\.input: .*cases\.9\.expect: [^;]*$/),
+    'golden-numbers': expect.stringMatching(/^golden\.json: cases\.0\.expect\.vector\.0: .*vector\.19: [^;]*$/),
+    'golden-tensors': expect.stringMatching(/^golden\.json: cases\.0\.expect\.tensors\.y\.0: .*y\.19: [^;]*$/),
+    'config-values': tooMany('config.json', 500_000),
+    'config-faults': expect.stringMatching(/^config\.json: architectures\.0: .*architectures\.19: [^;]*$/),
+    'tokenizer-values': tooMany('tokenizer.json', 4_000_000),
+    flow: expect.stringMatching(/^model\.yaml: labels\.0: is \{\}, but .*labels\.19: [^;]*$/),
+    keys: expect.stringMatching(/^model\.yaml: unknown key "k0"/),
+    aliases: 'model.yaml has more than 200000 values, with those that its aliases repeat',
+    repeated: 'model.yaml is not valid YAML: the key "maxBatch" occurs twice, again in line 3',
+  });
+  expect(Math.max(...Object.values(found).map((reason) => reason?.length ?? 0))).toBeLessThanOrEqual(4_001);
+});
+
+test('a reason ends between characters', () => {
+  const { message } = new ManifestError(`${'x'.repeat(3_999)}😀${'y'.repeat(100)}`);
+
+  expect(message).toBe(`${'x'.repeat(3_999)}…`);
 });
 
 test('a folder that is deleted while the server starts is not listed, and the others are imported', async () => {

@@ -1,6 +1,6 @@
 /** The scan of a body accepts exactly what `JSON.parse` accepts, however the text is cut into chunks. */
 import fc from 'fast-check';
-import { JsonScan } from '#src/api/body-scan.js';
+import { JsonScan } from '#src/json-scan.js';
 
 const LIMITLESS = { maxBodyValues: 1e9, maxBodyDepth: 1e9 };
 

@@ -1,8 +1,8 @@
 /**
- * Checks JSON as it arrives, chunk by chunk: its syntax, how many values it has and how deeply they are nested.
+ * Checks JSON chunk by chunk: its syntax, how many values it has and how deeply they are nested.
  *
- * A body that would not be parsed, or is too expensive to parse, is thus known before it has arrived whole, and each
- * chunk takes well under a millisecond. What passes is accepted by `JSON.parse`.
+ * A text that would not be parsed, or is too expensive to parse, is thus known before it is parsed, and before a body has
+ * arrived whole. A chunk of a body takes well under a millisecond. What passes is accepted by `JSON.parse`.
  */
 
 export interface ScanLimits {
