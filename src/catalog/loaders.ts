@@ -16,7 +16,7 @@ import {
   findTrainingDatasets,
 } from './dataset.queries.js';
 import type { Dataset } from './dataset.type.js';
-import { findCards, findModelsByIds, findModelsByNames, findTags } from './model.queries.js';
+import { findCards, findModelsByIds, findModelsByNames } from './model.queries.js';
 import type { Model } from './model.type.js';
 import { parseRef, type Ref } from './ref.js';
 import {
@@ -104,11 +104,6 @@ export class CatalogLoaders {
     { cacheKeyFn: numberKey },
   );
 
-  readonly tags = loadMany(
-    (ids) => findTags(this.#db, this.#principal, ids),
-    ({ model_id }) => model_id,
-    ({ tag }) => tag,
-  );
   readonly aliasesOfModel = loadMany(
     (ids) => findAliases(this.#byKey, this.#principal, 'alias.model_id', ids),
     ({ modelId }) => modelId,

@@ -1,9 +1,9 @@
 /** All SQL that reads models: by id or name, and as a list. */
-import { sql } from 'kysely';
+import { type ExpressionBuilder, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { create } from '../graphql/create.js';
 import type { Values } from '../storage/compiled.js';
-import type { CatalogDatabase } from '../storage/database.js';
+import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { ModelTable } from '../storage/migrations/catalog.table.js';
 import {
   checkFirst,
@@ -18,7 +18,7 @@ import {
   totalOf,
 } from '../storage/pages.js';
 import { countMatches, MAX_HITS, searchHits } from '../storage/search.js';
-import { countUpToCap, type Ids, idsIn, idsOf, isAfter } from '../storage/sql.js';
+import { countUpToCap, type Ids, idsIn, idsOf, isAfter, jsonListOf, limitOf } from '../storage/sql.js';
 import type { TaskName } from '../tasks/tasks.js';
 import { isEverything, listedModels, type ModelListing } from './listing.queries.js';
 import { Model, type ModelCard } from './model.type.js';
@@ -30,6 +30,11 @@ const DEFAULT_ORDER = { field: 'NAME', direction: 'ASC' } as const;
 
 /** The card is read by `findCards` if a field of it is selected. */
 const MODEL_COLUMNS = [
+  (eb: ExpressionBuilder<CatalogTables, 'model'>) =>
+    jsonListOf(
+      eb.selectFrom('model_tag').select('tag').whereRef('model_id', '=', 'model.id').orderBy('tag'),
+      sql.ref('tag'),
+    ).as('tags'),
   'model.id',
   'model.name',
   'model.title',
@@ -46,6 +51,8 @@ const MODEL_COLUMNS = [
 type ModelColumn = 'id' | 'name' | 'title' | 'summary' | 'task' | 'owner' | 'license' | 'default_version_id';
 
 interface ModelRow extends Pick<ModelTable, ModelColumn | 'created_at' | 'updated_at'> {
+  /** JSON of string[]. */
+  readonly tags: string;
   readonly card_bytes: number;
 }
 
@@ -91,24 +98,6 @@ export async function findModelNames(db: CatalogDatabase, principal: Principal, 
   return rows.map(({ name }) => name);
 }
 
-const tagsOf = compiledFor((db, viewer, { ids }: { ids: Ids }) =>
-  db
-    .selectFrom('model')
-    .innerJoin('model_tag', 'model_tag.model_id', 'model.id')
-    .selectAll('model_tag')
-    .where('model.id', 'in', idsIn(ids))
-    .where(maySeeModel(viewer))
-    .orderBy('model_tag.tag'),
-);
-
-export async function findTags(
-  db: CatalogDatabase,
-  principal: Principal,
-  modelIds: readonly string[],
-): Promise<{ model_id: string; tag: string }[]> {
-  return tagsOf(db, principal, { ids: idsOf(modelIds) });
-}
-
 interface Range {
   readonly limit: number;
   /** The key after which the page begins; both empty for the first page. */
@@ -123,7 +112,7 @@ function modelPage(db: CatalogDatabase, viewer: Viewer, listing: ModelListing, h
     .select(['model.id', column.as('order_key')])
     .orderBy(column, direction)
     .orderBy('model.id', direction)
-    .limit(range.limit);
+    .limit(limitOf(range.limit));
   if (hasCursor)
     listed = listed.where(isAfter([range.afterKey, range.afterId], [column, sql.ref('model.id')], direction));
   return db
@@ -200,6 +189,7 @@ function toModel(row: ModelRow): Model {
     task: row.task as TaskName,
     owner: row.owner,
     license: row.license,
+    tags: JSON.parse(row.tags),
     cardBytes: row.card_bytes,
     createdAt: new Date(row.created_at),
     updatedAt: new Date(row.updated_at),

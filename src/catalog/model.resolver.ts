@@ -88,11 +88,6 @@ export class ModelResolver {
     return new Sized({ readBytes: cardBytes }, async () => (await catalogLoaders.card.load(id))?.card ?? null);
   }
 
-  @FieldResolver(() => [String], { description: 'Tags from the model card, in alphabetical order.' })
-  tags(@Root() model: Model, @Ctx() { catalogLoaders }: CatalogContext): Promise<string[]> {
-    return catalogLoaders.tags.load(model.id);
-  }
-
   @FieldResolver(() => VersionConnection, { description: 'Versions of the model, newest first.' })
   async versions(
     @Root() model: Model,

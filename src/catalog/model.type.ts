@@ -82,6 +82,9 @@ export class Model extends Node {
   })
   license!: string | null;
 
+  @Field(() => [String], { description: 'Tags from the model card, in alphabetical order.' })
+  tags!: string[];
+
   @Field(() => DateTime, { description: 'When the model was registered.' })
   createdAt!: Date;
 

@@ -6,7 +6,7 @@ import type { Values } from '../storage/compiled.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { AliasTable, VersionTable } from '../storage/migrations/catalog.table.js';
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pagesByParent } from '../storage/pages.js';
-import { countUpToCap, type Ids, idsIn, idsOf, isOneOf, rowsOf } from '../storage/sql.js';
+import { countUpToCap, type Ids, idsIn, idsOf, isOneOf, limitOf, rowsOf } from '../storage/sql.js';
 import { readSpec, type VariantSpec } from '../tasks/stored-spec.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { withoutPaths } from '../without-paths.js';
@@ -15,8 +15,10 @@ import { compiledFor, maySeeDataset, maySeeModel, type Viewer } from './visibili
 
 const PARENT_COLUMN = { model: 'version.model_id', dataset: 'trained.dataset_id' } as const;
 
+type Unread = 'spec' | 'variants' | 'source_sha256' | 'framework_name' | 'preload' | 'test_dataset';
+
 /** `spec` and `variants` can be large, and are read by `findSpecs` and `findVariants` if a field of them is selected. */
-interface VersionRow extends Omit<VersionTable, 'spec' | 'variants'> {
+interface VersionRow extends Omit<VersionTable, Unread> {
   readonly model_name: string;
   readonly spec_bytes: number | null;
   readonly variants_bytes: number;
@@ -29,16 +31,12 @@ function columnsOf<Table extends 'version' | 'listed'>(table: Table) {
     `${table}.number`,
     `${table}.state`,
     `${table}.state_reason`,
-    `${table}.source_sha256`,
     `${table}.artifact_sha256`,
     `${table}.artifact_bytes`,
     `${table}.parameter_count`,
     `${table}.opset`,
     `${table}.producer`,
     `${table}.framework`,
-    `${table}.framework_name`,
-    `${table}.preload`,
-    `${table}.test_dataset`,
     `${table}.verification`,
     `${table}.created_at`,
     `${table}.updated_at`,
@@ -137,7 +135,7 @@ function versionPages(parent: 'model' | 'dataset', hasCursor: boolean) {
   // Ids are in order of creation. The last column of the index of the parent is the one to order by.
   const id = parent === 'model' ? sql.ref<string>('version.id') : sql.ref<string>('trained.version_id');
   return compiledFor((db, viewer, { parents, limit, after }: Range & Values) => {
-    const newest = visibleVersionsOf(db, viewer, parent).select(id.as('id')).orderBy(id, 'desc').limit(limit);
+    const newest = visibleVersionsOf(db, viewer, parent).select(id.as('id')).orderBy(id, 'desc').limit(limitOf(limit));
     return db
       .selectFrom(rowsOf(parents).as('parent'))
       .crossJoin('version as listed')

@@ -1,14 +1,15 @@
 /** All SQL for evaluations and their metrics. Lists are read for many parents in one statement. */
-import { type SqlBool, sql } from 'kysely';
+import { type ExpressionBuilder, type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { compiledFor, maySeeDataset, maySeeModel, type Viewer } from '../catalog/visibility.js';
 import { create } from '../graphql/create.js';
 import type { Values } from '../storage/compiled.js';
-import type { CatalogDatabase } from '../storage/database.js';
+import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
 import type { EvaluationTable, MetricTable } from '../storage/migrations/evaluation.table.js';
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pagesByParent } from '../storage/pages.js';
-import { countUpToCap, type Ids, idsIn, idsOf, isSet, rowCount, rowsOf } from '../storage/sql.js';
+import { rowOf } from '../storage/rows.js';
+import { countUpToCap, type Ids, idsIn, idsOf, isSet, jsonListOf, limitOf, rowCount, rowsOf } from '../storage/sql.js';
 import { Evaluation, type EvaluationOrigin, type Interval, Metric } from './evaluation.type.js';
 
 export type EvaluationParent = 'version' | 'dataset';
@@ -34,7 +35,7 @@ export async function findEvaluationsByIds(
     .selectAll('evaluation')
     .where('evaluation.id', 'in', ids)
     .execute();
-  return rows.map(toEvaluation);
+  return rows.map((row) => toEvaluation(row));
 }
 
 interface Range {
@@ -50,7 +51,7 @@ function evaluationPages(parent: EvaluationParent, hasCursor: boolean) {
     const newest = evaluationsOf(db, viewer, parent)
       .select('evaluation.id')
       .orderBy('evaluation.id', 'desc')
-      .limit(limit);
+      .limit(limitOf(limit));
     return db
       .selectFrom(rowsOf(parents).as('parent'))
       .crossJoin('evaluation as listed')
@@ -79,7 +80,7 @@ export async function findEvaluationPages(
   const after = cursor == null ? '' : positionIn(parent, parentIds[0] as string, cursor);
   const find = EVALUATION_PAGES[parent][cursor == null ? 'first' : 'next'];
   return pagesByParent(parentIds, await find(db, principal, { parents, limit, after }), first, {
-    toNode: toEvaluation,
+    toNode: (row) => toEvaluation(row),
     listOf: (parentId) => listId('evaluations', parent, parentId),
     keyOf: ({ id }) => [id],
     countTotals: () =>
@@ -105,7 +106,22 @@ function evaluationsOf(db: CatalogDatabase, principal: Viewer, parent: Evaluatio
 export interface EvaluationChoice {
   readonly dataset?: string | null | undefined;
   readonly origin?: keyof typeof EvaluationOrigin | null | undefined;
+  /** Whether their metrics are read with them. */
+  readonly hasMetrics?: boolean;
 }
+
+const METRIC_COLUMNS = [
+  'name',
+  'average',
+  'label',
+  'value',
+  'undefined_reason',
+  'higher_is_better',
+  'interval_low',
+  'interval_high',
+  'interval_level',
+  'interval_method',
+] as const satisfies (keyof MetricTable)[];
 
 interface Choice {
   readonly versions: Ids;
@@ -114,8 +130,15 @@ interface Choice {
   readonly origin: string;
 }
 
+/** What differs between the texts of these queries. */
+interface ChoiceForm {
+  readonly hasDataset: boolean;
+  readonly hasOrigin: boolean;
+  readonly hasMetrics: boolean;
+}
+
 /** One limited subquery for each version, so that the others are not read. */
-function bestEvaluations(hasDataset: boolean, hasOrigin: boolean) {
+function bestEvaluations({ hasDataset, hasOrigin, hasMetrics }: ChoiceForm) {
   return compiledFor((db, viewer, { versions, dataset, origin }: Choice & Values) => {
     let candidates = visibleEvaluations(db, viewer)
       .select('evaluation.id')
@@ -123,7 +146,7 @@ function bestEvaluations(hasDataset: boolean, hasOrigin: boolean) {
       .where('evaluation.job_state', '=', 'SUCCEEDED')
       .orderBy((eb) => eb.case('evaluation.origin').when('COMPUTED').then(0).else(1).end())
       .orderBy('evaluation.id', 'desc')
-      .limit(1);
+      .limit(sql.lit(1));
     candidates = hasDataset
       ? candidates.where('dataset.name', '=', dataset)
       : candidates.whereRef('dataset.name', '=', 'version.test_dataset');
@@ -132,38 +155,46 @@ function bestEvaluations(hasDataset: boolean, hasOrigin: boolean) {
       .selectFrom(rowsOf(versions).as('wanted'))
       .crossJoin('evaluation as best')
       .where('best.id', '=', candidates)
-      .selectAll('best');
+      .selectAll('best')
+      .select((eb) => [hasMetrics ? metricsOf(eb).as('metrics') : sql<string | null>`null`.as('metrics')]);
   });
 }
 
-const BEST_EVALUATIONS = {
-  any: bestEvaluations(false, false),
-  onDataset: bestEvaluations(true, false),
-  ofOrigin: bestEvaluations(false, true),
-  onDatasetOfOrigin: bestEvaluations(true, true),
-} as const;
+function metricsOf(eb: ExpressionBuilder<CatalogTables & { best: EvaluationTable }, 'best'>) {
+  const rows = eb.selectFrom('metric').selectAll().whereRef('evaluation_id', '=', 'best.id').orderBy('ordinal');
+  return jsonListOf(rows, sql`json_array(${sql.join(METRIC_COLUMNS.map((column) => sql.ref(column)))})`);
+}
+
+/** Eight at most, by their forms. */
+const known = new Map<string, ReturnType<typeof bestEvaluations>>();
+
+function bestEvaluationsOf(form: ChoiceForm) {
+  const key = JSON.stringify(form);
+  const find = known.get(key) ?? bestEvaluations(form);
+  known.set(key, find);
+  return find;
+}
 
 /**
  * For each version, its newest evaluation that SUCCEEDED on the dataset (by default the version's test dataset).
- * COMPUTED evaluations take precedence over IMPORTED ones.
+ * COMPUTED evaluations take precedence over IMPORTED ones. With their metrics only if `hasMetrics`.
  */
 export async function findBestEvaluations(
   db: CatalogDatabase,
   principal: Principal,
   versionIds: readonly string[],
-  { dataset, origin }: EvaluationChoice,
+  { dataset, origin, hasMetrics = false }: EvaluationChoice,
 ): Promise<Evaluation[]> {
-  const of = dataset == null ? 'any' : 'onDataset';
-  const find = BEST_EVALUATIONS[origin == null ? of : of === 'any' ? 'ofOrigin' : 'onDatasetOfOrigin'];
+  const find = bestEvaluationsOf({ hasDataset: dataset != null, hasOrigin: origin != null, hasMetrics });
   const values = { versions: idsOf(versionIds), dataset: dataset ?? '', origin: origin ?? '' };
-  return (await find(db, principal, values)).map(toEvaluation);
+  return (await find(db, principal, values)).map((row) => toEvaluation(row, toMetrics(row.metrics)));
 }
 
 /** Visibility is checked for each evaluation, not for each of its metrics. */
-const metricsOf = compiledFor((db, viewer, { ids }: { ids: Ids }) =>
+const metricsByEvaluation = compiledFor((db, viewer, { ids }: { ids: Ids }) =>
   db
     .selectFrom('metric')
-    .selectAll('metric')
+    .select(['metric.evaluation_id', ...METRIC_COLUMNS])
     .where(
       'metric.evaluation_id',
       'in',
@@ -177,8 +208,8 @@ export async function findMetrics(
   db: CatalogDatabase,
   principal: Principal,
   evaluationIds: readonly string[],
-): Promise<MetricTable[]> {
-  return metricsOf(db, principal, { ids: idsOf(evaluationIds) });
+): Promise<(MetricValues & { evaluation_id: string })[]> {
+  return metricsByEvaluation(db, principal, { ids: idsOf(evaluationIds) });
 }
 
 /** The newest READY version of a model, and how many evaluations on the dataset were already imported for it. */
@@ -227,11 +258,12 @@ export async function insertEvaluation(
   });
 }
 
-function toEvaluation(row: EvaluationTable): Evaluation {
+function toEvaluation(row: EvaluationTable, metrics: Metric[] | null = null): Evaluation {
   return create(Evaluation, {
     id: row.id,
     versionId: row.version_id,
     datasetId: row.dataset_id,
+    knownMetrics: metrics,
     origin: row.origin,
     jobState: row.job_state,
     evaluatedRows: row.evaluated_rows,
@@ -240,7 +272,15 @@ function toEvaluation(row: EvaluationTable): Evaluation {
   });
 }
 
-export function toMetric(row: MetricTable): Metric {
+function toMetrics(json: string | null): Metric[] | null {
+  if (json === null) return null;
+  const rows: unknown[][] = JSON.parse(json);
+  return rows.map((values) => toMetric(rowOf(METRIC_COLUMNS, values) as unknown as MetricValues));
+}
+
+type MetricValues = Pick<MetricTable, (typeof METRIC_COLUMNS)[number]>;
+
+export function toMetric(row: MetricValues): Metric {
   return create(Metric, {
     name: row.name,
     average: row.average,
@@ -252,7 +292,7 @@ export function toMetric(row: MetricTable): Metric {
   });
 }
 
-function intervalOf(row: MetricTable): Interval | null {
+function intervalOf(row: MetricValues): Interval | null {
   const { interval_low: low, interval_high: high, interval_level: level, interval_method: method } = row;
   return low === null || high === null || level === null || method === null ? null : { low, high, level, method };
 }

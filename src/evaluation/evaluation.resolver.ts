@@ -1,7 +1,9 @@
-import { Arg, Ctx, FieldResolver, Int, Resolver, Root } from 'type-graphql';
+import type { GraphQLResolveInfo } from 'graphql';
+import { Arg, Ctx, FieldResolver, Info, Int, Resolver, Root } from 'type-graphql';
 import { Dataset } from '../catalog/dataset.type.js';
 import { Version } from '../catalog/version.type.js';
 import { AFTER, FIRST } from '../graphql/connection.type.js';
+import { selects } from '../graphql/selection.js';
 import { Evaluation, EvaluationConnection, EvaluationOrigin, Metric } from './evaluation.type.js';
 import type { EvaluationContext } from './loaders.js';
 
@@ -27,17 +29,17 @@ export class EvaluationResolver {
   }
 
   @FieldResolver(() => [Metric], { description: 'Metrics of the evaluation.' })
-  async metrics(
-    @Root() { id }: Evaluation,
+  metrics(
+    @Root() { id, knownMetrics }: Evaluation,
     @Arg('names', () => [String], {
       nullable: true,
       description: 'Names of the metrics to return, such as ["accuracy"]. Default: all.',
     })
     names: string[] | null,
     @Ctx() { evaluationLoaders }: EvaluationContext,
-  ): Promise<Metric[]> {
-    const metrics = await evaluationLoaders.metrics.load(id);
-    return names ? metrics.filter(({ name }) => names.includes(name)) : metrics;
+  ): Metric[] | Promise<Metric[]> {
+    const named = (metrics: Metric[]) => (names ? metrics.filter(({ name }) => names.includes(name)) : metrics);
+    return knownMetrics ? named(knownMetrics) : evaluationLoaders.metrics.load(id).then(named);
   }
 }
 
@@ -58,8 +60,9 @@ export class VersionEvaluationResolver {
     @Arg('origin', () => EvaluationOrigin, { nullable: true, description: 'Origin to consider. Default: both.' })
     origin: keyof typeof EvaluationOrigin | null,
     @Ctx() { evaluationLoaders }: EvaluationContext,
+    @Info() info: GraphQLResolveInfo,
   ): Promise<Evaluation | null> {
-    return evaluationLoaders.best(id, { dataset, origin });
+    return evaluationLoaders.best(id, { dataset, origin, hasMetrics: selects(info, 'metrics') });
   }
 
   @FieldResolver(() => EvaluationConnection, { description: 'Evaluations of this version, newest first.' })

@@ -91,6 +91,8 @@ export class Evaluation extends Node {
   /** Not in the schema: `evaluatedVersion` and `dataset` are resolved from them. */
   versionId!: string;
   datasetId!: string;
+  /** Not in the schema: null if the metrics were not read with the evaluation. */
+  knownMetrics!: Metric[] | null;
 }
 
 @ObjectType({ description: 'One page of a list of evaluations.' })

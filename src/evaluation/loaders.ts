@@ -54,8 +54,8 @@ export class EvaluationLoaders {
 
   best(versionId: string, choice: EvaluationChoice): Promise<Evaluation | null> {
     const find = (ids: readonly string[]) => findBestEvaluations(this.#db, this.#principal, ids, choice);
-    return loaderFor(this.#best, [choice.dataset, choice.origin], () => loadOne(find, (found) => found.versionId)).load(
-      versionId,
-    );
+    return loaderFor(this.#best, [choice.dataset, choice.origin, choice.hasMetrics], () =>
+      loadOne(find, (found) => found.versionId),
+    ).load(versionId);
   }
 }

@@ -24,6 +24,7 @@ function isIn({ selections }: SelectionSetNode, name: string, info: GraphQLResol
 }
 
 function isExecuted(node: { readonly directives?: readonly DirectiveNode[] }, { variableValues }: GraphQLResolveInfo) {
+  if (!node.directives?.length) return true;
   const skip = getDirectiveValues(GraphQLSkipDirective, node, variableValues);
   const include = getDirectiveValues(GraphQLIncludeDirective, node, variableValues);
   return skip?.['if'] !== true && include?.['if'] !== false;

@@ -38,6 +38,22 @@ export function idsIn(ids: Ids): RawBuilder<string> {
   return sql`(select value from json_each(${ids}))`;
 }
 
+/**
+ * For `limit` in a query that runs often. A bound number alone makes SQLite prepare the statement again whenever it runs,
+ * because it plans by the number.
+ */
+export function limitOf(rows: number): RawBuilder<number> {
+  return sql`(${rows} + 0)`;
+}
+
+/** The rows of a query as JSON: the value `element` of each, in their order. For few rows that belong to another one. */
+export function jsonListOf<DB, T extends keyof DB>(
+  query: SelectQueryBuilder<DB, T, object>,
+  element: RawBuilder<unknown>,
+): RawBuilder<string> {
+  return sql`(select json_group_array(${element}) from ${query} as element)`;
+}
+
 /** The ids as rows of a table with the column `id`, for a subquery that depends on each of them. */
 export function rowsOf(ids: Ids): RawBuilder<{ id: string }> {
   return sql`(select value as id from json_each(${ids}))`;

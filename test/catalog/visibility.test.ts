@@ -8,7 +8,7 @@ import { maySee } from '#src/access/visibility.js';
 import { findDatasetsByNames, findTrainingDatasets } from '#src/catalog/dataset.queries.js';
 import { countFacets } from '#src/catalog/facet.queries.js';
 import type { ModelListing } from '#src/catalog/listing.queries.js';
-import { findModelPage, findModelsByNames, findTags } from '#src/catalog/model.queries.js';
+import { findModelPage, findModelsByIds, findModelsByNames } from '#src/catalog/model.queries.js';
 import type { MetricFilter } from '#src/catalog/model.type.js';
 import { findAliases, findVersionPages, findVersionsByIds } from '#src/catalog/version.queries.js';
 import { type Databases, openDatabases } from '#src/storage/database.js';
@@ -86,7 +86,7 @@ test('tags, aliases, versions and training data of a private model are for its o
   const { modelId, versionId } = await hideModel();
   const db = databases.catalogDb;
   const counts = async (principal: Principal) => ({
-    tags: (await findTags(db, principal, [modelId])).length,
+    tags: (await findModelsByIds(db, principal, [modelId])).flatMap(({ tags }) => tags).length,
     aliases: (await findAliases(db, principal, 'alias.model_id', [modelId])).length,
     aliasNames: (await findAliases(db, principal, 'alias.version_id', [versionId])).length,
     versions: (await findVersionsByIds(db, principal, [versionId])).length,

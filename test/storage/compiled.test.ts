@@ -5,9 +5,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { Kysely } from 'kysely';
 import { authenticate, type Principal, SYSTEM } from '#src/access/principal.js';
-import { findModelPage, findTags } from '#src/catalog/model.queries.js';
+import { findModelPage } from '#src/catalog/model.queries.js';
 import { findVersionPages } from '#src/catalog/version.queries.js';
-import { findBestEvaluations, findEvaluationPages, findMetrics } from '#src/evaluation/evaluation.queries.js';
+import { findBestEvaluations, findEvaluationPages, findMetrics, toMetric } from '#src/evaluation/evaluation.queries.js';
 import { type CatalogTables, type Databases, openDatabases } from '#src/storage/database.js';
 import { SqliteFileDialect } from '#src/storage/sqlite-dialect.js';
 import { fillCatalog } from '../support/large-catalog.js';
@@ -33,19 +33,21 @@ async function textsOf(principal: Principal, first: number): Promise<string[]> {
   const db = new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(databases.catalogFile), log });
   const { edges } = await findModelPage(db, principal, {}, { first });
   await findModelPage(db, principal, {}, { first, after: edges.at(0)?.cursor });
+  expect(edges[0]?.node.tags).toEqual(['all', 'even']);
   const ids = edges.map(({ node }) => node.id);
-  await findTags(db, principal, ids);
   await findVersionPages(db, principal, 'model', ids, { first });
   const versionIds = edges.flatMap(({ node }) => node.defaultVersionId ?? []);
   await findEvaluationPages(db, principal, 'version', versionIds, { first });
-  const best = await findBestEvaluations(db, principal, versionIds, {});
+  await findBestEvaluations(db, principal, versionIds, {});
+  const best = await findBestEvaluations(db, principal, versionIds, { hasMetrics: true });
   const metrics = await findMetrics(
     db,
     principal,
     best.map(({ id }) => id),
   );
   expect(best).toHaveLength(first);
-  expect(metrics.length).toBeGreaterThanOrEqual(first);
+  expect(metrics).toHaveLength(first);
+  expect(best.flatMap(({ knownMetrics }) => knownMetrics)).toEqual(metrics.map(toMetric));
   return texts;
 }
 

@@ -51,7 +51,9 @@ const OF_VERSION = 'SEARCH prediction USING INDEX prediction_version (version_id
 const LABELED_OF_VERSION = 'SEARCH prediction USING INDEX prediction_version_label (version_id=? AND label=?)';
 const NEWEST = 'SEARCH found USING COVERING INDEX sqlite_autoindex_prediction_1 (id=?)';
 
-const page = (...steps: string[]) => [...steps, byId('model')];
+const TAGS = 'SEARCH model_tag USING COVERING INDEX sqlite_autoindex_model_tag_1 (model_id=?)';
+
+const page = (...steps: string[]) => [...steps, byId('model'), TAGS];
 const pageAndTotal = (name: string, ofPage: readonly string[], ofTotal: readonly string[]) => ({
   [name]: ofPage,
   [`${name}: total`]: ofTotal,
@@ -66,9 +68,10 @@ const PLANS: Readonly<Record<string, readonly string[]>> = {
   'models after a cursor': [
     MODELS_BY_NAME,
     byId('model'),
+    TAGS,
     'SEARCH model USING COVERING INDEX model_listing ((name,id)>(?,?))',
   ],
-  'model by name and by id': ['SEARCH model USING INDEX sqlite_autoindex_model_2 (name=?)', byId('model')],
+  'model by name and by id': ['SEARCH model USING INDEX sqlite_autoindex_model_2 (name=?)', TAGS, byId('model')],
   ...models('models of a common owner'),
   ...models('models of an owner nobody has'),
   ...models('models of a license nobody has'),
@@ -106,8 +109,6 @@ const PLANS: Readonly<Record<string, readonly string[]>> = {
     DATASET_BY_NAME,
     'SEARCH evaluation USING INDEX evaluation_version_dataset (version_id=? AND dataset_id=?)',
     'SEARCH metric USING INDEX sqlite_autoindex_metric_1 (evaluation_id=?)',
-    byId('evaluation'),
-    byId('dataset'),
   ],
   '20 models with versions and evaluations': [
     ...page(MODELS_BY_NAME),

@@ -8,7 +8,7 @@ import { countFacets } from '#src/catalog/facet.queries.js';
 import type { ModelListing } from '#src/catalog/listing.queries.js';
 import { countModels, findModelPage, findModelsByIds, findModelsByNames } from '#src/catalog/model.queries.js';
 import { findVersionPages, findVersionsByIds } from '#src/catalog/version.queries.js';
-import { findBestEvaluations, findEvaluationPages, findMetrics } from '#src/evaluation/evaluation.queries.js';
+import { findBestEvaluations, findEvaluationPages } from '#src/evaluation/evaluation.queries.js';
 import { findIdempotency, findPredictionPage, findPredictionsByIds } from '#src/prediction/prediction.queries.js';
 import type { CatalogDatabase, PredictionDatabase } from '#src/storage/database.js';
 
@@ -45,12 +45,7 @@ async function modelsWithMetrics(db: CatalogDatabase, principal: Principal): Pro
   const { edges } = await findModelPage(db, principal, {}, { first: 25 });
   const ids = edges.flatMap(({ node }) => node.defaultVersionId ?? []);
   await findVersionsByIds(db, principal, ids);
-  const best = await findBestEvaluations(db, principal, ids, {});
-  return findMetrics(
-    db,
-    principal,
-    best.map(({ id }) => id),
-  );
+  return findBestEvaluations(db, principal, ids, { hasMetrics: true });
 }
 
 async function modelsWithVersions(db: CatalogDatabase, principal: Principal): Promise<unknown> {
