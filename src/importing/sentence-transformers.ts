@@ -33,6 +33,7 @@ const modelSchema = z.looseObject({
   default_prompt_name: z.string().nullish(),
   activation_fn: z.string().nullish(),
   similarity_fn_name: z.string().nullish(),
+  truncate_dim: z.int().positive().nullish(),
 });
 
 /** Prompts that are not all empty. */
@@ -53,6 +54,8 @@ export interface SentenceFiles extends Partial<PromptFiles> {
   readonly poolsPrompt?: false;
   /** Absent for cosine. */
   readonly similarity?: Exclude<SimilarityName, 'cosine'>;
+  /** `truncate_dim`: how many numbers of an embedding are kept. Absent for all. */
+  readonly dimensions?: number;
   /** Present for static embeddings. */
   readonly isStatic?: true;
 }
@@ -100,6 +103,7 @@ export async function readSentenceTransformers(read: ReadFile): Promise<Found> {
     normalize: modules?.at(-1)?.type.endsWith('.Normalize') ?? false,
     ...shared,
     ...similarityOf(model),
+    ...(model?.truncate_dim ? { dimensions: model.truncate_dim } : {}),
     ...(refusalOf(modules, /\.(Transformer|Pooling|Normalize|StaticEmbedding)$/, WITH_SENTENCES) ??
       (pooling && !modes
         ? {

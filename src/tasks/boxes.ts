@@ -3,7 +3,7 @@ import type { Box, DetectedObject } from './answer.js';
 import type { Floats } from './datatypes.js';
 import { UnusableOutputError } from './failures.js';
 import type { ImageFrame } from './image.js';
-import type { BoxFormat, BoxUnit, ImageSpec } from './spec.js';
+import type { BoxFormat, BoxUnit } from './spec.js';
 
 /** Answers include objects below the model's threshold, so that a caller can choose a lower one. */
 export const MIN_SCORE = 0.05;
@@ -16,12 +16,6 @@ export interface Candidate {
   readonly label: number;
   readonly score: number;
   readonly at: number;
-}
-
-/** The position of the image in the tensor, and how it was resized. */
-export interface ResizedImage {
-  readonly frame: ImageFrame;
-  readonly resize: ImageSpec['resize'];
 }
 
 export interface BoxShape {
@@ -46,7 +40,7 @@ export function boxAt(
   numbers: Floats,
   { at, step }: { readonly at: number; readonly step: number },
   { format, unit }: BoxShape,
-  { frame, resize }: ResizedImage,
+  frame: ImageFrame,
 ): Box {
   const [a, b, c, d] = [0, 1, 2, 3].map((i) => numbers[at + i * step] ?? 0) as [number, number, number, number];
   const largest = Math.max(Math.abs(a), Math.abs(b), Math.abs(c), Math.abs(d));
@@ -54,7 +48,7 @@ export function boxAt(
     throw new UnusableOutputError(
       `a box has the coordinate ${largest}, but fractions are about 0 to 1; if the boxes are in pixels of the input, set output.boxUnit: pixels in model.yaml`,
     );
-  const { x, y } = scalesOf({ frame, resize });
+  const { x, y } = scalesOf(frame);
   const toX = (value: number) => ((unit === 'pixels' ? value : value * frame.width) - frame.left) * x;
   const toY = (value: number) => ((unit === 'pixels' ? value : value * frame.height) - frame.top) * y;
   if (format === 'center')
@@ -63,13 +57,9 @@ export function boxAt(
   return { xmin: toX(b), ymin: toY(a), xmax: toX(d), ymax: toY(c) };
 }
 
-/** Pixels of the image sent for each pixel of the tensor. Ultralytics uses the scale before the sides are rounded. */
-function scalesOf({ frame, resize }: ResizedImage): { x: number; y: number } {
-  const { sourceWidth, sourceHeight, contentWidth, contentHeight } = frame;
-  if (resize?.kind !== 'inside' || !resize.rounds)
-    return { x: sourceWidth / contentWidth, y: sourceHeight / contentHeight };
-  const scale = 1 / Math.min(resize.width / sourceWidth, resize.height / sourceHeight);
-  return { x: scale, y: scale };
+/** Pixels of the image sent for each pixel of the tensor, by the sides as they were rounded. */
+function scalesOf({ sourceWidth, sourceHeight, contentWidth, contentHeight }: ImageFrame): { x: number; y: number } {
+  return { x: sourceWidth / contentWidth, y: sourceHeight / contentHeight };
 }
 
 export function clipped({ xmin, ymin, xmax, ymax }: Box, { sourceWidth, sourceHeight }: ImageFrame): Box {

@@ -4,18 +4,10 @@
  */
 import { ManifestError } from '../errors.js';
 import type { AnswerOf, DetectedObject } from './answer.js';
-import {
-  type BoxShape,
-  bestOf,
-  boxAt,
-  type Candidate,
-  MAX_OBJECTS,
-  MIN_SCORE,
-  type ResizedImage,
-  suppressOverlaps,
-} from './boxes.js';
+import { type BoxShape, bestOf, boxAt, type Candidate, MAX_OBJECTS, MIN_SCORE, suppressOverlaps } from './boxes.js';
 import { floatOutput, outputNamed, type TensorData } from './datatypes.js';
 import { UnusableOutputError } from './failures.js';
+import type { ImageFrame } from './image.js';
 import type { TaskSources } from './sources.js';
 import type { TensorSpec } from './spec.js';
 import { shapeText } from './tensors.js';
@@ -121,7 +113,7 @@ export function postprocessDetector(
   outputs: readonly TensorData[],
   head: DetectorHead,
   labels: readonly string[],
-  image: ResizedImage,
+  frame: ImageFrame,
 ): AnswerOf<'detections'> {
   const boxes = floatOutput(outputs, head.boxes);
   const scores = floatOutput(outputs, head.scores);
@@ -138,7 +130,7 @@ export function postprocessDetector(
     ({ label, score, at }): DetectedObject => ({
       label: labelOf(label, head.firstClass, labels),
       score,
-      box: boxAt(boxes, { at, step: 1 }, head, image),
+      box: boxAt(boxes, { at, step: 1 }, head, frame),
     }),
   );
   const { iou } = head;

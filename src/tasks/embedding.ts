@@ -6,7 +6,7 @@ import type { AnswerOf } from './answer.js';
 import type { TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
 import type { Preprocessed, Tools } from './define-task.js';
-import { type EmbeddingHead, normalized, pool, similarityOf, weightedMean } from './pooling.js';
+import { type EmbeddingHead, finished, pool, similarityOf, weightedMean } from './pooling.js';
 import type { Problems } from './problems.js';
 import { checkPrompt, promptText } from './prompts.js';
 import {
@@ -110,7 +110,15 @@ export function textEmbeddingHead(sources: TaskSources): EmbeddingHead {
   const { output, facts, hf } = sources;
   const normalize = output.normalize ?? hf.sentences?.normalize ?? hf.config?.normalize === true;
   const similarity = hf.sentences?.similarity;
-  const answer = { kind: 'vector', normalize, ...(similarity && { similarity }) } as const;
+  const dimensions = hf.sentences?.dimensions;
+  // sentence-transformers does not scale what is left of the vector of a `Normalize` module.
+  const truncation = dimensions && { dimensions, isNormalizedAfter: output.normalize === true };
+  const answer = {
+    kind: 'vector',
+    normalize,
+    ...(truncation && { truncation }),
+    ...(similarity && { similarity }),
+  } as const;
   const pooled = facts.outputs.find(({ name, shape }) => name === 'sentence_embedding' && shape.length === 2);
   const isPooled = pooled && output.vector === undefined;
   const named = facts.outputs.find(({ name }) => name === output.vector);
@@ -237,7 +245,7 @@ async function encodeStaticText(
     rows: [row],
     isTruncated,
     embeddingOf: ([outputs = []]) => {
-      const vector = normalized(pool(outputs, spec.head, ids.length), spec.head.normalize);
+      const vector = finished(pool(outputs, spec.head, ids.length), spec.head);
       return isEmpty ? new Float32Array(vector.length) : vector;
     },
   };
@@ -260,11 +268,11 @@ function embeddingOfWindows(
 ): Float32Array {
   const lengths = sequences.map(({ ids }) => ids.length);
   const vectors = outputs.map((row, i) => pool(row, head, lengths[i] as number, i === 0 ? skipped : 0));
-  return normalized(weightedMean(vectors, lengths), head.normalize);
+  return finished(weightedMean(vectors, lengths), head);
 }
 
 function embeddingOfRow(outputs: readonly TensorData[], head: EmbeddingHead): Float32Array {
-  return normalized(pool(outputs, head, null), head.normalize);
+  return finished(pool(outputs, head, null), head);
 }
 
 /** The embedding of an input with a single row: an image, a string, or the caller's tensors. @throws UnusableOutputError */

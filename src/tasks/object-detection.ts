@@ -1,21 +1,12 @@
 /** Detects objects in an image, with bounding boxes. Pipeline `object-detection` of Hugging Face. */
 import { ManifestError } from '../errors.js';
 import type { AnswerOf, DetectedObject } from './answer.js';
-import {
-  bestOf,
-  boxAt,
-  type Candidate,
-  MAX_CANDIDATES,
-  MAX_OBJECTS,
-  MIN_SCORE,
-  type ResizedImage,
-  suppressOverlaps,
-} from './boxes.js';
+import { bestOf, boxAt, type Candidate, MAX_CANDIDATES, MAX_OBJECTS, MIN_SCORE, suppressOverlaps } from './boxes.js';
 import { type Floats, floatOutput, outputNamed, type TensorData } from './datatypes.js';
 import { defineTask } from './define-task.js';
 import { type DetectorHead, detectorHead, postprocessDetector } from './detector.js';
 import { UnusableOutputError } from './failures.js';
-import { imageExamples, imageInput, preprocessImage, wholeFrame } from './image.js';
+import { type ImageFrame, imageExamples, imageInput, preprocessImage, wholeFrame } from './image.js';
 import { applyActivation } from './scores.js';
 import { architectureOf, pickOutput, type TaskSources } from './sources.js';
 import type { Activation, BoxFormat, BoxUnit, SpecBase } from './spec.js';
@@ -67,10 +58,10 @@ export const objectDetection = defineTask({
   comparedBoxes,
   examples: imageExamples,
   async preprocess(item, spec, tools) {
-    const { tensors, frame } = await preprocessImage(item, spec, tools);
+    const { tensors, frame: own } = await preprocessImage(item, spec, tools);
     const isStretched = spec.head.kind === 'boxes' && spec.head.isStretched;
-    const image = { frame: isStretched ? wholeFrame(frame) : frame, resize: spec.image.resize };
-    return { rows: [tensors], postprocess: ([outputs = []]) => detectionsOf(outputs, spec, image) };
+    const frame = isStretched ? wholeFrame(own) : own;
+    return { rows: [tensors], postprocess: ([outputs = []]) => detectionsOf(outputs, spec, frame) };
   },
 });
 
@@ -96,11 +87,11 @@ function comparedBoxes({
 function detectionsOf(
   outputs: readonly TensorData[],
   { head, labels }: { readonly head: DetectionHead; readonly labels: readonly string[] },
-  image: ResizedImage,
+  frame: ImageFrame,
 ): AnswerOf<'detections'> {
-  if (head.kind === 'yolo') return postprocessYolo(outputs, head, labels, image);
-  if (head.kind === 'detector') return postprocessDetector(outputs, head, labels, image);
-  return postprocessBoxes(outputs, head, labels, image);
+  if (head.kind === 'yolo') return postprocessYolo(outputs, head, labels, frame);
+  if (head.kind === 'detector') return postprocessDetector(outputs, head, labels, frame);
+  return postprocessBoxes(outputs, head, labels, frame);
 }
 
 /** `model_type` of models that apply a softmax over the labels and "no object". */
@@ -163,7 +154,7 @@ function postprocessBoxes(
   outputs: readonly TensorData[],
   head: BoxesHead,
   labels: readonly string[],
-  image: ResizedImage,
+  frame: ImageFrame,
 ): AnswerOf<'detections'> {
   const boxes = floatOutput(outputs, head.boxes);
   const scores = floatOutput(outputs, head.scores);
@@ -178,7 +169,7 @@ function postprocessBoxes(
   const objects = bestOf(candidatesOf(scores, count, head, labels.length))
     .slice(0, most)
     .map(({ label, score, at }): DetectedObject => {
-      const box = boxAt(boxes, { at, step: 1 }, shape, image);
+      const box = boxAt(boxes, { at, step: 1 }, shape, frame);
       return { label: labels[label] as string, score, box };
     });
   const { iou } = head;

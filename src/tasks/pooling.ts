@@ -14,6 +14,8 @@ export interface EmbeddingHead {
   readonly output: string;
   readonly pooling: Pooling;
   readonly normalize: boolean;
+  /** The embedding is cut to its first `dimensions` numbers, before or after it is scaled. Absent if it is not cut. */
+  readonly truncation?: { readonly dimensions: number; readonly isNormalizedAfter: boolean };
   /** Absent for cosine. */
   readonly similarity?: Exclude<SimilarityName, 'cosine'>;
 }
@@ -83,9 +85,15 @@ export function weightedMean(vectors: readonly Float32Array[], weights: readonly
   );
 }
 
+/** Scales a pooled vector and cuts it, as the head says. */
+export function finished(vector: Float32Array, { normalize, truncation }: EmbeddingHead): Float32Array {
+  const cut = (one: Float32Array) => (truncation ? one.slice(0, truncation.dimensions) : one);
+  if (!normalize) return cut(vector);
+  return truncation?.isNormalizedAfter ? normalized(cut(vector)) : cut(normalized(vector));
+}
+
 /** Scales a vector to length 1 (Euclidean norm). A zero vector stays as it is. */
-export function normalized(vector: Float32Array, normalize: boolean): Float32Array {
-  if (!normalize) return vector;
+function normalized(vector: Float32Array): Float32Array {
   const length = Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
   return length === 0 ? vector : vector.map((x) => x / length);
 }

@@ -105,6 +105,8 @@ export interface ModelFiles {
     readonly poolsPrompt?: false;
     /** Absent for cosine. */
     readonly similarity?: Exclude<SimilarityName, 'cosine'>;
+    /** How many numbers of an embedding are kept. Absent for all. */
+    readonly dimensions?: number;
     /** Present for static embeddings. */
     readonly isStatic?: true;
   } | null;

@@ -177,8 +177,9 @@ function continuesWord(
   if (i === 0 || ids[i] === tokenizer.unkId) return false;
   if (tokenizer.marksContinuation) return words[i] === words[i - 1];
   // These vocabularies mark the start of a word instead: a token starts a word if there is a space before or in it.
+  // transformers looks for U+0020 only, so that words on both sides of a tab or a line break are one.
   const start = starts[i] as number;
-  return start > 0 && !/\s/.test(text.slice(start - 1, start + 1));
+  return start > 0 && !text.slice(start - 1, start + 1).includes(' ');
 }
 
 function aggregate(

@@ -9,11 +9,11 @@ import {
   clipped,
   MAX_OBJECTS,
   MIN_SCORE,
-  type ResizedImage,
   suppressOverlaps,
 } from './boxes.js';
 import { type Floats, floatOutput, outputNamed, type TensorData } from './datatypes.js';
 import { UnusableOutputError } from './failures.js';
+import type { ImageFrame } from './image.js';
 import { sigmoid } from './scores.js';
 import type { TaskSources } from './sources.js';
 import type { Activation, TensorSpec, YoloLayout } from './spec.js';
@@ -100,7 +100,7 @@ export function postprocessYolo(
   outputs: readonly TensorData[],
   head: YoloHead,
   labels: readonly string[],
-  image: ResizedImage,
+  frame: ImageFrame,
 ): AnswerOf<'detections'> {
   const numbers = floatOutput(outputs, head.output);
   for (const number of numbers)
@@ -108,12 +108,12 @@ export function postprocessYolo(
   const grid = gridOf(outputNamed(outputs, head.output)?.shape ?? [], head, labels.length);
   const candidates = candidatesOf(numbers, grid, head, labels.length);
   const objects = bestOf(candidates).map(({ label, score, at }): DetectedObject => {
-    const box = boxAt(numbers, { at, step: grid.step }, head, image);
+    const box = boxAt(numbers, { at, step: grid.step }, head, frame);
     return { label: labels[label] as string, score, box };
   });
   const { iou } = head;
   const kept = iou === null ? objects.slice(0, MAX_OBJECTS) : suppressOverlaps(objects, (overlap) => overlap > iou);
-  const items = kept.map(({ box, ...object }) => ({ ...object, box: clipped(box, image.frame) }));
+  const items = kept.map(({ box, ...object }) => ({ ...object, box: clipped(box, frame) }));
   return { kind: 'detections', items, threshold: head.threshold };
 }
 

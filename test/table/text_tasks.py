@@ -149,7 +149,8 @@ def spans(found, text, group):
              "end": utf16(text, int(one["end"]))} for one in found]
 
 
-def entity_model(name, architecture, seed, why, labels=ENTITIES, last=None, dynamo=False, given=None, kind="tokens", more=None, spread=3.0):
+def entity_model(name, architecture, seed, why, labels=ENTITIES, last=None, dynamo=False, given=None, kind="tokens", more=None, spread=3.0,
+                 texts=SENTENCES):
     def make(out):
         folder, files = model_folder(out, "token-classification", name)
         tokens = tokenizer(architecture)
@@ -163,7 +164,7 @@ def entity_model(name, architecture, seed, why, labels=ENTITIES, last=None, dyna
         inputs, right = [], []
         for strategy in ["none", "simple", "first", "average", "max"]:
             pipe = hf.pipeline("token-classification", model=made, tokenizer=read, aggregation_strategy=strategy)
-            for text in SENTENCES:
+            for text in texts:
                 inputs.append({"text": text})
                 found = pipe(text)
                 right.append({"tokens": spans(found, text, strategy != "none"), "aggregation": strategy.upper()})
@@ -185,6 +186,9 @@ def entities():
              for i, one in enumerate(["bert", "roberta", "distilbert"])]
     made += [entity_model(f"labels-in-yaml-{one}", one, 160 + i, "model.yaml names the labels", given="labels: [O, B-PER, I-PER, B-LOC, I-LOC]")
              for i, one in enumerate(["bert", "albert"])]
+    made += [entity_model(f"line-breaks-{one}", one, 170 + i, "only a space separates words", ["O", "PER", "LOC"],
+                          texts=["Marie\nCurie\tin Paris", "two  spaces,\tand tabs \n"])
+             for i, one in enumerate(["roberta", "xlm-roberta", "albert", "deberta-v2"])]
     return made
 
 

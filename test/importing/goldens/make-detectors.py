@@ -49,8 +49,10 @@ def detect(boxes, scores, labels, size, source, suppresses):
         kept = nms(boxes + labels[:, None].float() * 7680, scores, IOU)
         boxes, scores, labels = boxes[kept], scores[kept], labels[kept]
     gain = min(size[1] / source[1], size[0] / source[0])
-    left, top = (round((size[i] - round(source[i] * gain)) / 2 - 0.1) for i in (0, 1))
-    boxes = (boxes.numpy() - [left, top, left, top]) / gain
+    content = [max(round(side * gain), 1) for side in source]
+    left, top = (round((size[i] - content[i]) / 2 - 0.1) for i in (0, 1))
+    gains = [content[i] / source[i] for i in (0, 1)]  # since 8.4 of the sides as they are rounded
+    boxes = (boxes.numpy() - [left, top, left, top]) / [*gains, *gains]
     boxes = np.clip(boxes, 0, [*source, *source])
     names = ("xmin", "ymin", "xmax", "ymax")
     return [

@@ -207,7 +207,7 @@ PROMPTS = {"query": "query: ", "document": "", "passage": "[MASK] Paris, the pas
 
 
 def sentences(seed, prompts=None, default=None, pooling="mean", include=True, lowercase=False, cased=False, normalize=False,
-              similarity="cosine"):
+              similarity="cosine", dimensions=None):
     def make(folder):
         raw = folder / "raw"
         bert(hf.BertModel, seed).save_pretrained(raw)
@@ -216,7 +216,8 @@ def sentences(seed, prompts=None, default=None, pooling="mean", include=True, lo
         modules = [words, Pooling(8, pooling_mode=pooling, include_prompt=include)]
         model = st.SentenceTransformer(
             modules=[*modules, *([Normalize()] if normalize else [])], prompts=prompts,
-            default_prompt_name=default, similarity_fn_name=similarity, device="cpu").eval()
+            default_prompt_name=default, similarity_fn_name=similarity, truncate_dim=dimensions,
+            device="cpu").eval()
         model.save(str(folder))
         shutil.rmtree(raw)
         if lowercase:  # as releases before 6 write it
@@ -413,6 +414,7 @@ def of_table(module, makers, name):
 FOLDERS = {
     "tokens-softmax": of_table("text_tasks", "entities", "softmax-bert"),
     "tokens-hyphens": of_table("text_tasks", "entities", "no-outside-bert"),
+    "tokens-line-breaks": of_table("text_tasks", "entities", "line-breaks-roberta"),
     "fillings-softmax": of_table("text_tasks", "masks", "softmax-bert"),
     "settings-lower-case": of_table("text_tasks", "classifiers", "config-lowercases"),
     "settings-cased": of_table("text_tasks", "classifiers", "config-keeps-case"),
@@ -449,6 +451,8 @@ FOLDERS = {
     "similarity-dot": sentences(11, similarity="dot"),
     "similarity-euclidean": sentences(12, similarity="euclidean"),
     "similarity-manhattan": sentences(13, PROMPTS, "query", similarity="manhattan"),
+    "truncated-dimensions": sentences(14, dimensions=5),
+    "truncated-dimensions-normalized": sentences(15, PROMPTS, "query", normalize=True, dimensions=3),
     "two-labels-text": two_labels_text,
     "two-labels-tokens": two_labels_tokens,
     "french-c": french(TfidfVectorizer, "C"),
