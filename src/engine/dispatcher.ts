@@ -13,7 +13,7 @@ import type { Entry } from './queue.js';
 import { RecentCallers } from './recent-callers.js';
 import type { ResidentVersions } from './resident-versions.js';
 import type { RunningBatches } from './running-batches.js';
-import { batchLimits, busyMs, type ScheduledVersion, selectWorker } from './schedule.js';
+import { busyMs, limitsOfNextBatch, type ScheduledVersion, selectWorker } from './schedule.js';
 import type { ServedVersions } from './served-versions.js';
 import type { WorkerProcess } from './worker-process.js';
 
@@ -128,7 +128,7 @@ export class Dispatcher {
 
   /** Gives the worker a batch that begins with this entry, or refuses the entry because it would come too late. */
   #assignNext(worker: WorkerProcess, served: ScheduledVersion, entry: Entry, now: number): void {
-    const { version, latency, blockedSince } = served;
+    const { version, blockedSince } = served;
     const leftMs = entry.deadlineAt - now - busyMs(worker, now);
     const refusal = this.#admission.refusalIfLate(served, entry, leftMs, now);
     if (refusal) {
@@ -138,7 +138,7 @@ export class Dispatcher {
     this.#recentCallers.note(entry.connection.caller, now);
     this.#residents.recordUse(worker, version, blockedSince === null ? 0 : now - blockedSince);
     served.blockedSince = null;
-    const limits = latency.limitsWithin(batchLimits(version), Math.min(MAX_RUN_MS, leftMs));
+    const limits = limitsOfNextBatch(served, Math.min(MAX_RUN_MS, leftMs));
     this.#running.assign(worker, { version, entries: this.#queue.take(version.key, limits, now), now });
   }
 

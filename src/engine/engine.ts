@@ -25,7 +25,7 @@ import type { ProbeProcesses } from './disposable-worker.js';
 import { createEntry, disconnected, type RunOptions } from './entry.js';
 import { FairQueue } from './fair-queue.js';
 import { IdleMeasurements, type LatencyStore } from './idle-measurements.js';
-import type { EngineVersion, FromWorker, ItemResult } from './messages.js';
+import type { BatchReply, DoneMessage, EngineVersion, FromWorker, ItemResult } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
 import type { Entry, Outcome } from './queue.js';
@@ -37,8 +37,6 @@ import { ServedVersions } from './served-versions.js';
 import type { ExitCause } from './supervision.js';
 import { VersionCounters } from './version-counters.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
-
-type Done = Extract<FromWorker, { kind: 'done' }>;
 
 /** What an input of a version that was never measured counts in the shares of its caller. */
 const UNKNOWN_COST_MS = 1;
@@ -276,7 +274,7 @@ export class Engine {
 
   #receive(worker: WorkerProcess, message: FromWorker): void {
     if (message.kind === 'started') this.#onStarted(worker, message);
-    else if (message.kind === 'done') this.#deliver(worker, message);
+    else if (message.kind === 'done' || message.kind === 'ran') this.#deliver(worker, message);
     else if (message.kind === 'loaded') this.#onLoaded(worker, message);
     else if (message.kind === 'ready') this.#onWorkerReady(worker);
     else if (message.kind === 'loadFailed') this.#recovery.afterFailedLoad(worker, message.key, message.message);
@@ -299,16 +297,17 @@ export class Engine {
     this.#onResidentsChanged();
   }
 
-  #deliver(worker: WorkerProcess, done: Done): void {
-    const batch = this.#running.complete(worker, done);
-    if (!batch) return;
+  #deliver(worker: WorkerProcess, reply: BatchReply): void {
+    const completed = this.#running.complete(worker, reply);
+    if (!completed) return;
+    const { batch, done } = completed;
     if (batch.isMeasurement) this.#measurements?.onDone(done);
     this.#deliverResults(worker, batch, done);
     this.#dispatcher.schedule();
   }
 
-  #deliverResults(worker: WorkerProcess, batch: OutstandingBatch, { results, timing, use }: Done): void {
-    const { version, rows: batchSize, dispatchedAt } = batch;
+  #deliverResults(worker: WorkerProcess, batch: OutstandingBatch, { results, timing, use }: DoneMessage): void {
+    const { version, rows, dispatchedAt } = batch;
     const executionProvider = worker.providers.get(version.key) ?? this.#pool.provider;
     const device = this.#pool.deviceOf(worker, executionProvider);
     if (!batch.isMeasurement) this.counters.addBatch(batch, timing, executionProvider);
@@ -325,6 +324,8 @@ export class Engine {
       }
       if (worker.purpose === 'quarantine')
         this.#quarantine.afterAnswer(version, entry, use?.grownBytes ?? null, this.#residents.roomForRuns(worker));
+      // Rows of a graph that does not batch share a message only.
+      const batchSize = Math.max(entry.item.rows, Math.min(rows, version.spec.maxBatch));
       counters.addAnswer(entry, dispatchedAt, result, now);
       entry.succeed({ result, timing, batchSize, executionProvider, device, dispatchedAt });
     }

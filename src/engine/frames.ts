@@ -3,14 +3,15 @@
  *
  *   4 bytes  length of the payload, little endian
  *   4 bytes  CRC-32 of the payload, little endian
- *   payload  structured clone, as written by `v8.serialize`
+ *   payload  structured clone, as written by `v8.serialize`; of batches of numbers, see `numeric-frames.ts`
  *
  * Node's own IPC channel throws an uncaught exception on invalid bytes, and waits forever for the rest of a message
  * with an inflated length. Here both are reported by `onProtocolError`, and only the worker that sent them is killed.
  */
 import type { Duplex } from 'node:stream';
-import { deserialize, serialize } from 'node:v8';
+import { DefaultSerializer, deserialize } from 'node:v8';
 import { crc32 } from 'node:zlib';
+import { decodeNumeric, encodeNumeric, isNumericMessage } from './numeric-frames.js';
 
 /** File descriptor of the message channel inside the worker. */
 export const CHANNEL_FD = 3;
@@ -82,7 +83,7 @@ export class FrameChannel<Out> {
     let message: unknown;
     try {
       if (crc32(payload) !== crc) throw new Error('the checksum does not match');
-      message = deserialize(payload);
+      message = payload[0] === CLONE_VERSION_TAG ? deserialize(payload) : decodeNumeric(payload);
     } catch (error) {
       this.#fail(`a frame cannot be decoded: ${error instanceof Error ? error.message : error}`);
       return;
@@ -98,14 +99,25 @@ export class FrameChannel<Out> {
 }
 
 const CRC_OFFSET = 4;
+/** Begins every structured clone. */
+const CLONE_VERSION_TAG = 0xff;
+const NO_HEADER = Buffer.alloc(HEADER_BYTES);
 
 /** @throws Error if the message cannot be cloned or is longer than `MAX_FRAME_BYTES` */
 export function encodeFrame(message: unknown): Buffer {
-  const payload = serialize(message);
-  if (payload.length > MAX_FRAME_BYTES)
-    throw new Error(`a message of ${payload.length} bytes is over the limit of ${MAX_FRAME_BYTES}`);
-  const header = Buffer.allocUnsafe(HEADER_BYTES);
-  header.writeUInt32LE(payload.length, 0);
-  header.writeUInt32LE(crc32(payload), CRC_OFFSET);
-  return Buffer.concat([header, payload]);
+  const frame = isNumericMessage(message) ? encodeNumeric(message, HEADER_BYTES) : encodeClone(message);
+  const length = frame.length - HEADER_BYTES;
+  if (length > MAX_FRAME_BYTES) throw new Error(`a message of ${length} bytes is over the limit of ${MAX_FRAME_BYTES}`);
+  frame.writeUInt32LE(length, 0);
+  frame.writeUInt32LE(crc32(frame.subarray(HEADER_BYTES)), CRC_OFFSET);
+  return frame;
+}
+
+/** As `v8.serialize`, after a header that is left free. */
+function encodeClone(message: unknown): Buffer {
+  const serializer = new DefaultSerializer();
+  serializer.writeRawBytes(NO_HEADER);
+  serializer.writeHeader();
+  serializer.writeValue(message);
+  return serializer.releaseBuffer();
 }

@@ -10,7 +10,7 @@ import type { Logger } from 'pino';
 import { checkInput, type Item } from '../tasks/tasks.js';
 import { createSettledEntry } from './entry.js';
 import { LatencyCurve, type LatencyPoint, undisturbedMs } from './latency-curve.js';
-import { type EngineVersion, type FromWorker, MAX_RUN_MS } from './messages.js';
+import { type DoneMessage, type EngineVersion, type FromWorker, MAX_RUN_MS } from './messages.js';
 import type { Pool } from './pool.js';
 import type { RunningBatches } from './running-batches.js';
 import { batchLimits, type ScheduledVersion } from './schedule.js';
@@ -97,7 +97,7 @@ export class IdleMeasurements {
   }
 
   /** To be called when a measuring batch was answered. */
-  onDone({ results, timing, use }: Extract<FromWorker, { kind: 'done' }>): void {
+  onDone({ results, timing, use }: DoneMessage): void {
     if (!this.#running) return;
     const { size, unmeasured } = this.#running;
     const { curve } = unmeasured;

@@ -6,6 +6,7 @@
  *     load                  verify the artifact, create a session, warm it up      loaded | loadFailed
  *     unload                release the session after the batches sent before it    unloaded | failed
  *     batch                 run these items with a loaded version                  started (optional), then done
+ *     numericBatch          run these stacked rows of numbers                      started (optional), then ran
  *     cancel                do not compute these items of an outstanding batch     (none)
  *     examine               read the tensors and metadata of an ONNX file          examined | failed
  *     observeScores         look at the scores of these items and of similar ones  scoresObserved | failed
@@ -16,6 +17,7 @@
  *     started               preprocessing is done and the run starts, so the watchdog starts too. Sent only if the
  *                           batch asked for it. For text models it carries the number of tokens to run.
  *     done                  one result per item of the batch, in the same order, cancelled ones included
+ *     ran                   the outputs of the graph, from which the server computes the answers: see `tasks/numeric.ts`
  *
  * Each message to a worker has a number, unique for that worker, which its replies repeat. `protocol.ts` checks every
  * message from a worker against what it was asked.
@@ -26,6 +28,7 @@
  */
 import type { Answer } from '../tasks/answer.js';
 import type { ItemFailure } from '../tasks/failures.js';
+import { type NumericBatch, type NumericRun, resultsOf, stackItems } from '../tasks/numeric.js';
 import type { ObservedScores } from '../tasks/score-head.js';
 import type { GraphFacts } from '../tasks/sources.js';
 import type { DataFile } from '../tasks/spec.js';
@@ -78,14 +81,22 @@ export interface LoadMessage {
   readonly warmUp: Item;
 }
 
-export interface BatchMessage {
-  readonly kind: 'batch';
+interface BatchOptions {
   readonly key: string;
-  readonly items: readonly Item[];
   /** Whether the worker sends `started`. Not worth the message for runs that are known to be short. */
   readonly announceStart: boolean;
   /** Whether `done` says what the batch has used. Not worth its time for batches that are neither suspected nor measured. */
   readonly measureUse: boolean;
+}
+
+export interface BatchMessage extends BatchOptions {
+  readonly kind: 'batch';
+  readonly items: readonly Item[];
+}
+
+/** A batch of numbers. Travels as one flat frame: see `numeric-frames.ts`. */
+export interface NumericBatchMessage extends BatchOptions, NumericBatch {
+  readonly kind: 'numericBatch';
 }
 
 /**
@@ -114,6 +125,7 @@ export type Command =
   | { readonly kind: 'checkProvider'; readonly provider: string }
   | { readonly kind: 'unload'; readonly key: string }
   | BatchMessage
+  | NumericBatchMessage
   | CancelMessage
   | ({ readonly kind: 'examine' } & ExaminedFiles)
   | { readonly kind: 'observeScores'; readonly key: string; readonly items: readonly Item[] }
@@ -166,6 +178,13 @@ type Reply =
       readonly timing: BatchTiming;
       readonly use: BatchUse | null;
     }
+  | {
+      readonly kind: 'ran';
+      /** Each item of the batch is in exactly one of them, cancelled ones included. */
+      readonly runs: readonly NumericRun[];
+      readonly timing: BatchTiming;
+      readonly use: BatchUse | null;
+    }
   | { readonly kind: 'examined'; readonly facts: GraphFacts }
   | { readonly kind: 'scoresObserved'; readonly scores: ObservedScores }
   /**
@@ -177,9 +196,41 @@ type Reply =
 
 export type FromWorker = { readonly kind: 'ready' } | (Reply & Numbered);
 
+export type DoneMessage = Extract<FromWorker, { kind: 'done' }>;
+export type BatchReply = Extract<FromWorker, { kind: 'done' | 'ran' }>;
+
 /** The message that loads a version. The version's example is its warm-up item. */
 export function loadMessage(version: LoadableVersion, provider: string): LoadMessage {
   const { key, spec, artifactSha256, artifactPath, dataBlobs, tokenizerPath } = version;
   const warmUp = checkInput(spec, spec.example, []);
   return { kind: 'load', key, spec, artifactSha256, artifactPath, dataBlobs, tokenizerPath, provider, warmUp };
+}
+
+/** The message that runs items of a loaded version. */
+export function batchMessage(
+  spec: VersionSpec,
+  items: readonly Item[],
+  options: BatchOptions,
+): BatchMessage | NumericBatchMessage {
+  const { key, announceStart, measureUse } = options;
+  const stacked = stackItems(items, spec);
+  if (!stacked) return { kind: 'batch', key, items, announceStart, measureUse };
+  const { counts, inputs, areTensors } = stacked;
+  return { kind: 'numericBatch', key, counts, inputs, areTensors, announceStart, measureUse };
+}
+
+/** A reply to a batch with the answers, computed here if the worker has sent outputs. */
+export function answered(reply: BatchReply, batch: BatchMessage | NumericBatchMessage, spec: VersionSpec): DoneMessage {
+  if (reply.kind === 'done') return reply;
+  const begun = performance.now();
+  const results = resultsOf(reply.runs, batch as NumericBatchMessage, spec);
+  const { id, timing, use } = reply;
+  const { preprocessMs, inferMs } = timing;
+  return {
+    kind: 'done',
+    id,
+    results,
+    timing: { preprocessMs, inferMs, postprocessMs: performance.now() - begun },
+    use,
+  };
 }

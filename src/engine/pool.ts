@@ -259,7 +259,7 @@ export class Pool {
   #receive(worker: WorkerProcess, message: FromWorker): void {
     if (message.kind === 'ready') this.#onReady(worker);
     else if (message.kind === 'loaded') this.#onLoaded(worker, message);
-    else if (message.kind === 'done') worker.hasWorked = true;
+    else if (message.kind === 'done' || message.kind === 'ran') worker.hasWorked = true;
     else if (message.kind === 'loadFailed') this.#onLoadFailed(worker, message);
     else if (message.kind === 'unloaded') {
       worker.unloading.get(message.key)?.resolve();

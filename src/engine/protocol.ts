@@ -9,6 +9,8 @@ import {
   type Check,
   type Fields,
   isAmount,
+  isArrayOf,
+  isCount,
   isNumber,
   isRecord,
   isText,
@@ -18,9 +20,12 @@ import {
   orNull,
   record,
 } from '../tasks/check-shape.js';
-import { isItemFailure } from '../tasks/failures.js';
+import { DATATYPES } from '../tasks/datatypes.js';
+import { isItemFailure, isRunFailure } from '../tasks/failures.js';
+import { numericOutputs } from '../tasks/numeric.js';
+import type { TensorSpec } from '../tasks/spec.js';
 import { answerKinds, type Item, type VersionSpec } from '../tasks/tasks.js';
-import type { Command, FromWorker, ToWorker } from './messages.js';
+import type { Command, FromWorker, NumericBatchMessage, ToWorker } from './messages.js';
 
 /** A command that the worker has not answered yet. */
 interface Asked {
@@ -72,8 +77,10 @@ const MAX_BYTES = 2 ** 50;
 const isBytes: Check = (value) => isAmount(value) && Number(value) <= MAX_BYTES;
 
 const isUse = record({ cpuMs: isAmount, grownBytes: orNull(isBytes) });
+const isStart = record({ tokens: orNull(isAmount) });
+const isEndOfBatch = record({ timing: isTiming, use: orNull(isUse) });
 
-/** The replies to each command, with their fields. Those of `batch` depend on the batch and are checked below. */
+/** The replies to each command, with their fields. Results and runs of batches are checked below. */
 const REPLIES: Readonly<Record<Command['kind'], Partial<Record<FromWorker['kind'], Check>>>> = {
   checkProvider: {
     providerChecked: record({ available: oneOf([true, false]), reason: orNull(isText) }),
@@ -91,7 +98,8 @@ const REPLIES: Readonly<Record<Command['kind'], Partial<Record<FromWorker['kind'
     loadFailed: record({ key: isText, message: isText }),
   },
   unload: { unloaded: record({ key: isText }) },
-  batch: { started: record({ tokens: orNull(isAmount) }), done: record({ timing: isTiming, use: orNull(isUse) }) },
+  batch: { started: isStart, done: isEndOfBatch },
+  numericBatch: { started: isStart, ran: isEndOfBatch },
   cancel: {},
   examine: { examined: record({ facts: isGraphFacts }), failed: isFailed },
   observeScores: { scoresObserved: record({ scores: isScores }), failed: isFailed },
@@ -113,7 +121,7 @@ export class Conversation {
     if (command.kind === 'load') this.#specs.set(command.key, command.spec);
     if (command.kind === 'unload') this.#specs.delete(command.key);
     if (command.kind === 'cancel') return;
-    const spec = command.kind === 'batch' ? (this.#specs.get(command.key) ?? null) : null;
+    const spec = isBatch(command) ? (this.#specs.get(command.key) ?? null) : null;
     this.#asked.set(command.id, { at: now, command, spec, hasStarted: false });
   }
 
@@ -140,22 +148,28 @@ export class Conversation {
 
   /** Batches run in the order in which they were sent. */
   #orderProblem({ command }: Asked): string | null {
-    if (command.kind !== 'batch') return null;
-    const oldest = this.#asked.values().find((asked) => asked.command.kind === 'batch');
+    if (!isBatch(command)) return null;
+    const oldest = this.#asked.values().find((asked) => isBatch(asked.command));
     return oldest?.command === command ? null : 'an earlier batch is not done';
   }
 }
 
 function problemOf(message: Fields, { at, command, spec, hasStarted }: Asked, now: number): string | null {
-  const { kind, key, results } = message;
+  const { kind, key } = message;
   const replies = REPLIES[command.kind];
   if (!Object.hasOwn(replies, String(kind))) return 'this is no reply to that';
   if (!replies[kind as FromWorker['kind']]?.(message)) return 'a field is missing or is not valid';
   if (longestMs(message) > now - at + CLOCK_TOLERANCE_MS) return 'a time is longer than what has passed';
   if (key !== undefined && (!('key' in command) || key !== command.key)) return 'the key is that of another version';
-  if (command.kind !== 'batch') return null;
+  if (!isBatch(command)) return null;
   if (kind === 'started') return command.announceStart && !hasStarted ? null : 'no start was expected';
-  return resultsProblem(results, command.items, spec);
+  return command.kind === 'batch'
+    ? resultsProblem(message['results'], command.items, spec)
+    : runsProblem(message['runs'], command, spec);
+}
+
+function isBatch(command: ToWorker): command is Extract<ToWorker, { kind: 'batch' | 'numericBatch' }> {
+  return command.kind === 'batch' || command.kind === 'numericBatch';
 }
 
 /** The longest duration in a reply; 0 if it has none. */
@@ -175,4 +189,37 @@ function isResult(result: unknown, item: Item, spec: VersionSpec | null): boolea
   if (!isRecord(result)) return false;
   if (result['failure'] !== undefined) return isItemFailure(result['failure']);
   return spec !== null && isAnswerOf(result['answer'], answerKinds(spec.task, item));
+}
+
+/** Each item of the batch must be in exactly one run. */
+function runsProblem(runs: unknown, batch: NumericBatchMessage, spec: VersionSpec | null): string | null {
+  if (!Array.isArray(runs)) return 'it has no runs';
+  const outputs = spec && numericOutputs(spec, batch.areTensors);
+  const isAnswered = batch.counts.map(() => false);
+  for (const [i, run] of runs.entries()) {
+    if (!isRecord(run) || !Array.isArray(run['items']) || run['items'].length === 0) return `run ${i} has no items`;
+    for (const item of run['items']) {
+      if (isAnswered[item] !== false) return `run ${i} has an item that is not in the batch, or is in another run`;
+      isAnswered[item] = true;
+    }
+    if (run['failure'] !== undefined ? !isRunFailure(run['failure']) : !areOutputs(run, batch, outputs))
+      return `run ${i} is neither a failure nor has the outputs of the graph`;
+  }
+  return isAnswered.every(Boolean) ? null : 'an item is in no run';
+}
+
+function areOutputs(run: Fields, { counts }: NumericBatchMessage, specs: readonly TensorSpec[] | null): boolean {
+  const { items, outputs } = run as { readonly items: readonly number[]; readonly outputs: unknown };
+  if (!specs || !Array.isArray(outputs) || outputs.length !== specs.length) return false;
+  const rows = items.length === 1 ? null : items.reduce((sum, item) => sum + (counts[item] as number), 0);
+  return outputs.every((output, i) => isOutput(output, rows, specs[i] as TensorSpec));
+}
+
+/** `rows`: the first dimension, if the outputs are split by item. The values of a single item can have any shape. */
+function isOutput(output: unknown, rows: number | null, { datatype }: TensorSpec): boolean {
+  if (!isRecord(output) || !listOf(isCount)(output['shape'])) return false;
+  const { shape, data } = output as { readonly shape: readonly number[]; readonly data: unknown };
+  if (rows !== null && shape[0] !== rows) return false;
+  const isOfType = isArrayOf(DATATYPES[datatype]?.array.name ?? '')(data);
+  return isOfType && (data as Uint8Array).length === shape.reduce((product, size) => product * size, 1);
 }

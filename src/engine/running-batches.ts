@@ -4,7 +4,16 @@
  */
 import { Cancellations } from './cancellations.js';
 import type { FairQueue } from './fair-queue.js';
-import type { BatchTiming, EngineVersion, FromWorker, ItemResult } from './messages.js';
+import {
+  answered,
+  type BatchReply,
+  type BatchTiming,
+  batchMessage,
+  type DoneMessage,
+  type EngineVersion,
+  type FromWorker,
+  type ItemResult,
+} from './messages.js';
 import { type Entry, sizeOf, sum } from './queue.js';
 import type { ScheduledVersion } from './schedule.js';
 import { LOAD_WATCHDOG_MS, shouldAnnounceStart, watchdogMs } from './supervision.js';
@@ -43,11 +52,11 @@ export class RunningBatches {
     for (const entry of entries) entry.phase = 'run';
     const measureUse = isMeasurement || worker.purpose === 'quarantine';
     const items = entries.map(({ item }) => item);
-    const message = { kind: 'batch', key: version.key, items, announceStart, measureUse } as const;
+    const message = batchMessage(version.spec, items, { key: version.key, announceStart, measureUse });
     const startedAt = announceStart ? null : now;
     try {
       const expected = { ...size, runWork: work, expectedMs, wasLoaded, isMeasurement, dispatchedAt: now, startedAt };
-      const batch = worker.assign({ version, entries, ...expected }, message);
+      const batch = worker.assign({ version, message, entries, ...expected });
       this.#cancellations.track(worker, batch);
       served.running++;
     } catch (error) {
@@ -70,10 +79,12 @@ export class RunningBatches {
     this.#resetWatchdog(worker);
   }
 
-  /** Removes and returns the batch that was answered; null if it is not the worker's oldest. */
-  complete(worker: WorkerProcess, { id, results, timing }: Extract<FromWorker, { kind: 'done' }>) {
+  /** Removes and returns the batch that was answered, with its results; null if it is not the worker's oldest. */
+  complete(worker: WorkerProcess, reply: BatchReply): { batch: OutstandingBatch; done: DoneMessage } | null {
     const batch = worker.batches[0];
-    if (batch?.id !== id) return null;
+    if (batch?.id !== reply.id) return null;
+    const done = answered(reply, batch.message, batch.version.spec);
+    const { results, timing } = done;
     const now = performance.now();
     const occupiedMs = now - Math.max(batch.dispatchedAt, worker.lastUsedAt);
     worker.completeBatch();
@@ -82,7 +93,7 @@ export class RunningBatches {
     // Items that were cancelled did not run, so the duration says nothing.
     const isWhole = batch.entries.every(({ isSettled }, i) => !isSettled || 'answer' in (results[i] as ItemResult));
     if (isWhole) this.#learn(batch, timing, occupiedMs, now);
-    return batch;
+    return { batch, done };
   }
 
   /** Removes and returns the batches of a worker that has exited, oldest first. */

@@ -3,6 +3,7 @@
  *
  * Pure: the state of the workers is read, never changed, and the time is an argument.
  */
+import { numericInputs } from '../tasks/numeric.js';
 import { maxBatchWork } from '../tasks/work.js';
 import type { Overload } from './admission.js';
 import type { BatchSize, VersionLatency } from './latency.js';
@@ -13,6 +14,24 @@ import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
 /** What a batch of the version may hold at most. */
 export function batchLimits({ spec }: EngineVersion): BatchSize {
   return { rows: spec.maxBatch, ...maxBatchWork(spec) };
+}
+
+/** Rows in a message to a worker that runs them one after the other. */
+const MAX_ROWS_IN_TURN = 64;
+/** Runs in such a message, together. Longer ones cost more than a message, and keep others from their turn. */
+const MAX_MS_IN_TURN = 2;
+
+/**
+ * What the next batch of a version may hold, so that it takes at most `maxMs`. Of a graph that does not batch, several
+ * rows of numbers share a message if their runs are short, and the worker runs them one after the other.
+ */
+export function limitsOfNextBatch({ version, latency }: ScheduledVersion, maxMs: number): BatchSize {
+  const limits = batchLimits(version);
+  if (limits.rows === 1 && numericInputs(version.spec)) {
+    const inTurn = latency.limitsWithin({ ...limits, rows: MAX_ROWS_IN_TURN }, Math.min(maxMs, MAX_MS_IN_TURN));
+    if (inTurn.rows === MAX_ROWS_IN_TURN) return inTurn;
+  }
+  return latency.limitsWithin(limits, maxMs);
 }
 
 export interface ScheduledVersion {

@@ -5,7 +5,7 @@
  */
 import type { ProcessMemory } from '../process-memory.js';
 import type { Child, ChildEvents, Purpose, StartChild } from './child.js';
-import type { BatchMessage, Command, EngineVersion, FromWorker } from './messages.js';
+import type { BatchMessage, Command, EngineVersion, FromWorker, NumericBatchMessage } from './messages.js';
 import { Conversation } from './protocol.js';
 import type { Entry } from './queue.js';
 import { type ExitCause, exitCauseOf, type KillReason, type LifecycleState, nextState } from './supervision.js';
@@ -13,6 +13,7 @@ import { type ExitCause, exitCauseOf, type KillReason, type LifecycleState, next
 export interface OutstandingBatch {
   readonly id: number;
   readonly version: EngineVersion;
+  readonly message: BatchMessage | NumericBatchMessage;
   readonly entries: readonly Entry[];
   readonly rows: number;
   /** Estimated before dispatch. */
@@ -134,8 +135,8 @@ export class WorkerProcess {
   }
 
   /** @throws Error if the message cannot be sent; nothing is assigned then */
-  assign(content: Omit<OutstandingBatch, 'id'>, message: BatchMessage): OutstandingBatch {
-    const batch = { ...content, id: this.send(message) };
+  assign(content: Omit<OutstandingBatch, 'id'>): OutstandingBatch {
+    const batch = { ...content, id: this.send(content.message) };
     this.#state = nextState(this.#state, 'assigned');
     this.#batches.push(batch);
     return batch;
@@ -164,8 +165,9 @@ export class WorkerProcess {
     const id = ++this.#lastId;
     // Taken before sending: the worker may begin before this process goes on.
     const sentAt = performance.now();
-    this.#child.send({ ...command, id });
-    this.#conversation.ask({ ...command, id }, sentAt);
+    const numbered = { ...command, id };
+    this.#child.send(numbered);
+    this.#conversation.ask(numbered, sentAt);
     return id;
   }
 

@@ -5,7 +5,14 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { maxUseMs, type ProbeProcesses, ProcessLostError, type SendToWorker } from '../engine/disposable-worker.js';
-import { type DataBlobs, type FromWorker, type LoadableVersion, loadMessage } from '../engine/messages.js';
+import {
+  answered,
+  batchMessage,
+  type DataBlobs,
+  type FromWorker,
+  type LoadableVersion,
+  loadMessage,
+} from '../engine/messages.js';
 import { InvalidInputError, ManifestError, RetriedImportError } from '../errors.js';
 import type { Answer } from '../tasks/answer.js';
 import { EXAMPLE_FAILED, isOutOfMemory } from '../tasks/failures.js';
@@ -123,7 +130,7 @@ async function probeWith(
       spec = await load(settled);
     }
     if (golden) verification = await compareWithGolden(send, spec, golden, items);
-    else await runItem(send, items[0] as Item, EXAMPLE);
+    else await runItem(send, spec, items[0] as Item, EXAMPLE);
   } catch (error) {
     throw explainedFailure(error, spec, candidate);
   }
@@ -168,7 +175,7 @@ async function withMeasuredOutputs(
   try {
     const [item] = itemsOf(spec, golden);
     await expectReply(send(loadMessage(versionWith(spec), provider)), 'loaded');
-    outputs = measuredOutputs(outputs, await runItem(send, item as Item, EXAMPLE));
+    outputs = measuredOutputs(outputs, await runItem(send, spec, item as Item, EXAMPLE));
   } catch (error) {
     // The same fails again, and is explained, when the version itself is probed.
     if (!(error instanceof ManifestError || error instanceof InvalidInputError)) throw error;
@@ -208,7 +215,7 @@ async function compareWithGolden(
 ): Promise<Verification> {
   const tolerance = new Tolerance(golden.tolerance);
   for (const [i, item] of items.entries()) {
-    const answered = await runItem(send, item, `golden.json: case ${i}`);
+    const answered = await runItem(send, spec, item, `golden.json: case ${i}`);
     const expected = golden.cases[i];
     const difference = expected && goldenDifference(spec, expected, tolerance, answered);
     if (difference) throw new ManifestError(`golden.json: case ${i} differs from ${golden.source}: ${difference}`);
@@ -217,9 +224,10 @@ async function compareWithGolden(
   return { cases: items.length, source, tolerance: golden.tolerance, maxDifference: tolerance.largest };
 }
 
-async function runItem(send: SendToWorker, item: Item, what: string): Promise<Answer> {
-  const batch = { kind: 'batch', key: KEY, items: [item], announceStart: false, measureUse: false } as const;
-  const [result] = (await expectReply(send(batch), 'done')).results;
+async function runItem(send: SendToWorker, spec: VersionSpec, item: Item, what: string): Promise<Answer> {
+  const batch = batchMessage(spec, [item], { key: KEY, announceStart: false, measureUse: false });
+  const reply = await (batch.kind === 'batch' ? expectReply(send(batch), 'done') : expectReply(send(batch), 'ran'));
+  const [result] = answered(reply, batch, spec).results;
   if (result && 'answer' in result) return result.answer;
   const reason = `${what} failed: ${result?.failure.message}`;
   throw result?.failure.kind === 'memory' ? new ProbeMemoryError(reason) : new ManifestError(reason);

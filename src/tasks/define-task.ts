@@ -102,6 +102,11 @@ export interface TaskDefinition<
   preprocess(item: ReturnType<Inputs[number]['check']>, spec: Spec, tools: Tools): Preprocessed | Promise<Preprocessed>;
   /** Computes the answer to an input of tensors; if absent, the outputs are returned as they are. @throws UnusableOutputError */
   postprocess?(outputs: readonly TensorData[], spec: Spec): Answer;
+  /**
+   * Whether the server may call `postprocess`: it takes time in proportion to the outputs, and answers rows and time series
+   * too.
+   */
+  readonly answersInServer?: true;
 }
 // biome-ignore lint/suspicious/noExplicitAny: each task has its own type of spec.
 export type AnyTask = TaskDefinition<string, readonly [AnyInput, ...AnyInput[]], SpecPart, AnyHead, any>;

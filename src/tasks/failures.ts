@@ -6,9 +6,12 @@ import { isText, listOf, oneOf, record } from './check-shape.js';
  * `input`: the input is not valid at `path`, and the caller can correct it. `inference`: the model failed. `memory`: an
  * allocation failed, possibly because of another item in the same process.
  */
-export type ItemFailure =
-  | ({ readonly kind: 'input' } & UnreadableItemProblem)
-  | { readonly kind: 'inference' | 'memory'; readonly message: string };
+export type ItemFailure = ({ readonly kind: 'input' } & UnreadableItemProblem) | RunFailure;
+
+export interface RunFailure {
+  readonly kind: 'inference' | 'memory';
+  readonly message: string;
+}
 
 interface UnreadableItemProblem {
   readonly code: InputProblemCode;
@@ -35,6 +38,11 @@ const isInputFailure = record({
   expected: isText,
 });
 const isOtherFailure = record({ kind: oneOf(['inference', 'memory']), message: isText });
+
+/** Whether a value from another process is the failure of a run. */
+export function isRunFailure(value: unknown): value is RunFailure {
+  return isOtherFailure(value);
+}
 
 /** Whether a value from another process is a failure of an item. */
 export function isItemFailure(value: unknown): value is ItemFailure {

@@ -30,4 +30,5 @@ export const featureExtraction = defineTask({
       : preprocessEmbedding(item, spec, tools),
   // For token ids sent as tensors, the number of tokens to pool over is not known.
   postprocess: (outputs, spec) => (spec.text ? postprocessTensors(outputs) : postprocessEmbedding(outputs, spec)),
+  answersInServer: true,
 });

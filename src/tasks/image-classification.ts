@@ -21,4 +21,5 @@ export const imageClassification = defineTask({
     return oneRow(tensors, (outputs) => postprocessScores(outputs, spec));
   },
   postprocess: postprocessScores,
+  answersInServer: true,
 });

@@ -21,6 +21,7 @@ export const imageFeatureExtraction = defineTask({
     return oneRow(tensors, (outputs) => postprocessEmbedding(outputs, spec));
   },
   postprocess: postprocessEmbedding,
+  answersInServer: true,
 });
 
 const POOLED_OUTPUTS = ['image_embeds', 'pooler_output', 'embeddings'];

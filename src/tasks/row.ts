@@ -22,6 +22,29 @@ export const rowInput = defineInput({
 
 /** Problems have the path `row.<column>`. */
 function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problems: Problems): RowItem {
+  return itemOf(readRow(row, spec) ?? checkedValues(row, spec, problems));
+}
+
+function itemOf(values: readonly (number | string)[]): RowItem {
+  return { kind: 'row', rows: 1, work: Math.max(1, values.length), preprocessingWork: 0, values };
+}
+
+/** The values of a row without problems, in the order of the columns; null if each value has to be looked at. */
+function readRow(row: Readonly<Record<string, unknown>>, spec: AnySpec): (number | string)[] | null {
+  const columns = columnInputsOf(spec);
+  const values: (number | string)[] = [];
+  let given = 0;
+  for (const { column, read } of columns) {
+    const isGiven = Object.hasOwn(row, column.name);
+    if (isGiven) given++;
+    const value = read(isGiven ? row[column.name] : undefined);
+    if (value === undefined) return null;
+    values.push(value);
+  }
+  return Object.keys(row).length === given ? values : null;
+}
+
+function checkedValues(row: Readonly<Record<string, unknown>>, spec: AnySpec, problems: Problems): (number | string)[] {
   const known = columnNamesOf(spec);
   for (const name of Object.keys(row)) {
     if (problems.isFull) break;
@@ -40,23 +63,61 @@ function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problem
     const { name } = fed.column;
     values.push(checkValue(fed, Object.hasOwn(row, name) ? row[name] : undefined, ['row', name], problems));
   }
-  return { kind: 'row', rows: 1, work: Math.max(1, values.length), preprocessingWork: 0, values };
+  return values;
 }
 
 /** A column, and the datatype of the graph input it feeds. */
 interface ColumnInput {
   readonly column: ColumnSpec;
   readonly datatype: string;
+  /** The value for the graph; undefined for a value that `checkValue` has to look at, because it may be a problem. */
+  readonly read: (value: unknown) => number | string | undefined;
 }
 
 /** In the order of the columns. */
 export const columnInputsOf = oncePer((spec: AnySpec): readonly ColumnInput[] => {
   const datatypes = new Map(spec.inputs.map(({ name, datatype }) => [name, datatype]));
-  return spec.columns.map((column) => ({
-    column,
-    datatype: datatypes.get(column.input) ?? onlyInput(spec).datatype,
-  }));
+  return spec.columns.map((column) => {
+    const datatype = datatypes.get(column.input) ?? onlyInput(spec).datatype;
+    return { column, datatype, read: readerOf(column, datatype) };
+  });
 });
+
+/** What can be decided about the values of a column is decided here, once for each spec. */
+function readerOf(column: ColumnSpec, datatype: string): ColumnInput['read'] {
+  const readGiven = readerOfGiven(column, datatype);
+  const missing = column.required ? undefined : missingValue(column, datatype);
+  return (value) => (value === undefined || value === null ? missing : readGiven(value));
+}
+
+function readerOfGiven(column: ColumnSpec, datatype: string): ColumnInput['read'] {
+  const { type, minimum, maximum } = column;
+  const kind = DATATYPES[datatype];
+  if (type === 'BOOLEAN') return (value) => (typeof value === 'boolean' ? Number(value) : undefined);
+  if (type === 'TEXT' || type === 'CATEGORY') {
+    const indexes = categoryIndexesOf(column);
+    const isKnown = (text: string) => type === 'TEXT' || indexes.has(text);
+    const read = (text: string) => (datatype === 'BYTES' ? text : (indexes.get(text) ?? -1));
+    return (value) => (typeof value === 'string' && isKnown(value) ? read(value) : undefined);
+  }
+  const least = Math.max(minimum ?? -Infinity, kind?.range ? Number(kind.range[0]) : -Infinity);
+  const most = Math.min(maximum ?? Infinity, kind?.range ? Number(kind.range[1]) : Infinity);
+  const isHeld = kind?.range ? Number.isSafeInteger : finiteAs(kind?.bytes ?? 8);
+  const isRight = type === 'INTEGER' ? (value: number) => Number.isSafeInteger(value) && isHeld(value) : isHeld;
+  return (value) =>
+    typeof value === 'number' && value >= least && value <= most && isRight(value) ? value : undefined;
+}
+
+/** Whether a number is finite in floating point of this many bytes. */
+function finiteAs(bytes: number): (value: number) => boolean {
+  if (bytes === 8) return Number.isFinite;
+  const rounded = bytes === 4 ? Math.fround : Math.f16round;
+  return (value) => Number.isFinite(rounded(value));
+}
+
+function missingValue(column: ColumnSpec, datatype: string): number | string {
+  return datatype === 'BYTES' ? column.missing : Number.NaN;
+}
 
 const columnNamesOf = oncePer((spec: AnySpec) => new Set(spec.columns.map(({ name }) => name)));
 
@@ -77,7 +138,7 @@ export function checkValue(
   const { column } = fed;
   if (value === undefined || value === null) {
     if (column.required) problems.add(path, 'MISSING', 'this column is required', expectedValue(column), value);
-    return fed.datatype === 'BYTES' ? column.missing : Number.NaN;
+    return missingValue(column, fed.datatype);
   }
   if (column.type === 'TEXT' || column.type === 'CATEGORY') {
     const string = checkString(column, value, path, problems);

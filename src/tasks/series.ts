@@ -62,7 +62,7 @@ function checkSeries({ values }: { readonly values: unknown }, spec: AnySpec, pr
     }
     for (const [k, fed] of columns.entries()) {
       if (problems.isFull) break;
-      checked.push(checkValue(fed, step[k], [...path, String(i), String(k)], problems));
+      checked.push(fed.read(step[k]) ?? checkValue(fed, step[k], [...path, String(i), String(k)], problems));
     }
   }
   return {

@@ -28,6 +28,7 @@ export const tabularClassification = defineTask({
   examples: tabularExamples,
   preprocess: (item, spec) => oneRow(preprocessTabular(item, spec), (outputs) => postprocessClasses(outputs, spec)),
   postprocess: postprocessClasses,
+  answersInServer: true,
 });
 
 function postprocessClasses(

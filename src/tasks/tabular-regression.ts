@@ -30,6 +30,7 @@ export const tabularRegression = defineTask({
   examples: tabularExamples,
   preprocess: (item, spec) => oneRow(preprocessTabular(item, spec), (outputs) => postprocessNumbers(outputs, spec)),
   postprocess: postprocessNumbers,
+  answersInServer: true,
 });
 
 /** Reads the output that model.yaml names, else all outputs of one number or a list of numbers. @throws ManifestError */

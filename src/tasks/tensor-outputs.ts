@@ -12,12 +12,17 @@ export const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
  * @throws UnusableOutputError if the outputs are too large
  */
 export function postprocessTensors(outputs: readonly TensorData[]): AnswerOf<'tensors'> {
+  checkOutputBytes(outputs);
+  return { kind: 'tensors', tensors: outputs };
+}
+
+/** @throws UnusableOutputError if the outputs for one input are too large */
+export function checkOutputBytes(outputs: readonly Pick<TensorData, 'data'>[]): void {
   const bytes = outputs.reduce((sum, { data }) => sum + bytesOf(data), 0);
   if (bytes > MAX_OUTPUT_BYTES)
     throw new UnusableOutputError(
       `the outputs have ${bytes} bytes; at most ${MAX_OUTPUT_BYTES} can be returned. Send fewer rows, or smaller ones`,
     );
-  return { kind: 'tensors', tensors: outputs };
 }
 
 function bytesOf(data: TensorArray): number {

@@ -15,4 +15,5 @@ export const tensor = defineTask({
   examples: tabularExamples,
   preprocess: (item, spec) => oneRow(preprocessTabular(item, spec), postprocessTensors),
   postprocess: postprocessTensors,
+  answersInServer: true,
 });

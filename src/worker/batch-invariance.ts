@@ -9,8 +9,9 @@
 import type { TensorArray, TensorData } from '../tasks/datatypes.js';
 import { isOutOfMemory, messageOf } from '../tasks/failures.js';
 import { explainRunFailure } from '../tasks/graph-failures.js';
+import { BatchSplitError, split } from '../tasks/stacking.js';
 import type { VersionSpec } from '../tasks/tasks.js';
-import { BatchSplitError, type GraphRow, groupByShape, rowsOf, split, stack } from './batch.js';
+import { type GraphRow, groupByShape, rowsOf, stack } from './batch.js';
 import type { OpenSession } from './native/session-thread.js';
 import {
   doubled,

@@ -16,9 +16,13 @@ import { checkBatchInvariance } from './batch-invariance.js';
 import { type Loaded, Loader, type LoadMeasure, type WorkerRuntime } from './load.js';
 import { observeScores } from './observe-scores.js';
 import { preprocessBatch, runBatch, tokensOfBatch } from './run-batch.js';
+import { runNumericBatch } from './run-numeric.js';
 
 /** A message to the worker of this kind, with its number. */
 type Numbered<K extends ToWorker['kind']> = Extract<ToWorker, { kind: K }>;
+
+/** Ends the measurement of a batch; null if it is not measured. */
+type Measuring = Promise<() => Promise<BatchUse>> | null;
 
 export class WorkerBody {
   readonly #runtime: WorkerRuntime;
@@ -38,14 +42,16 @@ export class WorkerBody {
   }
 
   receive(message: ToWorker): Promise<void> {
-    if (message.kind === 'batch') return this.#receiveBatch(message);
+    if (message.kind === 'batch' || message.kind === 'numericBatch') return this.#receiveBatch(message);
     if (message.kind === 'cancel') return this.#cancel(message);
     if (message.kind === 'load') return this.#receiveLoad(message);
     if (message.kind === 'unload') return this.#receiveUnload(message);
     return this.#inTurn(() => this.#perform(message));
   }
 
-  async #perform(message: Exclude<ToWorker, { kind: 'batch' | 'cancel' | 'load' | 'unload' }>): Promise<void> {
+  async #perform(
+    message: Exclude<ToWorker, { kind: 'batch' | 'numericBatch' | 'cancel' | 'load' | 'unload' }>,
+  ): Promise<void> {
     try {
       if (message.kind === 'checkProvider') await this.#checkProvider(message);
       else if (message.kind === 'examine') await this.#examine(message);
@@ -140,25 +146,60 @@ export class WorkerBody {
     return loaded;
   }
 
-  async #receiveBatch({ id, key, items, announceStart, measureUse }: Numbered<'batch'>): Promise<void> {
+  async #receiveBatch(message: Numbered<'batch' | 'numericBatch'>): Promise<void> {
     faultPoint('worker.batch.received'); // @fault
+    const { id, key, measureUse } = message;
     const cancelled = new Set<number>();
     this.#cancelled.set(id, cancelled);
     const loading = this.#get(key).catch(() => null);
     const measuring = measureUse ? loading.then(() => this.#measureUse()) : null;
-    const preprocessing = Promise.all([loading, measuring]).then(([loaded]) =>
-      preprocessBatch(items, loaded, cancelled),
-    );
+    const ready = measuring ? measuring.then(() => loading) : loading;
+    if (message.kind === 'batch') await this.#runBatch(message, ready, measuring, cancelled);
+    else await this.#inTurn(() => this.#runNumeric(message, ready, measuring, cancelled));
+  }
+
+  async #runBatch(
+    { id, items, announceStart }: Numbered<'batch'>,
+    loading: Promise<Loaded | null>,
+    measuring: Measuring,
+    cancelled: ReadonlySet<number>,
+  ): Promise<void> {
+    const preprocessing = loading.then((loaded) => preprocessBatch(items, loaded, cancelled));
     await this.#inTurn(async () => {
       const [loaded, { preprocessed, preprocessMs }] = await Promise.all([loading, preprocessing]);
       faultPoint('worker.batch.preprocessed'); // @fault
       if (announceStart)
         this.#send({ kind: 'started', id, tokens: loaded?.spec.text ? tokensOfBatch(preprocessed) : null });
+      await this.#readCancellations(loaded);
       const { results, timing } = await runBatch(loaded, preprocessed, items, cancelled);
       this.#cancelled.delete(id);
       const use = measuring && (await (await measuring)());
       this.#send({ kind: 'done', id, results, timing: { preprocessMs, ...timing }, use });
     });
+  }
+
+  async #runNumeric(
+    message: Numbered<'numericBatch'>,
+    loading: Promise<Loaded | null>,
+    measuring: Measuring,
+    cancelled: ReadonlySet<number>,
+  ): Promise<void> {
+    const { id, announceStart } = message;
+    const loaded = await loading;
+    faultPoint('worker.batch.preprocessed'); // @fault
+    if (announceStart) this.#send({ kind: 'started', id, tokens: null });
+    await this.#readCancellations(loaded);
+    const begun = performance.now();
+    const runs = await runNumericBatch(loaded, message, cancelled);
+    const inferMs = performance.now() - begun;
+    this.#cancelled.delete(id);
+    const use = measuring && (await (await measuring)());
+    this.#send({ kind: 'ran', id, runs, timing: { preprocessMs: 0, inferMs, postprocessMs: 0 }, use });
+  }
+
+  /** A run in this thread keeps messages waiting: those that have arrived meanwhile may cancel items of the next batch. */
+  async #readCancellations(loaded: Loaded | null): Promise<void> {
+    if (loaded?.runsInMainThread) await this.#runtime.messagesRead();
   }
 
   async #measureUse(): Promise<() => Promise<BatchUse>> {

@@ -25,7 +25,14 @@ export interface WorkerRuntime {
   /** Checks the SHA-256 of a file that is too large to be in memory. */
   readonly verifyFile: (file: string, sha256: string) => Promise<void>;
   /** `dataFolder`: the only folder from which data files are read; null if the graph has none. */
-  readonly openSession: (bytes: Uint8Array, provider: string, dataFolder: string | null) => Promise<OpenSession>;
+  readonly openSession: (
+    bytes: Uint8Array,
+    provider: string,
+    dataFolder: string | null,
+    inMainThread: boolean,
+  ) => Promise<OpenSession>;
+  /** Resolves when the messages that have arrived so far are read. */
+  readonly messagesRead: () => Promise<void>;
   readonly openTokenizer: (bytes: Uint8Array) => Promise<Tokenizer>;
   /** Data memory of this process in bytes; null on platforms without `/proc`. */
   readonly dataBytes: () => Promise<number | null>;
@@ -40,7 +47,16 @@ export interface WorkerRuntime {
 export interface Loaded {
   readonly spec: VersionSpec;
   readonly session: OpenSession;
+  readonly runsInMainThread: boolean;
   readonly tools: Tools;
+}
+
+/**
+ * Whether the session of a version is in the main thread: where nothing is decoded or tokenized, a thread of its own would
+ * only add the way there and back. On a GPU one thread has all sessions: two crash WebGPU.
+ */
+function runsInMainThread({ image, text, bytes }: VersionSpec, provider: string): boolean {
+  return provider === 'cpu' && image === null && text === null && bytes === undefined;
 }
 
 /** See the reply `loaded`. */
@@ -60,7 +76,7 @@ export class Loader {
 
   constructor(runtime: WorkerRuntime) {
     this.#runtime = runtime;
-    this.#locales = new Locales((bytes, provider) => runtime.openSession(bytes, provider, null));
+    this.#locales = new Locales((bytes, provider) => runtime.openSession(bytes, provider, null, false));
   }
 
   /** What the load took is written to `measure`. @throws Error with the reason, in the words of the library that failed */
@@ -88,7 +104,7 @@ export class Loader {
 
   /** Opens a session of a tiny graph, and runs it. @throws Error if the execution provider does not work */
   async runIdentity(provider: string): Promise<OpenSession> {
-    const session = await this.#runtime.openSession(Buffer.from(IDENTITY_MODEL), provider, null);
+    const session = await this.#runtime.openSession(Buffer.from(IDENTITY_MODEL), provider, null, false);
     await session.run([{ name: 'x', datatype: 'FP32', shape: [1], data: Float32Array.of(1) }]);
     return session;
   }
@@ -98,13 +114,15 @@ export class Loader {
     faultPoint('worker.load.begin'); // @fault
     const { bytes } = runnableGraph(await this.#runtime.readArtifact(artifactPath, artifactSha256));
     const tokenizer = await this.#openTokenizer(message);
+    const inMainThread = runsInMainThread(spec, provider);
     measure.executionProvider = provider !== 'cpu' && runsOnCpu(bytes) ? 'cpu' : provider;
     const session = await this.openGraph(bytes, measure.executionProvider, {
       dataFiles: spec.dataFiles ?? [],
       dataBlobs,
+      inMainThread,
     });
     faultPoint('worker.load.opened'); // @fault
-    const loaded = { spec, session, tools: { ...this.#runtime.tools, tokenizer } };
+    const loaded = { spec, session, runsInMainThread: inMainThread, tools: { ...this.#runtime.tools, tokenizer } };
     try {
       const first = await this.#warmUp(warmUp, loaded);
       // The first run may have compiled kernels or read weights for the first time, and then says little.
@@ -138,10 +156,14 @@ export class Loader {
   async openGraph(
     runnable: Uint8Array,
     provider: string,
-    { dataFiles, dataBlobs: { folder, paths } }: { dataFiles: readonly DataFile[]; dataBlobs: DataBlobs },
+    {
+      dataFiles,
+      dataBlobs: { folder, paths },
+      inMainThread = false,
+    }: { dataFiles: readonly DataFile[]; dataBlobs: DataBlobs; inMainThread?: boolean },
   ): Promise<OpenSession> {
     const bytes = await this.#locales.runnable(runnable);
-    if (dataFiles.length === 0) return this.#runtime.openSession(bytes, provider, null);
+    if (dataFiles.length === 0) return this.#runtime.openSession(bytes, provider, null, inMainThread);
     const names = new Map<string, string>();
     const verified = new Set<string>();
     for (const [i, { location, sha256 }] of dataFiles.entries()) {
@@ -151,7 +173,7 @@ export class Loader {
       verified.add(sha256);
       names.set(location, path.relative(folder, blob));
     }
-    return this.#runtime.openSession(withLocations(bytes, names), provider, folder);
+    return this.#runtime.openSession(withLocations(bytes, names), provider, folder, inMainThread);
   }
 
   async #openTokenizer({ spec, tokenizerPath }: LoadMessage): Promise<Tokenizer | null> {

@@ -10,12 +10,14 @@ import {
   type ItemFailure,
   isOutOfMemory,
   messageOf,
+  type RunFailure,
   UnreadableItemError,
   UnusableOutputError,
 } from '../tasks/failures.js';
+import { split } from '../tasks/stacking.js';
 import { readsBags } from '../tasks/static-embedding.js';
 import { type Item, outputsUsed, preprocessItem, taskNamed, type VersionSpec } from '../tasks/tasks.js';
-import { formRuns, rowsOf, split, stack } from './batch.js';
+import { formRuns, rowsOf, stack } from './batch.js';
 import type { Loaded } from './load.js';
 
 export type PreprocessedItem = Preprocessed | { readonly failure: ItemFailure };
@@ -35,7 +37,9 @@ type RowOutcome = { readonly outputs: readonly TensorData[] } | { readonly failu
 /** The number of threads in which Node decodes images and tokenizes texts. */
 const PREPROCESSED_AT_ONCE = 4;
 
-const NOT_RUN: ItemFailure = { kind: 'inference', message: 'the input was not run' };
+export const NOT_RUN: RunFailure = { kind: 'inference', message: 'the input was not run' };
+
+export const NOT_LOADED: RunFailure = { kind: 'inference', message: 'the version is not loaded here' };
 
 /**
  * A few items at a time, because each decoded image takes up to 75 MB. The time does not include the load of the
@@ -58,7 +62,7 @@ export async function preprocessBatch(
 }
 
 async function preprocessOne(item: Item, loaded: Loaded | null): Promise<PreprocessedItem> {
-  if (!loaded) return { failure: { kind: 'inference', message: 'the version is not loaded here' } };
+  if (!loaded) return { failure: NOT_LOADED };
   try {
     return await preprocessItem(item, loaded.spec, loaded.tools);
   } catch (error) {
@@ -104,9 +108,7 @@ async function runTogether(
 ): Promise<RowOutcome[]> {
   const begun = performance.now();
   try {
-    faultPoint('worker.run.begin'); // @fault
-    const outputs = await loaded.session.run(stack(rows.map(({ tensors }) => tensors)), rows[0]?.wanted ?? null);
-    faultPoint('worker.run.end'); // @fault
+    const outputs = await runGraph(loaded, stack(rows.map(({ tensors }) => tensors)), rows[0]?.wanted ?? null);
     const counts = rows.map(({ tensors }) => rowsOf(tensors));
     return split(outputs, counts).map((own) => ({ outputs: own }));
   } catch (error) {
@@ -121,6 +123,18 @@ async function runTogether(
   } finally {
     timing.inferMs += performance.now() - begun;
   }
+}
+
+/** `wanted`: the names of the outputs; null for all. @throws Error with ONNX Runtime's message */
+export async function runGraph(
+  { session }: Loaded,
+  inputs: readonly TensorData[],
+  wanted: readonly string[] | null,
+): Promise<readonly TensorData[]> {
+  faultPoint('worker.run.begin'); // @fault
+  const outputs = await session.run(inputs, wanted);
+  faultPoint('worker.run.end'); // @fault
+  return outputs;
 }
 
 /** The number of tokens in all rows of a batch. */
@@ -183,7 +197,7 @@ function postprocessItem(found: ReadonlyMap<number, RowOutcome>, { rows, postpro
   }
 }
 
-function failureOf(error: unknown): ItemFailure {
+export function failureOf(error: unknown): RunFailure {
   const message = messageOf(error);
   return { kind: isOutOfMemory(message) ? 'memory' : 'inference', message };
 }

@@ -9,6 +9,7 @@ import { createReadStream, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import os from 'node:os';
+import { setImmediate } from 'node:timers/promises';
 import { CHANNEL_FD, encodeFrame, FrameChannel } from '../engine/frames.js';
 import type { FromWorker, ToWorker } from '../engine/messages.js';
 import { corruptFrame, faultPoint } from '../fault-points.js'; // @fault
@@ -19,7 +20,7 @@ import type { WorkerRuntime } from './load.js';
 import { watchMemory } from './memory-growth.js';
 import { freeNativeMemory } from './native/free-native-memory.js';
 import { imageToFloats, UnreadableImageError } from './native/image.js';
-import { SessionThread } from './native/session-thread.js';
+import { openSessionHere, SessionThread } from './native/session-thread.js';
 import { openTokenizer } from './native/tokenizer.js';
 
 /** Lower priority than the server, which must stay responsive, but high enough to get CPU time on a busy machine. */
@@ -95,8 +96,11 @@ const runtime: WorkerRuntime = {
   readArtifact: readVerified,
   verifyFile,
   // Without data files, the working folder, which is empty.
-  openSession: (bytes, provider, dataFolder) =>
-    sessions.open(bytes, { provider, dataFolder: dataFolder ?? process.cwd() }),
+  openSession: (bytes, provider, dataFolder, inMainThread) => {
+    const options = { provider, dataFolder: dataFolder ?? process.cwd() };
+    return inMainThread ? openSessionHere(bytes, options) : sessions.open(bytes, options);
+  },
+  messagesRead: () => setImmediate(),
   openTokenizer: (bytes) => {
     const { tokenizer, config } = JSON.parse(Buffer.from(bytes).toString());
     return openTokenizer(tokenizer, config);

@@ -15,15 +15,15 @@ const workerWith = (vice: string, atLoad = '') => `
   import { CHANNEL_FD, encodeFrame, FrameChannel } from '${pathToFileURL(path.resolve('dist/engine/frames.js')).href}';
   const stream = new Socket({ fd: CHANNEL_FD, readable: true, writable: true });
   const timing = { preprocessMs: 1, inferMs: 1, postprocessMs: 1 };
-  const done = (id, y, more) => channel.send({ kind: 'done', id, timing, use: null, results: [
-    { answer: { kind: 'tensors', tensors: [{ name: 'y', datatype: 'FP32', shape: [1], data: Float32Array.of(y) }] } }], ...more });
-  const answer = ({ kind, id, key, items }) => {
+  const outputs = (y) => [{ shape: [1], data: Float32Array.of(y) }];
+  const ran = (id, y, more) => channel.send({ kind: 'ran', id, timing, use: null, runs: [{ items: [0], outputs: outputs(y) }], ...more });
+  const answer = ({ kind, id, key, inputs }) => {
     if (kind === 'load') { ${atLoad} }
     if (kind === 'load') channel.send({ kind: 'loaded', id, key, residentBytes: null, loadMs: 1, warmUpMs: 1, warmUpCpuMs: 1, executionProvider: 'cpu' });
-    if (kind !== 'batch') return;
-    const [x] = items[0].tensors[0].data;
-    if (x === 13) { ${vice} }
-    done(id, 2 * x + 1);
+    if (kind !== 'numericBatch') return;
+    const values = Array.from(inputs[0]);
+    if (values.includes(13)) { ${vice} }
+    ran(id, 0, { runs: values.map((x, item) => ({ items: [item], outputs: outputs(2 * x + 1) })) });
   };
   const channel = new FrameChannel(stream, { onMessage: answer, onProtocolError: () => {} });
   stream.on('close', () => process.exit());
@@ -48,19 +48,50 @@ async function startEngine(vice: string, atLoad = '') {
 
 test.each([
   ['a second "ready"', "channel.send({ kind: 'ready' });", /it sent "ready" a second time/],
-  ['a batch that it was never given', 'done(id + 1000, 27);', /"done" with the number 1\d{3}, which answers nothing/],
-  ['the number of an earlier command', 'done(id - 1, 27);', /"done" with the number \d+, which answers nothing/],
+  ['a batch that it was never given', 'ran(id + 1000, 27);', /"ran" with the number 1\d{3}, which answers nothing/],
+  ['the number of an earlier command', 'ran(id - 1, 27);', /"ran" with the number \d+, which answers nothing/],
   ['another reply to the batch', "channel.send({ kind: 'unloaded', id, key: 'v' });", /this is no reply to that/],
   ['a frame that is too long', "stream.write(Buffer.from('ffffffff00000000', 'hex'));", /claims 4294967295 bytes/],
   [
     'a time that is not a number',
-    'done(id, 27, { timing: { ...timing, inferMs: NaN } });',
+    'ran(id, 27, { timing: { ...timing, inferMs: NaN } });',
     /a field is missing or is not valid/,
   ],
   [
     'a time that is longer than what has passed',
-    'done(id, 27, { timing: { ...timing, inferMs: 1e300 } });',
+    'ran(id, 27, { timing: { ...timing, inferMs: 1e300 } });',
     /a time is longer than what has passed/,
+  ],
+  ['a batch without runs', 'ran(id, 27, { runs: [] });', /an item is in no run/],
+  [
+    'an answer for an item of no batch',
+    'ran(id, 27, { runs: [{ items: [values.length], outputs: outputs(27) }] });',
+    /run 0 has an item that is not in the batch/,
+  ],
+  [
+    'two answers for an item',
+    'const one = { items: [0], outputs: outputs(27) }; ran(id, 27, { runs: [one, one] });',
+    /run 1 has an item that is not in the batch, or is in another run/,
+  ],
+  [
+    'more values than the shape says',
+    'ran(id, 27, { runs: [{ items: [0], outputs: [{ shape: [1], data: Float32Array.of(27, 27) }] }] });',
+    /run 0 is neither a failure nor has the outputs of the graph/,
+  ],
+  [
+    'values of another datatype',
+    'ran(id, 27, { runs: [{ items: [0], outputs: [{ shape: [1], data: Int32Array.of(27) }] }] });',
+    /run 0 is neither a failure nor has the outputs of the graph/,
+  ],
+  [
+    'an output too many',
+    'ran(id, 27, { runs: [{ items: [0], outputs: [...outputs(27), ...outputs(27)] }] });',
+    /run 0 is neither a failure nor has the outputs of the graph/,
+  ],
+  [
+    'answers to items instead of outputs',
+    "channel.send({ kind: 'done', id, timing, use: null, results: [] });",
+    /this is no reply to that/,
   ],
   [
     'half a frame, and dies',

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import type { ItemResult } from '#src/engine/messages.js';
 import { type Command, type FromWorker, loadMessage } from '#src/engine/messages.js';
 import { Conversation } from '#src/engine/protocol.js';
+import type { NumericRun } from '#src/tasks/numeric.js';
 import { inVirtualTime, itemOf, Simulation, settled, simulatedVersion } from '../support/simulation.js';
 
 const VERSION = simulatedVersion();
@@ -11,11 +12,23 @@ const TIMING = { preprocessMs: 0, inferMs: 1, postprocessMs: 0 };
 const tensor = { name: 'y', datatype: 'FP32', shape: [1], data: Float32Array.of(3) };
 const ANSWER = { answer: { kind: 'tensors', tensors: [tensor] } } as const;
 
+/** The outputs for two items, of one row and of two. */
+const RUN: NumericRun = { items: [0, 1], outputs: [{ shape: [3], data: Float32Array.of(3, 5, 7) }] };
+
 const COMMANDS: readonly Command[] = [
   { kind: 'checkProvider', provider: 'cpu' },
   loadMessage(VERSION, 'cpu'),
   { kind: 'unload', key: 'v' },
   { kind: 'batch', key: 'v', items: [itemOf(1), itemOf(2)], announceStart: true, measureUse: false },
+  {
+    kind: 'numericBatch',
+    key: 'v',
+    counts: [1, 2],
+    inputs: [Float32Array.of(1, 2, 3)],
+    areTensors: true,
+    announceStart: true,
+    measureUse: false,
+  },
   { kind: 'examine', artifactPath: '', artifactSha256: '', dataFiles: [], dataBlobs: { folder: '', paths: [] } },
   { kind: 'checkBatchInvariance', key: 'v', items: [] },
 ];
@@ -43,6 +56,7 @@ const messages = (id: number): readonly FromWorker[] => [
   { kind: 'unloaded', id, key: 'v' },
   { kind: 'started', id, tokens: null },
   { kind: 'done', id, results: [ANSWER, ANSWER], timing: TIMING, use: null },
+  { kind: 'ran', id, runs: [RUN], timing: TIMING, use: null },
   { kind: 'examined', id, facts: FACTS },
   { kind: 'batchInvariance', id, difference: null, padding: null },
   { kind: 'failed', id, message: '' },
@@ -60,6 +74,7 @@ function conversation(...commands: readonly Command[]): Conversation {
 
 const LOAD = COMMANDS[1] as Command;
 const BATCH = COMMANDS[3] as Command;
+const NUMERIC = COMMANDS[4] as Command;
 
 test('each command accepts exactly its own replies', () => {
   const table = COMMANDS.map((command) => {
@@ -72,6 +87,7 @@ test('each command accepts exactly its own replies', () => {
     'load: loaded, loadFailed',
     'unload: unloaded',
     'batch: started, done',
+    'numericBatch: started, ran',
     'examine: examined, failed',
     'checkBatchInvariance: batchInvariance, failed',
   ]);
@@ -151,6 +167,39 @@ test.each<readonly [string, unknown]>([
   );
 });
 
+const output = RUN as Extract<NumericRun, { outputs: unknown }>;
+const [y] = output.outputs;
+
+test.each<readonly [string, unknown]>([
+  ['no runs', null],
+  ['no run of an item', [{ ...output, items: [0], outputs: [{ ...y, shape: [1], data: Float32Array.of(3) }] }]],
+  ['an item that it does not hold', [{ ...RUN, items: [0, 2] }]],
+  ['an item twice', [{ ...RUN, items: [0, 0] }]],
+  ['an item in two runs', [RUN, { ...RUN, items: [1] }]],
+  ['a run without items', [RUN, { ...RUN, items: [] }]],
+  ['another number of rows', [{ ...RUN, outputs: [{ shape: [2], data: Float32Array.of(3, 5) }] }]],
+  ['a shape that does not fit the values', [{ ...RUN, outputs: [{ ...y, shape: [3, 2] }] }]],
+  ['a size that is not a number', [{ ...RUN, outputs: [{ ...y, shape: [3, Number.NaN] }] }]],
+  ['another datatype', [{ ...RUN, outputs: [{ ...y, data: Float64Array.of(3, 5, 7) }] }]],
+  ['two outputs instead of one', [{ ...RUN, outputs: [y, y] }]],
+  ['no outputs', [{ items: [0, 1], outputs: [] }]],
+  ['a failure that only an input can have', [{ items: [0, 1], failure: { kind: 'input', message: '' } }]],
+])('a batch of numbers with %s is refused', (_, runs) => {
+  const ran = { kind: 'ran', id: 2, runs, timing: TIMING, use: null };
+
+  expect(conversation(LOAD, NUMERIC).receive(ran, NOW)).toMatch(
+    /^it sent "ran" with the number 2 in reply to "numericBatch": /,
+  );
+});
+
+test('the runs of a batch of numbers can be in any order, and fail alone', () => {
+  const failed = { items: [1], failure: { kind: 'inference', message: 'Div by 0' } };
+  const first = { items: [0], outputs: [{ shape: [], data: Float32Array.of(3) }] };
+  const ran = { kind: 'ran', id: 2, runs: [failed, first], timing: TIMING, use: null };
+
+  expect(conversation(LOAD, NUMERIC).receive(ran, NOW)).toBeNull();
+});
+
 test('the answers of a version whose load has failed are refused; only its failures are accepted', () => {
   const failed = conversation(LOAD);
   failed.receive({ kind: 'loadFailed', id: 1, key: 'v', message: '' }, NOW);
@@ -201,6 +250,13 @@ describe('with the engine', () => {
       id,
       results: fc.constantFrom<readonly ItemResult[]>([], [{ answer: { kind: 'regression', value: 1, unit: null } }]),
       timing: fc.constant(TIMING),
+    }),
+    fc.record({
+      kind: fc.constant('ran'),
+      id,
+      runs: fc.constantFrom<readonly NumericRun[]>([], [{ ...output, items: [1_000] }], [output, output]),
+      timing: fc.constant(TIMING),
+      use: fc.constant(null),
     }),
     fc.record({ kind: fc.constant('failed'), id, message: fc.constant('') }),
     fc.record({ kind: fc.constantFrom('examined', 'batchInvariance', 'providerChecked', 'unknown'), id }),

@@ -133,6 +133,7 @@ class SimulatedChild implements Child {
         };
         return { run, release, inputs: [], outputs: [] } as never;
       },
+      messagesRead: async () => {},
       openTokenizer: () => {
         throw new Error('the simulation has no text models');
       },

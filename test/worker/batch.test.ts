@@ -1,7 +1,8 @@
 /** Grouping rows into runs, stacking them, and splitting the outputs. */
 
 import type { TensorData } from '#src/tasks/datatypes.js';
-import { BatchSplitError, formRuns, split, stack } from '#src/worker/batch.js';
+import { BatchSplitError, split } from '#src/tasks/stacking.js';
+import { formRuns, stack } from '#src/worker/batch.js';
 
 const floats = (name: string, shape: number[], ...data: number[]): TensorData => ({
   name,

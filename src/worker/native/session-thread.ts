@@ -1,7 +1,7 @@
 /**
- * The thread in which the sessions of a worker process run, and the proxies by which the main thread uses them.
+ * The thread in which sessions of a worker process run, and the proxies by which the main thread uses them.
  *
- * `run` blocks its thread until native code returns. Because sessions have a thread of their own, the main thread can
+ * `run` blocks its thread until native code returns. Because these sessions have a thread of their own, the main thread can
  * read messages, decode images and tokenize texts for the next batch meanwhile. Inputs are copied to the thread; the
  * buffers of outputs are transferred back.
  */
@@ -91,7 +91,7 @@ export class SessionThread {
 
 /** The thread's side: handles one request after the other. */
 async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
-  // Imported here, so that the main thread does not load ONNX Runtime.
+  // Imported here, so that the main thread does not load ONNX Runtime before it needs it.
   const { Session } = await import('./session.js');
   const sessions = new Map<number, Session>();
   const answer = async (question: SessionQuestion): Promise<SessionAnswer> => {
@@ -108,6 +108,7 @@ async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
     await session.release();
     return { kind: 'released' };
   };
+  endWithParent();
   let turn: Promise<void> = Promise.resolve();
   port.on('message', (request: SessionRequest) => {
     turn = turn.then(async () => {
@@ -123,9 +124,23 @@ async function serve(port: NonNullable<typeof parentPort>): Promise<void> {
   });
 }
 
+const PARENT_INTERVAL_MS = 1_000;
+
+/** While a run blocks the main thread, it does not see that the server has gone, which Linux alone can tell by a signal. */
+function endWithParent(): void {
+  const parent = process.ppid;
+  setInterval(() => process.ppid === parent || process.kill(process.pid, 'SIGKILL'), PARENT_INTERVAL_MS);
+}
+
 /** The buffer behind the bytes, unless it also holds something else. */
 function ownBuffer({ buffer, byteLength }: Uint8Array): ArrayBuffer[] {
   return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
+}
+
+/** Opens a session in the thread of the caller. Takes `bytes` over. @throws Error as `SessionThread.open` */
+export async function openSessionHere(bytes: Uint8Array, options: SessionOptions): Promise<OpenSession> {
+  const { Session } = await import('./session.js');
+  return Session.open(bytes, options).finally(() => release(bytes));
 }
 
 /** Frees the bytes now. The garbage collector, which sees only a small object, would free them much later. */
