@@ -4,8 +4,8 @@ import { LIMITS } from '#src/api/limits.js';
 import { ProblemCodeEnum } from '#src/graphql/problem.type.js';
 import { MAX_FILE_BYTES } from '#src/tasks/bytes.js';
 import { MAX_SENTENCES } from '#src/tasks/embedding.js';
+import { MAX_TEXT_CHARACTERS } from '#src/tasks/strings.js';
 import { MAX_OUTPUT_BYTES } from '#src/tasks/tensor-outputs.js';
-import { MAX_TEXT_CHARACTERS } from '#src/tasks/text.js';
 import { startTestApp, type TestApp } from './support/app.js';
 import { createTasksStore, tasksTable } from './support/tasks-table.js';
 
@@ -157,7 +157,7 @@ test('the table of limits has the limits in force', () => {
   ];
   // Limits of inputs that are not in LIMITS.
   const others: [string, string][] = [
-    ['text', `${MAX_TEXT_CHARACTERS.toLocaleString('en')} characters`],
+    ['text, also as a value of a row or a tensor', `${MAX_TEXT_CHARACTERS.toLocaleString('en')} characters`],
     ['file in `bytes`', `${MAX_FILE_BYTES / 2 ** 20} MiB`],
     ['sentences in `similarity`', String(MAX_SENTENCES)],
     ['outputs of a graph for one input of tensors, together', `${MAX_OUTPUT_BYTES / 2 ** 20} MiB`],

@@ -26,7 +26,7 @@ import {
   stringOf,
 } from './contents.js';
 import { bytesOfOutputs, knownValues, mayAnswer } from './output-size.js';
-import { textMeasures } from './text-contents.js';
+import { pointsOfString, textMeasures } from './text-contents.js';
 
 /** Of each image, however small. */
 const IMAGE_POINTS = 2;
@@ -94,6 +94,7 @@ function contentsOfRow(spec: VersionSpec | null, row: unknown): Contents {
   const { values, characters } = sizeOfJson(row);
   contents.bytes = 32 * columns + characters;
   contents.points = columns * POINTS_PER_COLUMN + values * POINTS_PER_VALUE + characters * POINTS_PER_BYTE;
+  if (readsStrings(spec)) for (const value of Object.values(recordOf(row))) contents.points += pointsOfString(value);
   for (const { shape } of spec?.inputs ?? []) contents.operations += operationsOf(spec, knownValues(shape));
   return contents;
 }
@@ -154,6 +155,7 @@ function contentsOfTensors(spec: VersionSpec | null, tensors: readonly unknown[]
     contents.bytes += sent + 8 * values;
     const sizes = listOf(shape);
     contents.points += POINTS_PER_TENSOR + sent * POINTS_PER_BYTE + (values + sizes.length) * POINTS_PER_VALUE;
+    if (readsStrings(spec)) contents.points += pointsOfStrings(data);
     const own = (lengthOf(base64) * BYTES_PER_CHARACTER_OF_BASE64) / bytesEach(datatype) + values;
     all += own;
     largestSize = Math.max(largestSize, largestSizeOf(sizes, own));
@@ -163,6 +165,17 @@ function contentsOfTensors(spec: VersionSpec | null, tensors: readonly unknown[]
   contents.outputBytes = spec ? bytesOfOutputs(spec, { values: all, largestSize }) : 0;
   return contents;
 }
+
+/** Whether the graph itself tokenizes texts. */
+function readsStrings(spec: VersionSpec | null): boolean {
+  return spec?.inputs.some(({ datatype }) => datatype === 'BYTES') ?? false;
+}
+
+/** Of the strings in a list, flat or nested. */
+const pointsOfStrings: Measure<number> = once((value) => {
+  if (!Array.isArray(value)) return pointsOfString(value);
+  return value.reduce<number>((sum, element) => sum + pointsOfStrings(element), 0);
+});
 
 /** A size beyond the number of values is refused, unless another size is zero. */
 function largestSizeOf(shape: readonly unknown[], values: number): number {

@@ -6,8 +6,8 @@ import { MAX_FILE_BYTES } from '../tasks/bytes.js';
 import { MAX_SENTENCES } from '../tasks/embedding.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 import { MAX_SERIES_VALUES } from '../tasks/series.js';
+import { MAX_TEXT_CHARACTERS } from '../tasks/strings.js';
 import type { ModelInput as TaskInput } from '../tasks/tasks.js';
-import { MAX_TEXT_CHARACTERS } from '../tasks/text.js';
 import { MAX_DOCUMENTS, MAX_DOCUMENTS_CHARACTERS } from '../tasks/text-ranking.js';
 import { KEY_LIFE_MS, MAX_DEADLINE_MS, MAX_INPUTS, MAX_KEY_CHARACTERS } from './request-limits.js';
 

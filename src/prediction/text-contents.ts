@@ -1,9 +1,20 @@
 /** What the texts of an input contain, as far as its price needs it. */
 import { promptText } from '../tasks/prompts.js';
+import { MAX_TEXT_CHARACTERS } from '../tasks/strings.js';
 import { taskNamed, type VersionSpec } from '../tasks/tasks.js';
-import { MAX_TEXT_CHARACTERS } from '../tasks/text.js';
 import { charactersTokenized, estimateTokens } from '../tasks/token-count.js';
-import { Contents, listOf, type Measure, once, operationsOf, POINTS_PER_BYTE, recordOf, stringOf } from './contents.js';
+import { MAX_TEMPLATE_CHARACTERS, templateOf } from '../tasks/zero-shot-classification.js';
+import {
+  Contents,
+  lengthOf,
+  listOf,
+  type Measure,
+  once,
+  operationsOf,
+  POINTS_PER_BYTE,
+  recordOf,
+  stringOf,
+} from './contents.js';
 
 /** Of a token that the graph reads, besides the operations of the graph. */
 const POINTS_PER_TOKEN = 0.05;
@@ -35,6 +46,13 @@ export function textMeasures(spec: VersionSpec | null): readonly (readonly [key:
   ];
 }
 
+/** Of a string that the graph itself tokenizes: of each that is sent, as much as the longest one has that is not refused. */
+export const pointsOfString: Measure<number> = once((value) => {
+  const text = stringOf(value).slice(0, MAX_TEXT_CHARACTERS);
+  if (text === '') return 0;
+  return pointsOfTokenizing(text.length, estimateTokens(text));
+});
+
 class Texts {
   readonly #spec: VersionSpec | null;
   readonly #defaultPrompt: string;
@@ -64,6 +82,27 @@ class Texts {
     for (const text of texts) contents.add(this.one(text, prompt === undefined ? {} : { prompt }));
     return contents;
   }
+
+  /** The template of a hypothesis, which is tokenized and read once for each of `labels`, besides the label in it. */
+  template(sent: unknown, labels: number): Contents {
+    const spec = this.#spec;
+    const own = sent == null ? null : stringOf(sent).slice(0, MAX_TEMPLATE_CHARACTERS);
+    const text = spec ? templateOf(spec.head, own) : '';
+    const tokens = estimateTokens(text, spec?.text?.characters) - 1;
+    const tokensOfGraph = tokensRead(spec, tokens);
+    const contents = new Contents();
+    contents.bytes = lengthOf(sent);
+    contents.points =
+      contents.bytes * POINTS_PER_BYTE +
+      labels * (pointsOfTokenizing(text.length, tokens) + tokensOfGraph * POINTS_PER_TOKEN);
+    contents.operations = operationsOf(spec, labels * tokensOfGraph * (spec?.inputs.length ?? 1));
+    return contents;
+  }
+}
+
+/** Of a text with this many characters and tokens. */
+function pointsOfTokenizing(characters: number, tokens: number): number {
+  return characters * POINTS_PER_CHARACTER_TOKENIZED + tokens * POINTS_PER_TOKEN_TOKENIZED;
 }
 
 /** A longer text than the longest one is refused before it is read. */
@@ -94,7 +133,7 @@ function contentsOfText(
   const tokensOfGraph = reads * tokensRead(spec, tokens);
   contents.points =
     bytes * POINTS_PER_BYTE +
-    tokenizedShare * (characters * POINTS_PER_CHARACTER_TOKENIZED + tokens * POINTS_PER_TOKEN_TOKENIZED) +
+    tokenizedShare * pointsOfTokenizing(characters, tokens) +
     tokensOfGraph * POINTS_PER_TOKEN;
   // The inputs of the graph, such as ids and mask, have a value for each token.
   contents.operations = operationsOf(spec, tokensOfGraph * (spec?.inputs.length ?? 1));
@@ -120,14 +159,16 @@ function similarityMeasure(texts: Texts): Measure {
   };
 }
 
-/** The model reads the text once for each label. */
+/** The model reads the text and the template once for each label. The template is also tokenized for each. */
 function zeroShotMeasure(texts: Texts): Measure {
   const labelsMeasure = once((labels) => texts.all(listOf(labels)));
   return (value) => {
-    const { text, labels } = recordOf(value);
-    const contents = texts.one(text, { reads: listOf(labels).length });
+    const { text, labels, hypothesisTemplate } = recordOf(value);
+    const count = listOf(labels).length;
+    const contents = texts.one(text, { reads: count });
     contents.add(labelsMeasure(labels));
-    contents.labels = listOf(labels).length;
+    contents.add(texts.template(hypothesisTemplate, count));
+    contents.labels = count;
     return contents;
   };
 }
@@ -159,7 +200,9 @@ function byPrompt<T>(measureAfter: (prompt: string) => Measure<T>): (prompt: str
 
 function tokenizedShare(spec: VersionSpec | null, text: string): number {
   if (!spec?.text || text === '') return 1;
-  const isWhole = spec.text.longInputs === 'windows' || taskNamed(spec.task).tokens?.tokenizesAll === true;
+  const { longInputs, truncates } = spec.text;
+  const tokenizesAll = taskNamed(spec.task).tokens?.tokenizesAll === true;
+  const isWhole = longInputs === 'windows' || truncates === 'left' || tokenizesAll;
   return isWhole ? 1 : charactersTokenized(text, spec.text.maxTokens) / text.length;
 }
 

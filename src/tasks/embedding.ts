@@ -23,7 +23,8 @@ import {
 import { isStaticModel, pickOutput, type TaskSources } from './sources.js';
 import type { AnySpec, SpecBase, TextSpec } from './spec.js';
 import { bagOf, encodeStatic, readsBags } from './static-embedding.js';
-import { checkListLength, checkText, readsTexts, stringTensor, type TextItem, workOfTexts } from './text.js';
+import { checkText } from './strings.js';
+import { checkListLength, readsTexts, stringTensor, type TextItem, workOfTexts } from './text.js';
 
 export const MAX_SENTENCES = 256;
 

@@ -26,7 +26,8 @@ import {
 } from './sequences.js';
 import { architectureOf, pickOutput, type TaskSources } from './sources.js';
 import type { AnySpec, Example, SpecBase, TextSpec, Widget } from './spec.js';
-import { checkText, widgetInputs, workOfTexts } from './text.js';
+import { checkText } from './strings.js';
+import { widgetInputs, workOfTexts } from './text.js';
 
 const MAX_ANSWER_TOKENS = 15;
 /** Maximum number of candidate spans per window. */

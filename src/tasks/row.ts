@@ -6,6 +6,7 @@ import { isDigits, isWide, type NumberRefusal, numberMessage, readNumber } from 
 import { oncePer } from './once-per.js';
 import { listed, type Problems, quoted } from './problems.js';
 import type { AnySpec, ColumnSpec, Example, TensorSpec } from './spec.js';
+import { checkString, isAccepted, workOfStrings } from './strings.js';
 
 export interface RowItem extends AnyItem {
   readonly kind: 'row';
@@ -26,7 +27,8 @@ function checkRow(row: Readonly<Record<string, unknown>>, spec: AnySpec, problem
 }
 
 function itemOf(values: readonly (number | string)[]): RowItem {
-  return { kind: 'row', rows: 1, work: Math.max(1, values.length), preprocessingWork: 0, values };
+  const work = Math.max(1, values.length + workOfStrings(values));
+  return { kind: 'row', rows: 1, work, preprocessingWork: 0, values };
 }
 
 /** The values of a row without problems, in the order of the columns; null if each value has to be looked at. */
@@ -96,7 +98,7 @@ function readerOfGiven(column: ColumnSpec, datatype: string): ColumnInput['read'
   if (type === 'BOOLEAN') return (value) => (typeof value === 'boolean' ? Number(value) : undefined);
   if (type === 'TEXT' || type === 'CATEGORY') {
     const indexes = categoryIndexesOf(column);
-    const isKnown = (text: string) => type === 'TEXT' || indexes.has(text);
+    const isKnown = (text: string) => (type === 'TEXT' ? isAccepted(text) : indexes.has(text));
     const read = (text: string) => (datatype === 'BYTES' ? text : (indexes.get(text) ?? -1));
     return (value) => (typeof value === 'string' && isKnown(value) ? read(value) : undefined);
   }
@@ -141,7 +143,7 @@ export function checkValue(
     return missingValue(column, fed.datatype);
   }
   if (column.type === 'TEXT' || column.type === 'CATEGORY') {
-    const string = checkString(column, value, path, problems);
+    const string = checkColumnString(column, value, path, problems);
     return fed.datatype === 'BYTES' ? string : (categoryIndexesOf(column).get(string) ?? -1);
   }
   if (column.type === 'BOOLEAN') {
@@ -152,11 +154,13 @@ export function checkValue(
   return checkNumber(fed, value, path, problems);
 }
 
-function checkString(column: ColumnSpec, value: unknown, path: readonly string[], problems: Problems): string {
+function checkColumnString(column: ColumnSpec, value: unknown, path: readonly string[], problems: Problems): string {
   if (typeof value !== 'string') {
     problems.add(path, 'WRONG_TYPE', 'this column takes a string', expectedValue(column), value);
   } else if (column.type === 'CATEGORY' && !categoryIndexesOf(column).has(value)) {
     problems.add(path, 'NOT_IN_CATEGORIES', 'the model does not know this category', expectedValue(column), value);
+  } else if (column.type === 'TEXT') {
+    checkString(value, path, problems);
   }
   return typeof value === 'string' ? value : '';
 }

@@ -11,6 +11,7 @@ import { oncePer } from './once-per.js';
 import { listed, type Problems, quoted } from './problems.js';
 import type { AnySpec, Example, SpecBase, TensorSpec } from './spec.js';
 import { readsBags } from './static-embedding.js';
+import { checkString, isAccepted, workOfStrings } from './strings.js';
 
 interface TensorInput {
   readonly name: string;
@@ -61,11 +62,15 @@ function checkTensors(given: readonly TensorInput[], spec: AnySpec, problems: Pr
 
 const inputsByName = oncePer((spec: AnySpec) => new Map(spec.inputs.map((input) => [input.name, input])));
 
-/** Counts in the unit of the version, see `AnyItem.work`: tokens, pixels, or the values of all tensors. */
+/** Counts in the unit of the version, see `AnyItem.work`: tokens, pixels, or the values of all tensors, of strings their tokens. */
 function workOfTensors({ text, image, inputs }: AnySpec, rows: number, tensors: readonly TensorData[]): number {
   if (text && readsBags(inputs)) return Math.max(1, ...tensors.map(({ shape }) => sizeOf(shape)));
   if (text) return Math.max(1, rows * (tensors[0]?.shape[1] ?? 1));
-  const values = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const values = tensors.reduce(
+    (sum, { shape, data, datatype }) =>
+      sum + (datatype === 'BYTES' ? workOfStrings(data as readonly string[]) : sizeOf(shape)),
+    0,
+  );
   return Math.max(1, image && image.color !== 'grey' ? Math.ceil(values / 3) : values);
 }
 
@@ -183,12 +188,12 @@ function flattenNested(
 }
 
 function readStrings(flat: readonly unknown[], path: readonly string[], problems: Problems): string[] | null {
-  // ONNX Runtime for Node cuts a string off at the first NUL: the model would get another value.
-  const wrong = flat.findIndex((value) => typeof value !== 'string' || !value.isWellFormed() || value.includes('\0'));
+  const wrong = flat.findIndex((value) => typeof value !== 'string' || !isAccepted(value));
   if (wrong < 0) return flat as string[];
-  const code = typeof flat[wrong] === 'string' ? 'UNREADABLE' : 'WRONG_TYPE';
-  const message = 'BYTES values must be strings of valid Unicode without NUL characters';
-  problems.add([...path, String(wrong)], code, message, 'a string', flat[wrong]);
+  const value = flat[wrong];
+  const at = [...path, String(wrong)];
+  if (typeof value === 'string') checkString(value, at, problems);
+  else problems.add(at, 'WRONG_TYPE', 'BYTES values must be strings', 'a string', value);
   return null;
 }
 

@@ -23,8 +23,9 @@ import {
 } from './sequences.js';
 import { architectureOf, type ModelFiles, pickOutput, type TaskSources } from './sources.js';
 import type { Activation, AnySpec, Example, SpecBase, TextSpec, Widget } from './spec.js';
+import { checkText } from './strings.js';
 import { shapeText } from './tensors.js';
-import { checkListLength, checkText, type TextItem, textInput, widgetInputs, workOfTexts } from './text.js';
+import { checkListLength, type TextItem, textInput, widgetInputs, workOfTexts } from './text.js';
 
 export const MAX_DOCUMENTS = 256;
 /** Of all documents together, in UTF-16 code units: an answer repeats them. */

@@ -1,6 +1,6 @@
 /**
- * The input `text`, and the rules for all texts that clients send. For graphs that take strings, `stringTensor` is the
- * whole preprocessing; for graphs that take tokens, see `sequences.ts`.
+ * The input `text`. For graphs that take strings, `stringTensor` is the whole preprocessing; for graphs that take tokens, see
+ * `sequences.ts`.
  */
 import type { TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
@@ -8,11 +8,9 @@ import type { Problems } from './problems.js';
 import { promptText } from './prompts.js';
 import { onlyInput } from './row.js';
 import type { AnySpec, Example, TextSpec, Widget } from './spec.js';
+import { checkText } from './strings.js';
 import { estimateTokens } from './token-count.js';
 import type { Work } from './work.js';
-
-/** In UTF-16 code units. */
-export const MAX_TEXT_CHARACTERS = 100_000;
 
 export interface TextItem extends AnyItem {
   readonly kind: 'text';
@@ -32,27 +30,6 @@ export const textInput = defineInput({
 /** Versions with columns read rows. */
 export function readsTexts({ columns }: Pick<AnySpec, 'columns'>): boolean {
   return columns.length === 0;
-}
-
-/** Checks that a text is not too long, valid Unicode without NUL characters, and, unless it may be, not empty. */
-export function checkText(
-  text: unknown,
-  path: readonly string[],
-  problems: Problems,
-  { mayBeEmpty = false } = {},
-): void {
-  if (typeof text !== 'string') {
-    problems.add(path, 'WRONG_TYPE', 'the value is not a string', 'a non-empty text', text);
-  } else if (text.trim() === '' && !mayBeEmpty) {
-    problems.add(path, 'EMPTY', 'the text is empty', 'a non-empty text', text);
-  } else if (text.length > MAX_TEXT_CHARACTERS) {
-    const expected = `at most ${MAX_TEXT_CHARACTERS} characters`;
-    problems.add(path, 'TOO_LARGE', 'the text is too long', expected, `${text.length} characters`);
-  } else if (!text.isWellFormed()) {
-    problems.add(path, 'UNREADABLE', 'the text contains half of a surrogate pair', 'valid Unicode', text);
-  } else if (text.includes('\0')) {
-    problems.add(path, 'UNREADABLE', 'the text contains a NUL character', 'a text without NUL characters', text);
-  }
 }
 
 /** Checks that a list has 1 to `max` elements. */

@@ -95,13 +95,25 @@ export function charactersTokenized(text: string, tokens: number): number {
 /** All beginnings together: n/4 + n/16 + …, besides the whole text. */
 const MOST_REPEATED = 4 / 3;
 
-/** Each word is a token at least. */
+const SPACE = 0x20;
+
+/** Each word with a letter or a digit is a token at least. Others may be removed: normalizers drop soft hyphens and accents. */
 function hasMoreWords(text: string, end: number, tokens: number): boolean {
   let words = 0;
-  for (let from = 0; from < end && words <= tokens; words++) {
-    const space = text.indexOf(' ', from);
-    from = space === -1 ? end : space + 1;
-    while (text.charCodeAt(from) === 32) from++;
+  let isCounted = false;
+  for (let i = 0; i < end && words <= tokens; i++) {
+    if (text.charCodeAt(i) === SPACE) isCounted = false;
+    else if (!isCounted && isLetterOrDigit(text.codePointAt(i) as number)) {
+      isCounted = true;
+      words++;
+    }
   }
   return words > tokens;
+}
+
+function isLetterOrDigit(point: number): boolean {
+  // Lowercase letters of ASCII, the most frequent ones.
+  if (point >= 0x61 && point <= 0x7a) return true;
+  const character = String.fromCodePoint(point);
+  return /[\p{L}\p{N}]/u.test(character) && !/\p{Default_Ignorable_Code_Point}/u.test(character);
 }

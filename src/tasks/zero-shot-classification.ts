@@ -15,11 +15,13 @@ import { classificationOf, finiteScores, onlyOutput, softmax } from './scores.js
 import { encodeWithin, sequenceOf, tensorsOf, tokenBudget, tokenizerOf, truncate } from './sequences.js';
 import { pickOutput, type TaskSources } from './sources.js';
 import type { AnySpec, Example, SpecBase, TextSpec, Widget } from './spec.js';
-import { checkListLength, checkText, widgetInputs, workOfTexts } from './text.js';
+import { checkText } from './strings.js';
+import { checkListLength, widgetInputs, workOfTexts } from './text.js';
 
 const MAX_LABELS = 100;
 const MAX_LABEL_CHARACTERS = 200;
-const MAX_TEMPLATE_CHARACTERS = 1_000;
+/** Of a template that is sent, in UTF-16 code units. */
+export const MAX_TEMPLATE_CHARACTERS = 1_000;
 /** The default of transformers. */
 const DEFAULT_TEMPLATE = 'This example is {}.';
 
@@ -107,8 +109,17 @@ function checkZeroShot(input: ZeroShotInput, spec: AnySpec, problems: Problems):
     seen.add(label);
   }
   if (hypothesisTemplate !== null) checkTemplate(hypothesisTemplate, problems);
-  const work = workOfTexts(spec, labels, text);
+  const work = workOfTexts(spec, labels, text + templateOf(spec.head, hypothesisTemplate));
   return { kind: 'zeroShot', rows: labels.length, ...work, text, labels, multiLabel, hypothesisTemplate };
+}
+
+/** The hypothesis that is read for each label, with `{}` in its place: the one that was sent, or the model's. */
+export function templateOf(head: EntailmentHead | { readonly kind: string }, sent: string | null | undefined): string {
+  return sent ?? (isEntailment(head) ? head.template : DEFAULT_TEMPLATE);
+}
+
+function isEntailment(head: { readonly kind: string }): head is EntailmentHead {
+  return head.kind === 'entailment';
 }
 
 function checkTemplate(template: string, problems: Problems): void {
@@ -139,7 +150,7 @@ async function preprocessZeroShot(
 ): Promise<Preprocessed> {
   const { head } = spec;
   const tokenizer = tokenizerOf(tools);
-  const template = item.hypothesisTemplate ?? head.template;
+  const template = templateOf(head, item.hypothesisTemplate);
   const budget = tokenBudget(spec.text, tokenizer.pair);
   const [text, ...encodedHypotheses] = await Promise.all([
     encodeWithin(tokenizer, item.text, budget, spec.text.truncates),

@@ -5,8 +5,9 @@ import { getIntrospectionQuery } from 'graphql';
 import { LIMITS } from '#src/api/limits.js';
 import { runOf, runsOfMany } from '#src/prediction/prediction-cost.js';
 import { dearModels } from '../endurance/cost-audit/models.ts';
-import { startTestApp, type TestApp } from '../support/app.js';
+import { STORE, startTestApp, type TestApp } from '../support/app.js';
 import { type Folder, node } from '../support/hugging-face/folder.ts';
+import { huggingFaceFolders } from '../support/hugging-face.ts';
 import { pixelBomb } from '../support/images.ts';
 import type { TestStore } from '../support/model-store.ts';
 import { encodeModel } from '../support/onnx.ts';
@@ -18,6 +19,16 @@ beforeAll(async () => {
   store = await createTasksStore();
   for (const name of ['dear-entities', 'dear-images', 'tokenizer-t5'])
     await store.write(name, dearModels()[name] as Folder);
+  const topics = huggingFaceFolders()['tiny-topics'] as Folder;
+  const settings = { ...JSON.parse(String(topics['tokenizer_config.json'])), truncation_side: 'left' };
+  await store.write('left-topics', { ...topics, 'tokenizer_config.json': JSON.stringify(settings) });
+  await store.write('spam-rows', {
+    '1/model.onnx': readFileSync(path.join(STORE, 'spam-filter/1/model.onnx')),
+    'model.yaml': `task: tabular-classification
+labels: [ham, spam]
+columns: [{ name: text, type: text, example: hello }]
+output: { scores: probabilities, activation: none }`,
+  });
   await store.write('outer', { '1/model.onnx': outerProduct() });
   app = await startTestApp({ modelStore: store.folder });
 });
@@ -144,6 +155,40 @@ test('a text that is truncated costs less if its beginning has enough words', as
   const [words, oneWord] = [await cost('word '.repeat(20_000)), await cost('w'.repeat(100_000))];
 
   expect(oneWord).toBeGreaterThan(words + 400);
+});
+
+test('a text whose beginning is left out is tokenized as a whole, and costs as much', async () => {
+  const cost = (model: string) =>
+    costOf(MANY, { input: { model, inputs: [{ text: `${'word '.repeat(19_000)}\0` }], record: false } });
+
+  const [right, left] = [await cost('tiny-topics'), await cost('left-topics')];
+
+  expect(left).toBeGreaterThan(right + 95_000 * 0.003);
+});
+
+test('a template is tokenized and read once for each label, and costs as often', async () => {
+  const labels = (count: number) => Array.from({ length: count }, (_, i) => `l${i}`);
+  const cost = (count: number, hypothesisTemplate?: string) => {
+    const zeroShot = { text: 'film', labels: labels(count), hypothesisTemplate };
+    return costOf(MANY, { input: { model: 'tiny-nli', inputs: [{ zeroShot }], record: false } });
+  };
+  const long = `${'電影'.repeat(490)}{}`;
+
+  const one = (await cost(1, long)) - (await cost(1));
+  const hundred = (await cost(100, long)) - (await cost(100));
+
+  expect(hundred).toBeGreaterThan(100 * 980 * (0.003 + 0.01));
+  expect(hundred).toBeGreaterThan(90 * one);
+});
+
+test('twenty texts with 100 labels each cost less than a third of the limit', async () => {
+  const zeroShot = {
+    text: 'A movie about travel and food.',
+    labels: Array.from({ length: 100 }, (_, i) => `label ${i}`),
+  };
+  const input = { model: 'tiny-nli', inputs: Array(20).fill({ zeroShot }), record: false };
+
+  expect(await costOf(MANY, { input })).toBeLessThan(LIMITS.maxCost / 3);
 });
 
 test('a filter by metric, a search, facets and totals add the rows that they may read', async () => {
@@ -347,6 +392,30 @@ test('strings in a row and in a tensor cost their characters, and all values in 
   expect(
     (await tensor(Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`k${i}`, 0])))) - (await tensor(['x'])),
   ).toBeGreaterThan(35);
+});
+
+test('strings that the graph itself tokenizes cost as much in a tensor and in a row as in a text', async () => {
+  const cost = (model: string, input: unknown) => costOf(MANY, { input: { model, inputs: [input], record: false } });
+  // The end is invalid, so that nothing is run.
+  const words = `${'free money now '.repeat(6_000)}\0`;
+  const tensor = (data: unknown, shape: number[]) => ({ tensors: [{ name: 'text', datatype: 'BYTES', shape, data }] });
+
+  const text = await cost('spam-filter', { text: words });
+  const tensors = await cost('spam-filter', tensor([[words]], [1, 1]));
+  const row = await cost('spam-rows', { row: { text: words } });
+
+  expect(text).toBeGreaterThan(90_000 * 0.003);
+  expect(tensors).toBeGreaterThan(text - 5);
+  expect(row).toBeGreaterThan(text - 5);
+  // As many strings as a body may hold; more than the longest text is refused before it is read.
+  expect(await cost('spam-filter', tensor(Array(100).fill(words), [100, 1]))).toBeGreaterThan(99 * (text - 10));
+  expect(await cost('spam-filter', tensor(['x'.repeat(1_000_000)], [1, 1]))).toBeLessThan(2 * text);
+});
+
+test('a predictMany of 1,000 rows with a short text each costs less than the limit', async () => {
+  const inputs = Array(1_000).fill({ row: { text: 'the parcel arrived late, and the box was damaged' } });
+
+  expect(await costOf(MANY, { input: { model: 'spam-rows', inputs, record: false } })).toBeLessThan(LIMITS.maxCost);
 });
 
 test('outputs with two open dimensions cost the square of the largest size that was sent, up to 16 MiB for an input', async () => {

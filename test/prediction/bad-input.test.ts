@@ -11,6 +11,7 @@ import { createStore, type TestStore } from '../support/model-store.js';
 import { CRASHING_DIVISION, encodeModel, identity } from '../support/onnx.js';
 import {
   BAD_OPTIONS,
+  BAD_STRINGS,
   BAD_TENSORS,
   BAD_TEXTS,
   BAD_TYPED_ROWS,
@@ -40,6 +41,11 @@ beforeAll(async () => {
   await store.write('tiny-mlm', fillings as Folder);
   await store.write('tiny-yolos', objects as Folder);
   await store.write('words', { '1/model.onnx': encodeModel(identity('words', 'BYTES', ['N'])) });
+  await store.write('notes', {
+    '1/model.onnx': encodeModel(identity('x', 'BYTES', ['N', 1])),
+    'model.yaml':
+      'task: tabular-classification\ncolumns: [{ name: note, type: text, example: a }]\noutput: { label: y }',
+  });
   await store.write('longs', { '1/model.onnx': encodeModel(identity('x', 'INT64', ['N'])) });
   await store.write('flags', { '1/model.onnx': encodeModel(identity('x', 'BOOL', ['N'])) });
   await store.write('unbounded', {
@@ -76,6 +82,7 @@ async function allCases(): Promise<BadInput[]> {
     ...badRows(version.signature.example.row),
     ...BAD_TYPED_ROWS,
     ...BAD_TEXTS,
+    ...BAD_STRINGS,
     ...badImages(await images()),
     ...BAD_TENSORS,
     ...BAD_TYPED_TENSORS,

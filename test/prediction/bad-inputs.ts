@@ -107,6 +107,15 @@ export const DEEP_INPUTS: readonly BadInput[] = [
   },
 ];
 
+const TOO_LONG = 'a'.repeat(100_001);
+/** In rows and tensors, by the rules for texts. */
+export const BAD_STRINGS: readonly BadInput[] = [
+  { model: 'notes', input: { row: { note: TOO_LONG } }, code: 'TOO_LARGE', path: 'row/note' },
+  { model: 'notes', input: { row: { note: 'cut off\0 here' } }, code: 'UNREADABLE', path: 'row/note' },
+  { model: 'notes', raw: '{"row":{"note":"half \\ud800 pair"}}', code: 'UNREADABLE', path: 'row/note' },
+  words({ shape: [2], data: ['a', TOO_LONG] }, 'TOO_LARGE', '0/data/1'),
+];
+
 export const BAD_TEXTS: readonly BadInput[] = [
   { model: 'spam-filter', input: { text: '' }, code: 'EMPTY', path: 'text' },
   { model: 'spam-filter', input: { text: ' \n\t ' }, code: 'EMPTY', path: 'text' },

@@ -23,7 +23,23 @@ const column = fc.record({
 }) as fc.Arbitrary<ColumnSpec>;
 
 const value = fc.oneof(
-  fc.constantFrom(undefined, null, true, false, 'x', 'y', 'z', '', '12', '-9223372036854775808', '1e3', [], {}),
+  fc.constantFrom(
+    undefined,
+    null,
+    true,
+    false,
+    'x',
+    'y',
+    'z',
+    '',
+    'cut off\0 here',
+    'half \ud800 pair',
+    '12',
+    '-9223372036854775808',
+    '1e3',
+    [],
+    {},
+  ),
   fc.constantFrom(0, -0, 1, 1.5, -1, 127, 128, 255, 256, 65_504, 65_520, 3.4e38, 3.5e38, 2 ** 53, 2 ** 63, 1e308),
   fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY),
   fc.double(),

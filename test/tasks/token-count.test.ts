@@ -57,3 +57,16 @@ test('of a text that is truncated, only the beginning is tokenized if its words 
   expect(charactersTokenized(longWords, 64)).toBeGreaterThanOrEqual(100_000);
   expect(charactersTokenized('short', 64)).toBe(5);
 });
+
+test.each([
+  ['soft hyphens', '\u00ad '],
+  ['accents', '\u0301 '],
+  ['spaces of zero width', '\u200b '],
+  ['Hangul fillers', '\u3164 '],
+])('words of %s, which normalization may remove, do not count as tokens', (_, word) => {
+  expect(charactersTokenized(word.repeat(50_000), 64)).toBeGreaterThanOrEqual(100_000);
+});
+
+test.each(['мир ', '漢字 ', '7 ', '𝒳 ', '"a" ', 'ÜBER '])('words like %s count as tokens', (word) => {
+  expect(charactersTokenized(word.repeat(20_000), 64)).toBeLessThan(1_100);
+});

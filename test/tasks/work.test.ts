@@ -121,10 +121,48 @@ test('the work of tensors and rows is their values, and pixels for a version tha
   expect(workOf({ ...spec, image } as unknown as VersionSpec, tensors([1, 300], 300)).work).toBe(100);
 });
 
+test('the work of strings is their tokens', () => {
+  const inputs = [{ name: 'x', datatype: 'BYTES', shape: [null, 1] }];
+  const spec = { ...base, inputs, image: null, text: null, head: { kind: 'tensors' } };
+  const text = 'word '.repeat(8_000);
+  const column = {
+    name: 'note',
+    type: 'TEXT',
+    input: 'x',
+    required: true,
+    minimum: null,
+    maximum: null,
+    categories: [],
+  };
+  const tensors = [{ name: 'x', datatype: 'BYTES', shape: [2, 1], data: [text, text] }];
+
+  const ofTensors = workOf({ ...spec, task: 'TENSOR' } as unknown as VersionSpec, { tensors });
+  const ofRow = workOf({ ...spec, task: 'TABULAR_CLASSIFICATION', columns: [column] } as unknown as VersionSpec, {
+    row: { note: text },
+  });
+
+  expect(ofTensors).toEqual({ work: 20_002, preprocessingWork: 0 });
+  expect(ofRow).toEqual({ work: 10_002, preprocessingWork: 0 });
+});
+
 test('the work of a text is its tokens: those that run, and all of them to tokenize', () => {
   const text = { maxTokens: 128, longInputs: 'truncate' };
   const spec = { ...base, task: 'TEXT_CLASSIFICATION', inputKind: 'TEXT', image: null, text } as unknown as VersionSpec;
 
   expect(workOf(spec, { text: 'four' })).toEqual({ work: 2, preprocessingWork: 2 });
   expect(workOf(spec, { text: 'word '.repeat(8_000) })).toEqual({ work: 128, preprocessingWork: 10_001 });
+});
+
+test('the work of labels is that of the text and the template, once for each', () => {
+  const text = { maxTokens: 128, longInputs: 'truncate' };
+  const head = { kind: 'entailment', template: 'This is {}.' };
+  const spec = { ...base, task: 'ZERO_SHOT_CLASSIFICATION', inputKind: 'ZERO_SHOT', image: null, text, head };
+  const work = (hypothesisTemplate?: string) =>
+    workOf(spec as unknown as VersionSpec, {
+      zeroShot: { text: 'text', labels: ['four', 'fine'], multiLabel: false, hypothesisTemplate },
+    });
+
+  // Of the text and a label, a token each; of the template, 11 and 162 characters; and one more.
+  expect(work()).toEqual({ work: 12, preprocessingWork: 12 });
+  expect(work(`${'word '.repeat(32)}{}`)).toEqual({ work: 88, preprocessingWork: 88 });
 });
