@@ -8,9 +8,8 @@ import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
 import type { EvaluationTable, MetricTable } from '../storage/migrations/evaluation.table.js';
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pagesByParent } from '../storage/pages.js';
-import { rowOf } from '../storage/rows.js';
 import { countUpToCap, type Ids, idsIn, idsOf, isSet, jsonListOf, limitOf, rowCount, rowsOf } from '../storage/sql.js';
-import { Evaluation, type EvaluationOrigin, type Interval, Metric } from './evaluation.type.js';
+import { Evaluation, type EvaluationOrigin, type Interval, type Metric } from './evaluation.type.js';
 
 export type EvaluationParent = 'version' | 'dataset';
 export type NewMetric = Omit<MetricTable, 'evaluation_id' | 'ordinal'>;
@@ -274,14 +273,32 @@ function toEvaluation(row: EvaluationTable, metrics: Metric[] | null = null): Ev
 
 function toMetrics(json: string | null): Metric[] | null {
   if (json === null) return null;
-  const rows: unknown[][] = JSON.parse(json);
-  return rows.map((values) => toMetric(rowOf(METRIC_COLUMNS, values) as unknown as MetricValues));
+  const rows: ValuesOf<MetricColumns>[] = JSON.parse(json);
+  return rows.map(([name, average, label, value, reason, higher, low, high, level, method]) =>
+    toMetric({
+      name,
+      average,
+      label,
+      value,
+      undefined_reason: reason,
+      higher_is_better: higher,
+      interval_low: low,
+      interval_high: high,
+      interval_level: level,
+      interval_method: method,
+    }),
+  );
 }
 
-type MetricValues = Pick<MetricTable, (typeof METRIC_COLUMNS)[number]>;
+type MetricColumns = typeof METRIC_COLUMNS;
+type MetricValues = Pick<MetricTable, MetricColumns[number]>;
+type ValuesOf<Columns extends readonly (keyof MetricTable)[]> = {
+  readonly [I in keyof Columns]: MetricTable[Columns[I]];
+};
 
 export function toMetric(row: MetricValues): Metric {
-  return create(Metric, {
+  // An object literal: `create` takes ten times as long, and a page has hundreds of metrics.
+  return {
     name: row.name,
     average: row.average,
     label: row.label,
@@ -289,7 +306,7 @@ export function toMetric(row: MetricValues): Metric {
     undefinedReason: row.undefined_reason,
     higherIsBetter: isSet(row.higher_is_better),
     interval: intervalOf(row),
-  });
+  };
 }
 
 function intervalOf(row: MetricValues): Interval | null {

@@ -2,7 +2,6 @@
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { waitAtMost } from '../wait-at-most.js';
-import { rowOf } from './rows.js';
 import { RESULT_CODE, SqliteError } from './sqlite-error.js';
 import type { EncodedReply, QueryReply, StorageReply, StorageRequest } from './sqlite-thread.js';
 
@@ -118,4 +117,11 @@ export class SqliteThread {
 function decoded({ columns, rows, changes }: EncodedReply): QueryReply {
   const listed: readonly (readonly unknown[])[] = typeof rows === 'string' ? JSON.parse(rows) : rows;
   return { rows: listed.map((values) => rowOf(columns, values)), changes };
+}
+
+/** Faster than `Object.fromEntries`, and all rows of a statement share one hidden class. */
+function rowOf(columns: readonly string[], values: readonly unknown[]): Record<string, unknown> {
+  const row: Record<string, unknown> = {};
+  for (let i = 0; i < columns.length; i++) row[columns[i] as string] = values[i];
+  return row;
 }

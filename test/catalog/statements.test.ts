@@ -92,3 +92,22 @@ test('thirty aliases select versions by number with one statement, of one model 
   }
   expect([afterOne - before, afterHundred - afterOne]).toEqual([2, 2]);
 });
+
+test('metrics take a statement of their own only if the first alias of an evaluation does not select them', async () => {
+  const file = app.app.databases.catalogFile;
+  const statementsOf = async (evaluations: string) => {
+    const before = file.statementCount;
+    const { models } = await app.query(`{ models(first: 100) { nodes { version { ${evaluations} } } } }`);
+    return { versions: models.nodes.map(({ version }: Data) => version), statements: file.statementCount - before };
+  };
+  const fields = 'metrics(names: ["accuracy"]) { name value }';
+
+  const [together, apart] = [
+    await statementsOf(`b: evaluation { id ${fields} }`),
+    await statementsOf(`a: evaluation { id } b: evaluation { id ${fields} }`),
+  ];
+
+  expect([together.statements, apart.statements]).toEqual([3, 4]);
+  expect(together.versions[0].b.metrics).toEqual([{ name: 'accuracy', value: expect.any(Number) }]);
+  expect(apart.versions).toEqual(together.versions.map(({ b }: Data) => ({ a: { id: b.id }, b })));
+});
