@@ -54,10 +54,11 @@ export async function startApp(
   const blobs = new BlobFolder(path.join(dataDir, 'blobs'));
   const commits = new GroupCommit(databases.predictionsFile);
   const store = path.resolve(config.modelStore);
-  const restorer = new BlobRestorer({ db: databases.catalogByKey, blobs, log }, store);
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const restorer = new BlobRestorer({ db: databases.catalogByKey, blobs, log, signal }, store);
   const latencies = new LatencyRecords(databases.catalogByKey);
   const engine = createEngine({ config, log, dataDir, restorer, latencies });
-  const stopping = new AbortController();
   const parts = { config, log, databases, blobs, commits, engine, imports: new ImportProgress(), stopping };
   const slices = createSlices(parts);
   /** The reason of the server itself, such as starting; null if there is none. */

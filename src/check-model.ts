@@ -73,7 +73,7 @@ async function check(folder: string): Promise<ModelReport> {
 
 /** The status is that of a process which the signal has ended. */
 function removeOnSignal(dataDir: string): void {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const)
     process.once(signal, () => {
       rmSync(dataDir, { recursive: true, force: true, maxRetries: 5 });
       process.exit(128 + os.constants.signals[signal]);

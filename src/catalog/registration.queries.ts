@@ -151,8 +151,8 @@ export async function addVersion(
   return id;
 }
 
-/** Sets the specs of a published version. Only their batch limits may differ from before. */
-export async function updateBatchLimits(
+/** Sets the specs of a published version. Only what could not be checked or probed before may differ. */
+export async function updateSpecs(
   trx: Trx,
   id: string,
   specs: Pick<NewVersion, 'spec' | 'variants'>,

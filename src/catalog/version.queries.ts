@@ -274,9 +274,9 @@ function toVersion(row: VersionRow): Version {
   });
 }
 
-function toVariant({ spec, ...variant }: VariantSpec): Variant {
-  const reason = variant.reason === null ? null : withoutPaths(variant.reason);
-  return { ...variant, reason, maxBatch: spec?.maxBatch ?? null };
+function toVariant({ spec, name, sha256, sizeBytes, reason }: VariantSpec): Variant {
+  const shown = reason === null ? null : withoutPaths(reason);
+  return { name, sha256, sizeBytes, reason: shown, maxBatch: spec?.maxBatch ?? null };
 }
 
 function toVerification(found: Omit<Verification, 'summary'>): Verification {

@@ -2,6 +2,7 @@
  * What has been learned about versions, whether or not they are in memory: how much they are used, how long a load
  * takes, how much memory they take and whether they can be loaded. No processes, and no effects beyond this record.
  */
+import { distinctBytes } from '../tasks/data-bytes.js';
 import type { EngineVersion } from './messages.js';
 import {
   currentUse,
@@ -153,7 +154,7 @@ function meanWith(mean: number | null, value: number, weight: number): number {
 }
 
 export function sizeOfVersion({ residentBytes, needsEmptyWorker, version }: KnownVersion): SizeOfVersion {
-  const dataBytes = (version.spec.dataFiles ?? []).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const dataBytes = distinctBytes(version.spec.dataFiles ?? []);
   const loadingBytes = estimatedLoadingBytes(version.artifactBytes - dataBytes, dataBytes);
   return { residentBytes: needsEmptyWorker ? Infinity : residentBytes, loadingBytes };
 }

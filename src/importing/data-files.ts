@@ -2,13 +2,15 @@
  * The data files of a graph: weights that an exporter has written beside it, such as `model.onnx.data` (PyTorch since 2.9)
  * or `model.onnx_data` (Hugging Face). The graph names them. They are read from the version's folder only.
  */
+import type { Stats } from 'node:fs';
 import { access, realpath, stat } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import path from 'node:path';
 import { ManifestError, shortened } from '../errors.js';
 import { findDataLocations } from '../onnx/data-locations.js';
 import type { DataFile } from '../tasks/spec.js';
-import { fileDigest, isWithin, unreadableFile } from './store-file.js';
+import { ImportStoppedError } from './import-errors.js';
+import { fileDigest, isWithin, refuseUnwatched, unreadableFile } from './store-file.js';
 
 /** A data file in the model store. */
 export interface StoredDataFile extends DataFile {
@@ -23,24 +25,48 @@ const MAX_UNUSED_BYTES = 2 ** 30;
 /** Of the memory of the machine. Weights are mapped into memory, so a model can be somewhat larger. */
 const MAX_MEMORY_RATIO = 4;
 
-/** Digests of files that have been read, by device and inode: a graph can have many names for a file, and many graphs one file. */
-export type FileDigests = Map<string, Awaited<ReturnType<typeof fileDigest>>>;
+/** Reads each file once, by device and inode: a graph can have many names for a file, and many graphs one file. */
+export class FilesRead {
+  readonly #digests = new Map<string, Awaited<ReturnType<typeof fileDigest>>>();
+  readonly #locations = new Map<string, ReadonlyMap<string, number>>();
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(signal?: AbortSignal) {
+    this.#signal = signal;
+  }
+
+  /** @throws ManifestError; RetriedImportError when the signal is aborted */
+  async digestOf(file: string, identity: string) {
+    const digest = this.#digests.get(identity) ?? (await fileDigest(file, this.#signal));
+    this.#digests.set(identity, digest);
+    return digest;
+  }
+
+  /** The data files that a graph names, as `findDataLocations`. @throws as `digestOf` */
+  async locationsOf(graphFile: string, identity: string): Promise<ReadonlyMap<string, number>> {
+    const known = this.#locations.get(identity);
+    if (known) return known;
+    const locations = await findDataLocations(graphFile, MAX_DATA_FILES, this.#signal).catch((error) => {
+      throw this.#signal?.aborted ? new ImportStoppedError() : unreadableFile(graphFile, error);
+    });
+    this.#locations.set(identity, locations);
+    return locations;
+  }
+}
+
+/** Device and inode of a file. */
+export function identityOf({ dev, ino }: Stats): string {
+  return `${dev}:${ino}`;
+}
 
 /**
- * Finds and hashes the data files of a graph. `folder`: that of the version, which they must not leave. `digests`: of the
- * data files of the version, to which new ones are added.
+ * Finds and hashes the data files of a graph. `folder`: that of the version, which they must not leave.
  *
  * @throws ManifestError that names the file; RetriedImportError when `signal` is aborted
  */
-export async function readDataFiles(
-  graphFile: string,
-  folder: string,
-  { digests, signal }: { readonly digests: FileDigests; readonly signal?: AbortSignal | undefined },
-): Promise<StoredDataFile[]> {
+export async function readDataFiles(graphFile: string, folder: string, read: FilesRead): Promise<StoredDataFile[]> {
   const graph = path.basename(graphFile);
-  const locations = await findDataLocations(graphFile, MAX_DATA_FILES).catch((error) => {
-    throw unreadableFile(graphFile, error);
-  });
+  const locations = await read.locationsOf(graphFile, identityOf(await stat(graphFile)));
   if (locations.size > MAX_DATA_FILES)
     throw new ManifestError(
       `${graph} keeps its weights in more than ${MAX_DATA_FILES} files: export it with one data file, for example with onnx.save_model(model, "${graph}", save_as_external_data=True, all_tensors_to_one_file=True)`,
@@ -51,9 +77,7 @@ export async function readDataFiles(
   refuseTooLarge(graph, located);
   const files: StoredDataFile[] = [];
   for (const { location, file, identity } of located) {
-    const digest = digests.get(identity) ?? (await fileDigest(file, signal));
-    digests.set(identity, digest);
-    files.push({ location, file, ...digest });
+    files.push({ location, file, ...(await read.digestOf(file, identity)) });
   }
   return files;
 }
@@ -97,6 +121,7 @@ async function locate(
       `${named}${asPath}, but data files are read from the version's folder only: export the model again with a plain file name`,
     );
   const file = path.join(path.dirname(graphFile), location);
+  refuseUnwatched(file, folder);
   const target = await realpath(file).catch(() => null);
   if (target === null)
     throw new ManifestError(`${named}, which is missing${await hintForMissing(graphFile, location)}`);
@@ -106,7 +131,7 @@ async function locate(
     );
   const found = await stat(target);
   if (!found.isFile()) throw new ManifestError(`${named}, which is not a regular file`);
-  return { file: target, identity: `${found.dev}:${found.ino}`, sizeBytes: found.size };
+  return { file: target, identity: identityOf(found), sizeBytes: found.size };
 }
 
 async function hintForMissing(graphFile: string, location: string): Promise<string> {

@@ -3,8 +3,10 @@ import { createHash } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 
-/** A version's folder, and the folders in it. Deeper files are not looked at. */
-const MAX_DEPTH = 3;
+/** Levels of folders. Deeper files are not looked at. */
+const MAX_DEPTH = 5;
+/** Of folders in a version or in a dataset, which are in a folder of the store themselves. */
+const MAX_FOLDERS = MAX_DEPTH - 2;
 /** Of a folder and its subfolders together, the upper levels first. A model has a few files. */
 export const MAX_ENTRIES = 10_000;
 
@@ -30,4 +32,14 @@ export async function fingerprintOf(folder: string): Promise<string | null> {
     level = next;
   }
   return hash.digest('base64');
+}
+
+/**
+ * Why a change of a file would not be noticed; null if it would. `place`: the file as it is named, from the folder of a
+ * model, a version or a dataset.
+ */
+export function unwatchedReason(place: string): string | null {
+  const names = path.normalize(place).split(path.sep);
+  if (names.some((name) => name.startsWith('.') && name !== '..')) return 'it is hidden, or in a hidden folder';
+  return names.length > MAX_FOLDERS + 1 ? `it is more than ${MAX_FOLDERS} folders deep` : null;
 }

@@ -21,6 +21,8 @@ import { chunksOf, refuseDeep, sizeOf } from './store-file.js';
 interface DatasetImporter {
   readonly db: CatalogDatabase;
   readonly log: Logger;
+  /** Aborted when the server stops. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 const PREVIEW_ROWS = 100;
@@ -41,7 +43,7 @@ async function importDataset(importer: DatasetImporter, folder: string): Promise
   const name = path.basename(folder);
   try {
     const yaml = await readDatasetManifest(folder);
-    const data = yaml.file === null ? null : await readData(path.join(folder, yaml.file), folder);
+    const data = yaml.file === null ? null : await readData(path.join(folder, yaml.file), folder, importer.signal);
     if (data && yaml.sha256 !== null && data.sha256 !== yaml.sha256) {
       throw new ManifestError(`${yaml.file} has SHA-256 ${data.sha256}, but dataset.yaml says ${yaml.sha256}`);
     }
@@ -73,7 +75,7 @@ interface DataFile {
 }
 
 /** Reads a file of JSON lines, plain or gzipped. `root`: the dataset's folder. @throws ManifestError that names the line */
-async function readData(file: string, root: string): Promise<DataFile> {
+async function readData(file: string, root: string, signal?: AbortSignal): Promise<DataFile> {
   await sizeOf(file, root);
   const hash = createHash('sha256');
   const hashed = async function* (chunks: AsyncIterable<Uint8Array>) {
@@ -82,7 +84,7 @@ async function readData(file: string, root: string): Promise<DataFile> {
       yield chunk;
     }
   };
-  const bytes = hashed(chunksOf(file));
+  const bytes = hashed(chunksOf(file, signal));
   // `pipeline` passes errors of the file on to the stream that is read; `pipe` does not.
   const plain = file.endsWith('.gz') ? pipeline(bytes, createGunzip(), () => {}) : bytes;
   const text = Readable.from(withShortLines(plain));
@@ -91,7 +93,7 @@ async function readData(file: string, root: string): Promise<DataFile> {
   let characters = 0;
   try {
     for await (const line of createInterface({ input: text, crlfDelay: Number.POSITIVE_INFINITY })) {
-      rowCount++;
+      if (++rowCount > MAX_ROWS) throw new Error(`a dataset can have at most ${MAX_ROWS} rows`);
       characters += line.length;
       if (rowCount <= PREVIEW_ROWS && characters <= PREVIEW_CHARACTERS) preview.push(parseRow(line));
     }
@@ -106,17 +108,23 @@ async function readData(file: string, root: string): Promise<DataFile> {
   return { sha256: hash.digest('hex'), rowCount, preview };
 }
 
+/** All rows are read at every start, and a few bytes of gzip can stand for millions of them. */
+const MAX_ROWS = 10_000_000;
+const MAX_UNPACKED_BYTES = 1024 ** 3;
 /** A line is in memory as a whole. */
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
 const NEWLINE = 10;
 
-/** @throws Error if a line is too long */
+/** @throws Error if a line is too long, or all of them are */
 async function* withShortLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let lineBytes = 0;
+  let bytes = 0;
   for await (const chunk of chunks) {
     const newline = chunk.lastIndexOf(NEWLINE);
     lineBytes = newline < 0 ? lineBytes + chunk.length : chunk.length - newline - 1;
     if (lineBytes > MAX_LINE_BYTES) throw new Error(`a line has more than ${MAX_LINE_BYTES} bytes`);
+    bytes += chunk.length;
+    if (bytes > MAX_UNPACKED_BYTES) throw new Error(`a dataset can have at most ${MAX_UNPACKED_BYTES} bytes, unpacked`);
     yield chunk;
   }
 }

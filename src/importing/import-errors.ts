@@ -11,6 +11,13 @@ export function errorOfFolder(error: unknown): ManifestError {
   });
 }
 
+/** The server stops. This says nothing about the folder, which is imported at the next start. */
+export class ImportStoppedError extends RetriedImportError {
+  constructor() {
+    super('the server was stopped during the import');
+  }
+}
+
 /** The reason, with what happens next. */
 export function reasonOf(error: ManifestError): string {
   return error instanceof RetriedImportError ? `${error.message}; the import is retried` : error.message;

@@ -4,16 +4,24 @@
  * be used does not affect the version. Without `model.onnx`, the first usable variant is the version.
  */
 import path from 'node:path';
+import { Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import type { NewVersion } from '../catalog/registration.queries.js';
 import { ManifestError, RetriedImportError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
-import type { BlobFolder } from '../storage/blobs.js';
+import { type BlobFolder, sha256 } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { VariantSpec } from '../tasks/stored-spec.js';
 import { parseGolden } from './golden.js';
 import type { ModelManifest } from './manifest.js';
-import { type Candidate, type ProbedVersion, ProbeMemoryError, type Prober, probeCandidate } from './probe.js';
+import {
+  type Candidate,
+  type ProbedVersion,
+  ProbeKilledError,
+  ProbeMemoryError,
+  type Prober,
+  probeCandidate,
+} from './probe.js';
 import { chunksOf } from './store-file.js';
 import { type GraphFile, totalBytes, type VersionContents } from './version-files.js';
 
@@ -84,12 +92,20 @@ async function sharedCandidateOf(
   manifest: ModelManifest,
   { hf, goldenText }: VersionContents,
 ): Promise<SharedCandidate> {
-  const tokenizerSha256 = hf.tokenizer === null ? null : await blobs.put(hf.tokenizer);
+  const tokenizerSha256 = hf.tokenizer === null ? null : await storeText(blobs, hf.tokenizer);
   return {
     sources: { manifest, hf, tokenizerSha256 },
     golden: goldenText === null ? null : parseGolden(goldenText),
     tokenizerPath: tokenizerSha256 === null ? null : blobs.pathOf(tokenizerSha256),
   };
+}
+
+/** Unlike `BlobFolder.put`, replaces a blob that is damaged. */
+async function storeText(blobs: BlobFolder, text: string): Promise<string> {
+  const bytes = Buffer.from(text);
+  const digest = sha256(bytes);
+  await blobs.putChunks(digest, Readable.from([bytes]));
+  return digest;
 }
 
 async function probeGraph(
@@ -98,7 +114,7 @@ async function probeGraph(
   graph: GraphFile,
 ): Promise<ProbedVersion> {
   for (const { file, sha256 } of [graph, ...graph.dataFiles])
-    if (!(await blobs.putChunks(sha256, bytesOf(file, signal)))) throw new ChangedFileError(file);
+    if (!(await blobs.putChunks(sha256, bytesOf(file, signal), signal))) throw new ChangedFileError(file);
   faultPoint('import.stored'); // @fault
   const dataFiles = graph.dataFiles.map(({ location, sha256, sizeBytes }) => ({ location, sha256, sizeBytes }));
   const artifact = { artifactSha256: graph.sha256, artifactPath: blobs.pathOf(graph.sha256) };
@@ -123,6 +139,10 @@ class ChangedFileError extends RetriedImportError {
   }
 }
 
+function triedWhenRaised(workerMemoryBytes: number): string {
+  return `WORKER_MEMORY_BYTES is ${workerMemoryBytes}: it is tried again when it is raised`;
+}
+
 type TriedVariant = { readonly stored: VariantSpec } & ({ readonly probed: ProbedVersion } | { readonly error: Error });
 
 async function tryVariant(importer: ImportParts, shared: SharedCandidate, graph: GraphFile): Promise<TriedVariant> {
@@ -132,10 +152,16 @@ async function tryVariant(importer: ImportParts, shared: SharedCandidate, graph:
     const probed = await probeGraph(importer, shared, graph);
     return { stored: { ...stored, spec: probed.spec, reason: null }, probed };
   } catch (error) {
-    // What is recorded of a variant is part of its version, and stays.
-    if (!(error instanceof ManifestError) || error instanceof ChangedFileError) throw error;
-    const { message: reason } = error;
-    importer.log.warn({ variant: name, reason }, 'a variant cannot be used');
-    return { stored: { ...stored, spec: null, reason }, error };
+    const isKilled = error instanceof ProbeKilledError;
+    // What is recorded of a variant is part of its version, and stays, unless a note says that it is probed again.
+    if (!(error instanceof ManifestError) || (error instanceof RetriedImportError && !isKilled)) throw error;
+    const { workerMemoryBytes } = importer.prober;
+    const lack = isKilled
+      ? { unprobedBytes: 0, reason: `${error.message}; it is tried again at the next start` }
+      : error instanceof ProbeMemoryError
+        ? { unprobedBytes: workerMemoryBytes, reason: `${error.message}; ${triedWhenRaised(workerMemoryBytes)}` }
+        : { reason: error.message };
+    importer.log.warn({ variant: name, reason: lack.reason }, 'a variant cannot be used');
+    return { stored: { ...stored, spec: null, ...lack }, error };
   }
 }

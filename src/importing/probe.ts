@@ -15,6 +15,7 @@ import {
 } from '../engine/messages.js';
 import { InvalidInputError, ManifestError, RetriedImportError } from '../errors.js';
 import type { Answer } from '../tasks/answer.js';
+import { distinctBytes } from '../tasks/data-bytes.js';
 import { EXAMPLE_FAILED, isOutOfMemory } from '../tasks/failures.js';
 import { settledHead } from '../tasks/score-head.js';
 import type { GraphFacts } from '../tasks/sources.js';
@@ -23,6 +24,7 @@ import type { Item, VersionSpec } from '../tasks/tasks.js';
 import { checkInput } from '../tasks/tasks.js';
 import { exampleRefusal } from './example.js';
 import { type Golden, goldenDifference, NOT_VERIFIED, Tolerance, type Verification } from './golden.js';
+import { ImportStoppedError } from './import-errors.js';
 import { measuredOutputs } from './measured-outputs.js';
 import { specOf, specOfTensors, taskSourcesOf } from './spec.js';
 import type { SpecSources } from './text-spec.js';
@@ -69,11 +71,12 @@ const MAX_ATTEMPTS = 3;
  *
  * @throws ManifestError with the reason why the version cannot be published
  * @throws ProbeKilledError
+ * @throws ImportStoppedError
  * @throws ProbeMemoryError
  */
 export async function probeCandidate(prober: Prober, candidate: Candidate): Promise<ProbedVersion> {
   const { processes } = prober;
-  const maxMs = maxUseMs(candidate.dataFiles.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0));
+  const maxMs = maxUseMs(distinctBytes(candidate.dataFiles));
   const again = await processes.inUsedProcess(async (send) => {
     await expectReply(send({ kind: 'unload', key: KEY }), 'unloaded');
     return probeWith(send, prober, candidate);
@@ -88,7 +91,7 @@ export async function probeCandidate(prober: Prober, candidate: Candidate): Prom
       const lost = error instanceof ProcessLostError ? error : null;
       if (lost?.wasReady && (lost.cause === 'memoryLimit' || isOutOfMemory(message)))
         throw new ProbeMemoryError(message);
-      if (lost?.cause === 'stopped') throw new ProbeKilledError('the server was stopped during the import');
+      if (lost?.cause === 'stopped') throw new ImportStoppedError();
       const isKilled = lost && (lost.cause === 'killed' || !lost.wasReady);
       if (!isKilled) throw new ManifestError(message);
       if (attempt === MAX_ATTEMPTS) throw new ProbeKilledError(`${message}, ${MAX_ATTEMPTS} times`);
@@ -279,7 +282,7 @@ async function checkInvariance(
     return await expectReply(send({ kind: 'checkBatchInvariance', key: KEY, items }), 'batchInvariance');
   } catch (error) {
     if (error instanceof ProbeMemoryError) return 'out of memory';
-    if (!(error instanceof ProcessLostError) || error.cause === 'killed') throw error;
+    if (!(error instanceof ProcessLostError) || ['killed', 'stopped'].includes(error.cause)) throw error;
     if (error.cause === 'memoryLimit' || isOutOfMemory(error.message)) return 'out of memory';
     return { difference: `in a batch with other inputs, ${error.message}`, padding: null };
   }

@@ -1,25 +1,23 @@
 /**
  * Published versions whose folders are still in the model store. They never change, but what was lost or lacking is
- * repaired: blobs are restored, and batches that could not be checked for lack of memory are checked when there is more.
+ * repaired: blobs are restored, and what could not be checked or probed for lack of memory is when there is more.
  */
 import path from 'node:path';
-import type { Logger } from 'pino';
-import { findVersionName, updateBatchLimits, type VersionSource } from '../catalog/registration.queries.js';
+import { findVersionName, updateSpecs, type VersionSource } from '../catalog/registration.queries.js';
 import type { EngineVersion } from '../engine/messages.js';
-import { type BlobFolder, sha256 } from '../storage/blobs.js';
-import type { CatalogDatabase } from '../storage/database.js';
-import { readSpec, readVariants } from '../tasks/stored-spec.js';
+import { sha256 } from '../storage/blobs.js';
+import { readSpec, readVariants, type VariantSpec } from '../tasks/stored-spec.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { type ImportParts, importGraphs, storedSpecs } from './import-graphs.js';
 import { type ModelManifest, modelNameOf, subfolders } from './manifest.js';
 import type { Prober } from './probe.js';
-import { chunksOf, fileDigest } from './store-file.js';
+import { chunksOf } from './store-file.js';
 import { earlierDigest, findVersionFolders, readContents, type VersionContents } from './version-files.js';
 
 /**
  * Returns whether the files are those that were imported. `source`: the digest of the contents.
  *
- * @throws ManifestError if the batches cannot be checked; StorageFullError
+ * @throws ManifestError if it cannot be probed again; StorageFullError
  */
 export async function keepPublished(
   importer: ImportParts,
@@ -36,25 +34,34 @@ export async function keepPublished(
       'the files of a published version have changed; the old version is kept. Add a new version folder for the changed files',
     );
   const used = [recorded.artifact_sha256, recorded.spec, recorded.variants].join();
-  for (const blob of blobsOf(contents))
+  for (const blob of blobsOf(contents, importer.signal))
     if (used.includes(blob.sha256) && !(await importer.blobs.has(blob.sha256, blob.sizeBytes)))
       await restore(importer, blob);
-  if (isUnchanged && lackedMemory(recorded, importer.prober))
-    await checkBatchesAgain(importer, manifest, contents, recorded);
+  if (isUnchanged && lackedMemory(recorded, importer.prober)) await probeAgain(importer, manifest, contents, recorded);
   return isUnchanged;
 }
 
-// ── batches ──
+// ── lack of memory ──
 
-/** Whether batches of the version, or of one of its variants, could not be checked with less memory than there is now. */
+/**
+ * Whether batches of the version or of one of its variants could not be checked with less memory than there is now, or a
+ * variant could not be probed.
+ */
 function lackedMemory({ spec, variants }: VersionSource, { workerMemoryBytes }: Prober): boolean {
   // Nearly all versions were checked, and specs can be large.
-  if (!`${spec}${variants}`.includes('uncheckedBatchesBytes' satisfies keyof VersionSpec)) return false;
-  const specs = [spec === null ? null : readSpec(spec), ...readVariants(variants).map(({ spec }) => spec)];
-  return specs.some((one) => (one?.uncheckedBatchesBytes ?? Infinity) < workerMemoryBytes);
+  if (!NOTES_OF_LACK.some((note) => `${spec}${variants}`.includes(note))) return false;
+  const stored = readVariants(variants);
+  const specs = [spec === null ? null : readSpec(spec), ...stored.map(({ spec }) => spec)];
+  const lacked = [...specs.map((one) => one?.uncheckedBatchesBytes), ...stored.map((one) => one.unprobedBytes)];
+  return lacked.some((bytes = Number.POSITIVE_INFINITY) => bytes < workerMemoryBytes);
 }
 
-async function checkBatchesAgain(
+const NOTES_OF_LACK = [
+  'uncheckedBatchesBytes' satisfies keyof VersionSpec,
+  'unprobedBytes' satisfies keyof VariantSpec,
+];
+
+async function probeAgain(
   importer: ImportParts,
   manifest: ModelManifest,
   contents: VersionContents,
@@ -62,7 +69,7 @@ async function checkBatchesAgain(
 ): Promise<void> {
   const imported = await importGraphs(importer, manifest, contents);
   if (imported.plain.sha256 !== artifact_sha256) return;
-  await importer.db.transaction().execute((trx) => updateBatchLimits(trx, id, storedSpecs(imported), Date.now()));
+  await importer.db.transaction().execute((trx) => updateSpecs(trx, id, storedSpecs(imported), Date.now()));
 }
 
 // ── blobs ──
@@ -74,10 +81,10 @@ interface Original {
 }
 
 /** What the version needs in the data folder. */
-function blobsOf({ graphs, hf: { tokenizer } }: VersionContents): Original[] {
+function blobsOf({ graphs, hf: { tokenizer } }: VersionContents, signal?: AbortSignal): Original[] {
   const files = graphs.flatMap((graph) => [graph, ...graph.dataFiles]);
   const originals = files.map(({ file, sha256, sizeBytes }): Original => {
-    return { sha256, sizeBytes, read: () => chunksOf(file) };
+    return { sha256, sizeBytes, read: () => chunksOf(file, signal) };
   });
   if (tokenizer === null) return originals;
   const bytes = Buffer.from(tokenizer);
@@ -87,8 +94,12 @@ function blobsOf({ graphs, hf: { tokenizer } }: VersionContents): Original[] {
   return [...originals, { sha256: sha256(bytes), sizeBytes: bytes.length, read }];
 }
 
-async function restore({ blobs, log }: Pick<ImportParts, 'blobs' | 'log'>, { sha256, read }: Original): Promise<void> {
-  if (await blobs.replaceChunks(sha256, read())) log.warn({ sha256 }, 'a lost blob was restored from the model store');
+async function restore(
+  { blobs, log, signal }: Pick<ImportParts, 'blobs' | 'log' | 'signal'>,
+  { sha256, read }: Original,
+): Promise<void> {
+  if (await blobs.putChunks(sha256, read(), signal))
+    log.warn({ sha256 }, 'a lost blob was restored from the model store');
 }
 
 /** A version whose blobs could not be restored is not tried again for this long. */
@@ -96,12 +107,12 @@ const RETRY_MS = 60_000;
 
 /** Restores blobs that turn out to be lost or damaged when they are loaded. */
 export class BlobRestorer {
-  readonly #parts: { readonly db: CatalogDatabase; readonly blobs: BlobFolder; readonly log: Logger };
+  readonly #parts: Pick<ImportParts, 'db' | 'blobs' | 'log' | 'signal'>;
   readonly #store: string;
   /** When each version was tried last, by its id, in order of time: those of the last `RETRY_MS`. */
   readonly #triedAt = new Map<string, number>();
 
-  constructor(parts: { db: CatalogDatabase; blobs: BlobFolder; log: Logger }, store: string) {
+  constructor(parts: Pick<ImportParts, 'db' | 'blobs' | 'log' | 'signal'>, store: string) {
     this.#parts = parts;
     this.#store = store;
   }
@@ -120,7 +131,7 @@ export class BlobRestorer {
       const lost: string[] = [];
       const tokenizer = text ? [text.tokenizerSha256] : [];
       for (const digest of [version.artifactSha256, ...dataFiles.map(({ sha256 }) => sha256), ...tokenizer])
-        if (!(await this.#isIntact(digest))) lost.push(digest);
+        if (!(await this.#parts.blobs.isIntact(digest, this.#parts.signal))) lost.push(digest);
       if (lost.length === 0) return;
       const originals = (await this.#originalsOf(versionId)).filter(({ sha256 }) => lost.includes(sha256));
       for (const original of originals) await restore(this.#parts, original);
@@ -129,17 +140,13 @@ export class BlobRestorer {
     }
   }
 
-  async #isIntact(digest: string): Promise<boolean> {
-    const found = await fileDigest(this.#parts.blobs.pathOf(digest)).catch(() => null);
-    return found?.sha256 === digest;
-  }
-
   async #originalsOf(versionId: string): Promise<Original[]> {
     const version = await findVersionName(this.#parts.db, versionId);
     const folder = (await subfolders(this.#store)).find((name) => modelNameOf(name) === version?.name);
     if (!version || !folder) return [];
     const folders = await findVersionFolders(path.join(this.#store, folder));
     const files = folders.find(({ number }) => number === version.number);
-    return files ? blobsOf(await readContents(files)) : [];
+    const { signal } = this.#parts;
+    return files ? blobsOf(await readContents(files, signal), signal) : [];
   }
 }

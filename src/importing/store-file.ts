@@ -7,6 +7,8 @@ import { setImmediate } from 'node:timers/promises';
 import type { z } from 'zod';
 import { ManifestError, RetriedImportError } from '../errors.js';
 import { JsonScan } from '../json-scan.js';
+import { unwatchedReason } from './fingerprint.js';
+import { ImportStoppedError } from './import-errors.js';
 import { MAX_PROBLEMS, unknownKeys } from './schemas.js';
 
 interface TextLimits {
@@ -47,6 +49,7 @@ export async function readText(file: string, root: string): Promise<string | nul
     return bytes.toString();
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(String((error as NodeJS.ErrnoException).code))) return null;
+    if (error instanceof ManifestError) throw error;
     throw unreadableFile(file, error as Error);
   }
 }
@@ -75,7 +78,14 @@ async function sizeWithin(file: string, root: string): Promise<number> {
   const sizeBytes = await regularSize(file);
   if (!isWithin(await realpath(file), await realpath(root)))
     throw new Error('it is a link to a file outside of the folder; copy the file itself');
+  refuseUnwatched(file, root);
   return sizeBytes;
+}
+
+/** @throws Error if a change of the file would not be noticed */
+export function refuseUnwatched(file: string, root: string): void {
+  const reason = unwatchedReason(path.relative(root, file));
+  if (reason) throw new ManifestError(`${path.basename(file)} cannot be read: ${reason}`);
 }
 
 /** Both paths are without links. */
@@ -87,6 +97,7 @@ export function isWithin(file: string, folder: string): boolean {
 /** The size of a file of a model or dataset, in bytes. `root`: its folder, which links must not leave. @throws ManifestError */
 export async function sizeOf(file: string, root: string): Promise<number> {
   return sizeWithin(file, root).catch((error) => {
+    if (error instanceof ManifestError) throw error;
     throw unreadableFile(file, error);
   });
 }
@@ -97,7 +108,7 @@ export async function* chunksOf(file: string, signal?: AbortSignal): AsyncGenera
     // A stream allocates a whole chunk, however small the file is.
     const highWaterMark = Math.min(CHUNK_BYTES, (await regularSize(file)) + 1);
     for await (const chunk of createReadStream(file, { highWaterMark })) {
-      if (signal?.aborted) throw new RetriedImportError('the server was stopped during the import');
+      if (signal?.aborted) throw new ImportStoppedError();
       yield chunk;
     }
   } catch (error) {

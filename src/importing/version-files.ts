@@ -1,12 +1,14 @@
 /** The files of one version in the model store. Nothing is run, and graphs, which can be large, are only hashed. */
 import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ManifestError } from '../errors.js';
 import { GRAPH_LIMITS } from '../onnx/graph-scan.js';
-import { type FileDigests, readDataFiles, type StoredDataFile } from './data-files.js';
+import { distinctBytes } from '../tasks/data-bytes.js';
+import { FilesRead, identityOf, readDataFiles, type StoredDataFile } from './data-files.js';
 import { findGraphs, type HuggingFaceFiles, readHuggingFaceFiles } from './hugging-face.js';
 import { type ModelManifest, readVersionNumbers } from './manifest.js';
-import { fileDigest, readText, sizeOf } from './store-file.js';
+import { readText, sizeOf } from './store-file.js';
 
 export interface VersionFolder {
   /** The folder of the model. */
@@ -31,8 +33,11 @@ export interface GraphFile {
 
 /** Size of the graph with its data files, in bytes. */
 export function totalBytes({ sizeBytes, dataFiles }: GraphFile): number {
-  return dataFiles.reduce((sum, file) => sum + file.sizeBytes, sizeBytes);
+  return sizeBytes + distinctBytes(dataFiles);
 }
+
+/** With its variants, each of which is read and probed. Exporters write up to a dozen. */
+const MAX_GRAPHS = 21;
 
 /** The files of a version, before anything is run. */
 export interface VersionContents {
@@ -59,11 +64,15 @@ export async function readContents(
   signal?: AbortSignal,
 ): Promise<VersionContents> {
   const graphs: GraphFile[] = [];
-  const digests: FileDigests = new Map();
+  const read = new FilesRead(signal);
+  if (graphFiles.size > MAX_GRAPHS)
+    throw new ManifestError(
+      `there are ${graphFiles.size} graphs, and a version can have at most ${MAX_GRAPHS}: remove variants, or put them into other models`,
+    );
   for (const [variant, file] of graphFiles) {
     refuseLargeGraph(file, await sizeOf(file, folder));
-    const dataFiles = await readDataFiles(file, files, { digests, signal });
-    graphs.push({ variant, file, ...(await fileDigest(file, signal)), dataFiles });
+    const dataFiles = await readDataFiles(file, files, read);
+    graphs.push({ variant, file, ...(await read.digestOf(file, identityOf(await stat(file)))), dataFiles });
   }
   return {
     graphs,

@@ -5,6 +5,7 @@
  * synced.
  */
 import { createHash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, opendir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import path from 'node:path';
 import { faultPoint } from '../fault-points.js'; // @fault
@@ -18,6 +19,9 @@ export const BLOB_FOLDERS = Array.from({ length: 256 }, (_, i) => i.toString(16)
 export function sha256(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
+
+/** Small enough to keep the event loop responsive. */
+const READ_BYTES = 1024 * 1024;
 
 export class BlobFolder {
   readonly #root: string;
@@ -60,18 +64,30 @@ export class BlobFolder {
   }
 
   /**
-   * As `put`, for bytes that are too many to be in memory. Returns false, and stores nothing, if they have another digest.
+   * As `put`, for bytes that are too many to be in memory. A blob that is damaged is replaced. Returns false, and stores
+   * nothing, if they have another digest.
    *
    * @throws StorageFullError as `put`; what `chunks` throws
    */
-  async putChunks(digest: string, chunks: AsyncIterable<Uint8Array>): Promise<boolean> {
+  async putChunks(digest: string, chunks: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<boolean> {
     const target = this.pathOf(digest);
-    return this.#inTurn(digest, async () => (await renew(target)) || (await this.#copy(target, digest, chunks)));
+    return this.#inTurn(digest, async () => {
+      if ((await this.isIntact(digest, signal)) && (await renew(target))) return true;
+      return this.#copy(target, digest, chunks);
+    });
   }
 
-  /** As `putChunks`, but also replaces a blob that is damaged. */
-  async replaceChunks(digest: string, chunks: AsyncIterable<Uint8Array>): Promise<boolean> {
-    return this.#inTurn(digest, () => this.#copy(this.pathOf(digest), digest, chunks));
+  /** Whether there is a blob with these bytes. Reads all of it; false if `signal` is aborted meanwhile. */
+  async isIntact(digest: string, signal?: AbortSignal): Promise<boolean> {
+    const hash = createHash('sha256');
+    try {
+      const highWaterMark = Math.min(READ_BYTES, (await this.size(digest)) + 1);
+      const chunks = createReadStream(this.pathOf(digest), { highWaterMark, signal: signal ?? null });
+      for await (const chunk of chunks) hash.update(chunk);
+    } catch {
+      return false;
+    }
+    return hash.digest('hex') === digest;
   }
 
   /** Whether there is a blob of this size. Its bytes are checked whenever they are loaded. */

@@ -10,6 +10,11 @@ export interface VariantSpec {
   /** Null if the variant cannot be used; `reason` then says why. */
   readonly spec: VersionSpec | null;
   readonly reason: string | null;
+  /**
+   * Present if it could not be probed, and is probed again when the version is imported with more memory than this many
+   * bytes; 0 if the process was killed from outside.
+   */
+  readonly unprobedBytes?: number;
 }
 
 type Head = VersionSpec['head'];

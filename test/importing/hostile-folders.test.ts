@@ -1,6 +1,7 @@
 /** Folders that would end the server, or keep it busy: each fails alone, and says why. */
 import { readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { ManifestError } from '#src/errors.js';
 import { findVersionFolders, readContents } from '#src/importing/version-files.js';
 import type { Data } from '../support/app.js';
@@ -224,6 +225,58 @@ test('links out of a folder are not followed, whatever the file is for, and link
   expect(logged).toEqual([outside('data.jsonl'), outside('data.jsonl')]);
 });
 
+test('a sparse graph, and a graph under many names, are refused unread', async () => {
+  await server.store.write('sparse', { 'model.yaml': YAML, '1/model.onnx': GRAPH });
+  await truncate(at('sparse/1/model.onnx'), 0);
+  await truncate(at('sparse/1/model.onnx'), 2 ** 31 - 1);
+  await server.store.write('names', { 'model.yaml': YAML, '1/model.onnx': GRAPH });
+  for (let i = 0; i < 21; i++) await symlink('model.onnx', at(`names/1/model_v${i}.onnx`));
+  await server.start();
+  const before = await bytesRead();
+  const reading = [await findVersionFolders(at('sparse')), await findVersionFolders(at('names'))].flat();
+  await Promise.all(reading.map((version) => readContents(version).catch(() => null)));
+  const read = (await bytesRead()) - before;
+
+  expect(await reasons()).toEqual({
+    sparse: 'model.onnx cannot be read: there is no graph in it; copy the file again, or export the model again',
+    names: 'there are 22 graphs, and a version can have at most 21: remove variants, or put them into other models',
+  });
+  expect(read).toBeLessThan(MB);
+});
+
+test('a graph is read once, however many variants are links to it', async () => {
+  const large: Initializer = { name: 'large', shape: [MB], data: new Float32Array(MB) };
+  await server.store.write('links', {
+    '1/model.onnx': encodeModel({ ...identity('x', 'FP32', ['N', 2]), floats: [large] }),
+  });
+  for (let i = 0; i < 20; i++) await symlink('model.onnx', at(`links/1/model_v${i}.onnx`));
+  const [version] = await findVersionFolders(at('links'));
+  const before = await bytesRead();
+  const contents = version && (await readContents(version));
+  const read = (await bytesRead()) - before;
+
+  expect(contents?.graphs).toHaveLength(21);
+  expect(read).toBeLessThan(2 * 4 * MB);
+});
+
+test('a dataset that unpacks to too many bytes or rows is refused, and the server starts', async () => {
+  const dataset = { 'dataset.yaml': 'title: Large\ntask: tensor\nfile: data.jsonl.gz' };
+  const rows = gzipSync('{}\n'.repeat(100));
+  const lines = gzipSync(Buffer.alloc(10_000_000, '\n'));
+  const text = gzipSync(Buffer.concat([Buffer.alloc(8 * MB, 'x'), Buffer.from('\n')]));
+  const bytes = Buffer.concat([rows, ...Array.from({ length: 128 }, () => text)]);
+  await server.store.write('datasets/lines', { ...dataset, 'data.jsonl.gz': Buffer.concat([rows, lines]) });
+  await server.store.write('datasets/bytes', { ...dataset, 'data.jsonl.gz': bytes });
+
+  await server.start();
+  const logged = new Map(server.lines.map(({ dataset, reason }) => [dataset, reason]));
+
+  expect(logged.get('lines')).toBe('data.jsonl.gz, line 10000001: a dataset can have at most 10000000 rows');
+  expect(logged.get('bytes')).toMatch(
+    /^data\.jsonl\.gz, line \d+: a dataset can have at most 1073741824 bytes, unpacked$/,
+  );
+});
+
 // ── data files ──
 
 const W: Initializer = { name: 'w', shape: [4], data: [1, 2, 3, 4], file: { location: 'w.data', offset: 0 } };
@@ -288,6 +341,8 @@ test('a data file is read once, however many names and graphs refer to it', asyn
   await server.start();
 
   expect(await reasons()).toEqual({ many: 'READY' });
+  const { version: stored } = await server.running.query('{ version(ref: "many") { artifact { sizeBytes } } }');
+  expect(stored.artifact.sizeBytes).toBe(graph.length + DATA.length + size);
   expect(read).toBeGreaterThan(size);
   expect(read).toBeLessThan(3 * size);
 });

@@ -8,7 +8,7 @@ import { StoreImporter } from '#src/importing/import.js';
 import { ImportProgress } from '#src/importing/import-progress.js';
 import { BlobFolder } from '#src/storage/blobs.js';
 import type { Data } from '../support/app.js';
-import { armFault } from '../support/faults.js';
+import { armFault, hasFired } from '../support/faults.js';
 import { huggingFaceFolders } from '../support/hugging-face.js';
 import { writeManyFolders } from '../support/many-folders.js';
 import { encodeModel, type GraphSpec, identity } from '../support/onnx.js';
@@ -52,6 +52,84 @@ test('a version whose batches lacked memory runs inputs one at a time, and is ch
   expect(small.serving.maxBatchReason).toMatch(/WORKER_MEMORY_BYTES is 300000000: .* again when it is raised/);
   expect(again).toEqual(small);
   expect(large.serving).toEqual({ maxBatch: 128, maxBatchReason: expect.stringMatching(/^tested 1 input/) });
+});
+
+const VARIANTS = '{ version(ref: "m:1") { state variants { name reason maxBatch } serving { maxBatch } } }';
+
+test('a variant that lacked memory is probed again when the limit is raised', async () => {
+  const yaml = 'example: { tensors: [{ name: x, datatype: FP32, shape: [1, 1], data: [3] }] }';
+  const plain = encodeModel(identity('x', 'FP32', ['N', 1]));
+  const large = { ...LARGE_ROWS, ints: [{ name: 'size', shape: [2], data: [1, 150_000_000] }] };
+  await server.store.write('m', { 'model.yaml': yaml, '1/model.onnx': plain, '1/model_fp16.onnx': encodeModel(large) });
+  const variants = async (workerMemoryBytes: number) =>
+    (await (await server.start({ workerMemoryBytes })).query(VARIANTS)).version.variants;
+
+  const small = await variants(300_000_000);
+  const raised = await variants(3_000_000_000);
+
+  expect(small).toEqual([
+    {
+      name: 'fp16',
+      maxBatch: null,
+      reason: expect.stringMatching(/WORKER_MEMORY_BYTES is 300000000: it is tried again/),
+    },
+  ]);
+  expect(raised).toEqual([{ name: 'fp16', maxBatch: expect.any(Number), reason: null }]);
+});
+
+test.each([
+  ['while a variant is examined', 'worker.examined', 2],
+  ['while the batches of the graph are checked', 'worker.run.begin', 2],
+])('a stop %s leaves nothing unchecked', async (_, point, nth) => {
+  const graph = (data: number[]) =>
+    encodeModel({
+      ...identity('x', 'FP32', ['N', 1]),
+      nodes: [{ op: 'Mul', inputs: ['x', 'w'], outputs: ['y'] }],
+      floats: [{ name: 'w', shape: [1], data }],
+    });
+  await server.start();
+  await armFault(point, 'pause', nth);
+  await server.store.write('m', {
+    'model.yaml': 'example: { tensors: [{ name: x, datatype: FP32, shape: [1, 1], data: [3] }] }',
+    '1/model.onnx': graph([1]),
+    '1/model_fp16.onnx': graph([2]),
+  });
+  await until('the probe is paused', hasFired);
+
+  const { query } = await server.start();
+
+  expect((await query(VARIANTS)).version).toEqual({
+    state: 'READY',
+    variants: [{ name: 'fp16', reason: null, maxBatch: 128 }],
+    serving: { maxBatch: 128 },
+  });
+});
+
+test('a blob that is damaged is replaced when another model has the same graph', async () => {
+  const files = huggingFaceFolders()['tiny-sst'] as Record<string, Buffer>;
+  await server.store.write('first', files);
+  const { query } = await server.start();
+  const stored = await server.running.app.databases.catalogDb
+    .selectFrom('version')
+    .select(['artifact_sha256', 'spec'])
+    .executeTakeFirstOrThrow();
+  for (const digest of [stored.artifact_sha256, JSON.parse(stored.spec as string).text.tokenizerSha256]) {
+    const blob = await fileOf(digest);
+    const bytes = await readFile(blob);
+    bytes.writeUInt8(bytes.readUInt8(100) ^ 1, 100);
+    await writeFile(blob, bytes);
+  }
+
+  await server.store.write('second', files);
+  await until(
+    'the second model is imported',
+    async () => (await states())['second'] !== undefined && (await states())['second']?.length === 1,
+  );
+
+  expect((await query('{ version(ref: "second:1") { state stateReason } }')).version).toEqual({
+    state: 'READY',
+    stateReason: null,
+  });
 });
 
 const PREDICT = `mutation { predict(input: { model: "tiny-sst", input: { text: "good" }, record: false }) {

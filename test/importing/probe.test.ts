@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import type { Child, ChildEvents, StartChild } from '#src/engine/child.js';
 import { MAX_PROBES_PER_PROCESS } from '#src/engine/disposable-worker.js';
 import { Pool } from '#src/engine/pool.js';
+import { ImportStoppedError } from '#src/importing/import-errors.js';
 import { type Candidate, ProbeKilledError, probeCandidate } from '#src/importing/probe.js';
 
 const CANDIDATE = { artifactSha256: '', artifactPath: '', dataFiles: [] as Candidate['dataFiles'] } as Candidate;
@@ -92,7 +93,7 @@ test('a stop during a probe fails no version for good, and starts no other proce
   const probe = () =>
     probeCandidate({ provider: 'cpu', workerMemoryBytes: 1, processes }, CANDIDATE).catch((error: unknown) => error);
 
-  expect(await probe()).toBeInstanceOf(ProbeKilledError);
-  expect(await probe()).toBeInstanceOf(ProbeKilledError);
+  expect(await probe()).toBeInstanceOf(ImportStoppedError);
+  expect(await probe()).toBeInstanceOf(ImportStoppedError);
   expect(processes.started).toBe(1);
 });

@@ -102,6 +102,35 @@ test('a FAILED version is imported again when its folder is corrected, and a REA
   expect(await versionsOf('right')).toEqual([published]);
 });
 
+test('a data file is noticed wherever a graph may name it, and refused elsewhere', async () => {
+  const graph = (location: string) =>
+    encodeModel({
+      inputs: [{ name: 'x', type: 'FP32', shape: ['N', 4] }],
+      outputs: [{ name: 'y', type: 'FP32', shape: ['N', 4] }],
+      nodes: [{ op: 'Add', inputs: ['x', 'w'], outputs: ['y'] }],
+      floats: [{ name: 'w', shape: [4], data: [1, 2, 3, 4], file: { location, offset: 0 } }],
+    });
+  const write = (name: string, location: string) =>
+    server.store.write(name, {
+      'model.yaml': 'task: tensor',
+      '1/onnx/model.onnx': graph(location),
+      [`1/onnx/${location}`]: Buffer.alloc(8),
+    });
+  await write('deep', 'a/b/w.data');
+  await write('deeper', 'a/b/c/w.data');
+  await write('hidden', '.w.data');
+  await server.start();
+  const before = await stateOf('deep');
+
+  await server.store.write('deep', { '1/onnx/a/b/w.data': Buffer.alloc(16) });
+  await until('the data file is complete', async () => (await stateOf('deep')) === '1 READY');
+
+  expect(before).toBe('1 FAILED');
+  const reasonsOf = async (name: string) => (await versionsOf(name)).map(({ stateReason }) => stateReason);
+  expect(await reasonsOf('deeper')).toEqual(['w.data cannot be read: it is more than 3 folders deep']);
+  expect(await reasonsOf('hidden')).toEqual(['.w.data cannot be read: it is hidden, or in a hidden folder']);
+});
+
 test('a folder that cannot be read, or not be stored, says why in the graph, and is no reason to restart', async () => {
   await server.start();
   await armFault('blob.write', 'ENOSPC');
@@ -427,6 +456,7 @@ test('a published version whose settings of images change to their defaults stay
 });
 
 test.each([
+  ['SIGHUP', 129],
   ['SIGINT', 130],
   ['SIGTERM', 143],
 ] as const)('models:check that is ended by %s leaves nothing behind', async (signal, status) => {
