@@ -25,13 +25,13 @@ import {
   sizeOfJson,
   stringOf,
 } from './contents.js';
-import { bytesOfOutputs, knownValues, mayAnswer } from './output-size.js';
+import { bytesOfOutputs, knownValues, mayAnswer, scoresOf } from './output-size.js';
 import { pointsOfString, textMeasures } from './text-contents.js';
 
 /** Of each image, however small. */
 const IMAGE_POINTS = 2;
 /** Of an image that is decoded or resized. */
-const POINTS_PER_MEGAPIXEL = 64;
+const POINTS_PER_MEGAPIXEL = 128;
 /** Of an image as the graph reads it, besides the operations of the graph. */
 const POINTS_PER_GRAPH_MEGAPIXEL = 256;
 /**
@@ -44,6 +44,10 @@ const POINTS_PER_MILLION_MASK_VALUES = 150;
 const POINTS_PER_MILLION_CHARACTER_SCORES = 60;
 /** Of a box that is compared with up to 300 others: measured were 1.8 µs for the slowest, and most are compared with few. */
 const POINTS_PER_COMPARED_BOX = 0.02;
+/** Of a value of the outputs that is read: 15 to 25 ns for a score of a box, which is activated and compared. */
+const POINTS_PER_VALUE_READ = 0.0002;
+/** Of a score in an answer: measured were 140 to 190 ns in the worker and the server. */
+const POINTS_PER_SCORE = 0.002;
 const POINTS_PER_COLUMN = 0.005;
 /** Of a tensor, however small. */
 const POINTS_PER_TENSOR = 0.1;
@@ -71,10 +75,17 @@ function measureOf(spec: VersionSpec | null): Measure {
     ['bytes', (file) => contentsOfFile(spec, file)],
     ['tensors', once((tensors) => contentsOfTensors(spec, listOf(tensors)))],
   ];
+  const { valuesRead, scores } = spec ? scoresOf(spec) : { valuesRead: 0, scores: 0 };
+  const pointsOfScores = ({ labels, sentences, documents, tokens }: Contents) => {
+    const rows = Math.max(1, labels, sentences + 1, documents);
+    const scored = spec && mayAnswer(spec, 'tokens') ? tokens * spec.labels.length : scores;
+    return rows * valuesRead * POINTS_PER_VALUE_READ + scored * POINTS_PER_SCORE;
+  };
   return once((input) => {
     const values = recordOf(input);
     const contents = new Contents();
     for (const [key, measure] of parts) if (values[key] != null) contents.add(measure(values[key]));
+    contents.points += pointsOfScores(contents);
     return contents;
   });
 }

@@ -1,7 +1,7 @@
 /** How large the outputs of a graph may be, before it runs: from the shapes of its outputs and the sizes of its inputs. */
 import type { Answer } from '../tasks/answer.js';
 import { DATATYPES } from '../tasks/datatypes.js';
-import { taskNamed, type VersionSpec } from '../tasks/tasks.js';
+import { targetsOf, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { MAX_OUTPUT_BYTES } from '../tasks/tensor-outputs.js';
 
 /** Dimensions of an embedding that the graph does not state. */
@@ -51,6 +51,33 @@ export function valuesOfAnswer(spec: VersionSpec | null, tokens: number): number
       sum + knownValues(shape) * (isUnknown ? DEFAULT_OUTPUT_VALUES : isListed && isOpen ? Math.max(1, tokens) : 1)
     );
   }, 0);
+}
+
+/** Of a detector that does not state how many boxes it returns. */
+const DEFAULT_BOXES = 1_000;
+
+/** Numbers that an answer is computed from. */
+export interface Scores {
+  /** Values of the graph's outputs that are read for each row, as far as their shapes state them. */
+  readonly valuesRead: number;
+  /** Scores of labels in an answer, which are sent to the server whether they are selected or not. */
+  readonly scores: number;
+}
+
+export function scoresOf(spec: VersionSpec): Scores {
+  const task = taskNamed(spec.task);
+  const names = task.outputs(spec.head);
+  const read = spec.outputs.filter(({ name }) => names?.includes(name) ?? true);
+  const open = mayAnswer(spec, 'detections') ? DEFAULT_BOXES : 1;
+  // The first of several dimensions is the row of the batch.
+  const sizes = read.map(({ shape }) => (shape.length > 1 ? shape.slice(1) : shape));
+  const valuesRead = sizes.reduce((sum, shape) => sum + knownValues(shape) * (shape.includes(null) ? open : 1), 0);
+  if (mayAnswer(spec, 'fillings')) return { valuesRead, scores: spec.outputs[0]?.shape.at(-1) ?? 0 };
+  const ofTargets = targetsOf(spec).reduce((sum, { labels }) => sum + labels.length, 0);
+  return {
+    valuesRead,
+    scores: mayAnswer(spec, 'classification') ? Math.max(spec.labels.length, ofTargets) : ofTargets,
+  };
 }
 
 export function mayAnswer(spec: VersionSpec | null, kind: Answer['kind']): boolean {

@@ -7,7 +7,7 @@ import { defineTask } from './define-task.js';
 import { type DetectorHead, detectorHead, postprocessDetector } from './detector.js';
 import { UnusableOutputError } from './failures.js';
 import { type ImageFrame, imageExamples, imageInput, preprocessImage, wholeFrame } from './image.js';
-import { applyActivation } from './scores.js';
+import { sigmoid } from './scores.js';
 import { architectureOf, pickOutput, type TaskSources } from './sources.js';
 import type { Activation, BoxFormat, BoxUnit, SpecBase } from './spec.js';
 import { shapeText } from './tensors.js';
@@ -182,16 +182,35 @@ function candidatesOf(scores: Floats, count: number, head: BoxesHead, labels: nu
   const width = labels + Number(head.hasNoObject);
   const candidates: Candidate[] = [];
   for (let i = 0; i < count; i++) {
-    const ofBox = applyActivation(scores.subarray(i * width, (i + 1) * width), head.activation).slice(0, labels);
-    for (const label of candidateLabels(ofBox, head, lowest))
-      candidates.push({ label, score: ofBox[label] as number, at: i * 4 });
+    const at = i * 4;
+    if (head.activation === 'softmax') {
+      const best = bestOfSoftmax(scores, { from: i * width, width, labels });
+      if (best.score >= lowest) candidates.push({ ...best, at });
+      continue;
+    }
+    for (let label = 0; label < labels; label++) {
+      const raw = scores[i * width + label] as number;
+      const score = head.activation === 'sigmoid' ? sigmoid(raw) : raw;
+      if (score >= lowest) candidates.push({ label, score, at });
+    }
   }
   return candidates;
 }
 
-/** Indices of the labels that a box gets: with softmax, only the best one; otherwise all that score at least `lowest`. */
-function candidateLabels(scores: readonly number[], { activation }: BoxesHead, lowest: number): number[] {
-  const indices = scores.flatMap((score, i) => (score >= lowest ? [i] : []));
-  if (activation !== 'softmax' || indices.length < 2) return indices;
-  return [indices.reduce((best, i) => ((scores[i] as number) > (scores[best] as number) ? i : best))];
+/** The best of the first `labels` of `width` scores after a softmax over all of them: the only label that a box gets. */
+function bestOfSoftmax(
+  scores: Floats,
+  { from, width, labels }: { readonly from: number; readonly width: number; readonly labels: number },
+): { label: number; score: number } {
+  let highest = Number.NEGATIVE_INFINITY;
+  for (let i = from; i < from + width; i++) highest = Math.max(highest, scores[i] as number);
+  let sum = 0;
+  let label = 0;
+  let best = -1;
+  for (let i = 0; i < width; i++) {
+    const power = Math.exp((scores[from + i] as number) - highest);
+    sum += power;
+    if (i < labels && power > best) [label, best] = [i, power];
+  }
+  return { label, score: best / sum };
 }

@@ -29,6 +29,8 @@ labels: [ham, spam]
 columns: [{ name: text, type: text, example: hello }]
 output: { scores: probabilities, activation: none }`,
   });
+  await store.write('many-labels', manyLabels(5_000));
+  await store.write('many-boxes', manyBoxes(1_000, 300));
   await store.write('outer', { '1/model.onnx': outerProduct() });
   app = await startTestApp({ modelStore: store.folder });
 });
@@ -36,6 +38,52 @@ afterAll(async () => {
   await app.stop();
   await store.remove();
 });
+
+function manyLabels(count: number): Folder {
+  const graph = encodeModel({
+    inputs: [{ name: 'x', type: 'FP32', shape: ['N', 1] }],
+    outputs: [{ name: 'p', type: 'FP32', shape: ['N', count] }],
+    nodes: [node('MatMul', ['x', 'w'], 'l'), node('Softmax', ['l'], 'p', [{ name: 'axis', int: 1 }])],
+    floats: [{ name: 'w', shape: [1, count], data: Float32Array.from({ length: count }, (_, i) => i / count) }],
+  });
+  const labels = Array.from({ length: count }, (_, i) => `label ${i}`);
+  const card = {
+    task: 'tabular-classification',
+    labels,
+    columns: [{ name: 'x', type: 'number' }],
+    output: { scores: 'p' },
+  };
+  return { '1/model.onnx': graph, 'model.yaml': JSON.stringify(card) };
+}
+
+/** A detector that does not suppress overlaps, whose scores are the same for all images. */
+function manyBoxes(boxes: number, count: number): Folder {
+  const graph = encodeModel({
+    inputs: [{ name: 'x', type: 'FP32', shape: ['N', 3, 32, 32] }],
+    outputs: [
+      { name: 'boxes', type: 'FP32', shape: ['N', boxes, 4] },
+      { name: 'scores', type: 'FP32', shape: ['N', boxes, count] },
+    ],
+    nodes: [
+      node('ReduceSum', ['x', 'axes'], 'sum', [{ name: 'keepdims', int: 1 }]),
+      node('Squeeze', ['sum', 'three'], 'flat'),
+      node('Mul', ['flat', 'zero'], 'zeros'),
+      node('Expand', ['zeros', 'boxes_shape'], 'boxes'),
+      node('Expand', ['zeros', 'scores_shape'], 'scores'),
+    ],
+    floats: [{ name: 'zero', shape: [1], data: [0] }],
+    ints: [
+      { name: 'axes', shape: [3], data: [1, 2, 3] },
+      { name: 'three', shape: [1], data: [3] },
+      { name: 'boxes_shape', shape: [3], data: [1, boxes, 4] },
+      { name: 'scores_shape', shape: [3], data: [1, boxes, count] },
+    ],
+  });
+  const labels = Array.from({ length: count }, (_, i) => `label ${i}`);
+  const output = { boxes: 'boxes', scores: 'scores', activation: 'none' };
+  const card = { task: 'object-detection', labels, output, image: { size: { width: 32, height: 32 } } };
+  return { '1/model.onnx': graph, 'model.yaml': JSON.stringify(card) };
+}
 
 /** Of a row with itself: the output is as large as the square of the input. */
 function outerProduct(): Buffer {
@@ -65,7 +113,7 @@ test('a predictMany of 128 small images that decode to 25 megapixels costs too m
 
   expect(status).toBe(400);
   expect(errors?.[0]?.extensions['code']).toBe('COST_LIMIT_EXCEEDED');
-  expect(await costOf(MANY, { input: { ...input, inputs: inputs(1) } })).toBeGreaterThan(25 * 50);
+  expect(await costOf(MANY, { input: { ...input, inputs: inputs(1) } })).toBeGreaterThan(25 * 128);
 });
 
 test('45 aliases of the spans of a text of 100,000 characters cost too much; one does not', async () => {
@@ -189,6 +237,24 @@ test('twenty texts with 100 labels each cost less than a third of the limit', as
   const input = { model: 'tiny-nli', inputs: Array(20).fill({ zeroShot }), record: false };
 
   expect(await costOf(MANY, { input })).toBeLessThan(LIMITS.maxCost / 3);
+});
+
+test.each([
+  ['many-labels', { row: { x: 1 } }, 4_900 * 0.002],
+  ['many-boxes', { image: { base64: pixelBomb(32, 32).toString('base64') } }, 1_000 * 300 * 0.0002],
+])('%s: scores cost something, selected or not', async (model, input, least) => {
+  const cost = (count: number) => costOf(MANY, { input: { model, inputs: Array(count).fill(input), record: false } });
+
+  expect((await cost(3)) - (await cost(2))).toBeGreaterThan(least);
+});
+
+test('1,000 rows with three labels, and 20 photos of 2 megapixels, cost less than the limit', async () => {
+  const base64 = pixelBomb(1_920, 1_080).toString('base64');
+  const rows = { model: 'penguins', inputs: Array(1_000).fill({ row: {} }), record: false };
+  const photos = { model: 'fashion-cnn', inputs: Array(20).fill({ image: { base64 } }), record: false };
+
+  expect(await costOf(MANY, { input: rows })).toBeLessThan(LIMITS.maxCost * 0.8);
+  expect(await costOf(MANY, { input: photos })).toBeLessThan(LIMITS.maxCost * 0.8);
 });
 
 test('a filter by metric, a search, facets and totals add the rows that they may read', async () => {
