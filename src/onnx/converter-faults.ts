@@ -2,7 +2,8 @@
  * Graphs that a converter is known to write wrongly, recognized by operators and attributes that it writes for one estimator
  * only. The import refuses them unless golden cases show that the graph answers right.
  */
-import { GraphView } from './graph-view.js';
+import { CALIBRATION_FAULTS } from './calibration-faults.js';
+import { type Fault, GraphView } from './graph-view.js';
 
 /** What is wrong with each faulty estimator in the graph, and what to export instead. @throws MalformedProtobufError */
 export function converterFaults(model: Uint8Array): string[] {
@@ -18,12 +19,8 @@ const DENOMINATOR = /^denominator\d*$/;
 /** A part of a regular expression of RE2 that may match letters outside ASCII; \\w does not. */
 const BEYOND_ASCII = /\.|\[\^|\\[pPSWDCx]|[\u0080-\uffff]/;
 
-interface Fault {
-  readonly isIn: (view: GraphView) => boolean;
-  readonly reason: string;
-}
-
 const FAULTS: readonly Fault[] = [
+  ...CALIBRATION_FAULTS,
   {
     isIn: (view) =>
       view.some('ArrayFeatureExtractor', ({ inputs: [values, index] }) => {
@@ -71,7 +68,11 @@ const FAULTS: readonly Fault[] = [
       'the graph has a BaggingClassifier around an estimator without probabilities, whose votes skl2onnx adds up over all rows: bag an estimator that has predict_proba, such as LogisticRegression or SVC(probability=True)',
   },
   {
-    isIn: (view) => view.some('Concat', ({ inputs }) => inputs.some((input) => view.isPairOfRawScores(input))),
+    isIn: (view) =>
+      view.some('Concat', (joined) => {
+        // BaggingClassifier joins along the first axis.
+        return view.int(joined, 'axis', 1) !== 0 && joined.inputs.some((input) => view.isPairOfRawScores(input));
+      }),
     reason:
       'the graph has a StackingClassifier of two classes around an estimator without probabilities, of which skl2onnx passes on two columns instead of one: stack estimators that have predict_proba, such as LogisticRegression or SVC(probability=True)',
   },

@@ -8,6 +8,12 @@ const COPIES = new Set(['Identity', 'Cast', 'Reshape', 'Flatten']);
 const CLASSIFIERS = new Set(['LinearClassifier', 'SVMClassifier']);
 const MAX_STEPS = 16;
 
+/** What a converter writes wrongly. */
+export interface Fault {
+  readonly isIn: (view: GraphView) => boolean;
+  readonly reason: string;
+}
+
 export class GraphView {
   readonly nodes: readonly Node[];
   /** The loss function by which CatBoost has trained the model; '' for other models. */
@@ -87,6 +93,12 @@ export class GraphView {
   /** Whether a list of strings has letters outside ASCII. */
   hasAccents({ attributes }: Node, attribute: string): boolean {
     return stringsOf(attributes.get(attribute)).some((text) => text.some((byte) => byte >= 0x80));
+  }
+
+  /** Whether a list of strings has this one. */
+  hasText({ attributes }: Node, attribute: string, text: string): boolean {
+    const bytes = new TextEncoder().encode(text);
+    return stringsOf(attributes.get(attribute)).some((each) => Buffer.compare(each, bytes) === 0);
   }
 
   treeCount({ attributes }: Node): number {

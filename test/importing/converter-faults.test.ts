@@ -6,6 +6,9 @@ import { createStore, type TestStore } from '../support/model-store.js';
 
 const GOLDENS = path.join('test', 'importing', 'goldens', 'converter-faults');
 const NAMES = readdirSync(GOLDENS);
+/** Graphs of the same estimators, which answer as their framework. */
+const RIGHT = path.join('test', 'importing', 'goldens', 'right-conversions');
+const RIGHT_NAMES = readdirSync(RIGHT);
 
 const NEIGHBORS =
   'the graph has a k-nearest-neighbors model with weights="distance", whose distances skl2onnx turns negative, so that all neighbors weigh the same: train it with weights="uniform"';
@@ -13,6 +16,9 @@ const OF_TWO =
   'the graph has a OneVsRestClassifier of two classes around an estimator without probabilities, whose label skl2onnx chooses at 0.5 instead of 0: export that estimator alone, without OneVsRestClassifier';
 const STACKED =
   'the graph has a StackingClassifier of two classes around an estimator without probabilities, of which skl2onnx passes on two columns instead of one: stack estimators that have predict_proba, such as LogisticRegression or SVC(probability=True)';
+const PROBABILITIES =
+  'of which skl2onnx calibrates the probabilities where scikit-learn calibrates the decision function, so that its scores are wrong';
+const CALIBRATED = `the graph has a CalibratedClassifierCV around a Pipeline or GridSearchCV, ${PROBABILITIES}: put the Pipeline around it, as in make_pipeline(StandardScaler(), CalibratedClassifierCV(SVC())), and calibrate best_estimator_ in place of GridSearchCV`;
 const REASONS: Readonly<Record<string, string>> = {
   isotonic:
     'the graph has the isotonic calibration of CalibratedClassifierCV, which skl2onnx exports as steps instead of lines, so that its scores are wrong: calibrate with method="sigmoid"',
@@ -42,6 +48,19 @@ const REASONS: Readonly<Record<string, string>> = {
     'the graph is of a CatBoostClassifier of several labels (loss_function MultiLogloss or MultiCrossEntropy), which CatBoost exports with Softmax instead of Sigmoid, so that its scores are wrong: set post_transform of the TreeEnsembleClassifier to LOGISTIC with onnx, or train one model for each label',
   'accented-words':
     "the graph splits texts into words of ASCII letters, as skl2onnx does by default, so that it never finds words of its vocabulary with other letters: export with options={TfidfVectorizer: {'tokenexp': r'[\\pL\\pN_]{2,}'}}, or for CountVectorizer",
+  'calibrated-regression': CALIBRATED,
+  'calibrated-regression-three': CALIBRATED,
+  'calibrated-boosting': CALIBRATED,
+  'calibrated-adaboost': CALIBRATED,
+  'calibrated-svc': CALIBRATED,
+  'calibrated-ridge': CALIBRATED,
+  'calibrated-sgd': CALIBRATED,
+  'calibrated-sgd-three': CALIBRATED,
+  'calibrated-huber': CALIBRATED,
+  'calibrated-bagging': CALIBRATED,
+  'calibrated-svc-probability': `the graph has a CalibratedClassifierCV around SVC or NuSVC with probability=True, ${PROBABILITIES}: train it without probability=True, and put a Pipeline, if any, around CalibratedClassifierCV`,
+  'calibrated-discriminant': `the graph has a CalibratedClassifierCV around QuadraticDiscriminantAnalysis, ${PROBABILITIES}: export QuadraticDiscriminantAnalysis alone, whose own probabilities are right`,
+  'calibrated-lightgbm': `the graph has a CalibratedClassifierCV around LGBMClassifier, ${PROBABILITIES}: export LGBMClassifier alone, or calibrate XGBClassifier or HistGradientBoostingClassifier`,
   'catboost-poisson':
     'the graph is of a CatBoostRegressor with loss_function Poisson, Tweedie or LogLinQuantile, of which CatBoost exports the logarithm: append Exp to the graph, for example with onnx.helper.make_node("Exp", …), or train it with loss_function="RMSE"',
 };
@@ -68,6 +87,7 @@ beforeAll(async () => {
     if (name === 'one-versus-one')
       await store.write(`${name}-labels`, { ...files, 'model.yaml': `${yaml}labels: ["3", "5", "7"]\n` });
   }
+  for (const name of RIGHT_NAMES) await store.write(`right-${name}`, rightFilesOf(name));
   app = await startTestApp({ modelStore: store.folder });
 });
 afterAll(async () => {
@@ -75,8 +95,13 @@ afterAll(async () => {
   await store.remove();
 });
 
-function rightOf(name: string): Data {
-  return JSON.parse(readFileSync(path.join(GOLDENS, name, 'right.json'), 'utf8'));
+function rightOf(name: string, folder = GOLDENS): Data {
+  return JSON.parse(readFileSync(path.join(folder, name, 'right.json'), 'utf8'));
+}
+
+function rightFilesOf(name: string): Readonly<Record<string, string | Buffer>> {
+  const yaml = readFileSync(path.join(RIGHT, name, 'model.yaml'), 'utf8');
+  return { 'model.yaml': yaml, '1/model.onnx': readFileSync(path.join(RIGHT, name, '1/model.onnx')) };
 }
 
 async function versionOf(model: string): Promise<Data> {
@@ -98,6 +123,15 @@ test.each(Object.keys(REASONS))('%s is FAILED by golden cases of its framework',
 
 test('a graph that is faulty by its form is READY if its golden cases pass', async () => {
   expect(await versionOf('tuned-threshold-same')).toMatchObject({ state: 'READY', verification: { cases: 1 } });
+});
+
+test.each(RIGHT_NAMES)('%s of right-conversions is READY and answers as its framework', async (name) => {
+  expect(await versionOf(`right-${name}`)).toMatchObject({ state: 'READY', stateReason: null });
+  for (const { input, expect: expected } of rightOf(name, RIGHT).cases) {
+    const { prediction } = (await app.query(PREDICT, { input: { model: `right-${name}`, input } })).predict;
+    expect(prediction.output.label).toBe(expected.label);
+    expect(prediction.output.score).toBeCloseTo(expected.scores[expected.label], 5);
+  }
 });
 
 test('the places of classes of a OneVsOneClassifier need labels', async () => {

@@ -7,7 +7,7 @@ Needs Python 3.12 with the packages of test/table/requirements-boosters.txt:
 
 Writes converter-faults/<name>/: model.yaml, 1/model.onnx and right.json, with inputs and the framework's answers in the form
 of golden.json. The answers of the graph differ for the first input at least; for the last one they are the same, if there
-is such a row.
+is such a row. Graphs that look alike and are right are written to right-conversions/<name>/.
 """
 import json
 import shutil
@@ -23,23 +23,29 @@ import onnxruntime
 import skl2onnx
 from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
-from skl2onnx import to_onnx
+from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm as lightgbm_converter
+from onnxruntime.capi import onnxruntime_pybind11_state as pybind11_state
+from skl2onnx import to_onnx, update_registered_converter
 from skl2onnx.common.data_types import StringTensorType
+from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import BaggingClassifier, StackingClassifier
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
+from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, GradientBoostingClassifier, StackingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
 from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 warnings.filterwarnings("ignore")
 HERE = Path(__file__).parent / "converter-faults"
+RIGHT = Path(__file__).parent / "right-conversions"
 rng = np.random.RandomState(0)
 X = rng.randn(60, 3).astype(np.float32)
 TESTED = rng.randn(60, 3).astype(np.float32)
@@ -53,12 +59,12 @@ def run(graph, given):
     """None if the graph cannot run, or does not answer each row."""
     try:
         raw = onnxruntime.InferenceSession(graph.SerializeToString()).run(None, {graph.graph.input[0].name: given})
-    except onnxruntime.capi.onnxruntime_pybind11_state.RuntimeException:
+    except (pybind11_state.InvalidArgument, pybind11_state.RuntimeException):
         return None
     return raw if len(raw[0]) == len(given) else None
 
 
-def write(name, task, graph, labels, shares=None, texts=None):
+def write(name, task, graph, labels, shares=None, texts=None, is_right=False):
     """`labels`: of a classifier, or the numbers of a regression. `shares`: its probabilities, with the classes."""
     raw = run(graph, TESTED if texts is None else np.array(texts, object).reshape(-1, 1))
     if raw is None:
@@ -70,7 +76,7 @@ def write(name, task, graph, labels, shares=None, texts=None):
         scores = [list(row.values()) for row in raw[1]] if isinstance(raw[1], list) else raw[1]
         same = np.abs(scores - shares[1]).max(axis=1) < 1e-6
     wrong = np.flatnonzero(~same)
-    assert len(wrong) > 0, name
+    assert (len(wrong) == 0) == is_right, name
     rows, cases = [*wrong[:2], *np.flatnonzero(same)[:1]], []
     for i in rows:
         expect = {"value": float(labels[i])} if task.endswith("regression") else {"label": str(labels[i])}
@@ -78,7 +84,7 @@ def write(name, task, graph, labels, shares=None, texts=None):
             expect["scores"] = dict(zip(map(str, shares[0]), map(float, shares[1][i])))
         row = dict(zip("abc", map(float, TESTED[i])))
         cases.append({"input": {"row": row} if texts is None else {"text": texts[i]}, "expect": expect})
-    folder = HERE / name
+    folder = (RIGHT if is_right else HERE) / name
     (folder / "1").mkdir(parents=True)
     (folder / "1/model.onnx").write_bytes(graph.SerializeToString())
     (folder / "model.yaml").write_text(f"task: {task}\n{COLUMNS if texts is None else ''}")
@@ -86,11 +92,11 @@ def write(name, task, graph, labels, shares=None, texts=None):
     (folder / "right.json").write_text(json.dumps(right, ensure_ascii=False) + "\n")
 
 
-def classifier(name, model, y, scores=True, zipmap=False):
+def classifier(name, model, y, scores=True, zipmap=False, is_right=False, target_opset=None):
     model.fit(X, y)
-    graph = to_onnx(model, X[:1], options={id(model): {"zipmap": zipmap}})
+    graph = to_onnx(model, X[:1], options={id(model): {"zipmap": zipmap}}, target_opset=target_opset)
     shares = (model.classes_, model.predict_proba(TESTED)) if scores else None
-    write(name, "tabular-classification", graph, model.predict(TESTED), shares)
+    write(name, "tabular-classification", graph, model.predict(TESTED), shares, is_right=is_right)
 
 
 def of_catboost(model):
@@ -107,6 +113,7 @@ def of_catboost(model):
 
 
 shutil.rmtree(HERE, ignore_errors=True)
+shutil.rmtree(RIGHT, ignore_errors=True)
 classifier("isotonic", CalibratedClassifierCV(GaussianNB(), method="isotonic", cv=2), TWO)
 classifier("weighted-neighbors", KNeighborsClassifier(3, weights="distance"), TWO)
 neighbors = KNeighborsRegressor(3, weights="distance").fit(X, NUMBER)
@@ -150,3 +157,39 @@ types = [("text", StringTensorType([None, 1]))]
 tested = ["Crème brûlée", "une équipe", "le match de tennis"]
 write("accented-words", "text-classification", skl2onnx.to_onnx(french, initial_types=types, options=options), french.predict(tested),
       (french.classes_, french.predict_proba(tested)), tested)
+
+
+def calibrated(name, model, y, pipeline=True, **options):
+    fitted = CalibratedClassifierCV(make_pipeline(StandardScaler(), model) if pipeline else model, cv=2)
+    classifier(f"calibrated-{name}", fitted, y, **options)
+
+
+calibrated("regression", LogisticRegression(), TWO)
+calibrated("regression-three", LogisticRegression(), THREE)
+calibrated("boosting", GradientBoostingClassifier(n_estimators=3, max_depth=2, random_state=0), TWO)
+calibrated("adaboost", AdaBoostClassifier(n_estimators=2, random_state=0), TWO)
+calibrated("svc", SVC(C=0.1, kernel="linear"), TWO)
+calibrated("ridge", RidgeClassifier(), TWO)
+calibrated("sgd", SGDClassifier(loss="log_loss", random_state=0), TWO)
+calibrated("sgd-three", SGDClassifier(loss="log_loss", random_state=0), THREE)
+calibrated("huber", SGDClassifier(loss="modified_huber", random_state=0), TWO)
+calibrated("bagging", BaggingClassifier(LogisticRegression(), n_estimators=2, random_state=0), TWO)
+calibrated("svc-probability", SVC(C=0.1, kernel="linear", probability=True, random_state=0), TWO, pipeline=False)
+calibrated("discriminant", QuadraticDiscriminantAnalysis(), TWO, pipeline=False)
+update_registered_converter(
+    lightgbm.LGBMClassifier, "LightGbmLGBMClassifier", calculate_linear_classifier_output_shapes, lightgbm_converter,
+    options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
+)
+boosted = lightgbm.LGBMClassifier(n_estimators=3, num_leaves=4, min_child_samples=5, verbose=-1)
+calibrated("lightgbm", boosted, TWO, pipeline=False, target_opset={"": 21, "ai.onnx.ml": 3})
+calibrated_alone = {
+    "svc": SVC(C=0.1, kernel="linear"),
+    "regression": LogisticRegression(),
+    "boosting": GradientBoostingClassifier(n_estimators=3, max_depth=2, random_state=0),
+    "bagging": BaggingClassifier(LinearSVC(), n_estimators=2, random_state=0),
+}
+for name, model in calibrated_alone.items():
+    outside = make_pipeline(StandardScaler(), CalibratedClassifierCV(model, cv=2))
+    classifier(f"calibrated-{name}", outside, TWO, is_right=True)
+inside = make_pipeline(StandardScaler(), MLPClassifier((2,), random_state=0, max_iter=50))
+classifier("calibrated-perceptron", CalibratedClassifierCV(inside, cv=2), TWO, is_right=True)
