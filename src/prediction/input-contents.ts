@@ -44,8 +44,8 @@ const POINTS_PER_MILLION_MASK_VALUES = 150;
 const POINTS_PER_MILLION_CHARACTER_SCORES = 60;
 /** Of a box that is compared with up to 300 others: measured were 1.8 µs for the slowest, and most are compared with few. */
 const POINTS_PER_COMPARED_BOX = 0.02;
-/** Of a value of the outputs that is read: 15 to 25 ns for a score of a box, which is activated and compared. */
-const POINTS_PER_VALUE_READ = 0.0002;
+/** Of a value of the outputs that is read: measured were up to 85 ns, for the scores of boxes that are all candidates. */
+const POINTS_PER_VALUE_READ = 0.0004;
 /** Of a score in an answer: measured were 140 to 190 ns in the worker and the server. */
 const POINTS_PER_SCORE = 0.002;
 const POINTS_PER_COLUMN = 0.005;

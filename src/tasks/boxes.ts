@@ -23,9 +23,24 @@ export interface BoxShape {
   readonly unit: BoxUnit;
 }
 
-/** The best candidates, best first. */
-export function bestOf(candidates: Candidate[]): Candidate[] {
-  return candidates.sort((a, b) => b.score - a.score).slice(0, MAX_CANDIDATES);
+/** Keeps the best candidates; of equal ones, those that were added first. Holds at most `2 * MAX_CANDIDATES`. */
+export class Candidates {
+  #list: Candidate[] = [];
+  /** Candidates that score no more are not among the best. */
+  #worst = Number.NEGATIVE_INFINITY;
+
+  add(candidate: Candidate): void {
+    if (candidate.score <= this.#worst) return;
+    this.#list.push(candidate);
+    if (this.#list.length < 2 * MAX_CANDIDATES) return;
+    this.#list = this.best();
+    this.#worst = this.#list.at(-1)?.score ?? this.#worst;
+  }
+
+  /** Best first. */
+  best(): Candidate[] {
+    return this.#list.sort((a, b) => b.score - a.score).slice(0, MAX_CANDIDATES);
+  }
 }
 
 /** A fraction this large is a pixel: boxes may extend beyond the tensor, but not this far. */

@@ -4,7 +4,7 @@
  */
 import { ManifestError } from '../errors.js';
 import type { AnswerOf, DetectedObject } from './answer.js';
-import { type BoxShape, bestOf, boxAt, type Candidate, MAX_OBJECTS, MIN_SCORE, suppressOverlaps } from './boxes.js';
+import { type BoxShape, boxAt, Candidates, MAX_OBJECTS, MIN_SCORE, suppressOverlaps } from './boxes.js';
 import { floatOutput, outputNamed, type TensorData } from './datatypes.js';
 import { UnusableOutputError } from './failures.js';
 import type { ImageFrame } from './image.js';
@@ -125,8 +125,10 @@ export function postprocessDetector(
   if (!boxes.every(Number.isFinite) || !scores.every((score) => score >= 0 && score <= 1))
     throw new UnusableOutputError('a box is not finite, or a score is not from 0 to 1');
   const lowest = Math.min(MIN_SCORE, head.threshold);
-  const candidates = Array.from(scores, (score, i): Candidate => ({ label: classes[i] as number, score, at: 4 * i }));
-  const objects = bestOf(candidates.filter(({ score }) => score > 0 && score >= lowest)).map(
+  const candidates = new Candidates();
+  for (const [i, score] of scores.entries())
+    if (score > 0 && score >= lowest) candidates.add({ label: classes[i] as number, score, at: 4 * i });
+  const objects = candidates.best().map(
     ({ label, score, at }): DetectedObject => ({
       label: labelOf(label, head.firstClass, labels),
       score,

@@ -1,7 +1,7 @@
 /** Detects objects in an image, with bounding boxes. Pipeline `object-detection` of Hugging Face. */
 import { ManifestError } from '../errors.js';
 import type { AnswerOf, DetectedObject } from './answer.js';
-import { bestOf, boxAt, type Candidate, MAX_CANDIDATES, MAX_OBJECTS, MIN_SCORE, suppressOverlaps } from './boxes.js';
+import { boxAt, Candidates, MAX_CANDIDATES, MAX_OBJECTS, MIN_SCORE, suppressOverlaps } from './boxes.js';
 import { type Floats, floatOutput, outputNamed, type TensorData } from './datatypes.js';
 import { defineTask } from './define-task.js';
 import { type DetectorHead, detectorHead, postprocessDetector } from './detector.js';
@@ -166,7 +166,8 @@ function postprocessBoxes(
     throw new UnusableOutputError('a box or a score is not a finite number');
   const shape = { format: head.format ?? 'center', unit: head.unit ?? 'fractions' };
   const most = head.most === 'boxes' ? count : (head.most ?? MAX_CANDIDATES);
-  const objects = bestOf(candidatesOf(scores, count, head, labels.length))
+  const objects = candidatesOf(scores, count, head, labels.length)
+    .best()
     .slice(0, most)
     .map(({ label, score, at }): DetectedObject => {
       const box = boxAt(boxes, { at, step: 1 }, shape, frame);
@@ -177,21 +178,21 @@ function postprocessBoxes(
   return { kind: 'detections', items: kept.slice(0, MAX_OBJECTS), threshold: head.threshold };
 }
 
-function candidatesOf(scores: Floats, count: number, head: BoxesHead, labels: number): Candidate[] {
+function candidatesOf(scores: Floats, count: number, head: BoxesHead, labels: number): Candidates {
   const lowest = Math.min(MIN_SCORE, head.threshold);
   const width = labels + Number(head.hasNoObject);
-  const candidates: Candidate[] = [];
+  const candidates = new Candidates();
   for (let i = 0; i < count; i++) {
     const at = i * 4;
     if (head.activation === 'softmax') {
       const best = bestOfSoftmax(scores, { from: i * width, width, labels });
-      if (best.score >= lowest) candidates.push({ ...best, at });
+      if (best.score >= lowest) candidates.add({ ...best, at });
       continue;
     }
     for (let label = 0; label < labels; label++) {
       const raw = scores[i * width + label] as number;
       const score = head.activation === 'sigmoid' ? sigmoid(raw) : raw;
-      if (score >= lowest) candidates.push({ label, score, at });
+      if (score >= lowest) candidates.add({ label, score, at });
     }
   }
   return candidates;

@@ -1,16 +1,7 @@
 /** Detectors of the YOLO family, whose single output holds boxes and scores. The defaults are those of Ultralytics. */
 import { ManifestError } from '../errors.js';
 import type { AnswerOf, DetectedObject } from './answer.js';
-import {
-  type BoxShape,
-  bestOf,
-  boxAt,
-  type Candidate,
-  clipped,
-  MAX_OBJECTS,
-  MIN_SCORE,
-  suppressOverlaps,
-} from './boxes.js';
+import { type BoxShape, boxAt, Candidates, clipped, MAX_OBJECTS, MIN_SCORE, suppressOverlaps } from './boxes.js';
 import { type Floats, floatOutput, outputNamed, type TensorData } from './datatypes.js';
 import { UnusableOutputError } from './failures.js';
 import type { ImageFrame } from './image.js';
@@ -107,7 +98,7 @@ export function postprocessYolo(
     if (!Number.isFinite(number)) throw new UnusableOutputError('a box or a score is not a finite number');
   const grid = gridOf(outputNamed(outputs, head.output)?.shape ?? [], head, labels.length);
   const candidates = candidatesOf(numbers, grid, head, labels.length);
-  const objects = bestOf(candidates).map(({ label, score, at }): DetectedObject => {
+  const objects = candidates.best().map(({ label, score, at }): DetectedObject => {
     const box = boxAt(numbers, { at, step: grid.step }, head, frame);
     return { label: labels[label] as string, score, box };
   });
@@ -134,10 +125,10 @@ function gridOf(shape: readonly number[], { layout, output }: YoloHead, labels: 
   );
 }
 
-function candidatesOf(numbers: Floats, { boxes, stride, step }: Grid, head: YoloHead, labels: number): Candidate[] {
+function candidatesOf(numbers: Floats, { boxes, stride, step }: Grid, head: YoloHead, labels: number): Candidates {
   const lowest = Math.min(MIN_SCORE, head.threshold);
   const activate = head.activation === 'sigmoid' ? sigmoid : notNegative;
-  const candidates: Candidate[] = [];
+  const candidates = new Candidates();
   const isEndToEnd = head.layout === 'yolov10';
   const objectness = head.layout === 'yolov5' ? 4 * step : null;
   for (let box = 0, at = 0; box < boxes; box++, at += stride) {
@@ -146,7 +137,7 @@ function candidatesOf(numbers: Floats, { boxes, stride, step }: Grid, head: Yolo
     const object = objectness === null ? 1 : activate(numbers[at + objectness] as number);
     const score = object * activate(numbers[scores + best * step] as number);
     if (score < lowest) continue;
-    candidates.push({ label: isEndToEnd ? classAt(numbers, at + 5 * step, labels) : best, score, at });
+    candidates.add({ label: isEndToEnd ? classAt(numbers, at + 5 * step, labels) : best, score, at });
   }
   return candidates;
 }
