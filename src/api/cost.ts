@@ -68,13 +68,15 @@ export function costLimit<Context extends AdmittedContext>(
       return {
         async didResolveOperation({ schema, request, source, document, operation, contextValue }) {
           if (!operation) return;
-          // The document may have been evicted since the request arrived.
-          const known = documents.operationOf(source, request.operationName) ?? {
-            document,
-            operation,
-            plan: planCost(schema, document, operation),
-          };
-          contextValue.admission ??= await limits.admit(known, request.variables ?? {}, contextValue);
+          if (!contextValue.admission) {
+            // The document may have been evicted since the request arrived.
+            const known = documents.operationOf(source, request.operationName) ?? {
+              document,
+              operation,
+              plan: planCost(schema, document, operation),
+            };
+            contextValue.admission = await limits.admit(known, request.variables ?? {}, contextValue);
+          }
           if (contextValue.admission.refusal) throw contextValue.admission.refusal;
         },
         async willSendResponse({ response, contextValue: { admission } }) {

@@ -84,9 +84,7 @@ export async function registerGraphql(
       const answer = await lane.answer(request, reply, context);
       if (answer !== null) return answer;
       request.operationContext = context;
-      const answerOfApollo = await answerByApollo(request, reply);
-      lane.learn(request, reply);
-      return answerOfApollo;
+      return answerByApollo(request, reply);
     },
   });
   return apollo;

@@ -8,6 +8,7 @@ import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from
 import type { GraphQLFormattedError } from 'graphql';
 import { refusals } from '../counting/refusals.js';
 import { isLoopback } from '../loopback.js';
+import { mediaTypeOfRefusal } from './media-type.js';
 import { RETRY_AFTER_MS } from './response-budget.js';
 
 /** Thrown while a request is read; the error handler answers it. */
@@ -47,21 +48,7 @@ export function countRefusal({ extensions }: GraphQLFormattedError): void {
 
 /** For errors that have been counted. */
 export function sendErrors(reply: FastifyReply, status: number, errors: readonly GraphQLFormattedError[]): void {
-  reply.code(status).type(typeOfRefusal(reply.request)).send(JSON.stringify({ errors }));
-}
-
-const JSON_TYPE = 'application/json';
-const GRAPHQL_TYPE = 'application/graphql-response+json';
-
-/** The type that the client prefers, by `q` and then by order: clients parse a refusal only in a type that they know. */
-export function typeOfRefusal({ headers: { accept = '' } }: Pick<FastifyRequest, 'headers'>): string {
-  let best = { type: JSON_TYPE, q: 0 };
-  for (const range of accept.toLowerCase().split(',')) {
-    const [type = '', ...parameters] = range.split(';').map((part) => part.trim());
-    const q = Number(parameters.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? 1);
-    if (q > best.q && (type === JSON_TYPE || type === GRAPHQL_TYPE)) best = { type, q };
-  }
-  return `${best.type}; charset=utf-8`;
+  reply.code(status).type(mediaTypeOfRefusal(reply.request.headers.accept)).send(JSON.stringify({ errors }));
 }
 
 export function refusal(code: string, message: string, more: Record<string, unknown> = {}): GraphQLFormattedError {

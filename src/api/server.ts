@@ -15,6 +15,7 @@ import { Connections, maxConnections, ResponseConnection } from './connections.j
 import { errorFormatter } from './errors.js';
 import { registerExplorer } from './explorer/explorer.js';
 import { type GraphqlParts, registerGraphql } from './graphql-route.js';
+import { mediaTypeOfRefusal } from './media-type.js';
 import {
   answerNotSent,
   checkHeaders,
@@ -28,7 +29,6 @@ import {
   sendRefusedRequest,
   statusOf,
   tooManyWaiting,
-  typeOfRefusal,
 } from './refusals.js';
 import { AnswerBudget, AnswersInFlight, RETRY_AFTER_MS } from './response-budget.js';
 import { Responses } from './responses.js';
@@ -180,7 +180,7 @@ function budgetAnswers(http: FastifyInstance, { maxResponseBytes }: Config, inFl
     if (!request.answer.send(refused.length)) request.connection.disconnect();
     reply
       .code(503)
-      .type(typeOfRefusal(request))
+      .type(mediaTypeOfRefusal(request.headers.accept))
       .header('retry-after', RETRY_AFTER_MS / 1_000)
       .removeHeader('content-length');
     done(null, refused);

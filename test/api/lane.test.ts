@@ -4,8 +4,6 @@ import { startTestApp, type TestApp } from '../support/app.js';
 let app: TestApp;
 beforeAll(async () => {
   app = await startTestApp();
-  // The lane answers an Accept header once Apollo Server has.
-  await app.query('{ __typename }');
 });
 afterAll(() => app.stop());
 
