@@ -219,6 +219,11 @@ export function batchMessage(
   return { kind: 'numericBatch', key, counts, inputs, areTensors, announceStart, measureUse };
 }
 
+/** What is remembered of a message that was sent. */
+export function withoutValues<Message extends { readonly kind: string }>(message: Message): Message {
+  return message.kind === 'numericBatch' ? { ...message, inputs: [] } : message;
+}
+
 /** A reply to a batch with the answers, computed here if the worker has sent outputs. */
 export function answered(reply: BatchReply, batch: BatchMessage | NumericBatchMessage, spec: VersionSpec): DoneMessage {
   if (reply.kind === 'done') return reply;

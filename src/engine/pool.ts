@@ -99,7 +99,8 @@ export class Pool {
   get deviceRoomBytes(): number {
     const { deviceMemoryBytes, workers } = this.#options;
     if (this.provider === 'cpu' || deviceMemoryBytes == null) return Number.POSITIVE_INFINITY;
-    return deviceRoom(deviceMemoryBytes, workers, this.#gpus.length);
+    // WebGPU uses one GPU, whatever CUDA may see.
+    return deviceRoom(deviceMemoryBytes, workers, this.provider === 'cuda' ? this.#gpus.length : 1);
   }
 
   /** The configured number of serving workers, whether or not all of them are running. */

@@ -25,7 +25,7 @@ import { isItemFailure, isRunFailure } from '../tasks/failures.js';
 import { numericOutputs } from '../tasks/numeric.js';
 import type { TensorSpec } from '../tasks/spec.js';
 import { answerKinds, type Item, type VersionSpec } from '../tasks/tasks.js';
-import type { Command, FromWorker, NumericBatchMessage, ToWorker } from './messages.js';
+import { type Command, type FromWorker, type NumericBatchMessage, type ToWorker, withoutValues } from './messages.js';
 
 /** A command that the worker has not answered yet. */
 interface Asked {
@@ -122,7 +122,7 @@ export class Conversation {
     if (command.kind === 'unload') this.#specs.delete(command.key);
     if (command.kind === 'cancel') return;
     const spec = isBatch(command) ? (this.#specs.get(command.key) ?? null) : null;
-    this.#asked.set(command.id, { at: now, command, spec, hasStarted: false });
+    this.#asked.set(command.id, { at: now, command: withoutValues(command), spec, hasStarted: false });
   }
 
   /** Returns why the message breaks the protocol; null if it is valid, which is then noted. */

@@ -23,7 +23,7 @@ const MAX_MS_IN_TURN = 2;
 
 /**
  * What the next batch of a version may hold, so that it takes at most `maxMs`. Of a graph that does not batch, several
- * rows of numbers share a message if their runs are short, and the worker runs them one after the other.
+ * inputs of a fixed size share a message if their runs are short, and the worker runs them one after the other.
  */
 export function limitsOfNextBatch({ version, latency }: ScheduledVersion, maxMs: number): BatchSize {
   const limits = batchLimits(version);

@@ -5,7 +5,14 @@
  */
 import type { ProcessMemory } from '../process-memory.js';
 import type { Child, ChildEvents, Purpose, StartChild } from './child.js';
-import type { BatchMessage, Command, EngineVersion, FromWorker, NumericBatchMessage } from './messages.js';
+import {
+  type BatchMessage,
+  type Command,
+  type EngineVersion,
+  type FromWorker,
+  type NumericBatchMessage,
+  withoutValues,
+} from './messages.js';
 import { Conversation } from './protocol.js';
 import type { Entry } from './queue.js';
 import { type ExitCause, exitCauseOf, type KillReason, type LifecycleState, nextState } from './supervision.js';
@@ -13,6 +20,7 @@ import { type ExitCause, exitCauseOf, type KillReason, type LifecycleState, next
 export interface OutstandingBatch {
   readonly id: number;
   readonly version: EngineVersion;
+  /** Without the values of a batch of numbers: the entries have them, too. */
   readonly message: BatchMessage | NumericBatchMessage;
   readonly entries: readonly Entry[];
   readonly rows: number;
@@ -136,7 +144,7 @@ export class WorkerProcess {
 
   /** @throws Error if the message cannot be sent; nothing is assigned then */
   assign(content: Omit<OutstandingBatch, 'id'>): OutstandingBatch {
-    const batch = { ...content, id: this.send(content.message) };
+    const batch = { ...content, id: this.send(content.message), message: withoutValues(content.message) };
     this.#state = nextState(this.#state, 'assigned');
     this.#batches.push(batch);
     return batch;

@@ -105,13 +105,13 @@ function tensorsOf({ counts, inputs }: Batch, items: Planned, { spec }: Loaded):
   });
 }
 
-/** The values of these items, which are in ascending order. */
+/**
+ * The values of these items, which are in ascending order. A copy: what is sent to the session thread takes all memory behind
+ * a view along.
+ */
 function selectRows(values: NumericArray, items: Planned, counts: readonly number[], perRow: number): NumericArray {
   const starts = startsOf(counts);
-  const [first, last] = [items[0] as number, items.at(-1) as number];
   const endOf = (item: number) => (starts[item] as number) + (counts[item] as number);
-  if (last - first + 1 === items.length)
-    return values.subarray((starts[first] as number) * perRow, endOf(last) * perRow);
   const selected = new (values.constructor as new (length: number) => NumericArray)(rowsOf(items, counts) * perRow);
   let offset = 0;
   for (const item of items) {

@@ -93,7 +93,7 @@ test('thirty aliases select versions by number with one statement, of one model 
   expect([afterOne - before, afterHundred - afterOne]).toEqual([2, 2]);
 });
 
-test('metrics take a statement of their own only if the first alias of an evaluation does not select them', async () => {
+test('the metrics of an evaluation are read with it; an alias without them is a statement of its own', async () => {
   const file = app.app.databases.catalogFile;
   const statementsOf = async (evaluations: string) => {
     const before = file.statementCount;
