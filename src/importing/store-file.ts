@@ -19,8 +19,8 @@ interface TextLimits {
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-/** YAML is parsed in one turn of the event loop, slower than JSON by far. */
-export const MAX_YAML_BYTES = 256 * KIB;
+/** YAML is parsed in one turn of the event loop, slower than JSON by far. Cards of embedding models list results of 300 KB. */
+export const MAX_YAML_BYTES = 512 * KIB;
 const CARD_LIMITS: TextLimits = { bytes: MIB, values: 0 };
 const YAML_LIMITS: TextLimits = { bytes: MAX_YAML_BYTES, values: 0 };
 /** A config.json of 100,000 labels, which it has twice, has 400,000 values and keys. */
@@ -155,7 +155,7 @@ export function parseJsonFile(text: string, file: string): unknown {
 
 /** Real files have a few. Parts of files are written as JSON and sent to processes, which is recursive. */
 const MAX_LEVELS = 100;
-/** An alias of YAML repeats values, and a text of `MAX_YAML_BYTES` without them has fewer. */
+/** An alias of YAML repeats values. */
 export const MAX_YAML_VALUES = 200_000;
 
 /** Returns the parsed content. `maxValues`: within it. @throws ManifestError if it is nested too deeply, or is too large */

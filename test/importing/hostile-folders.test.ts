@@ -86,8 +86,8 @@ test('files that are too large fail their own models only, at the start and late
   }
   await server.store.write('graph', { 'model.yaml': YAML, '1/model.onnx': GRAPH });
   await truncate(at('graph/1/model.onnx'), TB);
-  await server.store.write('long-yaml', { 'model.yaml': `# ${'x'.repeat(256 * KB)}`, '1/model.onnx': GRAPH });
-  const matter = `---\n# ${'x'.repeat(256 * KB)}\n---\n`;
+  await server.store.write('long-yaml', { 'model.yaml': `# ${'x'.repeat(512 * KB)}`, '1/model.onnx': GRAPH });
+  const matter = `---\n# ${'x'.repeat(512 * KB)}\n---\n`;
   await server.store.write('long-matter', { 'README.md': matter, 'model.yaml': YAML, '1/model.onnx': GRAPH });
   await server.store.write('datasets/sparse', {
     'dataset.yaml': 'title: Sparse\ntask: tensor\nfile: data.jsonl',
@@ -106,8 +106,8 @@ test('files that are too large fail their own models only, at the start and late
     'golden-json': tooLarge('golden.json', 64 * MB),
     'config-json': tooLarge('config.json', 16 * MB),
     graph: expect.stringMatching(/^model\.onnx has 1099511627776 bytes, and an ONNX file can have at most 2147483647/),
-    'long-yaml': tooLarge('model.yaml', 256 * KB, 256 * KB + 2),
-    'long-matter': `README.md has ${256 * KB + 2} characters of YAML; at most ${256 * KB} are supported`,
+    'long-yaml': tooLarge('model.yaml', 512 * KB, 512 * KB + 2),
+    'long-matter': `README.md has ${512 * KB + 2} characters of YAML; at most ${512 * KB} are supported`,
     later: tooLarge('README.md', MB),
   });
   expect(await reasonOf('later')).toBe(tooLarge('README.md', MB));
