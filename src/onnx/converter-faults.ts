@@ -4,6 +4,8 @@
  */
 import { CALIBRATION_FAULTS } from './calibration-faults.js';
 import { type Fault, GraphView } from './graph-view.js';
+import { LOST_INDICATORS } from './imputer-faults.js';
+import { LOST_CATEGORIES } from './tree-faults.js';
 
 /** What is wrong with each faulty estimator in the graph, and what to export instead. @throws MalformedProtobufError */
 export function converterFaults(model: Uint8Array): string[] {
@@ -21,6 +23,8 @@ const BEYOND_ASCII = /\.|\[\^|\\[pPSWDCx]|[\u0080-\uffff]/;
 
 const FAULTS: readonly Fault[] = [
   ...CALIBRATION_FAULTS,
+  LOST_INDICATORS,
+  LOST_CATEGORIES,
   {
     isIn: (view) =>
       view.some('ArrayFeatureExtractor', ({ inputs: [values, index] }) => {
@@ -89,6 +93,15 @@ const FAULTS: readonly Fault[] = [
     isIn: (view) => view.some('ArgMax', ({ inputs: [scores] }) => view.isOfSupportVectors(scores)),
     reason:
       'the graph has a OneVsRestClassifier around SVC or NuSVC, whose label skl2onnx does not choose by the decision function: export SVC(decision_function_shape="ovr") alone, without OneVsRestClassifier',
+  },
+  {
+    isIn: (view) =>
+      view.some(
+        'ArgMax',
+        ({ inputs: [scores] }) => view.chain(scores, ['Div', 'Add', 'Div', 'Add', 'Clip']) !== undefined,
+      ),
+    reason:
+      'the graph has an SGDClassifier of several classes with loss="modified_huber", whose label skl2onnx chooses by the clipped scores, which are the same for several classes: train it with loss="log_loss"',
   },
   {
     isIn: (view) => view.nodes.some(({ outputs }) => outputs.some((name) => /^label_tuned\d*$/.test(name))),

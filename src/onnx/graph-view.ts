@@ -79,6 +79,30 @@ export class GraphView {
     return intsOf(node.attributes.get(attribute))[0] ?? byDefault;
   }
 
+  ints({ attributes }: Node, attribute: string): number[] {
+    return intsOf(attributes.get(attribute));
+  }
+
+  /** The floats of an attribute; empty if there is none. */
+  floats({ attributes }: Node, attribute: string): Float32Array {
+    const list = attributes.get(attribute);
+    const parts = list ? [...fieldsOf(list)].filter(({ number }) => number === 7) : [];
+    const bytes = Buffer.concat(parts.map((part) => part.bytes));
+    return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+  }
+
+  /** The number of floats, integers or strings of an attribute; 0 if there is none. */
+  length(node: Node, attribute: string): number {
+    const ofStrings = stringsOf(node.attributes.get(attribute)).length;
+    return ofStrings || this.floats(node, attribute).length || this.ints(node, attribute).length;
+  }
+
+  /** The sizes of a constant; empty if it is none. */
+  sizes(name: string | undefined): readonly number[] {
+    const tensor = this.#initializers.get(name ?? '');
+    return tensor ? constantOf(tensor).dims : [];
+  }
+
   text(node: Node, attribute: string): string {
     const found = node.attributes.get(attribute);
     return found ? stringField(found, 4) : '';

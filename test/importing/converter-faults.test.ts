@@ -19,6 +19,10 @@ const STACKED =
 const PROBABILITIES =
   'of which skl2onnx calibrates the probabilities where scikit-learn calibrates the decision function, so that its scores are wrong';
 const CALIBRATED = `the graph has a CalibratedClassifierCV around a Pipeline or GridSearchCV, ${PROBABILITIES}: put the Pipeline around it, as in make_pipeline(StandardScaler(), CalibratedClassifierCV(SVC())), and calibrate best_estimator_ in place of GridSearchCV`;
+const CATEGORIES =
+  'the graph has a HistGradientBoosting model with categorical_features, whose splits by category skl2onnx exports as splits at 0, so that its answers are wrong: train it without categorical_features, with OneHotEncoder or OrdinalEncoder before it';
+const INDICATORS =
+  'the graph has a SimpleImputer with add_indicator=True, whose columns of indicators skl2onnx leaves out, so that the operator after it reads columns that are not there: train with add_indicator=False, and let a column of the data say what is missing if that matters';
 const REASONS: Readonly<Record<string, string>> = {
   isotonic:
     'the graph has the isotonic calibration of CalibratedClassifierCV, which skl2onnx exports as steps instead of lines, so that its scores are wrong: calibrate with method="sigmoid"',
@@ -61,6 +65,17 @@ const REASONS: Readonly<Record<string, string>> = {
   'calibrated-svc-probability': `the graph has a CalibratedClassifierCV around SVC or NuSVC with probability=True, ${PROBABILITIES}: train it without probability=True, and put a Pipeline, if any, around CalibratedClassifierCV`,
   'calibrated-discriminant': `the graph has a CalibratedClassifierCV around QuadraticDiscriminantAnalysis, ${PROBABILITIES}: export QuadraticDiscriminantAnalysis alone, whose own probabilities are right`,
   'calibrated-lightgbm': `the graph has a CalibratedClassifierCV around LGBMClassifier, ${PROBABILITIES}: export LGBMClassifier alone, or calibrate XGBClassifier or HistGradientBoostingClassifier`,
+  'modified-huber':
+    'the graph has an SGDClassifier of several classes with loss="modified_huber", whose label skl2onnx chooses by the clipped scores, which are the same for several classes: train it with loss="log_loss"',
+  categories: CATEGORIES,
+  'categories-classes': CATEGORIES,
+  'indicators-linear': INDICATORS,
+  'indicators-forest': INDICATORS,
+  'indicators-svc': INDICATORS,
+  'indicators-perceptron': INDICATORS,
+  'indicators-neighbors': INDICATORS,
+  'indicators-bayes': INDICATORS,
+  'indicators-number': INDICATORS,
   'catboost-poisson':
     'the graph is of a CatBoostRegressor with loss_function Poisson, Tweedie or LogLinQuantile, of which CatBoost exports the logarithm: append Exp to the graph, for example with onnx.helper.make_node("Exp", …), or train it with loss_function="RMSE"',
 };
@@ -69,7 +84,7 @@ const PLACE =
   'model.yaml: labels is missing: the graph has a OneVsOneClassifier, for which skl2onnx exports the place of the class in output "label" instead of the class: list all classes in labels, in the order of classes_';
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
-  prediction { output { ... on Classification { label score } } } problem { message } } }`;
+  prediction { output { ... on Classification { label score } ... on Regression { value } } } problem { message } } }`;
 
 let store: TestStore;
 let app: TestApp;
@@ -129,8 +144,10 @@ test.each(RIGHT_NAMES)('%s of right-conversions is READY and answers as its fram
   expect(await versionOf(`right-${name}`)).toMatchObject({ state: 'READY', stateReason: null });
   for (const { input, expect: expected } of rightOf(name, RIGHT).cases) {
     const { prediction } = (await app.query(PREDICT, { input: { model: `right-${name}`, input } })).predict;
-    expect(prediction.output.label).toBe(expected.label);
-    expect(prediction.output.score).toBeCloseTo(expected.scores[expected.label], 5);
+    const { label, score, value } = prediction.output;
+    if (expected.value !== undefined) expect(value).toBeCloseTo(expected.value, 5);
+    else expect(label).toBe(expected.label);
+    if (expected.scores) expect(score).toBeCloseTo(expected.scores[expected.label], 5);
   }
 });
 

@@ -11,6 +11,7 @@ is such a row. Graphs that look alike and are right are written to right-convers
 """
 import json
 import shutil
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -28,11 +29,14 @@ from onnxruntime.capi import onnxruntime_pybind11_state as pybind11_state
 from skl2onnx import to_onnx, update_registered_converter
 from skl2onnx.common.data_types import StringTensorType
 from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+from sklearn.base import is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
-from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, GradientBoostingClassifier, StackingClassifier
+from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, GradientBoostingClassifier, HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier, StackingClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
+from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
 from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
@@ -43,6 +47,10 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "table"))
+from cases import accept_booleans  # noqa: E402
+
+accept_booleans()
 warnings.filterwarnings("ignore")
 HERE = Path(__file__).parent / "converter-faults"
 RIGHT = Path(__file__).parent / "right-conversions"
@@ -59,7 +67,7 @@ def run(graph, given):
     """None if the graph cannot run, or does not answer each row."""
     try:
         raw = onnxruntime.InferenceSession(graph.SerializeToString()).run(None, {graph.graph.input[0].name: given})
-    except (pybind11_state.InvalidArgument, pybind11_state.RuntimeException):
+    except (pybind11_state.Fail, pybind11_state.InvalidArgument, pybind11_state.RuntimeException):
         return None
     return raw if len(raw[0]) == len(given) else None
 
@@ -82,12 +90,13 @@ def write(name, task, graph, labels, shares=None, texts=None, is_right=False):
         expect = {"value": float(labels[i])} if task.endswith("regression") else {"label": str(labels[i])}
         if shares is not None:
             expect["scores"] = dict(zip(map(str, shares[0]), map(float, shares[1][i])))
-        row = dict(zip("abc", map(float, TESTED[i])))
+        row = {name: float(value) for name, value in zip("abc", TESTED[i]) if not np.isnan(value)}
         cases.append({"input": {"row": row} if texts is None else {"text": texts[i]}, "expect": expect})
+    columns = COLUMNS.replace("number }", "number, required: false }") if np.isnan(TESTED).any() else COLUMNS
     folder = (RIGHT if is_right else HERE) / name
     (folder / "1").mkdir(parents=True)
     (folder / "1/model.onnx").write_bytes(graph.SerializeToString())
-    (folder / "model.yaml").write_text(f"task: {task}\n{COLUMNS if texts is None else ''}")
+    (folder / "model.yaml").write_text(f"task: {task}\n{columns if texts is None else ''}")
     right = {"hasSame": bool(same.any()), "cases": cases}
     (folder / "right.json").write_text(json.dumps(right, ensure_ascii=False) + "\n")
 
@@ -193,3 +202,42 @@ for name, model in calibrated_alone.items():
     classifier(f"calibrated-{name}", outside, TWO, is_right=True)
 inside = make_pipeline(StandardScaler(), MLPClassifier((2,), random_state=0, max_iter=50))
 classifier("calibrated-perceptron", CalibratedClassifierCV(inside, cv=2), TWO, is_right=True)
+
+TESTED = 20 * TESTED
+classifier("modified-huber", SGDClassifier(loss="modified_huber", random_state=0), np.digitize(np.arctan2(X[:, 1], X[:, 0]), [-1, 1]), scores=False)
+
+# Trees whose splits at 0 are by category, and such of numbers.
+CODES = rng.choice([0, 1, 2, 3, 4], (300, 3)).astype(np.float32)
+SIGNS = rng.choice([-1, 1, np.nan], (300, 3)).astype(np.float32)
+EFFECTS = np.array([1.0, -1.5, 2.0, -0.5, 0.3])[CODES[:, 0].astype(int)] + CODES[:, 1]
+few = {"max_iter": 2, "min_samples_leaf": 2, "max_leaf_nodes": 12}
+
+
+def of_rows(name, model, given, y, is_right=False):
+    """`given`: the rows of training, which are also the inputs."""
+    global TESTED
+    TESTED = given
+    model.fit(given, y)
+    options = None if is_regressor(model) else {id(model): {"zipmap": False}}
+    graph = to_onnx(model, given[:1], options=options, target_opset={"": 21, "ai.onnx.ml": 3})
+    has_scores = hasattr(model, "predict_proba")
+    shares = (model.classes_, model.predict_proba(given)) if has_scores else None
+    task = "tabular-regression" if is_regressor(model) else "tabular-classification"
+    write(name, task, graph, model.predict(given), shares, is_right=is_right)
+
+
+of_rows("categories", HistGradientBoostingRegressor(categorical_features=[0], **few), CODES, EFFECTS)
+of_rows("categories-classes", HistGradientBoostingClassifier(categorical_features=[0], **few), CODES, (EFFECTS > 1.5).astype(int))
+numbers = np.nan_to_num(SIGNS, nan=-2) @ [1.0, -2.0, 0.5]
+of_rows("signs", HistGradientBoostingRegressor(**few), SIGNS, numbers, is_right=True)
+of_rows("signs-classes", HistGradientBoostingClassifier(**few), SIGNS, (numbers > 0).astype(int), is_right=True)
+imputed = {
+    "linear": LogisticRegression(), "forest": RandomForestClassifier(2, max_depth=3, random_state=0), "svc": SVC(kernel="linear", C=0.1),
+    "perceptron": MLPClassifier((2,), random_state=0, max_iter=50), "neighbors": KNeighborsClassifier(3), "bayes": GaussianNB(),
+    "number": LinearRegression(),
+}
+GAPS = np.where(rng.rand(60, 3) < 0.2, np.nan, X).astype(np.float32)[:20]
+for name, model in imputed.items():
+    y = NUMBER[:20] if is_regressor(model) else TWO[:20]
+    of_rows(f"indicators-{name}", make_pipeline(SimpleImputer(add_indicator=True), model), GAPS, y)
+    of_rows(f"imputed-{name}", make_pipeline(SimpleImputer(), model), GAPS, y, is_right=True)
