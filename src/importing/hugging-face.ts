@@ -10,6 +10,7 @@ import { type Preprocessor, preprocessorSchema } from './preprocessor-file.js';
 import { listOf, mapOf } from './schemas.js';
 import { type RankerFiles, readSentenceTransformers, type SentenceFiles } from './sentence-transformers.js';
 import { parseJsonAs, parseJsonFile, type ReadFile, readText } from './store-file.js';
+import { tokenizerOfClass } from './tokenizer-classes.js';
 import { withSettings } from './tokenizer-settings.js';
 
 const configSchema = z.looseObject({
@@ -38,6 +39,11 @@ export interface HuggingFaceFiles {
    */
   readonly tokenizer: string | null;
   readonly tokenizerConfig: z.infer<typeof tokenizerConfigSchema>;
+  /**
+   * Present if transformers builds another tokenizer from `tokenizer`: this one, or, with a problem, one that may not be
+   * that of the training. Not part of the digest.
+   */
+  readonly ofClass?: { readonly tokenizer: string } | { readonly problem: string };
   readonly preprocessor: Preprocessor | null;
   /** Null if it is not an embedding model of sentence-transformers. */
   readonly sentences: SentenceFiles | null;
@@ -50,9 +56,12 @@ export async function readHuggingFaceFiles(folders: readonly string[]): Promise<
   const listed = await Promise.all(folders.map(async (folder) => ({ folder, names: await namesIn(folder) })));
   const read = (file: string) => firstText(listed, file, folders.at(-1) as string);
   const { sentences, ranker, lowercases } = await readSentenceTransformers(read);
+  const config = parseJsonAs(configSchema, await read('config.json'), 'config.json');
+  // Static embeddings do without transformers.
+  const model = sentences?.isStatic ? null : (config ?? {});
   return {
-    config: parseJsonAs(configSchema, await read('config.json'), 'config.json'),
-    ...(await readTokenizer(read, lowercases)),
+    config,
+    ...(await readTokenizer(read, lowercases, model)),
     preprocessor: parseJsonAs(preprocessorSchema, await read('preprocessor_config.json'), 'preprocessor_config.json'),
     sentences,
     ...(ranker ? { ranker } : {}),
@@ -81,7 +90,8 @@ async function firstText(
 async function readTokenizer(
   read: ReadFile,
   lowercases: boolean,
-): Promise<Pick<HuggingFaceFiles, 'tokenizer' | 'tokenizerConfig'>> {
+  model: object | null,
+): Promise<Pick<HuggingFaceFiles, 'tokenizer' | 'tokenizerConfig' | 'ofClass'>> {
   const text = await read('tokenizer.json');
   const configText = await read('tokenizer_config.json');
   const tokenizerConfig = parseJsonAs(tokenizerConfigSchema, configText, 'tokenizer_config.json') ?? {};
@@ -94,7 +104,22 @@ async function readTokenizer(
     ...(configText === null ? {} : Object(parseJsonFile(configText, 'tokenizer_config.json'))),
     ...added,
   };
-  return { tokenizer: JSON.stringify({ tokenizer, config }), tokenizerConfig: { ...tokenizerConfig, ...added } };
+  const found = model && tokenizerOfClass(parsed, tokenizerConfig, model);
+  return {
+    tokenizer: JSON.stringify({ tokenizer, config }),
+    tokenizerConfig: { ...tokenizerConfig, ...added },
+    ...(found && {
+      ofClass:
+        'problem' in found
+          ? found
+          : {
+              tokenizer: JSON.stringify({
+                tokenizer: lowercases ? withLowercase(found.tokenizer) : found.tokenizer,
+                config,
+              }),
+            },
+    }),
+  };
 }
 
 const normalizerSchema = z.looseObject({

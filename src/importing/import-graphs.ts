@@ -90,11 +90,18 @@ type SharedCandidate = Pick<Candidate, 'sources' | 'golden' | 'tokenizerPath'>;
 async function sharedCandidateOf(
   { blobs }: ImportParts,
   manifest: ModelManifest,
-  { hf, goldenText }: VersionContents,
+  { hf: read, goldenText }: VersionContents,
 ): Promise<SharedCandidate> {
+  const { ofClass } = read;
+  const hf = ofClass && 'tokenizer' in ofClass ? { ...read, tokenizer: ofClass.tokenizer } : read;
   const tokenizerSha256 = hf.tokenizer === null ? null : await storeText(blobs, hf.tokenizer);
   return {
-    sources: { manifest, hf, tokenizerSha256 },
+    sources: {
+      manifest,
+      hf,
+      tokenizerSha256,
+      ...(ofClass && 'problem' in ofClass && goldenText === null ? { tokenizerProblem: ofClass.problem } : {}),
+    },
     golden: goldenText === null ? null : parseGolden(goldenText),
     tokenizerPath: tokenizerSha256 === null ? null : blobs.pathOf(tokenizerSha256),
   };

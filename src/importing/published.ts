@@ -81,17 +81,20 @@ interface Original {
 }
 
 /** What the version needs in the data folder. */
-function blobsOf({ graphs, hf: { tokenizer } }: VersionContents, signal?: AbortSignal): Original[] {
+function blobsOf({ graphs, hf: { tokenizer, ofClass } }: VersionContents, signal?: AbortSignal): Original[] {
   const files = graphs.flatMap((graph) => [graph, ...graph.dataFiles]);
   const originals = files.map(({ file, sha256, sizeBytes }): Original => {
     return { sha256, sizeBytes, read: () => chunksOf(file, signal) };
   });
-  if (tokenizer === null) return originals;
-  const bytes = Buffer.from(tokenizer);
-  const read = async function* () {
-    yield bytes;
-  };
-  return [...originals, { sha256: sha256(bytes), sizeBytes: bytes.length, read }];
+  const tokenizers = [tokenizer, ofClass && 'tokenizer' in ofClass ? ofClass.tokenizer : null];
+  const texts = tokenizers.flatMap((text) => (text === null ? [] : [Buffer.from(text)]));
+  const ofTexts = texts.map((bytes): Original => {
+    const read = async function* () {
+      yield bytes;
+    };
+    return { sha256: sha256(bytes), sizeBytes: bytes.length, read };
+  });
+  return [...originals, ...ofTexts];
 }
 
 async function restore(

@@ -17,6 +17,8 @@ export interface SpecSources {
   readonly hf: HuggingFaceFiles;
   /** SHA-256 of the blob with the tokenizer's files; null if there is no tokenizer.json. */
   readonly tokenizerSha256: string | null;
+  /** Why the tokenizer may not be that of the training. */
+  readonly tokenizerProblem?: string;
   readonly facts: GraphFacts;
 }
 
@@ -37,6 +39,7 @@ export function textSpecOf(sources: SpecSources, task: AnyTask): TextSpec | null
     throw new ManifestError(
       'tokenizer.json is missing: write it with save_pretrained(folder) of a fast tokenizer (vocab.txt or SentencePiece files alone are not supported)',
     );
+  if (sources.tokenizerProblem) throw new ManifestError(sources.tokenizerProblem);
   const fixed = (!readsBags(inputs) && inputs.find(({ name }) => name === 'input_ids')?.shape[1]) || Infinity;
   const isStatic = task.tokens?.embeds === true && (isStaticModel(hf) || readsBags(inputs));
   const limits = isStatic ? staticLimits(hf, settings.max ?? null) : { maxTokens: limitOf(sources, task) };

@@ -155,7 +155,7 @@ const RELEASED_WORDING: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-function withReleasedWording(hf: HuggingFaceFiles): HuggingFaceFiles {
+function withReleasedWording({ ofClass: _, ...hf }: HuggingFaceFiles): HuggingFaceFiles {
   if (!hf.sentences?.refusal) return hf;
   const refusal = RELEASED_WORDING.reduce((text, [now, then]) => text.replace(now, then), hf.sentences.refusal);
   return { ...hf, sentences: { ...hf.sentences, refusal } };

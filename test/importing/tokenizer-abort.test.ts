@@ -28,7 +28,15 @@ beforeAll(async () => {
   const tokenizer = JSON.parse(folder['tokenizer.json'] as string);
   const pre_tokenizer = { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated', invert: false };
   const sequence = { type: 'Sequence', pretokenizers: [pre_tokenizer, tokenizer.pre_tokenizer] };
-  const files = { ...folder, 'tokenizer.json': JSON.stringify({ ...tokenizer, pre_tokenizer: sequence }) };
+  const config = {
+    ...JSON.parse(folder['tokenizer_config.json'] as string),
+    tokenizer_class: 'PreTrainedTokenizerFast',
+  };
+  const files = {
+    ...folder,
+    'tokenizer.json': JSON.stringify({ ...tokenizer, pre_tokenizer: sequence }),
+    'tokenizer_config.json': JSON.stringify(config),
+  };
   await store.write('backtracking', files);
   await store.write('aborting', { ...files, 'model.yaml': `example: { text: ${FATAL_TEXT} }` });
   dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-abort-'));
