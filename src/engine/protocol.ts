@@ -55,6 +55,12 @@ const isGraphFacts = record({
   operationsPerValue: isAmount,
   outputOrigins: mapOf(isOrigin),
   classNames: orNull(listOf(isText)),
+  images: record({
+    rescaledInputs: listOf(isText),
+    ultralytics: orNull(
+      record({ task: isText, width: isAmount, height: isAmount, isPlainDetector: orNull(oneOf([true, false])) }),
+    ),
+  }),
   converterFaults: listOf(isText),
   zipMap: orNull(record({ labels: listOf(isText), output: isText })),
   sequences: listOf(record({ name: isText, tensors: listOf(isText) })),

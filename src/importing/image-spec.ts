@@ -2,15 +2,16 @@
 import { ManifestError } from '../errors.js';
 import { DATATYPES } from '../tasks/datatypes.js';
 import { isMask } from '../tasks/image.js';
+import type { GraphFacts } from '../tasks/sources.js';
 import type { ImageSpec, PadSpec, TensorSpec } from '../tasks/spec.js';
 import { shapeText } from '../tasks/tensors.js';
 import { MAX_LINE_WIDTH } from '../tasks/work.js';
 import type { HuggingFaceFiles } from './hugging-face.js';
+import { type ImageYaml, settingsOfImage } from './image-defaults.js';
 import type { ModelYaml } from './manifest.js';
 import { imageSpecOfPreprocessor } from './preprocessor.js';
 import type { Preprocessor } from './preprocessor-file.js';
 
-type ImageYaml = NonNullable<ModelYaml['image']>;
 type Layout = ImageSpec['layout'];
 
 interface ImageSources {
@@ -18,23 +19,19 @@ interface ImageSources {
   /** The keys of `image` that model.yaml sets. */
   readonly imageKeys: readonly string[];
   readonly hf: HuggingFaceFiles;
-  readonly inputs: readonly TensorSpec[];
+  readonly facts: Pick<GraphFacts, 'inputs' | 'images'>;
   /** Whether the outputs have a layout of YOLO, which has defaults of its own. */
   readonly isYolo: boolean;
 }
 
 /** @throws ManifestError */
-export function imageSpecOf({ yaml, imageKeys, hf, inputs, isYolo }: ImageSources): ImageSpec {
-  const input = pixelInput(inputs, yaml.task);
+export function imageSpecOf({ yaml, imageKeys, hf, facts, isYolo }: ImageSources): ImageSpec {
+  const input = pixelInput(facts.inputs, yaml.task);
   const layout = yaml.image?.layout ?? layoutOf(input);
   checkLayout(layout, input);
   const graph = sizeOfGraph(input, layout);
   const isGrey = hf.config?.num_channels === 1;
-  if (!yaml.image && !hf.preprocessor && !isYolo)
-    throw new ManifestError(
-      "preprocessor_config.json is missing: add it, or image in model.yaml, such as image: { color: rgb }. Keys that are left out have defaults: the size and colors of the graph's input, rescale_factor 1/255, image_mean 0 and image_std 1",
-    );
-  const settings = isYolo && (yaml.image || !hf.preprocessor) ? yoloSettings(yaml.image, imageKeys) : yaml.image;
+  const settings = settingsOfImage({ image: yaml.image, keys: imageKeys, hf, facts: facts.images, isYolo }, input);
   const image = settings
     ? imageSpecOfYaml(settings, graph, layout)
     : imageSpecOfPreprocessor(hf.preprocessor as Preprocessor, {
@@ -113,29 +110,6 @@ function sizeOfGraph({ shape }: TensorSpec, layout: Layout): GraphSize {
   const size = (axis: string) => shape[layout.indexOf(axis)] ?? null;
   return { height: size('H'), width: size('W'), channels: size('C'), values: null };
 }
-
-/** Ultralytics resizes with OpenCV into the center of the input, on gray. */
-function yoloSettings(image: ImageYaml | null, keys: readonly string[]): ImageYaml {
-  const given = image ?? YOLO_IMAGE;
-  const fit =
-    keys.includes('fit') || (keys.includes('size') && 'shortest_edge' in (given.size ?? {}))
-      ? given.fit
-      : YOLO_IMAGE.fit;
-  const resample = keys.includes('resample') ? given.resample : YOLO_IMAGE.resample;
-  return { ...given, fit, resample, pad: fit === 'letterbox' ? { ...YOLO_IMAGE.pad, ...given.pad } : given.pad };
-}
-
-const YOLO_IMAGE = {
-  size: null,
-  fit: 'letterbox',
-  resample: 'opencv-linear',
-  pad: { color: 114, position: 'center' },
-  crop_size: null,
-  color: null,
-  rescale_factor: 1 / 255,
-  image_mean: [0, 0, 0],
-  image_std: [1, 1, 1],
-} satisfies ImageYaml;
 
 function imageSpecOfYaml(image: ImageYaml, graph: GraphSize, layout: Layout): ImageSpec {
   const resize = resizeOfYaml(image, graph, layout);

@@ -82,6 +82,7 @@ function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
     }
   };
   const { hf, facts, manifest } = sources;
+  if (part !== 'tensors') refuseLostConstants(facts.inputs);
   const { labels: yamlLabels, targets = [] } = manifest.yaml;
   const labels = attempt(() => labelsOfVersion(sources)) ?? [];
   const isSingle = (input: TensorSpec) => part === 'image' && takesOneImage(input, manifest.yaml.image?.layout);
@@ -101,7 +102,7 @@ function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
               yaml: manifest.yaml,
               imageKeys: manifest.imageKeys,
               hf,
-              inputs: facts.inputs,
+              facts,
               isYolo: head?.kind === 'yolo',
             }),
           )
@@ -164,6 +165,19 @@ function checkBatchSize(inputs: readonly TensorSpec[]): void {
   const { name, shape } = frozen;
   throw new ManifestError(
     `input "${name}" has shape ${shapeText(shape)}: its first size, the batch, is frozen at ${shape[0]}, but inputs come one at a time: export with an open batch size (${OPEN_BATCH}), or with a batch size of 1`,
+  );
+}
+
+// ── inputs ──
+
+/** How tf2onnx names a constant of a Keras layer that it has made an input, such as "model/normalization/Sub/y:0". */
+const LOST_CONSTANT = /\/[^/]*normalization[^/]*\/[^:]*\/[xy]:\d+$/i;
+
+function refuseLostConstants(inputs: readonly TensorSpec[]): void {
+  const lost = inputs.filter(({ name }) => LOST_CONSTANT.test(name)).map(({ name }) => `"${name}"`);
+  if (lost.length === 0 || lost.length === inputs.length) return;
+  throw new ManifestError(
+    `the inputs ${lost.slice(0, 4).join(', ')} are constants of a Keras Normalization layer that tf2onnx has not kept: give them their values with onnx (graph.initializer.append(onnx.numpy_helper.from_array(value, name))), or export the model without the layer and send normalized values`,
   );
 }
 

@@ -145,6 +145,9 @@ export function parseJsonAs<T>(schema: z.ZodType<T>, text: string | null, file: 
 
 /** @throws ManifestError */
 export function parseJsonFile(text: string, file: string): unknown {
+  // Invisible, and an error for the frameworks too.
+  if (text.startsWith('\ufeff'))
+    throw new ManifestError(`${file} begins with a byte order mark: save it as UTF-8 without one`);
   try {
     return refuseDeep(JSON.parse(text), file);
   } catch (error) {

@@ -7,6 +7,7 @@
 import { MAX_NAMES_CHARACTERS, parseClassNames } from './class-names.js';
 import { converterFaults } from './converter-faults.js';
 import { operationsPerValue } from './graph-operations.js';
+import { type ImageFacts, imageFactsOf } from './image-facts.js';
 import { type OutputOrigin, outputOriginsOf } from './output-origins.js';
 import { fieldsOf, fieldText, numbersOf } from './protobuf.js';
 
@@ -19,6 +20,7 @@ interface FileFacts {
   readonly outputOrigins: Readonly<Record<string, OutputOrigin>>;
   /** Of the metadata; null if there are none. */
   readonly classNames: readonly string[] | null;
+  readonly images: ImageFacts;
   /** Why the answers of the graph are known to be wrong; see `converter-faults.ts`. */
   readonly converterFaults: readonly string[];
 }
@@ -52,6 +54,7 @@ export function readGraphFile(bytes: Uint8Array): FileFacts {
     operationsPerValue: model.operations,
     outputOrigins,
     classNames: model.classNames,
+    images: imageFactsOf(bytes),
     converterFaults: converterFaults(bytes),
   };
 }

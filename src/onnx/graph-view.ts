@@ -62,6 +62,11 @@ export class GraphView {
     return node;
   }
 
+  /** Whether a value is not an input: an operator computes it, or it is a constant. */
+  isComputed(name: string): boolean {
+    return this.#byOutput.has(name) || this.#initializers.has(name);
+  }
+
   isConstant(name: string | undefined): boolean {
     return this.#initializers.has(name ?? '') || this.#byOutput.get(name ?? '')?.op === 'Constant';
   }

@@ -14,6 +14,16 @@ export interface GraphFacts {
   readonly operationsPerValue: number;
   /** Where the values of each output come from, by the output's name; see `onnx/output-origins.ts`. */
   readonly outputOrigins: Readonly<Record<string, OutputOrigin>>;
+  /** What the graph tells about the images it takes; see `onnx/image-facts.ts`. */
+  readonly images: {
+    readonly rescaledInputs: readonly string[];
+    readonly ultralytics: {
+      readonly task: string;
+      readonly width: number;
+      readonly height: number;
+      readonly isPlainDetector: boolean | null;
+    } | null;
+  };
   /** Why the answers of the graph are known to be wrong; see `onnx/converter-faults.ts`. */
   readonly converterFaults: readonly string[];
   /**

@@ -43,7 +43,7 @@ export function yoloHead({ output, labels, facts, hf }: TaskSources): YoloHead |
     );
   if (labels.length === 0)
     throw new ManifestError('labels is missing: list the classes in model.yaml, in the order of the scores');
-  const layout = output.layout ?? layoutOf(found, labels.length);
+  const layout = output.layout ?? layoutOfMetadata(found, facts) ?? layoutOf(found, labels.length);
   const isEndToEnd = layout === 'yolov10';
   return {
     kind: 'yolo',
@@ -55,6 +55,12 @@ export function yoloHead({ output, labels, facts, hf }: TaskSources): YoloHead |
     threshold: output.threshold ?? DEFAULT_THRESHOLD,
     iou: output.iou ?? (isEndToEnd ? null : DEFAULT_IOU),
   };
+}
+
+/** Sizes that are not fixed tell nothing. */
+function layoutOfMetadata({ shape }: TensorSpec, { images: { ultralytics } }: TaskSources['facts']): YoloLayout | null {
+  const isOpen = shape[1] === null && shape[2] === null;
+  return isOpen && ultralytics?.isPlainDetector ? 'yolov8' : null;
 }
 
 /** Ultralytics exports end-to-end detectors with this many boxes. No other layout has 300: their grids have multiples of 21. */

@@ -43,6 +43,7 @@ const FACTS = {
   outputOrigins: {},
   classNames: null,
   converterFaults: [],
+  images: { rescaledInputs: [], ultralytics: null },
   zipMap: null,
   sequences: [],
 };
