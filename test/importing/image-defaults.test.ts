@@ -78,6 +78,10 @@ const FOLDERS: Readonly<Record<string, Record<string, string | Buffer>>> = {
     '1/model.onnx': classifier(image(8), { metadata: CLASSIFY }),
     'model.yaml': 'task: image-classification',
   },
+  'classify-wide': {
+    '1/model.onnx': classifier(image(8), { metadata: { ...CLASSIFY, imgsz: '[8, 16]' } }),
+    'model.yaml': 'task: image-classification',
+  },
   'classify-rgb': {
     '1/model.onnx': classifier(image(8), { metadata: CLASSIFY }),
     'model.yaml': 'task: image-classification\nimage: { color: rgb }',
@@ -141,6 +145,12 @@ async function outputOf(model: string): Promise<Data> {
 test.each(['classify', 'classify-rgb'])('%s crops the center of an image, as Ultralytics does', async (name) => {
   expect(reasons[name]).toBeNull();
   expect(await outputOf(name)).toEqual(await outputOf('classify-described'));
+});
+
+test('an Ultralytics classifier of images that are not square must be described', () => {
+  expect(reasons['classify-wide']).toMatch(
+    /the graph classifies images of 16 x 8 pixels, but Ultralytics crops squares: set size, crop_size/,
+  );
 });
 
 test('a detector of Ultralytics without fixed sizes has those of its metadata', async () => {

@@ -737,7 +737,7 @@ export const IMAGE_FOLDERS: readonly RefusedFolder[] = [
     'no-preprocessor',
     encodeModel(identity('x', 'FP32', ['N', 3, 4, 4])),
     IMAGES,
-    /preprocessor_config\.json is missing: add it, or image in model\.yaml, such as image: \{ color: rgb \}\. Keys that are left out have defaults: /,
+    /preprocessor_config\.json is missing: add it, or describe in model\.yaml how images were preprocessed in training: .*\. Keys that are left out have defaults: /,
   ),
 ];
 
