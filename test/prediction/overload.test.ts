@@ -22,13 +22,13 @@ async function largeImages(count: number) {
 
 test('small images of many pixels keep no other model from answering, and are dropped when their client leaves', async () => {
   // As many as the price of a request allows, in several requests.
-  const inputs = await largeImages(5);
+  const inputs = await largeImages(3);
   const client = new AbortController();
   const body = JSON.stringify({
     query: PREDICT_MANY,
     variables: { input: { model: 'fashion-cnn', inputs, record: false } },
   });
-  const flood = Array.from({ length: 6 }, () =>
+  const flood = Array.from({ length: 10 }, () =>
     fetch(`${app.url}/graphql`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
@@ -44,6 +44,6 @@ test('small images of many pixels keep no other model from answering, and are dr
 
   expect(predict.problem).toBeNull();
   expect(stillQueued).toBeGreaterThan(0);
-  expect(await Promise.all(flood)).toEqual(Array(6).fill('aborted'));
+  expect(await Promise.all(flood)).toEqual(Array(10).fill('aborted'));
   await until('nothing waits', () => app.app.engine.queueDepth === 0);
 });
