@@ -107,7 +107,7 @@ export class VersionLatency {
   readonly #preprocessing = new DurationsByWork();
   /** What a batch costs besides its preprocessing: the run, postprocessing, and the messages. */
   readonly #rest = new DurationsByWork();
-  /** Everything that happens in the worker, by the work that was really done. */
+  /** Preprocessing, run and postprocessing, by the work that was really done. */
   readonly #inWorker = new DurationsByWork();
   #preprocessMs = 0;
   #batchMs = 0;

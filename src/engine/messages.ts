@@ -85,7 +85,7 @@ interface BatchOptions {
   readonly key: string;
   /** Whether the worker sends `started`. Not worth the message for runs that are known to be short. */
   readonly announceStart: boolean;
-  /** Whether `done` says what the batch has used. Not worth its time for batches that are neither suspected nor measured. */
+  /** Whether the reply says what the batch has used. Not worth its time for batches that are neither suspected nor measured. */
   readonly measureUse: boolean;
 }
 

@@ -29,7 +29,7 @@ export class CountersOfVersion {
   /** From acceptance until the batch was sent to a worker, and until the answer was there; of answered inputs. */
   readonly queueMs = new Buckets(DURATION_BOUNDS_MS);
   readonly totalMs = new Buckets(DURATION_BOUNDS_MS);
-  /** Of batches, as measured in the worker. */
+  /** Of batches: measured in the worker, postprocessing of numbers in the server. */
   readonly preprocessMs = new Buckets(DURATION_BOUNDS_MS);
   readonly inferMs = new Buckets(DURATION_BOUNDS_MS);
   readonly postprocessMs = new Buckets(DURATION_BOUNDS_MS);

@@ -1,6 +1,6 @@
 /**
- * What the schemas of files share: advice for unknown keys, and lists and maps that stop at the first elements that are wrong. Those of zod collect every problem, and a file
- * can have millions of elements, each of which takes kilobytes then.
+ * What the schemas of files share: advice for unknown keys, and lists and maps that stop at the first elements that are
+ * wrong. Those of zod collect every problem, and a file can have millions of elements, each of which takes kilobytes then.
  */
 import { z } from 'zod';
 import { suggest } from '../catalog/suggest.js';

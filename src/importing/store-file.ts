@@ -19,7 +19,10 @@ interface TextLimits {
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
-/** YAML is parsed in one turn of the event loop, slower than JSON by far. Cards of embedding models list results of 300 KB. */
+/**
+ * YAML is parsed in one turn of the event loop, and takes far longer than JSON. Cards of embedding models can have 300 KB of
+ * results.
+ */
 export const MAX_YAML_BYTES = 512 * KIB;
 const CARD_LIMITS: TextLimits = { bytes: MIB, values: 0 };
 const YAML_LIMITS: TextLimits = { bytes: MAX_YAML_BYTES, values: 0 };

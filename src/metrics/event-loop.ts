@@ -1,7 +1,7 @@
 /** How long the event loop of the server is delayed. */
 import { type IntervalHistogram, monitorEventLoopDelay, performance } from 'node:perf_hooks';
 
-/** One timer fires so often. */
+/** Interval of the sampling timer. */
 const RESOLUTION_MS = 20;
 const MS_PER_NANOSECOND = 1e-6;
 const QUANTILES = [0.5, 0.99, 1] as const;
@@ -9,7 +9,7 @@ const QUANTILES = [0.5, 0.99, 1] as const;
 export class EventLoopDelay {
   #histogram: IntervalHistogram | null = null;
 
-  /** Of the time since the last call; the first one starts the measurement, so that nobody pays for it who does not read it. */
+  /** Of the time since the last call; the first one starts the measurement, so that servers that are never scraped pay nothing. */
   readMs(): { quantile: number; ms: number }[] {
     const histogram = this.#histogram ?? this.#start();
     // The histogram has the time between two calls of the timer, and NaN or 0 before the first.
