@@ -105,7 +105,9 @@ function contentsOfRow(spec: VersionSpec | null, row: unknown): Contents {
   const { values, characters } = sizeOfJson(row);
   contents.bytes = 32 * columns + characters;
   contents.points = columns * POINTS_PER_COLUMN + values * POINTS_PER_VALUE + characters * POINTS_PER_BYTE;
-  if (readsStrings(spec)) for (const value of Object.values(recordOf(row))) contents.points += pointsOfString(value);
+  // A category is compared with those that are known, and never reaches the graph if it is another text.
+  for (const { name, type } of readsStrings(spec) ? (spec?.columns ?? []) : [])
+    if (type === 'TEXT') contents.points += pointsOfString(recordOf(row)[name]);
   for (const { shape } of spec?.inputs ?? []) contents.operations += operationsOf(spec, knownValues(shape));
   return contents;
 }

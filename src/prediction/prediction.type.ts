@@ -7,7 +7,8 @@ import { DateTime } from '../graphql/scalars.js';
 import type { Answer } from '../tasks/answer.js';
 
 @ObjectType({
-  description: 'Duration of each step, in milliseconds. Preprocessing, run and postprocessing are measured for the whole batch.',
+  description:
+    'Duration of each step, in milliseconds. Preprocessing, run and postprocessing are measured for the whole batch.',
 })
 export class Timing {
   @Field(() => Float, { description: 'Time until a worker took the input, in milliseconds.' })

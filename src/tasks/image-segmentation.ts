@@ -60,8 +60,14 @@ function segmentationHead({ output, labels, facts: { outputs }, task, isStretche
     if (layout || first === null) return { kind: 'segmentation', output: name, layout: layout ?? 'NCHW', ...stretched };
   }
   throw new ManifestError(
-    `output "${name}" is ${datatype} ${shapeText(shape)}, but ${task} with ${labels.length} labels needs [N, ${labels.length}, height, width] as floating-point numbers, or [N, height, width] as integers: list all classes as labels, the background included`,
+    `output "${name}" is ${datatype} ${shapeText(shape)}, but ${task} with ${labels.length} labels needs [N, ${labels.length}, height, width] as floating-point numbers, or [N, height, width] as integers: ${remedyFor(datatype, first)}`,
   );
+}
+
+function remedyFor(datatype: string, channels: number | null | undefined): string {
+  if (channels !== 1) return 'list all classes as labels, the background included';
+  if (/^U?INT/.test(datatype)) return 'export argmax without keepdim';
+  return 'one channel scores a class against the background: export two, such as torch.cat([1 - p, p], 1) of the probabilities p, or torch.cat([-x, x], 1) of the logits x, and list the background and the class as labels';
 }
 
 /** @throws UnusableOutputError if the numbers do not match the labels */

@@ -202,7 +202,7 @@ test('zeros around an image count in a maximum, as the graph says', async () => 
 
 test('the reason lists everything that is missing', async () => {
   expect(await reasonOf('keras-bare')).toMatch(
-    /labels is missing.*; preprocessor_config\.json is missing: add it, or image in model\.yaml/,
+    /labels is missing.*; preprocessor_config\.json is missing: add it, or describe in model\.yaml how/,
   );
   expect(await reasonOf('keras-names')).toBe(
     'model.yaml: the number of labels is 1, but output "dense" has shape [any, 3]; color is grey in model.yaml or preprocessor_config.json, but input "input_1" has shape [any, 4, 4, 3]',

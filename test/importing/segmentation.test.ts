@@ -83,6 +83,21 @@ const CROPPED = {
   }),
 };
 
+/** A graph that returns one number for each pixel. */
+function oneChannel(type: 'FP32' | 'INT64'): Buffer {
+  return encodeModel({
+    inputs: [{ name: 'pixel_values', type: 'FP32', shape: [1, 3, 4, 4] }],
+    outputs: [{ name: 'masks', type, shape: [1, 1, 4, 4] }],
+    nodes: [
+      { op: 'ReduceSum', inputs: ['pixel_values', 'channels'], outputs: ['sum'] },
+      type === 'FP32'
+        ? { op: 'Sigmoid', inputs: ['sum'], outputs: ['masks'] }
+        : { op: 'Cast', inputs: ['sum'], outputs: ['masks'], attributes: [{ name: 'to', int: 7 }] },
+    ],
+    ints: [{ name: 'channels', shape: [1], data: [1] }],
+  });
+}
+
 const labelsYaml = (count: number) =>
   `labels: [${Array.from({ length: count }, (_, i) => String.fromCharCode(97 + i)).join(', ')}]\n`;
 const YAML = 'task: image-segmentation\nimage: {}\n';
@@ -99,6 +114,8 @@ beforeAll(async () => {
   const [first] = cases as [Case];
   await store.write('cropped', CROPPED);
   await write('too-few-labels', constantScores(first, 'NCHW'), labelsYaml(2));
+  await write('one-channel', oneChannel('FP32'), labelsYaml(2));
+  await write('kept-dimension', oneChannel('INT64'), labelsYaml(2));
   await write('class-without-label', constantScores(first, 'NHW'), labelsYaml(2));
   app = await startTestApp({ modelStore: store.folder });
 });
@@ -158,6 +175,8 @@ test('scores of a repository are stretched to the whole image, as by transformer
 
 test.each([
   ['too-few-labels', /list all classes as labels/],
+  ['one-channel', /export two, such as torch\.cat\(\[1 - p, p\], 1\)/],
+  ['kept-dimension', /export argmax without keepdim$/],
   ['class-without-label', /class 2, but there are 2 labels: list all classes/],
 ] as const)('%s is refused with what to change', async (name, reason) => {
   const { model } = await app.query(

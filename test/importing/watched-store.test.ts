@@ -262,7 +262,9 @@ test('a change among the recipes of optional models is no import', async () => {
 });
 
 test('a dataset that cannot be stored says why', async () => {
-  await server.start();
+  await server.start({}, 'debug');
+  // Its statements would fail instead.
+  await until('the sweep has ended', () => server.lines.some(({ msg }) => msg === 'expired predictions were deleted'));
   await armFault('sqlite.write.query', 'SQLITE_FULL');
   await server.store.write('datasets/numbers', { 'dataset.yaml': 'title: Numbers\ntask: tensor' });
 

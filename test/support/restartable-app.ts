@@ -27,11 +27,11 @@ export class RestartableApp {
     return this.#app as TestApp;
   }
 
-  /** Starts the app, and stops it first if it runs. */
-  async start(settings: Parameters<typeof startTestApp>[0] = {}): Promise<TestApp> {
+  /** Starts the app, and stops it first if it runs. `level`: of the lines that are kept. */
+  async start(settings: Parameters<typeof startTestApp>[0] = {}, level = 'info'): Promise<TestApp> {
     await this.#app?.app.stop();
     this.lines.length = 0;
-    const log = pino({ level: 'info' }, { write: (line: string) => this.lines.push(JSON.parse(line)) });
+    const log = pino({ level }, { write: (line: string) => this.lines.push(JSON.parse(line)) });
     this.#app = await startTestApp({ modelStore: this.store.folder, dataDir: this.dataDir, log, ...settings });
     return this.#app;
   }
