@@ -2,10 +2,10 @@
 import { compareBothWays } from './both-ways.ts';
 
 test('the lane for known documents answers as Apollo Server alone: statuses, headers and bodies', async () => {
-  const { differences, plain, withErrors, refused } = await compareBothWays({ documents: 1_500, seed: 20_261_126 });
+  const { differences, plain, withErrors, refused } = await compareBothWays({ documents: 700, seed: 20_261_126 });
 
   expect(differences).toEqual([]);
-  expect(plain).toBeGreaterThan(200);
-  expect(withErrors).toBeGreaterThan(20);
+  expect(plain).toBeGreaterThan(100);
+  expect(withErrors).toBeGreaterThan(10);
   expect(refused).toBeGreaterThan(200);
 });

@@ -17,7 +17,12 @@ beforeAll(async () => {
   const folder = huggingFaceFolders()['tiny-ner'] as Record<string, string>;
   const tokenizer = JSON.parse(folder['tokenizer.json'] as string);
   const normalizer = { type: 'Sequence', normalizers: [{ type: 'NFKC' }, tokenizer.normalizer] };
-  await store.write('ner', { ...folder, 'tokenizer.json': JSON.stringify({ ...tokenizer, normalizer }) });
+  await store.write('ner', {
+    ...folder,
+    'tokenizer.json': JSON.stringify({ ...tokenizer, normalizer }),
+    // That of BERT would drop the normalizer.
+    'tokenizer_config.json': JSON.stringify({ tokenizer_class: 'PreTrainedTokenizerFast' }),
+  });
   app = await startTestApp({ modelStore: store.folder, workers: 1, workerMemoryBytes: MEMORY_LIMIT_BYTES });
 });
 afterAll(async () => {
