@@ -174,7 +174,7 @@ test('scores of a repository are stretched to the whole image, as by transformer
 });
 
 test.each([
-  ['too-few-labels', /list all classes as labels/],
+  ['too-few-labels', /as floating-point numbers, or \[N, height, width\] as integers: list all classes as labels/],
   ['one-channel', /export two, such as torch\.cat\(\[1 - p, p\], 1\)/],
   ['kept-dimension', /export argmax without keepdim$/],
   ['class-without-label', /class 2, but there are 2 labels: list all classes/],
