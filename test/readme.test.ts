@@ -95,7 +95,7 @@ function expectation(response: unknown): unknown {
 
 test.each([
   ['README.md', README, 2],
-  ['schema/README.md', REFERENCE, 7],
+  ['schema/README.md', REFERENCE, 8],
 ])('every block of code in %s is run', (_, markdown, count) => {
   expect(examplesOf(markdown)).toHaveLength(count);
 });

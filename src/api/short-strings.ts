@@ -19,8 +19,8 @@ import {
 } from 'graphql';
 import { LIMITS } from './limits.js';
 
-/** The type of inputs of models. */
-export const INPUT_TYPE = 'ModelInput';
+/** The types of inputs of models. */
+export const INPUT_TYPES: ReadonlySet<string> = new Set(['ModelInput', 'RowsInput']);
 
 const byDocument = new WeakMap<DocumentNode, ReadonlySet<string>>();
 
@@ -78,7 +78,7 @@ function outsideInputs(
     ObjectValue: {
       enter() {
         const type = types.getInputType();
-        if (depth > 0 || (type && getNamedType(type).name === INPUT_TYPE)) depth++;
+        if (depth > 0 || (type && INPUT_TYPES.has(getNamedType(type).name))) depth++;
       },
       leave() {
         if (depth > 0) depth--;

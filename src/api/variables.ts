@@ -23,7 +23,7 @@ import {
 } from 'graphql';
 import { type InputProblem, type InputProblemCode, shortened } from '../errors.js';
 import { LIMITS } from './limits.js';
-import { INPUT_TYPE, shortVariables } from './short-strings.js';
+import { INPUT_TYPES, shortVariables } from './short-strings.js';
 
 export type Variables = Readonly<Record<string, unknown>>;
 
@@ -141,7 +141,7 @@ class Walk {
 
   #checkInputObject(type: GraphQLInputObjectType, value: unknown): void {
     const { isShort } = this;
-    if (type.name === INPUT_TYPE) this.isShort = false;
+    if (INPUT_TYPES.has(type.name)) this.isShort = false;
     this.#checkObject(type, value);
     this.isShort = isShort;
   }

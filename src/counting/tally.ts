@@ -11,9 +11,9 @@ export class Tally<Name extends string = string> {
     this.#counts = new Map(names.map((name) => [name, 0]));
   }
 
-  add(name: Name): void {
+  add(name: Name, count = 1): void {
     const counted = this.#counts.has(name) || this.#counts.size < MAX_NAMES ? name : 'OTHER';
-    this.#counts.set(counted, (this.#counts.get(counted) ?? 0) + 1);
+    this.#counts.set(counted, (this.#counts.get(counted) ?? 0) + count);
   }
 
   get entries(): Iterable<[string, number]> {

@@ -1,6 +1,6 @@
 /** Refuses what cannot be answered in time: reads the engine's state for the decisions of `admission.ts`. */
 import { DeadlineExceededError, OverloadedError } from '../errors.js';
-import type { Item } from '../tasks/tasks.js';
+import type { QueuedItem } from '../tasks/block.js';
 import { decideAdmission, isOverloaded, isTooLate, overloadAfter, retryAfterMs, type Waits } from './admission.js';
 import type { RunOptions } from './entry.js';
 import type { FairQueue } from './fair-queue.js';
@@ -16,7 +16,7 @@ const REASONS = {
 } as const;
 
 interface NewInput {
-  readonly item: Item;
+  readonly item: QueuedItem;
   readonly bytes: number;
   /** Predicted computing time. */
   readonly costMs: number;

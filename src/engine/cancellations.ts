@@ -2,12 +2,14 @@
  * Tells the workers which items of their batches nobody waits for anymore, because the deadline has passed or the client
  * has disconnected. Those of one turn of the event loop share a message for each batch.
  */
+import { placesOf } from '../tasks/block.js';
 import type { Entry } from './queue.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
 
 interface Place {
   readonly worker: WorkerProcess;
   readonly batch: OutstandingBatch;
+  /** The position of its first item in the message. */
   readonly position: number;
 }
 
@@ -17,7 +19,11 @@ export class Cancellations {
   readonly #pending = new Map<OutstandingBatch, { readonly worker: WorkerProcess; readonly items: number[] }>();
 
   track(worker: WorkerProcess, batch: OutstandingBatch): void {
-    for (const [position, entry] of batch.entries.entries()) this.#places.set(entry, { worker, batch, position });
+    let position = 0;
+    for (const entry of batch.entries) {
+      this.#places.set(entry, { worker, batch, position });
+      position += placesOf(entry.item);
+    }
   }
 
   /** To be called when the batch is done, or its worker has exited. */
@@ -31,8 +37,9 @@ export class Cancellations {
     if (!place) return;
     if (this.#pending.size === 0) setImmediate(() => this.#send());
     const pending = this.#pending.get(place.batch);
-    if (pending) pending.items.push(place.position);
-    else this.#pending.set(place.batch, { worker: place.worker, items: [place.position] });
+    const items = Array.from({ length: placesOf(entry.item) }, (_, i) => place.position + i);
+    if (pending) pending.items.push(...items);
+    else this.#pending.set(place.batch, { worker: place.worker, items });
   }
 
   #send(): void {

@@ -16,27 +16,27 @@
 import type { Logger } from 'pino';
 import type { Tally } from '../counting/tally.js';
 import { AppError, ShuttingDownError } from '../errors.js';
+import { isBlock, placesOf, type QueuedItem } from '../tasks/block.js';
 import { bytesOfItem } from '../tasks/item-bytes.js';
-import type { Item } from '../tasks/tasks.js';
 import { waitAtMost } from '../wait-at-most.js';
 import { AdmissionControl } from './admission-control.js';
 import { Dispatcher } from './dispatcher.js';
 import type { ProbeProcesses } from './disposable-worker.js';
-import { createEntry, disconnected, type RunOptions } from './entry.js';
+import { createEntry, disconnected, type RunOptions, SplitBlockError } from './entry.js';
 import { FairQueue } from './fair-queue.js';
 import { IdleMeasurements, type LatencyStore } from './idle-measurements.js';
-import type { BatchReply, DoneMessage, EngineVersion, FromWorker, ItemResult } from './messages.js';
+import { type BatchReply, type EngineVersion, type FromWorker, type ItemResult, MAX_RUN_MS } from './messages.js';
 import { Pool, type PoolOptions } from './pool.js';
 import { Quarantine } from './quarantine.js';
 import type { Entry, Outcome } from './queue.js';
 import { Recovery } from './recovery.js';
 import { ResidentVersions } from './resident-versions.js';
-import { RunningBatches } from './running-batches.js';
-import { batchLimits } from './schedule.js';
+import { type CompletedBatch, RunningBatches } from './running-batches.js';
+import { batchLimits, limitsOfNextBatch } from './schedule.js';
 import { ServedVersions } from './served-versions.js';
 import type { ExitCause } from './supervision.js';
 import { VersionCounters } from './version-counters.js';
-import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
+import type { WorkerProcess } from './worker-process.js';
 
 /** What an input of a version that was never measured counts in the shares of its caller. */
 const UNKNOWN_COST_MS = 1;
@@ -162,16 +162,18 @@ export class Engine {
   }
 
   /**
-   * Runs one item. A failure caused by the input itself, such as a damaged image, is returned in `Outcome.result`.
+   * Runs one item, or the rows of a block. A failure caused by an input itself, such as a damaged image, is returned in
+   * `Outcome.results`.
    *
    * @throws OverloadedError if the queue is full, or too long to answer within the deadline
    * @throws DeadlineExceededError if the deadline passes in the queue or during the run, or is shorter than a run
    * @throws InferenceFailedError if the input crashed its worker, timed out, ran out of memory, was refused as a known
    *   poison input, or its client has disconnected
    * @throws NotReadyError while the version's circuit breaker is open
+   * @throws SplitBlockError if the rows of the block have to be run as items of their own
    * @throws ShuttingDownError after `stop` was called
    */
-  run(version: EngineVersion, item: Item, options: RunOptions): Promise<Outcome> {
+  run(version: EngineVersion, item: QueuedItem, options: RunOptions): Promise<Outcome> {
     if (this.#isStopping) return Promise.reject(new ShuttingDownError());
     // A connection that has closed does not tell its listeners again, so the entry would settle only at its deadline.
     if (options.connection.isClosed) return Promise.reject(disconnected());
@@ -186,7 +188,7 @@ export class Engine {
       this.#residents.failureOf(version.key, now) ??
       this.#admission.refusal(served, input, options);
     if (refusal) {
-      this.#countFailure(version, refusal, false);
+      this.#countFailure(version, item, refusal, false);
       return Promise.reject(refusal);
     }
     const { entry, answered } = createEntry(input, options, (settled, error) =>
@@ -197,6 +199,12 @@ export class Engine {
     else this.#queue.push(version.key, entry);
     this.#dispatcher.schedule();
     return answered;
+  }
+
+  /** How many rows of this much work a block should have: as many as a batch may have. */
+  rowsPerBlock(version: EngineVersion, workPerRow: number): number {
+    const { rows, work } = limitsOfNextBatch(this.#served.of(version), MAX_RUN_MS);
+    return Math.max(1, Math.floor(Math.min(rows, work / workPerRow)));
   }
 
   /** Loads a version into one worker, and into the others as far as they have room, so that no request waits for it. */
@@ -250,13 +258,15 @@ export class Engine {
     });
   }
 
-  #countFailure(version: EngineVersion, error: Error, hasDisconnected: boolean): void {
+  #countFailure(version: EngineVersion, item: QueuedItem, error: Error, hasDisconnected: boolean): void {
+    // Its rows are counted when they run.
+    if (error instanceof SplitBlockError) return;
     const code = error instanceof AppError ? error.code : 'INTERNAL_SERVER_ERROR';
-    this.counters.of(version).failedInputs.add(hasDisconnected ? 'DISCONNECTED' : code);
+    this.counters.of(version).failedInputs.add(hasDisconnected ? 'DISCONNECTED' : code, placesOf(item));
   }
 
   #onSettled(version: EngineVersion, entry: Entry, error: Error | null): void {
-    if (error) this.#countFailure(version, error, entry.connection.isClosed);
+    if (error) this.#countFailure(version, entry.item, error, entry.connection.isClosed);
     if (!this.#queue.remove(entry)) this.#running.cancel(entry);
     this.#quarantine.remove(entry);
     // A version that was kept in memory for this entry may be evicted for the inputs of another.
@@ -300,13 +310,12 @@ export class Engine {
   #deliver(worker: WorkerProcess, reply: BatchReply): void {
     const completed = this.#running.complete(worker, reply);
     if (!completed) return;
-    const { batch, done } = completed;
-    if (batch.isMeasurement) this.#measurements?.onDone(done);
-    this.#deliverResults(worker, batch, done);
+    if (completed.batch.isMeasurement) this.#measurements?.onDone(completed.done);
+    this.#deliverResults(worker, completed);
     this.#dispatcher.schedule();
   }
 
-  #deliverResults(worker: WorkerProcess, batch: OutstandingBatch, { results, timing, use }: DoneMessage): void {
+  #deliverResults(worker: WorkerProcess, { batch, answered, done: { timing, use } }: CompletedBatch): void {
     const { version, rows, dispatchedAt } = batch;
     const executionProvider = worker.providers.get(version.key) ?? this.#pool.provider;
     const device = this.#pool.deviceOf(worker, executionProvider);
@@ -315,19 +324,20 @@ export class Engine {
     const now = performance.now();
     const lackedMemory: Entry[] = [];
     let message = '';
-    for (const [i, entry] of batch.entries.entries()) {
-      const result = results[i] as ItemResult;
-      if ('failure' in result && result.failure.kind === 'memory') {
+    for (const { entry, results } of answered) {
+      const failedAllocation = results.map(failedAllocationOf).find((text) => text !== null);
+      if (failedAllocation != null) {
         lackedMemory.push(entry);
-        message = result.failure.message;
+        message = failedAllocation;
         continue;
       }
       if (worker.purpose === 'quarantine')
         this.#quarantine.afterAnswer(version, entry, use?.grownBytes ?? null, this.#residents.roomForRuns(worker));
-      // Rows of a graph that does not batch share a message only.
-      const batchSize = Math.max(entry.item.rows, Math.min(rows, version.spec.maxBatch));
-      counters.addAnswer(entry, dispatchedAt, result, now);
-      entry.succeed({ result, timing, batchSize, executionProvider, device, dispatchedAt });
+      // Rows of a graph that does not batch share a message only. Those of a tensor run together.
+      const together = isBlock(entry.item) ? 1 : entry.item.rows;
+      const batchSize = Math.max(together, Math.min(rows, version.spec.maxBatch));
+      counters.addAnswer(entry, dispatchedAt, results, now);
+      entry.succeed({ results, timing, batchSize, executionProvider, device, dispatchedAt });
     }
     if (lackedMemory.length === 0) return;
     if (!batch.isMeasurement) this.#recovery.afterFailedAllocation(worker, version, lackedMemory, message);
@@ -354,4 +364,9 @@ function servingStateOf(replicas: number, isLoading: boolean, hasFailed: boolean
   if (replicas > 0) return 'WARM' as const;
   if (isLoading) return 'LOADING' as const;
   return hasFailed ? ('FAILED' as const) : ('COLD' as const);
+}
+
+/** What the runtime says of an allocation that failed; null if none did. */
+function failedAllocationOf(result: ItemResult): string | null {
+  return 'failure' in result && result.failure.kind === 'memory' ? result.failure.message : null;
 }

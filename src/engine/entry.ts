@@ -2,7 +2,7 @@
  * Creates the queue entry of an accepted input, with its promise and its deadline timer. An entry settles exactly once.
  */
 import { DeadlineExceededError, InferenceFailedError } from '../errors.js';
-import type { Item } from '../tasks/tasks.js';
+import type { QueuedItem } from '../tasks/block.js';
 import type { CallerConnection, Entry, Outcome, PriorityName } from './queue.js';
 
 export interface RunOptions {
@@ -49,8 +49,15 @@ export function createEntry(
   return { entry, answered: answer.promise };
 }
 
+/** The rows of a block have to be run as items of their own, because one of them may end its process. Not shown to callers. */
+export class SplitBlockError extends Error {
+  constructor() {
+    super('The rows of this block have to be run one by one.');
+  }
+}
+
 /** An input that nobody waits for: it counts as settled, so that nothing retries it or tells it the outcome. */
-export function createSettledEntry(item: Item, now: number): Entry {
+export function createSettledEntry(item: QueuedItem, now: number): Entry {
   return {
     item,
     priority: 'LOW',

@@ -27,6 +27,7 @@
  * mistaken for one of its replacement, because each process has its own channel.
  */
 import type { Answer } from '../tasks/answer.js';
+import { isBlock, itemsOf, type QueuedItem } from '../tasks/block.js';
 import type { ItemFailure } from '../tasks/failures.js';
 import { type NumericBatch, type NumericRun, resultsOf, stackItems } from '../tasks/numeric.js';
 import type { ObservedScores } from '../tasks/score-head.js';
@@ -206,15 +207,18 @@ export function loadMessage(version: LoadableVersion, provider: string): LoadMes
   return { kind: 'load', key, spec, artifactSha256, artifactPath, dataBlobs, tokenizerPath, provider, warmUp };
 }
 
-/** The message that runs items of a loaded version. */
+/** The message that runs items of a loaded version. Its results have `placesOf` places for each. */
 export function batchMessage(
   spec: VersionSpec,
-  items: readonly Item[],
+  queued: readonly QueuedItem[],
   options: BatchOptions,
 ): BatchMessage | NumericBatchMessage {
   const { key, announceStart, measureUse } = options;
-  const stacked = stackItems(items, spec);
-  if (!stacked) return { kind: 'batch', key, items, announceStart, measureUse };
+  const stacked = stackItems(queued, spec);
+  if (!stacked) {
+    const items = queued.flatMap((item) => (isBlock(item) ? itemsOf(item, spec) : item));
+    return { kind: 'batch', key, items, announceStart, measureUse };
+  }
   const { counts, inputs, areTensors } = stacked;
   return { kind: 'numericBatch', key, counts, inputs, areTensors, announceStart, measureUse };
 }

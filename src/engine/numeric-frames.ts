@@ -7,10 +7,11 @@
  *   run    items, outputs (u32) · positions of the items (u32) · outputs
  *   failed run   items, 2^32 − 1 (u32) · positions · kind, message bytes (u32) · message
  *   array  type, dimensions, 0, 0 · byte length (u32) · dimensions (u32) · values
+ *   texts  255, dimensions, 0, 0 · byte length (u32) · dimensions (u32) · number, byte lengths (u32) · UTF-8
  *
  * A structured clone begins with 0xff. Every part begins at a multiple of 4, and a payload ends with its last part.
  */
-import type { NumericArray } from '../tasks/datatypes.js';
+import type { NumericArray, TensorArray } from '../tasks/datatypes.js';
 import type { NumericOutput, NumericRun } from '../tasks/numeric.js';
 import type { BatchUse, FromWorker, NumericBatchMessage } from './messages.js';
 
@@ -22,6 +23,8 @@ const RAN = 2;
 const FAILED = 0xffff_ffff;
 const [ANNOUNCES_START, MEASURES_USE, ARE_TENSORS] = [1, 2, 4];
 const [HAS_USE, HAS_GROWN_BYTES] = [1, 2];
+/** The type of outputs that are strings, such as labels. Inputs never are. */
+const TEXTS = 0xff;
 const FAILURES = ['inference', 'memory'] as const;
 
 const ARRAYS = [
@@ -87,7 +90,7 @@ function decodeBatch(reader: Reader): NumberedBatch {
   const key = reader.text(keyBytes);
   const counts = reader.words(items);
   const inputs: NumericArray[] = [];
-  for (let i = 0; i < inputCount; i++) inputs.push(reader.array().data);
+  for (let i = 0; i < inputCount; i++) inputs.push(reader.numbers());
   return {
     kind: 'numericBatch',
     id,
@@ -169,8 +172,18 @@ function padded(bytes: number): number {
   return bytes + (-bytes & 3);
 }
 
-function sizeOfArray({ byteLength }: NumericArray, dimensions: number): number {
-  return 8 + 4 * dimensions + padded(byteLength);
+function sizeOfArray(data: TensorArray, dimensions: number): number {
+  return (
+    8 +
+    4 * dimensions +
+    (Array.isArray(data) ? 4 + 4 * data.length + padded(bytesOfTexts(data)) : padded(data.byteLength))
+  );
+}
+
+function bytesOfTexts(texts: readonly string[]): number {
+  let bytes = 0;
+  for (const text of texts) bytes += Buffer.byteLength(text);
+  return bytes;
 }
 
 class Writer {
@@ -195,12 +208,28 @@ class Writer {
     this.#pad(bytes);
   }
 
-  array(data: NumericArray, shape: readonly number[]): void {
+  array(data: TensorArray, shape: readonly number[]): void {
+    if (Array.isArray(data)) {
+      this.#texts(data, shape);
+      return;
+    }
     this.word((TYPES.get(data[Symbol.toStringTag]) as number) | (shape.length << 8));
     this.word(data.byteLength);
     for (const size of shape) this.word(size);
     this.bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), this.#at);
     this.#pad(data.byteLength);
+  }
+
+  #texts(texts: readonly string[], shape: readonly number[]): void {
+    const bytes = bytesOfTexts(texts);
+    this.word(TEXTS | (shape.length << 8));
+    this.word(bytes);
+    for (const size of shape) this.word(size);
+    this.word(texts.length);
+    for (const text of texts) this.word(Buffer.byteLength(text));
+    let at = this.#at;
+    for (const text of texts) at += this.bytes.write(text, at);
+    this.#pad(bytes);
   }
 
   /** Overwrites what the memory held before. */
@@ -244,17 +273,41 @@ class Reader {
     return text;
   }
 
-  /** The values are a copy, in memory of their own: what remains of a frame may be large. */
-  array(): { shape: number[]; data: NumericArray } {
+  array(): NumericOutput {
     const first = this.word();
     const byteLength = this.word();
     const shape = this.words((first >>> 8) & 0xff);
+    return { shape, data: (first & 0xff) === TEXTS ? this.#texts(byteLength) : this.#values(first, byteLength) };
+  }
+
+  /** Of an input. */
+  numbers(): NumericArray {
+    const { data } = this.array();
+    if (Array.isArray(data)) throw new Error('an input is not numeric');
+    return data;
+  }
+
+  #texts(byteLength: number): string[] {
+    const lengths = this.words(this.word());
+    this.#expect(padded(byteLength));
+    let at = this.#at;
+    const texts = lengths.map((length) => {
+      at += length;
+      return this.#bytes.toString('utf8', at - length, at);
+    });
+    if (at !== this.#at + byteLength) throw new Error('texts have another length than they say');
+    this.#at += padded(byteLength);
+    return texts;
+  }
+
+  /** A copy, in memory of its own: what remains of a frame may be large. */
+  #values(first: number, byteLength: number): NumericArray {
     const ArrayType = ARRAYS[first & 0xff];
     this.#expect(padded(byteLength));
     if (!ArrayType || byteLength % ArrayType.BYTES_PER_ELEMENT !== 0) throw new Error('an array is not valid');
     const start = this.#bytes.byteOffset + this.#at;
     this.#at += padded(byteLength);
-    return { shape, data: new ArrayType(this.#bytes.buffer.slice(start, start + byteLength) as ArrayBuffer) };
+    return new ArrayType(this.#bytes.buffer.slice(start, start + byteLength) as ArrayBuffer);
   }
 
   expectEnd(): void {

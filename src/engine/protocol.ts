@@ -226,6 +226,6 @@ function isOutput(output: unknown, rows: number | null, { datatype }: TensorSpec
   if (!isRecord(output) || !listOf(isCount)(output['shape'])) return false;
   const { shape, data } = output as { readonly shape: readonly number[]; readonly data: unknown };
   if (rows !== null && shape[0] !== rows) return false;
-  const isOfType = isArrayOf(DATATYPES[datatype]?.array.name ?? '')(data);
+  const isOfType = datatype === 'BYTES' ? listOf(isText)(data) : isArrayOf(DATATYPES[datatype]?.array.name ?? '')(data);
   return isOfType && (data as Uint8Array).length === shape.reduce((product, size) => product * size, 1);
 }

@@ -5,14 +5,16 @@
  * and the inputs of confined callers (see `poison-inputs.ts`), who take turns. An input that ends the quarantine worker ran
  * alone, so it is the cause: it fails as a poison input, and its caller and version each get a strike. Some suspects run
  * although nobody waits for them anymore: otherwise nobody would get a strike for an input that they give up in time.
+ *
+ * Blocks never run here: their rows are sent again as items.
  */
 import { DeadlineExceededError, InferenceFailedError, NotReadyError, OverloadedError } from '../errors.js';
 import { fitsShare } from '../fair-share.js';
+import { isBlock, type QueuedItem } from '../tasks/block.js';
 import { bytesOfItem } from '../tasks/item-bytes.js';
-import type { Item } from '../tasks/tasks.js';
-import { checkInput } from '../tasks/tasks.js';
+import { checkInput, type Item } from '../tasks/tasks.js';
 import { CircuitBreaker } from './circuit-breaker.js';
-import { createEntry } from './entry.js';
+import { createEntry, SplitBlockError } from './entry.js';
 import { FairQueue } from './fair-queue.js';
 import { MemorySuspects } from './memory-suspects.js';
 import type { EngineVersion } from './messages.js';
@@ -63,11 +65,15 @@ export class Quarantine {
   }
 
   /** The error with which this input must be refused; null if it may be queued. Starts a trial if one is due. */
-  refusal(version: EngineVersion, item: Item, caller: string, now: number): Error | null {
+  refusal(version: EngineVersion, item: QueuedItem, caller: string, now: number): Error | null {
     const breaker = this.#breakers.get(version.key);
     if (breaker?.isTrialDue(now)) this.#runTrial(version, breaker);
     const open = breaker?.refusal(now);
     if (open) return breakerOpenError(version, open);
+    if (isBlock(item)) {
+      const isSuspected = this.#poisonInputs.hasAny || this.isConfined(version, caller, now);
+      return isSuspected ? new SplitBlockError() : null;
+    }
     if (this.#poisonInputs.hasAny) {
       const reason = this.#poisonInputs.reasonToRefuse(itemDigest(item), version.key, now);
       if (reason)
@@ -78,7 +84,7 @@ export class Quarantine {
     return this.isConfined(version, caller, now) ? this.#refusalIfFull(version, item, caller) : null;
   }
 
-  #refusalIfFull({ ref }: EngineVersion, item: Item, caller: string): Error | null {
+  #refusalIfFull({ ref }: EngineVersion, item: QueuedItem, caller: string): Error | null {
     const [ofAll, ofCaller] = [this.#confined.totals, this.#confined.totalsOf(caller)];
     const fits =
       ofAll.rows === 0 ||
@@ -102,14 +108,16 @@ export class Quarantine {
   addSuspects(version: EngineVersion, entries: readonly Entry[]): void {
     this.#memorySuspects.add(entries);
     for (const entry of entries) {
-      if (!entry.isSettled) this.#suspects.push({ version, entry });
+      if (isBlock(entry.item)) entry.fail(new SplitBlockError());
+      else if (!entry.isSettled) this.#suspects.push({ version, entry });
       else if (this.#abandoned.length < MAX_ABANDONED) this.#abandoned.push({ version, entry });
     }
   }
 
   /** An input whose version ended its process when it was loaded. */
   addWaiting(waiting: QuarantineEntry): void {
-    this.#suspects.push(waiting);
+    if (isBlock(waiting.entry.item)) waiting.entry.fail(new SplitBlockError());
+    else this.#suspects.push(waiting);
   }
 
   /** To be called when an input has settled. */
@@ -157,7 +165,7 @@ export class Quarantine {
     const { caller } = entry.connection;
     if (caller === TRIAL_CONNECTION.caller) return;
     const now = performance.now();
-    this.#poisonInputs.recordPoisonInput(caller, version.key, itemDigest(entry.item), reason, now);
+    this.#poisonInputs.recordPoisonInput(caller, version.key, itemDigest(entry.item as Item), reason, now);
     const breaker = this.#breakers.get(version.key) ?? this.#newBreaker(version.key, now);
     if (breaker.recordStrike(now)) this.#runTrial(version, breaker);
   }

@@ -1,5 +1,5 @@
 /** An input that waits: the entry in the queue, its priorities, and the size of batches. */
-import type { Item } from '../tasks/tasks.js';
+import type { QueuedItem } from '../tasks/block.js';
 import type { BatchSize } from './latency.js';
 import type { ItemResult } from './messages.js';
 
@@ -19,7 +19,8 @@ export interface CallerConnection {
 }
 
 export interface Outcome {
-  readonly result: ItemResult;
+  /** One, or one for each row of a block. */
+  readonly results: readonly ItemResult[];
   readonly timing: { preprocessMs: number; inferMs: number; postprocessMs: number };
   readonly batchSize: number;
   readonly executionProvider: string;
@@ -30,7 +31,7 @@ export interface Outcome {
 }
 
 export interface Entry {
-  readonly item: Item;
+  readonly item: QueuedItem;
   readonly priority: PriorityName;
   /** Memory that the item takes. */
   readonly bytes: number;

@@ -2,6 +2,7 @@
  * The batches that workers have not answered: sends them, watches how long they take, and passes on cancellations. What
  * a batch took corrects the predictions for its version and the shares of its callers.
  */
+import { placesOf } from '../tasks/block.js';
 import { Cancellations } from './cancellations.js';
 import type { FairQueue } from './fair-queue.js';
 import {
@@ -26,6 +27,18 @@ interface Assignment {
   readonly now: number;
   /** Whether the batch only measures the version. */
   readonly isMeasurement?: boolean;
+}
+
+export interface CompletedBatch {
+  readonly batch: OutstandingBatch;
+  readonly answered: readonly AnsweredEntry[];
+  readonly done: DoneMessage;
+}
+
+interface AnsweredEntry {
+  readonly entry: Entry;
+  /** One, or one for each row of a block. */
+  readonly results: readonly ItemResult[];
 }
 
 export class RunningBatches {
@@ -80,7 +93,7 @@ export class RunningBatches {
   }
 
   /** Removes and returns the batch that was answered, with its results; null if it is not the worker's oldest. */
-  complete(worker: WorkerProcess, reply: BatchReply): { batch: OutstandingBatch; done: DoneMessage } | null {
+  complete(worker: WorkerProcess, reply: BatchReply): CompletedBatch | null {
     const batch = worker.batches[0];
     if (batch?.id !== reply.id) return null;
     const done = answered(reply, batch.message, batch.version.spec);
@@ -91,9 +104,10 @@ export class RunningBatches {
     this.#release(batch);
     this.#resetWatchdog(worker);
     // Items that were cancelled did not run, so the duration says nothing.
-    const isWhole = batch.entries.every(({ isSettled }, i) => !isSettled || 'answer' in (results[i] as ItemResult));
+    const answeredEntries = resultsOfEntries(batch.entries, results);
+    const isWhole = answeredEntries.every(({ entry, results }) => !entry.isSettled || results.every(isAnswered));
     if (isWhole) this.#learn(batch, timing, occupiedMs, now);
-    return { batch, done };
+    return { batch, answered: answeredEntries, done };
   }
 
   /** Removes and returns the batches of a worker that has exited, oldest first. */
@@ -134,4 +148,17 @@ export class RunningBatches {
     this.#cancellations.forget(batch);
     this.#servedOf(batch.version).running--;
   }
+}
+
+function resultsOfEntries(entries: readonly Entry[], results: readonly ItemResult[]): AnsweredEntry[] {
+  let place = 0;
+  return entries.map((entry) => {
+    const begin = place;
+    place += placesOf(entry.item);
+    return { entry, results: results.slice(begin, place) };
+  });
+}
+
+function isAnswered(result: ItemResult): boolean {
+  return 'answer' in result;
 }

@@ -55,11 +55,13 @@ export class CountersOfVersion {
   }
 
   /** To be called before the entry is settled: an answer that nobody receives does not count. */
-  addAnswer({ isSettled, enqueuedAt }: Entry, dispatchedAt: number, result: ItemResult, now: number): void {
+  addAnswer({ isSettled, enqueuedAt }: Entry, dispatchedAt: number, results: readonly ItemResult[], now: number): void {
     if (isSettled) return;
-    this.queueMs.add(dispatchedAt - enqueuedAt);
-    this.totalMs.add(now - enqueuedAt);
-    if ('failure' in result) this.failedInputs.add(codeOf(result.failure));
+    for (const result of results) {
+      this.queueMs.add(dispatchedAt - enqueuedAt);
+      this.totalMs.add(now - enqueuedAt);
+      if ('failure' in result) this.failedInputs.add(codeOf(result.failure));
+    }
   }
 }
 

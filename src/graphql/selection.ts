@@ -1,6 +1,7 @@
 /** Which fields of an object a request selects. */
 import {
   type DirectiveNode,
+  type FieldNode,
   GraphQLIncludeDirective,
   type GraphQLResolveInfo,
   GraphQLSkipDirective,
@@ -9,17 +10,29 @@ import {
   type SelectionSetNode,
 } from 'graphql';
 
-/** Whether a field of this name is executed on the object that the resolver returns. Its type must not be abstract. */
-export function selects(info: GraphQLResolveInfo, name: string): boolean {
-  return info.fieldNodes.some(({ selectionSet }) => selectionSet && isIn(selectionSet, name, info));
+/**
+ * Whether a field is executed on the object that the resolver returns, and on it one of the next name, and so on. None of
+ * their types may be abstract.
+ */
+export function selects(info: GraphQLResolveInfo, ...names: readonly [string, ...string[]]): boolean {
+  return info.fieldNodes.some((node) => isBelow(node, names, info));
 }
 
-function isIn({ selections }: SelectionSetNode, name: string, info: GraphQLResolveInfo): boolean {
+function isBelow({ selectionSet }: FieldNode, [name, ...below]: readonly string[], info: GraphQLResolveInfo): boolean {
+  return name === undefined || (selectionSet !== undefined && isIn(selectionSet, name, below, info));
+}
+
+function isIn(
+  { selections }: SelectionSetNode,
+  name: string,
+  below: readonly string[],
+  info: GraphQLResolveInfo,
+): boolean {
   return selections.some((node) => {
     if (!isExecuted(node, info)) return false;
-    if (node.kind === Kind.FIELD) return node.name.value === name;
+    if (node.kind === Kind.FIELD) return node.name.value === name && isBelow(node, below, info);
     const fragment = node.kind === Kind.INLINE_FRAGMENT ? node : info.fragments[node.name.value];
-    return fragment !== undefined && isIn(fragment.selectionSet, name, info);
+    return fragment !== undefined && isIn(fragment.selectionSet, name, below, info);
   });
 }
 

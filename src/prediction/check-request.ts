@@ -2,7 +2,7 @@
 import { type InputProblem, InvalidInputError } from '../errors.js';
 import { describe, Problems } from '../tasks/problems.js';
 import type { ModelInput } from '../tasks/tasks.js';
-import type { PredictInput } from './prediction.input.js';
+import type { PredictInput, PredictManyInput } from './prediction.input.js';
 import { MAX_DEADLINE_MS, MAX_INPUTS, MAX_KEY_CHARACTERS } from './request-limits.js';
 
 /** @throws InvalidInputError that names every option out of range */
@@ -47,8 +47,14 @@ function keyProblems(key: string, record: boolean | undefined): InputProblem[] {
   return problems;
 }
 
-/** @throws InvalidInputError unless there are 1 to `MAX_INPUTS` inputs */
-export function checkBatch(inputs: readonly unknown[]): void {
+/** @throws InvalidInputError unless there are either rows, or 1 to `MAX_INPUTS` inputs */
+export function checkBatch({ inputs, rows }: Pick<PredictManyInput, 'inputs' | 'rows'>): void {
+  if ((inputs == null) === (rows == null)) {
+    const received = rows == null ? 'neither' : 'both';
+    const message = 'exactly one of inputs and rows is required';
+    throw new InvalidInputError([problem('inputs', 'WRONG_KIND', message, 'inputs or rows', received)]);
+  }
+  if (inputs == null) return;
   if (inputs.length >= 1 && inputs.length <= MAX_INPUTS) return;
   const [code, message] =
     inputs.length === 0 ? (['EMPTY', 'the list is empty'] as const) : (['TOO_LARGE', 'the list is too long'] as const);

@@ -5,11 +5,13 @@
  * A variable can be in hundreds of places of a document. So the contents of each object and list are measured once for a
  * spec, and remembered as long as the object lives, which is as long as its request.
  */
+import { MAX_ROWS } from '../tasks/bulk-rows.js';
 import { DATATYPES } from '../tasks/datatypes.js';
 import { MAX_IMAGE_PIXELS, splitDataUrl } from '../tasks/image.js';
 import { imageSizeOfBase64 } from '../tasks/image-size.js';
 import { MAX_STEPS } from '../tasks/image-to-text.js';
 import { MAX_MASK_PIXELS, maskSizeOf } from '../tasks/masks.js';
+import { isNumeric } from '../tasks/numeric.js';
 import { taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { MAX_SIZE_WITHOUT_VALUES } from '../tasks/tensors.js';
 import { type Work, workOfImage } from '../tasks/work.js';
@@ -110,6 +112,56 @@ function contentsOfRow(spec: VersionSpec | null, row: unknown): Contents {
     if (type === 'TEXT') contents.points += pointsOfString(recordOf(row)[name]);
   for (const { shape } of spec?.inputs ?? []) contents.operations += operationsOf(spec, knownValues(shape));
   return contents;
+}
+
+/** What rows that are sent together contain, and whether they can run in blocks. */
+interface ContentsOfRows {
+  /** At least 1. */
+  readonly count: number;
+  readonly areNumbers: boolean;
+  readonly contents: Contents;
+}
+
+export function contentsOfRows(rows: unknown, spec: VersionSpec | null): ContentsOfRows {
+  const { columns, tensors } = recordOf(rows);
+  const areTensors = columns == null;
+  const areNumbers = spec !== null && isNumeric(spec);
+  if (areTensors) return { ...contentsOfStacked(listOf(tensors), spec), areNumbers };
+  const lists = Object.values(recordOf(columns));
+  const longest = lists.reduce<number>((most, list) => Math.max(most, Array.isArray(list) ? list.length : 1), 1);
+  // More are refused before they are read.
+  const count = Math.min(longest, 2 * MAX_ROWS);
+  const contents = new Contents();
+  const { values, characters } = sizeOfJson(columns);
+  const perRow = lists.length + (spec?.columns.length ?? 0);
+  contents.bytes = count * (32 * perRow + charactersOfKeys(columns)) + characters;
+  contents.points = values * POINTS_PER_VALUE + characters * POINTS_PER_BYTE;
+  if (!areNumbers) contents.points += count * perRow * POINTS_PER_COLUMN;
+  if (readsStrings(spec)) contents.points += pointsOfStrings(lists);
+  for (const { shape } of spec?.inputs ?? []) contents.operations += operationsOf(spec, count * knownValues(shape));
+  addScores(contents, count, spec);
+  return { count, areNumbers, contents };
+}
+
+function charactersOfKeys(columns: unknown): number {
+  return Object.keys(recordOf(columns)).reduce((sum, { length }) => sum + length, 0);
+}
+
+function contentsOfStacked(tensors: readonly unknown[], spec: VersionSpec | null) {
+  const contents = contentsOfTensors(spec, tensors);
+  const [first] = listOf(recordOf(tensors[0])['shape']);
+  const count = typeof first === 'number' ? Math.min(Math.max(1, first), 2 * MAX_ROWS) : 1;
+  contents.tensors = count;
+  // Each row is recorded with its names and shape.
+  contents.bytes += 128 * count * tensors.length;
+  addScores(contents, count, spec);
+  return { count, contents };
+}
+
+function addScores(contents: Contents, count: number, spec: VersionSpec | null): void {
+  if (!spec) return;
+  const { valuesRead, scores } = scoresOf(spec);
+  contents.points += count * (valuesRead * POINTS_PER_VALUE_READ + scores * POINTS_PER_SCORE);
 }
 
 function contentsOfImage(spec: VersionSpec | null, base64: unknown): Contents {

@@ -9,7 +9,7 @@ import type { Answer, AnswerOf, ClassifiedTarget } from '../tasks/answer.js';
 import { MAX_OBJECTS, MIN_SCORE } from '../tasks/boxes.js';
 import { MAX_FILLINGS } from '../tasks/fill-mask.js';
 import { MAX_STEPS } from '../tasks/image-to-text.js';
-import { indexOfHighest } from '../tasks/scores.js';
+import { scoreOf } from '../tasks/scores.js';
 import { MAX_DOCUMENTS } from '../tasks/text-ranking.js';
 import { Masks } from './mask.type.js';
 import { AnswerType, Tokens } from './span.type.js';
@@ -60,11 +60,7 @@ export class Classification {
     description: 'Score of `label`, from 0 to 1; null if the graph returns no probabilities.',
   })
   score(): number | null {
-    if (!this.scores) return null;
-    const best = indexOfHighest(this.scores);
-    // Looked up by label only if the graph itself decided: two classes of a model may have the same label.
-    const own = this.labels[best] === this.label ? best : this.labels.indexOf(this.label);
-    return this.scores[own] ?? null;
+    return scoreOf(this.label, this.scores, this.labels);
   }
 
   @Cost({ points: (_, { prediction }) => prediction.labels / 500, elements: leastOf('first', ({ labels }) => labels) })

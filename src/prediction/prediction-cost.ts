@@ -3,11 +3,13 @@ import type { Args, PredictionSize, Runs, VersionName } from '../graphql/cost.js
 import { MAX_OBJECTS } from '../tasks/boxes.js';
 import { targetsOf, type VersionSpec } from '../tasks/tasks.js';
 import { Contents, listOf, recordOf } from './contents.js';
-import { contentsOf } from './input-contents.js';
+import { contentsOf, contentsOfRows } from './input-contents.js';
 import { mayAnswer, valuesOfAnswer } from './output-size.js';
 
 /** Of each input, besides what its contents cost. */
 const INPUT_POINTS = 5;
+/** The same of a row of numbers in a block. */
+const ROW_POINTS = 0.5;
 /** Of the graph. A core computes this many in 50 µs: measured were 1.4 to 6.8 million, depending on the kind of graph. */
 const OPERATIONS_PER_POINT = 2_000_000;
 /** Of an input or outputs that are recorded. */
@@ -36,8 +38,17 @@ export function runOf({ input }: Args, spec: VersionSpec | null): Runs {
 
 /** For `predictMany`. */
 export function runsOfMany({ input }: Args, spec: VersionSpec | null): Runs {
-  const { inputs, record } = recordOf(input);
-  return runsOf(listOf(inputs), spec, record !== false);
+  const { inputs, rows, record } = recordOf(input);
+  if (rows != null) return runsOfRows(rows, spec, record !== false);
+  return runsOf(inputs == null ? [] : listOf(inputs), spec, record !== false);
+}
+
+function runsOfRows(rows: unknown, spec: VersionSpec | null, record: boolean): Runs {
+  const { count, areNumbers, contents } = contentsOfRows(rows, spec);
+  return runsWith(contents, count, areNumbers ? ROW_POINTS : INPUT_POINTS, contents.operations / count, {
+    spec,
+    record,
+  });
 }
 
 function runsOf(inputs: readonly unknown[], spec: VersionSpec | null, record: boolean): Runs {
@@ -48,11 +59,21 @@ function runsOf(inputs: readonly unknown[], spec: VersionSpec | null, record: bo
     total.add(contents);
     largestOperations = Math.max(largestOperations, contents.operations);
   }
-  const count = Math.max(1, inputs.length);
+  return runsWith(total, Math.max(1, inputs.length), INPUT_POINTS, largestOperations, { spec, record });
+}
+
+/** `total`: of all inputs. */
+function runsWith(
+  total: Contents,
+  count: number,
+  inputPoints: number,
+  largestOperations: number,
+  { spec, record }: { readonly spec: VersionSpec | null; readonly record: boolean },
+): Runs {
   const recordedBytes = record ? total.bytes + total.repeatedBytes + total.outputBytes : 0;
   return {
     points:
-      count * INPUT_POINTS +
+      count * inputPoints +
       total.points +
       total.operations / OPERATIONS_PER_POINT +
       total.outputBytes / BYTES_PER_POINT_OF_OUTPUTS +

@@ -11,9 +11,11 @@ import { JsonText, Sized } from '../graphql/sized.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import { listId } from '../storage/pages.js';
+import type { WideColumns } from './answer-columns.js';
 import { decodeAnswer } from './answer-json.js';
 import type { History } from './history.js';
 import type { PredictionContext } from './loaders.js';
+import type { Wanted } from './many-predictions.js';
 import { Output, outputOf } from './output.type.js';
 import { PredictInput, PredictionFilter, PredictManyInput } from './prediction.input.js';
 import { findPredictionPage } from './prediction.queries.js';
@@ -67,11 +69,11 @@ export class PredictionResolver {
     @Ctx() context: PredictionContext,
     @Info() info: GraphQLResolveInfo,
   ): Promise<PredictManyPayload> {
-    const { result, problem } = await payloadOf(() => this.predictions.predictMany(input, context));
-    // Executing the selection waits for each result. If they are not selected, this does, without keeping them.
-    if (result && !selects(info, 'results'))
-      await Promise.all(result.splice(0).map((payload) => payload.then(() => null)));
-    return { results: result, problem };
+    const wanted = wantedOf(info);
+    const { result, problem } = await payloadOf(() => this.predictions.predictMany(input, context, wanted));
+    // Executing the selection waits for what is selected.
+    if (!wanted.results && !wanted.columns) await result?.done;
+    return { results: result?.takeResults() ?? null, columns: result?.columns ?? null, problem };
   }
 
   @Policy('predict')
@@ -199,6 +201,12 @@ export class PredictionResolver {
   ): Runtime | null | Promise<Runtime | null> {
     return contents.isStored ? detailOf(id, 'runtime', context) : contents.runtime;
   }
+}
+
+function wantedOf(info: GraphQLResolveInfo): Wanted {
+  const isWide = (name: keyof WideColumns) => selects(info, 'columns', name);
+  const columns = { classScores: isWide('classScores'), values: isWide('values'), tensors: isWide('tensors') };
+  return { results: selects(info, 'results'), columns: selects(info, 'columns') ? columns : null };
 }
 
 async function answerJson(id: string, { predictionLoaders }: PredictionContext): Promise<string | null> {

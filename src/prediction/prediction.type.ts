@@ -5,6 +5,7 @@ import { Node } from '../graphql/node.type.js';
 import { Problem } from '../graphql/problem.type.js';
 import { DateTime } from '../graphql/scalars.js';
 import type { Answer } from '../tasks/answer.js';
+import { PredictionColumns } from './columns.type.js';
 
 @ObjectType({
   description:
@@ -105,17 +106,24 @@ export class PredictPayload {
 }
 
 @ObjectType({
-  description: 'One result for each input, or the problem that prevented running any: exactly one of them.',
+  description:
+    'Results of the inputs, as objects or as columns, or the problem that prevented running any. Select the columns where there are many.',
 })
 export class PredictManyPayload {
   @Cost({ elements: (_, { pageSize }) => pageSize })
   @Field(() => [PredictPayload], {
     nullable: true,
     description:
-      'One result for each input: `results[i]` belongs to `inputs[i]`. A bad input fails alone. Null if there is a problem with the whole request.',
+      'One result for each input: `results[i]` belongs to `inputs[i]`, or to row `i`. A bad input fails alone. Null if there is a problem with the whole request.',
   })
   results!: readonly Promise<PredictPayload>[] | null;
 
-  @Field(() => Problem, { nullable: true, description: 'Why no input was run; null if there are `results`.' })
+  @Field(() => PredictionColumns, {
+    nullable: true,
+    description: 'The same results as columns. Null if there is a problem with the whole request.',
+  })
+  columns!: Promise<PredictionColumns> | null;
+
+  @Field(() => Problem, { nullable: true, description: 'Why no input was run; null if there are results.' })
   problem!: Problem | null;
 }

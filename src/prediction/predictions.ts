@@ -3,22 +3,27 @@
  */
 import type { Principal } from '../access/principal.js';
 import type { Engine } from '../engine/engine.js';
+import { SplitBlockError } from '../engine/entry.js';
+import type { ItemResult } from '../engine/messages.js';
 import type { CallerConnection, Outcome, PriorityName } from '../engine/queue.js';
 import { type AppError, IdempotencyConflictError, InferenceFailedError, InvalidInputError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { create } from '../graphql/create.js';
-import { payloadOf } from '../graphql/problem.type.js';
 import type { Resolved, Serving } from '../serving/serving.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
+import type { Answer } from '../tasks/answer.js';
+import type { Block } from '../tasks/block.js';
+import { type BulkRows, readRows } from '../tasks/bulk-rows.js';
 import type { ItemFailure } from '../tasks/failures.js';
 import type { Item, ModelInput } from '../tasks/tasks.js';
 import { checkInput } from '../tasks/tasks.js';
 import { checkBatch, checkLists, checkOptions } from './check-request.js';
 import { type Begun, earlierDigest, inTime, remainingMs, requestDigest, SharedPredictions } from './idempotency.js';
+import { ManyPredictions, type Wanted } from './many-predictions.js';
 import type { PredictInput, PredictManyInput } from './prediction.input.js';
 import { findIdempotency, findPredictionsByIds, type IdempotencyClaim } from './prediction.queries.js';
-import { type NewPrediction, Prediction, type PredictPayload } from './prediction.type.js';
+import { type NewPrediction, Prediction } from './prediction.type.js';
 import type { Recorder } from './recorder.js';
 import { KEY_LIFE_MS } from './request-limits.js';
 
@@ -28,13 +33,26 @@ interface Caller {
   readonly connection: CallerConnection;
 }
 
-interface PredictionRequest {
+/** What the inputs of a request have in common. */
+interface RowsRequest {
   readonly version: Resolved;
-  readonly input: ModelInput;
-  readonly path: readonly string[];
   readonly deadlineMs: number;
   readonly priority: PriorityName;
   readonly record: boolean;
+}
+
+interface PredictionRequest extends RowsRequest {
+  readonly input: ModelInput;
+  readonly path: readonly string[];
+}
+
+/** Rows of one request, while they run. */
+interface Bulk {
+  readonly rows: BulkRows;
+  readonly request: RowsRequest;
+  readonly caller: Caller;
+  readonly many: ManyPredictions;
+  readonly areObjectsWanted: boolean;
 }
 
 /** A request whose input has been checked. */
@@ -44,6 +62,7 @@ interface Job extends PredictionRequest {
 }
 
 const NOTHING_TO_RECORD = Promise.resolve();
+const ROWS_PATH = ['input', 'rows'] as const;
 
 export class Predictions {
   readonly #serving: Serving;
@@ -72,20 +91,85 @@ export class Predictions {
     return { prediction: await this.#answer(job, caller), replayed: false };
   }
 
-  /**
-   * One payload for each input, in order, each as soon as it is ready: so that nothing of an answer is kept that the
-   * response does not need. @throws AppError if no input can be run
-   */
-  async predictMany(input: PredictManyInput, caller: Caller): Promise<Promise<PredictPayload>[]> {
+  /** Begins to run all inputs. @throws AppError if no input can be run */
+  async predictMany(input: PredictManyInput, caller: Caller, wanted: Wanted): Promise<ManyPredictions> {
     checkOptions(input);
-    checkBatch(input.inputs);
+    checkBatch(input);
     const { priority, record } = input;
     const version = await this.#resolve(input, caller);
-    const deadlineMs = this.#deadlineMs(input);
-    return input.inputs.map((one, i) => {
-      const path = ['input', 'inputs', String(i)];
-      return this.#payload({ version, input: one, path, deadlineMs, priority, record }, caller);
-    });
+    const request = { version, deadlineMs: this.#deadlineMs(input), priority, record };
+    const { spec } = version.engineVersion;
+    const rows = input.rows ? readRows(input.rows, spec, ROWS_PATH) : null;
+    const inputs = input.inputs ?? [];
+    const many = new ManyPredictions(rows?.count ?? inputs.length, spec.labels, wanted, record);
+    if (rows) this.#runRows({ rows, request, caller, many, areObjectsWanted: wanted.results });
+    for (const [i, one] of inputs.entries())
+      this.#runOne(i, () => checkedJob({ ...request, input: one, path: ['input', 'inputs', String(i)] }), caller, many);
+    return many;
+  }
+
+  /** `job` is called at once. */
+  #runOne(i: number, job: () => Job, caller: Caller, many: ManyPredictions): void {
+    const answer = async () => this.#answer(job(), caller);
+    answer().then(
+      (prediction) => many.settle(i, { answer: prediction.contents.answer, prediction }),
+      (error) => many.settle(i, { error }),
+    );
+  }
+
+  /** Rows of numbers run in blocks, all others as items. */
+  #runRows(bulk: Bulk): void {
+    const { rows, request, many } = bulk;
+    for (const [row, error] of rows.refused) many.settle(row, { error });
+    for (const row of rows.items.keys()) this.#runRow(row, bulk);
+    const { stack } = rows;
+    if (!stack) return;
+    const size = this.#engine.rowsPerBlock(request.version.engineVersion, stack.workPerRow);
+    for (let begin = 0; begin < stack.rows.length; begin += size) {
+      const end = Math.min(begin + size, stack.rows.length);
+      const places = stack.rows.slice(begin, end);
+      this.#runBlock(places, stack.block(begin, end), bulk).catch((error) => {
+        for (const row of places) {
+          if (error instanceof SplitBlockError) this.#runRow(row, bulk);
+          else many.settle(row, { error });
+        }
+      });
+    }
+  }
+
+  #runRow(row: number, { rows, request, caller, many }: Bulk): void {
+    const path = [...ROWS_PATH, String(row)];
+    const job = (): Job => {
+      const startedAt = performance.now();
+      const input = rows.input(row);
+      const item = rows.items.get(row) ?? checkInput(request.version.engineVersion.spec, input, path);
+      return { ...request, input, path, item, startedAt };
+    };
+    this.#runOne(row, job, caller, many);
+  }
+
+  /** `places`: the rows of the block. @throws if they have no results */
+  async #runBlock(places: readonly number[], block: Block, bulk: Bulk): Promise<void> {
+    const { rows, request, caller, many, areObjectsWanted } = bulk;
+    const { version, deadlineMs, priority, record } = request;
+    const startedAt = performance.now();
+    const { connection } = caller;
+    const outcome = await this.#engine.run(version.engineVersion, block, { deadlineMs, priority, connection });
+    for (const [place, row] of places.entries()) {
+      const result = outcome.results[place] as ItemResult;
+      if ('failure' in result) many.settle(row, { error: errorOf(result.failure, [...ROWS_PATH, String(row)]) });
+      else if (!record && !areObjectsWanted) many.settle(row, { answer: result.answer, prediction: null });
+      else {
+        const input = record ? rows.input(row) : null;
+        const prediction = predictionOf({ ...request, input, startedAt }, result.answer, outcome);
+        const recorded = record ? this.#record(caller.principal, prediction, null) : NOTHING_TO_RECORD;
+        const answer = prediction.contents.answer;
+        inTime(recorded, { startedAt, deadlineMs }, 'record').then(
+          () => many.settle(row, { answer, prediction }),
+          (error) => many.settle(row, { error }),
+        );
+      }
+    }
   }
 
   /** @throws AppError if the reference names no version that can run, or the input does not match it */
@@ -104,22 +188,23 @@ export class Predictions {
     return this.#serving.resolve(model, principal, { path: ['input'], variant });
   }
 
-  async #payload(request: PredictionRequest, caller: Caller): Promise<PredictPayload> {
-    const { result, problem } = await payloadOf(async () => this.#answer(checkedJob(request), caller));
-    return { prediction: result, problem, replayed: false };
-  }
-
-  async #answer(job: Job, caller: Caller): Promise<Prediction> {
+  async #answer(job: Job, caller: Caller): Promise<NewPrediction> {
     const { prediction, recorded } = await this.#begin(job, caller, null);
     if (job.record) await inTime(recorded, job, 'record');
     return prediction;
   }
 
   /** Runs the model, and begins to record its answer. */
-  async #begin(job: Job, { principal, connection }: Caller, claim: IdempotencyClaim | null): Promise<Begun> {
-    const { version, item, deadlineMs, priority } = job;
+  async #begin(
+    job: Job,
+    { principal, connection }: Caller,
+    claim: IdempotencyClaim | null,
+  ): Promise<Begun & { readonly prediction: NewPrediction }> {
+    const { version, item, deadlineMs, priority, path } = job;
     const outcome = await this.#engine.run(version.engineVersion, item, { deadlineMs, priority, connection });
-    const prediction = predictionOf(job, outcome);
+    const result = outcome.results[0] as ItemResult;
+    if ('failure' in result) throw errorOf(result.failure, path);
+    const prediction = predictionOf(job, result.answer, outcome);
     faultPoint('predict.answered'); // @fault
     const recorded = job.record ? this.#record(principal, prediction, claim) : NOTHING_TO_RECORD;
     return { prediction, replayed: false, recorded };
@@ -187,9 +272,17 @@ function checkedJob(request: PredictionRequest): Job {
   return { ...request, item, startedAt };
 }
 
-function predictionOf({ version, input, path, record, startedAt }: Job, outcome: Outcome): NewPrediction {
-  const { result, timing, batchSize, executionProvider, device, dispatchedAt } = outcome;
-  if ('failure' in result) throw errorOf(result.failure, path);
+/** `input` is read only to be recorded. */
+function predictionOf(
+  {
+    version,
+    input,
+    record,
+    startedAt,
+  }: Pick<Job, 'version' | 'record' | 'startedAt'> & { readonly input: ModelInput | null },
+  answer: Answer,
+  { timing, batchSize, executionProvider, device, dispatchedAt }: Outcome,
+): NewPrediction {
   const { versionId, variant, engineVersion } = version;
   return create(Prediction, {
     id: newId('Prediction'),
@@ -212,7 +305,7 @@ function predictionOf({ version, input, path, record, startedAt }: Job, outcome:
         artifactSha256: engineVersion.artifactSha256,
         variant,
       },
-      answer: result.answer,
+      answer,
       labels: engineVersion.spec.labels,
       inputJson: record ? JSON.stringify(input) : null,
     },

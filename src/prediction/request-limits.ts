@@ -1,7 +1,9 @@
 /** Limits of a prediction request. */
 
+import { MAX_ROWS } from '../tasks/bulk-rows.js';
+
 /** The largest number of inputs of one `predictMany`. */
-export const MAX_INPUTS = 1_000;
+export const MAX_INPUTS = MAX_ROWS;
 export const MAX_DEADLINE_MS = 3_600_000;
 export const MAX_KEY_CHARACTERS = 200;
 /** How long an idempotency key is remembered. */

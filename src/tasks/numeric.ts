@@ -5,7 +5,8 @@
  * This file decides which batches these are, builds their tensors, and splits the outputs by item again.
  */
 import type { Answer } from './answer.js';
-import { DATATYPES, type Datatype, type NumericArray, type TensorData } from './datatypes.js';
+import { type Block, isBlock, type QueuedItem } from './block.js';
+import { DATATYPES, type Datatype, type NumericArray, type TensorArray, type TensorData } from './datatypes.js';
 import type { AnyItem } from './define-input.js';
 import { type ItemFailure, messageOf, type RunFailure } from './failures.js';
 import { oncePer } from './once-per.js';
@@ -13,11 +14,11 @@ import type { RowItem } from './row.js';
 import { preprocessSeries, type SeriesItem } from './series.js';
 import type { AnySpec, TensorSpec } from './spec.js';
 import { split } from './stacking.js';
-import { type Item, taskNamed, type VersionSpec } from './tasks.js';
+import { taskNamed, type VersionSpec } from './tasks.js';
 import type { TensorsItem } from './tensors.js';
 
 /** An input of the graph. */
-interface NumericInput {
+export interface NumericInput {
   readonly name: string;
   readonly datatype: string;
   readonly type: Datatype;
@@ -30,7 +31,7 @@ interface NumericInput {
 
 /** The rows of several items, stacked. */
 export interface NumericBatch {
-  /** Rows of each item, at least 1. */
+  /** Rows of each item, at least 1. Each row of a block is an item. */
   readonly counts: readonly number[];
   /** The values of all rows, for each input in the order of the spec. */
   readonly inputs: readonly NumericArray[];
@@ -46,7 +47,7 @@ export type NumericRun = { readonly items: readonly number[] } & (
 
 export interface NumericOutput {
   readonly shape: readonly number[];
-  readonly data: NumericArray;
+  readonly data: TensorArray;
 }
 
 /** Null if a row has no fixed size, or does not hold numbers. */
@@ -66,55 +67,81 @@ export const numericInputs = nullablePer((spec: AnySpec): readonly NumericInput[
   }));
 });
 
-/** The outputs that answers need, in the order in which a worker returns them; null if one does not hold numbers. */
+/** The outputs that answers need, in the order in which a worker returns them; null if one holds neither numbers nor strings. */
 export function numericOutputs(spec: VersionSpec, areTensors: boolean): readonly TensorSpec[] | null {
   return (areTensors ? outputsOfTensors : outputsOfRows)(spec);
 }
 
-const outputsOfTensors = nullablePer((spec: VersionSpec) => numericOnly(spec.outputs));
+const outputsOfTensors = nullablePer((spec: VersionSpec) => tensorsOnly(spec.outputs));
 const outputsOfRows = nullablePer((spec: VersionSpec) => {
   const names = taskNamed(spec.task).outputs(spec.head);
-  return names === null ? numericOnly(spec.outputs) : numericOnly(names.map((name) => outputOf(spec, name)));
+  return names === null ? tensorsOnly(spec.outputs) : tensorsOnly(names.map((name) => outputOf(spec, name)));
 });
 
 function outputOf({ outputs }: VersionSpec, name: string): TensorSpec | undefined {
   return outputs.find((output) => output.name === name);
 }
 
-function numericOnly(outputs: readonly (TensorSpec | undefined)[]): readonly TensorSpec[] | null {
-  const numeric = outputs.filter((output) => output !== undefined && DATATYPES[output.datatype] !== undefined);
-  return numeric.length === outputs.length ? (numeric as TensorSpec[]) : null;
+/** Sequences and maps are no tensors. */
+function tensorsOnly(outputs: readonly (TensorSpec | undefined)[]): readonly TensorSpec[] | null {
+  const tensors = outputs.filter(
+    (output) => output !== undefined && (DATATYPES[output.datatype] !== undefined || output.datatype === 'BYTES'),
+  );
+  return tensors.length === outputs.length ? (tensors as TensorSpec[]) : null;
+}
+
+/** Whether rows of the version can be sent stacked, and as blocks. */
+export function isNumeric(spec: VersionSpec): boolean {
+  return stackedInputs(spec, false) !== null;
+}
+
+function stackedInputs(spec: VersionSpec, areTensors: boolean): readonly NumericInput[] | null {
+  const inputs = taskNamed(spec.task).answersInServer && spec.text === null ? numericInputs(spec) : null;
+  return inputs && numericOutputs(spec, areTensors) ? inputs : null;
 }
 
 /** Null if the items have to be sent as they are. */
-export function stackItems(items: readonly Item[], spec: VersionSpec): NumericBatch | null {
-  const inputs = taskNamed(spec.task).answersInServer && spec.text === null ? numericInputs(spec) : null;
-  const areTensors = items[0]?.kind === 'tensors';
-  if (!inputs || !numericOutputs(spec, areTensors)) return null;
+export function stackItems(items: readonly QueuedItem[], spec: VersionSpec): NumericBatch | null {
+  const [first] = items;
+  const areTensors = first?.kind === 'tensors';
+  const inputs = stackedInputs(spec, areTensors);
+  if (!inputs) return null;
   if (!items.every((item) => isStackable(item, areTensors, inputs))) return null;
-  const counts = items.map(({ rows }) => rows);
+  const counts = items.flatMap((item) => (isBlock(item) ? new Array<number>(item.rows).fill(1) : item.rows));
+  if (items.length === 1 && first && isBlock(first)) return { counts, areTensors, inputs: first.inputs };
   const rows = counts.reduce((sum, count) => sum + count, 0);
   try {
-    return { counts, areTensors, inputs: inputs.map((input) => stackInput(items, input, rows, spec)) };
+    return { counts, areTensors, inputs: inputs.map((input, i) => stackInput(items, input, i, rows, spec)) };
   } catch {
     // A value that the datatype cannot hold, such as a missing whole number: a worker finds out which item has it.
     return null;
   }
 }
 
-function isStackable(item: Item, areTensors: boolean, inputs: readonly NumericInput[]): boolean {
+function isStackable(item: QueuedItem, areTensors: boolean, inputs: readonly NumericInput[]): boolean {
   if (areTensors) return item.kind === 'tensors' && item.rows > 0;
+  if (isBlock(item)) return true;
   if (item.kind === 'row') return inputs.every(({ columns, valuesPerRow }) => columns.length === valuesPerRow);
   return item.kind === 'series' && item.values.length === inputs[0]?.valuesPerRow;
 }
 
-function stackInput(items: readonly AnyItem[], input: NumericInput, rows: number, spec: AnySpec): NumericArray {
+/** `index`: of the input. */
+function stackInput(
+  items: readonly AnyItem[],
+  input: NumericInput,
+  index: number,
+  rows: number,
+  spec: AnySpec,
+): NumericArray {
   const stacked = new input.type.array(rows * input.valuesPerRow);
   let offset = 0;
   for (const item of items) {
     if (item.kind === 'row') writeRow(item as RowItem, input, stacked, offset);
     else {
-      const values = valuesOf(item as TensorsItem | SeriesItem, input, spec);
+      const values =
+        item.kind === 'block'
+          ? ((item as Block).inputs[index] as NumericArray)
+          : valuesOf(item as TensorsItem | SeriesItem, input, spec);
       if (values.length !== item.rows * input.valuesPerRow) throw new RangeError('An item has too few values.');
       stacked.set(values as never, offset);
     }

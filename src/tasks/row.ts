@@ -210,7 +210,7 @@ function expectedNumber({ column, datatype }: ColumnInput): string {
   return expectedValue({ ...column, minimum: Number(range[0]), maximum: Number(range[1]) });
 }
 
-function expectedValue({ type, minimum, maximum, categories, unit }: ColumnSpec): string {
+export function expectedValue({ type, minimum, maximum, categories, unit }: ColumnSpec): string {
   if (type === 'CATEGORY') return `one of ${listed(categories)}`;
   if (type === 'TEXT') return 'a string';
   if (type === 'BOOLEAN') return 'true or false';

@@ -94,6 +94,15 @@ export function indexOfHighest(scores: readonly number[]): number {
   return scores.reduce((best, score, i) => (score > (scores[best] as number) ? i : best), 0);
 }
 
+/** The score of the label; null if there are no probabilities. */
+export function scoreOf(label: string, scores: readonly number[] | null, labels: readonly string[]): number | null {
+  if (!scores) return null;
+  const best = indexOfHighest(scores);
+  // Looked up by label only if the graph itself decided: two classes of a model may have the same label.
+  const own = labels[best] === label ? best : labels.indexOf(label);
+  return scores[own] ?? null;
+}
+
 /** The values of an output. @throws UnusableOutputError if there are not `count`, or one of them is not finite */
 export function finiteScores(outputs: readonly TensorData[], output: string, count: number): Floats {
   const raw = floatOutput(outputs, output);

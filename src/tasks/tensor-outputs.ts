@@ -18,11 +18,15 @@ export function postprocessTensors(outputs: readonly TensorData[]): AnswerOf<'te
 
 /** @throws UnusableOutputError if the outputs for one input are too large */
 export function checkOutputBytes(outputs: readonly Pick<TensorData, 'data'>[]): void {
-  const bytes = outputs.reduce((sum, { data }) => sum + bytesOf(data), 0);
+  const bytes = bytesOfTensors(outputs);
   if (bytes > MAX_OUTPUT_BYTES)
     throw new UnusableOutputError(
       `the outputs have ${bytes} bytes; at most ${MAX_OUTPUT_BYTES} can be returned. Send fewer rows, or smaller ones`,
     );
+}
+
+export function bytesOfTensors(outputs: readonly Pick<TensorData, 'data'>[]): number {
+  return outputs.reduce((sum, { data }) => sum + bytesOf(data), 0);
 }
 
 function bytesOf(data: TensorArray): number {

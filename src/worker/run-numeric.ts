@@ -6,7 +6,7 @@ import type { NumericBatchMessage } from '../engine/messages.js';
 import type { NumericArray, TensorData } from '../tasks/datatypes.js';
 import { type NumericRun, numericInputs, numericOutputs } from '../tasks/numeric.js';
 import { BatchSplitError } from '../tasks/stacking.js';
-import { checkOutputBytes, MAX_OUTPUT_BYTES } from '../tasks/tensor-outputs.js';
+import { bytesOfTensors, checkOutputBytes, MAX_OUTPUT_BYTES } from '../tasks/tensor-outputs.js';
 import type { Loaded } from './load.js';
 import { failureOf, NOT_LOADED, NOT_RUN, runGraph } from './run-batch.js';
 
@@ -68,7 +68,7 @@ async function run(loaded: Loaded, batch: Batch, items: Planned): Promise<Numeri
     const wanted = numericOutputs(loaded.spec, batch.areTensors)?.map(({ name }) => name) ?? null;
     const outputs = await runGraph(loaded, tensorsOf(batch, items, loaded), wanted);
     checkOutputs(outputs, items, batch.counts);
-    return [{ items, outputs: outputs.map(({ shape, data }) => ({ shape, data: data as NumericArray })) }];
+    return [{ items, outputs: outputs.map(({ shape, data }) => ({ shape, data })) }];
   } catch (error) {
     const failure = failureOf(error);
     // After a failed allocation this process is unreliable: the engine retries each item in quarantine.
@@ -86,8 +86,7 @@ function checkOutputs(outputs: readonly TensorData[], items: Planned, counts: re
     return;
   }
   const rows = rowsOf(items, counts);
-  const bytes = outputs.reduce((sum, { data }) => sum + (data as NumericArray).byteLength, 0);
-  if (outputs.some(({ shape }) => shape[0] !== rows) || bytes > MAX_OUTPUT_BYTES)
+  if (outputs.some(({ shape }) => shape[0] !== rows) || bytesOfTensors(outputs) > MAX_OUTPUT_BYTES)
     throw new BatchSplitError('the outputs cannot be split by item');
 }
 

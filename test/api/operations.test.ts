@@ -53,6 +53,17 @@ test('an object in an image is detected with its bounding box', async () => {
   expect(face.box.xmin).toBeLessThan(face.box.xmax);
 });
 
+test('rows are answered in columns, and a bad row fails alone', async () => {
+  const { predictMany } = await run('15-score-table.graphql');
+
+  const { labels, scores, problems } = predictMany.columns;
+  expect(labels).toEqual(['adelie', 'gentoo', null]);
+  expect(scores).toEqual([expect.any(Number), expect.any(Number), null]);
+  expect(problems).toMatchObject([
+    { row: 2, problem: { code: 'INVALID_INPUT', message: expect.stringContaining('input.rows.columns.beak_depth.2') } },
+  ]);
+});
+
 test('one bad input of a batch fails alone', async () => {
   const { predictMany } = await run('07-predict-many.graphql');
 

@@ -54,10 +54,10 @@ test('in all types of an interface or union, fields with the same name have the 
   expect(clashes).toEqual([]);
 });
 
-test('ModelInput and ImageInput accept exactly one key', () => {
+test('inputs of which exactly one key is set are oneOf types', () => {
   const oneOf = types.filter(isInputObjectType).filter(({ isOneOf }) => isOneOf);
 
-  expect(oneOf.map(({ name }) => name).sort()).toEqual(['ImageInput', 'ModelInput']);
+  expect(oneOf.map(({ name }) => name).sort()).toEqual(['ImageInput', 'ModelInput', 'RowsInput']);
 });
 
 interface Described {

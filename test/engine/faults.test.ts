@@ -25,7 +25,7 @@ let app: TestApp;
 beforeAll(async () => {
   store = await createStore();
   // One version for each crash: an input that has crashed a version once is not run again.
-  for (const name of ['division', ...SIZES.map((size) => `division-${size}`)]) {
+  for (const name of ['division', 'division-rows', ...SIZES.map((size) => `division-${size}`)]) {
     await store.write(name, {
       '1/model.onnx': encodeModel(CRASHING_DIVISION),
       'model.yaml': `example: ${JSON.stringify(division(6, 2))}`,
@@ -191,4 +191,19 @@ test('the server refuses to start if no worker can start, and names the setting 
     stdout: expect.stringMatching(/No inference worker can start: .*WORKER_MEMORY_BYTES/),
     stderr: expect.any(String),
   });
+});
+
+test('of rows that run together, exactly the one that crashes the runtime fails', async () => {
+  const [a, b] = [Array.from({ length: 33 }, (_, i) => i * 7), Array.from({ length: 33 }, () => 7)];
+  [a[32], b[32]] = [INT_MIN, -1];
+  const tensors = Object.entries({ a, b }).map(([name, data]) => ({ name, datatype: 'INT32', shape: [33], data }));
+
+  const columns = `mutation ($input: PredictManyInput!) { predictMany(input: $input) {
+    columns { tensors { data } problems { row problem { code ... on InferenceFailed { reason } } } } } }`;
+  const { predictMany } = await app.query(columns, { input: { model: 'division-rows', rows: { tensors } } });
+
+  expect(predictMany.columns.problems).toEqual([
+    { row: 32, problem: { code: 'INFERENCE_FAILED', reason: expect.stringContaining('SIGFPE') } },
+  ]);
+  expect(predictMany.columns.tensors[0].data).toEqual([...Array.from({ length: 32 }, (_, i) => i), 0]);
 });

@@ -44,7 +44,8 @@ const batch = fc.record({
   announceStart: fc.boolean(),
   measureUse: fc.boolean(),
 });
-const outputs = fc.array(fc.record({ shape: fc.array(count, { maxLength: 4 }), data: numbers }), { maxLength: 3 });
+const values = fc.oneof(numbers, fc.array(fc.string({ unit: 'binary' })));
+const outputs = fc.array(fc.record({ shape: fc.array(count, { maxLength: 4 }), data: values }), { maxLength: 3 });
 const failure = fc.record({ kind: fc.constantFrom('inference', 'memory'), message: fc.string({ unit: 'binary' }) });
 const ran = fc.record({
   kind: fc.constant('ran'),

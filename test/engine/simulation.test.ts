@@ -2,6 +2,7 @@
 import { jest } from '@jest/globals';
 import fc from 'fast-check';
 import {
+  blockOf,
   CRASHES,
   GRAPH_ERROR,
   HANGS,
@@ -12,6 +13,7 @@ import {
   OUT_OF_MEMORY,
   Simulation,
   settled,
+  settledRows,
   simulatedConnection,
   simulatedVersion,
 } from '../support/simulation.js';
@@ -58,6 +60,48 @@ test('workers killed at any moment fail no request, and every request gets its o
   );
 
   await fc.assert(property, { numRuns: RUNS, seed: 20_261_124 });
+}, 3_600_000);
+
+test('rows of blocks get their own answers, beside inputs that were sent alone, and poison rows fail alone', async () => {
+  const value = fc.oneof(
+    { weight: 20, arbitrary: fc.integer({ min: 0, max: 500 }) },
+    { weight: 1, arbitrary: fc.constantFrom(CRASHES, GRAPH_ERROR) },
+  );
+  const property = fc.asyncProperty(
+    fc.scheduler(),
+    fc.array(fc.array(value, { minLength: 1, maxLength: 12 }), { minLength: 1, maxLength: 8 }),
+    fc.array(fc.nat(1_000), { maxLength: 2 }),
+    async (scheduler, blocks, kills) => {
+      const simulation = await start({ workers: 2, scheduler });
+      const runRows = async (rows: readonly number[], caller: string) => {
+        const options = { caller, deadlineMs: 600_000 };
+        const alone = () => Promise.all(rows.map((row) => settled(simulation.run(row, options))));
+        if (rows.length === 1) return alone();
+        const together = await settledRows(simulation.run(0, { ...options, item: blockOf(rows) }), rows.length);
+        return together.includes(null) ? alone() : together;
+      };
+      const answers = Promise.all(blocks.map((rows, i) => runRows(rows, `caller ${i}`)));
+      const killing = (async () => {
+        for (const kill of kills) {
+          await scheduler.schedule(Promise.resolve(), 'a kill');
+          const { living } = simulation;
+          living[kill % living.length]?.die('SIGKILL');
+        }
+      })();
+      const received = await inVirtualTime(
+        Promise.all([answers, killing]).then(([all]) => all),
+        scheduler,
+      );
+      for (const [i, rows] of blocks.entries())
+        for (const [k, sent] of rows.entries()) {
+          const answer = received[i]?.[k];
+          if (sent < CRASHES) expect(answer).toBe(2 * sent + 1);
+          else expect(answer).toMatch(sent === GRAPH_ERROR ? /Non-zero status/ : /^INFERENCE_FAILED/);
+        }
+    },
+  );
+
+  await fc.assert(property, { numRuns: RUNS, seed: 20_261_126 });
 }, 3_600_000);
 
 test('in a batch with poison inputs, exactly those inputs fail, under every schedule', async () => {

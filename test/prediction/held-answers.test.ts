@@ -51,8 +51,9 @@ async function watched(fields: string, record: boolean): Promise<Watched> {
   let held = 0;
   const watchedRun: Engine['run'] = async (...args) => {
     const outcome = await run(...args);
-    if ('answer' in outcome.result && outcome.result.answer.kind === 'tensors')
-      answers.push(new WeakRef(outcome.result.answer.tensors[0]?.data as object));
+    for (const result of outcome.results)
+      if ('answer' in result && result.answer.kind === 'tensors')
+        answers.push(new WeakRef(result.answer.tensors[0]?.data as object));
     // A reference that was just made keeps its object until the next turn.
     await nextTurn();
     if (answers.length % 4 > 0) return outcome;

@@ -10,9 +10,11 @@ import type { Scheduler } from 'fast-check';
 import { pino } from 'pino';
 import type { Child, ChildEvents, Purpose, StartChild } from '#src/engine/child.js';
 import { Engine } from '#src/engine/engine.js';
+import { SplitBlockError } from '#src/engine/entry.js';
 import type { LatencyStore } from '#src/engine/idle-measurements.js';
-import type { EngineVersion } from '#src/engine/messages.js';
+import type { EngineVersion, ItemResult } from '#src/engine/messages.js';
 import type { CallerConnection, PriorityName } from '#src/engine/queue.js';
+import type { Block, QueuedItem } from '#src/tasks/block.js';
 import type { TensorData } from '#src/tasks/datatypes.js';
 import type { Item } from '#src/tasks/tasks.js';
 import { WorkerBody } from '#src/worker/body.js';
@@ -209,7 +211,7 @@ export class Simulation {
       connection?: CallerConnection;
       deadlineMs?: number;
       priority?: PriorityName;
-      item?: Item;
+      item?: QueuedItem;
     } = {},
   ) {
     const {
@@ -250,6 +252,11 @@ export function itemOf(value: number): Item {
   };
 }
 
+export function blockOf(values: readonly number[]): Block {
+  const rows = values.length;
+  return { kind: 'block', rows, work: rows, preprocessingWork: 0, inputs: [Float32Array.from(values)] };
+}
+
 export function simulatedVersion(key = 'v', maxBatch = 32, exampleValue = 1): EngineVersion {
   const tensor = { name: 'x', datatype: 'FP32', shape: [null] };
   return {
@@ -280,14 +287,30 @@ export function simulatedVersion(key = 'v', maxBatch = 32, exampleValue = 1): En
 
 /** The number that was answered, or the error code and message. */
 export async function settled(answer: ReturnType<Simulation['run']>): Promise<number | string> {
+  const [first] = await settledRows(answer, 1);
+  return first as number | string;
+}
+
+/** The same for each row of a block. Null if it has to be split. */
+export async function settledRows(
+  answer: ReturnType<Simulation['run']>,
+  rows: number,
+): Promise<(number | string | null)[]> {
   try {
-    const { result } = await answer;
-    if ('failure' in result) return `FAILURE ${result.failure.message}`;
-    return result.answer.kind === 'tensors' ? Number(result.answer.tensors[0]?.data[0]) : 'no tensors';
+    return (await answer).results.map(numberOf);
   } catch (error) {
-    const { code, message } = error as { code?: string; message: string };
-    return `${code} ${message}`;
+    return new Array(rows).fill(error instanceof SplitBlockError ? null : reasonOf(error));
   }
+}
+
+function numberOf(result: ItemResult): number | string {
+  if ('failure' in result) return `FAILURE ${result.failure.message}`;
+  return result.answer.kind === 'tensors' ? Number(result.answer.tensors[0]?.data[0]) : 'no tensors';
+}
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as { code?: string; message: string };
+  return `${code} ${message}`;
 }
 
 /** Advances virtual time until the promise settles. */

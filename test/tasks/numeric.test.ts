@@ -57,7 +57,11 @@ const withColumns = (changes: object) => specWith({ columns: [column('a'), colum
 
 test.each<readonly [string, VersionSpec, readonly Item[]]>([
   ['strings in the input', specWith({ inputs: [{ name: 'x', datatype: 'BYTES', shape: [null] }] }), [itemOf(1)]],
-  ['strings in an output', specWith({ outputs: [{ name: 'y', datatype: 'BYTES', shape: [null] }] }), [itemOf(1)]],
+  [
+    'a sequence in an output',
+    specWith({ outputs: [{ name: 'y', datatype: 'seq(map(int64,tensor(float)))', shape: [] }] }),
+    [itemOf(1)],
+  ],
   ['rows of any size', specWith({ inputs: FP32([null, null]) }), [tensor([1, 2], Float32Array.of(1, 2))]],
   ['rows without values', specWith({ inputs: FP32([null, 0]) }), [tensor([1, 0], new Float32Array(0))]],
   ['a single number', specWith({ inputs: FP32([]) }), [tensor([], Float32Array.of(1))]],
