@@ -32,6 +32,7 @@ const MAX_BODY_BYTES = 16_000_000;
 export async function auditPredictions(schema: GraphQLSchema, subjects: readonly Subject[]): Promise<Audited[]> {
   const audited: Audited[] = [];
   for (const subject of subjects) {
+    audited.push(...rowsOf(schema, subject));
     for (const { kind, input, isVariation, isLarge } of await inputsOf(schema, subject)) {
       const name = `predictMany ${subject.model} ${kind}`;
       audited.push({ name, sizes: countsOf(input).map((count) => () => many(name, subject, input, count)) });
@@ -58,6 +59,61 @@ export async function auditPredictions(schema: GraphQLSchema, subjects: readonly
     }
   }
   return audited;
+}
+
+const ROW_COUNTS = [1_000, 300, 100, 30, 10, 3, 1];
+const COLUMN_ALIASES = [45, 15, 5, 1];
+
+/** Rows that are sent together: each field of the columns, and the results. */
+function rowsOf(schema: GraphQLSchema, { model, example, inputs }: Subject): Audited[] {
+  const kinds: [kind: string, rows: (count: number) => unknown][] = [
+    ['tensors', (count) => ({ tensors: inputs.map((tensor) => stacked(tensor, count)) })],
+  ];
+  const row = example['row'] as Readonly<Record<string, unknown>> | undefined;
+  if (row) {
+    const columns = (count: number, value: (name: string) => unknown) =>
+      Object.fromEntries(Object.keys(row).map((name) => [name, Array.from({ length: count }, () => value(name))]));
+    kinds.push(['columns', (count) => ({ columns: columns(count, (name) => row[name]) })]);
+    kinds.push(['bad columns', (count) => ({ columns: columns(count, () => 'x'.repeat(50)) })]);
+  }
+  const columns = schema.getType('PredictionColumns') as GraphQLObjectType;
+  const fields = Object.values(columns.getFields());
+  return kinds.flatMap(([kind, make]) => {
+    const name = `predictMany rows ${model} ${kind}`;
+    const request = (query: string, count: number, record: boolean): AuditRequest => ({
+      name,
+      query: `mutation ($input: PredictManyInput!) { predictMany(input: $input) { ${query} problem { code } } }`,
+      variables: { input: { model, rows: make(count), record } },
+    });
+    const all = `columns { ${fields.map((field) => selection(columns, field.name)).join(' ')} }`;
+    const ofField = (field: string, aliases: number) =>
+      `columns { ${Array.from({ length: aliases }, (_, i) => `a${i}: ${selection(columns, field)}`).join(' ')} }`;
+    return [
+      { name: `${name}, all columns`, sizes: ROW_COUNTS.map((count) => () => request(all, count, false)) },
+      { name: `${name}, recorded`, sizes: ROW_COUNTS.map((count) => () => request('columns { ids }', count, true)) },
+      {
+        name: `${name}, results`,
+        sizes: ROW_COUNTS.map(
+          (count) => () => request('results { prediction { id truncated } problem { code } }', count, false),
+        ),
+      },
+      ...fields.map((field) => ({
+        name: `${name}, ${field.name}`,
+        sizes: COLUMN_ALIASES.map((aliases) => () => request(ofField(field.name, aliases), 1_000, false)),
+      })),
+    ];
+  });
+}
+
+/** As many rows as asked for, if they fit into a body. */
+function stacked({ name, datatype, shape }: Subject['inputs'][number], count: number) {
+  const perRow = shape.slice(1).reduce<number>((product, size) => product * (size ?? 1), 1);
+  const width = DATATYPE_BYTES[datatype] ?? 1;
+  const rows = Math.max(1, Math.min(count, Math.floor(MAX_BODY_BYTES / 2 / perRow / width)));
+  const sizes = [rows, ...shape.slice(1).map((size) => size ?? 1)];
+  if (datatype === 'BYTES')
+    return { name, datatype, shape: sizes, data: Array.from({ length: rows * perRow }, () => 'a') };
+  return { name, datatype, shape: sizes, base64: Buffer.alloc(rows * perRow * width).toString('base64') };
 }
 
 /** How many of an input fit into a body. */

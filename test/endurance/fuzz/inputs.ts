@@ -36,6 +36,16 @@ const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) ${PAY
 const PREDICT_MANY = `mutation ($input: PredictManyInput!) {
   predictMany(input: $input) { results ${PAYLOAD} problem { code message ... on InvalidInput { problems { path code } } } }
 } ${SPAN}`;
+const PREDICT_ROWS = `mutation ($input: PredictManyInput!) {
+  predictMany(input: $input) {
+    columns {
+      count ids labels scores classScores values tensors { name datatype shape data base64 nonFinite { kind indices } }
+      problems { row problem { __typename code message ... on InvalidInput { problems { path code message expected received } } } }
+    }
+    results { problem { code message } }
+    problem { code message ... on InvalidInput { problems { path code } } }
+  }
+}`;
 const HUGE_ROW_COLUMNS = 10_000;
 
 /** The body of a request, with the variables first, so that a sample cut to 500 characters shows them. */
@@ -46,7 +56,12 @@ export function makeInput(random: Random, material: Material): string {
     return toJson({ variables: mutateJson(random, variables), query });
   }
   if (kind < 0.9) return toJson({ variables: { input: request(random, material) }, query: PREDICT });
+  const target = pick(random, material.targets);
   const { input: _, idempotencyKey: __, ...rest } = request(random, material);
+  if (kind < 0.94) {
+    const model = random() < 0.97 ? target.ref : rest['model'];
+    return toJson({ variables: { input: { ...rest, model, rows: rows(random, target) } }, query: PREDICT_ROWS });
+  }
   const inputs = list(random, 12, () => modelInput(random, material, pick(random, material.targets)));
   return toJson({ variables: { input: { ...rest, inputs } }, query: PREDICT_MANY });
 }
@@ -73,6 +88,20 @@ function modelInput(random: Random, { images }: Material, { example, inputs }: T
   for (const key of ['question', 'similarity', 'zeroShot', 'ranking'] as const)
     if (key in example) return { [key]: texts(random, example[key] as Record<string, unknown>) };
   return random() < 0.5 ? { tensors: tensors(random, inputs) } : mutateJson(random, example);
+}
+
+/** Rows that are sent together. */
+function rows(random: Random, { example, inputs }: Target): unknown {
+  const kind = random();
+  if (kind < 0.05) return mutateJson(random, { columns: { a: [1] } });
+  if (!('row' in example) || kind < 0.3) return { tensors: tensors(random, inputs) };
+  const good = example['row'] as Readonly<Record<string, unknown>>;
+  const count = 1 + below(random, 20);
+  const made = Array.from({ length: count }, () => row(random, good) as Readonly<Record<string, unknown>>);
+  const names = random() < 0.9 ? Object.keys(good) : list(random, 5, () => oddWord(random));
+  const columns = Object.fromEntries(names.map((name) => [name, made.map((one) => one?.[name] ?? null)]));
+  if (random() < 0.1) columns[pick(random, names.length > 0 ? names : ['a'])] = oddJson(random) as never;
+  return random() < 0.05 ? { columns, tensors: tensors(random, inputs) } : { columns };
 }
 
 function row(random: Random, good: Readonly<Record<string, unknown>>): unknown {

@@ -45,7 +45,8 @@ function complaintAbout(status: number, body: Data, codes: ReadonlySet<string>):
   const nameless = body.errors?.find((error: Data) => !error.extensions?.code);
   if (nameless) return `an error without a code: ${nameless.message}`;
   const { predict, predictMany } = body.data ?? {};
-  for (const payload of [predict, predictMany, ...listOf(predictMany?.results)]) {
+  const rows = listOf(predictMany?.columns?.problems);
+  for (const payload of [predict, predictMany, ...listOf(predictMany?.results), ...rows]) {
     const complaint = payload?.problem ? complaintAboutProblem(payload.problem, codes) : null;
     if (complaint) return complaint;
   }

@@ -62,6 +62,9 @@ export const DIVISION = {
 export const PREDICT_MANY = `mutation ($input: PredictManyInput!) { predictMany(input: $input) {
   results { prediction { output { ... on Tensors { tensors { data } } } } problem { code message } } problem { message } } }`;
 
+export const PREDICT_ROWS = `mutation ($input: PredictManyInput!) { predictMany(input: $input) {
+  columns { tensors { data } problems { row } } problem { message } } }`;
+
 export async function withStore<T>(
   models: Readonly<Record<string, Pick<KnownAnswer, 'graph' | 'example'>>>,
   work: (env: { DATA_DIR: string; MODEL_STORE: string }) => Promise<T>,

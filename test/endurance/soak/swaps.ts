@@ -9,7 +9,7 @@ import { type Data, post } from '../../support/graphql-client.ts';
 import { below, seeded } from '../../support/seeded-random.ts';
 import { startServer } from '../../support/server.ts';
 import { Kills } from './kills.ts';
-import { AFFINE, PREDICT_MANY, withStore } from './known-answers.ts';
+import { AFFINE, PREDICT_MANY, PREDICT_ROWS, withStore } from './known-answers.ts';
 
 export interface SwapReport {
   readonly predictions: number;
@@ -37,7 +37,11 @@ export function swaps(predictions: number, seed: number): Promise<SwapReport> {
         const first = next;
         next += Math.min(INPUTS_A_REQUEST, predictions - first);
         const values = Array.from({ length: next - first }, (_, i) => first + i);
-        const answers = await kills.during(() => predictMany(server.url, values.map(inputOf)));
+        // In turn, so that inputs and rows of blocks share batches.
+        const isBlock = (first / INPUTS_A_REQUEST) % 2 === 1;
+        const answers = await kills.during(() =>
+          isBlock ? predictRows(server.url, values) : predictMany(server.url, values.map(inputOf)),
+        );
         for (const [i, answer] of answers.entries()) {
           if (answer === null) failed++;
           else if (answer !== answerOf(first + i)) wrong++;
@@ -60,6 +64,16 @@ async function predictMany(url: string, inputs: readonly unknown[]): Promise<(nu
     input: { model: 'affine', inputs, record: false },
   });
   return data.predictMany.results.map(({ prediction }: Data) => prediction?.output.tensors[0].data[0] ?? null);
+}
+
+/** The same of rows that are sent together. */
+async function predictRows(url: string, values: readonly number[]): Promise<(number | null)[]> {
+  const base64 = Buffer.from(Float32Array.from(values).buffer).toString('base64');
+  const rows = { tensors: [{ name: 'x', datatype: 'FP32', shape: [values.length], base64 }] };
+  const { data } = await post(url, PREDICT_ROWS, { input: { model: 'affine', rows, record: false } });
+  const { tensors, problems } = data.predictMany.columns;
+  const failed = new Set(problems.map(({ row }: Data) => row));
+  return values.map((_, row) => (failed.has(row) ? null : tensors[0].data[row]));
 }
 
 async function countWrongAlone(url: string, predictions: number, seed: number): Promise<number> {
