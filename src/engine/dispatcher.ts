@@ -138,7 +138,7 @@ export class Dispatcher {
     this.#recentCallers.note(entry.connection.caller, now);
     this.#residents.recordUse(worker, version, blockedSince === null ? 0 : now - blockedSince);
     served.blockedSince = null;
-    const limits = limitsOfNextBatch(served, Math.min(MAX_RUN_MS, leftMs));
+    const limits = limitsOfNextBatch(served, Math.min(MAX_RUN_MS, leftMs), now);
     this.#running.assign(worker, { version, entries: this.#queue.take(version.key, limits, now), now });
   }
 

@@ -181,7 +181,8 @@ export class Engine {
     this.#measurements?.noteRequest(now);
     const { caller } = options.connection;
     const served = this.#served.of(version);
-    const costMs = served.latency.costMs(item, batchLimits(version)) ?? UNKNOWN_COST_MS;
+    const limits = served.latency.limitsOfBestBatch(batchLimits(version), now);
+    const costMs = served.latency.costMs(item, limits) ?? UNKNOWN_COST_MS;
     const input = { item, bytes: bytesOfItem(item), costMs, now };
     const refusal =
       this.#quarantine.refusal(version, item, caller, now) ??
@@ -203,7 +204,7 @@ export class Engine {
 
   /** How many rows of this much work a block should have: as many as a batch may have. */
   rowsPerBlock(version: EngineVersion, workPerRow: number): number {
-    const { rows, work } = limitsOfNextBatch(this.#served.of(version), MAX_RUN_MS);
+    const { rows, work } = limitsOfNextBatch(this.#served.of(version), MAX_RUN_MS, performance.now());
     return Math.max(1, Math.floor(Math.min(rows, work / workPerRow)));
   }
 

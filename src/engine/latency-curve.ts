@@ -35,7 +35,7 @@ const SAMPLES = 20;
 /** Computing that the measurement of one version may take in all. */
 const MAX_COMPUTE_MS = 2_000;
 /** The share of the highest throughput that is good enough, if it comes with shorter batches. */
-const KNEE_SHARE = 0.9;
+export const KNEE_SHARE = 0.9;
 
 export class LatencyCurve {
   readonly #firstRunMs: number;

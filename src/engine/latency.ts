@@ -7,7 +7,7 @@
  */
 import type { Work } from '../tasks/work.js';
 import { MAX_AGE_MS } from './admission.js';
-import type { LatencyPoint } from './latency-curve.js';
+import { KNEE_SHARE, type LatencyPoint } from './latency-curve.js';
 
 const SMOOTHING_FACTOR = 0.2;
 const MIN_SAMPLES = 2;
@@ -24,6 +24,8 @@ interface Bucket {
   count: number;
   work: number;
   ms: number;
+  /** When the last run was measured. */
+  at: number;
 }
 
 /** Duration as a function of the amount of work. */
@@ -31,11 +33,12 @@ export class DurationsByWork {
   readonly #buckets = new Map<number, Bucket>();
 
   /** `isOld`: whether what is known was not confirmed for a while. */
-  record(work: number, ms: number, isOld = false): void {
+  record(work: number, ms: number, isOld = false, now = Number.NEGATIVE_INFINITY): void {
     const key = bucketOf(work);
     const bucket = this.#buckets.get(key);
-    if (!bucket) this.#buckets.set(key, { count: 1, work, ms });
+    if (!bucket) this.#buckets.set(key, { count: 1, work, ms, at: now });
     else {
+      bucket.at = now;
       const isSecond = bucket.count === 1;
       const isReplaced = isOld && ms < bucket.ms / 2;
       bucket.ms = isReplaced ? ms : isSecond ? Math.min(bucket.ms, ms) : smoothed(bucket.ms, ms);
@@ -69,12 +72,31 @@ export class DurationsByWork {
     return Math.min(scaled, larger.bucket.ms);
   }
 
+  /**
+   * The work of the largest batch that is worth forming: up to the knee, the smallest bucket that reaches 90% of the highest
+   * throughput. Beyond it, inputs wait longer for nothing. The bucket after the largest known one, and after the knee if it
+   * was not measured for 10 s, is tried too: so the knee follows what runs really take. Infinity if nothing is known.
+   */
+  workOfBestBatch(now: number): number {
+    let highest = 0;
+    for (const bucket of this.#trusted()) highest = Math.max(highest, throughputOf(bucket));
+    let knee = Number.POSITIVE_INFINITY;
+    for (const [key, bucket] of this.#buckets)
+      if (bucket.count >= MIN_SAMPLES && throughputOf(bucket) >= KNEE_SHARE * highest) knee = Math.min(knee, key);
+    const next = this.#buckets.get(knee + 1);
+    const isTried = next === undefined || next.count < MIN_SAMPLES || now - next.at > MAX_AGE_MS;
+    return 2 ** (isTried ? knee + 1 : knee);
+  }
+
+  *#trusted(): Generator<Bucket> {
+    for (const bucket of this.#buckets.values()) if (bucket.count >= MIN_SAMPLES) yield bucket;
+  }
+
   /** The amount of work that is expected to take at most `ms`; infinity if nothing is known. */
   workWithin(ms: number): number {
     let best = 0;
     let isKnown = false;
-    for (const bucket of this.#buckets.values()) {
-      if (bucket.count < MIN_SAMPLES) continue;
+    for (const bucket of this.#trusted()) {
       isKnown = true;
       if (bucket.ms <= ms) best = Math.max(best, (bucket.work * ms) / Math.max(bucket.ms, 0.001));
     }
@@ -121,7 +143,7 @@ export class VersionLatency {
     this.#inWorker.record(runWork, preprocessMs + ranMs, isOld);
     this.#preprocessing.record(estimated.preprocessingWork, preprocessMs, isOld);
     // Preprocessing may overlap with the run of the batch before. What is left of the occupied time is the rest.
-    this.#rest.record(estimated.work, wasLoaded ? Math.max(0, occupiedMs - preprocessMs) : ranMs, isOld);
+    this.#rest.record(estimated.work, wasLoaded ? Math.max(0, occupiedMs - preprocessMs) : ranMs, isOld, now);
     this.#measuredAt = now;
     if (measured.isMeasurement) return;
     this.#preprocessMs = smoothed(this.#preprocessMs, preprocessMs);
@@ -194,6 +216,11 @@ export class VersionLatency {
     };
   }
 
+  /** The limits, reduced to the largest batch that is worth forming: see `DurationsByWork.workOfBestBatch`. */
+  limitsOfBestBatch(limits: BatchSize, now: number): BatchSize {
+    return { ...limits, work: Math.min(limits.work, this.#rest.workOfBestBatch(now)) };
+  }
+
   /** When a batch was measured last; negative infinity if none was. */
   get measuredAt(): number {
     return this.#measuredAt;
@@ -203,6 +230,10 @@ export class VersionLatency {
   ageMs(now: number): number {
     return now - this.#measuredAt;
   }
+}
+
+function throughputOf({ work, ms }: Bucket): number {
+  return work / Math.max(ms, 0.001);
 }
 
 function bucketOf(work: number): number {

@@ -22,16 +22,16 @@ const MAX_ROWS_IN_TURN = 64;
 const MAX_MS_IN_TURN = 2;
 
 /**
- * What the next batch of a version may hold, so that it takes at most `maxMs`. Of a graph that does not batch, several
+ * What the next batch of a version may hold, so that it is not larger than pays, and takes at most `maxMs`. Of a graph that does not batch, several
  * inputs of a fixed size share a message if their runs are short, and the worker runs them one after the other.
  */
-export function limitsOfNextBatch({ version, latency }: ScheduledVersion, maxMs: number): BatchSize {
+export function limitsOfNextBatch({ version, latency }: ScheduledVersion, maxMs: number, now: number): BatchSize {
   const limits = batchLimits(version);
   if (limits.rows === 1 && numericInputs(version.spec)) {
     const inTurn = latency.limitsWithin({ ...limits, rows: MAX_ROWS_IN_TURN }, Math.min(maxMs, MAX_MS_IN_TURN));
     if (inTurn.rows === MAX_ROWS_IN_TURN) return inTurn;
   }
-  return latency.limitsWithin(limits, maxMs);
+  return latency.limitsWithin(latency.limitsOfBestBatch(limits, now), maxMs);
 }
 
 export interface ScheduledVersion {

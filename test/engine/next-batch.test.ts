@@ -12,7 +12,7 @@ function limitsOf(version: EngineVersion, inferMs: number | null, maxMs = 200) {
   ];
   if (inferMs !== null)
     for (let i = 0; i < 3; i++) latency.record({ estimated, ...common, inferMs, occupiedMs: inferMs }, i);
-  return limitsOfNextBatch({ version, latency, running: 0, blockedSince: null, overload: null }, maxMs);
+  return limitsOfNextBatch({ version, latency, running: 0, blockedSince: null, overload: null }, maxMs, 0);
 }
 
 const ALONE = simulatedVersion('v', 1);
@@ -34,4 +34,85 @@ test('those of a graph that batches, or that does not read numbers, are as many 
 
   expect(limitsOf(simulatedVersion('v', 32), 0.25).rows).toBe(32);
   expect(limitsOf({ ...ALONE, spec: strings }, 0.25).rows).toBe(1);
+});
+
+/** The rows that a batch may have, after runs of so many rows that took so many milliseconds each. */
+function rowsAfter(
+  runs: readonly (readonly [rows: number, ms: number])[],
+  now: number,
+  seeds: readonly (readonly [number, number])[] = [],
+) {
+  const version = simulatedVersion('v', 128);
+  const latency = new VersionLatency();
+  for (const [batchSize, p50Ms] of seeds)
+    latency.seed({ work: batchSize, preprocessingWork: 0 }, { batchSize, p50Ms, p95Ms: p50Ms, preprocessMs: 0 });
+  const common = { preprocessMs: 0, postprocessMs: 0, wasLoaded: true, isMeasurement: false };
+  for (const [rows, ms] of runs)
+    for (let i = 0; i < 3; i++)
+      latency.record(
+        { estimated: { work: rows, preprocessingWork: 0 }, runWork: rows, inferMs: ms, occupiedMs: ms, ...common },
+        0,
+      );
+  const served = { version, latency, running: 0, blockedSince: null, overload: null };
+  const { rows, work } = limitsOfNextBatch(served, 200, now);
+  return Math.min(rows, work);
+}
+
+const CLIFF = [
+  [1, 1],
+  [8, 2],
+  [32, 4],
+  [64, 8],
+  [128, 40],
+] as const;
+
+test('a batch is not larger than the smallest that reaches 90 % of the highest throughput', () => {
+  expect(rowsAfter(CLIFF, 1)).toBe(32);
+});
+
+test('a graph whose runs take as long as their rows one by one gets single rows', () => {
+  expect(
+    rowsAfter(
+      [
+        [1, 5],
+        [2, 10],
+        [4, 20],
+      ],
+      1,
+    ),
+  ).toBe(1);
+});
+
+test('while larger batches are better, or not known, the next larger one is tried', () => {
+  expect(
+    rowsAfter(
+      [
+        [1, 1],
+        [2, 1],
+        [4, 1],
+      ],
+      1,
+    ),
+  ).toBe(8);
+  expect(rowsAfter([[1, 1]], 1)).toBe(2);
+});
+
+test('the size after the best one is tried again when it was not measured for 10 s', () => {
+  expect(rowsAfter(CLIFF, 9_999)).toBe(32);
+  expect(rowsAfter(CLIFF, 10_001)).toBe(64);
+});
+
+test('what was measured while the server was idle holds until runs say otherwise', () => {
+  expect(rowsAfter([], 1, CLIFF)).toBe(64);
+  expect(rowsAfter([[64, 8]], 1, CLIFF)).toBe(32);
+  expect(
+    rowsAfter(
+      [
+        [32, 40],
+        [64, 8],
+      ],
+      1,
+      CLIFF,
+    ),
+  ).toBe(128);
 });
