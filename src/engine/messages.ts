@@ -26,9 +26,8 @@
  * exit at any moment: whoever waits for a reply then learns it from the exit. A late reply of a dead process cannot be
  * mistaken for one of its replacement, because each process has its own channel.
  */
-import type { Answer } from '../tasks/answer.js';
 import { isBlock, itemsOf, type QueuedItem } from '../tasks/block.js';
-import type { ItemFailure } from '../tasks/failures.js';
+import type { ItemResult } from '../tasks/failures.js';
 import { type NumericBatch, type NumericRun, resultsOf, stackItems } from '../tasks/numeric.js';
 import type { ObservedScores } from '../tasks/score-head.js';
 import type { GraphFacts } from '../tasks/sources.js';
@@ -136,8 +135,6 @@ interface Numbered {
   readonly id: number;
 }
 export type ToWorker = Command & Numbered;
-
-export type ItemResult = { readonly answer: Answer } | { readonly failure: ItemFailure };
 
 export interface BatchTiming {
   readonly preprocessMs: number;

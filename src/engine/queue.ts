@@ -1,7 +1,7 @@
 /** An input that waits: the entry in the queue, its priorities, and the size of batches. */
 import type { QueuedItem } from '../tasks/block.js';
+import type { ItemResult } from '../tasks/failures.js';
 import type { BatchSize } from './latency.js';
-import type { ItemResult } from './messages.js';
 
 export const PRIORITIES = ['HIGH', 'NORMAL', 'LOW'] as const;
 export type PriorityName = (typeof PRIORITIES)[number];

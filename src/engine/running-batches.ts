@@ -3,6 +3,7 @@
  * a batch took corrects the predictions for its version and the shares of its callers.
  */
 import { placesOf } from '../tasks/block.js';
+import type { ItemResult } from '../tasks/failures.js';
 import { Cancellations } from './cancellations.js';
 import type { FairQueue } from './fair-queue.js';
 import {
@@ -13,7 +14,6 @@ import {
   type DoneMessage,
   type EngineVersion,
   type FromWorker,
-  type ItemResult,
 } from './messages.js';
 import { type Entry, sizeOf, sum } from './queue.js';
 import type { ScheduledVersion } from './schedule.js';

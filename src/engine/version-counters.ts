@@ -8,8 +8,8 @@
 import { Buckets, DURATION_BOUNDS_MS } from '../counting/buckets.js';
 import { Tally } from '../counting/tally.js';
 import type { ProblemCode } from '../errors.js';
-import type { ItemFailure } from '../tasks/failures.js';
-import type { BatchTiming, EngineVersion, ItemResult } from './messages.js';
+import type { ItemFailure, ItemResult } from '../tasks/failures.js';
+import type { BatchTiming, EngineVersion } from './messages.js';
 import type { Entry } from './queue.js';
 import type { OutstandingBatch } from './worker-process.js';
 

@@ -5,7 +5,7 @@
  * A variable can be in hundreds of places of a document. So the contents of each object and list are measured once for a
  * spec, and remembered as long as the object lives, which is as long as its request.
  */
-import { MAX_ROWS } from '../tasks/bulk-rows.js';
+import { MAX_ROWS } from '../tasks/bulk.js';
 import { DATATYPES } from '../tasks/datatypes.js';
 import { MAX_IMAGE_PIXELS, splitDataUrl } from '../tasks/image.js';
 import { imageSizeOfBase64 } from '../tasks/image-size.js';

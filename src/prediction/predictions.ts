@@ -4,7 +4,6 @@
 import type { Principal } from '../access/principal.js';
 import type { Engine } from '../engine/engine.js';
 import { SplitBlockError } from '../engine/entry.js';
-import type { ItemResult } from '../engine/messages.js';
 import type { CallerConnection, Outcome, PriorityName } from '../engine/queue.js';
 import { type AppError, IdempotencyConflictError, InferenceFailedError, InvalidInputError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
@@ -14,8 +13,9 @@ import type { PredictionDatabase } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
 import type { Answer } from '../tasks/answer.js';
 import type { Block } from '../tasks/block.js';
-import { type BulkRows, readRows } from '../tasks/bulk-rows.js';
-import type { ItemFailure } from '../tasks/failures.js';
+import type { BulkRows } from '../tasks/bulk.js';
+import { readRows } from '../tasks/bulk-rows.js';
+import type { ItemFailure, ItemResult } from '../tasks/failures.js';
 import type { Item, ModelInput } from '../tasks/tasks.js';
 import { checkInput } from '../tasks/tasks.js';
 import { checkBatch, checkLists, checkOptions } from './check-request.js';

@@ -1,6 +1,6 @@
 /** Limits of a prediction request. */
 
-import { MAX_ROWS } from '../tasks/bulk-rows.js';
+import { MAX_ROWS } from '../tasks/bulk.js';
 
 /** The largest number of inputs of one `predictMany`. */
 export const MAX_INPUTS = MAX_ROWS;

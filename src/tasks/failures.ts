@@ -1,5 +1,6 @@
 /** The ways in which an item can fail in a worker. */
 import { INPUT_PROBLEM_CODES, type InputProblemCode } from '../errors.js';
+import type { Answer } from './answer.js';
 import { isText, listOf, oneOf, record } from './check-shape.js';
 
 /**
@@ -19,6 +20,9 @@ interface UnreadableItemProblem {
   readonly message: string;
   readonly expected: string;
 }
+
+/** What a run makes of an item. */
+export type ItemResult = { readonly answer: Answer } | { readonly failure: ItemFailure };
 
 /** Thrown if decoding or tokenizing shows that an item is not valid. */
 export class UnreadableItemError extends Error {

@@ -8,7 +8,7 @@ import type { Answer } from './answer.js';
 import { type Block, isBlock, type QueuedItem } from './block.js';
 import { DATATYPES, type Datatype, type NumericArray, type TensorArray, type TensorData } from './datatypes.js';
 import type { AnyItem } from './define-input.js';
-import { type ItemFailure, messageOf, type RunFailure } from './failures.js';
+import { type ItemResult, messageOf, type RunFailure } from './failures.js';
 import { oncePer } from './once-per.js';
 import type { RowItem } from './row.js';
 import { preprocessSeries, type SeriesItem } from './series.js';
@@ -169,8 +169,8 @@ export function resultsOf(
   runs: readonly NumericRun[],
   { counts, areTensors }: Pick<NumericBatch, 'counts' | 'areTensors'>,
   spec: VersionSpec,
-): ({ readonly answer: Answer } | { readonly failure: ItemFailure })[] {
-  const results: ({ readonly answer: Answer } | { readonly failure: ItemFailure })[] = [];
+): ItemResult[] {
+  const results: ItemResult[] = [];
   for (const run of runs) {
     if ('failure' in run) {
       for (const item of run.items) results[item] = { failure: run.failure };
@@ -187,10 +187,7 @@ export function resultsOf(
   return results;
 }
 
-function resultOf(
-  outputs: readonly TensorData[],
-  spec: VersionSpec,
-): { readonly answer: Answer } | { readonly failure: ItemFailure } {
+function resultOf(outputs: readonly TensorData[], spec: VersionSpec): ItemResult {
   try {
     return { answer: taskNamed(spec.task).postprocess?.(outputs, spec) as Answer };
   } catch (error) {

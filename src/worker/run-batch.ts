@@ -2,12 +2,13 @@
  * Runs a batch in a worker: preprocesses the items, runs their rows together, and postprocesses each item. An item that
  * fails in preprocessing, in the graph or in postprocessing fails alone.
  */
-import type { BatchTiming, ItemResult } from '../engine/messages.js';
+import type { BatchTiming } from '../engine/messages.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import type { TensorData } from '../tasks/datatypes.js';
 import type { Preprocessed } from '../tasks/define-task.js';
 import {
   type ItemFailure,
+  type ItemResult,
   isOutOfMemory,
   messageOf,
   type RunFailure,

@@ -1,9 +1,9 @@
 /** Messages of a worker are checked against what it was asked. One that does not fit ends that worker and nothing else. */
 import { jest } from '@jest/globals';
 import fc from 'fast-check';
-import type { ItemResult } from '#src/engine/messages.js';
 import { type Command, type FromWorker, loadMessage } from '#src/engine/messages.js';
 import { Conversation } from '#src/engine/protocol.js';
+import type { ItemResult } from '#src/tasks/failures.js';
 import type { NumericRun } from '#src/tasks/numeric.js';
 import { inVirtualTime, itemOf, Simulation, settled, simulatedVersion } from '../support/simulation.js';
 

@@ -12,10 +12,11 @@ import type { Child, ChildEvents, Purpose, StartChild } from '#src/engine/child.
 import { Engine } from '#src/engine/engine.js';
 import { SplitBlockError } from '#src/engine/entry.js';
 import type { LatencyStore } from '#src/engine/idle-measurements.js';
-import type { EngineVersion, ItemResult } from '#src/engine/messages.js';
+import type { EngineVersion } from '#src/engine/messages.js';
 import type { CallerConnection, PriorityName } from '#src/engine/queue.js';
 import type { Block, QueuedItem } from '#src/tasks/block.js';
 import type { TensorData } from '#src/tasks/datatypes.js';
+import type { ItemResult } from '#src/tasks/failures.js';
 import type { Item } from '#src/tasks/tasks.js';
 import { WorkerBody } from '#src/worker/body.js';
 import type { WorkerRuntime } from '#src/worker/load.js';
