@@ -60,7 +60,7 @@ export class Engine {
   readonly #queue = new FairQueue();
   readonly #quarantine = new Quarantine((version, error) => this.#recovery.failQueued(version, error));
   readonly #recovery = new Recovery(this.#queue, this.#quarantine);
-  readonly #running = new RunningBatches(this.#queue, (version) => this.#served.of(version));
+  readonly #running: RunningBatches;
   readonly #residents: ResidentVersions;
   readonly #admission: AdmissionControl;
   readonly #dispatcher: Dispatcher;
@@ -72,6 +72,8 @@ export class Engine {
   #drained: (() => void) | null = null;
 
   constructor(options: EngineOptions) {
+    const report = (bug: unknown) => options.log.error({ err: bug }, 'an answer could not be computed');
+    this.#running = new RunningBatches(this.#queue, (version) => this.#served.of(version), report);
     this.#pool = new Pool({
       ...options,
       onMessage: (worker, message) => this.#receive(worker, message),

@@ -225,11 +225,16 @@ export function withoutValues<Message extends { readonly kind: string }>(message
   return message.kind === 'numericBatch' ? { ...message, inputs: [] } : message;
 }
 
-/** A reply to a batch with the answers, computed here if the worker has sent outputs. */
-export function answered(reply: BatchReply, batch: BatchMessage | NumericBatchMessage, spec: VersionSpec): DoneMessage {
+/** A reply to a batch with the answers, computed here if the worker has sent outputs. `report`: as for `resultsOf`. */
+export function answered(
+  reply: BatchReply,
+  batch: BatchMessage | NumericBatchMessage,
+  spec: VersionSpec,
+  report: (bug: unknown) => void,
+): DoneMessage {
   if (reply.kind === 'done') return reply;
   const begun = performance.now();
-  const results = resultsOf(reply.runs, batch as NumericBatchMessage, spec);
+  const results = resultsOf(reply.runs, batch as NumericBatchMessage, spec, report);
   const { id, timing, use } = reply;
   const { preprocessMs, inferMs } = timing;
   return {

@@ -44,12 +44,19 @@ interface AnsweredEntry {
 export class RunningBatches {
   readonly #queue: FairQueue;
   readonly #servedOf: (version: EngineVersion) => ScheduledVersion;
+  readonly #report: (bug: unknown) => void;
   readonly #watchdogs = new Watchdogs();
   readonly #cancellations = new Cancellations();
 
-  constructor(queue: FairQueue, servedOf: (version: EngineVersion) => ScheduledVersion) {
+  /** `report` is called with errors that are bugs. */
+  constructor(
+    queue: FairQueue,
+    servedOf: (version: EngineVersion) => ScheduledVersion,
+    report: (bug: unknown) => void,
+  ) {
     this.#queue = queue;
     this.#servedOf = servedOf;
+    this.#report = report;
   }
 
   assign(worker: WorkerProcess, { version, entries, now, isMeasurement = false }: Assignment): void {
@@ -96,7 +103,7 @@ export class RunningBatches {
   complete(worker: WorkerProcess, reply: BatchReply): CompletedBatch | null {
     const batch = worker.batches[0];
     if (batch?.id !== reply.id) return null;
-    const done = answered(reply, batch.message, batch.version.spec);
+    const done = answered(reply, batch.message, batch.version.spec, this.#report);
     const { results, timing } = done;
     const now = performance.now();
     const occupiedMs = now - Math.max(batch.dispatchedAt, worker.lastUsedAt);

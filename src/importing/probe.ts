@@ -230,7 +230,7 @@ async function compareWithGolden(
 async function runItem(send: SendToWorker, spec: VersionSpec, item: Item, what: string): Promise<Answer> {
   const batch = batchMessage(spec, [item], { key: KEY, announceStart: false, measureUse: false });
   const reply = await (batch.kind === 'batch' ? expectReply(send(batch), 'done') : expectReply(send(batch), 'ran'));
-  const [result] = answered(reply, batch, spec).results;
+  const [result] = answered(reply, batch, spec, rethrow).results;
   if (result && 'answer' in result) return result.answer;
   const reason = `${what} failed: ${result?.failure.message}`;
   throw result?.failure.kind === 'memory' ? new ProbeMemoryError(reason) : new ManifestError(reason);
@@ -298,4 +298,8 @@ async function expectReply<K extends FromWorker['kind']>(
   throw new ManifestError(
     'message' in message ? message.message : `the worker sent an unexpected reply "${message.kind}". This is a bug.`,
   );
+}
+
+function rethrow(bug: unknown): never {
+  throw bug;
 }

@@ -8,7 +8,7 @@ import type { Answer } from './answer.js';
 import { type Block, isBlock, type QueuedItem } from './block.js';
 import { DATATYPES, type Datatype, type NumericArray, type TensorArray, type TensorData } from './datatypes.js';
 import type { AnyItem } from './define-input.js';
-import { type ItemResult, messageOf, type RunFailure } from './failures.js';
+import { type ItemResult, messageOf, type RunFailure, UnusableOutputError } from './failures.js';
 import { oncePer } from './once-per.js';
 import type { RowItem } from './row.js';
 import { preprocessSeries, type SeriesItem } from './series.js';
@@ -164,11 +164,15 @@ function valuesOf(item: TensorsItem | SeriesItem, { name }: NumericInput, spec: 
   return tensors.find((tensor) => tensor.name === name)?.data as NumericArray;
 }
 
-/** The result of each of the `counts` items, from runs that hold each of them once and whose outputs have been checked. */
+/**
+ * The result of each of the `counts` items, from runs that hold each of them once and whose outputs have been checked. Errors
+ * that are bugs are reported, and fail their item only.
+ */
 export function resultsOf(
   runs: readonly NumericRun[],
   { counts, areTensors }: Pick<NumericBatch, 'counts' | 'areTensors'>,
   spec: VersionSpec,
+  report: (bug: unknown) => void,
 ): ItemResult[] {
   const results: ItemResult[] = [];
   for (const run of runs) {
@@ -182,15 +186,16 @@ export function resultsOf(
       named,
       run.items.map((item) => counts[item] as number),
     );
-    for (const [i, item] of run.items.entries()) results[item] = resultOf(parts[i] as TensorData[], spec);
+    for (const [i, item] of run.items.entries()) results[item] = resultOf(parts[i] as TensorData[], spec, report);
   }
   return results;
 }
 
-function resultOf(outputs: readonly TensorData[], spec: VersionSpec): ItemResult {
+function resultOf(outputs: readonly TensorData[], spec: VersionSpec, report: (bug: unknown) => void): ItemResult {
   try {
     return { answer: taskNamed(spec.task).postprocess?.(outputs, spec) as Answer };
   } catch (error) {
+    if (!(error instanceof UnusableOutputError)) report(error);
     return { failure: { kind: 'inference', message: messageOf(error) } };
   }
 }

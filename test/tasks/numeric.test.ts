@@ -93,10 +93,29 @@ test('outputs are split by item, whatever the order of the runs, and a number th
     { items: [1], outputs: [{ shape: [], data: Float32Array.of(2) }] },
   ];
 
-  expect(resultsOf(runs, { counts: [1, 1, 1, 1], areTensors: false }, spec)).toEqual([
+  expect(resultsOf(runs, { counts: [1, 1, 1, 1], areTensors: false }, spec, rethrow)).toEqual([
     { answer: { kind: 'regression', value: 1, unit: null } },
     { answer: { kind: 'regression', value: 2, unit: null } },
     { failure: { kind: 'inference', message: 'the predicted number is NaN' } },
     { failure: { kind: 'memory', message: 'std::bad_alloc' } },
   ]);
 });
+
+test('an error that is a bug is reported, and fails its item only', () => {
+  const spec = specWith({
+    task: 'TABULAR_REGRESSION',
+    head: null,
+    outputs: [{ name: 'y', datatype: 'FP32', shape: [null] }],
+  });
+  const reported: unknown[] = [];
+  const run = { items: [0], outputs: [{ shape: [1], data: Float32Array.of(1) }] };
+
+  const results = () => resultsOf([run], { counts: [1], areTensors: true }, spec, (bug) => reported.push(bug));
+
+  expect(results()).toEqual([{ failure: { kind: 'inference', message: expect.stringContaining('null') } }]);
+  expect(reported).toEqual([expect.any(TypeError)]);
+});
+
+function rethrow(bug: unknown): never {
+  throw bug;
+}
