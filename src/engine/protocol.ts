@@ -61,6 +61,9 @@ const isGraphFacts = record({
       record({ task: isText, width: isAmount, height: isAmount, isPlainDetector: orNull(oneOf([true, false])) }),
     ),
   }),
+  knownCategories: listOf(
+    record({ input: isText, column: isAmount, values: listOf((value) => isText(value) || isNumber(value)) }),
+  ),
   converterFaults: listOf(isText),
   zipMap: orNull(record({ labels: listOf(isText), output: isText })),
   sequences: listOf(record({ name: isText, tensors: listOf(isText) })),

@@ -5,9 +5,13 @@
 import { ManifestError } from '../errors.js';
 import { DATATYPES } from '../tasks/datatypes.js';
 import { isSeries, seriesSizes } from '../tasks/series.js';
+import type { GraphFacts } from '../tasks/sources.js';
 import type { ColumnSpec, ColumnType, SeriesLayout, TensorSpec } from '../tasks/spec.js';
 import { shapeText } from '../tasks/tensors.js';
 import type { ModelYaml } from './manifest.js';
+
+/** What encoders of the graph know; see `onnx/known-categories.ts`. */
+type KnownCategories = GraphFacts['knownCategories'];
 
 /**
  * The columns of model.yaml; without any, one column for each graph input, or for each value of a step of a time series.
@@ -18,6 +22,7 @@ import type { ModelYaml } from './manifest.js';
 export function columnsOf(
   { columns, series }: Pick<ModelYaml, 'columns' | 'series'>,
   inputs: readonly TensorSpec[],
+  known: KnownCategories = [],
 ): ColumnSpec[] {
   if (isSeries(inputs)) return columnsOfSeries(columns, inputs[0] as TensorSpec, series?.layout);
   if (series)
@@ -25,25 +30,58 @@ export function columnsOf(
       `model.yaml: series describes a graph with one input of the shape [any, steps, columns] or [any, columns, steps], but this graph has ${inputs.map(({ name, shape }) => `"${name}" ${shapeText(shape)}`).join(', ')}: remove series`,
     );
   if (columns.length === 0 && inputs.some(({ shape }) => shape.length > 2)) return [];
-  const named = columns.map((column) => ({
-    ...withExample(column),
-    input: column.input ?? inputOf(column.name, inputs),
-  }));
-  const specs = named.length > 0 ? named : inputs.map(columnOfInput).filter((column) => column !== null);
+  const named = columns.map((column) => {
+    const input = column.input ?? inputOf(column.name, inputs);
+    return { ...withExample(column, valuesOf(column, { input, columns, inputs, known })), input };
+  });
+  const specs =
+    named.length > 0 ? named : inputs.map((input) => columnOfInput(input, known)).filter((column) => column !== null);
   checkColumns({ columns: specs, inputs });
   return specs;
 }
 
-function withExample(column: ModelYaml['columns'][number]): ModelYaml['columns'][number] {
-  return { ...column, example: column.example ?? (column.required ? exampleOfColumn(column) : null) };
+type Values = KnownCategories[number]['values'];
+
+/** The values that the graph knows for a column of model.yaml; none if it takes any, or nobody can tell. */
+function valuesOf(
+  column: ModelYaml['columns'][number],
+  {
+    input,
+    columns,
+    inputs,
+    known,
+  }: {
+    input: string;
+    columns: ModelYaml['columns'];
+    inputs: readonly TensorSpec[];
+    known: KnownCategories;
+  },
+): Values {
+  if (known.length === 0) return [];
+  const place = columns.filter((one) => (one.input ?? inputOf(one.name, inputs)) === input).indexOf(column);
+  return known.find((one) => one.input === input && one.column === place)?.values ?? [];
 }
 
-/** A value that the column accepts, for a row that shows its form and tests the graph. */
-function exampleOfColumn({ type, categories, minimum, maximum }: ModelYaml['columns'][number]): unknown {
-  if (type === 'CATEGORY') return categories[0] ?? null;
-  if (type === 'TEXT') return 'a';
+function withExample(column: ModelYaml['columns'][number], values: Values = []): ModelYaml['columns'][number] {
+  return { ...column, example: column.example ?? (column.required ? exampleOfColumn(column, values) : null) };
+}
+
+/** A value that the column accepts, and the graph knows, for a row that shows its form and tests the graph. */
+function exampleOfColumn(
+  {
+    type,
+    categories,
+    minimum,
+    maximum,
+  }: Pick<ModelYaml['columns'][number], 'type' | 'categories' | 'minimum' | 'maximum'>,
+  values: Values,
+): unknown {
+  if (type === 'CATEGORY') return categories.find((category) => values.includes(category)) ?? categories[0] ?? null;
+  if (type === 'TEXT') return values.find((value) => typeof value === 'string') ?? 'a';
   if (type === 'BOOLEAN') return true;
   const [least, most] = [minimum ?? -Infinity, maximum ?? Infinity];
+  const known = values.find((value) => typeof value === 'number' && value >= least && value <= most);
+  if (known !== undefined) return known;
   const inRange = Math.min(Math.max(1, least), most);
   return type === 'INTEGER' ? Math.ceil(inRange) : inRange;
 }
@@ -87,23 +125,24 @@ function inputOf(column: string, inputs: readonly TensorSpec[]): string {
 }
 
 /** The column that an input of the shape [any] or [any, 1] stands for. skl2onnx exports pipelines with such inputs. */
-function columnOfInput(input: TensorSpec): ColumnSpec | null {
+function columnOfInput(input: TensorSpec, known: KnownCategories): ColumnSpec | null {
   const { name, shape } = input;
   if (shape.length > 2 || (shape.length === 2 && shape[1] !== 1)) return null;
-  return columnOf(name, input);
+  return columnOf(name, input, known.find((one) => one.input === name)?.values);
 }
 
-function columnOf(name: string, { name: input, datatype }: TensorSpec): ColumnSpec {
-  const { type, example } = columnType(datatype);
+function columnOf(name: string, { name: input, datatype }: TensorSpec, values: Values = []): ColumnSpec {
+  const type = columnType(datatype);
   const empty = { description: null, unit: null, minimum: null, maximum: null, categories: [] };
+  const example = exampleOfColumn({ type, ...empty }, values);
   // Required, because only the model's owner knows whether the graph can handle NaN for a missing number.
   return { name, type, ...empty, required: true, example, input, missing: '' };
 }
 
-function columnType(datatype: string): { type: ColumnType; example: unknown } {
-  if (datatype === 'BYTES') return { type: 'TEXT', example: 'a' };
-  if (datatype === 'BOOL') return { type: 'BOOLEAN', example: true };
-  return DATATYPES[datatype]?.range ? { type: 'INTEGER', example: 1 } : { type: 'NUMBER', example: 1 };
+function columnType(datatype: string): ColumnType {
+  if (datatype === 'BYTES') return 'TEXT';
+  if (datatype === 'BOOL') return 'BOOLEAN';
+  return DATATYPES[datatype]?.range ? 'INTEGER' : 'NUMBER';
 }
 
 function checkColumns({ columns, inputs }: { columns: readonly ColumnSpec[]; inputs: readonly TensorSpec[] }): void {

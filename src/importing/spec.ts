@@ -60,7 +60,7 @@ export function specOf(sources: SpecSources): VersionSpec {
 export function specOfTensors({ manifest, ...sources }: SpecSources): VersionSpec | null {
   if (taskNamed(manifest.yaml.task).part !== 'row') return null;
   try {
-    const found = columnsOf(manifest.yaml, sources.facts.inputs);
+    const found = columnsOf(manifest.yaml, sources.facts.inputs, sources.facts.knownCategories);
     const columns = found.map((column) => ({ ...column, categories: [...column.categories] }));
     return specOf({ ...sources, manifest: { ...manifest, yaml: { ...manifest.yaml, task: PLAIN_TASK, columns } } });
   } catch (error) {
@@ -94,7 +94,7 @@ function partsOf(sources: SpecSources, { part, ...task }: AnyTask) {
   const parts = {
     // Each target has its own.
     labels: head?.kind === 'targets' ? [] : labels,
-    columns: (hasRows && attempt(() => columnsOf(manifest.yaml, facts.inputs))) || [],
+    columns: (hasRows && attempt(() => columnsOf(manifest.yaml, facts.inputs, facts.knownCategories))) || [],
     image:
       part === 'image'
         ? attempt(() =>

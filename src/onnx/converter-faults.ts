@@ -3,13 +3,12 @@
  * only. The import refuses them unless golden cases show that the graph answers right.
  */
 import { CALIBRATION_FAULTS } from './calibration-faults.js';
-import { type Fault, GraphView } from './graph-view.js';
+import type { Fault, GraphView } from './graph-view.js';
 import { LOST_INDICATORS } from './imputer-faults.js';
 import { LOST_CATEGORIES } from './tree-faults.js';
 
 /** What is wrong with each faulty estimator in the graph, and what to export instead. @throws MalformedProtobufError */
-export function converterFaults(model: Uint8Array): string[] {
-  const view = new GraphView(model);
+export function converterFaults(view: GraphView): string[] {
   return FAULTS.filter(({ isIn }) => isIn(view)).map(({ reason }) => `${reason}; ${GOLDENS}`);
 }
 

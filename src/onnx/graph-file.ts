@@ -7,7 +7,9 @@
 import { MAX_NAMES_CHARACTERS, parseClassNames } from './class-names.js';
 import { converterFaults } from './converter-faults.js';
 import { operationsPerValue } from './graph-operations.js';
+import { GraphView } from './graph-view.js';
 import { type ImageFacts, imageFactsOf } from './image-facts.js';
+import { type KnownCategories, knownCategoriesOf } from './known-categories.js';
 import { type OutputOrigin, outputOriginsOf } from './output-origins.js';
 import { fieldsOf, fieldText, numbersOf } from './protobuf.js';
 
@@ -21,6 +23,7 @@ interface FileFacts {
   /** Of the metadata; null if there are none. */
   readonly classNames: readonly string[] | null;
   readonly images: ImageFacts;
+  readonly knownCategories: readonly KnownCategories[];
   /** Why the answers of the graph are known to be wrong; see `converter-faults.ts`. */
   readonly converterFaults: readonly string[];
 }
@@ -46,6 +49,7 @@ export function readGraphFile(bytes: Uint8Array): FileFacts {
     } else if (field.number === 8) model.opset = readMainOpset(field.bytes) ?? model.opset;
     else if (field.number === 14) model.classNames = readClassNames(field.bytes) ?? model.classNames;
   }
+  const view = new GraphView(bytes);
   const producer = `${model.producerName} ${model.producerVersion}`.trim();
   return {
     producer: producer || null,
@@ -54,8 +58,9 @@ export function readGraphFile(bytes: Uint8Array): FileFacts {
     operationsPerValue: model.operations,
     outputOrigins,
     classNames: model.classNames,
-    images: imageFactsOf(bytes),
-    converterFaults: converterFaults(bytes),
+    images: imageFactsOf(bytes, view),
+    knownCategories: knownCategoriesOf(view),
+    converterFaults: converterFaults(view),
   };
 }
 

@@ -1,5 +1,5 @@
 /** What rules about graphs of known converters look at. */
-import { constantOf, intsOf, type Node, nodeOf, tensorOf } from './graph-nodes.js';
+import { constantOf, inputOf, intsOf, type Node, nodeOf, tensorOf } from './graph-nodes.js';
 import { originOf, type ScoreKind } from './output-origins.js';
 import { fieldsOf, numbersOf, stringField } from './protobuf.js';
 
@@ -20,6 +20,7 @@ export class GraphView {
   readonly catBoostLoss: string;
   readonly #byOutput = new Map<string, Node>();
   readonly #initializers = new Map<string, Uint8Array>();
+  readonly #inputs = new Map<string, Uint8Array>();
   readonly #graph: Uint8Array;
 
   constructor(model: Uint8Array) {
@@ -34,6 +35,7 @@ export class GraphView {
     for (const { number, bytes } of fieldsOf(graph)) {
       if (number === 5) this.#initializers.set(stringField(bytes, 8), bytes);
       else if (number === 1) nodes.push(nodeOf(bytes));
+      else if (number === 11) this.#inputs.set(stringField(bytes, 1), bytes);
     }
     for (const node of nodes) for (const output of node.outputs) this.#byOutput.set(output, node);
     [this.#graph, this.nodes, this.catBoostLoss] = [graph, nodes, loss];
@@ -45,10 +47,26 @@ export class GraphView {
 
   /** The operator that computes a value, where copies are passed. */
   producer(name: string | undefined): Node | undefined {
-    let node = this.#byOutput.get(name ?? '');
-    for (let step = 0; node && COPIES.has(node.op) && step < MAX_STEPS; step++)
-      node = this.#byOutput.get(node.inputs[0] ?? '');
-    return node;
+    return this.#byOutput.get(this.sourceOf(name ?? ''));
+  }
+
+  /** The value that a value is a copy of; the value itself if it is none. */
+  sourceOf(name: string): string {
+    let source = name;
+    for (let step = 0; step < MAX_STEPS; step++) {
+      const node = this.#byOutput.get(source);
+      if (!node || !COPIES.has(node.op)) break;
+      source = node.inputs[0] ?? '';
+    }
+    return source;
+  }
+
+  /** The number of columns of an input of the graph, 1 for a list; undefined if it is open, or the value is no input. */
+  width(name: string): number | undefined {
+    const input = this.#inputs.get(name);
+    if (!input) return undefined;
+    const { shape } = inputOf(input);
+    return shape.length < 2 ? 1 : shape[1] || undefined;
   }
 
   /** The last of the operators that compute a value from their first inputs, if they are these, the value's own first. */
@@ -111,6 +129,13 @@ export class GraphView {
   text(node: Node, attribute: string): string {
     const found = node.attributes.get(attribute);
     return found ? stringField(found, 4) : '';
+  }
+
+  /** The first strings of an attribute. */
+  texts({ attributes }: Node, attribute: string, count: number): string[] {
+    return stringsOf(attributes.get(attribute))
+      .slice(0, count)
+      .map((bytes) => Buffer.from(bytes).toString());
   }
 
   classCount({ attributes }: Node): number {

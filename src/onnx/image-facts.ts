@@ -1,6 +1,6 @@
 /** What a graph tells about the images it takes. */
 import type { Node } from './graph-nodes.js';
-import { GraphView } from './graph-view.js';
+import type { GraphView } from './graph-view.js';
 import { fieldsOf, stringField } from './protobuf.js';
 
 /** What Ultralytics writes into the metadata, since release 8. */
@@ -21,8 +21,8 @@ export interface ImageFacts {
 }
 
 /** @throws MalformedProtobufError */
-export function imageFactsOf(model: Uint8Array): ImageFacts {
-  return { rescaledInputs: rescaledInputsOf(new GraphView(model)), ultralytics: ultralyticsOf(model) };
+export function imageFactsOf(model: Uint8Array, view: GraphView): ImageFacts {
+  return { rescaledInputs: rescaledInputsOf(view), ultralytics: ultralyticsOf(model) };
 }
 
 /** Operators before the first computation that leave the levels as they are. */

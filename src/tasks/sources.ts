@@ -24,6 +24,12 @@ export interface GraphFacts {
       readonly isPlainDetector: boolean | null;
     } | null;
   };
+  /** What its encoders know of the columns of its inputs; see `onnx/known-categories.ts`. */
+  readonly knownCategories: readonly {
+    readonly input: string;
+    readonly column: number;
+    readonly values: readonly (string | number)[];
+  }[];
   /** Why the answers of the graph are known to be wrong; see `onnx/converter-faults.ts`. */
   readonly converterFaults: readonly string[];
   /**

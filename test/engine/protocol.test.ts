@@ -42,6 +42,7 @@ const FACTS = {
   operationsPerValue: 0,
   outputOrigins: {},
   classNames: null,
+  knownCategories: [],
   converterFaults: [],
   images: { rescaledInputs: [], ultralytics: null },
   zipMap: null,
