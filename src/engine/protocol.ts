@@ -64,6 +64,8 @@ const isGraphFacts = record({
   knownCategories: listOf(
     record({ input: isText, column: isAmount, values: listOf((value) => isText(value) || isNumber(value)) }),
   ),
+  lostMissing: listOf(record({ input: isText, column: orNull(isAmount) })),
+  embeddingRows: orNull(isAmount),
   converterFaults: listOf(isText),
   zipMap: orNull(record({ labels: listOf(isText), output: isText })),
   sequences: listOf(record({ name: isText, tensors: listOf(isText) })),

@@ -3,6 +3,7 @@
  */
 
 import { ManifestError } from '../errors.js';
+import { GOLDENS } from '../onnx/converter-faults.js';
 import { DATATYPES } from '../tasks/datatypes.js';
 import { isSeries, seriesSizes } from '../tasks/series.js';
 import type { GraphFacts } from '../tasks/sources.js';
@@ -164,6 +165,24 @@ function checkColumns({ columns, inputs }: { columns: readonly ColumnSpec[]; inp
       input,
       columns.filter((column) => column.input === input.name),
     );
+}
+
+/** @throws ManifestError if a column may be missing, and trees treat that otherwise than their framework */
+export function refuseLostMissing(
+  { columns }: { readonly columns: readonly ColumnSpec[] },
+  { lostMissing, inputs }: Pick<GraphFacts, 'lostMissing' | 'inputs'>,
+): void {
+  const isLost = (column: ColumnSpec) => {
+    const place = columns.filter(({ input }) => input === column.input).indexOf(column);
+    return lostMissing.some((one) => one.input === column.input && (one.column ?? place) === place);
+  };
+  const isNumber = (column: ColumnSpec) =>
+    inputs.some(({ name, datatype }) => name === column.input && datatype !== 'BYTES');
+  const lost = columns.find((column) => !column.required && isNumber(column) && isLost(column));
+  if (!lost) return;
+  throw new ManifestError(
+    `model.yaml: column "${lost.name}" may be missing (required: false), but the graph has trees that send missing values to the same side at every split, as skl2onnx exports trees and forests of scikit-learn, whatever they have learned: put SimpleImputer before them, train HistGradientBoosting instead, or set required: true; ${GOLDENS}`,
+  );
 }
 
 function checkEach(columns: readonly ColumnSpec[]): void {

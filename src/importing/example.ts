@@ -61,7 +61,7 @@ function describeExample(spec: VersionSpec, manifest: ModelManifest): [what: str
   if (manifest.yaml.example) return ['the example in model.yaml', true];
   if (isOfColumns(spec, manifest)) return ["the row of the columns' examples in model.yaml", true];
   if (!isGenerated(spec)) return ['the first valid widget input in README.md', true];
-  const json = JSON.stringify(spec.example);
+  const json = JSON.stringify(spec.example, (key, value) => (key === 'base64' ? '…' : value));
   const shown = shortened(json, MAX_SHOWN_CHARACTERS);
   return [`the example, which was generated because model.yaml has none (${shown})`, false];
 }

@@ -22,6 +22,7 @@ import type { GraphFacts } from '../tasks/sources.js';
 import type { DataFile, TensorSpec } from '../tasks/spec.js';
 import type { Item, VersionSpec } from '../tasks/tasks.js';
 import { checkInput } from '../tasks/tasks.js';
+import { refuseLostMissing } from './columns.js';
 import { exampleRefusal } from './example.js';
 import { type Golden, goldenDifference, NOT_VERIFIED, Tolerance, type Verification } from './golden.js';
 import { ImportStoppedError } from './import-errors.js';
@@ -123,6 +124,7 @@ async function probeWith(
     return version.spec;
   };
   let spec = specOf({ ...sources, facts });
+  if (!golden) refuseLostMissing(spec, facts);
   const items = itemsOf(spec, golden);
   let verification = NOT_VERIFIED;
   try {

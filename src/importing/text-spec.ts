@@ -9,7 +9,7 @@ import { shapeText } from '../tasks/tensors.js';
 import { characterRuleOf } from '../tasks/token-count.js';
 import { type HuggingFaceFiles, maskTokenOf, maxTokensOf } from './hugging-face.js';
 import type { ModelManifest } from './manifest.js';
-import { medianTokenLength, ownTruncation, truncatesLeft } from './tokenizer-facts.js';
+import { largestTokenId, medianTokenLength, ownTruncation, truncatesLeft } from './tokenizer-facts.js';
 
 /** What a spec is built from. */
 export interface SpecSources {
@@ -39,6 +39,7 @@ export function textSpecOf(sources: SpecSources, task: AnyTask): TextSpec | null
     throw new ManifestError(
       'tokenizer.json is missing: write it with save_pretrained(folder) of a fast tokenizer (vocab.txt or SentencePiece files alone are not supported)',
     );
+  refuseOtherVocabulary(sources);
   if (sources.tokenizerProblem) throw new ManifestError(sources.tokenizerProblem);
   const fixed = (!readsBags(inputs) && inputs.find(({ name }) => name === 'input_ids')?.shape[1]) || Infinity;
   const isStatic = task.tokens?.embeds === true && (isStaticModel(hf) || readsBags(inputs));
@@ -62,6 +63,15 @@ export function textSpecOf(sources: SpecSources, task: AnyTask): TextSpec | null
     ...limits,
     maxTokens,
   };
+}
+
+/** Added tokens are not counted: some models have more of them than their embedding has rows, and never use those. */
+function refuseOtherVocabulary({ hf, facts: { embeddingRows: rows } }: SpecSources): void {
+  const largest = rows === null || hf.tokenizer === null ? -1 : largestTokenId(hf.tokenizer);
+  if (rows === null || largest < rows) return;
+  throw new ManifestError(
+    `tokenizer.json has the token id ${largest}, but the embedding of the graph has ${rows} rows: tokenizer.json belongs to another model; replace it with that of this model`,
+  );
 }
 
 /** Whether the tokenizer returns token type ids. Without them, models count all tokens as those of the first text. */

@@ -18,6 +18,13 @@ export function ownTruncation(blob: string): number | null {
   return blobSchema.safeParse(JSON.parse(blob)).data?.tokenizer.truncation?.max_length ?? null;
 }
 
+/** The largest id of the vocabulary, without added tokens; -1 if it is empty. */
+export function largestTokenId(blob: string): number {
+  const vocab = blobSchema.safeParse(JSON.parse(blob)).data?.tokenizer.model.vocab ?? [];
+  if (Array.isArray(vocab)) return vocab.length - 1;
+  return Object.values(vocab).reduce((largest, id) => Math.max(largest, id), -1);
+}
+
 /** Whether long texts lose their beginnings: `truncation_side` of tokenizer_config.json, else the tokenizer's own setting. */
 export function truncatesLeft({ tokenizer, tokenizerConfig }: Pick<HuggingFaceFiles, 'tokenizer' | 'tokenizerConfig'>) {
   const own = blobSchema.safeParse(JSON.parse(tokenizer ?? 'null')).data?.tokenizer.truncation?.direction;

@@ -12,13 +12,21 @@ export function converterFaults(view: GraphView): string[] {
   return FAULTS.filter(({ isIn }) => isIn(view)).map(({ reason }) => `${reason}; ${GOLDENS}`);
 }
 
-const GOLDENS = 'if the graph answers right nevertheless, add golden.json with answers of the source framework';
+export const GOLDENS = 'if the graph answers right nevertheless, add golden.json with answers of the source framework';
 
 /** How onnxmltools names the number by which it divides. */
 const DENOMINATOR = /^denominator\d*$/;
 
 /** A part of a regular expression of RE2 that may match letters outside ASCII; \\w does not. */
 const BEYOND_ASCII = /\.|\[\^|\\[pPSWDCx]|[\u0080-\uffff]/;
+
+/** How skl2onnx names what StackingClassifier passes on of an estimator. */
+const STACKED = /^sv_prob_tensor\d*(?:_castio\d*)?$/;
+
+/** Whether a StackingClassifier passes on the scores of all classes of an estimator. */
+function isWholeEstimator(view: GraphView, name: string): boolean {
+  return STACKED.test(name) && view.producer(name)?.op !== 'ArrayFeatureExtractor';
+}
 
 const FAULTS: readonly Fault[] = [
   ...CALIBRATION_FAULTS,
@@ -74,7 +82,12 @@ const FAULTS: readonly Fault[] = [
     isIn: (view) =>
       view.some('Concat', (joined) => {
         // BaggingClassifier joins along the first axis.
-        return view.int(joined, 'axis', 1) !== 0 && joined.inputs.some((input) => view.isPairOfRawScores(input));
+        if (view.int(joined, 'axis', 1) === 0) return false;
+        const isMixed = () => joined.inputs.some((input) => isWholeEstimator(view, input));
+        return (
+          joined.inputs.some((input) => view.isPairOfRawScores(input)) ||
+          (joined.inputs.some((input) => view.isOneRawScore(input)) && isMixed())
+        );
       }),
     reason:
       'the graph has a StackingClassifier of two classes around an estimator without probabilities, of which skl2onnx passes on two columns instead of one: stack estimators that have predict_proba, such as LogisticRegression or SVC(probability=True)',
@@ -101,6 +114,23 @@ const FAULTS: readonly Fault[] = [
       ),
     reason:
       'the graph has an SGDClassifier of several classes with loss="modified_huber", whose label skl2onnx chooses by the clipped scores, which are the same for several classes: train it with loss="log_loss"',
+  },
+  {
+    isIn: (view) =>
+      view.some('Equal', ({ inputs: [vote] }) => {
+        const scores = view.chain(vote, ['ArgMax'])?.inputs[0] ?? '';
+        return view.isOneRawScore(scores) || view.chain(scores, ['SVMClassifier']) !== undefined;
+      }),
+    reason:
+      'the graph has a VotingClassifier(voting="hard") around SVC, NuSVC, or LinearSVC or RidgeClassifier of two classes, whose votes skl2onnx takes from the place of the highest score, which is not the class that they predict: leave them out, or set voting="soft" for estimators with predict_proba',
+  },
+  {
+    isIn: (view) =>
+      view.some('ArrayFeatureExtractor', ({ inputs: [, places] }) => {
+        return view.chain(places, ['Where', 'Less']) !== undefined;
+      }),
+    reason:
+      'the graph has a RadiusNeighborsClassifier or RadiusNeighborsRegressor, which skl2onnx exports so that it fails for each row that is not near to all rows of the training: train KNeighborsClassifier or KNeighborsRegressor',
   },
   {
     isIn: (view) => view.nodes.some(({ outputs }) => outputs.some((name) => /^label_tuned\d*$/.test(name))),

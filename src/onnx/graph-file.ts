@@ -6,10 +6,12 @@
  */
 import { MAX_NAMES_CHARACTERS, parseClassNames } from './class-names.js';
 import { converterFaults } from './converter-faults.js';
+import { embeddingRowsOf } from './embedding-rows.js';
 import { operationsPerValue } from './graph-operations.js';
 import { GraphView } from './graph-view.js';
 import { type ImageFacts, imageFactsOf } from './image-facts.js';
 import { type KnownCategories, knownCategoriesOf } from './known-categories.js';
+import { type LostMissing, lostMissingOf } from './missing-values.js';
 import { type OutputOrigin, outputOriginsOf } from './output-origins.js';
 import { fieldsOf, fieldText, numbersOf } from './protobuf.js';
 
@@ -24,6 +26,8 @@ interface FileFacts {
   readonly classNames: readonly string[] | null;
   readonly images: ImageFacts;
   readonly knownCategories: readonly KnownCategories[];
+  readonly lostMissing: readonly LostMissing[];
+  readonly embeddingRows: number | null;
   /** Why the answers of the graph are known to be wrong; see `converter-faults.ts`. */
   readonly converterFaults: readonly string[];
 }
@@ -60,6 +64,8 @@ export function readGraphFile(bytes: Uint8Array): FileFacts {
     classNames: model.classNames,
     images: imageFactsOf(bytes, view),
     knownCategories: knownCategoriesOf(view),
+    lostMissing: lostMissingOf(view),
+    embeddingRows: embeddingRowsOf(view),
     converterFaults: converterFaults(view),
   };
 }

@@ -97,6 +97,10 @@ class GraphScanner {
       else if (field.number === 10) found.domain = fieldText(field);
     }
     this.#functions.add(`${found.domain}:${found.name}`);
+    if (found.name === 'knn_imputer_column')
+      this.refuse(
+        'it has a KNNImputer (the functions dist_nan_euclidean and knn_imputer_column of skl2onnx), which crashes ONNX Runtime for some rows with missing values: export the model with SimpleImputer',
+      );
   }
 
   #scanGraph(bytes: Uint8Array, depth: number, outer: Constants): void {

@@ -91,11 +91,16 @@ export class GraphView {
 
   /** The value of a constant with one element. */
   scalar(name: string | undefined): number | undefined {
+    return this.values(name)[0];
+  }
+
+  /** The values of a constant that has few; empty for others. */
+  values(name: string | undefined): readonly number[] {
     const constant = this.#byOutput.get(name ?? '');
     const tensor =
       this.#initializers.get(name ?? '') ??
       (constant?.op === 'Constant' ? tensorOf(constant.attributes.get('value')) : null);
-    return tensor ? constantOf(tensor).values[0] : undefined;
+    return tensor ? constantOf(tensor).values : [];
   }
 
   int(node: Node, attribute: string, byDefault: number): number {
@@ -172,10 +177,20 @@ export class GraphView {
     return this.scalar(complement.inputs[0]) === 1 && originOf(this.#graph, score).scores === kind;
   }
 
+  /** Whether a value has the decision function of a class alone. */
+  isOneRawScore(name: string): boolean {
+    const column = this.producer(name);
+    if (column?.op !== 'ArrayFeatureExtractor' || this.values(column.inputs[1]).length !== 1) return false;
+    return originOf(this.#graph, column.inputs[0] ?? '').scores === 'raw';
+  }
+
   /** Whether a value is the decision function of a classifier of two classes with its negative before it. */
   isPairOfRawScores(name: string): boolean {
     const node = this.producer(name);
     if (!node) return false;
+    // A support vector machine, the sign of which is turned.
+    const turned = this.chain(name, ['Mul', 'SVMClassifier']);
+    if (turned) return this.classCount(turned) === 2 && !turned.attributes.has('prob_a');
     const isJoined = node.op === 'Concat' && this.nodes.some(({ domain }) => domain === 'ai.onnx.ml');
     const columns = isJoined ? node.inputs.length : CLASSIFIERS.has(node.op) ? this.classCount(node) : 0;
     return columns === 2 && originOf(this.#graph, name).scores === 'raw';

@@ -123,7 +123,7 @@ class GraphParts {
     if (node.op === 'ArgMin' || (node.op === 'TopK' && name === node.outputs[1])) return { ...origin, isIndex: true };
     if (COMPARISONS.has(node.op)) return this.#comparison(node, origin, step);
     if (node.op === 'Where') return { ...origin, isThreshold: inputOrigin().isThreshold };
-    if (this.#areVotes(node)) return { ...origin, scores: 'raw' };
+    if (this.#areVotes(node) || this.#areHardVotes(node)) return { ...origin, scores: 'raw' };
     if (node.op === 'Concat') {
       const columns = node.inputs.map((input) => this.originOf(input, step + 1).classes);
       return { ...origin, columns, scores: this.#isNegated(node) ? 'raw' : this.#commonKind(node, step) };
@@ -159,6 +159,20 @@ class GraphParts {
       if (at?.op !== op) return false;
     }
     return true;
+  }
+
+  /** Whether a node counts the classes that several models answer, as VotingClassifier(voting="hard") does. */
+  #areHardVotes({ op, inputs }: Node): boolean {
+    const steps = ['Mul', 'Where', 'Equal', 'ArgMax'];
+    const isVote = (input: string) => {
+      let at: Node | undefined;
+      for (const step of steps) {
+        at = this.#nodes.get(at ? (at.inputs[0] ?? '') : input);
+        if (at?.op !== step) return false;
+      }
+      return true;
+    };
+    return op === 'Sum' && inputs.every(isVote);
   }
 
   /** Whether a node joins −x and x, as skl2onnx does with the decision function of a Perceptron of two classes. */

@@ -136,8 +136,19 @@ const externalShape: Explanation = (message) => {
 
 const severalBaseValues: Explanation = (message) =>
   /base_values should have 0, 1, or 2 values/.test(message)
-    ? 'the graph holds trees of several labels or targets in one operator, as onnxmltools exports an XGBClassifier of several labels, and loses them: train and export one model for each label, and join the graphs, for example with onnx.compose.merge_models'
+    ? 'the graph holds trees of several labels or targets in one operator, as onnxmltools exports an XGBClassifier of several labels or with num_parallel_tree, and loses them: train with n_estimators in place of num_parallel_tree; of several labels, train and export one model for each, and join the graphs, for example with onnx.compose.merge_models'
     : null;
+
+const missingBaseValues: Explanation = (message) =>
+  /base_values should have 0 or \d+ values/.test(message)
+    ? 'the trees of the graph have one start value for several classes, as skl2onnx exports GradientBoostingClassifier with init="zero": train and export it without init, or, if base_values of the TreeEnsembleClassifier is 0, remove this attribute with onnx'
+    : null;
+
+const wronglyDeclared: Explanation = (message) => {
+  const [, node] = /Node \((.*?)\) .*Can't merge shape info/.exec(message) ?? [];
+  if (node === undefined) return null;
+  return `the graph declares a size that its node ${node} does not compute, as skl2onnx exports KNeighborsClassifier of several targets with different numbers of classes: train and export MultiOutputClassifier(KNeighborsClassifier()); for another model, remove the declared sizes with onnx: del model.graph.value_info[:]`;
+};
 
 const LOAD_FAILURES = [
   tooNewIr,
@@ -149,6 +160,8 @@ const LOAD_FAILURES = [
   tokenPattern,
   externalShape,
   severalBaseValues,
+  missingBaseValues,
+  wronglyDeclared,
 ];
 
 /** How exporters are told that the batch size is open. */

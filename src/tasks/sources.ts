@@ -30,6 +30,10 @@ export interface GraphFacts {
     readonly column: number;
     readonly values: readonly (string | number)[];
   }[];
+  /** Columns whose missing values it treats wrongly; see `onnx/missing-values.ts`. */
+  readonly lostMissing: readonly { readonly input: string; readonly column: number | null }[];
+  /** How many tokens its embedding knows; null if it has none, or nobody can tell. */
+  readonly embeddingRows: number | null;
   /** Why the answers of the graph are known to be wrong; see `onnx/converter-faults.ts`. */
   readonly converterFaults: readonly string[];
   /**

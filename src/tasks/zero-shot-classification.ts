@@ -156,9 +156,10 @@ async function preprocessZeroShot(
     encodeWithin(tokenizer, item.text, budget, spec.text.truncates),
     ...item.labels.map((label) => tokenizer.encode(template.replace('{}', () => label))),
   ]);
-  // Leave at least half of the tokens to the text.
-  const hypotheses = encodedHypotheses.map((encoded) => truncate(encoded, Math.floor(budget / 2)));
-  const isTruncated = hypotheses.some(({ to }) => text.ids.length + to > budget);
+  // Only the text is truncated, as by transformers, which leaves at least a token of it.
+  const longest = budget - Math.min(1, text.ids.length);
+  const hypotheses = encodedHypotheses.map((encoded) => truncate(encoded, longest));
+  const isTruncated = encodedHypotheses.some(({ ids }) => text.ids.length + ids.length > budget);
   return {
     rows: hypotheses.map((hypothesis) =>
       tensorsOf(

@@ -43,6 +43,8 @@ const FACTS = {
   outputOrigins: {},
   classNames: null,
   knownCategories: [],
+  lostMissing: [],
+  embeddingRows: null,
   converterFaults: [],
   images: { rescaledInputs: [], ultralytics: null },
   zipMap: null,

@@ -23,6 +23,12 @@ const CATEGORIES =
   'the graph has a HistGradientBoosting model with categorical_features, whose splits by category skl2onnx exports as splits at 0, so that its answers are wrong: train it without categorical_features, with OneHotEncoder or OrdinalEncoder before it';
 const INDICATORS =
   'the graph has a SimpleImputer with add_indicator=True, whose columns of indicators skl2onnx leaves out, so that the operator after it reads columns that are not there: train with add_indicator=False, and let a column of the data say what is missing if that matters';
+const RADIUS =
+  'the graph has a RadiusNeighborsClassifier or RadiusNeighborsRegressor, which skl2onnx exports so that it fails for each row that is not near to all rows of the training: train KNeighborsClassifier or KNeighborsRegressor';
+const VOTES =
+  'the graph has a VotingClassifier(voting="hard") around SVC, NuSVC, or LinearSVC or RidgeClassifier of two classes, whose votes skl2onnx takes from the place of the highest score, which is not the class that they predict: leave them out, or set voting="soft" for estimators with predict_proba';
+const missing = (column: string) =>
+  `model.yaml: column "${column}" may be missing (required: false), but the graph has trees that send missing values to the same side at every split, as skl2onnx exports trees and forests of scikit-learn, whatever they have learned: put SimpleImputer before them, train HistGradientBoosting instead, or set required: true`;
 const REASONS: Readonly<Record<string, string>> = {
   isotonic:
     'the graph has the isotonic calibration of CalibratedClassifierCV, which skl2onnx exports as steps instead of lines, so that its scores are wrong: calibrate with method="sigmoid"',
@@ -76,6 +82,17 @@ const REASONS: Readonly<Record<string, string>> = {
   'indicators-neighbors': INDICATORS,
   'indicators-bayes': INDICATORS,
   'indicators-number': INDICATORS,
+  'missing-forest': missing('a'),
+  'missing-tree-number': missing('a'),
+  'missing-scaled-forest': missing('a'),
+  'missing-partly-imputed': missing('b'),
+  'stacked-ridge': STACKED,
+  'stacked-svc': STACKED,
+  'voting-svc': VOTES,
+  'voting-linear-svc': VOTES,
+  'voting-ridge': VOTES,
+  radius: RADIUS,
+  'radius-number': RADIUS,
   'catboost-poisson':
     'the graph is of a CatBoostRegressor with loss_function Poisson, Tweedie or LogLinQuantile, of which CatBoost exports the logarithm: append Exp to the graph, for example with onnx.helper.make_node("Exp", …), or train it with loss_function="RMSE"',
 };
@@ -99,6 +116,8 @@ beforeAll(async () => {
     await store.write(name, files);
     await store.write(`${name}-golden`, { ...files, '1/golden.json': goldenOf(cases) });
     if (hasSame) await store.write(`${name}-same`, { ...files, '1/golden.json': goldenOf(cases.slice(-1)) });
+    if (name === 'missing-partly-imputed')
+      await store.write(`${name}-required`, { ...files, 'model.yaml': withOneOptional(yaml) });
     if (name === 'one-versus-one')
       await store.write(`${name}-labels`, { ...files, 'model.yaml': `${yaml}labels: ["3", "5", "7"]\n` });
   }
@@ -109,6 +128,11 @@ afterAll(async () => {
   await app.stop();
   await store.remove();
 });
+
+/** Of the columns, only the first may be missing. */
+function withOneOptional(yaml: string): string {
+  return yaml.replaceAll(', required: false', '').replace('type: number', 'type: number, required: false');
+}
 
 function rightOf(name: string, folder = GOLDENS): Data {
   return JSON.parse(readFileSync(path.join(folder, name, 'right.json'), 'utf8'));
@@ -149,6 +173,17 @@ test.each(RIGHT_NAMES)('%s of right-conversions is READY and answers as its fram
     else expect(label).toBe(expected.label);
     if (expected.scores) expect(score).toBeCloseTo(expected.scores[expected.label], 5);
   }
+});
+
+test('the shares of votes of a VotingClassifier are not answered as scores', async () => {
+  const [{ input }] = rightOf('voting', RIGHT).cases;
+  const { prediction } = (await app.query(PREDICT, { input: { model: 'right-voting', input } })).predict;
+
+  expect(prediction.output.score).toBeNull();
+});
+
+test('a column may be missing if it is imputed before the trees', async () => {
+  expect(await versionOf('missing-partly-imputed-required')).toMatchObject({ state: 'READY', stateReason: null });
 });
 
 test('the places of classes of a OneVsOneClassifier need labels', async () => {

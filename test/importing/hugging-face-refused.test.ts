@@ -267,6 +267,15 @@ const REFUSED: readonly RefusedFolder[] = [
     reason: ['config.json is not valid JSON'],
   },
   {
+    title: 'a tokenizer.json with more tokens than the embedding has rows',
+    like: 'tiny-sst',
+    files: changed('tiny-sst', 'tokenizer.json', (file) => ({
+      ...file,
+      model: { ...file.model, vocab: { ...file.model.vocab, another: 1_000 } },
+    })),
+    reason: ['tokenizer.json has the token id 1000, but the embedding of the graph has', 'belongs to another model'],
+  },
+  {
     title: 'a damaged tokenizer.json',
     like: 'tiny-sst',
     files: { 'tokenizer.json': '{ "model": ' },

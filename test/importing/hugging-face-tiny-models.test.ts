@@ -222,6 +222,22 @@ test('zero-shot classification, with one and with several labels', async () => {
   expect(scores(several)).toEqual({ film: near(sigma(8)), travel: near(0.5), food: near(0.5) });
 });
 
+test('of a text and a hypothesis that are too long together, only the text is truncated', async () => {
+  const labels = ['travel', 'film'];
+  const hypothesis = (words: number) => `${'the '.repeat(words)}{}`;
+  const fits = { text: 'the movie', labels, hypothesisTemplate: hypothesis(40) };
+  const isLong = { text: `movie${' the'.repeat(50)} paris`, labels, hypothesisTemplate: hypothesis(40) };
+  const isTooLong = { text: 'movie', labels, hypothesisTemplate: hypothesis(70) };
+
+  const film = { label: 'film', score: near(sigma(4)) };
+  expect(await answers('tiny-nli', { zeroShot: fits })).toMatchObject({ output: film, truncated: false });
+  expect(await answers('tiny-nli', { zeroShot: isLong })).toMatchObject({ output: film, truncated: true });
+  expect(await answers('tiny-nli', { zeroShot: isTooLong })).toMatchObject({
+    output: { score: near(0.5) },
+    truncated: true,
+  });
+});
+
 test('documents are ranked, best first, those with equal scores in the order of the input', async () => {
   const ranking = { query: 'the movie', documents: ['film', 'paris', 'film film', 'the film'] };
   const neighbors = [{ ranking: { query: 'paris', documents: ['travel', 'film'] } }, { text: 'film' }];

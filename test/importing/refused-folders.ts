@@ -211,8 +211,30 @@ export const EXPORTED_WRONGLY: readonly RefusedFolder[] = [
     exported('xgboost-labels'),
     'labels: [a, b, c]',
     starting(
-      'the graph holds trees of several labels or targets in one operator, as onnxmltools exports an XGBClassifier of several labels, and loses them: train and export one model for each label, and join the graphs, for example with onnx.compose.merge_models',
+      'the graph holds trees of several labels or targets in one operator, as onnxmltools exports an XGBClassifier of several labels or with num_parallel_tree, and loses them: train with n_estimators in place of num_parallel_tree; of several labels, train and export one model for each, and join the graphs, for example with onnx.compose.merge_models',
     ),
+  ),
+  folder(
+    'init-zero',
+    exported('sklearn-init-zero'),
+    'labels: [a, b, c]',
+    starting(
+      'the trees of the graph have one start value for several classes, as skl2onnx exports GradientBoostingClassifier with init="zero": train and export it without init, or, if base_values of the TreeEnsembleClassifier is 0, remove this attribute with onnx',
+    ),
+  ),
+  folder(
+    'neighbors-of-targets',
+    exported('sklearn-neighbors'),
+    '',
+    starting(
+      'the graph declares a size that its node Co_Concat1 does not compute, as skl2onnx exports KNeighborsClassifier of several targets with different numbers of classes: train and export MultiOutputClassifier(KNeighborsClassifier()); for another model, remove the declared sizes with onnx: del model.graph.value_info[:]',
+    ),
+  ),
+  folder(
+    'knn-imputer',
+    exported('sklearn-knn-imputer'),
+    '',
+    'the ONNX file is not supported: it has a KNNImputer (the functions dist_nan_euclidean and knn_imputer_column of skl2onnx), which crashes ONNX Runtime for some rows with missing values: export the model with SimpleImputer',
   ),
   folder(
     'torch-double',

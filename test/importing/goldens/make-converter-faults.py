@@ -31,21 +31,22 @@ from skl2onnx.common.data_types import StringTensorType
 from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
 from sklearn.base import is_regressor
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis
 from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, GradientBoostingClassifier, HistGradientBoostingClassifier
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier, StackingClassifier
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier, StackingClassifier, VotingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptron, RidgeClassifier, SGDClassifier
 from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, RadiusNeighborsClassifier, RadiusNeighborsRegressor
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
-from sklearn.tree import DecisionTreeClassifier
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "table"))
 from cases import accept_booleans  # noqa: E402
@@ -241,3 +242,35 @@ for name, model in imputed.items():
     y = NUMBER[:20] if is_regressor(model) else TWO[:20]
     of_rows(f"indicators-{name}", make_pipeline(SimpleImputer(add_indicator=True), model), GAPS, y)
     of_rows(f"imputed-{name}", make_pipeline(SimpleImputer(), model), GAPS, y, is_right=True)
+forests = {
+    "forest": RandomForestClassifier(2, max_depth=3, random_state=0), "tree-number": DecisionTreeRegressor(max_depth=3, random_state=0),
+    "scaled-forest": make_pipeline(StandardScaler(), RandomForestClassifier(2, max_depth=3, random_state=0)),
+    "partly-imputed": make_pipeline(
+        ColumnTransformer([("impute", SimpleImputer(), [0])], remainder="passthrough"), RandomForestClassifier(2, max_depth=3, random_state=0)
+    ),
+}
+for name, model in forests.items():
+    of_rows(f"missing-{name}", model, GAPS, NUMBER[:20] if is_regressor(model) else TWO[:20])
+
+TESTED = X
+
+
+def stack(first, second):
+    return StackingClassifier([("a", first), ("b", second)], final_estimator=DecisionTreeClassifier(max_depth=3, random_state=0), cv=3)
+
+
+def votes_of(first):
+    return VotingClassifier([("a", first), ("b", GaussianNB()), ("c", DecisionTreeClassifier(max_depth=1))], flatten_transform=False)
+
+
+ridge = make_pipeline(StandardScaler(), RidgeClassifier())
+classifier("stacked-ridge", stack(ridge, GaussianNB()), TWO)
+classifier("stacked-svc", stack(SVC(C=0.1, kernel="linear"), GaussianNB()), TWO)
+classifier("stacked-ridges", stack(ridge, make_pipeline(StandardScaler(), RidgeClassifier(alpha=9))), TWO, is_right=True)
+classifier("voting-svc", votes_of(SVC(C=0.1, kernel="linear")), TWO, scores=False)
+classifier("voting-linear-svc", votes_of(LinearSVC()), TWO, scores=False)
+classifier("voting-ridge", votes_of(ridge), TWO, scores=False)
+classifier("voting", votes_of(Perceptron()), TWO, scores=False, is_right=True)
+classifier("radius", RadiusNeighborsClassifier(radius=2), TWO)
+within = RadiusNeighborsRegressor(radius=2).fit(X, NUMBER)
+write("radius-number", "tabular-regression", to_onnx(within, X[:1]), within.predict(TESTED))

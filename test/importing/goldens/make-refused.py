@@ -17,7 +17,11 @@ from onnx import TensorProto, helper
 from onnxmltools import convert_xgboost
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
-from sklearn.linear_model import LogisticRegression
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.impute import KNNImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
 
 OUT = Path(sys.argv[1])
 OUT.mkdir(exist_ok=True)
@@ -69,6 +73,13 @@ rows = random.normal(size=(40, 2)).astype(np.float32)
 classifier = LogisticRegression().fit(rows, rows[:, 0] > 0)
 frozen = to_onnx(classifier, initial_types=[("x", FloatTensorType([16, 2]))], options={"zipmap": False})
 save("sklearn-frozen-batch", frozen)
+
+zero = GradientBoostingClassifier(init="zero", n_estimators=2, max_depth=1).fit(rows, np.digitize(rows[:, 0], [-0.5, 0.5]))
+save("sklearn-init-zero", to_onnx(zero, rows[:1], options={"zipmap": False}))
+targets = np.stack([np.digitize(rows[:, 0], [-0.5, 0.5]), rows[:, 1] > 0], axis=1).astype(int)
+save("sklearn-neighbors", to_onnx(KNeighborsClassifier(2).fit(rows, targets), rows[:1], options={"zipmap": False}))
+gaps = np.where(random.random(rows.shape) < 0.2, np.nan, rows).astype(np.float32)
+save("sklearn-knn-imputer", to_onnx(make_pipeline(KNNImputer(n_neighbors=2), LinearRegression()).fit(gaps[:6], rows[:6, 0]), gaps[:1]))
 
 labels = np.stack([rows[:, 0] > 0, rows[:, 1] > 0, rows.sum(axis=1) > 0], axis=1).astype(int)
 several = xgboost.XGBClassifier(n_estimators=2, max_depth=1).fit(rows, labels)
