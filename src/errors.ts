@@ -278,3 +278,10 @@ export class ManifestError extends Error {
 
 /** An import that failed for a reason that may pass, although the files stay as they are. It is retried. */
 export class RetriedImportError extends ManifestError {}
+
+/** The rows of a block have to be run as items of their own, because one of them may end its process. Not shown to callers. */
+export class SplitBlockError extends Error {
+  constructor() {
+    super('The rows of this block have to be run one by one.');
+  }
+}

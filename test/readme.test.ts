@@ -145,7 +145,7 @@ test('the table of limits has the limits in force', () => {
     ['comparisons of fields with the same response name', LIMITS.maxComparisons.toLocaleString('en')],
     ['pairs of different fields with the same response name', String(LIMITS.maxDifferences)],
     ['page size (`first`, `ids`)', String(LIMITS.maxPageSize)],
-    ['inputs of `predictMany`', LIMITS.maxBatch.toLocaleString('en')],
+    ['inputs or rows of `predictMany`', LIMITS.maxBatch.toLocaleString('en')],
     [
       'characters of a string that is not part of an input: a name, search, cursor or value of a filter',
       LIMITS.maxStringCharacters.toLocaleString('en'),

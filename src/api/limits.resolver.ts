@@ -12,7 +12,7 @@ export class Limits {
   })
   maxPageSize!: number;
 
-  @Field(() => Int, { description: 'Maximum number of inputs in `predictMany`.' })
+  @Field(() => Int, { description: 'Maximum number of inputs or rows in `predictMany`.' })
   maxBatch!: number;
 
   @Field(() => Int, { description: 'Maximum size of a request body, in bytes.' })

@@ -15,7 +15,7 @@
 
 import type { Logger } from 'pino';
 import type { Tally } from '../counting/tally.js';
-import { AppError, ShuttingDownError } from '../errors.js';
+import { AppError, ShuttingDownError, SplitBlockError } from '../errors.js';
 import { isBlock, placesOf, type QueuedItem } from '../tasks/block.js';
 import type { ItemResult } from '../tasks/failures.js';
 import { bytesOfItem } from '../tasks/item-bytes.js';
@@ -23,7 +23,7 @@ import { waitAtMost } from '../wait-at-most.js';
 import { AdmissionControl } from './admission-control.js';
 import { Dispatcher } from './dispatcher.js';
 import type { ProbeProcesses } from './disposable-worker.js';
-import { createEntry, disconnected, type RunOptions, SplitBlockError } from './entry.js';
+import { createEntry, disconnected, type RunOptions } from './entry.js';
 import { FairQueue } from './fair-queue.js';
 import { IdleMeasurements, type LatencyStore } from './idle-measurements.js';
 import { type BatchReply, type EngineVersion, type FromWorker, MAX_RUN_MS } from './messages.js';
@@ -72,7 +72,8 @@ export class Engine {
   #drained: (() => void) | null = null;
 
   constructor(options: EngineOptions) {
-    const report = (bug: unknown) => options.log.error({ err: bug }, 'an answer could not be computed');
+    const report = (bug: unknown, ref: string) =>
+      options.log.error({ err: bug, version: ref }, 'an answer could not be computed');
     this.#running = new RunningBatches(this.#queue, (version) => this.#served.of(version), report);
     this.#pool = new Pool({
       ...options,

@@ -49,13 +49,6 @@ export function createEntry(
   return { entry, answered: answer.promise };
 }
 
-/** The rows of a block have to be run as items of their own, because one of them may end its process. Not shown to callers. */
-export class SplitBlockError extends Error {
-  constructor() {
-    super('The rows of this block have to be run one by one.');
-  }
-}
-
 /** An input that nobody waits for: it counts as settled, so that nothing retries it or tells it the outcome. */
 export function createSettledEntry(item: QueuedItem, now: number): Entry {
   return {

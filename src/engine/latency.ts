@@ -81,11 +81,11 @@ export class DurationsByWork {
     let highest = 0;
     for (const bucket of this.#trusted()) highest = Math.max(highest, throughputOf(bucket));
     let knee = Number.POSITIVE_INFINITY;
-    for (const [key, bucket] of this.#buckets)
-      if (bucket.count >= MIN_SAMPLES && throughputOf(bucket) >= KNEE_SHARE * highest) knee = Math.min(knee, key);
+    for (const bucket of this.#trusted())
+      if (throughputOf(bucket) >= KNEE_SHARE * highest) knee = Math.min(knee, bucketOf(bucket.work));
     const next = this.#buckets.get(knee + 1);
-    const isTried = next === undefined || next.count < MIN_SAMPLES || now - next.at > MAX_AGE_MS;
-    return 2 ** (isTried ? knee + 1 : knee);
+    const triesNext = next === undefined || next.count < MIN_SAMPLES || now - next.at > MAX_AGE_MS;
+    return 2 ** (triesNext ? knee + 1 : knee);
   }
 
   *#trusted(): Generator<Bucket> {

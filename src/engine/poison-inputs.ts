@@ -21,10 +21,13 @@ const MAX_RECORDS = 10_000;
 export class PoisonInputs {
   readonly #strikes = new Map<string, number[]>();
   readonly #inputs = new Map<string, { readonly reason: string; readonly at: number }>();
+  /** When a version had its last poison input. */
+  readonly #lastAt = new Map<string, number>();
 
   recordPoisonInput(caller: string, versionKey: string, digest: string, reason: string, now: number): void {
     this.recordStrike(caller, versionKey, now);
     putBounded(this.#inputs, keyOf(digest, versionKey), { reason, at: now });
+    putBounded(this.#lastAt, versionKey, now);
   }
 
   recordStrike(caller: string, versionKey: string, now: number): void {
@@ -40,9 +43,10 @@ export class PoisonInputs {
     return times?.length === STRIKES_TO_CONFINE && now - (times[0] as number) < STRIKE_MEMORY_MS;
   }
 
-  /** False while no poison input is known: callers can then skip computing a digest. */
-  get hasAny(): boolean {
-    return this.#inputs.size > 0;
+  /** Whether a poison input of the version is known. If not, callers can skip computing a digest. */
+  hasFor(versionKey: string, now: number): boolean {
+    const at = this.#lastAt.get(versionKey);
+    return at !== undefined && now - at < STRIKE_MEMORY_MS;
   }
 
   /** Why the input with this digest failed in quarantine; null if it is not a known poison input. */

@@ -8,13 +8,19 @@
  *
  * Blocks never run here: their rows are sent again as items.
  */
-import { DeadlineExceededError, InferenceFailedError, NotReadyError, OverloadedError } from '../errors.js';
+import {
+  DeadlineExceededError,
+  InferenceFailedError,
+  NotReadyError,
+  OverloadedError,
+  SplitBlockError,
+} from '../errors.js';
 import { fitsShare } from '../fair-share.js';
 import { isBlock, type QueuedItem } from '../tasks/block.js';
 import { bytesOfItem } from '../tasks/item-bytes.js';
 import { checkInput, type Item } from '../tasks/tasks.js';
 import { CircuitBreaker } from './circuit-breaker.js';
-import { createEntry, SplitBlockError } from './entry.js';
+import { createEntry } from './entry.js';
 import { FairQueue } from './fair-queue.js';
 import { MemorySuspects } from './memory-suspects.js';
 import type { EngineVersion } from './messages.js';
@@ -71,10 +77,10 @@ export class Quarantine {
     const open = breaker?.refusal(now);
     if (open) return breakerOpenError(version, open);
     if (isBlock(item)) {
-      const isSuspected = this.#poisonInputs.hasAny || this.isConfined(version, caller, now);
+      const isSuspected = this.#poisonInputs.hasFor(version.key, now) || this.isConfined(version, caller, now);
       return isSuspected ? new SplitBlockError() : null;
     }
-    if (this.#poisonInputs.hasAny) {
+    if (this.#poisonInputs.hasFor(version.key, now)) {
       const reason = this.#poisonInputs.reasonToRefuse(itemDigest(item), version.key, now);
       if (reason)
         return new InferenceFailedError(

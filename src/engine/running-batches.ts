@@ -44,7 +44,7 @@ interface AnsweredEntry {
 export class RunningBatches {
   readonly #queue: FairQueue;
   readonly #servedOf: (version: EngineVersion) => ScheduledVersion;
-  readonly #report: (bug: unknown) => void;
+  readonly #report: (bug: unknown, ref: string) => void;
   readonly #watchdogs = new Watchdogs();
   readonly #cancellations = new Cancellations();
 
@@ -52,7 +52,7 @@ export class RunningBatches {
   constructor(
     queue: FairQueue,
     servedOf: (version: EngineVersion) => ScheduledVersion,
-    report: (bug: unknown) => void,
+    report: (bug: unknown, ref: string) => void,
   ) {
     this.#queue = queue;
     this.#servedOf = servedOf;
@@ -103,7 +103,8 @@ export class RunningBatches {
   complete(worker: WorkerProcess, reply: BatchReply): CompletedBatch | null {
     const batch = worker.batches[0];
     if (batch?.id !== reply.id) return null;
-    const done = answered(reply, batch.message, batch.version.spec, this.#report);
+    const { ref, spec } = batch.version;
+    const done = answered(reply, batch.message, spec, (bug) => this.#report(bug, ref));
     const { results, timing } = done;
     const now = performance.now();
     const occupiedMs = now - Math.max(batch.dispatchedAt, worker.lastUsedAt);

@@ -22,8 +22,8 @@ const MAX_ROWS_IN_TURN = 64;
 const MAX_MS_IN_TURN = 2;
 
 /**
- * What the next batch of a version may hold, so that it is not larger than pays, and takes at most `maxMs`. Of a graph that does not batch, several
- * inputs of a fixed size share a message if their runs are short, and the worker runs them one after the other.
+ * Limits of a version's next batch: no larger than raises throughput, and at most `maxMs`. If the graph does not batch, short
+ * inputs of a fixed size share a message, and the worker runs them one after the other.
  */
 export function limitsOfNextBatch({ version, latency }: ScheduledVersion, maxMs: number, now: number): BatchSize {
   const limits = batchLimits(version);

@@ -1,15 +1,35 @@
 /**
  * Collects the answers to the inputs of one request as columns.
  *
- * What was not asked for is not kept. Of what was, no more is kept than an answer may hold: a column that is larger is counted
- * to its end, and left out by the budget of the answer.
+ * Columns with several values for each input are kept only if they are selected, and only as far as a response may hold them:
+ * the budget of the answer leaves out a column that is larger.
  */
 import type { Problem } from '../graphql/problem.type.js';
 import type { Answer, AnswerOf } from '../tasks/answer.js';
 import type { NumericArray, TensorData } from '../tasks/datatypes.js';
 import { scoreOf } from '../tasks/scores.js';
-import { MAX_OUTPUT_BYTES } from '../tasks/tensor-outputs.js';
-import { BYTES_PER_NUMBER } from './tensor.type.js';
+import { bytesOfTensors } from '../tasks/tensor-outputs.js';
+import { BYTES_PER_NUMBER } from './output-size.js';
+
+/** Their answers have parts of their own. */
+type KindWithoutColumns =
+  | 'similarities'
+  | 'ranking'
+  | 'detections'
+  | 'masks'
+  | 'tokens'
+  | 'answer'
+  | 'fillings'
+  | 'text';
+
+/** What is known of the answers before they are there. */
+export interface AnswersToCollect {
+  /** Of the version. */
+  readonly labels: readonly string[];
+  readonly isRecorded: boolean;
+  /** Of a response, at most. */
+  readonly maxBytes: number;
+}
 
 /** Columns that hold more than one value for each input are kept only if they are selected. */
 export interface WideColumns {
@@ -40,32 +60,46 @@ export class AnswerColumns {
   readonly #values: NumberRows | null;
   readonly #tensors: TensorRows | null;
 
-  /** `labels`: of the version. */
-  constructor(count: number, labels: readonly string[], wanted: WideColumns, isRecorded: boolean) {
+  constructor(count: number, wanted: WideColumns, { labels, isRecorded, maxBytes }: AnswersToCollect) {
     this.count = count;
     this.#labels = labels;
     this.#ids = isRecorded ? new Array(count).fill(null) : null;
     this.#classes = new ClassColumns(count);
-    this.#classScores = wanted.classScores ? new NumberRows(count) : null;
-    this.#values = wanted.values ? new NumberRows(count) : null;
-    this.#tensors = wanted.tensors ? new TensorRows(count) : null;
+    this.#classScores = wanted.classScores ? new NumberRows(count, maxBytes) : null;
+    this.#values = wanted.values ? new NumberRows(count, maxBytes) : null;
+    this.#tensors = wanted.tensors ? new TensorRows(count, maxBytes) : null;
   }
 
   /** `id`: of the prediction; null if it is not recorded. */
   add(row: number, answer: Answer, id: string | null): void {
     if (this.#ids) this.#ids[row] = id;
-    if (answer.kind === 'classification') {
-      this.#classes.set(row, [answer], this.#labels);
-      if (answer.scores) this.#classScores?.set(row, answer.scores);
-    } else if (answer.kind === 'multiClassification') this.#classes.set(row, answer.targets, this.#labels);
-    else if (answer.kind === 'regression') this.#values?.set(row, [answer.value]);
-    else if (answer.kind === 'values')
-      this.#values?.set(
-        row,
-        answer.values.map(({ value }) => value),
-      );
-    else if (answer.kind === 'embedding') this.#values?.set(row, answer.vector);
-    else if (answer.kind === 'tensors') this.#tensors?.set(row, answer.tensors);
+    switch (answer.kind) {
+      case 'classification':
+        this.#classes.set(row, [answer], this.#labels);
+        // Answers to inputs with labels of their own have other classes.
+        if (answer.scores && !answer.labels) this.#classScores?.set(row, answer.scores);
+        break;
+      case 'multiClassification':
+        this.#classes.set(row, answer.targets, this.#labels);
+        break;
+      case 'regression':
+        this.#values?.set(row, [answer.value]);
+        break;
+      case 'values':
+        this.#values?.set(
+          row,
+          answer.values.map(({ value }) => value),
+        );
+        break;
+      case 'embedding':
+        this.#values?.set(row, answer.vector);
+        break;
+      case 'tensors':
+        this.#tensors?.set(row, answer.tensors);
+        break;
+      default:
+        answer.kind satisfies KindWithoutColumns;
+    }
   }
 
   refuse(row: number, problem: Problem): void {
@@ -126,20 +160,24 @@ class ClassColumns {
 class NumberRows {
   #values: Float64Array | null = null;
   #perRow: number | null = null;
+  #haveSameSize = true;
 
-  constructor(private readonly count: number) {}
+  constructor(
+    private readonly count: number,
+    private readonly maxBytes: number,
+  ) {}
 
   set(row: number, values: ArrayLike<number>): void {
     if (this.#perRow === null) {
       this.#perRow = values.length;
-      if (this.#bytes <= MAX_OUTPUT_BYTES) this.#values = new Float64Array(this.count * values.length).fill(Number.NaN);
+      if (this.#bytes <= this.maxBytes) this.#values = new Float64Array(this.count * values.length).fill(Number.NaN);
     }
-    // Answers of one version have the same size.
     if (values.length === this.#perRow) this.#values?.set(values, row * values.length);
+    else this.#haveSameSize = false;
   }
 
   get column(): Column<ArrayLike<number>> | null {
-    if (this.#perRow === null) return null;
+    if (this.#perRow === null || !this.#haveSameSize) return null;
     const values = this.#values;
     return { bytes: values ? this.#bytes : Number.POSITIVE_INFINITY, make: () => values ?? [] };
   }
@@ -155,13 +193,16 @@ class TensorRows {
   #bytes = 0;
   #isKept = true;
 
-  constructor(count: number) {
+  constructor(
+    count: number,
+    private readonly maxBytes: number,
+  ) {
     this.#rows = new Array(count).fill(null);
   }
 
   set(row: number, tensors: readonly TensorData[]): void {
-    for (const { data } of tensors) this.#bytes += Array.isArray(data) ? textBytes(data) : data.byteLength;
-    if (this.#bytes > MAX_OUTPUT_BYTES) this.#isKept = false;
+    this.#bytes += bytesOfTensors(tensors);
+    if (this.#bytes > this.maxBytes) this.#isKept = false;
     if (this.#isKept) this.#rows[row] = tensors;
     else this.#rows.fill(null);
   }
@@ -178,10 +219,6 @@ class TensorRows {
       (row) => row?.every(({ shape }, i) => shape.length > 0 && String(shape) === String(first[i]?.shape)) ?? true,
     );
   }
-}
-
-function textBytes(texts: readonly string[]): number {
-  return texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
 }
 
 /** The tensors with this index, along the first dimension. */

@@ -5,7 +5,8 @@ import { Problem } from '../graphql/problem.type.js';
 import { FloatList } from '../graphql/scalars.js';
 import { Sized } from '../graphql/sized.js';
 import type { AnswerColumns, Column } from './answer-columns.js';
-import { BYTES_PER_NUMBER, Tensor } from './tensor.type.js';
+import { BYTES_PER_NUMBER } from './output-size.js';
+import { Tensor } from './tensor.type.js';
 
 /** Of a label, in an answer. */
 const BYTES_PER_LABEL = 32;
@@ -15,7 +16,7 @@ const numbersPerRow = (perRow: (scope: CostScope) => number) => ({
 });
 const ofEachRow = { elements: (_: unknown, { pageSize }: CostScope) => pageSize };
 
-@ObjectType({ description: 'Problem of one input of several.' })
+@ObjectType({ description: 'Problem with one of the inputs.' })
 export class RowProblem {
   @Field(() => Int, { description: 'Position of the input, from 0.' })
   row!: number;
@@ -26,7 +27,7 @@ export class RowProblem {
 
 @ObjectType({
   description:
-    'Answers to several inputs as columns: entry `i` of a list with one entry for each input belongs to input `i`. It is null where there is a problem. Lists with several entries for each input are in row-major order. Answers with parts of their own, such as boxes and spans, have no columns: select `results`.',
+    'Answers to several inputs as columns: entry `i` of a list with one entry for each input belongs to input `i`. An entry is null if its input has a problem. Lists with several entries for each input are in row-major order. Answers with parts of their own, such as boxes and spans, have no columns: select `results`.',
 })
 export class PredictionColumns {
   constructor(private readonly answers: AnswerColumns) {
@@ -62,7 +63,7 @@ export class PredictionColumns {
   @Field(() => FloatList, {
     nullable: true,
     description:
-      'Scores of `labels`, in their order, from 0 to 1. Entries are null without a probability. Null if the answers are not classes.',
+      'Scores of `labels`, in their order, from 0 to 1. An entry is null if the model returns no probability. Null if the answers are not classes.',
   })
   scores(): Sized<ArrayLike<number>> | null {
     return listOf(this.answers.scores);
@@ -72,7 +73,7 @@ export class PredictionColumns {
   @Field(() => FloatList, {
     nullable: true,
     description:
-      'Scores of all classes: for each input one for each of `signature.labels`, in their order, from 0 to 1. Null if the graph returns no probabilities, or the version has several targets.',
+      'Scores of all classes: for each input one for each of `signature.labels`, in their order, from 0 to 1. Null if the graph returns no probabilities, the version has several targets, or the inputs have labels of their own.',
   })
   classScores(): Sized<ArrayLike<number>> | null {
     return listOf(this.answers.classScores);
@@ -93,7 +94,7 @@ export class PredictionColumns {
   @Field(() => [Tensor], {
     nullable: true,
     description:
-      "The graph's outputs, with those of all inputs along the first dimension; where there is a problem, zeros. Null if the answers are not tensors, or differ in shape: then select `results`.",
+      "The graph's outputs, with those of all inputs along the first dimension; zeros, or empty texts, where an input has a problem. Null if the answers are not tensors, or differ in shape: then select `results`.",
   })
   tensors(): Sized<Tensor[]> | null {
     const { tensors } = this.answers;

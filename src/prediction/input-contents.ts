@@ -11,7 +11,7 @@ import { MAX_IMAGE_PIXELS, splitDataUrl } from '../tasks/image.js';
 import { imageSizeOfBase64 } from '../tasks/image-size.js';
 import { MAX_STEPS } from '../tasks/image-to-text.js';
 import { MAX_MASK_PIXELS, maskSizeOf } from '../tasks/masks.js';
-import { isNumeric } from '../tasks/numeric.js';
+import { rowInputs } from '../tasks/numeric.js';
 import { taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { MAX_SIZE_WITHOUT_VALUES } from '../tasks/tensors.js';
 import { type Work, workOfImage } from '../tasks/work.js';
@@ -125,7 +125,7 @@ interface ContentsOfRows {
 export function contentsOfRows(rows: unknown, spec: VersionSpec | null): ContentsOfRows {
   const { columns, tensors } = recordOf(rows);
   const areTensors = columns == null;
-  const areNumbers = spec !== null && isNumeric(spec);
+  const areNumbers = spec !== null && rowInputs(spec) !== null;
   if (areTensors) return { ...contentsOfStacked(listOf(tensors), spec), areNumbers };
   const lists = Object.values(recordOf(columns));
   const longest = lists.reduce<number>((most, list) => Math.max(most, Array.isArray(list) ? list.length : 1), 1);

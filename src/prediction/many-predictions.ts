@@ -5,12 +5,12 @@
 import { AppError } from '../errors.js';
 import { problemOf } from '../graphql/problem.type.js';
 import type { Answer } from '../tasks/answer.js';
-import { AnswerColumns, type WideColumns } from './answer-columns.js';
+import { AnswerColumns, type AnswersToCollect, type WideColumns } from './answer-columns.js';
 import { PredictionColumns } from './columns.type.js';
 import type { NewPrediction, PredictPayload } from './prediction.type.js';
 
 /** What the request selects. */
-export interface Wanted {
+export interface SelectedFields {
   readonly results: boolean;
   /** Null if no columns are selected. */
   readonly columns: WideColumns | null;
@@ -29,15 +29,14 @@ export class ManyPredictions {
   readonly #all = Promise.withResolvers<void>();
   #open: number;
 
-  /** `labels`: of the version. */
-  constructor(count: number, labels: readonly string[], wanted: Wanted, isRecorded: boolean) {
+  constructor(count: number, wanted: SelectedFields, answers: AnswersToCollect) {
     this.#open = count;
     // Nobody may wait for it.
     this.#all.promise.catch(() => {});
     const results = Array.from({ length: wanted.results ? count : 0 }, () => Promise.withResolvers<PredictPayload>());
     this.#results = wanted.results ? results : null;
     this.#promises = wanted.results ? results.map(({ promise }) => promise) : null;
-    this.#columns = wanted.columns ? new AnswerColumns(count, labels, wanted.columns, isRecorded) : null;
+    this.#columns = wanted.columns ? new AnswerColumns(count, wanted.columns, answers) : null;
   }
 
   /** To be called once for each input. An error that is no problem of the input rejects what waits for it. */

@@ -4,6 +4,8 @@ import { DATATYPES } from '../tasks/datatypes.js';
 import { targetsOf, taskNamed, type VersionSpec } from '../tasks/tasks.js';
 import { MAX_OUTPUT_BYTES } from '../tasks/tensor-outputs.js';
 
+/** A number with 9 significant digits as JSON, and the time to format it. */
+export const BYTES_PER_NUMBER = 16;
 /** Dimensions of an embedding that the graph does not state. */
 const DEFAULT_OUTPUT_VALUES = 1_024;
 /** Of a string. */

@@ -12,8 +12,9 @@ import { MAX_STEPS } from '../tasks/image-to-text.js';
 import { scoreOf } from '../tasks/scores.js';
 import { MAX_DOCUMENTS } from '../tasks/text-ranking.js';
 import { Masks } from './mask.type.js';
+import { BYTES_PER_NUMBER } from './output-size.js';
 import { AnswerType, Tokens } from './span.type.js';
-import { BYTES_PER_NUMBER, base64Of, Tensor, Tensors } from './tensor.type.js';
+import { base64Of, Tensor, Tensors } from './tensor.type.js';
 import { Values } from './values.type.js';
 
 /** In UTF-8, of most characters that are recognized in images. */

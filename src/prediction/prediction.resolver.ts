@@ -15,7 +15,7 @@ import type { WideColumns } from './answer-columns.js';
 import { decodeAnswer } from './answer-json.js';
 import type { History } from './history.js';
 import type { PredictionContext } from './loaders.js';
-import type { Wanted } from './many-predictions.js';
+import type { SelectedFields } from './many-predictions.js';
 import { Output, outputOf } from './output.type.js';
 import { PredictInput, PredictionFilter, PredictManyInput } from './prediction.input.js';
 import { findPredictionPage } from './prediction.queries.js';
@@ -62,14 +62,14 @@ export class PredictionResolver {
   @Mutation(() => PredictManyPayload, {
     nullable: true,
     description:
-      'Runs a model on up to `limits.maxBatch` inputs, in shared batches, and returns one result for each. Prefer it to several `predict` fields, which run one after another. Null only with an entry in `errors`. Problems: all types except Forbidden and IdempotencyConflict.',
+      'Runs a model on up to `limits.maxBatch` inputs or rows, in shared batches, and returns the results as objects or as columns. Prefer it to several `predict` fields, which run one after another. Null only with an entry in `errors`. Problems: all types except Forbidden and IdempotencyConflict.',
   })
   async predictMany(
     @Arg('input', () => PredictManyInput, { description: 'Version, inputs and options.' }) input: PredictManyInput,
     @Ctx() context: PredictionContext,
     @Info() info: GraphQLResolveInfo,
   ): Promise<PredictManyPayload> {
-    const wanted = wantedOf(info);
+    const wanted = selectedFields(info);
     const { result, problem } = await payloadOf(() => this.predictions.predictMany(input, context, wanted));
     // Executing the selection waits for what is selected.
     if (!wanted.results && !wanted.columns) await result?.done;
@@ -203,7 +203,7 @@ export class PredictionResolver {
   }
 }
 
-function wantedOf(info: GraphQLResolveInfo): Wanted {
+function selectedFields(info: GraphQLResolveInfo): SelectedFields {
   const isWide = (name: keyof WideColumns) => selects(info, 'columns', name);
   const columns = { classScores: isWide('classScores'), values: isWide('values'), tensors: isWide('tensors') };
   return { results: selects(info, 'results'), columns: selects(info, 'columns') ? columns : null };

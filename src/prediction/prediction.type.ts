@@ -107,7 +107,7 @@ export class PredictPayload {
 
 @ObjectType({
   description:
-    'Results of the inputs, as objects or as columns, or the problem that prevented running any. Select the columns where there are many.',
+    'Results of the inputs, as objects or as columns, or the problem that prevented running any. For many inputs, select `columns`.',
 })
 export class PredictManyPayload {
   @Cost({ elements: (_, { pageSize }) => pageSize })

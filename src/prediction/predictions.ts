@@ -3,66 +3,24 @@
  */
 import type { Principal } from '../access/principal.js';
 import type { Engine } from '../engine/engine.js';
-import { SplitBlockError } from '../engine/entry.js';
-import type { CallerConnection, Outcome, PriorityName } from '../engine/queue.js';
-import { type AppError, IdempotencyConflictError, InferenceFailedError, InvalidInputError } from '../errors.js';
+import { IdempotencyConflictError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
-import { create } from '../graphql/create.js';
 import type { Resolved, Serving } from '../serving/serving.js';
 import type { PredictionDatabase } from '../storage/database.js';
-import { newId } from '../storage/ids.js';
-import type { Answer } from '../tasks/answer.js';
-import type { Block } from '../tasks/block.js';
-import type { BulkRows } from '../tasks/bulk.js';
 import { readRows } from '../tasks/bulk-rows.js';
-import type { ItemFailure, ItemResult } from '../tasks/failures.js';
-import type { Item, ModelInput } from '../tasks/tasks.js';
-import { checkInput } from '../tasks/tasks.js';
+import type { ItemResult } from '../tasks/failures.js';
 import { checkBatch, checkLists, checkOptions } from './check-request.js';
 import { type Begun, earlierDigest, inTime, remainingMs, requestDigest, SharedPredictions } from './idempotency.js';
-import { ManyPredictions, type Wanted } from './many-predictions.js';
+import { ManyPredictions, type SelectedFields } from './many-predictions.js';
+import { type Caller, checkedJob, errorOf, type Job, predictionOf } from './new-prediction.js';
 import type { PredictInput, PredictManyInput } from './prediction.input.js';
 import { findIdempotency, findPredictionsByIds, type IdempotencyClaim } from './prediction.queries.js';
-import { type NewPrediction, Prediction } from './prediction.type.js';
+import type { NewPrediction, Prediction } from './prediction.type.js';
 import type { Recorder } from './recorder.js';
 import { KEY_LIFE_MS } from './request-limits.js';
-
-/** The principal of a request, and the connection that waits for the response. */
-interface Caller {
-  readonly principal: Principal;
-  readonly connection: CallerConnection;
-}
-
-/** What the inputs of a request have in common. */
-interface RowsRequest {
-  readonly version: Resolved;
-  readonly deadlineMs: number;
-  readonly priority: PriorityName;
-  readonly record: boolean;
-}
-
-interface PredictionRequest extends RowsRequest {
-  readonly input: ModelInput;
-  readonly path: readonly string[];
-}
-
-/** Rows of one request, while they run. */
-interface Bulk {
-  readonly rows: BulkRows;
-  readonly request: RowsRequest;
-  readonly caller: Caller;
-  readonly many: ManyPredictions;
-  readonly areObjectsWanted: boolean;
-}
-
-/** A request whose input has been checked. */
-interface Job extends PredictionRequest {
-  readonly item: Item;
-  readonly startedAt: number;
-}
+import { ROWS_PATH, RowsRun } from './rows-run.js';
 
 const NOTHING_TO_RECORD = Promise.resolve();
-const ROWS_PATH = ['input', 'rows'] as const;
 
 export class Predictions {
   readonly #serving: Serving;
@@ -70,17 +28,25 @@ export class Predictions {
   readonly #recorder: Recorder;
   readonly #db: PredictionDatabase;
   readonly #defaultDeadlineMs: number;
+  readonly #maxResponseBytes: number;
+  readonly #rowsParts: ConstructorParameters<typeof RowsRun>[0];
   readonly #shared = new SharedPredictions();
 
   constructor(
     parts: { serving: Serving; engine: Engine; recorder: Recorder; db: PredictionDatabase },
-    options: { defaultDeadlineMs: number },
+    options: { defaultDeadlineMs: number; maxResponseBytes: number },
   ) {
     this.#serving = parts.serving;
     this.#engine = parts.engine;
     this.#recorder = parts.recorder;
     this.#db = parts.db;
     this.#defaultDeadlineMs = options.defaultDeadlineMs;
+    this.#maxResponseBytes = options.maxResponseBytes;
+    this.#rowsParts = {
+      engine: parts.engine,
+      record: ({ principal }: Caller, prediction: NewPrediction) => this.#record(principal, prediction, null),
+      runOne: this.#runOne.bind(this),
+    };
   }
 
   /** @throws AppError for every failure that the client can act on */
@@ -92,19 +58,21 @@ export class Predictions {
   }
 
   /** Begins to run all inputs. @throws AppError if no input can be run */
-  async predictMany(input: PredictManyInput, caller: Caller, wanted: Wanted): Promise<ManyPredictions> {
+  async predictMany(input: PredictManyInput, caller: Caller, wanted: SelectedFields): Promise<ManyPredictions> {
     checkOptions(input);
     checkBatch(input);
     const { priority, record } = input;
     const version = await this.#resolve(input, caller);
-    const request = { version, deadlineMs: this.#deadlineMs(input), priority, record };
+    const options = { version, deadlineMs: this.#deadlineMs(input), priority, record };
     const { spec } = version.engineVersion;
     const rows = input.rows ? readRows(input.rows, spec, ROWS_PATH) : null;
     const inputs = input.inputs ?? [];
-    const many = new ManyPredictions(rows?.count ?? inputs.length, spec.labels, wanted, record);
-    if (rows) this.#runRows({ rows, request, caller, many, areObjectsWanted: wanted.results });
+    const { labels } = spec;
+    const answers = { labels, isRecorded: record, maxBytes: this.#maxResponseBytes };
+    const many = new ManyPredictions(rows?.count ?? inputs.length, wanted, answers);
+    if (rows) new RowsRun(this.#rowsParts, { rows, options, caller, many, areObjectsWanted: wanted.results }).begin();
     for (const [i, one] of inputs.entries())
-      this.#runOne(i, () => checkedJob({ ...request, input: one, path: ['input', 'inputs', String(i)] }), caller, many);
+      this.#runOne(i, () => checkedJob({ ...options, input: one, path: ['input', 'inputs', String(i)] }), caller, many);
     return many;
   }
 
@@ -115,61 +83,6 @@ export class Predictions {
       (prediction) => many.settle(i, { answer: prediction.contents.answer, prediction }),
       (error) => many.settle(i, { error }),
     );
-  }
-
-  /** Rows of numbers run in blocks, all others as items. */
-  #runRows(bulk: Bulk): void {
-    const { rows, request, many } = bulk;
-    for (const [row, error] of rows.refused) many.settle(row, { error });
-    for (const row of rows.items.keys()) this.#runRow(row, bulk);
-    const { stack } = rows;
-    if (!stack) return;
-    const size = this.#engine.rowsPerBlock(request.version.engineVersion, stack.workPerRow);
-    for (let begin = 0; begin < stack.rows.length; begin += size) {
-      const end = Math.min(begin + size, stack.rows.length);
-      const places = stack.rows.slice(begin, end);
-      this.#runBlock(places, stack.block(begin, end), bulk).catch((error) => {
-        for (const row of places) {
-          if (error instanceof SplitBlockError) this.#runRow(row, bulk);
-          else many.settle(row, { error });
-        }
-      });
-    }
-  }
-
-  #runRow(row: number, { rows, request, caller, many }: Bulk): void {
-    const path = [...ROWS_PATH, String(row)];
-    const job = (): Job => {
-      const startedAt = performance.now();
-      const input = rows.input(row);
-      const item = rows.items.get(row) ?? checkInput(request.version.engineVersion.spec, input, path);
-      return { ...request, input, path, item, startedAt };
-    };
-    this.#runOne(row, job, caller, many);
-  }
-
-  /** `places`: the rows of the block. @throws if they have no results */
-  async #runBlock(places: readonly number[], block: Block, bulk: Bulk): Promise<void> {
-    const { rows, request, caller, many, areObjectsWanted } = bulk;
-    const { version, deadlineMs, priority, record } = request;
-    const startedAt = performance.now();
-    const { connection } = caller;
-    const outcome = await this.#engine.run(version.engineVersion, block, { deadlineMs, priority, connection });
-    for (const [place, row] of places.entries()) {
-      const result = outcome.results[place] as ItemResult;
-      if ('failure' in result) many.settle(row, { error: errorOf(result.failure, [...ROWS_PATH, String(row)]) });
-      else if (!record && !areObjectsWanted) many.settle(row, { answer: result.answer, prediction: null });
-      else {
-        const input = record ? rows.input(row) : null;
-        const prediction = predictionOf({ ...request, input, startedAt }, result.answer, outcome);
-        const recorded = record ? this.#record(caller.principal, prediction, null) : NOTHING_TO_RECORD;
-        const answer = prediction.contents.answer;
-        inTime(recorded, { startedAt, deadlineMs }, 'record').then(
-          () => many.settle(row, { answer, prediction }),
-          (error) => many.settle(row, { error }),
-        );
-      }
-    }
   }
 
   /** @throws AppError if the reference names no version that can run, or the input does not match it */
@@ -200,7 +113,9 @@ export class Predictions {
     { principal, connection }: Caller,
     claim: IdempotencyClaim | null,
   ): Promise<Begun & { readonly prediction: NewPrediction }> {
-    const { version, item, deadlineMs, priority, path } = job;
+    const { version, item, priority, path } = job;
+    // Of a row whose block has waited, less is left.
+    const deadlineMs = Math.max(1, Math.ceil(remainingMs(job)));
     const outcome = await this.#engine.run(version.engineVersion, item, { deadlineMs, priority, connection });
     const result = outcome.results[0] as ItemResult;
     if ('failure' in result) throw errorOf(result.failure, path);
@@ -263,58 +178,4 @@ export class Predictions {
     const version = await this.#resolve(input, caller).catch(() => null);
     return version && earlierDigest(version.engineVersion.key, input.input);
   }
-}
-
-/** Checked first: deeply nested JSON could overflow the stack when it is serialized, but never passes the check. */
-function checkedJob(request: PredictionRequest): Job {
-  const startedAt = performance.now();
-  const item = checkInput(request.version.engineVersion.spec, request.input, request.path);
-  return { ...request, item, startedAt };
-}
-
-/** `input` is read only to be recorded. */
-function predictionOf(
-  {
-    version,
-    input,
-    record,
-    startedAt,
-  }: Pick<Job, 'version' | 'record' | 'startedAt'> & { readonly input: ModelInput | null },
-  answer: Answer,
-  { timing, batchSize, executionProvider, device, dispatchedAt }: Outcome,
-): NewPrediction {
-  const { versionId, variant, engineVersion } = version;
-  return create(Prediction, {
-    id: newId('Prediction'),
-    createdAt: new Date(),
-    recorded: record,
-    versionId,
-    contents: {
-      isStored: false,
-      timing: {
-        queueMs: dispatchedAt - startedAt,
-        prepareMs: timing.preprocessMs,
-        inferMs: timing.inferMs,
-        finishMs: timing.postprocessMs,
-        totalMs: performance.now() - startedAt,
-        batchSize,
-      },
-      runtime: {
-        executionProvider,
-        device: device ?? executionProvider,
-        artifactSha256: engineVersion.artifactSha256,
-        variant,
-      },
-      answer,
-      labels: engineVersion.spec.labels,
-      inputJson: record ? JSON.stringify(input) : null,
-    },
-  }) as NewPrediction;
-}
-
-/** The error for a failure in the worker: an unreadable input, or a failure of the model. */
-function errorOf(failure: ItemFailure, path: readonly string[]): AppError {
-  if (failure.kind !== 'input') return new InferenceFailedError(failure.message);
-  const { code, message, expected } = failure;
-  return new InvalidInputError([{ path: [...path, ...failure.path], code, message, expected, received: null }]);
 }

@@ -6,9 +6,7 @@ import { enumOf } from '../graphql/enum.type.js';
 import { Base64, JSONValue } from '../graphql/scalars.js';
 import { Sized } from '../graphql/sized.js';
 import { DATATYPES, type NumericArray, type TensorArray, type TensorData } from '../tasks/datatypes.js';
-
-/** A number with 9 significant digits as JSON, and the time to format it. */
-export const BYTES_PER_NUMBER = 16;
+import { BYTES_PER_NUMBER } from './output-size.js';
 
 export function base64Of({ buffer, byteOffset, byteLength }: NumericArray): Sized<string> {
   const jsonBytes = 4 * Math.ceil(byteLength / 3) + 2;

@@ -1,8 +1,7 @@
 /** Rows that are sent as columns: a list of values for each column, with one value for each row. */
 import { InvalidInputError } from '../errors.js';
 import { type BulkRows, checkCount, Stack, withPaths } from './bulk.js';
-import type { NumericArray } from './datatypes.js';
-import { isNumeric, numericInputs } from './numeric.js';
+import { rowInputs } from './numeric.js';
 import { oncePer } from './once-per.js';
 import { listed, Problems } from './problems.js';
 import { columnInputsOf, expectedValue, rowInput } from './row.js';
@@ -25,11 +24,11 @@ export function readColumns(
   };
   const items = new Map<number, Item>();
   const refused = new Map<number, InvalidInputError>();
-  const stack = isNumeric(spec) ? stackOf(spec, count) : null;
+  const stack = stackOf(spec, count);
   const writers = stack && writersOf(spec, columns, stack);
   for (let row = 0; row < count; row++) {
     if (stack && writers?.every((write) => write(row))) {
-      stack.rows.push(row);
+      stack.add(row);
       continue;
     }
     try {
@@ -47,11 +46,9 @@ export function readColumns(
 }
 
 function stackOf(spec: VersionSpec, count: number): Stack | null {
-  const inputs = numericInputs(spec);
+  const inputs = rowInputs(spec);
   const areComplete = inputs?.every(({ columns, valuesPerRow }) => columns.length === valuesPerRow);
-  return inputs && areComplete
-    ? new Stack(inputs, { most: count, workPerRow: Math.max(1, spec.columns.length) })
-    : null;
+  return inputs && areComplete ? Stack.empty(inputs, count, Math.max(1, spec.columns.length)) : null;
 }
 
 /** Returns the number of rows. */
@@ -101,29 +98,25 @@ function checkColumns(
 
 const columnsByName = oncePer((spec: VersionSpec) => new Set(spec.columns.map(({ name }) => name)));
 
-/** One for each column: writes its value of a row to the stack, unless the value has to be looked at. */
+/** One for each column: writes its value of a row to the stack, or returns false if the value needs the full check. */
 function writersOf(
   spec: VersionSpec,
   columns: Readonly<Record<string, unknown>>,
   stack: Stack,
 ): ((row: number) => boolean)[] {
-  const places = new Map<number, readonly [input: number, index: number]>();
-  for (const [input, { columns: indices }] of (numericInputs(spec) ?? []).entries())
-    for (const [index, column] of indices.entries()) places.set(column, [input, index]);
+  const places = new Map<number, { readonly input: number; readonly index: number; readonly isBig: boolean }>();
+  for (const [input, { columns: indices, type }] of (rowInputs(spec) ?? []).entries()) {
+    const isBig = type.array === BigInt64Array || type.array === BigUint64Array;
+    for (const [index, column] of indices.entries()) places.set(column, { input, index, isBig });
+  }
   return columnInputsOf(spec).map(({ column, read }, i) => {
     const values = (Object.hasOwn(columns, column.name) ? columns[column.name] : []) as readonly unknown[];
-    const [input, index] = places.get(i) as readonly [number, number];
-    const isBig = isBigArray(stack.placeOf(input).values);
+    const { input, index, isBig } = places.get(i) as NonNullable<ReturnType<typeof places.get>>;
     return (row) => {
       const value = read(values[row]);
       if (value === undefined || (isBig && Number.isNaN(value))) return false;
-      const { values: stacked, offset } = stack.placeOf(input);
-      stacked[offset + index] = isBig ? BigInt(value) : Number(value);
+      stack.set(input, index, isBig ? BigInt(value) : Number(value));
       return true;
     };
   });
-}
-
-function isBigArray(values: NumericArray): boolean {
-  return values instanceof BigInt64Array || values instanceof BigUint64Array;
 }

@@ -18,5 +18,5 @@ export interface BulkInput {
 /** Paths of problems begin with `prefix` and the key. @throws InvalidInputError if no row can be read */
 export function readRows({ columns, tensors }: BulkInput, spec: VersionSpec, prefix: readonly string[]): BulkRows {
   if (columns != null) return readColumns(columns, spec, [...prefix, 'columns']);
-  return readTensors(tensors ?? [], spec, [...prefix, 'tensors']);
+  return readTensors(tensors ?? [], spec, prefix);
 }

@@ -14,9 +14,9 @@ export interface BulkRows {
   readonly count: number;
   /** Null if no row can be in a block. */
   readonly stack: Stack | null;
-  /** What has to run as an item of its own, by row. */
+  /** Rows that run as items of their own, by their index. */
   readonly items: ReadonlyMap<number, Item>;
-  /** What cannot run, by row. */
+  /** Rows that cannot run, by their index. */
   readonly refused: ReadonlyMap<number, InvalidInputError>;
   /** The row as it would be sent alone. */
   readonly input: (row: number) => ModelInput;
@@ -24,28 +24,46 @@ export interface BulkRows {
 
 /** Checked rows of numbers, one after the other. */
 export class Stack {
-  /** The rows of the request, in ascending order. */
-  readonly rows: number[] = [];
-  /** Of one row, in the unit of the version. */
-  readonly workPerRow: number;
   readonly #inputs: readonly NumericInput[];
   readonly #values: readonly NumericArray[];
+  readonly #rows: number[];
+  /** Of one row, in the unit of the version. */
+  readonly workPerRow: number;
 
-  /** `most`: how many rows it may get. `values`: those of all rows, if they have been read. */
+  /** `values`: for each input; they may have room for more rows. `rows`: the rows of the request, in ascending order. */
   constructor(
     inputs: readonly NumericInput[],
-    { most, workPerRow, values }: { most: number; workPerRow: number; values?: readonly NumericArray[] },
+    values: readonly NumericArray[],
+    rows: readonly number[],
+    workPerRow: number,
   ) {
     this.#inputs = inputs;
+    this.#values = values;
+    this.#rows = [...rows];
     this.workPerRow = workPerRow;
-    this.#values = values ?? inputs.map(({ type, valuesPerRow }) => new type.array(most * valuesPerRow));
-    if (values) for (let row = 0; row < most; row++) this.rows.push(row);
   }
 
-  /** Where the values of the next row begin, for the input with this index. */
-  placeOf(input: number): { readonly values: NumericArray; readonly offset: number } {
+  /** With room for so many rows. */
+  static empty(inputs: readonly NumericInput[], capacity: number, workPerRow: number): Stack {
+    const values = inputs.map(({ type, valuesPerRow }) => new type.array(capacity * valuesPerRow));
+    return new Stack(inputs, values, [], workPerRow);
+  }
+
+  /** The rows of the request that are here. */
+  get rows(): readonly number[] {
+    return this.#rows;
+  }
+
+  /** Sets a value of the next row, before it is added. */
+  set(input: number, index: number, value: number | bigint): void {
     const { valuesPerRow } = this.#inputs[input] as NumericInput;
-    return { values: this.#values[input] as NumericArray, offset: this.rows.length * valuesPerRow };
+    const values = this.#values[input] as NumericArray;
+    values[this.#rows.length * valuesPerRow + index] = value;
+  }
+
+  /** Adds a row, whose values have all been set. */
+  add(row: number): void {
+    this.#rows.push(row);
   }
 
   /** Rows from `begin` to `end`, as places in `rows`. */

@@ -8,8 +8,8 @@ import type { Answer } from './answer.js';
 import { type Block, isBlock, type QueuedItem } from './block.js';
 import { DATATYPES, type Datatype, type NumericArray, type TensorArray, type TensorData } from './datatypes.js';
 import type { AnyItem } from './define-input.js';
-import { type ItemResult, messageOf, type RunFailure, UnusableOutputError } from './failures.js';
-import { oncePer } from './once-per.js';
+import { type ItemResult, type RunFailure, UnusableOutputError } from './failures.js';
+import { nullablePer } from './once-per.js';
 import type { RowItem } from './row.js';
 import { preprocessSeries, type SeriesItem } from './series.js';
 import type { AnySpec, TensorSpec } from './spec.js';
@@ -90,9 +90,9 @@ function tensorsOnly(outputs: readonly (TensorSpec | undefined)[]): readonly Ten
   return tensors.length === outputs.length ? (tensors as TensorSpec[]) : null;
 }
 
-/** Whether rows of the version can be sent stacked, and as blocks. */
-export function isNumeric(spec: VersionSpec): boolean {
-  return stackedInputs(spec, false) !== null;
+/** The inputs of the graph if rows of the version can be sent stacked, and as blocks; null otherwise. */
+export function rowInputs(spec: VersionSpec): readonly NumericInput[] | null {
+  return stackedInputs(spec, false);
 }
 
 function stackedInputs(spec: VersionSpec, areTensors: boolean): readonly NumericInput[] | null {
@@ -195,13 +195,10 @@ function resultOf(outputs: readonly TensorData[], spec: VersionSpec, report: (bu
   try {
     return { answer: taskNamed(spec.task).postprocess?.(outputs, spec) as Answer };
   } catch (error) {
-    if (!(error instanceof UnusableOutputError)) report(error);
-    return { failure: { kind: 'inference', message: messageOf(error) } };
+    if (error instanceof UnusableOutputError) return { failure: { kind: 'inference', message: error.message } };
+    report(error);
+    return {
+      failure: { kind: 'inference', message: 'the answer could not be computed from the outputs of the graph' },
+    };
   }
-}
-
-/** As `oncePer`, for functions that may return null. */
-function nullablePer<Key extends object, Value>(make: (key: Key) => Value): (key: Key) => Value {
-  const find = oncePer((key: Key) => ({ value: make(key) }));
-  return (key) => find(key).value;
 }

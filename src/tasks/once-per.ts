@@ -9,3 +9,9 @@ export function oncePer<Key extends object, Value extends object>(make: (key: Ke
     return value;
   };
 }
+
+/** As `oncePer`, for functions that may return null. */
+export function nullablePer<Key extends object, Value>(make: (key: Key) => Value): (key: Key) => Value {
+  const find = oncePer((key: Key) => ({ value: make(key) }));
+  return (key) => find(key).value;
+}

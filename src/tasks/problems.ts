@@ -8,6 +8,14 @@ import { type InputProblem, type InputProblemCode, InvalidInputError, shortened 
 
 const MAX_PROBLEMS = 20;
 
+/** Where a value is: its place in the list of a tensor, whose rows have `perRow` values each. */
+export interface ValuePlace {
+  readonly path: readonly string[];
+  readonly index: number;
+  readonly perRow: number;
+}
+export type ValueProblem = readonly [code: InputProblemCode, message: string, expected: string, received: unknown];
+
 /** The problems of one input, at most 20. Their paths start with `prefix`. */
 export class Problems {
   readonly #problems: InputProblem[] = [];
@@ -31,9 +39,42 @@ export class Problems {
     });
   }
 
+  /** Adds a problem with one value of a tensor. Returns the index of the next value to check; infinity for none. */
+  addOfValue({ path, index }: ValuePlace, ...problem: ValueProblem): number {
+    this.add([...path, String(index)], ...problem);
+    return Number.POSITIVE_INFINITY;
+  }
+
+  /** Null if there are no problems. */
+  get error(): InvalidInputError | null {
+    return this.#problems.length > 0 ? new InvalidInputError(this.#problems) : null;
+  }
+
   /** @throws InvalidInputError if there are problems */
   throwIfAny(): void {
-    if (this.#problems.length > 0) throw new InvalidInputError(this.#problems);
+    const { error } = this;
+    if (error) throw error;
+  }
+}
+
+/** The problems of tensors whose first dimension counts rows: a bad value is a problem of its row only. */
+export class RowProblems extends Problems {
+  readonly #byRow = new Map<number, Problems>();
+
+  /** Of each tensor, the first bad value of a row counts: so the number of problems does not grow with the tensor. */
+  override addOfValue({ path, index, perRow }: ValuePlace, ...problem: ValueProblem): number {
+    const row = Math.floor(index / perRow);
+    const ofRow = this.#byRow.get(row) ?? new Problems(this.prefix);
+    this.#byRow.set(row, ofRow);
+    ofRow.add([...path, String(index)], ...problem);
+    return (row + 1) * perRow;
+  }
+
+  /** The errors of rows that cannot run. */
+  get refused(): Map<number, InvalidInputError> {
+    const refused = new Map<number, InvalidInputError>();
+    for (const [row, { error }] of this.#byRow) if (error) refused.set(row, error);
+    return refused;
   }
 }
 

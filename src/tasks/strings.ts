@@ -1,5 +1,5 @@
 /** The rules for all texts that clients send, and for the strings in rows and tensors that a graph reads. */
-import type { Problems } from './problems.js';
+import type { Problems, ValueProblem } from './problems.js';
 import { estimateTokens } from './token-count.js';
 
 /** In UTF-16 code units. */
@@ -21,22 +21,28 @@ export function checkText(
   }
 }
 
-/** Whether `checkString` finds no problem with a string. */
+/** Whether there is no problem with a string. */
 export function isAccepted(text: string): boolean {
-  return text.length <= MAX_TEXT_CHARACTERS && text.isWellFormed() && !text.includes('\0');
+  return problemOfString(text) === null;
 }
 
 /** Checks a string that may be empty. */
 export function checkString(text: string, path: readonly string[], problems: Problems): void {
+  const problem = problemOfString(text);
+  if (problem) problems.add(path, ...problem);
+}
+
+/** What is wrong with a string that may be empty; null if nothing is. */
+export function problemOfString(text: string): ValueProblem | null {
   if (text.length > MAX_TEXT_CHARACTERS) {
     const expected = `at most ${MAX_TEXT_CHARACTERS} characters`;
-    problems.add(path, 'TOO_LARGE', 'the text is too long', expected, `${text.length} characters`);
-  } else if (!text.isWellFormed()) {
-    problems.add(path, 'UNREADABLE', 'the text contains half of a surrogate pair', 'valid Unicode', text);
-  } else if (text.includes('\0')) {
-    // ONNX Runtime for Node cuts a string off at the first NUL: the model would get another value.
-    problems.add(path, 'UNREADABLE', 'the text contains a NUL character', 'a text without NUL characters', text);
+    return ['TOO_LARGE', 'the text is too long', expected, `${text.length} characters`];
   }
+  if (!text.isWellFormed()) return ['UNREADABLE', 'the text contains half of a surrogate pair', 'valid Unicode', text];
+  // ONNX Runtime for Node cuts a string off at the first NUL: the model would get another value.
+  if (text.includes('\0'))
+    return ['UNREADABLE', 'the text contains a NUL character', 'a text without NUL characters', text];
+  return null;
 }
 
 /** The work of strings that a graph reads: their tokens, as estimated for any tokenizer. */

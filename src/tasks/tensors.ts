@@ -8,10 +8,10 @@ import { DATATYPES, type Datatype, type NumericArray, type TensorArray, type Ten
 import { type AnyItem, defineInput } from './define-input.js';
 import { numberMessage, readNumber } from './numbers.js';
 import { oncePer } from './once-per.js';
-import { listed, type Problems, quoted } from './problems.js';
+import { listed, type Problems, quoted, type ValueProblem } from './problems.js';
 import type { AnySpec, Example, SpecBase, TensorSpec } from './spec.js';
 import { readsBags } from './static-embedding.js';
-import { checkString, isAccepted, workOfStrings } from './strings.js';
+import { problemOfString, workOfStrings } from './strings.js';
 
 interface TensorInput {
   readonly name: string;
@@ -163,7 +163,9 @@ function readList(tensor: TensorInput, path: readonly string[], problems: Proble
   }
   const flat = flattenNested(tensor.data, tensor.shape, path, problems);
   if (!flat || !checkElementCount(tensor, flat.length, path, problems)) return null;
-  return tensor.datatype === 'BYTES' ? readStrings(flat, path, problems) : readNumbers(tensor, flat, path, problems);
+  return tensor.datatype === 'BYTES'
+    ? readStrings(tensor, flat, path, problems)
+    : readNumbers(tensor, flat, path, problems);
 }
 
 /** Flattens a list that is nested like the shape. A list that contains no lists is returned as it is. */
@@ -187,14 +189,24 @@ function flattenNested(
   return visit(data, 0, path) ? flat : null;
 }
 
-function readStrings(flat: readonly unknown[], path: readonly string[], problems: Problems): string[] | null {
-  const wrong = flat.findIndex((value) => typeof value !== 'string' || !isAccepted(value));
-  if (wrong < 0) return flat as string[];
-  const value = flat[wrong];
-  const at = [...path, String(wrong)];
-  if (typeof value === 'string') checkString(value, at, problems);
-  else problems.add(at, 'WRONG_TYPE', 'BYTES values must be strings', 'a string', value);
-  return null;
+function readStrings(
+  tensor: TensorInput,
+  flat: readonly unknown[],
+  path: readonly string[],
+  problems: Problems,
+): string[] | null {
+  const perRow = valuesPerRow(tensor.shape);
+  let index = 0;
+  while (index < flat.length) {
+    const value = flat[index];
+    const problem = typeof value === 'string' ? problemOfString(value) : notAString(value);
+    index = problem ? problems.addOfValue({ path, index, perRow }, ...problem) : index + 1;
+  }
+  return index === flat.length ? flat.map((value) => (typeof value === 'string' ? value : '')) : null;
+}
+
+function notAString(value: unknown): ValueProblem {
+  return ['WRONG_TYPE', 'BYTES values must be strings', 'a string', value];
 }
 
 function readNumbers(
@@ -205,17 +217,18 @@ function readNumbers(
 ): NumericArray | null {
   const type = DATATYPES[tensor.datatype] as Datatype;
   const array = new type.array(flat.length);
-  for (let index = 0; index < flat.length; index++) {
+  const perRow = valuesPerRow(tensor.shape);
+  const isBig = array instanceof BigInt64Array || array instanceof BigUint64Array;
+  let index = 0;
+  while (index < flat.length) {
     const value = flat[index];
     const number = readNumber(type, value);
     if (typeof number === 'string') {
       const message = numberMessage(tensor.datatype, value, number);
-      problems.add([...path, String(index)], number, message, tensor.datatype, value);
-      return null;
-    }
-    array[index] = array instanceof BigInt64Array || array instanceof BigUint64Array ? BigInt(number) : Number(number);
+      index = problems.addOfValue({ path, index, perRow }, number, message, tensor.datatype, value);
+    } else array[index++] = isBig ? BigInt(number) : Number(number);
   }
-  return array;
+  return index === flat.length ? array : null;
 }
 
 function readBase64(
@@ -238,28 +251,40 @@ function readBase64(
   const array = new type.array(
     bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer,
   );
-  const wrong = type.range ? firstAbove(array, tensor.datatype === 'BOOL' ? 1 : null) : firstNotFinite(array);
-  if (wrong < 0) return array;
   const code = type.range ? 'OUT_OF_RANGE' : 'NOT_FINITE';
-  problems.add(
-    [...path, String(wrong)],
-    code,
-    numberMessage(tensor.datatype, array[wrong], code),
-    tensor.datatype,
-    Number(array[wrong]),
-  );
-  return null;
+  const next = type.range ? nextAbove(tensor.datatype === 'BOOL' ? 1 : null) : nextNotFinite;
+  const perRow = valuesPerRow(tensor.shape);
+  let index = next(array, 0);
+  while (index < array.length) {
+    const value = array[index];
+    const problem = [code, numberMessage(tensor.datatype, value, code), tensor.datatype, Number(value)] as const;
+    index = next(array, problems.addOfValue({ path, index, perRow }, ...problem));
+  }
+  return index === array.length ? array : null;
 }
 
-function firstNotFinite(array: NumericArray): number {
-  for (let i = 0; i < array.length; i++) if (!Number.isFinite(array[i])) return i;
-  return -1;
+/** The index of the first value that is not accepted, from `from` on; the length, or `from` if that is beyond it, if there is none. */
+type FindNext = (array: NumericArray, from: number) => number;
+
+const nextNotFinite: FindNext = (array, from) => {
+  let i = from;
+  while (i < array.length && Number.isFinite(array[i])) i++;
+  return i;
+};
+
+/** Integers have all values of their type, but booleans are bytes. */
+function nextAbove(maximum: number | null): FindNext {
+  if (maximum === null) return (array) => array.length;
+  return (array, from) => {
+    let i = from;
+    while (i < array.length && (array[i] as number) <= maximum) i++;
+    return i;
+  };
 }
 
-function firstAbove(array: NumericArray, maximum: number | null): number {
-  if (maximum === null) return -1;
-  for (let i = 0; i < array.length; i++) if ((array[i] as number) > maximum) return i;
-  return -1;
+/** The values of each row of a tensor whose first dimension counts rows. */
+export function valuesPerRow([, ...sizes]: readonly number[]): number {
+  return sizes.reduce((product, size) => product * size, 1);
 }
 
 function checkElementCount(tensor: TensorInput, count: number, path: readonly string[], problems: Problems): boolean {

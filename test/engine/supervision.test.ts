@@ -116,6 +116,16 @@ test('three strikes within 10 minutes confine a caller on one version until the 
   expect(poisonInputs.reasonToRefuse('digest 0', 'v', 600_001)).toBeNull();
 });
 
+test('a version counts as having poison inputs until the last one is 10 minutes old, and no other version does', () => {
+  const poisonInputs = new PoisonInputs();
+
+  poisonInputs.recordPoisonInput('caller', 'v', 'digest', 'it crashed', 1_000);
+
+  expect(poisonInputs.hasFor('v', 600_999)).toBe(true);
+  expect(poisonInputs.hasFor('v', 601_000)).toBe(false);
+  expect(poisonInputs.hasFor('w', 1_000)).toBe(false);
+});
+
 test('the number of remembered poison inputs is bounded', () => {
   const poisonInputs = new PoisonInputs();
   for (let i = 0; i < 10_001; i++) poisonInputs.recordPoisonInput(`caller ${i}`, 'v', `digest ${i}`, 'it crashed', i);

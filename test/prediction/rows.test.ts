@@ -1,6 +1,8 @@
 /** Rows that are sent together, as columns or as tensors, and answers as columns. */
 import { readFileSync } from 'node:fs';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
+import type { Folder } from '../support/hugging-face/folder.ts';
+import { huggingFaceFolders } from '../support/hugging-face.ts';
 import { createStore, type TestStore } from '../support/model-store.js';
 import { encodeModel, type TypeName } from '../support/onnx.js';
 
@@ -37,6 +39,7 @@ beforeAll(async () => {
     'model.yaml': `task: tabular-regression\noutput: { value: y }\ntargets: [a, b]
 columns: [{ name: a, type: number, minimum: 0, example: 1 }, { name: b, type: number, required: false, example: 2 }]`,
   });
+  await store.write('tiny-nli', huggingFaceFolders()['tiny-nli'] as Folder);
   app = await startTestApp({ modelStore: store.folder });
   shipped = await startTestApp();
 }, 60_000);
@@ -113,6 +116,17 @@ test('inputs of any kind are answered in columns too', async () => {
   expect(columns.labels).toEqual([results[0].prediction.output.label, null, results[2].prediction.output.label]);
   expect(columns.scores).toEqual([expect.any(Number), null, expect.any(Number)]);
   expect(columns.problems).toEqual([{ row: 1, problem: results[1].problem }]);
+});
+
+test('scores of classes that each input names itself are in no column', async () => {
+  const input = (labels: readonly string[]) => ({ zeroShot: { text: 'a', labels } });
+  const inputs = [input(['x', 'y']), input(['x', 'y', 'z'])];
+
+  const { columns, results } = await predictMany(app, { model: 'tiny-nli', inputs });
+
+  expect(columns.labels).toEqual(results.map(({ prediction }: Data) => prediction.output.label));
+  expect(columns.scores).toEqual(results.map(({ prediction }: Data) => expect.closeTo(prediction.output.score, 8)));
+  expect(columns.classScores).toBeNull();
 });
 
 test('embeddings are one list of numbers', async () => {

@@ -66,7 +66,18 @@ const COLUMN_ALIASES = [45, 15, 5, 1];
 
 /** Rows that are sent together: each field of the columns, and the results. */
 function rowsOf(schema: GraphQLSchema, { model, example, inputs }: Subject): Audited[] {
+  const isFloat = inputs.every(({ datatype }) => datatype.startsWith('FP'));
   const kinds: [kind: string, rows: (count: number) => unknown][] = [
+    ...(isFloat
+      ? [
+          [
+            'tensors, one bad value',
+            (count: number) => ({ tensors: inputs.map((tensor) => stacked(tensor, count, 0xff)) }),
+          ] as const,
+        ]
+      : []
+    ).map(([kind, rows]): [string, (count: number) => unknown] => [kind, rows]),
+
     ['tensors', (count) => ({ tensors: inputs.map((tensor) => stacked(tensor, count)) })],
   ];
   const row = example['row'] as Readonly<Record<string, unknown>> | undefined;
@@ -74,6 +85,7 @@ function rowsOf(schema: GraphQLSchema, { model, example, inputs }: Subject): Aud
     const columns = (count: number, value: (name: string) => unknown) =>
       Object.fromEntries(Object.keys(row).map((name) => [name, Array.from({ length: count }, () => value(name))]));
     kinds.push(['columns', (count) => ({ columns: columns(count, (name) => row[name]) })]);
+    kinds.push(['columns, one bad value', (count) => ({ columns: withBadValue(columns(count, (name) => row[name])) })]);
     kinds.push(['bad columns', (count) => ({ columns: columns(count, () => 'x'.repeat(50)) })]);
   }
   const columns = schema.getType('PredictionColumns') as GraphQLObjectType;
@@ -105,15 +117,22 @@ function rowsOf(schema: GraphQLSchema, { model, example, inputs }: Subject): Aud
   });
 }
 
-/** As many rows as asked for, if they fit into a body. */
-function stacked({ name, datatype, shape }: Subject['inputs'][number], count: number) {
+function withBadValue(columns: Readonly<Record<string, unknown[]>>): unknown {
+  const [first] = Object.keys(columns);
+  return { ...columns, ...(first && { [first]: [{}, ...(columns[first] ?? []).slice(1)] }) };
+}
+
+/** As many rows as asked for, if they fit into a body. `firstBytes`: of the first value. */
+function stacked({ name, datatype, shape }: Subject['inputs'][number], count: number, firstBytes = 0) {
   const perRow = shape.slice(1).reduce<number>((product, size) => product * (size ?? 1), 1);
   const width = DATATYPE_BYTES[datatype] ?? 1;
   const rows = Math.max(1, Math.min(count, Math.floor(MAX_BODY_BYTES / 2 / perRow / width)));
   const sizes = [rows, ...shape.slice(1).map((size) => size ?? 1)];
   if (datatype === 'BYTES')
     return { name, datatype, shape: sizes, data: Array.from({ length: rows * perRow }, () => 'a') };
-  return { name, datatype, shape: sizes, base64: Buffer.alloc(rows * perRow * width).toString('base64') };
+  const bytes = Buffer.alloc(rows * perRow * width);
+  // All ones are NaN.
+  return { name, datatype, shape: sizes, base64: bytes.fill(firstBytes, 0, width).toString('base64') };
 }
 
 /** How many of an input fit into a body. */
