@@ -43,7 +43,7 @@ export interface HuggingFaceFiles {
    * Present if transformers builds another tokenizer from `tokenizer`: this one, or, with a problem, one that may not be
    * that of the training. Not part of the digest.
    */
-  readonly ofClass?: { readonly tokenizer: string } | { readonly problem: string };
+  readonly ofClass?: { readonly tokenizer: string; readonly isCertain: boolean } | { readonly problem: string };
   readonly preprocessor: Preprocessor | null;
   /** Null if it is not an embedding model of sentence-transformers. */
   readonly sentences: SentenceFiles | null;
@@ -96,7 +96,8 @@ async function readTokenizer(
   const configText = await read('tokenizer_config.json');
   const tokenizerConfig = parseJsonAs(tokenizerConfigSchema, configText, 'tokenizer_config.json') ?? {};
   if (text === null) return { tokenizer: null, tokenizerConfig };
-  const parsed = withSettings(parseJsonFile(text, 'tokenizer.json'), tokenizerConfig);
+  const file = parseJsonFile(text, 'tokenizer.json');
+  const parsed = withSettings(file, tokenizerConfig);
   const tokenizer = lowercases ? withLowercase(parsed) : parsed;
   const others = { ...addedSpecialTokens(tokenizer), ...mappedSpecialTokens(await read('special_tokens_map.json')) };
   const added = Object.fromEntries(Object.entries(others).filter(([name]) => tokenizerConfig[name] == null));
@@ -104,7 +105,7 @@ async function readTokenizer(
     ...(configText === null ? {} : Object(parseJsonFile(configText, 'tokenizer_config.json'))),
     ...added,
   };
-  const found = model && tokenizerOfClass(parsed, tokenizerConfig, model);
+  const found = model && tokenizerOfClass(parsed, tokenizerConfig, model, file);
   return {
     tokenizer: JSON.stringify({ tokenizer, config }),
     tokenizerConfig: { ...tokenizerConfig, ...added },
@@ -117,6 +118,7 @@ async function readTokenizer(
                 tokenizer: lowercases ? withLowercase(found.tokenizer) : found.tokenizer,
                 config,
               }),
+              isCertain: found.isCertain,
             },
     }),
   };

@@ -1,67 +1,71 @@
 /**
- * Tokenizer classes of transformers that build their own normalizer and pre-tokenizer, as in release 5.24: of tokenizer.json
- * they keep the vocabulary, the post-processor and the character map of SentencePiece.
+ * The tokenizer that transformers, as in release 5.24, builds from tokenizer.json: many of its classes keep only the vocabulary,
+ * the post-processor and the character map of SentencePiece.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
+import {
+  AS_FILE,
+  CLASS_OF_MODEL,
+  CLASSES,
+  type Part,
+  partSchema,
+  type Settings,
+  type Steps,
+  settingsSchema,
+  type TokenizerClass,
+} from './tokenizer-class-list.js';
 
-const partSchema = z.looseObject({ type: z.string() });
-type Part = z.infer<typeof partSchema>;
 const fileSchema = z.looseObject({
   normalizer: partSchema.extend({ normalizers: z.array(partSchema).optional() }).nullish(),
   pre_tokenizer: partSchema.extend({ pretokenizers: z.array(partSchema).optional() }).nullish(),
-});
-const flag = z.boolean().nullish().catch(null);
-const settingsSchema = z.looseObject({
-  tokenizer_class: z.string().nullish().catch(null),
-  do_lower_case: flag,
-  keep_accents: flag,
-  split_by_punct: flag,
-  add_prefix_space: flag,
-  legacy: flag,
+  model: z.looseObject({}).nullish(),
 });
 const modelSchema = z.looseObject({
   model_type: z.string().nullish(),
   tokenizer_class: z.string().nullish().catch(null),
 });
-type Settings = z.infer<typeof settingsSchema>;
 
-/** The parts of a file, without the sequences around them. */
-interface Steps {
-  readonly normalizers: readonly Part[];
-  readonly preTokenizers: readonly Part[];
-}
-
-interface TokenizerClass {
-  /**
-   * Types of the normalizers and pre-tokenizers that transformers has written for this class, in this or earlier releases.
-   * A file with others was made by someone else.
-   */
-  readonly normalizers: readonly string[];
-  readonly preTokenizers: readonly string[];
-  /** What the class builds; absent if it builds nothing but what transformers has always written. */
-  readonly build?: (settings: Settings, steps: Steps) => Steps;
-}
-
-/** What transformers answers with instead of tokenizer.json: another tokenizer, or, with `problem`, nobody can tell which. */
-export type ClassTokenizer = { readonly tokenizer: unknown } | { readonly problem: string } | null;
+/**
+ * What transformers answers with instead of tokenizer.json: another tokenizer, or, with `problem`, nobody can tell which.
+ * `isCertain`: whatever its release, so that golden cases need not decide.
+ */
+export type ClassTokenizer =
+  | { readonly tokenizer: unknown; readonly isCertain: boolean }
+  | { readonly problem: string }
+  | null;
 
 /**
  * Null if transformers reads tokenizer.json as it is, or its class builds the same.
  *
- * `config`: tokenizer_config.json, whose settings the tokenizer already has; `model`: config.json.
+ * `config`: tokenizer_config.json, whose settings `tokenizer` already has; `model`: config.json; `raw`: tokenizer.json.
  */
-export function tokenizerOfClass(tokenizer: unknown, config: unknown, model: unknown): ClassTokenizer {
-  const file = fileSchema.safeParse(tokenizer).data;
+export function tokenizerOfClass(
+  tokenizer: unknown,
+  config: unknown,
+  model: unknown,
+  raw: unknown = tokenizer,
+): ClassTokenizer {
+  const [file, rawFile] = [fileSchema.safeParse(tokenizer).data, fileSchema.safeParse(raw).data];
   const settings = settingsSchema.safeParse(config ?? {}).data;
   const { model_type: type, tokenizer_class: modelClass } = modelSchema.safeParse(model ?? {}).data ?? {};
-  if (!file || !settings || AS_FILE.has(type ?? '')) return null;
-  const name = (settings.tokenizer_class ?? modelClass ?? CLASS_OF_MODEL[type ?? ''] ?? '').replace(/Fast$/, '');
-  const known = Object.hasOwn(CLASSES, name) ? CLASSES[name] : undefined;
+  if (!file || !rawFile || !settings) return null;
+  const given = settings.tokenizer_class ?? modelClass ?? null;
+  const name = (given ?? CLASS_OF_MODEL.get(type ?? '') ?? '').replace(/Fast$/, '');
+  const known = Object.hasOwn(CLASSES, name) && !AS_FILE.has(type ?? '') ? CLASSES[name] : undefined;
+  // Settings of the normalizer are for the classes that build it.
+  if (!known)
+    return isDeepStrictEqual(file.normalizer, rawFile.normalizer)
+      ? null
+      : { tokenizer: { ...Object(tokenizer), normalizer: Object(raw).normalizer }, isCertain: true };
   const steps = stepsOf(file);
   // Tokenizers of Llama 3 have this class too, and are read as they are.
-  if (!known || (name === 'LlamaTokenizer' && steps.preTokenizers.some(({ type }) => type === 'ByteLevel')))
-    return null;
+  if (name === 'LlamaTokenizer' && steps.preTokenizers.some(({ type }) => type === 'ByteLevel')) return null;
   if (!isOfClass(steps, known)) return { problem: problemOf(name, steps) };
+  const option = otherOption(file.model ?? {}, known, settings);
+  if (option) return { problem: optionProblem(name, option) };
+  const missing = given === null ? missingSetting(rawFile.normalizer, settings) : undefined;
+  if (missing) return { problem: settingProblem(name, missing) };
   const built = known.build?.(settings, steps);
   if (!built || isSame(built, steps)) return null;
   return {
@@ -70,7 +74,27 @@ export function tokenizerOfClass(tokenizer: unknown, config: unknown, model: unk
       normalizer: joined(built.normalizers, 'normalizers'),
       pre_tokenizer: joined(built.preTokenizers, 'pretokenizers'),
     },
+    isCertain: isSame(built, stepsOf(rawFile)),
   };
+}
+
+/** Settings of WordPiece tokenizers, what they are called in the normalizer, and the defaults of transformers. */
+const BERT_SETTINGS = [
+  { key: 'do_lower_case', flag: 'lowercase', byDefault: true },
+  { key: 'strip_accents', flag: 'strip_accents', byDefault: null },
+  { key: 'tokenize_chinese_chars', flag: 'handle_chinese_chars', byDefault: true },
+] as const;
+
+/** A setting that nobody has written, and whose default is not what tokenizer.json says. */
+function missingSetting(normalizer: Part | null | undefined, settings: Settings) {
+  if (normalizer?.type !== 'BertNormalizer') return undefined;
+  return BERT_SETTINGS.find(
+    ({ key, flag, byDefault }) => settings[key] == null && (normalizer[flag] ?? null) !== byDefault,
+  );
+}
+
+function settingProblem(name: string, { key, flag, byDefault }: (typeof BERT_SETTINGS)[number]): string {
+  return `tokenizer_config.json: ${key} is missing, and the ${name} of transformers then takes ${byDefault}, which is not ${flag} of tokenizer.json: set ${key} to the value of the training, with tokenizer_class: ${name}. Or add golden.json with answers of the source framework`;
 }
 
 function stepsOf({ normalizer, pre_tokenizer }: z.infer<typeof fileSchema>): Steps {
@@ -126,138 +150,31 @@ function problemOf(name: string, { normalizers, preTokenizers }: Steps): string 
       .map(({ type }) => type)
       .slice(0, 8)
       .join(', ') || 'none';
-  return `tokenizer_config.json: with the tokenizer_class ${name}, transformers builds a normalizer and a pre_tokenizer of its own and ignores those of tokenizer.json (${list(normalizers)}; ${list(preTokenizers)}), so that the model may have been trained with either: if it was trained with those of tokenizer.json, set tokenizer_class to PreTrainedTokenizerFast, with which transformers reads the file as it is; otherwise save the tokenizer again with AutoTokenizer.from_pretrained(folder).save_pretrained(folder). Or add golden.json with answers of the source framework`;
+  return `tokenizer_config.json: with the tokenizer_class ${name}, transformers builds a normalizer and a pre_tokenizer of its own and ignores those of tokenizer.json (${list(normalizers)}; ${list(preTokenizers)}), ${EITHER}`;
 }
 
-// ── classes ──
+const EITHER =
+  'so that the model may have been trained with either: if it was trained with those of tokenizer.json, set tokenizer_class to PreTrainedTokenizerFast, with which transformers reads the file as it is; otherwise save the tokenizer again with AutoTokenizer.from_pretrained(folder).save_pretrained(folder). Or add golden.json with answers of the source framework';
 
-const metaspace = (prepend_scheme: string, split = true): Part => ({
-  type: 'Metaspace',
-  replacement: '▁',
-  prepend_scheme,
-  split,
-});
-const replace = (pattern: object, content: string): Part => ({ type: 'Replace', pattern, content });
-const QUOTES = [replace({ String: '``' }, '"'), replace({ String: "''" }, '"')];
-const charsmap = ({ normalizers }: Steps) => normalizers.filter(({ type }) => type === 'Precompiled').slice(0, 1);
-const schemeOf = ({ add_prefix_space: adds }: Settings) => (adds === false ? 'never' : 'always');
+interface Option {
+  readonly key: string;
+  readonly given: unknown;
+  readonly built: unknown;
+}
 
-/** WordPiece. The flags of the normalizer follow the settings already. */
-const BERT: TokenizerClass = {
-  normalizers: ['BertNormalizer'],
-  preTokenizers: ['BertPreTokenizer'],
-};
-const BYTES: TokenizerClass = {
-  normalizers: [],
-  preTokenizers: ['ByteLevel'],
-  build: ({ add_prefix_space: adds }) => ({
-    normalizers: [],
-    preTokenizers: [{ type: 'ByteLevel', add_prefix_space: adds ?? false, trim_offsets: true, use_regex: true }],
-  }),
-};
-const SENTENCE_PIECE = {
-  normalizers: ['Precompiled', 'Replace', 'Strip'],
-  preTokenizers: ['WhitespaceSplit', 'Metaspace'],
-};
-const WORDS: TokenizerClass = {
-  ...SENTENCE_PIECE,
-  build: (settings, steps) => ({
-    normalizers: charsmap(steps),
-    preTokenizers: [{ type: 'WhitespaceSplit' }, metaspace(schemeOf(settings))],
-  }),
-};
-const ACCENTS: readonly Part[] = [{ type: 'NFKD' }, { type: 'StripAccents' }];
+/** An option of the model that the class has another value for; undefined if there is none. */
+function otherOption(model: Readonly<Record<string, unknown>>, known: TokenizerClass, settings: Settings) {
+  const options: Option[] = Object.entries(known.model?.(settings) ?? {}).map(([key, built]) => ({
+    key,
+    given: model[key],
+    built,
+  }));
+  return options.find(({ given, built }) => given !== undefined && built !== undefined && given !== built);
+}
 
-const CLASSES: Readonly<Record<string, TokenizerClass>> = {
-  BertTokenizer: BERT,
-  DistilBertTokenizer: BERT,
-  MobileBertTokenizer: BERT,
-  SqueezeBertTokenizer: BERT,
-  MPNetTokenizer: BERT,
-  FunnelTokenizer: BERT,
-  RobertaTokenizer: BYTES,
-  BartTokenizer: BYTES,
-  GPT2Tokenizer: BYTES,
-  DebertaTokenizer: BYTES,
-  XLMRobertaTokenizer: WORDS,
-  CamembertTokenizer: WORDS,
-  T5Tokenizer: {
-    ...SENTENCE_PIECE,
-    build: (_, steps) => ({
-      normalizers: charsmap(steps),
-      preTokenizers: [{ type: 'WhitespaceSplit' }, metaspace('always')],
-    }),
-  },
-  AlbertTokenizer: {
-    normalizers: [...SENTENCE_PIECE.normalizers, 'NFKD', 'StripAccents', 'Lowercase'],
-    preTokenizers: SENTENCE_PIECE.preTokenizers,
-    build: (settings, steps) => ({
-      normalizers: [
-        ...QUOTES,
-        ...(settings.keep_accents === true ? [] : ACCENTS),
-        ...(settings.do_lower_case === false ? [] : [{ type: 'Lowercase' }]),
-        ...charsmap(steps),
-      ],
-      preTokenizers: [{ type: 'WhitespaceSplit' }, metaspace(schemeOf(settings))],
-    }),
-  },
-  XLNetTokenizer: {
-    normalizers: [...SENTENCE_PIECE.normalizers, 'NFKD', 'StripAccents', 'Lowercase'],
-    preTokenizers: SENTENCE_PIECE.preTokenizers,
-    build: ({ do_lower_case: lowercases }, steps) => ({
-      normalizers: [...QUOTES, ...ACCENTS, ...(lowercases === true ? [{ type: 'Lowercase' }] : []), ...charsmap(steps)],
-      preTokenizers: [{ type: 'WhitespaceSplit' }, metaspace('always')],
-    }),
-  },
-  DebertaV2Tokenizer: {
-    normalizers: [...SENTENCE_PIECE.normalizers, 'NFC', 'Lowercase'],
-    preTokenizers: ['Punctuation', 'Metaspace'],
-    build: ({ do_lower_case: lowercases, split_by_punct: splits, add_prefix_space: adds }) => ({
-      normalizers: [
-        ...(lowercases === true ? [{ type: 'Lowercase' }] : []),
-        replace({ Regex: '\\s{2,}|[\\n\\r\\t]' }, ' '),
-        { type: 'NFC' },
-        { type: 'Strip', strip_left: false, strip_right: true },
-      ],
-      preTokenizers: [
-        ...(splits === true ? [{ type: 'Punctuation', behavior: 'Isolated' }] : []),
-        metaspace(adds === false ? 'first' : 'always'),
-      ],
-    }),
-  },
-  LlamaTokenizer: {
-    normalizers: ['Prepend', 'Replace'],
-    preTokenizers: ['Metaspace'],
-    build: ({ add_prefix_space: adds, legacy }) => ({
-      normalizers: [],
-      preTokenizers: [metaspace(adds === false ? 'never' : legacy === true ? 'always' : 'first', false)],
-    }),
-  },
-  Qwen2Tokenizer: { normalizers: ['NFC'], preTokenizers: ['Split', 'ByteLevel'] },
-  GemmaTokenizer: { normalizers: ['Replace'], preTokenizers: ['Split'] },
-  CohereTokenizer: { normalizers: ['NFC'], preTokenizers: ['Digits', 'ByteLevel'] },
-  GPTNeoXTokenizer: { normalizers: ['NFC'], preTokenizers: ['ByteLevel'] },
-};
+function optionProblem(name: string, { key, given, built }: Option): string {
+  const shown = JSON.stringify(given).slice(0, MAX_SHOWN_CHARACTERS);
+  return `tokenizer_config.json: with the tokenizer_class ${name}, transformers sets ${key} of the model to ${JSON.stringify(built)} and ignores that of tokenizer.json (${shown}), ${EITHER}`;
+}
 
-/** The class of models without `tokenizer_class`. */
-const CLASS_OF_MODEL: Readonly<Record<string, string>> = {
-  bert: 'BertTokenizer',
-  distilbert: 'BertTokenizer',
-  electra: 'BertTokenizer',
-  mpnet: 'MPNetTokenizer',
-  roberta: 'RobertaTokenizer',
-  bart: 'RobertaTokenizer',
-  deberta: 'DebertaTokenizer',
-  'deberta-v2': 'DebertaV2Tokenizer',
-  'xlm-roberta': 'XLMRobertaTokenizer',
-  camembert: 'CamembertTokenizer',
-  albert: 'AlbertTokenizer',
-  t5: 'T5Tokenizer',
-};
-
-/** Types of models whose tokenizer.json transformers reads as it is, whatever the class; model2vec too. */
-const AS_FILE = new Set(
-  `model2vec modernbert modernbert-decoder nystromformer xlm-roberta-xl umt5 camembertv2-base bigbird_pegasus pegasus_x
-  mistral mixtral ministral phi3 granite olmo2 olmo3 nemotron stablelm jamba gpt_bigcode persimmon internlm2 internlm3
-  ernie4_5 minicpm3 arctic glm glm4`.split(/\s+/),
-);
+const MAX_SHOWN_CHARACTERS = 80;

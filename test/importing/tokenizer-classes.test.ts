@@ -6,7 +6,7 @@ import { withSettings } from '#src/importing/tokenizer-settings.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { createStore, type TestStore } from '../support/model-store.js';
 
-type Kind = 'saved' | 'earlier' | 'settings' | 'own';
+type Kind = 'saved' | 'earlier' | 'settings' | 'own' | 'model';
 interface Case {
   readonly name: string;
   readonly kind: Kind;
@@ -18,10 +18,12 @@ const GOLDENS = path.resolve('test/importing/goldens');
 const cases: readonly Case[] = JSON.parse(readFileSync(path.join(GOLDENS, 'tokenizer-classes.json'), 'utf8'));
 const of = (...kinds: Kind[]) =>
   cases.flatMap((one, i) => (kinds.includes(one.kind) ? [[`${one.name}-${i}`, one] as const] : []));
-const found = ({ file, settings }: Case) => tokenizerOfClass(withSettings(file, settings), settings, {});
+const found = ({ file, settings }: Case) => tokenizerOfClass(withSettings(file, settings), settings, {}, file);
 
 test.each(of('saved'))('%s, saved by transformers, is read as it is', (_, one) => {
-  expect(found(one)).toBeNull();
+  const { tokenizer = withSettings(one.file, one.settings) } = (found(one) ?? {}) as { tokenizer?: Data };
+
+  expect(tokenizer).toEqual(one.file);
 });
 
 test.each(of('earlier', 'settings'))('%s is what transformers builds from the files', (_, one) => {
@@ -33,6 +35,20 @@ test.each(of('earlier', 'settings'))('%s is what transformers builds from the fi
 test.each(of('own').filter(([, { name }]) => name !== 'generic'))('%s has parts that its class drops', (_, one) => {
   expect(stepsOf(one.built)).not.toEqual(stepsOf(one.file));
   expect(found(one)).toEqual({ problem: expect.stringContaining('set tokenizer_class to PreTrainedTokenizerFast') });
+});
+
+test.each(of('model').filter(([, { name }]) => name !== 'generic'))('%s has options that its class drops', (_, one) => {
+  expect(one.built['model']).not.toEqual(one.file['model']);
+  expect(found(one)).toEqual({
+    problem: expect.stringMatching(/sets \w+ of the model to .* ignores that of tokenizer/),
+  });
+});
+
+test('PreTrainedTokenizerFast keeps the options of the model', () => {
+  const [[, one]] = of('model').filter(([, { name }]) => name === 'generic') as [[string, Case]];
+
+  expect(one.built['model']).toEqual(one.file['model']);
+  expect(found(one)).toBeNull();
 });
 
 test('PreTrainedTokenizerFast keeps the parts of tokenizer.json', () => {

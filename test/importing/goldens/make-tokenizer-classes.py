@@ -36,6 +36,16 @@ SAVED = {
     "llama": lambda: hf.LlamaTokenizer(vocab={"<unk>": 0, "<s>": 1, "</s>": 2, "▁": 3, "a": 4}, merges=[]),
     "gemma": lambda: hf.GemmaTokenizer(),
     "electra": lambda: hf.ElectraTokenizer(vocab=wordpiece_vocabulary()),
+    "rembert": lambda: hf.RemBertTokenizer(vocab=unigram(["<pad>", "<s>", "<unk>", "[CLS]", "[SEP]", "[MASK]"], "<unk>")),
+    "herbert": lambda: hf.HerbertTokenizer(vocab={"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": 4, "a</w>": 5}, merges=[]),
+    "bigbird": lambda: hf.BigBirdTokenizer(vocab=PIECES),
+    "mbart": lambda: hf.MBartTokenizer(vocab=PIECES),
+    "mbart50": lambda: hf.MBart50Tokenizer(vocab=PIECES),
+    "nllb": lambda: hf.NllbTokenizer(vocab={"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "▁a": 4}, merges=[]),
+    "barthez": lambda: hf.BarthezTokenizer(vocab=PIECES),
+    "xglm": lambda: hf.XGLMTokenizer(vocab=PIECES),
+    "pegasus": lambda: hf.PegasusTokenizer(vocab=unigram(["<pad>", "</s>", "<mask_1>", "<mask_2>", "<unk>"], "<unk>")),
+    "splinter": lambda: hf.SplinterTokenizer(vocab=wordpiece_vocabulary()),
     "generic": lambda: hf.PreTrainedTokenizerFast(tokenizer_object=tokenizer("roberta")._tokenizer),
 }
 
@@ -59,6 +69,14 @@ EARLIER = {
     "roberta": [{"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}}],
 }
 SETTINGS = {
+    "bert": [{"do_lower_case": False}, {"strip_accents": True}, {"tokenizer_class": "ConvBertTokenizer", "do_lower_case": False},
+             {"tokenizer_class": "HerbertTokenizer"}, {"tokenizer_class": "ElectraTokenizerFast", "do_lower_case": False},
+             {"tokenizer_class": "UnknownTokenizer", "do_lower_case": False}, {"tokenizer_class": "DPRReaderTokenizer", "do_lower_case": False}],
+    "herbert": [{"do_lower_case": True}],
+    "rembert": [{"do_lower_case": True}, {"keep_accents": False}, {"add_prefix_space": False}],
+    "bigbird": [{"add_prefix_space": False}],
+    "barthez": [{"add_prefix_space": False}],
+    "xglm": [{"add_prefix_space": False}],
     "albert": [{"do_lower_case": False}, {"keep_accents": True}],
     "deberta-v2": [{"do_lower_case": True}, {"split_by_punct": True}, {"add_prefix_space": False}],
     "xlnet": [{"do_lower_case": True}],
@@ -77,19 +95,38 @@ OWN = {
     "albert": [{"normalizer": {"type": "NFKC"}}],
     "qwen2": [{"normalizer": {"type": "Lowercase"}}],
     "generic": [{"normalizer": {"type": "Lowercase"}}],
+    "rembert": [{"normalizer": {"type": "NFKC"}}],
+    "herbert": [{"normalizer": {"type": "Lowercase"}}, {"pre_tokenizer": {"type": "Whitespace"}}],
+    "nllb": [{"normalizer": {"type": "NFKC"}}],
+    "gemma": [{"normalizer": {"type": "NFKC"}}, {"pre_tokenizer": {"type": "WhitespaceSplit"}}],
 }
+#: Options of the model that its class has a value of its own for.
+MODEL = {
+    "bert": [{"max_input_chars_per_word": 20}, {"continuing_subword_prefix": "@@"}],
+    "distilbert": [{"max_input_chars_per_word": 20}],
+    "mpnet": [{"continuing_subword_prefix": ""}],
+    "generic": [{"unk_token": "<pad>"}],
+    "xlm-roberta": [{"unk_id": 0}, {"byte_fallback": True}],
+    "albert": [{"unk_id": 0}],
+    "t5": [{"unk_id": 0}],
+    "rembert": [{"unk_id": 0}],
+    "mbart": [{"unk_id": 0}],
+}
+OPTIONS = ["unk_id", "byte_fallback", "max_input_chars_per_word", "continuing_subword_prefix", "unk_token"]
 
 
 def parts(one):
-    return {key: one[key] for key in ("normalizer", "pre_tokenizer")}
+    model = {key: value for key, value in one["model"].items() if key in OPTIONS}
+    return {**{key: one[key] for key in ("normalizer", "pre_tokenizer")}, "model": model}
 
 
-def case(name, kind, file_changes, setting_changes):
+def case(name, kind, file_changes, setting_changes, model_changes={}):
     with tempfile.TemporaryDirectory() as folder:
         SAVED[name]().save_pretrained(folder)
         files = [Path(folder) / one for one in ("tokenizer.json", "tokenizer_config.json")]
         file, settings = (json.loads(one.read_text()) for one in files)
         file.update(file_changes)
+        file["model"].update(model_changes)
         settings.update(setting_changes)
         for target, content in zip(files, (file, settings)):
             target.write_text(json.dumps(content))
@@ -102,5 +139,6 @@ cases = [case(name, "saved", {}, {}) for name in SAVED]
 cases += [case(name, "earlier", change, {}) for name, changes in EARLIER.items() for change in changes]
 cases += [case(name, "settings", {}, change) for name, changes in SETTINGS.items() for change in changes]
 cases += [case(name, "own", change, {}) for name, changes in OWN.items() for change in changes]
+cases += [case(name, "model", {}, {}, change) for name, changes in MODEL.items() for change in changes]
 text = ",\n".join(json.dumps(one, ensure_ascii=False) for one in cases)
 (HERE / "tokenizer-classes.json").write_text(f"[\n{text}\n]\n")
