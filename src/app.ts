@@ -4,12 +4,14 @@ import 'reflect-metadata';
 
 import path from 'node:path';
 import type { Logger } from 'pino';
+import { ApiKeys } from './access/api-keys.js';
 import { createSchema } from './api/schema.js';
 import { createServer } from './api/server.js';
 import { Catalog } from './catalog/catalog.js';
 import { ListingCounts } from './catalog/listing-counts.js';
-import type { Config } from './config.js';
+import { type Config, exposure } from './config.js';
 import { Engine } from './engine/engine.js';
+import { StartupError } from './errors.js';
 import { importEvaluations } from './evaluation/import.js';
 import { faultPoint } from './fault-points.js'; // @fault
 import { DISK_IS_FULL } from './importing/full-disk.js';
@@ -58,8 +60,9 @@ export async function startApp(
   const { signal } = stopping;
   const restorer = new BlobRestorer({ db: databases.catalogByKey, blobs, log, signal }, store);
   const latencies = new LatencyRecords(databases.catalogByKey);
+  const keys = new ApiKeys(databases.catalogByKey);
   const engine = createEngine({ config, log, dataDir, restorer, latencies });
-  const parts = { config, log, databases, blobs, commits, engine, imports: new ImportProgress(), stopping };
+  const parts = { config, log, databases, blobs, commits, engine, keys, imports: new ImportProgress(), stopping };
   const slices = createSlices(parts);
   /** The reason of the server itself, such as starting; null if there is none. */
   const readiness = { notReadyReason: 'starting' as string | null };
@@ -69,6 +72,7 @@ export async function startApp(
     schema: slices.schema,
     findSpec: ({ model, variant }, { principal }) => slices.serving.findSpec(model, principal, variant),
     databases,
+    keys,
     measured: { engine, commits },
     notReadyReason: () => readiness.notReadyReason ?? engine.notReadyReason(config.requireProvider),
   });
@@ -80,6 +84,7 @@ export async function startApp(
   let isStarted = false;
 
   try {
+    await openAccess(parts);
     await blobs.open();
     await engine.start();
     const url = await server.http.listen({ host: config.host, port: config.port });
@@ -100,6 +105,27 @@ export async function startApp(
   }
 }
 
+/** Loads the keys, and keeps them up to date. @throws StartupError as `checkAccess` */
+async function openAccess({ config, databases, keys, log }: Pick<Parts, 'config' | 'databases' | 'keys' | 'log'>) {
+  await keys.load();
+  checkAccess(config, keys, log);
+  const onError = (error: unknown) => log.warn({ reason: (error as Error).message }, 'the API keys could not be read');
+  keys.start(databases.catalogFile, onError);
+}
+
+/** Without keys, everybody who can connect is an administrator: so nobody from another machine may. @throws StartupError */
+function checkAccess(config: Config, keys: ApiKeys, log: Logger): void {
+  if (keys.hasAny) return;
+  const setting = exposure(config);
+  if (setting === null) {
+    log.info('there is no API key, so everybody on this machine is an administrator; npm run keys makes keys');
+    return;
+  }
+  throw new StartupError(
+    `${setting}: anybody who can reach the server could do everything, because there is no API key. Make one first: npm run keys -- create --account team --name first --roles admin`,
+  );
+}
+
 type Server = Awaited<ReturnType<typeof createServer>>;
 
 function noteRequests({ http }: Server, engine: Engine): void {
@@ -113,13 +139,14 @@ interface StopParts {
   readonly engine: Engine;
   readonly databases: Databases;
   readonly commits: GroupCommit;
+  readonly keys: ApiKeys;
   readonly sweeper: Sweeper;
   readonly watcher: StoreWatcher;
   readonly stopping: AbortController;
   readonly readiness: { notReadyReason: string | null };
 }
 
-function createStops({ server, engine, databases, commits, sweeper, watcher, stopping, readiness }: StopParts) {
+function createStops({ server, engine, databases, commits, keys, sweeper, watcher, stopping, readiness }: StopParts) {
   const stop = async () => {
     readiness.notReadyReason = 'stopping';
     stopping.abort();
@@ -134,6 +161,7 @@ function createStops({ server, engine, databases, commits, sweeper, watcher, sto
     faultPoint('stop.drained'); // @fault
     await waitAtMost(GRACE_MS, commits.drain());
     await server.stop();
+    keys.stop();
     await databases.close();
   };
   /** The import is not ended before the process: it would record that versions have failed whose processes were killed. */
@@ -217,10 +245,11 @@ interface Parts {
   readonly blobs: BlobFolder;
   readonly commits: GroupCommit;
   readonly engine: Engine;
+  readonly keys: ApiKeys;
   readonly imports: ImportProgress;
 }
 
-function createSlices({ config, log, databases, blobs, commits, engine, imports }: Parts) {
+function createSlices({ config, log, databases, blobs, commits, engine, keys, imports }: Parts) {
   const { catalogDb, predictionDb, catalogByKey, predictionsByKey } = databases;
   const catalog = new Catalog(catalogByKey);
   const serving = new Serving({ db: catalogByKey, catalog, blobs, engine });
@@ -239,6 +268,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports 
     predictions,
     history,
     imports,
+    keys,
     defaultDeadlineMs: config.defaultDeadlineMs,
     maxResponseBytes: config.maxResponseBytes,
   };

@@ -4,6 +4,7 @@
  * `main.ts` passes the environment to `loadConfig`; all other code receives the frozen `Config`. The `doc` of each key is
  * its row in `OPERATING.md` (a test compares them).
  */
+import { isIP } from 'node:net';
 import { availableParallelism, totalmem } from 'node:os';
 import path from 'node:path';
 import { DEVICE_CONTEXT_BYTES, deviceRoom } from './engine/residency.js';
@@ -41,12 +42,25 @@ function workerMemoryWithin(budget: number, workers: number): number {
 
 export const SETTINGS = {
   port: setting('PORT', 4000, integer(0, 65_535), 'Port to listen on, 0 to 65535; 0 picks a free port.'),
-  host: setting('HOST', '127.0.0.1', text, 'Address to listen on. Addresses beyond loopback need `UNSAFE_OPEN=true`.'),
-  unsafeOpen: setting(
-    'UNSAFE_OPEN',
-    false,
-    boolean,
-    '`true` allows listening beyond loopback, although there are no API keys yet.',
+  host: setting(
+    'HOST',
+    '127.0.0.1',
+    text,
+    'Address to listen on. Addresses beyond loopback need an API key: see `npm run keys`.',
+  ),
+  allowedHosts: setting<readonly string[]>(
+    'ALLOWED_HOSTS',
+    [],
+    hostList,
+    'Names by which clients may call the server, in the header `Host`, comma-separated. `localhost` and IP addresses need no entry.',
+    'none',
+  ),
+  trustedProxies: setting<readonly string[]>(
+    'TRUSTED_PROXIES',
+    [],
+    addressList,
+    'Addresses or subnets of reverse proxies, comma-separated. The address of a client is the last in `X-Forwarded-For` that is not one of them.',
+    'none',
   ),
   dataDir: setting('DATA_DIR', './data', text, 'Folder for the databases and blobs; created if missing.'),
   modelStore: setting(
@@ -171,12 +185,6 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     }
   }
   const parsed = fittedToBudget(config as Config, env);
-  if (problems.length === 0 && !isLoopback(parsed.host) && !parsed.unsafeOpen) {
-    problems.push(
-      `HOST=${parsed.host}: anyone who can reach this address could use every model, because there are no API keys ` +
-        'yet. Listen on 127.0.0.1, or set UNSAFE_OPEN=true to allow it.',
-    );
-  }
   if (problems.length === 0 && parsed.maxResponseBytesInFlight < 2 * parsed.maxResponseBytes) {
     problems.push(
       `MAX_RESPONSE_BYTES_IN_FLIGHT=${parsed.maxResponseBytesInFlight}: expected at least twice MAX_RESPONSE_BYTES, ` +
@@ -188,6 +196,13 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   if (problems.length === 0 && needed > parsed.memoryBudgetBytes) problems.push(overBudget(parsed, needed));
   if (problems.length > 0) throw new StartupError(`The configuration is invalid:\n  ${problems.join('\n  ')}`);
   return Object.freeze(parsed);
+}
+
+/** The setting by which others than the users of this machine may reach the server; null if there is none. */
+export function exposure({ host, allowedHosts, trustedProxies }: Config): string | null {
+  if (!isLoopback(host)) return `HOST=${host}`;
+  if (allowedHosts.length > 0) return `ALLOWED_HOSTS=${allowedHosts.join(',')}`;
+  return trustedProxies.length > 0 ? `TRUSTED_PROXIES=${trustedProxies.join(',')}` : null;
 }
 
 /** Derives what the environment leaves open of the number of workers and the memory of each from what it sets. */
@@ -244,6 +259,23 @@ function oneOf<const T extends readonly string[]>(values: T) {
     if (values.includes(value)) return value;
     throw new Error(`expected one of ${values.join(', ')}`);
   };
+}
+
+function hostList(value: string): readonly string[] {
+  const hosts = value.split(',').map((host) => host.trim().toLowerCase());
+  if (hosts.every((host) => /^[a-z\d]([a-z\d.-]{0,251}[a-z\d])?$/.test(host))) return hosts;
+  throw new Error('expected host names without a port, such as models.example.com,models.internal');
+}
+
+function addressList(value: string): readonly string[] {
+  const addresses = value.split(',').map((address) => address.trim());
+  const isAddress = (text: string) => {
+    const [address = '', prefix] = text.split('/');
+    const bits = isIP(address) === 4 ? 32 : 128;
+    return isIP(address) !== 0 && (prefix === undefined || (/^\d+$/.test(prefix) && Number(prefix) <= bits));
+  };
+  if (addresses.every(isAddress)) return addresses;
+  throw new Error('expected IP addresses or subnets, such as 10.0.0.7,10.1.0.0/16');
 }
 
 function providerList(value: string): readonly ExecutionProvider[] {

@@ -1,6 +1,6 @@
 /** The configuration is parsed once, reports everything wrong at once, and is documented. */
 import { readFile } from 'node:fs/promises';
-import { loadConfig, SETTINGS } from '#src/config.js';
+import { exposure, loadConfig, SETTINGS } from '#src/config.js';
 
 test('without environment variables, every setting has its default', () => {
   const defaults = Object.entries(SETTINGS).map(([key, { fallback }]) => [key, fallback]);
@@ -23,13 +23,8 @@ test('workers share the memory budget, and an explicit sum above it is refused',
   expect(load).toThrow(/WORKERS=3 and WORKER_MEMORY_BYTES=1000000000 need 5000000000 bytes.*MEMORY_BUDGET=4000000000/);
 });
 
-test('an address beyond loopback is refused unless UNSAFE_OPEN is true', () => {
-  expect(() => loadConfig({ HOST: '0.0.0.0' })).toThrow('UNSAFE_OPEN=true');
-  expect(loadConfig({ HOST: '0.0.0.0', UNSAFE_OPEN: 'true' }).host).toBe('0.0.0.0');
-  expect(loadConfig({ HOST: '::1' }).host).toBe('::1');
-});
-
 test.each([
+  '0.0.0.0',
   '127.evil.example',
   '127.0.0.1.evil.example',
   'localhost.evil',
@@ -37,16 +32,32 @@ test.each([
   '0177.0.0.1',
   '::ffff:8.8.8.8',
   '::',
-])('HOST=%s is not loopback, so it is refused unless UNSAFE_OPEN is true', (host) => {
-  expect(() => loadConfig({ HOST: host })).toThrow('UNSAFE_OPEN=true');
+])('HOST=%s is not loopback, so the server is exposed', (host) => {
+  expect(exposure(loadConfig({ HOST: host }))).toBe(`HOST=${host}`);
 });
 
 test.each(['localhost', 'LOCALHOST', '127.0.0.1', '127.9.9.9', '::1', '0:0:0:0:0:0:0:1', '::ffff:127.0.0.1'])(
-  'HOST=%s is loopback',
+  'HOST=%s is loopback, so the server is not exposed',
   (host) => {
-    expect(loadConfig({ HOST: host }).host).toBe(host);
+    expect(exposure(loadConfig({ HOST: host }))).toBeNull();
   },
 );
+
+test('a server whose host names or proxies are set is exposed', () => {
+  expect(exposure(loadConfig({ ALLOWED_HOSTS: 'models.example' }))).toBe('ALLOWED_HOSTS=models.example');
+  expect(exposure(loadConfig({ TRUSTED_PROXIES: '10.0.0.7,10.1.0.0/16' }))).toBe(
+    'TRUSTED_PROXIES=10.0.0.7,10.1.0.0/16',
+  );
+});
+
+test.each([
+  ['ALLOWED_HOSTS', 'models.example:443', 'expected host names without a port'],
+  ['ALLOWED_HOSTS', 'https://models.example', 'expected host names without a port'],
+  ['TRUSTED_PROXIES', 'proxy.example', 'expected IP addresses or subnets'],
+  ['TRUSTED_PROXIES', '10.0.0.0/33', 'expected IP addresses or subnets'],
+])('%s=%s is refused', (name, value, message) => {
+  expect(() => loadConfig({ [name]: value })).toThrow(message);
+});
 
 test.each([['0'], ['0,1'], ['GPU-8932f937-d72c-4106-c12f-20bd9faed9f6,MIG-GPU-1/2/3'], ['-1']])(
   'CUDA_VISIBLE_DEVICES=%s is accepted',

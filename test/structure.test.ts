@@ -19,7 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   tasks: ['errors'],
   onnx: [],
   storage: ['errors', 'wait-at-most', 'counting'],
-  access: ['loopback'],
+  access: ['errors', 'loopback', 'storage'],
   graphql: ['errors', 'counting', 'storage', 'tasks'],
   engine: ['errors', 'wait-at-most', 'counting', 'fair-share', 'process-memory', 'tasks'],
   config: ['errors', 'loopback', 'engine'],
@@ -62,6 +62,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'metrics',
   ],
   app: [
+    'errors',
+    'access',
     'config',
     'wait-at-most',
     'api',
@@ -74,6 +76,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'storage',
   ],
   main: ['app', 'config', 'errors', 'production'],
+  keys: ['access', 'config', 'errors', 'production', 'storage'],
   'check-model': ['config', 'importing', 'engine', 'storage', 'production'],
 };
 
@@ -207,6 +210,10 @@ test('queries take the principal, except those of the server itself and those th
     );
 
   expect(without.sort()).toEqual([
+    // Which principals there are.
+    'access/api-key.queries.ts endApiKey',
+    'access/api-key.queries.ts findApiKeys',
+    'access/api-key.queries.ts insertApiKey',
     'evaluation/evaluation.queries.ts insertEvaluation',
     // Its result is a function that takes the principal.
     'prediction/prediction.queries.ts predictionInserts',
@@ -236,14 +243,14 @@ test('only entry files, production.ts and child.ts read the environment; only en
   const reads = files.filter(({ source }) => /process\.env\b/.test(source.text)).map(({ file }) => file);
   const exits = files.filter(({ source }) => /process\.exit\(/.test(source.text)).map(({ file }) => file);
 
-  expect(reads.sort()).toEqual(['check-model.ts', 'engine/child.ts', 'main.ts', 'production.ts']);
+  expect(reads.sort()).toEqual(['check-model.ts', 'engine/child.ts', 'keys.ts', 'main.ts', 'production.ts']);
   expect(exits.sort()).toEqual(['check-model.ts', 'main.ts', 'worker/worker.ts']);
 });
 
 test('only access/ identifies who sends a request', () => {
   const readers = files.filter(({ source }) => /\bremoteAddress\b|\bauthenticate\(/.test(source.text));
 
-  expect(readers.map(({ file }) => file).sort()).toEqual(['access/principal.ts', 'api/server.ts']);
+  expect(readers.map(({ file }) => file).sort()).toEqual(['access/authentication.ts', 'api/server.ts']);
 });
 
 /** Lines of every function that is written out, arrow functions of one line left out. */

@@ -1,37 +1,37 @@
-/**
- * Who sends a request. `authenticate` runs once for each HTTP request; every query function takes the principal and
- * narrows by it.
- *
- * There are no API keys yet: everyone is `anonymous` and may read and predict. Operations for operators require a
- * connection from this machine.
- */
-import { isLoopback } from '../loopback.js';
+/** Who sends a request. Every query function takes the principal and narrows by it. */
+import type { ApiKey } from './api-key.js';
+import { ROLES, type Role } from './roles.js';
 
 export interface Principal {
-  /** Owns predictions and models. */
+  /** The account, which owns predictions and models. */
   readonly id: string;
-  readonly isOperator: boolean;
+  readonly roles: readonly Role[];
+  /** Null for the local principal and for requests without a key. */
+  readonly key: ApiKey | null;
   /**
-   * Tells apart callers that share an id: they get equal shares of computing and of reads, and strikes for poison inputs
-   * count against the caller who sent them. For anonymous callers: the remote address.
+   * Tells apart callers of an account: they get equal shares of computing and of reads, and strikes for poison inputs count
+   * against the caller who sent them. The key, or the address of a request without one.
    */
   readonly callerId: string;
 }
 
-/** The part of an HTTP request that identifies its sender. */
-interface Credentials {
-  readonly socket: { readonly remoteAddress?: string | undefined };
+/** While there are no keys, everybody on this machine. Its predictions have had this owner since the first release. */
+export function localPrincipal(address: string): Principal {
+  return Object.freeze({ id: 'anonymous', roles: ROLES, key: null, callerId: address });
 }
 
-/** Most requests come from the same address as the one before. */
-let last: Principal | null = null;
+/** A request without a key, while there are keys: it may do what is public. */
+export function nobody(address: string): Principal {
+  return Object.freeze({ id: 'nobody', roles: [], key: null, callerId: address });
+}
 
-export function authenticate({ socket: { remoteAddress } }: Credentials): Principal {
-  const callerId = remoteAddress ?? 'unknown';
-  if (last?.callerId === callerId) return last;
-  last = Object.freeze({ id: 'anonymous', isOperator: isLoopback(callerId), callerId });
-  return last;
+/**
+ * The owner whose predictions the principal may read. Nobody's for publishable keys: all visitors of a web page have the same
+ * one, and must not read what others have sent.
+ */
+export function readableOwner({ id, key }: Principal): string {
+  return key?.kind === 'publishable' ? '' : id;
 }
 
 /** The server itself, for example during an import or a retention sweep. */
-export const SYSTEM: Principal = Object.freeze({ id: 'system', isOperator: true, callerId: 'system' });
+export const SYSTEM: Principal = Object.freeze({ id: 'system', roles: ROLES, key: null, callerId: 'system' });

@@ -3,7 +3,7 @@
  * handle a single format.
  */
 import { STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import type { GraphQLFormattedError } from 'graphql';
 import { refusals } from '../counting/refusals.js';
@@ -72,12 +72,13 @@ const HOST = /^(?:\[([\da-f:.]+)\]|([^:[\]]+))(?::\d{1,5})?$/i;
 const CHARSETS = /;\s*charset\s*=\s*"?([^\s;"]*)/gi;
 
 /** Refuses requests for another host, and bodies in an encoding that the server would misread. */
-export function checkHeaders({ isLocal }: { isLocal: boolean }) {
+export function checkHeaders({ isLocal, allowedHosts }: { isLocal: boolean; allowedHosts: readonly string[] }) {
+  const names = new Set(allowedHosts);
   /** Nearly all requests have the same Host, so the last one that was accepted is not checked again. */
   let accepted: string | null = null;
   const isAccepted = (host: string) => {
     if (host === accepted) return true;
-    if (isLocal ? !isLocalHost(host) : !URL.canParse(`http://${host}`)) return false;
+    if (!isHostAccepted(host, isLocal, names)) return false;
     accepted = host;
     return true;
   };
@@ -87,7 +88,7 @@ export function checkHeaders({ isLocal }: { isLocal: boolean }) {
     const charset = type === 'application/json' ? undefined : otherCharset(type);
     if (!isAccepted(host)) {
       // Against DNS rebinding: a page whose foreign host name resolves to this machine.
-      const message = `The Host "${host}" is not this server. Use localhost or 127.0.0.1, or start the server with UNSAFE_OPEN=true.`;
+      const message = `The Host "${host}" is not this server. Use localhost or an IP address, or add the name to ALLOWED_HOSTS of the server.`;
       sendRefusal(reply, 403, refusal('HOST_NOT_ALLOWED', message));
     } else if (encoding.toLowerCase() !== 'identity') {
       const message = `Content-Encoding "${encoding}" is not supported. Send the body uncompressed.`;
@@ -107,9 +108,15 @@ function otherCharset(type: string): string | undefined {
   return Array.from(type.matchAll(CHARSETS), ([, name = '']) => name).find((name) => !/^utf-?8$/i.test(name));
 }
 
-function isLocalHost(header: string): boolean {
-  const [, address, name] = HOST.exec(header) ?? [];
-  return isLoopback(address ?? name ?? '');
+/**
+ * A page can make a browser send any name that its owner controls, but not an address as a name. So addresses are accepted
+ * wherever the server listens: on loopback, those of loopback.
+ */
+function isHostAccepted(header: string, isLocal: boolean, names: ReadonlySet<string>): boolean {
+  const [, bracketed, bare = ''] = HOST.exec(header) ?? [];
+  const host = bracketed ?? bare;
+  if (isLoopback(host) || names.has(host.toLowerCase())) return true;
+  return !isLocal && isIP(host) !== 0;
 }
 
 export const SEND_JSON = 'Send {"query": "…", "variables": {…}} with content-type: application/json.';

@@ -1,4 +1,6 @@
 /** Every resolver class of the schema, and how an instance is made from the app's parts. */
+
+import type { ApiKeys } from '../access/api-keys.js';
 import type { Catalog } from '../catalog/catalog.js';
 import { DatasetResolver } from '../catalog/dataset.resolver.js';
 import type { ListingCounts } from '../catalog/listing-counts.js';
@@ -22,6 +24,7 @@ import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
 import { LimitsResolver } from './limits.resolver.js';
 import { NodeResolver } from './node.resolver.js';
+import { ViewerResolver } from './viewer.resolver.js';
 
 export interface ResolverParts {
   readonly catalogDb: CatalogDatabase;
@@ -34,6 +37,7 @@ export interface ResolverParts {
   readonly history: History;
   readonly imports: ImportProgress;
   readonly serving: Serving;
+  readonly keys: ApiKeys;
   readonly defaultDeadlineMs: number;
   readonly maxResponseBytes: number;
 }
@@ -60,6 +64,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [DatasetEvaluationResolver, () => new DatasetEvaluationResolver()],
   [ImportResolver, ({ imports }) => new ImportResolver(imports)],
   [NodeResolver, () => new NodeResolver()],
+  [ViewerResolver, ({ keys }) => new ViewerResolver(keys)],
   [
     LimitsResolver,
     ({ defaultDeadlineMs, maxResponseBytes }) => new LimitsResolver({ defaultDeadlineMs, maxResponseBytes }),

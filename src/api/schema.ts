@@ -13,7 +13,7 @@ import {
   validateSchema,
 } from 'graphql';
 import { buildSchemaSync, type ClassType } from 'type-graphql';
-import { isPolicyName, POLICIES, type PolicyName } from '../access/policy.js';
+import { allows, isPolicyName, type PolicyName, whoMay } from '../access/policy.js';
 import type { Principal } from '../access/principal.js';
 import { ForbiddenError } from '../errors.js';
 import { PROBLEM_TYPES, problemOf } from '../graphql/problem.type.js';
@@ -92,26 +92,35 @@ function enforce(name: string, field: RootField, { isSubscription }: { isSubscri
   if (policy === 'public') return;
   if (policy !== 'read' && isNonNullType(field.type))
     throw new Error(`${name} must be nullable: a refusal by the policy ${policy} would empty the whole response.`);
-  const { allows } = POLICIES[policy];
   const { resolve = defaultFieldResolver, subscribe = defaultFieldResolver } = field;
   field.resolve = (root, args, context, info) =>
-    allows(context.principal) ? resolve(root, args, context, info) : refuse(name, policy, field);
+    mayUse(field.name, policy, context.principal)
+      ? resolve(root, args, context, info)
+      : refuse(name, policy, field, context.principal);
   if (!isSubscription) return;
   field.subscribe = (root, args, context, info) => {
-    if (!allows(context.principal)) throw forbidden(name, policy);
+    if (!mayUse(field.name, policy, context.principal)) throw forbidden(name, policy, context.principal);
     return subscribe(root, args, context, info);
   };
 }
 
-/** Refuses as a problem if the payload has one, else as a GraphQL error. */
-function refuse(name: string, policy: PolicyName, field: RootField): unknown {
-  if (isObjectType(field.type) && field.type.getFields()['problem']) {
-    return { problem: problemOf(new ForbiddenError(name, POLICIES[policy].who)) };
-  }
-  throw forbidden(name, policy);
+function mayUse(field: string, policy: PolicyName, principal: Principal): boolean {
+  return allows(policy, principal) && (principal.key?.operations?.includes(field) ?? true);
 }
 
-function forbidden(name: string, policy: PolicyName): GraphQLError {
-  const { message, code } = new ForbiddenError(name, POLICIES[policy].who);
+/** Refuses as a problem if there is a key and the payload has a problem, else as a GraphQL error. */
+function refuse(name: string, policy: PolicyName, field: RootField, principal: Principal): unknown {
+  if (principal.roles.length > 0 && isObjectType(field.type) && field.type.getFields()['problem']) {
+    return { problem: problemOf(new ForbiddenError(name, whoMay(policy, principal))) };
+  }
+  throw forbidden(name, policy, principal);
+}
+
+function forbidden(name: string, policy: PolicyName, principal: Principal): GraphQLError {
+  if (principal.roles.length === 0) {
+    const message = `${name} needs an API key. Send it in the header "Authorization: Bearer mg_…".`;
+    return new GraphQLError(message, { extensions: { code: 'UNAUTHENTICATED' } });
+  }
+  const { message, code } = new ForbiddenError(name, whoMay(policy, principal));
   return new GraphQLError(message, { extensions: { code } });
 }

@@ -1,10 +1,18 @@
 /** The edge: HTTP, GraphQL, explorer and health routes on one Fastify server, with one Apollo Server behind it. */
 import type { Socket } from 'node:net';
 import cors from '@fastify/cors';
-import Fastify, { type FastifyBaseLogger, type FastifyError, type FastifyInstance, LogController } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  LogController,
+} from 'fastify';
 import { v7 } from 'uuid';
-import { isPolicyName, POLICIES, type PolicyName } from '../access/policy.js';
-import { authenticate, type Principal } from '../access/principal.js';
+import type { ApiKeys } from '../access/api-keys.js';
+import { Authentication, isRefused, type Refused } from '../access/authentication.js';
+import { allows, isPolicyName, type PolicyName, whoMay } from '../access/policy.js';
+import { nobody, type Principal } from '../access/principal.js';
 import type { Config } from '../config.js';
 import { isLoopback } from '../loopback.js';
 import { createMetrics, type Measured, type Metrics } from '../metrics/metrics.js';
@@ -41,6 +49,8 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     principal: Principal;
+    /** Null unless its key is refused. Then it counts for the address that it came from. */
+    refused: Refused | null;
     connection: ResponseConnection;
     answer: AnswerBudget;
     /** Null for a request without a body. */
@@ -49,6 +59,7 @@ declare module 'fastify' {
 }
 
 export interface ServerParts extends GraphqlParts {
+  readonly keys: Pick<ApiKeys, 'find' | 'hasAny' | 'isOriginOfAKey'>;
   /** What `/metrics` reads besides the HTTP server itself. */
   readonly measured: Pick<Measured, 'engine' | 'commits'>;
   /** Null if a model can answer, else the reason why none can. */
@@ -91,8 +102,9 @@ interface HttpParts {
 }
 
 async function createHttp(parts: ServerParts, { bodies, answers, responses }: HttpParts): Promise<FastifyInstance> {
-  const { config, log } = parts;
+  const { config, log, keys } = parts;
   const http = Fastify({
+    trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
     loggerInstance: log as FastifyBaseLogger,
     // The onResponse hook below logs one line per request.
     logController: new LogController({ disableRequestLogging: true }),
@@ -108,28 +120,23 @@ async function createHttp(parts: ServerParts, { bodies, answers, responses }: Ht
   });
   const connections = new Connections(http.server, parts.maxConnections ?? (await maxConnections()), callerOf);
   readBodies(http, bodies, connections);
-  identify(http);
+  identify(http, new Authentication(keys));
   budgetAnswers(http, config, answers);
   // Before the CORS plugin, which answers preflight requests.
-  http.addHook('onRequest', checkHeaders({ isLocal: isLoopback(config.host) && !config.unsafeOpen }));
+  http.addHook('onRequest', checkHeaders({ isLocal: isLoopback(config.host), allowedHosts: config.allowedHosts }));
   await http.register(cors, {
-    origin: [...config.corsOrigins],
+    origin: (origin, done) =>
+      done(null, origin !== undefined && (config.corsOrigins.includes(origin) || keys.isOriginOfAKey(origin))),
     methods: ['GET', 'POST'],
     exposedHeaders: ['x-request-id', 'retry-after'],
     maxAge: 86_400,
   });
-  http.addHook('onRoute', ({ config: route, url }) => {
-    if (!isPolicyName(route?.policy))
-      throw new Error(`The route ${url} declares no policy; give it config: { policy }.`);
-  });
-  http.addHook('onRequest', (request, reply, done) => {
-    const policy = request.routeOptions.config.policy;
-    if (!policy || POLICIES[policy].allows(request.principal)) done();
-    else sendRefusal(reply, 403, refusal('FORBIDDEN', `This route is for ${POLICIES[policy].who} only.`));
-  });
+  enforcePolicies(http);
   takeTurns(http);
   http.addHook('onResponse', (request, reply, done) => {
-    const { method, url } = request;
+    // Without the query, which may hold what nobody should read in a log.
+    const { method } = request;
+    const [url] = request.url.split('?');
     const { statusCode: status, elapsedTime } = reply;
     responses.add(status, elapsedTime);
     const level = status >= 400 || elapsedTime >= SLOW_REQUEST_MS ? 'info' : 'debug';
@@ -150,12 +157,38 @@ async function createHttp(parts: ServerParts, { bodies, answers, responses }: Ht
   return http;
 }
 
-function identify(http: FastifyInstance): void {
+function enforcePolicies(http: FastifyInstance): void {
+  http.addHook('onRoute', ({ config: route, url }) => {
+    if (!isPolicyName(route?.policy))
+      throw new Error(`The route ${url} declares no policy; give it config: { policy }.`);
+  });
+  http.addHook('onRequest', (request, reply, done) => {
+    const policy = request.routeOptions.config.policy;
+    const { principal, refused } = request;
+    if (refused?.code === 'UNAUTHENTICATED') refuseUnauthenticated(reply, refused.message);
+    else if (refused) sendRefusal(reply, 403, refusal(refused.code, refused.message));
+    else if (!policy || allows(policy, principal)) done();
+    else if (principal.roles.length === 0) refuseUnauthenticated(reply, NEEDS_KEY);
+    else sendRefusal(reply, 403, refusal('FORBIDDEN', `This route is for ${whoMay(policy, principal)} only.`));
+  });
+}
+
+const NEEDS_KEY = 'This route needs an API key. Send it in the header "Authorization: Bearer mg_…".';
+
+function refuseUnauthenticated(reply: FastifyReply, message: string): void {
+  reply.header('www-authenticate', 'Bearer realm="modelgraph"');
+  sendRefusal(reply, 401, refusal('UNAUTHENTICATED', message));
+}
+
+function identify(http: FastifyInstance, authentication: Authentication): void {
   http.decorateRequest('principal');
+  http.decorateRequest('refused', null);
   http.decorateRequest('connection');
   http.decorateRequest('incoming', null);
   http.addHook('onRequest', (request, reply, done) => {
-    request.principal = authenticate(request);
+    const found = authentication.authenticate(request);
+    request.refused = isRefused(found) ? found : null;
+    request.principal = isRefused(found) ? nobody(request.ip) : found;
     request.connection = new ResponseConnection(request.principal.callerId, reply.raw);
     done();
   });
@@ -187,8 +220,9 @@ function budgetAnswers(http: FastifyInstance, { maxResponseBytes }: Config, inFl
   });
 }
 
-function callerOf(socket: Socket): string {
-  return authenticate({ socket }).callerId;
+/** Of a connection, before a request is read from it. */
+function callerOf({ remoteAddress }: Socket): string {
+  return remoteAddress ?? 'unknown';
 }
 
 /** Also refuses requests, and bodies that are still arriving, once the server stops. */

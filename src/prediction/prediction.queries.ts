@@ -3,7 +3,7 @@
  * `retention.queries.ts`.
  */
 import { type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
-import type { Principal } from '../access/principal.js';
+import { type Principal, readableOwner } from '../access/principal.js';
 import { create } from '../graphql/create.js';
 import type { PredictionDatabase, PredictionTables } from '../storage/database.js';
 import { compiledInsert, type Insert } from '../storage/group-commit.js';
@@ -104,7 +104,7 @@ export async function findPredictionsByIds(
   ids: readonly string[],
 ): Promise<Prediction[]> {
   const query = selectPrediction(db.selectFrom('prediction').where('id', 'in', ids));
-  return (await query.where('principal_id', '=', principal.id).execute()).map(toPrediction);
+  return (await query.where('principal_id', '=', readableOwner(principal)).execute()).map(toPrediction);
 }
 
 /** Only columns before the answer, and sizes: SQLite reads the pages of a large answer to reach what is stored behind it. */
@@ -131,7 +131,7 @@ export async function findAnswers(
   ids: readonly string[],
 ): Promise<{ id: string; answer: string }[]> {
   const query = db.selectFrom('prediction').select(['id', 'answer']).where('id', 'in', ids);
-  return query.where('principal_id', '=', principal.id).execute();
+  return query.where('principal_id', '=', readableOwner(principal)).execute();
 }
 
 /** The inputs of these predictions that are stored in their row, as JSON. The caller has reserved their bytes. */
@@ -141,7 +141,7 @@ export async function findInputs(
   ids: readonly string[],
 ): Promise<{ id: string; input: string | null }[]> {
   const query = db.selectFrom('prediction').select(['id', 'input']).where('id', 'in', ids);
-  return query.where('principal_id', '=', principal.id).execute();
+  return query.where('principal_id', '=', readableOwner(principal)).execute();
 }
 
 export interface PredictionDetails {
@@ -158,7 +158,7 @@ export async function findDetails(
   ids: readonly string[],
 ): Promise<PredictionDetails[]> {
   const query = db.selectFrom('prediction').select(['id', 'timing', 'runtime', 'truncated']).where('id', 'in', ids);
-  const rows = await query.where('principal_id', '=', principal.id).execute();
+  const rows = await query.where('principal_id', '=', readableOwner(principal)).execute();
   return rows.map(({ id, timing, runtime, truncated }) => ({
     id,
     timing: JSON.parse(timing),
@@ -220,7 +220,7 @@ function listedPredictions(
 ) {
   return db
     .selectFrom('prediction')
-    .where('principal_id', '=', principal.id)
+    .where('principal_id', '=', readableOwner(principal))
     .$if(versionIds !== null, (q) => q.where('version_id', 'in', versionIds as string[]))
     .$if(since != null, (q) => q.where('id', '>=', firstIdAt('Prediction', (since as Date).getTime())))
     .$if(until != null, (q) => q.where('id', '<', firstIdAt('Prediction', (until as Date).getTime())))

@@ -76,7 +76,7 @@ export class PredictionResolver {
     return { results: result?.takeResults() ?? null, columns: result?.columns ?? null, problem };
   }
 
-  @Policy('predict')
+  @Policy('history')
   @Query(() => Prediction, {
     nullable: true,
     description: 'One of your stored predictions; null if it does not exist or is not yours.',
@@ -88,7 +88,7 @@ export class PredictionResolver {
     return predictionLoaders.prediction.load(id);
   }
 
-  @Policy('predict')
+  @Policy('history')
   @Cost({ points: ({ filter }) => (filter == null ? 0 : FILTER_POINTS) })
   @Query(() => PredictionConnection, {
     name: 'predictions',

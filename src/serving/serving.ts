@@ -10,7 +10,7 @@ import type { Catalog } from '../catalog/catalog.js';
 import { parseRef, type Ref } from '../catalog/ref.js';
 import type { Engine } from '../engine/engine.js';
 import type { EngineVersion } from '../engine/messages.js';
-import { InferenceFailedError, NotFoundError, NotReadyError } from '../errors.js';
+import { ForbiddenError, InferenceFailedError, NotFoundError, NotReadyError } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { readSpec, readVariants, type VariantSpec, withOperations } from '../tasks/stored-spec.js';
@@ -73,6 +73,7 @@ export class Serving {
     if (!model || !maySee(principal, model)) {
       throw await this.#catalog.notFound(principal, `The model "${ref.name}"`, ref.name);
     }
+    checkGrant(principal, ref.name);
     const version = versionNamed(model, ref);
     if (!version) throw new NotFoundError(`The version "${text}"`, refsOf(model));
     if (version.state !== 'READY') throw new NotReadyError(version.ref, version.state, version.state_reason);
@@ -315,4 +316,9 @@ function refsOf(model: ServedModel): string[] {
     .filter(({ state }) => state === 'READY')
     .map(({ ref }) => ref);
   return [...aliases.take(MAX_REFS), ...ready.take(MAX_REFS)].slice(0, MAX_REFS);
+}
+
+/** A key may be limited to some models. @throws ForbiddenError */
+function checkGrant({ key }: Principal, model: string): void {
+  if (key?.models && !key.models.includes(model)) throw new ForbiddenError(`Running "${model}"`, 'keys that list it');
 }

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { Kysely } from 'kysely';
 import { DEFAULT_MIGRATION_TABLE, type Migration, Migrator } from 'kysely/migration';
 import { DamagedFileError, NewerSchemaError, StartupError, StorageFullError } from '../errors.js';
+import type { ApiKeyTable } from './migrations/access.table.js';
 import { catalogMigrations } from './migrations/catalog.js';
 import type {
   AliasTable,
@@ -45,6 +46,7 @@ export interface CatalogTables {
   version: VersionTable;
   alias: AliasTable;
   latency: LatencyTable;
+  api_key: ApiKeyTable;
   dataset: DatasetTable;
   version_dataset: VersionDatasetTable;
   evaluation: EvaluationTable;

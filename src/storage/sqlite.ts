@@ -52,6 +52,12 @@ export class SqliteFile {
     return this.#lanes[lane].read({ kind: 'query', sql, parameters });
   }
 
+  /** Changes when another connection, of this process or of another one, has changed the file. @throws as `read` */
+  async dataVersion(): Promise<number> {
+    const { rows } = await this.#lanes.keys.read({ kind: 'query', sql: 'pragma data_version', parameters: [] });
+    return Number(rows[0]?.['data_version']);
+  }
+
   /** Only for the holder of the writer's turn. @throws StorageFullError, SqliteError */
   write(sql: string, parameters: readonly unknown[]): Promise<QueryReply> {
     this.statementCount++; // @fault

@@ -1,17 +1,19 @@
 /** Every root field declares a policy, and policies decide who may use it. */
 import 'reflect-metadata';
 import { buildSchema, type ExecutionResult, graphql, parse, subscribe } from 'graphql';
+import { Authentication } from '#src/access/authentication.js';
 import { isPolicyName } from '#src/access/policy.js';
-import { authenticate } from '#src/access/principal.js';
+import { localPrincipal, nobody, type Principal } from '#src/access/principal.js';
+import type { Role } from '#src/access/roles.js';
 import { AnswerState } from '#src/api/answers.js';
 import { AnswerBudget, AnswersInFlight } from '#src/api/response-budget.js';
 import { createSchema, enforcePolicies } from '#src/api/schema.js';
 
 const schema = createSchema();
-const from = (remoteAddress: string | undefined) => authenticate({ socket: { remoteAddress } });
+const viewer: Principal = { ...localPrincipal('192.0.2.7'), roles: ['viewer' as Role] };
 const nobodyWaits = { caller: 'a', isClosed: false, onClose: () => {}, disconnect: () => {} };
 const OUTSIDER = {
-  principal: from('192.0.2.7'),
+  principal: viewer,
   answer: new AnswerState(new AnswerBudget(1_000_000, new AnswersInFlight(1_000_000), nobodyWaits)),
 };
 
@@ -36,7 +38,7 @@ test('a schema with a root field that can be refused and is not nullable is refu
   expect(() => enforcePolicies(refusable)).toThrow('Query.secrets must be nullable');
 });
 
-test('fields for operators are refused to callers from other machines, as a problem or as an error', async () => {
+test('fields for administrators are refused to other roles, as a problem or as an error', async () => {
   const alias =
     '{ setAlias(input: { model: "a", alias: "b", version: "a" }) { alias { name } problem { code message } } }';
 
@@ -69,7 +71,7 @@ test('a subscription that the policy allows delivers its events', async () => {
   const { schema, opened } = schemaWithSubscription('operate');
   const document = parse('subscription { ticks }');
 
-  const events = await subscribe({ schema, document, contextValue: { principal: from('127.0.0.1') } });
+  const events = await subscribe({ schema, document, contextValue: { principal: localPrincipal('127.0.0.1') } });
 
   const first = await (events as AsyncGenerator<ExecutionResult>).next();
   expect(first.value).toEqual({ data: { ticks: 1 } });
@@ -97,7 +99,12 @@ test.each([
   ['::ffff:127.0.0.1', true],
   ['192.0.2.7', false],
   ['::ffff:192.0.2.7', false],
-  [undefined, false],
-])('a connection from %s makes an operator: %s', (address, isOperator) => {
-  expect(from(address)).toEqual({ id: 'anonymous', isOperator, callerId: address ?? 'unknown' });
+])('without keys, a request from %s is one of the local principal: %s', (ip, isLocal) => {
+  const { authenticate } = {
+    authenticate: (hasAny: boolean) =>
+      new Authentication({ find: () => 'unknown', hasAny }).authenticate({ headers: {}, ip }),
+  };
+
+  expect(authenticate(false)).toEqual(isLocal ? localPrincipal(ip) : nobody(ip));
+  expect(authenticate(true)).toEqual(nobody(ip));
 });

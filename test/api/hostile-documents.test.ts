@@ -331,16 +331,6 @@ describe('the Host of a request', () => {
 
     for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 403 /);
   });
-
-  test('may be any name if the operator has set UNSAFE_OPEN', async () => {
-    const open = await startTestApp({ empty: true, modelStore: '/nowhere', unsafeOpen: true });
-
-    const named = await ask('models.example', open.url);
-    const odd = await ask('a b', open.url);
-    await open.stop();
-
-    expect([named.status, odd.status]).toEqual([200, 403]);
-  });
 });
 
 test('after all of these requests the server still answers', async () => {

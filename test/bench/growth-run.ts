@@ -1,6 +1,6 @@
 /** The statements that each read of `catalog-reads.ts` issues: their plans, and how long they take. */
 import { Kysely } from 'kysely';
-import { authenticate, type Principal } from '#src/access/principal.js';
+import { localPrincipal, type Principal } from '#src/access/principal.js';
 import type { CatalogTables, Databases, PredictionTables } from '#src/storage/database.js';
 import type { SqliteFile } from '#src/storage/sqlite.js';
 import { SqliteFileDialect } from '#src/storage/sqlite-dialect.js';
@@ -13,7 +13,7 @@ export interface RunnableRead {
   readonly plans: () => Promise<string[][]>;
 }
 
-const PRINCIPAL: Principal = authenticate({ socket: { remoteAddress: '192.0.2.1' } });
+const PRINCIPAL: Principal = localPrincipal('192.0.2.1');
 
 export async function runnableReads({ catalogFile, predictionsFile, catalogDb, predictionDb }: Databases) {
   const { id: popular, name: dataset } = (await catalogDb

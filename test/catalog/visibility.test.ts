@@ -3,7 +3,7 @@ import 'reflect-metadata';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { authenticate, type Principal, SYSTEM } from '#src/access/principal.js';
+import { localPrincipal, type Principal, SYSTEM } from '#src/access/principal.js';
 import { maySee } from '#src/access/visibility.js';
 import { findDatasetsByNames, findTrainingDatasets } from '#src/catalog/dataset.queries.js';
 import { countFacets } from '#src/catalog/facet.queries.js';
@@ -15,7 +15,7 @@ import { type Databases, openDatabases } from '#src/storage/database.js';
 import type { EvaluationTable } from '#src/storage/migrations/evaluation.table.js';
 import { fillCatalog } from '../support/large-catalog.js';
 
-const OTHER = authenticate({ socket: { remoteAddress: '192.0.2.7' } });
+const OTHER = localPrincipal('192.0.2.7');
 const OWNER: Principal = { ...OTHER, id: 'owner-0' };
 const PAGE = { first: 10 };
 

@@ -134,7 +134,7 @@ test('the buckets of a histogram only grow, and the last one has the count', asy
   for (const values of buckets.values()) expect(values).toEqual([...values].sort((a, b) => a - b));
 });
 
-test('the route is for operators, and names its format', async () => {
+test('the route is for administrators, and names its format', async () => {
   const response = await fetch(`${server.url}/metrics`);
   const refusing = await createHttpServer();
   const refused = await refusing.http.inject({ url: '/metrics', remoteAddress: '192.0.2.7' });
@@ -142,6 +142,6 @@ test('the route is for operators, and names its format', async () => {
   await refusing.stop();
 
   expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
-  expect(refused.statusCode).toBe(403);
-  expect(refused.json().errors[0].extensions.code).toBe('FORBIDDEN');
+  expect(refused.statusCode).toBe(401);
+  expect(refused.json().errors[0].extensions.code).toBe('UNAUTHENTICATED');
 });

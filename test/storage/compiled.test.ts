@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { Kysely } from 'kysely';
-import { authenticate, type Principal, SYSTEM } from '#src/access/principal.js';
+import { localPrincipal, type Principal, SYSTEM } from '#src/access/principal.js';
 import { findModelPage } from '#src/catalog/model.queries.js';
 import { findVersionPages } from '#src/catalog/version.queries.js';
 import { findBestEvaluations, findEvaluationPages, findMetrics, toMetric } from '#src/evaluation/evaluation.queries.js';
@@ -12,7 +12,7 @@ import { type CatalogTables, type Databases, openDatabases } from '#src/storage/
 import { SqliteFileDialect } from '#src/storage/sqlite-dialect.js';
 import { fillCatalog } from '../support/large-catalog.js';
 
-const ANYONE: Principal = authenticate({ socket: { remoteAddress: '192.0.2.7' } });
+const ANYONE: Principal = localPrincipal('192.0.2.7');
 
 let dataDir: string;
 let databases: Databases;

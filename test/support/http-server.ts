@@ -6,6 +6,9 @@ import { createSchema } from '#src/api/schema.js';
 import { createServer, type ServerParts } from '#src/api/server.js';
 import { type Config, loadConfig } from '#src/config.js';
 
+/** Everybody on this machine is the local principal. */
+export const NO_KEYS: ServerParts['keys'] = { find: () => 'unknown', hasAny: false, isOriginOfAKey: () => false };
+
 export type HttpServer = Awaited<ReturnType<typeof createServer>>;
 
 /** Not yet listening. The caller closes `http` and then calls `stop`. */
@@ -19,6 +22,7 @@ export function createHttpServer(
     log: pino({ level: 'silent' }),
     schema: createSchema(),
     databases: {} as RequestDatabases,
+    keys: NO_KEYS,
     findSpec: async () => null,
     measured: {} as ServerParts['measured'],
     notReadyReason: () => null,

@@ -18,7 +18,26 @@ export const catalogMigrations: Record<string, Migration> = {
   '012_facet_counts': { up: keepFacetCounts },
   '013_latency': { up: createLatency },
   '014_verification': { up: addVerification },
+  '015_api_keys': { up: createApiKeys },
 };
+
+async function createApiKeys(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('api_key')
+    .addColumn('id', 'text', (c) => c.primaryKey())
+    .addColumn('secret_sha256', 'text', (c) => c.notNull())
+    .addColumn('account', 'text', (c) => c.notNull())
+    .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('kind', 'text', (c) => c.notNull())
+    .addColumn('roles', 'text', (c) => c.notNull())
+    .addColumn('operations', 'text')
+    .addColumn('models', 'text')
+    .addColumn('origins', 'text')
+    .addColumn('created_at', 'bigint', (c) => c.notNull())
+    .addColumn('expires_at', 'bigint')
+    .addColumn('revoked_at', 'bigint')
+    .execute();
+}
 
 async function addVariants(db: Kysely<unknown>): Promise<void> {
   await db.schema

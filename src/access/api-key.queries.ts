@@ -1,0 +1,68 @@
+/** The stored API keys. */
+import type { CatalogDatabase } from '../storage/database.js';
+import type { ApiKeyTable } from '../storage/migrations/access.table.js';
+import type { ApiKey } from './api-key.js';
+
+export async function findApiKeys(db: CatalogDatabase): Promise<ApiKey[]> {
+  const rows = await db.selectFrom('api_key').selectAll().orderBy('created_at').orderBy('id').execute();
+  return rows.map(toApiKey);
+}
+
+export async function insertApiKey(db: CatalogDatabase, key: ApiKey): Promise<void> {
+  await db.insertInto('api_key').values(toRow(key)).execute();
+}
+
+/** The earlier of both times counts. */
+export async function endApiKey(
+  db: CatalogDatabase,
+  id: string,
+  column: 'revoked_at' | 'expires_at',
+  at: Date,
+): Promise<void> {
+  await db
+    .updateTable('api_key')
+    .set({ [column]: at.getTime() })
+    .where('id', '=', id)
+    .where((where) => where.or([where(column, 'is', null), where(column, '>', at.getTime())]))
+    .execute();
+}
+
+function toApiKey(row: ApiKeyTable): ApiKey {
+  const listOf = (json: string | null) => (json === null ? null : (JSON.parse(json) as string[]));
+  return {
+    id: row.id,
+    secretSha256: row.secret_sha256,
+    account: row.account,
+    name: row.name,
+    kind: row.kind,
+    roles: JSON.parse(row.roles),
+    operations: listOf(row.operations),
+    models: listOf(row.models),
+    origins: listOf(row.origins),
+    createdAt: new Date(row.created_at),
+    expiresAt: dateOf(row.expires_at),
+    revokedAt: dateOf(row.revoked_at),
+  };
+}
+
+function toRow(key: ApiKey): ApiKeyTable {
+  const jsonOf = (list: readonly string[] | null) => (list === null ? null : JSON.stringify(list));
+  return {
+    id: key.id,
+    secret_sha256: key.secretSha256,
+    account: key.account,
+    name: key.name,
+    kind: key.kind,
+    roles: JSON.stringify(key.roles),
+    operations: jsonOf(key.operations),
+    models: jsonOf(key.models),
+    origins: jsonOf(key.origins),
+    created_at: key.createdAt.getTime(),
+    expires_at: key.expiresAt?.getTime() ?? null,
+    revoked_at: key.revokedAt?.getTime() ?? null,
+  };
+}
+
+function dateOf(ms: number | null): Date | null {
+  return ms === null ? null : new Date(ms);
+}

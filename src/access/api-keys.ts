@@ -1,0 +1,125 @@
+/**
+ * The API keys of a server, in memory: every request asks for one. The database is asked twice a second whether it has
+ * changed, because `npm run keys` writes to it from another process.
+ */
+import type { CatalogDatabase } from '../storage/database.js';
+import type { SqliteFile } from '../storage/sqlite.js';
+import { type ApiKey, generateKey, isSameDigest, type KeyKind, readKey } from './api-key.js';
+import { endApiKey, findApiKeys, insertApiKey } from './api-key.queries.js';
+import type { Principal } from './principal.js';
+
+/** A key that was revoked is refused after this time at the latest. */
+const POLL_MS = 500;
+/** Keys that an instance accepts; those in the database beyond are the newest, and are not loaded. */
+export const MAX_KEYS = 10_000;
+
+export type KeyRefusal = 'malformed' | 'unknown' | 'expired' | 'revoked';
+
+export type NewApiKey = Pick<
+  ApiKey,
+  'account' | 'name' | 'kind' | 'roles' | 'operations' | 'models' | 'origins' | 'expiresAt'
+>;
+
+/** A key that was just made, with its text, which is shown once. */
+export interface CreatedKey {
+  readonly key: ApiKey;
+  readonly text: string;
+}
+
+export class ApiKeys {
+  readonly #db: CatalogDatabase;
+  #byId = new Map<string, { readonly key: ApiKey; readonly principal: Principal }>();
+  #origins: ReadonlySet<string> = new Set();
+  #version = -1;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(db: CatalogDatabase) {
+    this.#db = db;
+  }
+
+  /** Whether there is a key that has been neither revoked nor expired. */
+  get hasAny(): boolean {
+    const now = Date.now();
+    for (const { key } of this.#byId.values()) if (refusalOf(key, now) === null) return true;
+    return false;
+  }
+
+  get all(): readonly ApiKey[] {
+    return Array.from(this.#byId.values(), ({ key }) => key);
+  }
+
+  /** Whether any key is bound to this origin. */
+  isOriginOfAKey(origin: string): boolean {
+    return this.#origins.has(origin);
+  }
+
+  /** The principal of a key, or why it is refused. */
+  find(text: string): Principal | KeyRefusal {
+    const given = readKey(text);
+    if (!given) return 'malformed';
+    const known = this.#byId.get(given.id);
+    if (!known || !isSameDigest(known.key.secretSha256, given.secretSha256)) return 'unknown';
+    return refusalOf(known.key, Date.now()) ?? known.principal;
+  }
+
+  async load(): Promise<void> {
+    const keys = (await findApiKeys(this.#db)).slice(0, MAX_KEYS);
+    this.#byId = new Map(keys.map((key) => [key.id, { key, principal: principalOf(key) }]));
+    this.#origins = new Set(keys.flatMap(({ origins }) => origins ?? []));
+  }
+
+  /** Keeps the keys up to date with the file of the catalog until `stop`. */
+  start(file: Pick<SqliteFile, 'dataVersion'>, onError: (error: unknown) => void): void {
+    const poll = async () => {
+      try {
+        const version = await file.dataVersion();
+        if (version !== this.#version) await this.load();
+        this.#version = version;
+      } catch (error) {
+        onError(error);
+      }
+      if (this.#timer) this.#timer = setTimeout(poll, POLL_MS);
+    };
+    this.#timer = setTimeout(poll, POLL_MS);
+  }
+
+  stop(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  async create(wanted: NewApiKey): Promise<CreatedKey> {
+    const { id, secretSha256, text } = generateKey(wanted.kind as KeyKind);
+    const key = { ...wanted, id, secretSha256, createdAt: new Date(), revokedAt: null };
+    await insertApiKey(this.#db, key);
+    await this.load();
+    return { key, text };
+  }
+
+  /** Null if there is no such key. */
+  async revoke(id: string): Promise<ApiKey | null> {
+    if (!this.#byId.has(id)) return null;
+    await endApiKey(this.#db, id, 'revoked_at', new Date());
+    await this.load();
+    return this.#byId.get(id)?.key ?? null;
+  }
+
+  /** Makes a key like this one, which expires after `overlapMs`. Null if there is no such key. */
+  async rotate(id: string, overlapMs: number): Promise<CreatedKey | null> {
+    const old = this.#byId.get(id)?.key;
+    if (!old) return null;
+    const created = await this.create(old);
+    await endApiKey(this.#db, id, 'expires_at', new Date(Date.now() + overlapMs));
+    await this.load();
+    return created;
+  }
+}
+
+function refusalOf({ revokedAt, expiresAt }: ApiKey, now: number): KeyRefusal | null {
+  if (revokedAt) return 'revoked';
+  return expiresAt && expiresAt.getTime() <= now ? 'expired' : null;
+}
+
+function principalOf(key: ApiKey): Principal {
+  return Object.freeze({ id: key.account, roles: key.roles, key, callerId: `key ${key.id}` });
+}

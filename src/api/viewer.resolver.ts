@@ -1,0 +1,262 @@
+/** Who the caller is, and the API keys of the server. */
+import { Arg, Ctx, Field, ID, InputType, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
+import type { ApiKey, KeyKind } from '../access/api-key.js';
+import type { ApiKeys } from '../access/api-keys.js';
+import { checkNewKey, MAX_OVERLAP_MS } from '../access/new-key.js';
+import { Policy } from '../access/policy.js';
+import type { Principal } from '../access/principal.js';
+import { ROLE_DESCRIPTIONS, type Role } from '../access/roles.js';
+import { InvalidInputError, NotFoundError } from '../errors.js';
+import { Cost } from '../graphql/cost.js';
+import { create } from '../graphql/create.js';
+import { enumOf } from '../graphql/enum.type.js';
+import { Problem, payloadOf } from '../graphql/problem.type.js';
+import { DateTime } from '../graphql/scalars.js';
+
+const RoleEnum = enumOf<Uppercase<Role>>(
+  'Role',
+  'What the holder of a key may do.',
+  Object.fromEntries(
+    Object.entries(ROLE_DESCRIPTIONS).map(([role, description]) => [role.toUpperCase(), description]),
+  ) as Record<Uppercase<Role>, string>,
+);
+const KeyKindEnum = enumOf<Uppercase<KeyKind>>('ApiKeyKind', 'Who may know a key.', {
+  SECRET: 'Only its holder. For servers and scripts.',
+  PUBLISHABLE:
+    'Everybody: it may be part of a web page. It is bound to origins, operations and models, and reads no predictions.',
+});
+
+/** Keys of a server, at most, that a list returns. */
+const MAX_LISTED_KEYS = 1_000;
+
+@ObjectType('ApiKey', { description: 'API key, without its secret.' })
+export class ApiKeyType {
+  @Field(() => ID, { description: 'The part of the key that is not secret.' })
+  id!: string;
+
+  @Field({ description: 'What the key is for.' })
+  name!: string;
+
+  @Field({ description: 'Account that owns the predictions made with the key.' })
+  account!: string;
+
+  @Field(() => KeyKindEnum, { description: 'Who may know the key.' })
+  kind!: Uppercase<KeyKind>;
+
+  @Field(() => [RoleEnum], { description: 'What the holder may do.' })
+  roles!: Uppercase<Role>[];
+
+  @Field(() => [String], { nullable: true, description: 'Root fields that the key may use; null if its roles decide.' })
+  operations!: readonly string[] | null;
+
+  @Field(() => [String], { nullable: true, description: 'Names of the models that the key may run; null for all.' })
+  models!: readonly string[] | null;
+
+  @Field(() => [String], {
+    nullable: true,
+    description: 'Origins of the web pages that may send the key; null if it is not bound to any.',
+  })
+  origins!: readonly string[] | null;
+
+  @Field(() => DateTime, { description: 'When the key was made.' })
+  createdAt!: Date;
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description: 'From when on the key is refused; null if it does not expire.',
+  })
+  expiresAt!: Date | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'When the key was revoked; null if it was not.' })
+  revokedAt!: Date | null;
+}
+
+@ObjectType({ description: 'Who sends the request.' })
+export class Viewer {
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Account that owns the predictions of the caller; null for a request without a key, while the server has keys.',
+  })
+  account!: string | null;
+
+  @Field(() => [RoleEnum], {
+    description: 'What the caller may do. While the server has no keys, everybody on the same machine has all roles.',
+  })
+  roles!: Uppercase<Role>[];
+
+  @Field(() => ApiKeyType, { nullable: true, description: 'Key of the request; null if it has none.' })
+  key!: ApiKeyType | null;
+}
+
+@InputType({ description: 'New API key.' })
+export class CreateApiKeyInput {
+  @Field({ description: 'What the key is for, 1 to 100 characters.' })
+  name!: string;
+
+  @Field({ description: 'Account that owns the predictions made with the key: 1 to 64 of a-z, 0-9 and "-".' })
+  account!: string;
+
+  @Field(() => KeyKindEnum, { defaultValue: 'SECRET', description: 'Who may know the key.' })
+  kind!: Uppercase<KeyKind>;
+
+  @Field(() => [RoleEnum], { description: 'What the holder may do, 1 to 6 roles. Publishable: VIEWER or PREDICTOR.' })
+  roles!: Uppercase<Role>[];
+
+  @Field(() => [String], {
+    nullable: true,
+    description:
+      'Root fields that the key may use, 1 to 50. Required if it is publishable. Default: all that its roles allow.',
+  })
+  operations?: string[] | null;
+
+  @Field(() => [String], {
+    nullable: true,
+    description: 'Names of the models that the key may run, 1 to 100. Required if it is publishable. Default: all.',
+  })
+  models?: string[] | null;
+
+  @Field(() => [String], {
+    nullable: true,
+    description:
+      'Origins of the web pages that may send the key, such as "https://example.com", 1 to 20. Required if it is publishable, and only possible then.',
+  })
+  origins?: string[] | null;
+
+  @Field(() => DateTime, { nullable: true, description: 'From when on the key is refused. Default: never.' })
+  expiresAt?: Date | null;
+}
+
+@ObjectType({ description: 'The new key, or the problem that prevented it: exactly one of them.' })
+export class CreateApiKeyPayload {
+  @Field(() => ApiKeyType, { nullable: true, description: 'The key; null if there is a problem.' })
+  apiKey!: ApiKeyType | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'The whole key, for the header `Authorization: Bearer …`. It cannot be read again.',
+  })
+  secret!: string | null;
+
+  @Field(() => Problem, { nullable: true, description: 'Why no key was made; null if one was.' })
+  problem!: Problem | null;
+}
+
+@ObjectType({ description: 'The revoked key, or the problem that prevented it: exactly one of them.' })
+export class RevokeApiKeyPayload {
+  @Field(() => ApiKeyType, { nullable: true, description: 'The key; null if there is a problem.' })
+  apiKey!: ApiKeyType | null;
+
+  @Field(() => Problem, { nullable: true, description: 'Why nothing was revoked; null if the key was.' })
+  problem!: Problem | null;
+}
+
+interface AccessContext {
+  readonly principal: Principal;
+}
+
+@Resolver()
+export class ViewerResolver {
+  constructor(private readonly keys: ApiKeys) {}
+
+  @Policy('public')
+  @Query(() => Viewer, { description: 'Who sends the request, and what they may do.' })
+  viewer(@Ctx() { principal: { id, roles, key } }: AccessContext): Viewer {
+    return create(Viewer, {
+      account: roles.length > 0 ? id : null,
+      roles: roles.map(upper),
+      key: key && typeOf(key),
+    });
+  }
+
+  @Policy('operate')
+  @Cost({ elements: MAX_LISTED_KEYS })
+  @Query(() => [ApiKeyType], {
+    nullable: true,
+    description: `API keys of the server, oldest first, at most ${MAX_LISTED_KEYS.toLocaleString('en')}.`,
+  })
+  apiKeys(): ApiKeyType[] {
+    return this.keys.all.slice(0, MAX_LISTED_KEYS).map(typeOf);
+  }
+
+  @Policy('operate')
+  @Mutation(() => CreateApiKeyPayload, {
+    nullable: true,
+    description:
+      'Makes an API key. From the first key on, requests without one may only do what is public. Null only with an entry in `errors`. Problems: InvalidInput, Forbidden, StorageFull.',
+  })
+  async createApiKey(
+    @Arg('input', () => CreateApiKeyInput, { description: 'The key.' }) input: CreateApiKeyInput,
+  ): Promise<CreateApiKeyPayload> {
+    const { result, problem } = await payloadOf(async () => {
+      const lists = {
+        operations: input.operations ?? null,
+        models: input.models ?? null,
+        origins: input.origins ?? null,
+        expiresAt: input.expiresAt ?? null,
+      };
+      const wanted = { ...input, ...lists, kind: lower<KeyKind>(input.kind), roles: input.roles.map(lower<Role>) };
+      return this.keys.create(checkNewKey(wanted, ['input']));
+    });
+    return { apiKey: result && typeOf(result.key), secret: result?.text ?? null, problem };
+  }
+
+  @Policy('operate')
+  @Mutation(() => CreateApiKeyPayload, {
+    nullable: true,
+    description:
+      'Makes a key with the same rights as another one, which then expires. Null only with an entry in `errors`. Problems: InvalidInput, NotFound, Forbidden, StorageFull.',
+  })
+  async rotateApiKey(
+    @Arg('id', () => ID, { description: 'Id of the key to replace.' }) id: string,
+    @Arg('overlapMs', () => Int, {
+      defaultValue: 86_400_000,
+      description: `How long the old key is still accepted, in milliseconds, 0 to ${MAX_OVERLAP_MS.toLocaleString('en')}.`,
+    })
+    overlapMs: number,
+  ): Promise<CreateApiKeyPayload> {
+    const { result, problem } = await payloadOf(async () => {
+      if (overlapMs < 0 || overlapMs > MAX_OVERLAP_MS) throw new InvalidInputError([outOfRange(overlapMs)]);
+      return orNotFound(await this.keys.rotate(id, overlapMs), id);
+    });
+    return { apiKey: result && typeOf(result.key), secret: result?.text ?? null, problem };
+  }
+
+  @Policy('operate')
+  @Mutation(() => RevokeApiKeyPayload, {
+    nullable: true,
+    description:
+      'Revokes an API key: from now on it is refused; by other processes that share the data folder, within a second. Null only with an entry in `errors`. Problems: NotFound, Forbidden, StorageFull.',
+  })
+  async revokeApiKey(@Arg('id', () => ID, { description: 'Id of the key.' }) id: string): Promise<RevokeApiKeyPayload> {
+    const { result, problem } = await payloadOf(async () => orNotFound(await this.keys.revoke(id), id));
+    return { apiKey: result && typeOf(result), problem };
+  }
+}
+
+function orNotFound<T>(found: T | null, id: string): T {
+  if (found === null) throw new NotFoundError(`The API key "${id.slice(0, 40)}"`);
+  return found;
+}
+
+function outOfRange(overlapMs: number) {
+  return {
+    path: ['overlapMs'],
+    code: 'OUT_OF_RANGE' as const,
+    message: 'the overlap is out of range',
+    expected: `0 to ${MAX_OVERLAP_MS} ms`,
+    received: `${overlapMs} ms`,
+  };
+}
+
+function typeOf({ secretSha256: _, ...key }: ApiKey): ApiKeyType {
+  return create(ApiKeyType, { ...key, kind: upper(key.kind), roles: key.roles.map(upper) });
+}
+
+function upper<T extends string>(text: T): Uppercase<T> {
+  return text.toUpperCase() as Uppercase<T>;
+}
+
+function lower<T extends string>(text: Uppercase<T>): T {
+  return text.toLowerCase() as T;
+}

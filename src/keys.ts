@@ -1,0 +1,145 @@
+/**
+ * `npm run keys -- create | list | revoke | rotate`: API keys of a data folder, whether its server runs or not. Takes
+ * `DATA_DIR` as the server does. A running server accepts and refuses keys accordingly within a second.
+ *
+ * Exit status: 0 if it was done, 1 if not, 2 if the arguments are wrong.
+ */
+import './production.js';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { Kysely } from 'kysely';
+import type { ApiKey } from './access/api-key.js';
+import { ApiKeys, type CreatedKey } from './access/api-keys.js';
+import { checkNewKey, MAX_OVERLAP_MS } from './access/new-key.js';
+import type { Role } from './access/roles.js';
+import { loadConfig } from './config.js';
+import { AppError, StartupError, StoreLockedError } from './errors.js';
+import { type CatalogTables, openDatabases } from './storage/database.js';
+import { SqliteFile } from './storage/sqlite.js';
+import { SqliteFileDialect } from './storage/sqlite-dialect.js';
+
+const USAGE = `usage:
+  npm run keys -- create --account <account> --name <name> --roles <role,…> [--expires <days>] [--models <model,…>]
+                         [--publishable --origins <origin,…> --operations <field,…> --models <model,…>]
+  npm run keys -- list
+  npm run keys -- rotate <id> [--overlap <hours>]
+  npm run keys -- revoke <id>
+`;
+const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+
+class UsageError extends Error {}
+
+const OPTIONS = {
+  account: { type: 'string' },
+  name: { type: 'string' },
+  roles: { type: 'string' },
+  expires: { type: 'string' },
+  models: { type: 'string' },
+  origins: { type: 'string' },
+  operations: { type: 'string' },
+  publishable: { type: 'boolean', default: false },
+  overlap: { type: 'string', default: '24' },
+} as const;
+type Options = ReturnType<typeof parse>['values'];
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({ args, options: OPTIONS, allowPositionals: true });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+async function main(args: string[]): Promise<void> {
+  const { values, positionals } = parse(args);
+  const [command, id, ...rest] = positionals;
+  const takesId = command === 'revoke' || command === 'rotate';
+  if (rest.length > 0 || takesId !== (id !== undefined)) throw new UsageError('unexpected arguments');
+  const { keys, close } = await openKeys();
+  try {
+    if (command === 'create') show(await keys.create(wantedOf(values)));
+    else if (command === 'list') process.stdout.write(keys.all.map(lineOf).join('') || 'There are no keys.\n');
+    else if (command === 'revoke') process.stdout.write(lineOf(known(await keys.revoke(id as string), id)));
+    else if (command === 'rotate') show(known(await keys.rotate(id as string, overlapMs(values)), id));
+    else throw new UsageError(command === undefined ? 'a command is missing' : `there is no command "${command}"`);
+  } finally {
+    await close();
+  }
+}
+
+/** A running server has migrated the catalog, and shares it. */
+async function openKeys(): Promise<{ keys: ApiKeys; close: () => Promise<void> }> {
+  const dataDir = path.resolve(loadConfig(process.env).dataDir);
+  try {
+    const { catalogByKey, close } = await openDatabases(dataDir);
+    return { keys: await loaded(new ApiKeys(catalogByKey)), close };
+  } catch (error) {
+    if (!(error instanceof StoreLockedError)) throw error;
+  }
+  const file = await SqliteFile.open(path.join(dataDir, 'catalog.db'));
+  const db = new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(file) });
+  return { keys: await loaded(new ApiKeys(db)), close: () => file.close() };
+}
+
+async function loaded(keys: ApiKeys): Promise<ApiKeys> {
+  await keys.load();
+  return keys;
+}
+
+function wantedOf(options: Options) {
+  const { account, name, roles, expires, publishable } = options;
+  if (!account || !name || !roles) throw new UsageError('--account, --name and --roles are required');
+  const listOf = (text: string | undefined) => text?.split(',').map((one) => one.trim()) ?? null;
+  return checkNewKey(
+    {
+      account,
+      name,
+      roles: listOf(roles) as Role[],
+      kind: publishable ? 'publishable' : 'secret',
+      models: listOf(options.models),
+      origins: listOf(options.origins),
+      operations: listOf(options.operations),
+      expiresAt: expires === undefined ? null : new Date(Date.now() + amount('expires', expires, 3_650) * DAY_MS),
+    },
+    ['--'],
+  );
+}
+
+function overlapMs({ overlap }: Options): number {
+  return amount('overlap', overlap, MAX_OVERLAP_MS / HOUR_MS) * HOUR_MS;
+}
+
+function amount(option: string, text: string, most: number): number {
+  const number = Number(text);
+  if (number >= 0 && number <= most) return number;
+  throw new UsageError(`--${option} is ${text}; expected a number from 0 to ${most}`);
+}
+
+function known<T>(found: T | null, id: string | undefined): T {
+  if (found === null) throw new UsageError(`there is no key "${id}"`);
+  return found;
+}
+
+/** The key goes to standard output alone, so that a script can read it. */
+function show({ key, text }: CreatedKey): void {
+  process.stderr.write(`${lineOf(key)}This is the only time that the key is shown:\n`);
+  process.stdout.write(`${text}\n`);
+}
+
+function lineOf(key: ApiKey): string {
+  const { id, account, name, kind, roles, expiresAt, revokedAt } = key;
+  const state = revokedAt
+    ? `revoked ${revokedAt.toISOString()}`
+    : expiresAt
+      ? `expires ${expiresAt.toISOString()}`
+      : 'does not expire';
+  return `${id}  ${account}  ${JSON.stringify(name)}  ${kind}  ${roles.join(',')}  ${state}\n`;
+}
+
+main(process.argv.slice(2)).catch((error) => {
+  const isUsage = error instanceof UsageError;
+  const isOurs = isUsage || error instanceof AppError || error instanceof StartupError;
+  process.stderr.write(`${isOurs ? error.message : (error as Error).stack}\n${isUsage ? USAGE : ''}`);
+  process.exitCode = isUsage ? 2 : 1;
+});

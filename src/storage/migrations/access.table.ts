@@ -1,0 +1,19 @@
+/** Rows of the tables for access, in the catalog database. Times are in milliseconds since 1970. */
+
+export interface ApiKeyTable {
+  /** The part of the key that is not secret. */
+  id: string;
+  /** SHA-256 of the secret, in hexadecimal. The secret has 190 random bits, so that it cannot be guessed from it. */
+  secret_sha256: string;
+  account: string;
+  name: string;
+  kind: 'secret' | 'publishable';
+  /** JSON lists. Null: no restriction. */
+  roles: string;
+  operations: string | null;
+  models: string | null;
+  origins: string | null;
+  created_at: number;
+  expires_at: number | null;
+  revoked_at: number | null;
+}
