@@ -7,6 +7,7 @@ import { huggingFaceFolders } from '../support/hugging-face.ts';
 import { createStore, type TestStore } from '../support/model-store.ts';
 import { median, ms, percentile, table } from './numbers.ts';
 import { ROOT, type RunningServer } from './processes.ts';
+import type { Section } from './sections.ts';
 
 const HEADER = ['task', 'input', 'preprocess p50', 'postprocess p50', '**outside the run p50**', 'p99', 'run p50'];
 const WARM_UPS = 20;
@@ -37,10 +38,11 @@ function withEdge(folder: Folder, edge: number): Folder {
 }
 
 /** `lone` has one worker, `server` one for each core. */
-export async function aroundSection({ url }: RunningServer, lone: RunningServer, isQuick: boolean): Promise<string> {
+export async function aroundSection({ url }: RunningServer, lone: RunningServer, isQuick: boolean): Promise<Section> {
   const rows = [];
   for (const one of await cases()) rows.push(await measureOne(url, one, isQuick ? 30 : 200));
-  return `## 6. Preprocessing and postprocessing
+  return {
+    markdown: `## Preprocessing and postprocessing
 
 ${table(HEADER, rows)}
 
@@ -49,7 +51,8 @@ ${await overlap(lone.url, isQuick ? 24 : 200)}
 *How to read it:* one client, one request at a time, \`record: false\`. Preprocessing (\`timing.prepareMs\`) decodes, resizes
 and normalizes images and tokenizes text; postprocessing (\`timing.finishMs\`) computes scores, boxes and spans. "run" is
 \`timing.inferMs\`: the graph, and the transfer to the session's thread and back. Graphs marked (tiny) are generated and say
-nothing about real ones. Goal: at most 15 ms outside the run for a one-megapixel JPEG, at most 1 ms for 128 tokens.`;
+nothing about real ones. Goal: at most 15 ms outside the run for a one-megapixel JPEG, at most 1 ms for 128 tokens.`,
+  };
 }
 
 const CLIENTS = 16;

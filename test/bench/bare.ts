@@ -21,8 +21,15 @@ export interface BareOptions {
 
 export interface BareResult {
   readonly runs: readonly BareRun[];
-  /** The bytes of the first output of each question, in base64. */
-  readonly answers: readonly string[];
+  readonly answers: readonly BareAnswer[];
+}
+
+/** What the graph returns for one input. */
+export interface BareAnswer {
+  /** Of the first output of strings; null if there is none. */
+  readonly label: string | null;
+  /** The bytes of the first output of float32 values, in base64. */
+  readonly base64: string;
 }
 
 /** The spread is that of the time of a run of one batch, in ms. */
@@ -70,14 +77,16 @@ async function measureBatch(session: InferenceSession, batch: number, options: B
   return { batch, itemsPerSecond, cpuMicrosPerBatch: (user + system) / times.length, ...spreadOf(times) };
 }
 
-async function answer(session: InferenceSession, tensor: BareTensor): Promise<string> {
+async function answer(session: InferenceSession, tensor: BareTensor): Promise<BareAnswer> {
   const outputs = Object.values(await session.run(stacked(tensor, 1)));
-  return Buffer.from(new Uint8Array(Float32Array.from(outputs[0]?.data as Float32Array).buffer)).toString('base64');
+  const label = outputs.find(({ type }) => type === 'string')?.data[0] as string | undefined;
+  const values = Float32Array.from(outputs.find(({ type }) => type === 'float32')?.data as Float32Array);
+  return { label: label ?? null, base64: Buffer.from(values.buffer).toString('base64') };
 }
 
 const options = JSON.parse(await text(process.stdin)) as BareOptions;
 const session = await InferenceSession.create(options.graphFile, { intraOpNumThreads: 1, logSeverityLevel: 4 });
-const answers: string[] = [];
+const answers: BareAnswer[] = [];
 for (const question of options.questions ?? []) answers.push(await answer(session, question));
 const runs: BareRun[] = [];
 for (const batch of options.batches) runs.push(await measureBatch(session, batch, options));

@@ -1,5 +1,6 @@
 /** One caller of the open-loop generator: its connections, its requests in flight and what became of them. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isRight, type Output, type Right } from './answers.ts';
 import { Connection, type Reply, requestBytes } from './connection.ts';
 import { Histogram } from './histogram.ts';
 import type { Spread } from './numbers.ts';
@@ -8,9 +9,6 @@ import type { CallerOptions, OpenLoopOptions, PhaseResult, Question } from './op
 /** Requests that may wait in the client for a connection. */
 const MAX_WAITING = 10_000;
 const SWEEP_MS = 20;
-/** The most that a right answer may differ, relative to the right value or absolute. */
-const TOLERANCE = 1e-4;
-
 interface Prepared extends Question {
   readonly bytes: Buffer;
 }
@@ -147,7 +145,7 @@ export class Caller {
   #count({ phase, due, question }: Sent, reply: Reply): void {
     const tally = this.#tally(phase);
     const now = performance.now();
-    const outcome = judge(reply, question.expected);
+    const outcome = judge(reply, question.right);
     if (reply.body === TIMEOUT) tally.timeouts++;
     else if (outcome.kind === 'refused') {
       const known = tally.refusals.get(outcome.code) ?? new Histogram();
@@ -190,17 +188,14 @@ type Judged =
 interface Answer {
   readonly data?: {
     readonly predict?: {
-      readonly prediction: {
-        readonly output: { readonly tensors?: readonly { readonly base64: string }[] };
-        readonly timing: { readonly batchSize: number };
-      } | null;
+      readonly prediction: { readonly output: Output; readonly timing: { readonly batchSize: number } } | null;
       readonly problem: { readonly code: string; readonly phase?: string } | null;
     } | null;
   } | null;
   readonly errors?: readonly { readonly extensions?: { readonly code?: string } }[];
 }
 
-function judge({ status, body }: Reply, expected: string | null): Judged {
+function judge({ status, body }: Reply, right: Right): Judged {
   if (status === 0) return { kind: 'refused', code: body };
   let answer: Answer;
   try {
@@ -211,21 +206,6 @@ function judge({ status, body }: Reply, expected: string | null): Judged {
   const { prediction, problem } = answer.data?.predict ?? {};
   if (problem) return { kind: 'refused', code: problem.phase ? `${problem.code} in ${problem.phase}` : problem.code };
   if (!prediction) return { kind: 'refused', code: answer.errors?.[0]?.extensions?.code ?? `HTTP ${status}` };
-  const values = prediction.output.tensors?.[0]?.base64;
-  if (expected !== null && !isSame(values, expected)) return { kind: 'wrong' };
+  if (!isRight(prediction.output, right)) return { kind: 'wrong' };
   return { kind: 'right', batchSize: prediction.timing.batchSize };
-}
-
-function isSame(received: string | undefined, expected: string): boolean {
-  if (received === expected) return true;
-  if (received === undefined) return false;
-  const [ours, right] = [floatsOf(received), floatsOf(expected)];
-  const isNear = (value: number, i: number) =>
-    Math.abs(value - (ours[i] ?? Number.NaN)) <= TOLERANCE * Math.max(1, Math.abs(value));
-  return ours.length === right.length && right.every(isNear);
-}
-
-function floatsOf(base64: string): Float32Array {
-  const bytes = new Uint8Array(Buffer.from(base64, 'base64'));
-  return new Float32Array(bytes.buffer, 0, Math.floor(bytes.length / 4));
 }

@@ -1,15 +1,23 @@
-/** Reads of the catalog beside Apollo Server with DataLoader, on the same file, in interleaved rounds. */
+/** Reads of the catalog beside Apollo Server and Mercurius with DataLoader, on the same file, in interleaved rounds. */
 import 'reflect-metadata';
-import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { openDatabases } from '#src/storage/database.js';
+import {
+  type Contender,
+  describeRange,
+  describeRounds,
+  play,
+  ROUND_HEADER,
+  type Round,
+  rate,
+  ratios,
+} from './contest.ts';
 import { fillCatalogFile } from './growth-data.ts';
-import type { LoadOptions, LoadResult } from './load.ts';
-import { median, ms, perSecond, ratio, table } from './numbers.ts';
-import { ask, cpuSeconds, measure, type RunningServer, startCatalogPeer, startModelgraph } from './processes.ts';
+import { table } from './numbers.ts';
+import { ask, type RunningServer, startModelgraph, startPeer } from './processes.ts';
+import type { Goal, Section } from './sections.ts';
 
 const CONNECTIONS = 16;
 const SIZES = [1_000, 10_000];
@@ -25,77 +33,85 @@ const DOCUMENTS = {
 const documentOf = (fields: string) =>
   `query ($after: String) { models(first: 25, after: $after) { nodes { ${fields} } } }`;
 
-interface Contender {
-  readonly title: string;
-  readonly server: RunningServer;
-  readonly cursors: readonly string[];
-}
+const HEADER = ['models', 'selected', 'server', ...ROUND_HEADER];
 
-interface Round extends LoadResult {
-  readonly cpuMicros: number;
-  readonly mainMicros: number;
-}
-
-const HEADER = [
-  'models',
-  'selected',
-  'server',
-  'requests/s',
-  '**× peer**',
-  'range',
-  'p50',
-  'p99',
-  'CPU',
-  'main thread',
-];
-
-export async function catalogSection(isQuick: boolean): Promise<string> {
+export async function catalogSection(isQuick: boolean): Promise<Section> {
   const rows: string[][] = [];
-  for (const models of SIZES) {
+  const goals: Goal[] = [];
+  for (const models of isQuick ? SIZES.slice(0, 1) : SIZES) {
     const folder = await mkdtemp(path.join(os.tmpdir(), 'catalog-bench-'));
     try {
-      rows.push(...(await compare(folder, models, isQuick)));
+      for (const { title, contenders, rounds } of await compare(folder, models, isQuick)) {
+        const [peer = []] = rounds;
+        rows.push(
+          ...contenders.map((one, c) => [String(models), title, one.title, ...describeRounds(rounds[c] ?? [], peer)]),
+        );
+        goals.push(goalOf(`${models.toLocaleString('en')} models, ${title}`, rounds.at(-1) ?? [], peer));
+      }
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
   }
-  return `## 9. Reads of the catalog
+  return {
+    goals,
+    markdown: `## Reads of the catalog
 
 ${table(HEADER, rows)}
 
-*How to read it:* ${CONNECTIONS} connections request 25 models with their tags and the metrics of the best evaluation of a
-version, each request from another cursor. Both servers read the same file. The peer is Apollo's standalone server with
-DataLoader and \`node:sqlite\` on its event loop; it has no limits, no rules about who sees what, and reads only the
-columns that are selected. No server keeps answers. Numbers are medians of ${roundsOf(isQuick)} rounds, in which the servers
-take turns; "CPU" is the CPU time of the server process per request, "main thread" what its event loop took of that. The
-load generator shares the machine. Goal: × peer of at least 1.`;
+*How to read it:* ${CONNECTIONS} clients request 25 models with their tags and the metrics of the best evaluation of a
+version, each request from another cursor. All servers read the same file, and every answer of ours and of Mercurius was
+compared with that of Apollo. The peers use DataLoader and \`node:sqlite\` on their event loop; they have no limits, no
+rules about who sees what, and read only the columns that are selected. No server keeps answers. Numbers are medians of
+${roundsOf(isQuick)} rounds, in which the servers take turns; "×" and "p99 ×" are ratios to Apollo, [from–to]. "CPU" is the
+CPU time of the server process per request, "main thread" what its event loop took of that. The load generator shares
+the machine.`,
+  };
+}
+
+function goalOf(what: string, ours: readonly Round[], peer: readonly Round[]): Goal {
+  const range = ratios(ours, peer, rate);
+  return {
+    what: `${what}: × Apollo with DataLoader`,
+    aim: '≥ 1',
+    measured: describeRange(range),
+    isMet: range.median >= 1,
+  };
 }
 
 function roundsOf(isQuick: boolean): number {
   return isQuick ? 1 : 5;
 }
 
-async function compare(folder: string, models: number, isQuick: boolean): Promise<string[][]> {
+async function compare(folder: string, models: number, isQuick: boolean) {
   const { close } = await openDatabases(folder);
   fillCatalogFile(folder, models);
   await close();
   const store = path.join(folder, 'store');
   await mkdir(store);
+  const file = path.join(folder, 'catalog.db');
   const ours = await startModelgraph({ DATA_DIR: folder, MODEL_STORE: store });
-  const peer = await startCatalogPeer(path.join(folder, 'catalog.db'));
+  const apollo = await startPeer('catalog-apollo.ts', file);
+  const mercurius = await startPeer('catalog-mercurius.ts', file);
   const { names, cursors } = await positions(ours.url);
-  const contenders = [
-    { title: 'peer', server: peer, cursors: names },
-    { title: 'ours', server: ours, cursors },
-  ];
-  const rows: string[][] = [];
+  const compared = [];
   for (const [title, fields] of Object.entries(DOCUMENTS)) {
-    await checkEqual(contenders, fields);
-    const rounds = await play(contenders, fields, isQuick);
-    rows.push(...describe([String(models), title], contenders, rounds));
+    const right = await answersOf(apollo.url, bodiesOf(names, fields));
+    const contender = (name: string, server: RunningServer, after: readonly string[]): Contender => ({
+      title: name,
+      server,
+      format: 'predict',
+      requests: bodiesOf(after, fields).map((body, i) => ({ body, right: right[i] ?? '' })),
+    });
+    const contenders = [
+      contender('Apollo, DataLoader', apollo, names),
+      contender('Mercurius, JIT, DataLoader', mercurius, names),
+      contender('ours', ours, cursors),
+    ];
+    const amount = { connections: CONNECTIONS, seconds: isQuick ? 1 : 2, rounds: roundsOf(isQuick) };
+    compared.push({ title, contenders, rounds: await play(contenders, amount) });
   }
-  await Promise.all([ours.stop(), peer.stop()]);
-  return rows;
+  for (const server of [ours, apollo, mercurius]) await server.stop();
+  return compared;
 }
 
 interface Positions {
@@ -103,7 +119,7 @@ interface Positions {
   readonly cursors: string[];
 }
 
-/** A cursor of the peer is the name of the model. */
+/** A cursor of the peers is the name of the model. */
 async function positions(url: string): Promise<Positions> {
   const names: string[] = [];
   const cursors: string[] = [];
@@ -119,69 +135,17 @@ async function positions(url: string): Promise<Positions> {
   return { names, cursors };
 }
 
-function bodiesOf({ cursors }: Contender, fields: string): string[] {
+function bodiesOf(cursors: readonly string[], fields: string): string[] {
   return cursors.map((after) => JSON.stringify({ query: documentOf(fields), variables: { after } }));
 }
 
-async function checkEqual(contenders: readonly Contender[], fields: string): Promise<void> {
+/** What the right answers begin with: all but the last brace, because ours has `extensions` after the data. */
+async function answersOf(url: string, bodies: readonly string[]): Promise<string[]> {
   const headers = { 'content-type': 'application/json' };
-  const answers = contenders.map(async (contender) => {
-    const body = bodiesOf(contender, fields).at(-1) as string;
-    const response = await fetch(contender.server.url, { method: 'POST', headers, body });
-    return ((await response.json()) as { data: { models: { nodes: unknown[] } } }).data;
-  });
-  const [peer, ours] = await Promise.all(answers);
-  assert.equal(ours?.models.nodes.length, 25);
-  assert.deepEqual(ours, peer);
-}
-
-async function play(contenders: readonly Contender[], fields: string, isQuick: boolean): Promise<Round[][]> {
-  const rounds: Round[][] = contenders.map(() => []);
-  const seconds = isQuick ? 2 : 4;
-  for (const contender of contenders) await run(contender, fields, seconds);
-  for (let i = 0; i < roundsOf(isQuick); i++)
-    for (const [c, contender] of contenders.entries()) rounds[c]?.push(await run(contender, fields, seconds));
-  return rounds;
-}
-
-async function run(contender: Contender, fields: string, seconds: number): Promise<Round> {
-  const { url, pid } = contender.server;
-  const before = [cpuSeconds(pid), mainThreadSeconds(pid)] as const;
-  const bodies = bodiesOf(contender, fields);
-  const result = await measure<LoadResult>('load.ts', {
-    url,
-    bodies,
-    connections: CONNECTIONS,
-    seconds,
-  } satisfies LoadOptions);
-  const { answered, failures, failure } = result;
-  if (failures > 0 || answered === 0)
-    throw new Error(`${contender.title}: ${failures} requests failed, the first with ${failure}`);
-  const cpuMicros = (1e6 * (cpuSeconds(pid) - before[0])) / answered;
-  return { ...result, cpuMicros, mainMicros: (1e6 * (mainThreadSeconds(pid) - before[1])) / answered };
-}
-
-function mainThreadSeconds(pid: number): number {
-  if (process.platform !== 'linux') return Number.NaN;
-  return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e9;
-}
-
-function describe(
-  what: readonly string[],
-  contenders: readonly Contender[],
-  rounds: readonly (readonly Round[])[],
-): string[][] {
-  const of = (c: number, pick: (round: Round) => number) => (rounds[c] ?? []).map(pick);
-  const rates = contenders.map((_, c) => of(c, ({ requestsPerSecond }) => requestsPerSecond));
-  return contenders.map(({ title }, c) => [
-    ...what,
-    title,
-    perSecond(median(rates[c] ?? [])),
-    ratio(median(rates[c] ?? []) / median(rates[0] ?? [])),
-    `${Math.round(Math.min(...(rates[c] ?? [])))}–${Math.round(Math.max(...(rates[c] ?? [])))}`,
-    ms(median(of(c, ({ latency }) => latency.p50))),
-    ms(median(of(c, ({ latency }) => latency.p99))),
-    `${Math.round(median(of(c, ({ cpuMicros }) => cpuMicros)))} µs`,
-    `${Math.round(median(of(c, ({ mainMicros }) => mainMicros)))} µs`,
-  ]);
+  const answers: string[] = [];
+  for (const body of bodies) {
+    const { data } = (await (await fetch(url, { method: 'POST', headers, body })).json()) as { data: unknown };
+    answers.push(JSON.stringify({ data }).slice(0, -1));
+  }
+  return answers;
 }

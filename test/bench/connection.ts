@@ -8,6 +8,8 @@ export interface Endpoint {
   readonly url: string;
   /** The address from which the requests come, such as 127.0.0.2. All of 127.0.0.0/8 is loopback on Linux. */
   readonly localAddress: string;
+  /** Of the bodies of answers: `latin1` keeps every byte of a binary one. */
+  readonly encoding?: 'utf8' | 'latin1';
 }
 
 export interface Reply {
@@ -18,16 +20,21 @@ export interface Reply {
 
 const HEAD_END = '\r\n\r\n';
 
-/** The bytes of a POST request with a JSON body. */
-export function requestBytes(url: string, body: string): Buffer {
+/** The bytes of a POST request; the body is JSON unless `headers` say otherwise. */
+export function requestBytes(
+  url: string,
+  body: string | Buffer,
+  headers: Readonly<Record<string, string>> = { 'content-type': 'application/json' },
+): Buffer {
   const { host, pathname } = new URL(url);
-  const length = Buffer.byteLength(body);
-  const head = `POST ${pathname} HTTP/1.1\r\nhost: ${host}\r\ncontent-type: application/json\r\ncontent-length: ${length}`;
-  return Buffer.from(`${head}${HEAD_END}${body}`);
+  const fields = Object.entries({ host, ...headers, 'content-length': Buffer.byteLength(body) });
+  const head = [`POST ${pathname} HTTP/1.1`, ...fields.map(([name, value]) => `${name}: ${value}`)].join('\r\n');
+  return Buffer.concat([Buffer.from(`${head}${HEAD_END}`), Buffer.from(body)]);
 }
 
 export class Connection {
   readonly #socket: net.Socket;
+  readonly #encoding: 'utf8' | 'latin1';
   #received: Buffer[] = [];
   #receivedBytes = 0;
   /** Bytes of the answer that is being read, with its head; null until the head has arrived. */
@@ -35,8 +42,9 @@ export class Connection {
   #waiting: ((reply: Reply) => void) | null = null;
   isOpen = true;
 
-  constructor({ url, localAddress }: Endpoint) {
+  constructor({ url, localAddress, encoding = 'utf8' }: Endpoint) {
     const { hostname, port } = new URL(url);
+    this.#encoding = encoding;
     this.#socket = net.connect({ host: hostname, port: Number(port), localAddress, noDelay: true });
     this.#socket.on('data', (chunk) => this.#read(chunk));
     this.#socket.on('error', (error: NodeJS.ErrnoException) => this.#end(error.code ?? error.message));
@@ -63,7 +71,7 @@ export class Connection {
     this.#expected ??= this.#readHead();
     if (!this.#expected || this.#receivedBytes < this.#expected.bytes) return;
     const { headBytes, bytes, head } = this.#expected;
-    const body = Buffer.concat(this.#received).toString('utf8', headBytes, bytes);
+    const body = Buffer.concat(this.#received).toString(this.#encoding, headBytes, bytes);
     this.#received = [];
     this.#receivedBytes = 0;
     this.#expected = null;

@@ -1,6 +1,6 @@
 /**
- * Generated graphs in a temporary model store: "medium", which gains from batching; "heavy", which keeps a worker
- * computing with little input and output; and four that take about 5 or 30 ms for an item, with and without batches.
+ * Generated graphs in temporary model stores: perceptrons of several sizes, "heavy", which keeps a worker computing with
+ * little input and output, and chains that take about 0.65, 5 or 30 ms for an item, with and without batches.
  */
 
 import { createStore, type TestStore } from '../support/model-store.ts';
@@ -9,8 +9,21 @@ import { encodeModel, type GraphSpec, type NodeSpec } from '../support/onnx.ts';
 export const MEDIUM = { name: 'medium', width: 512, layers: 18, outputs: 10 } as const;
 export const HEAVY = { name: 'heavy', rows: 256, width: 1024, layers: 8 } as const;
 
+/** Perceptrons that return ten scores. Without `canBatch`, the graph takes one row at a time. */
+export const PERCEPTRONS = [
+  { name: 'mlp-2mb', widths: [512, 768, 128], canBatch: true },
+  { name: 'mlp-5m', widths: [512, 2048, 2048], canBatch: true },
+  { name: 'light-alone', widths: [100, 64, 64], canBatch: false },
+] as const;
+export type PerceptronName = (typeof PERCEPTRONS)[number]['name'];
+
+/** A light perceptron that ends in a LabelEncoder, so that its label is an output of the graph. */
+export const LABELED = { name: 'light-labels', widths: [16, 64, 64] } as const;
+export const OUTPUTS = 10;
+
 /** Chains of products of a row and one matrix. The times are for one item on one core of a server processor. */
 export const CHAINS = [
+  { name: 'two-thirds-ms-alone', layers: 16, canBatch: false },
   { name: 'five-ms', layers: 130, canBatch: true },
   { name: 'five-ms-alone', layers: 130, canBatch: false },
   { name: 'thirty-ms', layers: 800, canBatch: true },
@@ -18,7 +31,6 @@ export const CHAINS = [
 ] as const;
 export type ChainName = (typeof CHAINS)[number]['name'];
 export const CHAIN_WIDTH = 1024;
-const CHAIN_OUTPUTS = 10;
 
 /** Pseudo-random numbers, the same in every run. */
 export function pseudoRandom(seed: number): () => number {
@@ -60,6 +72,65 @@ export function mediumGraph(): GraphSpec {
   };
 }
 
+/** Scores of ten classes, `y`, by dense layers of the given widths from `x`. */
+function perceptron(widths: readonly number[], rows: 'N' | 1) {
+  const [width = 0] = widths;
+  const sizes = widths.map((size, i) => [size, widths[i + 1] ?? OUTPUTS] as const);
+  const nodes = sizes.flatMap((_, i): NodeSpec[] =>
+    i < sizes.length - 1
+      ? layer(i === 0 ? 'x' : `h${i}`, `w${i}`, `h${i + 1}`)
+      : [
+          { op: 'MatMul', inputs: [`h${i}`, `w${i}`], outputs: ['logits'] },
+          { op: 'Softmax', inputs: ['logits'], outputs: ['y'], attributes: [{ name: 'axis', int: 1 }] },
+        ],
+  );
+  return {
+    inputs: [{ name: 'x', type: 'FP32', shape: [rows, width] }],
+    outputs: [{ name: 'y', type: 'FP32', shape: [rows, OUTPUTS] }],
+    nodes,
+    floats: sizes.map(([from, to], i) => weights(`w${i}`, from, to)),
+  } as const satisfies GraphSpec;
+}
+
+function labeledGraph(): GraphSpec {
+  const graph = perceptron(LABELED.widths, 'N');
+  const keys = Array.from({ length: OUTPUTS }, (_, i) => i);
+  return {
+    ...graph,
+    outputs: [{ name: 'label', type: 'BYTES', shape: ['N'] }, ...graph.outputs],
+    nodes: [
+      ...graph.nodes,
+      {
+        op: 'ArgMax',
+        inputs: ['y'],
+        outputs: ['best'],
+        attributes: [
+          { name: 'axis', int: 1 },
+          { name: 'keepdims', int: 0 },
+        ],
+      },
+      {
+        op: 'LabelEncoder',
+        domain: 'ai.onnx.ml',
+        inputs: ['best'],
+        outputs: ['label'],
+        attributes: [
+          { name: 'keys_int64s', ints: keys },
+          { name: 'values_strings', strings: keys.map((key) => `class ${key}`) },
+        ],
+      },
+    ],
+  };
+}
+
+function labeledManifest(): string {
+  const columns = Array.from(
+    { length: LABELED.widths[0] },
+    (_, i) => `  - { name: c${i}, type: number, example: 0.5 }`,
+  );
+  return ['preload: true', 'task: tabular-classification', 'columns:', ...columns, ''].join('\n');
+}
+
 /** 256 numbers in and 256 out, with a chain of products by one shared matrix between them. */
 export function heavyGraph(): GraphSpec {
   const { rows, width, layers } = HEAVY;
@@ -95,9 +166,9 @@ function chainGraph({ layers, canBatch }: (typeof CHAINS)[number]): GraphSpec {
   });
   return {
     inputs: [{ name: 'x', type: 'FP32', shape: [rows, CHAIN_WIDTH] }],
-    outputs: [{ name: 'y', type: 'FP32', shape: [rows, CHAIN_OUTPUTS] }],
+    outputs: [{ name: 'y', type: 'FP32', shape: [rows, OUTPUTS] }],
     nodes: [...chain, { op: 'MatMul', inputs: [`h${layers}`, 'last'], outputs: ['y'] }],
-    floats: [reflection('reflection', CHAIN_WIDTH), weights('last', CHAIN_WIDTH, CHAIN_OUTPUTS)],
+    floats: [reflection('reflection', CHAIN_WIDTH), weights('last', CHAIN_WIDTH, OUTPUTS)],
   };
 }
 
@@ -105,17 +176,33 @@ function chainGraph({ layers, canBatch }: (typeof CHAINS)[number]): GraphSpec {
 export async function createChainStore(name: ChainName): Promise<TestStore> {
   const store = await createStore();
   const graph = encodeModel(chainGraph(CHAINS.find((one) => one.name === name) as (typeof CHAINS)[number]));
-  await store.write(name, { '1/model.onnx': graph, 'model.yaml': 'preload: true\n' });
+  await store.write(name, { '1/model.onnx': graph, 'model.yaml': PRELOAD });
   return store;
 }
 
+const PRELOAD = 'preload: true\n';
+
+/** "medium" and "heavy". */
 export async function createGeneratedStore(): Promise<TestStore> {
   const store = await createStore();
   for (const [name, graph] of [
     [MEDIUM.name, mediumGraph()],
     [HEAVY.name, heavyGraph()],
   ] as const) {
-    await store.write(name, { '1/model.onnx': encodeModel(graph), 'model.yaml': 'preload: true\n' });
+    await store.write(name, { '1/model.onnx': encodeModel(graph), 'model.yaml': PRELOAD });
   }
+  return store;
+}
+
+/** All that answer one item at a time or many rows in comparisons with peers. */
+export async function createComparedStore(): Promise<TestStore> {
+  const store = await createStore();
+  for (const { name, widths, canBatch } of PERCEPTRONS) {
+    const graph = encodeModel(perceptron(widths, canBatch ? 'N' : 1));
+    await store.write(name, { '1/model.onnx': graph, 'model.yaml': PRELOAD });
+  }
+  for (const one of CHAINS.filter(({ name }) => name === 'two-thirds-ms-alone' || name === 'thirty-ms'))
+    await store.write(one.name, { '1/model.onnx': encodeModel(chainGraph(one)), 'model.yaml': PRELOAD });
+  await store.write(LABELED.name, { '1/model.onnx': encodeModel(labeledGraph()), 'model.yaml': labeledManifest() });
   return store;
 }

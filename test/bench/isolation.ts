@@ -1,8 +1,11 @@
 /** Isolation: the latency of the API while every worker computes. */
+import { rightOf } from './answers.ts';
+import type { BareOptions, BareResult } from './bare.ts';
 import type { LoadOptions, LoadResult } from './load.ts';
 import { ms, percent, type Spread, table } from './numbers.ts';
 import { cpuSeconds, measure, type RunningServer, workerPids } from './processes.ts';
-import { heavy, predictBodies } from './requests.ts';
+import { graphFile, heavy, predictRequests } from './requests.ts';
+import type { Section } from './sections.ts';
 import type { SteadyOptions } from './steady.ts';
 
 const HEADER = [
@@ -21,11 +24,13 @@ const PROBES_PER_SECOND = 50;
 const REQUESTS_PER_WORKER = 3;
 const PROBE_START_SECONDS = 4;
 
-export async function isolationSection(server: RunningServer, isQuick: boolean): Promise<string> {
+/** `store` is the folder of the server's model store. */
+export async function isolationSection(server: RunningServer, store: string, isQuick: boolean): Promise<Section> {
   const seconds = isQuick ? 2 : 12;
   const idle = await observe(server, seconds);
-  const { busy, answered } = await observeUnderLoad(server, seconds);
-  return `## 3. Isolation: API latency while every worker is busy
+  const { busy, answered } = await observeUnderLoad(server, store, seconds);
+  return {
+    markdown: `## Isolation: API latency while every worker is busy
 
 ${table(HEADER, [
   ['workers idle', ...idle],
@@ -37,16 +42,27 @@ ${answered} heavy predictions were answered in that time.
 *How to read it:* another process sends \`{ __typename }\` ${PROBES_PER_SECOND} times per second, each timed from the moment it was due.
 In the second row every worker is always busy with heavy runs (a chain of large matrix products with tiny inputs and
 outputs); "worker CPU" is the share of one core each worker used. The first row shows the noise of the machine itself.
-"loop delay" is the delay of the server's event loop, measured inside the server. Goal: p99 of at most 20 ms when busy.`;
+"loop delay" is the delay of the server's event loop, measured inside the server. Goal: p99 of at most 20 ms when busy.`,
+  };
 }
 
-async function observeUnderLoad(server: RunningServer, seconds: number) {
+async function observeUnderLoad(server: RunningServer, store: string, seconds: number) {
+  const bare: BareOptions = {
+    graphFile: graphFile(store, heavy().model),
+    tensor: heavy().tensor,
+    questions: heavy().tensors,
+    seconds: 0,
+    batches: [],
+  };
+  const { answers } = await measure<BareResult>('bare.ts', bare);
+  const right = answers.map((answer) => rightOf(answer, []));
   const pids = await workerPids(server.url);
   const load: LoadOptions = {
     url: server.url,
+    format: 'predict',
+    requests: predictRequests(heavy(), right, false),
     connections: REQUESTS_PER_WORKER * pids.length,
     seconds: seconds + PROBE_START_SECONDS,
-    bodies: predictBodies(heavy(), false),
   };
   const loading = measure<LoadResult>('load.ts', load);
   const [busy, { answered, failures, failure }] = await Promise.all([observe(server, seconds), loading]);

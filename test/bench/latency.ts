@@ -3,6 +3,7 @@ import type { BareOptions, BareResult } from './bare.ts';
 import { ms, type Spread, table } from './numbers.ts';
 import { measure, type RunningServer } from './processes.ts';
 import { forest, graphFile, mlpImage, mlpTensor, predictBodies, STORE, spamFilter, type Workload } from './requests.ts';
+import type { Section } from './sections.ts';
 import type { SingleOptions, SingleResult } from './single.ts';
 
 const HEADER = [
@@ -17,12 +18,13 @@ const HEADER = [
 ];
 const VARIANTS = [true, false];
 
-export async function latencySection(server: RunningServer, isQuick: boolean): Promise<string> {
+export async function latencySection(server: RunningServer, isQuick: boolean): Promise<Section> {
   const rows: string[][] = [];
   for (const workload of [await forest(), mlpTensor(), await mlpImage(), await spamFilter()]) {
     rows.push(...(await measureOne(server, workload, isQuick)));
   }
-  return `## 1. Added latency, one client
+  return {
+    markdown: `## Added latency, one client
 
 ${table(HEADER, rows)}
 
@@ -30,7 +32,8 @@ ${table(HEADER, rows)}
 is the same input as a GraphQL mutation over HTTP, measured by the client, one request at a time. "added" is total minus
 bare p50: HTTP, GraphQL, checks, the transfer to the worker and back, decoding the input and, with record, writing to
 disk. "engine" is the share that the server reports in \`timing.totalMs\` (check, queue, worker, run). Requests with and
-without record alternated over one connection. Lower is better; 0 is the physical limit.`;
+without record alternated over one connection. Lower is better; 0 is the physical limit.`,
+  };
 }
 
 async function measureOne(server: RunningServer, workload: Workload, isQuick: boolean): Promise<string[][]> {

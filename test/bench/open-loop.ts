@@ -5,6 +5,7 @@
  */
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import type { Right } from './answers.ts';
 import { Caller, Tally } from './caller.ts';
 import { type CpuUse, watchCpu } from './cpu.ts';
 import { pseudoRandom } from './graphs.ts';
@@ -13,8 +14,7 @@ import type { Spread } from './numbers.ts';
 export interface Question {
   /** The body of the request: `timedPredictBodies` selects what the generator reads. */
   readonly body: string;
-  /** The right answer, as base64 of float32 values; null if any answer counts. */
-  readonly expected: string | null;
+  readonly right: Right;
 }
 
 export interface CallerOptions {

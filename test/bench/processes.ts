@@ -1,11 +1,12 @@
 /**
- * The processes of the benchmark: our server, the naive peer, and children that measure and print JSON. The caller that
- * starts a server stops it. All servers listen on loopback.
+ * The processes of the benchmark: our server, its peers, and children that measure and print JSON. The caller that starts a
+ * server stops it. All servers listen on loopback.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { openSync, readFileSync } from 'node:fs';
+import { existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
+import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -21,6 +22,9 @@ export interface RunningServer {
   readonly watchLoop: () => () => Promise<LoopDelay>;
   /** Collects garbage in the server, then reports its memory. */
   readonly memory: () => Promise<ServerMemory>;
+  /** Stops a peer that polls while it is idle until it has its next turn; does nothing to others. */
+  readonly pause: () => void;
+  readonly resume: () => void;
   readonly stop: () => Promise<void>;
 }
 
@@ -36,37 +40,72 @@ export async function startModelgraph(
   const preload = pathToFileURL(path.join(import.meta.dirname, 'inside-server.ts')).href;
   const settings = { PORT: '0', DATA_DIR: dataDir, EXECUTION_PROVIDERS: 'cpu', MEASURE_LATENCY: 'false', ...env };
   const main = path.join(ROOT, 'dist/main.js');
-  return startServer(['--expose-gc', ...nodeOptions, '--import', preload, main], settings, dataDir);
+  const args = ['--expose-gc', ...nodeOptions, '--import', preload, main];
+  return startServer(process.execPath, args, settings, dataDir);
 }
 
-export interface NaiveOptions {
+export interface PeerOptions {
   readonly graphFile: string;
+  /** Names of the scores that the graph returns; none if the scores themselves are the answer. */
   readonly labels: readonly string[];
 }
 
-/** The server that a frontend team would write. */
-export async function startNaive(options: NaiveOptions): Promise<RunningServer> {
-  const folder = await mkdtemp(path.join(os.tmpdir(), 'naive-bench-'));
-  return startServer([path.join(import.meta.dirname, 'naive-server.ts'), JSON.stringify(options)], {}, folder);
+/** A server of `peers/` in Node.js. */
+export function startPeer(file: string, argument: string): Promise<RunningServer> {
+  return startOther(process.execPath, [path.join(import.meta.dirname, 'peers', file), argument]);
 }
 
-/** Apollo Server with DataLoader on the file of a catalog. */
-export async function startCatalogPeer(catalogFile: string): Promise<RunningServer> {
-  const folder = await mkdtemp(path.join(os.tmpdir(), 'catalog-peer-bench-'));
-  return startServer([path.join(import.meta.dirname, 'catalog-peer.ts'), catalogFile], {}, folder);
+/**
+ * A server of `peers/` in Python, on a free port that it gets as its last argument. `python` is the command. The processes
+ * of some poll while they are idle, so all of them are stopped between turns.
+ */
+export async function startPythonPeer(python: string, file: string, argument: string): Promise<RunningServer> {
+  const port = await freePort();
+  const server = await startOther(python, [path.join(import.meta.dirname, 'peers', file), argument, String(port)]);
+  const signal = (name: 'SIGSTOP' | 'SIGCONT') => {
+    for (const pid of familyOf(server.pid)) process.kill(pid, name);
+  };
+  return {
+    ...server,
+    pause: () => signal('SIGSTOP'),
+    resume: () => signal('SIGCONT'),
+    stop: async () => {
+      const [, ...others] = familyOf(server.pid);
+      signal('SIGCONT');
+      await server.stop();
+      // Some leave processes behind.
+      for (const pid of others) if (existsSync(`/proc/${pid}`)) process.kill(pid, 'SIGKILL');
+    },
+  };
+}
+
+async function startOther(command: string, args: readonly string[]): Promise<RunningServer> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'peer-bench-'));
+  return startServer(command, args, { TMPDIR: folder }, folder);
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
 }
 
 async function startServer(
+  command: string,
   args: readonly string[],
   env: Readonly<Record<string, string>>,
   folder: string,
 ): Promise<RunningServer> {
   // Logs go to a file as in production, so that reading a pipe costs no CPU.
   const output = path.join(folder, 'stdout');
-  const child = spawn(process.execPath, args, {
+  const child = spawn(command, args, {
     cwd: ROOT,
     env: { PATH: process.env['PATH'], NODE_ENV: 'production', ...env },
-    stdio: ['ignore', openSync(output, 'w'), 'inherit', 'ipc'],
+    // Children of a server in another language would keep the channel open.
+    stdio: ['ignore', openSync(output, 'w'), 'inherit', command === process.execPath ? 'ipc' : 'ignore'],
   });
   const ended = once(child, 'exit');
   return {
@@ -74,6 +113,8 @@ async function startServer(
     pid: child.pid as number,
     watchLoop: () => watchLoop(child),
     memory: () => replyTo<ServerMemory>(child, 'memory'),
+    pause: () => {},
+    resume: () => {},
     stop: async () => {
       child.kill('SIGTERM');
       await ended;
@@ -147,4 +188,32 @@ export function cpuSeconds(pid: number): number {
   if (process.platform !== 'linux') return Number.NaN;
   const afterName = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
   return (Number(afterName[11]) + Number(afterName[12])) / TICKS_PER_SECOND;
+}
+
+/** CPU time of the first thread of a process, in seconds; NaN where the system does not report it. */
+export function mainThreadSeconds(pid: number): number {
+  if (process.platform !== 'linux') return Number.NaN;
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e9;
+}
+
+/** A process and all that it has started, directly or not. */
+export function familyOf(pid: number): number[] {
+  return [pid, ...childrenOf(pid).flatMap(familyOf)];
+}
+
+export function childrenOf(pid: number): number[] {
+  if (process.platform !== 'linux') return [];
+  const children = orEmpty(() => readdirSync(`/proc/${pid}/task`)).flatMap((thread) =>
+    orEmpty(() => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ')),
+  );
+  return children.filter(Boolean).map(Number);
+}
+
+/** Threads and processes may end while they are looked at. */
+function orEmpty(read: () => string[]): string[] {
+  try {
+    return read();
+  } catch {
+    return [];
+  }
 }

@@ -1,17 +1,18 @@
 /**
- * A server with one generated graph, set up for the open-loop generator: requests with their right answers, the physical
+ * A server with one graph, set up for the open-loop generator: requests with their right answers, the physical
  * limit on the workers' core, and the processes to watch. On Linux with two cores or more, the server and the clients
  * share one core and the only worker has another.
  */
-import { readdirSync, readFileSync } from 'node:fs';
 import os from 'node:os';
-import type { BareOptions, BareResult, BareRun } from './bare.ts';
+import type { TestStore } from '../support/model-store.ts';
+import { rightOf } from './answers.ts';
+import type { BareAnswer, BareOptions, BareResult, BareRun } from './bare.ts';
 import type { CpuUse } from './cpu.ts';
 import { CHAINS, type ChainName, createChainStore } from './graphs.ts';
 import { percent } from './numbers.ts';
 import type { OpenLoopOptions, OpenLoopResult, PhaseResult, Question } from './open-loop.ts';
-import { measure, pin, type RunningServer, startModelgraph, workerPids } from './processes.ts';
-import { chain, graphFile, timedPredictBodies } from './requests.ts';
+import { childrenOf, measure, pin, type RunningServer, startModelgraph, workerPids } from './processes.ts';
+import { chain, graphFile, type TensorWorkload, timedPredictBodies } from './requests.ts';
 
 export interface Rig {
   readonly server: RunningServer;
@@ -36,23 +37,30 @@ export const isPinned = process.platform === 'linux' && os.availableParallelism(
 const workerCore = isPinned ? 0 : null;
 const serverCore = isPinned ? 1 : null;
 
-export async function startRig(
-  model: ChainName,
-  { isQuick, nodeOptions = [] }: { isQuick: boolean; nodeOptions?: readonly string[] },
-): Promise<Rig> {
-  const store = await createChainStore(model);
-  const workload = chain(model);
+/** What the server runs, and all that is in its model store. */
+export interface Subject {
+  readonly workload: TensorWorkload;
+  readonly store: TestStore;
+  readonly canBatch: boolean;
+}
+
+export async function chainSubject(model: ChainName): Promise<Subject> {
+  const canBatch = CHAINS.some((one) => one.name === model && one.canBatch);
+  return { workload: chain(model), store: await createChainStore(model), canBatch };
+}
+
+export async function startRig({ workload, store, canBatch }: Subject, isQuick: boolean): Promise<Rig> {
   const bare: BareOptions = {
-    graphFile: graphFile(store.folder, model),
+    graphFile: graphFile(store.folder, workload.model),
     tensor: workload.tensor,
     questions: workload.tensors,
     seconds: isQuick ? 0.4 : 2,
     inFlight: 2,
-    batches: CHAINS.some(({ name, canBatch }) => name === model && canBatch) ? BATCHES : [1],
+    batches: canBatch ? BATCHES : [1],
   };
   const { runs, answers } = await measure<BareResult>('bare.ts', bare, workerCore);
   const bodies = timedPredictBodies(workload, DEADLINE_MS);
-  const server = await startModelgraph({ MODEL_STORE: store.folder, WORKERS: '1' }, nodeOptions);
+  const server = await startModelgraph({ MODEL_STORE: store.folder, WORKERS: '1' });
   const unpin = keepPinned(server.pid);
   const watch = { server: [server.pid], workers: await workerPids(server.url) };
   const defaults = {
@@ -64,7 +72,7 @@ export async function startRig(
   } as const;
   return {
     server,
-    questions: bodies.map((body, i) => ({ body, expected: answers[i] ?? null })),
+    questions: bodies.map((body, i) => ({ body, right: rightOf(answers[i] as BareAnswer, workload.labels) })),
     best: runs.reduce((a, b) => (b.itemsPerSecond > a.itemsPerSecond ? b : a)),
     curve: runs,
     load: (options) => measure<OpenLoopResult>('open-loop.ts', { ...defaults, watch, ...options }, serverCore),
@@ -90,12 +98,6 @@ function keepPinned(pid: number): () => void {
   pinChildren();
   const timer = setInterval(pinChildren, PIN_EVERY_MS);
   return () => clearInterval(timer);
-}
-
-function childrenOf(pid: number): number[] {
-  const threads = readdirSync(`/proc/${pid}/task`);
-  const children = threads.map((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8'));
-  return children.flatMap((line) => line.split(' ').filter(Boolean).map(Number));
 }
 
 /** Share of the service's CPU time that bare runs of the same batches would have taken: η. */

@@ -7,8 +7,9 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { median, ms, table } from './numbers.ts';
 import { ROOT } from './processes.ts';
+import type { Section } from './sections.ts';
 
-export async function startupSection(isQuick: boolean): Promise<string> {
+export async function startupSection(isQuick: boolean): Promise<Section> {
   const first: number[] = [];
   const again: number[] = [];
   for (let i = 0; i < (isQuick ? 1 : 3); i++) {
@@ -18,12 +19,14 @@ export async function startupSection(isQuick: boolean): Promise<string> {
     await rm(dataDir, { recursive: true, force: true });
   }
   const row = (title: string, times: number[]) => [title, ms(median(times)), times.map((one) => ms(one)).join(', ')];
-  return `## 5. Start
+  return {
+    markdown: `## Start
 
 ${table(['`npm start`', 'until `ready`', 'all'], [row('empty data folder', first), row('again, same data folder', again)])}
 
 *How to read it:* the time from the command to the line \`ready\`, including npm, with \`dist/\` already built. The first start
-imports the model store: it loads every graph, compares it with its golden cases and tests whether it can be batched.`;
+imports the model store: it loads every graph, compares it with its golden cases and tests whether it can be batched.`,
+  };
 }
 
 async function timeStart(dataDir: string): Promise<number> {

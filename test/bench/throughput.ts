@@ -1,125 +1,142 @@
-/** Closed-loop throughput of this service, with and without recording, and of the naive peer, in interleaved rounds. */
+/** Closed-loop throughput, one item per request, of this service and of its peers in Node.js, in interleaved rounds. */
+import { type Right, rightOf } from './answers.ts';
 import type { BareOptions, BareResult } from './bare.ts';
-import type { LoadOptions, LoadResult } from './load.ts';
-import { median, ms, perSecond, ratio, table } from './numbers.ts';
-import { cpuSeconds, measure, type RunningServer, workerPids } from './processes.ts';
-import { graphFile, predictBodies, type Workload } from './requests.ts';
+import { type Contender, describeRounds, play, ROUND_HEADER, type Round, rate, ratios } from './contest.ts';
+import { perSecond, table } from './numbers.ts';
+import { bars } from './plots.ts';
+import { measure, type PeerOptions, type RunningServer, startPeer } from './processes.ts';
+import { graphFile, predictRequests, restRequests, type TensorWorkload } from './requests.ts';
+import type { Section } from './sections.ts';
+import { goalsOf } from './throughput-goals.ts';
 
 export interface Contest {
-  readonly workload: Workload;
+  readonly title: string;
+  readonly workload: TensorWorkload;
+  /** The folder of the model store. */
   readonly store: string;
   readonly ours: RunningServer;
-  readonly naive: RunningServer;
   readonly connections: readonly number[];
-}
-
-interface Contender {
-  readonly title: string;
-  readonly url: string;
-  readonly bodies: readonly string[];
-  readonly pids: readonly number[];
-}
-
-interface Round extends LoadResult {
-  readonly cpuMicrosPerRequest: number;
+  /** Beside Apollo, the naive peer: also Mercurius and REST. */
+  readonly hasAllPeers: boolean;
 }
 
 const BATCHES = [1, 16, 32, 64, 128];
-const HEADER = ['model', 'connections', 'server', 'requests/s', '**× naive**', 'range', 'p50', 'p99', 'batch', 'CPU'];
+const HEADER = ['model', 'clients', 'server', ...ROUND_HEADER];
 
-export async function throughputSection(contests: readonly Contest[], isQuick: boolean): Promise<string> {
-  const rows: string[][] = [];
+export const OURS = 'ours, record: false';
+export const OURS_RECORDED = 'ours, record: true';
+export const NAIVE = 'naive Apollo';
+
+export interface Played {
+  readonly contest: Contest;
+  readonly connections: number;
+  readonly contenders: readonly Contender[];
+  readonly rounds: readonly (readonly Round[])[];
+}
+
+export async function throughputSection(contests: readonly Contest[], isQuick: boolean): Promise<Section> {
+  const played: Played[] = [];
   const limits: string[] = [];
   for (const contest of contests) {
-    limits.push(await describeLimit(contest, isQuick));
-    const contenders = await contendersOf(contest);
-    for (const one of contenders) await run(one, { connections: 64, seconds: isQuick ? 0.8 : 3 });
-    for (const connections of contest.connections) {
-      const rounds = await play(contenders, { connections, isQuick });
-      rows.push(...describe(contest.workload.title, connections, contenders, rounds));
-    }
+    const { right, limit } = await measureBare(contest, isQuick);
+    limits.push(limit);
+    played.push(...(await playAll(contest, right, isQuick)));
   }
-  return `## 2. Throughput, one item per request
+  const rows = played.flatMap(({ contest, connections, contenders, rounds }) =>
+    contenders.map(({ title }, c) => [
+      contest.title,
+      String(connections),
+      title,
+      ...describeRounds(rounds[c] ?? [], rounds[0] ?? []),
+    ]),
+  );
+  return {
+    goals: goalsOf(played),
+    plots: { 'throughput.svg': plot(played) },
+    markdown: `## Throughput, one item per request
+
+![Requests per second, as multiples of the naive peer](throughput.svg)
 
 ${table(HEADER, rows)}
 
 Bare \`session.run\` loop in one process with one thread: ${limits.join('; ')}.
 
-*How to read it:* the load generator keeps one request in flight per connection, and shares the machine with the server.
-All servers get the same mutation and inputs. The naive peer is Apollo's standalone server, which runs the session in its
-own process; "ours" is this service with its defaults. Numbers are medians over the rounds (here ${roundsOf(isQuick)}), in which
-the servers take turns (A B C A B C …); "range" is the slowest and the fastest round. "batch" is the mean
-\`timing.batchSize\` of sampled answers. "CPU" is the CPU time of all server processes per request; it depends less than the
-rates on what else the machine does. Every answer was checked for \`problem: null\`. A higher "× naive" is better.`;
+*How to read it:* the load generator keeps one request in flight for each client, and shares the machine with the server.
+All servers get the same inputs; those that speak GraphQL get the same mutation. "naive Apollo" is Apollo's standalone
+server, Mercurius compiles queries (\`jit: 1\`), and Fastify has one REST route with JSON schemas; each runs the session in
+its own process. "ours" is this service with its defaults. Numbers are medians over ${roundsOf(isQuick)} rounds, in which
+the servers take turns; "×" and "p99 ×" are ratios to the naive peer in the same round, [from–to]. "batch" is the mean
+\`timing.batchSize\`. "CPU" is the CPU time of all processes of the server per request, "main thread" the part of its
+event loop. Every answer was compared with that of the bare graph, to 1e-4.`,
+  };
 }
 
 function roundsOf(isQuick: boolean): number {
-  return isQuick ? 1 : 3;
+  return isQuick ? 1 : 5;
 }
 
-async function contendersOf({ workload, ours, naive }: Contest): Promise<Contender[]> {
-  const pids = [ours.pid, ...(await workerPids(ours.url))];
-  return [
-    { title: 'naive peer', url: naive.url, bodies: predictBodies(workload, false), pids: [naive.pid] },
-    { title: 'ours, record: false', url: ours.url, bodies: predictBodies(workload, false), pids },
-    { title: 'ours, record: true', url: ours.url, bodies: predictBodies(workload, true), pids },
-  ];
-}
-
-async function play(
-  contenders: readonly Contender[],
-  { connections, isQuick }: { connections: number; isQuick: boolean },
-): Promise<Round[][]> {
-  const rounds: Round[][] = contenders.map(() => []);
-  for (let i = 0; i < roundsOf(isQuick); i++) {
-    for (const [c, contender] of contenders.entries()) {
-      rounds[c]?.push(await run(contender, { connections, seconds: isQuick ? 0.8 : 3 }));
+async function playAll(contest: Contest, right: readonly Right[], isQuick: boolean): Promise<Played[]> {
+  const { workload, store, ours, hasAllPeers } = contest;
+  const options: PeerOptions = { graphFile: graphFile(store, workload.model), labels: workload.labels };
+  const started: RunningServer[] = [];
+  const start = async (file: string) => {
+    const server = await startPeer(file, JSON.stringify(options));
+    started.push(server);
+    return server;
+  };
+  const graphql = (title: string, server: RunningServer, record = false): Contender => {
+    return { title, server, format: 'predict', requests: predictRequests(workload, right, record) };
+  };
+  try {
+    const contenders = [graphql(NAIVE, await start('apollo.ts'))];
+    if (hasAllPeers) {
+      contenders.push(graphql('Mercurius, JIT', await start('mercurius.ts')));
+      const requests = restRequests(workload, right);
+      contenders.push({ title: 'Fastify, REST', server: await start('rest.ts'), format: 'rest', requests });
     }
+    contenders.push(graphql(OURS, ours), graphql(OURS_RECORDED, ours, true));
+    const played: Played[] = [];
+    for (const connections of contest.connections) {
+      const amount = { connections, seconds: isQuick ? 0.8 : 2, rounds: roundsOf(isQuick) };
+      played.push({ contest, connections, contenders, rounds: await play(contenders, amount) });
+    }
+    return played;
+  } finally {
+    for (const server of started) await server.stop();
   }
-  return rounds;
 }
 
-async function run({ title, url, bodies, pids }: Contender, amount: Pick<LoadOptions, 'connections' | 'seconds'>) {
-  const spent = () => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
-  const before = spent();
-  const result = await measure<LoadResult>('load.ts', { url, bodies, ...amount } satisfies LoadOptions);
-  const { answered, failures, failure } = result;
-  if (failures > 0 || answered === 0)
-    throw new Error(`${title}: ${failures} requests failed, the first with ${failure}`);
-  return { ...result, cpuMicrosPerRequest: (1e6 * (spent() - before)) / answered };
-}
-
-function describe(
-  title: string,
-  connections: number,
-  contenders: readonly Contender[],
-  rounds: readonly (readonly Round[])[],
-): string[][] {
-  const of = (c: number, what: (round: Round) => number) => (rounds[c] ?? []).map(what);
-  const naive = median(of(0, ({ requestsPerSecond }) => requestsPerSecond));
-  return contenders.map((contender, c) => {
-    const rates = of(c, ({ requestsPerSecond }) => requestsPerSecond);
-    return [
-      title,
-      String(connections),
-      contender.title,
-      perSecond(median(rates)),
-      ratio(median(rates) / naive),
-      `${Math.round(Math.min(...rates))}–${Math.round(Math.max(...rates))}`,
-      ms(median(of(c, ({ latency }) => latency.p50))),
-      ms(median(of(c, ({ latency }) => latency.p99))),
-      median(of(c, ({ meanBatch }) => meanBatch)).toFixed(1),
-      `${Math.round(median(of(c, ({ cpuMicrosPerRequest }) => cpuMicrosPerRequest)))} µs`,
-    ];
-  });
-}
-
-async function describeLimit({ workload, store }: Contest, isQuick: boolean): Promise<string> {
-  const { tensor, model, title } = workload;
-  const seconds = isQuick ? 0.2 : 1;
-  const options: BareOptions = { graphFile: graphFile(store, model), tensor, seconds, batches: BATCHES };
-  const { runs } = await measure<BareResult>('bare.ts', options);
-  const best = runs.toSorted((a, b) => b.itemsPerSecond - a.itemsPerSecond)[0];
+/** The right answers, and how fast the bare graph is. */
+export async function measureBare(
+  { workload, store, title }: Pick<Contest, 'workload' | 'store' | 'title'>,
+  isQuick: boolean,
+) {
+  const { tensor, tensors, model, labels } = workload;
+  const options: BareOptions = {
+    graphFile: graphFile(store, model),
+    tensor,
+    questions: tensors,
+    seconds: isQuick ? 0.2 : 1,
+    batches: model.endsWith('-alone') ? [1] : BATCHES,
+  };
+  const { runs, answers } = await measure<BareResult>('bare.ts', options);
+  const best = runs.reduce((a, b) => (b.itemsPerSecond > a.itemsPerSecond ? b : a));
   const alone = perSecond(runs[0]?.itemsPerSecond ?? Number.NaN);
-  return `${title} ${alone} one by one, ${perSecond(best?.itemsPerSecond ?? Number.NaN)} in batches of ${best?.batch}`;
+  const batched = best.batch === 1 ? '' : `, ${perSecond(best.itemsPerSecond)} in batches of ${best.batch}`;
+  return {
+    answers,
+    right: answers.map((answer) => rightOf(answer, labels)),
+    limit: `${title} ${alone} one by one${batched}`,
+  };
+}
+
+function plot(played: readonly Played[]): string {
+  const groups = played.map(({ contest, connections, contenders, rounds }) => ({
+    title: `${contest.title}, ${connections} ${connections === 1 ? 'client' : 'clients'}`,
+    bars: contenders.slice(1).map(({ title }, c) => {
+      const { median: value, least, most } = ratios(rounds[c + 1] ?? [], rounds[0] ?? [], rate);
+      return { label: title, value, least, most, isOurs: title.startsWith('ours') };
+    }),
+  }));
+  return bars('Requests per second, × naive Apollo', groups);
 }

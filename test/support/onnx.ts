@@ -71,6 +71,8 @@ export interface GraphSpec {
 
 const IR_VERSION = 8;
 const OPSET = 13;
+/** Of operators in other domains, such as ai.onnx.ml. */
+const DOMAIN_OPSET = 3;
 
 /** The bytes of a model file. */
 export function encodeModel(
@@ -91,6 +93,14 @@ export function encodeModel(
         8,
         bytes((o) => o.writeVarintField(2, opset)),
       );
+      for (const domain of new Set(graph.nodes.flatMap((node) => node.domain ?? [])))
+        w.writeBytesField(
+          8,
+          bytes((o) => {
+            o.writeStringField(1, domain);
+            o.writeVarintField(2, DOMAIN_OPSET);
+          }),
+        );
       for (const [key, value] of Object.entries(metadata))
         w.writeBytesField(
           14,

@@ -1,14 +1,12 @@
 /**
- * The peer for reads of the catalog: Apollo's standalone server with DataLoader and `node:sqlite` in the same process, on
- * the file of a catalog that this service has created. It has no limits and no rules about who sees what. Its statements
+ * The schema and the resolvers of the peers for reads of the catalog: DataLoader and `node:sqlite` on the event loop, on the
+ * file of a catalog that this service has created. They have no limits and no rules about who sees what. Their statements
  * read only the columns that are selected, and use the indexes of the file.
  */
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
-import { ApolloServer } from '@apollo/server';
-import { startStandaloneServer } from '@apollo/server/standalone';
 import DataLoader from 'dataloader';
 
-const typeDefs = `#graphql
+export const typeDefs = `
   type Query { models(first: Int!, after: String): ModelConnection! }
   type ModelConnection { nodes: [Model!]! }
   type Model { id: ID!, name: String!, title: String!, task: String!, tags: [String!]!, version: Version, versions(first: Int!): VersionConnection! }
@@ -70,7 +68,7 @@ function many<T>(find: (ids: readonly string[]) => T[], keyOf: (row: T) => strin
   });
 }
 
-class Loaders {
+export class Loaders {
   readonly tags = many(
     (ids) => rows<{ model_id: string; tag: string }>(tagsSql(ids), ...ids),
     (row) => row.model_id,
@@ -95,7 +93,7 @@ class Loaders {
   );
 }
 
-const resolvers = {
+export const resolvers = {
   Query: {
     models: (_: unknown, { first, after }: { first: number; after?: string }) => ({
       nodes: rows<Model>(PAGE, after ?? '', first),
@@ -114,10 +112,3 @@ const resolvers = {
   },
   Evaluation: { metrics: ({ id }: Evaluation, _: unknown, { metrics }: Loaders) => metrics.load(id) },
 };
-
-const server = new ApolloServer<Loaders>({ typeDefs, resolvers });
-const { url } = await startStandaloneServer(server, {
-  listen: { port: 0, host: '127.0.0.1' },
-  context: async () => new Loaders(),
-});
-console.log(`ready ${url}`);

@@ -1,0 +1,73 @@
+"""FastAPI with ONNX Runtime: one process per core under uvicorn (uvloop, httptools), one intra-op thread each.
+
+Arguments: {"graphFile", "labels"} as JSON, and a port.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+import urllib.request
+from base64 import b64decode, b64encode
+
+import numpy as np
+import onnxruntime
+import uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+options = json.loads(sys.argv[1])
+port = int(sys.argv[2])
+
+session_options = onnxruntime.SessionOptions()
+session_options.intra_op_num_threads = 1
+session = onnxruntime.InferenceSession(options["graphFile"], session_options, providers=["CPUExecutionProvider"])
+app = FastAPI()
+
+
+class Tensor(BaseModel):
+    name: str
+    shape: list[int]
+    base64: str
+
+
+# On the event loop, because the thread pool that `def` would use costs more than these runs, and every core has a process.
+@app.post("/predict")
+async def predict(tensor: Tensor):
+    values = np.frombuffer(b64decode(tensor.base64), dtype=np.float32).reshape(tensor.shape)
+    scores = session.run(None, {tensor.name: values})[0]
+    if options["labels"]:
+        best = int(scores[0].argmax())
+        return {"label": options["labels"][best], "score": float(scores[0][best])}
+    return {"tensors": [{"name": "y", "shape": scores.shape, "base64": b64encode(scores.tobytes()).decode()}]}
+
+
+@app.get("/ready")
+async def ready():
+    return True
+
+
+def announce():
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/ready").read()
+            break
+        except OSError:
+            time.sleep(0.05)
+    print(f"ready http://127.0.0.1:{port}/predict", flush=True)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=announce, daemon=True).start()
+    uvicorn.run(
+        "fastapi_server:app",
+        app_dir=os.path.dirname(__file__),
+        host="127.0.0.1",
+        port=port,
+        workers=os.cpu_count(),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="error",
+    )
