@@ -127,7 +127,7 @@ async function locate(
     throw new ManifestError(`${named}, which is missing${await hintForMissing(graphFile, location)}`);
   if (!isWithin(target, await realpath(folder)))
     throw new ManifestError(
-      `${named}, which is a link to a file outside of the version's folder: copy the file itself`,
+      `${named}, which is a link to a file outside of the version's folder: copy the file itself (of a repository in the cache of the Hugging Face Hub: hf download <repository> --local-dir <folder>)`,
     );
   const found = await stat(target);
   if (!found.isFile()) throw new ManifestError(`${named}, which is not a regular file`);

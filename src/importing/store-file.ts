@@ -80,7 +80,9 @@ async function regularSize(file: string): Promise<number> {
 async function sizeWithin(file: string, root: string): Promise<number> {
   const sizeBytes = await regularSize(file);
   if (!isWithin(await realpath(file), await realpath(root)))
-    throw new Error('it is a link to a file outside of the folder; copy the file itself');
+    throw new Error(
+      'it is a link to a file outside of the folder; copy the file itself (of a repository in the cache of the Hugging Face Hub: hf download <repository> --local-dir <folder>)',
+    );
   refuseUnwatched(file, root);
   return sizeBytes;
 }

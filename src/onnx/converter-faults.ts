@@ -125,14 +125,6 @@ const FAULTS: readonly Fault[] = [
       'the graph has a VotingClassifier(voting="hard") around SVC, NuSVC, or LinearSVC or RidgeClassifier of two classes, whose votes skl2onnx takes from the place of the highest score, which is not the class that they predict: leave them out, or set voting="soft" for estimators with predict_proba',
   },
   {
-    isIn: (view) =>
-      view.some('ArrayFeatureExtractor', ({ inputs: [, places] }) => {
-        return view.chain(places, ['Where', 'Less']) !== undefined;
-      }),
-    reason:
-      'the graph has a RadiusNeighborsClassifier or RadiusNeighborsRegressor, which skl2onnx exports so that it fails for each row that is not near to all rows of the training: train KNeighborsClassifier or KNeighborsRegressor',
-  },
-  {
     isIn: (view) => view.nodes.some(({ outputs }) => outputs.some((name) => /^label_tuned\d*$/.test(name))),
     reason:
       'the graph has a TunedThresholdClassifierCV, whose threshold skl2onnx leaves out, so that the label is chosen at 0.5: export its estimator_ and apply best_threshold_ to the score where the answer is used',

@@ -23,7 +23,7 @@ export function explainLoadFailure(message: string, origin: Origin): string {
 
 /** For a message about a run of the example. */
 export function explainRunFailure(message: string): string {
-  const words = frozenReshape(message);
+  const words = frozenReshape(message) ?? missingNeighbors(message);
   return words === null ? `ONNX Runtime: ${withoutPlace(message)}` : inFull(words, message);
 }
 
@@ -175,4 +175,9 @@ function frozenReshape(message: string): string | null {
     ) ?? [];
   if (!input || !wanted) return null;
   return `the graph reshapes [${input}] to the fixed shape [${wanted}]: if its first size is the batch, it was frozen by the export; export with an open batch size (${OPEN_BATCH})`;
+}
+
+function missingNeighbors(message: string): string | null {
+  if (!/index is out of range: Y\[\d+\] \(-1\)/.test(message)) return null;
+  return 'the graph looks up a place that it has not found (-1), as skl2onnx exports RadiusNeighborsClassifier and RadiusNeighborsRegressor, whose graphs fail for rows that are not near to all rows of the training: train and export KNeighborsClassifier or KNeighborsRegressor';
 }

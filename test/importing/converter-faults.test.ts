@@ -23,8 +23,6 @@ const CATEGORIES =
   'the graph has a HistGradientBoosting model with categorical_features, whose splits by category skl2onnx exports as splits at 0, so that its answers are wrong: train it without categorical_features, with OneHotEncoder or OrdinalEncoder before it';
 const INDICATORS =
   'the graph has a SimpleImputer with add_indicator=True, whose columns of indicators skl2onnx leaves out, so that the operator after it reads columns that are not there: train with add_indicator=False, and let a column of the data say what is missing if that matters';
-const RADIUS =
-  'the graph has a RadiusNeighborsClassifier or RadiusNeighborsRegressor, which skl2onnx exports so that it fails for each row that is not near to all rows of the training: train KNeighborsClassifier or KNeighborsRegressor';
 const VOTES =
   'the graph has a VotingClassifier(voting="hard") around SVC, NuSVC, or LinearSVC or RidgeClassifier of two classes, whose votes skl2onnx takes from the place of the highest score, which is not the class that they predict: leave them out, or set voting="soft" for estimators with predict_proba';
 const missing = (column: string) =>
@@ -91,8 +89,6 @@ const REASONS: Readonly<Record<string, string>> = {
   'voting-svc': VOTES,
   'voting-linear-svc': VOTES,
   'voting-ridge': VOTES,
-  radius: RADIUS,
-  'radius-number': RADIUS,
   'catboost-poisson':
     'the graph is of a CatBoostRegressor with loss_function Poisson, Tweedie or LogLinQuantile, of which CatBoost exports the logarithm: append Exp to the graph, for example with onnx.helper.make_node("Exp", …), or train it with loss_function="RMSE"',
 };

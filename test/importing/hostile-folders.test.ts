@@ -209,7 +209,7 @@ test('links out of a folder are not followed, whatever the file is for, and link
   await server.start();
 
   const outside = (file: string) =>
-    `${file} cannot be read: it is a link to a file outside of the folder; copy the file itself`;
+    `${file} cannot be read: it is a link to a file outside of the folder; copy the file itself (of a repository in the cache of the Hugging Face Hub: hf download <repository> --local-dir <folder>)`;
   expect(await reasons()).toMatchObject({
     card: outside('README.md'),
     golden: outside('golden.json'),

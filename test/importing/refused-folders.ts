@@ -231,6 +231,12 @@ export const EXPORTED_WRONGLY: readonly RefusedFolder[] = [
     ),
   ),
   folder(
+    'radius',
+    exported('sklearn-radius'),
+    'task: tabular-regression\ncolumns: [{ name: a, type: number }, { name: b, type: number }]',
+    /add a real input as example to model\.yaml, in the same form, or correct the export\. The graph looks up a place that it has not found \(-1\), as skl2onnx exports RadiusNeighborsClassifier and RadiusNeighborsRegressor, whose graphs fail for rows that are not near to all rows of the training: train and export KNeighborsClassifier or KNeighborsRegressor\. ONNX Runtime: \S/,
+  ),
+  folder(
     'knn-imputer',
     exported('sklearn-knn-imputer'),
     '',

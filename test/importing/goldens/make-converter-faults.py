@@ -41,7 +41,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Perceptro
 from sklearn.model_selection import TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.naive_bayes import GaussianNB
-from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor, RadiusNeighborsClassifier, RadiusNeighborsRegressor
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -271,6 +271,3 @@ classifier("voting-svc", votes_of(SVC(C=0.1, kernel="linear")), TWO, scores=Fals
 classifier("voting-linear-svc", votes_of(LinearSVC()), TWO, scores=False)
 classifier("voting-ridge", votes_of(ridge), TWO, scores=False)
 classifier("voting", votes_of(Perceptron()), TWO, scores=False, is_right=True)
-classifier("radius", RadiusNeighborsClassifier(radius=2), TWO)
-within = RadiusNeighborsRegressor(radius=2).fit(X, NUMBER)
-write("radius-number", "tabular-regression", to_onnx(within, X[:1]), within.predict(TESTED))

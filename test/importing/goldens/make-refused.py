@@ -20,7 +20,7 @@ from skl2onnx.common.data_types import FloatTensorType
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.impute import KNNImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 
 OUT = Path(sys.argv[1])
@@ -78,6 +78,7 @@ zero = GradientBoostingClassifier(init="zero", n_estimators=2, max_depth=1).fit(
 save("sklearn-init-zero", to_onnx(zero, rows[:1], options={"zipmap": False}))
 targets = np.stack([np.digitize(rows[:, 0], [-0.5, 0.5]), rows[:, 1] > 0], axis=1).astype(int)
 save("sklearn-neighbors", to_onnx(KNeighborsClassifier(2).fit(rows, targets), rows[:1], options={"zipmap": False}))
+save("sklearn-radius", to_onnx(RadiusNeighborsRegressor(radius=0.5).fit(rows, rows[:, 0]), rows[:1]))
 gaps = np.where(random.random(rows.shape) < 0.2, np.nan, rows).astype(np.float32)
 save("sklearn-knn-imputer", to_onnx(make_pipeline(KNNImputer(n_neighbors=2), LinearRegression()).fit(gaps[:6], rows[:6, 0]), gaps[:1]))
 
