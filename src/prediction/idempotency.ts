@@ -5,9 +5,10 @@
  * nobody waits for it anymore: a retry in the meantime joins it, and cannot record a second one.
  */
 import type { CallerConnection } from '../engine/queue.js';
-import { DeadlineExceededError, type DeadlinePhase, OverloadedError } from '../errors.js';
+import { OverloadedError } from '../errors.js';
 import { fitsShare, Shares } from '../fair-share.js';
 import { sha256 } from '../storage/blobs.js';
+import { inTime } from './in-time.js';
 import type { Prediction } from './prediction.type.js';
 
 /** Requests with keys that wait at the same time, in all. */
@@ -184,17 +185,4 @@ class SharedConnection implements CallerConnection {
 /** How much of the deadline is left, in milliseconds. */
 export function remainingMs({ startedAt, deadlineMs }: Pick<WaitingRequest, 'startedAt' | 'deadlineMs'>): number {
   return Math.max(0, deadlineMs - (performance.now() - startedAt));
-}
-
-/** @throws DeadlineExceededError if `work` does not settle within the deadline; it goes on */
-export async function inTime<T>(
-  work: Promise<T>,
-  request: Pick<WaitingRequest, 'startedAt' | 'deadlineMs'>,
-  phase: DeadlinePhase,
-): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new DeadlineExceededError(request.deadlineMs, phase)), remainingMs(request));
-  });
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

@@ -2,7 +2,7 @@
  * SQL for predictions. Each row belongs to one principal; no other principal can read it. The SQL of the sweeper is in
  * `retention.queries.ts`.
  */
-import { type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
+import { type RawBuilder, type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import { type Principal, readableOwner } from '../access/principal.js';
 import { create } from '../graphql/create.js';
 import type { PredictionDatabase, PredictionTables } from '../storage/database.js';
@@ -182,13 +182,37 @@ export async function findPredictionPage(
     list,
     keyOf: ({ id }) => [id],
     countTotal: async () => {
-      const counted = countUpToCap(listedPredictions(db, principal, listing));
+      const wanted = wantedVersions(listing);
+      const counted = countUpToCap(
+        listedPredictions(db, principal, listing).$if(wanted !== null, (q) =>
+          q.where('version_id', 'in', sql<string>`(select id from ${wanted})`),
+        ),
+      );
       return totalOf((await db.selectNoFrom(counted.as('count')).executeTakeFirstOrThrow()).count);
     },
   });
 }
 
-/** The newest predictions of a listing before an id. With versions, one limited subquery for each of them. */
+/**
+ * All versions that have predictions, by one look into the index for each. No index begins with the label: in an index
+ * with many labels, each row of a commit dirties a page of its own.
+ */
+const usedVersions = sql<{ id: string }>`(with recursive used(id) as (
+  select min(version_id) from prediction
+  union all
+  select (select min(version_id) from prediction where version_id > used.id) from used where used.id is not null
+) select id from used where id is not null)`;
+
+/** The versions to look into, one by one; null to look into all predictions. */
+function wantedVersions({ versionIds, label }: PredictionListing): RawBuilder<{ id: string }> | null {
+  if (versionIds !== null) return rowsOf(idsOf(versionIds));
+  return label == null ? null : usedVersions;
+}
+
+/**
+ * The newest predictions of a listing before an id. With versions, one limited subquery for each of them that can have
+ * some: the newest 20 predictions of all belong to the 20 versions whose newest ones are the newest.
+ */
 function newestPredictions(
   db: PredictionDatabase,
   principal: Principal,
@@ -196,32 +220,31 @@ function newestPredictions(
   before: string | null,
   limit: number,
 ) {
-  const { versionIds } = listing;
-  const newest = listedPredictions(db, principal, { ...listing, versionIds: null })
+  const wanted = wantedVersions(listing);
+  const newest = listedPredictions(db, principal, listing)
     .$if(before !== null, (q) => q.where('id', '<', before as string))
-    .orderBy('id', 'desc')
-    .limit(limit);
-  if (versionIds === null) return newest;
+    .orderBy('id', 'desc');
+  if (wanted === null) return newest.limit(limit);
   const ofVersion = newest.select('id').where(sql<SqlBool>`version_id = ${sql.ref('wanted.id')}`);
+  const versions = db
+    .selectFrom(wanted.as('wanted'))
+    .select(['wanted.id', ofVersion.limit(1).as('newest')])
+    .orderBy('newest', 'desc')
+    .limit(limit);
   const listed = db
-    .selectFrom(rowsOf(idsOf(versionIds)).as('wanted'))
+    .selectFrom(versions.as('wanted'))
     .crossJoin('prediction as found')
-    .where('found.id', 'in', ofVersion)
+    .where('found.id', 'in', ofVersion.limit(limit))
     .select('found.id')
     .orderBy('found.id', 'desc')
     .limit(limit);
   return db.selectFrom('prediction').where('id', 'in', listed).orderBy('id', 'desc');
 }
 
-function listedPredictions(
-  db: PredictionDatabase,
-  principal: Principal,
-  { versionIds, since, until, label }: PredictionListing,
-) {
+function listedPredictions(db: PredictionDatabase, principal: Principal, { since, until, label }: PredictionListing) {
   return db
     .selectFrom('prediction')
     .where('principal_id', '=', readableOwner(principal))
-    .$if(versionIds !== null, (q) => q.where('version_id', 'in', versionIds as string[]))
     .$if(since != null, (q) => q.where('id', '>=', firstIdAt('Prediction', (since as Date).getTime())))
     .$if(until != null, (q) => q.where('id', '<', firstIdAt('Prediction', (until as Date).getTime())))
     .$if(label != null, (q) => q.where('label', '=', label as string));

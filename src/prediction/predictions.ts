@@ -1,7 +1,6 @@
 /**
  * Life of a prediction: resolve the version, check the input, run it, record the answer.
  */
-import type { Principal } from '../access/principal.js';
 import type { Engine } from '../engine/engine.js';
 import { IdempotencyConflictError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
@@ -10,7 +9,8 @@ import type { PredictionDatabase } from '../storage/database.js';
 import { readRows } from '../tasks/bulk-rows.js';
 import type { ItemResult } from '../tasks/failures.js';
 import { checkBatch, checkLists, checkOptions } from './check-request.js';
-import { type Begun, earlierDigest, inTime, remainingMs, requestDigest, SharedPredictions } from './idempotency.js';
+import { type Begun, earlierDigest, remainingMs, requestDigest, SharedPredictions } from './idempotency.js';
+import { inTime } from './in-time.js';
 import { ManyPredictions, type SelectedFields } from './many-predictions.js';
 import { type Caller, checkedJob, errorOf, type Job, predictionOf } from './new-prediction.js';
 import type { PredictInput, PredictManyInput } from './prediction.input.js';
@@ -44,7 +44,8 @@ export class Predictions {
     this.#maxResponseBytes = options.maxResponseBytes;
     this.#rowsParts = {
       engine: parts.engine,
-      record: ({ principal }: Caller, prediction: NewPrediction) => this.#record(principal, prediction, null),
+      recordAll: ({ principal }: Caller, predictions: readonly NewPrediction[]) =>
+        this.#recorder.recordAll(principal, predictions),
       runOne: this.#runOne.bind(this),
     };
   }
@@ -121,13 +122,8 @@ export class Predictions {
     if ('failure' in result) throw errorOf(result.failure, path);
     const prediction = predictionOf(job, result.answer, outcome);
     faultPoint('predict.answered'); // @fault
-    const recorded = job.record ? this.#record(principal, prediction, claim) : NOTHING_TO_RECORD;
+    const recorded = job.record ? this.#recorder.record(principal, prediction, claim) : NOTHING_TO_RECORD;
     return { prediction, replayed: false, recorded };
-  }
-
-  async #record(principal: Principal, prediction: NewPrediction, claim: IdempotencyClaim | null): Promise<void> {
-    await this.#recorder.record(principal, prediction, claim);
-    faultPoint('predict.recorded'); // @fault
   }
 
   async #predictOnce(

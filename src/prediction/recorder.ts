@@ -7,7 +7,7 @@ import type { Principal } from '../access/principal.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import type { BlobFolder } from '../storage/blobs.js';
 import type { PredictionDatabase } from '../storage/database.js';
-import type { GroupCommit } from '../storage/group-commit.js';
+import type { GroupCommit, Insert } from '../storage/group-commit.js';
 import { type IdempotencyClaim, type KeptInput, predictionInserts } from './prediction.queries.js';
 import type { NewPrediction } from './prediction.type.js';
 
@@ -30,14 +30,28 @@ export class Recorder {
    * @throws StorageFullError if it cannot be written. Then nothing is stored, unless the writer thread ended after the
    *   commit; a retry with the same idempotency key returns what was stored.
    */
-  async record(principal: Principal, prediction: NewPrediction, claim: IdempotencyClaim | null): Promise<void> {
-    const input = await this.#keepInput(prediction.contents.inputJson);
-    faultPoint('predict.inputKept'); // @fault
-    await this.#commits.append(this.#insertsOf(principal, prediction, input, claim));
+  record(principal: Principal, prediction: NewPrediction, claim: IdempotencyClaim | null): Promise<void> {
+    const kept = this.#keepInput(prediction);
+    if (!(kept instanceof Promise)) return this.#append(this.#insertsOf(principal, prediction, kept, claim));
+    return kept.then((input) => this.#append(this.#insertsOf(principal, prediction, input, claim)));
   }
 
-  async #keepInput(json: string | null): Promise<KeptInput> {
+  /** Resolves once all are on disk. @throws as `record`, and then none is stored */
+  async recordAll(principal: Principal, predictions: readonly NewPrediction[]): Promise<void> {
+    const inputs = await Promise.all(predictions.map((prediction) => this.#keepInput(prediction)));
+    await this.#append(predictions.flatMap((one, i) => this.#insertsOf(principal, one, inputs[i] as KeptInput, null)));
+  }
+
+  /** Not a promise if nothing has to be written first: most inputs are small, and each promise takes time. */
+  #keepInput({ contents: { inputJson: json } }: NewPrediction): KeptInput | Promise<KeptInput> {
     if (json === null || Buffer.byteLength(json) <= MAX_INLINE_BYTES) return { json, sha256: null };
-    return { json: null, sha256: await this.#blobs.put(json) };
+    return this.#blobs.put(json).then((sha256) => ({ json: null, sha256 }));
+  }
+
+  #append(inserts: readonly Insert[]): Promise<void> {
+    faultPoint('predict.inputKept'); // @fault
+    let written = this.#commits.append(inserts);
+    written = written.then(() => faultPoint('predict.recorded')); // @fault
+    return written;
   }
 }

@@ -9,7 +9,7 @@ import type { Block } from '../tasks/block.js';
 import type { BulkRows } from '../tasks/bulk.js';
 import type { ItemResult } from '../tasks/failures.js';
 import { checkInput } from '../tasks/tasks.js';
-import { inTime } from './idempotency.js';
+import { inTime } from './in-time.js';
 import type { ManyPredictions } from './many-predictions.js';
 import { type Caller, errorOf, type Job, predictionOf, type RequestOptions } from './new-prediction.js';
 import type { NewPrediction } from './prediction.type.js';
@@ -28,8 +28,8 @@ interface Bulk {
 
 interface Parts {
   readonly engine: Engine;
-  /** Resolves when the prediction is on disk. */
-  readonly record: (caller: Caller, prediction: NewPrediction) => Promise<void>;
+  /** Resolves when all of them are on disk, and rejects if none is. */
+  readonly recordAll: (caller: Caller, predictions: readonly NewPrediction[]) => Promise<void>;
   /** Runs one item, and settles its input. `job` is called at once. */
   readonly runOne: (input: number, job: () => Job, caller: Caller, many: ManyPredictions) => void;
 }
@@ -83,6 +83,7 @@ export class RowsRun {
     const { connection } = caller;
     const outcome = await this.#parts.engine.run(version.engineVersion, block, { deadlineMs, priority, connection });
     faultPoint('predict.answered'); // @fault
+    const unrecorded = new Map<number, NewPrediction>();
     for (const [i, row] of ofBlock.entries()) {
       const result = outcome.results[i] as ItemResult;
       if ('failure' in result) many.settle(row, { error: errorOf(result.failure, [...ROWS_PATH, String(row)]) });
@@ -90,18 +91,24 @@ export class RowsRun {
       else {
         const input = record ? rows.input(row) : null;
         const prediction = predictionOf({ ...options, input, startedAt: this.#startedAt }, result.answer, outcome);
-        if (record) this.#record(row, prediction);
+        if (record) unrecorded.set(row, prediction);
         else many.settle(row, { answer: result.answer, prediction });
       }
     }
+    if (unrecorded.size > 0) this.#record(unrecorded);
   }
 
-  #record(row: number, prediction: NewPrediction): void {
+  /** `byRow`: the predictions of a block, by the rows they are of. */
+  #record(byRow: ReadonlyMap<number, NewPrediction>): void {
     const { options, caller, many } = this.#bulk;
     const limits = { startedAt: this.#startedAt, deadlineMs: options.deadlineMs };
-    inTime(this.#parts.record(caller, prediction), limits, 'record').then(
-      () => many.settle(row, { answer: prediction.contents.answer, prediction }),
-      (error) => many.settle(row, { error }),
+    inTime(this.#parts.recordAll(caller, [...byRow.values()]), limits, 'record').then(
+      () => {
+        for (const [row, prediction] of byRow) many.settle(row, { answer: prediction.contents.answer, prediction });
+      },
+      (error) => {
+        for (const row of byRow.keys()) many.settle(row, { error });
+      },
     );
   }
 }

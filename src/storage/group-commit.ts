@@ -35,7 +35,8 @@ interface Append extends PromiseWithResolvers<void> {
   readonly inserts: readonly Insert[];
 }
 
-const MAX_APPENDS_PER_COMMIT = 512;
+/** A commit has more only if one call of `append` has. */
+const MAX_ROWS_PER_COMMIT = 512;
 
 export class GroupCommit {
   /** How long commits took, in the queue of the writer and on disk, failed ones included. */
@@ -71,20 +72,28 @@ export class GroupCommit {
   async #writeAll(): Promise<void> {
     // Inserts that arrive in this turn of the event loop share the first commit.
     await new Promise(setImmediate);
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, MAX_APPENDS_PER_COMMIT);
-      await this.#write(batch);
-    }
+    while (this.#waiting.length > 0) await this.#write(this.#nextBatch());
     this.#writing = null;
+  }
+
+  #nextBatch(): Append[] {
+    let [appends, rows] = [0, 0];
+    while (appends < this.#waiting.length) {
+      rows += (this.#waiting[appends] as Append).inserts.length;
+      if (appends > 0 && rows > MAX_ROWS_PER_COMMIT) break;
+      appends++;
+    }
+    return this.#waiting.splice(0, appends);
   }
 
   async #write(batch: readonly Append[]): Promise<void> {
     const rowsBySql = new Map<string, (readonly unknown[])[]>();
-    for (const { sql, row } of batch.flatMap(({ inserts }) => inserts)) {
-      const rows = rowsBySql.get(sql);
-      if (rows) rows.push(row);
-      else rowsBySql.set(sql, [row]);
-    }
+    for (const { inserts } of batch)
+      for (const { sql, row } of inserts) {
+        const rows = rowsBySql.get(sql);
+        if (rows) rows.push(row);
+        else rowsBySql.set(sql, [row]);
+      }
     try {
       await this.#commit(Array.from(rowsBySql, ([sql, rows]) => ({ sql, rows })));
       for (const rows of rowsBySql.values()) this.rows += rows.length;

@@ -42,6 +42,8 @@ if (!port) throw new Error('sqlite-thread.js runs as a worker thread only. This 
 
 const database = open();
 const prepared = new PreparedStatements(database);
+const beginning = database.prepare('begin immediate');
+const committing = database.prepare('commit');
 port.on('message', (request: StorageRequest) => port.postMessage(answer(request)));
 
 function open(): DatabaseSync {
@@ -69,8 +71,8 @@ function answer(request: StorageRequest): StorageReply {
 
 function perform(request: StorageRequest): EncodedReply {
   if (request.kind === 'query') return query(request.sql, request.parameters);
-  if (request.kind === 'commit') return changed(commit(request.statements));
-  database.close();
+  if (request.kind === 'commit') commit(request.statements);
+  else database.close();
   return changed(0);
 }
 
@@ -98,22 +100,22 @@ function isShort(value: SQLOutputValue): boolean {
 }
 
 /** Either all statements become durable or none does. */
-function commit(statements: readonly Statement[]): number {
+function commit(statements: readonly Statement[]): void {
   faultPoint('sqlite.write.begin'); // @fault
-  database.exec('begin immediate');
+  beginning.run();
   try {
-    let changes = 0;
     for (const { sql, rows } of statements) {
-      for (const row of rows) {
+      const bound = rows.map(values);
+      // The statement keeps the values of the last row.
+      const { statement } = prepared.prepare(sql, bound.at(-1) ?? []);
+      for (const row of bound) {
         faultPoint('sqlite.write.row'); // @fault
-        const bound = values(row);
-        changes += Number(prepared.prepare(sql, bound).statement.run(...bound).changes);
+        statement.run(...row);
       }
     }
     faultPoint('sqlite.write.commit'); // @fault
-    database.exec('commit');
+    committing.run();
     faultPoint('sqlite.committed'); // @fault
-    return changes;
   } catch (error) {
     if (database.isTransaction) database.exec('rollback');
     throw error;

@@ -46,10 +46,14 @@ const TRAINED = [
   byId('model'),
 ];
 const SINCE = 'SEARCH prediction USING INDEX sqlite_autoindex_prediction_1 (id>?)';
-const LABELED = 'SEARCH prediction USING INDEX prediction_label (label=?)';
 const OF_VERSION = 'SEARCH prediction USING INDEX prediction_version (version_id=?)';
 const LABELED_OF_VERSION = 'SEARCH prediction USING INDEX prediction_version_label (version_id=? AND label=?)';
 const NEWEST = 'SEARCH found USING COVERING INDEX sqlite_autoindex_prediction_1 (id=?)';
+const USED_VERSIONS = [
+  'SEARCH prediction USING COVERING INDEX prediction_version',
+  'SEARCH prediction USING COVERING INDEX prediction_version (version_id>?)',
+];
+const LABELED = [byId('prediction'), ...USED_VERSIONS, LABELED_OF_VERSION, NEWEST];
 
 const TAGS = 'SEARCH model_tag USING COVERING INDEX sqlite_autoindex_model_tag_1 (model_id=?)';
 
@@ -133,28 +137,28 @@ const PLANS: Readonly<Record<string, readonly string[]>> = {
   ),
   ...pageAndTotal('predictions', [PREDICTIONS_BY_ID], [PREDICTIONS_BY_ID, PREDICTIONS]),
   ...pageAndTotal('predictions since', [SINCE], [SINCE]),
-  ...pageAndTotal('predictions with a common label', [LABELED], [LABELED]),
-  ...pageAndTotal('predictions with a rare label', [LABELED], [LABELED]),
-  ...pageAndTotal('predictions with an unknown label', [LABELED], [LABELED]),
+  ...pageAndTotal('predictions with a common label', LABELED, LABELED),
+  ...pageAndTotal('predictions with a rare label', LABELED, LABELED),
+  ...pageAndTotal('predictions with an unknown label', LABELED, LABELED),
   ...pageAndTotal(
     'predictions of a model',
-    [byId('prediction'), NEWEST, OF_VERSION],
-    [byId('prediction'), NEWEST, OF_VERSION],
+    [byId('prediction'), OF_VERSION, NEWEST],
+    [byId('prediction'), OF_VERSION, NEWEST],
   ),
   ...pageAndTotal(
     'predictions of a model nobody used',
-    [byId('prediction'), NEWEST, OF_VERSION],
-    [byId('prediction'), NEWEST, OF_VERSION],
+    [byId('prediction'), OF_VERSION, NEWEST],
+    [byId('prediction'), OF_VERSION, NEWEST],
   ),
   ...pageAndTotal(
     'predictions of a model with a rare label',
-    [byId('prediction'), NEWEST, LABELED_OF_VERSION],
-    [byId('prediction'), NEWEST, LABELED_OF_VERSION],
+    [byId('prediction'), LABELED_OF_VERSION, NEWEST],
+    [byId('prediction'), LABELED_OF_VERSION, NEWEST],
   ),
   ...pageAndTotal(
     'predictions of a model with an unknown label',
-    [byId('prediction'), NEWEST, LABELED_OF_VERSION],
-    [byId('prediction'), NEWEST, LABELED_OF_VERSION],
+    [byId('prediction'), LABELED_OF_VERSION, NEWEST],
+    [byId('prediction'), LABELED_OF_VERSION, NEWEST],
   ),
   'prediction by id': [byId('prediction')],
   'idempotency key': ['SEARCH idempotency USING INDEX sqlite_autoindex_idempotency_1 (principal_id=? AND key=?)'],

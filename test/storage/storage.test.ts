@@ -36,6 +36,19 @@ test('many appends share one commit', async () => {
   expect(databases.predictionsFile.statementCount - before).toBeLessThanOrEqual(3);
 });
 
+test('a commit has at most 512 rows, unless one append has more', async () => {
+  const commits = new GroupCommit(databases.predictionsFile);
+  const before = databases.predictionsFile.statementCount;
+  const rows = (name: string, count: number) => Array.from({ length: count }, (_, i) => row(`${name}${i}`));
+
+  await Promise.all([commits.append(rows('a', 300)), commits.append(rows('b', 212)), commits.append(rows('c', 1))]);
+  expect(databases.predictionsFile.statementCount - before).toBe(2);
+  await commits.append(rows('d', 600));
+
+  expect(databases.predictionsFile.statementCount - before).toBe(3);
+  expect(await keys()).toHaveLength(1_113);
+});
+
 test('a commit that fails writes nothing, and the next one succeeds', async () => {
   const commits = new GroupCommit(databases.predictionsFile);
 

@@ -6,6 +6,7 @@ export const predictionMigrations: Record<string, Migration> = {
   '001_predictions': { up: createPredictions },
   '002_labels': { up: indexLabels },
   '003_truncated': { up: addTruncated },
+  '004_one_index_of_labels': { up: dropLabelIndex },
 };
 
 /** For the history of a label, of all models and of one. Only predictions with a label have entries. */
@@ -55,4 +56,9 @@ async function createPredictions(db: Kysely<unknown>): Promise<void> {
 
 async function addTruncated(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('prediction').addColumn('truncated', 'integer').execute();
+}
+
+/** The history of a label in all models is read version by version. */
+async function dropLabelIndex(db: Kysely<unknown>): Promise<void> {
+  await db.schema.dropIndex('prediction_label').execute();
 }
