@@ -13,6 +13,14 @@ const POLL_MS = 500;
 /** Keys that an instance accepts; those in the database beyond are the newest, and are not loaded. */
 export const MAX_KEYS = 10_000;
 
+/** Keys that are recognized without a digest. */
+const MAX_RECENT = 1_000;
+
+interface Known {
+  readonly key: ApiKey;
+  readonly principal: Principal;
+}
+
 export type KeyRefusal = 'malformed' | 'unknown' | 'expired' | 'revoked';
 
 export type NewApiKey = Pick<
@@ -28,7 +36,9 @@ export interface CreatedKey {
 
 export class ApiKeys {
   readonly #db: CatalogDatabase;
-  #byId = new Map<string, { readonly key: ApiKey; readonly principal: Principal }>();
+  #byId = new Map<string, Known>();
+  /** By what clients send, so that a digest is made of it once. */
+  #byText = new Map<string, Known>();
   #origins: ReadonlySet<string> = new Set();
   #version = -1;
   #timer: NodeJS.Timeout | null = null;
@@ -55,16 +65,25 @@ export class ApiKeys {
 
   /** The principal of a key, or why it is refused. */
   find(text: string): Principal | KeyRefusal {
+    const known = this.#byText.get(text) ?? this.#lookUp(text);
+    if (typeof known === 'string') return known;
+    return refusalOf(known.key, Date.now()) ?? known.principal;
+  }
+
+  #lookUp(text: string): Known | KeyRefusal {
     const given = readKey(text);
     if (!given) return 'malformed';
     const known = this.#byId.get(given.id);
     if (!known || !isSameDigest(known.key.secretSha256, given.secretSha256)) return 'unknown';
-    return refusalOf(known.key, Date.now()) ?? known.principal;
+    if (this.#byText.size >= MAX_RECENT) this.#byText.clear();
+    this.#byText.set(text, known);
+    return known;
   }
 
   async load(): Promise<void> {
     const keys = (await findApiKeys(this.#db)).slice(0, MAX_KEYS);
     this.#byId = new Map(keys.map((key) => [key.id, { key, principal: principalOf(key) }]));
+    this.#byText.clear();
     this.#origins = new Set(keys.flatMap(({ origins }) => origins ?? []));
   }
 

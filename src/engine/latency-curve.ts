@@ -35,7 +35,7 @@ const SAMPLES = 20;
 /** Computing that the measurement of one version may take in all. */
 const MAX_COMPUTE_MS = 2_000;
 /** The share of the highest throughput that is good enough, if it comes with shorter batches. */
-export const KNEE_SHARE = 0.9;
+const KNEE_SHARE = 0.9;
 
 export class LatencyCurve {
   readonly #firstRunMs: number;
@@ -119,9 +119,14 @@ export function itemsPerSecond({ batchSize, p50Ms }: LatencyPoint): number {
  * for a gain that is within the error of the measurement. Null without points.
  */
 export function bestBatchSize(points: readonly LatencyPoint[]): number | null {
-  const highest = Math.max(...points.map(itemsPerSecond));
-  const enough = points.filter((point) => itemsPerSecond(point) >= KNEE_SHARE * highest);
-  return enough.sort(bySize)[0]?.batchSize ?? null;
+  return kneeOf(points.map((point) => ({ size: point.batchSize, throughput: itemsPerSecond(point) })));
+}
+
+/** The smallest size that reaches 90% of the highest throughput; null without sizes. */
+export function kneeOf(measured: readonly { readonly size: number; readonly throughput: number }[]): number | null {
+  const highest = Math.max(...measured.map(({ throughput }) => throughput));
+  const enough = measured.filter(({ throughput }) => throughput >= KNEE_SHARE * highest);
+  return enough.length > 0 ? Math.min(...enough.map(({ size }) => size)) : null;
 }
 
 function batchSizes(max: number): number[] {

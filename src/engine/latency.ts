@@ -7,7 +7,7 @@
  */
 import type { Work } from '../tasks/work.js';
 import { MAX_AGE_MS } from './admission.js';
-import { KNEE_SHARE, type LatencyPoint } from './latency-curve.js';
+import { kneeOf, type LatencyPoint } from './latency-curve.js';
 
 const SMOOTHING_FACTOR = 0.2;
 const MIN_SAMPLES = 2;
@@ -31,11 +31,14 @@ interface Bucket {
 /** Duration as a function of the amount of work. */
 export class DurationsByWork {
   readonly #buckets = new Map<number, Bucket>();
+  /** Null until it is asked for after a change. */
+  #knee: { readonly bucket: number | null } | null = null;
 
   /** `isOld`: whether what is known was not confirmed for a while. */
   record(work: number, ms: number, isOld = false, now = Number.NEGATIVE_INFINITY): void {
     const key = bucketOf(work);
     const bucket = this.#buckets.get(key);
+    this.#knee = null;
     if (!bucket) this.#buckets.set(key, { count: 1, work, ms, at: now });
     else {
       bucket.at = now;
@@ -78,14 +81,17 @@ export class DurationsByWork {
    * was not measured for 10 s, is tried too: so the knee follows what runs really take. Infinity if nothing is known.
    */
   workOfBestBatch(now: number): number {
-    let highest = 0;
-    for (const bucket of this.#trusted()) highest = Math.max(highest, throughputOf(bucket));
-    let knee = Number.POSITIVE_INFINITY;
-    for (const bucket of this.#trusted())
-      if (throughputOf(bucket) >= KNEE_SHARE * highest) knee = Math.min(knee, bucketOf(bucket.work));
+    this.#knee ??= { bucket: this.#findKnee() };
+    const knee = this.#knee.bucket;
+    if (knee === null) return Number.POSITIVE_INFINITY;
     const next = this.#buckets.get(knee + 1);
     const triesNext = next === undefined || next.count < MIN_SAMPLES || now - next.at > MAX_AGE_MS;
     return 2 ** (triesNext ? knee + 1 : knee);
+  }
+
+  #findKnee(): number | null {
+    const sizes = Array.from(this.#buckets).filter(([, { count }]) => count >= MIN_SAMPLES);
+    return kneeOf(sizes.map(([size, bucket]) => ({ size, throughput: throughputOf(bucket) })));
   }
 
   *#trusted(): Generator<Bucket> {
