@@ -29,6 +29,7 @@ function uncounted(log: Logger) {
       const { code, retryable, retryAfterMs } = cause;
       return withCode(formatted, code, retryable ? { retryable, retryAfterMs } : {});
     }
+    if (isNullArgument(cause)) return withCode(formatted, 'BAD_USER_INPUT');
     if (isCallersMistake(formatted, cause)) return formatted;
     const errorId = randomUUID();
     log.error({ err: cause, errorId, path: formatted.path }, 'a request failed');
@@ -42,6 +43,16 @@ function isCallersMistake({ extensions }: GraphQLFormattedError, cause: unknown)
   const code = extensions?.['code'];
   return code !== 'INTERNAL_SERVER_ERROR' && (cause instanceof GraphQLError || code !== undefined);
 }
+
+/**
+ * A variable with a default may be used where null is not allowed, and be sent as null: graphql-js finds that only when it
+ * executes the field, and sets no code.
+ */
+function isNullArgument(cause: unknown): boolean {
+  return cause instanceof GraphQLError && !cause.originalError && NULL_ARGUMENT.test(cause.message);
+}
+
+const NULL_ARGUMENT = /^Argument "\w+" of non-null type "[^"]+" must not be null\.$/;
 
 function withCode(
   error: GraphQLFormattedError,

@@ -132,7 +132,7 @@ export class IdleMeasurements {
     const item = checkInput(version.spec, version.spec.example, []);
     const points = await store.find(version, pool.provider);
     if (points === null) this.#remember(version.key, unmeasured(version, item, warmUpMs));
-    for (const point of points ?? []) servedOf(version).latency.seed(workOf(item, point.batchSize), point);
+    for (const point of points ?? []) servedOf(version).latency.seed(sizeOf(item, point.batchSize), point);
     this.#continue();
   }
 
@@ -241,6 +241,7 @@ function unmeasured(version: EngineVersion, item: Item, warmUpMs: number): Unmea
   return { version, item, curve: new LatencyCurve(maxBatchSize, item.rows * warmUpMs, MAX_RUN_MS), baseBytes: null };
 }
 
-function workOf({ work, preprocessingWork }: Item, count: number) {
-  return { work: count * work, preprocessingWork: count * preprocessingWork };
+/** Of a batch of so many of the item. */
+function sizeOf({ rows, work, preprocessingWork }: Item, count: number) {
+  return { rows: count * rows, work: count * work, preprocessingWork: count * preprocessingWork };
 }

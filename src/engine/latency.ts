@@ -7,7 +7,8 @@
  */
 import type { Work } from '../tasks/work.js';
 import { MAX_AGE_MS } from './admission.js';
-import { kneeOf, type LatencyPoint } from './latency-curve.js';
+import { BatchRows } from './batch-rows.js';
+import type { LatencyPoint } from './latency-curve.js';
 
 const SMOOTHING_FACTOR = 0.2;
 const MIN_SAMPLES = 2;
@@ -24,24 +25,18 @@ interface Bucket {
   count: number;
   work: number;
   ms: number;
-  /** When the last run was measured. */
-  at: number;
 }
 
 /** Duration as a function of the amount of work. */
 export class DurationsByWork {
   readonly #buckets = new Map<number, Bucket>();
-  /** Null until it is asked for after a change. */
-  #knee: { readonly bucket: number | null } | null = null;
 
   /** `isOld`: whether what is known was not confirmed for a while. */
-  record(work: number, ms: number, isOld = false, now = Number.NEGATIVE_INFINITY): void {
+  record(work: number, ms: number, isOld = false): void {
     const key = bucketOf(work);
     const bucket = this.#buckets.get(key);
-    this.#knee = null;
-    if (!bucket) this.#buckets.set(key, { count: 1, work, ms, at: now });
+    if (!bucket) this.#buckets.set(key, { count: 1, work, ms });
     else {
-      bucket.at = now;
       const isSecond = bucket.count === 1;
       const isReplaced = isOld && ms < bucket.ms / 2;
       bucket.ms = isReplaced ? ms : isSecond ? Math.min(bucket.ms, ms) : smoothed(bucket.ms, ms);
@@ -75,25 +70,6 @@ export class DurationsByWork {
     return Math.min(scaled, larger.bucket.ms);
   }
 
-  /**
-   * The work of the largest batch that is worth forming: up to the knee, the smallest bucket that reaches 90% of the highest
-   * throughput. Beyond it, inputs wait longer for nothing. The bucket after the largest known one, and after the knee if it
-   * was not measured for 10 s, is tried too: so the knee follows what runs really take. Infinity if nothing is known.
-   */
-  workOfBestBatch(now: number): number {
-    this.#knee ??= { bucket: this.#findKnee() };
-    const knee = this.#knee.bucket;
-    if (knee === null) return Number.POSITIVE_INFINITY;
-    const next = this.#buckets.get(knee + 1);
-    const triesNext = next === undefined || next.count < MIN_SAMPLES || now - next.at > MAX_AGE_MS;
-    return 2 ** (triesNext ? knee + 1 : knee);
-  }
-
-  #findKnee(): number | null {
-    const sizes = Array.from(this.#buckets).filter(([, { count }]) => count >= MIN_SAMPLES);
-    return kneeOf(sizes.map(([size, bucket]) => ({ size, throughput: throughputOf(bucket) })));
-  }
-
   *#trusted(): Generator<Bucket> {
     for (const bucket of this.#buckets.values()) if (bucket.count >= MIN_SAMPLES) yield bucket;
   }
@@ -112,7 +88,7 @@ export class DurationsByWork {
 
 interface BatchMeasurement {
   /** Estimated before the batch was sent. */
-  readonly estimated: Work;
+  readonly estimated: BatchSize;
   /** What the graph read: differs from the estimate for texts. */
   readonly runWork: number;
   readonly preprocessMs: number;
@@ -137,6 +113,7 @@ export class VersionLatency {
   readonly #rest = new DurationsByWork();
   /** Preprocessing, run and postprocessing, by the work that was really done. */
   readonly #inWorker = new DurationsByWork();
+  readonly #batchRows = new BatchRows();
   #preprocessMs = 0;
   #batchMs = 0;
   #measuredAt = Number.NEGATIVE_INFINITY;
@@ -149,7 +126,9 @@ export class VersionLatency {
     this.#inWorker.record(runWork, preprocessMs + ranMs, isOld);
     this.#preprocessing.record(estimated.preprocessingWork, preprocessMs, isOld);
     // Preprocessing may overlap with the run of the batch before. What is left of the occupied time is the rest.
-    this.#rest.record(estimated.work, wasLoaded ? Math.max(0, occupiedMs - preprocessMs) : ranMs, isOld, now);
+    const restMs = wasLoaded ? Math.max(0, occupiedMs - preprocessMs) : ranMs;
+    this.#rest.record(estimated.work, restMs, isOld);
+    this.#batchRows.record(estimated, restMs, now);
     this.#measuredAt = now;
     if (measured.isMeasurement) return;
     this.#preprocessMs = smoothed(this.#preprocessMs, preprocessMs);
@@ -157,8 +136,9 @@ export class VersionLatency {
   }
 
   /** Learns a duration that was measured before the server started. Until a batch confirms it, it counts as old. */
-  seed({ work, preprocessingWork }: Work, { p50Ms, preprocessMs }: LatencyPoint): void {
+  seed({ rows, work, preprocessingWork }: BatchSize, { p50Ms, preprocessMs }: LatencyPoint): void {
     for (let i = 0; i < MIN_SAMPLES; i++) {
+      this.#batchRows.record({ rows, work }, p50Ms - preprocessMs, Number.NEGATIVE_INFINITY);
       this.#infer.record(work, p50Ms - preprocessMs);
       this.#rest.record(work, p50Ms - preprocessMs);
       this.#preprocessing.record(preprocessingWork, preprocessMs);
@@ -222,9 +202,9 @@ export class VersionLatency {
     };
   }
 
-  /** The limits, reduced to the largest batch that is worth forming: see `DurationsByWork.workOfBestBatch`. */
+  /** The limits, reduced to as many rows as raise throughput: see `batch-rows.ts`. */
   limitsOfBestBatch(limits: BatchSize, now: number): BatchSize {
-    return { ...limits, work: Math.min(limits.work, this.#rest.workOfBestBatch(now)) };
+    return { ...limits, rows: Math.min(limits.rows, this.#batchRows.best(now)) };
   }
 
   /** When a batch was measured last; negative infinity if none was. */
@@ -236,10 +216,6 @@ export class VersionLatency {
   ageMs(now: number): number {
     return now - this.#measuredAt;
   }
-}
-
-function throughputOf({ work, ms }: Bucket): number {
-  return work / Math.max(ms, 0.001);
 }
 
 function bucketOf(work: number): number {

@@ -174,3 +174,17 @@ test('a problem of a variable names where it is, what was expected and what was 
     },
   });
 });
+
+test.each([
+  ['query ($value: Int = 2) { models(first: $value) { totalCount } }'],
+  ['query ($value: Boolean = true) { limits @include(if: $value) { maxDepth } }'],
+  [
+    `mutation ($value: Boolean = true) { predict(input: { model: "spam-filter", input: { text: "a" } }) @skip(if: $value) { replayed } }`,
+  ],
+])('null for a variable whose default makes it fit is a mistake of the caller: %s', async (query) => {
+  const { errors } = await app.send(query, { value: null });
+
+  expect(errors).toMatchObject([
+    { message: expect.stringContaining('must not be null'), extensions: { code: 'BAD_USER_INPUT' } },
+  ]);
+});

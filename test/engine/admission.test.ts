@@ -125,7 +125,7 @@ test('the first run of a size is not trusted, and a slow one is forgotten', () =
 test('an item that is much larger than all that were measured is expected to take 16 times as long, not thousands of times', () => {
   const latency = new VersionLatency();
   for (let i = 0; i < 2; i++) {
-    const estimated = { work: 100, preprocessingWork: 100 };
+    const estimated = { rows: 1, work: 100, preprocessingWork: 100 };
     const times = { preprocessMs: 2, inferMs: 3, postprocessMs: 0, occupiedMs: 5 };
     latency.record({ estimated, runWork: 100, ...times, wasLoaded: true, isMeasurement: false }, 0);
   }

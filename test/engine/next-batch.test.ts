@@ -7,7 +7,7 @@ import { simulatedVersion } from '../support/simulation.js';
 function limitsOf(version: EngineVersion, inferMs: number | null, maxMs = 200) {
   const latency = new VersionLatency();
   const [estimated, common] = [
-    { work: 8, preprocessingWork: 0 },
+    { rows: 8, work: 8, preprocessingWork: 0 },
     { runWork: 8, preprocessMs: 0, postprocessMs: 0, wasLoaded: true, isMeasurement: false },
   ];
   if (inferMs !== null)
@@ -28,11 +28,11 @@ test('they do not if they take longer, if less time is left, or if nothing is kn
   expect(limitsOf(ALONE, null).rows).toBe(1);
 });
 
-test('those of a graph that batches, or that does not read numbers, are as many as fit into a run', () => {
+test('those of a graph that batches are as many as may raise throughput, and strings come one by one', () => {
   const { spec } = ALONE;
   const strings = { ...spec, inputs: [{ name: 'x', datatype: 'BYTES', shape: [null] }] };
 
-  expect(limitsOf(simulatedVersion('v', 32), 0.25).rows).toBe(32);
+  expect(limitsOf(simulatedVersion('v', 32), 0.25).rows).toBe(16);
   expect(limitsOf({ ...ALONE, spec: strings }, 0.25).rows).toBe(1);
 });
 
@@ -45,12 +45,21 @@ function rowsAfter(
   const version = simulatedVersion('v', 128);
   const latency = new VersionLatency();
   for (const [batchSize, p50Ms] of seeds)
-    latency.seed({ work: batchSize, preprocessingWork: 0 }, { batchSize, p50Ms, p95Ms: p50Ms, preprocessMs: 0 });
+    latency.seed(
+      { rows: batchSize, work: batchSize, preprocessingWork: 0 },
+      { batchSize, p50Ms, p95Ms: p50Ms, preprocessMs: 0 },
+    );
   const common = { preprocessMs: 0, postprocessMs: 0, wasLoaded: true, isMeasurement: false };
   for (const [rows, ms] of runs)
     for (let i = 0; i < 3; i++)
       latency.record(
-        { estimated: { work: rows, preprocessingWork: 0 }, runWork: rows, inferMs: ms, occupiedMs: ms, ...common },
+        {
+          estimated: { rows, work: rows, preprocessingWork: 0 },
+          runWork: rows,
+          inferMs: ms,
+          occupiedMs: ms,
+          ...common,
+        },
         0,
       );
   const served = { version, latency, running: 0, blockedSince: null, overload: null };
@@ -115,4 +124,37 @@ test('what was measured while the server was idle holds until runs say otherwise
       CLIFF,
     ),
   ).toBe(128);
+});
+
+test('inputs of other lengths do not keep batches small', () => {
+  const version = simulatedVersion('v', 128);
+  const latency = new VersionLatency();
+  const common = { preprocessMs: 0, postprocessMs: 0, wasLoaded: true, isMeasurement: false };
+  const run = (rows: number, work: number, ms: number, now: number) =>
+    latency.record(
+      { estimated: { rows, work, preprocessingWork: 0 }, runWork: work, inferMs: ms, occupiedMs: ms, ...common },
+      now,
+    );
+  const rowsNow = (now: number) =>
+    limitsOfNextBatch({ version, latency, running: 0, blockedSince: null, overload: null }, 200, now).rows;
+  // A short text alone on an idle machine is faster, per token, than long ones on a busy machine.
+  for (const [rows, ms] of [
+    [1, 0.1],
+    [2, 0.1],
+  ] as const)
+    latency.seed(
+      { rows, work: 54 * rows, preprocessingWork: 0 },
+      { batchSize: rows, p50Ms: ms, p95Ms: ms, preprocessMs: 0 },
+    );
+  for (let i = 0; i < 3; i++) run(32, 32 * 172, 8, i);
+
+  const sizes: number[] = [];
+  for (let now = 10; now < 200; now++) {
+    const rows = rowsNow(now);
+    sizes.push(rows);
+    run(rows, 172 * rows, 1 + (172 * rows) / 800, now);
+  }
+
+  expect(sizes[0]).toBeLessThan(8);
+  expect(sizes.at(-1)).toBeGreaterThanOrEqual(32);
 });

@@ -122,7 +122,12 @@ test('a version is loaded as soon as nobody waits any more for the one that was 
 
 test('versions that are not in use are forgotten when thousands are known, those measured longest ago first', () => {
   const served = new ServedVersions(() => new Set(['in use']));
-  const measurement = { estimated: { work: 1, preprocessingWork: 0 }, runWork: 1, preprocessMs: 0, inferMs: 1 };
+  const measurement = {
+    estimated: { rows: 1, work: 1, preprocessingWork: 0 },
+    runWork: 1,
+    preprocessMs: 0,
+    inferMs: 1,
+  };
   const measured = { ...measurement, postprocessMs: 0, occupiedMs: 1, wasLoaded: true, isMeasurement: false };
   for (const key of ['in use', 'running', 'old', 'recent']) served.of(simulatedVersion(key));
   (served.get('running') as ScheduledVersion).running = 1;

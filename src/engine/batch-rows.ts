@@ -1,0 +1,65 @@
+/**
+ * How many rows a batch of one version should have, learned from every batch: up to the knee of the throughput, by the number
+ * of rows. Beyond it, inputs wait longer for nothing.
+ *
+ * What a size achieves depends on the load of the machine and on the inputs, and sizes are measured at different times. That
+ * corrects itself: the size in use is measured by every batch, so a knee that is too small soon no longer reaches what the
+ * larger sizes have reached. The size after the knee is tried again when it was not measured for 10 s, so that a disturbed
+ * measurement does not last.
+ *
+ * Pure: callers pass the current time in milliseconds.
+ */
+import { MAX_AGE_MS } from './admission.js';
+import { kneeOf } from './latency-curve.js';
+
+const SMOOTHING_FACTOR = 0.2;
+/** The first batch of a size is often slow. */
+const MIN_SAMPLES = 2;
+
+/** Batches of more than half as many rows, up to a power of two. */
+interface Size {
+  count: number;
+  /** Work per millisecond, smoothed. */
+  throughput: number;
+  /** When the last batch was measured; negative infinity before the server started. */
+  at: number;
+}
+
+export class BatchRows {
+  /** By the exponent of the power of two. */
+  readonly #sizes = new Map<number, Size>();
+  /** Null until it is asked for after a change. */
+  #knee: { readonly exponent: number | null } | null = null;
+
+  /** `work`: of all rows together. */
+  record({ rows, work }: { readonly rows: number; readonly work: number }, ms: number, now: number): void {
+    const throughput = work / Math.max(ms, 0.001);
+    const exponent = Math.ceil(Math.log2(Math.max(1, rows)));
+    const size = this.#sizes.get(exponent);
+    this.#knee = null;
+    if (!size) this.#sizes.set(exponent, { count: 1, throughput, at: now });
+    else {
+      const isSecond = size.count === 1;
+      size.throughput = isSecond
+        ? Math.max(size.throughput, throughput)
+        : size.throughput + SMOOTHING_FACTOR * (throughput - size.throughput);
+      size.at = now;
+      size.count++;
+    }
+  }
+
+  /** The largest number of rows that the next batch should have; infinity if nothing is known. */
+  best(now: number): number {
+    this.#knee ??= { exponent: this.#findKnee() };
+    const { exponent } = this.#knee;
+    if (exponent === null) return Number.POSITIVE_INFINITY;
+    const next = this.#sizes.get(exponent + 1);
+    const triesNext = next === undefined || next.count < MIN_SAMPLES || now - next.at > MAX_AGE_MS;
+    return 2 ** (triesNext ? exponent + 1 : exponent);
+  }
+
+  #findKnee(): number | null {
+    const trusted = Array.from(this.#sizes).filter(([, { count }]) => count >= MIN_SAMPLES);
+    return kneeOf(trusted.map(([exponent, { throughput }]) => ({ size: exponent, throughput })));
+  }
+}
