@@ -1,8 +1,20 @@
 /** Added latency: a single `predict` over HTTP compared with a bare run of the same graph. */
+import { rightOf } from './answers.ts';
 import type { BareOptions, BareResult } from './bare.ts';
 import { ms, type Spread, table } from './numbers.ts';
 import { measure, type RunningServer } from './processes.ts';
-import { forest, graphFile, mlpImage, mlpTensor, predictBodies, STORE, spamFilter, type Workload } from './requests.ts';
+import {
+  forest,
+  goldenRight,
+  graphFile,
+  mlpImage,
+  mlpTensor,
+  predictBodies,
+  STORE,
+  spamFilter,
+  type TensorWorkload,
+  type Workload,
+} from './requests.ts';
 import type { Section } from './sections.ts';
 import type { SingleOptions, SingleResult } from './single.ts';
 
@@ -20,9 +32,8 @@ const VARIANTS = [true, false];
 
 export async function latencySection(server: RunningServer, isQuick: boolean): Promise<Section> {
   const rows: string[][] = [];
-  for (const workload of [await forest(), mlpTensor(), await mlpImage(), await spamFilter()]) {
+  for (const workload of [await forest(), mlpTensor(), await mlpImage(), await spamFilter()])
     rows.push(...(await measureOne(server, workload, isQuick)));
-  }
   return {
     markdown: `## Added latency, one client
 
@@ -37,11 +48,12 @@ without record alternated over one connection. Lower is better; 0 is the physica
 }
 
 async function measureOne(server: RunningServer, workload: Workload, isQuick: boolean): Promise<string[][]> {
-  const bare = await measureBare(workload, isQuick ? 0.3 : 2);
+  const { bare, right } = await measureBare(workload, isQuick ? 0.3 : 2);
   const options: SingleOptions = {
     url: server.url,
     seconds: isQuick ? 0.8 : 5,
     variants: VARIANTS.map((record) => predictBodies(workload, record)),
+    right,
   };
   const { variants } = await measure<SingleResult>('single.ts', options);
   return variants.map(({ total, engine }, i) => [
@@ -56,8 +68,13 @@ async function measureOne(server: RunningServer, workload: Workload, isQuick: bo
   ]);
 }
 
-async function measureBare({ model, tensor }: Workload, seconds: number): Promise<Spread> {
-  const options: BareOptions = { graphFile: graphFile(STORE, model), tensor, seconds, batches: [1] };
-  const { runs } = await measure<BareResult>('bare.ts', options);
-  return runs[0] as Spread;
+/** Right answers are those of the bare graph to tensors, and those of the golden cases to their inputs. */
+async function measureBare(workload: Workload | TensorWorkload, seconds: number) {
+  const { model, tensor } = workload;
+  const questions = 'tensors' in workload ? workload.tensors : [];
+  const options: BareOptions = { graphFile: graphFile(STORE, model), tensor, questions, seconds, batches: [1] };
+  const { runs, answers } = await measure<BareResult>('bare.ts', options);
+  const right =
+    'tensors' in workload ? answers.map((answer) => rightOf(answer, workload.labels)) : await goldenRight(model);
+  return { bare: runs[0] as Spread, right };
 }

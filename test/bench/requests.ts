@@ -151,11 +151,6 @@ function tensorOf({ tensors }: TensorWorkload, count: number) {
   return { tensors: [{ name, datatype: 'FP32', shape: [count, ...shape.slice(1)], base64: base64Of(values) }] };
 }
 
-/** Whether the answer has no GraphQL error and no problem. */
-export function isAnswered(body: string): boolean {
-  return body.startsWith('{"data":{') && !body.includes('"problem":{') && !body.includes('"errors":');
-}
-
 export async function forest(): Promise<TensorWorkload> {
   const model = 'breast-cancer-forest';
   const inputs = (await goldenInputs(model)) as { row: Record<string, number> }[];
@@ -178,8 +173,8 @@ export async function spamFilter(): Promise<Workload> {
 }
 
 export async function mlpImage(): Promise<Workload> {
-  const inputs = await goldenInputs('fashion-mlp');
-  return { ...mlpTensor(), title: 'fashion-mlp, image', inputs };
+  const { model, tensor } = mlpTensor();
+  return { title: 'fashion-mlp, image', model, inputs: await goldenInputs(model), tensor };
 }
 
 export function mlpTensor(): TensorWorkload {
@@ -230,8 +225,24 @@ export function copyModel(model: string, folder: string): Promise<void> {
 }
 
 async function goldenInputs(model: string): Promise<unknown[]> {
-  const { cases } = JSON.parse(await readFile(path.join(STORE, model, '1/golden.json'), 'utf8'));
-  return cases.map(({ input }: { input: unknown }) => input);
+  return (await goldenCases(model)).map(({ input }) => input);
+}
+
+/** The right answers to the inputs of a classifier's golden cases. */
+export async function goldenRight(model: string): Promise<Right[]> {
+  return (await goldenCases(model)).map(({ expect: { label, scores } }) => ({
+    label,
+    score: scores[label] ?? Number.NaN,
+  }));
+}
+
+interface GoldenCase {
+  readonly input: unknown;
+  readonly expect: { readonly label: string; readonly scores: Readonly<Record<string, number>> };
+}
+
+async function goldenCases(model: string): Promise<GoldenCase[]> {
+  return JSON.parse(await readFile(path.join(STORE, model, '1/golden.json'), 'utf8')).cases;
 }
 
 export const STORE = path.resolve(import.meta.dirname, '../../model-store');

@@ -4,14 +4,16 @@
  */
 import http from 'node:http';
 import { text } from 'node:stream/consumers';
+import { FORMATS, isRight, type Right } from './answers.ts';
 import { type Spread, spreadOf } from './numbers.ts';
-import { isAnswered } from './requests.ts';
 
 export interface SingleOptions {
   readonly url: string;
   readonly seconds: number;
   /** Request bodies of each variant. */
   readonly variants: readonly (readonly string[])[];
+  /** The right answers to the requests of every variant. */
+  readonly right: readonly Right[];
 }
 
 export interface SingleResult {
@@ -34,7 +36,7 @@ function send(url: string, body: string): Promise<string> {
   return promise;
 }
 
-async function loop({ url, variants }: SingleOptions, seconds: number) {
+async function loop({ url, variants, right }: SingleOptions, seconds: number) {
   const measured = variants.map(() => ({ total: [] as number[], engine: [] as number[] }));
   const end = performance.now() + 1000 * seconds;
   for (let i = 0; performance.now() < end; i++) {
@@ -42,7 +44,8 @@ async function loop({ url, variants }: SingleOptions, seconds: number) {
       const begun = performance.now();
       const answer = await send(url, bodies[i % bodies.length] as string);
       measured[v]?.total.push(performance.now() - begun);
-      if (!isAnswered(answer)) throw new Error(`a prediction failed: ${answer.slice(0, 500)}`);
+      const [output] = FORMATS.predict({ status: 200, body: answer }).outputs;
+      if (!isRight(output, right[i % bodies.length] as Right)) throw new Error(`wrong: ${answer.slice(0, 500)}`);
       measured[v]?.engine.push(Number(/"totalMs":([\d.]+)/.exec(answer)?.[1]));
     }
   }
