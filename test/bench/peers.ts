@@ -1,6 +1,6 @@
 /** This service beside servers in Python, in interleaved rounds. They are started from a virtual environment. */
 import path from 'node:path';
-import { type Right, rightOf } from './answers.ts';
+import { rightOf } from './answers.ts';
 import {
   type Contender,
   describeRange,
@@ -11,6 +11,7 @@ import {
   rate,
   ratios,
 } from './contest.ts';
+import type { LoadRequest } from './load.ts';
 import { table } from './numbers.ts';
 import { bars } from './plots.ts';
 import { type PeerOptions, type RunningServer, startPeer, startPythonPeer } from './processes.ts';
@@ -21,6 +22,7 @@ import { type Contest, measureBare, NAIVE, OURS, OURS_RECORDED } from './through
 type PeerContest = Omit<Contest, 'connections' | 'hasAllPeers'>;
 
 const FASTAPI = 'FastAPI';
+const FASTAPI_ON_LOOP = 'FastAPI, on the event loop';
 const LITSERVE = 'LitServe';
 const TRITON = 'Triton (Python backend, binary tensors)';
 const CLIENTS = 64;
@@ -60,8 +62,9 @@ ${table(HEADER, rows)}
 
 *How to read it:* ${CLIENTS} clients, one item per request; medians of ${roundsOf(isQuick)} rounds, in which the servers take turns; "×" and
 "p99 ×" are ratios to ours without recording, [from–to]. All run the same graph with one intra-op thread, and get the same
-values. FastAPI has a process for each core under uvicorn (uvloop, httptools) and runs on its event loop. LitServe has one
-worker, an API process for each core, batches of up to 64 within 1 ms, and \`fast_queue\`: the best of six settings tried.
+values. FastAPI has a process for each core under uvicorn (uvloop, httptools), and a route with \`def\`, as its documentation
+recommends for calls that block; "on the event loop" is one with \`async def\`, which blocks it. LitServe has one worker, an API
+process for each core, batches of up to 64 within 1 ms, and \`fast_queue\`: the best of six settings tried.
 Triton is the server in the wheel of PyTriton, which has no backend for ONNX Runtime: its Python backend runs ONNX Runtime,
 with an instance for each core, dynamic batches of up to 64, and binary tensors over HTTP; it answers scores without
 labels. Idle peers are stopped, because some poll. Every answer was compared with that of the bare graph.
@@ -81,10 +84,7 @@ async function playAll(contest: PeerContest, python: string, isQuick: boolean): 
   const { workload, store, ours, title } = contest;
   const { right, answers } = await measureBare(contest, isQuick);
   const scores = answers.map((answer) => rightOf(answer, []));
-  const options = JSON.stringify({
-    graphFile: graphFile(store, workload.model),
-    labels: workload.labels,
-  } satisfies PeerOptions);
+  const options: PeerOptions = { graphFile: graphFile(store, workload.model), labels: workload.labels };
   const started: RunningServer[] = [];
   const start = async (starting: Promise<RunningServer>) => {
     const server = await starting;
@@ -95,18 +95,20 @@ async function playAll(contest: PeerContest, python: string, isQuick: boolean): 
   const graphql = (name: string, server: RunningServer, record = false): Contender => {
     return { title: name, server, format: 'predict', requests: predictRequests(workload, right, record) };
   };
-  const inPython = async (name: string, file: string, expected: readonly Right[], format: 'rest' | 'oip') => {
-    const requests = format === 'rest' ? restRequests(workload, expected) : oipRequests(workload, expected);
-    return { title: name, server: await start(startPythonPeer(python, file, options)), format, requests };
+  const inPython = async (name: string, file: string, requests: readonly LoadRequest[], more = {}) => {
+    const server = await start(startPythonPeer(python, file, JSON.stringify({ ...options, ...more })));
+    return { title: name, server, format: name === TRITON ? 'oip' : 'rest', requests } as const;
   };
+  const rest = restRequests(workload, right);
   try {
     const contenders = [
       graphql(OURS, ours),
       graphql(OURS_RECORDED, ours, true),
-      graphql(NAIVE, await start(startPeer('apollo.ts', options))),
-      await inPython(FASTAPI, 'fastapi_server.py', right, 'rest'),
-      await inPython(LITSERVE, 'litserve_server.py', right, 'rest'),
-      await inPython(TRITON, 'triton_server.py', scores, 'oip'),
+      graphql(NAIVE, await start(startPeer('apollo.ts', JSON.stringify(options)))),
+      await inPython(FASTAPI, 'fastapi_server.py', rest),
+      await inPython(FASTAPI_ON_LOOP, 'fastapi_server.py', rest, { onLoop: true }),
+      await inPython(LITSERVE, 'litserve_server.py', rest),
+      await inPython(TRITON, 'triton_server.py', oipRequests(workload, scores)),
     ];
     const amount = { connections: CLIENTS, seconds: isQuick ? 1 : 3, rounds: roundsOf(isQuick) };
     return { title, contenders, rounds: await play(contenders, amount) };
