@@ -2,6 +2,7 @@
  * The benchmark: measures this service beside the bare graph and its peers, and prints one markdown report. Run `npm run
  * bench`, or `node test/bench/bench.ts` after a build.
  *
+ *   (nothing)  about half an hour
  *   --quick    about three minutes: one short round of everything
  *   --record   also writes the report and its plots to test/bench/results/; parts that were not measured stay there
  *   --only=A   one part: latency, throughput, bulk, rates, overload, residency, catalog, fairness, isolation, start, around

@@ -116,7 +116,7 @@ async function playAll({ workload, store, ours }: BulkCase, variants: readonly V
   const { batch } = runs.reduce((a, b) => (b.itemsPerSecond > a.itemsPerSecond ? b : a));
   const right = answers.map((answer) => rightOf(answer, workload.labels));
   const contenders = variants.map((variant) => contenderOf(workload, ours, right, variant));
-  const amount = { connections: CLIENTS, seconds: isQuick ? 0.8 : 2 };
+  const amount = { connections: CLIENTS, seconds: isQuick ? 0.8 : 1.5 };
   const bare: number[] = [];
   const played: Round[][] = variants.map(() => []);
   for (const contender of contenders) await playRound(contender, amount);

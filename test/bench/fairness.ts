@@ -51,7 +51,7 @@ async function measureOne(model: ChainName, isQuick: boolean) {
   const rig = await startRig(await chainSubject(model), isQuick);
   try {
     const { goodput } = await measurePeak(rig, isQuick);
-    const load = { seconds: isQuick ? 8 : 25 };
+    const load = { seconds: isQuick ? 8 : 20 };
     const share = goodput / CALLERS;
     const victim = VICTIM_PART * share;
     const total = (CALLERS - 1) * victim + TIMES * share;

@@ -74,7 +74,7 @@ async function measureOne(
   const rig = await startRig(await chainSubject(model), isQuick);
   try {
     const peak = await measurePeak(rig, isQuick);
-    const seconds = { normal: isQuick ? 3 : 10, overload: isQuick ? 8 : 30 };
+    const seconds = { normal: isQuick ? 3 : 8, overload: isQuick ? 8 : 30 };
     const [normal, offered] = [peak.goodput / 2, factor * peak.goodput];
     const one = (i: number) => ({
       name: 'all',

@@ -110,7 +110,7 @@ async function playAll(contest: PeerContest, python: string, isQuick: boolean): 
       await inPython(LITSERVE, 'litserve_server.py', rest),
       await inPython(TRITON, 'triton_server.py', oipRequests(workload, scores)),
     ];
-    const amount = { connections: CLIENTS, seconds: isQuick ? 1 : 3, rounds: roundsOf(isQuick) };
+    const amount = { connections: CLIENTS, seconds: isQuick ? 1 : 2, rounds: roundsOf(isQuick) };
     return { title, contenders, rounds: await play(contenders, amount) };
   } finally {
     for (const server of started) await server.stop();

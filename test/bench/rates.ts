@@ -91,7 +91,7 @@ async function measureOne(subject: Subject, isQuick: boolean): Promise<Measured>
   try {
     const { goodput: capacity } = await measurePeak(rig, isQuick);
     const sloMs = Math.max(MIN_SLO_MS, SLO_RUNS * (rig.curve[0]?.p50 ?? 0));
-    const { phases, cpu } = await offer(rig, { capacity, sloMs, seconds: isQuick ? 2 : 12 });
+    const { phases, cpu } = await offer(rig, { capacity, sloMs, seconds: isQuick ? 2 : 10 });
     return { title: subject.workload.title, capacity, sloMs, phases, cpu };
   } finally {
     await rig.stop();
