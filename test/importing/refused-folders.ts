@@ -354,6 +354,21 @@ export const EXAMPLES: readonly RefusedFolder[] = [
     'the graph cannot run the example in model.yaml: correct it, or the export. The graph crashes ONNX Runtime: the inference process ended (signal SIGFPE)',
   ),
   folder(
+    'image-not-an-answer',
+    encodeModel({
+      inputs: [{ name: 'x', type: 'FP32', shape: ['N', 3, 8, 8] }],
+      outputs: [{ name: 'y', type: 'FP32', shape: ['N', 3] }],
+      nodes: [
+        { op: 'GlobalAveragePool', inputs: ['x'], outputs: ['mean'] },
+        { op: 'Flatten', inputs: ['mean'], outputs: ['flat'] },
+        { op: 'Neg', inputs: ['flat'], outputs: ['negative'] },
+        { op: 'Sqrt', inputs: ['negative'], outputs: ['y'] },
+      ],
+    }),
+    'task: image-classification\nlabels: [a, b, c]\noutput: { scores: y }\nimage: { color: rgb }',
+    /^the graph's outputs for the example, which was generated because model\.yaml has none \(\{"image":\{"base64":"…"\}\}\) are not a valid answer: /,
+  ),
+  folder(
     'not-an-answer',
     LOG_SCORES,
     `${SCORING}columns: [{ name: p, type: number, example: -1 }, { name: q, type: number, example: 1 }]`,

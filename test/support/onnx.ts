@@ -71,8 +71,8 @@ export interface GraphSpec {
 
 const IR_VERSION = 8;
 const OPSET = 13;
-/** Of operators in other domains, such as ai.onnx.ml. */
-const DOMAIN_OPSET = 3;
+/** Of ai.onnx.ml, and of the other domains, such as com.microsoft. */
+const [ML_OPSET, DOMAIN_OPSET] = [3, 1];
 
 /** The bytes of a model file. */
 export function encodeModel(
@@ -98,7 +98,7 @@ export function encodeModel(
           8,
           bytes((o) => {
             o.writeStringField(1, domain);
-            o.writeVarintField(2, DOMAIN_OPSET);
+            o.writeVarintField(2, domain === 'ai.onnx.ml' ? ML_OPSET : DOMAIN_OPSET);
           }),
         );
       for (const [key, value] of Object.entries(metadata))
