@@ -194,14 +194,18 @@ export async function createGeneratedStore(): Promise<TestStore> {
   return store;
 }
 
+const COMPARED_CHAINS: readonly ChainName[] = ['two-thirds-ms-alone', 'thirty-ms'];
+
 /** All that answer one item at a time or many rows in comparisons with peers. */
+export const COMPARED: readonly string[] = [...PERCEPTRONS.map(({ name }) => name), ...COMPARED_CHAINS, LABELED.name];
+
 export async function createComparedStore(): Promise<TestStore> {
   const store = await createStore();
   for (const { name, widths, canBatch } of PERCEPTRONS) {
     const graph = encodeModel(perceptron(widths, canBatch ? 'N' : 1));
     await store.write(name, { '1/model.onnx': graph, 'model.yaml': PRELOAD });
   }
-  for (const one of CHAINS.filter(({ name }) => name === 'two-thirds-ms-alone' || name === 'thirty-ms'))
+  for (const one of CHAINS.filter(({ name }) => COMPARED_CHAINS.includes(name)))
     await store.write(one.name, { '1/model.onnx': encodeModel(chainGraph(one)), 'model.yaml': PRELOAD });
   await store.write(LABELED.name, { '1/model.onnx': encodeModel(labeledGraph()), 'model.yaml': labeledManifest() });
   return store;

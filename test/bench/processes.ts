@@ -44,6 +44,29 @@ export async function startModelgraph(
   return startServer(process.execPath, args, settings, dataDir);
 }
 
+const MEASURING_MS = 1_500;
+const LONGEST_MEASURING_MS = 60_000;
+
+/**
+ * The same, when it has measured how long the given models take by batch size, as a server does that was idle for some
+ * seconds: its batches depend on it.
+ */
+export async function startMeasured(
+  models: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<RunningServer> {
+  const server = await startModelgraph({ MEASURE_LATENCY: 'true', ...env });
+  const end = performance.now() + LONGEST_MEASURING_MS;
+  for (const model of models) {
+    const query = `{ version(ref: ${JSON.stringify(model)}) { serving { latency { batchSize } } } }`;
+    const isMeasured = async () =>
+      (await ask<{ version: { serving: { latency: unknown[] } } }>(server.url, query)).version.serving.latency.length >
+      0;
+    while (performance.now() < end && !(await isMeasured())) await sleep(MEASURING_MS);
+  }
+  return server;
+}
+
 export interface PeerOptions {
   readonly graphFile: string;
   /** Names of the scores that the graph returns; none if the scores themselves are the answer. */
