@@ -2,6 +2,7 @@
  * The API keys of a server, in memory: every request asks for one. The database is asked twice a second whether it has
  * changed, because `npm run keys` writes to it from another process.
  */
+import { InvalidInputError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { SqliteFile } from '../storage/sqlite.js';
 import { type ApiKey, generateKey, isSameDigest, type KeyKind, readKey } from './api-key.js';
@@ -10,8 +11,8 @@ import type { Principal } from './principal.js';
 
 /** A key that was revoked is refused after this time at the latest. */
 const POLL_MS = 500;
-/** Keys that an instance accepts; those in the database beyond are the newest, and are not loaded. */
-export const MAX_KEYS = 10_000;
+/** Keys of a server, those that have ended included. */
+const MAX_KEYS = 10_000;
 
 /** Keys that are recognized without a digest. */
 const MAX_RECENT = 1_000;
@@ -47,11 +48,9 @@ export class ApiKeys {
     this.#db = db;
   }
 
-  /** Whether there is a key that has been neither revoked nor expired. */
+  /** Whether there has ever been a key: a server whose last key has ended does not become open again. */
   get hasAny(): boolean {
-    const now = Date.now();
-    for (const { key } of this.#byId.values()) if (refusalOf(key, now) === null) return true;
-    return false;
+    return this.#byId.size > 0;
   }
 
   get all(): readonly ApiKey[] {
@@ -81,7 +80,7 @@ export class ApiKeys {
   }
 
   async load(): Promise<void> {
-    const keys = (await findApiKeys(this.#db)).slice(0, MAX_KEYS);
+    const keys = await findApiKeys(this.#db);
     this.#byId = new Map(keys.map((key) => [key.id, { key, principal: principalOf(key) }]));
     this.#byText.clear();
     this.#origins = new Set(keys.flatMap(({ origins }) => origins ?? []));
@@ -107,7 +106,9 @@ export class ApiKeys {
     this.#timer = null;
   }
 
+  /** @throws InvalidInputError if there are too many keys */
   async create(wanted: NewApiKey): Promise<CreatedKey> {
+    if (this.#byId.size >= MAX_KEYS) throw new InvalidInputError([tooMany(this.#byId.size)]);
     const { id, secretSha256, text } = generateKey(wanted.kind as KeyKind);
     const key = { ...wanted, id, secretSha256, createdAt: new Date(), revokedAt: null };
     await insertApiKey(this.#db, key);
@@ -123,10 +124,10 @@ export class ApiKeys {
     return this.#byId.get(id)?.key ?? null;
   }
 
-  /** Makes a key like this one, which expires after `overlapMs`. Null if there is no such key. */
+  /** Makes a key like this one, which then expires after `overlapMs`. Null if there is no such key, or it has ended. */
   async rotate(id: string, overlapMs: number): Promise<CreatedKey | null> {
     const old = this.#byId.get(id)?.key;
-    if (!old) return null;
+    if (!old || refusalOf(old, Date.now()) !== null) return null;
     const created = await this.create(old);
     await endApiKey(this.#db, id, 'expires_at', new Date(Date.now() + overlapMs));
     await this.load();
@@ -137,6 +138,16 @@ export class ApiKeys {
 function refusalOf({ revokedAt, expiresAt }: ApiKey, now: number): KeyRefusal | null {
   if (revokedAt) return 'revoked';
   return expiresAt && expiresAt.getTime() <= now ? 'expired' : null;
+}
+
+function tooMany(count: number) {
+  return {
+    path: ['keys'],
+    code: 'TOO_LARGE' as const,
+    message: 'the server has too many keys',
+    expected: `fewer than ${MAX_KEYS} keys, those that have ended included`,
+    received: `${count} keys`,
+  };
 }
 
 function principalOf(key: ApiKey): Principal {

@@ -205,7 +205,7 @@ export class ViewerResolver {
   @Mutation(() => CreateApiKeyPayload, {
     nullable: true,
     description:
-      'Makes a key with the same rights as another one, which then expires. Null only with an entry in `errors`. Problems: InvalidInput, NotFound, Forbidden, StorageFull.',
+      'Makes a key with the same rights as another one that is still accepted, and lets that one expire. Null only with an entry in `errors`. Problems: InvalidInput, NotFound, Forbidden, StorageFull.',
   })
   async rotateApiKey(
     @Arg('id', () => ID, { description: 'Id of the key to replace.' }) id: string,

@@ -4,8 +4,8 @@
  *
  * What a size achieves depends on the load of the machine and on the inputs, and sizes are measured at different times. That
  * corrects itself: the size in use is measured by every batch, so a knee that is too small soon no longer reaches what the
- * larger sizes have reached. The size after the knee is tried again when it was not measured for 10 s, so that a disturbed
- * measurement does not last.
+ * larger sizes have reached. While no larger size is known, and when none was measured for 10 s, a batch has no limit: so a
+ * disturbed measurement does not last, and sizes far beyond the knee are found too.
  *
  * Pure: callers pass the current time in milliseconds.
  */
@@ -48,14 +48,15 @@ export class BatchRows {
     }
   }
 
-  /** The largest number of rows that the next batch should have; infinity if nothing is known. */
+  /** The largest number of rows that the next batch should have; infinity for no limit. */
   best(now: number): number {
     this.#knee ??= { exponent: this.#findKnee() };
     const { exponent } = this.#knee;
     if (exponent === null) return Number.POSITIVE_INFINITY;
-    const next = this.#sizes.get(exponent + 1);
-    const triesNext = next === undefined || next.count < MIN_SAMPLES || now - next.at > MAX_AGE_MS;
-    return 2 ** (triesNext ? exponent + 1 : exponent);
+    let largerAt = Number.NEGATIVE_INFINITY;
+    for (const [size, { count, at }] of this.#sizes)
+      if (size > exponent && count >= MIN_SAMPLES) largerAt = Math.max(largerAt, at);
+    return now - largerAt > MAX_AGE_MS ? Number.POSITIVE_INFINITY : 2 ** exponent;
   }
 
   #findKnee(): number | null {

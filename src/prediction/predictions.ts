@@ -166,7 +166,8 @@ export class Predictions {
     if (found.request_sha256 !== digest && found.request_sha256 !== (await this.#earlierDigest(input, caller))) {
       throw new IdempotencyConflictError(key, found.prediction_id);
     }
-    return (await findPredictionsByIds(this.#db, principal, [found.prediction_id]))[0];
+    // What a publishable key has recorded may be replayed to who sends the same request.
+    return (await findPredictionsByIds(this.#db, { ...principal, key: null }, [found.prediction_id]))[0];
   }
 
   /** Null if the reference names no version anymore. */

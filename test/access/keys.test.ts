@@ -250,6 +250,31 @@ test('a key in the address of a request is no key', async () => {
   expect(((await response.json()) as Data).errors[0].extensions.code).toBe('UNAUTHENTICATED');
 });
 
+test('a server whose last key was revoked does not become open again', async () => {
+  const { body } = await send(admin, '{ viewer { key { id } } }');
+  await send(admin, 'mutation ($id: ID!) { revokeApiKey(id: $id) { problem { code } } }', {
+    id: body.data.viewer.key.id,
+  });
+
+  const viewer = await send(null, '{ viewer { roles } }');
+  expect(viewer.body.data.viewer.roles).toEqual([]);
+});
+
+test('a web page may repeat a request with an idempotency key', async () => {
+  const { secret } = await create(admin, PUBLISHABLE);
+  const predict = () =>
+    send(
+      secret,
+      `mutation ($input: PredictInput!) { predict(input: $input) { prediction { id } replayed } }`,
+      { input: { ...TEXT, idempotencyKey: 'once' } },
+      { origin: 'https://shop.example' },
+    );
+
+  const [first, again] = [await predict(), await predict()];
+
+  expect(again.body.data.predict).toEqual({ ...first.body.data.predict, replayed: true });
+});
+
 test('a revoked key is refused, an expired one too, and a rotated one after the overlap', async () => {
   const [one, two] = [
     await create(admin, { name: 'a', account: 'a', roles: ['VIEWER'] }),
@@ -267,6 +292,8 @@ test('a revoked key is refused, an expired one too, and a rotated one after the 
   expect(await Promise.all([one.secret, two.secret, third.secret].map(viewer))).toEqual([401, 200, 200]);
   await send(admin, rotate, { id: two.apiKey.id, overlapMs: 0 });
   expect(await viewer(two.secret)).toBe(401);
+  const ended = await send(admin, rotate, { id: two.apiKey.id, overlapMs: 0 });
+  expect(ended.body.data.rotateApiKey).toMatchObject({ secret: null, problem: { code: 'NOT_FOUND' } });
 });
 
 test.each([

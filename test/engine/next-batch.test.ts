@@ -32,7 +32,7 @@ test('those of a graph that batches are as many as may raise throughput, and str
   const { spec } = ALONE;
   const strings = { ...spec, inputs: [{ name: 'x', datatype: 'BYTES', shape: [null] }] };
 
-  expect(limitsOf(simulatedVersion('v', 32), 0.25).rows).toBe(16);
+  expect(limitsOf(simulatedVersion('v', 32), 0.25).rows).toBe(32);
   expect(limitsOf({ ...ALONE, spec: strings }, 0.25).rows).toBe(1);
 });
 
@@ -92,27 +92,24 @@ test('a graph whose runs take as long as their rows one by one gets single rows'
   ).toBe(1);
 });
 
-test('while larger batches are better, or not known, the next larger one is tried', () => {
-  expect(
-    rowsAfter(
-      [
-        [1, 1],
-        [2, 1],
-        [4, 1],
-      ],
-      1,
-    ),
-  ).toBe(8);
-  expect(rowsAfter([[1, 1]], 1)).toBe(2);
+test('while no larger batches are known, there is no limit', () => {
+  const flat = [
+    [1, 1],
+    [2, 1],
+    [4, 1],
+  ] as const;
+
+  expect(rowsAfter(flat, 1)).toBe(128);
+  expect(rowsAfter([[1, 1]], 1)).toBe(128);
 });
 
-test('the size after the best one is tried again when it was not measured for 10 s', () => {
+test('there is no limit once in 10 s, so that larger sizes are measured again', () => {
   expect(rowsAfter(CLIFF, 9_999)).toBe(32);
-  expect(rowsAfter(CLIFF, 10_001)).toBe(64);
+  expect(rowsAfter(CLIFF, 10_001)).toBe(128);
 });
 
-test('what was measured while the server was idle holds until runs say otherwise', () => {
-  expect(rowsAfter([], 1, CLIFF)).toBe(64);
+test('what was measured while the server was idle is corrected by what runs take', () => {
+  expect(rowsAfter([], 1, CLIFF)).toBe(128);
   expect(rowsAfter([[64, 8]], 1, CLIFF)).toBe(32);
   expect(
     rowsAfter(
