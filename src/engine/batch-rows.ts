@@ -13,6 +13,11 @@ import { MAX_AGE_MS } from './admission.js';
 import { kneeOf } from './latency-curve.js';
 
 const SMOOTHING_FACTOR = 0.2;
+/**
+ * The share of the highest throughput that a size must reach: nearly all of it, because a large batch forms only if many
+ * inputs wait. `bestBatchSize`, which is for clients that choose a size, asks for less.
+ */
+const SERVED_SHARE = 0.97;
 /** The first batch of a size is often slow. */
 const MIN_SAMPLES = 2;
 
@@ -61,6 +66,9 @@ export class BatchRows {
 
   #findKnee(): number | null {
     const trusted = Array.from(this.#sizes).filter(([, { count }]) => count >= MIN_SAMPLES);
-    return kneeOf(trusted.map(([exponent, { throughput }]) => ({ size: exponent, throughput })));
+    return kneeOf(
+      trusted.map(([exponent, { throughput }]) => ({ size: exponent, throughput })),
+      SERVED_SHARE,
+    );
   }
 }

@@ -119,13 +119,19 @@ export function itemsPerSecond({ batchSize, p50Ms }: LatencyPoint): number {
  * for a gain that is within the error of the measurement. Null without points.
  */
 export function bestBatchSize(points: readonly LatencyPoint[]): number | null {
-  return kneeOf(points.map((point) => ({ size: point.batchSize, throughput: itemsPerSecond(point) })));
+  return kneeOf(
+    points.map((point) => ({ size: point.batchSize, throughput: itemsPerSecond(point) })),
+    KNEE_SHARE,
+  );
 }
 
-/** The smallest size that reaches 90% of the highest throughput; null without sizes. */
-export function kneeOf(measured: readonly { readonly size: number; readonly throughput: number }[]): number | null {
+/** The smallest size that reaches this share of the highest throughput; null without sizes. */
+export function kneeOf(
+  measured: readonly { readonly size: number; readonly throughput: number }[],
+  share: number,
+): number | null {
   const highest = Math.max(...measured.map(({ throughput }) => throughput));
-  const enough = measured.filter(({ throughput }) => throughput >= KNEE_SHARE * highest);
+  const enough = measured.filter(({ throughput }) => throughput >= share * highest);
   return enough.length > 0 ? Math.min(...enough.map(({ size }) => size)) : null;
 }
 

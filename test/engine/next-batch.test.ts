@@ -75,7 +75,7 @@ const CLIFF = [
   [128, 40],
 ] as const;
 
-test('a batch is not larger than the smallest that reaches 90 % of the highest throughput', () => {
+test('a batch is not larger than the smallest that reaches 97 % of the highest throughput', () => {
   expect(rowsAfter(CLIFF, 1)).toBe(32);
 });
 
