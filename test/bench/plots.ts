@@ -46,7 +46,7 @@ export function bars(
     }
   }
   const one = `<line class="grid" x1="${round(x(1))}" x2="${round(x(1))}" y1="30" y2="${y + 4}" stroke-dasharray="3 3"/>`;
-  return svg(y + 12, [text(8, 18, title, 'font-weight="600"'), one, ...parts]);
+  return svg(title, y + 12, [text(8, 18, title, 'font-weight="600"'), one, ...parts]);
 }
 
 export interface Curve {
@@ -83,20 +83,25 @@ export function curves(title: string, all: readonly Curve[]): string {
       text(right + 52, key + 4, label),
     ];
   });
-  return svg(bottom + 48, [text(8, 18, title, 'font-weight="600"'), ...grid, ...drawn]);
+  return svg(title, bottom + 48, [text(8, 18, title, 'font-weight="600"'), ...grid, ...drawn]);
 }
 
-function svg(height: number, parts: readonly string[]): string {
+/** `title`: what a screen reader says. */
+function svg(title: string, height: number, parts: readonly string[]): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" role="img">
+  <title>${escaped(title)}</title>
   ${STYLE}
   ${parts.join('\n  ')}
 </svg>
 `;
 }
 
+function escaped(content: string): string {
+  return content.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+}
+
 function text(x: number, y: number, content: string, attributes = ''): string {
-  const escaped = content.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-  return `<text x="${round(x)}" y="${round(y)}"${attributes ? ` ${attributes}` : ''}>${escaped}</text>`;
+  return `<text x="${round(x)}" y="${round(y)}"${attributes ? ` ${attributes}` : ''}>${escaped(content)}</text>`;
 }
 
 function round(value: number): number {
