@@ -5,7 +5,7 @@
 import { InvalidInputError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { SqliteFile } from '../storage/sqlite.js';
-import { type ApiKey, generateKey, isSameDigest, type KeyKind, readKey } from './api-key.js';
+import { type ApiKey, generateKey, isSameDigest, readKey } from './api-key.js';
 import { endApiKey, findApiKeys, insertApiKey } from './api-key.queries.js';
 import type { Principal } from './principal.js';
 
@@ -13,7 +13,6 @@ import type { Principal } from './principal.js';
 const POLL_MS = 500;
 /** Keys of a server, those that have ended included. */
 const MAX_KEYS = 10_000;
-
 /** Keys that are recognized without a digest. */
 const MAX_RECENT = 1_000;
 
@@ -39,7 +38,7 @@ export class ApiKeys {
   readonly #db: CatalogDatabase;
   #byId = new Map<string, Known>();
   /** By what clients send, so that a digest is made of it once. */
-  #byText = new Map<string, Known>();
+  readonly #byText = new Map<string, Known>();
   #origins: ReadonlySet<string> = new Set();
   #version = -1;
   #timer: NodeJS.Timeout | null = null;
@@ -109,7 +108,7 @@ export class ApiKeys {
   /** @throws InvalidInputError if there are too many keys */
   async create(wanted: NewApiKey): Promise<CreatedKey> {
     if (this.#byId.size >= MAX_KEYS) throw new InvalidInputError([tooMany(this.#byId.size)]);
-    const { id, secretSha256, text } = generateKey(wanted.kind as KeyKind);
+    const { id, secretSha256, text } = generateKey(wanted.kind);
     const key = { ...wanted, id, secretSha256, createdAt: new Date(), revokedAt: null };
     await insertApiKey(this.#db, key);
     await this.load();

@@ -11,15 +11,13 @@
  */
 import { MAX_AGE_MS } from './admission.js';
 import { kneeOf } from './latency-curve.js';
+import { bucketOf, MIN_SAMPLES, smoothed } from './smoothing.js';
 
-const SMOOTHING_FACTOR = 0.2;
 /**
  * The share of the highest throughput that a size must reach: nearly all of it, because a large batch forms only if many
  * inputs wait. `bestBatchSize`, which is for clients that choose a size, asks for less.
  */
 const SERVED_SHARE = 0.97;
-/** The first batch of a size is often slow. */
-const MIN_SAMPLES = 2;
 
 /** Batches of more than half as many rows, up to a power of two. */
 interface Size {
@@ -39,15 +37,13 @@ export class BatchRows {
   /** `work`: of all rows together. */
   record({ rows, work }: { readonly rows: number; readonly work: number }, ms: number, now: number): void {
     const throughput = work / Math.max(ms, 0.001);
-    const exponent = Math.ceil(Math.log2(Math.max(1, rows)));
+    const exponent = bucketOf(rows);
     const size = this.#sizes.get(exponent);
     this.#knee = null;
     if (!size) this.#sizes.set(exponent, { count: 1, throughput, at: now });
     else {
       const isSecond = size.count === 1;
-      size.throughput = isSecond
-        ? Math.max(size.throughput, throughput)
-        : size.throughput + SMOOTHING_FACTOR * (throughput - size.throughput);
+      size.throughput = isSecond ? Math.max(size.throughput, throughput) : smoothed(size.throughput, throughput);
       size.at = now;
       size.count++;
     }

@@ -9,9 +9,8 @@ import type { Work } from '../tasks/work.js';
 import { MAX_AGE_MS } from './admission.js';
 import { BatchRows } from './batch-rows.js';
 import type { LatencyPoint } from './latency-curve.js';
+import { bucketOf, MIN_SAMPLES, smoothed } from './smoothing.js';
 
-const SMOOTHING_FACTOR = 0.2;
-const MIN_SAMPLES = 2;
 /** Rows of a batch whose duration cannot be predicted. */
 const ROWS_OF_UNKNOWN = 8;
 /**
@@ -216,12 +215,4 @@ export class VersionLatency {
   ageMs(now: number): number {
     return now - this.#measuredAt;
   }
-}
-
-function bucketOf(work: number): number {
-  return Math.ceil(Math.log2(Math.max(1, work)));
-}
-
-function smoothed(mean: number, sample: number): number {
-  return mean + SMOOTHING_FACTOR * (sample - mean);
 }

@@ -31,10 +31,8 @@ export function columnsOf(
       `model.yaml: series describes a graph with one input of the shape [any, steps, columns] or [any, columns, steps], but this graph has ${inputs.map(({ name, shape }) => `"${name}" ${shapeText(shape)}`).join(', ')}: remove series`,
     );
   if (columns.length === 0 && inputs.some(({ shape }) => shape.length > 2)) return [];
-  const named = columns.map((column) => {
-    const input = column.input ?? inputOf(column.name, inputs);
-    return { ...withExample(column, valuesOf(column, { input, columns, inputs, known })), input };
-  });
+  const fed = columns.map((column) => ({ ...column, input: column.input ?? inputOf(column.name, inputs) }));
+  const named = fed.map((column) => ({ ...withExample(column, valuesOf(column, fed, known)), input: column.input }));
   const specs =
     named.length > 0 ? named : inputs.map((input) => columnOfInput(input, known)).filter((column) => column !== null);
   checkColumns({ columns: specs, inputs });
@@ -44,23 +42,19 @@ export function columnsOf(
 type Values = KnownCategories[number]['values'];
 
 /** The values that the graph knows for a column of model.yaml; none if it takes any, or nobody can tell. */
-function valuesOf(
-  column: ModelYaml['columns'][number],
-  {
-    input,
-    columns,
-    inputs,
-    known,
-  }: {
-    input: string;
-    columns: ModelYaml['columns'];
-    inputs: readonly TensorSpec[];
-    known: KnownCategories;
-  },
+function valuesOf<C extends { readonly input: string }>(
+  column: C,
+  columns: readonly C[],
+  known: KnownCategories,
 ): Values {
   if (known.length === 0) return [];
-  const place = columns.filter((one) => (one.input ?? inputOf(one.name, inputs)) === input).indexOf(column);
-  return known.find((one) => one.input === input && one.column === place)?.values ?? [];
+  const place = placeOf(column, columns);
+  return known.find((one) => one.input === column.input && one.column === place)?.values ?? [];
+}
+
+/** The index of a column among those that feed the same input. */
+function placeOf<C extends { readonly input: string }>(column: C, columns: readonly C[]): number {
+  return columns.filter(({ input }) => input === column.input).indexOf(column);
 }
 
 function withExample(column: ModelYaml['columns'][number], values: Values = []): ModelYaml['columns'][number] {
@@ -173,7 +167,7 @@ export function refuseLostMissing(
   { lostMissing, inputs }: Pick<GraphFacts, 'lostMissing' | 'inputs'>,
 ): void {
   const isLost = (column: ColumnSpec) => {
-    const place = columns.filter(({ input }) => input === column.input).indexOf(column);
+    const place = placeOf(column, columns);
     return lostMissing.some((one) => one.input === column.input && (one.column ?? place) === place);
   };
   const isNumber = (column: ColumnSpec) =>

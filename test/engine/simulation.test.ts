@@ -36,6 +36,15 @@ async function start(options: ConstructorParameters<typeof Simulation>[0]): Prom
   return simulation;
 }
 
+/** Each kill is the index of a living worker, modulo their number, at a moment that the scheduler chooses. */
+async function killWorkers(simulation: Simulation, scheduler: fc.Scheduler, kills: readonly number[]): Promise<void> {
+  for (const kill of kills) {
+    await scheduler.schedule(Promise.resolve(), 'a kill');
+    const { living } = simulation;
+    living[kill % living.length]?.die('SIGKILL');
+  }
+}
+
 test('workers killed at any moment fail no request, and every request gets its own answer', async () => {
   const property = fc.asyncProperty(
     fc.scheduler(),
@@ -44,13 +53,7 @@ test('workers killed at any moment fail no request, and every request gets its o
     async (scheduler, values, kills) => {
       const simulation = await start({ workers: 2, scheduler });
       const answers = Promise.all(values.map((value) => settled(simulation.run(value))));
-      const killing = (async () => {
-        for (const kill of kills) {
-          await scheduler.schedule(Promise.resolve(), 'a kill');
-          const { living } = simulation;
-          living[kill % living.length]?.die('SIGKILL');
-        }
-      })();
+      const killing = killWorkers(simulation, scheduler, kills);
       const received = await inVirtualTime(
         Promise.all([answers, killing]).then(([all]) => all),
         scheduler,
@@ -81,13 +84,7 @@ test('rows of blocks get their own answers, beside inputs that were sent alone, 
         return together.includes(null) ? alone() : together;
       };
       const answers = Promise.all(blocks.map((rows, i) => runRows(rows, `caller ${i}`)));
-      const killing = (async () => {
-        for (const kill of kills) {
-          await scheduler.schedule(Promise.resolve(), 'a kill');
-          const { living } = simulation;
-          living[kill % living.length]?.die('SIGKILL');
-        }
-      })();
+      const killing = killWorkers(simulation, scheduler, kills);
       const received = await inVirtualTime(
         Promise.all([answers, killing]).then(([all]) => all),
         scheduler,
