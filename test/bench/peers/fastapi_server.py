@@ -8,14 +8,12 @@ for light graphs but holds up all requests of the process.
 import json
 import os
 import sys
-import threading
-import time
-import urllib.request
 from base64 import b64decode, b64encode
 
 import numpy as np
 import onnxruntime
 import uvicorn
+from announce import announce_when_ready
 from fastapi import FastAPI
 from pydantic import BaseModel
 
@@ -55,18 +53,8 @@ async def ready():
     return True
 
 
-def announce():
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/ready").read()
-            break
-        except OSError:
-            time.sleep(0.05)
-    print(f"ready http://127.0.0.1:{port}/predict", flush=True)
-
-
 if __name__ == "__main__":
-    threading.Thread(target=announce, daemon=True).start()
+    announce_when_ready(port, "/ready")
     uvicorn.run(
         "fastapi_server:app",
         app_dir=os.path.dirname(__file__),

@@ -7,14 +7,12 @@ Arguments: {"graphFile", "labels"} as JSON, and a port.
 import json
 import os
 import sys
-import threading
-import time
-import urllib.request
 from base64 import b64decode, b64encode
 
 import litserve
 import numpy as np
 import onnxruntime
+from announce import announce_when_ready
 
 options = json.loads(sys.argv[1])
 port = int(sys.argv[2])
@@ -51,18 +49,8 @@ class Model(litserve.LitAPI):
         return {"tensors": [{"name": "y", "shape": [1, len(scores)], "base64": b64encode(scores.tobytes()).decode()}]}
 
 
-def announce():
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health").read()
-            break
-        except OSError:
-            time.sleep(0.05)
-    print(f"ready http://127.0.0.1:{port}/predict", flush=True)
-
-
 if __name__ == "__main__":
-    threading.Thread(target=announce, daemon=True).start()
+    announce_when_ready(port, "/health")
     api = Model(max_batch_size=64, batch_timeout=0.001)
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1, fast_queue=True)
     server.run(num_api_servers=os.cpu_count(), host="127.0.0.1", port=port, generate_client_file=False, log_level="error")
