@@ -11,6 +11,7 @@ import type { Socket } from 'node:net';
 import { getHeapStatistics } from 'node:v8';
 import type { FastifyRequest } from 'fastify';
 import { JsonScan } from '../json-scan.js';
+import { type Link, LinkedList } from '../linked-list.js';
 import { type ArrivalLimits, givenUpAt, type RefusalLimits, RefusedBytes } from './body-budgets.js';
 import {
   cutOff,
@@ -85,7 +86,7 @@ export class BodyReader {
   readonly #refused: RefusedBytes;
   readonly discarding: Discarding;
   readonly #parses = new WorkTurns(MAX_PARSED_PER_TURN);
-  readonly #arriving = new Set<Arrival>();
+  readonly #arriving = new LinkedList<Arrival>();
   /** One timer for all bodies: nearly all arrive at once, and a timer for each would cost more than to read them. */
   #timer: NodeJS.Timeout | null = null;
 
@@ -133,7 +134,8 @@ export class BodyReader {
       done(notJson('The body is empty.'));
       return;
     }
-    this.#arriving.add(new Arrival(body, payload, done, this.#calls));
+    const arrival = new Arrival(body, payload, done, this.#calls);
+    arrival.link = this.#arriving.push(arrival);
     this.#watch();
   }
 
@@ -151,17 +153,21 @@ export class BodyReader {
       return true;
     },
     complete: (arrival, body) => {
-      this.#arriving.delete(arrival);
+      this.#left(arrival);
       if (body.heldBytes <= TINY_BYTES) arrival.parse();
       else this.#parses.take(body.caller, body.heldBytes, () => arrival.parse());
     },
     refused: (arrival, body, payload, received) => {
-      this.#arriving.delete(arrival);
+      this.#left(arrival);
       this.#release(body);
       if (received > 0) this.#refused.add(body.caller, received, performance.now());
       this.discarding.rest(payload);
     },
   };
+
+  #left(arrival: Arrival): void {
+    if (arrival.link) this.#arriving.remove(arrival.link);
+  }
 
   #release(body: Body): void {
     this.#inFlight.giveBack(body.caller, body.heldBytes);
@@ -208,6 +214,8 @@ class Arrival {
   readonly #calls: ArrivalCalls;
   readonly startedAt = performance.now();
   lastByteAt = this.startedAt;
+  /** Among the bodies that are arriving. */
+  link: Link<Arrival> | null = null;
   #scan: JsonScan | null = null;
   /** The chunks are copied, because each takes several hundred bytes in addition to its own. */
   #buffer = NOTHING;

@@ -4,6 +4,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { CallerConnection } from '../engine/queue.js';
 import { fitsShare, Shares } from '../fair-share.js';
+import { type Link, LinkedList } from '../linked-list.js';
 
 /** An idle connection takes about 20 kB. */
 const MAX_CONNECTIONS = 10_000;
@@ -21,6 +22,8 @@ interface Connection {
   readonly caller: string;
   /** Requests that have not been answered. */
   unanswered: number;
+  /** Among those of its caller without a request to answer. */
+  idle: Link<Socket> | null;
 }
 
 /**
@@ -34,8 +37,8 @@ export class Connections {
   readonly #open = new Map<Socket, Connection>();
   readonly #shares = new Shares();
   /** Connections without a request to answer, by caller, idle longest first. */
-  readonly #idle = new Map<string, Set<Socket>>();
-  readonly #unanswered = new Set<ServerResponse>();
+  readonly #idle = new Map<string, LinkedList<Socket>>();
+  readonly #unanswered = new LinkedList<ServerResponse>();
   #isClosing = false;
 
   constructor(server: Server, max: number, callerOf: (socket: Socket) => string) {
@@ -62,15 +65,16 @@ export class Connections {
       return;
     }
     this.#shares.add(caller, 1);
-    this.#open.set(socket, { caller, unanswered: 0 });
-    this.#addIdle(caller, socket);
+    const connection = { caller, unanswered: 0, idle: null };
+    this.#open.set(socket, connection);
+    this.#addIdle(connection, socket);
     socket.once('close', () => this.#remove(socket));
   }
 
   #makeRoom(caller: string): boolean {
     const { total } = this.#shares;
     if (fitsShare(1, total, this.#shares.of(caller), this.#max)) return true;
-    const [longestIdle] = this.#idle.get(total < this.#max ? caller : (this.#shares.greatest ?? caller)) ?? [];
+    const longestIdle = this.#idle.get(total < this.#max ? caller : (this.#shares.greatest ?? caller))?.first;
     if (!longestIdle) return false;
     longestIdle.destroy();
     this.#remove(longestIdle);
@@ -82,31 +86,33 @@ export class Connections {
     if (!connection) return;
     this.#open.delete(socket);
     this.#shares.giveBack(connection.caller, 1);
-    this.#removeIdle(connection.caller, socket);
+    this.#removeIdle(connection);
+    if (this.#shares.of(connection.caller) === 0) this.#idle.delete(connection.caller);
   }
 
   #begin(response: ServerResponse): void {
     const { socket } = response.req;
     const connection = this.#open.get(socket);
-    this.#unanswered.add(response);
-    if (connection && connection.unanswered++ === 0) this.#removeIdle(connection.caller, socket);
+    const link = this.#unanswered.push(response);
+    if (connection && connection.unanswered++ === 0) this.#removeIdle(connection);
     response.on('close', () => {
-      this.#unanswered.delete(response);
-      if (connection && --connection.unanswered === 0 && this.#open.has(socket))
-        this.#addIdle(connection.caller, socket);
+      this.#unanswered.remove(link);
+      if (connection && --connection.unanswered === 0 && this.#open.has(socket)) this.#addIdle(connection, socket);
     });
   }
 
-  #addIdle(caller: string, socket: Socket): void {
-    const idle = this.#idle.get(caller);
-    if (idle) idle.add(socket);
-    else this.#idle.set(caller, new Set([socket]));
+  #addIdle(connection: Connection, socket: Socket): void {
+    let idle = this.#idle.get(connection.caller);
+    if (!idle) {
+      idle = new LinkedList();
+      this.#idle.set(connection.caller, idle);
+    }
+    connection.idle = idle.push(socket);
   }
 
-  #removeIdle(caller: string, socket: Socket): void {
-    const idle = this.#idle.get(caller);
-    idle?.delete(socket);
-    if (idle?.size === 0) this.#idle.delete(caller);
+  #removeIdle(connection: Connection): void {
+    if (connection.idle) this.#idle.get(connection.caller)?.remove(connection.idle);
+    connection.idle = null;
   }
 }
 
@@ -114,7 +120,7 @@ export class Connections {
 export class ResponseConnection implements CallerConnection {
   readonly caller: string;
   readonly #response: ServerResponse;
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new LinkedList<() => void>();
   #isWatched = false;
 
   constructor(caller: string, response: ServerResponse) {
@@ -133,13 +139,13 @@ export class ResponseConnection implements CallerConnection {
 
   /** Called when the response has been sent, or the client has disconnected before. Returns a function that removes it. */
   onClose(listener: () => void): () => void {
-    this.#listeners.add(listener);
+    const link = this.#listeners.push(listener);
     if (!this.#isWatched) {
       this.#response.on('close', () => {
         for (const one of this.#listeners) one();
       });
     }
     this.#isWatched = true;
-    return () => void this.#listeners.delete(listener);
+    return () => this.#listeners.remove(link);
   }
 }

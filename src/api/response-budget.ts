@@ -4,6 +4,7 @@
  * Bytes are reserved before anything is read, built or serialized. Once an answer is serialized, its length counts until
  * it has been sent or its connection has closed, however small it is.
  */
+import { LinkedList } from '../linked-list.js';
 import { BytesInFlight } from './bytes-in-flight.js';
 import { WorkTurns } from './turns.js';
 
@@ -36,7 +37,7 @@ export class AnswersInFlight {
   readonly #bytes: BytesInFlight;
   readonly #limits: SendingLimits;
   /** Serialized answers that have not been sent, by their caller, with the time since when, oldest first. */
-  readonly #sending = new Map<AnswerConnection, number>();
+  readonly #sending = new LinkedList<{ readonly connection: AnswerConnection; readonly since: number }>();
   #timer: NodeJS.Timeout | null = null;
 
   constructor(maxBytes: number, limits: SendingLimits = SENDING_LIMITS) {
@@ -65,8 +66,8 @@ export class AnswersInFlight {
 
   /** Ends the connection if the answer has not been sent in time. */
   send(connection: AnswerConnection): void {
-    this.#sending.set(connection, performance.now());
-    connection.onClose(() => this.#sending.delete(connection));
+    const link = this.#sending.push({ connection, since: performance.now() });
+    connection.onClose(() => this.#sending.remove(link));
     this.#watch();
   }
 
@@ -81,7 +82,7 @@ export class AnswersInFlight {
   /** Closes the connections of this caller, or of all, whose answers have been ready for this long. */
   #closeSlow(maxMs: number, caller: string | null): void {
     const now = performance.now();
-    for (const [connection, since] of this.#sending) {
+    for (const { connection, since } of this.#sending) {
       if (now - since < maxMs) return;
       if (caller === null || connection.caller === caller) connection.disconnect();
     }

@@ -6,40 +6,36 @@ import { placesOf } from '../tasks/block.js';
 import type { Entry } from './queue.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
 
-interface Place {
+interface Running {
   readonly worker: WorkerProcess;
   readonly batch: OutstandingBatch;
-  /** The position of its first item in the message. */
-  readonly position: number;
 }
 
 export class Cancellations {
-  /** Where the entries are that workers have not answered yet. */
-  readonly #places = new Map<Entry, Place>();
+  /** That workers have not answered yet. */
+  readonly #running: Running[] = [];
   readonly #pending = new Map<OutstandingBatch, { readonly worker: WorkerProcess; readonly items: number[] }>();
 
   track(worker: WorkerProcess, batch: OutstandingBatch): void {
-    let position = 0;
-    for (const entry of batch.entries) {
-      this.#places.set(entry, { worker, batch, position });
-      position += placesOf(entry.item);
-    }
+    this.#running.push({ worker, batch });
   }
 
   /** To be called when the batch is done, or its worker has exited. */
-  forget({ entries }: OutstandingBatch): void {
-    for (const entry of entries) this.#places.delete(entry);
+  forget(batch: OutstandingBatch): void {
+    const at = this.#running.findIndex((running) => running.batch === batch);
+    if (at >= 0) this.#running.splice(at, 1);
   }
 
   /** Has no effect on an entry that is not in a worker. */
   cancel(entry: Entry): void {
-    const place = this.#places.get(entry);
-    if (!place) return;
+    const running = this.#running.find(({ batch }) => batch.entries.includes(entry));
+    if (!running) return;
+    const { worker, batch } = running;
     if (this.#pending.size === 0) setImmediate(() => this.#send());
-    const pending = this.#pending.get(place.batch);
-    const items = Array.from({ length: placesOf(entry.item) }, (_, i) => place.position + i);
+    const items = itemsOf(entry, batch);
+    const pending = this.#pending.get(batch);
     if (pending) pending.items.push(...items);
-    else this.#pending.set(place.batch, { worker: place.worker, items });
+    else this.#pending.set(batch, { worker, items });
   }
 
   #send(): void {
@@ -47,4 +43,14 @@ export class Cancellations {
       if (worker.batches.includes(batch)) worker.send({ kind: 'cancel', batch: batch.id, items });
     this.#pending.clear();
   }
+}
+
+/** The positions of the entry's items in the message of its batch. */
+function itemsOf(entry: Entry, { entries }: OutstandingBatch): number[] {
+  let first = 0;
+  for (const other of entries) {
+    if (other === entry) break;
+    first += placesOf(other.item);
+  }
+  return Array.from({ length: placesOf(entry.item) }, (_, i) => first + i);
 }

@@ -13,8 +13,18 @@
  * Pure: no timers and no workers. Callers pass the current time in milliseconds. Choosing a batch takes time in proportion
  * to the number of callers who wait; adding, removing and predicting do not depend on the length of the queue.
  */
+import { type Link, LinkedList } from '../linked-list.js';
 import type { BatchSize } from './latency.js';
-import { type Entry, isObsolete, isWithin, PRIORITIES, type PriorityName, sizeOf, sum } from './queue.js';
+import {
+  type Entry,
+  isObsolete,
+  isWithin,
+  PRIORITIES,
+  type PriorityName,
+  type QueuePlace,
+  sizeOf,
+  sum,
+} from './queue.js';
 
 const WEIGHTS: Readonly<Record<PriorityName, number>> = { HIGH: 16, NORMAL: 4, LOW: 1 };
 /** How much of the caller's share a millisecond takes. */
@@ -23,13 +33,12 @@ const CHARGES: Readonly<Record<PriorityName, number>> = { HIGH: 1, NORMAL: 1, LO
 /** Callers who are remembered although nothing of theirs is queued, so that a pause does not reset what they have used. */
 const MAX_IDLE_CALLERS = 1_000;
 
-/** The entries of one caller for one version with one priority: a doubly linked list, oldest first. */
+/** The entries of one caller for one version with one priority, oldest first. */
 interface Flow {
   readonly key: string;
   readonly priority: PriorityName;
   readonly caller: Caller;
-  first: Place | null;
-  last: Place | null;
+  readonly entries: LinkedList<Entry>;
   /** Computing used, divided by the weight. */
   usedMs: number;
   queuedMs: number;
@@ -37,11 +46,9 @@ interface Flow {
   placeMs: number | null;
 }
 
-interface Place {
-  readonly entry: Entry;
+interface Place extends QueuePlace {
   readonly flow: Flow;
-  before: Place | null;
-  after: Place | null;
+  readonly link: Link<Entry>;
 }
 
 interface Caller {
@@ -68,14 +75,14 @@ export class FairQueue {
   readonly #active = new Set<Caller>();
   /** By version. */
   readonly #flows = new Map<string, Set<Flow>>();
-  readonly #places = new Map<Entry, Place>();
   readonly #rows = new Map<string, number>();
   #totals = { rows: 0, bytes: 0, queuedMs: 0 };
+  #entries = 0;
   /** `usedMs` of the caller who was served last. */
   #servedMs = 0;
 
   get isEmpty(): boolean {
-    return this.#places.size === 0;
+    return this.#entries === 0;
   }
 
   get totals(): Totals {
@@ -101,37 +108,32 @@ export class FairQueue {
 
   push(key: string, entry: Entry): void {
     const flow = this.#activate(key, entry);
-    const place: Place = { entry, flow, before: flow.last, after: null };
-    if (flow.last) flow.last.after = place;
-    flow.last = place;
-    flow.first ??= place;
-    this.#count(place, 1);
+    this.#place(entry, flow, flow.entries.push(entry));
   }
 
   /** Puts entries back to the front in their original order, because they have waited longest. */
   requeue(key: string, entries: readonly Entry[]): void {
     for (const entry of entries.toReversed()) {
       const flow = this.#activate(key, entry);
-      const place: Place = { entry, flow, before: null, after: flow.first };
-      if (flow.first) flow.first.before = place;
-      flow.first = place;
-      flow.last ??= place;
-      this.#count(place, 1);
+      this.#place(entry, flow, flow.entries.unshift(entry));
     }
   }
 
   /** Removes an entry that no longer needs a run. Returns false if it is not queued. */
   remove(entry: Entry): boolean {
-    const place = this.#places.get(entry);
-    if (!place) return false;
-    const { flow, before, after } = place;
-    if (before) before.after = after;
-    else flow.first = after;
-    if (after) after.before = before;
-    else flow.last = before;
-    this.#count(place, -1);
-    if (!flow.first) this.#deactivate(flow);
+    if (entry.place?.queue !== this) return false;
+    const { flow, link } = entry.place as Place;
+    entry.place = null;
+    flow.entries.remove(link);
+    this.#count(entry, flow, -1);
+    if (flow.entries.size === 0) this.#deactivate(flow);
     return true;
+  }
+
+  #place(entry: Entry, flow: Flow, link: Link<Entry>): void {
+    const place: Place = { queue: this, flow, link };
+    entry.place = place;
+    this.#count(entry, flow, 1);
   }
 
   /** The versions that have entries. */
@@ -143,9 +145,10 @@ export class FairQueue {
   next(now: number, versions?: ReadonlySet<string>): { key: string; entry: Entry } | null {
     for (;;) {
       const flow = leastFlow(this.#flowsOf(versions ?? this.#flows.keys()));
-      if (!flow?.first) return null;
-      if (!isObsolete(flow.first.entry, now)) return { key: flow.key, entry: flow.first.entry };
-      this.remove(flow.first.entry);
+      const entry = flow?.entries.first;
+      if (!flow || !entry) return null;
+      if (!isObsolete(entry, now)) return { key: flow.key, entry };
+      this.remove(entry);
     }
   }
 
@@ -159,7 +162,7 @@ export class FairQueue {
     let size: BatchSize = { rows: 0, work: 0, preprocessingWork: 0 };
     while (size.rows < limits.rows) {
       const flow = leastFlow(this.#flows.get(key) ?? []);
-      const entry = flow?.first?.entry;
+      const entry = flow?.entries.first;
       if (!flow || !entry) break;
       const larger = sum(size, sizeOf(entry));
       if (isObsolete(entry, now)) this.remove(entry);
@@ -231,8 +234,7 @@ export class FairQueue {
       key,
       priority,
       caller,
-      first: null,
-      last: null,
+      entries: new LinkedList<Entry>(),
       usedMs: caller.servedMs,
       queuedMs: 0,
       placeMs: null,
@@ -266,13 +268,11 @@ export class FairQueue {
     for (const [id, caller] of this.#callers) if (!this.#active.has(caller)) this.#callers.delete(id);
   }
 
-  #count(place: Place, sign: 1 | -1): void {
-    const { entry, flow } = place;
+  #count(entry: Entry, flow: Flow, sign: 1 | -1): void {
     const { rows } = entry.item;
     const [bytes, queuedMs] = [sign * entry.bytes, sign * entry.costMs];
     const { caller, key } = flow;
-    if (sign === 1) this.#places.set(entry, place);
-    else this.#places.delete(entry);
+    this.#entries += sign;
     flow.queuedMs += queuedMs;
     caller.queuedMs += queuedMs;
     caller.rows += sign * rows;
@@ -281,7 +281,7 @@ export class FairQueue {
     this.#totals.bytes += bytes;
     this.#totals.queuedMs += queuedMs;
     // Sums of fractions drift; an empty queue is exactly empty.
-    if (this.#places.size === 0) this.#totals.queuedMs = 0;
+    if (this.#entries === 0) this.#totals.queuedMs = 0;
     const ofVersion = this.rowsOf(key) + sign * rows;
     if (ofVersion === 0) this.#rows.delete(key);
     else this.#rows.set(key, ofVersion);
@@ -293,7 +293,7 @@ function flowKey(key: string, priority: PriorityName): string {
 }
 
 function arrivalOf(flow: Flow | null): number {
-  return flow?.first?.entry.enqueuedAt ?? Number.POSITIVE_INFINITY;
+  return flow?.entries.first?.enqueuedAt ?? Number.POSITIVE_INFINITY;
 }
 
 /** The flow that runs next: of the caller who has used least, then with the least use, the highest priority, the oldest. */

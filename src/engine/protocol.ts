@@ -4,6 +4,7 @@
  *
  * Pure: the caller keeps the conversation and ends the worker that breaks the protocol.
  */
+import { LinkedList } from '../linked-list.js';
 import { isAnswerOf } from '../tasks/check-answer.js';
 import {
   type Check,
@@ -123,7 +124,8 @@ const REPLIES: Readonly<Record<Command['kind'], Partial<Record<FromWorker['kind'
 /** The server's record of what one worker was asked and has answered. */
 export class Conversation {
   #isReady = false;
-  readonly #asked = new Map<number, Asked>();
+  /** Oldest first. Batches run in the order in which they were sent, so a reply is found soon. */
+  readonly #asked = new LinkedList<Asked>();
   /** Of the versions that the worker has loaded or is loading. */
   readonly #specs = new Map<string, VersionSpec>();
 
@@ -133,7 +135,7 @@ export class Conversation {
     if (command.kind === 'unload') this.#specs.delete(command.key);
     if (command.kind === 'cancel') return;
     const spec = isBatch(command) ? (this.#specs.get(command.key) ?? null) : null;
-    this.#asked.set(command.id, { at: now, command: withoutValues(command), spec, hasStarted: false });
+    this.#asked.push({ at: now, command: withoutValues(command), spec, hasStarted: false });
   }
 
   /** Returns why the message breaks the protocol; null if it is valid, which is then noted. */
@@ -145,14 +147,15 @@ export class Conversation {
       this.#isReady = true;
       return isFirst ? null : 'it sent "ready" a second time';
     }
-    const asked = this.#asked.get(id as number);
+    const link = this.#asked.find(({ command }) => command.id === id);
+    const asked = link?.value;
     const what = `"${String(kind)}" with the number ${String(id)}`;
     if (!this.#isReady) return `it sent ${what} before "ready"`;
-    if (!asked) return `it sent ${what}, which answers nothing that it was asked`;
+    if (!link || !asked) return `it sent ${what}, which answers nothing that it was asked`;
     const problem = problemOf(message, asked, now) ?? this.#orderProblem(asked);
     if (problem) return `it sent ${what} in reply to "${asked.command.kind}": ${problem}`;
     if (kind === 'started') asked.hasStarted = true;
-    else this.#asked.delete(id as number);
+    else this.#asked.remove(link);
     if (kind === 'loadFailed' && 'key' in asked.command) this.#specs.delete(asked.command.key);
     return null;
   }
@@ -160,8 +163,8 @@ export class Conversation {
   /** Batches run in the order in which they were sent. */
   #orderProblem({ command }: Asked): string | null {
     if (!isBatch(command)) return null;
-    const oldest = this.#asked.values().find((asked) => isBatch(asked.command));
-    return oldest?.command === command ? null : 'an earlier batch is not done';
+    const oldest = this.#asked.find((asked) => isBatch(asked.command));
+    return oldest?.value.command === command ? null : 'an earlier batch is not done';
   }
 }
 

@@ -47,6 +47,13 @@ export interface Entry {
   /** How often the entry was queued again because its worker exited through no fault of the input. */
   retries: number;
   phase: 'queue' | 'run';
+  /** Null while it is in no queue. */
+  place: QueuePlace | null;
+}
+
+/** Where an entry is; the rest of it is the queue's own. */
+export interface QueuePlace {
+  readonly queue: object;
 }
 
 export const NO_LIMITS: BatchSize = {

@@ -120,7 +120,7 @@ export class RunningBatches {
 
   /** Removes and returns the batches of a worker that has exited, oldest first. */
   takeFrom(worker: WorkerProcess): readonly OutstandingBatch[] {
-    this.#watchdogs.set(worker, null);
+    this.#watchdogs.forget(worker);
     const batches = worker.takeBatches();
     for (const batch of batches) this.#release(batch);
     return batches;

@@ -10,19 +10,27 @@ import type { WorkerProcess } from './worker-process.js';
 const MAX_LATE_MS = 100;
 
 export class Watchdogs {
-  readonly #timers = new Map<WorkerProcess, NodeJS.Timeout>();
+  readonly #timers = new Map<WorkerProcess, NodeJS.Timeout | undefined>();
 
   /** Replaces the worker's timer; null clears it. */
   set(worker: WorkerProcess, ms: number | null): void {
     clearTimeout(this.#timers.get(worker));
-    this.#timers.delete(worker);
-    if (ms === null) return;
+    if (ms === null) {
+      this.#timers.set(worker, undefined);
+      return;
+    }
     const dueAt = performance.now() + ms;
     const onTimeout = () => {
       if (performance.now() - dueAt > MAX_LATE_MS) this.set(worker, ms);
       else worker.kill('watchdog');
     };
     this.#timers.set(worker, setTimeout(onTimeout, ms));
+  }
+
+  /** To be called when the worker has exited. */
+  forget(worker: WorkerProcess): void {
+    clearTimeout(this.#timers.get(worker));
+    this.#timers.delete(worker);
   }
 
   stop(): void {

@@ -76,13 +76,14 @@ interface Shared {
 }
 
 export class SharedPredictions {
-  readonly #byKey = new Map<string, Shared>();
+  /** An object, because a `Map` would keep what was in it: see `LinkedList`. */
+  readonly #byKey: Record<string, Shared> = Object.create(null);
   /** Requests that wait, by caller. */
   readonly #places = new Shares();
 
   /** The prediction in progress for this key. */
   get(key: string): { readonly digest: string } | undefined {
-    return this.#byKey.get(key);
+    return this.#byKey[key];
   }
 
   /**
@@ -103,9 +104,11 @@ export class SharedPredictions {
     const settled = begun
       .then(({ prediction, recorded }) => recorded.then(() => prediction))
       .catch(() => null)
-      .finally(() => this.#byKey.delete(key));
+      .finally(() => {
+        delete this.#byKey[key];
+      });
     const shared: Shared = { digest, begun, settled, waiting, connection };
-    this.#byKey.set(key, shared);
+    this.#byKey[key] = shared;
     return this.#wait(shared, mine, async () => {
       const answered = await begun;
       await inTime(answered.recorded, mine, 'record');
@@ -119,7 +122,7 @@ export class SharedPredictions {
    * @throws DeadlineExceededError at the deadline of this request, whatever that of the first is
    */
   async join(key: string, mine: WaitingRequest): Promise<Prediction | null> {
-    const shared = this.#byKey.get(key);
+    const shared = this.#byKey[key];
     return shared ? this.#wait(shared, mine, () => inTime(shared.settled, mine, 'run')) : null;
   }
 
@@ -147,7 +150,7 @@ export class SharedPredictions {
 
   /** When the prediction that the request would join is known at the latest. */
   #retryAfterMs(key: string): number {
-    const [first] = this.#byKey.get(key)?.waiting ?? [];
+    const [first] = this.#byKey[key]?.waiting ?? [];
     return Math.max(MIN_RETRY_MS, first ? Math.ceil(remainingMs(first)) : 0);
   }
 }

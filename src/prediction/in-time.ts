@@ -3,6 +3,7 @@
  * prediction costs more than its promise.
  */
 import { DeadlineExceededError, type DeadlinePhase } from '../errors.js';
+import { LinkedList } from '../linked-list.js';
 
 interface Deadline {
   /** On the clock of `performance.now()`. */
@@ -14,7 +15,7 @@ interface Deadline {
 const MIN_CHECK_MS = 10;
 
 /** One for each call of `inTime` that waits. Whoever calls it bounds how many there are. */
-const waiting = new Set<Deadline>();
+const waiting = new LinkedList<Deadline>();
 let timer: NodeJS.Timeout | undefined;
 let firesAt = Number.POSITIVE_INFINITY;
 
@@ -29,17 +30,20 @@ export function inTime<T>(
   phase: DeadlinePhase,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    const expire = () => reject(new DeadlineExceededError(deadlineMs, phase));
-    const deadline = { at: startedAt + deadlineMs, expire };
-    waiting.add(deadline);
-    checkBy(deadline.at);
+    const expire = () => {
+      waiting.remove(link);
+      reject(new DeadlineExceededError(deadlineMs, phase));
+    };
+    const at = startedAt + deadlineMs;
+    const link = waiting.push({ at, expire });
+    checkBy(at);
     work.then(
       (value) => {
-        waiting.delete(deadline);
+        waiting.remove(link);
         resolve(value);
       },
       (error) => {
-        waiting.delete(deadline);
+        waiting.remove(link);
         reject(error);
       },
     );
@@ -59,10 +63,7 @@ function check(): void {
   let next = Number.POSITIVE_INFINITY;
   for (const deadline of waiting) {
     if (deadline.at > now) next = Math.min(next, deadline.at);
-    else {
-      waiting.delete(deadline);
-      deadline.expire();
-    }
+    else deadline.expire();
   }
   if (next < Number.POSITIVE_INFINITY) checkBy(next, MIN_CHECK_MS);
 }

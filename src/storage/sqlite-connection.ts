@@ -1,6 +1,7 @@
 /** One SQLite connection in a thread of its own, as the event loop sees it. The body is in `sqlite-thread.ts`. */
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { LinkedList } from '../linked-list.js';
 import { waitAtMost } from '../wait-at-most.js';
 import { RESULT_CODE, SqliteError } from './sqlite-error.js';
 import type { EncodedReply, QueryReply, StorageReply, StorageRequest } from './sqlite-thread.js';
@@ -14,6 +15,11 @@ export class StorageLostError extends SqliteError {
   }
 }
 
+interface Pending {
+  readonly id: number;
+  readonly waiting: PromiseWithResolvers<QueryReply>;
+}
+
 export const CLOSE_GRACE_MS = 2_000;
 const FIRST_RESTART_MS = 20;
 const LONGEST_RESTART_MS = 5_000;
@@ -25,7 +31,8 @@ const LONGEST_RESTART_MS = 5_000;
 export class SqliteThread {
   readonly #file: string;
   readonly #readOnly: boolean;
-  readonly #pending = new Map<number, PromiseWithResolvers<QueryReply>>();
+  /** The thread replies in the order in which it was asked. */
+  readonly #pending = new LinkedList<Pending>();
   /** Null between the end of a thread and the start of the next one. Requests wait meanwhile. */
   #worker: Worker | null;
   readonly #unsent: StorageRequest[] = [];
@@ -44,7 +51,7 @@ export class SqliteThread {
   send(request: Unnumbered): Promise<QueryReply> {
     const id = ++this.#lastId;
     const waiting = Promise.withResolvers<QueryReply>();
-    this.#pending.set(id, waiting);
+    this.#pending.push({ id, waiting });
     if (this.#worker) this.#post(this.#worker, { id, ...request } as StorageRequest);
     else this.#unsent.push({ id, ...request } as StorageRequest);
     return waiting.promise;
@@ -55,8 +62,7 @@ export class SqliteThread {
     try {
       worker.postMessage(request);
     } catch (error) {
-      this.#pending.get(request.id)?.reject(error);
-      this.#pending.delete(request.id);
+      this.#taken(request.id)?.reject(error);
     }
   }
 
@@ -91,10 +97,15 @@ export class SqliteThread {
 
   #settle(reply: StorageReply): void {
     this.#failedStarts = 0;
-    const waiting = this.#pending.get(reply.id);
-    this.#pending.delete(reply.id);
+    const waiting = this.#taken(reply.id);
     if ('ok' in reply) waiting?.resolve(decoded(reply.ok));
     else waiting?.reject(new SqliteError(reply.error.message, reply.error.code, reply.error.errcode));
+  }
+
+  #taken(id: number): Pending['waiting'] | undefined {
+    const link = this.#pending.find((pending) => pending.id === id);
+    if (link) this.#pending.remove(link);
+    return link?.value.waiting;
   }
 
   #replace(cause: Error): void {
@@ -103,8 +114,7 @@ export class SqliteThread {
     const error = errcode
       ? new SqliteError(cause.message, 'ERR_SQLITE_ERROR', errcode)
       : new StorageLostError(this.#file, cause.message);
-    for (const waiting of this.#pending.values()) waiting.reject(error);
-    this.#pending.clear();
+    for (const { id } of this.#pending) this.#taken(id)?.reject(error);
     this.#worker = null;
     if (this.#isClosed) return;
     const ms = Math.min(FIRST_RESTART_MS * 2 ** this.#failedStarts++, LONGEST_RESTART_MS);

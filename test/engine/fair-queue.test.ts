@@ -28,6 +28,7 @@ function entry(name: string, options: Partial<Entry> & { caller?: string; rows?:
     fail: () => {},
     isSettled: false,
     retries: 0,
+    place: null,
     phase: 'queue',
     ...more,
   };

@@ -19,15 +19,16 @@ export interface ServerProcess {
 type Child = ChildProcess & { readonly stdout: Readable; readonly stderr: Readable };
 
 /**
- * Writes the server's stderr to that of the tests, unless `keepsStderr` is set because a crash is expected.
+ * Writes the server's stderr to that of the tests, unless `keepsStderr` is set because a crash is expected. `nodeOptions`
+ * are for the server's own process.
  *
  * @throws Error with the exit code and everything on stderr if the server ends before it is ready
  */
 export async function startServer(
   env: Record<string, string>,
-  { keepsStderr = false }: { readonly keepsStderr?: boolean } = {},
+  { keepsStderr = false, nodeOptions = [] }: { readonly keepsStderr?: boolean; readonly nodeOptions?: string[] } = {},
 ): Promise<ServerProcess> {
-  const child = spawn(process.execPath, ['dist/main.js'], {
+  const child = spawn(process.execPath, [...nodeOptions, 'dist/main.js'], {
     env: {
       PATH: process.env['PATH'],
       FAULT_FILE: process.env['FAULT_FILE'],

@@ -7,6 +7,7 @@
  */
 import { once } from 'node:events';
 import { isMainThread, parentPort, type Transferable, Worker } from 'node:worker_threads';
+import { LinkedList } from '../../linked-list.js';
 import type { TensorData } from '../../tasks/datatypes.js';
 import type { TensorSpec } from '../../tasks/spec.js';
 import type { Session, SessionOptions } from './session.js';
@@ -34,19 +35,26 @@ type SessionAnswer =
 type SessionRequest = SessionQuestion & { readonly id: number };
 type SessionReply = SessionAnswer & { readonly id: number };
 
+interface Waiting {
+  readonly id: number;
+  readonly resolve: (reply: SessionReply) => void;
+}
+
 /** The thread runs little JavaScript. V8 would reserve 512 MiB, which the kernel counts as data memory. */
 const CODE_RANGE_MIB = 32;
 
 export class SessionThread {
   readonly #thread = new Worker(new URL(import.meta.url), { resourceLimits: { codeRangeSizeMb: CODE_RANGE_MIB } });
-  readonly #waiting = new Map<number, PromiseWithResolvers<SessionReply>>();
+  readonly #waiting = new LinkedList<Waiting>();
   #requests = 0;
   #sessions = 0;
   /** Resolves when the thread runs. With too little memory it never starts, and the process aborts. */
   readonly started = once(this.#thread, 'online');
 
   constructor() {
-    this.#thread.on('message', (reply: SessionReply) => this.#waiting.get(reply.id)?.resolve(reply));
+    this.#thread.on('message', (reply: SessionReply) => {
+      this.#waiting.find(({ id }) => id === reply.id)?.value.resolve(reply);
+    });
     // Without this thread the worker is useless. The uncaught error ends the process, and its work is retried elsewhere.
     this.#thread.on('error', (error) => {
       throw error;
@@ -78,11 +86,11 @@ export class SessionThread {
     expected: K,
   ): Promise<Extract<SessionReply, { kind: K }>> {
     const id = ++this.#requests;
-    const waiting = Promise.withResolvers<SessionReply>();
+    const { promise, resolve } = Promise.withResolvers<SessionReply>();
     this.#thread.postMessage({ ...question, id }, question.kind === 'open' ? ownBuffer(question.bytes) : []);
-    this.#waiting.set(id, waiting);
-    const reply = await waiting.promise;
-    this.#waiting.delete(id);
+    const link = this.#waiting.push({ id, resolve });
+    const reply = await promise;
+    this.#waiting.remove(link);
     if (reply.kind === 'failed') throw new Error(reply.message);
     if (reply.kind !== expected) throw new Error(`A session replied ${reply.kind}. This is a bug.`);
     return reply as Extract<SessionReply, { kind: K }>;
