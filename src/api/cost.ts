@@ -1,11 +1,10 @@
 /** Limits the cost of operations, and reports it in `extensions.cost` of the answer. */
 import type { ApolloServerPlugin } from '@apollo/server';
-import { GraphQLError, type GraphQLSchema } from 'graphql';
+import { type DocumentNode, GraphQLError, type GraphQLSchema } from 'graphql';
 import type { VersionName } from '../graphql/cost.js';
 import type { VersionSpec } from '../tasks/tasks.js';
-import { planCost } from './cost-plan.js';
-import type { KnownDocuments, KnownOperation } from './documents.js';
-import { checkVariables, type Variables } from './variables.js';
+import { type KnownDocuments, type KnownOperation, planned } from './documents.js';
+import { coerceVariables, type Variables } from './variables.js';
 
 /** The spec of a version that the caller may run; null if there is none. */
 export type FindSpec<Context> = (version: VersionName, context: Context) => Promise<VersionSpec | null>;
@@ -16,6 +15,13 @@ export interface Admission {
   readonly requested: number | null;
   /** Why the operation is not executed; null if it is. */
   readonly refusal: unknown;
+  readonly execution: Execution | null;
+}
+
+/** What `execute` is given, if the variables are valid. */
+interface Execution {
+  readonly document: DocumentNode;
+  readonly variables: Variables;
 }
 
 /** A request keeps its admission here, so that it is not decided again where Apollo Server answers the request. */
@@ -30,14 +36,11 @@ export class OperationLimits<Context extends AdmittedContext> {
     private readonly findSpec: FindSpec<Context>,
   ) {}
 
-  /** Also checks the variables, which the cost depends on. */
-  async admit(
-    { document, operation, plan }: KnownOperation,
-    variables: Variables,
-    context: Context,
-  ): Promise<Admission> {
+  /** Also coerces the variables, which the cost depends on. */
+  async admit(known: KnownOperation, variables: Variables, context: Context): Promise<Admission> {
+    const { document, operation, plan, executable } = known;
     try {
-      checkVariables(this.schema, document, operation, variables);
+      const coerced = coerceVariables(this.schema, document, operation, variables);
       const versions = plan.versions(variables);
       const specs: (VersionSpec | null)[] = [];
       for (const [i, version] of versions.entries()) {
@@ -46,9 +49,10 @@ export class OperationLimits<Context extends AdmittedContext> {
         specs.push(first < i ? (specs[first] ?? null) : version && (await this.findSpec(version, context)));
       }
       const { requested, limited } = plan.cost(variables, specs);
-      return { requested, refusal: limited > this.maxCost ? tooExpensive(requested, this.maxCost) : null };
+      const refusal = limited > this.maxCost ? tooExpensive(requested, this.maxCost) : null;
+      return { requested, refusal, execution: { document: executable, variables: coerced } };
     } catch (error) {
-      return { requested: null, refusal: error };
+      return { requested: null, refusal: error, execution: null };
     }
   }
 
@@ -70,11 +74,7 @@ export function costLimit<Context extends AdmittedContext>(
           if (!operation) return;
           if (!contextValue.admission) {
             // The document may have been evicted since the request arrived.
-            const known = documents.operationOf(source, request.operationName) ?? {
-              document,
-              operation,
-              plan: planCost(schema, document, operation),
-            };
+            const known = documents.operationOf(source, request.operationName) ?? planned(schema, document, operation);
             contextValue.admission = await limits.admit(known, request.variables ?? {}, contextValue);
           }
           if (contextValue.admission.refusal) throw contextValue.admission.refusal;

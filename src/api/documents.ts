@@ -20,6 +20,7 @@ import {
 import { type CostPlan, planCost } from './cost-plan.js';
 import { checkDocument } from './document-limits.js';
 import { shortLiterals } from './short-strings.js';
+import { passingVariables } from './variables.js';
 
 /** Enough to correct a document. The time to report an error grows with the number of lines before it. */
 export const MAX_VALIDATION_ERRORS = 10;
@@ -49,6 +50,8 @@ interface KnownDocument {
   readonly operations: Map<string | null, KnownOperation>;
   /** Estimated memory of this entry. */
   bytes: number;
+  /** Larger for those that were used later. */
+  usedAt: number;
 }
 
 /** An operation of a valid document, and the plan of its cost. */
@@ -56,6 +59,17 @@ export interface KnownOperation {
   readonly document: DocumentNode;
   readonly operation: OperationDefinitionNode;
   readonly plan: CostPlan;
+  /** For `execute`, with variables that have been coerced. */
+  readonly executable: DocumentNode;
+}
+
+export function planned(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+): KnownOperation {
+  const plan = planCost(schema, document, operation);
+  return { document, operation, plan, executable: passingVariables(document, operation) };
 }
 
 interface DocumentBounds {
@@ -71,10 +85,10 @@ const BYTES_PER_PLANNED_FIELD = 500;
 export class KnownDocuments {
   readonly #schema: GraphQLSchema;
   readonly #bounds: DocumentBounds;
-  /** Least recently used first. */
   readonly #byText = new Map<string, KnownDocument>();
   readonly #bySha256 = new Map<string, KnownDocument>();
   #bytes = 0;
+  #uses = 0;
 
   constructor(schema: GraphQLSchema, bounds: DocumentBounds = DEFAULT_BOUNDS) {
     this.#schema = schema;
@@ -89,8 +103,7 @@ export class KnownDocuments {
   errorsOf(text: string): readonly GraphQLFormattedError[] {
     const known = this.#byText.get(text);
     if (known) {
-      this.#byText.delete(text);
-      this.#byText.set(text, known);
+      known.usedAt = ++this.#uses;
       return known.errors;
     }
     try {
@@ -109,11 +122,10 @@ export class KnownDocuments {
     if (found) return found;
     const operation = getOperationAST(known.document, name);
     if (!operation) return null;
-    const plan = planCost(this.#schema, known.document, operation);
-    const planned = { document: known.document, operation, plan };
-    known.operations.set(name ?? null, planned);
-    this.#grow(known, plan.fields * BYTES_PER_PLANNED_FIELD);
-    return planned;
+    const own = planned(this.#schema, known.document, operation);
+    known.operations.set(name ?? null, own);
+    this.#grow(known, own.plan.fields * BYTES_PER_PLANNED_FIELD);
+    return own;
   }
 
   /** The names of the variables that the operations of a known document declare. */
@@ -149,6 +161,7 @@ export class KnownDocuments {
       errors,
       operations: new Map(),
       bytes: 0,
+      usedAt: ++this.#uses,
     };
     this.#byText.set(text, known);
     this.#bySha256.set(known.sha256, known);
@@ -160,10 +173,19 @@ export class KnownDocuments {
   #grow(known: KnownDocument, bytes: number): void {
     known.bytes += bytes;
     this.#bytes += bytes;
-    for (const oldest of this.#byText.values()) {
-      if (this.#byText.size <= this.#bounds.maxDocuments && this.#bytes <= this.#bounds.maxBytes) return;
-      if (oldest !== known) this.#forget(oldest);
+    while (this.#byText.size > this.#bounds.maxDocuments || this.#bytes > this.#bounds.maxBytes) {
+      const oldest = this.#leastRecentlyUsed(known);
+      if (!oldest) return;
+      this.#forget(oldest);
     }
+  }
+
+  /** Of all but this one. */
+  #leastRecentlyUsed(kept: KnownDocument): KnownDocument | null {
+    let oldest: KnownDocument | null = null;
+    for (const known of this.#byText.values())
+      if (known !== kept && known.usedAt < (oldest?.usedAt ?? Number.POSITIVE_INFINITY)) oldest = known;
+    return oldest;
   }
 
   #forget({ text, sha256, bytes }: KnownDocument): void {

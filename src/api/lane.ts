@@ -51,7 +51,7 @@ export class KnownDocumentLane {
       load: async () => ({
         executor: async ({ context, document, request }) => {
           const own = context as RequestContext;
-          return own.executed ?? this.#execute(document, own, request);
+          return own.executed ?? this.#execute(document, own, request.operationName);
         },
       }),
       stop: async () => {},
@@ -70,7 +70,7 @@ export class KnownDocumentLane {
     const admission = await this.#limits.admit(known, variables ?? {}, context);
     context.admission = admission;
     if (admission.refusal) return null;
-    const result = await this.#execute(known.document, context, parameters);
+    const result = await this.#execute(known.document, context, operationName);
     if (result.errors) {
       context.executed = result;
       return null;
@@ -79,11 +79,13 @@ export class KnownDocumentLane {
     return serialized({ data: result.data, extensions: this.#limits.extensionsOf(admission) });
   }
 
-  #execute(document: DocumentNode, context: RequestContext, { variables, operationName }: Omit<Parameters, 'query'>) {
+  /** Without an operation of this name, nothing has been admitted, and `execute` says what is wrong. */
+  #execute(document: DocumentNode, context: RequestContext, operationName: string | null | undefined) {
+    const { document: own, variables } = context.admission?.execution ?? { document, variables: {} };
     return execute({
       schema: this.#schema,
       contextValue: context,
-      document,
+      document: own,
       variableValues: variables,
       operationName,
     });

@@ -10,9 +10,9 @@ const MAX_PER_TURN = 32;
 const MAX_WAITING = 1_000;
 
 export class Turns {
-  /** Requests that began in this turn. */
-  readonly #begun = new Map<string, number>();
-  readonly #waiting = new Map<string, (() => void)[]>();
+  /** Requests that began in this turn. Each turn has new maps: see `LinkedList` for why they are not cleared. */
+  #begun = new Map<string, number>();
+  #waiting = new Map<string, (() => void)[]>();
 
   /** Calls `begin` now or in a later turn, in order of arrival; false if too many requests of the caller wait already. */
   take(caller: string, begin: () => void): boolean {
@@ -31,15 +31,19 @@ export class Turns {
   }
 
   #next(): void {
-    this.#begun.clear();
-    if (this.#waiting.size === 0) return;
+    const before = this.#waiting;
+    this.#begun = new Map();
+    this.#waiting = new Map();
+    if (before.size === 0) return;
     setImmediate(() => this.#next());
-    for (const [caller, waiting] of this.#waiting) {
-      const next = waiting.splice(0, MAX_PER_TURN);
-      this.#begun.set(caller, next.length);
-      if (waiting.length === 0) this.#waiting.delete(caller);
-      for (const begin of next) begin();
+    const next: (() => void)[] = [];
+    for (const [caller, waiting] of before) {
+      const begun = waiting.splice(0, MAX_PER_TURN);
+      this.#begun.set(caller, begun.length);
+      if (waiting.length > 0) this.#waiting.set(caller, waiting);
+      next.push(...begun);
     }
+    for (const begin of next) begin();
   }
 }
 

@@ -1,9 +1,9 @@
 /**
- * Checks the variables of an operation before anything else reads them.
+ * Coerces the variables of an operation before anything else reads them.
  *
- * graphql-js collects up to 50 errors, copies the whole value into each, and has no limit on lists. This check stops at the
- * fifth problem, shortens what was received, and looks at the length of a list before its elements. What it accepts,
- * graphql-js accepts too.
+ * graphql-js collects up to 50 errors, copies the whole value into each, has no limit on lists, and takes longer. This stops at
+ * the fifth problem, shortens what was received, and looks at the length of a list before its elements. The values are those
+ * that graphql-js would coerce them to, so `passingVariables` lets it take them as they are.
  */
 import {
   type DocumentNode,
@@ -18,10 +18,14 @@ import {
   isLeafType,
   isListType,
   isNonNullType,
+  Kind,
+  type NamedTypeNode,
   type OperationDefinitionNode,
   typeFromAST,
+  valueFromAST,
 } from 'graphql';
 import { type InputProblem, type InputProblemCode, shortened } from '../errors.js';
+import { JSONValue } from '../graphql/scalars.js';
 import { LIMITS } from './limits.js';
 import { INPUT_TYPES, shortVariables } from './short-strings.js';
 
@@ -30,35 +34,54 @@ export type Variables = Readonly<Record<string, unknown>>;
 const MAX_PROBLEMS = 5;
 const MAX_RECEIVED_CHARACTERS = 80;
 
-/** @throws GraphQLError with the code BAD_USER_INPUT, which names up to five problems */
-export function checkVariables(
+/**
+ * The variables as resolvers get them, with default values.
+ *
+ * @throws GraphQLError with the code BAD_USER_INPUT, which names up to five problems
+ */
+export function coerceVariables(
   schema: GraphQLSchema,
   document: DocumentNode,
   operation: OperationDefinitionNode,
-  variables: Variables,
-): void {
+  sent: Variables,
+): Variables {
   const declared = declaredBy(operation, schema);
-  if (declared.length === 0) return;
+  if (declared.length === 0) return {};
   const short = shortVariables(schema, document);
+  const coerced: Record<string, unknown> = {};
   const walk = new Walk();
-  for (const { name, type, isOptional } of declared) {
-    const value = Object.hasOwn(variables, name) ? variables[name] : undefined;
-    if (value === undefined && isOptional) continue;
-    walk.path.push(name);
+  for (const variable of declared) {
+    const { name } = variable;
     walk.isShort = short.has(name);
-    walk.check(type, value);
-    walk.path.pop();
+    walk.coerceDeclared(variable, Object.hasOwn(sent, name) ? sent[name] : undefined, coerced);
     if (walk.isOver) break;
   }
   if (walk.problems.length > 0) throw invalid(walk.problems);
+  return coerced;
+}
+
+/** A scalar of the schema that takes any value as it is. */
+const ANY: NamedTypeNode = { kind: Kind.NAMED_TYPE, name: { kind: Kind.NAME, value: JSONValue.name } };
+
+/** The same document for `execute`, which takes the variables of this operation as they are. */
+export function passingVariables(
+  { definitions, ...document }: DocumentNode,
+  own: OperationDefinitionNode,
+): DocumentNode {
+  const variableDefinitions =
+    own.variableDefinitions?.map(({ kind, variable }) => ({ kind, variable, type: ANY })) ?? [];
+  return {
+    ...document,
+    definitions: definitions.map((definition) => (definition === own ? { ...own, variableDefinitions } : definition)),
+  };
 }
 
 /** A variable, or a field of an input object. */
 interface Declared {
   readonly name: string;
   readonly type: GraphQLInputType;
-  /** Whether it may be left out: its type is nullable, or it has a default value, which validation has checked. */
-  readonly isOptional: boolean;
+  /** Undefined if there is none. */
+  readonly defaultValue: unknown;
 }
 
 /** Documents are cached, so the variables of most operations are looked up once. */
@@ -70,8 +93,8 @@ function declaredBy(operation: OperationDefinitionNode, schema: GraphQLSchema): 
   const declared: Declared[] = [];
   for (const { variable, type: typeNode, defaultValue } of operation.variableDefinitions ?? []) {
     const type = typeFromAST(schema, typeNode);
-    if (!isInputType(type)) continue;
-    declared.push({ name: variable.name.value, type, isOptional: defaultValue !== undefined || !isNonNullType(type) });
+    if (isInputType(type))
+      declared.push({ name: variable.name.value, type, defaultValue: valueFromAST(defaultValue, type) });
   }
   declaredByOperation.set(operation, declared);
   return declared;
@@ -82,11 +105,7 @@ const fieldsByType = new WeakMap<GraphQLInputObjectType, readonly Declared[]>();
 function fieldsOf(type: GraphQLInputObjectType): readonly Declared[] {
   const known = fieldsByType.get(type);
   if (known) return known;
-  const fields = Object.values(type.getFields()).map((field) => ({
-    name: field.name,
-    type: field.type,
-    isOptional: field.defaultValue !== undefined || !isNonNullType(field.type),
-  }));
+  const fields = Object.values(type.getFields()).map(({ name, type, defaultValue }) => ({ name, type, defaultValue }));
   fieldsByType.set(type, fields);
   return fields;
 }
@@ -103,74 +122,82 @@ class Walk {
     return this.problems.length >= MAX_PROBLEMS;
   }
 
-  check(type: GraphQLInputType, value: unknown): void {
+  /** Adds the value to `coerced`, or the default value if none was sent and there is one. */
+  coerceDeclared({ name, type, defaultValue }: Declared, sent: unknown, coerced: Record<string, unknown>): void {
+    if (sent === undefined && defaultValue !== undefined) coerced[name] = defaultValue;
+    else if (sent !== undefined || isNonNullType(type)) {
+      this.path.push(name);
+      coerced[name] = this.coerce(type, sent);
+      this.path.pop();
+    }
+  }
+
+  coerce(type: GraphQLInputType, value: unknown): unknown {
     const isRequired = isNonNullType(type);
     if (value === undefined || value === null) {
       if (isRequired) this.#add('MISSING', 'a value is required', String(type), value);
-      return;
+      return null;
     }
     const nullable = isRequired ? type.ofType : type;
-    if (isListType(nullable)) this.#checkList(nullable.ofType, value);
-    else if (isInputObjectType(nullable)) this.#checkInputObject(nullable, value);
-    else if (isLeafType(nullable)) this.#checkLeaf(nullable, value);
+    if (isLeafType(nullable)) return this.#coerceLeaf(nullable, value);
+    if (isInputObjectType(nullable)) return this.#coerceInputObject(nullable, value);
+    return isListType(nullable) ? this.#coerceList(nullable.ofType, value) : null;
   }
 
   /** A value that is not a list counts as a list with that element. */
-  #checkList(elementType: GraphQLInputType, value: unknown): void {
-    if (!Array.isArray(value)) {
-      this.check(elementType, value);
-      return;
-    }
+  #coerceList(elementType: GraphQLInputType, value: unknown): unknown {
+    if (!Array.isArray(value)) return [this.coerce(elementType, value)];
     this.#elements += value.length;
     const tooLong = 'the list is too long';
     if (value.length > LIMITS.maxListLength) {
       this.#add('TOO_LARGE', tooLong, `at most ${LIMITS.maxListLength} elements`, value);
-      return;
+      return null;
     }
     if (this.#elements > LIMITS.maxListElements) {
       const expected = `at most ${LIMITS.maxListElements} elements in all lists together`;
       this.#add('TOO_LARGE', tooLong, expected, value);
-      return;
+      return null;
     }
+    const coerced: unknown[] = [];
     for (let i = 0; i < value.length && !this.isOver; i++) {
       this.path.push(i);
-      this.check(elementType, value[i]);
+      coerced.push(this.coerce(elementType, value[i]));
       this.path.pop();
     }
+    return coerced;
   }
 
-  #checkInputObject(type: GraphQLInputObjectType, value: unknown): void {
+  #coerceInputObject(type: GraphQLInputObjectType, value: unknown): unknown {
     const { isShort } = this;
     if (INPUT_TYPES.has(type.name)) this.isShort = false;
-    this.#checkObject(type, value);
+    const coerced = this.#coerceObject(type, value);
     this.isShort = isShort;
+    return coerced;
   }
 
-  #checkObject(type: GraphQLInputObjectType, value: unknown): void {
-    if (typeof value !== 'object' || Array.isArray(value)) {
+  #coerceObject(type: GraphQLInputObjectType, value: unknown): unknown {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
       this.#add('WRONG_TYPE', 'the value is not an object', type.name, value);
-      return;
+      return null;
     }
     const given = value as Readonly<Record<string, unknown>>;
-    for (const { name, type: fieldType, isOptional } of fieldsOf(type)) {
-      const own = given[name];
-      if (own === undefined && isOptional) continue;
-      this.path.push(name);
-      this.check(fieldType, own);
-      this.path.pop();
-      if (this.isOver) return;
+    const coerced: Record<string, unknown> = {};
+    for (const field of fieldsOf(type)) {
+      this.coerceDeclared(field, given[field.name], coerced);
+      if (this.isOver) return null;
     }
+    this.#checkKeys(type, given);
+    return coerced;
+  }
+
+  #checkKeys(type: GraphQLInputObjectType, given: Readonly<Record<string, unknown>>): void {
     const fields = type.getFields();
     const keys = Object.keys(given);
     for (const key of keys) {
       if (Object.hasOwn(fields, key)) continue;
-      this.path.push(shortened(key, MAX_RECEIVED_CHARACTERS));
-      this.#add(
-        'UNKNOWN_NAME',
-        'there is no such field',
-        `a field of ${type.name}`,
-        shortened(key, MAX_RECEIVED_CHARACTERS),
-      );
+      const name = shortened(key, MAX_RECEIVED_CHARACTERS);
+      this.path.push(name);
+      this.#add('UNKNOWN_NAME', 'there is no such field', `a field of ${type.name}`, name);
       this.path.pop();
       if (this.isOver) return;
     }
@@ -178,11 +205,13 @@ class Walk {
     if (type.isOneOf && !isOne) this.#add('WRONG_KIND', 'exactly one key is required', 'one key with a value', given);
   }
 
-  #checkLeaf(type: GraphQLLeafType, value: unknown): void {
+  #coerceLeaf(type: GraphQLLeafType, value: unknown): unknown {
+    const coerced = leafOf(type, value);
     const max = LIMITS.maxStringCharacters;
-    if (!isAccepted(type, value)) this.#add('WRONG_TYPE', 'the value has the wrong type', type.name, value);
+    if (coerced === undefined) this.#add('WRONG_TYPE', 'the value has the wrong type', type.name, value);
     else if (this.isShort && typeof value === 'string' && value.length > max)
       this.#add('TOO_LARGE', 'the string is too long', `at most ${max} characters`, value);
+    return coerced;
   }
 
   #add(code: InputProblemCode, message: string, expected: string, value: unknown): void {
@@ -195,14 +224,15 @@ const LONG: ReadonlySet<string> = new Set(['String', 'ID', 'JSON', 'JSONObject']
 /** Longer strings are not parsed as other scalars, whose errors would quote all of them. */
 const MAX_PARSED_CHARACTERS = 1_000;
 
-function isAccepted(type: GraphQLLeafType, value: unknown): boolean {
-  if (isEnumType(type)) return typeof value === 'string' && type.getValue(value) !== undefined;
-  if (typeof value === 'string' && value.length > MAX_PARSED_CHARACTERS)
-    return LONG.has(type.name) || type.extensions['isLong'] === true;
+/** Undefined if the type does not accept the value. */
+function leafOf(type: GraphQLLeafType, value: unknown): unknown {
+  if (isEnumType(type)) return typeof value === 'string' ? type.getValue(value)?.value : undefined;
+  const isLong = LONG.has(type.name) || type.extensions['isLong'] === true;
+  if (typeof value === 'string' && value.length > MAX_PARSED_CHARACTERS && !isLong) return undefined;
   try {
-    return type.parseValue(value) !== undefined;
+    return type.parseValue(value);
   } catch {
-    return false;
+    return undefined;
   }
 }
 

@@ -1,4 +1,4 @@
-/** Variables are checked before anything else reads them: few problems are named, and lists are bounded. */
+/** Variables are coerced before anything else reads them: few problems are named, and lists are bounded. */
 import { request } from 'node:http';
 import { text as textOf } from 'node:stream/consumers';
 import { LIMITS } from '#src/api/limits.js';
