@@ -6,7 +6,6 @@
  */
 import type { AdmissionControl } from './admission-control.js';
 import type { FairQueue } from './fair-queue.js';
-import { MAX_RUN_MS } from './messages.js';
 import type { Pool } from './pool.js';
 import type { Quarantine } from './quarantine.js';
 import type { Entry } from './queue.js';
@@ -138,7 +137,7 @@ export class Dispatcher {
     this.#recentCallers.note(entry.connection.caller, now);
     this.#residents.recordUse(worker, version, blockedSince === null ? 0 : now - blockedSince);
     served.blockedSince = null;
-    const limits = limitsOfNextBatch(served, Math.min(MAX_RUN_MS, leftMs), now);
+    const limits = limitsOfNextBatch(served, leftMs, now);
     this.#running.assign(worker, { version, entries: this.#queue.take(version.key, limits, now), now });
   }
 

@@ -73,15 +73,20 @@ export class DurationsByWork {
     for (const bucket of this.#buckets.values()) if (bucket.count >= MIN_SAMPLES) yield bucket;
   }
 
-  /** The amount of work that is expected to take at most `ms`; infinity if nothing is known. */
-  workWithin(ms: number): number {
+  /**
+   * The amount of work that is expected to take at most `ms`; infinity if nothing is known. Twice the largest amount that is
+   * known to take less is tried, if it takes at most `triedMs` at worst: twice as many items may take hardly longer.
+   */
+  workWithin(ms: number, triedMs = ms): number {
     let best = 0;
-    let isKnown = false;
+    let largest: Bucket | null = null;
     for (const bucket of this.#trusted()) {
-      isKnown = true;
       if (bucket.ms <= ms) best = Math.max(best, (bucket.work * ms) / Math.max(bucket.ms, 0.001));
+      if (!largest || bucket.work > largest.work) largest = bucket;
     }
-    return isKnown ? best : Number.POSITIVE_INFINITY;
+    if (!largest) return Number.POSITIVE_INFINITY;
+    const isTried = largest.ms <= ms && 2 * largest.ms <= triedMs;
+    return isTried ? Math.max(best, 2 * largest.work) : best;
   }
 }
 
@@ -189,11 +194,11 @@ export class VersionLatency {
   }
 
   /**
-   * The limits, reduced so that neither preprocessing nor the run is expected to take longer than `ms`. A version that is
-   * not known yet gets small batches.
+   * The limits, reduced so that neither preprocessing nor the run is expected to take longer than `ms`, or `triedMs` for a size
+   * that was not measured yet. A version that is not known yet gets small batches.
    */
-  limitsWithin(limits: BatchSize, ms: number): BatchSize {
-    const work = this.#rest.workWithin(ms);
+  limitsWithin(limits: BatchSize, ms: number, triedMs = ms): BatchSize {
+    const work = this.#rest.workWithin(ms, triedMs);
     return {
       rows: Number.isFinite(work) ? limits.rows : Math.min(limits.rows, ROWS_OF_UNKNOWN),
       work: Math.min(limits.work, work),

@@ -7,7 +7,7 @@ import { numericInputs } from '../tasks/numeric.js';
 import { maxBatchWork } from '../tasks/work.js';
 import type { Overload } from './admission.js';
 import type { BatchSize, VersionLatency } from './latency.js';
-import type { EngineVersion } from './messages.js';
+import { type EngineVersion, MAX_RUN_MS } from './messages.js';
 import { msUntilNextBatch } from './supervision.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
 
@@ -22,16 +22,17 @@ const MAX_ROWS_IN_TURN = 64;
 const MAX_MS_IN_TURN = 2;
 
 /**
- * Limits of a version's next batch: no larger than raises throughput, and at most `maxMs`. If the graph does not batch, short
+ * Limits of a version's next batch: no larger than raises throughput, and at most `leftMs`. If the graph does not batch, short
  * inputs of a fixed size share a message, and the worker runs them one after the other.
  */
-export function limitsOfNextBatch({ version, latency }: ScheduledVersion, maxMs: number, now: number): BatchSize {
+export function limitsOfNextBatch({ version, latency }: ScheduledVersion, leftMs: number, now: number): BatchSize {
   const limits = batchLimits(version);
+  const maxMs = Math.min(MAX_RUN_MS, leftMs);
   if (limits.rows === 1 && numericInputs(version.spec)) {
     const inTurn = latency.limitsWithin({ ...limits, rows: MAX_ROWS_IN_TURN }, Math.min(maxMs, MAX_MS_IN_TURN));
     if (inTurn.rows === MAX_ROWS_IN_TURN) return inTurn;
   }
-  return latency.limitsWithin(latency.limitsOfBestBatch(limits, now), maxMs);
+  return latency.limitsWithin(latency.limitsOfBestBatch(limits, now), maxMs, Math.min(2 * MAX_RUN_MS, leftMs));
 }
 
 export interface ScheduledVersion {

@@ -122,6 +122,24 @@ test('the first run of a size is not trusted, and a slow one is forgotten', () =
   expect(durations.workWithin(200)).toBe(2_000);
 });
 
+test('twice the largest size that was measured is tried, unless that could take too long', () => {
+  const durations = new DurationsByWork();
+  const measure = (work: number, ms: number) => {
+    for (let i = 0; i < 2; i++) durations.record(work, ms);
+  };
+  measure(100, 150);
+  expect([durations.workWithin(200), durations.workWithin(200, 299)]).toEqual(
+    [133, 133].map((work) => expect.closeTo(work, 0)),
+  );
+  expect(durations.workWithin(200, 300)).toBe(200);
+
+  measure(200, 160);
+  expect(durations.workWithin(200, 400)).toBe(400);
+
+  measure(400, 500);
+  expect(durations.workWithin(200, 400)).toBe(250);
+});
+
 test('an item that is much larger than all that were measured is expected to take 16 times as long, not thousands of times', () => {
   const latency = new VersionLatency();
   for (let i = 0; i < 2; i++) {
