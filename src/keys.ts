@@ -9,8 +9,10 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { Kysely } from 'kysely';
 import type { ApiKey } from './access/api-key.js';
-import { ApiKeys, type CreatedKey } from './access/api-keys.js';
+import { type Actor, ApiKeys, type CreatedKey } from './access/api-keys.js';
 import { checkNewKey, MAX_OVERLAP_MS } from './access/new-key.js';
+import { COMMAND_LINE } from './access/principal.js';
+import { checkReason } from './access/reason.js';
 import type { Role } from './access/roles.js';
 import { loadConfig } from './config.js';
 import { AppError, StartupError, StoreLockedError } from './errors.js';
@@ -24,6 +26,8 @@ const USAGE = `usage:
   npm run keys -- list
   npm run keys -- rotate <id> [--overlap <hours>]
   npm run keys -- revoke <id>
+
+All but list take --reason <text>, which the audit log keeps.
 `;
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
@@ -40,6 +44,7 @@ const OPTIONS = {
   operations: { type: 'string' },
   publishable: { type: 'boolean', default: false },
   overlap: { type: 'string', default: '24' },
+  reason: { type: 'string' },
 } as const;
 type Options = ReturnType<typeof parse>['values'];
 
@@ -58,10 +63,11 @@ async function main(args: string[]): Promise<void> {
   if (rest.length > 0 || takesId !== (id !== undefined)) throw new UsageError('unexpected arguments');
   const { keys, close } = await openKeys();
   try {
-    if (command === 'create') show(await keys.create(wantedOf(values)));
+    if (command === 'create') show(await keys.create(wantedOf(values), actorOf(values)));
     else if (command === 'list') process.stdout.write(keys.all.map(lineOf).join('') || 'There are no keys.\n');
-    else if (command === 'revoke') process.stdout.write(lineOf(known(await keys.revoke(id as string), id)));
-    else if (command === 'rotate') show(known(await keys.rotate(id as string, overlapMs(values)), id));
+    else if (command === 'revoke')
+      process.stdout.write(lineOf(known(await keys.revoke(id as string, actorOf(values)), id)));
+    else if (command === 'rotate') show(known(await keys.rotate(id as string, overlapMs(values), actorOf(values)), id));
     else throw new UsageError(command === undefined ? 'a command is missing' : `there is no command "${command}"`);
   } finally {
     await close();
@@ -104,6 +110,10 @@ function wantedOf(options: Options) {
     },
     ['--'],
   );
+}
+
+function actorOf({ reason }: Options): Actor {
+  return { principal: COMMAND_LINE, reason: checkReason(reason, ['--reason']) };
 }
 
 function overlapMs({ overlap }: Options): number {

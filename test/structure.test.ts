@@ -90,6 +90,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   main: ['app', 'config', 'errors', 'production'],
   keys: ['access', 'config', 'errors', 'production', 'storage'],
+  'audit-verify': ['access', 'config', 'production', 'storage'],
   'check-model': ['config', 'importing', 'engine', 'storage', 'production'],
 };
 
@@ -224,9 +225,11 @@ test('queries take the principal, except those of the server itself and those th
 
   expect(without.sort()).toEqual([
     // Which principals there are.
-    'access/api-key.queries.ts endApiKey',
     'access/api-key.queries.ts findApiKeys',
-    'access/api-key.queries.ts insertApiKey',
+    // For auditors, who see all of it.
+    'access/audit.queries.ts findAuditEntriesAfter',
+    'access/audit.queries.ts findAuditHead',
+    'access/audit.queries.ts findAuditPage',
     'evaluation/evaluation.queries.ts insertEvaluation',
     // Its result is a function that takes the principal.
     'prediction/prediction.queries.ts predictionInserts',
@@ -256,7 +259,14 @@ test('only entry files, production.ts and child.ts read the environment; only en
   const reads = files.filter(({ source }) => /process\.env\b/.test(source.text)).map(({ file }) => file);
   const exits = files.filter(({ source }) => /process\.exit\(/.test(source.text)).map(({ file }) => file);
 
-  expect(reads.sort()).toEqual(['check-model.ts', 'engine/child.ts', 'keys.ts', 'main.ts', 'production.ts']);
+  expect(reads.sort()).toEqual([
+    'audit-verify.ts',
+    'check-model.ts',
+    'engine/child.ts',
+    'keys.ts',
+    'main.ts',
+    'production.ts',
+  ]);
   expect(exits.sort()).toEqual(['check-model.ts', 'main.ts', 'worker/worker.ts']);
 });
 

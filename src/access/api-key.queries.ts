@@ -1,5 +1,6 @@
 /** The stored API keys. */
-import type { CatalogDatabase } from '../storage/database.js';
+import type { Transaction } from 'kysely';
+import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { ApiKeyTable } from '../storage/migrations/access.table.js';
 import type { ApiKey } from './api-key.js';
 
@@ -8,18 +9,18 @@ export async function findApiKeys(db: CatalogDatabase): Promise<ApiKey[]> {
   return rows.map(toApiKey);
 }
 
-export async function insertApiKey(db: CatalogDatabase, key: ApiKey): Promise<void> {
-  await db.insertInto('api_key').values(toRow(key)).execute();
+export async function insertApiKey(trx: Transaction<CatalogTables>, key: ApiKey): Promise<void> {
+  await trx.insertInto('api_key').values(toRow(key)).execute();
 }
 
 /** The earlier of both times counts. */
 export async function endApiKey(
-  db: CatalogDatabase,
+  trx: Transaction<CatalogTables>,
   id: string,
   column: 'revoked_at' | 'expires_at',
   at: Date,
 ): Promise<void> {
-  await db
+  await trx
     .updateTable('api_key')
     .set({ [column]: at.getTime() })
     .where('id', '=', id)

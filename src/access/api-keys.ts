@@ -2,11 +2,13 @@
  * The API keys of a server, in memory: every request asks for one. The database is asked twice a second whether it has
  * changed, because `npm run keys` writes to it from another process.
  */
+import type { Transaction } from 'kysely';
 import { InvalidInputError } from '../errors.js';
-import type { CatalogDatabase } from '../storage/database.js';
+import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { SqliteFile } from '../storage/sqlite.js';
 import { type ApiKey, generateKey, isSameDigest, readKey } from './api-key.js';
 import { endApiKey, findApiKeys, insertApiKey } from './api-key.queries.js';
+import { type AuditedChange, appendAudit } from './audit.queries.js';
 import type { Principal } from './principal.js';
 
 /** A key that was revoked is refused after this time at the latest. */
@@ -27,6 +29,12 @@ export type NewApiKey = Pick<
   ApiKey,
   'account' | 'name' | 'kind' | 'roles' | 'operations' | 'models' | 'origins' | 'expiresAt'
 >;
+
+/** Who changes keys, and why, for the audit log. */
+export interface Actor {
+  readonly principal: Principal;
+  readonly reason: string | null;
+}
 
 /** A key that was just made, with its text, which is shown once. */
 export interface CreatedKey {
@@ -106,32 +114,70 @@ export class ApiKeys {
   }
 
   /** @throws InvalidInputError if there are too many keys */
-  async create(wanted: NewApiKey): Promise<CreatedKey> {
-    if (this.#byId.size >= MAX_KEYS) throw new InvalidInputError([tooMany(this.#byId.size)]);
-    const { id, secretSha256, text } = generateKey(wanted.kind);
-    const key = { ...wanted, id, secretSha256, createdAt: new Date(), revokedAt: null };
-    await insertApiKey(this.#db, key);
-    await this.load();
-    return { key, text };
+  async create(wanted: NewApiKey, by: Actor): Promise<CreatedKey> {
+    const created = this.#generate(wanted);
+    await this.#change(by, 'createApiKey', created.key.id, async (trx) => {
+      await insertApiKey(trx, created.key);
+      return { before: null, after: stateOf(created.key) };
+    });
+    return created;
   }
 
   /** Null if there is no such key. */
-  async revoke(id: string): Promise<ApiKey | null> {
-    if (!this.#byId.has(id)) return null;
-    await endApiKey(this.#db, id, 'revoked_at', new Date());
-    await this.load();
+  async revoke(id: string, by: Actor): Promise<ApiKey | null> {
+    const key = this.#byId.get(id)?.key;
+    if (!key) return null;
+    const revokedAt = new Date();
+    await this.#change(by, 'revokeApiKey', id, async (trx) => {
+      await endApiKey(trx, id, 'revoked_at', revokedAt);
+      return { before: stateOf(key), after: stateOf({ ...key, revokedAt: earlier(key.revokedAt, revokedAt) }) };
+    });
     return this.#byId.get(id)?.key ?? null;
   }
 
   /** Makes a key like this one, which then expires after `overlapMs`. Null if there is no such key, or it has ended. */
-  async rotate(id: string, overlapMs: number): Promise<CreatedKey | null> {
+  async rotate(id: string, overlapMs: number, by: Actor): Promise<CreatedKey | null> {
     const old = this.#byId.get(id)?.key;
     if (!old || refusalOf(old, Date.now()) !== null) return null;
-    const created = await this.create(old);
-    await endApiKey(this.#db, id, 'expires_at', new Date(Date.now() + overlapMs));
-    await this.load();
+    const created = this.#generate(old);
+    const expiresAt = new Date(Date.now() + overlapMs);
+    await this.#change(by, 'rotateApiKey', id, async (trx) => {
+      await insertApiKey(trx, created.key);
+      await endApiKey(trx, id, 'expires_at', expiresAt);
+      const ending = stateOf({ ...old, expiresAt: earlier(old.expiresAt, expiresAt) });
+      return { before: stateOf(old), after: { ...ending, replacedBy: created.key.id } };
+    });
     return created;
   }
+
+  #generate({ account, name, kind, roles, operations, models, origins, expiresAt }: NewApiKey): CreatedKey {
+    if (this.#byId.size >= MAX_KEYS) throw new InvalidInputError([tooMany(this.#byId.size)]);
+    const { id, secretSha256, text } = generateKey(kind);
+    const wanted = { account, name, kind, roles, operations, models, origins, expiresAt };
+    return { key: { ...wanted, id, secretSha256, createdAt: new Date(), revokedAt: null }, text };
+  }
+
+  /** Makes the change and its entry in the audit log together. */
+  async #change(
+    { principal, reason }: Actor,
+    action: string,
+    id: string,
+    change: (trx: Transaction<CatalogTables>) => Promise<Pick<AuditedChange, 'before' | 'after'>>,
+  ): Promise<void> {
+    await this.#db.transaction().execute(async (trx) => {
+      await appendAudit(trx, principal, { action, target: `API key ${id}`, reason, ...(await change(trx)) });
+    });
+    await this.load();
+  }
+}
+
+/** What the audit log says of a key. */
+function stateOf({ secretSha256: _, id: __, createdAt: ___, ...state }: ApiKey): object {
+  return state;
+}
+
+function earlier(a: Date | null, b: Date): Date {
+  return a && a < b ? a : b;
 }
 
 function refusalOf({ revokedAt, expiresAt }: ApiKey, now: number): KeyRefusal | null {

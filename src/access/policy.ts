@@ -18,6 +18,7 @@ export const POLICIES = {
   read: { roles: ['viewer', 'predictor', 'publisher', 'evaluator', 'auditor'], isForPublishableKeys: true },
   predict: { roles: ['predictor'], isForPublishableKeys: true },
   history: { roles: ['predictor'], isForPublishableKeys: false },
+  audit: { roles: ['auditor'], isForPublishableKeys: false },
   operate: { roles: [], isForPublishableKeys: false },
 } as const satisfies Record<string, PolicyRule>;
 

@@ -33,5 +33,13 @@ export function readableOwner({ id, key }: Principal): string {
   return key?.kind === 'publishable' ? '' : id;
 }
 
+/** Whoever may read and write the files of the data folder. */
+export const COMMAND_LINE: Principal = Object.freeze({
+  id: 'command-line',
+  roles: ROLES,
+  key: null,
+  callerId: 'command-line',
+});
+
 /** The server itself, for example during an import or a retention sweep. */
 export const SYSTEM: Principal = Object.freeze({ id: 'system', roles: ROLES, key: null, callerId: 'system' });

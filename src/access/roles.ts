@@ -7,6 +7,6 @@ export const ROLE_DESCRIPTIONS: Readonly<Record<Role, string>> = {
   predictor: 'Reads the catalog, runs models, and reads the predictions of its account.',
   publisher: 'Reads the catalog. Reserved for publishing models.',
   evaluator: 'Reads the catalog. Reserved for evaluating models.',
-  auditor: 'Reads the catalog. Reserved for reading the audit log.',
+  auditor: 'Reads the catalog and the audit log.',
   admin: 'Everything, including aliases, memory, metrics and keys.',
 };

@@ -22,6 +22,7 @@ import type { Serving } from '../serving/serving.js';
 import { EngineResolver, LatencyResolver, VersionServingResolver } from '../serving/serving.resolver.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
+import { AuditResolver } from './audit.resolver.js';
 import { LimitsResolver } from './limits.resolver.js';
 import { NodeResolver } from './node.resolver.js';
 import { ViewerResolver } from './viewer.resolver.js';
@@ -65,6 +66,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [ImportResolver, ({ imports }) => new ImportResolver(imports)],
   [NodeResolver, () => new NodeResolver()],
   [ViewerResolver, ({ keys }) => new ViewerResolver(keys)],
+  [AuditResolver, ({ catalogDb }) => new AuditResolver(catalogDb)],
   [
     LimitsResolver,
     ({ defaultDeadlineMs, maxResponseBytes }) => new LimitsResolver({ defaultDeadlineMs, maxResponseBytes }),

@@ -1,10 +1,11 @@
 /** Who the caller is, and the API keys of the server. */
 import { Arg, Ctx, Field, ID, InputType, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
 import type { ApiKey, KeyKind } from '../access/api-key.js';
-import type { ApiKeys } from '../access/api-keys.js';
+import type { Actor, ApiKeys } from '../access/api-keys.js';
 import { checkNewKey, MAX_OVERLAP_MS } from '../access/new-key.js';
 import { Policy } from '../access/policy.js';
 import type { Principal } from '../access/principal.js';
+import { checkReason, REASON } from '../access/reason.js';
 import { ROLE_DESCRIPTIONS, type Role } from '../access/roles.js';
 import { InvalidInputError, NotFoundError } from '../errors.js';
 import { Cost } from '../graphql/cost.js';
@@ -125,6 +126,9 @@ export class CreateApiKeyInput {
 
   @Field(() => DateTime, { nullable: true, description: 'From when on the key is refused. Default: never.' })
   expiresAt?: Date | null;
+
+  @Field(() => String, { nullable: true, description: REASON })
+  reason?: string | null;
 }
 
 @ObjectType({ description: 'The new key, or the problem that prevented it: exactly one of them.' })
@@ -186,7 +190,8 @@ export class ViewerResolver {
       'Makes an API key. From the first key on, requests without one may only do what is public. Null only with an entry in `errors`. Problems: InvalidInput, Forbidden, StorageFull.',
   })
   async createApiKey(
-    @Arg('input', () => CreateApiKeyInput, { description: 'The key.' }) input: CreateApiKeyInput,
+    @Arg('input', () => CreateApiKeyInput, { description: 'The key.' }) { reason, ...input }: CreateApiKeyInput,
+    @Ctx() context: AccessContext,
   ): Promise<CreateApiKeyPayload> {
     const { result, problem } = await payloadOf(async () => {
       const lists = {
@@ -196,7 +201,7 @@ export class ViewerResolver {
         expiresAt: input.expiresAt ?? null,
       };
       const wanted = { ...input, ...lists, kind: lower<KeyKind>(input.kind), roles: input.roles.map(lower<Role>) };
-      return this.keys.create(checkNewKey(wanted, ['input']));
+      return this.keys.create(checkNewKey(wanted, ['input']), actorOf(context, reason, ['input', 'reason']));
     });
     return { apiKey: result && typeOf(result.key), secret: result?.text ?? null, problem };
   }
@@ -214,10 +219,12 @@ export class ViewerResolver {
       description: `How long the old key is still accepted, in milliseconds, 0 to ${MAX_OVERLAP_MS.toLocaleString('en')}.`,
     })
     overlapMs: number,
+    @Arg('reason', () => String, { nullable: true, description: REASON }) reason: string | null,
+    @Ctx() context: AccessContext,
   ): Promise<CreateApiKeyPayload> {
     const { result, problem } = await payloadOf(async () => {
       if (overlapMs < 0 || overlapMs > MAX_OVERLAP_MS) throw new InvalidInputError([outOfRange(overlapMs)]);
-      return orNotFound(await this.keys.rotate(id, overlapMs), id);
+      return orNotFound(await this.keys.rotate(id, overlapMs, actorOf(context, reason, ['reason'])), id);
     });
     return { apiKey: result && typeOf(result.key), secret: result?.text ?? null, problem };
   }
@@ -226,12 +233,22 @@ export class ViewerResolver {
   @Mutation(() => RevokeApiKeyPayload, {
     nullable: true,
     description:
-      'Revokes an API key: from now on it is refused; by other processes that share the data folder, within a second. Null only with an entry in `errors`. Problems: NotFound, Forbidden, StorageFull.',
+      'Revokes an API key: from now on it is refused; by other processes that share the data folder, within a second. Null only with an entry in `errors`. Problems: InvalidInput, NotFound, Forbidden, StorageFull.',
   })
-  async revokeApiKey(@Arg('id', () => ID, { description: 'Id of the key.' }) id: string): Promise<RevokeApiKeyPayload> {
-    const { result, problem } = await payloadOf(async () => orNotFound(await this.keys.revoke(id), id));
+  async revokeApiKey(
+    @Arg('id', () => ID, { description: 'Id of the key.' }) id: string,
+    @Arg('reason', () => String, { nullable: true, description: REASON }) reason: string | null,
+    @Ctx() context: AccessContext,
+  ): Promise<RevokeApiKeyPayload> {
+    const { result, problem } = await payloadOf(async () =>
+      orNotFound(await this.keys.revoke(id, actorOf(context, reason, ['reason'])), id),
+    );
     return { apiKey: result && typeOf(result), problem };
   }
+}
+
+function actorOf({ principal }: AccessContext, reason: string | null | undefined, path: readonly string[]): Actor {
+  return { principal, reason: checkReason(reason, path) };
 }
 
 function orNotFound<T>(found: T | null, id: string): T {

@@ -1,5 +1,7 @@
 /** Catalog operations that need more than one query: moving aliases and suggesting names. */
+import { appendAudit } from '../access/audit.queries.js';
 import type { Principal } from '../access/principal.js';
+import { checkReason } from '../access/reason.js';
 import { InvalidInputError, NotFoundError, NotReadyError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { describe } from '../tasks/problems.js';
@@ -46,10 +48,11 @@ export class Catalog {
    */
   async setAlias(
     { principal, catalogLoaders }: CatalogContext,
-    input: { model: string; alias: string; version: string },
+    input: { model: string; alias: string; version: string; reason?: string | null },
     prepare: (version: Version) => Promise<void>,
   ): Promise<Alias> {
     checkAliasName(input.alias);
+    const reason = checkReason(input.reason, ['input', 'reason']);
     const model = await catalogLoaders.modelByName.load(input.model);
     if (!model) throw await this.notFound(principal, `The model "${input.model}"`, input.model);
     const version = await catalogLoaders.findVersion(input.version, ['input', 'version']);
@@ -59,7 +62,16 @@ export class Catalog {
     const move = () =>
       this.#db
         .transaction()
-        .execute((trx) => moveAlias(trx, model.id, input.alias, version.id, Date.now()))
+        .execute(async (trx) => {
+          const before = await moveAlias(trx, model.id, input.alias, version.id, Date.now());
+          await appendAudit(trx, principal, {
+            action: 'setAlias',
+            target: `${model.name}@${input.alias}`,
+            reason,
+            before: before === null ? null : { version: `${model.name}:${before}` },
+            after: { version: `${model.name}:${version.number}` },
+          });
+        })
         .finally(() => this.invalidate());
     await this.#aliasChanges.make(`${model.id} ${input.alias}`, prepare(version), move);
     catalogLoaders.forgetAliases();

@@ -5,6 +5,8 @@
  * answered a prediction, and sets the batch limits that could not be determined before.
  */
 import type { Transaction } from 'kysely';
+import { appendAudit } from '../access/audit.queries.js';
+import { SYSTEM } from '../access/principal.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
 import type { DatasetTable, ModelTable, VersionTable } from '../storage/migrations/catalog.table.js';
@@ -148,7 +150,23 @@ export async function addVersion(
   }
   await chooseDefaultVersion(trx, version.model_id);
   await touchModel(trx, version.model_id, now);
+  await appendAudit(trx, SYSTEM, {
+    action: 'importVersion',
+    target: `${await findModelName(trx, version.model_id)}:${version.number}`,
+    reason: null,
+    before: found ? stateOf(found) : null,
+    after: stateOf(version),
+  });
   return id;
+}
+
+/** What the audit log says of a version. */
+function stateOf({ state, source_sha256, artifact_sha256 }: Omit<VersionSource, 'id' | 'spec' | 'variants'>): object {
+  return { state, sourceSha256: source_sha256, artifactSha256: artifact_sha256 };
+}
+
+async function findModelName(trx: Trx, id: string): Promise<string> {
+  return (await trx.selectFrom('model').select('name').where('id', '=', id).executeTakeFirstOrThrow()).name;
 }
 
 /** Sets the specs of a published version. Only what could not be checked or probed before may differ. */
@@ -198,14 +216,21 @@ export async function findDatasetDigest(trx: Trx, name: string): Promise<string 
   return (await trx.selectFrom('dataset').select('sha256').where('name', '=', name).executeTakeFirst())?.sha256;
 }
 
-/** Points the alias to the version, and creates it if it does not exist. */
+/** Points the alias to the version. Returns the number of the version before, or null if this creates the alias. */
 export async function moveAlias(
   trx: Trx,
   modelId: string,
   name: string,
   versionId: string,
   now: number,
-): Promise<void> {
+): Promise<number | null> {
+  const before = await trx
+    .selectFrom('alias')
+    .innerJoin('version', 'version.id', 'alias.version_id')
+    .select('version.number')
+    .where('alias.model_id', '=', modelId)
+    .where('alias.name', '=', name)
+    .executeTakeFirst();
   await trx
     .insertInto('alias')
     .values({ model_id: modelId, name, version_id: versionId, updated_at: now })
@@ -215,6 +240,7 @@ export async function moveAlias(
     .execute();
   await chooseDefaultVersion(trx, modelId);
   await touchModel(trx, modelId, now);
+  return before?.number ?? null;
 }
 
 async function touchModel(trx: Trx, modelId: string, now: number): Promise<void> {

@@ -1,5 +1,6 @@
 import { Arg, Ctx, Field, InputType, Mutation, ObjectType, Resolver } from 'type-graphql';
 import { Policy } from '../access/policy.js';
+import { REASON } from '../access/reason.js';
 import type { Catalog } from '../catalog/catalog.js';
 import type { CatalogContext } from '../catalog/loaders.js';
 import { Alias } from '../catalog/version.type.js';
@@ -20,6 +21,9 @@ export class SetAliasInput {
 
   @Field(() => VersionRef, { description: 'READY version of this model that the alias should point to.' })
   version!: string;
+
+  @Field(() => String, { nullable: true, description: REASON })
+  reason?: string | null;
 }
 
 @ObjectType({

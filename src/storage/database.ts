@@ -8,7 +8,7 @@ import path from 'node:path';
 import { Kysely } from 'kysely';
 import { DEFAULT_MIGRATION_TABLE, type Migration, Migrator } from 'kysely/migration';
 import { DamagedFileError, NewerSchemaError, StartupError, StorageFullError } from '../errors.js';
-import type { ApiKeyTable } from './migrations/access.table.js';
+import type { ApiKeyTable, AuditHeadTable, AuditLogTable } from './migrations/access.table.js';
 import { catalogMigrations } from './migrations/catalog.js';
 import type {
   AliasTable,
@@ -47,6 +47,8 @@ export interface CatalogTables {
   alias: AliasTable;
   latency: LatencyTable;
   api_key: ApiKeyTable;
+  audit_log: AuditLogTable;
+  audit_head: AuditHeadTable;
   dataset: DatasetTable;
   version_dataset: VersionDatasetTable;
   evaluation: EvaluationTable;

@@ -81,6 +81,7 @@ const ARGUMENTS: Readonly<Record<string, string>> = {
   'Query.predictions': '{ nodes { id } }',
   'Query.viewer': '{ account }',
   'Query.apiKeys': '{ id }',
+  'Query.auditLog': '{ nodes { sequence } }',
   'Mutation.predict': '(input: { model: "x", input: { text: "a" } }) { problem { code } }',
   'Mutation.predictMany': '(input: { model: "x", inputs: [{ text: "a" }] }) { problem { code } }',
   'Mutation.setAlias': '(input: { model: "x", alias: "a", version: "x" }) { problem { code } }',

@@ -17,3 +17,26 @@ export interface ApiKeyTable {
   expires_at: number | null;
   revoked_at: number | null;
 }
+
+export interface AuditLogTable {
+  /** 1 for the first entry, without gaps. */
+  sequence: number;
+  at: number;
+  account: string;
+  key_id: string | null;
+  action: string;
+  target: string;
+  reason: string | null;
+  /** JSON. */
+  before: string | null;
+  after: string | null;
+  /** Of this entry and the digest of the one before, in hexadecimal. */
+  sha256: string;
+}
+
+/** One row: the newest entry of the audit log. */
+export interface AuditHeadTable {
+  id: number;
+  sequence: number;
+  sha256: string;
+}

@@ -1,7 +1,7 @@
 /** Migrations of the catalog database, in the order of their names. Never edit one that was released: add another. */
 import { type Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
-import { keepFacetCounts, keepModelMetrics } from './kept-tables.js';
+import { keepAuditLog, keepFacetCounts, keepModelMetrics } from './kept-tables.js';
 
 export const catalogMigrations: Record<string, Migration> = {
   '001_models': { up: createModels },
@@ -19,6 +19,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '013_latency': { up: createLatency },
   '014_verification': { up: addVerification },
   '015_api_keys': { up: createApiKeys },
+  '016_audit_log': { up: createAuditLog },
 };
 
 async function createApiKeys(db: Kysely<unknown>): Promise<void> {
@@ -37,6 +38,30 @@ async function createApiKeys(db: Kysely<unknown>): Promise<void> {
     .addColumn('expires_at', 'bigint')
     .addColumn('revoked_at', 'bigint')
     .execute();
+}
+
+async function createAuditLog(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('audit_log')
+    .addColumn('sequence', 'integer', (c) => c.primaryKey())
+    .addColumn('at', 'bigint', (c) => c.notNull())
+    .addColumn('account', 'text', (c) => c.notNull())
+    .addColumn('key_id', 'text')
+    .addColumn('action', 'text', (c) => c.notNull())
+    .addColumn('target', 'text', (c) => c.notNull())
+    .addColumn('reason', 'text')
+    .addColumn('before', 'text')
+    .addColumn('after', 'text')
+    .addColumn('sha256', 'text', (c) => c.notNull())
+    .execute();
+  await db.schema.createIndex('audit_log_target').on('audit_log').columns(['target', 'sequence']).execute();
+  await db.schema
+    .createTable('audit_head')
+    .addColumn('id', 'integer', (c) => c.primaryKey().check(sql`id = 1`))
+    .addColumn('sequence', 'integer', (c) => c.notNull())
+    .addColumn('sha256', 'text', (c) => c.notNull())
+    .execute();
+  await keepAuditLog(db);
 }
 
 async function addVariants(db: Kysely<unknown>): Promise<void> {

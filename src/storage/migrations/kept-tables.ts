@@ -109,3 +109,13 @@ function count(rows: string): string {
   return `insert into facet_count (field, value, visibility, owner, count) ${rows}
     on conflict do update set count = count + excluded.count;`;
 }
+
+/** `audit_log` is append-only. Who can write to the file can drop the triggers, but not repair the chain of digests unnoticed. */
+export async function keepAuditLog(db: Kysely<unknown>): Promise<void> {
+  const refuse = "begin select raise(abort, 'the audit log is append-only'); end";
+  await run(db, [
+    `create trigger audit_log_update before update on audit_log ${refuse}`,
+    `create trigger audit_log_delete before delete on audit_log ${refuse}`,
+    `create trigger audit_head_delete before delete on audit_head ${refuse}`,
+  ]);
+}

@@ -1,0 +1,98 @@
+/** SQL of the audit log. Entries are only added: triggers refuse any other change. */
+import type { Transaction } from 'kysely';
+import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
+import type { AuditLogTable } from '../storage/migrations/access.table.js';
+import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pageOf, totalOf } from '../storage/pages.js';
+import { countUpToCap } from '../storage/sql.js';
+import { type AuditEntry, type AuditHead, digestOf, EMPTY_LOG } from './audit.js';
+import type { Principal } from './principal.js';
+
+/** A change, and the states before and after it as plain values. They must not contain secrets. */
+export interface AuditedChange extends Pick<AuditEntry, 'action' | 'target'> {
+  readonly reason: string | null;
+  readonly before: object | null;
+  readonly after: object | null;
+}
+
+/** To be called in the transaction of the change, so that there is no change without an entry, nor an entry without one. */
+export async function appendAudit(
+  trx: Transaction<CatalogTables>,
+  { id, key }: Principal,
+  { action, target, reason, before, after }: AuditedChange,
+): Promise<void> {
+  const head = await findAuditHead(trx);
+  const fields = {
+    sequence: head.sequence + 1,
+    at: new Date(),
+    account: id,
+    keyId: key?.id ?? null,
+    action,
+    target,
+    reason,
+    before: before && JSON.stringify(before),
+    after: after && JSON.stringify(after),
+  };
+  const sha256 = digestOf(head.sha256, fields);
+  const { at, keyId, ...rest } = fields;
+  await trx
+    .insertInto('audit_log')
+    .values({ ...rest, at: at.getTime(), key_id: keyId, sha256 })
+    .execute();
+  await trx
+    .insertInto('audit_head')
+    .values({ id: 1, sequence: fields.sequence, sha256 })
+    .onConflict((conflict) => conflict.column('id').doUpdateSet({ sequence: fields.sequence, sha256 }))
+    .execute();
+}
+
+export async function findAuditHead(db: CatalogDatabase): Promise<AuditHead> {
+  const head = await db.selectFrom('audit_head').select(['sequence', 'sha256']).executeTakeFirst();
+  return head ?? EMPTY_LOG;
+}
+
+/** Up to `limit` entries after one, oldest first. */
+export async function findAuditEntriesAfter(
+  db: CatalogDatabase,
+  sequence: number,
+  limit: number,
+): Promise<AuditEntry[]> {
+  const rows = await db
+    .selectFrom('audit_log')
+    .selectAll()
+    .where('sequence', '>', sequence)
+    .orderBy('sequence')
+    .limit(limit)
+    .execute();
+  return rows.map(toEntry);
+}
+
+/** Entries newest first; `target`: only those about it. @throws BadArgumentError */
+export async function findAuditPage<T>(
+  db: CatalogDatabase,
+  { first, after }: PageArgs,
+  target: string | null,
+  toNode: (entry: AuditEntry) => T,
+): Promise<Page<T>> {
+  const list = listId('auditLog', target);
+  let query = db.selectFrom('audit_log').selectAll().orderBy('sequence', 'desc');
+  if (target !== null) query = query.where('target', '=', target);
+  const start = after == null ? null : (decodeCursor(list, after, ['number'])[0] as number);
+  if (start !== null) query = query.where('sequence', '<', start);
+  return pageOf(await query.limit(checkFirst(first) + 1).execute(), first, {
+    toNode: (row) => toNode(toEntry(row)),
+    list,
+    keyOf: ({ sequence }) => [sequence],
+    countTotal: async () => totalOf(await countAuditEntries(db, target)),
+  });
+}
+
+/** Counted up to `MAX_COUNT + 1`. */
+async function countAuditEntries(db: CatalogDatabase, target: string | null): Promise<number> {
+  let query = db.selectFrom('audit_log');
+  if (target !== null) query = query.where('target', '=', target);
+  return (await db.selectNoFrom(countUpToCap(query).as('count')).executeTakeFirstOrThrow()).count;
+}
+
+function toEntry({ key_id, at, ...row }: AuditLogTable): AuditEntry {
+  return { ...row, keyId: key_id, at: new Date(at) };
+}

@@ -1,0 +1,72 @@
+/**
+ * `npm run audit:verify`: checks the audit log of a data folder, whether its server runs or not. Takes `DATA_DIR` as the
+ * server does. `-- <sequence> <sha256>` also checks that the log still has this entry, which was written down elsewhere.
+ *
+ * Exit status: 0 if the log is complete, 1 if not, 2 if the arguments are wrong.
+ */
+import './production.js';
+import path from 'node:path';
+import { Kysely } from 'kysely';
+import { type AuditHead, AuditVerifier } from './access/audit.js';
+import { findAuditEntriesAfter, findAuditHead } from './access/audit.queries.js';
+import { loadConfig } from './config.js';
+import type { CatalogTables } from './storage/database.js';
+import { SqliteFile } from './storage/sqlite.js';
+import { SqliteFileDialect } from './storage/sqlite-dialect.js';
+
+const USAGE = 'usage: npm run audit:verify [-- <sequence> <sha256>]\n';
+const ENTRIES_AT_A_TIME = 1_000;
+
+function headsOf(args: readonly string[]): AuditHead[] | null {
+  if (args.length === 0) return [];
+  const [sequence, sha256, ...rest] = args;
+  const isHead = Number(sequence) >= 1 && Number.isSafeInteger(Number(sequence)) && /^[0-9a-f]{64}$/.test(sha256 ?? '');
+  return isHead && rest.length === 0 ? [{ sequence: Number(sequence), sha256: sha256 as string }] : null;
+}
+
+/** Returns what is wrong; null if nothing is. A server may add entries meanwhile. */
+async function verify(db: Kysely<CatalogTables>, verifier: AuditVerifier): Promise<string | null> {
+  for (let head: AuditHead | null = null; ; ) {
+    const entries = await findAuditEntriesAfter(db, verifier.last.sequence, ENTRIES_AT_A_TIME);
+    for (const entry of entries) {
+      const problem = verifier.next(entry);
+      if (problem !== null) return problem;
+    }
+    if (entries.length > 0) continue;
+    // The entries of an earlier head must have been found; those of a later one may have been added since.
+    if (head && head.sequence > verifier.last.sequence) return verifier.end(head);
+    head = await findAuditHead(db);
+    if (head.sequence <= verifier.last.sequence) return verifier.end(head);
+  }
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  const heads = headsOf(args);
+  if (!heads) {
+    process.stderr.write(USAGE);
+    return 2;
+  }
+  const dataDir = path.resolve(loadConfig(process.env).dataDir);
+  const file = await SqliteFile.open(path.join(dataDir, 'catalog.db'));
+  try {
+    const verifier = new AuditVerifier(heads);
+    const problem = await verify(new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(file) }), verifier);
+    const { sequence, sha256 } = verifier.last;
+    if (problem === null)
+      process.stdout.write(`The audit log is complete: ${sequence} entries; the last is ${sequence} ${sha256}\n`);
+    else process.stderr.write(`The audit log is not complete: ${problem}.\n`);
+    return problem === null ? 0 : 1;
+  } finally {
+    await file.close();
+  }
+}
+
+main(process.argv.slice(2)).then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: Error) => {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  },
+);
