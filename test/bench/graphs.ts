@@ -21,14 +21,18 @@ export type PerceptronName = (typeof PERCEPTRONS)[number]['name'];
 export const LABELED = { name: 'light-labels', widths: [16, 64, 64] } as const;
 export const OUTPUTS = 10;
 
-/** Chains of products of a row and one matrix. The times are for one item on one core of a server processor. */
+/**
+ * Chains of products of a row and one matrix. With these layers, one item takes `ms` on one core of a server processor; `rig.ts`
+ * chooses as many as take that long on this machine.
+ */
 export const CHAINS = [
-  { name: 'two-thirds-ms-alone', layers: 16, canBatch: false },
-  { name: 'five-ms', layers: 130, canBatch: true },
-  { name: 'five-ms-alone', layers: 130, canBatch: false },
-  { name: 'thirty-ms', layers: 800, canBatch: true },
-  { name: 'thirty-ms-alone', layers: 800, canBatch: false },
+  { name: 'two-thirds-ms-alone', ms: 0.65, layers: 16, canBatch: false },
+  { name: 'five-ms', ms: 5, layers: 130, canBatch: true },
+  { name: 'five-ms-alone', ms: 5, layers: 130, canBatch: false },
+  { name: 'thirty-ms', ms: 30, layers: 800, canBatch: true },
+  { name: 'thirty-ms-alone', ms: 30, layers: 800, canBatch: false },
 ] as const;
+type Chain = (typeof CHAINS)[number];
 export type ChainName = (typeof CHAINS)[number]['name'];
 export const CHAIN_WIDTH = 1024;
 
@@ -159,7 +163,7 @@ function reflection(name: string, width: number) {
   return { name, shape: [width, width], data };
 }
 
-function chainGraph({ layers, canBatch }: (typeof CHAINS)[number]): GraphSpec {
+function chainGraph({ layers, canBatch }: { layers: number; canBatch: boolean }): GraphSpec {
   const rows = canBatch ? 'N' : 1;
   const chain = Array.from({ length: layers }, (_, i): NodeSpec => {
     return { op: 'MatMul', inputs: [i === 0 ? 'x' : `h${i}`, 'reflection'], outputs: [`h${i + 1}`] };
@@ -172,10 +176,14 @@ function chainGraph({ layers, canBatch }: (typeof CHAINS)[number]): GraphSpec {
   };
 }
 
-/** One of the chains alone, so that a server starts fast. */
-export async function createChainStore(name: ChainName): Promise<TestStore> {
+export function chainNamed(name: ChainName): Chain {
+  return CHAINS.find((one) => one.name === name) as Chain;
+}
+
+/** One of the chains alone, so that a server starts fast. `layers` must be even. */
+export async function createChainStore(name: ChainName, layers: number): Promise<TestStore> {
   const store = await createStore();
-  const graph = encodeModel(chainGraph(CHAINS.find((one) => one.name === name) as (typeof CHAINS)[number]));
+  const graph = encodeModel(chainGraph({ ...chainNamed(name), layers }));
   await store.write(name, { '1/model.onnx': graph, 'model.yaml': PRELOAD });
   return store;
 }

@@ -50,7 +50,7 @@ ${table(
 ${measured.map(({ notes }) => notes).join('\n')}
 
 *How to read it:* Poisson arrivals from ${CALLERS} callers, each timed from the moment it was due; every answer was compared with
-the bare graph's. Deadlines are 1 s. ${isPinned ? 'The server and the clients share one core, the only worker has another. ' : ''}"L" is a
+the bare graph's. Deadlines are 1 s. The chains have as many layers as take 30 or 5 ms on this machine. ${isPinned ? 'The server and the clients share one core, the only worker has another. ' : ''}"L" is a
 bare loop on the worker's core at its best batch size, "peak" the best goodput of closed loops, "η" the share of the
 service's CPU time at the peak that bare runs of the same batches take. "in the server" is the time of a refusal from the end of its headers
 until the answer is handed to the system; "refusal p99" also has the delays of the client, which shares the core, and of

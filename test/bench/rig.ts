@@ -8,7 +8,7 @@ import type { TestStore } from '../support/model-store.ts';
 import { rightOf } from './answers.ts';
 import type { BareAnswer, BareOptions, BareResult, BareRun } from './bare.ts';
 import type { CpuUse } from './cpu.ts';
-import { CHAINS, type ChainName, createChainStore } from './graphs.ts';
+import { type ChainName, chainNamed, createChainStore } from './graphs.ts';
 import { percent } from './numbers.ts';
 import type { OpenLoopOptions, OpenLoopResult, PhaseResult, Question } from './open-loop.ts';
 import { childrenOf, measure, pin, type RunningServer, startModelgraph, workerPids } from './processes.ts';
@@ -44,9 +44,16 @@ export interface Subject {
   readonly canBatch: boolean;
 }
 
+/** A chain that takes the time in its name on this machine. */
 export async function chainSubject(model: ChainName): Promise<Subject> {
-  const canBatch = CHAINS.some((one) => one.name === model && one.canBatch);
-  return { workload: chain(model), store: await createChainStore(model), canBatch };
+  const { ms, layers, canBatch } = chainNamed(model);
+  const workload = chain(model);
+  const trial = await createChainStore(model, layers);
+  const bare = { graphFile: graphFile(trial.folder, model), tensor: workload.tensor, seconds: 1, batches: [1] };
+  const { runs } = await measure<BareResult>('bare.ts', bare, workerCore);
+  await trial.remove();
+  const pairs = Math.max(1, Math.round((layers * ms) / (runs[0] as BareRun).p50 / 2));
+  return { workload, store: await createChainStore(model, 2 * pairs), canBatch };
 }
 
 export async function startRig({ workload, store, canBatch }: Subject, isQuick: boolean): Promise<Rig> {
