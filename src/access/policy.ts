@@ -1,6 +1,6 @@
 /**
  * Who may do what. Every root field and every route declares one of these policies; the server does not start if a root
- * field or a route declares none.
+ * field or a route declares none. `introspect` is that of `__schema` and `__type`.
  */
 import { Extensions } from 'type-graphql';
 import type { Principal } from './principal.js';
@@ -16,6 +16,7 @@ interface PolicyRule {
 export const POLICIES = {
   public: { roles: null, isForPublishableKeys: true },
   read: { roles: ['viewer', 'predictor', 'publisher', 'evaluator', 'auditor'], isForPublishableKeys: true },
+  introspect: { roles: ['viewer', 'predictor', 'publisher', 'evaluator', 'auditor'], isForPublishableKeys: false },
   predict: { roles: ['predictor'], isForPublishableKeys: true },
   history: { roles: ['predictor'], isForPublishableKeys: false },
   audit: { roles: ['auditor'], isForPublishableKeys: false },

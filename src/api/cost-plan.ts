@@ -73,6 +73,8 @@ const MAX_STORED_POINTS = 2_000;
 export interface CostPlan {
   /** Fields that were planned; measures its memory. */
   readonly fields: number;
+  /** Whether the operation may read `__schema` or `__type`. */
+  readonly introspects: boolean;
   /** The versions that the operation runs: one for each field that runs one, null if it names none. */
   readonly versions: (variables: Variables) => (VersionName | null)[];
   /** `specs`: of `versions`, in the same order. */
@@ -97,6 +99,7 @@ export function planCost(schema: GraphQLSchema, document: DocumentNode, operatio
   const withDefaults = variablesReader(operation);
   return {
     fields: planner.fields,
+    introspects: planner.introspects,
     versions: (sent) => {
       const variables = withDefaults(sent);
       return planner.versions.map((version) => version(variables));
@@ -132,6 +135,7 @@ interface MergedField {
 class Planner {
   readonly versions: ((variables: Variables) => VersionName | null)[] = [];
   fields = 0;
+  introspects = false;
   readonly #schema: GraphQLSchema;
   readonly #fragments: ReadonlyMap<string, FragmentDefinitionNode>;
   readonly #roots: ReadonlySet<unknown>;
@@ -201,6 +205,7 @@ class Planner {
       children,
       addVersion: (version) => this.versions.push(version) - 1,
     });
+    this.introspects ||= meta !== undefined;
     if (meta) return sum([ROOT_POINTS, product(price, INTROSPECTION_FACTOR)]);
     return isRoot ? sum([ROOT_POINTS, price]) : price;
   }

@@ -1,9 +1,12 @@
 /** Limits the cost of operations, and reports it in `extensions.cost` of the answer. */
 import type { ApolloServerPlugin } from '@apollo/server';
 import { type DocumentNode, GraphQLError, type GraphQLSchema } from 'graphql';
+import { allows } from '../access/policy.js';
+import type { Principal } from '../access/principal.js';
 import type { VersionName } from '../graphql/cost.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { type KnownDocuments, type KnownOperation, planned } from './documents.js';
+import { forbidden } from './forbidden.js';
 import { coerceVariables, type Variables } from './variables.js';
 
 /** The spec of a version that the caller may run; null if there is none. */
@@ -26,6 +29,7 @@ interface Execution {
 
 /** A request keeps its admission here, so that it is not decided again where Apollo Server answers the request. */
 interface AdmittedContext {
+  readonly principal: Principal;
   admission: Admission | null;
 }
 
@@ -40,6 +44,8 @@ export class OperationLimits<Context extends AdmittedContext> {
   async admit(known: KnownOperation, variables: Variables, context: Context): Promise<Admission> {
     const { document, operation, plan, executable } = known;
     try {
+      if (plan.introspects && !allows('introspect', context.principal))
+        throw forbidden('Introspection', 'introspect', context.principal, true);
       const coerced = coerceVariables(this.schema, document, operation, variables);
       const versions = plan.versions(variables);
       const specs: (VersionSpec | null)[] = [];

@@ -8,6 +8,7 @@ import { fastifyApolloHandler } from '@as-integrations/fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { GraphQLError, GraphQLFormattedError, GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
+import { allows } from '../access/policy.js';
 import type { Config } from '../config.js';
 import { readingFor } from '../storage/read-lane.js';
 import { AnswerState, mergeErrors } from './answers.js';
@@ -141,8 +142,9 @@ function errorsOfDocument(
   }
   const text = documentOf(request);
   if (typeof text !== 'string' || text === '') return [];
-  const errors = documents.errorsOf(text);
-  const { incoming, body } = request;
+  const { incoming, body, principal } = request;
+  const found = documents.errorsOf(text);
+  const errors = allows('introspect', principal) ? found : found.map(withoutSuggestions);
   if (errors.length > 0 || !incoming || !bodies.isLarge(incoming.parsedBytes)) return errors;
   const unused = refusalOfUnused(body as object, documents.variablesOf(text));
   return unused ? [unused] : [];
@@ -153,4 +155,9 @@ function documentOf({ method, url, body }: FastifyRequest): unknown {
   if (method === 'POST') return (body as { query?: unknown } | null | undefined)?.query;
   const [text, ...others] = new URL(url, 'http://localhost').searchParams.getAll('query');
   return others.length === 0 ? text : undefined;
+}
+
+/** graphql-js suggests names of the schema for names that do not exist. */
+function withoutSuggestions(error: GraphQLFormattedError): GraphQLFormattedError {
+  return { ...error, message: error.message.replace(/ Did you mean .*$/s, '') };
 }

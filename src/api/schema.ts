@@ -4,7 +4,6 @@
  */
 import {
   defaultFieldResolver,
-  GraphQLError,
   type GraphQLField,
   type GraphQLSchema,
   isInputObjectType,
@@ -19,6 +18,7 @@ import { ForbiddenError } from '../errors.js';
 import { PROBLEM_TYPES, problemOf } from '../graphql/problem.type.js';
 import { DateTime } from '../graphql/scalars.js';
 import { boundAnswers } from './answers.js';
+import { forbidden } from './forbidden.js';
 import { plainResolvers } from './plain-resolvers.js';
 import { RESOLVERS, type ResolverClass, type ResolverParts } from './resolvers.js';
 
@@ -114,13 +114,4 @@ function refuse(name: string, policy: PolicyName, field: RootField, principal: P
     return { problem: problemOf(new ForbiddenError(name, whoMay(policy, principal))) };
   }
   throw forbidden(name, policy, principal);
-}
-
-function forbidden(name: string, policy: PolicyName, principal: Principal): GraphQLError {
-  if (principal.roles.length === 0) {
-    const message = `${name} needs an API key. Send it in the header "Authorization: Bearer mg_…".`;
-    return new GraphQLError(message, { extensions: { code: 'UNAUTHENTICATED' } });
-  }
-  const { message, code } = new ForbiddenError(name, whoMay(policy, principal));
-  return new GraphQLError(message, { extensions: { code } });
 }

@@ -3,6 +3,7 @@ import 'reflect-metadata';
 import { ApolloServer } from '@apollo/server';
 import { jest } from '@jest/globals';
 import { buildSchema } from 'graphql';
+import type { Principal } from '#src/access/principal.js';
 import { type Admission, costLimit, OperationLimits } from '#src/api/cost.js';
 import { KnownDocuments } from '#src/api/documents.js';
 
@@ -14,7 +15,7 @@ async function serve(documents: KnownDocuments) {
   const parsed = jest.fn<() => void>();
   const counter = { requestDidStart: async () => ({ parsingDidStart: async () => parsed() }) };
   const limits = new OperationLimits(100, schema, async () => null);
-  const apollo = new ApolloServer<{ admission: Admission | null }>({
+  const apollo = new ApolloServer<{ principal: Principal; admission: Admission | null }>({
     schema,
     documentStore: documents,
     plugins: [counter, costLimit(limits, documents)],
