@@ -122,6 +122,7 @@ async function createHttp(parts: ServerParts, { bodies, answers, responses }: Ht
   readBodies(http, bodies, connections);
   identify(http, new Authentication(keys));
   budgetAnswers(http, config, answers);
+  protectBrowsers(http);
   // Before the CORS plugin, which answers preflight requests.
   http.addHook('onRequest', checkHeaders({ isLocal: isLoopback(config.host), allowedHosts: config.allowedHosts }));
   await http.register(cors, {
@@ -155,6 +156,19 @@ async function createHttp(parts: ServerParts, { bodies, answers, responses }: Ht
   );
   await registerExplorer(http, { kind: config.explorer });
   return http;
+}
+
+/** Nothing that the API answers is kept by a cache, read as another type, or named to another site; files say otherwise. */
+function protectBrowsers(http: FastifyInstance): void {
+  const headers = {
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'no-referrer',
+  };
+  http.addHook('onRequest', (_request, reply, done) => {
+    reply.headers(headers);
+    done();
+  });
 }
 
 function enforcePolicies(http: FastifyInstance): void {

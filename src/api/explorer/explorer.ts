@@ -23,6 +23,8 @@ interface ExampleOperation {
   readonly variables: unknown;
 }
 
+/** No other page may show this one in a frame, or change where it sends what is typed. */
+const NOT_EMBEDDED = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 const ASSETS = path.join(import.meta.dirname, 'assets');
 const OPERATIONS = path.resolve(import.meta.dirname, '../../../schema/operations');
 const ROUTE = { config: { policy: 'public' as const } };
@@ -104,8 +106,7 @@ function graphiqlPage(): ExplorerPage {
   <script type="module" src="/graphiql/assets/graphiql.js"></script>
 </body>
 </html>`;
-  const policy =
-    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; worker-src 'self' blob:";
+  const policy = `default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; worker-src 'self' blob:; ${NOT_EMBEDDED}`;
   return { html, headers: { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': policy } };
 }
 
@@ -155,6 +156,7 @@ function sandboxPage(): ExplorerPage {
     `img-src 'self' data: https://*.apollographql.com`,
     `connect-src 'self' https://*.apollographql.com`,
     'frame-src https://sandbox.embed.apollographql.com',
+    NOT_EMBEDDED,
   ].join('; ');
   return { html, headers: { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': policy } };
 }
