@@ -5,6 +5,7 @@
  * Exit status: 0 if the log is complete, 1 if not, 2 if the arguments are wrong.
  */
 import './production.js';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { Kysely } from 'kysely';
 import { type AuditHead, AuditVerifier } from './access/audit.js';
@@ -16,6 +17,7 @@ import { SqliteFileDialect } from './storage/sqlite-dialect.js';
 
 const USAGE = 'usage: npm run audit:verify [-- <sequence> <sha256>]\n';
 const ENTRIES_AT_A_TIME = 1_000;
+const MAX_PROBLEMS = 20;
 
 function headsOf(args: readonly string[]): AuditHead[] | null {
   if (args.length === 0) return [];
@@ -24,20 +26,23 @@ function headsOf(args: readonly string[]): AuditHead[] | null {
   return isHead && rest.length === 0 ? [{ sequence: Number(sequence), sha256: sha256 as string }] : null;
 }
 
-/** Returns what is wrong; null if nothing is. A server may add entries meanwhile. */
-async function verify(db: Kysely<CatalogTables>, verifier: AuditVerifier): Promise<string | null> {
-  for (let head: AuditHead | null = null; ; ) {
+/** Returns what is wrong, up to `MAX_PROBLEMS`. A server may add entries meanwhile. */
+async function verify(db: Kysely<CatalogTables>, verifier: AuditVerifier): Promise<string[]> {
+  const problems: string[] = [];
+  for (let head: AuditHead | null = null; problems.length < MAX_PROBLEMS; ) {
     const entries = await findAuditEntriesAfter(db, verifier.last.sequence, ENTRIES_AT_A_TIME);
-    for (const entry of entries) {
-      const problem = verifier.next(entry);
-      if (problem !== null) return problem;
-    }
+    for (const entry of entries) problems.push(...orNone(verifier.next(entry)));
     if (entries.length > 0) continue;
     // The entries of an earlier head must have been found; those of a later one may have been added since.
-    if (head && head.sequence > verifier.last.sequence) return verifier.end(head);
+    if (head && head.sequence > verifier.last.sequence) return [...problems, ...orNone(verifier.end(head))];
     head = await findAuditHead(db);
-    if (head.sequence <= verifier.last.sequence) return verifier.end(head);
+    if (head.sequence <= verifier.last.sequence) return [...problems, ...orNone(verifier.end(head))];
   }
+  return problems.slice(0, MAX_PROBLEMS);
+}
+
+function orNone(problem: string | null): string[] {
+  return problem === null ? [] : [problem];
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -47,15 +52,18 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   const dataDir = path.resolve(loadConfig(process.env).dataDir);
-  const file = await SqliteFile.open(path.join(dataDir, 'catalog.db'));
+  const catalog = path.join(dataDir, 'catalog.db');
+  if (!existsSync(catalog))
+    throw new Error(`there is no catalog in ${dataDir}: set DATA_DIR to the data folder of the server`);
+  const file = await SqliteFile.open(catalog);
   try {
     const verifier = new AuditVerifier(heads);
-    const problem = await verify(new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(file) }), verifier);
+    const problems = await verify(new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(file) }), verifier);
     const { sequence, sha256 } = verifier.last;
-    if (problem === null)
+    if (problems.length === 0)
       process.stdout.write(`The audit log is complete: ${sequence} entries; the last is ${sequence} ${sha256}\n`);
-    else process.stderr.write(`The audit log is not complete: ${problem}.\n`);
-    return problem === null ? 0 : 1;
+    else process.stderr.write(`The audit log is not complete:\n${problems.map((one) => `  ${one}\n`).join('')}`);
+    return problems.length === 0 ? 0 : 1;
   } finally {
     await file.close();
   }

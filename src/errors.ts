@@ -206,6 +206,14 @@ export class ForbiddenError extends AppError {
   }
 }
 
+/** The caller's own key was revoked or has expired while the request ran. */
+export class EndedKeyError extends AppError {
+  readonly code = 'FORBIDDEN';
+  constructor() {
+    super('The API key of this request is no longer accepted, so nothing was changed.');
+  }
+}
+
 export class StorageFullError extends AppError {
   readonly code = 'STORAGE_FULL';
   override readonly retryable = true;

@@ -16,7 +16,7 @@ import { checkReason } from './access/reason.js';
 import type { Role } from './access/roles.js';
 import { loadConfig } from './config.js';
 import { AppError, StartupError, StoreLockedError } from './errors.js';
-import { type CatalogTables, openDatabases } from './storage/database.js';
+import { type CatalogDatabase, type CatalogTables, openDatabases } from './storage/database.js';
 import { SqliteFile } from './storage/sqlite.js';
 import { SqliteFileDialect } from './storage/sqlite-dialect.js';
 
@@ -79,18 +79,24 @@ async function openKeys(): Promise<{ keys: ApiKeys; close: () => Promise<void> }
   const dataDir = path.resolve(loadConfig(process.env).dataDir);
   try {
     const { catalogByKey, close } = await openDatabases(dataDir);
-    return { keys: await loaded(new ApiKeys(catalogByKey)), close };
+    return await loaded(catalogByKey, close);
   } catch (error) {
     if (!(error instanceof StoreLockedError)) throw error;
   }
   const file = await SqliteFile.open(path.join(dataDir, 'catalog.db'));
   const db = new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(file) });
-  return { keys: await loaded(new ApiKeys(db)), close: () => file.close() };
+  return loaded(db, () => file.close());
 }
 
-async function loaded(keys: ApiKeys): Promise<ApiKeys> {
-  await keys.load();
-  return keys;
+async function loaded(db: CatalogDatabase, close: () => Promise<void>) {
+  const keys = new ApiKeys(db);
+  try {
+    await keys.load();
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { keys, close };
 }
 
 function wantedOf(options: Options) {
@@ -122,8 +128,8 @@ function overlapMs({ overlap }: Options): number {
 
 function amount(option: string, text: string, most: number): number {
   const number = Number(text);
-  if (number >= 0 && number <= most) return number;
-  throw new UsageError(`--${option} is ${text}; expected a number from 0 to ${most}`);
+  if (text.trim() !== '' && number >= 0 && number <= most) return number;
+  throw new UsageError(`--${option} is ${text.trim() || 'empty'}; expected a number from 0 to ${most}`);
 }
 
 function known<T>(found: T | null, id: string | undefined): T {

@@ -5,7 +5,7 @@
  * fill their table with deleted entries and then move to a new table, and V8 links each table to the next for the sake of
  * iterators. Once one table has been promoted to the old generation, all tables after it stay alive until the next full
  * collection, with all that was in them: each request would be copied twice and collected late. A removed link refers to
- * nothing else.
+ * no other link.
  */
 
 export interface Link<T> {
@@ -83,10 +83,10 @@ export class LinkedList<T> {
     return undefined;
   }
 
-  /** The values in the list when this is called, so that some may be removed meanwhile. */
-  [Symbol.iterator](): Iterator<T> {
-    const values: T[] = [];
-    for (let node = this.#first; node; node = node.after) values.push(node.value);
-    return values[Symbol.iterator]();
+  /** The values that were in the list at the beginning and have not been removed meanwhile. */
+  *[Symbol.iterator](): Generator<T> {
+    const nodes: Node<T>[] = [];
+    for (let node = this.#first; node; node = node.after) nodes.push(node);
+    for (const node of nodes) if (node.isLinked) yield node.value;
   }
 }

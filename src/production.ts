@@ -1,4 +1,4 @@
-/** Imported before everything else: settings of the process that must be made before other modules are loaded. */
+/** Configures the process. Must be the first import, because other modules read these settings when they are loaded. */
 import { setFlagsFromString } from 'node:v8';
 
 // `graphql` reads it when it is loaded. Unless it is `production`, each check of a type also looks for a second copy of the

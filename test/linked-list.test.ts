@@ -40,13 +40,14 @@ test('finds the first value that is wanted', () => {
   expect(list.find((value) => value > 9)).toBeUndefined();
 });
 
-test('visits the values that were in the list at the beginning, although each removes another', () => {
+test('visits the values that were in the list at the beginning and are not removed meanwhile', () => {
   const list = new LinkedList<number>();
-  const links = [1, 2, 3].map((value) => list.push(value));
+  const links = [1, 2, 3, 4].map((value) => list.push(value));
   const visited: number[] = [];
   for (const value of list) {
     visited.push(value);
-    for (const link of links) list.remove(link);
+    list.push(10 * value);
+    if (value === 1) for (const link of links.slice(0, 2)) list.remove(link);
   }
-  expect(visited).toEqual([1, 2, 3]);
+  expect(visited).toEqual([1, 3, 4]);
 });

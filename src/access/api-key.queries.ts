@@ -13,19 +13,40 @@ export async function insertApiKey(trx: Transaction<CatalogTables>, key: ApiKey)
   await trx.insertInto('api_key').values(toRow(key)).execute();
 }
 
-/** The earlier of both times counts. */
-export async function endApiKey(
+export async function findApiKey(trx: Transaction<CatalogTables>, id: string): Promise<ApiKey | null> {
+  const row = await trx.selectFrom('api_key').selectAll().where('id', '=', id).executeTakeFirst();
+  return row ? toApiKey(row) : null;
+}
+
+/** Sets when a key ends, and what replaces it: nothing else of a key ever changes. */
+export async function updateApiKey(
   trx: Transaction<CatalogTables>,
-  id: string,
-  column: 'revoked_at' | 'expires_at',
-  at: Date,
+  { id, expiresAt, revokedAt, replacedBy }: ApiKey,
 ): Promise<void> {
   await trx
     .updateTable('api_key')
-    .set({ [column]: at.getTime() })
+    .set({
+      expires_at: expiresAt?.getTime() ?? null,
+      revoked_at: revokedAt?.getTime() ?? null,
+      replaced_by: replacedBy,
+    })
     .where('id', '=', id)
-    .where((where) => where.or([where(column, 'is', null), where(column, '>', at.getTime())]))
     .execute();
+}
+
+/** Differs from before if a key was added, revoked or replaced: nothing else changes. */
+export async function findApiKeysFingerprint(db: CatalogDatabase): Promise<string> {
+  const { count, max } = db.fn;
+  const found = await db
+    .selectFrom('api_key')
+    .select([
+      count<number>('id').as('keys'),
+      count<number>('revoked_at').as('revoked'),
+      count<number>('replaced_by').as('replaced'),
+      max('created_at').as('newest'),
+    ])
+    .executeTakeFirstOrThrow();
+  return JSON.stringify(found);
 }
 
 function toApiKey(row: ApiKeyTable): ApiKey {
@@ -43,6 +64,7 @@ function toApiKey(row: ApiKeyTable): ApiKey {
     createdAt: new Date(row.created_at),
     expiresAt: dateOf(row.expires_at),
     revokedAt: dateOf(row.revoked_at),
+    replacedBy: row.replaced_by,
   };
 }
 
@@ -61,6 +83,7 @@ function toRow(key: ApiKey): ApiKeyTable {
     created_at: key.createdAt.getTime(),
     expires_at: key.expiresAt?.getTime() ?? null,
     revoked_at: key.revokedAt?.getTime() ?? null,
+    replaced_by: key.replacedBy,
   };
 }
 

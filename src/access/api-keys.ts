@@ -3,15 +3,15 @@
  * changed, because `npm run keys` writes to it from another process.
  */
 import type { Transaction } from 'kysely';
-import { InvalidInputError } from '../errors.js';
+import { EndedKeyError, ForbiddenError, InvalidInputError } from '../errors.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { SqliteFile } from '../storage/sqlite.js';
 import { type ApiKey, generateKey, isSameDigest, readKey } from './api-key.js';
-import { endApiKey, findApiKeys, insertApiKey } from './api-key.queries.js';
-import { type AuditedChange, appendAudit } from './audit.queries.js';
-import type { Principal } from './principal.js';
+import { findApiKey, findApiKeys, findApiKeysFingerprint, insertApiKey, updateApiKey } from './api-key.queries.js';
+import { appendAudit } from './audit.queries.js';
+import type { KeyRefusal, Principal } from './principal.js';
 
-/** A key that was revoked is refused after this time at the latest. */
+/** A key that another process has revoked is refused within a second: after this time and the reads that follow. */
 const POLL_MS = 500;
 /** Keys of a server, those that have ended included. */
 const MAX_KEYS = 10_000;
@@ -22,8 +22,6 @@ interface Known {
   readonly key: ApiKey;
   readonly principal: Principal;
 }
-
-export type KeyRefusal = 'malformed' | 'unknown' | 'expired' | 'revoked';
 
 export type NewApiKey = Pick<
   ApiKey,
@@ -49,6 +47,9 @@ export class ApiKeys {
   readonly #byText = new Map<string, Known>();
   #origins: ReadonlySet<string> = new Set();
   #version = -1;
+  #fingerprint = '';
+  /** Made by this process. */
+  #changes = 0;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(db: CatalogDatabase) {
@@ -86,11 +87,31 @@ export class ApiKeys {
     return known;
   }
 
-  async load(): Promise<void> {
+  /** Returns false if what was read may be older than a change of this process, so that it must be read again. */
+  async load(): Promise<boolean> {
+    const changes = this.#changes;
+    const fingerprint = await findApiKeysFingerprint(this.#db);
+    if (fingerprint === this.#fingerprint) return true;
     const keys = await findApiKeys(this.#db);
-    this.#byId = new Map(keys.map((key) => [key.id, { key, principal: principalOf(key) }]));
+    if (changes !== this.#changes) return false;
+    this.#keep(keys);
+    this.#fingerprint = fingerprint;
+    return true;
+  }
+
+  #keep(keys: readonly ApiKey[]): void {
+    this.#byId = new Map(keys.map((key) => [key.id, this.#known(key)]));
     this.#byText.clear();
-    this.#origins = new Set(keys.flatMap(({ origins }) => origins ?? []));
+    this.#origins = originsOf(keys);
+  }
+
+  #known(key: ApiKey): Known {
+    const { id, account, roles } = key;
+    const keyRefusal = () => {
+      const now = this.#byId.get(id)?.key;
+      return now ? refusalOf(now, Date.now()) : 'unknown';
+    };
+    return { key, principal: Object.freeze({ id: account, roles, key, callerId: `key ${id}`, keyRefusal }) };
   }
 
   /** Keeps the keys up to date with the file of the catalog until `stop`. */
@@ -98,8 +119,7 @@ export class ApiKeys {
     const poll = async () => {
       try {
         const version = await file.dataVersion();
-        if (version !== this.#version) await this.load();
-        this.#version = version;
+        if (version !== this.#version && (await this.load())) this.#version = version;
       } catch (error) {
         onError(error);
       }
@@ -113,39 +133,51 @@ export class ApiKeys {
     this.#timer = null;
   }
 
-  /** @throws InvalidInputError if there are too many keys */
+  /** @throws InvalidInputError if there are too many keys; ForbiddenError if the caller's key has narrower rights, or ended */
   async create(wanted: NewApiKey, by: Actor): Promise<CreatedKey> {
     const created = this.#generate(wanted);
-    await this.#change(by, 'createApiKey', created.key.id, async (trx) => {
+    await this.#change(by, async (trx) => {
+      checkGrant(by.principal, wanted);
       await insertApiKey(trx, created.key);
-      return { before: null, after: stateOf(created.key) };
+      return [{ action: 'createApiKey', before: null, after: created.key }];
     });
     return created;
   }
 
   /** Null if there is no such key. */
   async revoke(id: string, by: Actor): Promise<ApiKey | null> {
-    const key = this.#byId.get(id)?.key;
-    if (!key) return null;
-    const revokedAt = new Date();
-    await this.#change(by, 'revokeApiKey', id, async (trx) => {
-      await endApiKey(trx, id, 'revoked_at', revokedAt);
-      return { before: stateOf(key), after: stateOf({ ...key, revokedAt: earlier(key.revokedAt, revokedAt) }) };
+    await this.#change(by, async (trx) => {
+      const before = await findApiKey(trx, id);
+      if (before?.revokedAt) this.#byId.set(id, this.#known(before));
+      if (!before || before.revokedAt) return [];
+      const after = { ...before, revokedAt: new Date() };
+      await updateApiKey(trx, after);
+      return [{ action: 'revokeApiKey', before, after }];
     });
     return this.#byId.get(id)?.key ?? null;
   }
 
-  /** Makes a key like this one, which then expires after `overlapMs`. Null if there is no such key, or it has ended. */
+  /**
+   * Makes a key like this one, which then expires after `overlapMs`. Null if there is no such key, or it has ended.
+   *
+   * @throws InvalidInputError if it was replaced already; as `create`
+   */
   async rotate(id: string, overlapMs: number, by: Actor): Promise<CreatedKey | null> {
-    const old = this.#byId.get(id)?.key;
-    if (!old || refusalOf(old, Date.now()) !== null) return null;
-    const created = this.#generate(old);
-    const expiresAt = new Date(Date.now() + overlapMs);
-    await this.#change(by, 'rotateApiKey', id, async (trx) => {
+    let created: CreatedKey | null = null;
+    await this.#change(by, async (trx) => {
+      const before = await findApiKey(trx, id);
+      if (!before || refusalOf(before, Date.now()) !== null) return [];
+      if (before.replacedBy !== null) throw new InvalidInputError([replaced(before.replacedBy)]);
+      checkGrant(by.principal, before);
+      created = this.#generate(before);
+      const expiresAt = earlier(before.expiresAt, new Date(Date.now() + overlapMs));
+      const after = { ...before, expiresAt, replacedBy: created.key.id };
       await insertApiKey(trx, created.key);
-      await endApiKey(trx, id, 'expires_at', expiresAt);
-      const ending = stateOf({ ...old, expiresAt: earlier(old.expiresAt, expiresAt) });
-      return { before: stateOf(old), after: { ...ending, replacedBy: created.key.id } };
+      await updateApiKey(trx, after);
+      return [
+        { action: 'rotateApiKey', before, after },
+        { action: 'createApiKey', before: null, after: created.key },
+      ];
     });
     return created;
   }
@@ -154,21 +186,39 @@ export class ApiKeys {
     if (this.#byId.size >= MAX_KEYS) throw new InvalidInputError([tooMany(this.#byId.size)]);
     const { id, secretSha256, text } = generateKey(kind);
     const wanted = { account, name, kind, roles, operations, models, origins, expiresAt };
-    return { key: { ...wanted, id, secretSha256, createdAt: new Date(), revokedAt: null }, text };
+    return { key: { ...wanted, id, secretSha256, createdAt: new Date(), revokedAt: null, replacedBy: null }, text };
   }
 
-  /** Makes the change and its entry in the audit log together. */
+  /** Makes changes and their entries in the audit log together, unless the caller's own key has ended meanwhile. */
   async #change(
     { principal, reason }: Actor,
-    action: string,
-    id: string,
-    change: (trx: Transaction<CatalogTables>) => Promise<Pick<AuditedChange, 'before' | 'after'>>,
+    make: (trx: Transaction<CatalogTables>) => Promise<KeyChange[]>,
   ): Promise<void> {
-    await this.#db.transaction().execute(async (trx) => {
-      await appendAudit(trx, principal, { action, target: `API key ${id}`, reason, ...(await change(trx)) });
+    const changes = await this.#db.transaction().execute(async (trx) => {
+      const own = principal.key && (await findApiKey(trx, principal.key.id));
+      if (principal.key && (!own || refusalOf(own, Date.now()) !== null)) throw new EndedKeyError();
+      const made = await make(trx);
+      for (const { action, before, after } of made) {
+        const states = { before: before && stateOf(before), after: stateOf(after) };
+        await appendAudit(trx, principal, { action, target: `API key ${after.id}`, reason, ...states });
+      }
+      return made;
     });
-    await this.load();
+    this.#changes++;
+    for (const { after } of changes) this.#byId.set(after.id, this.#known(after));
+    if (changes.length > 0) this.#byText.clear();
+    this.#origins = this.#origins.union(originsOf(changes.map(({ after }) => after)));
   }
+}
+
+interface KeyChange {
+  readonly action: string;
+  readonly before: ApiKey | null;
+  readonly after: ApiKey;
+}
+
+function originsOf(keys: readonly ApiKey[]): ReadonlySet<string> {
+  return new Set(keys.flatMap(({ origins }) => origins ?? []));
 }
 
 /** What the audit log says of a key. */
@@ -180,9 +230,31 @@ function earlier(a: Date | null, b: Date): Date {
   return a && a < b ? a : b;
 }
 
+/** A key that is bound to operations or models makes keys that are bound to no others. @throws ForbiddenError */
+function checkGrant({ key }: Principal, wanted: Pick<NewApiKey, 'operations' | 'models'>): void {
+  for (const field of ['operations', 'models'] as const) {
+    const own = key?.[field] ?? null;
+    if (own !== null && !wanted[field]?.every((one) => own.includes(one)))
+      throw new ForbiddenError(
+        `Making a key for other ${field} than those of your key`,
+        `keys that are not bound to ${field}`,
+      );
+  }
+}
+
 function refusalOf({ revokedAt, expiresAt }: ApiKey, now: number): KeyRefusal | null {
   if (revokedAt) return 'revoked';
   return expiresAt && expiresAt.getTime() <= now ? 'expired' : null;
+}
+
+function replaced(by: string) {
+  return {
+    path: ['id'],
+    code: 'NOT_IN_CATEGORIES' as const,
+    message: 'the key was replaced already',
+    expected: 'a key that was not replaced',
+    received: `a key that was replaced by ${by}`,
+  };
 }
 
 function tooMany(count: number) {
@@ -193,8 +265,4 @@ function tooMany(count: number) {
     expected: `fewer than ${MAX_KEYS} keys, those that have ended included`,
     received: `${count} keys`,
   };
-}
-
-function principalOf(key: ApiKey): Principal {
-  return Object.freeze({ id: key.account, roles: key.roles, key, callerId: `key ${key.id}` });
 }

@@ -14,7 +14,7 @@ export interface AuditedChange extends Pick<AuditEntry, 'action' | 'target'> {
   readonly after: object | null;
 }
 
-/** To be called in the transaction of the change, so that there is no change without an entry, nor an entry without one. */
+/** To be called in the transaction of the change, so that there is no change without its entry. */
 export async function appendAudit(
   trx: Transaction<CatalogTables>,
   { id, key }: Principal,
@@ -27,8 +27,9 @@ export async function appendAudit(
     account: id,
     keyId: key?.id ?? null,
     action,
-    target,
-    reason,
+    // The database stores well-formed text only, and the digest must be of what it stores.
+    target: target.toWellFormed(),
+    reason: reason?.toWellFormed() ?? null,
     before: before && JSON.stringify(before),
     after: after && JSON.stringify(after),
   };

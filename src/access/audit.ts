@@ -59,16 +59,17 @@ export class AuditVerifier {
     return this.#last;
   }
 
-  /** Returns what is wrong with the next entry; null if it continues the chain. */
+  /** Returns what is wrong with the next entry; null if it continues the chain. Those after it are checked all the same. */
   next(entry: AuditEntry): string | null {
     const { sequence, sha256 } = entry;
-    const expected = this.#last.sequence + 1;
-    if (sequence !== expected) return `entry ${expected} is missing: the next one is ${sequence}`;
-    if (sha256 !== digestOf(this.#last.sha256, entry)) return `entry ${sequence} was changed, or the one before it was`;
-    const wanted = this.#wanted.get(sequence);
-    if (wanted !== undefined && wanted !== sha256) return `entry ${sequence} is not the one with the digest ${wanted}`;
+    const { sequence: before, sha256: previous } = this.#last;
     this.#last = { sequence, sha256 };
-    return null;
+    if (sequence !== before + 1) return `entry ${before + 1} is missing: the next one is ${sequence}`;
+    if (sha256 !== digestOf(previous, entry)) return `entry ${sequence} was changed, or the one before it was`;
+    const wanted = this.#wanted.get(sequence);
+    return wanted === undefined || wanted === sha256
+      ? null
+      : `entry ${sequence} is not the one with the digest ${wanted}`;
   }
 
   /** Returns what is missing after the last entry; null if nothing is. `head`: as it is kept beside the log. */

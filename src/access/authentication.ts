@@ -3,8 +3,8 @@
  * this machine.
  */
 import { isLoopback } from '../loopback.js';
-import type { ApiKeys, KeyRefusal } from './api-keys.js';
-import { localPrincipal, nobody, type Principal } from './principal.js';
+import type { ApiKeys } from './api-keys.js';
+import { type KeyRefusal, localPrincipal, nobody, type Principal } from './principal.js';
 
 /** What a request says about its sender. */
 interface Credentials {
@@ -20,7 +20,7 @@ export interface Refused {
 }
 
 const BEARER = /^Bearer +(\S+)$/i;
-const MESSAGES: Readonly<Record<KeyRefusal, string>> = {
+export const KEY_REFUSALS: Readonly<Record<KeyRefusal, string>> = {
   malformed: 'This is not an API key. A key looks like mg_<id>_<secret>_<check>; check that it was copied as a whole.',
   unknown: 'This API key does not exist. Check it, or ask an administrator for a new one.',
   expired: 'This API key has expired. Ask an administrator for a new one.',
@@ -41,7 +41,7 @@ export class Authentication {
     const [, text] = BEARER.exec(authorization) ?? [];
     if (text === undefined) return unauthenticated('Send the key as "Authorization: Bearer mg_…".');
     const found = this.#keys.find(text);
-    if (typeof found === 'string') return unauthenticated(MESSAGES[found]);
+    if (typeof found === 'string') return unauthenticated(KEY_REFUSALS[found]);
     const { origins = null } = found.key ?? {};
     if (origins === null || (origin !== undefined && origins.includes(origin))) return found;
     const message = `This API key is bound to the web pages of ${origins.join(', ')}; this request came from ${origin ?? 'none'}.`;

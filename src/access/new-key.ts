@@ -8,7 +8,7 @@ export const MAX_OVERLAP_MS = 90 * 86_400_000;
 const MAX_NAME_CHARACTERS = 100;
 const ACCOUNT = /^[a-z0-9][a-z0-9-]{0,63}$/;
 /** Accounts that the server itself uses. */
-const RESERVED = ['anonymous', 'nobody', 'system'];
+const RESERVED = ['anonymous', 'nobody', 'system', 'command-line'];
 const FIELD = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
 const MODEL = /^[a-z0-9][a-z0-9-]{0,63}$/;
 const PUBLISHABLE_ROLES: readonly string[] = ['viewer', 'predictor'];
@@ -51,7 +51,7 @@ export function checkNewKey(wanted: NewApiKey, prefix: readonly string[]): NewAp
       add(rule.field, 'UNREADABLE', 'this list is not accepted', `1 to ${rule.most} ${rule.what}`, list.slice(0, 20));
   }
   if (problems.length > 0) throw new InvalidInputError(problems);
-  return wanted;
+  return { ...wanted, name: name.toWellFormed() };
 }
 
 const LISTS = [

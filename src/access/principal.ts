@@ -13,16 +13,22 @@ export interface Principal {
    * against the caller who sent them. The key, or the address of a request without one.
    */
   readonly callerId: string;
+  /** Why the key is no longer accepted, which may have happened since the request began; null if it is. */
+  readonly keyRefusal: () => KeyRefusal | null;
 }
+
+export type KeyRefusal = 'malformed' | 'unknown' | 'expired' | 'revoked';
+
+const accepted = () => null;
 
 /** While there are no keys, everybody on this machine. Its predictions have had this owner since the first release. */
 export function localPrincipal(address: string): Principal {
-  return Object.freeze({ id: 'anonymous', roles: ROLES, key: null, callerId: address });
+  return Object.freeze({ id: 'anonymous', roles: ROLES, key: null, callerId: address, keyRefusal: accepted });
 }
 
 /** A request without a key, while there are keys: it may do what is public. */
 export function nobody(address: string): Principal {
-  return Object.freeze({ id: 'nobody', roles: [], key: null, callerId: address });
+  return Object.freeze({ id: 'nobody', roles: [], key: null, callerId: address, keyRefusal: accepted });
 }
 
 /**
@@ -39,7 +45,14 @@ export const COMMAND_LINE: Principal = Object.freeze({
   roles: ROLES,
   key: null,
   callerId: 'command-line',
+  keyRefusal: accepted,
 });
 
 /** The server itself, for example during an import or a retention sweep. */
-export const SYSTEM: Principal = Object.freeze({ id: 'system', roles: ROLES, key: null, callerId: 'system' });
+export const SYSTEM: Principal = Object.freeze({
+  id: 'system',
+  roles: ROLES,
+  key: null,
+  callerId: 'system',
+  keyRefusal: accepted,
+});

@@ -8,7 +8,7 @@ export const REASON = `Why the change is made, for the audit log, 1 to ${MAX_REA
 export function checkReason(reason: string | null | undefined, path: readonly string[]): string | null {
   if (reason == null) return null;
   const characters = reason.trim().length;
-  if (characters >= 1 && reason.length <= MAX_REASON_CHARACTERS) return reason;
+  if (characters >= 1 && reason.length <= MAX_REASON_CHARACTERS) return reason.toWellFormed();
   throw new InvalidInputError([
     {
       path,

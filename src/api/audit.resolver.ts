@@ -10,7 +10,10 @@ import { create } from '../graphql/create.js';
 import { DateTime, JSONObject } from '../graphql/scalars.js';
 import type { CatalogDatabase } from '../storage/database.js';
 
-@ObjectType({ description: 'One change of the catalog or of access. Entries are never changed or removed.' })
+@ObjectType({
+  description:
+    'One change of an alias, a key or the owner of a model, or an imported version. Entries are never changed or removed.',
+})
 export class AuditEntry {
   @Field(() => Int, { description: 'Position in the log: 1 for the first entry, without gaps.' })
   sequence!: number;
@@ -65,7 +68,8 @@ export class AuditResolver {
   @Policy('audit')
   @Query(() => AuditEntryConnection, {
     nullable: true,
-    description: 'Changes of the catalog and of access, newest first. For callers with the role AUDITOR.',
+    description:
+      'Changes of aliases, keys and owners, and imported versions, newest first. For callers with the role AUDITOR.',
   })
   async auditLog(
     @Arg('first', () => Int, { defaultValue: 20, description: FIRST }) first: number,

@@ -23,13 +23,18 @@ export function variablesReader({ variableDefinitions = [] }: OperationDefinitio
   );
   if (defaults.length === 0) return withLongTexts;
   const withDefaults = Object.fromEntries(defaults);
-  return (sent) => withLongTexts({ ...withDefaults, ...sent });
+  return (sent) => withLongTexts(merged(withDefaults, sent));
 }
 
 function withLongTexts(variables: Variables): Variables {
   const long = Object.entries(variables).filter(([, value]) => isLong(value));
   if (long.length === 0) return variables;
-  return { ...variables, ...Object.fromEntries(long.map(([name, text]) => [name, new LongText(text as string)])) };
+  return merged(variables, Object.fromEntries(long.map(([name, text]) => [name, new LongText(text as string)])));
+}
+
+/** Without a prototype, because a variable may be called `__proto__`. */
+function merged(variables: Variables, others: Variables): Variables {
+  return Object.assign(Object.create(null), variables, others);
 }
 
 /** Longer than all strings outside of inputs. */

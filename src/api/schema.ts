@@ -4,6 +4,7 @@
  */
 import {
   defaultFieldResolver,
+  GraphQLError,
   type GraphQLField,
   type GraphQLSchema,
   isInputObjectType,
@@ -12,6 +13,7 @@ import {
   validateSchema,
 } from 'graphql';
 import { buildSchemaSync, type ClassType } from 'type-graphql';
+import { KEY_REFUSALS } from '../access/authentication.js';
 import { allows, isPolicyName, type PolicyName, whoMay } from '../access/policy.js';
 import type { Principal } from '../access/principal.js';
 import { ForbiddenError } from '../errors.js';
@@ -93,15 +95,24 @@ function enforce(name: string, field: RootField, { isSubscription }: { isSubscri
   if (policy !== 'read' && isNonNullType(field.type))
     throw new Error(`${name} must be nullable: a refusal by the policy ${policy} would empty the whole response.`);
   const { resolve = defaultFieldResolver, subscribe = defaultFieldResolver } = field;
-  field.resolve = (root, args, context, info) =>
-    mayUse(field.name, policy, context.principal)
+  field.resolve = (root, args, context, info) => {
+    checkKey(context.principal);
+    return mayUse(field.name, policy, context.principal)
       ? resolve(root, args, context, info)
       : refuse(name, policy, field, context.principal);
+  };
   if (!isSubscription) return;
   field.subscribe = (root, args, context, info) => {
+    checkKey(context.principal);
     if (!mayUse(field.name, policy, context.principal)) throw forbidden(name, policy, context.principal);
     return subscribe(root, args, context, info);
   };
+}
+
+/** A key may end while the fields of a mutation run, one after the other. @throws GraphQLError */
+function checkKey({ keyRefusal }: Principal): void {
+  const refusal = keyRefusal();
+  if (refusal !== null) throw new GraphQLError(KEY_REFUSALS[refusal], { extensions: { code: 'UNAUTHENTICATED' } });
 }
 
 function mayUse(field: string, policy: PolicyName, principal: Principal): boolean {

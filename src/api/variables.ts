@@ -48,7 +48,8 @@ export function coerceVariables(
   const declared = declaredBy(operation, schema);
   if (declared.length === 0) return {};
   const short = shortVariables(schema, document);
-  const coerced: Record<string, unknown> = {};
+  // A variable may be called `__proto__`.
+  const coerced: Record<string, unknown> = Object.create(null);
   const walk = new Walk();
   for (const variable of declared) {
     const { name } = variable;

@@ -1,5 +1,5 @@
 /** Who the caller is, and the API keys of the server. */
-import { Arg, Ctx, Field, ID, InputType, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
+import { Arg, Ctx, Field, ID, InputType, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
 import type { ApiKey, KeyKind } from '../access/api-key.js';
 import type { Actor, ApiKeys } from '../access/api-keys.js';
 import { checkNewKey, MAX_OVERLAP_MS } from '../access/new-key.js';
@@ -8,11 +8,11 @@ import type { Principal } from '../access/principal.js';
 import { checkReason, REASON } from '../access/reason.js';
 import { ROLE_DESCRIPTIONS, type Role } from '../access/roles.js';
 import { InvalidInputError, NotFoundError } from '../errors.js';
-import { Cost } from '../graphql/cost.js';
+import { Cost, POINTS_PER_CHANGE } from '../graphql/cost.js';
 import { create } from '../graphql/create.js';
 import { enumOf } from '../graphql/enum.type.js';
 import { Problem, payloadOf } from '../graphql/problem.type.js';
-import { DateTime } from '../graphql/scalars.js';
+import { DateTime, SafeInt } from '../graphql/scalars.js';
 
 const RoleEnum = enumOf<Uppercase<Role>>(
   'Role',
@@ -70,6 +70,12 @@ export class ApiKeyType {
 
   @Field(() => DateTime, { nullable: true, description: 'When the key was revoked; null if it was not.' })
   revokedAt!: Date | null;
+
+  @Field(() => ID, {
+    nullable: true,
+    description: 'Id of the key that `rotateApiKey` made of it; null if there is none.',
+  })
+  replacedBy!: string | null;
 }
 
 @ObjectType({ description: 'Who sends the request.' })
@@ -184,6 +190,7 @@ export class ViewerResolver {
   }
 
   @Policy('operate')
+  @Cost({ points: POINTS_PER_CHANGE })
   @Mutation(() => CreateApiKeyPayload, {
     nullable: true,
     description:
@@ -207,14 +214,15 @@ export class ViewerResolver {
   }
 
   @Policy('operate')
+  @Cost({ points: POINTS_PER_CHANGE })
   @Mutation(() => CreateApiKeyPayload, {
     nullable: true,
     description:
-      'Makes a key with the same rights as another one that is still accepted, and lets that one expire. Null only with an entry in `errors`. Problems: InvalidInput, NotFound, Forbidden, StorageFull.',
+      'Makes a key with the same rights as another one that is still accepted and was not replaced yet, and lets that one expire. Null only with an entry in `errors`. Problems: InvalidInput, NotFound, Forbidden, StorageFull.',
   })
   async rotateApiKey(
     @Arg('id', () => ID, { description: 'Id of the key to replace.' }) id: string,
-    @Arg('overlapMs', () => Int, {
+    @Arg('overlapMs', () => SafeInt, {
       defaultValue: 86_400_000,
       description: `How long the old key is still accepted, in milliseconds, 0 to ${MAX_OVERLAP_MS.toLocaleString('en')}.`,
     })
@@ -230,6 +238,7 @@ export class ViewerResolver {
   }
 
   @Policy('operate')
+  @Cost({ points: POINTS_PER_CHANGE })
   @Mutation(() => RevokeApiKeyPayload, {
     nullable: true,
     description:

@@ -64,6 +64,7 @@ export class Catalog {
         .transaction()
         .execute(async (trx) => {
           const before = await moveAlias(trx, model.id, input.alias, version.id, Date.now());
+          if (before === version.number) return;
           await appendAudit(trx, principal, {
             action: 'setAlias',
             target: `${model.name}@${input.alias}`,

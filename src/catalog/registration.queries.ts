@@ -48,6 +48,14 @@ export async function saveModel(trx: Trx, { tags, ...model }: NewModel, now: num
       .set({ ...model, updated_at: now })
       .where('id', '=', id)
       .execute();
+    if (found.owner !== model.owner)
+      await appendAudit(trx, SYSTEM, {
+        action: 'changeOwner',
+        target: model.name,
+        reason: null,
+        before: { owner: found.owner },
+        after: { owner: model.owner },
+      });
   }
   await trx.deleteFrom('model_tag').where('model_id', '=', id).execute();
   const unique = [...new Set(tags)];

@@ -3,54 +3,50 @@
  * has disconnected. Those of one turn of the event loop share a message for each batch.
  */
 import { placesOf } from '../tasks/block.js';
-import type { Entry } from './queue.js';
+import type { Entry, RunPlace } from './queue.js';
 import type { OutstandingBatch, WorkerProcess } from './worker-process.js';
 
-interface Running {
+/** Where an entry is that a worker has not answered yet. */
+interface Run extends RunPlace {
   readonly worker: WorkerProcess;
   readonly batch: OutstandingBatch;
+  /** The position of its first item in the message. */
+  readonly position: number;
 }
 
 export class Cancellations {
-  /** That workers have not answered yet. */
-  readonly #running: Running[] = [];
-  readonly #pending = new Map<OutstandingBatch, { readonly worker: WorkerProcess; readonly items: number[] }>();
+  /** Each turn has a new map: see `LinkedList` for why it is not cleared. */
+  #pending = new Map<OutstandingBatch, { readonly worker: WorkerProcess; readonly items: number[] }>();
 
   track(worker: WorkerProcess, batch: OutstandingBatch): void {
-    this.#running.push({ worker, batch });
+    let position = 0;
+    for (const entry of batch.entries) {
+      const run: Run = { tracker: this, worker, batch, position };
+      entry.run = run;
+      position += placesOf(entry.item);
+    }
   }
 
   /** To be called when the batch is done, or its worker has exited. */
-  forget(batch: OutstandingBatch): void {
-    const at = this.#running.findIndex((running) => running.batch === batch);
-    if (at >= 0) this.#running.splice(at, 1);
+  forget({ entries }: OutstandingBatch): void {
+    for (const entry of entries) entry.run = null;
   }
 
   /** Has no effect on an entry that is not in a worker. */
-  cancel(entry: Entry): void {
-    const running = this.#running.find(({ batch }) => batch.entries.includes(entry));
-    if (!running) return;
-    const { worker, batch } = running;
+  cancel({ run, item }: Entry): void {
+    if (run?.tracker !== this) return;
+    const { worker, batch, position } = run as Run;
     if (this.#pending.size === 0) setImmediate(() => this.#send());
-    const items = itemsOf(entry, batch);
+    const items = Array.from({ length: placesOf(item) }, (_, i) => position + i);
     const pending = this.#pending.get(batch);
     if (pending) pending.items.push(...items);
     else this.#pending.set(batch, { worker, items });
   }
 
   #send(): void {
-    for (const [batch, { worker, items }] of this.#pending)
+    const pending = this.#pending;
+    this.#pending = new Map();
+    for (const [batch, { worker, items }] of pending)
       if (worker.batches.includes(batch)) worker.send({ kind: 'cancel', batch: batch.id, items });
-    this.#pending.clear();
   }
-}
-
-/** The positions of the entry's items in the message of its batch. */
-function itemsOf(entry: Entry, { entries }: OutstandingBatch): number[] {
-  let first = 0;
-  for (const other of entries) {
-    if (other === entry) break;
-    first += placesOf(other.item);
-  }
-  return Array.from({ length: placesOf(entry.item) }, (_, i) => first + i);
 }

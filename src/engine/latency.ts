@@ -75,9 +75,9 @@ export class DurationsByWork {
 
   /**
    * The amount of work that is expected to take at most `ms`; infinity if nothing is known. Twice the largest amount that is
-   * known to take less is tried, if it takes at most `triedMs` at worst: twice as many items may take hardly longer.
+   * known to take less is tried, if it takes at most `maxTrialMs` at worst: twice as many items may take hardly longer.
    */
-  workWithin(ms: number, triedMs = ms): number {
+  workWithin(ms: number, maxTrialMs = ms): number {
     let best = 0;
     let largest: Bucket | null = null;
     for (const bucket of this.#trusted()) {
@@ -85,7 +85,7 @@ export class DurationsByWork {
       if (!largest || bucket.work > largest.work) largest = bucket;
     }
     if (!largest) return Number.POSITIVE_INFINITY;
-    const isTried = largest.ms <= ms && 2 * largest.ms <= triedMs;
+    const isTried = largest.ms <= ms && 2 * largest.ms <= maxTrialMs;
     return isTried ? Math.max(best, 2 * largest.work) : best;
   }
 }
@@ -194,11 +194,11 @@ export class VersionLatency {
   }
 
   /**
-   * The limits, reduced so that neither preprocessing nor the run is expected to take longer than `ms`, or `triedMs` for a size
+   * The limits, reduced so that neither preprocessing nor the run is expected to take longer than `ms`, or `maxTrialMs` for a size
    * that was not measured yet. A version that is not known yet gets small batches.
    */
-  limitsWithin(limits: BatchSize, ms: number, triedMs = ms): BatchSize {
-    const work = this.#rest.workWithin(ms, triedMs);
+  limitsWithin(limits: BatchSize, ms: number, maxTrialMs = ms): BatchSize {
+    const work = this.#rest.workWithin(ms, maxTrialMs);
     return {
       rows: Number.isFinite(work) ? limits.rows : Math.min(limits.rows, ROWS_OF_UNKNOWN),
       work: Math.min(limits.work, work),

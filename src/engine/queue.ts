@@ -49,11 +49,18 @@ export interface Entry {
   phase: 'queue' | 'run';
   /** Null while it is in no queue. */
   place: QueuePlace | null;
+  /** Null while no worker has it. */
+  run: RunPlace | null;
 }
 
-/** Where an entry is; the rest of it is the queue's own. */
+/** Where an entry is queued; the rest of it is the queue's own. */
 export interface QueuePlace {
   readonly queue: object;
+}
+
+/** Where a worker has an entry; the rest of it belongs to what tracks the runs. */
+export interface RunPlace {
+  readonly tracker: object;
 }
 
 export const NO_LIMITS: BatchSize = {

@@ -22,8 +22,9 @@ const MAX_ROWS_IN_TURN = 64;
 const MAX_MS_IN_TURN = 2;
 
 /**
- * Limits of a version's next batch: no larger than raises throughput, and at most `leftMs`. If the graph does not batch, short
- * inputs of a fixed size share a message, and the worker runs them one after the other.
+ * Limits of a version's next batch: no larger than raises throughput, and at most `leftMs`, of which a run takes 200 ms, or 400 ms
+ * while a size is tried. If the graph does not batch, short inputs of a fixed size share a message, and the worker runs them one
+ * after the other.
  */
 export function limitsOfNextBatch({ version, latency }: ScheduledVersion, leftMs: number, now: number): BatchSize {
   const limits = batchLimits(version);

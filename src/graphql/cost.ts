@@ -71,6 +71,9 @@ export interface Runs {
   readonly prediction: PredictionSize;
 }
 
+/** Of a transaction that is synced to disk. */
+export const POINTS_PER_CHANGE = 30;
+
 export interface FieldCost {
   /** Points for the field itself, in addition to its elements and bytes. */
   readonly points?: Measure;

@@ -4,7 +4,7 @@ import { REASON } from '../access/reason.js';
 import type { Catalog } from '../catalog/catalog.js';
 import type { CatalogContext } from '../catalog/loaders.js';
 import { Alias } from '../catalog/version.type.js';
-import { Cost } from '../graphql/cost.js';
+import { Cost, POINTS_PER_CHANGE } from '../graphql/cost.js';
 import { Problem, payloadOf } from '../graphql/problem.type.js';
 import { VersionRef } from '../graphql/scalars.js';
 import type { Serving } from './serving.js';
@@ -36,9 +36,6 @@ export class SetAliasPayload {
   @Field(() => Problem, { nullable: true, description: 'Why the alias was not set; null if it was.' })
   problem!: Problem | null;
 }
-
-/** A transaction that is synced to disk. */
-const POINTS_PER_CHANGE = 30;
 
 @Resolver()
 export class SetAliasResolver {

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { createStore } from '../support/model-store.js';
 
 const run = promisify(execFile);
 const LOG = `{ auditLog(first: 100) { totalCount nodes {
@@ -53,17 +54,21 @@ test('a key that is made, replaced and revoked leaves an entry each, without its
   const { nodes, totalCount } = (await send(app, LOG, {}, second)).data.auditLog;
   await app.stop();
 
-  expect(totalCount).toBe(3);
-  expect(nodes).toMatchObject([
-    { sequence: 3, account: 'team', keyId: successor.id, action: 'revokeApiKey', reason: null },
+  expect(totalCount).toBe(4);
+  const [revoked, made, ...earlier] = nodes;
+  expect(revoked).toMatchObject({ sequence: 4, keyId: successor.id, action: 'revokeApiKey', reason: null });
+  expect(made).toMatchObject({ sequence: 3, action: 'createApiKey', target: `API key ${successor.id}`, before: null });
+  expect(earlier).toMatchObject([
     { sequence: 2, account: 'team', keyId: apiKey.id, action: 'rotateApiKey', reason: 'yearly' },
     { sequence: 1, account: 'anonymous', keyId: null, action: 'createApiKey', reason: KEY.reason, before: null },
   ]);
-  expect(nodes.map(({ target }: Data) => target)).toEqual(Array(3).fill(`API key ${apiKey.id}`));
-  expect(nodes[2].after).toMatchObject({ account: 'team', name: 'first', roles: ['admin'], revokedAt: null });
-  expect(nodes[1].after).toMatchObject({ replacedBy: successor.id });
-  expect(nodes[0].after.revokedAt).toMatch(/^20/);
-  expect(nodes[1].beforeSha256).toBe(nodes[2].afterSha256);
+  const [rotation, creation] = earlier;
+  const targets = [revoked, rotation, creation].map(({ target }: Data) => target);
+  expect(targets).toEqual(Array(3).fill(`API key ${apiKey.id}`));
+  expect(creation.after).toMatchObject({ account: 'team', name: 'first', roles: ['admin'], revokedAt: null });
+  expect(rotation.after).toMatchObject({ replacedBy: successor.id });
+  expect(revoked.after.revokedAt).toMatch(/^20/);
+  expect(rotation.beforeSha256).toBe(creation.afterSha256);
   const log = JSON.stringify(nodes);
   for (const text of [secret, second]) expect(log).not.toContain(text.split('_')[2]);
 });
@@ -74,18 +79,17 @@ test('an alias that is moved leaves an entry with the version before and after',
   const input = { model: 'spam-filter', alias: 'canary', version: 'spam-filter:1' };
   await send(app, SET, { input: { ...input, reason: 'a trial' } });
   await send(app, SET, { input });
+  await send(app, SET, { input });
   const query = '{ auditLog(target: "spam-filter@canary") { totalCount nodes { action reason before after } } }';
   const { data } = await send(app, query);
   const all = await send(app, LOG);
   await app.stop();
 
-  const version = { version: 'spam-filter:1' };
+  // What changes nothing adds nothing.
+  const after = { version: 'spam-filter:1' };
   expect(data.auditLog).toEqual({
-    totalCount: 2,
-    nodes: [
-      { action: 'setAlias', reason: null, before: version, after: version },
-      { action: 'setAlias', reason: 'a trial', before: null, after: version },
-    ],
+    totalCount: 1,
+    nodes: [{ action: 'setAlias', reason: 'a trial', before: null, after }],
   });
   const imported = all.data.auditLog.nodes.filter(({ action }: Data) => action === 'importVersion');
   expect(imported).toContainEqual(
@@ -111,6 +115,32 @@ test.each([
     problems: [{ path: ['input', 'reason'], code }],
   });
   expect(log.data.auditLog.nodes).toEqual([]);
+});
+
+test('a reason with half a character is kept as the database can, and the log stays complete', async () => {
+  const app = await empty();
+  const { data } = await send(app, CREATE, { input: { ...KEY, name: 'a\ud800', reason: 'x\ud800y' } });
+  const { secret } = data.createApiKey;
+  const log = await send(app, LOG, {}, secret);
+  await app.stop();
+
+  expect(log.data.auditLog.nodes[0]).toMatchObject({ reason: 'x\ufffdy', after: { name: 'a\ufffd' } });
+  expect(await command('audit-verify.js')).toMatchObject({ code: 0 });
+});
+
+test('a changed owner of a model leaves an entry', async () => {
+  const store = await createStore();
+  await store.write('tiny', { 'model.yaml': 'owner: first\n' });
+  const own = { dataDir, modelStore: store.folder, empty: true };
+  await (await startTestApp(own)).stop();
+  await store.write('tiny', { 'model.yaml': 'owner: second\n' });
+  const app = await startTestApp(own);
+  const { data } = await send(app, '{ auditLog(target: "tiny") { nodes { action account before after } } }');
+  await app.stop();
+  await store.remove();
+
+  const change = { action: 'changeOwner', account: 'system', before: { owner: 'first' }, after: { owner: 'second' } };
+  expect(data.auditLog.nodes).toEqual([change]);
 });
 
 test('the pages of the log continue each other, newest first; the command line makes entries too', async () => {
@@ -167,7 +197,8 @@ describe('npm run audit:verify', () => {
   /** Changes the file as somebody would who knows SQL, and drops the triggers. */
   function tamper(...statements: string[]): void {
     const db = new DatabaseSync(file());
-    for (const table of ['audit_log_update', 'audit_log_delete', 'audit_head_delete']) db.exec(`drop trigger ${table}`);
+    for (const table of ['audit_log_insert', 'audit_log_update', 'audit_log_delete', 'audit_head_delete'])
+      db.exec(`drop trigger ${table}`);
     for (const statement of statements) db.exec(statement);
     db.close();
   }
@@ -258,9 +289,21 @@ describe('npm run audit:verify', () => {
     },
   );
 
+  test('every entry that was changed is named', async () => {
+    tamper("update audit_log set reason = 'x' where sequence in (1, 3)");
+    const { code, stderr } = await verify();
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/entry 1 was changed.*\n.*entry 3 was changed/);
+  });
+
   test('SQL that changes or removes an entry fails while the triggers are there', () => {
     const db = new DatabaseSync(file());
-    for (const statement of ["update audit_log set reason = 'x'", 'delete from audit_log', 'delete from audit_head'])
+    for (const statement of [
+      "update audit_log set reason = 'x'",
+      'delete from audit_log',
+      'delete from audit_head',
+      'insert or replace into audit_log select * from audit_log where sequence = 2',
+    ])
       expect(() => db.exec(statement)).toThrow('the audit log is append-only');
     db.close();
   });

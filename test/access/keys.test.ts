@@ -285,15 +285,15 @@ test('a revoked key is refused, an expired one too, and a rotated one after the 
 
   await send(admin, 'mutation ($id: ID!) { revokeApiKey(id: $id) { problem { code } } }', { id: one.apiKey.id });
   const rotate =
-    'mutation ($id: ID!, $overlapMs: Int!) { rotateApiKey(id: $id, overlapMs: $overlapMs) { apiKey { account roles } secret problem { code } } }';
+    'mutation ($id: ID!, $overlapMs: SafeInt!) { rotateApiKey(id: $id, overlapMs: $overlapMs) { apiKey { id account roles } secret problem { code } } }';
   const { body } = await send(admin, rotate, { id: two.apiKey.id, overlapMs: 86_400_000 });
   const third = body.data.rotateApiKey;
 
   expect(third).toMatchObject({ apiKey: { account: 'b', roles: ['VIEWER'] }, problem: null });
   expect(await Promise.all([one.secret, two.secret, third.secret].map(viewer))).toEqual([401, 200, 200]);
-  await send(admin, rotate, { id: two.apiKey.id, overlapMs: 0 });
-  expect(await viewer(two.secret)).toBe(401);
-  const ended = await send(admin, rotate, { id: two.apiKey.id, overlapMs: 0 });
+  await send(admin, rotate, { id: third.apiKey.id, overlapMs: 0 });
+  expect(await viewer(third.secret)).toBe(401);
+  const ended = await send(admin, rotate, { id: third.apiKey.id, overlapMs: 0 });
   expect(ended.body.data.rotateApiKey).toMatchObject({ secret: null, problem: { code: 'NOT_FOUND' } });
 });
 
@@ -325,4 +325,74 @@ test('the secret of a key is in no file of the data folder', async () => {
 
   expect(contents.length).toBeGreaterThan(0);
   expect(contents.filter((bytes) => bytes.includes(secret))).toEqual([]);
+});
+
+const ROTATE =
+  'mutation ($id: ID!, $overlapMs: SafeInt) { rotateApiKey(id: $id, overlapMs: $overlapMs) { apiKey { id expiresAt } secret problem { code message } } }';
+const REVOKE = 'mutation ($id: ID!) { revokeApiKey(id: $id) { apiKey { revokedAt } problem { code } } }';
+const rotate = async (key: string, id: string, overlapMs = 60_000) =>
+  (await send(key, ROTATE, { id, overlapMs })).body.data.rotateApiKey;
+
+test('of a revocation and a rotation at the same time, the first decides', async () => {
+  for (let i = 0; i < 10; i++) {
+    const victim = await create(admin, { name: 'victim', account: 'team', roles: ['ADMIN'] });
+    const [, rotated] = await Promise.all([
+      send(admin, REVOKE, { id: victim.apiKey.id }),
+      rotate(admin, victim.apiKey.id),
+    ]);
+    expect(rotated).toMatchObject({ secret: null, problem: { code: 'NOT_FOUND' } });
+  }
+});
+
+test('the fields of a mutation stop when its key is revoked', async () => {
+  const victim = await create(admin, { name: 'victim', account: 'team', roles: ['ADMIN'] });
+  const field = (i: number) =>
+    i === 3
+      ? `m${i}: revokeApiKey(id: "${victim.apiKey.id}") { apiKey { id } }`
+      : `m${i}: createApiKey(input: { name: "n", account: "team", roles: [VIEWER] }) { secret }`;
+  const { body } = await send(victim.secret, `mutation { ${Array.from({ length: 8 }, (_, i) => field(i)).join(' ')} }`);
+
+  const made = Object.entries<Data>(body.data).filter(([, payload]) => payload?.secret);
+  expect(made.map(([alias]) => alias)).toEqual(['m0', 'm1', 'm2']);
+  expect(body.errors.map(({ extensions }: Data) => extensions.code)).toEqual(Array(4).fill('UNAUTHENTICATED'));
+});
+
+test('a key is replaced once, and its successor keeps its expiry', async () => {
+  const expiresAt = new Date(Date.now() + 86_400_000).toISOString();
+  const { apiKey } = await create(admin, { name: 'old', account: 'team', roles: ['VIEWER'], expiresAt });
+  const first = await rotate(admin, apiKey.id, 1_000);
+  const second = await rotate(admin, apiKey.id);
+  const longest = await create(admin, { name: 'long', account: 'team', roles: ['VIEWER'] });
+
+  expect(first).toMatchObject({ apiKey: { expiresAt }, problem: null });
+  expect(second).toMatchObject({ secret: null, problem: { code: 'INVALID_INPUT' } });
+  expect(await rotate(admin, longest.apiKey.id, 90 * 86_400_000)).toMatchObject({ problem: null });
+});
+
+test('a key that is bound to models or operations grants no more than it has', async () => {
+  const bound = { models: ['spam-filter'], operations: ['createApiKey', 'rotateApiKey'] };
+  const narrow = await create(admin, { name: 'narrow', account: 'team', roles: ['ADMIN'], ...bound });
+  const wide = await create(admin, { name: 'wide', account: 'team', roles: ['ADMIN'] });
+  const wish = (more: object) =>
+    send(narrow.secret, CREATE, { input: { name: 'x', account: 'team', roles: ['ADMIN'], ...more } });
+
+  for (const more of [
+    {},
+    { models: ['spam-filter'] },
+    { ...bound, models: ['penguins'] },
+    { operations: bound.operations },
+  ])
+    expect((await wish(more)).body.data.createApiKey).toMatchObject({ secret: null, problem: { code: 'FORBIDDEN' } });
+  expect((await wish(bound)).body.data.createApiKey.problem).toBeNull();
+  expect(await rotate(narrow.secret, wide.apiKey.id)).toMatchObject({ secret: null, problem: { code: 'FORBIDDEN' } });
+});
+
+test.each(['command-line', 'system', 'nobody', 'anonymous'])('%s is no account', async (account) => {
+  const { body } = await send(admin, CREATE, { input: { name: 'x', account, roles: ['VIEWER'] } });
+  expect(body.data.createApiKey.problem).toMatchObject({ code: 'INVALID_INPUT' });
+});
+
+test('making a key costs what a synced transaction costs', async () => {
+  const { body } = await send(admin, CREATE, { input: { name: 'x', account: 'team', roles: ['VIEWER'] } });
+  expect(body.extensions.cost.requested).toBeGreaterThan(30);
 });

@@ -1,6 +1,7 @@
 /** Our own coercion of variables gives what graphql-js gives, for every input type of the schema. */
 import 'reflect-metadata';
 import {
+  buildSchema,
   execute,
   type GraphQLInputType,
   getVariableValues,
@@ -15,7 +16,7 @@ import {
 } from 'graphql';
 import { createSchema } from '#src/api/schema.js';
 import { coerceVariables, passingVariables } from '#src/api/variables.js';
-import { below, list, pick, type Random, seeded } from '../support/seeded-random.ts';
+import { list, pick, type Random, seeded } from '../support/seeded-random.ts';
 
 const schema = createSchema();
 const CASES_PER_TYPE = 300;
@@ -71,10 +72,15 @@ function operationWith(declaration: string): {
   return { document, operation };
 }
 
+/** By name, because one may be `__proto__`. The reference makes objects without a prototype. */
+function entriesOf(coerced: Readonly<Record<string, unknown>>): [string, unknown][] {
+  return Object.entries(coerced).map(([name, value]) => [name, structuredClone(value)]);
+}
+
 function ours(declaration: string, sent: Record<string, unknown>): unknown {
   const { document, operation } = operationWith(declaration);
   try {
-    return coerceVariables(schema, document, operation, sent);
+    return entriesOf(coerceVariables(schema, document, operation, sent));
   } catch {
     return 'refused';
   }
@@ -83,8 +89,7 @@ function ours(declaration: string, sent: Record<string, unknown>): unknown {
 function reference(declaration: string, sent: Record<string, unknown>): unknown {
   const { operation } = operationWith(declaration);
   const { coerced } = getVariableValues(schema, operation.variableDefinitions ?? [], sent);
-  // The reference makes objects without a prototype.
-  return coerced ? structuredClone(coerced) : 'refused';
+  return coerced ? entriesOf(coerced) : 'refused';
 }
 
 test.each(types)('values of %s are coerced as graphql-js coerces them', (name) => {
@@ -97,7 +102,7 @@ test.each(types)('values of %s are coerced as graphql-js coerces them', (name) =
     const value = declared.startsWith('[') && random() < 0.8 ? list(random, 3, element) : element();
     const sent = random() < 0.05 ? {} : { value };
     const expected = reference(`$value: ${declared}`, sent);
-    expect({ sent, is: ours(`$value: ${declared}`, sent) }).toEqual({ sent, is: expected });
+    expect({ sent, is: ours(`$value: ${declared}`, sent) }).toStrictEqual({ sent, is: expected });
     if (expected !== 'refused') accepted++;
   }
   expect(accepted).toBeGreaterThan(CASES_PER_TYPE / 10);
@@ -113,21 +118,31 @@ test.each([
   ['$value: Priority = HIGH', {}],
   ['$value: PredictInput = { model: "penguins", input: { text: "a" } }', {}],
   ['$value: Int, $other: Int = 1', { toString: 1 }],
+  ['$__proto__: Int', JSON.parse('{ "__proto__": 1 }')],
+  ['$constructor: Int, $__proto__: [Int]', JSON.parse('{ "__proto__": 1 }')],
 ])('defaults of %s with %j are those of graphql-js', (declaration, sent) => {
-  expect(ours(declaration, sent)).toEqual(reference(declaration, sent));
+  expect(ours(declaration, sent)).toStrictEqual(reference(declaration, sent));
+});
+
+test('a variable called __proto__ reaches the field that it is sent for', async () => {
+  const { document, operation } = operationWith('$__proto__: Int!');
+  const sent = JSON.parse('{ "__proto__": 7 }');
+  const coerced = coerceVariables(schema, document, operation, sent);
+  expect(Object.entries(coerced)).toEqual([['__proto__', 7]]);
 });
 
 test('the document for `execute` takes variables as they are', async () => {
-  const text = 'query A($value: Priority!) { __typename @include(if: true) } query B($value: Int) { __typename }';
-  const document = parse(text);
-  const operation = document.definitions[0] as OperationDefinitionNode;
-  const passing = passingVariables(document, operation);
-  const result = await execute({
-    schema,
-    document: passing,
-    operationName: 'A',
-    variableValues: { value: { any: below } },
-  });
-  expect(result).toEqual({ data: { __typename: 'Query' } });
-  expect(document).toEqual(parse(text));
+  const own = buildSchema('scalar JSON type Query { echo(value: Int!, list: [Int]): String }');
+  const document = parse('query A($v: Int!, $l: [Int]) { echo(value: $v, list: $l) } query B($v: Int) { __typename }');
+  const before = structuredClone(document);
+  const passing = passingVariables(document, document.definitions[0] as OperationDefinitionNode);
+  const variableValues = { v: { any: 'object' }, l: new Map() };
+  const rootValue = {
+    echo: (args: object) =>
+      JSON.stringify(Object.values(args).map((value) => value === variableValues.v || value === variableValues.l)),
+  };
+  const result = await execute({ schema: own, document: passing, operationName: 'A', variableValues, rootValue });
+
+  expect(result).toEqual({ data: { echo: '[true,true]' } });
+  expect(structuredClone(document)).toEqual(before);
 });

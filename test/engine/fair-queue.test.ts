@@ -29,6 +29,7 @@ function entry(name: string, options: Partial<Entry> & { caller?: string; rows?:
     isSettled: false,
     retries: 0,
     place: null,
+    run: null,
     phase: 'queue',
     ...more,
   };

@@ -16,6 +16,8 @@ export interface ApiKeyTable {
   created_at: number;
   expires_at: number | null;
   revoked_at: number | null;
+  /** The id of the key that `rotateApiKey` made of it. */
+  replaced_by: string | null;
 }
 
 export interface AuditLogTable {

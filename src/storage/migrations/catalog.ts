@@ -20,6 +20,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '014_verification': { up: addVerification },
   '015_api_keys': { up: createApiKeys },
   '016_audit_log': { up: createAuditLog },
+  '017_key_successors': { up: addKeySuccessors },
 };
 
 async function createApiKeys(db: Kysely<unknown>): Promise<void> {
@@ -62,6 +63,10 @@ async function createAuditLog(db: Kysely<unknown>): Promise<void> {
     .addColumn('sha256', 'text', (c) => c.notNull())
     .execute();
   await keepAuditLog(db);
+}
+
+async function addKeySuccessors(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('api_key').addColumn('replaced_by', 'text').execute();
 }
 
 async function addVariants(db: Kysely<unknown>): Promise<void> {

@@ -114,6 +114,9 @@ function count(rows: string): string {
 export async function keepAuditLog(db: Kysely<unknown>): Promise<void> {
   const refuse = "begin select raise(abort, 'the audit log is append-only'); end";
   await run(db, [
+    // `insert or replace` deletes a row without the trigger for that.
+    `create trigger audit_log_insert before insert on audit_log
+      when exists (select 1 from audit_log where sequence = new.sequence) ${refuse}`,
     `create trigger audit_log_update before update on audit_log ${refuse}`,
     `create trigger audit_log_delete before delete on audit_log ${refuse}`,
     `create trigger audit_head_delete before delete on audit_head ${refuse}`,
