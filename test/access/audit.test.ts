@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
+import { type AuditEntry, AuditVerifier } from '#src/access/audit.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { createStore } from '../support/model-store.js';
 
@@ -230,11 +231,23 @@ describe('npm run audit:verify', () => {
     expect([code, stdout]).toEqual([0, expect.stringContaining('0 entries')]);
   });
 
+  /** As the command finds them, for tests that would start it often. */
+  function problems(): (string | null)[] {
+    const db = new DatabaseSync(file());
+    const verifier = new AuditVerifier();
+    const rows = db.prepare('select * from audit_log order by sequence').all();
+    db.close();
+    return rows
+      .map((row) => ({ ...row, keyId: row['key_id'], at: new Date(Number(row['at'])) }) as unknown as AuditEntry)
+      .map((entry) => verifier.next(entry));
+  }
+
   test.each(['at', 'account', 'key_id', 'action', 'target', 'reason', 'before', 'after', 'sha256'])(
     'an entry whose %s was edited is found',
-    async (column) => {
+    (column) => {
+      expect(problems()).toEqual([null, null, null, null]);
       tamper(`update audit_log set ${column} = '1' where sequence = 2`);
-      expect(await verify()).toMatchObject({ code: 1, stderr: expect.stringContaining('entry 2 was changed') });
+      expect(problems()[1]).toContain('entry 2 was changed');
     },
   );
 

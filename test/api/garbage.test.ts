@@ -46,17 +46,14 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-test.each([
-  ['recorded', true],
-  ['not recorded', false],
-])('of what requests allocate, less than 5 %% outlives them if they are %s', async (_, record) => {
-  const variables = { input: { model: 'penguins', input: { row: PENGUIN }, record } };
-  const ask = async () => {
+test('of what requests allocate, less than 5 % outlives them, whether they are recorded or not', async () => {
+  const ask = async (record: boolean) => {
+    const variables = { input: { model: 'penguins', input: { row: PENGUIN }, record } };
     const { data } = await post(server.url, PREDICT, variables);
     expect(data.predict.problem).toBeNull();
   };
   const send = async (count: number) => {
-    for (let i = 0; i < count; i++) await ask();
+    for (let i = 0; i < count; i++) await ask(i % 2 === 0);
   };
   await Promise.all(Array.from({ length: CLIENTS }, () => send(REQUESTS / CLIENTS)));
   expect(await promotedShare()).toBeLessThan(0.05);

@@ -197,6 +197,16 @@ function leavesOfType(type: GraphQLObjectType, call: Call): string {
   return [
     '__typename',
     ...leaves.map((leaf) => `${type.name}_${leaf.name}: ${leaf.name}${call.args(leaf, null)}`),
-    ...(nodes ? ['nodes { id }'] : []),
+    ...(nodes ? [`nodes { ${identifierOf(nodes)} }`] : []),
   ].join(' ');
+}
+
+/** `id`, or the first scalar of a type without one. */
+function identifierOf(nodes: Field): string {
+  const type = getNamedType(nodes.type) as GraphQLObjectType;
+  const fields = Object.values(type.getFields());
+  return (
+    (fields.find(({ name }) => name === 'id') ?? fields.find((field) => isLeafType(getNamedType(field.type))))?.name ??
+    '__typename'
+  );
 }
