@@ -5,15 +5,11 @@
  * Exit status: 0 if the log is complete, 1 if not, 2 if the arguments are wrong.
  */
 import './production.js';
-import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { Kysely } from 'kysely';
 import { type AuditHead, AuditVerifier } from './access/audit.js';
 import { findAuditEntriesAfter, findAuditHead } from './access/audit.queries.js';
 import { loadConfig } from './config.js';
-import type { CatalogTables } from './storage/database.js';
-import { SqliteFile } from './storage/sqlite.js';
-import { SqliteFileDialect } from './storage/sqlite-dialect.js';
+import { type CatalogDatabase, openCatalogBeside } from './storage/database.js';
 
 const USAGE = 'usage: npm run audit:verify [-- <sequence> <sha256>]\n';
 const ENTRIES_AT_A_TIME = 1_000;
@@ -27,7 +23,7 @@ function headsOf(args: readonly string[]): AuditHead[] | null {
 }
 
 /** Returns what is wrong, up to `MAX_PROBLEMS`. A server may add entries meanwhile. */
-async function verify(db: Kysely<CatalogTables>, verifier: AuditVerifier): Promise<string[]> {
+async function verify(db: CatalogDatabase, verifier: AuditVerifier): Promise<string[]> {
   const problems: string[] = [];
   for (let head: AuditHead | null = null; problems.length < MAX_PROBLEMS; ) {
     const entries = await findAuditEntriesAfter(db, verifier.last.sequence, ENTRIES_AT_A_TIME);
@@ -52,20 +48,17 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   const dataDir = path.resolve(loadConfig(process.env).dataDir);
-  const catalog = path.join(dataDir, 'catalog.db');
-  if (!existsSync(catalog))
-    throw new Error(`there is no catalog in ${dataDir}: set DATA_DIR to the data folder of the server`);
-  const file = await SqliteFile.open(catalog);
+  const { db, close } = await openCatalogBeside(dataDir);
   try {
     const verifier = new AuditVerifier(heads);
-    const problems = await verify(new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(file) }), verifier);
+    const problems = await verify(db, verifier);
     const { sequence, sha256 } = verifier.last;
     if (problems.length === 0)
       process.stdout.write(`The audit log is complete: ${sequence} entries; the last is ${sequence} ${sha256}\n`);
     else process.stderr.write(`The audit log is not complete:\n${problems.map((one) => `  ${one}\n`).join('')}`);
     return problems.length === 0 ? 0 : 1;
   } finally {
-    await file.close();
+    await close();
   }
 }
 

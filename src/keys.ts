@@ -7,7 +7,6 @@
 import './production.js';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { Kysely } from 'kysely';
 import type { ApiKey } from './access/api-key.js';
 import { type Actor, ApiKeys, type CreatedKey } from './access/api-keys.js';
 import { checkNewKey, MAX_OVERLAP_MS } from './access/new-key.js';
@@ -16,9 +15,7 @@ import { checkReason } from './access/reason.js';
 import type { Role } from './access/roles.js';
 import { loadConfig } from './config.js';
 import { AppError, StartupError, StoreLockedError } from './errors.js';
-import { type CatalogDatabase, type CatalogTables, openDatabases } from './storage/database.js';
-import { SqliteFile } from './storage/sqlite.js';
-import { SqliteFileDialect } from './storage/sqlite-dialect.js';
+import { type CatalogDatabase, openCatalogBeside, openDatabases } from './storage/database.js';
 
 const USAGE = `usage:
   npm run keys -- create --account <account> --name <name> --roles <role,…> [--expires <days>] [--models <model,…>]
@@ -83,9 +80,8 @@ async function openKeys(): Promise<{ keys: ApiKeys; close: () => Promise<void> }
   } catch (error) {
     if (!(error instanceof StoreLockedError)) throw error;
   }
-  const file = await SqliteFile.open(path.join(dataDir, 'catalog.db'));
-  const db = new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(file) });
-  return loaded(db, () => file.close());
+  const { db, close } = await openCatalogBeside(dataDir);
+  return loaded(db, close);
 }
 
 async function loaded(db: CatalogDatabase, close: () => Promise<void>) {

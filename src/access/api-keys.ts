@@ -148,12 +148,13 @@ export class ApiKeys {
   async revoke(id: string, by: Actor): Promise<ApiKey | null> {
     await this.#change(by, async (trx) => {
       const before = await findApiKey(trx, id);
-      if (before?.revokedAt) this.#byId.set(id, this.#known(before));
       if (!before || before.revokedAt) return [];
       const after = { ...before, revokedAt: new Date() };
       await updateApiKey(trx, after);
       return [{ action: 'revokeApiKey', before, after }];
     });
+    // Another process may have made it or revoked it.
+    if (!this.#byId.get(id)?.key.revokedAt) await this.load();
     return this.#byId.get(id)?.key ?? null;
   }
 
@@ -204,9 +205,10 @@ export class ApiKeys {
       }
       return made;
     });
+    if (changes.length === 0) return;
     this.#changes++;
     for (const { after } of changes) this.#byId.set(after.id, this.#known(after));
-    if (changes.length > 0) this.#byText.clear();
+    this.#byText.clear();
     this.#origins = this.#origins.union(originsOf(changes.map(({ after }) => after)));
   }
 }

@@ -12,7 +12,7 @@ const MAX_LATE_MS = 100;
 export class Watchdogs {
   readonly #timers = new Map<WorkerProcess, NodeJS.Timeout | undefined>();
 
-  /** Replaces the worker's timer; null clears it. */
+  /** Replaces the worker's timer; null clears it. The worker stays in the map: see `LinkedList` for why. */
   set(worker: WorkerProcess, ms: number | null): void {
     clearTimeout(this.#timers.get(worker));
     if (ms === null) {

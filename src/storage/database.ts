@@ -3,6 +3,7 @@
  *
  * The types of the rows are in the `*.table.ts` files next to the migrations.
  */
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Kysely } from 'kysely';
@@ -55,6 +56,7 @@ export interface CatalogTables {
   metric: MetricTable;
 }
 export type CatalogDatabase = Kysely<CatalogTables>;
+const CATALOG = 'catalog.db';
 
 export interface PredictionTables {
   prediction: PredictionTable;
@@ -90,7 +92,7 @@ export async function openDatabases(dataDir: string): Promise<Databases> {
     for (const file of opened.toReversed()) await file.close();
   };
   try {
-    const catalogFile = await openFile(path.join(dataDir, 'catalog.db'), catalogMigrations);
+    const catalogFile = await openFile(path.join(dataDir, CATALOG), catalogMigrations);
     opened.push(catalogFile);
     const predictionsFile = await openFile(path.join(dataDir, 'predictions.db'), predictionMigrations);
     opened.push(predictionsFile);
@@ -103,6 +105,19 @@ export async function openDatabases(dataDir: string): Promise<Databases> {
     await close();
     throw error;
   }
+}
+
+/**
+ * The catalog of a data folder whose server may be running: it is neither locked nor migrated.
+ *
+ * @throws StartupError if there is none
+ */
+export async function openCatalogBeside(dataDir: string): Promise<{ db: CatalogDatabase; close: () => Promise<void> }> {
+  const catalog = path.join(dataDir, CATALOG);
+  if (!existsSync(catalog))
+    throw new StartupError(`there is no catalog in ${dataDir}: set DATA_DIR to the data folder of the server`);
+  const file = await SqliteFile.open(catalog);
+  return { db: new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(file) }), close: () => file.close() };
 }
 
 async function openFile(file: string, migrations: Record<string, Migration>): Promise<SqliteFile> {
