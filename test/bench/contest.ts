@@ -7,6 +7,8 @@ import { familyOf, mainThreadSeconds, measure, type RunningServer } from './proc
 export interface Contender extends Pick<LoadOptions, 'format' | 'requests'> {
   readonly title: string;
   readonly server: RunningServer;
+  /** The share of requests that may remain unanswered in a round. */
+  readonly maxLost?: number;
 }
 
 export interface Round extends LoadResult {
@@ -32,9 +34,12 @@ export async function play(contenders: readonly Contender[], amount: Amount): Pr
   return rounds;
 }
 
-/** @throws Error if the server fails to answer, or an answer is wrong */
+/**
+ * @throws Error if an answer is wrong, or more requests remain unanswered than the contender may lose: none, unless it
+ * says otherwise
+ */
 export async function playRound(
-  { title, server, format, requests }: Contender,
+  { title, server, format, requests, maxLost = 0 }: Contender,
   { connections, seconds }: Pick<Amount, 'connections' | 'seconds'>,
 ): Promise<Round> {
   server.resume();
@@ -42,9 +47,10 @@ export async function playRound(
   const before = mainThreadSeconds(server.pid);
   const options: LoadOptions = { url: server.url, format, requests, connections, seconds };
   const result = await measure<LoadResult>('load.ts', options);
-  const { answered, failures, failure } = result;
-  if (failures > 0 || answered === 0)
-    throw new Error(`${title}: ${failures} answers were wrong or missing, the first: ${failure}`);
+  const { answered, failures, failure, lost, loss } = result;
+  if (failures > 0) throw new Error(`${title}: ${failures} answers were wrong, the first: ${failure}`);
+  if (answered === 0 || lost > maxLost * answered)
+    throw new Error(`${title}: ${lost} of ${answered + lost} requests had no answer, the first: ${loss}`);
   const cpu = spent().groups['server'] ?? Number.NaN;
   const main = mainThreadSeconds(server.pid) - before;
   server.pause();

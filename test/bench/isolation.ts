@@ -65,8 +65,9 @@ async function observeUnderLoad(server: RunningServer, store: string, seconds: n
     seconds: seconds + PROBE_START_SECONDS,
   };
   const loading = measure<LoadResult>('load.ts', load);
-  const [busy, { answered, failures, failure }] = await Promise.all([observe(server, seconds), loading]);
-  if (failures > 0) throw new Error(`${failures} heavy predictions failed, the first with ${failure}`);
+  const [busy, { answered, failures, failure, lost, loss }] = await Promise.all([observe(server, seconds), loading]);
+  if (failures + lost > 0)
+    throw new Error(`${failures + lost} heavy predictions failed, the first with ${failure ?? loss}`);
   return { busy, answered };
 }
 

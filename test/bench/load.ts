@@ -33,10 +33,14 @@ export interface LoadResult {
   readonly latency: Spread;
   /** NaN (null in JSON) if the server does not say. */
   readonly meanBatch: number | null;
-  /** Answers that are not right, broken connections and timeouts. */
+  /** Answers that are not right. */
   readonly failures: number;
   /** The first of them. */
   readonly failure: string | null;
+  /** Requests without an answer: the server broke the connection, which was opened again, or took too long. */
+  readonly lost: number;
+  /** How the first of them was lost. */
+  readonly loss: string | null;
 }
 
 interface Kept {
@@ -57,29 +61,31 @@ async function send(options: LoadOptions): Promise<{ kept: Kept[]; times: number
   let sent = 0;
   const begun = performance.now();
   const end = begun + 1_000 * options.seconds;
-  const loop = (connection: Connection, done: () => void): void => {
+  const encoding = options.format === 'oip' ? 'latin1' : 'utf8';
+  let hasGivenUp = false;
+  const connect = (): Connection => new Connection({ url, localAddress: LOCALHOST, encoding });
+  const connections = Array.from({ length: options.connections }, connect);
+  const loop = (place: number, done: () => void): void => {
     const request = sent++ % all.length;
     const since = performance.now();
+    const connection = connections[place] as Connection;
     connection.send(all[request] as Buffer, (reply) => {
       const now = performance.now();
       times.push(now - since);
       kept.push({ reply, request });
-      if (now < end && connection.isOpen) loop(connection, done);
-      else done();
+      if (now >= end || hasGivenUp) return done();
+      if (!connection.isOpen) connections[place] = connect();
+      loop(place, done);
     });
   };
-  const encoding = options.format === 'oip' ? 'latin1' : 'utf8';
-  const connections = Array.from(
-    { length: options.connections },
-    () => new Connection({ url, localAddress: LOCALHOST, encoding }),
-  );
   const giveUp = setTimeout(
     () => {
+      hasGivenUp = true;
       for (const one of connections) one.close('the client gave up');
     },
     1_000 * options.seconds + TIMEOUT_MS,
   );
-  await Promise.all(connections.map((one) => new Promise<void>((resolve) => loop(one, resolve))));
+  await Promise.all(connections.map((_, place) => new Promise<void>((resolve) => loop(place, resolve))));
   clearTimeout(giveUp);
   const seconds = (performance.now() - begun) / 1_000;
   for (const one of connections) one.close('done');
@@ -108,7 +114,9 @@ function problemIn(body: string): string {
 
 async function load(options: LoadOptions): Promise<LoadResult> {
   const { kept, times, seconds } = await send(options);
-  const verdicts = kept.map(({ reply, request }) =>
+  const lost = kept.filter(({ reply }) => reply.status === 0);
+  const answers = kept.filter(({ reply }) => reply.status !== 0);
+  const verdicts = answers.map(({ reply, request }) =>
     judge(reply, options.requests[request] as LoadRequest, options.format),
   );
   const batches = verdicts.filter((verdict) => typeof verdict === 'number');
@@ -120,6 +128,8 @@ async function load(options: LoadOptions): Promise<LoadResult> {
     meanBatch: batches.reduce((sum, size) => sum + size, 0) / batches.length,
     failures: failures.length,
     failure: failures[0] ?? null,
+    lost: lost.length,
+    loss: lost[0]?.reply.body ?? null,
   };
 }
 
