@@ -30,6 +30,7 @@ export interface RunningServer {
 
 export const ROOT = path.resolve(import.meta.dirname, '../..');
 const LONGEST_START_MS = 120_000;
+const LONGEST_STOP_MS = 15_000;
 
 /** The built server with its defaults, but on the CPU like everything it is compared with, and doing nothing else. */
 export async function startModelgraph(
@@ -140,7 +141,9 @@ async function startServer(
     resume: () => {},
     stop: async () => {
       child.kill('SIGTERM');
+      const giveUp = setTimeout(() => child.kill('SIGKILL'), LONGEST_STOP_MS);
       await ended;
+      clearTimeout(giveUp);
       await rm(folder, { recursive: true, force: true });
     },
   };
