@@ -1,14 +1,12 @@
 /** Checks what is wanted of a new API key, whether it comes from GraphQL or from `npm run keys`. */
 import { type InputProblem, InvalidInputError } from '../errors.js';
+import { ACCOUNT_NAME, isAccountName } from './account.js';
 import type { NewApiKey } from './api-keys.js';
 import { ROLES } from './roles.js';
 
 /** How long a rotated key may still be accepted: 90 days. */
 export const MAX_OVERLAP_MS = 90 * 86_400_000;
 const MAX_NAME_CHARACTERS = 100;
-const ACCOUNT = /^[a-z0-9][a-z0-9-]{0,63}$/;
-/** Accounts that the server itself uses. */
-const RESERVED = ['anonymous', 'nobody', 'system', 'command-line'];
 const FIELD = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
 const MODEL = /^[a-z0-9][a-z0-9-]{0,63}$/;
 const PUBLISHABLE_ROLES: readonly string[] = ['viewer', 'predictor'];
@@ -27,14 +25,8 @@ export function checkNewKey(wanted: NewApiKey, prefix: readonly string[]): NewAp
       `1 to ${MAX_NAME_CHARACTERS} characters`,
       name.slice(0, 200),
     );
-  if (!ACCOUNT.test(account) || RESERVED.includes(account))
-    add(
-      'account',
-      'UNREADABLE',
-      'this is no name of an account',
-      `1 to 64 of a-z, 0-9 and "-", none of ${RESERVED.join(', ')}`,
-      account.slice(0, 200),
-    );
+  if (!isAccountName(account))
+    add('account', 'UNREADABLE', 'this is no name of an account', ACCOUNT_NAME, account.slice(0, 200));
   const allowed = kind === 'publishable' ? PUBLISHABLE_ROLES : ROLES;
   if (roles.length === 0 || !roles.every((role) => allowed.includes(role)) || new Set(roles).size < roles.length)
     add('roles', 'WRONG_KIND', 'these roles are not accepted', `one or more of ${allowed.join(', ')}`, roles);

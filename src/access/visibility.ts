@@ -2,20 +2,23 @@
  * Who may see what. The rules are in `visibleValues`: `maySee` applies them in memory, `catalog/visibility.ts` as conditions
  * in SQL.
  */
-import { type Principal, SYSTEM } from './principal.js';
+import type { Principal } from './principal.js';
 
 export interface Resource {
   readonly visibility: 'public' | 'private';
-  /** Models have an owner; datasets do not. */
-  readonly owner?: string | null;
+  /** That owns it; null if it is the operator's. Datasets are. */
+  readonly account?: string | null;
 }
+
+/** All that the rules read of a principal. */
+export type Viewer = Pick<Principal, 'id' | 'roles'>;
 
 /**
  * The rules: a resource is visible if one of its columns has the value that is here. Null if the principal sees
- * everything. They depend on nothing but the id, so that one query serves all principals.
+ * everything, as administrators do. They depend on nothing else but the account, so that one query serves all accounts.
  */
-export function visibleValues(principal: Pick<Principal, 'id'>) {
-  return principal === SYSTEM ? null : ({ visibility: 'public', owner: principal.id } as const);
+export function visibleValues({ id, roles }: Viewer) {
+  return roles.includes('admin') ? null : ({ visibility: 'public', account: id } as const);
 }
 type Values = NonNullable<ReturnType<typeof visibleValues>>;
 

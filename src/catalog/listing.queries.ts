@@ -1,11 +1,13 @@
 /** The models of a list, by search and filter. Everything but cards and tags is in the index that the list is read from. */
+
 import { type Expression, type ExpressionBuilder, type RawBuilder, type SqlBool, sql } from 'kysely';
+import type { Viewer } from '../access/visibility.js';
 import { BadArgumentError } from '../errors.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { searchHits } from '../storage/search.js';
 import { countRows, interruptible } from '../storage/sql.js';
 import type { MetricFilter, ModelFilter, ModelOrder } from './model.type.js';
-import { maySeeDataset, maySeeModel, type Viewer } from './visibility.js';
+import { maySeeDataset, maySeeModel } from './visibility.js';
 
 export interface ModelListing {
   readonly search?: string | null | undefined;

@@ -1,6 +1,7 @@
 /** All SQL that reads models: by id or name, and as a list. */
 import { type ExpressionBuilder, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
+import type { Viewer } from '../access/visibility.js';
 import { create } from '../graphql/create.js';
 import type { Values } from '../storage/compiled.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
@@ -22,7 +23,7 @@ import { countUpToCap, type Ids, idsIn, idsOf, isAfter, jsonListOf, limitOf } fr
 import type { TaskName } from '../tasks/tasks.js';
 import { isEverything, listedModels, type ModelListing } from './listing.queries.js';
 import { Model, type ModelCard } from './model.type.js';
-import { compiledFor, maySeeModel, type Viewer } from './visibility.js';
+import { compiledFor, maySeeModel } from './visibility.js';
 
 const ORDER_COLUMN = { NAME: 'model.name', CREATED_AT: 'model.created_at', UPDATED_AT: 'model.updated_at' } as const;
 
@@ -41,6 +42,7 @@ const MODEL_COLUMNS = [
   'model.summary',
   'model.task',
   'model.owner',
+  'model.account',
   'model.license',
   'model.default_version_id',
   'model.created_at',
@@ -48,7 +50,16 @@ const MODEL_COLUMNS = [
   sql<number>`octet_length(model.card)`.as('card_bytes'),
 ] as const;
 
-type ModelColumn = 'id' | 'name' | 'title' | 'summary' | 'task' | 'owner' | 'license' | 'default_version_id';
+type ModelColumn =
+  | 'id'
+  | 'name'
+  | 'title'
+  | 'summary'
+  | 'task'
+  | 'owner'
+  | 'account'
+  | 'license'
+  | 'default_version_id';
 
 interface ModelRow extends Pick<ModelTable, ModelColumn | 'created_at' | 'updated_at'> {
   /** JSON of string[]. */
@@ -188,6 +199,7 @@ function toModel(row: ModelRow): Model {
     summary: row.summary,
     task: row.task as TaskName,
     owner: row.owner,
+    account: row.account,
     license: row.license,
     tags: JSON.parse(row.tags),
     cardBytes: row.card_bytes,

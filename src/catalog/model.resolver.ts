@@ -83,6 +83,15 @@ export class ModelResolver {
     return catalogLoaders.modelByName.load(name);
   }
 
+  @FieldResolver(() => String, {
+    nullable: true,
+    description:
+      "Account that owns the model, if it is yours or you are an administrator; null otherwise, and if the model is the operator's.",
+  })
+  account(@Root() { account }: Model, @Ctx() { principal }: CatalogContext): string | null {
+    return account === principal.id || principal.roles.includes('admin') ? account : null;
+  }
+
   @FieldResolver(() => ModelCard, { description: 'What to know before using the model.' })
   card(@Root() { id, cardBytes }: Model, @Ctx() { catalogLoaders }: CatalogContext): Sized<ModelCard | null> {
     return new Sized({ readBytes: cardBytes }, async () => (await catalogLoaders.card.load(id))?.card ?? null);

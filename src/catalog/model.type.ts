@@ -73,7 +73,10 @@ export class Model extends Node {
   @Field(() => TaskEnum, { description: 'What the model does.' })
   task!: TaskName;
 
-  @Field(() => String, { nullable: true, description: 'Person or team responsible for the model; null if not stated.' })
+  @Field(() => String, {
+    nullable: true,
+    description: 'Person or team responsible for the model, as free text; null if not stated.',
+  })
   owner!: string | null;
 
   @Field(() => String, {
@@ -91,7 +94,8 @@ export class Model extends Node {
   @Field(() => DateTime, { description: 'When the model, its card, versions or aliases last changed.' })
   updatedAt!: Date;
 
-  /** Not in the schema: the default version, and the size of the card, which is read only if it is selected. */
+  /** Not in the schema: the account, which not everybody may see, the default version, and the size of the card, which is read only if it is selected. */
+  account!: string | null;
   defaultVersionId!: string | null;
   cardBytes!: number;
 }

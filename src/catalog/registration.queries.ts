@@ -48,13 +48,13 @@ export async function saveModel(trx: Trx, { tags, ...model }: NewModel, now: num
       .set({ ...model, updated_at: now })
       .where('id', '=', id)
       .execute();
-    if (found.owner !== model.owner)
+    if (found.account !== model.account)
       await appendAudit(trx, SYSTEM, {
-        action: 'changeOwner',
+        action: 'changeAccount',
         target: model.name,
         reason: null,
-        before: { owner: found.owner },
-        after: { owner: model.owner },
+        before: { account: found.account },
+        after: { account: model.account },
       });
   }
   await trx.deleteFrom('model_tag').where('model_id', '=', id).execute();

@@ -1,6 +1,7 @@
 /** All SQL that reads versions and aliases. Lists are read for many parents in one statement. */
 import { type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
+import type { Viewer } from '../access/visibility.js';
 import { create } from '../graphql/create.js';
 import type { Values } from '../storage/compiled.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
@@ -11,7 +12,7 @@ import { readSpec, type VariantSpec } from '../tasks/stored-spec.js';
 import type { VersionSpec } from '../tasks/tasks.js';
 import { withoutPaths } from '../without-paths.js';
 import { Alias, Artifact, type Variant, Verification, Version } from './version.type.js';
-import { compiledFor, maySeeDataset, maySeeModel, type Viewer } from './visibility.js';
+import { compiledFor, maySeeDataset, maySeeModel } from './visibility.js';
 
 const PARENT_COLUMN = { model: 'version.model_id', dataset: 'trained.dataset_id' } as const;
 

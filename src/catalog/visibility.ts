@@ -1,21 +1,18 @@
 /** The rules of `access/visibility.ts` as conditions that every query of the catalog adds. */
 import { type CompiledQuery, type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely';
 import { type Principal, SYSTEM } from '../access/principal.js';
-import { type VisibilityColumn, visibleValues } from '../access/visibility.js';
+import { type Viewer, type VisibilityColumn, visibleValues } from '../access/visibility.js';
 import { compiled, type Values } from '../storage/compiled.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
-
-/** All that the rules read of a principal. */
-export type Viewer = Pick<Principal, 'id'>;
 
 type ColumnsOf<Table extends keyof CatalogTables> = Readonly<
   Record<VisibilityColumn & keyof CatalogTables[Table], true>
 >;
 
 /** The columns of each table that the rules read. A rule whose column is not listed here is a compile error. */
-const MODEL_COLUMNS: ColumnsOf<'model'> = { visibility: true, owner: true };
+const MODEL_COLUMNS: ColumnsOf<'model'> = { visibility: true, account: true };
 const DATASET_COLUMNS: ColumnsOf<'dataset'> = { visibility: true };
-const COUNT_COLUMNS: ColumnsOf<'facet_count'> = { visibility: true, owner: true };
+const COUNT_COLUMNS: ColumnsOf<'facet_count'> = { visibility: true, account: true };
 
 export function maySeeModel(principal: Viewer) {
   return (eb: ExpressionBuilder<CatalogTables, 'model'>) => anyOf(eb, 'model', MODEL_COLUMNS, principal);
@@ -50,7 +47,7 @@ export function compiledFor<V extends Values, Row>(
 ): (db: CatalogDatabase, principal: Principal, values: V) => Promise<Row[]> {
   const ofEverything = compiled((db: CatalogDatabase, values: V) => build(db, SYSTEM, values));
   const ofVisible = compiled((db: CatalogDatabase, values: V & { viewer: string }) =>
-    build(db, { id: values.viewer }, values),
+    build(db, { id: values.viewer, roles: [] }, values),
   );
   return (db, principal, values) =>
     visibleValues(principal) === null ? ofEverything(db, values) : ofVisible(db, { ...values, viewer: principal.id });

@@ -1,7 +1,8 @@
 /** All SQL for evaluations and their metrics. Lists are read for many parents in one statement. */
 import { type ExpressionBuilder, type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
-import { compiledFor, maySeeDataset, maySeeModel, type Viewer } from '../catalog/visibility.js';
+import type { Viewer } from '../access/visibility.js';
+import { compiledFor, maySeeDataset, maySeeModel } from '../catalog/visibility.js';
 import { create } from '../graphql/create.js';
 import type { Values } from '../storage/compiled.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';

@@ -279,7 +279,7 @@ async function reasonForMissingGraph(folder: string): Promise<string> {
   return 'there is no graph: add 1/model.onnx, or onnx/model.onnx in a Hugging Face repository';
 }
 
-function modelOf({ name, card, license, tags, yaml }: ModelManifest): NewModel {
+function modelOf({ name, account, card, license, tags, yaml }: ModelManifest): NewModel {
   const { title, summary, ...sections } = card;
   return {
     name,
@@ -287,6 +287,7 @@ function modelOf({ name, card, license, tags, yaml }: ModelManifest): NewModel {
     summary,
     task: yaml.task,
     owner: yaml.owner,
+    account,
     license,
     retention_days: yaml.retentionDays,
     tags,
@@ -303,6 +304,7 @@ async function recordUnreadableModel(importer: ImportParts, name: string, reason
     summary: null,
     task: 'TENSOR',
     owner: null,
+    account: null,
     license: null,
     retention_days: null,
     tags: [],

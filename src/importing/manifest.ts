@@ -6,6 +6,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isScalar, parseDocument, visit, type YAMLMap } from 'yaml';
 import { z } from 'zod';
+import { ACCOUNT_NAME, isAccountName } from '../access/account.js';
 import { MODEL_NAME } from '../catalog/ref.js';
 import { ManifestError, shortened } from '../errors.js';
 import { MAX_BYTES_READ } from '../tasks/bytes.js';
@@ -169,6 +170,8 @@ const tokensSchema = z.strictObject({
 const modelYamlSchema = z.strictObject({
   task: taskSchema.optional(),
   owner: z.string().nullable().default(null),
+  /** Not part of the digest of a version: its answers do not depend on it. */
+  account: z.string().refine(isAccountName, `must be ${ACCOUNT_NAME}`).optional(),
   framework: z.string().nullable().default(null),
   testData: z.string().nullable().default(null),
   preload: z.boolean().default(false),
@@ -187,7 +190,7 @@ const modelYamlSchema = z.strictObject({
   maxRunMs: z.int().min(1000).max(600_000).default(60_000),
   retentionDays: z.int().min(1).max(3650).nullable().default(null),
 });
-export type ModelYaml = z.infer<typeof modelYamlSchema>;
+export type ModelYaml = Omit<z.infer<typeof modelYamlSchema>, 'account'>;
 
 const metricSchema = z.object({
   type: z.string(),
@@ -255,6 +258,8 @@ export type ImportedResult = z.infer<typeof resultSchema>;
 
 export interface ModelManifest {
   readonly name: string;
+  /** That owns the model; null if it is the operator's. */
+  readonly account: string | null;
   readonly card: Card;
   readonly license: string | null;
   readonly tags: readonly string[];
@@ -281,12 +286,13 @@ export async function readModelManifest(folder: string): Promise<ModelManifest> 
   const front = parseWith(frontMatterSchema, parseYamlFile(matter, 'README.md'), 'README.md front matter');
   const yamlText = (await readText(path.join(folder, 'model.yaml'), folder)) ?? '';
   const parsedYaml = parseYamlFile(yamlText, 'model.yaml');
-  const yaml = parseWith(modelYamlSchema, parsedYaml, 'model.yaml');
+  const { account = null, ...yaml } = parseWith(modelYamlSchema, parsedYaml, 'model.yaml');
   const { task, problem } = yaml.task
     ? { task: yaml.task, problem: null }
     : await readTask(folder, front.pipeline_tag ?? null);
   return {
     name,
+    account,
     card: readCard(markdown, name),
     license: front.license.join(', ') || null,
     tags: front.tags,

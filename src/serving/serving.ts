@@ -240,7 +240,7 @@ export class Serving {
     return {
       name: model.name,
       visibility: model.visibility,
-      owner: model.owner,
+      account: model.account,
       defaultId: model.default_version_id,
       versions: new Map(versions.map((row) => [row.id, this.#servedVersion(model.name, row)])),
       idByAlias: new Map(aliases.map(({ name, version_id }) => [name, version_id])),

@@ -129,18 +129,23 @@ test('a reason with half a character is kept as the database can, and the log st
   expect(await command('audit-verify.js')).toMatchObject({ code: 0 });
 });
 
-test('a changed owner of a model leaves an entry', async () => {
+test('a changed account of a model leaves an entry', async () => {
   const store = await createStore();
-  await store.write('tiny', { 'model.yaml': 'owner: first\n' });
+  await store.write('tiny', { 'model.yaml': 'account: first\n' });
   const own = { dataDir, modelStore: store.folder, empty: true };
   await (await startTestApp(own)).stop();
-  await store.write('tiny', { 'model.yaml': 'owner: second\n' });
+  await store.write('tiny', { 'model.yaml': 'account: second\n' });
   const app = await startTestApp(own);
   const { data } = await send(app, '{ auditLog(target: "tiny") { nodes { action account before after } } }');
   await app.stop();
   await store.remove();
 
-  const change = { action: 'changeOwner', account: 'system', before: { owner: 'first' }, after: { owner: 'second' } };
+  const change = {
+    action: 'changeAccount',
+    account: 'system',
+    before: { account: 'first' },
+    after: { account: 'second' },
+  };
   expect(data.auditLog.nodes).toEqual([change]);
 });
 

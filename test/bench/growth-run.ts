@@ -13,7 +13,7 @@ export interface RunnableRead {
   readonly plans: () => Promise<string[][]>;
 }
 
-const PRINCIPAL: Principal = localPrincipal('192.0.2.1');
+const PRINCIPAL: Principal = { ...localPrincipal('192.0.2.1'), roles: ['viewer'] };
 
 export async function runnableReads({ catalogFile, predictionsFile, catalogDb, predictionDb }: Databases) {
   const { id: popular, name: dataset } = (await catalogDb

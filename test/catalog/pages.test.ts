@@ -20,7 +20,16 @@ afterEach(() => app.stop());
 
 async function addModel(name: string, title: string): Promise<void> {
   const card = JSON.stringify({ markdown: '' });
-  const rest = { summary: null, task: 'TENSOR', owner: null, license: null, retention_days: null, tags: [], card };
+  const rest = {
+    summary: null,
+    task: 'TENSOR',
+    owner: null,
+    account: null,
+    license: null,
+    retention_days: null,
+    tags: [],
+    card,
+  };
   await app.app.databases.catalogDb
     .transaction()
     .execute((trx) => saveModel(trx, { name, title, ...rest }, Date.now()));

@@ -28,7 +28,15 @@ beforeAll(async () => {
 afterAll(() => app.stop());
 
 function save({ name, title, markdown }: { name: string; title: string; markdown: string }): Promise<string> {
-  const rest = { summary: null, task: 'TENSOR', owner: null, license: null, retention_days: null, tags: ['ocr'] };
+  const rest = {
+    summary: null,
+    task: 'TENSOR',
+    owner: null,
+    account: null,
+    license: null,
+    retention_days: null,
+    tags: ['ocr'],
+  };
   const card = JSON.stringify({ markdown, intendedUse: null });
   return app.app.databases.catalogDb
     .transaction()

@@ -15,7 +15,8 @@ import { type Databases, openDatabases } from '#src/storage/database.js';
 import type { EvaluationTable } from '#src/storage/migrations/evaluation.table.js';
 import { fillCatalog } from '../support/large-catalog.js';
 
-const OTHER = localPrincipal('192.0.2.7');
+const ADMIN = localPrincipal('192.0.2.7');
+const OTHER: Principal = { ...ADMIN, roles: ['viewer'] };
 const OWNER: Principal = { ...OTHER, id: 'owner-0' };
 const PAGE = { first: 10 };
 
@@ -35,7 +36,7 @@ beforeEach(async () => {
   await databases.catalogDb.updateTable('dataset').set({ visibility: 'public' }).execute();
 });
 
-/** The model m000, owned by `owner-0`, with a version and an alias; private from now on. */
+/** The model m000, of the account `owner-0`, with a version and an alias; private from now on. */
 async function hideModel(): Promise<{ modelId: string; versionId: string }> {
   const db = databases.catalogDb;
   const { id: modelId, default_version_id } = await db
@@ -61,14 +62,14 @@ test.each([
   ['private', null],
   ['private', 'owner-0'],
   ['private', 'anonymous'],
-] as const)('SQL and memory agree about a %s model of %s', async (visibility, owner) => {
-  await databases.catalogDb.updateTable('model').set({ visibility, owner }).where('name', '=', 'm001').execute();
+] as const)('SQL and memory agree about a %s model of %s', async (visibility, account) => {
+  await databases.catalogDb.updateTable('model').set({ visibility, account }).where('name', '=', 'm001').execute();
 
-  for (const principal of [OTHER, OWNER, SYSTEM]) {
+  for (const principal of [OTHER, OWNER, ADMIN, SYSTEM]) {
     const found = await findModelsByNames(databases.catalogDb, principal, ['m001']);
     expect({ principal, isSeen: found.length === 1 }).toEqual({
       principal,
-      isSeen: maySee(principal, { visibility, owner }),
+      isSeen: maySee(principal, { visibility, account }),
     });
   }
 });
@@ -76,13 +77,13 @@ test.each([
 test.each(['public', 'private'] as const)('SQL and memory agree about a %s dataset', async (visibility) => {
   await databases.catalogDb.updateTable('dataset').set({ visibility }).execute();
 
-  for (const principal of [OTHER, OWNER, SYSTEM]) {
+  for (const principal of [OTHER, OWNER, ADMIN, SYSTEM]) {
     const found = await findDatasetsByNames(databases.catalogDb, principal, ['numbers']);
     expect(found.length === 1).toBe(maySee(principal, { visibility }));
   }
 });
 
-test('tags, aliases, versions and training data of a private model are for its owner only', async () => {
+test('tags, aliases, versions and training data of a private model are for its account and administrators only', async () => {
   const { modelId, versionId } = await hideModel();
   const db = databases.catalogDb;
   const counts = async (principal: Principal) => ({
@@ -94,7 +95,15 @@ test('tags, aliases, versions and training data of a private model are for its o
     trainedOn: (await findTrainingDatasets(db, principal, [versionId])).length,
   });
 
-  expect(await counts(OWNER)).toEqual({ tags: 2, aliases: 1, aliasNames: 1, versions: 1, pages: 5, trainedOn: 1 });
+  for (const principal of [OWNER, ADMIN])
+    expect(await counts(principal)).toEqual({
+      tags: 2,
+      aliases: 1,
+      aliasNames: 1,
+      versions: 1,
+      pages: 5,
+      trainedOn: 1,
+    });
   expect(await counts(OTHER)).toEqual({ tags: 0, aliases: 0, aliasNames: 0, versions: 0, pages: 0, trainedOn: 0 });
 });
 

@@ -46,6 +46,13 @@ test('the digest is the same as in release 0.1.0, so that published versions do 
   });
 });
 
+test('the account that owns a model is not part of the digest', async () => {
+  await store.write('without-account', { ...FILES, 'model.yaml': 'owner: somebody' });
+  await store.write('with-account', { ...FILES, 'model.yaml': 'owner: somebody\naccount: team' });
+
+  expect(await digestOf('with-account')).toBe(await digestOf('without-account'));
+});
+
 test('the digest changes with a key of image that is set to its default, and the earlier digest does not', async () => {
   const files = { '1/model.onnx': 'not a graph' };
   await store.write('plain-image', { ...files, 'model.yaml': 'image: { color: rgb }' });

@@ -526,6 +526,12 @@ export const MANIFESTS: readonly RefusedFolder[] = [
     'task: tensor\ncolumns: [{ name: a, type: number, maximun: 1, minimun: 0 }]',
     'model.yaml: columns.0: unknown key "maximun"; did you mean maximum?; unknown key "minimun"; did you mean minimum?',
   ),
+  folder(
+    'reserved-account',
+    PAIR,
+    'account: system',
+    /^model\.yaml: account: must be 1 to 64 of a-z, 0-9 and "-", none of /,
+  ),
   folder('unknown-key', PAIR, 'colour: blue', /^model\.yaml: unknown key "colour"; use one of task, owner, /),
   {
     name: 'yaml-folder',

@@ -12,7 +12,7 @@ import { type CatalogTables, type Databases, openDatabases } from '#src/storage/
 import { SqliteFileDialect } from '#src/storage/sqlite-dialect.js';
 import { fillCatalog } from '../support/large-catalog.js';
 
-const ANYONE: Principal = localPrincipal('192.0.2.7');
+const ANYONE: Principal = { ...localPrincipal('192.0.2.7'), roles: ['viewer'] };
 
 let dataDir: string;
 let databases: Databases;

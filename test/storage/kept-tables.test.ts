@@ -52,9 +52,9 @@ async function computedCounts(db: CatalogDatabase) {
       ['OWNER', model.owner],
       ...tags.filter(({ model_id }) => model_id === model.id).map(({ tag }) => ['TAG', tag]),
     ];
-    const owner = model.visibility === 'public' ? '' : (model.owner ?? '');
+    const account = model.visibility === 'public' ? '' : (model.account ?? '');
     for (const [field, value] of values) {
-      const key = JSON.stringify({ field, value, visibility: model.visibility, owner });
+      const key = JSON.stringify({ field, value, visibility: model.visibility, account });
       if (value !== null) counts.set(key, (counts.get(key) ?? 0) + 1);
     }
   }
@@ -108,8 +108,8 @@ const WRITES: Readonly<Record<string, (db: CatalogDatabase, random: Random) => P
   },
   hide: async (db, random) => {
     const { id } = await oneOf(db, random, 'model');
-    const [visibility, owner] = [random() < 0.5 ? 'private' : 'public', random() < 0.3 ? null : 'someone'] as const;
-    await db.updateTable('model').set({ visibility, owner }).where('id', '=', id).execute();
+    const [visibility, account] = [random() < 0.5 ? 'private' : 'public', random() < 0.3 ? null : 'someone'] as const;
+    await db.updateTable('model').set({ visibility, account }).where('id', '=', id).execute();
   },
   deleteModel: async (db, random) => {
     const { id, name } = await oneOf(db, random, 'model');

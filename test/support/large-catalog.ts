@@ -44,6 +44,7 @@ export function modelOf(i: number) {
     summary: i % 2 === 0 ? 'Tells apples from pears' : 'Tells cats from dogs',
     task: i % 3 === 0 ? 'TENSOR' : 'TABULAR_CLASSIFICATION',
     owner: `owner-${i % 4}`,
+    account: `owner-${i % 4}`,
     license: i % 5 === 0 ? 'apache-2.0' : 'mit',
     retention_days: null,
     tags: [i % 2 === 0 ? 'even' : 'odd', 'all'],

@@ -6,7 +6,10 @@ export interface ModelTable {
   title: string;
   summary: string | null;
   task: string;
+  /** Free text, for readers. */
   owner: string | null;
+  /** The account that owns it; null if it is the operator's. */
+  account: string | null;
   license: string | null;
   visibility: 'public' | 'private';
   /** JSON of ModelCard. */
@@ -37,8 +40,8 @@ export interface FacetCountTable {
   field: 'TASK' | 'TAG' | 'LICENSE' | 'FRAMEWORK' | 'OWNER';
   value: string;
   visibility: 'public' | 'private';
-  /** Empty for public models, and for private ones without an owner. */
-  owner: string;
+  /** Empty for public models, and for private ones of the operator. */
+  account: string;
   count: number;
 }
 

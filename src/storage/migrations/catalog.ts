@@ -1,7 +1,7 @@
 /** Migrations of the catalog database, in the order of their names. Never edit one that was released: add another. */
 import { type Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
-import { keepAuditLog, keepFacetCounts, keepModelMetrics } from './kept-tables.js';
+import { dropFacetCounts, keepAuditLog, keepFacetCounts, keepModelMetrics } from './kept-tables.js';
 
 export const catalogMigrations: Record<string, Migration> = {
   '001_models': { up: createModels },
@@ -15,13 +15,22 @@ export const catalogMigrations: Record<string, Migration> = {
   '009_retention': { up: indexRetention },
   '010_orders': { up: indexEveryOrder },
   '011_model_metrics': { up: keepModelMetrics },
-  '012_facet_counts': { up: keepFacetCounts },
+  '012_facet_counts': { up: (db) => keepFacetCounts(db, 'owner') },
   '013_latency': { up: createLatency },
   '014_verification': { up: addVerification },
   '015_api_keys': { up: createApiKeys },
   '016_audit_log': { up: createAuditLog },
   '017_key_successors': { up: addKeySuccessors },
+  '018_accounts': { up: addAccounts },
 };
+
+/** Accounts own models, in place of `owner`, which is free text. The indexes are those of `indexEveryOrder`. */
+async function addAccounts(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('model').addColumn('account', 'text').execute();
+  await dropFacetCounts(db);
+  await keepFacetCounts(db, 'account');
+  await indexOrders(db, ['visibility', 'account', 'owner', 'task', 'license', 'default_framework', 'default_bytes']);
+}
 
 async function createApiKeys(db: Kysely<unknown>): Promise<void> {
   await db.schema
@@ -127,7 +136,10 @@ async function indexModelListing(db: Kysely<unknown>): Promise<void> {
 
 /** As `indexModelListing`, for each order of models; `search_id` is the key of searches and of `model_metric`. */
 async function indexEveryOrder(db: Kysely<unknown>): Promise<void> {
-  const listed = ['visibility', 'owner', 'task', 'license', 'default_framework', 'default_bytes'];
+  await indexOrders(db, ['visibility', 'owner', 'task', 'license', 'default_framework', 'default_bytes']);
+}
+
+async function indexOrders(db: Kysely<unknown>, listed: readonly string[]): Promise<void> {
   const orders = { listing: 'name', created: 'created_at', updated: 'updated_at', search: 'search_id' };
   for (const [index, first] of Object.entries(orders)) {
     await db.schema.dropIndex(`model_${index}`).execute();

@@ -59,54 +59,69 @@ function replaceMetrics(modelId: string): string {
 }
 
 /**
- * `facet_count`: how many models have each value of a facet, by what decides who may see them. The owner of public models
- * is left out, because it does not decide that.
+ * `facet_count`: how many models have each value of a facet, by what decides who may see them: the visibility, and of
+ * private models the holder. Before migration 018 that was the owner.
  */
-export async function keepFacetCounts(db: Kysely<unknown>): Promise<void> {
-  const columns = ['visibility', 'owner', ...Object.values(FACET_COLUMNS)];
+export async function keepFacetCounts(db: Kysely<unknown>, holder: Holder): Promise<void> {
+  const columns = [...new Set(['visibility', holder, ...Object.values(FACET_COLUMNS)])];
   const valuesOf = (row: Row) => `(${columns.map((column) => `${row}.${column}`).join(', ')})`;
   await run(db, [
-    `create table facet_count (field text not null, value text not null, visibility text not null, owner text not null,
-      count integer not null, primary key (field, value, visibility, owner)) without rowid`,
-    ...Object.entries(FACET_COLUMNS).map(([field, column]) => fillCounts(field, `model.${column}`, 'model')),
-    fillCounts('TAG', 'tag', 'model_tag cross join model on model.id = model_tag.model_id'),
-    `create trigger facet_count_insert after insert on model begin ${countModel('new', 1)} end`,
+    `create table facet_count (field text not null, value text not null, visibility text not null,
+      ${holder} text not null, count integer not null, primary key (field, value, visibility, ${holder})) without rowid`,
+    ...Object.entries(FACET_COLUMNS).map(([field, column]) => fillCounts(holder, field, `model.${column}`, 'model')),
+    fillCounts(holder, 'TAG', 'tag', 'model_tag cross join model on model.id = model_tag.model_id'),
+    `create trigger facet_count_insert after insert on model begin ${countModel(holder, 'new', 1)} end`,
     `create trigger facet_count_update after update of ${columns.join(', ')} on model
-      when ${valuesOf('new')} is not ${valuesOf('old')} begin ${countModel('old', -1)} ${countModel('new', 1)} end`,
-    `create trigger facet_count_delete before delete on model begin ${countModel('old', -1)} end`,
-    `create trigger facet_count_tag_insert after insert on model_tag begin ${countTag('new', 1)} end`,
-    `create trigger facet_count_tag_delete after delete on model_tag begin ${countTag('old', -1)} end`,
+      when ${valuesOf('new')} is not ${valuesOf('old')} begin ${countModel(holder, 'old', -1)} ${countModel(holder, 'new', 1)} end`,
+    `create trigger facet_count_delete before delete on model begin ${countModel(holder, 'old', -1)} end`,
+    `create trigger facet_count_tag_insert after insert on model_tag begin ${countTag(holder, 'new', 1)} end`,
+    `create trigger facet_count_tag_delete after delete on model_tag begin ${countTag(holder, 'old', -1)} end`,
   ]);
 }
 
+/** Drops what `keepFacetCounts` has created. */
+export async function dropFacetCounts(db: Kysely<unknown>): Promise<void> {
+  const triggers = ['insert', 'update', 'delete', 'tag_insert', 'tag_delete'];
+  await run(db, [...triggers.map((name) => `drop trigger facet_count_${name}`), 'drop table facet_count']);
+}
+
+/** The column of `model` that decides who may see private models. */
+type Holder = 'owner' | 'account';
+
 const FACET_COLUMNS = { TASK: 'task', LICENSE: 'license', FRAMEWORK: 'default_framework', OWNER: 'owner' };
 
-/** Who may see a model, as two columns. An owner without a name owns nothing. */
-const seenBy = (model: Row | 'model') =>
-  `${model}.visibility, case ${model}.visibility when 'public' then '' else coalesce(${model}.owner, '') end`;
+/** Who may see a model, as two columns. A holder without a name holds nothing. */
+const seenBy = (holder: Holder, model: Row | 'model') =>
+  `${model}.visibility, case ${model}.visibility when 'public' then '' else coalesce(${model}.${holder}, '') end`;
 
-function fillCounts(field: string, value: string, from: string): string {
-  return `insert into facet_count select '${field}', ${value}, ${seenBy('model')}, count(*) from ${from}
+function fillCounts(holder: Holder, field: string, value: string, from: string): string {
+  return `insert into facet_count select '${field}', ${value}, ${seenBy(holder, 'model')}, count(*) from ${from}
     where ${value} is not null group by 2, 3, 4`;
 }
 
 /** Counts the values of a model, and its tags, up or down. */
-function countModel(model: Row, by: 1 | -1): string {
+function countModel(holder: Holder, model: Row, by: 1 | -1): string {
   const columns = Object.entries(FACET_COLUMNS).map(
     ([field, column]) => `select '${field}' as field, ${model}.${column} as value`,
   );
   const tags = `select 'TAG', tag from model_tag where model_id = ${model}.id`;
-  return count(`select field, value, ${seenBy(model)}, ${by} from (${[...columns, tags].join(' union all ')})
-    where value is not null`);
+  return count(
+    holder,
+    `select field, value, ${seenBy(holder, model)}, ${by} from (${[...columns, tags].join(' union all ')})
+    where value is not null`,
+  );
 }
 
 /** Counts nothing if the model is being deleted, because its tags were counted down before. */
-function countTag(tag: Row, by: 1 | -1): string {
-  return count(`select 'TAG', ${tag}.tag, ${seenBy('model')}, ${by} from model where id = ${tag}.model_id`);
+function countTag(holder: Holder, tag: Row, by: 1 | -1): string {
+  return count(
+    holder,
+    `select 'TAG', ${tag}.tag, ${seenBy(holder, 'model')}, ${by} from model where id = ${tag}.model_id`,
+  );
 }
 
-function count(rows: string): string {
-  return `insert into facet_count (field, value, visibility, owner, count) ${rows}
+function count(holder: Holder, rows: string): string {
+  return `insert into facet_count (field, value, visibility, ${holder}, count) ${rows}
     on conflict do update set count = count + excluded.count;`;
 }
 
