@@ -241,10 +241,9 @@ test('queries take the principal, except those of the server itself and those th
     // The engine measures for all callers.
     'serving/latency.queries.ts findLatency',
     'serving/latency.queries.ts saveLatency',
-    // `Serving` caches models for all callers, and checks `maySee` before it uses one.
+    // At the start, for the server itself.
     'serving/serving.queries.ts findPreloadedRefs',
     'serving/serving.queries.ts findReadyRefs',
-    'serving/serving.queries.ts findServedModel',
   ]);
 });
 

@@ -1,6 +1,7 @@
 /**
  * Who may do what. Every root field and every route declares one of these policies; the server does not start if a root
- * field or a route declares none. `introspect` is that of `__schema` and `__type`.
+ * field or a route declares none. A field below the roots may declare one as well. A type that declares one is reached only
+ * by those whom it allows, or the server does not start. `introspect` is the policy of `__schema` and `__type`.
  */
 import { Extensions } from 'type-graphql';
 import type { Principal } from './principal.js';
@@ -25,7 +26,7 @@ export const POLICIES = {
 
 export type PolicyName = keyof typeof POLICIES;
 
-/** Declares the policy of a root field. */
+/** Declares the policy of a root field, of another field, or of a type. */
 export function Policy(policy: PolicyName) {
   return Extensions({ policy });
 }
@@ -39,6 +40,15 @@ export function allows(policy: PolicyName, { roles, key }: Principal): boolean {
   if (rule.roles === null) return true;
   if (key?.kind === 'publishable' && !rule.isForPublishableKeys) return false;
   return roles.includes('admin') || roles.some((role) => rule.roles?.includes(role));
+}
+
+/** Whether everybody whom `policy` allows is also allowed by `other`. */
+export function isWithin(policy: PolicyName, other: PolicyName): boolean {
+  const inner: PolicyRule = POLICIES[policy];
+  const outer: PolicyRule = POLICIES[other];
+  if (outer.roles === null) return true;
+  if (inner.roles === null || (inner.isForPublishableKeys && !outer.isForPublishableKeys)) return false;
+  return inner.roles.every((role) => outer.roles?.includes(role));
 }
 
 /** Who is allowed, for messages. `asking`: the principal who is not. */

@@ -31,14 +31,6 @@ export function nobody(address: string): Principal {
   return Object.freeze({ id: 'nobody', roles: [], key: null, callerId: address, keyRefusal: accepted });
 }
 
-/**
- * The owner whose predictions the principal may read. Nobody's for publishable keys: all visitors of a web page have the same
- * one, and must not read what others have sent.
- */
-export function readableOwner({ id, key }: Principal): string {
-  return key?.kind === 'publishable' ? '' : id;
-}
-
 /** Whoever may read and write the files of the data folder. */
 export const COMMAND_LINE: Principal = Object.freeze({
   id: 'command-line',

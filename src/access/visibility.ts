@@ -2,6 +2,7 @@
  * Who may see what. The rules are in `visibleValues`: `maySee` applies them in memory, `catalog/visibility.ts` as conditions
  * in SQL.
  */
+import { allows } from './policy.js';
 import type { Principal } from './principal.js';
 
 export interface Resource {
@@ -28,4 +29,13 @@ export function maySee(principal: Principal, resource: Resource): boolean {
   const values = visibleValues(principal);
   if (values === null) return true;
   return (Object.keys(values) as VisibilityColumn[]).some((column) => resource[column] === values[column]);
+}
+
+/**
+ * The account whose predictions the principal may read, wherever a document asks for them: below `prediction`, `node` or a
+ * version. Nobody's for roles that may not read predictions, and for publishable keys: all visitors of a web page have the
+ * same one, and must not read what others have sent.
+ */
+export function readableOwner(principal: Principal): string {
+  return allows('history', principal) ? principal.id : '';
 }

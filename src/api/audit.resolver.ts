@@ -10,6 +10,7 @@ import { create } from '../graphql/create.js';
 import { DateTime, JSONObject } from '../graphql/scalars.js';
 import type { CatalogDatabase } from '../storage/database.js';
 
+@Policy('audit')
 @ObjectType({
   description:
     'One change of an alias, a key or the account of a model, or an imported version. Entries are never changed or removed.',

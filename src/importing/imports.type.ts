@@ -1,4 +1,5 @@
 import { Field, ObjectType } from 'type-graphql';
+import { Policy } from '../access/policy.js';
 import { enumOf } from '../graphql/enum.type.js';
 import { DateTime } from '../graphql/scalars.js';
 import type { ImportStage as Stage } from './import-progress.js';
@@ -9,6 +10,7 @@ const ImportStage = enumOf<Stage>('ImportStage', 'How far the import of a folder
   FINISHED: 'The import has ended. The versions of the model have their states.',
 });
 
+@Policy('operate')
 @ObjectType('Import', {
   description: 'Import of a folder of the model store, at the start of the server or when the folder has changed.',
 })

@@ -3,7 +3,8 @@
  * `retention.queries.ts`.
  */
 import { type RawBuilder, type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
-import { type Principal, readableOwner } from '../access/principal.js';
+import type { Principal } from '../access/principal.js';
+import { readableOwner } from '../access/visibility.js';
 import { create } from '../graphql/create.js';
 import type { PredictionDatabase, PredictionTables } from '../storage/database.js';
 import { compiledInsert, type Insert } from '../storage/group-commit.js';

@@ -230,9 +230,11 @@ function inputOf(json: string): Sized<JsonText> {
 export class VersionPredictionsResolver {
   constructor(private readonly db: PredictionDatabase) {}
 
+  @Policy('history')
   @FieldResolver(() => PredictionConnection, {
     nullable: true,
-    description: 'Your stored predictions by this version, newest first.',
+    description:
+      'Your stored predictions by this version, newest first. Null, with a FORBIDDEN error, if you may not read predictions.',
   })
   async predictions(
     @Root() version: Version,

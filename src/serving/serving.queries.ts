@@ -1,8 +1,8 @@
 /**
  * SQL of serving: reads a model with all versions, variants and aliases that references can name, in three statements.
- *
- * These queries take no principal, because `Serving` caches models for all callers. It checks `maySee` before it uses one.
  */
+import type { Principal } from '../access/principal.js';
+import { maySeeModel } from '../catalog/visibility.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { toFlag } from '../storage/sql.js';
 
@@ -17,8 +17,14 @@ export interface ServedRow {
   readonly artifact_bytes: number | null;
 }
 
-export async function findServedModel(db: CatalogDatabase, name: string) {
-  const model = await db.selectFrom('model').selectAll().where('name', '=', name).executeTakeFirst();
+/** Undefined if there is no such model, or the principal may not see it: after the same statement. */
+export async function findServedModel(db: CatalogDatabase, principal: Principal, name: string) {
+  const model = await db
+    .selectFrom('model')
+    .selectAll()
+    .where('name', '=', name)
+    .where(maySeeModel(principal))
+    .executeTakeFirst();
   if (!model) return undefined;
   const [versions, aliases] = await Promise.all([
     db

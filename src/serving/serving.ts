@@ -69,8 +69,8 @@ export class Serving {
     { path = [], variant = null }: { path?: readonly string[]; variant?: string | null | undefined } = {},
   ): Promise<Resolved> {
     const ref = parseRef(text, [...path, 'model']);
-    const model = await this.#model(ref.name);
-    if (!model || !maySee(principal, model)) {
+    const model = await this.#model(ref.name, principal);
+    if (!model) {
       throw await this.#catalog.notFound(principal, `The model "${ref.name}"`, ref.name);
     }
     checkGrant(principal, ref.name);
@@ -83,8 +83,8 @@ export class Serving {
   /** The spec that `resolve` would return, for the price of a request; null if it would throw. */
   async findSpec(text: string, principal: Principal, variant: string | null): Promise<VersionSpec | null> {
     const ref = tryParseRef(text);
-    const model = ref && (await this.#model(ref.name));
-    if (!ref || !model || !maySee(principal, model)) return null;
+    const model = ref && (await this.#model(ref.name, principal));
+    if (!ref || !model) return null;
     const version = versionNamed(model, ref);
     const spec = variant === null ? version?.plain?.spec : version?.variants.get(variant)?.spec;
     return spec ?? null;
@@ -156,7 +156,9 @@ export class Serving {
    */
   async warm(text: string, alias: string, principal: Principal): Promise<void> {
     const { engineVersion } = await this.resolve(text, principal);
-    const variants = (await this.#variantsInUse(text, alias)).map((name) => this.#tryToWarm(text, name, principal));
+    const variants = (await this.#variantsInUse(text, alias, principal)).map((name) =>
+      this.#tryToWarm(text, name, principal),
+    );
     const loads = Promise.all([this.#engine.load(engineVersion), ...variants]);
     await waitAtMost(MAX_WARM_UP_MS, loads).catch((error: Error) => {
       throw error instanceof InferenceFailedError ? new NotReadyError(text, 'FAILED', error.reason) : error;
@@ -171,7 +173,7 @@ export class Serving {
   async warmDefault(name: string, log: Logger): Promise<void> {
     const before = this.#models.get(name);
     if (!before?.defaultId || this.#engine.servingStatus(before.defaultId).replicas === 0) return;
-    const found = await findServedModel(this.#db, name);
+    const found = await findServedModel(this.#db, SYSTEM, name);
     const after = found && this.#served(found);
     const version = after?.versions.get(after.defaultId ?? '');
     if (!version?.plain || version.id === before.defaultId) return;
@@ -187,8 +189,8 @@ export class Serving {
   }
 
   /** Names of the variants that are loaded of the version that the alias names now. */
-  async #variantsInUse(text: string, alias: string): Promise<string[]> {
-    const model = await this.#model(parseRef(text, []).name);
+  async #variantsInUse(text: string, alias: string, principal: Principal): Promise<string[]> {
+    const model = await this.#model(parseRef(text, []).name, principal);
     const current = model?.versions.get(model.idByAlias.get(alias) ?? model.defaultId ?? '');
     if (!current) return [];
     const isLoaded = (name: string) => this.#engine.servingStatus(variantKey(current.id, name)).replicas > 0;
@@ -205,19 +207,23 @@ export class Serving {
     }
   }
 
-  /** From memory if it is known there: not async, because every prediction asks twice. */
-  #model(name: string): ServedModel | Promise<ServedModel | undefined> {
+  /**
+   * From memory if it is known there and visible: not async, because every prediction asks twice. A model that the principal
+   * may not see is looked for in the catalog like one that does not exist, so that the time does not tell which it is.
+   */
+  #model(name: string, principal: Principal): ServedModel | Promise<ServedModel | undefined> {
     if (this.#revision !== this.#catalog.revision) {
       this.#models.clear();
       this.#versionCount = 0;
       this.#revision = this.#catalog.revision;
     }
-    return this.#models.get(name) ?? this.#read(name);
+    const known = this.#models.get(name);
+    return known && maySee(principal, known) ? known : this.#read(name, principal);
   }
 
-  async #read(name: string): Promise<ServedModel | undefined> {
+  async #read(name: string, principal: Principal): Promise<ServedModel | undefined> {
     const revision = this.#catalog.revision;
-    const found = await findServedModel(this.#db, name);
+    const found = await findServedModel(this.#db, principal, name);
     if (!found) return undefined;
     const served = this.#served(found);
     // If the catalog changed during the read, the result may be stale: it is used for this call only.

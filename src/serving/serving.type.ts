@@ -1,4 +1,5 @@
 import { Field, Int, ObjectType } from 'type-graphql';
+import { Policy } from '../access/policy.js';
 import { enumOf } from '../graphql/enum.type.js';
 import { Problem } from '../graphql/problem.type.js';
 import { SafeInt } from '../graphql/scalars.js';
@@ -79,6 +80,7 @@ const WorkerState = enumOf('WorkerState', 'What a worker is doing.', {
   STOPPING: 'The process is ending and takes no more work.',
 });
 
+@Policy('operate')
 @ObjectType('Worker', { description: 'Process that runs models. Operators only.' })
 export class WorkerStatus {
   @Field(() => Int, { description: 'Process id of the operating system.' })
@@ -110,6 +112,7 @@ export class WorkerStatus {
   versionIds!: string[];
 }
 
+@Policy('operate')
 @ObjectType('ProviderProbe', {
   description: 'Result of trying an execution provider at startup.',
 })
@@ -124,6 +127,7 @@ export class ProviderProbeType {
   reason!: string | null;
 }
 
+@Policy('operate')
 @ObjectType('Engine', { description: 'State of the inference engine. Operators only.' })
 export class EngineStatus {
   @Field(() => [WorkerStatus], { description: 'All workers, including the warm spare and the quarantine worker.' })

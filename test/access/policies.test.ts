@@ -1,13 +1,22 @@
 /** Every root field declares a policy, and policies decide who may use it. */
 import 'reflect-metadata';
-import { buildSchema, type ExecutionResult, graphql, parse, subscribe } from 'graphql';
+import {
+  buildSchema,
+  type ExecutionResult,
+  type GraphQLObjectType,
+  type GraphQLSchema,
+  graphql,
+  parse,
+  subscribe,
+} from 'graphql';
 import { Authentication } from '#src/access/authentication.js';
-import { isPolicyName } from '#src/access/policy.js';
+import { isPolicyName, isWithin, type PolicyName } from '#src/access/policy.js';
 import { localPrincipal, nobody, type Principal } from '#src/access/principal.js';
 import type { Role } from '#src/access/roles.js';
 import { AnswerState } from '#src/api/answers.js';
+import { enforcePolicies, waysToTypes } from '#src/api/policies.js';
 import { AnswerBudget, AnswersInFlight } from '#src/api/response-budget.js';
-import { createSchema, enforcePolicies } from '#src/api/schema.js';
+import { createSchema } from '#src/api/schema.js';
 
 const schema = createSchema();
 const viewer: Principal = { ...localPrincipal('192.0.2.7'), roles: ['viewer' as Role] };
@@ -37,6 +46,68 @@ test('a schema with a root field that can be refused and is not nullable is refu
 
   expect(() => enforcePolicies(refusable)).toThrow('Query.secrets must be nullable');
 });
+
+test('a field that names a policy which does not exist is refused, at the roots and below', () => {
+  const wrong = schemaWith('type Query { model: Model } type Model { secret: String }', {
+    'Query.model': 'read',
+    'Model.secret': 'owners',
+  });
+
+  expect(() => enforcePolicies(wrong)).toThrow('Model.secret declares the policy owners, which does not exist');
+});
+
+test('a subscription that declares no policy is refused', () => {
+  const open = schemaWith('type Query { name: String } type Subscription { ticks: Int }', { 'Query.name': 'public' });
+
+  expect(() => enforcePolicies(open)).toThrow('Subscription.ticks declares no policy');
+});
+
+const WORKERS =
+  'type Query { engine: Worker model: Model } type Model { name: String worker: Worker } type Worker { pid: Int }';
+
+test('a schema in which a private type is reached by a field that others may use is refused', () => {
+  const policies = { 'Query.engine': 'operate', 'Query.model': 'read', Worker: 'operate' };
+
+  expect(() => enforcePolicies(schemaWith(WORKERS, policies))).toThrow(
+    'Worker is for the policy operate, but Model.worker leads to it with the policy read',
+  );
+  expect(() => enforcePolicies(schemaWith(WORKERS, { ...policies, 'Model.worker': 'operate' }))).not.toThrow();
+});
+
+test('a field below the roots is refused to those whom its policy does not allow, and the others are answered', async () => {
+  const policies = { 'Query.engine': 'operate', 'Query.model': 'read', Worker: 'operate', 'Model.worker': 'operate' };
+  const schema = enforcePolicies(schemaWith(WORKERS, policies));
+  const rootValue = { model: { name: 'a', worker: { pid: 1 } } };
+  const source = '{ model { name ...F } } fragment F on Model { w: worker { pid } }';
+
+  const refused = await graphql({ schema, source, rootValue, contextValue: OUTSIDER });
+  const allowed = await graphql({ schema, source, rootValue, contextValue: { principal: localPrincipal('::1') } });
+
+  expect(refused.data).toEqual({ model: { name: 'a', w: null } });
+  expect(refused.errors?.[0]?.extensions).toEqual({ code: 'FORBIDDEN' });
+  expect(allowed.data).toEqual({ model: { name: 'a', w: { pid: 1 } } });
+});
+
+/** Mutations return them, and lists have them: they show nothing but objects of other types, problems and new secrets. */
+const WRAPPERS = /(Payload|Connection|Edge)$/;
+
+test('every type that not everybody may read declares its policy', () => {
+  const isForReaders = (policy: PolicyName) => isWithin('read', policy) || isWithin('predict', policy);
+  for (const [{ name, extensions }, ways] of waysToTypes(schema)) {
+    if (WRAPPERS.test(name) || ways.keys().some(isForReaders)) continue;
+    expect({ name, isDeclared: isPolicyName(extensions['policy']) }).toEqual({ name, isDeclared: true });
+  }
+});
+
+function schemaWith(sdl: string, policies: Readonly<Record<string, string>>): GraphQLSchema {
+  const built = buildSchema(sdl);
+  for (const [place, policy] of Object.entries(policies)) {
+    const [type = '', field] = place.split('.');
+    const object = built.getType(type) as GraphQLObjectType;
+    Object.assign(field === undefined ? object : (object.getFields()[field] as object), { extensions: { policy } });
+  }
+  return built;
+}
 
 test('fields for administrators are refused to other roles, as a problem or as an error', async () => {
   const alias =
