@@ -125,14 +125,18 @@ interface PredictionRow extends Pick<PredictionTable, 'id' | 'version_id' | 'cre
   readonly answer_bytes: number;
 }
 
-/** The stored answers of these predictions, as text. The caller has reserved their bytes. */
+/**
+ * The stored answers of these predictions, as text. The caller has reserved their bytes.
+ *
+ * Of the account, as the inputs and details are: what a publishable key has recorded is replayed to who sends the same request.
+ */
 export async function findAnswers(
   db: PredictionDatabase,
   principal: Principal,
   ids: readonly string[],
 ): Promise<{ id: string; answer: string }[]> {
   const query = db.selectFrom('prediction').select(['id', 'answer']).where('id', 'in', ids);
-  return query.where('principal_id', '=', readableOwner(principal)).execute();
+  return query.where('principal_id', '=', principal.id).execute();
 }
 
 /** The inputs of these predictions that are stored in their row, as JSON. The caller has reserved their bytes. */
@@ -142,7 +146,7 @@ export async function findInputs(
   ids: readonly string[],
 ): Promise<{ id: string; input: string | null }[]> {
   const query = db.selectFrom('prediction').select(['id', 'input']).where('id', 'in', ids);
-  return query.where('principal_id', '=', readableOwner(principal)).execute();
+  return query.where('principal_id', '=', principal.id).execute();
 }
 
 export interface PredictionDetails {
@@ -159,7 +163,7 @@ export async function findDetails(
   ids: readonly string[],
 ): Promise<PredictionDetails[]> {
   const query = db.selectFrom('prediction').select(['id', 'timing', 'runtime', 'truncated']).where('id', 'in', ids);
-  const rows = await query.where('principal_id', '=', readableOwner(principal)).execute();
+  const rows = await query.where('principal_id', '=', principal.id).execute();
   return rows.map(({ id, timing, runtime, truncated }) => ({
     id,
     timing: JSON.parse(timing),

@@ -248,7 +248,6 @@ test('A12 a stored graph whose bytes were exchanged is not run', async () => {
   expect(loaded.body.data.load).toMatchObject({ serving: null, problem: { code: 'INFERENCE_FAILED' } });
   expect(loaded.body.data.load.problem.message).toMatch(/the artifact is damaged: its SHA-256 is/);
 });
-});
 
 function png(width: number, height: number): string {
   const chunk = (type: string, data: Buffer) => {
