@@ -7,12 +7,11 @@
 import './production.js';
 import path from 'node:path';
 import { type AuditHead, AuditVerifier } from './access/audit.js';
-import { findAuditEntriesAfter, findAuditHead } from './access/audit.queries.js';
+import { findAuditProblems } from './access/audit.queries.js';
 import { loadConfig } from './config.js';
-import { type CatalogDatabase, openCatalogBeside } from './storage/database.js';
+import { openCatalogBeside } from './storage/database.js';
 
 const USAGE = 'usage: npm run audit:verify [-- <sequence> <sha256>]\n';
-const ENTRIES_AT_A_TIME = 1_000;
 const MAX_PROBLEMS = 20;
 
 function headsOf(args: readonly string[]): AuditHead[] | null {
@@ -20,25 +19,6 @@ function headsOf(args: readonly string[]): AuditHead[] | null {
   const [sequence, sha256, ...rest] = args;
   const isHead = Number(sequence) >= 1 && Number.isSafeInteger(Number(sequence)) && /^[0-9a-f]{64}$/.test(sha256 ?? '');
   return isHead && rest.length === 0 ? [{ sequence: Number(sequence), sha256: sha256 as string }] : null;
-}
-
-/** Returns what is wrong, up to `MAX_PROBLEMS`. A server may add entries meanwhile. */
-async function verify(db: CatalogDatabase, verifier: AuditVerifier): Promise<string[]> {
-  const problems: string[] = [];
-  for (let head: AuditHead | null = null; problems.length < MAX_PROBLEMS; ) {
-    const entries = await findAuditEntriesAfter(db, verifier.last.sequence, ENTRIES_AT_A_TIME);
-    for (const entry of entries) problems.push(...orNone(verifier.next(entry)));
-    if (entries.length > 0) continue;
-    // The entries of an earlier head must have been found; those of a later one may have been added since.
-    if (head && head.sequence > verifier.last.sequence) return [...problems, ...orNone(verifier.end(head))];
-    head = await findAuditHead(db);
-    if (head.sequence <= verifier.last.sequence) return [...problems, ...orNone(verifier.end(head))];
-  }
-  return problems.slice(0, MAX_PROBLEMS);
-}
-
-function orNone(problem: string | null): string[] {
-  return problem === null ? [] : [problem];
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -51,7 +31,7 @@ async function main(args: readonly string[]): Promise<number> {
   const { db, close } = await openCatalogBeside(dataDir);
   try {
     const verifier = new AuditVerifier(heads);
-    const problems = await verify(db, verifier);
+    const problems = await findAuditProblems(db, verifier, MAX_PROBLEMS);
     const { sequence, sha256 } = verifier.last;
     if (problems.length === 0)
       process.stdout.write(`The audit log is complete: ${sequence} entries; the last is ${sequence} ${sha256}\n`);

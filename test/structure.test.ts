@@ -51,6 +51,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'engine',
     'serving',
   ],
+  maintenance: ['errors', 'access', 'storage', 'tasks', 'catalog', 'importing'],
   evaluation: ['access', 'graphql', 'storage', 'tasks', 'catalog', 'importing'],
   metrics: ['counting', 'engine', 'storage'],
   api: [
@@ -91,6 +92,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   main: ['app', 'config', 'errors', 'production'],
   keys: ['access', 'config', 'errors', 'production', 'storage'],
   'audit-verify': ['access', 'config', 'production', 'storage'],
+  fsck: ['access', 'config', 'maintenance', 'production'],
+  backup: ['config', 'errors', 'maintenance', 'production'],
+  restore: ['errors', 'maintenance', 'production'],
   'check-model': ['config', 'importing', 'engine', 'storage', 'production'],
 };
 
@@ -231,6 +235,7 @@ test('queries take the principal, except those of the server itself and those th
     'access/audit.queries.ts findAuditEntriesAfter',
     'access/audit.queries.ts findAuditHead',
     'access/audit.queries.ts findAuditPage',
+    'access/audit.queries.ts findAuditProblems',
     'evaluation/evaluation.queries.ts insertEvaluation',
     // Its result is a function that takes the principal.
     'prediction/prediction.queries.ts predictionInserts',
@@ -261,11 +266,14 @@ test('only entry files, production.ts and child.ts read the environment; only en
 
   expect(reads.sort()).toEqual([
     'audit-verify.ts',
+    'backup.ts',
     'check-model.ts',
     'engine/child.ts',
+    'fsck.ts',
     'keys.ts',
     'main.ts',
     'production.ts',
+    'restore.ts',
   ]);
   expect(exits.sort()).toEqual(['check-model.ts', 'main.ts', 'worker/worker.ts']);
 });

@@ -4,7 +4,7 @@ import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { AuditLogTable } from '../storage/migrations/access.table.js';
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pageOf, totalOf } from '../storage/pages.js';
 import { countUpToCap } from '../storage/sql.js';
-import { type AuditEntry, type AuditHead, digestOf, EMPTY_LOG } from './audit.js';
+import { type AuditEntry, type AuditHead, type AuditVerifier, digestOf, EMPTY_LOG } from './audit.js';
 import type { Principal } from './principal.js';
 
 /** A change, and the states before and after it as plain values. They must not contain secrets. */
@@ -65,6 +65,27 @@ export async function findAuditEntriesAfter(
     .limit(limit)
     .execute();
   return rows.map(toEntry);
+}
+
+const ENTRIES_AT_A_TIME = 1_000;
+
+/** Returns what is wrong with the log, up to `max` problems. A server may add entries meanwhile. */
+export async function findAuditProblems(db: CatalogDatabase, verifier: AuditVerifier, max: number): Promise<string[]> {
+  const problems: string[] = [];
+  for (let head: AuditHead | null = null; problems.length < max; ) {
+    const entries = await findAuditEntriesAfter(db, verifier.last.sequence, ENTRIES_AT_A_TIME);
+    for (const entry of entries) problems.push(...orNone(verifier.next(entry)));
+    if (entries.length > 0) continue;
+    // The entries of an earlier head must have been found; those of a later one may have been added since.
+    if (head && head.sequence > verifier.last.sequence) return [...problems, ...orNone(verifier.end(head))];
+    head = await findAuditHead(db);
+    if (head.sequence <= verifier.last.sequence) return [...problems, ...orNone(verifier.end(head))];
+  }
+  return problems.slice(0, max);
+}
+
+function orNone(problem: string | null): string[] {
+  return problem === null ? [] : [problem];
 }
 
 /** Entries newest first; `target`: only those about it. @throws BadArgumentError */

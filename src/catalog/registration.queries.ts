@@ -256,7 +256,7 @@ async function touchModel(trx: Trx, modelId: string, now: number): Promise<void>
 }
 
 /** Sets the default version: `champion` if set, otherwise the newest READY version, otherwise none. */
-async function chooseDefaultVersion(trx: Trx, modelId: string): Promise<void> {
+export async function chooseDefaultVersion(trx: Trx, modelId: string): Promise<void> {
   const champion = await trx
     .selectFrom('alias')
     .select('version_id as id')

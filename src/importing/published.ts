@@ -105,17 +105,39 @@ async function restore(
     log.warn({ sha256 }, 'a lost blob was restored from the model store');
 }
 
+type RestoreParts = Pick<ImportParts, 'db' | 'blobs' | 'log' | 'signal'>;
+
+/** Restores these blobs of a version or its variant, if its folder is still in the model store and has them. */
+export async function restoreBlobs(
+  parts: RestoreParts,
+  store: string,
+  versionId: string,
+  lost: readonly string[],
+): Promise<void> {
+  const originals = (await originalsOf(parts, store, versionId)).filter(({ sha256 }) => lost.includes(sha256));
+  for (const original of originals) await restore(parts, original);
+}
+
+async function originalsOf({ db, signal }: RestoreParts, store: string, versionId: string): Promise<Original[]> {
+  const version = await findVersionName(db, versionId);
+  const folder = (await subfolders(store)).find((name) => modelNameOf(name) === version?.name);
+  if (!version || !folder) return [];
+  const folders = await findVersionFolders(path.join(store, folder));
+  const files = folders.find(({ number }) => number === version.number);
+  return files ? blobsOf(await readContents(files, signal), signal) : [];
+}
+
 /** A version whose blobs could not be restored is not tried again for this long. */
 const RETRY_MS = 60_000;
 
 /** Restores blobs that turn out to be lost or damaged when they are loaded. */
 export class BlobRestorer {
-  readonly #parts: Pick<ImportParts, 'db' | 'blobs' | 'log' | 'signal'>;
+  readonly #parts: RestoreParts;
   readonly #store: string;
   /** When each version was tried last, by its id, in order of time: those of the last `RETRY_MS`. */
   readonly #triedAt = new Map<string, number>();
 
-  constructor(parts: Pick<ImportParts, 'db' | 'blobs' | 'log' | 'signal'>, store: string) {
+  constructor(parts: RestoreParts, store: string) {
     this.#parts = parts;
     this.#store = store;
   }
@@ -136,20 +158,9 @@ export class BlobRestorer {
       for (const digest of [version.artifactSha256, ...dataFiles.map(({ sha256 }) => sha256), ...tokenizer])
         if (!(await this.#parts.blobs.isIntact(digest, this.#parts.signal))) lost.push(digest);
       if (lost.length === 0) return;
-      const originals = (await this.#originalsOf(versionId)).filter(({ sha256 }) => lost.includes(sha256));
-      for (const original of originals) await restore(this.#parts, original);
+      await restoreBlobs(this.#parts, this.#store, versionId, lost);
     } catch (error) {
       this.#parts.log.error({ err: error, ref: version.ref }, 'lost blobs could not be restored from the model store');
     }
-  }
-
-  async #originalsOf(versionId: string): Promise<Original[]> {
-    const version = await findVersionName(this.#parts.db, versionId);
-    const folder = (await subfolders(this.#store)).find((name) => modelNameOf(name) === version?.name);
-    if (!version || !folder) return [];
-    const folders = await findVersionFolders(path.join(this.#store, folder));
-    const files = folders.find(({ number }) => number === version.number);
-    const { signal } = this.#parts;
-    return files ? blobsOf(await readContents(files, signal), signal) : [];
   }
 }

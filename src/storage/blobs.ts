@@ -6,7 +6,19 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, opendir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import {
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  opendir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  utimes,
+} from 'node:fs/promises';
 import path from 'node:path';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { throwDiskFailureAsStorageFull } from './disk-failure.js';
@@ -22,6 +34,17 @@ export function sha256(bytes: Uint8Array | string): string {
 
 /** Small enough to keep the event loop responsive. */
 const READ_BYTES = 1024 * 1024;
+
+export interface StoredFile {
+  readonly file: string;
+  /** Relative to the folder. */
+  readonly name: string;
+  /** Null if the file is no blob. */
+  readonly digest: string | null;
+  readonly sizeBytes: number;
+  /** Milliseconds since the epoch. */
+  readonly storedAt: number;
+}
 
 export class BlobFolder {
   readonly #root: string;
@@ -103,6 +126,26 @@ export class BlobFolder {
 
   async get(digest: string): Promise<Buffer> {
     return readFile(this.pathOf(digest));
+  }
+
+  /**
+   * The files of the folder: blobs in the order of their digests, and what is no blob: partial files, and files with other
+   * names. Files that are deleted meanwhile are left out.
+   */
+  async *files(): AsyncGenerator<StoredFile> {
+    for (const name of (await readdir(this.folder).catch(() => [])).sort()) {
+      const names = await readdir(path.join(this.folder, name)).catch(() => ['']);
+      for (const rest of names.sort()) yield* this.#stored(path.join(this.folder, name, rest), name + rest);
+    }
+    for (const name of await readdir(this.#aside).catch(() => [])) yield* this.#stored(path.join(this.#aside, name));
+  }
+
+  async *#stored(file: string, digest = ''): AsyncGenerator<StoredFile> {
+    const found = await lstat(file).catch(() => null);
+    if (!found) return;
+    const isBlob = SHA256.test(digest) && found.isFile();
+    const { size: sizeBytes, mtimeMs: storedAt } = found;
+    yield { file, name: path.relative(this.#root, file), digest: isBlob ? digest : null, sizeBytes, storedAt };
   }
 
   /** The digests of blobs in one of `BLOB_FOLDERS` that were last stored before this time. */
@@ -221,7 +264,7 @@ async function writeSynced(file: string, bytes: Content): Promise<void> {
   }
 }
 
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   faultPoint('blob.syncFolder'); // @fault
   const handle = await open(folder, 'r');
   try {

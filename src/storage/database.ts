@@ -56,13 +56,18 @@ export interface CatalogTables {
   metric: MetricTable;
 }
 export type CatalogDatabase = Kysely<CatalogTables>;
-const CATALOG = 'catalog.db';
 
 export interface PredictionTables {
   prediction: PredictionTable;
   idempotency: IdempotencyTable;
 }
 export type PredictionDatabase = Kysely<PredictionTables>;
+
+/** The files of a data folder, with the migrations of each. */
+export const DATABASE_FILES = {
+  catalog: { name: 'catalog.db', migrations: catalogMigrations },
+  predictions: { name: 'predictions.db', migrations: predictionMigrations },
+} as const;
 
 export interface Databases {
   readonly catalogDb: CatalogDatabase;
@@ -92,9 +97,9 @@ export async function openDatabases(dataDir: string): Promise<Databases> {
     for (const file of opened.toReversed()) await file.close();
   };
   try {
-    const catalogFile = await openFile(path.join(dataDir, CATALOG), catalogMigrations);
+    const catalogFile = await openFile(dataDir, DATABASE_FILES.catalog);
     opened.push(catalogFile);
-    const predictionsFile = await openFile(path.join(dataDir, 'predictions.db'), predictionMigrations);
+    const predictionsFile = await openFile(dataDir, DATABASE_FILES.predictions);
     opened.push(predictionsFile);
     const catalogDb = new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(catalogFile) });
     const predictionDb = new Kysely<PredictionTables>({ dialect: new SqliteFileDialect(predictionsFile) });
@@ -113,14 +118,22 @@ export async function openDatabases(dataDir: string): Promise<Databases> {
  * @throws StartupError if there is none
  */
 export async function openCatalogBeside(dataDir: string): Promise<{ db: CatalogDatabase; close: () => Promise<void> }> {
-  const catalog = path.join(dataDir, CATALOG);
-  if (!existsSync(catalog))
-    throw new StartupError(`there is no catalog in ${dataDir}: set DATA_DIR to the data folder of the server`);
-  const file = await SqliteFile.open(catalog);
+  const file = await SqliteFile.open(existingCatalog(dataDir));
   return { db: new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(file) }), close: () => file.close() };
 }
 
-async function openFile(file: string, migrations: Record<string, Migration>): Promise<SqliteFile> {
+/** @throws StartupError if there is none */
+export function existingCatalog(dataDir: string): string {
+  const file = path.join(dataDir, DATABASE_FILES.catalog.name);
+  if (existsSync(file)) return file;
+  throw new StartupError(`there is no catalog in ${dataDir}: set DATA_DIR to the data folder of the server`);
+}
+
+async function openFile(
+  dataDir: string,
+  { name, migrations }: { readonly name: string; readonly migrations: Record<string, Migration> },
+): Promise<SqliteFile> {
+  const file = path.join(dataDir, name);
   const opened = await SqliteFile.open(file).catch((error) => {
     throw describeOpening(file, error);
   });
@@ -147,7 +160,8 @@ async function migrationsDone(file: SqliteFile): Promise<string[]> {
   return (found?.rows ?? []).map(({ name }) => String(name));
 }
 
-function describeOpening(file: string, error: unknown): Error {
+/** What to say, and what to do, if a file cannot be opened. */
+export function describeOpening(file: string, error: unknown): Error {
   const cause = error instanceof StorageFullError ? error.cause : error;
   const text = cause instanceof Error ? cause.message : String(cause);
   const isDamaged = cause instanceof SqliteError && cause.is('corrupt', 'notADatabase');

@@ -23,7 +23,7 @@ interface SearchableModel {
 
 /** Indexes a model that is stored, or replaces what was indexed of it. Runs in the transaction it is given. */
 export async function indexForSearch(trx: Kysely<CatalogTables>, model: SearchableModel): Promise<void> {
-  const { id, name, title, summary } = model;
+  const { id } = model;
   const { search_id: known } = await trx
     .selectFrom('model')
     .select('search_id')
@@ -32,13 +32,17 @@ export async function indexForSearch(trx: Kysely<CatalogTables>, model: Searchab
   const rowid = known ?? (await nextSearchId(trx));
   if (known === null) await trx.updateTable('model').set({ search_id: rowid }).where('id', '=', id).execute();
   else await trx.deleteFrom('model_fts').where('rowid', '=', rowid).execute();
-  const { markdown } = JSON.parse(model.card) as { markdown: string };
-  const text = { name, title, summary: summary ?? '', tags: model.tags.join(' '), card: textOfMarkdown(markdown) };
-  const stems = stemsOf(Object.values(text).join(' '));
   await trx
     .insertInto('model_fts')
-    .values({ rowid, ...text, stems })
+    .values({ rowid, ...searchedTexts(model) })
     .execute();
+}
+
+/** What the index has of a model, by column. */
+export function searchedTexts({ name, title, summary, tags, card }: Omit<SearchableModel, 'id'>) {
+  const { markdown } = JSON.parse(card) as { markdown: string };
+  const text = { name, title, summary: summary ?? '', tags: tags.join(' '), card: textOfMarkdown(markdown) };
+  return { ...text, stems: stemsOf(Object.values(text).join(' ')) };
 }
 
 async function nextSearchId(trx: Kysely<CatalogTables>): Promise<number> {
@@ -70,15 +74,30 @@ export async function indexMissing(db: Kysely<CatalogTables>): Promise<number> {
         .where('search_id', 'is', null)
         .limit(MODELS_A_STEP)
         .execute();
-      for (const model of models) {
-        const tags = await trx.selectFrom('model_tag').select('tag').where('model_id', '=', model.id).execute();
-        await indexForSearch(trx, { ...model, tags: tags.map(({ tag }) => tag) });
-      }
+      for (const model of models) await indexStored(trx, model);
       return models.length;
     });
     count += step;
     if (step < MODELS_A_STEP) return count;
   }
+}
+
+type StoredModel = Omit<SearchableModel, 'tags'>;
+
+async function indexStored(trx: Kysely<CatalogTables>, model: StoredModel): Promise<void> {
+  const tags = await trx.selectFrom('model_tag').select('tag').where('model_id', '=', model.id).execute();
+  await indexForSearch(trx, { ...model, tags: tags.map(({ tag }) => tag) });
+}
+
+/** Indexes the model with this row id again; removes the row if there is no such model. */
+export async function indexAgain(trx: Kysely<CatalogTables>, searchId: number): Promise<void> {
+  await trx.deleteFrom('model_fts').where('rowid', '=', searchId).execute();
+  const models = await trx
+    .selectFrom('model')
+    .select(['id', 'name', 'title', 'summary', 'card'])
+    .where('search_id', '=', searchId)
+    .execute();
+  for (const model of models) await indexStored(trx, model);
 }
 
 /** Rows `{ search_id, score }`, the best with the lowest score; undefined if the text contains no word. */

@@ -47,10 +47,14 @@ const OF_METRIC = `metric cross join evaluation on evaluation.id = metric.evalua
 /** Evaluations on one dataset may have the same value, which is kept once. */
 function addMetrics(from: string, condition: string): string {
   return `insert into model_metric (search_id, name, value, dataset_id)
-    select model.search_id, metric.name, metric.value, evaluation.dataset_id from ${from}
-    where ${condition} and model.search_id is not null and evaluation.job_state = 'SUCCEEDED'
-      and metric.label is null and metric.value is not null
+    ${metricsIn(from, condition)}
     on conflict do nothing;`;
+}
+
+function metricsIn(from: string, condition: string): string {
+  return `select model.search_id, metric.name, metric.value, evaluation.dataset_id from ${from}
+    where ${condition} and model.search_id is not null and evaluation.job_state = 'SUCCEEDED'
+      and metric.label is null and metric.value is not null`;
 }
 
 function replaceMetrics(modelId: string): string {
@@ -68,8 +72,7 @@ export async function keepFacetCounts(db: Kysely<unknown>, holder: Holder): Prom
   await run(db, [
     `create table facet_count (field text not null, value text not null, visibility text not null,
       ${holder} text not null, count integer not null, primary key (field, value, visibility, ${holder})) without rowid`,
-    ...Object.entries(FACET_COLUMNS).map(([field, column]) => fillCounts(holder, field, `model.${column}`, 'model')),
-    fillCounts(holder, 'TAG', 'tag', 'model_tag cross join model on model.id = model_tag.model_id'),
+    ...countedFacets().map((facet) => fillCounts(holder, ...facet)),
     `create trigger facet_count_insert after insert on model begin ${countModel(holder, 'new', 1)} end`,
     `create trigger facet_count_update after update of ${columns.join(', ')} on model
       when ${valuesOf('new')} is not ${valuesOf('old')} begin ${countModel(holder, 'old', -1)} ${countModel(holder, 'new', 1)} end`,
@@ -88,6 +91,18 @@ export async function dropFacetCounts(db: Kysely<unknown>): Promise<void> {
 /** The column of `model` that decides who may see private models. */
 type Holder = 'owner' | 'account';
 
+/** Each facet: its name, its value, and where it is found. */
+function countedFacets(): [field: string, value: string, from: string][] {
+  return [
+    ...Object.entries(FACET_COLUMNS).map(([field, column]): [string, string, string] => [
+      field,
+      `model.${column}`,
+      'model',
+    ]),
+    ['TAG', 'tag', 'model_tag cross join model on model.id = model_tag.model_id'],
+  ];
+}
+
 const FACET_COLUMNS = { TASK: 'task', LICENSE: 'license', FRAMEWORK: 'default_framework', OWNER: 'owner' };
 
 /** Who may see a model, as two columns. A holder without a name holds nothing. */
@@ -95,7 +110,11 @@ const seenBy = (holder: Holder, model: Row | 'model') =>
   `${model}.visibility, case ${model}.visibility when 'public' then '' else coalesce(${model}.${holder}, '') end`;
 
 function fillCounts(holder: Holder, field: string, value: string, from: string): string {
-  return `insert into facet_count select '${field}', ${value}, ${seenBy(holder, 'model')}, count(*) from ${from}
+  return `insert into facet_count ${countsIn(holder, field, value, from)}`;
+}
+
+function countsIn(holder: Holder, field: string, value: string, from: string): string {
+  return `select '${field}', ${value}, ${seenBy(holder, 'model')}, count(*) from ${from}
     where ${value} is not null group by 2, 3, 4`;
 }
 
@@ -124,6 +143,15 @@ function count(holder: Holder, rows: string): string {
   return `insert into facet_count (field, value, visibility, ${holder}, count) ${rows}
     on conflict do update set count = count + excluded.count;`;
 }
+
+/** The rows that each of these tables should have, as a query. Rows of `facet_count` that count nothing may remain. */
+export const keptRows = {
+  model_metric: () => `select distinct * from (${metricsIn(OF_MODEL, 'true')})`,
+  facet_count: () =>
+    countedFacets()
+      .map((facet) => countsIn('account', ...facet))
+      .join(' union all '),
+} as const;
 
 /** `audit_log` is append-only. Who can write to the file can drop the triggers, but not repair the chain of digests unnoticed. */
 export async function keepAuditLog(db: Kysely<unknown>): Promise<void> {

@@ -1,0 +1,65 @@
+/** Checks of the rows of the prediction database. */
+import type { CatalogTables, PredictionTables } from '../storage/database.js';
+import type { Snapshot } from '../storage/snapshot.js';
+import type { Problem, RepairParts } from './problem.js';
+
+type Predictions = Snapshot<PredictionTables>;
+
+const RULES: readonly string[] = [
+  ...['input', 'answer', 'timing', 'runtime'].map(
+    (column) => `select id, '${column} is not a JSON object' as message from prediction
+      where ${column} is not null and case when json_valid(${column}) then json_type(${column}) <> 'object' else 1 end`,
+  ),
+  `select id, 'it has its input both in the row and as a blob' as message from prediction
+    where input is not null and input_sha256 is not null`,
+  `select id, 'input_sha256 is not a SHA-256 digest' as message from prediction
+    where input_sha256 is not null and (length(input_sha256) <> 64 or input_sha256 glob '*[^0-9a-f]*')`,
+  `select id, 'label is ' || quote(label) || ', but the answer has ' || quote(json_extract(answer, '$.label')) as message
+    from prediction where json_valid(answer) and label is not
+      case json_extract(answer, '$.kind') when 'classification' then json_extract(answer, '$.label') end`,
+];
+
+export function* invalidPredictions(predictions: Predictions): Generator<Problem> {
+  for (const sql of RULES)
+    for (const { id, message } of predictions.rows<{ id: string; message: string }>(sql))
+      yield { code: 'ROW_INVALID', where: `prediction ${id}`, message, repair: null };
+}
+
+export function* predictionsOfNoVersion(
+  predictions: Predictions,
+  catalog: Snapshot<CatalogTables>,
+): Generator<Problem> {
+  const used = predictions.rows<{ version_id: string; count: number }>(
+    'select version_id, count(*) as count from prediction group by version_id',
+  );
+  for (const { version_id, count } of used)
+    if ([...catalog.rows('select 1 from version where id = ?', version_id)].length === 0)
+      yield {
+        code: 'REFERENCE_BROKEN',
+        where: `predictions of ${version_id}`,
+        message: `${count} predictions refer to a version that does not exist`,
+        repair: null,
+      };
+}
+
+/** Idempotency keys whose prediction is gone would answer with an error. */
+export function* brokenIdempotencyKeys(predictions: Predictions): Generator<Problem> {
+  const broken = predictions.rows<{ principal_id: string; key: string }>(
+    'select principal_id, key from idempotency where prediction_id not in (select id from prediction)',
+  );
+  for (const { principal_id, key } of broken)
+    yield {
+      code: 'REFERENCE_BROKEN',
+      where: `idempotency ${JSON.stringify([principal_id, key])}`,
+      message: 'refers to a prediction that does not exist',
+      repair: {
+        does: 'deletes the key',
+        beside: ({ databases }: RepairParts) =>
+          databases.predictionDb
+            .deleteFrom('idempotency')
+            .where('principal_id', '=', principal_id)
+            .where('key', '=', key)
+            .execute(),
+      },
+    };
+}
