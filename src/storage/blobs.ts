@@ -105,7 +105,7 @@ export class BlobFolder {
     const hash = createHash('sha256');
     try {
       const highWaterMark = Math.min(READ_BYTES, (await this.size(digest)) + 1);
-      const chunks = createReadStream(this.pathOf(digest), { highWaterMark, signal: signal ?? null });
+      const chunks = createReadStream(this.pathOf(digest), { highWaterMark, ...(signal && { signal }) });
       for await (const chunk of chunks) hash.update(chunk);
     } catch {
       return false;
