@@ -5,8 +5,8 @@
 import path from 'node:path';
 import { type DataBlobs, type LoadMessage, MAX_RUN_MS } from '../engine/messages.js';
 import { faultPoint } from '../fault-points.js'; // @fault
-import { runsOnCpu } from '../onnx/cpu-operators.js';
 import { withLocations } from '../onnx/external-data.js';
+import { hasConvolutions, runsOnCpu } from '../onnx/provider-operators.js';
 import { runnableGraph } from '../onnx/runnable.js';
 import type { Tools } from '../tasks/define-task.js';
 import { EXAMPLE_FAILED, messageOf } from '../tasks/failures.js';
@@ -16,6 +16,7 @@ import type { DataFile } from '../tasks/spec.js';
 import { type Item, preprocessItem, type VersionSpec } from '../tasks/tasks.js';
 import { Locales } from './locales.js';
 import type { OpenSession } from './native/session-thread.js';
+import { withSteadySizes } from './steady-sizes.js';
 
 /** The native parts of a worker, passed in by the entry file. */
 export interface WorkerRuntime {
@@ -116,11 +117,13 @@ export class Loader {
     const tokenizer = await this.#openTokenizer(message);
     const inMainThread = runsInMainThread(spec, provider);
     measure.executionProvider = provider !== 'cpu' && runsOnCpu(bytes) ? 'cpu' : provider;
-    const session = await this.openGraph(bytes, measure.executionProvider, {
+    const isSteady = measure.executionProvider === 'cuda' && spec.maxBatch > 1 && hasConvolutions(bytes);
+    const opened = await this.openGraph(bytes, measure.executionProvider, {
       dataFiles: spec.dataFiles ?? [],
       dataBlobs,
       inMainThread,
     });
+    const session = isSteady ? withSteadySizes(opened, spec.maxBatch) : opened;
     faultPoint('worker.load.opened'); // @fault
     const loaded = { spec, session, runsInMainThread: inMainThread, tools: { ...this.#runtime.tools, tokenizer } };
     try {

@@ -1,7 +1,7 @@
-/** Which graphs run on the CPU although a GPU is in use. */
+/** What the operators of a graph say about how it runs on a GPU. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { runsOnCpu } from '#src/onnx/cpu-operators.js';
+import { hasConvolutions, runsOnCpu } from '#src/onnx/provider-operators.js';
 import { STORE } from '../support/app.js';
 import { encodeModel } from '../support/onnx.js';
 
@@ -23,6 +23,12 @@ test.each([
   ['spam-embeddings', false],
 ])('the shipped model %s runs on the CPU only: %s', (model, expected) => {
   expect(runsOnCpu(graphOf(model))).toBe(expected);
+});
+
+test('the shipped models with convolutions are known', () => {
+  const all = ['breast-cancer-forest', 'penguins', 'face-detector', 'fashion-cnn', 'fashion-mlp', 'spam-embeddings'];
+
+  expect(all.filter((model) => hasConvolutions(graphOf(model)))).toEqual(['face-detector', 'fashion-cnn']);
 });
 
 test('a graph with a label encoder behind a net does not run on the CPU only', () => {

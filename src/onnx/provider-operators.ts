@@ -1,4 +1,4 @@
-/** Which graphs run on the CPU although a GPU is in use. */
+/** What the operators of a graph say about how it runs on a GPU. Those in subgraphs and functions are not looked at. */
 import { nodeOf } from './graph-nodes.js';
 import { fieldsOf } from './protobuf.js';
 
@@ -17,15 +17,26 @@ const CPU_OPERATORS = new Set([
   'TfIdfVectorizer',
 ]);
 
+const CONVOLUTIONS = new Set(['Conv', 'ConvTranspose']);
+
 /**
- * Whether the graph has such an operator. A session for a GPU would run it on the CPU too, and copy its tensors back and
- * forth. Operators in subgraphs and functions are not looked at.
+ * Whether the graph runs on the CPU although a GPU is in use. A session for a GPU would run its main operators on the CPU too,
+ * and copy tensors back and forth.
  */
 export function runsOnCpu(model: Uint8Array): boolean {
+  return hasOperator(model, CPU_OPERATORS);
+}
+
+/** Whether runs with CUDA are slow after the batch size has changed. */
+export function hasConvolutions(model: Uint8Array): boolean {
+  return hasOperator(model, CONVOLUTIONS);
+}
+
+function hasOperator(model: Uint8Array, operators: ReadonlySet<string>): boolean {
   for (const { number, bytes: graph } of fieldsOf(model)) {
     if (number !== 7) continue;
     for (const { number: part, bytes: node } of fieldsOf(graph))
-      if (part === 1 && CPU_OPERATORS.has(nodeOf(node).op)) return true;
+      if (part === 1 && operators.has(nodeOf(node).op)) return true;
   }
   return false;
 }
