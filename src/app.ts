@@ -5,6 +5,7 @@ import 'reflect-metadata';
 import path from 'node:path';
 import type { Logger } from 'pino';
 import { ApiKeys } from './access/api-keys.js';
+import { Tokens } from './access/tokens.js';
 import { createSchema } from './api/schema.js';
 import { createServer } from './api/server.js';
 import { Catalog } from './catalog/catalog.js';
@@ -60,9 +61,10 @@ export async function startApp(
   const { signal } = stopping;
   const restorer = new BlobRestorer({ db: databases.catalogByKey, blobs, log, signal }, store);
   const latencies = new LatencyRecords(databases.catalogByKey);
-  const keys = new ApiKeys(databases.catalogByKey);
+  const access = { keys: new ApiKeys(databases.catalogByKey), tokens: createTokens({ config, log, signal }) };
   const engine = createEngine({ config, log, dataDir, restorer, latencies });
-  const parts = { config, log, databases, blobs, commits, engine, keys, imports: new ImportProgress(), stopping };
+  const imports = new ImportProgress();
+  const parts = { config, log, databases, blobs, commits, engine, ...access, imports, stopping };
   const slices = createSlices(parts);
   /** The reason of the server itself, such as starting; null if there is none. */
   const readiness = { notReadyReason: 'starting' as string | null };
@@ -72,7 +74,7 @@ export async function startApp(
     schema: slices.schema,
     findSpec: ({ model, variant }, { principal }) => slices.serving.findSpec(model, principal, variant),
     databases,
-    keys,
+    ...access,
     measured: { engine, commits },
     notReadyReason: () => readiness.notReadyReason ?? engine.notReadyReason(config.requireProvider),
   });
@@ -106,16 +108,39 @@ export async function startApp(
 }
 
 /** Loads the keys, and keeps them up to date. @throws StartupError as `checkAccess` */
-async function openAccess({ config, databases, keys, log }: Pick<Parts, 'config' | 'databases' | 'keys' | 'log'>) {
+async function openAccess({ config, databases, keys, tokens, log }: Omit<Parts, 'imports'>): Promise<void> {
   await keys.load();
   checkAccess(config, keys, log);
   const onError = (error: unknown) => log.warn({ reason: (error as Error).message }, 'the API keys could not be read');
   keys.start(databases.catalogFile, onError);
+  tokens?.start();
 }
 
-/** Without keys, everybody who can connect is an administrator: so nobody from another machine may. @throws StartupError */
+/** Null if no issuer is trusted. */
+function createTokens({ config, log, signal }: Pick<Parts, 'config' | 'log'> & { signal: AbortSignal }): Tokens | null {
+  const { oidcIssuer: issuer, oidcAudience: audience } = config;
+  if (issuer === null || audience === null) return null;
+  const onError = ({ message, cause }: Error) =>
+    log.warn({ issuer, reason: message, cause: String(cause) }, 'the keys of the issuer could not be read');
+  const settings = {
+    issuer,
+    audience,
+    jwksUrl: config.oidcJwksUrl,
+    algorithms: config.oidcAlgorithms,
+    maxAgeSeconds: config.oidcMaxAgeSeconds,
+    accountClaim: config.oidcAccountClaim,
+    rolesClaim: config.oidcRolesClaim,
+  };
+  return new Tokens(settings, { signal, onError });
+}
+
+/**
+ * Without keys and an issuer, everybody who can connect is an administrator: so nobody from another machine may.
+ *
+ * @throws StartupError
+ */
 function checkAccess(config: Config, keys: ApiKeys, log: Logger): void {
-  if (keys.hasAny) return;
+  if (keys.hasAny || config.oidcIssuer !== null) return;
   const setting = exposure(config);
   if (setting === null) {
     log.info('there is no API key, so everybody on this machine is an administrator; npm run keys makes keys');
@@ -246,6 +271,7 @@ interface Parts {
   readonly commits: GroupCommit;
   readonly engine: Engine;
   readonly keys: ApiKeys;
+  readonly tokens: Tokens | null;
   readonly imports: ImportProgress;
 }
 

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { DEVICE_CONTEXT_BYTES, deviceRoom } from './engine/residency.js';
 import { STANDBY_WORKERS } from './engine/supervision.js';
 import { StartupError } from './errors.js';
-import { isLoopback } from './loopback.js';
+import { isHttpsOrLoopback, isLoopback } from './loopback.js';
 
 interface Setting<T> {
   readonly env: string;
@@ -22,6 +22,10 @@ interface Setting<T> {
 
 const PROVIDERS = ['cuda', 'webgpu', 'cpu'] as const;
 type ExecutionProvider = (typeof PROVIDERS)[number];
+
+/** Of public keys only: with others, whoever can verify tokens can make them. */
+const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA'] as const;
+type Algorithm = (typeof ALGORITHMS)[number];
 
 const packageRoot = path.resolve(import.meta.dirname, '..');
 const MIN_WORKER_MEMORY_BYTES = 200_000_000;
@@ -46,7 +50,7 @@ export const SETTINGS = {
     'HOST',
     '127.0.0.1',
     text,
-    'Address to listen on. Addresses beyond loopback need an API key: see `npm run keys`.',
+    'Address to listen on. Addresses beyond loopback need an API key (see `npm run keys`) or `OIDC_ISSUER`.',
   ),
   allowedHosts: setting<readonly string[]>(
     'ALLOWED_HOSTS',
@@ -61,6 +65,52 @@ export const SETTINGS = {
     addressList,
     'Addresses or subnets of reverse proxies, comma-separated. The address of a client is the last in `X-Forwarded-For` that is not one of them.',
     'none',
+  ),
+  oidcIssuer: setting<string | null>(
+    'OIDC_ISSUER',
+    null,
+    webAddress,
+    'OpenID issuer whose access tokens are accepted beside API keys: the claim `iss`, an address with `https://`, or with `http://` on this machine.',
+    'none',
+  ),
+  oidcAudience: setting<string | null>(
+    'OIDC_AUDIENCE',
+    null,
+    text,
+    'The claim `aud` that tokens must have. Required with `OIDC_ISSUER`.',
+    'none',
+  ),
+  oidcJwksUrl: setting<string | null>(
+    'OIDC_JWKS_URL',
+    null,
+    webAddress,
+    'Address of the keys of the issuer.',
+    "`jwks_uri` of the issuer's `/.well-known/openid-configuration`",
+  ),
+  oidcAlgorithms: setting<readonly Algorithm[]>(
+    'OIDC_ALGORITHMS',
+    ['RS256', 'ES256'],
+    (value) => value.split(',').map((name) => oneOf(ALGORITHMS)(name.trim())),
+    `Signatures of tokens that are accepted, comma-separated, of ${ALGORITHMS.map((name) => `\`${name}\``).join(', ')}.`,
+    '`RS256,ES256`',
+  ),
+  oidcMaxAgeSeconds: setting(
+    'OIDC_MAX_AGE_SECONDS',
+    86_400,
+    integer(60, 2_592_000),
+    'Seconds after its issue (`iat`) from which on a token is refused, even if it has not expired; 60 to 2,592,000.',
+  ),
+  oidcAccountClaim: setting(
+    'OIDC_ACCOUNT_CLAIM',
+    'sub',
+    claim,
+    'Claim that names the account: a name, or a path such as `org.id`. The account is `oidc:` and its value.',
+  ),
+  oidcRolesClaim: setting(
+    'OIDC_ROLES_CLAIM',
+    'roles',
+    claim,
+    'Claim that lists the roles: a name, or a path such as `realm_access.roles`. Values that are no roles are ignored.',
   ),
   dataDir: setting('DATA_DIR', './data', text, 'Folder for the databases and blobs; created if missing.'),
   modelStore: setting(
@@ -191,11 +241,21 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
         'because an answer may hold as many bytes as are read for it.',
     );
   }
+  if (problems.length === 0) problems.push(...issuerProblems(parsed));
   if (problems.length === 0 && isDeviceTooSmall(parsed)) problems.push(deviceTooSmall(parsed));
   const needed = (parsed.workers + STANDBY_WORKERS) * parsed.workerMemoryBytes;
   if (problems.length === 0 && needed > parsed.memoryBudgetBytes) problems.push(overBudget(parsed, needed));
   if (problems.length > 0) throw new StartupError(`The configuration is invalid:\n  ${problems.join('\n  ')}`);
   return Object.freeze(parsed);
+}
+
+function issuerProblems({ oidcIssuer, oidcAudience, oidcJwksUrl }: Config): string[] {
+  if (oidcIssuer !== null && oidcAudience === null)
+    return [
+      `OIDC_ISSUER=${oidcIssuer}: OIDC_AUDIENCE is missing. Without it, tokens for other services would be accepted.`,
+    ];
+  const isUnused = oidcIssuer === null && (oidcAudience !== null || oidcJwksUrl !== null);
+  return isUnused ? ['OIDC_AUDIENCE or OIDC_JWKS_URL is set, but OIDC_ISSUER is missing.'] : [];
 }
 
 /** The setting by which others than the users of this machine may reach the server; null if there is none. */
@@ -259,6 +319,16 @@ function oneOf<const T extends readonly string[]>(values: T) {
     if (values.includes(value)) return value;
     throw new Error(`expected one of ${values.join(', ')}`);
   };
+}
+
+function webAddress(value: string): string {
+  if (isHttpsOrLoopback(value)) return value;
+  throw new Error('expected an address with https://, or with http:// on this machine');
+}
+
+function claim(value: string): string {
+  if (/^[!-~]{1,200}$/.test(value)) return value;
+  throw new Error('expected 1 to 200 visible ASCII characters');
 }
 
 function hostList(value: string): readonly string[] {

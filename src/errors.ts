@@ -206,11 +206,11 @@ export class ForbiddenError extends AppError {
   }
 }
 
-/** The caller's own key was revoked or has expired while the request ran. */
+/** The caller's own key or token has ended while the request ran. */
 export class EndedKeyError extends AppError {
   readonly code = 'FORBIDDEN';
   constructor() {
-    super('The API key of this request is no longer accepted, so nothing was changed.');
+    super('The API key or token of this request is no longer accepted, so nothing was changed.');
   }
 }
 

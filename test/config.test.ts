@@ -70,6 +70,30 @@ test.each(['0,0', '0,-1', 'cuda:1', '0,,1', '1 2'])('CUDA_VISIBLE_DEVICES=%s is 
   expect(() => loadConfig({ CUDA_VISIBLE_DEVICES: gpus })).toThrow('expected different indices or UUIDs of GPUs');
 });
 
+test.each([
+  [{ OIDC_ISSUER: 'http://login.example' }, 'OIDC_ISSUER=http://login.example: expected an address with https://'],
+  [{ OIDC_ISSUER: 'login.example' }, 'expected an address with https://'],
+  [{ OIDC_ISSUER: 'https://login.example' }, 'OIDC_AUDIENCE is missing'],
+  [{ OIDC_AUDIENCE: 'models' }, 'OIDC_ISSUER is missing'],
+  [{ OIDC_ALGORITHMS: 'RS256,HS256' }, 'OIDC_ALGORITHMS=RS256,HS256: expected one of'],
+  [{ OIDC_ALGORITHMS: 'none' }, 'OIDC_ALGORITHMS=none: expected one of'],
+  [{ OIDC_MAX_AGE_SECONDS: '1' }, 'expected a whole number from 60'],
+])('%j is refused', (env, message) => {
+  expect(() => loadConfig(env)).toThrow(message);
+});
+
+test('an issuer needs an address that nobody on the network can change', () => {
+  const load = (OIDC_ISSUER: string) => loadConfig({ OIDC_ISSUER, OIDC_AUDIENCE: 'models' }).oidcIssuer;
+
+  for (const address of [
+    'https://login.example/realms/a',
+    'http://127.0.0.1:8080',
+    'http://[::1]:8080',
+    'http://localhost',
+  ])
+    expect(load(address)).toBe(address);
+});
+
 test('the memory of each GPU must be enough for its processes before they load anything', () => {
   const settings = { WORKERS: '6', WORKER_MEMORY_BYTES: '200000000', MEMORY_BUDGET: '1600000000' };
   const on = (gpus: string, bytes: string) =>

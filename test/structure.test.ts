@@ -20,7 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   tasks: ['errors'],
   onnx: [],
   storage: ['errors', 'wait-at-most', 'counting', 'linked-list'],
-  access: ['errors', 'loopback', 'storage'],
+  access: ['errors', 'loopback', 'fair-share', 'storage'],
   graphql: ['errors', 'counting', 'storage', 'tasks'],
   engine: ['errors', 'wait-at-most', 'counting', 'fair-share', 'linked-list', 'process-memory', 'tasks'],
   config: ['errors', 'loopback', 'engine'],

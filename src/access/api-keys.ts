@@ -111,7 +111,10 @@ export class ApiKeys {
       const now = this.#byId.get(id)?.key;
       return now ? refusalOf(now, Date.now()) : 'unknown';
     };
-    return { key, principal: Object.freeze({ id: account, roles, key, callerId: `key ${id}`, keyRefusal }) };
+    return {
+      key,
+      principal: Object.freeze({ id: account, roles, key, token: null, callerId: `key ${id}`, keyRefusal }),
+    };
   }
 
   /** Keeps the keys up to date with the file of the catalog until `stop`. */
@@ -197,7 +200,8 @@ export class ApiKeys {
   ): Promise<void> {
     const changes = await this.#db.transaction().execute(async (trx) => {
       const own = principal.key && (await findApiKey(trx, principal.key.id));
-      if (principal.key && (!own || refusalOf(own, Date.now()) !== null)) throw new EndedKeyError();
+      if (principal.keyRefusal() !== null || (principal.key && (!own || refusalOf(own, Date.now()) !== null)))
+        throw new EndedKeyError();
       const made = await make(trx);
       for (const { action, before, after } of made) {
         const states = { before: before && stateOf(before), after: stateOf(after) };

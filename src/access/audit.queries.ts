@@ -17,7 +17,7 @@ export interface AuditedChange extends Pick<AuditEntry, 'action' | 'target'> {
 /** To be called in the transaction of the change, so that there is no change without its entry. */
 export async function appendAudit(
   trx: Transaction<CatalogTables>,
-  { id, key }: Principal,
+  { id, key, token }: Principal,
   { action, target, reason, before, after }: AuditedChange,
 ): Promise<void> {
   const head = await findAuditHead(trx);
@@ -26,6 +26,8 @@ export async function appendAudit(
     at: new Date(),
     account: id,
     keyId: key?.id ?? null,
+    issuer: token?.issuer ?? null,
+    subject: token?.subject ?? null,
     action,
     // The database stores well-formed text only, and the digest must be of what it stores.
     target: target.toWellFormed(),

@@ -12,8 +12,11 @@ export interface AuditEntry {
   readonly at: Date;
   /** The account that made the change. */
   readonly account: string;
-  /** The key that it was made with; null for the local principal, the command line and the server itself. */
+  /** The key that it was made with; null for tokens, the local principal, the command line and the server itself. */
   readonly keyId: string | null;
+  /** Of the token that it was made with: who issued it, and to whom; null if there was none. */
+  readonly issuer: string | null;
+  readonly subject: string | null;
   /** The name of the mutation, or of what else was done. */
   readonly action: string;
   /** What was changed, such as "spam-filter@champion". */
@@ -37,8 +40,10 @@ export const EMPTY_LOG: AuditHead = { sequence: 0, sha256: '0'.repeat(64) };
 
 /** SHA-256 of the digest of the entry before, a line break, and the fields as a JSON list. */
 export function digestOf(previous: string, entry: Omit<AuditEntry, 'sha256'>): string {
-  const { sequence, at, account, keyId, action, target, reason, before, after } = entry;
-  const fields = [sequence, at.getTime(), account, keyId, action, target, reason, before, after];
+  const { sequence, at, account, keyId, issuer, subject, action, target, reason, before, after } = entry;
+  // Earlier entries have no issuer and no subject.
+  const token = issuer === null && subject === null ? [] : [issuer, subject];
+  const fields = [sequence, at.getTime(), account, keyId, action, target, reason, before, after, ...token];
   return createHash('sha256')
     .update(`${previous}\n${JSON.stringify(fields)}`)
     .digest('hex');

@@ -1,10 +1,12 @@
 /**
- * Who sends an HTTP request: the holder of the key in `Authorization: Bearer …`, or, while there are no keys, everybody on
- * this machine.
+ * Who sends an HTTP request: the holder of the key or token in `Authorization: Bearer …`, or, while the server asks for
+ * neither, everybody on this machine.
  */
 import { isLoopback } from '../loopback.js';
 import type { ApiKeys } from './api-keys.js';
-import { type KeyRefusal, localPrincipal, nobody, type Principal } from './principal.js';
+import { isNobody, localPrincipal, nobody, type Principal } from './principal.js';
+import { keyRefused, type Refused, unauthenticated } from './refusals.js';
+import type { Tokens } from './tokens.js';
 
 /** What a request says about its sender. */
 interface Credentials {
@@ -13,53 +15,44 @@ interface Credentials {
   readonly ip: string;
 }
 
-/** Why a request is refused before it is read. */
-export interface Refused {
-  readonly code: 'UNAUTHENTICATED' | 'ORIGIN_NOT_ALLOWED';
-  readonly message: string;
-}
-
 const BEARER = /^Bearer +(\S+)$/i;
-export const KEY_REFUSALS: Readonly<Record<KeyRefusal, string>> = {
-  malformed: 'This is not an API key. A key looks like mg_<id>_<secret>_<check>; check that it was copied as a whole.',
-  unknown: 'This API key does not exist. Check it, or ask an administrator for a new one.',
-  expired: 'This API key has expired. Ask an administrator for a new one.',
-  revoked: 'This API key was revoked. Ask an administrator for a new one.',
-};
 
 export class Authentication {
   readonly #keys: Pick<ApiKeys, 'find' | 'hasAny'>;
+  readonly #tokens: Pick<Tokens, 'find'> | null;
   /** Most requests without a key come from the same address as the one before. */
   #last: Principal | null = null;
 
-  constructor(keys: Pick<ApiKeys, 'find' | 'hasAny'>) {
+  /** `tokens`: null if no issuer is trusted. */
+  constructor(keys: Pick<ApiKeys, 'find' | 'hasAny'>, tokens: Pick<Tokens, 'find'> | null) {
     this.#keys = keys;
+    this.#tokens = tokens;
   }
 
-  authenticate({ headers: { authorization, origin }, ip }: Credentials): Principal | Refused {
-    if (authorization === undefined) return this.#withoutKey(ip);
+  /** A promise only for a token that has not been verified yet. */
+  authenticate(credentials: Credentials): Principal | Refused | Promise<Principal | Refused> {
+    const { authorization } = credentials.headers;
+    if (authorization === undefined) return this.#withoutKey(credentials.ip);
     const [, text] = BEARER.exec(authorization) ?? [];
     if (text === undefined) return unauthenticated('Send the key as "Authorization: Bearer mg_…".');
+    // Tokens have dots, and keys have none.
+    if (this.#tokens && text.includes('.')) return this.#tokens.find(text, credentials.ip);
+    return this.#withKey(text, credentials.headers.origin);
+  }
+
+  #withKey(text: string, origin: string | undefined): Principal | Refused {
     const found = this.#keys.find(text);
-    if (typeof found === 'string') return unauthenticated(KEY_REFUSALS[found]);
+    if (typeof found === 'string') return keyRefused(found);
     const { origins = null } = found.key ?? {};
     if (origins === null || (origin !== undefined && origins.includes(origin))) return found;
     const message = `This API key is bound to the web pages of ${origins.join(', ')}; this request came from ${origin ?? 'none'}.`;
-    return { code: 'ORIGIN_NOT_ALLOWED', message };
+    return { code: 'ORIGIN_NOT_ALLOWED', message, retryAfterMs: null };
   }
 
   #withoutKey(address: string): Principal {
-    const isLocal = isLoopback(address) && !this.#keys.hasAny;
-    if (this.#last?.callerId !== address || (this.#last.id === 'nobody') === isLocal)
+    const isLocal = isLoopback(address) && !this.#keys.hasAny && !this.#tokens;
+    if (this.#last?.callerId !== address || isNobody(this.#last) === isLocal)
       this.#last = isLocal ? localPrincipal(address) : nobody(address);
     return this.#last;
   }
-}
-
-export function isRefused(found: Principal | Refused): found is Refused {
-  return 'code' in found;
-}
-
-function unauthenticated(message: string): Refused {
-  return { code: 'UNAUTHENTICATED', message };
 }

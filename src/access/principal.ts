@@ -6,29 +6,51 @@ export interface Principal {
   /** The account, which owns predictions and models. */
   readonly id: string;
   readonly roles: readonly Role[];
-  /** Null for the local principal and for requests without a key. */
+  /** Null for the local principal, for requests without a key and for those with a token. */
   readonly key: ApiKey | null;
+  /** Null unless the request has a token of the issuer. */
+  readonly token: Token | null;
   /**
    * Tells apart callers of an account: they get equal shares of computing and of reads, and strikes for poison inputs count
-   * against the caller who sent them. The key, or the address of a request without one.
+   * against the caller who sent them. The key, the subject of the token, or the address of a request without either.
    */
   readonly callerId: string;
-  /** Why the key is no longer accepted, which may have happened since the request began; null if it is. */
+  /** Why the key or token is no longer accepted, which may have happened since the request began; null if it is. */
   readonly keyRefusal: () => KeyRefusal | null;
+}
+
+/** What is known of a verified token. */
+export interface Token {
+  readonly issuer: string;
+  /** Who it was issued to: unique for the issuer. */
+  readonly subject: string;
+  readonly expiresAt: Date;
 }
 
 export type KeyRefusal = 'malformed' | 'unknown' | 'expired' | 'revoked';
 
+const NOBODY = 'nobody';
 const accepted = () => null;
 
 /** While there are no keys, everybody on this machine. Its predictions have had this owner since the first release. */
 export function localPrincipal(address: string): Principal {
-  return Object.freeze({ id: 'anonymous', roles: ROLES, key: null, callerId: address, keyRefusal: accepted });
+  return Object.freeze({
+    id: 'anonymous',
+    roles: ROLES,
+    key: null,
+    token: null,
+    callerId: address,
+    keyRefusal: accepted,
+  });
 }
 
-/** A request without a key, while there are keys: it may do what is public. */
+/** A request without a key or token, while the server asks for one: it may do what is public. */
 export function nobody(address: string): Principal {
-  return Object.freeze({ id: 'nobody', roles: [], key: null, callerId: address, keyRefusal: accepted });
+  return Object.freeze({ id: NOBODY, roles: [], key: null, token: null, callerId: address, keyRefusal: accepted });
+}
+
+export function isNobody({ id }: Principal): boolean {
+  return id === NOBODY;
 }
 
 /** Whoever may read and write the files of the data folder. */
@@ -36,6 +58,7 @@ export const COMMAND_LINE: Principal = Object.freeze({
   id: 'command-line',
   roles: ROLES,
   key: null,
+  token: null,
   callerId: 'command-line',
   keyRefusal: accepted,
 });
@@ -45,6 +68,7 @@ export const SYSTEM: Principal = Object.freeze({
   id: 'system',
   roles: ROLES,
   key: null,
+  token: null,
   callerId: 'system',
   keyRefusal: accepted,
 });

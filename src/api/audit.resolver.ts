@@ -24,12 +24,24 @@ export class AuditEntry {
 
   @Field({
     description:
-      'Account that made the change; "anonymous" while the server has no keys, "command-line" for `npm run keys`, "system" for the server itself.',
+      'Account that made the change; "anonymous" while the server has no keys, "command-line" for `npm run keys`, "system" for the server itself, "oidc:…" for tokens.',
   })
   account!: string;
 
   @Field(() => ID, { nullable: true, description: 'Id of the key that it was made with; null if there was none.' })
   keyId!: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Issuer of the token that it was made with; null if there was none.',
+  })
+  issuer!: string | null;
+
+  @Field(() => String, {
+    nullable: true,
+    description: 'Whom that token was issued to, as the issuer names them; null if there was none.',
+  })
+  subject!: string | null;
 
   @Field({ description: 'What was done: the name of a mutation, such as "setAlias".' })
   action!: string;

@@ -13,9 +13,9 @@ import {
   isNonNullType,
   isObjectType,
 } from 'graphql';
-import { KEY_REFUSALS } from '../access/authentication.js';
 import { allows, isPolicyName, isWithin, type PolicyName, whoMay } from '../access/policy.js';
-import type { Principal } from '../access/principal.js';
+import { isNobody, type Principal } from '../access/principal.js';
+import { refusalOf } from '../access/refusals.js';
 import { ForbiddenError } from '../errors.js';
 import { problemOf } from '../graphql/problem.type.js';
 import { forbidden } from './forbidden.js';
@@ -116,26 +116,26 @@ function guard({ field, name, policy, isRoot }: Guarded, isSubscription: boolean
   const mayUse = ({ principal }: { principal: Principal }) =>
     allows(policy, principal) && (!isRoot || (principal.key?.operations?.includes(field.name) ?? true));
   field.resolve = (root, args, context, info) => {
-    checkKey(context.principal);
+    checkCredentials(context.principal);
     return mayUse(context) ? resolve(root, args, context, info) : refuse(name, policy, field, context.principal);
   };
   if (!isSubscription) return;
   field.subscribe = (root, args, context, info) => {
-    checkKey(context.principal);
+    checkCredentials(context.principal);
     if (!mayUse(context)) throw forbidden(name, policy, context.principal);
     return subscribe(root, args, context, info);
   };
 }
 
-/** A key may end while the fields of a mutation run, one after the other. @throws GraphQLError */
-function checkKey({ keyRefusal }: Principal): void {
-  const refusal = keyRefusal();
-  if (refusal !== null) throw new GraphQLError(KEY_REFUSALS[refusal], { extensions: { code: 'UNAUTHENTICATED' } });
+/** A key or token may end while the fields of a mutation run, one after the other. @throws GraphQLError */
+function checkCredentials(principal: Principal): void {
+  const refused = refusalOf(principal);
+  if (refused) throw new GraphQLError(refused.message, { extensions: { code: refused.code } });
 }
 
-/** Refuses as a problem if there is a key and the payload has a problem, else as a GraphQL error. */
+/** Refuses as a problem if the caller is known and the payload has a problem, else as a GraphQL error. */
 function refuse(name: string, policy: PolicyName, field: Field, principal: Principal): unknown {
-  if (principal.roles.length > 0 && isObjectType(field.type) && field.type.getFields()['problem']) {
+  if (!isNobody(principal) && isObjectType(field.type) && field.type.getFields()['problem']) {
     return { problem: problemOf(new ForbiddenError(name, whoMay(policy, principal))) };
   }
   throw forbidden(name, policy, principal);

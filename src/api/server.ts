@@ -6,13 +6,16 @@ import Fastify, {
   type FastifyError,
   type FastifyInstance,
   type FastifyReply,
+  type FastifyRequest,
   LogController,
 } from 'fastify';
 import { v7 } from 'uuid';
 import type { ApiKeys } from '../access/api-keys.js';
-import { Authentication, isRefused, type Refused } from '../access/authentication.js';
+import { Authentication } from '../access/authentication.js';
 import { allows, isPolicyName, type PolicyName, whoMay } from '../access/policy.js';
-import { nobody, type Principal } from '../access/principal.js';
+import { isNobody, nobody, type Principal } from '../access/principal.js';
+import { isRefused, type Refused } from '../access/refusals.js';
+import type { Tokens } from '../access/tokens.js';
 import type { Config } from '../config.js';
 import { isLoopback } from '../loopback.js';
 import { createMetrics, type Measured, type Metrics } from '../metrics/metrics.js';
@@ -49,7 +52,7 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     principal: Principal;
-    /** Null unless its key is refused. Then it counts for the address that it came from. */
+    /** Null unless its key or token is refused. Then it counts for the address that it came from. */
     refused: Refused | null;
     connection: ResponseConnection;
     answer: AnswerBudget;
@@ -60,6 +63,8 @@ declare module 'fastify' {
 
 export interface ServerParts extends GraphqlParts {
   readonly keys: Pick<ApiKeys, 'find' | 'hasAny' | 'isOriginOfAKey'>;
+  /** Null if no issuer of tokens is trusted. */
+  readonly tokens: Tokens | null;
   /** What `/metrics` reads besides the HTTP server itself. */
   readonly measured: Pick<Measured, 'engine' | 'commits'>;
   /** Null if a model can answer, else the reason why none can. */
@@ -102,7 +107,7 @@ interface HttpParts {
 }
 
 async function createHttp(parts: ServerParts, { bodies, answers, responses }: HttpParts): Promise<FastifyInstance> {
-  const { config, log, keys } = parts;
+  const { config, log, keys, tokens } = parts;
   const http = Fastify({
     trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
     loggerInstance: log as FastifyBaseLogger,
@@ -120,7 +125,7 @@ async function createHttp(parts: ServerParts, { bodies, answers, responses }: Ht
   });
   const connections = new Connections(http.server, parts.maxConnections ?? (await maxConnections()), callerOf);
   readBodies(http, bodies, connections);
-  identify(http, new Authentication(keys));
+  identify(http, new Authentication(keys, tokens));
   budgetAnswers(http, config, answers);
   protectBrowsers(http);
   // Before the CORS plugin, which answers preflight requests.
@@ -179,15 +184,23 @@ function enforcePolicies(http: FastifyInstance): void {
   http.addHook('onRequest', (request, reply, done) => {
     const policy = request.routeOptions.config.policy;
     const { principal, refused } = request;
-    if (refused?.code === 'UNAUTHENTICATED') refuseUnauthenticated(reply, refused.message);
-    else if (refused) sendRefusal(reply, 403, refusal(refused.code, refused.message));
+    if (refused) refuse(reply, refused);
     else if (!policy || allows(policy, principal)) done();
-    else if (principal.roles.length === 0) refuseUnauthenticated(reply, NEEDS_KEY);
+    else if (isNobody(principal)) refuseUnauthenticated(reply, NEEDS_KEY);
     else sendRefusal(reply, 403, refusal('FORBIDDEN', `This route is for ${whoMay(policy, principal)} only.`));
   });
 }
 
-const NEEDS_KEY = 'This route needs an API key. Send it in the header "Authorization: Bearer mg_…".';
+const NEEDS_KEY = 'This route needs an API key or a token. Send it in the header "Authorization: Bearer …".';
+
+function refuse(reply: FastifyReply, { code, message, retryAfterMs }: Refused): void {
+  if (code === 'UNAUTHENTICATED') refuseUnauthenticated(reply, message);
+  else if (retryAfterMs === null) sendRefusal(reply, 403, refusal(code, message));
+  else {
+    const retryable = refusal(code, message, { retryable: true });
+    sendRefusedRequest(reply, new RefusedRequest(503, retryable, Math.ceil(retryAfterMs / 1_000)));
+  }
+}
 
 function refuseUnauthenticated(reply: FastifyReply, message: string): void {
   reply.header('www-authenticate', 'Bearer realm="modelgraph"');
@@ -199,12 +212,18 @@ function identify(http: FastifyInstance, authentication: Authentication): void {
   http.decorateRequest('refused', null);
   http.decorateRequest('connection');
   http.decorateRequest('incoming', null);
-  http.addHook('onRequest', (request, reply, done) => {
-    const found = authentication.authenticate(request);
+  const identified = (request: FastifyRequest, reply: FastifyReply, found: Principal | Refused) => {
     request.refused = isRefused(found) ? found : null;
     request.principal = isRefused(found) ? nobody(request.ip) : found;
     request.connection = new ResponseConnection(request.principal.callerId, reply.raw);
-    done();
+  };
+  http.addHook('onRequest', (request, reply, done) => {
+    const found = authentication.authenticate(request);
+    if (found instanceof Promise) found.then((later) => identified(request, reply, later)).then(() => done(), done);
+    else {
+      identified(request, reply, found);
+      done();
+    }
   });
 }
 

@@ -4,7 +4,7 @@ import type { ApiKey, KeyKind } from '../access/api-key.js';
 import type { Actor, ApiKeys } from '../access/api-keys.js';
 import { checkNewKey, MAX_OVERLAP_MS } from '../access/new-key.js';
 import { Policy } from '../access/policy.js';
-import type { Principal } from '../access/principal.js';
+import { isNobody, type Principal } from '../access/principal.js';
 import { checkReason, REASON } from '../access/reason.js';
 import { ROLE_DESCRIPTIONS, type Role } from '../access/roles.js';
 import { InvalidInputError, NotFoundError } from '../errors.js';
@@ -78,22 +78,38 @@ export class ApiKeyType {
   replacedBy!: string | null;
 }
 
+@ObjectType({ description: 'Access token of an OpenID issuer.' })
+export class AccessToken {
+  @Field({ description: 'Address of the issuer.' })
+  issuer!: string;
+
+  @Field({ description: 'Whom the token was issued to, as the issuer names them (`sub`).' })
+  subject!: string;
+
+  @Field(() => DateTime, { description: 'When the token expires. The server accepts it up to a minute longer.' })
+  expiresAt!: Date;
+}
+
 @ObjectType({ description: 'Who sends the request.' })
 export class Viewer {
   @Field(() => String, {
     nullable: true,
     description:
-      'Account that owns the predictions of the caller; null for a request without a key, while the server has keys.',
+      'Account that owns the predictions of the caller; of a token, "oidc:" and a claim. Null for a request without a key or token, while the server asks for one.',
   })
   account!: string | null;
 
   @Field(() => [RoleEnum], {
-    description: 'What the caller may do. While the server has no keys, everybody on the same machine has all roles.',
+    description:
+      'What the caller may do. While the server has no keys and trusts no issuer, everybody on the same machine has all roles.',
   })
   roles!: Uppercase<Role>[];
 
   @Field(() => ApiKeyType, { nullable: true, description: 'Key of the request; null if it has none.' })
   key!: ApiKeyType | null;
+
+  @Field(() => AccessToken, { nullable: true, description: 'Token of the request; null if it has none.' })
+  token!: AccessToken | null;
 }
 
 @InputType({ description: 'New API key.' })
@@ -171,11 +187,13 @@ export class ViewerResolver {
 
   @Policy('public')
   @Query(() => Viewer, { description: 'Who sends the request, and what they may do.' })
-  viewer(@Ctx() { principal: { id, roles, key } }: AccessContext): Viewer {
+  viewer(@Ctx() { principal }: AccessContext): Viewer {
+    const { id, roles, key, token } = principal;
     return create(Viewer, {
-      account: roles.length > 0 ? id : null,
+      account: isNobody(principal) ? null : id,
       roles: roles.map(upper),
       key: key && typeOf(key),
+      token: token && create(AccessToken, token),
     });
   }
 

@@ -6,7 +6,7 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isScalar, parseDocument, visit, type YAMLMap } from 'yaml';
 import { z } from 'zod';
-import { ACCOUNT_NAME, isAccountName } from '../access/account.js';
+import { ACCOUNT_NAME, CLAIM_VALUE, isAccountName, isAccountOfToken } from '../access/account.js';
 import { MODEL_NAME } from '../catalog/ref.js';
 import { ManifestError, shortened } from '../errors.js';
 import { MAX_BYTES_READ } from '../tasks/bytes.js';
@@ -171,7 +171,13 @@ const modelYamlSchema = z.strictObject({
   task: taskSchema.optional(),
   owner: z.string().nullable().default(null),
   /** Not part of the digest of a version: its answers do not depend on it. */
-  account: z.string().refine(isAccountName, `must be ${ACCOUNT_NAME}`).optional(),
+  account: z
+    .string()
+    .refine(
+      (text) => isAccountName(text) || isAccountOfToken(text),
+      `must be ${ACCOUNT_NAME}; or "oidc:" and ${CLAIM_VALUE}`,
+    )
+    .optional(),
   framework: z.string().nullable().default(null),
   testData: z.string().nullable().default(null),
   preload: z.boolean().default(false),

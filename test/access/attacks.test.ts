@@ -323,7 +323,16 @@ test('A16 the data folder holds no key, and a revoked one is refused at once', a
 });
 
 test('A19 an entry of the audit log that was changed breaks the chain', () => {
-  const fields = { at: new Date(1), account: 'a', keyId: null, action: 'x', target: 'y', reason: null };
+  const fields = {
+    at: new Date(1),
+    account: 'a',
+    keyId: null,
+    issuer: null,
+    subject: null,
+    action: 'x',
+    target: 'y',
+    reason: null,
+  };
   const first = { ...fields, sequence: 1, before: null, after: '{}' };
   const entry = { ...first, sha256: digestOf('0'.repeat(64), first) };
 

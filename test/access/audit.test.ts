@@ -247,14 +247,23 @@ describe('npm run audit:verify', () => {
       .map((entry) => verifier.next(entry));
   }
 
-  test.each(['at', 'account', 'key_id', 'action', 'target', 'reason', 'before', 'after', 'sha256'])(
-    'an entry whose %s was edited is found',
-    (column) => {
-      expect(problems()).toEqual([null, null, null, null]);
-      tamper(`update audit_log set ${column} = '1' where sequence = 2`);
-      expect(problems()[1]).toContain('entry 2 was changed');
-    },
-  );
+  test.each([
+    'at',
+    'account',
+    'key_id',
+    'issuer',
+    'subject',
+    'action',
+    'target',
+    'reason',
+    'before',
+    'after',
+    'sha256',
+  ])('an entry whose %s was edited is found', (column) => {
+    expect(problems()).toEqual([null, null, null, null]);
+    tamper(`update audit_log set ${column} = '1' where sequence = 2`);
+    expect(problems()[1]).toContain('entry 2 was changed');
+  });
 
   test.each([
     ['the first was removed', ['delete from audit_log where sequence = 1'], 'entry 1 is missing'],
@@ -278,7 +287,7 @@ describe('npm run audit:verify', () => {
     [
       'one was added',
       [
-        `insert into audit_log select 5, at, account, key_id, action, target, reason, before, after, sha256 from audit_log where sequence = 4`,
+        `insert into audit_log select 5, at, account, key_id, action, target, reason, before, after, sha256, issuer, subject from audit_log where sequence = 4`,
       ],
       'entry 5 was changed',
     ],

@@ -173,7 +173,7 @@ test.each([
 ])('without keys, a request from %s is one of the local principal: %s', (ip, isLocal) => {
   const { authenticate } = {
     authenticate: (hasAny: boolean) =>
-      new Authentication({ find: () => 'unknown', hasAny }).authenticate({ headers: {}, ip }),
+      new Authentication({ find: () => 'unknown', hasAny }, null).authenticate({ headers: {}, ip }),
   };
 
   expect(authenticate(false)).toEqual(isLocal ? localPrincipal(ip) : nobody(ip));

@@ -23,6 +23,7 @@ export function createHttpServer(
     schema: createSchema(),
     databases: {} as RequestDatabases,
     keys: NO_KEYS,
+    tokens: null,
     findSpec: async () => null,
     measured: {} as ServerParts['measured'],
     notReadyReason: () => null,

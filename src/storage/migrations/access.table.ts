@@ -26,6 +26,9 @@ export interface AuditLogTable {
   at: number;
   account: string;
   key_id: string | null;
+  /** Of the token that the change was made with. */
+  issuer: string | null;
+  subject: string | null;
   action: string;
   target: string;
   reason: string | null;

@@ -22,6 +22,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '016_audit_log': { up: createAuditLog },
   '017_key_successors': { up: addKeySuccessors },
   '018_accounts': { up: addAccounts },
+  '019_token_subjects': { up: addTokenSubjects },
 };
 
 /** Accounts own models, in place of `owner`, which is free text. The indexes are those of `indexEveryOrder`. */
@@ -76,6 +77,11 @@ async function createAuditLog(db: Kysely<unknown>): Promise<void> {
 
 async function addKeySuccessors(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('api_key').addColumn('replaced_by', 'text').execute();
+}
+
+async function addTokenSubjects(db: Kysely<unknown>): Promise<void> {
+  for (const column of ['issuer', 'subject'])
+    await db.schema.alterTable('audit_log').addColumn(column, 'text').execute();
 }
 
 async function addVariants(db: Kysely<unknown>): Promise<void> {
