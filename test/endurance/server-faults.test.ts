@@ -55,19 +55,15 @@ test('a server killed at any point of a prediction keeps acknowledged prediction
     ...[
       'predict.answered',
       'predict.recorded',
-      'sqlite.write.begin',
       'sqlite.write.row',
       'sqlite.write.commit',
       'sqlite.committed',
     ].map((point) => ({ point, rows: 1 })),
     ...[
       'predict.inputKept',
-      'blob.mkdir',
-      'blob.open',
       'blob.write',
       'blob.sync',
       'blob.rename',
-      'blob.syncFolder',
       'blob.stored',
     ].map((point, i) => ({ point, rows: LARGE + i })),
   ];
@@ -95,7 +91,6 @@ test('a server killed at any point of a prediction keeps acknowledged prediction
 test.each([
   'sqlite.open',
   'import.begin',
-  'import.stored',
   'import.probed',
   'import.saved',
   'start.imported',

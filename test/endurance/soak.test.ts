@@ -8,14 +8,14 @@ import { swaps } from './soak/swaps.ts';
 const SEED = 20_261_124;
 
 test('every answer belongs to its own request while workers are killed', async () => {
-  const { kills, ...counts } = await swaps(15_000, SEED);
+  const { kills, ...counts } = await swaps(6_000, SEED);
 
   expect(kills).toBeGreaterThan(0);
-  expect(counts).toMatchObject({ predictions: 15_000, wrong: 0, failed: 0 });
+  expect(counts).toMatchObject({ predictions: 6_000, wrong: 0, failed: 0 });
 });
 
 test('no request fails while a worker is killed every second', async () => {
-  const { kills, failed } = await availability(5);
+  const { kills, failed } = await availability(4);
 
   expect(kills).toBeGreaterThan(0);
   expect(failed).toBe(0);
@@ -26,14 +26,14 @@ test('if one input of a batch crashes a worker process, it alone fails and is na
 });
 
 test('loading, unloading and killing leave no file descriptor and no process behind', async () => {
-  const { loads, kills } = await leaks(30);
+  const { loads, kills } = await leaks(15);
 
   expect(loads).toMatchObject({ leaked: { fileDescriptors: 0, processes: 0, opened: [] } });
   expect(kills).toMatchObject({ leaked: { fileDescriptors: 0, processes: 0, opened: [] } });
 });
 
 test('neither predictions nor refused giant bodies leave memory or file descriptors behind', async () => {
-  const { wrong, refusals, leaked, samples } = await growth(5_000);
+  const { wrong, refusals, leaked, samples } = await growth(3_000);
   const [first, last] = [samples[0], samples.at(-1)];
   const grown = (of: (sample: Sample) => number) => of(last as Sample) - of(first as Sample);
 
