@@ -31,6 +31,8 @@ import { BlobFolder } from './storage/blobs.js';
 import { type Databases, openDatabases } from './storage/database.js';
 import { GroupCommit } from './storage/group-commit.js';
 import { indexMissing } from './storage/search.js';
+import { DataKeys } from './vault/data-keys.js';
+import { MasterKeys } from './vault/master-keys.js';
 import { waitAtMost } from './wait-at-most.js';
 
 export interface App {
@@ -62,9 +64,10 @@ export async function startApp(
   const restorer = new BlobRestorer({ db: databases.catalogByKey, blobs, log, signal }, store);
   const latencies = new LatencyRecords(databases.catalogByKey);
   const access = { keys: new ApiKeys(databases.catalogByKey), tokens: createTokens({ config, log, signal }) };
+  const dataKeys = new DataKeys(databases.keyDb, new MasterKeys(config, dataDir));
   const engine = createEngine({ config, log, dataDir, restorer, latencies });
   const imports = new ImportProgress();
-  const parts = { config, log, databases, blobs, commits, engine, ...access, imports, stopping };
+  const parts = { config, log, databases, blobs, commits, engine, ...access, dataKeys, imports, stopping };
   const slices = createSlices(parts);
   /** The reason of the server itself, such as starting; null if there is none. */
   const readiness = { notReadyReason: 'starting' as string | null };
@@ -73,7 +76,7 @@ export async function startApp(
     log,
     schema: slices.schema,
     findSpec: ({ model, variant }, { principal }) => slices.serving.findSpec(model, principal, variant),
-    databases,
+    databases: { ...databases, dataKeys },
     ...access,
     measured: { engine, commits },
     notReadyReason: () => readiness.notReadyReason ?? engine.notReadyReason(config.requireProvider),
@@ -107,8 +110,11 @@ export async function startApp(
   }
 }
 
-/** Loads the keys, and keeps them up to date. @throws StartupError as `checkAccess` */
-async function openAccess({ config, databases, keys, tokens, log }: Omit<Parts, 'imports'>): Promise<void> {
+/** Opens the keys of data, loads those of callers, and keeps them up to date. @throws StartupError as `checkAccess` */
+async function openAccess({ config, databases, keys, tokens, dataKeys, log }: Omit<Parts, 'imports'>): Promise<void> {
+  await dataKeys.open();
+  if (dataKeys.masters.isInDataFolder)
+    log.warn('the master key is in the data folder: whoever can read it can decrypt predictions; see MASTER_KEY_FILE');
   await keys.load();
   checkAccess(config, keys, log);
   const onError = (error: unknown) => log.warn({ reason: (error as Error).message }, 'the API keys could not be read');
@@ -198,7 +204,7 @@ function createStops({ server, engine, databases, commits, keys, sweeper, watche
   return { stop, stopWhileStarting };
 }
 
-interface WatchParts extends Omit<Parts, 'config' | 'commits'> {
+interface WatchParts extends Omit<Parts, 'config' | 'commits' | 'dataKeys'> {
   readonly store: string;
   readonly onProgress: (reason: string) => void;
   readonly stopping: AbortController;
@@ -272,17 +278,19 @@ interface Parts {
   readonly engine: Engine;
   readonly keys: ApiKeys;
   readonly tokens: Tokens | null;
+  readonly dataKeys: DataKeys;
   readonly imports: ImportProgress;
 }
 
-function createSlices({ config, log, databases, blobs, commits, engine, keys, imports }: Parts) {
-  const { catalogDb, predictionDb, catalogByKey, predictionsByKey } = databases;
+function createSlices({ config, log, databases, blobs, commits, engine, keys, dataKeys, imports }: Parts) {
+  const { catalogDb, predictionDb, catalogByKey, predictionsByKey, predictionsFile } = databases;
   const catalog = new Catalog(catalogByKey);
   const serving = new Serving({ db: catalogByKey, catalog, blobs, engine });
-  const recorder = new Recorder({ db: predictionDb, commits, blobs });
+  const recorder = new Recorder({ db: predictionDb, commits, blobs, dataKeys });
   const predictions = new Predictions({ serving, engine, recorder, db: predictionsByKey }, config);
   const history = new History({ predictionDb, catalogDb, catalog });
-  const sweeper = new Sweeper({ catalogDb, predictionDb, blobs, log }, config);
+  const stored = { catalogDb, predictionDb, predictionsFile, blobs, commits, dataKeys, log };
+  const sweeper = new Sweeper(stored, config);
   const parts = {
     catalogDb,
     predictionDb,

@@ -18,6 +18,8 @@ interface Setting<T> {
   readonly fallback: T;
   readonly fallbackDoc?: string;
   readonly parse: (text: string) => T;
+  /** Its value is not repeated in messages. */
+  readonly isSecret?: boolean;
 }
 
 const PROVIDERS = ['cuda', 'webgpu', 'cpu'] as const;
@@ -113,6 +115,23 @@ export const SETTINGS = {
     'Claim that lists the roles: a name, or a path such as `realm_access.roles`. Values that are no roles are ignored.',
   ),
   dataDir: setting('DATA_DIR', './data', text, 'Folder for the databases and blobs; created if missing.'),
+  masterKey: {
+    ...setting<string | null>(
+      'MASTER_KEY',
+      null,
+      masterKey,
+      'Key that protects recorded predictions: base64 of 32 bytes. Prefer `MASTER_KEY_FILE`, whose key can be rotated.',
+      'none',
+    ),
+    isSecret: true,
+  },
+  masterKeyFile: setting<string | null>(
+    'MASTER_KEY_FILE',
+    null,
+    text,
+    'File with that key. Without either, the server makes `master.key` in `DATA_DIR`, where it protects from nobody who can read the folder.',
+    '`master.key` in `DATA_DIR`',
+  ),
   modelStore: setting(
     'MODEL_STORE',
     path.join(packageRoot, 'model-store'),
@@ -226,14 +245,16 @@ export type Config = { readonly [K in keyof typeof SETTINGS]: (typeof SETTINGS)[
 export function loadConfig(env: NodeJS.ProcessEnv): Config {
   const problems: string[] = [];
   const config: Record<string, unknown> = {};
-  for (const [key, { env: name, fallback, parse }] of Object.entries<Setting<unknown>>(SETTINGS)) {
+  for (const [key, { env: name, fallback, parse, isSecret }] of Object.entries<Setting<unknown>>(SETTINGS)) {
     const value = env[name];
     try {
       config[key] = value === undefined || value === '' ? fallback : parse(value);
     } catch (error) {
-      problems.push(`${name}=${value}: ${error instanceof Error ? error.message : error}`);
+      problems.push(`${name}=${isSecret ? '…' : value}: ${error instanceof Error ? error.message : error}`);
     }
   }
+  if (config['masterKey'] != null && config['masterKeyFile'] != null)
+    problems.push('MASTER_KEY and MASTER_KEY_FILE are both set: set one of them.');
   const parsed = fittedToBudget(config as Config, env);
   if (problems.length === 0 && parsed.maxResponseBytesInFlight < 2 * parsed.maxResponseBytes) {
     problems.push(
@@ -308,6 +329,11 @@ function integer(minimum: number, maximum: number) {
     if (Number.isSafeInteger(number) && number >= minimum && number <= maximum) return number;
     throw new Error(`expected a whole number from ${minimum} to ${maximum}`);
   };
+}
+
+function masterKey(value: string): string {
+  if (/^[A-Za-z0-9+/]{43}=$/.test(value)) return value;
+  throw new Error('expected base64 of 32 bytes, as made by: openssl rand -base64 32');
 }
 
 function boolean(value: string): boolean {

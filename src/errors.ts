@@ -239,6 +239,13 @@ export class ShuttingDownError extends AppError {
 /** An invalid argument that the schema cannot detect, such as a page size out of range or a cursor of another list. */
 export class BadArgumentError extends Error {}
 
+/** A stored prediction whose contents cannot be decrypted. */
+export class UnreadableRecordError extends Error {
+  constructor(id: string, reason: string) {
+    super(`The contents of ${id} cannot be read: ${reason}.`);
+  }
+}
+
 /** The server cannot start. The message tells the operator what to change; the process exits with `exitCode`. */
 export class StartupError extends Error {
   readonly exitCode: number = 1;

@@ -20,6 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   tasks: ['errors'],
   onnx: [],
   storage: ['errors', 'wait-at-most', 'counting', 'linked-list'],
+  vault: ['errors', 'storage'],
   access: ['errors', 'loopback', 'fair-share', 'storage'],
   graphql: ['errors', 'counting', 'storage', 'tasks'],
   engine: ['errors', 'wait-at-most', 'counting', 'fair-share', 'linked-list', 'process-memory', 'tasks'],
@@ -43,6 +44,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'errors',
     'fair-share',
     'linked-list',
+    'vault',
     'access',
     'graphql',
     'storage',
@@ -63,6 +65,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'fair-share',
     'linked-list',
     'json-scan',
+    'vault',
     'access',
     'graphql',
     'storage',
@@ -77,6 +80,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   app: [
     'errors',
+    'vault',
     'access',
     'config',
     'wait-at-most',
@@ -243,12 +247,17 @@ test('queries take the principal, except those of the server itself and those th
     'prediction/retention.queries.ts deletePredictions',
     'prediction/retention.queries.ts findBlobsInUse',
     'prediction/retention.queries.ts findPredictionsBefore',
+    'prediction/sealing.queries.ts findUnsealed',
+    'prediction/sealing.queries.ts findUnsealedSizes',
+    'prediction/sealing.queries.ts sealingUpdate',
     // The engine measures for all callers.
     'serving/latency.queries.ts findLatency',
     'serving/latency.queries.ts saveLatency',
     // At the start, for the server itself.
     'serving/serving.queries.ts findPreloadedRefs',
     'serving/serving.queries.ts findReadyRefs',
+    // Keys are found by the rows that a principal may read.
+    'vault/data-key.queries.ts findKeys',
   ]);
 });
 

@@ -11,10 +11,13 @@ import { type EvaluationContext, EvaluationLoaders } from '../evaluation/loaders
 import { type PredictionContext, PredictionLoaders } from '../prediction/loaders.js';
 import { type ServingContext, ServingLoaders } from '../serving/loaders.js';
 import type { Databases } from '../storage/database.js';
+import type { DataKeys } from '../vault/data-keys.js';
 import type { AnswerState } from './answers.js';
 import type { Admission } from './cost.js';
 
-export type RequestDatabases = Pick<Databases, 'catalogDb' | 'catalogByKey' | 'predictionsByKey'>;
+export type RequestDatabases = Pick<Databases, 'catalogDb' | 'catalogByKey' | 'predictionsByKey'> & {
+  readonly dataKeys: DataKeys;
+};
 
 /** Apollo Server copies the context's own properties for each request, so nothing is kept in `#private` fields. */
 export class RequestContext implements PredictionContext, EvaluationContext, ServingContext {
@@ -52,7 +55,8 @@ export class RequestContext implements PredictionContext, EvaluationContext, Ser
   }
 
   get predictionLoaders(): PredictionLoaders {
-    this.loaders.predictions ??= new PredictionLoaders(this.databases.predictionsByKey, this.principal);
+    const { predictionsByKey, dataKeys } = this.databases;
+    this.loaders.predictions ??= new PredictionLoaders(predictionsByKey, dataKeys, this.principal);
     return this.loaders.predictions;
   }
 }

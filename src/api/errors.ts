@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import type { Logger } from 'pino';
-import { AppError, BadArgumentError, InvalidInputError } from '../errors.js';
+import { AppError, BadArgumentError, InvalidInputError, UnreadableRecordError } from '../errors.js';
 import { countRefusal } from './refusals.js';
 
 export function errorFormatter(log: Logger) {
@@ -29,6 +29,7 @@ function uncounted(log: Logger) {
       const { code, retryable, retryAfterMs } = cause;
       return withCode(formatted, code, retryable ? { retryable, retryAfterMs } : {});
     }
+    if (cause instanceof UnreadableRecordError) return withCode(formatted, 'UNREADABLE_RECORD');
     if (isNullArgument(cause)) return withCode(formatted, 'BAD_USER_INPUT');
     if (isCallersMistake(formatted, cause)) return formatted;
     const errorId = randomUUID();

@@ -1,21 +1,25 @@
 /** Checks of the rows of the prediction database. */
 import type { CatalogTables, PredictionTables } from '../storage/database.js';
+import { MIN_SEALED_BYTES } from '../storage/sealing.js';
 import type { Snapshot } from '../storage/snapshot.js';
 import type { Problem, RepairParts } from './problem.js';
 
 type Predictions = Snapshot<PredictionTables>;
 
+/** Contents are checked in rows of earlier releases only: in others they are encrypted. */
 const RULES: readonly string[] = [
+  `select id, 'it has a key but nothing that is encrypted' as message from prediction
+    where data_key is not null and (sealed is null or length(sealed) < ${MIN_SEALED_BYTES})`,
   ...['input', 'answer', 'timing', 'runtime'].map(
     (column) => `select id, '${column} is not a JSON object' as message from prediction
-      where ${column} is not null and case when json_valid(${column}) then json_type(${column}) <> 'object' else 1 end`,
+      where data_key is null and ${column} is not null and case when json_valid(${column}) then json_type(${column}) <> 'object' else 1 end`,
   ),
   `select id, 'it has its input both in the row and as a blob' as message from prediction
     where input is not null and input_sha256 is not null`,
   `select id, 'input_sha256 is not a SHA-256 digest' as message from prediction
     where input_sha256 is not null and (length(input_sha256) <> 64 or input_sha256 glob '*[^0-9a-f]*')`,
   `select id, 'label is ' || quote(label) || ', but the answer has ' || quote(json_extract(answer, '$.label')) as message
-    from prediction where json_valid(answer) and label is not
+    from prediction where data_key is null and json_valid(answer) and label is not
       case json_extract(answer, '$.kind') when 'classification' then json_extract(answer, '$.label') end`,
 ];
 

@@ -3,17 +3,18 @@ import { type InputProblem, InvalidInputError } from '../errors.js';
 import { describe, Problems } from '../tasks/problems.js';
 import type { ModelInput } from '../tasks/tasks.js';
 import type { PredictInput, PredictManyInput } from './prediction.input.js';
-import { MAX_DEADLINE_MS, MAX_INPUTS, MAX_KEY_CHARACTERS } from './request-limits.js';
+import { MAX_DEADLINE_MS, MAX_INPUTS, MAX_KEY_CHARACTERS, MAX_SUBJECT_CHARACTERS } from './request-limits.js';
 
 /** @throws InvalidInputError that names every option out of range */
 export function checkOptions(input: Partial<PredictInput>): void {
-  const { deadlineMs, idempotencyKey, record } = input;
+  const { deadlineMs, idempotencyKey, record, subject } = input;
   const problems: InputProblem[] = [];
   if (deadlineMs != null && (deadlineMs < 1 || deadlineMs > MAX_DEADLINE_MS)) {
     const expected = `1 to ${MAX_DEADLINE_MS} ms`;
     problems.push(problem('deadlineMs', 'OUT_OF_RANGE', 'the deadline is out of range', expected, `${deadlineMs} ms`));
   }
   if (idempotencyKey != null) problems.push(...keyProblems(idempotencyKey, record));
+  if (subject != null) problems.push(...textProblems('subject', subject, MAX_SUBJECT_CHARACTERS));
   if (problems.length > 0) throw new InvalidInputError(problems);
 }
 
@@ -28,22 +29,30 @@ export function checkLists({ tensors }: ModelInput): void {
 }
 
 function keyProblems(key: string, record: boolean | undefined): InputProblem[] {
-  const lengths = `1 to ${MAX_KEY_CHARACTERS} characters`;
+  const problems = textProblems('idempotencyKey', key, MAX_KEY_CHARACTERS);
+  if (record === false)
+    problems.push(
+      problem(
+        'idempotencyKey',
+        'WRONG_KIND',
+        'an idempotency key requires record: true',
+        'record: true, or no key',
+        'a key with record: false',
+      ),
+    );
+  return problems;
+}
+
+const NAMES = { idempotencyKey: 'idempotency key', subject: 'subject' } as const;
+
+function textProblems(field: keyof typeof NAMES, text: string, max: number): InputProblem[] {
   const problems: InputProblem[] = [];
   const add = (code: InputProblem['code'], message: string, expected: string, received: string) =>
-    problems.push(problem('idempotencyKey', code, message, expected, received));
-  if (key === '') add('EMPTY', 'the idempotency key is empty', lengths, '""');
-  if (key.length > MAX_KEY_CHARACTERS)
-    add('TOO_LARGE', 'the idempotency key is too long', lengths, `${key.length} characters`);
-  if (!key.isWellFormed())
-    add('UNREADABLE', 'the idempotency key is not valid Unicode', 'valid Unicode', describe(key));
-  if (record === false)
-    add(
-      'WRONG_KIND',
-      'an idempotency key requires record: true',
-      'record: true, or no key',
-      'a key with record: false',
-    );
+    problems.push(problem(field, code, `the ${NAMES[field]} is ${message}`, expected, received));
+  const lengths = `1 to ${max} characters`;
+  if (text === '') add('EMPTY', 'empty', lengths, '""');
+  if (text.length > max) add('TOO_LARGE', 'too long', lengths, `${text.length} characters`);
+  if (!text.isWellFormed()) add('UNREADABLE', 'not valid Unicode', 'valid Unicode', describe(text));
   return problems;
 }
 

@@ -22,6 +22,7 @@ export interface RequestOptions {
   readonly deadlineMs: number;
   readonly priority: PriorityName;
   readonly record: boolean;
+  readonly subject: string | null;
 }
 
 export interface PredictionRequest extends RequestOptions {

@@ -10,7 +10,13 @@ import { MAX_SERIES_VALUES } from '../tasks/series.js';
 import { MAX_TEXT_CHARACTERS } from '../tasks/strings.js';
 import type { ModelInput as TaskInput } from '../tasks/tasks.js';
 import { MAX_DOCUMENTS, MAX_DOCUMENTS_CHARACTERS } from '../tasks/text-ranking.js';
-import { KEY_LIFE_MS, MAX_DEADLINE_MS, MAX_INPUTS, MAX_KEY_CHARACTERS } from './request-limits.js';
+import {
+  KEY_LIFE_MS,
+  MAX_DEADLINE_MS,
+  MAX_INPUTS,
+  MAX_KEY_CHARACTERS,
+  MAX_SUBJECT_CHARACTERS,
+} from './request-limits.js';
 
 const Priority = enumOf<PriorityName>(
   'Priority',
@@ -30,6 +36,7 @@ const VARIANT =
   'Name of one of the version\'s `variants` to run, such as "quantized". Default: the version\'s default graph.';
 const TEXT_LENGTH = `at most ${MAX_TEXT_CHARACTERS.toLocaleString('en')} characters`;
 const DEADLINES = `1 to ${MAX_DEADLINE_MS.toLocaleString('en')}`;
+const SUBJECT = `Whom the input is about, such as your own id of a customer, 1 to ${MAX_SUBJECT_CHARACTERS} characters. \`erasePredictions\` erases everything that is stored about a subject. Only a keyed digest of it is stored. Default: nobody.`;
 const PRIORITY = 'Priority among waiting inputs.';
 
 @Directive('@oneOf')
@@ -253,6 +260,9 @@ export class PredictInput {
       'Whether to store the prediction before returning it. If false, nothing is stored, and the prediction cannot be looked up or replayed.',
   })
   record!: boolean;
+
+  @Field(() => String, { nullable: true, description: SUBJECT })
+  subject?: string | null;
 }
 
 @Directive('@oneOf')
@@ -307,6 +317,9 @@ export class PredictManyInput {
       'Whether to store the predictions before returning them. If false, nothing is stored, and the predictions cannot be looked up.',
   })
   record!: boolean;
+
+  @Field(() => String, { nullable: true, description: SUBJECT })
+  subject?: string | null;
 }
 
 @InputType({ description: 'Conditions on predictions. A prediction must meet all that are given.' })

@@ -12,8 +12,10 @@ import { firstIdAt } from '../storage/ids.js';
 import type { IdempotencyTable, PredictionTable } from '../storage/migrations/prediction.table.js';
 import { checkFirst, decodeCursor, type Page, type PageArgs, pageOf, totalOf } from '../storage/pages.js';
 import { countUpToCap, idsOf, rowsOf } from '../storage/sql.js';
+import type { DataKey } from '../vault/data-key.js';
 import { encodeAnswer } from './answer-json.js';
-import { type NewPrediction, Prediction, type Runtime, type Timing } from './prediction.type.js';
+import { type NewPrediction, Prediction } from './prediction.type.js';
+import { type SealedColumns, type StoredColumns, sealedColumns } from './sealed-contents.js';
 
 interface PredictionListing {
   /** Identifies the list in its cursors: the field and the filter as it was sent, since a model gets new versions. */
@@ -25,7 +27,7 @@ interface PredictionListing {
   readonly label?: string | null | undefined;
 }
 
-/** A stored input: its JSON, or the digest of the blob that holds it. Both are null if it is not stored. */
+/** An input: its JSON, or the digest of the blob that holds it. */
 export interface KeptInput {
   readonly json: string | null;
   readonly sha256: string | null;
@@ -39,7 +41,10 @@ export interface IdempotencyClaim {
 
 /** Makes the inserts that store a prediction, for the group commit. */
 export function predictionInserts(db: PredictionDatabase) {
-  const insertPrediction = compiledInsert((row: PredictionTable) => db.insertInto('prediction').values(row));
+  const insertPrediction = compiledInsert((row: NewRow) =>
+    // The storage thread gets what is to be sealed in place of what is stored.
+    db.insertInto('prediction').values(row as unknown as PredictionTable),
+  );
   const insertIdempotency = compiledInsert((row: IdempotencyTable) =>
     db
       .insertInto('idempotency')
@@ -55,10 +60,10 @@ export function predictionInserts(db: PredictionDatabase) {
   return (
     principal: Principal,
     prediction: NewPrediction,
-    input: KeptInput,
+    sealing: { readonly key: DataKey; readonly input: KeptInput },
     claim: IdempotencyClaim | null,
   ): Insert[] => {
-    const row = toRow(principal, prediction, input);
+    const row = toRow(principal, prediction, sealing);
     const { id: prediction_id, principal_id, created_at } = row;
     if (!claim) return [insertPrediction(row)];
     const { key, requestSha256: request_sha256 } = claim;
@@ -66,21 +71,29 @@ export function predictionInserts(db: PredictionDatabase) {
   };
 }
 
-function toRow(principal: Principal, prediction: NewPrediction, input: KeptInput): PredictionTable {
-  const { id, versionId, createdAt, contents } = prediction;
+type NewRow = Omit<PredictionTable, keyof SealedColumns> & SealedColumns;
+
+function toRow(
+  principal: Principal,
+  { id, versionId, createdAt, contents }: NewPrediction,
+  { key, input }: { readonly key: DataKey; readonly input: KeptInput },
+): NewRow {
   const { answer, timing, runtime } = contents;
-  return {
-    id,
-    version_id: versionId,
-    principal_id: principal.id,
-    created_at: createdAt.getTime(),
-    input: input.json,
-    input_sha256: input.sha256,
-    answer: encodeAnswer(answer),
-    label: answer.kind === 'classification' ? answer.label : null,
+  const identity = { id, principal_id: principal.id };
+  const texts = {
     timing: JSON.stringify(timing),
     runtime: JSON.stringify(runtime),
+    input: input.json,
+    answer: encodeAnswer(answer),
+  };
+  return {
+    ...identity,
+    version_id: versionId,
+    created_at: createdAt.getTime(),
+    input_sha256: input.sha256,
+    label: answer.kind === 'classification' ? answer.label : null,
     truncated: answer.isTruncated ? 1 : 0,
+    ...sealedColumns(key, identity, texts),
   };
 }
 
@@ -108,15 +121,21 @@ export async function findPredictionsByIds(
   return (await query.where('principal_id', '=', readableOwner(principal)).execute()).map(toPrediction);
 }
 
-/** Only columns before the answer, and sizes: SQLite reads the pages of a large answer to reach what is stored behind it. */
+/**
+ * Sizes in place of contents: SQLite reads the pages of a large value to reach what is stored behind it. Those of a sealed
+ * row are the bytes that have to be read for them.
+ */
 function selectPrediction<O>(query: SelectQueryBuilder<PredictionTables, 'prediction', O>) {
+  const sealedBytes = sql`octet_length(prediction.sealed)`;
   return query.select([
     'prediction.id',
     'prediction.version_id',
     'prediction.created_at',
     'prediction.input_sha256',
-    sql<number | null>`octet_length(prediction.input)`.as('input_bytes'),
-    sql<number>`octet_length(prediction.answer)`.as('answer_bytes'),
+    sql<number | null>`coalesce(${sealedBytes}, octet_length(prediction.input))`.as('input_bytes'),
+    sql<number>`coalesce(octet_length(prediction.sealed_answer), ${sealedBytes}, octet_length(prediction.answer))`.as(
+      'answer_bytes',
+    ),
   ]);
 }
 
@@ -125,8 +144,10 @@ interface PredictionRow extends Pick<PredictionTable, 'id' | 'version_id' | 'cre
   readonly answer_bytes: number;
 }
 
+const IDENTITY = ['id', 'principal_id', 'data_key'] as const;
+
 /**
- * The stored answers of these predictions, as text. The caller has reserved their bytes.
+ * What the answers of these predictions are stored in. The caller has reserved their bytes.
  *
  * Of the account, as the inputs and details are: what a publishable key has recorded is replayed to who sends the same request.
  */
@@ -134,42 +155,39 @@ export async function findAnswers(
   db: PredictionDatabase,
   principal: Principal,
   ids: readonly string[],
-): Promise<{ id: string; answer: string }[]> {
-  const query = db.selectFrom('prediction').select(['id', 'answer']).where('id', 'in', ids);
+): Promise<StoredColumns[]> {
+  const query = db
+    .selectFrom('prediction')
+    .select([...IDENTITY, 'answer', 'sealed_answer'])
+    .select(sql<Uint8Array | null>`iif(sealed_answer is null, sealed, null)`.as('sealed'))
+    .where('id', 'in', ids);
   return query.where('principal_id', '=', principal.id).execute();
 }
 
-/** The inputs of these predictions that are stored in their row, as JSON. The caller has reserved their bytes. */
+/** What the inputs of these predictions that are no blobs are stored in. The caller has reserved their bytes. */
 export async function findInputs(
   db: PredictionDatabase,
   principal: Principal,
   ids: readonly string[],
-): Promise<{ id: string; input: string | null }[]> {
-  const query = db.selectFrom('prediction').select(['id', 'input']).where('id', 'in', ids);
+): Promise<StoredColumns[]> {
+  const query = db
+    .selectFrom('prediction')
+    .select([...IDENTITY, 'input', 'sealed'])
+    .where('id', 'in', ids);
   return query.where('principal_id', '=', principal.id).execute();
 }
 
-export interface PredictionDetails {
-  readonly id: string;
-  readonly timing: Timing;
-  readonly runtime: Runtime;
-  /** Null for a prediction recorded by an earlier release: only its answer says it. */
-  readonly truncated: boolean | null;
-}
-
+/** What timing, runtime and whether the input was truncated are stored in. */
 export async function findDetails(
   db: PredictionDatabase,
   principal: Principal,
   ids: readonly string[],
-): Promise<PredictionDetails[]> {
-  const query = db.selectFrom('prediction').select(['id', 'timing', 'runtime', 'truncated']).where('id', 'in', ids);
-  const rows = await query.where('principal_id', '=', principal.id).execute();
-  return rows.map(({ id, timing, runtime, truncated }) => ({
-    id,
-    timing: JSON.parse(timing),
-    runtime: JSON.parse(runtime),
-    truncated: truncated === null ? null : truncated === 1,
-  }));
+): Promise<StoredColumns[]> {
+  const query = db
+    .selectFrom('prediction')
+    .select([...IDENTITY, 'timing', 'runtime', 'truncated', 'sealed'])
+    .where('id', 'in', ids);
+  return query.where('principal_id', '=', principal.id).execute();
 }
 
 /** Newest first. @throws BadArgumentError */

@@ -29,9 +29,16 @@ import {
 } from './prediction.type.js';
 import { runOf, runsOfMany, versionOf } from './prediction-cost.js';
 import type { Predictions } from './predictions.js';
+import type { StoredRow } from './sealed-contents.js';
 
 /** A filter may look at many rows for each that it finds. */
 const FILTER_POINTS = 100;
+
+/** What an input is stored in. */
+interface StoredInput {
+  readonly row: StoredRow | null;
+  readonly blob: Buffer | null;
+}
 
 /** The fields of a prediction that was just made need no loaders, so they take none from the context. */
 @Resolver(() => Prediction)
@@ -128,7 +135,7 @@ export class PredictionResolver {
   async input(
     @Root() { id, contents }: Prediction,
     @Ctx() context: PredictionContext,
-  ): Promise<Sized<JsonText, string | Buffer> | Sized<JsonText> | null> {
+  ): Promise<Sized<JsonText, StoredInput> | Sized<JsonText> | null> {
     if (!contents.isStored) return contents.inputJson === null ? null : inputOf(contents.inputJson);
     const { inputSha256, inputBytes } = contents;
     const bytes = inputSha256 === null ? inputBytes : await this.blobs.size(inputSha256);
@@ -136,10 +143,10 @@ export class PredictionResolver {
     return new Sized(
       { readBytes: bytes, jsonBytes: bytes },
       async () => {
-        if (inputSha256 !== null) return this.blobs.get(inputSha256);
-        return (await context.predictionLoaders.input.load(id))?.input ?? 'null';
+        const row = await context.predictionLoaders.input.load(id);
+        return { row, blob: inputSha256 === null ? null : await this.blobs.get(inputSha256) };
       },
-      (json) => new JsonText(json.toString()),
+      ({ row, blob }) => new JsonText(row?.input(blob) ?? 'null'),
     );
   }
 
@@ -151,14 +158,14 @@ export class PredictionResolver {
   output(
     @Root() { id, versionId, contents }: Prediction,
     @Ctx() context: PredictionContext,
-  ): typeof Output | Sized<typeof Output | null, string | null> {
+  ): typeof Output | Sized<typeof Output | null, StoredRow | null> {
     if (!contents.isStored) return outputOf(contents.answer, contents.labels);
     return new Sized(
       { readBytes: contents.answerBytes },
-      () => answerJson(id, context),
-      async (json) => {
-        if (json === null) return null;
-        const answer = decodeAnswer(json);
+      () => context.predictionLoaders.answer.load(id),
+      async (row) => {
+        if (row === null) return null;
+        const answer = decodeAnswer(row.answer());
         const needsLabels = answer.kind === 'classification' && answer.labels === undefined;
         const spec = needsLabels ? await context.catalogLoaders.specParts.load(versionId) : null;
         return outputOf(answer, spec?.labels ?? []);
@@ -172,14 +179,14 @@ export class PredictionResolver {
   async truncated(
     @Root() { id, contents }: Prediction,
     @Ctx() context: PredictionContext,
-  ): Promise<boolean | Sized<boolean, string | null>> {
+  ): Promise<boolean | Sized<boolean, StoredRow | null>> {
     if (!contents.isStored) return contents.answer.isTruncated ?? false;
     const recorded = (await context.predictionLoaders.details.load(id))?.truncated ?? null;
     if (recorded !== null) return recorded;
     return new Sized(
       { readBytes: contents.answerBytes },
-      () => answerJson(id, context),
-      (json) => (json !== null && decodeAnswer(json).isTruncated) ?? false,
+      () => context.predictionLoaders.answer.load(id),
+      (row) => (row !== null && decodeAnswer(row.answer()).isTruncated) ?? false,
     );
   }
 
@@ -207,10 +214,6 @@ function selectedFields(info: GraphQLResolveInfo): SelectedFields {
   const isWide = (name: keyof WideColumns) => selects(info, 'columns', name);
   const columns = { classScores: isWide('classScores'), values: isWide('values'), tensors: isWide('tensors') };
   return { results: selects(info, 'results'), columns: selects(info, 'columns') ? columns : null };
-}
-
-async function answerJson(id: string, { predictionLoaders }: PredictionContext): Promise<string | null> {
-  return (await predictionLoaders.answer.load(id))?.answer ?? null;
 }
 
 async function detailOf<Name extends 'timing' | 'runtime'>(

@@ -79,7 +79,7 @@ export interface NewContents {
 
 export type NewPrediction = Prediction & { readonly contents: NewContents };
 
-/** The sizes of the contents of a stored prediction. They are read only if a field of them is selected. */
+/** The bytes that are read for the contents of a stored prediction. They are read only if a field of them is selected. */
 export interface StoredContents {
   readonly isStored: true;
   readonly answerBytes: number;

@@ -44,8 +44,7 @@ export class Predictions {
     this.#maxResponseBytes = options.maxResponseBytes;
     this.#rowsParts = {
       engine: parts.engine,
-      recordAll: ({ principal }: Caller, predictions: readonly NewPrediction[]) =>
-        this.#recorder.recordAll(principal, predictions),
+      recordAll: this.#recorder.recordAll.bind(this.#recorder),
       runOne: this.#runOne.bind(this),
     };
   }
@@ -62,9 +61,9 @@ export class Predictions {
   async predictMany(input: PredictManyInput, caller: Caller, wanted: SelectedFields): Promise<ManyPredictions> {
     checkOptions(input);
     checkBatch(input);
-    const { priority, record } = input;
+    const { priority, record, subject = null } = input;
     const version = await this.#resolve(input, caller);
-    const options = { version, deadlineMs: this.#deadlineMs(input), priority, record };
+    const options = { version, deadlineMs: this.#deadlineMs(input), priority, record, subject };
     const { spec } = version.engineVersion;
     const rows = input.rows ? readRows(input.rows, spec, ROWS_PATH) : null;
     const inputs = input.inputs ?? [];
@@ -88,10 +87,10 @@ export class Predictions {
 
   /** @throws AppError if the reference names no version that can run, or the input does not match it */
   async #job(input: PredictInput, caller: Caller): Promise<Job> {
-    const { priority, record } = input;
+    const { priority, record, subject = null } = input;
     const version = await this.#resolve(input, caller);
-    const deadlineMs = this.#deadlineMs(input);
-    return checkedJob({ version, input: input.input, path: ['input', 'input'], deadlineMs, priority, record });
+    const options = { version, deadlineMs: this.#deadlineMs(input), priority, record, subject };
+    return checkedJob({ ...options, input: input.input, path: ['input', 'input'] });
   }
 
   #deadlineMs({ deadlineMs }: { deadlineMs?: number | null }): number {
@@ -114,7 +113,7 @@ export class Predictions {
     { principal, connection }: Caller,
     claim: IdempotencyClaim | null,
   ): Promise<Begun & { readonly prediction: NewPrediction }> {
-    const { version, item, priority, path } = job;
+    const { version, item, priority, path, subject } = job;
     // Of a row whose block has waited, less is left.
     const deadlineMs = Math.max(1, Math.ceil(remainingMs(job)));
     const outcome = await this.#engine.run(version.engineVersion, item, { deadlineMs, priority, connection });
@@ -122,7 +121,7 @@ export class Predictions {
     if ('failure' in result) throw errorOf(result.failure, path);
     const prediction = predictionOf(job, result.answer, outcome);
     faultPoint('predict.answered'); // @fault
-    const recorded = job.record ? this.#recorder.record(principal, prediction, claim) : NOTHING_TO_RECORD;
+    const recorded = job.record ? this.#recorder.record({ principal, subject }, prediction, claim) : NOTHING_TO_RECORD;
     return { prediction, replayed: false, recorded };
   }
 

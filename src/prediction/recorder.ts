@@ -1,26 +1,39 @@
 /**
  * Makes predictions durable before they are returned.
  *
- * Inputs of up to 16 KiB are stored in the row. Larger ones are stored as a blob, which is on disk before the row.
+ * Inputs of up to 16 KiB are stored in the row. Larger ones are stored as a blob, which is on disk before the row. Both are
+ * sealed, with the key of the caller and the subject.
  */
 import type { Principal } from '../access/principal.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import type { BlobFolder } from '../storage/blobs.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import type { GroupCommit, Insert } from '../storage/group-commit.js';
+import type { DataKey } from '../vault/data-key.js';
+import type { DataKeys, Owner } from '../vault/data-keys.js';
 import { type IdempotencyClaim, type KeptInput, predictionInserts } from './prediction.queries.js';
 import type { NewPrediction } from './prediction.type.js';
+import { sealedBlob } from './sealed-contents.js';
 
 const MAX_INLINE_BYTES = 16 * 1024;
+
+/** Whose predictions are recorded. */
+export interface Recorded {
+  readonly principal: Principal;
+  /** Whom the inputs are about; null if the caller named nobody. */
+  readonly subject: string | null;
+}
 
 export class Recorder {
   readonly #commits: GroupCommit;
   readonly #blobs: BlobFolder;
+  readonly #keys: DataKeys;
   readonly #insertsOf: ReturnType<typeof predictionInserts>;
 
-  constructor(parts: { db: PredictionDatabase; commits: GroupCommit; blobs: BlobFolder }) {
+  constructor(parts: { db: PredictionDatabase; commits: GroupCommit; blobs: BlobFolder; dataKeys: DataKeys }) {
     this.#commits = parts.commits;
     this.#blobs = parts.blobs;
+    this.#keys = parts.dataKeys;
     this.#insertsOf = predictionInserts(parts.db);
   }
 
@@ -30,22 +43,41 @@ export class Recorder {
    * @throws StorageFullError if it cannot be written. Then nothing is stored, unless the writer thread ended after the
    *   commit; a retry with the same idempotency key returns what was stored.
    */
-  record(principal: Principal, prediction: NewPrediction, claim: IdempotencyClaim | null): Promise<void> {
-    const kept = this.#keepInput(prediction);
-    if (!(kept instanceof Promise)) return this.#append(this.#insertsOf(principal, prediction, kept, claim));
-    return kept.then((input) => this.#append(this.#insertsOf(principal, prediction, input, claim)));
+  record(of: Recorded, prediction: NewPrediction, claim: IdempotencyClaim | null): Promise<void> {
+    const key = this.#keys.sealing(ownerOf(of));
+    const json = smallInputOf(prediction);
+    if (key instanceof Promise || json === undefined) return this.#recordLater(key, of, [prediction], claim);
+    return this.#append(this.#insertsOf(of.principal, prediction, { key, input: { json, sha256: null } }, claim));
   }
 
   /** Resolves once all are on disk. @throws as `record`, and then none is stored */
-  async recordAll(principal: Principal, predictions: readonly NewPrediction[]): Promise<void> {
-    const inputs = await Promise.all(predictions.map((prediction) => this.#keepInput(prediction)));
-    await this.#append(predictions.flatMap((one, i) => this.#insertsOf(principal, one, inputs[i] as KeptInput, null)));
+  recordAll(of: Recorded, predictions: readonly NewPrediction[]): Promise<void> {
+    return this.#recordLater(this.#keys.sealing(ownerOf(of)), of, predictions, null);
   }
 
-  /** Not a promise if nothing has to be written first: most inputs are small, and each promise takes time. */
-  #keepInput({ contents: { inputJson: json } }: NewPrediction): KeptInput | Promise<KeptInput> {
-    if (json === null || Buffer.byteLength(json) <= MAX_INLINE_BYTES) return { json, sha256: null };
-    return this.#blobs.put(json).then((sha256) => ({ json: null, sha256 }));
+  async #recordLater(
+    sealing: DataKey | Promise<DataKey>,
+    of: Recorded,
+    predictions: readonly NewPrediction[],
+    claim: IdempotencyClaim | null,
+  ): Promise<void> {
+    const { principal } = of;
+    const key = await sealing;
+    const inputs = await Promise.all(predictions.map((prediction) => this.#keepInput(key, of, prediction)));
+    // Its key was destroyed while its blobs were written: it is sealed again, with another one.
+    if (key.isErased) return this.#recordLater(this.#keys.sealing(ownerOf(of)), of, predictions, claim);
+    const sealings = inputs.map((input) => ({ key, input }));
+    await this.#append(
+      predictions.flatMap((one, i) => this.#insertsOf(principal, one, sealings[i] as (typeof sealings)[number], claim)),
+    );
+  }
+
+  async #keepInput(key: DataKey, { principal }: Recorded, prediction: NewPrediction): Promise<KeptInput> {
+    const json = smallInputOf(prediction);
+    if (json !== undefined) return { json, sha256: null };
+    const identity = { id: prediction.id, principal_id: principal.id };
+    const sealed = sealedBlob(key, identity, prediction.contents.inputJson ?? '');
+    return { json: null, sha256: await this.#blobs.put(sealed) };
   }
 
   #append(inserts: readonly Insert[]): Promise<void> {
@@ -54,4 +86,13 @@ export class Recorder {
     written = written.then(() => faultPoint('predict.recorded')); // @fault
     return written;
   }
+}
+
+function ownerOf({ principal: { id, key }, subject }: Recorded): Owner {
+  return { account: id, keyId: key?.id ?? null, subject };
+}
+
+/** The input as JSON; undefined if it is too large for a row. */
+function smallInputOf({ contents: { inputJson: json } }: NewPrediction): string | null | undefined {
+  return json === null || Buffer.byteLength(json) <= MAX_INLINE_BYTES ? json : undefined;
 }

@@ -13,6 +13,7 @@ import { inTime } from './in-time.js';
 import type { ManyPredictions } from './many-predictions.js';
 import { type Caller, errorOf, type Job, predictionOf, type RequestOptions } from './new-prediction.js';
 import type { NewPrediction } from './prediction.type.js';
+import type { Recorded } from './recorder.js';
 
 export const ROWS_PATH = ['input', 'rows'] as const;
 
@@ -29,7 +30,7 @@ interface Bulk {
 interface Parts {
   readonly engine: Engine;
   /** Resolves when all of them are on disk, and rejects if none is. */
-  readonly recordAll: (caller: Caller, predictions: readonly NewPrediction[]) => Promise<void>;
+  readonly recordAll: (of: Recorded, predictions: readonly NewPrediction[]) => Promise<void>;
   /** Runs one item, and settles its input. `job` is called at once. */
   readonly runOne: (input: number, job: () => Job, caller: Caller, many: ManyPredictions) => void;
 }
@@ -102,7 +103,8 @@ export class RowsRun {
   #record(byRow: ReadonlyMap<number, NewPrediction>): void {
     const { options, caller, many } = this.#bulk;
     const limits = { startedAt: this.#startedAt, deadlineMs: options.deadlineMs };
-    inTime(this.#parts.recordAll(caller, [...byRow.values()]), limits, 'record').then(
+    const of = { principal: caller.principal, subject: options.subject };
+    inTime(this.#parts.recordAll(of, [...byRow.values()]), limits, 'record').then(
       () => {
         for (const [row, prediction] of byRow) many.settle(row, { answer: prediction.contents.answer, prediction });
       },

@@ -1,13 +1,11 @@
 /**
- * Deletes expired data: predictions after the retention of their model, blobs that no row refers to anymore, and
+ * Deletes expired data, after predictions of earlier releases were sealed: predictions after the retention of their model, blobs that no row refers to anymore, and
  * idempotency keys after a day. Deletes in small steps, so that other writes do not wait long.
  */
-import type { Logger } from 'pino';
 import { SYSTEM } from '../access/principal.js';
 import { findOwnRetentions, findVersionIdsOfModel, findVersionsWithOwnRetention } from '../catalog/version.queries.js';
 import { faultPoint } from '../fault-points.js'; // @fault
-import type { BlobFolder } from '../storage/blobs.js';
-import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
+import type { CatalogDatabase } from '../storage/database.js';
 import { deleteOrphans, GRACE_MS } from './orphaned-blobs.js';
 import { KEY_LIFE_MS } from './request-limits.js';
 import {
@@ -16,17 +14,13 @@ import {
   findBlobsInUse,
   findPredictionsBefore,
 } from './retention.queries.js';
+import { type SealingParts, sealEarlier } from './seal-earlier.js';
 
 const DAY_MS = 24 * 3_600_000;
 const EVERY_MS = 3_600_000;
 const ROWS_A_STEP = 500;
 const MODELS_A_STEP = 100;
-interface SweeperParts {
-  readonly catalogDb: CatalogDatabase;
-  readonly predictionDb: PredictionDatabase;
-  readonly blobs: BlobFolder;
-  readonly log: Logger;
-}
+type SweeperParts = SealingParts & { readonly catalogDb: CatalogDatabase };
 
 export class Sweeper {
   readonly #parts: SweeperParts;
@@ -42,10 +36,13 @@ export class Sweeper {
 
   start(): void {
     const sweep = () => {
-      this.#sweeping = this.sweep(Date.now()).then(
-        (count) => this.#parts.log.debug({ count }, 'expired predictions were deleted'),
-        (error) => this.#parts.log.error({ err: error }, 'the sweeper failed; it runs again in an hour'),
-      );
+      const sealing = sealEarlier(this.#parts, () => this.#isStopping);
+      this.#sweeping = sealing
+        .then(() => this.sweep(Date.now()))
+        .then(
+          (count) => this.#parts.log.debug({ count }, 'expired predictions were deleted'),
+          (error) => this.#parts.log.error({ err: error }, 'the sweeper failed; it runs again in an hour'),
+        );
     };
     this.#timer = setInterval(sweep, EVERY_MS);
     sweep();

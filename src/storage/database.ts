@@ -1,5 +1,6 @@
 /**
- * The two databases: the catalog (few writes, many joins) and the predictions (many writes, own file, own retention).
+ * The databases: the catalog (few writes, many joins), the predictions (many writes, own file, own retention), and the keys
+ * that predictions are sealed with (own file, so that backups need not have them).
  *
  * The types of the rows are in the `*.table.ts` files next to the migrations.
  */
@@ -23,6 +24,8 @@ import type {
   VersionTable,
 } from './migrations/catalog.table.js';
 import type { EvaluationTable, MetricTable } from './migrations/evaluation.table.js';
+import { keyMigrations } from './migrations/keys.js';
+import type { DataKeyTable, MasterKeyTable } from './migrations/keys.table.js';
 import type { IdempotencyTable, PredictionTable } from './migrations/prediction.table.js';
 import { predictionMigrations } from './migrations/predictions.js';
 import { SqliteFile } from './sqlite.js';
@@ -69,14 +72,23 @@ export const DATABASE_FILES = {
   predictions: { name: 'predictions.db', migrations: predictionMigrations },
 } as const;
 
+export interface KeyTables {
+  data_key: DataKeyTable;
+  master_key: MasterKeyTable;
+}
+export type KeyDatabase = Kysely<KeyTables>;
+const KEYS_FILE = { name: 'keys.db', migrations: keyMigrations };
+
 export interface Databases {
   readonly catalogDb: CatalogDatabase;
   readonly predictionDb: PredictionDatabase;
+  readonly keyDb: KeyDatabase;
   /** The same files, for reads by key: they never wait behind lists and searches. */
   readonly catalogByKey: CatalogDatabase;
   readonly predictionsByKey: PredictionDatabase;
   readonly catalogFile: SqliteFile;
   readonly predictionsFile: SqliteFile;
+  readonly keysFile: SqliteFile;
   readonly close: () => Promise<void>;
 }
 
@@ -101,11 +113,15 @@ export async function openDatabases(dataDir: string): Promise<Databases> {
     opened.push(catalogFile);
     const predictionsFile = await openFile(dataDir, DATABASE_FILES.predictions);
     opened.push(predictionsFile);
+    const keysFile = await openFile(dataDir, KEYS_FILE);
+    opened.push(keysFile);
     const catalogDb = new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(catalogFile) });
     const predictionDb = new Kysely<PredictionTables>({ dialect: new SqliteFileDialect(predictionsFile) });
+    const keyDb = new Kysely<KeyTables>({ dialect: new SqliteFileDialect(keysFile, 'keys') });
     const catalogByKey = new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(catalogFile, 'keys') });
     const predictionsByKey = new Kysely<PredictionTables>({ dialect: new SqliteFileDialect(predictionsFile, 'keys') });
-    return { catalogDb, predictionDb, catalogByKey, predictionsByKey, catalogFile, predictionsFile, close };
+    const dbs = { catalogDb, predictionDb, keyDb, catalogByKey, predictionsByKey };
+    return { ...dbs, catalogFile, predictionsFile, keysFile, close };
   } catch (error) {
     await close();
     throw error;

@@ -5,6 +5,7 @@ import { DatabaseSync, type SQLInputValue, type SQLOutputValue } from 'node:sqli
 import { parentPort, workerData } from 'node:worker_threads';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { PreparedStatements } from './prepared-statements.js';
+import { isToSeal, seal } from './sealing.js';
 
 export interface Statement {
   readonly sql: string;
@@ -50,7 +51,9 @@ function open(): DatabaseSync {
   faultPoint('sqlite.open'); // @fault
   const opened = new DatabaseSync(file, { timeout: 5000, readOnly });
   // Without FULL, a power failure can lose acknowledged rows.
-  for (const pragma of ['journal_mode=WAL', 'synchronous=FULL', 'foreign_keys=ON', 'wal_autocheckpoint=4000']) {
+  const pragmas = ['journal_mode=WAL', 'synchronous=FULL', 'foreign_keys=ON', 'wal_autocheckpoint=4000'];
+  // What is deleted is overwritten.
+  for (const pragma of [...pragmas, 'secure_delete=ON']) {
     if (!readOnly || !pragma.startsWith('journal_mode')) opened.exec(`pragma ${pragma}`);
   }
   // A call into JavaScript is where a thread can be ended in the middle of a statement.
@@ -127,5 +130,11 @@ function values(parameters: readonly unknown[]): SQLInputValue[] {
   const [first] = parameters;
   if (typeof first === 'object' && first !== null && !ArrayBuffer.isView(first))
     throw new TypeError('The first parameter is an object, not an SQL value. This is a bug.');
-  return parameters.map((value) => (typeof value === 'boolean' ? Number(value) : value)) as SQLInputValue[];
+  return parameters.map(sqlValue);
+}
+
+function sqlValue(value: unknown): SQLInputValue {
+  if (typeof value === 'boolean') return Number(value);
+  if (isToSeal(value)) return seal(value.seal, Buffer.from(value.key, 'base64'), value.address);
+  return value as SQLInputValue;
 }

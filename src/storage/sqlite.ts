@@ -76,6 +76,15 @@ export class SqliteFile {
     return this.inTurn(() => this.#change({ kind: 'commit', statements }));
   }
 
+  /**
+   * Moves the write-ahead log into the file and empties it, so that it has nothing that was overwritten since. Waits for
+   * readers, and returns false if some are in its way for long.
+   */
+  async truncateLog(): Promise<boolean> {
+    const { rows } = await this.inTurn(() => this.write('pragma wal_checkpoint(truncate)', []));
+    return rows[0]?.['busy'] === 0;
+  }
+
   #change(request: Unnumbered): Promise<QueryReply> {
     return this.#writer
       .send(request)

@@ -1,12 +1,9 @@
 /** Predictions: running, recording, replaying, history and retention. */
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import path from 'node:path';
-import { pino } from 'pino';
 import { Sweeper } from '#src/prediction/sweeper.js';
-import { BlobFolder } from '#src/storage/blobs.js';
 import { firstIdAt } from '#src/storage/ids.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { sweeperParts } from '../support/sealed-data.js';
 
 const RECORDED = `{ id recorded createdAt input output { ... on Classification { label score classes { label score } } }
   predictedBy { ref } timing { queueMs prepareMs inferMs finishMs totalMs batchSize } runtime { executionProvider artifactSha256 } }`;
@@ -67,9 +64,12 @@ test('an input over 16 KiB is stored as a blob and returned whole', async () => 
   const { prediction } = await predict(text(long));
   const { predictions } = await app.query(HISTORY);
 
-  const json = JSON.stringify({ text: long });
-  const digest = createHash('sha256').update(json).digest('hex');
-  expect(existsSync(new BlobFolder(path.join(app.dataDir, 'blobs')).pathOf(digest))).toBe(true);
+  const { input_sha256 } = await app.app.databases.predictionDb
+    .selectFrom('prediction')
+    .select('input_sha256')
+    .executeTakeFirstOrThrow();
+  const { blobs } = await sweeperParts(app.app.databases, app.dataDir);
+  expect(existsSync(blobs.pathOf(input_sha256 as string))).toBe(true);
   expect(predictions.nodes[0]).toMatchObject({ id: prediction.id, input: { text: long } });
 });
 
@@ -136,22 +136,19 @@ test('predictions and their blobs are deleted after their retention, and not bef
   const long = 'spam and eggs '.repeat(2_000);
   await predict(text(long));
   await predict(text('short'));
-  const { catalogDb, predictionDb } = app.app.databases;
-  const blobs = new BlobFolder(path.join(app.dataDir, 'blobs'));
-  const sweeper = new Sweeper(
-    { catalogDb, predictionDb, blobs, log: pino({ level: 'silent' }) },
-    { retentionDays: 30 },
-  );
-  const digest = createHash('sha256')
-    .update(JSON.stringify({ text: long }))
-    .digest('hex');
+  const { predictionDb } = app.app.databases;
+  const parts = await sweeperParts(app.app.databases, app.dataDir);
+  const sweeper = new Sweeper(parts, { retentionDays: 30 });
+  const stored = await predictionDb.selectFrom('prediction').select('input_sha256').execute();
+  const [digest = ''] = stored.flatMap(({ input_sha256 }) => input_sha256 ?? []);
   const day = 86_400_000;
 
+  expect(existsSync(parts.blobs.pathOf(digest))).toBe(true);
   expect(await sweeper.sweep(Date.now() + 29 * day)).toBe(0);
   expect(await sweeper.sweep(Date.now() + 31 * day)).toBe(2);
 
   expect((await app.query(HISTORY)).predictions.totalCount).toBe(0);
-  expect(existsSync(blobs.pathOf(digest))).toBe(false);
+  expect(existsSync(parts.blobs.pathOf(digest))).toBe(false);
 });
 
 test('ids of predictions are ordered by time', async () => {

@@ -3,12 +3,12 @@ import 'reflect-metadata';
 import { mkdtemp, rm, utimes } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { pino } from 'pino';
 import { Sweeper } from '#src/prediction/sweeper.js';
 import { BlobFolder } from '#src/storage/blobs.js';
 import { type Databases, openDatabases } from '#src/storage/database.js';
 import { firstIdAt } from '#src/storage/ids.js';
 import { fillCatalogFile, fillPredictionsFile } from '../bench/growth-data.js';
+import { sweeperParts } from '../support/sealed-data.js';
 
 /** More versions than a statement can have parameters. */
 const MODELS = 6_600;
@@ -29,8 +29,7 @@ afterEach(async () => {
 });
 
 async function sweep(now: number): Promise<number> {
-  const { catalogDb, predictionDb } = databases;
-  const parts = { catalogDb, predictionDb, blobs, log: pino({ level: 'silent' }) };
+  const parts = await sweeperParts(databases, folder);
   return new Sweeper(parts, { retentionDays: 30 }).sweep(now);
 }
 

@@ -5,18 +5,25 @@ export interface PredictionTable {
   version_id: string;
   principal_id: string;
   created_at: number;
-  /** The ModelInput as JSON, when it is small; otherwise `input_sha256` names a blob that holds it. */
+  /** Rows of earlier releases: the ModelInput as JSON, when it is small; otherwise `input_sha256` names a blob that holds it. */
   input: string | null;
+  /** The blob that holds the input, sealed. */
   input_sha256: string | null;
-  /** JSON of Answer. */
+  /** Rows of earlier releases: JSON of Answer. Otherwise empty, as `timing` and `runtime`. */
   answer: string;
   /** The label of a classification, for the filter. */
   label: string | null;
-  /** JSON of Timing and Runtime. */
+  /** Rows of earlier releases: JSON of Timing and Runtime. */
   timing: string;
   runtime: string;
   /** Whether part of the input was left out; null in rows of earlier releases. */
   truncated: number | null;
+  /** The key that the row and its blob are sealed with; null in rows of earlier releases, which are sealed in the background. */
+  data_key: number | null;
+  /** Timing, Runtime, input and, if it is small, the answer: see `sealed-contents.ts`. */
+  sealed: Uint8Array | null;
+  /** A large answer. */
+  sealed_answer: Uint8Array | null;
 }
 
 export interface IdempotencyTable {

@@ -7,6 +7,7 @@ export const predictionMigrations: Record<string, Migration> = {
   '002_labels': { up: indexLabels },
   '003_truncated': { up: addTruncated },
   '004_one_index_of_labels': { up: dropLabelIndex },
+  '005_sealed': { up: addSealed },
 };
 
 /** For the history of a label, of all models and of one. Only predictions with a label have entries. */
@@ -61,4 +62,19 @@ async function addTruncated(db: Kysely<unknown>): Promise<void> {
 /** The history of a label in all models is read version by version. */
 async function dropLabelIndex(db: Kysely<unknown>): Promise<void> {
   await db.schema.dropIndex('prediction_label').execute();
+}
+
+/** The large column is last: SQLite reads the pages of a value to reach what is stored behind it. */
+async function addSealed(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('prediction').addColumn('data_key', 'integer').execute();
+  await db.schema.alterTable('prediction').addColumn('sealed', 'blob').execute();
+  await db.schema.alterTable('prediction').addColumn('sealed_answer', 'blob').execute();
+  // Rows that are still to be sealed. Others have no entry.
+  await db.schema
+    .createIndex('prediction_unsealed')
+    .on('prediction')
+    .column('id')
+    .where('data_key' as never, 'is', null)
+    .execute();
+  await db.schema.createIndex('idempotency_prediction').on('idempotency').column('prediction_id').execute();
 }

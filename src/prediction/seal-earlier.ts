@@ -1,0 +1,87 @@
+/**
+ * Seals the predictions of earlier releases, which stored them as they were: in small steps, so that other writes do not
+ * wait long. Each step is a commit, so an interrupted server goes on where it ended.
+ */
+import type { Logger } from 'pino';
+import { faultPoint } from '../fault-points.js'; // @fault
+import type { BlobFolder } from '../storage/blobs.js';
+import type { PredictionDatabase } from '../storage/database.js';
+import type { GroupCommit, Insert } from '../storage/group-commit.js';
+import type { PredictionTable } from '../storage/migrations/prediction.table.js';
+import type { SqliteFile } from '../storage/sqlite.js';
+import type { DataKey } from '../vault/data-key.js';
+import { type DataKeys, periodOf } from '../vault/data-keys.js';
+import { findBlobsInUse } from './retention.queries.js';
+import { sealedBlob, sealedColumns } from './sealed-contents.js';
+import { findUnsealed, findUnsealedSizes, sealingUpdate } from './sealing.queries.js';
+
+const ROWS_A_STEP = 100;
+/** Unless a single row has more. */
+const BYTES_A_STEP = 8 * 1024 * 1024;
+
+export interface SealingParts {
+  readonly predictionDb: PredictionDatabase;
+  readonly predictionsFile: SqliteFile;
+  readonly blobs: BlobFolder;
+  readonly commits: GroupCommit;
+  readonly dataKeys: DataKeys;
+  readonly log: Logger;
+}
+
+/** Returns the number of predictions that were sealed. */
+export async function sealEarlier(parts: SealingParts, isStopping: () => boolean): Promise<number> {
+  let count = 0;
+  while (!isStopping()) {
+    const ids = await nextIds(parts.predictionDb);
+    if (ids.length === 0) break;
+    if (count === 0) parts.log.info('predictions of an earlier release are being encrypted');
+    await sealStep(parts, ids);
+    count += ids.length;
+  }
+  if (count === 0 || isStopping()) return count;
+  // What was overwritten is still in the write-ahead log.
+  await parts.predictionsFile.truncateLog();
+  parts.log.info({ count }, 'predictions of an earlier release were encrypted');
+  return count;
+}
+
+async function nextIds(db: PredictionDatabase): Promise<string[]> {
+  let bytes = 0;
+  const rows = await findUnsealedSizes(db, ROWS_A_STEP);
+  return rows
+    .filter((row, i) => {
+      bytes += row.bytes;
+      return i === 0 || bytes <= BYTES_A_STEP;
+    })
+    .map(({ id }) => id);
+}
+
+async function sealStep(parts: SealingParts, ids: readonly string[]): Promise<void> {
+  const keys = new Map<string, Promise<DataKey>>();
+  const keyOf = ({ principal_id: account, created_at }: PredictionTable) => {
+    const name = `${periodOf(created_at)}${account}`;
+    const key = keys.get(name) ?? parts.dataKeys.sealingAt({ account, keyId: null, subject: null }, created_at);
+    keys.set(name, key);
+    return key;
+  };
+  const rows = await findUnsealed(parts.predictionDb, ids);
+  const updates: Insert[] = [];
+  // One after the other: each may have a large blob.
+  for (const row of rows) updates.push(await sealingOf(parts, row, await keyOf(row)));
+  await parts.commits.append(updates);
+  faultPoint('seal.committed'); // @fault
+  await deleteBlobs(parts, new Set(rows.flatMap(({ input_sha256 }) => input_sha256 ?? [])));
+}
+
+async function sealingOf({ predictionDb, blobs, log }: SealingParts, row: PredictionTable, key: DataKey) {
+  const { id, input_sha256: digest } = row;
+  const input = digest === null ? null : await blobs.get(digest).catch(() => null);
+  if (digest !== null && input === null) log.warn({ id }, 'the input of a prediction is missing, and stays missing');
+  const input_sha256 = input && (await blobs.put(sealedBlob(key, row, input)));
+  return sealingUpdate(predictionDb, id, { ...sealedColumns(key, row, row), input_sha256 });
+}
+
+async function deleteBlobs({ predictionDb, blobs }: SealingParts, digests: ReadonlySet<string>): Promise<void> {
+  const inUse = await findBlobsInUse(predictionDb, [...digests]);
+  for (const digest of digests) if (!inUse.has(digest)) await blobs.deleteUnused(digest, Date.now());
+}

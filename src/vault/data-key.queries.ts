@@ -1,0 +1,67 @@
+/** SQL of data keys. They are wrapped with a master key; `data-keys.ts` unwraps them. */
+import type { Selectable, Transaction } from 'kysely';
+import type { KeyDatabase, KeyTables } from '../storage/database.js';
+import type { DataKeyTable } from '../storage/migrations/keys.table.js';
+
+/** What one key is for. */
+export type KeyScope = Pick<DataKeyTable, 'kind' | 'account' | 'api_key' | 'period' | 'subject'>;
+export type StoredKey = Selectable<DataKeyTable>;
+
+/** The newest key of a scope. */
+export async function findNewestKey(trx: Transaction<KeyTables>, scope: KeyScope): Promise<StoredKey | undefined> {
+  return trx
+    .selectFrom('data_key')
+    .selectAll()
+    .where(({ and }) => and(scope))
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+}
+
+/** Returns its id. */
+export async function insertKey(trx: Transaction<KeyTables>, key: Omit<StoredKey, 'id'>): Promise<number> {
+  return (await trx.insertInto('data_key').values(key).returning('id').executeTakeFirstOrThrow()).id;
+}
+
+export async function setUses(trx: Transaction<KeyTables>, id: number, uses: number): Promise<void> {
+  await trx.updateTable('data_key').set({ uses }).where('id', '=', id).execute();
+}
+
+export async function findKeys(db: KeyDatabase, ids: readonly number[]): Promise<StoredKey[]> {
+  if (ids.length === 0) return [];
+  return db.selectFrom('data_key').selectAll().where('id', 'in', ids).execute();
+}
+
+/** The id of the master key that new data keys are wrapped with; null before the first one. */
+export async function findCurrentMaster(db: KeyDatabase | Transaction<KeyTables>): Promise<string | null> {
+  return (await db.selectFrom('master_key').select('master_id').executeTakeFirst())?.master_id ?? null;
+}
+
+export async function setCurrentMaster(db: KeyDatabase | Transaction<KeyTables>, master_id: string): Promise<void> {
+  await db
+    .insertInto('master_key')
+    .values({ id: 1, master_id })
+    .onConflict((conflict) => conflict.column('id').doUpdateSet({ master_id }))
+    .execute();
+}
+
+/** Up to `limit` keys that are wrapped with another master key than this one. */
+export async function findKeysOfOtherMasters(
+  trx: Transaction<KeyTables>,
+  master_id: string,
+  limit: number,
+): Promise<StoredKey[]> {
+  return trx
+    .selectFrom('data_key')
+    .selectAll()
+    .where(({ or, eb }) => or([eb('master_id', '<', master_id), eb('master_id', '>', master_id)]))
+    .limit(limit)
+    .execute();
+}
+
+export async function rewrapKey(
+  trx: Transaction<KeyTables>,
+  { id, master_id, wrapped }: Pick<StoredKey, 'id' | 'master_id' | 'wrapped'>,
+): Promise<void> {
+  await trx.updateTable('data_key').set({ master_id, wrapped }).where('id', '=', id).execute();
+}

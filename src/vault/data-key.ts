@@ -1,0 +1,75 @@
+/** One data key, as this process uses it: to seal and open values, and to make digests that are useless without it. */
+import { createHmac } from 'node:crypto';
+import { open, seal, type ToSeal } from '../storage/sealing.js';
+
+/** What a sealed value belongs to. A value opens at its own address only. */
+export interface Address {
+  readonly account: string;
+  readonly table: string;
+  readonly column: string;
+  readonly row: string;
+}
+
+/** Characters in base64url: 132 bits. */
+const DIGEST_CHARACTERS = 22;
+
+export class DataKey {
+  readonly id: number;
+  /** The key may seal until then, in milliseconds since 1970. */
+  readonly until: number;
+  readonly #bytes: Buffer;
+  readonly #base64: string;
+  #usesLeft: number;
+  #digestKey: Buffer | null = null;
+  #isErased = false;
+
+  constructor({ id, bytes, until, uses }: { id: number; bytes: Buffer; until: number; uses: number }) {
+    this.id = id;
+    this.until = until;
+    this.#bytes = bytes;
+    this.#base64 = bytes.toString('base64');
+    this.#usesLeft = uses;
+  }
+
+  /** Whether it may seal this many values more. */
+  maySeal(now: number, values: number): boolean {
+    return now < this.until && this.#usesLeft >= values && !this.#isErased;
+  }
+
+  get isErased(): boolean {
+    return this.#isErased;
+  }
+
+  /** Values that it seals from now on could never be opened. */
+  markErased(): void {
+    this.#isErased = true;
+  }
+
+  /** The value, for the storage thread to seal. It may do so twice, if a commit has to be repeated. */
+  toSeal(value: string, address: Address): ToSeal {
+    this.#usesLeft -= 2;
+    return { seal: value, key: this.#base64, address: this.#text(address) };
+  }
+
+  seal(value: string | Uint8Array, address: Address): Buffer {
+    this.#usesLeft--;
+    return seal(value, this.#bytes, this.#text(address));
+  }
+
+  /** Null if the value was not sealed with this key for this address. */
+  open(sealed: Uint8Array, address: Address): Buffer | null {
+    return open(sealed, this.#bytes, this.#text(address));
+  }
+
+  /** A digest of the text that nobody can compute, or compare with a guess, without the key. */
+  digest(purpose: string, text: string): string {
+    this.#digestKey ??= createHmac('sha256', this.#bytes).update('digests').digest();
+    const digest = createHmac('sha256', this.#digestKey).update(`${purpose}\n`).update(text).digest('base64url');
+    return digest.slice(0, DIGEST_CHARACTERS);
+  }
+
+  /** The account is last, because it is the only part that may contain line breaks. */
+  #text({ account, table, column, row }: Address): string {
+    return `${table}\n${column}\n${row}\n${this.id}\n${account}`;
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * The master keys, with which data keys are wrapped: from the environment, from a file, or from `master.key` in the data
+ * folder, which is made if there is none.
+ *
+ * A file has one key a line, as base64 of 32 bytes. It has more than one during a rotation only.
+ */
+import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { open, readFile, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { StartupError } from '../errors.js';
+import { KEY_BYTES } from '../storage/sealing.js';
+
+export interface MasterKey {
+  /** A digest of the key, by which data keys name it. */
+  readonly id: string;
+  readonly bytes: Buffer;
+}
+
+export interface MasterKeySettings {
+  /** Base64 of 32 bytes; null if it is not set. */
+  readonly masterKey: string | null;
+  readonly masterKeyFile: string | null;
+}
+
+const MAX_KEYS = 10;
+const BASE64 = /^[A-Za-z0-9+/]{43}=$/;
+
+/** Null if the text is not base64 of 32 bytes. */
+export function readMasterKey(text: string): MasterKey | null {
+  const bytes = Buffer.from(text, 'base64');
+  return BASE64.test(text) && bytes.length === KEY_BYTES ? masterKeyOf(bytes) : null;
+}
+
+export function newMasterKey(): MasterKey {
+  return masterKeyOf(randomBytes(KEY_BYTES));
+}
+
+function masterKeyOf(bytes: Buffer): MasterKey {
+  return { id: createHmac('sha256', bytes).update('modelgraph master key').digest('hex').slice(0, 16), bytes };
+}
+
+export class MasterKeys {
+  readonly #fromEnvironment: MasterKey | null;
+  /** Null if the key comes from the environment. */
+  readonly file: string | null;
+  /** Whether the file is the one in the data folder. */
+  readonly isInDataFolder: boolean;
+  #keys: readonly MasterKey[] = [];
+
+  constructor({ masterKey, masterKeyFile }: MasterKeySettings, dataDir: string) {
+    this.#fromEnvironment = masterKey === null ? null : readMasterKey(masterKey);
+    this.file = masterKey === null ? (masterKeyFile ?? path.join(dataDir, 'master.key')) : null;
+    this.isInDataFolder = masterKey === null && masterKeyFile === null;
+  }
+
+  /** In the order of the file: the first is the newest. */
+  get all(): readonly MasterKey[] {
+    return this.#keys;
+  }
+
+  find(id: string): MasterKey | undefined {
+    return this.#keys.find((key) => key.id === id);
+  }
+
+  /** Reads the keys, again if the file may have changed. @throws StartupError if they cannot be read */
+  async load(): Promise<void> {
+    if (this.#fromEnvironment) this.#keys = [this.#fromEnvironment];
+    else if (this.file !== null) this.#keys = keysOf(this.file, await read(this.file));
+  }
+
+  /** Makes a key if it belongs into the data folder and is not there. Returns whether it did. */
+  async makeMissing(): Promise<boolean> {
+    if (!this.isInDataFolder || existsSync(this.file as string)) return false;
+    await this.write([newMasterKey()]);
+    return true;
+  }
+
+  /** Replaces the file by one with these keys, which only this user may read. It is on disk when this resolves. */
+  async write(keys: readonly MasterKey[]): Promise<void> {
+    const file = this.file as string;
+    const aside = `${file}.${randomUUID()}`;
+    try {
+      const handle = await open(aside, 'wx', 0o600);
+      try {
+        await handle.writeFile(keys.map(({ bytes }) => `${bytes.toString('base64')}\n`).join(''));
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(aside, file);
+      await syncFolder(path.dirname(file));
+    } catch (error) {
+      await rm(aside, { force: true });
+      throw new StartupError(`${file} could not be written: ${(error as Error).message}`);
+    }
+    this.#keys = keys;
+  }
+}
+
+async function read(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((error: Error) => {
+    throw new StartupError(`the master key could not be read: ${error.message}`);
+  });
+}
+
+function keysOf(file: string, text: string): readonly MasterKey[] {
+  const lines = text.split('\n').flatMap((line) => line.trim() || []);
+  const keys = lines.map(readMasterKey);
+  if (keys.length >= 1 && keys.length <= MAX_KEYS && keys.every((key) => key !== null)) return keys;
+  const wrong = keys.indexOf(null);
+  throw new StartupError(
+    `${file} is no file of master keys${wrong < 0 ? '' : ` (line ${wrong + 1})`}: expected 1 to ${MAX_KEYS} lines, each base64 of 32 bytes, as made by: openssl rand -base64 32`,
+  );
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
