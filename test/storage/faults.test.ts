@@ -81,28 +81,25 @@ describe.each(['SQLITE_FULL', 'SQLITE_IOERR', 'SQLITE_BUSY', 'exit'])('%s at the
   });
 });
 
-test.each(['ENOSPC', 'EIO'])(
-  '%s at the nth step of storing a large input leaves no partial file',
-  async (action) => {
-    const large = `large ${action} `.repeat(3_000);
-    let answer: Data;
+test.each(['ENOSPC', 'EIO'])('%s at the nth step of storing a large input leaves no partial file', async (action) => {
+  const large = `large ${action} `.repeat(3_000);
+  let answer: Data;
 
-    const steps = await failNthCalls(
-      'blob.*',
-      action,
-      async () => {
-        answer = await predict(large);
-      },
-      async (fired) => {
-        if (fired) expect(answer).toMatchObject(DISK_FULL);
-        else expect(answer.prediction.input).toEqual({ text: large });
-        expect(await blobFiles()).toBe(0);
-      },
-    );
+  const steps = await failNthCalls(
+    'blob.*',
+    action,
+    async () => {
+      answer = await predict(large);
+    },
+    async (fired) => {
+      if (fired) expect(answer).toMatchObject(DISK_FULL);
+      else expect(answer.prediction.input).toEqual({ text: large });
+      expect(await blobFiles()).toBe(0);
+    },
+  );
 
-    expect(steps).toBeGreaterThanOrEqual(5);
-  },
-);
+  expect(steps).toBeGreaterThanOrEqual(5);
+});
 
 test('a writer that dies after its commit loses nothing, and the same key finds the prediction', async () => {
   await armFault('sqlite.committed', 'exit');
