@@ -5,6 +5,8 @@ import 'reflect-metadata';
 import path from 'node:path';
 import type { Logger } from 'pino';
 import { ApiKeys } from './access/api-keys.js';
+import { CatalogPoll } from './access/catalog-poll.js';
+import { RegisteredOperations } from './access/registered-operations.js';
 import { Tokens } from './access/tokens.js';
 import { createSchema } from './api/schema.js';
 import { createServer } from './api/server.js';
@@ -63,7 +65,7 @@ export async function startApp(
   const { signal } = stopping;
   const restorer = new BlobRestorer({ db: databases.catalogByKey, blobs, log, signal }, store);
   const latencies = new LatencyRecords(databases.catalogByKey);
-  const access = { keys: new ApiKeys(databases.catalogByKey), tokens: createTokens({ config, log, signal }) };
+  const access = { ...createAccess(databases, log), tokens: createTokens({ config, log, signal }) };
   const dataKeys = new DataKeys(databases.keyDb, new MasterKeys(config, dataDir));
   const engine = createEngine({ config, log, dataDir, restorer, latencies });
   const imports = new ImportProgress();
@@ -110,15 +112,26 @@ export async function startApp(
   }
 }
 
-/** Opens the keys of data, loads those of callers, and keeps them up to date. @throws StartupError as `checkAccess` */
-async function openAccess({ config, databases, keys, tokens, dataKeys, log }: Omit<Parts, 'imports'>): Promise<void> {
+/** Who may send requests, and which: read from the catalog, and again when another process has changed it. */
+function createAccess({ catalogByKey, catalogFile }: Databases, log: Logger) {
+  const keys = new ApiKeys(catalogByKey);
+  const operations = new RegisteredOperations(catalogByKey);
+  const onError = (error: unknown) =>
+    log.warn({ reason: (error as Error).message }, 'the API keys and operations could not be read');
+  const poll = new CatalogPoll(catalogFile, [() => keys.load(), () => operations.load()], onError);
+  return { keys, operations, poll };
+}
+
+/** Opens the keys of data, and loads those of callers, with their operations. @throws StartupError as `checkAccess` */
+async function openAccess(parts: Omit<Parts, 'imports'> & { poll: CatalogPoll }): Promise<void> {
+  const { config, keys, operations, poll, tokens, dataKeys, log } = parts;
   await dataKeys.open();
   if (dataKeys.masters.isInDataFolder)
     log.warn('the master key is in the data folder: whoever can read it can decrypt predictions; see MASTER_KEY_FILE');
   await keys.load();
+  await operations.load();
   checkAccess(config, keys, log);
-  const onError = (error: unknown) => log.warn({ reason: (error as Error).message }, 'the API keys could not be read');
-  keys.start(databases.catalogFile, onError);
+  poll.start();
   tokens?.start();
 }
 
@@ -170,14 +183,14 @@ interface StopParts {
   readonly engine: Engine;
   readonly databases: Databases;
   readonly commits: GroupCommit;
-  readonly keys: ApiKeys;
+  readonly poll: CatalogPoll;
   readonly sweeper: Sweeper;
   readonly watcher: StoreWatcher;
   readonly stopping: AbortController;
   readonly readiness: { notReadyReason: string | null };
 }
 
-function createStops({ server, engine, databases, commits, keys, sweeper, watcher, stopping, readiness }: StopParts) {
+function createStops({ server, engine, databases, commits, poll, sweeper, watcher, stopping, readiness }: StopParts) {
   const stop = async () => {
     readiness.notReadyReason = 'stopping';
     stopping.abort();
@@ -192,7 +205,7 @@ function createStops({ server, engine, databases, commits, keys, sweeper, watche
     faultPoint('stop.drained'); // @fault
     await waitAtMost(GRACE_MS, commits.drain());
     await server.stop();
-    keys.stop();
+    poll.stop();
     await databases.close();
   };
   /** The import is not ended before the process: it would record that versions have failed whose processes were killed. */
@@ -279,10 +292,12 @@ interface Parts {
   readonly keys: ApiKeys;
   readonly tokens: Tokens | null;
   readonly dataKeys: DataKeys;
+  readonly operations: RegisteredOperations;
   readonly imports: ImportProgress;
 }
 
-function createSlices({ config, log, databases, blobs, commits, engine, keys, dataKeys, imports }: Parts) {
+function createSlices({ config, log, databases, blobs, commits, engine, imports, ...access }: Parts) {
+  const { keys, operations, dataKeys } = access;
   const { catalogDb, predictionDb, catalogByKey, predictionsByKey, predictionsFile } = databases;
   const catalog = new Catalog(catalogByKey);
   const serving = new Serving({ db: catalogByKey, catalog, blobs, engine });
@@ -303,6 +318,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, keys, da
     history,
     imports,
     keys,
+    operations,
     defaultDeadlineMs: config.defaultDeadlineMs,
     maxResponseBytes: config.maxResponseBytes,
   };

@@ -231,6 +231,12 @@ export const SETTINGS = {
     'Origins whose web pages may call the API, comma-separated.',
     '`https://studio.apollographql.com`',
   ),
+  trustedDocuments: setting<'off' | 'publishable' | 'required'>(
+    'TRUSTED_DOCUMENTS',
+    'off',
+    (value) => oneOf(['off', 'publishable', 'required'] as const)(value),
+    'Who may run only operations that are registered with `npm run operations:publish`: nobody (`off`), holders of publishable keys (`publishable`), or everybody but administrators (`required`).',
+  ),
   logLevel: setting(
     'LOG_LEVEL',
     'info',

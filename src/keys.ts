@@ -14,8 +14,8 @@ import { COMMAND_LINE } from './access/principal.js';
 import { checkReason } from './access/reason.js';
 import type { Role } from './access/roles.js';
 import { loadConfig } from './config.js';
-import { AppError, StartupError, StoreLockedError } from './errors.js';
-import { type CatalogDatabase, openCatalogBeside, openDatabases } from './storage/database.js';
+import { AppError, StartupError } from './errors.js';
+import { openCatalog } from './storage/database.js';
 
 const USAGE = `usage:
   npm run keys -- create --account <account> --name <name> --roles <role,…> [--expires <days>] [--models <model,…>]
@@ -71,20 +71,8 @@ async function main(args: string[]): Promise<void> {
   }
 }
 
-/** A running server has migrated the catalog, and shares it. */
 async function openKeys(): Promise<{ keys: ApiKeys; close: () => Promise<void> }> {
-  const dataDir = path.resolve(loadConfig(process.env).dataDir);
-  try {
-    const { catalogByKey, close } = await openDatabases(dataDir);
-    return await loaded(catalogByKey, close);
-  } catch (error) {
-    if (!(error instanceof StoreLockedError)) throw error;
-  }
-  const { db, close } = await openCatalogBeside(dataDir);
-  return loaded(db, close);
-}
-
-async function loaded(db: CatalogDatabase, close: () => Promise<void>) {
+  const { db, close } = await openCatalog(path.resolve(loadConfig(process.env).dataDir));
   const keys = new ApiKeys(db);
   try {
     await keys.load();

@@ -95,6 +95,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   main: ['app', 'config', 'errors', 'production'],
   keys: ['access', 'config', 'errors', 'production', 'storage'],
+  operations: ['access', 'api', 'config', 'errors', 'production', 'storage'],
   'audit-verify': ['access', 'config', 'production', 'storage'],
   fsck: ['access', 'config', 'maintenance', 'production'],
   backup: ['config', 'errors', 'maintenance', 'production'],
@@ -240,6 +241,10 @@ test('queries take the principal, except those of the server itself and those th
     'access/audit.queries.ts findAuditHead',
     'access/audit.queries.ts findAuditPage',
     'access/audit.queries.ts findAuditProblems',
+    // For administrators, and for the server, which looks up documents by ids.
+    'access/registered-operation.queries.ts findRegisteredFingerprint',
+    'access/registered-operation.queries.ts findRegisteredOperations',
+    'access/registered-operation.queries.ts findRegisteredPage',
     'evaluation/evaluation.queries.ts insertEvaluation',
     // Its result is a function that takes the principal.
     'prediction/prediction.queries.ts predictionInserts',
@@ -281,6 +286,7 @@ test('only entry files, production.ts and child.ts read the environment; only en
     'fsck.ts',
     'keys.ts',
     'main.ts',
+    'operations.ts',
     'production.ts',
     'restore.ts',
   ]);

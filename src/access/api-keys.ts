@@ -1,18 +1,12 @@
-/**
- * The API keys of a server, in memory: every request asks for one. The database is asked twice a second whether it has
- * changed, because `npm run keys` writes to it from another process.
- */
+/** The API keys of a server, in memory: every request asks for one. `CatalogPoll` has them read again. */
 import type { Transaction } from 'kysely';
 import { EndedKeyError, ForbiddenError, InvalidInputError } from '../errors.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
-import type { SqliteFile } from '../storage/sqlite.js';
 import { type ApiKey, generateKey, isSameDigest, readKey } from './api-key.js';
 import { findApiKey, findApiKeys, findApiKeysFingerprint, insertApiKey, updateApiKey } from './api-key.queries.js';
 import { appendAudit } from './audit.queries.js';
 import type { KeyRefusal, Principal } from './principal.js';
 
-/** A key that another process has revoked is refused within a second: after this time and the reads that follow. */
-const POLL_MS = 500;
 /** Keys of a server, those that have ended included. */
 const MAX_KEYS = 10_000;
 /** Keys that are recognized without a digest. */
@@ -46,11 +40,9 @@ export class ApiKeys {
   /** By what clients send, so that a digest is made of it once. */
   readonly #byText = new Map<string, Known>();
   #origins: ReadonlySet<string> = new Set();
-  #version = -1;
   #fingerprint = '';
   /** Made by this process. */
   #changes = 0;
-  #timer: NodeJS.Timeout | null = null;
 
   constructor(db: CatalogDatabase) {
     this.#db = db;
@@ -117,25 +109,6 @@ export class ApiKeys {
     };
   }
 
-  /** Keeps the keys up to date with the file of the catalog until `stop`. */
-  start(file: Pick<SqliteFile, 'dataVersion'>, onError: (error: unknown) => void): void {
-    const poll = async () => {
-      try {
-        const version = await file.dataVersion();
-        if (version !== this.#version && (await this.load())) this.#version = version;
-      } catch (error) {
-        onError(error);
-      }
-      if (this.#timer) this.#timer = setTimeout(poll, POLL_MS);
-    };
-    this.#timer = setTimeout(poll, POLL_MS);
-  }
-
-  stop(): void {
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = null;
-  }
-
   /** @throws InvalidInputError if there are too many keys; ForbiddenError if the caller's key has narrower rights, or ended */
   async create(wanted: NewApiKey, by: Actor): Promise<CreatedKey> {
     const created = this.#generate(wanted);
@@ -199,9 +172,7 @@ export class ApiKeys {
     make: (trx: Transaction<CatalogTables>) => Promise<KeyChange[]>,
   ): Promise<void> {
     const changes = await this.#db.transaction().execute(async (trx) => {
-      const own = principal.key && (await findApiKey(trx, principal.key.id));
-      if (principal.keyRefusal() !== null || (principal.key && (!own || refusalOf(own, Date.now()) !== null)))
-        throw new EndedKeyError();
+      await checkOwnKey(trx, principal);
       const made = await make(trx);
       for (const { action, before, after } of made) {
         const states = { before: before && stateOf(before), after: stateOf(after) };
@@ -215,6 +186,12 @@ export class ApiKeys {
     this.#byText.clear();
     this.#origins = this.#origins.union(originsOf(changes.map(({ after }) => after)));
   }
+}
+
+/** To be called in the transaction of a change. @throws EndedKeyError if the caller's own key or token has ended meanwhile */
+export async function checkOwnKey(trx: Transaction<CatalogTables>, { key, keyRefusal }: Principal): Promise<void> {
+  const own = key && (await findApiKey(trx, key.id));
+  if (keyRefusal() !== null || (key && (!own || refusalOf(own, Date.now()) !== null))) throw new EndedKeyError();
 }
 
 interface KeyChange {

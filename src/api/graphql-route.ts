@@ -9,6 +9,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { GraphQLError, GraphQLFormattedError, GraphQLSchema } from 'graphql';
 import type { Logger } from 'pino';
 import { allows } from '../access/policy.js';
+import type { RegisteredOperations } from '../access/registered-operations.js';
 import type { Config } from '../config.js';
 import { readingFor } from '../storage/read-lane.js';
 import { AnswerState, mergeErrors } from './answers.js';
@@ -20,7 +21,8 @@ import { errorFormatter } from './errors.js';
 import { explorerPage } from './explorer/explorer.js';
 import { type Gateway, KnownDocumentLane, serialized } from './lane.js';
 import { LIMITS } from './limits.js';
-import { refusal, sendRefusal } from './refusals.js';
+import { refusal, sendRefusal, sendRefusedRequest } from './refusals.js';
+import { TrustedDocuments } from './trusted-documents.js';
 import { refusalOfUnused } from './unused-parts.js';
 
 declare module 'fastify' {
@@ -38,6 +40,8 @@ export interface GraphqlParts {
   readonly databases: RequestDatabases;
   /** For the cost of a request. */
   readonly findSpec: FindSpec<RequestContext>;
+  /** What clients may run by an id. */
+  readonly operations: Pick<RegisteredOperations, 'find'>;
 }
 
 /** Leaves one error for all fields that did not fit into the answer. */
@@ -54,9 +58,10 @@ const boundedAnswers: ApolloServerPlugin<RequestContext> = {
 
 export async function registerGraphql(
   http: FastifyInstance,
-  { config, log, schema, databases, findSpec, bodies }: GraphqlParts & { bodies: BodyReader },
+  { config, log, schema, databases, findSpec, operations, bodies }: GraphqlParts & { bodies: BodyReader },
 ): Promise<ApolloServer<RequestContext>> {
   const documents = new KnownDocuments(schema);
+  const trusted = new TrustedDocuments(operations, config.trustedDocuments);
   const limits = new OperationLimits(LIMITS.maxCost, schema, findSpec);
   const lane = new KnownDocumentLane(schema, documents, limits);
   const apollo = createApollo({ log, documents, limits, gateway: lane.gateway });
@@ -72,7 +77,12 @@ export async function registerGraphql(
     url: '/graphql',
     config: { policy: 'public' },
     preHandler: (request, reply, done) => {
-      if (page && isBrowser(request)) reply.headers(page.headers).send(page.html);
+      if (page && isBrowser(request)) {
+        reply.headers(page.headers).send(page.html);
+        return;
+      }
+      const refused = trusted.resolve(request);
+      if (refused) sendRefusedRequest(reply, refused);
       else {
         const errors = errorsOfDocument(request, documents, bodies);
         if (errors.length > 0) sendRefusal(reply, 400, ...errors);

@@ -1,6 +1,7 @@
 /** Every resolver class of the schema, and how an instance is made from the app's parts. */
 
 import type { ApiKeys } from '../access/api-keys.js';
+import type { RegisteredOperations } from '../access/registered-operations.js';
 import type { Catalog } from '../catalog/catalog.js';
 import { DatasetResolver } from '../catalog/dataset.resolver.js';
 import type { ListingCounts } from '../catalog/listing-counts.js';
@@ -25,6 +26,7 @@ import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js
 import { AuditResolver } from './audit.resolver.js';
 import { LimitsResolver } from './limits.resolver.js';
 import { NodeResolver } from './node.resolver.js';
+import { OperationsResolver } from './operations.resolver.js';
 import { ViewerResolver } from './viewer.resolver.js';
 
 export interface ResolverParts {
@@ -39,6 +41,7 @@ export interface ResolverParts {
   readonly imports: ImportProgress;
   readonly serving: Serving;
   readonly keys: ApiKeys;
+  readonly operations: RegisteredOperations;
   readonly defaultDeadlineMs: number;
   readonly maxResponseBytes: number;
 }
@@ -66,6 +69,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [ImportResolver, ({ imports }) => new ImportResolver(imports)],
   [NodeResolver, () => new NodeResolver()],
   [ViewerResolver, ({ keys }) => new ViewerResolver(keys)],
+  [OperationsResolver, ({ operations }) => new OperationsResolver(operations)],
   [AuditResolver, ({ catalogDb }) => new AuditResolver(catalogDb)],
   [
     LimitsResolver,

@@ -9,8 +9,13 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Kysely } from 'kysely';
 import { DEFAULT_MIGRATION_TABLE, type Migration, Migrator } from 'kysely/migration';
-import { DamagedFileError, NewerSchemaError, StartupError, StorageFullError } from '../errors.js';
-import type { ApiKeyTable, AuditHeadTable, AuditLogTable } from './migrations/access.table.js';
+import { DamagedFileError, NewerSchemaError, StartupError, StorageFullError, StoreLockedError } from '../errors.js';
+import type {
+  ApiKeyTable,
+  AuditHeadTable,
+  AuditLogTable,
+  RegisteredOperationTable,
+} from './migrations/access.table.js';
 import { catalogMigrations } from './migrations/catalog.js';
 import type {
   AliasTable,
@@ -53,6 +58,7 @@ export interface CatalogTables {
   api_key: ApiKeyTable;
   audit_log: AuditLogTable;
   audit_head: AuditHeadTable;
+  registered_operation: RegisteredOperationTable;
   dataset: DatasetTable;
   version_dataset: VersionDatasetTable;
   evaluation: EvaluationTable;
@@ -136,6 +142,21 @@ export async function openDatabases(dataDir: string): Promise<Databases> {
 export async function openCatalogBeside(dataDir: string): Promise<{ db: CatalogDatabase; close: () => Promise<void> }> {
   const file = await SqliteFile.open(existingCatalog(dataDir));
   return { db: new Kysely<CatalogTables>({ dialect: new SqliteFileDialect(file) }), close: () => file.close() };
+}
+
+/**
+ * The catalog of a data folder, for a command: alone, and migrated, or beside the server that is running, which has migrated it.
+ *
+ * @throws StartupError as `openDatabases`
+ */
+export async function openCatalog(dataDir: string): Promise<{ db: CatalogDatabase; close: () => Promise<void> }> {
+  try {
+    const { catalogByKey: db, close } = await openDatabases(dataDir);
+    return { db, close };
+  } catch (error) {
+    if (!(error instanceof StoreLockedError)) throw error;
+  }
+  return openCatalogBeside(dataDir);
 }
 
 /** @throws StartupError if there is none */

@@ -24,6 +24,7 @@ export function createHttpServer(
     databases: {} as RequestDatabases,
     keys: NO_KEYS,
     tokens: null,
+    operations: { find: () => undefined },
     findSpec: async () => null,
     measured: {} as ServerParts['measured'],
     notReadyReason: () => null,

@@ -1,4 +1,5 @@
 /** Rows of the tables for access, in the catalog database. Times are in milliseconds since 1970. */
+import type { Generated } from 'kysely';
 
 export interface ApiKeyTable {
   /** The part of the key that is not secret. */
@@ -37,6 +38,19 @@ export interface AuditLogTable {
   after: string | null;
   /** Of this entry and the digest of the one before, in hexadecimal. */
   sha256: string;
+}
+
+export interface RegisteredOperationTable {
+  /** Grows with each row, and is never used again. */
+  sequence: Generated<number>;
+  /** `sha256:` and the digest of the document, or its SHA-1, in hexadecimal. */
+  id: string;
+  name: string;
+  type: 'query' | 'mutation';
+  document: string;
+  /** Of the document, as UTF-8. */
+  bytes: number;
+  published_at: number;
 }
 
 /** One row: the newest entry of the audit log. */

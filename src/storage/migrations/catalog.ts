@@ -2,6 +2,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import { dropFacetCounts, keepAuditLog, keepFacetCounts, keepModelMetrics } from './kept-tables.js';
+import { createRegisteredOperations } from './registered-operations.js';
 
 export const catalogMigrations: Record<string, Migration> = {
   '001_models': { up: createModels },
@@ -23,6 +24,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '017_key_successors': { up: addKeySuccessors },
   '018_accounts': { up: addAccounts },
   '019_token_subjects': { up: addTokenSubjects },
+  '020_registered_operations': { up: createRegisteredOperations },
 };
 
 /** Accounts own models, in place of `owner`, which is free text. The indexes are those of `indexEveryOrder`. */
