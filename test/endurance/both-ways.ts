@@ -4,9 +4,11 @@
  *
  * `node test/endurance/both-ways.ts [documents] [seed]` prints a report.
  */
+import { createHash } from 'node:crypto';
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
+import { post } from '../support/graphql-client.ts';
 import { createStore } from '../support/model-store.ts';
 import { seeded } from '../support/seeded-random.ts';
 import { makeDocument } from './fuzz/documents.ts';
@@ -47,6 +49,7 @@ export async function compareBothWays({ documents, seed }: { documents: number; 
     const env = { MODEL_STORE: await fillModels(store), DATA_DIR: path.join(store.folder, 'data') };
     const server = await startWatched(store.folder, env);
     const material = await survey(server.url);
+    await publish(server.url, material.operations);
     const report = await compareAll(server.url, bodiesOf(documents, seed, material));
     await server.end('SIGTERM');
     return report;
@@ -55,9 +58,26 @@ export async function compareBothWays({ documents, seed }: { documents: number; 
   }
 }
 
+/** Registers the shipped operations, so that they can be sent by their ids. */
+async function publish(url: string, operations: Material['operations']): Promise<void> {
+  const manifest = Object.fromEntries(operations.map(({ query }) => [sha256(query), query]));
+  const document =
+    'mutation ($input: PublishOperationsInput!) { publishOperations(input: $input) { added problem { message } } }';
+  const { data } = await post(url, document, { input: { manifest } });
+  if (data.publishOperations.added === null) throw new Error(JSON.stringify(data));
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
 /** The shipped operations, requests for each entry of the tables of errors, and generated documents. */
 function* bodiesOf(documents: number, seed: number, material: Material): Generator<string> {
-  for (const { query, variables } of material.operations) yield JSON.stringify({ query, variables });
+  for (const { query, variables } of material.operations) {
+    yield JSON.stringify({ query, variables });
+    yield JSON.stringify({ documentId: `sha256:${sha256(query)}`, variables });
+    yield JSON.stringify({ variables, extensions: { persistedQuery: { version: 1, sha256Hash: sha256(query) } } });
+  }
   yield* oddBodies();
   for (let i = 0; i < documents; i++)
     yield makeDocument(seeded(Math.imul(seed, 0x9e3779b1) ^ Math.imul(i + 1, 0x85ebca6b)), material);
@@ -95,6 +115,10 @@ function* oddBodies(): Generator<string> {
     { query, extensions: { clientLibrary: { name: 'a', version: '1' } } },
     { query, extensions: { persistedQuery: { version: 1, sha256Hash: 'a' } } },
     { query, unknown: true },
+    { query, documentId: 'a' },
+    { documentId: 'a' },
+    { documentId: 1 },
+    { extensions: { persistedQuery: { version: 1, sha256Hash: 'a' } } },
     { query: '' },
     { query: 1 },
     { query: '{' },
