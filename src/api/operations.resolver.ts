@@ -23,6 +23,7 @@ const OperationTypeEnum = enumOf<Uppercase<Registered['type']>>('OperationType',
   MUTATION: 'It runs models or changes data.',
 });
 
+@Policy('operate')
 @ObjectType({ description: 'Operation that clients may run by its id, without sending its document.' })
 export class RegisteredOperation {
   @Field(() => ID, {
