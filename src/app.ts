@@ -27,6 +27,7 @@ import { History } from './prediction/history.js';
 import { Predictions } from './prediction/predictions.js';
 import { Recorder } from './prediction/recorder.js';
 import { Sweeper } from './prediction/sweeper.js';
+import { Uploads } from './publishing/uploads.js';
 import { LatencyRecords } from './serving/latency-records.js';
 import { Serving, versionIdOf } from './serving/serving.js';
 import { BlobFolder } from './storage/blobs.js';
@@ -64,10 +65,9 @@ export async function startApp(
   const stopping = new AbortController();
   const { signal } = stopping;
   const restorer = new BlobRestorer({ db: databases.catalogByKey, blobs, log, signal }, store);
-  const latencies = new LatencyRecords(databases.catalogByKey);
-  const access = { ...createAccess(databases, log), tokens: createTokens({ config, log, signal }) };
+  const access = { ...createAccess(databases, dataDir, log), tokens: createTokens({ config, log, signal }) };
   const dataKeys = new DataKeys(databases.keyDb, new MasterKeys(config, dataDir));
-  const engine = createEngine({ config, log, dataDir, restorer, latencies });
+  const engine = createEngine({ config, log, dataDir, restorer, db: databases.catalogByKey });
   const imports = new ImportProgress();
   const parts = { config, log, databases, blobs, commits, engine, ...access, dataKeys, imports, stopping };
   const slices = createSlices(parts);
@@ -93,6 +93,7 @@ export async function startApp(
   try {
     await openAccess(parts);
     await blobs.open();
+    await access.uploads.start();
     await engine.start();
     const url = await server.http.listen({ host: config.host, port: config.port });
     noteRequests(server, engine);
@@ -113,13 +114,15 @@ export async function startApp(
 }
 
 /** Who may send requests, and which: read from the catalog, and again when another process has changed it. */
-function createAccess({ catalogByKey, catalogFile }: Databases, log: Logger) {
+function createAccess({ catalogByKey, catalogFile }: Databases, dataDir: string, log: Logger) {
   const keys = new ApiKeys(catalogByKey);
   const operations = new RegisteredOperations(catalogByKey);
   const onError = (error: unknown) =>
     log.warn({ reason: (error as Error).message }, 'the API keys and operations could not be read');
   const poll = new CatalogPoll(catalogFile, [() => keys.load(), () => operations.load()], onError);
-  return { keys, operations, poll };
+  const folder = path.join(dataDir, 'uploads');
+  const uploads = new Uploads({ db: catalogByKey, folder, log, isKeyAccepted: (id) => keys.isAccepted(id) });
+  return { keys, operations, poll, uploads };
 }
 
 /** Opens the keys of data, and loads those of callers, with their operations. @throws StartupError as `checkAccess` */
@@ -184,13 +187,15 @@ interface StopParts {
   readonly databases: Databases;
   readonly commits: GroupCommit;
   readonly poll: CatalogPoll;
+  readonly uploads: Uploads;
   readonly sweeper: Sweeper;
   readonly watcher: StoreWatcher;
   readonly stopping: AbortController;
   readonly readiness: { notReadyReason: string | null };
 }
 
-function createStops({ server, engine, databases, commits, poll, sweeper, watcher, stopping, readiness }: StopParts) {
+function createStops(parts: StopParts) {
+  const { server, engine, databases, commits, poll, uploads, sweeper, watcher, stopping, readiness } = parts;
   const stop = async () => {
     readiness.notReadyReason = 'stopping';
     stopping.abort();
@@ -202,6 +207,7 @@ function createStops({ server, engine, databases, commits, poll, sweeper, watche
     // The engine has ended the processes that imports wait for.
     await waitAtMost(GRACE_MS, watched);
     await sweeper.stop();
+    await uploads.stop();
     faultPoint('stop.drained'); // @fault
     await waitAtMost(GRACE_MS, commits.drain());
     await server.stop();
@@ -264,10 +270,10 @@ interface EngineParts {
   readonly log: Logger;
   readonly dataDir: string;
   readonly restorer: BlobRestorer;
-  readonly latencies: LatencyRecords;
+  readonly db: Databases['catalogByKey'];
 }
 
-function createEngine({ config, log, dataDir, restorer, latencies }: EngineParts): Engine {
+function createEngine({ config, log, dataDir, restorer, db }: EngineParts): Engine {
   return new Engine({
     workers: config.workers,
     workerFile: path.join(import.meta.dirname, 'worker/worker.js'),
@@ -278,7 +284,7 @@ function createEngine({ config, log, dataDir, restorer, latencies }: EngineParts
     deviceMemoryBytes: config.deviceMemoryBytes,
     log,
     onUnreadable: (version) => restorer.restore(versionIdOf(version.key), version),
-    latencies: config.measureLatency ? latencies : null,
+    latencies: config.measureLatency ? new LatencyRecords(db) : null,
   });
 }
 
@@ -293,11 +299,12 @@ interface Parts {
   readonly tokens: Tokens | null;
   readonly dataKeys: DataKeys;
   readonly operations: RegisteredOperations;
+  readonly uploads: Uploads;
   readonly imports: ImportProgress;
 }
 
 function createSlices({ config, log, databases, blobs, commits, engine, imports, ...access }: Parts) {
-  const { keys, operations, dataKeys } = access;
+  const { keys, operations, uploads, dataKeys } = access;
   const { catalogDb, predictionDb, catalogByKey, predictionsByKey, predictionsFile } = databases;
   const catalog = new Catalog(catalogByKey);
   const serving = new Serving({ db: catalogByKey, catalog, blobs, engine });
@@ -319,6 +326,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     imports,
     keys,
     operations,
+    uploads,
     defaultDeadlineMs: config.defaultDeadlineMs,
     maxResponseBytes: config.maxResponseBytes,
   };

@@ -174,6 +174,19 @@ export class TooManyReadsError extends AppError {
   }
 }
 
+/** No more uploads are kept, received or checked at the moment. */
+export class UploadLimitError extends AppError {
+  readonly code = 'OVERLOADED';
+  override readonly retryable = true;
+  override readonly retryAfterMs = 5_000;
+  constructor(
+    reason: string,
+    readonly queueDepth = 0,
+  ) {
+    super(`${reason} Try again later.`);
+  }
+}
+
 export class InferenceFailedError extends AppError {
   readonly code = 'INFERENCE_FAILED';
   readonly reason: string;

@@ -54,6 +54,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'serving',
   ],
   maintenance: ['errors', 'access', 'storage', 'tasks', 'catalog', 'importing'],
+  publishing: ['errors', 'fair-share', 'access', 'graphql', 'storage'],
   evaluation: ['access', 'graphql', 'storage', 'tasks', 'catalog', 'importing'],
   metrics: ['counting', 'engine', 'storage'],
   api: [
@@ -75,6 +76,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'serving',
     'prediction',
     'importing',
+    'publishing',
     'evaluation',
     'metrics',
   ],
@@ -87,6 +89,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'api',
     'evaluation',
     'prediction',
+    'publishing',
     'importing',
     'serving',
     'catalog',
@@ -255,6 +258,12 @@ test('queries take the principal, except those of the server itself and those th
     'prediction/sealing.queries.ts findUnsealed',
     'prediction/sealing.queries.ts findUnsealedSizes',
     'prediction/sealing.queries.ts sealingUpdate',
+    // Expiry is the server's work, and a URL with its token is all that its holder needs.
+    'publishing/upload.queries.ts deleteUploads',
+    'publishing/upload.queries.ts findExpiredUploads',
+    'publishing/upload.queries.ts findKnownUploads',
+    'publishing/upload.queries.ts findUploadOfUrl',
+    'publishing/upload.queries.ts setUpload',
     // The engine measures for all callers.
     'serving/latency.queries.ts findLatency',
     'serving/latency.queries.ts saveLatency',

@@ -62,6 +62,12 @@ export class ApiKeys {
     return this.#origins.has(origin);
   }
 
+  /** Whether the key with this id is still accepted. */
+  isAccepted(id: string): boolean {
+    const known = this.#byId.get(id);
+    return known !== undefined && refusalOf(known.key, Date.now()) === null;
+  }
+
   /** The principal of a key, or why it is refused. */
   find(text: string): Principal | KeyRefusal {
     const known = this.#byText.get(text) ?? this.#lookUp(text);

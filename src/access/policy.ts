@@ -20,6 +20,7 @@ export const POLICIES = {
   introspect: { roles: ['viewer', 'predictor', 'publisher', 'evaluator', 'auditor'], isForPublishableKeys: false },
   predict: { roles: ['predictor'], isForPublishableKeys: true },
   history: { roles: ['predictor'], isForPublishableKeys: false },
+  publish: { roles: ['publisher'], isForPublishableKeys: false },
   audit: { roles: ['auditor'], isForPublishableKeys: false },
   operate: { roles: [], isForPublishableKeys: false },
 } as const satisfies Record<string, PolicyRule>;

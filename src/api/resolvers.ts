@@ -18,6 +18,8 @@ import { ImportResolver } from '../importing/imports.resolver.js';
 import type { History } from '../prediction/history.js';
 import { PredictionResolver, VersionPredictionsResolver } from '../prediction/prediction.resolver.js';
 import type { Predictions } from '../prediction/predictions.js';
+import { UploadResolver } from '../publishing/upload.resolver.js';
+import type { Uploads } from '../publishing/uploads.js';
 import { SetAliasResolver } from '../serving/alias.resolver.js';
 import type { Serving } from '../serving/serving.js';
 import { EngineResolver, LatencyResolver, VersionServingResolver } from '../serving/serving.resolver.js';
@@ -42,6 +44,7 @@ export interface ResolverParts {
   readonly serving: Serving;
   readonly keys: ApiKeys;
   readonly operations: RegisteredOperations;
+  readonly uploads: Uploads;
   readonly defaultDeadlineMs: number;
   readonly maxResponseBytes: number;
 }
@@ -66,6 +69,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [EvaluationResolver, () => new EvaluationResolver()],
   [VersionEvaluationResolver, () => new VersionEvaluationResolver()],
   [DatasetEvaluationResolver, () => new DatasetEvaluationResolver()],
+  [UploadResolver, ({ uploads }) => new UploadResolver(uploads)],
   [ImportResolver, ({ imports }) => new ImportResolver(imports)],
   [NodeResolver, () => new NodeResolver()],
   [ViewerResolver, ({ keys }) => new ViewerResolver(keys)],

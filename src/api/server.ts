@@ -19,6 +19,7 @@ import type { Tokens } from '../access/tokens.js';
 import type { Config } from '../config.js';
 import { isLoopback } from '../loopback.js';
 import { createMetrics, type Measured, type Metrics } from '../metrics/metrics.js';
+import type { Uploads } from '../publishing/uploads.js';
 import { withoutPaths } from '../without-paths.js';
 import { BODY_LIMITS, type Body, type BodyLimits, BodyReader } from './body.js';
 import { shuttingDown } from './body-refusals.js';
@@ -44,6 +45,7 @@ import {
 import { AnswerBudget, AnswersInFlight, RETRY_AFTER_MS } from './response-budget.js';
 import { Responses } from './responses.js';
 import { Turns } from './turns.js';
+import { registerUploads } from './upload-route.js';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -65,6 +67,7 @@ export interface ServerParts extends GraphqlParts {
   readonly keys: Pick<ApiKeys, 'find' | 'hasAny' | 'isOriginOfAKey'>;
   /** Null if no issuer of tokens is trusted. */
   readonly tokens: Tokens | null;
+  readonly uploads: Pick<Uploads, 'ofUrl' | 'receive'>;
   /** What `/metrics` reads besides the HTTP server itself. */
   readonly measured: Pick<Measured, 'engine' | 'commits'>;
   /** Null if a model can answer, else the reason why none can. */
@@ -95,6 +98,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   const http = await createHttp(parts, { bodies, answers, responses });
   const metrics = createMetrics({ ...parts.measured, responses, bodies, answers });
   const apollo = await registerGraphql(http, { bodies, ...parts });
+  await registerUploads(http, parts.uploads);
   registerHealth(http, parts);
   registerMetrics(http, metrics);
   return { http, stop: () => apollo.stop() };
@@ -133,8 +137,8 @@ async function createHttp(parts: ServerParts, { bodies, answers, responses }: Ht
   await http.register(cors, {
     origin: (origin, done) =>
       done(null, origin !== undefined && (config.corsOrigins.includes(origin) || keys.isOriginOfAKey(origin))),
-    methods: ['GET', 'POST'],
-    exposedHeaders: ['x-request-id', 'retry-after'],
+    methods: ['GET', 'POST', 'HEAD', 'PUT', 'PATCH'],
+    exposedHeaders: ['x-request-id', 'retry-after', 'upload-offset', 'upload-length', 'tus-resumable'],
     maxAge: 86_400,
   });
   enforcePolicies(http);
@@ -270,7 +274,8 @@ function readBodies(http: FastifyInstance, bodies: BodyReader, connections: Conn
     bodies.close();
   });
   http.addHook('preParsing', (request, _reply, _payload, done) => {
-    done(isStopping ? shuttingDown() : bodies.admit(request));
+    const { streamsBody = false } = request.routeOptions.config;
+    done(isStopping ? shuttingDown() : streamsBody ? null : bodies.admit(request));
   });
   http.addHook('onSend', ({ raw }, _reply, payload, done) => {
     // Before the response ends, or Node would discard the rest uncounted.

@@ -33,6 +33,7 @@ import { keyMigrations } from './migrations/keys.js';
 import type { DataKeyTable, MasterKeyTable } from './migrations/keys.table.js';
 import type { IdempotencyTable, PredictionTable } from './migrations/prediction.table.js';
 import { predictionMigrations } from './migrations/predictions.js';
+import type { UploadTable } from './migrations/publishing.table.js';
 import { SqliteFile } from './sqlite.js';
 import { SqliteFileDialect } from './sqlite-dialect.js';
 import { SqliteError } from './sqlite-error.js';
@@ -59,6 +60,7 @@ export interface CatalogTables {
   audit_log: AuditLogTable;
   audit_head: AuditHeadTable;
   registered_operation: RegisteredOperationTable;
+  upload: UploadTable;
   dataset: DatasetTable;
   version_dataset: VersionDatasetTable;
   evaluation: EvaluationTable;

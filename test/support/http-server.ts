@@ -26,6 +26,7 @@ export function createHttpServer(
     tokens: null,
     operations: { find: () => undefined },
     findSpec: async () => null,
+    uploads: {} as ServerParts['uploads'],
     measured: {} as ServerParts['measured'],
     notReadyReason: () => null,
     ...(maxConnections && { maxConnections }),

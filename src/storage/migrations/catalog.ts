@@ -25,7 +25,26 @@ export const catalogMigrations: Record<string, Migration> = {
   '018_accounts': { up: addAccounts },
   '019_token_subjects': { up: addTokenSubjects },
   '020_registered_operations': { up: createRegisteredOperations },
+  '021_uploads': { up: createUploads },
 };
+
+async function createUploads(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('upload')
+    .addColumn('id', 'text', (c) => c.primaryKey())
+    .addColumn('account', 'text', (c) => c.notNull())
+    .addColumn('key_id', 'text')
+    .addColumn('token_sha256', 'text', (c) => c.notNull())
+    .addColumn('file_name', 'text', (c) => c.notNull())
+    .addColumn('size_bytes', 'bigint', (c) => c.notNull())
+    .addColumn('sha256', 'text', (c) => c.notNull())
+    .addColumn('completed_at', 'bigint')
+    .addColumn('created_at', 'bigint', (c) => c.notNull())
+    .addColumn('expires_at', 'bigint', (c) => c.notNull())
+    .execute();
+  await db.schema.createIndex('upload_account').on('upload').columns(['account', 'sha256']).execute();
+  await db.schema.createIndex('upload_expiry').on('upload').column('expires_at').execute();
+}
 
 /** Accounts own models, in place of `owner`, which is free text. The indexes are those of `indexEveryOrder`. */
 async function addAccounts(db: Kysely<unknown>): Promise<void> {
