@@ -18,7 +18,7 @@ import { AppError, StartupError } from './errors.js';
 import { openCatalog } from './storage/database.js';
 
 const USAGE = `usage:
-  npm run keys -- create --account <account> --name <name> --roles <role,…> [--expires <days>] [--models <model,…>]
+  npm run keys -- create --account <account> --name <name> --roles <role,…> [--expires <days>] [--models <model or model@alias,…>]
                          [--publishable --origins <origin,…> --operations <field,…> --models <model,…>]
   npm run keys -- list
   npm run keys -- rotate <id> [--overlap <hours>]

@@ -21,7 +21,7 @@ export interface ApiKey {
   readonly roles: readonly Role[];
   /** Root fields that it may use; null: all that its roles allow. */
   readonly operations: readonly string[] | null;
-  /** Models that it may run and change; null: all. */
+  /** Models, or single aliases of them, that it may run and change; null: all. */
   readonly models: readonly string[] | null;
   /** Origins of web pages that may send it; null: any, and programs that are no browsers. */
   readonly origins: readonly string[] | null;

@@ -5,6 +5,7 @@ import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { type ApiKey, generateKey, isSameDigest, readKey } from './api-key.js';
 import { findApiKey, findApiKeys, findApiKeysFingerprint, insertApiKey, updateApiKey } from './api-key.queries.js';
 import { appendAudit } from './audit.queries.js';
+import { grants } from './grants.js';
 import type { KeyRefusal, Principal } from './principal.js';
 
 /** Keys of a server, those that have ended included. */
@@ -223,7 +224,7 @@ function earlier(a: Date | null, b: Date): Date {
 function checkGrant({ key }: Principal, wanted: Pick<NewApiKey, 'operations' | 'models'>): void {
   for (const field of ['operations', 'models'] as const) {
     const own = key?.[field] ?? null;
-    if (own !== null && !wanted[field]?.every((one) => own.includes(one)))
+    if (own !== null && !grants(own, wanted[field]))
       throw new ForbiddenError(
         `Making a key for other ${field} than those of your key`,
         `keys that are not bound to ${field}`,

@@ -8,7 +8,7 @@ import { ROLES } from './roles.js';
 export const MAX_OVERLAP_MS = 90 * 86_400_000;
 const MAX_NAME_CHARACTERS = 100;
 const FIELD = /^[A-Za-z_][A-Za-z0-9_]{0,63}$/;
-const MODEL = /^[a-z0-9][a-z0-9-]{0,63}$/;
+const MODEL = /^[a-z0-9][a-z0-9-]{0,63}(@[a-z][a-z0-9-]{0,31})?$/;
 const PUBLISHABLE_ROLES: readonly string[] = ['viewer', 'predictor'];
 
 /** Returns what was wanted. @throws InvalidInputError that names everything wrong, with paths that start with `prefix` */
@@ -53,7 +53,12 @@ const LISTS = [
     what: 'names of root fields, such as predict',
     isValid: (text: string) => FIELD.test(text),
   },
-  { field: 'models', most: 100, what: 'names of models', isValid: (text: string) => MODEL.test(text) },
+  {
+    field: 'models',
+    most: 100,
+    what: 'models or aliases, such as spam-filter or spam-filter@canary',
+    isValid: (text: string) => MODEL.test(text),
+  },
   { field: 'origins', most: 20, what: 'origins, such as https://example.com', isValid: isOrigin },
 ] as const;
 

@@ -52,10 +52,10 @@ export function isWithin(policy: PolicyName, other: PolicyName): boolean {
   return inner.roles.every((role) => outer.roles?.includes(role));
 }
 
-/** Who is allowed, for messages. `asking`: the principal who is not. */
-export function whoMay(policy: PolicyName, { key }: Principal): string {
-  const { roles }: PolicyRule = POLICIES[policy];
-  if (key?.kind === 'publishable') return 'keys that are not publishable, or list it among their operations,';
-  const names = [...(roles ?? []), 'admin'];
-  return `callers with the role ${names.join(' or ')}`;
+/** Who is allowed, for messages to a principal who is not: because of the policy, or else of the operations of the key. */
+export function whoMay(policy: PolicyName, principal: Principal): string {
+  const { roles, isForPublishableKeys }: PolicyRule = POLICIES[policy];
+  if (principal.key?.kind === 'publishable' && !isForPublishableKeys) return 'keys that are not publishable';
+  if (allows(policy, principal)) return 'keys that list it among their operations';
+  return `callers with the role ${[...(roles ?? []), 'admin'].join(' or ')}`;
 }

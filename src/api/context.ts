@@ -56,7 +56,7 @@ export class RequestContext implements PredictionContext, EvaluationContext, Ser
 
   get predictionLoaders(): PredictionLoaders {
     const { predictionsByKey, dataKeys } = this.databases;
-    this.loaders.predictions ??= new PredictionLoaders(predictionsByKey, dataKeys, this.principal);
+    this.loaders.predictions ??= new PredictionLoaders(predictionsByKey, dataKeys, this);
     return this.loaders.predictions;
   }
 }

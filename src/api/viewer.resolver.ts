@@ -50,7 +50,11 @@ export class ApiKeyType {
   @Field(() => [String], { nullable: true, description: 'Root fields that the key may use; null if its roles decide.' })
   operations!: readonly string[] | null;
 
-  @Field(() => [String], { nullable: true, description: 'Names of the models that the key may run; null for all.' })
+  @Field(() => [String], {
+    nullable: true,
+    description:
+      'Models that the key may run, change and read predictions of, such as "spam-filter", and single aliases that it may run and move, such as "spam-filter@canary"; null for all.',
+  })
   models!: readonly string[] | null;
 
   @Field(() => [String], {
@@ -135,7 +139,8 @@ export class CreateApiKeyInput {
 
   @Field(() => [String], {
     nullable: true,
-    description: 'Names of the models that the key may run, 1 to 100. Required if it is publishable. Default: all.',
+    description:
+      'Models that the key may run, change and read predictions of, such as "spam-filter", and single aliases that it may run and move, such as "spam-filter@canary": 1 to 100. Required if it is publishable. Default: all.',
   })
   models?: string[] | null;
 

@@ -1,5 +1,6 @@
 /** Catalog operations that need more than one query: moving aliases and suggesting names. */
 import { appendAudit } from '../access/audit.queries.js';
+import { checkGrant } from '../access/grants.js';
 import type { Principal } from '../access/principal.js';
 import { checkReason } from '../access/reason.js';
 import { InvalidInputError, NotFoundError, NotReadyError } from '../errors.js';
@@ -44,7 +45,7 @@ export class Catalog {
    * `prepare` is called with the version before the alias is moved. If it rejects, the alias is not moved. A later change
    * of the same alias ends the wait for it.
    *
-   * @throws InvalidInputError, NotFoundError, NotReadyError, StorageFullError; as `prepare`
+   * @throws InvalidInputError, NotFoundError, ForbiddenError, NotReadyError, StorageFullError; as `prepare`
    */
   async setAlias(
     { principal, catalogLoaders }: CatalogContext,
@@ -55,6 +56,7 @@ export class Catalog {
     const reason = checkReason(input.reason, ['input', 'reason']);
     const model = await catalogLoaders.modelByName.load(input.model);
     if (!model) throw await this.notFound(principal, `The model "${input.model}"`, input.model);
+    checkGrant(principal, model.name, `${model.name}@${input.alias}`, 'Moving');
     const version = await catalogLoaders.findVersion(input.version, ['input', 'version']);
     if (!version) throw new NotFoundError(`The version "${input.version}"`);
     if (version.modelId !== model.id) throw anotherModels(input);

@@ -199,14 +199,14 @@ function visibleVersionsOf(db: CatalogDatabase, principal: Viewer, parent: 'mode
     .where(maySeeDataset(principal)) as unknown as typeof versions;
 }
 
-export async function findVersionIdsOfModel(
+export async function findVersionIdsOfModels(
   db: CatalogDatabase,
   principal: Principal,
-  modelId: string,
+  modelIds: readonly string[],
 ): Promise<string[]> {
   const rows = await visibleVersions(db, principal)
     .select('version.id')
-    .where('version.model_id', '=', modelId)
+    .where('version.model_id', 'in', modelIds)
     .execute();
   return rows.map(({ id }) => id);
 }

@@ -2,7 +2,7 @@
 import { SYSTEM } from '../access/principal.js';
 import { findModelsByNames } from '../catalog/model.queries.js';
 import { type Signature, signatureOf } from '../catalog/signature.type.js';
-import { findSpecs, findVariants, findVersionIdsOfModel, findVersionsByIds } from '../catalog/version.queries.js';
+import { findSpecs, findVariants, findVersionIdsOfModels, findVersionsByIds } from '../catalog/version.queries.js';
 import type { Variant, Version } from '../catalog/version.type.js';
 import { shortened } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
@@ -43,7 +43,7 @@ export async function readReport(
 ): Promise<ModelReport> {
   const [model] = await findModelsByNames(db, SYSTEM, [name]);
   if (!model) return { model: name, task: null, title: null, versions: [], ...found };
-  const ids = await findVersionIdsOfModel(db, SYSTEM, model.id);
+  const ids = await findVersionIdsOfModels(db, SYSTEM, [model.id]);
   const specs = new Map((await findSpecs(db, SYSTEM, ids)).map(({ id, spec }) => [id, spec]));
   const variants = new Map((await findVariants(db, SYSTEM, ids)).map(({ id, variants }) => [id, variants]));
   const versions = (await findVersionsByIds(db, SYSTEM, ids))

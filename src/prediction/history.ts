@@ -1,8 +1,9 @@
 /** The list of recorded predictions, with its filter. */
+import { mayReadPredictionsOf, readableModels } from '../access/grants.js';
 import type { Catalog } from '../catalog/catalog.js';
 import type { CatalogContext } from '../catalog/loaders.js';
 import { parseRef } from '../catalog/ref.js';
-import { findVersionIdsOfModel } from '../catalog/version.queries.js';
+import { findVersionIdsOfModels } from '../catalog/version.queries.js';
 import { NotFoundError } from '../errors.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
 import { listId, type Page, type PageArgs } from '../storage/pages.js';
@@ -24,18 +25,37 @@ export class History {
   /** @throws BadArgumentError, InvalidInputError and NotFoundError for the filter's model */
   async page(context: CatalogContext, filter: PredictionFilter, args: PageArgs): Promise<Page<Prediction>> {
     const { model, since, until, label } = filter;
-    const versionIds = model == null ? null : await this.#versionIds(context, model);
+    const versionIds = await this.#versionIds(context, model ?? null);
     const list = listId('predictions', filter);
     return findPredictionPage(this.#predictionDb, context.principal, { list, versionIds, since, until, label }, args);
   }
 
-  /** The versions that a reference covers: for a name without alias or number, all versions of the model. */
-  async #versionIds({ catalogLoaders, principal }: CatalogContext, text: string): Promise<string[]> {
+  /**
+   * The versions that a reference covers: for a name without alias or number, all versions of the model. Without a reference
+   * those of all models whose predictions may be read; null for all versions.
+   */
+  async #versionIds(context: CatalogContext, text: string | null): Promise<string[] | null> {
+    const readable = readableModels(context.principal);
+    if (text !== null) return this.#versionIdsOf(context, text);
+    return readable && this.#versionIdsOfModels(context, readable);
+  }
+
+  async #versionIdsOfModels(
+    { catalogLoaders, principal }: CatalogContext,
+    names: readonly string[],
+  ): Promise<string[]> {
+    const models = await Promise.all(names.map((name) => catalogLoaders.modelByName.load(name)));
+    const ids = models.filter((model) => model !== null).map(({ id }) => id);
+    return findVersionIdsOfModels(this.#catalogDb, principal, ids);
+  }
+
+  async #versionIdsOf({ catalogLoaders, principal }: CatalogContext, text: string): Promise<string[]> {
     const ref = parseRef(text, ['filter', 'model']);
     const model = await catalogLoaders.modelByName.load(ref.name);
     if (!model) throw await this.#catalog.notFound(principal, `The model "${ref.name}"`, ref.name);
+    if (!mayReadPredictionsOf(principal, ref.name)) return [];
     if (ref.alias === null && ref.number === null) {
-      return findVersionIdsOfModel(this.#catalogDb, principal, model.id);
+      return findVersionIdsOfModels(this.#catalogDb, principal, [model.id]);
     }
     const version = await catalogLoaders.versionOf(model, ref);
     if (!version) throw new NotFoundError(`The version "${text}"`);

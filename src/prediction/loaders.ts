@@ -1,11 +1,12 @@
 /** Predictions as one request sees them: batched, and cached for that request only. */
-import type { Principal } from '../access/principal.js';
+import { mayReadPredictionsOf } from '../access/grants.js';
 import type { CatalogContext } from '../catalog/loaders.js';
 import type { CallerConnection } from '../engine/queue.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import { loadOne } from '../storage/loaders.js';
 import type { DataKeys } from '../vault/data-keys.js';
 import { findAnswers, findDetails, findInputs, findPredictionsByIds } from './prediction.queries.js';
+import type { Prediction } from './prediction.type.js';
 import { type StoredColumns, StoredRow } from './sealed-contents.js';
 
 /** The part of the request context that resolvers of predictions need. */
@@ -18,16 +19,17 @@ export interface PredictionContext extends CatalogContext {
 export class PredictionLoaders {
   readonly #db: PredictionDatabase;
   readonly #keys: DataKeys;
-  readonly #principal: Principal;
+  readonly #context: CatalogContext;
 
-  constructor(db: PredictionDatabase, keys: DataKeys, principal: Principal) {
+  /** `context`: of the request. */
+  constructor(db: PredictionDatabase, keys: DataKeys, context: CatalogContext) {
     this.#db = db;
     this.#keys = keys;
-    this.#principal = principal;
+    this.#context = context;
   }
 
   readonly prediction = loadOne(
-    (ids) => findPredictionsByIds(this.#db, this.#principal, ids),
+    async (ids) => this.#readable(await findPredictionsByIds(this.#db, this.#context.principal, ids)),
     ({ id }) => id,
   );
   readonly answer = this.#rows(findAnswers);
@@ -36,9 +38,17 @@ export class PredictionLoaders {
 
   #rows(find: typeof findAnswers) {
     return loadOne(
-      async (ids) => this.#withKeys(await find(this.#db, this.#principal, ids)),
+      async (ids) => this.#withKeys(await find(this.#db, this.#context.principal, ids)),
       ({ id }) => id,
     );
+  }
+
+  /** Those that the key of the request may read. */
+  async #readable(predictions: Prediction[]): Promise<Prediction[]> {
+    const { principal, catalogLoaders } = this.#context;
+    if (!principal.key?.models) return predictions;
+    const versions = await Promise.all(predictions.map(({ versionId }) => catalogLoaders.version.load(versionId)));
+    return predictions.filter((_, i) => mayReadPredictionsOf(principal, versions[i]?.ref ?? ''));
   }
 
   async #withKeys(rows: readonly StoredColumns[]): Promise<StoredRow[]> {

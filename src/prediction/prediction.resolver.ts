@@ -1,5 +1,6 @@
 import type { GraphQLResolveInfo } from 'graphql';
 import { Arg, Ctx, FieldResolver, ID, Info, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { mayReadPredictionsOf } from '../access/grants.js';
 import { Policy } from '../access/policy.js';
 import { Version } from '../catalog/version.type.js';
 import { AFTER, FIRST } from '../graphql/connection.type.js';
@@ -245,7 +246,8 @@ export class VersionPredictionsResolver {
     @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null,
     @Ctx() { principal }: PredictionContext,
   ): Promise<PredictionConnection> {
-    const listing = { list: listId('Version.predictions', version.id), versionIds: [version.id] };
+    const versionIds = mayReadPredictionsOf(principal, version.ref) ? [version.id] : [];
+    const listing = { list: listId('Version.predictions', version.id), versionIds };
     return new PredictionConnection(await findPredictionPage(this.db, principal, listing, { first, after }));
   }
 }

@@ -1,6 +1,8 @@
 /**
  * Life of a prediction: resolve the version, check the input, run it, record the answer.
  */
+import { checkGrant } from '../access/grants.js';
+import { parseRef } from '../catalog/ref.js';
 import type { Engine } from '../engine/engine.js';
 import { IdempotencyConflictError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
@@ -130,6 +132,8 @@ export class Predictions {
     key: string,
     caller: Caller,
   ): Promise<{ prediction: Prediction; replayed: boolean }> {
+    // An answer that was recorded is found without the version.
+    checkGrant(caller.principal, parseRef(input.model, ['input', 'model']).name, input.model);
     checkLists(input.input);
     const digest = requestDigest(input.model, input.variant, input.input);
     const slot = `${caller.principal.id}\n${key}`;

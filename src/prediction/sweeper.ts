@@ -3,7 +3,7 @@
  * idempotency keys after a day. Deletes in small steps, so that other writes do not wait long.
  */
 import { SYSTEM } from '../access/principal.js';
-import { findOwnRetentions, findVersionIdsOfModel, findVersionsWithOwnRetention } from '../catalog/version.queries.js';
+import { findOwnRetentions, findVersionIdsOfModels, findVersionsWithOwnRetention } from '../catalog/version.queries.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import type { CatalogDatabase } from '../storage/database.js';
 import { deleteOrphans, GRACE_MS } from './orphaned-blobs.js';
@@ -66,7 +66,7 @@ export class Sweeper {
     while (!this.#isStopping) {
       const models = await findOwnRetentions(catalogDb, SYSTEM, after, MODELS_A_STEP);
       for (const { id, retention_days } of models)
-        for (const versionId of await findVersionIdsOfModel(catalogDb, SYSTEM, id))
+        for (const versionId of await findVersionIdsOfModels(catalogDb, SYSTEM, [id]))
           count += await this.#sweepRange(versionId, now, now - Number(retention_days) * DAY_MS);
       if (models.length < MODELS_A_STEP) break;
       after = models.at(-1)?.id ?? '';

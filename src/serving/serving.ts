@@ -4,13 +4,14 @@
  * Predictions read from memory only: a model is read from the catalog once, and again after the catalog has changed.
  */
 import type { Logger } from 'pino';
+import { checkGrant } from '../access/grants.js';
 import { type Principal, SYSTEM } from '../access/principal.js';
 import { maySee, type Resource } from '../access/visibility.js';
 import type { Catalog } from '../catalog/catalog.js';
 import { parseRef, type Ref } from '../catalog/ref.js';
 import type { Engine } from '../engine/engine.js';
 import type { EngineVersion } from '../engine/messages.js';
-import { ForbiddenError, InferenceFailedError, NotFoundError, NotReadyError } from '../errors.js';
+import { InferenceFailedError, NotFoundError, NotReadyError } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { readSpec, readVariants, type VariantSpec, withOperations } from '../tasks/stored-spec.js';
@@ -73,7 +74,7 @@ export class Serving {
     if (!model) {
       throw await this.#catalog.notFound(principal, `The model "${ref.name}"`, ref.name);
     }
-    checkGrant(principal, ref.name);
+    checkGrant(principal, ref.name, text);
     const version = versionNamed(model, ref);
     if (!version) throw new NotFoundError(`The version "${text}"`, refsOf(model));
     if (version.state !== 'READY') throw new NotReadyError(version.ref, version.state, version.state_reason);
@@ -322,9 +323,4 @@ function refsOf(model: ServedModel): string[] {
     .filter(({ state }) => state === 'READY')
     .map(({ ref }) => ref);
   return [...aliases.take(MAX_REFS), ...ready.take(MAX_REFS)].slice(0, MAX_REFS);
-}
-
-/** A key may be limited to some models. @throws ForbiddenError */
-function checkGrant({ key }: Principal, model: string): void {
-  if (key?.models && !key.models.includes(model)) throw new ForbiddenError(`Running "${model}"`, 'keys that list it');
 }
