@@ -10,6 +10,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { StartupError } from '../errors.js';
+import { faultPoint } from '../fault-points.js'; // @fault
 import { BlobFolder } from '../storage/blobs.js';
 import { DATABASE_FILES } from '../storage/database.js';
 import { openSnapshots, vacuumInto } from '../storage/snapshot.js';
@@ -32,12 +33,14 @@ export async function backUp(dataDir: string, target: string, progress: Progress
     throw new StartupError(`${target} is in the data folder: choose another place`);
   return makeFolder(target, async (folder) => {
     await copyBlobs(dataDir, folder, progress);
+    faultPoint('backup.blobs'); // @fault
     for (const which of ['predictions', 'catalog'] as const) {
       const { name } = DATABASE_FILES[which];
       progress(`databases copied; ${name} is next`, which === 'catalog' ? 1 : 0);
       vacuumInto(path.join(dataDir, name), path.join(folder, name));
       await syncFile(path.join(folder, name));
     }
+    faultPoint('backup.databases'); // @fault
     return writeManifest(dataDir, folder, progress);
   });
 }

@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { lstat, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { StartupError, StoreLockedError } from '../errors.js';
+import { faultPoint } from '../fault-points.js'; // @fault
 import { syncFolder } from '../storage/blobs.js';
 import { lockStore } from '../storage/store-lock.js';
 
@@ -23,7 +24,9 @@ export async function makeFolder<T>(target: string, fill: (folder: string) => Pr
     await mkdir(folder, { mode: 0o700 });
     const result = await fill(folder);
     await syncFolders(folder);
+    faultPoint('folder.filled'); // @fault
     await rename(folder, target);
+    faultPoint('folder.renamed'); // @fault
     await syncFolder(path.dirname(target));
     return result;
   } finally {

@@ -1,6 +1,7 @@
 /** Makes a data folder of a backup. Only a backup whose files are all there, with their digests, is restored. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { faultPoint } from '../fault-points.js'; // @fault
 import { checkFolder } from './check.js';
 import { copyFileSynced } from './copy-file.js';
 import { BackupError, type BackupTotals, readManifest } from './manifest.js';
@@ -16,6 +17,7 @@ export interface RestoreReport extends BackupTotals {
 export async function restore(backup: string, target: string, progress: Progress): Promise<RestoreReport> {
   return makeFolder(target, async (folder) => {
     const totals = await copyFiles(backup, folder, progress);
+    faultPoint('restore.copied'); // @fault
     const problems: Problem[] = [];
     for await (const problem of checkFolder(folder, { progress, isAlone: true })) problems.push(problem);
     return { ...totals, problems };

@@ -2,10 +2,13 @@
  * Kills processes under load. In the end every acknowledged prediction must be stored exactly once.
  *
  *   node test/endurance/kill.ts [server|worker|writer] [kills] [seed]
+ *   node test/endurance/kill.ts [changes|backup|restore|repair|migrations] [kills] [seed]
  *
  * - `server`: each round kills the server (SIGKILL) and restarts it on the same data.
  * - `worker`: kills one inference process after another (SIGKILL) while the server runs on.
  * - `writer`: ends the storage thread at a step of its work while the server runs on (needs a build with fault points).
+ *
+ * The others kill other processes that write to a data folder: see `kill/operations.ts`.
  *
  * 64 clients predict with idempotency keys and resend an unanswered request with the same key, as a careful client
  * would. At the end all keys are acknowledged, so the store must hold exactly one prediction for each. The moments and
@@ -23,6 +26,8 @@ import { killIfRunning } from '../support/processes.ts';
 import { below, pick, seeded } from '../support/seeded-random.ts';
 import { type ServerProcess, startServer } from '../support/server.ts';
 import { until } from '../support/until.ts';
+import { OPERATIONS } from './kill/operations.ts';
+import { killProcesses } from './kill/processes.ts';
 
 export type Victim = 'server' | 'worker' | 'writer';
 
@@ -190,5 +195,6 @@ async function countStored(url: string): Promise<number> {
 
 if (process.argv[1] === import.meta.filename) {
   const [victim = 'server', kills = '20', seed = '1'] = process.argv.slice(2);
-  process.stdout.write(`${JSON.stringify(await kill(victim as Victim, Number(kills), Number(seed)))}\n`);
+  const killAll = victim in OPERATIONS ? killProcesses : kill;
+  process.stdout.write(`${JSON.stringify(await killAll(victim as Victim, Number(kills), Number(seed)))}\n`);
 }

@@ -3,9 +3,13 @@ import { appendFile, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFi
 import os from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { backUp } from '#src/maintenance/backup.js';
+import { checkFolder } from '#src/maintenance/check.js';
 import { blobPath } from '#src/maintenance/manifest.js';
+import { restore } from '#src/maintenance/restore.js';
 import { STORE, startTestApp } from '../support/app.js';
 import { runCommand } from '../support/command.js';
+import { armFault, disarmFault } from '../support/faults.js';
 
 let folder: string;
 let backup: string;
@@ -41,12 +45,13 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const restore = (from: string, to: string) => runCommand('restore', [from, path.join(folder, to)], {});
+const progress = () => {};
+const restoreTo = (name: string, from = backup) => restore(from, path.join(folder, name), progress);
+const restoreCommand = (from: string, to: string) => runCommand('restore', [from, path.join(folder, to)], {});
 
 test('what was acknowledged before the backup began is in the folder that is restored, and a server starts with it', async () => {
-  const { code, stdout } = await restore(backup, 'restored');
+  const { code, stdout } = await restoreCommand(backup, 'restored');
   const dataDir = path.join(folder, 'restored');
-  const checked = await runCommand('fsck', [], { DATA_DIR: dataDir });
   const app = await startTestApp({ dataDir, modelStore: STORE });
   const { nodes } = await app.query('query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', {
     ids: acknowledged.slice(-100),
@@ -55,7 +60,6 @@ test('what was acknowledged before the backup began is in the folder that is res
 
   expect([made.code, made.stderr]).toEqual([0, expect.not.stringContaining('missing')]);
   expect([code, stdout]).toEqual([0, expect.stringMatching(/\d+ files, \d+ bytes; the digest .*; 0 problems\n$/)]);
-  expect(checked.code).toBe(0);
   expect(nodes.every((node: object | null) => node !== null)).toBe(true);
   expect((await readdir(folder)).filter((name) => name.endsWith('.partial'))).toEqual([]);
 });
@@ -131,28 +135,53 @@ test.each(Object.entries(CHANGES))('a backup with %s is refused', async (_, [cha
   const copy = path.join(folder, 'changed');
   await cp(backup, copy, { recursive: true });
   await change(copy);
-  const { code, stderr } = await restore(copy, 'refused');
-  await rm(copy, { recursive: true });
+  const refused = restoreTo('refused', copy);
 
-  expect([code, stderr]).toEqual([2, expect.stringMatching(message)]);
+  await expect(refused).rejects.toThrow(message);
+  await rm(copy, { recursive: true });
   expect((await readdir(folder)).filter((name) => /refused|evil/.test(name))).toEqual([]);
 });
+
+test.each([
+  ['backup', 'backup.blobs', false],
+  ['backup', 'backup.databases', false],
+  ['backup', 'folder.filled', false],
+  ['backup', 'folder.renamed', true],
+  ['restore', 'restore.copied', false],
+])('a %s that is killed at %s leaves nothing that looks whole, or all of it', async (command, point, isThere) => {
+  const target = path.join(folder, 'killed');
+  const isBackup = command === 'backup';
+  await armFault(point, 'SIGKILL');
+  const killed = isBackup
+    ? await runCommand('backup', [target], { DATA_DIR: backup })
+    : await restoreCommand(backup, 'killed');
+  expect(await disarmFault()).toBe(true);
+  const names = await readdir(folder);
+  if (!isThere) await (isBackup ? backUp(backup, target, progress) : restoreTo('killed'));
+  const problems = isBackup ? (await restoreTo('from-killed', target)).problems : await problemsOf(target);
+  for (const name of ['killed', 'killed.partial', 'from-killed'])
+    await rm(path.join(folder, name), { recursive: true, force: true });
+
+  expect(killed.code).not.toBe(0);
+  expect([names.includes('killed'), names.includes('killed.partial')]).toEqual([isThere, true]);
+  expect(problems).toEqual([]);
+});
+
+async function problemsOf(dataDir: string): Promise<unknown[]> {
+  const problems: unknown[] = [];
+  for await (const problem of checkFolder(dataDir, { progress, isAlone: false })) problems.push(problem);
+  return problems;
+}
 
 test('neither a backup nor a restored folder replaces files, and a backup is not made inside its data folder', async () => {
   const taken = path.join(folder, 'taken');
   await mkdir(taken);
   await writeFile(path.join(taken, 'note'), '');
-  const dataDir = path.join(folder, 'source');
-  await cp(process.env['MODELGRAPH_TEMPLATE'] as string, dataDir, { recursive: true });
-  const into = (target: string) => runCommand('backup', [target], { DATA_DIR: dataDir });
 
-  const refused = [await into(taken), await restore(backup, 'taken'), await into(path.join(dataDir, 'copy'))];
-  const wrong = [await runCommand('backup', [], {}), await runCommand('restore', ['one'], {})];
-
-  expect(refused.map(({ code }) => code)).toEqual([2, 2, 2]);
-  expect(refused[0]?.stderr).toContain('taken exists and is not an empty folder');
-  expect(refused[2]?.stderr).toContain('is in the data folder');
-  expect(wrong.map(({ code, stderr }) => [code, stderr.slice(0, 10)])).toEqual(Array(2).fill([2, 'usage: npm']));
+  await expect(backUp(backup, taken, progress)).rejects.toThrow('taken exists and is not an empty folder');
+  await expect(restoreTo('taken')).rejects.toThrow('taken exists and is not an empty folder');
+  await expect(backUp(backup, path.join(backup, 'copy'), progress)).rejects.toThrow('is in the data folder');
+  await expect(backUp(folder, path.join(folder, 'copy'), progress)).rejects.toThrow('there is no catalog');
 });
 
 test('a backup of a folder that lacks a blob is made, and tells what is missing', async () => {
@@ -165,11 +194,21 @@ test('a backup of a folder that lacks a blob is made, and tells what is missing'
 
   const target = path.join(folder, 'lacking-backup');
   const { code, stderr } = await runCommand('backup', [target], { DATA_DIR: dataDir });
-  const restored = await restore(target, 'lacking-restored');
+  const { missing, problems } = await restoreTo('lacking-restored', target);
 
   expect([code, stderr]).toEqual([
     1,
     expect.stringMatching(`the data folder lacks the blob ${digest} of version \\S+\n`),
   ]);
-  expect([restored.code, restored.stdout]).toEqual([1, expect.stringContaining(`the blob ${digest} does not exist`)]);
+  expect([missing, problems]).toEqual([1, [expect.objectContaining({ code: 'BLOB_MISSING' })]]);
+});
+
+test.each([
+  ['backup', 0, 'usage: npm run backup'],
+  ['restore', 1, 'usage: npm run restore'],
+])('%s with %i arguments says what it expects', async (command, count, usage) => {
+  expect(await runCommand(command, Array(count).fill('x'), {})).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining(usage),
+  });
 });

@@ -1,0 +1,169 @@
+/**
+ * The operations whose process is killed, and what must hold after each kill. To add one, add an entry: the command of a process,
+ * and what must hold of the lines that it has written.
+ */
+import 'reflect-metadata';
+import { existsSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { backUp } from '#src/maintenance/backup.js';
+import { repairFolder } from '#src/maintenance/check.js';
+import { restore } from '#src/maintenance/restore.js';
+import { openDatabases } from '#src/storage/database.js';
+import { pick, type Random } from '../../support/seeded-random.ts';
+import { type DataFolder, expectNoProblem, makeEarlierCatalog } from './data-folder.ts';
+
+export interface KilledRun extends DataFolder {
+  readonly random: Random;
+  /** Of this kill, from 0. */
+  readonly cycle: number;
+}
+
+export interface Operation {
+  /** The arguments of node. */
+  readonly command: (run: KilledRun) => readonly string[];
+  /** Before each process. */
+  readonly prepare?: (run: KilledRun) => Promise<void>;
+  /** Returns the number of changes that were acknowledged, all of which are there. @throws Error otherwise */
+  readonly verify: (run: KilledRun, lines: readonly string[]) => Promise<number>;
+  /** It writes lines and does not end by itself. */
+  readonly isEndless?: boolean;
+  /** Its process writes to SQLite by the storage thread, where it can also be killed at each statement. */
+  readonly hasStatements?: boolean;
+}
+
+const progress = () => {};
+
+export const OPERATIONS: Readonly<Record<string, Operation>> = {
+  changes: {
+    command: ({ dataDir, cycle }) => ['test/endurance/kill/change-data.ts', dataDir, String(cycle)],
+    verify: verifyChanges,
+    isEndless: true,
+    hasStatements: true,
+  },
+  backup: {
+    command: ({ root }) => ['dist/backup.js', path.join(root, 'backup')],
+    verify: async ({ root, dataDir }) => {
+      await expectNoProblem(dataDir);
+      const backup = path.join(root, 'backup');
+      if (!existsSync(backup)) return 0;
+      const { problems } = await restore(backup, path.join(root, 'restored'), progress);
+      if (problems.length > 0) throw new Error(`The backup has ${problems.length} problems.`);
+      await Promise.all(['backup', 'restored'].map((name) => rm(path.join(root, name), { recursive: true })));
+      return 1;
+    },
+  },
+  restore: {
+    prepare: async ({ root, dataDir }) => {
+      const backup = path.join(root, 'kept-backup');
+      if (!existsSync(backup)) await backUp(dataDir, backup, progress);
+    },
+    command: ({ root }) => ['dist/restore.js', path.join(root, 'kept-backup'), path.join(root, 'new')],
+    verify: async ({ root }) => {
+      const folder = path.join(root, 'new');
+      if (!existsSync(folder)) return 0;
+      await expectNoProblem(folder);
+      await rm(folder, { recursive: true });
+      return 1;
+    },
+  },
+  repair: {
+    prepare: async ({ renew, dataDir, random }) => {
+      await renew();
+      await damage(dataDir, random);
+    },
+    command: () => ['dist/fsck.js', '--repair'],
+    verify: async ({ dataDir, store }) => {
+      for await (const { problem, failure } of repairFolder(dataDir, { store, reason: null, progress }))
+        if (failure) throw new Error(`${problem.where} could not be repaired: ${failure}`);
+      await expectNoProblem(dataDir);
+      return 1;
+    },
+    hasStatements: true,
+  },
+  migrations: {
+    prepare: ({ dataDir, random }) => makeEarlierCatalog(dataDir, pick(random, EARLIER)),
+    command: ({ dataDir }) => ['test/endurance/kill/open-data.ts', dataDir],
+    verify: async ({ dataDir }) => {
+      const { catalogDb, close } = await openDatabases(dataDir);
+      const models = await catalogDb.selectFrom('model').select('id').execute();
+      await close();
+      if (models.length !== 5) throw new Error(`${models.length} of 5 models are left.`);
+      // The graphs of these models have never existed.
+      await expectNoProblem(dataDir, ['BLOB_MISSING']);
+      return 1;
+    },
+    hasStatements: true,
+  },
+};
+
+/** Those from which the rows of `fillCatalogFile` fit. */
+const EARLIER = ['009_retention', '010_orders', '011_model_metrics', '012_facet_counts', '014_verification'];
+
+const DAMAGES = [
+  "update model set default_version_id = null where name = 'm001'",
+  'update facet_count set count = count + 1',
+  'delete from model_metric',
+  "update model set title = 'Zebras' where name = 'm002'",
+  "insert into model_fts (rowid, name) values (999, 'ghost')",
+  'drop trigger model_metric_delete',
+  'drop index model_created',
+  "insert into alias values ((select min(id) from model), 'lost', 'version_none', 1)",
+];
+
+async function damage(dataDir: string, random: Random): Promise<void> {
+  const db = new DatabaseSync(path.join(dataDir, 'catalog.db'), { enableForeignKeyConstraints: false });
+  for (const statement of DAMAGES) if (random() < 0.5) db.exec(statement);
+  const digests = db.prepare('select artifact_sha256 as digest from version').all();
+  db.close();
+  for (const { digest } of digests) {
+    const blob = path.join(dataDir, 'blobs/sha256', String(digest).slice(0, 2), String(digest).slice(2));
+    const chance = random();
+    if (chance < 0.2) await rm(blob);
+    else if (chance < 0.4) await writeFile(blob, 'another');
+  }
+  await writeFile(path.join(dataDir, 'blobs/aside/left'), 'half');
+}
+
+interface Acknowledged {
+  readonly reason: string;
+  readonly entries: number;
+}
+
+/** Every acknowledged change has its entries, and the rows are what the newest entry about each says. */
+async function verifyChanges({ dataDir }: KilledRun, lines: readonly string[]): Promise<number> {
+  await expectNoProblem(dataDir);
+  const db = new DatabaseSync(path.join(dataDir, 'catalog.db'), { readOnly: true });
+  try {
+    const count = db.prepare('select count(*) as entries from audit_log where reason = ?');
+    for (const line of lines) {
+      const { reason, entries } = JSON.parse(line) as Acknowledged;
+      const found = Number(count.get(reason)?.['entries']);
+      if (found !== entries) throw new Error(`${line}: the audit log has ${found} entries`);
+    }
+    const [wrong] = db.prepare(DIFFERS_FROM_LOG).all();
+    if (wrong) throw new Error(`Not what the audit log says: ${JSON.stringify(wrong)}`);
+  } finally {
+    db.close();
+  }
+  return lines.length;
+}
+
+/** Times in the log are text with milliseconds. */
+const DIFFERS_FROM_LOG = `
+  with newest as (select target, after, max(sequence) from audit_log
+    where action in ('createApiKey', 'rotateApiKey', 'revokeApiKey', 'setAlias') group by target),
+  key_state as (select 'API key ' || id as target, json_array(revoked_at, expires_at, replaced_by) as state from api_key),
+  logged_key as (select target, json_array(
+      cast(round(unixepoch(after ->> 'revokedAt', 'subsec') * 1000) as integer),
+      cast(round(unixepoch(after ->> 'expiresAt', 'subsec') * 1000) as integer), after ->> 'replacedBy') as state
+    from newest where target like 'API key %'),
+  alias_state as (select model.name || '@' || alias.name as target, model.name || ':' || version.number as state
+    from alias join model on model.id = alias.model_id join version on version.id = alias.version_id),
+  logged_alias as (select target, after ->> 'version' as state from newest where target not like 'API key %')
+  select * from (select * from key_state union all select * from alias_state
+    except select * from (select * from logged_key union all select * from logged_alias))
+  union all
+  select * from (select * from logged_key union all select * from logged_alias
+    except select * from (select * from key_state union all select * from alias_state))`;
