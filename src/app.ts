@@ -23,6 +23,7 @@ import { ImportProgress } from './importing/import-progress.js';
 import { modelNameOf } from './importing/manifest.js';
 import { BlobRestorer } from './importing/published.js';
 import { StoreWatcher } from './importing/store-watcher.js';
+import { Erasures } from './prediction/erasures.js';
 import { History } from './prediction/history.js';
 import { Predictions } from './prediction/predictions.js';
 import { Recorder } from './prediction/recorder.js';
@@ -66,7 +67,7 @@ export async function startApp(
   const { signal } = stopping;
   const restorer = new BlobRestorer({ db: databases.catalogByKey, blobs, log, signal }, store);
   const access = { ...createAccess(databases, dataDir, log), tokens: createTokens({ config, log, signal }) };
-  const dataKeys = new DataKeys(databases.keyDb, new MasterKeys(config, dataDir));
+  const dataKeys = new DataKeys(databases, new MasterKeys(config, dataDir));
   const engine = createEngine({ config, log, dataDir, restorer, db: databases.catalogByKey });
   const imports = new ImportProgress();
   const parts = { config, log, databases, blobs, commits, engine, ...access, dataKeys, imports, stopping };
@@ -87,7 +88,7 @@ export async function startApp(
     if (readiness.notReadyReason !== 'stopping') readiness.notReadyReason = reason;
   };
   const { importAll, watcher } = createImports({ ...parts, ...slices, store, onProgress });
-  const { stop, stopWhileStarting } = createStops({ ...parts, server, sweeper: slices.sweeper, watcher, readiness });
+  const { stop, stopWhileStarting } = createStops({ ...parts, ...slices, server, watcher, readiness });
   let isStarted = false;
 
   try {
@@ -102,7 +103,7 @@ export async function startApp(
     const toRetry = await importAll();
     faultPoint('start.imported'); // @fault
     await slices.serving.preload(log);
-    slices.sweeper.start();
+    slices.sweeper.start(slices.erasures);
     watcher.start(toRetry);
     if (readiness.notReadyReason !== 'stopping') readiness.notReadyReason = null;
     isStarted = true;
@@ -189,13 +190,14 @@ interface StopParts {
   readonly poll: CatalogPoll;
   readonly uploads: Uploads;
   readonly sweeper: Sweeper;
+  readonly erasures: Erasures;
   readonly watcher: StoreWatcher;
   readonly stopping: AbortController;
   readonly readiness: { notReadyReason: string | null };
 }
 
 function createStops(parts: StopParts) {
-  const { server, engine, databases, commits, poll, uploads, sweeper, watcher, stopping, readiness } = parts;
+  const { server, engine, databases, commits, poll, uploads, sweeper, erasures, watcher, stopping, readiness } = parts;
   const stop = async () => {
     readiness.notReadyReason = 'stopping';
     stopping.abort();
@@ -206,7 +208,7 @@ function createStops(parts: StopParts) {
     await engine.stop(Math.max(0, GRACE_MS - (performance.now() - begun)));
     // The engine has ended the processes that imports wait for.
     await waitAtMost(GRACE_MS, watched);
-    await sweeper.stop();
+    await Promise.all([sweeper.stop(), erasures.stop()]);
     await uploads.stop();
     faultPoint('stop.drained'); // @fault
     await waitAtMost(GRACE_MS, commits.drain());
@@ -309,10 +311,11 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
   const catalog = new Catalog(catalogByKey);
   const serving = new Serving({ db: catalogByKey, catalog, blobs, engine });
   const recorder = new Recorder({ db: predictionDb, commits, blobs, dataKeys });
-  const predictions = new Predictions({ serving, engine, recorder, db: predictionsByKey }, config);
-  const history = new History({ predictionDb, catalogDb, catalog });
+  const predictions = new Predictions({ serving, engine, recorder, db: predictionsByKey, dataKeys }, config);
+  const history = new History({ predictionDb, catalogDb, catalog, dataKeys });
   const stored = { catalogDb, predictionDb, predictionsFile, blobs, commits, dataKeys, log };
   const sweeper = new Sweeper(stored, config);
+  const erasures = new Erasures({ ...stored, catalogDb: catalogByKey });
   const parts = {
     catalogDb,
     predictionDb,
@@ -322,6 +325,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     engine,
     serving,
     predictions,
+    erasures,
     history,
     imports,
     keys,
@@ -330,5 +334,5 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     defaultDeadlineMs: config.defaultDeadlineMs,
     maxResponseBytes: config.maxResponseBytes,
   };
-  return { catalog, serving, sweeper, schema: createSchema(parts) };
+  return { catalog, serving, sweeper, erasures, schema: createSchema(parts) };
 }

@@ -249,12 +249,21 @@ test('queries take the principal, except those of the server itself and those th
     'access/registered-operation.queries.ts findRegisteredOperations',
     'access/registered-operation.queries.ts findRegisteredPage',
     'evaluation/evaluation.queries.ts insertEvaluation',
+    // For the server itself, of what an administrator or the owner asked for.
+    'prediction/erasure.queries.ts deleteErased',
+    'prediction/erasure.queries.ts findErasure',
+    'prediction/erasure.queries.ts findRowsToErase',
+    'prediction/erasure.queries.ts findUnfinishedErasures',
+    'prediction/erasure.queries.ts hasPredictionsBetween',
+    'prediction/erasure.queries.ts updateErasure',
     // Its result is a function that takes the principal.
     'prediction/prediction.queries.ts predictionInserts',
     'prediction/retention.queries.ts deleteIdempotencyBefore',
     'prediction/retention.queries.ts deletePredictions',
     'prediction/retention.queries.ts findBlobsInUse',
     'prediction/retention.queries.ts findPredictionsBefore',
+    'prediction/sealing.queries.ts claimUpdate',
+    'prediction/sealing.queries.ts findPlainClaims',
     'prediction/sealing.queries.ts findUnsealed',
     'prediction/sealing.queries.ts findUnsealedSizes',
     'prediction/sealing.queries.ts sealingUpdate',
@@ -271,7 +280,13 @@ test('queries take the principal, except those of the server itself and those th
     'serving/serving.queries.ts findPreloadedRefs',
     'serving/serving.queries.ts findReadyRefs',
     // Keys are found by the rows that a principal may read.
+    'vault/data-key.queries.ts deleteErasedKeys',
+    'vault/data-key.queries.ts deleteKeysOfPeriod',
+    'vault/data-key.queries.ts eraseKeys',
     'vault/data-key.queries.ts findKeys',
+    'vault/data-key.queries.ts findKeysOf',
+    'vault/data-key.queries.ts findLastKeyId',
+    'vault/data-key.queries.ts findPeriodsBefore',
   ]);
 });
 

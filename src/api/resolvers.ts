@@ -15,6 +15,8 @@ import {
 } from '../evaluation/evaluation.resolver.js';
 import type { ImportProgress } from '../importing/import-progress.js';
 import { ImportResolver } from '../importing/imports.resolver.js';
+import { ErasureResolver } from '../prediction/erasure.resolver.js';
+import type { Erasures } from '../prediction/erasures.js';
 import type { History } from '../prediction/history.js';
 import { PredictionResolver, VersionPredictionsResolver } from '../prediction/prediction.resolver.js';
 import type { Predictions } from '../prediction/predictions.js';
@@ -39,6 +41,7 @@ export interface ResolverParts {
   readonly counts: ListingCounts;
   readonly engine: Engine;
   readonly predictions: Predictions;
+  readonly erasures: Erasures;
   readonly history: History;
   readonly imports: ImportProgress;
   readonly serving: Serving;
@@ -65,6 +68,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [LatencyResolver, ({ engine }) => new LatencyResolver(engine)],
   [EngineResolver, ({ engine }) => new EngineResolver(engine)],
   [PredictionResolver, ({ predictions, history, blobs }) => new PredictionResolver(predictions, history, blobs)],
+  [ErasureResolver, ({ erasures }) => new ErasureResolver(erasures)],
   [VersionPredictionsResolver, ({ predictionDb }) => new VersionPredictionsResolver(predictionDb)],
   [EvaluationResolver, () => new EvaluationResolver()],
   [VersionEvaluationResolver, () => new VersionEvaluationResolver()],

@@ -7,17 +7,27 @@ import { findVersionIdsOfModels } from '../catalog/version.queries.js';
 import { NotFoundError } from '../errors.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
 import { listId, type Page, type PageArgs } from '../storage/pages.js';
+import type { DataKeys } from '../vault/data-keys.js';
 import type { PredictionFilter } from './prediction.input.js';
-import { findPredictionPage } from './prediction.queries.js';
+import { findPredictionPage, storedLabel } from './prediction.queries.js';
 import type { Prediction } from './prediction.type.js';
+import { findUnsealedSizes } from './sealing.queries.js';
 
 export class History {
   readonly #predictionDb: PredictionDatabase;
   readonly #catalogDb: CatalogDatabase;
   readonly #catalog: Catalog;
 
-  constructor(parts: { predictionDb: PredictionDatabase; catalogDb: CatalogDatabase; catalog: Catalog }) {
+  readonly #dataKeys: DataKeys;
+
+  constructor(parts: {
+    predictionDb: PredictionDatabase;
+    catalogDb: CatalogDatabase;
+    catalog: Catalog;
+    dataKeys: DataKeys;
+  }) {
     this.#predictionDb = parts.predictionDb;
+    this.#dataKeys = parts.dataKeys;
     this.#catalogDb = parts.catalogDb;
     this.#catalog = parts.catalog;
   }
@@ -27,7 +37,15 @@ export class History {
     const { model, since, until, label } = filter;
     const versionIds = await this.#versionIds(context, model ?? null);
     const list = listId('predictions', filter);
-    return findPredictionPage(this.#predictionDb, context.principal, { list, versionIds, since, until, label }, args);
+    const labels = label == null ? {} : await this.#labels(context, label);
+    const listing = { list, versionIds, since, until, ...labels };
+    return findPredictionPage(this.#predictionDb, context.principal, listing, args);
+  }
+
+  async #labels({ principal }: CatalogContext, label: string) {
+    const [unsealed] = await findUnsealedSizes(this.#predictionDb, 1);
+    const index = await this.#dataKeys.index(principal.id);
+    return { label: storedLabel(label, index), plainLabel: unsealed ? label : null };
   }
 
   /**

@@ -13,6 +13,7 @@ import type { IdempotencyTable, PredictionTable } from '../storage/migrations/pr
 import { checkFirst, decodeCursor, type Page, type PageArgs, pageOf, totalOf } from '../storage/pages.js';
 import { countUpToCap, idsOf, rowsOf } from '../storage/sql.js';
 import type { DataKey } from '../vault/data-key.js';
+import type { Sealing } from '../vault/data-keys.js';
 import { encodeAnswer } from './answer-json.js';
 import { type NewPrediction, Prediction } from './prediction.type.js';
 import { type SealedColumns, type StoredColumns, sealedColumns } from './sealed-contents.js';
@@ -24,7 +25,10 @@ interface PredictionListing {
   readonly versionIds: readonly string[] | null;
   readonly since?: Date | null | undefined;
   readonly until?: Date | null | undefined;
+  /** As it is stored. */
   readonly label?: string | null | undefined;
+  /** As rows of earlier releases that are not sealed yet store it; null if there are none. */
+  readonly plainLabel?: string | null | undefined;
 }
 
 /** An input: its JSON, or the digest of the blob that holds it. */
@@ -60,15 +64,30 @@ export function predictionInserts(db: PredictionDatabase) {
   return (
     principal: Principal,
     prediction: NewPrediction,
-    sealing: { readonly key: DataKey; readonly input: KeptInput },
+    input: KeptInput,
+    sealing: Sealing,
     claim: IdempotencyClaim | null,
   ): Insert[] => {
-    const row = toRow(principal, prediction, sealing);
-    const { id: prediction_id, principal_id, created_at } = row;
+    const row = toRow(principal, prediction, input, sealing);
     if (!claim) return [insertPrediction(row)];
-    const { key, requestSha256: request_sha256 } = claim;
-    return [insertPrediction(row), insertIdempotency({ principal_id, key, prediction_id, request_sha256, created_at })];
+    const { id: prediction_id, principal_id, created_at } = row;
+    const digests = idempotencyDigests(claim, sealing);
+    return [insertPrediction(row), insertIdempotency({ ...digests, principal_id, prediction_id, created_at })];
   };
+}
+
+/** What is stored of a claim. The request's digest is made with the key that the prediction is sealed with, and ends with it. */
+export function idempotencyDigests({ key, requestSha256 }: IdempotencyClaim, { key: dataKey, index }: Sealing) {
+  return { key: storedKey(key, index), request_sha256: dataKey.digest('request', requestSha256) };
+}
+
+function storedKey(key: string, index: DataKey): string {
+  return index.digest('idempotency key', key);
+}
+
+/** What is stored of the label of an answer. */
+export function storedLabel(label: string, index: DataKey): string {
+  return index.repeatedDigest('label', label);
 }
 
 type NewRow = Omit<PredictionTable, keyof SealedColumns> & SealedColumns;
@@ -76,7 +95,8 @@ type NewRow = Omit<PredictionTable, keyof SealedColumns> & SealedColumns;
 function toRow(
   principal: Principal,
   { id, versionId, createdAt, contents }: NewPrediction,
-  { key, input }: { readonly key: DataKey; readonly input: KeptInput },
+  input: KeptInput,
+  { key, index }: Sealing,
 ): NewRow {
   const { answer, timing, runtime } = contents;
   const identity = { id, principal_id: principal.id };
@@ -91,25 +111,35 @@ function toRow(
     version_id: versionId,
     created_at: createdAt.getTime(),
     input_sha256: input.sha256,
-    label: answer.kind === 'classification' ? answer.label : null,
+    label: answer.kind === 'classification' ? storedLabel(answer.label, index) : null,
     truncated: answer.isTruncated ? 1 : 0,
     ...sealedColumns(key, identity, texts),
   };
 }
 
+/** An idempotency key that was used, and the key that its prediction is sealed with; null if it is not sealed. */
+export interface UsedKey extends Pick<IdempotencyTable, 'prediction_id' | 'request_sha256'> {
+  readonly data_key: number | null;
+}
+
+/** One that a prediction of an earlier release used is stored as it was sent. */
 export async function findIdempotency(
   db: PredictionDatabase,
   principal: Principal,
-  key: string,
-  since: number,
-): Promise<IdempotencyTable | undefined> {
-  return db
-    .selectFrom('idempotency')
-    .selectAll()
-    .where('principal_id', '=', principal.id)
-    .where('key', '=', key)
-    .where('created_at', '>', since)
-    .executeTakeFirst();
+  { key, index, since }: { readonly key: string; readonly index: DataKey; readonly since: number },
+): Promise<UsedKey | undefined> {
+  return (
+    db
+      .selectFrom('idempotency')
+      .innerJoin('prediction', 'prediction.id', 'idempotency.prediction_id')
+      .select(['prediction_id', 'request_sha256', 'data_key'])
+      .where('idempotency.principal_id', '=', principal.id)
+      .where('key', 'in', [storedKey(key, index), key])
+      // A digest that is sent as a key must not find the row that has it.
+      .where(({ or, eb }) => or([eb('key', '=', storedKey(key, index)), eb('data_key', 'is', null)]))
+      .where('idempotency.created_at', '>', since)
+      .executeTakeFirst()
+  );
 }
 
 export async function findPredictionsByIds(
@@ -264,13 +294,18 @@ function newestPredictions(
   return db.selectFrom('prediction').where('id', 'in', listed).orderBy('id', 'desc');
 }
 
-function listedPredictions(db: PredictionDatabase, principal: Principal, { since, until, label }: PredictionListing) {
+function listedPredictions(
+  db: PredictionDatabase,
+  principal: Principal,
+  { since, until, label, plainLabel }: PredictionListing,
+) {
   return db
     .selectFrom('prediction')
     .where('principal_id', '=', readableOwner(principal))
     .$if(since != null, (q) => q.where('id', '>=', firstIdAt('Prediction', (since as Date).getTime())))
     .$if(until != null, (q) => q.where('id', '<', firstIdAt('Prediction', (until as Date).getTime())))
-    .$if(label != null, (q) => q.where('label', '=', label as string));
+    .$if(label != null && plainLabel == null, (q) => q.where('label', '=', label as string))
+    .$if(label != null && plainLabel != null, (q) => q.where('label', 'in', [label as string, plainLabel as string]));
 }
 
 function toPrediction(row: PredictionRow): Prediction {

@@ -10,13 +10,14 @@ import type { Resolved, Serving } from '../serving/serving.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import { readRows } from '../tasks/bulk-rows.js';
 import type { ItemResult } from '../tasks/failures.js';
+import type { DataKeys } from '../vault/data-keys.js';
 import { checkBatch, checkLists, checkOptions } from './check-request.js';
 import { type Begun, earlierDigest, remainingMs, requestDigest, SharedPredictions } from './idempotency.js';
 import { inTime } from './in-time.js';
 import { ManyPredictions, type SelectedFields } from './many-predictions.js';
 import { type Caller, checkedJob, errorOf, type Job, predictionOf } from './new-prediction.js';
 import type { PredictInput, PredictManyInput } from './prediction.input.js';
-import { findIdempotency, findPredictionsByIds, type IdempotencyClaim } from './prediction.queries.js';
+import { findIdempotency, findPredictionsByIds, type IdempotencyClaim, type UsedKey } from './prediction.queries.js';
 import type { NewPrediction, Prediction } from './prediction.type.js';
 import type { Recorder } from './recorder.js';
 import { KEY_LIFE_MS } from './request-limits.js';
@@ -29,19 +30,21 @@ export class Predictions {
   readonly #engine: Engine;
   readonly #recorder: Recorder;
   readonly #db: PredictionDatabase;
+  readonly #dataKeys: DataKeys;
   readonly #defaultDeadlineMs: number;
   readonly #maxResponseBytes: number;
   readonly #rowsParts: ConstructorParameters<typeof RowsRun>[0];
   readonly #shared = new SharedPredictions();
 
   constructor(
-    parts: { serving: Serving; engine: Engine; recorder: Recorder; db: PredictionDatabase },
+    parts: { serving: Serving; engine: Engine; recorder: Recorder; db: PredictionDatabase; dataKeys: DataKeys },
     options: { defaultDeadlineMs: number; maxResponseBytes: number },
   ) {
     this.#serving = parts.serving;
     this.#engine = parts.engine;
     this.#recorder = parts.recorder;
     this.#db = parts.db;
+    this.#dataKeys = parts.dataKeys;
     this.#defaultDeadlineMs = options.defaultDeadlineMs;
     this.#maxResponseBytes = options.maxResponseBytes;
     this.#rowsParts = {
@@ -164,13 +167,24 @@ export class Predictions {
   /** @throws IdempotencyConflictError if the key belongs to another request */
   async #findReplay(input: PredictInput, caller: Caller, key: string, digest: string): Promise<Prediction | undefined> {
     const { principal } = caller;
-    const found = await findIdempotency(this.#db, principal, key, Date.now() - KEY_LIFE_MS);
+    const index = await this.#dataKeys.index(principal.id);
+    const found = await findIdempotency(this.#db, principal, { key, index, since: Date.now() - KEY_LIFE_MS });
     if (!found) return undefined;
-    if (found.request_sha256 !== digest && found.request_sha256 !== (await this.#earlierDigest(input, caller))) {
+    const stored = await this.#storedDigest(found);
+    if (stored === null) return undefined;
+    const earlier = () => this.#earlierDigest(input, caller).then((other) => other !== null && stored(other));
+    if (found.request_sha256 !== stored(digest) && found.request_sha256 !== (await earlier())) {
       throw new IdempotencyConflictError(key, found.prediction_id);
     }
     // What a publishable key has recorded may be replayed to who sends the same request.
     return (await findPredictionsByIds(this.#db, { ...principal, key: null }, [found.prediction_id]))[0];
+  }
+
+  /** How the digest of a request is stored with the prediction; null if its key was erased, so that nothing can be replayed. */
+  async #storedDigest({ data_key: id }: UsedKey): Promise<((digest: string) => string) | null> {
+    if (id === null) return (digest) => digest;
+    const key = (await this.#dataKeys.find([id])).get(id);
+    return key ? (digest) => key.digest('request', digest) : null;
   }
 
   /** Null if the reference names no version anymore. */

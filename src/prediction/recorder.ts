@@ -10,7 +10,7 @@ import type { BlobFolder } from '../storage/blobs.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import type { GroupCommit, Insert } from '../storage/group-commit.js';
 import type { DataKey } from '../vault/data-key.js';
-import type { DataKeys, Owner } from '../vault/data-keys.js';
+import type { DataKeys, Owner, Sealing } from '../vault/data-keys.js';
 import { type IdempotencyClaim, type KeptInput, predictionInserts } from './prediction.queries.js';
 import type { NewPrediction } from './prediction.type.js';
 import { sealedBlob } from './sealed-contents.js';
@@ -44,10 +44,10 @@ export class Recorder {
    *   commit; a retry with the same idempotency key returns what was stored.
    */
   record(of: Recorded, prediction: NewPrediction, claim: IdempotencyClaim | null): Promise<void> {
-    const key = this.#keys.sealing(ownerOf(of));
+    const sealing = this.#keys.sealing(ownerOf(of));
     const json = smallInputOf(prediction);
-    if (key instanceof Promise || json === undefined) return this.#recordLater(key, of, [prediction], claim);
-    return this.#append(this.#insertsOf(of.principal, prediction, { key, input: { json, sha256: null } }, claim));
+    if (sealing instanceof Promise || json === undefined) return this.#recordLater(sealing, of, [prediction], claim);
+    return this.#append(this.#insertsOf(of.principal, prediction, { json, sha256: null }, sealing, claim));
   }
 
   /** Resolves once all are on disk. @throws as `record`, and then none is stored */
@@ -56,19 +56,18 @@ export class Recorder {
   }
 
   async #recordLater(
-    sealing: DataKey | Promise<DataKey>,
+    found: Sealing | Promise<Sealing>,
     of: Recorded,
     predictions: readonly NewPrediction[],
     claim: IdempotencyClaim | null,
   ): Promise<void> {
     const { principal } = of;
-    const key = await sealing;
-    const inputs = await Promise.all(predictions.map((prediction) => this.#keepInput(key, of, prediction)));
+    const sealing = await found;
+    const inputs = await Promise.all(predictions.map((prediction) => this.#keepInput(sealing.key, of, prediction)));
     // Its key was destroyed while its blobs were written: it is sealed again, with another one.
-    if (key.isErased) return this.#recordLater(this.#keys.sealing(ownerOf(of)), of, predictions, claim);
-    const sealings = inputs.map((input) => ({ key, input }));
+    if (sealing.key.isErased) return this.#recordLater(this.#keys.sealing(ownerOf(of)), of, predictions, claim);
     await this.#append(
-      predictions.flatMap((one, i) => this.#insertsOf(principal, one, sealings[i] as (typeof sealings)[number], claim)),
+      predictions.flatMap((one, i) => this.#insertsOf(principal, one, inputs[i] as KeptInput, sealing, claim)),
     );
   }
 

@@ -9,11 +9,11 @@ import type { PredictionDatabase } from '../storage/database.js';
 import type { GroupCommit, Insert } from '../storage/group-commit.js';
 import type { PredictionTable } from '../storage/migrations/prediction.table.js';
 import type { SqliteFile } from '../storage/sqlite.js';
-import type { DataKey } from '../vault/data-key.js';
-import { type DataKeys, periodOf } from '../vault/data-keys.js';
+import { type DataKeys, periodOf, type Sealing } from '../vault/data-keys.js';
+import { storedLabel } from './prediction.queries.js';
 import { findBlobsInUse } from './retention.queries.js';
 import { sealedBlob, sealedColumns } from './sealed-contents.js';
-import { findUnsealed, findUnsealedSizes, sealingUpdate } from './sealing.queries.js';
+import { claimUpdate, findPlainClaims, findUnsealed, findUnsealedSizes, sealingUpdate } from './sealing.queries.js';
 
 const ROWS_A_STEP = 100;
 /** Unless a single row has more. */
@@ -57,28 +57,38 @@ async function nextIds(db: PredictionDatabase): Promise<string[]> {
 }
 
 async function sealStep(parts: SealingParts, ids: readonly string[]): Promise<void> {
-  const keys = new Map<string, Promise<DataKey>>();
-  const keyOf = ({ principal_id: account, created_at }: PredictionTable) => {
+  const sealings = new Map<string, Promise<Sealing>>();
+  const sealingOf = ({ principal_id: account, created_at }: PredictionTable) => {
     const name = `${periodOf(created_at)}${account}`;
-    const key = keys.get(name) ?? parts.dataKeys.sealingAt({ account, keyId: null, subject: null }, created_at);
-    keys.set(name, key);
-    return key;
+    const sealing = sealings.get(name) ?? parts.dataKeys.sealingAt({ account, keyId: null, subject: null }, created_at);
+    sealings.set(name, sealing);
+    return sealing;
   };
   const rows = await findUnsealed(parts.predictionDb, ids);
+  const claims = Map.groupBy(await findPlainClaims(parts.predictionDb, ids), ({ prediction_id }) => prediction_id);
   const updates: Insert[] = [];
   // One after the other: each may have a large blob.
-  for (const row of rows) updates.push(await sealingOf(parts, row, await keyOf(row)));
+  for (const row of rows) {
+    const sealing = await sealingOf(row);
+    updates.push(await sealedRow(parts, row, sealing));
+    for (const claim of claims.get(row.id) ?? []) updates.push(claimUpdate(parts.predictionDb, claim, sealing));
+  }
   await parts.commits.append(updates);
   faultPoint('seal.committed'); // @fault
   await deleteBlobs(parts, new Set(rows.flatMap(({ input_sha256 }) => input_sha256 ?? [])));
 }
 
-async function sealingOf({ predictionDb, blobs, log }: SealingParts, row: PredictionTable, key: DataKey) {
+async function sealedRow(
+  { predictionDb, blobs, log }: SealingParts,
+  row: PredictionTable,
+  { key, index }: Sealing,
+): Promise<Insert> {
   const { id, input_sha256: digest } = row;
   const input = digest === null ? null : await blobs.get(digest).catch(() => null);
   if (digest !== null && input === null) log.warn({ id }, 'the input of a prediction is missing, and stays missing');
   const input_sha256 = input && (await blobs.put(sealedBlob(key, row, input)));
-  return sealingUpdate(predictionDb, id, { ...sealedColumns(key, row, row), input_sha256 });
+  const label = row.label === null ? null : storedLabel(row.label, index);
+  return sealingUpdate(predictionDb, id, { ...sealedColumns(key, row, row), input_sha256, label });
 }
 
 async function deleteBlobs({ predictionDb, blobs }: SealingParts, digests: ReadonlySet<string>): Promise<void> {

@@ -3,7 +3,9 @@ import type { Selectable } from 'kysely';
 import { sql } from 'kysely';
 import type { PredictionDatabase } from '../storage/database.js';
 import type { Insert } from '../storage/group-commit.js';
-import type { PredictionTable } from '../storage/migrations/prediction.table.js';
+import type { IdempotencyTable, PredictionTable } from '../storage/migrations/prediction.table.js';
+import type { Sealing } from '../vault/data-keys.js';
+import { idempotencyDigests } from './prediction.queries.js';
 import type { SealedColumns } from './sealed-contents.js';
 
 /** The oldest rows that are not sealed, with their sizes in bytes. */
@@ -31,10 +33,30 @@ export async function findUnsealed(
 export function sealingUpdate(
   db: PredictionDatabase,
   id: string,
-  { data_key, ...columns }: SealedColumns & { readonly input_sha256: string | null },
+  { data_key, ...columns }: SealedColumns & Pick<PredictionTable, 'input_sha256' | 'label'>,
 ): Insert {
   const set = { data_key, ...(columns as unknown as Partial<PredictionTable>) };
   const query = db.updateTable('prediction').set(set).where('id', '=', id).where('data_key', 'is', null);
+  const { sql: text, parameters } = query.compile();
+  return { sql: text, row: parameters };
+}
+
+/** The idempotency keys of these predictions, which are stored as they were sent. */
+export async function findPlainClaims(db: PredictionDatabase, ids: readonly string[]): Promise<IdempotencyTable[]> {
+  return db.selectFrom('idempotency').selectAll().where('prediction_id', 'in', ids).execute();
+}
+
+/** For the commit that seals its prediction. */
+export function claimUpdate(
+  db: PredictionDatabase,
+  { principal_id, key, request_sha256: requestSha256 }: IdempotencyTable,
+  sealing: Sealing,
+): Insert {
+  const query = db
+    .updateTable('idempotency')
+    .set(idempotencyDigests({ key, requestSha256 }, sealing))
+    .where('principal_id', '=', principal_id)
+    .where('key', '=', key);
   const { sql: text, parameters } = query.compile();
   return { sql: text, row: parameters };
 }

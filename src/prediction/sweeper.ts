@@ -1,13 +1,17 @@
 /**
- * Deletes expired data, after predictions of earlier releases were sealed: predictions after the retention of their model, blobs that no row refers to anymore, and
- * idempotency keys after a day. Deletes in small steps, so that other writes do not wait long.
+ * Deletes expired data: predictions after the retention of their model, blobs that no row refers to anymore, idempotency keys
+ * after a day, and keys of months without predictions. Deletes in small steps, so that other writes do not wait long.
+ *
+ * Before, it goes on with erasures that were interrupted, and seals predictions of earlier releases.
  */
 import { SYSTEM } from '../access/principal.js';
 import { findOwnRetentions, findVersionIdsOfModels, findVersionsWithOwnRetention } from '../catalog/version.queries.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import type { CatalogDatabase } from '../storage/database.js';
+import { hasPredictionsBetween } from './erasure.queries.js';
+import type { Erasures } from './erasures.js';
 import { deleteOrphans, GRACE_MS } from './orphaned-blobs.js';
-import { KEY_LIFE_MS } from './request-limits.js';
+import { KEY_LIFE_MS, MAX_DEADLINE_MS } from './request-limits.js';
 import {
   deleteIdempotencyBefore,
   deletePredictions,
@@ -20,6 +24,7 @@ const DAY_MS = 24 * 3_600_000;
 const EVERY_MS = 3_600_000;
 const ROWS_A_STEP = 500;
 const MODELS_A_STEP = 100;
+
 type SweeperParts = SealingParts & { readonly catalogDb: CatalogDatabase };
 
 export class Sweeper {
@@ -34,10 +39,11 @@ export class Sweeper {
     this.#defaultDays = options.retentionDays;
   }
 
-  start(): void {
+  start(erasures: Pick<Erasures, 'resume'>): void {
     const sweep = () => {
-      const sealing = sealEarlier(this.#parts, () => this.#isStopping);
-      this.#sweeping = sealing
+      this.#sweeping = erasures
+        .resume()
+        .then(() => sealEarlier(this.#parts, () => this.#isStopping))
         .then(() => this.sweep(Date.now()))
         .then(
           (count) => this.#parts.log.debug({ count }, 'expired predictions were deleted'),
@@ -71,9 +77,19 @@ export class Sweeper {
       if (models.length < MODELS_A_STEP) break;
       after = models.at(-1)?.id ?? '';
     }
+    await this.#destroyKeys(now);
     const orphans = await deleteOrphans(this.#parts, now, () => this.#isStopping);
     if (orphans > 0) this.#parts.log.info({ orphans }, 'blobs that nothing referred to were deleted');
     return count;
+  }
+
+  /** A prediction may be recorded as long after its time as its deadline is. */
+  async #destroyKeys(now: number): Promise<void> {
+    const { predictionDb, dataKeys } = this.#parts;
+    await dataKeys.eraseEmpty(
+      now - MAX_DEADLINE_MS,
+      async (from, until) => !(await hasPredictionsBetween(predictionDb, from - MAX_DEADLINE_MS, until)),
+    );
   }
 
   /** Deletes in the order of ids: those of one version, or of all versions whose models have no retention of their own. */

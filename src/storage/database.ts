@@ -20,6 +20,7 @@ import { catalogMigrations } from './migrations/catalog.js';
 import type {
   AliasTable,
   DatasetTable,
+  ErasureTable,
   FacetCountTable,
   LatencyTable,
   ModelMetricTable,
@@ -61,6 +62,7 @@ export interface CatalogTables {
   audit_head: AuditHeadTable;
   registered_operation: RegisteredOperationTable;
   upload: UploadTable;
+  erasure: ErasureTable;
   dataset: DatasetTable;
   version_dataset: VersionDatasetTable;
   evaluation: EvaluationTable;

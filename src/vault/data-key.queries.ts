@@ -65,3 +65,72 @@ export async function rewrapKey(
 ): Promise<void> {
   await trx.updateTable('data_key').set({ master_id, wrapped }).where('id', '=', id).execute();
 }
+
+/** The keys of an account that an erasure is about. */
+export interface ErasedKeys {
+  readonly account: string;
+  /** Digest of the subject; null for all. */
+  readonly subject: string | null;
+  /** Id of the API key; null for all. */
+  readonly keyId: string | null;
+  /** Keys that were made later are kept. */
+  readonly lastId: number;
+}
+
+function keysOf(db: KeyDatabase, { account, subject, keyId, lastId }: ErasedKeys) {
+  return db
+    .selectFrom('data_key')
+    .select('id')
+    .where('account', '=', account)
+    .where('kind', '=', 'data')
+    .where('id', '<=', lastId)
+    .$if(subject !== null, (q) => q.where('subject', '=', subject as string))
+    .$if(keyId !== null, (q) => q.where('api_key', '=', keyId as string));
+}
+
+/** Overwrites keys whose month is in the range; they stay known until `deleteErasedKeys`, so that their rows are found. */
+export async function eraseKeys(
+  db: KeyDatabase,
+  keys: ErasedKeys,
+  { from, before }: { readonly from: string; readonly before: string },
+): Promise<void> {
+  const ids = keysOf(db, keys).where('period', '>=', from).where('period', '<', before);
+  await db.updateTable('data_key').set({ wrapped: new Uint8Array() }).where('id', 'in', ids).execute();
+}
+
+export async function deleteErasedKeys(db: KeyDatabase, keys: ErasedKeys): Promise<void> {
+  await db
+    .deleteFrom('data_key')
+    .where('id', 'in', keysOf(db, keys))
+    .where(({ eb, fn }) => eb(fn('length', ['wrapped']), '=', 0))
+    .execute();
+}
+
+/** Those of the ids that are keys of the erasure. */
+export async function findKeysOf(db: KeyDatabase, keys: ErasedKeys, ids: readonly number[]): Promise<Set<number>> {
+  const rows = await keysOf(db, keys).where('id', 'in', ids).execute();
+  return new Set(rows.map(({ id }) => id));
+}
+
+/** The newest key. */
+export async function findLastKeyId(db: KeyDatabase): Promise<number> {
+  return (await db.selectFrom('data_key').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst())?.id ?? 0;
+}
+
+/** Months before this one that have keys of data, oldest first. */
+export async function findPeriodsBefore(db: KeyDatabase, period: string, limit: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('data_key')
+    .select('period')
+    .distinct()
+    .where('period', '>', '')
+    .where('period', '<', period)
+    .orderBy('period')
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.period);
+}
+
+export async function deleteKeysOfPeriod(db: KeyDatabase, period: string): Promise<void> {
+  await db.deleteFrom('data_key').where('period', '=', period).where('kind', '=', 'data').execute();
+}

@@ -12,6 +12,8 @@ export interface Address {
 
 /** Characters in base64url: 132 bits. */
 const DIGEST_CHARACTERS = 22;
+/** Digests that one key remembers: of labels, of which a model has few. */
+const MAX_REMEMBERED = 1_000;
 
 export class DataKey {
   readonly id: number;
@@ -22,6 +24,7 @@ export class DataKey {
   #usesLeft: number;
   #digestKey: Buffer | null = null;
   #isErased = false;
+  readonly #remembered = new Map<string, string>();
 
   constructor({ id, bytes, until, uses }: { id: number; bytes: Buffer; until: number; uses: number }) {
     this.id = id;
@@ -66,6 +69,17 @@ export class DataKey {
     this.#digestKey ??= createHmac('sha256', this.#bytes).update('digests').digest();
     const digest = createHmac('sha256', this.#digestKey).update(`${purpose}\n`).update(text).digest('base64url');
     return digest.slice(0, DIGEST_CHARACTERS);
+  }
+
+  /** As `digest`, for texts that are the same again and again. */
+  repeatedDigest(purpose: string, text: string): string {
+    const name = `${purpose}\n${text}`;
+    const known = this.#remembered.get(name);
+    if (known !== undefined) return known;
+    if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
+    const digest = this.digest(purpose, text);
+    this.#remembered.set(name, digest);
+    return digest;
   }
 
   /** The account is last, because it is the only part that may contain line breaks. */

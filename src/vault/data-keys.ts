@@ -7,13 +7,21 @@
 import { randomBytes } from 'node:crypto';
 import type { Transaction } from 'kysely';
 import { StartupError } from '../errors.js';
-import type { KeyDatabase, KeyTables } from '../storage/database.js';
+import type { Databases, KeyDatabase, KeyTables } from '../storage/database.js';
 import { KEY_BYTES, open, seal } from '../storage/sealing.js';
+import type { SqliteFile } from '../storage/sqlite.js';
 import { DataKey } from './data-key.js';
 import {
+  deleteErasedKeys,
+  deleteKeysOfPeriod,
+  type ErasedKeys,
+  eraseKeys,
   findCurrentMaster,
   findKeys,
+  findKeysOf,
+  findLastKeyId,
   findNewestKey,
+  findPeriodsBefore,
   insertKey,
   type KeyScope,
   type StoredKey,
@@ -30,6 +38,13 @@ export interface Owner {
   readonly subject: string | null;
 }
 
+/** The keys for one owner. */
+export interface Sealing {
+  readonly key: DataKey;
+  /** That of the account, for digests by which its values are found. */
+  readonly index: DataKey;
+}
+
 /** Random nonces of 96 bits are safe for as many values. */
 const MAX_USES = 2 ** 32;
 /** A process reserves as many uses at a time, so that the count on disk is never too small. */
@@ -40,20 +55,26 @@ const SPARE_USES = 2 ** 20;
 const MAX_KNOWN = 10_000;
 /** Keys that are made or reserved in one transaction. */
 const MAX_BATCH = 500;
+/** Months that one sweep looks at. */
+const MAX_PERIODS = 240;
 
 export class DataKeys {
   readonly #db: KeyDatabase;
+  readonly #file: SqliteFile;
   readonly masters: MasterKeys;
   /** Keys that seal, by owner. */
-  readonly #sealing = new Map<string, DataKey>();
+  readonly #sealing = new Map<string, Sealing>();
   readonly #indexes = new Map<string, DataKey>();
   readonly #byId = new Map<number, DataKey>();
   /** Keys that are being made or reserved, by scope: as many as requests that wait for them. */
   readonly #wanted = new Map<string, PromiseWithResolvers<DataKey> & { readonly scope: KeyScope }>();
   #taking: Promise<void> | null = null;
+  /** Of this process. */
+  #erasures = 0;
 
-  constructor(db: KeyDatabase, masters: MasterKeys) {
-    this.#db = db;
+  constructor({ keyDb, keysFile }: Pick<Databases, 'keyDb' | 'keysFile'>, masters: MasterKeys) {
+    this.#db = keyDb;
+    this.#file = keysFile;
     this.masters = masters;
   }
 
@@ -70,19 +91,21 @@ export class DataKeys {
     if (current === null) await setCurrentMaster(this.#db, (this.masters.all[0] as MasterKey).id);
   }
 
-  /** The key that seals the values of this owner now. Not a promise if it is known: most are, and each promise takes time. */
-  sealing(owner: Owner): DataKey | Promise<DataKey> {
+  /** The keys for the values of this owner now. Not a promise if they are known: most are, and each promise takes time. */
+  sealing(owner: Owner): Sealing | Promise<Sealing> {
     const now = Date.now();
     const name = nameOf(owner);
     const known = this.#sealing.get(name);
-    if (known?.maySeal(now, SPARE_USES)) return known;
-    return this.sealingAt(owner, now).then((key) => remember(this.#sealing, name, key));
+    if (known?.key.maySeal(now, SPARE_USES) && !known.index.isErased) return known;
+    return this.sealingAt(owner, now).then((sealing) => remember(this.#sealing, name, sealing));
   }
 
-  /** The key for values that were made at this time, in milliseconds since 1970. */
-  async sealingAt({ account, keyId, subject }: Owner, at: number): Promise<DataKey> {
-    const digest = subject === null ? '' : (await this.index(account)).digest('subject', subject);
-    return this.#want({ kind: 'data', account, api_key: keyId ?? '', period: periodOf(at), subject: digest });
+  /** The keys for values that were made at this time, in milliseconds since 1970. */
+  async sealingAt({ account, keyId, subject }: Owner, at: number): Promise<Sealing> {
+    const index = await this.index(account);
+    const digest = subject === null ? '' : index.digest('subject', subject);
+    const scope = { kind: 'data', account, api_key: keyId ?? '', period: periodOf(at), subject: digest } as const;
+    return { index, key: await this.#want(scope) };
   }
 
   /** The key of an account for digests that must be the same every time. */
@@ -101,6 +124,7 @@ export class DataKeys {
       if (known && !known.isErased) found.set(id, known);
       return !known;
     });
+    const erasures = this.#erasures;
     let stored = await findKeys(this.#db, unknown);
     if (stored.some(({ master_id }) => !this.masters.find(master_id))) {
       // A rotation of the master key has wrapped them again.
@@ -109,10 +133,55 @@ export class DataKeys {
     }
     for (const row of stored) {
       const bytes = unwrapped(row, this.masters);
+      if (!bytes) continue;
       // It seals nothing: its uses were not reserved.
-      if (bytes) found.set(row.id, remember(this.#byId, row.id, new DataKey({ id: row.id, bytes, until: 0, uses: 0 })));
+      const key = new DataKey({ id: row.id, bytes, until: 0, uses: 0 });
+      found.set(row.id, key);
+      // What was read may have been destroyed meanwhile.
+      if (erasures === this.#erasures) remember(this.#byId, row.id, key);
     }
     return found;
+  }
+
+  /** The newest key, after which an erasure destroys none. */
+  async lastId(): Promise<number> {
+    return findLastKeyId(this.#db);
+  }
+
+  /** Destroys the keys whose month is in the range. It is on disk, and nobody has the keys anymore, when this resolves. */
+  async erase(keys: ErasedKeys, range: { readonly from: string; readonly before: string }): Promise<void> {
+    await eraseKeys(this.#db, keys, range);
+    this.#erasures++;
+    // Whoever holds one asks for another; those that were not destroyed are read again.
+    for (const { key } of this.#sealing.values()) if (key.id <= keys.lastId) key.markErased();
+    for (const key of this.#byId.values()) if (key.id <= keys.lastId) key.markErased();
+    this.#sealing.clear();
+    this.#byId.clear();
+    await this.#file.truncateLog();
+  }
+
+  /** Those of the keys that an erasure is about. */
+  async of(keys: ErasedKeys, ids: readonly number[]): Promise<ReadonlySet<number>> {
+    return findKeysOf(this.#db, keys, ids);
+  }
+
+  /** Forgets destroyed keys, once no row refers to them. */
+  async forgetErased(keys: ErasedKeys): Promise<void> {
+    await deleteErasedKeys(this.#db, keys);
+    await this.#file.truncateLog();
+  }
+
+  /** Destroys the keys of months before this time for which `isEmpty`. Returns how many months had any. */
+  async eraseEmpty(before: number, isEmpty: (from: number, until: number) => Promise<boolean>): Promise<number> {
+    let erased = 0;
+    for (const period of await findPeriodsBefore(this.#db, periodOf(before), MAX_PERIODS)) {
+      const until = endOf({ period });
+      if (!(await isEmpty(Date.parse(`${period}-01T00:00:00Z`), until))) continue;
+      await deleteKeysOfPeriod(this.#db, period);
+      erased++;
+    }
+    if (erased > 0) await this.#file.truncateLog();
+    return erased;
   }
 
   #want(scope: KeyScope): Promise<DataKey> {
@@ -162,10 +231,13 @@ export class DataKeys {
   /** Null if there is no key that may be used as often. */
   async #reserve(trx: Transaction<KeyTables>, scope: KeyScope): Promise<DataKey | null> {
     const stored = await findNewestKey(trx, scope);
-    if (!stored || stored.uses + RESERVED_USES > MAX_USES) return null;
-    const bytes = unwrapped(stored, this.masters);
+    const bytes = stored && unwrapped(stored, this.masters);
     if (!bytes) return null;
-    await setUses(trx, stored.id, stored.uses + RESERVED_USES);
+    // An index key seals nothing, and stays the same.
+    if (scope.kind === 'data') {
+      if (stored.uses + RESERVED_USES > MAX_USES) return null;
+      await setUses(trx, stored.id, stored.uses + RESERVED_USES);
+    }
     return new DataKey({ id: stored.id, bytes, until: endOf(scope), uses: RESERVED_USES });
   }
 }
@@ -202,14 +274,14 @@ export function periodOf(ms: number): string {
   return new Date(ms).toISOString().slice(0, 7);
 }
 
-function endOf({ period }: KeyScope): number {
+function endOf({ period }: Pick<KeyScope, 'period'>): number {
   const [year = 0, month = 0] = period.split('-').map(Number);
   return period === '' ? Number.POSITIVE_INFINITY : Date.UTC(year, month);
 }
 
-function remember<K>(known: Map<K, DataKey>, name: K, key: DataKey): DataKey {
+function remember<K, V>(known: Map<K, V>, name: K, value: V): V {
   known.delete(name);
   if (known.size >= MAX_KNOWN) known.delete(known.keys().next().value as K);
-  known.set(name, key);
-  return key;
+  known.set(name, value);
+  return value;
 }

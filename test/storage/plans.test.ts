@@ -161,7 +161,10 @@ const PLANS: Readonly<Record<string, readonly string[]>> = {
     [byId('prediction'), LABELED_OF_VERSION, NEWEST],
   ),
   'prediction by id': [byId('prediction')],
-  'idempotency key': ['SEARCH idempotency USING INDEX sqlite_autoindex_idempotency_1 (principal_id=? AND key=?)'],
+  'idempotency key': [
+    'SEARCH idempotency USING INDEX sqlite_autoindex_idempotency_1 (principal_id=? AND key=?)',
+    byId('prediction'),
+  ],
 };
 
 let folder: string;

@@ -11,6 +11,7 @@ import { findVersionPages, findVersionsByIds } from '#src/catalog/version.querie
 import { findBestEvaluations, findEvaluationPages } from '#src/evaluation/evaluation.queries.js';
 import { findIdempotency, findPredictionPage, findPredictionsByIds } from '#src/prediction/prediction.queries.js';
 import type { CatalogDatabase, PredictionDatabase } from '#src/storage/database.js';
+import { DataKey } from '#src/vault/data-key.js';
 
 export interface Read {
   readonly name: string;
@@ -123,6 +124,7 @@ export function predictionReads({ versions, id }: { versions: readonly string[];
           (await findPredictionPage(db, principal, { list: name, versionIds: null, ...listing }, { first: 1 })).total(),
       },
     ] satisfies PredictionRead[];
+  const index = new DataKey({ id: 1, bytes: Buffer.alloc(32), until: 0, uses: 0 });
   return [
     ...page('predictions', {}),
     ...page('predictions since', { since: new Date(0) }),
@@ -134,6 +136,9 @@ export function predictionReads({ versions, id }: { versions: readonly string[];
     ...page('predictions of a model with a rare label', { versionIds: versions, label: 'rare' }),
     ...page('predictions of a model with an unknown label', { versionIds: versions, label: 'unknown' }),
     { name: 'prediction by id', run: (db, principal) => findPredictionsByIds(db, principal, [id]) },
-    { name: 'idempotency key', run: (db, principal) => findIdempotency(db, principal, 'key', 0) },
+    {
+      name: 'idempotency key',
+      run: (db, principal) => findIdempotency(db, principal, { key: 'key', index, since: 0 }),
+    },
   ];
 }

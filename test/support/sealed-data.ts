@@ -7,8 +7,8 @@ import { GroupCommit } from '#src/storage/group-commit.js';
 import { DataKeys } from '#src/vault/data-keys.js';
 import { MasterKeys } from '#src/vault/master-keys.js';
 
-export async function openDataKeys({ keyDb }: Pick<Databases, 'keyDb'>, dataDir: string): Promise<DataKeys> {
-  const keys = new DataKeys(keyDb, new MasterKeys({ masterKey: null, masterKeyFile: null }, dataDir));
+export async function openDataKeys(databases: Databases, dataDir: string): Promise<DataKeys> {
+  const keys = new DataKeys(databases, new MasterKeys({ masterKey: null, masterKeyFile: null }, dataDir));
   await keys.open();
   return keys;
 }

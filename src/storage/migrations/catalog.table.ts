@@ -127,3 +127,24 @@ export interface VersionDatasetTable {
   version_id: string;
   dataset_id: string;
 }
+
+/** What is to be erased: kept until all of it is, and as a record. */
+export interface ErasureTable {
+  id: string;
+  account: string;
+  /** Digest of the subject; null for all. */
+  subject: string | null;
+  /** Id of an API key; null for all. */
+  key_id: string | null;
+  /** When the predictions were made, from the first time on and before the second one. */
+  made_from: number;
+  made_before: number;
+  /** JSON list of ids of predictions; null for all. */
+  predictions: string | null;
+  /** Keys of data that were made later are kept. */
+  last_data_key: number;
+  deleted: number;
+  requested_at: number;
+  /** Null until all is erased. */
+  finished_at: number | null;
+}

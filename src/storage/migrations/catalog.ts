@@ -26,6 +26,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '019_token_subjects': { up: addTokenSubjects },
   '020_registered_operations': { up: createRegisteredOperations },
   '021_uploads': { up: createUploads },
+  '022_erasures': { up: createErasures },
 };
 
 async function createUploads(db: Kysely<unknown>): Promise<void> {
@@ -52,6 +53,29 @@ async function addAccounts(db: Kysely<unknown>): Promise<void> {
   await dropFacetCounts(db);
   await keepFacetCounts(db, 'account');
   await indexOrders(db, ['visibility', 'account', 'owner', 'task', 'license', 'default_framework', 'default_bytes']);
+}
+
+async function createErasures(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('erasure')
+    .addColumn('id', 'text', (c) => c.primaryKey())
+    .addColumn('account', 'text', (c) => c.notNull())
+    .addColumn('subject', 'text')
+    .addColumn('key_id', 'text')
+    .addColumn('made_from', 'bigint', (c) => c.notNull())
+    .addColumn('made_before', 'bigint', (c) => c.notNull())
+    .addColumn('predictions', 'text')
+    .addColumn('last_data_key', 'integer', (c) => c.notNull())
+    .addColumn('deleted', 'bigint', (c) => c.notNull())
+    .addColumn('requested_at', 'bigint', (c) => c.notNull())
+    .addColumn('finished_at', 'bigint')
+    .execute();
+  await db.schema
+    .createIndex('erasure_unfinished')
+    .on('erasure')
+    .column('id')
+    .where('finished_at' as never, 'is', null)
+    .execute();
 }
 
 async function createApiKeys(db: Kysely<unknown>): Promise<void> {

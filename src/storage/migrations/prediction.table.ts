@@ -11,7 +11,7 @@ export interface PredictionTable {
   input_sha256: string | null;
   /** Rows of earlier releases: JSON of Answer. Otherwise empty, as `timing` and `runtime`. */
   answer: string;
-  /** The label of a classification, for the filter. */
+  /** Digest of the label of a classification, for the filter; the label itself in rows of earlier releases. */
   label: string | null;
   /** Rows of earlier releases: JSON of Timing and Runtime. */
   timing: string;
@@ -28,9 +28,10 @@ export interface PredictionTable {
 
 export interface IdempotencyTable {
   principal_id: string;
+  /** Digest of the key, as `request_sha256` is one of the request: plain ones if the prediction is not sealed. */
   key: string;
   prediction_id: string;
-  /** Digest of version, variant and input. The same key with another digest is a conflict. */
+  /** Digest of reference, variant and input. The same key with another digest is a conflict. */
   request_sha256: string;
   created_at: number;
 }

@@ -1,0 +1,83 @@
+/** SQL of erasures: what is to be erased, in the catalog, and the rows that are. It acts for the server itself. */
+import type { Selectable, Transaction } from 'kysely';
+import type { CatalogDatabase, CatalogTables, PredictionDatabase } from '../storage/database.js';
+import { firstIdAt } from '../storage/ids.js';
+import type { ErasureTable } from '../storage/migrations/catalog.table.js';
+import { idsIn, idsOf } from '../storage/sql.js';
+
+export type StoredErasure = Selectable<ErasureTable>;
+
+export async function insertErasure(trx: Transaction<CatalogTables>, erasure: StoredErasure): Promise<void> {
+  await trx.insertInto('erasure').values(erasure).execute();
+}
+
+/** In the order in which they were requested. */
+export async function findUnfinishedErasures(db: CatalogDatabase, limit: number): Promise<StoredErasure[]> {
+  return db.selectFrom('erasure').selectAll().where('finished_at', 'is', null).orderBy('id').limit(limit).execute();
+}
+
+export async function findErasure(db: CatalogDatabase, id: string): Promise<StoredErasure | undefined> {
+  return db.selectFrom('erasure').selectAll().where('id', '=', id).executeTakeFirst();
+}
+
+/** `deleted`: more than were known. */
+export async function updateErasure(
+  db: CatalogDatabase,
+  id: string,
+  { deleted, finished_at }: Pick<StoredErasure, 'deleted' | 'finished_at'>,
+): Promise<void> {
+  await db
+    .updateTable('erasure')
+    .set((eb) => ({ deleted: eb('deleted', '+', deleted), finished_at }))
+    .where('id', '=', id)
+    .execute();
+}
+
+export interface ErasedRow {
+  readonly id: string;
+  readonly data_key: number | null;
+  readonly input_sha256: string | null;
+}
+
+/** Predictions of the account that may have to be erased, after the id `after`, oldest first. */
+export async function findRowsToErase(
+  db: PredictionDatabase,
+  { account, made_from, made_before, predictions }: StoredErasure,
+  after: string,
+  limit: number,
+): Promise<ErasedRow[]> {
+  return db
+    .selectFrom('prediction')
+    .select(['id', 'data_key', 'input_sha256'])
+    .where('principal_id', '=', account)
+    .where('id', '>', after)
+    .$if(predictions !== null, (q) => q.where('id', 'in', idsIn(predictions as string)))
+    .$if(predictions === null, (q) =>
+      q.where('id', '>=', firstIdAt('Prediction', made_from)).where('id', '<', firstIdAt('Prediction', made_before)),
+    )
+    .orderBy('id')
+    .limit(limit)
+    .execute();
+}
+
+/** Deletes predictions with the idempotency keys that would replay them. Returns how many. */
+export async function deleteErased(db: PredictionDatabase, ids: readonly string[]): Promise<number> {
+  const erased = idsIn(idsOf(ids));
+  return db.transaction().execute(async (trx) => {
+    await trx.deleteFrom('idempotency').where('prediction_id', 'in', erased).execute();
+    const { numDeletedRows } = await trx.deleteFrom('prediction').where('id', 'in', erased).executeTakeFirstOrThrow();
+    return Number(numDeletedRows);
+  });
+}
+
+/** Whether there is a prediction that was made from the first time on and before the second one. */
+export async function hasPredictionsBetween(db: PredictionDatabase, from: number, before: number): Promise<boolean> {
+  const found = await db
+    .selectFrom('prediction')
+    .select('id')
+    .where('id', '>=', firstIdAt('Prediction', from))
+    .where('id', '<', firstIdAt('Prediction', before))
+    .limit(1)
+    .executeTakeFirst();
+  return found !== undefined;
+}

@@ -1,0 +1,32 @@
+import { Field, ID, Int, ObjectType } from 'type-graphql';
+import { Policy } from '../access/policy.js';
+import { Problem } from '../graphql/problem.type.js';
+import { DateTime } from '../graphql/scalars.js';
+
+@Policy('history')
+@ObjectType({ description: 'Predictions that were erased.' })
+export class Erasure {
+  @Field(() => ID, { description: 'Id of the erasure, as in the audit log.' })
+  id!: string;
+
+  @Field(() => Int, { description: 'Number of predictions that were deleted, at most 2,147,483,647.' })
+  deleted!: number;
+
+  @Field(() => DateTime, { description: 'When it was requested.' })
+  requestedAt!: Date;
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description: 'When all was erased; null if the server stopped before: it goes on when it starts.',
+  })
+  finishedAt!: Date | null;
+}
+
+@ObjectType({ description: 'The erasure, or the problem that prevented it: exactly one of them.' })
+export class ErasurePayload {
+  @Field(() => Erasure, { nullable: true, description: 'The erasure; null if there is a problem.' })
+  erasure!: Erasure | null;
+
+  @Field(() => Problem, { nullable: true, description: 'Why nothing was erased; null if there is an erasure.' })
+  problem!: Problem | null;
+}

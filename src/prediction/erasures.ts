@@ -1,0 +1,202 @@
+/**
+ * Erases predictions: destroys the keys of all that were sealed with them, then deletes rows, idempotency keys and blobs.
+ *
+ * What is to be erased is on disk, with its entry in the audit log, before anything is: an erasure that was interrupted goes
+ * on when the server starts. Nothing that was recorded later is erased. What is deleted is overwritten, and the write-ahead
+ * logs are emptied.
+ */
+import type { Logger } from 'pino';
+import { v7 } from 'uuid';
+import { appendAudit } from '../access/audit.queries.js';
+import type { Principal } from '../access/principal.js';
+import { faultPoint } from '../fault-points.js'; // @fault
+import type { BlobFolder } from '../storage/blobs.js';
+import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
+import type { GroupCommit } from '../storage/group-commit.js';
+import type { SqliteFile } from '../storage/sqlite.js';
+import type { ErasedKeys } from '../vault/data-key.queries.js';
+import { type DataKeys, periodOf } from '../vault/data-keys.js';
+import {
+  deleteErased,
+  type ErasedRow,
+  findErasure,
+  findRowsToErase,
+  findUnfinishedErasures,
+  insertErasure,
+  type StoredErasure,
+  updateErasure,
+} from './erasure.queries.js';
+import { findBlobsInUse } from './retention.queries.js';
+
+const ROWS_A_STEP = 500;
+const ERASURES_A_STEP = 100;
+/** Later than any id that is made. */
+const OPEN_END = 2 ** 48 - 1;
+
+/** What is to be erased of an account. Null: not narrowed by it. */
+export interface Wanted {
+  readonly account: string;
+  readonly subject: string | null;
+  readonly keyId: string | null;
+  readonly from: Date | null;
+  readonly to: Date | null;
+  readonly predictions: readonly string[] | null;
+}
+
+/** The change that the audit log has. */
+interface By {
+  readonly principal: Principal;
+  readonly action: 'erasePredictions' | 'deletePredictions';
+  readonly reason: string | null;
+}
+
+interface Parts {
+  /** The lane of reads by key. */
+  readonly catalogDb: CatalogDatabase;
+  readonly predictionDb: PredictionDatabase;
+  readonly predictionsFile: SqliteFile;
+  readonly commits: GroupCommit;
+  readonly blobs: BlobFolder;
+  readonly dataKeys: DataKeys;
+  readonly log: Logger;
+}
+
+export class Erasures {
+  readonly #parts: Parts;
+  #isStopping = false;
+  /** One at a time. */
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Resolves when all is erased, or the server stops: then the rest is erased when it starts again. @throws StorageFullError */
+  async erase(wanted: Wanted, by: By): Promise<StoredErasure> {
+    const erasure = await this.#request(wanted, by);
+    faultPoint('erasure.requested'); // @fault
+    await this.#inTurn(() => this.#run(erasure));
+    return (await findErasure(this.#parts.catalogDb, erasure.id)) ?? erasure;
+  }
+
+  /** Goes on with erasures that were interrupted. */
+  async resume(): Promise<void> {
+    await this.#inTurn(async () => {
+      for (const erasure of await findUnfinishedErasures(this.#parts.catalogDb, ERASURES_A_STEP)) {
+        this.#parts.log.info({ erasure: erasure.id }, 'an erasure goes on');
+        await this.#run(erasure);
+      }
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await this.#running;
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const mine = this.#running.then(work);
+    this.#running = mine.catch(() => {});
+    return mine;
+  }
+
+  async #request(wanted: Wanted, { principal, action, reason }: By): Promise<StoredErasure> {
+    const { catalogDb, dataKeys } = this.#parts;
+    const { account, subject, keyId, from, to, predictions } = wanted;
+    const now = Date.now();
+    const index = subject === null ? null : await dataKeys.index(account);
+    const erasure: StoredErasure = {
+      id: `erasure_${v7()}`,
+      account,
+      subject: index && subject !== null ? index.digest('subject', subject) : null,
+      key_id: keyId,
+      made_from: Math.max(0, from?.getTime() ?? 0),
+      made_before: to && to.getTime() <= now ? Math.max(0, to.getTime()) : OPEN_END,
+      predictions: predictions && JSON.stringify(predictions),
+      last_data_key: await dataKeys.lastId(),
+      deleted: 0,
+      requested_at: now,
+      finished_at: null,
+    };
+    const after = { id: erasure.id, subject: erasure.subject, keyId, from, to, predictions };
+    await catalogDb.transaction().execute(async (trx) => {
+      await insertErasure(trx, erasure);
+      await appendAudit(trx, principal, { action, target: `predictions of ${account}`, reason, before: null, after });
+    });
+    return erasure;
+  }
+
+  async #run(erasure: StoredErasure): Promise<void> {
+    const { catalogDb, predictionsFile, commits, dataKeys } = this.#parts;
+    const keys = keysOf(erasure);
+    if (erasure.predictions === null) {
+      await dataKeys.erase(keys, monthsOf(erasure));
+      faultPoint('erasure.keysDestroyed'); // @fault
+    }
+    // What was sealed with these keys until now is in the commits that wait: none of it is later than their end.
+    await commits.append([]);
+    const scanned = { ...erasure, made_before: Math.min(erasure.made_before, Date.now() + 1) };
+    if (!(await this.#deleteRows(scanned, keys))) return;
+    await predictionsFile.truncateLog();
+    const unfinished = await findUnfinishedErasures(catalogDb, 2);
+    // The rows of another erasure may still have to be found by its keys.
+    if (unfinished.length < 2) await dataKeys.forgetErased(keys);
+    await updateErasure(catalogDb, erasure.id, { deleted: 0, finished_at: Date.now() });
+  }
+
+  /** Returns false if the server stops meanwhile. */
+  async #deleteRows(erasure: StoredErasure, keys: ErasedKeys): Promise<boolean> {
+    const { catalogDb, predictionDb } = this.#parts;
+    for (let after = ''; !this.#isStopping; ) {
+      const rows = await findRowsToErase(predictionDb, erasure, after, ROWS_A_STEP);
+      const deleted = await this.#delete(await this.#matching(rows, erasure, keys));
+      if (deleted > 0) await updateErasure(catalogDb, erasure.id, { deleted, finished_at: null });
+      faultPoint('erasure.rowsDeleted'); // @fault
+      if (rows.length < ROWS_A_STEP) return true;
+      after = (rows.at(-1) as ErasedRow).id;
+    }
+    return false;
+  }
+
+  /** Rows of earlier releases that are not sealed yet belong to no subject and no API key. */
+  async #matching(rows: readonly ErasedRow[], { subject, key_id }: StoredErasure, keys: ErasedKeys) {
+    const ids = [...new Set(rows.flatMap(({ data_key }) => data_key ?? []))];
+    const erased = await this.#parts.dataKeys.of(keys, ids);
+    const isNarrowed = subject !== null || key_id !== null;
+    return rows.filter(({ data_key }) => (data_key === null ? !isNarrowed : erased.has(data_key)));
+  }
+
+  /** Blobs first: a row that is left finds its blob again, but a blob that is left would find no row. */
+  async #delete(rows: readonly ErasedRow[]): Promise<number> {
+    if (rows.length === 0) return 0;
+    const { predictionDb, blobs } = this.#parts;
+    const digestsOf = (isSealed: boolean) =>
+      rows.filter(({ data_key }) => (data_key !== null) === isSealed).flatMap(({ input_sha256 }) => input_sha256 ?? []);
+    for (const digest of digestsOf(true)) await blobs.deleteUnused(digest, Number.POSITIVE_INFINITY);
+    const deleted = await deleteErased(
+      predictionDb,
+      rows.map(({ id }) => id),
+    );
+    // Rows of earlier releases may share a blob.
+    const shared = digestsOf(false);
+    const inUse = await findBlobsInUse(predictionDb, shared);
+    for (const digest of shared) if (!inUse.has(digest)) await blobs.deleteUnused(digest, Number.POSITIVE_INFINITY);
+    return deleted;
+  }
+}
+
+function keysOf({ account, subject, key_id: keyId, last_data_key: lastId }: StoredErasure): ErasedKeys {
+  return { account, subject, keyId, lastId };
+}
+
+/** The months that are in the range as a whole: keys of others have sealed what is not erased. */
+function monthsOf({ made_from, made_before }: StoredErasure) {
+  return { from: monthFrom(made_from), before: made_before === OPEN_END ? '9999-99' : periodOf(made_before) };
+}
+
+/** The first month that begins at this time or later. */
+function monthFrom(ms: number): string {
+  const time = new Date(ms);
+  const begin = Date.UTC(time.getUTCFullYear(), time.getUTCMonth());
+  return periodOf(begin === ms ? ms : Date.UTC(time.getUTCFullYear(), time.getUTCMonth() + 1));
+}

@@ -1,0 +1,237 @@
+/** What was erased is nowhere anymore, whenever the server was killed meanwhile, and all else is left. */
+import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { requestDigest } from '#src/prediction/idempotency.js';
+import { openDatabases } from '#src/storage/database.js';
+import { firstIdAt } from '#src/storage/ids.js';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { armFault, disarmFault } from '../support/faults.js';
+import { post } from '../support/graphql-client.js';
+import { createStore } from '../support/model-store.js';
+import { startServer } from '../support/server.js';
+import { until } from '../support/until.js';
+
+const CANARY = 'canary-91b3e0';
+const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { replayed prediction { id } problem { message } } }`;
+const READ = 'query ($id: ID!) { prediction(id: $id) { input } }';
+const ERASE = `mutation ($input: ErasePredictionsInput!) { erasePredictions(input: $input) {
+  erasure { id deleted finishedAt } problem { code ... on InvalidInput { problems { path code } } } } }`;
+const DELETE = `mutation ($ids: [ID!]!) { deletePredictions(ids: $ids, reason: "asked for") {
+  erasure { deleted finishedAt } problem { code ... on InvalidInput { problems { path code } } } } }`;
+
+const large = `${CANARY} and eggs `.repeat(2_000);
+
+let dataDir: string;
+let app: TestApp;
+beforeAll(async () => {
+  dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-erasure-'));
+  await cp(process.env['MODELGRAPH_TEMPLATE'] as string, dataDir, { recursive: true });
+  app = await startTestApp({ dataDir });
+});
+afterAll(async () => {
+  await disarmFault();
+  await app.app.stop();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+async function predict(options: Record<string, unknown>, text = 'some text'): Promise<Data> {
+  return (await app.query(PREDICT, { input: { model: 'spam-filter', input: { text }, ...options } })).predict;
+}
+
+async function idOf(options: Record<string, unknown>, text?: string): Promise<string> {
+  return (await predict(options, text)).prediction.id;
+}
+
+async function erase(input: Record<string, unknown>): Promise<Data> {
+  return (await app.query(ERASE, { input })).erasePredictions;
+}
+
+async function isThere(id: string): Promise<boolean> {
+  return (await app.query(READ, { id })).prediction !== null;
+}
+
+/** The files of the data folder that have these bytes. */
+async function filesWith(bytes: string | Buffer): Promise<string[]> {
+  const found: string[] = [];
+  for (const entry of await readdir(dataDir, { recursive: true, withFileTypes: true })) {
+    const file = path.join(entry.parentPath, entry.name);
+    if (entry.isFile() && (await readFile(file).catch(() => Buffer.alloc(0))).includes(bytes)) found.push(entry.name);
+  }
+  return found;
+}
+
+const countBlobs = async () => (await readdir(path.join(dataDir, 'blobs/sha256'), { recursive: true })).length;
+
+test('digests of requests, idempotency keys and labels say nothing without the keys', async () => {
+  const text = `${CANARY} digest`;
+  await predict({ idempotencyKey: `${CANARY} key` }, text);
+  const again = await predict({ idempotencyKey: `${CANARY} key` }, text);
+  const { label } = await app.app.databases.predictionDb
+    .selectFrom('prediction')
+    .select('label')
+    .orderBy('id', 'desc')
+    .executeTakeFirstOrThrow();
+
+  expect(again.replayed).toBe(true);
+  expect(await filesWith(requestDigest('spam-filter', null, { text }))).toEqual([]);
+  expect(await filesWith(CANARY)).toEqual([]);
+  expect(label).toMatch(/^[\w-]{22}$/);
+});
+
+test('all of a subject is erased, with its keys, and can be read in no copy; the rest stays', async () => {
+  const { predictionDb, keyDb } = app.app.databases;
+  const kept = await idOf({ subject: 'bob' });
+  const blobs = await countBlobs();
+  const ids = [await idOf({ subject: 'ann' }), await idOf({ subject: 'ann' }, large)];
+  await predict({ subject: 'ann', idempotencyKey: 'once' });
+  const { data_key } = await predictionDb
+    .selectFrom('prediction')
+    .select('data_key')
+    .where('id', '=', ids[0] as string)
+    .executeTakeFirstOrThrow();
+  const { wrapped } = await keyDb
+    .selectFrom('data_key')
+    .select('wrapped')
+    .where('id', '=', data_key as number)
+    .executeTakeFirstOrThrow();
+  const bytes = Buffer.from(wrapped);
+  const before = await filesWith(bytes);
+  await app.app.databases.predictionsFile.truncateLog();
+  const copy = path.join(dataDir, '../', `${path.basename(dataDir)}-copy.db`);
+  await cp(path.join(dataDir, 'predictions.db'), copy);
+
+  const { erasure, problem } = await erase({ subject: 'ann', reason: 'asked for' });
+
+  expect(problem).toBeNull();
+  expect(erasure).toMatchObject({ deleted: 3, finishedAt: expect.any(String) });
+  expect(before.length).toBeGreaterThan(0);
+  expect(await filesWith(bytes)).toEqual([]);
+  expect(await Promise.all([...ids, kept].map(isThere))).toEqual([false, false, true]);
+  expect(await countBlobs()).toBeLessThanOrEqual(blobs + 1);
+  expect(await predict({ subject: 'ann', idempotencyKey: 'once' })).toMatchObject({ replayed: false, problem: null });
+  const { auditLog } = await app.query('{ auditLog(first: 1) { nodes { action target reason after } } }');
+  expect(auditLog.nodes[0]).toMatchObject({ action: 'erasePredictions', target: 'predictions of anonymous' });
+  expect(JSON.stringify(auditLog)).not.toContain('ann"');
+
+  // As if the predictions of a backup were restored.
+  await app.app.stop();
+  for (const end of ['', '-wal', '-shm']) await rm(path.join(dataDir, `predictions.db${end}`), { force: true });
+  await cp(copy, path.join(dataDir, 'predictions.db'));
+  await rm(copy);
+  app = await startTestApp({ dataDir });
+  const restored = await app.send(READ, { id: ids[0] as string });
+  expect(restored.errors?.[0]?.extensions).toMatchObject({ code: 'UNREADABLE_RECORD' });
+  expect((await app.query(READ, { id: kept })).prediction.input).toEqual({ text: 'some text' });
+});
+
+test('a range of time is erased, and what was made outside of it stays', async () => {
+  const outside = await idOf({});
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  const from = new Date().toISOString();
+  const inside = await idOf({});
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  const to = new Date().toISOString();
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  const later = await idOf({});
+
+  expect((await erase({ from, to })).erasure.deleted).toBe(1);
+  expect(await Promise.all([outside, inside, later].map(isThere))).toEqual([true, false, true]);
+
+  // Until now, so that the key of this month goes too.
+  expect((await erase({ to: new Date(Date.now() + 60_000).toISOString() })).problem).toBeNull();
+  expect(await Promise.all([outside, later].map(isThere))).toEqual([false, false]);
+  expect(await isThere(await idOf({}))).toBe(true);
+});
+
+test('one deletes predictions of one’s own, and no others', async () => {
+  const mine = await idOf({});
+  const other = await idOf({});
+  await app.app.databases.predictionDb
+    .updateTable('prediction')
+    .set({ principal_id: 'others' })
+    .where('id', '=', other)
+    .execute();
+
+  const { deletePredictions } = await app.query(DELETE, { ids: [mine, other] });
+
+  expect(deletePredictions).toMatchObject({ erasure: { deleted: 1, finishedAt: expect.any(String) }, problem: null });
+  expect(await isThere(mine)).toBe(false);
+  const left = app.app.databases.predictionDb.selectFrom('prediction').select('id').where('id', '=', other);
+  expect(await left.execute()).toHaveLength(1);
+});
+
+test.each([
+  [ERASE, { input: { account: 'anonymous' } }, { path: ['input'], code: 'MISSING' }],
+  [ERASE, { input: { subject: '' } }, { path: ['input', 'subject'], code: 'EMPTY' }],
+  [
+    ERASE,
+    { input: { from: '2026-01-02T00:00:00Z', to: '2026-01-01T00:00:00Z' } },
+    { path: ['input', 'to'], code: 'OUT_OF_RANGE' },
+  ],
+  [ERASE, { input: { keyId: 'x', reason: ' ' } }, { path: ['input', 'reason'], code: 'EMPTY' }],
+  [DELETE, { ids: [] }, { path: ['ids'], code: 'EMPTY' }],
+  [DELETE, { ids: Array(101).fill('prediction_x') }, { path: ['ids'], code: 'TOO_LARGE' }],
+  [DELETE, { ids: ['model_x'] }, { path: ['ids', '0'], code: 'WRONG_KIND' }],
+])('%s with %j erases nothing', async (document, variables, problem) => {
+  const [payload] = Object.values<Data>(await app.query(document, variables));
+
+  expect(payload).toMatchObject({ erasure: null, problem: { code: 'INVALID_INPUT', problems: [problem] } });
+});
+
+test('erasure, and the encryption of what an earlier release stored, go on after the server was killed at any step', async () => {
+  const store = await createStore();
+  await cp(path.resolve('model-store/spam-filter'), path.join(store.folder, 'spam-filter'), { recursive: true });
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-erasure-kill-'));
+  const env = { DATA_DIR: folder, MODEL_STORE: store.folder };
+  let server = await startServer(env, { keepsStderr: true });
+  const send = async (subject: string) => {
+    const input = { model: 'spam-filter', input: { text: 'x' }, subject };
+    return (await post(server.url, PREDICT, { input })).data.predict.prediction.id as string;
+  };
+  const read = async (id: string) => (await post(server.url, READ, { id })).data.prediction;
+
+  for (const point of ['erasure.requested', 'erasure.keysDestroyed', 'erasure.rowsDeleted']) {
+    const [erased, kept] = [await send(point), await send('somebody else')];
+    await armFault(point, 'SIGKILL');
+    await post(server.url, ERASE, { input: { subject: point } }).catch(() => null);
+    await server.ended;
+    expect(await disarmFault()).toBe(true);
+    server = await startServer(env, { keepsStderr: true });
+    await until(`the erasure killed at ${point} is complete`, async () => (await read(erased)) === null);
+    expect(await read(kept)).toEqual({ input: { text: 'x' } });
+  }
+  await server.end('SIGTERM');
+  // As an earlier release left them: more than are encrypted in one step.
+  const databases = await openDatabases(folder);
+  const open = await databases.catalogDb.selectFrom('erasure').select('id').where('finished_at', 'is', null).execute();
+  const made = Date.now() - 3_600_000;
+  const earlier = Array.from({ length: 150 }, (_, i) => firstIdAt('Prediction', made + i));
+  const row = {
+    version_id: 'v',
+    principal_id: 'anonymous',
+    created_at: made,
+    answer: '{}',
+    timing: '{}',
+    runtime: '{}',
+  };
+  const rows = earlier.map((id) => ({ ...row, id, input: `{"text":"${CANARY}"}` }));
+  await databases.predictionDb.insertInto('prediction').values(rows).execute();
+  await databases.close();
+  await armFault('seal.committed', 'SIGKILL');
+  await startServer(env, { keepsStderr: true }).then(
+    ({ ended }) => ended,
+    () => null,
+  );
+  expect(await disarmFault()).toBe(true);
+  server = await startServer(env, { keepsStderr: true });
+  const files = ['predictions.db', 'predictions.db-wal'].map((name) => path.join(folder, name));
+  const isPlain = async () =>
+    (await Promise.all(files.map((file) => readFile(file)))).some((it) => it.includes(CANARY));
+  await until('all are encrypted', async () => !(await isPlain()));
+  expect(await read(earlier.at(-1) as string)).toEqual({ input: { text: CANARY } });
+  await server.end('SIGTERM');
+  await Promise.all([store.remove(), rm(folder, { recursive: true, force: true })]);
+
+  expect(open).toEqual([]);
+});
