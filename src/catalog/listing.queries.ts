@@ -4,10 +4,10 @@ import { type Expression, type ExpressionBuilder, type RawBuilder, type SqlBool,
 import type { Viewer } from '../access/visibility.js';
 import { BadArgumentError } from '../errors.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
-import { searchHits } from '../storage/search.js';
+import { hasWords, searchHits } from '../storage/search.js';
 import { countRows, interruptible } from '../storage/sql.js';
 import type { MetricFilter, ModelFilter, ModelOrder } from './model.type.js';
-import { maySeeDataset, maySeeModel } from './visibility.js';
+import { maySeeDataset, maySeeModel, searchedAccount } from './visibility.js';
 
 export interface ModelListing {
   readonly search?: string | null | undefined;
@@ -17,13 +17,13 @@ export interface ModelListing {
 
 /** Whether the list has all models. */
 export function isEverything({ search, filter }: ModelListing): boolean {
-  return searchHits(search ?? '') === undefined && Object.values(filter ?? {}).every((condition) => condition == null);
+  return !hasWords(search ?? '') && Object.values(filter ?? {}).every((condition) => condition == null);
 }
 
 /** The models of a listing, before columns, order and page are chosen. @throws BadArgumentError */
 export function listedModels(db: CatalogDatabase, principal: Viewer, { search, filter }: ModelListing) {
   checkFilter(filter ?? {});
-  const hits = searchHits(search ?? '');
+  const hits = searchHits(search ?? '', searchedAccount(principal));
   const from = db
     .selectFrom('model')
     .where(maySeeModel(principal))

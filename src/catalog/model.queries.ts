@@ -18,12 +18,12 @@ import {
   type Total,
   totalOf,
 } from '../storage/pages.js';
-import { countMatches, MAX_HITS, searchHits } from '../storage/search.js';
-import { countUpToCap, type Ids, idsIn, idsOf, isAfter, jsonListOf, limitOf } from '../storage/sql.js';
+import { hasTooManyMatches, hasWords } from '../storage/search.js';
+import { countUpToCap, type Ids, idsIn, idsOf, isAfter, isSet, jsonListOf, limitOf } from '../storage/sql.js';
 import type { TaskName } from '../tasks/tasks.js';
 import { isEverything, listedModels, type ModelListing } from './listing.queries.js';
 import { Model, type ModelCard } from './model.type.js';
-import { compiledFor, maySeeModel } from './visibility.js';
+import { compiledFor, maySeeModel, searchedAccount } from './visibility.js';
 
 const ORDER_COLUMN = { NAME: 'model.name', CREATED_AT: 'model.created_at', UPDATED_AT: 'model.updated_at' } as const;
 
@@ -172,11 +172,12 @@ export async function findModelPage(
 /** Capped also if a search has more matches than it looks at. @throws BadArgumentError */
 export async function countModels(db: CatalogDatabase, principal: Principal, listing: ModelListing): Promise<Total> {
   const counted = countUpToCap(listedModels(db, principal, listing));
-  const { count, matches } = await db
-    .selectNoFrom([counted.as('count'), countMatches(listing.search ?? '').as('matches')])
+  const tooMany = hasTooManyMatches(listing.search ?? '', searchedAccount(principal));
+  const { count, isTooMany } = await db
+    .selectNoFrom([counted.as('count'), tooMany.as('isTooMany')])
     .executeTakeFirstOrThrow();
   const total = totalOf(count);
-  return { ...total, isCapped: total.isCapped || matches > MAX_HITS };
+  return { ...total, isCapped: total.isCapped || isSet(isTooMany) };
 }
 
 function orderOf({ search, orderBy }: ModelListing): {
@@ -184,8 +185,7 @@ function orderOf({ search, orderBy }: ModelListing): {
   type: KeyType;
   direction: 'asc' | 'desc';
 } {
-  if (!orderBy && search && searchHits(search))
-    return { column: sql.ref('hit.score'), type: 'number', direction: 'asc' };
+  if (!orderBy && search && hasWords(search)) return { column: sql.ref('hit.score'), type: 'number', direction: 'asc' };
   const { field, direction } = orderBy ?? DEFAULT_ORDER;
   const type = field === 'NAME' ? 'string' : 'number';
   return { column: sql.ref(ORDER_COLUMN[field]), type, direction: direction === 'DESC' ? 'desc' : 'asc' };

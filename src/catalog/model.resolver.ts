@@ -25,7 +25,8 @@ class ModelsArgs {
 
   @Field(() => ModelOrder, {
     nullable: true,
-    description: 'Sort order. Default: best match first if `search` is given, otherwise by name.',
+    description:
+      'Sort order. Default: if `search` is given, private models first and then the best match, otherwise by name.',
   })
   orderBy?: ModelOrder | null;
 

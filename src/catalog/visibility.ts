@@ -26,6 +26,11 @@ export function maySeeCount(principal: Viewer) {
   return (eb: ExpressionBuilder<CatalogTables, 'facet_count'>) => anyOf(eb, 'facet_count', COUNT_COLUMNS, principal);
 }
 
+/** The account whose private models a search finds; null for those of all accounts. */
+export function searchedAccount(principal: Viewer): string | null {
+  return visibleValues(principal)?.account ?? null;
+}
+
 function anyOf<Table extends keyof CatalogTables>(
   eb: ExpressionBuilder<CatalogTables, Table>,
   table: Table,

@@ -40,20 +40,23 @@ import { SqliteFileDialect } from './sqlite-dialect.js';
 import { SqliteError } from './sqlite-error.js';
 import { lockStore } from './store-lock.js';
 
+interface SearchRow {
+  rowid: number;
+  name: string;
+  title: string;
+  summary: string;
+  tags: string;
+  card: string;
+  stems: string;
+}
+
 export interface CatalogTables {
   model: ModelTable;
   model_tag: ModelTagTable;
   model_metric: ModelMetricTable;
   facet_count: FacetCountTable;
-  model_fts: {
-    rowid: number;
-    name: string;
-    title: string;
-    summary: string;
-    tags: string;
-    card: string;
-    stems: string;
-  };
+  model_fts: SearchRow;
+  private_model_fts: SearchRow & { account: string };
   version: VersionTable;
   alias: AliasTable;
   latency: LatencyTable;

@@ -3,10 +3,16 @@
  *
  * Names and titles weigh most, then tags, summary and card. The index has each word as it is written, for prefixes, and in
  * the column `stems` the stem of each word that differs from it. It keeps no text; `model.search_id` is its row id.
+ *
+ * Private models have an index of their own, and no rank: a rank depends on how many models have a word, and would tell
+ * accounts about the private models of others.
  */
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { CatalogTables } from './database.js';
 import { firstWordsOf, stem, textOfMarkdown, wordsOf } from './words.js';
+
+/** Of public and of private models. */
+export const SEARCH_INDEXES = ['model_fts', 'private_model_fts'] as const;
 
 /** A search looks at this many matches at most, and ranks them. */
 export const MAX_HITS = 10_000;
@@ -24,18 +30,30 @@ interface SearchableModel {
 /** Indexes a model that is stored, or replaces what was indexed of it. Runs in the transaction it is given. */
 export async function indexForSearch(trx: Kysely<CatalogTables>, model: SearchableModel): Promise<void> {
   const { id } = model;
-  const { search_id: known } = await trx
+  const found = await trx
     .selectFrom('model')
-    .select('search_id')
+    .select(['search_id', 'visibility', 'account'])
     .where('id', '=', id)
     .executeTakeFirstOrThrow();
-  const rowid = known ?? (await nextSearchId(trx));
-  if (known === null) await trx.updateTable('model').set({ search_id: rowid }).where('id', '=', id).execute();
-  else await trx.deleteFrom('model_fts').where('rowid', '=', rowid).execute();
-  await trx
-    .insertInto('model_fts')
-    .values({ rowid, ...searchedTexts(model) })
-    .execute();
+  const rowid = found.search_id ?? (await nextSearchId(trx));
+  if (found.search_id === null) await trx.updateTable('model').set({ search_id: rowid }).where('id', '=', id).execute();
+  await removeFromIndexes(trx, rowid);
+  const texts = { rowid, ...searchedTexts(model) };
+  if (found.visibility === 'public') await trx.insertInto('model_fts').values(texts).execute();
+  else
+    await trx
+      .insertInto('private_model_fts')
+      .values({ ...texts, account: wordOfAccount(found.account) })
+      .execute();
+}
+
+async function removeFromIndexes(trx: Kysely<CatalogTables>, searchId: number): Promise<void> {
+  for (const index of SEARCH_INDEXES) await trx.deleteFrom(index).where('rowid', '=', searchId).execute();
+}
+
+/** What the index of private models has of an account: one word, whatever characters the account has. */
+export function wordOfAccount(account: string | null): string {
+  return `account${Buffer.from(account ?? '').toString('hex')}`;
 }
 
 /** What the index has of a model, by column. */
@@ -91,7 +109,7 @@ async function indexStored(trx: Kysely<CatalogTables>, model: StoredModel): Prom
 
 /** Indexes the model with this row id again; removes the row if there is no such model. */
 export async function indexAgain(trx: Kysely<CatalogTables>, searchId: number): Promise<void> {
-  await trx.deleteFrom('model_fts').where('rowid', '=', searchId).execute();
+  await removeFromIndexes(trx, searchId);
   const models = await trx
     .selectFrom('model')
     .select(['id', 'name', 'title', 'summary', 'card'])
@@ -100,26 +118,48 @@ export async function indexAgain(trx: Kysely<CatalogTables>, searchId: number): 
   for (const model of models) await indexStored(trx, model);
 }
 
-/** Rows `{ search_id, score }`, the best with the lowest score; undefined if the text contains no word. */
-export function searchHits(text: string): RawBuilder<{ search_id: number; score: number }> | undefined {
+/** Below every rank. */
+const SCORE_OF_PRIVATE = -1_000_000;
+
+/**
+ * Rows `{ search_id, score }` of public models, and of the private ones of an account, or of all if it is null; the best with
+ * the lowest score, private ones first. Undefined if the text contains no word.
+ */
+export function searchHits(
+  text: string,
+  account: string | null,
+): RawBuilder<{ search_id: number; score: number }> | undefined {
   const query = matchExpression(text);
   if (!query) return undefined;
-  return sql`(select rowid as search_id, bm25(model_fts, 8, 6, 3, 4, 1, 1) as score from model_fts
-    where model_fts match ${query} limit ${sql.lit(MAX_HITS)})`;
+  const limit = sql.lit(MAX_HITS);
+  return sql`(select * from (select rowid as search_id, bm25(model_fts, 8, 6, 3, 4, 1, 1) as score from model_fts
+      where model_fts match ${query} limit ${limit})
+    union all select * from (select rowid as search_id, ${sql.lit(SCORE_OF_PRIVATE)} as score from private_model_fts
+      where private_model_fts match ${ofAccount(query, account)} limit ${limit}))`;
 }
 
-/** How many models match, counted up to `MAX_HITS + 1`; 0 if the text contains no word. */
-export function countMatches(text: string): RawBuilder<number> {
+/** Whether more than `MAX_HITS` public models match, or private ones of the account. */
+export function hasTooManyMatches(text: string, account: string | null): RawBuilder<0 | 1> {
   const query = matchExpression(text);
   if (!query) return sql`0`;
-  return sql`(select cast(count(*) as integer) from
-    (select 1 from model_fts where model_fts match ${query} limit ${sql.lit(MAX_HITS + 1)}) as matched)`;
+  const beyond = sql`limit 1 offset ${sql.lit(MAX_HITS)}`;
+  return sql`(exists (select 1 from model_fts where model_fts match ${query} ${beyond})
+    or exists (select 1 from private_model_fts where private_model_fts match ${ofAccount(query, account)} ${beyond}))`;
+}
+
+function ofAccount(query: string, account: string | null): string {
+  return account === null ? query : `{account} : "${wordOfAccount(account)}" AND (${query})`;
 }
 
 /** Limited, because each word takes time: a query with one word repeated 100 times takes seconds. */
 export const MAX_WORDS = 16;
 /** A shorter prefix would match most words. */
 export const MIN_PREFIX_LETTERS = 2;
+
+/** Whether a search for the text selects any models; without words it is no search. */
+export function hasWords(text: string): boolean {
+  return matchExpression(text) !== '';
+}
 
 /** All of the first 16 distinct words must occur. The last one may be a prefix, for search while typing. */
 function matchExpression(text: string): string {

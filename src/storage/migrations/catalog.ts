@@ -27,6 +27,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '020_registered_operations': { up: createRegisteredOperations },
   '021_uploads': { up: createUploads },
   '022_erasures': { up: createErasures },
+  '023_private_search': { up: searchPrivateModels },
 };
 
 async function createUploads(db: Kysely<unknown>): Promise<void> {
@@ -356,4 +357,17 @@ async function createEvaluations(db: Kysely<unknown>): Promise<void> {
 async function createSearch(db: Kysely<unknown>): Promise<void> {
   await sql`create virtual table model_fts using
     fts5(model_id unindexed, name, title, summary, tags, card, tokenize = 'porter unicode61')`.execute(db);
+}
+
+/** Private models leave the index of public ones. They are indexed at the next start, by `storage/search.ts`. */
+async function searchPrivateModels(db: Kysely<unknown>): Promise<void> {
+  await sql`create virtual table private_model_fts using fts5(name, title, summary, tags, card, stems, account,
+    tokenize = 'unicode61', prefix = '2 3', content = '', contentless_delete = 1)`.execute(db);
+  await sql`delete from model_fts where rowid in (select search_id from model where visibility = 'private')`.execute(
+    db,
+  );
+  await sql`update model set search_id = null where visibility = 'private'`.execute(db);
+  await sql`create trigger model_fts_delete before delete on model when old.search_id is not null begin
+    delete from model_fts where rowid = old.search_id;
+    delete from private_model_fts where rowid = old.search_id; end`.execute(db);
 }

@@ -80,7 +80,7 @@ export async function survey(url: string): Promise<Material> {
   };
 }
 
-async function readOperations(): Promise<Operation[]> {
+export async function readOperations(): Promise<Operation[]> {
   const files = (await readdir(OPERATIONS)).filter((file) => file.endsWith('.graphql')).sort();
   return Promise.all(
     files.map(async (file) => {
