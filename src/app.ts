@@ -6,6 +6,7 @@ import path from 'node:path';
 import type { Logger } from 'pino';
 import { ApiKeys } from './access/api-keys.js';
 import { CatalogPoll } from './access/catalog-poll.js';
+import { Quotas } from './access/quotas.js';
 import { RegisteredOperations } from './access/registered-operations.js';
 import { Tokens } from './access/tokens.js';
 import { createSchema } from './api/schema.js';
@@ -114,25 +115,29 @@ export async function startApp(
   }
 }
 
-/** Who may send requests, and which: read from the catalog, and again when another process has changed it. */
-function createAccess({ catalogByKey, catalogFile }: Databases, dataDir: string, log: Logger) {
-  const keys = new ApiKeys(catalogByKey);
+/** Who may send requests, which, and how many: read from the catalog, and again when another process has changed it. */
+function createAccess({ catalogByKey, catalogFile, predictionsByKey }: Databases, dataDir: string, log: Logger) {
+  const quotas = new Quotas(predictionsByKey, (error) =>
+    log.warn({ reason: (error as Error).message }, 'the use of quotas could not be stored; it is tried again'),
+  );
+  const keys = new ApiKeys(catalogByKey, quotas);
   const operations = new RegisteredOperations(catalogByKey);
   const onError = (error: unknown) =>
     log.warn({ reason: (error as Error).message }, 'the API keys and operations could not be read');
   const poll = new CatalogPoll(catalogFile, [() => keys.load(), () => operations.load()], onError);
   const folder = path.join(dataDir, 'uploads');
   const uploads = new Uploads({ db: catalogByKey, folder, log, isKeyAccepted: (id) => keys.isAccepted(id) });
-  return { keys, operations, poll, uploads };
+  return { keys, quotas, operations, poll, uploads };
 }
 
 /** Opens the keys of data, and loads those of callers, with their operations. @throws StartupError as `checkAccess` */
 async function openAccess(parts: Omit<Parts, 'imports'> & { poll: CatalogPoll }): Promise<void> {
-  const { config, keys, operations, poll, tokens, dataKeys, log } = parts;
+  const { config, keys, quotas, operations, poll, tokens, dataKeys, log } = parts;
   await dataKeys.open();
   if (dataKeys.masters.isInDataFolder)
     log.warn('the master key is in the data folder: whoever can read it can decrypt predictions; see MASTER_KEY_FILE');
   await keys.load();
+  await quotas.load();
   await operations.load();
   checkAccess(config, keys, log);
   poll.start();
@@ -189,6 +194,7 @@ interface StopParts {
   readonly commits: GroupCommit;
   readonly poll: CatalogPoll;
   readonly uploads: Uploads;
+  readonly quotas: Quotas;
   readonly sweeper: Sweeper;
   readonly erasures: Erasures;
   readonly watcher: StoreWatcher;
@@ -197,7 +203,8 @@ interface StopParts {
 }
 
 function createStops(parts: StopParts) {
-  const { server, engine, databases, commits, poll, uploads, sweeper, erasures, watcher, stopping, readiness } = parts;
+  const { server, engine, databases, commits, poll, quotas, uploads } = parts;
+  const { sweeper, erasures, watcher, stopping, readiness } = parts;
   const stop = async () => {
     readiness.notReadyReason = 'stopping';
     stopping.abort();
@@ -213,6 +220,7 @@ function createStops(parts: StopParts) {
     faultPoint('stop.drained'); // @fault
     await waitAtMost(GRACE_MS, commits.drain());
     await server.stop();
+    await waitAtMost(GRACE_MS, quotas.stop());
     poll.stop();
     await databases.close();
   };
@@ -221,11 +229,12 @@ function createStops(parts: StopParts) {
     readiness.notReadyReason = 'stopping';
     await waitAtMost(GRACE_MS, server.http.close());
     await waitAtMost(GRACE_MS, commits.drain());
+    await waitAtMost(GRACE_MS, quotas.stop());
   };
   return { stop, stopWhileStarting };
 }
 
-interface WatchParts extends Omit<Parts, 'config' | 'commits' | 'dataKeys'> {
+interface WatchParts extends Omit<Parts, 'config' | 'commits' | 'dataKeys' | 'quotas'> {
   readonly store: string;
   readonly onProgress: (reason: string) => void;
   readonly stopping: AbortController;
@@ -302,6 +311,7 @@ interface Parts {
   readonly dataKeys: DataKeys;
   readonly operations: RegisteredOperations;
   readonly uploads: Uploads;
+  readonly quotas: Quotas;
   readonly imports: ImportProgress;
 }
 

@@ -42,8 +42,20 @@ export type ProblemCode =
   | 'INFERENCE_FAILED'
   | 'IDEMPOTENCY_CONFLICT'
   | 'FORBIDDEN'
+  | 'QUOTA_EXCEEDED'
   | 'STORAGE_FULL'
   | 'SHUTTING_DOWN';
+
+/** What the holder of a key may use. */
+export const QUOTAS = [
+  'OPERATIONS_PER_SECOND',
+  'OPERATIONS_PER_DAY',
+  'COMPUTE_MS_PER_SECOND',
+  'COMPUTE_MS_PER_DAY',
+  'BYTES_PER_SECOND',
+  'BYTES_PER_DAY',
+] as const;
+export type QuotaName = (typeof QUOTAS)[number];
 
 /** In UTF-16 code units. A problem repeats at most this much of a key, of a text, and of both in a message. */
 const MAX_PATH_CHARACTERS = 80;
@@ -216,6 +228,33 @@ export class ForbiddenError extends AppError {
   readonly code = 'FORBIDDEN';
   constructor(action: string, required: string) {
     super(`${action} is for ${required} only.`);
+  }
+}
+
+/** Where a quota stands, in operations, milliseconds or bytes. */
+export interface QuotaState {
+  readonly quota: QuotaName;
+  readonly limit: number;
+  readonly used: number;
+}
+
+export class QuotaExceededError extends AppError {
+  readonly code = 'QUOTA_EXCEEDED';
+  override readonly retryable: boolean;
+  readonly quota: QuotaName;
+  readonly limit: number;
+  readonly used: number;
+  constructor(
+    { quota, limit, used }: QuotaState,
+    /** Null if this needs more than the quota allows in a whole day. */
+    override readonly retryAfterMs: number | null,
+  ) {
+    const advice = retryAfterMs === null ? 'Send less at a time.' : `Try again in ${retryAfterMs} ms.`;
+    super(`The quota ${quota} is ${limit}, of which ${used} are used, and this needs more. ${advice}`);
+    this.retryable = retryAfterMs !== null;
+    this.quota = quota;
+    this.limit = limit;
+    this.used = used;
   }
 }
 

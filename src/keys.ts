@@ -9,6 +9,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import type { ApiKey } from './access/api-key.js';
 import { type Actor, ApiKeys, type CreatedKey } from './access/api-keys.js';
+import { checkLimits, LIMIT_NAMES, type WantedLimits } from './access/key-limits.js';
 import { checkNewKey, MAX_OVERLAP_MS } from './access/new-key.js';
 import { COMMAND_LINE } from './access/principal.js';
 import { checkReason } from './access/reason.js';
@@ -20,9 +21,14 @@ import { openCatalog } from './storage/database.js';
 const USAGE = `usage:
   npm run keys -- create --account <account> --name <name> --roles <role,…> [--expires <days>] [--models <model or model@alias,…>]
                          [--publishable --origins <origin,…> --operations <field,…> --models <model,…>]
+                         [--limits <name=number,…>]
   npm run keys -- list
-  npm run keys -- rotate <id> [--overlap <hours>]
+  npm run keys -- rotate <id> [--overlap <hours>] [--limits <name=number,…>]
+  npm run keys -- limit <id> [--limits <name=number,…>]
   npm run keys -- revoke <id>
+
+Limits are quotas: ${LIMIT_NAMES.join(', ')}.
+Without --limits, limit removes them, and a publishable key gets its defaults.
 
 All but list take --reason <text>, which the audit log keeps.
 `;
@@ -39,6 +45,7 @@ const OPTIONS = {
   models: { type: 'string' },
   origins: { type: 'string' },
   operations: { type: 'string' },
+  limits: { type: 'string' },
   publishable: { type: 'boolean', default: false },
   overlap: { type: 'string', default: '24' },
   reason: { type: 'string' },
@@ -56,7 +63,7 @@ function parse(args: string[]) {
 async function main(args: string[]): Promise<void> {
   const { values, positionals } = parse(args);
   const [command, id, ...rest] = positionals;
-  const takesId = command === 'revoke' || command === 'rotate';
+  const takesId = ['revoke', 'rotate', 'limit'].includes(command ?? '');
   if (rest.length > 0 || takesId !== (id !== undefined)) throw new UsageError('unexpected arguments');
   const { keys, close } = await openKeys();
   try {
@@ -64,7 +71,11 @@ async function main(args: string[]): Promise<void> {
     else if (command === 'list') process.stdout.write(keys.all.map(lineOf).join('') || 'There are no keys.\n');
     else if (command === 'revoke')
       process.stdout.write(lineOf(known(await keys.revoke(id as string, actorOf(values)), id)));
-    else if (command === 'rotate') show(known(await keys.rotate(id as string, overlapMs(values), actorOf(values)), id));
+    else if (command === 'rotate') {
+      const wanted = { overlapMs: overlapMs(values), limits: limitsOf(values) };
+      show(known(await keys.rotate(id as string, wanted, actorOf(values)), id));
+    } else if (command === 'limit')
+      process.stdout.write(lineOf(known(await keys.setLimits(id as string, limitsOf(values), actorOf(values)), id)));
     else throw new UsageError(command === undefined ? 'a command is missing' : `there is no command "${command}"`);
   } finally {
     await close();
@@ -96,10 +107,23 @@ function wantedOf(options: Options) {
       models: listOf(options.models),
       origins: listOf(options.origins),
       operations: listOf(options.operations),
+      limits: limitsOf(options),
       expiresAt: expires === undefined ? null : new Date(Date.now() + amount('expires', expires, 3_650) * DAY_MS),
     },
     ['--'],
   );
+}
+
+/** `operationsPerSecond=10,…`; null if there is no such option. */
+function limitsOf({ limits }: Options): WantedLimits | null {
+  if (limits === undefined) return null;
+  const wanted = limits.split(',').map((one): [string, number] => {
+    const [name = '', number = ''] = one.split('=').map((part) => part.trim());
+    if (!LIMIT_NAMES.some((known) => known === name) || number === '')
+      throw new UsageError(`--limits has "${one}"; expected <name>=<number> with ${LIMIT_NAMES.join(', ')}`);
+    return [name, Number(number)];
+  });
+  return checkLimits(Object.fromEntries(wanted), ['--limits']);
 }
 
 function actorOf({ reason }: Options): Actor {
@@ -128,13 +152,15 @@ function show({ key, text }: CreatedKey): void {
 }
 
 function lineOf(key: ApiKey): string {
-  const { id, account, name, kind, roles, expiresAt, revokedAt } = key;
+  const { id, account, name, kind, roles, limits, expiresAt, revokedAt } = key;
   const state = revokedAt
     ? `revoked ${revokedAt.toISOString()}`
     : expiresAt
       ? `expires ${expiresAt.toISOString()}`
       : 'does not expire';
-  return `${id}  ${account}  ${JSON.stringify(name)}  ${kind}  ${roles.join(',')}  ${state}\n`;
+  const quotas = LIMIT_NAMES.filter((one) => limits?.[one] != null).map((one) => `${one}=${limits?.[one]}`);
+  const limited = quotas.length > 0 ? `  ${quotas.join(',')}` : '';
+  return `${id}  ${account}  ${JSON.stringify(name)}  ${kind}  ${roles.join(',')}  ${state}${limited}\n`;
 }
 
 main(process.argv.slice(2)).catch((error) => {

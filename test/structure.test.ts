@@ -11,7 +11,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'process-memory': [],
   errors: ['without-paths'],
   'wait-at-most': [],
-  counting: [],
+  counting: ['errors'],
   loopback: [],
   'fair-share': [],
   'linked-list': [],
@@ -21,7 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   onnx: [],
   storage: ['errors', 'wait-at-most', 'counting', 'linked-list'],
   vault: ['errors', 'storage'],
-  access: ['errors', 'loopback', 'fair-share', 'storage'],
+  access: ['errors', 'loopback', 'counting', 'fair-share', 'storage'],
   graphql: ['errors', 'counting', 'storage', 'tasks'],
   engine: ['errors', 'wait-at-most', 'counting', 'fair-share', 'linked-list', 'process-memory', 'tasks'],
   config: ['errors', 'loopback', 'engine'],
@@ -244,6 +244,10 @@ test('queries take the principal, except those of the server itself and those th
     'access/audit.queries.ts findAuditHead',
     'access/audit.queries.ts findAuditPage',
     'access/audit.queries.ts findAuditProblems',
+    // Of all callers.
+    'access/quota.queries.ts addQuotaUse',
+    'access/quota.queries.ts deleteQuotaUseBefore',
+    'access/quota.queries.ts findQuotaUse',
     // For administrators, and for the server, which looks up documents by ids.
     'access/registered-operation.queries.ts findRegisteredFingerprint',
     'access/registered-operation.queries.ts findRegisteredOperations',

@@ -3,6 +3,7 @@ import type { Transaction } from 'kysely';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { ApiKeyTable } from '../storage/migrations/access.table.js';
 import type { ApiKey } from './api-key.js';
+import { limitsOf } from './key-limits.js';
 
 export async function findApiKeys(db: CatalogDatabase): Promise<ApiKey[]> {
   const rows = await db.selectFrom('api_key').selectAll().orderBy('created_at').orderBy('id').execute();
@@ -18,23 +19,17 @@ export async function findApiKey(trx: Transaction<CatalogTables>, id: string): P
   return row ? toApiKey(row) : null;
 }
 
-/** Sets when a key ends, and what replaces it: nothing else of a key ever changes. */
-export async function updateApiKey(
-  trx: Transaction<CatalogTables>,
-  { id, expiresAt, revokedAt, replacedBy }: ApiKey,
-): Promise<void> {
+/** Sets when a key ends, what replaces it, and its limits: nothing else of a key ever changes. */
+export async function updateApiKey(trx: Transaction<CatalogTables>, key: ApiKey): Promise<void> {
+  const { expires_at, revoked_at, replaced_by, limits, limits_changed_at } = toRow(key);
   await trx
     .updateTable('api_key')
-    .set({
-      expires_at: expiresAt?.getTime() ?? null,
-      revoked_at: revokedAt?.getTime() ?? null,
-      replaced_by: replacedBy,
-    })
-    .where('id', '=', id)
+    .set({ expires_at, revoked_at, replaced_by, limits, limits_changed_at })
+    .where('id', '=', key.id)
     .execute();
 }
 
-/** Differs from before if a key was added, revoked or replaced: nothing else changes. */
+/** Differs from before if a key was added, revoked or replaced, or its limits were changed: nothing else changes. */
 export async function findApiKeysFingerprint(db: CatalogDatabase): Promise<string> {
   const { count, max } = db.fn;
   const found = await db
@@ -44,6 +39,7 @@ export async function findApiKeysFingerprint(db: CatalogDatabase): Promise<strin
       count<number>('revoked_at').as('revoked'),
       count<number>('replaced_by').as('replaced'),
       max('created_at').as('newest'),
+      max('limits_changed_at').as('limited'),
     ])
     .executeTakeFirstOrThrow();
   return JSON.stringify(found);
@@ -61,6 +57,8 @@ function toApiKey(row: ApiKeyTable): ApiKey {
     operations: listOf(row.operations),
     models: listOf(row.models),
     origins: listOf(row.origins),
+    limits: limitsOf(row.kind, row.limits === null ? null : JSON.parse(row.limits)),
+    limitsChangedAt: dateOf(row.limits_changed_at),
     createdAt: new Date(row.created_at),
     expiresAt: dateOf(row.expires_at),
     revokedAt: dateOf(row.revoked_at),
@@ -80,6 +78,8 @@ function toRow(key: ApiKey): ApiKeyTable {
     operations: jsonOf(key.operations),
     models: jsonOf(key.models),
     origins: jsonOf(key.origins),
+    limits: key.limits && JSON.stringify(key.limits),
+    limits_changed_at: key.limitsChangedAt?.getTime() ?? null,
     created_at: key.createdAt.getTime(),
     expires_at: key.expiresAt?.getTime() ?? null,
     revoked_at: key.revokedAt?.getTime() ?? null,

@@ -6,6 +6,7 @@
  */
 import { createHash, randomInt, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import type { QuotaLimits } from './quota.js';
 import type { Role } from './roles.js';
 
 export type KeyKind = 'secret' | 'publishable';
@@ -25,6 +26,10 @@ export interface ApiKey {
   readonly models: readonly string[] | null;
   /** Origins of web pages that may send it; null: any, and programs that are no browsers. */
   readonly origins: readonly string[] | null;
+  /** Null: nothing is limited, and nothing counted. */
+  readonly limits: QuotaLimits | null;
+  /** When they were changed after the key was made; null if they were not. */
+  readonly limitsChangedAt: Date | null;
   readonly createdAt: Date;
   readonly expiresAt: Date | null;
   readonly revokedAt: Date | null;

@@ -6,7 +6,9 @@ import { type ApiKey, generateKey, isSameDigest, readKey } from './api-key.js';
 import { findApiKey, findApiKeys, findApiKeysFingerprint, insertApiKey, updateApiKey } from './api-key.queries.js';
 import { appendAudit } from './audit.queries.js';
 import { grants } from './grants.js';
+import { limitsOf, type WantedLimits } from './key-limits.js';
 import type { KeyRefusal, Principal } from './principal.js';
+import type { Quotas } from './quotas.js';
 
 /** Keys of a server, those that have ended included. */
 const MAX_KEYS = 10_000;
@@ -21,7 +23,7 @@ interface Known {
 export type NewApiKey = Pick<
   ApiKey,
   'account' | 'name' | 'kind' | 'roles' | 'operations' | 'models' | 'origins' | 'expiresAt'
->;
+> & { readonly limits: WantedLimits | null };
 
 /** Who changes keys, and why, for the audit log. */
 export interface Actor {
@@ -37,6 +39,7 @@ export interface CreatedKey {
 
 export class ApiKeys {
   readonly #db: CatalogDatabase;
+  readonly #quotas: Pick<Quotas, 'of'> | null;
   #byId = new Map<string, Known>();
   /** By what clients send, so that a digest is made of it once. */
   readonly #byText = new Map<string, Known>();
@@ -45,8 +48,10 @@ export class ApiKeys {
   /** Made by this process. */
   #changes = 0;
 
-  constructor(db: CatalogDatabase) {
+  /** `quotas`: null where keys are only managed. */
+  constructor(db: CatalogDatabase, quotas: Pick<Quotas, 'of'> | null = null) {
     this.#db = db;
+    this.#quotas = quotas;
   }
 
   /** Whether there has ever been a key: a server whose last key has ended does not become open again. */
@@ -106,14 +111,13 @@ export class ApiKeys {
 
   #known(key: ApiKey): Known {
     const { id, account, roles } = key;
+    const callerId = `key ${id}`;
+    const quota = this.#quotas?.of(callerId, key.limits) ?? null;
     const keyRefusal = () => {
       const now = this.#byId.get(id)?.key;
       return now ? refusalOf(now, Date.now()) : 'unknown';
     };
-    return {
-      key,
-      principal: Object.freeze({ id: account, roles, key, token: null, callerId: `key ${id}`, keyRefusal }),
-    };
+    return { key, principal: Object.freeze({ id: account, roles, key, token: null, callerId, quota, keyRefusal }) };
   }
 
   /** @throws InvalidInputError if there are too many keys; ForbiddenError if the caller's key has narrower rights, or ended */
@@ -142,18 +146,22 @@ export class ApiKeys {
   }
 
   /**
-   * Makes a key like this one, which then expires after `overlapMs`. Null if there is no such key, or it has ended.
+   * Makes a key like this one, with these limits if they are given, which then expires after `overlapMs`. Null if there is no such key, or it has ended.
    *
    * @throws InvalidInputError if it was replaced already; as `create`
    */
-  async rotate(id: string, overlapMs: number, by: Actor): Promise<CreatedKey | null> {
+  async rotate(
+    id: string,
+    { overlapMs, limits }: { readonly overlapMs: number; readonly limits: WantedLimits | null },
+    by: Actor,
+  ): Promise<CreatedKey | null> {
     let created: CreatedKey | null = null;
     await this.#change(by, async (trx) => {
       const before = await findApiKey(trx, id);
       if (!before || refusalOf(before, Date.now()) !== null) return [];
       if (before.replacedBy !== null) throw new InvalidInputError([replaced(before.replacedBy)]);
       checkGrant(by.principal, before);
-      created = this.#generate(before);
+      created = this.#generate({ ...before, limits: limits ?? before.limits });
       const expiresAt = earlier(before.expiresAt, new Date(Date.now() + overlapMs));
       const after = { ...before, expiresAt, replacedBy: created.key.id };
       await insertApiKey(trx, created.key);
@@ -166,11 +174,26 @@ export class ApiKeys {
     return created;
   }
 
-  #generate({ account, name, kind, roles, operations, models, origins, expiresAt }: NewApiKey): CreatedKey {
+  /** Replaces the limits of a key. Null if there is no such key, or it has ended. @throws as `create` */
+  async setLimits(id: string, wanted: WantedLimits | null, by: Actor): Promise<ApiKey | null> {
+    let changed: ApiKey | null = null;
+    await this.#change(by, async (trx) => {
+      const before = await findApiKey(trx, id);
+      if (!before || refusalOf(before, Date.now()) !== null) return [];
+      const after = { ...before, limits: limitsOf(before.kind, wanted), limitsChangedAt: new Date() };
+      changed = after;
+      await updateApiKey(trx, after);
+      return [{ action: 'setApiKeyLimits', before, after }];
+    });
+    return changed;
+  }
+
+  #generate({ limits, account, name, kind, roles, operations, models, origins, expiresAt }: NewApiKey): CreatedKey {
     if (this.#byId.size >= MAX_KEYS) throw new InvalidInputError([tooMany(this.#byId.size)]);
     const { id, secretSha256, text } = generateKey(kind);
     const wanted = { account, name, kind, roles, operations, models, origins, expiresAt };
-    return { key: { ...wanted, id, secretSha256, createdAt: new Date(), revokedAt: null, replacedBy: null }, text };
+    const key = { ...wanted, ...UNCHANGED, id, secretSha256, limits: limitsOf(kind, limits), createdAt: new Date() };
+    return { key, text };
   }
 
   /** Makes changes and their entries in the audit log together, unless the caller's own key has ended meanwhile. */
@@ -200,6 +223,9 @@ export async function checkOwnKey(trx: Transaction<CatalogTables>, { key, keyRef
   const own = key && (await findApiKey(trx, key.id));
   if (keyRefusal() !== null || (key && (!own || refusalOf(own, Date.now()) !== null))) throw new EndedKeyError();
 }
+
+/** Of a key that was just made. */
+const UNCHANGED = { limitsChangedAt: null, revokedAt: null, replacedBy: null };
 
 interface KeyChange {
   readonly action: string;

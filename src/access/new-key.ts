@@ -2,6 +2,7 @@
 import { type InputProblem, InvalidInputError } from '../errors.js';
 import { ACCOUNT_NAME, isAccountName } from './account.js';
 import type { NewApiKey } from './api-keys.js';
+import { problemsOfLimits } from './key-limits.js';
 import { ROLES } from './roles.js';
 
 /** How long a rotated key may still be accepted: 90 days. */
@@ -42,6 +43,7 @@ export function checkNewKey(wanted: NewApiKey, prefix: readonly string[]): NewAp
     else if (list.length === 0 || list.length > rule.most || !list.every(rule.isValid))
       add(rule.field, 'UNREADABLE', 'this list is not accepted', `1 to ${rule.most} ${rule.what}`, list.slice(0, 20));
   }
+  problems.push(...problemsOfLimits(wanted.limits, [...prefix, 'limits']));
   if (problems.length > 0) throw new InvalidInputError(problems);
   return { ...wanted, name: name.toWellFormed() };
 }

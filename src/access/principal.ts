@@ -1,5 +1,6 @@
 /** Who sends a request. Every query function takes the principal and narrows by it. */
 import type { ApiKey } from './api-key.js';
+import type { Quota } from './quota.js';
 import { ROLES, type Role } from './roles.js';
 
 export interface Principal {
@@ -15,6 +16,8 @@ export interface Principal {
    * against the caller who sent them. The key, the subject of the token, or the address of a request without either.
    */
   readonly callerId: string;
+  /** What it may use; null if that is not limited. */
+  readonly quota: Quota | null;
   /** Why the key or token is no longer accepted, which may have happened since the request began; null if it is. */
   readonly keyRefusal: () => KeyRefusal | null;
 }
@@ -40,13 +43,22 @@ export function localPrincipal(address: string): Principal {
     key: null,
     token: null,
     callerId: address,
+    quota: null,
     keyRefusal: accepted,
   });
 }
 
 /** A request without a key or token, while the server asks for one: it may do what is public. */
 export function nobody(address: string): Principal {
-  return Object.freeze({ id: NOBODY, roles: [], key: null, token: null, callerId: address, keyRefusal: accepted });
+  return Object.freeze({
+    id: NOBODY,
+    roles: [],
+    key: null,
+    token: null,
+    callerId: address,
+    quota: null,
+    keyRefusal: accepted,
+  });
 }
 
 export function isNobody({ id }: Principal): boolean {
@@ -60,6 +72,7 @@ export const COMMAND_LINE: Principal = Object.freeze({
   key: null,
   token: null,
   callerId: 'command-line',
+  quota: null,
   keyRefusal: accepted,
 });
 
@@ -70,5 +83,6 @@ export const SYSTEM: Principal = Object.freeze({
   key: null,
   token: null,
   callerId: 'system',
+  quota: null,
   keyRefusal: accepted,
 });

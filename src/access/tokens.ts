@@ -136,6 +136,7 @@ export class Tokens {
       key: null,
       token: Object.freeze({ issuer, subject, expiresAt: new Date(expiresAt) }),
       callerId: `token ${issuer} ${subject}`,
+      quota: null,
       keyRefusal: () => (this.#now() < endsAt ? null : 'expired'),
     });
     return { principal, endsAt };

@@ -67,6 +67,8 @@ export interface Body {
   readonly caller: string;
   /** By its Content-Length; null if the body comes in chunks of unknown number. */
   readonly declaredBytes: number | null;
+  /** What has arrived; null until it is read. */
+  receivedBytes: number | null;
   /** Counted as in flight: the memory in which it is collected, and that of its values. */
   heldBytes: number;
   /** What it held when it was parsed; 0 before. */
@@ -113,7 +115,14 @@ export class BodyReader {
     const waitMs = this.isLarge(declaredBytes) ? this.#refused.waitMs(caller, performance.now()) : 0;
     if (waitMs > 0) return tooManyRefused(waitMs);
     if (!this.#inFlight.fits(caller, declaredBytes ?? 0)) return tooMuchInFlight();
-    const body: Body = { caller, declaredBytes, heldBytes: 0, parsedBytes: 0, isClosed: false };
+    const body: Body = {
+      caller,
+      declaredBytes,
+      receivedBytes: null,
+      heldBytes: 0,
+      parsedBytes: 0,
+      isClosed: false,
+    };
     request.incoming = body;
     connection.onClose(() => {
       body.isClosed = true;
@@ -245,6 +254,7 @@ class Arrival {
     if (this.#isSettled) return;
     const start = this.#received;
     this.#received += chunk.length;
+    this.#body.receivedBytes = this.#received;
     this.lastByteAt = performance.now();
     const refused = this.#check(chunk);
     if (refused) this.refuse(refused);

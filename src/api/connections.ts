@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { CallerConnection } from '../engine/queue.js';
+import type { CallerConnection, ComputeMeter } from '../engine/queue.js';
 import { fitsShare, Shares } from '../fair-share.js';
 import { type Link, LinkedList } from '../linked-list.js';
 
@@ -119,6 +119,8 @@ export class Connections {
 /** The connection that waits for one response. A request may have many inputs: they share one listener of Node. */
 export class ResponseConnection implements CallerConnection {
   readonly caller: string;
+  /** Set before the fields of an operation run, if the computing of the caller is limited. */
+  meter: ComputeMeter | null = null;
   readonly #response: ServerResponse;
   readonly #listeners = new LinkedList<() => void>();
   #isWatched = false;

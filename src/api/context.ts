@@ -6,7 +6,7 @@
 import type { ExecutionResult } from 'graphql';
 import type { Principal } from '../access/principal.js';
 import { CatalogLoaders } from '../catalog/loaders.js';
-import type { CallerConnection } from '../engine/queue.js';
+import type { CallerConnection, ComputeMeter } from '../engine/queue.js';
 import { type EvaluationContext, EvaluationLoaders } from '../evaluation/loaders.js';
 import { type PredictionContext, PredictionLoaders } from '../prediction/loaders.js';
 import { type ServingContext, ServingLoaders } from '../serving/loaders.js';
@@ -34,7 +34,7 @@ export class RequestContext implements PredictionContext, EvaluationContext, Ser
 
   constructor(
     readonly principal: Principal,
-    readonly connection: CallerConnection,
+    readonly connection: CallerConnection & { meter: ComputeMeter | null },
     readonly answer: AnswerState,
     private readonly databases: RequestDatabases,
   ) {}

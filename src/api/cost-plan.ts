@@ -31,6 +31,7 @@ import {
   pointsIn,
   pointsOf,
   product,
+  type Request,
   type RunTotal,
   type Specs,
   sum,
@@ -89,13 +90,26 @@ export interface OperationCost {
    * smaller; how long that takes is limited by deadlines and by the queue.
    */
   readonly limited: number;
+  /** Of the root fields that are executed. */
+  readonly roots: readonly RootCost[];
+}
+
+/** In points, not rounded. */
+export interface RootCost {
+  /** The name in the answer. */
+  readonly name: string;
+  /** Without running models. */
+  readonly points: number;
+  /** Of running models on `inputs`. */
+  readonly runPoints: number;
+  readonly inputs: number;
 }
 
 /** Plans the cost of an operation of a valid document. */
 export function planCost(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode): CostPlan {
   const planner = new Planner(schema, document, operation);
   const root = schema.getRootType(operation.operation);
-  const price = root ? planner.priceOf(root, [{ set: operation.selectionSet, condition: null }]) : 0;
+  const prices = root ? planner.pricesOf(root, [{ set: operation.selectionSet, condition: null }]) : [];
   const withDefaults = variablesReader(operation);
   return {
     fields: planner.fields,
@@ -106,16 +120,36 @@ export function planCost(schema: GraphQLSchema, document: DocumentNode, operatio
     },
     cost: (sent, specs) => {
       const variables = withDefaults(sent);
-      const total: RunTotal = { largestComputation: 0 };
-      const pointsWith = (prediction: PredictionSize) =>
-        pointsIn(price, { variables, specs, total, pageSize: 1, prediction });
-      const all = pointsWith(STORED_PREDICTION);
+      const total: RunTotal = { largestComputation: 0, runPoints: 0, inputs: 0 };
+      const request = { variables, specs, total, pageSize: 1 };
+      const roots = rootCosts(prices, { ...request, prediction: STORED_PREDICTION });
+      const all = roots.reduce((sum, { points, runPoints }) => sum + points + runPoints, 0);
       // The predictions of mutations are new, and known.
-      const most = operation.operation === 'query' ? pointsWith(NO_PREDICTION) + MAX_STORED_POINTS : all;
+      const most = operation.operation === 'query' ? mostPoints(prices, request) : all;
       const points = Math.min(all, most);
-      return { requested: Math.ceil(points), limited: Math.ceil(points - total.largestComputation) };
+      return { requested: Math.ceil(points), limited: Math.ceil(points - total.largestComputation), roots };
     },
   };
+}
+
+function rootCosts(prices: readonly NamedPrice[], request: Request): RootCost[] {
+  const roots: RootCost[] = [];
+  const { total } = request;
+  for (const { name, price, isExecuted } of prices) {
+    if (!isExecuted(request.variables)) continue;
+    const before = total.runPoints;
+    total.inputs = 0;
+    const points = pointsIn(price, request);
+    const runPoints = total.runPoints - before;
+    roots.push({ name, points: points - runPoints, runPoints, inputs: total.inputs });
+  }
+  return roots;
+}
+
+/** However much the stored predictions hold that a query reads. */
+function mostPoints(prices: readonly NamedPrice[], request: Omit<Request, 'prediction'>): number {
+  const own = rootCosts(prices, { ...request, prediction: NO_PREDICTION });
+  return own.reduce((sum, { points }) => sum + points, MAX_STORED_POINTS);
 }
 
 /** A selection set, and when it applies. */
@@ -130,6 +164,14 @@ interface MergedField {
   readonly sets: Selected[];
   /** The field is executed if any of them holds; null always holds. */
   readonly conditions: (Condition | null)[];
+}
+
+/** The price of one field. */
+interface NamedPrice {
+  /** In the answer. */
+  readonly name: string;
+  readonly price: Price;
+  readonly isExecuted: Condition;
 }
 
 class Planner {
@@ -149,16 +191,27 @@ class Planner {
 
   /** The price of the fields that are selected on one object. */
   priceOf(type: GraphQLObjectType, selected: readonly Selected[]): Price {
+    return sum(
+      this.pricesOf(type, selected).map(({ price, isExecuted }) =>
+        price === 0 || isExecuted === always
+          ? price
+          : (request) => (isExecuted(request.variables) ? pointsIn(price, request) : 0),
+      ),
+    );
+  }
+
+  /** The prices of the fields that are selected on one object, whether they are executed or not. */
+  pricesOf(type: GraphQLObjectType, selected: readonly Selected[]): NamedPrice[] {
     const fields = new Map<string, MergedField>();
     for (const { set, condition } of selected) this.#collect(type, set, condition, fields);
-    return sum(
-      [...fields.values()].map((field) => {
-        const price = this.#priceOfField(type, field);
-        const { conditions } = field;
-        if (price === 0 || conditions.includes(null)) return price;
-        return (request) => (conditions.some((holds) => holds?.(request.variables)) ? pointsIn(price, request) : 0);
-      }),
-    );
+    return Array.from(fields, ([name, field]) => {
+      const price = this.#priceOfField(type, field);
+      const { conditions } = field;
+      const isExecuted: Condition = conditions.includes(null)
+        ? always
+        : (variables) => conditions.some((holds) => holds?.(variables));
+      return { name, price, isExecuted };
+    });
   }
 
   /** Collects the fields that apply to an object of this type, through fragments. */
@@ -218,6 +271,8 @@ class Planner {
     return highest(types.filter(isObjectType).map((one) => sum([pointsOf(one), this.priceOf(one, sets)])));
   }
 }
+
+const always: Condition = () => true;
 
 const META_FIELDS: Readonly<Record<string, GraphQLField<unknown, unknown>>> = {
   __schema: SchemaMetaFieldDef,

@@ -1,12 +1,22 @@
 /** Limits the cost of operations, and reports it in `extensions.cost` of the answer. */
 import type { ApolloServerPlugin } from '@apollo/server';
-import { type DocumentNode, GraphQLError, type GraphQLSchema } from 'graphql';
+import {
+  type DocumentNode,
+  GraphQLError,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+  OperationTypeNode,
+} from 'graphql';
 import { allows } from '../access/policy.js';
 import type { Principal } from '../access/principal.js';
+import type { Quota } from '../access/quota.js';
+import type { ComputeMeter } from '../engine/queue.js';
 import type { VersionName } from '../graphql/cost.js';
 import type { VersionSpec } from '../tasks/tasks.js';
+import type { OperationCost } from './cost-plan.js';
 import { type KnownDocuments, type KnownOperation, planned } from './documents.js';
 import { forbidden } from './forbidden.js';
+import { QuotaMeter, takeQuery } from './quota-meter.js';
 import { coerceVariables, type Variables } from './variables.js';
 
 /** The spec of a version that the caller may run; null if there is none. */
@@ -19,6 +29,8 @@ export interface Admission {
   /** Why the operation is not executed; null if it is. */
   readonly refusal: unknown;
   readonly execution: Execution | null;
+  /** Of a mutation whose caller has a quota; null of others. */
+  readonly meter: QuotaMeter | null;
 }
 
 /** What `execute` is given, if the variables are valid. */
@@ -28,8 +40,9 @@ interface Execution {
 }
 
 /** A request keeps its admission here, so that it is not decided again where Apollo Server answers the request. */
-interface AdmittedContext {
+export interface AdmittedContext {
   readonly principal: Principal;
+  readonly connection: { meter: ComputeMeter | null };
   admission: Admission | null;
 }
 
@@ -54,11 +67,15 @@ export class OperationLimits<Context extends AdmittedContext> {
         const first = versions.findIndex((other) => isSame(other, version));
         specs.push(first < i ? (specs[first] ?? null) : version && (await this.findSpec(version, context)));
       }
-      const { requested, limited } = plan.cost(variables, specs);
+      const cost = plan.cost(variables, specs);
+      const { requested, limited } = cost;
       const refusal = limited > this.maxCost ? tooExpensive(requested, this.maxCost) : null;
-      return { requested, refusal, execution: { document: executable, variables: coerced } };
+      const { quota } = context.principal;
+      const meter = quota && !refusal ? meterOf(quota, operation, cost) : null;
+      if (meter) context.connection.meter = meter;
+      return { requested, refusal, execution: { document: executable, variables: coerced }, meter };
     } catch (error) {
-      return { requested: null, refusal: error, execution: null };
+      return { requested: null, refusal: error, execution: null, meter: null };
     }
   }
 
@@ -94,6 +111,13 @@ export function costLimit<Context extends AdmittedContext>(
       };
     },
   };
+}
+
+/** @throws GraphQLError if a query may not run */
+function meterOf(quota: Quota, { operation }: OperationDefinitionNode, cost: OperationCost): QuotaMeter | null {
+  if (operation === OperationTypeNode.MUTATION) return new QuotaMeter(quota, cost);
+  takeQuery(quota, cost);
+  return null;
 }
 
 function isSame(a: VersionName | null, b: VersionName | null): boolean {

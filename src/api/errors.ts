@@ -6,7 +6,8 @@ import { randomUUID } from 'node:crypto';
 import { unwrapResolverError } from '@apollo/server/errors';
 import { GraphQLError, type GraphQLFormattedError } from 'graphql';
 import type { Logger } from 'pino';
-import { AppError, BadArgumentError, InvalidInputError, UnreadableRecordError } from '../errors.js';
+import { AppError, BadArgumentError, InvalidInputError, QuotaExceededError, UnreadableRecordError } from '../errors.js';
+import { extensionsOf } from './quota-meter.js';
 import { countRefusal } from './refusals.js';
 
 export function errorFormatter(log: Logger) {
@@ -25,6 +26,7 @@ function uncounted(log: Logger) {
     if (cause instanceof InvalidInputError) {
       return withCode(formatted, 'BAD_USER_INPUT', { problems: cause.problems });
     }
+    if (cause instanceof QuotaExceededError) return withCode(formatted, cause.code, extensionsOf(cause));
     if (cause instanceof AppError) {
       const { code, retryable, retryAfterMs } = cause;
       return withCode(formatted, code, retryable ? { retryable, retryAfterMs } : {});

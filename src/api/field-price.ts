@@ -47,6 +47,10 @@ export interface Request extends CostScope {
 export interface RunTotal {
   /** Points for running a graph on one input, the one that needs most of them. */
   largestComputation: number;
+  /** Of what runs models. */
+  runPoints: number;
+  /** That the root field runs whose price is being added. */
+  inputs: number;
 }
 
 /** Null for a version that does not exist, or a field that names none. */
@@ -123,6 +127,8 @@ function runPrice(parts: {
   return ({ variables, specs, total }) => {
     const { points, inputs, largestComputation, prediction } = runs(args(variables), specs[index] ?? null);
     total.largestComputation = Math.max(total.largestComputation, largestComputation);
+    total.runPoints += points;
+    total.inputs += inputs;
     return points + pointsIn(price, { variables, specs, total, pageSize: inputs, prediction });
   };
 }

@@ -16,11 +16,16 @@ import {
 import { allows, isPolicyName, isWithin, type PolicyName, whoMay } from '../access/policy.js';
 import { isNobody, type Principal } from '../access/principal.js';
 import { refusalOf } from '../access/refusals.js';
-import { ForbiddenError } from '../errors.js';
+import { type AppError, ForbiddenError } from '../errors.js';
 import { problemOf } from '../graphql/problem.type.js';
 import { forbidden } from './forbidden.js';
+import type { QuotaMeter } from './quota-meter.js';
 
-type Field = GraphQLField<unknown, { principal: Principal }>;
+interface Context {
+  readonly principal: Principal;
+  readonly admission?: { readonly meter: QuotaMeter | null } | null;
+}
+type Field = GraphQLField<unknown, Context>;
 
 interface Guarded {
   readonly field: Field;
@@ -117,7 +122,9 @@ function guard({ field, name, policy, isRoot }: Guarded, isSubscription: boolean
     allows(policy, principal) && (!isRoot || (principal.key?.operations?.includes(field.name) ?? true));
   field.resolve = (root, args, context, info) => {
     checkCredentials(context.principal);
-    return mayUse(context) ? resolve(root, args, context, info) : refuse(name, policy, field, context.principal);
+    if (!mayUse(context)) return refuse(name, policy, field, context.principal);
+    const exceeded = isRoot ? context.admission?.meter?.begin(info.path.key) : null;
+    return exceeded ? refuseAsProblem(field, exceeded) : resolve(root, args, context, info);
   };
   if (!isSubscription) return;
   field.subscribe = (root, args, context, info) => {
@@ -135,8 +142,16 @@ function checkCredentials(principal: Principal): void {
 
 /** Refuses as a problem if the caller is known and the payload has a problem, else as a GraphQL error. */
 function refuse(name: string, policy: PolicyName, field: Field, principal: Principal): unknown {
-  if (!isNobody(principal) && isObjectType(field.type) && field.type.getFields()['problem']) {
-    return { problem: problemOf(new ForbiddenError(name, whoMay(policy, principal))) };
-  }
-  throw forbidden(name, policy, principal);
+  if (isNobody(principal) || !hasProblem(field)) throw forbidden(name, policy, principal);
+  return { problem: problemOf(new ForbiddenError(name, whoMay(policy, principal))) };
+}
+
+/** @throws the error if the payload has no problem */
+function refuseAsProblem(field: Field, error: AppError): unknown {
+  if (!hasProblem(field)) throw error;
+  return { problem: problemOf(error) };
+}
+
+function hasProblem({ type }: Field): boolean {
+  return isObjectType(type) && type.getFields()['problem'] !== undefined;
 }

@@ -28,6 +28,7 @@ import { errorFormatter } from './errors.js';
 import { registerExplorer } from './explorer/explorer.js';
 import { type GraphqlParts, registerGraphql } from './graphql-route.js';
 import { mediaTypeOfRefusal } from './media-type.js';
+import { takeAnswer, takeRequest } from './quotas.js';
 import {
   answerNotSent,
   checkHeaders,
@@ -189,8 +190,10 @@ function enforcePolicies(http: FastifyInstance): void {
     const policy = request.routeOptions.config.policy;
     const { principal, refused } = request;
     if (refused) refuse(reply, refused);
-    else if (!policy || allows(policy, principal)) done();
-    else if (isNobody(principal)) refuseUnauthenticated(reply, NEEDS_KEY);
+    else if (!policy || allows(policy, principal)) {
+      if (principal.quota) takeRequest(request, reply, principal.quota, done);
+      else done();
+    } else if (isNobody(principal)) refuseUnauthenticated(reply, NEEDS_KEY);
     else sendRefusal(reply, 403, refusal('FORBIDDEN', `This route is for ${whoMay(policy, principal)} only.`));
   });
 }
@@ -214,6 +217,7 @@ function refuseUnauthenticated(reply: FastifyReply, message: string): void {
 function identify(http: FastifyInstance, authentication: Authentication): void {
   http.decorateRequest('principal');
   http.decorateRequest('refused', null);
+  http.decorateRequest('quotaBytes', null);
   http.decorateRequest('connection');
   http.decorateRequest('incoming', null);
   const identified = (request: FastifyRequest, reply: FastifyReply, found: Principal | Refused) => {
@@ -240,7 +244,7 @@ function budgetAnswers(http: FastifyInstance, { maxResponseBytes }: Config, inFl
   });
   http.addHook<unknown>('onSend', (request, reply, payload, done) => {
     // Fastify has refused a URL that it cannot decode before any hook.
-    if (!request.answer || typeof payload !== 'string' || request.answer.send(Buffer.byteLength(payload))) {
+    if (!request.answer || typeof payload !== 'string' || isSent(request, reply, Buffer.byteLength(payload))) {
       done(null, payload);
       return;
     }
@@ -255,6 +259,11 @@ function budgetAnswers(http: FastifyInstance, { maxResponseBytes }: Config, inFl
       .removeHeader('content-length');
     done(null, refused);
   });
+}
+
+function isSent(request: FastifyRequest, { statusCode }: FastifyReply, bytes: number): boolean {
+  if (request.principal.quota) takeAnswer(request, statusCode, bytes);
+  return request.answer.send(bytes);
 }
 
 /** Of a connection, before a request is read from it. */

@@ -2,6 +2,7 @@
 import { Arg, Ctx, Field, ID, InputType, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
 import type { ApiKey, KeyKind } from '../access/api-key.js';
 import type { Actor, ApiKeys } from '../access/api-keys.js';
+import { checkLimits, PUBLISHABLE_LIMITS } from '../access/key-limits.js';
 import { checkNewKey, MAX_OVERLAP_MS } from '../access/new-key.js';
 import { Policy } from '../access/policy.js';
 import { isNobody, type Principal } from '../access/principal.js';
@@ -13,6 +14,7 @@ import { create } from '../graphql/create.js';
 import { enumOf } from '../graphql/enum.type.js';
 import { Problem, payloadOf } from '../graphql/problem.type.js';
 import { DateTime, SafeInt } from '../graphql/scalars.js';
+import { QuotaLimits, QuotaLimitsInput, QuotaUse } from './quota.type.js';
 
 const RoleEnum = enumOf<Uppercase<Role>>(
   'Role',
@@ -26,6 +28,10 @@ const KeyKindEnum = enumOf<Uppercase<KeyKind>>('ApiKeyKind', 'Who may know a key
   PUBLISHABLE:
     'Everybody: it may be part of a web page. It is bound to origins, operations and models, and reads no predictions.',
 });
+
+const PUBLISHABLE_DEFAULTS = `Of a publishable key, those that are left out are: ${Object.entries(PUBLISHABLE_LIMITS)
+  .map(([name, limit]) => `${name} ${limit.toLocaleString('en')}`)
+  .join(', ')}.`;
 
 /** Keys of a server, at most, that a list returns. */
 const MAX_LISTED_KEYS = 1_000;
@@ -62,6 +68,9 @@ export class ApiKeyType {
     description: 'Origins of the web pages that may send the key; null if it is not bound to any.',
   })
   origins!: readonly string[] | null;
+
+  @Field(() => QuotaLimits, { nullable: true, description: 'Quotas of the key; null if nothing is limited.' })
+  limits!: QuotaLimits | null;
 
   @Field(() => DateTime, { description: 'When the key was made.' })
   createdAt!: Date;
@@ -114,6 +123,15 @@ export class Viewer {
 
   @Field(() => AccessToken, { nullable: true, description: 'Token of the request; null if it has none.' })
   token!: AccessToken | null;
+
+  @Field(() => QuotaLimits, { nullable: true, description: 'Quotas of the caller; null if nothing is limited.' })
+  limits!: QuotaLimits | null;
+
+  @Field(() => QuotaUse, {
+    nullable: true,
+    description: 'What the caller has used today, from 00:00 UTC; null if nothing is limited, and so not counted.',
+  })
+  usage!: QuotaUse | null;
 }
 
 @InputType({ description: 'New API key.' })
@@ -151,6 +169,12 @@ export class CreateApiKeyInput {
   })
   origins?: string[] | null;
 
+  @Field(() => QuotaLimitsInput, {
+    nullable: true,
+    description: `Quotas of the key. Default: no limits. ${PUBLISHABLE_DEFAULTS}`,
+  })
+  limits?: QuotaLimitsInput | null;
+
   @Field(() => DateTime, { nullable: true, description: 'From when on the key is refused. Default: never.' })
   expiresAt?: Date | null;
 
@@ -170,6 +194,15 @@ export class CreateApiKeyPayload {
   secret!: string | null;
 
   @Field(() => Problem, { nullable: true, description: 'Why no key was made; null if one was.' })
+  problem!: Problem | null;
+}
+
+@ObjectType({ description: 'The changed key, or the problem that prevented it: exactly one of them.' })
+export class SetApiKeyLimitsPayload {
+  @Field(() => ApiKeyType, { nullable: true, description: 'The key; null if there is a problem.' })
+  apiKey!: ApiKeyType | null;
+
+  @Field(() => Problem, { nullable: true, description: 'Why nothing was changed; null if the limits were.' })
   problem!: Problem | null;
 }
 
@@ -193,12 +226,14 @@ export class ViewerResolver {
   @Policy('public')
   @Query(() => Viewer, { description: 'Who sends the request, and what they may do.' })
   viewer(@Ctx() { principal }: AccessContext): Viewer {
-    const { id, roles, key, token } = principal;
+    const { id, roles, key, token, quota } = principal;
     return create(Viewer, {
       account: isNobody(principal) ? null : id,
       roles: roles.map(upper),
       key: key && typeOf(key),
       token: token && create(AccessToken, token),
+      limits: quota?.limits ?? null,
+      usage: quota && create(QuotaUse, { ...quota.used, resetsAt: quota.resetsAt }),
     });
   }
 
@@ -228,6 +263,7 @@ export class ViewerResolver {
         operations: input.operations ?? null,
         models: input.models ?? null,
         origins: input.origins ?? null,
+        limits: input.limits ?? null,
         expiresAt: input.expiresAt ?? null,
       };
       const wanted = { ...input, ...lists, kind: lower<KeyKind>(input.kind), roles: input.roles.map(lower<Role>) };
@@ -250,14 +286,44 @@ export class ViewerResolver {
       description: `How long the old key is still accepted, in milliseconds, 0 to ${MAX_OVERLAP_MS.toLocaleString('en')}.`,
     })
     overlapMs: number,
+    @Arg('limits', () => QuotaLimitsInput, {
+      nullable: true,
+      description: 'Quotas of the new key, which begin unused. Default: those of the old key.',
+    })
+    limits: QuotaLimitsInput | null,
     @Arg('reason', () => String, { nullable: true, description: REASON }) reason: string | null,
     @Ctx() context: AccessContext,
   ): Promise<CreateApiKeyPayload> {
     const { result, problem } = await payloadOf(async () => {
       if (overlapMs < 0 || overlapMs > MAX_OVERLAP_MS) throw new InvalidInputError([outOfRange(overlapMs)]);
-      return orNotFound(await this.keys.rotate(id, overlapMs, actorOf(context, reason, ['reason'])), id);
+      const wanted = { overlapMs, limits: checkLimits(limits, ['limits']) };
+      return orNotFound(await this.keys.rotate(id, wanted, actorOf(context, reason, ['reason'])), id);
     });
     return { apiKey: result && typeOf(result.key), secret: result?.text ?? null, problem };
+  }
+
+  @Policy('operate')
+  @Cost({ points: POINTS_PER_CHANGE })
+  @Mutation(() => SetApiKeyLimitsPayload, {
+    nullable: true,
+    description:
+      'Replaces the quotas of an API key that is still accepted; what it has used today still counts. Null only with an entry in `errors`. Problems: InvalidInput, NotFound, Forbidden, StorageFull.',
+  })
+  async setApiKeyLimits(
+    @Arg('id', () => ID, { description: 'Id of the key.' }) id: string,
+    @Arg('limits', () => QuotaLimitsInput, {
+      nullable: true,
+      description: `All quotas that the key has from now on. Default: no limits. ${PUBLISHABLE_DEFAULTS}`,
+    })
+    limits: QuotaLimitsInput | null,
+    @Arg('reason', () => String, { nullable: true, description: REASON }) reason: string | null,
+    @Ctx() context: AccessContext,
+  ): Promise<SetApiKeyLimitsPayload> {
+    const { result, problem } = await payloadOf(async () => {
+      const wanted = checkLimits(limits, ['limits']);
+      return orNotFound(await this.keys.setLimits(id, wanted, actorOf(context, reason, ['reason'])), id);
+    });
+    return { apiKey: result && typeOf(result), problem };
   }
 
   @Policy('operate')
@@ -298,7 +364,7 @@ function outOfRange(overlapMs: number) {
   };
 }
 
-function typeOf({ secretSha256: _, ...key }: ApiKey): ApiKeyType {
+function typeOf({ secretSha256: _, limitsChangedAt: __, ...key }: ApiKey): ApiKeyType {
   return create(ApiKeyType, { ...key, kind: upper(key.kind), roles: key.roles.map(upper) });
 }
 

@@ -169,6 +169,7 @@ export class Engine {
    * Runs one item, or the rows of a block. A failure caused by an input itself, such as a damaged image, is returned in
    * `Outcome.results`.
    *
+   * @throws the error of the meter of the connection, if it refuses
    * @throws OverloadedError if the queue is full, or too long to answer within the deadline
    * @throws DeadlineExceededError if the deadline passes in the queue or during the run, or is shorter than a run
    * @throws InferenceFailedError if the input crashed its worker, timed out, ran out of memory, was refused as a known
@@ -186,12 +187,15 @@ export class Engine {
     const { caller } = options.connection;
     const served = this.#served.of(version);
     const limits = served.latency.limitsOfBestBatch(batchLimits(version), now);
-    const costMs = served.latency.costMs(item, limits) ?? UNKNOWN_COST_MS;
-    const input = { item, bytes: bytesOfItem(item), costMs, now };
+    const learnedMs = served.latency.costMs(item, limits);
+    const meter = options.connection.meter ?? null;
+    const meteredMs = meter ? (learnedMs ?? meter.unknownMs * placesOf(item)) : 0;
+    const input = { item, bytes: bytesOfItem(item), costMs: learnedMs ?? UNKNOWN_COST_MS, meteredMs, now };
     const refusal =
       this.#quarantine.refusal(version, item, caller, now) ??
       this.#residents.failureOf(version.key, now) ??
-      this.#admission.refusal(served, input, options);
+      this.#admission.refusal(served, input, options) ??
+      meter?.take(meteredMs);
     if (refusal) {
       this.#countFailure(version, item, refusal, false);
       return Promise.reject(refusal);
@@ -271,7 +275,12 @@ export class Engine {
   }
 
   #onSettled(version: EngineVersion, entry: Entry, error: Error | null): void {
-    if (error) this.#countFailure(version, entry.item, error, entry.connection.isClosed);
+    if (error) {
+      this.#countFailure(version, entry.item, error, entry.connection.isClosed);
+      // What is running is computed to its end, whoever waits for it.
+      if (entry.phase === 'queue' || error instanceof SplitBlockError)
+        entry.connection.meter?.correct(entry.meteredMs, 0);
+    }
     if (!this.#queue.remove(entry)) this.#running.cancel(entry);
     this.#quarantine.remove(entry);
     // A version that was kept in memory for this entry may be evicted for the inputs of another.
@@ -320,7 +329,9 @@ export class Engine {
     this.#dispatcher.schedule();
   }
 
-  #deliverResults(worker: WorkerProcess, { batch, answered, done: { timing, use } }: CompletedBatch): void {
+  #deliverResults(worker: WorkerProcess, completed: CompletedBatch): void {
+    const { batch, answered, computeMsPerPredictedMs } = completed;
+    const { timing, use } = completed.done;
     const { version, rows, dispatchedAt } = batch;
     const executionProvider = worker.providers.get(version.key) ?? this.#pool.provider;
     const device = this.#pool.deviceOf(worker, executionProvider);
@@ -342,6 +353,7 @@ export class Engine {
       const together = isBlock(entry.item) ? 1 : entry.item.rows;
       const batchSize = Math.max(together, Math.min(rows, version.spec.maxBatch));
       counters.addAnswer(entry, dispatchedAt, results, now);
+      if (!entry.isSettled) entry.connection.meter?.correct(entry.meteredMs, entry.costMs * computeMsPerPredictedMs);
       entry.succeed({ results, timing, batchSize, executionProvider, device, dispatchedAt });
     }
     if (lackedMemory.length === 0) return;

@@ -16,7 +16,7 @@ export interface RunOptions {
  * latest when the deadline passes or the connection closes, so that an input which nobody waits for takes no memory.
  */
 export function createEntry(
-  { item, bytes, costMs }: Pick<Entry, 'item' | 'bytes' | 'costMs'>,
+  { item, bytes, costMs, meteredMs }: Pick<Entry, 'item' | 'bytes' | 'costMs' | 'meteredMs'>,
   { deadlineMs, priority, connection }: RunOptions,
   onSettled: (entry: Entry, error: Error | null) => void,
 ): { entry: Entry; answered: Promise<Outcome> } {
@@ -36,6 +36,7 @@ export function createEntry(
     connection,
     bytes,
     costMs,
+    meteredMs,
     enqueuedAt: now,
     deadlineAt: now + deadlineMs,
     isSettled: false,
@@ -59,6 +60,7 @@ export function createSettledEntry(item: QueuedItem, now: number): Entry {
     connection: { isClosed: true, caller: '' },
     bytes: 0,
     costMs: 0,
+    meteredMs: 0,
     enqueuedAt: now,
     deadlineAt: now,
     isSettled: true,

@@ -196,7 +196,11 @@ export class Quarantine {
   #runTrial(version: EngineVersion, breaker: CircuitBreaker): void {
     const item = checkInput(version.spec, version.spec.example, []);
     const options = { deadlineMs: TRIAL_DEADLINE_MS, priority: 'HIGH', connection: TRIAL_CONNECTION } as const;
-    const { entry, answered } = createEntry({ item, bytes: bytesOfItem(item), costMs: 0 }, options, () => {});
+    const { entry, answered } = createEntry(
+      { item, bytes: bytesOfItem(item), costMs: 0, meteredMs: 0 },
+      options,
+      () => {},
+    );
     this.#suspects.unshift({ version, entry });
     answered.then(
       () => breaker.recordTrialPassed(),

@@ -16,6 +16,18 @@ export interface CallerConnection {
    * keeps nothing of those that are answered. Absent if closing is learned from `isClosed` only.
    */
   onClose?(listener: () => void): () => void;
+  /** Absent or null if the computing of the caller is not limited. */
+  readonly meter?: ComputeMeter | null;
+}
+
+/** What a caller may compute. */
+export interface ComputeMeter {
+  /** What an input takes whose version was never measured, in milliseconds. */
+  readonly unknownMs: number;
+  /** Takes what an input is predicted to take, or returns why it may not run. */
+  take(predictedMs: number): Error | null;
+  /** To be called once for what was taken, unless it was really used. */
+  correct(predictedMs: number, actualMs: number): void;
 }
 
 export interface Outcome {
@@ -44,6 +56,8 @@ export interface Entry {
   isSettled: boolean;
   /** Predicted computing time in milliseconds. */
   readonly costMs: number;
+  /** What the meter of the connection was told of it. */
+  readonly meteredMs: number;
   /** How often the entry was queued again because its worker exited through no fault of the input. */
   retries: number;
   phase: 'queue' | 'run';

@@ -33,6 +33,8 @@ export interface CompletedBatch {
   readonly batch: OutstandingBatch;
   readonly answered: readonly AnsweredEntry[];
   readonly done: DoneMessage;
+  /** What the batch took in the worker, for each millisecond that its entries were predicted to cost. */
+  readonly computeMsPerPredictedMs: number;
 }
 
 interface AnsweredEntry {
@@ -115,7 +117,8 @@ export class RunningBatches {
     const answeredEntries = resultsOfEntries(batch.entries, results);
     const isWhole = answeredEntries.every(({ entry, results }) => !entry.isSettled || results.every(isAnswered));
     if (isWhole) this.#learn(batch, timing, occupiedMs, now);
-    return { batch, answered: answeredEntries, done };
+    const predictedMs = Math.max(predictedMsOf(batch.entries), Number.MIN_VALUE);
+    return { batch, answered: answeredEntries, done, computeMsPerPredictedMs: computeMsOf(timing) / predictedMs };
   }
 
   /** Removes and returns the batches of a worker that has exited, oldest first. */
@@ -146,10 +149,9 @@ export class RunningBatches {
     const { version, entries, runWork, wasLoaded, isMeasurement } = batch;
     const measured = { estimated: batch, runWork, ...timing, occupiedMs, wasLoaded, isMeasurement };
     this.#servedOf(version).latency.record(measured, now);
-    const predictedMs = entries.reduce((total, { costMs }) => total + costMs, 0);
-    const actualMs = wasLoaded ? occupiedMs : timing.preprocessMs + timing.inferMs + timing.postprocessMs;
-    for (const entry of entries)
-      this.#queue.correct(version.key, entry, (actualMs * entry.costMs) / Math.max(predictedMs, Number.MIN_VALUE));
+    const predictedMs = Math.max(predictedMsOf(entries), Number.MIN_VALUE);
+    const actualMs = wasLoaded ? occupiedMs : computeMsOf(timing);
+    for (const entry of entries) this.#queue.correct(version.key, entry, (actualMs * entry.costMs) / predictedMs);
   }
 
   #release(batch: OutstandingBatch): void {
@@ -165,6 +167,14 @@ function resultsOfEntries(entries: readonly Entry[], results: readonly ItemResul
     place += placesOf(entry.item);
     return { entry, results: results.slice(begin, place) };
   });
+}
+
+function predictedMsOf(entries: readonly Entry[]): number {
+  return entries.reduce((total, { costMs }) => total + costMs, 0);
+}
+
+function computeMsOf({ preprocessMs, inferMs, postprocessMs }: BatchTiming): number {
+  return preprocessMs + inferMs + postprocessMs;
 }
 
 function isAnswered(result: ItemResult): boolean {

@@ -2,7 +2,7 @@
  * Problems as data: failures that a client can act on, behind one interface, and the mapping from errors to problems.
  * New problem types do not break clients that read only `code` and `message`.
  */
-import { Field, ID, Int, InterfaceType, ObjectType } from 'type-graphql';
+import { Field, Float, ID, Int, InterfaceType, ObjectType } from 'type-graphql';
 import { refusals } from '../counting/refusals.js';
 import {
   AppError,
@@ -15,6 +15,8 @@ import {
   type NotReadyError,
   type OverloadedError,
   type ProblemCode,
+  type QuotaExceededError,
+  type QuotaName,
 } from '../errors.js';
 import { enumOf } from './enum.type.js';
 import { VersionStateEnum } from './version-state.type.js';
@@ -30,6 +32,7 @@ export const ProblemCodeEnum = enumOf<ProblemCode>('ProblemCode', 'Kind of failu
   INFERENCE_FAILED: 'The model failed on this input. Retry only if `retryable` is true.',
   IDEMPOTENCY_CONFLICT: 'The idempotency key was used for another request in the last 24 hours. Send a new key.',
   FORBIDDEN: 'You may see the object but not perform this operation.',
+  QUOTA_EXCEEDED: 'A quota of your key is used up. Retry after `retryAfterMs`.',
   STORAGE_FULL:
     'The server cannot write to its disk, so it withheld the result. Retry with the same idempotency key, or send `record: false`.',
   SHUTTING_DOWN: 'The server is shutting down. Retry after `retryAfterMs`.',
@@ -47,6 +50,15 @@ const InputProblemCodeEnum = enumOf<InputProblemCode>('InputProblemCode', 'Kind 
   TOO_LARGE: 'The text, list or image exceeds a size limit.',
   UNREADABLE: 'The value cannot be decoded or parsed.',
   WRONG_KIND: 'The value, or its combination with another value, is not accepted here.',
+});
+
+const QuotaNameEnum = enumOf<QuotaName>('QuotaName', 'What the holder of a key may use, in a second or in a day.', {
+  OPERATIONS_PER_SECOND: 'Root fields per second.',
+  OPERATIONS_PER_DAY: 'Root fields per day, from 00:00 UTC.',
+  COMPUTE_MS_PER_SECOND: 'Milliseconds of computing per second.',
+  COMPUTE_MS_PER_DAY: 'Milliseconds of computing per day, from 00:00 UTC.',
+  BYTES_PER_SECOND: 'Bytes of request bodies and answers per second.',
+  BYTES_PER_DAY: 'Bytes of request bodies and answers per day, from 00:00 UTC.',
 });
 
 @InterfaceType({ description: 'Failure that the client can act on.' })
@@ -194,6 +206,30 @@ export class Forbidden extends Problem {}
 
 @ObjectType({
   implements: Problem,
+  description: 'A quota of the key is used up. Nothing was run.',
+})
+export class QuotaExceeded extends Problem {
+  @Field(() => QuotaNameEnum, { description: 'The quota.' })
+  quota!: QuotaName;
+
+  @Field(() => Float, { description: 'What the quota allows, in operations, milliseconds or bytes.' })
+  limit!: number;
+
+  @Field(() => Float, {
+    description: 'What was used of it, in the last second or since 00:00 UTC, in the same unit. May exceed `limit`.',
+  })
+  used!: number;
+
+  constructor(error: QuotaExceededError) {
+    super(error);
+    this.quota = error.quota;
+    this.limit = error.limit;
+    this.used = error.used;
+  }
+}
+
+@ObjectType({
+  implements: Problem,
   description: 'The server cannot write to its disk, so it withheld the result.',
 })
 export class StorageFull extends Problem {}
@@ -211,6 +247,7 @@ const TYPES = {
   INFERENCE_FAILED: InferenceFailed,
   IDEMPOTENCY_CONFLICT: IdempotencyConflict,
   FORBIDDEN: Forbidden,
+  QUOTA_EXCEEDED: QuotaExceeded,
   STORAGE_FULL: StorageFull,
   SHUTTING_DOWN: ShuttingDown,
 } satisfies Record<ProblemCode, new (error: never) => Problem>;

@@ -5,7 +5,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { Registry } from 'prom-client';
 import type { Buckets } from '../counting/buckets.js';
-import { refusals } from '../counting/refusals.js';
+import { quotaRefusals, refusals } from '../counting/refusals.js';
 import type { Tally } from '../counting/tally.js';
 import type { Engine } from '../engine/engine.js';
 import type { CountersOfVersion } from '../engine/version-counters.js';
@@ -161,6 +161,12 @@ function ofHttp({ responses, bodies, answers }: Measured): Reading[] {
       help: 'Inputs, fields and requests that were refused or failed, by the code that the client received.',
       type: 'counter',
       read: () => samplesOf(refusals, 'code'),
+    },
+    {
+      name: 'modelgraph_quota_refusals_total',
+      help: 'Inputs, fields and requests that a quota of a key has refused, by the quota.',
+      type: 'counter',
+      read: () => samplesOf(quotaRefusals, 'quota'),
     },
     {
       name: 'modelgraph_bytes_in_flight',

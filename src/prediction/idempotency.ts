@@ -4,7 +4,7 @@
  * A key is taken from the arrival of its first request until it is known whether the prediction is on disk, even if
  * nobody waits for it anymore: a retry in the meantime joins it, and cannot record a second one.
  */
-import type { CallerConnection } from '../engine/queue.js';
+import type { CallerConnection, ComputeMeter } from '../engine/queue.js';
 import { OverloadedError } from '../errors.js';
 import { fitsShare, Shares } from '../fair-share.js';
 import { sha256 } from '../storage/blobs.js';
@@ -99,7 +99,7 @@ export class SharedPredictions {
     begin: (connection: CallerConnection) => Promise<Begun>,
   ): Promise<Begun> {
     const waiting = new Set<WaitingRequest>();
-    const connection = new SharedConnection(mine.connection.caller, waiting);
+    const connection = new SharedConnection(mine.connection, waiting);
     const begun = begin(connection);
     const settled = begun
       .then(({ prediction, recorded }) => recorded.then(() => prediction))
@@ -159,11 +159,13 @@ export class SharedPredictions {
 class SharedConnection implements CallerConnection {
   readonly #waiting: ReadonlySet<WaitingRequest>;
   readonly #listeners = new Set<() => void>();
+  readonly caller: string;
+  readonly meter: ComputeMeter | null;
 
-  constructor(
-    readonly caller: string,
-    waiting: ReadonlySet<WaitingRequest>,
-  ) {
+  /** `first`: the connection of the request that began, which pays. */
+  constructor(first: CallerConnection, waiting: ReadonlySet<WaitingRequest>) {
+    this.caller = first.caller;
+    this.meter = first.meter ?? null;
     this.#waiting = waiting;
   }
 

@@ -32,7 +32,7 @@ import type {
 import type { EvaluationTable, MetricTable } from './migrations/evaluation.table.js';
 import { keyMigrations } from './migrations/keys.js';
 import type { DataKeyTable, MasterKeyTable } from './migrations/keys.table.js';
-import type { IdempotencyTable, PredictionTable } from './migrations/prediction.table.js';
+import type { IdempotencyTable, PredictionTable, QuotaUseTable } from './migrations/prediction.table.js';
 import { predictionMigrations } from './migrations/predictions.js';
 import type { UploadTable } from './migrations/publishing.table.js';
 import { SqliteFile } from './sqlite.js';
@@ -76,6 +76,7 @@ export type CatalogDatabase = Kysely<CatalogTables>;
 export interface PredictionTables {
   prediction: PredictionTable;
   idempotency: IdempotencyTable;
+  quota_use: QuotaUseTable;
 }
 export type PredictionDatabase = Kysely<PredictionTables>;
 

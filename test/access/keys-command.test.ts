@@ -82,6 +82,8 @@ test.each([
   [['revoke', 'x'], 2, 'there is no key "x"'],
   [['revoke'], 2, 'unexpected arguments'],
   [['rotate', 'x', '--overlap', 'soon'], 2, '--overlap is soon'],
+  [['limit', 'x', '--limits', 'speed=3'], 2, '--limits has "speed=3"'],
+  [['limit', 'x', '--limits', 'bytesPerDay=0.5'], 1, '--limits.bytesPerDay: this limit is not accepted'],
   [['destroy'], 2, 'there is no command "destroy"'],
   [[], 2, 'a command is missing'],
 ])('%j ends with status %i and says what is wrong', async (args, status, message) => {

@@ -3,19 +3,21 @@ import 'reflect-metadata';
 import { ApolloServer } from '@apollo/server';
 import { jest } from '@jest/globals';
 import { buildSchema } from 'graphql';
-import type { Principal } from '#src/access/principal.js';
-import { type Admission, costLimit, OperationLimits } from '#src/api/cost.js';
+import { SYSTEM } from '#src/access/principal.js';
+import { type AdmittedContext, costLimit, OperationLimits } from '#src/api/cost.js';
 import { KnownDocuments } from '#src/api/documents.js';
 
 const schema = buildSchema('type Query { name: String, list(first: Int): [String] }');
 const named = (i: number) => `query Q${i} { name }`;
+
+const context = (): AdmittedContext => ({ principal: SYSTEM, connection: { meter: null }, admission: null });
 
 /** Apollo Server on the known documents; `parsed` counts the documents that it parsed itself. */
 async function serve(documents: KnownDocuments) {
   const parsed = jest.fn<() => void>();
   const counter = { requestDidStart: async () => ({ parsingDidStart: async () => parsed() }) };
   const limits = new OperationLimits(100, schema, async () => null);
-  const apollo = new ApolloServer<{ principal: Principal; admission: Admission | null }>({
+  const apollo = new ApolloServer<AdmittedContext>({
     schema,
     documentStore: documents,
     plugins: [counter, costLimit(limits, documents)],
@@ -41,7 +43,7 @@ test('an invalid document is never given to Apollo Server, and its errors stay t
   const text = '{ nam }';
 
   const [first, second] = [documents.errorsOf(text), documents.errorsOf(text)];
-  const { body } = await apollo.executeOperation({ query: text });
+  const { body } = await apollo.executeOperation({ query: text }, { contextValue: context() });
 
   expect(parsed).toHaveBeenCalledTimes(1);
   expect(second).toBe(first);
@@ -77,11 +79,11 @@ test('the least recently used document is forgotten when there are too many', as
   const { apollo, parsed } = await serve(documents);
   for (const i of [1, 2, 1, 3]) documents.errorsOf(named(i));
 
-  await apollo.executeOperation({ query: named(1) });
-  await apollo.executeOperation({ query: named(3) });
+  await apollo.executeOperation({ query: named(1) }, { contextValue: context() });
+  await apollo.executeOperation({ query: named(3) }, { contextValue: context() });
   expect(parsed).not.toHaveBeenCalled();
 
-  await apollo.executeOperation({ query: named(2) });
+  await apollo.executeOperation({ query: named(2) }, { contextValue: context() });
   expect(parsed).toHaveBeenCalledTimes(1);
   expect(documents.size).toBe(2);
 });

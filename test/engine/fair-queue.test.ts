@@ -22,6 +22,7 @@ function entry(name: string, options: Partial<Entry> & { caller?: string; rows?:
     connection: { isClosed: false, caller },
     bytes: 4 * rows,
     costMs: 1,
+    meteredMs: 0,
     enqueuedAt: arrivals++,
     deadlineAt: 1_000,
     succeed: () => {},

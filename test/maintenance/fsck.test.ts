@@ -67,7 +67,7 @@ test('rows of the catalog that were changed by SQL are named, and those that are
   const databases = await openDatabases(dataDir);
   const keys = new ApiKeys(databases.catalogDb);
   const wanted = { account: 'team', name: 'ci', kind: 'secret', roles: ['admin'] } as const;
-  const unbound = { operations: null, models: null, origins: null, expiresAt: null };
+  const unbound = { operations: null, models: null, origins: null, expiresAt: null, limits: null };
   const { key } = await keys.create({ ...wanted, ...unbound }, { principal: COMMAND_LINE, reason: null });
   await databases.close();
   const modelId = storedValue('catalog.db', "select id from model where name = 'spam-filter'");

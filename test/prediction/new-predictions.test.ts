@@ -27,7 +27,7 @@ test('the fields of a prediction that was just made use no loaders, so the reque
     onClose: () => {},
     disconnect: () => {},
   });
-  const connection = { caller: 'a', isClosed: false };
+  const connection = { caller: 'a', isClosed: false, meter: null };
   const context = new RequestContext(SYSTEM, connection, new AnswerState(budget), NOTHING as RequestDatabases);
   const resolver = new PredictionResolver(NOTHING as never, NOTHING as never, NOTHING as never);
   const prediction = create(Prediction, {

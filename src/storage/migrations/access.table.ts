@@ -14,6 +14,9 @@ export interface ApiKeyTable {
   operations: string | null;
   models: string | null;
   origins: string | null;
+  /** JSON of `QuotaLimits`. Null: nothing is limited, or, for a publishable key, the defaults. */
+  limits: string | null;
+  limits_changed_at: number | null;
   created_at: number;
   expires_at: number | null;
   revoked_at: number | null;

@@ -28,6 +28,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '021_uploads': { up: createUploads },
   '022_erasures': { up: createErasures },
   '023_private_search': { up: searchPrivateModels },
+  '024_key_limits': { up: addKeyLimits },
 };
 
 async function createUploads(db: Kysely<unknown>): Promise<void> {
@@ -128,6 +129,11 @@ async function addKeySuccessors(db: Kysely<unknown>): Promise<void> {
 async function addTokenSubjects(db: Kysely<unknown>): Promise<void> {
   for (const column of ['issuer', 'subject'])
     await db.schema.alterTable('audit_log').addColumn(column, 'text').execute();
+}
+
+async function addKeyLimits(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('api_key').addColumn('limits', 'text').execute();
+  await db.schema.alterTable('api_key').addColumn('limits_changed_at', 'bigint').execute();
 }
 
 async function addVariants(db: Kysely<unknown>): Promise<void> {

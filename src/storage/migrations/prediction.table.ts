@@ -35,3 +35,14 @@ export interface IdempotencyTable {
   request_sha256: string;
   created_at: number;
 }
+
+/** What a caller with quotas has used on the last day on which anything was used. */
+export interface QuotaUseTable {
+  /** `callerId` of the principal. */
+  caller: string;
+  /** Days from 1970 to that day, in UTC. */
+  day: number;
+  operations: number;
+  compute_ms: number;
+  bytes: number;
+}

@@ -8,7 +8,19 @@ export const predictionMigrations: Record<string, Migration> = {
   '003_truncated': { up: addTruncated },
   '004_one_index_of_labels': { up: dropLabelIndex },
   '005_sealed': { up: addSealed },
+  '006_quota_use': { up: createQuotaUse },
 };
+
+async function createQuotaUse(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('quota_use')
+    .addColumn('caller', 'text', (c) => c.primaryKey())
+    .addColumn('day', 'integer', (c) => c.notNull())
+    .addColumn('operations', 'bigint', (c) => c.notNull())
+    .addColumn('compute_ms', 'double precision', (c) => c.notNull())
+    .addColumn('bytes', 'bigint', (c) => c.notNull())
+    .execute();
+}
 
 /** For the history of a label, of all models and of one. Only predictions with a label have entries. */
 async function indexLabels(db: Kysely<unknown>): Promise<void> {

@@ -23,13 +23,16 @@ const NEW_KEY = { account: 'team', name: 'ci', kind: 'secret', roles: ['predicto
 const CHANGES: Readonly<Record<string, (reason: string) => Promise<number>>> = {
   createApiKey: async (reason) => {
     await keys.create(
-      { ...NEW_KEY, operations: null, models: null, origins: null },
+      { ...NEW_KEY, operations: null, models: null, origins: null, limits: null },
       { principal: COMMAND_LINE, reason },
     );
     return 1;
   },
   rotateApiKey: async (reason) =>
-    (await keys.rotate(someKey(), OVERLAP_MS, { principal: COMMAND_LINE, reason })) === null ? 0 : 2,
+    (await keys.rotate(someKey(), { overlapMs: OVERLAP_MS, limits: null }, { principal: COMMAND_LINE, reason })) ===
+    null
+      ? 0
+      : 2,
   revokeApiKey: async (reason) =>
     (await keys.revoke(someKey(), { principal: COMMAND_LINE, reason })) === null ? 0 : 1,
   setAlias: async (reason) => {

@@ -1,0 +1,48 @@
+/** Quotas of requests as a whole, before they are read and when they are answered: their bytes, and callers who have used up all. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Quota } from '../access/quota.js';
+import type { QuotaExceededError } from '../errors.js';
+import { extensionsOf, retryAfterSeconds } from './quota-meter.js';
+import { refusal, sendRefusal } from './refusals.js';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Of its body, taken from the quota of its caller; null if none were. */
+    quotaBytes: number | null;
+  }
+}
+
+/** Takes the bytes that the request says its body has. Calls `done`, or refuses the request. */
+export function takeRequest(request: FastifyRequest, reply: FastifyReply, quota: Quota, done: () => void): void {
+  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
+  const bytes = length === undefined && encoding !== undefined ? null : Number(length ?? 0);
+  const exceeded = quota.takeRequest(bytes);
+  if (exceeded) {
+    sendExceeded(reply, exceeded);
+    return;
+  }
+  request.quotaBytes = bytes ?? 0;
+  done();
+}
+
+/** Takes an operation for a request that has none that could run. False if the request was refused instead. */
+export function takeInvalid(reply: FastifyReply, quota: Quota): boolean {
+  const exceeded = quota.take({ operations: 1, computeMs: 0, bytes: 0 });
+  if (exceeded) sendExceeded(reply, exceeded);
+  return exceeded === null;
+}
+
+/** Takes what the request was answered with, and what arrived of a body of unknown length. Unread bodies are given back. */
+export function takeAnswer({ principal, incoming, quotaBytes }: FastifyRequest, status: number, bytes: number): void {
+  const { quota } = principal;
+  if (!quota || quotaBytes === null) return;
+  const received = incoming?.receivedBytes ?? null;
+  const ofBody = received ?? (status < 400 ? quotaBytes : 0);
+  quota.correct({ operations: 0, computeMs: 0, bytes: bytes + ofBody - quotaBytes }, quota.day);
+}
+
+function sendExceeded(reply: FastifyReply, exceeded: QuotaExceededError): void {
+  const { code, ...more } = extensionsOf(exceeded);
+  reply.header('retry-after', retryAfterSeconds(exceeded));
+  sendRefusal(reply, 429, refusal(code, exceeded.message, more));
+}
