@@ -32,6 +32,9 @@ export async function* blobProblems(check: BlobCheck): AsyncGenerator<Problem> {
   const suspicions: Suspicion[] = [];
   try {
     yield* references.add(check.snapshots);
+    // To read all blobs may take hours.
+    check.snapshots.predictions.end();
+    check.snapshots.catalog.end();
     for await (const one of suspicionsOf(check, references)) {
       suspicions.push(one);
       if (suspicions.length >= check.max) break;

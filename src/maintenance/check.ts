@@ -1,10 +1,11 @@
 /** Checks a data folder, whether its server runs or not, and repairs one that no server uses. */
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { appendAudit } from '../access/audit.queries.js';
 import { COMMAND_LINE } from '../access/principal.js';
 import { BlobFolder } from '../storage/blobs.js';
-import { DATABASE_FILES, openDatabases } from '../storage/database.js';
-import { openSnapshots, type Snapshots } from '../storage/snapshot.js';
+import { DATABASE_FILES, KEYS_FILE, type KeyTables, openDatabases } from '../storage/database.js';
+import { openSnapshot, openSnapshots, type Snapshots } from '../storage/snapshot.js';
 import { blobProblems } from './blob-checks.js';
 import { auditProblems, invalidRows, wrongDefaults, wrongKeptTables } from './catalog-checks.queries.js';
 import { brokenIdempotencyKeys, invalidPredictions, predictionsOfNoVersion } from './prediction-checks.queries.js';
@@ -51,6 +52,7 @@ async function* problemsOf(
     () => schemaDifferences(predictions, 'predictions', DATABASE_FILES.predictions.migrations),
     () => wrongTypes(catalog),
     () => wrongTypes(predictions),
+    () => keyProblems(dataDir),
     () => brokenReferences(catalog),
     () => invalidRows(catalog),
     () => wrongDefaults(catalog),
@@ -72,6 +74,19 @@ async function* problemsOf(
   for (const [i, check] of checks.entries()) {
     progress(`of ${checks.length} checks done`, i);
     yield* check();
+  }
+}
+
+/** Of the file itself: without the master key, nobody can tell what its keys read. A folder that was just restored has none. */
+async function* keyProblems(dataDir: string): AsyncGenerator<Problem> {
+  if (!existsSync(path.join(dataDir, KEYS_FILE.name))) return;
+  const keys = openSnapshot<KeyTables>(dataDir, KEYS_FILE);
+  try {
+    yield* damages(keys, 'keys');
+    yield* schemaDifferences(keys, 'keys', KEYS_FILE.migrations);
+    yield* wrongTypes(keys);
+  } finally {
+    keys.close();
   }
 }
 

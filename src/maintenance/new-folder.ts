@@ -15,6 +15,7 @@ export async function makeFolder<T>(target: string, fill: (folder: string) => Pr
   await checkFree(target);
   const partial = `${target}.partial`;
   await mkdir(partial, { recursive: true, mode: 0o700 });
+  await checkOwn(partial);
   const lock = await lockStore(path.join(partial, 'lock')).catch((error) => {
     throw error instanceof StoreLockedError ? new StartupError(`another process is writing ${target}`) : error;
   });
@@ -42,6 +43,13 @@ async function checkFree(target: string): Promise<void> {
   if (found === null) return;
   if (found.isDirectory() && (await readdir(target)).length === 0) return;
   throw new StartupError(`${target} exists and is not an empty folder: choose another name`);
+}
+
+/** Whoever has made the folder could replace what is in it. @throws StartupError */
+async function checkOwn(partial: string): Promise<void> {
+  const found = await lstat(partial);
+  if (!found.isDirectory() || (process.getuid && found.uid !== process.getuid()))
+    throw new StartupError(`${partial} is a link, or belongs to another user: remove it`);
 }
 
 /** The names in a folder, and in those in it. Their contents were synced when they were written. */

@@ -140,7 +140,7 @@ export function* wrongTypes(snapshot: AnySnapshot): Generator<Problem> {
         yield {
           code: 'ROW_INVALID',
           where: `${table} ${key}`,
-          message: `${name} is a value of the type ${found}; expected ${type}`,
+          message: `${name} is a value of the type ${found}; expected ${type.toLowerCase()}`,
           repair: null,
         };
     }

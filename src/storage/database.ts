@@ -91,7 +91,8 @@ export interface KeyTables {
   master_key: MasterKeyTable;
 }
 export type KeyDatabase = Kysely<KeyTables>;
-const KEYS_FILE = { name: 'keys.db', migrations: keyMigrations };
+/** Without it, nobody can read what is encrypted in the others. */
+export const KEYS_FILE = { name: 'keys.db', migrations: keyMigrations };
 
 export interface Databases {
   readonly catalogDb: CatalogDatabase;

@@ -52,9 +52,14 @@ export class Snapshot<Tables> {
     this.#connection.exec(sql);
   }
 
+  /** Ends the transaction, so that the write-ahead log does not grow. Reads then see what the file has at that moment. */
+  end(): void {
+    if (this.#connection.isTransaction) this.#connection.exec('rollback');
+  }
+
   /** Goes on to the state that the file has now. */
   renew(): void {
-    this.#connection.exec('rollback');
+    this.end();
     this.#begin();
   }
 
@@ -86,9 +91,9 @@ export interface Snapshots {
  */
 export function openSnapshots(dataDir: string): Snapshots {
   existingCatalog(dataDir);
-  const predictions = openSnapshot<PredictionTables>(dataDir, 'predictions');
+  const predictions = openSnapshot<PredictionTables>(dataDir, DATABASE_FILES.predictions);
   try {
-    const catalog = openSnapshot<CatalogTables>(dataDir, 'catalog');
+    const catalog = openSnapshot<CatalogTables>(dataDir, DATABASE_FILES.catalog);
     const close = () => {
       catalog.close();
       predictions.close();
@@ -125,8 +130,11 @@ export function dialectOf(connection: DatabaseSync): SqliteDialect {
   return new SqliteDialect({ database: { prepare, close: () => connection.close() } });
 }
 
-function openSnapshot<Tables>(dataDir: string, which: keyof typeof DATABASE_FILES): Snapshot<Tables> {
-  const { name, migrations } = DATABASE_FILES[which];
+/** @throws StartupError as `openSnapshots` */
+export function openSnapshot<Tables>(
+  dataDir: string,
+  { name, migrations }: { readonly name: string; readonly migrations: object },
+): Snapshot<Tables> {
   const file = path.join(dataDir, name);
   let snapshot: Snapshot<Tables> | null = null;
   try {

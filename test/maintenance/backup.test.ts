@@ -178,6 +178,9 @@ test('neither a backup nor a restored folder replaces files, and a backup is not
   await mkdir(taken);
   await writeFile(path.join(taken, 'note'), '');
 
+  await symlink(taken, path.join(folder, 'linked.partial'));
+
+  await expect(restoreTo('linked')).rejects.toThrow('linked.partial is a link, or belongs to another user');
   await expect(backUp(backup, taken, progress)).rejects.toThrow('taken exists and is not an empty folder');
   await expect(restoreTo('taken')).rejects.toThrow('taken exists and is not an empty folder');
   await expect(backUp(backup, path.join(backup, 'copy'), progress)).rejects.toThrow('is in the data folder');

@@ -143,14 +143,21 @@ test('predictions and idempotency keys that were changed by SQL are named', asyn
     "insert into idempotency values ('team', 'k', 'prediction_9', 'd', 1)",
     'drop index prediction_version',
   );
+  change(
+    'keys.db',
+    'drop index data_key_period',
+    "insert into data_key values (1, 'data', 'a', '', '', '', 'm', 'text', 1, 1)",
+  );
 
   const broken = 'REFERENCE_BROKEN idempotency ["team","k"]: refers to a prediction that does not exist';
   const kept = [
     'REFERENCE_BROKEN predictions of version_x: 1 predictions refer to a version that does not exist',
+    'ROW_INVALID data_key 1: wrapped is a value of the type text; expected blob',
     "ROW_INVALID prediction prediction_1: label is 'spam', but the answer has 'ham'",
     'ROW_INVALID prediction prediction_3: answer is not a JSON object',
     'ROW_INVALID prediction prediction_4: input_sha256 is not a SHA-256 digest',
     'ROW_INVALID prediction prediction_4: it has its input both in the row and as a blob',
+    'SCHEMA_DIFFERS index data_key_period of keys: is missing',
     'SCHEMA_DIFFERS index prediction_version of predictions: is missing',
   ];
   expect(await check()).toEqual([broken, ...kept].sort());
