@@ -9,6 +9,7 @@ import { CatalogPoll } from './access/catalog-poll.js';
 import { Quotas } from './access/quotas.js';
 import { RegisteredOperations } from './access/registered-operations.js';
 import { Tokens } from './access/tokens.js';
+import { Certificate } from './api/certificate.js';
 import { createSchema } from './api/schema.js';
 import { createServer } from './api/server.js';
 import { Catalog } from './catalog/catalog.js';
@@ -60,14 +61,14 @@ export async function startApp(
   onServing: (stop: () => Promise<void>) => void = () => {},
 ): Promise<App> {
   const dataDir = path.resolve(config.dataDir);
+  const certificate = await Certificate.open(config);
   const databases = await openDatabases(dataDir);
   const blobs = new BlobFolder(path.join(dataDir, 'blobs'));
   const commits = new GroupCommit(databases.predictionsFile);
   const store = path.resolve(config.modelStore);
   const stopping = new AbortController();
-  const { signal } = stopping;
-  const restorer = new BlobRestorer({ db: databases.catalogByKey, blobs, log, signal }, store);
-  const access = { ...createAccess(databases, dataDir, log), tokens: createTokens({ config, log, signal }) };
+  const restorer = new BlobRestorer({ db: databases.catalogByKey, blobs, log, signal: stopping.signal }, store);
+  const access = { ...createAccess(databases, dataDir, log), tokens: createTokens({ config, log, stopping }) };
   const dataKeys = new DataKeys(databases, new MasterKeys(config, dataDir));
   const engine = createEngine({ config, log, dataDir, restorer, db: databases.catalogByKey });
   const imports = new ImportProgress();
@@ -76,12 +77,11 @@ export async function startApp(
   /** The reason of the server itself, such as starting; null if there is none. */
   const readiness = { notReadyReason: 'starting' as string | null };
   const server = await createServer({
-    config,
-    log,
+    ...parts,
+    certificate,
     schema: slices.schema,
     findSpec: ({ model, variant }, { principal }) => slices.serving.findSpec(model, principal, variant),
     databases: { ...databases, dataKeys },
-    ...access,
     measured: { engine, commits },
     notReadyReason: () => readiness.notReadyReason ?? engine.notReadyReason(config.requireProvider),
   });
@@ -144,8 +144,10 @@ async function openAccess(parts: Omit<Parts, 'imports'> & { poll: CatalogPoll })
   tokens?.start();
 }
 
+type TokenParts = Pick<Parts, 'config' | 'log'> & { readonly stopping: AbortController };
+
 /** Null if no issuer is trusted. */
-function createTokens({ config, log, signal }: Pick<Parts, 'config' | 'log'> & { signal: AbortSignal }): Tokens | null {
+function createTokens({ config, log, stopping }: TokenParts): Tokens | null {
   const { oidcIssuer: issuer, oidcAudience: audience } = config;
   if (issuer === null || audience === null) return null;
   const onError = ({ message, cause }: Error) =>
@@ -159,7 +161,7 @@ function createTokens({ config, log, signal }: Pick<Parts, 'config' | 'log'> & {
     accountClaim: config.oidcAccountClaim,
     rolesClaim: config.oidcRolesClaim,
   };
-  return new Tokens(settings, { signal, onError });
+  return new Tokens(settings, { signal: stopping.signal, onError });
 }
 
 /**

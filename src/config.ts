@@ -54,6 +54,20 @@ export const SETTINGS = {
     text,
     'Address to listen on. Addresses beyond loopback need an API key (see `npm run keys`) or `OIDC_ISSUER`.',
   ),
+  tlsCertFile: setting<string | null>(
+    'TLS_CERT_FILE',
+    null,
+    text,
+    'Certificate of the server in PEM format, with its chain after it. With it, the server speaks HTTPS only, and needs `TLS_KEY_FILE`.',
+    'none',
+  ),
+  tlsKeyFile: setting<string | null>(
+    'TLS_KEY_FILE',
+    null,
+    text,
+    'Private key of the certificate in PEM format, without a passphrase.',
+    'none',
+  ),
   allowedHosts: setting<readonly string[]>(
     'ALLOWED_HOSTS',
     [],
@@ -261,6 +275,8 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
   }
   if (config['masterKey'] != null && config['masterKeyFile'] != null)
     problems.push('MASTER_KEY and MASTER_KEY_FILE are both set: set one of them.');
+  if ((config['tlsCertFile'] === null) !== (config['tlsKeyFile'] === null))
+    problems.push('TLS_CERT_FILE and TLS_KEY_FILE: set both of them, or none.');
   const parsed = fittedToBudget(config as Config, env);
   if (problems.length === 0 && parsed.maxResponseBytesInFlight < 2 * parsed.maxResponseBytes) {
     problems.push(

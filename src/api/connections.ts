@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { Server as TlsServer } from 'node:tls';
 import type { CallerConnection, ComputeMeter } from '../engine/queue.js';
 import { fitsShare, Shares } from '../fair-share.js';
 import { type Link, LinkedList } from '../linked-list.js';
@@ -19,6 +20,8 @@ export async function maxConnections(): Promise<number> {
 }
 
 interface Connection {
+  /** Of the transport, also where requests come from a socket of TLS on top of it. */
+  readonly socket: Socket;
   readonly caller: string;
   /** Requests that have not been answered. */
   unanswered: number;
@@ -33,29 +36,39 @@ interface Connection {
  */
 export class Connections {
   readonly #max: number;
+  readonly #isTls: boolean;
   readonly #callerOf: (socket: Socket) => string;
   readonly #open = new Map<Socket, Connection>();
   readonly #shares = new Shares();
   /** Connections without a request to answer, by caller, idle longest first. */
   readonly #idle = new Map<string, LinkedList<Socket>>();
   readonly #unanswered = new LinkedList<ServerResponse>();
+  /** With TLS: connections by the address and port of their client, and those that are secure by their socket of TLS. */
+  readonly #byPeer = new Map<string, Connection>();
+  readonly #secure = new Map<Socket, Connection>();
   #isClosing = false;
 
   constructor(server: Server, max: number, callerOf: (socket: Socket) => string) {
     this.#max = max;
+    this.#isTls = server instanceof TlsServer;
     this.#callerOf = callerOf;
     server.on('connection', (socket: Socket) => this.#add(socket));
+    server.on('secureConnection', (socket: Socket) => this.#secured(socket));
     server.on('request', (_: IncomingMessage, response: ServerResponse) => this.#begin(response));
   }
 
   /** Closes every connection without a request to answer now, and the others with their last answer. */
   close(): void {
     this.#isClosing = true;
-    const last = new Map<Socket, ServerResponse>();
-    for (const response of this.#unanswered) last.set(response.req.socket, response);
+    const last = new Map<Connection | undefined, ServerResponse>();
+    for (const response of this.#unanswered) last.set(this.#of(response.req.socket), response);
     for (const response of last.values()) if (!response.headersSent) response.setHeader('connection', 'close');
     // Node closes only those that have sent a request before and none since.
-    for (const socket of this.#open.keys()) if (!last.has(socket)) socket.destroy();
+    for (const connection of this.#open.values()) if (!last.has(connection)) connection.socket.destroy();
+  }
+
+  #of(socket: Socket): Connection | undefined {
+    return this.#open.get(socket) ?? this.#secure.get(socket);
   }
 
   #add(socket: Socket): void {
@@ -65,10 +78,27 @@ export class Connections {
       return;
     }
     this.#shares.add(caller, 1);
-    const connection = { caller, unanswered: 0, idle: null };
+    const connection = { socket, caller, unanswered: 0, idle: null };
     this.#open.set(socket, connection);
-    this.#addIdle(connection, socket);
+    this.#addIdle(connection);
     socket.once('close', () => this.#remove(socket));
+    if (!this.#isTls) return;
+    const peer = this.#peerOf(socket);
+    this.#byPeer.set(peer, connection);
+    socket.once('close', () => this.#byPeer.delete(peer));
+  }
+
+  /** Two connections cannot have the same one. */
+  #peerOf(socket: Socket): string {
+    return `${this.#callerOf(socket)} ${socket.remotePort}`;
+  }
+
+  /** A connection whose handshake is done. Node does not say on which one of the transport. */
+  #secured(socket: Socket): void {
+    const connection = this.#byPeer.get(this.#peerOf(socket));
+    if (!connection) return;
+    this.#secure.set(socket, connection);
+    socket.once('close', () => this.#secure.delete(socket));
   }
 
   #makeRoom(caller: string): boolean {
@@ -92,22 +122,22 @@ export class Connections {
 
   #begin(response: ServerResponse): void {
     const { socket } = response.req;
-    const connection = this.#open.get(socket);
+    const connection = this.#of(socket);
     const link = this.#unanswered.push(response);
     if (connection && connection.unanswered++ === 0) this.#removeIdle(connection);
     response.on('close', () => {
       this.#unanswered.remove(link);
-      if (connection && --connection.unanswered === 0 && this.#open.has(socket)) this.#addIdle(connection, socket);
+      if (connection && --connection.unanswered === 0 && this.#open.has(connection.socket)) this.#addIdle(connection);
     });
   }
 
-  #addIdle(connection: Connection, socket: Socket): void {
+  #addIdle(connection: Connection): void {
     let idle = this.#idle.get(connection.caller);
     if (!idle) {
       idle = new LinkedList();
       this.#idle.set(connection.caller, idle);
     }
-    connection.idle = idle.push(socket);
+    connection.idle = idle.push(connection.socket);
   }
 
   #removeIdle(connection: Connection): void {

@@ -8,6 +8,7 @@ import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from
 import type { GraphQLFormattedError } from 'graphql';
 import { refusals } from '../counting/refusals.js';
 import { isLoopback } from '../loopback.js';
+import { browserHeaders } from './browser-headers.js';
 import { mediaTypeOfRefusal } from './media-type.js';
 import { RETRY_AFTER_MS } from './response-budget.js';
 
@@ -144,15 +145,25 @@ const UNREADABLE: Readonly<Record<string, readonly [status: number, code: string
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'REQUEST_TIMEOUT', NOT_RECEIVED],
 };
 
+/** Errors in what the client sent, and not of the connection, such as a TLS handshake that fails. */
+const OF_HTTP = /^(HPE_|ERR_HTTP_)/;
+
 /** Writes to the socket directly: Node could not parse the request, so Fastify has no request or reply object. */
 export function refuseConnection(error: ConnectionError, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  if (socket.destroyed) return;
+  if (!OF_HTTP.test(error.code)) {
+    socket.destroy();
+    return;
+  }
   const [status, code, message] = UNREADABLE[error.code] ?? [400, 'BAD_REQUEST', 'The request is not valid HTTP.'];
   const refused = refusal(code, message);
   countRefusal(refused);
   const body = JSON.stringify({ errors: [refused] });
   const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json; charset=utf-8`;
+  const protection = Object.entries(browserHeaders('encrypted' in socket)).map(
+    ([name, value]) => `\r\n${name}: ${value}`,
+  );
   const length = `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close`;
-  if (socket.writable) socket.write(`${head}\r\n${length}\r\n\r\n${body}`);
+  if (socket.writable) socket.write(`${head}${protection.join('')}\r\n${length}\r\n\r\n${body}`);
   socket.destroy(error);
 }

@@ -1,4 +1,6 @@
 /** The edge: HTTP, GraphQL, explorer and health routes on one Fastify server, with one Apollo Server behind it. */
+import type { ServerOptions } from 'node:http';
+import type { Server as HttpsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import cors from '@fastify/cors';
 import Fastify, {
@@ -9,6 +11,7 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from 'fastify';
+import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import type { ApiKeys } from '../access/api-keys.js';
 import { Authentication } from '../access/authentication.js';
@@ -23,6 +26,8 @@ import type { Uploads } from '../publishing/uploads.js';
 import { withoutPaths } from '../without-paths.js';
 import { BODY_LIMITS, type Body, type BodyLimits, BodyReader } from './body.js';
 import { shuttingDown } from './body-refusals.js';
+import { browserHeaders } from './browser-headers.js';
+import type { Certificate } from './certificate.js';
 import { Connections, maxConnections, ResponseConnection } from './connections.js';
 import { errorFormatter } from './errors.js';
 import { registerExplorer } from './explorer/explorer.js';
@@ -73,13 +78,15 @@ export interface ServerParts extends GraphqlParts {
   readonly measured: Pick<Measured, 'engine' | 'commits'>;
   /** Null if a model can answer, else the reason why none can. */
   readonly notReadyReason: () => string | null;
+  /** Null for plain HTTP. */
+  readonly certificate: Certificate | null;
   /** Default: `BODY_LIMITS`. */
   readonly bodyLimits?: BodyLimits;
   /** Default: by the number of files that the process may open. */
   readonly maxConnections?: number;
 }
 
-/** Longest time until all headers of a request have arrived. */
+/** Longest time until all headers of a request have arrived, and, before the first, until a connection is secure. */
 const HEADERS_TIMEOUT_MS = 30_000;
 /** How often Node looks for slow requests. */
 const CHECK_INTERVAL_MS = 5_000;
@@ -112,27 +119,34 @@ interface HttpParts {
 }
 
 async function createHttp(parts: ServerParts, { bodies, answers, responses }: HttpParts): Promise<FastifyInstance> {
-  const { config, log, keys, tokens } = parts;
+  const { config, log, keys, tokens, certificate } = parts;
+  const protection = browserHeaders(certificate !== null);
   const http = Fastify({
+    ...serverOptions(certificate),
     trustProxy: config.trustedProxies.length > 0 ? [...config.trustedProxies] : false,
     loggerInstance: log as FastifyBaseLogger,
     // The onResponse hook below logs one line per request.
     logController: new LogController({ disableRequestLogging: true }),
     // Also ends a slow body that no route reads. `BodyReader` ends the others.
     requestTimeout: bodies.limits.arrival.totalMs,
-    http: { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: CHECK_INTERVAL_MS },
     return503OnClosing: false,
     genReqId: requestIds(),
     requestIdHeader: false,
     forceCloseConnections: 'idle',
-    frameworkErrors: (error, _request, reply) => sendRefusal(reply, statusOf(error), refusalOf(error)),
+    // No hook has run.
+    frameworkErrors: (error, _request, reply) =>
+      sendRefusal(reply.headers(protection), statusOf(error), refusalOf(error)),
     clientErrorHandler: refuseConnection,
   });
+  if (certificate) followCertificate(http, certificate, log);
   const connections = new Connections(http.server, parts.maxConnections ?? (await maxConnections()), callerOf);
   readBodies(http, bodies, connections);
   identify(http, new Authentication(keys, tokens));
   budgetAnswers(http, config, answers);
-  protectBrowsers(http);
+  http.addHook('onRequest', (_request, reply, done) => {
+    reply.headers(protection);
+    done();
+  });
   // Before the CORS plugin, which answers preflight requests.
   http.addHook('onRequest', checkHeaders({ isLocal: isLoopback(config.host), allowedHosts: config.allowedHosts }));
   await http.register(cors, {
@@ -144,16 +158,7 @@ async function createHttp(parts: ServerParts, { bodies, answers, responses }: Ht
   });
   enforcePolicies(http);
   takeTurns(http);
-  http.addHook('onResponse', (request, reply, done) => {
-    // Without the query, which may hold what nobody should read in a log.
-    const { method } = request;
-    const [url] = request.url.split('?');
-    const { statusCode: status, elapsedTime } = reply;
-    responses.add(status, elapsedTime);
-    const level = status >= 400 || elapsedTime >= SLOW_REQUEST_MS ? 'info' : 'debug';
-    request.log[level]({ method, url, status, ms: Math.round(elapsedTime) }, 'request');
-    done();
-  });
+  logRequests(http, responses);
   const mask = errorFormatter(log);
   http.setErrorHandler<FastifyError | RefusedRequest>((error, _request, reply) => {
     if (error instanceof RefusedRequest) return sendRefusedRequest(reply, error);
@@ -168,17 +173,30 @@ async function createHttp(parts: ServerParts, { bodies, answers, responses }: Ht
   return http;
 }
 
-/** Nothing that the API answers is kept by a cache, read as another type, or named to another site; files say otherwise. */
-function protectBrowsers(http: FastifyInstance): void {
-  const headers = {
-    'cache-control': 'no-store',
-    'x-content-type-options': 'nosniff',
-    'referrer-policy': 'no-referrer',
-  };
-  http.addHook('onRequest', (_request, reply, done) => {
-    reply.headers(headers);
+function logRequests(http: FastifyInstance, responses: Responses): void {
+  http.addHook('onResponse', (request, reply, done) => {
+    // Without the query, which may hold what nobody should read in a log.
+    const { method } = request;
+    const [url] = request.url.split('?');
+    const { statusCode: status, elapsedTime } = reply;
+    responses.add(status, elapsedTime);
+    const level = status >= 400 || elapsedTime >= SLOW_REQUEST_MS ? 'info' : 'debug';
+    request.log[level]({ method, url, status, ms: Math.round(elapsedTime) }, 'request');
     done();
   });
+}
+
+/** The limits of slow requests are the same with and without TLS. */
+function serverOptions(certificate: Certificate | null): { http: ServerOptions } {
+  const limits = { headersTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: CHECK_INTERVAL_MS };
+  const https = certificate && { ...certificate.options, ...limits, handshakeTimeout: HEADERS_TIMEOUT_MS };
+  // Fastify's types tell servers with TLS from others, which nothing here depends on.
+  return { http: limits, ...(https && { https }) };
+}
+
+function followCertificate(http: FastifyInstance, certificate: Certificate, log: Logger): void {
+  certificate.follow(http.server as HttpsServer, log);
+  http.addHook('onClose', async () => certificate.stop());
 }
 
 function enforcePolicies(http: FastifyInstance): void {

@@ -25,6 +25,10 @@ interface ExampleOperation {
 
 /** No other page may show this one in a frame, or change where it sends what is typed. */
 const NOT_EMBEDDED = "frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+/** Pages may not use what the explorers do not need. */
+const PERMISSIONS = 'camera=(), geolocation=(), microphone=(), payment=(), usb=()';
+/** Also of workers: their scripts run with the policy of their own file. */
+const ASSET_POLICY = "default-src 'self'; frame-ancestors 'none'";
 const ASSETS = path.join(import.meta.dirname, 'assets');
 const OPERATIONS = path.resolve(import.meta.dirname, '../../../schema/operations');
 const ROUTE = { config: { policy: 'public' as const } };
@@ -68,6 +72,7 @@ async function registerAsset(http: FastifyInstance, name: string): Promise<void>
     reply.headers({
       etag,
       'cache-control': 'no-cache',
+      'content-security-policy': ASSET_POLICY,
       'content-type': TYPES[path.extname(name)] ?? 'application/octet-stream',
     });
     if (request.headers['if-none-match'] === etag) return reply.code(304).send();
@@ -85,6 +90,14 @@ async function readOperations(): Promise<ExampleOperation[]> {
       return { name, query: await readFile(path.join(OPERATIONS, file), 'utf8'), variables: JSON.parse(variables) };
     }),
   );
+}
+
+function pageHeaders(policy: string): ExplorerPage['headers'] {
+  return {
+    'content-type': 'text/html; charset=utf-8',
+    'content-security-policy': policy,
+    'permissions-policy': PERMISSIONS,
+  };
 }
 
 function graphiqlPage(): ExplorerPage {
@@ -107,7 +120,7 @@ function graphiqlPage(): ExplorerPage {
 </body>
 </html>`;
   const policy = `default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; worker-src 'self' blob:; ${NOT_EMBEDDED}`;
-  return { html, headers: { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': policy } };
+  return { html, headers: pageHeaders(policy) };
 }
 
 /** Redirects to the built-in explorer if the CDN does not respond within three seconds. */
@@ -158,5 +171,5 @@ function sandboxPage(): ExplorerPage {
     'frame-src https://sandbox.embed.apollographql.com',
     NOT_EMBEDDED,
   ].join('; ');
-  return { html, headers: { 'content-type': 'text/html; charset=utf-8', 'content-security-policy': policy } };
+  return { html, headers: pageHeaders(policy) };
 }
