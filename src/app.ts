@@ -30,6 +30,9 @@ import { History } from './prediction/history.js';
 import { Predictions } from './prediction/predictions.js';
 import { Recorder } from './prediction/recorder.js';
 import { Sweeper } from './prediction/sweeper.js';
+import type { PublisherParts } from './publishing/published-folder.js';
+import { Publisher } from './publishing/publisher.js';
+import { Registration } from './publishing/registration.js';
 import { Uploads } from './publishing/uploads.js';
 import { LatencyRecords } from './serving/latency-records.js';
 import { Serving, versionIdOf } from './serving/serving.js';
@@ -73,7 +76,7 @@ export async function startApp(
   const engine = createEngine({ config, log, dataDir, restorer, db: databases.catalogByKey });
   const imports = new ImportProgress();
   const parts = { config, log, databases, blobs, commits, engine, ...access, dataKeys, imports, stopping };
-  const slices = createSlices(parts);
+  const slices = createSlices({ ...parts, dataDir });
   /** The reason of the server itself, such as starting; null if there is none. */
   const readiness = { notReadyReason: 'starting' as string | null };
   const server = await createServer({
@@ -91,7 +94,6 @@ export async function startApp(
   const { importAll, watcher } = createImports({ ...parts, ...slices, store, onProgress });
   const { stop, stopWhileStarting } = createStops({ ...parts, ...slices, server, watcher, readiness });
   let isStarted = false;
-
   try {
     await openAccess(parts);
     await blobs.open();
@@ -106,6 +108,7 @@ export async function startApp(
     await slices.serving.preload(log);
     slices.sweeper.start(slices.erasures);
     watcher.start(toRetry);
+    await slices.publisher.start();
     if (readiness.notReadyReason !== 'stopping') readiness.notReadyReason = null;
     isStarted = true;
     return { url, databases, engine, stop };
@@ -197,6 +200,7 @@ interface StopParts {
   readonly poll: CatalogPoll;
   readonly uploads: Uploads;
   readonly quotas: Quotas;
+  readonly publisher: Publisher;
   readonly sweeper: Sweeper;
   readonly erasures: Erasures;
   readonly watcher: StoreWatcher;
@@ -205,12 +209,12 @@ interface StopParts {
 }
 
 function createStops(parts: StopParts) {
-  const { server, engine, databases, commits, poll, quotas, uploads } = parts;
+  const { server, engine, databases, commits, poll, quotas, uploads, publisher } = parts;
   const { sweeper, erasures, watcher, stopping, readiness } = parts;
   const stop = async () => {
     readiness.notReadyReason = 'stopping';
     stopping.abort();
-    const watched = watcher.stop();
+    const watched = Promise.all([watcher.stop(), publisher.stop()]);
     faultPoint('stop.begin'); // @fault
     const begun = performance.now();
     await waitAtMost(GRACE_MS, server.http.close());
@@ -317,8 +321,24 @@ interface Parts {
   readonly imports: ImportProgress;
 }
 
-function createSlices({ config, log, databases, blobs, commits, engine, imports, ...access }: Parts) {
-  const { keys, operations, uploads, dataKeys } = access;
+interface PublisherNeeds extends Omit<PublisherParts, 'fileOf' | 'folder' | 'signal'> {
+  readonly uploads: Uploads;
+  readonly dataDir: string;
+  readonly stopping: AbortController;
+}
+
+function createPublisher({ uploads, dataDir, stopping, ...parts }: PublisherNeeds): Publisher {
+  const folder = path.join(dataDir, 'publishing');
+  return new Publisher({ ...parts, folder, fileOf: (id) => uploads.pathOf(id), signal: stopping.signal });
+}
+
+interface SliceParts extends Parts {
+  readonly dataDir: string;
+  readonly stopping: AbortController;
+}
+
+function createSlices({ config, log, databases, blobs, commits, engine, imports, ...access }: SliceParts) {
+  const { keys, operations, uploads, dataKeys, dataDir, stopping } = access;
   const { catalogDb, predictionDb, catalogByKey, predictionsByKey, predictionsFile } = databases;
   const catalog = new Catalog(catalogByKey);
   const serving = new Serving({ db: catalogByKey, catalog, blobs, engine });
@@ -328,6 +348,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
   const stored = { catalogDb, predictionDb, predictionsFile, blobs, commits, dataKeys, log };
   const sweeper = new Sweeper(stored, config);
   const erasures = new Erasures({ ...stored, catalogDb: catalogByKey });
+  const publisher = createPublisher({ db: catalogByKey, blobs, catalog, engine, log, uploads, dataDir, stopping });
   const parts = {
     catalogDb,
     predictionDb,
@@ -343,8 +364,10 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     keys,
     operations,
     uploads,
+    publisher,
+    registration: new Registration(catalogByKey),
     defaultDeadlineMs: config.defaultDeadlineMs,
     maxResponseBytes: config.maxResponseBytes,
   };
-  return { catalog, serving, sweeper, erasures, schema: createSchema(parts) };
+  return { catalog, serving, publisher, sweeper, erasures, schema: createSchema(parts) };
 }

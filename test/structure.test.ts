@@ -54,7 +54,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'serving',
   ],
   maintenance: ['errors', 'access', 'storage', 'tasks', 'catalog', 'importing'],
-  publishing: ['errors', 'fair-share', 'access', 'graphql', 'storage'],
+  publishing: [
+    'errors',
+    'without-paths',
+    'fair-share',
+    'access',
+    'graphql',
+    'storage',
+    'tasks',
+    'catalog',
+    'engine',
+    'importing',
+  ],
   evaluation: ['access', 'graphql', 'storage', 'tasks', 'catalog', 'importing'],
   metrics: ['counting', 'engine', 'storage'],
   api: [
@@ -271,6 +282,10 @@ test('queries take the principal, except those of the server itself and those th
     'prediction/sealing.queries.ts findUnsealed',
     'prediction/sealing.queries.ts findUnsealedSizes',
     'prediction/sealing.queries.ts sealingUpdate',
+    // Publishing is the server's work, once it is recorded.
+    'publishing/publication.queries.ts findModel',
+    'publishing/publication.queries.ts findNextPublication',
+    'publishing/publication.queries.ts setPublication',
     // Expiry is the server's work, and a URL with its token is all that its holder needs.
     'publishing/upload.queries.ts deleteUploads',
     'publishing/upload.queries.ts findExpiredUploads',

@@ -4,8 +4,9 @@ import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { AuditLogTable } from '../storage/migrations/access.table.js';
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pageOf, totalOf } from '../storage/pages.js';
 import { countUpToCap } from '../storage/sql.js';
+import type { ApiKey } from './api-key.js';
 import { type AuditEntry, type AuditHead, type AuditVerifier, digestOf, EMPTY_LOG } from './audit.js';
-import type { Principal } from './principal.js';
+import type { Principal, Token } from './principal.js';
 
 /** A change, and the states before and after it as plain values. They must not contain secrets. */
 export interface AuditedChange extends Pick<AuditEntry, 'action' | 'target'> {
@@ -14,10 +15,16 @@ export interface AuditedChange extends Pick<AuditEntry, 'action' | 'target'> {
   readonly after: object | null;
 }
 
+/** Who makes a change: a principal, or what is known of one later. */
+export interface Author extends Pick<Principal, 'id'> {
+  readonly key: Pick<ApiKey, 'id'> | null;
+  readonly token: Pick<Token, 'issuer' | 'subject'> | null;
+}
+
 /** To be called in the transaction of the change, so that there is no change without its entry. */
 export async function appendAudit(
   trx: Transaction<CatalogTables>,
-  { id, key, token }: Principal,
+  { id, key, token }: Author,
   { action, target, reason, before, after }: AuditedChange,
 ): Promise<void> {
   const head = await findAuditHead(trx);

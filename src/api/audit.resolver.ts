@@ -13,7 +13,7 @@ import type { CatalogDatabase } from '../storage/database.js';
 @Policy('audit')
 @ObjectType({
   description:
-    'One change of an alias, a key, a registered operation or the account of a model, or an imported version. Entries are never changed or removed.',
+    'One change of an alias, a key, a registered operation or the account of a model, a registered model, a publication, or a version that was imported or published. Entries are never changed or removed.',
 })
 export class AuditEntry {
   @Field(() => Int, { description: 'Position in the log: 1 for the first entry, without gaps.' })
@@ -82,7 +82,7 @@ export class AuditResolver {
   @Query(() => AuditEntryConnection, {
     nullable: true,
     description:
-      'Changes of aliases, keys, registered operations and accounts of models, and imported versions, newest first. For callers with the role AUDITOR.',
+      'Changes of aliases, keys, registered operations and accounts of models, registered models, publications, and imported versions, newest first. For callers with the role AUDITOR.',
   })
   async auditLog(
     @Arg('first', () => Int, { defaultValue: 20, description: FIRST }) first: number,

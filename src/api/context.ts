@@ -9,6 +9,7 @@ import { CatalogLoaders } from '../catalog/loaders.js';
 import type { CallerConnection, ComputeMeter } from '../engine/queue.js';
 import { type EvaluationContext, EvaluationLoaders } from '../evaluation/loaders.js';
 import { type PredictionContext, PredictionLoaders } from '../prediction/loaders.js';
+import { type PublicationContext, PublicationLoaders } from '../publishing/loaders.js';
 import { type ServingContext, ServingLoaders } from '../serving/loaders.js';
 import type { Databases } from '../storage/database.js';
 import type { DataKeys } from '../vault/data-keys.js';
@@ -20,12 +21,13 @@ export type RequestDatabases = Pick<Databases, 'catalogDb' | 'catalogByKey' | 'p
 };
 
 /** Apollo Server copies the context's own properties for each request, so nothing is kept in `#private` fields. */
-export class RequestContext implements PredictionContext, EvaluationContext, ServingContext {
+export class RequestContext implements PredictionContext, EvaluationContext, ServingContext, PublicationContext {
   private loaders: {
     catalog?: CatalogLoaders;
     serving?: ServingLoaders;
     evaluations?: EvaluationLoaders;
     predictions?: PredictionLoaders;
+    publications?: PublicationLoaders;
   } = {};
   /** Null until it is decided whether the operation may be executed. */
   admission: Admission | null = null;
@@ -52,6 +54,11 @@ export class RequestContext implements PredictionContext, EvaluationContext, Ser
   get evaluationLoaders(): EvaluationLoaders {
     this.loaders.evaluations ??= new EvaluationLoaders(this.databases.catalogDb, this.principal);
     return this.loaders.evaluations;
+  }
+
+  get publicationLoaders(): PublicationLoaders {
+    this.loaders.publications ??= new PublicationLoaders(this.databases.catalogByKey, this.principal);
+    return this.loaders.publications;
   }
 
   get predictionLoaders(): PredictionLoaders {

@@ -5,10 +5,11 @@ import type { EvaluationContext } from '../evaluation/loaders.js';
 import { Cost } from '../graphql/cost.js';
 import { Node } from '../graphql/node.type.js';
 import type { PredictionContext } from '../prediction/loaders.js';
+import type { PublicationContext } from '../publishing/loaders.js';
 import { type NodeTypeName, typeOfId } from '../storage/ids.js';
 import { MAX_PAGE_SIZE } from '../storage/pages.js';
 
-type Context = PredictionContext & EvaluationContext;
+type Context = PredictionContext & EvaluationContext & PublicationContext;
 
 @Resolver(() => Node)
 export class NodeResolver {
@@ -50,6 +51,7 @@ const LOAD: Readonly<Record<NodeTypeName, (id: string, context: Context) => Prom
   Version: (id, { catalogLoaders }) => catalogLoaders.version.load(id),
   Dataset: (id, { catalogLoaders }) => catalogLoaders.dataset.load(id),
   Evaluation: (id, { evaluationLoaders }) => evaluationLoaders.evaluation.load(id),
+  Publication: (id, { publicationLoaders }) => publicationLoaders.publication.load(id),
   Prediction: (id, { predictionLoaders }) => predictionLoaders.prediction.load(id),
 };
 

@@ -20,6 +20,9 @@ import type { Erasures } from '../prediction/erasures.js';
 import type { History } from '../prediction/history.js';
 import { PredictionResolver, VersionPredictionsResolver } from '../prediction/prediction.resolver.js';
 import type { Predictions } from '../prediction/predictions.js';
+import { PublicationResolver } from '../publishing/publication.resolver.js';
+import type { Publisher } from '../publishing/publisher.js';
+import type { Registration } from '../publishing/registration.js';
 import { UploadResolver } from '../publishing/upload.resolver.js';
 import type { Uploads } from '../publishing/uploads.js';
 import { SetAliasResolver } from '../serving/alias.resolver.js';
@@ -48,6 +51,8 @@ export interface ResolverParts {
   readonly keys: ApiKeys;
   readonly operations: RegisteredOperations;
   readonly uploads: Uploads;
+  readonly publisher: Publisher;
+  readonly registration: Registration;
   readonly defaultDeadlineMs: number;
   readonly maxResponseBytes: number;
 }
@@ -74,6 +79,10 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [VersionEvaluationResolver, () => new VersionEvaluationResolver()],
   [DatasetEvaluationResolver, () => new DatasetEvaluationResolver()],
   [UploadResolver, ({ uploads }) => new UploadResolver(uploads)],
+  [
+    PublicationResolver,
+    ({ registration, publisher, catalog }) => new PublicationResolver(registration, publisher, catalog),
+  ],
   [ImportResolver, ({ imports }) => new ImportResolver(imports)],
   [NodeResolver, () => new NodeResolver()],
   [ViewerResolver, ({ keys }) => new ViewerResolver(keys)],

@@ -5,8 +5,9 @@
  * answered a prediction, and sets the batch limits that could not be determined before.
  */
 import type { Transaction } from 'kysely';
-import { appendAudit } from '../access/audit.queries.js';
+import { type Author, appendAudit } from '../access/audit.queries.js';
 import { SYSTEM } from '../access/principal.js';
+import { ManifestError } from '../errors.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
 import type { DatasetTable, ModelTable, VersionTable } from '../storage/migrations/catalog.table.js';
@@ -14,25 +15,32 @@ import { indexForSearch } from '../storage/search.js';
 
 type Trx = Transaction<CatalogTables>;
 
-const NO_DEFAULT = { default_version_id: null, default_framework: null, default_bytes: null };
+export const NO_DEFAULT = { default_version_id: null, default_framework: null, default_bytes: null };
 
 export type NewModel = Omit<
   ModelTable,
-  'id' | 'visibility' | keyof typeof NO_DEFAULT | 'search_id' | 'created_at' | 'updated_at'
+  'id' | 'visibility' | 'origin' | keyof typeof NO_DEFAULT | 'search_id' | 'created_at' | 'updated_at'
 > & {
   readonly tags: readonly string[];
 };
 export type NewVersion = Omit<VersionTable, 'id' | 'created_at' | 'updated_at'>;
 export type NewDataset = Omit<DatasetTable, 'id' | 'visibility' | 'created_at' | 'updated_at'>;
 
-/** Creates the model with this name, or updates its description. Returns its id. */
+/**
+ * Creates the model of the store with this name, or updates its description. Returns its id.
+ *
+ * @throws ManifestError if an account has registered the name
+ */
 export async function saveModel(trx: Trx, { tags, ...model }: NewModel, now: number): Promise<string> {
   const found = await trx.selectFrom('model').selectAll().where('name', '=', model.name).executeTakeFirst();
+  if (found && found.origin !== 'store')
+    throw new ManifestError('a registered model has this name: rename the folder, or delete that model');
   const id = found?.id ?? newId('Model');
   if (!found) {
     const fresh = {
       id,
       visibility: 'public' as const,
+      origin: 'store' as const,
       ...NO_DEFAULT,
       search_id: null,
       created_at: now,
@@ -74,7 +82,7 @@ export async function findUnchangedModel(
   { tags, ...model }: NewModel,
 ): Promise<string | undefined> {
   const found = await db.selectFrom('model').selectAll().where('name', '=', model.name).executeTakeFirst();
-  if (!found || found.search_id === null || isChange(found, model)) return undefined;
+  if (found?.origin !== 'store' || found.search_id === null || isChange(found, model)) return undefined;
   const saved = await db.selectFrom('model_tag').select('tag').where('model_id', '=', found.id).execute();
   const isSame = new Set(tags).symmetricDifference(new Set(saved.map(({ tag }) => tag))).size === 0;
   return isSame ? found.id : undefined;
@@ -126,12 +134,22 @@ export async function findVersionName(
     .executeTakeFirst();
 }
 
+/** Who adds a version, as the audit log has it. */
+export interface VersionAuthor {
+  readonly author: Author;
+  readonly action: 'importVersion' | 'publishVersion';
+  readonly reason: string | null;
+}
+
+const IMPORT: VersionAuthor = { author: SYSTEM, action: 'importVersion', reason: null };
+
 /** Adds a version, or replaces the FAILED version with this number. Returns its id. */
 export async function addVersion(
   trx: Trx,
   version: NewVersion,
   trainedOn: readonly string[],
   now: number,
+  { author, action, reason } = IMPORT,
 ): Promise<string> {
   const found = await findVersionSource(trx, version.model_id, version.number);
   if (found && found.state !== 'FAILED')
@@ -158,10 +176,10 @@ export async function addVersion(
   }
   await chooseDefaultVersion(trx, version.model_id);
   await touchModel(trx, version.model_id, now);
-  await appendAudit(trx, SYSTEM, {
-    action: 'importVersion',
+  await appendAudit(trx, author, {
+    action,
     target: `${await findModelName(trx, version.model_id)}:${version.number}`,
-    reason: null,
+    reason,
     before: found ? stateOf(found) : null,
     after: stateOf(version),
   });

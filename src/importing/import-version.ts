@@ -12,7 +12,7 @@ import { programDigest } from './program-digest.js';
 import { keepPublished } from './published.js';
 import { readContents, sourceDigest, totalBytes, type VersionContents, type VersionFolder } from './version-files.js';
 
-interface NamedVersion extends VersionFolder {
+export interface NamedVersion extends VersionFolder {
   readonly modelId: string;
   readonly manifest: ModelManifest;
 }
@@ -87,7 +87,8 @@ async function importContents(
   importer.log.info({ model: manifest.name, number, maxBatch }, 'a version was imported');
 }
 
-function readyVersion(
+/** The row of a version that was probed. */
+export function readyVersion(
   { modelId, number, manifest: { yaml } }: NamedVersion,
   source: string,
   imported: ImportedGraphs,

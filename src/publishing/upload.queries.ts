@@ -1,5 +1,5 @@
 /** SQL of uploads. Their bytes are in files: see `upload-files.ts`. */
-import type { Transaction } from 'kysely';
+import { sql, type Transaction } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { UploadTable } from '../storage/migrations/publishing.table.js';
@@ -65,8 +65,17 @@ export async function setUpload(
   await db.updateTable('upload').set(values).where('id', '=', id).execute();
 }
 
+/** Those that no publication waits for. */
 export async function findExpiredUploads(db: CatalogDatabase, now: number, limit: number): Promise<string[]> {
-  const rows = await db.selectFrom('upload').select('id').where('expires_at', '<=', now).limit(limit).execute();
+  const needed = sql<string>`(select json_extract(file.value, '$.upload') from publication, json_each(publication.files) as file
+    where publication.stage not in ('PUBLISHED', 'REFUSED'))`;
+  const rows = await db
+    .selectFrom('upload')
+    .select('id')
+    .where('expires_at', '<=', now)
+    .where('id', 'not in', needed)
+    .limit(limit)
+    .execute();
   return rows.map(({ id }) => id);
 }
 

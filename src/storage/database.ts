@@ -34,7 +34,7 @@ import { keyMigrations } from './migrations/keys.js';
 import type { DataKeyTable, MasterKeyTable } from './migrations/keys.table.js';
 import type { IdempotencyTable, PredictionTable, QuotaUseTable } from './migrations/prediction.table.js';
 import { predictionMigrations } from './migrations/predictions.js';
-import type { UploadTable } from './migrations/publishing.table.js';
+import type { PublicationTable, UploadTable } from './migrations/publishing.table.js';
 import { SqliteFile } from './sqlite.js';
 import { SqliteFileDialect } from './sqlite-dialect.js';
 import { SqliteError } from './sqlite-error.js';
@@ -66,6 +66,7 @@ export interface CatalogTables {
   registered_operation: RegisteredOperationTable;
   upload: UploadTable;
   erasure: ErasureTable;
+  publication: PublicationTable;
   dataset: DatasetTable;
   version_dataset: VersionDatasetTable;
   evaluation: EvaluationTable;

@@ -9,6 +9,7 @@ const PREFIXES = {
   Dataset: 'dataset',
   Evaluation: 'evaluation',
   Prediction: 'prediction',
+  Publication: 'publication',
 };
 export type NodeTypeName = keyof typeof PREFIXES;
 

@@ -245,6 +245,7 @@ async function makeObjects(): Promise<Subject[]> {
   found.push(await datasetOf('spamassassin-test', null), await datasetOf(hidden, []));
   await catalogDb.updateTable('dataset').set({ visibility: 'private' }).where('name', '=', hidden).execute();
   for (const [account, id] of Object.entries(predictions)) found.push(predictionOf(account, id));
+  found.push(await publicationOf('team'));
   return found;
 }
 
@@ -346,6 +347,28 @@ function predictionOf(account: string, id: string): Subject {
   };
 }
 
+/** A publication of the account that was refused. */
+async function publicationOf(account: string): Promise<Subject> {
+  const { catalogDb } = app.app.databases;
+  const { id: model_id } = await catalogDb.selectFrom('model').select('id').limit(1).executeTakeFirstOrThrow();
+  const id = 'publication_00000000-0000-7000-8000-000000000000';
+  const author = { account, key_id: null, issuer: null, subject: null };
+  const rest = { files: '[]', manifest: null, aliases: '[]', reason: null, version_id: null, attempts: 1 };
+  const times = { created_at: 1, updated_at: 1 };
+  await catalogDb
+    .insertInto('publication')
+    .values({ id, ...author, ...rest, ...times, model_id, stage: 'REFUSED', refusal: 'a test' })
+    .execute();
+  return {
+    type: 'Publication',
+    what: `a publication of ${account}`,
+    canary: id,
+    policy: 'publish',
+    accounts: [account],
+    ways: { ...byId(id), publication: [`{ publication(id: "${id}") { id } }`] },
+  };
+}
+
 /** Whether the caller may use the root field, and see the object below it. */
 function shouldSee(caller: Caller, { policy, accounts }: Subject, root: string): boolean {
   const field = schema.getQueryType()?.getFields()[root];
@@ -355,7 +378,7 @@ function shouldSee(caller: Caller, { policy, accounts }: Subject, root: string):
     mayUse(caller, policy, null) &&
     (accounts === null ||
       accounts.includes(caller.account ?? '') ||
-      (policy === 'read' && caller.roles.includes('admin')))
+      (policy !== 'history' && caller.roles.includes('admin')))
   );
 }
 

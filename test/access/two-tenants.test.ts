@@ -89,7 +89,14 @@ async function addModel(name: string, words: string): Promise<void> {
     // A model that was public before would have been part of what is public.
     const times = { created_at: 2, updated_at: 2 };
     const { tags: __, ...row } = model;
-    const fresh = { id: newId('Model'), visibility: 'private' as const, search_id: null, ...NO_DEFAULT, ...times };
+    const fresh = {
+      id: newId('Model'),
+      visibility: 'private' as const,
+      origin: 'store' as const,
+      search_id: null,
+      ...NO_DEFAULT,
+      ...times,
+    };
     await trx
       .insertInto('model')
       .values({ ...row, ...fresh })

@@ -12,6 +12,8 @@ export interface ModelTable {
   account: string | null;
   license: string | null;
   visibility: 'public' | 'private';
+  /** Whether it is a folder of the model store, or was registered by an account. */
+  origin: 'store' | 'account';
   /** JSON of ModelCard. */
   card: string;
   /** `champion` if set, else the newest READY version; kept in the transaction that changes either. */

@@ -29,7 +29,37 @@ export const catalogMigrations: Record<string, Migration> = {
   '022_erasures': { up: createErasures },
   '023_private_search': { up: searchPrivateModels },
   '024_key_limits': { up: addKeyLimits },
+  '025_publications': { up: createPublications },
 };
+
+async function createPublications(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .alterTable('model')
+    .addColumn('origin', 'text', (c) => c.notNull().defaultTo('store'))
+    .execute();
+  await db.schema
+    .createTable('publication')
+    .addColumn('id', 'text', (c) => c.primaryKey())
+    .addColumn('account', 'text', (c) => c.notNull())
+    .addColumn('key_id', 'text')
+    .addColumn('issuer', 'text')
+    .addColumn('subject', 'text')
+    .addColumn('model_id', 'text', (c) => c.notNull().references('model.id').onDelete('cascade'))
+    .addColumn('files', 'text', (c) => c.notNull())
+    .addColumn('manifest', 'text')
+    .addColumn('aliases', 'text', (c) => c.notNull())
+    .addColumn('reason', 'text')
+    .addColumn('stage', 'text', (c) => c.notNull())
+    .addColumn('refusal', 'text')
+    .addColumn('version_id', 'text')
+    .addColumn('attempts', 'integer', (c) => c.notNull())
+    .addColumn('created_at', 'bigint', (c) => c.notNull())
+    .addColumn('updated_at', 'bigint', (c) => c.notNull())
+    .execute();
+  await db.schema.createIndex('publication_account').on('publication').columns(['account', 'id']).execute();
+  await db.schema.createIndex('publication_stage').on('publication').columns(['stage', 'id']).execute();
+  await db.schema.createIndex('publication_model').on('publication').column('model_id').execute();
+}
 
 async function createUploads(db: Kysely<unknown>): Promise<void> {
   await db.schema

@@ -18,3 +18,28 @@ export interface UploadTable {
   created_at: number;
   expires_at: number;
 }
+
+export interface PublicationTable {
+  id: string;
+  account: string;
+  /** Who published: the key, or the issuer and the subject of the token; null if there was none. */
+  key_id: string | null;
+  issuer: string | null;
+  subject: string | null;
+  model_id: string;
+  /** JSON of PublishedFile[]. */
+  files: string;
+  /** JSON that is the model.yaml; null if it is among the files, or there is none. */
+  manifest: string | null;
+  /** JSON of string[]. */
+  aliases: string;
+  reason: string | null;
+  stage: 'RECEIVED' | 'SCANNED' | 'PROBED' | 'PUBLISHED' | 'REFUSED';
+  /** Why it was refused; null otherwise. */
+  refusal: string | null;
+  version_id: string | null;
+  /** How often it was begun. */
+  attempts: number;
+  created_at: number;
+  updated_at: number;
+}

@@ -1,0 +1,96 @@
+import { Arg, Ctx, FieldResolver, ID, Mutation, Query, Resolver, Root } from 'type-graphql';
+import { Policy } from '../access/policy.js';
+import type { Catalog } from '../catalog/catalog.js';
+import { Model } from '../catalog/model.type.js';
+import { Version } from '../catalog/version.type.js';
+import { Cost, POINTS_PER_CHANGE } from '../graphql/cost.js';
+import { payloadOf } from '../graphql/problem.type.js';
+import type { PublicationContext } from './loaders.js';
+import {
+  Publication,
+  PublishInput,
+  PublishPayload,
+  publicationOf,
+  RegisterModelInput,
+  RegisterModelPayload,
+} from './publication.type.js';
+import type { Publisher } from './publisher.js';
+import type { Registration } from './registration.js';
+
+/** Graphs are read, and run in a process of their own, for up to a minute each. */
+const POINTS_PER_PUBLICATION = 1_000;
+
+@Resolver(() => Publication)
+export class PublicationResolver {
+  constructor(
+    private readonly registration: Registration,
+    private readonly publisher: Publisher,
+    private readonly catalog: Catalog,
+  ) {}
+
+  @Policy('publish')
+  @Cost({ points: POINTS_PER_CHANGE })
+  @Mutation(() => RegisterModelPayload, {
+    nullable: true,
+    description:
+      'Adds a model of your account, without versions. A name that is taken is refused, also if you may not see the model that has it. Problems: InvalidInput, Overloaded (your account has too many models), Forbidden, StorageFull.',
+  })
+  async registerModel(
+    @Arg('input', () => RegisterModelInput, { description: 'The model.' }) input: RegisterModelInput,
+    @Ctx() { principal, catalogLoaders }: PublicationContext,
+  ): Promise<RegisterModelPayload> {
+    const { result, problem } = await payloadOf(async () => {
+      const id = await this.registration.register(input, principal);
+      this.catalog.invalidate();
+      return catalogLoaders.model.load(id);
+    });
+    return { model: result, problem };
+  }
+
+  @Policy('publish')
+  @Cost({ points: POINTS_PER_CHANGE + POINTS_PER_PUBLICATION })
+  @Mutation(() => PublishPayload, {
+    nullable: true,
+    description:
+      'Records files to be published as a version of a model of your account, and returns at once. The version gets its number when its graphs have been scanned and run, and its golden cases have passed. Publications run one after the other. Problems: InvalidInput, NotFound, Overloaded (too many of your publications are waiting), Forbidden, StorageFull.',
+  })
+  async publish(
+    @Arg('input', () => PublishInput, { description: 'The files.' }) input: PublishInput,
+    @Ctx() { principal }: PublicationContext,
+  ): Promise<PublishPayload> {
+    const { result, problem } = await payloadOf(() => this.publisher.publish(input, principal));
+    return { publication: result && publicationOf(result), problem };
+  }
+
+  @Policy('publish')
+  @Query(() => Publication, {
+    nullable: true,
+    description:
+      'Publication of your account with this id; null if there is none. The last 1,000 of an account are kept.',
+  })
+  publication(
+    @Arg('id', () => ID, { description: 'Id of the publication.' }) id: string,
+    @Ctx() { publicationLoaders }: PublicationContext,
+  ): Promise<Publication | null> {
+    return publicationLoaders.publication.load(id);
+  }
+
+  @FieldResolver(() => Model, { nullable: true, description: 'Model that the files are published for.' })
+  publishedModel(
+    @Root() { modelId }: Publication,
+    @Ctx() { catalogLoaders }: PublicationContext,
+  ): Promise<Model | null> {
+    return catalogLoaders.model.load(modelId);
+  }
+
+  @FieldResolver(() => Version, {
+    nullable: true,
+    description: 'The version, or the earlier one that has the same files; null until it is PUBLISHED.',
+  })
+  async publishedVersion(
+    @Root() { versionId }: Publication,
+    @Ctx() { catalogLoaders }: PublicationContext,
+  ): Promise<Version | null> {
+    return versionId === null ? null : catalogLoaders.version.load(versionId);
+  }
+}

@@ -1,0 +1,96 @@
+/** Models that accounts register, beside those of the model store. Names are unique on the server. */
+import { appendAudit } from '../access/audit.queries.js';
+import { checkGrant } from '../access/grants.js';
+import type { Principal } from '../access/principal.js';
+import { checkReason } from '../access/reason.js';
+import { MODEL_NAME } from '../catalog/ref.js';
+import { type InputProblem, InvalidInputError, UploadLimitError } from '../errors.js';
+import type { CatalogDatabase } from '../storage/database.js';
+import type { TaskName } from '../tasks/tasks.js';
+import { countModelsOf, insertModel } from './publication.queries.js';
+
+const MAX_MODELS_PER_ACCOUNT = 1_000;
+const MAX_TAGS = 20;
+const MAX_TAG_CHARACTERS = 50;
+const MAX_CHARACTERS = { title: 200, summary: 500, license: 100 } as const;
+
+export interface WantedModel {
+  readonly name: string;
+  readonly task: TaskName;
+  readonly title?: string | null;
+  readonly summary?: string | null;
+  readonly license?: string | null;
+  readonly tags?: readonly string[] | null;
+  readonly visibility: 'PUBLIC' | 'PRIVATE';
+  readonly reason?: string | null;
+}
+
+export class Registration {
+  readonly #db: CatalogDatabase;
+
+  constructor(db: CatalogDatabase) {
+    this.#db = db;
+  }
+
+  /** Returns the id of the new model. @throws InvalidInputError, ForbiddenError, UploadLimitError, StorageFullError */
+  async register(wanted: WantedModel, principal: Principal): Promise<string> {
+    const { name, task, tags, visibility } = wanted;
+    checkWanted(wanted);
+    const reason = checkReason(wanted.reason, ['input', 'reason']);
+    checkGrant(principal, name, name, 'Registering');
+    const text = (value: string | null | undefined) => value?.toWellFormed() ?? null;
+    const model = {
+      name,
+      task,
+      title: text(wanted.title) ?? name,
+      summary: text(wanted.summary),
+      license: text(wanted.license),
+      visibility: visibility === 'PUBLIC' ? ('public' as const) : ('private' as const),
+      account: principal.id,
+      tags: (tags ?? []).map((tag) => tag.toWellFormed()),
+    };
+    return this.#db.transaction().execute(async (trx) => {
+      if ((await countModelsOf(trx, principal.id)) >= MAX_MODELS_PER_ACCOUNT)
+        throw new UploadLimitError(`Your account has ${MAX_MODELS_PER_ACCOUNT} models, and may not have more.`);
+      const id = await insertModel(trx, model, Date.now());
+      if (id === null) throw new InvalidInputError([taken(name)]);
+      await appendAudit(trx, principal, { action: 'registerModel', target: name, reason, before: null, after: model });
+      return id;
+    });
+  }
+}
+
+/** The same for models that the caller may see and may not see. */
+function taken(name: string): InputProblem {
+  return {
+    path: ['input', 'name'],
+    code: 'WRONG_KIND',
+    message: 'the name is taken',
+    expected: 'a name that no model of the server has',
+    received: name,
+  };
+}
+
+function checkWanted(wanted: WantedModel): void {
+  const problems: InputProblem[] = [];
+  const add = (field: string, code: InputProblem['code'], message: string, expected: string, received: string) =>
+    problems.push({ path: ['input', field], code, message, expected, received });
+  if (!MODEL_NAME.test(wanted.name))
+    add('name', 'UNREADABLE', 'the name is not accepted', `a name that matches ${MODEL_NAME.source}`, wanted.name);
+  for (const field of ['title', 'summary', 'license'] as const) {
+    const value = wanted[field];
+    const [most, length] = [MAX_CHARACTERS[field], value?.trim().length];
+    if (value != null && (length === 0 || value.length > most))
+      add(field, length === 0 ? 'EMPTY' : 'TOO_LARGE', 'the length is not accepted', `1 to ${most} characters`, value);
+  }
+  const tags = wanted.tags ?? [];
+  if (tags.length > MAX_TAGS || tags.some((tag) => tag.trim() === '' || tag.length > MAX_TAG_CHARACTERS))
+    add(
+      'tags',
+      'TOO_LARGE',
+      'these tags are not accepted',
+      `at most ${MAX_TAGS} tags of 1 to ${MAX_TAG_CHARACTERS} characters`,
+      JSON.stringify(tags),
+    );
+  if (problems.length > 0) throw new InvalidInputError(problems);
+}

@@ -1,0 +1,250 @@
+/** Publications: uploaded files become a version once they are proven, over real HTTP. */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { pathProblems } from '#src/publishing/paths.js';
+import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { armFault, disarmFault } from '../support/faults.js';
+import { createStore } from '../support/model-store.js';
+import { CRASHING_DIVISION, encodeModel, type GraphSpec, identity, MEMORY_BOMB } from '../support/onnx.js';
+import { type Files, PublishingClient } from '../support/publishing-client.js';
+import { startServer } from '../support/server.js';
+import { until } from '../support/until.js';
+
+const PREDICT = `mutation ($model: VersionRef!, $input: ModelInput!) { predict(input: { model: $model, input: $input }) {
+  prediction { output { ... on Classification { label classes { label score } } } } problem { code message } } }`;
+const FOLDER = ['README.md', 'model.yaml', '1/model.onnx', '1/golden.json'];
+
+let app: TestApp;
+let admin: PublishingClient;
+let mine: PublishingClient;
+let theirs: PublishingClient;
+let penguins: Files;
+beforeAll(async () => {
+  app = await startTestApp({ empty: true, modelStore: '/nowhere' });
+  const anyone = new PublishingClient(() => app.url, null);
+  admin = await anyone.withKey('ops', ['ADMIN']);
+  mine = await admin.withKey('mine', ['PUBLISHER', 'PREDICTOR']);
+  theirs = await admin.withKey('theirs', ['PUBLISHER', 'PREDICTOR']);
+  const read = FOLDER.map(async (file) => [file, await readFile(path.join('model-store/penguins', file))]);
+  penguins = Object.fromEntries(await Promise.all(read));
+});
+afterAll(() => app.stop());
+
+const graph = (spec: GraphSpec): Files => ({ '1/model.onnx': encodeModel(spec) });
+
+test('a folder of the model store is published under a new name, and answers as its golden cases say', async () => {
+  const { model } = await mine.register('my-penguins', 'TABULAR_CLASSIFICATION', { title: 'Birds', tags: ['birds'] });
+  const done = await mine.published('my-penguins', penguins, { aliases: ['champion'], reason: 'first' });
+  const again = await mine.published('my-penguins', penguins);
+  const golden = JSON.parse(String(penguins['1/golden.json'])) as Data;
+  const [{ input, expect: expected }] = golden.cases;
+  const answer = (await mine.send(PREDICT, { model: 'my-penguins@champion', input })).predict.prediction.output;
+  const other = (await theirs.send(PREDICT, { model: 'my-penguins', input })).predict.problem;
+  const log = await admin.send('{ auditLog(first: 20) { nodes { action account target reason } } }');
+  const { card } = (await mine.send('{ model(name: "my-penguins") { card { markdown } } }')).model;
+
+  expect(model).toEqual({ name: 'my-penguins', account: 'mine', title: 'Birds', tags: ['birds'] });
+  expect(done).toMatchObject({ stage: 'PUBLISHED', problem: null, publishedModel: { name: 'my-penguins' } });
+  expect(done.publishedVersion).toEqual({
+    ref: 'my-penguins:1',
+    state: 'READY',
+    verification: { cases: golden.cases.length },
+  });
+  // The same files are the same version.
+  expect(again.publishedVersion.ref).toBe('my-penguins:1');
+  expect(answer.label).toBe(expected.label);
+  for (const { label, score } of answer.classes) expect(score).toBeCloseTo(expected.scores[label], 5);
+  expect(other.code).toBe('NOT_FOUND');
+  expect(card.markdown).toContain('penguin');
+  const entries = log.auditLog.nodes.filter(({ account }: Data) => account === 'mine');
+  expect(entries.reverse().slice(0, 4)).toEqual([
+    { action: 'registerModel', account: 'mine', target: 'my-penguins', reason: null },
+    { action: 'publish', account: 'mine', target: 'my-penguins', reason: 'first' },
+    { action: 'publishVersion', account: 'mine', target: 'my-penguins:1', reason: 'first' },
+    { action: 'setAlias', account: 'mine', target: 'my-penguins@champion', reason: 'first' },
+  ]);
+});
+
+test('a version gets its number only when it is proven: wrong golden cases and hostile graphs leave nothing', async () => {
+  await mine.register('strict', 'TABULAR_CLASSIFICATION');
+  await mine.register('tensors', 'TENSOR');
+  const wrong = String(penguins['1/golden.json']).replace('0.5239306133901063', '0.9');
+  const outside = { location: '../../catalog.db', offset: 0 };
+  const weights = { name: 'w', shape: [4], data: [1, 2, 3, 4], file: outside };
+  const reading: GraphSpec = {
+    ...identity('x', 'FP32', ['N', 4]),
+    nodes: [{ op: 'Add', inputs: ['x', 'w'], outputs: ['y'] }],
+    floats: [weights],
+  };
+  const example = (tensor: object) => ({ manifest: { example: { tensors: [tensor] } } });
+  const refused: readonly (readonly [string, Files, object, RegExp])[] = [
+    ['strict', { ...penguins, '1/golden.json': wrong }, {}, /golden\.json: case 0 differs/],
+    ['strict', { ...penguins, 'model.yaml': 'task: tensor' }, {}, /registered for TABULAR_CLASSIFICATION/],
+    ['strict', { ...penguins, 'model.yaml': `${penguins['model.yaml']}\naccount: theirs\n` }, {}, /remove account/],
+    ['tensors', { '1/model.onnx': 'no graph' }, {}, /./],
+    ['tensors', { 'README.md': '# Nothing' }, {}, /there are 0 versions/],
+    ['tensors', { ...graph(identity('x', 'FP32', ['N'])), '2/model.onnx': 'x' }, {}, /there are 2 versions/],
+    ['tensors', graph(reading), {}, /data files are read from the version's folder only/],
+    [
+      'tensors',
+      graph(MEMORY_BOMB),
+      example({ name: 'size', datatype: 'INT64', shape: [1], data: [4_000_000_000] }),
+      /memory|allocate/i,
+    ],
+    [
+      'tensors',
+      graph(CRASHING_DIVISION),
+      {
+        manifest: {
+          example: {
+            tensors: [
+              { name: 'a', datatype: 'INT32', shape: [1], data: [-2_147_483_648] },
+              { name: 'b', datatype: 'INT32', shape: [1], data: [-1] },
+            ],
+          },
+        },
+      },
+      /./,
+    ],
+  ];
+  for (const [model, files, more, reason] of refused) {
+    const done = await mine.published(model, files, more);
+    expect(done).toMatchObject({ stage: 'REFUSED', publishedVersion: null, problem: { code: 'INVALID_INPUT' } });
+    expect(done.problem.problems[0].message).toMatch(reason);
+    expect(done.problem.message).not.toContain(app.dataDir);
+  }
+  const fine = await mine.published('tensors', graph(identity('x', 'FP32', ['N'])));
+  const versions = await mine.send('{ models(first: 100) { nodes { name versions { nodes { number } } } } }');
+  const found = Object.fromEntries(
+    versions.models.nodes.map(({ name, versions: { nodes } }: Data) => [name, nodes.length]),
+  );
+
+  expect(fine.publishedVersion.ref).toBe('tensors:1');
+  expect(found).toMatchObject({ strict: 0, tensors: 1 });
+  await until('the folder is removed', () => !existsSync(path.join(app.dataDir, 'publishing')));
+});
+
+test('names are unique on the server, and a taken one looks the same whoever has it', async () => {
+  await mine.register('hidden', 'TENSOR');
+  await mine.register('shown', 'TENSOR', { visibility: 'PUBLIC' });
+  const problems = await Promise.all(['hidden', 'shown'].map((name) => theirs.register(name, 'TENSOR')));
+  const bad = await mine.register('../../x', 'TENSOR', { title: ' ', tags: [''] });
+
+  const [hidden, shown] = problems.map(({ problem }) => JSON.stringify(problem));
+  expect(hidden?.replaceAll('hidden', 'shown')).toBe(shown);
+  expect(problems[0]?.problem.problems).toEqual([
+    { path: ['input', 'name'], code: 'WRONG_KIND', message: 'the name is taken' },
+  ]);
+  expect(bad.problem.problems.map(({ path: [, field] }: Data) => field)).toEqual(['name', 'title', 'tags']);
+});
+
+test('only the account of a model publishes it, with its own complete uploads', async () => {
+  await mine.register('owned', 'TENSOR');
+  await mine.register('open', 'TENSOR', { visibility: 'PUBLIC' });
+  const upload = await mine.upload('mine only');
+  const file = (id: string) => ({ files: [{ path: 'model.onnx', upload: id }] });
+  const PUBLISH =
+    'mutation ($input: PublishInput!) { publish(input: $input) { problem { code message ... on InvalidInput { problems { path code message } } } } }';
+  const publish = async (client: PublishingClient, input: object) =>
+    (await client.send(PUBLISH, { input })).publish.problem;
+  const bound = await admin.withKey('mine', ['PUBLISHER'], { models: ['elsewhere'] });
+  await theirs.register('others', 'TENSOR');
+  const unknown = 'upload_00000000-0000-4000-8000-000000000000';
+  const foreign = await publish(theirs, { model: 'others', ...file(upload) });
+  const missing = await publish(theirs, { model: 'others', ...file(unknown) });
+
+  expect((await publish(theirs, { model: 'owned', ...file(upload) })).code).toBe('NOT_FOUND');
+  expect((await publish(theirs, { model: 'open', ...file(upload) })).code).toBe('FORBIDDEN');
+  expect((await publish(bound, { model: 'owned', ...file(upload) })).code).toBe('FORBIDDEN');
+  expect(foreign).toEqual(missing);
+  expect(foreign.problems).toMatchObject([{ path: ['input', 'files', '0', 'upload'], code: 'UNKNOWN_NAME' }]);
+});
+
+test('publications are seen by their account and administrators only', async () => {
+  await mine.register('seen', 'TENSOR');
+  const { id } = await mine.published('seen', graph(identity('x', 'FP32', ['N'])));
+  const query = 'query ($id: ID!) { publication(id: $id) { id } node(id: $id) { id } nodes(ids: [$id]) { id } }';
+  const seen = async (client: PublishingClient) =>
+    JSON.stringify(await client.send(query, { id })).split(id).length - 1;
+
+  expect([await seen(mine), await seen(admin), await seen(theirs)]).toEqual([3, 3, 0]);
+});
+
+test.each([
+  ['../model.onnx'],
+  ['/model.onnx'],
+  ['a/../../b'],
+  ['a\\b'],
+  ['a\0b'],
+  ['a//b'],
+  ['./a'],
+  ['.hidden/a'],
+  ['con.txt'],
+  ['a/LPT1'],
+  ['C:a'],
+  ['a.'],
+  ['é'],
+  [''],
+  ['a/b/c/d/e'],
+  ['x'.repeat(201)],
+])('the path %j is refused', (one) => {
+  expect(pathProblems([one])).toMatchObject([{ path: ['input', 'files', '0', 'path'], code: 'UNREADABLE' }]);
+});
+
+test.each([
+  [['a', 'a'], 1],
+  [['a', 'A'], 1],
+  [['a', 'a/b'], 1],
+  [['a/b', 'a'], 1],
+  [['Dir/a', 'dir/b'], 1],
+  [['README.md', '1/model.onnx', '1/golden.json', 'onnx/model.onnx_data', '1_Pooling/config.json'], 0],
+])('the paths %j have %i clashes', (paths, count) => {
+  expect(pathProblems(paths)).toHaveLength(count);
+});
+
+test('a folder of the store with the name of a registered model is not imported, and the model stays', async () => {
+  await mine.register('mine-first', 'TENSOR');
+  await mine.published('mine-first', graph(identity('x', 'FP32', ['N'])));
+  const { dataDir } = app;
+  await app.app.stop();
+  const store = await createStore();
+  await store.write('mine-first', { '1/model.onnx': encodeModel(identity('other', 'FP32', ['N'])) });
+  app = { ...(await startTestApp({ dataDir, modelStore: store.folder })), dataDir };
+  const { imports } = await admin.send('{ imports { folder reason } }');
+  const { model } = await mine.send(
+    '{ model(name: "mine-first") { account version { signature { inputs { name } } } } }',
+  );
+  const { registerModel } = await mine.send(
+    'mutation { registerModel(input: { name: "mine-first", task: TENSOR }) { problem { code } } }',
+  );
+  await store.remove();
+
+  expect(imports).toEqual([
+    { folder: 'mine-first', reason: expect.stringContaining('a registered model has this name') },
+  ]);
+  expect(model).toEqual({ account: 'mine', version: { signature: { inputs: [{ name: 'x' }] } } });
+  expect(registerModel.problem.code).toBe('INVALID_INPUT');
+});
+
+test('a server that is killed while it publishes goes on at the next start, and one version comes of it', async () => {
+  await mine.register('killed', 'TENSOR');
+  const { dataDir } = app;
+  await app.app.stop();
+  const env = { DATA_DIR: dataDir, MODEL_STORE: '/nowhere', WORKERS: '1' };
+  let id = '';
+  for (const point of ['publish.begin', 'publish.saved']) {
+    await armFault(point, 'SIGKILL');
+    const server = await startServer(env, { keepsStderr: true });
+    app = { ...app, url: server.url };
+    if (id === '') ({ id } = (await mine.publish('killed', graph(identity('x', 'FP32', ['N'])))).publication);
+    await server.ended;
+    expect(await disarmFault()).toBe(true);
+  }
+  app = { ...(await startTestApp({ dataDir, modelStore: '/nowhere' })), dataDir };
+  const done = await mine.ended(id);
+  const { model } = await mine.send('{ model(name: "killed") { versions { nodes { number state } } } }');
+
+  expect(done).toMatchObject({ stage: 'PUBLISHED', publishedVersion: { ref: 'killed:1' } });
+  expect(model.versions.nodes).toEqual([{ number: 1, state: 'READY' }]);
+});
