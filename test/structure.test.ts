@@ -111,6 +111,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   keys: ['access', 'config', 'errors', 'production', 'storage'],
   operations: ['access', 'api', 'config', 'errors', 'production', 'storage'],
   'audit-verify': ['access', 'config', 'production', 'storage'],
+  'rotate-master-key': ['access', 'config', 'errors', 'production', 'storage', 'vault'],
   fsck: ['access', 'config', 'maintenance', 'production'],
   backup: ['config', 'errors', 'maintenance', 'production'],
   restore: ['errors', 'maintenance', 'production'],
@@ -332,6 +333,7 @@ test('only entry files, production.ts and child.ts read the environment; only en
     'operations.ts',
     'production.ts',
     'restore.ts',
+    'rotate-master-key.ts',
   ]);
   expect(exits.sort()).toEqual(['check-model.ts', 'main.ts', 'worker/worker.ts']);
 });

@@ -169,6 +169,14 @@ export async function openCatalog(dataDir: string): Promise<{ db: CatalogDatabas
   return openCatalogBeside(dataDir);
 }
 
+/** The keys of a data folder whose server may be running. @throws StartupError if there are none */
+export async function openKeysBeside(dataDir: string): Promise<{ db: KeyDatabase; file: SqliteFile }> {
+  const name = path.join(dataDir, KEYS_FILE.name);
+  if (!existsSync(name)) throw new StartupError(`there is no ${KEYS_FILE.name} in ${dataDir}: start the server first`);
+  const file = await SqliteFile.open(name);
+  return { db: new Kysely<KeyTables>({ dialect: new SqliteFileDialect(file, 'keys') }), file };
+}
+
 /** @throws StartupError if there is none */
 export function existingCatalog(dataDir: string): string {
   const file = path.join(dataDir, DATABASE_FILES.catalog.name);

@@ -1,12 +1,15 @@
 /** What callers send is encrypted wherever it is stored, and opens only where it was stored. */
+import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
+import { pino } from 'pino';
 import { firstIdAt } from '#src/storage/ids.js';
 import { MasterKeys } from '#src/vault/master-keys.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
-import { disarmFault } from '../support/faults.js';
+import { armFault, disarmFault } from '../support/faults.js';
 import { until } from '../support/until.js';
 
 const CANARY = 'canary-5d1f6a';
@@ -15,12 +18,16 @@ const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
 const READ = `query ($id: ID!) { prediction(id: $id) { input truncated timing { totalMs } runtime { device }
   output { ... on Classification { label } } } }`;
 
+/** Of all servers of this file, at every level. */
+const lines: string[] = [];
+const log = pino({ level: 'trace' }, { write: (line: string) => void lines.push(line) });
+
 let dataDir: string;
 let app: TestApp;
 beforeAll(async () => {
   dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-encryption-'));
   await cp(process.env['MODELGRAPH_TEMPLATE'] as string, dataDir, { recursive: true });
-  app = await startTestApp({ dataDir });
+  app = await startTestApp({ dataDir, log });
 });
 afterAll(async () => {
   await disarmFault();
@@ -30,7 +37,7 @@ afterAll(async () => {
 
 async function restart(): Promise<void> {
   await app.app.stop();
-  app = await startTestApp({ dataDir });
+  app = await startTestApp({ dataDir, log });
 }
 
 async function predict(text: string, options: Record<string, unknown> = {}): Promise<string> {
@@ -140,15 +147,54 @@ test('the master key is made once, for this user alone, and another one is refus
   await app.app.stop();
 
   await writeFile(file, `${randomBytes(32).toString('base64')}\n`);
-  await expect(startTestApp({ dataDir })).rejects.toThrow('the master key is not the one');
+  await expect(startTestApp({ dataDir, log })).rejects.toThrow('the master key is not the one');
   await rm(file);
-  await expect(startTestApp({ dataDir })).rejects.toThrow('the master key could not be read');
+  await expect(startTestApp({ dataDir, log })).rejects.toThrow('the master key could not be read');
   const masterKey = key.toString().trim();
-  app = await startTestApp({ dataDir, masterKey });
+  app = await startTestApp({ dataDir, masterKey, log });
   await expect(predict('with the key of the environment')).resolves.toBeDefined();
   await writeFile(file, key);
+  await restart();
 
   expect(mode & 0o777).toBe(0o600);
+});
+
+test('the master key is replaced under load, also if the command was killed at any step', async () => {
+  const run = promisify(execFile);
+  const rotate = () =>
+    run(process.execPath, ['dist/rotate-master-key.js'], { env: { ...process.env, DATA_DIR: dataDir } });
+  const file = path.join(dataDir, 'master.key');
+  const old = await readFile(file, 'utf8');
+  const first = await predict('before', { subject: 'first' });
+  let isOver = false;
+  const made: string[] = [];
+  const load = async () => {
+    while (!isOver) made.push(await predict(`load ${made.length}`, { subject: `subject ${made.length}` }));
+  };
+  const loads = [load(), load()];
+
+  for (const point of ['rotation.keyWritten', 'rotation.begun', 'rotation.step']) {
+    await armFault(point, 'SIGKILL');
+    await expect(rotate()).rejects.toMatchObject({ signal: 'SIGKILL' });
+    expect(await disarmFault()).toBe(true);
+  }
+  const { stdout } = await rotate();
+  const key = await readFile(file, 'utf8');
+  const { stdout: again } = await rotate();
+  const next = made.length + 5;
+  await until('predictions are recorded with the new key', () => made.length > next);
+  isOver = true;
+  await Promise.all(loads);
+
+  expect(stdout).toMatch(/^The master key was replaced; \d+ data keys/);
+  expect(again).toMatch(/; [1-9]\d* data keys/);
+  expect([old, key, await readFile(file, 'utf8')].map((text) => text.split('\n').length)).toEqual([2, 2, 2]);
+  expect(key).not.toBe(old);
+  expect((await read(first)).input).toEqual({ text: 'before' });
+  await restart();
+  const rows = await Promise.all([made[0], made.at(-1)].map((id) => read(id as string)));
+  for (const { input } of rows) expect(input.text).toMatch(/^load \d+$/);
+  await expect(predict('after')).resolves.toBeDefined();
 });
 
 test('predictions of an earlier release are encrypted in the background, whatever they have', async () => {
@@ -177,4 +223,24 @@ test('predictions of an earlier release are encrypted in the background, whateve
   expect((await read(ids[0] as string)).input).toEqual({ text: `${CANARY} earlier` });
   expect(await read(ids[1] as string)).toMatchObject({ input: null, timing: { totalMs: 1 } });
   expect(await read(ids[2] as string)).toMatchObject({ output: { label: 'spam' } });
+});
+
+test('neither inputs and subjects nor keys are in logs, metrics or errors', async () => {
+  const subject = `${CANARY} subject`;
+  const { predictionDb } = app.app.databases;
+  const id = await predict(`${CANARY} log`, { subject, idempotencyKey: `${CANARY} key` });
+  await predictionDb.updateTable('prediction').set({ data_key: 1_000_000 }).where('id', '=', id).execute();
+  const unreadable = await app.send(READ, { id });
+  const refused = await app.send(PREDICT, { input: { model: CANARY, input: { text: CANARY }, subject } });
+  const metrics = await (await fetch(`${app.url}/metrics`)).text();
+
+  const master = (await readFile(path.join(dataDir, 'master.key'), 'utf8')).trim();
+  const log = lines.join('');
+  expect(unreadable.errors?.[0]?.extensions).toEqual({ code: 'UNREADABLE_RECORD' });
+  expect(JSON.stringify([unreadable.errors, refused.data.predict.problem.problems])).not.toContain(CANARY);
+  expect(lines.length).toBeGreaterThan(100);
+  for (const text of [log, metrics]) {
+    expect(text.includes(CANARY)).toBe(false);
+    expect(text.includes(master)).toBe(false);
+  }
 });
