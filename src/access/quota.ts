@@ -175,6 +175,12 @@ export class Quota {
     return null;
   }
 
+  /** Takes an operation that was done already, unless there is none left. */
+  takeOperation(): void {
+    this.#advance();
+    if (this.#operations.excess(1, this.#dayEndsMs()) === null) this.#use(1, 0, 0);
+  }
+
   /**
    * Takes the bytes of a request before its body is read; null if they are unknown. If only operations or computing are used
    * up, a few small requests are read all the same, so that their fields say so.

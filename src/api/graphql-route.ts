@@ -21,7 +21,6 @@ import { errorFormatter } from './errors.js';
 import { explorerPage } from './explorer/explorer.js';
 import { type Gateway, KnownDocumentLane, serialized } from './lane.js';
 import { LIMITS } from './limits.js';
-import { takeInvalid } from './quotas.js';
 import { refusal, sendRefusal, sendRefusedRequest } from './refusals.js';
 import { TrustedDocuments } from './trusted-documents.js';
 import { refusalOfUnused } from './unused-parts.js';
@@ -86,10 +85,8 @@ export async function registerGraphql(
       if (refused) sendRefusedRequest(reply, refused);
       else {
         const errors = errorsOfDocument(request, documents, bodies);
-        const { quota } = request.principal;
-        if (errors.length > 0) {
-          if (!quota || takeInvalid(reply, quota)) sendRefusal(reply, 400, ...errors);
-        } else readingFor.run(request.principal.callerId, done);
+        if (errors.length > 0) sendRefusal(reply, 400, ...errors);
+        else readingFor.run(request.principal.callerId, done);
       }
     },
     handler: async (request, reply) => {

@@ -5,6 +5,9 @@ import type { QuotaExceededError } from '../errors.js';
 import { extensionsOf, retryAfterSeconds } from './quota-meter.js';
 import { refusal, sendRefusal } from './refusals.js';
 
+/** The status of a request that a quota has refused. */
+const TOO_MANY_REQUESTS = 429;
+
 declare module 'fastify' {
   interface FastifyRequest {
     /** Of its body, taken from the quota of its caller; null if none were. */
@@ -25,24 +28,21 @@ export function takeRequest(request: FastifyRequest, reply: FastifyReply, quota:
   done();
 }
 
-/** Takes an operation for a request that has none that could run. False if the request was refused instead. */
-export function takeInvalid(reply: FastifyReply, quota: Quota): boolean {
-  const exceeded = quota.take({ operations: 1, computeMs: 0, bytes: 0 });
-  if (exceeded) sendExceeded(reply, exceeded);
-  return exceeded === null;
-}
-
-/** Takes what the request was answered with, and what arrived of a body of unknown length. Unread bodies are given back. */
+/**
+ * Takes what the request was answered with, and what arrived of a body of unknown length. Unread bodies are given back. A
+ * request that was wrong counts as an operation, since it was read: none of its own can have run.
+ */
 export function takeAnswer({ principal, incoming, quotaBytes }: FastifyRequest, status: number, bytes: number): void {
   const { quota } = principal;
   if (!quota || quotaBytes === null) return;
   const received = incoming?.receivedBytes ?? null;
   const ofBody = received ?? (status < 400 ? quotaBytes : 0);
   quota.correct({ operations: 0, computeMs: 0, bytes: bytes + ofBody - quotaBytes }, quota.day);
+  if (status >= 400 && status < 500 && status !== TOO_MANY_REQUESTS) quota.takeOperation();
 }
 
 function sendExceeded(reply: FastifyReply, exceeded: QuotaExceededError): void {
   const { code, ...more } = extensionsOf(exceeded);
   reply.header('retry-after', retryAfterSeconds(exceeded));
-  sendRefusal(reply, 429, refusal(code, exceeded.message, more));
+  sendRefusal(reply, TOO_MANY_REQUESTS, refusal(code, exceeded.message, more));
 }

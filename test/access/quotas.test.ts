@@ -100,16 +100,25 @@ test('aliases of a query and of a mutation count one by one', async () => {
   expect(again.status).toBe(429);
 });
 
-test('skipped fields, spread fields and invalid documents count as what they are', async () => {
+test('skipped fields do not count, spread fields once, and each request that is wrong as one', async () => {
   const key = await keyWith({ operationsPerDay: 1_000 });
   await send(key, 'query ($no: Boolean!) { a: limits { maxCost } b: limits @include(if: $no) { maxCost } }', {
     no: false,
   });
   await send(key, '{ ...F ...F } fragment F on Query { a: limits { maxCost } b: limits { maxDepth } }');
-  await send(key, '{ noSuchField }');
+  const two = 'query A { limits { maxCost } } query B($n: Int!) { models(first: $n) { totalCount } }';
+  const dear = `{ ${['a', 'b', 'c', 'd'].map((name) => `${name}: models(first: 100) { nodes { versions(first: 100) { nodes { card } } } }`).join(' ')} }`;
+  const wrong = [
+    await send(key, '{ noSuchField }'),
+    await send(key, two),
+    await post(key, JSON.stringify({ query: two, operationName: 'B', variables: { n: 'many' } })),
+    await send(key, dear),
+    await post(key, '{'),
+  ];
 
+  expect(wrong.map(({ status }) => status)).toEqual([400, 400, 400, 400, 400]);
   // With the query that asks.
-  expect((await usageOf(key)).operations).toBe(1 + 2 + 1 + 1);
+  expect((await usageOf(key)).operations).toBe(1 + 2 + 5 + 1);
 });
 
 test('many connections at once get no more than one', async () => {
