@@ -46,6 +46,29 @@ export async function insertModel(trx: Trx, { tags, ...model }: RegisteredModel,
   return id;
 }
 
+export type ModelChange = Partial<Pick<ModelTable, 'title' | 'summary' | 'owner' | 'license' | 'visibility'>> & {
+  readonly tags?: readonly string[];
+};
+
+/** Also replaces what is indexed for search, which depends on the visibility. */
+export async function updateModel(trx: Trx, model: ModelTable, { tags, ...values }: ModelChange): Promise<void> {
+  await trx
+    .updateTable('model')
+    .set({ ...values, updated_at: Date.now() })
+    .where('id', '=', model.id)
+    .execute();
+  if (tags) {
+    await trx.deleteFrom('model_tag').where('model_id', '=', model.id).execute();
+    for (const tag of new Set(tags)) await trx.insertInto('model_tag').values({ model_id: model.id, tag }).execute();
+  }
+  await indexForSearch(trx, { ...model, ...values, tags: tags ?? (await findTags(trx, model.id)) });
+}
+
+export async function findTags(trx: Trx, modelId: string): Promise<string[]> {
+  const rows = await trx.selectFrom('model_tag').select('tag').where('model_id', '=', modelId).orderBy('tag').execute();
+  return rows.map(({ tag }) => tag);
+}
+
 export async function countModelsOf(trx: Trx, account: string): Promise<number> {
   const rows = trx.selectFrom('model').select(rowCount().as('count'));
   return (await rows.where('account', '=', account).where('origin', '=', 'account').executeTakeFirstOrThrow()).count;
@@ -63,8 +86,7 @@ export async function setCard(
   { card, retention_days }: Pick<ModelTable, 'card' | 'retention_days'>,
 ): Promise<void> {
   await trx.updateTable('model').set({ card, retention_days }).where('id', '=', model.id).execute();
-  const tags = await trx.selectFrom('model_tag').select('tag').where('model_id', '=', model.id).execute();
-  await indexForSearch(trx, { ...model, card, tags: tags.map(({ tag }) => tag) });
+  await indexForSearch(trx, { ...model, card, tags: await findTags(trx, model.id) });
 }
 
 /** The READY version of a model that was published from the same files. */

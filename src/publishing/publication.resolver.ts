@@ -13,6 +13,7 @@ import {
   publicationOf,
   RegisterModelInput,
   RegisterModelPayload,
+  UpdateModelInput,
 } from './publication.type.js';
 import type { Publisher } from './publisher.js';
 import type { Registration } from './registration.js';
@@ -43,6 +44,28 @@ export class PublicationResolver {
       const id = await this.registration.register(input, principal);
       this.catalog.invalidate();
       return catalogLoaders.model.load(id);
+    });
+    return { model: result, problem };
+  }
+
+  @Policy('publish')
+  @Cost({ points: POINTS_PER_CHANGE })
+  @Mutation(() => RegisterModelPayload, {
+    nullable: true,
+    description:
+      'Changes the description or the visibility of a model of your account; administrators change any. Of a model of the model store, only the visibility. Problems: InvalidInput, NotFound, Forbidden, StorageFull.',
+  })
+  async updateModel(
+    @Arg('input', () => UpdateModelInput, { description: 'What to change.' }) input: UpdateModelInput,
+    @Ctx() { principal, catalogLoaders }: PublicationContext,
+  ): Promise<RegisterModelPayload> {
+    const { result, problem } = await payloadOf(async () => {
+      const found = await catalogLoaders.modelByName.load(input.model);
+      if (!found) throw await this.catalog.notFound(principal, `The model "${input.model.slice(0, 80)}"`, input.model);
+      await this.registration.update(found.id, input, principal);
+      this.catalog.invalidate();
+      catalogLoaders.forgetAliases();
+      return catalogLoaders.model.load(found.id);
     });
     return { model: result, problem };
   }

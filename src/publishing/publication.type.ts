@@ -138,6 +138,33 @@ export class RegisterModelInput {
   reason?: string | null;
 }
 
+@InputType({ description: 'What to change of a model. What is null or left out stays as it is.' })
+export class UpdateModelInput {
+  @Field({ description: 'Name of the model.' })
+  model!: string;
+
+  @Field(() => String, { nullable: true, description: 'Display name, 1 to 200 characters.' })
+  title?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'What it does, 1 to 500 characters.' })
+  summary?: string | null;
+
+  @Field(() => String, { nullable: true, description: 'Person or team responsible for it, 1 to 200 characters.' })
+  owner?: string | null;
+
+  @Field(() => [String], { nullable: true, description: 'All of its tags, at most 20, of 1 to 50 characters.' })
+  tags?: string[] | null;
+
+  @Field(() => String, { nullable: true, description: 'License, such as "mit", 1 to 100 characters.' })
+  license?: string | null;
+
+  @Field(() => VisibilityEnum, { nullable: true, description: 'Who may see it.' })
+  visibility?: 'PUBLIC' | 'PRIVATE';
+
+  @Field(() => String, { nullable: true, description: REASON })
+  reason?: string | null;
+}
+
 @ObjectType({ description: 'The model, or the problem that prevented it: exactly one of them.' })
 export class RegisterModelPayload {
   @Field(() => Model, { nullable: true, description: 'The model; null if there is a problem.' })

@@ -4,15 +4,22 @@ import { checkGrant } from '../access/grants.js';
 import type { Principal } from '../access/principal.js';
 import { checkReason } from '../access/reason.js';
 import { MODEL_NAME } from '../catalog/ref.js';
-import { type InputProblem, InvalidInputError, UploadLimitError } from '../errors.js';
+import { ForbiddenError, type InputProblem, InvalidInputError, NotFoundError, UploadLimitError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { TaskName } from '../tasks/tasks.js';
-import { countModelsOf, insertModel } from './publication.queries.js';
+import {
+  countModelsOf,
+  findModel,
+  findTags,
+  insertModel,
+  type ModelChange,
+  updateModel,
+} from './publication.queries.js';
 
 const MAX_MODELS_PER_ACCOUNT = 1_000;
 const MAX_TAGS = 20;
 const MAX_TAG_CHARACTERS = 50;
-const MAX_CHARACTERS = { title: 200, summary: 500, license: 100 } as const;
+const MAX_CHARACTERS = { title: 200, summary: 500, license: 100, owner: 200 } as const;
 
 export interface WantedModel {
   readonly name: string;
@@ -23,6 +30,11 @@ export interface WantedModel {
   readonly tags?: readonly string[] | null;
   readonly visibility: 'PUBLIC' | 'PRIVATE';
   readonly reason?: string | null;
+}
+
+export interface WantedChange extends Partial<Omit<WantedModel, 'name' | 'task'>> {
+  readonly model: string;
+  readonly owner?: string | null;
 }
 
 export class Registration {
@@ -58,6 +70,52 @@ export class Registration {
       return id;
     });
   }
+
+  /**
+   * Changes the description or the visibility of a model that the caller may see; `id`: of that model.
+   *
+   * @throws InvalidInputError, ForbiddenError, NotFoundError, StorageFullError
+   */
+  async update(id: string, wanted: WantedChange, principal: Principal): Promise<void> {
+    checkTexts(wanted);
+    const reason = checkReason(wanted.reason, ['input', 'reason']);
+    const change = changeOf(wanted);
+    await this.#db.transaction().execute(async (trx) => {
+      const model = await findModel(trx, id);
+      if (!model) throw new NotFoundError(`The model "${wanted.model.slice(0, 80)}"`);
+      if (model.account !== principal.id && !principal.roles.includes('admin'))
+        throw new ForbiddenError(`Changing "${model.name}"`, 'the account that owns the model');
+      checkGrant(principal, model.name, model.name, 'Changing');
+      const { visibility: _, ...described } = change;
+      if (model.origin === 'store' && Object.keys(described).length > 0)
+        throw new InvalidInputError([ofStore(model.name)]);
+      const before = { ...model, tags: await findTags(trx, id) };
+      await updateModel(trx, model, change);
+      const fields = Object.keys(change) as (keyof ModelChange)[];
+      const states = { before: Object.fromEntries(fields.map((field) => [field, before[field]])), after: change };
+      await appendAudit(trx, principal, { action: 'updateModel', target: model.name, reason, ...states });
+    });
+  }
+}
+
+/** What is null stays as it is. */
+function changeOf({ title, summary, license, owner, tags, visibility }: WantedChange): ModelChange {
+  const texts = Object.entries({ title, summary, license, owner }).filter(([, value]) => value != null);
+  return {
+    ...Object.fromEntries(texts.map(([field, value]) => [field, String(value).toWellFormed()])),
+    ...(tags && { tags: tags.map((tag) => tag.toWellFormed()) }),
+    ...(visibility && { visibility: visibility === 'PUBLIC' ? ('public' as const) : ('private' as const) }),
+  };
+}
+
+function ofStore(model: string): InputProblem {
+  return {
+    path: ['input', 'model'],
+    code: 'WRONG_KIND',
+    message: 'its description comes from the model store of the server; only its visibility can be changed',
+    expected: 'a model that was registered with `registerModel`',
+    received: model,
+  };
 }
 
 /** The same for models that the caller may see and may not see. */
@@ -72,12 +130,23 @@ function taken(name: string): InputProblem {
 }
 
 function checkWanted(wanted: WantedModel): void {
-  const problems: InputProblem[] = [];
+  const { name } = wanted;
+  const expected = `a name that matches ${MODEL_NAME.source}`;
+  const unnamed = {
+    path: ['input', 'name'],
+    code: 'UNREADABLE' as const,
+    message: 'the name is not accepted',
+    expected,
+  };
+  checkTexts(wanted, MODEL_NAME.test(name) ? [] : [{ ...unnamed, received: name }]);
+}
+
+/** `found`: what is wrong already. @throws InvalidInputError */
+function checkTexts(wanted: Omit<WantedChange, 'model'>, found: readonly InputProblem[] = []): void {
+  const problems = [...found];
   const add = (field: string, code: InputProblem['code'], message: string, expected: string, received: string) =>
     problems.push({ path: ['input', field], code, message, expected, received });
-  if (!MODEL_NAME.test(wanted.name))
-    add('name', 'UNREADABLE', 'the name is not accepted', `a name that matches ${MODEL_NAME.source}`, wanted.name);
-  for (const field of ['title', 'summary', 'license'] as const) {
+  for (const field of ['title', 'summary', 'license', 'owner'] as const) {
     const value = wanted[field];
     const [most, length] = [MAX_CHARACTERS[field], value?.trim().length];
     if (value != null && (length === 0 || value.length > most))

@@ -139,6 +139,38 @@ test('names are unique on the server, and a taken one looks the same whoever has
   expect(bad.problem.problems.map(({ path: [, field] }: Data) => field)).toEqual(['name', 'title', 'tags']);
 });
 
+test('a model is described anew, and shown to others or hidden again, by its account and administrators', async () => {
+  await mine.register('draft', 'TENSOR', { tags: ['old'] });
+  const UPDATE = `mutation ($input: UpdateModelInput!) { updateModel(input: $input) {
+    model { title summary owner license tags } problem { code } } }`;
+  const update = async (client: PublishingClient, input: object) =>
+    (await client.send(UPDATE, { input: { model: 'draft', ...input } })).updateModel;
+  const isSeen = async () => (await theirs.send('{ model(name: "draft") { name } }')).model !== null;
+  const isFound = async () =>
+    (await theirs.send('{ models(search: "unmistakable") { totalCount } }')).models.totalCount === 1;
+  const changed = await update(mine, { title: 'Unmistakable', owner: 'Team', tags: ['new'], license: 'mit' });
+  const hidden = [await isSeen(), await isFound(), (await update(theirs, { title: 'x' })).problem.code];
+  await update(mine, { visibility: 'PUBLIC', reason: 'done' });
+  const shown = [await isSeen(), await isFound(), (await update(theirs, { title: 'x' })).problem.code];
+  await update(admin, { visibility: 'PRIVATE' });
+  const { nodes } = (await admin.send('{ auditLog(target: "draft") { nodes { action account reason before after } } }'))
+    .auditLog;
+
+  expect(changed.model).toEqual({ title: 'Unmistakable', summary: null, owner: 'Team', license: 'mit', tags: ['new'] });
+  expect(hidden).toEqual([false, false, 'NOT_FOUND']);
+  expect(shown).toEqual([true, true, 'FORBIDDEN']);
+  expect([await isSeen(), await isFound()]).toEqual([false, false]);
+  expect((await update(mine, { title: '', owner: 'x'.repeat(201) })).problem.code).toBe('INVALID_INPUT');
+  expect(nodes[1]).toEqual({
+    action: 'updateModel',
+    account: 'mine',
+    reason: 'done',
+    before: { visibility: 'private' },
+    after: { visibility: 'public' },
+  });
+  expect(nodes[2].before).toEqual({ title: 'draft', owner: null, license: null, tags: ['old'] });
+});
+
 test('only the account of a model publishes it, with its own complete uploads', async () => {
   await mine.register('owned', 'TENSOR');
   await mine.register('open', 'TENSOR', { visibility: 'PUBLIC' });
