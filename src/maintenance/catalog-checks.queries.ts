@@ -100,6 +100,7 @@ const RULES: readonly Rule[] = [
     sql: `select ${KEY}, 'it was replaced by ' || replaced_by || ', which does not exist' as message from api_key
       where replaced_by is not null and replaced_by not in (select id from api_key)`,
   },
+  notJson(KEY, 'api_key', 'api_key.limits', 'object'),
   ...['roles', 'operations', 'models', 'origins'].map((column) =>
     notJson(KEY, 'api_key', `api_key.${column}`, 'array'),
   ),

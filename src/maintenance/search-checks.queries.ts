@@ -8,27 +8,23 @@ import { indexAgain, SEARCH_INDEXES, searchedTexts, wordOfAccount } from '../sto
 import type { Snapshot } from '../storage/snapshot.js';
 import type { Problem, Progress } from './problem.js';
 
+type Index = (typeof SEARCH_INDEXES)[number];
+
 interface ModelRow {
   readonly search_id: number;
   readonly name: string;
   readonly title: string;
   readonly summary: string | null;
-  readonly card: string;
   readonly account: string | null;
+  readonly card: string;
   /** JSON. */
   readonly tags: string;
 }
 
-const COLUMNS = ['name', 'title', 'summary', 'tags', 'card', 'stems'] as const;
-type Index = (typeof SEARCH_INDEXES)[number];
-const INDEXED: Readonly<Record<Index, string>> = {
-  model_fts: "visibility = 'public'",
-  private_model_fts: "visibility = 'private'",
-};
-
-const MODELS = `select search_id, name, title, summary, card, account,
+const modelsOf = (index: Index) => `select search_id, name, title, summary, account, card,
     (select json_group_array(tag) from model_tag where model_id = model.id) as tags
-  from model where search_id is not null and json_valid(card) and json_type(card, '$.markdown') = 'text'`;
+  from model where search_id is not null and json_valid(card) and json_type(card, '$.markdown') = 'text'
+    and (visibility = 'public') = ${index === 'model_fts' ? 1 : 0}`;
 
 /** Without positions: the tags of a model have no order. */
 type Word = [term: string, searchId: number, column: string];
@@ -37,55 +33,52 @@ const wordTable = (index: Index) =>
   `create virtual table temp.indexed_word using fts5vocab('main', '${index}', 'instance')`;
 
 export function* wrongSearchIndex(catalog: Snapshot<CatalogTables>, progress: Progress): Generator<Problem> {
-  for (const index of SEARCH_INDEXES) yield* wrongRowsOf(index, catalog, progress);
+  for (const index of SEARCH_INDEXES) {
+    const expected = expectedSums(catalog, index, progress);
+    catalog.exec(wordTable(index));
+    const found = sumsOf(catalog.lists<Word>(WORDS), progress);
+    catalog.exec('drop table temp.indexed_word');
+    for (const searchId of new Set([...expected.keys(), ...found.keys()]))
+      if (expected.get(searchId) !== found.get(searchId))
+        yield problemOf(catalog, index, searchId, expected.has(searchId));
+  }
 }
 
-function* wrongRowsOf(index: Index, catalog: Snapshot<CatalogTables>, progress: Progress): Generator<Problem> {
-  const names = new Map<number, string>();
-  const expected = expectedSums(index, catalog, names, progress);
-  catalog.exec(wordTable(index));
-  const found = sumsOf(catalog.lists<Word>(WORDS), progress);
-  catalog.exec('drop table temp.indexed_word');
-  for (const searchId of new Set([...expected.keys(), ...found.keys()])) {
-    if (expected.get(searchId) === found.get(searchId)) continue;
-    const name = names.get(searchId);
-    yield {
-      code: 'SEARCH_INDEX_WRONG',
-      where: name === undefined ? `search index, row ${searchId}` : `model ${name}`,
-      message: name === undefined ? 'there is no such model' : 'the search index does not have the words of the model',
-      repair: {
-        does: name === undefined ? 'deletes the row' : 'indexes the model again',
-        inCatalog: (trx) => indexAgain(trx, searchId),
-      },
-    };
-  }
+function problemOf(catalog: Snapshot<CatalogTables>, index: Index, searchId: number, belongs: boolean): Problem {
+  const [model] = catalog.rows<{ name: string }>('select name from model where search_id = ?', searchId);
+  const message = belongs
+    ? `${index} does not have the words of the model`
+    : `${index} has words of it, but should not`;
+  return {
+    code: 'SEARCH_INDEX_WRONG',
+    where: model ? `model ${model.name}` : `row ${searchId} of ${index}`,
+    message: model ? message : 'there is no such model',
+    repair: {
+      does: model ? 'indexes the model again' : 'deletes the row',
+      inCatalog: (trx) => indexAgain(trx, searchId),
+    },
+  };
 }
 
 /** By the row id in the index: one number for each model. */
 type Sums = Map<number, number>;
 
-function expectedSums(
-  index: Index,
-  catalog: Snapshot<CatalogTables>,
-  namesById: Map<number, string>,
-  progress: Progress,
-): Sums {
+function expectedSums(catalog: Snapshot<CatalogTables>, index: Index, progress: Progress): Sums {
   // A file without a name, which SQLite deletes.
   const scratch = new DatabaseSync('');
   try {
-    const [table] = catalog.rows<{ sql: string }>(`select sql from sqlite_schema where name = '${index}'`);
+    const [table] = catalog.rows<{ sql: string }>('select sql from sqlite_schema where name = ?', index);
     scratch.exec(table?.sql ?? '');
     scratch.exec('begin');
-    const columns = [...COLUMNS, ...(index === 'model_fts' ? [] : ['account'])];
-    const insert = scratch.prepare(
-      `insert into ${index} (rowid, ${columns.join(', ')}) values (?${', ?'.repeat(columns.length)})`,
-    );
-    for (const { search_id, tags, account, ...model } of catalog.rows<ModelRow>(`${MODELS} and ${INDEXED[index]}`)) {
-      const texts = searchedTexts({ ...model, tags: JSON.parse(tags) });
-      const own = index === 'model_fts' ? [] : [wordOfAccount(account)];
-      insert.run(search_id, ...COLUMNS.map((column) => texts[column]), ...own);
-      namesById.set(search_id, model.name);
-      progress('models indexed for comparison', namesById.size);
+    let count = 0;
+    for (const { search_id, account, tags, ...model } of catalog.rows<ModelRow>(modelsOf(index))) {
+      const texts = { rowid: search_id, ...searchedTexts({ ...model, tags: JSON.parse(tags) }) };
+      const row = index === 'model_fts' ? texts : { ...texts, account: wordOfAccount(account) };
+      const columns = Object.keys(row);
+      scratch
+        .prepare(`insert into ${index} (${columns.join()}) values (${columns.map(() => '?').join()})`)
+        .run(...Object.values(row));
+      progress('models indexed for comparison', ++count);
     }
     scratch.exec('commit');
     scratch.exec(wordTable(index));

@@ -9,6 +9,7 @@ import { checkFolder, repairFolder } from '#src/maintenance/check.js';
 import type { Problem } from '#src/maintenance/problem.js';
 import { BlobFolder } from '#src/storage/blobs.js';
 import { openDatabases } from '#src/storage/database.js';
+import { indexMissing } from '#src/storage/search.js';
 import { STORE, startTestApp } from '../support/app.js';
 import { runCommand } from '../support/command.js';
 
@@ -64,7 +65,13 @@ function insertPrediction(id: string, { version = 'version_x', input = "'{}'", s
 }
 
 test('rows of the catalog that were changed by SQL are named, and those that are kept from others are repaired', async () => {
+  change(
+    'catalog.db',
+    "delete from model_fts where rowid = (select search_id from model where name = 'face-detector')",
+    "update model set visibility = 'private', account = 'team', search_id = null where name = 'face-detector'",
+  );
   const databases = await openDatabases(dataDir);
+  await indexMissing(databases.catalogDb);
   const keys = new ApiKeys(databases.catalogDb);
   const wanted = { account: 'team', name: 'ci', kind: 'secret', roles: ['admin'] } as const;
   const unbound = { operations: null, models: null, origins: null, expiresAt: null, limits: null };
@@ -83,6 +90,8 @@ test('rows of the catalog that were changed by SQL are named, and those that are
     "update model set title = 'Zebras' where name = 'fashion-mlp'",
     "update model set created_at = 'soon' where name = 'penguin-mass'",
     "insert into model_fts (rowid, name) values (999, 'ghost')",
+    "insert into model_fts (rowid, name) values ((select search_id from model where visibility = 'private'), 'face')",
+    "insert into private_model_fts (rowid, account) values (998, 'ghost')",
     'drop trigger model_metric_delete',
     'drop index model_created',
     'create trigger evil after insert on api_key begin delete from alias; end',
@@ -116,8 +125,10 @@ test('rows of the catalog that were changed by SQL are named, and those that are
     'SCHEMA_DIFFERS index model_created of catalog: is missing',
     'SCHEMA_DIFFERS trigger audit_log_update of catalog: is missing',
     'SCHEMA_DIFFERS trigger model_metric_delete of catalog: is missing',
-    'SEARCH_INDEX_WRONG model fashion-mlp: the search index does not have the words of the model',
-    'SEARCH_INDEX_WRONG search index, row 999: there is no such model',
+    'SEARCH_INDEX_WRONG model face-detector: model_fts has words of it, but should not',
+    'SEARCH_INDEX_WRONG model fashion-mlp: model_fts does not have the words of the model',
+    'SEARCH_INDEX_WRONG row 998 of private_model_fts: there is no such model',
+    'SEARCH_INDEX_WRONG row 999 of model_fts: there is no such model',
   ];
   expect(found).toEqual(expect.arrayContaining([...kept, ...repaired]));
   expect(found).toHaveLength(kept.length + repaired.length);

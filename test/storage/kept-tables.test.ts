@@ -110,6 +110,8 @@ const WRITES: Readonly<Record<string, (db: CatalogDatabase, random: Random) => P
     const { id } = await oneOf(db, random, 'model');
     const [visibility, account] = [random() < 0.5 ? 'private' : 'public', random() < 0.3 ? null : 'someone'] as const;
     await db.updateTable('model').set({ visibility, account }).where('id', '=', id).execute();
+    // As a migration does, and the next start indexes it again.
+    if (visibility === 'private') await db.updateTable('model').set({ search_id: null }).where('id', '=', id).execute();
   },
   deleteModel: async (db, random) => {
     const { id, name } = await oneOf(db, random, 'model');

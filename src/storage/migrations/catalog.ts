@@ -1,7 +1,13 @@
 /** Migrations of the catalog database, in the order of their names. Never edit one that was released: add another. */
 import { type Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
-import { dropFacetCounts, keepAuditLog, keepFacetCounts, keepModelMetrics } from './kept-tables.js';
+import {
+  dropFacetCounts,
+  forgetMetricsOfOldIds,
+  keepAuditLog,
+  keepFacetCounts,
+  keepModelMetrics,
+} from './kept-tables.js';
 import { createRegisteredOperations } from './registered-operations.js';
 
 export const catalogMigrations: Record<string, Migration> = {
@@ -30,6 +36,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '023_private_search': { up: searchPrivateModels },
   '024_key_limits': { up: addKeyLimits },
   '025_publications': { up: createPublications },
+  '026_metrics_of_old_ids': { up: forgetMetricsOfOldIds },
 };
 
 async function createPublications(db: Kysely<unknown>): Promise<void> {

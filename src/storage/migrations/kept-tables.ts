@@ -35,6 +35,17 @@ export async function keepModelMetrics(db: Kysely<unknown>): Promise<void> {
   ]);
 }
 
+/** A model that loses its row id in the search index also loses its metrics under this id. */
+export async function forgetMetricsOfOldIds(db: Kysely<unknown>): Promise<void> {
+  await run(db, [
+    'drop trigger model_metric_default',
+    `create trigger model_metric_default after update of default_version_id, search_id on model
+      when (new.default_version_id, new.search_id) is not (old.default_version_id, old.search_id)
+      begin delete from model_metric where search_id = old.search_id; ${replaceMetrics('new.id')} end`,
+    'delete from model_metric where search_id not in (select search_id from model where search_id is not null)',
+  ]);
+}
+
 const modelOf = (evaluation: Row) => `(select model_id from version where id = ${evaluation}.version_id)`;
 
 /** Where the metrics of a default version are found, from its model and from one of them. */
