@@ -191,8 +191,10 @@ export class ApiKeys {
   #generate({ limits, account, name, kind, roles, operations, models, origins, expiresAt }: NewApiKey): CreatedKey {
     if (this.#byId.size >= MAX_KEYS) throw new InvalidInputError([tooMany(this.#byId.size)]);
     const { id, secretSha256, text } = generateKey(kind);
-    const wanted = { account, name, kind, roles, operations, models, origins, expiresAt };
-    const key = { ...wanted, ...UNCHANGED, id, secretSha256, limits: limitsOf(kind, limits), createdAt: new Date() };
+    const wanted = { account, name, kind, roles, operations, models, origins, limits: limitsOf(kind, limits) };
+    // In the order of keys that are read, so that the states of an unchanged key have the same digest in the audit log.
+    const ends = { limitsChangedAt: null, createdAt: new Date(), expiresAt, revokedAt: null, replacedBy: null };
+    const key = { id, secretSha256, ...wanted, ...ends };
     return { key, text };
   }
 
@@ -223,9 +225,6 @@ export async function checkOwnKey(trx: Transaction<CatalogTables>, { key, keyRef
   const own = key && (await findApiKey(trx, key.id));
   if (keyRefusal() !== null || (key && (!own || refusalOf(own, Date.now()) !== null))) throw new EndedKeyError();
 }
-
-/** Of a key that was just made. */
-const UNCHANGED = { limitsChangedAt: null, revokedAt: null, replacedBy: null };
 
 interface KeyChange {
   readonly action: string;

@@ -21,13 +21,44 @@ export interface Author extends Pick<Principal, 'id'> {
   readonly token: Pick<Token, 'issuer' | 'subject'> | null;
 }
 
+/** Rows that one statement adds, so that neither its parameters nor the time to make it are many. */
+const ROWS_PER_STATEMENT = 100;
+
 /** To be called in the transaction of the change, so that there is no change without its entry. */
-export async function appendAudit(
+export function appendAudit(trx: Transaction<CatalogTables>, author: Author, change: AuditedChange): Promise<void> {
+  return appendAuditEntries(trx, author, [change]);
+}
+
+/** As `appendAudit`, for many changes in order. */
+export async function appendAuditEntries(
   trx: Transaction<CatalogTables>,
+  author: Author,
+  changes: readonly AuditedChange[],
+): Promise<void> {
+  if (changes.length === 0) return;
+  let head = await findAuditHead(trx);
+  for (let start = 0; start < changes.length; start += ROWS_PER_STATEMENT) {
+    const rows: AuditLogTable[] = [];
+    for (const change of changes.slice(start, start + ROWS_PER_STATEMENT)) {
+      const row = rowAfter(head, author, change);
+      rows.push(row);
+      head = row;
+    }
+    await trx.insertInto('audit_log').values(rows).execute();
+  }
+  const { sequence, sha256 } = head;
+  await trx
+    .insertInto('audit_head')
+    .values({ id: 1, sequence, sha256 })
+    .onConflict((conflict) => conflict.column('id').doUpdateSet({ sequence, sha256 }))
+    .execute();
+}
+
+function rowAfter(
+  head: AuditHead,
   { id, key, token }: Author,
   { action, target, reason, before, after }: AuditedChange,
-): Promise<void> {
-  const head = await findAuditHead(trx);
+): AuditLogTable {
   const fields = {
     sequence: head.sequence + 1,
     at: new Date(),
@@ -42,17 +73,8 @@ export async function appendAudit(
     before: before && JSON.stringify(before),
     after: after && JSON.stringify(after),
   };
-  const sha256 = digestOf(head.sha256, fields);
   const { at, keyId, ...rest } = fields;
-  await trx
-    .insertInto('audit_log')
-    .values({ ...rest, at: at.getTime(), key_id: keyId, sha256 })
-    .execute();
-  await trx
-    .insertInto('audit_head')
-    .values({ id: 1, sequence: fields.sequence, sha256 })
-    .onConflict((conflict) => conflict.column('id').doUpdateSet({ sequence: fields.sequence, sha256 }))
-    .execute();
+  return { ...rest, at: at.getTime(), key_id: keyId, sha256: digestOf(head.sha256, fields) };
 }
 
 export async function findAuditHead(db: CatalogDatabase): Promise<AuditHead> {

@@ -15,8 +15,8 @@ export interface RegisteredOperation {
   readonly publishedAt: Date;
 }
 
-/** SQLite limits the parameters of a statement. */
-const ROWS_PER_STATEMENT = 500;
+/** So that neither the parameters of a statement nor the time to make it are many. */
+const ROWS_PER_STATEMENT = 100;
 
 export async function findRegisteredOperations(db: CatalogDatabase): Promise<RegisteredOperation[]> {
   const rows = await db.selectFrom('registered_operation').selectAll().orderBy('sequence').execute();

@@ -7,7 +7,7 @@ import { InvalidInputError, NotFoundError } from '../errors.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { PageArgs } from '../storage/pages.js';
 import { type Actor, checkOwnKey } from './api-keys.js';
-import { appendAudit } from './audit.queries.js';
+import { appendAuditEntries } from './audit.queries.js';
 import {
   deleteRegisteredOperations,
   findRegisteredByIds,
@@ -121,11 +121,12 @@ export class RegisteredOperations {
     const changed = await this.#db.transaction().execute(async (trx) => {
       await checkOwnKey(trx, principal);
       const operations = await make(trx);
-      for (const { id, name, type } of operations) {
-        const state = { name, type };
-        const states = action === 'publishOperations' ? { before: null, after: state } : { before: state, after: null };
-        await appendAudit(trx, principal, { action, target: `operation ${id}`, reason, ...states });
-      }
+      const isAdded = action === 'publishOperations';
+      const changes = operations.map(({ id, name, type }) => {
+        const states = { before: isAdded ? null : { name, type }, after: isAdded ? { name, type } : null };
+        return { action, target: `operation ${id}`, reason, ...states };
+      });
+      await appendAuditEntries(trx, principal, changes);
       return operations.length;
     });
     await this.load();
