@@ -144,6 +144,7 @@ async function openAccess(parts: Omit<Parts, 'imports'> & { poll: CatalogPoll })
   await operations.load();
   checkAccess(config, keys, log);
   poll.start();
+  keys.uses.start((error) => log.warn({ reason: (error as Error).message }, 'the uses of keys could not be saved'));
   tokens?.start();
 }
 
@@ -197,6 +198,7 @@ interface StopParts {
   readonly engine: Engine;
   readonly databases: Databases;
   readonly commits: GroupCommit;
+  readonly keys: ApiKeys;
   readonly poll: CatalogPoll;
   readonly uploads: Uploads;
   readonly quotas: Quotas;
@@ -209,7 +211,7 @@ interface StopParts {
 }
 
 function createStops(parts: StopParts) {
-  const { server, engine, databases, commits, poll, quotas, uploads, publisher } = parts;
+  const { server, engine, databases, commits, keys, poll, quotas, uploads, publisher } = parts;
   const { sweeper, erasures, watcher, stopping, readiness } = parts;
   const stop = async () => {
     readiness.notReadyReason = 'stopping';
@@ -228,6 +230,7 @@ function createStops(parts: StopParts) {
     await server.stop();
     await waitAtMost(GRACE_MS, quotas.stop());
     poll.stop();
+    await waitAtMost(GRACE_MS, keys.uses.stop());
     await databases.close();
   };
   /** The import is not ended before the process: it would record that versions have failed whose processes were killed. */

@@ -60,23 +60,56 @@ function parse(args: string[]) {
   }
 }
 
-async function main(args: string[]): Promise<void> {
+/** What a command does, once its arguments have been checked. */
+type Action = (keys: ApiKeys) => Promise<void>;
+
+const ACTIONS: Readonly<Record<string, (options: Options, id: string) => Action>> = {
+  create: (options) => {
+    const [wanted, actor] = [wantedOf(options), actorOf(options)];
+    return async (keys) => show(await keys.create(wanted, actor));
+  },
+  list: () => async (keys) => {
+    const lines = keys.all.map((key) => lineOf(key, keys.uses.lastUsedAt(key.id)));
+    process.stdout.write(lines.join('') || 'There are no keys.\n');
+  },
+  revoke: (options, id) => {
+    const actor = actorOf(options);
+    return async (keys) => {
+      const key = known(await keys.revoke(id, actor), id);
+      process.stdout.write(lineOf(key, keys.uses.lastUsedAt(id)));
+    };
+  },
+  rotate: (options, id) => {
+    const wanted = { overlapMs: overlapMs(options), limits: limitsOf(options) };
+    const actor = actorOf(options);
+    return async (keys) => show(known(await keys.rotate(id, wanted, actor), id));
+  },
+  limit: (options, id) => {
+    const [limits, actor] = [limitsOf(options), actorOf(options)];
+    return async (keys) => {
+      const key = known(await keys.setLimits(id, limits, actor), id);
+      process.stdout.write(lineOf(key, keys.uses.lastUsedAt(id)));
+    };
+  },
+};
+const TAKE_ID = ['revoke', 'rotate', 'limit'];
+
+/** @throws UsageError, InvalidInputError */
+function actionOf(args: string[]): Action {
   const { values, positionals } = parse(args);
   const [command, id, ...rest] = positionals;
-  const takesId = ['revoke', 'rotate', 'limit'].includes(command ?? '');
-  if (rest.length > 0 || takesId !== (id !== undefined)) throw new UsageError('unexpected arguments');
+  if (command === undefined) throw new UsageError('a command is missing');
+  const action = Object.hasOwn(ACTIONS, command) ? ACTIONS[command] : undefined;
+  if (!action) throw new UsageError(`there is no command "${command}"`);
+  if (rest.length > 0 || TAKE_ID.includes(command) !== (id !== undefined)) throw new UsageError('unexpected arguments');
+  return action(values, id ?? '');
+}
+
+async function main(args: string[]): Promise<void> {
+  const act = actionOf(args);
   const { keys, close } = await openKeys();
   try {
-    if (command === 'create') show(await keys.create(wantedOf(values), actorOf(values)));
-    else if (command === 'list') process.stdout.write(keys.all.map(lineOf).join('') || 'There are no keys.\n');
-    else if (command === 'revoke')
-      process.stdout.write(lineOf(known(await keys.revoke(id as string, actorOf(values)), id)));
-    else if (command === 'rotate') {
-      const wanted = { overlapMs: overlapMs(values), limits: limitsOf(values) };
-      show(known(await keys.rotate(id as string, wanted, actorOf(values)), id));
-    } else if (command === 'limit')
-      process.stdout.write(lineOf(known(await keys.setLimits(id as string, limitsOf(values), actorOf(values)), id)));
-    else throw new UsageError(command === undefined ? 'a command is missing' : `there is no command "${command}"`);
+    await act(keys);
   } finally {
     await close();
   }
@@ -147,11 +180,12 @@ function known<T>(found: T | null, id: string | undefined): T {
 
 /** The key goes to standard output alone, so that a script can read it. */
 function show({ key, text }: CreatedKey): void {
-  process.stderr.write(`${lineOf(key)}This is the only time that the key is shown:\n`);
+  process.stderr.write(`${lineOf(key, null)}This is the only time that the key is shown:\n`);
   process.stdout.write(`${text}\n`);
 }
 
-function lineOf(key: ApiKey): string {
+function lineOf(key: ApiKey, lastUsedAt: Date | null): string {
+  const used = lastUsedAt ? `last used ${lastUsedAt.toISOString()}` : 'never used';
   const { id, account, name, kind, roles, limits, expiresAt, revokedAt } = key;
   const state = revokedAt
     ? `revoked ${revokedAt.toISOString()}`
@@ -160,7 +194,7 @@ function lineOf(key: ApiKey): string {
       : 'does not expire';
   const quotas = LIMIT_NAMES.filter((one) => limits?.[one] != null).map((one) => `${one}=${limits?.[one]}`);
   const limited = quotas.length > 0 ? `  ${quotas.join(',')}` : '';
-  return `${id}  ${account}  ${JSON.stringify(name)}  ${kind}  ${roles.join(',')}  ${state}${limited}\n`;
+  return `${id}  ${account}  ${JSON.stringify(name)}  ${kind}  ${roles.join(',')}  ${state}  ${used}${limited}\n`;
 }
 
 main(process.argv.slice(2)).catch((error) => {

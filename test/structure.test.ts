@@ -249,8 +249,10 @@ test('queries take the principal, except those of the server itself and those th
 
   expect(without.sort()).toEqual([
     // Which principals there are.
+    'access/api-key.queries.ts findApiKeyPage',
     'access/api-key.queries.ts findApiKeys',
     'access/api-key.queries.ts findApiKeysFingerprint',
+    'access/api-key.queries.ts saveLastUses',
     // For auditors, who see all of it.
     'access/audit.queries.ts findAuditEntriesAfter',
     'access/audit.queries.ts findAuditHead',

@@ -1,15 +1,84 @@
 /** The stored API keys. */
-import type { Transaction } from 'kysely';
+import { sql, type Transaction } from 'kysely';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import type { ApiKeyTable } from '../storage/migrations/access.table.js';
+import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pageOf, totalOf } from '../storage/pages.js';
+import { countUpToCap, isAfter, rowCount } from '../storage/sql.js';
 import type { ApiKey } from './api-key.js';
 import { limitsOf } from './key-limits.js';
 
-export async function findApiKeys(db: CatalogDatabase): Promise<ApiKey[]> {
-  const rows = await db.selectFrom('api_key').selectAll().orderBy('created_at').orderBy('id').execute();
-  return rows.map(toApiKey);
+/** When a key that was revoked or has expired ended; null if it was given no end. */
+const ENDED_AT = sql<number | null>`coalesce(revoked_at, expires_at)`;
+const LIST = listId('apiKeys');
+
+/** A key, and when it was last used as far as that was written down. */
+export interface UsedKey {
+  readonly key: ApiKey;
+  readonly lastUsedAt: Date | null;
 }
 
+export async function findApiKeys(db: CatalogDatabase): Promise<UsedKey[]> {
+  const rows = await db.selectFrom('api_key').selectAll().orderBy('created_at').orderBy('id').execute();
+  return rows.map((row) => ({ key: toApiKey(row), lastUsedAt: dateOf(row.last_used_at) }));
+}
+
+/** Newest first. @throws BadArgumentError */
+export async function findApiKeyPage<T>(
+  db: CatalogDatabase,
+  { first, after }: PageArgs,
+  toNode: (key: ApiKey) => T,
+): Promise<Page<T>> {
+  let query = db.selectFrom('api_key').selectAll().orderBy('created_at', 'desc').orderBy('id', 'desc');
+  if (after != null) {
+    const position = decodeCursor(LIST, after, ['number', 'string']);
+    query = query.where(({ ref }) => isAfter(position, [ref('created_at'), ref('id')], 'desc'));
+  }
+  return pageOf(await query.limit(checkFirst(first) + 1).execute(), first, {
+    toNode: (row) => toNode(toApiKey(row)),
+    list: LIST,
+    keyOf: ({ created_at, id }) => [created_at, id],
+    countTotal: async () => {
+      const count = countUpToCap(db.selectFrom('api_key')).as('count');
+      return totalOf((await db.selectNoFrom(count).executeTakeFirstOrThrow()).count);
+    },
+  });
+}
+
+/** Writes down when keys were last used, in milliseconds since 1970. */
+export async function saveLastUses(db: CatalogDatabase, uses: Readonly<Record<string, number>>): Promise<void> {
+  const used = sql<{ id: string; at: number }>`(select key as id, value as at from json_each(${JSON.stringify(uses)}))`;
+  await db
+    .updateTable('api_key')
+    .from(used.as('used'))
+    .set(({ ref }) => ({ last_used_at: ref('used.at') }))
+    .whereRef('used.id', '=', 'api_key.id')
+    .execute();
+}
+
+export async function countApiKeys(trx: Transaction<CatalogTables>): Promise<number> {
+  return (await trx.selectFrom('api_key').select(rowCount().as('count')).executeTakeFirstOrThrow()).count;
+}
+
+/**
+ * Removes keys that ended before `before`, those that ended first, at most `most` of them. A key that replaced another one
+ * stays until that one is removed.
+ */
+export async function deleteEndedApiKeys(
+  trx: Transaction<CatalogTables>,
+  { before, most }: { readonly before: number; readonly most: number },
+): Promise<void> {
+  const successors = trx.selectFrom('api_key').select('replaced_by').where('replaced_by', 'is not', null);
+  const ended = trx
+    .selectFrom('api_key')
+    .select('id')
+    .where(ENDED_AT, '<', before)
+    .where('id', 'not in', successors)
+    .orderBy(ENDED_AT)
+    .limit(most);
+  await trx.deleteFrom('api_key').where('id', 'in', ended).execute();
+}
+
+/** One that was just made. */
 export async function insertApiKey(trx: Transaction<CatalogTables>, key: ApiKey): Promise<void> {
   await trx.insertInto('api_key').values(toRow(key)).execute();
 }
@@ -84,6 +153,7 @@ function toRow(key: ApiKey): ApiKeyTable {
     expires_at: key.expiresAt?.getTime() ?? null,
     revoked_at: key.revokedAt?.getTime() ?? null,
     replaced_by: key.replacedBy,
+    last_used_at: null,
   };
 }
 

@@ -2,22 +2,36 @@
 import type { Transaction } from 'kysely';
 import { EndedKeyError, ForbiddenError, InvalidInputError } from '../errors.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
+import type { Page, PageArgs } from '../storage/pages.js';
 import { type ApiKey, generateKey, isSameDigest, readKey } from './api-key.js';
-import { findApiKey, findApiKeys, findApiKeysFingerprint, insertApiKey, updateApiKey } from './api-key.queries.js';
+import {
+  countApiKeys,
+  deleteEndedApiKeys,
+  findApiKey,
+  findApiKeyPage,
+  findApiKeys,
+  findApiKeysFingerprint,
+  insertApiKey,
+  updateApiKey,
+} from './api-key.queries.js';
 import { appendAudit } from './audit.queries.js';
 import { grants } from './grants.js';
 import { limitsOf, type WantedLimits } from './key-limits.js';
+import { KeyUses, type Use } from './key-uses.js';
 import type { KeyRefusal, Principal } from './principal.js';
 import type { Quotas } from './quotas.js';
 
-/** Keys of a server, those that have ended included. */
+/** Keys of a server, those included that have ended and are still kept. */
 const MAX_KEYS = 10_000;
+/** How long a key that has ended is kept, unless keys that are accepted need its place. It is removed when the next key is made. */
+const ENDED_KEPT_MS = 90 * 86_400_000;
 /** Keys that are recognized without a digest. */
 const MAX_RECENT = 1_000;
 
 interface Known {
   readonly key: ApiKey;
   readonly principal: Principal;
+  readonly use: Use;
 }
 
 export type NewApiKey = Pick<
@@ -39,6 +53,7 @@ export interface CreatedKey {
 
 export class ApiKeys {
   readonly #db: CatalogDatabase;
+  readonly uses: KeyUses;
   readonly #quotas: Pick<Quotas, 'of'> | null;
   #byId = new Map<string, Known>();
   /** By what clients send, so that a digest is made of it once. */
@@ -51,6 +66,7 @@ export class ApiKeys {
   /** `quotas`: null where keys are only managed. */
   constructor(db: CatalogDatabase, quotas: Pick<Quotas, 'of'> | null = null) {
     this.#db = db;
+    this.uses = new KeyUses(db);
     this.#quotas = quotas;
   }
 
@@ -61,6 +77,11 @@ export class ApiKeys {
 
   get all(): readonly ApiKey[] {
     return Array.from(this.#byId.values(), ({ key }) => key);
+  }
+
+  /** Newest first. @throws BadArgumentError */
+  page<T>(args: PageArgs, toNode: (key: ApiKey) => T): Promise<Page<T>> {
+    return findApiKeyPage(this.#db, args, toNode);
   }
 
   /** Whether any key is bound to this origin. */
@@ -78,7 +99,11 @@ export class ApiKeys {
   find(text: string): Principal | KeyRefusal {
     const known = this.#byText.get(text) ?? this.#lookUp(text);
     if (typeof known === 'string') return known;
-    return refusalOf(known.key, Date.now()) ?? known.principal;
+    const now = Date.now();
+    const refusal = refusalOf(known.key, now);
+    if (refusal !== null) return refusal;
+    known.use.lastMs = now;
+    return known.principal;
   }
 
   #lookUp(text: string): Known | KeyRefusal {
@@ -98,7 +123,8 @@ export class ApiKeys {
     if (fingerprint === this.#fingerprint) return true;
     const keys = await findApiKeys(this.#db);
     if (changes !== this.#changes) return false;
-    this.#keep(keys);
+    this.uses.keep(keys);
+    this.#keep(keys.map(({ key }) => key));
     this.#fingerprint = fingerprint;
     return true;
   }
@@ -117,7 +143,11 @@ export class ApiKeys {
       const now = this.#byId.get(id)?.key;
       return now ? refusalOf(now, Date.now()) : 'unknown';
     };
-    return { key, principal: Object.freeze({ id: account, roles, key, token: null, callerId, quota, keyRefusal }) };
+    return {
+      key,
+      use: this.uses.of(id),
+      principal: Object.freeze({ id: account, roles, key, token: null, callerId, quota, keyRefusal }),
+    };
   }
 
   /** @throws InvalidInputError if there are too many keys; ForbiddenError if the caller's key has narrower rights, or ended */
@@ -125,6 +155,7 @@ export class ApiKeys {
     const created = this.#generate(wanted);
     await this.#change(by, async (trx) => {
       checkGrant(by.principal, wanted);
+      await makeRoom(trx);
       await insertApiKey(trx, created.key);
       return [{ action: 'createApiKey', before: null, after: created.key }];
     });
@@ -146,9 +177,9 @@ export class ApiKeys {
   }
 
   /**
-   * Makes a key like this one, with these limits if they are given, which then expires after `overlapMs`. Null if there is no such key, or it has ended.
+   * Makes a key like this one, with these limits if they are given, which then expires after `overlapMs`. Null if there is no such key.
    *
-   * @throws InvalidInputError if it was replaced already; as `create`
+   * @throws InvalidInputError if it has ended or was replaced already; as `create`
    */
   async rotate(
     id: string,
@@ -158,12 +189,14 @@ export class ApiKeys {
     let created: CreatedKey | null = null;
     await this.#change(by, async (trx) => {
       const before = await findApiKey(trx, id);
-      if (!before || refusalOf(before, Date.now()) !== null) return [];
+      if (!before) return [];
+      checkAccepted(before);
       if (before.replacedBy !== null) throw new InvalidInputError([replaced(before.replacedBy)]);
       checkGrant(by.principal, before);
       created = this.#generate({ ...before, limits: limits ?? before.limits });
       const expiresAt = earlier(before.expiresAt, new Date(Date.now() + overlapMs));
       const after = { ...before, expiresAt, replacedBy: created.key.id };
+      await makeRoom(trx);
       await insertApiKey(trx, created.key);
       await updateApiKey(trx, after);
       return [
@@ -174,12 +207,13 @@ export class ApiKeys {
     return created;
   }
 
-  /** Replaces the limits of a key. Null if there is no such key, or it has ended. @throws as `create` */
+  /** Replaces the limits of a key. Null if there is no such key. @throws InvalidInputError if it has ended; as `create` */
   async setLimits(id: string, wanted: WantedLimits | null, by: Actor): Promise<ApiKey | null> {
     let changed: ApiKey | null = null;
     await this.#change(by, async (trx) => {
       const before = await findApiKey(trx, id);
-      if (!before || refusalOf(before, Date.now()) !== null) return [];
+      if (!before) return [];
+      checkAccepted(before);
       const after = { ...before, limits: limitsOf(before.kind, wanted), limitsChangedAt: new Date() };
       changed = after;
       await updateApiKey(trx, after);
@@ -189,7 +223,6 @@ export class ApiKeys {
   }
 
   #generate({ limits, account, name, kind, roles, operations, models, origins, expiresAt }: NewApiKey): CreatedKey {
-    if (this.#byId.size >= MAX_KEYS) throw new InvalidInputError([tooMany(this.#byId.size)]);
     const { id, secretSha256, text } = generateKey(kind);
     const wanted = { account, name, kind, roles, operations, models, origins, limits: limitsOf(kind, limits) };
     // In the order of keys that are read, so that the states of an unchanged key have the same digest in the audit log.
@@ -262,6 +295,33 @@ function refusalOf({ revokedAt, expiresAt }: ApiKey, now: number): KeyRefusal | 
   return expiresAt && expiresAt.getTime() <= now ? 'expired' : null;
 }
 
+/** @throws InvalidInputError if the key has ended */
+function checkAccepted(key: ApiKey): void {
+  const refusal = refusalOf(key, Date.now());
+  if (refusal === null) return;
+  const at = (key.revokedAt ?? key.expiresAt)?.toISOString();
+  throw new InvalidInputError([
+    {
+      path: ['id'],
+      code: 'NOT_IN_CATEGORIES',
+      message: 'the key has ended',
+      expected: 'a key that is accepted',
+      received: refusal === 'revoked' ? `a key that was revoked at ${at}` : `a key that expired at ${at}`,
+    },
+  ]);
+}
+
+/** For one more key. @throws InvalidInputError */
+async function makeRoom(trx: Transaction<CatalogTables>): Promise<void> {
+  const now = Date.now();
+  await deleteEndedApiKeys(trx, { before: now - ENDED_KEPT_MS, most: MAX_KEYS });
+  const tooManyBy = (await countApiKeys(trx)) + 1 - MAX_KEYS;
+  if (tooManyBy <= 0) return;
+  await deleteEndedApiKeys(trx, { before: now, most: tooManyBy });
+  const left = await countApiKeys(trx);
+  if (left >= MAX_KEYS) throw new InvalidInputError([tooMany(left)]);
+}
+
 function replaced(by: string) {
   return {
     path: ['id'],
@@ -277,7 +337,7 @@ function tooMany(count: number) {
     path: ['keys'],
     code: 'TOO_LARGE' as const,
     message: 'the server has too many keys',
-    expected: `fewer than ${MAX_KEYS} keys, those that have ended included`,
+    expected: `fewer than ${MAX_KEYS} keys that are accepted`,
     received: `${count} keys`,
   };
 }

@@ -1,6 +1,6 @@
 /** Who the caller is, and the API keys of the server. */
-import { Arg, Ctx, Field, ID, InputType, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
-import type { ApiKey, KeyKind } from '../access/api-key.js';
+import { Arg, Ctx, Field, ID, InputType, Int, Mutation, ObjectType, Query, Resolver } from 'type-graphql';
+import type { KeyKind, ApiKey as StoredKey } from '../access/api-key.js';
 import type { Actor, ApiKeys } from '../access/api-keys.js';
 import { checkLimits, PUBLISHABLE_LIMITS } from '../access/key-limits.js';
 import { checkNewKey, MAX_OVERLAP_MS } from '../access/new-key.js';
@@ -9,6 +9,7 @@ import { isNobody, type Principal } from '../access/principal.js';
 import { checkReason, REASON } from '../access/reason.js';
 import { ROLE_DESCRIPTIONS, type Role } from '../access/roles.js';
 import { InvalidInputError, NotFoundError } from '../errors.js';
+import { AFTER, connectionOf, FIRST } from '../graphql/connection.type.js';
 import { Cost, POINTS_PER_CHANGE } from '../graphql/cost.js';
 import { create } from '../graphql/create.js';
 import { enumOf } from '../graphql/enum.type.js';
@@ -33,11 +34,8 @@ const PUBLISHABLE_DEFAULTS = `Of a publishable key, those that are left out are:
   .map(([name, limit]) => `${name} ${limit.toLocaleString('en')}`)
   .join(', ')}.`;
 
-/** Keys of a server, at most, that a list returns. */
-const MAX_LISTED_KEYS = 1_000;
-
-@ObjectType('ApiKey', { description: 'API key, without its secret.' })
-export class ApiKeyType {
+@ObjectType({ description: 'API key, without its secret.' })
+export class ApiKey {
   @Field(() => ID, { description: 'The part of the key that is not secret.' })
   id!: string;
 
@@ -89,7 +87,16 @@ export class ApiKeyType {
     description: 'Id of the key that `rotateApiKey` made of it; null if there is none.',
   })
   replacedBy!: string | null;
+
+  @Field(() => DateTime, {
+    nullable: true,
+    description: 'Minute in which the server last accepted a request with the key; null if it never did.',
+  })
+  lastUsedAt!: Date | null;
 }
+
+@ObjectType({ description: 'One page of the API keys of the server.' })
+export class ApiKeyConnection extends connectionOf(ApiKey) {}
 
 @ObjectType({ description: 'Access token of an OpenID issuer.' })
 export class AccessToken {
@@ -118,8 +125,8 @@ export class Viewer {
   })
   roles!: Uppercase<Role>[];
 
-  @Field(() => ApiKeyType, { nullable: true, description: 'Key of the request; null if it has none.' })
-  key!: ApiKeyType | null;
+  @Field(() => ApiKey, { nullable: true, description: 'Key of the request; null if it has none.' })
+  key!: ApiKey | null;
 
   @Field(() => AccessToken, { nullable: true, description: 'Token of the request; null if it has none.' })
   token!: AccessToken | null;
@@ -184,8 +191,8 @@ export class CreateApiKeyInput {
 
 @ObjectType({ description: 'The new key, or the problem that prevented it: exactly one of them.' })
 export class CreateApiKeyPayload {
-  @Field(() => ApiKeyType, { nullable: true, description: 'The key; null if there is a problem.' })
-  apiKey!: ApiKeyType | null;
+  @Field(() => ApiKey, { nullable: true, description: 'The key; null if there is a problem.' })
+  apiKey!: ApiKey | null;
 
   @Field(() => String, {
     nullable: true,
@@ -199,8 +206,8 @@ export class CreateApiKeyPayload {
 
 @ObjectType({ description: 'The changed key, or the problem that prevented it: exactly one of them.' })
 export class SetApiKeyLimitsPayload {
-  @Field(() => ApiKeyType, { nullable: true, description: 'The key; null if there is a problem.' })
-  apiKey!: ApiKeyType | null;
+  @Field(() => ApiKey, { nullable: true, description: 'The key; null if there is a problem.' })
+  apiKey!: ApiKey | null;
 
   @Field(() => Problem, { nullable: true, description: 'Why nothing was changed; null if the limits were.' })
   problem!: Problem | null;
@@ -208,12 +215,14 @@ export class SetApiKeyLimitsPayload {
 
 @ObjectType({ description: 'The revoked key, or the problem that prevented it: exactly one of them.' })
 export class RevokeApiKeyPayload {
-  @Field(() => ApiKeyType, { nullable: true, description: 'The key; null if there is a problem.' })
-  apiKey!: ApiKeyType | null;
+  @Field(() => ApiKey, { nullable: true, description: 'The key; null if there is a problem.' })
+  apiKey!: ApiKey | null;
 
   @Field(() => Problem, { nullable: true, description: 'Why nothing was revoked; null if the key was.' })
   problem!: Problem | null;
 }
+
+const MINUTE_MS = 60_000;
 
 interface AccessContext {
   readonly principal: Principal;
@@ -230,7 +239,7 @@ export class ViewerResolver {
     return create(Viewer, {
       account: isNobody(principal) ? null : id,
       roles: roles.map(upper),
-      key: key && typeOf(key),
+      key: key && this.#typeOf(key),
       token: token && create(AccessToken, token),
       limits: quota?.limits ?? null,
       usage: quota && create(QuotaUse, { ...quota.used, resetsAt: quota.resetsAt }),
@@ -238,13 +247,16 @@ export class ViewerResolver {
   }
 
   @Policy('operate')
-  @Cost({ elements: MAX_LISTED_KEYS })
-  @Query(() => [ApiKeyType], {
+  @Query(() => ApiKeyConnection, {
     nullable: true,
-    description: `API keys of the server, oldest first, at most ${MAX_LISTED_KEYS.toLocaleString('en')}.`,
+    description:
+      'API keys of the server, newest first. Those that have ended are kept for 90 days, or less if there are 10,000 keys.',
   })
-  apiKeys(): ApiKeyType[] {
-    return this.keys.all.slice(0, MAX_LISTED_KEYS).map(typeOf);
+  async apiKeys(
+    @Arg('first', () => Int, { defaultValue: 20, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null,
+  ): Promise<ApiKeyConnection> {
+    return new ApiKeyConnection(await this.keys.page({ first, after }, (key) => this.#typeOf(key)));
   }
 
   @Policy('operate')
@@ -269,7 +281,7 @@ export class ViewerResolver {
       const wanted = { ...input, ...lists, kind: lower<KeyKind>(input.kind), roles: input.roles.map(lower<Role>) };
       return this.keys.create(checkNewKey(wanted, ['input']), actorOf(context, reason, ['input', 'reason']));
     });
-    return { apiKey: result && typeOf(result.key), secret: result?.text ?? null, problem };
+    return { apiKey: result && this.#typeOf(result.key), secret: result?.text ?? null, problem };
   }
 
   @Policy('operate')
@@ -299,7 +311,7 @@ export class ViewerResolver {
       const wanted = { overlapMs, limits: checkLimits(limits, ['limits']) };
       return orNotFound(await this.keys.rotate(id, wanted, actorOf(context, reason, ['reason'])), id);
     });
-    return { apiKey: result && typeOf(result.key), secret: result?.text ?? null, problem };
+    return { apiKey: result && this.#typeOf(result.key), secret: result?.text ?? null, problem };
   }
 
   @Policy('operate')
@@ -323,7 +335,7 @@ export class ViewerResolver {
       const wanted = checkLimits(limits, ['limits']);
       return orNotFound(await this.keys.setLimits(id, wanted, actorOf(context, reason, ['reason'])), id);
     });
-    return { apiKey: result && typeOf(result), problem };
+    return { apiKey: result && this.#typeOf(result), problem };
   }
 
   @Policy('operate')
@@ -341,7 +353,13 @@ export class ViewerResolver {
     const { result, problem } = await payloadOf(async () =>
       orNotFound(await this.keys.revoke(id, actorOf(context, reason, ['reason'])), id),
     );
-    return { apiKey: result && typeOf(result), problem };
+    return { apiKey: result && this.#typeOf(result), problem };
+  }
+
+  #typeOf({ secretSha256: _, limitsChangedAt: __, ...key }: StoredKey): ApiKey {
+    const used = this.keys.uses.lastUsedAt(key.id)?.getTime() ?? null;
+    const lastUsedAt = used === null ? null : new Date(used - (used % MINUTE_MS));
+    return create(ApiKey, { ...key, lastUsedAt, kind: upper(key.kind), roles: key.roles.map(upper) });
   }
 }
 
@@ -362,10 +380,6 @@ function outOfRange(overlapMs: number) {
     expected: `0 to ${MAX_OVERLAP_MS} ms`,
     received: `${overlapMs} ms`,
   };
-}
-
-function typeOf({ secretSha256: _, limitsChangedAt: __, ...key }: ApiKey): ApiKeyType {
-  return create(ApiKeyType, { ...key, kind: upper(key.kind), roles: key.roles.map(upper) });
 }
 
 function upper<T extends string>(text: T): Uppercase<T> {

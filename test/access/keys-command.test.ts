@@ -1,6 +1,6 @@
 /** `npm run keys`, beside a running server and without one. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
@@ -90,4 +90,17 @@ test.each([
   const { code, stderr } = await keys(...args);
 
   expect([code, stderr.includes(message)]).toEqual([status, true]);
+});
+
+test('wrong arguments are found before the data folder is opened', async () => {
+  const folder = dataDir;
+  dataDir = path.join(folder, 'missing');
+  const answers = [
+    await keys('create', '--account', 'A b', '--name', 'a', '--roles', 'admin'),
+    await keys('rotate', 'x', '--overlap', 'soon'),
+  ];
+  dataDir = folder;
+
+  expect(answers.map(({ code }) => code)).toEqual([1, 2]);
+  expect(await readdir(folder)).toEqual([]);
 });

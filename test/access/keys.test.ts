@@ -236,7 +236,7 @@ test('a revoked key is refused, an expired one too, and a rotated one after the 
   await send(admin, rotate, { id: third.apiKey.id, overlapMs: 0 });
   expect(await viewer(third.secret)).toBe(401);
   const ended = await send(admin, rotate, { id: third.apiKey.id, overlapMs: 0 });
-  expect(ended.body.data.rotateApiKey).toMatchObject({ secret: null, problem: { code: 'NOT_FOUND' } });
+  expect(ended.body.data.rotateApiKey).toMatchObject({ secret: null, problem: { code: 'INVALID_INPUT' } });
 });
 
 test.each([
@@ -282,7 +282,7 @@ test('of a revocation and a rotation at the same time, the first decides', async
       send(admin, REVOKE, { id: victim.apiKey.id }),
       rotate(admin, victim.apiKey.id),
     ]);
-    expect(rotated).toMatchObject({ secret: null, problem: { code: 'NOT_FOUND' } });
+    expect(rotated).toMatchObject({ secret: null, problem: { code: 'INVALID_INPUT' } });
   }
 });
 

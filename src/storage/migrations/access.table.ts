@@ -22,6 +22,8 @@ export interface ApiKeyTable {
   revoked_at: number | null;
   /** The id of the key that `rotateApiKey` made of it. */
   replaced_by: string | null;
+  /** Up to a minute late; null if it was never used. */
+  last_used_at: number | null;
 }
 
 export interface AuditLogTable {

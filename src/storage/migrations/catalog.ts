@@ -37,6 +37,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '024_key_limits': { up: addKeyLimits },
   '025_publications': { up: createPublications },
   '026_metrics_of_old_ids': { up: forgetMetricsOfOldIds },
+  '027_key_uses': { up: addKeyUses },
 };
 
 async function createPublications(db: Kysely<unknown>): Promise<void> {
@@ -161,6 +162,10 @@ async function createAuditLog(db: Kysely<unknown>): Promise<void> {
 
 async function addKeySuccessors(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('api_key').addColumn('replaced_by', 'text').execute();
+}
+
+async function addKeyUses(db: Kysely<unknown>): Promise<void> {
+  await db.schema.alterTable('api_key').addColumn('last_used_at', 'bigint').execute();
 }
 
 async function addTokenSubjects(db: Kysely<unknown>): Promise<void> {
