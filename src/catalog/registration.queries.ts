@@ -1,7 +1,7 @@
 /**
  * All SQL that changes the catalog. Each function runs in the transaction it is given.
  *
- * Versions are only added, never changed, with two exceptions: a new import may replace a FAILED version, which has never
+ * Versions are only added, never changed, with three exceptions: they can be archived, a new import may replace a FAILED version, which has never
  * answered a prediction, and sets the batch limits that could not be determined before.
  */
 import type { Transaction } from 'kysely';

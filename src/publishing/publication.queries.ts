@@ -2,7 +2,7 @@
 import type { Transaction } from 'kysely';
 import { allows } from '../access/policy.js';
 import type { Principal } from '../access/principal.js';
-import { NO_DEFAULT } from '../catalog/registration.queries.js';
+import { chooseDefaultVersion, NO_DEFAULT } from '../catalog/registration.queries.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
 import type { ModelTable } from '../storage/migrations/catalog.table.js';
@@ -87,6 +87,34 @@ export async function setCard(
 ): Promise<void> {
   await trx.updateTable('model').set({ card, retention_days }).where('id', '=', model.id).execute();
   await indexForSearch(trx, { ...model, card, tags: await findTags(trx, model.id) });
+}
+
+export async function findVersionState(trx: Trx, id: string) {
+  return trx.selectFrom('version').select(['state', 'state_reason']).where('id', '=', id).executeTakeFirst();
+}
+
+/** Of the aliases that point to the version. */
+export async function findAliasNames(trx: Trx, versionId: string): Promise<string[]> {
+  const rows = await trx
+    .selectFrom('alias')
+    .select('name')
+    .where('version_id', '=', versionId)
+    .orderBy('name')
+    .execute();
+  return rows.map(({ name }) => name);
+}
+
+/** The default version of the model follows. */
+export async function setVersionState(
+  trx: Trx,
+  modelId: string,
+  id: string,
+  state: 'READY' | 'ARCHIVED',
+): Promise<void> {
+  const updated_at = Date.now();
+  await trx.updateTable('version').set({ state, updated_at }).where('id', '=', id).execute();
+  await chooseDefaultVersion(trx, modelId);
+  await trx.updateTable('model').set({ updated_at }).where('id', '=', modelId).execute();
 }
 
 /** The READY version of a model that was published from the same files. */

@@ -3,10 +3,13 @@ import { Policy } from '../access/policy.js';
 import type { Catalog } from '../catalog/catalog.js';
 import { Model } from '../catalog/model.type.js';
 import { Version } from '../catalog/version.type.js';
+import { NotFoundError } from '../errors.js';
 import { Cost, POINTS_PER_CHANGE } from '../graphql/cost.js';
 import { payloadOf } from '../graphql/problem.type.js';
 import type { PublicationContext } from './loaders.js';
 import {
+  ArchiveVersionInput,
+  ArchiveVersionPayload,
   Publication,
   PublishInput,
   PublishPayload,
@@ -68,6 +71,30 @@ export class PublicationResolver {
       return catalogLoaders.model.load(found.id);
     });
     return { model: result, problem };
+  }
+
+  @Policy('publish')
+  @Cost({ points: POINTS_PER_CHANGE })
+  @Mutation(() => ArchiveVersionPayload, {
+    nullable: true,
+    description:
+      'Archives a version of a model of your account, or takes it back into use; administrators do so with any. An ARCHIVED version keeps its metadata, evaluations and predictions, and runs no more. A version that an alias points to is refused: move the alias first. The default version of the model may change with it. Problems: InvalidInput, NotFound, NotReady (a FAILED version), Forbidden, StorageFull.',
+  })
+  async archiveVersion(
+    @Arg('input', () => ArchiveVersionInput, { description: 'The version, and what becomes of it.' })
+    input: ArchiveVersionInput,
+    @Ctx() { principal, catalogLoaders }: PublicationContext,
+  ): Promise<ArchiveVersionPayload> {
+    const { result, problem } = await payloadOf(async () => {
+      const version = await catalogLoaders.findVersion(input.version, ['input', 'version']);
+      if (!version) throw new NotFoundError(`The version "${input.version}"`);
+      await this.registration.archive(version, input, principal);
+      this.catalog.invalidate();
+      catalogLoaders.version.clear(version.id);
+      catalogLoaders.forgetAliases();
+      return catalogLoaders.version.load(version.id);
+    });
+    return { version: result, problem };
   }
 
   @Policy('publish')

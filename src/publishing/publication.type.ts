@@ -1,12 +1,13 @@
 import { Field, ID, InputType, ObjectType } from 'type-graphql';
 import { REASON } from '../access/reason.js';
 import { Model, TaskEnum } from '../catalog/model.type.js';
+import { Version } from '../catalog/version.type.js';
 import { InvalidInputError } from '../errors.js';
 import { create } from '../graphql/create.js';
 import { enumOf } from '../graphql/enum.type.js';
 import { Node } from '../graphql/node.type.js';
 import { InvalidInput, Problem } from '../graphql/problem.type.js';
-import { DateTime, JSONObject } from '../graphql/scalars.js';
+import { DateTime, JSONObject, VersionRef } from '../graphql/scalars.js';
 import type { PublicationTable } from '../storage/migrations/publishing.table.js';
 import type { TaskName } from '../tasks/tasks.js';
 import { MAX_FILES } from './paths.js';
@@ -163,6 +164,30 @@ export class UpdateModelInput {
 
   @Field(() => String, { nullable: true, description: REASON })
   reason?: string | null;
+}
+
+@InputType({ description: 'Version to archive, or to take back into use.' })
+export class ArchiveVersionInput {
+  @Field(() => VersionRef, { description: 'The version, such as "my-penguins:1".' })
+  version!: string;
+
+  @Field(() => Boolean, {
+    defaultValue: true,
+    description: 'Whether it is archived; false makes an ARCHIVED version READY again.',
+  })
+  archived!: boolean;
+
+  @Field(() => String, { nullable: true, description: REASON })
+  reason?: string | null;
+}
+
+@ObjectType({ description: 'The version, or the problem that prevented the change: exactly one of them.' })
+export class ArchiveVersionPayload {
+  @Field(() => Version, { nullable: true, description: 'The version after the change; null if there is a problem.' })
+  version!: Version | null;
+
+  @Field(() => Problem, { nullable: true, description: 'Why it was not changed; null otherwise.' })
+  problem!: Problem | null;
 }
 
 @ObjectType({ description: 'The model, or the problem that prevented it: exactly one of them.' })

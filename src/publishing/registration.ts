@@ -4,15 +4,26 @@ import { checkGrant } from '../access/grants.js';
 import type { Principal } from '../access/principal.js';
 import { checkReason } from '../access/reason.js';
 import { MODEL_NAME } from '../catalog/ref.js';
-import { ForbiddenError, type InputProblem, InvalidInputError, NotFoundError, UploadLimitError } from '../errors.js';
+import {
+  ForbiddenError,
+  type InputProblem,
+  InvalidInputError,
+  NotFoundError,
+  NotReadyError,
+  UploadLimitError,
+} from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
+import type { ModelTable } from '../storage/migrations/catalog.table.js';
 import type { TaskName } from '../tasks/tasks.js';
 import {
   countModelsOf,
+  findAliasNames,
   findModel,
   findTags,
+  findVersionState,
   insertModel,
   type ModelChange,
+  setVersionState,
   updateModel,
 } from './publication.queries.js';
 
@@ -35,6 +46,17 @@ export interface WantedModel {
 export interface WantedChange extends Partial<Omit<WantedModel, 'name' | 'task'>> {
   readonly model: string;
   readonly owner?: string | null;
+}
+
+export interface WantedVersion {
+  readonly id: string;
+  readonly modelId: string;
+  readonly ref: string;
+}
+
+export interface WantedState {
+  readonly archived: boolean;
+  readonly reason?: string | null;
 }
 
 export class Registration {
@@ -83,9 +105,7 @@ export class Registration {
     await this.#db.transaction().execute(async (trx) => {
       const model = await findModel(trx, id);
       if (!model) throw new NotFoundError(`The model "${wanted.model.slice(0, 80)}"`);
-      if (model.account !== principal.id && !principal.roles.includes('admin'))
-        throw new ForbiddenError(`Changing "${model.name}"`, 'the account that owns the model');
-      checkGrant(principal, model.name, model.name, 'Changing');
+      checkOwner(model, principal);
       const { visibility: _, ...described } = change;
       if (model.origin === 'store' && Object.keys(described).length > 0)
         throw new InvalidInputError([ofStore(model.name)]);
@@ -96,6 +116,45 @@ export class Registration {
       await appendAudit(trx, principal, { action: 'updateModel', target: model.name, reason, ...states });
     });
   }
+
+  /**
+   * Archives a version that the caller may see, or takes it back into use.
+   *
+   * @throws InvalidInputError, ForbiddenError, NotFoundError, NotReadyError, StorageFullError
+   */
+  async archive({ id, modelId, ref }: WantedVersion, wanted: WantedState, principal: Principal): Promise<void> {
+    const reason = checkReason(wanted.reason, ['input', 'reason']);
+    const state = wanted.archived ? ('ARCHIVED' as const) : ('READY' as const);
+    await this.#db.transaction().execute(async (trx) => {
+      const [model, before] = [await findModel(trx, modelId), await findVersionState(trx, id)];
+      if (!model || !before) throw new NotFoundError(`The version "${ref}"`);
+      checkOwner(model, principal);
+      if (before.state === state) return;
+      if (before.state === 'FAILED') throw new NotReadyError(ref, 'FAILED', before.state_reason);
+      const aliases = await findAliasNames(trx, id);
+      if (aliases.length > 0) throw new InvalidInputError([inUse(ref, aliases)]);
+      await setVersionState(trx, modelId, id, state);
+      const states = { before: { state: before.state }, after: { state } };
+      await appendAudit(trx, principal, { action: 'archiveVersion', target: ref, reason, ...states });
+    });
+  }
+}
+
+/** @throws ForbiddenError unless the principal may change the model */
+function checkOwner(model: Pick<ModelTable, 'name' | 'account'>, principal: Principal): void {
+  if (model.account !== principal.id && !principal.roles.includes('admin'))
+    throw new ForbiddenError(`Changing "${model.name}"`, 'the account that owns the model');
+  checkGrant(principal, model.name, model.name, 'Changing');
+}
+
+function inUse(ref: string, aliases: readonly string[]): InputProblem {
+  return {
+    path: ['input', 'version'],
+    code: 'WRONG_KIND',
+    message: 'an alias points to the version; move it first',
+    expected: 'a version without aliases',
+    received: `${ref}, which has ${aliases.map((name) => `@${name}`).join(', ')}`,
+  };
 }
 
 /** What is null stays as it is. */

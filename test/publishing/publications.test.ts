@@ -171,6 +171,39 @@ test('a model is described anew, and shown to others or hidden again, by its acc
   expect(nodes[2].before).toEqual({ title: 'draft', owner: null, license: null, tags: ['old'] });
 });
 
+test('a version is archived by its account, runs no more, and can be taken back', async () => {
+  await mine.register('twice', 'TENSOR');
+  await mine.published('twice', graph(identity('x', 'FP32', ['N', 2])));
+  await mine.published('twice', graph(identity('x', 'FP32', ['N', 3])), { aliases: ['live'] });
+  const ARCHIVE = `mutation ($input: ArchiveVersionInput!) { archiveVersion(input: $input) {
+    version { ref state } problem { code ... on InvalidInput { problems { received } } } } }`;
+  const archive = async (client: PublishingClient, version: string, more: object = {}) =>
+    (await client.send(ARCHIVE, { input: { version, ...more } })).archiveVersion;
+  const input = { tensors: [{ name: 'x', datatype: 'FP32', shape: [1, 2], data: [1, 2] }] };
+  const predict = async () => (await mine.send(PREDICT, { model: 'twice:1', input })).predict.problem?.code ?? null;
+
+  expect(await predict()).toBeNull();
+  expect((await archive(theirs, 'twice:1')).problem.code).toBe('NOT_FOUND');
+  expect((await archive(mine, 'twice:2')).problem).toEqual({
+    code: 'INVALID_INPUT',
+    problems: [{ received: 'twice:2, which has @live' }],
+  });
+  const archived = await archive(mine, 'twice:1', { reason: 'old' });
+  expect(archived).toEqual({ version: { ref: 'twice:1', state: 'ARCHIVED' }, problem: null });
+  expect(await predict()).toBe('NOT_READY');
+  expect(await archive(mine, 'twice:1')).toEqual(archived);
+  expect((await archive(admin, 'twice:1', { archived: false })).version.state).toBe('READY');
+  expect(await predict()).toBeNull();
+  const { nodes } = (
+    await admin.send('{ auditLog(target: "twice:1") { nodes { action account reason before after } } }')
+  ).auditLog;
+  expect(nodes.slice(0, 2).map(({ action, account, reason }: Data) => [action, account, reason])).toEqual([
+    ['archiveVersion', 'ops', null],
+    ['archiveVersion', 'mine', 'old'],
+  ]);
+  expect(nodes[1]).toMatchObject({ before: { state: 'READY' }, after: { state: 'ARCHIVED' } });
+});
+
 test('only the account of a model publishes it, with its own complete uploads', async () => {
   await mine.register('owned', 'TENSOR');
   await mine.register('open', 'TENSOR', { visibility: 'PUBLIC' });
