@@ -32,7 +32,8 @@ export class TrustedDocuments {
     const { query, extensions, ...rest } = body as Readonly<Record<string, unknown>>;
     if (query != null && query !== '') return idAndDocument();
     const operation = this.#operations.find(id);
-    if (!operation) return unknownId(id);
+    // Apollo's clients send their documents instead, once they are told that the server does not support the extension.
+    if (!operation) return rest['documentId'] != null || this.#needsId(principal) ? unknownId(id) : null;
     request.body = { ...rest, query: operation.document, extensions: withoutId(extensions) };
     return null;
   }

@@ -285,7 +285,9 @@ describe('a request is refused, with a code and what to do,', () => {
   test('and a page on another origin can read when to retry', async () => {
     const { headers } = await send({ body: '[]', headers: { origin: 'https://studio.apollographql.com' } });
 
-    expect(headers['access-control-expose-headers']).toBe('x-request-id, retry-after');
+    expect(headers['access-control-expose-headers']).toBe(
+      'x-request-id, retry-after, upload-offset, upload-length, tus-resumable',
+    );
   });
 
   test('if it is not HTTP', async () => {

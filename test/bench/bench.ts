@@ -5,7 +5,7 @@
  *   (nothing)  about half an hour
  *   --quick    about three minutes: one short round of everything
  *   --record   also writes the report and its plots to test/bench/results/; parts that were not measured stay there
- *   --only=A   one part: latency, throughput, bulk, rates, overload, residency, catalog, fairness, isolation, start, around
+ *   --only=A   one part: latency, throughput, bulk, rates, overload, residency, catalog, fairness, isolation, start, access, around
  *   --peers    also peers in Python, from the virtual environment that BENCH_VENV names; --only=peers measures them alone
  *
  * Exit status: 1 if something failed to run or to answer, or an answer was wrong, never because of a time.
@@ -15,6 +15,7 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { accessSection } from './access.ts';
 import { aroundSection, createAroundStore } from './around.ts';
 import { bulkSection } from './bulk.ts';
 import { catalogSection } from './catalog.ts';
@@ -61,6 +62,7 @@ const stop = (server: RunningServer) => server.stop();
 const generated = shared(createGeneratedStore, (store) => store.remove());
 const compared = shared(createComparedStore, (store) => store.remove());
 const ours = shared(() => startMeasured([mlpTensor().model, 'breast-cancer-forest']), stop);
+const oursWithKeys = shared(() => startMeasured([mlpTensor().model]), stop);
 const oursGenerated = shared(async () => startModelgraph({ MODEL_STORE: (await generated()).folder }), stop);
 const oursCompared = shared(async () => startMeasured(COMPARED, { MODEL_STORE: (await compared()).folder }), stop);
 const around = shared(createAroundStore, (store) => store.remove());
@@ -118,6 +120,7 @@ const SECTIONS: Readonly<Record<string, () => Promise<Section>>> = {
   fairness: () => fairnessSection(isQuick),
   isolation: async () => isolationSection(await oursGenerated(), (await generated()).folder, isQuick),
   start: () => startupSection(isQuick),
+  access: async () => accessSection(await ours(), await oursWithKeys(), isQuick),
   around: async () => aroundSection(await oursAround(), await loneAround(), isQuick),
   peers,
 };

@@ -189,8 +189,8 @@ export async function measure<T>(file: string, options: unknown, core: number | 
   return JSON.parse(printed) as T;
 }
 
-export async function ask<T>(url: string, query: string): Promise<T> {
-  const headers = { 'content-type': 'application/json' };
+export async function ask<T>(url: string, query: string, key: string | null = null): Promise<T> {
+  const headers = { 'content-type': 'application/json', ...(key !== null && { authorization: `Bearer ${key}` }) };
   const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ query }) });
   const { data, errors } = (await response.json()) as { data: T; errors?: unknown };
   if (errors) throw new Error(JSON.stringify(errors));
