@@ -184,19 +184,34 @@ function leavesOf(schema: GraphQLSchema, field: Field, call: Call): string {
   // Its fields are audited on the types that implement it.
   if (named.name === 'Node') return '{ __typename id }';
   if (isAbstractType(named)) {
-    const parts = schema.getPossibleTypes(named).map((type) => `... on ${type.name} { ${leavesOfType(type, call)} }`);
+    const types = schema.getPossibleTypes(named);
+    const parts = types.map((type) => `... on ${type.name} { ${leavesOfType(type, call, clashesOf(types))} }`);
     return `{ __typename ${parts.join(' ')} }`;
   }
-  return isObjectType(named) ? `{ ${leavesOfType(named, call)} }` : '';
+  return isObjectType(named) ? `{ ${leavesOfType(named, call, new Set())} }` : '';
 }
 
-function leavesOfType(type: GraphQLObjectType, call: Call): string {
+/** Names of fields whose types differ between these: both can only be selected under aliases, of which there are few. */
+function clashesOf(types: readonly GraphQLObjectType[]): ReadonlySet<string> {
+  const found = new Map<string, string>();
+  const clashes = new Set<string>();
+  for (const { name, type } of types.flatMap((one) => Object.values(one.getFields()))) {
+    if ((found.get(name) ?? String(type)) !== String(type)) clashes.add(name);
+    found.set(name, String(type));
+  }
+  return clashes;
+}
+
+function leavesOfType(type: GraphQLObjectType, call: Call, clashes: ReadonlySet<string>): string {
   const leaves = Object.values(type.getFields()).filter((field) => isLeafType(getNamedType(field.type)));
   // Nodes of a page are what a page is for.
   const nodes = type.getFields()['nodes'];
   return [
     '__typename',
-    ...leaves.map((leaf) => `${type.name}_${leaf.name}: ${leaf.name}${call.args(leaf, null)}`),
+    ...leaves.map((leaf) => {
+      const alias = clashes.has(leaf.name) ? `${type.name}_${leaf.name}: ` : '';
+      return `${alias}${leaf.name}${call.args(leaf, null)}`;
+    }),
     ...(nodes ? [`nodes { ${identifierOf(nodes)} }`] : []),
   ].join(' ');
 }
