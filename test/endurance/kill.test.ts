@@ -4,9 +4,9 @@ import { kill } from './kill.ts';
 const SEED = 20_261_123;
 
 test.each([
-  ['server', 12],
-  ['worker', 30],
-  ['writer', 15],
+  ['server', 8],
+  ['worker', 20],
+  ['writer', 10],
 ] as const)(
   'every acknowledged prediction is stored exactly once after the %s was killed %i times',
   async (victim, kills) => {
