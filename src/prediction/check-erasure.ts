@@ -1,6 +1,6 @@
 /** Checks what is to be erased, before anything is. */
 import type { Principal } from '../access/principal.js';
-import { type InputProblem, InvalidInputError } from '../errors.js';
+import { ForbiddenError, type InputProblem, InvalidInputError } from '../errors.js';
 import { typeOfId } from '../storage/ids.js';
 import type { ErasePredictionsInput } from './erasure.input.js';
 import type { Wanted } from './erasures.js';
@@ -12,8 +12,15 @@ const MAX_ID_CHARACTERS = 100;
 /** Names of accounts, those of tokens included. */
 const MAX_ACCOUNT_CHARACTERS = 1_000;
 
-/** @throws InvalidInputError that names everything wrong */
-export function checkErasure(input: ErasePredictionsInput, { id }: Principal): Wanted {
+/** A key that is bound to models would erase predictions of others, which it may not read. @throws ForbiddenError */
+function checkUnbound({ key }: Principal): void {
+  if (key?.models) throw new ForbiddenError('Erasing predictions', 'keys that are not bound to models');
+}
+
+/** @throws InvalidInputError that names everything wrong; ForbiddenError for keys that are bound to models */
+export function checkErasure(input: ErasePredictionsInput, principal: Principal): Wanted {
+  checkUnbound(principal);
+  const { id } = principal;
   const { account = null, subject = null, keyId = null, from = null, to = null } = input;
   const problems = [
     ...lengthProblems('account', account, MAX_ACCOUNT_CHARACTERS),
@@ -49,8 +56,10 @@ function lengthProblems(field: string, text: string | null, max: number): InputP
   ];
 }
 
-/** @throws InvalidInputError */
-export function checkDeletion(ids: readonly string[], { id: account }: Principal): Wanted {
+/** @throws InvalidInputError; ForbiddenError for keys that are bound to models */
+export function checkDeletion(ids: readonly string[], principal: Principal): Wanted {
+  checkUnbound(principal);
+  const { id: account } = principal;
   const wrong = ids.findIndex((id) => id.length > MAX_ID_CHARACTERS || typeOfId(id) !== 'Prediction');
   if (ids.length < 1 || ids.length > MAX_DELETED)
     throw new InvalidInputError([

@@ -120,6 +120,14 @@ test('a bound key does not replay an answer of another model', async () => {
   expect(await problemOf(predict(key, 'spam-filter', { idempotencyKey }), 'predict')).toBe('FORBIDDEN');
 });
 
+test('a bound key deletes no predictions, which may be of models that it is not bound to', async () => {
+  const key = await keyOf(admin, { roles: ['PREDICTOR'], models: ['penguins'] });
+  const DELETE = 'mutation ($ids: [ID!]!) { deletePredictions(ids: $ids) { problem { code } } }';
+  const { data } = await send(key, DELETE, { ids: ['prediction_0197a0c0-0000-7000-8000-000000000000'] });
+
+  expect(data.deletePredictions.problem.code).toBe('FORBIDDEN');
+});
+
 test('a bound key makes keys that are bound as it is, or more narrowly', async () => {
   const key = await bound('spam-filter', 'penguins@champion');
   const make = (models: string[] | null) =>
