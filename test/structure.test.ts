@@ -249,6 +249,7 @@ test('queries take the principal, except those of the server itself and those th
 
   expect(without.sort()).toEqual([
     // Which principals there are.
+    'access/api-key.queries.ts findApiKey',
     'access/api-key.queries.ts findApiKeyPage',
     'access/api-key.queries.ts findApiKeys',
     'access/api-key.queries.ts findApiKeysFingerprint',

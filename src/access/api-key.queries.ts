@@ -83,8 +83,8 @@ export async function insertApiKey(trx: Transaction<CatalogTables>, key: ApiKey)
   await trx.insertInto('api_key').values(toRow(key)).execute();
 }
 
-export async function findApiKey(trx: Transaction<CatalogTables>, id: string): Promise<ApiKey | null> {
-  const row = await trx.selectFrom('api_key').selectAll().where('id', '=', id).executeTakeFirst();
+export async function findApiKey(db: CatalogDatabase, id: string): Promise<ApiKey | null> {
+  const row = await db.selectFrom('api_key').selectAll().where('id', '=', id).executeTakeFirst();
   return row ? toApiKey(row) : null;
 }
 

@@ -5,6 +5,7 @@
 import { link, mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Logger } from 'pino';
+import { findApiKey } from '../access/api-key.queries.js';
 import { type Author, appendAudit } from '../access/audit.queries.js';
 import type { Catalog } from '../catalog/catalog.js';
 import { addVersion, moveAlias } from '../catalog/registration.queries.js';
@@ -41,6 +42,7 @@ export async function publishFolder(parts: PublisherParts, publication: Publicat
   const { db, blobs, log, engine, signal } = parts;
   const model = await findModel(db, publication.model_id);
   if (!model) throw new ManifestError('the model was deleted');
+  await refuseRevoked(db, publication);
   const folder = await makeFolder(parts, publication, model.name).catch(throwDiskFailureAsStorageFull);
   faultPoint('publish.begin'); // @fault
   const manifest = await readModelManifest(folder);
@@ -121,6 +123,7 @@ async function saveVersion(
     const now = Date.now();
     const model = await findModel(trx, modelId);
     if (!model) throw new ManifestError('the model was deleted');
+    await refuseRevoked(trx, publication);
     let versionId = await findSameVersion(trx, modelId, source);
     if (!versionId) {
       const number = await nextNumber(trx, modelId);
@@ -138,6 +141,12 @@ async function saveVersion(
     }
     await setPublication(trx, publication.id, { stage: 'PUBLISHED', version_id: versionId });
   });
+}
+
+/** A key is revoked because somebody else may have it. What was published with one that has expired since goes on. */
+async function refuseRevoked(db: CatalogDatabase, { key_id }: PublicationTable): Promise<void> {
+  if (key_id !== null && (await findApiKey(db, key_id))?.revokedAt)
+    throw new ManifestError('the key that published it was revoked: publish it again with another one');
 }
 
 function authorOf({ account, key_id, issuer, subject }: PublicationTable): Author {

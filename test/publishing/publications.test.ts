@@ -226,6 +226,29 @@ test('only the account of a model publishes it, with its own complete uploads', 
   expect(foreign.problems).toMatchObject([{ path: ['input', 'files', '0', 'upload'], code: 'UNKNOWN_NAME' }]);
 });
 
+test('what waits to be published with a key that is revoked is refused, and moves no alias', async () => {
+  const { createApiKey } = await admin.send(
+    'mutation { createApiKey(input: { account: "mine", name: "leaked", roles: [PUBLISHER] }) { apiKey { id } secret } }',
+  );
+  const leaked = new PublishingClient(() => app.url, createApiKey.secret);
+  await mine.register('kept', 'TENSOR');
+  await mine.published('kept', graph(identity('x', 'FP32', ['N', 2])), { aliases: ['champion'] });
+  const before = await mine.publish('kept', graph(identity('x', 'FP32', ['N', 3])));
+  const { publication } = await leaked.publish('kept', graph(identity('x', 'FP32', ['N', 4])), {
+    aliases: ['champion'],
+  });
+  await admin.send('mutation ($id: ID!) { revokeApiKey(id: $id) { problem { code } } }', {
+    id: createApiKey.apiKey.id,
+  });
+  const done = await mine.ended(publication.id);
+  const { model } = await mine.send('{ model(name: "kept") { version { ref } } }');
+
+  expect((await mine.ended(before.publication.id)).publishedVersion.ref).toBe('kept:2');
+  expect(done).toMatchObject({ stage: 'REFUSED', publishedVersion: null });
+  expect(done.problem.problems[0].message).toContain('the key that published it was revoked');
+  expect(model.version.ref).toBe('kept:1');
+});
+
 test('publications are seen by their account and administrators only', async () => {
   await mine.register('seen', 'TENSOR');
   const { id } = await mine.published('seen', graph(identity('x', 'FP32', ['N'])));
