@@ -10,7 +10,7 @@ import { AliasChanges } from './alias-changes.js';
 import type { CatalogContext } from './loaders.js';
 import { findModelNames } from './model.queries.js';
 import { isAliasName } from './ref.js';
-import { moveAlias } from './registration.queries.js';
+import { findVersionState, moveAlias } from './registration.queries.js';
 import { suggest } from './suggest.js';
 import type { Alias, Version } from './version.type.js';
 
@@ -65,6 +65,9 @@ export class Catalog {
       this.#db
         .transaction()
         .execute(async (trx) => {
+          // It may have been archived while it was being loaded.
+          const now = await findVersionState(trx, version.id);
+          if (now && now.state !== 'READY') throw new NotReadyError(input.version, now.state, now.state_reason);
           const before = await moveAlias(trx, model.id, input.alias, version.id, Date.now());
           if (before === version.number) return;
           await appendAudit(trx, principal, {

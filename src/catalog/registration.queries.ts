@@ -242,6 +242,10 @@ export async function findDatasetDigest(trx: Trx, name: string): Promise<string 
   return (await trx.selectFrom('dataset').select('sha256').where('name', '=', name).executeTakeFirst())?.sha256;
 }
 
+export async function findVersionState(trx: Trx, id: string) {
+  return trx.selectFrom('version').select(['state', 'state_reason']).where('id', '=', id).executeTakeFirst();
+}
+
 /** Points the alias to the version. Returns the number of the version before, or null if this creates the alias. */
 export async function moveAlias(
   trx: Trx,

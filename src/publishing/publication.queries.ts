@@ -89,10 +89,6 @@ export async function setCard(
   await indexForSearch(trx, { ...model, card, tags: await findTags(trx, model.id) });
 }
 
-export async function findVersionState(trx: Trx, id: string) {
-  return trx.selectFrom('version').select(['state', 'state_reason']).where('id', '=', id).executeTakeFirst();
-}
-
 /** Of the aliases that point to the version. */
 export async function findAliasNames(trx: Trx, versionId: string): Promise<string[]> {
   const rows = await trx

@@ -4,6 +4,7 @@ import { checkGrant } from '../access/grants.js';
 import type { Principal } from '../access/principal.js';
 import { checkReason } from '../access/reason.js';
 import { MODEL_NAME } from '../catalog/ref.js';
+import { findVersionState } from '../catalog/registration.queries.js';
 import {
   ForbiddenError,
   type InputProblem,
@@ -20,7 +21,6 @@ import {
   findAliasNames,
   findModel,
   findTags,
-  findVersionState,
   insertModel,
   type ModelChange,
   setVersionState,

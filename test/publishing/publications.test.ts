@@ -249,6 +249,24 @@ test('what waits to be published with a key that is revoked is refused, and move
   expect(model.version.ref).toBe('kept:1');
 });
 
+test('an alias is not moved to a version that is archived while it loads', async () => {
+  await mine.register('raced', 'TENSOR');
+  await mine.published('raced', graph(identity('x', 'FP32', ['N', 2])));
+  await mine.published('raced', graph(identity('x', 'FP32', ['N', 3])), { aliases: ['live'] });
+  const moving = admin.send(
+    'mutation { setAlias(input: { model: "raced", alias: "live", version: "raced:1" }) { problem { code } } }',
+  );
+  const { archiveVersion } = await mine.send(
+    'mutation { archiveVersion(input: { version: "raced:1" }) { problem { code } } }',
+  );
+  const { setAlias } = await moving;
+  const { model } = await mine.send('{ model(name: "raced") { aliases { name aliasedVersion { ref state } } } }');
+
+  // Whichever was first.
+  expect([archiveVersion.problem?.code ?? null, setAlias.problem?.code ?? null].filter(Boolean)).toHaveLength(1);
+  expect(model.aliases[0].aliasedVersion.state).toBe('READY');
+});
+
 test('publications are seen by their account and administrators only', async () => {
   await mine.register('seen', 'TENSOR');
   const { id } = await mine.published('seen', graph(identity('x', 'FP32', ['N'])));
