@@ -72,6 +72,13 @@ export class UploadFiles {
     if (offset === 0) await this.#sync();
   }
 
+  /** Of an upload without bytes, which nobody needs to send. @throws StorageFullError */
+  async makeEmpty(id: string): Promise<void> {
+    const handle = await openAt(this.pathOf(id), 0).catch(throwDiskFailureAsStorageFull);
+    await handle.close();
+    await this.#sync();
+  }
+
   async #writeAll(
     handle: FileHandle,
     offset: number,

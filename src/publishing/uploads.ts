@@ -205,6 +205,7 @@ export class Uploads {
       await this.#files.remove(id);
       throw new InvalidInputError([otherDigest(sha256, digest)]);
     }
+    if (size_bytes === 0) await this.#files.makeEmpty(id);
     const now = Date.now();
     const values = { completed_at: now, expires_at: now + UPLOAD_LIFE_MS };
     await setUpload(this.#parts.db, id, values);

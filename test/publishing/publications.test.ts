@@ -1,4 +1,5 @@
 /** Publications: uploaded files become a version once they are proven, over real HTTP. */
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -247,6 +248,20 @@ test('what waits to be published with a key that is revoked is refused, and move
   expect(done).toMatchObject({ stage: 'REFUSED', publishedVersion: null });
   expect(done.problem.problems[0].message).toContain('the key that published it was revoked');
   expect(model.version.ref).toBe('kept:1');
+});
+
+test('an empty file is published like others', async () => {
+  await mine.register('with-empty', 'TENSOR');
+  const empty = createHash('sha256').digest('hex');
+  const { createUpload } = await mine.send(
+    'mutation ($input: CreateUploadInput!) { createUpload(input: $input) { upload { id } } }',
+    { input: { fileName: 'empty', sizeBytes: 0, sha256: empty } },
+  );
+  const { id } = createUpload.upload;
+  await mine.send('mutation ($id: ID!) { completeUpload(id: $id) { problem { code } } }', { id });
+  const done = await mine.published('with-empty', { ...graph(identity('x', 'FP32', ['N'])), 'README.md': '' });
+
+  expect(done).toMatchObject({ stage: 'PUBLISHED', problem: null });
 });
 
 test('an alias is not moved to a version that is archived while it loads', async () => {
