@@ -35,8 +35,10 @@ interface Files {
 export class Certificate {
   readonly #files: Files;
   readonly #pollMs: number;
-  /** The state of the files that was read last, whether it could be used or not. */
+  /** The state of the files that are used. */
   #seen: string;
+  /** Why another one cannot be used; empty if there is none. */
+  #problem = '';
   #options: SecureContextOptions;
   #timer: NodeJS.Timeout | null = null;
 
@@ -68,14 +70,18 @@ export class Certificate {
       try {
         const state = await stateOf(this.#files);
         if (state !== this.#seen) {
-          // Also if it cannot be used: of two files, one may be written a moment later.
-          this.#seen = state;
           this.#options = await readOptions(this.#files);
           server.setSecureContext(this.#options);
+          this.#seen = state;
+          this.#problem = '';
           log.info({ file: this.#files.cert }, 'the certificate was replaced');
         }
       } catch (error) {
-        log.warn({ reason: (error as Error).message }, 'the certificate stays, because the new one cannot be used');
+        // It is tried again: the other file may be written a moment later, and the time come from which it is valid.
+        const reason = (error as Error).message;
+        if (reason !== this.#problem)
+          log.warn({ reason }, 'the certificate stays, because the new one cannot be used; it is tried again');
+        this.#problem = reason;
       }
       if (this.#timer) this.follow(server, log);
     }, this.#pollMs).unref();

@@ -219,6 +219,28 @@ test('a renewed certificate is used by new connections, and those that are open 
   expect(logged[0]).toContain('the certificate is not for the key of');
 });
 
+test('a certificate that cannot be used yet is used as soon as it can be, with one warning', async () => {
+  const certificate = (await Certificate.open(files, 20)) as Certificate;
+  const used: unknown[] = [];
+  const logged: string[] = [];
+  const log = { info: () => {}, warn: ({ reason }: { reason: string }) => logged.push(reason) };
+  const follower = { setSecureContext: (options: unknown) => used.push(options) };
+  certificate.follow(
+    follower as Parameters<Certificate['follow']>[0],
+    log as unknown as Parameters<Certificate['follow']>[1],
+  );
+  const from = Date.now() + 1_500;
+  await write(makePair({ serial: 4, fromDays: 1_500 / 86_400_000 }));
+  await until('the certificate is noticed', async () => logged.some((line) => line.includes('is not valid before')));
+  await until('the certificate is used', async () => used.length > 0);
+  const usedAt = Date.now();
+  certificate.stop();
+  await write(pair);
+
+  expect(usedAt).toBeGreaterThanOrEqual(from - 1_000);
+  expect(logged.filter((line) => line.includes('is not valid before'))).toHaveLength(1);
+});
+
 const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const ENCRYPTED = privateKey
   .export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' })
