@@ -56,6 +56,8 @@ export class Publisher {
   readonly #parts: PublisherParts;
   #running: Promise<void> | null = null;
   #isStarted = false;
+  /** Whether one was recorded since the last one was looked for. */
+  #hasMore = false;
   #timer: NodeJS.Timeout | null = null;
 
   constructor(parts: PublisherParts) {
@@ -139,6 +141,7 @@ export class Publisher {
   }
 
   #goOn(): void {
+    this.#hasMore = true;
     if (!this.#isStarted || this.#running) return;
     this.#running = this.#runAll()
       .catch((error) => this.#retryLater(error))
@@ -156,7 +159,9 @@ export class Publisher {
   async #runAll(): Promise<void> {
     const { db } = this.#parts;
     for (;;) {
+      this.#hasMore = false;
       const next = this.#isStarted ? await findNextPublication(db) : undefined;
+      if (!next && this.#isStarted && this.#hasMore) continue;
       if (!next) return;
       if (next.attempts >= MAX_ATTEMPTS) {
         const refusal = `the server ended, or failed, ${MAX_ATTEMPTS} times while it was being published: publish it again`;
