@@ -106,6 +106,11 @@ function shortenedProblem({ path, code, message, expected, received }: InputProb
   };
 }
 
+/** A problem as a line of a command's output. */
+export function lineOfProblem({ path, message, expected, received }: InputProblem): string {
+  return `${path.join('.')}: ${message}; expected ${expected}, received ${received ?? 'nothing'}`;
+}
+
 export class NotFoundError extends AppError {
   readonly code = 'NOT_FOUND';
   constructor(

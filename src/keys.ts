@@ -15,7 +15,7 @@ import { COMMAND_LINE } from './access/principal.js';
 import { checkReason } from './access/reason.js';
 import type { Role } from './access/roles.js';
 import { loadConfig } from './config.js';
-import { AppError, StartupError } from './errors.js';
+import { AppError, InvalidInputError, lineOfProblem, StartupError } from './errors.js';
 import { openCatalog } from './storage/database.js';
 
 const USAGE = `usage:
@@ -101,7 +101,9 @@ function actionOf(args: string[]): Action {
   if (command === undefined) throw new UsageError('a command is missing');
   const action = Object.hasOwn(ACTIONS, command) ? ACTIONS[command] : undefined;
   if (!action) throw new UsageError(`there is no command "${command}"`);
-  if (rest.length > 0 || TAKE_ID.includes(command) !== (id !== undefined)) throw new UsageError('unexpected arguments');
+  if (TAKE_ID.includes(command) && id === undefined)
+    throw new UsageError(`${command} needs the id of a key: see npm run keys -- list`);
+  if (rest.length > 0 || (id !== undefined && !TAKE_ID.includes(command))) throw new UsageError('unexpected arguments');
   return action(values, id ?? '');
 }
 
@@ -186,20 +188,33 @@ function show({ key, text }: CreatedKey): void {
 
 function lineOf(key: ApiKey, lastUsedAt: Date | null): string {
   const used = lastUsedAt ? `last used ${lastUsedAt.toISOString()}` : 'never used';
-  const { id, account, name, kind, roles, limits, expiresAt, revokedAt } = key;
-  const state = revokedAt
-    ? `revoked ${revokedAt.toISOString()}`
-    : expiresAt
-      ? `expires ${expiresAt.toISOString()}`
-      : 'does not expire';
+  const { id, account, name, kind, roles, replacedBy } = key;
+  const columns = [id, account, JSON.stringify(name), kind, roles.join(','), stateOf(key), used];
+  if (replacedBy) columns.push(`replaced by ${replacedBy}`);
+  return `${[...columns, ...boundsOf(key)].join('  ')}\n`;
+}
+
+function stateOf({ revokedAt, expiresAt }: ApiKey): string {
+  if (revokedAt) return `revoked ${revokedAt.toISOString()}`;
+  return expiresAt ? `expires ${expiresAt.toISOString()}` : 'does not expire';
+}
+
+/** What the key is bound to, as the options that bind it. */
+function boundsOf({ operations, models, origins, limits }: ApiKey): string[] {
   const quotas = LIMIT_NAMES.filter((one) => limits?.[one] != null).map((one) => `${one}=${limits?.[one]}`);
-  const limited = quotas.length > 0 ? `  ${quotas.join(',')}` : '';
-  return `${id}  ${account}  ${JSON.stringify(name)}  ${kind}  ${roles.join(',')}  ${state}  ${used}${limited}\n`;
+  return Object.entries({ operations, models, origins, limits: quotas.length > 0 ? quotas : null }).flatMap(
+    ([option, list]) => (list ? `--${option} ${list.join(',')}` : []),
+  );
+}
+
+function textOf(error: unknown): string {
+  if (error instanceof UsageError) return `${error.message}\n${USAGE}`;
+  if (error instanceof InvalidInputError)
+    return error.problems.map((one) => `${lineOfProblem(one).replace(/^--\./, '--')}\n`).join('');
+  return `${error instanceof AppError || error instanceof StartupError ? error.message : (error as Error).stack}\n`;
 }
 
 main(process.argv.slice(2)).catch((error) => {
-  const isUsage = error instanceof UsageError;
-  const isOurs = isUsage || error instanceof AppError || error instanceof StartupError;
-  process.stderr.write(`${isOurs ? error.message : (error as Error).stack}\n${isUsage ? USAGE : ''}`);
-  process.exitCode = isUsage ? 2 : 1;
+  process.stderr.write(textOf(error));
+  process.exitCode = error instanceof UsageError ? 2 : 1;
 });

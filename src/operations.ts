@@ -19,7 +19,7 @@ import { RegisteredOperations } from './access/registered-operations.js';
 import { checkManifest } from './api/operation-checks.js';
 import { createSchema } from './api/schema.js';
 import { loadConfig } from './config.js';
-import { AppError, InvalidInputError, StartupError } from './errors.js';
+import { AppError, InvalidInputError, lineOfProblem, StartupError } from './errors.js';
 import { openCatalog } from './storage/database.js';
 
 const USAGE = `usage:
@@ -44,7 +44,8 @@ async function taskOf(args: string[]): Promise<(operations: RegisteredOperations
   const { values, positionals } = parse(args);
   const [command, ...rest] = positionals;
   const by: Actor = { principal: COMMAND_LINE, reason: checkReason(values.reason, ['--reason']) };
-  if (command === 'list' && rest.length === 0) return async (operations) => operations.all.map(lineOf).join('');
+  if (command === 'list' && rest.length === 0)
+    return async (operations) => operations.all.map(lineOf).join('') || 'There are no operations.\n';
   if (command === 'remove' && rest.length > 0)
     return async (operations) => `${await operations.remove(rest, by)} removed\n`;
   const [file] = rest;
@@ -84,12 +85,8 @@ function lineOf({ id, type, name, publishedAt }: RegisteredOperation): string {
 
 function textOf(error: unknown): string {
   if (error instanceof UsageError) return `${error.message}\n${USAGE}`;
-  if (error instanceof InvalidInputError) return error.problems.map((one) => `${problemLine(one)}\n`).join('');
+  if (error instanceof InvalidInputError) return error.problems.map((one) => `${lineOfProblem(one)}\n`).join('');
   return `${error instanceof AppError || error instanceof StartupError ? error.message : (error as Error).stack}\n`;
-}
-
-function problemLine({ path, message, expected, received }: InvalidInputError['problems'][number]): string {
-  return `${path.join('.')}: ${message}; expected ${expected}, received ${received ?? 'nothing'}`;
 }
 
 main(process.argv.slice(2)).catch((error) => {

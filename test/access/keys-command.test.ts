@@ -77,10 +77,24 @@ test('a running server accepts a new key and refuses a revoked one within a seco
 
 test.each([
   [['create', '--name', 'a', '--roles', 'admin'], 2, '--account, --name and --roles are required'],
-  [['create', '--account', 'A b', '--name', 'a', '--roles', 'admin'], 1, '--.account: this is no name of an account'],
-  [['create', '--account', 'a', '--name', 'a', '--roles', 'root'], 1, '--.roles: these roles are not accepted'],
+  [
+    ['create', '--account', 'A b', '--name', 'a', '--roles', 'admin'],
+    1,
+    '--account: this is no name of an account; expected 1 to 64 of',
+  ],
+  [
+    ['create', '--account', 'a', '--name', 'a', '--roles', 'root'],
+    1,
+    '--roles: these roles are not accepted; expected one or more of viewer, ',
+  ],
+  [
+    ['create', '--account', 'a', '--name', 'a', '--roles', 'viewer', '--publishable'],
+    1,
+    '\n--origins: a publishable key',
+  ],
   [['revoke', 'x'], 2, 'there is no key "x"'],
-  [['revoke'], 2, 'unexpected arguments'],
+  [['revoke'], 2, 'revoke needs the id of a key'],
+  [['list', 'x'], 2, 'unexpected arguments'],
   [['rotate', 'x', '--overlap', 'soon'], 2, '--overlap is soon'],
   [['limit', 'x', '--limits', 'speed=3'], 2, '--limits has "speed=3"'],
   [['limit', 'x', '--limits', 'bytesPerDay=0.5'], 1, '--limits.bytesPerDay: this limit is not accepted'],
@@ -90,6 +104,42 @@ test.each([
   const { code, stderr } = await keys(...args);
 
   expect([code, stderr.includes(message)]).toEqual([status, true]);
+});
+
+test('the list says what keys are bound to, and which key replaced one', async () => {
+  const bound = [
+    '--operations',
+    'predict,version',
+    '--models',
+    'spam-filter@canary',
+    '--origins',
+    'https://shop.example',
+  ];
+  const limits = ['--limits', 'operationsPerDay=7'];
+  await keys(
+    'create',
+    '--account',
+    'shop',
+    '--name',
+    'page',
+    '--roles',
+    'predictor',
+    '--publishable',
+    ...bound,
+    ...limits,
+  );
+  const [id = ''] = (await keys('list')).stdout.split(' ');
+  const rotated = (await keys('rotate', id)).stdout.split('_')[1];
+  const lines = (await keys('list')).stdout.trim().split('\n');
+
+  expect(lines).toHaveLength(2);
+  for (const line of lines) {
+    expect(line).toContain(
+      `  ${bound.slice(0, 2).join(' ')}  ${bound.slice(2, 4).join(' ')}  ${bound.slice(4).join(' ')}  --limits `,
+    );
+    expect(line).toContain('operationsPerDay=7');
+  }
+  expect(lines.find((line) => line.startsWith(id))).toContain(`  replaced by ${rotated}  `);
 });
 
 test('wrong arguments are found before the data folder is opened', async () => {
