@@ -25,6 +25,9 @@ async function main(args: readonly string[]): Promise<number> {
   process.stdout.write(
     `${target}: ${files} files, ${bytes} bytes; the digest of the manifest is ${sha256}; ${problems.length} problems\n`,
   );
+  process.stderr.write(
+    'Before you start the server, copy keys.db and the master key of the data folder: without them, it makes new ones, and restored predictions cannot be read.\n',
+  );
   return problems.length === 0 ? 0 : 1;
 }
 

@@ -38,7 +38,8 @@ export async function makeFolder<T>(target: string, fill: (folder: string) => Pr
 
 /** An empty folder is free. @throws StartupError */
 async function checkFree(target: string): Promise<void> {
-  if (!existsSync(path.dirname(target))) throw new StartupError(`${path.dirname(target)} does not exist`);
+  if (!existsSync(path.dirname(target)))
+    throw new StartupError(`${path.dirname(target)} does not exist: make it first, or choose another folder`);
   const found = await lstat(target).catch(() => null);
   if (found === null) return;
   if (found.isDirectory() && (await readdir(target)).length === 0) return;

@@ -100,7 +100,9 @@ export class MasterKeys {
 
 async function read(file: string): Promise<string> {
   return readFile(file, 'utf8').catch((error: Error) => {
-    throw new StartupError(`the master key could not be read: ${error.message}`);
+    throw new StartupError(
+      `the master key could not be read: ${error.message}. keys.db cannot be used without it: put the key there, or set MASTER_KEY_FILE to its place`,
+    );
   });
 }
 

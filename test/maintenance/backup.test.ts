@@ -53,7 +53,7 @@ const restoreTo = (name: string, from = backup) => restore(from, path.join(folde
 const restoreCommand = (from: string, to: string) => runCommand('restore', [from, path.join(folder, to)], {});
 
 test('what was acknowledged before the backup began is in the folder that is restored, and a server starts with it', async () => {
-  const { code, stdout } = await restoreCommand(backup, 'restored');
+  const { code, stdout, stderr } = await restoreCommand(backup, 'restored');
   const dataDir = path.join(folder, 'restored');
   const app = await startTestApp({ dataDir, modelStore: STORE });
   const { nodes } = await app.query('query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', {
@@ -63,6 +63,7 @@ test('what was acknowledged before the backup began is in the folder that is res
 
   expect([made.code, made.stderr]).toEqual([0, expect.not.stringContaining('missing')]);
   expect([code, stdout]).toEqual([0, expect.stringMatching(/\d+ files, \d+ bytes; the digest .*; 0 problems\n$/)]);
+  expect(stderr).toContain('Before you start the server, copy keys.db and the master key');
   expect(nodes.every((node: object | null) => node !== null)).toBe(true);
   expect((await readdir(folder)).filter((name) => name.endsWith('.partial'))).toEqual([]);
 });
