@@ -47,6 +47,8 @@ import { waitAtMost } from './wait-at-most.js';
 export interface App {
   /** `http://host:port` */
   readonly url: string;
+  /** Whether requests need an API key or a token. */
+  readonly needsKey: boolean;
   readonly databases: Databases;
   readonly engine: Engine;
   readonly stop: () => Promise<void>;
@@ -111,7 +113,7 @@ export async function startApp(
     await slices.publisher.start();
     if (readiness.notReadyReason !== 'stopping') readiness.notReadyReason = null;
     isStarted = true;
-    return { url, databases, engine, stop };
+    return { url, needsKey: access.keys.hasAny || access.tokens !== null, databases, engine, stop };
   } catch (error) {
     await stop();
     throw error;

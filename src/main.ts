@@ -5,7 +5,7 @@
  */
 import './production.js';
 import { pino } from 'pino';
-import { startApp } from './app.js';
+import { type App, startApp } from './app.js';
 import { loadConfig } from './config.js';
 import { StartupError } from './errors.js';
 
@@ -31,7 +31,7 @@ async function main(): Promise<void> {
   process.on('unhandledRejection', (reason) =>
     log.error({ err: reason }, 'a rejected promise was not handled; this is a bug'),
   );
-  process.stdout.write(`${greeting(app.url)}\n`);
+  process.stdout.write(`${greeting(app)}\n`);
 }
 
 function stopOnSignal(stop: () => Promise<void>): void {
@@ -46,11 +46,11 @@ function stopOnSignal(stop: () => Promise<void>): void {
   for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
 }
 
-function greeting(url: string): string {
+function greeting({ url, needsKey }: App): string {
+  const headers = ['content-type: application/json', ...(needsKey ? ['authorization: Bearer <key>'] : [])];
   const query = '{"query":"{ models { nodes { name summary } } }"}';
-  return [`try: curl -s ${url}/graphql -H 'content-type: application/json' -d '${query}'`, `ready ${url}/graphql`].join(
-    '\n',
-  );
+  const options = [...headers.map((header) => `-H '${header}'`), `-d '${query}'`].join(' ');
+  return `try: curl -s ${url}/graphql ${options}\nready ${url}/graphql`;
 }
 
 function fail(error: unknown): void {

@@ -1,9 +1,11 @@
 /** `npm run keys`, beside a running server and without one. */
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { startTestApp } from '../support/app.js';
 import { until } from '../support/until.js';
@@ -73,6 +75,21 @@ test('a running server accepts a new key and refuses a revoked one within a seco
 
   expect(key).toMatch(/^mg_[0-9A-Za-z]{10}_[0-9A-Za-z]{32}_[0-9A-Za-z]{6}$/);
   expect(revoked.stdout).toContain('revoked 20');
+});
+
+test('a server with keys suggests a command that sends one', async () => {
+  await keys(...CREATE);
+  const env = { ...process.env, DATA_DIR: dataDir, MODEL_STORE: '/nowhere', PORT: '0', WORKERS: '1' };
+  const server = spawn(process.execPath, ['dist/main.js'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(server, 'exit');
+  const lines: string[] = [];
+  for await (const line of createInterface(server.stdout)) {
+    lines.push(line);
+    if (line.startsWith('ready ')) server.kill('SIGTERM');
+  }
+  await ended;
+
+  expect(lines.find((line) => line.startsWith('try: '))).toContain("-H 'authorization: Bearer <key>'");
 });
 
 test.each([
