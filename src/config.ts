@@ -242,7 +242,7 @@ export const SETTINGS = {
     'CORS_ORIGINS',
     ['https://studio.apollographql.com'],
     (value) => value.split(',').map((origin) => origin.trim()),
-    'Origins whose web pages may call the API, comma-separated.',
+    'Origins whose web pages may call the API, comma-separated, beside those of publishable keys.',
     '`https://studio.apollographql.com`',
   ),
   trustedDocuments: setting<'off' | 'publishable' | 'required'>(

@@ -36,7 +36,7 @@ function blocksOf(markdown: string): Block[] {
 }
 
 /** Blocks that other tests and CI run. */
-const RUN_ELSEWHERE = ['npm ci && npm start', 'npm ci && npm test', 'npm ci\nnpm run keys'];
+const RUN_ELSEWHERE = ['npm ci && npm start', 'npm ci && npm test', 'npm ci\nnpm run keys', 'const headers ='];
 
 /**
  * Each request, with the variables and the response in the blocks below it.

@@ -13,6 +13,7 @@ import { hasBrowser, openBrowser, openPage } from '../support/browser.js';
 const run = promisify(execFile);
 const inBrowser = hasBrowser ? test : test.skip;
 const README_ORIGIN = 'http://localhost:5173';
+const LINES_OF_PAGE = /```js\n(const headers = .*?)\n```/s;
 const BLOCK = /```sh\n(npm ci\nnpm run keys.*?\nnpm start)\n```/s;
 
 async function servePage() {
@@ -63,6 +64,11 @@ inBrowser('the lines of the README make a key that pages of its origin can use, 
     await page.goto(origin);
     answers.push(await page.evaluate(`(${ASK})(${JSON.stringify([app.url, key])})`));
   }
+  const page = await openPage(browser);
+  await page.goto(shop.origin);
+  const [, text = ''] = LINES_OF_PAGE.exec(await readFile('schema/README.md', 'utf8')) ?? [];
+  const code = text.replace('mgp_…', printed[1] as string).replace('http://127.0.0.1:4000', app.url);
+  const shown = await page.evaluate(`(async () => { ${code}\nreturn { data, errors }; })()`);
   await browser.close();
   await app.stop();
   await Promise.all([shop.stop(), evil.stop()]);
@@ -70,5 +76,6 @@ inBrowser('the lines of the README make a key that pages of its origin can use, 
 
   expect(first).toBe('npm ci');
   expect(printed[1]).toMatch(/^mgp_/);
+  expect(shown).toMatchObject({ data: { predict: { prediction: { output: { label: 'spam' } }, problem: null } } });
   expect(answers).toEqual(['spam', 'UNAUTHENTICATED', expect.stringContaining('Failed to fetch')]);
 });
