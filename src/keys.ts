@@ -1,5 +1,5 @@
 /**
- * `npm run keys -- create | list | revoke | rotate`: API keys of a data folder, whether its server runs or not. Takes
+ * `npm run keys -- create | list | limit | revoke | rotate`: API keys of a data folder, whether its server runs or not. Takes
  * `DATA_DIR` as the server does. A running server accepts and refuses keys accordingly within a second.
  *
  * Exit status: 0 if it was done, 1 if not, 2 if the arguments are wrong.
