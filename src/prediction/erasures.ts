@@ -26,7 +26,7 @@ import {
   type StoredErasure,
   updateErasure,
 } from './erasure.queries.js';
-import { findBlobsInUse } from './retention.queries.js';
+import { deleteBlobsWithoutPrediction } from './orphaned-blobs.js';
 
 const ROWS_A_STEP = 500;
 const ERASURES_A_STEP = 100;
@@ -178,9 +178,7 @@ export class Erasures {
       rows.map(({ id }) => id),
     );
     // Rows of earlier releases may share a blob.
-    const shared = digestsOf(false);
-    const inUse = await findBlobsInUse(predictionDb, shared);
-    for (const digest of shared) if (!inUse.has(digest)) await blobs.deleteUnused(digest, Number.POSITIVE_INFINITY);
+    await deleteBlobsWithoutPrediction(this.#parts, digestsOf(false), Number.POSITIVE_INFINITY);
     return deleted;
   }
 }

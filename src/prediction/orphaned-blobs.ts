@@ -29,6 +29,16 @@ interface Parts {
   readonly blobs: BlobFolder;
 }
 
+/** Of these blobs, deletes those that no prediction refers to and that were stored before this time. */
+export async function deleteBlobsWithoutPrediction(
+  { predictionDb, blobs }: Pick<Parts, 'predictionDb' | 'blobs'>,
+  digests: readonly string[],
+  before: number,
+): Promise<void> {
+  const inUse = await findBlobsInUse(predictionDb, digests);
+  for (const digest of digests) if (!inUse.has(digest)) await blobs.deleteUnused(digest, before);
+}
+
 /** Returns the number of blobs that were deleted. */
 export async function deleteOrphans(parts: Parts, now: number, isStopping: () => boolean): Promise<number> {
   const { blobs } = parts;

@@ -10,8 +10,8 @@ import type { GroupCommit, Insert } from '../storage/group-commit.js';
 import type { PredictionTable } from '../storage/migrations/prediction.table.js';
 import type { SqliteFile } from '../storage/sqlite.js';
 import { type DataKeys, periodOf, type Sealing } from '../vault/data-keys.js';
+import { deleteBlobsWithoutPrediction } from './orphaned-blobs.js';
 import { storedLabel } from './prediction.queries.js';
-import { findBlobsInUse } from './retention.queries.js';
 import { sealedBlob, sealedColumns } from './sealed-contents.js';
 import { claimUpdate, findPlainClaims, findUnsealed, findUnsealedSizes, sealingUpdate } from './sealing.queries.js';
 
@@ -75,7 +75,8 @@ async function sealStep(parts: SealingParts, ids: readonly string[]): Promise<vo
   }
   await parts.commits.append(updates);
   faultPoint('seal.committed'); // @fault
-  await deleteBlobs(parts, new Set(rows.flatMap(({ input_sha256 }) => input_sha256 ?? [])));
+  const digests = new Set(rows.flatMap(({ input_sha256 }) => input_sha256 ?? []));
+  await deleteBlobsWithoutPrediction(parts, [...digests], Date.now());
 }
 
 async function sealedRow(
@@ -89,9 +90,4 @@ async function sealedRow(
   const input_sha256 = input && (await blobs.put(sealedBlob(key, row, input)));
   const label = row.label === null ? null : storedLabel(row.label, index);
   return sealingUpdate(predictionDb, id, { ...sealedColumns(key, row, row), input_sha256, label });
-}
-
-async function deleteBlobs({ predictionDb, blobs }: SealingParts, digests: ReadonlySet<string>): Promise<void> {
-  const inUse = await findBlobsInUse(predictionDb, [...digests]);
-  for (const digest of digests) if (!inUse.has(digest)) await blobs.deleteUnused(digest, Date.now());
 }

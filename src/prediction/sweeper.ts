@@ -10,14 +10,9 @@ import { faultPoint } from '../fault-points.js'; // @fault
 import type { CatalogDatabase } from '../storage/database.js';
 import { hasPredictionsBetween } from './erasure.queries.js';
 import type { Erasures } from './erasures.js';
-import { deleteOrphans, GRACE_MS } from './orphaned-blobs.js';
+import { deleteBlobsWithoutPrediction, deleteOrphans, GRACE_MS } from './orphaned-blobs.js';
 import { KEY_LIFE_MS, MAX_DEADLINE_MS } from './request-limits.js';
-import {
-  deleteIdempotencyBefore,
-  deletePredictions,
-  findBlobsInUse,
-  findPredictionsBefore,
-} from './retention.queries.js';
+import { deleteIdempotencyBefore, deletePredictions, findPredictionsBefore } from './retention.queries.js';
 import { type SealingParts, sealEarlier } from './seal-earlier.js';
 
 const DAY_MS = 24 * 3_600_000;
@@ -108,16 +103,11 @@ export class Sweeper {
       );
       faultPoint('sweeper.deleted'); // @fault
       const digests = new Set(expired.flatMap(({ input_sha256 }) => input_sha256 ?? []));
-      await this.#deleteBlobs(digests, now - GRACE_MS.prediction);
+      await deleteBlobsWithoutPrediction(this.#parts, [...digests], now - GRACE_MS.prediction);
       total += expired.length;
       if (rows.length < ROWS_A_STEP) break;
       after = rows.at(-1)?.id ?? '';
     }
     return total;
-  }
-
-  async #deleteBlobs(digests: ReadonlySet<string>, before: number): Promise<void> {
-    const inUse = await findBlobsInUse(this.#parts.predictionDb, [...digests]);
-    for (const digest of digests) if (!inUse.has(digest)) await this.#parts.blobs.deleteUnused(digest, before);
   }
 }
