@@ -230,7 +230,7 @@ export const SETTINGS = {
     'MAX_RESPONSE_BYTES_IN_FLIGHT',
     128 * 1024 * 1024,
     integer(1024 * 1024, Number.MAX_SAFE_INTEGER),
-    'Bytes of all answers that are being made or sent, at least twice `MAX_RESPONSE_BYTES`. One address gets as much as is left for all others. Fields beyond it are left out with the retryable error `OVERLOADED`.',
+    'Bytes of all answers that are being made or sent, at least twice `MAX_RESPONSE_BYTES`. One caller gets as much as is left for all others. Fields beyond it are left out with the retryable error `OVERLOADED`.',
   ),
   explorer: setting<'sandbox' | 'graphiql' | 'off'>(
     'EXPLORER',
