@@ -4,8 +4,9 @@
  * The prefix lets secret scanners recognize a key, and the check, which is computed from the rest, lets them and the server
  * tell a key from other text without looking it up. Only a digest of the secret is stored.
  */
-import { createHash, randomInt, timingSafeEqual } from 'node:crypto';
+import { randomInt, timingSafeEqual } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import { sha256 } from '../storage/blobs.js';
 import type { QuotaLimits } from './quota.js';
 import type { Role } from './roles.js';
 
@@ -57,23 +58,19 @@ export interface NewKey {
 export function generateKey(kind: KeyKind): NewKey {
   const [id, secret] = [randomDigits(ID_DIGITS), randomDigits(SECRET_DIGITS)];
   const text = `${PREFIXES[kind]}_${id}_${secret}`;
-  return { id, secretSha256: digestOf(secret), text: `${text}_${checkOf(text)}` };
+  return { id, secretSha256: sha256(secret), text: `${text}_${checkOf(text)}` };
 }
 
 /** The id and the digest of the secret; null if the text is no key. */
 export function readKey(text: string): { readonly id: string; readonly secretSha256: string } | null {
   const [, prefix, id, secret, check] = FORMAT.exec(text) ?? [];
   if (id === undefined || secret === undefined) return null;
-  return check === checkOf(`${prefix}_${id}_${secret}`) ? { id, secretSha256: digestOf(secret) } : null;
+  return check === checkOf(`${prefix}_${id}_${secret}`) ? { id, secretSha256: sha256(secret) } : null;
 }
 
 /** Compares in time that does not depend on where they differ. */
 export function isSameDigest(a: string, b: string): boolean {
   return timingSafeEqual(Buffer.from(a, 'hex'), Buffer.from(b, 'hex'));
-}
-
-function digestOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex');
 }
 
 function randomDigits(count: number): string {

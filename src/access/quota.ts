@@ -290,6 +290,6 @@ export function dayOf(wallMs: number): number {
  * Today by the clock, unless a later day has begun: a clock that is set back a little does not open yesterday's quota. One that
  * is set back by more than a day was wrong before.
  */
-export function laterDay(byClock: number, begun: number): number {
+function laterDay(byClock: number, begun: number): number {
   return begun === byClock + 1 ? begun : byClock;
 }

@@ -45,7 +45,7 @@ const MAX_CHARACTERS = 16 * 1024 * 1024;
 /** Tokens that are being verified, of all addresses; they wait for the issuer if its keys are not known. */
 const MAX_VERIFYING = 1_000;
 /** By which the clocks of the issuer and of this machine may differ. */
-export const CLOCK_TOLERANCE_SECONDS = 60;
+const CLOCK_TOLERANCE_SECONDS = 60;
 /** Types of access tokens. Others of the same issuer, such as those for logout, are for something else. */
 const TYPES: readonly (string | undefined)[] = ['at+jwt', 'application/at+jwt', 'jwt', undefined];
 

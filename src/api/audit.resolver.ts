@@ -1,6 +1,5 @@
 /** The audit log. */
 
-import { createHash } from 'node:crypto';
 import { Arg, Field, ID, Int, ObjectType, Query, Resolver } from 'type-graphql';
 import type { AuditEntry as Entry } from '../access/audit.js';
 import { findAuditPage } from '../access/audit.queries.js';
@@ -8,6 +7,7 @@ import { Policy } from '../access/policy.js';
 import { AFTER, connectionOf, FIRST } from '../graphql/connection.type.js';
 import { create } from '../graphql/create.js';
 import { DateTime, JSONObject } from '../graphql/scalars.js';
+import { sha256 } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 
 @Policy('audit')
@@ -105,5 +105,5 @@ function typeOf(entry: Entry): AuditEntry {
 }
 
 function digest(json: string | null): string | null {
-  return json === null ? null : createHash('sha256').update(json).digest('hex');
+  return json === null ? null : sha256(json);
 }

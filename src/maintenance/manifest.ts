@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { StartupError } from '../errors.js';
 import { DATABASE_FILES } from '../storage/database.js';
 
-export const MANIFEST = 'manifest.jsonl';
+const MANIFEST = 'manifest.jsonl';
 const FORMAT = 1;
 /** A line names one file. */
 const MAX_LINE_CHARACTERS = 1_000;

@@ -8,6 +8,7 @@ import { type FileHandle, mkdir, open, readdir, rm, stat, statfs } from 'node:fs
 import path from 'node:path';
 import { StorageFullError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
+import { syncFolder } from '../storage/blobs.js';
 import { throwDiskFailureAsStorageFull } from '../storage/disk-failure.js';
 
 const ID = /^upload_[0-9a-f-]{36}$/;
@@ -69,7 +70,8 @@ export class UploadFiles {
     } finally {
       await handle.close();
     }
-    if (offset === 0) await this.#sync();
+    // The name of a new file.
+    if (offset === 0) await syncFolder(this.#folder);
   }
 
   /** Of an upload without bytes, which nobody needs to send. @throws StorageFullError */
@@ -122,12 +124,6 @@ export class UploadFiles {
     if ((await this.size(id)) > 0)
       for await (const chunk of createReadStream(this.pathOf(id), { highWaterMark: HASHED_BYTES })) hash.update(chunk);
     return hash.digest('hex');
-  }
-
-  /** Makes names of new files durable. */
-  async #sync(): Promise<void> {
-    const folder = await open(this.#folder, 'r');
-    await folder.sync().finally(() => folder.close());
   }
 }
 

@@ -4,13 +4,14 @@
  *
  * What other accounts have uploaded, or which blobs exist, makes no difference to what a client gets to see.
  */
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { isSameDigest } from '../access/api-key.js';
 import type { Principal } from '../access/principal.js';
 import { type InputProblem, InvalidInputError, NotFoundError, UploadLimitError } from '../errors.js';
 import { fitsShare, Shares } from '../fair-share.js';
 import { faultPoint } from '../fault-points.js'; // @fault
+import { sha256 as sha256Of } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { UploadTable } from '../storage/migrations/publishing.table.js';
 import {
@@ -37,7 +38,7 @@ const MAX_RECEIVING = 100;
 /** Uploads whose digest is computed at the same time. */
 const MAX_DIGESTS = 2;
 /** How long an upload may take, and how long a complete one stays. */
-export const UPLOAD_LIFE_MS = 24 * 3_600_000;
+const UPLOAD_LIFE_MS = 24 * 3_600_000;
 const SWEEP_INTERVAL_MS = 600_000;
 const SWEPT_A_STEP = 100;
 
@@ -109,7 +110,7 @@ export class Uploads {
       id: `upload_${randomUUID()}`,
       account: principal.id,
       key_id: principal.key?.id ?? null,
-      token_sha256: digestOf(token),
+      token_sha256: sha256Of(token),
       file_name: fileName.toWellFormed(),
       size_bytes,
       sha256,
@@ -137,7 +138,7 @@ export class Uploads {
     token: string,
   ): Promise<{ readonly upload: UploadTable; readonly receivedBytes: number } | null> {
     const upload = await findUploadOfUrl(this.#parts.db, id);
-    if (!upload || !isSameDigest(upload.token_sha256, digestOf(token)) || upload.expires_at <= Date.now()) return null;
+    if (!upload || !isSameDigest(upload.token_sha256, sha256Of(token)) || upload.expires_at <= Date.now()) return null;
     if (upload.key_id !== null && !this.#parts.isKeyAccepted(upload.key_id)) return null;
     return { upload, receivedBytes: await this.#received(upload) };
   }
@@ -241,10 +242,6 @@ export class Uploads {
       for (const id of step) if (!known.has(id)) await this.#files.remove(id);
     }
   }
-}
-
-function digestOf(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
 }
 
 function refuseBeyond(

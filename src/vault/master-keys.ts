@@ -9,6 +9,7 @@ import { existsSync } from 'node:fs';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { StartupError } from '../errors.js';
+import { syncFolder } from '../storage/blobs.js';
 import { KEY_BYTES } from '../storage/sealing.js';
 
 export interface MasterKey {
@@ -27,7 +28,7 @@ const MAX_KEYS = 10;
 const BASE64 = /^[A-Za-z0-9+/]{43}=$/;
 
 /** Null if the text is not base64 of 32 bytes. */
-export function readMasterKey(text: string): MasterKey | null {
+function readMasterKey(text: string): MasterKey | null {
   const bytes = Buffer.from(text, 'base64');
   return BASE64.test(text) && bytes.length === KEY_BYTES ? masterKeyOf(bytes) : null;
 }
@@ -114,13 +115,4 @@ function keysOf(file: string, text: string): readonly MasterKey[] {
   throw new StartupError(
     `${file} is no file of master keys${wrong < 0 ? '' : ` (line ${wrong + 1})`}: expected 1 to ${MAX_KEYS} lines, each base64 of 32 bytes, as made by: openssl rand -base64 32`,
   );
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
