@@ -2,7 +2,7 @@ import { Field, ID, InputType, ObjectType } from 'type-graphql';
 import { Policy } from '../access/policy.js';
 import { Problem } from '../graphql/problem.type.js';
 import { DateTime, SafeInt } from '../graphql/scalars.js';
-import { MAX_FILE_NAME_CHARACTERS, MAX_UPLOAD_BYTES } from './uploads.js';
+import { MAX_FILE_NAME_CHARACTERS, MAX_UPLOAD_BYTES } from './new-upload.js';
 
 @Policy('publish')
 @ObjectType({ description: 'File that is sent to a URL, to be published. It belongs to the account of its key.' })

@@ -14,6 +14,7 @@ import { faultPoint } from '../fault-points.js'; // @fault
 import { sha256 as sha256Of } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { UploadTable } from '../storage/migrations/publishing.table.js';
+import { checkNewUpload, type WantedUpload } from './new-upload.js';
 import {
   deleteUploads,
   findCompleteUpload,
@@ -28,9 +29,6 @@ import {
 import { UploadFiles } from './upload-files.js';
 
 const GIB = 1024 ** 3;
-/** Larger weights than this run on no machine that this server is made for. */
-export const MAX_UPLOAD_BYTES = 16 * GIB;
-export const MAX_FILE_NAME_CHARACTERS = 255;
 const OF_ACCOUNT = { count: 500, bytes: 32 * GIB };
 const OF_ALL = { count: 10_000, bytes: 128 * GIB };
 /** Uploads that are received at the same time: each holds a file and a chunk. */
@@ -41,12 +39,6 @@ const MAX_DIGESTS = 2;
 const UPLOAD_LIFE_MS = 24 * 3_600_000;
 const SWEEP_INTERVAL_MS = 600_000;
 const SWEPT_A_STEP = 100;
-
-export interface WantedUpload {
-  readonly fileName: string;
-  readonly sizeBytes: number;
-  readonly sha256: string;
-}
 
 export interface Upload extends UploadTable {
   readonly receivedBytes: number;
@@ -102,7 +94,7 @@ export class Uploads {
 
   /** @throws InvalidInputError, UploadLimitError, StorageFullError */
   async create(wanted: WantedUpload, principal: Principal): Promise<Upload> {
-    checkWanted(wanted);
+    checkNewUpload(wanted);
     const { fileName, sizeBytes: size_bytes, sha256 } = wanted;
     const token = randomBytes(32).toString('base64url');
     const now = Date.now();
@@ -255,37 +247,6 @@ function refuseBeyond(
         ? `Uploads of your account have ${sum.bytes} bytes in ${sum.count} files; at most ${limit.bytes} in ${limit.count} are kept.`
         : 'The server keeps as many uploads as it can.',
     );
-}
-
-function checkWanted({ fileName, sizeBytes, sha256 }: WantedUpload): void {
-  const problems: InputProblem[] = [];
-  const add = (
-    field: keyof WantedUpload,
-    code: InputProblem['code'],
-    message: string,
-    expected: string,
-    received: string,
-  ) => problems.push({ path: ['input', field], code, message, expected, received });
-  const characters = fileName.length;
-  if (characters === 0 || characters > MAX_FILE_NAME_CHARACTERS)
-    add(
-      'fileName',
-      characters === 0 ? 'EMPTY' : 'TOO_LARGE',
-      'the name has a length that is not accepted',
-      `1 to ${MAX_FILE_NAME_CHARACTERS} characters`,
-      `${characters} characters`,
-    );
-  if (sizeBytes < 0 || sizeBytes > MAX_UPLOAD_BYTES)
-    add(
-      'sizeBytes',
-      sizeBytes < 0 ? 'OUT_OF_RANGE' : 'TOO_LARGE',
-      'the size is not accepted',
-      `0 to ${MAX_UPLOAD_BYTES} bytes`,
-      `${sizeBytes} bytes`,
-    );
-  if (!/^[0-9a-f]{64}$/.test(sha256))
-    add('sha256', 'UNREADABLE', 'this is no SHA-256', '64 hexadecimal digits in lower case', sha256);
-  if (problems.length > 0) throw new InvalidInputError(problems);
 }
 
 function incomplete(expected: number, received: number): InputProblem {
