@@ -4,8 +4,9 @@ import type { QuotaLimits as Limits } from '../access/quota.js';
 import { DateTime, SafeInt } from '../graphql/scalars.js';
 
 const DESCRIPTIONS: Readonly<Record<keyof Limits, string>> = {
-  operationsPerSecond: 'Root fields per second.',
-  operationsPerDay: 'Root fields per day, from 00:00 UTC.',
+  operationsPerSecond: 'Operations per second: root fields, and requests answered with a status of 400 to 499.',
+  operationsPerDay:
+    'Operations per day, from 00:00 UTC: root fields, and requests answered with a status of 400 to 499.',
   computeMsPerSecond: 'Milliseconds of computing per second.',
   computeMsPerDay: 'Milliseconds of computing per day, from 00:00 UTC.',
   bytesPerSecond: 'Bytes of request bodies and answers per second.',
@@ -66,7 +67,7 @@ export class QuotaLimitsInput {
 
 @ObjectType({ description: 'What was used of quotas today, from 00:00 UTC.' })
 export class QuotaUse {
-  @Field(() => Float, { description: 'Root fields.' })
+  @Field(() => Float, { description: 'Root fields, and requests answered with a status of 400 to 499.' })
   operations!: number;
 
   @Field(() => Float, { description: 'Milliseconds of computing.' })
