@@ -32,6 +32,9 @@ const ROWS_A_STEP = 500;
 const ERASURES_A_STEP = 100;
 /** Later than any id that is made. */
 const OPEN_END = 2 ** 48 - 1;
+/** Sorts after every month; those of the year 10000 would sort before all others. */
+const AFTER_ALL_MONTHS = '9999-99';
+const YEAR_10000 = Date.UTC(10_000);
 
 /** What is to be erased of an account. Null: not narrowed by it. */
 export interface Wanted {
@@ -189,12 +192,13 @@ function keysOf({ account, subject, key_id: keyId, last_data_key: lastId }: Stor
 
 /** The months that are in the range as a whole: keys of others have sealed what is not erased. */
 function monthsOf({ made_from, made_before }: StoredErasure) {
-  return { from: monthFrom(made_from), before: made_before === OPEN_END ? '9999-99' : periodOf(made_before) };
+  return { from: monthFrom(made_from), before: made_before === OPEN_END ? AFTER_ALL_MONTHS : periodOf(made_before) };
 }
 
 /** The first month that begins at this time or later. */
 function monthFrom(ms: number): string {
   const time = new Date(ms);
   const begin = Date.UTC(time.getUTCFullYear(), time.getUTCMonth());
-  return periodOf(begin === ms ? ms : Date.UTC(time.getUTCFullYear(), time.getUTCMonth() + 1));
+  const month = begin === ms ? ms : Date.UTC(time.getUTCFullYear(), time.getUTCMonth() + 1);
+  return month < YEAR_10000 ? periodOf(month) : AFTER_ALL_MONTHS;
 }
