@@ -11,8 +11,9 @@ import { appendAudit } from './access/audit.queries.js';
 import { COMMAND_LINE } from './access/principal.js';
 import { checkReason } from './access/reason.js';
 import { loadConfig } from './config.js';
-import { AppError, StartupError } from './errors.js';
+import { AppError, StartupError, StoreLockedError } from './errors.js';
 import { openCatalogBeside, openKeysBeside } from './storage/database.js';
+import { lockStore } from './storage/store-lock.js';
 import { MasterKeys } from './vault/master-keys.js';
 import { rotateMasterKey } from './vault/rotation.js';
 
@@ -42,17 +43,29 @@ async function main(args: string[]): Promise<number> {
       return appendAudit(trx, COMMAND_LINE, { action: 'rotateMasterKey', target: 'master key', reason, ...states });
     });
   try {
-    const keys = await openKeysBeside(dataDir);
-    try {
-      const count = await rotateMasterKey({ ...keys, masters: new MasterKeys(config, dataDir), note });
-      process.stdout.write(`The master key was replaced; ${count} data keys were wrapped again.\n`);
-    } finally {
-      await keys.file.close();
-    }
+    const count = await rotateAlone(dataDir, new MasterKeys(config, dataDir), note);
+    process.stdout.write(`The master key was replaced; ${count} data keys were wrapped again.\n`);
   } finally {
     await catalog.close();
   }
   return 0;
+}
+
+/** Two commands at once would each make a key, and remove that of the other from the file. @throws StartupError after 5 s */
+async function rotateAlone(
+  dataDir: string,
+  masters: MasterKeys,
+  note: Parameters<typeof rotateMasterKey>[0]['note'],
+): Promise<number> {
+  const lock = await lockStore(path.join(dataDir, 'rotation.lock')).catch((error) => {
+    throw error instanceof StoreLockedError ? new StartupError('another process is replacing the master key') : error;
+  });
+  try {
+    const keys = await openKeysBeside(dataDir);
+    return await rotateMasterKey({ ...keys, masters, note }).finally(() => keys.file.close());
+  } finally {
+    await lock.close();
+  }
 }
 
 main(process.argv.slice(2)).then(

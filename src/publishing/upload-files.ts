@@ -78,7 +78,7 @@ export class UploadFiles {
   async makeEmpty(id: string): Promise<void> {
     const handle = await openAt(this.pathOf(id), 0).catch(throwDiskFailureAsStorageFull);
     await handle.close();
-    await this.#sync();
+    await syncFolder(this.#folder);
   }
 
   async #writeAll(

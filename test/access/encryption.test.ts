@@ -9,7 +9,7 @@ import { pino } from 'pino';
 import { firstIdAt } from '#src/storage/ids.js';
 import { MasterKeys } from '#src/vault/master-keys.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
-import { armFault, disarmFault } from '../support/faults.js';
+import { armFault, disarmFault, goOn, hasFired } from '../support/faults.js';
 import { until } from '../support/until.js';
 
 const CANARY = 'canary-5d1f6a';
@@ -195,6 +195,26 @@ test('the master key is replaced under load, also if the command was killed at a
   const rows = await Promise.all([made[0], made.at(-1)].map((id) => read(id as string)));
   for (const { input } of rows) expect(input.text).toMatch(/^load \d+$/);
   await expect(predict('after')).resolves.toBeDefined();
+});
+
+test('of two commands at once that replace the master key, the second is refused', async () => {
+  const run = promisify(execFile);
+  const rotate = () =>
+    run(process.execPath, ['dist/rotate-master-key.js'], { env: { ...process.env, DATA_DIR: dataDir } });
+  const id = await predict('before both');
+
+  await armFault('rotation.keyWritten', 'pause');
+  const first = rotate();
+  await until('the first one has written its key', hasFired);
+  await expect(rotate()).rejects.toMatchObject({
+    stderr: expect.stringContaining('another process is replacing the master key'),
+  });
+  await goOn();
+  expect((await first).stdout).toMatch(/; [1-9]\d* data keys/);
+  await disarmFault();
+
+  await restart();
+  expect((await read(id)).input).toEqual({ text: 'before both' });
 });
 
 test('predictions of an earlier release are encrypted in the background, whatever they have', async () => {

@@ -144,15 +144,15 @@ test('a range of time is erased, and what was made outside of it stays', async (
   expect(await isThere(await idOf({}))).toBe(true);
 });
 
-test.each([
-  '9999-12-31T23:59:59Z',
-  '2999-01-15T00:00:00Z',
-])('an erasure from %s on erases nothing, and what is there can be read', async (from) => {
-  const id = await idOf({}, 'kept');
+test.each(['9999-12-31T23:59:59Z', '2999-01-15T00:00:00Z'])(
+  'an erasure from %s on erases nothing, and what is there can be read',
+  async (from) => {
+    const id = await idOf({}, 'kept');
 
-  expect((await erase({ from })).erasure).toMatchObject({ deleted: 0, finishedAt: expect.any(String) });
-  expect((await app.query(READ, { id })).prediction).toEqual({ input: { text: 'kept' } });
-});
+    expect((await erase({ from })).erasure).toMatchObject({ deleted: 0, finishedAt: expect.any(String) });
+    expect((await app.query(READ, { id })).prediction).toEqual({ input: { text: 'kept' } });
+  },
+);
 
 test('one deletes predictions of one’s own, and no others', async () => {
   const mine = await idOf({});

@@ -39,6 +39,7 @@ interface Caller {
   readonly roles: readonly Role[];
   readonly account: string | null;
   readonly operations: readonly string[] | null;
+  readonly isBoundToModels: boolean;
   readonly isPublishable: boolean;
   /** Whether the key is accepted at all. */
   readonly isAccepted: boolean;
@@ -50,6 +51,7 @@ const NOBODY: Caller = {
   roles: [],
   account: null,
   operations: null,
+  isBoundToModels: false,
   isPublishable: false,
   isAccepted: true,
 };
@@ -110,10 +112,14 @@ async function makeCallers(): Promise<Caller[]> {
   };
   for (const role of ROLES) await make(role, [role]);
   await make('other account', ['predictor'], { account: 'rival' }, { account: 'rival' });
-  await make('bound to a model', ['predictor'], { models: ['spam-filter'] });
+  await make('bound to a model', ['predictor'], { models: ['spam-filter'] }, { isBoundToModels: true });
   await make('bound to operations', ['admin'], { operations: OPERATIONS }, { operations: OPERATIONS });
   const page = { kind: 'PUBLISHABLE', origins: [ORIGIN], operations: OPERATIONS, models: ['spam-filter'] };
-  await make('publishable', ['predictor'], page, { operations: OPERATIONS, isPublishable: true });
+  await make('publishable', ['predictor'], page, {
+    operations: OPERATIONS,
+    isBoundToModels: true,
+    isPublishable: true,
+  });
   const ended = { isAccepted: false };
   const revoked = await make('revoked', ['admin'], {}, ended);
   await send(admin, 'mutation ($id: ID!) { revokeApiKey(id: $id) { problem { code } } }', { id: revoked });
@@ -123,9 +129,14 @@ async function makeCallers(): Promise<Caller[]> {
   return made;
 }
 
+/** They erase whatever their account has, of all models. */
+const FORBIDDEN_TO_KEYS_BOUND_TO_MODELS = ['deletePredictions', 'erasePredictions'];
+
 type Verdict = 'allowed' | 'FORBIDDEN' | 'UNAUTHENTICATED';
 
-function mayUse({ roles, isPublishable, operations }: Caller, policy: PolicyName, field: string | null): boolean {
+function mayUse(caller: Caller, policy: PolicyName, field: string | null): boolean {
+  const { roles, isPublishable, isBoundToModels, operations } = caller;
+  if (isBoundToModels && field !== null && FORBIDDEN_TO_KEYS_BOUND_TO_MODELS.includes(field)) return false;
   const key = isPublishable ? { kind: 'publishable' } : null;
   const isListed = field === null || policy === 'public' || (operations?.includes(field) ?? true);
   return allows(policy, { roles, key } as unknown as Principal) && isListed;
