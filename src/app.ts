@@ -370,7 +370,11 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     operations,
     uploads,
     publisher,
-    registration: new Registration(catalogByKey),
+    registration: new Registration({
+      db: catalogByKey,
+      modelStore: config.modelStore,
+      purge: (now) => sweeper.purge(now),
+    }),
     defaultDeadlineMs: config.defaultDeadlineMs,
     maxResponseBytes: config.maxResponseBytes,
   };

@@ -267,6 +267,9 @@ test('queries take the principal, except those of the server itself and those th
     'access/registered-operation.queries.ts findRegisteredFingerprint',
     'access/registered-operation.queries.ts findRegisteredOperations',
     'access/registered-operation.queries.ts findRegisteredPage',
+    // For the server itself, which deletes their predictions.
+    'catalog/deleted-version.queries.ts findDeletedVersions',
+    'catalog/deleted-version.queries.ts forgetDeletedVersions',
     'evaluation/evaluation.queries.ts insertEvaluation',
     // For the server itself, of what an administrator or the owner asked for.
     'prediction/erasure.queries.ts deleteErased',

@@ -4,7 +4,7 @@
  * Children of one kind are read with one statement, however many parents a list has.
  */
 import DataLoader from 'dataloader';
-import type { Principal } from '../access/principal.js';
+import { type Principal, SYSTEM } from '../access/principal.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { loaderFor, loadMany, loadOne } from '../storage/loaders.js';
 import type { Page, PageArgs } from '../storage/pages.js';
@@ -72,6 +72,11 @@ export class CatalogLoaders {
   );
   readonly specParts = loadOne(
     (ids) => findSpecParts(this.#byKey, this.#principal, ids),
+    ({ id }) => id,
+  );
+  /** Also of versions that the caller may not see anymore: for answers that were recorded for them. */
+  readonly labels = loadOne(
+    (ids) => findSpecParts(this.#byKey, SYSTEM, ids),
     ({ id }) => id,
   );
   readonly card = loadOne(

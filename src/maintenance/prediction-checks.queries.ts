@@ -29,6 +29,9 @@ export function* invalidPredictions(predictions: Predictions): Generator<Problem
       yield { code: 'ROW_INVALID', where: `prediction ${id}`, message, repair: null };
 }
 
+/** The predictions of a deleted version are about to be deleted. */
+const KNOWN_VERSION = 'select 1 from version where id = ? union all select 1 from deleted_version where version_id = ?';
+
 export function* predictionsOfNoVersion(
   predictions: Predictions,
   catalog: Snapshot<CatalogTables>,
@@ -37,7 +40,7 @@ export function* predictionsOfNoVersion(
     'select version_id, count(*) as count from prediction group by version_id',
   );
   for (const { version_id, count } of used)
-    if ([...catalog.rows('select 1 from version where id = ?', version_id)].length === 0)
+    if ([...catalog.rows(KNOWN_VERSION, version_id, version_id)].length === 0)
       yield {
         code: 'REFERENCE_BROKEN',
         where: `predictions of ${version_id}`,

@@ -20,8 +20,7 @@ function checkUnbound({ key }: Principal): void {
 /** @throws InvalidInputError that names everything wrong; ForbiddenError for keys that are bound to models */
 export function checkErasure(input: ErasePredictionsInput, principal: Principal): Wanted {
   checkUnbound(principal);
-  const { id } = principal;
-  const { account = null, subject = null, keyId = null, from = null, to = null } = input;
+  const { account, subject = null, keyId = null, from = null, to = null } = input;
   const problems = [
     ...lengthProblems('account', account, MAX_ACCOUNT_CHARACTERS),
     ...lengthProblems('subject', subject, MAX_SUBJECT_CHARACTERS),
@@ -44,7 +43,7 @@ export function checkErasure(input: ErasePredictionsInput, principal: Principal)
       received: to.toISOString(),
     });
   if (problems.length > 0) throw new InvalidInputError(problems);
-  return { account: account ?? id, subject, keyId, from, to, predictions: null };
+  return { account, subject, keyId, from, to, predictions: null };
 }
 
 function lengthProblems(field: string, text: string | null, max: number): InputProblem[] {

@@ -7,8 +7,11 @@ import { DateTime } from '../graphql/scalars.js';
     'Which predictions to erase: those that meet all conditions. Give at least one besides `account` and `reason`.',
 })
 export class ErasePredictionsInput {
-  @Field(() => String, { nullable: true, description: 'Account that owns the predictions. Default: your own.' })
-  account?: string | null;
+  @Field({
+    description:
+      'Account that owns the predictions: `account` of the API key, or of `viewer`. Without keys, `anonymous`.',
+  })
+  account!: string;
 
   @Field(() => String, { nullable: true, description: 'Subject that the predictions were made with.' })
   subject?: string | null;

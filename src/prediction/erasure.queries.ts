@@ -11,9 +11,14 @@ export async function insertErasure(trx: Transaction<CatalogTables>, erasure: St
   await trx.insertInto('erasure').values(erasure).execute();
 }
 
-/** In the order in which they were requested. */
-export async function findUnfinishedErasures(db: CatalogDatabase, limit: number): Promise<StoredErasure[]> {
-  return db.selectFrom('erasure').selectAll().where('finished_at', 'is', null).orderBy('id').limit(limit).execute();
+/** Those after the id `after`, in the order in which they were requested. */
+export async function findUnfinishedErasures(
+  db: CatalogDatabase,
+  after: string,
+  limit: number,
+): Promise<StoredErasure[]> {
+  const unfinished = db.selectFrom('erasure').selectAll().where('finished_at', 'is', null).where('id', '>', after);
+  return unfinished.orderBy('id').limit(limit).execute();
 }
 
 export async function findErasure(db: CatalogDatabase, id: string): Promise<StoredErasure | undefined> {

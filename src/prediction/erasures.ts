@@ -82,14 +82,22 @@ export class Erasures {
     return (await findErasure(this.#parts.catalogDb, erasure.id)) ?? erasure;
   }
 
-  /** Goes on with erasures that were interrupted. */
+  /** Goes on with erasures that were interrupted. One that fails is tried again the next time. */
   async resume(): Promise<void> {
     await this.#inTurn(async () => {
-      for (const erasure of await findUnfinishedErasures(this.#parts.catalogDb, ERASURES_A_STEP)) {
-        this.#parts.log.info({ erasure: erasure.id }, 'an erasure goes on');
-        await this.#run(erasure);
+      for (let after = ''; !this.#isStopping; ) {
+        const erasures = await findUnfinishedErasures(this.#parts.catalogDb, after, ERASURES_A_STEP);
+        for (const erasure of erasures) await this.#resume(erasure);
+        if (erasures.length < ERASURES_A_STEP) break;
+        after = erasures.at(-1)?.id ?? '';
       }
     });
+  }
+
+  async #resume(erasure: StoredErasure): Promise<void> {
+    const { log } = this.#parts;
+    log.info({ erasure: erasure.id }, 'an erasure goes on');
+    await this.#run(erasure).catch((error) => log.error({ err: error, erasure: erasure.id }, 'an erasure failed'));
   }
 
   async stop(): Promise<void> {
@@ -141,7 +149,7 @@ export class Erasures {
     const scanned = { ...erasure, made_before: Math.min(erasure.made_before, Date.now() + 1) };
     if (!(await this.#deleteRows(scanned, keys))) return;
     await predictionsFile.truncateLog();
-    const unfinished = await findUnfinishedErasures(catalogDb, 2);
+    const unfinished = await findUnfinishedErasures(catalogDb, '', 2);
     // The rows of another erasure may still have to be found by its keys.
     if (unfinished.length < 2) await dataKeys.forgetErased(keys);
     await updateErasure(catalogDb, erasure.id, { deleted: 0, finished_at: Date.now() });

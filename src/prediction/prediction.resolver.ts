@@ -168,8 +168,10 @@ export class PredictionResolver {
         if (row === null) return null;
         const answer = decodeAnswer(row.answer());
         const needsLabels = answer.kind === 'classification' && answer.labels === undefined;
-        const spec = needsLabels ? await context.catalogLoaders.specParts.load(versionId) : null;
-        return outputOf(answer, spec?.labels ?? []);
+        if (!needsLabels) return outputOf(answer, []);
+        const spec = await context.catalogLoaders.labels.load(versionId);
+        // The model was deleted, and its predictions are about to be.
+        return spec && outputOf(answer, spec.labels);
       },
     );
   }

@@ -1,10 +1,13 @@
 /**
- * Deletes expired data: predictions after the retention of their model, blobs that no row refers to anymore, idempotency keys
- * after a day, and keys of months without predictions. Deletes in small steps, so that other writes do not wait long.
+ * Deletes expired data: predictions after the retention of their model and those of deleted models, blobs that no row refers to
+ * anymore, idempotency keys after a day, and keys of months without predictions. Deletes in small steps, so that other writes
+ * do not wait long.
  *
- * Before, it goes on with erasures that were interrupted, and seals predictions of earlier releases.
+ * Before, it goes on with erasures that were interrupted, and seals predictions of earlier releases. A part that fails does not
+ * keep the others from running.
  */
 import { SYSTEM } from '../access/principal.js';
+import { findDeletedVersions, forgetDeletedVersions } from '../catalog/deleted-version.queries.js';
 import { findOwnRetentions, findVersionIdsOfModels, findVersionsWithOwnRetention } from '../catalog/version.queries.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import type { CatalogDatabase } from '../storage/database.js';
@@ -19,6 +22,7 @@ const DAY_MS = 24 * 3_600_000;
 const EVERY_MS = 3_600_000;
 const ROWS_A_STEP = 500;
 const MODELS_A_STEP = 100;
+const VERSIONS_A_STEP = 100;
 
 type SweeperParts = SealingParts & { readonly catalogDb: CatalogDatabase };
 
@@ -35,15 +39,13 @@ export class Sweeper {
   }
 
   start(erasures: Pick<Erasures, 'resume'>): void {
+    const parts = {
+      erasures: () => erasures.resume(),
+      encryption: () => sealEarlier(this.#parts, () => this.#isStopping),
+      ...this.#partsOf(() => Date.now()),
+    };
     const sweep = () => {
-      this.#sweeping = erasures
-        .resume()
-        .then(() => sealEarlier(this.#parts, () => this.#isStopping))
-        .then(() => this.sweep(Date.now()))
-        .then(
-          (count) => this.#parts.log.debug({ count }, 'expired predictions were deleted'),
-          (error) => this.#parts.log.error({ err: error }, 'the sweeper failed; it runs again in an hour'),
-        );
+      this.#sweeping = this.#runAll(parts);
     };
     this.#timer = setInterval(sweep, EVERY_MS);
     sweep();
@@ -55,13 +57,59 @@ export class Sweeper {
     await this.#sweeping;
   }
 
-  /** Returns the number of predictions that were deleted. */
+  /** Returns the number of predictions that were deleted. @throws what the first part that failed has thrown */
   async sweep(now: number): Promise<number> {
-    const { predictionDb, catalogDb } = this.#parts;
+    let count = 0;
+    for (const run of Object.values(this.#partsOf(() => now))) count += Number((await run()) ?? 0);
+    return count;
+  }
+
+  /** Deletes the predictions of deleted models, and returns how many. */
+  async purge(now: number): Promise<number> {
+    const { catalogDb } = this.#parts;
+    let count = 0;
+    let after = '';
     while (!this.#isStopping) {
-      const deleted = await deleteIdempotencyBefore(predictionDb, now - KEY_LIFE_MS, ROWS_A_STEP);
+      const versions = await findDeletedVersions(catalogDb, after, VERSIONS_A_STEP);
+      for (const { version_id } of versions) count += await this.#sweepRange(version_id, now, now + 1);
+      // One that was running when its model was deleted may be recorded until its deadline.
+      const done = versions.filter(({ deleted_at }) => deleted_at < now - MAX_DEADLINE_MS);
+      if (!this.#isStopping) await forgetDeletedVersions(catalogDb, done);
+      if (versions.length < VERSIONS_A_STEP) break;
+      after = versions.at(-1)?.version_id ?? '';
+    }
+    return count;
+  }
+
+  #partsOf(now: () => number): Record<string, () => Promise<unknown>> {
+    return {
+      'deleted models': () => this.purge(now()),
+      'idempotency keys': () => this.#sweepIdempotency(now()),
+      retention: () => this.#sweepPredictions(now()),
+      'keys of data': () => this.#destroyKeys(now()),
+      blobs: () => this.#sweepOrphans(now()),
+    };
+  }
+
+  async #runAll(parts: Record<string, () => Promise<unknown>>): Promise<void> {
+    const { log } = this.#parts;
+    for (const [part, run] of Object.entries(parts))
+      await run().catch((error) =>
+        log.error({ err: error, part }, 'a part of the sweeper failed; it runs again in an hour'),
+      );
+    log.debug('the sweeper has run');
+  }
+
+  async #sweepIdempotency(now: number): Promise<void> {
+    while (!this.#isStopping) {
+      const deleted = await deleteIdempotencyBefore(this.#parts.predictionDb, now - KEY_LIFE_MS, ROWS_A_STEP);
       if (deleted < ROWS_A_STEP) break;
     }
+  }
+
+  /** Returns the number of predictions that were deleted. */
+  async #sweepPredictions(now: number): Promise<number> {
+    const { catalogDb } = this.#parts;
     let count = await this.#sweepRange(null, now, now - this.#defaultDays * DAY_MS);
     let after = '';
     while (!this.#isStopping) {
@@ -72,10 +120,12 @@ export class Sweeper {
       if (models.length < MODELS_A_STEP) break;
       after = models.at(-1)?.id ?? '';
     }
-    await this.#destroyKeys(now);
+    return count;
+  }
+
+  async #sweepOrphans(now: number): Promise<void> {
     const orphans = await deleteOrphans(this.#parts, now, () => this.#isStopping);
     if (orphans > 0) this.#parts.log.info({ orphans }, 'blobs that nothing referred to were deleted');
-    return count;
   }
 
   /** A prediction may be recorded as long after its time as its deadline is. */

@@ -89,6 +89,19 @@ export async function setCard(
   await indexForSearch(trx, { ...model, card, tags: await findTags(trx, model.id) });
 }
 
+/**
+ * Deletes a model with its versions, aliases, evaluations and publications, and notes the versions, whose predictions are to be
+ * deleted too. Returns their ids.
+ */
+export async function deleteModel(trx: Trx, id: string, now: number): Promise<string[]> {
+  const rows = await trx.selectFrom('version').select('id').where('model_id', '=', id).orderBy('number').execute();
+  for (const { id: version_id } of rows)
+    await trx.insertInto('deleted_version').values({ version_id, deleted_at: now }).execute();
+  await trx.deleteFrom('alias').where('model_id', '=', id).execute();
+  await trx.deleteFrom('model').where('id', '=', id).execute();
+  return rows.map((row) => row.id);
+}
+
 /** Of the aliases that point to the version. */
 export async function findAliasNames(trx: Trx, versionId: string): Promise<string[]> {
   const rows = await trx

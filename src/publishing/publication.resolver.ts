@@ -10,6 +10,8 @@ import type { PublicationContext } from './loaders.js';
 import {
   ArchiveVersionInput,
   ArchiveVersionPayload,
+  DeleteModelInput,
+  DeleteModelPayload,
   Publication,
   PublishInput,
   PublishPayload,
@@ -23,6 +25,8 @@ import type { Registration } from './registration.js';
 
 /** Graphs are read, and run in a process of their own, for up to a minute each. */
 const POINTS_PER_PUBLICATION = 1_000;
+/** As many as an erasure. */
+const POINTS_PER_DELETION = 1_000;
 
 @Resolver(() => Publication)
 export class PublicationResolver {
@@ -95,6 +99,29 @@ export class PublicationResolver {
       return catalogLoaders.version.load(version.id);
     });
     return { version: result, problem };
+  }
+
+  @Policy('operate')
+  @Cost({ points: POINTS_PER_DELETION })
+  @Mutation(() => DeleteModelPayload, {
+    nullable: true,
+    description:
+      "Deletes a model with its versions, aliases, evaluations and publications, and all predictions that were made with it, of all accounts. A model whose folder is in the model store is refused. Answers when all is deleted; if the server stops before, it goes on when it starts. Copies in backups can be read until their inputs' keys are destroyed. Problems: InvalidInput, NotFound, Forbidden, StorageFull.",
+  })
+  async deleteModel(
+    @Arg('input', () => DeleteModelInput, { description: 'The model.' }) input: DeleteModelInput,
+    @Ctx() { principal, catalogLoaders }: PublicationContext,
+  ): Promise<DeleteModelPayload> {
+    const { result, problem } = await payloadOf(async () => {
+      const found = await catalogLoaders.modelByName.load(input.model);
+      if (!found) throw await this.catalog.notFound(principal, `The model "${input.model.slice(0, 80)}"`, input.model);
+      const deletedPredictions = await this.registration
+        .delete(found.id, input, principal)
+        .finally(() => this.catalog.invalidate());
+      catalogLoaders.forgetAliases();
+      return { deletedId: found.id, deletedPredictions };
+    });
+    return { deletedId: result?.deletedId ?? null, deletedPredictions: result?.deletedPredictions ?? null, problem };
   }
 
   @Policy('publish')

@@ -1,4 +1,4 @@
-import { Field, ID, InputType, ObjectType } from 'type-graphql';
+import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
 import { REASON } from '../access/reason.js';
 import { Model, TaskEnum } from '../catalog/model.type.js';
 import { Version } from '../catalog/version.type.js';
@@ -196,5 +196,29 @@ export class RegisterModelPayload {
   model!: Model | null;
 
   @Field(() => Problem, { nullable: true, description: 'Why it was not registered; null otherwise.' })
+  problem!: Problem | null;
+}
+
+@InputType({ description: 'Model to delete.' })
+export class DeleteModelInput {
+  @Field({ description: 'Name of the model.' })
+  model!: string;
+
+  @Field(() => String, { nullable: true, description: REASON })
+  reason?: string | null;
+}
+
+@ObjectType({ description: 'What was deleted, or the problem that prevented it.' })
+export class DeleteModelPayload {
+  @Field(() => ID, { nullable: true, description: 'Id that the model had; null if there is a problem.' })
+  deletedId!: string | null;
+
+  @Field(() => Int, {
+    nullable: true,
+    description: 'Number of predictions that were deleted with it; null if there is a problem.',
+  })
+  deletedPredictions!: number | null;
+
+  @Field(() => Problem, { nullable: true, description: 'Why it was not deleted; null otherwise.' })
   problem!: Problem | null;
 }

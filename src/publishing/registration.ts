@@ -1,4 +1,6 @@
 /** Models that accounts register, beside those of the model store. Names are unique on the server. */
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
 import { appendAudit } from '../access/audit.queries.js';
 import { checkGrant } from '../access/grants.js';
 import type { Principal } from '../access/principal.js';
@@ -13,11 +15,13 @@ import {
   NotReadyError,
   UploadLimitError,
 } from '../errors.js';
+import { faultPoint } from '../fault-points.js'; // @fault
 import type { CatalogDatabase } from '../storage/database.js';
 import type { ModelTable } from '../storage/migrations/catalog.table.js';
 import type { TaskName } from '../tasks/tasks.js';
 import {
   countModelsOf,
+  deleteModel,
   findAliasNames,
   findModel,
   findTags,
@@ -59,11 +63,26 @@ export interface WantedState {
   readonly reason?: string | null;
 }
 
+interface Parts {
+  readonly db: CatalogDatabase;
+  /** Folder of the model store. */
+  readonly modelStore: string;
+  /** Deletes the predictions of deleted models, and returns how many. */
+  readonly purge: (now: number) => Promise<number>;
+}
+
+export interface WantedDeletion {
+  readonly model: string;
+  readonly reason?: string | null;
+}
+
 export class Registration {
   readonly #db: CatalogDatabase;
+  readonly #parts: Parts;
 
-  constructor(db: CatalogDatabase) {
-    this.#db = db;
+  constructor(parts: Parts) {
+    this.#db = parts.db;
+    this.#parts = parts;
   }
 
   /** Returns the id of the new model. @throws InvalidInputError, ForbiddenError, UploadLimitError, StorageFullError */
@@ -138,6 +157,47 @@ export class Registration {
       await appendAudit(trx, principal, { action: 'archiveVersion', target: ref, reason, ...states });
     });
   }
+
+  /**
+   * Deletes a model with all that it has, and returns how many predictions that was; `id`: of that model. If the server stops
+   * before all predictions are deleted, the rest follows when it starts.
+   *
+   * @throws InvalidInputError for a model whose folder is in the model store, NotFoundError, ForbiddenError, StorageFullError
+   */
+  async delete(id: string, wanted: WantedDeletion, principal: Principal): Promise<number> {
+    const reason = checkReason(wanted.reason, ['input', 'reason']);
+    const name = wanted.model;
+    checkGrant(principal, name, name, 'Deleting');
+    await this.#checkNotInStore(name);
+    await this.#db.transaction().execute(async (trx) => {
+      const model = await findModel(trx, id);
+      if (!model) throw new NotFoundError(`The model "${name.slice(0, 80)}"`);
+      const versions = await deleteModel(trx, id, Date.now());
+      const { title, task, account, visibility } = model;
+      const states = { before: { id, title, task, account, visibility, versions }, after: null };
+      await appendAudit(trx, principal, { action: 'deleteModel', target: name, reason, ...states });
+    });
+    faultPoint('model.deleted'); // @fault
+    return this.#parts.purge(Date.now());
+  }
+
+  async #checkNotInStore(name: string): Promise<void> {
+    const isThere = await stat(path.join(this.#parts.modelStore, name)).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) throw new InvalidInputError([inStore(name)]);
+  }
+}
+
+function inStore(name: string): InputProblem {
+  return {
+    path: ['input', 'model'],
+    code: 'WRONG_KIND',
+    message: 'its folder is in the model store, from which it would be imported again; remove the folder first',
+    expected: 'a model without a folder in the model store',
+    received: name,
+  };
 }
 
 /** @throws ForbiddenError unless the principal may change the model */

@@ -20,6 +20,7 @@ import { catalogMigrations } from './migrations/catalog.js';
 import type {
   AliasTable,
   DatasetTable,
+  DeletedVersionTable,
   ErasureTable,
   FacetCountTable,
   LatencyTable,
@@ -65,6 +66,7 @@ export interface CatalogTables {
   audit_head: AuditHeadTable;
   registered_operation: RegisteredOperationTable;
   upload: UploadTable;
+  deleted_version: DeletedVersionTable;
   erasure: ErasureTable;
   publication: PublicationTable;
   dataset: DatasetTable;

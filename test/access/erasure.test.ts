@@ -44,7 +44,7 @@ async function idOf(options: Record<string, unknown>, text?: string): Promise<st
 }
 
 async function erase(input: Record<string, unknown>): Promise<Data> {
-  return (await app.query(ERASE, { input })).erasePredictions;
+  return (await app.query(ERASE, { input: { account: 'anonymous', ...input } })).erasePredictions;
 }
 
 async function isThere(id: string): Promise<boolean> {
@@ -173,13 +173,13 @@ test('one deletes predictions of one’s own, and no others', async () => {
 
 test.each([
   [ERASE, { input: { account: 'anonymous' } }, { path: ['input'], code: 'MISSING' }],
-  [ERASE, { input: { subject: '' } }, { path: ['input', 'subject'], code: 'EMPTY' }],
+  [ERASE, { input: { account: 'anonymous', subject: '' } }, { path: ['input', 'subject'], code: 'EMPTY' }],
   [
     ERASE,
-    { input: { from: '2026-01-02T00:00:00Z', to: '2026-01-01T00:00:00Z' } },
+    { input: { account: 'anonymous', from: '2026-01-02T00:00:00Z', to: '2026-01-01T00:00:00Z' } },
     { path: ['input', 'to'], code: 'OUT_OF_RANGE' },
   ],
-  [ERASE, { input: { keyId: 'x', reason: ' ' } }, { path: ['input', 'reason'], code: 'EMPTY' }],
+  [ERASE, { input: { account: 'anonymous', keyId: 'x', reason: ' ' } }, { path: ['input', 'reason'], code: 'EMPTY' }],
   [DELETE, { ids: [] }, { path: ['ids'], code: 'EMPTY' }],
   [DELETE, { ids: Array(101).fill('prediction_x') }, { path: ['ids'], code: 'TOO_LARGE' }],
   [DELETE, { ids: ['model_x'] }, { path: ['ids', '0'], code: 'WRONG_KIND' }],
@@ -187,6 +187,30 @@ test.each([
   const [payload] = Object.values<Data>(await app.query(document, variables));
 
   expect(payload).toMatchObject({ erasure: null, problem: { code: 'INVALID_INPUT', problems: [problem] } });
+});
+
+test('an erasure that fails keeps neither later ones nor the sweeper from running', async () => {
+  const [erased, ofDeleted] = [await idOf({}), await idOf({})];
+  const { catalogDb, predictionDb } = app.app.databases;
+  const wanted = { account: 'anonymous', subject: null, key_id: null, made_from: 0, made_before: 2 ** 48 - 1 };
+  const state = { last_data_key: 2 ** 30, deleted: 0, requested_at: Date.now(), finished_at: null };
+  const lists = { erasure_0: 'no JSON', erasure_1: JSON.stringify([erased]) };
+  for (const [id, predictions] of Object.entries(lists))
+    await catalogDb
+      .insertInto('erasure')
+      .values({ ...wanted, ...state, id, predictions })
+      .execute();
+  await predictionDb.updateTable('prediction').set({ version_id: 'version_x' }).where('id', '=', ofDeleted).execute();
+  await catalogDb.insertInto('deleted_version').values({ version_id: 'version_x', deleted_at: 0 }).execute();
+  await app.app.stop();
+  app = await startTestApp({ dataDir });
+  await until('the sweeper has run', async () => {
+    const deleted = await app.app.databases.catalogDb.selectFrom('deleted_version').select('version_id').execute();
+    return deleted.length === 0 && !(await isThere(erased));
+  });
+
+  expect(await isThere(ofDeleted)).toBe(false);
+  await app.app.databases.catalogDb.deleteFrom('erasure').where('id', '=', 'erasure_0').execute();
 });
 
 test('erasure, and the encryption of what an earlier release stored, go on after the server was killed at any step', async () => {
@@ -204,7 +228,7 @@ test('erasure, and the encryption of what an earlier release stored, go on after
   for (const point of ['erasure.requested', 'erasure.keysDestroyed', 'erasure.rowsDeleted']) {
     const [erased, kept] = [await send(point), await send('somebody else')];
     await armFault(point, 'SIGKILL');
-    await post(server.url, ERASE, { input: { subject: point } }).catch(() => null);
+    await post(server.url, ERASE, { input: { account: 'anonymous', subject: point } }).catch(() => null);
     await server.ended;
     expect(await disarmFault()).toBe(true);
     server = await startServer(env, { keepsStderr: true });

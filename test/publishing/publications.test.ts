@@ -14,6 +14,11 @@ import { until } from '../support/until.js';
 
 const PREDICT = `mutation ($model: VersionRef!, $input: ModelInput!) { predict(input: { model: $model, input: $input }) {
   prediction { output { ... on Classification { label classes { label score } } } } problem { code message } } }`;
+const UPDATE = `mutation ($input: UpdateModelInput!) { updateModel(input: $input) {
+    model { title summary owner license tags } problem { code } } }`;
+const DELETE = `mutation ($input: DeleteModelInput!) { deleteModel(input: $input) { deletedId deletedPredictions
+  problem { code ... on InvalidInput { problems { path message } } } } }`;
+const HISTORY = `{ predictions { nodes { id predictedBy { ref } output { ... on Classification { label classes { label } } } } } }`;
 const FOLDER = ['README.md', 'model.yaml', '1/model.onnx', '1/golden.json'];
 
 let app: TestApp;
@@ -142,8 +147,6 @@ test('names are unique on the server, and a taken one looks the same whoever has
 
 test('a model is described anew, and shown to others or hidden again, by its account and administrators', async () => {
   await mine.register('draft', 'TENSOR', { tags: ['old'] });
-  const UPDATE = `mutation ($input: UpdateModelInput!) { updateModel(input: $input) {
-    model { title summary owner license tags } problem { code } } }`;
   const update = async (client: PublishingClient, input: object) =>
     (await client.send(UPDATE, { input: { model: 'draft', ...input } })).updateModel;
   const isSeen = async () => (await theirs.send('{ model(name: "draft") { name } }')).model !== null;
@@ -368,4 +371,70 @@ test('a server that is killed while it publishes goes on at the next start, and 
 
   expect(done).toMatchObject({ stage: 'PUBLISHED', publishedVersion: { ref: 'killed:1' } });
   expect(model.versions.nodes).toEqual([{ number: 1, state: 'READY' }]);
+});
+
+test('a server that is killed when it has deleted a model deletes its predictions at the next start', async () => {
+  const [{ input }] = (JSON.parse(String(penguins['1/golden.json'])) as Data).cases;
+  await mine.register('half-gone', 'TABULAR_CLASSIFICATION');
+  await mine.published('half-gone', penguins);
+  const { dataDir } = app;
+  await app.app.stop();
+  await armFault('model.deleted', 'SIGKILL');
+  const server = await startServer({ DATA_DIR: dataDir, MODEL_STORE: '/nowhere', WORKERS: '1' }, { keepsStderr: true });
+  app = { ...app, url: server.url };
+  await mine.send(PREDICT, { model: 'half-gone', input });
+  const before = await mine.send(HISTORY);
+  await expect(admin.send(DELETE, { input: { model: 'half-gone' } })).rejects.toThrow();
+  await server.ended;
+  expect(await disarmFault()).toBe(true);
+  app = { ...(await startTestApp({ dataDir, modelStore: '/nowhere' })), dataDir };
+  await until('the predictions are deleted', async () => {
+    const { predictions } = await mine.send(HISTORY);
+    return predictions.nodes.length === before.predictions.nodes.length - 1;
+  });
+
+  expect(before.predictions.nodes[0].predictedBy.ref).toBe('half-gone:1');
+  expect((await mine.send(HISTORY)).predictions.nodes[0].predictedBy).not.toBeNull();
+});
+
+test('a model that an administrator deletes is gone with its predictions, whoever made them', async () => {
+  await mine.register('doomed', 'TABULAR_CLASSIFICATION', { visibility: 'PUBLIC' });
+  await mine.published('doomed', penguins, { aliases: ['champion'] });
+  const [{ input }] = (JSON.parse(String(penguins['1/golden.json'])) as Data).cases;
+  const made = [];
+  for (const client of [mine, theirs, theirs])
+    made.push((await client.send(PREDICT, { model: 'doomed', input })).predict.problem);
+  const own = (await mine.send(DELETE, { input: { model: 'doomed' } })).deleteModel;
+  const unknown = (await admin.send(DELETE, { input: { model: 'dooomed' } })).deleteModel;
+  const { deleteModel } = await admin.send(DELETE, { input: { model: 'doomed', reason: 'not used' } });
+  const found = await mine.send('{ model(name: "doomed") { id } models(first: 100) { nodes { name } } }');
+  const history = await theirs.send(HISTORY);
+  const after = (await theirs.send(PREDICT, { model: 'doomed', input })).predict.problem;
+  const log = await admin.send('{ auditLog(first: 1) { nodes { action target reason } } }');
+
+  expect(made).toEqual([null, null, null]);
+  expect(own.problem.code).toBe('FORBIDDEN');
+  expect(unknown.problem.code).toBe('NOT_FOUND');
+  expect(deleteModel).toEqual({ deletedId: expect.any(String), deletedPredictions: 3, problem: null });
+  expect(found.model).toBeNull();
+  expect(found.models.nodes).not.toContainEqual({ name: 'doomed' });
+  expect(history.predictions.nodes).toEqual([]);
+  expect(after.code).toBe('NOT_FOUND');
+  expect(log.auditLog.nodes).toEqual([{ action: 'deleteModel', target: 'doomed', reason: 'not used' }]);
+  // The name can be used again, by anybody, with the same files.
+  await theirs.register('doomed', 'TABULAR_CLASSIFICATION');
+  expect((await theirs.published('doomed', penguins)).publishedVersion.ref).toBe('doomed:1');
+});
+
+test('a recorded answer keeps its classes when its model becomes private', async () => {
+  await mine.register('hidden-later', 'TABULAR_CLASSIFICATION', { visibility: 'PUBLIC' });
+  await mine.published('hidden-later', penguins);
+  const [{ input }] = (JSON.parse(String(penguins['1/golden.json'])) as Data).cases;
+  await theirs.send(PREDICT, { model: 'hidden-later', input });
+  const before = (await theirs.send(HISTORY)).predictions.nodes[0];
+  await mine.send(UPDATE, { input: { model: 'hidden-later', visibility: 'PRIVATE' } });
+  const after = (await theirs.send(HISTORY)).predictions.nodes[0];
+
+  expect(before.output.classes).toHaveLength(3);
+  expect(after).toEqual({ ...before, predictedBy: null });
 });

@@ -130,6 +130,12 @@ export interface VersionDatasetTable {
   dataset_id: string;
 }
 
+/** A version whose model was deleted, until its predictions are deleted too. */
+export interface DeletedVersionTable {
+  version_id: string;
+  deleted_at: number;
+}
+
 /** What is to be erased: kept until all of it is, and as a record. */
 export interface ErasureTable {
   id: string;

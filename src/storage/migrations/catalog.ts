@@ -38,6 +38,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '025_publications': { up: createPublications },
   '026_metrics_of_old_ids': { up: forgetMetricsOfOldIds },
   '027_key_uses': { up: addKeyUses },
+  '028_deleted_versions': { up: createDeletedVersions },
 };
 
 async function createPublications(db: Kysely<unknown>): Promise<void> {
@@ -115,6 +116,14 @@ async function createErasures(db: Kysely<unknown>): Promise<void> {
     .on('erasure')
     .column('id')
     .where('finished_at' as never, 'is', null)
+    .execute();
+}
+
+async function createDeletedVersions(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('deleted_version')
+    .addColumn('version_id', 'text', (c) => c.primaryKey())
+    .addColumn('deleted_at', 'bigint', (c) => c.notNull())
     .execute();
 }
 
