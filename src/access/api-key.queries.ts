@@ -33,7 +33,7 @@ export async function findApiKeyPage<T>(
     const position = decodeCursor(LIST, after, ['number', 'string']);
     query = query.where(({ ref }) => isAfter(position, [ref('created_at'), ref('id')], 'desc'));
   }
-  return pageOf(await query.limit(checkFirst(first) + 1).execute(), first, {
+  return pageOf(await query.limit(checkFirst(first) + 1).execute(), { first, after }, {
     toNode: (row) => toNode(toApiKey(row)),
     list: LIST,
     keyOf: ({ created_at, id }) => [created_at, id],

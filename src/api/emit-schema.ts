@@ -1,15 +1,22 @@
 /**
  * `npm run schema`: writes the files that clients use. `schema/schema.graphql` is the SDL; `schema/apollo-cache.json`
- * has Apollo Client's `possibleTypes` and `typePolicies`. A test fails if they differ from the code.
+ * has what the caches of clients must know: `apollo-cache.ts` and `urql-cache.ts` beside it read it. A test fails if they
+ * differ from the code.
  */
 import 'reflect-metadata';
 
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import {
+  type GraphQLField,
   type GraphQLNamedType,
+  type GraphQLObjectType,
   type GraphQLSchema,
+  getNamedType,
+  getNullableType,
   isAbstractType,
+  isLeafType,
+  isListType,
   isObjectType,
   printType,
   specifiedScalarTypes,
@@ -32,7 +39,8 @@ export function schemaText(schema: GraphQLSchema): string {
 
 /**
  * Without `possibleTypes`, a client cannot match fragments on interfaces and unions. Objects without an id are part of
- * their parent: if two queries select different fields of one, the cache must merge them instead of replacing it.
+ * their parent, and are `embedded` there: if two queries select different fields of one, the cache must merge them instead
+ * of replacing it. `connections` are the fields with pages, and `lists` those with lists of objects.
  */
 export function apolloCacheText(schema: GraphQLSchema): string {
   const types = typesOf(schema);
@@ -46,10 +54,33 @@ export function apolloCacheText(schema: GraphQLSchema): string {
     ]),
   );
   const roots = new Set([schema.getQueryType(), schema.getMutationType()]);
-  const parts = types.filter(isObjectType).filter((type) => !roots.has(type) && !type.getFields()['id']);
-  const merged = parts.filter(({ name }) => !/(Connection|Edge|Payload|PageInfo)$/.test(name));
+  const objects = types.filter(isObjectType);
+  const parts = objects.filter((type) => !roots.has(type) && !type.getFields()['id']);
+  const merged = parts.filter(({ name }) => !/(Edge|Payload)$/.test(name));
   const typePolicies = Object.fromEntries(merged.map(({ name }) => [name, { merge: true }]));
-  return `${JSON.stringify({ possibleTypes, typePolicies }, null, 2)}\n`;
+  const cache = {
+    possibleTypes,
+    typePolicies,
+    embedded: parts.map(({ name }) => name),
+    connections: fieldsByType(objects, ({ type }) => getNamedType(type).name.endsWith('Connection')),
+    lists: fieldsByType(objects, ({ type }) => isListType(getNullableType(type)) && !isLeafType(getNamedType(type))),
+  };
+  return `${JSON.stringify(cache, null, 2)}\n`;
+}
+
+/** The names of the fields that are chosen, by type. */
+function fieldsByType(
+  types: readonly GraphQLObjectType[],
+  isChosen: (field: GraphQLField<unknown, unknown>) => boolean,
+): Record<string, string[]> {
+  const chosen = types.map((type): [string, string[]] => [
+    type.name,
+    Object.values(type.getFields())
+      .filter(isChosen)
+      .map(({ name }) => name)
+      .sort(),
+  ]);
+  return Object.fromEntries(chosen.filter(([, fields]) => fields.length > 0));
 }
 
 if (process.argv[1] === import.meta.filename) {

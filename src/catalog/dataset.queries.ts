@@ -102,12 +102,16 @@ export async function findDatasetPage(
     .orderBy('name')
     .limit(checkFirst(first) + 1);
   if (after != null) query = query.where('name', '>', decodeCursor(list, after, ['string'])[0] as string);
-  return pageOf(await query.execute(), first, {
-    toNode: toDataset,
-    list,
-    keyOf: ({ name }) => [name],
-    countTotal: async () => totalOf(await countDatasets(db, principal)),
-  });
+  return pageOf(
+    await query.execute(),
+    { first, after },
+    {
+      toNode: toDataset,
+      list,
+      keyOf: ({ name }) => [name],
+      countTotal: async () => totalOf(await countDatasets(db, principal)),
+    },
+  );
 }
 
 async function countDatasets(db: CatalogDatabase, principal: Principal): Promise<number> {

@@ -166,7 +166,8 @@ export async function findModelPage(
   const rows = isEverything(listing)
     ? await pageOfAll(listing, hasCursor)(db, principal, range)
     : await modelPage(db, principal, listing, hasCursor, range).execute();
-  return pageOf(rows, first, { toNode: toModel, list, keyOf: ({ order_key, id }) => [order_key, id], countTotal });
+  const keyOf = ({ order_key, id }: (typeof rows)[number]) => [order_key, id];
+  return pageOf(rows, { first, after }, { toNode: toModel, list, keyOf, countTotal });
 }
 
 /** Capped also if a search has more matches than it looks at. @throws BadArgumentError */

@@ -171,16 +171,21 @@ export async function findVersionPages(
   const limit = checkFirst(first) + 1;
   const after = cursor == null ? '' : positionIn(parent, parentIds[0] as string, cursor);
   const find = VERSION_PAGES[parent][cursor == null ? 'first' : 'next'];
-  return pagesByParent(parentIds, await find(db, principal, { parents, limit, after }), first, {
-    toNode: toVersion,
-    listOf: (parentId) => listId('versions', parent, parentId),
-    keyOf: (row) => [row.id],
-    countTotals: () =>
-      db
-        .selectFrom(rowsOf(parents).as('parent'))
-        .select(['parent.id as parent_id', countUpToCap(visibleVersionsOf(db, principal, parent)).as('count')])
-        .execute(),
-  });
+  return pagesByParent(
+    parentIds,
+    await find(db, principal, { parents, limit, after }),
+    { first, after: cursor },
+    {
+      toNode: toVersion,
+      listOf: (parentId) => listId('versions', parent, parentId),
+      keyOf: (row) => [row.id],
+      countTotals: () =>
+        db
+          .selectFrom(rowsOf(parents).as('parent'))
+          .select(['parent.id as parent_id', countUpToCap(visibleVersionsOf(db, principal, parent)).as('count')])
+          .execute(),
+    },
+  );
 }
 
 /** The id of the version that a cursor marks. @throws BadArgumentError if the cursor belongs to another parent */

@@ -79,7 +79,7 @@ export async function findEvaluationPages(
   const limit = checkFirst(first) + 1;
   const after = cursor == null ? '' : positionIn(parent, parentIds[0] as string, cursor);
   const find = EVALUATION_PAGES[parent][cursor == null ? 'first' : 'next'];
-  return pagesByParent(parentIds, await find(db, principal, { parents, limit, after }), first, {
+  return pagesByParent(parentIds, await find(db, principal, { parents, limit, after }), { first, after: cursor }, {
     toNode: (row) => toEvaluation(row),
     listOf: (parentId) => listId('evaluations', parent, parentId),
     keyOf: ({ id }) => [id],

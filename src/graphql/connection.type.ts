@@ -11,12 +11,21 @@ export const AFTER = 'Cursor to continue from: `pageInfo.endCursor` of the previ
 
 /** A count of a list reads its rows, up to a maximum. */
 const COUNT_POINTS = 10;
-const PAGE_INFO = 'Whether more items follow, and the cursor to continue from.';
+const PAGE_INFO = 'Where this page is in its list, and the cursor to continue from.';
 
 @ObjectType({ description: PAGE_INFO })
 export class PageInfo {
   @Field({ description: 'Whether more items follow this page.' })
   hasNextPage!: boolean;
+
+  @Field({
+    description:
+      'Whether the page was requested with `after`, so that items precede it, unless they were removed since.',
+  })
+  hasPreviousPage!: boolean;
+
+  @Field(() => String, { nullable: true, description: 'Cursor of the first item on this page. Null on an empty page.' })
+  startCursor!: string | null;
 
   @Field(() => String, {
     nullable: true,
@@ -57,7 +66,13 @@ export function connectionOf<T extends object>(Node: ClassType<T>) {
 
     @Field(() => PageInfo, { description: PAGE_INFO })
     pageInfo(): PageInfo {
-      return { hasNextPage: this.page.hasNextPage, endCursor: this.page.edges.at(-1)?.cursor ?? null };
+      const { edges, has } = this.page;
+      return {
+        hasNextPage: has.nextPage,
+        hasPreviousPage: has.previousPage,
+        startCursor: edges[0]?.cursor ?? null,
+        endCursor: edges.at(-1)?.cursor ?? null,
+      };
     }
 
     @Cost({ points: COUNT_POINTS })

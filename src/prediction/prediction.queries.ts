@@ -230,7 +230,7 @@ export async function findPredictionPage(
   const { list } = listing;
   const before = after == null ? null : (decodeCursor(list, after, ['string'])[0] as string);
   const query = selectPrediction(newestPredictions(db, principal, listing, before, checkFirst(first) + 1));
-  return pageOf(await query.execute(), first, {
+  return pageOf(await query.execute(), { first, after }, {
     toNode: toPrediction,
     list,
     keyOf: ({ id }) => [id],

@@ -34,7 +34,7 @@ export class Page<T> {
 
   constructor(
     readonly edges: readonly Edge<T>[],
-    readonly hasNextPage: boolean,
+    readonly has: { readonly previousPage: boolean; readonly nextPage: boolean },
     count: () => Promise<Total>,
   ) {
     this.#count = count;
@@ -105,20 +105,20 @@ interface PageOptions<Row, T> {
 /** Makes a page of rows. The query reads one row more than `first`, to tell whether there is a next page. */
 export function pageOf<Row, T>(
   rows: readonly Row[],
-  first: number,
+  args: PageArgs,
   options: PageOptions<Row, T> & { readonly list: string; readonly countTotal: () => Promise<Total> },
 ): Page<T> {
   const edges = rows
-    .slice(0, first)
+    .slice(0, args.first)
     .map((row) => ({ cursor: encodeCursor(options.list, options.keyOf(row)), node: options.toNode(row) }));
-  return new Page(edges, rows.length > first, options.countTotal);
+  return new Page(edges, { previousPage: args.after != null, nextPage: rows.length > args.first }, options.countTotal);
 }
 
 /** Groups rows by their `parent_id` and makes a page for each parent, keeping the order of the rows. */
 export function pagesByParent<Row extends { parent_id: string }, T>(
   parentIds: readonly string[],
   rows: readonly Row[],
-  first: number,
+  args: PageArgs,
   options: PageOptions<Row, T> & {
     readonly listOf: (parentId: string) => string;
     /** Counts up to `MAX_COUNT + 1` for all parents in one statement, which runs only if a total is selected. */
@@ -134,7 +134,7 @@ export function pagesByParent<Row extends { parent_id: string }, T>(
   return new Map(
     parentIds.map((id) => [
       id,
-      pageOf(byParent.get(id) ?? [], first, { ...options, list: options.listOf(id), countTotal: () => countTotal(id) }),
+      pageOf(byParent.get(id) ?? [], args, { ...options, list: options.listOf(id), countTotal: () => countTotal(id) }),
     ]),
   );
 }

@@ -64,7 +64,7 @@ async function listed(principalId: string, filter: Filter) {
     const page = await findPredictionPage(databases.predictionDb, principal, listing, { first: PAGE, after });
     ids.push(...page.edges.map(({ node }) => node.id));
     total = (await page.total()).count;
-    after = page.hasNextPage ? page.edges.at(-1)?.cursor : undefined;
+    after = page.has.nextPage ? page.edges.at(-1)?.cursor : undefined;
   } while (after !== undefined);
   return { ids, total };
 }
