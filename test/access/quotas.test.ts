@@ -138,10 +138,19 @@ test('many connections at once get no more than one', async () => {
 
 test('computing counts what models took, for each input of predictMany, and nothing that was refused before', async () => {
   const key = await keyWith({ computeMsPerDay: 1_000_000 });
-  await send(key, PREDICT, { input: TEXT });
-  const one = (await usageOf(key)).computeMs;
-  const before = (await usageOf(key)).computeMs;
-  const ofRead = before - one;
+  const used = async () => (await usageOf(key)).computeMs;
+  const [start, ofStart] = [await used(), await used()];
+  const ofRead = ofStart - start;
+  const single: number[] = [];
+  let before = ofStart;
+  // The least: the first run and a busy machine take longer.
+  for (let i = 0; i < 5; i++) {
+    await send(key, PREDICT, { input: TEXT });
+    const now = await used();
+    single.push(now - before - ofRead);
+    before = now;
+  }
+  const one = Math.min(...single);
   const MANY =
     'mutation ($input: PredictManyInput!) { predictMany(input: $input) { columns { labels } problem { code } } }';
   const inputs = Array.from({ length: 200 }, (_, i) => ({ text: `${'free prize '.repeat(40)}${i}` }));
@@ -163,9 +172,14 @@ test('inputs that computing does not suffice for have the problem, the others ar
   const inputs = Array.from({ length: 300 }, (_, i) => ({ text: `${'free prize '.repeat(50)}${i}` }));
   const input = { model: 'spam-filter', inputs, record: false };
   const measured = await keyWith({ computeMsPerDay: 1_000_000 });
-  await send(measured, RESULTS, { input });
-  const { computeMs } = await usageOf(measured);
-  const key = await keyWith({ computeMsPerDay: Math.ceil(computeMs / 2) });
+  const uses: number[] = [0];
+  for (let i = 0; i < 3; i++) {
+    await send(measured, RESULTS, { input });
+    uses.push((await usageOf(measured)).computeMs);
+  }
+  // The least, because a busy machine takes longer.
+  const computeMs = Math.min(...uses.slice(1).map((use, i) => use - Number(uses[i])));
+  const key = await keyWith({ computeMsPerDay: Math.ceil(computeMs / 4) });
   const { body } = await send(key, RESULTS, { input });
 
   const refused = (body.data.predictMany.results as Data[]).filter(({ problem }) => problem);
