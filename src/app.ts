@@ -36,6 +36,7 @@ import { Registration } from './publishing/registration.js';
 import { Uploads } from './publishing/uploads.js';
 import { LatencyRecords } from './serving/latency-records.js';
 import { Serving, versionIdOf } from './serving/serving.js';
+import { PublisherKeys } from './signing/publisher-keys.js';
 import { BlobFolder } from './storage/blobs.js';
 import { type Databases, openDatabases } from './storage/database.js';
 import { GroupCommit } from './storage/group-commit.js';
@@ -66,7 +67,7 @@ export async function startApp(
   onServing: (stop: () => Promise<void>) => void = () => {},
 ): Promise<App> {
   const dataDir = path.resolve(config.dataDir);
-  const certificate = await Certificate.open(config);
+  const trust = { certificate: await Certificate.open(config), publisherKeys: await PublisherKeys.open(config) };
   const databases = await openDatabases(dataDir);
   const blobs = new BlobFolder(path.join(dataDir, 'blobs'));
   const commits = new GroupCommit(databases.predictionsFile);
@@ -77,13 +78,12 @@ export async function startApp(
   const dataKeys = new DataKeys(databases, new MasterKeys(config, dataDir));
   const engine = createEngine({ config, log, dataDir, restorer, db: databases.catalogByKey });
   const imports = new ImportProgress();
-  const parts = { config, log, databases, blobs, commits, engine, ...access, dataKeys, imports, stopping };
+  const parts = { config, log, databases, blobs, commits, engine, ...access, dataKeys, imports, ...trust, stopping };
   const slices = createSlices({ ...parts, dataDir });
   /** The reason of the server itself, such as starting; null if there is none. */
   const readiness = { notReadyReason: 'starting' as string | null };
   const server = await createServer({
     ...parts,
-    certificate,
     schema: slices.schema,
     findSpec: ({ model, variant }, { principal }) => slices.serving.findSpec(model, principal, variant),
     databases: { ...databases, dataKeys },
@@ -255,13 +255,14 @@ interface WatchParts extends Omit<Parts, 'config' | 'commits' | 'dataKeys' | 'qu
 
 /** Imports the model store at start and what changes later, each with all that follows from an import. */
 function createImports(parts: WatchParts) {
-  const { store, log, databases, blobs, engine, imports, onProgress, stopping, catalog, serving } = parts;
+  const { store, log, databases, blobs, engine, imports, publisherKeys, onProgress, stopping, catalog, serving } =
+    parts;
   const { signal } = stopping;
   const db = databases.catalogByKey;
   const countFolders = (done: number, total: number) =>
     onProgress(`importing ${done.toLocaleString('en-US')} of ${total.toLocaleString('en-US')} model folders`);
   const importer = new StoreImporter(
-    { db, blobs, engine, log, onProgress: countFolders, progress: imports, signal },
+    { db, blobs, engine, log, onProgress: countFolders, progress: imports, publisherKeys, signal },
     store,
   );
   const importFolder = async (name: string) => {
@@ -324,6 +325,7 @@ interface Parts {
   readonly uploads: Uploads;
   readonly quotas: Quotas;
   readonly imports: ImportProgress;
+  readonly publisherKeys: PublisherKeys;
 }
 
 interface PublisherNeeds extends Omit<PublisherParts, 'fileOf' | 'folder' | 'signal'> {
@@ -343,7 +345,7 @@ interface SliceParts extends Parts {
 }
 
 function createSlices({ config, log, databases, blobs, commits, engine, imports, ...access }: SliceParts) {
-  const { keys, operations, uploads, dataKeys, dataDir, stopping } = access;
+  const { keys, operations, uploads, dataKeys, publisherKeys, dataDir, stopping } = access;
   const { catalogDb, predictionDb, catalogByKey, predictionsByKey, predictionsFile } = databases;
   const catalog = new Catalog(catalogByKey);
   const serving = new Serving({ db: catalogByKey, catalog, blobs, engine });
@@ -353,7 +355,8 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
   const stored = { catalogDb, predictionDb, predictionsFile, blobs, commits, dataKeys, log };
   const sweeper = new Sweeper(stored, config);
   const erasures = new Erasures({ ...stored, catalogDb: catalogByKey });
-  const publisher = createPublisher({ db: catalogByKey, blobs, catalog, engine, log, uploads, dataDir, stopping });
+  const publishing = { uploads, publisherKeys, dataDir, stopping };
+  const publisher = createPublisher({ db: catalogByKey, blobs, catalog, engine, log, ...publishing });
   const parts = {
     catalogDb,
     predictionDb,

@@ -17,6 +17,7 @@ import { StoreImporter } from './importing/import.js';
 import { ImportProgress } from './importing/import-progress.js';
 import { modelNameOf } from './importing/manifest.js';
 import { isUsable, type ModelReport, readReport, reportText } from './importing/report.js';
+import { PublisherKeys } from './signing/publisher-keys.js';
 import { BlobFolder } from './storage/blobs.js';
 import { openDatabases } from './storage/database.js';
 
@@ -60,7 +61,8 @@ async function check(folder: string): Promise<ModelReport> {
     const blobs = new BlobFolder(path.join(dataDir, 'blobs'));
     await blobs.open();
     await engine.start();
-    const parts = { db: databases.catalogByKey, blobs, engine, log, progress: new ImportProgress() };
+    const publisherKeys = await PublisherKeys.open(config);
+    const parts = { db: databases.catalogByKey, blobs, engine, log, progress: new ImportProgress(), publisherKeys };
     const name = path.basename(folder);
     const { reason } = await new StoreImporter(parts, path.dirname(folder)).importFolder(name);
     return await readReport(databases.catalogByKey, modelNameOf(name), { reason, messages });

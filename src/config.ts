@@ -153,6 +153,19 @@ export const SETTINGS = {
     'Folder whose models are imported, at start and when they change.',
     '`model-store/` of the package',
   ),
+  publisherKeysFile: setting<string | null>(
+    'PUBLISHER_KEYS_FILE',
+    null,
+    text,
+    'File with the public keys of publishers, in PEM format, one after the other: [signatures](#signatures) of new versions are verified with them.',
+    'none',
+  ),
+  requireSignature: setting(
+    'REQUIRE_SIGNATURE',
+    false,
+    boolean,
+    'Whether versions without a signature are refused, from the model store too: `true` or `false`. Needs `PUBLISHER_KEYS_FILE`.',
+  ),
   workers: setting(
     'WORKERS',
     defaultWorkers,
@@ -277,6 +290,8 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
     problems.push('MASTER_KEY and MASTER_KEY_FILE are both set: set one of them.');
   if ((config['tlsCertFile'] === null) !== (config['tlsKeyFile'] === null))
     problems.push('TLS_CERT_FILE and TLS_KEY_FILE: set both of them, or none.');
+  if (config['requireSignature'] === true && config['publisherKeysFile'] === null)
+    problems.push('REQUIRE_SIGNATURE=true: PUBLISHER_KEYS_FILE is missing, so that no signature could be verified.');
   const parsed = fittedToBudget(config as Config, env);
   if (problems.length === 0 && parsed.maxResponseBytesInFlight < 2 * parsed.maxResponseBytes) {
     problems.push(

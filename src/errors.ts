@@ -348,6 +348,13 @@ export class ManifestError extends Error {
   }
 }
 
+/** Files that no accepted key has signed as they are. A problem has the path of its file. */
+export class SignatureError extends ManifestError {
+  constructor(readonly problems: readonly InputProblem[]) {
+    super(problems.map(lineOfProblem).join('; '));
+  }
+}
+
 /** An import that failed for a reason that may pass, although the files stay as they are. It is retried. */
 export class RetriedImportError extends ManifestError {}
 

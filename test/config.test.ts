@@ -43,6 +43,11 @@ test.each(['localhost', 'LOCALHOST', '127.0.0.1', '127.9.9.9', '::1', '0:0:0:0:0
   },
 );
 
+test('a signature is required only with keys to verify it', () => {
+  expect(() => loadConfig({ REQUIRE_SIGNATURE: 'true' })).toThrow(/REQUIRE_SIGNATURE=true: PUBLISHER_KEYS_FILE is/);
+  expect(loadConfig({ REQUIRE_SIGNATURE: 'true', PUBLISHER_KEYS_FILE: 'keys.pem' }).requireSignature).toBe(true);
+});
+
 test('a server whose host names or proxies are set is exposed', () => {
   expect(exposure(loadConfig({ ALLOWED_HOSTS: 'models.example' }))).toBe('ALLOWED_HOSTS=models.example');
   expect(exposure(loadConfig({ TRUSTED_PROXIES: '10.0.0.7,10.1.0.0/16' }))).toBe(

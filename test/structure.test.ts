@@ -17,6 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'linked-list': [],
   'json-scan': [],
   production: [],
+  signing: ['errors', 'json-scan'],
   tasks: ['errors'],
   onnx: [],
   storage: ['errors', 'wait-at-most', 'counting', 'linked-list'],
@@ -31,6 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'errors',
     'without-paths',
     'json-scan',
+    'signing',
     'access',
     'graphql',
     'storage',
@@ -58,6 +60,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'errors',
     'without-paths',
     'fair-share',
+    'signing',
     'access',
     'graphql',
     'storage',
@@ -93,6 +96,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   app: [
     'errors',
+    'signing',
     'vault',
     'access',
     'config',
@@ -115,7 +119,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   fsck: ['access', 'config', 'maintenance', 'production'],
   backup: ['config', 'errors', 'maintenance', 'production'],
   restore: ['errors', 'maintenance', 'production'],
-  'check-model': ['config', 'importing', 'engine', 'storage', 'production'],
+  'check-model': ['config', 'importing', 'engine', 'signing', 'storage', 'production'],
 };
 
 const NATIVE = ['onnxruntime-node', 'sharp', 'tokenizers'];

@@ -88,7 +88,7 @@ export async function findUnchangedModel(
   return isSame ? found.id : undefined;
 }
 
-const SOURCE_COLUMNS = ['id', 'state', 'source_sha256', 'artifact_sha256', 'spec', 'variants'] as const;
+const SOURCE_COLUMNS = ['id', 'state', 'source_sha256', 'artifact_sha256', 'signed_by', 'spec', 'variants'] as const;
 export type VersionSource = Pick<VersionTable, (typeof SOURCE_COLUMNS)[number]>;
 
 export async function findVersionSource(
@@ -187,8 +187,9 @@ export async function addVersion(
 }
 
 /** What the audit log says of a version. */
-function stateOf({ state, source_sha256, artifact_sha256 }: Omit<VersionSource, 'id' | 'spec' | 'variants'>): object {
-  return { state, sourceSha256: source_sha256, artifactSha256: artifact_sha256 };
+function stateOf(version: Omit<VersionSource, 'id' | 'spec' | 'variants'>): object {
+  const { state, source_sha256: sourceSha256, artifact_sha256: artifactSha256, signed_by: signedBy } = version;
+  return { state, sourceSha256, artifactSha256, ...(signedBy !== null && { signedBy }) };
 }
 
 async function findModelName(trx: Trx, id: string): Promise<string> {

@@ -148,6 +148,13 @@ export class Version extends Node {
   })
   verification!: Verification | null;
 
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Key whose publisher has signed all files of the version, as OpenSSF Model Signing: the SHA-256 of its PEM, in hexadecimal. The signature was verified before the version was added. Null if none was.',
+  })
+  signedBy!: string | null;
+
   @Field(() => DateTime, { description: 'When the version was registered.' })
   createdAt!: Date;
 

@@ -1,5 +1,6 @@
 /** Tells whether a folder has changed, from the names, sizes and times of its files. Nothing is read. */
 import { createHash } from 'node:crypto';
+import type { BigIntStats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 
@@ -10,28 +11,50 @@ const MAX_FOLDERS = MAX_DEPTH - 2;
 /** Of a folder and its subfolders together, the upper levels first. A model has a few files. */
 export const MAX_ENTRIES = 10_000;
 
-/** Null if there is no such folder. Hidden files, which editors and tools write meanwhile, are left out. */
+/** Null if there is no such folder. */
 export async function fingerprintOf(folder: string): Promise<string | null> {
   const hash = createHash('sha256');
+  try {
+    for await (const { place, found } of entriesOf(folder))
+      hash.update(`/${place}\0${found ? [found.ino, found.size, found.mtimeNs, found.ctimeNs].join(' ') : ''}\n`);
+    return hash.digest('base64');
+  } catch {
+    return null;
+  }
+}
+
+interface Entry {
+  /** Path from the folder, with `/`. */
+  readonly place: string;
+  /** Of the target of a link; null if it is not there. */
+  readonly found: BigIntStats | null;
+}
+
+/**
+ * Files and folders, the upper levels first. Hidden ones, which editors and tools write meanwhile, are left out.
+ *
+ * @throws Error if there is no such folder
+ */
+export async function* entriesOf(folder: string): AsyncGenerator<Entry> {
   let entries = MAX_ENTRIES;
   let level = [''];
   for (let depth = 1; depth <= MAX_DEPTH; depth++) {
     const next: string[] = [];
     for (const inside of level) {
-      const names = await readdir(path.join(folder, inside)).catch(() => null);
-      if (!names && depth === 1) return null;
-      for (const name of names?.sort() ?? []) {
+      const names = await readdir(path.join(folder, inside)).catch((error) => {
+        if (inside === '') throw error;
+        return [];
+      });
+      for (const name of names.sort()) {
         if (name.startsWith('.') || entries-- <= 0) continue;
-        const place = `${inside}/${name}`;
-        // Of the target of a link.
+        const place = inside === '' ? name : `${inside}/${name}`;
         const found = await stat(path.join(folder, place), { bigint: true }).catch(() => null);
-        hash.update(`${place}\0${found ? [found.ino, found.size, found.mtimeNs, found.ctimeNs].join(' ') : ''}\n`);
+        yield { place, found };
         if (found?.isDirectory()) next.push(place);
       }
     }
     level = next;
   }
-  return hash.digest('base64');
 }
 
 /**

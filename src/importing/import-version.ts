@@ -1,6 +1,6 @@
 /** Imports a version of a model from its folder into the catalog, or records why it cannot be imported. */
 import { addVersion, findVersionSource, type NewVersion } from '../catalog/registration.queries.js';
-import { ManifestError, RetriedImportError } from '../errors.js';
+import { ManifestError, RetriedImportError, SignatureError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { sha256 } from '../storage/blobs.js';
 import { toFlag } from '../storage/sql.js';
@@ -23,8 +23,15 @@ export interface NamedVersion extends VersionFolder {
  */
 export type VersionResult = 'done' | 'failed' | 'changed' | { readonly retry: string };
 
-/** Imports a version if it is new, or if it failed before and its files, or the causes of the failure, have changed. */
-export async function importVersion(importer: ImportParts, version: NamedVersion): Promise<VersionResult> {
+/**
+ * Imports a version if it is new, or if it failed before and its files, or the causes of the failure, have changed.
+ * `findSigner`: see `signerOfFolder`.
+ */
+export async function importVersion(
+  importer: ImportParts,
+  version: NamedVersion,
+  findSigner: () => Promise<string | null>,
+): Promise<VersionResult> {
   const { modelId, manifest, number } = version;
   let source: string | undefined;
   try {
@@ -37,7 +44,8 @@ export async function importVersion(importer: ImportParts, version: NamedVersion
       return isUnchanged ? 'done' : 'changed';
     }
     if (recorded && (await failureDigests(source, importer)).includes(recorded.source_sha256)) return 'failed';
-    await importContents(importer, version, contents, source);
+    const signedBy = await findSigner();
+    await importContents(importer, { version, contents, source, signedBy });
     return 'done';
   } catch (thrown) {
     const error = errorOfFolder(thrown);
@@ -50,8 +58,8 @@ export async function importVersion(importer: ImportParts, version: NamedVersion
 
 /** What is recorded about a failed version. Its next import is skipped if it would have the same digest. */
 async function failureOf(error: ManifestError, source: string | undefined, importer: ImportParts) {
-  // Without the digest of the source, the version is imported again.
-  if (error instanceof RetriedImportError || source === undefined)
+  // Without the digest of the source, the version is imported again: that of a signature is not part of it.
+  if (error instanceof RetriedImportError || error instanceof SignatureError || source === undefined)
     return { reason: reasonOf(error), digest: undefined };
   const [digest, digestWithMemory] = await failureDigests(source, importer);
   if (!(error instanceof ProbeMemoryError)) return { reason: error.message, digest };
@@ -69,25 +77,30 @@ async function failureDigests(source: string, { prober }: ImportParts): Promise<
   return [digest, sha256(`${digest} with ${prober.workerMemoryBytes} bytes`)];
 }
 
+interface ReadVersion {
+  readonly version: NamedVersion;
+  readonly contents: VersionContents;
+  readonly source: string;
+  readonly signedBy: string | null;
+}
+
 async function importContents(
   importer: ImportParts,
-  version: NamedVersion,
-  contents: VersionContents,
-  source: string,
+  { version, contents, source, signedBy }: ReadVersion,
 ): Promise<void> {
   const { manifest, number } = version;
   if (contents.graphs.length === 0) throw new ManifestError(`${number}/model.onnx is missing`);
   faultPoint('import.begin'); // @fault
   const imported = await importGraphs(importer, manifest, contents);
   faultPoint('import.probed'); // @fault
-  const row = readyVersion(version, source, imported);
+  const row = { ...readyVersion(version, source, imported), signed_by: signedBy };
   await importer.db.transaction().execute((trx) => addVersion(trx, row, manifest.trainedOn, Date.now()));
   faultPoint('import.saved'); // @fault
   const { maxBatch } = imported.probed.spec;
   importer.log.info({ model: manifest.name, number, maxBatch }, 'a version was imported');
 }
 
-/** The row of a version that was probed. */
+/** The row of a version that was probed, without who has signed it. */
 export function readyVersion(
   { modelId, number, manifest: { yaml } }: NamedVersion,
   source: string,
@@ -112,6 +125,7 @@ export function readyVersion(
     preload: toFlag(yaml.preload),
     test_dataset: yaml.testData,
     verification: JSON.stringify(verification),
+    signed_by: null,
   };
 }
 
@@ -148,5 +162,6 @@ function failedVersion(modelId: string, number: number, source: string, reason: 
     preload: 0,
     test_dataset: null,
     verification: null,
+    signed_by: null,
   };
 }

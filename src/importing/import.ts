@@ -15,6 +15,7 @@ import { findFailures, findUnchangedModel, type NewModel, saveModel } from '../c
 import type { ProbeProcesses } from '../engine/disposable-worker.js';
 import type { Engine } from '../engine/engine.js';
 import { RetriedImportError, shortened } from '../errors.js';
+import type { PublisherKeys } from '../signing/publisher-keys.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { TaskName } from '../tasks/tasks.js';
@@ -25,6 +26,7 @@ import type { ImportParts } from './import-graphs.js';
 import type { ImportProgress } from './import-progress.js';
 import { importVersion, recordFailure, type VersionResult } from './import-version.js';
 import { type ImportedResult, type ModelManifest, modelNameOf, readModelManifest, subfolders } from './manifest.js';
+import { signerOfFolder } from './signed-folder.js';
 import { findVersionFolders } from './version-files.js';
 
 /** Metrics stated in a model card, which `evaluation/` imports. */
@@ -48,6 +50,7 @@ interface Parts {
   /** Called at the beginning of a start and after each folder. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly progress: ImportProgress;
+  readonly publisherKeys: PublisherKeys;
   /** Ends the imports that are running. */
   readonly signal?: AbortSignal;
 }
@@ -139,7 +142,7 @@ export class StoreImporter {
     }
     const model = modelNameOf(name);
     const first = firsts.get(model) ?? name;
-    if (first === name) return importModel(importer, folder);
+    if (first === name) return importModel(importer, folder, this.#parts.publisherKeys);
     const reason = `the folders "${first}" and "${name}" have the same model name; only the first is imported`;
     importer.log.error({ model, folder: name, first }, reason);
     return nothingFound(reason);
@@ -202,10 +205,11 @@ class FolderCounter {
 /** Each holds a window of a file in memory and runs a process. */
 export const CONCURRENT_IMPORTS = 4;
 
-async function importModel(importer: ImportParts, folder: string): Promise<FolderResult> {
+async function importModel(importer: ImportParts, folder: string, keys: PublisherKeys): Promise<FolderResult> {
   const name = path.basename(folder);
   try {
     if (await isGone(folder)) return nothingFound(null);
+    const findSigner = await signerOfFolder(keys, folder, importer.signal);
     const manifest = await readModelManifest(folder);
     const model = modelOf(manifest);
     const modelId =
@@ -218,7 +222,7 @@ async function importModel(importer: ImportParts, folder: string): Promise<Folde
     }
     const results = new Map<number, VersionResult>();
     for (const version of versions)
-      results.set(version.number, await importVersion(importer, { ...version, modelId, manifest }));
+      results.set(version.number, await importVersion(importer, { ...version, modelId, manifest }, findSigner));
     const [retry] = [...results.values()].filter((result) => typeof result === 'object');
     const card = { folder: name, modelId, task: manifest.yaml.task, results: manifest.results };
     if (retry) return { card, mustRetry: true, reason: retry.retry, failures: null };

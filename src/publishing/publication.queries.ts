@@ -126,15 +126,20 @@ export async function setVersionState(
   await trx.updateTable('model').set({ updated_at }).where('id', '=', modelId).execute();
 }
 
-/** The READY version of a model that was published from the same files. */
-export async function findSameVersion(trx: Trx, modelId: string, source: string): Promise<string | undefined> {
-  const found = await trx
+/** The READY version of a model that was published from the same files, and signed by this key; null: by any or none. */
+export async function findSameVersion(
+  trx: Trx,
+  modelId: string,
+  source: string,
+  signedBy: string | null,
+): Promise<string | undefined> {
+  const same = trx
     .selectFrom('version')
     .select('id')
     .where('model_id', '=', modelId)
     .where('source_sha256', '=', source)
-    .where('state', '=', 'READY')
-    .executeTakeFirst();
+    .where('state', '=', 'READY');
+  const found = await (signedBy === null ? same : same.where('signed_by', '=', signedBy)).executeTakeFirst();
   return found?.id;
 }
 

@@ -16,6 +16,7 @@ import { type ImportedGraphs, importGraphs } from '../importing/import-graphs.js
 import { type NamedVersion, readyVersion } from '../importing/import-version.js';
 import { type ModelManifest, readModelManifest } from '../importing/manifest.js';
 import { findVersionFolders, readContents, sourceDigest, type VersionContents } from '../importing/version-files.js';
+import type { PublisherKeys } from '../signing/publisher-keys.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { throwDiskFailureAsStorageFull } from '../storage/disk-failure.js';
@@ -29,6 +30,7 @@ export interface PublisherParts {
   readonly catalog: Catalog;
   readonly engine: Pick<Engine, 'provider' | 'startProbes' | 'workerMemoryBytes'>;
   readonly log: Logger;
+  readonly publisherKeys: PublisherKeys;
   /** The file of a complete upload. */
   readonly fileOf: (upload: string) => string;
   /** For one publication at a time. */
@@ -39,10 +41,12 @@ export interface PublisherParts {
 
 /** @throws ManifestError with the reason why there is no version; RetriedImportError, StorageFullError */
 export async function publishFolder(parts: PublisherParts, publication: PublicationTable): Promise<void> {
-  const { db, blobs, log, engine, signal } = parts;
+  const { db, blobs, log, engine, signal, publisherKeys } = parts;
   const model = await findModel(db, publication.model_id);
   if (!model) throw new ManifestError('the model was deleted');
   await refuseRevoked(db, publication);
+  // The server may have been started with other keys since it was recorded.
+  publisherKeys.refuseUnknown(publication.signed_by);
   const folder = await makeFolder(parts, publication, model.name).catch(throwDiskFailureAsStorageFull);
   faultPoint('publish.begin'); // @fault
   const manifest = await readModelManifest(folder);
@@ -117,18 +121,18 @@ async function saveVersion(
 ): Promise<void> {
   const { modelId, manifest } = version;
   const source = sourceDigest(contents, manifest);
-  const { reason } = publication;
+  const { reason, signed_by } = publication;
   const author = authorOf(publication);
   await db.transaction().execute(async (trx) => {
     const now = Date.now();
     const model = await findModel(trx, modelId);
     if (!model) throw new ManifestError('the model was deleted');
     await refuseRevoked(trx, publication);
-    let versionId = await findSameVersion(trx, modelId, source);
+    let versionId = await findSameVersion(trx, modelId, source, signed_by);
     if (!versionId) {
       const number = await nextNumber(trx, modelId);
       // What is loaded at start is the operator's choice.
-      const row = { ...readyVersion({ ...version, number }, source, imported), preload: 0 };
+      const row = { ...readyVersion({ ...version, number }, source, imported), signed_by, preload: 0 };
       const by = { author, action: 'publishVersion' as const, reason };
       versionId = await addVersion(trx, row, manifest.trainedOn, now, by);
       const { title: _, summary: __, ...card } = manifest.card;

@@ -32,6 +32,7 @@ import {
   setPublication,
 } from './publication.queries.js';
 import { type PublisherParts, publishFolder } from './published-folder.js';
+import { signerOfUploads } from './signed-uploads.js';
 import { findUploads } from './upload.queries.js';
 
 /** Publications that wait or are running. */
@@ -79,7 +80,7 @@ export class Publisher {
 
   /** Records a publication. @throws InvalidInputError, NotFoundError, ForbiddenError, UploadLimitError, StorageFullError */
   async publish(wanted: WantedPublication, principal: Principal): Promise<PublicationTable> {
-    const { db, catalog } = this.#parts;
+    const { db, catalog, publisherKeys, fileOf } = this.#parts;
     const { files, manifest } = wanted;
     checkWanted(wanted);
     const reason = checkReason(wanted.reason, ['input', 'reason']);
@@ -89,6 +90,8 @@ export class Publisher {
     if (!isOwn) throw new ForbiddenError(`Publishing "${model.name}"`, 'the account that owns the model');
     checkGrant(principal, model.name, model.name, 'Publishing');
     const uploads = await this.#uploadsOf(files, principal);
+    const paths = files.map(({ path }) => path);
+    const signedBy = await signerOfUploads(publisherKeys, { paths, uploads, hasManifest: manifest != null, fileOf });
     const now = Date.now();
     const publication: PublicationTable = {
       id: newId('Publication'),
@@ -101,6 +104,7 @@ export class Publisher {
       manifest: manifest == null ? null : JSON.stringify(manifest),
       aliases: JSON.stringify([...new Set(wanted.aliases)]),
       reason,
+      signed_by: signedBy,
       stage: 'RECEIVED',
       refusal: null,
       version_id: null,
@@ -117,7 +121,8 @@ export class Publisher {
         throw new UploadLimitError('Too many publications are waiting.');
       await forgetFinished(trx, principal.id, MAX_KEPT);
       await insertPublication(trx, publication);
-      const after = { publication: publication.id, files: files.map(({ path }, i) => [path, uploads[i]?.sha256]) };
+      const digests = paths.map((path, i) => [path, uploads[i]?.sha256]);
+      const after = { publication: publication.id, files: digests, ...(signedBy !== null && { signedBy }) };
       await appendAudit(trx, principal, { action: 'publish', target: model.name, reason, before: null, after });
     });
     this.#goOn();

@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { importEvaluations } from '#src/evaluation/import.js';
 import { StoreImporter } from '#src/importing/import.js';
 import { ImportProgress } from '#src/importing/import-progress.js';
+import { PublisherKeys } from '#src/signing/publisher-keys.js';
 import { BlobFolder } from '#src/storage/blobs.js';
 import type { Data } from '../support/app.js';
 import { armFault, hasFired } from '../support/faults.js';
@@ -237,7 +238,8 @@ test('datasets and metrics that a full database could not store are to be import
   const db = app.databases.catalogByKey;
   const log = pino({ level: 'silent' });
   const parts = { db, log, blobs: new BlobFolder(path.join(dataDir, 'blobs')), engine: app.engine };
-  const importer = new StoreImporter({ ...parts, progress: new ImportProgress() }, server.store.folder);
+  const publisherKeys = await PublisherKeys.open({ publisherKeysFile: null, requireSignature: false });
+  const importer = new StoreImporter({ ...parts, progress: new ImportProgress(), publisherKeys }, server.store.folder);
 
   await armFault('sqlite.write.query', 'SQLITE_FULL');
   const { cards, toRetry } = await importer.importAll();

@@ -73,6 +73,7 @@ export function versionOf(modelId: string, number: number, i: number): NewVersio
     preload: 0,
     test_dataset: 'numbers',
     verification: null,
+    signed_by: null,
   };
 }
 

@@ -36,9 +36,14 @@ export class RestartableApp {
     return this.#app;
   }
 
+  async stop(): Promise<void> {
+    await this.#app?.app.stop();
+    this.#app = null;
+  }
+
   async remove(): Promise<void> {
     await disarmFault();
-    await this.#app?.app.stop();
+    await this.stop();
     await this.store.remove();
     await rm(this.dataDir, { recursive: true, force: true });
   }

@@ -76,6 +76,8 @@ export interface VersionTable {
   test_dataset: string | null;
   /** JSON of Verification; null if the version failed, or was imported by a release that did not record it. */
   verification: string | null;
+  /** Fingerprint of the key whose signature was verified; null if none was. */
+  signed_by: string | null;
   created_at: number;
   updated_at: number;
 }

@@ -39,7 +39,13 @@ export const catalogMigrations: Record<string, Migration> = {
   '026_metrics_of_old_ids': { up: forgetMetricsOfOldIds },
   '027_key_uses': { up: addKeyUses },
   '028_deleted_versions': { up: createDeletedVersions },
+  '029_signatures': { up: addSignatures },
 };
+
+async function addSignatures(db: Kysely<unknown>): Promise<void> {
+  for (const table of ['version', 'publication'])
+    await db.schema.alterTable(table).addColumn('signed_by', 'text').execute();
+}
 
 async function createPublications(db: Kysely<unknown>): Promise<void> {
   await db.schema

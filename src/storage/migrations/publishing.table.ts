@@ -34,6 +34,8 @@ export interface PublicationTable {
   /** JSON of string[]. */
   aliases: string;
   reason: string | null;
+  /** As the version gets it: see VersionTable. */
+  signed_by: string | null;
   stage: 'RECEIVED' | 'SCANNED' | 'PROBED' | 'PUBLISHED' | 'REFUSED';
   /** Why it was refused; null otherwise. */
   refusal: string | null;
