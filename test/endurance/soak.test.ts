@@ -8,10 +8,10 @@ import { swaps } from './soak/swaps.ts';
 const SEED = 20_261_124;
 
 test('every answer belongs to its own request while workers are killed', async () => {
-  const { kills, ...counts } = await swaps(6_000, SEED);
+  const { kills, ...counts } = await swaps(3_000, SEED);
 
   expect(kills).toBeGreaterThan(0);
-  expect(counts).toMatchObject({ predictions: 6_000, wrong: 0, failed: 0 });
+  expect(counts).toMatchObject({ predictions: 3_000, wrong: 0, failed: 0 });
 });
 
 test('no request fails while a worker is killed every second', async () => {
@@ -33,7 +33,7 @@ test('loading, unloading and killing leave no file descriptor and no process beh
 });
 
 test('neither predictions nor refused giant bodies leave memory or file descriptors behind', async () => {
-  const { wrong, refusals, leaked, samples } = await growth(3_000);
+  const { wrong, refusals, leaked, samples } = await growth(2_000);
   const [first, last] = [samples[0], samples.at(-1)];
   const grown = (of: (sample: Sample) => number) => of(last as Sample) - of(first as Sample);
 
