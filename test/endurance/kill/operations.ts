@@ -3,14 +3,17 @@
  * and what must hold of the lines that it has written.
  */
 import 'reflect-metadata';
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { backUp } from '#src/maintenance/backup.js';
 import { repairFolder } from '#src/maintenance/check.js';
 import { restore } from '#src/maintenance/restore.js';
 import { openDatabases } from '#src/storage/database.js';
+import { DataKeys } from '#src/vault/data-keys.js';
+import { MasterKeys } from '#src/vault/master-keys.js';
 import { pick, type Random } from '../../support/seeded-random.ts';
 import { type DataFolder, expectNoProblem, makeEarlierCatalog } from './data-folder.ts';
 
@@ -29,6 +32,8 @@ export interface Operation {
   readonly verify: (run: KilledRun, lines: readonly string[]) => Promise<number>;
   /** It writes lines and does not end by itself. */
   readonly isEndless?: boolean;
+  /** How long an endless process runs after its first line at most, in milliseconds. Default: 200. */
+  readonly longestMs?: number;
   /** Its process writes to SQLite by the storage thread, where it can also be killed at each statement. */
   readonly hasStatements?: boolean;
 }
@@ -40,6 +45,32 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     command: ({ dataDir, cycle }) => ['test/endurance/kill/change-data.ts', dataDir, String(cycle)],
     verify: verifyChanges,
     isEndless: true,
+    hasStatements: true,
+  },
+  requests: {
+    command: ({ dataDir, cycle }) => ['test/endurance/kill/serve-data.ts', dataDir, String(cycle)],
+    verify: verifyRequests,
+    isEndless: true,
+    longestMs: 2_000,
+    hasStatements: true,
+  },
+  rotation: {
+    prepare: async ({ dataDir }) => {
+      const { databases, dataKeys } = await openVault(dataDir);
+      await dataKeys.sealing({ account: 'team', keyId: null, subject: null });
+      await databases.close();
+    },
+    command: () => ['dist/rotate-master-key.js'],
+    verify: async ({ dataDir }) => {
+      await expectNoProblem(dataDir);
+      const { databases, dataKeys } = await openVault(dataDir);
+      const ids = (await databases.keyDb.selectFrom('data_key').select('id').execute()).map(({ id }) => id);
+      const found = await dataKeys.find(ids);
+      await databases.close();
+      if (found.size !== ids.length)
+        throw new Error(`${ids.length - found.size} of ${ids.length} keys cannot be unwrapped.`);
+      return 1;
+    },
     hasStatements: true,
   },
   backup: {
@@ -148,6 +179,61 @@ async function verifyChanges({ dataDir }: KilledRun, lines: readonly string[]): 
     db.close();
   }
   return lines.length;
+}
+
+interface Made {
+  readonly upload?: string;
+  readonly sha256?: string;
+  readonly publication?: string;
+  readonly model?: string;
+  readonly kept?: string;
+  readonly erased?: string;
+  readonly deleted?: string;
+}
+
+/** What was uploaded, published and recorded is there, unless its model was deleted; what was erased or deleted is not. */
+async function verifyRequests({ dataDir }: KilledRun, lines: readonly string[]): Promise<number> {
+  await expectNoProblem(dataDir);
+  const made = lines.map((line) => JSON.parse(line) as Made);
+  const deleted = new Set(made.flatMap((one) => (one.deleted ? [one.model] : [])));
+  const catalog = new DatabaseSync(path.join(dataDir, 'catalog.db'), { readOnly: true });
+  const predictions = new DatabaseSync(path.join(dataDir, 'predictions.db'), { readOnly: true });
+  const isIn = (db: DatabaseSync, table: string, id: string) =>
+    db.prepare(`select 1 from ${table} where id = ?`).get(id) !== undefined;
+  const expect = (holds: boolean, what: string, one: Made) => {
+    if (!holds) throw new Error(`${what}: ${JSON.stringify(one)}`);
+  };
+  try {
+    for (const one of made) {
+      if (one.upload) {
+        const bytes = await readFile(path.join(dataDir, 'uploads', one.upload));
+        expect(createHash('sha256').update(bytes).digest('hex') === one.sha256, 'An upload is not what was sent', one);
+      }
+      const isDeleted = deleted.has(one.model);
+      // A deletion that was not acknowledged may have happened.
+      const isLeft = !isDeleted && modelId(catalog, one.model) !== '';
+      if (one.publication && isLeft)
+        expect(isIn(catalog, 'publication', one.publication), 'A publication is lost', one);
+      if (one.deleted) expect(!isIn(catalog, 'model', one.deleted), 'A deleted model is there', one);
+      if (one.erased) expect(!isIn(predictions, 'prediction', one.erased), 'An erased prediction is there', one);
+      if (one.kept && isLeft) expect(isIn(predictions, 'prediction', one.kept), 'A prediction is lost', one);
+    }
+  } finally {
+    catalog.close();
+    predictions.close();
+  }
+  return lines.length;
+}
+
+function modelId(catalog: DatabaseSync, name = ''): string {
+  return String(catalog.prepare('select id from model where name = ?').get(name)?.['id'] ?? '');
+}
+
+async function openVault(dataDir: string) {
+  const databases = await openDatabases(dataDir);
+  const dataKeys = new DataKeys(databases, new MasterKeys({ masterKey: null, masterKeyFile: null }, dataDir));
+  await dataKeys.open();
+  return { databases, dataKeys };
 }
 
 /** Times in the log are text with milliseconds. */

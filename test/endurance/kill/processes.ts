@@ -73,7 +73,7 @@ async function runOnce(operation: Operation, run: KilledRun, usualMs: number | n
   const first = operation.isEndless ? once(child.stdout as NonNullable<typeof child.stdout>, 'data') : ended;
   if (usualMs === null || operation.isEndless) await Promise.race([first, ended]);
   const ranMs = performance.now() - begun;
-  if (operation.isEndless) await endAfter(child, ended, run.random() * LONGEST_MS);
+  if (operation.isEndless) await endAfter(child, ended, run.random() * (operation.longestMs ?? LONGEST_MS));
   else if (usualMs !== null && !atStatement)
     await endAfter(child, ended, usualMs * (EARLIEST + run.random() * (LATEST - EARLIEST)));
   const [code, signal] = await ended;
