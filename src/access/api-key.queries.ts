@@ -98,6 +98,12 @@ export async function updateApiKey(trx: Transaction<CatalogTables>, key: ApiKey)
     .execute();
 }
 
+/** When limits of any key were last changed, in milliseconds since 1970; 0 if they never were. */
+export async function findLastLimitsChange(trx: Transaction<CatalogTables>): Promise<number> {
+  const last = trx.selectFrom('api_key').select(({ fn }) => fn.max('limits_changed_at').as('at'));
+  return (await last.executeTakeFirst())?.at ?? 0;
+}
+
 /** Differs from before if a key was added, revoked or replaced, or its limits were changed: nothing else changes. */
 export async function findApiKeysFingerprint(db: CatalogDatabase): Promise<string> {
   const { count, max } = db.fn;

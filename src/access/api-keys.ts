@@ -11,6 +11,7 @@ import {
   findApiKeyPage,
   findApiKeys,
   findApiKeysFingerprint,
+  findLastLimitsChange,
   insertApiKey,
   updateApiKey,
 } from './api-key.queries.js';
@@ -214,7 +215,9 @@ export class ApiKeys {
       const before = await findApiKey(trx, id);
       if (!before) return [];
       checkAccepted(before);
-      const after = { ...before, limits: limitsOf(before.kind, wanted), limitsChangedAt: new Date() };
+      // Other processes read the keys again if this is later than before, also when the clock was set back.
+      const limitsChangedAt = new Date(Math.max(Date.now(), (await findLastLimitsChange(trx)) + 1));
+      const after = { ...before, limits: limitsOf(before.kind, wanted), limitsChangedAt };
       changed = after;
       await updateApiKey(trx, after);
       return [{ action: 'setApiKeyLimits', before, after }];

@@ -91,12 +91,12 @@ const NO_OVERLAP = { overlapMs: 0, limits: null };
 const ACTOR = { principal: COMMAND_LINE, reason: null };
 
 /** Keys without a server. */
-async function withKeys(act: (keys: ApiKeys) => Promise<void>): Promise<void> {
+async function withKeys(act: (keys: ApiKeys, others: ApiKeys) => Promise<void>): Promise<void> {
   const { catalogByKey, close } = await openDatabases(dataDir);
   const keys = new ApiKeys(catalogByKey);
   try {
     await keys.load();
-    await act(keys);
+    await act(keys, new ApiKeys(catalogByKey));
   } finally {
     await close();
   }
@@ -127,6 +127,18 @@ test('keys that ended 90 days ago are removed when the next key is made, those t
     await keys.load();
     expect(keys.hasAny).toBe(true);
     expect(keys.all).toHaveLength(after.length);
+  });
+});
+
+test('others read limits that were changed after the clock was set back', async () => {
+  await withKeys(async (keys, others) => {
+    const [{ key }, early] = [await keys.create(WANTED, ACTOR), await keys.create(WANTED, ACTOR)];
+    sql(`update api_key set limits_changed_at = ${Date.now() + DAY_MS} where id = '${early.key.id}'`);
+    await others.load();
+    await keys.setLimits(key.id, { operationsPerDay: 5 }, ACTOR);
+    await others.load();
+
+    expect(others.all.find(({ id }) => id === key.id)?.limits?.operationsPerDay).toBe(5);
   });
 });
 
