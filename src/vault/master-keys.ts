@@ -6,7 +6,7 @@
  */
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { StartupError } from '../errors.js';
 import { syncFolder } from '../storage/blobs.js';
@@ -84,6 +84,7 @@ export class MasterKeys {
     try {
       const handle = await open(aside, 'wx', 0o600);
       try {
+        await keepOwner(handle, file);
         await handle.writeFile(keys.map(({ bytes }) => `${bytes.toString('base64')}\n`).join(''));
         await handle.sync();
       } finally {
@@ -97,6 +98,14 @@ export class MasterKeys {
     }
     this.#keys = keys;
   }
+}
+
+/** An administrator of the machine may replace a key that belongs to the user of the server. */
+async function keepOwner(handle: FileHandle, file: string): Promise<void> {
+  const before = process.getuid?.() === 0 ? await stat(file).catch(() => null) : null;
+  if (!before) return;
+  await handle.chown(before.uid, before.gid);
+  await handle.chmod(before.mode & 0o777);
 }
 
 async function read(file: string): Promise<string> {

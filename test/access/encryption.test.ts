@@ -1,7 +1,7 @@
 /** What callers send is encrypted wherever it is stored, and opens only where it was stored. */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -157,6 +157,21 @@ test('the master key is made once, for this user alone, and another one is refus
   await restart();
 
   expect(mode & 0o777).toBe(0o600);
+});
+
+const asRoot = process.getuid?.() === 0 ? test : test.skip;
+
+asRoot('a file of master keys that root replaces stays that of the user of the server', async () => {
+  const file = path.join(dataDir, 'owned.key');
+  await writeFile(file, `${randomBytes(32).toString('base64')}\n`);
+  await chown(file, 1234, 5678);
+  await chmod(file, 0o440);
+  const masters = new MasterKeys({ masterKey: null, masterKeyFile: file }, dataDir);
+  await masters.load();
+  await masters.write(masters.all);
+
+  expect(await stat(file)).toMatchObject({ uid: 1234, gid: 5678, mode: 0o100440 });
+  await rm(file);
 });
 
 test('the master key is replaced under load, also if the command was killed at any step', async () => {
