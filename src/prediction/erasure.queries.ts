@@ -40,22 +40,28 @@ export async function updateErasure(
 
 export interface ErasedRow {
   readonly id: string;
+  readonly created_at: number;
   readonly data_key: number | null;
   readonly input_sha256: string | null;
 }
 
-/** Predictions of the account that may have to be erased, after the id `after`, oldest first. */
+/** The id of the newest prediction; empty if there is none. The clock may have been set back since. */
+export async function findNewestId(db: PredictionDatabase): Promise<string> {
+  return (await db.selectFrom('prediction').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst())?.id ?? '';
+}
+
+/** Predictions of the account that may have to be erased, after the id `after` and up to `last`, oldest first. */
 export async function findRowsToErase(
   db: PredictionDatabase,
   { account, made_from, made_before, predictions }: StoredErasure,
-  after: string,
-  limit: number,
+  { after, last, limit }: { readonly after: string; readonly last: string; readonly limit: number },
 ): Promise<ErasedRow[]> {
   return db
     .selectFrom('prediction')
-    .select(['id', 'data_key', 'input_sha256'])
+    .select(['id', 'created_at', 'data_key', 'input_sha256'])
     .where('principal_id', '=', account)
     .where('id', '>', after)
+    .where('id', '<=', last)
     .$if(predictions !== null, (q) => q.where('id', 'in', idsIn(predictions as string)))
     .$if(predictions === null, (q) =>
       q.where('id', '>=', firstIdAt('Prediction', made_from)).where('id', '<', firstIdAt('Prediction', made_before)),

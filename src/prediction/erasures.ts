@@ -20,6 +20,7 @@ import {
   deleteErased,
   type ErasedRow,
   findErasure,
+  findNewestId,
   findRowsToErase,
   findUnfinishedErasures,
   insertErasure,
@@ -146,8 +147,7 @@ export class Erasures {
     }
     // What was sealed with these keys until now is in the commits that wait: none of it is later than their end.
     await commits.append([]);
-    const scanned = { ...erasure, made_before: Math.min(erasure.made_before, Date.now() + 1) };
-    if (!(await this.#deleteRows(scanned, keys))) return;
+    if (!(await this.#deleteRows(erasure, keys))) return;
     await predictionsFile.truncateLog();
     const unfinished = await findUnfinishedErasures(catalogDb, '', 2);
     // The rows of another erasure may still have to be found by its keys.
@@ -158,8 +158,9 @@ export class Erasures {
   /** Returns false if the server stops meanwhile. */
   async #deleteRows(erasure: StoredErasure, keys: ErasedKeys): Promise<boolean> {
     const { catalogDb, predictionDb } = this.#parts;
+    const last = await findNewestId(predictionDb);
     for (let after = ''; !this.#isStopping; ) {
-      const rows = await findRowsToErase(predictionDb, erasure, after, ROWS_A_STEP);
+      const rows = await findRowsToErase(predictionDb, erasure, { after, last, limit: ROWS_A_STEP });
       const deleted = await this.#delete(await this.#matching(rows, erasure, keys));
       if (deleted > 0) await updateErasure(catalogDb, erasure.id, { deleted, finished_at: null });
       faultPoint('erasure.rowsDeleted'); // @fault
@@ -169,12 +170,21 @@ export class Erasures {
     return false;
   }
 
-  /** Rows of earlier releases that are not sealed yet belong to no subject and no API key. */
-  async #matching(rows: readonly ErasedRow[], { subject, key_id }: StoredErasure, keys: ErasedKeys) {
+  /**
+   * All that were named. Otherwise, rows of earlier releases that are not sealed yet belong to no subject and no API key, and so
+   * do those whose keys do not exist; and a key that was not destroyed may have sealed something since the request.
+   */
+  async #matching(rows: readonly ErasedRow[], erasure: StoredErasure, keys: ErasedKeys) {
+    const { subject, key_id, predictions, requested_at } = erasure;
+    if (predictions !== null) return rows;
     const ids = [...new Set(rows.flatMap(({ data_key }) => data_key ?? []))];
-    const erased = await this.#parts.dataKeys.of(keys, ids);
+    const { isDestroyed, gone } = await this.#parts.dataKeys.of(keys, ids);
     const isNarrowed = subject !== null || key_id !== null;
-    return rows.filter(({ data_key }) => (data_key === null ? !isNarrowed : erased.has(data_key)));
+    return rows.filter(({ data_key, created_at }) => {
+      if (data_key !== null && isDestroyed.get(data_key)) return true;
+      const isMeant = data_key === null || gone.has(data_key) ? !isNarrowed : isDestroyed.has(data_key);
+      return isMeant && created_at <= requested_at;
+    });
   }
 
   /** Blobs first: a row that is left finds its blob again, but a blob that is left would find no row. */

@@ -1,5 +1,5 @@
 /** SQL of data keys. They are wrapped with a master key; `data-keys.ts` unwraps them. */
-import type { Selectable, Transaction } from 'kysely';
+import { type Selectable, sql, type Transaction } from 'kysely';
 import type { KeyDatabase, KeyTables } from '../storage/database.js';
 import type { DataKeyTable } from '../storage/migrations/keys.table.js';
 
@@ -106,10 +106,22 @@ export async function deleteErasedKeys(db: KeyDatabase, keys: ErasedKeys): Promi
     .execute();
 }
 
-/** Those of the ids that are keys of the erasure. */
-export async function findKeysOf(db: KeyDatabase, keys: ErasedKeys, ids: readonly number[]): Promise<Set<number>> {
-  const rows = await keysOf(db, keys).where('id', 'in', ids).execute();
-  return new Set(rows.map(({ id }) => id));
+/** What an erasure means for the keys of rows. */
+export interface ErasedAmong {
+  /** Keys of the erasure, with whether they are destroyed. */
+  readonly isDestroyed: ReadonlyMap<number, boolean>;
+  /** Keys that do not exist: those of rows that a backup brought back after their erasure. */
+  readonly gone: ReadonlySet<number>;
+}
+
+export async function findKeysOf(db: KeyDatabase, keys: ErasedKeys, ids: readonly number[]): Promise<ErasedAmong> {
+  const known = await db.selectFrom('data_key').select('id').where('id', 'in', ids).execute();
+  const length = sql<number>`length(wrapped)`.as('length');
+  const rows = await keysOf(db, keys).select(length).where('id', 'in', ids).execute();
+  return {
+    isDestroyed: new Map(rows.map((row) => [row.id, row.length === 0])),
+    gone: new Set(ids).difference(new Set(known.map(({ id }) => id))),
+  };
 }
 
 /** The newest key. */

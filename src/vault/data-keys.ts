@@ -14,6 +14,7 @@ import { DataKey } from './data-key.js';
 import {
   deleteErasedKeys,
   deleteKeysOfPeriod,
+  type ErasedAmong,
   type ErasedKeys,
   eraseKeys,
   findCurrentMaster,
@@ -160,8 +161,8 @@ export class DataKeys {
     await this.#file.truncateLog();
   }
 
-  /** Those of the keys that an erasure is about. */
-  async of(keys: ErasedKeys, ids: readonly number[]): Promise<ReadonlySet<number>> {
+  /** Which of the keys an erasure is about, and which do not exist. */
+  async of(keys: ErasedKeys, ids: readonly number[]): Promise<ErasedAmong> {
     return findKeysOf(this.#db, keys, ids);
   }
 

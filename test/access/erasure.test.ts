@@ -123,6 +123,48 @@ test('all of a subject is erased, with its keys, and can be read in no copy; the
   const restored = await app.send(READ, { id: ids[0] as string });
   expect(restored.errors?.[0]?.extensions).toMatchObject({ code: 'UNREADABLE_RECORD' });
   expect((await app.query(READ, { id: kept })).prediction.input).toEqual({ text: 'some text' });
+
+  expect((await app.query(DELETE, { ids: [ids[0]] })).deletePredictions.erasure.deleted).toBe(1);
+  expect(await isThere(kept)).toBe(true);
+});
+
+test('an erasure that goes on after a restart leaves what was recorded since it was requested', async () => {
+  const { catalogDb } = app.app.databases;
+  const month = new Date().toISOString().slice(0, 7);
+  const before = await idOf({});
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  const requested_at = Date.now();
+  const later = await idOf({});
+  const erasure = {
+    id: 'erasure_interrupted',
+    account: 'anonymous',
+    subject: null,
+    key_id: null,
+    // Not all of the month, so that its key is kept.
+    made_from: Date.parse(`${month}-01`) + 1,
+    made_before: 2 ** 48 - 1,
+    predictions: null,
+    last_data_key: 1_000_000,
+    deleted: 0,
+    requested_at,
+    finished_at: null,
+  };
+  await catalogDb.insertInto('erasure').values(erasure).execute();
+  await app.app.stop();
+  app = await startTestApp({ dataDir });
+  const open = () => app.app.databases.catalogDb.selectFrom('erasure').select('id').where('finished_at', 'is', null);
+  await until('it is complete', async () => (await open().execute()).length === 0);
+
+  expect(await Promise.all([before, later].map(isThere))).toEqual([false, true]);
+});
+
+test('what was recorded before the clock was set back is erased too', async () => {
+  const id = await idOf({ subject: 'early' });
+  const ahead = firstIdAt('Prediction', Date.now() + 3_600_000);
+  const { predictionDb } = app.app.databases;
+  await predictionDb.updateTable('prediction').set({ id: ahead }).where('id', '=', id).execute();
+
+  expect((await erase({ subject: 'early' })).erasure.deleted).toBe(1);
 });
 
 test('a range of time is erased, and what was made outside of it stays', async () => {
