@@ -17,7 +17,8 @@ export class Erasure {
 
   @Field(() => DateTime, {
     nullable: true,
-    description: 'When all was erased; null if the server stopped before: it goes on when it starts.',
+    description:
+      'When all was erased; null if the server stopped before, or a command such as a backup reads the databases: it goes on when the server starts, and every hour.',
   })
   finishedAt!: Date | null;
 }

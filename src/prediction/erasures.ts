@@ -88,17 +88,21 @@ export class Erasures {
     await this.#inTurn(async () => {
       for (let after = ''; !this.#isStopping; ) {
         const erasures = await findUnfinishedErasures(this.#parts.catalogDb, after, ERASURES_A_STEP);
-        for (const erasure of erasures) await this.#resume(erasure);
+        for (const erasure of erasures) if (!(await this.#resume(erasure))) return;
         if (erasures.length < ERASURES_A_STEP) break;
         after = erasures.at(-1)?.id ?? '';
       }
     });
   }
 
-  async #resume(erasure: StoredErasure): Promise<void> {
+  /** Returns false if those after it should wait too, because the logs cannot be emptied now. */
+  async #resume(erasure: StoredErasure): Promise<boolean> {
     const { log } = this.#parts;
     log.info({ erasure: erasure.id }, 'an erasure goes on');
-    await this.#run(erasure).catch((error) => log.error({ err: error, erasure: erasure.id }, 'an erasure failed'));
+    return this.#run(erasure).catch((error) => {
+      log.error({ err: error, erasure: erasure.id }, 'an erasure failed');
+      return true;
+    });
   }
 
   async stop(): Promise<void> {
@@ -106,9 +110,12 @@ export class Erasures {
     await this.#running;
   }
 
-  #inTurn(work: () => Promise<void>): Promise<void> {
+  #inTurn(work: () => Promise<unknown>): Promise<unknown> {
     const mine = this.#running.then(work);
-    this.#running = mine.catch(() => {});
+    this.#running = mine.then(
+      () => {},
+      () => {},
+    );
     return mine;
   }
 
@@ -138,21 +145,27 @@ export class Erasures {
     return erasure;
   }
 
-  async #run(erasure: StoredErasure): Promise<void> {
-    const { catalogDb, predictionsFile, commits, dataKeys } = this.#parts;
+  /** Returns whether it is complete. What is not goes on with `resume`. */
+  async #run(erasure: StoredErasure): Promise<boolean> {
+    const { catalogDb, predictionsFile, commits, dataKeys, log } = this.#parts;
     const keys = keysOf(erasure);
+    let isEmptied = true;
     if (erasure.predictions === null) {
-      await dataKeys.erase(keys, monthsOf(erasure));
+      isEmptied = await dataKeys.erase(keys, monthsOf(erasure));
       faultPoint('erasure.keysDestroyed'); // @fault
     }
     // What was sealed with these keys until now is in the commits that wait: none of it is later than their end.
     await commits.append([]);
-    if (!(await this.#deleteRows(erasure, keys))) return;
-    await predictionsFile.truncateLog();
+    if (!(await this.#deleteRows(erasure, keys))) return false;
+    if (!(isEmptied && (await predictionsFile.truncateLog()))) {
+      log.warn({ erasure: erasure.id }, 'a command reads the databases, so the logs still have what was erased');
+      return false;
+    }
     const unfinished = await findUnfinishedErasures(catalogDb, '', 2);
     // The rows of another erasure may still have to be found by its keys.
     if (unfinished.length < 2) await dataKeys.forgetErased(keys);
     await updateErasure(catalogDb, erasure.id, { deleted: 0, finished_at: Date.now() });
+    return true;
   }
 
   /** Returns false if the server stops meanwhile. */

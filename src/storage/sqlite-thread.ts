@@ -16,6 +16,7 @@ export interface Statement {
 export type StorageRequest =
   | { readonly id: number; readonly kind: 'query'; readonly sql: string; readonly parameters: readonly unknown[] }
   | { readonly id: number; readonly kind: 'commit'; readonly statements: readonly Statement[] }
+  | { readonly id: number; readonly kind: 'truncate'; readonly busyMs: number }
   | { readonly id: number; readonly kind: 'close' };
 
 export interface QueryReply {
@@ -36,6 +37,8 @@ export type StorageReply =
   | { readonly id: number; readonly error: { message: string; code: string; errcode: number } };
 
 const FULL = 2;
+/** How long a statement waits for other connections. */
+const BUSY_MS = 5_000;
 
 const { file, readOnly } = workerData as { file: string; readOnly: boolean };
 const port = parentPort;
@@ -49,7 +52,7 @@ port.on('message', (request: StorageRequest) => port.postMessage(answer(request)
 
 function open(): DatabaseSync {
   faultPoint('sqlite.open'); // @fault
-  const opened = new DatabaseSync(file, { timeout: 5000, readOnly });
+  const opened = new DatabaseSync(file, { timeout: BUSY_MS, readOnly });
   // Without FULL, a power failure can lose acknowledged rows.
   const pragmas = ['journal_mode=WAL', 'synchronous=FULL', 'foreign_keys=ON', 'wal_autocheckpoint=4000'];
   // What is deleted is overwritten.
@@ -74,6 +77,7 @@ function answer(request: StorageRequest): StorageReply {
 
 function perform(request: StorageRequest): EncodedReply {
   if (request.kind === 'query') return query(request.sql, request.parameters);
+  if (request.kind === 'truncate') return truncate(request.busyMs);
   if (request.kind === 'commit') commit(request.statements);
   else database.close();
   return changed(0);
@@ -92,6 +96,16 @@ function query(sql: string, parameters: readonly unknown[]): EncodedReply {
   // `PreparedStatements` has asked for arrays.
   const rows = statement.all(...bound) as unknown as SQLOutputValue[][];
   return { columns, rows: rows.every((row) => row.every(isShort)) ? JSON.stringify(rows) : rows, changes: 0 };
+}
+
+/** Empties the write-ahead log, unless readers are in its way for longer than this: `busy` says whether they were. */
+function truncate(busyMs: number): EncodedReply {
+  database.exec(`pragma busy_timeout=${busyMs}`);
+  try {
+    return query('pragma wal_checkpoint(truncate)', []);
+  } finally {
+    database.exec(`pragma busy_timeout=${BUSY_MS}`);
+  }
 }
 
 const SHORT_CHARACTERS = 1_000;

@@ -15,6 +15,11 @@ const LIST_READERS = 2;
 /** For reads by key, which take less than a millisecond each. */
 const KEY_READERS = 1;
 
+/** How long the log is tried to be emptied, how long each try may keep others from writing, and the time between tries. */
+const TRUNCATE_MS = 2_000;
+const TRUNCATE_BUSY_MS = 50;
+const TRUNCATE_PAUSE_MS = 200;
+
 /** `keys` is for reads of rows by their keys, which predictions need; `lists` for everything else. */
 export type Lane = 'lists' | 'keys';
 
@@ -78,11 +83,16 @@ export class SqliteFile {
 
   /**
    * Moves the write-ahead log into the file and empties it, so that it has nothing that was overwritten since. Waits for
-   * readers, and returns false if some are in its way for long.
+   * readers, those of commands included, but lets others write meanwhile. Returns false if some are in its way for long.
    */
   async truncateLog(): Promise<boolean> {
-    const { rows } = await this.inTurn(() => this.write('pragma wal_checkpoint(truncate)', []));
-    return rows[0]?.['busy'] === 0;
+    const until = performance.now() + TRUNCATE_MS;
+    for (;;) {
+      const { rows } = await this.inTurn(() => this.#change({ kind: 'truncate', busyMs: TRUNCATE_BUSY_MS }));
+      if (rows[0]?.['busy'] === 0) return true;
+      if (performance.now() >= until) return false;
+      await new Promise((resolve) => setTimeout(resolve, TRUNCATE_PAUSE_MS));
+    }
   }
 
   #change(request: Unnumbered): Promise<QueryReply> {

@@ -149,8 +149,11 @@ export class DataKeys {
     return findLastKeyId(this.#db);
   }
 
-  /** Destroys the keys whose month is in the range. It is on disk, and nobody has the keys anymore, when this resolves. */
-  async erase(keys: ErasedKeys, range: { readonly from: string; readonly before: string }): Promise<void> {
+  /**
+   * Destroys the keys whose month is in the range. It is on disk, and nobody has the keys anymore, when this resolves: but if it
+   * returns false, the write-ahead log still has them.
+   */
+  async erase(keys: ErasedKeys, range: { readonly from: string; readonly before: string }): Promise<boolean> {
     await eraseKeys(this.#db, keys, range);
     this.#erasures++;
     // Whoever holds one asks for another; those that were not destroyed are read again.
@@ -158,7 +161,7 @@ export class DataKeys {
     for (const key of this.#byId.values()) if (key.id <= keys.lastId) key.markErased();
     this.#sealing.clear();
     this.#byId.clear();
-    await this.#file.truncateLog();
+    return this.#file.truncateLog();
   }
 
   /** Which of the keys an erasure is about, and which do not exist. */

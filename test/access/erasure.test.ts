@@ -2,6 +2,7 @@
 import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { requestDigest } from '#src/prediction/idempotency.js';
 import { openDatabases } from '#src/storage/database.js';
 import { firstIdAt } from '#src/storage/ids.js';
@@ -126,6 +127,30 @@ test('all of a subject is erased, with its keys, and can be read in no copy; the
 
   expect((await app.query(DELETE, { ids: [ids[0]] })).deletePredictions.erasure.deleted).toBe(1);
   expect(await isThere(kept)).toBe(true);
+});
+
+test('while another process reads, others predict, and what was erased in the log is not said to be gone', async () => {
+  const { predictionsFile, catalogDb } = app.app.databases;
+  await predictionsFile.truncateLog();
+  const reader = new DatabaseSync(path.join(dataDir, 'predictions.db'), { readOnly: true });
+  const id = await idOf({});
+  reader.exec('begin');
+  reader.prepare('select count(*) from prediction').get();
+  const deleting = app.query(DELETE, { ids: [id] });
+  const begun = performance.now();
+  let slowest = 0;
+  while (performance.now() - begun < 1_000) {
+    const sent = performance.now();
+    await idOf({});
+    slowest = Math.max(slowest, performance.now() - sent);
+  }
+  const { deletePredictions } = await deleting;
+  reader.close();
+
+  expect(deletePredictions).toEqual({ erasure: { deleted: 1, finishedAt: null }, problem: null });
+  expect(slowest).toBeLessThan(2_000);
+  const left = catalogDb.selectFrom('erasure').select('id').where('finished_at', 'is', null);
+  expect(await left.execute()).toHaveLength(1);
 });
 
 test('an erasure that goes on after a restart leaves what was recorded since it was requested', async () => {
