@@ -279,6 +279,7 @@ test('queries take the principal, except those of the server itself and those th
     'prediction/erasure.queries.ts deleteErased',
     'prediction/erasure.queries.ts findErasure',
     'prediction/erasure.queries.ts findNewestId',
+    'prediction/erasure.queries.ts findOwnIds',
     'prediction/erasure.queries.ts findRowsToErase',
     'prediction/erasure.queries.ts findUnfinishedErasures',
     'prediction/erasure.queries.ts hasPredictionsBetween',

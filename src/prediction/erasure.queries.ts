@@ -45,6 +45,13 @@ export interface ErasedRow {
   readonly input_sha256: string | null;
 }
 
+/** Those of the ids that are predictions of the account. */
+export async function findOwnIds(db: PredictionDatabase, account: string, ids: readonly string[]): Promise<string[]> {
+  const query = db.selectFrom('prediction').select('id').where('principal_id', '=', account);
+  const rows = await query.where('id', 'in', idsIn(idsOf(ids))).execute();
+  return rows.map(({ id }) => id);
+}
+
 /** The id of the newest prediction; empty if there is none. The clock may have been set back since. */
 export async function findNewestId(db: PredictionDatabase): Promise<string> {
   return (await db.selectFrom('prediction').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst())?.id ?? '';

@@ -6,7 +6,7 @@ import { DateTime } from '../graphql/scalars.js';
 @Policy('history')
 @ObjectType({ description: 'Predictions that were erased.' })
 export class Erasure {
-  @Field(() => ID, { description: 'Id of the erasure, as in the audit log.' })
+  @Field(() => ID, { description: 'Id of the erasure, as in the audit log; there is none of ids that are not yours.' })
   id!: string;
 
   @Field(() => Int, { description: 'Number of predictions that were deleted, at most 2,147,483,647.' })

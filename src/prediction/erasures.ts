@@ -21,6 +21,7 @@ import {
   type ErasedRow,
   findErasure,
   findNewestId,
+  findOwnIds,
   findRowsToErase,
   findUnfinishedErasures,
   insertErasure,
@@ -77,7 +78,12 @@ export class Erasures {
 
   /** Resolves when all is erased, or the server stops: then the rest is erased when it starts again. @throws StorageFullError */
   async erase(wanted: Wanted, by: By): Promise<StoredErasure> {
-    const erasure = await this.#request(wanted, by);
+    const { predictionDb } = this.#parts;
+    const predictions = wanted.predictions && (await findOwnIds(predictionDb, wanted.account, wanted.predictions));
+    const erasure = await this.#planned({ ...wanted, predictions });
+    // Nothing is kept of ids that nobody has: whoever sends them would fill the catalog.
+    if (predictions?.length === 0) return { ...erasure, finished_at: erasure.requested_at };
+    await this.#request(erasure, { ...wanted, predictions }, by);
     faultPoint('erasure.requested'); // @fault
     await this.#inTurn(() => this.#run(erasure));
     return (await findErasure(this.#parts.catalogDb, erasure.id)) ?? erasure;
@@ -119,12 +125,11 @@ export class Erasures {
     return mine;
   }
 
-  async #request(wanted: Wanted, { principal, action, reason }: By): Promise<StoredErasure> {
-    const { catalogDb, dataKeys } = this.#parts;
-    const { account, subject, keyId, from, to, predictions } = wanted;
+  async #planned({ account, subject, keyId, from, to, predictions }: Wanted): Promise<StoredErasure> {
+    const { dataKeys } = this.#parts;
     const now = Date.now();
     const index = subject === null ? null : await dataKeys.index(account);
-    const erasure: StoredErasure = {
+    return {
       id: `erasure_${v7()}`,
       account,
       subject: index && subject !== null ? index.digest('subject', subject) : null,
@@ -137,12 +142,16 @@ export class Erasures {
       requested_at: now,
       finished_at: null,
     };
+  }
+
+  async #request(erasure: StoredErasure, { keyId, from, to, predictions }: Wanted, by: By): Promise<void> {
+    const { principal, action, reason } = by;
     const after = { id: erasure.id, subject: erasure.subject, keyId, from, to, predictions };
-    await catalogDb.transaction().execute(async (trx) => {
+    await this.#parts.catalogDb.transaction().execute(async (trx) => {
       await insertErasure(trx, erasure);
-      await appendAudit(trx, principal, { action, target: `predictions of ${account}`, reason, before: null, after });
+      const target = `predictions of ${erasure.account}`;
+      await appendAudit(trx, principal, { action, target, reason, before: null, after });
     });
-    return erasure;
   }
 
   /** Returns whether it is complete. What is not goes on with `resume`. */

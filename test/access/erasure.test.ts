@@ -238,6 +238,21 @@ test('one deletes predictions of one’s own, and no others', async () => {
   expect(await left.execute()).toHaveLength(1);
 });
 
+test('ids that nobody has add nothing to the catalog', async () => {
+  const { catalogDb } = app.app.databases;
+  const entries = () => catalogDb.selectFrom('audit_log').select('sequence').execute();
+  const before = (await entries()).length;
+  const ids = Array.from({ length: 100 }, (_, i) => `prediction_${i}`);
+
+  expect((await app.query(DELETE, { ids })).deletePredictions).toEqual({
+    erasure: { deleted: 0, finishedAt: expect.any(String) },
+    problem: null,
+  });
+  expect(await entries()).toHaveLength(before);
+  const erasures = await catalogDb.selectFrom('erasure').select('predictions').execute();
+  expect(erasures.filter(({ predictions }) => predictions?.includes('prediction_1'))).toEqual([]);
+});
+
 test.each([
   [ERASE, { input: { account: 'anonymous' } }, { path: ['input'], code: 'MISSING' }],
   [ERASE, { input: { account: 'anonymous', subject: '' } }, { path: ['input', 'subject'], code: 'EMPTY' }],
