@@ -8,6 +8,7 @@ import { DATABASE_FILES, KEYS_FILE, type KeyTables, openDatabases } from '../sto
 import { openSnapshot, openSnapshots, type Snapshots } from '../storage/snapshot.js';
 import { blobProblems } from './blob-checks.js';
 import { auditProblems, invalidRows, wrongDefaults, wrongKeptTables } from './catalog-checks.queries.js';
+import { erasedPredictions } from './erased-checks.queries.js';
 import { brokenIdempotencyKeys, invalidPredictions, predictionsOfNoVersion } from './prediction-checks.queries.js';
 import type { Problem, Progress, RepairParts } from './problem.js';
 import { wrongSearchIndex } from './search-checks.queries.js';
@@ -77,17 +78,20 @@ async function* problemsOf(
   }
 }
 
-/** Of the file itself: without the master key, nobody can tell what its keys read. A folder that was just restored has none. */
+/** Without the master key, nobody can tell what its keys read. A folder that was just restored has none. */
 async function* keyProblems(dataDir: string): AsyncGenerator<Problem> {
   if (!existsSync(path.join(dataDir, KEYS_FILE.name))) return;
+  const problems: Problem[] = [];
   const keys = openSnapshot<KeyTables>(dataDir, KEYS_FILE);
   try {
-    yield* damages(keys, 'keys');
-    yield* schemaDifferences(keys, 'keys', KEYS_FILE.migrations);
-    yield* wrongTypes(keys);
+    problems.push(...damages(keys, 'keys'));
+    for await (const problem of schemaDifferences(keys, 'keys', KEYS_FILE.migrations)) problems.push(problem);
+    problems.push(...wrongTypes(keys));
   } finally {
     keys.close();
   }
+  yield* problems;
+  if (problems.length === 0) yield* erasedPredictions(dataDir);
 }
 
 export interface Repaired {

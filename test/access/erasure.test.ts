@@ -3,10 +3,11 @@ import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { checkFolder, repairFolder } from '#src/maintenance/check.js';
 import { requestDigest } from '#src/prediction/idempotency.js';
 import { openDatabases } from '#src/storage/database.js';
 import { firstIdAt } from '#src/storage/ids.js';
-import { type Data, startTestApp, type TestApp } from '../support/app.js';
+import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
 import { armFault, disarmFault } from '../support/faults.js';
 import { post } from '../support/graphql-client.js';
 import { createStore } from '../support/model-store.js';
@@ -121,12 +122,26 @@ test('all of a subject is erased, with its keys, and can be read in no copy; the
   await cp(copy, path.join(dataDir, 'predictions.db'));
   await rm(copy);
   app = await startTestApp({ dataDir });
+  const left = async () => {
+    const found: string[] = [];
+    for await (const { code, message } of checkFolder(dataDir, { progress: () => {}, isAlone: false }))
+      found.push(`${code} ${message}`);
+    return found.filter((one) => one.startsWith('ERASED_LEFT'));
+  };
+  expect(await left()).toEqual([
+    'ERASED_LEFT 3 predictions are encrypted with keys that were destroyed after they were recorded',
+  ]);
   const restored = await app.send(READ, { id: ids[0] as string });
   expect(restored.errors?.[0]?.extensions).toMatchObject({ code: 'UNREADABLE_RECORD' });
   expect((await app.query(READ, { id: kept })).prediction.input).toEqual({ text: 'some text' });
 
   expect((await app.query(DELETE, { ids: [ids[0]] })).deletePredictions.erasure.deleted).toBe(1);
-  expect(await isThere(kept)).toBe(true);
+  await app.app.stop();
+  for await (const { problem, failure } of repairFolder(dataDir, { store: STORE, reason: null, progress: () => {} }))
+    if (problem.code === 'ERASED_LEFT') expect(failure).toBeNull();
+  expect(await left()).toEqual([]);
+  app = await startTestApp({ dataDir });
+  expect(await Promise.all([...ids, kept].map(isThere))).toEqual([false, false, true]);
 });
 
 test('while another process reads, others predict, and what was erased in the log is not said to be gone', async () => {
