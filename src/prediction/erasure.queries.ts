@@ -40,6 +40,7 @@ export async function updateErasure(
 
 export interface ErasedRow {
   readonly id: string;
+  readonly principal_id: string;
   readonly created_at: number;
   readonly data_key: number | null;
   readonly input_sha256: string | null;
@@ -57,24 +58,25 @@ export async function findNewestId(db: PredictionDatabase): Promise<string> {
   return (await db.selectFrom('prediction').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst())?.id ?? '';
 }
 
-/** Predictions of the account that may have to be erased, after the id `after` and up to `last`, oldest first. */
+/**
+ * Predictions that may have to be erased, oldest first; of a range of time, those after the id `after` and up to `last`. Those of
+ * other accounts too: no index has the account, and looking for the next ones of a small one may take longer than a read may.
+ */
 export async function findRowsToErase(
   db: PredictionDatabase,
-  { account, made_from, made_before, predictions }: StoredErasure,
+  { made_from, made_before, predictions }: Pick<StoredErasure, 'made_from' | 'made_before' | 'predictions'>,
   { after, last, limit }: { readonly after: string; readonly last: string; readonly limit: number },
 ): Promise<ErasedRow[]> {
-  return db
+  const query = db
     .selectFrom('prediction')
-    .select(['id', 'created_at', 'data_key', 'input_sha256'])
-    .where('principal_id', '=', account)
-    .where('id', '>', after)
-    .where('id', '<=', last)
-    .$if(predictions !== null, (q) => q.where('id', 'in', idsIn(predictions as string)))
-    .$if(predictions === null, (q) =>
-      q.where('id', '>=', firstIdAt('Prediction', made_from)).where('id', '<', firstIdAt('Prediction', made_before)),
-    )
+    .select(['id', 'principal_id', 'created_at', 'data_key', 'input_sha256'])
     .orderBy('id')
-    .limit(limit)
+    .limit(limit);
+  if (predictions !== null) return query.where('id', 'in', idsIn(predictions)).execute();
+  const [from, before] = [firstIdAt('Prediction', made_from), firstIdAt('Prediction', made_before)];
+  // One condition at each end: with two, SQLite looks for the first row by either of them.
+  return (after < from ? query.where('id', '>=', from) : query.where('id', '>', after))
+    .where((eb) => (last < before ? eb('id', '<=', last) : eb('id', '<', before)))
     .execute();
 }
 

@@ -183,7 +183,8 @@ export class Erasures {
     const last = await findNewestId(predictionDb);
     for (let after = ''; !this.#isStopping; ) {
       const rows = await findRowsToErase(predictionDb, erasure, { after, last, limit: ROWS_A_STEP });
-      const deleted = await this.#delete(await this.#matching(rows, erasure, keys));
+      const own = rows.filter(({ principal_id }) => principal_id === erasure.account);
+      const deleted = await this.#delete(await this.#matching(own, erasure, keys));
       if (deleted > 0) await updateErasure(catalogDb, erasure.id, { deleted, finished_at: null });
       faultPoint('erasure.rowsDeleted'); // @fault
       if (rows.length < ROWS_A_STEP) return true;

@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { checkFolder, repairFolder } from '#src/maintenance/check.js';
+import { findRowsToErase } from '#src/prediction/erasure.queries.js';
 import { requestDigest } from '#src/prediction/idempotency.js';
 import { openDatabases } from '#src/storage/database.js';
 import { firstIdAt } from '#src/storage/ids.js';
@@ -205,6 +206,30 @@ test('what was recorded before the clock was set back is erased too', async () =
   await predictionDb.updateTable('prediction').set({ id: ahead }).where('id', '=', id).execute();
 
   expect((await erase({ subject: 'early' })).erasure.deleted).toBe(1);
+});
+
+test('predictions of others are passed in steps, however few the account has', async () => {
+  const { predictionDb } = app.app.databases;
+  const kept = await idOf({ subject: 'others' });
+  const row = await predictionDb.selectFrom('prediction').selectAll().where('id', '=', kept).executeTakeFirstOrThrow();
+  const made = Date.now();
+  const others = Array.from({ length: 600 }, (_, i) => firstIdAt('Prediction', made + i));
+  const rows = others.map((id) => ({ ...row, id, principal_id: 'others' }));
+  for (const some of [rows.slice(0, 300), rows.slice(300)])
+    await predictionDb.insertInto('prediction').values(some).execute();
+  const id = firstIdAt('Prediction', made + 700);
+  await predictionDb
+    .insertInto('prediction')
+    .values({ ...row, id })
+    .execute();
+  const range = { made_from: made, made_before: made + 1_000, predictions: null };
+  const step = await findRowsToErase(predictionDb, range, { after: '', last: id, limit: 100 });
+
+  expect(step.map((one) => one.id)).toEqual(others.slice(0, 100));
+  expect((await erase({ subject: 'others' })).erasure.deleted).toBe(2);
+  const left = predictionDb.selectFrom('prediction').select('id').where('principal_id', '=', 'others');
+  expect(await left.where('id', 'in', others).execute()).toHaveLength(600);
+  await predictionDb.deleteFrom('prediction').where('id', 'in', others).execute();
 });
 
 test('a range of time is erased, and what was made outside of it stays', async () => {
