@@ -33,15 +33,19 @@ export async function findApiKeyPage<T>(
     const position = decodeCursor(LIST, after, ['number', 'string']);
     query = query.where(({ ref }) => isAfter(position, [ref('created_at'), ref('id')], 'desc'));
   }
-  return pageOf(await query.limit(checkFirst(first) + 1).execute(), { first, after }, {
-    toNode: (row) => toNode(toApiKey(row)),
-    list: LIST,
-    keyOf: ({ created_at, id }) => [created_at, id],
-    countTotal: async () => {
-      const count = countUpToCap(db.selectFrom('api_key')).as('count');
-      return totalOf((await db.selectNoFrom(count).executeTakeFirstOrThrow()).count);
+  return pageOf(
+    await query.limit(checkFirst(first) + 1).execute(),
+    { first, after },
+    {
+      toNode: (row) => toNode(toApiKey(row)),
+      list: LIST,
+      keyOf: ({ created_at, id }) => [created_at, id],
+      countTotal: async () => {
+        const count = countUpToCap(db.selectFrom('api_key')).as('count');
+        return totalOf((await db.selectNoFrom(count).executeTakeFirstOrThrow()).count);
+      },
     },
-  });
+  );
 }
 
 /** Writes down when keys were last used, in milliseconds since 1970. */

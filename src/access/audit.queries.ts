@@ -131,12 +131,16 @@ export async function findAuditPage<T>(
   if (target !== null) query = query.where('target', '=', target);
   const start = after == null ? null : (decodeCursor(list, after, ['number'])[0] as number);
   if (start !== null) query = query.where('sequence', '<', start);
-  return pageOf(await query.limit(checkFirst(first) + 1).execute(), { first, after }, {
-    toNode: (row) => toNode(toEntry(row)),
-    list,
-    keyOf: ({ sequence }) => [sequence],
-    countTotal: async () => totalOf(await countAuditEntries(db, target)),
-  });
+  return pageOf(
+    await query.limit(checkFirst(first) + 1).execute(),
+    { first, after },
+    {
+      toNode: (row) => toNode(toEntry(row)),
+      list,
+      keyOf: ({ sequence }) => [sequence],
+      countTotal: async () => totalOf(await countAuditEntries(db, target)),
+    },
+  );
 }
 
 /** Counted up to `MAX_COUNT + 1`. */

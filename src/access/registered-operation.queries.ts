@@ -91,15 +91,19 @@ export async function findRegisteredPage<T>(
   let query = db.selectFrom('registered_operation').selectAll().orderBy('sequence', 'desc');
   const start = after == null ? null : (decodeCursor(list, after, ['number'])[0] as number);
   if (start !== null) query = query.where('sequence', '<', start);
-  return pageOf(await query.limit(checkFirst(first) + 1).execute(), { first, after }, {
-    toNode: (row) => toNode(toOperation(row)),
-    list,
-    keyOf: ({ sequence }) => [sequence],
-    countTotal: async () => {
-      const counted = db.selectNoFrom(countUpToCap(db.selectFrom('registered_operation')).as('count'));
-      return totalOf((await counted.executeTakeFirstOrThrow()).count);
+  return pageOf(
+    await query.limit(checkFirst(first) + 1).execute(),
+    { first, after },
+    {
+      toNode: (row) => toNode(toOperation(row)),
+      list,
+      keyOf: ({ sequence }) => [sequence],
+      countTotal: async () => {
+        const counted = db.selectNoFrom(countUpToCap(db.selectFrom('registered_operation')).as('count'));
+        return totalOf((await counted.executeTakeFirstOrThrow()).count);
+      },
     },
-  });
+  );
 }
 
 function toOperation({

@@ -79,16 +79,21 @@ export async function findEvaluationPages(
   const limit = checkFirst(first) + 1;
   const after = cursor == null ? '' : positionIn(parent, parentIds[0] as string, cursor);
   const find = EVALUATION_PAGES[parent][cursor == null ? 'first' : 'next'];
-  return pagesByParent(parentIds, await find(db, principal, { parents, limit, after }), { first, after: cursor }, {
-    toNode: (row) => toEvaluation(row),
-    listOf: (parentId) => listId('evaluations', parent, parentId),
-    keyOf: ({ id }) => [id],
-    countTotals: () =>
-      db
-        .selectFrom(rowsOf(parents).as('parent'))
-        .select(['parent.id as parent_id', countUpToCap(evaluationsOf(db, principal, parent)).as('count')])
-        .execute(),
-  });
+  return pagesByParent(
+    parentIds,
+    await find(db, principal, { parents, limit, after }),
+    { first, after: cursor },
+    {
+      toNode: (row) => toEvaluation(row),
+      listOf: (parentId) => listId('evaluations', parent, parentId),
+      keyOf: ({ id }) => [id],
+      countTotals: () =>
+        db
+          .selectFrom(rowsOf(parents).as('parent'))
+          .select(['parent.id as parent_id', countUpToCap(evaluationsOf(db, principal, parent)).as('count')])
+          .execute(),
+    },
+  );
 }
 
 /** The id of the evaluation that a cursor marks. @throws BadArgumentError if the cursor belongs to another parent */

@@ -230,20 +230,24 @@ export async function findPredictionPage(
   const { list } = listing;
   const before = after == null ? null : (decodeCursor(list, after, ['string'])[0] as string);
   const query = selectPrediction(newestPredictions(db, principal, listing, before, checkFirst(first) + 1));
-  return pageOf(await query.execute(), { first, after }, {
-    toNode: toPrediction,
-    list,
-    keyOf: ({ id }) => [id],
-    countTotal: async () => {
-      const wanted = wantedVersions(listing);
-      const counted = countUpToCap(
-        listedPredictions(db, principal, listing).$if(wanted !== null, (q) =>
-          q.where('version_id', 'in', sql<string>`(select id from ${wanted})`),
-        ),
-      );
-      return totalOf((await db.selectNoFrom(counted.as('count')).executeTakeFirstOrThrow()).count);
+  return pageOf(
+    await query.execute(),
+    { first, after },
+    {
+      toNode: toPrediction,
+      list,
+      keyOf: ({ id }) => [id],
+      countTotal: async () => {
+        const wanted = wantedVersions(listing);
+        const counted = countUpToCap(
+          listedPredictions(db, principal, listing).$if(wanted !== null, (q) =>
+            q.where('version_id', 'in', sql<string>`(select id from ${wanted})`),
+          ),
+        );
+        return totalOf((await db.selectNoFrom(counted.as('count')).executeTakeFirstOrThrow()).count);
+      },
     },
-  });
+  );
 }
 
 /**
