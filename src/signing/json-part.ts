@@ -5,8 +5,8 @@
 import { JsonScan } from '../json-scan.js';
 import { signatureError } from './signature-file.js';
 
-/** Values and keys. A signed file takes seven. */
-const MAX_VALUES = 100_000;
+/** Values and keys. A signed file takes seven, and a file of the largest size has room for about 2,500. */
+const MAX_VALUES = 30_000;
 const MAX_LEVELS = 20;
 
 export class JsonPart {

@@ -4,7 +4,7 @@
  * Says who has signed a folder: nothing is trusted without a key, and nothing that a key has signed may differ.
  */
 import { createHash, createPublicKey, type KeyObject, verify } from 'node:crypto';
-import { open, readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { type InputProblem, SignatureError, StartupError } from '../errors.js';
 import { readBundle, signedBytes } from './bundle.js';
 import { SIGNATURE_FILE, signatureError } from './signature-file.js';
@@ -151,14 +151,12 @@ function fingerprintOf(key: KeyObject): string {
 
 /** @throws SignatureError */
 async function readSignature(file: string): Promise<Uint8Array> {
-  const handle = await open(file);
-  try {
-    const { size } = await handle.stat();
-    if (size <= MAX_SIGNATURE_BYTES) return await handle.readFile();
-    throw signatureError('TOO_LARGE', 'it is too large', `at most ${MAX_SIGNATURE_BYTES} bytes`, `${size} bytes`);
-  } finally {
-    await handle.close();
-  }
+  // Opening a pipe could wait forever.
+  const found = await stat(file).catch(() => null);
+  if (!found?.isFile()) throw signatureError('UNREADABLE', 'it cannot be read', 'a regular file', null);
+  if (found.size > MAX_SIGNATURE_BYTES)
+    throw signatureError('TOO_LARGE', 'it is too large', `at most ${MAX_SIGNATURE_BYTES} bytes`, `${found.size} bytes`);
+  return readFile(file);
 }
 
 /** Between what is signed and what is there, at `[path of the file]`. */

@@ -1,4 +1,5 @@
 /** Signatures of publishers, made by the library of OpenSSF Model Signing (see `goldens/`), over real HTTP. */
+import { execFileSync } from 'node:child_process';
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -45,7 +46,7 @@ beforeAll(async () => {
   files = Object.fromEntries(await Promise.all(read));
   server = await RestartableApp.create();
   const signature = await golden('p256');
-  await server.store.write('stored', { ...files, 'model.sig': signature });
+  await server.store.write('stored', { ...files, 'model.sig': signature, '.DS_Store': 'hidden' });
   await server.store.write('plain', files);
   await server.store.write('changed', { ...files, 'README.md': '# Changed', 'model.sig': signature });
   await server.store.write('added', { ...files, '1/config.json': '{}', 'model.sig': signature });
@@ -425,10 +426,18 @@ test('folders of the model store are verified when their versions are imported',
   expect(await versionsOf('added')).toMatchObject([
     { state: 'FAILED', stateReason: expect.stringMatching(/^1\/config\.json: model\.sig does not cover this file/) },
   ]);
-  // What was wrong is put right.
+  // What was wrong is put right, and a version is added that the signature does not cover.
   await server.store.write('changed', { 'README.md': files['README.md'] as Buffer });
-  await until('the version is READY', async () => (await versionsOf('changed'))[0]?.['state'] === 'READY');
+  await server.store.write('stored', { '2/model.onnx': files['1/model.onnx'] as Buffer });
+  await until('both are imported', async () => {
+    const [changed] = await versionsOf('changed');
+    return changed?.['state'] === 'READY' && (await versionsOf('stored')).length === 2;
+  });
   expect(await versionsOf('changed')).toMatchObject([{ signedBy: p256 }]);
+  expect(await versionsOf('stored')).toMatchObject([
+    { state: 'READY', signedBy: p256 },
+    { state: 'FAILED', stateReason: expect.stringMatching(/^2\/model\.onnx: model\.sig does not cover this file/) },
+  ]);
 });
 
 test('without keys nothing is verified; with the policy, what is not signed is refused, and what is there stays', async () => {
@@ -463,7 +472,7 @@ test('without keys nothing is verified; with the policy, what is not signed is r
   ]);
 });
 
-test('a file of keys with anything but public keys for ECDSA is refused at start', async () => {
+test('a file of keys with anything but public keys for ECDSA is refused at start, and a signature that is a pipe is not read', async () => {
   const pem = (key: KeyObject) => String(key.export({ type: key.type === 'public' ? 'spki' : 'pkcs8', format: 'pem' }));
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey;
   const koblitz = generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey;
@@ -482,6 +491,12 @@ test('a file of keys with anything but public keys for ECDSA is refused at start
     await writeFile(file, text);
     await expect(PublisherKeys.open({ publisherKeysFile: file, requireSignature: false })).rejects.toThrow(message);
   }
+  const keys = await PublisherKeys.open({ publisherKeysFile, requireSignature: false });
+  const pipe = path.join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  await expect(keys.signerOf({ paths: new Set(), signatureFile: pipe, digestOf: () => null })).rejects.toThrow(
+    /model\.sig: it cannot be read; expected a regular file/,
+  );
   await expect(
     PublisherKeys.open({ publisherKeysFile: path.join(folder, 'none.pem'), requireSignature: false }),
   ).rejects.toThrow(/PUBLISHER_KEYS_FILE=.*none\.pem: ENOENT/);
