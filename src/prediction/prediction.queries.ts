@@ -278,9 +278,7 @@ function newestPredictions(
   limit: number,
 ) {
   const wanted = wantedVersions(listing);
-  const newest = listedPredictions(db, principal, listing)
-    .$if(before !== null, (q) => q.where('id', '<', before as string))
-    .orderBy('id', 'desc');
+  const newest = listedPredictions(db, principal, listing, before).orderBy('id', 'desc');
   if (wanted === null) return newest.limit(limit);
   const ofVersion = newest.select('id').where(sql<SqlBool>`version_id = ${sql.ref('wanted.id')}`);
   const versions = db
@@ -298,16 +296,20 @@ function newestPredictions(
   return db.selectFrom('prediction').where('id', 'in', listed).orderBy('id', 'desc');
 }
 
+/** One upper bound: of two, SQLite would walk from the wrong one on each page. */
 function listedPredictions(
   db: PredictionDatabase,
   principal: Principal,
   { since, until, label, plainLabel }: PredictionListing,
+  before: string | null = null,
 ) {
+  const ends = [before, until == null ? null : firstIdAt('Prediction', until.getTime())].filter((id) => id !== null);
+  const end = ends.length === 0 ? null : ends.reduce((a, b) => (a < b ? a : b));
   return db
     .selectFrom('prediction')
     .where('principal_id', '=', readableOwner(principal))
     .$if(since != null, (q) => q.where('id', '>=', firstIdAt('Prediction', (since as Date).getTime())))
-    .$if(until != null, (q) => q.where('id', '<', firstIdAt('Prediction', (until as Date).getTime())))
+    .$if(end !== null, (q) => q.where('id', '<', end as string))
     .$if(label != null && plainLabel == null, (q) => q.where('label', '=', label as string))
     .$if(label != null && plainLabel != null, (q) => q.where('label', 'in', [label as string, plainLabel as string]));
 }
