@@ -23,8 +23,9 @@ let client: PublishingClient;
 let folder: string;
 let publisherKeysFile: string;
 let files: Files;
-/** A publication whose signature was verified. */
+/** Publications with a signature that was verified, and without one. */
 let first: Data;
+let unsigned: Data;
 /** Ids of the uploads of `files`. */
 let uploads: Record<string, string>;
 /** A publisher whose private key the test has. */
@@ -119,7 +120,7 @@ test('a folder that its publisher has signed is published, and its version says 
   await published('echo', JSON.stringify(unhinted));
   await published('echo', certificate);
   const again = await published('echo', await golden('p256'));
-  const unsigned = await published('echo', null);
+  unsigned = await published('echo', null);
   const versions = await versionsOf('echo');
   const log = (await client.send('{ auditLog(first: 50) { nodes { action target after } } }')).auditLog.nodes;
 
@@ -132,7 +133,7 @@ test('a folder that its publisher has signed is published, and its version says 
   expect(first.publishedVersion.ref).toBe('echo:1');
   // The same files, signed by the same key, are the same version; without a signature, a version of these files is.
   expect(again.publishedVersion.ref).toBe('echo:1');
-  expect(unsigned.publishedVersion.ref).toMatch(/^echo:[1-3]$/);
+  expect(unsigned['publishedVersion'].ref).toMatch(/^echo:[1-3]$/);
   const entries = log.filter(({ target, after }: Data) => target.startsWith('echo') && after.signedBy === p256);
   expect(entries.map(({ action }: Data) => action)).toEqual(['publish', 'publishVersion', 'publish']);
 });
@@ -440,27 +441,25 @@ test('folders of the model store are verified when their versions are imported',
   ]);
 });
 
-test('without keys nothing is verified; with the policy, what is not signed is refused, and what is there stays', async () => {
-  await server.start();
-  const unverified = await published('strict', 'no signature');
+test('with the policy, what is not signed is refused, and what is there stays', async () => {
   await server.stop();
   const { catalogDb, close } = await openDatabases(server.dataDir);
   const wait = (id: string, signed_by: string | null) =>
     catalogDb.updateTable('publication').set({ stage: 'RECEIVED', signed_by }).where('id', '=', id).execute();
-  await wait(unverified.id, null);
+  await wait(unsigned['id'], null);
   await wait(first['id'], 'f'.repeat(64));
   await close();
   await server.store.write('late', files);
   await server.start({ publisherKeysFile, requireSignature: true });
-  const unsigned = (await publish('strict', null)).problem.problems;
+  const { problems } = (await publish('strict', null)).problem;
   await published('strict', await golden('p384'));
 
-  expect((await versionsOf('strict')).map(({ signedBy }) => signedBy)).toEqual([null, await hintOf('p384')]);
-  expect(unsigned).toMatchObject([
+  expect((await versionsOf('strict')).map(({ signedBy }) => signedBy)).toEqual([await hintOf('p384')]);
+  expect(problems).toMatchObject([
     { path: ['input', 'files'], code: 'MISSING', message: 'model.sig: this server accepts signed versions only' },
   ]);
   for (const [one, message] of [
-    [unverified, /accepts signed versions only/],
+    [unsigned, /accepts signed versions only/],
     [first, /its key is not accepted/],
   ] as const) {
     const { stage, problem } = await client.ended(one['id']);
@@ -470,6 +469,14 @@ test('without keys nothing is verified; with the policy, what is not signed is r
   expect(await versionsOf('late')).toMatchObject([
     { state: 'FAILED', stateReason: expect.stringMatching(/^model\.sig: this server accepts signed versions only/) },
   ]);
+});
+
+test('without keys, a signature is neither trusted nor refused', async () => {
+  const keys = await PublisherKeys.open({ publisherKeysFile: null, requireSignature: false });
+  const of = (signatureFile: string) => keys.signerOf({ paths: new Set(), signatureFile, digestOf: () => null });
+
+  expect(await of(path.join(GOLDENS, 'signatures/p256.sig'))).toBeNull();
+  expect(await of(publisherKeysFile)).toBeNull();
 });
 
 test('a file of keys with anything but public keys for ECDSA is refused at start, and a signature that is a pipe is not read', async () => {
