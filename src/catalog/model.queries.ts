@@ -43,6 +43,7 @@ const MODEL_COLUMNS = [
   'model.task',
   'model.owner',
   'model.account',
+  'model.visibility',
   'model.license',
   'model.default_version_id',
   'model.created_at',
@@ -58,6 +59,7 @@ type ModelColumn =
   | 'task'
   | 'owner'
   | 'account'
+  | 'visibility'
   | 'license'
   | 'default_version_id';
 
@@ -201,6 +203,7 @@ function toModel(row: ModelRow): Model {
     task: row.task as TaskName,
     owner: row.owner,
     account: row.account,
+    visibility: row.visibility === 'public' ? 'PUBLIC' : 'PRIVATE',
     license: row.license,
     tags: JSON.parse(row.tags),
     cardBytes: row.card_bytes,

@@ -12,6 +12,11 @@ export const TaskEnum = enumOf<TaskName>(
   TASK_DESCRIPTIONS,
 );
 
+export const VisibilityEnum = enumOf<'PUBLIC' | 'PRIVATE'>('Visibility', 'Who may see a model.', {
+  PUBLIC: 'Everybody who may read the catalog.',
+  PRIVATE: 'The account that owns it, and administrators.',
+});
+
 const CARD_BYTES = 8_192;
 
 @ObjectType({ description: 'Model card: what to know before using a model.' })
@@ -78,6 +83,9 @@ export class Model extends Node {
     description: 'Person or team responsible for the model, as free text; null if not stated.',
   })
   owner!: string | null;
+
+  @Field(() => VisibilityEnum, { description: 'Who may see the model. `updateModel` changes it.' })
+  visibility!: 'PUBLIC' | 'PRIVATE';
 
   @Field(() => String, {
     nullable: true,

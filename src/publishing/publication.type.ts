@@ -1,6 +1,6 @@
 import { Field, ID, InputType, Int, ObjectType } from 'type-graphql';
 import { REASON } from '../access/reason.js';
-import { Model, TaskEnum } from '../catalog/model.type.js';
+import { Model, TaskEnum, VisibilityEnum } from '../catalog/model.type.js';
 import { Version } from '../catalog/version.type.js';
 import { InvalidInputError } from '../errors.js';
 import { create } from '../graphql/create.js';
@@ -106,11 +106,6 @@ export class PublishPayload {
   @Field(() => Problem, { nullable: true, description: 'Why nothing was recorded; null otherwise.' })
   problem!: Problem | null;
 }
-
-const VisibilityEnum = enumOf<'PUBLIC' | 'PRIVATE'>('Visibility', 'Who may see a model.', {
-  PUBLIC: 'Everybody who may read the catalog.',
-  PRIVATE: 'The account that owns it, and administrators.',
-});
 
 @InputType({ description: 'New model, without versions.' })
 export class RegisterModelInput {

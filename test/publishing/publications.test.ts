@@ -427,7 +427,9 @@ test('a model that an administrator deletes is gone with its predictions, whoeve
 });
 
 test('a recorded answer keeps its classes when its model becomes private', async () => {
+  const visibility = async () => (await mine.send('{ model(name: "hidden-later") { visibility } }')).model.visibility;
   await mine.register('hidden-later', 'TABULAR_CLASSIFICATION', { visibility: 'PUBLIC' });
+  expect(await visibility()).toBe('PUBLIC');
   await mine.published('hidden-later', penguins);
   const [{ input }] = (JSON.parse(String(penguins['1/golden.json'])) as Data).cases;
   await theirs.send(PREDICT, { model: 'hidden-later', input });
@@ -435,6 +437,7 @@ test('a recorded answer keeps its classes when its model becomes private', async
   await mine.send(UPDATE, { input: { model: 'hidden-later', visibility: 'PRIVATE' } });
   const after = (await theirs.send(HISTORY)).predictions.nodes[0];
 
+  expect(await visibility()).toBe('PRIVATE');
   expect(before.output.classes).toHaveLength(3);
   expect(after).toEqual({ ...before, predictedBy: null });
 });
