@@ -27,9 +27,12 @@ import { BlobRestorer } from './importing/published.js';
 import { StoreWatcher } from './importing/store-watcher.js';
 import { Erasures } from './prediction/erasures.js';
 import { History } from './prediction/history.js';
+import { LOCAL, PictureUrls, type Reader, TOKEN } from './prediction/picture-urls.js';
+import { Pictures } from './prediction/pictures.js';
 import { Predictions } from './prediction/predictions.js';
 import { Recorder } from './prediction/recorder.js';
 import { Sweeper } from './prediction/sweeper.js';
+import { Thumbnails } from './prediction/thumbnails.js';
 import type { PublisherParts } from './publishing/published-folder.js';
 import { Publisher } from './publishing/publisher.js';
 import { Registration } from './publishing/registration.js';
@@ -85,6 +88,7 @@ export async function startApp(
   const server = await createServer({
     ...parts,
     schema: slices.schema,
+    pictures: slices.pictures,
     findSpec: ({ model, variant }, { principal }) => slices.serving.findSpec(model, principal, variant),
     databases: { ...databases, dataKeys },
     measured: { engine, commits },
@@ -357,6 +361,11 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
   const erasures = new Erasures({ ...stored, catalogDb: catalogByKey });
   const publishing = { uploads, publisherKeys, dataDir, stopping };
   const publisher = createPublisher({ db: catalogByKey, blobs, catalog, engine, log, ...publishing });
+  const pictureUrls = new PictureUrls(dataKeys);
+  const isReaderAccepted = (reader: Reader) => isAccepted(reader, access);
+  const thumbnails = new Thumbnails({ db: predictionDb, blobs, maker: engine.thumbnails, log });
+  const files = { db: predictionsByKey, blobs, dataKeys };
+  const pictures = new Pictures({ ...files, urls: pictureUrls, thumbnails, isReaderAccepted });
   const parts = {
     catalogDb,
     predictionDb,
@@ -378,8 +387,15 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
       modelStore: config.modelStore,
       purge: (now) => sweeper.purge(now),
     }),
+    pictureUrls,
     defaultDeadlineMs: config.defaultDeadlineMs,
     maxResponseBytes: config.maxResponseBytes,
   };
-  return { catalog, serving, publisher, sweeper, erasures, schema: createSchema(parts) };
+  return { catalog, serving, publisher, sweeper, erasures, pictures, schema: createSchema(parts) };
+}
+
+/** Whether who asked for the URL of an image may still read. A URL for a token ends with it. */
+function isAccepted(reader: Reader, { keys, tokens }: Pick<Parts, 'keys' | 'tokens'>): boolean {
+  if (reader === TOKEN) return tokens !== null;
+  return reader === LOCAL ? !keys.hasAny && tokens === null : keys.isAccepted(reader);
 }

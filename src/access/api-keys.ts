@@ -20,6 +20,7 @@ import { grants } from './grants.js';
 import { limitsOf, type WantedLimits } from './key-limits.js';
 import { KeyUses, type Use } from './key-uses.js';
 import type { KeyRefusal, Principal } from './principal.js';
+import type { Quota } from './quota.js';
 import type { Quotas } from './quotas.js';
 
 /** Keys of a server, those included that have ended and are still kept. */
@@ -94,6 +95,11 @@ export class ApiKeys {
   isAccepted(id: string): boolean {
     const known = this.#byId.get(id);
     return known !== undefined && refusalOf(known.key, Date.now()) === null;
+  }
+
+  /** The quota of the key with this id; null if it has none. */
+  quotaOf(id: string): Quota | null {
+    return this.#byId.get(id)?.principal.quota ?? null;
   }
 
   /** The principal of a key, or why it is refused. */

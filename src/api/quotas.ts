@@ -41,7 +41,7 @@ export function takeAnswer({ principal, incoming, quotaBytes }: FastifyRequest, 
   if (status >= 400 && status < 500 && status !== TOO_MANY_REQUESTS) quota.takeOperation();
 }
 
-function sendExceeded(reply: FastifyReply, exceeded: QuotaExceededError): void {
+export function sendExceeded(reply: FastifyReply, exceeded: QuotaExceededError): void {
   const { code, ...more } = extensionsOf(exceeded);
   reply.header('retry-after', retryAfterSeconds(exceeded));
   sendRefusal(reply, TOO_MANY_REQUESTS, refusal(code, exceeded.message, more));

@@ -18,6 +18,7 @@ import { ImportResolver } from '../importing/imports.resolver.js';
 import { ErasureResolver } from '../prediction/erasure.resolver.js';
 import type { Erasures } from '../prediction/erasures.js';
 import type { History } from '../prediction/history.js';
+import type { PictureUrls } from '../prediction/picture-urls.js';
 import { PredictionResolver, VersionPredictionsResolver } from '../prediction/prediction.resolver.js';
 import type { Predictions } from '../prediction/predictions.js';
 import { PublicationResolver } from '../publishing/publication.resolver.js';
@@ -46,6 +47,7 @@ export interface ResolverParts {
   readonly predictions: Predictions;
   readonly erasures: Erasures;
   readonly history: History;
+  readonly pictureUrls: PictureUrls;
   readonly imports: ImportProgress;
   readonly serving: Serving;
   readonly keys: ApiKeys;
@@ -72,7 +74,10 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [VersionServingResolver, ({ engine, serving }) => new VersionServingResolver(engine, serving)],
   [LatencyResolver, ({ engine }) => new LatencyResolver(engine)],
   [EngineResolver, ({ engine }) => new EngineResolver(engine)],
-  [PredictionResolver, ({ predictions, history, blobs }) => new PredictionResolver(predictions, history, blobs)],
+  [
+    PredictionResolver,
+    ({ predictions, history, blobs, pictureUrls }) => new PredictionResolver(predictions, history, blobs, pictureUrls),
+  ],
   [ErasureResolver, ({ erasures }) => new ErasureResolver(erasures)],
   [VersionPredictionsResolver, ({ predictionDb }) => new VersionPredictionsResolver(predictionDb)],
   [EvaluationResolver, () => new EvaluationResolver()],

@@ -33,6 +33,7 @@ import { errorFormatter } from './errors.js';
 import { registerExplorer } from './explorer/explorer.js';
 import { type GraphqlParts, registerGraphql } from './graphql-route.js';
 import { mediaTypeOfRefusal } from './media-type.js';
+import { type PictureRouteParts, registerPictures } from './picture-route.js';
 import { takeAnswer, takeRequest } from './quotas.js';
 import {
   answerNotSent,
@@ -70,10 +71,11 @@ declare module 'fastify' {
 }
 
 export interface ServerParts extends GraphqlParts {
-  readonly keys: Pick<ApiKeys, 'find' | 'hasAny' | 'isOriginOfAKey'>;
+  readonly keys: Pick<ApiKeys, 'find' | 'hasAny' | 'isOriginOfAKey' | 'quotaOf'>;
   /** Null if no issuer of tokens is trusted. */
   readonly tokens: Tokens | null;
   readonly uploads: Pick<Uploads, 'ofUrl' | 'receive'>;
+  readonly pictures: PictureRouteParts['pictures'];
   /** What `/metrics` reads besides the HTTP server itself. */
   readonly measured: Pick<Measured, 'engine' | 'commits'>;
   /** Null if a model can answer, else the reason why none can. */
@@ -88,6 +90,8 @@ export interface ServerParts extends GraphqlParts {
 
 /** Longest time until all headers of a request have arrived, and, before the first, until a connection is secure. */
 const HEADERS_TIMEOUT_MS = 30_000;
+/** Of uploads and images, for pages that read them. */
+const HEADERS_OF_FILES = ['upload-offset', 'upload-length', 'tus-resumable', 'content-range', 'etag'];
 /** How often Node looks for slow requests. */
 const CHECK_INTERVAL_MS = 5_000;
 
@@ -107,6 +111,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   const metrics = createMetrics({ ...parts.measured, responses, bodies, answers });
   const apollo = await registerGraphql(http, { bodies, ...parts });
   await registerUploads(http, parts.uploads);
+  registerPictures(http, { pictures: parts.pictures, quotaOf: (reader) => parts.keys.quotaOf(reader) });
   registerHealth(http, parts);
   registerMetrics(http, metrics);
   return { http, stop: () => apollo.stop() };
@@ -153,7 +158,7 @@ async function createHttp(parts: ServerParts, { bodies, answers, responses }: Ht
     origin: (origin, done) =>
       done(null, origin !== undefined && (config.corsOrigins.includes(origin) || keys.isOriginOfAKey(origin))),
     methods: ['GET', 'POST', 'HEAD', 'PUT', 'PATCH'],
-    exposedHeaders: ['x-request-id', 'retry-after', 'upload-offset', 'upload-length', 'tus-resumable'],
+    exposedHeaders: ['x-request-id', 'retry-after', ...HEADERS_OF_FILES],
     maxAge: 86_400,
   });
   enforcePolicies(http);

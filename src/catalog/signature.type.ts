@@ -15,7 +15,7 @@ import {
   type VersionSpec,
 } from '../tasks/tasks.js';
 
-const InputKind = enumOf<InputKindName>(
+export const InputKind = enumOf<InputKindName>(
   'InputKind',
   'Key of `ModelInput` that a version takes.',
   Object.fromEntries(Object.entries(INPUT_KEYS).map(([kind, key]) => [kind, `Send \`ModelInput.${key}\`.`])) as Record<

@@ -36,6 +36,7 @@ import { type CompletedBatch, RunningBatches } from './running-batches.js';
 import { batchLimits, limitsOfNextBatch } from './schedule.js';
 import { ServedVersions } from './served-versions.js';
 import type { ExitCause } from './supervision.js';
+import type { ThumbnailMaker } from './thumbnails.js';
 import { VersionCounters } from './version-counters.js';
 import type { WorkerProcess } from './worker-process.js';
 
@@ -128,6 +129,10 @@ export class Engine {
   /** As `Pool.startProbes`. */
   startProbes(): ProbeProcesses {
     return this.#pool.startProbes();
+  }
+
+  get thumbnails(): Pick<ThumbnailMaker, 'make'> {
+    return this.#pool.thumbnails;
   }
 
   /** Data memory that one worker may allocate, in bytes. */

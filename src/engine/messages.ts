@@ -11,6 +11,7 @@
  *     examine               read the tensors and metadata of an ONNX file          examined | failed
  *     observeScores         look at the scores of these items and of similar ones  scoresObserved | failed
  *     checkBatchInvariance  test whether answers depend on the rest of the batch   batchInvariance | failed
+ *     makeThumbnail         decode an image and make a small one                   thumbnailMade | failed
  *
  *   worker → server
  *     ready                 sent once, when the worker accepts messages
@@ -129,7 +130,8 @@ export type Command =
   | CancelMessage
   | ({ readonly kind: 'examine' } & ExaminedFiles)
   | { readonly kind: 'observeScores'; readonly key: string; readonly items: readonly Item[] }
-  | { readonly kind: 'checkBatchInvariance'; readonly key: string; readonly items: readonly Item[] };
+  | { readonly kind: 'checkBatchInvariance'; readonly key: string; readonly items: readonly Item[] }
+  | { readonly kind: 'makeThumbnail'; readonly image: Uint8Array; readonly maxSize: number };
 
 interface Numbered {
   readonly id: number;
@@ -148,6 +150,14 @@ export interface BatchUse {
   readonly cpuMs: number;
   /** By how much its memory had grown when it was largest; null on platforms without `/proc`. */
   readonly grownBytes: number | null;
+}
+
+/** An encoded image. */
+export interface Thumbnail {
+  readonly bytes: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+  readonly mediaType: 'image/jpeg' | 'image/webp';
 }
 
 type Reply =
@@ -190,6 +200,7 @@ type Reply =
    * was padded to the length of a longer one. Null if no answer changed.
    */
   | { readonly kind: 'batchInvariance'; readonly difference: string | null; readonly padding: string | null }
+  | { readonly kind: 'thumbnailMade'; readonly thumbnail: Thumbnail }
   | { readonly kind: 'failed'; readonly message: string };
 
 export type FromWorker = { readonly kind: 'ready' } | (Reply & Numbered);
@@ -222,6 +233,7 @@ export function batchMessage(
 
 /** What is remembered of a message that was sent. */
 export function withoutValues<Message extends { readonly kind: string }>(message: Message): Message {
+  if (message.kind === 'makeThumbnail') return { ...message, image: new Uint8Array() };
   return message.kind === 'numericBatch' ? { ...message, inputs: [] } : message;
 }
 

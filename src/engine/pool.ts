@@ -25,6 +25,7 @@ import {
   restartDelayMs,
   STANDBY_WORKERS,
 } from './supervision.js';
+import { ThumbnailMaker } from './thumbnails.js';
 import { type LoadResult, WorkerProcess } from './worker-process.js';
 
 export interface PoolOptions {
@@ -70,6 +71,8 @@ export class Pool {
   readonly #workers = new Set<WorkerProcess>();
   #startChild: StartChild;
   #probes: ProbeProcesses | null = null;
+  /** In a process that is not in `all`. */
+  readonly thumbnails = new ThumbnailMaker((...args) => this.#startChild(...args));
   #isMemoryLimited = false;
   #failedStarts = 0;
   #isStopping = false;
@@ -215,6 +218,7 @@ export class Pool {
     this.#isStopping = true;
     if (this.#inspection) clearInterval(this.#inspection);
     this.#probes?.end();
+    this.thumbnails.end();
     const workers = this.all;
     for (const worker of workers) worker.kill('stopped');
     await Promise.all(workers.map(({ exited }) => exited));

@@ -90,6 +90,12 @@ const isBytes: Check = (value) => isAmount(value) && Number(value) <= MAX_BYTES;
 
 const isUse = record({ cpuMs: isAmount, grownBytes: orNull(isBytes) });
 const isStart = record({ tokens: orNull(isAmount) });
+const isThumbnail = record({
+  bytes: isArrayOf('Uint8Array'),
+  width: isCount,
+  height: isCount,
+  mediaType: oneOf(['image/jpeg', 'image/webp']),
+});
 const isEndOfBatch = record({ timing: isTiming, use: orNull(isUse) });
 
 /** The replies to each command, with their fields. Results and runs of batches are checked below. */
@@ -119,6 +125,7 @@ const REPLIES: Readonly<Record<Command['kind'], Partial<Record<FromWorker['kind'
     batchInvariance: record({ difference: orNull(isText), padding: orNull(isText) }),
     failed: isFailed,
   },
+  makeThumbnail: { thumbnailMade: record({ thumbnail: isThumbnail }), failed: isFailed },
 };
 
 /** The server's record of what one worker was asked and has answered. */

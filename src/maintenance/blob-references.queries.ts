@@ -56,7 +56,8 @@ export class BlobReferences {
   /** Adds what the databases refer to. Yields rows that cannot be read. */
   *add({ catalog, predictions }: Pick<Snapshots, 'catalog' | 'predictions'>): Generator<Problem> {
     const used = predictions.rows<{ id: string; input_sha256: string }>(
-      'select id, input_sha256 from prediction where input_sha256 is not null',
+      `select id, input_sha256 from prediction where input_sha256 is not null
+        union select prediction_id, sha256 from picture where sha256 is not null`,
     );
     for (const { id, input_sha256 } of used) this.#need(input_sha256, `prediction ${id}`, null);
     yield* this.#addVersions(catalog);

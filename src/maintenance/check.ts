@@ -9,7 +9,12 @@ import { openSnapshot, openSnapshots, type Snapshots } from '../storage/snapshot
 import { blobProblems } from './blob-checks.js';
 import { auditProblems, invalidRows, wrongDefaults, wrongKeptTables } from './catalog-checks.queries.js';
 import { erasedPredictions } from './erased-checks.queries.js';
-import { brokenIdempotencyKeys, invalidPredictions, predictionsOfNoVersion } from './prediction-checks.queries.js';
+import {
+  brokenIdempotencyKeys,
+  brokenPictures,
+  invalidPredictions,
+  predictionsOfNoVersion,
+} from './prediction-checks.queries.js';
 import type { Problem, Progress, RepairParts } from './problem.js';
 import { wrongSearchIndex } from './search-checks.queries.js';
 import { brokenReferences, damages, schemaDifferences, wrongTypes } from './tables.queries.js';
@@ -63,6 +68,7 @@ async function* problemsOf(
     () => invalidPredictions(predictions),
     () => predictionsOfNoVersion(predictions, catalog),
     () => brokenIdempotencyKeys(predictions),
+    () => brokenPictures(predictions),
     () =>
       blobProblems({
         snapshots,

@@ -70,3 +70,21 @@ export function* brokenIdempotencyKeys(predictions: Predictions): Generator<Prob
       },
     };
 }
+
+/** Images whose prediction is gone: nobody can read them, and their blobs would stay. */
+export function* brokenPictures(predictions: Predictions): Generator<Problem> {
+  const broken = predictions.rows<{ prediction_id: string; count: number }>(
+    'select prediction_id, count(*) as count from picture where prediction_id not in (select id from prediction) group by 1',
+  );
+  for (const { prediction_id, count } of broken)
+    yield {
+      code: 'REFERENCE_BROKEN',
+      where: `pictures of ${prediction_id}`,
+      message: `${count} pictures refer to a prediction that does not exist`,
+      repair: {
+        does: 'deletes them',
+        beside: ({ databases }: RepairParts) =>
+          databases.predictionDb.deleteFrom('picture').where('prediction_id', '=', prediction_id).execute(),
+      },
+    };
+}

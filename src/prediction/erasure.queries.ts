@@ -80,13 +80,20 @@ export async function findRowsToErase(
     .execute();
 }
 
-/** Deletes predictions with the idempotency keys that would replay them. Returns how many. */
-export async function deleteErased(db: PredictionDatabase, ids: readonly string[]): Promise<number> {
+/**
+ * Deletes predictions with their images, and the idempotency keys that would replay them. Returns how many, and the blobs of the
+ * images.
+ */
+export async function deleteErased(
+  db: PredictionDatabase,
+  ids: readonly string[],
+): Promise<{ readonly count: number; readonly digests: readonly string[] }> {
   const erased = idsIn(idsOf(ids));
   return db.transaction().execute(async (trx) => {
+    const pictures = await trx.deleteFrom('picture').where('prediction_id', 'in', erased).returning('sha256').execute();
     await trx.deleteFrom('idempotency').where('prediction_id', 'in', erased).execute();
     const { numDeletedRows } = await trx.deleteFrom('prediction').where('id', 'in', erased).executeTakeFirstOrThrow();
-    return Number(numDeletedRows);
+    return { count: Number(numDeletedRows), digests: pictures.flatMap(({ sha256 }) => sha256 ?? []) };
   });
 }
 

@@ -29,6 +29,7 @@ import {
   updateErasure,
 } from './erasure.queries.js';
 import { deleteBlobsWithoutPrediction } from './orphaned-blobs.js';
+import { findBlobsOfPictures } from './picture.queries.js';
 
 const ROWS_A_STEP = 500;
 const ERASURES_A_STEP = 100;
@@ -216,14 +217,17 @@ export class Erasures {
     const { predictionDb, blobs } = this.#parts;
     const digestsOf = (isSealed: boolean) =>
       rows.filter(({ data_key }) => (data_key !== null) === isSealed).flatMap(({ input_sha256 }) => input_sha256 ?? []);
-    for (const digest of digestsOf(true)) await blobs.deleteUnused(digest, Number.POSITIVE_INFINITY);
-    const deleted = await deleteErased(
-      predictionDb,
-      rows.map(({ id }) => id),
-    );
+    const ids = rows.map(({ id }) => id);
+    const deleteAll = async (digests: readonly string[]) => {
+      for (const digest of digests) await blobs.deleteUnused(digest, Number.POSITIVE_INFINITY);
+    };
+    await deleteAll([...digestsOf(true), ...(await findBlobsOfPictures(predictionDb, ids))]);
+    const deleted = await deleteErased(predictionDb, ids);
+    // Thumbnails may have been made meanwhile.
+    await deleteAll(deleted.digests);
     // Rows of earlier releases may share a blob.
     await deleteBlobsWithoutPrediction(this.#parts, digestsOf(false), Number.POSITIVE_INFINITY);
-    return deleted;
+    return deleted.count;
   }
 }
 

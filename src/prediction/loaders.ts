@@ -5,6 +5,7 @@ import type { CallerConnection } from '../engine/queue.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import { loadOne } from '../storage/loaders.js';
 import type { DataKeys } from '../vault/data-keys.js';
+import { findInputPictures } from './picture.queries.js';
 import { findAnswers, findDetails, findInputs, findPredictionsByIds } from './prediction.queries.js';
 import type { Prediction } from './prediction.type.js';
 import { type StoredColumns, StoredRow } from './sealed-contents.js';
@@ -35,6 +36,10 @@ export class PredictionLoaders {
   readonly answer = this.#rows(findAnswers);
   readonly input = this.#rows(findInputs);
   readonly details = this.#rows(findDetails);
+  readonly picture = loadOne(
+    (ids) => findInputPictures(this.#db, this.#context.principal, ids),
+    ({ prediction_id }) => prediction_id,
+  );
 
   #rows(find: typeof findAnswers) {
     return loadOne(

@@ -9,6 +9,7 @@ import type { Answer } from '../tasks/answer.js';
 import type { ItemFailure } from '../tasks/failures.js';
 import { checkInput, type Item, type ModelInput } from '../tasks/tasks.js';
 import { type NewPrediction, Prediction } from './prediction.type.js';
+import { imageFileOf } from './recorded-input.js';
 
 /** The principal of a request, and the connection that waits for the response. */
 export interface Caller {
@@ -50,11 +51,13 @@ export function predictionOf(
     input,
     record,
     startedAt,
-  }: Pick<Job, 'version' | 'record' | 'startedAt'> & { readonly input: ModelInput | null },
+    item,
+  }: Pick<Job, 'version' | 'record' | 'startedAt'> & { readonly input: ModelInput | null; readonly item?: Item },
   answer: Answer,
   { timing, batchSize, executionProvider, device, dispatchedAt }: Outcome,
 ): NewPrediction {
   const { versionId, variant, engineVersion } = version;
+  const image = record && input && item?.kind === 'image' ? imageFileOf(item.bytes, input) : null;
   return create(Prediction, {
     id: newId('Prediction'),
     createdAt: new Date(),
@@ -78,7 +81,9 @@ export function predictionOf(
       },
       answer,
       labels: engineVersion.spec.labels,
-      inputJson: record ? JSON.stringify(input) : null,
+      input: record ? input : null,
+      image,
+      inputJson: record && !image ? JSON.stringify(input) : null,
     },
   }) as NewPrediction;
 }

@@ -1,6 +1,6 @@
 /** Output types: one for each kind of answer, and their union. */
 import { Arg, createUnionType, Field, Float, Int, ObjectType } from 'type-graphql';
-import { BadArgumentError } from '../errors.js';
+import { checkRange } from '../graphql/check-range.js';
 import { type Args, Cost, type CostScope, type PredictionSize } from '../graphql/cost.js';
 import { create } from '../graphql/create.js';
 import { Base64, FloatList } from '../graphql/scalars.js';
@@ -125,12 +125,6 @@ function countAtLeast(minScore: number, scores: readonly number[], byScore: Uint
     else high = middle;
   }
   return low;
-}
-
-function checkRange(name: string, value: number, least: number, most = Number.POSITIVE_INFINITY): void {
-  if (value >= least && value <= most) return;
-  const rule = most === Number.POSITIVE_INFINITY ? `be at least ${least}` : `be between ${least} and ${most}`;
-  throw new BadArgumentError(`${name} is ${value}; it must ${rule}.`);
 }
 
 @ObjectType({

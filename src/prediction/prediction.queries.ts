@@ -9,13 +9,14 @@ import { create } from '../graphql/create.js';
 import type { PredictionDatabase, PredictionTables } from '../storage/database.js';
 import { compiledInsert, type Insert } from '../storage/group-commit.js';
 import { firstIdAt } from '../storage/ids.js';
-import type { IdempotencyTable, PredictionTable } from '../storage/migrations/prediction.table.js';
+import type { IdempotencyTable, PictureTable, PredictionTable } from '../storage/migrations/prediction.table.js';
 import { checkFirst, decodeCursor, type Page, type PageArgs, pageOf, totalOf } from '../storage/pages.js';
 import { countUpToCap, idsOf, rowsOf } from '../storage/sql.js';
 import type { DataKey } from '../vault/data-key.js';
 import type { Sealing } from '../vault/data-keys.js';
 import { encodeAnswer } from './answer-json.js';
 import { type NewPrediction, Prediction } from './prediction.type.js';
+import type { ImageInputFile } from './recorded-input.js';
 import { type SealedColumns, type StoredColumns, sealedColumns } from './sealed-contents.js';
 
 interface PredictionListing {
@@ -31,7 +32,7 @@ interface PredictionListing {
   readonly plainLabel?: string | null | undefined;
 }
 
-/** An input: its JSON, or the digest of the blob that holds it. */
+/** An input: its JSON; or the digest of the blob that holds it, and in place of the JSON what it is about. */
 export interface KeptInput {
   readonly json: string | null;
   readonly sha256: string | null;
@@ -49,6 +50,7 @@ export function predictionInserts(db: PredictionDatabase) {
     // The storage thread gets what is to be sealed in place of what is stored.
     db.insertInto('prediction').values(row as unknown as PredictionTable),
   );
+  const insertPicture = compiledInsert((row: PictureTable) => db.insertInto('picture').values(row));
   const insertIdempotency = compiledInsert((row: IdempotencyTable) =>
     db
       .insertInto('idempotency')
@@ -69,11 +71,20 @@ export function predictionInserts(db: PredictionDatabase) {
     claim: IdempotencyClaim | null,
   ): Insert[] => {
     const row = toRow(principal, prediction, input, sealing);
-    if (!claim) return [insertPrediction(row)];
+    const { image } = prediction.contents;
+    const inserts = [insertPrediction(row)];
+    if (image) inserts.push(insertPicture(toPicture(prediction.id, image, input)));
+    if (!claim) return inserts;
     const { id: prediction_id, principal_id, created_at } = row;
     const digests = idempotencyDigests(claim, sealing);
-    return [insertPrediction(row), insertIdempotency({ ...digests, principal_id, prediction_id, created_at })];
+    inserts.push(insertIdempotency({ ...digests, principal_id, prediction_id, created_at }));
+    return inserts;
   };
+}
+
+function toPicture(prediction_id: string, { bytes, facts }: ImageInputFile, { sha256 }: KeptInput): PictureTable {
+  const { width, height, mediaType: media_type } = facts;
+  return { prediction_id, name: 'input', max_size: 0, width, height, media_type, size_bytes: bytes.length, sha256 };
 }
 
 /** What is stored of a claim. The request's digest is made with the key that the prediction is sealed with, and ends with it. */

@@ -1,8 +1,10 @@
 import type { GraphQLResolveInfo } from 'graphql';
 import { Arg, Ctx, FieldResolver, ID, Info, Int, Mutation, Query, Resolver, Root } from 'type-graphql';
 import { mayReadPredictionsOf } from '../access/grants.js';
-import { Policy } from '../access/policy.js';
+import { allows, Policy } from '../access/policy.js';
+import { InputKind } from '../catalog/signature.type.js';
 import { Version } from '../catalog/version.type.js';
+import { checkRange } from '../graphql/check-range.js';
 import { AFTER, FIRST } from '../graphql/connection.type.js';
 import { Cost } from '../graphql/cost.js';
 import { payloadOf } from '../graphql/problem.type.js';
@@ -12,24 +14,37 @@ import { JsonText, Sized } from '../graphql/sized.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import { listId } from '../storage/pages.js';
+import type { InputKind as InputKindName } from '../tasks/tasks.js';
 import type { WideColumns } from './answer-columns.js';
 import { decodeAnswer } from './answer-json.js';
 import type { History } from './history.js';
 import type { PredictionContext } from './loaders.js';
 import type { SelectedFields } from './many-predictions.js';
 import { Output, outputOf } from './output.type.js';
+import { Picture } from './picture.type.js';
+import type { PictureUrls } from './picture-urls.js';
 import { PredictInput, PredictionFilter, PredictManyInput } from './prediction.input.js';
 import { findPredictionPage } from './prediction.queries.js';
 import {
+  type NewContents,
   Prediction,
   PredictionConnection,
   PredictManyPayload,
   PredictPayload,
   Runtime,
+  type StoredContents,
   Timing,
 } from './prediction.type.js';
 import { runOf, runsOfMany, versionOf } from './prediction-cost.js';
 import type { Predictions } from './predictions.js';
+import {
+  type About,
+  aboutInput,
+  jsonBytesOfImage,
+  jsonOfImage,
+  MAX_PREVIEW_CHARACTERS,
+  shortened,
+} from './recorded-input.js';
 import type { StoredRow } from './sealed-contents.js';
 
 /** A filter may look at many rows for each that it finds. */
@@ -48,6 +63,7 @@ export class PredictionResolver {
     private readonly predictions: Predictions,
     private readonly history: History,
     private readonly blobs: BlobFolder,
+    private readonly urls: PictureUrls,
   ) {}
 
   @Policy('predict')
@@ -137,7 +153,7 @@ export class PredictionResolver {
     @Root() { id, contents }: Prediction,
     @Ctx() context: PredictionContext,
   ): Promise<Sized<JsonText, StoredInput> | Sized<JsonText> | null> {
-    if (!contents.isStored) return contents.inputJson === null ? null : inputOf(contents.inputJson);
+    if (!contents.isStored) return newInputOf(contents);
     const { inputSha256, inputBytes } = contents;
     const bytes = inputSha256 === null ? inputBytes : await this.blobs.size(inputSha256);
     if (bytes === null) return null;
@@ -149,6 +165,70 @@ export class PredictionResolver {
       },
       ({ row, blob }) => new JsonText(row?.input(blob) ?? 'null'),
     );
+  }
+
+  @FieldResolver(() => InputKind, {
+    nullable: true,
+    description:
+      'Key of `ModelInput` that was sent; null if the prediction is not stored, or has a large input that an earlier release has recorded.',
+  })
+  inputKind(
+    @Root() { id, contents }: Prediction,
+    @Ctx() context: PredictionContext,
+  ): InputKindName | null | Sized<InputKindName | null, StoredRow | null> {
+    if (!contents.isStored) return newAbout(contents)?.kind ?? null;
+    return this.#about(id, contents, context, (about) => about?.kind ?? null);
+  }
+
+  @Cost({ bytes: ({ maxChars }) => Number(maxChars) })
+  @FieldResolver(() => String, {
+    nullable: true,
+    description:
+      'Begin of the input, for people: of its text, or of its values as JSON. Ends with "…" if the input is longer. Null for images and files, and where `inputKind` is.',
+  })
+  inputPreview(
+    @Root() { id, contents }: Prediction,
+    @Arg('maxChars', () => Int, {
+      defaultValue: 200,
+      description: `Characters at most, 1 to ${MAX_PREVIEW_CHARACTERS}.`,
+    })
+    maxChars: number,
+    @Ctx() context: PredictionContext,
+  ): string | null | Sized<string | null, StoredRow | null> {
+    checkRange('maxChars', maxChars, 1, MAX_PREVIEW_CHARACTERS);
+    const previewOf = (about: About | null) => (about?.preview == null ? null : shortened(about.preview, maxChars));
+    if (!contents.isStored) return previewOf(newAbout(contents));
+    return this.#about(id, contents, context, previewOf);
+  }
+
+  /** Reads the row, but no blob. */
+  #about<T>(
+    id: string,
+    { inputBytes }: StoredContents,
+    { predictionLoaders }: PredictionContext,
+    pick: (about: About | null) => T,
+  ): Sized<T, StoredRow | null> {
+    return new Sized(
+      { readBytes: inputBytes ?? 0 },
+      () => predictionLoaders.input.load(id),
+      (row) => pick(row?.aboutInput() ?? null),
+    );
+  }
+
+  @FieldResolver(() => Picture, {
+    nullable: true,
+    description:
+      'Image that was sent, by its URL. Null for other inputs, if the prediction is not stored or was recorded by an earlier release, and if you may not read predictions.',
+  })
+  async picture(@Root() { id, contents }: Prediction, @Ctx() context: PredictionContext): Promise<Picture | null> {
+    const { principal } = context;
+    const urlOf = (maxSize: number) => this.urls.of(principal, { predictionId: id, name: 'input', maxSize });
+    if (!contents.isStored)
+      return contents.image && allows('history', principal) ? new Picture(contents.image.facts, urlOf) : null;
+    const found = await context.predictionLoaders.picture.load(id);
+    if (!found) return null;
+    const { width, height, media_type: mediaType } = found;
+    return new Picture({ width, height, mediaType }, urlOf);
   }
 
   @FieldResolver(() => Output, {
@@ -228,8 +308,18 @@ async function detailOf<Name extends 'timing' | 'runtime'>(
 }
 
 /** The input of a prediction that was just made. */
-function inputOf(json: string): Sized<JsonText> {
-  return new Sized({ jsonBytes: Buffer.byteLength(json) }, () => new JsonText(json));
+function newInputOf({ inputJson, image }: NewContents): Sized<JsonText> | null {
+  if (inputJson !== null) return new Sized({ jsonBytes: Buffer.byteLength(inputJson) }, () => new JsonText(inputJson));
+  if (!image) return null;
+  const { bytes, prefix } = image;
+  return new Sized(
+    { jsonBytes: jsonBytesOfImage(prefix, bytes.length) },
+    () => new JsonText(jsonOfImage(prefix, bytes)),
+  );
+}
+
+function newAbout({ input, inputJson }: NewContents): About | null {
+  return input && aboutInput(input, inputJson ?? '');
 }
 
 @Resolver(() => Version)

@@ -5,7 +5,9 @@ import { Node } from '../graphql/node.type.js';
 import { Problem } from '../graphql/problem.type.js';
 import { DateTime } from '../graphql/scalars.js';
 import type { Answer } from '../tasks/answer.js';
+import type { ModelInput } from '../tasks/tasks.js';
 import { PredictionColumns } from './columns.type.js';
+import type { ImageInputFile } from './recorded-input.js';
 
 @ObjectType({
   description:
@@ -74,6 +76,10 @@ export interface NewContents {
   /** Labels of the version. */
   readonly labels: readonly string[];
   /** Null if the prediction is not recorded. */
+  readonly input: ModelInput | null;
+  /** Null if the input is no image, or the prediction is not recorded. */
+  readonly image: ImageInputFile | null;
+  /** Null if there is `image`, or the prediction is not recorded. */
   readonly inputJson: string | null;
 }
 

@@ -1,8 +1,8 @@
 /**
  * Makes predictions durable before they are returned.
  *
- * Inputs of up to 16 KiB are stored in the row. Larger ones are stored as a blob, which is on disk before the row. Both are
- * sealed, with the key of the caller and the subject.
+ * Inputs of up to 16 KiB are stored in the row. Larger ones are stored as a blob, which is on disk before the row: see
+ * `recorded-input.ts`. Both are sealed, with the key of the caller and the subject.
  */
 import type { Principal } from '../access/principal.js';
 import { faultPoint } from '../fault-points.js'; // @fault
@@ -13,9 +13,8 @@ import type { DataKey } from '../vault/data-key.js';
 import type { DataKeys, Owner, Sealing } from '../vault/data-keys.js';
 import { type IdempotencyClaim, type KeptInput, predictionInserts } from './prediction.queries.js';
 import type { NewPrediction } from './prediction.type.js';
-import { sealedBlob } from './sealed-contents.js';
-
-const MAX_INLINE_BYTES = 16 * 1024;
+import { aboutInput, jsonBytesOfImage, jsonOfAbout, jsonOfImage, MAX_INLINE_BYTES } from './recorded-input.js';
+import { addressOfFile, sealedBlob } from './sealed-contents.js';
 
 /** Whose predictions are recorded. */
 export interface Recorded {
@@ -75,8 +74,17 @@ export class Recorder {
     const json = smallInputOf(prediction);
     if (json !== undefined) return { json, sha256: null };
     const identity = { id: prediction.id, principal_id: principal.id };
-    const sealed = sealedBlob(key, identity, prediction.contents.inputJson ?? '');
-    return { json: null, sha256: await this.#blobs.put(sealed) };
+    const { image, input, inputJson } = prediction.contents;
+    if (image) {
+      const { bytes, sha256 } = await key.ofFile(addressOfFile(identity, 'input', 0)).seal(image.bytes);
+      const file = { prefix: image.prefix, sizeBytes: image.bytes.length };
+      return {
+        json: jsonOfAbout({ kind: 'IMAGE', preview: null, file }),
+        sha256: await this.#blobs.put(bytes, sha256),
+      };
+    }
+    const sha256 = await this.#blobs.put(sealedBlob(key, identity, inputJson ?? ''));
+    return { json: input && jsonOfAbout(aboutInput(input, inputJson ?? '')), sha256 };
   }
 
   #append(inserts: readonly Insert[]): Promise<void> {
@@ -92,6 +100,10 @@ function ownerOf({ principal: { id, key }, subject }: Recorded): Owner {
 }
 
 /** The input as JSON; undefined if it is too large for a row. */
-function smallInputOf({ contents: { inputJson: json } }: NewPrediction): string | null | undefined {
+function smallInputOf({ contents: { inputJson: json, image } }: NewPrediction): string | null | undefined {
+  if (image) {
+    const isSmall = jsonBytesOfImage(image.prefix, image.bytes.length) <= MAX_INLINE_BYTES;
+    return isSmall ? jsonOfImage(image.prefix, image.bytes) : undefined;
+  }
   return json === null || Buffer.byteLength(json) <= MAX_INLINE_BYTES ? json : undefined;
 }

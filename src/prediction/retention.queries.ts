@@ -24,14 +24,25 @@ export async function findPredictionsBefore(
     .execute();
 }
 
-export async function deletePredictions(db: PredictionDatabase, ids: readonly string[]): Promise<void> {
-  if (ids.length > 0) await db.deleteFrom('prediction').where('id', 'in', ids).execute();
+/** With their images, whose blobs it returns. */
+export async function deletePredictions(db: PredictionDatabase, ids: readonly string[]): Promise<string[]> {
+  if (ids.length === 0) return [];
+  return db.transaction().execute(async (trx) => {
+    const pictures = await trx.deleteFrom('picture').where('prediction_id', 'in', ids).returning('sha256').execute();
+    await trx.deleteFrom('prediction').where('id', 'in', ids).execute();
+    return pictures.flatMap(({ sha256 }) => sha256 ?? []);
+  });
 }
 
 export async function findBlobsInUse(db: PredictionDatabase, digests: readonly string[]): Promise<Set<string>> {
   if (digests.length === 0) return new Set();
-  const rows = await db.selectFrom('prediction').select('input_sha256').where('input_sha256', 'in', digests).execute();
-  return new Set(rows.flatMap(({ input_sha256 }) => input_sha256 ?? []));
+  const rows = await db
+    .selectFrom('prediction')
+    .select('input_sha256 as digest')
+    .where('input_sha256', 'in', digests)
+    .union(db.selectFrom('picture').select('sha256 as digest').where('sha256', 'in', digests))
+    .execute();
+  return new Set(rows.flatMap(({ digest }) => digest ?? []));
 }
 
 /** Deletes up to `limit` keys and returns how many. */

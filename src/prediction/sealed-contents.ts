@@ -7,7 +7,9 @@ import { UnreadableRecordError } from '../errors.js';
 import type { PredictionTable } from '../storage/migrations/prediction.table.js';
 import type { ToSeal } from '../storage/sealing.js';
 import type { DataKey } from '../vault/data-key.js';
+import { CHUNK_BYTES, placeOf } from '../vault/file-key.js';
 import type { Runtime, Timing } from './prediction.type.js';
+import { type About, jsonOfImage, readAbout } from './recorded-input.js';
 
 /** Larger answers are sealed apart, so that what else there is of a prediction can be read without them. */
 const MAX_SMALL_ANSWER_CHARACTERS = 16 * 1024;
@@ -16,7 +18,7 @@ const MAX_SMALL_ANSWER_CHARACTERS = 16 * 1024;
 export interface Contents {
   readonly timing: string;
   readonly runtime: string;
-  /** Null if it is in a blob, or not stored. */
+  /** Of an input in a blob, what it is about. Null if it is not stored, or an earlier release has stored it in a blob. */
   readonly input: string | null;
   readonly answer: string;
 }
@@ -48,6 +50,11 @@ export function sealedColumns(key: DataKey, identity: Identity, contents: Conten
     sealed: key.toSeal(text, addressOf(identity, 'sealed')),
     sealed_answer: isSmall ? null : key.toSeal(answer, addressOf(identity, 'sealed_answer')),
   };
+}
+
+/** The address of an image that is sealed in chunks. `maxSize`: 0 for the image itself. */
+export function addressOfFile({ id, principal_id }: Identity, name: string, maxSize: number) {
+  return { table: 'picture', column: `${name} ${maxSize}`, row: id, account: principal_id };
 }
 
 export function sealedBlob(key: DataKey, identity: Identity, input: string | Uint8Array): Buffer {
@@ -98,7 +105,27 @@ export class StoredRow {
   /** The input as JSON. `blob`: what is stored in the blob of the row, if it has one. @throws UnreadableRecordError */
   input(blob: Buffer | null): string {
     if (!blob) return this.#opened().input ?? 'null';
-    return (this.#row.data_key === null ? blob : this.#open(blob, 'blob')).toString();
+    if (this.#row.data_key === null) return blob.toString();
+    const file = this.aboutInput()?.file;
+    return file ? jsonOfImage(file.prefix, this.#openFile(blob, file.sizeBytes)) : this.#open(blob, 'blob').toString();
+  }
+
+  /** What is known of the input without its blob. Null if an earlier release has stored it in a blob. @throws UnreadableRecordError */
+  aboutInput(): About | null {
+    const { input } = this.#opened();
+    return input === null ? null : readAbout(input);
+  }
+
+  #openFile(blob: Buffer, sizeBytes: number): Buffer {
+    const key = this.#keyOrThrow().ofFile(addressOfFile(this.#row, 'input', 0));
+    const opened: Buffer[] = [];
+    for (let at = 0; at < sizeBytes; at += CHUNK_BYTES) {
+      const { chunk, offset, length } = placeOf(at, sizeBytes);
+      const part = key.open(blob.subarray(offset, offset + length), chunk, sizeBytes);
+      if (!part) throw this.#otherBytes();
+      opened.push(part);
+    }
+    return Buffer.concat(opened);
   }
 
   #opened(): Contents {
@@ -118,10 +145,17 @@ export class StoredRow {
   }
 
   #open(sealed: Uint8Array, column: 'sealed' | 'sealed_answer' | 'blob'): Buffer {
-    if (!this.#key)
-      throw new UnreadableRecordError(this.id, 'the key that it was encrypted with was erased or is missing');
-    const opened = this.#key.open(sealed, addressOf(this.#row, column));
-    if (!opened) throw new UnreadableRecordError(this.id, 'its bytes are not those that were stored');
+    const opened = this.#keyOrThrow().open(sealed, addressOf(this.#row, column));
+    if (!opened) throw this.#otherBytes();
     return opened;
+  }
+
+  #keyOrThrow(): DataKey {
+    if (this.#key) return this.#key;
+    throw new UnreadableRecordError(this.id, 'the key that it was encrypted with was erased or is missing');
+  }
+
+  #otherBytes(): UnreadableRecordError {
+    return new UnreadableRecordError(this.id, 'its bytes are not those that were stored');
   }
 }

@@ -147,12 +147,12 @@ export class Sweeper {
       const versionIds = [...new Set(rows.map(({ version_id }) => version_id))];
       const kept = versionId === null ? await findVersionsWithOwnRetention(catalogDb, SYSTEM, versionIds) : new Set();
       const expired = rows.filter(({ version_id }) => !kept.has(version_id));
-      await deletePredictions(
+      const ofPictures = await deletePredictions(
         predictionDb,
         expired.map(({ id }) => id),
       );
       faultPoint('sweeper.deleted'); // @fault
-      const digests = new Set(expired.flatMap(({ input_sha256 }) => input_sha256 ?? []));
+      const digests = new Set([...expired.flatMap(({ input_sha256 }) => input_sha256 ?? []), ...ofPictures]);
       await deleteBlobsWithoutPrediction(this.#parts, [...digests], now - GRACE_MS.prediction);
       total += expired.length;
       if (rows.length < ROWS_A_STEP) break;

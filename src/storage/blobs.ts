@@ -73,12 +73,12 @@ export class BlobFolder {
   }
 
   /**
-   * Stores the bytes durably and returns their digest. Storing the same bytes again only resets their age.
+   * Stores the bytes durably and returns their digest, which is computed unless it is known. Storing the same bytes again only
+   * resets their age.
    *
    * @throws StorageFullError if they cannot be written; then no blob is visible.
    */
-  async put(bytes: Uint8Array | string): Promise<string> {
-    const digest = sha256(bytes);
+  async put(bytes: Uint8Array | string, digest = sha256(bytes)): Promise<string> {
     const target = this.pathOf(digest);
     await this.#inTurn(digest, async () => {
       if (!(await renew(target))) await this.#write(target, bytes).catch(throwDiskFailureAsStorageFull);
@@ -126,6 +126,17 @@ export class BlobFolder {
 
   async get(digest: string): Promise<Buffer> {
     return readFile(this.pathOf(digest));
+  }
+
+  /** These bytes of a blob; fewer at its end. @throws Error if there is no such blob, also if it was deleted a moment ago */
+  async getPart(digest: string, offset: number, length: number): Promise<Buffer> {
+    const handle = await open(this.pathOf(digest), 'r');
+    try {
+      const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(length), 0, length, offset);
+      return buffer.subarray(0, bytesRead);
+    } finally {
+      await handle.close();
+    }
   }
 
   /**

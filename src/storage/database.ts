@@ -33,7 +33,7 @@ import type {
 import type { EvaluationTable, MetricTable } from './migrations/evaluation.table.js';
 import { keyMigrations } from './migrations/keys.js';
 import type { DataKeyTable, MasterKeyTable } from './migrations/keys.table.js';
-import type { IdempotencyTable, PredictionTable, QuotaUseTable } from './migrations/prediction.table.js';
+import type { IdempotencyTable, PictureTable, PredictionTable, QuotaUseTable } from './migrations/prediction.table.js';
 import { predictionMigrations } from './migrations/predictions.js';
 import type { PublicationTable, UploadTable } from './migrations/publishing.table.js';
 import { SqliteFile } from './sqlite.js';
@@ -79,6 +79,7 @@ export type CatalogDatabase = Kysely<CatalogTables>;
 export interface PredictionTables {
   prediction: PredictionTable;
   idempotency: IdempotencyTable;
+  picture: PictureTable;
   quota_use: QuotaUseTable;
 }
 export type PredictionDatabase = Kysely<PredictionTables>;

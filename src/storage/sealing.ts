@@ -10,6 +10,7 @@ import { createCipheriv, createDecipheriv, randomFillSync } from 'node:crypto';
 export const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
+/** A sealed value is as many bytes longer than what it holds. */
 export const MIN_SEALED_BYTES = NONCE_BYTES + TAG_BYTES;
 const ALGORITHM = 'aes-256-gcm';
 

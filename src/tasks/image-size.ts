@@ -67,7 +67,7 @@ function jpegSize(read: ReadBytes): ImageSize | null {
 }
 
 /** The marker's code, and the position after it. A marker is 0xff, repeated any number of times, and a code. */
-function nextMarker(bytes: Uint8Array): { code: number; end: number } | null {
+export function nextMarker(bytes: Uint8Array): { code: number; end: number } | null {
   for (let i = 1; i < bytes.length; i++) {
     const code = bytes[i] as number;
     if (bytes[i - 1] === 0xff && code !== 0xff && code !== 0) return { code, end: i + 1 };

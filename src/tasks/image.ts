@@ -6,6 +6,7 @@
  */
 import { DATATYPES, type Datatype, type NumericArray, type TensorData } from './datatypes.js';
 import { type AnyItem, defineInput } from './define-input.js';
+import { mediaTypeOf } from './image-file.js';
 import { imageSizeOf } from './image-size.js';
 import type { Problems } from './problems.js';
 import type { AnySpec, Example, ImageSpec, SpecBase, TensorSpec } from './spec.js';
@@ -68,7 +69,7 @@ function checkImage(
   if (media === null) problems.add(path, 'UNREADABLE', 'the data: URL is not encoded as base64', EXPECTED_BASE64, text);
   else if (base64 === '') problems.add(path, 'EMPTY', 'the image is empty', EXPECTED_BASE64, text);
   else if (!bytes) problems.add(path, 'UNREADABLE', 'the value is not valid base64', EXPECTED_BASE64, text);
-  else if (!isAcceptedFormat(bytes)) {
+  else if (mediaTypeOf(bytes) === null) {
     const received = `${bytes.length} bytes of another format`;
     problems.add(path, 'UNREADABLE', 'the image is not a JPEG, PNG or WebP', EXPECTED_BASE64, received);
   }
@@ -98,13 +99,6 @@ export function splitDataUrl(text: string): { media: string | null; base64: stri
   return comma > 0 && media.endsWith(';base64')
     ? { media, base64: text.slice(comma + 1) }
     : { media: null, base64: '' };
-}
-
-function isAcceptedFormat(bytes: Buffer): boolean {
-  const isJpeg = bytes.subarray(0, 3).equals(Buffer.from([0xff, 0xd8, 0xff]));
-  const isPng = bytes.subarray(0, 8).equals(Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]));
-  const isWebp = bytes.toString('latin1', 0, 4) === 'RIFF' && bytes.toString('latin1', 8, 12) === 'WEBP';
-  return isJpeg || isPng || isWebp;
 }
 
 /**

@@ -1,6 +1,7 @@
 /** One data key, as this process uses it: to seal and open values, and to make digests that are useless without it. */
 import { createHmac } from 'node:crypto';
 import { open, seal, type ToSeal } from '../storage/sealing.js';
+import { FileKey } from './file-key.js';
 
 /** What a sealed value belongs to. A value opens at its own address only. */
 export interface Address {
@@ -62,6 +63,15 @@ export class DataKey {
   /** Null if the value was not sealed with this key for this address. */
   open(sealed: Uint8Array, address: Address): Buffer | null {
     return open(sealed, this.#bytes, this.#text(address));
+  }
+
+  /** The key of the one file with this address. It seals as often as it likes: that does not count as uses of this key. */
+  ofFile(address: Address): FileKey {
+    return new FileKey(
+      createHmac('sha256', this.#bytes)
+        .update(`file\n${this.#text(address)}`)
+        .digest(),
+    );
   }
 
   /** A digest of the text that nobody can compute, or compare with a guess, without the key. */

@@ -56,6 +56,7 @@ export class WorkerBody {
       if (message.kind === 'checkProvider') await this.#checkProvider(message);
       else if (message.kind === 'examine') await this.#examine(message);
       else if (message.kind === 'observeScores') await this.#observeScores(message);
+      else if (message.kind === 'makeThumbnail') await this.#makeThumbnail(message);
       else await this.#checkBatchInvariance(message);
     } catch (error) {
       this.#send({ kind: 'failed', id: message.id, message: messageOf(error) });
@@ -138,6 +139,12 @@ export class WorkerBody {
       id,
       ...(await checkBatchInvariance(session, rows, spec, tools.tokenizer?.vocabularySize)),
     });
+  }
+
+  async #makeThumbnail({ id, image, maxSize }: Numbered<'makeThumbnail'>): Promise<void> {
+    const thumbnail = await this.#runtime.makeThumbnail(image, maxSize);
+    faultPoint('worker.thumbnail'); // @fault
+    this.#send({ kind: 'thumbnailMade', id, thumbnail });
   }
 
   async #get(key: string): Promise<Loaded> {

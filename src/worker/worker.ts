@@ -21,6 +21,7 @@ import { watchMemory } from './memory-growth.js';
 import { freeNativeMemory } from './native/free-native-memory.js';
 import { imageToFloats, UnreadableImageError } from './native/image.js';
 import { openSessionHere, SessionThread } from './native/session-thread.js';
+import { makeThumbnail } from './native/thumbnail.js';
 import { openTokenizer } from './native/tokenizer.js';
 
 /** Lower priority than the server, which must stay responsive, but high enough to get CPU time on a busy machine. */
@@ -94,6 +95,7 @@ const sessions = new SessionThread();
 const runtime: WorkerRuntime = {
   tools: { imageToFloats: (bytes, spec, maxPixels) => imageToFloats(bytes, spec, maxPixels).catch(throwAsUnreadable) },
   readArtifact: readVerified,
+  makeThumbnail,
   verifyFile,
   // Without data files, the working folder, which is empty.
   openSession: (bytes, provider, dataFolder, inMainThread) => {

@@ -29,7 +29,7 @@ test('the fields of a prediction that was just made use no loaders, so the reque
   });
   const connection = { caller: 'a', isClosed: false, meter: null };
   const context = new RequestContext(SYSTEM, connection, new AnswerState(budget), NOTHING as RequestDatabases);
-  const resolver = new PredictionResolver(NOTHING as never, NOTHING as never, NOTHING as never);
+  const resolver = new PredictionResolver(NOTHING as never, NOTHING as never, NOTHING as never, NOTHING as never);
   const prediction = create(Prediction, {
     id: 'prediction_1',
     createdAt: new Date(),
@@ -41,6 +41,8 @@ test('the fields of a prediction that was just made use no loaders, so the reque
       runtime,
       answer: { kind: 'regression', value: 2, unit: null },
       labels: [],
+      input: { row: {} },
+      image: null,
       inputJson: '{"row":{}}',
     },
   });
@@ -51,7 +53,10 @@ test('the fields of a prediction that was just made use no loaders, so the reque
     resolver.output(prediction, context),
     await resolver.truncated(prediction, context),
     await (await resolver.input(prediction, context))?.value(),
+    resolver.inputKind(prediction, context),
+    resolver.inputPreview(prediction, 200, context),
+    await resolver.picture(prediction, context),
   ];
 
-  expect(fields).toMatchObject([timing, runtime, { value: 2 }, false, { text: '{"row":{}}' }]);
+  expect(fields).toMatchObject([timing, runtime, { value: 2 }, false, { text: '{"row":{}}' }, 'ROW', '{}', null]);
 });

@@ -8,7 +8,12 @@ import { createServer, type ServerParts } from '#src/api/server.js';
 import { type Config, loadConfig } from '#src/config.js';
 
 /** Everybody on this machine is the local principal. */
-export const NO_KEYS: ServerParts['keys'] = { find: () => 'unknown', hasAny: false, isOriginOfAKey: () => false };
+export const NO_KEYS: ServerParts['keys'] = {
+  find: () => 'unknown',
+  hasAny: false,
+  isOriginOfAKey: () => false,
+  quotaOf: () => null,
+};
 
 export type HttpServer = Awaited<ReturnType<typeof createServer>>;
 
@@ -30,6 +35,7 @@ export async function createHttpServer(
     operations: { find: () => undefined },
     findSpec: async () => null,
     uploads: {} as ServerParts['uploads'],
+    pictures: {} as ServerParts['pictures'],
     measured: {} as ServerParts['measured'],
     notReadyReason: () => null,
     ...(maxConnections && { maxConnections }),

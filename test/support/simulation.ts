@@ -129,6 +129,7 @@ class SimulatedChild implements Child {
     return {
       tools: { imageToFloats: () => Promise.reject(new Error('the simulation has no image models')) },
       readArtifact: async () => new Uint8Array(),
+      makeThumbnail: () => Promise.reject(new Error('the simulation has no image models')),
       verifyFile: async () => {},
       openSession: async () => {
         const release = async () => {

@@ -26,6 +26,22 @@ export interface PredictionTable {
   sealed_answer: Uint8Array | null;
 }
 
+/** An image of a prediction. */
+export interface PictureTable {
+  prediction_id: string;
+  /** Which of the prediction's images: "input". */
+  name: string;
+  /** Of a thumbnail, the longest edge that was asked for, in pixels; 0 for the image itself. */
+  max_size: number;
+  /** In pixels, as the image is shown. */
+  width: number;
+  height: number;
+  media_type: string;
+  size_bytes: number;
+  /** The blob that holds it, sealed in chunks: see `vault/file-key.ts`. Null if it is in the row of the prediction. */
+  sha256: string | null;
+}
+
 export interface IdempotencyTable {
   principal_id: string;
   /** Digest of the key, as `request_sha256` is one of the request: plain ones if the prediction is not sealed. */

@@ -9,6 +9,7 @@ export const predictionMigrations: Record<string, Migration> = {
   '004_one_index_of_labels': { up: dropLabelIndex },
   '005_sealed': { up: addSealed },
   '006_quota_use': { up: createQuotaUse },
+  '007_pictures': { up: createPictures },
 };
 
 async function createQuotaUse(db: Kysely<unknown>): Promise<void> {
@@ -89,4 +90,26 @@ async function addSealed(db: Kysely<unknown>): Promise<void> {
     .where('data_key' as never, 'is', null)
     .execute();
   await db.schema.createIndex('idempotency_prediction').on('idempotency').column('prediction_id').execute();
+}
+
+/** Apart from predictions, most of which have no image. */
+async function createPictures(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('picture')
+    .addColumn('prediction_id', 'text', (c) => c.notNull())
+    .addColumn('name', 'text', (c) => c.notNull())
+    .addColumn('max_size', 'integer', (c) => c.notNull())
+    .addColumn('width', 'integer', (c) => c.notNull())
+    .addColumn('height', 'integer', (c) => c.notNull())
+    .addColumn('media_type', 'text', (c) => c.notNull())
+    .addColumn('size_bytes', 'bigint', (c) => c.notNull())
+    .addColumn('sha256', 'text')
+    .addPrimaryKeyConstraint('picture_pk', ['prediction_id', 'name', 'max_size'])
+    .execute();
+  await db.schema
+    .createIndex('picture_blob')
+    .on('picture')
+    .column('sha256')
+    .where('sha256' as never, 'is not', null)
+    .execute();
 }

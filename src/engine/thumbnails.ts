@@ -1,0 +1,67 @@
+/**
+ * Makes thumbnails in a process of its own, because decoding an image can crash one, and at the lowest priority, because
+ * predictions come first. The process starts when it is needed, and ends when it was not for a while.
+ */
+import os from 'node:os';
+import type { StartChild } from './child.js';
+import { ProbeProcesses, type SendToWorker } from './disposable-worker.js';
+import type { Thumbnail } from './messages.js';
+
+/** Of priorities of the operating system, the lowest. */
+const NICE = 19;
+const MAX_MS = 20_000;
+const IDLE_MS = 30_000;
+
+export class ThumbnailMaker {
+  readonly #startChild: StartChild;
+  #processes: ProbeProcesses | null = null;
+  #idle: NodeJS.Timeout | null = null;
+  #hasEnded = false;
+
+  constructor(startChild: StartChild) {
+    this.#startChild = (...args) => {
+      const child = startChild(...args);
+      lowerPriority(child.pid);
+      return child;
+    };
+  }
+
+  /** To be called for one image at a time. @throws Error if the image cannot be decoded, or the process ends */
+  async make(image: Uint8Array, maxSize: number): Promise<Thumbnail> {
+    if (this.#hasEnded) throw new Error('the server is stopping');
+    if (this.#idle) clearTimeout(this.#idle);
+    this.#processes ??= new ProbeProcesses(this.#startChild);
+    const work = async (ask: SendToWorker) => {
+      const reply = await ask({ kind: 'makeThumbnail', image, maxSize });
+      if (reply.kind === 'thumbnailMade') return reply.thumbnail;
+      throw new Error(reply.kind === 'failed' ? reply.message : `expected a thumbnail, received "${reply.kind}"`);
+    };
+    try {
+      return (
+        (await this.#processes.inUsedProcess(work, MAX_MS)) ?? (await this.#processes.inFreshProcess(work, MAX_MS))
+      );
+    } finally {
+      this.#idle = setTimeout(() => this.#endProcesses(), IDLE_MS).unref();
+    }
+  }
+
+  /** Ends the process, and starts no more. */
+  end(): void {
+    this.#hasEnded = true;
+    if (this.#idle) clearTimeout(this.#idle);
+    this.#endProcesses();
+  }
+
+  #endProcesses(): void {
+    this.#processes?.end();
+    this.#processes = null;
+  }
+}
+
+function lowerPriority(pid: number): void {
+  try {
+    os.setPriority(pid, NICE);
+  } catch {
+    // The process has not started, or it is not permitted: workers lower their priority themselves, if not as much.
+  }
+}

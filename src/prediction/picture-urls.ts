@@ -1,0 +1,96 @@
+/**
+ * Signed URLs of images, so that `<img>` needs no key. Whoever has one may read the image for some minutes, while the key that
+ * it was made for is accepted, and the prediction exists.
+ *
+ * Nothing is stored: the signature is a digest that only the key of the account for digests can make.
+ */
+import { timingSafeEqual } from 'node:crypto';
+import type { Principal } from '../access/principal.js';
+import type { DataKey } from '../vault/data-key.js';
+import type { DataKeys } from '../vault/data-keys.js';
+
+/** A URL is the same for as long, so that browsers find the image in their cache, and ends one to two times as long after it was made. */
+export const URL_LIFE_SECONDS = 300;
+const MAX_SECONDS = 1e11;
+
+/** For whom a URL was made: the id of their API key, `TOKEN` or `LOCAL`. */
+export type Reader = string;
+export const TOKEN: Reader = 'token';
+export const LOCAL: Reader = 'local';
+
+export interface PictureAddress {
+  readonly predictionId: string;
+  readonly name: string;
+  /** 0 for the image itself. */
+  readonly maxSize: number;
+}
+
+export interface PictureUrl extends PictureAddress {
+  /** In seconds since 1970. */
+  readonly expires: number;
+  readonly reader: Reader;
+  readonly signature: string;
+}
+
+/** The parameters of the query, as they were sent. */
+export interface PictureQuery {
+  readonly expires?: unknown;
+  readonly reader?: unknown;
+  readonly maxSize?: unknown;
+  readonly signature?: unknown;
+}
+
+export class PictureUrls {
+  readonly #keys: Pick<DataKeys, 'index'>;
+
+  constructor(keys: Pick<DataKeys, 'index'>) {
+    this.#keys = keys;
+  }
+
+  /** A path and a query. */
+  async of(principal: Principal, address: PictureAddress): Promise<string> {
+    const { predictionId, name, maxSize } = address;
+    const url = { ...address, expires: expiresFor(principal, Date.now()), reader: readerOf(principal) };
+    const signature = signatureOf(await this.#keys.index(principal.id), url);
+    const size = maxSize === 0 ? '' : `&maxSize=${maxSize}`;
+    return `/pictures/${predictionId}/${name}?expires=${url.expires}&reader=${encodeURIComponent(url.reader)}${size}&signature=${signature}`;
+  }
+
+  /** Whether it was made for a reader of this account. */
+  async isSigned(url: PictureUrl, account: string): Promise<boolean> {
+    const [given, expected] = [
+      Buffer.from(url.signature),
+      Buffer.from(signatureOf(await this.#keys.index(account), url)),
+    ];
+    return given.length === expected.length && timingSafeEqual(given, expected);
+  }
+}
+
+/** Null if it cannot be a URL that was made, or has expired. */
+export function readPictureUrl(
+  { prediction, name }: { readonly prediction: string; readonly name: string },
+  query: PictureQuery,
+  now: number,
+): PictureUrl | null {
+  const { expires, reader, maxSize = '0', signature } = query;
+  if (typeof reader !== 'string' || typeof signature !== 'string') return null;
+  const url = { predictionId: prediction, name, maxSize: Number(maxSize), expires: Number(expires), reader, signature };
+  const isWhole = Number.isSafeInteger(url.maxSize) && Number.isSafeInteger(url.expires) && url.expires < MAX_SECONDS;
+  return isWhole && url.expires * 1_000 > now ? url : null;
+}
+
+function signatureOf(index: DataKey, { predictionId, name, maxSize, expires, reader }: Omit<PictureUrl, 'signature'>) {
+  return index.digest('picture', JSON.stringify([predictionId, name, maxSize, expires, reader]));
+}
+
+function readerOf({ key, token }: Principal): Reader {
+  if (key) return key.id;
+  return token ? TOKEN : LOCAL;
+}
+
+/** Not later than the token. */
+function expiresFor({ token }: Principal, now: number): number {
+  const period = URL_LIFE_SECONDS * 1_000;
+  const end = (Math.floor(now / period) + 2) * period;
+  return Math.floor(Math.min(end, token?.expiresAt.getTime() ?? end) / 1_000);
+}

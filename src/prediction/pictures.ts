@@ -1,0 +1,125 @@
+/**
+ * The images of predictions, for who has a URL of one. Images are read in parts of 64 KiB, so that a reader takes little memory
+ * however large they are, and a prediction that is erased meanwhile ends what is being read.
+ */
+
+import type { BlobFolder } from '../storage/blobs.js';
+import type { PredictionDatabase } from '../storage/database.js';
+import { splitDataUrl } from '../tasks/image.js';
+import type { DataKey } from '../vault/data-key.js';
+import type { DataKeys } from '../vault/data-keys.js';
+import { CHUNK_BYTES, type FileKey, placeOf } from '../vault/file-key.js';
+import { findPictureOfUrl, findRowOfPicture, type PictureOfUrl } from './picture.queries.js';
+import { type PictureUrl, type PictureUrls, type Reader } from './picture-urls.js';
+import { addressOfFile, StoredRow } from './sealed-contents.js';
+import type { Thumbnails } from './thumbnails.js';
+
+/** What a reader holds in memory: a sealed part, and what it is opened to, twice. */
+export const READER_BYTES = 4 * CHUNK_BYTES;
+
+interface Parts {
+  /** The lane of reads by key. */
+  readonly db: PredictionDatabase;
+  readonly blobs: BlobFolder;
+  readonly dataKeys: DataKeys;
+  readonly urls: PictureUrls;
+  readonly thumbnails: Thumbnails;
+  /** Whether the key that a URL was made for is still accepted. */
+  readonly isReaderAccepted: (reader: Reader) => boolean;
+}
+
+/** An image that can be read. */
+export interface OpenPicture {
+  readonly mediaType: string;
+  readonly sizeBytes: number;
+  /** The same for the same bytes only. */
+  readonly tag: string;
+  /** The bytes from `from` on, before `to`. @throws Error if they are gone */
+  readonly read: (from: number, to: number) => AsyncIterable<Buffer>;
+}
+
+export class Pictures {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Null if there is no such image, the URL was not made here, or its reader may no longer read. The image itself in place of
+   * a thumbnail that cannot be made. `caller`: who waits for it.
+   *
+   * @throws TooManyThumbnailsError
+   */
+  async ofUrl(url: PictureUrl, caller: string): Promise<OpenPicture | null> {
+    const { urls, isReaderAccepted } = this.#parts;
+    if (!isReaderAccepted(url.reader)) return null;
+    const image = await this.#find(url, 0);
+    if (!image || !(await urls.isSigned(url, image.principal_id))) return null;
+    if (url.maxSize === 0) return this.#open(image);
+    const thumbnail = (await this.#find(url, url.maxSize)) ?? (await this.#makeThumbnail(image, url.maxSize, caller));
+    return this.#open(thumbnail ?? image);
+  }
+
+  #find({ predictionId: prediction_id, name }: PictureUrl, max_size: number): Promise<PictureOfUrl | undefined> {
+    return findPictureOfUrl(this.#parts.db, { prediction_id, name, max_size });
+  }
+
+  async #makeThumbnail(picture: PictureOfUrl, maxSize: number, caller: string): Promise<PictureOfUrl | null> {
+    const [key, opened] = await Promise.all([this.#keyOf(picture), this.#open(picture)]);
+    if (!key || !opened) return null;
+    return this.#parts.thumbnails.make({ picture, key, read: () => readAll(opened) }, maxSize, caller);
+  }
+
+  async #keyOf({ data_key }: PictureOfUrl): Promise<DataKey | undefined> {
+    return data_key === null ? undefined : (await this.#parts.dataKeys.find([data_key])).get(data_key);
+  }
+
+  async #open(picture: PictureOfUrl): Promise<OpenPicture | null> {
+    const key = await this.#keyOf(picture);
+    if (!key) return null;
+    return picture.sha256 === null ? this.#ofRow(picture, key) : this.#ofBlob(picture, picture.sha256, key);
+  }
+
+  #ofBlob(picture: PictureOfUrl, digest: string, dataKey: DataKey): OpenPicture {
+    const { prediction_id, principal_id, name, max_size, media_type, size_bytes } = picture;
+    const key = dataKey.ofFile(addressOfFile({ id: prediction_id, principal_id }, name, max_size));
+    const sizeBytes = Number(size_bytes);
+    const read = (from: number, to: number) => this.#chunks({ digest, key, sizeBytes }, from, to);
+    return { mediaType: media_type, sizeBytes, tag: digest.slice(0, 32), read };
+  }
+
+  async *#chunks(
+    { digest, key, sizeBytes }: { readonly digest: string; readonly key: FileKey; readonly sizeBytes: number },
+    from: number,
+    to: number,
+  ): AsyncGenerator<Buffer> {
+    for (let at = from; at < to; ) {
+      const { chunk, offset, length } = placeOf(at, sizeBytes);
+      // Opened each time: the file of an erased prediction must not be read to its end.
+      const opened = key.open(await this.#parts.blobs.getPart(digest, offset, length), chunk, sizeBytes);
+      if (!opened) throw new Error(`chunk ${chunk} of the blob ${digest} cannot be decrypted`);
+      const begin = chunk * CHUNK_BYTES;
+      yield opened.subarray(at - begin, Math.min(opened.length, to - begin));
+      at = begin + opened.length;
+    }
+  }
+
+  async #ofRow({ prediction_id, media_type }: PictureOfUrl, key: DataKey): Promise<OpenPicture | null> {
+    const row = await findRowOfPicture(this.#parts.db, prediction_id);
+    if (!row) return null;
+    const { base64 = '' } = JSON.parse(new StoredRow(row, key).input(null)).image ?? {};
+    const bytes = Buffer.from(splitDataUrl(base64).base64, 'base64');
+    const read = async function* (from: number, to: number) {
+      yield bytes.subarray(from, to);
+    };
+    return { mediaType: media_type, sizeBytes: bytes.length, tag: prediction_id, read };
+  }
+}
+
+/** An image is as large as a request at most. */
+async function readAll({ read, sizeBytes }: OpenPicture): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of read(0, sizeBytes)) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}

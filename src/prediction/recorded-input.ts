@@ -1,0 +1,89 @@
+/**
+ * What is recorded of an input: its JSON in the row; or, if that is large, a blob, and in the row what the blob is about.
+ *
+ * The file of a large image is a blob as it is, sealed in chunks, so that parts of it can be read. Other blobs are JSON.
+ */
+
+import { splitDataUrl } from '../tasks/image.js';
+import { factsOfImage, type ImageFacts } from '../tasks/image-file.js';
+import { INPUT_KEYS, type InputKind, type ModelInput } from '../tasks/tasks.js';
+
+/** Larger inputs are blobs. */
+export const MAX_INLINE_BYTES = 16 * 1024;
+export const MAX_PREVIEW_CHARACTERS = 1_000;
+
+/** An image that was sent. */
+export interface ImageInputFile {
+  readonly bytes: Uint8Array;
+  /** What stood before its base64, such as "data:image/png;base64,". */
+  readonly prefix: string;
+  readonly facts: ImageFacts;
+}
+
+/** What the row says of an input without its blob. */
+export interface About {
+  readonly kind: InputKind;
+  /** Null for images and files. */
+  readonly preview: string | null;
+  /** Only of an image in a blob. */
+  readonly file?: { readonly prefix: string; readonly sizeBytes: number };
+}
+
+const KINDS = new Map(Object.entries(INPUT_KEYS).map(([kind, key]) => [key, kind as InputKind]));
+
+/** The texts that stand for inputs of several parts. */
+const TEXT_OF: { readonly [Key in keyof ModelInput]?: (value: NonNullable<ModelInput[Key]>) => string } = {
+  text: (text) => text,
+  promptedText: ({ text }) => text,
+  question: ({ question }) => question,
+  similarity: ({ source }) => source,
+  zeroShot: ({ text }) => text,
+  ranking: ({ query }) => query,
+};
+/** Kinds whose bytes say nothing to people. */
+const WITHOUT_PREVIEW: readonly (keyof ModelInput)[] = ['image', 'bytes'];
+
+/** `json`: the input as JSON. An input has exactly one key. */
+export function aboutInput(input: ModelInput, json: string): About {
+  const key = (Object.keys(input) as (keyof ModelInput)[]).find((one) => input[one] != null) ?? 'tensors';
+  const kind = KINDS.get(key) ?? 'TENSORS';
+  if (WITHOUT_PREVIEW.includes(key)) return { kind, preview: null };
+  const textOf = TEXT_OF[key] as ((value: unknown) => string) | undefined;
+  const text = textOf ? textOf(input[key]) : json.slice(`{"${key}":`.length, -1);
+  return { kind, preview: shortened(text, MAX_PREVIEW_CHARACTERS) };
+}
+
+/** At most `max` characters, the last of which is "…" if the text is longer. */
+export function shortened(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max - 1).toWellFormed()}…`;
+}
+
+/** Null if the size of the image cannot be read: then the input is recorded as any other. */
+export function imageFileOf(bytes: Uint8Array, { image }: ModelInput): ImageInputFile | null {
+  const facts = factsOfImage(bytes);
+  const text = image?.base64 ?? '';
+  const { base64 } = splitDataUrl(text);
+  return facts && { bytes, prefix: text.slice(0, text.length - base64.length), facts };
+}
+
+/** The length of `jsonOfImage`. */
+export function jsonBytesOfImage(prefix: string, sizeBytes: number): number {
+  return Buffer.byteLength(jsonOfImage(prefix, new Uint8Array())) + 4 * Math.ceil(sizeBytes / 3);
+}
+
+/** The input as it was sent, but for the spelling of its base64, of which there are several. */
+export function jsonOfImage(prefix: string, bytes: Uint8Array): string {
+  const base64 = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
+  return `{"image":{"base64":${JSON.stringify(prefix).slice(0, -1)}${base64}"}}`;
+}
+
+/** What the row has of an input that is in a blob. No input has the key `about`. */
+export function jsonOfAbout(about: About): string {
+  return JSON.stringify({ about });
+}
+
+/** `json`: as it is in the row. */
+export function readAbout(json: string): About {
+  const parsed = JSON.parse(json);
+  return parsed.about ?? aboutInput(parsed, json);
+}
