@@ -27,6 +27,7 @@ import { BlobRestorer } from './importing/published.js';
 import { StoreWatcher } from './importing/store-watcher.js';
 import { Erasures } from './prediction/erasures.js';
 import { History } from './prediction/history.js';
+import { NamedImages } from './prediction/named-images.js';
 import { LOCAL, PictureUrls, type Reader, TOKEN } from './prediction/picture-urls.js';
 import { Pictures } from './prediction/pictures.js';
 import { Predictions } from './prediction/predictions.js';
@@ -354,7 +355,6 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
   const catalog = new Catalog(catalogByKey);
   const serving = new Serving({ db: catalogByKey, catalog, blobs, engine });
   const recorder = new Recorder({ db: predictionDb, commits, blobs, dataKeys });
-  const predictions = new Predictions({ serving, engine, recorder, db: predictionsByKey, dataKeys }, config);
   const history = new History({ predictionDb, catalogDb, catalog, dataKeys });
   const stored = { catalogDb, predictionDb, predictionsFile, blobs, commits, dataKeys, log };
   const sweeper = new Sweeper(stored, config);
@@ -366,6 +366,9 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
   const thumbnails = new Thumbnails({ db: predictionDb, blobs, maker: engine.thumbnails, log });
   const files = { db: predictionsByKey, blobs, dataKeys };
   const pictures = new Pictures({ ...files, urls: pictureUrls, thumbnails, isReaderAccepted });
+  const images = new NamedImages({ pictures, uploads });
+  const running = { serving, engine, recorder, db: predictionsByKey, dataKeys, images };
+  const predictions = new Predictions(running, config);
   const parts = {
     catalogDb,
     predictionDb,

@@ -71,6 +71,9 @@ async function deleteErased({ keyDb, predictionDb, predictionsFile }: Databases,
     for (const { input_sha256 } of erased)
       if (input_sha256 !== null) await blobs.deleteUnused(input_sha256, Number.POSITIVE_INFINITY);
     const deleted = erased.map(({ id }) => id);
+    const images = predictionDb.selectFrom('picture').select('sha256').where('prediction_id', 'in', deleted);
+    for (const { sha256 } of await images.execute())
+      if (sha256 !== null) await blobs.deleteUnused(sha256, Number.POSITIVE_INFINITY);
     if (deleted.length > 0) await predictionDb.transaction().execute((trx) => deleteRows(trx, deleted));
     if (rows.length < ROWS_A_STEP) break;
     after = rows.at(-1)?.id ?? '';
@@ -78,8 +81,9 @@ async function deleteErased({ keyDb, predictionDb, predictionsFile }: Databases,
   await predictionsFile.truncateLog();
 }
 
-/** With the idempotency keys that would replay them. */
+/** With their images, and the idempotency keys that would replay them. */
 async function deleteRows(trx: Transaction<PredictionTables>, ids: readonly string[]): Promise<void> {
   await trx.deleteFrom('idempotency').where('prediction_id', 'in', ids).execute();
+  await trx.deleteFrom('picture').where('prediction_id', 'in', ids).execute();
   await trx.deleteFrom('prediction').where('id', 'in', ids).execute();
 }

@@ -7,8 +7,8 @@
  */
 import { MAX_ROWS } from '../tasks/bulk.js';
 import { DATATYPES } from '../tasks/datatypes.js';
-import { MAX_IMAGE_PIXELS, splitDataUrl } from '../tasks/image.js';
-import { imageSizeOfBase64 } from '../tasks/image-size.js';
+import { LARGEST_IMAGE, MAX_IMAGE_PIXELS, splitDataUrl } from '../tasks/image.js';
+import { type ImageSize, imageSizeOfBase64 } from '../tasks/image-size.js';
 import { MAX_STEPS } from '../tasks/image-to-text.js';
 import { MAX_MASK_PIXELS, maskSizeOf } from '../tasks/masks.js';
 import { rowInputs } from '../tasks/numeric.js';
@@ -28,6 +28,7 @@ import {
   stringOf,
 } from './contents.js';
 import { bytesOfOutputs, knownValues, mayAnswer, scoresOf } from './output-size.js';
+import { MAX_NAMED_IMAGE_BYTES } from './request-limits.js';
 import { pointsOfString, textMeasures } from './text-contents.js';
 
 /** Of each image, however small. */
@@ -73,7 +74,7 @@ function measureOf(spec: VersionSpec | null): Measure {
     ...textMeasures(spec),
     ['row', once((row) => contentsOfRow(spec, row))],
     ['series', once((series) => contentsOfSeries(spec, recordOf(series)['values']))],
-    ['image', once((image) => contentsOfImage(spec, recordOf(image)['base64']))],
+    ['image', once((image) => contentsOfImage(spec, recordOf(image)))],
     ['bytes', (file) => contentsOfFile(spec, file)],
     ['tensors', once((tensors) => contentsOfTensors(spec, listOf(tensors)))],
   ];
@@ -164,10 +165,12 @@ function addScores(contents: Contents, count: number, spec: VersionSpec | null):
   contents.points += count * (valuesRead * POINTS_PER_VALUE_READ + scores * POINTS_PER_SCORE);
 }
 
-function contentsOfImage(spec: VersionSpec | null, base64: unknown): Contents {
+function contentsOfImage(spec: VersionSpec | null, { base64 }: Readonly<Record<string, unknown>>): Contents {
   const contents = new Contents();
-  const { work, preprocessingWork } = workOf(stringOf(base64), spec);
-  contents.bytes = lengthOf(base64);
+  // One that is named may be the largest that is accepted.
+  const isNamed = base64 == null;
+  const { work, preprocessingWork } = isNamed ? workOfSize(LARGEST_IMAGE, spec) : workOf(stringOf(base64), spec);
+  contents.bytes = isNamed ? MAX_NAMED_IMAGE_BYTES : lengthOf(base64);
   contents.points =
     IMAGE_POINTS +
     contents.bytes * POINTS_PER_BYTE +
@@ -268,6 +271,10 @@ function workOf(base64: string, spec: VersionSpec | null): Work {
   const { base64: file } = splitDataUrl(base64);
   const size = imageSizeOfBase64(file);
   if (!size) return { work: 0, preprocessingWork: ACCEPTED_IMAGE.test(file) ? MAX_IMAGE_PIXELS : 0 };
+  return workOfSize(size, spec);
+}
+
+function workOfSize(size: ImageSize, spec: VersionSpec | null): Work {
   const sent = size.width * size.height;
   if (sent > MAX_IMAGE_PIXELS) return { work: 0, preprocessingWork: 0 };
   if (!spec?.image) return { work: 0, preprocessingWork: sent };

@@ -61,7 +61,19 @@ export class Pictures {
     return this.#open(thumbnail ?? image);
   }
 
-  #find({ predictionId: prediction_id, name }: PictureUrl, max_size: number): Promise<PictureOfUrl | undefined> {
+  /** The image that was sent for a prediction, for who may read that. */
+  async ofPrediction(
+    id: string,
+  ): Promise<{ readonly sizeBytes: number; readonly readAll: () => Promise<Buffer> } | null> {
+    const image = await this.#find({ predictionId: id, name: 'input' }, 0);
+    const opened = image && (await this.#open(image));
+    return opened ? { sizeBytes: opened.sizeBytes, readAll: () => readAll(opened) } : null;
+  }
+
+  #find(
+    { predictionId: prediction_id, name }: Pick<PictureUrl, 'predictionId' | 'name'>,
+    max_size: number,
+  ): Promise<PictureOfUrl | undefined> {
     return findPictureOfUrl(this.#parts.db, { prediction_id, name, max_size });
   }
 

@@ -1,4 +1,4 @@
-import { Directive, Field, InputType, Int } from 'type-graphql';
+import { Directive, Field, ID, InputType, Int } from 'type-graphql';
 import type { PriorityName } from '../engine/queue.js';
 import { enumOf } from '../graphql/enum.type.js';
 import { Base64, DateTime, JSONObject, JSONValue, VersionRef } from '../graphql/scalars.js';
@@ -15,6 +15,7 @@ import {
   MAX_DEADLINE_MS,
   MAX_INPUTS,
   MAX_KEY_CHARACTERS,
+  MAX_NAMED_IMAGE_BYTES,
   MAX_SUBJECT_CHARACTERS,
 } from './request-limits.js';
 
@@ -41,11 +42,27 @@ const PRIORITY = 'Priority among waiting inputs.';
 
 @Directive('@oneOf')
 @InputType({
-  description: `Image: JPEG, PNG or WebP, at most ${MAX_IMAGE_PIXELS / 1_000_000} million pixels. EXIF orientation is applied; of an animation, the first frame is used.`,
+  description: `Image, sent or named by exactly one key: JPEG, PNG or WebP, at most ${MAX_IMAGE_PIXELS / 1_000_000} million pixels. EXIF orientation is applied; of an animation, the first frame is used.`,
 })
 export class ImageInput implements Missing<TaskInput['image'], ImageInput> {
   @Field(() => Base64, { nullable: true, description: 'Image file as base64, or as a base64 `data:` URL.' })
   base64?: string | null;
+
+  @Field(() => ID, {
+    nullable: true,
+    description: 'Id of one of your recorded predictions, whose image is read again in place of being sent.',
+  })
+  prediction?: string | null;
+
+  @Field(() => ID, {
+    nullable: true,
+    description: `Id of a complete upload of your account, of at most ${MAX_NAMED_IMAGE_BYTES.toLocaleString('en')} bytes. Needs the role publisher.`,
+  })
+  upload?: string | null;
+
+  /** Not in the schema: see `named-images.ts`. */
+  bytes?: Uint8Array;
+  namedBy?: 'prediction' | 'upload';
 }
 
 @InputType({ description: 'Tensor. Give its values either as `data` or as `base64`, not both.' })

@@ -15,7 +15,8 @@ import { checkBatch, checkLists, checkOptions } from './check-request.js';
 import { type Begun, earlierDigest, remainingMs, requestDigest, SharedPredictions } from './idempotency.js';
 import { inTime } from './in-time.js';
 import { ManyPredictions, type SelectedFields } from './many-predictions.js';
-import { type Caller, checkedJob, errorOf, type Job, predictionOf } from './new-prediction.js';
+import { type NamedImages, type NamingCaller, namesImage } from './named-images.js';
+import { type Caller, checkedJob, errorOf, type Job, type PredictionRequest, predictionOf } from './new-prediction.js';
 import type { PredictInput, PredictManyInput } from './prediction.input.js';
 import { findIdempotency, findPredictionsByIds, type IdempotencyClaim, type UsedKey } from './prediction.queries.js';
 import type { NewPrediction, Prediction } from './prediction.type.js';
@@ -31,13 +32,21 @@ export class Predictions {
   readonly #recorder: Recorder;
   readonly #db: PredictionDatabase;
   readonly #dataKeys: DataKeys;
+  readonly #images: NamedImages;
   readonly #defaultDeadlineMs: number;
   readonly #maxResponseBytes: number;
   readonly #rowsParts: ConstructorParameters<typeof RowsRun>[0];
   readonly #shared = new SharedPredictions();
 
   constructor(
-    parts: { serving: Serving; engine: Engine; recorder: Recorder; db: PredictionDatabase; dataKeys: DataKeys },
+    parts: {
+      serving: Serving;
+      engine: Engine;
+      recorder: Recorder;
+      db: PredictionDatabase;
+      dataKeys: DataKeys;
+      images: NamedImages;
+    },
     options: { defaultDeadlineMs: number; maxResponseBytes: number },
   ) {
     this.#serving = parts.serving;
@@ -45,6 +54,7 @@ export class Predictions {
     this.#recorder = parts.recorder;
     this.#db = parts.db;
     this.#dataKeys = parts.dataKeys;
+    this.#images = parts.images;
     this.#defaultDeadlineMs = options.defaultDeadlineMs;
     this.#maxResponseBytes = options.maxResponseBytes;
     this.#rowsParts = {
@@ -55,7 +65,7 @@ export class Predictions {
   }
 
   /** @throws AppError for every failure that the client can act on */
-  async predict(input: PredictInput, caller: Caller): Promise<{ prediction: Prediction; replayed: boolean }> {
+  async predict(input: PredictInput, caller: NamingCaller): Promise<{ prediction: Prediction; replayed: boolean }> {
     checkOptions(input);
     if (input.idempotencyKey != null) return this.#predictOnce(input, input.idempotencyKey, caller);
     const job = await this.#job(input, caller);
@@ -63,7 +73,7 @@ export class Predictions {
   }
 
   /** Begins to run all inputs. @throws AppError if no input can be run */
-  async predictMany(input: PredictManyInput, caller: Caller, wanted: SelectedFields): Promise<ManyPredictions> {
+  async predictMany(input: PredictManyInput, caller: NamingCaller, wanted: SelectedFields): Promise<ManyPredictions> {
     checkOptions(input);
     checkBatch(input);
     const { priority, record, subject = null } = input;
@@ -76,14 +86,19 @@ export class Predictions {
     const answers = { labels, isRecorded: record, maxBytes: this.#maxResponseBytes };
     const many = new ManyPredictions(rows?.count ?? inputs.length, wanted, answers);
     if (rows) new RowsRun(this.#rowsParts, { rows, options, caller, many, areObjectsWanted: wanted.results }).begin();
-    for (const [i, one] of inputs.entries())
-      this.#runOne(i, () => checkedJob({ ...options, input: one, path: ['input', 'inputs', String(i)] }), caller, many);
+    for (const [i, one] of inputs.entries()) {
+      const path = ['input', 'inputs', String(i)];
+      this.#runOne(i, () => this.#checked({ ...options, input: one, path }, caller), caller, many);
+    }
     return many;
   }
 
   /** `job` is called at once. */
-  #runOne(i: number, job: () => Job, caller: Caller, many: ManyPredictions): void {
-    const answer = async () => this.#answer(job(), caller);
+  #runOne(i: number, job: () => Job | Promise<Job>, caller: Caller, many: ManyPredictions): void {
+    const answer = async () => {
+      const made = job();
+      return this.#answer(made instanceof Promise ? await made : made, caller);
+    };
     answer().then(
       (prediction) => many.settle(i, { answer: prediction.contents.answer, prediction }),
       (error) => many.settle(i, { error }),
@@ -91,11 +106,18 @@ export class Predictions {
   }
 
   /** @throws AppError if the reference names no version that can run, or the input does not match it */
-  async #job(input: PredictInput, caller: Caller): Promise<Job> {
+  async #job(input: PredictInput, caller: NamingCaller): Promise<Job> {
     const { priority, record, subject = null } = input;
     const version = await this.#resolve(input, caller);
     const options = { version, deadlineMs: this.#deadlineMs(input), priority, record, subject };
-    return checkedJob({ ...options, input: input.input, path: ['input', 'input'] });
+    return this.#checked({ ...options, input: input.input, path: ['input', 'input'] }, caller);
+  }
+
+  /** A promise only for an input that names an image. */
+  #checked(request: PredictionRequest, caller: NamingCaller): Job | Promise<Job> {
+    const { input, path } = request;
+    if (!namesImage(input)) return checkedJob(request);
+    return this.#images.resolve(input, path, caller).then((resolved) => checkedJob({ ...request, input: resolved }));
   }
 
   #deadlineMs({ deadlineMs }: { deadlineMs?: number | null }): number {
@@ -133,7 +155,7 @@ export class Predictions {
   async #predictOnce(
     input: PredictInput,
     key: string,
-    caller: Caller,
+    caller: NamingCaller,
   ): Promise<{ prediction: Prediction; replayed: boolean }> {
     // An answer that was recorded is found without the version.
     checkGrant(caller.principal, parseRef(input.model, ['input', 'model']).name, input.model);

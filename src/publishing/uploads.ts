@@ -205,6 +205,16 @@ export class Uploads {
     return { ...upload, ...values, receivedBytes: size_bytes, url: null };
   }
 
+  /** The file of a complete upload of the principal's account; null if there is none. */
+  async findComplete(
+    id: string,
+    principal: Principal,
+  ): Promise<{ readonly path: string; readonly sizeBytes: number } | null> {
+    const [found] = await findUploads(this.#parts.db, principal, [id]);
+    if (!found || found.completed_at === null || found.expires_at <= Date.now()) return null;
+    return { path: this.#files.pathOf(id), sizeBytes: found.size_bytes };
+  }
+
   /** The file of a complete upload. */
   pathOf(id: string): string {
     return this.#files.pathOf(id);

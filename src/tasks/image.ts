@@ -56,22 +56,33 @@ interface ImageItem extends AnyItem {
 
 export const imageInput = defineInput({ kind: 'IMAGE', key: 'image', check: checkImage });
 
-/** Problems have the path `image.base64`. */
-function checkImage(
-  image: { readonly base64?: string | null | undefined },
-  spec: AnySpec,
-  problems: Problems,
-): ImageItem {
-  const path = ['image', 'base64'];
+interface ImageInput {
+  readonly base64?: string | null | undefined;
+  readonly prediction?: string | null | undefined;
+  readonly upload?: string | null | undefined;
+  /** Of an image that was named by one of these in place of being sent. */
+  readonly bytes?: Uint8Array;
+  readonly namedBy?: 'prediction' | 'upload';
+}
+
+/** Problems have the path `image.base64`, or that of the name of the image. */
+function checkImage(image: ImageInput, spec: AnySpec, problems: Problems): ImageItem {
+  const path = ['image', image.namedBy ?? 'base64'];
+  if (image.bytes) return checkedFile(image.bytes, path, spec, problems);
   const text = image.base64 ?? '';
   const { media, base64 } = splitDataUrl(text);
   const bytes = decodeBase64(base64);
   if (media === null) problems.add(path, 'UNREADABLE', 'the data: URL is not encoded as base64', EXPECTED_BASE64, text);
   else if (base64 === '') problems.add(path, 'EMPTY', 'the image is empty', EXPECTED_BASE64, text);
   else if (!bytes) problems.add(path, 'UNREADABLE', 'the value is not valid base64', EXPECTED_BASE64, text);
-  else if (mediaTypeOf(bytes) === null) {
+  return checkedFile(bytes, path, spec, problems);
+}
+
+/** `bytes`: null if there is a problem already. */
+function checkedFile(bytes: Uint8Array | null, path: readonly string[], spec: AnySpec, problems: Problems): ImageItem {
+  if (bytes && bytes.length > 0 && mediaTypeOf(bytes) === null) {
     const received = `${bytes.length} bytes of another format`;
-    problems.add(path, 'UNREADABLE', 'the image is not a JPEG, PNG or WebP', EXPECTED_BASE64, received);
+    problems.add([...path], 'UNREADABLE', 'the image is not a JPEG, PNG or WebP', EXPECTED_BASE64, received);
   }
   return { kind: 'image', rows: 1, ...workOf(bytes ?? Buffer.alloc(0), spec), bytes: bytes as Uint8Array };
 }
@@ -86,7 +97,7 @@ function workOf(bytes: Uint8Array, { image }: AnySpec): Work {
   return image ? workOfImage(size, image) : { work: size.width * size.height, preprocessingWork: 0 };
 }
 
-const LARGEST_IMAGE = { width: Math.sqrt(MAX_IMAGE_PIXELS), height: Math.sqrt(MAX_IMAGE_PIXELS) };
+export const LARGEST_IMAGE = { width: Math.sqrt(MAX_IMAGE_PIXELS), height: Math.sqrt(MAX_IMAGE_PIXELS) };
 
 /** Of a prefix such as `data:image/png;base64,`. */
 const MAX_PREFIX_CHARACTERS = 100;

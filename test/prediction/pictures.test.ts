@@ -5,6 +5,7 @@ import path from 'node:path';
 import { pino } from 'pino';
 import sharp from 'sharp';
 import { readPictureUrl } from '#src/prediction/picture-urls.js';
+import { sha256 } from '#src/storage/blobs.js';
 import { factsOfImage } from '#src/tasks/image-file.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { armFault, disarmFault, hasFired } from '../support/faults.js';
@@ -16,6 +17,8 @@ const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
 const READ = `query ($id: ID!) { prediction(id: $id) { input inputKind inputPreview(maxChars: 20)
   picture { width height mediaType url } } }`;
 const DELETE = 'mutation ($ids: [ID!]!) { deletePredictions(ids: $ids) { erasure { deleted } } }';
+
+const CREATE_UPLOAD = 'mutation ($input: CreateUploadInput!) { createUpload(input: $input) { upload { url } } }';
 
 const lines: string[] = [];
 const log = pino({ level: 'trace' }, { write: (line: string) => void lines.push(line) });
@@ -50,6 +53,10 @@ const get = (url: string, headers: Record<string, string> = {}, method = 'GET') 
 
 async function bytesOf(response: Response): Promise<Buffer> {
   return Buffer.from(await response.arrayBuffer());
+}
+
+async function refusalOf(image: object): Promise<Data> {
+  return (await app.query(PREDICT, { input: { model: 'fashion-mlp', input: { image } } })).predict.problem.problems;
 }
 
 const blobs = async () => {
@@ -247,6 +254,42 @@ test('a thumbnail is made once, upright, encrypted, and deleted with its predict
   expect((await predict(base64(icon))).picture.url).not.toContain('maxSize');
   expect((await get(small)).status).toBe(404);
   expect((await blobs()).some((name) => made.includes(name))).toBe(false);
+});
+
+test('an input may name the image of an earlier prediction, or an upload, in place of sending it', async () => {
+  const first = await predict(base64(photo));
+  const { url } = (
+    await app.query(CREATE_UPLOAD, { input: { fileName: 'a', sizeBytes: icon.length, sha256: sha256(icon) } })
+  ).createUpload.upload;
+  const upload = /upload_[^?]*/.exec(url)?.[0] as string;
+  const early = await refusalOf({ upload });
+  await fetch(`${app.url}${url}`, { method: 'PUT', body: new Uint8Array(icon) });
+  await app.query('mutation ($id: ID!) { completeUpload(id: $id) { problem { code } } }', { id: upload });
+  const again = await predict({ image: { prediction: first.id } });
+  const uploaded = await predict({ image: { upload } });
+  await app.query(DELETE, { ids: [first.id] });
+  const text = await predict({ text: 'Lunch' }, 'spam-filter');
+
+  expect((await bytesOf(await get(again.picture.url))).equals(photo)).toBe(true);
+  expect((await app.query(READ, { id: uploaded.id })).prediction).toMatchObject({
+    input: base64(icon),
+    inputKind: 'IMAGE',
+  });
+  for (const [image, key] of [
+    [{ prediction: first.id }, 'prediction'],
+    [{ prediction: text.id }, 'prediction'],
+    [{ prediction: '' }, 'prediction'],
+    [{ upload: 'upload_1' }, 'upload'],
+  ] as const)
+    expect(await refusalOf(image)).toEqual([
+      {
+        path: ['input', 'input', 'image', key],
+        code: 'UNKNOWN_NAME',
+        expected: expect.stringContaining(`id of`),
+        received: Object.values(image)[0],
+      },
+    ]);
+  expect(early).toMatchObject([{ code: 'UNKNOWN_NAME' }]);
 });
 
 test('sizes are those that browsers show', async () => {
