@@ -11,6 +11,8 @@ import type { Engine } from '../engine/engine.js';
 import {
   DatasetEvaluationResolver,
   EvaluationResolver,
+  MetricResolver,
+  ModelHeadlineResolver,
   VersionEvaluationResolver,
 } from '../evaluation/evaluation.resolver.js';
 import type { ImportProgress } from '../importing/import-progress.js';
@@ -81,6 +83,8 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [ErasureResolver, ({ erasures }) => new ErasureResolver(erasures)],
   [VersionPredictionsResolver, ({ predictionDb }) => new VersionPredictionsResolver(predictionDb)],
   [EvaluationResolver, () => new EvaluationResolver()],
+  [MetricResolver, () => new MetricResolver()],
+  [ModelHeadlineResolver, () => new ModelHeadlineResolver()],
   [VersionEvaluationResolver, () => new VersionEvaluationResolver()],
   [DatasetEvaluationResolver, () => new DatasetEvaluationResolver()],
   [UploadResolver, ({ uploads }) => new UploadResolver(uploads)],

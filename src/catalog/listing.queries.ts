@@ -11,23 +11,35 @@ import { maySeeDataset, maySeeModel, searchedAccount } from './visibility.js';
 
 export interface ModelListing {
   readonly search?: string | null | undefined;
+  /** An empty list in it is no condition. */
   readonly filter?: ModelFilter | null | undefined;
   readonly orderBy?: ModelOrder | null | undefined;
 }
 
 /** Whether the list has all models. */
 export function isEverything({ search, filter }: ModelListing): boolean {
-  return !hasWords(search ?? '') && Object.values(filter ?? {}).every((condition) => condition == null);
+  return !hasWords(search ?? '') && Object.values(conditionsOf(filter)).every((condition) => condition == null);
 }
 
-/** The models of a listing, before columns, order and page are chosen. @throws BadArgumentError */
-export function listedModels(db: CatalogDatabase, principal: Viewer, { search, filter }: ModelListing) {
-  checkFilter(filter ?? {});
-  const hits = searchHits(search ?? '', searchedAccount(principal));
-  const from = db
-    .selectFrom('model')
-    .where(maySeeModel(principal))
-    .where(filterCondition(principal, filter ?? {}));
+/** The filter without the lists that are empty: a form sends them when nothing is chosen. */
+export function conditionsOf(filter: ModelFilter | null | undefined): ModelFilter {
+  const isCondition = (value: unknown) => !Array.isArray(value) || value.length > 0;
+  return Object.fromEntries(Object.entries(filter ?? {}).filter(([, value]) => isCondition(value)));
+}
+
+/**
+ * The models of a listing, before columns, order and page are chosen. `hits`: those of its search, where they are read
+ * already. @throws BadArgumentError
+ */
+export function listedModels(
+  db: CatalogDatabase,
+  principal: Viewer,
+  { search, filter }: ModelListing,
+  hits = searchHits(search ?? '', searchedAccount(principal)),
+) {
+  const conditions = conditionsOf(filter);
+  checkFilter(conditions);
+  const from = db.selectFrom('model').where(maySeeModel(principal)).where(filterCondition(principal, conditions));
   if (!hits) return from;
   return from.innerJoin(hits.as('hit'), (join) =>
     join.onRef('hit.search_id' as never, '=', 'model.search_id'),

@@ -6,6 +6,7 @@ import { Cost, type Args as CostArgs } from '../graphql/cost.js';
 import { Sized } from '../graphql/sized.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { MAX_HITS, MAX_WORDS, MIN_PREFIX_LETTERS } from '../storage/search.js';
+import { conditionsOf } from './listing.queries.js';
 import type { ListingCounts } from './listing-counts.js';
 import type { CatalogContext } from './loaders.js';
 import { findModelPage } from './model.queries.js';
@@ -44,7 +45,9 @@ const METRIC_POINTS = 500;
 
 /** The rows that a search and its filters may read. */
 function pointsOfListing({ search, filter }: CostArgs): number {
-  const conditions = Object.entries(filter ?? {}).filter(([, condition]) => condition != null);
+  const conditions = Object.entries(conditionsOf(filter as ModelFilter | null)).filter(
+    ([, condition]) => condition != null,
+  );
   const ofFilter = conditions.reduce((sum, [name]) => sum + (name === 'metric' ? METRIC_POINTS : FILTER_POINTS), 0);
   return ofFilter + (search == null ? 0 : SEARCH_POINTS);
 }
@@ -66,8 +69,8 @@ export class ModelResolver {
     @Args(() => ModelsArgs) args: ModelsArgs,
     @Ctx() { principal }: CatalogContext,
   ): Promise<ModelConnection> {
-    const { search, filter, orderBy } = args;
-    const listing = { search, filter, orderBy };
+    const { search, orderBy } = args;
+    const listing = { search, filter: conditionsOf(args.filter), orderBy };
     const page = await findModelPage(this.db, principal, listing, args, () => this.counts.total(principal, listing));
     return new ModelConnection(page, () => this.counts.facets(principal, listing));
   }

@@ -148,7 +148,7 @@ export class MetricFilter {
 
 @InputType({
   description:
-    'Conditions on models. A model must meet every condition that is given. It meets a list, of at most 100 values, if any of them matches.',
+    'Conditions on models. A model must meet every condition that is given. It meets a list, of at most 100 values, if any of them matches; an empty list is no condition.',
 })
 export class ModelFilter {
   @Field(() => [TaskEnum], { nullable: true, description: 'Tasks to include.' })
@@ -189,24 +189,37 @@ export class FacetBucket {
   @Field({ description: 'The value, in the form that `ModelFilter` accepts.' })
   value!: string;
 
-  @Field(() => SafeInt, { description: 'Number of models with this value.' })
+  @Field({ description: 'The value for readers, such as "Text classification" for TEXT_CLASSIFICATION.' })
+  label!: string;
+
+  @Field(() => SafeInt, {
+    description:
+      'Number of models with this value that meet all other conditions: the search, and the filter without its condition on this property.',
+  })
   count!: number;
+
+  @Field({ description: 'Whether the filter selects this value.' })
+  selected!: boolean;
 }
 
 @ObjectType({
-  description: 'Number of matching models for each value of one property.',
+  description:
+    'Number of models for each value of one property. The condition of the filter on this property does not count: the numbers tell what choosing another value would find.',
 })
 export class Facet {
   @Field(() => FacetField, { description: 'Property that models are counted by.' })
   field!: keyof typeof FacetField;
 
   @Cost({ elements: 50 })
-  @Field(() => [FacetBucket], { description: 'Values and their counts, most frequent first, at most 50.' })
+  @Field(() => [FacetBucket], {
+    description:
+      'Values and their counts, most frequent first, at most 50. Those that the filter selects are among them, also if no model has them.',
+  })
   buckets!: FacetBucket[];
 }
 
-/** Facets count up to 10,000 matching models. */
-const FACETS_POINTS = 200;
+/** Facets count up to 10,000 matching models, and as many again for each property that the filter has a condition on. */
+const FACETS_POINTS = 400;
 
 const ModelPage = connectionOf(Model);
 
@@ -222,7 +235,7 @@ export class ModelConnection extends ModelPage {
   @Cost({ points: FACETS_POINTS })
   @Field(() => [Facet], {
     description:
-      'Counts of the models by property: of all models, or of 10,000 of those that match a search or filter, if there are more. Computed only if selected, which adds 200 to the cost.',
+      'Counts of the models by property: of all models, or of 10,000 of those that match a search or filter, if there are more. Computed only if selected, which adds 400 to the cost.',
   })
   facets(): Promise<Facet[]> {
     return this.countFacets();

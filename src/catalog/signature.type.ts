@@ -6,7 +6,7 @@ import { enumOf } from '../graphql/enum.type.js';
 import { JSONValue, ModelInputValue } from '../graphql/scalars.js';
 import { OUTPUT_TYPES } from '../tasks/answer.js';
 import { isMultiLabel } from '../tasks/scores.js';
-import { type ColumnSpec, type ColumnType as ColumnTypeName } from '../tasks/spec.js';
+import type { ColumnSpec, DatasetColumnType } from '../tasks/spec.js';
 import {
   answerKindOf,
   INPUT_KEYS,
@@ -14,6 +14,7 @@ import {
   targetsOf,
   type VersionSpec,
 } from '../tasks/tasks.js';
+import { readable } from './readable.js';
 
 export const InputKind = enumOf<InputKindName>(
   'InputKind',
@@ -24,13 +25,14 @@ export const InputKind = enumOf<InputKindName>(
   >,
 );
 
-const ColumnType = enumOf<ColumnTypeName>('ColumnType', 'Type of the values in a column.', {
+const ColumnType = enumOf<DatasetColumnType>('ColumnType', 'Type of the values in a column.', {
   NUMBER: 'A JSON number.',
   INTEGER:
     'A JSON number without a fractional part. If the column feeds an INT64 or UINT64 input, also a string of digits, which is required beyond 2^53.',
   TEXT: 'A JSON string.',
   CATEGORY: 'A JSON string that is one of `Column.categories`.',
   BOOLEAN: 'A JSON boolean.',
+  IMAGE: 'A JSON string: an image file as base64. Only in datasets.',
 });
 
 @ObjectType({ description: 'Named column of a row, with what a form field for it needs.' })
@@ -41,8 +43,11 @@ export class Column {
   })
   name!: string;
 
+  @Field({ description: 'Name for readers, such as "Beak length": stated by the model, or made of `name`.' })
+  title!: string;
+
   @Field(() => ColumnType, { description: 'Type of the values.' })
-  type!: ColumnTypeName;
+  type!: DatasetColumnType;
 
   @Field(() => String, { nullable: true, description: 'Meaning of the column; null if not stated.' })
   description!: string | null;
@@ -69,8 +74,8 @@ export class Column {
   example!: unknown;
 }
 
-export function columnOf(spec: ColumnSpec): Column {
-  return create(Column, { ...spec, categories: [...spec.categories] });
+export function columnOf(spec: Omit<ColumnSpec, 'type'> & { readonly type: DatasetColumnType }): Column {
+  return create(Column, { ...spec, title: spec.title ?? readable(spec.name), categories: [...spec.categories] });
 }
 
 @ObjectType('TensorSpec', {

@@ -1,11 +1,14 @@
 import type { GraphQLResolveInfo } from 'graphql';
 import { Arg, Ctx, FieldResolver, Info, Int, Resolver, Root } from 'type-graphql';
 import { Dataset } from '../catalog/dataset.type.js';
+import { Model } from '../catalog/model.type.js';
 import { Version } from '../catalog/version.type.js';
 import { AFTER, FIRST } from '../graphql/connection.type.js';
 import { selects } from '../graphql/selection.js';
+import { targetsOf } from '../tasks/tasks.js';
 import { Evaluation, EvaluationConnection, EvaluationOrigin, Metric } from './evaluation.type.js';
 import type { EvaluationContext } from './loaders.js';
+import { metricTitle, metricUnit } from './metric-names.js';
 
 @Resolver(() => Evaluation)
 export class EvaluationResolver {
@@ -30,16 +33,61 @@ export class EvaluationResolver {
 
   @FieldResolver(() => [Metric], { description: 'Metrics of the evaluation.' })
   metrics(
-    @Root() { id, knownMetrics }: Evaluation,
+    @Root() { id, versionId, knownMetrics }: Evaluation,
     @Arg('names', () => [String], {
       nullable: true,
-      description: 'Names of the metrics to return, such as ["accuracy"]. Default: all.',
+      description: 'Names of the metrics to return, such as ["accuracy"]. Default: all, also for an empty list.',
     })
     names: string[] | null,
-    @Ctx() { evaluationLoaders }: EvaluationContext,
+    @Ctx() context: EvaluationContext,
+    @Info() info: GraphQLResolveInfo,
   ): Metric[] | Promise<Metric[]> {
-    const named = (metrics: Metric[]) => (names ? metrics.filter(({ name }) => names.includes(name)) : metrics);
-    return knownMetrics ? named(knownMetrics) : evaluationLoaders.metrics.load(id).then(named);
+    const named = (metrics: Metric[]) => (names?.length ? metrics.filter(({ name }) => names.includes(name)) : metrics);
+    const found = knownMetrics ? named(knownMetrics) : context.evaluationLoaders.metrics.load(id).then(named);
+    return selects(info, 'unit') ? withUnits(found, versionId, context) : found;
+  }
+}
+
+/** The unit is that of the only number that the version predicts. */
+async function withUnits(
+  metrics: Metric[] | Promise<Metric[]>,
+  versionId: string,
+  { catalogLoaders }: EvaluationContext,
+): Promise<Metric[]> {
+  const spec = (await catalogLoaders.spec.load(versionId))?.spec;
+  const targets = spec ? targetsOf(spec) : [];
+  const unit = targets.length === 1 ? (targets[0]?.unit ?? null) : null;
+  return (await metrics).map((metric) => ({ ...metric, unit: metricUnit(metric.name, unit) }));
+}
+
+@Resolver(() => Metric)
+export class MetricResolver {
+  @FieldResolver(() => String, {
+    description: 'Name for readers, with the average: "F1 (macro)", "Area under the ROC curve".',
+  })
+  title(@Root() { name, average }: Metric): string {
+    return metricTitle(name, average);
+  }
+}
+
+@Resolver(() => Model)
+export class ModelHeadlineResolver {
+  @FieldResolver(() => Metric, {
+    nullable: true,
+    description:
+      "The metric to show first: of the default version's evaluation on its test dataset, the first one that covers all classes and has a value. Null if there is none.",
+  })
+  async headline(
+    @Root() { defaultVersionId }: Model,
+    @Ctx() context: EvaluationContext,
+    @Info() info: GraphQLResolveInfo,
+  ): Promise<Metric | null> {
+    if (defaultVersionId === null) return null;
+    const choice = { dataset: null, origin: null, hasMetrics: true };
+    const evaluation = await context.evaluationLoaders.best(defaultVersionId, choice);
+    const first = evaluation?.knownMetrics?.find(({ label, value }) => label === null && value !== null);
+    if (!first || !selects(info, 'unit')) return first ?? null;
+    return (await withUnits([first], defaultVersionId, context))[0] ?? null;
   }
 }
 

@@ -37,6 +37,14 @@ export class Metric {
   @Field({ description: 'Name of the metric, such as "accuracy", "f1", "roc_auc" or "log_loss".' })
   name!: string;
 
+  /** Set where it is selected. */
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Unit of `value`: that of the predicted number, such as "g", for errors that have it; null for other metrics, and if it is not stated.',
+  })
+  unit?: string | null;
+
   @Field(() => String, {
     nullable: true,
     description: 'How the metric averages over classes, such as "macro" or "weighted"; null if not stated.',

@@ -15,6 +15,8 @@ import {
   BLANKS,
   BOX_FORMATS,
   BOX_UNITS,
+  type ColumnType,
+  type DatasetColumnType,
   RESAMPLE_NAMES,
   SERIES_LAYOUTS,
   type Widget,
@@ -38,11 +40,12 @@ const taskSchema = z.string().transform((name, context) => {
 /** As in the Hugging Face vocabulary. */
 const TASK_NAMES = TASKS.map((task) => task.toLowerCase().replaceAll('_', '-')).join(', ');
 
+const COLUMN_TYPES = ['number', 'integer', 'text', 'category', 'boolean'] as const;
+
 const columnSchema = z.strictObject({
   name: z.string().min(1),
-  type: z
-    .enum(['number', 'integer', 'text', 'category', 'boolean'])
-    .transform((type) => type.toUpperCase() as 'NUMBER' | 'INTEGER' | 'TEXT' | 'CATEGORY' | 'BOOLEAN'),
+  title: z.string().min(1).optional(),
+  type: z.enum(COLUMN_TYPES).transform((type) => type.toUpperCase() as ColumnType),
   description: z.string().nullable().default(null),
   unit: z.string().nullable().default(null),
   minimum: z.number().nullable().default(null),
@@ -54,6 +57,9 @@ const columnSchema = z.strictObject({
   input: z.string().nullable().default(null),
   /** The string that stands for a missing value in the graph. */
   missing: z.string().default(''),
+});
+const datasetColumnSchema = columnSchema.extend({
+  type: z.enum([...COLUMN_TYPES, 'image']).transform((type) => type.toUpperCase() as DatasetColumnType),
 });
 
 const edgeSchema = z.int().min(1).max(4096);
@@ -255,7 +261,7 @@ const datasetYamlSchema = z.strictObject({
   sha256: z.string().nullable().default(null),
   file: z.string().nullable().default(null),
   target: z.string().nullable().default(null),
-  columns: listOf(columnSchema).default([]),
+  columns: listOf(datasetColumnSchema).default([]),
 });
 export type DatasetYaml = z.infer<typeof datasetYamlSchema>;
 

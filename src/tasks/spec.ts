@@ -7,9 +7,13 @@
  */
 
 export type ColumnType = 'NUMBER' | 'INTEGER' | 'TEXT' | 'CATEGORY' | 'BOOLEAN';
+/** Rows of datasets may have images. */
+export type DatasetColumnType = ColumnType | 'IMAGE';
 
 export interface ColumnSpec {
   readonly name: string;
+  /** Display name; without one it is made of the name. */
+  readonly title?: string | undefined;
   readonly type: ColumnType;
   readonly description: string | null;
   readonly unit: string | null;

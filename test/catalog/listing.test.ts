@@ -38,7 +38,8 @@ test.each([
   [{ metric: { metric: 'accuracy', max: 0.25 } }, (i: number) => i / COUNT <= 0.25],
   [{ metric: { metric: 'accuracy', dataset: 'others' } }, () => false],
   [{ tags: ['even'], licenses: ['mit'], frameworks: ['tensorflow'] }, (i: number) => i % 2 === 0 && i % 5 !== 0],
-  [{ tasks: [] }, () => false],
+  [{ tasks: [], tags: [], licenses: ['mit'] }, (i: number) => i % 5 !== 0],
+  [{ tasks: [] }, () => true],
 ])('the filter %j returns exactly the models that meet it', async (filter, isLeft) => {
   expect(numbers(await names({ filter }))).toEqual(all.filter(isLeft));
 });
@@ -95,23 +96,64 @@ test('the pages of a search are in order of rank', async () => {
   expect([...first.nodes, ...second.nodes].map(({ name }: Data) => name)).toEqual(whole.slice(0, 20));
 });
 
-test('facets count the models that meet the filter', async () => {
-  const { models } = await app.query(
-    '{ models(filter: { tags: ["even"] }) { facets { field buckets { value count } } } }',
-  );
-  const facets = Object.fromEntries(models.facets.map(({ field, buckets }: Data) => [field, buckets]));
+const FACETS = `query ($search: String, $filter: ModelFilter) {
+  models(search: $search, filter: $filter) { facets { field buckets { value label count selected } } }
+}`;
 
-  expect(facets.TAG).toEqual([
-    { value: 'all', count: 30 },
-    { value: 'even', count: 30 },
+async function facetsOf(variables: Record<string, unknown>): Promise<Record<string, Data[]>> {
+  const { models } = await app.query(FACETS, variables);
+  return Object.fromEntries(models.facets.map(({ field, buckets }: Data) => [field, buckets]));
+}
+
+test('each facet counts the models that meet the filter without its condition on this facet', async () => {
+  const facets = await facetsOf({ filter: { tags: ['even'], licenses: ['apache-2.0'] } });
+
+  expect(facets['TAG']).toEqual([
+    { value: 'all', label: 'all', count: 12, selected: false },
+    { value: 'even', label: 'even', count: 6, selected: true },
+    { value: 'odd', label: 'odd', count: 6, selected: false },
   ]);
-  expect(facets.FRAMEWORK).toEqual([{ value: 'tensorflow', count: 30 }]);
-  expect(facets.LICENSE).toEqual([
-    { value: 'mit', count: 24 },
-    { value: 'apache-2.0', count: 6 },
+  expect(facets['LICENSE']).toEqual([
+    { value: 'mit', label: 'MIT', count: 24, selected: false },
+    { value: 'apache-2.0', label: 'Apache 2.0', count: 6, selected: true },
   ]);
-  expect(facets.TASK.map(({ count }: Data) => count)).toEqual([20, 10]);
-  expect(facets.OWNER).toHaveLength(2);
+  expect(facets['FRAMEWORK']).toEqual([{ value: 'tensorflow', label: 'TensorFlow', count: 6, selected: false }]);
+  expect(facets['TASK']).toEqual([
+    { value: 'TABULAR_CLASSIFICATION', label: 'Tabular classification', count: 4, selected: false },
+    { value: 'TENSOR', label: 'Tensor', count: 2, selected: false },
+  ]);
+  expect(facets['OWNER']?.map(({ count }) => count)).toEqual([3, 3]);
+});
+
+test('with a condition on one facet only, this facet counts all models, and selected values that no model has are listed', async () => {
+  const facets = await facetsOf({ filter: { tags: ['even', 'nowhere', 'nowhere'], tasks: [] } });
+
+  expect(facets['TAG']).toEqual([
+    { value: 'all', label: 'all', count: 60, selected: false },
+    { value: 'even', label: 'even', count: 30, selected: true },
+    { value: 'odd', label: 'odd', count: 30, selected: false },
+    { value: 'nowhere', label: 'nowhere', count: 0, selected: true },
+  ]);
+  expect(facets['TASK']?.map(({ count }) => count)).toEqual([20, 10]);
+});
+
+test('the facets of a search count its matches, with the other conditions of the filter', async () => {
+  const facets = await facetsOf({ search: 'apples', filter: { owners: ['owner-0'] } });
+
+  expect(facets['OWNER']).toEqual([
+    { value: 'owner-0', label: 'owner-0', count: 15, selected: true },
+    { value: 'owner-2', label: 'owner-2', count: 15, selected: false },
+  ]);
+  expect(facets['TAG']).toEqual([
+    { value: 'all', label: 'all', count: 15, selected: false },
+    { value: 'even', label: 'even', count: 15, selected: false },
+  ]);
+});
+
+test('the headline of a model is the first metric of its evaluation, with a title', async () => {
+  const { model } = await app.query('{ model(name: "m006") { headline { name title unit value } } }');
+
+  expect(model.headline).toEqual({ name: 'accuracy', title: 'Accuracy', unit: null, value: 6 / COUNT });
 });
 
 test.each([

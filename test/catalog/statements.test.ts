@@ -35,6 +35,7 @@ async function page(
 
 test.each([
   ['the default version', DEFAULT_VERSION, 5],
+  ['the headline', 'name headline { title value unit }', 3],
   ['all versions', VERSIONS, 11],
 ])(
   'a page of 1 model with %s, a page of 100 and the last page take the same number of statements',

@@ -28,15 +28,15 @@ test.each([
 test('facets count all models, and 10,000 of those that a filter selects', async () => {
   const app = await startTestApp({ empty: true, modelStore: '/nowhere' });
   await app.app.databases.catalogFile.write(
-    `insert into model (id, name, title, task, owner, visibility, card, created_at, updated_at)
+    `insert into model (id, name, title, task, owner, license, visibility, card, created_at, updated_at)
      with recursive i(n) as (select 0 union all select n + 1 from i where n < ${MAX_COUNT})
-     select 'model_' || n, 'm' || n, 'Model', 'TENSOR', 'owner-' || (n % 60), 'public', '{}', n, n from i`,
+     select 'model_' || n, 'm' || n, 'Model', 'TENSOR', 'owner-' || (n % 60), 'mit', 'public', '{}', n, n from i`,
     [],
   );
 
   const { all, some } = await app.query(`{
     all: models { totalCount totalCountCapped facets { field buckets { value count } } }
-    some: models(filter: { tasks: [TENSOR] }) { totalCount totalCountCapped facets { field buckets { value count } } }
+    some: models(filter: { licenses: ["mit"] }) { totalCount totalCountCapped facets { field buckets { value count } } }
   }`);
 
   const capped = { totalCount: MAX_COUNT, totalCountCapped: true };
