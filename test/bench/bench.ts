@@ -5,7 +5,7 @@
  *   (nothing)  about half an hour
  *   --quick    about three minutes: one short round of everything
  *   --record   also writes the report and its plots to test/bench/results/; parts that were not measured stay there
- *   --only=A   one part: latency, throughput, bulk, rates, overload, residency, catalog, fairness, isolation, start, access, around
+ *   --only=A   one part: latency, throughput, bulk, rates, overload, residency, catalog, fairness, isolation, start, access, around, pictures
  *   --peers    also peers in Python, from the virtual environment that BENCH_VENV names; --only=peers measures them alone
  *
  * Exit status: 1 if something failed to run or to answer, or an answer was wrong, never because of a time.
@@ -25,6 +25,7 @@ import { isolationSection } from './isolation.ts';
 import { latencySection } from './latency.ts';
 import { overloadSection } from './overload.ts';
 import { peersSection } from './peers.ts';
+import { picturesSection } from './pictures.ts';
 import { type RunningServer, startMeasured, startModelgraph } from './processes.ts';
 import { ratesSection } from './rates.ts';
 import { compose, goalRows, record } from './report.ts';
@@ -122,6 +123,7 @@ const SECTIONS: Readonly<Record<string, () => Promise<Section>>> = {
   start: () => startupSection(isQuick),
   access: async () => accessSection(await ours(), await oursWithKeys(), isQuick),
   around: async () => aroundSection(await oursAround(), await loneAround(), isQuick),
+  pictures: async () => picturesSection(await ours(), isQuick),
   peers,
 };
 

@@ -292,6 +292,21 @@ test('an input may name the image of an earlier prediction, or an upload, in pla
   expect(early).toMatchObject([{ code: 'UNKNOWN_NAME' }]);
 });
 
+test('a page of 100 images is small, because it has their URLs only', async () => {
+  const inputs = Array.from({ length: 100 }, () => base64(photo));
+  const many = 'mutation ($input: PredictManyInput!) { predictMany(input: $input) { results { problem { code } } } }';
+  const history = (await readFile('schema/operations/08-my-history.graphql', 'utf8')).replace(
+    'first: 10',
+    'first: 100',
+  );
+  for (let i = 0; i < 100; i += 20)
+    await app.query(many, { input: { model: 'fashion-mlp', inputs: inputs.slice(i, i + 20) } });
+  const page = await app.query(history, {});
+
+  expect(page.predictions.nodes.filter(({ picture }: Data) => picture).length).toBe(100);
+  expect(JSON.stringify(page).length).toBeLessThan(100_000);
+});
+
 test('sizes are those that browsers show', async () => {
   for (const format of ['jpeg', 'png', 'webp'] as const)
     for (const orientation of [1, 3, 6, 8]) {
