@@ -285,6 +285,7 @@ test('queries take the principal, except those of the server itself and those th
     'prediction/erasure.queries.ts hasPredictionsBetween',
     'prediction/erasure.queries.ts updateErasure',
     // A signed URL is all that its holder needs; thumbnails are made and deleted by the server.
+    'prediction/picture.queries.ts findAnswerOfUrl',
     'prediction/picture.queries.ts findBlobsOfPictures',
     'prediction/picture.queries.ts findPictureOfUrl',
     'prediction/picture.queries.ts findRowOfPicture',

@@ -20,6 +20,7 @@ import { ImportResolver } from '../importing/imports.resolver.js';
 import { ErasureResolver } from '../prediction/erasure.resolver.js';
 import type { Erasures } from '../prediction/erasures.js';
 import type { History } from '../prediction/history.js';
+import { MaskResolver } from '../prediction/mask.resolver.js';
 import type { PictureUrls } from '../prediction/picture-urls.js';
 import { PredictionResolver, VersionPredictionsResolver } from '../prediction/prediction.resolver.js';
 import type { Predictions } from '../prediction/predictions.js';
@@ -80,6 +81,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
     PredictionResolver,
     ({ predictions, history, blobs, pictureUrls }) => new PredictionResolver(predictions, history, blobs, pictureUrls),
   ],
+  [MaskResolver, ({ pictureUrls }) => new MaskResolver(pictureUrls)],
   [ErasureResolver, ({ erasures }) => new ErasureResolver(erasures)],
   [VersionPredictionsResolver, ({ predictionDb }) => new VersionPredictionsResolver(predictionDb)],
   [EvaluationResolver, () => new EvaluationResolver()],

@@ -9,9 +9,21 @@ import { MAX_MASK_PIXELS, MAX_MASK_VALUES, MAX_RUN_LENGTHS } from '../tasks/mask
 /** A number of up to seven digits, and its comma. */
 const BYTES_PER_RUN = 8;
 
+/** Where a mask is. */
+interface MaskPlace {
+  /** Null if the prediction is not stored. */
+  readonly predictionId: string | null;
+  /** In the answer. */
+  readonly index: number;
+  readonly size: { readonly width: number; readonly height: number };
+}
+
 @ObjectType('Mask', { description: 'Pixels of an image that belong to one class.' })
 export class MaskType {
-  constructor(private readonly mask: Mask) {
+  constructor(
+    private readonly mask: Mask,
+    readonly place: MaskPlace,
+  ) {
     this.label = mask.label;
     this.pixelCount = mask.runLengths.reduce((sum, run, i) => sum + (i % 2) * run, 0);
   }
@@ -35,7 +47,10 @@ export class MaskType {
 
 @ObjectType({ description: 'Class of each pixel of an image, as a mask for each class that occurs.' })
 export class Masks {
-  constructor(private readonly answer: AnswerOf<'masks'>) {
+  constructor(
+    private readonly answer: AnswerOf<'masks'>,
+    private readonly predictionId: string | null,
+  ) {
     this.width = answer.width;
     this.height = answer.height;
   }
@@ -51,6 +66,7 @@ export class Masks {
   @Cost({ elements: (_, { prediction }) => prediction.labels })
   @Field(() => [MaskType], { description: "Masks of the classes that occur, in the order of the version's labels." })
   items(): MaskType[] {
-    return this.answer.items.map((mask) => new MaskType(mask));
+    const { predictionId, answer } = this;
+    return answer.items.map((mask, index) => new MaskType(mask, { predictionId, index, size: answer }));
   }
 }

@@ -340,7 +340,8 @@ export const Output = createUnionType({
 });
 
 /** `labels` are the version's. An answer to a zero-shot input has its own labels. */
-export function outputOf(answer: Answer, labels: readonly string[]): typeof Output {
+/** `predictionId`: null if the prediction is not stored. */
+export function outputOf(answer: Answer, labels: readonly string[], predictionId: string | null): typeof Output {
   switch (answer.kind) {
     case 'classification':
       return new Classification(answer.label, answer.scores, answer.labels ?? labels);
@@ -359,7 +360,7 @@ export function outputOf(answer: Answer, labels: readonly string[]): typeof Outp
     case 'detections':
       return new Detections(answer);
     case 'masks':
-      return new Masks(answer);
+      return new Masks(answer, predictionId);
     case 'tokens':
       return new Tokens(answer);
     case 'answer':

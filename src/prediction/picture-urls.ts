@@ -18,6 +18,19 @@ export type Reader = string;
 export const TOKEN: Reader = 'token';
 export const LOCAL: Reader = 'local';
 
+const MASK = /^mask-(\d{1,5})$/;
+
+/** The name of a mask of an answer. */
+export function maskName(index: number): string {
+  return `mask-${index}`;
+}
+
+/** Null if it is the name of no mask. */
+export function indexOfMask(name: string): number | null {
+  const [, index] = MASK.exec(name) ?? [];
+  return index === undefined ? null : Number(index);
+}
+
 export interface PictureAddress {
   readonly predictionId: string;
   readonly name: string;

@@ -1,10 +1,11 @@
 /** SQL of the images of predictions. */
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { readableOwner } from '../access/visibility.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import type { PictureTable } from '../storage/migrations/prediction.table.js';
 import { idsIn, idsOf } from '../storage/sql.js';
+import type { StoredColumns } from './sealed-contents.js';
 
 export type StoredPicture = Selectable<PictureTable>;
 
@@ -54,6 +55,19 @@ export async function findRowOfPicture(
   return db
     .selectFrom('prediction')
     .select(['id', 'principal_id', 'data_key', 'input', 'sealed'])
+    .where('id', '=', predictionId)
+    .executeTakeFirst();
+}
+
+/** What the answer that has a mask is stored in. */
+export async function findAnswerOfUrl(
+  db: PredictionDatabase,
+  predictionId: string,
+): Promise<StoredColumns | undefined> {
+  return db
+    .selectFrom('prediction')
+    .select(['id', 'principal_id', 'data_key', 'answer', 'sealed_answer'])
+    .select(sql<Uint8Array | null>`iif(sealed_answer is null, sealed, null)`.as('sealed'))
     .where('id', '=', predictionId)
     .executeTakeFirst();
 }

@@ -6,11 +6,13 @@
 import type { BlobFolder } from '../storage/blobs.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import { splitDataUrl } from '../tasks/image.js';
+import { maskPng } from '../tasks/mask-png.js';
 import type { DataKey } from '../vault/data-key.js';
 import type { DataKeys } from '../vault/data-keys.js';
 import { CHUNK_BYTES, type FileKey, placeOf } from '../vault/file-key.js';
-import { findPictureOfUrl, findRowOfPicture, type PictureOfUrl } from './picture.queries.js';
-import { type PictureUrl, type PictureUrls, type Reader } from './picture-urls.js';
+import { decodeAnswer } from './answer-json.js';
+import { findAnswerOfUrl, findPictureOfUrl, findRowOfPicture, type PictureOfUrl } from './picture.queries.js';
+import { indexOfMask, type PictureUrl, type PictureUrls, type Reader } from './picture-urls.js';
 import { addressOfFile, StoredRow } from './sealed-contents.js';
 import type { Thumbnails } from './thumbnails.js';
 
@@ -54,11 +56,24 @@ export class Pictures {
   async ofUrl(url: PictureUrl, caller: string): Promise<OpenPicture | null> {
     const { urls, isReaderAccepted } = this.#parts;
     if (!isReaderAccepted(url.reader)) return null;
+    const mask = indexOfMask(url.name);
+    if (mask !== null) return this.#ofMask(url, mask);
     const image = await this.#find(url, 0);
     if (!image || !(await urls.isSigned(url, image.principal_id))) return null;
     if (url.maxSize === 0) return this.#open(image);
     const thumbnail = (await this.#find(url, url.maxSize)) ?? (await this.#makeThumbnail(image, url.maxSize, caller));
     return this.#open(thumbnail ?? image);
+  }
+
+  /** Made of the answer whenever it is read. */
+  async #ofMask(url: PictureUrl, index: number): Promise<OpenPicture | null> {
+    const row = await findAnswerOfUrl(this.#parts.db, url.predictionId);
+    if (!row || !(await this.#parts.urls.isSigned(url, row.principal_id))) return null;
+    const key = await this.#keyOf(row);
+    const answer = row.data_key === null || key ? decodeAnswer(new StoredRow(row, key).answer()) : null;
+    const mask = answer?.kind === 'masks' ? answer.items[index] : undefined;
+    if (!mask || answer?.kind !== 'masks') return null;
+    return inMemory(await maskPng(mask.runLengths, answer), 'image/png', `${url.predictionId}.${index}`);
   }
 
   /** The image that was sent for a prediction, for who may read that. */
@@ -83,7 +98,7 @@ export class Pictures {
     return this.#parts.thumbnails.make({ picture, key, read: () => readAll(opened) }, maxSize, caller);
   }
 
-  async #keyOf({ data_key }: PictureOfUrl): Promise<DataKey | undefined> {
+  async #keyOf({ data_key }: Pick<PictureOfUrl, 'data_key'>): Promise<DataKey | undefined> {
     return data_key === null ? undefined : (await this.#parts.dataKeys.find([data_key])).get(data_key);
   }
 
@@ -122,11 +137,15 @@ export class Pictures {
     if (!row) return null;
     const { base64 = '' } = JSON.parse(new StoredRow(row, key).input(null)).image ?? {};
     const bytes = Buffer.from(splitDataUrl(base64).base64, 'base64');
-    const read = async function* (from: number, to: number) {
-      yield bytes.subarray(from, to);
-    };
-    return { mediaType: media_type, sizeBytes: bytes.length, tag: prediction_id, read };
+    return inMemory(bytes, media_type, prediction_id);
   }
+}
+
+function inMemory(bytes: Buffer, mediaType: string, tag: string): OpenPicture {
+  const read = async function* (from: number, to: number) {
+    yield bytes.subarray(from, to);
+  };
+  return { mediaType, sizeBytes: bytes.length, tag, read };
 }
 
 /** An image is as large as a request at most. */

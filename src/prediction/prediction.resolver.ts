@@ -237,10 +237,10 @@ export class PredictionResolver {
       "Answer of the model. Its type depends on the version's task. Null if it was left out with the error RESPONSE_TOO_LARGE or OVERLOADED.",
   })
   output(
-    @Root() { id, versionId, contents }: Prediction,
+    @Root() { id, versionId, recorded, contents }: Prediction,
     @Ctx() context: PredictionContext,
   ): typeof Output | Sized<typeof Output | null, StoredRow | null> {
-    if (!contents.isStored) return outputOf(contents.answer, contents.labels);
+    if (!contents.isStored) return outputOf(contents.answer, contents.labels, recorded ? id : null);
     return new Sized(
       { readBytes: contents.answerBytes },
       () => context.predictionLoaders.answer.load(id),
@@ -248,10 +248,10 @@ export class PredictionResolver {
         if (row === null) return null;
         const answer = decodeAnswer(row.answer());
         const needsLabels = answer.kind === 'classification' && answer.labels === undefined;
-        if (!needsLabels) return outputOf(answer, []);
+        if (!needsLabels) return outputOf(answer, [], id);
         const spec = await context.catalogLoaders.labels.load(versionId);
         // The model was deleted, and its predictions are about to be.
-        return spec && outputOf(answer, spec.labels);
+        return spec && outputOf(answer, spec.labels, id);
       },
     );
   }

@@ -1,6 +1,7 @@
 /** Image segmentation gives each pixel the class that transformers gives it: see `goldens/make-masks.py`. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import sharp from 'sharp';
 import { type ImageSize } from '#src/tasks/image-size.js';
 import { MAX_MASK_VALUES, MAX_RUN_LENGTHS, maskSizeOf, masksOf } from '#src/tasks/masks.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
@@ -143,6 +144,36 @@ function lettersOf({ width, height, items }: Data): string {
   }
   return letters.join('');
 }
+
+test('a mask is read as a PNG that is opaque where the class is, until the prediction is deleted', async () => {
+  const query = PREDICT.replace('prediction {', 'prediction { id').replace(
+    'runLengths',
+    'runLengths picture { url width height mediaType }',
+  );
+  const base64 = (await gradient(21, 13).png().toBuffer()).toString('base64');
+  const { id, output } = (await app.query(query, { input: { model: 'cropped', input: { image: { base64 } } } })).predict
+    .prediction;
+  const { width, height, items } = output;
+  let letters: string[] = Array(width * height).fill('.');
+  for (const { label, picture } of items) {
+    expect(picture).toMatchObject({ width, height, mediaType: 'image/png' });
+    const png = Buffer.from(await (await fetch(app.url + picture.url)).arrayBuffer());
+    const { data, info } = await sharp(png).ensureAlpha().raw().toBuffer({ resolveWithObject: true });
+    expect([info.width, info.height, info.channels]).toEqual([width, height, 4]);
+    letters = letters.map((letter, i) => (data[4 * i + 3] === 255 ? label : letter));
+  }
+  const other = items[0].picture.url.replace('mask-0', 'mask-1');
+  const unrecorded = await app.query(query, {
+    input: { model: 'cropped', record: false, input: { image: { base64 } } },
+  });
+  const statuses = [(await fetch(app.url + items[0].picture.url)).status, (await fetch(app.url + other)).status];
+  await app.query('mutation ($id: ID!) { deletePredictions(ids: [$id]) { erasure { deleted } } }', { id });
+
+  expect(letters.join('')).toBe(lettersOf(output));
+  expect(unrecorded.predict.prediction.output.items[0].picture).toBeNull();
+  expect(statuses).toEqual([200, 404]);
+  expect((await fetch(app.url + items[0].picture.url)).status).toBe(404);
+});
 
 test.each([...cases.entries()])('case %#: scores are interpolated to the image sent', async (i, one) => {
   for (const layout of ['nchw', 'nhwc']) {
