@@ -72,6 +72,7 @@ export async function startApp(
 ): Promise<App> {
   const dataDir = path.resolve(config.dataDir);
   const trust = { certificate: await Certificate.open(config), publisherKeys: await PublisherKeys.open(config) };
+  log.info({ dataDir }, 'opening the databases');
   const databases = await openDatabases(dataDir);
   const blobs = new BlobFolder(path.join(dataDir, 'blobs'));
   const commits = new GroupCommit(databases.predictionsFile);
@@ -105,13 +106,16 @@ export async function startApp(
     await openAccess(parts);
     await blobs.open();
     await access.uploads.start();
+    log.info({ workers: config.workers }, 'starting the workers');
     await engine.start();
     const url = await server.http.listen({ host: config.host, port: config.port });
     noteRequests(server, engine);
     onServing(() => (isStarted ? stop() : stopWhileStarting()));
     await indexMissing(databases.catalogDb);
+    log.info({ store }, 'importing the model store');
     const toRetry = await importAll();
     faultPoint('start.imported'); // @fault
+    log.info('loading the first models');
     await slices.serving.preload(log);
     slices.sweeper.start(slices.erasures);
     watcher.start(toRetry);
@@ -196,7 +200,7 @@ type Server = Awaited<ReturnType<typeof createServer>>;
 
 function noteRequests({ http }: Server, engine: Engine): void {
   http.server.on('request', ({ url }) => {
-    if (!url?.startsWith('/health/') && url !== '/metrics') engine.noteRequest();
+    if (!url?.startsWith('/health') && url !== '/metrics') engine.noteRequest();
   });
 }
 

@@ -81,7 +81,8 @@ function admit(value: unknown, measure: Measure | null, context: AnswerContext, 
 }
 
 function admitSized(value: Sized<unknown>, measure: Measure | null, context: AnswerContext, info: GraphQLResolveInfo) {
-  const { readBytes = 0, jsonBytes, elements } = value.size;
+  const { readBytes = 0, jsonBytes, elements, isRecorded = false } = value.size;
+  if (isRecorded) context.answer.budget.hasRecordedContents = true;
   const answerBytes = jsonBytes ?? (elements === undefined ? 0 : elements * bytesOfElement(info));
   const refusal = context.answer.budget.reserve(answerBytes, value.isReserved ? 0 : readBytes);
   if (refusal) return leaveOut(refusal, context, info);

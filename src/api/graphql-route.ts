@@ -18,7 +18,7 @@ import { RequestContext, type RequestDatabases } from './context.js';
 import { costLimit, type FindSpec, OperationLimits } from './cost.js';
 import { KnownDocuments, knownOperations, MAX_VALIDATION_ERRORS } from './documents.js';
 import { errorFormatter } from './errors.js';
-import { explorerPage } from './explorer/explorer.js';
+import { explorerPage } from './explorer/pages.js';
 import { type Gateway, KnownDocumentLane, serialized } from './lane.js';
 import { LIMITS } from './limits.js';
 import { refusal, sendRefusal, sendRefusedRequest } from './refusals.js';
@@ -135,9 +135,13 @@ function createApollo({ log, documents, limits, gateway }: ApolloParts): ApolloS
   });
 }
 
-/** Whether a browser opens the page. A GET with a `query` in its URL is an API request, even from a browser. */
-function isBrowser({ method, headers, query }: FastifyRequest): boolean {
-  return method === 'GET' && (headers.accept ?? '').includes('text/html') && !('query' in (query as object));
+/**
+ * Whether a browser opens the page, which shows the operation in the URL and runs nothing. A request of a program has a header
+ * that no browser sends by itself.
+ */
+function isBrowser({ method, headers }: FastifyRequest): boolean {
+  if (method !== 'GET' || !(headers.accept ?? '').includes('text/html')) return false;
+  return !headers['apollo-require-preflight'] && !headers['x-apollo-operation-name'];
 }
 
 /** A request without a document, or with several, is left to Apollo Server, which refuses it. */

@@ -109,6 +109,8 @@ export class AnswerBudget {
   #isSending = false;
   /** Whether a part of the answer has taken a turn. */
   #hasBegun = false;
+  /** Whether the answer has contents of a recorded prediction. */
+  hasRecordedContents = false;
 
   constructor(
     readonly maxBytes: number,

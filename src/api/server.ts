@@ -23,12 +23,13 @@ import type { Config } from '../config.js';
 import { isLoopback } from '../loopback.js';
 import { createMetrics, type Measured, type Metrics } from '../metrics/metrics.js';
 import type { Uploads } from '../publishing/uploads.js';
-import { withoutPaths } from '../without-paths.js';
 import { BODY_LIMITS, type Body, type BodyLimits, BodyReader } from './body.js';
 import { shuttingDown } from './body-refusals.js';
 import { browserHeaders } from './browser-headers.js';
 import type { Certificate } from './certificate.js';
+import { compressAnswers } from './compression.js';
 import { Connections, maxConnections, ResponseConnection } from './connections.js';
+import { registerEntry, registerHealth } from './entry.js';
 import { errorFormatter } from './errors.js';
 import { registerExplorer } from './explorer/explorer.js';
 import { type GraphqlParts, registerGraphql } from './graphql-route.js';
@@ -112,7 +113,8 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   const apollo = await registerGraphql(http, { bodies, ...parts });
   await registerUploads(http, parts.uploads);
   registerPictures(http, { pictures: parts.pictures, quotaOf: (reader) => parts.keys.quotaOf(reader) });
-  registerHealth(http, parts);
+  registerEntry(http, { hasExplorer: parts.config.explorer !== 'off' });
+  registerHealth(http, parts.notReadyReason);
   registerMetrics(http, metrics);
   return { http, stop: () => apollo.stop() };
 }
@@ -163,6 +165,7 @@ async function createHttp(parts: ServerParts, { bodies, answers, responses }: Ht
   });
   enforcePolicies(http);
   takeTurns(http);
+  compressAnswers(http);
   logRequests(http, responses);
   const mask = errorFormatter(log);
   http.setErrorHandler<FastifyError | RefusedRequest>((error, _request, reply) => {
@@ -174,7 +177,7 @@ async function createHttp(parts: ServerParts, { bodies, answers, responses }: Ht
   http.setNotFoundHandler((_request, reply) =>
     sendRefusal(reply, 404, refusal('NOT_FOUND', 'No route has this method and path. The API is POST /graphql.')),
   );
-  await registerExplorer(http, { kind: config.explorer });
+  await registerExplorer(http, { isOn: config.explorer !== 'off' });
   return http;
 }
 
@@ -338,17 +341,6 @@ function requestIds(): () => string {
   const process = v7();
   let count = 0;
   return () => `${process}-${++count}`;
-}
-
-function registerHealth(http: FastifyInstance, { notReadyReason }: ServerParts): void {
-  const config = { policy: 'public' as const };
-  http.get('/health/live', { config }, async () => ({ status: 'live' }));
-  http.get('/health/ready', { config }, async (_request, reply) => {
-    const reason = notReadyReason();
-    return reason === null
-      ? { status: 'ready' }
-      : reply.code(503).send({ status: 'not ready', reason: withoutPaths(reason) });
-  });
 }
 
 function registerMetrics(http: FastifyInstance, metrics: Metrics): void {

@@ -12,6 +12,8 @@ interface Size {
   readonly jsonBytes?: number;
   /** For a list of objects: the number of elements. Default: counted when the list is there. */
   readonly elements?: number;
+  /** Whether the value is of a recorded prediction, which another caller of the account may have sent. */
+  readonly isRecorded?: boolean;
 }
 
 export class Sized<T, Read = T> {

@@ -158,7 +158,7 @@ export class PredictionResolver {
     const bytes = inputSha256 === null ? inputBytes : await this.blobs.size(inputSha256);
     if (bytes === null) return null;
     return new Sized(
-      { readBytes: bytes, jsonBytes: bytes },
+      { readBytes: bytes, jsonBytes: bytes, isRecorded: true },
       async () => {
         const row = await context.predictionLoaders.input.load(id);
         return { row, blob: inputSha256 === null ? null : await this.blobs.get(inputSha256) };
@@ -209,7 +209,7 @@ export class PredictionResolver {
     pick: (about: About | null) => T,
   ): Sized<T, StoredRow | null> {
     return new Sized(
-      { readBytes: inputBytes ?? 0 },
+      { readBytes: inputBytes ?? 0, isRecorded: true },
       () => predictionLoaders.input.load(id),
       (row) => pick(row?.aboutInput() ?? null),
     );
@@ -242,7 +242,7 @@ export class PredictionResolver {
   ): typeof Output | Sized<typeof Output | null, StoredRow | null> {
     if (!contents.isStored) return outputOf(contents.answer, contents.labels, recorded ? id : null);
     return new Sized(
-      { readBytes: contents.answerBytes },
+      { readBytes: contents.answerBytes, isRecorded: true },
       () => context.predictionLoaders.answer.load(id),
       async (row) => {
         if (row === null) return null;
@@ -267,7 +267,7 @@ export class PredictionResolver {
     const recorded = (await context.predictionLoaders.details.load(id))?.truncated ?? null;
     if (recorded !== null) return recorded;
     return new Sized(
-      { readBytes: contents.answerBytes },
+      { readBytes: contents.answerBytes, isRecorded: true },
       () => context.predictionLoaders.answer.load(id),
       (row) => (row !== null && decodeAnswer(row.answer()).isTruncated) ?? false,
     );

@@ -406,7 +406,7 @@ test('A26 every package has the digest of what is installed, and its install scr
   expect(withScripts.sort()).toEqual(INSTALL_SCRIPTS);
 });
 
-/** That of onnxruntime-node is skipped by .npmrc; protobufjs prints a message; the others are for development. */
+/** `.npmrc` runs none of them: each checks, or downloads, what is not needed. */
 const INSTALL_SCRIPTS = [
   'node_modules/@apollo/protobufjs',
   'node_modules/@parcel/watcher',

@@ -433,9 +433,11 @@ test('every type with an id is in the matrix', () => {
  * which the secret in the URL decides about, have tests of their own.
  */
 const ROUTES: Readonly<Record<string, PolicyName>> = {
+  '/': 'public',
   '/graphql': 'public',
   '/graphiql': 'public',
   '/graphiql/operations.json': 'public',
+  '/health': 'public',
   '/health/live': 'public',
   '/health/ready': 'public',
   '/metrics': 'operate',
