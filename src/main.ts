@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { type App, startApp } from './app.js';
 import { loadConfig } from './config.js';
 import { StartupError } from './errors.js';
+import { terminalLog } from './terminal-log.js';
 
 const MINIMUM_NODE = 24;
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
@@ -23,10 +24,8 @@ async function main(): Promise<void> {
   }
   const config = loadConfig(process.env);
   // Writes lines in blocks, so that requests do not wait for the log, and the rest when the process ends.
-  const log = pino(
-    { level: config.logLevel },
-    pino.destination({ sync: false, minLength: LOG_BLOCK_BYTES, periodicFlush: LOG_FLUSH_MS }),
-  );
+  const lines = () => pino.destination({ sync: false, minLength: LOG_BLOCK_BYTES, periodicFlush: LOG_FLUSH_MS });
+  const log = pino({ level: config.logLevel }, process.stdout.isTTY ? terminalLog(process.stdout) : lines());
   const app = await startApp(config, log, stopOnSignal);
   process.on('unhandledRejection', (reason) =>
     log.error({ err: reason }, 'a rejected promise was not handled; this is a bug'),

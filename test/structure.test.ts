@@ -111,7 +111,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'engine',
     'storage',
   ],
-  main: ['app', 'config', 'errors', 'production'],
+  main: ['app', 'config', 'errors', 'production', 'terminal-log'],
   keys: ['access', 'config', 'errors', 'production', 'storage'],
   operations: ['access', 'api', 'config', 'errors', 'production', 'storage'],
   'audit-verify': ['access', 'config', 'production', 'storage'],
