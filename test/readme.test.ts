@@ -7,7 +7,7 @@ import { MAX_FILE_BYTES } from '#src/tasks/bytes.js';
 import { MAX_SENTENCES } from '#src/tasks/embedding.js';
 import { MAX_TEXT_CHARACTERS } from '#src/tasks/strings.js';
 import { MAX_OUTPUT_BYTES } from '#src/tasks/tensor-outputs.js';
-import { startTestApp, type TestApp } from './support/app.js';
+import { type Data, startTestApp, type TestApp } from './support/app.js';
 import { createTasksStore, tasksTable } from './support/tasks-table.js';
 
 const README = readFileSync('README.md', 'utf8');
@@ -170,6 +170,65 @@ test('the table of limits has the limits in force', () => {
 
   for (const [limit, value] of [...rows, ...others]) expect(REFERENCE).toContain(`| ${limit} | ${value} |`);
   expect(rows).toHaveLength(Object.keys(LIMITS).length);
+});
+
+type Refused = [code: string, path: string, init: RequestInit];
+const JSON_BODY = { 'content-type': 'application/json' };
+const post = (body: unknown): RequestInit => ({ method: 'POST', headers: JSON_BODY, body: JSON.stringify(body) });
+const MUTATION = encodeURIComponent('mutation { unload(version: "penguins") { problem { code } } }');
+const HASH = { persistedQuery: { version: 1, sha256Hash: '0'.repeat(64) } };
+
+test.each<Refused>([
+  ['GRAPHQL_PARSE_FAILED', '/graphql', post({ query: '{' })],
+  ['GRAPHQL_VALIDATION_FAILED', '/graphql', post({ query: '{ nothing }' })],
+  ['DOCUMENT_TOO_LARGE', '/graphql', post({ query: `#${'x'.repeat(20_000)}` })],
+  ['DOCUMENT_LIMIT_EXCEEDED', '/graphql', post({ query: `{ ${'__typename '.repeat(999)} }` })],
+  ['BAD_USER_INPUT', '/graphql', post({ query: 'query ($n: Int!) { models(first: $n) { totalCount } }' })],
+  ['BAD_USER_INPUT', '/graphql', post({ query: '{ models(first: 0) { totalCount } }' })],
+  ['OPERATION_RESOLUTION_FAILURE', '/graphql', post({ query: 'query A { __typename } query B { __typename }' })],
+  ['BAD_REQUEST', '/graphql', post({})],
+  ['BAD_REQUEST', `/graphql?query=${MUTATION}`, { headers: { 'apollo-require-preflight': 'true' } }],
+  ['BAD_REQUEST', '/graphql?query={__typename}', {}],
+  ['PERSISTED_QUERY_NOT_IN_LIST', '/graphql', post({ documentId: '0'.repeat(64) })],
+  ['PERSISTED_QUERY_NOT_SUPPORTED', '/graphql', post({ extensions: HASH })],
+  ['BATCHING_NOT_SUPPORTED', '/graphql', post([{ query: '{ __typename }' }])],
+  ['BODY_NOT_JSON', '/graphql', { method: 'POST', headers: JSON_BODY, body: '{' }],
+  ['UNSUPPORTED_MEDIA_TYPE', '/graphql', { method: 'POST', headers: { 'content-type': 'text/plain' }, body: '{}' }],
+  ['UNSUPPORTED_CONTENT_ENCODING', '/graphql', { ...post({}), headers: { ...JSON_BODY, 'content-encoding': 'gzip' } }],
+  ['UNAUTHENTICATED', '/graphql', { ...post({}), headers: { ...JSON_BODY, authorization: 'Bearer mg_x' } }],
+  ['NOT_FOUND', '/nothing', {}],
+])('%s is answered with a status that the API reference states', async (code, path, init) => {
+  const answer = await fetch(`${app.url}${path}`, init);
+  const { errors } = (await answer.json()) as { errors: { extensions: { code: string } }[] };
+  const rows = REFERENCE.split('\n').filter((line) => line.split('|')[1]?.includes(`\`${code}\``));
+
+  expect(errors[0]?.extensions.code).toBe(code);
+  expect(rows.map((row) => row.split('|')[2]).join()).toContain(String(answer.status));
+});
+
+test('the path of a mistake starts at an argument of the mutation, as its description says', async () => {
+  const { setAlias, registerModel, predict, predictMany } = await app.query(`mutation {
+    setAlias(input: { model: "penguins", alias: "Not an alias", version: "penguins" }) { problem { ...paths } }
+    registerModel(input: { name: "Not a name", task: TENSOR }) { problem { ...paths } }
+    predict(input: { model: "spam-filter", input: { text: "" } }) { problem { ...paths } }
+    predictMany(input: { model: "spam-filter", inputs: [{ text: "" }] }) { results { problem { ...paths } } }
+  }
+  fragment paths on Problem { message ... on InvalidInput { problems { path } } }`);
+  const problems = [setAlias.problem, registerModel.problem, predict.problem, predictMany.results[0].problem];
+
+  expect(problems.map(({ problems }) => problems?.[0]?.path[0])).toEqual(['input', 'input', 'input', 'input']);
+});
+
+test('the examples in the descriptions of datasets are values that the service returns', async () => {
+  const { datasets } = await app.query('{ datasets(first: 100) { nodes { name family split } } }');
+  const type = /^type Dataset implements Node \{(.*?)^\}/ms.exec(readFileSync('schema/schema.graphql', 'utf8'))?.[1];
+
+  for (const field of ['name', 'family', 'split'] as const) {
+    const description = type?.split(`\n  ${field}: `)[0]?.split('"""').at(-2) ?? '';
+    const examples = [...description.matchAll(/"([^"]+)"/g)].map(([, example]) => example);
+    expect(examples.length).toBeGreaterThan(0);
+    expect(datasets.nodes.map((dataset: Data) => dataset[field])).toEqual(expect.arrayContaining(examples));
+  }
 });
 
 test('every problem code has a row', () => {

@@ -19,7 +19,7 @@ export class Dataset extends Node {
 
   @Field(() => String, {
     nullable: true,
-    description: 'Name shared by all splits of one source, such as "fashion-mnist"; null if not stated.',
+    description: 'Title of the source, which its other datasets have too, such as "Fashion-MNIST"; null if not stated.',
   })
   family!: string | null;
 
