@@ -72,7 +72,6 @@ export async function startApp(
 ): Promise<App> {
   const dataDir = path.resolve(config.dataDir);
   const trust = { certificate: await Certificate.open(config), publisherKeys: await PublisherKeys.open(config) };
-  log.info({ dataDir }, 'opening the databases');
   const databases = await openDatabases(dataDir);
   const blobs = new BlobFolder(path.join(dataDir, 'blobs'));
   const commits = new GroupCommit(databases.predictionsFile);
@@ -112,10 +111,8 @@ export async function startApp(
     noteRequests(server, engine);
     onServing(() => (isStarted ? stop() : stopWhileStarting()));
     await indexMissing(databases.catalogDb);
-    log.info({ store }, 'importing the model store');
     const toRetry = await importAll();
     faultPoint('start.imported'); // @fault
-    log.info('loading the first models');
     await slices.serving.preload(log);
     slices.sweeper.start(slices.erasures);
     watcher.start(toRetry);
@@ -287,6 +284,7 @@ function createImports(parts: WatchParts) {
   const watcher = new StoreWatcher({ store, log, progress: imports, importFolder });
   /** Returns the folders to try again. */
   const importAll = async (): Promise<string[]> => {
+    log.info({ store }, 'importing the model store');
     await watcher.open();
     const { cards, toRetry } = await importer.importAll();
     const failed = await importEvaluations({ db, log }, cards);

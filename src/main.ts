@@ -26,6 +26,7 @@ async function main(): Promise<void> {
   // Writes lines in blocks, so that requests do not wait for the log, and the rest when the process ends.
   const lines = () => pino.destination({ sync: false, minLength: LOG_BLOCK_BYTES, periodicFlush: LOG_FLUSH_MS });
   const log = pino({ level: config.logLevel }, process.stdout.isTTY ? terminalLog(process.stdout) : lines());
+  log.info({ folder: config.dataDir }, 'opening the databases');
   const app = await startApp(config, log, stopOnSignal);
   process.on('unhandledRejection', (reason) =>
     log.error({ err: reason }, 'a rejected promise was not handled; this is a bug'),
