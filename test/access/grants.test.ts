@@ -6,7 +6,7 @@ let admin: string;
 beforeAll(async () => {
   app = await startTestApp();
   admin = await keyOf(null, { name: 'admin', roles: ['ADMIN'] });
-  await send(admin, SET, { input: { model: 'spam-filter', alias: 'canary', version: 'spam-filter:1' } });
+  await send(admin, SET, { input: { model: 'spam-filter', alias: 'canary', version: 'spam-filter:2' } });
 });
 afterAll(() => app.stop());
 
@@ -68,9 +68,9 @@ test('a key that is bound to an alias runs, loads and moves this alias and nothi
       'predictMany',
     );
   const move = (alias: string, model = 'spam-filter') =>
-    problemOf(send(key, SET, { input: { model, alias, version: `${model}:1` } }), 'setAlias');
+    problemOf(send(key, SET, { input: { model, alias, version: `${model}:2` } }), 'setAlias');
 
-  const others = ['spam-filter', 'spam-filter:1', 'spam-filter@champion', 'spam-embeddings'];
+  const others = ['spam-filter', 'spam-filter:2', 'spam-filter@champion', 'spam-embeddings'];
   for (const act of [(ref: string) => problemOf(predict(key, ref), 'predict'), many, load, unload]) {
     expect(await act('spam-filter@canary')).toBeNull();
     for (const ref of others) expect([ref, await act(ref)]).toEqual([ref, 'FORBIDDEN']);
@@ -81,10 +81,10 @@ test('a key that is bound to an alias runs, loads and moves this alias and nothi
 
 test('a key that is bound to a model runs each version and moves each alias of it', async () => {
   const key = await bound('spam-filter');
-  const refs = ['spam-filter', 'spam-filter:1', 'spam-filter@canary'];
+  const refs = ['spam-filter', 'spam-filter:2', 'spam-filter@canary'];
 
   for (const ref of refs) expect(await problemOf(predict(key, ref), 'predict')).toBeNull();
-  const moved = send(key, SET, { input: { model: 'spam-filter', alias: 'next', version: 'spam-filter:1' } });
+  const moved = send(key, SET, { input: { model: 'spam-filter', alias: 'next', version: 'spam-filter:2' } });
   expect(await problemOf(moved, 'setAlias')).toBeNull();
 });
 
@@ -142,7 +142,7 @@ test('a bound key makes keys that are bound as it is, or more narrowly', async (
     expect([models, await make(models)]).toEqual([models, 'FORBIDDEN']);
 });
 
-test.each(['spam-filter@', '@canary', 'spam-filter:1', 'spam-filter@Canary', 'spam-filter@a@b', '*'])(
+test.each(['spam-filter@', '@canary', 'spam-filter:2', 'spam-filter@Canary', 'spam-filter@a@b', '*'])(
   'a key cannot be bound to "%s"',
   async (model) => {
     const input = { name: 'n', account: 'team', roles: ['PREDICTOR'], models: [model] };

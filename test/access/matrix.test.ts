@@ -297,7 +297,7 @@ async function subjectsOf(name: string, account: string | null): Promise<Subject
     {
       ...common,
       type: 'Version',
-      what: `${name}:1`,
+      what: version.ref,
       canary: version.id,
       ways: {
         ...byId(version.id),
@@ -314,7 +314,7 @@ async function subjectsOf(name: string, account: string | null): Promise<Subject
       canary: evaluation,
       ways: {
         ...byId(evaluation),
-        version: [`{ version(ref: "${name}:1") { evaluation { id } evaluations { nodes { id } } } }`],
+        version: [`{ version(ref: "${version.ref}") { evaluation { id } evaluations { nodes { id } } } }`],
         datasets: ['{ datasets { nodes { evaluations(first: 20) { nodes { id } } } } }'],
       },
     },

@@ -422,7 +422,7 @@ test('aliases in a mutation are separate operations, and their answers are not s
 
 test('a field of the same object is resolved again for the next mutation, which may have changed it', async () => {
   const input = { model: 'spam-filter', input: { text: 'again' }, record: false };
-  const alias = { model: 'spam-filter', alias: 'between', version: 'spam-filter:1' };
+  const alias = { model: 'spam-filter', alias: 'between', version: 'spam-filter:2' };
 
   const { data } = await send(
     `mutation ($input: PredictInput!, $alias: SetAliasInput!) {

@@ -23,7 +23,7 @@ beforeAll(async () => {
   const settings = { ...JSON.parse(String(topics['tokenizer_config.json'])), truncation_side: 'left' };
   await store.write('left-topics', { ...topics, 'tokenizer_config.json': JSON.stringify(settings) });
   await store.write('spam-rows', {
-    '1/model.onnx': readFileSync(path.join(STORE, 'spam-filter/1/model.onnx')),
+    '1/model.onnx': readFileSync(path.join(STORE, 'spam-filter/2/model.onnx')),
     'model.yaml': `task: tabular-classification
 labels: [ham, spam]
 columns: [{ name: text, type: text, example: hello }]

@@ -133,7 +133,7 @@ const STRINGS: readonly [argument: string, query: string, variable: (text: strin
   [
     'the model of an alias',
     'mutation ($i: SetAliasInput!) { setAlias(input: $i) { problem { code } } }',
-    (s) => ({ i: { model: s, alias: 'a', version: 'spam-filter:1' } }),
+    (s) => ({ i: { model: s, alias: 'a', version: 'spam-filter:2' } }),
   ],
   [
     'an idempotency key',

@@ -207,7 +207,7 @@ test('blobs that were damaged, cut or deleted are named and restored from the mo
       new RegExp(`^BLOB_DAMAGED version penguins:1: the blob ${flipped} has ${length} bytes with `),
     ),
     unrestorable,
-    `BLOB_MISSING version spam-filter:1: the blob ${lost} does not exist`,
+    `BLOB_MISSING version spam-filter:2: the blob ${lost} does not exist`,
     `BLOB_UNUSED sha256/${unused.slice(0, 2)}/${unused.slice(2)}: nothing refers to it: 9 bytes`,
     'FILE_LEFT_OVER aside/0123: is no blob: 4 bytes',
     'FILE_LEFT_OVER sha256/ab-note.txt: is no blob: 4 bytes',

@@ -7,7 +7,7 @@ import { until } from '../support/until.js';
 import { type Scrape, scrape } from './scrape.js';
 
 const PREDICT = 'mutation ($input: PredictInput!) { predict(input: $input) { prediction { id } problem { code } } }';
-const SPAM = { version: 'spam-filter:1', provider: 'cpu' };
+const SPAM = { version: 'spam-filter:2', provider: 'cpu' };
 
 let server: TestApp;
 

@@ -30,7 +30,7 @@ test('a prediction has its version, answer, runtime and timing', async () => {
   const { prediction, problem, replayed } = await predict(text('free money, click now'));
 
   expect({ problem, replayed }).toEqual({ problem: null, replayed: false });
-  expect(prediction.predictedBy.ref).toBe('spam-filter:1');
+  expect(prediction.predictedBy.ref).toBe('spam-filter:2');
   expect(prediction.runtime).toEqual({
     executionProvider: 'cpu',
     artifactSha256: expect.stringMatching(/^[0-9a-f]{64}$/),

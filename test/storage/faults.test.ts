@@ -56,7 +56,7 @@ describe.each(['SQLITE_FULL', 'SQLITE_BUSY', 'exit'])('%s at the nth write', (ac
   });
 
   test('moves an alias completely or not at all', async () => {
-    const set = `mutation ($alias: String!) { setAlias(input: { model: "spam-filter", alias: $alias, version: "spam-filter:1" }) {
+    const set = `mutation ($alias: String!) { setAlias(input: { model: "spam-filter", alias: $alias, version: "spam-filter:2" }) {
       alias { name } problem { code } } }`;
     const aliases = async () =>
       (await app.query('{ model(name: "spam-filter") { aliases { name } } }')).model.aliases.map(

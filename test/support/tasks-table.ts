@@ -17,6 +17,14 @@ interface Choice {
   readonly input?: Record<string, unknown>;
 }
 
+/** Row 39 of fashion-mnist-test, 10 pixels wide and high. */
+const ANKLE_BOOT = [
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.04, 0.3, 0.02, 0, 0.01, 0, 0, 0, 0, 0, 0.2, 0.76, 0.72, 0.69, 0.3, 0,
+  0, 0, 0, 0, 0.43, 0.76, 0.82, 0.83, 0.32, 0, 0, 0, 0, 0.07, 0.66, 0.76, 0.77, 0.69, 0.27, 0, 0, 0.03, 0.2, 0.59, 0.71,
+  0.78, 0.74, 0.75, 0.5, 0.21, 0.44, 0.4, 0.47, 0.72, 0.75, 0.78, 0.79, 0.8, 0.67, 0.4, 0.7, 0.75, 0.76, 0.78, 0.79,
+  0.77, 0.78, 0.76, 0.7, 0.01, 0.14, 0.29, 0.4, 0.42, 0.25, 0.1, 0.36, 0.39, 0.32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
 const CHOICES: Readonly<Partial<Record<TaskName, Choice>>> = {
   TABULAR_CLASSIFICATION: { model: 'penguins' },
   TEXT_CLASSIFICATION: { model: 'spam-filter', input: { text: 'You have won a FREE prize, click here now!!!' } },
@@ -26,13 +34,16 @@ const CHOICES: Readonly<Partial<Record<TaskName, Choice>>> = {
     input: { zeroShot: { text: 'the movie', labels: ['film', 'travel'] } },
   },
   TEXT_RANKING: { model: 'tiny-ranker', input: { ranking: { query: 'the movie', documents: ['paris', 'film'] } } },
-  FILL_MASK: { model: 'tiny-mlm' },
+  FILL_MASK: { model: 'tiny-mlm', input: { text: '[MASK] is the capital of France.' } },
   QUESTION_ANSWERING: {
     model: 'tiny-qa',
     input: { question: { question: 'What is the capital of France?', context: 'Paris is the capital of France.' } },
   },
   IMAGE_FEATURE_EXTRACTION: { model: 'tiny-vit-features' },
-  TENSOR: { model: 'fashion-mlp', input: { tensors: [tensor('input', [1, 100])] } },
+  TENSOR: {
+    model: 'fashion-mlp',
+    input: { tensors: [{ name: 'input', datatype: 'FP32', shape: [1, 100], data: ANKLE_BOOT }] },
+  },
 };
 
 /** Tasks for which only an optional model is real. */
@@ -70,11 +81,6 @@ export async function storeOptionalAnswers(query: Query): Promise<string[]> {
   }
   writeFileSync(ANSWERS_FILE, `${JSON.stringify(answers, null, 2)}\n`);
   return [...missing];
-}
-
-function tensor(name: string, shape: readonly number[]) {
-  const count = shape.reduce((product, size) => product * size, 1);
-  return { name, datatype: 'FP32', shape, data: Array.from({ length: count }, () => 0.5) };
 }
 
 /** The models of the store, and generated ones for the tasks that no model of the store has. */

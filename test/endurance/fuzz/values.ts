@@ -50,7 +50,7 @@ export const WORDS: readonly string[] = [
   '-1',
   '1e999',
   'spam-filter',
-  'spam-filter:1',
+  'spam-filter:2',
   'spam-filter:99999999999999999999',
   'spam-filter@champion',
   'spam-filter:1@champion',
