@@ -9,7 +9,8 @@ import { fileDigest } from './store-file.js';
 
 /**
  * Returns what says by whom the folder is signed, as `PublisherKeys.signerOf`: it reads all files when it is called first. The
- * files are those that are there now: it throws RetriedImportError if they have changed.
+ * files are those that are there now: each call throws RetriedImportError if they have changed since, so that what was read of
+ * a version before the call is what was signed.
  */
 export async function signerOfFolder(
   keys: PublisherKeys,
@@ -20,7 +21,7 @@ export async function signerOfFolder(
   const before = await fingerprintOf(folder);
   const find = async () => {
     const paths = await pathsOf(folder);
-    const signedBy = await keys.signerOf({
+    return keys.signerOf({
       paths,
       signatureFile: paths.has(SIGNATURE_FILE) ? path.join(folder, SIGNATURE_FILE) : null,
       digestOf: async (name) => {
@@ -29,13 +30,13 @@ export async function signerOfFolder(
         return found?.isFile() ? (await fileDigest(file, signal)).sha256 : null;
       },
     });
-    if ((await fingerprintOf(folder)) !== before) throw new RetriedImportError('its files were changed meanwhile');
-    return signedBy;
   };
   let found: Promise<string | null> | null = null;
-  return () => {
+  return async () => {
     found ??= find();
-    return found;
+    const signedBy = await found;
+    if ((await fingerprintOf(folder)) !== before) throw new RetriedImportError('its files were changed meanwhile');
+    return signedBy;
   };
 }
 

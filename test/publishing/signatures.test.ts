@@ -1,9 +1,10 @@
 /** Signatures of publishers, made by the library of OpenSSF Model Signing (see `goldens/`), over real HTTP. */
 import { execFileSync } from 'node:child_process';
 import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
+import { signerOfFolder } from '#src/importing/signed-folder.js';
 import { PublisherKeys } from '#src/signing/publisher-keys.js';
 import { openDatabases } from '#src/storage/database.js';
 import type { Data } from '../support/app.js';
@@ -439,6 +440,21 @@ test('folders of the model store are verified when their versions are imported',
     { state: 'READY', signedBy: p256 },
     { state: 'FAILED', stateReason: expect.stringMatching(/^2\/model\.onnx: model\.sig does not cover this file/) },
   ]);
+});
+
+test('a version that was changed after its folder was verified, while another one was imported, is not signed', async () => {
+  const changing = path.join(folder, 'changing');
+  await cp(path.join(GOLDENS, 'signed'), changing, { recursive: true });
+  await writeFile(path.join(changing, 'model.sig'), await golden('p256'));
+  const findSigner = await signerOfFolder(
+    await PublisherKeys.open({ publisherKeysFile, requireSignature: true }),
+    changing,
+  );
+  const ofFirst = await findSigner();
+  await writeFile(path.join(changing, '1/model.onnx'), 'changed');
+
+  expect(ofFirst).toBe(await hintOf('p256'));
+  await expect(findSigner()).rejects.toThrow('its files were changed meanwhile');
 });
 
 test('with the policy, what is not signed is refused, and what is there stays', async () => {
