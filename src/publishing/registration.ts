@@ -1,6 +1,4 @@
 /** Models that accounts register, beside those of the model store. Names are unique on the server. */
-import { stat } from 'node:fs/promises';
-import path from 'node:path';
 import { appendAudit } from '../access/audit.queries.js';
 import { checkGrant } from '../access/grants.js';
 import type { Principal } from '../access/principal.js';
@@ -16,6 +14,7 @@ import {
   UploadLimitError,
 } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
+import { modelNameOf, subfolders } from '../importing/manifest.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import type { ModelTable } from '../storage/migrations/catalog.table.js';
 import type { TaskName } from '../tasks/tasks.js';
@@ -182,11 +181,8 @@ export class Registration {
   }
 
   async #checkNotInStore(name: string): Promise<void> {
-    const isThere = await stat(path.join(this.#parts.modelStore, name)).then(
-      () => true,
-      () => false,
-    );
-    if (isThere) throw new InvalidInputError([inStore(name)]);
+    const folders = await subfolders(this.#parts.modelStore);
+    if (folders.some((folder) => modelNameOf(folder) === name)) throw new InvalidInputError([inStore(name)]);
   }
 }
 

@@ -333,7 +333,7 @@ test('a folder of the store with the name of a registered model is not imported,
   const { dataDir } = app;
   await app.app.stop();
   const store = await createStore();
-  await store.write('mine-first', { '1/model.onnx': encodeModel(identity('other', 'FP32', ['N'])) });
+  await store.write('Mine_First', { '1/model.onnx': encodeModel(identity('other', 'FP32', ['N'])) });
   app = { ...(await startTestApp({ dataDir, modelStore: store.folder })), dataDir };
   const { imports } = await admin.send('{ imports { folder reason } }');
   const { model } = await mine.send(
@@ -342,13 +342,16 @@ test('a folder of the store with the name of a registered model is not imported,
   const { registerModel } = await mine.send(
     'mutation { registerModel(input: { name: "mine-first", task: TENSOR }) { problem { code } } }',
   );
+  const { deleteModel } = await admin.send(DELETE, { input: { model: 'mine-first' } });
   await store.remove();
 
   expect(imports).toEqual([
-    { folder: 'mine-first', reason: expect.stringContaining('a registered model has this name') },
+    { folder: 'Mine_First', reason: expect.stringContaining('a registered model has this name') },
   ]);
   expect(model).toEqual({ account: 'mine', version: { signature: { inputs: [{ name: 'x' }] } } });
   expect(registerModel.problem.code).toBe('INVALID_INPUT');
+  // It would be imported when the model is gone.
+  expect(deleteModel).toMatchObject({ deletedId: null, problem: { code: 'INVALID_INPUT' } });
 });
 
 test('a server that is killed while it publishes goes on at the next start, and one version comes of it', async () => {
