@@ -276,7 +276,7 @@ test('queries take the principal, except those of the server itself and those th
     'catalog/deleted-version.queries.ts forgetDeletedVersions',
     'evaluation/evaluation.queries.ts insertEvaluation',
     // For the server itself, of what an administrator or the owner asked for.
-    'prediction/erasure.queries.ts deleteErased',
+    'prediction/erasure.queries.ts deletePredictions',
     'prediction/erasure.queries.ts findErasure',
     'prediction/erasure.queries.ts findNewestId',
     'prediction/erasure.queries.ts findOwnIds',
@@ -293,7 +293,6 @@ test('queries take the principal, except those of the server itself and those th
     // Its result is a function that takes the principal.
     'prediction/prediction.queries.ts predictionInserts',
     'prediction/retention.queries.ts deleteIdempotencyBefore',
-    'prediction/retention.queries.ts deletePredictions',
     'prediction/retention.queries.ts findBlobsInUse',
     'prediction/retention.queries.ts findPredictionsBefore',
     'prediction/sealing.queries.ts claimUpdate',

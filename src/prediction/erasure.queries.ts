@@ -84,15 +84,16 @@ export async function findRowsToErase(
  * Deletes predictions with their images, and the idempotency keys that would replay them. Returns how many, and the blobs of the
  * images.
  */
-export async function deleteErased(
+export async function deletePredictions(
   db: PredictionDatabase,
   ids: readonly string[],
 ): Promise<{ readonly count: number; readonly digests: readonly string[] }> {
-  const erased = idsIn(idsOf(ids));
+  if (ids.length === 0) return { count: 0, digests: [] };
+  const deleted = idsIn(idsOf(ids));
   return db.transaction().execute(async (trx) => {
-    const pictures = await trx.deleteFrom('picture').where('prediction_id', 'in', erased).returning('sha256').execute();
-    await trx.deleteFrom('idempotency').where('prediction_id', 'in', erased).execute();
-    const { numDeletedRows } = await trx.deleteFrom('prediction').where('id', 'in', erased).executeTakeFirstOrThrow();
+    const pictures = await trx.deleteFrom('picture').where('prediction_id', 'in', deleted).returning('sha256').execute();
+    await trx.deleteFrom('idempotency').where('prediction_id', 'in', deleted).execute();
+    const { numDeletedRows } = await trx.deleteFrom('prediction').where('id', 'in', deleted).executeTakeFirstOrThrow();
     return { count: Number(numDeletedRows), digests: pictures.flatMap(({ sha256 }) => sha256 ?? []) };
   });
 }

@@ -17,7 +17,7 @@ import type { SqliteFile } from '../storage/sqlite.js';
 import type { ErasedKeys } from '../vault/data-key.queries.js';
 import { type DataKeys, periodOf } from '../vault/data-keys.js';
 import {
-  deleteErased,
+  deletePredictions,
   type ErasedRow,
   findErasure,
   findNewestId,
@@ -222,7 +222,7 @@ export class Erasures {
       for (const digest of digests) await blobs.deleteUnused(digest, Number.POSITIVE_INFINITY);
     };
     await deleteAll([...digestsOf(true), ...(await findBlobsOfPictures(predictionDb, ids))]);
-    const deleted = await deleteErased(predictionDb, ids);
+    const deleted = await deletePredictions(predictionDb, ids);
     // Thumbnails may have been made meanwhile.
     await deleteAll(deleted.digests);
     // Rows of earlier releases may share a blob.

@@ -24,16 +24,6 @@ export async function findPredictionsBefore(
     .execute();
 }
 
-/** With their images, whose blobs it returns. */
-export async function deletePredictions(db: PredictionDatabase, ids: readonly string[]): Promise<string[]> {
-  if (ids.length === 0) return [];
-  return db.transaction().execute(async (trx) => {
-    const pictures = await trx.deleteFrom('picture').where('prediction_id', 'in', ids).returning('sha256').execute();
-    await trx.deleteFrom('prediction').where('id', 'in', ids).execute();
-    return pictures.flatMap(({ sha256 }) => sha256 ?? []);
-  });
-}
-
 export async function findBlobsInUse(db: PredictionDatabase, digests: readonly string[]): Promise<Set<string>> {
   if (digests.length === 0) return new Set();
   const rows = await db

@@ -11,11 +11,11 @@ import { findDeletedVersions, forgetDeletedVersions } from '../catalog/deleted-v
 import { findOwnRetentions, findVersionIdsOfModels, findVersionsWithOwnRetention } from '../catalog/version.queries.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import type { CatalogDatabase } from '../storage/database.js';
-import { hasPredictionsBetween } from './erasure.queries.js';
+import { deletePredictions, hasPredictionsBetween } from './erasure.queries.js';
 import type { Erasures } from './erasures.js';
 import { deleteBlobsWithoutPrediction, deleteOrphans, GRACE_MS } from './orphaned-blobs.js';
 import { KEY_LIFE_MS, MAX_DEADLINE_MS } from './request-limits.js';
-import { deleteIdempotencyBefore, deletePredictions, findPredictionsBefore } from './retention.queries.js';
+import { deleteIdempotencyBefore, findPredictionsBefore } from './retention.queries.js';
 import { type SealingParts, sealEarlier } from './seal-earlier.js';
 
 const DAY_MS = 24 * 3_600_000;
@@ -23,6 +23,8 @@ const EVERY_MS = 3_600_000;
 const ROWS_A_STEP = 500;
 const MODELS_A_STEP = 100;
 const VERSIONS_A_STEP = 100;
+/** Later than any prediction, also those that were made before the clock was set back. */
+const OPEN_END = 2 ** 48 - 1;
 
 type SweeperParts = SealingParts & { readonly catalogDb: CatalogDatabase };
 
@@ -71,7 +73,7 @@ export class Sweeper {
     let after = '';
     while (!this.#isStopping) {
       const versions = await findDeletedVersions(catalogDb, after, VERSIONS_A_STEP);
-      for (const { version_id } of versions) count += await this.#sweepRange(version_id, now, now + 1);
+      for (const { version_id } of versions) count += await this.#sweepRange(version_id, now, OPEN_END);
       // One that was running when its model was deleted may be recorded until its deadline.
       const done = versions.filter(({ deleted_at }) => deleted_at < now - MAX_DEADLINE_MS);
       if (!this.#isStopping) await forgetDeletedVersions(catalogDb, done);
@@ -147,14 +149,14 @@ export class Sweeper {
       const versionIds = [...new Set(rows.map(({ version_id }) => version_id))];
       const kept = versionId === null ? await findVersionsWithOwnRetention(catalogDb, SYSTEM, versionIds) : new Set();
       const expired = rows.filter(({ version_id }) => !kept.has(version_id));
-      const ofPictures = await deletePredictions(
+      const deleted = await deletePredictions(
         predictionDb,
         expired.map(({ id }) => id),
       );
+      total += deleted.count;
       faultPoint('sweeper.deleted'); // @fault
-      const digests = new Set([...expired.flatMap(({ input_sha256 }) => input_sha256 ?? []), ...ofPictures]);
+      const digests = new Set([...expired.flatMap(({ input_sha256 }) => input_sha256 ?? []), ...deleted.digests]);
       await deleteBlobsWithoutPrediction(this.#parts, [...digests], now - GRACE_MS.prediction);
-      total += expired.length;
       if (rows.length < ROWS_A_STEP) break;
       after = rows.at(-1)?.id ?? '';
     }

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { pathProblems } from '#src/publishing/paths.js';
+import { firstIdAt } from '#src/storage/ids.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { armFault, disarmFault } from '../support/faults.js';
 import { createStore } from '../support/model-store.js';
@@ -12,7 +13,8 @@ import { type Files, PublishingClient } from '../support/publishing-client.js';
 import { startServer } from '../support/server.js';
 import { until } from '../support/until.js';
 
-const PREDICT = `mutation ($model: VersionRef!, $input: ModelInput!) { predict(input: { model: $model, input: $input }) {
+const PREDICT = `mutation ($model: VersionRef!, $input: ModelInput!, $key: String) {
+  predict(input: { model: $model, input: $input, idempotencyKey: $key }) {
   prediction { output { ... on Classification { label classes { label score } } } } problem { code message } } }`;
 const UPDATE = `mutation ($input: UpdateModelInput!) { updateModel(input: $input) {
     model { title summary owner license tags } problem { code } } }`;
@@ -405,8 +407,24 @@ test('a model that an administrator deletes is gone with its predictions, whoeve
   await mine.published('doomed', penguins, { aliases: ['champion'] });
   const [{ input }] = (JSON.parse(String(penguins['1/golden.json'])) as Data).cases;
   const made = [];
-  for (const client of [mine, theirs, theirs])
-    made.push((await client.send(PREDICT, { model: 'doomed', input })).predict.problem);
+  for (const client of [mine, theirs, admin])
+    made.push(
+      (await client.send(PREDICT, { model: 'doomed', input, key: client === mine ? null : 'once' })).predict.problem,
+    );
+  const predictions = app.app.databases.predictionDb;
+  // The clock was set back since.
+  const later = firstIdAt('Prediction', Date.now() + 3_600_000);
+  await predictions
+    .updateTable('prediction')
+    .set({ id: later })
+    .where('principal_id', '=', 'mine')
+    .where('id', '=', (eb) =>
+      eb
+        .selectFrom('prediction')
+        .select((max) => max.fn.max('id').as('id'))
+        .where('principal_id', '=', 'mine'),
+    )
+    .execute();
   const own = (await mine.send(DELETE, { input: { model: 'doomed' } })).deleteModel;
   const unknown = (await admin.send(DELETE, { input: { model: 'dooomed' } })).deleteModel;
   const { deleteModel } = await admin.send(DELETE, { input: { model: 'doomed', reason: 'not used' } });
@@ -423,6 +441,7 @@ test('a model that an administrator deletes is gone with its predictions, whoeve
   expect(found.models.nodes).not.toContainEqual({ name: 'doomed' });
   expect(history.predictions.nodes).toEqual([]);
   expect(after.code).toBe('NOT_FOUND');
+  expect(await predictions.selectFrom('idempotency').select('key').execute()).toEqual([]);
   expect(log.auditLog.nodes).toEqual([{ action: 'deleteModel', target: 'doomed', reason: 'not used' }]);
   // The name can be used again, by anybody, with the same files.
   await theirs.register('doomed', 'TABULAR_CLASSIFICATION');
