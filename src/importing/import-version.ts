@@ -1,6 +1,6 @@
 /** Imports a version of a model from its folder into the catalog, or records why it cannot be imported. */
 import { addVersion, findVersionSource, type NewVersion } from '../catalog/registration.queries.js';
-import { ManifestError, RetriedImportError, SignatureError } from '../errors.js';
+import { ManifestError, RetriedImportError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { sha256 } from '../storage/blobs.js';
 import { toFlag } from '../storage/sql.js';
@@ -33,18 +33,20 @@ export async function importVersion(
   findSigner: () => Promise<string | null>,
 ): Promise<VersionResult> {
   const { modelId, manifest, number } = version;
+  /** Once the folder is verified: until then, a failure may be one of files that are not part of the digest. */
   let source: string | undefined;
   try {
     if (manifest.taskProblem !== null) throw new ManifestError(manifest.taskProblem);
     const contents = await readContents(version, importer.signal);
-    source = sourceDigest(contents, manifest);
+    const digest = sourceDigest(contents, manifest);
     const recorded = await findVersionSource(importer.db, modelId, number);
     if (recorded && recorded.state !== 'FAILED') {
-      const isUnchanged = await keepPublished(importer, manifest, contents, { ...recorded, number }, source);
+      const isUnchanged = await keepPublished(importer, manifest, contents, { ...recorded, number }, digest);
       return isUnchanged ? 'done' : 'changed';
     }
-    if (recorded && (await failureDigests(source, importer)).includes(recorded.source_sha256)) return 'failed';
+    if (recorded && (await failureDigests(digest, importer)).includes(recorded.source_sha256)) return 'failed';
     const signedBy = await findSigner();
+    source = digest;
     await importContents(importer, { version, contents, source, signedBy });
     return 'done';
   } catch (thrown) {
@@ -58,8 +60,8 @@ export async function importVersion(
 
 /** What is recorded about a failed version. Its next import is skipped if it would have the same digest. */
 async function failureOf(error: ManifestError, source: string | undefined, importer: ImportParts) {
-  // Without the digest of the source, the version is imported again: that of a signature is not part of it.
-  if (error instanceof RetriedImportError || error instanceof SignatureError || source === undefined)
+  // Without the digest of the source, the version is imported again.
+  if (error instanceof RetriedImportError || source === undefined)
     return { reason: reasonOf(error), digest: undefined };
   const [digest, digestWithMemory] = await failureDigests(source, importer);
   if (!(error instanceof ProbeMemoryError)) return { reason: error.message, digest };
