@@ -389,6 +389,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     publisher,
     registration: new Registration({
       db: catalogByKey,
+      catalog,
       modelStore: config.modelStore,
       purge: (now) => sweeper.purge(now),
     }),

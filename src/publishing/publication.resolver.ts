@@ -115,9 +115,7 @@ export class PublicationResolver {
     const { result, problem } = await payloadOf(async () => {
       const found = await catalogLoaders.modelByName.load(input.model);
       if (!found) throw await this.catalog.notFound(principal, `The model "${input.model.slice(0, 80)}"`, input.model);
-      const deletedPredictions = await this.registration
-        .delete(found.id, input, principal)
-        .finally(() => this.catalog.invalidate());
+      const deletedPredictions = await this.registration.delete(found.id, input, principal);
       catalogLoaders.forgetAliases();
       return { deletedId: found.id, deletedPredictions };
     });

@@ -3,6 +3,7 @@ import { appendAudit } from '../access/audit.queries.js';
 import { checkGrant } from '../access/grants.js';
 import type { Principal } from '../access/principal.js';
 import { checkReason } from '../access/reason.js';
+import type { Catalog } from '../catalog/catalog.js';
 import { MODEL_NAME } from '../catalog/ref.js';
 import { findVersionState } from '../catalog/registration.queries.js';
 import {
@@ -64,6 +65,7 @@ export interface WantedState {
 
 interface Parts {
   readonly db: CatalogDatabase;
+  readonly catalog: Pick<Catalog, 'invalidate'>;
   /** Folder of the model store. */
   readonly modelStore: string;
   /** Deletes the predictions of deleted models, and returns how many. */
@@ -168,7 +170,7 @@ export class Registration {
     const name = wanted.model;
     checkGrant(principal, name, name, 'Deleting');
     await this.#checkNotInStore(name);
-    await this.#db.transaction().execute(async (trx) => {
+    const deleted = this.#db.transaction().execute(async (trx) => {
       const model = await findModel(trx, id);
       if (!model) throw new NotFoundError(`The model "${name.slice(0, 80)}"`);
       const versions = await deleteModel(trx, id, Date.now());
@@ -176,6 +178,8 @@ export class Registration {
       const states = { before: { id, title, task, account, visibility, versions }, after: null };
       await appendAudit(trx, principal, { action: 'deleteModel', target: name, reason, ...states });
     });
+    // Nothing more is predicted while the predictions, which may be many, are deleted.
+    await deleted.finally(() => this.#parts.catalog.invalidate());
     faultPoint('model.deleted'); // @fault
     return this.#parts.purge(Date.now());
   }

@@ -3,7 +3,10 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { SYSTEM } from '#src/access/principal.js';
+import { findModelsByNames } from '#src/catalog/model.queries.js';
 import { pathProblems } from '#src/publishing/paths.js';
+import { Registration } from '#src/publishing/registration.js';
 import { firstIdAt } from '#src/storage/ids.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { armFault, disarmFault } from '../support/faults.js';
@@ -446,6 +449,22 @@ test('a model that an administrator deletes is gone with its predictions, whoeve
   // The name can be used again, by anybody, with the same files.
   await theirs.register('doomed', 'TABULAR_CLASSIFICATION');
   expect((await theirs.published('doomed', penguins)).publishedVersion.ref).toBe('doomed:1');
+});
+
+test('a model is served no more once it is deleted, while its predictions are being deleted', async () => {
+  await mine.register('half-served', 'TENSOR');
+  const db = app.app.databases.catalogDb;
+  const [model] = await findModelsByNames(db, SYSTEM, ['half-served']);
+  const steps: string[] = [];
+  const registration = new Registration({
+    db,
+    modelStore: '/nowhere',
+    catalog: { invalidate: () => steps.push('invalidated') },
+    purge: async () => steps.push('purged'),
+  });
+  await registration.delete(String(model?.id), { model: 'half-served' }, SYSTEM);
+
+  expect(steps).toEqual(['invalidated', 'purged']);
 });
 
 test('a recorded answer keeps its classes when its model becomes private', async () => {
