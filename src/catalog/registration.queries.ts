@@ -7,7 +7,7 @@
 import type { Transaction } from 'kysely';
 import { type Author, appendAudit } from '../access/audit.queries.js';
 import { SYSTEM } from '../access/principal.js';
-import { ManifestError } from '../errors.js';
+import { ManifestError, RetriedImportError } from '../errors.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
 import type { DatasetTable, ModelTable, VersionTable } from '../storage/migrations/catalog.table.js';
@@ -143,7 +143,7 @@ export interface VersionAuthor {
 
 const IMPORT: VersionAuthor = { author: SYSTEM, action: 'importVersion', reason: null };
 
-/** Adds a version, or replaces the FAILED version with this number. Returns its id. */
+/** Adds a version, or replaces the FAILED version with this number. Returns its id. @throws RetriedImportError */
 export async function addVersion(
   trx: Trx,
   version: NewVersion,
@@ -151,6 +151,8 @@ export async function addVersion(
   now: number,
   { author, action, reason } = IMPORT,
 ): Promise<string> {
+  const model = await findModelName(trx, version.model_id);
+  if (model === undefined) throw new RetriedImportError('the model was deleted meanwhile');
   const found = await findVersionSource(trx, version.model_id, version.number);
   if (found && found.state !== 'FAILED')
     throw new Error(`Version ${version.number} exists and is ${found.state}. This is a bug.`);
@@ -178,7 +180,7 @@ export async function addVersion(
   await touchModel(trx, version.model_id, now);
   await appendAudit(trx, author, {
     action,
-    target: `${await findModelName(trx, version.model_id)}:${version.number}`,
+    target: `${model}:${version.number}`,
     reason,
     before: found ? stateOf(found) : null,
     after: stateOf(version),
@@ -192,8 +194,8 @@ function stateOf(version: Omit<VersionSource, 'id' | 'spec' | 'variants'>): obje
   return { state, sourceSha256, artifactSha256, ...(signedBy !== null && { signedBy }) };
 }
 
-async function findModelName(trx: Trx, id: string): Promise<string> {
-  return (await trx.selectFrom('model').select('name').where('id', '=', id).executeTakeFirstOrThrow()).name;
+async function findModelName(trx: Trx, id: string): Promise<string | undefined> {
+  return (await trx.selectFrom('model').select('name').where('id', '=', id).executeTakeFirst())?.name;
 }
 
 /** Sets the specs of a published version. Only what could not be checked or probed before may differ. */

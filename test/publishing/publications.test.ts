@@ -5,6 +5,9 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { SYSTEM } from '#src/access/principal.js';
 import { findModelsByNames } from '#src/catalog/model.queries.js';
+import { RetriedImportError } from '#src/errors.js';
+import type { ImportParts } from '#src/importing/import-graphs.js';
+import { recordFailure } from '#src/importing/import-version.js';
 import { pathProblems } from '#src/publishing/paths.js';
 import { Registration } from '#src/publishing/registration.js';
 import { firstIdAt } from '#src/storage/ids.js';
@@ -465,6 +468,9 @@ test('a model is served no more once it is deleted, while its predictions are be
   await registration.delete(String(model?.id), { model: 'half-served' }, SYSTEM);
 
   expect(steps).toEqual(['invalidated', 'purged']);
+  // The import of its folder, which may be running, is not one that ends the server.
+  const importing = recordFailure({ db } as ImportParts, String(model?.id), 1, 'no reason');
+  await expect(importing).rejects.toThrow(new RetriedImportError('the model was deleted meanwhile'));
 });
 
 test('a recorded answer keeps its classes when its model becomes private', async () => {
