@@ -91,7 +91,11 @@ export async function deletePredictions(
   if (ids.length === 0) return { count: 0, digests: [] };
   const deleted = idsIn(idsOf(ids));
   return db.transaction().execute(async (trx) => {
-    const pictures = await trx.deleteFrom('picture').where('prediction_id', 'in', deleted).returning('sha256').execute();
+    const pictures = await trx
+      .deleteFrom('picture')
+      .where('prediction_id', 'in', deleted)
+      .returning('sha256')
+      .execute();
     await trx.deleteFrom('idempotency').where('prediction_id', 'in', deleted).execute();
     const { numDeletedRows } = await trx.deleteFrom('prediction').where('id', 'in', deleted).executeTakeFirstOrThrow();
     return { count: Number(numDeletedRows), digests: pictures.flatMap(({ sha256 }) => sha256 ?? []) };
