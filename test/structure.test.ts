@@ -290,6 +290,8 @@ test('queries take the principal, except those of the server itself and those th
     'prediction/picture.queries.ts findPictureOfUrl',
     'prediction/picture.queries.ts findRowOfPicture',
     'prediction/picture.queries.ts insertThumbnail',
+    // Versions only, from which the catalog selects those that the principal may see.
+    'prediction/prediction.queries.ts findUsedVersionIds',
     // Its result is a function that takes the principal.
     'prediction/prediction.queries.ts predictionInserts',
     'prediction/retention.queries.ts deleteIdempotencyBefore',

@@ -9,7 +9,7 @@ import type { AliasTable, VersionTable } from '../storage/migrations/catalog.tab
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pagesByParent } from '../storage/pages.js';
 import { countUpToCap, type Ids, idsIn, idsOf, isOneOf, limitOf, rowsOf } from '../storage/sql.js';
 import { readSpec, type VariantSpec } from '../tasks/stored-spec.js';
-import type { VersionSpec } from '../tasks/tasks.js';
+import type { TaskName, VersionSpec } from '../tasks/tasks.js';
 import { withoutPaths } from '../without-paths.js';
 import { Alias, Artifact, type Variant, Verification, Version } from './version.type.js';
 import { compiledFor, maySeeDataset, maySeeModel } from './visibility.js';
@@ -213,6 +213,21 @@ export async function findVersionIdsOfModels(
   const rows = await visibleVersions(db, principal)
     .select('version.id')
     .where('version.model_id', 'in', modelIds)
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
+/** Those of these versions whose model has the task. */
+export async function findVersionIdsOfTask(
+  db: CatalogDatabase,
+  principal: Principal,
+  task: TaskName,
+  ids: readonly string[],
+): Promise<string[]> {
+  const rows = await visibleVersions(db, principal)
+    .select('version.id')
+    .where('version.id', 'in', idsIn(idsOf(ids)))
+    .where('model.task', '=', task)
     .execute();
   return rows.map(({ id }) => id);
 }

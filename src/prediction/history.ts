@@ -3,13 +3,14 @@ import { mayReadPredictionsOf, readableModels } from '../access/grants.js';
 import type { Catalog } from '../catalog/catalog.js';
 import type { CatalogContext } from '../catalog/loaders.js';
 import { parseRef } from '../catalog/ref.js';
-import { findVersionIdsOfModels } from '../catalog/version.queries.js';
+import { findVersionIdsOfModels, findVersionIdsOfTask } from '../catalog/version.queries.js';
 import { NotFoundError } from '../errors.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
 import { listId, type Page, type PageArgs } from '../storage/pages.js';
+import type { TaskName } from '../tasks/tasks.js';
 import type { DataKeys } from '../vault/data-keys.js';
 import type { PredictionFilter } from './prediction.input.js';
-import { findPredictionPage, storedLabel } from './prediction.queries.js';
+import { findPredictionPage, findUsedVersionIds, storedLabel } from './prediction.queries.js';
 import type { Prediction } from './prediction.type.js';
 import { findUnsealedSizes } from './sealing.queries.js';
 
@@ -34,8 +35,9 @@ export class History {
 
   /** @throws BadArgumentError, InvalidInputError and NotFoundError for the filter's model */
   async page(context: CatalogContext, filter: PredictionFilter, args: PageArgs): Promise<Page<Prediction>> {
-    const { model, since, until, label } = filter;
-    const versionIds = await this.#versionIds(context, model ?? null);
+    const { model, task, since, until, label } = filter;
+    const named = await this.#versionIds(context, model ?? null);
+    const versionIds = task == null ? named : await this.#versionIdsOfTask(context, task, named);
     const list = listId('predictions', filter);
     const labels = label == null ? {} : await this.#labels(context, label);
     const listing = { list, versionIds, since, until, ...labels };
@@ -56,6 +58,11 @@ export class History {
     const readable = readableModels(context.principal);
     if (text !== null) return this.#versionIdsOf(context, text);
     return readable && this.#versionIdsOfModels(context, readable);
+  }
+
+  async #versionIdsOfTask({ principal }: CatalogContext, task: TaskName, named: string[] | null): Promise<string[]> {
+    const candidates = named ?? (await findUsedVersionIds(this.#predictionDb));
+    return findVersionIdsOfTask(this.#catalogDb, principal, task, candidates);
   }
 
   async #versionIdsOfModels(

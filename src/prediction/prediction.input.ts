@@ -1,4 +1,5 @@
 import { Directive, Field, ID, InputType, Int } from 'type-graphql';
+import { TaskEnum } from '../catalog/model.type.js';
 import type { PriorityName } from '../engine/queue.js';
 import { enumOf } from '../graphql/enum.type.js';
 import { Base64, DateTime, JSONObject, JSONValue, VersionRef } from '../graphql/scalars.js';
@@ -8,7 +9,7 @@ import { MAX_SENTENCES } from '../tasks/embedding.js';
 import { MAX_IMAGE_PIXELS } from '../tasks/image.js';
 import { MAX_SERIES_VALUES } from '../tasks/series.js';
 import { MAX_TEXT_CHARACTERS } from '../tasks/strings.js';
-import type { ModelInput as TaskInput } from '../tasks/tasks.js';
+import type { ModelInput as TaskInput, TaskName } from '../tasks/tasks.js';
 import { MAX_DOCUMENTS, MAX_DOCUMENTS_CHARACTERS } from '../tasks/text-ranking.js';
 import {
   KEY_LIFE_MS,
@@ -347,6 +348,12 @@ export class PredictionFilter {
       'Version that made the prediction. A model name without number or alias means all versions of the model.',
   })
   model?: string | null;
+
+  @Field(() => TaskEnum, {
+    nullable: true,
+    description: 'Task of the model that made the prediction. Predictions of models that you may not see are left out.',
+  })
+  task?: TaskName | null;
 
   @Field(() => DateTime, { nullable: true, description: 'Earliest time of the prediction, inclusive.' })
   since?: Date | null;

@@ -271,6 +271,12 @@ const usedVersions = sql<{ id: string }>`(with recursive used(id) as (
   select (select min(version_id) from prediction where version_id > used.id) from used where used.id is not null
 ) select id from used where id is not null)`;
 
+/** Versions that have predictions, of anybody, so that not all versions of the catalog have to be looked at. */
+export async function findUsedVersionIds(db: PredictionDatabase): Promise<string[]> {
+  const used = await db.selectFrom(usedVersions.as('used')).select('used.id').execute();
+  return used.map(({ id }) => id);
+}
+
 /** The versions to look into, one by one; null to look into all predictions. */
 function wantedVersions({ versionIds, label }: PredictionListing): RawBuilder<{ id: string }> | null {
   if (versionIds !== null) return rowsOf(idsOf(versionIds));

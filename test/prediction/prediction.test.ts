@@ -107,7 +107,7 @@ test('an idempotency key can be used again after its first request failed', asyn
   expect(replayed).toBe(false);
 });
 
-test('the history is filtered by model, time and label, and its pages contain every prediction exactly once', async () => {
+test('the history is filtered by model, task, time and label, and its pages contain every prediction exactly once', async () => {
   for (let i = 0; i < 5; i++) await predict(text(`message ${i}`));
   await predict({
     model: 'breast-cancer-forest',
@@ -124,10 +124,18 @@ test('the history is filtered by model, time and label, and its pages contain ev
     after = predictions.pageInfo.hasNextPage ? predictions.pageInfo.endCursor : null;
   } while (after);
   const benign = await app.query(HISTORY, { filter: { label: 'malignant' } });
+  const ofTask = async (filter: Data) => (await app.query(HISTORY, { filter })).predictions.totalCount;
+  const tasks = [
+    await ofTask({ task: 'TEXT_CLASSIFICATION' }),
+    await ofTask({ task: 'TABULAR_CLASSIFICATION', label: 'malignant' }),
+    await ofTask({ task: 'TABULAR_CLASSIFICATION', ...spam }),
+    await ofTask({ task: 'IMAGE_CLASSIFICATION' }),
+  ];
   const future = await app.query(HISTORY, { filter: { since: '2999-01-01T00:00:00.000Z' } });
   const past = await app.query(HISTORY, { filter: { until: '2999-01-01T00:00:00.000Z' } });
 
   expect(seen).toEqual([4, 3, 2, 1, 0].map((i) => `message ${i}`));
+  expect(tasks).toEqual([5, 1, 0, 0]);
   expect(benign.predictions.totalCount).toBe(1);
   expect([future, past].map(({ predictions }) => predictions.totalCount)).toEqual([0, 6]);
 });
