@@ -203,7 +203,10 @@ export function sender(url: string, key: string | null): Send {
   const headers = { 'content-type': 'application/json', ...(key ? { authorization: `Bearer ${key}` } : {}) };
   return async (query, variables) => {
     const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ query, variables }) });
-    const { data, errors } = (await response.json()) as { data: Record<string, unknown>; errors?: { message: string }[] };
+    const { data, errors } = (await response.json()) as {
+      data: Record<string, unknown>;
+      errors?: { message: string }[];
+    };
     if (errors?.[0]) throw new Error(errors[0].message);
     return data;
   };

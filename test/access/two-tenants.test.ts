@@ -45,7 +45,11 @@ interface Sent {
 async function send(key: string | null, body: object): Promise<Sent> {
   const response = await fetch(`${app.url}/graphql`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', ...(key && { authorization: `Bearer ${key}` }) },
+    headers: {
+      'accept-encoding': 'identity',
+      'content-type': 'application/json',
+      ...(key && { authorization: `Bearer ${key}` }),
+    },
     body: JSON.stringify(body),
   });
   const headers = [...response.headers].filter(([name]) => name !== 'date' && name !== 'x-request-id');
