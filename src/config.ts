@@ -143,8 +143,15 @@ export const SETTINGS = {
     'MASTER_KEY_FILE',
     null,
     text,
-    'File with that key. Without either, the server makes `master.key` in `DATA_DIR`, where it protects from nobody who can read the folder.',
+    'File with that key. Without any of the three, the server makes `master.key` in `DATA_DIR`, where it protects from nobody who can read the folder.',
     '`master.key` in `DATA_DIR`',
+  ),
+  masterKeyCommand: setting<string | null>(
+    'MASTER_KEY_COMMAND',
+    null,
+    text,
+    'Command for the shell that prints that key, for instance by asking a key management service, within 30 s.',
+    'none',
   ),
   modelStore: setting(
     'MODEL_STORE',
@@ -286,8 +293,8 @@ export function loadConfig(env: NodeJS.ProcessEnv): Config {
       problems.push(`${name}=${isSecret ? '…' : value}: ${error instanceof Error ? error.message : error}`);
     }
   }
-  if (config['masterKey'] != null && config['masterKeyFile'] != null)
-    problems.push('MASTER_KEY and MASTER_KEY_FILE are both set: set one of them.');
+  const masters = ['MASTER_KEY', 'MASTER_KEY_FILE', 'MASTER_KEY_COMMAND'].filter((name) => env[name]);
+  if (masters.length > 1) problems.push(`${masters.join(' and ')} are set: set one of them.`);
   if ((config['tlsCertFile'] === null) !== (config['tlsKeyFile'] === null))
     problems.push('TLS_CERT_FILE and TLS_KEY_FILE: set both of them, or none.');
   if (config['requireSignature'] === true && config['publisherKeysFile'] === null)

@@ -86,7 +86,7 @@ export class DataKeys {
     await this.masters.load();
     if (current !== null && !this.masters.find(current))
       throw new StartupError(
-        'the master key is not the one that the data folder is encrypted with. Set MASTER_KEY_FILE or MASTER_KEY to that key; ' +
+        'the master key is not the one that the data folder is encrypted with. Set MASTER_KEY_FILE, MASTER_KEY_COMMAND or MASTER_KEY to that key; ' +
           'without it, recorded predictions cannot be read.',
       );
     if (current === null) await setCurrentMaster(this.#db, (this.masters.all[0] as MasterKey).id);
@@ -228,7 +228,8 @@ export class DataKeys {
     const id = (await findCurrentMaster(trx)) ?? '';
     if (!this.masters.find(id)) await this.masters.load();
     const master = this.masters.find(id);
-    if (!master) throw new StartupError('the master key was changed while the server ran, and is not in its file');
+    if (!master)
+      throw new StartupError(`the master key was changed while the server ran, and is not in ${this.masters.source}`);
     return master;
   }
 

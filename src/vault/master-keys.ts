@@ -1,13 +1,15 @@
 /**
- * The master keys, with which data keys are wrapped: from the environment, from a file, or from `master.key` in the data
- * folder, which is made if there is none.
+ * The master keys, with which data keys are wrapped: from the environment, from a command that asks a key management service,
+ * from a file, or from `master.key` in the data folder, which is made if there is none.
  *
- * A file has one key a line, as base64 of 32 bytes. It has more than one during a rotation only.
+ * A file, and what a command prints, has one key a line, as base64 of 32 bytes. It has more than one during a rotation only.
  */
+import { exec } from 'node:child_process';
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { StartupError } from '../errors.js';
 import { syncFolder } from '../storage/blobs.js';
 import { KEY_BYTES } from '../storage/sealing.js';
@@ -22,9 +24,15 @@ export interface MasterKeySettings {
   /** Base64 of 32 bytes; null if it is not set. */
   readonly masterKey: string | null;
   readonly masterKeyFile: string | null;
+  /** For the shell; null if it is not set. */
+  readonly masterKeyCommand: string | null;
 }
 
 const MAX_KEYS = 10;
+const COMMAND_TIMEOUT_MS = 30_000;
+const MAX_COMMAND_BYTES = 64 * 1024;
+/** A command is run again at most as often, whatever asks for a key that is missing. */
+const COMMAND_INTERVAL_MS = 10_000;
 const BASE64 = /^[A-Za-z0-9+/]{43}=$/;
 
 /** Null if the text is not base64 of 32 bytes. */
@@ -43,16 +51,21 @@ function masterKeyOf(bytes: Buffer): MasterKey {
 
 export class MasterKeys {
   readonly #fromEnvironment: MasterKey | null;
-  /** Null if the key comes from the environment. */
+  /** Null if the keys come from elsewhere. */
+  readonly command: string | null;
+  #commandRanAt = Number.NEGATIVE_INFINITY;
+  /** Null if the keys come from elsewhere. */
   readonly file: string | null;
   /** Whether the file is the one in the data folder. */
   readonly isInDataFolder: boolean;
   #keys: readonly MasterKey[] = [];
 
-  constructor({ masterKey, masterKeyFile }: MasterKeySettings, dataDir: string) {
+  constructor({ masterKey, masterKeyFile, masterKeyCommand }: MasterKeySettings, dataDir: string) {
     this.#fromEnvironment = masterKey === null ? null : readMasterKey(masterKey);
-    this.file = masterKey === null ? (masterKeyFile ?? path.join(dataDir, 'master.key')) : null;
-    this.isInDataFolder = masterKey === null && masterKeyFile === null;
+    this.command = masterKeyCommand;
+    const isFile = masterKey === null && masterKeyCommand === null;
+    this.file = isFile ? (masterKeyFile ?? path.join(dataDir, 'master.key')) : null;
+    this.isInDataFolder = isFile && masterKeyFile === null;
   }
 
   /** In the order of the file: the first is the newest. */
@@ -64,10 +77,23 @@ export class MasterKeys {
     return this.#keys.find((key) => key.id === id);
   }
 
-  /** Reads the keys, again if the file may have changed. @throws StartupError if they cannot be read */
+  /** Where the keys come from, for messages. */
+  get source(): string {
+    return this.file ?? (this.command === null ? 'MASTER_KEY' : 'the output of MASTER_KEY_COMMAND');
+  }
+
+  /** Reads the keys, again if they may have changed. @throws StartupError if they cannot be read */
   async load(): Promise<void> {
     if (this.#fromEnvironment) this.#keys = [this.#fromEnvironment];
+    else if (this.command !== null) await this.#loadByCommand(this.command);
     else if (this.file !== null) this.#keys = keysOf(this.file, await read(this.file));
+  }
+
+  async #loadByCommand(command: string): Promise<void> {
+    const now = performance.now();
+    if (now - this.#commandRanAt < COMMAND_INTERVAL_MS) return;
+    this.#commandRanAt = now;
+    this.#keys = keysOf(this.source, await outputOf(command));
   }
 
   /** Makes a key if it belongs into the data folder and is not there. Returns whether it did. */
@@ -108,6 +134,23 @@ async function keepOwner(handle: FileHandle, file: string): Promise<void> {
   await handle.chmod(before.mode & 0o777);
 }
 
+/** What the command prints is in no message. @throws StartupError */
+async function outputOf(command: string): Promise<string> {
+  const options = { timeout: COMMAND_TIMEOUT_MS, maxBuffer: MAX_COMMAND_BYTES };
+  return promisify(exec)(command, options).then(
+    ({ stdout }) => stdout,
+    ({ code, signal, stderr }) => {
+      const ended = signal
+        ? `was ended by ${signal} (it may take ${COMMAND_TIMEOUT_MS / 1_000} s)`
+        : `ended with ${code}`;
+      const said = String(stderr ?? '')
+        .trim()
+        .slice(0, 500);
+      throw new StartupError(`MASTER_KEY_COMMAND ${ended}${said && `: ${said}`}`);
+    },
+  );
+}
+
 async function read(file: string): Promise<string> {
   return readFile(file, 'utf8').catch((error: Error) => {
     throw new StartupError(
@@ -116,12 +159,12 @@ async function read(file: string): Promise<string> {
   });
 }
 
-function keysOf(file: string, text: string): readonly MasterKey[] {
+function keysOf(source: string, text: string): readonly MasterKey[] {
   const lines = text.split('\n').flatMap((line) => line.trim() || []);
   const keys = lines.map(readMasterKey);
   if (keys.length >= 1 && keys.length <= MAX_KEYS && keys.every((key) => key !== null)) return keys;
   const wrong = keys.indexOf(null);
   throw new StartupError(
-    `${file} is no file of master keys${wrong < 0 ? '' : ` (line ${wrong + 1})`}: expected 1 to ${MAX_KEYS} lines, each base64 of 32 bytes, as made by: openssl rand -base64 32`,
+    `${source} is no list of master keys${wrong < 0 ? '' : ` (line ${wrong + 1})`}: expected 1 to ${MAX_KEYS} lines, each base64 of 32 bytes, as made by: openssl rand -base64 32`,
   );
 }

@@ -6,6 +6,8 @@
  * 3. Data keys are wrapped again, in steps.
  * 4. The old key is removed from the file.
  *
+ * With a command in place of the file, the operator does the first and the last of it.
+ *
  * Whoever ends in between goes on from the keys in the file.
  */
 import { StartupError } from '../errors.js';
@@ -28,7 +30,7 @@ interface Parts {
 
 /** Returns the number of data keys that were wrapped again. @throws StartupError that says what to do */
 export async function rotateMasterKey({ db, file, masters, note }: Parts): Promise<number> {
-  if (masters.file === null)
+  if (masters.file === null && masters.command === null)
     throw new StartupError(
       'MASTER_KEY is in the environment, where a running server cannot get another one: write it into a file, set MASTER_KEY_FILE in its place, and restart the server.',
     );
@@ -47,7 +49,8 @@ export async function rotateMasterKey({ db, file, masters, note }: Parts): Promi
   const count = await wrapAll(db, masters, key);
   // What was wrapped with the old key is still in the write-ahead log.
   await file.truncateLog();
-  await masters.write([key]);
+  // What a command prints is the operator's.
+  if (masters.file !== null) await masters.write([key]);
   return count;
 }
 
@@ -55,6 +58,8 @@ export async function rotateMasterKey({ db, file, masters, note }: Parts): Promi
 async function newestKey(masters: MasterKeys, old: MasterKey): Promise<MasterKey> {
   const [first = old, ...others] = masters.all;
   if (others.length > 0) return first;
+  if (masters.file === null)
+    throw new StartupError('MASTER_KEY_COMMAND prints one key: let it print the new key on a line before that one');
   const key = newMasterKey();
   await masters.write([key, old]);
   return key;
@@ -68,7 +73,7 @@ async function wrapAll(db: KeyDatabase, masters: MasterKeys, key: MasterKey): Pr
         const isErased = row.wrapped.length === 0;
         const bytes = unwrapped(row, masters);
         if (!bytes && !isErased)
-          throw new StartupError(`data key ${row.id} is wrapped with a master key that is not in ${masters.file}`);
+          throw new StartupError(`data key ${row.id} is wrapped with a master key that is not in ${masters.source}`);
         await rewrapKey(trx, { id: row.id, master_id: key.id, wrapped: bytes ? wrap(row, bytes, key) : row.wrapped });
       }
       return rows.length;

@@ -1,7 +1,7 @@
 /** What callers send is encrypted wherever it is stored, and opens only where it was stored. */
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, cp, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -137,7 +137,9 @@ test.each([
   const masterKeyFile = path.join(dataDir, 'wrong');
   await writeFile(masterKeyFile, text);
 
-  await expect(new MasterKeys({ masterKey: null, masterKeyFile }, dataDir).load()).rejects.toThrow(message);
+  await expect(
+    new MasterKeys({ masterKey: null, masterKeyCommand: null, masterKeyFile }, dataDir).load(),
+  ).rejects.toThrow(message);
 });
 
 test('the master key is made once, for this user alone, and another one is refused', async () => {
@@ -166,7 +168,7 @@ asRoot('a file of master keys that root replaces stays that of the user of the s
   await writeFile(file, `${randomBytes(32).toString('base64')}\n`);
   await chown(file, 1234, 5678);
   await chmod(file, 0o440);
-  const masters = new MasterKeys({ masterKey: null, masterKeyFile: file }, dataDir);
+  const masters = new MasterKeys({ masterKey: null, masterKeyCommand: null, masterKeyFile: file }, dataDir);
   await masters.load();
   await masters.write(masters.all);
 
@@ -210,6 +212,31 @@ test('the master key is replaced under load, also if the command was killed at a
   const rows = await Promise.all([made[0], made.at(-1)].map((id) => read(id as string)));
   for (const { input } of rows) expect(input.text).toMatch(/^load \d+$/);
   await expect(predict('after')).resolves.toBeDefined();
+});
+
+test('a command may print the master key, and the new one before it when it is replaced', async () => {
+  const [file, printed] = [path.join(dataDir, 'master.key'), path.join(dataDir, 'printed')];
+  const old = await readFile(file, 'utf8');
+  const id = await predict('by command');
+  await rename(file, printed);
+  const masterKeyCommand = `cat '${printed}'`;
+  const env = { ...process.env, DATA_DIR: dataDir, MASTER_KEY_COMMAND: masterKeyCommand };
+  const rotate = () => promisify(execFile)(process.execPath, ['dist/rotate-master-key.js'], { env });
+  await app.app.stop();
+
+  await expect(startTestApp({ dataDir, masterKeyCommand: 'echo no access >&2; exit 7', log })).rejects.toThrow(
+    'MASTER_KEY_COMMAND ended with 7: no access',
+  );
+  await expect(rotate()).rejects.toMatchObject({ stderr: expect.stringContaining('let it print the new key') });
+  const next = `${randomBytes(32).toString('base64')}\n`;
+  await writeFile(printed, `${next}${old}`);
+  await rotate();
+  await writeFile(printed, next);
+  app = await startTestApp({ dataDir, masterKeyCommand, log });
+  expect((await read(id)).input).toEqual({ text: 'by command' });
+  await app.app.stop();
+  await rename(printed, file);
+  app = await startTestApp({ dataDir, log });
 });
 
 test('of two commands at once that replace the master key, the second is refused', async () => {

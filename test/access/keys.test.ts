@@ -168,20 +168,24 @@ test('a browser may ask whether it may send a key from an origin of a key, and f
   expect(unknown.headers.get('access-control-allow-origin')).toBeNull();
 });
 
-test.each([
+const NO_KEYS = [
   ['no key', 'Bearer secret', 'This is not an API key'],
   ['a key with a wrong digit', null, 'This is not an API key'],
   ['an unknown key', `Bearer ${generateKey('secret').text}`, 'does not exist'],
   ['another scheme', 'Basic YTpi', 'Send the key as'],
-])('%s is refused with what is wrong with it', async (_, header, message) => {
-  const authorization = header ?? `Bearer ${admin.slice(0, -1)}${admin.endsWith('0') ? '1' : '0'}`;
-  const { status, headers, body } = await send(null, '{ viewer { account } }', {}, { authorization });
+] as const;
 
-  expect(status).toBe(401);
-  expect(headers.get('www-authenticate')).toMatch(/^Bearer/);
-  expect(body.errors).toMatchObject([
-    { message: expect.stringContaining(message), extensions: { code: 'UNAUTHENTICATED' } },
-  ]);
+test('what is no key is refused with what is wrong with it', async () => {
+  for (const [what, header, message] of NO_KEYS) {
+    const authorization = header ?? `Bearer ${admin.slice(0, -1)}${admin.endsWith('0') ? '1' : '0'}`;
+    const { status, headers, body } = await send(null, '{ viewer { account } }', {}, { authorization });
+
+    expect({ what, status }).toEqual({ what, status: 401 });
+    expect(headers.get('www-authenticate')).toMatch(/^Bearer/);
+    expect(body.errors).toMatchObject([
+      { message: expect.stringContaining(message), extensions: { code: 'UNAUTHENTICATED' } },
+    ]);
+  }
 });
 
 test('a key in the address of a request is no key', async () => {
@@ -239,7 +243,7 @@ test('a revoked key is refused, an expired one too, and a rotated one after the 
   expect(ended.body.data.rotateApiKey).toMatchObject({ secret: null, problem: { code: 'INVALID_INPUT' } });
 });
 
-test.each([
+const WRONG = [
   ['no roles', { roles: [] }, 'roles'],
   ['an account of the server', { account: 'anonymous' }, 'account'],
   ['an account with other characters', { account: 'My Team' }, 'account'],
@@ -250,12 +254,16 @@ test.each([
   ['no models for a publishable key', { ...PUBLISHABLE, models: null }, 'models'],
   ['an administrator whose key is publishable', { ...PUBLISHABLE, roles: ['ADMIN'] }, 'roles'],
   ['an origin with a path', { ...PUBLISHABLE, origins: ['https://shop.example/'] }, 'origins'],
-])('a key with %s is a problem that names the field', async (_, changes, field) => {
-  const { body } = await send(admin, CREATE, { input: { name: 'a', account: 'a', roles: ['VIEWER'], ...changes } });
+] as const;
 
-  const { secret, problem } = body.data.createApiKey;
-  expect(secret).toBeNull();
-  expect(problem.problems.map((one: Data) => one.path)).toEqual([['input', field]]);
+test('what is wrong with a new key is a problem that names the field', async () => {
+  for (const [what, changes, field] of WRONG) {
+    const { body } = await send(admin, CREATE, { input: { name: 'a', account: 'a', roles: ['VIEWER'], ...changes } });
+
+    const { secret, problem } = body.data.createApiKey;
+    expect({ what, secret }).toEqual({ what, secret: null });
+    expect(problem.problems.map((one: Data) => one.path)).toEqual([['input', field]]);
+  }
 });
 
 test('the secret of a key is in no file of the data folder', async () => {

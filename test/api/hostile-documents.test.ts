@@ -286,7 +286,7 @@ describe('a request is refused, with a code and what to do,', () => {
     const { headers } = await send({ body: '[]', headers: { origin: 'https://studio.apollographql.com' } });
 
     expect(headers['access-control-expose-headers']).toBe(
-      'x-request-id, retry-after, upload-offset, upload-length, tus-resumable',
+      'x-request-id, retry-after, upload-offset, upload-length, tus-resumable, content-range, etag',
     );
   });
 

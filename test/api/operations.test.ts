@@ -38,12 +38,8 @@ test('the operation for any answer reads every type of the union', () => {
     InlineFragment: ({ typeCondition }) => void read.add(String(typeCondition?.name.value)),
   });
 
-  expect([...read].sort()).toEqual(
-    union
-      .getTypes()
-      .map(({ name }) => name)
-      .sort(),
-  );
+  const types = union.getTypes().map(({ name }) => name);
+  expect(types.filter((name) => !read.has(name))).toEqual([]);
 });
 
 test.each([

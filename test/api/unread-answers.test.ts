@@ -72,5 +72,7 @@ test('introspection that is not received counts, and another caller still gets i
   expect(ofOther.length).toBeGreaterThanOrEqual(whole.length);
   expect(ofCrowd).toContain('"code":"OVERLOADED"');
   expect(statusesOf(ofCrowd)).toContain(503);
-  expect(statusesOf(ofCrowd).filter((status) => status === 200).length * whole.length).toBeLessThan(2 * MIB);
+  // All but that of /health/live.
+  const answered = statusesOf(ofCrowd).filter((status) => status === 200).length - 1;
+  expect(answered * whole.length).toBeLessThan(2 * MIB);
 });

@@ -2,7 +2,7 @@
  * The requests: one mutation for every server, and for each model its inputs and the tensors they become.
  */
 import { readFileSync } from 'node:fs';
-import { cp, readFile } from 'node:fs/promises';
+import { cp, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parse } from 'yaml';
 import type { Right } from './answers.ts';
@@ -242,7 +242,9 @@ interface GoldenCase {
 }
 
 async function goldenCases(model: string): Promise<GoldenCase[]> {
-  return JSON.parse(await readFile(path.join(STORE, model, '1/golden.json'), 'utf8')).cases;
+  const versions = (await readdir(path.join(STORE, model))).filter((name) => /^\d+$/.test(name));
+  const newest = versions.toSorted((a, b) => Number(b) - Number(a))[0] ?? '1';
+  return JSON.parse(await readFile(path.join(STORE, model, newest, 'golden.json'), 'utf8')).cases;
 }
 
 export const STORE = path.resolve(import.meta.dirname, '../../model-store');

@@ -27,14 +27,18 @@ test('a reference resolves to the newest version, an alias or a number', async (
   expect(await refOf('nothing')).toBeNull();
 });
 
-test.each(['', 'M000', 'm000:', 'm000@', 'm000:0', 'm000:x', 'm000@1st', 'm000@a:1', '../etc', 'a'.repeat(65)])(
-  'the reference %j is refused as malformed',
-  async (ref) => {
+test('malformed references are refused', async () => {
+  const wrong = ['', 'M000', 'm000:', 'm000@', 'm000:0', 'm000:x', 'm000@1st', 'm000@a:1', '../etc', 'a'.repeat(65)];
+  for (const ref of wrong) {
     const { errors } = await app.send('query ($ref: VersionRef!) { version(ref: $ref) { ref } }', { ref });
 
-    expect(errors?.[0]?.extensions).toMatchObject({ code: 'BAD_USER_INPUT', problems: [{ path: ['ref'] }] });
-  },
-);
+    const { extensions } = errors?.[0] ?? {};
+    expect({ ref, extensions }).toMatchObject({
+      ref,
+      extensions: { code: 'BAD_USER_INPUT', problems: [{ path: ['ref'] }] },
+    });
+  }
+});
 
 test('a version links to its training data and evaluations, and both link back', async () => {
   const { version, dataset } = await app.query(`{

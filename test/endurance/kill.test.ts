@@ -4,9 +4,9 @@ import { kill } from './kill.ts';
 const SEED = 20_261_123;
 
 test.each([
-  ['server', 5],
-  ['worker', 12],
-  ['writer', 6],
+  ['server', 3],
+  ['worker', 8],
+  ['writer', 4],
 ] as const)(
   'every acknowledged prediction is stored exactly once after the %s was killed %i times',
   async (victim, kills) => {

@@ -8,10 +8,10 @@ import { swaps } from './soak/swaps.ts';
 const SEED = 20_261_124;
 
 test('every answer belongs to its own request while workers are killed', async () => {
-  const { kills, ...counts } = await swaps(3_000, SEED);
+  const { kills, ...counts } = await swaps(2_000, SEED);
 
   expect(kills).toBeGreaterThan(0);
-  expect(counts).toMatchObject({ predictions: 3_000, wrong: 0, failed: 0 });
+  expect(counts).toMatchObject({ predictions: 2_000, wrong: 0, failed: 0 });
 });
 
 test('no request fails while a worker is killed every second', async () => {
@@ -22,18 +22,18 @@ test('no request fails while a worker is killed every second', async () => {
 });
 
 test('if one input of a batch crashes a worker process, it alone fails and is named', async () => {
-  expect(await poison(12)).toMatchObject({ batches: 12, othersFailed: 0, poisonNotNamed: 0 });
+  expect(await poison(8)).toMatchObject({ batches: 8, othersFailed: 0, poisonNotNamed: 0 });
 });
 
 test('loading, unloading and killing leave no file descriptor and no process behind', async () => {
-  const { loads, kills } = await leaks(15);
+  const { loads, kills } = await leaks(8);
 
   expect(loads).toMatchObject({ leaked: { fileDescriptors: 0, processes: 0, opened: [] } });
   expect(kills).toMatchObject({ leaked: { fileDescriptors: 0, processes: 0, opened: [] } });
 });
 
 test('neither predictions nor refused giant bodies leave memory or file descriptors behind', async () => {
-  const { wrong, refusals, leaked, samples } = await growth(2_000);
+  const { wrong, refusals, leaked, samples } = await growth(1_000);
   const [first, last] = [samples[0], samples.at(-1)];
   const grown = (of: (sample: Sample) => number) => of(last as Sample) - of(first as Sample);
 

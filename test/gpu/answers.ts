@@ -29,8 +29,11 @@ export const MEDIUM_INPUTS: ModelInputs = {
 };
 
 export function goldenInputs(store: string): ModelInputs[] {
-  const shipped = readdirSync(store).flatMap((model) => {
-    const golden = ['golden.json', '1/golden.json'].map((file) => path.join(store, model, file)).find(exists);
+  const folders = readdirSync(store, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const shipped = folders.flatMap(({ name: model }) => {
+    const versions = readdirSync(path.join(store, model)).filter((name) => /^\d+$/.test(name));
+    const newest = versions.sort((a, b) => Number(b) - Number(a)).map((version) => `${version}/golden.json`);
+    const golden = ['golden.json', ...newest].map((file) => path.join(store, model, file)).find(exists);
     if (!golden) return [];
     const { cases } = JSON.parse(readFileSync(golden, 'utf8'));
     return [{ model, inputs: cases.slice(0, MAX_INPUTS).map(({ input }: { input: object }) => input) }];

@@ -274,8 +274,8 @@ test.each([
   expect(scanGraph(file)).toEqual([]);
 });
 
-const REAL = ['breast-cancer-forest', 'fashion-mlp', 'spam-filter'].map(
-  (name) => [name, readFileSync(`model-store/${name}/1/model.onnx`)] as const,
+const REAL = ['breast-cancer-forest/1', 'fashion-mlp/1', 'spam-filter/2'].map(
+  (version) => [version, readFileSync(`model-store/${version}/model.onnx`)] as const,
 );
 
 test.each(REAL)('accepts the real model %s', (_, file) => {

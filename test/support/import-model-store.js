@@ -9,6 +9,8 @@ import { startApp } from '#src/app.js';
 import { loadConfig } from '#src/config.js';
 
 export default async function createTemplate() {
+  // Servers and commands start faster.
+  process.env.NODE_COMPILE_CACHE = path.resolve('node_modules/.cache/compile');
   process.env.FAULT_LOG = path.join(os.tmpdir(), `modelgraph-faults-${process.pid}.log`);
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-template-'));
   const app = await startApp(

@@ -8,7 +8,10 @@ import { DataKeys } from '#src/vault/data-keys.js';
 import { MasterKeys } from '#src/vault/master-keys.js';
 
 export async function openDataKeys(databases: Databases, dataDir: string): Promise<DataKeys> {
-  const keys = new DataKeys(databases, new MasterKeys({ masterKey: null, masterKeyFile: null }, dataDir));
+  const keys = new DataKeys(
+    databases,
+    new MasterKeys({ masterKey: null, masterKeyFile: null, masterKeyCommand: null }, dataDir),
+  );
   await keys.open();
   return keys;
 }

@@ -33,6 +33,7 @@ export async function startServer(
       PATH: process.env['PATH'],
       FAULT_FILE: process.env['FAULT_FILE'],
       FAULT_LOG: process.env['FAULT_LOG'],
+      NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'],
       PORT: '0',
       LOG_LEVEL: 'error',
       EXECUTION_PROVIDERS: 'cpu',

@@ -231,7 +231,10 @@ function modelId(catalog: DatabaseSync, name = ''): string {
 
 async function openVault(dataDir: string) {
   const databases = await openDatabases(dataDir);
-  const dataKeys = new DataKeys(databases, new MasterKeys({ masterKey: null, masterKeyFile: null }, dataDir));
+  const dataKeys = new DataKeys(
+    databases,
+    new MasterKeys({ masterKey: null, masterKeyFile: null, masterKeyCommand: null }, dataDir),
+  );
   await dataKeys.open();
   return { databases, dataKeys };
 }

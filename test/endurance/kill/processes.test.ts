@@ -3,7 +3,7 @@ import { OPERATIONS } from './operations.ts';
 import { killProcesses } from './processes.ts';
 
 const SEED = 20_261_127;
-const KILLS = 2;
+const KILLS = 1;
 
 test.each(Object.keys(OPERATIONS))(
   '%s: after each kill the data folder is whole, with all that was acknowledged',
