@@ -157,8 +157,10 @@ export class PredictionResolver {
     const { inputSha256, inputBytes } = contents;
     const bytes = inputSha256 === null ? inputBytes : await this.blobs.size(inputSha256);
     if (bytes === null) return null;
+    // The blob of an image has its bytes, of which base64 makes a third more.
+    const jsonBytes = inputSha256 === null ? bytes : Math.ceil((bytes * 4) / 3);
     return new Sized(
-      { readBytes: bytes, jsonBytes: bytes, isRecorded: true },
+      { readBytes: bytes, jsonBytes, isRecorded: true },
       async () => {
         const row = await context.predictionLoaders.input.load(id);
         return { row, blob: inputSha256 === null ? null : await this.blobs.get(inputSha256) };

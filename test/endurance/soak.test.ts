@@ -45,7 +45,7 @@ test('neither predictions nor refused giant bodies leave memory or file descript
     ECONNRESET: cut = 0,
     ...others
   } = refusals;
-  expect({ all: read + unread + cut, others }).toEqual({ all: 30, others: {} });
+  expect({ all: read + unread + cut, others }).toEqual({ all: 10, others: {} });
   expect(read).toBeGreaterThan(0);
   expect(leaked).toEqual({ fileDescriptors: 0, processes: 0 });
   expect(grown(({ heapUsed }) => heapUsed)).toBeLessThan(5_000_000);

@@ -9,6 +9,7 @@ import { Migrator } from 'kysely/migration';
 import { checkFolder } from '#src/maintenance/check.js';
 import { BlobFolder } from '#src/storage/blobs.js';
 import { openDatabases } from '#src/storage/database.js';
+import { firstIdAt } from '#src/storage/ids.js';
 import { catalogMigrations } from '#src/storage/migrations/catalog.js';
 import { dialectOf } from '#src/storage/snapshot.js';
 import { fillCatalogFile } from '../../bench/growth-data.ts';
@@ -64,9 +65,11 @@ async function fill(dataDir: string, store: string): Promise<void> {
   catalog.close();
   const predictions = new DatabaseSync(path.join(dataDir, 'predictions.db'));
   const insert = predictions.prepare(
-    "insert into prediction (id, version_id, principal_id, created_at, input_sha256, answer, timing, runtime) values (?, ?, 'team', 1, ?, '{}', '{}', '{}')",
+    "insert into prediction (id, version_id, principal_id, created_at, input_sha256, answer, timing, runtime) values (?, ?, 'team', ?, ?, '{}', '{}', '{}')",
   );
-  for (const [i, { id }] of versions.entries()) insert.run(`prediction_${i}`, id, await blobs.put(`input ${i}`));
+  const made = Date.now() - versions.length;
+  for (const [i, { id }] of versions.entries())
+    insert.run(firstIdAt('Prediction', made + i), id, made + i, await blobs.put(`{"text":"input ${i}"}`));
   predictions.close();
 }
 
