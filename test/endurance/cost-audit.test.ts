@@ -54,12 +54,12 @@ function outliers(rows: readonly (Row & { statements: number })[]): unknown[] {
   );
 }
 
-test('for every fifth field and argument, the largest request returns and reads no more than its price pays for', async () => {
-  const audited = auditFields(schema, found.names).filter((_, i) => i % 5 === 0);
+test('for every eighth field and argument, the largest request returns and reads no more than its price pays for', async () => {
+  const audited = auditFields(schema, found.names).filter((_, i) => i % 8 === 0);
 
   const { rows, invalid, refused } = await audit(audited);
 
-  expect(audited.length).toBeGreaterThan(50);
+  expect(audited.length).toBeGreaterThan(30);
   expect(invalid).toEqual([]);
   expect(refused).toEqual([]);
   expect(outliers(rows)).toEqual([]);
