@@ -1,14 +1,7 @@
 /** Shows the log to a person: a line for each entry with the time, the level if it is not `info`, the message and what belongs to it. */
 import { styleText } from 'node:util';
+import { pino } from 'pino';
 
-const LEVELS: Readonly<Record<number, string>> = {
-  10: 'trace',
-  20: 'debug',
-  30: 'info',
-  40: 'warn',
-  50: 'error',
-  60: 'fatal',
-};
 const COLORS = { warn: 'yellow', error: 'red', fatal: 'red' } as const;
 /** What a terminal could take for a command, or shows in another order: callers choose some of what is logged. */
 const CONTROLS = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
@@ -29,7 +22,7 @@ function shown(
   { level, time, msg = '', pid: _pid, hostname: _hostname, err, ...more }: Entry,
   stream: NodeJS.WriteStream,
 ) {
-  const name = LEVELS[level] ?? String(level);
+  const name = pino.levels.labels[level] ?? String(level);
   const color = COLORS[name as keyof typeof COLORS];
   const label = name === 'info' ? [] : [color ? styleText(color, name, { stream }) : name];
   const details = Object.entries(more).map(([key, value]) => `${key}=${safe(textOf(value))}`);

@@ -42,9 +42,7 @@ export function metricTitle(name: string, average: string | null): string {
   return average === null ? title : `${title} (${average})`;
 }
 
-/** `target`: the unit of the number that is predicted. */
+/** `target`: the unit of the number that is predicted. Ratios have none: cards state them as fractions or in percent. */
 export function metricUnit(name: string, target: string | null): string | null {
-  const known = name.toLowerCase();
-  if (known === 'mape') return '%';
-  return IN_UNIT_OF_TARGET.has(known) ? target : null;
+  return IN_UNIT_OF_TARGET.has(name.toLowerCase()) ? target : null;
 }

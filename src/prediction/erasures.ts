@@ -13,6 +13,7 @@ import { faultPoint } from '../fault-points.js'; // @fault
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
 import type { GroupCommit } from '../storage/group-commit.js';
+import { END_OF_TIME_MS } from '../storage/ids.js';
 import type { SqliteFile } from '../storage/sqlite.js';
 import type { ErasedKeys } from '../vault/data-key.queries.js';
 import { type DataKeys, periodOf } from '../vault/data-keys.js';
@@ -33,8 +34,6 @@ import { findBlobsOfPictures } from './picture.queries.js';
 
 const ROWS_A_STEP = 500;
 const ERASURES_A_STEP = 100;
-/** Later than any id that is made. */
-const OPEN_END = 2 ** 48 - 1;
 /** Sorts after every month; those of the year 10000 would sort before all others. */
 const AFTER_ALL_MONTHS = '9999-99';
 const YEAR_10000 = Date.UTC(10_000);
@@ -136,7 +135,7 @@ export class Erasures {
       subject: index && subject !== null ? index.digest('subject', subject) : null,
       key_id: keyId,
       made_from: Math.max(0, from?.getTime() ?? 0),
-      made_before: to && to.getTime() <= now ? Math.max(0, to.getTime()) : OPEN_END,
+      made_before: to && to.getTime() <= now ? Math.max(0, to.getTime()) : END_OF_TIME_MS,
       predictions: predictions && JSON.stringify(predictions),
       last_data_key: await dataKeys.lastId(),
       deleted: 0,
@@ -237,7 +236,10 @@ function keysOf({ account, subject, key_id: keyId, last_data_key: lastId }: Stor
 
 /** The months that are in the range as a whole: keys of others have sealed what is not erased. */
 function monthsOf({ made_from, made_before }: StoredErasure) {
-  return { from: monthFrom(made_from), before: made_before === OPEN_END ? AFTER_ALL_MONTHS : periodOf(made_before) };
+  return {
+    from: monthFrom(made_from),
+    before: made_before === END_OF_TIME_MS ? AFTER_ALL_MONTHS : periodOf(made_before),
+  };
 }
 
 /** The first month that begins at this time or later. */

@@ -40,6 +40,7 @@ import type { Predictions } from './predictions.js';
 import {
   type About,
   aboutInput,
+  base64Bytes,
   jsonBytesOfImage,
   jsonOfImage,
   MAX_PREVIEW_CHARACTERS,
@@ -157,8 +158,9 @@ export class PredictionResolver {
     const { inputSha256, inputBytes } = contents;
     const bytes = inputSha256 === null ? inputBytes : await this.blobs.size(inputSha256);
     if (bytes === null) return null;
-    // The blob of an image has its bytes, of which base64 makes a third more.
-    const jsonBytes = inputSha256 === null ? bytes : Math.ceil((bytes * 4) / 3);
+    const image = inputSha256 === null ? null : await context.predictionLoaders.picture.load(id);
+    // The blob of an image has its bytes; what stood before its base64 is in the row.
+    const jsonBytes = image ? (inputBytes ?? 0) + base64Bytes(image.size_bytes) : bytes;
     return new Sized(
       { readBytes: bytes, jsonBytes, isRecorded: true },
       async () => {

@@ -68,7 +68,11 @@ export function imageFileOf(bytes: Uint8Array, { image }: ModelInput): ImageInpu
 
 /** The length of `jsonOfImage`. */
 export function jsonBytesOfImage(prefix: string, sizeBytes: number): number {
-  return Buffer.byteLength(jsonOfImage(prefix, new Uint8Array())) + 4 * Math.ceil(sizeBytes / 3);
+  return Buffer.byteLength(jsonOfImage(prefix, new Uint8Array())) + base64Bytes(sizeBytes);
+}
+
+export function base64Bytes(sizeBytes: number): number {
+  return 4 * Math.ceil(sizeBytes / 3);
 }
 
 /** The input as it was sent, but for the spelling of its base64, of which there are several. */

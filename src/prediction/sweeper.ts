@@ -11,6 +11,7 @@ import { findDeletedVersions, forgetDeletedVersions } from '../catalog/deleted-v
 import { findOwnRetentions, findVersionIdsOfModels, findVersionsWithOwnRetention } from '../catalog/version.queries.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import type { CatalogDatabase } from '../storage/database.js';
+import { END_OF_TIME_MS } from '../storage/ids.js';
 import { deletePredictions, hasPredictionsBetween } from './erasure.queries.js';
 import type { Erasures } from './erasures.js';
 import { deleteBlobsWithoutPrediction, deleteOrphans, GRACE_MS } from './orphaned-blobs.js';
@@ -23,8 +24,6 @@ const EVERY_MS = 3_600_000;
 const ROWS_A_STEP = 500;
 const MODELS_A_STEP = 100;
 const VERSIONS_A_STEP = 100;
-/** Later than any prediction, also those that were made before the clock was set back. */
-const OPEN_END = 2 ** 48 - 1;
 
 type SweeperParts = SealingParts & { readonly catalogDb: CatalogDatabase };
 
@@ -73,7 +72,8 @@ export class Sweeper {
     let after = '';
     while (!this.#isStopping) {
       const versions = await findDeletedVersions(catalogDb, after, VERSIONS_A_STEP);
-      for (const { version_id } of versions) count += await this.#sweepRange(version_id, now, OPEN_END);
+      // Also those that were made before the clock was set back.
+      for (const { version_id } of versions) count += await this.#sweepRange(version_id, now, END_OF_TIME_MS);
       // One that was running when its model was deleted may be recorded until its deadline.
       const done = versions.filter(({ deleted_at }) => deleted_at < now - MAX_DEADLINE_MS);
       if (!this.#isStopping) await forgetDeletedVersions(catalogDb, done);

@@ -78,11 +78,9 @@ export interface WantedDeletion {
 }
 
 export class Registration {
-  readonly #db: CatalogDatabase;
   readonly #parts: Parts;
 
   constructor(parts: Parts) {
-    this.#db = parts.db;
     this.#parts = parts;
   }
 
@@ -103,7 +101,7 @@ export class Registration {
       account: principal.id,
       tags: (tags ?? []).map((tag) => tag.toWellFormed()),
     };
-    return this.#db.transaction().execute(async (trx) => {
+    return this.#parts.db.transaction().execute(async (trx) => {
       if ((await countModelsOf(trx, principal.id)) >= MAX_MODELS_PER_ACCOUNT)
         throw new UploadLimitError(`Your account has ${MAX_MODELS_PER_ACCOUNT} models, and may not have more.`);
       const id = await insertModel(trx, model, Date.now());
@@ -122,7 +120,7 @@ export class Registration {
     checkTexts(wanted);
     const reason = checkReason(wanted.reason, ['input', 'reason']);
     const change = changeOf(wanted);
-    await this.#db.transaction().execute(async (trx) => {
+    await this.#parts.db.transaction().execute(async (trx) => {
       const model = await findModel(trx, id);
       if (!model) throw new NotFoundError(`The model "${wanted.model.slice(0, 80)}"`);
       checkOwner(model, principal);
@@ -145,7 +143,7 @@ export class Registration {
   async archive({ id, modelId, ref }: WantedVersion, wanted: WantedState, principal: Principal): Promise<void> {
     const reason = checkReason(wanted.reason, ['input', 'reason']);
     const state = wanted.archived ? ('ARCHIVED' as const) : ('READY' as const);
-    await this.#db.transaction().execute(async (trx) => {
+    await this.#parts.db.transaction().execute(async (trx) => {
       const [model, before] = [await findModel(trx, modelId), await findVersionState(trx, id)];
       if (!model || !before) throw new NotFoundError(`The version "${ref}"`);
       checkOwner(model, principal);
@@ -170,7 +168,7 @@ export class Registration {
     const name = wanted.model;
     checkGrant(principal, name, name, 'Deleting');
     await this.#checkNotInStore(name);
-    const deleted = this.#db.transaction().execute(async (trx) => {
+    const deleted = this.#parts.db.transaction().execute(async (trx) => {
       const model = await findModel(trx, id);
       if (!model) throw new NotFoundError(`The model "${name.slice(0, 80)}"`);
       const versions = await deleteModel(trx, id, Date.now());

@@ -45,6 +45,9 @@ function nextRandom(): Buffer {
   return pool.subarray(used - ID_BYTES, used);
 }
 
+/** Later than any time at which an id is made, as the end of a range. */
+export const END_OF_TIME_MS = 2 ** 48 - 1;
+
 /** The smallest id that could be created at this time, for range conditions. */
 export function firstIdAt(type: NodeTypeName, ms: number): string {
   const hex = Math.max(0, ms).toString(16).padStart(12, '0');
