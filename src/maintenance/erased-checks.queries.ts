@@ -2,7 +2,8 @@
  * Predictions whose keys were destroyed: those of a backup that is older than their erasure. What they say is unreadable, but
  * that they were made, and by their digests what their labels are, can still be told.
  */
-import type { Transaction } from 'kysely';
+import { deletePredictions } from '../prediction/erasure.queries.js';
+import { findBlobsOfPictures } from '../prediction/picture.queries.js';
 import {
   DATABASE_FILES,
   type Databases,
@@ -71,19 +72,11 @@ async function deleteErased({ keyDb, predictionDb, predictionsFile }: Databases,
     for (const { input_sha256 } of erased)
       if (input_sha256 !== null) await blobs.deleteUnused(input_sha256, Number.POSITIVE_INFINITY);
     const deleted = erased.map(({ id }) => id);
-    const images = predictionDb.selectFrom('picture').select('sha256').where('prediction_id', 'in', deleted);
-    for (const { sha256 } of await images.execute())
-      if (sha256 !== null) await blobs.deleteUnused(sha256, Number.POSITIVE_INFINITY);
-    if (deleted.length > 0) await predictionDb.transaction().execute((trx) => deleteRows(trx, deleted));
+    for (const digest of await findBlobsOfPictures(predictionDb, deleted))
+      await blobs.deleteUnused(digest, Number.POSITIVE_INFINITY);
+    await deletePredictions(predictionDb, deleted);
     if (rows.length < ROWS_A_STEP) break;
     after = rows.at(-1)?.id ?? '';
   }
   await predictionsFile.truncateLog();
-}
-
-/** With their images, and the idempotency keys that would replay them. */
-async function deleteRows(trx: Transaction<PredictionTables>, ids: readonly string[]): Promise<void> {
-  await trx.deleteFrom('idempotency').where('prediction_id', 'in', ids).execute();
-  await trx.deleteFrom('picture').where('prediction_id', 'in', ids).execute();
-  await trx.deleteFrom('prediction').where('id', 'in', ids).execute();
 }
