@@ -52,11 +52,10 @@ const LARGE = 8_000;
 
 test('a server killed at any point of a prediction keeps acknowledged predictions and records a repeated one once', async () => {
   const points = [
-    ...['predict.answered', 'sqlite.write.row', 'sqlite.write.commit', 'sqlite.committed'].map((point) => ({
-      point,
-      rows: 1,
-    })),
-    ...['blob.write', 'blob.rename', 'blob.stored'].map((point, i) => ({
+    ...['predict.answered', 'predict.recorded', 'sqlite.write.row', 'sqlite.write.commit', 'sqlite.committed'].map(
+      (point) => ({ point, rows: 1 }),
+    ),
+    ...['predict.inputKept', 'blob.write', 'blob.rename', 'blob.stored'].map((point, i) => ({
       point,
       rows: LARGE + i,
     })),
@@ -82,29 +81,34 @@ test('a server killed at any point of a prediction keeps acknowledged prediction
   await server.end('SIGTERM');
 });
 
-test.each(['sqlite.open', 'import.begin', 'import.probed', 'import.saved', 'start.imported', 'sweeper.deleted'])(
-  'the server starts after an earlier start was killed at %s',
-  async (point) => {
-    const folder = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-start-'));
-    await armFault(point, 'SIGKILL');
+test.each([
+  'sqlite.open',
+  'import.begin',
+  'import.stored',
+  'import.probed',
+  'import.saved',
+  'start.imported',
+  'sweeper.deleted',
+])('the server starts after an earlier start was killed at %s', async (point) => {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-start-'));
+  await armFault(point, 'SIGKILL');
 
-    // The sweeper starts just before the server is ready, so the server may be ready for a moment.
-    const killed = await start(folder).catch(() => null);
-    if (killed) await until(`the server has reached ${point}`, hasFired);
-    await killed?.end('SIGKILL');
-    const fired = await disarmFault();
-    const server = await start(folder);
-    const { data } = await post(server.url, '{ models { totalCount nodes { versions { nodes { ref state } } } } }');
-    await server.end('SIGTERM');
-    await rm(folder, { recursive: true, force: true });
+  // The sweeper starts just before the server is ready, so the server may be ready for a moment.
+  const killed = await start(folder).catch(() => null);
+  if (killed) await until(`the server has reached ${point}`, hasFired);
+  await killed?.end('SIGKILL');
+  const fired = await disarmFault();
+  const server = await start(folder);
+  const { data } = await post(server.url, '{ models { totalCount nodes { versions { nodes { ref state } } } } }');
+  await server.end('SIGTERM');
+  await rm(folder, { recursive: true, force: true });
 
-    expect(fired).toBe(true);
-    expect(data.models).toEqual({
-      totalCount: 1,
-      nodes: [{ versions: { nodes: [{ ref: 'division:1', state: 'READY' }] } }],
-    });
-  },
-);
+  expect(fired).toBe(true);
+  expect(data.models).toEqual({
+    totalCount: 1,
+    nodes: [{ versions: { nodes: [{ ref: 'division:1', state: 'READY' }] } }],
+  });
+});
 
 test.each(['stop.begin', 'stop.drained'])(
   'a stop that is killed at %s loses no acknowledged prediction',
