@@ -57,7 +57,7 @@ async function rotateAlone(
   masters: MasterKeys,
   note: Parameters<typeof rotateMasterKey>[0]['note'],
 ): Promise<number> {
-  const lock = await lockStore(path.join(dataDir, 'rotation.lock')).catch((error) => {
+  const lock = await lockStore(path.join(dataDir, 'rotation.lock'), 0).catch((error) => {
     throw error instanceof StoreLockedError ? new StartupError('another process is replacing the master key') : error;
   });
   try {

@@ -16,7 +16,7 @@ export async function makeFolder<T>(target: string, fill: (folder: string) => Pr
   const partial = `${target}.partial`;
   await mkdir(partial, { recursive: true, mode: 0o700 });
   await checkOwn(partial);
-  const lock = await lockStore(path.join(partial, 'lock')).catch((error) => {
+  const lock = await lockStore(path.join(partial, 'lock'), 0).catch((error) => {
     throw error instanceof StoreLockedError ? new StartupError(`another process is writing ${target}`) : error;
   });
   const folder = path.join(partial, 'folder');

@@ -111,16 +111,19 @@ export interface Databases {
   readonly close: () => Promise<void>;
 }
 
+/** How long a server waits for another one that is stopping. */
+const STOPPING_SERVER_MS = 5_000;
+
 /**
  * Opens the databases of a data folder for this process only, and migrates them to the newest schema.
  *
  * @throws StartupError that says what to do, if another server uses the folder, a file is damaged, or its schema is newer
  *   than this server. In these cases nothing is overwritten.
  */
-export async function openDatabases(dataDir: string): Promise<Databases> {
+export async function openDatabases(dataDir: string, waitMs = STOPPING_SERVER_MS): Promise<Databases> {
   await mkdir(dataDir, { recursive: true });
   const lockFile = path.join(dataDir, 'server.lock');
-  const lock = await lockStore(lockFile).catch((error) => {
+  const lock = await lockStore(lockFile, waitMs).catch((error) => {
     throw error instanceof StartupError ? error : describeOpening(lockFile, error);
   });
   const opened = [lock];
@@ -164,7 +167,7 @@ export async function openCatalogBeside(dataDir: string): Promise<{ db: CatalogD
  */
 export async function openCatalog(dataDir: string): Promise<{ db: CatalogDatabase; close: () => Promise<void> }> {
   try {
-    const { catalogByKey: db, close } = await openDatabases(dataDir);
+    const { catalogByKey: db, close } = await openDatabases(dataDir, 0);
     return { db, close };
   } catch (error) {
     if (!(error instanceof StoreLockedError)) throw error;

@@ -6,10 +6,11 @@ import { type StorageFullError, StoreLockedError } from '../errors.js';
 import { SqliteFile } from './sqlite.js';
 import { SqliteError } from './sqlite-error.js';
 
-/** Waits up to 5 s, because a server that is stopping needs a moment. @throws StoreLockedError */
-export async function lockStore(file: string): Promise<SqliteFile> {
+/** Waits at most so long for the process that holds the lock. @throws StoreLockedError */
+export async function lockStore(file: string, waitMs: number): Promise<SqliteFile> {
   const lock = await SqliteFile.open(file);
   try {
+    await lock.write(`pragma busy_timeout=${waitMs}`, []);
     await lock.write('create table if not exists holder (pid integer)', []);
     await lock.write('begin immediate', []);
     await lock.write('delete from holder', []);
