@@ -258,12 +258,12 @@ export const SETTINGS = {
     (value) => oneOf(['sandbox', 'graphiql', 'off'] as const)(value),
     'Page that browsers get at `/graphql`: `sandbox` (Apollo Sandbox, or GraphiQL without internet), `graphiql` or `off`.',
   ),
-  corsOrigins: setting<readonly string[]>(
+  corsOrigins: setting<readonly string[] | null>(
     'CORS_ORIGINS',
-    ['https://studio.apollographql.com'],
+    null,
     (value) => value.split(',').map((origin) => origin.trim()),
-    'Origins whose web pages may call the API, comma-separated, beside those of publishable keys.',
-    '`https://studio.apollographql.com`',
+    'Origins whose web pages may call the API, comma-separated, beside those of publishable keys. Without keys, they may do everything; see [pages in development](#pages-in-development).',
+    '`https://studio.apollographql.com`; without keys also loopback origins, which only run models and read',
   ),
   trustedDocuments: setting<'off' | 'publishable' | 'required'>(
     'TRUSTED_DOCUMENTS',

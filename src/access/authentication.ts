@@ -4,15 +4,27 @@
  */
 import { isLoopback } from '../loopback.js';
 import type { ApiKeys } from './api-keys.js';
-import { isNobody, localPrincipal, nobody, type Principal } from './principal.js';
+import type { PageOrigins } from './page-origins.js';
+import { localPage, localPrincipal, nobody, type Principal } from './principal.js';
 import { keyRefused, type Refused, unauthenticated } from './refusals.js';
 import type { Tokens } from './tokens.js';
 
 /** What a request says about its sender. */
 interface Credentials {
-  readonly headers: { readonly authorization?: string | undefined; readonly origin?: string | undefined };
+  readonly headers: {
+    readonly authorization?: string | undefined;
+    readonly origin?: string | undefined;
+    readonly host?: string | undefined;
+  };
   /** The address that it came from, past trusted proxies. */
   readonly ip: string;
+}
+
+interface AuthenticationParts {
+  readonly keys: Pick<ApiKeys, 'find' | 'hasAny'>;
+  /** Null if no issuer is trusted. */
+  readonly tokens: Pick<Tokens, 'find'> | null;
+  readonly origins: Pick<PageOrigins, 'isTrusted'>;
 }
 
 const BEARER = /^Bearer +(\S+)$/i;
@@ -20,19 +32,26 @@ const BEARER = /^Bearer +(\S+)$/i;
 export class Authentication {
   readonly #keys: Pick<ApiKeys, 'find' | 'hasAny'>;
   readonly #tokens: Pick<Tokens, 'find'> | null;
-  /** Most requests without a key come from the same address as the one before. */
+  readonly #origins: Pick<PageOrigins, 'isTrusted'>;
+  /** Most requests without a key come from the same address as the one before, and may do the same. */
   #last: Principal | null = null;
+  #lastKind: typeof localPrincipal | null = null;
 
-  /** `tokens`: null if no issuer is trusted. */
-  constructor(keys: Pick<ApiKeys, 'find' | 'hasAny'>, tokens: Pick<Tokens, 'find'> | null) {
+  constructor({ keys, tokens, origins }: AuthenticationParts) {
     this.#keys = keys;
     this.#tokens = tokens;
+    this.#origins = origins;
+  }
+
+  /** Whether everybody on this machine may send requests without a key or token. */
+  get isOpen(): boolean {
+    return !this.#keys.hasAny && !this.#tokens;
   }
 
   /** A promise only for a token that has not been verified yet. */
   authenticate(credentials: Credentials): Principal | Refused | Promise<Principal | Refused> {
     const { authorization } = credentials.headers;
-    if (authorization === undefined) return this.#withoutKey(credentials.ip);
+    if (authorization === undefined) return this.#withoutKey(credentials);
     const [, text] = BEARER.exec(authorization) ?? [];
     if (text === undefined) return unauthenticated('Send the key as "Authorization: Bearer mg_…".');
     // Tokens have dots, and keys have none.
@@ -49,10 +68,20 @@ export class Authentication {
     return { code: 'ORIGIN_NOT_ALLOWED', message, retryAfterMs: null };
   }
 
-  #withoutKey(address: string): Principal {
-    const isLocal = isLoopback(address) && !this.#keys.hasAny && !this.#tokens;
-    if (this.#last?.callerId !== address || isNobody(this.#last) === isLocal)
-      this.#last = isLocal ? localPrincipal(address) : nobody(address);
+  #withoutKey({ ip, headers }: Credentials): Principal {
+    const kind = this.#isLocal(ip) ? (this.#isOfPage(headers) ? localPage : localPrincipal) : nobody;
+    if (this.#last?.callerId !== ip || this.#lastKind !== kind) {
+      this.#last = kind(ip);
+      this.#lastKind = kind;
+    }
     return this.#last;
+  }
+
+  #isLocal(address: string): boolean {
+    return this.isOpen && isLoopback(address);
+  }
+
+  #isOfPage({ origin, host }: Credentials['headers']): boolean {
+    return origin !== undefined && !this.#origins.isTrusted(origin, host);
   }
 }

@@ -4,7 +4,7 @@
  * by those whom it allows, or the server does not start. `introspect` is the policy of `__schema` and `__type`.
  */
 import { Extensions } from 'type-graphql';
-import type { Principal } from './principal.js';
+import { isLocalPage, type Principal } from './principal.js';
 import type { Role } from './roles.js';
 
 interface PolicyRule {
@@ -57,5 +57,6 @@ export function whoMay(policy: PolicyName, principal: Principal): string {
   const { roles, isForPublishableKeys }: PolicyRule = POLICIES[policy];
   if (principal.key?.kind === 'publishable' && !isForPublishableKeys) return 'keys that are not publishable';
   if (allows(policy, principal)) return 'keys that list it among their operations';
+  if (isLocalPage(principal)) return 'programs on this machine and web pages of the origins in CORS_ORIGINS';
   return `callers with the role ${[...(roles ?? []), 'admin'].join(' or ')}`;
 }

@@ -33,6 +33,7 @@ export interface Token {
 export type KeyRefusal = 'malformed' | 'unknown' | 'expired' | 'revoked';
 
 const NOBODY = 'nobody';
+const PAGE_ROLES: readonly Role[] = Object.freeze<Role[]>(['predictor']);
 const accepted = () => null;
 
 /** While there are no keys, everybody on this machine. Its predictions have had this owner since the first release. */
@@ -48,6 +49,11 @@ export function localPrincipal(address: string): Principal {
   });
 }
 
+/** A web page of another origin, while there are no keys: it does what pages are for, and does not administer the server. */
+export function localPage(address: string): Principal {
+  return Object.freeze({ ...localPrincipal(address), roles: PAGE_ROLES });
+}
+
 /** A request without a key or token, while the server asks for one: it may do what is public. */
 export function nobody(address: string): Principal {
   return Object.freeze({
@@ -59,6 +65,11 @@ export function nobody(address: string): Principal {
     quota: null,
     keyRefusal: accepted,
   });
+}
+
+/** Whether it is a page that could be trusted with more. */
+export function isLocalPage({ roles }: Principal): boolean {
+  return roles === PAGE_ROLES;
 }
 
 export function isNobody({ id }: Principal): boolean {

@@ -15,11 +15,12 @@ import type { Logger } from 'pino';
 import { v7 } from 'uuid';
 import type { ApiKeys } from '../access/api-keys.js';
 import { Authentication } from '../access/authentication.js';
+import { PageOrigins } from '../access/page-origins.js';
 import { allows, isPolicyName, type PolicyName, whoMay } from '../access/policy.js';
 import { isNobody, nobody, type Principal } from '../access/principal.js';
 import { isRefused, type Refused } from '../access/refusals.js';
 import type { Tokens } from '../access/tokens.js';
-import type { Config } from '../config.js';
+import { type Config, exposure } from '../config.js';
 import { isLoopback } from '../loopback.js';
 import { createMetrics, type Measured, type Metrics } from '../metrics/metrics.js';
 import type { Uploads } from '../publishing/uploads.js';
@@ -148,7 +149,10 @@ async function createHttp(parts: ServerParts, { bodies, answers, responses }: Ht
   if (certificate) followCertificate(http, certificate, log);
   const connections = new Connections(http.server, parts.maxConnections ?? (await maxConnections()), callerOf);
   readBodies(http, bodies, connections);
-  identify(http, new Authentication(keys, tokens));
+  const origins = new PageOrigins(config.corsOrigins);
+  const authentication = new Authentication({ keys, tokens, origins });
+  const isUnexposed = exposure(config) === null;
+  identify(http, authentication);
   budgetAnswers(http, config, answers);
   http.addHook('onRequest', (_request, reply, done) => {
     reply.headers(protection);
@@ -157,8 +161,10 @@ async function createHttp(parts: ServerParts, { bodies, answers, responses }: Ht
   // Before the CORS plugin, which answers preflight requests.
   http.addHook('onRequest', checkHeaders({ isLocal: isLoopback(config.host), allowedHosts: config.allowedHosts }));
   await http.register(cors, {
-    origin: (origin, done) =>
-      done(null, origin !== undefined && (config.corsOrigins.includes(origin) || keys.isOriginOfAKey(origin))),
+    origin: (origin, done) => {
+      const mayCall = (page: string) => origins.mayCall(page, isUnexposed && authentication.isOpen);
+      done(null, origin !== undefined && (mayCall(origin) || keys.isOriginOfAKey(origin)));
+    },
     methods: ['GET', 'POST', 'HEAD', 'PUT', 'PATCH'],
     exposedHeaders: ['x-request-id', 'retry-after', ...HEADERS_OF_FILES],
     maxAge: 86_400,

@@ -173,7 +173,11 @@ test.each([
 ])('without keys, a request from %s is one of the local principal: %s', (ip, isLocal) => {
   const { authenticate } = {
     authenticate: (hasAny: boolean) =>
-      new Authentication({ find: () => 'unknown', hasAny }, null).authenticate({ headers: {}, ip }),
+      new Authentication({
+        keys: { find: () => 'unknown', hasAny },
+        tokens: null,
+        origins: { isTrusted: () => true },
+      }).authenticate({ headers: {}, ip }),
   };
 
   expect(authenticate(false)).toEqual(isLocal ? localPrincipal(ip) : nobody(ip));
