@@ -41,6 +41,7 @@ export type ProblemCode =
   | 'DEADLINE_EXCEEDED'
   | 'INFERENCE_FAILED'
   | 'IDEMPOTENCY_CONFLICT'
+  | 'CONFLICT'
   | 'FORBIDDEN'
   | 'QUOTA_EXCEEDED'
   | 'STORAGE_FULL'
@@ -227,6 +228,11 @@ export class IdempotencyConflictError extends AppError {
       `The idempotency key "${key}" was used for another reference, variant or input in the last 24 hours. Use a new key.`,
     );
   }
+}
+
+/** Something was changed since the request was decided on. */
+export class ConflictError extends AppError {
+  readonly code = 'CONFLICT';
 }
 
 export class ForbiddenError extends AppError {

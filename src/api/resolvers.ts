@@ -2,11 +2,12 @@
 
 import type { ApiKeys } from '../access/api-keys.js';
 import type { RegisteredOperations } from '../access/registered-operations.js';
+import { AliasChangeResolver, AliasResolver } from '../catalog/alias.resolver.js';
 import type { Catalog } from '../catalog/catalog.js';
 import { DatasetResolver } from '../catalog/dataset.resolver.js';
 import type { ListingCounts } from '../catalog/listing-counts.js';
 import { ModelResolver } from '../catalog/model.resolver.js';
-import { AliasResolver, ArtifactResolver, VersionResolver } from '../catalog/version.resolver.js';
+import { ArtifactResolver, VersionResolver } from '../catalog/version.resolver.js';
 import type { Engine } from '../engine/engine.js';
 import {
   DatasetEvaluationResolver,
@@ -29,7 +30,7 @@ import type { Publisher } from '../publishing/publisher.js';
 import type { Registration } from '../publishing/registration.js';
 import { UploadResolver } from '../publishing/upload.resolver.js';
 import type { Uploads } from '../publishing/uploads.js';
-import { SetAliasResolver } from '../serving/alias.resolver.js';
+import { MoveAliasResolver } from '../serving/alias.resolver.js';
 import type { Serving } from '../serving/serving.js';
 import { EngineResolver, LatencyResolver, VersionServingResolver } from '../serving/serving.resolver.js';
 import type { BlobFolder } from '../storage/blobs.js';
@@ -71,9 +72,10 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [ModelResolver, ({ catalogDb, counts }) => new ModelResolver(catalogDb, counts)],
   [VersionResolver, () => new VersionResolver()],
   [AliasResolver, () => new AliasResolver()],
+  [AliasChangeResolver, () => new AliasChangeResolver()],
   [ArtifactResolver, () => new ArtifactResolver()],
   [DatasetResolver, ({ catalogDb }) => new DatasetResolver(catalogDb)],
-  [SetAliasResolver, ({ catalog, serving }) => new SetAliasResolver(catalog, serving)],
+  [MoveAliasResolver, ({ catalog, serving }) => new MoveAliasResolver(catalog, serving)],
   [VersionServingResolver, ({ engine, serving }) => new VersionServingResolver(engine, serving)],
   [LatencyResolver, ({ engine }) => new LatencyResolver(engine)],
   [EngineResolver, ({ engine }) => new EngineResolver(engine)],

@@ -8,6 +8,8 @@ import { type Principal, SYSTEM } from '../access/principal.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { loaderFor, loadMany, loadOne } from '../storage/loaders.js';
 import type { Page, PageArgs } from '../storage/pages.js';
+import { changeBefore, findAliasChangePages, findAliases, findAliasesAsOf } from './alias.queries.js';
+import type { AliasChange } from './alias.type.js';
 import {
   findColumns,
   findDatasetsByIds,
@@ -20,7 +22,6 @@ import { findCards, findModelsByIds, findModelsByNames } from './model.queries.j
 import type { Model } from './model.type.js';
 import { parseRef, type Ref } from './ref.js';
 import {
-  findAliases,
   findSpecParts,
   findSpecs,
   findVariants,
@@ -42,6 +43,8 @@ export class CatalogLoaders {
   readonly #byKey: CatalogDatabase;
   readonly #principal: Principal;
   readonly #pages = new Map<string, DataLoader<string, Page<Version>>>();
+  readonly #historyPages = new Map<string, DataLoader<string, Page<AliasChange>>>();
+  readonly #asOf = new Map<string, DataLoader<string, { versionId: string } | null>>();
 
   /** `byKey` is for reads by key, which predictions also need. */
   constructor(db: CatalogDatabase, byKey: CatalogDatabase, principal: Principal) {
@@ -131,6 +134,30 @@ export class CatalogLoaders {
     if (alias === null) return model.defaultVersionId === null ? null : this.version.load(model.defaultVersionId);
     const found = (await this.aliasesOfModel.load(model.id)).find(({ name }) => name === alias);
     return found ? this.version.load(found.versionId) : null;
+  }
+
+  /** The version that an alias of the model pointed to at a time; null if it did not exist. */
+  async versionAsOf({ id }: Model, alias: string, asOf: Date): Promise<Version | null> {
+    const time = asOf.getTime();
+    const load = () =>
+      loadOne(
+        (ids) => findAliasesAsOf(this.#byKey, this.#principal, { alias, asOfMs: time }, ids),
+        ({ modelId }) => modelId,
+      );
+    const found = await loaderFor(this.#asOf, [alias, time], load).load(id);
+    return found && this.version.load(found.versionId);
+  }
+
+  /** Changes of the aliases of a model, or of one of them. Models with the same arguments share a statement. */
+  async aliasHistory(modelId: string, alias: string | null, args: PageArgs): Promise<Page<AliasChange>> {
+    // Before the parents are batched: the cursor is wrong for all others.
+    if (args.after != null) changeBefore(modelId, alias, args.after);
+    const load = async (ids: readonly string[]) => {
+      const found = await findAliasChangePages(this.#db, this.#principal, alias, ids, args);
+      return ids.map((id) => found.get(id) as Page<AliasChange>);
+    };
+    const key = [alias, args.first, args.after];
+    return loaderFor(this.#historyPages, key, () => new DataLoader(load)).load(modelId);
   }
 
   /** The version that a reference names, or null. @throws InvalidInputError at `path` if the reference is malformed */

@@ -3,15 +3,17 @@ import { Policy } from '../access/policy.js';
 import { BadArgumentError } from '../errors.js';
 import { AFTER, FIRST } from '../graphql/connection.type.js';
 import { Cost, type Args as CostArgs } from '../graphql/cost.js';
+import { DateTime } from '../graphql/scalars.js';
 import { Sized } from '../graphql/sized.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { MAX_HITS, MAX_WORDS, MIN_PREFIX_LETTERS } from '../storage/search.js';
+import { Alias, AliasChangeConnection } from './alias.type.js';
 import { conditionsOf } from './listing.queries.js';
 import type { ListingCounts } from './listing-counts.js';
 import type { CatalogContext } from './loaders.js';
 import { findModelPage } from './model.queries.js';
 import { Model, ModelCard, ModelConnection, ModelFilter, ModelOrder } from './model.type.js';
-import { Alias, Version, VersionConnection } from './version.type.js';
+import { Version, VersionConnection } from './version.type.js';
 
 @ArgsType()
 class ModelsArgs {
@@ -114,21 +116,46 @@ export class ModelResolver {
   @FieldResolver(() => Version, {
     nullable: true,
     description:
-      'Version with this number or alias. Without arguments, the default version: the one with alias `champion` if set, otherwise the newest READY version. Null if there is none. Giving both arguments is a BAD_USER_INPUT error.',
+      'Version with this number or alias. Without arguments, the default version: the one with alias `champion` if set, otherwise the newest READY version. Null if there is none. Giving both `number` and `alias` is a BAD_USER_INPUT error.',
   })
   version(
     @Root() model: Model,
     @Arg('number', () => Int, { nullable: true, description: 'Number of the version, from 1.' }) number: number | null,
     @Arg('alias', () => String, { nullable: true, description: 'Name of an alias of the model.' }) alias: string | null,
+    @Arg('asOf', () => DateTime, {
+      nullable: true,
+      description:
+        'The version that `alias` pointed to at this time; null if there was no such alias. Without `alias`, a BAD_USER_INPUT error. Default: now.',
+    })
+    asOf: Date | null,
     @Ctx() { catalogLoaders }: CatalogContext,
   ): Promise<Version | null> {
     if (number != null && alias != null)
       throw new BadArgumentError('`number` and `alias` were both given. Give only one of them.');
+    if (asOf != null) {
+      if (alias == null) throw new BadArgumentError('`asOf` was given without `alias`. Name an alias.');
+      return catalogLoaders.versionAsOf(model, alias, asOf);
+    }
     return catalogLoaders.versionOf(model, { number: number ?? null, alias: alias ?? null });
   }
 
   @FieldResolver(() => [Alias], { description: 'Aliases of the model, in order of name.' })
   aliases(@Root() model: Model, @Ctx() { catalogLoaders }: CatalogContext): Promise<Alias[]> {
     return catalogLoaders.aliasesOfModel.load(model.id);
+  }
+
+  @FieldResolver(() => AliasChangeConnection, {
+    description:
+      'Every move of an alias of the model, newest first. Aliases that were set before moves were kept begin with one.',
+  })
+  async aliasHistory(
+    @Root() model: Model,
+    @Arg('alias', () => String, { nullable: true, description: 'Only moves of this alias. Default: of all.' })
+    alias: string | null,
+    @Arg('first', () => Int, { defaultValue: 10, description: FIRST }) first: number,
+    @Arg('after', () => String, { nullable: true, description: AFTER }) after: string | null,
+    @Ctx() { catalogLoaders }: CatalogContext,
+  ): Promise<AliasChangeConnection> {
+    return new AliasChangeConnection(await catalogLoaders.aliasHistory(model.id, alias ?? null, { first, after }));
   }
 }

@@ -249,34 +249,7 @@ export async function findVersionState(trx: Trx, id: string) {
   return trx.selectFrom('version').select(['state', 'state_reason']).where('id', '=', id).executeTakeFirst();
 }
 
-/** Points the alias to the version. Returns the number of the version before, or null if this creates the alias. */
-export async function moveAlias(
-  trx: Trx,
-  modelId: string,
-  name: string,
-  versionId: string,
-  now: number,
-): Promise<number | null> {
-  const before = await trx
-    .selectFrom('alias')
-    .innerJoin('version', 'version.id', 'alias.version_id')
-    .select('version.number')
-    .where('alias.model_id', '=', modelId)
-    .where('alias.name', '=', name)
-    .executeTakeFirst();
-  await trx
-    .insertInto('alias')
-    .values({ model_id: modelId, name, version_id: versionId, updated_at: now })
-    .onConflict((conflict) =>
-      conflict.columns(['model_id', 'name']).doUpdateSet({ version_id: versionId, updated_at: now }),
-    )
-    .execute();
-  await chooseDefaultVersion(trx, modelId);
-  await touchModel(trx, modelId, now);
-  return before?.number ?? null;
-}
-
-async function touchModel(trx: Trx, modelId: string, now: number): Promise<void> {
+export async function touchModel(trx: Trx, modelId: string, now: number): Promise<void> {
   await trx.updateTable('model').set({ updated_at: now }).where('id', '=', modelId).execute();
 }
 

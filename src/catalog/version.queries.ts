@@ -5,13 +5,13 @@ import type { Viewer } from '../access/visibility.js';
 import { create } from '../graphql/create.js';
 import type { Values } from '../storage/compiled.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
-import type { AliasTable, VersionTable } from '../storage/migrations/catalog.table.js';
+import type { VersionTable } from '../storage/migrations/catalog.table.js';
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pagesByParent } from '../storage/pages.js';
 import { countUpToCap, type Ids, idsIn, idsOf, isOneOf, limitOf, rowsOf } from '../storage/sql.js';
 import { readSpec, type VariantSpec } from '../tasks/stored-spec.js';
 import type { TaskName, VersionSpec } from '../tasks/tasks.js';
 import { withoutPaths } from '../without-paths.js';
-import { Alias, Artifact, type Variant, Verification, Version } from './version.type.js';
+import { Artifact, type Variant, Verification, Version } from './version.type.js';
 import { compiledFor, maySeeDataset, maySeeModel } from './visibility.js';
 
 const PARENT_COLUMN = { model: 'version.model_id', dataset: 'trained.dataset_id' } as const;
@@ -262,23 +262,6 @@ export async function findVersionsWithOwnRetention(
   return new Set(rows.map(({ id }) => id));
 }
 
-export async function findAliases(
-  db: CatalogDatabase,
-  principal: Principal,
-  by: 'alias.model_id' | 'alias.version_id',
-  ids: readonly string[],
-): Promise<Alias[]> {
-  const rows = await db
-    .selectFrom('alias')
-    .innerJoin('model', 'model.id', 'alias.model_id')
-    .selectAll('alias')
-    .where(by, 'in', ids)
-    .where(maySeeModel(principal))
-    .orderBy('alias.name')
-    .execute();
-  return rows.map(toAlias);
-}
-
 function toVersion(row: VersionRow): Version {
   return create(Version, {
     id: row.id,
@@ -323,15 +306,6 @@ function toArtifact(row: VersionRow, sha256: string): Artifact {
     framework: row.framework,
     versionId: row.id,
     specBytes: row.spec_bytes,
-  });
-}
-
-function toAlias(row: AliasTable): Alias {
-  return create(Alias, {
-    name: row.name,
-    versionId: row.version_id,
-    modelId: row.model_id,
-    updatedAt: new Date(row.updated_at),
   });
 }
 

@@ -6,7 +6,7 @@ import { Dataset } from './dataset.type.js';
 import type { CatalogContext } from './loaders.js';
 import { Model } from './model.type.js';
 import { Signature, signatureOf } from './signature.type.js';
-import { Alias, Artifact, ArtifactDataFile, Variant, Version } from './version.type.js';
+import { Artifact, ArtifactDataFile, Variant, Version } from './version.type.js';
 
 const NO_VARIANTS = '[]';
 
@@ -84,13 +84,5 @@ export class ArtifactResolver {
     return new Sized({ readBytes: specBytes ?? 0 }, async () => [
       ...((await catalogLoaders.spec.load(versionId))?.spec?.dataFiles ?? []),
     ]);
-  }
-}
-
-@Resolver(() => Alias)
-export class AliasResolver {
-  @FieldResolver(() => Version, { description: 'Version that the alias points to now.' })
-  aliasedVersion(@Root() alias: Alias, @Ctx() { catalogLoaders }: CatalogContext): Promise<Version | null> {
-    return catalogLoaders.version.load(alias.versionId);
   }
 }

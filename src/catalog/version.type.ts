@@ -170,18 +170,3 @@ export class Version extends Node {
 
 @ObjectType({ description: 'One page of a list of versions.' })
 export class VersionConnection extends connectionOf(Version) {}
-
-@ObjectType({
-  description: 'Name that points to a version of a model and can be moved to another.',
-})
-export class Alias {
-  @Field({ description: 'Name, unique within its model, matching `[a-z][a-z0-9-]{0,31}`.' })
-  name!: string;
-
-  @Field(() => DateTime, { description: 'When the alias was last moved.' })
-  updatedAt!: Date;
-
-  /** Not in the schema: `aliasedVersion` is resolved from `versionId`. */
-  modelId!: string;
-  versionId!: string;
-}

@@ -31,6 +31,7 @@ export const ProblemCodeEnum = enumOf<ProblemCode>('ProblemCode', 'Kind of failu
   DEADLINE_EXCEEDED: 'The deadline passed before the answer was ready. Retry, or send a larger `deadlineMs`.',
   INFERENCE_FAILED: 'The model failed on this input. Retry only if `retryable` is true.',
   IDEMPOTENCY_CONFLICT: 'The idempotency key was used for another request in the last 24 hours. Send a new key.',
+  CONFLICT: 'Somebody else changed the object meanwhile. Read it again, and decide whether to repeat the change.',
   FORBIDDEN: 'You may see the object but not perform this operation.',
   QUOTA_EXCEEDED: 'A quota of your key is used up. Retry after `retryAfterMs`.',
   STORAGE_FULL:
@@ -201,6 +202,9 @@ export class IdempotencyConflict extends Problem {
   }
 }
 
+@ObjectType({ implements: Problem, description: 'Somebody else changed the object meanwhile. Nothing was done.' })
+export class Conflict extends Problem {}
+
 @ObjectType({ implements: Problem, description: 'You may see the object but not perform this operation.' })
 export class Forbidden extends Problem {}
 
@@ -246,6 +250,7 @@ const TYPES = {
   DEADLINE_EXCEEDED: DeadlineExceeded,
   INFERENCE_FAILED: InferenceFailed,
   IDEMPOTENCY_CONFLICT: IdempotencyConflict,
+  CONFLICT: Conflict,
   FORBIDDEN: Forbidden,
   QUOTA_EXCEEDED: QuotaExceeded,
   STORAGE_FULL: StorageFull,

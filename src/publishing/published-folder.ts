@@ -7,8 +7,9 @@ import path from 'node:path';
 import type { Logger } from 'pino';
 import { findApiKey } from '../access/api-key.queries.js';
 import { type Author, appendAudit } from '../access/audit.queries.js';
+import { moveAlias } from '../catalog/alias.queries.js';
 import type { Catalog } from '../catalog/catalog.js';
-import { addVersion, moveAlias } from '../catalog/registration.queries.js';
+import { addVersion } from '../catalog/registration.queries.js';
 import type { Engine } from '../engine/engine.js';
 import { ManifestError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
@@ -139,7 +140,7 @@ async function saveVersion(
       await setCard(trx, model, { card: JSON.stringify(card), retention_days: manifest.yaml.retentionDays });
     }
     for (const alias of JSON.parse(publication.aliases) as string[]) {
-      const before = await moveAlias(trx, modelId, alias, versionId, now);
+      const before = await moveAlias(trx, { modelId, alias, versionId, author, reason, restores: null }, now);
       const states = { before: before === null ? null : { version: `${model.name}:${before}` }, after: { versionId } };
       await appendAudit(trx, author, { action: 'setAlias', target: `${model.name}@${alias}`, reason, ...states });
     }

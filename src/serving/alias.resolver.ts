@@ -2,9 +2,9 @@ import { Arg, Ctx, Field, InputType, Mutation, ObjectType, Resolver } from 'type
 import { Policy } from '../access/policy.js';
 import { SYSTEM } from '../access/principal.js';
 import { REASON } from '../access/reason.js';
+import { Alias } from '../catalog/alias.type.js';
 import type { Catalog } from '../catalog/catalog.js';
 import type { CatalogContext } from '../catalog/loaders.js';
-import { Alias } from '../catalog/version.type.js';
 import { Cost, POINTS_PER_CHANGE } from '../graphql/cost.js';
 import { Problem, payloadOf } from '../graphql/problem.type.js';
 import { VersionRef } from '../graphql/scalars.js';
@@ -27,6 +27,18 @@ export class SetAliasInput {
   reason?: string | null;
 }
 
+@InputType({ description: 'Alias to move back.' })
+export class RollbackAliasInput {
+  @Field({ description: 'Name of the model.' })
+  model!: string;
+
+  @Field({ description: 'Name of the alias.' })
+  alias!: string;
+
+  @Field(() => String, { nullable: true, description: REASON })
+  reason?: string | null;
+}
+
 @ObjectType({
   description: 'The alias, or the problem that prevented setting it: exactly one of them.',
 })
@@ -39,7 +51,7 @@ export class SetAliasPayload {
 }
 
 @Resolver()
-export class SetAliasResolver {
+export class MoveAliasResolver {
   constructor(
     private readonly catalog: Catalog,
     private readonly versions: Serving,
@@ -56,9 +68,27 @@ export class SetAliasResolver {
     @Arg('input', () => SetAliasInput, { description: 'Alias to set, and its version.' }) input: SetAliasInput,
     @Ctx() context: CatalogContext,
   ): Promise<SetAliasPayload> {
-    // Whoever may move an alias may point it to versions that their key cannot run by number.
-    const warm = ({ ref }: { readonly ref: string }) => this.versions.warm(ref, input.alias, SYSTEM);
-    const { result, problem } = await payloadOf(() => this.catalog.setAlias(context, input, warm));
+    const { result, problem } = await payloadOf(() => this.catalog.setAlias(context, input, this.#warmFor(input)));
     return { alias: result, problem };
+  }
+
+  @Policy('operate')
+  @Cost({ points: POINTS_PER_CHANGE })
+  @Mutation(() => SetAliasPayload, {
+    nullable: true,
+    description:
+      'Points an alias to the version that it pointed to before its last move; when repeated, to the one before that. Loads the version first, as `setAlias` does. NotFound if there is none before, Conflict if somebody moves the alias meanwhile. Operators only. Problems: InvalidInput, NotFound, NotReady, Conflict, ShuttingDown, Forbidden, StorageFull.',
+  })
+  async rollbackAlias(
+    @Arg('input', () => RollbackAliasInput, { description: 'Alias to move back.' }) input: RollbackAliasInput,
+    @Ctx() context: CatalogContext,
+  ): Promise<SetAliasPayload> {
+    const { result, problem } = await payloadOf(() => this.catalog.rollbackAlias(context, input, this.#warmFor(input)));
+    return { alias: result, problem };
+  }
+
+  /** Whoever may move an alias may point it to versions that their key cannot run by number. */
+  #warmFor({ alias }: { readonly alias: string }) {
+    return ({ ref }: { readonly ref: string }) => this.versions.warm(ref, alias, SYSTEM);
   }
 }

@@ -18,6 +18,7 @@ import type {
 } from './migrations/access.table.js';
 import { catalogMigrations } from './migrations/catalog.js';
 import type {
+  AliasChangeTable,
   AliasTable,
   DatasetTable,
   DeletedVersionTable,
@@ -60,6 +61,7 @@ export interface CatalogTables {
   private_model_fts: SearchRow & { account: string };
   version: VersionTable;
   alias: AliasTable;
+  alias_change: AliasChangeTable;
   latency: LatencyTable;
   api_key: ApiKeyTable;
   audit_log: AuditLogTable;

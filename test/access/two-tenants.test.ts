@@ -6,7 +6,9 @@
 import 'reflect-metadata';
 import { readFile } from 'node:fs/promises';
 import { buildSchema } from 'graphql';
-import { addVersion, moveAlias, saveDataset, saveModel } from '#src/catalog/registration.queries.js';
+import { SYSTEM } from '#src/access/principal.js';
+import { moveAlias } from '#src/catalog/alias.queries.js';
+import { addVersion, saveDataset, saveModel } from '#src/catalog/registration.queries.js';
 import { insertEvaluation } from '#src/evaluation/evaluation.queries.js';
 import { newId } from '#src/storage/ids.js';
 import { neutral } from '../endurance/both-ways.ts';
@@ -109,7 +111,8 @@ async function addModel(name: string, words: string): Promise<void> {
     const made = [1, 2].map((number) => ({ ...source, model_id, number, source_sha256: `${name}-${number}` }));
     const versions: string[] = [];
     for (const one of made) versions.push(await addVersion(trx, one, ['spamassassin-train'], 2));
-    await moveAlias(trx, model_id, 'champion', versions[0] as string, 3);
+    const move = { modelId: model_id, alias: 'champion', versionId: versions[0] as string };
+    await moveAlias(trx, { ...move, author: SYSTEM, reason: null, restores: null }, 3);
     return versions;
   });
   for (const version_id of ids) {

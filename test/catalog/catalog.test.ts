@@ -1,5 +1,6 @@
 /** Models, versions, aliases and datasets, and the links between them. */
-import { moveAlias } from '#src/catalog/registration.queries.js';
+import { SYSTEM } from '#src/access/principal.js';
+import { moveAlias } from '#src/catalog/alias.queries.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { fillCatalog } from '../support/large-catalog.js';
 
@@ -17,7 +18,8 @@ async function refOf(ref: string): Promise<string | null> {
 test('a reference resolves to the newest version, an alias or a number', async () => {
   const { catalogDb } = app.app.databases;
   const { version } = await app.query('{ version(ref: "m000:2") { id model { id } } }');
-  await catalogDb.transaction().execute((trx) => moveAlias(trx, version.model.id, 'stable', version.id, 1));
+  const move = { modelId: version.model.id, alias: 'stable', versionId: version.id, author: SYSTEM };
+  await catalogDb.transaction().execute((trx) => moveAlias(trx, { ...move, reason: null, restores: null }, 1));
 
   expect(await refOf('m000')).toBe('m000:5');
   expect(await refOf('m000@stable')).toBe('m000:2');

@@ -201,3 +201,83 @@ test('variants that are in use through an alias are loaded before it moves', asy
   const loaded = readyWorkers(app.app.engine).flatMap((worker) => [...worker.loaded.keys()]);
   expect(loaded).toEqual(expect.arrayContaining([id, `${id}/int8`]));
 });
+
+const ROLLBACK = `mutation ($input: RollbackAliasInput!) { rollbackAlias(input: $input) {
+  alias { aliasedVersion { ref } } problem { code message } } }`;
+
+async function rollBack(alias: string, model = 'm'): Promise<string> {
+  const { rollbackAlias } = await app.query(ROLLBACK, { input: { model, alias, reason: 'worse' } });
+  return rollbackAlias.problem?.code ?? rollbackAlias.alias.aliasedVersion.ref;
+}
+
+test('rollbacks in a row go further and further back, and a new version begins again', async () => {
+  for (const number of [1, 2, 3]) await setAlias('m', 'staged', `m:${number}`);
+
+  expect(await rollBack('staged')).toBe('m:2');
+  expect(await rollBack('staged')).toBe('m:1');
+  expect(await rollBack('staged')).toBe('NOT_FOUND');
+  await setAlias('m', 'staged', 'm:4');
+  expect(await rollBack('staged')).toBe('m:1');
+  expect(await rollBack('staged')).toBe('NOT_FOUND');
+  expect([await rollBack('nobody'), await rollBack('staged', 'nothing')]).toEqual(['NOT_FOUND', 'NOT_FOUND']);
+});
+
+test('of rollbacks at the same time one is made, and the other ones are told', async () => {
+  for (const number of [1, 2, 3]) await setAlias('m', 'contested', `m:${number}`);
+
+  const done = await Promise.all([1, 2, 3].map(() => rollBack('contested')));
+
+  expect(done.toSorted()).toEqual(['CONFLICT', 'CONFLICT', 'm:2']);
+});
+
+const HISTORY = `query ($alias: String, $first: Int, $after: String) { models(filter: { tags: [] }) { nodes { name
+  aliasHistory(alias: $alias, first: $first, after: $after) { totalCount pageInfo { endCursor hasNextPage } nodes {
+    alias isRollback aliasedVersion { ref } previousVersion { ref } changedAt changedBy reason } } } } }`;
+
+async function history(variables: object): Promise<Data> {
+  const { models } = await app.query(HISTORY, { first: 10, ...variables });
+  return models.nodes.find(({ name }: Data) => name === 'm').aliasHistory;
+}
+
+test('the history of an alias has each move, newest first, with who made it and why', async () => {
+  await setAlias('m', 'audited', 'm:1');
+  await setAlias('m', 'audited', 'm:2');
+  await setAlias('m', 'audited', 'm:2');
+  await rollBack('audited');
+
+  const { totalCount, nodes } = await history({ alias: 'audited' });
+
+  expect(totalCount).toBe(3);
+  expect(nodes).toMatchObject([
+    { isRollback: true, aliasedVersion: { ref: 'm:1' }, previousVersion: { ref: 'm:2' }, reason: 'worse' },
+    { isRollback: false, aliasedVersion: { ref: 'm:2' }, previousVersion: { ref: 'm:1' }, reason: null },
+    { isRollback: false, aliasedVersion: { ref: 'm:1' }, previousVersion: null, changedBy: 'anonymous' },
+  ]);
+  const [page] = [await history({ alias: 'audited', first: 2 })];
+  const next = await app.query(
+    `query ($after: String) { model(name: "m") { aliasHistory(alias: "audited", after: $after) { nodes { aliasedVersion { ref } } } } }`,
+    { after: page.pageInfo.endCursor },
+  );
+  expect(next.model.aliasHistory.nodes).toEqual([{ aliasedVersion: { ref: 'm:1' } }]);
+  expect((await history({ first: 1 })).nodes[0].alias).toBe('audited');
+});
+
+test('the version of an alias at a time in the past is known', async () => {
+  await setAlias('m', 'dated', 'm:1');
+  await setAlias('m', 'dated', 'm:2');
+  const times = (await history({ alias: 'dated' })).nodes.map(({ changedAt }: Data) => changedAt).toReversed();
+  const before = new Date(Date.parse(times[0]) - 1).toISOString();
+
+  const { model } = await app.query(
+    `query ($before: DateTime!, $first: DateTime!, $second: DateTime!) { model(name: "m") {
+      none: version(alias: "dated", asOf: $before) { ref }
+      first: version(alias: "dated", asOf: $first) { ref }
+      second: version(alias: "dated", asOf: $second) { ref } } }`,
+    { before, first: times[0], second: times[1] },
+  );
+
+  const moved = times[0] === times[1] ? 'm:2' : 'm:1';
+  expect(model).toEqual({ none: null, first: { ref: moved }, second: { ref: 'm:2' } });
+  const { errors } = await app.send(`{ model(name: "m") { version(asOf: "${times[0]}") { ref } } }`);
+  expect(errors?.[0]?.extensions?.['code']).toBe('BAD_USER_INPUT');
+});

@@ -5,7 +5,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { Kysely, sql } from 'kysely';
 import { Migrator } from 'kysely/migration';
-import { addVersion, moveAlias, saveModel } from '#src/catalog/registration.queries.js';
+import { SYSTEM } from '#src/access/principal.js';
+import { moveAlias } from '#src/catalog/alias.queries.js';
+import { addVersion, saveModel } from '#src/catalog/registration.queries.js';
 import { insertEvaluation } from '#src/evaluation/evaluation.queries.js';
 import { type CatalogDatabase, type CatalogTables, openDatabases } from '#src/storage/database.js';
 import { catalogMigrations } from '#src/storage/migrations/catalog.js';
@@ -85,7 +87,8 @@ const WRITES: Readonly<Record<string, (db: CatalogDatabase, random: Random) => P
   },
   moveAlias: async (db, random) => {
     const { id, model_id } = await oneOf(db, random, 'version');
-    await db.transaction().execute((trx) => moveAlias(trx, model_id, 'champion', id, 2));
+    const move = { modelId: model_id, alias: 'champion', versionId: id, author: SYSTEM, reason: null, restores: null };
+    await db.transaction().execute((trx) => moveAlias(trx, move, 2));
   },
   insertEvaluation: async (db, random) => {
     const evaluation = {

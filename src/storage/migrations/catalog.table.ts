@@ -1,4 +1,5 @@
 /** Rows of the catalog's tables. Times are milliseconds since the epoch; JSON is text. */
+import type { Generated } from 'kysely';
 
 export interface ModelTable {
   id: string;
@@ -103,6 +104,22 @@ export interface AliasTable {
   name: string;
   version_id: string;
   updated_at: number;
+}
+
+export interface AliasChangeTable {
+  /** Grows with each row. */
+  sequence: Generated<number>;
+  model_id: string;
+  alias: string;
+  version_id: string;
+  /** Null if this created the alias. */
+  previous_version_id: string | null;
+  /** The change whose version a rollback restored; null if this was none. */
+  restores: number | null;
+  changed_at: number;
+  /** Who made it; null for changes before there was a history. */
+  account: string | null;
+  reason: string | null;
 }
 
 export interface DatasetTable {

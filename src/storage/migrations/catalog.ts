@@ -40,7 +40,32 @@ export const catalogMigrations: Record<string, Migration> = {
   '027_key_uses': { up: addKeyUses },
   '028_deleted_versions': { up: createDeletedVersions },
   '029_signatures': { up: addSignatures },
+  '030_alias_changes': { up: createAliasChanges },
 };
+
+/** The history begins with what aliases point to now. */
+async function createAliasChanges(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('alias_change')
+    .addColumn('sequence', 'integer', (c) => c.primaryKey().autoIncrement())
+    .addColumn('model_id', 'text', (c) => c.notNull().references('model.id').onDelete('cascade'))
+    .addColumn('alias', 'text', (c) => c.notNull())
+    .addColumn('version_id', 'text', (c) => c.notNull())
+    .addColumn('previous_version_id', 'text')
+    .addColumn('restores', 'integer')
+    .addColumn('changed_at', 'bigint', (c) => c.notNull())
+    .addColumn('account', 'text')
+    .addColumn('reason', 'text')
+    .execute();
+  await db.schema
+    .createIndex('alias_change_alias')
+    .on('alias_change')
+    .columns(['model_id', 'alias', 'sequence'])
+    .execute();
+  await db.schema.createIndex('alias_change_model').on('alias_change').columns(['model_id', 'sequence']).execute();
+  await sql`insert into alias_change (model_id, alias, version_id, changed_at)
+    select model_id, name, version_id, updated_at from alias order by updated_at`.execute(db);
+}
 
 async function addSignatures(db: Kysely<unknown>): Promise<void> {
   for (const table of ['version', 'publication'])
