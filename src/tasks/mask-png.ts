@@ -24,22 +24,37 @@ export async function maskPng(
   return Buffer.concat([SIGNATURE, ...chunks, chunk('IEND', Buffer.alloc(0))]);
 }
 
-/** Each row begins with the number of its filter, 0 for none. */
-function rowsOf(runLengths: Mask['runLengths'], width: number, height: number): Buffer {
+/** Each row begins with the number of its filter, 0 for none. Whole bytes are filled, because a mask has a million pixels. */
+function rowsOf(runLengths: Mask['runLengths'], width: number, height: number): Uint8Array {
   const stride = 1 + Math.ceil(width / 8);
-  const rows = Buffer.alloc(stride * height);
+  const rows = new Uint8Array(stride * height);
   let at = 0;
-  for (const [i, length] of runLengths.entries()) {
-    const end = Math.min(width * height, at + length);
+  for (let i = 0; i < runLengths.length; i++) {
+    const end = Math.min(width * height, at + (runLengths[i] as number));
     if (i % 2 === 1)
-      for (let pixel = at; pixel < end; pixel++) {
-        const x = pixel % width;
-        const byte = Math.floor(pixel / width) * stride + 1 + (x >> 3);
-        rows[byte] = (rows[byte] as number) | (0x80 >> (x & 7));
+      for (let from = at; from < end; ) {
+        const row = Math.floor(from / width);
+        const to = Math.min(end, (row + 1) * width);
+        const left = 8 * (row * stride + 1) - row * width;
+        setBits(rows, left + from, left + to);
+        from = to;
       }
     at = end;
   }
   return rows;
+}
+
+/** Sets the bits from `from` on, before `to`, of which there is at least one. The first bit of a byte is its highest. */
+function setBits(bytes: Uint8Array, from: number, to: number): void {
+  const [first, last] = [from >> 3, (to - 1) >> 3];
+  const [head, tail] = [0xff >> (from & 7), 0xff << (7 - ((to - 1) & 7))];
+  if (first === last) {
+    bytes[first] = (bytes[first] as number) | (head & tail);
+    return;
+  }
+  bytes[first] = (bytes[first] as number) | head;
+  if (last > first + 1) bytes.fill(0xff, first + 1, last);
+  bytes[last] = (bytes[last] as number) | tail;
 }
 
 function chunk(type: string, data: Buffer): Buffer {
