@@ -42,7 +42,7 @@ async function answer(
 ): Promise<FastifyReply> {
   const { method, params, query, headers } = request;
   const url = readPictureUrl(params, query, Date.now());
-  const picture = url && (await pictures.ofUrl(url, request.connection.caller).catch(throwAsRefusal));
+  const picture = url && (await pictures.ofUrl(url).catch(throwAsRefusal));
   if (!url || !picture) throw unknownPicture();
   const etag = `"${picture.tag}"`;
   reply.headers({

@@ -49,11 +49,11 @@ export class Pictures {
 
   /**
    * Null if there is no such image, the URL was not made here, or its reader may no longer read. The image itself in place of
-   * a thumbnail that cannot be made. `caller`: who waits for it.
+   * a thumbnail that cannot be made.
    *
    * @throws TooManyThumbnailsError
    */
-  async ofUrl(url: PictureUrl, caller: string): Promise<OpenPicture | null> {
+  async ofUrl(url: PictureUrl): Promise<OpenPicture | null> {
     const { urls, isReaderAccepted } = this.#parts;
     if (!isReaderAccepted(url.reader)) return null;
     const mask = indexOfMask(url.name);
@@ -61,7 +61,7 @@ export class Pictures {
     const image = await this.#find(url, 0);
     if (!image || !(await urls.isSigned(url, image.principal_id))) return null;
     if (url.maxSize === 0) return this.#open(image);
-    const thumbnail = (await this.#find(url, url.maxSize)) ?? (await this.#makeThumbnail(image, url.maxSize, caller));
+    const thumbnail = (await this.#find(url, url.maxSize)) ?? (await this.#makeThumbnail(image, url.maxSize));
     return this.#open(thumbnail ?? image);
   }
 
@@ -92,10 +92,10 @@ export class Pictures {
     return findPictureOfUrl(this.#parts.db, { prediction_id, name, max_size });
   }
 
-  async #makeThumbnail(picture: PictureOfUrl, maxSize: number, caller: string): Promise<PictureOfUrl | null> {
+  async #makeThumbnail(picture: PictureOfUrl, maxSize: number): Promise<PictureOfUrl | null> {
     const [key, opened] = await Promise.all([this.#keyOf(picture), this.#open(picture)]);
     if (!key || !opened) return null;
-    return this.#parts.thumbnails.make({ picture, key, read: () => readAll(opened) }, maxSize, caller);
+    return this.#parts.thumbnails.make({ picture, key, read: () => readAll(opened) }, maxSize);
   }
 
   async #keyOf({ data_key }: Pick<PictureOfUrl, 'data_key'>): Promise<DataKey | undefined> {

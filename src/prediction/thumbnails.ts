@@ -4,9 +4,11 @@
  */
 import type { Logger } from 'pino';
 import type { ThumbnailMaker } from '../engine/thumbnails.js';
+import { StorageFullError } from '../errors.js';
 import { fitsShare, Shares } from '../fair-share.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { PredictionDatabase } from '../storage/database.js';
+import { RoundRobin } from '../storage/round-robin.js';
 import type { DataKey } from '../vault/data-key.js';
 import { findPictureOfUrl, insertThumbnail, type PictureOfUrl } from './picture.queries.js';
 import { addressOfFile } from './sealed-contents.js';
@@ -14,10 +16,11 @@ import { addressOfFile } from './sealed-contents.js';
 /** The longest edges that thumbnails have: few, so that an image has few of them. In pixels. */
 const SIZES = [32, 64, 128, 256, 512, 1_024, 2_048] as const;
 export const MIN_SIZE = SIZES[0];
-/** Requests that wait for a thumbnail; of one caller, as many as are left for all others. */
+/** Requests that wait for a thumbnail; for images of one account, as many as are left for all others. */
 const MAX_WAITING = 200;
-/** Images that could not be made smaller: they are not tried again until the server restarts. */
+/** Images that could not be made smaller. They are tried again after a while: it may be that the machine had no time for them. */
 const MAX_FAILED = 1_000;
+const FAILED_MS = 600_000;
 
 /** The longest edge of the thumbnail for this longest edge; 0 for the image itself, if that is not larger. */
 export function thumbnailSize(
@@ -51,34 +54,48 @@ export class Thumbnails {
   /** By address: whoever asks for the same one waits for it. */
   readonly #making = new Map<string, Promise<PictureOfUrl | null>>();
   readonly #waiting = new Shares();
-  readonly #failed = new Set<string>();
-  #turn: Promise<unknown> = Promise.resolve();
+  /** Accounts take turns. */
+  readonly #turns = new RoundRobin<() => Promise<void>>(MAX_WAITING);
+  #isMaking = false;
+  /** Until when, by address. */
+  readonly #failed = new Map<string, number>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
   }
 
-  /** Null if the image cannot be made smaller, or its prediction is gone. @throws TooManyThumbnailsError, StorageFullError */
-  async make(source: Source, maxSize: number, caller: string): Promise<PictureOfUrl | null> {
-    const { prediction_id, name } = source.picture;
+  /** Null if the image cannot be made smaller now, or its prediction is gone. @throws TooManyThumbnailsError */
+  async make(source: Source, maxSize: number): Promise<PictureOfUrl | null> {
+    const { prediction_id, principal_id, name } = source.picture;
     const address = `${prediction_id}/${name}/${maxSize}`;
-    if (this.#failed.has(address)) return null;
-    if (!fitsShare(1, this.#waiting.total, this.#waiting.of(caller), MAX_WAITING)) throw new TooManyThumbnailsError();
-    this.#waiting.add(caller, 1);
-    const making = this.#making.get(address) ?? this.#inTurn(() => this.#make(source, maxSize, address));
+    if ((this.#failed.get(address) ?? 0) > Date.now()) return null;
+    if (!fitsShare(1, this.#waiting.total, this.#waiting.of(principal_id), MAX_WAITING))
+      throw new TooManyThumbnailsError();
+    this.#waiting.add(principal_id, 1);
+    const making = this.#making.get(address) ?? this.#inTurn(principal_id, () => this.#make(source, maxSize, address));
     this.#making.set(address, making);
     try {
       return await making;
+    } catch (error) {
+      if (error instanceof StorageFullError) return null;
+      throw error;
     } finally {
-      this.#waiting.giveBack(caller, 1);
+      this.#waiting.giveBack(principal_id, 1);
       if (this.#making.get(address) === making) this.#making.delete(address);
     }
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const mine = this.#turn.then(work);
-    this.#turn = mine.catch(() => {});
-    return mine;
+  #inTurn<T>(account: string, work: () => Promise<T>): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    this.#turns.add(account, () => work().then(resolve, reject));
+    if (!this.#isMaking) void this.#makeAll();
+    return promise;
+  }
+
+  async #makeAll(): Promise<void> {
+    this.#isMaking = true;
+    for (let work = this.#turns.next(); work; work = this.#turns.next()) await work();
+    this.#isMaking = false;
   }
 
   async #make({ picture, key, read }: Source, maxSize: number, address: string): Promise<PictureOfUrl | null> {
@@ -90,7 +107,7 @@ export class Thumbnails {
     const made = await maker.make(image, maxSize).catch((error: Error) => {
       log.warn({ picture: address, reason: error.message }, 'a thumbnail could not be made');
       if (this.#failed.size >= MAX_FAILED) this.#failed.clear();
-      this.#failed.add(address);
+      this.#failed.set(address, Date.now() + FAILED_MS);
       return null;
     });
     if (!made) return null;

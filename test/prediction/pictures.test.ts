@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { jest } from '@jest/globals';
 import { pino } from 'pino';
 import sharp from 'sharp';
 import { readPictureUrl } from '#src/prediction/picture-urls.js';
@@ -217,7 +218,7 @@ test('what is being read ends when the prediction is deleted', async () => {
   expect(received).toBeLessThan(noise.length);
 });
 
-test('an image that ends the process which makes its thumbnail is read as it is', async () => {
+test('an image whose thumbnail cannot be made is read as it is, until it is tried again', async () => {
   const { id } = await predict(base64(photo));
   const text = 'query ($id: ID!) { prediction(id: $id) { picture { url(maxSize: 64) } } }';
   const { url } = (await app.query(text, { id })).prediction.picture;
@@ -226,6 +227,19 @@ test('an image that ends the process which makes its thumbnail is read as it is'
   expect((await bytesOf(await get(url))).equals(photo)).toBe(true);
   expect(hasFired()).toBe(true);
   expect((await bytesOf(await get(url))).equals(photo)).toBe(true);
+
+  const now = Date.now() + 660_000;
+  const clock = jest.spyOn(Date, 'now').mockImplementation(() => now);
+  const later = (await app.query(text, { id })).prediction.picture.url;
+  await armFault('blob.write', 'ENOSPC');
+  const whileFull = await get(later);
+  const hasFailed = await disarmFault();
+  const small = await bytesOf(await get(later));
+  clock.mockRestore();
+
+  expect(hasFailed).toBe(true);
+  expect((await bytesOf(whileFull)).equals(photo)).toBe(true);
+  expect(small.length).toBeLessThan(photo.length / 10);
 });
 
 test('a thumbnail is made once, upright, encrypted, and deleted with its prediction', async () => {
@@ -320,29 +334,28 @@ test('sizes are those that browsers show', async () => {
     }
 });
 
-// The last test: from the first key on, requests need one.
+const create = async (input: object, key: string | null): Promise<Data> =>
+  (
+    await post(key, 'mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { secret apiKey { id } } }', {
+      input,
+    })
+  ).createApiKey;
+const post = async (key: string | null, query: string, variables: object): Promise<Data> => {
+  const headers = { 'content-type': 'application/json', ...(key && { authorization: `Bearer ${key}` }) };
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify({ query, variables }),
+  });
+  return ((await response.json()) as Data).data;
+};
+
+// The last tests: from the first key on, requests need one.
+let admin: string;
+
 test('a URL ends with the key that asked for it, and is no use to others before there were keys', async () => {
   const local = (await predict(base64(photo))).picture.url;
-  const create = async (input: object, key: string | null): Promise<Data> =>
-    (
-      await post(
-        key,
-        'mutation ($input: CreateApiKeyInput!) { createApiKey(input: $input) { secret apiKey { id } } }',
-        {
-          input,
-        },
-      )
-    ).createApiKey;
-  const post = async (key: string | null, query: string, variables: object): Promise<Data> => {
-    const headers = { 'content-type': 'application/json', ...(key && { authorization: `Bearer ${key}` }) };
-    const response = await fetch(`${app.url}/graphql`, {
-      method: 'POST',
-      headers,
-      body: JSON.stringify({ query, variables }),
-    });
-    return ((await response.json()) as Data).data;
-  };
-  const admin = (await create({ name: 'admin', account: 'team', roles: ['ADMIN'] }, null)).secret;
+  admin = (await create({ name: 'admin', account: 'team', roles: ['ADMIN'] }, null)).secret;
   const own = await create({ name: 'a', account: 'team', roles: ['PREDICTOR'] }, admin);
   const other = await create({ name: 'b', account: 'other', roles: ['PREDICTOR'] }, admin);
   const limits = { bytesPerSecond: 1_000_000, bytesPerDay: 2_000_000 };
@@ -363,6 +376,31 @@ test('a URL ends with the key that asked for it, and is no use to others before 
   expect(after - before).toBeGreaterThan(icon.length);
   expect((await get(url)).status).toBe(404);
   expect((await get(ofLimited)).status).toBe(200);
+});
+
+test('accounts take turns with their thumbnails', async () => {
+  const [many, one] = await Promise.all(
+    ['many', 'one'].map(async (account) => (await create({ name: 'a', account, roles: ['PREDICTOR'] }, admin)).secret),
+  );
+  const large = (await gradient(1_500, 1_500).jpeg().toBuffer()).toString('base64');
+  const urls = [32, 64, 128, 256].map((size) => `_${size}: url(maxSize: ${size})`).join(' ');
+  const query = `mutation ($input: PredictInput!) { predict(input: $input) { prediction { picture { ${urls} } } } }`;
+  const urlsOf = async (key: string | undefined): Promise<string[]> => {
+    const input = { model: 'fashion-mlp', input: { image: { base64: large } }, deadlineMs: 60_000 };
+    return Object.values((await post(key ?? null, query, { input })).predict.prediction.picture);
+  };
+  const [first, second, other] = await Promise.all([urlsOf(many), urlsOf(many), urlsOf(one)]);
+  const order: string[] = [];
+  const read = async (account: string, url: string) => {
+    await bytesOf(await get(url));
+    order.push(account);
+  };
+  const all = [...first, ...second].map((url) => read('many', url));
+  await all[0];
+  await Promise.all([...all, read('one', other[0] as string)]);
+
+  expect(order.length).toBe(9);
+  expect(order.indexOf('one')).toBeLessThan(5);
 });
 
 test('logs have no signatures', () => {
