@@ -7,7 +7,6 @@
  * to parse it. What is not tiny is parsed in turns.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
 import { getHeapStatistics } from 'node:v8';
 import type { FastifyRequest } from 'fastify';
 import { JsonScan } from '../json-scan.js';
@@ -92,11 +91,11 @@ export class BodyReader {
   /** One timer for all bodies: nearly all arrive at once, and a timer for each would cost more than to read them. */
   #timer: NodeJS.Timeout | null = null;
 
-  constructor(limits: BodyLimits, callerOf: (socket: Socket) => string) {
+  constructor(limits: BodyLimits) {
     this.limits = limits;
     this.#inFlight = new BytesInFlight(limits.inFlight);
     this.#refused = new RefusedBytes(limits.refused);
-    this.discarding = new Discarding(this.#refused, callerOf);
+    this.discarding = new Discarding(this.#refused);
   }
 
   /** What the bodies of all requests hold. */
@@ -170,7 +169,7 @@ export class BodyReader {
       this.#left(arrival);
       this.#release(body);
       if (received > 0) this.#refused.add(body.caller, received, performance.now());
-      this.discarding.rest(payload);
+      this.discarding.rest(payload, body.caller);
     },
   };
 

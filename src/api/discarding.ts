@@ -1,6 +1,5 @@
 /** Reads and discards the rest of bodies that are refused, or were not read at all. */
 import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
 import type { RefusedBytes } from './body-budgets.js';
 
 /** How long the rest of one body is discarded. */
@@ -12,19 +11,16 @@ const DISCARD_MS = 10_000;
  */
 export class Discarding {
   readonly #refused: RefusedBytes;
-  readonly #callerOf: (socket: Socket) => string;
   readonly #requests = new WeakSet<IncomingMessage>();
 
-  constructor(refused: RefusedBytes, callerOf: (socket: Socket) => string) {
+  constructor(refused: RefusedBytes) {
     this.#refused = refused;
-    this.#callerOf = callerOf;
   }
 
   /** Discards what the client of this request still sends, or closes its connection. */
-  rest(request: IncomingMessage): void {
+  rest(request: IncomingMessage, caller: string): void {
     if (request.complete || request.destroyed || this.#requests.has(request)) return;
     this.#requests.add(request);
-    const caller = this.#callerOf(request.socket);
     // Destroying an incomplete request closes its connection.
     const timer = setTimeout(() => request.destroy(), DISCARD_MS).unref();
     request.once('close', () => clearTimeout(timer));

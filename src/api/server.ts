@@ -106,7 +106,7 @@ interface Server {
 const SLOW_REQUEST_MS = 1_000;
 
 export async function createServer(parts: ServerParts): Promise<Server> {
-  const bodies = new BodyReader(parts.bodyLimits ?? BODY_LIMITS, callerOf);
+  const bodies = new BodyReader(parts.bodyLimits ?? BODY_LIMITS);
   const answers = new AnswersInFlight(parts.config.maxResponseBytesInFlight);
   const responses = new Responses();
   const http = await createHttp(parts, { bodies, answers, responses });
@@ -318,9 +318,9 @@ function readBodies(http: FastifyInstance, bodies: BodyReader, connections: Conn
     const { streamsBody = false } = request.routeOptions.config;
     done(isStopping ? shuttingDown() : streamsBody ? null : bodies.admit(request));
   });
-  http.addHook('onSend', ({ raw }, _reply, payload, done) => {
-    // Before the response ends, or Node would discard the rest uncounted.
-    bodies.discarding.rest(raw);
+  http.addHook('onSend', (request, _reply, payload, done) => {
+    // Before the response ends, or Node would discard the rest uncounted. No other hook has run if the URL cannot be read.
+    bodies.discarding.rest(request.raw, request.connection?.caller ?? request.ip);
     done(null, payload);
   });
   http.addHook('onResponse', (request, reply, done) => {

@@ -9,6 +9,7 @@ import { BODY_LIMITS, type BodyLimits } from '#src/api/body.js';
 import { givenUpAt, RefusedBytes } from '#src/api/body-budgets.js';
 import { BytesInFlight } from '#src/api/bytes-in-flight.js';
 import { LIMITS } from '#src/api/limits.js';
+import type { Config } from '#src/config.js';
 import type { Data } from '../support/graphql-client.js';
 import { createHttpServer, type HttpServer } from '../support/http-server.js';
 import { until } from '../support/until.js';
@@ -23,8 +24,8 @@ afterEach(async () => {
   }
 });
 
-async function start(limits: Partial<BodyLimits> = {}): Promise<HttpServer> {
-  const server = await createHttpServer(limits);
+async function start(limits: Partial<BodyLimits> = {}, config: Partial<Config> = {}): Promise<HttpServer> {
+  const server = await createHttpServer(limits, config);
   await server.http.listen({ port: 0, host: '127.0.0.1' });
   started.push(server);
   return server;
@@ -355,28 +356,38 @@ test('a body that was refused holds nothing, even if its client goes on sending'
   expect(status).toBe(200);
 });
 
-test('what a refused body still sends counts as refused, and beyond that budget the connection is closed', async () => {
-  const refused = { maxBytes: 300_000, bytesPerMs: 1e-9, maxCallers: 10 };
-  const server = await start({ refused });
-  const endless = open(server);
-  endless.write(head(FRAMED_BY_LENGTH(LIMITS.maxBodyBytes), 'content-encoding: gzip\r\n'));
-  const { status } = await answerOn(endless);
-  const { promise: closed, resolve } = Promise.withResolvers<void>();
-  endless.once('close', () => resolve());
-  const pump = () => {
-    while (!endless.destroyed && endless.write(Buffer.alloc(10_000)));
-    if (!endless.destroyed) endless.once('drain', pump);
-  };
-  pump();
-  await closed;
+test.each([
+  { trustedProxies: [], from: ['127.0.0.1', '127.0.0.2'], forwarded: ['', ''] },
+  {
+    trustedProxies: ['127.0.0.1'],
+    from: ['127.0.0.1', '127.0.0.1'],
+    forwarded: ['x-forwarded-for: 127.0.0.8\r\n', 'x-forwarded-for: 127.0.0.9\r\n'],
+  },
+])(
+  'what a refused body still sends counts as refused for its sender, behind %j, and beyond that budget the connection is closed',
+  async ({ trustedProxies, from, forwarded }) => {
+    const refused = { maxBytes: 300_000, bytesPerMs: 1e-9, maxCallers: 10 };
+    const server = await start({ refused }, { trustedProxies });
+    const [endless, again, other] = [0, 0, 1].map((i) => open(server, from[i])) as [Socket, Socket, Socket];
+    endless.write(head(FRAMED_BY_LENGTH(LIMITS.maxBodyBytes), `content-encoding: gzip\r\n${forwarded[0]}`));
+    const { status } = await answerOn(endless);
+    const { promise: closed, resolve } = Promise.withResolvers<void>();
+    endless.once('close', () => resolve());
+    const pump = () => {
+      while (!endless.destroyed && endless.write(Buffer.alloc(10_000)));
+      if (!endless.destroyed) endless.once('drain', pump);
+    };
+    pump();
+    await closed;
 
-  const large = await sendPart(server, FRAMED_BY_LENGTH(100_000));
-  const other = open(server, '127.0.0.2');
-  other.write(head(FRAMED_BY_LENGTH(100_000)) + TYPENAME.padEnd(100_000));
+    again.write(head(FRAMED_BY_LENGTH(100_000), forwarded[0]));
+    const large = await answerOn(again);
+    other.write(head(FRAMED_BY_LENGTH(100_000), forwarded[1]) + TYPENAME.padEnd(100_000));
 
-  expect([status, large.status, large.error.extensions.code]).toEqual([415, 503, 'REFUSAL_BUDGET_EXCEEDED']);
-  expect((await answerOn(other)).status).toBe(200);
-});
+    expect([status, large.status, large.error.extensions.code]).toEqual([415, 503, 'REFUSAL_BUDGET_EXCEEDED']);
+    expect((await answerOn(other)).status).toBe(200);
+  },
+);
 
 test('a large body whose values nothing uses is refused and counts as refused', async () => {
   const refused = { maxBytes: 100_000, bytesPerMs: 1e-9, maxCallers: 10 };
