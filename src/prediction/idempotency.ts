@@ -15,9 +15,18 @@ import type { Prediction } from './prediction.type.js';
 const MAX_WAITING = 10_000;
 const MIN_RETRY_MS = 1_000;
 
+/** What makes two requests with a key the same. */
+interface KeyedRequest {
+  readonly model: string;
+  readonly variant?: string | null;
+  readonly input: unknown;
+  readonly subject?: string | null;
+}
+
 /** Identifies a request by its reference as it was sent, so that a moved alias or another order of keys changes nothing. */
-export function requestDigest(model: string, variant: string | null | undefined, input: unknown): string {
-  return sha256(sortedJson([model, variant ?? null, input]));
+export function requestDigest({ model, variant, input, subject }: KeyedRequest): string {
+  const parts = [model, variant ?? null, input];
+  return sha256(sortedJson(subject == null ? parts : [...parts, subject]));
 }
 
 /** The digest that versions up to 0.1.0 stored: of the version that the reference named then, and the input as it was sent. */

@@ -268,7 +268,7 @@ export class PredictInput {
 
   @Field(() => String, {
     nullable: true,
-    description: `Key for safe retries, 1 to ${MAX_KEY_CHARACTERS} characters. Within ${KEY_LIFE_MS / 3_600_000} hours, a request with the same key, \`model\` as it was sent, variant and input returns the first prediction again; any other request with this key gets an IdempotencyConflict problem. Requires \`record: true\`.`,
+    description: `Key for safe retries, 1 to ${MAX_KEY_CHARACTERS} characters. Within ${KEY_LIFE_MS / 3_600_000} hours, a request with the same key, \`model\` as it was sent, variant, input and subject returns the first prediction again; any other request with this key gets an IdempotencyConflict problem. Requires \`record: true\`.`,
   })
   idempotencyKey?: string | null;
 

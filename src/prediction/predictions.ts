@@ -160,7 +160,7 @@ export class Predictions {
     // An answer that was recorded is found without the version.
     checkGrant(caller.principal, parseRef(input.model, ['input', 'model']).name, input.model);
     checkLists(input.input);
-    const digest = requestDigest(input.model, input.variant, input.input);
+    const digest = requestDigest(input);
     const slot = `${caller.principal.id}\n${key}`;
     const mine = {
       connection: caller.connection,
@@ -209,8 +209,9 @@ export class Predictions {
     return key ? (digest) => key.digest('request', digest) : null;
   }
 
-  /** Null if the reference names no version anymore. */
+  /** Null if the reference names no version anymore, or for a request with a subject, which earlier versions did not have. */
   async #earlierDigest(input: PredictInput, caller: Caller): Promise<string | null> {
+    if (input.subject != null) return null;
     const version = await this.#resolve(input, caller).catch(() => null);
     return version && earlierDigest(version.engineVersion.key, input.input);
   }

@@ -77,7 +77,7 @@ test('digests of requests, idempotency keys and labels say nothing without the k
     .executeTakeFirstOrThrow();
 
   expect(again.replayed).toBe(true);
-  expect(await filesWith(requestDigest('spam-filter', null, { text }))).toEqual([]);
+  expect(await filesWith(requestDigest({ model: 'spam-filter', input: { text } }))).toEqual([]);
   expect(await filesWith(CANARY)).toEqual([]);
   expect(label).toMatch(/^[\w-]{22}$/);
 });

@@ -106,8 +106,29 @@ test('another order of keys is the same request', async () => {
   expect(other.problem).toEqual({ code: 'IDEMPOTENCY_CONFLICT', earlier: first.prediction.id });
 });
 
+test('another subject, or none, is another request, also while the first one is in progress', async () => {
+  const keyed = { idempotencyKey: 'subject', subject: 'user-1' };
+  await armFault('sqlite.write.begin', 'pause');
+  const first = predict(keyed);
+  await until('the commit has begun', hasFired);
+  const joined = predict({ ...keyed, subject: 'user-2' });
+  await app.query('{ __typename }');
+  await goOn();
+  const { id } = (await first).prediction;
+
+  const again = await predict(keyed);
+  const others = [
+    await joined,
+    await predict({ ...keyed, subject: 'user-2' }),
+    await predict({ ...keyed, subject: null }),
+  ];
+
+  expect(again).toMatchObject({ replayed: true, prediction: { id } });
+  for (const { problem } of others) expect(problem).toEqual({ code: 'IDEMPOTENCY_CONFLICT', earlier: id });
+});
+
 test('keys of a row are in order at every level; numbers, texts and lists are as they were sent', () => {
-  const of = (input: unknown) => requestDigest('m', null, input);
+  const of = (input: unknown) => requestDigest({ model: 'm', input });
 
   expect(of({ row: { a: 1, b: { c: [1, { d: 2, e: 3 }] } } })).toBe(
     of({ row: { b: { c: [1, { e: 3, d: 2 }] }, a: 1 } }),
@@ -124,7 +145,7 @@ test('keys of a row are in order at every level; numbers, texts and lists are as
   ];
   expect(new Set(different.map(of)).size).toBe(different.length);
   expect(of(JSON.parse('{"__proto__":{"a":1}}'))).not.toBe(of({}));
-  expect(requestDigest('m', 'q8', {})).not.toBe(requestDigest('m', null, {}));
+  expect(requestDigest({ model: 'm', variant: 'q8', input: {} })).not.toBe(requestDigest({ model: 'm', input: {} }));
 });
 
 test('an alias that has moved is the same request, and returns the earlier prediction', async () => {
@@ -156,10 +177,11 @@ test('a digest stored by version 0.1.0 still matches', async () => {
   await predictionsFile.write('update idempotency set request_sha256 = ? where key = ?', [digest, 'old']);
 
   const again = await predict({ idempotencyKey: 'old', input });
-  const other = await predict({ idempotencyKey: 'old', input: x(6) });
+  const others = [{ input: x(6) }, { input, subject: 'user-1' }];
 
   expect(again).toMatchObject({ replayed: true, prediction: { id: prediction.id } });
-  expect(other.problem.code).toBe('IDEMPOTENCY_CONFLICT');
+  for (const other of others)
+    expect((await predict({ idempotencyKey: 'old', ...other })).problem.code).toBe('IDEMPOTENCY_CONFLICT');
 });
 
 test('a request whose own client has disconnected is still run for those who have joined it', async () => {
@@ -285,7 +307,9 @@ test('requests with keys that have failed make room for others', async () => {
 });
 
 test('a key without a value counts as absent', () => {
-  expect(requestDigest('echo', null, { text: 'a', image: undefined })).toBe(requestDigest('echo', null, { text: 'a' }));
+  expect(requestDigest({ model: 'echo', input: { text: 'a', image: undefined } })).toBe(
+    requestDigest({ model: 'echo', input: { text: 'a' } }),
+  );
 });
 
 test('the digest of a row or of the data of a tensor is made once for all fields that use it', () => {
@@ -300,10 +324,14 @@ test('the digest of a row or of the data of a tensor is made once for all fields
   const row = counted({ b: 1, a: { d: 2, c: 3 } });
   const data = [counted({ b: 1, a: 2 })];
 
-  const rows = Array.from({ length: 20 }, () => requestDigest('echo', null, { row }));
-  const tensors = Array.from({ length: 20 }, () => requestDigest('echo', null, { tensors: [{ name: 'x', data }] }));
+  const rows = Array.from({ length: 20 }, () => requestDigest({ model: 'echo', input: { row } }));
+  const tensors = Array.from({ length: 20 }, () =>
+    requestDigest({ model: 'echo', input: { tensors: [{ name: 'x', data }] } }),
+  );
 
-  expect(new Set(rows)).toEqual(new Set([requestDigest('echo', null, { row: { a: { c: 3, d: 2 }, b: 1 } })]));
+  expect(new Set(rows)).toEqual(
+    new Set([requestDigest({ model: 'echo', input: { row: { a: { c: 3, d: 2 }, b: 1 } } })]),
+  );
   expect(new Set(tensors).size).toBe(1);
   expect(reads).toBe(2);
 });
