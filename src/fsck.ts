@@ -45,11 +45,11 @@ async function main(args: readonly string[]): Promise<number> {
     process.stdout.write(json ? jsonOf(problem, repair && failure === null, failure) : lineOf(problem, outcome));
   };
   if (repair) {
-    const options = { store: path.resolve(config.modelStore), reason: checkReason(reason, ['--reason']), progress };
-    for await (const { problem, failure } of repairFolder(dataDir, options))
+    const given = { store: path.resolve(config.modelStore), reason: checkReason(reason, ['--reason']) };
+    for await (const { problem, failure } of repairFolder(dataDir, { ...config, ...given, progress }))
       show(problem, failure, failure === null ? `repaired: ${problem.repair?.does}` : `not repaired: ${failure}`);
   } else
-    for await (const problem of checkFolder(dataDir, { progress, isAlone: false }))
+    for await (const problem of checkFolder(dataDir, { ...config, progress, isAlone: false }))
       show(problem, null, problem.repair ? `--repair ${problem.repair.does}` : null);
   const summary = repair ? `${count} problems found, ${count - left} repaired` : `${count} problems found`;
   process.stderr.write(`${dataDir}: ${summary}${count >= MAX_PROBLEMS ? '; there may be more' : ''}\n`);

@@ -55,7 +55,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'engine',
     'serving',
   ],
-  maintenance: ['errors', 'access', 'storage', 'tasks', 'catalog', 'importing', 'prediction'],
+  maintenance: ['errors', 'access', 'storage', 'vault', 'tasks', 'catalog', 'importing', 'prediction'],
   publishing: [
     'errors',
     'without-paths',

@@ -6,9 +6,11 @@ import { COMMAND_LINE } from '../access/principal.js';
 import { BlobFolder } from '../storage/blobs.js';
 import { DATABASE_FILES, KEYS_FILE, type KeyTables, openDatabases } from '../storage/database.js';
 import { openSnapshot, openSnapshots, type Snapshots } from '../storage/snapshot.js';
+import type { MasterKeySettings } from '../vault/master-keys.js';
 import { blobProblems } from './blob-checks.js';
 import { auditProblems, invalidRows, wrongDefaults, wrongKeptTables } from './catalog-checks.queries.js';
 import { erasedPredictions } from './erased-checks.queries.js';
+import { unreadableKeys } from './key-checks.queries.js';
 import {
   brokenIdempotencyKeys,
   brokenPictures,
@@ -24,7 +26,8 @@ export const MAX_PROBLEMS = 10_000;
 /** What nothing refers to may still be in use by a server that writes: a row may follow the blob much later. */
 const GRACE_MS = 24 * 3_600_000;
 
-export interface CheckOptions {
+/** Where the master key is, for what it must decrypt. */
+export interface CheckOptions extends MasterKeySettings {
   readonly progress: Progress;
   /** Whether no server can use the folder. */
   readonly isAlone: boolean;
@@ -48,7 +51,7 @@ export async function* checkFolder(dataDir: string, options: CheckOptions): Asyn
 async function* problemsOf(
   snapshots: Snapshots,
   dataDir: string,
-  { progress, isAlone }: CheckOptions,
+  { progress, isAlone, ...settings }: CheckOptions,
 ): AsyncGenerator<Problem> {
   const { catalog, predictions } = snapshots;
   const checks: (() => Iterable<Problem> | AsyncIterable<Problem>)[] = [
@@ -58,7 +61,7 @@ async function* problemsOf(
     () => schemaDifferences(predictions, 'predictions', DATABASE_FILES.predictions.migrations),
     () => wrongTypes(catalog),
     () => wrongTypes(predictions),
-    () => keyProblems(dataDir),
+    () => keyProblems(dataDir, settings),
     () => brokenReferences(catalog),
     () => invalidRows(catalog),
     () => wrongDefaults(catalog),
@@ -84,8 +87,8 @@ async function* problemsOf(
   }
 }
 
-/** Without the master key, nobody can tell what its keys read. A folder that was just restored has none. */
-async function* keyProblems(dataDir: string): AsyncGenerator<Problem> {
+/** A folder that was just restored has no keys. */
+async function* keyProblems(dataDir: string, settings: MasterKeySettings): AsyncGenerator<Problem> {
   if (!existsSync(path.join(dataDir, KEYS_FILE.name))) return;
   const problems: Problem[] = [];
   const keys = openSnapshot<KeyTables>(dataDir, KEYS_FILE);
@@ -97,7 +100,9 @@ async function* keyProblems(dataDir: string): AsyncGenerator<Problem> {
     keys.close();
   }
   yield* problems;
-  if (problems.length === 0) yield* erasedPredictions(dataDir);
+  if (problems.length > 0) return;
+  yield* unreadableKeys(dataDir, settings);
+  yield* erasedPredictions(dataDir);
 }
 
 export interface Repaired {
@@ -113,13 +118,13 @@ export interface Repaired {
  */
 export async function* repairFolder(
   dataDir: string,
-  { store, reason, progress }: { store: string; reason: string | null; progress: Progress },
+  { store, reason, ...options }: Omit<CheckOptions, 'isAlone'> & { store: string; reason: string | null },
 ): AsyncGenerator<Repaired> {
   const databases = await openDatabases(dataDir);
   try {
     const blobs = new BlobFolder(path.join(dataDir, 'blobs'));
     const problems: Problem[] = [];
-    for await (const problem of checkFolder(dataDir, { progress, isAlone: true })) problems.push(problem);
+    for await (const problem of checkFolder(dataDir, { ...options, isAlone: true })) problems.push(problem);
     await blobs.open();
     for (const problem of problems) {
       const failure = problem.repair

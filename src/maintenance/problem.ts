@@ -12,6 +12,7 @@ export type ProblemCode =
   | 'KEPT_TABLE_WRONG'
   | 'SEARCH_INDEX_WRONG'
   | 'AUDIT_LOG_BROKEN'
+  | 'KEYS_UNREADABLE'
   | 'ERASED_LEFT'
   | 'BLOB_MISSING'
   | 'BLOB_DAMAGED'

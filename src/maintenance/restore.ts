@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { faultPoint } from '../fault-points.js'; // @fault
+import { NO_SETTINGS } from '../vault/master-keys.js';
 import { checkFolder } from './check.js';
 import { copyFileSynced } from './copy-file.js';
 import { BackupError, type BackupTotals, readManifest } from './manifest.js';
@@ -19,7 +20,8 @@ export async function restore(backup: string, target: string, progress: Progress
     const totals = await copyFiles(backup, folder, progress);
     faultPoint('restore.copied'); // @fault
     const problems: Problem[] = [];
-    for await (const problem of checkFolder(folder, { progress, isAlone: true })) problems.push(problem);
+    for await (const problem of checkFolder(folder, { ...NO_SETTINGS, progress, isAlone: true }))
+      problems.push(problem);
     return { ...totals, problems };
   });
 }

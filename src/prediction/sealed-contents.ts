@@ -61,6 +61,13 @@ export function sealedBlob(key: DataKey, identity: Identity, input: string | Uin
   return key.seal(input, addressOf(identity, 'blob'));
 }
 
+export type SealedRow = Identity & { readonly sealed: Uint8Array };
+
+/** Whether the row was sealed with this key. */
+export function opensWith({ sealed, ...identity }: SealedRow, key: DataKey): boolean {
+  return key.open(sealed, addressOf(identity, 'sealed')) !== null;
+}
+
 /** Columns of a row as far as they were read, in either form. */
 export type StoredColumns = Identity & Pick<PredictionTable, 'data_key'> & Partial<PredictionTable>;
 

@@ -28,6 +28,9 @@ export interface MasterKeySettings {
   readonly masterKeyCommand: string | null;
 }
 
+/** The key is `master.key` in the data folder. */
+export const NO_SETTINGS: MasterKeySettings = { masterKey: null, masterKeyFile: null, masterKeyCommand: null };
+
 const MAX_KEYS = 10;
 const COMMAND_TIMEOUT_MS = 30_000;
 const MAX_COMMAND_BYTES = 64 * 1024;

@@ -8,6 +8,7 @@ import { findRowsToErase } from '#src/prediction/erasure.queries.js';
 import { requestDigest } from '#src/prediction/idempotency.js';
 import { openDatabases } from '#src/storage/database.js';
 import { firstIdAt } from '#src/storage/ids.js';
+import { NO_SETTINGS } from '#src/vault/master-keys.js';
 import { type Data, STORE, startTestApp, type TestApp } from '../support/app.js';
 import { armFault, disarmFault } from '../support/faults.js';
 import { post } from '../support/graphql-client.js';
@@ -125,7 +126,7 @@ test('all of a subject is erased, with its keys, and can be read in no copy; the
   app = await startTestApp({ dataDir });
   const left = async () => {
     const found: string[] = [];
-    for await (const { code, message } of checkFolder(dataDir, { progress: () => {}, isAlone: false }))
+    for await (const { code, message } of checkFolder(dataDir, { ...NO_SETTINGS, progress: () => {}, isAlone: false }))
       found.push(`${code} ${message}`);
     return found.filter((one) => one.startsWith('ERASED_LEFT'));
   };
@@ -138,7 +139,8 @@ test('all of a subject is erased, with its keys, and can be read in no copy; the
 
   expect((await app.query(DELETE, { ids: [ids[0]] })).deletePredictions.erasure.deleted).toBe(1);
   await app.app.stop();
-  for await (const { problem, failure } of repairFolder(dataDir, { store: STORE, reason: null, progress: () => {} }))
+  const repairing = { ...NO_SETTINGS, store: STORE, reason: null, progress: () => {} };
+  for await (const { problem, failure } of repairFolder(dataDir, repairing))
     if (problem.code === 'ERASED_LEFT') expect(failure).toBeNull();
   expect(await left()).toEqual([]);
   app = await startTestApp({ dataDir });

@@ -7,6 +7,7 @@ import { backUp } from '#src/maintenance/backup.js';
 import { checkFolder } from '#src/maintenance/check.js';
 import { blobPath } from '#src/maintenance/manifest.js';
 import { restore } from '#src/maintenance/restore.js';
+import { NO_SETTINGS } from '#src/vault/master-keys.js';
 import { STORE, startTestApp } from '../support/app.js';
 import { runCommand } from '../support/command.js';
 import { armFault, disarmFault } from '../support/faults.js';
@@ -173,7 +174,8 @@ test.each([
 
 async function problemsOf(dataDir: string): Promise<unknown[]> {
   const problems: unknown[] = [];
-  for await (const problem of checkFolder(dataDir, { progress, isAlone: false })) problems.push(problem);
+  for await (const problem of checkFolder(dataDir, { ...NO_SETTINGS, progress, isAlone: false }))
+    problems.push(problem);
   return problems;
 }
 

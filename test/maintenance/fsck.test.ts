@@ -1,4 +1,5 @@
 /** `npm run fsck` names everything that was damaged on purpose, and repairs what can be repaired. */
+import { randomBytes } from 'node:crypto';
 import { cp, mkdir, mkdtemp, open, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -10,6 +11,7 @@ import type { Problem } from '#src/maintenance/problem.js';
 import { BlobFolder } from '#src/storage/blobs.js';
 import { openDatabases } from '#src/storage/database.js';
 import { indexMissing } from '#src/storage/search.js';
+import { NO_SETTINGS } from '#src/vault/master-keys.js';
 import { STORE, startTestApp } from '../support/app.js';
 import { runCommand } from '../support/command.js';
 
@@ -23,16 +25,18 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dataDir, { recursive: true, force: true }));
 
-async function check(): Promise<string[]> {
+async function check(masterKey: string | null = null): Promise<string[]> {
   const found: string[] = [];
-  for await (const problem of checkFolder(dataDir, { progress, isAlone: false })) found.push(lineOf(problem));
+  for await (const problem of checkFolder(dataDir, { ...NO_SETTINGS, masterKey, progress, isAlone: false }))
+    found.push(lineOf(problem));
   return found.sort();
 }
 
 /** Returns what could not be repaired. */
 async function repair(): Promise<string[]> {
   const left: string[] = [];
-  for await (const { problem, failure } of repairFolder(dataDir, { store: STORE, reason: 'a test', progress }))
+  const options = { ...NO_SETTINGS, store: STORE, reason: 'a test', progress };
+  for await (const { problem, failure } of repairFolder(dataDir, options))
     if (failure !== null) left.push(lineOf(problem));
   return left.sort();
 }
@@ -225,6 +229,42 @@ async function flipByte(file: string): Promise<void> {
   await handle.write(Buffer.from([byte.readUInt8() ^ 1]), 0, 1, 50);
   await handle.close();
 }
+
+test('keys that another master key has encrypted, and predictions of another file of keys, are named', async () => {
+  const predict = 'mutation { predict(input: { model: "spam-filter", input: { text: "a" } }) { prediction { id } } }';
+  const run = async () => {
+    const app = await startTestApp({ dataDir, modelStore: STORE });
+    await app.query(predict);
+    await app.app.stop();
+  };
+  const [keys, masterKey] = ['keys.db', 'master.key'].map((name) => path.join(dataDir, name)) as [string, string];
+  await run();
+  const own = await check();
+  const otherKey = await check(randomBytes(32).toString('base64'));
+  const sameKey = await check((await readFile(masterKey, 'utf8')).trim());
+  const kept = await readFile(masterKey);
+  await rm(masterKey);
+  const noKey = await check();
+  await writeFile(masterKey, kept);
+  change('keys.db', 'update data_key set wrapped = randomblob(length(wrapped)) where id = 1');
+  const damaged = await check();
+  // As a server that was started without the keys of its backup.
+  await rm(keys);
+  await run();
+  const others = await check();
+
+  expect([own, sameKey]).toEqual([[], []]);
+  expect(otherKey).toEqual([
+    'KEYS_UNREADABLE keys.db: 2 of 2 data keys are encrypted with another master key than that of MASTER_KEY',
+  ]);
+  expect(noKey).toEqual([
+    `KEYS_UNREADABLE keys.db: 2 of 2 data keys are encrypted with another master key than that of ${masterKey}`,
+  ]);
+  expect(damaged).toEqual(['KEYS_UNREADABLE keys.db: 1 of 2 data keys are not what was stored']);
+  expect(others).toEqual([
+    'KEYS_UNREADABLE keys.db: predictions of 1 data keys are encrypted with those of another keys.db',
+  ]);
+});
 
 const fsck = (...args: string[]) => runCommand('fsck', args, { DATA_DIR: dataDir, MODEL_STORE: STORE });
 

@@ -5,13 +5,10 @@ import { BlobFolder } from '#src/storage/blobs.js';
 import type { Databases } from '#src/storage/database.js';
 import { GroupCommit } from '#src/storage/group-commit.js';
 import { DataKeys } from '#src/vault/data-keys.js';
-import { MasterKeys } from '#src/vault/master-keys.js';
+import { MasterKeys, NO_SETTINGS } from '#src/vault/master-keys.js';
 
 export async function openDataKeys(databases: Databases, dataDir: string): Promise<DataKeys> {
-  const keys = new DataKeys(
-    databases,
-    new MasterKeys({ masterKey: null, masterKeyFile: null, masterKeyCommand: null }, dataDir),
-  );
+  const keys = new DataKeys(databases, new MasterKeys(NO_SETTINGS, dataDir));
   await keys.open();
   return keys;
 }

@@ -12,6 +12,7 @@ import { openDatabases } from '#src/storage/database.js';
 import { firstIdAt } from '#src/storage/ids.js';
 import { catalogMigrations } from '#src/storage/migrations/catalog.js';
 import { dialectOf } from '#src/storage/snapshot.js';
+import { NO_SETTINGS } from '#src/vault/master-keys.js';
 import { fillCatalogFile } from '../../bench/growth-data.ts';
 import { fillCatalog } from '../../support/large-catalog.ts';
 
@@ -88,7 +89,11 @@ export async function makeEarlierCatalog(dataDir: string, migration: string): Pr
 /** @throws Error with all problems, except of these kinds */
 export async function expectNoProblem(dataDir: string, except: readonly string[] = []): Promise<void> {
   const found: string[] = [];
-  for await (const { code, where, message } of checkFolder(dataDir, { progress: () => {}, isAlone: false }))
+  for await (const { code, where, message } of checkFolder(dataDir, {
+    ...NO_SETTINGS,
+    progress: () => {},
+    isAlone: false,
+  }))
     if (!except.includes(code)) found.push(`${code} ${where}: ${message}`);
   if (found.length > 0) throw new Error(`The data folder has problems:\n${found.join('\n')}`);
 }

@@ -13,7 +13,7 @@ import { repairFolder } from '#src/maintenance/check.js';
 import { restore } from '#src/maintenance/restore.js';
 import { openDatabases } from '#src/storage/database.js';
 import { DataKeys } from '#src/vault/data-keys.js';
-import { MasterKeys } from '#src/vault/master-keys.js';
+import { MasterKeys, NO_SETTINGS } from '#src/vault/master-keys.js';
 import { pick, type Random } from '../../support/seeded-random.ts';
 import { type DataFolder, expectNoProblem, makeEarlierCatalog } from './data-folder.ts';
 
@@ -106,7 +106,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     },
     command: () => ['dist/fsck.js', '--repair'],
     verify: async ({ dataDir, store }) => {
-      for await (const { problem, failure } of repairFolder(dataDir, { store, reason: null, progress }))
+      for await (const { problem, failure } of repairFolder(dataDir, { ...NO_SETTINGS, store, reason: null, progress }))
         if (failure) throw new Error(`${problem.where} could not be repaired: ${failure}`);
       await expectNoProblem(dataDir);
       return 1;
@@ -231,10 +231,7 @@ function modelId(catalog: DatabaseSync, name = ''): string {
 
 async function openVault(dataDir: string) {
   const databases = await openDatabases(dataDir);
-  const dataKeys = new DataKeys(
-    databases,
-    new MasterKeys({ masterKey: null, masterKeyFile: null, masterKeyCommand: null }, dataDir),
-  );
+  const dataKeys = new DataKeys(databases, new MasterKeys(NO_SETTINGS, dataDir));
   await dataKeys.open();
   return { databases, dataKeys };
 }
