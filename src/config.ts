@@ -238,7 +238,7 @@ export const SETTINGS = {
     'RETENTION_DAYS',
     30,
     integer(1, 3650),
-    'Days to keep recorded predictions, 1 to 3,650. `retentionDays` in a `model.yaml` overrides it for that model.',
+    'Days to keep recorded predictions, 1 to 3,650. `retentionDays` in a `model.yaml` of the model store overrides it for that model; in that of an account, the shorter wins.',
   ),
   maxResponseBytes: setting(
     'MAX_RESPONSE_BYTES',

@@ -1,11 +1,11 @@
 /** All SQL that reads versions and aliases. Lists are read for many parents in one statement. */
-import { type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
+import { type Selectable, type SelectQueryBuilder, type SqlBool, sql } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import type { Viewer } from '../access/visibility.js';
 import { create } from '../graphql/create.js';
 import type { Values } from '../storage/compiled.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
-import type { VersionTable } from '../storage/migrations/catalog.table.js';
+import type { ModelTable, VersionTable } from '../storage/migrations/catalog.table.js';
 import { checkFirst, decodeCursor, listId, type Page, type PageArgs, pagesByParent } from '../storage/pages.js';
 import { countUpToCap, type Ids, idsIn, idsOf, isOneOf, limitOf, rowsOf } from '../storage/sql.js';
 import { readSpec, type VariantSpec } from '../tasks/stored-spec.js';
@@ -238,10 +238,10 @@ export async function findOwnRetentions(
   principal: Principal,
   after: string,
   limit: number,
-): Promise<{ id: string; retention_days: number | null }[]> {
+): Promise<Pick<Selectable<ModelTable>, 'id' | 'retention_days' | 'origin'>[]> {
   return db
     .selectFrom('model')
-    .select(['id', 'retention_days'])
+    .select(['id', 'retention_days', 'origin'])
     .where(maySeeModel(principal))
     .where('retention_days', 'is not', null)
     .where('id', '>', after)

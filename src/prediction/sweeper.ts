@@ -116,9 +116,13 @@ export class Sweeper {
     let after = '';
     while (!this.#isStopping) {
       const models = await findOwnRetentions(catalogDb, SYSTEM, after, MODELS_A_STEP);
-      for (const { id, retention_days } of models)
+      for (const { id, retention_days, origin } of models) {
+        const [ownDays, mostDays] = [Number(retention_days), this.#defaultDays];
+        // An account keeps them no longer than the operator, whose the models of the store are.
+        const days = origin === 'account' ? Math.min(ownDays, mostDays) : ownDays;
         for (const versionId of await findVersionIdsOfModels(catalogDb, SYSTEM, [id]))
-          count += await this.#sweepRange(versionId, now, now - Number(retention_days) * DAY_MS);
+          count += await this.#sweepRange(versionId, now, now - days * DAY_MS);
+      }
       if (models.length < MODELS_A_STEP) break;
       after = models.at(-1)?.id ?? '';
     }

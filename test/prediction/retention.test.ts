@@ -51,14 +51,18 @@ test('a model keeps its predictions for its own number of days', async () => {
   fillPredictionsFile(folder, PREDICTIONS);
   databases = await openDatabases(folder);
   // Each of 50 versions has 40 predictions, so each of the first ten models has 200.
-  const days = async (name: string, retention_days: number) =>
-    databases.catalogDb.updateTable('model').set({ retention_days }).where('name', '=', name).execute();
+  const days = async (name: string, retention_days: number, origin: 'store' | 'account' = 'store') =>
+    databases.catalogDb.updateTable('model').set({ retention_days, origin }).where('name', '=', name).execute();
   await days('m000000', 3_650);
   await days('m000001', 1);
+  // An account keeps them no longer than the operator.
+  await days('m000002', 3_650, 'account');
+  await days('m000003', 1, 'account');
   const made = 1_700_000_000_000;
 
-  expect(await sweep(made + 2 * 86_400_000)).toBe(200);
-  expect(await sweep(made + 31 * 86_400_000)).toBe(PREDICTIONS - 400);
+  expect(await sweep(made + 2 * 86_400_000)).toBe(400);
+  expect(await sweep(made + 29 * 86_400_000)).toBe(0);
+  expect(await sweep(made + 31 * 86_400_000)).toBe(PREDICTIONS - 600);
   expect(await countPredictions()).toBe(200);
 });
 
