@@ -92,7 +92,24 @@ export async function findApiKey(db: CatalogDatabase, id: string): Promise<ApiKe
   return row ? toApiKey(row) : null;
 }
 
-/** Sets when a key ends, what replaces it, and its limits: nothing else of a key ever changes. */
+/** Keys whose list of models names the model or one of its aliases, those that have ended included. */
+export async function findKeysBoundTo(trx: Transaction<CatalogTables>, model: string): Promise<ApiKey[]> {
+  const names = sql<boolean>`exists (
+    select 1 from json_each(api_key.models) where value = ${model} or substr(value, 1, ${model.length + 1}) = ${`${model}@`})`;
+  const rows = await trx.selectFrom('api_key').selectAll().where('models', 'is not', null).where(names).execute();
+  return rows.map(toApiKey);
+}
+
+/** Only when a model was deleted. */
+export async function setModels(trx: Transaction<CatalogTables>, id: string, models: readonly string[]): Promise<void> {
+  await trx
+    .updateTable('api_key')
+    .set({ models: JSON.stringify(models) })
+    .where('id', '=', id)
+    .execute();
+}
+
+/** Sets when a key ends, what replaces it, and its limits: besides its models, nothing else of a key ever changes. */
 export async function updateApiKey(trx: Transaction<CatalogTables>, key: ApiKey): Promise<void> {
   const { expires_at, revoked_at, replaced_by, limits, limits_changed_at } = toRow(key);
   await trx
@@ -108,9 +125,10 @@ export async function findLastLimitsChange(trx: Transaction<CatalogTables>): Pro
   return (await last.executeTakeFirst())?.at ?? 0;
 }
 
-/** Differs from before if a key was added, revoked or replaced, or its limits were changed: nothing else changes. */
+/** Differs from before if a key was added, revoked or replaced, its limits were changed, or its models became fewer: nothing else changes. */
 export async function findApiKeysFingerprint(db: CatalogDatabase): Promise<string> {
-  const { count, max } = db.fn;
+  const { count, max, sum } = db.fn;
+  const length = (column: 'models') => db.fn<number>('length', [column]);
   const found = await db
     .selectFrom('api_key')
     .select([
@@ -119,6 +137,7 @@ export async function findApiKeysFingerprint(db: CatalogDatabase): Promise<strin
       count<number>('replaced_by').as('replaced'),
       max('created_at').as('newest'),
       max('limits_changed_at').as('limited'),
+      sum<number>(length('models')).as('granted'),
     ])
     .executeTakeFirstOrThrow();
   return JSON.stringify(found);

@@ -279,7 +279,7 @@ function originsOf(keys: readonly ApiKey[]): ReadonlySet<string> {
 }
 
 /** What the audit log says of a key. */
-function stateOf({ secretSha256: _, id: __, createdAt: ___, ...state }: ApiKey): object {
+export function stateOf({ secretSha256: _, id: __, createdAt: ___, ...state }: ApiKey): object {
   return state;
 }
 

@@ -25,6 +25,11 @@ export function grants(own: readonly string[], wanted: readonly string[] | null)
   return wanted?.every((one) => own.includes(one) || own.includes(modelOf(one))) ?? false;
 }
 
+/** What is left of a list when a model is deleted: another model may have its name later. */
+export function withoutModel(models: readonly string[], name: string): readonly string[] {
+  return models.filter((ref) => modelOf(ref) !== name);
+}
+
 function modelOf(ref: string): string {
   return ref.split(/[@:]/, 1)[0] as string;
 }

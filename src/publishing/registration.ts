@@ -1,5 +1,6 @@
 /** Models that accounts register, beside those of the model store. Names are unique on the server. */
 import { appendAudit } from '../access/audit.queries.js';
+import { endGrants } from '../access/end-grants.js';
 import { checkGrant } from '../access/grants.js';
 import type { Principal } from '../access/principal.js';
 import { checkReason } from '../access/reason.js';
@@ -68,6 +69,8 @@ interface Parts {
   readonly catalog: Pick<Catalog, 'invalidate'>;
   /** Folder of the model store. */
   readonly modelStore: string;
+  /** Reads the API keys again. */
+  readonly loadKeys: () => Promise<unknown>;
   /** Deletes the predictions of deleted models, and returns how many. */
   readonly purge: (now: number) => Promise<number>;
 }
@@ -158,7 +161,7 @@ export class Registration {
   }
 
   /**
-   * Deletes a model with all that it has, and returns how many predictions that was; `id`: of that model. If the server stops
+   * Deletes a model with all that it has, and what keys may do with it, and returns how many predictions that was; `id`: of that model. If the server stops
    * before all predictions are deleted, the rest follows when it starts.
    *
    * @throws InvalidInputError for a model whose folder is in the model store, NotFoundError, ForbiddenError, StorageFullError
@@ -175,9 +178,11 @@ export class Registration {
       const { title, task, account, visibility } = model;
       const states = { before: { id, title, task, account, visibility, versions }, after: null };
       await appendAudit(trx, principal, { action: 'deleteModel', target: name, reason, ...states });
+      await endGrants(trx, model.name, { principal, reason });
     });
     // Nothing more is predicted while the predictions, which may be many, are deleted.
     await deleted.finally(() => this.#parts.catalog.invalidate());
+    await this.#parts.loadKeys();
     faultPoint('model.deleted'); // @fault
     return this.#parts.purge(Date.now());
   }

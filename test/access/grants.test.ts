@@ -46,6 +46,61 @@ async function problemOf(answer: Promise<Data>, field: string): Promise<string |
   return data[field].problem?.code ?? null;
 }
 
+test('what a key may do with a model ends with the model, also for one that has its name later', async () => {
+  const [first, second] = await Promise.all(
+    ['first', 'second'].map((account) => keyOf(admin, { account, roles: ['PUBLISHER'] })),
+  );
+  const register = (key = '', name = 'reused') =>
+    send(
+      key,
+      'mutation ($name: String!) { registerModel(input: { name: $name, task: TENSOR, visibility: PUBLIC }) { problem { message } } }',
+      { name },
+    );
+  const mayRun = async (key: string) => (await problemOf(predict(key, 'reused'), 'predict')) !== 'FORBIDDEN';
+  await register(first);
+  await register(first, 'reused-too');
+  const keys = [
+    await bound('reused'),
+    await bound('reused@live', 'reused', 'reused-too', 'spam-filter'),
+    await bound('reused-too@live'),
+  ];
+  const before = await Promise.all(keys.map(mayRun));
+
+  await send(
+    admin,
+    'mutation { deleteModel(input: { model: "reused", reason: "old" }) { deletedId problem { message } } }',
+  );
+  await register(second);
+  const after = await Promise.all(keys.map(mayRun));
+  const { data } = await send(
+    admin,
+    '{ apiKeys(first: 3) { nodes { models } } auditLog(first: 8) { nodes { action target reason before after } } }',
+  );
+
+  expect([before, after]).toEqual([
+    [true, true, false],
+    [false, false, false],
+  ]);
+  expect(await problemOf(predict(keys[1] as string, 'spam-filter'), 'predict')).toBeNull();
+  expect(data.apiKeys.nodes.map((key: Data) => key.models)).toEqual([
+    ['reused-too@live'],
+    ['reused-too', 'spam-filter'],
+    [],
+  ]);
+  const ended = data.auditLog.nodes.filter(
+    (entry: Data) => entry.target.startsWith('API key') && entry.reason === 'old',
+  );
+  expect(ended.map((entry: Data) => [entry.before.models, entry.after.models])).toEqual(
+    expect.arrayContaining([
+      [['reused'], []],
+      [
+        ['reused@live', 'reused', 'reused-too', 'spam-filter'],
+        ['reused-too', 'spam-filter'],
+      ],
+    ]),
+  );
+});
+
 test('a key that is bound to an alias runs, loads and moves this alias and nothing else', async () => {
   const key = await bound('spam-filter@canary');
   const load = (version: string) =>

@@ -463,6 +463,7 @@ test('a model is served no more once it is deleted, while its predictions are be
     db,
     modelStore: '/nowhere',
     catalog: { invalidate: () => steps.push('invalidated') },
+    loadKeys: async () => {},
     purge: async () => steps.push('purged'),
   });
   await registration.delete(String(model?.id), { model: 'half-served' }, SYSTEM);
