@@ -17,6 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'linked-list': [],
   'json-scan': [],
   production: [],
+  statistics: [],
   signing: ['errors', 'json-scan'],
   tasks: ['errors'],
   onnx: [],

@@ -14,6 +14,7 @@ import type { CatalogDatabase } from '../storage/database.js';
 import { toFlag } from '../storage/sql.js';
 import type { TaskName } from '../tasks/tasks.js';
 import { findNewestVersion, insertEvaluation, type NewMetric } from './evaluation.queries.js';
+import { isHigherBetter } from './metric-names.js';
 
 /** Returns the cards whose metrics could not be stored, because the disk is full or cannot be written. */
 export async function importEvaluations(
@@ -100,8 +101,6 @@ function datasetNameOf({ type, config, split }: ImportedResult['dataset']): stri
 
 const MAX_NAME_CHARACTERS = 64;
 
-const LOWER_IS_BETTER = new Set(['log_loss', 'loss', 'rmse', 'mae', 'mse', 'brier_score', 'perplexity', 'error_rate']);
-
 function toNewMetric({ type, value, args }: ImportedResult['metrics'][number]): NewMetric {
   const isNumber = Number.isFinite(value);
   return {
@@ -110,7 +109,7 @@ function toNewMetric({ type, value, args }: ImportedResult['metrics'][number]): 
     label: args?.label ?? null,
     value: isNumber ? value : null,
     undefined_reason: isNumber ? null : 'The model card does not state a finite number.',
-    higher_is_better: toFlag(!LOWER_IS_BETTER.has(type)),
+    higher_is_better: toFlag(isHigherBetter(type)),
     interval_low: null,
     interval_high: null,
     interval_level: null,
