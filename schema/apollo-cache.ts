@@ -44,6 +44,10 @@ export function cacheConfig(): InMemoryCacheConfig {
   };
   for (const [type, fields] of Object.entries(known.lists)) add(type, fields, { merge: mergeList });
   for (const [type, fields] of Object.entries(known.connections)) add(type, fields, { read: readPages });
+  const pages = Object.keys(known.lists).filter((type) => type.endsWith('Connection'));
+  for (const type of pages) typePolicies[type] = { ...typePolicies[type], merge: mergePage };
+  // By `mergePage`, which knows whether both are of the same page.
+  typePolicies['PageInfo'] = { merge: false };
   return { possibleTypes: known.possibleTypes, typePolicies };
 }
 
@@ -61,6 +65,26 @@ function merged(existing: unknown, incoming: unknown, helpers: Helpers): unknown
     return helpers.mergeObjects(existing as StoreObject, incoming as StoreObject) ?? incoming;
   const fields = Object.entries(incoming).map(([name, value]) => [name, merged(existing[name], value, helpers)]);
   return { ...existing, ...Object.fromEntries(fields) };
+}
+
+/**
+ * Of a page that has other items now, nothing is kept: where the earlier one ended would join it with a page that does not follow.
+ * Components that select what is missing fetch it again.
+ */
+const mergePage: FieldMergeFunction<StoredPage> = (existing, incoming, helpers) => {
+  if (!existing || hasOtherItems(existing, incoming, helpers)) return incoming;
+  const pageInfo = incoming.pageInfo && { ...existing.pageInfo, ...incoming.pageInfo };
+  return { ...existing, ...incoming, ...definedIn({ pageInfo }) };
+};
+
+function hasOtherItems(existing: StoredPage, incoming: StoredPage, helpers: Helpers): boolean {
+  const [before, after] = [itemsOf(existing), itemsOf(incoming)];
+  if (!before || !after) return false;
+  return before.length !== after.length || !after.every((item, i) => isSame(before[i], item, helpers));
+}
+
+function itemsOf({ nodes, edges }: StoredPage): readonly unknown[] | undefined {
+  return nodes ?? (edges?.every((edge) => 'node' in edge) ? edges.map((edge) => edge['node']) : undefined);
 }
 
 /** Scalars such as JSON have no `__typename`, and are not merged. */

@@ -106,6 +106,23 @@ test('pages of different sizes, and pages that are shown alone, do not change ea
   expect(namesOf(second)).toEqual(from(5, 10));
 });
 
+test('a list whose first page has changed shows no page that does not follow', async () => {
+  const names = await show(NAMES, { first: 5 });
+  await showMore(names);
+  const rename = (name: string, to: string) =>
+    app.app.databases.catalogDb.updateTable('model').set({ name: to }).where('name', '=', name).execute();
+  await rename('m049', 'a049');
+  const titles = gql`{ models(first: 5) { nodes { id title name } } }`;
+  await client.query({ query: titles, fetchPolicy: 'network-only' });
+  await until('the list is fetched again', () => requests === 4 && !names.getCurrentResult().loading);
+  const shown = namesOf(names);
+  await showMore(names);
+  await rename('a049', 'm049');
+
+  expect(shown).toEqual(['a049', ...from(0, 4)]);
+  expect(namesOf(names)).toEqual(['a049', ...from(0, 9)]);
+});
+
 test('lists of objects without an id keep the fields that each component selects', async () => {
   const metrics = (fields: string) =>
     gql(`{ model(name: "m001") { id version { id evaluation { id metrics { name ${fields} } } } } }`);
@@ -142,9 +159,13 @@ test('Graphcache knows every type, and joins the pages of a list', async () => {
 
   const first = await read(NODES, {});
   const both = await read(NODES, { after: first.pageInfo.endCursor });
+  await read(NODES.replaceAll('20', '30'), {});
+  const few = await read(NODES.replaceAll('20', '3'), {});
+  const again = await read(NODES, {});
   const counted = await read(query('totalCount facets { field buckets { value count } }'), {});
 
   expect(both.nodes.map(({ name }: Data) => name)).toEqual(from(0, 40));
+  expect([few.nodes.length, again.nodes.length]).toEqual([3, 40]);
   expect(counted.totalCount).toBe(COUNT);
   expect(warn.mock.calls).toEqual([]);
   warn.mockRestore();
