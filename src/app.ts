@@ -32,6 +32,7 @@ import { LOCAL, PictureUrls, type Reader, TOKEN } from './prediction/picture-url
 import { Pictures } from './prediction/pictures.js';
 import { Predictions } from './prediction/predictions.js';
 import { Recorder } from './prediction/recorder.js';
+import { Replays } from './prediction/replay.js';
 import { Sweeper } from './prediction/sweeper.js';
 import { Thumbnails } from './prediction/thumbnails.js';
 import type { PublisherParts } from './publishing/published-folder.js';
@@ -380,6 +381,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     engine,
     serving,
     predictions,
+    replays: new Replays({ serving, engine, images, blobs }, config),
     erasures,
     history,
     imports,

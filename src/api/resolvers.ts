@@ -25,6 +25,8 @@ import { MaskResolver } from '../prediction/mask.resolver.js';
 import type { PictureUrls } from '../prediction/picture-urls.js';
 import { PredictionResolver, VersionPredictionsResolver } from '../prediction/prediction.resolver.js';
 import type { Predictions } from '../prediction/predictions.js';
+import type { Replays } from '../prediction/replay.js';
+import { ReplayResolver } from '../prediction/replay.resolver.js';
 import { PublicationResolver } from '../publishing/publication.resolver.js';
 import type { Publisher } from '../publishing/publisher.js';
 import type { Registration } from '../publishing/registration.js';
@@ -49,6 +51,7 @@ export interface ResolverParts {
   readonly counts: ListingCounts;
   readonly engine: Engine;
   readonly predictions: Predictions;
+  readonly replays: Replays;
   readonly erasures: Erasures;
   readonly history: History;
   readonly pictureUrls: PictureUrls;
@@ -83,6 +86,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
     PredictionResolver,
     ({ predictions, history, blobs, pictureUrls }) => new PredictionResolver(predictions, history, blobs, pictureUrls),
   ],
+  [ReplayResolver, ({ replays }) => new ReplayResolver(replays)],
   [MaskResolver, ({ pictureUrls }) => new MaskResolver(pictureUrls)],
   [ErasureResolver, ({ erasures }) => new ErasureResolver(erasures)],
   [VersionPredictionsResolver, ({ predictionDb }) => new VersionPredictionsResolver(predictionDb)],

@@ -38,6 +38,7 @@ const VARIANT =
   'Name of one of the version\'s `variants` to run, such as "quantized". Default: the version\'s default graph.';
 const TEXT_LENGTH = `at most ${MAX_TEXT_CHARACTERS.toLocaleString('en')} characters`;
 const DEADLINES = `1 to ${MAX_DEADLINE_MS.toLocaleString('en')}`;
+export const DEADLINE = `Time to wait for the answer, in milliseconds, ${DEADLINES}. When it passes, the result is a DeadlineExceeded problem, and work that has not started is dropped. Default: \`limits.defaultDeadlineMs\`.`;
 const SUBJECT = `Whom the input is about, such as your own id of a customer, 1 to ${MAX_SUBJECT_CHARACTERS} characters. \`erasePredictions\` erases everything that is stored about a subject. Only a keyed digest of it is stored. Default: nobody.`;
 const PRIORITY = 'Priority among waiting inputs.';
 
@@ -259,7 +260,7 @@ export class PredictInput {
 
   @Field(() => Int, {
     nullable: true,
-    description: `Time to wait for the answer, in milliseconds, ${DEADLINES}. When it passes, the result is a DeadlineExceeded problem, and work that has not started is dropped. Default: \`limits.defaultDeadlineMs\`.`,
+    description: DEADLINE,
   })
   deadlineMs?: number | null;
 

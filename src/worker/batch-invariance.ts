@@ -11,6 +11,7 @@ import { isOutOfMemory, messageOf } from '../tasks/failures.js';
 import { explainRunFailure } from '../tasks/graph-failures.js';
 import { BatchSplitError, split } from '../tasks/stacking.js';
 import type { VersionSpec } from '../tasks/tasks.js';
+import { DEEP_TOLERANCE, toleranceOf } from '../tasks/tolerances.js';
 import { type GraphRow, groupByShape, rowsOf, stack } from './batch.js';
 import type { OpenSession } from './native/session-thread.js';
 import {
@@ -27,13 +28,6 @@ import {
   withNonZeroRow,
 } from './perturbations.js';
 
-/**
- * Largest accepted difference, relative for values above 1. Matrix kernels may add in a different order for a different
- * batch size, which causes rounding differences below this.
- */
-const TOLERANCE = 2e-6;
-/** The same for deep networks, where rounding differences accumulate over many layers. */
-const DEEP_TOLERANCE = 1e-4;
 const BATCH_SIZES = [2, 8, 32];
 /** Fewer runs for text models, which are slow: their rows are long and their graphs deep. */
 const TOKEN_BATCH_SIZES = [2, 8];
@@ -58,7 +52,7 @@ export async function checkBatchInvariance(
   vocabularySize: number | null = null,
 ): Promise<{ difference: string | null; padding: string | null }> {
   if (!text) {
-    const options = { sizes: BATCH_SIZES, tolerance: inputKind === 'ROW' ? TOLERANCE : DEEP_TOLERANCE };
+    const options = { sizes: BATCH_SIZES, tolerance: toleranceOf(inputKind) };
     for (const alike of rowsByShape(rows).slice(0, MAX_SHAPES)) {
       const perturbations = numericPerturbations(alike);
       const observed = await withNonZeroRow(session, alike, perturbations);

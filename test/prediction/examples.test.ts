@@ -47,6 +47,31 @@ test('every model gets its own example clearly right', async () => {
   expect(Object.fromEntries(answers)).toEqual(TRUTH);
 });
 
+const PREDICT = 'mutation ($input: PredictInput!) { predict(input: $input) { prediction { id } problem { message } } }';
+const REPLAY = `mutation ($prediction: ID!) { replayPrediction(input: { prediction: $prediction }) {
+  replay { isSame difference largestDifference tolerance } problem { message } } }`;
+
+async function replayOf(model: string, input: unknown): Promise<Data> {
+  const { predict } = await app.query(PREDICT, { input: { model, input } });
+  return (await app.query(REPLAY, { prediction: predict.prediction.id })).replayPrediction;
+}
+
+test('every model answers its own example, and a long text, the same again', async () => {
+  const { models } = await app.query(READ_SIGNATURES, { first: 100 });
+  const inputs = models.nodes.map(({ name, version }: Data) => [name, version.signature.example]);
+  const replays = await Promise.all(
+    [...inputs, ['spam-filter', { text: 'Lunch at noon? '.repeat(2_000) }]].map(([name, input]) =>
+      replayOf(name, input),
+    ),
+  );
+
+  for (const { replay, problem } of replays) {
+    expect(problem).toBeNull();
+    expect(replay).toMatchObject({ isSame: true, difference: null });
+    expect(replay.largestDifference).toBeLessThanOrEqual(replay.tolerance);
+  }
+});
+
 test.each(['spam-filter', 'spam-embeddings'])('%s lets short everyday mails through', async (model) => {
   const answers = await Promise.all(EVERYDAY_MAILS.map((text) => answerOf(model, { text })));
 

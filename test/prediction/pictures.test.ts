@@ -90,6 +90,16 @@ test('an image is read back as it was sent, whether it is large or small', async
   }
 });
 
+test('the image of a prediction is run again', async () => {
+  const { id } = await predict(base64(photo));
+  const { replayPrediction } = await app.query(
+    'mutation ($id: ID!) { replayPrediction(input: { prediction: $id }) { replay { isSame } problem { message } } }',
+    { id },
+  );
+
+  expect(replayPrediction).toEqual({ replay: { isSame: true }, problem: null });
+});
+
 test('ranges, HEAD and ETags are answered', async () => {
   const { url } = (await predict(base64(photo))).picture;
   const size = photo.length;
