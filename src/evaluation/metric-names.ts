@@ -42,6 +42,7 @@ const ERRORS = new Set([
   'ece',
   'error_rate',
   'expected_calibration_error',
+  'hamming_loss',
   'log_loss',
   'loss',
   'mae',

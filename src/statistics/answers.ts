@@ -19,7 +19,7 @@ export function answerMetrics(questions: readonly AnsweredQuestion[]): MetricSet
   const best = (score: (truth: readonly string[], predicted: readonly string[]) => number) =>
     Float64Array.from(questions, ({ truth, predicted }) => {
       const said = wordsOf(predicted ?? '');
-      return Math.max(...acceptedOf(truth).map((words) => score(words, said)));
+      return acceptedOf(truth).reduce((most, words) => Math.max(most, score(words, said)), 0);
     });
   const [exact, overlaps] = [best((truth, predicted) => Number(truth.join(' ') === predicted.join(' '))), best(wordF1)];
   return metricSet(

@@ -63,7 +63,8 @@ function matchOf(row: Float64Array, objects: readonly TrueBox[], isTaken: Uint8A
     if (isTaken[i] === 1 && !isCrowd) continue;
     if (match !== -1 && isCrowd && !objects[match]?.isCrowd) break;
     const overlap = row[i] as number;
-    if (overlap < highest) continue;
+    // Also not NaN, of boxes whose area is too large for a number.
+    if (!(overlap >= highest)) continue;
     highest = overlap;
     match = i;
   }

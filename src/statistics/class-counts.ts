@@ -38,15 +38,28 @@ export function f1Of({ hits, predicted, occurring }: ClassCounts, i: number): Va
   return ratio(2 * (hits[i] as number), (predicted[i] as number) + (occurring[i] as number), NEITHER);
 }
 
-const FORMULAS = { precision: precisionOf, recall: recallOf, f1: f1Of };
+const FORMULAS: readonly {
+  readonly name: string;
+  readonly formula: (counts: ClassCounts, i: number) => Value;
+  /** Why it is undefined over all classes. */
+  readonly missing: string;
+}[] = [
+  { name: 'precision', formula: precisionOf, missing: 'Nothing was predicted.' },
+  { name: 'recall', formula: recallOf, missing: 'No class occurs.' },
+  { name: 'f1', formula: f1Of, missing: 'No class occurs, and nothing was predicted.' },
+];
 
 /** Per class and with the averages `macro`, `micro` and `weighted` (by occurrences). */
 export function countMetrics<S extends CountedSample>(labels: readonly string[]): Definition<S>[] {
-  return Object.entries(FORMULAS).flatMap(([name, formula]) => {
+  return FORMULAS.flatMap(({ name, formula, missing }) => {
     const ofClasses = ({ counts }: S) => labels.map((_, i) => formula(counts, i));
+    const ofAll = ({ counts }: S) => {
+      const value = formula(totalsOf(counts), 0);
+      return typeof value === 'string' ? missing : value;
+    };
     return [
       metric<S>(name, (sample) => meanOfDefined(ofClasses(sample)), { average: 'macro' }),
-      metric<S>(name, ({ counts }) => formula(totalsOf(counts), 0), { average: 'micro' }),
+      metric<S>(name, ofAll, { average: 'micro' }),
       metric<S>(name, (sample) => meanOfDefined(ofClasses(sample), sample.counts.occurring), { average: 'weighted' }),
       ...labels.map((label, i) => metric<S>(name, ({ counts }) => formula(counts, i), { label })),
     ];

@@ -1,6 +1,6 @@
 /** Items that a classifier has seen: what they are, and what it said. */
 import { checkLengths } from './metric-set.js';
-import { ascending, type Floats, type ScoredClass } from './score-order.js';
+import { type Floats, type ScoredClass, scoredClassOf } from './score-order.js';
 
 export interface ClassificationData {
   readonly labels: readonly string[];
@@ -25,11 +25,9 @@ export function checkClassification({ labels, truth, predicted, scores }: Classi
 /** The scores of one class against all others. */
 export function scoredClass({ labels, truth, scores }: ClassificationData, label: number): ScoredClass {
   if (!scores) throw new RangeError('a model that returns labels only has no scores');
-  const scoreOf = (row: number) => scores[row * labels.length + label] as number;
-  const isTrue = (row: number) => truth[row] === label;
-  // Negated, so that rows of equal scores stay in their order.
-  const order = ascending(truth.length, (row) =>
-    Number.isFinite(scoreOf(row)) ? -scoreOf(row) : Number.POSITIVE_INFINITY,
+  return scoredClassOf(
+    truth.length,
+    (row) => scores[row * labels.length + label] as number,
+    (row) => truth[row] === label,
   );
-  return { order: order.filter((row) => Number.isFinite(scoreOf(row))), scoreOf, isTrue };
 }

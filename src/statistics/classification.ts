@@ -5,6 +5,7 @@
  * when only one class occurs or was predicted; average precision of a class that does not occur), the value is undefined.
  */
 import { calibrationErrorOf } from './calibration.js';
+import { type AreaSample, areaMetrics, areasBySample, NO_SCORES } from './class-areas.js';
 import { type ClassCounts, type CountedSample, countMetrics, emptyCounts, recallOf } from './class-counts.js';
 import { type ClassificationData, checkClassification, scoredClass } from './classification-data.js';
 import {
@@ -18,16 +19,9 @@ import {
   type Value,
 } from './metric-set.js';
 import { type Probabilities, probabilitiesOf } from './probabilities.js';
-import { areasOf, type ScoredClass } from './score-order.js';
 
-/** Indices in orders of scores that are kept between samples, of all classes together: 128 MiB. */
-const MAX_KEPT_INDICES = 33_554_432;
+type ClassificationSample = CountedSample & AreaSample;
 
-type Areas = ReturnType<typeof areasOf>;
-type ClassificationSample = CountedSample & { readonly areas: () => readonly Areas[] };
-
-const NO_SCORES = 'The model returns labels without scores.';
-const NOT_FINITE = 'A score is not a finite number.';
 const NOT_PROBABILITIES = 'The scores of an item are not probabilities that add up to 1.';
 const ONE_CLASS = 'Only one class occurs, or only one was predicted.';
 
@@ -41,15 +35,16 @@ const ONE_CLASS = 'Only one class occurs, or only one was predicted.';
  */
 export function classificationMetrics(data: ClassificationData): MetricSet {
   checkClassification(data);
-  const areas = areasBySample(data);
+  const { labels, truth, scores } = data;
+  const areas = areasBySample(labels.length, truth.length, (label) => scoredClass(data, label));
   return metricSet<ClassificationSample>(
-    data.truth.length,
+    truth.length,
     [
       metric('accuracy', ({ counts, total }) => sumOf(counts.hits) / total),
-      metric('balanced_accuracy', ({ counts }) => meanOfDefined(data.labels.map((_, i) => recallOf(counts, i)))),
+      metric('balanced_accuracy', ({ counts }) => meanOfDefined(labels.map((_, i) => recallOf(counts, i)))),
       metric('matthews_correlation', matthewsOf),
-      ...countMetrics<ClassificationSample>(data.labels),
-      ...areaMetrics(data),
+      ...countMetrics<ClassificationSample>(labels),
+      ...areaMetrics<ClassificationSample>(labels, { hasScores: scores !== null, isBinary: labels.length === 2 }),
       ...probabilityMetrics(data),
     ],
     (sample) => ({ ...sample, counts: countsOf(data, sample), areas: areas(sample) }),
@@ -77,44 +72,6 @@ function matthewsOf({ counts: { hits, predicted, occurring }, total }: CountedSa
   const dot = (a: Float64Array, b: Float64Array) => a.reduce((all, value, i) => all + value * (b[i] as number), 0);
   const spreads = (total ** 2 - dot(predicted, predicted)) * (total ** 2 - dot(occurring, occurring));
   return spreads === 0 ? ONE_CLASS : (sumOf(hits) * total - dot(occurring, predicted)) / Math.sqrt(spreads);
-}
-
-function areaMetrics({ labels, scores }: ClassificationData): Definition<ClassificationSample>[] {
-  const areaOf = (kind: keyof Areas, i: number) => (sample: ClassificationSample) =>
-    scores ? (sample.areas()[i] as Areas)[kind] : NO_SCORES;
-  const meanOfClasses = (kind: keyof Areas) => (sample: ClassificationSample) =>
-    scores ? meanOfDefined(sample.areas().map((areas) => areas[kind])) : NO_SCORES;
-  const ofClasses = (name: string, kind: keyof Areas) => [
-    metric(name, meanOfClasses(kind), { average: 'macro' }),
-    ...(scores ? labels.map((label, i) => metric(name, areaOf(kind, i), { label })) : []),
-  ];
-  const roc = labels.length === 2 ? [metric('roc_auc', areaOf('roc', 1))] : ofClasses('roc_auc', 'roc');
-  return [...roc, ...ofClasses('average_precision', 'precision')];
-}
-
-/** The areas of all classes for a sample, computed once if a metric asks for them. */
-function areasBySample(data: ClassificationData): (sample: Sample) => () => readonly Areas[] {
-  const { labels, truth } = data;
-  const kept: ScoredClass[] = [];
-  const isKept = labels.length * truth.length <= MAX_KEPT_INDICES;
-  const classOf = (i: number) => {
-    const scored = kept[i] ?? scoredClass(data, i);
-    if (isKept) kept[i] = scored;
-    return scored;
-  };
-  return (sample) => {
-    let areas: readonly Areas[] | undefined;
-    return () => {
-      areas ??= labels.map((_, i) => finiteAreasOf(classOf(i), sample));
-      return areas;
-    };
-  };
-}
-
-function finiteAreasOf(scored: ScoredClass, sample: Sample): Areas {
-  let ordered = 0;
-  for (const row of scored.order) ordered += sample.weights[row] as number;
-  return ordered < sample.total ? { roc: NOT_FINITE, precision: NOT_FINITE } : areasOf(scored, sample);
 }
 
 function probabilityMetrics(data: ClassificationData): Definition<ClassificationSample>[] {

@@ -22,6 +22,28 @@ export interface MaskOverlap {
 /** The class of pixels whose truth is unknown: they are left out. */
 export const UNKNOWN_PIXEL = 0xffff;
 
+/** One class of pixels: numbers of pixels outside and inside it, in turn, row by row, as models return masks. */
+export interface MaskRuns {
+  /** Index of the label. */
+  readonly label: number;
+  readonly runLengths: Uint32Array;
+}
+
+/** The class of each of so many pixels; `UNKNOWN_PIXEL` where there is none. @throws RangeError if runs are longer than that */
+export function classMapOf(pixels: number, masks: readonly MaskRuns[]): Uint16Array {
+  const classes = new Uint16Array(pixels).fill(UNKNOWN_PIXEL);
+  for (const { label, runLengths } of masks) {
+    let end = 0;
+    for (const [i, length] of runLengths.entries()) {
+      const start = end;
+      end += length;
+      if (end > pixels) throw new RangeError(`a mask has more than ${pixels} pixels`);
+      if (i % 2 === 1) classes.fill(label, start, end);
+    }
+  }
+  return classes;
+}
+
 const NEITHER = 'The class neither occurs nor was predicted.';
 
 /** The classes that occur in one of two maps of classes, one per pixel, or in both. @throws RangeError if their sizes differ */

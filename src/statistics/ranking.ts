@@ -15,9 +15,10 @@ const NOTHING_RELEVANT = 'No query has a relevant document.';
  * is the relevance itself, the discount log2 of the rank + 1, and documents with equal scores share the mean of their gains, as in
  * scikit-learn. Queries without a relevant document are left out; scikit-learn would count them as 0. Items are queries.
  *
- * @throws RangeError if a query has other numbers of scores than of documents, or a relevance is negative
+ * @throws RangeError if a query has other numbers of scores than of documents, a relevance is negative, or k is not a count
  */
 export function rankingMetrics(queries: readonly RankedQuery[], k: number): MetricSet {
+  if (!(Number.isInteger(k) && k > 0)) throw new RangeError(`k ${k} is not a positive integer`);
   const gains = Float64Array.from(queries, (query) => normalizedGain(query, k));
   const hasRelevant = Uint8Array.from(queries, ({ relevance }) => Number(relevance.some((value) => value > 0)));
   return metricSet(queries.length, [metric(`ndcg_at_${k}`, meanOfRelevant(gains, hasRelevant))], (sample) => sample);

@@ -25,6 +25,19 @@ export interface ScoredClass {
   readonly isTrue: (row: number) => boolean;
 }
 
+/** The scores of a class, those that are not finite left out. */
+export function scoredClassOf(
+  itemCount: number,
+  scoreOf: (row: number) => number,
+  isTrue: (row: number) => boolean,
+): ScoredClass {
+  // Negated, so that rows of equal scores stay in their order.
+  const order = ascending(itemCount, (row) =>
+    Number.isFinite(scoreOf(row)) ? -scoreOf(row) : Number.POSITIVE_INFINITY,
+  );
+  return { order: order.filter((row) => Number.isFinite(scoreOf(row))), scoreOf, isTrue };
+}
+
 /** Calls `visit` at each distinct score of the sample, from the highest, with the true and false items at it or above. */
 export function sweep(
   { order, scoreOf, isTrue }: ScoredClass,

@@ -3,6 +3,8 @@
     python -m venv venv && venv/bin/pip install -r test/statistics/requirements.txt
     venv/bin/python test/statistics/goldens.py
 
+A number as an argument writes other random cases, to compare more of them.
+
 Undefined values are null: scikit-learn with zero_division=nan and force_finite=False, and where it returns 0 for 0/0 without
 an option to change that, the exceptions that src/statistics/ states.
 """
@@ -13,6 +15,7 @@ import json
 import math
 import re
 import string
+import sys
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -27,7 +30,8 @@ from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
 warnings.simplefilter("ignore")
-random = np.random.default_rng(20)
+SEED = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+random = np.random.default_rng(SEED)
 BINS = 15
 
 
@@ -211,6 +215,71 @@ def classifications():
     cases.append(classification("one label", ["only"], [0] * 5, [0] * 5, one))
     scores = scores_of("plain", 60, 40)
     cases.append(classification("40 classes", labels_of(40), np.where(random.random(60) < 0.5, scores.argmax(axis=1), 7), scores.argmax(axis=1), scores))
+    return cases
+
+
+# Classification with several labels for an item
+
+
+def multi_label(name, labels, truth, predicted, scores):
+    entries = []
+    if len(truth) > 0:
+        entries = [
+            entry("subset_accuracy", np.mean((truth == predicted).all(axis=1))),
+            entry("hamming_loss", sk.hamming_loss(truth, predicted)),
+        ]
+        if len(labels) > 1:
+            assert entries[0][3] == sk.accuracy_score(truth, predicted)
+        # Without its case for one column, which is a binary target.
+        wide = lambda values: values if len(labels) > 1 else np.column_stack([values, np.zeros(len(values), dtype=int)])
+        per_label = sk.precision_recall_fscore_support(wide(truth), wide(predicted), average=None, zero_division=np.nan)
+        micro = sk.precision_recall_fscore_support(wide(truth), wide(predicted), average="micro", zero_division=np.nan)
+        weighted = sk.precision_recall_fscore_support(wide(truth), wide(predicted), average="weighted", zero_division=np.nan)
+        macro = sk.precision_recall_fscore_support(wide(truth), wide(predicted), average="macro", zero_division=np.nan)
+        weighted = list(weighted[:3])
+        if not (truth.any(axis=0) & predicted.any(axis=0)).any():
+            weighted[0] = None
+        if not truth.any():
+            weighted = [None] * 3
+        for average, values in [("macro", macro), ("micro", micro), ("weighted", weighted)]:
+            entries += [entry(metric, value, average) for metric, value in zip(["precision", "recall", "f1"], values)]
+        for metric, values in zip(["precision", "recall", "f1"], per_label):
+            entries += [entry(metric, value, label=label) for label, value in zip(labels, values)]
+        if scores is not None:
+            rocs, precisions = [], []
+            for is_label, column in zip(truth.T, scores.T):
+                rocs.append(sk.roc_auc_score(is_label, column) if 0 < is_label.sum() < len(truth) else None)
+                precisions.append(sk.average_precision_score(is_label, column) if is_label.any() else None)
+            for metric, values in [("roc_auc", rocs), ("average_precision", precisions)]:
+                entries.append(entry(metric, mean_of_defined(values), "macro"))
+                entries += [entry(metric, value, label=label) for label, value in zip(labels, values)]
+    return {
+        "name": name,
+        "labels": labels,
+        "itemCount": len(truth),
+        "truth": truth.ravel().tolist(),
+        "predicted": predicted.ravel().tolist(),
+        "scores": None if scores is None else scores.ravel().tolist(),
+        "metrics": entries,
+    }
+
+
+def multi_labels():
+    cases = []
+    for classes in [1, 2, 6]:
+        for count in [1, 5, 30]:
+            for kind in ["independent", "tied", None]:
+                scores = scores_of(kind or "independent", count, classes)
+                predicted = (scores >= 0.5).astype(int)
+                truth = np.where(random.random((count, classes)) < 0.3, 1 - predicted, predicted)
+                name = f"{kind} scores, {classes} labels, {count} items"
+                cases.append(multi_label(name, labels_of(classes), truth, predicted, scores if kind else None))
+    zeros = np.zeros((4, 3), dtype=int)
+    scores = scores_of("independent", 4, 3)
+    cases.append(multi_label("no label applies", labels_of(3), zeros, zeros + 1, scores))
+    cases.append(multi_label("no label was predicted", labels_of(3), zeros + 1, zeros, scores))
+    cases.append(multi_label("neither", labels_of(3), zeros, zeros, scores))
+    cases.append(multi_label("no items", labels_of(3), zeros[:0], zeros[:0], scores[:0]))
     return cases
 
 
@@ -555,6 +624,7 @@ def mask_cases():
 
 ALL = {
     "classification": classifications,
+    "multi-label": multi_labels,
     "regression": regressions,
     "detection": detections,
     "entities": entity_cases,
@@ -566,6 +636,7 @@ ALL = {
 if __name__ == "__main__":
     folder = Path(__file__).parent / "goldens"
     for name, make in ALL.items():
+        random = np.random.default_rng([SEED, *name.encode()])
         cases = make()
         lines = ",\n".join(json.dumps(case, separators=(",", ":"), ensure_ascii=False, allow_nan=False) for case in cases)
         (folder / f"{name}.json").write_text(f"[\n{lines}\n]\n")

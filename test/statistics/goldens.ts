@@ -8,6 +8,7 @@ import { type DetectionImage, detectionMetrics } from '#src/statistics/detection
 import { entityMetrics } from '#src/statistics/entities.js';
 import { maskMetrics, overlapsOf } from '#src/statistics/mask-overlap.js';
 import type { MetricSet } from '#src/statistics/metric-set.js';
+import { multiLabelMetrics } from '#src/statistics/multi-label.js';
 import { rankingMetrics } from '#src/statistics/ranking.js';
 import { regressionMetrics, similarityMetrics } from '#src/statistics/regression.js';
 import { type Span, spansOfTags } from '#src/statistics/tag-spans.js';
@@ -78,6 +79,16 @@ export function characterSpans(tags: readonly string[]): Span[] {
 export const METRIC_SETS: Readonly<Record<string, () => readonly (Golden & { readonly set: MetricSet })[]>> = {
   classification: () =>
     setsOf<ClassificationGolden>('classification', (one) => classificationMetrics(classificationData(one))),
+  'several labels': () =>
+    setsOf<ClassificationGolden & { itemCount: number }>('multi-label', ({ labels, itemCount, ...arrays }) =>
+      multiLabelMetrics({
+        labels,
+        itemCount,
+        truth: Uint8Array.from(arrays.truth),
+        predicted: Uint8Array.from(arrays.predicted),
+        scores: arrays.scores && Float64Array.from(arrays.scores),
+      }),
+    ),
   regression: () =>
     setsOf<Golden & { truth: number[]; predicted: number[]; quantile: number }>('regression', (one) =>
       regressionMetrics({

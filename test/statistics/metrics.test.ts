@@ -11,6 +11,7 @@ import {
 } from '#src/statistics/curves.js';
 import { detectionMetrics } from '#src/statistics/detection.js';
 import { entityMetrics } from '#src/statistics/entities.js';
+import { classMapOf, UNKNOWN_PIXEL } from '#src/statistics/mask-overlap.js';
 import type { Measured, MetricSet } from '#src/statistics/metric-set.js';
 import { rankingMetrics } from '#src/statistics/ranking.js';
 import { regressionMetrics } from '#src/statistics/regression.js';
@@ -201,6 +202,8 @@ test.each<[string, () => unknown]>([
     () => regressionMetrics({ truth: new Float64Array(1), predicted: new Float64Array(1), quantile: 1 }),
   ],
   ['relevance -1 is negative', () => rankingMetrics([{ relevance: [-1], scores: [0] }], 1)],
+  ['k 0 is not a positive integer', () => rankingMetrics([], 0)],
+  ['a mask has more than 4 pixels', () => classMapOf(4, [{ label: 0, runLengths: Uint32Array.of(3, 2) }])],
   ['a query has 1 documents and 2 scores', () => rankingMetrics([{ relevance: [1], scores: [0, 1] }], 1)],
 ])('%s', (message, act) => {
   expect(act).toThrow(new RangeError(message));
@@ -224,6 +227,15 @@ test('tags are read as seqeval reads them', () => {
   );
 
   expect(wrong).toEqual([]);
+});
+
+test('masks of classes become a map of classes', () => {
+  const masks = [
+    { label: 1, runLengths: Uint32Array.of(1, 2, 2, 1) },
+    { label: 0, runLengths: Uint32Array.of(0, 1) },
+  ];
+
+  expect([...classMapOf(7, masks)]).toEqual([0, 1, 1, UNKNOWN_PIXEL, UNKNOWN_PIXEL, 1, UNKNOWN_PIXEL]);
 });
 
 describe('curves', () => {
