@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { allows } from '../access/policy.js';
 import type { Principal } from '../access/principal.js';
+import { disconnected } from '../engine/entry.js';
 import type { CallerConnection } from '../engine/queue.js';
 import { InvalidInputError, OverloadedError } from '../errors.js';
 import { fitsShare, Shares } from '../fair-share.js';
@@ -62,17 +63,17 @@ export class NamedImages {
   /**
    * The input with the bytes of the image that it names. `path`: of the input.
    *
-   * @throws InvalidInputError if there is none that the caller may read, the same for all reasons; OverloadedError
+   * @throws InvalidInputError if there is none that the caller may read, the same for all reasons; OverloadedError;
+   *   InferenceFailedError if the caller has disconnected
    */
   async resolve({ image }: ModelInput, path: readonly string[], caller: NamingCaller): Promise<ModelInput> {
     const key = image?.prediction == null ? 'upload' : 'prediction';
     const id = image?.[key] ?? '';
     const found = key === 'prediction' ? await this.#ofPrediction(id, caller) : await this.#ofUpload(id, caller);
     const problem = { path: [...path, 'image', key], received: id.slice(0, 60) };
-    if (!found) {
-      const message = 'there is no such image, or you may not read it';
-      throw new InvalidInputError([{ ...problem, code: 'UNKNOWN_NAME', message, expected: EXPECTED[key] }]);
-    }
+    const message = 'there is no such image, or you may not read it';
+    const unknown = new InvalidInputError([{ ...problem, code: 'UNKNOWN_NAME', message, expected: EXPECTED[key] }]);
+    if (!found) throw unknown;
     if (found.sizeBytes > MAX_NAMED_IMAGE_BYTES) {
       const expected = `at most ${MAX_NAMED_IMAGE_BYTES} bytes`;
       const received = `${found.sizeBytes} bytes`;
@@ -81,7 +82,9 @@ export class NamedImages {
       ]);
     }
     this.#take(found.sizeBytes, caller.connection);
-    const bytes = await found.read();
+    const bytes = await found.read().catch(() => null);
+    // It was deleted meanwhile, or its file is missing or damaged.
+    if (!bytes) throw unknown;
     // An image whose size cannot be read is recorded as it would be sent.
     return { image: factsOfImage(bytes) ? { bytes, namedBy: key } : { base64: bytes.toString('base64') } };
   }
@@ -89,6 +92,8 @@ export class NamedImages {
   /** Until the request is answered. */
   #take(bytes: number, connection: CallerConnection): void {
     const { caller } = connection;
+    // It would not be told again that it has closed, and the bytes never be given back.
+    if (connection.isClosed) throw disconnected();
     if (!fitsShare(bytes, this.#shares.total, this.#shares.of(caller), MAX_BYTES))
       throw new OverloadedError(
         'The server',

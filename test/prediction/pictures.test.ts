@@ -1,6 +1,8 @@
 /** Images that were sent are read by signed URLs: whole or in parts, under the policy of who asked for the URL, until they are erased. */
 import { randomBytes } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import path from 'node:path';
 import { jest } from '@jest/globals';
 import { pino } from 'pino';
@@ -11,6 +13,7 @@ import { factsOfImage } from '#src/tasks/image-file.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { armFault, disarmFault, hasFired } from '../support/faults.js';
 import { gradient } from '../support/images.js';
+import { until } from '../support/until.js';
 
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) {
   prediction { id inputKind inputPreview(maxChars: 20) picture { width height mediaType url } }
@@ -314,6 +317,35 @@ test('an input may name the image of an earlier prediction, or an upload, in pla
       },
     ]);
   expect(early).toMatchObject([{ code: 'UNKNOWN_NAME' }]);
+});
+
+test('clients that are gone before their named images are read keep no memory from others', async () => {
+  const side = 1_700;
+  const noise = sharp(randomBytes(side * side * 3), { raw: { width: side, height: side, channels: 3 } });
+  const { id } = await predict(base64(await noise.png({ compressionLevel: 0 }).toBuffer()));
+  const body = JSON.stringify({
+    query: PREDICT,
+    variables: { input: { model: 'fashion-mlp', input: { image: { prediction: id } }, record: false } },
+  });
+  const head = `POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+  for (let i = 0; i < 30; i++) {
+    const socket = connect(Number(new URL(app.url).port), '127.0.0.1').on('error', () => {});
+    await once(socket, 'connect');
+    socket.write(head + body);
+    await new Promise((resolve) => setTimeout(resolve, i % 8));
+    socket.resetAndDestroy();
+  }
+  const again = () => predict({ image: { prediction: id } }).catch(() => null);
+  await until('the image can be named', async () => (await again()) !== null);
+
+  const { sha256: digest } = await app.app.databases.predictionDb
+    .selectFrom('picture')
+    .where('prediction_id', '=', id)
+    .select('sha256')
+    .executeTakeFirstOrThrow();
+  const file = (await blobs()).find((name) => name.replaceAll('/', '').includes(digest as string));
+  await rm(path.join(app.dataDir, 'blobs/sha256', file as string));
+  expect(await refusalOf({ prediction: id })).toMatchObject([{ code: 'UNKNOWN_NAME' }]);
 });
 
 test('a page of 100 images is small, because it has their URLs only', async () => {
