@@ -53,7 +53,9 @@ async function answer(
     etag,
   });
   if (isKnown(headers['if-none-match'], etag)) return reply.code(304).send();
-  const range = isRangeOf(headers['if-range'], etag) ? rangeOf(headers.range, picture.sizeBytes) : null;
+  // Only GET has ranges (RFC 9110, 14.2).
+  const isPart = method === 'GET' && isRangeOf(headers['if-range'], etag);
+  const range = isPart ? rangeOf(headers.range, picture.sizeBytes) : null;
   if (range === 'none') throw noSuchRange(reply, picture.sizeBytes);
   const { from, to } = range ?? { from: 0, to: picture.sizeBytes };
   if (range) reply.code(206).header('content-range', `bytes ${from}-${to - 1}/${picture.sizeBytes}`);
