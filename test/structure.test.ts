@@ -20,6 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   statistics: [],
   signing: ['errors', 'json-scan'],
   tasks: ['errors'],
+  explanation: ['errors', 'statistics'],
   onnx: [],
   storage: ['errors', 'wait-at-most', 'counting', 'linked-list'],
   vault: ['errors', 'storage'],
