@@ -327,7 +327,7 @@ test('queries take the principal, except those of the server itself and those th
     'vault/data-key.queries.ts findKeys',
     'vault/data-key.queries.ts findKeysOf',
     'vault/data-key.queries.ts findLastKeyId',
-    'vault/data-key.queries.ts findPeriodsBefore',
+    'vault/data-key.queries.ts findPeriods',
   ]);
 });
 

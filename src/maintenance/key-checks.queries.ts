@@ -6,7 +6,7 @@ import { StartupError } from '../errors.js';
 import { opensWith, type SealedRow } from '../prediction/sealed-contents.js';
 import { DATABASE_FILES, KEYS_FILE, type KeyTables, type PredictionTables } from '../storage/database.js';
 import { openSnapshot, type Snapshot } from '../storage/snapshot.js';
-import { DataKey } from '../vault/data-key.js';
+import { DataKey, NO_USES } from '../vault/data-key.js';
 import type { StoredKey } from '../vault/data-key.queries.js';
 import { unwrapped } from '../vault/data-keys.js';
 import { type MasterKey, type MasterKeySettings, MasterKeys } from '../vault/master-keys.js';
@@ -76,7 +76,7 @@ function* ofOtherKeys(
     // Ids of keys are never used again: an earlier one that is not there was destroyed.
     if (!bytes) wrong += !stored && data_key > (made?.seq ?? 0) ? 1 : 0;
     else {
-      const key = new DataKey({ id: data_key, bytes, until: 0, uses: 0 });
+      const key = new DataKey({ id: data_key, bytes, ...NO_USES });
       const rows = predictions.rows<SealedRow>(SEALED, oldest, newest);
       wrong += [...rows].every((row) => opensWith(row, key)) ? 0 : 1;
     }

@@ -25,15 +25,19 @@ export async function findErasure(db: CatalogDatabase, id: string): Promise<Stor
   return db.selectFrom('erasure').selectAll().where('id', '=', id).executeTakeFirst();
 }
 
-/** `deleted`: more than were known. */
+/** `deleted` and `left_in_backups`: more than were known. */
 export async function updateErasure(
   db: CatalogDatabase,
   id: string,
-  { deleted, finished_at }: Pick<StoredErasure, 'deleted' | 'finished_at'>,
+  { deleted, left_in_backups, finished_at }: Pick<StoredErasure, 'deleted' | 'left_in_backups' | 'finished_at'>,
 ): Promise<void> {
   await db
     .updateTable('erasure')
-    .set((eb) => ({ deleted: eb('deleted', '+', deleted), finished_at }))
+    .set((eb) => ({
+      deleted: eb('deleted', '+', deleted),
+      left_in_backups: eb('left_in_backups', '+', left_in_backups),
+      finished_at,
+    }))
     .where('id', '=', id)
     .execute();
 }

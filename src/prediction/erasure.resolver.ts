@@ -27,7 +27,7 @@ export class ErasureResolver {
   @Mutation(() => ErasurePayload, {
     nullable: true,
     description:
-      'Erases predictions with their inputs, answers and idempotency keys, and destroys the keys that they were encrypted with, so that copies in backups cannot be read either. Of a range of time, keys of months that are only partly in it are kept. Answers when all is erased; if the server stops before, it goes on when it starts. What is recorded later is not erased. Null only with an entry in `errors`. Problems: InvalidInput, Forbidden, StorageFull.',
+      'Erases predictions with their inputs, answers and idempotency keys, and destroys the keys that they were encrypted with, so that copies in backups cannot be read either. Keys are of days in UTC: those of a day that is only partly in the range of time are kept, see `leftInBackups`. Answers when all is erased; if the server stops before, it goes on when it starts. What is recorded later is not erased. Null only with an entry in `errors`. Problems: InvalidInput, Forbidden, StorageFull.',
   })
   async erasePredictions(
     @Arg('input', () => ErasePredictionsInput, { description: 'Which predictions to erase.' })
@@ -60,10 +60,13 @@ export class ErasureResolver {
   }
 }
 
-function typeOf({ id, deleted, requested_at, finished_at }: StoredErasure): Erasure {
+const MAX_INT = 2 ** 31 - 1;
+
+function typeOf({ id, deleted, left_in_backups, requested_at, finished_at }: StoredErasure): Erasure {
   return create(Erasure, {
     id,
-    deleted: Math.min(deleted, 2 ** 31 - 1),
+    deleted: Math.min(deleted, MAX_INT),
+    leftInBackups: Math.min(left_in_backups, MAX_INT),
     requestedAt: new Date(requested_at),
     finishedAt: finished_at === null ? null : new Date(finished_at),
   });

@@ -12,6 +12,12 @@ export class Erasure {
   @Field(() => Int, { description: 'Number of predictions that were deleted, at most 2,147,483,647.' })
   deleted!: number;
 
+  @Field(() => Int, {
+    description:
+      'Of these, predictions that can still be read in backups, because their keys are also those of others: predictions of parts of days, and those that were named by their ids. At most 2,147,483,647.',
+  })
+  leftInBackups!: number;
+
   @Field(() => DateTime, { description: 'When it was requested.' })
   requestedAt!: Date;
 

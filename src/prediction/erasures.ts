@@ -13,10 +13,11 @@ import { faultPoint } from '../fault-points.js'; // @fault
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
 import type { GroupCommit } from '../storage/group-commit.js';
-import { END_OF_TIME_MS } from '../storage/ids.js';
+import { END_OF_TIME_MS, firstIdAt } from '../storage/ids.js';
 import type { SqliteFile } from '../storage/sqlite.js';
 import type { ErasedKeys } from '../vault/data-key.queries.js';
-import { type DataKeys, periodOf } from '../vault/data-keys.js';
+import type { DataKeys } from '../vault/data-keys.js';
+import { periodsWithin } from '../vault/periods.js';
 import {
   deletePredictions,
   type ErasedRow,
@@ -34,9 +35,8 @@ import { findBlobsOfPictures } from './picture.queries.js';
 
 const ROWS_A_STEP = 500;
 const ERASURES_A_STEP = 100;
-/** Sorts after every month; those of the year 10000 would sort before all others. */
-const AFTER_ALL_MONTHS = '9999-99';
-const YEAR_10000 = Date.UTC(10_000);
+/** How far the time of an id may be from that of its prediction, which is that of its key: clocks are set. */
+const CLOCK_MARGIN_MS = 3_600_000;
 
 /** What is to be erased of an account. Null: not narrowed by it. */
 export interface Wanted {
@@ -139,6 +139,7 @@ export class Erasures {
       predictions: predictions && JSON.stringify(predictions),
       last_data_key: await dataKeys.lastId(),
       deleted: 0,
+      left_in_backups: 0,
       requested_at: now,
       finished_at: null,
     };
@@ -160,7 +161,7 @@ export class Erasures {
     const keys = keysOf(erasure);
     let isEmptied = true;
     if (erasure.predictions === null) {
-      isEmptied = await dataKeys.erase(keys, monthsOf(erasure));
+      isEmptied = await dataKeys.erase(keys, periodsWithin(erasure.made_from, erasure.made_before));
       faultPoint('erasure.keysDestroyed'); // @fault
     }
     // What was sealed with these keys until now is in the commits that wait: none of it is later than their end.
@@ -173,7 +174,7 @@ export class Erasures {
     const unfinished = await findUnfinishedErasures(catalogDb, '', 2);
     // The rows of another erasure may still have to be found by its keys.
     if (unfinished.length < 2) await dataKeys.forgetErased(keys);
-    await updateErasure(catalogDb, erasure.id, { deleted: 0, finished_at: Date.now() });
+    await updateErasure(catalogDb, erasure.id, { deleted: 0, left_in_backups: 0, finished_at: Date.now() });
     return true;
   }
 
@@ -181,11 +182,18 @@ export class Erasures {
   async #deleteRows(erasure: StoredErasure, keys: ErasedKeys): Promise<boolean> {
     const { catalogDb, predictionDb } = this.#parts;
     const last = await findNewestId(predictionDb);
+    const { predictions, made_from, made_before } = erasure;
+    const range = {
+      predictions,
+      made_from: made_from - CLOCK_MARGIN_MS,
+      made_before: Math.min(END_OF_TIME_MS, made_before + CLOCK_MARGIN_MS),
+    };
     for (let after = ''; !this.#isStopping; ) {
-      const rows = await findRowsToErase(predictionDb, erasure, { after, last, limit: ROWS_A_STEP });
+      const rows = await findRowsToErase(predictionDb, range, { after, last, limit: ROWS_A_STEP });
       const own = rows.filter(({ principal_id }) => principal_id === erasure.account);
-      const deleted = await this.#delete(await this.#matching(own, erasure, keys));
-      if (deleted > 0) await updateErasure(catalogDb, erasure.id, { deleted, finished_at: null });
+      const { matching, left_in_backups } = await this.#matching(own, erasure, keys);
+      const deleted = await this.#delete(matching);
+      if (deleted > 0) await updateErasure(catalogDb, erasure.id, { deleted, left_in_backups, finished_at: null });
       faultPoint('erasure.rowsDeleted'); // @fault
       if (rows.length < ROWS_A_STEP) return true;
       after = (rows.at(-1) as ErasedRow).id;
@@ -199,15 +207,18 @@ export class Erasures {
    */
   async #matching(rows: readonly ErasedRow[], erasure: StoredErasure, keys: ErasedKeys) {
     const { subject, key_id, predictions, requested_at } = erasure;
-    if (predictions !== null) return rows;
     const ids = [...new Set(rows.flatMap(({ data_key }) => data_key ?? []))];
     const { isDestroyed, gone } = await this.#parts.dataKeys.of(keys, ids);
     const isNarrowed = subject !== null || key_id !== null;
-    return rows.filter(({ data_key, created_at }) => {
-      if (data_key !== null && isDestroyed.get(data_key)) return true;
+    const isUnreadable = ({ data_key }: ErasedRow) =>
+      data_key !== null && (gone.has(data_key) || isDestroyed.get(data_key) === true);
+    const matching = rows.filter((row) => {
+      const { data_key, created_at } = row;
+      if (predictions !== null || (data_key !== null && isDestroyed.get(data_key))) return true;
       const isMeant = data_key === null || gone.has(data_key) ? !isNarrowed : isDestroyed.has(data_key);
-      return isMeant && created_at <= requested_at;
+      return isMeant && created_at <= requested_at && isWithin(row, erasure);
     });
+    return { matching, left_in_backups: matching.filter((row) => !isUnreadable(row)).length };
   }
 
   /** Blobs first: a row that is left finds its blob again, but a blob that is left would find no row. */
@@ -234,18 +245,7 @@ function keysOf({ account, subject, key_id: keyId, last_data_key: lastId }: Stor
   return { account, subject, keyId, lastId };
 }
 
-/** The months that are in the range as a whole: keys of others have sealed what is not erased. */
-function monthsOf({ made_from, made_before }: StoredErasure) {
-  return {
-    from: monthFrom(made_from),
-    before: made_before === END_OF_TIME_MS ? AFTER_ALL_MONTHS : periodOf(made_before),
-  };
-}
-
-/** The first month that begins at this time or later. */
-function monthFrom(ms: number): string {
-  const time = new Date(ms);
-  const begin = Date.UTC(time.getUTCFullYear(), time.getUTCMonth());
-  const month = begin === ms ? ms : Date.UTC(time.getUTCFullYear(), time.getUTCMonth() + 1);
-  return month < YEAR_10000 ? periodOf(month) : AFTER_ALL_MONTHS;
+/** A key is of the day on which a prediction was made; its id may be later or earlier, as clocks are set, and is what counts otherwise. */
+function isWithin({ id }: ErasedRow, { made_from, made_before }: StoredErasure): boolean {
+  return id >= firstIdAt('Prediction', made_from) && id < firstIdAt('Prediction', made_before);
 }

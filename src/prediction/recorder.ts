@@ -43,31 +43,45 @@ export class Recorder {
    *   commit; a retry with the same idempotency key returns what was stored.
    */
   record(of: Recorded, prediction: NewPrediction, claim: IdempotencyClaim | null): Promise<void> {
-    const sealing = this.#keys.sealing(ownerOf(of));
+    const sealing = this.#keys.sealing(ownerOf(of), prediction.createdAt.getTime());
     const json = smallInputOf(prediction);
-    if (sealing instanceof Promise || json === undefined) return this.#recordLater(sealing, of, [prediction], claim);
+    if (sealing instanceof Promise || json === undefined) return this.#recordLater(of, [prediction], claim);
     return this.#append(this.#insertsOf(of.principal, prediction, { json, sha256: null }, sealing, claim));
   }
 
   /** Resolves once all are on disk. @throws as `record`, and then none is stored */
   recordAll(of: Recorded, predictions: readonly NewPrediction[]): Promise<void> {
-    return this.#recordLater(this.#keys.sealing(ownerOf(of)), of, predictions, null);
+    return this.#recordLater(of, predictions, null);
   }
 
   async #recordLater(
-    found: Sealing | Promise<Sealing>,
     of: Recorded,
     predictions: readonly NewPrediction[],
     claim: IdempotencyClaim | null,
   ): Promise<void> {
-    const { principal } = of;
-    const sealing = await found;
-    const inputs = await Promise.all(predictions.map((prediction) => this.#keepInput(sealing.key, of, prediction)));
-    // Its key was destroyed while its blobs were written: it is sealed again, with another one.
-    if (sealing.key.isErased) return this.#recordLater(this.#keys.sealing(ownerOf(of)), of, predictions, claim);
+    const sealings = await this.#sealingsOf(of, predictions);
+    const sealed = predictions.map((one, i) => ({ one, sealing: sealings[i] as Sealing }));
+    const inputs = await Promise.all(sealed.map(({ one, sealing }) => this.#keepInput(sealing.key, of, one)));
+    // A key was destroyed while blobs were written: they are sealed again, with another one.
+    if (sealings.some(({ key }) => key.isErased)) return this.#recordLater(of, predictions, claim);
     await this.#append(
-      predictions.flatMap((one, i) => this.#insertsOf(principal, one, inputs[i] as KeptInput, sealing, claim)),
+      sealed.flatMap(({ one, sealing }, i) =>
+        this.#insertsOf(of.principal, one, inputs[i] as KeptInput, sealing, claim),
+      ),
     );
+  }
+
+  /** Nearly always the same for all: predictions that are recorded together were made on the same day. */
+  async #sealingsOf(of: Recorded, predictions: readonly NewPrediction[]): Promise<Sealing[]> {
+    const owner = ownerOf(of);
+    const sealings: Sealing[] = [];
+    let last: Sealing | null = null;
+    for (const { createdAt } of predictions) {
+      const at = createdAt.getTime();
+      if (!last?.key.maySeal(at, 0)) last = await this.#keys.sealing(owner, at);
+      sealings.push(last);
+    }
+    return sealings;
   }
 
   async #keepInput(key: DataKey, { principal }: Recorded, prediction: NewPrediction): Promise<KeptInput> {

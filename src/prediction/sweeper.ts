@@ -1,6 +1,6 @@
 /**
  * Deletes expired data: predictions after the retention of their model and those of deleted models, blobs that no row refers to
- * anymore, idempotency keys after a day, and keys of months without predictions. Deletes in small steps, so that other writes
+ * anymore, idempotency keys after a day, and keys of days without predictions. Deletes in small steps, so that other writes
  * do not wait long.
  *
  * Before, it goes on with erasures that were interrupted, and seals predictions of earlier releases. A part that fails does not
@@ -134,12 +134,12 @@ export class Sweeper {
     if (orphans > 0) this.#parts.log.info({ orphans }, 'blobs that nothing referred to were deleted');
   }
 
-  /** A prediction may be recorded as long after its time as its deadline is. */
+  /** A prediction may be recorded as long after its time as its deadline is. Times of ids are not exact: clocks are set. */
   async #destroyKeys(now: number): Promise<void> {
     const { predictionDb, dataKeys } = this.#parts;
     await dataKeys.eraseEmpty(
       now - MAX_DEADLINE_MS,
-      async (from, until) => !(await hasPredictionsBetween(predictionDb, from - MAX_DEADLINE_MS, until)),
+      async (from, until) => !(await hasPredictionsBetween(predictionDb, from - DAY_MS, until + DAY_MS)),
     );
   }
 

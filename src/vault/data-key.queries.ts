@@ -2,6 +2,7 @@
 import { type Selectable, sql, type Transaction } from 'kysely';
 import type { KeyDatabase, KeyTables } from '../storage/database.js';
 import type { DataKeyTable } from '../storage/migrations/keys.table.js';
+import { MONTH_CHARACTERS, type WholePeriods } from './periods.js';
 
 /** What one key is for. */
 export type KeyScope = Pick<DataKeyTable, 'kind' | 'account' | 'api_key' | 'period' | 'subject'>;
@@ -88,13 +89,14 @@ function keysOf(db: KeyDatabase, { account, subject, keyId, lastId }: ErasedKeys
     .$if(keyId !== null, (q) => q.where('api_key', '=', keyId as string));
 }
 
-/** Overwrites keys whose month is in the range; they stay known until `deleteErasedKeys`, so that their rows are found. */
-export async function eraseKeys(
-  db: KeyDatabase,
-  keys: ErasedKeys,
-  { from, before }: { readonly from: string; readonly before: string },
-): Promise<void> {
-  const ids = keysOf(db, keys).where('period', '>=', from).where('period', '<', before);
+/** Overwrites the keys of these periods; they stay known until `deleteErasedKeys`, so that their rows are found. */
+export async function eraseKeys(db: KeyDatabase, keys: ErasedKeys, { days, months }: WholePeriods): Promise<void> {
+  const ids = keysOf(db, keys).where(({ eb, and, or, fn }) => {
+    const isMonth = eb(fn<number>('length', ['period']), '=', MONTH_CHARACTERS);
+    const within = ({ from, before }: WholePeriods['days']) =>
+      and([eb('period', '>=', from), eb('period', '<', before)]);
+    return or([and([isMonth, within(months)]), and([eb.not(isMonth), within(days)])]);
+  });
   await db.updateTable('data_key').set({ wrapped: new Uint8Array() }).where('id', 'in', ids).execute();
 }
 
@@ -129,14 +131,17 @@ export async function findLastKeyId(db: KeyDatabase): Promise<number> {
   return (await db.selectFrom('data_key').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst())?.id ?? 0;
 }
 
-/** Months before this one that have keys of data, oldest first. */
-export async function findPeriodsBefore(db: KeyDatabase, period: string, limit: number): Promise<string[]> {
+/** Periods between these that have keys of data, oldest first. */
+export async function findPeriods(
+  db: KeyDatabase,
+  { after, before, limit }: { readonly after: string; readonly before: string; readonly limit: number },
+): Promise<string[]> {
   const rows = await db
     .selectFrom('data_key')
     .select('period')
     .distinct()
-    .where('period', '>', '')
-    .where('period', '<', period)
+    .where('period', '>', after)
+    .where('period', '<', before)
     .orderBy('period')
     .limit(limit)
     .execute();

@@ -16,10 +16,21 @@ const DIGEST_CHARACTERS = 22;
 /** Digests that one key remembers: of labels, of which a model has few. */
 const MAX_REMEMBERED = 1_000;
 
+/** When and how often a key may seal. */
+interface Uses {
+  /** What was made from then on, and before `until`, in milliseconds since 1970. */
+  readonly from: number;
+  readonly until: number;
+  readonly uses: number;
+}
+
+/** Of a key that only opens. */
+export const NO_USES: Uses = { from: 0, until: 0, uses: 0 };
+
 export class DataKey {
   readonly id: number;
-  /** The key may seal until then, in milliseconds since 1970. */
-  readonly until: number;
+  readonly #from: number;
+  readonly #until: number;
   readonly #bytes: Buffer;
   readonly #base64: string;
   #usesLeft: number;
@@ -27,17 +38,18 @@ export class DataKey {
   #isErased = false;
   readonly #remembered = new Map<string, string>();
 
-  constructor({ id, bytes, until, uses }: { id: number; bytes: Buffer; until: number; uses: number }) {
+  constructor({ id, bytes, from, until, uses }: { id: number; bytes: Buffer } & Uses) {
     this.id = id;
-    this.until = until;
+    this.#from = from;
+    this.#until = until;
     this.#bytes = bytes;
     this.#base64 = bytes.toString('base64');
     this.#usesLeft = uses;
   }
 
-  /** Whether it may seal this many values more. */
-  maySeal(now: number, values: number): boolean {
-    return now < this.until && this.#usesLeft >= values && !this.#isErased;
+  /** Whether it may seal this many values more, of what was made at this time. */
+  maySeal(at: number, values: number): boolean {
+    return at >= this.#from && at < this.#until && this.#usesLeft >= values && !this.#isErased;
   }
 
   get isErased(): boolean {

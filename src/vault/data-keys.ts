@@ -1,5 +1,5 @@
 /**
- * The data keys of a server: one for each account, API key, month and subject, each wrapped with the master key in `keys.db`.
+ * The data keys of a server: one for each account, API key, day and subject, each wrapped with the master key in `keys.db`.
  *
  * A key is on disk before its first use. Keys in use are in memory, so that most calls need no promise. `keys.db` is a file of
  * its own so that it need not be in backups: then what a destroyed key has sealed is unreadable in backups too.
@@ -10,7 +10,7 @@ import { StartupError } from '../errors.js';
 import type { Databases, KeyDatabase, KeyTables } from '../storage/database.js';
 import { KEY_BYTES, open, seal } from '../storage/sealing.js';
 import type { SqliteFile } from '../storage/sqlite.js';
-import { DataKey } from './data-key.js';
+import { DataKey, NO_USES } from './data-key.js';
 import {
   deleteErasedKeys,
   deleteKeysOfPeriod,
@@ -22,7 +22,7 @@ import {
   findKeysOf,
   findLastKeyId,
   findNewestKey,
-  findPeriodsBefore,
+  findPeriods,
   insertKey,
   type KeyScope,
   type StoredKey,
@@ -30,6 +30,7 @@ import {
   setUses,
 } from './data-key.queries.js';
 import type { MasterKey, MasterKeys } from './master-keys.js';
+import { periodOf, spanOf, type WholePeriods } from './periods.js';
 
 /** Whose values a key seals. */
 export interface Owner {
@@ -56,8 +57,8 @@ const SPARE_USES = 2 ** 20;
 const MAX_KNOWN = 10_000;
 /** Keys that are made or reserved in one transaction. */
 const MAX_BATCH = 500;
-/** Months that one sweep looks at. */
-const MAX_PERIODS = 240;
+/** Periods that a sweep reads at a time. */
+const PERIODS_A_STEP = 500;
 
 export class DataKeys {
   readonly #db: KeyDatabase;
@@ -92,16 +93,18 @@ export class DataKeys {
     if (current === null) await setCurrentMaster(this.#db, (this.masters.all[0] as MasterKey).id);
   }
 
-  /** The keys for the values of this owner now. Not a promise if they are known: most are, and each promise takes time. */
-  sealing(owner: Owner): Sealing | Promise<Sealing> {
-    const now = Date.now();
+  /**
+   * The keys for values of this owner that were made at this time, in milliseconds since 1970. Not a promise if they are known: most
+   * are, and each promise takes time.
+   */
+  sealing(owner: Owner, at: number): Sealing | Promise<Sealing> {
     const name = nameOf(owner);
     const known = this.#sealing.get(name);
-    if (known?.key.maySeal(now, SPARE_USES) && !known.index.isErased) return known;
-    return this.sealingAt(owner, now).then((sealing) => remember(this.#sealing, name, sealing));
+    if (known?.key.maySeal(at, SPARE_USES) && !known.index.isErased) return known;
+    return this.sealingAt(owner, at).then((sealing) => remember(this.#sealing, name, sealing));
   }
 
-  /** The keys for values that were made at this time, in milliseconds since 1970. */
+  /** As `sealing`, of owners and times that will hardly be asked for again. */
   async sealingAt({ account, keyId, subject }: Owner, at: number): Promise<Sealing> {
     const index = await this.index(account);
     const digest = subject === null ? '' : index.digest('subject', subject);
@@ -136,7 +139,7 @@ export class DataKeys {
       const bytes = unwrapped(row, this.masters);
       if (!bytes) continue;
       // It seals nothing: its uses were not reserved.
-      const key = new DataKey({ id: row.id, bytes, until: 0, uses: 0 });
+      const key = new DataKey({ id: row.id, bytes, ...NO_USES });
       found.set(row.id, key);
       // What was read may have been destroyed meanwhile.
       if (erasures === this.#erasures) remember(this.#byId, row.id, key);
@@ -150,11 +153,11 @@ export class DataKeys {
   }
 
   /**
-   * Destroys the keys whose month is in the range. It is on disk, and nobody has the keys anymore, when this resolves: but if it
+   * Destroys the keys of these periods. It is on disk, and nobody has the keys anymore, when this resolves: but if it
    * returns false, the write-ahead log still has them.
    */
-  async erase(keys: ErasedKeys, range: { readonly from: string; readonly before: string }): Promise<boolean> {
-    await eraseKeys(this.#db, keys, range);
+  async erase(keys: ErasedKeys, periods: WholePeriods): Promise<boolean> {
+    await eraseKeys(this.#db, keys, periods);
     this.#erasures++;
     // Whoever holds one asks for another; those that were not destroyed are read again.
     for (const { key } of this.#sealing.values()) if (key.id <= keys.lastId) key.markErased();
@@ -175,14 +178,19 @@ export class DataKeys {
     await this.#file.truncateLog();
   }
 
-  /** Destroys the keys of months before this time for which `isEmpty`. Returns how many months had any. */
+  /** Destroys the keys of periods before this time for which `isEmpty`. Returns how many periods had any. */
   async eraseEmpty(before: number, isEmpty: (from: number, until: number) => Promise<boolean>): Promise<number> {
     let erased = 0;
-    for (const period of await findPeriodsBefore(this.#db, periodOf(before), MAX_PERIODS)) {
-      const until = endOf({ period });
-      if (!(await isEmpty(Date.parse(`${period}-01T00:00:00Z`), until))) continue;
-      await deleteKeysOfPeriod(this.#db, period);
-      erased++;
+    for (let after = ''; ; ) {
+      const periods = await findPeriods(this.#db, { after, before: periodOf(before), limit: PERIODS_A_STEP });
+      for (const period of periods) {
+        const { from, until } = spanOf(period);
+        if (until > before || !(await isEmpty(from, until))) continue;
+        await deleteKeysOfPeriod(this.#db, period);
+        erased++;
+      }
+      if (periods.length < PERIODS_A_STEP) break;
+      after = periods.at(-1) ?? '';
     }
     if (erased > 0) await this.#file.truncateLog();
     return erased;
@@ -243,7 +251,7 @@ export class DataKeys {
       if (stored.uses + RESERVED_USES > MAX_USES) return null;
       await setUses(trx, stored.id, stored.uses + RESERVED_USES);
     }
-    return new DataKey({ id: stored.id, bytes, until: endOf(scope), uses: RESERVED_USES });
+    return new DataKey({ id: stored.id, bytes, ...spanOf(scope.period), uses: RESERVED_USES });
   }
 }
 
@@ -251,7 +259,7 @@ async function make(trx: Transaction<KeyTables>, scope: KeyScope, master: Master
   const bytes = randomBytes(KEY_BYTES);
   const wrapped = wrap(scope, bytes, master);
   const row = { ...scope, master_id: master.id, wrapped, uses: RESERVED_USES, created_at: Date.now() };
-  return new DataKey({ id: await insertKey(trx, row), bytes, until: endOf(scope), uses: RESERVED_USES });
+  return new DataKey({ id: await insertKey(trx, row), bytes, ...spanOf(scope.period), uses: RESERVED_USES });
 }
 
 /** What a data key is for is authenticated with it. */
@@ -272,16 +280,6 @@ function addressOf({ kind, period, api_key, subject, account }: KeyScope): strin
 
 function nameOf({ account, keyId, subject }: Owner): string {
   return `${keyId ?? ''}\n${account.length}\n${account}${subject ?? ''}`;
-}
-
-/** The month, such as "2026-11". */
-export function periodOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 7);
-}
-
-function endOf({ period }: Pick<KeyScope, 'period'>): number {
-  const [year = 0, month = 0] = period.split('-').map(Number);
-  return period === '' ? Number.POSITIVE_INFINITY : Date.UTC(year, month);
 }
 
 function remember<K, V>(known: Map<K, V>, name: K, value: V): V {

@@ -10,6 +10,7 @@ import { firstIdAt } from '#src/storage/ids.js';
 import { MasterKeys } from '#src/vault/master-keys.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { armFault, disarmFault, goOn, hasFired } from '../support/faults.js';
+import { openDataKeys } from '../support/sealed-data.js';
 import { until } from '../support/until.js';
 
 const CANARY = 'canary-5d1f6a';
@@ -80,7 +81,7 @@ test('inputs and subjects are nowhere in the data folder, and are read back afte
   expect((await read(large)).input).toEqual({ text: long(CANARY) });
 });
 
-test('each account and subject has a key of its own, and the same one until the month ends', async () => {
+test('each account and subject has a key of its own, and the same one until the day ends', async () => {
   const ids = [];
   for (const subject of [null, null, 'ann', 'ann', 'bob']) ids.push(await predict('same text', { subject }));
   const rows = await app.app.databases.predictionDb
@@ -93,6 +94,17 @@ test('each account and subject has a key of its own, and the same one until the 
 
   expect([again, annAgain]).toEqual([none, ann]);
   expect(new Set([none, ann, bob]).size).toBe(3);
+  const dataKeys = await openDataKeys(app.app.databases, dataDir);
+  const owner = { account: 'days', keyId: null, subject: null };
+  const midnight = Date.UTC(2026, 1, 1);
+  const idAt = async (at: number) => (await dataKeys.sealing(owner, at)).key.id;
+  const made = [
+    await idAt(midnight - 1),
+    await idAt(midnight),
+    await idAt(midnight + 86_399_999),
+    await idAt(midnight - 1),
+  ];
+  expect(made).toEqual([made[0], (made[0] as number) + 1, made[1], made[0]]);
 });
 
 test('what was moved from another row, or changed, is reported and not shown', async () => {

@@ -20,7 +20,7 @@ const CANARY = 'canary-91b3e0';
 const PREDICT = `mutation ($input: PredictInput!) { predict(input: $input) { replayed prediction { id } problem { message } } }`;
 const READ = 'query ($id: ID!) { prediction(id: $id) { input } }';
 const ERASE = `mutation ($input: ErasePredictionsInput!) { erasePredictions(input: $input) {
-  erasure { id deleted finishedAt } problem { code ... on InvalidInput { problems { path code } } } } }`;
+  erasure { id deleted leftInBackups finishedAt } problem { code ... on InvalidInput { problems { path code } } } } }`;
 const DELETE = `mutation ($ids: [ID!]!) { deletePredictions(ids: $ids, reason: "asked for") {
   erasure { deleted finishedAt } problem { code ... on InvalidInput { problems { path code } } } } }`;
 
@@ -108,7 +108,7 @@ test('all of a subject is erased, with its keys, and can be read in no copy; the
   const { erasure, problem } = await erase({ subject: 'ann', reason: 'asked for' });
 
   expect(problem).toBeNull();
-  expect(erasure).toMatchObject({ deleted: 3, finishedAt: expect.any(String) });
+  expect(erasure).toMatchObject({ deleted: 3, leftInBackups: 0, finishedAt: expect.any(String) });
   expect(before.length).toBeGreaterThan(0);
   expect(await filesWith(bytes)).toEqual([]);
   expect(await Promise.all([...ids, kept].map(isThere))).toEqual([false, false, true]);
@@ -173,7 +173,7 @@ test('while another process reads, others predict, and what was erased in the lo
 
 test('an erasure that goes on after a restart leaves what was recorded since it was requested', async () => {
   const { catalogDb } = app.app.databases;
-  const month = new Date().toISOString().slice(0, 7);
+  const today = new Date().toISOString().slice(0, 10);
   const before = await idOf({});
   await new Promise((resolve) => setTimeout(resolve, 5));
   const requested_at = Date.now();
@@ -183,12 +183,13 @@ test('an erasure that goes on after a restart leaves what was recorded since it 
     account: 'anonymous',
     subject: null,
     key_id: null,
-    // Not all of the month, so that its key is kept.
-    made_from: Date.parse(`${month}-01`) + 1,
+    // Not all of the day, so that its key is kept.
+    made_from: Date.parse(today) + 1,
     made_before: 2 ** 48 - 1,
     predictions: null,
     last_data_key: 1_000_000,
     deleted: 0,
+    left_in_backups: 0,
     requested_at,
     finished_at: null,
   };
@@ -234,6 +235,76 @@ test('predictions of others are passed in steps, however few the account has', a
   await predictionDb.deleteFrom('prediction').where('id', 'in', others).execute();
 });
 
+test('keys of whole days are destroyed; those of parts of days, and of months of an earlier version, are kept', async () => {
+  const day = (days: number, hours = 0) =>
+    Math.floor(Date.now() / 86_400_000 - 9 + days) * 86_400_000 + hours * 3_600_000;
+  const made = [day(0, 10), day(1) - 1, day(1), day(1, 12), day(2), day(4)];
+  const ids = made.map((ms) => firstIdAt('Prediction', ms));
+  const plain = {
+    version_id: 'v',
+    principal_id: 'anonymous',
+    answer: '{}',
+    timing: '{}',
+    runtime: '{}',
+    input: '{"text":"x"}',
+  };
+  const { predictionDb } = app.app.databases;
+  const rows = ids.map((id, i) => ({ ...plain, id, created_at: made[i] as number }));
+  await predictionDb.insertInto('prediction').values(rows).execute();
+  await app.app.stop();
+  // As if an earlier release had stored them: they are encrypted now.
+  app = await startTestApp({ dataDir });
+  const stored = async () => {
+    const query = app.app.databases.predictionDb
+      .selectFrom('prediction')
+      .select(['id', 'data_key'])
+      .where('id', 'in', ids);
+    return new Map((await query.execute()).map(({ id, data_key }) => [id, data_key]));
+  };
+  await until('all are encrypted', async () => [...(await stored()).values()].every((key) => key !== null));
+  const keys = await stored();
+  const month = {
+    kind: 'data',
+    account: 'anonymous',
+    api_key: '',
+    subject: '',
+    master_id: 'x',
+    uses: 0,
+    created_at: 0,
+  } as const;
+  const ofMonth = await app.app.databases.keyDb
+    .insertInto('data_key')
+    .values({ ...month, period: new Date(day(4)).toISOString().slice(0, 7), wrapped: Buffer.from('x') })
+    .returning('id')
+    .executeTakeFirstOrThrow();
+  await app.app.databases.predictionDb
+    .updateTable('prediction')
+    .set({ data_key: ofMonth.id })
+    .where('id', '=', ids[5] as string)
+    .execute();
+  const steps = [];
+  for (const [from, to] of [
+    [day(0), day(1)],
+    [day(1, 11), day(2)],
+    [day(1), day(2)],
+    [day(4), day(5)],
+  ] as const) {
+    const range = { from: new Date(from).toISOString(), to: new Date(to).toISOString() };
+    const { deleted, leftInBackups } = (await erase(range)).erasure;
+    const left = await app.app.databases.keyDb.selectFrom('data_key').select('id').execute();
+    const kept = ids.map((id) => left.some((key) => key.id === (id === ids[5] ? ofMonth.id : keys.get(id))));
+    steps.push({ deleted, leftInBackups, kept: kept.map(Number).join('') });
+  }
+
+  expect(steps).toEqual([
+    { deleted: 2, leftInBackups: 0, kept: '001111' },
+    { deleted: 1, leftInBackups: 1, kept: '001111' },
+    { deleted: 1, leftInBackups: 0, kept: '000011' },
+    { deleted: 1, leftInBackups: 1, kept: '000011' },
+  ]);
+  expect((await app.query(READ, { id: ids[4] as string })).prediction).toEqual({ input: { text: 'x' } });
+});
+
 test('a range of time is erased, and what was made outside of it stays', async () => {
   const outside = await idOf({});
   await new Promise((resolve) => setTimeout(resolve, 5));
@@ -247,7 +318,7 @@ test('a range of time is erased, and what was made outside of it stays', async (
   expect((await erase({ from, to })).erasure.deleted).toBe(1);
   expect(await Promise.all([outside, inside, later].map(isThere))).toEqual([true, false, true]);
 
-  // Until now, so that the key of this month goes too.
+  // Until now, so that the key of today goes too.
   expect((await erase({ to: new Date(Date.now() + 60_000).toISOString() })).problem).toBeNull();
   expect(await Promise.all([outside, later].map(isThere))).toEqual([false, false]);
   expect(await isThere(await idOf({}))).toBe(true);
@@ -317,7 +388,7 @@ test('an erasure that fails keeps neither later ones nor the sweeper from runnin
   const [erased, ofDeleted] = [await idOf({}), await idOf({})];
   const { catalogDb, predictionDb } = app.app.databases;
   const wanted = { account: 'anonymous', subject: null, key_id: null, made_from: 0, made_before: 2 ** 48 - 1 };
-  const state = { last_data_key: 2 ** 30, deleted: 0, requested_at: Date.now(), finished_at: null };
+  const state = { last_data_key: 2 ** 30, deleted: 0, left_in_backups: 0, requested_at: Date.now(), finished_at: null };
   const lists = { erasure_0: 'no JSON', erasure_1: JSON.stringify([erased]) };
   for (const [id, predictions] of Object.entries(lists))
     await catalogDb

@@ -124,7 +124,7 @@ export function predictionReads({ versions, id }: { versions: readonly string[];
           (await findPredictionPage(db, principal, { list: name, versionIds: null, ...listing }, { first: 1 })).total(),
       },
     ] satisfies PredictionRead[];
-  const index = new DataKey({ id: 1, bytes: Buffer.alloc(32), until: 0, uses: 0 });
+  const index = new DataKey({ id: 1, bytes: Buffer.alloc(32), from: 0, until: 0, uses: 0 });
   return [
     ...page('predictions', {}),
     ...page('predictions since', { since: new Date(0) }),

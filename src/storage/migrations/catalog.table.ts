@@ -171,6 +171,8 @@ export interface ErasureTable {
   /** Keys of data that were made later are kept. */
   last_data_key: number;
   deleted: number;
+  /** Of these, those whose keys were not destroyed. */
+  left_in_backups: number;
   requested_at: number;
   /** Null until all is erased. */
   finished_at: number | null;

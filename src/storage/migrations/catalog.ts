@@ -41,6 +41,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '028_deleted_versions': { up: createDeletedVersions },
   '029_signatures': { up: addSignatures },
   '030_alias_changes': { up: createAliasChanges },
+  '031_erased_in_backups': { up: countErasedInBackups },
 };
 
 /** The history begins with what aliases point to now. */
@@ -125,6 +126,13 @@ async function addAccounts(db: Kysely<unknown>): Promise<void> {
   await dropFacetCounts(db);
   await keepFacetCounts(db, 'account');
   await indexOrders(db, ['visibility', 'account', 'owner', 'task', 'license', 'default_framework', 'default_bytes']);
+}
+
+async function countErasedInBackups(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .alterTable('erasure')
+    .addColumn('left_in_backups', 'bigint', (c) => c.notNull().defaultTo(0))
+    .execute();
 }
 
 async function createErasures(db: Kysely<unknown>): Promise<void> {

@@ -8,7 +8,7 @@ export interface DataKeyTable {
   account: string;
   /** Of the API key that values were sent with; empty if there was none. */
   api_key: string;
-  /** The month that values were made in, such as "2026-11"; empty for an index key. */
+  /** The day that values were made on, such as "2026-11-27", or their month, in UTC; empty for an index key. */
   period: string;
   /** Digest of the subject, made with the index key of the account; empty if there is none. */
   subject: string;

@@ -57,7 +57,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   rotation: {
     prepare: async ({ dataDir }) => {
       const { databases, dataKeys } = await openVault(dataDir);
-      await dataKeys.sealing({ account: 'team', keyId: null, subject: null });
+      await dataKeys.sealing({ account: 'team', keyId: null, subject: null }, Date.now());
       await databases.close();
     },
     command: () => ['dist/rotate-master-key.js'],
