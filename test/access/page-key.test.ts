@@ -1,4 +1,4 @@
-/** The README's way from nothing to a key that a web page may hold, tried by a page of another origin in a real browser. */
+/** The API reference's way from nothing to a key that a web page may hold, tried by a page of another origin in a real browser. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -38,8 +38,8 @@ const ASK = `async ([url, key]) => {
   }
 }`;
 
-inBrowser('the lines of the README make a key that pages of its origin can use, and no others', async () => {
-  const [, lines = ''] = BLOCK.exec(await readFile('README.md', 'utf8')) ?? [];
+inBrowser('the lines of the API reference make a key that pages of its origin can use, and no others', async () => {
+  const [, lines = ''] = BLOCK.exec(await readFile('schema/README.md', 'utf8')) ?? [];
   const [first, ...commands] = lines.replaceAll(' \\\n', ' ').split('\n').slice(0, -1);
   const [shop, evil] = [await servePage(), await servePage()];
   const dataDir = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-page-'));

@@ -1,6 +1,6 @@
 /** The explorer pages, in a real browser without internet. */
-import { readFileSync } from 'node:fs';
 import type { Browser, Page } from 'playwright-core';
+import { seriousViolations } from '../support/accessibility.js';
 import { startTestApp, type TestApp } from '../support/app.js';
 import { hasBrowser, openBrowser, openPage } from '../support/browser.js';
 
@@ -162,7 +162,7 @@ inBrowser(
     const violations = [...(await auditIn('light', 1_400)), ...(await auditIn('dark', 390))];
     await page.getByRole('button', { name: 'Examples' }).click();
     const offered = await page.getByRole('menuitem').locator('.examples-title').allTextContents();
-    violations.push(...(await audit()));
+    violations.push(...(await seriousViolations(page)));
 
     await openSandbox();
     const choices = await page.locator('#examples option[value]:not([value=""])').allTextContents();
@@ -180,8 +180,6 @@ interface Monaco {
   readonly editor: { getModelMarkers(of: object): { message: string }[] };
 }
 
-const AXE = readFileSync('node_modules/axe-core/axe.min.js', 'utf8');
-
 async function auditIn(colorScheme: 'light' | 'dark', width: number): Promise<string[]> {
   await page.emulateMedia({ colorScheme });
   await page.setViewportSize({ width, height: 900 });
@@ -191,15 +189,7 @@ async function auditIn(colorScheme: 'light' | 'dark', width: number): Promise<st
     await page.locator(`.graphiql-query-editor .monaco-editor.${colorScheme === 'dark' ? 'vs-dark' : 'vs'}`).waitFor();
     await page.locator('.graphiql-query-editor [class^=mtk]').nth(3).waitFor();
   }
-  return audit();
-}
-
-async function audit(): Promise<string[]> {
-  const found = await page.evaluate<{ id: string; impact: string; nodes: { html: string }[] }[]>(
-    `{ ${AXE} }; axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations)`,
-  );
-  const serious = found.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-  return serious.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`);
+  return seriousViolations(page);
 }
 
 /** The page of Apollo Sandbox, with a script in place of the one of the CDN that keeps what it is given. */

@@ -1,16 +1,20 @@
 /** What is generated for clients compiles with `strict`: the code generator's types, and the client of a catalog. */
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { preset } from '@graphql-codegen/client-preset';
-import { codegen } from '@graphql-codegen/core';
-import { buildSchema, parse } from 'graphql';
+import { buildSchema } from 'graphql';
 import ts from 'typescript';
-import config, { scalars } from '../../schema/codegen.ts';
+import { scalars } from '../../schema/codegen.ts';
 import { clientFor, readVersions, sender, type VersionOf } from '../../schema/write-client.ts';
 import { startTestApp, type TestApp } from '../support/app.js';
+import { generatedTypes } from './generated-types.js';
+import { APP, DOCUMENTS } from './sample-app-server.js';
 
 const SDL = readFileSync('schema/schema.graphql', 'utf8');
 const FOLDER = path.resolve('test/clients/generated');
+const APP_TYPES = path.resolve(APP, 'src/gql/graphql.ts');
+const OPERATIONS = readdirSync('schema/operations')
+  .filter((file) => file.endsWith('.graphql'))
+  .map((file) => `schema/operations/${file}`);
 const OPTIONS: ts.CompilerOptions = {
   strict: true,
   noUncheckedIndexedAccess: true,
@@ -18,8 +22,12 @@ const OPTIONS: ts.CompilerOptions = {
   target: ts.ScriptTarget.ES2022,
   module: ts.ModuleKind.ESNext,
   moduleResolution: ts.ModuleResolutionKind.Bundler,
-  lib: ['lib.es2023.d.ts', 'lib.dom.d.ts'],
+  lib: ['lib.es2024.d.ts', 'lib.dom.d.ts', 'lib.dom.iterable.d.ts'],
   types: [],
+  jsx: ts.JsxEmit.ReactJSX,
+  verbatimModuleSyntax: true,
+  resolveJsonModule: true,
+  allowImportingTsExtensions: true,
   skipLibCheck: true,
   noEmit: true,
 };
@@ -30,36 +38,17 @@ beforeAll(async () => {
 });
 afterAll(() => app.stop());
 
-async function generatedTypes(): Promise<Record<string, string>> {
-  const files = readdirSync('schema/operations').filter((file) => file.endsWith('.graphql'));
-  const documents = files.map((file) => {
-    const rawSDL = readFileSync(path.join('schema/operations', file), 'utf8');
-    return { location: file, document: parse(rawSDL), rawSDL };
-  });
-  const { presetConfig, config: settings } = config.generates['generated/'];
-  const outputs = await preset.buildGeneratesSection({
-    baseOutputDir: 'generated/',
-    schema: parse(SDL),
-    schemaAst: buildSchema(SDL),
-    documents,
-    config: settings,
-    presetConfig,
-    plugins: [],
-    pluginMap: {},
-    documentTransforms: [],
-  });
-  const texts = outputs.map(async (output) => [path.basename(output.filename), await codegen(output)] as const);
-  return Object.fromEntries(await Promise.all(texts));
-}
-
-/** What the compiler says about these files, each with the line that it is about. */
+/** What the compiler says about these files, by their path, and about the files that they import, each with the line that it is about. */
 function errorsOf(files: Record<string, string>): string[] {
-  const sources = new Map(Object.entries(files).map(([name, text]) => [path.join(FOLDER, name), text]));
+  const sources = new Map(Object.entries(files).map(([name, text]) => [path.resolve(FOLDER, name), text]));
   const host = ts.createCompilerHost(OPTIONS);
   const { fileExists, readFile, getSourceFile, directoryExists } = host;
   host.fileExists = (name) => sources.has(name) || fileExists(name);
   host.readFile = (name) => sources.get(name) ?? readFile(name);
-  host.directoryExists = (name) => name === FOLDER || (directoryExists?.(name) ?? true);
+  const folders = new Set(Array.from(sources.keys(), (name) => path.dirname(name)));
+  // Types of the same package in two places differ, and the app may have been installed.
+  host.directoryExists = (name) =>
+    !name.startsWith(path.resolve(APP, 'node_modules')) && (folders.has(name) || (directoryExists?.(name) ?? true));
   host.getSourceFile = (name, target, ...rest) => {
     const text = sources.get(name);
     return text === undefined ? getSourceFile(name, target, ...rest) : ts.createSourceFile(name, text, target);
@@ -105,6 +94,9 @@ export const wrong = () => client.predict('penguins', { text: '' });
 export const none = () => client.predict('penguin', { row });
 `;
 
+/** In place of `vite/client`. */
+const ENV = 'interface ImportMeta { readonly env: Record<string, string | undefined> }';
+
 const HOSTILE: VersionOf = {
   title: 'Ends */ export const a = 1; /*',
   ref: 'hostile:1',
@@ -135,13 +127,35 @@ test('every scalar of the schema has a type', () => {
   expect(Object.keys(scalars).sort()).toEqual(custom.map(({ name }) => name).sort());
 });
 
-test('the types of all shipped operations and the client of a catalog compile, and narrow to what models take and answer', async () => {
+test('the types of all shipped operations, the client of a catalog, the sample app and the page of the README compile', async () => {
   const client = await clientFor(await readVersions(sender(`${app.url}/graphql`, null), null));
-  const types = await generatedTypes();
+  const types = await generatedTypes(OPERATIONS);
+  const { 'graphql.ts': appTypes = '' } = await generatedTypes(DOCUMENTS);
+  const [, page = ''] = /```tsx\n(.*?)```/s.exec(readFileSync('README.md', 'utf8')) ?? [];
 
-  expect(
-    errorsOf({ ...types, 'client.ts': client, 'uses.ts': USES, 'hostile.ts': await clientFor([HOSTILE]) }),
-  ).toEqual([]);
+  const own = {
+    ...types,
+    'client.ts': client,
+    'uses.ts': USES,
+    'hostile.ts': await clientFor([HOSTILE]),
+    'App.tsx': page,
+  };
+  const sample = {
+    [APP_TYPES]: appTypes,
+    [path.resolve(APP, 'src/entry.ts')]: "import './main.tsx';",
+    'env.d.ts': ENV,
+  };
+  expect(page).not.toBe('');
+  expect(errorsOf({ ...own, ...sample })).toEqual([]);
+});
+
+test('the sample app has the versions of packages that the tests have', () => {
+  const [ours, theirs] = ['package.json', `${APP}/package.json`].map((file) => {
+    const { dependencies, devDependencies } = JSON.parse(readFileSync(file, 'utf8'));
+    return { ...dependencies, ...devDependencies } as Record<string, string>;
+  });
+
+  expect(ours).toMatchObject(Object.fromEntries(Object.entries(theirs ?? {}).filter(([name]) => ours?.[name])));
 });
 
 test('the client of a catalog runs its models, and throws the problem of the server', async () => {
