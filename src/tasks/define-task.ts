@@ -52,6 +52,8 @@ export interface TaskDefinition<
 > {
   /** The name on the Hugging Face Hub, as a GraphQL enum value. */
   readonly name: Name;
+  /** False for a task that the Hub does not have. */
+  readonly isOnHub?: false;
   /** Description of the GraphQL enum value: a sentence that says what a model of this task does. */
   readonly description: string;
   /**

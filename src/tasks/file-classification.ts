@@ -6,6 +6,7 @@ import { classificationOutputs, postprocessScores } from './scores.js';
 
 export const fileClassification = defineTask({
   name: 'FILE_CLASSIFICATION',
+  isOnHub: false,
   description: 'Assigns classes to a file by its bytes, such as its type.',
   reads: [bytesInput],
   part: 'bytes',

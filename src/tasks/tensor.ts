@@ -5,6 +5,7 @@ import { postprocessTensors } from './tensor-outputs.js';
 
 export const tensor = defineTask({
   name: 'TENSOR',
+  isOnHub: false,
   description:
     'Returns the outputs of the graph as tensors, for graphs whose meaning is not described. Takes tensors or, with columns, rows or time series.',
   reads: TABULAR_INPUTS,

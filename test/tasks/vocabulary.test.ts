@@ -6,9 +6,10 @@ import 'reflect-metadata';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { PIPELINE_TYPES } from '@huggingface/tasks';
 import { type GraphQLSchema, getNamedType, isInputObjectType, isObjectType } from 'graphql';
 import { createSchema } from '#src/api/schema.js';
-import { TASKS } from '#src/tasks/tasks.js';
+import { TASKS, taskNamed } from '#src/tasks/tasks.js';
 
 const SPECS = path.join(
   path.dirname(createRequire(import.meta.url).resolve('@huggingface/tasks/package.json')),
@@ -185,6 +186,14 @@ test('every task is compared with its specification, or has none', () => {
   const ours = TASKS.map((task) => task.toLowerCase().replaceAll('_', '-'));
 
   expect([...Object.keys(PLACES), ...WITHOUT_SPEC].sort()).toEqual(ours.sort());
+});
+
+test('the names of tasks are those of the Hub, unless the task says that the Hub has none', () => {
+  const onHub = TASKS.filter((task) => taskNamed(task).isOnHub !== false);
+  const named = onHub.map((task) => task.toLowerCase().replaceAll('_', '-'));
+
+  expect(named.filter((name) => !(PIPELINE_TYPES as readonly string[]).includes(name))).toEqual([]);
+  expect(TASKS.length - onHub.length).toBe(2);
 });
 
 describe.each(Object.keys(PLACES))('%s', (task) => {
