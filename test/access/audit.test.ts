@@ -5,7 +5,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { promisify } from 'node:util';
-import { type AuditEntry, AuditVerifier } from '#src/access/audit.js';
+import { type AuditHead, AuditVerifier } from '#src/access/audit.js';
+import { findAuditProblems } from '#src/access/audit.queries.js';
+import { openCatalogBeside } from '#src/storage/database.js';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { createStore } from '../support/model-store.js';
 
@@ -75,7 +77,7 @@ test('a key that is made, replaced and revoked leaves an entry each, without its
 });
 
 test('an alias that is moved leaves an entry with the version before and after', async () => {
-  const app = await startTestApp({ dataDir });
+  const app = await startTestApp();
   const SET = 'mutation ($input: SetAliasInput!) { setAlias(input: $input) { alias { name } problem { code } } }';
   const input = { model: 'spam-filter', alias: 'canary', version: 'spam-filter:2' };
   await send(app, SET, { input: { ...input, reason: 'a trial' } });
@@ -237,14 +239,9 @@ describe('npm run audit:verify', () => {
   });
 
   /** As the command finds them, for tests that would start it often. */
-  function problems(): (string | null)[] {
-    const db = new DatabaseSync(file());
-    const verifier = new AuditVerifier();
-    const rows = db.prepare('select * from audit_log order by sequence').all();
-    db.close();
-    return rows
-      .map((row) => ({ ...row, keyId: row['key_id'], at: new Date(Number(row['at'])) }) as unknown as AuditEntry)
-      .map((entry) => verifier.next(entry));
+  async function problems(...heads: AuditHead[]): Promise<string[]> {
+    const { db, close } = await openCatalogBeside(dataDir);
+    return findAuditProblems(db, new AuditVerifier(heads), 20).finally(close);
   }
 
   test.each([
@@ -259,10 +256,10 @@ describe('npm run audit:verify', () => {
     'before',
     'after',
     'sha256',
-  ])('an entry whose %s was edited is found', (column) => {
-    expect(problems()).toEqual([null, null, null, null]);
+  ])('an entry whose %s was edited is found', async (column) => {
+    expect(await problems()).toEqual([]);
     tamper(`update audit_log set ${column} = '1' where sequence = 2`);
-    expect(problems()[1]).toContain('entry 2 was changed');
+    expect((await problems())[0]).toContain('entry 2 was changed');
   });
 
   test.each([
@@ -295,7 +292,7 @@ describe('npm run audit:verify', () => {
     ['the head was moved back', ['update audit_head set sequence = 2'], 'its head is entry 2'],
   ])('%s: that is found', async (_, statements, expected) => {
     tamper(...statements);
-    expect(await verify()).toMatchObject({ code: 1, stderr: expect.stringContaining(expected) });
+    expect((await problems()).join()).toContain(expected);
   });
 
   test('a log that was cut together with its head is not the one whose entry was written down', async () => {
@@ -304,9 +301,9 @@ describe('npm run audit:verify', () => {
       'delete from audit_log where sequence > 2',
       'update audit_head set (sequence, sha256) = (select sequence, sha256 from audit_log where sequence = 2)',
     );
-    expect(await verify()).toMatchObject({ code: 0 });
+    expect(await problems()).toEqual([]);
     expect(await verify('4', sha256)).toMatchObject({ code: 1, stderr: expect.stringContaining('before entry 4') });
-    expect(await verify('2', sha256)).toMatchObject({ code: 1, stderr: expect.stringContaining('is not the one') });
+    expect((await problems({ sequence: 2, sha256 })).join()).toContain('is not the one');
   });
 
   test.each([[['1']], [['0', 'a'.repeat(64)]], [['1', 'abc']], [['1', 'a'.repeat(64), '2']]])(

@@ -1,5 +1,5 @@
 /** What a request allocates is garbage when it has been answered, and is collected with the young generation. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -33,6 +33,7 @@ let scavenges: Scavenge[];
 
 beforeEach(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'modelgraph-garbage-'));
+  await cp(process.env['MODELGRAPH_TEMPLATE'] as string, folder, { recursive: true });
   server = await startServer({ DATA_DIR: folder, WORKERS: '1' }, { nodeOptions: ['--trace-gc'] });
   scavenges = [];
   createInterface({ input: server.process.stdout as Readable }).on('line', (line) => {

@@ -5,11 +5,11 @@ import { type Data, startTestApp, type TestApp } from '../support/app.js';
 import { fillCatalog } from '../support/large-catalog.js';
 
 let app: TestApp;
-beforeEach(async () => {
+beforeAll(async () => {
   app = await startTestApp();
   await fillCatalog(app.app.databases.catalogDb, 2);
 });
-afterEach(() => app.stop());
+afterAll(() => app.stop());
 
 async function refOf(ref: string): Promise<string | null> {
   return (await app.query('query ($ref: VersionRef!) { version(ref: $ref) { ref } }', { ref })).version?.ref ?? null;

@@ -12,11 +12,11 @@ const MODELS = `query ($search: String, $filter: ModelFilter, $orderBy: ModelOrd
 }`;
 
 let app: TestApp;
-beforeEach(async () => {
+beforeAll(async () => {
   app = await startTestApp({ empty: true, modelStore: '/nowhere' });
   await fillCatalog(app.app.databases.catalogDb, COUNT);
 });
-afterEach(() => app.stop());
+afterAll(() => app.stop());
 
 async function addModel(name: string, title: string): Promise<void> {
   const card = JSON.stringify({ markdown: '' });
@@ -52,17 +52,6 @@ async function walk(query: string, pick: (data: Data) => Data): Promise<Data[]> 
   } while (after !== null);
   return seen;
 }
-
-test('models added between two requests do not shift the pages', async () => {
-  const first = await page({});
-  await addModel('a-before-all', 'Before');
-  await addModel('m000-between', 'Between');
-
-  const second = await page({ after: first.pageInfo.endCursor });
-
-  expect([...names(first), ...names(second)]).toEqual(['m000', 'm001', 'm002', 'm003', 'm004', 'm005']);
-  expect(second.totalCount).toBe(COUNT + 2);
-});
 
 test('a page that starts after the cursor of an edge contains the rest of the list', async () => {
   const whole = await page({ first: 100 });
@@ -108,13 +97,6 @@ test('what is wrong with a list is refused as BAD_USER_INPUT', async () => {
   }
 });
 
-test('a search ignores accents and how they are encoded', async () => {
-  await addModel('francais', 'Modèle de langue');
-
-  for (const search of ['modèle', 'modèle'.normalize('NFD'), 'MODELE', 'mode'])
-    expect(names(await page({ search, first: 100 }))).toContain('francais');
-});
-
 test('pages of versions, trained versions and evaluations contain every item exactly once, newest first', async () => {
   const versions = await walk(
     'query ($after: String) { model(name: "m003") { versions(first: 2, after: $after) { nodes { number } pageInfo { hasNextPage endCursor } } } }',
@@ -134,22 +116,6 @@ test('pages of versions, trained versions and evaluations contain every item exa
     Array.from({ length: COUNT * VERSIONS_EACH }, (_, i) => `m00${COUNT - 1 - Math.floor(i / 5)}:${5 - (i % 5)}`),
   );
   expect(new Set(evaluations.map(({ id }) => id)).size).toBe(COUNT * VERSIONS_EACH * 2);
-});
-
-test('a COMPUTED evaluation is preferred to an IMPORTED one, unless an origin is given', async () => {
-  const { version, dataset } = await app.query('{ version(ref: "m000:1") { id } dataset(name: "numbers") { id } }');
-  const computed = { version_id: version.id, dataset_id: dataset.id, origin: 'COMPUTED' as const, evaluated_rows: 2 };
-  await insertEvaluation(app.app.databases.catalogDb, computed, [], 1);
-
-  const answer = await app.query(`{ version(ref: "m000:1") {
-    any: evaluation { origin } computed: evaluation(origin: COMPUTED) { origin evaluatedRows }
-    imported: evaluation(dataset: "numbers", origin: IMPORTED) { origin } } }`);
-
-  expect(answer.version).toEqual({
-    any: { origin: 'COMPUTED' },
-    computed: { origin: 'COMPUTED', evaluatedRows: 2 },
-    imported: { origin: 'IMPORTED' },
-  });
 });
 
 test('a version is selected by number or alias; giving both is refused', async () => {
@@ -271,5 +237,39 @@ describe('a cursor belongs to its list:', () => {
     const answers = await Promise.all(cursors.map((after) => app.send(MODELS, { after })));
 
     expect(answers.map(({ errors }) => errors?.[0]?.extensions['code'])).toEqual(cursors.map(() => 'BAD_USER_INPUT'));
+  });
+});
+
+test('models added between two requests do not shift the pages', async () => {
+  const first = await page({});
+  await addModel('a-before-all', 'Before');
+  await addModel('m000-between', 'Between');
+
+  const second = await page({ after: first.pageInfo.endCursor });
+
+  expect([...names(first), ...names(second)]).toEqual(['m000', 'm001', 'm002', 'm003', 'm004', 'm005']);
+  expect(second.totalCount).toBe(COUNT + 2);
+});
+
+test('a search ignores accents and how they are encoded', async () => {
+  await addModel('francais', 'Modèle de langue');
+
+  for (const search of ['modèle', 'modèle'.normalize('NFD'), 'MODELE', 'mode'])
+    expect(names(await page({ search, first: 100 }))).toContain('francais');
+});
+
+test('a COMPUTED evaluation is preferred to an IMPORTED one, unless an origin is given', async () => {
+  const { version, dataset } = await app.query('{ version(ref: "m000:1") { id } dataset(name: "numbers") { id } }');
+  const computed = { version_id: version.id, dataset_id: dataset.id, origin: 'COMPUTED' as const, evaluated_rows: 2 };
+  await insertEvaluation(app.app.databases.catalogDb, computed, [], 1);
+
+  const answer = await app.query(`{ version(ref: "m000:1") {
+    any: evaluation { origin } computed: evaluation(origin: COMPUTED) { origin evaluatedRows }
+    imported: evaluation(dataset: "numbers", origin: IMPORTED) { origin } } }`);
+
+  expect(answer.version).toEqual({
+    any: { origin: 'COMPUTED' },
+    computed: { origin: 'COMPUTED', evaluatedRows: 2 },
+    imported: { origin: 'IMPORTED' },
   });
 });

@@ -60,7 +60,7 @@ const VARIANTS = '{ version(ref: "m:1") { state variants { name reason maxBatch 
 test('a variant that lacked memory is probed again when the limit is raised', async () => {
   const yaml = 'example: { tensors: [{ name: x, datatype: FP32, shape: [1, 1], data: [3] }] }';
   const plain = encodeModel(identity('x', 'FP32', ['N', 1]));
-  const large = { ...LARGE_ROWS, ints: [{ name: 'size', shape: [2], data: [1, 150_000_000] }] };
+  const large = { ...LARGE_ROWS, ints: [{ name: 'size', shape: [2], data: [1, 50_000_000] }] };
   await server.store.write('m', { 'model.yaml': yaml, '1/model.onnx': plain, '1/model_fp16.onnx': encodeModel(large) });
   const variants = async (workerMemoryBytes: number) =>
     (await (await server.start({ workerMemoryBytes })).query(VARIANTS)).version.variants;
