@@ -14,6 +14,7 @@ import { createSchema } from './api/schema.js';
 import { createServer } from './api/server.js';
 import { Catalog } from './catalog/catalog.js';
 import { ListingCounts } from './catalog/listing-counts.js';
+import { ModelUses } from './catalog/model-uses.js';
 import { type Config, exposure } from './config.js';
 import { Engine } from './engine/engine.js';
 import { StartupError } from './errors.js';
@@ -116,6 +117,9 @@ export async function startApp(
     faultPoint('start.imported'); // @fault
     await slices.serving.preload(log);
     slices.sweeper.start(slices.erasures);
+    slices.uses.start((error) =>
+      log.warn({ reason: (error as Error).message }, 'the uses of models could not be saved'),
+    );
     watcher.start(toRetry);
     await slices.publisher.start();
     if (readiness.notReadyReason !== 'stopping') readiness.notReadyReason = null;
@@ -211,6 +215,7 @@ interface StopParts {
   readonly poll: CatalogPoll;
   readonly uploads: Uploads;
   readonly quotas: Quotas;
+  readonly uses: ModelUses;
   readonly publisher: Publisher;
   readonly sweeper: Sweeper;
   readonly erasures: Erasures;
@@ -220,7 +225,7 @@ interface StopParts {
 }
 
 function createStops(parts: StopParts) {
-  const { server, engine, databases, commits, keys, poll, quotas, uploads, publisher } = parts;
+  const { server, engine, databases, commits, keys, poll, quotas, uploads, uses, publisher } = parts;
   const { sweeper, erasures, watcher, stopping, readiness } = parts;
   const stop = async () => {
     readiness.notReadyReason = 'stopping';
@@ -239,7 +244,7 @@ function createStops(parts: StopParts) {
     await server.stop();
     await waitAtMost(GRACE_MS, quotas.stop());
     poll.stop();
-    await waitAtMost(GRACE_MS, keys.uses.stop());
+    await waitAtMost(GRACE_MS, Promise.all([keys.uses.stop(), uses.stop()]));
     await databases.close();
   };
   /** The import is not ended before the process: it would record that versions have failed whose processes were killed. */
@@ -370,7 +375,8 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
   const files = { db: predictionsByKey, blobs, dataKeys };
   const pictures = new Pictures({ ...files, urls: pictureUrls, thumbnails, isReaderAccepted });
   const images = new NamedImages({ pictures, uploads });
-  const running = { serving, engine, recorder, db: predictionsByKey, dataKeys, images };
+  const uses = new ModelUses(catalogByKey);
+  const running = { serving, engine, recorder, db: predictionsByKey, dataKeys, images, uses };
   const predictions = new Predictions(running, config);
   const parts = {
     catalogDb,
@@ -400,7 +406,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     defaultDeadlineMs: config.defaultDeadlineMs,
     maxResponseBytes: config.maxResponseBytes,
   };
-  return { catalog, serving, publisher, sweeper, erasures, pictures, schema: createSchema(parts) };
+  return { catalog, serving, publisher, sweeper, erasures, pictures, uses, schema: createSchema(parts) };
 }
 
 /** Whether who asked for the URL of an image may still read. A URL for a token ends with it. */

@@ -22,6 +22,7 @@ import { hasTooManyMatches, hasWords } from '../storage/search.js';
 import { countUpToCap, type Ids, idsIn, idsOf, isAfter, isSet, jsonListOf, limitOf } from '../storage/sql.js';
 import type { TaskName } from '../tasks/tasks.js';
 import { isEverything, listedModels, type ModelListing } from './listing.queries.js';
+import { isMeasured, type MeasuredOrder, measuredIds, positionIn } from './measured-order.queries.js';
 import { Model, type ModelCard } from './model.type.js';
 import { compiledFor, maySeeModel, searchedAccount } from './visibility.js';
 
@@ -152,6 +153,31 @@ function pageOfAll({ orderBy }: ModelListing, hasCursor: boolean): FindPage {
   return find;
 }
 
+/** As `modelPage`, in an order in which not every model has a place. */
+async function measuredPage(
+  db: CatalogDatabase,
+  principal: Principal,
+  listing: ModelListing & { readonly orderBy: MeasuredOrder },
+  { first, after }: PageArgs,
+  countTotal: () => Promise<Total>,
+): Promise<Page<Model>> {
+  const list = listId('models', listing);
+  const position = after == null ? null : positionIn(list, after);
+  const { ids, direction } = measuredIds(db, principal, listing, { after: position, limit: checkFirst(first) + 1 });
+  const rows = await db
+    .selectFrom(ids.as('listed'))
+    .innerJoin('model', 'model.id', 'listed.id')
+    .select(MODEL_COLUMNS)
+    .select(['listed.part', 'listed.value', 'listed.tie'])
+    .orderBy('listed.part')
+    .orderBy('listed.value', direction)
+    .orderBy(sql`iif(listed.part = 0, listed.tie, null)`, direction)
+    .orderBy('listed.tie')
+    .execute();
+  const keyOf = ({ part, value, tie }: (typeof rows)[number]) => [part, value, tie];
+  return pageOf(rows, { first, after }, { toNode: toModel, list, keyOf, countTotal });
+}
+
 /** @throws BadArgumentError */
 export async function findModelPage(
   db: CatalogDatabase,
@@ -160,6 +186,8 @@ export async function findModelPage(
   { first, after }: PageArgs,
   countTotal = () => countModels(db, principal, listing),
 ): Promise<Page<Model>> {
+  const { orderBy } = listing;
+  if (isMeasured(orderBy)) return measuredPage(db, principal, { ...listing, orderBy }, { first, after }, countTotal);
   const list = listId('models', listing);
   const [afterKey = '', afterId = ''] =
     after == null ? [] : decodeCursor(list, after, [orderOf(listing).type, 'string']);
@@ -191,7 +219,11 @@ function orderOf({ search, orderBy }: ModelListing): {
   if (!orderBy && search && hasWords(search)) return { column: sql.ref('hit.score'), type: 'number', direction: 'asc' };
   const { field, direction } = orderBy ?? DEFAULT_ORDER;
   const type = field === 'NAME' ? 'string' : 'number';
-  return { column: sql.ref(ORDER_COLUMN[field]), type, direction: direction === 'DESC' ? 'desc' : 'asc' };
+  return {
+    column: sql.ref(ORDER_COLUMN[field as keyof typeof ORDER_COLUMN]),
+    type,
+    direction: direction === 'DESC' ? 'desc' : 'asc',
+  };
 }
 
 function toModel(row: ModelRow): Model {

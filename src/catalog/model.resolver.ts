@@ -45,13 +45,17 @@ const SEARCH_POINTS = 200;
 const FILTER_POINTS = 50;
 const METRIC_POINTS = 500;
 
-/** The rows that a search and its filters may read. */
-function pointsOfListing({ search, filter }: CostArgs): number {
+/** An order in which not every model has a place may look at all models to find the others. */
+const ORDER_POINTS: Partial<Record<ModelOrder['field'], number>> = { SIZE: 50, RECENT_USE: 100, METRIC: 500 };
+
+/** The rows that a search, its filters and its order may read. */
+function pointsOfListing({ search, filter, orderBy }: CostArgs): number {
   const conditions = Object.entries(conditionsOf(filter as ModelFilter | null)).filter(
     ([, condition]) => condition != null,
   );
   const ofFilter = conditions.reduce((sum, [name]) => sum + (name === 'metric' ? METRIC_POINTS : FILTER_POINTS), 0);
-  return ofFilter + (search == null ? 0 : SEARCH_POINTS);
+  const { field } = (orderBy ?? {}) as Partial<ModelOrder>;
+  return ofFilter + (search == null ? 0 : SEARCH_POINTS) + ((field && ORDER_POINTS[field]) ?? 0);
 }
 
 @Resolver(() => Model)

@@ -5,6 +5,7 @@ import { enumOf } from '../graphql/enum.type.js';
 import { Node } from '../graphql/node.type.js';
 import { DateTime, SafeInt } from '../graphql/scalars.js';
 import { TASK_DESCRIPTIONS, type TaskName } from '../tasks/tasks.js';
+import { RECENT_DAYS } from './model-uses.js';
 
 export const TaskEnum = enumOf<TaskName>(
   'Task',
@@ -112,12 +113,28 @@ const ModelOrderField = enumOf('ModelOrderField', 'Fields that models can be sor
   NAME: 'Sort by `name`.',
   CREATED_AT: 'Sort by `createdAt`.',
   UPDATED_AT: 'Sort by `updatedAt`.',
+  SIZE: "Sort by the size of the default version's artifact, in bytes. Models without one come last, by name.",
+  METRIC:
+    'Sort by the metric of the default version that `ModelOrder.metric` names. Models without a value come last, by name.',
+  RECENT_USE: `Sort by the last day, in UTC, on which your account requested predictions of the model, recorded or not; a use appears within a minute. Models not used for ${RECENT_DAYS} days come last, by name, and so do all models if you may not read predictions.`,
 });
 
 const OrderDirection = enumOf('OrderDirection', 'Sort direction.', {
-  ASC: 'Ascending: A to Z, oldest first.',
-  DESC: 'Descending: Z to A, newest first.',
+  ASC: 'Ascending: A to Z, oldest or smallest first.',
+  DESC: 'Descending: Z to A, newest or largest first.',
 });
+
+@InputType({ description: 'Metric that models are sorted by.' })
+export class MetricOrder {
+  @Field({ description: 'Name of the metric, such as "accuracy". Of several averages, the first one counts.' })
+  metric!: string;
+
+  @Field({
+    description:
+      'Name of the dataset. The value is that of the evaluation that `Version.evaluation` returns for it, over all classes.',
+  })
+  dataset!: string;
+}
 
 @InputType({ description: 'Sort order of models.' })
 export class ModelOrder {
@@ -126,6 +143,12 @@ export class ModelOrder {
 
   @Field(() => OrderDirection, { defaultValue: 'ASC', description: 'Sort direction.' })
   direction!: keyof typeof OrderDirection;
+
+  @Field(() => MetricOrder, {
+    nullable: true,
+    description: 'Metric to sort by: required for METRIC, and only then allowed.',
+  })
+  metric?: MetricOrder | null;
 }
 
 @InputType({

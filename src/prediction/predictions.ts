@@ -2,6 +2,7 @@
  * Life of a prediction: resolve the version, check the input, run it, record the answer.
  */
 import { checkGrant } from '../access/grants.js';
+import type { ModelUses } from '../catalog/model-uses.js';
 import { parseRef } from '../catalog/ref.js';
 import type { Engine } from '../engine/engine.js';
 import { IdempotencyConflictError } from '../errors.js';
@@ -33,6 +34,7 @@ export class Predictions {
   readonly #db: PredictionDatabase;
   readonly #dataKeys: DataKeys;
   readonly #images: NamedImages;
+  readonly #uses: ModelUses;
   readonly #defaultDeadlineMs: number;
   readonly #maxResponseBytes: number;
   readonly #rowsParts: ConstructorParameters<typeof RowsRun>[0];
@@ -46,6 +48,7 @@ export class Predictions {
       db: PredictionDatabase;
       dataKeys: DataKeys;
       images: NamedImages;
+      uses: ModelUses;
     },
     options: { defaultDeadlineMs: number; maxResponseBytes: number },
   ) {
@@ -55,6 +58,7 @@ export class Predictions {
     this.#db = parts.db;
     this.#dataKeys = parts.dataKeys;
     this.#images = parts.images;
+    this.#uses = parts.uses;
     this.#defaultDeadlineMs = options.defaultDeadlineMs;
     this.#maxResponseBytes = options.maxResponseBytes;
     this.#rowsParts = {
@@ -78,6 +82,7 @@ export class Predictions {
     checkBatch(input);
     const { priority, record, subject = null } = input;
     const version = await this.#resolve(input, caller);
+    this.#uses.note(caller.principal.id, version.versionId);
     const options = { version, deadlineMs: this.#deadlineMs(input), priority, record, subject };
     const { spec } = version.engineVersion;
     const rows = input.rows ? readRows(input.rows, spec, ROWS_PATH) : null;
@@ -109,6 +114,7 @@ export class Predictions {
   async #job(input: PredictInput, caller: NamingCaller): Promise<Job> {
     const { priority, record, subject = null } = input;
     const version = await this.#resolve(input, caller);
+    this.#uses.note(caller.principal.id, version.versionId);
     const options = { version, deadlineMs: this.#deadlineMs(input), priority, record, subject };
     return this.#checked({ ...options, input: input.input, path: ['input', 'input'] }, caller);
   }

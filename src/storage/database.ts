@@ -26,8 +26,10 @@ import type {
   FacetCountTable,
   LatencyTable,
   ModelMetricTable,
+  ModelScoreTable,
   ModelTable,
   ModelTagTable,
+  ModelUseTable,
   VersionDatasetTable,
   VersionTable,
 } from './migrations/catalog.table.js';
@@ -56,6 +58,8 @@ export interface CatalogTables {
   model: ModelTable;
   model_tag: ModelTagTable;
   model_metric: ModelMetricTable;
+  model_score: ModelScoreTable;
+  model_use: ModelUseTable;
   facet_count: FacetCountTable;
   model_fts: SearchRow;
   private_model_fts: SearchRow & { account: string };

@@ -14,14 +14,25 @@ const HISTORY = `query ($filter: PredictionFilter, $first: Int! = 20, $after: St
   predictions(filter: $filter, first: $first, after: $after) { totalCount nodes { id input output { ... on Classification { label } } }
     pageInfo { hasNextPage endCursor } } }`;
 
+const DAY_MS = 86_400_000;
+
 let app: TestApp;
-beforeEach(async () => {
+beforeAll(async () => {
   app = await startTestApp();
 });
-afterEach(() => app.stop());
+afterEach(async () => {
+  const sweeper = new Sweeper(await sweeperParts(app.app.databases, app.dataDir), { retentionDays: 1 });
+  await sweeper.sweep(Date.now() + 2 * DAY_MS);
+});
+afterAll(() => app.stop());
 
 async function predict(input: Record<string, unknown>): Promise<Data> {
   return (await app.query(PREDICT, { input: { model: 'spam-filter', ...input } })).predict;
+}
+
+async function restart(): Promise<void> {
+  await app.app.stop();
+  app = await startTestApp({ dataDir: app.dataDir });
 }
 
 const text = (value: string) => ({ input: { text: value } });
@@ -78,9 +89,7 @@ test('an idempotency key returns the first result again, for concurrent duplicat
 
   const racing = await Promise.all([predict(keyed), predict(keyed), predict(keyed)]);
   const [first] = racing;
-  await app.app.stop();
-  const dataDir = app.dataDir;
-  app = await startTestApp({ dataDir });
+  await restart();
   const later = await predict(keyed);
 
   expect(new Set([...racing, later].map(({ prediction }) => prediction.id))).toEqual(new Set([first.prediction.id]));
@@ -88,6 +97,17 @@ test('an idempotency key returns the first result again, for concurrent duplicat
   expect(later.replayed).toBe(true);
   expect(later.prediction.output).toEqual(first.prediction.output);
   expect((await app.query(HISTORY)).predictions.totalCount).toBe(1);
+});
+
+test('a model whose use was not recorded is also one that was used recently, from the next start at the latest', async () => {
+  const mass = { model: 'penguin-mass', input: { row: { sex: 'male' } }, record: false };
+  await predict(mass);
+  await restart();
+
+  const list = '{ models(orderBy: { field: RECENT_USE, direction: DESC }) { nodes { name } } }';
+  const names = (await app.query(list)).models.nodes.map(({ name }: Data) => name);
+  // By name, it would be the other way around.
+  expect(names.indexOf('penguin-mass')).toBeLessThan(names.indexOf('face-detector'));
 });
 
 test('an idempotency key with another input is a conflict that names the first prediction', async () => {
@@ -149,11 +169,10 @@ test('predictions and their blobs are deleted after their retention, and not bef
   const sweeper = new Sweeper(parts, { retentionDays: 30 });
   const stored = await predictionDb.selectFrom('prediction').select('input_sha256').execute();
   const [digest = ''] = stored.flatMap(({ input_sha256 }) => input_sha256 ?? []);
-  const day = 86_400_000;
 
   expect(existsSync(parts.blobs.pathOf(digest))).toBe(true);
-  expect(await sweeper.sweep(Date.now() + 29 * day)).toBe(0);
-  expect(await sweeper.sweep(Date.now() + 31 * day)).toBe(2);
+  expect(await sweeper.sweep(Date.now() + 29 * DAY_MS)).toBe(0);
+  expect(await sweeper.sweep(Date.now() + 31 * DAY_MS)).toBe(2);
 
   expect((await app.query(HISTORY)).predictions.totalCount).toBe(0);
   expect(existsSync(parts.blobs.pathOf(digest))).toBe(false);
@@ -171,6 +190,7 @@ test('a prediction that cannot be recorded is not returned', async () => {
   await app.app.databases.predictionsFile.write('alter table prediction rename to away', []);
 
   const { data, errors } = await app.send(PREDICT, { input: { model: 'spam-filter', ...text('a') } });
+  await app.app.databases.predictionsFile.write('alter table away rename to prediction', []);
 
   expect(data.predict).toBeNull();
   expect(errors?.[0]?.extensions).toMatchObject({ code: 'INTERNAL_SERVER_ERROR', errorId: expect.any(String) });

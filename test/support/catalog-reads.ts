@@ -7,6 +7,7 @@ import { findDatasetPage } from '#src/catalog/dataset.queries.js';
 import { countFacets } from '#src/catalog/facet.queries.js';
 import type { ModelListing } from '#src/catalog/listing.queries.js';
 import { countModels, findModelPage, findModelsByIds, findModelsByNames } from '#src/catalog/model.queries.js';
+import type { ModelOrder } from '#src/catalog/model.type.js';
 import { findVersionPages, findVersionsByIds } from '#src/catalog/version.queries.js';
 import { findBestEvaluations, findEvaluationPages } from '#src/evaluation/evaluation.queries.js';
 import { findIdempotency, findPredictionPage, findPredictionsByIds } from '#src/prediction/prediction.queries.js';
@@ -30,6 +31,11 @@ function models(name: string, listing: ModelListing): Read[] {
     { name, run: (db, principal) => findModelPage(db, principal, listing, TWENTY) },
     { name: `${name}: total`, run: (db, principal) => countModels(db, principal, listing) },
   ];
+}
+
+/** Without a total, which does not depend on the order. */
+function measured(name: string, orderBy: ModelOrder): Read[] {
+  return models(name, { orderBy }).slice(0, 1);
 }
 
 async function modelsAfterCursor(db: CatalogDatabase, principal: Principal): Promise<unknown> {
@@ -83,6 +89,13 @@ export function catalogReads({ popular, dataset }: { popular: string; dataset: s
       filter: { metric: { metric: 'accuracy', min: 2 } },
       orderBy: { field: 'UPDATED_AT', direction: 'DESC' },
     }),
+    ...measured('models by size', { field: 'SIZE', direction: 'ASC' }),
+    ...measured('models by accuracy on a dataset', {
+      field: 'METRIC',
+      direction: 'DESC',
+      metric: { metric: 'accuracy', dataset },
+    }),
+    ...measured('models by recent use', { field: 'RECENT_USE', direction: 'DESC' }),
     ...models('search: a word of all models', { search: 'number' }),
     ...models('search: a word of 1 % of the models', { search: 'rare' }),
     ...models('search: a prefix of two letters', { search: 'mo' }),

@@ -39,6 +39,24 @@ export interface ModelMetricTable {
 }
 
 /** Kept by triggers, and not written otherwise: see `kept-tables.ts`. */
+export interface ModelScoreTable {
+  /** Of the model. */
+  search_id: number;
+  name: string;
+  dataset_id: string;
+  value: number;
+  model_id: string;
+}
+
+/** The last day on which an account had predictions of a model: one of the last `RECENT_DAYS`. */
+export interface ModelUseTable {
+  account: string;
+  model_id: string;
+  /** Days from 1970 to that day, in UTC. */
+  used_on: number;
+}
+
+/** Kept by triggers, and not written otherwise: see `kept-tables.ts`. */
 export interface FacetCountTable {
   field: 'TASK' | 'TAG' | 'LICENSE' | 'FRAMEWORK' | 'OWNER';
   value: string;

@@ -8,6 +8,7 @@ import {
   keepFacetCounts,
   keepModelMetrics,
 } from './kept-tables.js';
+import { addMeasuredOrders } from './measured-orders.js';
 import { createRegisteredOperations } from './registered-operations.js';
 
 export const catalogMigrations: Record<string, Migration> = {
@@ -42,6 +43,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '029_signatures': { up: addSignatures },
   '030_alias_changes': { up: createAliasChanges },
   '031_erased_in_backups': { up: countErasedInBackups },
+  '032_measured_orders': { up: addMeasuredOrders },
 };
 
 /** The history begins with what aliases point to now. */

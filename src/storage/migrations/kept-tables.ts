@@ -74,6 +74,56 @@ function replaceMetrics(modelId: string): string {
 }
 
 /**
+ * `model_score`: the values that lists of models are ordered by. For each model and dataset, the metrics that cover all
+ * classes, of the evaluation of its default version that `Version.evaluation` returns; of several averages of a metric, the
+ * first. Visibility is checked by the reader.
+ */
+export async function keepModelScores(db: Kysely<unknown>): Promise<void> {
+  const ofModel = (modelId: string) => replaceScores(`model.id = ${modelId}`);
+  const ofDataset = (modelId: string, datasetId: string) =>
+    replaceScores(`model.id = ${modelId}`, `best.dataset_id = ${datasetId}`);
+  const ofEvaluation = (evaluation: Row) => ofDataset(modelOf(evaluation), `${evaluation}.dataset_id`);
+  const ofMetric = `(select dataset_id from evaluation where id = new.evaluation_id)`;
+  const modelOfMetric = `(select model_id from version where id = (select version_id from evaluation where id = new.evaluation_id))`;
+  await run(db, [
+    `create table model_score (search_id integer not null, name text not null, dataset_id text not null,
+      value double precision not null, model_id text not null, primary key (search_id, name, dataset_id)) without rowid`,
+    `insert into model_score ${scoresIn('true')}`,
+    'create index model_score_value on model_score (name, dataset_id, value, model_id, search_id)',
+    `create trigger model_score_default after update of default_version_id, search_id on model
+      when (new.default_version_id, new.search_id) is not (old.default_version_id, old.search_id)
+      begin delete from model_score where search_id = old.search_id; ${ofModel('new.id')} end`,
+    `create trigger model_score_delete before delete on model
+      begin delete from model_score where search_id = old.search_id; end`,
+    `create trigger model_score_metric after insert on metric when new.label is null
+      begin ${ofDataset(modelOfMetric, ofMetric)} end`,
+    `create trigger model_score_evaluation after insert on evaluation when new.job_state = 'SUCCEEDED'
+      begin ${ofEvaluation('new')} end`,
+    `create trigger model_score_state after update of job_state on evaluation begin ${ofEvaluation('new')} end`,
+    `create trigger model_score_evaluation_delete after delete on evaluation begin ${ofEvaluation('old')} end`,
+  ]);
+}
+
+function replaceScores(ofModel: string, ofDataset = 'true'): string {
+  const datasets = ofDataset.replace('best.', '');
+  return `delete from model_score where search_id = (select search_id from model where ${ofModel}) and ${datasets};
+    insert into model_score ${scoresIn(`${ofModel} and ${ofDataset}`)};`;
+}
+
+/** The order is that of `findBestEvaluations`. */
+function scoresIn(condition: string): string {
+  return `select model.search_id, metric.name, best.dataset_id, metric.value, model.id
+    from model cross join evaluation as best on best.version_id = model.default_version_id
+      cross join metric on metric.evaluation_id = best.id
+    where ${condition} and model.search_id is not null and metric.label is null and metric.value is not null
+      and best.id = (select evaluation.id from evaluation where evaluation.version_id = best.version_id
+        and evaluation.dataset_id = best.dataset_id and evaluation.job_state = 'SUCCEEDED'
+        order by case evaluation.origin when 'COMPUTED' then 0 else 1 end, evaluation.id desc limit 1)
+      and metric.ordinal = (select min(first.ordinal) from metric as first
+        where first.evaluation_id = best.id and first.name = metric.name and first.label is null)`;
+}
+
+/**
  * `facet_count`: how many models have each value of a facet, by what decides who may see them: the visibility, and of
  * private models the holder. Before migration 018 that was the owner.
  */
@@ -158,6 +208,7 @@ function count(holder: Holder, rows: string): string {
 /** The rows that each of these tables should have, as a query. Rows of `facet_count` that count nothing may remain. */
 export const keptRows = {
   model_metric: () => `select distinct * from (${metricsIn(OF_MODEL, 'true')})`,
+  model_score: () => scoresIn('true'),
   facet_count: () =>
     countedFacets()
       .map((facet) => countsIn('account', ...facet))
