@@ -25,7 +25,7 @@ function shown(
   const name = pino.levels.labels[level] ?? String(level);
   const color = COLORS[name as keyof typeof COLORS];
   const label = name === 'info' ? [] : [color ? styleText(color, name, { stream }) : name];
-  const details = Object.entries(more).map(([key, value]) => `${key}=${safe(textOf(value))}`);
+  const details = Object.entries(more).map(([key, value]) => safe(`${key}=${textOf(value)}`));
   const words = [
     styleText('dim', new Date(time).toLocaleTimeString('en-GB'), { stream }),
     ...label,
