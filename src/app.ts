@@ -117,9 +117,6 @@ export async function startApp(
     faultPoint('start.imported'); // @fault
     await slices.serving.preload(log);
     slices.sweeper.start(slices.erasures);
-    slices.uses.start((error) =>
-      log.warn({ reason: (error as Error).message }, 'the uses of models could not be saved'),
-    );
     watcher.start(toRetry);
     await slices.publisher.start();
     if (readiness.notReadyReason !== 'stopping') readiness.notReadyReason = null;
@@ -375,7 +372,9 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
   const files = { db: predictionsByKey, blobs, dataKeys };
   const pictures = new Pictures({ ...files, urls: pictureUrls, thumbnails, isReaderAccepted });
   const images = new NamedImages({ pictures, uploads });
-  const uses = new ModelUses(catalogByKey);
+  const uses = new ModelUses(catalogByKey, ({ message }) =>
+    log.warn({ reason: message }, 'the uses of models could not be saved'),
+  );
   const running = { serving, engine, recorder, db: predictionsByKey, dataKeys, images, uses };
   const predictions = new Predictions(running, config);
   const parts = {

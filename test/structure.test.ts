@@ -276,6 +276,9 @@ test('queries take the principal, except those of the server itself and those th
     // For the server itself, which deletes their predictions.
     'catalog/deleted-version.queries.ts findDeletedVersions',
     'catalog/deleted-version.queries.ts forgetDeletedVersions',
+    // For the server itself, of all accounts.
+    'catalog/model-uses.queries.ts deleteUsesBefore',
+    'catalog/model-uses.queries.ts saveModelUses',
     'evaluation/evaluation.queries.ts insertEvaluation',
     // For the server itself, of what an administrator or the owner asked for.
     'prediction/erasure.queries.ts deletePredictions',

@@ -26,11 +26,13 @@ export class ModelUses {
   #notedCount = 0;
   #waiting: DayOfUse[] = [];
   #deletedOn = 0;
+  /** Null if no use waits. */
   #timer: NodeJS.Timeout | null = null;
-  #onError: (error: unknown) => void = () => {};
+  readonly #onError: (error: Error) => void;
 
-  constructor(db: CatalogDatabase) {
+  constructor(db: CatalogDatabase, onError: (error: Error) => void) {
     this.#db = db;
+    this.#onError = onError;
   }
 
   /** Of every request for predictions that has found its version. */
@@ -45,22 +47,18 @@ export class ModelUses {
     this.#noted.set(account, ofAccount.set(versionId, day));
     this.#notedCount++;
     this.#waiting.push({ account, versionId, day });
-  }
-
-  start(onError: (error: unknown) => void): void {
-    this.#onError = onError;
-    this.#timer = setInterval(() => this.#save(), SAVE_MS);
+    this.#timer ??= setTimeout(() => this.#save(), SAVE_MS);
   }
 
   /** Writes down what was not yet. */
   async stop(): Promise<void> {
-    if (this.#timer) clearInterval(this.#timer);
-    this.#timer = null;
     await this.#save();
   }
 
   async #save(): Promise<void> {
     const uses = this.#waiting;
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
     if (uses.length === 0) return;
     this.#waiting = [];
     const day = today();
@@ -71,7 +69,7 @@ export class ModelUses {
     } catch (error) {
       this.#noted.clear();
       this.#notedCount = 0;
-      this.#onError(error);
+      this.#onError(error as Error);
     }
   }
 }

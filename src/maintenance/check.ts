@@ -13,6 +13,7 @@ import { erasedPredictions } from './erased-checks.queries.js';
 import { unreadableKeys } from './key-checks.queries.js';
 import {
   brokenIdempotencyKeys,
+  brokenLabels,
   brokenPictures,
   invalidPredictions,
   predictionsOfNoVersion,
@@ -72,6 +73,7 @@ async function* problemsOf(
     () => predictionsOfNoVersion(predictions, catalog),
     () => brokenIdempotencyKeys(predictions),
     () => brokenPictures(predictions),
+    () => brokenLabels(predictions),
     () =>
       blobProblems({
         snapshots,

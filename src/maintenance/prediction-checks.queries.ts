@@ -71,6 +71,24 @@ export function* brokenIdempotencyKeys(predictions: Predictions): Generator<Prob
     };
 }
 
+/** Labels whose prediction is gone: they would be read with each history of the label. */
+export function* brokenLabels(predictions: Predictions): Generator<Problem> {
+  const broken = predictions.rows<{ prediction_id: string; count: number }>(
+    'select prediction_id, count(*) as count from answer_label where prediction_id not in (select id from prediction) group by 1',
+  );
+  for (const { prediction_id, count } of broken)
+    yield {
+      code: 'REFERENCE_BROKEN',
+      where: `labels of ${prediction_id}`,
+      message: `${count} labels refer to a prediction that does not exist`,
+      repair: {
+        does: 'deletes them',
+        beside: ({ databases }: RepairParts) =>
+          databases.predictionDb.deleteFrom('answer_label').where('prediction_id', '=', prediction_id).execute(),
+      },
+    };
+}
+
 /** Images whose prediction is gone: nobody can read them, and their blobs would stay. */
 export function* brokenPictures(predictions: Predictions): Generator<Problem> {
   const broken = predictions.rows<{ prediction_id: string; count: number }>(

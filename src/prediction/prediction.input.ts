@@ -362,6 +362,10 @@ export class PredictionFilter {
   @Field(() => DateTime, { nullable: true, description: 'Latest time of the prediction, exclusive.' })
   until?: Date | null;
 
-  @Field(() => String, { nullable: true, description: 'Label that a classification returned, compared exactly.' })
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'Label that the answer has, compared exactly: of a classification or of one of several targets, of a detected object or a mask, or of a span with `aggregation: SIMPLE`. Of an answer, the first 100 different labels count.',
+  })
   label?: string | null;
 }

@@ -9,12 +9,18 @@ import { create } from '../graphql/create.js';
 import type { PredictionDatabase, PredictionTables } from '../storage/database.js';
 import { compiledInsert, type Insert } from '../storage/group-commit.js';
 import { firstIdAt } from '../storage/ids.js';
-import type { IdempotencyTable, PictureTable, PredictionTable } from '../storage/migrations/prediction.table.js';
+import type {
+  AnswerLabelTable,
+  IdempotencyTable,
+  PictureTable,
+  PredictionTable,
+} from '../storage/migrations/prediction.table.js';
 import { checkFirst, decodeCursor, type Page, type PageArgs, pageOf, totalOf } from '../storage/pages.js';
 import { countUpToCap, idsOf, rowsOf } from '../storage/sql.js';
 import type { DataKey } from '../vault/data-key.js';
 import type { Sealing } from '../vault/data-keys.js';
 import { encodeAnswer } from './answer-json.js';
+import { labelsOf } from './answer-labels.js';
 import { type NewPrediction, Prediction } from './prediction.type.js';
 import type { ImageInputFile } from './recorded-input.js';
 import { type SealedColumns, type StoredColumns, sealedColumns } from './sealed-contents.js';
@@ -51,6 +57,7 @@ export function predictionInserts(db: PredictionDatabase) {
     db.insertInto('prediction').values(row as unknown as PredictionTable),
   );
   const insertPicture = compiledInsert((row: PictureTable) => db.insertInto('picture').values(row));
+  const insertLabel = compiledInsert((row: AnswerLabelTable) => db.insertInto('answer_label').values(row));
   const insertIdempotency = compiledInsert((row: IdempotencyTable) =>
     db
       .insertInto('idempotency')
@@ -73,6 +80,7 @@ export function predictionInserts(db: PredictionDatabase) {
     const row = toRow(principal, prediction, input, sealing);
     const { image } = prediction.contents;
     const inserts = [insertPrediction(row)];
+    for (const label of labelsOf(prediction.contents.answer)) inserts.push(insertLabel(toLabel(row, label, sealing)));
     if (image) inserts.push(insertPicture(toPicture(prediction.id, image, input)));
     if (!claim) return inserts;
     const { id: prediction_id, principal_id, created_at } = row;
@@ -85,6 +93,10 @@ export function predictionInserts(db: PredictionDatabase) {
 function toPicture(prediction_id: string, { bytes, facts }: ImageInputFile, { sha256 }: KeptInput): PictureTable {
   const { width, height, mediaType: media_type } = facts;
   return { prediction_id, name: 'input', max_size: 0, width, height, media_type, size_bytes: bytes.length, sha256 };
+}
+
+function toLabel({ id, version_id }: NewRow, label: string, { index }: Sealing): AnswerLabelTable {
+  return { version_id, label: storedLabel(label, index), prediction_id: id };
 }
 
 /** What is stored of a claim. The request's digest is made with the key that the prediction is sealed with, and ends with it. */
@@ -249,16 +261,23 @@ export async function findPredictionPage(
       list,
       keyOf: ({ id }) => [id],
       countTotal: async () => {
-        const wanted = wantedVersions(listing);
-        const counted = countUpToCap(
-          listedPredictions(db, principal, listing).$if(wanted !== null, (q) =>
-            q.where('version_id', 'in', sql<string>`(select id from ${wanted})`),
-          ),
-        );
-        return totalOf((await db.selectNoFrom(counted.as('count')).executeTakeFirstOrThrow()).count);
+        const { count, labeled } = await db.selectNoFrom(countsOf(db, principal, listing)).executeTakeFirstOrThrow();
+        return totalOf(count + labeled);
       },
     },
   );
+}
+
+/** The predictions of a listing, and those whose answers have several labels, counted up to `MAX_COUNT + 1` each. */
+function countsOf(db: PredictionDatabase, principal: Principal, listing: PredictionListing) {
+  const wanted = wantedVersions(listing);
+  const isWanted = sql<string>`(select id from ${wanted})`;
+  const count = countUpToCap(
+    listedPredictions(db, principal, listing).$if(wanted !== null, (q) => q.where('version_id', 'in', isWanted)),
+  ).as('count');
+  if (listing.label == null) return [count, sql.lit(0).as('labeled')] as const;
+  const labeled = labeledPredictions(db, principal, listing).where('answer_label.version_id', 'in', isWanted);
+  return [count, countUpToCap(labeled).as('labeled')] as const;
 }
 
 /**
@@ -297,7 +316,11 @@ function newestPredictions(
   const wanted = wantedVersions(listing);
   const newest = listedPredictions(db, principal, listing, before).orderBy('id', 'desc');
   if (wanted === null) return newest.limit(limit);
-  const ofVersion = newest.select('id').where(sql<SqlBool>`version_id = ${sql.ref('wanted.id')}`);
+  const own = newest.select('id').where(sql<SqlBool>`version_id = ${sql.ref('wanted.id')}`);
+  const labeled = labeledPredictions(db, principal, listing, before)
+    .select('answer_label.prediction_id as id')
+    .where(sql<SqlBool>`answer_label.version_id = ${sql.ref('wanted.id')}`);
+  const ofVersion = listing.label == null ? own : own.clearOrderBy().unionAll(labeled).orderBy('id', 'desc');
   const versions = db
     .selectFrom(wanted.as('wanted'))
     .select(['wanted.id', ofVersion.limit(1).as('newest')])
@@ -314,21 +337,47 @@ function newestPredictions(
 }
 
 /** One upper bound: of two, SQLite would walk from the wrong one on each page. */
+function rangeOf({ since, until }: PredictionListing, before: string | null) {
+  const ends = [before, until == null ? null : firstIdAt('Prediction', until.getTime())].filter((id) => id !== null);
+  return {
+    start: since == null ? null : firstIdAt('Prediction', since.getTime()),
+    end: ends.length === 0 ? null : ends.reduce((a, b) => (a < b ? a : b)),
+  };
+}
+
+/** Of a label, those whose answers have one label. */
 function listedPredictions(
   db: PredictionDatabase,
   principal: Principal,
-  { since, until, label, plainLabel }: PredictionListing,
+  listing: PredictionListing,
   before: string | null = null,
 ) {
-  const ends = [before, until == null ? null : firstIdAt('Prediction', until.getTime())].filter((id) => id !== null);
-  const end = ends.length === 0 ? null : ends.reduce((a, b) => (a < b ? a : b));
+  const { label, plainLabel } = listing;
+  const { start, end } = rangeOf(listing, before);
   return db
     .selectFrom('prediction')
     .where('principal_id', '=', readableOwner(principal))
-    .$if(since != null, (q) => q.where('id', '>=', firstIdAt('Prediction', (since as Date).getTime())))
+    .$if(start !== null, (q) => q.where('id', '>=', start as string))
     .$if(end !== null, (q) => q.where('id', '<', end as string))
     .$if(label != null && plainLabel == null, (q) => q.where('label', '=', label as string))
     .$if(label != null && plainLabel != null, (q) => q.where('label', 'in', [label as string, plainLabel as string]));
+}
+
+/** Of a label, those whose answers may have several. */
+function labeledPredictions(
+  db: PredictionDatabase,
+  principal: Principal,
+  listing: PredictionListing,
+  before: string | null = null,
+) {
+  const { start, end } = rangeOf(listing, before);
+  return db
+    .selectFrom('answer_label')
+    .innerJoin('prediction', 'prediction.id', 'answer_label.prediction_id')
+    .where('answer_label.label', '=', listing.label as string)
+    .where('prediction.principal_id', '=', readableOwner(principal))
+    .$if(start !== null, (q) => q.where('answer_label.prediction_id', '>=', start as string))
+    .$if(end !== null, (q) => q.where('answer_label.prediction_id', '<', end as string));
 }
 
 function toPrediction(row: PredictionRow): Prediction {

@@ -36,7 +36,13 @@ import type {
 import type { EvaluationTable, MetricTable } from './migrations/evaluation.table.js';
 import { keyMigrations } from './migrations/keys.js';
 import type { DataKeyTable, MasterKeyTable } from './migrations/keys.table.js';
-import type { IdempotencyTable, PictureTable, PredictionTable, QuotaUseTable } from './migrations/prediction.table.js';
+import type {
+  AnswerLabelTable,
+  IdempotencyTable,
+  PictureTable,
+  PredictionTable,
+  QuotaUseTable,
+} from './migrations/prediction.table.js';
 import { predictionMigrations } from './migrations/predictions.js';
 import type { PublicationTable, UploadTable } from './migrations/publishing.table.js';
 import { SqliteFile } from './sqlite.js';
@@ -86,6 +92,7 @@ export interface PredictionTables {
   prediction: PredictionTable;
   idempotency: IdempotencyTable;
   picture: PictureTable;
+  answer_label: AnswerLabelTable;
   quota_use: QuotaUseTable;
 }
 export type PredictionDatabase = Kysely<PredictionTables>;

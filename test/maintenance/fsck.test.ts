@@ -68,6 +68,10 @@ function insertPrediction(id: string, { version = 'version_x', input = "'{}'", s
       '{"kind":"classification","label":"ham"}', 'ham', '{}', '{}')`;
 }
 
+function insertPicture(prediction: string, name: string): string {
+  return `insert into picture values ('${prediction}', '${name}', 0, 1, 1, 'image/png', 1, null)`;
+}
+
 test('rows of the catalog that were changed by SQL are named, and those that are kept from others are repaired', async () => {
   change(
     'catalog.db',
@@ -91,6 +95,7 @@ test('rows of the catalog that were changed by SQL are named, and those that are
     "update model set default_version_id = null where name = 'penguins'",
     "update facet_count set count = count + 1 where field = 'LICENSE'",
     'delete from model_metric where search_id = (select min(search_id) from model_metric)',
+    'update model_score set value = value + 1 where search_id = (select min(search_id) from model_score)',
     "update model set title = 'Zebras' where name = 'fashion-mlp'",
     "update model set created_at = 'soon' where name = 'penguin-mass'",
     "insert into model_fts (rowid, name) values (999, 'ghost')",
@@ -124,6 +129,7 @@ test('rows of the catalog that were changed by SQL are named, and those that are
     'DEFAULT_VERSION_WRONG model penguins: the default version, its framework or its size is not that of version 1',
     expect.stringMatching(/^KEPT_TABLE_WRONG table facet_count: [1-9]\d* rows are missing or wrong, and [1-9]/),
     expect.stringMatching(/^KEPT_TABLE_WRONG table model_metric: [1-9]\d* rows are missing or wrong, and 0 /),
+    expect.stringMatching(/^KEPT_TABLE_WRONG table model_score: [1-9]\d* rows are missing or wrong, and [1-9]/),
     `REFERENCE_BROKEN alias {"model_id":"${modelId}","name":"lost"}: refers to a row of version that does not exist`,
     expect.stringMatching(/^ROW_INVALID latency of version_\S+ : points is not a JSON array$/),
     'SCHEMA_DIFFERS index model_created of catalog: is missing',
@@ -145,7 +151,7 @@ test('rows of the catalog that were changed by SQL are named, and those that are
   expect(Number(entries)).toBe(repaired.length);
 });
 
-test('predictions and idempotency keys that were changed by SQL are named', async () => {
+test('predictions, their images, labels and idempotency keys that were changed by SQL are named', async () => {
   const version = storedValue('catalog.db', `select ${versionId('spam-filter')}`);
   change(
     'predictions.db',
@@ -156,6 +162,10 @@ test('predictions and idempotency keys that were changed by SQL are named', asyn
     "update prediction set label = 'spam' where id = 'prediction_1'",
     "update prediction set answer = 'spam' where id = 'prediction_3'",
     "insert into idempotency values ('team', 'k', 'prediction_9', 'd', 1)",
+    insertPicture('prediction_1', 'input'),
+    insertPicture('prediction_8', 'input'),
+    insertPicture('prediction_8', 'mask'),
+    "insert into answer_label values ('v', 'a', 'prediction_1'), ('v', 'a', 'prediction_7'), ('v', 'b', 'prediction_7')",
     'drop index prediction_version',
   );
   change(
@@ -164,7 +174,11 @@ test('predictions and idempotency keys that were changed by SQL are named', asyn
     "insert into data_key values (1, 'data', 'a', '', '', '', 'm', 'text', 1, 1)",
   );
 
-  const broken = 'REFERENCE_BROKEN idempotency ["team","k"]: refers to a prediction that does not exist';
+  const broken = [
+    'REFERENCE_BROKEN idempotency ["team","k"]: refers to a prediction that does not exist',
+    'REFERENCE_BROKEN labels of prediction_7: 2 labels refer to a prediction that does not exist',
+    'REFERENCE_BROKEN pictures of prediction_8: 2 pictures refer to a prediction that does not exist',
+  ];
   const kept = [
     'REFERENCE_BROKEN predictions of version_x: 1 predictions refer to a version that does not exist',
     'ROW_INVALID data_key 1: wrapped is a value of the type text; expected blob',
@@ -175,8 +189,10 @@ test('predictions and idempotency keys that were changed by SQL are named', asyn
     'SCHEMA_DIFFERS index data_key_period of keys: is missing',
     'SCHEMA_DIFFERS index prediction_version of predictions: is missing',
   ];
-  expect(await check()).toEqual([broken, ...kept].sort());
+  expect(await check()).toEqual([...broken, ...kept].sort());
   expect(await repair()).toEqual(kept);
+  expect(storedValue('predictions.db', 'select group_concat(prediction_id) from picture')).toBe('prediction_1');
+  expect(storedValue('predictions.db', 'select group_concat(prediction_id) from answer_label')).toBe('prediction_1');
 });
 
 test('blobs that were damaged, cut or deleted are named and restored from the model store; what nothing refers to is deleted', async () => {

@@ -7,7 +7,12 @@ import { Kysely } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { SYSTEM } from '#src/access/principal.js';
 import { findPredictionPage } from '#src/prediction/prediction.queries.js';
-import { type Databases, openDatabases, type PredictionTables } from '#src/storage/database.js';
+import {
+  type Databases,
+  openDatabases,
+  type PredictionDatabase,
+  type PredictionTables,
+} from '#src/storage/database.js';
 import { firstIdAt } from '#src/storage/ids.js';
 import { predictionMigrations } from '#src/storage/migrations/predictions.js';
 import { SqliteFile } from '#src/storage/sqlite.js';
@@ -48,6 +53,30 @@ function somePredictions() {
   }));
 }
 
+type Row = ReturnType<typeof somePredictions>[number];
+
+/** As `somePredictions`, but the answers of every third version have none to three labels. */
+function withSeveralLabels() {
+  const random = seeded(2);
+  return somePredictions().map((row): Row & { labels: readonly string[] } => {
+    if (VERSIONS.indexOf(row.version_id) % 3 > 0) return { ...row, labels: row.label === null ? [] : [row.label] };
+    const labels = LABELS.filter((label) => label !== null && random() < 0.5) as string[];
+    return { ...row, label: null, labels };
+  });
+}
+
+async function insert(db: PredictionDatabase, rows: ReturnType<typeof withSeveralLabels>): Promise<void> {
+  await db
+    .insertInto('prediction')
+    .values(rows.map(({ labels: _, ...row }) => row))
+    .execute();
+  const several = rows.filter(({ label }) => label === null);
+  const labels = several.flatMap(({ id, version_id, labels: ofRow }) =>
+    ofRow.map((label) => ({ version_id, label, prediction_id: id })),
+  );
+  await db.insertInto('answer_label').values(labels).execute();
+}
+
 const FILTERS = [null, ...LABELS].flatMap((label) =>
   [null, [], ['version_3'], VERSIONS.slice(2, 9), ['version_unused']].flatMap((versionIds) =>
     [{}, { since: new Date(50), until: new Date(300) }].map((range) => ({ label, versionIds, ...range })),
@@ -69,10 +98,14 @@ async function listed(principalId: string, filter: Filter) {
   return { ids, total };
 }
 
-function expected(principalId: string, { label, versionIds, since, until }: Filter) {
-  const ids = somePredictions()
+function expected(
+  rows: readonly (Row & { labels?: readonly string[] })[],
+  principalId: string,
+  { label, versionIds, since, until }: Filter,
+) {
+  const ids = rows
     .filter((row) => row.principal_id === principalId)
-    .filter((row) => label === null || row.label === label)
+    .filter((row) => label === null || (row.labels ?? [row.label]).includes(label))
     .filter((row) => versionIds === null || versionIds.includes(row.version_id))
     .filter((row) => !since || row.created_at >= since.getTime())
     .filter((row) => !until || row.created_at < until.getTime())
@@ -80,16 +113,18 @@ function expected(principalId: string, { label, versionIds, since, until }: Filt
   return { ids: ids.toReversed(), total: ids.length };
 }
 
-async function expectEveryList(): Promise<void> {
+async function expectEveryList(rows: readonly Row[]): Promise<void> {
   for (const principalId of PRINCIPALS)
-    for (const filter of FILTERS) expect(await listed(principalId, filter)).toEqual(expected(principalId, filter));
+    for (const filter of FILTERS)
+      expect(await listed(principalId, filter)).toEqual(expected(rows, principalId, filter));
 }
 
-test('all filters list the predictions of their principal, newest first, page by page', async () => {
+test('all filters list the predictions of their principal, newest first, page by page, also by one of several labels', async () => {
   databases = await openDatabases(folder);
-  await databases.predictionDb.insertInto('prediction').values(somePredictions()).execute();
+  const rows = withSeveralLabels();
+  await insert(databases.predictionDb, rows);
 
-  await expectEveryList();
+  await expectEveryList(rows);
 });
 
 test('the history of an earlier release is listed as before', async () => {
@@ -102,5 +137,5 @@ test('the history of an earlier release is listed as before', async () => {
 
   databases = await openDatabases(folder);
 
-  await expectEveryList();
+  await expectEveryList(somePredictions());
 });

@@ -160,6 +160,30 @@ test('the history is filtered by model, task, time and label, and its pages cont
   expect([future, past].map(({ predictions }) => predictions.totalCount)).toEqual([0, 6]);
 });
 
+test('predictions of a detector are found by the labels of its objects, until they are deleted', async () => {
+  const { version } = await app.query('{ version(ref: "face-detector") { signature { example } } }');
+  const face = 'mutation ($input: PredictInput!) { predict(input: $input) { prediction { id } } }';
+  const input = { model: 'face-detector', input: version.signature.example };
+  const ids = [];
+  for (let i = 0; i < 3; i++) ids.unshift((await app.query(face, { input })).predict.prediction.id);
+  const found = async (filter: Data) => {
+    const { predictions } = await app.query(HISTORY, { filter });
+    expect(predictions.totalCount).toBe(predictions.nodes.length);
+    return predictions.nodes.map(({ id }: Data) => id);
+  };
+  const before = await found({ label: 'face' });
+  const others = [await found({ label: 'car' }), await found({ label: 'face', model: 'spam-filter' })];
+  const stored = await app.app.databases.predictionDb.selectFrom('answer_label').selectAll().execute();
+  await app.query('mutation ($ids: [ID!]!) { deletePredictions(ids: $ids) { problem { code } } }', {
+    ids: ids.slice(1),
+  });
+
+  expect([before, others]).toEqual([ids, [[], []]]);
+  expect(JSON.stringify(stored)).not.toContain('face');
+  expect(await found({ label: 'face', task: 'OBJECT_DETECTION' })).toEqual([ids[0]]);
+  expect(await app.app.databases.predictionDb.selectFrom('answer_label').selectAll().execute()).toHaveLength(1);
+});
+
 test('predictions and their blobs are deleted after their retention, and not before', async () => {
   const long = 'spam and eggs '.repeat(2_000);
   await predict(text(long));

@@ -12,7 +12,7 @@ import { runnableReads } from '../bench/growth-run.js';
  * model. A list of models reads its rows, with the cards, for the page only.
  */
 const MODELS_BY_NAME = 'SCAN model USING COVERING INDEX model_listing';
-const MODELS_IN_ANY_ORDER = 'SCAN model USING COVERING INDEX model_search';
+const MODELS_IN_ANY_ORDER = 'SCAN model USING COVERING INDEX model_size';
 const DATASETS_BY_NAME = 'SCAN dataset USING INDEX sqlite_autoindex_dataset_2';
 const PREDICTIONS_BY_ID = 'SCAN prediction USING INDEX sqlite_autoindex_prediction_1';
 const PREDICTIONS = 'SCAN prediction';
@@ -53,7 +53,8 @@ const USED_VERSIONS = [
   'SEARCH prediction USING COVERING INDEX prediction_version',
   'SEARCH prediction USING COVERING INDEX prediction_version (version_id>?)',
 ];
-const LABELED = [byId('prediction'), ...USED_VERSIONS, LABELED_OF_VERSION, NEWEST];
+const ONE_OF_LABELS = 'SEARCH answer_label USING PRIMARY KEY (version_id=? AND label=?)';
+const LABELED = [byId('prediction'), ...USED_VERSIONS, LABELED_OF_VERSION, ONE_OF_LABELS, NEWEST];
 
 const TAGS = 'SEARCH model_tag USING COVERING INDEX sqlite_autoindex_model_tag_1 (model_id=?)';
 
@@ -80,7 +81,9 @@ const PLANS: Readonly<Record<string, readonly string[]>> = {
   ...models('models of an owner nobody has'),
   ...models('models of a license nobody has'),
   ...models('models of a framework nobody has'),
-  ...models('models of at most 0 bytes'),
+  ...pageAndTotal('models of at most 0 bytes', page(MODELS_BY_NAME), [
+    'SEARCH model USING COVERING INDEX model_size (default_bytes<?)',
+  ]),
   ...models('models with a common tag', TAGGED),
   ...models('models with a tag nobody has', TAGGED),
   ...models('models by metric', ...VALUES),
@@ -170,13 +173,13 @@ const PLANS: Readonly<Record<string, readonly string[]>> = {
   ),
   ...pageAndTotal(
     'predictions of a model with a rare label',
-    [byId('prediction'), LABELED_OF_VERSION, NEWEST],
-    [byId('prediction'), LABELED_OF_VERSION, NEWEST],
+    [byId('prediction'), LABELED_OF_VERSION, ONE_OF_LABELS, NEWEST],
+    [byId('prediction'), LABELED_OF_VERSION, ONE_OF_LABELS, NEWEST],
   ),
   ...pageAndTotal(
     'predictions of a model with an unknown label',
-    [byId('prediction'), LABELED_OF_VERSION, NEWEST],
-    [byId('prediction'), LABELED_OF_VERSION, NEWEST],
+    [byId('prediction'), LABELED_OF_VERSION, ONE_OF_LABELS, NEWEST],
+    [byId('prediction'), LABELED_OF_VERSION, ONE_OF_LABELS, NEWEST],
   ),
   'prediction by id': [byId('prediction')],
   'idempotency key': [

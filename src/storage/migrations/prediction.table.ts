@@ -26,6 +26,14 @@ export interface PredictionTable {
   sealed_answer: Uint8Array | null;
 }
 
+/** One of the labels of an answer that may have several: of objects, spans, masks or targets. */
+export interface AnswerLabelTable {
+  version_id: string;
+  /** As that of a classification: its digest. */
+  label: string;
+  prediction_id: string;
+}
+
 /** An image of a prediction. */
 export interface PictureTable {
   prediction_id: string;

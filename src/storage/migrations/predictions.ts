@@ -1,5 +1,5 @@
 /** Migrations of the prediction database. It has few indexes, because they would slow down the write path. */
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
 
 export const predictionMigrations: Record<string, Migration> = {
@@ -10,7 +10,21 @@ export const predictionMigrations: Record<string, Migration> = {
   '005_sealed': { up: addSealed },
   '006_quota_use': { up: createQuotaUse },
   '007_pictures': { up: createPictures },
+  '008_answer_labels': { up: createAnswerLabels },
 };
+
+/** In the order in which the history of a label is read. The labels of classifications are in the rows of the predictions. */
+async function createAnswerLabels(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('answer_label')
+    .addColumn('version_id', 'text', (c) => c.notNull())
+    .addColumn('label', 'text', (c) => c.notNull())
+    .addColumn('prediction_id', 'text', (c) => c.notNull())
+    .addPrimaryKeyConstraint('answer_label_pk', ['version_id', 'label', 'prediction_id'])
+    .modifyEnd(sql`without rowid`)
+    .execute();
+  await db.schema.createIndex('answer_label_prediction').on('answer_label').column('prediction_id').execute();
+}
 
 async function createQuotaUse(db: Kysely<unknown>): Promise<void> {
   await db.schema
