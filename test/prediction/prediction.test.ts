@@ -21,8 +21,10 @@ beforeAll(async () => {
   app = await startTestApp();
 });
 afterEach(async () => {
-  const sweeper = new Sweeper(await sweeperParts(app.app.databases, app.dataDir), { retentionDays: 1 });
-  await sweeper.sweep(Date.now() + 2 * DAY_MS);
+  const { predictions } = await app.query('{ predictions(first: 100) { nodes { id } } }');
+  const ids = predictions.nodes.map(({ id }: Data) => id);
+  if (ids.length > 0)
+    await app.query('mutation ($ids: [ID!]!) { deletePredictions(ids: $ids) { problem { code } } }', { ids });
 });
 afterAll(() => app.stop());
 
@@ -184,24 +186,6 @@ test('predictions of a detector are found by the labels of its objects, until th
   expect(await app.app.databases.predictionDb.selectFrom('answer_label').selectAll().execute()).toHaveLength(1);
 });
 
-test('predictions and their blobs are deleted after their retention, and not before', async () => {
-  const long = 'spam and eggs '.repeat(2_000);
-  await predict(text(long));
-  await predict(text('short'));
-  const { predictionDb } = app.app.databases;
-  const parts = await sweeperParts(app.app.databases, app.dataDir);
-  const sweeper = new Sweeper(parts, { retentionDays: 30 });
-  const stored = await predictionDb.selectFrom('prediction').select('input_sha256').execute();
-  const [digest = ''] = stored.flatMap(({ input_sha256 }) => input_sha256 ?? []);
-
-  expect(existsSync(parts.blobs.pathOf(digest))).toBe(true);
-  expect(await sweeper.sweep(Date.now() + 29 * DAY_MS)).toBe(0);
-  expect(await sweeper.sweep(Date.now() + 31 * DAY_MS)).toBe(2);
-
-  expect((await app.query(HISTORY)).predictions.totalCount).toBe(0);
-  expect(existsSync(parts.blobs.pathOf(digest))).toBe(false);
-});
-
 test('ids of predictions are ordered by time', async () => {
   const before = Date.now();
   const { prediction } = await predict(text('a'));
@@ -219,4 +203,23 @@ test('a prediction that cannot be recorded is not returned', async () => {
   expect(data.predict).toBeNull();
   expect(errors?.[0]?.extensions).toMatchObject({ code: 'INTERNAL_SERVER_ERROR', errorId: expect.any(String) });
   expect(JSON.stringify(errors)).not.toMatch(/sqlite|prediction_|no such table/i);
+});
+
+// The last test: it also destroys the keys that the server has in memory.
+test('predictions and their blobs are deleted after their retention, and not before', async () => {
+  const long = 'spam and eggs '.repeat(2_000);
+  await predict(text(long));
+  await predict(text('short'));
+  const { predictionDb } = app.app.databases;
+  const parts = await sweeperParts(app.app.databases, app.dataDir);
+  const sweeper = new Sweeper(parts, { retentionDays: 30 });
+  const stored = await predictionDb.selectFrom('prediction').select('input_sha256').execute();
+  const [digest = ''] = stored.flatMap(({ input_sha256 }) => input_sha256 ?? []);
+
+  expect(existsSync(parts.blobs.pathOf(digest))).toBe(true);
+  expect(await sweeper.sweep(Date.now() + 29 * DAY_MS)).toBe(0);
+  expect(await sweeper.sweep(Date.now() + 31 * DAY_MS)).toBe(2);
+
+  expect((await app.query(HISTORY)).predictions.totalCount).toBe(0);
+  expect(existsSync(parts.blobs.pathOf(digest))).toBe(false);
 });
