@@ -16,6 +16,8 @@ import { Catalog } from './catalog/catalog.js';
 import { ListingCounts } from './catalog/listing-counts.js';
 import { ModelUses } from './catalog/model-uses.js';
 import { type Config, exposure } from './config.js';
+import { DatasetReader } from './datasets/dataset-reader.js';
+import { Datasets } from './datasets/datasets.js';
 import { Engine } from './engine/engine.js';
 import { StartupError } from './errors.js';
 import { importEvaluations } from './evaluation/import.js';
@@ -93,7 +95,7 @@ export async function startApp(
     schema: slices.schema,
     pictures: slices.pictures,
     findSpec: ({ model, variant }, { principal }) => slices.serving.findSpec(model, principal, variant),
-    databases: { ...databases, dataKeys },
+    databases: { ...databases, dataKeys, blobs },
     measured: { engine, commits },
     notReadyReason: () => readiness.notReadyReason ?? engine.notReadyReason(config.requireProvider),
   });
@@ -366,6 +368,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
   const erasures = new Erasures({ ...stored, catalogDb: catalogByKey });
   const publishing = { uploads, publisherKeys, dataDir, stopping };
   const publisher = createPublisher({ db: catalogByKey, blobs, catalog, engine, log, ...publishing });
+  const reader = new DatasetReader(blobs, stopping.signal);
   const pictureUrls = new PictureUrls(dataKeys);
   const isReaderAccepted = (reader: Reader) => isAccepted(reader, access);
   const thumbnails = new Thumbnails({ db: predictionDb, blobs, maker: engine.thumbnails, log });
@@ -401,6 +404,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
       loadKeys: () => access.keys.load(),
       purge: (now) => sweeper.purge(now),
     }),
+    datasets: new Datasets({ db: catalogByKey, reader, uploads, modelStore: config.modelStore }),
     pictureUrls,
     defaultDeadlineMs: config.defaultDeadlineMs,
     maxResponseBytes: config.maxResponseBytes,

@@ -21,6 +21,7 @@ export const POLICIES = {
   predict: { roles: ['predictor'], isForPublishableKeys: true },
   history: { roles: ['predictor'], isForPublishableKeys: false },
   publish: { roles: ['publisher'], isForPublishableKeys: false },
+  contribute: { roles: ['publisher', 'evaluator'], isForPublishableKeys: false },
   audit: { roles: ['auditor'], isForPublishableKeys: false },
   operate: { roles: [], isForPublishableKeys: false },
 } as const satisfies Record<string, PolicyRule>;

@@ -7,7 +7,7 @@ import type { Principal } from './principal.js';
 
 export interface Resource {
   readonly visibility: 'public' | 'private';
-  /** That owns it; null if it is the operator's. Datasets are. */
+  /** That owns it; null if it is the operator's. */
   readonly account?: string | null;
 }
 

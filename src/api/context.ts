@@ -6,11 +6,13 @@
 import type { ExecutionResult } from 'graphql';
 import type { Principal } from '../access/principal.js';
 import { CatalogLoaders } from '../catalog/loaders.js';
+import { type DatasetContext, DatasetLoaders } from '../datasets/dataset-loaders.js';
 import type { CallerConnection, ComputeMeter } from '../engine/queue.js';
 import { type EvaluationContext, EvaluationLoaders } from '../evaluation/loaders.js';
 import { type PredictionContext, PredictionLoaders } from '../prediction/loaders.js';
 import { type PublicationContext, PublicationLoaders } from '../publishing/loaders.js';
 import { type ServingContext, ServingLoaders } from '../serving/loaders.js';
+import type { BlobFolder } from '../storage/blobs.js';
 import type { Databases } from '../storage/database.js';
 import type { DataKeys } from '../vault/data-keys.js';
 import type { AnswerState } from './answers.js';
@@ -18,12 +20,16 @@ import type { Admission } from './cost.js';
 
 export type RequestDatabases = Pick<Databases, 'catalogDb' | 'catalogByKey' | 'predictionsByKey'> & {
   readonly dataKeys: DataKeys;
+  readonly blobs: BlobFolder;
 };
 
 /** Apollo Server copies the context's own properties for each request, so nothing is kept in `#private` fields. */
-export class RequestContext implements PredictionContext, EvaluationContext, ServingContext, PublicationContext {
+export class RequestContext
+  implements PredictionContext, EvaluationContext, ServingContext, PublicationContext, DatasetContext
+{
   private loaders: {
     catalog?: CatalogLoaders;
+    datasets?: DatasetLoaders;
     serving?: ServingLoaders;
     evaluations?: EvaluationLoaders;
     predictions?: PredictionLoaders;
@@ -44,6 +50,11 @@ export class RequestContext implements PredictionContext, EvaluationContext, Ser
   get catalogLoaders(): CatalogLoaders {
     this.loaders.catalog ??= new CatalogLoaders(this.databases.catalogDb, this.databases.catalogByKey, this.principal);
     return this.loaders.catalog;
+  }
+
+  get datasetLoaders(): DatasetLoaders {
+    this.loaders.datasets ??= new DatasetLoaders(this.databases.catalogDb, this.principal, this.databases.blobs);
+    return this.loaders.datasets;
   }
 
   get servingLoaders(): ServingLoaders {

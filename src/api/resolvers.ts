@@ -8,6 +8,9 @@ import { DatasetResolver } from '../catalog/dataset.resolver.js';
 import type { ListingCounts } from '../catalog/listing-counts.js';
 import { ModelResolver } from '../catalog/model.resolver.js';
 import { ArtifactResolver, VersionResolver } from '../catalog/version.resolver.js';
+import { DatasetRegistrationResolver } from '../datasets/dataset-registration.resolver.js';
+import { DatasetRowResolver, DatasetRowsResolver } from '../datasets/dataset-rows.resolver.js';
+import type { Datasets } from '../datasets/datasets.js';
 import type { Engine } from '../engine/engine.js';
 import {
   DatasetEvaluationResolver,
@@ -62,6 +65,7 @@ export interface ResolverParts {
   readonly uploads: Uploads;
   readonly publisher: Publisher;
   readonly registration: Registration;
+  readonly datasets: Datasets;
   readonly defaultDeadlineMs: number;
   readonly maxResponseBytes: number;
 }
@@ -78,6 +82,9 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [AliasChangeResolver, () => new AliasChangeResolver()],
   [ArtifactResolver, () => new ArtifactResolver()],
   [DatasetResolver, ({ catalogDb }) => new DatasetResolver(catalogDb)],
+  [DatasetRowsResolver, () => new DatasetRowsResolver()],
+  [DatasetRowResolver, () => new DatasetRowResolver()],
+  [DatasetRegistrationResolver, ({ datasets }) => new DatasetRegistrationResolver(datasets)],
   [MoveAliasResolver, ({ catalog, serving }) => new MoveAliasResolver(catalog, serving)],
   [VersionServingResolver, ({ engine, serving }) => new VersionServingResolver(engine, serving)],
   [LatencyResolver, ({ engine }) => new LatencyResolver(engine)],

@@ -19,8 +19,8 @@ import {
 } from 'graphql';
 import { LIMITS } from './limits.js';
 
-/** The types of inputs of models. */
-export const INPUT_TYPES: ReadonlySet<string> = new Set(['ModelInput', 'RowsInput']);
+/** The types of inputs of models, and of the rows of a dataset. */
+export const INPUT_TYPES: ReadonlySet<string> = new Set(['ModelInput', 'RowsInput', 'DatasetDataInput']);
 
 const byDocument = new WeakMap<DocumentNode, ReadonlySet<string>>();
 

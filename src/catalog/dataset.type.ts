@@ -3,7 +3,7 @@ import { connectionOf } from '../graphql/connection.type.js';
 import { Node } from '../graphql/node.type.js';
 import { SafeInt } from '../graphql/scalars.js';
 import type { TaskName } from '../tasks/tasks.js';
-import { TaskEnum } from './model.type.js';
+import { TaskEnum, VisibilityEnum } from './model.type.js';
 
 @ObjectType({
   implements: Node,
@@ -32,7 +32,7 @@ export class Dataset extends Node {
   @Field(() => TaskEnum, { description: 'Task that the dataset is for.' })
   task!: TaskName;
 
-  @Field(() => SafeInt, { nullable: true, description: 'Number of rows; null if not stated.' })
+  @Field(() => SafeInt, { nullable: true, description: 'Number of rows; null if not stated and no rows are stored.' })
   rowCount!: number | null;
 
   @Field(() => String, {
@@ -52,6 +52,22 @@ export class Dataset extends Node {
 
   @Field(() => String, { nullable: true, description: 'Name of the column that models predict; null if not stated.' })
   target!: string | null;
+
+  @Field(() => VisibilityEnum, { description: 'Who may see the dataset.' })
+  visibility!: 'PUBLIC' | 'PRIVATE';
+
+  @Field(() => String, {
+    nullable: true,
+    description:
+      'SHA-256 digest of all rows as they are stored: JSON Lines with the keys in the order of `columns`. The same rows in another format have the same digest. Null if no rows are stored.',
+  })
+  rowsSha256!: string | null;
+
+  @Field(() => SafeInt, {
+    nullable: true,
+    description: 'Size of all rows as they are stored, in bytes; null if none are.',
+  })
+  rowBytes!: number | null;
 
   /** Not in the schema: sizes of `columns` and `preview`, which are read only if they are selected. */
   columnsBytes!: number;

@@ -13,7 +13,7 @@ export const TaskEnum = enumOf<TaskName>(
   TASK_DESCRIPTIONS,
 );
 
-export const VisibilityEnum = enumOf<'PUBLIC' | 'PRIVATE'>('Visibility', 'Who may see a model.', {
+export const VisibilityEnum = enumOf<'PUBLIC' | 'PRIVATE'>('Visibility', 'Who may see a model or a dataset.', {
   PUBLIC: 'Everybody who may read the catalog.',
   PRIVATE: 'The account that owns it, and administrators.',
 });

@@ -24,7 +24,7 @@ export type NewModel = Omit<
   readonly tags: readonly string[];
 };
 export type NewVersion = Omit<VersionTable, 'id' | 'created_at' | 'updated_at'>;
-export type NewDataset = Omit<DatasetTable, 'id' | 'visibility' | 'created_at' | 'updated_at'>;
+export type NewDataset = Omit<DatasetTable, 'id' | 'visibility' | 'account' | 'origin' | 'created_at' | 'updated_at'>;
 
 /**
  * Creates the model of the store with this name, or updates its description. Returns its id.
@@ -212,11 +212,19 @@ export async function updateSpecs(
     .execute();
 }
 
-/** Creates the dataset with this name, or updates its description. */
-export async function saveDataset(trx: Trx, dataset: NewDataset, now: number): Promise<void> {
+/**
+ * Creates the dataset of the store with this name, or updates its description. Returns its id.
+ *
+ * @throws ManifestError if an account has registered the name
+ */
+export async function saveDataset(trx: Trx, dataset: NewDataset, now: number): Promise<string> {
   const found = await trx.selectFrom('dataset').selectAll().where('name', '=', dataset.name).executeTakeFirst();
+  if (found && found.origin !== 'store')
+    throw new ManifestError('a registered dataset has this name: rename the folder, or delete that dataset');
+  const id = found?.id ?? newId('Dataset');
   if (!found) {
-    const fresh = { id: newId('Dataset'), visibility: 'public' as const, created_at: now, updated_at: now };
+    const owner = { visibility: 'public' as const, account: null, origin: 'store' as const };
+    const fresh = { id, ...owner, created_at: now, updated_at: now };
     await trx
       .insertInto('dataset')
       .values({ ...dataset, ...fresh })
@@ -228,6 +236,7 @@ export async function saveDataset(trx: Trx, dataset: NewDataset, now: number): P
       .where('id', '=', found.id)
       .execute();
   }
+  return id;
 }
 
 /** Whether `saveDataset` would change nothing. */

@@ -25,7 +25,7 @@ export const InputKind = enumOf<InputKindName>(
   >,
 );
 
-const ColumnType = enumOf<DatasetColumnType>('ColumnType', 'Type of the values in a column.', {
+export const ColumnType = enumOf<DatasetColumnType>('ColumnType', 'Type of the values in a column.', {
   NUMBER: 'A JSON number.',
   INTEGER:
     'A JSON number without a fractional part. If the column feeds an INT64 or UINT64 input, also a string of digits, which is required beyond 2^53.',
@@ -33,6 +33,7 @@ const ColumnType = enumOf<DatasetColumnType>('ColumnType', 'Type of the values i
   CATEGORY: 'A JSON string that is one of `Column.categories`.',
   BOOLEAN: 'A JSON boolean.',
   IMAGE: 'A JSON string: an image file as base64. Only in datasets.',
+  JSON: 'Any JSON value, such as a list of boxes. Only in datasets.',
 });
 
 @ObjectType({ description: 'Named column of a row, with what a form field for it needs.' })

@@ -11,7 +11,7 @@ type ColumnsOf<Table extends keyof CatalogTables> = Readonly<
 
 /** The columns of each table that the rules read. A rule whose column is not listed here is a compile error. */
 const MODEL_COLUMNS: ColumnsOf<'model'> = { visibility: true, account: true };
-const DATASET_COLUMNS: ColumnsOf<'dataset'> = { visibility: true };
+const DATASET_COLUMNS: ColumnsOf<'dataset'> = { visibility: true, account: true };
 const COUNT_COLUMNS: ColumnsOf<'facet_count'> = { visibility: true, account: true };
 
 export function maySeeModel(principal: Viewer) {

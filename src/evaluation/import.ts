@@ -87,6 +87,9 @@ const UNKNOWN = {
   target: null,
   columns: '[]',
   preview: '[]',
+  rows_sha256: null,
+  row_bytes: null,
+  read_key: null,
 };
 
 /** A dataset name made of type, config and split, such as "glue-sst2-validation" for the Hub's "glue". */

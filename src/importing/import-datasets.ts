@@ -1,155 +1,192 @@
-/** Registers the datasets of the model store: their description, digest, number of rows, and the first rows as a preview. */
+/**
+ * Registers the datasets of the model store with their rows. Rows are read once: again only if the file, or what is read from
+ * it, changes.
+ */
 import { createHash } from 'node:crypto';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
-import { pipeline, Readable } from 'node:stream';
-import { createGunzip } from 'node:zlib';
 import type { Logger } from 'pino';
+import { SYSTEM } from '../access/principal.js';
 import {
   findDatasetDigest,
   isUnchangedDataset,
   type NewDataset,
   saveDataset,
 } from '../catalog/registration.queries.js';
-import { ManifestError } from '../errors.js';
+import { MAX_DATASET_BYTES } from '../datasets/dataset-limits.js';
+import { DatasetReader, type ReadResult } from '../datasets/dataset-reader.js';
+import { findPieces, findReadDataset, replacePieces } from '../datasets/dataset-rows.queries.js';
+import { columnsOfRows, readKeyOf } from '../datasets/datasets.js';
+import type { DatasetFormat } from '../datasets/raw-rows.js';
+import type { WantedRows } from '../datasets/read-rows.js';
+import type { WrittenPiece } from '../datasets/reading-thread.js';
+import { sentenceOf } from '../datasets/row-problem.js';
+import { ManifestError, ShuttingDownError } from '../errors.js';
+import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { unlessDiskIsFull } from './full-disk.js';
-import { errorOfFolder } from './import-errors.js';
+import { errorOfFolder, ImportStoppedError } from './import-errors.js';
 import { type DatasetYaml, readDatasetManifest, subfolders } from './manifest.js';
-import { chunksOf, refuseDeep, sizeOf } from './store-file.js';
+import { chunksOf, sizeOf } from './store-file.js';
 
 interface DatasetImporter {
   readonly db: CatalogDatabase;
+  readonly blobs: BlobFolder;
   readonly log: Logger;
   /** Aborted when the server stops. */
   readonly signal?: AbortSignal | undefined;
 }
 
-const PREVIEW_ROWS = 100;
-const PREVIEW_CHARACTERS = 200_000;
-
 /** Returns whether some of them could not be stored, because the disk is full or cannot be written. */
 export async function importDatasets(importer: DatasetImporter, folder: string): Promise<boolean> {
-  const imports = (await subfolders(folder)).map((name) =>
-    unlessDiskIsFull(importer.log, { dataset: name }, async () => {
-      await importDataset(importer, path.join(folder, name));
+  const reader = new DatasetReader(importer.blobs, importer.signal);
+  let mustRetry = false;
+  for (const name of await subfolders(folder)) {
+    const done = await unlessDiskIsFull(importer.log, { dataset: name }, async () => {
+      await importDataset(importer, reader, path.join(folder, name));
       return true;
-    }),
-  );
-  return (await Promise.all(imports)).includes(null);
+    });
+    mustRetry ||= done === null;
+  }
+  return mustRetry;
 }
 
-async function importDataset(importer: DatasetImporter, folder: string): Promise<void> {
+async function importDataset(importer: DatasetImporter, reader: DatasetReader, folder: string): Promise<void> {
   const name = path.basename(folder);
   try {
     const yaml = await readDatasetManifest(folder);
-    const data = yaml.file === null ? null : await readData(path.join(folder, yaml.file), folder, importer.signal);
-    if (data && yaml.sha256 !== null && data.sha256 !== yaml.sha256) {
-      throw new ManifestError(`${yaml.file} has SHA-256 ${data.sha256}, but dataset.yaml says ${yaml.sha256}`);
+    const data =
+      yaml.file === null
+        ? NO_DATA
+        : await readData({ importer, reader }, yaml, { folder, file: path.join(folder, yaml.file) });
+    if (yaml.file !== null && yaml.rowCount !== null && data.row.row_count !== yaml.rowCount) {
+      throw new ManifestError(`${yaml.file} has ${data.row.row_count} rows, but dataset.yaml says ${yaml.rowCount}`);
     }
-    if (data && yaml.rowCount !== null && data.rowCount !== yaml.rowCount) {
-      throw new ManifestError(`${yaml.file} has ${data.rowCount} rows, but dataset.yaml says ${yaml.rowCount}`);
-    }
-    await save(importer, name, datasetRow(name, yaml, data));
+    await save(importer, datasetRow(name, yaml, data.row), data.pieces);
   } catch (thrown) {
     const { message: reason, cause } = errorOfFolder(thrown);
     importer.log.error({ dataset: name, reason, err: cause }, 'a dataset cannot be registered');
   }
 }
 
-/** Data of a registered dataset must not change, because evaluations refer to it. */
-async function save(importer: DatasetImporter, name: string, row: NewDataset): Promise<void> {
-  if (await isUnchangedDataset(importer.db, row)) return;
+/** Data of a registered dataset must not change, because evaluations refer to it. `pieces`: null if they are stored. */
+async function save(importer: DatasetImporter, row: NewDataset, pieces: readonly WrittenPiece[] | null): Promise<void> {
+  if (pieces === null && (await isUnchangedDataset(importer.db, row))) return;
   await importer.db.transaction().execute(async (trx) => {
-    const registered = await findDatasetDigest(trx, name);
+    const registered = await findDatasetDigest(trx, row.name);
     if (registered && registered !== row.sha256)
       throw new ManifestError('the data has changed since the dataset was registered; use a new dataset name');
-    await saveDataset(trx, row, Date.now());
+    const id = await saveDataset(trx, row, Date.now());
+    if (pieces !== null) await replacePieces(trx, id, pieces);
   });
 }
 
-interface DataFile {
-  readonly sha256: string;
-  readonly rowCount: number;
-  readonly preview: readonly unknown[];
+type DataRow = Pick<
+  NewDataset,
+  'row_count' | 'sha256' | 'columns' | 'preview' | 'rows_sha256' | 'row_bytes' | 'read_key'
+>;
+
+interface Data {
+  /** The columns of the file; those of dataset.yaml if it is null. */
+  readonly row: Omit<DataRow, 'columns'> & { readonly columns: string | null };
+  /** Null if they are stored already. */
+  readonly pieces: readonly WrittenPiece[] | null;
 }
 
-/** Reads a file of JSON lines, plain or gzipped. `root`: the dataset's folder. @throws ManifestError that names the line */
-async function readData(file: string, root: string, signal?: AbortSignal): Promise<DataFile> {
-  await sizeOf(file, root);
-  const hash = createHash('sha256');
-  const hashed = async function* (chunks: AsyncIterable<Uint8Array>) {
-    for await (const chunk of chunks) {
-      hash.update(chunk);
-      yield chunk;
+const NO_DATA: Data = {
+  row: {
+    row_count: null,
+    sha256: null,
+    columns: null,
+    preview: '[]',
+    rows_sha256: null,
+    row_bytes: null,
+    read_key: null,
+  },
+  pieces: null,
+};
+
+/** @throws ManifestError that names rows */
+async function readData(
+  { importer, reader }: { importer: DatasetImporter; reader: DatasetReader },
+  yaml: DatasetYaml,
+  { folder, file }: { readonly folder: string; readonly file: string },
+): Promise<Data> {
+  const sizeBytes = await sizeOf(file, folder);
+  const fileName = path.basename(file);
+  if (sizeBytes > MAX_DATASET_BYTES)
+    throw new ManifestError(`${fileName} has ${sizeBytes} bytes; a dataset can have at most ${MAX_DATASET_BYTES}`);
+  const sha256 = await digestOf(file, importer.signal);
+  if (yaml.sha256 !== null && sha256 !== yaml.sha256)
+    throw new ManifestError(`${fileName} has SHA-256 ${sha256}, but dataset.yaml says ${yaml.sha256}`);
+  const wanted = wantedOf(yaml, file);
+  const known = await findKnown(importer, path.basename(folder), readKeyOf(sha256, wanted));
+  if (known) return { row: known, pieces: null };
+  const store = async (read: ReadResult): Promise<Data> => {
+    if ('problems' in read) {
+      const [first, ...more] = read.problems.map(sentenceOf);
+      throw new ManifestError(`${fileName}, ${first}${more.length > 0 ? ` (and ${more.length} more)` : ''}`);
     }
+    await read.rows.store();
+    return { row: columnsOfRows(read.rows, wanted), pieces: read.rows.pieces };
   };
-  const bytes = hashed(chunksOf(file, signal));
-  // `pipeline` passes errors of the file on to the stream that is read; `pipe` does not.
-  const plain = file.endsWith('.gz') ? pipeline(bytes, createGunzip(), () => {}) : bytes;
-  const text = Readable.from(withShortLines(plain));
-  const preview: unknown[] = [];
-  let rowCount = 0;
-  let characters = 0;
-  try {
-    for await (const line of createInterface({ input: text, crlfDelay: Number.POSITIVE_INFINITY })) {
-      if (++rowCount > MAX_ROWS) throw new Error(`a dataset can have at most ${MAX_ROWS} rows`);
-      characters += line.length;
-      if (rowCount <= PREVIEW_ROWS && characters <= PREVIEW_CHARACTERS) preview.push(parseRow(line));
-    }
-  } catch (error) {
-    if (rowCount === 0 && error instanceof ManifestError) throw error;
-    throw new ManifestError(
-      `${path.basename(file)}, line ${rowCount}: ${error instanceof Error ? error.message : error}`,
-    );
-  } finally {
-    text.destroy();
+  return reader.read(wanted, store).catch((error) => {
+    throw error instanceof ShuttingDownError ? new ImportStoppedError() : error;
+  });
+}
+
+function wantedOf({ task, target, columns }: DatasetYaml, file: string): WantedRows {
+  const source = { kind: 'file' as const, path: file, ...formatOf(path.basename(file)) };
+  const stated = columns.length > 0 ? columns.map((column) => ({ ...column, input: '' })) : null;
+  return { source, task, target, columns: stated, isStrict: false, allowsDuplicates: true };
+}
+
+const FORMATS: Readonly<Record<string, DatasetFormat>> = { jsonl: 'JSON_LINES', csv: 'CSV', parquet: 'PARQUET' };
+
+/** @throws ManifestError */
+function formatOf(fileName: string): { format: DatasetFormat; isGzipped: boolean } {
+  const [, extension = '', gz] = /\.(jsonl|csv|parquet)(\.gz)?$/.exec(fileName) ?? [];
+  const format = FORMATS[extension];
+  if (format && !(gz && format === 'PARQUET')) return { format, isGzipped: gz !== undefined };
+  throw new ManifestError(
+    `${fileName}: use a file such as data.jsonl, data.jsonl.gz, data.csv, data.csv.gz or data.parquet`,
+  );
+}
+
+async function digestOf(file: string, signal: AbortSignal | undefined): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of chunksOf(file, signal)) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+/** A step of pieces. */
+const PIECES_A_STEP = 500;
+
+/** What is known of the same rows, unless one of their blobs was lost. */
+async function findKnown({ db, blobs }: DatasetImporter, name: string, readKey: string): Promise<DataRow | null> {
+  const found = await findReadDataset(db, SYSTEM, name, readKey);
+  if (!found) return null;
+  for (let from = 1; ; ) {
+    const pieces = await findPieces(db, SYSTEM, found.id, { from, limit: PIECES_A_STEP });
+    for (const { sha256, size_bytes } of pieces) if (!(await blobs.has(sha256, size_bytes))) return null;
+    if (pieces.length < PIECES_A_STEP) break;
+    from = (pieces.at(-1)?.first_row ?? 0) + 1;
   }
-  return { sha256: hash.digest('hex'), rowCount, preview };
+  const { row_count, sha256, columns, preview, rows_sha256, row_bytes, read_key } = found;
+  return { row_count, sha256, columns, preview, rows_sha256, row_bytes, read_key };
 }
 
-/** All rows are read at every start, and a few bytes of gzip can stand for millions of them. */
-const MAX_ROWS = 10_000_000;
-const MAX_UNPACKED_BYTES = 1024 ** 3;
-/** A line is in memory as a whole. */
-const MAX_LINE_BYTES = 16 * 1024 * 1024;
-const NEWLINE = 10;
-
-/** @throws Error if a line is too long, or all of them are */
-async function* withShortLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let lineBytes = 0;
-  let bytes = 0;
-  for await (const chunk of chunks) {
-    const newline = chunk.lastIndexOf(NEWLINE);
-    lineBytes = newline < 0 ? lineBytes + chunk.length : chunk.length - newline - 1;
-    if (lineBytes > MAX_LINE_BYTES) throw new Error(`a line has more than ${MAX_LINE_BYTES} bytes`);
-    bytes += chunk.length;
-    if (bytes > MAX_UNPACKED_BYTES) throw new Error(`a dataset can have at most ${MAX_UNPACKED_BYTES} bytes, unpacked`);
-    yield chunk;
-  }
-}
-
-function parseRow(line: string): unknown {
-  const row: unknown = refuseDeep(JSON.parse(line), 'the row');
-  if (typeof row !== 'object' || row === null || Array.isArray(row))
-    throw new ManifestError('the row is not a JSON object');
-  return row;
-}
-
-function datasetRow(name: string, yaml: DatasetYaml, data: DataFile | null): NewDataset {
+function datasetRow(name: string, yaml: DatasetYaml, { columns, ...row }: Data['row']): NewDataset {
   return {
     name,
     title: yaml.title,
     family: yaml.family,
     split: yaml.split,
     task: yaml.task,
-    row_count: data?.rowCount ?? null,
-    sha256: data?.sha256 ?? null,
     license: yaml.license,
     source: yaml.source,
     description: yaml.description,
     target: yaml.target,
-    columns: JSON.stringify(yaml.columns),
-    preview: JSON.stringify(data?.preview ?? []),
+    columns: columns ?? JSON.stringify(yaml.columns),
+    ...row,
   };
 }

@@ -59,7 +59,7 @@ const columnSchema = z.strictObject({
   missing: z.string().default(''),
 });
 const datasetColumnSchema = columnSchema.extend({
-  type: z.enum([...COLUMN_TYPES, 'image']).transform((type) => type.toUpperCase() as DatasetColumnType),
+  type: z.enum([...COLUMN_TYPES, 'image', 'json']).transform((type) => type.toUpperCase() as DatasetColumnType),
 });
 
 const edgeSchema = z.int().min(1).max(4096);

@@ -10,7 +10,7 @@ export interface BlobReference {
   readonly digest: string;
   /** What refers to it, such as "version spam-filter:1". */
   readonly place: string;
-  /** Null for blobs of predictions. */
+  /** Null for blobs of predictions and datasets. */
   readonly version_id: string | null;
 }
 
@@ -60,6 +60,10 @@ export class BlobReferences {
         union select prediction_id, sha256 from picture where sha256 is not null`,
     );
     for (const { id, input_sha256 } of used) this.#need(input_sha256, `prediction ${id}`, null);
+    const pieces = catalog.rows<{ name: string; sha256: string }>(
+      'select name, dataset_piece.sha256 from dataset_piece join dataset on dataset.id = dataset_piece.dataset_id',
+    );
+    for (const { name, sha256 } of pieces) this.#need(sha256, `dataset ${name}`, null);
     yield* this.#addVersions(catalog);
   }
 

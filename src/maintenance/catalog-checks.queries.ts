@@ -45,6 +45,18 @@ const RULES: readonly Rule[] = [
     sql: `select 'dataset ' || name as place, id, 'visibility is ' || quote(visibility) || '; expected public or private' as message
       from dataset where visibility not in ('public', 'private')`,
   },
+  {
+    sql: `select 'dataset ' || name as place, id, 'its pieces have ' || coalesce(rows, 0) || ' rows up to row '
+        || coalesce(last, 0) || '; expected ' || row_count as message
+      from dataset left join (select dataset_id, sum(row_count) as rows, max(first_row + row_count - 1) as last
+        from dataset_piece group by dataset_id) as piece on dataset_id = id
+      where read_key is not null and (coalesce(rows, 0) <> dataset.row_count or coalesce(last, 0) <> dataset.row_count)`,
+  },
+  {
+    sql: `select 'dataset ' || name || ' from row ' || first_row as place, id,
+        'the piece has ' || dataset_piece.row_count || ' rows, but ends of ' || json_array_length(ends) as message
+      from dataset_piece join dataset on id = dataset_id where json_array_length(ends) <> dataset_piece.row_count`,
+  },
   notJson(MODEL, 'model', 'model.card', 'object'),
   {
     sql: `select ${MODEL}, 'card has no markdown' as message from model

@@ -79,7 +79,16 @@ function recreation({ type, name, sql: text }: SchemaObject, now: SchemaObject |
 }
 
 /** Tables whose rows say nothing without the row that they refer to. */
-const DEPENDENT = ['alias', 'alias_change', 'model_tag', 'version_dataset', 'latency', 'evaluation', 'metric'];
+const DEPENDENT = [
+  'alias',
+  'alias_change',
+  'model_tag',
+  'version_dataset',
+  'dataset_piece',
+  'latency',
+  'evaluation',
+  'metric',
+];
 
 export function* brokenReferences(snapshot: AnySnapshot): Generator<Problem> {
   const broken = snapshot.rows<{ table: string; rowid: number; parent: string }>('pragma foreign_key_check');

@@ -5,6 +5,7 @@
  */
 import { SYSTEM } from '../access/principal.js';
 import { findBlobsOfVersions } from '../catalog/version.queries.js';
+import { findBlobsOfDatasets } from '../datasets/dataset-rows.queries.js';
 import { BLOB_FOLDERS, type BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase, PredictionDatabase } from '../storage/database.js';
 import { MAX_DEADLINE_MS } from './request-limits.js';
@@ -44,6 +45,7 @@ export async function deleteOrphans(parts: Parts, now: number, isStopping: () =>
   const { blobs } = parts;
   const candidates = await findCandidates(parts, now - GRACE_MS.orphan, partAt(now), isStopping);
   await removeThoseOfVersions(parts, candidates, isStopping);
+  await removeThoseOfDatasets(parts, candidates, isStopping);
   let count = 0;
   for (const digest of candidates) {
     if (isStopping()) break;
@@ -81,6 +83,20 @@ async function findCandidates(
     }
   await endStep();
   return candidates;
+}
+
+/** Removes the rows of datasets from the candidates; all of them if the server stops meanwhile. */
+async function removeThoseOfDatasets(
+  { catalogDb }: Parts,
+  candidates: Set<string>,
+  isStopping: () => boolean,
+): Promise<void> {
+  const digests = [...candidates];
+  for (let at = 0; at < digests.length; at += BLOBS_A_STEP) {
+    if (isStopping()) return candidates.clear();
+    const used = await findBlobsOfDatasets(catalogDb, SYSTEM, digests.slice(at, at + BLOBS_A_STEP));
+    for (const digest of used) candidates.delete(digest);
+  }
 }
 
 /** Removes the blobs of versions from the candidates; all of them if not every version could be read. */

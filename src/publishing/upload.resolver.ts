@@ -18,7 +18,7 @@ interface AccessContext {
 export class UploadResolver {
   constructor(private readonly uploads: Uploads) {}
 
-  @Policy('publish')
+  @Policy('contribute')
   @Cost({ points: POINTS_PER_CHANGE })
   @Mutation(() => UploadPayload, {
     nullable: true,
@@ -33,7 +33,7 @@ export class UploadResolver {
     return { upload: result && typeOf(result), problem };
   }
 
-  @Policy('publish')
+  @Policy('contribute')
   @Cost({ points: POINTS_PER_CHANGE + POINTS_PER_DIGEST })
   @Mutation(() => UploadPayload, {
     nullable: true,

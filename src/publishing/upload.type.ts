@@ -4,10 +4,13 @@ import { Problem } from '../graphql/problem.type.js';
 import { DateTime, SafeInt } from '../graphql/scalars.js';
 import { MAX_FILE_NAME_CHARACTERS, MAX_UPLOAD_BYTES } from './new-upload.js';
 
-@Policy('publish')
-@ObjectType({ description: 'File that is sent to a URL, to be published. It belongs to the account of its key.' })
+@Policy('contribute')
+@ObjectType({
+  description:
+    'File that is sent to a URL, to become part of a model or a dataset. It belongs to the account of its key.',
+})
 export class Upload {
-  @Field(() => ID, { description: 'Opaque id, for `completeUpload` and `publish`.' })
+  @Field(() => ID, { description: 'Opaque id, for `completeUpload`, `publish` and `registerDataset`.' })
   id!: string;
 
   @Field({ description: 'Name that the client gave to the file. Nothing is opened by it.' })

@@ -66,6 +66,11 @@ export class BlobFolder {
     return path.join(this.#root, 'sha256');
   }
 
+  /** A new name for a file that is written here before its parts become blobs. If a crash leaves it, the next start deletes it. */
+  newPartialFile(): string {
+    return path.join(this.#aside, randomUUID());
+  }
+
   /** @throws Error if the text is not a digest. Only rows of the database name blobs, so this is a bug. */
   pathOf(digest: string): string {
     if (!SHA256.test(digest)) throw new Error(`"${digest}" is not a SHA-256 digest. This is a bug.`);
@@ -219,7 +224,7 @@ export class BlobFolder {
     const folder = path.dirname(target);
     faultPoint('blob.mkdir'); // @fault
     const isNew = (await mkdir(folder, { recursive: true })) !== undefined;
-    const aside = path.join(this.#aside, randomUUID());
+    const aside = this.newPartialFile();
     try {
       await writeSynced(aside, bytes);
       faultPoint('blob.rename'); // @fault

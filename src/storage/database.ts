@@ -20,6 +20,7 @@ import { catalogMigrations } from './migrations/catalog.js';
 import type {
   AliasChangeTable,
   AliasTable,
+  DatasetPieceTable,
   DatasetTable,
   DeletedVersionTable,
   ErasureTable,
@@ -82,6 +83,7 @@ export interface CatalogTables {
   erasure: ErasureTable;
   publication: PublicationTable;
   dataset: DatasetTable;
+  dataset_piece: DatasetPieceTable;
   version_dataset: VersionDatasetTable;
   evaluation: EvaluationTable;
   metric: MetricTable;

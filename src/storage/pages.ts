@@ -44,6 +44,12 @@ export class Page<T> {
     this.#total ??= this.#count();
     return this.#total;
   }
+
+  /** The same page of other items. */
+  map<Other>(of: (node: T) => Other): Page<Other> {
+    const edges = this.edges.map(({ cursor, node }) => ({ cursor, node: of(node) }));
+    return new Page(edges, this.has, () => this.total());
+  }
 }
 
 export type Key = string | number;

@@ -7,8 +7,8 @@
  */
 
 export type ColumnType = 'NUMBER' | 'INTEGER' | 'TEXT' | 'CATEGORY' | 'BOOLEAN';
-/** Rows of datasets may have images. */
-export type DatasetColumnType = ColumnType | 'IMAGE';
+/** Rows of datasets may have images, and values of any form. */
+export type DatasetColumnType = ColumnType | 'IMAGE' | 'JSON';
 
 export interface ColumnSpec {
   readonly name: string;

@@ -1043,7 +1043,12 @@ export const ONLY_LOGGED: readonly RefusedFolder[] = [
   { name: 'datasets/no-yaml', files: { README: '' }, reason: 'dataset.yaml is missing' },
   dataset('other-digest', 'sha256: "00"', /^data\.jsonl has SHA-256 [0-9a-f]{64}, but dataset\.yaml says 00$/),
   dataset('other-count', 'rowCount: 2', 'data.jsonl has 1 rows, but dataset.yaml says 2'),
-  dataset('no-objects', '', 'data.jsonl, line 1: the row is not a JSON object', '1\n'),
+  {
+    name: 'datasets/other-format',
+    files: { 'dataset.yaml': 'title: T\ntask: tensor\nfile: data.txt', 'data.txt': '1\n' },
+    reason: 'data.txt: use a file such as data.jsonl, data.jsonl.gz, data.csv, data.csv.gz or data.parquet',
+  },
+  dataset('no-objects', '', /^data\.jsonl, row 1, line 1: the line is not a JSON object/, '1\n'),
 ];
 
 function dataset(name: string, yaml: string, reason: string | RegExp, rows = '{ "a": 1 }\n'): RefusedFolder {

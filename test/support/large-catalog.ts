@@ -92,6 +92,9 @@ function dataset() {
     target: null,
     columns: '[]',
     preview: '[{"x":1},{"x":2}]',
+    rows_sha256: null,
+    row_bytes: null,
+    read_key: null,
   };
 }
 

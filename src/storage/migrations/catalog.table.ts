@@ -158,10 +158,30 @@ export interface DatasetTable {
   columns: string;
   /** JSON array of the first rows. */
   preview: string;
+  /** Who owns it; null if it is the operator's. */
+  account: string | null;
+  /** Whether it comes from the model store, or an account has registered it. */
+  origin: 'store' | 'account';
+  /** Digest of all rows as they are stored; null if none are. */
+  rows_sha256: string | null;
+  row_bytes: number | null;
+  /** Digest of what the rows were read from, and how; null if none are stored. */
+  read_key: string | null;
   created_at: number;
   updated_at: number;
 }
 
+/** Consecutive rows of a dataset, in a blob of JSON lines. */
+export interface DatasetPieceTable {
+  dataset_id: string;
+  /** 1 for the first row of the dataset. */
+  first_row: number;
+  row_count: number;
+  sha256: string;
+  size_bytes: number;
+  /** JSON array: where the line of each row ends, in bytes. */
+  ends: string;
+}
 export interface VersionDatasetTable {
   version_id: string;
   dataset_id: string;

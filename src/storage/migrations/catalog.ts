@@ -1,6 +1,7 @@
 /** Migrations of the catalog database, in the order of their names. Never edit one that was released: add another. */
 import { type Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
+import { createDatasetPieces } from './dataset-pieces.js';
 import {
   dropFacetCounts,
   forgetMetricsOfOldIds,
@@ -44,6 +45,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '030_alias_changes': { up: createAliasChanges },
   '031_erased_in_backups': { up: countErasedInBackups },
   '032_measured_orders': { up: addMeasuredOrders },
+  '033_dataset_pieces': { up: createDatasetPieces },
 };
 
 /** The history begins with what aliases point to now. */

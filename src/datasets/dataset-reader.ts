@@ -1,0 +1,96 @@
+/**
+ * Reads datasets in a thread, which writes their rows to a file. Only if all rows are right do they become blobs, so that what is
+ * refused leaves nothing behind. However large a dataset is, one piece is in memory.
+ */
+import { open, rm } from 'node:fs/promises';
+import { Worker } from 'node:worker_threads';
+import { ShuttingDownError, StorageFullError } from '../errors.js';
+import type { BlobFolder } from '../storage/blobs.js';
+import { throwDiskFailureAsStorageFull } from '../storage/disk-failure.js';
+import type { ReadRows, WantedRows } from './read-rows.js';
+import type { ReadingReply, ReadingTask, WrittenPiece } from './reading-thread.js';
+import { type RowProblem, UnreadableRowsError } from './row-problem.js';
+
+/** Of objects of JavaScript, in a thread. */
+const MAX_HEAP_MB = 512;
+
+export interface RowsToStore extends ReadRows {
+  readonly pieces: readonly WrittenPiece[];
+  /** Makes blobs of the pieces. Nothing refers to them until the dataset is saved. @throws StorageFullError */
+  readonly store: () => Promise<void>;
+}
+
+export type ReadResult = { readonly rows: RowsToStore } | { readonly problems: readonly RowProblem[] };
+
+export class DatasetReader {
+  readonly #blobs: Pick<BlobFolder, 'put' | 'newPartialFile'>;
+  readonly #signal: AbortSignal | undefined;
+
+  /** `signal`: aborted when the server stops. */
+  constructor(blobs: Pick<BlobFolder, 'put' | 'newPartialFile'>, signal: AbortSignal | undefined) {
+    this.#blobs = blobs;
+    this.#signal = signal;
+  }
+
+  /** Calls `use` with what was read, which is there until it returns. @throws StorageFullError, ShuttingDownError, as `use` */
+  async read<T>(wanted: WantedRows, use: (read: ReadResult) => Promise<T>): Promise<T> {
+    const file = this.#blobs.newPartialFile();
+    try {
+      const reply = await this.#run({ wanted, file });
+      if ('problems' in reply) return await use(reply);
+      const { result, pieces } = reply;
+      if ('problems' in result) return await use(result);
+      return await use({ rows: { ...result.rows, pieces, store: () => this.#store(file, pieces) } });
+    } finally {
+      await rm(file, { force: true });
+    }
+  }
+
+  async #run(task: ReadingTask): Promise<ReadingReply | { readonly problems: readonly RowProblem[] }> {
+    const worker = new Worker(new URL('./reading-thread.js', import.meta.url), {
+      workerData: task,
+      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
+    });
+    const stop = () => worker.terminate();
+    this.#signal?.addEventListener('abort', stop);
+    const { promise, resolve, reject } = Promise.withResolvers<ReadingReply>();
+    worker.on('message', resolve);
+    worker.on('error', reject);
+    worker.on('exit', () =>
+      reject(this.#signal?.aborted ? new ShuttingDownError() : new Error('the thread has ended')),
+    );
+    try {
+      return await promise;
+    } catch (error) {
+      if (!isOutOfMemory(error)) return throwDiskFailureAsStorageFull(error);
+      const expected = `at most ${MAX_HEAP_MB} MB`;
+      const { problem } = new UnreadableRowsError({ code: 'TOO_LARGE', message: OUT_OF_MEMORY, expected });
+      return { problems: [problem] };
+    } finally {
+      this.#signal?.removeEventListener('abort', stop);
+      await worker.terminate();
+    }
+  }
+
+  async #store(file: string, pieces: readonly WrittenPiece[]): Promise<void> {
+    const handle = await open(file, 'r');
+    try {
+      let position = 0;
+      for (const { sha256, sizeBytes } of pieces) {
+        if (this.#signal?.aborted) throw new ShuttingDownError();
+        const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(sizeBytes), 0, sizeBytes, position);
+        if (bytesRead !== sizeBytes) throw new StorageFullError();
+        await this.#blobs.put(buffer, sha256);
+        position += sizeBytes;
+      }
+    } finally {
+      await handle.close();
+    }
+  }
+}
+
+const OUT_OF_MEMORY = 'reading the data takes too much memory';
+
+function isOutOfMemory(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY';
+}

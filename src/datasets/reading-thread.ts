@@ -1,0 +1,32 @@
+/** Body of the thread that reads a dataset: see `dataset-reader.ts`. It writes all rows to one file, a piece at a time. */
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { type RowsResult, readRows, type WantedRows } from './read-rows.js';
+import type { Piece } from './row-pieces.js';
+
+export interface ReadingTask {
+  readonly wanted: WantedRows;
+  /** File that the rows are written to. */
+  readonly file: string;
+}
+
+/** A piece that was written. */
+export type WrittenPiece = Omit<Piece, 'bytes'> & { readonly sizeBytes: number };
+
+export interface ReadingReply {
+  readonly result: RowsResult;
+  readonly pieces: readonly WrittenPiece[];
+}
+
+const port = parentPort;
+if (!port) throw new Error('reading-thread.js runs as a worker thread only. This is a bug.');
+
+const { wanted, file } = workerData as ReadingTask;
+const pieces: WrittenPiece[] = [];
+const handle = openSync(file, 'wx', 0o600);
+const result = await readRows(wanted, ({ bytes, ...piece }) => {
+  for (let done = 0; done < bytes.length; ) done += writeSync(handle, bytes, done);
+  pieces.push({ ...piece, sizeBytes: bytes.length });
+});
+closeSync(handle);
+port.postMessage({ result, pieces } satisfies ReadingReply);
