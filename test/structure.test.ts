@@ -180,6 +180,17 @@ test('the table allows no import that the code does not use', () => {
   expect(unused).toEqual([]);
 });
 
+test('the architecture has a row for every folder and file of src/', () => {
+  const rows = readFileSync('src/README.md', 'utf8')
+    .split('\n')
+    .flatMap((line) => /^\| (`.*?) \|/.exec(line)?.[1] ?? []);
+  const names = readdirSync('src', { withFileTypes: true })
+    .filter(({ name }) => !name.endsWith('.md'))
+    .map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name));
+
+  expect(names.filter((name) => !rows.some((row) => row.includes(`\`${name}\``)))).toEqual([]);
+});
+
 test('there are no import cycles', () => {
   const graph = new Map(files.map((entry) => [entry.file, localImportsOf(entry)]));
   const circles: string[] = [];
