@@ -238,6 +238,15 @@ test('the examples in the descriptions of datasets are values that the service r
   }
 });
 
+test('every mutation has a row in the table of costs, except those that cost what they run', () => {
+  const [, costs = ''] = /^## Cost\n(.*?)^## /ms.exec(REFERENCE) ?? [];
+  const [, mutations = ''] = /^type Mutation \{\n(.*?)^\}/ms.exec(readFileSync('schema/schema.graphql', 'utf8')) ?? [];
+  const names = Array.from(mutations.matchAll(/^ {2}(\w+)\(/gm), ([, name]) => name);
+
+  expect(names).toEqual(expect.arrayContaining(['predict', 'setAlias']));
+  expect(names.filter((name) => !costs.includes(`\`${name}\``))).toEqual(['predict', 'predictMany']);
+});
+
 test('every problem code has a row', () => {
   for (const code of Object.keys(ProblemCodeEnum)) expect(REFERENCE).toContain(`| \`${code}\` |`);
 });
