@@ -97,13 +97,13 @@ export async function withDisposableWorker<T>(
 }
 
 /** After this many uses a process is replaced, so that what graphs leave behind stays small. */
-export const MAX_PROBES_PER_PROCESS = 32;
+export const MAX_USES_PER_PROCESS = 32;
 
 /**
  * Processes that are used again after a use that ended without an error. What fails in a process that was used before says
  * nothing about its own work: the caller repeats it in a fresh process. There are as many processes as concurrent callers.
  */
-export class ProbeProcesses {
+export class ReusableProcesses {
   readonly #startChild: StartChild;
   readonly #idle: DisposableWorker[] = [];
   readonly #all = new Set<DisposableWorker>();
@@ -146,7 +146,7 @@ export class ProbeProcesses {
     let isReusable = false;
     try {
       const result = await worker.use(work, maxMs);
-      isReusable = !worker.isLost && worker.uses < MAX_PROBES_PER_PROCESS && this.#all.has(worker);
+      isReusable = !worker.isLost && worker.uses < MAX_USES_PER_PROCESS && this.#all.has(worker);
       return result;
     } finally {
       if (isReusable) this.#idle.push(worker);

@@ -22,7 +22,7 @@ import { bytesOfItem } from '../tasks/item-bytes.js';
 import { waitAtMost } from '../wait-at-most.js';
 import { AdmissionControl } from './admission-control.js';
 import { Dispatcher } from './dispatcher.js';
-import type { ProbeProcesses } from './disposable-worker.js';
+import type { ReusableProcesses } from './disposable-worker.js';
 import { createEntry, disconnected, type RunOptions } from './entry.js';
 import { FairQueue } from './fair-queue.js';
 import { IdleMeasurements, type LatencyStore } from './idle-measurements.js';
@@ -36,7 +36,7 @@ import { type CompletedBatch, RunningBatches } from './running-batches.js';
 import { batchLimits, limitsOfNextBatch } from './schedule.js';
 import { ServedVersions } from './served-versions.js';
 import type { ExitCause } from './supervision.js';
-import type { ThumbnailMaker } from './thumbnails.js';
+import type { ThumbnailMaker } from './thumbnail-maker.js';
 import { VersionCounters } from './version-counters.js';
 import type { WorkerProcess } from './worker-process.js';
 
@@ -127,7 +127,7 @@ export class Engine {
   }
 
   /** As `Pool.startProbes`. */
-  startProbes(): ProbeProcesses {
+  startProbes(): ReusableProcesses {
     return this.#pool.startProbes();
   }
 

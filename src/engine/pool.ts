@@ -13,7 +13,7 @@ import { InferenceFailedError, StartupError } from '../errors.js';
 import { isOutOfMemory } from '../tasks/failures.js';
 import { childStarter, findConfinement, type Purpose, type StartChild } from './child.js';
 import { deviceOf, gpuName, leastUsedGpu } from './device.js';
-import { ProbeProcesses, ProcessLostError } from './disposable-worker.js';
+import { ProcessLostError, ReusableProcesses } from './disposable-worker.js';
 import { type EngineVersion, type FromWorker, loadMessage } from './messages.js';
 import { checkProvider, type ProviderCheck } from './provider-checks.js';
 import { deviceRoom } from './residency.js';
@@ -25,7 +25,7 @@ import {
   restartDelayMs,
   STANDBY_WORKERS,
 } from './supervision.js';
-import { ThumbnailMaker } from './thumbnails.js';
+import { ThumbnailMaker } from './thumbnail-maker.js';
 import { type LoadResult, WorkerProcess } from './worker-process.js';
 
 export interface PoolOptions {
@@ -70,7 +70,7 @@ export class Pool {
   readonly #options: PoolOptions;
   readonly #workers = new Set<WorkerProcess>();
   #startChild: StartChild;
-  #probes: ProbeProcesses | null = null;
+  #probes: ReusableProcesses | null = null;
   /** In a process that is not in `all`. */
   readonly thumbnails = new ThumbnailMaker((...args) => this.#startChild(...args));
   #isMemoryLimited = false;
@@ -203,9 +203,9 @@ export class Pool {
   }
 
   /** Starts the probe processes of an import, with the memory limit of this pool. The import ends them; `stop` does too. */
-  startProbes(): ProbeProcesses {
+  startProbes(): ReusableProcesses {
     this.#probes?.end();
-    this.#probes = new ProbeProcesses(this.#startChild);
+    this.#probes = new ReusableProcesses(this.#startChild);
     return this.#probes;
   }
 

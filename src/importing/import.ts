@@ -12,7 +12,7 @@ import { SYSTEM } from '../access/principal.js';
 import { findModelsByNames } from '../catalog/model.queries.js';
 import { MODEL_NAME } from '../catalog/ref.js';
 import { findFailures, findUnchangedModel, type NewModel, saveModel } from '../catalog/registration.queries.js';
-import type { ProbeProcesses } from '../engine/disposable-worker.js';
+import type { ReusableProcesses } from '../engine/disposable-worker.js';
 import type { Engine } from '../engine/engine.js';
 import { RetriedImportError, shortened } from '../errors.js';
 import type { PublisherKeys } from '../signing/publisher-keys.js';
@@ -71,7 +71,7 @@ export class StoreImporter {
   readonly #parts: Parts;
   readonly #store: string;
   /** Those of the imports that are running, or of the last ones. */
-  #processes: ProbeProcesses | null = null;
+  #processes: ReusableProcesses | null = null;
   #imports = 0;
 
   constructor(parts: Parts, store: string) {
@@ -149,11 +149,11 @@ export class StoreImporter {
   }
 
   /** Imports that run at the same time share their processes. */
-  async #withProbes<T>(work: (importer: ImportParts, processes: ProbeProcesses) => Promise<T>): Promise<T> {
+  async #withProbes<T>(work: (importer: ImportParts, processes: ReusableProcesses) => Promise<T>): Promise<T> {
     const { db, blobs, log, engine, signal } = this.#parts;
     const { provider, workerMemoryBytes } = engine;
     if (this.#imports++ === 0) this.#processes = engine.startProbes();
-    const processes = this.#processes as ProbeProcesses;
+    const processes = this.#processes as ReusableProcesses;
     try {
       return await work({ db, blobs, log, signal, prober: { provider, workerMemoryBytes, processes } }, processes);
     } finally {

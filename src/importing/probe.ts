@@ -4,7 +4,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import { maxUseMs, type ProbeProcesses, ProcessLostError, type SendToWorker } from '../engine/disposable-worker.js';
+import { maxUseMs, ProcessLostError, type ReusableProcesses, type SendToWorker } from '../engine/disposable-worker.js';
 import {
   answered,
   batchMessage,
@@ -35,7 +35,7 @@ export interface Prober {
   readonly provider: string;
   /** Data memory that one worker may allocate, in bytes. */
   readonly workerMemoryBytes: number;
-  readonly processes: Pick<ProbeProcesses, 'inUsedProcess' | 'inFreshProcess'>;
+  readonly processes: Pick<ReusableProcesses, 'inUsedProcess' | 'inFreshProcess'>;
 }
 
 export interface ProbedVersion {

@@ -38,7 +38,7 @@ interface PredictionListing {
   readonly plainLabel?: string | null | undefined;
 }
 
-/** An input: its JSON; or the digest of the blob that holds it, and in place of the JSON what it is about. */
+/** An input: its JSON; or the digest of the blob that holds it, and in place of the JSON a summary. */
 export interface KeptInput {
   readonly json: string | null;
   readonly sha256: string | null;

@@ -38,13 +38,13 @@ import {
 import { runOf, runsOfMany, versionOf } from './prediction-cost.js';
 import type { Predictions } from './predictions.js';
 import {
-  type About,
-  aboutInput,
   base64Bytes,
+  type InputSummary,
   jsonBytesOfImage,
   jsonOfImage,
   MAX_PREVIEW_CHARACTERS,
   shortened,
+  summaryOf,
 } from './recorded-input.js';
 import type { StoredRow } from './sealed-contents.js';
 
@@ -180,8 +180,8 @@ export class PredictionResolver {
     @Root() { id, contents }: Prediction,
     @Ctx() context: PredictionContext,
   ): InputKindName | null | Sized<InputKindName | null, StoredRow | null> {
-    if (!contents.isStored) return newAbout(contents)?.kind ?? null;
-    return this.#about(id, contents, context, (about) => about?.kind ?? null);
+    if (!contents.isStored) return newSummary(contents)?.kind ?? null;
+    return this.#summary(id, contents, context, (summary) => summary?.kind ?? null);
   }
 
   @Cost({ bytes: ({ maxChars }) => Number(maxChars) })
@@ -200,22 +200,23 @@ export class PredictionResolver {
     @Ctx() context: PredictionContext,
   ): string | null | Sized<string | null, StoredRow | null> {
     checkRange('maxChars', maxChars, 1, MAX_PREVIEW_CHARACTERS);
-    const previewOf = (about: About | null) => (about?.preview == null ? null : shortened(about.preview, maxChars));
-    if (!contents.isStored) return previewOf(newAbout(contents));
-    return this.#about(id, contents, context, previewOf);
+    const previewOf = (summary: InputSummary | null) =>
+      summary?.preview == null ? null : shortened(summary.preview, maxChars);
+    if (!contents.isStored) return previewOf(newSummary(contents));
+    return this.#summary(id, contents, context, previewOf);
   }
 
   /** Reads the row, but no blob. */
-  #about<T>(
+  #summary<T>(
     id: string,
     { inputBytes }: StoredContents,
     { predictionLoaders }: PredictionContext,
-    pick: (about: About | null) => T,
+    pick: (summary: InputSummary | null) => T,
   ): Sized<T, StoredRow | null> {
     return new Sized(
       { readBytes: inputBytes ?? 0, isRecorded: true },
       () => predictionLoaders.input.load(id),
-      (row) => pick(row?.aboutInput() ?? null),
+      (row) => pick(row?.inputSummary() ?? null),
     );
   }
 
@@ -322,8 +323,8 @@ function newInputOf({ inputJson, image }: NewContents): Sized<JsonText> | null {
   );
 }
 
-function newAbout({ input, inputJson }: NewContents): About | null {
-  return input && aboutInput(input, inputJson ?? '');
+function newSummary({ input, inputJson }: NewContents): InputSummary | null {
+  return input && summaryOf(input, inputJson ?? '');
 }
 
 @Resolver(() => Version)

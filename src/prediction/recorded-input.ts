@@ -1,5 +1,5 @@
 /**
- * What is recorded of an input: its JSON in the row; or, if that is large, a blob, and in the row what the blob is about.
+ * How an input is recorded: as JSON in the row, or, if that is large, as a blob with a summary in the row.
  *
  * The file of a large image is a blob as it is, sealed in chunks, so that parts of it can be read. Other blobs are JSON.
  */
@@ -20,8 +20,8 @@ export interface ImageInputFile {
   readonly facts: ImageFacts;
 }
 
-/** What the row says of an input without its blob. */
-export interface About {
+/** What is known of an input without reading its blob. */
+export interface InputSummary {
   readonly kind: InputKind;
   /** Null for images and files. */
   readonly preview: string | null;
@@ -44,7 +44,7 @@ const TEXT_OF: { readonly [Key in keyof ModelInput]?: (value: NonNullable<ModelI
 const WITHOUT_PREVIEW: readonly (keyof ModelInput)[] = ['image', 'bytes'];
 
 /** `json`: the input as JSON. An input has exactly one key. */
-export function aboutInput(input: ModelInput, json: string): About {
+export function summaryOf(input: ModelInput, json: string): InputSummary {
   const key = (Object.keys(input) as (keyof ModelInput)[]).find((one) => input[one] != null) ?? 'tensors';
   const kind = KINDS.get(key) ?? 'TENSORS';
   if (WITHOUT_PREVIEW.includes(key)) return { kind, preview: null };
@@ -81,13 +81,13 @@ export function jsonOfImage(prefix: string, bytes: Uint8Array): string {
   return `{"image":{"base64":${JSON.stringify(prefix).slice(0, -1)}${base64}"}}`;
 }
 
-/** What the row has of an input that is in a blob. No input has the key `about`. */
-export function jsonOfAbout(about: About): string {
-  return JSON.stringify({ about });
+/** What the row of an input in a blob has in place of its JSON. No input has the key `about`. */
+export function jsonOfSummary(summary: InputSummary): string {
+  return JSON.stringify({ about: summary });
 }
 
 /** `json`: as it is in the row. */
-export function readAbout(json: string): About {
+export function readSummary(json: string): InputSummary {
   const parsed = JSON.parse(json);
-  return parsed.about ?? aboutInput(parsed, json);
+  return parsed.about ?? summaryOf(parsed, json);
 }

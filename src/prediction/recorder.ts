@@ -13,7 +13,7 @@ import type { DataKey } from '../vault/data-key.js';
 import type { DataKeys, Owner, Sealing } from '../vault/data-keys.js';
 import { type IdempotencyClaim, type KeptInput, predictionInserts } from './prediction.queries.js';
 import type { NewPrediction } from './prediction.type.js';
-import { aboutInput, jsonBytesOfImage, jsonOfAbout, jsonOfImage, MAX_INLINE_BYTES } from './recorded-input.js';
+import { jsonBytesOfImage, jsonOfImage, jsonOfSummary, MAX_INLINE_BYTES, summaryOf } from './recorded-input.js';
 import { addressOfFile, sealedBlob } from './sealed-contents.js';
 
 /** Whose predictions are recorded. */
@@ -93,12 +93,12 @@ export class Recorder {
       const { bytes, sha256 } = await key.ofFile(addressOfFile(identity, 'input', 0)).seal(image.bytes);
       const file = { prefix: image.prefix, sizeBytes: image.bytes.length };
       return {
-        json: jsonOfAbout({ kind: 'IMAGE', preview: null, file }),
+        json: jsonOfSummary({ kind: 'IMAGE', preview: null, file }),
         sha256: await this.#blobs.put(bytes, sha256),
       };
     }
     const sha256 = await this.#blobs.put(sealedBlob(key, identity, inputJson ?? ''));
-    return { json: input && jsonOfAbout(aboutInput(input, inputJson ?? '')), sha256 };
+    return { json: input && jsonOfSummary(summaryOf(input, inputJson ?? '')), sha256 };
   }
 
   #append(inserts: readonly Insert[]): Promise<void> {

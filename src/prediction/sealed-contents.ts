@@ -9,7 +9,7 @@ import type { ToSeal } from '../storage/sealing.js';
 import type { DataKey } from '../vault/data-key.js';
 import { CHUNK_BYTES, placeOf } from '../vault/file-key.js';
 import type { Runtime, Timing } from './prediction.type.js';
-import { type About, jsonOfImage, readAbout } from './recorded-input.js';
+import { type InputSummary, jsonOfImage, readSummary } from './recorded-input.js';
 
 /** Larger answers are sealed apart, so that what else there is of a prediction can be read without them. */
 const MAX_SMALL_ANSWER_CHARACTERS = 16 * 1024;
@@ -18,7 +18,7 @@ const MAX_SMALL_ANSWER_CHARACTERS = 16 * 1024;
 export interface Contents {
   readonly timing: string;
   readonly runtime: string;
-  /** Of an input in a blob, what it is about. Null if it is not stored, or an earlier release has stored it in a blob. */
+  /** Of an input in a blob, its summary. Null if it is not stored, or an earlier release has stored it in a blob. */
   readonly input: string | null;
   readonly answer: string;
 }
@@ -113,14 +113,14 @@ export class StoredRow {
   input(blob: Buffer | null): string {
     if (!blob) return this.#opened().input ?? 'null';
     if (this.#row.data_key === null) return blob.toString();
-    const file = this.aboutInput()?.file;
+    const file = this.inputSummary()?.file;
     return file ? jsonOfImage(file.prefix, this.#openFile(blob, file.sizeBytes)) : this.#open(blob, 'blob').toString();
   }
 
   /** What is known of the input without its blob. Null if an earlier release has stored it in a blob. @throws UnreadableRecordError */
-  aboutInput(): About | null {
+  inputSummary(): InputSummary | null {
     const { input } = this.#opened();
-    return input === null ? null : readAbout(input);
+    return input === null ? null : readSummary(input);
   }
 
   #openFile(blob: Buffer, sizeBytes: number): Buffer {

@@ -3,7 +3,7 @@
  * key that ends with it. They are deleted with the prediction, also if that happens while one is made.
  */
 import type { Logger } from 'pino';
-import type { ThumbnailMaker } from '../engine/thumbnails.js';
+import type { ThumbnailMaker } from '../engine/thumbnail-maker.js';
 import { StorageFullError } from '../errors.js';
 import { fitsShare, Shares } from '../fair-share.js';
 import type { BlobFolder } from '../storage/blobs.js';

@@ -1,7 +1,7 @@
 /** How a probe interprets the exit of its process. Processes are simulated. */
 import { pino } from 'pino';
 import type { Child, ChildEvents, StartChild } from '#src/engine/child.js';
-import { MAX_PROBES_PER_PROCESS } from '#src/engine/disposable-worker.js';
+import { MAX_USES_PER_PROCESS } from '#src/engine/disposable-worker.js';
 import { Pool } from '#src/engine/pool.js';
 import { ImportStoppedError } from '#src/importing/import-errors.js';
 import { type Candidate, ProbeKilledError, probeCandidate } from '#src/importing/probe.js';
@@ -70,7 +70,7 @@ test('a process is used a fixed number of times, and never after a use that fail
   await processes.inFreshProcess(succeed);
   let uses = 1;
   while (await processes.inUsedProcess(succeed)) uses++;
-  expect(uses).toBe(MAX_PROBES_PER_PROCESS);
+  expect(uses).toBe(MAX_USES_PER_PROCESS);
 
   await processes.inFreshProcess(succeed);
   expect(await processes.inUsedProcess(fail)).toBeNull();

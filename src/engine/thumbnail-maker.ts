@@ -4,7 +4,7 @@
  */
 import os from 'node:os';
 import type { StartChild } from './child.js';
-import { ProbeProcesses, type SendToWorker } from './disposable-worker.js';
+import { ReusableProcesses, type SendToWorker } from './disposable-worker.js';
 import type { Thumbnail } from './messages.js';
 
 /** Of priorities of the operating system, the lowest. */
@@ -14,7 +14,7 @@ const IDLE_MS = 30_000;
 
 export class ThumbnailMaker {
   readonly #startChild: StartChild;
-  #processes: ProbeProcesses | null = null;
+  #processes: ReusableProcesses | null = null;
   #idle: NodeJS.Timeout | null = null;
   #hasEnded = false;
 
@@ -30,7 +30,7 @@ export class ThumbnailMaker {
   async make(image: Uint8Array, maxSize: number): Promise<Thumbnail> {
     if (this.#hasEnded) throw new Error('the server is stopping');
     if (this.#idle) clearTimeout(this.#idle);
-    this.#processes ??= new ProbeProcesses(this.#startChild);
+    this.#processes ??= new ReusableProcesses(this.#startChild);
     const work = async (ask: SendToWorker) => {
       const reply = await ask({ kind: 'makeThumbnail', image, maxSize });
       if (reply.kind === 'thumbnailMade') return reply.thumbnail;
