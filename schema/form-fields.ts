@@ -131,7 +131,8 @@ export function mistakesOf(problems: readonly InputProblem[], fields: readonly F
     const found = fields.find((one) => one.path.every((name, i) => name === path[ARGUMENT + i]));
     if (!found) return null;
     const place = path.slice(ARGUMENT + found.path.length);
-    const text = `${[...place, message].join(': ')}${expected ? ` (expected ${expected})` : ''}.`;
+    const what = [...place, message].join(': ');
+    const text = `${what.charAt(0).toUpperCase()}${what.slice(1)}${expected ? ` (expected ${expected})` : ''}.`;
     mistakes[found.name] = [mistakes[found.name], text].filter(Boolean).join(' ');
   }
   return mistakes;

@@ -41,7 +41,7 @@ const RUN_ELSEWHERE = [
   'npm ci && npm test',
   'npm ci\nnpm run keys',
   'const headers =',
-  'npm create vite@latest',
+  'npm create --yes vite@latest',
   'import { useState }',
 ];
 

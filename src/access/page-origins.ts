@@ -7,6 +7,8 @@ const APOLLO_STUDIO = 'https://studio.apollographql.com';
 export class PageOrigins {
   readonly #listed: readonly string[];
   readonly #isListGiven: boolean;
+  /** Most requests come from the same page as the one before. */
+  #lastLoopback: string | null = null;
 
   /** `corsOrigins`: null if the operator has given no list. */
   constructor(corsOrigins: readonly string[] | null) {
@@ -16,7 +18,14 @@ export class PageOrigins {
 
   /** Whether browsers let a page read answers. `isOpen`: nobody but the users of this machine reaches the server, without a key. */
   mayCall(origin: string, isOpen: boolean): boolean {
-    return this.#listed.includes(origin) || (isOpen && !this.#isListGiven && isLoopbackOrigin(origin));
+    return this.#listed.includes(origin) || (isOpen && !this.#isListGiven && this.#isLoopback(origin));
+  }
+
+  #isLoopback(origin: string): boolean {
+    if (origin === this.#lastLoopback) return true;
+    if (!isLoopbackOrigin(origin)) return false;
+    this.#lastLoopback = origin;
+    return true;
   }
 
   /**

@@ -162,8 +162,8 @@ async function createHttp(parts: ServerParts, { bodies, answers, responses }: Ht
   http.addHook('onRequest', checkHeaders({ isLocal: isLoopback(config.host), allowedHosts: config.allowedHosts }));
   await http.register(cors, {
     origin: (origin, done) => {
-      const mayCall = (page: string) => origins.mayCall(page, isUnexposed && authentication.isOpen);
-      done(null, origin !== undefined && (mayCall(origin) || keys.isOriginOfAKey(origin)));
+      const isOpen = isUnexposed && authentication.isOpen;
+      done(null, origin !== undefined && (origins.mayCall(origin, isOpen) || keys.isOriginOfAKey(origin)));
     },
     methods: ['GET', 'POST', 'HEAD', 'PUT', 'PATCH'],
     exposedHeaders: ['x-request-id', 'retry-after', ...HEADERS_OF_FILES],

@@ -30,11 +30,11 @@ test.each(FILES)('%s returns data without a problem', async (file) => {
   expect(answer.problem ?? null).toBeNull();
 });
 
-test('the operation for any answer reads every type of the union', () => {
+test.each(['14-any-answer.graphql', '../fragments.graphql'])('%s reads every type of the union', (file) => {
   const schema = buildSchema(readFileSync('schema/schema.graphql', 'utf8'));
   const union = schema.getType('Output') as GraphQLUnionType;
   const read = new Set<string>();
-  visit(parse(readFileSync(path.join(FOLDER, '14-any-answer.graphql'), 'utf8')), {
+  visit(parse(readFileSync(path.join(FOLDER, file), 'utf8')), {
     InlineFragment: ({ typeCondition }) => void read.add(String(typeCondition?.name.value)),
   });
 

@@ -75,7 +75,7 @@ try {
   report(install);
   await start(run, clone, 'ready http');
   report(run);
-  const [create = '', write = '', open = ''] = blockOf('npm create vite').split('\n');
+  const [create = '', write = '', open = ''] = blockOf('npm create').split('\n');
   shell(create, clone);
   shell(write, clone);
   report('an app, and the client of the models');

@@ -123,7 +123,7 @@ inBrowser(
     expect(await mass.evaluate((control) => control.matches(':focus'))).toBe(true);
     expect(await mass.getAttribute('aria-invalid')).toBe('true');
     const note = page.locator(`[id="${await mass.getAttribute('aria-describedby')}"]`);
-    expect(await note.textContent()).toContain('outside the accepted range');
+    expect(await note.textContent()).toContain('The value is outside the accepted range');
     const violations = [...(await auditIn('light', 390)), ...(await auditIn('dark', 1_400))];
 
     await mass.fill('');
