@@ -17,7 +17,7 @@ export interface CalibrationBin {
 export function calibrationBins(
   probabilities: Float64Array,
   happened: (item: number) => boolean,
-  { weights }: Sample,
+  weights: Uint32Array,
 ): CalibrationBin[] {
   const [counts, sums, events] = [0, 1, 2].map(() => new Float64Array(CALIBRATION_BINS)) as [
     Float64Array,
@@ -41,10 +41,9 @@ export function calibrationBins(
 }
 
 function binOf(probability: number): number {
-  const near = Math.min(Math.max(Math.ceil(probability / BIN_WIDTH) - 1, 0), CALIBRATION_BINS - 1);
-  // The quotient is rounded: the edges decide.
-  if (probability <= near * BIN_WIDTH && near > 0) return near - 1;
-  return probability > (near + 1) * BIN_WIDTH && near < CALIBRATION_BINS - 1 ? near + 1 : near;
+  let bin = 0;
+  while (bin < CALIBRATION_BINS - 1 && probability > (bin + 1) * BIN_WIDTH) bin++;
+  return bin;
 }
 
 /** The mean distance between probability and rate over the bins, by their numbers of items: 0 to 1. */
@@ -53,7 +52,7 @@ export function calibrationErrorOf(
   happened: (item: number) => boolean,
   sample: Sample,
 ): number {
-  return calibrationBins(probabilities, happened, sample).reduce(
+  return calibrationBins(probabilities, happened, sample.weights).reduce(
     (sum, { count, meanProbability, rate }) => sum + (count / sample.total) * Math.abs(meanProbability - rate),
     0,
   );

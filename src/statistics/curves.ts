@@ -71,7 +71,12 @@ export function precisionRecallCurve(data: ClassificationData, label: number, it
   ]);
 }
 
-/** The probabilities of a class beside how often it occurs, in 15 bins of equal width, empty ones left out. @throws RangeError */
+/**
+ * The probabilities of a class beside how often it occurs, in 15 bins of equal width, empty ones left out, and so are scores
+ * that are not finite.
+ *
+ * @throws RangeError if the model returns labels only
+ */
 export function calibrationCurve(
   data: ClassificationData,
   label: number,
@@ -79,15 +84,11 @@ export function calibrationCurve(
 ): readonly CalibrationBin[] {
   checkClassification(data);
   const { scoreOf, isTrue } = scoredClass(data, label);
-  const weights = weightsOf(data.truth.length, items);
-  return calibrationBins(
-    Float64Array.from(data.truth, (_, item) => scoreOf(item)),
-    isTrue,
-    {
-      weights,
-      total: items?.length ?? data.truth.length,
-    },
+  const probabilities = Float64Array.from(data.truth, (_, item) => scoreOf(item));
+  const weights = weightsOf(data.truth.length, items).map((weight, item) =>
+    Number.isFinite(probabilities[item]) ? weight : 0,
   );
+  return calibrationBins(probabilities, isTrue, weights);
 }
 
 function sweepClass(

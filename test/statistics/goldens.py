@@ -211,6 +211,10 @@ def classifications():
     cases.append(classification("probabilities of 0 and 1, some wrong", ["no", "yes"], [0, 0, 1, 1], [0, 1, 0, 1], sure, True))
     edges = np.array([[i / 15, 1 - i / 15] for i in range(16)])
     cases.append(classification("probabilities at the edges of bins", ["no", "yes"], [i % 2 for i in range(16)], edges.argmax(axis=1), edges, True))
+    edges = np.linspace(0, 1, BINS + 1)[8:]
+    edges = np.concatenate([edges, np.nextafter(edges, 0), np.nextafter(edges[:-1], 1)])
+    right = np.arange(len(edges)) % 3 // 2
+    cases.append(classification("probabilities beside the edges of bins", ["no", "yes"], right, np.ones(len(edges)), np.column_stack([1 - edges, edges]), True))
     one = np.ones((5, 1))
     cases.append(classification("one label", ["only"], [0] * 5, [0] * 5, one))
     scores = scores_of("plain", 60, 40)
@@ -414,6 +418,7 @@ def detections():
         detection("wrong class", ["a", "b"], [(truth, [[1, 0, 0, 20, 20, 0.9]])]),
         detection("two objects with the same box", ["a"], [(truth + truth, exact)]),
         detection("a box without area", ["a"], [(truth, [[0, 5, 5, 0, 4, 0.9]] + exact)]),
+        detection("the 100th of 101 detections", ["a"], [(truth, [[0, 40, 40, 10, 10, 0.5 + i / 1000] for i in range(99)] + [[0, 0, 0, 20, 20, 0.4], [0, 40, 40, 10, 10, 0.3]])]),
         detection("more than 100 detections", ["a"], [(truth, [[0, 40, 40, 10, 10, 0.5 + i / 1000] for i in range(100)] + [[0, 0, 0, 20, 20, 0.4]]), (truth, exact)]),
     ]
     return cases
@@ -534,6 +539,8 @@ def answer_cases():
         (["to be or not to be"], "to be to be to"),
         (["Ärzte an der Ruhr", "Théâtre"], "ärzte der ruhr"),
         (["äthe the"], "äthe"),
+        (["äthe"], "ä"),
+        (["theä"], "ä"),
         (["IΣTOΣ"], "iστος"),
         (["a-b c_d"], "ab cd"),
         (["x y\u00a0z"], "x y z"),
@@ -617,6 +624,7 @@ def mask_cases():
         masks("no images", ["a"], []),
         masks("a class that neither occurs nor is predicted", ["a", "b", "c"], [([0, 0, 1], [0, 1, 1])]),
         masks("everything unknown", ["a"], [([0xFFFF], [0])]),
+        masks("pixels without a predicted class", ["a", "b"], [([0, 0, 1, 1, 0xFFFF], [0, 0xFFFF, 1, 0xFFFF, 0xFFFF])]),
         masks("nothing right", ["a", "b"], [([0, 0], [1, 1])]),
     ]
     return cases
