@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { isHigherBetter, metricTitle, metricUnit } from '#src/evaluation/metric-names.js';
+import { bootstrapIntervals } from '#src/statistics/bootstrap.js';
 import { classificationMetrics } from '#src/statistics/classification.js';
 import type { ClassificationData } from '#src/statistics/classification-data.js';
 import {
@@ -12,7 +13,7 @@ import {
 import { detectionMetrics } from '#src/statistics/detection.js';
 import { entityMetrics } from '#src/statistics/entities.js';
 import { classMapOf, UNKNOWN_PIXEL } from '#src/statistics/mask-overlap.js';
-import type { Measured, MetricSet } from '#src/statistics/metric-set.js';
+import type { Measured, MetricIdentity, MetricSet } from '#src/statistics/metric-set.js';
 import { rankingMetrics } from '#src/statistics/ranking.js';
 import { regressionMetrics } from '#src/statistics/regression.js';
 import { spansOfTags } from '#src/statistics/tag-spans.js';
@@ -103,6 +104,27 @@ test('a sample has the metrics of its items alone, in any order and as often as 
     }),
     { numRuns: 100 },
   );
+});
+
+test('the metrics of a set get their intervals from the same resamples', () => {
+  const golden = readGoldens<ClassificationGolden>('classification').find(
+    ({ name }) => name === 'plain scores, 2 classes, 40 items',
+  ) as ClassificationGolden;
+  const set = classificationMetrics(classificationData(golden));
+  const wanted = ({ name, average }: MetricIdentity) => name === 'roc_auc' || (name === 'f1' && average === 'macro');
+
+  const intervals = bootstrapIntervals(
+    (items) => set.measure(items, wanted).map(({ value }) => value),
+    { count: set.itemCount, groups: null },
+    { seed: 'metrics', resamples: 500 },
+  );
+
+  const measured = set.measure(undefined, wanted);
+  expect(intervals.length).toBe(measured.length);
+  for (const [i, { interval }] of intervals.entries()) {
+    expect(interval?.low).toBeLessThan(measured[i]?.value as number);
+    expect(interval?.high).toBeGreaterThan(measured[i]?.value as number);
+  }
 });
 
 const count = fc.integer({ min: -3, max: 3 });
