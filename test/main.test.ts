@@ -28,7 +28,7 @@ afterEach(async () => {
 });
 
 async function start(env: Record<string, string> = {}): Promise<ServerProcess> {
-  const server = await startServer({ DATA_DIR: dataDir, ...env });
+  const server = await startServer({ DATA_DIR: dataDir, WORKERS: '1', ...env });
   started.push(server);
   return server;
 }
@@ -71,7 +71,7 @@ async function beginStop(server: ServerProcess, signal: NodeJS.Signals = 'SIGTER
 }
 
 test('SIGTERM answers every request in flight, ends with 0 and leaves no worker', async () => {
-  const server = await start({ WORKERS: '1' });
+  const server = await start();
   const pids = await workerPids(server);
   const { answers } = await predictAndHold(server, 'pause');
 
@@ -86,7 +86,7 @@ test('SIGTERM answers every request in flight, ends with 0 and leaves no worker'
 });
 
 test('a stop closes idle connections before the requests in flight are answered', async () => {
-  const server = await start({ WORKERS: '1' });
+  const server = await start();
   const { hostname, port } = new URL(server.url);
   const unused = connect(Number(port), hostname);
   const used = connect(Number(port), hostname);
@@ -109,7 +109,7 @@ test.each([
   ['SIGINT', 'SIGTERM'],
   ['SIGTERM', 'SIGINT'],
 ] as const)('after %s, %s ends the server at once, without waiting for requests in flight', async (first, second) => {
-  const server = await start({ WORKERS: '1' });
+  const server = await start();
   const pids = await workerPids(server);
   await predictAndHold(server, 'hang');
   await beginStop(server, first);
@@ -121,7 +121,7 @@ test.each([
 });
 
 test('SIGTERM while a version is loaded fails what waits for it, ends with 0 and leaves no process', async () => {
-  const server = await start({ WORKERS: '1' });
+  const server = await start();
   const predict =
     'mutation { predict(input: { model: "penguin-mass", input: { row: { sex: "male" } } }) { problem { code } } }';
   await armFault('worker.load.opened', 'hang');
@@ -221,7 +221,7 @@ test('a worker that is stuck in native code ends when its server is killed', asy
     '1/model.onnx': encodeModel(COUNTING_LOOP),
     'model.yaml': `example: ${JSON.stringify(trips(3))}`,
   });
-  const server = await start({ MODEL_STORE: store.folder, WORKERS: '1' });
+  const server = await start({ MODEL_STORE: store.folder });
   const pids = await workerPids(server);
   const predict = 'mutation ($input: PredictInput!) { predict(input: $input) { problem { code } } }';
   const input = { model: 'loop', input: trips(Number.MAX_SAFE_INTEGER), deadlineMs: 300 };
