@@ -114,9 +114,9 @@ const ModelOrderField = enumOf('ModelOrderField', 'Fields that models can be sor
   CREATED_AT: 'Sort by `createdAt`.',
   UPDATED_AT: 'Sort by `updatedAt`.',
   SIZE: "Sort by the size of the default version's artifact, in bytes. Models without one come last, by name.",
+  RECENT_USE: `Sort by the last day, in UTC, on which your account requested predictions of the model, recorded or not; a use appears within a minute. Models not used for ${RECENT_DAYS} days come last, by name, and so do all models if you may not read predictions.`,
   METRIC:
     'Sort by the metric of the default version that `ModelOrder.metric` names. Models without a value come last, by name.',
-  RECENT_USE: `Sort by the last day, in UTC, on which your account requested predictions of the model, recorded or not; a use appears within a minute. Models not used for ${RECENT_DAYS} days come last, by name, and so do all models if you may not read predictions.`,
 });
 
 const OrderDirection = enumOf('OrderDirection', 'Sort direction.', {
