@@ -20,7 +20,7 @@ export interface Field {
 interface Column {
   readonly name: string;
   readonly title: string;
-  readonly type: 'NUMBER' | 'INTEGER' | 'TEXT' | 'CATEGORY' | 'BOOLEAN' | 'IMAGE';
+  readonly type: 'NUMBER' | 'INTEGER' | 'TEXT' | 'CATEGORY' | 'BOOLEAN' | 'IMAGE' | 'JSON';
   readonly description: string | null;
   readonly unit: string | null;
   readonly minimum: number | null;
@@ -43,6 +43,7 @@ const CONTROLS = {
   IMAGE: 'line',
   NUMBER: 'number',
   INTEGER: 'number',
+  JSON: 'json',
 } as const satisfies Record<Column['type'], Field['control']>;
 
 export function fieldsOf({ columns, example }: Signature): Field[] {

@@ -158,6 +158,14 @@ test('the sample app has the versions of packages that the tests have', () => {
   expect(ours).toMatchObject(Object.fromEntries(Object.entries(theirs ?? {}).filter(([name]) => ours?.[name])));
 });
 
+test('the sample app generates its types in its scripts: its .npmrc lets no script run before or after another', () => {
+  const { scripts } = JSON.parse(readFileSync(`${APP}/package.json`, 'utf8'));
+
+  expect(readFileSync(`${APP}/.npmrc`, 'utf8')).toContain('ignore-scripts=true');
+  expect(Object.keys(scripts).filter((name) => /^(pre|post)/.test(name))).toEqual(['preview']);
+  for (const name of ['dev', 'build']) expect(scripts[name]).toMatch(/^graphql-codegen && /);
+});
+
 test('the client of a catalog runs its models, and throws the problem of the server', async () => {
   const source = await clientFor(await readVersions(sender(`${app.url}/graphql`, null), ['spam-filter']));
   const code = encodeURIComponent(ts.transpile(source, OPTIONS));

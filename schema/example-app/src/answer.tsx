@@ -82,7 +82,7 @@ function Boxes({ boxes, src }: { boxes: Found; src: string }) {
   const [{ naturalWidth: width, naturalHeight: height }, setImage] = useState({ naturalWidth: 0, naturalHeight: 0 });
   return (
     <figure>
-      <img alt="That was sent" src={src} onLoad={({ currentTarget }) => setImage(currentTarget)} />
+      <img alt="The input" src={src} onLoad={({ currentTarget }) => setImage(currentTarget)} />
       <svg viewBox={`0 0 ${width} ${height}`} aria-hidden="true">
         {boxes.map(({ box: { xmin, ymin, xmax, ymax } }) => (
           <rect key={`${xmin} ${ymin}`} x={xmin} y={ymin} width={xmax - xmin} height={ymax - ymin} />

@@ -22,7 +22,7 @@ export function History({ model }: { model: string }) {
         {nodes?.map(({ id, createdAt, inputPreview, picture, output }) => (
           <li key={id}>
             {picture && (
-              <img className="thumbnail" alt="That was sent" loading="lazy" src={urlOfPicture(picture.url)} />
+              <img className="thumbnail" alt="The input" src={urlOfPicture(picture.url)} onError={() => refetch()} />
             )}
             {!picture && <span className="preview">{inputPreview}</span>}
             <strong>{output ? viewOf(output).title : 'No longer there'}</strong>

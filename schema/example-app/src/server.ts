@@ -9,4 +9,5 @@ export const client = new ApolloClient({
   cache: new InMemoryCache(cacheConfig()),
 });
 
+/** It ends after some minutes: an image that a page shows later fails to load, and the page asks for another URL. */
 export const urlOfPicture = (path: string): string => new URL(path, SERVER).href;
