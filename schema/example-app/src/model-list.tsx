@@ -62,20 +62,21 @@ export function ModelList() {
 
 function Facets({ facets }: { facets: Models['facets'] }) {
   const address = useAddress();
-  const onChange = (field: FacetField, value: string, isSelected: boolean) => {
-    if (isSelected) address.append(field, value);
-    else address.delete(field, value);
+  const toggle = (field: FacetField, value: string) => {
+    if (address.has(field, value)) address.delete(field, value);
+    else address.append(field, value);
     go(address);
   };
+  // Checked by the address, which changes at once, and not by `selected` of an answer that is on its way.
   const used = facets.filter(({ buckets }) => buckets.length > 0);
   return (
     <section aria-label="Filters">
       {used.map(({ field, buckets }) => (
-        <details key={field} open={field === 'TASK' || buckets.some(({ selected }) => selected)}>
+        <details key={field} open={field === 'TASK' || address.has(field)}>
           <summary>{words(field)}</summary>
-          {buckets.map(({ value, label, count, selected }) => (
+          {buckets.map(({ value, label, count }) => (
             <label key={value}>
-              <input type="checkbox" checked={selected} onChange={() => onChange(field, value, !selected)} />
+              <input type="checkbox" checked={address.has(field, value)} onChange={() => toggle(field, value)} />
               {label} ({count})
             </label>
           ))}
