@@ -165,12 +165,17 @@ export async function readVersions(send: Send, wanted: readonly string[] | null)
     const names = new Map<string, string[]>();
     const add = (ref: string, as: string) => names.set(ref, [...(names.get(ref) ?? [ref]), as]);
     if (version) add(version.ref, name);
+    if (wanted && !version) throw new Error(`${name} has no version that can run, or not yet.`);
     for (const alias of aliases) add(alias.aliasedVersion.ref, `${name}@${alias.name}`);
     for (const [ref, own] of names) {
       const found = (await send(SIGNATURE, { ref }))['version'] as { signature: SignatureOf | null } | null;
       if (found?.signature) versions.push({ title, ref, names: own, signature: found.signature });
     }
   }
+  if (versions.length === 0)
+    throw new Error(
+      'No model can run, or not yet: a server that starts prints "ready" when it has imported its models.',
+    );
   return versions;
 }
 
@@ -202,14 +207,27 @@ async function readModels(send: Send, wanted: readonly string[] | null): Promise
 export function sender(url: string, key: string | null): Send {
   const headers = { 'content-type': 'application/json', ...(key ? { authorization: `Bearer ${key}` } : {}) };
   return async (query, variables) => {
-    const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ query, variables }) });
-    const { data, errors } = (await response.json()) as {
-      data: Record<string, unknown>;
-      errors?: { message: string }[];
-    };
+    const request = { method: 'POST', headers, body: JSON.stringify({ query, variables }) };
+    const { data, errors } = await readJson(url, request);
     if (errors?.[0]) throw new Error(errors[0].message);
     return data;
   };
+}
+
+interface Answer {
+  data: Record<string, unknown>;
+  errors?: { message: string }[];
+}
+
+async function readJson(url: string, request: RequestInit): Promise<Answer> {
+  const response = await fetch(url, request).catch(({ message, cause }: Error) => {
+    const { code, message: reason } = (cause ?? {}) as NodeJS.ErrnoException;
+    throw new Error(`${url} does not answer: ${code ?? reason ?? message}. Does the server run there?`);
+  });
+  const answer = await response.json().catch(() => {
+    throw new Error(`${url} does not answer with JSON (HTTP ${response.status}). The URL ends in /graphql.`);
+  });
+  return answer as Answer;
 }
 
 const USAGE = 'usage: npm run client -- --url <url of the API> --out <file> [--key-file <file>] [--models <name,…>]';
@@ -220,7 +238,7 @@ async function main(): Promise<void> {
   const { url, out, 'key-file': keyFile, models } = values;
   if (!url || !out) throw new Error(USAGE);
   const key = keyFile ? (await readFile(keyFile, 'utf8')).trim() : null;
-  const versions = await readVersions(sender(url, key), models?.split(',') ?? null);
+  const versions = await readVersions(sender(url, key), models?.split(',').map((name) => name.trim()) ?? null);
   await writeFile(out, await clientFor(versions));
   console.log(`${out}: ${versions.length} versions of ${url}`);
 }

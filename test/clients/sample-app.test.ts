@@ -188,6 +188,9 @@ inBrowser('the page of the README runs a model with the client that `npm run cli
   await page.getByLabel('Text').fill('You have won a FREE prize, click here now!!!');
   await page.getByRole('button').click();
   await page.locator('output').getByText(/^spam/).waitFor();
+  await page.getByLabel('Text').fill('');
+  await page.getByRole('button').click();
+  await page.locator('output').getByText('the text is empty').waitFor();
   await own.stop();
 });
 

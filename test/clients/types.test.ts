@@ -166,6 +166,15 @@ test('the sample app generates its types in its scripts: its .npmrc lets no scri
   for (const name of ['dev', 'build']) expect(scripts[name]).toMatch(/^graphql-codegen && /);
 });
 
+test('a client is not written of a server that does not answer, of another page, or of no models', async () => {
+  const read = (url: string, models: string[]) => readVersions(sender(url, null), models);
+
+  await expect(read('http://127.0.0.1:1/graphql', [])).rejects.toThrow('127.0.0.1:1/graphql does not answer: ');
+  await expect(read('data:text/html,<p>', [])).rejects.toThrow('does not answer with JSON (HTTP 200)');
+  await expect(read(`${app.url}/graphql`, [])).rejects.toThrow('No model can run, or not yet');
+  await expect(read(`${app.url}/graphql`, ['ham-filter'])).rejects.toThrow('do not exist');
+});
+
 test('the client of a catalog runs its models, and throws the problem of the server', async () => {
   const source = await clientFor(await readVersions(sender(`${app.url}/graphql`, null), ['spam-filter']));
   const code = encodeURIComponent(ts.transpile(source, OPTIONS));
