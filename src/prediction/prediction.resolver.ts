@@ -43,7 +43,7 @@ import {
   jsonBytesOfImage,
   jsonOfImage,
   MAX_PREVIEW_CHARACTERS,
-  shortened,
+  previewOf,
   summaryOf,
 } from './recorded-input.js';
 import type { StoredRow } from './sealed-contents.js';
@@ -200,10 +200,10 @@ export class PredictionResolver {
     @Ctx() context: PredictionContext,
   ): string | null | Sized<string | null, StoredRow | null> {
     checkRange('maxChars', maxChars, 1, MAX_PREVIEW_CHARACTERS);
-    const previewOf = (summary: InputSummary | null) =>
-      summary?.preview == null ? null : shortened(summary.preview, maxChars);
-    if (!contents.isStored) return previewOf(newSummary(contents));
-    return this.#summary(id, contents, context, previewOf);
+    const pick = (summary: InputSummary | null) =>
+      summary?.preview == null ? null : previewOf(summary.preview, maxChars);
+    if (!contents.isStored) return pick(newSummary(contents));
+    return this.#summary(id, contents, context, pick);
   }
 
   /** Reads the row, but no blob. */

@@ -4,6 +4,7 @@
  * The file of a large image is a blob as it is, sealed in chunks, so that parts of it can be read. Other blobs are JSON.
  */
 
+import { shortened } from '../errors.js';
 import { splitDataUrl } from '../tasks/image.js';
 import { factsOfImage, type ImageFacts } from '../tasks/image-file.js';
 import { INPUT_KEYS, type InputKind, type ModelInput } from '../tasks/tasks.js';
@@ -50,12 +51,12 @@ export function summaryOf(input: ModelInput, json: string): InputSummary {
   if (WITHOUT_PREVIEW.includes(key)) return { kind, preview: null };
   const textOf = TEXT_OF[key] as ((value: unknown) => string) | undefined;
   const text = textOf ? textOf(input[key]) : json.slice(`{"${key}":`.length, -1);
-  return { kind, preview: shortened(text, MAX_PREVIEW_CHARACTERS) };
+  return { kind, preview: previewOf(text, MAX_PREVIEW_CHARACTERS) };
 }
 
 /** At most `max` characters, the last of which is "…" if the text is longer. */
-export function shortened(text: string, max: number): string {
-  return text.length <= max ? text : `${text.slice(0, max - 1).toWellFormed()}…`;
+export function previewOf(text: string, max: number): string {
+  return text.length <= max ? text : shortened(text, max - 1);
 }
 
 /** Null if the size of the image cannot be read: then the input is recorded as any other. */

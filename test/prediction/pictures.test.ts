@@ -147,13 +147,14 @@ test('ranges, HEAD and ETags are answered', async () => {
   expect(whole).toEqual([size, size, size]);
 });
 
-test('the kind and the begin of an input are read without its blob', async () => {
+test('the kind and the beginning of an input are read without its blob', async () => {
   const text = 'Lunch at noon? '.repeat(2_000);
   const preview = 'Lunch at noon? Lunc…';
   for (const [input, expected] of [
     [{ text }, { inputKind: 'TEXT', inputPreview: preview }],
     [{ text: text.slice(0, 30) }, { inputKind: 'TEXT', inputPreview: preview }],
     [{ text: 'Lunch' }, { inputKind: 'TEXT', inputPreview: 'Lunch' }],
+    [{ text: `Lunch at noon? Lun${'😀'.repeat(3)}` }, { inputKind: 'TEXT', inputPreview: 'Lunch at noon? Lun…' }],
   ] as const) {
     const made = await predict(input, 'spam-filter');
     const { prediction } = await app.query(READ, { id: made.id });
@@ -260,7 +261,7 @@ test('a thumbnail is made once, upright, encrypted, and deleted with its predict
   const thumbnail = 'query ($id: ID!, $size: Int) { prediction(id: $id) { picture { url(maxSize: $size) } } }';
   const urlOf = async (size: number) => (await app.query(thumbnail, { id, size })).prediction.picture.url;
   const before = await blobs();
-  const [small] = await Promise.all([urlOf(100)]);
+  const small = await urlOf(100);
   const copies = await Promise.all([get(small), get(small), get(small)].map(async (one) => bytesOf(await one)));
   const etags = await Promise.all(
     [get(small), get(await urlOf(127))].map(async (one) => (await one).headers.get('etag')),
