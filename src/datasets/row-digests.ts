@@ -1,4 +1,4 @@
-/** Finds rows that were there before. Holds 16 bytes a row at most, by digests of 64 bits. */
+/** Finds rows that were there before. Holds 24 to 48 bytes for each row, by digests of 64 bits. */
 import { hash } from 'node:crypto';
 
 const FIRST_SLOTS = 4_096;

@@ -78,7 +78,7 @@ function refuseWrongSizes(features: number, background: number, maxRows: number)
       {
         path: ['input'],
         code: 'TOO_LARGE',
-        message: 'The row has too many features to explain.',
+        message: 'the row has too many features to explain',
         expected: `at most ${MAX_FEATURES} features`,
         received: `${features}`,
       },
@@ -89,7 +89,7 @@ function refuseWrongSizes(features: number, background: number, maxRows: number)
       {
         path: ['maxModelCalls'],
         code: 'OUT_OF_RANGE',
-        message: `Explaining ${features} features against ${background} background rows takes more model calls.`,
+        message: `explaining ${features} features with ${background} background rows takes more model calls`,
         expected: `at least ${least}`,
         received: `${maxRows}`,
       },

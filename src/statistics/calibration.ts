@@ -19,11 +19,8 @@ export function calibrationBins(
   happened: (item: number) => boolean,
   weights: Uint32Array,
 ): CalibrationBin[] {
-  const [counts, sums, events] = [0, 1, 2].map(() => new Float64Array(CALIBRATION_BINS)) as [
-    Float64Array,
-    Float64Array,
-    Float64Array,
-  ];
+  const zeros = () => new Float64Array(CALIBRATION_BINS);
+  const [counts, sums, events] = [zeros(), zeros(), zeros()];
   for (let item = 0; item < probabilities.length; item++) {
     const weight = weights[item] as number;
     if (weight === 0) continue;

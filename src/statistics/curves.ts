@@ -1,7 +1,7 @@
 /** Curves of a classifier for one of its classes against the others, and its confusion matrix. */
 import { type CalibrationBin, calibrationBins } from './calibration.js';
 import { type ClassificationData, checkClassification, scoredClass } from './classification-data.js';
-import { weightsOf } from './metric-set.js';
+import { sampleOf } from './metric-set.js';
 import { sweep } from './score-order.js';
 
 /** A point of a curve, from the highest threshold to the lowest. Both coordinates are from 0 to 1. */
@@ -29,7 +29,7 @@ export function confusionMatrix(data: ClassificationData, items?: ArrayLike<numb
   checkClassification(data);
   const { labels, truth, predicted } = data;
   const counts = new Map<number, number>();
-  weightsOf(truth.length, items).forEach((weight, item) => {
+  sampleOf(truth.length, items).weights.forEach((weight, item) => {
     const cell = (truth[item] as number) * labels.length + (predicted[item] as number);
     if (weight > 0) counts.set(cell, (counts.get(cell) ?? 0) + weight);
   });
@@ -85,7 +85,7 @@ export function calibrationCurve(
   checkClassification(data);
   const { scoreOf, isTrue } = scoredClass(data, label);
   const probabilities = Float64Array.from(data.truth, (_, item) => scoreOf(item));
-  const weights = weightsOf(data.truth.length, items).map((weight, item) =>
+  const weights = sampleOf(data.truth.length, items).weights.map((weight, item) =>
     Number.isFinite(probabilities[item]) ? weight : 0,
   );
   return calibrationBins(probabilities, isTrue, weights);
@@ -98,8 +98,7 @@ function sweepClass(
   visit: Parameters<typeof sweep>[2],
 ): void {
   checkClassification(data);
-  const sample = { weights: weightsOf(data.truth.length, items), total: items?.length ?? data.truth.length };
-  sweep(scoredClass(data, label), sample, visit);
+  sweep(scoredClass(data, label), sampleOf(data.truth.length, items), visit);
 }
 
 /**

@@ -36,7 +36,7 @@ export interface MetricSet {
 /** How often each item is in a sample. */
 export interface Sample {
   readonly weights: Uint32Array;
-  /** The sum of the weights: at least 1. */
+  /** The sum of the weights. Definitions get samples of at least 1. */
   readonly total: number;
 }
 
@@ -70,9 +70,8 @@ export function metricSet<S extends Sample>(
   return {
     itemCount,
     measure(items, wanted = () => true) {
-      const weights = weightsOf(itemCount, items);
-      const total = items?.length ?? itemCount;
-      const sample = total === 0 ? null : prepare({ weights, total });
+      const all = sampleOf(itemCount, items);
+      const sample = all.total === 0 ? null : prepare(all);
       return definitions.filter(wanted).map((definition) => measured(definition, sample));
     },
   };
@@ -86,9 +85,9 @@ function measured<S extends Sample>({ of, ...identity }: Definition<S>, sample: 
     : { ...identity, value: null, undefinedReason: NOT_FINITE };
 }
 
-/** How often each item occurs among the indices; once each without indices. @throws RangeError */
-export function weightsOf(itemCount: number, items?: ArrayLike<number>): Uint32Array {
-  if (items === undefined) return new Uint32Array(itemCount).fill(1);
+/** The items with these indices, as often as they occur; without indices, each item once. @throws RangeError */
+export function sampleOf(itemCount: number, items?: ArrayLike<number>): Sample {
+  if (items === undefined) return { weights: new Uint32Array(itemCount).fill(1), total: itemCount };
   const weights = new Uint32Array(itemCount);
   for (let i = 0; i < items.length; i++) {
     const item = items[i] as number;
@@ -96,7 +95,7 @@ export function weightsOf(itemCount: number, items?: ArrayLike<number>): Uint32A
       throw new RangeError(`index ${item} is not that of one of ${itemCount} items`);
     weights[item] = (weights[item] as number) + 1;
   }
-  return weights;
+  return { weights, total: items.length };
 }
 
 export function ratio(numerator: number, denominator: number, undefinedReason: string): Value {

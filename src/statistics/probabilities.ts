@@ -17,11 +17,8 @@ const SUM_TOLERANCE = 1e-3;
 export function probabilitiesOf(data: ClassificationData, scores: Floats): Probabilities {
   const { labels, truth, predicted } = data;
   const invalidItems: number[] = [];
-  const [logLosses, brierScores, confidences] = [0, 1, 2].map(() => new Float64Array(truth.length)) as [
-    Float64Array,
-    Float64Array,
-    Float64Array,
-  ];
+  const zeros = () => new Float64Array(truth.length);
+  const [logLosses, brierScores, confidences] = [zeros(), zeros(), zeros()];
   for (let item = 0; item < truth.length; item++) {
     const start = item * labels.length;
     const row = scores.subarray(start, start + labels.length);

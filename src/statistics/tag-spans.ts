@@ -1,6 +1,6 @@
 /**
- * Entities in tags of tokens, such as B-PER I-PER O, as seqeval's default mode reads them, which is that of conlleval: an entity also begins with
- * an I tag after O or after another type. seqeval's strict mode would drop it. Tags with E and S are read, too.
+ * Entities in tags of tokens, such as B-PER I-PER O, as seqeval's default mode reads them, which is that of conlleval: an entity
+ * also begins with an I tag after O or after another type. seqeval's strict mode would drop it. Tags with E and S are read, too.
  */
 
 export interface Span {
