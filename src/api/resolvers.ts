@@ -19,6 +19,7 @@ import {
   ModelHeadlineResolver,
   VersionEvaluationResolver,
 } from '../evaluation/evaluation.resolver.js';
+import { ModelCardResolver } from '../evaluation/model-card.resolver.js';
 import type { ImportProgress } from '../importing/import-progress.js';
 import { ImportResolver } from '../importing/imports.resolver.js';
 import { ErasureResolver } from '../prediction/erasure.resolver.js';
@@ -102,6 +103,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [ModelHeadlineResolver, () => new ModelHeadlineResolver()],
   [VersionEvaluationResolver, () => new VersionEvaluationResolver()],
   [DatasetEvaluationResolver, () => new DatasetEvaluationResolver()],
+  [ModelCardResolver, () => new ModelCardResolver()],
   [UploadResolver, ({ uploads }) => new UploadResolver(uploads)],
   [
     PublicationResolver,

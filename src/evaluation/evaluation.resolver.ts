@@ -4,14 +4,11 @@ import { Dataset } from '../catalog/dataset.type.js';
 import { Model } from '../catalog/model.type.js';
 import { Version } from '../catalog/version.type.js';
 import { AFTER, FIRST } from '../graphql/connection.type.js';
-import { Cost } from '../graphql/cost.js';
 import { selects } from '../graphql/selection.js';
-import { Sized } from '../graphql/sized.js';
 import { targetsOf } from '../tasks/tasks.js';
 import { Evaluation, EvaluationConnection, EvaluationOrigin, Metric } from './evaluation.type.js';
 import type { EvaluationContext } from './loaders.js';
 import { metricTitle, metricUnit } from './metric-names.js';
-import { type CardResult, modelCardOf } from './model-card.js';
 
 @Resolver(() => Evaluation)
 export class EvaluationResolver {
@@ -94,28 +91,6 @@ export class ModelHeadlineResolver {
   }
 }
 
-const CARD_EVALUATIONS = 100;
-const CARD_POINTS = 100;
-const CARD_BYTES = 65_536;
-
-/** For each dataset that the caller may see: the newest computed evaluation, otherwise the newest imported one. */
-async function cardResults(
-  { id }: Version,
-  { catalogLoaders, evaluationLoaders }: EvaluationContext,
-): Promise<CardResult[]> {
-  const page = await evaluationLoaders.evaluationsOf('version', id, { first: CARD_EVALUATIONS });
-  const succeeded = page.edges.map(({ node }) => node).filter(({ jobState }) => jobState === 'SUCCEEDED');
-  const results = [...Map.groupBy(succeeded, ({ datasetId }) => datasetId)].map(async ([datasetId, found]) => {
-    const evaluation = (found.find(({ origin }) => origin === 'COMPUTED') ?? found[0]) as Evaluation;
-    const [dataset, metrics] = await Promise.all([
-      catalogLoaders.dataset.load(datasetId),
-      evaluationLoaders.metrics.load(evaluation.id),
-    ]);
-    return dataset && { evaluation, dataset, metrics };
-  });
-  return (await Promise.all(results)).filter((result) => result !== null);
-}
-
 @Resolver(() => Version)
 export class VersionEvaluationResolver {
   @FieldResolver(() => Evaluation, {
@@ -136,24 +111,6 @@ export class VersionEvaluationResolver {
     @Info() info: GraphQLResolveInfo,
   ): Promise<Evaluation | null> {
     return evaluationLoaders.best(id, { dataset, origin, hasMetrics: selects(info, 'metrics') });
-  }
-
-  @Cost({ points: CARD_POINTS, bytes: CARD_BYTES })
-  @FieldResolver(() => String, {
-    description: `The version as a model card of the Hugging Face Hub: the card of its model below front matter with license, tags, datasets and the metrics of its evaluations as \`model-index\`, of the last ${CARD_EVALUATIONS}: for each dataset the one that \`evaluation\` returns. Intervals are arguments of their metrics.`,
-  })
-  async modelCard(@Root() version: Version, @Ctx() context: EvaluationContext): Promise<Sized<string> | null> {
-    const { catalogLoaders } = context;
-    const model = await catalogLoaders.model.load(version.modelId);
-    if (!model) return null;
-    return new Sized({ readBytes: model.cardBytes }, async () => {
-      const [card, trainedOn, results] = await Promise.all([
-        catalogLoaders.card.load(model.id),
-        catalogLoaders.trainingDatasets.load(version.id),
-        cardResults(version, context),
-      ]);
-      return modelCardOf(model, card?.card.markdown ?? '', trainedOn, results);
-    });
   }
 
   @FieldResolver(() => EvaluationConnection, { description: 'Evaluations of this version, newest first.' })
