@@ -133,7 +133,7 @@ function endOf({ pageInfo, edges }: StoredPage): string | null | undefined {
   return pageInfo?.endCursor ?? (edges?.at(-1)?.['cursor'] as string | undefined);
 }
 
-/** What counts the whole list is that of the page that was fetched last. */
+/** Counts of the whole list are those of the page that was fetched last. */
 function joined(pages: readonly [StoredPage, ...StoredPage[]]): StoredPage {
   const [first] = pages;
   const last = pages.at(-1) as StoredPage;

@@ -8,7 +8,7 @@ import known from './apollo-cache.json' with { type: 'json' };
 
 const joinAllPages: Resolver = relayPagination();
 
-/** Sees only the pages of its size: without, a component that shows three items would get all those of another one. */
+/** Joins only pages of the same size: a component that shows three items would get all items of another one otherwise. */
 const joinPages: Resolver = (parent, args, cache, info) => {
   const isOther = ({ fieldName, arguments: other }: FieldInfo) =>
     fieldName === info.fieldName && (other?.['first'] ?? null) !== (args['first'] ?? null);

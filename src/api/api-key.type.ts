@@ -70,7 +70,7 @@ export class ApiKey {
 
   @Field(() => DateTime, {
     nullable: true,
-    description: 'From when on the key is refused; null if it does not expire.',
+    description: 'When the key expires: it is refused from then on. Null if it does not expire.',
   })
   expiresAt!: Date | null;
 
@@ -79,7 +79,7 @@ export class ApiKey {
 
   @Field(() => ID, {
     nullable: true,
-    description: 'Id of the key that `rotateApiKey` made of it; null if there is none.',
+    description: 'Id of the key that `rotateApiKey` made to replace it; null if there is none.',
   })
   replacedBy!: string | null;
 
@@ -134,7 +134,10 @@ export class CreateApiKeyInput {
   })
   limits?: QuotaLimitsInput | null;
 
-  @Field(() => DateTime, { nullable: true, description: 'From when on the key is refused. Default: never.' })
+  @Field(() => DateTime, {
+    nullable: true,
+    description: 'When the key expires: it is refused from then on. Default: never.',
+  })
   expiresAt?: Date | null;
 
   @Field(() => String, { nullable: true, description: REASON })

@@ -11,7 +11,7 @@ import { sendExceeded } from './quotas.js';
 import { answerNotSent, RefusedRequest, refusal } from './refusals.js';
 import { RETRY_AFTER_MS } from './response-budget.js';
 
-/** A client that takes no byte for as long is disconnected. */
+/** A client that takes no bytes for this long is disconnected. */
 const IDLE_MS = 30_000;
 const RANGE = /^bytes=(\d{0,15})-(\d{0,15})$/;
 
@@ -87,7 +87,7 @@ function streamOf(picture: OpenPicture, from: number, to: number, { connection }
   return Readable.from(chunks(), { objectMode: false });
 }
 
-/** For a refusal in place of the image. */
+/** Removes the headers of the image: a refusal is sent instead. */
 function forgetPicture(reply: FastifyReply): void {
   for (const name of ['content-type', 'content-length', 'content-range', 'etag']) reply.removeHeader(name);
   reply.header('cache-control', 'no-store');
@@ -128,7 +128,7 @@ function throwAsRefusal(error: unknown): never {
   throw new RefusedRequest(503, refusal('OVERLOADED', message, { retryable: true }), RETRY_AFTER_MS / 1_000);
 }
 
-/** The same for all reasons, so that a URL tells nothing of what it no longer opens. */
+/** The same for all reasons, so that a URL that no longer works tells nothing about its image. */
 function unknownPicture(): RefusedRequest {
   const message =
     'There is no such image, its URL has expired, or the key that asked for the URL is no longer accepted. Ask for a new URL.';

@@ -20,7 +20,7 @@ const TUS_VERSION = '1.0.0';
 /** Longest time without a byte. */
 const IDLE_MS = 30_000;
 const OFFSET = /^\d{1,15}$/;
-/** How long a client waits that comes while another request sends to the same upload, or too many are being received. */
+/** How long a client waits if another request sends to the same upload, or if too many uploads are being received. */
 const BUSY_SECONDS = 1;
 
 interface UploadRequest {

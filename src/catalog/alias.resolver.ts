@@ -22,7 +22,7 @@ export class AliasChangeResolver {
   @FieldResolver(() => Version, {
     nullable: true,
     description:
-      'Version that the alias pointed to before; null if this created the alias, or was made before changes were kept.',
+      'Version that the alias pointed to before; null if this change created the alias, or was made by an earlier release.',
   })
   previousVersion(
     @Root() { previousVersionId }: AliasChange,

@@ -150,7 +150,7 @@ export class ModelResolver {
 
   @FieldResolver(() => AliasChangeConnection, {
     description:
-      'Every move of an alias of the model, newest first. Aliases that were set before moves were kept begin with one.',
+      'Every move of an alias of the model, newest first. For an alias that an earlier release set, the list begins with the version that it pointed to then.',
   })
   async aliasHistory(
     @Root() model: Model,

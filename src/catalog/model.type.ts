@@ -236,7 +236,7 @@ export class Facet {
   @Cost({ elements: 50 })
   @Field(() => [FacetBucket], {
     description:
-      'Values and their counts, most frequent first, at most 50. Those that the filter selects are among them, also if no model has them.',
+      'Values and their counts, most frequent first, at most 50. Those that the filter selects are among them, even if no model has them.',
   })
   buckets!: FacetBucket[];
 }

@@ -44,7 +44,7 @@ export class Column {
   })
   name!: string;
 
-  @Field({ description: 'Name for readers, such as "Beak length": stated by the model, or made of `name`.' })
+  @Field({ description: 'Name for readers, such as "Beak length": stated by the model, or derived from `name`.' })
   title!: string;
 
   @Field(() => ColumnType, { description: 'Type of the values.' })

@@ -151,7 +151,7 @@ export class Version extends Node {
   @Field(() => String, {
     nullable: true,
     description:
-      'Key whose publisher has signed all files of the version, as OpenSSF Model Signing: the SHA-256 of its PEM, in hexadecimal. The signature was verified before the version was added. Null if none was.',
+      'SHA-256, in hexadecimal, of the PEM of the public key that verified the signature of all files of the version (OpenSSF Model Signing), before the version was added. Null if no signature was verified.',
   })
   signedBy!: string | null;
 

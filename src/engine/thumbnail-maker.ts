@@ -1,13 +1,13 @@
 /**
  * Makes thumbnails in a process of its own, because decoding an image can crash one, and at the lowest priority, because
- * predictions come first. The process starts when it is needed, and ends when it was not for a while.
+ * predictions come first. The process starts when it is first needed, and ends after 30 s without work.
  */
 import os from 'node:os';
 import type { StartChild } from './child.js';
 import { ReusableProcesses, type SendToWorker } from './disposable-worker.js';
 import type { Thumbnail } from './messages.js';
 
-/** Of priorities of the operating system, the lowest. */
+/** The lowest priority of the operating system. */
 const NICE = 19;
 const MAX_MS = 20_000;
 const IDLE_MS = 30_000;

@@ -36,7 +36,7 @@ export class EvaluationResolver {
     @Root() { id, versionId, knownMetrics }: Evaluation,
     @Arg('names', () => [String], {
       nullable: true,
-      description: 'Names of the metrics to return, such as ["accuracy"]. Default: all, also for an empty list.',
+      description: 'Names of the metrics to return, such as ["accuracy"]. Default: all. An empty list means all, too.',
     })
     names: string[] | null,
     @Ctx() context: EvaluationContext,

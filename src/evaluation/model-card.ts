@@ -54,7 +54,7 @@ function resultOf({ task }: Model, { evaluation, dataset, metrics }: CardResult)
   };
 }
 
-/** `verified` is the Hub's to set. It has no place for intervals, so they are arguments. */
+/** Only the Hub sets `verified`. The format has no field for intervals, so they are `args`. */
 function metricOf({ name, average, label, value, interval }: Metric, { origin, evaluatedRows }: Evaluation): object {
   const isComputed = origin === 'COMPUTED';
   const args = {

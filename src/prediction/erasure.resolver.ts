@@ -27,7 +27,7 @@ export class ErasureResolver {
   @Mutation(() => ErasurePayload, {
     nullable: true,
     description:
-      'Erases predictions with their inputs, answers and idempotency keys, and destroys the keys that they were encrypted with, so that copies in backups cannot be read either. Keys are of days in UTC: those of a day that is only partly in the range of time are kept, see `leftInBackups`. Answers when all is erased; if the server stops before, it goes on when it starts. What is recorded later is not erased. Null only with an entry in `errors`. Problems: InvalidInput, Forbidden, StorageFull.',
+      'Erases predictions with their inputs, answers and idempotency keys, and destroys the keys that they were encrypted with, so that copies in backups cannot be read either. Keys are of days in UTC: those of a day that is only partly in the range of time are kept, see `leftInBackups`. Returns when everything is erased; if the server stops first, the erasure goes on when it starts again. What is recorded later is not erased. Null only with an entry in `errors`. Problems: InvalidInput, Forbidden, StorageFull.',
   })
   async erasePredictions(
     @Arg('input', () => ErasePredictionsInput, { description: 'Which predictions to erase.' })

@@ -6,7 +6,10 @@ import { DateTime } from '../graphql/scalars.js';
 @Policy('history')
 @ObjectType({ description: 'Predictions that were erased.' })
 export class Erasure {
-  @Field(() => ID, { description: 'Id of the erasure, as in the audit log; there is none of ids that are not yours.' })
+  @Field(() => ID, {
+    description:
+      'Id of the erasure, as in the audit log. If none of the ids to delete is yours, nothing is erased, and the audit log has no entry.',
+  })
   id!: string;
 
   @Field(() => Int, { description: 'Number of predictions that were deleted, at most 2,147,483,647.' })
@@ -14,7 +17,7 @@ export class Erasure {
 
   @Field(() => Int, {
     description:
-      'Of these, predictions that can still be read in backups, because their keys are also those of others: predictions of parts of days, and those that were named by their ids. At most 2,147,483,647.',
+      'Of these, predictions that can still be read in backups, because other predictions share their keys: those of parts of days, and those that were named by their ids. At most 2,147,483,647.',
   })
   leftInBackups!: number;
 
@@ -24,7 +27,7 @@ export class Erasure {
   @Field(() => DateTime, {
     nullable: true,
     description:
-      'When all was erased; null if the server stopped before, or a command such as a backup reads the databases: it goes on when the server starts, and every hour.',
+      'When everything was erased. Null if the server stopped first, or if a command such as a backup was reading the databases: the erasure goes on when the server starts, and every hour.',
   })
   finishedAt!: Date | null;
 }

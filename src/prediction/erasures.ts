@@ -1,7 +1,7 @@
 /**
- * Erases predictions: destroys the keys of all that were sealed with them, then deletes rows, idempotency keys and blobs.
+ * Erases predictions: destroys the keys that they were sealed with, then deletes rows, idempotency keys and blobs.
  *
- * What is to be erased is on disk, with its entry in the audit log, before anything is: an erasure that was interrupted goes
+ * The request is on disk, with its entry in the audit log, before anything is erased: an erasure that was interrupted goes
  * on when the server starts. Nothing that was recorded later is erased. What is deleted is overwritten, and the write-ahead
  * logs are emptied.
  */

@@ -1,5 +1,5 @@
 /**
- * Images that an input names in place of sending them: that of an earlier prediction, or an upload. They are read when the
+ * Images that an input names instead of sending them: that of an earlier prediction, or an upload. They are read when the
  * request is checked, and recorded with the new prediction like images that were sent.
  */
 import { readFile } from 'node:fs/promises';
@@ -92,7 +92,7 @@ export class NamedImages {
   /** Until the request is answered. */
   #take(bytes: number, connection: CallerConnection): void {
     const { caller } = connection;
-    // It would not be told again that it has closed, and the bytes never be given back.
+    // A closed connection does not call `onClose` any more: the bytes would never be given back.
     if (connection.isClosed) throw disconnected();
     if (!fitsShare(bytes, this.#shares.total, this.#shares.of(caller), MAX_BYTES))
       throw new OverloadedError(

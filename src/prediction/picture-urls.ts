@@ -1,15 +1,15 @@
 /**
- * Signed URLs of images, so that `<img>` needs no key. Whoever has one may read the image for some minutes, while the key that
- * it was made for is accepted, and the prediction exists.
+ * Signed URLs of images, so that `<img>` needs no key. Anyone who has one can read the image for 5 to 10 minutes, as long as the
+ * key that it was made for is accepted and the prediction exists.
  *
- * Nothing is stored: the signature is a digest that only the key of the account for digests can make.
+ * Nothing is stored: the signature is a digest with the index key of the account.
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { Principal } from '../access/principal.js';
 import type { DataKey } from '../vault/data-key.js';
 import type { DataKeys } from '../vault/data-keys.js';
 
-/** A URL is the same for as long, so that browsers find the image in their cache, and ends one to two times as long after it was made. */
+/** URLs of an image stay the same for this long, so that browsers find it in their cache. Each expires one to two times this after it was made. */
 export const URL_LIFE_SECONDS = 300;
 const MAX_SECONDS = 1e11;
 

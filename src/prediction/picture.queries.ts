@@ -72,7 +72,7 @@ export async function findAnswerOfUrl(
     .executeTakeFirst();
 }
 
-/** Stores a thumbnail, unless its prediction is gone, or somebody else has stored it. Returns whether it is stored. */
+/** Stores a thumbnail unless its prediction is gone. Returns whether it was stored. */
 export async function insertThumbnail(db: PredictionDatabase, row: PictureTable): Promise<boolean> {
   const { prediction_id, name, max_size, width, height, media_type, size_bytes, sha256 } = row;
   const columns = [

@@ -15,13 +15,13 @@ export class Picture {
 
   @Field(() => String, {
     description:
-      'Where to read the image: a path and a query, relative to the address of the server. Whoever has it may read the image, without a key, for 5 to 10 minutes, unless the prediction is deleted or the key that asked for the URL ends. Answers ranges, and 304 for an ETag.',
+      'Path and query to read the image from, relative to the address of the server. Anyone who has it can read the image without a key for 5 to 10 minutes, or until the prediction is deleted or the key that asked for the URL ends. Supports range requests and ETags.',
   })
   url(
     @Arg('maxSize', () => Int, {
       nullable: true,
       description:
-        'Longest edge, in pixels, of the thumbnail to read in place of the image: it has the largest of 32, 64, 128, 256, 512, 1024 and 2048 that is not longer, and is made when it is first read. Default: the image as it was sent, also if it is smaller.',
+        'Longest edge, in pixels, of a thumbnail to read instead, at least 32: rounded down to 32, 64, 128, 256, 512, 1024 or 2048. The thumbnail is made when it is first read; an image that is not larger is read as it is. Default: the image as it was sent.',
     })
     maxSize: number | null,
   ): Promise<string> {

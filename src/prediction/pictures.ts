@@ -1,8 +1,7 @@
 /**
- * The images of predictions, for who has a URL of one. Images are read in parts of 64 KiB, so that a reader takes little memory
- * however large they are, and a prediction that is erased meanwhile ends what is being read.
+ * Reads the images of predictions for holders of their URLs. Images are read in chunks of 64 KiB: a reader takes little memory,
+ * however large the image is, and its read fails if the prediction is erased meanwhile.
  */
-
 import type { BlobFolder } from '../storage/blobs.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import { splitDataUrl } from '../tasks/image.js';
@@ -16,7 +15,7 @@ import { indexOfMask, type PictureUrl, type PictureUrls, type Reader } from './p
 import { addressOfFile, StoredRow } from './sealed-contents.js';
 import type { Thumbnails } from './thumbnails.js';
 
-/** What a reader holds in memory: a sealed part, and what it is opened to, twice. */
+/** What a reader holds in memory: two chunks, each sealed and decrypted. */
 export const READER_BYTES = 4 * CHUNK_BYTES;
 
 interface Parts {
@@ -34,7 +33,7 @@ interface Parts {
 export interface OpenPicture {
   readonly mediaType: string;
   readonly sizeBytes: number;
-  /** The same for the same bytes only. */
+  /** For ETag: the same only for the same bytes. */
   readonly tag: string;
   /** The bytes from `from` on, before `to`. @throws Error if they are gone */
   readonly read: (from: number, to: number) => AsyncIterable<Buffer>;
@@ -48,8 +47,8 @@ export class Pictures {
   }
 
   /**
-   * Null if there is no such image, the URL was not made here, or its reader may no longer read. The image itself in place of
-   * a thumbnail that cannot be made.
+   * Null if there is no such image, if the URL was not made here, or if its reader may no longer read. If a thumbnail cannot
+   * be made, the image itself.
    *
    * @throws TooManyThumbnailsError
    */
@@ -65,7 +64,7 @@ export class Pictures {
     return this.#open(thumbnail ?? image);
   }
 
-  /** Made of the answer whenever it is read. */
+  /** Drawn from the answer each time it is read. */
   async #ofMask(url: PictureUrl, index: number): Promise<OpenPicture | null> {
     const row = await findAnswerOfUrl(this.#parts.db, url.predictionId);
     if (!row || !(await this.#parts.urls.isSigned(url, row.principal_id))) return null;
@@ -76,7 +75,7 @@ export class Pictures {
     return inMemory(await maskPng(mask.runLengths, answer), 'image/png', `${url.predictionId}.${index}`);
   }
 
-  /** The image that was sent for a prediction, for who may read that. */
+  /** The image that was sent for a prediction; null if there is none. Callers check who may read it. */
   async ofPrediction(
     id: string,
   ): Promise<{ readonly sizeBytes: number; readonly readAll: () => Promise<Buffer> } | null> {
@@ -148,7 +147,7 @@ function inMemory(bytes: Buffer, mediaType: string, tag: string): OpenPicture {
   return { mediaType, sizeBytes: bytes.length, tag, read };
 }
 
-/** An image is as large as a request at most. */
+/** An image is at most as large as a request. */
 async function readAll({ read, sizeBytes }: OpenPicture): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of read(0, sizeBytes)) chunks.push(chunk);

@@ -52,7 +52,7 @@ export class ImageInput implements Missing<TaskInput['image'], ImageInput> {
 
   @Field(() => ID, {
     nullable: true,
-    description: 'Id of one of your recorded predictions, whose image is read again in place of being sent.',
+    description: 'Id of one of your recorded predictions, to use its image again.',
   })
   prediction?: string | null;
 

@@ -188,7 +188,7 @@ export class PredictionResolver {
   @FieldResolver(() => String, {
     nullable: true,
     description:
-      'Begin of the input, for people: of its text, or of its values as JSON. Ends with "…" if the input is longer. Null for images and files, and where `inputKind` is.',
+      'Beginning of the input, for people to read: of its text, or of its values as JSON. Ends with "…" if the input is longer. Null for images and files, and where `inputKind` is.',
   })
   inputPreview(
     @Root() { id, contents }: Prediction,

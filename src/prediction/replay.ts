@@ -16,7 +16,7 @@ import { checkedJob, errorOf, predictionOf } from './new-prediction.js';
 import type { Prediction } from './prediction.type.js';
 import { Replay, type ReplayPredictionInput } from './replay.type.js';
 
-/** Of a problem with the input: it was recorded, so that only a later release can have one. */
+/** Path of problems with the recorded input, which only a later release can find. */
 const PATH = ['input', 'prediction'];
 
 export class Replays {

@@ -27,20 +27,20 @@ export class Replay {
 
   @Field(() => String, {
     nullable: true,
-    description: 'First place of the answer that differs, with both values; null if `isSame`.',
+    description: 'First place where the answers differ, with both values; null if `isSame`.',
   })
   difference!: string | null;
 
   @Field(() => Float, {
     nullable: true,
     description:
-      'Largest difference of two numbers of the answers: absolute for recorded values up to 1, relative above. Null if the answers have no numbers in common places.',
+      'Largest difference between two numbers in the same place of both answers: absolute for recorded values up to 1, relative above. Null if no place has a number in both.',
   })
   largestDifference!: number | null;
 
   @Field(() => Float, {
     description:
-      'Difference that is expected between runs of the same graph, on any execution provider, because kernels add in a different order for another batch size or device: 0.000002 for rows of a table, 0.0001 for deep networks.',
+      'Largest difference that runs of the same graph may have, on any execution provider, because kernels add in a different order for another batch size or device: 0.000002 for rows of a table, 0.0001 for deep networks.',
   })
   tolerance!: number;
 

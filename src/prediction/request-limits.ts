@@ -9,5 +9,5 @@ export const MAX_KEY_CHARACTERS = 200;
 export const MAX_SUBJECT_CHARACTERS = 200;
 /** How long an idempotency key is remembered. */
 export const KEY_LIFE_MS = 24 * 3_600_000;
-/** Of an image that an input names in place of sending it. */
+/** Of an image that an input names instead of sending it. */
 export const MAX_NAMED_IMAGE_BYTES = 16 * 1_048_576;

@@ -3,8 +3,8 @@
  * anymore, idempotency keys after a day, and keys of days without predictions. Deletes in small steps, so that other writes
  * do not wait long.
  *
- * Before, it goes on with erasures that were interrupted, and seals predictions of earlier releases. A part that fails does not
- * keep the others from running.
+ * First it goes on with erasures that were interrupted, and seals predictions of earlier releases. If one part fails, the
+ * others still run.
  */
 import { SYSTEM } from '../access/principal.js';
 import { findDeletedVersions, forgetDeletedVersions } from '../catalog/deleted-version.queries.js';

@@ -18,7 +18,7 @@ const SIZES = [32, 64, 128, 256, 512, 1_024, 2_048] as const;
 export const MIN_SIZE = SIZES[0];
 /** Requests that wait for a thumbnail; for images of one account, as many as are left for all others. */
 const MAX_WAITING = 200;
-/** Images that could not be made smaller. They are tried again after a while: it may be that the machine had no time for them. */
+/** Images of which no thumbnail could be made. They are tried again later, because the machine may have been busy. */
 const MAX_FAILED = 1_000;
 const FAILED_MS = 600_000;
 

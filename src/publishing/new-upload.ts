@@ -1,4 +1,4 @@
-/** Checks what an upload is announced with, before there is one. */
+/** Checks the announcement of an upload, before it is created. */
 import { type InputProblem, InvalidInputError } from '../errors.js';
 
 /** Larger weights than this run on no machine that this server is made for. */

@@ -106,7 +106,7 @@ export class PublicationResolver {
   @Mutation(() => DeleteModelPayload, {
     nullable: true,
     description:
-      "Deletes a model with its versions, aliases, evaluations and publications, and all predictions that were made with it, of all accounts. Keys that are bound to it lose it. A model whose folder is in the model store is refused. Answers when all is deleted; if the server stops before, it goes on when it starts. Copies in backups can be read until their inputs' keys are destroyed. Problems: InvalidInput, NotFound, Forbidden, StorageFull.",
+      "Deletes a model with its versions, aliases, evaluations and publications, and all predictions that were made with it, of all accounts. Keys that are bound to it lose it. A model whose folder is in the model store is refused. Returns when everything is deleted; if the server stops first, the deletion goes on when it starts again. Copies in backups can be read until their inputs' keys are destroyed. Problems: InvalidInput, NotFound, Forbidden, StorageFull.",
   })
   async deleteModel(
     @Arg('input', () => DeleteModelInput, { description: 'The model.' }) input: DeleteModelInput,

@@ -77,7 +77,7 @@ export class DataKey {
     return open(sealed, this.#bytes, this.#text(address));
   }
 
-  /** The key of the one file with this address. It seals as often as it likes: that does not count as uses of this key. */
+  /** The key of the one file with this address. What it seals does not count as uses of this key. */
   ofFile(address: Address): FileKey {
     return new FileKey(
       createHmac('sha256', this.#bytes)

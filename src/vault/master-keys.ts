@@ -34,7 +34,7 @@ export const NO_SETTINGS: MasterKeySettings = { masterKey: null, masterKeyFile: 
 const MAX_KEYS = 10;
 const COMMAND_TIMEOUT_MS = 30_000;
 const MAX_COMMAND_BYTES = 64 * 1024;
-/** A command is run again at most as often, whatever asks for a key that is missing. */
+/** A command runs at most once in this time, however often a missing key is looked up. */
 const COMMAND_INTERVAL_MS = 10_000;
 const BASE64 = /^[A-Za-z0-9+/]{43}=$/;
 
@@ -99,7 +99,7 @@ export class MasterKeys {
     this.#keys = keysOf(this.source, await outputOf(command));
   }
 
-  /** Makes a key if it belongs into the data folder and is not there. Returns whether it did. */
+  /** Makes a key if it belongs in the data folder and is missing. Returns whether it did. */
   async makeMissing(): Promise<boolean> {
     if (!this.isInDataFolder || existsSync(this.file as string)) return false;
     await this.write([newMasterKey()]);

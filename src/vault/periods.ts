@@ -5,10 +5,10 @@ const DAY_MS = 86_400_000;
 /** Sorts after every period; those of the year 10000 would sort before all others. */
 const AFTER_ALL = '9999-99';
 const YEAR_10000 = Date.UTC(10_000);
-/** Of the name of a month; a day has more. */
+/** Length of the name of a month; the name of a day is longer. */
 export const MONTH_CHARACTERS = 7;
 
-/** The day. */
+/** The period of a new key: the day of this time. */
 export function periodOf(ms: number): string {
   return new Date(ms).toISOString().slice(0, 10);
 }

@@ -6,9 +6,9 @@
  * 3. Data keys are wrapped again, in steps.
  * 4. The old key is removed from the file.
  *
- * With a command in place of the file, the operator does the first and the last of it.
+ * If a command prints the keys, the operator does steps 1 and 4.
  *
- * Whoever ends in between goes on from the keys in the file.
+ * A rotation that was interrupted goes on from the keys in the file.
  */
 import { StartupError } from '../errors.js';
 import { faultPoint } from '../fault-points.js'; // @fault
@@ -49,7 +49,7 @@ export async function rotateMasterKey({ db, file, masters, note }: Parts): Promi
   const count = await wrapAll(db, masters, key);
   // What was wrapped with the old key is still in the write-ahead log.
   await file.truncateLog();
-  // What a command prints is the operator's.
+  // Step 4; what a command prints is up to the operator.
   if (masters.file !== null) await masters.write([key]);
   return count;
 }
