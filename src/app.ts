@@ -21,6 +21,7 @@ import { Datasets } from './datasets/datasets.js';
 import { Engine } from './engine/engine.js';
 import { StartupError } from './errors.js';
 import { importEvaluations } from './evaluation/import.js';
+import { Explanations } from './explanation/explanations.js';
 import { faultPoint } from './fault-points.js'; // @fault
 import { DISK_IS_FULL } from './importing/full-disk.js';
 import { StoreImporter } from './importing/import.js';
@@ -34,6 +35,7 @@ import { NamedImages } from './prediction/named-images.js';
 import { LOCAL, PictureUrls, type Reader, TOKEN } from './prediction/picture-urls.js';
 import { Pictures } from './prediction/pictures.js';
 import { Predictions } from './prediction/predictions.js';
+import { RecordedPredictions } from './prediction/recorded.js';
 import { Recorder } from './prediction/recorder.js';
 import { Replays } from './prediction/replay.js';
 import { Sweeper } from './prediction/sweeper.js';
@@ -380,6 +382,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
   );
   const running = { serving, engine, recorder, db: predictionsByKey, dataKeys, images, uses };
   const predictions = new Predictions(running, config);
+  const recorded = new RecordedPredictions({ images, blobs });
   const parts = {
     catalogDb,
     predictionDb,
@@ -389,7 +392,8 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     engine,
     serving,
     predictions,
-    replays: new Replays({ serving, engine, images, blobs }, config),
+    explanations: new Explanations({ predictions, recorded }),
+    replays: new Replays({ serving, engine, recorded }, config),
     erasures,
     history,
     imports,

@@ -20,7 +20,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   statistics: [],
   signing: ['errors', 'json-scan'],
   tasks: ['errors'],
-  explanation: ['errors', 'statistics'],
   onnx: [],
   storage: ['errors', 'wait-at-most', 'counting', 'linked-list'],
   vault: ['errors', 'storage'],
@@ -75,6 +74,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'importing',
   ],
   evaluation: ['access', 'graphql', 'storage', 'tasks', 'catalog', 'importing'],
+  explanation: ['errors', 'statistics', 'graphql', 'tasks', 'catalog', 'prediction', 'datasets', 'evaluation'],
   metrics: ['counting', 'engine', 'storage'],
   api: [
     'errors',
@@ -98,6 +98,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'importing',
     'publishing',
     'evaluation',
+    'explanation',
     'metrics',
   ],
   app: [
@@ -109,6 +110,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'wait-at-most',
     'api',
     'evaluation',
+    'explanation',
     'prediction',
     'publishing',
     'importing',

@@ -20,6 +20,8 @@ import {
   VersionEvaluationResolver,
 } from '../evaluation/evaluation.resolver.js';
 import { ModelCardResolver } from '../evaluation/model-card.resolver.js';
+import { ExplanationResolver } from '../explanation/explanation.resolver.js';
+import type { Explanations } from '../explanation/explanations.js';
 import type { ImportProgress } from '../importing/import-progress.js';
 import { ImportResolver } from '../importing/imports.resolver.js';
 import { ErasureResolver } from '../prediction/erasure.resolver.js';
@@ -56,6 +58,7 @@ export interface ResolverParts {
   readonly engine: Engine;
   readonly predictions: Predictions;
   readonly replays: Replays;
+  readonly explanations: Explanations;
   readonly erasures: Erasures;
   readonly history: History;
   readonly pictureUrls: PictureUrls;
@@ -94,6 +97,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
     PredictionResolver,
     ({ predictions, history, blobs, pictureUrls }) => new PredictionResolver(predictions, history, blobs, pictureUrls),
   ],
+  [ExplanationResolver, ({ explanations }) => new ExplanationResolver(explanations)],
   [ReplayResolver, ({ replays }) => new ReplayResolver(replays)],
   [MaskResolver, ({ pictureUrls }) => new MaskResolver(pictureUrls)],
   [ErasureResolver, ({ erasures }) => new ErasureResolver(erasures)],

@@ -1,17 +1,21 @@
 /** Rows of datasets as one request sees them: batched, and cached for that request only. */
 import DataLoader from 'dataloader';
 import type { Principal } from '../access/principal.js';
+import type { Dataset } from '../catalog/dataset.type.js';
 import type { CatalogContext } from '../catalog/loaders.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { loaderFor } from '../storage/loaders.js';
 import type { Page, PageArgs } from '../storage/pages.js';
-import { findRowPages, lastRow, type RowPlace } from './dataset-rows.queries.js';
+import { findRowPages, findRowPlaces, lastRow, type RowPlace } from './dataset-rows.queries.js';
 
 /** The part of the request context that resolvers of rows need. */
 export interface DatasetContext extends CatalogContext {
   readonly datasetLoaders: DatasetLoaders;
 }
+
+/** All of them are in memory at once. */
+const MAX_SPREAD_ROW_BYTES = 64 * 1024;
 
 export class DatasetLoaders {
   readonly #db: CatalogDatabase;
@@ -34,6 +38,18 @@ export class DatasetLoaders {
       return ids.map((id) => found.get(id) as Page<RowPlace>);
     };
     return loaderFor(this.#pages, [args.first, args.after], () => new DataLoader(load)).load(datasetId);
+  }
+
+  /** `count` rows that are evenly spread, or all if there are fewer; without very long ones. */
+  async spread({ id, rowCount }: Pick<Dataset, 'id' | 'rowCount'>, count: number): Promise<Record<string, unknown>[]> {
+    const size = Math.min(count, rowCount ?? 0);
+    const numbers = Array.from({ length: size }, (_, i) => 1 + Math.floor(((i + 0.5) * (rowCount ?? 0)) / size));
+    const places = await findRowPlaces(this.#db, this.#principal, id, numbers);
+    const short = places.filter(({ length }) => length <= MAX_SPREAD_ROW_BYTES);
+    return (await this.json.loadMany(short)).map((json) => {
+      if (json instanceof Error) throw json;
+      return JSON.parse(json);
+    });
   }
 
   /** The JSON of a row. Rows that are next to each other are one read. */

@@ -1,5 +1,5 @@
 /** SQL of the rows of datasets, and of datasets that accounts register. The rows are in blobs: see `row-pieces.ts`. */
-import { sql, type Transaction } from 'kysely';
+import { type SqlBool, sql, type Transaction } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import { maySeeDataset } from '../catalog/visibility.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
@@ -76,6 +76,33 @@ function placesIn({ parent_id, first_row, sha256, ends: json }: FoundPiece, from
     places.push({ parent_id, number: first_row + i, sha256, offset, length: (ends[i] as number) - 1 - offset });
   }
   return places;
+}
+
+/** Where these rows of a dataset are, in order; without those that it does not have. */
+export async function findRowPlaces(
+  db: CatalogDatabase,
+  principal: Principal,
+  datasetId: string,
+  numbers: readonly number[],
+): Promise<RowPlace[]> {
+  const wanted = JSON.stringify(numbers);
+  const pieces = await db
+    .selectFrom('dataset_piece')
+    .innerJoin('dataset', 'dataset.id', 'dataset_piece.dataset_id')
+    .where(maySeeDataset(principal))
+    .where('dataset_piece.dataset_id', '=', datasetId)
+    .where(
+      sql<SqlBool>`exists (select 1 from json_each(${wanted}) where value >= dataset_piece.first_row
+      and value < dataset_piece.first_row + dataset_piece.row_count)`,
+    )
+    .select(['dataset_piece.dataset_id as parent_id', 'first_row', 'dataset_piece.sha256', 'ends'])
+    .orderBy('first_row')
+    .execute();
+  const isWanted = new Set(numbers);
+  return pieces
+    .flatMap((piece) => placesIn(piece, piece.first_row, Number.MAX_SAFE_INTEGER))
+    .filter(({ number }) => isWanted.has(number))
+    .map(({ parent_id: _, ...place }) => place);
 }
 
 async function countRows(db: CatalogDatabase, principal: Principal, ids: readonly string[]) {

@@ -3,17 +3,14 @@ import type { Engine } from '../engine/engine.js';
 import { ConflictError, NotFoundError } from '../errors.js';
 import { create } from '../graphql/create.js';
 import type { Resolved, Serving } from '../serving/serving.js';
-import type { BlobFolder } from '../storage/blobs.js';
 import { answerDifference } from '../tasks/answer-difference.js';
 import type { ItemResult } from '../tasks/failures.js';
-import type { ModelInput } from '../tasks/tasks.js';
 import { toleranceOf } from '../tasks/tolerances.js';
-import { decodeAnswer } from './answer-json.js';
 import { checkOptions } from './check-request.js';
 import type { PredictionContext } from './loaders.js';
-import type { NamedImages } from './named-images.js';
 import { checkedJob, errorOf, predictionOf } from './new-prediction.js';
 import type { Prediction } from './prediction.type.js';
+import type { RecordedPredictions } from './recorded.js';
 import { Replay, type ReplayPredictionInput } from './replay.type.js';
 
 /** Path of problems with the recorded input, which only a later release can find. */
@@ -22,18 +19,16 @@ const PATH = ['input', 'prediction'];
 export class Replays {
   readonly #serving: Serving;
   readonly #engine: Engine;
-  readonly #images: NamedImages;
-  readonly #blobs: BlobFolder;
+  readonly #recorded: RecordedPredictions;
   readonly #defaultDeadlineMs: number;
 
   constructor(
-    parts: { serving: Serving; engine: Engine; images: NamedImages; blobs: BlobFolder },
+    parts: { serving: Serving; engine: Engine; recorded: RecordedPredictions },
     { defaultDeadlineMs }: { defaultDeadlineMs: number },
   ) {
     this.#serving = parts.serving;
     this.#engine = parts.engine;
-    this.#images = parts.images;
-    this.#blobs = parts.blobs;
+    this.#recorded = parts.recorded;
     this.#defaultDeadlineMs = defaultDeadlineMs;
   }
 
@@ -45,9 +40,9 @@ export class Replays {
     const prediction = await predictionLoaders.prediction.load(id);
     if (!prediction) throw new NotFoundError(`The prediction "${id}"`);
     const version = await this.#versionOf(prediction, context);
-    const input = await this.#inputOf(prediction, context);
-    const stored = await predictionLoaders.answer.load(id);
-    if (!input || !stored) throw new NotFoundError(`The contents of the prediction "${id}"`);
+    const input = await this.#recorded.input(prediction, PATH, context);
+    const answer = await this.#recorded.answer(prediction, context);
+    if (!input || !answer) throw new NotFoundError(`The contents of the prediction "${id}"`);
     const deadlineMs = request.deadlineMs ?? this.#defaultDeadlineMs;
     const options = { deadlineMs, priority: 'LOW', record: false, subject: null } as const;
     const job = checkedJob({ ...options, version, input, path: PATH });
@@ -55,7 +50,7 @@ export class Replays {
     const result = outcome.results[0] as ItemResult;
     if ('failure' in result) throw errorOf(result.failure, PATH);
     const tolerance = toleranceOf(version.engineVersion.spec.inputKind);
-    const { largest, first } = answerDifference(decodeAnswer(stored.answer()), result.answer, tolerance);
+    const { largest, first } = answerDifference(answer, result.answer, tolerance);
     const { contents } = predictionOf(job, result.answer, outcome);
     return create(Replay, {
       prediction,
@@ -71,26 +66,16 @@ export class Replays {
   }
 
   /** @throws NotFoundError, NotReadyError, ForbiddenError; ConflictError if its graph is not the one that answered */
-  async #versionOf({ id, versionId }: Prediction, context: PredictionContext): Promise<Resolved> {
-    const { catalogLoaders, predictionLoaders, principal } = context;
+  async #versionOf(prediction: Prediction, context: PredictionContext): Promise<Resolved> {
+    const { id, versionId } = prediction;
+    const { catalogLoaders, principal } = context;
     const made = await catalogLoaders.version.load(versionId);
-    const runtime = (await predictionLoaders.details.load(id))?.runtime;
+    const runtime = await this.#recorded.runtime(prediction, context);
     if (!made || !runtime) throw new NotFoundError(`The version that made the prediction "${id}"`);
     const { variant, artifactSha256 } = runtime;
     const version = await this.#serving.resolve(made.ref, principal, { path: PATH, variant });
     if (version.engineVersion.artifactSha256 !== artifactSha256)
       throw new ConflictError(`The graph of ${made.ref} is not the one that made the prediction, ${artifactSha256}.`);
     return version;
-  }
-
-  /** Null if it is not stored anymore. @throws as `NamedImages.resolve` */
-  async #inputOf({ id, contents }: Prediction, context: PredictionContext): Promise<ModelInput | null> {
-    if (!contents.isStored) return null;
-    const { inputSha256 } = contents;
-    const isFile = inputSha256 !== null && (await context.predictionLoaders.picture.load(id)) !== null;
-    if (isFile) return this.#images.resolve({ image: { prediction: id } }, PATH, context);
-    const row = await context.predictionLoaders.input.load(id);
-    const blob = inputSha256 === null ? null : await this.#blobs.get(inputSha256);
-    return row && (inputSha256 === null || blob) ? JSON.parse(row.input(blob)) : null;
   }
 }
