@@ -2,6 +2,7 @@
 import { mediaTypeOf } from '../tasks/image-file.js';
 import type { ColumnSpec, DatasetColumnType } from '../tasks/spec.js';
 import { type TaskName, taskNamed } from '../tasks/tasks.js';
+import { MAX_COLUMNS } from './dataset-limits.js';
 import type { RawRow } from './raw-rows.js';
 import { UnreadableRowsError } from './row-problem.js';
 
@@ -9,6 +10,8 @@ export type DatasetColumn = Omit<ColumnSpec, 'type'> & { readonly type: DatasetC
 
 /** Rows that types are inferred from. */
 export const SAMPLE_ROWS = 1_000;
+/** Fewer rows, if they have as many characters of text: the sample is in memory as a whole. */
+export const SAMPLE_CHARACTERS = 16 * 1024 ** 2;
 /** A text column of CSV is one of numbers if as many of its values are: the others are problems, not its type. */
 const MIN_SHARE = 0.9;
 
@@ -30,12 +33,26 @@ interface Sample {
 
 /** Columns with the types of most of their values. */
 export function inferColumns({ rows, columns, isText }: Sample, target: string | null, kind: TargetKind) {
-  const names = columns ?? [...new Set(rows.flatMap(({ values }) => Object.keys(values)))];
+  const names = columns ?? namesIn(rows);
   return names.map((name) => {
     const given = rows.map(({ values }) => values[name]).filter((value) => value != null && value !== '');
     const isLabel = name === target && kind === 'label';
     return columnNamed(name, isLabel ? 'CATEGORY' : isText ? typeOfTexts(given as string[]) : typeOfValues(given));
   });
+}
+
+/** @throws UnreadableRowsError if there are too many */
+function namesIn(rows: readonly RawRow[]): string[] {
+  const names = new Set<string>();
+  for (const { number, line, values } of rows)
+    for (const name of Object.keys(values)) {
+      names.add(name);
+      if (names.size <= MAX_COLUMNS) continue;
+      const expected = `at most ${MAX_COLUMNS}`;
+      const message = 'there are too many columns';
+      throw new UnreadableRowsError({ row: number, line, code: 'TOO_LARGE', message, expected });
+    }
+  return [...names];
 }
 
 function columnNamed(name: string, type: DatasetColumnType): DatasetColumn {
@@ -51,7 +68,8 @@ function typeOfTexts(values: readonly string[]): DatasetColumnType {
   return isMost(isImage) ? 'IMAGE' : 'TEXT';
 }
 
-export const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
+/** Takes time in proportion to the text, whatever it is. */
+export const NUMBER = /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$/;
 export const BOOLEAN = /^(true|false)$/i;
 
 function typeOfValues(values: readonly unknown[]): DatasetColumnType {

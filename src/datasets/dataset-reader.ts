@@ -13,6 +13,8 @@ import { type RowProblem, UnreadableRowsError } from './row-problem.js';
 
 /** Of objects of JavaScript, in a thread. */
 const MAX_HEAP_MB = 512;
+/** A dataset of 1 GiB takes less than a minute of computing. */
+const MAX_READ_MS = 15 * 60_000;
 
 export interface RowsToStore extends ReadRows {
   readonly pieces: readonly WrittenPiece[];
@@ -56,17 +58,23 @@ export class DatasetReader {
     const { promise, resolve, reject } = Promise.withResolvers<ReadingReply>();
     worker.on('message', resolve);
     worker.on('error', reject);
+    const timer = setTimeout(
+      () => reject(tooLarge('reading the data takes too long', `${MAX_READ_MS / 60_000} minutes`)),
+      MAX_READ_MS,
+    );
     worker.on('exit', () =>
       reject(this.#signal?.aborted ? new ShuttingDownError() : new Error('the thread has ended')),
     );
     try {
       return await promise;
     } catch (error) {
-      if (!isOutOfMemory(error)) return throwDiskFailureAsStorageFull(error);
-      const expected = `at most ${MAX_HEAP_MB} MB`;
-      const { problem } = new UnreadableRowsError({ code: 'TOO_LARGE', message: OUT_OF_MEMORY, expected });
-      return { problems: [problem] };
+      const refusal = isOutOfMemory(error)
+        ? tooLarge('reading the data takes too much memory', `${MAX_HEAP_MB} MB`)
+        : error;
+      if (refusal instanceof UnreadableRowsError) return { problems: [refusal.problem] };
+      return throwDiskFailureAsStorageFull(error);
     } finally {
+      clearTimeout(timer);
       this.#signal?.removeEventListener('abort', stop);
       await worker.terminate();
     }
@@ -89,7 +97,9 @@ export class DatasetReader {
   }
 }
 
-const OUT_OF_MEMORY = 'reading the data takes too much memory';
+function tooLarge(message: string, most: string): UnreadableRowsError {
+  return new UnreadableRowsError({ code: 'TOO_LARGE', message, expected: `at most ${most}` });
+}
 
 function isOutOfMemory(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY';

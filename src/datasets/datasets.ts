@@ -25,7 +25,7 @@ import type { DatasetSource } from './row-source.js';
 const GIB = 1024 ** 3;
 const OF_ACCOUNT = { count: 1_000, bytes: 16 * GIB };
 const OF_ALL = { count: 10_000, bytes: 64 * GIB };
-/** Threads that read at the same time, for all accounts. */
+/** Threads that read at the same time: one for an account. */
 const MAX_READING = 2;
 
 interface Parts {
@@ -44,7 +44,8 @@ interface Parts {
 
 export class Datasets {
   readonly #parts: Parts;
-  #reading = 0;
+  /** The accounts whose datasets are being read. */
+  readonly #reading = new Set<string>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -61,15 +62,16 @@ export class Datasets {
     refuseBoundKey(principal, 'Registering');
     await this.#parts.db.transaction().execute((trx) => checkRoom(trx, wanted.name, principal.id, 0));
     const source = await this.#sourceOf(wanted, principal);
-    if (this.#reading >= MAX_READING) throw new UploadLimitError('Other datasets are being read.');
-    this.#reading++;
+    if (this.#reading.has(principal.id)) throw new UploadLimitError('Another dataset of your account is being read.');
+    if (this.#reading.size >= MAX_READING) throw new UploadLimitError('Other datasets are being read.');
+    this.#reading.add(principal.id);
     try {
       return await this.#parts.reader.read(rowsOf(wanted, source), async (read) => {
         if ('problems' in read) throw new InvalidInputError(read.problems.map((one) => problemOf(one, wanted)));
         return this.#save(wanted, read.rows, { principal, reason });
       });
     } finally {
-      this.#reading--;
+      this.#reading.delete(principal.id);
     }
   }
 

@@ -166,11 +166,18 @@ function plainValue(value: unknown): unknown {
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
   if (value instanceof Uint8Array) return textOf(value);
   if (typeof value !== 'object' || value === null) return value;
-  if (ArrayBuffer.isView(value)) return Array.from(value as Uint8Array);
-  if (Array.isArray(value)) return value.map(plainValue);
+  if (ArrayBuffer.isView(value)) return Array.from(value as Uint8Array, innerValue);
+  if (Array.isArray(value)) return value.map(innerValue);
   const { bytes } = value as { bytes?: unknown };
   if (bytes instanceof Uint8Array && mediaTypeOf(bytes)) return Buffer.from(bytes).toString('base64');
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plainValue(inner)]));
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, innerValue(inner)]));
+}
+
+/** Of a list or an object, whose type no column states: digits for a whole number that is not exact as a number of JSON. */
+function innerValue(value: unknown): unknown {
+  if (typeof value !== 'bigint') return plainValue(value);
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : String(value);
 }
 
 function textOf(bytes: Uint8Array): string {

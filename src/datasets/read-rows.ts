@@ -5,7 +5,14 @@
  */
 import type { TaskName } from '../tasks/tasks.js';
 import { ColumnValues } from './column-values.js';
-import { checkTarget, type DatasetColumn, inferColumns, SAMPLE_ROWS, targetKindOf } from './dataset-columns.js';
+import {
+  checkTarget,
+  type DatasetColumn,
+  inferColumns,
+  SAMPLE_CHARACTERS,
+  SAMPLE_ROWS,
+  targetKindOf,
+} from './dataset-columns.js';
 import {
   MAX_COLUMNS,
   MAX_DATASET_BYTES,
@@ -110,14 +117,15 @@ class Reading {
       );
       if (stated && columns) this.#checkHeader(columns);
     };
-    let isSettled = false;
+    let [isSettled, characters] = [false, 0];
     for await (const row of rows) {
       if (isSettled) {
         yield row;
         continue;
       }
       sample.push(row);
-      if (stated === null && sample.length < SAMPLE_ROWS) continue;
+      characters += charactersOf(row);
+      if (stated === null && sample.length < SAMPLE_ROWS && characters < SAMPLE_CHARACTERS) continue;
       settle();
       isSettled = true;
       yield* sample;
@@ -215,6 +223,12 @@ class Reading {
     const message = 'all rows have the same label, from which nothing can be measured';
     this.problems.push(problemAt({ column: target.name }, 'WRONG_KIND', message, '1 label', 'at least 2 labels'));
   }
+}
+
+function charactersOf({ values }: RawRow): number {
+  let characters = 0;
+  for (const value of Object.values(values)) if (typeof value === 'string') characters += value.length;
+  return characters;
 }
 
 function placeOf({ number, line }: RawRow): { row: number; line: number | null } {

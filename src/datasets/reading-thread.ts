@@ -21,6 +21,9 @@ export interface ReadingReply {
 const port = parentPort;
 if (!port) throw new Error('reading-thread.js runs as a worker thread only. This is a bug.');
 
+// `hyparquet` reads columns at the same time: when one fails, the others may fail before somebody waits for them.
+process.on('unhandledRejection', () => {});
+
 const { wanted, file } = workerData as ReadingTask;
 const pieces: WrittenPiece[] = [];
 const handle = openSync(file, 'wx', 0o600);

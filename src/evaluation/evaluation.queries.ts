@@ -217,6 +217,41 @@ export async function findMetrics(
   return metricsByEvaluation(db, principal, { ids: idsOf(evaluationIds) });
 }
 
+/**
+ * Those of the evaluations whose version was trained on the dataset itself, or on one with the same file or the same rows that
+ * the principal may see.
+ */
+export async function findEvaluationsOnTrainingData(
+  db: CatalogDatabase,
+  principal: Principal,
+  evaluationIds: readonly string[],
+): Promise<string[]> {
+  const rows = await visibleEvaluations(db, principal)
+    .select('evaluation.id')
+    .where('evaluation.id', 'in', evaluationIds)
+    .where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom('version_dataset')
+          .innerJoin(
+            selectFrom('dataset').where(maySeeDataset(principal)).select(['id', 'sha256', 'rows_sha256']).as('trained'),
+            'trained.id',
+            'version_dataset.dataset_id',
+          )
+          .select('trained.id')
+          .whereRef('version_dataset.version_id', '=', 'evaluation.version_id')
+          .where(({ or, eb }) =>
+            or([
+              eb('trained.id', '=', eb.ref('evaluation.dataset_id')),
+              eb('trained.sha256', '=', eb.ref('dataset.sha256')),
+              eb('trained.rows_sha256', '=', eb.ref('dataset.rows_sha256')),
+            ]),
+          ),
+      ),
+    )
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
 /** The newest READY version of a model, and how many evaluations on the dataset were already imported for it. */
 export async function findNewestVersion(
   db: CatalogDatabase,

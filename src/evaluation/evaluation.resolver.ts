@@ -31,6 +31,14 @@ export class EvaluationResolver {
     return catalogLoaders.dataset.load(datasetId);
   }
 
+  @FieldResolver(() => Boolean, {
+    description:
+      'Whether the version was trained on the dataset, or on another one with the same file or the same rows: such metrics do not say how the version does on data that it has not seen. Datasets that you may not see are not compared.',
+  })
+  onTrainingData(@Root() { id }: Evaluation, @Ctx() { evaluationLoaders }: EvaluationContext): Promise<boolean> {
+    return evaluationLoaders.isOnTrainingData.load(id);
+  }
+
   @FieldResolver(() => [Metric], { description: 'Metrics of the evaluation.' })
   metrics(
     @Root() { id, versionId, knownMetrics }: Evaluation,

@@ -11,6 +11,7 @@ import {
   findBestEvaluations,
   findEvaluationPages,
   findEvaluationsByIds,
+  findEvaluationsOnTrainingData,
   findMetrics,
   positionIn,
   toMetric,
@@ -41,6 +42,11 @@ export class EvaluationLoaders {
     ({ evaluation_id }) => evaluation_id,
     toMetric,
   );
+
+  readonly isOnTrainingData = new DataLoader<string, boolean>(async (ids) => {
+    const found = new Set(await findEvaluationsOnTrainingData(this.#db, this.#principal, ids));
+    return ids.map((id) => found.has(id));
+  });
 
   async evaluationsOf(parent: EvaluationParent, parentId: string, args: PageArgs): Promise<Page<Evaluation>> {
     // Before the parents are batched: the cursor is wrong for all others.

@@ -11,7 +11,7 @@ const VERSIONS = `name versions(first: 2) {
   nodes {
     ref aliasNames model { name }
     trainedOn { name trainedVersions(first: 2) { nodes { ref } } }
-    evaluations(first: 2) { nodes { metrics { name value } dataset { name } evaluatedVersion { ref } } }
+    evaluations(first: 2) { nodes { onTrainingData metrics { name value } dataset { name } evaluatedVersion { ref } } }
   }
 }`;
 
@@ -36,7 +36,7 @@ async function page(
 test.each([
   ['the default version', DEFAULT_VERSION, 5],
   ['the headline', 'name headline { title value unit }', 3],
-  ['all versions', VERSIONS, 11],
+  ['all versions', VERSIONS, 12],
 ])(
   'a page of 1 model with %s, a page of 100 and the last page take the same number of statements',
   async (_, fields, count) => {

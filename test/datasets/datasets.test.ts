@@ -185,6 +185,18 @@ test('lines that are no JSON objects, are not UTF-8 or have unknown keys are ref
   ]);
 });
 
+test('a text of many digits, and a row of many keys, are refused at once', async () => {
+  const digits = await register('broken', csv(`a,label\n${numbered(30, (i) => i)}${'1'.repeat(900_000)}x,yes\n`));
+  const keys = Object.fromEntries(Array.from({ length: 2_001 }, (_, i) => [`k${i}`, i]));
+  const wide = await register('broken', { format: 'JSON_LINES', content: jsonLines([keys]) });
+
+  expect(digits.problem.problems[0]).toMatchObject({ path: ['input', 'data', 'content', 'rows', '31', 'a'] });
+  expect(wide.problem.problems[0]).toMatchObject({
+    code: 'TOO_LARGE',
+    path: ['input', 'data', 'content', 'rows', '1'],
+  });
+});
+
 test('a file that is too large, or is no Parquet, is refused before it is read', async () => {
   const upload = await mine.upload('PAR1 is not enough');
   const notParquet = await register('broken', { format: 'PARQUET', upload });
@@ -267,6 +279,36 @@ test('a dataset of the model store has its rows, and is not deleted while its fo
   expect(problem.problems[0].message).toMatch(/its folder is in the model store/);
   expect(known?.rowCount).toBe(39);
   expect(faces.dataset.rows.nodes[0].target).toHaveLength(1);
+});
+
+test('an evaluation on data that the version was trained on is marked, also if the data has another name', async () => {
+  const { catalogDb } = app.app.databases;
+  const evaluation = await catalogDb
+    .selectFrom('evaluation')
+    .innerJoin('dataset', 'dataset.id', 'evaluation.dataset_id')
+    .where('dataset.name', '=', 'penguins-test')
+    .select(['evaluation.id', 'version_id', 'dataset.rows_sha256'])
+    .executeTakeFirstOrThrow();
+  const isMarked = async (client: PublishingClient) => {
+    const query = 'query ($id: ID!) { node(id: $id) { ... on Evaluation { onTrainingData } } }';
+    return (await client.send(query, { id: evaluation.id })).node.onTrainingData;
+  };
+  const before = await isMarked(mine);
+  const rows: object[] = [];
+  for (let after = null, hasNext = true; hasNext; ) {
+    const page: Data = (await mine.send(ROWS, { name: 'penguins-test', first: 100, after })).dataset.rows;
+    rows.push(...page.nodes.map(({ values }: Data) => values));
+    [after, hasNext] = [page.pageInfo.endCursor, page.pageInfo.hasNextPage];
+  }
+  const copy = { format: 'JSON_LINES', content: jsonLines(rows.map((row) => ({ ...row }))) };
+  const { dataset } = await register('penguins-copy', copy, { target: 'species', allowDuplicates: true });
+  await catalogDb
+    .insertInto('version_dataset')
+    .values({ version_id: evaluation.version_id, dataset_id: dataset.id })
+    .execute();
+
+  expect(dataset.rowsSha256).toBe(evaluation.rows_sha256);
+  expect([before, await isMarked(mine), await isMarked(theirs)]).toEqual([false, true, false]);
 });
 
 test('what is wrong with the description is reported before rows are read', async () => {
