@@ -24,22 +24,24 @@ export class Equations {
     const last = coalition[size] as number;
     // Coefficients are zᵢ − z of the last: all of one sign, or 0.
     const target = last ? weight * (this.#sum - value) : weight * value;
+    const matrix = this.#matrix;
+    const used: number[] = [];
     for (let i = 0; i < size; i++) {
       if (coalition[i] === last) continue;
+      used.push(i);
       (this.#vector[i] as number) += target;
-      for (let j = 0; j <= i; j++) if (coalition[j] !== last) (this.#matrix[i * size + j] as number) += weight;
+      for (let k = 0; k < used.length; k++) (matrix[i * size + (used[k] as number)] as number) += weight;
     }
   }
 
   /** These equations, and the others times a factor. */
   plus(others: readonly Equations[], factor: number): Equations {
     const all = new Equations(this.#size + 1, this.#sum);
-    for (const { equations, scale } of [
-      { equations: this, scale: 1 },
-      ...others.map((equations) => ({ equations, scale: factor })),
-    ]) {
-      for (const [i, value] of equations.#matrix.entries()) (all.#matrix[i] as number) += scale * value;
-      for (const [i, value] of equations.#vector.entries()) (all.#vector[i] as number) += scale * value;
+    addTimes(all.#matrix, this.#matrix, 1);
+    addTimes(all.#vector, this.#vector, 1);
+    for (const other of others) {
+      addTimes(all.#matrix, other.#matrix, factor);
+      addTimes(all.#vector, other.#vector, factor);
     }
     return all;
   }
@@ -76,4 +78,8 @@ export class Equations {
       }
     return lower;
   }
+}
+
+function addTimes(target: Float64Array, values: Float64Array, factor: number): void {
+  for (let i = 0; i < values.length; i++) (target[i] as number) += factor * (values[i] as number);
 }

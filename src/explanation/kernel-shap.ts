@@ -27,6 +27,9 @@ const LEAST_PAIRS = 2 * PARTS;
 /** In place of a part: the coalition is used whatever is drawn. */
 const CERTAIN = -1;
 
+/** Between two calls of the model, so that the event loop is not held for longer than about 2 ms. */
+const COALITIONS_AT_ONCE = 256;
+
 /** With fewer coalitions than these, an estimate has no error estimate. */
 export function leastCoalitions(features: number): number {
   return Math.min(2 ** features - 2, 2 * features + 2 * LEAST_PAIRS);
@@ -37,14 +40,18 @@ export async function estimateShapleyValues<Value>(
   { maxCoalitions, seed }: { maxCoalitions: number; seed: string },
 ): Promise<Estimate> {
   const { features, base, score } = coalitions;
-  const chosen = choose(features, maxCoalitions, Xoshiro128.seeded(seed));
-  const values = await coalitions.valuesOf(chosen.map(({ coalition }) => coalition));
   const certain = new Equations(features, score - base);
   const parts = Array.from({ length: PARTS }, () => new Equations(features, score - base));
-  for (const [i, { weight, coalition, part }] of chosen.entries())
-    (parts[part] ?? certain).add(coalition, weight, (values[i] as number) - base);
+  let isSampled = false;
+  const choice = choose(features, maxCoalitions, Xoshiro128.seeded(seed));
+  for (let some = take(choice); some.length > 0; some = take(choice)) {
+    const values = await coalitions.valuesOf(some.map(({ coalition }) => coalition));
+    for (const [i, { weight, coalition, part }] of some.entries())
+      (parts[part] ?? certain).add(coalition, weight, (values[i] as number) - base);
+    isSampled ||= some.some(({ part }) => part !== CERTAIN);
+  }
   const attributions = certain.plus(parts, 1).solve();
-  if (chosen.every(({ part }) => part === CERTAIN)) return { attributions, standardErrors: new Float64Array(features) };
+  if (!isSampled) return { attributions, standardErrors: new Float64Array(features) };
   const withoutOne = parts.map((left) => {
     const others = parts.filter((part) => part !== left);
     return certain.plus(others, PARTS / (PARTS - 1)).solve();
@@ -52,26 +59,35 @@ export async function estimateShapleyValues<Value>(
   return { attributions, standardErrors: jackknifeErrors(withoutOne) };
 }
 
+function take(choice: Iterator<Weighted>): Weighted[] {
+  const some: Weighted[] = [];
+  while (some.length < COALITIONS_AT_ONCE) {
+    const next = choice.next();
+    if (next.done) break;
+    some.push(next.value);
+  }
+  return some;
+}
+
 /** All coalitions of the sizes of which at least as many would be drawn, and a sample of the others. */
-function choose(features: number, maxCoalitions: number, random: Xoshiro128): Weighted[] {
-  const chosen: Weighted[] = [];
+function* choose(features: number, maxCoalitions: number, random: Xoshiro128): Generator<Weighted> {
   const sizes = Array.from({ length: Math.floor(features / 2) }, (_, i) => i + 1);
+  let left = maxCoalitions;
   for (let size = sizes[0]; size !== undefined; size = sizes[0]) {
     const count = combinations(features, size) * (2 * size === features ? 1 : 2);
-    const left = maxCoalitions - chosen.length;
     const share = (massOf(features, size) / massOfAll(features, sizes)) * left;
     const isCertain =
       size === 1 || (sizes.length === 1 ? count <= left : count <= Math.min(share, left - 2 * LEAST_PAIRS));
-    if (!isCertain) return [...chosen, ...sampled({ features, sizes, pairs: Math.floor(left / 2), random })];
+    if (!isCertain) return yield* sampled({ features, sizes, pairs: Math.floor(left / 2), random });
     const weight = massOf(features, size) / count;
     for (const members of subsetsOf(features, size)) {
       const coalition = coalitionOf(features, members);
-      chosen.push({ coalition, weight, part: CERTAIN });
-      if (2 * size !== features) chosen.push({ coalition: complementOf(coalition), weight, part: CERTAIN });
+      yield { coalition, weight, part: CERTAIN };
+      if (2 * size !== features) yield { coalition: complementOf(coalition), weight, part: CERTAIN };
     }
+    left -= count;
     sizes.shift();
   }
-  return chosen;
 }
 
 /** The weight of all coalitions of `size` features and of their complements, up to a factor. */
@@ -90,11 +106,11 @@ interface Sample {
   readonly random: Xoshiro128;
 }
 
-function sampled({ features, sizes, pairs, random }: Sample): Weighted[] {
+function* sampled({ features, sizes, pairs, random }: Sample): Generator<Weighted> {
   const mass = massOfAll(features, sizes);
   const weight = mass / (2 * pairs);
   const members = Array.from({ length: features }, (_, i) => i);
-  return Array.from({ length: pairs }, (_, pair): Weighted[] => {
+  for (let pair = 0; pair < pairs; pair++) {
     const size = sizeAt(features, sizes, random.uniform() * mass);
     for (let i = 0; i < size; i++) {
       const other = i + random.below(features - i);
@@ -102,11 +118,9 @@ function sampled({ features, sizes, pairs, random }: Sample): Weighted[] {
     }
     const coalition = coalitionOf(features, members.slice(0, size));
     const part = pair % PARTS;
-    return [
-      { coalition, weight, part },
-      { coalition: complementOf(coalition), weight, part },
-    ];
-  }).flat();
+    yield { coalition, weight, part };
+    yield { coalition: complementOf(coalition), weight, part };
+  }
 }
 
 /** The size at which the masses of the sizes up to it exceed `mass`. */

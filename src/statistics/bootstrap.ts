@@ -60,7 +60,7 @@ const MIN_GROUPS = 10;
 /** An interval that leaves out more resamples than this share describes another metric. */
 const MAX_UNDEFINED_SHARE = 0.05;
 /** The jackknife leaves out this many blocks of groups, or single groups if there are not more. */
-const MAX_BLOCKS = 1_000;
+const MAX_BLOCKS = 200;
 
 /** An interval for each metric, from the same resamples. */
 export function bootstrapIntervals(

@@ -1,7 +1,8 @@
 /**
  * How far recent values have moved away from those of a reference, such as the data a version was trained on.
  *
- * Values are finite. Categories are counts in the same order; a category that neither has does not matter.
+ * Categories are counts in the same order; a category that neither has does not matter. All functions throw a RangeError for
+ * an empty sample, for a value that is not finite, and for unequal numbers of categories.
  */
 import { chiSquareUpperTail, kolmogorovUpperTail } from './distributions.js';
 
@@ -30,13 +31,14 @@ const SMOOTHING = 0.5;
  * 0 if the shares are equal. Without any drift, about (bins − 1) · (1 / referenceCount + 1 / recentCount).
  */
 export function stabilityIndex(reference: Float64Array, recent: Float64Array): DriftMeasure {
+  checkNumbers(reference, recent);
   const edges = decilesOf(reference);
   return stabilityIndexOfCounts(countsBetween(edges, reference), countsBetween(edges, recent));
 }
 
 /** Population stability index of categories: Σ (recent − reference) · ln(recent / reference), of shares with half a count added. */
 export function stabilityIndexOfCounts(reference: readonly number[], recent: readonly number[]): DriftMeasure {
-  const [referenceCount, recentCount] = [sumOf(reference), sumOf(recent)];
+  const [referenceCount, recentCount] = countsOf(reference, recent);
   const isKnown = (i: number) => (reference[i] as number) + (recent[i] as number) > 0;
   const smoothing = SMOOTHING * reference.filter((_, i) => isKnown(i)).length;
   let value = 0;
@@ -72,6 +74,7 @@ function countsBetween(edges: readonly number[], values: Float64Array): number[]
  * Where values repeat, the p-value is too large rather than too small.
  */
 export function kolmogorovSmirnov(reference: Float64Array, recent: Float64Array): DriftMeasure {
+  checkNumbers(reference, recent);
   const [a, b] = [reference.toSorted(), recent.toSorted()];
   const [n, m] = [a.length, b.length];
   let [i, j, distance] = [0, 0, 0];
@@ -91,7 +94,7 @@ export function kolmogorovSmirnov(reference: Float64Array, recent: Float64Array)
 
 /** Pearson's chi-square test of equal shares of categories, without a correction for continuity. */
 export function chiSquare(reference: readonly number[], recent: readonly number[]): CategoryDrift {
-  const [referenceCount, recentCount] = [sumOf(reference), sumOf(recent)];
+  const [referenceCount, recentCount] = countsOf(reference, recent);
   const total = referenceCount + recentCount;
   let [value, categories, smallestExpected] = [0, 0, Number.POSITIVE_INFINITY];
   for (const [i, before] of reference.entries()) {
@@ -110,6 +113,22 @@ export function chiSquare(reference: readonly number[], recent: readonly number[
   const degreesOfFreedom = Math.max(0, categories - 1);
   const pValue = degreesOfFreedom === 0 ? 1 : chiSquareUpperTail(value, degreesOfFreedom);
   return { value, pValue, referenceCount, recentCount, degreesOfFreedom, smallestExpected };
+}
+
+function checkNumbers(...samples: readonly Float64Array[]): void {
+  for (const sample of samples) {
+    if (sample.length === 0) throw new RangeError('a sample has no values');
+    const at = sample.findIndex((value) => !Number.isFinite(value));
+    if (at !== -1) throw new RangeError(`value ${at} of a sample is ${sample[at]}, not a finite number`);
+  }
+}
+
+function countsOf(reference: readonly number[], recent: readonly number[]): [number, number] {
+  if (reference.length !== recent.length)
+    throw new RangeError(`${reference.length} categories are compared with ${recent.length}`);
+  const [referenceCount, recentCount] = [sumOf(reference), sumOf(recent)];
+  if (!(referenceCount > 0 && recentCount > 0)) throw new RangeError('a sample has no values');
+  return [referenceCount, recentCount];
 }
 
 function sumOf(counts: readonly number[]): number {

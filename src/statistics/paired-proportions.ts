@@ -19,10 +19,14 @@ const HALVINGS = 60;
 /** Half an item. With it, no true difference lets the bound exceed it more often than its level says. */
 const CONTINUITY = 0.5;
 
-/** `candidate` and `holder`: 1 for each item that was answered right, 0 for the others, in the same order. */
+/**
+ * `candidate` and `holder`: 1 for each item that was answered right, 0 for the others, in the same order.
+ *
+ * @throws RangeError if one has more items than the other
+ */
 export function pairedCounts(candidate: Uint8Array, holder: Uint8Array): PairedCounts {
   if (candidate.length !== holder.length)
-    throw new Error(`${candidate.length} items are compared with ${holder.length}. This is a bug.`);
+    throw new RangeError(`${candidate.length} items are compared with ${holder.length}`);
   let gained = 0;
   let lost = 0;
   for (const [i, isRight] of candidate.entries()) {

@@ -23,13 +23,18 @@ export class Resampler {
   readonly #grouped: Grouped | null;
   readonly #random: Xoshiro128;
   readonly #drawn: Uint32Array;
+  /** Groups in a random order, so that blocks of them are alike whatever the order of the items. */
+  readonly #shuffled: Uint32Array;
   #chosen: Uint32Array;
 
+  /** @throws RangeError if there is not one group for each item */
   constructor({ count, groups }: Items, seed: string) {
+    if (groups && groups.length !== count) throw new RangeError(`${count} items have ${groups.length} groups`);
     this.#grouped = groups && groupedBy(groups);
     this.groupCount = this.#grouped ? this.#grouped.starts.length - 1 : count;
     this.#random = Xoshiro128.seeded(seed);
     this.#drawn = new Uint32Array(this.groupCount);
+    this.#shuffled = shuffledGroups(this.groupCount, Xoshiro128.seeded(`${seed} shuffled`));
     this.#chosen = new Uint32Array(count);
   }
 
@@ -39,10 +44,11 @@ export class Resampler {
     return this.#itemsOf(this.#drawn);
   }
 
-  /** The items of all groups but those whose number is `block` modulo `blocks`. Valid until the next call. */
+  /** The items of all groups but those of a block, from 0 to `blocks` − 1. Valid until the next call. */
   without(block: number, blocks: number): Uint32Array {
     let kept = 0;
-    for (let group = 0; group < this.groupCount; group++) if (group % blocks !== block) this.#drawn[kept++] = group;
+    for (let i = 0; i < this.groupCount; i++)
+      if (i % blocks !== block) this.#drawn[kept++] = this.#shuffled[i] as number;
     return this.#itemsOf(this.#drawn.subarray(0, kept));
   }
 
@@ -59,6 +65,17 @@ export class Resampler {
     }
     return this.#chosen.subarray(0, count);
   }
+}
+
+function shuffledGroups(count: number, random: Xoshiro128): Uint32Array {
+  const groups = Uint32Array.from({ length: count }, (_, i) => i);
+  for (let i = count - 1; i > 0; i--) {
+    const other = random.below(i + 1);
+    const group = groups[i] as number;
+    groups[i] = groups[other] as number;
+    groups[other] = group;
+  }
+  return groups;
 }
 
 /** Null if each item is a group of its own. */

@@ -52,3 +52,18 @@ test('numbers are compared in the deciles of the reference', () => {
   expect(stabilityIndex(Float64Array.of(1, 1, 1, 1, 2), Float64Array.of(1, 2, 2)).value).toBeGreaterThan(0);
   expect(stabilityIndex(Float64Array.of(1, 1), Float64Array.of(1)).value).toBe(0);
 });
+
+test('empty samples, values that are not finite and unequal numbers of categories are refused', () => {
+  const one = Float64Array.of(1);
+
+  for (const measure of [kolmogorovSmirnov, stabilityIndex]) {
+    expect(() => measure(one, new Float64Array())).toThrow('a sample has no values');
+    expect(() => measure(Float64Array.of(1, Number.NaN), one)).toThrow(
+      'value 1 of a sample is NaN, not a finite number',
+    );
+  }
+  for (const measure of [chiSquare, stabilityIndexOfCounts]) {
+    expect(() => measure([0, 0], [1, 2])).toThrow('a sample has no values');
+    expect(() => measure([1, 2], [1])).toThrow('2 categories are compared with 1');
+  }
+});
