@@ -12,7 +12,7 @@ import { estimateShapleyValues, leastCoalitions } from './kernel-shap.js';
 
 /** With more, 2ᴹ coalitions are too many. */
 const MAX_EXACT_FEATURES = 10;
-/** Bounds what solving the equations of the estimate takes: about 5 ms. */
+/** Bounds what solving the equations of the estimate takes: about 10 ms. */
 export const MAX_FEATURES = 100;
 
 export interface ShapleyOptions<Value> {

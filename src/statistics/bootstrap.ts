@@ -10,7 +10,7 @@ import { type Interval, LEVEL } from './interval.js';
 import { type Items, Resampler } from './resampling.js';
 
 /**
- * Metrics of some items, by their indices. An item that is listed twice counts twice.
+ * Metrics of some items, by their indices, such as those that a `MetricSet` measures. An item that is listed twice counts twice.
  *
  * @returns null for each metric that is undefined for these items. The indices are not valid after the call.
  */

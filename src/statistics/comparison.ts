@@ -48,7 +48,11 @@ export function differenceOf({ count, gained, lost }: PairedCounts): number {
   return (gained - lost) / count;
 }
 
-/** Compares metrics by the bootstrap: those of both are computed from the same resamples. */
+/**
+ * Compares metrics by the bootstrap: those of both are computed from the same resamples.
+ *
+ * @throws RangeError if one has more metrics than the other
+ */
 export function compareMetrics(
   pair: Pair<Statistics>,
   items: Items,
@@ -70,8 +74,10 @@ export function compareMetrics(
 
 function differencesOf({ candidate, holder }: Pair<Statistics>): Statistics {
   return (items) => {
-    const others = holder(items);
-    return candidate(items).map((value, i) => {
+    const [values, others] = [candidate(items), holder(items)];
+    if (values.length !== others.length)
+      throw new RangeError(`${values.length} metrics are compared with ${others.length}`);
+    return values.map((value, i) => {
       const other = others[i] as number | null;
       return value === null || other === null ? null : value - other;
     });

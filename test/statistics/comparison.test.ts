@@ -1,9 +1,13 @@
 /** Comparisons of two versions and the rule of gates, compared with statsmodels and with likelihoods maximized by SciPy. */
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
+import type { Statistics } from '#src/statistics/bootstrap.js';
+import { classificationMetrics } from '#src/statistics/classification.js';
 import { compareMetrics, compareProportions, holm, type Verdict, verdictOf } from '#src/statistics/comparison.js';
 import { gainOfMetric, gainOfProportions, isNoWorse } from '#src/statistics/gate.js';
+import type { MetricSet } from '#src/statistics/metric-set.js';
 import { mcnemar, pairedCounts, tango, tangoLowerBound } from '#src/statistics/paired-proportions.js';
+import { Xoshiro128 } from '#src/statistics/random.js';
 import { meanOf } from './coverage/scenarios.ts';
 
 const GOLDENS: {
@@ -153,4 +157,42 @@ test('a gate on an error that must be low counts less error as a gain', () => {
   expect(isNoWorse(gainOf(0.9, true), 0.1)).toBe(false);
   expect(gainOf(0.9, false).lowerBound as number).toBeLessThan(gainOf(0.9, false).gain as number);
   expect(isNoWorse(gainOf(1, false), 0.1)).toBe(false);
+});
+
+test('all metrics of two classifiers are compared from the same resamples', () => {
+  const random = Xoshiro128.seeded('classifiers');
+  const truth = Int32Array.from({ length: 200 }, () => random.below(3));
+  const labels = ['a', 'b', 'c'];
+  const setOf = (accuracy: number) =>
+    classificationMetrics({
+      labels,
+      truth,
+      predicted: truth.map((label) => (random.uniform() < accuracy ? label : (label + 1) % 3)),
+      scores: null,
+    });
+  const statisticsOf =
+    (set: MetricSet): Statistics =>
+    (chosen) =>
+      set.measure(chosen).map(({ value }) => value);
+  const [candidate, holder] = [setOf(0.9), setOf(0.7)];
+  const names = candidate.measure().map(({ name, average, label }) => `${name} ${average ?? label}`);
+  const compared = compareMetrics({ candidate: statisticsOf(candidate), holder: statisticsOf(holder) }, items(200), {
+    seed: 's',
+    resamples: 200,
+  });
+
+  expect(compared).toHaveLength(names.length);
+  expect(names).toContain('f1 macro');
+  for (const [i, { difference, interval, undefinedReason }] of compared.entries()) {
+    if (difference === null) expect(undefinedReason).toBe('The metric is undefined.');
+    else {
+      expect(interval?.low as number).toBeLessThanOrEqual(difference);
+      expect(interval?.high as number).toBeGreaterThanOrEqual(difference);
+    }
+    if (names[i] === 'f1 macro')
+      expect(verdictOf({ difference }, { pValue: 0.01, higherIsBetter: true })).toBe('BETTER');
+  }
+  expect(() =>
+    compareMetrics({ candidate: statisticsOf(candidate), holder: () => [1] }, items(200), { seed: 's' }),
+  ).toThrow(`${names.length} metrics are compared with 1`);
 });

@@ -64,7 +64,7 @@ function meanError(items: number, margin: number): Trial {
   };
 }
 
-/** The candidate is a little better on most items and much worse on a few, which a small sample may lack. */
+/** The candidate is better on two thirds of the items and much worse on a few, which a sample may lack: errors are log-normal. */
 function rareErrors(items: number, margin: number): Trial {
   return {
     name: 'mean absolute error, rare large errors',
@@ -72,7 +72,7 @@ function rareErrors(items: number, margin: number): Trial {
     margin,
     higherIsBetter: false,
     draw: (random) => {
-      const candidate = fill(items, () => exponential(random) + margin);
+      const candidate = fill(items, () => Math.exp(normal(random) - 0.5) + margin);
       return { metrics: { candidate: meanOf(candidate), holder: () => 1 }, groups: null };
     },
   };
