@@ -15,10 +15,11 @@ declare module 'fastify' {
   }
 }
 
-/** Takes the bytes that the request says its body has. Calls `done`, or refuses the request. */
+/** Takes the bytes that the request says its body has, unless its route reads it as a stream. Calls `done`, or refuses the request. */
 export function takeRequest(request: FastifyRequest, reply: FastifyReply, quota: Quota, done: () => void): void {
   const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
-  const bytes = length === undefined && encoding !== undefined ? null : Number(length ?? 0);
+  const { streamsBody = false } = request.routeOptions.config;
+  const bytes = streamsBody ? 0 : length === undefined && encoding !== undefined ? null : Number(length ?? 0);
   const exceeded = quota.takeRequest(bytes);
   if (exceeded) {
     sendExceeded(reply, exceeded);

@@ -112,8 +112,9 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   const http = await createHttp(parts, { bodies, answers, responses });
   const metrics = createMetrics({ ...parts.measured, responses, bodies, answers });
   const apollo = await registerGraphql(http, { bodies, ...parts });
-  await registerUploads(http, parts.uploads);
-  registerPictures(http, { pictures: parts.pictures, quotaOf: (reader) => parts.keys.quotaOf(reader) });
+  const quotaOf = (keyId: string) => parts.keys.quotaOf(keyId);
+  await registerUploads(http, { uploads: parts.uploads, quotaOf });
+  registerPictures(http, { pictures: parts.pictures, quotaOf });
   registerEntry(http, { hasExplorer: parts.config.explorer !== 'off' });
   registerHealth(http, parts.notReadyReason);
   registerMetrics(http, metrics);

@@ -1,12 +1,15 @@
 /**
  * The route that uploads are sent to: PUT for a whole file, HEAD and PATCH to send it in pieces, as in the core protocol of
- * tus 1.0. The token in the URL is all that a client needs; the key that created the upload must still be accepted.
+ * tus 1.0. The token in the URL is all that a client needs; the key that created the upload must still be accepted, and its quota
+ * pays for the bytes.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { StorageFullError } from '../errors.js';
+import type { Quota } from '../access/quota.js';
+import { type QuotaExceededError, StorageFullError } from '../errors.js';
 import { TooManyBytesError } from '../publishing/upload-files.js';
 import type { Uploads } from '../publishing/uploads.js';
 import { cutOff, tooSlow } from './body-refusals.js';
+import { sendExceeded } from './quotas.js';
 import { RefusedRequest, refusal } from './refusals.js';
 
 declare module 'fastify' {
@@ -28,9 +31,13 @@ interface UploadRequest {
   Querystring: { token?: string };
 }
 
-type Receiver = Pick<Uploads, 'ofUrl' | 'receive'>;
+export interface UploadRouteParts {
+  readonly uploads: Pick<Uploads, 'ofUrl' | 'receive'>;
+  /** The quota of the key with this id; null if there is none. */
+  readonly quotaOf: (keyId: string) => Quota | null;
+}
 
-export async function registerUploads(http: FastifyInstance, uploads: Receiver): Promise<void> {
+export async function registerUploads(http: FastifyInstance, parts: UploadRouteParts): Promise<void> {
   await http.register(async (scope) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
@@ -38,13 +45,13 @@ export async function registerUploads(http: FastifyInstance, uploads: Receiver):
       method: ['HEAD', 'PATCH', 'PUT'],
       url: '/uploads/:id',
       config: { policy: 'public', streamsBody: true },
-      handler: (request, reply) => answer(uploads, request, reply),
+      handler: (request, reply) => answer(parts, request, reply),
     });
   });
 }
 
 async function answer(
-  uploads: Receiver,
+  { uploads, quotaOf }: UploadRouteParts,
   request: FastifyRequest<UploadRequest>,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
@@ -60,18 +67,55 @@ async function answer(
     return reply.code(200).send();
   }
   const offset = method === 'PATCH' ? offsetOf(request) : null;
-  const length = Number(headers['content-length'] ?? 0);
-  if ((offset ?? 0) + length > upload.size_bytes) throw tooManyBytes(upload.size_bytes);
-  const refused = await uploads.receive(upload, offset, chunksOf(request)).catch((error) => {
-    if (error instanceof TooManyBytesError) throw tooManyBytes(upload.size_bytes);
-    throw error instanceof StorageFullError ? diskFull(error) : error;
-  });
+  const missing = upload.size_bytes - (offset ?? 0);
+  // Of a body in chunks, as many as there can be.
+  const length = Number(headers['content-length'] ?? (headers['transfer-encoding'] === undefined ? 0 : missing));
+  if (length > missing) throw tooManyBytes(upload.size_bytes);
+  const metered = new MeteredBytes(upload.key_id === null ? null : quotaOf(upload.key_id), length);
+  if (metered.exceeded) {
+    sendExceeded(reply, metered.exceeded);
+    return reply;
+  }
+  const refused = await uploads
+    .receive(upload, offset, metered.count(chunksOf(request)))
+    .catch((error) => {
+      if (error instanceof TooManyBytesError) throw tooManyBytes(upload.size_bytes);
+      throw error instanceof StorageFullError ? diskFull(error) : error;
+    })
+    .finally(() => metered.settle());
   if (refused?.kind === 'busy') throw busy();
   if (refused?.kind === 'complete') throw conflict('The upload is complete.', upload.size_bytes);
   if (refused?.kind === 'offset')
     throw conflict('Bytes were received up to another offset. Continue there.', refused.receivedBytes);
   const { receivedBytes: now } = (await uploads.ofUrl(params.id, query.token as string)) ?? { receivedBytes };
   return reply.code(204).header('upload-offset', now).send();
+}
+
+/** Bytes that are taken from a quota before they arrive, and given back if they do not. */
+class MeteredBytes {
+  readonly exceeded: QuotaExceededError | null;
+  readonly #quota: Quota | null;
+  readonly #taken: number;
+  readonly #day: number;
+  #received = 0;
+
+  constructor(quota: Quota | null, bytes: number) {
+    this.#quota = quota;
+    this.#taken = bytes;
+    this.#day = quota?.day ?? 0;
+    this.exceeded = quota?.take({ operations: 0, computeMs: 0, bytes }) ?? null;
+  }
+
+  async *count(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      this.#received += chunk.length;
+      yield chunk;
+    }
+  }
+
+  settle(): void {
+    this.#quota?.correct({ operations: 0, computeMs: 0, bytes: this.#received - this.#taken }, this.#day);
+  }
 }
 
 function offsetOf({ headers }: FastifyRequest): number {

@@ -194,6 +194,45 @@ function open(url: string, offset: number) {
   return Object.assign(request, { answered });
 }
 
+test('bytes count for the quota of the key that created the upload, and are refused beyond it, whoever sends them', async () => {
+  await addKey('q', { account: 'q', roles: ['PUBLISHER'], limits: { bytesPerDay: 300_000 } });
+  const used = async () => (await send(keys['q'] as string, '{ viewer { usage { bytes } } }', {})).viewer.usage.bytes;
+  const bytes = Buffer.from('q'.repeat(200_000));
+  const [first, second, third] = [
+    (await create('q', bytes)).upload,
+    (await create('q', bytes, { fileName: 'other' })).upload,
+    (await create('q', bytes.subarray(0, 30_000))).upload,
+  ];
+  const before = await used();
+  const authorization = { authorization: `Bearer ${keys['q']}` };
+  const whole = await call('PUT', first.url, bytes, authorization);
+  const after = await used();
+  const beyond = await patch(second.url, 0, bytes);
+  const ofUnknownLength = await fetch(`${app.url}${second.url}`, {
+    method: 'PUT',
+    body: ReadableStream.from([bytes]),
+    duplex: 'half',
+  } as RequestInit);
+  const head = await offsetOf(second.url);
+  const part = await patch(second.url, 0, bytes.subarray(0, 20_000));
+  const conflict = await patch(second.url, 0, bytes.subarray(0, 20_000));
+  const cut = open(third.url, 0);
+  cut.write(bytes.subarray(0, 5_000));
+  await until('it has arrived', async () => (await offsetOf(third.url)) === 5_000);
+  cut.destroy();
+  const settled = after + 25_000;
+  await until('the rest is given back', async () => (await used()) < settled + 15_000);
+
+  expect([whole.status, part.status, conflict.status, head]).toEqual([204, 204, 409, 0]);
+  expect(after - before).toBeGreaterThanOrEqual(200_000);
+  expect(after - before).toBeLessThan(205_000);
+  for (const refused of [beyond, ofUnknownLength]) {
+    expect([refused.status, await codeOf(refused)]).toEqual([429, 'QUOTA_EXCEEDED']);
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+  }
+  expect(await used()).toBeGreaterThanOrEqual(settled);
+});
+
 test('a client that goes away at any byte leaves what has arrived, and continues there', async () => {
   const bytes = Buffer.from('z'.repeat(70_000));
   const { upload } = await create('a', bytes);
