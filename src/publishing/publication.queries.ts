@@ -191,12 +191,17 @@ export async function forgetFinished(trx: Trx, account: string, kept: number): P
     .execute();
 }
 
-/** The oldest one that is not finished. */
-export async function findNextPublication(db: CatalogDatabase): Promise<PublicationTable | undefined> {
+/** The oldest one of the next account that has any that is not finished, after the account whose turn was last. */
+export async function findNextPublication(
+  db: CatalogDatabase,
+  lastAccount: string,
+): Promise<PublicationTable | undefined> {
   return db
     .selectFrom('publication')
     .selectAll()
     .where('stage', 'not in', FINISHED)
+    .orderBy(({ eb }) => eb('account', '<=', lastAccount))
+    .orderBy('account')
     .orderBy('id')
     .limit(1)
     .executeTakeFirst();

@@ -1,5 +1,5 @@
 /**
- * Publications: uploaded files become a version of a registered model, in the background and one after the other. A publication
+ * Publications: uploaded files become a version of a registered model, in the background and one after the other: accounts take turns. A publication
  * is recorded before it is acknowledged, and is begun again after a crash.
  */
 import { rm } from 'node:fs/promises';
@@ -59,6 +59,8 @@ export class Publisher {
   #isStarted = false;
   /** Whether one was recorded since the last one was looked for. */
   #hasMore = false;
+  /** Whose turn was last. */
+  #lastAccount = '';
   #timer: NodeJS.Timeout | null = null;
 
   constructor(parts: PublisherParts) {
@@ -165,9 +167,10 @@ export class Publisher {
     const { db } = this.#parts;
     for (;;) {
       this.#hasMore = false;
-      const next = this.#isStarted ? await findNextPublication(db) : undefined;
+      const next = this.#isStarted ? await findNextPublication(db, this.#lastAccount) : undefined;
       if (!next && this.#isStarted && this.#hasMore) continue;
       if (!next) return;
+      this.#lastAccount = next.account;
       if (next.attempts >= MAX_ATTEMPTS) {
         const refusal = `the server ended, or failed, ${MAX_ATTEMPTS} times while it was being published: publish it again`;
         await setPublication(db, next.id, { stage: 'REFUSED', refusal });

@@ -47,6 +47,39 @@ afterAll(() => app.stop());
 
 const graph = (spec: GraphSpec): Files => ({ '1/model.onnx': encodeModel(spec) });
 
+test('accounts take turns: one with many publications delays those of others by one at a time', async () => {
+  const publishAll = async (client: PublishingClient, model: string, contents: readonly (string | Buffer)[]) => {
+    await client.register(model, 'TENSOR');
+    const uploads: string[] = [];
+    for (const content of contents) uploads.push(await client.upload(content));
+    const fields = uploads.map(
+      (id, i) =>
+        `p${i}: publish(input: { model: "${model}", files: { path: "1/model.onnx", upload: "${id}" } }) { publication { id } }`,
+    );
+    return async () => {
+      const published = await client.send(`mutation { ${fields.join(' ')} }`);
+      return Object.values<Data>(published).map(({ publication }) => publication.id as string);
+    };
+  };
+  // The first one is running while the others are recorded.
+  const first = encodeModel(identity('x', 'FP32', ['N', 9]));
+  const all = [
+    await publishAll(mine, 'turns-mine', [first, 'none', 'none', 'none']),
+    await publishAll(theirs, 'turns-theirs', ['none', 'none']),
+  ];
+  const ids: string[] = [];
+  for (const publish of all) ids.push(...(await publish()));
+  for (const id of ids) await admin.ended(id);
+  const ended = await app.app.databases.catalogDb
+    .selectFrom('publication')
+    .select('account')
+    .where('id', 'in', ids)
+    .orderBy('updated_at')
+    .execute();
+
+  expect(ended.map(({ account }) => account)).toEqual(['mine', 'theirs', 'mine', 'theirs', 'mine', 'mine']);
+});
+
 test('a folder of the model store is published under a new name, and answers as its golden cases say', async () => {
   const { model } = await mine.register('my-penguins', 'TABULAR_CLASSIFICATION', { title: 'Birds', tags: ['birds'] });
   const done = await mine.published('my-penguins', penguins, { aliases: ['champion'], reason: 'first' });
