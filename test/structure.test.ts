@@ -299,6 +299,7 @@ test('queries take the principal, except those of the server itself and those th
     'catalog/model-uses.queries.ts saveModelUses',
     'evaluation/evaluation.queries.ts insertEvaluation',
     // For the server itself, of what an administrator or the owner asked for.
+    'prediction/erasure.queries.ts countUnfinishedByKeys',
     'prediction/erasure.queries.ts deletePredictions',
     'prediction/erasure.queries.ts findErasure',
     'prediction/erasure.queries.ts findNewestId',

@@ -3,7 +3,7 @@ import type { Selectable, Transaction } from 'kysely';
 import type { CatalogDatabase, CatalogTables, PredictionDatabase } from '../storage/database.js';
 import { firstIdAt } from '../storage/ids.js';
 import type { ErasureTable } from '../storage/migrations/catalog.table.js';
-import { idsIn, idsOf } from '../storage/sql.js';
+import { idsIn, idsOf, rowCount } from '../storage/sql.js';
 
 export type StoredErasure = Selectable<ErasureTable>;
 
@@ -19,6 +19,12 @@ export async function findUnfinishedErasures(
 ): Promise<StoredErasure[]> {
   const unfinished = db.selectFrom('erasure').selectAll().where('finished_at', 'is', null).where('id', '>', after);
   return unfinished.orderBy('id').limit(limit).execute();
+}
+
+/** How many are unfinished that find their predictions by keys: those of named predictions do not. */
+export async function countUnfinishedByKeys(db: CatalogDatabase): Promise<number> {
+  const unfinished = db.selectFrom('erasure').where('finished_at', 'is', null).where('predictions', 'is', null);
+  return (await unfinished.select(rowCount().as('count')).executeTakeFirstOrThrow()).count;
 }
 
 export async function findErasure(db: CatalogDatabase, id: string): Promise<StoredErasure | undefined> {

@@ -19,6 +19,7 @@ import type { ErasedKeys } from '../vault/data-key.queries.js';
 import type { DataKeys } from '../vault/data-keys.js';
 import { periodsWithin } from '../vault/periods.js';
 import {
+  countUnfinishedByKeys,
   deletePredictions,
   type ErasedRow,
   findErasure,
@@ -69,8 +70,8 @@ interface Parts {
 export class Erasures {
   readonly #parts: Parts;
   #isStopping = false;
-  /** One at a time. */
-  #running: Promise<void> = Promise.resolve();
+  /** One at a time. Those of named predictions, which are short, do not wait for others. */
+  readonly #running = { named: Promise.resolve(), others: Promise.resolve() };
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -85,13 +86,13 @@ export class Erasures {
     if (predictions?.length === 0) return { ...erasure, finished_at: erasure.requested_at };
     await this.#request(erasure, { ...wanted, predictions }, by);
     faultPoint('erasure.requested'); // @fault
-    await this.#inTurn(() => this.#run(erasure));
+    await this.#inTurn(erasure.predictions === null ? 'others' : 'named', () => this.#run(erasure));
     return (await findErasure(this.#parts.catalogDb, erasure.id)) ?? erasure;
   }
 
   /** Goes on with erasures that were interrupted. One that fails is tried again the next time. */
   async resume(): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#inTurn('others', async () => {
       for (let after = ''; !this.#isStopping; ) {
         const erasures = await findUnfinishedErasures(this.#parts.catalogDb, after, ERASURES_A_STEP);
         for (const erasure of erasures) if (!(await this.#resume(erasure))) return;
@@ -113,12 +114,12 @@ export class Erasures {
 
   async stop(): Promise<void> {
     this.#isStopping = true;
-    await this.#running;
+    await Promise.all([this.#running.named, this.#running.others]);
   }
 
-  #inTurn(work: () => Promise<unknown>): Promise<unknown> {
-    const mine = this.#running.then(work);
-    this.#running = mine.then(
+  #inTurn(queue: 'named' | 'others', work: () => Promise<unknown>): Promise<unknown> {
+    const mine = this.#running[queue].then(work);
+    this.#running[queue] = mine.then(
       () => {},
       () => {},
     );
@@ -171,9 +172,9 @@ export class Erasures {
       log.warn({ erasure: erasure.id }, 'a command reads the databases, so the logs still have what was erased');
       return false;
     }
-    const unfinished = await findUnfinishedErasures(catalogDb, '', 2);
     // The rows of another erasure may still have to be found by its keys.
-    if (unfinished.length < 2) await dataKeys.forgetErased(keys);
+    const isLast = (await countUnfinishedByKeys(catalogDb)) < 2;
+    if (erasure.predictions === null && isLast) await dataKeys.forgetErased(keys);
     await updateErasure(catalogDb, erasure.id, { deleted: 0, left_in_backups: 0, finished_at: Date.now() });
     return true;
   }

@@ -171,6 +171,33 @@ test('while another process reads, others predict, and what was erased in the lo
   expect(await left.execute()).toHaveLength(1);
 });
 
+test('a deletion of named predictions does not wait for an erasure that takes long', async () => {
+  const id = await idOf({});
+  const { catalogDb, predictionDb } = app.app.databases;
+  const row = await predictionDb.selectFrom('prediction').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+  const made = Date.now() - 20_000;
+  const rows = Array.from({ length: 4_000 }, (_, i) => ({ ...row, id: firstIdAt('Prediction', made + i) }));
+  for (let at = 0; at < rows.length; at += 500)
+    await predictionDb
+      .insertInto('prediction')
+      .values(rows.slice(at, at + 500))
+      .execute();
+  const range = { from: new Date(made).toISOString(), to: new Date(made + 4_000).toISOString() };
+  let isOver = false;
+  const erasing = erase(range).then((erased) => {
+    isOver = true;
+    return erased;
+  });
+  const requested = catalogDb.selectFrom('erasure').select('id').where('made_from', '=', made);
+  await until('it was requested', async () => (await requested.execute()).length === 1);
+  const { deletePredictions } = await app.query(DELETE, { ids: [id] });
+  const wasOver = isOver;
+
+  expect(deletePredictions.erasure).toMatchObject({ deleted: 1, finishedAt: expect.any(String) });
+  expect(wasOver).toBe(false);
+  expect((await erasing).erasure).toMatchObject({ deleted: 4_000, finishedAt: expect.any(String) });
+});
+
 test('an erasure that goes on after a restart leaves what was recorded since it was requested', async () => {
   const { catalogDb } = app.app.databases;
   const today = new Date().toISOString().slice(0, 10);
