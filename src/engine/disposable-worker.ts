@@ -1,6 +1,7 @@
 /**
  * Worker processes outside the pool: to try an execution provider, or to load something new.
  */
+import { processCpuMs } from '../process-memory.js';
 import type { StartChild } from './child.js';
 import type { Command, FromWorker } from './messages.js';
 import type { ExitCause } from './supervision.js';
@@ -16,9 +17,12 @@ export class ProcessLostError extends Error {
     how: string,
     /** False if the process exited before it was ready: the exit then says nothing about its task. */
     readonly wasReady = true,
+    /** Whether its time ran out while it hardly computed, because the machine was busy. */
+    readonly wasStarved = false,
   ) {
     const end = wasReady ? 'the inference process ended' : 'the inference process ended before it was ready';
-    super(cause === 'watchdog' ? 'the inference process did not reply in time and was killed' : `${end} (${how})`);
+    const late = `the inference process did not reply in time${wasStarved ? ', because the machine was busy,' : ''} and was killed`;
+    super(cause === 'watchdog' ? late : `${end} (${how})`);
   }
 }
 
@@ -31,12 +35,16 @@ export function maxUseMs(dataBytes: number): number {
   return MAX_USE_MS + Math.ceil(dataBytes / DATA_BYTES_PER_MS);
 }
 
+/** A process that has computed for a smaller part of its time was kept from it by others. */
+const LEAST_COMPUTING = 0.5;
+
 class DisposableWorker {
   readonly #ready = Promise.withResolvers<void>();
   readonly #waiting = new Map<number, PromiseWithResolvers<FromWorker>>();
   readonly #worker: WorkerProcess;
   #isReady = false;
   #lost: ProcessLostError | null = null;
+  #wasStarved = false;
   uses = 0;
 
   constructor(startChild: StartChild) {
@@ -46,7 +54,7 @@ class DisposableWorker {
         else if (message.kind !== 'started') this.#waiting.get(message.id)?.resolve(message);
       },
       onExit: (_, cause, how) => {
-        this.#lost = new ProcessLostError(cause, how, this.#isReady);
+        this.#lost = new ProcessLostError(cause, how, this.#isReady, cause === 'watchdog' && this.#wasStarved);
         for (const { reject } of [this.#ready, ...this.#waiting.values()]) reject(this.#lost);
       },
     });
@@ -58,7 +66,8 @@ class DisposableWorker {
 
   /** Runs `work` for at most `maxMs`. @throws ProcessLostError */
   async use<T>(work: (ask: SendToWorker) => Promise<T>, maxMs: number): Promise<T> {
-    const timer = setTimeout(() => this.#worker.kill('watchdog'), maxMs);
+    const before = processCpuMs(this.#worker.pid);
+    const timer = setTimeout(() => void this.#timeOut(before, maxMs), maxMs);
     this.uses++;
     try {
       await this.#ready.promise;
@@ -67,6 +76,12 @@ class DisposableWorker {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  async #timeOut(before: Promise<number | null>, maxMs: number): Promise<void> {
+    const [then, now] = [await before, await processCpuMs(this.#worker.pid)];
+    this.#wasStarved = then !== null && now !== null && now - then < LEAST_COMPUTING * maxMs;
+    this.#worker.kill('watchdog');
   }
 
   end(): void {

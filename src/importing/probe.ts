@@ -68,7 +68,8 @@ const MAX_ATTEMPTS = 3;
 
 /**
  * Probes a version, in a process that has probed others if there is one. Only a flawless result of such a process counts.
- * Everything that counts against a version comes from a fresh process, up to 3 times if that is killed from outside.
+ * Everything that counts against a version comes from a fresh process, up to 3 times if that is killed from outside, or is kept
+ * from computing by a busy machine.
  *
  * @throws ManifestError with the reason why the version cannot be published
  * @throws ProbeKilledError
@@ -93,7 +94,7 @@ export async function probeCandidate(prober: Prober, candidate: Candidate): Prom
       if (lost?.wasReady && (lost.cause === 'memoryLimit' || isOutOfMemory(message)))
         throw new ProbeMemoryError(message);
       if (lost?.cause === 'stopped') throw new ImportStoppedError();
-      const isKilled = lost && (lost.cause === 'killed' || !lost.wasReady);
+      const isKilled = lost && (lost.cause === 'killed' || !lost.wasReady || lost.wasStarved);
       if (!isKilled) throw new ManifestError(message);
       if (attempt === MAX_ATTEMPTS) throw new ProbeKilledError(`${message}, ${MAX_ATTEMPTS} times`);
     }
@@ -284,7 +285,8 @@ async function checkInvariance(
     return await expectReply(send({ kind: 'checkBatchInvariance', key: KEY, items }), 'batchInvariance');
   } catch (error) {
     if (error instanceof ProbeMemoryError) return 'out of memory';
-    if (!(error instanceof ProcessLostError) || ['killed', 'stopped'].includes(error.cause)) throw error;
+    if (!(error instanceof ProcessLostError) || ['killed', 'stopped'].includes(error.cause) || error.wasStarved)
+      throw error;
     if (error.cause === 'memoryLimit' || isOutOfMemory(error.message)) return 'out of memory';
     return { difference: `in a batch with other inputs, ${error.message}`, padding: null };
   }

@@ -88,7 +88,7 @@ test('a folder of the model store is published under a new name, and answers as 
   const [{ input, expect: expected }] = golden.cases;
   const answer = (await mine.send(PREDICT, { model: 'my-penguins@champion', input })).predict.prediction.output;
   const other = (await theirs.send(PREDICT, { model: 'my-penguins', input })).predict.problem;
-  const log = await admin.send('{ auditLog(first: 20) { nodes { action account target reason } } }');
+  const log = await admin.send('{ auditLog(first: 100) { nodes { action account target reason } } }');
   const { card } = (await mine.send('{ model(name: "my-penguins") { card { markdown } } }')).model;
 
   expect(model).toEqual({ name: 'my-penguins', account: 'mine', title: 'Birds', tags: ['birds'] });
@@ -104,7 +104,7 @@ test('a folder of the model store is published under a new name, and answers as 
   for (const { label, score } of answer.classes) expect(score).toBeCloseTo(expected.scores[label], 5);
   expect(other.code).toBe('NOT_FOUND');
   expect(card.markdown).toContain('penguin');
-  const entries = log.auditLog.nodes.filter(({ account }: Data) => account === 'mine');
+  const entries = log.auditLog.nodes.filter(({ target }: Data) => /^my-penguins\b/.test(target));
   expect(entries.reverse().slice(0, 4)).toEqual([
     { action: 'registerModel', account: 'mine', target: 'my-penguins', reason: null },
     { action: 'publish', account: 'mine', target: 'my-penguins', reason: 'first' },
