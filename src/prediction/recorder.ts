@@ -45,7 +45,7 @@ export class Recorder {
   record(of: Recorded, prediction: NewPrediction, claim: IdempotencyClaim | null): Promise<void> {
     const sealing = this.#keys.sealing(ownerOf(of), prediction.createdAt.getTime());
     const json = smallInputOf(prediction);
-    if (sealing instanceof Promise || json === undefined) return this.#recordLater(of, [prediction], claim);
+    if (sealing instanceof Promise || json === undefined) return this.#recordLater(of, [prediction], claim, sealing);
     return this.#append(this.#insertsOf(of.principal, prediction, { json, sha256: null }, sealing, claim));
   }
 
@@ -58,8 +58,9 @@ export class Recorder {
     of: Recorded,
     predictions: readonly NewPrediction[],
     claim: IdempotencyClaim | null,
+    first: Sealing | Promise<Sealing> | null = null,
   ): Promise<void> {
-    const sealings = await this.#sealingsOf(of, predictions);
+    const sealings = await this.#sealingsOf(of, predictions, first);
     const sealed = predictions.map((one, i) => ({ one, sealing: sealings[i] as Sealing }));
     const inputs = await Promise.all(sealed.map(({ one, sealing }) => this.#keepInput(sealing.key, of, one)));
     // A key was destroyed while blobs were written: they are sealed again, with another one.
@@ -72,10 +73,14 @@ export class Recorder {
   }
 
   /** Nearly always the same for all: predictions that are recorded together were made on the same day. */
-  async #sealingsOf(of: Recorded, predictions: readonly NewPrediction[]): Promise<Sealing[]> {
+  async #sealingsOf(
+    of: Recorded,
+    predictions: readonly NewPrediction[],
+    first: Sealing | Promise<Sealing> | null,
+  ): Promise<Sealing[]> {
     const owner = ownerOf(of);
     const sealings: Sealing[] = [];
-    let last: Sealing | null = null;
+    let last = await first;
     for (const { createdAt } of predictions) {
       const at = createdAt.getTime();
       if (!last?.key.maySeal(at, 0)) last = await this.#keys.sealing(owner, at);
