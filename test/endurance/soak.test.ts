@@ -8,32 +8,32 @@ import { swaps } from './soak/swaps.ts';
 const SEED = 20_261_124;
 
 test('every answer belongs to its own request while workers are killed', async () => {
-  const { kills, ...counts } = await swaps(2_000, SEED);
+  const { kills, ...counts } = await swaps(1_000, SEED);
 
   expect(kills).toBeGreaterThan(0);
-  expect(counts).toMatchObject({ predictions: 2_000, wrong: 0, failed: 0 });
+  expect(counts).toMatchObject({ predictions: 1_000, wrong: 0, failed: 0 });
 });
 
 test('no request fails while a worker is killed every second', async () => {
-  const { kills, failed } = await availability(4);
+  const { kills, failed } = await availability(3);
 
   expect(kills).toBeGreaterThan(0);
   expect(failed).toBe(0);
 });
 
 test('if one input of a batch crashes a worker process, it alone fails and is named', async () => {
-  expect(await poison(8)).toMatchObject({ batches: 8, othersFailed: 0, poisonNotNamed: 0 });
+  expect(await poison(4)).toMatchObject({ batches: 4, othersFailed: 0, poisonNotNamed: 0 });
 });
 
 test('loading, unloading and killing leave no file descriptor and no process behind', async () => {
-  const { loads, kills } = await leaks(8);
+  const { loads, kills } = await leaks(4);
 
   expect(loads).toMatchObject({ leaked: { fileDescriptors: 0, processes: 0, opened: [] } });
   expect(kills).toMatchObject({ leaked: { fileDescriptors: 0, processes: 0, opened: [] } });
 });
 
 test('neither predictions nor refused giant bodies leave memory or file descriptors behind', async () => {
-  const { wrong, refusals, leaked, samples } = await growth(1_000);
+  const { wrong, refusals, leaked, samples } = await growth(500);
   const [first, last] = [samples[0], samples.at(-1)];
   const grown = (of: (sample: Sample) => number) => of(last as Sample) - of(first as Sample);
 

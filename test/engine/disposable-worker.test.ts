@@ -12,7 +12,11 @@ test('a process that could not compute in its time is told apart from one that t
   const idle = spawn('sleep', ['60']);
   const startChild: StartChild = (_, events) => {
     setImmediate(() => events.onMessage({ kind: 'ready' }));
-    const kill = () => setImmediate(() => events.onExit('SIGKILL', 'signal SIGKILL'));
+    let isKilled = false;
+    const kill = () => {
+      if (!isKilled) setImmediate(() => events.onExit('SIGKILL', 'signal SIGKILL'));
+      isKilled = true;
+    };
     return { pid: idle.pid ?? 0, send: () => {}, kill, memory: async () => null };
   };
   const ask = { kind: 'unload', key: 'x' } as const;
