@@ -78,7 +78,11 @@ export class ReadLane {
   }
 
   async #run(thread: SqliteThread, waiting: WaitingRead): Promise<void> {
-    const timer = setTimeout(() => this.#abandon(thread, waiting), READ_LIMIT_MS);
+    let immediate: NodeJS.Immediate | undefined;
+    // If the event loop was held meanwhile, the reply may be there: it is read before immediates run.
+    const timer = setTimeout(() => {
+      immediate = setImmediate(() => this.#abandon(thread, waiting));
+    }, READ_LIMIT_MS);
     try {
       waiting.resolve(await thread.send(waiting.request));
     } catch (error) {
@@ -88,6 +92,7 @@ export class ReadLane {
       } else waiting.reject(error);
     }
     clearTimeout(timer);
+    clearImmediate(immediate);
     if (!this.#threads.has(thread)) return;
     this.#idle.push(thread);
     this.#startNext();
