@@ -6,7 +6,7 @@
 import type { ExecutionResult } from 'graphql';
 import type { Principal } from '../access/principal.js';
 import { CatalogLoaders } from '../catalog/loaders.js';
-import { type DatasetContext, DatasetLoaders } from '../datasets/dataset-loaders.js';
+import { type DatasetContext, DatasetLoaders } from '../datasets/loaders.js';
 import type { CallerConnection, ComputeMeter } from '../engine/queue.js';
 import { type EvaluationContext, EvaluationLoaders } from '../evaluation/loaders.js';
 import { type PredictionContext, PredictionLoaders } from '../prediction/loaders.js';

@@ -14,20 +14,20 @@ import { maySeeModel } from './visibility.js';
 type Trx = Transaction<CatalogTables>;
 
 /** An alias of a model. */
-export interface AliasName {
+interface AliasName {
   readonly modelId: string;
   readonly alias: string;
 }
 
 /** Where an alias is moved, by whom and why. `restores`: the change whose version a rollback restores. */
-export interface AliasMove extends AliasName {
+interface AliasMove extends AliasName {
   readonly versionId: string;
   readonly author: Author;
   readonly reason: string | null;
   readonly restores: number | null;
 }
 
-export interface AliasState {
+interface AliasState {
   readonly sequence: number;
   readonly versionId: string;
 }

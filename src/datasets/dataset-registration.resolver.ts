@@ -3,7 +3,6 @@ import { Policy } from '../access/policy.js';
 import { NotFoundError } from '../errors.js';
 import { Cost, POINTS_PER_CHANGE } from '../graphql/cost.js';
 import { payloadOf } from '../graphql/problem.type.js';
-import type { DatasetContext } from './dataset-loaders.js';
 import {
   DeleteDatasetInput,
   DeleteDatasetPayload,
@@ -11,6 +10,7 @@ import {
   RegisterDatasetPayload,
 } from './dataset-registration.type.js';
 import type { Datasets } from './datasets.js';
+import type { DatasetContext } from './loaders.js';
 
 /** Rows are read in a thread, for up to a minute. */
 const POINTS_PER_READING = 1_000;

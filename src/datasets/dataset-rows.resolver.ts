@@ -4,8 +4,8 @@ import { AFTER, FIRST } from '../graphql/connection.type.js';
 import { Cost } from '../graphql/cost.js';
 import { JSONObject, JSONValue } from '../graphql/scalars.js';
 import { JsonText, Sized } from '../graphql/sized.js';
-import type { DatasetContext } from './dataset-loaders.js';
 import { DatasetRow, DatasetRowConnection } from './dataset-rows.type.js';
+import type { DatasetContext } from './loaders.js';
 
 /** Of reading from blobs. */
 const POINTS_PER_PAGE = 10;

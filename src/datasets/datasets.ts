@@ -5,6 +5,7 @@ import path from 'node:path';
 import { appendAudit } from '../access/audit.queries.js';
 import type { Principal } from '../access/principal.js';
 import { checkReason } from '../access/reason.js';
+import { folderInStore, takenName } from '../catalog/name-problems.js';
 import { ForbiddenError, type InputProblem, InvalidInputError, NotFoundError, UploadLimitError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { MAX_DATASET_BYTES } from './dataset-limits.js';
@@ -144,7 +145,7 @@ export class Datasets {
         throw new ForbiddenError(`Deleting "${name}"`, 'the account that owns the dataset');
       const folder = path.join(this.#parts.modelStore, 'datasets', name);
       if (found.origin === 'store' && (await stat(folder).catch(() => null)))
-        throw new InvalidInputError([inStore(name)]);
+        throw new InvalidInputError([folderInStore('dataset', name)]);
       await deleteDataset(trx, id);
       const before = { id, title, task, account, visibility, sha256 };
       await appendAudit(trx, principal, { action: 'deleteDataset', target: name, reason, before, after: null });
@@ -164,7 +165,7 @@ async function checkRoom(
   account: string,
   bytes: number,
 ): Promise<void> {
-  if (await isTaken(trx, name)) throw new InvalidInputError([taken(name)]);
+  if (await isTaken(trx, name)) throw new InvalidInputError([takenName('dataset', name)]);
   for (const [limit, sum, whose] of [
     [OF_ACCOUNT, await sumDatasets(trx, account), 'your account has'],
     [OF_ALL, await sumDatasets(trx, null), 'the server has'],
@@ -219,25 +220,4 @@ function problemOf(problem: RowProblem, { data: { content } }: WantedDataset): I
   ];
   const message = sentenceOf({ ...problem, column: null, expected: null, received: null });
   return { path: row === null && column === null ? path.slice(0, 3) : path, code, message, expected, received };
-}
-
-/** The same for datasets that the caller may see and may not see. */
-function taken(name: string): InputProblem {
-  return {
-    path: ['input', 'name'],
-    code: 'WRONG_KIND',
-    message: 'the name is taken',
-    expected: 'a name that no dataset of the server has',
-    received: name,
-  };
-}
-
-function inStore(name: string): InputProblem {
-  return {
-    path: ['input', 'dataset'],
-    code: 'WRONG_KIND',
-    message: 'its folder is in the model store, from which it would be imported again; remove the folder first',
-    expected: 'a dataset without a folder in the model store',
-    received: name,
-  };
 }

@@ -32,7 +32,11 @@ export function explainedScore(answer: Answer, labels: readonly string[]): Expla
 
 function listed(columns: PredictionColumns, values: ArrayLike<number> | undefined): ArrayLike<number> {
   const [first] = columns.problems();
-  if (first) throw new InferenceFailedError(`a changed input cannot be answered: ${first.problem.message}`);
+  if (first)
+    throw new InferenceFailedError(
+      `a changed input cannot be answered: ${first.problem.message}`,
+      first.problem.retryable,
+    );
   if (!values) throw new InferenceFailedError('a changed input has an answer of another kind');
   return values;
 }

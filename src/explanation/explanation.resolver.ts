@@ -4,7 +4,7 @@ import { Cost } from '../graphql/cost.js';
 import { payloadOf } from '../graphql/problem.type.js';
 import { Prediction } from '../prediction/prediction.type.js';
 import { ExplanationPayload } from './explanation.type.js';
-import { type ExplanationContext, type Explanations } from './explanations.js';
+import type { ExplanationContext, Explanations } from './explanations.js';
 
 /** What is run is known only when the prediction has been read. */
 const EXPLANATION_POINTS = 4_000;

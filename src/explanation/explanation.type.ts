@@ -12,7 +12,7 @@ export const ExplanationMethod = enumOf('ExplanationMethod', 'How an answer is e
   OCCLUSION:
     'How much the score falls when a part of the text is left out. Says where the model looks. Effects do not add up to the score.',
 });
-export type ExplanationMethodName = keyof typeof ExplanationMethod;
+type ExplanationMethodName = keyof typeof ExplanationMethod;
 
 @ObjectType({ description: 'How much one column of a row moved the score.' })
 export class FeatureAttribution {

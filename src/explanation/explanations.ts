@@ -2,7 +2,7 @@
 import type { Dataset } from '../catalog/dataset.type.js';
 import { readable } from '../catalog/readable.js';
 import type { Version } from '../catalog/version.type.js';
-import type { DatasetContext } from '../datasets/dataset-loaders.js';
+import type { DatasetContext } from '../datasets/loaders.js';
 import { DeadlineExceededError, InvalidInputError, NotFoundError } from '../errors.js';
 import type { EvaluationContext } from '../evaluation/loaders.js';
 import { create } from '../graphql/create.js';
@@ -12,8 +12,7 @@ import type { Prediction } from '../prediction/prediction.type.js';
 import { runOf } from '../prediction/prediction-cost.js';
 import type { Predictions } from '../prediction/predictions.js';
 import type { RecordedPredictions } from '../prediction/recorded.js';
-import type { VersionSpec } from '../tasks/tasks.js';
-import { checkInput } from '../tasks/tasks.js';
+import { checkInput, type VersionSpec } from '../tasks/tasks.js';
 import { type ExplainedScore, explainedScore, unexplained } from './explained-score.js';
 import { Explanation, FeatureAttribution, TextAttribution } from './explanation.type.js';
 import { textEffects, textParts, withoutPart } from './occlusion.js';
@@ -29,7 +28,7 @@ export interface ExplanationOptions {
 }
 
 /** Of what an explanation may run, by the price of its inputs. */
-export const MAX_RUN_POINTS = 20_000;
+const MAX_RUN_POINTS = 20_000;
 /** Of a row of numbers in a block, when it is neither read from a request nor written to an answer. */
 const POINTS_PER_ROW = 0.1;
 const BACKGROUND_ROWS = 100;
@@ -154,13 +153,15 @@ export class Explanations {
     });
   }
 
-  /** The scores of inputs, at most `MAX_INPUTS`. Nothing is recorded. */
+  /** The scores of inputs, as many as `predictMany` takes. Nothing is recorded. */
   async #run(of: Pick<PredictManyInput, 'inputs' | 'rows'>, subject: Subject): Promise<ArrayLike<number>> {
     const { version, variant, options, score, context } = subject;
     const { budgetMs: deadlineMs } = options;
     const request = { model: version.ref, variant, deadlineMs, priority: 'LOW' as const, record: false, ...of };
     const many = await this.#predictions.predictMany(request, context, WANTED);
-    return score.of(await (many.columns as NonNullable<typeof many.columns>));
+    const columns = await (many.columns as NonNullable<typeof many.columns>);
+    if (columns.problems()[0]?.problem.code === 'DEADLINE_EXCEEDED') throw new DeadlineExceededError(deadlineMs, 'run');
+    return score.of(columns);
   }
 }
 

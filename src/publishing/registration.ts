@@ -5,6 +5,7 @@ import { checkGrant } from '../access/grants.js';
 import type { Principal } from '../access/principal.js';
 import { checkReason } from '../access/reason.js';
 import type { Catalog } from '../catalog/catalog.js';
+import { folderInStore, takenName } from '../catalog/name-problems.js';
 import { MODEL_NAME } from '../catalog/ref.js';
 import { findVersionState } from '../catalog/registration.queries.js';
 import {
@@ -108,7 +109,7 @@ export class Registration {
       if ((await countModelsOf(trx, principal.id)) >= MAX_MODELS_PER_ACCOUNT)
         throw new UploadLimitError(`Your account has ${MAX_MODELS_PER_ACCOUNT} models, and may not have more.`);
       const id = await insertModel(trx, model, Date.now());
-      if (id === null) throw new InvalidInputError([taken(name)]);
+      if (id === null) throw new InvalidInputError([takenName('model', name)]);
       await appendAudit(trx, principal, { action: 'registerModel', target: name, reason, before: null, after: model });
       return id;
     });
@@ -189,18 +190,9 @@ export class Registration {
 
   async #checkNotInStore(name: string): Promise<void> {
     const folders = await subfolders(this.#parts.modelStore);
-    if (folders.some((folder) => modelNameOf(folder) === name)) throw new InvalidInputError([inStore(name)]);
+    if (folders.some((folder) => modelNameOf(folder) === name))
+      throw new InvalidInputError([folderInStore('model', name)]);
   }
-}
-
-function inStore(name: string): InputProblem {
-  return {
-    path: ['input', 'model'],
-    code: 'WRONG_KIND',
-    message: 'its folder is in the model store, from which it would be imported again; remove the folder first',
-    expected: 'a model without a folder in the model store',
-    received: name,
-  };
 }
 
 /** @throws ForbiddenError unless the principal may change the model */
@@ -237,17 +229,6 @@ function ofStore(model: string): InputProblem {
     message: 'its description comes from the model store of the server; only its visibility can be changed',
     expected: 'a model that was registered with `registerModel`',
     received: model,
-  };
-}
-
-/** The same for models that the caller may see and may not see. */
-function taken(name: string): InputProblem {
-  return {
-    path: ['input', 'name'],
-    code: 'WRONG_KIND',
-    message: 'the name is taken',
-    expected: 'a name that no model of the server has',
-    received: name,
   };
 }
 
