@@ -97,7 +97,7 @@ test('while the next version of an alias loads, predictions are answered by the 
   await warmEverywhere('m:1');
   // A slow start may have loaded it, while it was the newest version.
   await unload('m:3');
-  const others = ['m:1', 'm:2', 'm:4', 'other:1'];
+  const others = ['m:1', 'm:2', 'm:4', 'm:5', 'forms:1', 'forms:2', 'other:1'];
   await until('no other version loads, whose load would pause', async () =>
     (await Promise.all(others.map(servingStateOf))).every((state) => state !== 'LOADING'),
   );
