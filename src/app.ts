@@ -20,6 +20,7 @@ import { DatasetReader } from './datasets/dataset-reader.js';
 import { Datasets } from './datasets/datasets.js';
 import { Engine } from './engine/engine.js';
 import { StartupError } from './errors.js';
+import { Evaluator } from './evaluation/evaluator.js';
 import { importEvaluations } from './evaluation/import.js';
 import { Explanations } from './explanation/explanations.js';
 import { faultPoint } from './fault-points.js'; // @fault
@@ -122,7 +123,7 @@ export async function startApp(
     await slices.serving.preload(log);
     slices.sweeper.start(slices.erasures);
     watcher.start(toRetry);
-    await slices.publisher.start();
+    await startJobs(slices);
     if (readiness.notReadyReason !== 'stopping') readiness.notReadyReason = null;
     isStarted = true;
     return { url, needsKey: access.keys.hasAny || access.tokens !== null, databases, engine, stop };
@@ -130,6 +131,12 @@ export async function startApp(
     await stop();
     throw error;
   }
+}
+
+/** Goes on with what was recorded before. */
+async function startJobs({ publisher, evaluator }: Pick<StopParts, 'publisher' | 'evaluator'>): Promise<void> {
+  await publisher.start();
+  evaluator.start();
 }
 
 /** Who may send requests, which, and how many: read from the catalog, and again when another process has changed it. */
@@ -218,6 +225,7 @@ interface StopParts {
   readonly quotas: Quotas;
   readonly uses: ModelUses;
   readonly publisher: Publisher;
+  readonly evaluator: Evaluator;
   readonly sweeper: Sweeper;
   readonly erasures: Erasures;
   readonly watcher: StoreWatcher;
@@ -227,11 +235,11 @@ interface StopParts {
 
 function createStops(parts: StopParts) {
   const { server, engine, databases, commits, keys, poll, quotas, uploads, uses, publisher } = parts;
-  const { sweeper, erasures, watcher, stopping, readiness } = parts;
+  const { evaluator, sweeper, erasures, watcher, stopping, readiness } = parts;
   const stop = async () => {
     readiness.notReadyReason = 'stopping';
     stopping.abort();
-    const watched = Promise.all([watcher.stop(), publisher.stop()]);
+    const watched = Promise.all([watcher.stop(), publisher.stop(), evaluator.stop()]);
     faultPoint('stop.begin'); // @fault
     const begun = performance.now();
     await waitAtMost(GRACE_MS, server.http.close());
@@ -370,6 +378,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
   const erasures = new Erasures({ ...stored, catalogDb: catalogByKey });
   const publishing = { uploads, publisherKeys, dataDir, stopping };
   const publisher = createPublisher({ db: catalogByKey, blobs, catalog, engine, log, ...publishing });
+  const evaluator = new Evaluator({ db: catalogByKey, blobs, serving, engine, log });
   const reader = new DatasetReader(blobs, stopping.signal);
   const pictureUrls = new PictureUrls(dataKeys);
   const isReaderAccepted = (reader: Reader) => isAccepted(reader, access);
@@ -394,6 +403,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     predictions,
     explanations: new Explanations({ predictions, recorded }),
     replays: new Replays({ serving, engine, recorded }, config),
+    evaluator,
     erasures,
     history,
     imports,
@@ -413,7 +423,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     defaultDeadlineMs: config.defaultDeadlineMs,
     maxResponseBytes: config.maxResponseBytes,
   };
-  return { catalog, serving, publisher, sweeper, erasures, pictures, uses, schema: createSchema(parts) };
+  return { catalog, serving, publisher, evaluator, sweeper, erasures, pictures, uses, schema: createSchema(parts) };
 }
 
 /** Whether who asked for the URL of an image may still read. A URL for a token ends with it. */

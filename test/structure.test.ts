@@ -73,7 +73,21 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'engine',
     'importing',
   ],
-  evaluation: ['access', 'graphql', 'storage', 'tasks', 'catalog', 'importing'],
+  evaluation: [
+    'errors',
+    'without-paths',
+    'statistics',
+    'access',
+    'graphql',
+    'storage',
+    'tasks',
+    'catalog',
+    'datasets',
+    'importing',
+    'engine',
+    'serving',
+    'prediction',
+  ],
   explanation: ['errors', 'statistics', 'graphql', 'tasks', 'catalog', 'prediction', 'datasets', 'evaluation'],
   metrics: ['counting', 'engine', 'storage'],
   api: [
@@ -298,6 +312,8 @@ test('queries take the principal, except those of the server itself and those th
     'catalog/model-uses.queries.ts deleteUsesBefore',
     'catalog/model-uses.queries.ts saveModelUses',
     'evaluation/evaluation.queries.ts insertEvaluation',
+    // Evaluating is the server's work, once it is recorded.
+    'evaluation/job.queries.ts findNextJob',
     // For the server itself, of what an administrator or the owner asked for.
     'prediction/erasure.queries.ts countUnfinishedByKeys',
     'prediction/erasure.queries.ts deletePredictions',

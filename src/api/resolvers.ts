@@ -19,6 +19,8 @@ import {
   ModelHeadlineResolver,
   VersionEvaluationResolver,
 } from '../evaluation/evaluation.resolver.js';
+import { EvaluationJobResolver } from '../evaluation/evaluation-job.resolver.js';
+import type { Evaluator } from '../evaluation/evaluator.js';
 import { ModelCardResolver } from '../evaluation/model-card.resolver.js';
 import { ExplanationResolver } from '../explanation/explanation.resolver.js';
 import type { Explanations } from '../explanation/explanations.js';
@@ -59,6 +61,7 @@ export interface ResolverParts {
   readonly predictions: Predictions;
   readonly replays: Replays;
   readonly explanations: Explanations;
+  readonly evaluator: Evaluator;
   readonly erasures: Erasures;
   readonly history: History;
   readonly pictureUrls: PictureUrls;
@@ -103,6 +106,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [ErasureResolver, ({ erasures }) => new ErasureResolver(erasures)],
   [VersionPredictionsResolver, ({ predictionDb }) => new VersionPredictionsResolver(predictionDb)],
   [EvaluationResolver, () => new EvaluationResolver()],
+  [EvaluationJobResolver, ({ evaluator }) => new EvaluationJobResolver(evaluator)],
   [MetricResolver, () => new MetricResolver()],
   [ModelHeadlineResolver, () => new ModelHeadlineResolver()],
   [VersionEvaluationResolver, () => new VersionEvaluationResolver()],

@@ -1,5 +1,5 @@
 /** All SQL for evaluations and their metrics. Lists are read for many parents in one statement. */
-import { type ExpressionBuilder, type SqlBool, sql } from 'kysely';
+import { type ExpressionBuilder, type SqlBool, sql, type Transaction } from 'kysely';
 import type { Principal } from '../access/principal.js';
 import type { Viewer } from '../access/visibility.js';
 import { compiledFor, maySeeDataset, maySeeModel } from '../catalog/visibility.js';
@@ -16,7 +16,7 @@ export type EvaluationParent = 'version' | 'dataset';
 export type NewMetric = Omit<MetricTable, 'evaluation_id' | 'ordinal'>;
 
 /** Evaluations whose model and dataset the principal may both see. */
-function visibleEvaluations(db: CatalogDatabase, principal: Viewer) {
+export function visibleEvaluations(db: CatalogDatabase, principal: Viewer) {
   return db
     .selectFrom('evaluation')
     .innerJoin('version', 'version.id', 'evaluation.version_id')
@@ -293,9 +293,24 @@ export async function insertEvaluation(
   await db.transaction().execute(async (trx) => {
     const row = { ...evaluation, id, job_state: 'SUCCEEDED' as const, created_at: now, finished_at: now };
     await trx.insertInto('evaluation').values(row).execute();
-    const rows = metrics.map((metric, ordinal) => ({ ...metric, evaluation_id: id, ordinal }));
-    if (rows.length > 0) await trx.insertInto('metric').values(rows).execute();
+    await insertMetrics(trx, id, metrics);
   });
+}
+
+/** Rows that one statement adds. */
+const METRICS_A_STATEMENT = 100;
+
+export async function insertMetrics(
+  trx: Transaction<CatalogTables>,
+  evaluationId: string,
+  metrics: readonly NewMetric[],
+): Promise<void> {
+  const rows = metrics.map((metric, ordinal) => ({ ...metric, evaluation_id: evaluationId, ordinal }));
+  for (let at = 0; at < rows.length; at += METRICS_A_STATEMENT)
+    await trx
+      .insertInto('metric')
+      .values(rows.slice(at, at + METRICS_A_STATEMENT))
+      .execute();
 }
 
 function toEvaluation(row: EvaluationTable, metrics: Metric[] | null = null): Evaluation {

@@ -4,6 +4,7 @@ import type { Principal } from '../access/principal.js';
 import { type CatalogContext } from '../catalog/loaders.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { loaderFor, loadMany, loadOne } from '../storage/loaders.js';
+import type { EvaluationPartTable } from '../storage/migrations/evaluation.table.js';
 import type { Page, PageArgs } from '../storage/pages.js';
 import {
   type EvaluationChoice,
@@ -17,6 +18,7 @@ import {
   toMetric,
 } from './evaluation.queries.js';
 import type { Evaluation } from './evaluation.type.js';
+import { findJobs, findParts } from './job.queries.js';
 
 export interface EvaluationContext extends CatalogContext {
   readonly evaluationLoaders: EvaluationLoaders;
@@ -42,6 +44,16 @@ export class EvaluationLoaders {
     ({ evaluation_id }) => evaluation_id,
     toMetric,
   );
+
+  readonly job = loadOne(
+    (ids) => findJobs(this.#db, this.#principal, ids),
+    ({ evaluation_id }) => evaluation_id,
+  );
+
+  /** In order. `label`: only those of this class. */
+  parts(id: string, kind: EvaluationPartTable['kind'], label: string | null = null) {
+    return findParts(this.#db, this.#principal, id, { kind, label });
+  }
 
   readonly isOnTrainingData = new DataLoader<string, boolean>(async (ids) => {
     const found = new Set(await findEvaluationsOnTrainingData(this.#db, this.#principal, ids));

@@ -10,7 +10,7 @@ export interface BlobReference {
   readonly digest: string;
   /** What refers to it, such as "version spam-filter:1". */
   readonly place: string;
-  /** Null for blobs of predictions and datasets. */
+  /** Null for blobs of predictions, datasets and evaluations. */
   readonly version_id: string | null;
 }
 
@@ -64,6 +64,10 @@ export class BlobReferences {
       'select name, dataset_piece.sha256 from dataset_piece join dataset on dataset.id = dataset_piece.dataset_id',
     );
     for (const { name, sha256 } of pieces) this.#need(sha256, `dataset ${name}`, null);
+    const answers = catalog.rows<{ evaluation_id: string; sha256: string }>(
+      'select evaluation_id, sha256 from evaluation_piece',
+    );
+    for (const { evaluation_id, sha256 } of answers) this.#need(sha256, `evaluation ${evaluation_id}`, null);
     yield* this.#addVersions(catalog);
   }
 

@@ -102,6 +102,14 @@ const RULES: readonly Rule[] = [
         or origin not in ('IMPORTED', 'COMPUTED')`,
   },
   {
+    sql: `select 'evaluation ' || evaluation.id as place, evaluation.id, 'there are answers to ' || coalesce(rows, 0)
+        || ' rows; expected ' || evaluation_job.row_count as message
+      from evaluation join evaluation_job on evaluation_job.evaluation_id = evaluation.id
+        left join (select evaluation_id as of_id, sum(row_count) as rows from evaluation_piece group by evaluation_id)
+          on of_id = evaluation.id
+      where job_state = 'SUCCEEDED' and coalesce(rows, 0) <> evaluation_job.row_count`,
+  },
+  {
     sql: `select ${KEY}, 'kind is ' || quote(kind) || '; expected secret or publishable' as message from api_key
       where kind not in ('secret', 'publishable')`,
   },

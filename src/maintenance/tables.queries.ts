@@ -87,6 +87,9 @@ const DEPENDENT = [
   'dataset_piece',
   'latency',
   'evaluation',
+  'evaluation_job',
+  'evaluation_piece',
+  'evaluation_part',
   'metric',
 ];
 

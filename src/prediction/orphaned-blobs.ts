@@ -4,6 +4,7 @@
  * Each sweep looks at a part of the folders, so that all have been looked at after about a day.
  */
 import { SYSTEM } from '../access/principal.js';
+import { findBlobsOfEvaluations } from '../catalog/answer-blobs.queries.js';
 import { findBlobsOfVersions } from '../catalog/version.queries.js';
 import { findBlobsOfDatasets } from '../datasets/dataset-rows.queries.js';
 import { BLOB_FOLDERS, type BlobFolder } from '../storage/blobs.js';
@@ -45,7 +46,8 @@ export async function deleteOrphans(parts: Parts, now: number, isStopping: () =>
   const { blobs } = parts;
   const candidates = await findCandidates(parts, now - GRACE_MS.orphan, partAt(now), isStopping);
   await removeThoseOfVersions(parts, candidates, isStopping);
-  await removeThoseOfDatasets(parts, candidates, isStopping);
+  await removeThose(findBlobsOfDatasets, parts, candidates, isStopping);
+  await removeThose(findBlobsOfEvaluations, parts, candidates, isStopping);
   let count = 0;
   for (const digest of candidates) {
     if (isStopping()) break;
@@ -85,8 +87,9 @@ async function findCandidates(
   return candidates;
 }
 
-/** Removes the rows of datasets from the candidates; all of them if the server stops meanwhile. */
-async function removeThoseOfDatasets(
+/** Removes the blobs that `find` finds from the candidates; all of them if the server stops meanwhile. */
+async function removeThose(
+  find: typeof findBlobsOfDatasets,
   { catalogDb }: Parts,
   candidates: Set<string>,
   isStopping: () => boolean,
@@ -94,7 +97,7 @@ async function removeThoseOfDatasets(
   const digests = [...candidates];
   for (let at = 0; at < digests.length; at += BLOBS_A_STEP) {
     if (isStopping()) return candidates.clear();
-    const used = await findBlobsOfDatasets(catalogDb, SYSTEM, digests.slice(at, at + BLOBS_A_STEP));
+    const used = await find(catalogDb, SYSTEM, digests.slice(at, at + BLOBS_A_STEP));
     for (const digest of used) candidates.delete(digest);
   }
 }

@@ -28,7 +28,7 @@ interface Bulk {
 }
 
 interface Parts {
-  readonly engine: Engine;
+  readonly engine: Pick<Engine, 'run' | 'rowsPerBlock'>;
   /** Resolves when all of them are on disk, and rejects if none is. */
   readonly recordAll: (of: Recorded, predictions: readonly NewPrediction[]) => Promise<void>;
   /** Runs one item, and settles its input. `job` is called at once. */

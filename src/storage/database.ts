@@ -34,7 +34,13 @@ import type {
   VersionDatasetTable,
   VersionTable,
 } from './migrations/catalog.table.js';
-import type { EvaluationTable, MetricTable } from './migrations/evaluation.table.js';
+import type {
+  EvaluationJobTable,
+  EvaluationPartTable,
+  EvaluationPieceTable,
+  EvaluationTable,
+  MetricTable,
+} from './migrations/evaluation.table.js';
 import { keyMigrations } from './migrations/keys.js';
 import type { DataKeyTable, MasterKeyTable } from './migrations/keys.table.js';
 import type {
@@ -86,6 +92,9 @@ export interface CatalogTables {
   dataset_piece: DatasetPieceTable;
   version_dataset: VersionDatasetTable;
   evaluation: EvaluationTable;
+  evaluation_job: EvaluationJobTable;
+  evaluation_piece: EvaluationPieceTable;
+  evaluation_part: EvaluationPartTable;
   metric: MetricTable;
 }
 export type CatalogDatabase = Kysely<CatalogTables>;

@@ -2,6 +2,7 @@
 import { type Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import { createDatasetPieces } from './dataset-pieces.js';
+import { createEvaluationJobs } from './evaluation-jobs.js';
 import {
   dropFacetCounts,
   forgetMetricsOfOldIds,
@@ -46,6 +47,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '031_erased_in_backups': { up: countErasedInBackups },
   '032_measured_orders': { up: addMeasuredOrders },
   '033_dataset_pieces': { up: createDatasetPieces },
+  '034_evaluation_jobs': { up: createEvaluationJobs },
 };
 
 /** The history begins with what aliases point to now. */

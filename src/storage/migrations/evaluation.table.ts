@@ -26,3 +26,48 @@ export interface MetricTable {
   interval_level: number | null;
   interval_method: string | null;
 }
+
+/** Of an evaluation that this server computes. */
+export interface EvaluationJobTable {
+  evaluation_id: string;
+  /** Who asked for it. */
+  account: string;
+  /** What the numbers depend on: the graph, the rows, the slices, the execution provider and the version of ONNX Runtime. */
+  artifact_sha256: string;
+  rows_sha256: string;
+  row_count: number;
+  /** JSON of Slice[]. */
+  slices: string;
+  provider: string;
+  runtime: string;
+  /** Rows so far that the version did not answer. */
+  failed_rows: number;
+  /** JSON of FailedRow[]: the first of them. */
+  row_problems: string;
+  /** Why it FAILED. */
+  problem: string | null;
+  /** How often it was begun since the last piece was stored. */
+  attempts: number;
+}
+
+/** The answers to one piece of the dataset, in a blob: see `evaluation/answers-file.ts`. */
+export interface EvaluationPieceTable {
+  evaluation_id: string;
+  /** 1 for the first row of the dataset. */
+  first_row: number;
+  /** Of the piece of the dataset, with those that have no answer. */
+  row_count: number;
+  sha256: string;
+}
+
+/** What an evaluation has besides its metrics. */
+export interface EvaluationPartTable {
+  evaluation_id: string;
+  kind: 'CONFUSION' | 'ROC' | 'PR' | 'CALIBRATION' | 'SLICE';
+  /** Position among those of its kind, from 0. */
+  ordinal: number;
+  /** The class that a curve is about; null for other kinds. */
+  label: string | null;
+  /** JSON of Confusion, Curve or MeasuredSlice. */
+  content: string;
+}

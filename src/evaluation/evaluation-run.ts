@@ -1,0 +1,221 @@
+/** One evaluation, from its first piece, or the one after the last that is stored, to its metrics. */
+import { createHash } from 'node:crypto';
+import type { Transaction } from 'kysely';
+import type { Logger } from 'pino';
+import { SYSTEM } from '../access/principal.js';
+import { findVersionsByIds } from '../catalog/version.queries.js';
+import { findPieces } from '../datasets/dataset-rows.queries.js';
+import type { Engine } from '../engine/engine.js';
+import { AppError } from '../errors.js';
+import { faultPoint } from '../fault-points.js'; // @fault
+import { environmentOf } from '../serving/latency-records.js';
+import type { Resolved, Serving } from '../serving/serving.js';
+import type { BlobFolder } from '../storage/blobs.js';
+import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
+import type { DatasetPieceTable } from '../storage/migrations/catalog.table.js';
+import { toFlag } from '../storage/sql.js';
+import { withoutPaths } from '../without-paths.js';
+import { encodeAnswers } from './answers-file.js';
+import type { NewMetric } from './evaluation.queries.js';
+import {
+  deletePieces,
+  findAnswerPieces,
+  findEvaluatedDataset,
+  findJob,
+  insertPiece,
+  type Job,
+  saveResult,
+  setJobState,
+  updateJob,
+} from './job.queries.js';
+import type { MeasuredMetric } from './measure.js';
+import { measureInThread } from './measuring.js';
+import type { MeasuringTask } from './measuring-thread.js';
+import { type Plan, planOf } from './plan.js';
+import { type FailedRow, runRows } from './row-runs.js';
+
+export interface EvaluatorParts {
+  readonly db: CatalogDatabase;
+  readonly blobs: BlobFolder;
+  readonly serving: Serving;
+  readonly engine: Engine;
+  readonly log: Logger;
+}
+
+/** The evaluation that is running. */
+export interface EvaluationRun {
+  readonly id: string;
+  readonly stop: AbortController;
+  readonly startedAt: number;
+  /** Since `startedAt`. */
+  answeredRows: number;
+}
+
+type Trx = Transaction<CatalogTables>;
+
+/** Metrics of fewer rows would not be those of the dataset. */
+export const MAX_FAILED_SHARE = 0.05;
+export const MAX_ROW_PROBLEMS = 20;
+const MAX_MESSAGE_CHARACTERS = 500;
+/** All evaluations share what the engine gives to one caller. */
+const CALLER = 'evaluation';
+
+/** Ends with a result, or FAILED. @throws what may go better later; the reason of the signal */
+export async function runEvaluation(parts: EvaluatorParts, job: Job, run: EvaluationRun): Promise<void> {
+  const { db } = parts;
+  try {
+    await runAllRows(parts, job, run);
+  } catch (error) {
+    if (run.stop.signal.aborted) throw error;
+    const problem = messageOf(error);
+    const isFinal = error instanceof AppError && !error.retryable;
+    await db.transaction().execute(async (trx) => {
+      if (isFinal) await fails(trx, run.id, problem);
+      else await updateJob(trx, run.id, { problem });
+    });
+    if (!isFinal) throw error;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return withoutPaths((error as Error).message).slice(0, MAX_MESSAGE_CHARACTERS);
+}
+
+async function runAllRows(parts: EvaluatorParts, job: Job, run: EvaluationRun): Promise<void> {
+  const { db, serving, engine } = parts;
+  const [version] = await findVersionsByIds(db, SYSTEM, [job.version_id]);
+  const dataset = await findEvaluatedDataset(db, SYSTEM, job.dataset_id);
+  // Deleted, and the evaluation with it.
+  if (!version || !dataset) return;
+  const resolved = await serving.resolve(version.ref, SYSTEM);
+  const { spec } = resolved.engineVersion;
+  const plan = planOf(spec, { target: dataset.target, columns: JSON.parse(dataset.columns) });
+  await beginAgainElsewhere(db, job, engine.provider);
+  const pieces = await db.transaction().execute((trx) => findAnswerPieces(trx, run.id));
+  const last = pieces.at(-1);
+  for (let from = last ? last.first_row + last.row_count : 1; ; ) {
+    run.stop.signal.throwIfAborted();
+    const [piece] = await findPieces(db, SYSTEM, job.dataset_id, { from, limit: 1 });
+    if (!piece) break;
+    if (!(await answerPiece(parts, piece, { run, plan, resolved }))) return;
+    run.answeredRows += piece.row_count;
+    from = piece.first_row + piece.row_count;
+  }
+  await finish(parts, job, { run, plan });
+}
+
+/** Answers of another execution provider, or of another runtime, may differ. */
+async function beginAgainElsewhere(db: CatalogDatabase, job: Job, engineProvider: string): Promise<void> {
+  const { provider, runtime } = environmentOf(engineProvider);
+  if (job.provider === provider && job.runtime === runtime) return;
+  await db.transaction().execute(async (trx) => {
+    await deletePieces(trx, job.evaluation_id);
+    await updateJob(trx, job.evaluation_id, { provider, runtime, failed_rows: 0, row_problems: '[]' });
+  });
+}
+
+interface Running {
+  readonly run: EvaluationRun;
+  readonly plan: Plan;
+}
+
+/** Returns whether the evaluation goes on: it may have been cancelled, deleted, or have too many rows without an answer. */
+async function answerPiece(
+  { db, blobs, engine }: EvaluatorParts,
+  piece: DatasetPieceTable,
+  { run, plan, resolved }: Running & { readonly resolved: Resolved },
+): Promise<boolean> {
+  const { signal } = run.stop;
+  const lines = (await blobs.get(piece.sha256)).toString('utf8').split('\n').slice(0, piece.row_count);
+  const connection = {
+    caller: CALLER,
+    get isClosed() {
+      return signal.aborted;
+    },
+  };
+  const { answers, failed } = await runRows(
+    { engine, version: resolved, plan, connection, signal },
+    lines,
+    piece.first_row,
+  );
+  faultPoint('evaluation.answered'); // @fault
+  const sha256 = await blobs.put(encodeAnswers(answers));
+  return db.transaction().execute(async (trx) => {
+    const job = await findJob(trx, run.id);
+    if (job?.job_state !== 'RUNNING') return false;
+    const { first_row, row_count } = piece;
+    await insertPiece(trx, { evaluation_id: run.id, first_row, row_count, sha256 });
+    const known: FailedRow[] = JSON.parse(job.row_problems);
+    const problems = [...known, ...failed].slice(0, MAX_ROW_PROBLEMS);
+    const failedRows = job.failed_rows + failed.length;
+    const progress = { attempts: 0, problem: null };
+    await updateJob(trx, run.id, { failed_rows: failedRows, row_problems: JSON.stringify(problems), ...progress });
+    if (failedRows <= MAX_FAILED_SHARE * job.row_count) return true;
+    const share = `${MAX_FAILED_SHARE * 100}% of ${job.row_count}`;
+    await fails(trx, run.id, `${failedRows} rows were not answered so far, which is more than ${share}`);
+    return false;
+  });
+}
+
+async function finish({ db, blobs }: EvaluatorParts, job: Job, { run, plan }: Running): Promise<void> {
+  const { id, stop } = run;
+  const stored = await db.transaction().execute((trx) => findAnswerPieces(trx, id));
+  const rowsAt = await rowBlobs(db, job.dataset_id);
+  const task: MeasuringTask = {
+    labels: plan.answers === 'classification' ? plan.labels : null,
+    seed: createHash('sha256').update(`${job.artifact_sha256} ${job.rows_sha256}`).digest('hex'),
+    slices: JSON.parse(job.slices),
+    pieces: stored.map(({ sha256, first_row: firstRow }) => ({
+      answers: blobs.pathOf(sha256),
+      rows: blobs.pathOf(rowsAt.get(firstRow) ?? ''),
+      firstRow,
+    })),
+  };
+  const { metrics, parts } = await measureInThread(task, stop.signal);
+  faultPoint('evaluation.measured'); // @fault
+  await db.transaction().execute(async (trx) => {
+    const now = await findJob(trx, id);
+    if (now?.job_state !== 'RUNNING') return;
+    await saveResult(trx, id, metrics.map(toNewMetric), parts);
+    await updateJob(trx, id, { attempts: 0, problem: null });
+    const evaluated_rows = now.row_count - now.failed_rows;
+    await setJobState(trx, id, { job_state: 'SUCCEEDED', evaluated_rows, finished_at: Date.now() });
+  });
+}
+
+/** A step of pieces. */
+const PIECES_A_STEP = 500;
+
+/** Digests of the pieces of a dataset by their first rows. */
+async function rowBlobs(db: CatalogDatabase, datasetId: string): Promise<Map<number, string>> {
+  const found = new Map<number, string>();
+  for (let from = 1; ; ) {
+    const pieces = await findPieces(db, SYSTEM, datasetId, { from, limit: PIECES_A_STEP });
+    for (const { first_row, sha256 } of pieces) found.set(first_row, sha256);
+    const last = pieces.at(-1);
+    if (!last || pieces.length < PIECES_A_STEP) return found;
+    from = last.first_row + last.row_count;
+  }
+}
+
+/** Ends an evaluation without a result. */
+export async function fails(trx: Trx, id: string, problem: string): Promise<void> {
+  await updateJob(trx, id, { problem });
+  await setJobState(trx, id, { job_state: 'FAILED', finished_at: Date.now() });
+  await deletePieces(trx, id);
+}
+
+function toNewMetric({ undefinedReason, higherIsBetter, interval, ...metric }: MeasuredMetric): NewMetric {
+  return {
+    name: metric.name,
+    average: metric.average,
+    label: metric.label,
+    value: metric.value,
+    undefined_reason: undefinedReason,
+    higher_is_better: toFlag(higherIsBetter),
+    interval_low: interval?.low ?? null,
+    interval_high: interval?.high ?? null,
+    interval_level: interval?.level ?? null,
+    interval_method: interval?.method ?? null,
+  };
+}

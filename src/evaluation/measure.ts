@@ -1,0 +1,148 @@
+/** What is made of the answers to a dataset: metrics with intervals, curves, and the confusion matrix. Pure, and takes long. */
+import { bootstrapIntervals, RESAMPLES } from '../statistics/bootstrap.js';
+import { classificationMetrics } from '../statistics/classification.js';
+import type { ClassificationData } from '../statistics/classification-data.js';
+import {
+  type CurvePoint,
+  calibrationCurve,
+  confusionMatrix,
+  precisionRecallCurve,
+  rocCurve,
+} from '../statistics/curves.js';
+import { type Interval, wilson } from '../statistics/interval.js';
+import type { Measured, MetricIdentity, MetricSet } from '../statistics/metric-set.js';
+import { regressionMetrics } from '../statistics/regression.js';
+import type { EvaluationPartTable } from '../storage/migrations/evaluation.table.js';
+import type { Answers } from './answers-file.js';
+
+export interface MeasuredMetric extends Measured {
+  readonly interval: Interval | null;
+}
+
+export type NewPart = Pick<EvaluationPartTable, 'kind' | 'label' | 'content'>;
+
+/** Cells that are not 0: [true label, predicted label, count], labels as indices. */
+export interface Confusion {
+  readonly labels: readonly string[];
+  readonly cells: readonly (readonly [truth: number, predicted: number, count: number])[];
+}
+
+/** `thresholds`: of all points but the first; null for calibration, which has the numbers of rows in each bin instead. */
+export interface Curve {
+  readonly x: readonly number[];
+  readonly y: readonly number[];
+  readonly thresholds: readonly number[] | null;
+  readonly counts: readonly number[] | null;
+}
+
+export interface ToMeasure {
+  /** Null for numbers. */
+  readonly labels: readonly string[] | null;
+  readonly answers: Answers;
+  /** The same seed gives the same intervals. */
+  readonly seed: string;
+}
+
+/** More classes have no curves. */
+const MAX_CURVE_CLASSES = 20;
+/** Rows × classes × resamples: less than a minute of computing. */
+const MAX_RESAMPLED = 4_000_000_000;
+const MIN_RESAMPLES = 200;
+
+/** `isWanted`: by default all metrics. */
+export function measure(
+  { labels, answers, seed }: ToMeasure,
+  isWanted: (metric: MetricIdentity) => boolean = () => true,
+): MeasuredMetric[] {
+  const { set, proportion } = labels ? ofClasses(labels, answers) : ofNumbers(answers);
+  const measured = set.measure(undefined, isWanted);
+  const isResampled = (metric: MetricIdentity) => isWanted(metric) && proportion(metric) === null;
+  const count = answers.rows.length;
+  const most = Math.floor(MAX_RESAMPLED / Math.max(1, count * (labels?.length ?? 1)));
+  const resampled = bootstrapIntervals(
+    (items) => set.measure(items, isResampled).map(({ value }) => value),
+    { count, groups: null },
+    { seed, resamples: Math.min(RESAMPLES, Math.max(MIN_RESAMPLES, most)) },
+  ).values();
+  return measured.map((metric) => {
+    const share = proportion(metric);
+    if (!share) return { ...metric, interval: resampled.next().value?.interval ?? null };
+    return { ...metric, interval: share.count > 0 ? wilson(share.successes, share.count) : null };
+  });
+}
+
+interface Measurable {
+  readonly set: MetricSet;
+  /** Null for metrics that are no share of independent rows. */
+  readonly proportion: (metric: MetricIdentity) => { readonly successes: number; readonly count: number } | null;
+}
+
+function ofNumbers({ truth, predicted }: Answers): Measurable {
+  return { set: regressionMetrics({ truth, predicted, quantile: null }), proportion: () => null };
+}
+
+function ofClasses(labels: readonly string[], answers: Answers): Measurable {
+  const data = classified(labels, answers);
+  const { truth, predicted } = data;
+  const zeros = () => new Float64Array(labels.length);
+  const [hits, occurring, said] = [zeros(), zeros(), zeros()];
+  let right = 0;
+  for (let i = 0; i < truth.length; i++) {
+    const [is, was] = [truth[i] as number, predicted[i] as number];
+    occurring[is] = (occurring[is] as number) + 1;
+    said[was] = (said[was] as number) + 1;
+    if (is !== was) continue;
+    hits[is] = (hits[is] as number) + 1;
+    right++;
+  }
+  return {
+    set: classificationMetrics(data),
+    proportion: ({ name, average, label }) => {
+      // Of one class for each row, precision, recall and F1 over all decisions are the accuracy.
+      if (name === 'accuracy' || average === 'micro') return { successes: right, count: truth.length };
+      if (label === null || (name !== 'precision' && name !== 'recall')) return null;
+      const i = labels.indexOf(label);
+      return { successes: hits[i] as number, count: (name === 'recall' ? occurring : said)[i] as number };
+    },
+  };
+}
+
+function classified(labels: readonly string[], { truth, predicted, scores }: Answers): ClassificationData {
+  return { labels, truth: Int32Array.from(truth), predicted: Int32Array.from(predicted), scores };
+}
+
+/** The confusion matrix, and the curves of each class; nothing for numbers. */
+export function partsOf({ labels, answers }: ToMeasure): NewPart[] {
+  if (!labels) return [];
+  const data = classified(labels, answers);
+  const cells = confusionMatrix(data).map(({ truth, predicted, count }) => [truth, predicted, count] as const);
+  const confusion: Confusion = { labels, cells };
+  const parts: NewPart[] = [{ kind: 'CONFUSION', label: null, content: JSON.stringify(confusion) }];
+  if (!data.scores || labels.length > MAX_CURVE_CLASSES) return parts;
+  const areProbabilities = data.scores.every((score) => score >= 0 && score <= 1);
+  for (const [i, label] of labels.entries()) {
+    const add = (kind: NewPart['kind'], curve: Curve) => {
+      if (curve.x.length > 0) parts.push({ kind, label, content: JSON.stringify(curve) });
+    };
+    add('ROC', curveOf(rocCurve(data, i)));
+    add('PR', curveOf(precisionRecallCurve(data, i)));
+    if (!areProbabilities) continue;
+    const bins = calibrationCurve(data, i);
+    add('CALIBRATION', {
+      x: bins.map(({ meanProbability }) => meanProbability),
+      y: bins.map(({ rate }) => rate),
+      thresholds: null,
+      counts: bins.map(({ count }) => count),
+    });
+  }
+  return parts;
+}
+
+function curveOf(points: readonly CurvePoint[]): Curve {
+  return {
+    x: points.map(({ x }) => x),
+    y: points.map(({ y }) => y),
+    thresholds: points.slice(1).map(({ threshold }) => threshold as number),
+    counts: null,
+  };
+}
