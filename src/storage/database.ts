@@ -232,7 +232,8 @@ async function openFile(
 }
 
 async function migrate(opened: SqliteFile, file: string, migrations: Record<string, Migration>): Promise<void> {
-  const db = new Kysely<unknown>({ dialect: new SqliteFileDialect(opened) });
+  // Does not start the threads of readers, which may not be needed for long.
+  const db = new Kysely<unknown>({ dialect: new SqliteFileDialect(opened, 'writer') });
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
   const { error } = await migrator.migrateToLatest();
   if (!error) return;

@@ -1,6 +1,6 @@
 /**
- * Kysely's dialect for a `SqliteFile`. A `select` outside a transaction goes to a reader; all other statements go to the
- * writer, one transaction at a time.
+ * Kysely's dialect for a `SqliteFile`. A `select` outside a transaction goes to a reader, unless the writer is to read too; all
+ * other statements go to the writer, one transaction at a time.
  */
 import {
   type CompiledQuery,
@@ -24,7 +24,7 @@ class SqliteFileConnection implements DatabaseConnection {
 
   constructor(
     readonly file: SqliteFile,
-    readonly lane: Lane,
+    readonly reader: Lane | 'writer',
   ) {}
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
@@ -61,7 +61,7 @@ class SqliteFileConnection implements DatabaseConnection {
 
   #send({ sql, parameters, query }: CompiledQuery): Promise<QueryReply> {
     if (this.#turn) return this.#write(sql, parameters);
-    if (query.kind === 'SelectQueryNode') return this.file.read(sql, parameters, this.lane);
+    if (query.kind === 'SelectQueryNode' && this.reader !== 'writer') return this.file.read(sql, parameters, this.reader);
     return this.file.inTurn(() => this.file.write(sql, parameters));
   }
 
@@ -80,13 +80,13 @@ class SqliteFileConnection implements DatabaseConnection {
 class SqliteFileDriver implements Driver {
   constructor(
     readonly file: SqliteFile,
-    readonly lane: Lane,
+    readonly reader: Lane | 'writer',
   ) {}
 
   async init(): Promise<void> {}
 
   async acquireConnection(): Promise<SqliteFileConnection> {
-    return new SqliteFileConnection(this.file, this.lane);
+    return new SqliteFileConnection(this.file, this.reader);
   }
 
   beginTransaction(connection: SqliteFileConnection): Promise<void> {
@@ -125,11 +125,11 @@ class SqliteFileAdapter extends SqliteAdapter {
 export class SqliteFileDialect implements Dialect {
   constructor(
     readonly file: SqliteFile,
-    readonly lane: Lane = 'lists',
+    readonly reader: Lane | 'writer' = 'lists',
   ) {}
 
   createDriver(): Driver {
-    return new SqliteFileDriver(this.file, this.lane);
+    return new SqliteFileDriver(this.file, this.reader);
   }
 
   createQueryCompiler(): SqliteQueryCompiler {
