@@ -6,6 +6,7 @@ import path from 'node:path';
 import type { Logger } from 'pino';
 import { ApiKeys } from './access/api-keys.js';
 import { CatalogPoll } from './access/catalog-poll.js';
+import { SYSTEM } from './access/principal.js';
 import { Quotas } from './access/quotas.js';
 import { RegisteredOperations } from './access/registered-operations.js';
 import { Tokens } from './access/tokens.js';
@@ -22,6 +23,7 @@ import { Engine } from './engine/engine.js';
 import { StartupError } from './errors.js';
 import { Evaluator } from './evaluation/evaluator.js';
 import { importEvaluations } from './evaluation/import.js';
+import { Plots } from './evaluation/plots.js';
 import { Explanations } from './explanation/explanations.js';
 import { faultPoint } from './fault-points.js'; // @fault
 import { DISK_IS_FULL } from './importing/full-disk.js';
@@ -30,6 +32,7 @@ import { ImportProgress } from './importing/import-progress.js';
 import { modelNameOf } from './importing/manifest.js';
 import { BlobRestorer } from './importing/published.js';
 import { StoreWatcher } from './importing/store-watcher.js';
+import { Plotter } from './plots/plotter.js';
 import { Erasures } from './prediction/erasures.js';
 import { History } from './prediction/history.js';
 import { NamedImages } from './prediction/named-images.js';
@@ -95,8 +98,7 @@ export async function startApp(
   const readiness = { notReadyReason: 'starting' as string | null };
   const server = await createServer({
     ...parts,
-    schema: slices.schema,
-    pictures: slices.pictures,
+    ...slices.served,
     findSpec: ({ model, variant }, { principal }) => slices.serving.findSpec(model, principal, variant),
     databases: { ...databases, dataKeys, blobs },
     measured: { engine, commits },
@@ -226,6 +228,7 @@ interface StopParts {
   readonly uses: ModelUses;
   readonly publisher: Publisher;
   readonly evaluator: Evaluator;
+  readonly plotter: Plotter;
   readonly sweeper: Sweeper;
   readonly erasures: Erasures;
   readonly watcher: StoreWatcher;
@@ -235,7 +238,7 @@ interface StopParts {
 
 function createStops(parts: StopParts) {
   const { server, engine, databases, commits, keys, poll, quotas, uploads, uses, publisher } = parts;
-  const { evaluator, sweeper, erasures, watcher, stopping, readiness } = parts;
+  const { evaluator, plotter, sweeper, erasures, watcher, stopping, readiness } = parts;
   const stop = async () => {
     readiness.notReadyReason = 'stopping';
     stopping.abort();
@@ -246,7 +249,7 @@ function createStops(parts: StopParts) {
     await engine.stop(Math.max(0, GRACE_MS - (performance.now() - begun)));
     // The engine has ended the processes that imports wait for.
     await waitAtMost(GRACE_MS, watched);
-    await Promise.all([sweeper.stop(), erasures.stop()]);
+    await Promise.all([sweeper.stop(), erasures.stop(), plotter.stop()]);
     await uploads.stop();
     faultPoint('stop.drained'); // @fault
     await waitAtMost(GRACE_MS, commits.drain());
@@ -380,11 +383,8 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
   const publisher = createPublisher({ db: catalogByKey, blobs, catalog, engine, log, ...publishing });
   const evaluator = new Evaluator({ db: catalogByKey, blobs, serving, engine, log });
   const reader = new DatasetReader(blobs, stopping.signal);
-  const pictureUrls = new PictureUrls(dataKeys);
-  const isReaderAccepted = (reader: Reader) => isAccepted(reader, access);
-  const thumbnails = new Thumbnails({ db: predictionDb, blobs, maker: engine.thumbnails, log });
-  const files = { db: predictionsByKey, blobs, dataKeys };
-  const pictures = new Pictures({ ...files, urls: pictureUrls, thumbnails, isReaderAccepted });
+  const signed = createPictures({ databases, blobs, engine, ...access, log });
+  const { pictureUrls, pictures, plotter, plots } = signed;
   const images = new NamedImages({ pictures, uploads });
   const uses = new ModelUses(catalogByKey, ({ message }) =>
     log.warn({ reason: message }, 'the uses of models could not be saved'),
@@ -404,6 +404,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     explanations: new Explanations({ predictions, recorded }),
     replays: new Replays({ serving, engine, recorded }, config),
     evaluator,
+    plots,
     erasures,
     history,
     imports,
@@ -423,7 +424,24 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     defaultDeadlineMs: config.defaultDeadlineMs,
     maxResponseBytes: config.maxResponseBytes,
   };
-  return { catalog, serving, publisher, evaluator, sweeper, erasures, pictures, uses, schema: createSchema(parts) };
+  const jobs = { publisher, evaluator, sweeper, erasures, plotter };
+  return { ...jobs, catalog, serving, uses, served: { schema: createSchema(parts), pictures, plots } };
+}
+
+type PictureParts = Pick<Parts, 'databases' | 'blobs' | 'engine' | 'dataKeys' | 'log' | 'keys' | 'tokens'>;
+
+/** What is read by signed URLs. */
+function createPictures({ databases, blobs, engine, dataKeys, log, ...access }: PictureParts) {
+  const { predictionDb, catalogByKey, predictionsByKey } = databases;
+  const isReaderAccepted = (reader: Reader) => isAccepted(reader, access);
+  const pictureUrls = new PictureUrls(dataKeys);
+  const thumbnails = new Thumbnails({ db: predictionDb, blobs, maker: engine.thumbnails, log });
+  const files = { db: predictionsByKey, blobs, dataKeys };
+  const pictures = new Pictures({ ...files, urls: pictureUrls, thumbnails, isReaderAccepted });
+  const plotter = new Plotter();
+  const sign = async (text: string) => (await dataKeys.index(SYSTEM.id)).digest('plot', text);
+  const plots = new Plots({ db: catalogByKey, plotter, sign, isReaderAccepted });
+  return { pictureUrls, pictures, plotter, plots };
 }
 
 /** Whether who asked for the URL of an image may still read. A URL for a token ends with it. */

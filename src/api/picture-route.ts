@@ -1,19 +1,12 @@
-/**
- * The route that images are read from, by signed URLs: for `<img>`, which sends no key. GET and HEAD, with ranges and ETag.
- */
-import { Readable } from 'node:stream';
+/** The route that images are read from, by signed URLs: for `<img>`, which sends no key. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Quota } from '../access/quota.js';
-import { type PictureQuery, readPictureUrl, URL_LIFE_SECONDS } from '../prediction/picture-urls.js';
-import { type OpenPicture, type Pictures, READER_BYTES } from '../prediction/pictures.js';
+import { type PictureQuery, readPictureUrl } from '../prediction/picture-urls.js';
+import type { Pictures } from '../prediction/pictures.js';
 import { TooManyThumbnailsError } from '../prediction/thumbnails.js';
-import { sendExceeded } from './quotas.js';
-import { answerNotSent, RefusedRequest, refusal } from './refusals.js';
+import { sendPicture } from './opened-picture.js';
+import { RefusedRequest, refusal } from './refusals.js';
 import { RETRY_AFTER_MS } from './response-budget.js';
-
-/** A client that takes no bytes for this long is disconnected. */
-const IDLE_MS = 30_000;
-const RANGE = /^bytes=(\d{0,15})-(\d{0,15})$/;
 
 interface PictureRequest {
   Params: { prediction: string; name: string };
@@ -40,86 +33,10 @@ async function answer(
   request: FastifyRequest<PictureRequest>,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const { method, params, query, headers } = request;
-  const url = readPictureUrl(params, query, Date.now());
+  const url = readPictureUrl(request.params, request.query, Date.now());
   const picture = url && (await pictures.ofUrl(url).catch(throwAsRefusal));
   if (!url || !picture) throw unknownPicture();
-  const etag = `"${picture.tag}"`;
-  reply.headers({
-    'accept-ranges': 'bytes',
-    'cache-control': `private, max-age=${URL_LIFE_SECONDS}`,
-    // The signature decides who may read it, not the page that shows it.
-    'cross-origin-resource-policy': 'cross-origin',
-    etag,
-  });
-  if (isKnown(headers['if-none-match'], etag)) return reply.code(304).send();
-  // Only GET has ranges (RFC 9110, 14.2).
-  const isPart = method === 'GET' && isRangeOf(headers['if-range'], etag);
-  const range = isPart ? rangeOf(headers.range, picture.sizeBytes) : null;
-  if (range === 'none') throw noSuchRange(reply, picture.sizeBytes);
-  const { from, to } = range ?? { from: 0, to: picture.sizeBytes };
-  if (range) reply.code(206).header('content-range', `bytes ${from}-${to - 1}/${picture.sizeBytes}`);
-  reply.headers({ 'content-type': picture.mediaType, 'content-length': to - from });
-  if (method === 'HEAD') return reply.send();
-  const exceeded = quotaOf(url.reader)?.takeRequest(to - from);
-  if (exceeded) {
-    forgetPicture(reply);
-    sendExceeded(reply, exceeded);
-    return reply;
-  }
-  if (request.answer.reserve(READER_BYTES, 0) !== null) {
-    forgetPicture(reply);
-    throw new RefusedRequest(503, answerNotSent(), RETRY_AFTER_MS / 1_000);
-  }
-  return reply.send(streamOf(picture, from, to, request));
-}
-
-/** Ends the connection if the client takes nothing for too long. */
-function streamOf(picture: OpenPicture, from: number, to: number, { connection }: FastifyRequest): Readable {
-  const idle = setTimeout(() => connection.disconnect(), IDLE_MS).unref();
-  connection.onClose(() => clearTimeout(idle));
-  const chunks = async function* () {
-    for await (const chunk of picture.read(from, to)) {
-      idle.refresh();
-      yield chunk;
-    }
-  };
-  return Readable.from(chunks(), { objectMode: false });
-}
-
-/** Removes the headers of the image: a refusal is sent instead. */
-function forgetPicture(reply: FastifyReply): void {
-  for (const name of ['content-type', 'content-length', 'content-range', 'etag']) reply.removeHeader(name);
-  reply.header('cache-control', 'no-store');
-}
-
-function isKnown(header: string | undefined, etag: string): boolean {
-  if (header === undefined) return false;
-  return header.trim() === '*' || header.split(',').some((one) => one.trim().replace(/^W\//, '') === etag);
-}
-
-/** Whether ranges are wanted: `If-Range` must name what is here. Dates are not supported, and count as another image. */
-function isRangeOf(header: string | string[] | undefined, etag: string): boolean {
-  return header === undefined || header === etag;
-}
-
-/** Null for the whole image: also for several ranges, and what is no range. "none" if the image ends before it. */
-function rangeOf(header: string | undefined, sizeBytes: number): { from: number; to: number } | 'none' | null {
-  const [, first = '', last = ''] = RANGE.exec(header ?? '') ?? [];
-  if (first === '' && last === '') return null;
-  if (first === '') {
-    const length = Math.min(Number(last), sizeBytes);
-    return length === 0 ? 'none' : { from: sizeBytes - length, to: sizeBytes };
-  }
-  if (last !== '' && Number(last) < Number(first)) return null;
-  if (Number(first) >= sizeBytes) return 'none';
-  return { from: Number(first), to: last === '' ? sizeBytes : Math.min(Number(last) + 1, sizeBytes) };
-}
-
-function noSuchRange(reply: FastifyReply, sizeBytes: number): RefusedRequest {
-  forgetPicture(reply);
-  reply.header('content-range', `bytes */${sizeBytes}`);
-  return new RefusedRequest(416, refusal('RANGE_NOT_SATISFIABLE', `The image has ${sizeBytes} bytes.`));
+  return sendPicture(picture, quotaOf(url.reader), request, reply);
 }
 
 function throwAsRefusal(error: unknown): never {

@@ -22,6 +22,8 @@ import {
 import { EvaluationJobResolver } from '../evaluation/evaluation-job.resolver.js';
 import type { Evaluator } from '../evaluation/evaluator.js';
 import { ModelCardResolver } from '../evaluation/model-card.resolver.js';
+import { PlotResolver } from '../evaluation/plot.resolver.js';
+import type { Plots } from '../evaluation/plots.js';
 import { ExplanationResolver } from '../explanation/explanation.resolver.js';
 import type { Explanations } from '../explanation/explanations.js';
 import type { ImportProgress } from '../importing/import-progress.js';
@@ -62,6 +64,7 @@ export interface ResolverParts {
   readonly replays: Replays;
   readonly explanations: Explanations;
   readonly evaluator: Evaluator;
+  readonly plots: Plots;
   readonly erasures: Erasures;
   readonly history: History;
   readonly pictureUrls: PictureUrls;
@@ -107,6 +110,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [VersionPredictionsResolver, ({ predictionDb }) => new VersionPredictionsResolver(predictionDb)],
   [EvaluationResolver, () => new EvaluationResolver()],
   [EvaluationJobResolver, ({ evaluator }) => new EvaluationJobResolver(evaluator)],
+  [PlotResolver, ({ plots }) => new PlotResolver(plots)],
   [MetricResolver, () => new MetricResolver()],
   [ModelHeadlineResolver, () => new ModelHeadlineResolver()],
   [VersionEvaluationResolver, () => new VersionEvaluationResolver()],

@@ -36,6 +36,7 @@ import { registerExplorer } from './explorer/explorer.js';
 import { type GraphqlParts, registerGraphql } from './graphql-route.js';
 import { mediaTypeOfRefusal } from './media-type.js';
 import { type PictureRouteParts, registerPictures } from './picture-route.js';
+import { type PlotRouteParts, registerPlots } from './plot-route.js';
 import { takeAnswer, takeRequest } from './quotas.js';
 import {
   answerNotSent,
@@ -78,6 +79,7 @@ export interface ServerParts extends GraphqlParts {
   readonly tokens: Tokens | null;
   readonly uploads: Pick<Uploads, 'ofUrl' | 'receive'>;
   readonly pictures: PictureRouteParts['pictures'];
+  readonly plots: PlotRouteParts['plots'];
   /** What `/metrics` reads besides the HTTP server itself. */
   readonly measured: Pick<Measured, 'engine' | 'commits'>;
   /** Null if a model can answer, else the reason why none can. */
@@ -115,6 +117,7 @@ export async function createServer(parts: ServerParts): Promise<Server> {
   const quotaOf = (keyId: string) => parts.keys.quotaOf(keyId);
   await registerUploads(http, { uploads: parts.uploads, quotaOf });
   registerPictures(http, { pictures: parts.pictures, quotaOf });
+  registerPlots(http, { plots: parts.plots, quotaOf });
   registerEntry(http, { hasExplorer: parts.config.explorer !== 'off' });
   registerHealth(http, parts.notReadyReason);
   registerMetrics(http, metrics);

@@ -1,6 +1,6 @@
 /** The rules of `access/visibility.ts` as conditions that every query of the catalog adds. */
 import { type CompiledQuery, type Expression, type ExpressionBuilder, type SqlBool, sql } from 'kysely';
-import { type Principal, SYSTEM } from '../access/principal.js';
+import { SYSTEM } from '../access/principal.js';
 import { type Viewer, type VisibilityColumn, visibleValues } from '../access/visibility.js';
 import { compiled, type Values } from '../storage/compiled.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
@@ -49,7 +49,7 @@ function anyOf<Table extends keyof CatalogTables>(
 /** A query that is compiled once for the principals who do not see everything, and once for those who do. */
 export function compiledFor<V extends Values, Row>(
   build: (db: CatalogDatabase, viewer: Viewer, values: V) => { compile(): CompiledQuery<Row> },
-): (db: CatalogDatabase, principal: Principal, values: V) => Promise<Row[]> {
+): (db: CatalogDatabase, principal: Viewer, values: V) => Promise<Row[]> {
   const ofEverything = compiled((db: CatalogDatabase, values: V) => build(db, SYSTEM, values));
   const ofVisible = compiled((db: CatalogDatabase, values: V & { viewer: string }) =>
     build(db, { id: values.viewer, roles: [] }, values),

@@ -28,7 +28,7 @@ export function visibleEvaluations(db: CatalogDatabase, principal: Viewer) {
 
 export async function findEvaluationsByIds(
   db: CatalogDatabase,
-  principal: Principal,
+  principal: Viewer,
   ids: readonly string[],
 ): Promise<Evaluation[]> {
   const rows = await visibleEvaluations(db, principal)
@@ -211,7 +211,7 @@ const metricsByEvaluation = compiledFor((db, viewer, { ids }: { ids: Ids }) =>
 
 export async function findMetrics(
   db: CatalogDatabase,
-  principal: Principal,
+  principal: Viewer,
   evaluationIds: readonly string[],
 ): Promise<(MetricValues & { evaluation_id: string })[]> {
   return metricsByEvaluation(db, principal, { ids: idsOf(evaluationIds) });

@@ -1,6 +1,7 @@
 /** SQL of evaluations that this server computes. */
 import { type SqlBool, sql, type Transaction } from 'kysely';
 import type { Principal } from '../access/principal.js';
+import type { Viewer } from '../access/visibility.js';
 import { maySeeDataset } from '../catalog/visibility.js';
 import type { CatalogDatabase, CatalogTables } from '../storage/database.js';
 import { newId } from '../storage/ids.js';
@@ -158,19 +159,40 @@ export async function findJobs(
     .execute();
 }
 
-export async function findParts(
-  db: CatalogDatabase,
-  principal: Principal,
-  evaluationId: string,
-  { kind, label }: { readonly kind: EvaluationPartTable['kind']; readonly label: string | null },
-): Promise<Pick<EvaluationPartTable, 'label' | 'content'>[]> {
-  const parts = visibleEvaluations(db, principal)
+export interface PartChoice {
+  readonly kind: EvaluationPartTable['kind'];
+  /** Null for all classes. */
+  readonly label: string | null;
+}
+
+function partsOf(db: CatalogDatabase, viewer: Viewer, evaluationId: string, { kind, label }: PartChoice) {
+  const parts = visibleEvaluations(db, viewer)
     .innerJoin('evaluation_part', 'evaluation_part.evaluation_id', 'evaluation.id')
     .where('evaluation.id', '=', evaluationId)
     .where('evaluation_part.kind', '=', kind)
-    .select(['evaluation_part.label', 'evaluation_part.content'])
     .orderBy('evaluation_part.ordinal');
-  return (label === null ? parts : parts.where('evaluation_part.label', '=', label)).execute();
+  return label === null ? parts : parts.where('evaluation_part.label', '=', label);
+}
+
+export async function findParts(
+  db: CatalogDatabase,
+  viewer: Viewer,
+  evaluationId: string,
+  choice: PartChoice,
+): Promise<Pick<EvaluationPartTable, 'label' | 'content'>[]> {
+  return partsOf(db, viewer, evaluationId, choice)
+    .select(['evaluation_part.label', 'evaluation_part.content'])
+    .execute();
+}
+
+/** Without their contents. */
+export async function findPartLabels(
+  db: CatalogDatabase,
+  viewer: Viewer,
+  evaluationId: string,
+  choice: PartChoice,
+): Promise<Pick<EvaluationPartTable, 'label'>[]> {
+  return partsOf(db, viewer, evaluationId, choice).select('evaluation_part.label').execute();
 }
 
 // ── the work of the server itself ──

@@ -11,7 +11,7 @@ import type { DataKeys } from '../vault/data-keys.js';
 
 /** URLs of an image stay the same for this long, so that browsers find it in their cache. Each expires one to two times this after it was made. */
 export const URL_LIFE_SECONDS = 300;
-const MAX_SECONDS = 1e11;
+export const MAX_SECONDS = 1e11;
 
 /** For whom a URL was made: the id of their API key, `TOKEN` or `LOCAL`. */
 export type Reader = string;
@@ -96,13 +96,13 @@ function signatureOf(index: DataKey, { predictionId, name, maxSize, expires, rea
   return index.digest('picture', JSON.stringify([predictionId, name, maxSize, expires, reader]));
 }
 
-function readerOf({ key, token }: Principal): Reader {
+export function readerOf({ key, token }: Principal): Reader {
   if (key) return key.id;
   return token ? TOKEN : LOCAL;
 }
 
-/** Not later than the token. */
-function expiresFor({ token }: Principal, now: number): number {
+/** In seconds since 1970; not later than the token. */
+export function expiresFor({ token }: Principal, now: number): number {
   const period = URL_LIFE_SECONDS * 1_000;
   const end = (Math.floor(now / period) + 2) * period;
   return Math.floor(Math.min(end, token?.expiresAt.getTime() ?? end) / 1_000);

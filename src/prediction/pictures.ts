@@ -140,7 +140,7 @@ export class Pictures {
   }
 }
 
-function inMemory(bytes: Buffer, mediaType: string, tag: string): OpenPicture {
+export function inMemory(bytes: Buffer, mediaType: string, tag: string): OpenPicture {
   const read = async function* (from: number, to: number) {
     yield bytes.subarray(from, to);
   };

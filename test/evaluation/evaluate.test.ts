@@ -14,6 +14,7 @@ const READ = `query ($id: ID!) { node(id: $id) { ... on Evaluation { ${EVALUATIO
   roc: curves(kind: ROC) { label x y thresholds counts } pr: curves(kind: PR) { label x y }
   calibration: curves(kind: CALIBRATION) { label x y thresholds counts } } } }`;
 const IMPORTED = `query ($ref: VersionRef!) { version(ref: $ref) { evaluation(origin: IMPORTED) { dataset { name } ${METRICS} } } }`;
+const IMPORTED_ID = 'query ($ref: VersionRef!) { version(ref: $ref) { evaluation(origin: IMPORTED) { id } } }';
 const REGISTER = `mutation ($input: RegisterDatasetInput!) { registerDataset(input: $input) { dataset { id } ${PROBLEM} } }`;
 
 let app: TestApp;
@@ -124,6 +125,84 @@ test('an evaluation has a confusion matrix and curves of each class', async () =
   }
   const binned = calibration[0].counts.reduce((sum: number, count: number) => sum + count, 0);
   expect(binned).toBe(171);
+});
+
+const PLOTS = `query ($id: ID!) { node(id: $id) { ... on Evaluation { ${[
+  'CONFUSION_MATRIX',
+  'ROC',
+  'PRECISION_RECALL',
+  'CALIBRATION',
+]
+  .map((kind) => `${kind}: plot(kind: ${kind}) { light: url dark: url(theme: DARK) altText width }`)
+  .join(' ')} } } }`;
+
+test('plots are read as SVG by signed URLs', async () => {
+  const { id } = await evaluated('breast-cancer-forest', 'breast-cancer-test');
+  const plots: Record<string, Data> = (await evaluator.send(PLOTS, { id })).node;
+  const get = (url: string, options: RequestInit = {}) => fetch(`${app.url}${url}`, options);
+  const imported = (await evaluator.send(IMPORTED_ID, { ref: 'breast-cancer-forest' })).version.evaluation;
+
+  expect(Object.values<Data>(plots).map(({ altText }) => altText)).toEqual([
+    expect.stringMatching(/^Confusion matrix of 171 rows and 2 classes\. 9\d\.\d% are predicted right\./),
+    expect.stringMatching(/^ROC curve of one class\. Area under the curve: "benign" 0\.99\d\.$/),
+    expect.stringMatching(
+      /^Precision-recall curves of 2 classes\. Average precision: "malignant" 0\.9\d+; "benign" 0\.9\d+\.$/,
+    ),
+    expect.stringMatching(/^Calibration curve of one class\. .*"benign" 0\.0\d+\.$/),
+  ]);
+  for (const { light, dark, width } of Object.values<Data>(plots)) {
+    const [first, second] = await Promise.all([get(light), get(dark)]);
+    const etag = first.headers.get('etag') as string;
+    const svg = await first.text();
+
+    expect([first.status, second.status, width]).toEqual([200, 200, 400]);
+    expect(first.headers.get('content-type')).toBe('image/svg+xml');
+    expect(first.headers.get('content-security-policy')).toMatch(/default-src 'none'/);
+    expect(first.headers.get('cache-control')).toBe('private, max-age=300');
+    expect(svg).toMatch(/^<svg [^>]*width="400"/);
+    expect(await second.text()).not.toBe(svg);
+    expect((await get(light, { headers: { 'if-none-match': etag } })).status).toBe(304);
+    const head = await get(light, { method: 'HEAD' });
+    expect([head.status, head.headers.get('content-length')]).toEqual([200, String(Buffer.byteLength(svg))]);
+  }
+  expect((await evaluator.send(PLOTS, { id: imported.id })).node).toEqual({
+    CONFUSION_MATRIX: null,
+    ROC: null,
+    PRECISION_RECALL: null,
+    CALIBRATION: null,
+  });
+});
+
+test('URLs of plots cannot be made up, and end with what their readers may see', async () => {
+  await birds('plotted', 100, 0);
+  const { id } = await evaluated('penguins', 'plotted');
+  const other = await admin.withKey('plotters', ['EVALUATOR']);
+  const urlFor = async (client: PublishingClient) => (await client.send(PLOTS, { id })).node?.CONFUSION_MATRIX.light;
+  const statusOf = async (url: string) => (await fetch(`${app.url}${url}`)).status;
+  const [mine, ofAdmin] = [await urlFor(evaluator), await urlFor(admin)];
+
+  expect(await urlFor(other)).toBeUndefined();
+  expect([await statusOf(mine), await statusOf(ofAdmin)]).toEqual([200, 200]);
+  const changed = [
+    mine.replace('confusion-matrix', 'roc'),
+    mine.replace('light', 'dark'),
+    mine.replace('light', 'pink'),
+    mine.replace('.svg', ''),
+    mine.replace('account=quality', 'account=plotters'),
+    mine.replace('account=quality&', ''),
+    mine.replace(/expires=(\d+)/, (_: string, at: string) => `expires=${Number(at) + 300}`),
+    mine.replace(/expires=\d+/, 'expires=1'),
+    mine.replace(/reader=[^&]+/, 'reader=local'),
+    mine.replace(/signature=.*/, ''),
+    mine.replace(/signature=.*/, 'signature=%F0%9F%90%A7'),
+    `${mine}&signature=x`,
+    `${mine}&account=quality`,
+    ofAdmin.replace('?', '?account=quality&'),
+    mine.replace(id, 'evaluation_nothing'),
+  ];
+  for (const url of changed) expect([url, await statusOf(url)]).toEqual([url, 404]);
+  await evaluator.send('mutation { deleteDataset(input: { dataset: "plotted" }) { deletedId } }');
+  expect([await statusOf(mine), await statusOf(ofAdmin)]).toEqual([404, 404]);
 });
 
 test('what does not fit together is refused', async () => {

@@ -36,6 +36,7 @@ export async function createHttpServer(
     findSpec: async () => null,
     uploads: {} as ServerParts['uploads'],
     pictures: {} as ServerParts['pictures'],
+    plots: {} as ServerParts['plots'],
     measured: {} as ServerParts['measured'],
     notReadyReason: () => null,
     ...(maxConnections && { maxConnections }),

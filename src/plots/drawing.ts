@@ -1,0 +1,28 @@
+/** Every kind of plot, as it is sent to the thread that draws it. */
+import type { Spec } from 'vega';
+import { COLORS, type Theme } from './colors.js';
+import { type ConfusionCells, confusionPlot } from './confusion-plot.js';
+import { type CurveKind, curvePlot, type DrawnCurve } from './curve-plot.js';
+
+/** A curve that is read where it is drawn: JSON of x, y and counts. */
+export interface StoredCurve {
+  readonly label: string;
+  readonly json: string;
+  readonly figure: number | null;
+}
+
+export type Drawing =
+  | { readonly kind: 'CONFUSION_MATRIX'; readonly json: string }
+  | { readonly kind: CurveKind; readonly curves: readonly StoredCurve[]; readonly omitted: number };
+
+export function readCurve({ label, json, figure }: StoredCurve): DrawnCurve {
+  return { ...(JSON.parse(json) as Pick<DrawnCurve, 'x' | 'y' | 'counts'>), label, figure };
+}
+
+export function specOf(drawing: Drawing, theme: Theme): Spec {
+  const colors = COLORS[theme];
+  if (drawing.kind === 'CONFUSION_MATRIX')
+    return confusionPlot(JSON.parse(drawing.json) satisfies ConfusionCells, colors);
+  const { kind, curves, omitted } = drawing;
+  return curvePlot(kind, { curves: curves.map(readCurve), omitted }, colors);
+}

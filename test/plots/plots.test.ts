@@ -1,0 +1,167 @@
+/** Plots as SVG: drawn in a real thread, and shown by a real browser. */
+import { altTextOf } from '#src/plots/alt-text.js';
+import { COLORS, contrastOf, inkOn, mixed } from '#src/plots/colors.js';
+import { type ConfusionCells, drawnClasses } from '#src/plots/confusion-plot.js';
+import type { Drawing } from '#src/plots/drawing.js';
+import { countText, shortened, widthOf } from '#src/plots/labels.js';
+import { Plotter } from '#src/plots/plotter.js';
+import { hasBrowser, openBrowser, openPage } from '../support/browser.js';
+
+const HOSTILE = '</text><script>alert(1)</script>"\'&amp;]]>\u0000\u0007\u202E\uD800\uFFFF\n{{x}}';
+
+const plotter = new Plotter();
+afterAll(() => plotter.stop());
+
+/** A tenth of the rows of each class are taken for the next one. */
+function confusion(labels: readonly string[]): ConfusionCells {
+  const cells = labels.flatMap((_, i) => [
+    [i, i, 90 + i],
+    [i, (i + 1) % labels.length, 10],
+  ]);
+  return { labels, cells };
+}
+
+const matrixOf = (labels: readonly string[]): Drawing => ({
+  kind: 'CONFUSION_MATRIX',
+  json: JSON.stringify(confusion(labels)),
+});
+
+const curvesOf = (kind: 'ROC' | 'PRECISION_RECALL' | 'CALIBRATION', labels: readonly string[]): Drawing => {
+  const x = Array.from({ length: 1_000 }, (_, i) => i / 999);
+  const counts = kind === 'CALIBRATION' ? [100, 5, 60] : null;
+  const curve = counts ? { x: [0.1, 0.5, 0.9], y: [0.2, 0.5, 0.8], counts } : { x, y: x.map((one) => 1 - one), counts };
+  const curves = labels.map((label, i) => ({ label, json: JSON.stringify(curve), figure: counts ? null : i / 8 }));
+  return { kind, curves, omitted: 3 };
+};
+
+const CLASSES = ['a', 'b', 'c', 'd', 'e', 'f', 'g', HOSTILE];
+const DRAWINGS: readonly Drawing[] = [
+  matrixOf(['ham', HOSTILE]),
+  matrixOf(Array.from({ length: 50 }, (_, i) => `a class with a long name ${i} ${HOSTILE}`)),
+  curvesOf('ROC', CLASSES),
+  curvesOf('PRECISION_RECALL', CLASSES),
+  curvesOf('CALIBRATION', CLASSES),
+];
+
+test('texts and lines have a contrast of at least 4.5 in both themes', () => {
+  for (const { background, text, muted, series } of Object.values(COLORS)) {
+    for (const color of [text, muted, ...series]) expect(contrastOf(color, background)).toBeGreaterThanOrEqual(4.5);
+    for (let share = 0; share <= 1; share += 0.01) {
+      const cell = mixed(background, series[0] as string, share);
+      expect(contrastOf(inkOn(cell), cell)).toBeGreaterThanOrEqual(4.5);
+    }
+  }
+  expect(contrastOf('#ffffff', '#000000')).toBeCloseTo(21, 5);
+  expect(contrastOf('#767676', '#ffffff')).toBeCloseTo(4.54, 2);
+});
+
+test('labels fit into their places, whatever they are', () => {
+  for (const text of [HOSTILE, 'W'.repeat(500), '中'.repeat(500), '👩‍👩‍👧'.repeat(100), 'i'.repeat(1e6), ''])
+    expect(widthOf(shortened(text, 96, 12), 12)).toBeLessThanOrEqual(96);
+  expect(shortened('Adelie', 96, 12)).toBe('Adelie');
+  expect([0, 999, 1_000, 9_949, 9_950, 12_400, 999_499, 999_500, 12_000_000].map(countText)).toEqual([
+    '0',
+    '999',
+    '1.0k',
+    '9.9k',
+    '10k',
+    '12k',
+    '999k',
+    '1.0M',
+    '12M',
+  ]);
+});
+
+test('of many classes, those with the most rows are drawn, and the others as one', () => {
+  const all = confusion(Array.from({ length: 100 }, (_, i) => `class ${i}`));
+  const { labels, cells } = drawnClasses(all);
+  const rowsOf = ({ cells }: Pick<ConfusionCells, 'cells'>) => cells.reduce((sum, [, , count = 0]) => sum + count, 0);
+  const few = drawnClasses({ labels: all.labels, cells: [[3, 7, 2]] });
+
+  expect(labels).toHaveLength(20);
+  expect([labels[0], labels.at(-1)]).toEqual(['class 81', '81 others']);
+  expect(rowsOf({ cells })).toBe(rowsOf(all));
+  expect(few).toEqual({ labels: ['class 3', 'class 7'], cells: [[0, 1, 2]] });
+});
+
+test('a text says what a plot shows', () => {
+  expect(altTextOf(matrixOf(['ham', 'spam']))).toBe(
+    'Confusion matrix of 201 rows and 2 classes. 90.0% are predicted right. Most often confused: "ham", predicted as "spam" (10).',
+  );
+  expect(altTextOf(curvesOf('ROC', ['ham', 'spam']))).toBe(
+    'ROC curves of 5 classes. Area under the curve: "ham" 0.000; "spam" 0.125; and 3 more.',
+  );
+  expect(altTextOf(curvesOf('CALIBRATION', ['ham']))).toMatch(/: "ham" 0\.097; and 3 more\.$/);
+});
+
+test('the same plot has the same bytes, whatever was drawn before and after the thread has ended', async () => {
+  const drawAll = () => Promise.all(DRAWINGS.map((drawing) => plotter.draw({ drawing, theme: 'light' }, 'me')));
+  const before = await drawAll();
+  const other = new Plotter();
+  const [last] = await Promise.all([other.draw({ drawing: DRAWINGS[4] as Drawing, theme: 'light' }, 'me')]);
+  await other.stop();
+
+  expect(await drawAll()).toEqual(before);
+  expect(last).toBe(before[4]);
+  for (const svg of before) {
+    expect(Buffer.byteLength(svg)).toBeLessThan(200_000);
+    expect(svg).not.toMatch(/<script|<style|<foreignObject|href=|\son\w+=|javascript:/i);
+  }
+});
+
+test('one caller cannot take all places, and a plot that cannot be drawn is a failure of its own', async () => {
+  const many = new Plotter();
+  const draw = (caller: string, drawing = DRAWINGS[0] as Drawing) =>
+    many.draw({ drawing, theme: 'dark' }, caller).then(
+      () => 'drawn',
+      (error: Error) => error.constructor.name,
+    );
+  const broken = draw('me', { kind: 'CONFUSION_MATRIX', json: '{' });
+  const mine = Array.from({ length: 60 }, () => draw('me'));
+  const others = await draw('others');
+  const results = await Promise.all(mine);
+  await many.stop();
+
+  expect(results.filter((one) => one === 'TooManyPlotsError')).toHaveLength(11);
+  expect(results.filter((one) => one === 'drawn')).toHaveLength(49);
+  expect([await broken, others]).toEqual(['SyntaxError', 'drawn']);
+});
+
+const browserTest = hasBrowser ? test : test.skip;
+
+/** In the browser: its width as an image, the texts that are not inside of it, and the size of the smallest text. */
+const MEASURE = `async (svg) => {
+  const image = new Image();
+  image.src = URL.createObjectURL(new Blob([svg], { type: 'image/svg+xml' }));
+  await image.decode();
+  document.body.innerHTML = svg;
+  const frame = document.querySelector('svg').getBoundingClientRect();
+  const texts = [...document.querySelectorAll('text')];
+  const outside = texts.filter((text) => {
+    const { left, right, top, bottom } = text.getBoundingClientRect();
+    return left < frame.left || right > frame.right + 1 || top < frame.top || bottom > frame.bottom + 1;
+  });
+  return {
+    width: image.naturalWidth,
+    outside: outside.map((text) => text.textContent),
+    smallest: Math.min(...texts.map((text) => Number.parseFloat(getComputedStyle(text).fontSize))),
+  };
+}`;
+
+browserTest('a browser shows each of them, 400 pixels wide, with all texts inside', async () => {
+  const browser = await openBrowser();
+  const page = await openPage(browser);
+  try {
+    for (const drawing of DRAWINGS) {
+      const svg = await plotter.draw({ drawing, theme: 'dark' }, 'me');
+
+      expect(await page.evaluate(`(${MEASURE})(${JSON.stringify(svg)})`)).toEqual({
+        width: 400,
+        outside: [],
+        smallest: 11,
+      });
+    }
+  } finally {
+    await browser.close();
+  }
+});
