@@ -138,6 +138,7 @@ async function* chunksOf({ raw }: FastifyRequest): AsyncGenerator<Uint8Array> {
     // What is left of a request that is refused is read, so that the client gets the answer.
     for await (const chunk of raw.iterator({ destroyOnReturn: false })) {
       yield chunk as Uint8Array;
+      release(chunk);
       idle.refresh();
     }
   } catch (error) {
@@ -145,6 +146,11 @@ async function* chunksOf({ raw }: FastifyRequest): AsyncGenerator<Uint8Array> {
   } finally {
     clearTimeout(idle);
   }
+}
+
+/** Frees the memory of bytes that nobody needs any more, which would else wait for a collection, with many others. */
+function release({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 function otherVersion(version: string): RefusedRequest {
