@@ -90,7 +90,14 @@ async function armKill(file: string, nth: number): Promise<void> {
 function start(operation: Operation, run: KilledRun, fault: string): ChildProcess {
   const { dataDir, store } = run;
   return spawn(process.execPath, [...operation.command(run)], {
-    env: { PATH: process.env['PATH'], DATA_DIR: dataDir, MODEL_STORE: store, FAULT_FILE: fault },
+    env: {
+      PATH: process.env['PATH'],
+      // Processes start faster.
+      NODE_COMPILE_CACHE: path.resolve('node_modules/.cache/compile'),
+      DATA_DIR: dataDir,
+      MODEL_STORE: store,
+      FAULT_FILE: fault,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 }
