@@ -32,10 +32,14 @@ import { ImportProgress } from './importing/import-progress.js';
 import { modelNameOf } from './importing/manifest.js';
 import { BlobRestorer } from './importing/published.js';
 import { StoreWatcher } from './importing/store-watcher.js';
+import { Drifts } from './monitoring/drifts.js';
+import { Live } from './monitoring/live.js';
+import { Measurements } from './monitoring/measurements.js';
 import { Plotter } from './plots/plotter.js';
 import { Erasures } from './prediction/erasures.js';
 import { History } from './prediction/history.js';
 import { NamedImages } from './prediction/named-images.js';
+import { Outcomes } from './prediction/outcomes.js';
 import { LOCAL, PictureUrls, type Reader, TOKEN } from './prediction/picture-urls.js';
 import { Pictures } from './prediction/pictures.js';
 import { Predictions } from './prediction/predictions.js';
@@ -405,6 +409,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     replays: new Replays({ serving, engine, recorded }, config),
     evaluator,
     plots,
+    ...createMonitoring({ databases, blobs, commits, dataKeys, stopping, recorded }),
     erasures,
     history,
     imports,
@@ -442,6 +447,20 @@ function createPictures({ databases, blobs, engine, dataKeys, log, ...access }: 
   const sign = async (text: string) => (await dataKeys.index(SYSTEM.id)).digest('plot', text);
   const plots = new Plots({ db: catalogByKey, plotter, sign, isReaderAccepted });
   return { pictureUrls, pictures, plotter, plots };
+}
+
+interface MonitoringNeeds extends Pick<SliceParts, 'databases' | 'blobs' | 'commits' | 'dataKeys' | 'stopping'> {
+  readonly recorded: RecordedPredictions;
+}
+
+function createMonitoring({ databases, blobs, commits, dataKeys, stopping, recorded }: MonitoringNeeds) {
+  const { predictionDb: db, predictionsByKey, catalogByKey: catalogDb } = databases;
+  const shared = { db, dataKeys, measurements: new Measurements(), signal: stopping.signal };
+  return {
+    outcomes: new Outcomes({ db: predictionsByKey, commits, dataKeys, recorded }),
+    live: new Live(shared),
+    drifts: new Drifts({ ...shared, catalogDb, blobs }),
+  };
 }
 
 /** Whether who asked for the URL of an image may still read. A URL for a token ends with it. */

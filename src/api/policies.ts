@@ -85,9 +85,9 @@ export function waysToTypes(schema: GraphQLSchema): ReadonlyMap<GraphQLObjectTyp
   return ways;
 }
 
-/** Of a field: its own policy, or that of the way to its type. Root fields have one. */
+/** Of a field: its own policy, unless that of the way to its type allows nobody else. Root fields have one. */
 function narrower(ofType: PolicyName | null, own: PolicyName | null): PolicyName {
-  return own !== null && (ofType === null || isWithin(own, ofType)) ? own : (ofType as PolicyName);
+  return own !== null && (ofType === null || !isWithin(ofType, own)) ? own : (ofType as PolicyName);
 }
 
 function objectsOf(schema: GraphQLSchema, field: Field): readonly GraphQLObjectType[] {

@@ -28,10 +28,16 @@ import { ExplanationResolver } from '../explanation/explanation.resolver.js';
 import type { Explanations } from '../explanation/explanations.js';
 import type { ImportProgress } from '../importing/import-progress.js';
 import { ImportResolver } from '../importing/imports.resolver.js';
+import { DriftResolver, LiveDriftResolver } from '../monitoring/drift.resolver.js';
+import type { Drifts } from '../monitoring/drifts.js';
+import type { Live } from '../monitoring/live.js';
+import { LiveMetricsResolver, VersionLiveResolver } from '../monitoring/live.resolver.js';
 import { ErasureResolver } from '../prediction/erasure.resolver.js';
 import type { Erasures } from '../prediction/erasures.js';
 import type { History } from '../prediction/history.js';
 import { MaskResolver } from '../prediction/mask.resolver.js';
+import { OutcomeResolver } from '../prediction/outcome.resolver.js';
+import type { Outcomes } from '../prediction/outcomes.js';
 import type { PictureUrls } from '../prediction/picture-urls.js';
 import { PredictionResolver, VersionPredictionsResolver } from '../prediction/prediction.resolver.js';
 import type { Predictions } from '../prediction/predictions.js';
@@ -65,6 +71,9 @@ export interface ResolverParts {
   readonly explanations: Explanations;
   readonly evaluator: Evaluator;
   readonly plots: Plots;
+  readonly outcomes: Outcomes;
+  readonly live: Live;
+  readonly drifts: Drifts;
   readonly erasures: Erasures;
   readonly history: History;
   readonly pictureUrls: PictureUrls;
@@ -105,6 +114,11 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   ],
   [ExplanationResolver, ({ explanations }) => new ExplanationResolver(explanations)],
   [ReplayResolver, ({ replays }) => new ReplayResolver(replays)],
+  [OutcomeResolver, ({ outcomes }) => new OutcomeResolver(outcomes)],
+  [VersionLiveResolver, ({ live }) => new VersionLiveResolver(live)],
+  [LiveMetricsResolver, () => new LiveMetricsResolver()],
+  [LiveDriftResolver, ({ drifts }) => new LiveDriftResolver(drifts)],
+  [DriftResolver, () => new DriftResolver()],
   [MaskResolver, ({ pictureUrls }) => new MaskResolver(pictureUrls)],
   [ErasureResolver, ({ erasures }) => new ErasureResolver(erasures)],
   [VersionPredictionsResolver, ({ predictionDb }) => new VersionPredictionsResolver(predictionDb)],

@@ -71,7 +71,8 @@ export class Metric {
 
   @Field(() => Interval, {
     nullable: true,
-    description: 'Confidence interval of `value`; null if the evaluation was imported.',
+    description:
+      'Confidence interval of `value`; null if the evaluation was imported, or if there are too few items for one.',
   })
   interval!: Interval | null;
 }

@@ -41,24 +41,25 @@ export interface ToMeasure {
   readonly answers: Answers;
   /** The same seed gives the same intervals. */
   readonly seed: string;
+  /** Rows × classes × resamples. By default, as many as take less than a minute. */
+  readonly maxResampled?: number;
 }
 
 /** More classes have no curves. */
 const MAX_CURVE_CLASSES = 20;
-/** Rows × classes × resamples: less than a minute of computing. */
 const MAX_RESAMPLED = 4_000_000_000;
 const MIN_RESAMPLES = 200;
 
 /** `isWanted`: by default all metrics. */
 export function measure(
-  { labels, answers, seed }: ToMeasure,
+  { labels, answers, seed, maxResampled = MAX_RESAMPLED }: ToMeasure,
   isWanted: (metric: MetricIdentity) => boolean = () => true,
 ): MeasuredMetric[] {
   const { set, proportion } = labels ? ofClasses(labels, answers) : ofNumbers(answers);
   const measured = set.measure(undefined, isWanted);
   const isResampled = (metric: MetricIdentity) => isWanted(metric) && proportion(metric) === null;
   const count = answers.rows.length;
-  const most = Math.floor(MAX_RESAMPLED / Math.max(1, count * (labels?.length ?? 1)));
+  const most = Math.floor(maxResampled / Math.max(1, count * (labels?.length ?? 1)));
   const resampled = bootstrapIntervals(
     (items) => set.measure(items, isResampled).map(({ value }) => value),
     { count, groups: null },

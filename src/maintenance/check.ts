@@ -14,7 +14,9 @@ import { unreadableKeys } from './key-checks.queries.js';
 import {
   brokenIdempotencyKeys,
   brokenLabels,
+  brokenOutcomes,
   brokenPictures,
+  invalidOutcomes,
   invalidPredictions,
   predictionsOfNoVersion,
 } from './prediction-checks.queries.js';
@@ -74,6 +76,8 @@ async function* problemsOf(
     () => brokenIdempotencyKeys(predictions),
     () => brokenPictures(predictions),
     () => brokenLabels(predictions),
+    () => invalidOutcomes(predictions),
+    () => brokenOutcomes(predictions),
     () =>
       blobProblems({
         snapshots,

@@ -29,6 +29,20 @@ export function* invalidPredictions(predictions: Predictions): Generator<Problem
       yield { code: 'ROW_INVALID', where: `prediction ${id}`, message, repair: null };
 }
 
+const OUTCOME_RULES: readonly string[] = [
+  `select prediction_id as id, 'it has nothing that is encrypted' as message from outcome
+    where length(sealed) <= ${MIN_SEALED_BYTES}`,
+  `select prediction_id as id, 'its account or its version is not that of the prediction' as message
+    from outcome join prediction on prediction.id = outcome.prediction_id
+    where (outcome.principal_id, outcome.version_id) is not (prediction.principal_id, prediction.version_id)`,
+];
+
+export function* invalidOutcomes(predictions: Predictions): Generator<Problem> {
+  for (const sql of OUTCOME_RULES)
+    for (const { id, message } of predictions.rows<{ id: string; message: string }>(sql))
+      yield { code: 'ROW_INVALID', where: `outcome of ${id}`, message, repair: null };
+}
+
 /** The predictions of a deleted version are about to be deleted. */
 const KNOWN_VERSION = 'select 1 from version where id = ? union all select 1 from deleted_version where version_id = ?';
 
@@ -85,6 +99,24 @@ export function* brokenLabels(predictions: Predictions): Generator<Problem> {
         does: 'deletes them',
         beside: ({ databases }: RepairParts) =>
           databases.predictionDb.deleteFrom('answer_label').where('prediction_id', '=', prediction_id).execute(),
+      },
+    };
+}
+
+/** Outcomes whose prediction is gone: they would count in metrics after the prediction was deleted. */
+export function* brokenOutcomes(predictions: Predictions): Generator<Problem> {
+  const broken = predictions.rows<{ prediction_id: string }>(
+    'select prediction_id from outcome where prediction_id not in (select id from prediction)',
+  );
+  for (const { prediction_id } of broken)
+    yield {
+      code: 'REFERENCE_BROKEN',
+      where: `outcome of ${prediction_id}`,
+      message: 'refers to a prediction that does not exist',
+      repair: {
+        does: 'deletes it',
+        beside: ({ databases }: RepairParts) =>
+          databases.predictionDb.deleteFrom('outcome').where('prediction_id', '=', prediction_id).execute(),
       },
     };
 }

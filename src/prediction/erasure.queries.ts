@@ -91,7 +91,7 @@ export async function findRowsToErase(
 }
 
 /**
- * Deletes predictions with their images and labels, and the idempotency keys that would replay them. Returns how many, and the blobs of the
+ * Deletes predictions with their images, labels and outcomes, and the idempotency keys that would replay them. Returns how many, and the blobs of the
  * images.
  */
 export async function deletePredictions(
@@ -106,7 +106,7 @@ export async function deletePredictions(
       .where('prediction_id', 'in', deleted)
       .returning('sha256')
       .execute();
-    for (const table of ['idempotency', 'answer_label'] as const)
+    for (const table of ['idempotency', 'answer_label', 'outcome'] as const)
       await trx.deleteFrom(table).where('prediction_id', 'in', deleted).execute();
     const { numDeletedRows } = await trx.deleteFrom('prediction').where('id', 'in', deleted).executeTakeFirstOrThrow();
     return { count: Number(numDeletedRows), digests: pictures.flatMap(({ sha256 }) => sha256 ?? []) };

@@ -27,7 +27,7 @@ export class ErasureResolver {
   @Mutation(() => ErasurePayload, {
     nullable: true,
     description:
-      'Erases predictions with their inputs, answers and idempotency keys, and destroys the keys that they were encrypted with, so that copies in backups cannot be read either. Keys are of days in UTC: those of a day that is only partly in the range of time are kept, see `leftInBackups`. Returns when everything is erased; if the server stops first, the erasure goes on when it starts again. What is recorded later is not erased. Null only with an entry in `errors`. Problems: InvalidInput, Forbidden, StorageFull.',
+      'Erases predictions with their inputs, answers, outcomes and idempotency keys, and destroys the keys that they were encrypted with, so that copies in backups cannot be read either. Keys are of days in UTC: those of a day that is only partly in the range of time are kept, see `leftInBackups`. Returns when everything is erased; if the server stops first, the erasure goes on when it starts again. What is recorded later is not erased. Null only with an entry in `errors`. Problems: InvalidInput, Forbidden, StorageFull.',
   })
   async erasePredictions(
     @Arg('input', () => ErasePredictionsInput, { description: 'Which predictions to erase.' })
@@ -45,7 +45,7 @@ export class ErasureResolver {
   @Cost({ points: POINTS_PER_ERASURE })
   @Mutation(() => ErasurePayload, {
     nullable: true,
-    description: `Deletes predictions of yours, with their inputs, answers and idempotency keys. Ids that do not exist or are not yours are ignored. Copies in backups can be read until the retention of the predictions has passed. Null only with an entry in \`errors\`. Problems: InvalidInput, Forbidden, StorageFull.`,
+    description: `Deletes predictions of yours, with their inputs, answers, outcomes and idempotency keys. Ids that do not exist or are not yours are ignored. Copies in backups can be read until the retention of the predictions has passed. Null only with an entry in \`errors\`. Problems: InvalidInput, Forbidden, StorageFull.`,
   })
   async deletePredictions(
     @Arg('ids', () => [ID], { description: `Ids of the predictions, 1 to ${MAX_DELETED}.` }) ids: string[],

@@ -46,6 +46,7 @@ import type { DataKeyTable, MasterKeyTable } from './migrations/keys.table.js';
 import type {
   AnswerLabelTable,
   IdempotencyTable,
+  OutcomeTable,
   PictureTable,
   PredictionTable,
   QuotaUseTable,
@@ -104,6 +105,7 @@ export interface PredictionTables {
   idempotency: IdempotencyTable;
   picture: PictureTable;
   answer_label: AnswerLabelTable;
+  outcome: OutcomeTable;
   quota_use: QuotaUseTable;
 }
 export type PredictionDatabase = Kysely<PredictionTables>;

@@ -32,7 +32,8 @@ export class DataKey {
   readonly #from: number;
   readonly #until: number;
   readonly #bytes: Buffer;
-  readonly #base64: string;
+  /** Made when it seals: keys that only open are in no text, which cannot be overwritten. */
+  #base64: string | null = null;
   #usesLeft: number;
   #digestKey: Buffer | null = null;
   #isErased = false;
@@ -43,7 +44,6 @@ export class DataKey {
     this.#from = from;
     this.#until = until;
     this.#bytes = bytes;
-    this.#base64 = bytes.toString('base64');
     this.#usesLeft = uses;
   }
 
@@ -61,9 +61,15 @@ export class DataKey {
     this.#isErased = true;
   }
 
+  /** For `lent-keys.ts`. */
+  copyTo(target: Uint8Array): void {
+    target.set(this.#bytes);
+  }
+
   /** The value, for the storage thread to seal. It may do so twice, if a commit has to be repeated. */
   toSeal(value: string, address: Address): ToSeal {
     this.#usesLeft -= 2;
+    this.#base64 ??= this.#bytes.toString('base64');
     return { seal: value, key: this.#base64, address: this.#text(address) };
   }
 

@@ -2,7 +2,7 @@
  * Kills processes under load. In the end every acknowledged prediction must be stored exactly once.
  *
  *   node test/endurance/kill.ts [server|worker|writer] [kills] [seed]
- *   node test/endurance/kill.ts [changes|requests|uploads|erasures|rotation|backup|restore|repair|migrations] [kills] [seed]
+ *   node test/endurance/kill.ts [changes|requests|uploads|erasures|outcomes|rotation|backup|restore|repair|migrations] [kills] [seed]
  *
  * - `server`: each round kills the server (SIGKILL) and restarts it on the same data.
  * - `worker`: kills one inference process after another (SIGKILL) while the server runs on.

@@ -68,6 +68,10 @@ function insertPrediction(id: string, { version = 'version_x', input = "'{}'", s
       '{"kind":"classification","label":"ham"}', 'ham', '{}', '{}')`;
 }
 
+function insertOutcome(prediction: string, sealed: string, version = 'version_x'): string {
+  return `insert into outcome values ('${prediction}', '${version}', 'team', 1, 1, 1, ${sealed})`;
+}
+
 function insertPicture(prediction: string, name: string): string {
   return `insert into picture values ('${prediction}', '${name}', 0, 1, 1, 'image/png', 1, null)`;
 }
@@ -151,7 +155,7 @@ test('rows of the catalog that were changed by SQL are named, and those that are
   expect(Number(entries)).toBe(repaired.length);
 });
 
-test('predictions, their images, labels and idempotency keys that were changed by SQL are named', async () => {
+test('predictions, their images, labels, outcomes and idempotency keys that were changed by SQL are named', async () => {
   const version = storedValue('catalog.db', `select ${versionId('spam-filter')}`);
   change(
     'predictions.db',
@@ -166,6 +170,9 @@ test('predictions, their images, labels and idempotency keys that were changed b
     insertPicture('prediction_8', 'input'),
     insertPicture('prediction_8', 'mask'),
     "insert into answer_label values ('v', 'a', 'prediction_1'), ('v', 'a', 'prediction_7'), ('v', 'b', 'prediction_7')",
+    insertOutcome('prediction_1', 'zeroblob(40)'),
+    insertOutcome('prediction_3', "x''", version),
+    insertOutcome('prediction_6', 'zeroblob(40)'),
     'drop index prediction_version',
   );
   change(
@@ -177,11 +184,14 @@ test('predictions, their images, labels and idempotency keys that were changed b
   const broken = [
     'REFERENCE_BROKEN idempotency ["team","k"]: refers to a prediction that does not exist',
     'REFERENCE_BROKEN labels of prediction_7: 2 labels refer to a prediction that does not exist',
+    'REFERENCE_BROKEN outcome of prediction_6: refers to a prediction that does not exist',
     'REFERENCE_BROKEN pictures of prediction_8: 2 pictures refer to a prediction that does not exist',
   ];
   const kept = [
     'REFERENCE_BROKEN predictions of version_x: 1 predictions refer to a version that does not exist',
     'ROW_INVALID data_key 1: wrapped is a value of the type text; expected blob',
+    'ROW_INVALID outcome of prediction_1: its account or its version is not that of the prediction',
+    'ROW_INVALID outcome of prediction_3: it has nothing that is encrypted',
     "ROW_INVALID prediction prediction_1: label is 'spam', but the answer has 'ham'",
     'ROW_INVALID prediction prediction_3: answer is not a JSON object',
     'ROW_INVALID prediction prediction_4: input_sha256 is not a SHA-256 digest',
@@ -193,6 +203,8 @@ test('predictions, their images, labels and idempotency keys that were changed b
   expect(await repair()).toEqual(kept);
   expect(storedValue('predictions.db', 'select group_concat(prediction_id) from picture')).toBe('prediction_1');
   expect(storedValue('predictions.db', 'select group_concat(prediction_id) from answer_label')).toBe('prediction_1');
+  const outcomes = storedValue('predictions.db', 'select group_concat(prediction_id) from outcome');
+  expect(outcomes.split(',').sort()).toEqual(['prediction_1', 'prediction_3']);
 });
 
 test('blobs that were damaged, cut or deleted are named and restored from the model store; what nothing refers to is deleted', async () => {

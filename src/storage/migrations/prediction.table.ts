@@ -34,6 +34,21 @@ export interface AnswerLabelTable {
   prediction_id: string;
 }
 
+/** What turned out to be true of a prediction. */
+export interface OutcomeTable {
+  prediction_id: string;
+  /** As of the prediction. */
+  version_id: string;
+  principal_id: string;
+  /** The key that `sealed` is sealed with a key derived from: that of the prediction. */
+  data_key: number;
+  /** Later ones have replaced the first outcome, but not its time. */
+  first_recorded_at: number;
+  recorded_at: number;
+  /** See `prediction/sealed-outcome.ts`. */
+  sealed: Uint8Array;
+}
+
 /** An image of a prediction. */
 export interface PictureTable {
   prediction_id: string;

@@ -11,7 +11,28 @@ export const predictionMigrations: Record<string, Migration> = {
   '006_quota_use': { up: createQuotaUse },
   '007_pictures': { up: createPictures },
   '008_answer_labels': { up: createAnswerLabels },
+  '009_outcomes': { up: createOutcomes },
 };
+
+/** In the order in which metrics read them: those of an account, and those of all. Few predictions have an outcome. */
+async function createOutcomes(db: Kysely<unknown>): Promise<void> {
+  await db.schema
+    .createTable('outcome')
+    .addColumn('prediction_id', 'text', (c) => c.primaryKey())
+    .addColumn('version_id', 'text', (c) => c.notNull())
+    .addColumn('principal_id', 'text', (c) => c.notNull())
+    .addColumn('data_key', 'integer', (c) => c.notNull())
+    .addColumn('first_recorded_at', 'bigint', (c) => c.notNull())
+    .addColumn('recorded_at', 'bigint', (c) => c.notNull())
+    .addColumn('sealed', 'blob', (c) => c.notNull())
+    .execute();
+  const indexes = {
+    outcome_account: ['version_id', 'principal_id', 'prediction_id'],
+    outcome_version: ['version_id', 'prediction_id'],
+  };
+  for (const [name, columns] of Object.entries(indexes))
+    await db.schema.createIndex(name).on('outcome').columns(columns).execute();
+}
 
 /** In the order in which the history of a label is read. The labels of classifications are in the rows of the predictions. */
 async function createAnswerLabels(db: Kysely<unknown>): Promise<void> {

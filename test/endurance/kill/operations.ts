@@ -12,6 +12,7 @@ import { backUp } from '#src/maintenance/backup.js';
 import { repairFolder } from '#src/maintenance/check.js';
 import { restore } from '#src/maintenance/restore.js';
 import { Erasures } from '#src/prediction/erasures.js';
+import { openOutcomeOrThrow } from '#src/prediction/sealed-outcome.js';
 import { openDatabases } from '#src/storage/database.js';
 import { DataKeys } from '#src/vault/data-keys.js';
 import { MasterKeys, NO_SETTINGS } from '#src/vault/master-keys.js';
@@ -66,6 +67,16 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     command: ({ dataDir, cycle }) => ['test/endurance/kill/store-data.ts', dataDir, String(cycle), 'erasures'],
     verify: async (run, lines) => {
       await finishErasures(run.dataDir);
+      return verifyRequests(run, lines);
+    },
+    isEndless: true,
+    hasStatements: true,
+  },
+  outcomes: {
+    command: ({ dataDir, cycle }) => ['test/endurance/kill/store-data.ts', dataDir, String(cycle), 'outcomes'],
+    verify: async (run, lines) => {
+      await finishErasures(run.dataDir);
+      await verifyOutcomes(run.dataDir, lines);
       return verifyRequests(run, lines);
     },
     isEndless: true,
@@ -253,6 +264,28 @@ async function finishErasures(dataDir: string): Promise<void> {
   const erasures = new Erasures(await sweeperParts(databases, dataDir));
   await erasures.resume();
   await databases.close();
+}
+
+/** Each prediction that is there has the outcome that was acknowledged last, and no outcome is without its prediction. */
+async function verifyOutcomes(dataDir: string, lines: readonly string[]): Promise<void> {
+  const { databases, dataKeys } = await openVault(dataDir);
+  try {
+    const rows = await databases.predictionDb.selectFrom('outcome').selectAll().execute();
+    const keys = await dataKeys.find([...new Set(rows.map(({ data_key }) => data_key))]);
+    const values = new Map(
+      rows.map(({ prediction_id: id, principal_id, data_key, sealed }) => [
+        id,
+        openOutcomeOrThrow(keys.get(data_key), { id, principal_id }, sealed).truth,
+      ]),
+    );
+    for (const line of lines) {
+      const { kept, erased, outcome }: { kept: string; erased: string; outcome: number } = JSON.parse(line);
+      if (values.get(kept) !== outcome) throw new Error(`The outcome of ${line} is ${values.get(kept)}`);
+      if (values.has(erased)) throw new Error(`The outcome of an erased prediction is there: ${line}`);
+    }
+  } finally {
+    await databases.close();
+  }
 }
 
 async function openVault(dataDir: string) {

@@ -1,14 +1,18 @@
 /**
- * Uploads to a data folder without end, or records and erases predictions there, with the parts of the server but without its workers
+ * Uploads to a data folder without end, or records predictions there, with their outcomes, or erases them, with the parts of the server but without its workers
  * and HTTP, so that a kill takes little time. Writes a line for each change that was acknowledged.
- * `node test/endurance/kill/store-data.ts <data folder> <seed> <uploads|erasures>`
+ * `node test/endurance/kill/store-data.ts <data folder> <seed> <uploads|erasures|outcomes>`
  */
 import 'reflect-metadata';
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { COMMAND_LINE } from '#src/access/principal.js';
+import { CatalogLoaders } from '#src/catalog/loaders.js';
 import { Erasures } from '#src/prediction/erasures.js';
+import { PredictionLoaders } from '#src/prediction/loaders.js';
 import { predictionOf } from '#src/prediction/new-prediction.js';
+import { Outcomes } from '#src/prediction/outcomes.js';
+import { RecordedPredictions } from '#src/prediction/recorded.js';
 import { Recorder } from '#src/prediction/recorder.js';
 import { Uploads } from '#src/publishing/uploads.js';
 import { openDatabases } from '#src/storage/database.js';
@@ -47,24 +51,29 @@ async function* chunksOf(bytes: Buffer): AsyncGenerator<Uint8Array> {
 }
 
 const ACCOUNT = 'team';
+const OWNER = { ...COMMAND_LINE, id: ACCOUNT };
 /** The second one does not fit into a row. */
 const CHARACTERS = [20, 20_000];
 
-async function makeErasures(): Promise<() => Promise<object>> {
+async function openRecorder(): Promise<(subject: string) => Promise<string>> {
   await blobs.open();
   const recorder = new Recorder({ db: predictionDb, commits, blobs, dataKeys });
-  const erasures = new Erasures(parts);
-  await erasures.resume();
   const { id: versionId } = await catalogDb.selectFrom('version').select('id').executeTakeFirstOrThrow();
-  const record = async (subject: string) => {
+  return async (subject) => {
     const input = { text: 'x'.repeat(pick(random, CHARACTERS)) };
     const version = { versionId, variant: 'default', engineVersion: { artifactSha256: '', spec: { labels: [] } } };
     const outcome = { timing: {}, batchSize: 1, executionProvider: 'cpu', device: null, dispatchedAt: 0 };
     const made = { version, record: true, startedAt: 0, input } as never;
     const prediction = predictionOf(made, { kind: 'regression', value: 1 } as never, outcome as never);
-    await recorder.record({ principal: { ...COMMAND_LINE, id: ACCOUNT }, subject }, prediction, null);
+    await recorder.record({ principal: OWNER, subject }, prediction, null);
     return prediction.id;
   };
+}
+
+async function makeErasures(): Promise<() => Promise<object>> {
+  const record = await openRecorder();
+  const erasures = new Erasures(parts);
+  await erasures.resume();
   let count = 0;
   return async () => {
     const subject = `${seed}-${count++}`;
@@ -76,5 +85,33 @@ async function makeErasures(): Promise<() => Promise<object>> {
   };
 }
 
-const change = await (wanted === 'uploads' ? makeUploads() : makeErasures());
+/** Two outcomes of one prediction, and one of a prediction that is erased meanwhile. */
+async function makeOutcomes(): Promise<() => Promise<object>> {
+  const record = await openRecorder();
+  const erasures = new Erasures(parts);
+  await erasures.resume();
+  const recorded = new RecordedPredictions({ blobs, images: null as never });
+  const outcomes = new Outcomes({ db: predictionDb, commits, dataKeys, recorded });
+  const outcomeOf = (prediction: string, value: number) => {
+    const catalogLoaders = new CatalogLoaders(catalogDb, catalogDb, OWNER);
+    const predictionLoaders = new PredictionLoaders(predictionDb, dataKeys, { principal: OWNER, catalogLoaders });
+    const context = { principal: OWNER, catalogLoaders, predictionLoaders, connection: null as never };
+    return outcomes.record({ prediction, value, reason: `outcome ${value}` }, context);
+  };
+  const by = { principal: COMMAND_LINE, action: 'deletePredictions', reason: 'a kill test' } as const;
+  const erase = (id: string) =>
+    erasures.erase({ account: ACCOUNT, subject: null, keyId: null, from: null, to: null, predictions: [id] }, by);
+  let count = 0;
+  return async () => {
+    const [kept, erased] = [await record('kept'), await record('erased')];
+    const value = ++count;
+    await outcomeOf(kept, -value);
+    await Promise.allSettled([outcomeOf(erased, value), erase(erased)]);
+    await outcomeOf(kept, value);
+    return { kept, erased, outcome: value };
+  };
+}
+
+const KINDS = { uploads: makeUploads, erasures: makeErasures, outcomes: makeOutcomes };
+const change = await KINDS[wanted as keyof typeof KINDS]();
 for (;;) process.stdout.write(`${JSON.stringify(await change())}\n`);
