@@ -61,7 +61,8 @@ class SqliteFileConnection implements DatabaseConnection {
 
   #send({ sql, parameters, query }: CompiledQuery): Promise<QueryReply> {
     if (this.#turn) return this.#write(sql, parameters);
-    if (query.kind === 'SelectQueryNode' && this.reader !== 'writer') return this.file.read(sql, parameters, this.reader);
+    if (query.kind === 'SelectQueryNode' && this.reader !== 'writer')
+      return this.file.read(sql, parameters, this.reader);
     return this.file.inTurn(() => this.file.write(sql, parameters));
   }
 

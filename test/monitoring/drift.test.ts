@@ -148,8 +148,7 @@ test('values of the same distribution show no drift, and others do', () => {
   const verdicts = (measured: ReturnType<typeof measureDrift>) => measured.map(({ verdict }) => verdict);
 
   let shown = 0;
-  for (let i = 0; i < 10; i++)
-    if (verdicts(measureDrift(watched, sampleOf(0), sampleOf(0))).includes('DRIFT')) shown++;
+  for (let i = 0; i < 10; i++) if (verdicts(measureDrift(watched, sampleOf(0), sampleOf(0))).includes('DRIFT')) shown++;
   const moved = measureDrift(watched, sampleOf(0), sampleOf(0.3));
 
   expect(shown).toBeLessThanOrEqual(1);
