@@ -16,6 +16,7 @@ import { createServer } from './api/server.js';
 import { Catalog } from './catalog/catalog.js';
 import { ListingCounts } from './catalog/listing-counts.js';
 import { ModelUses } from './catalog/model-uses.js';
+import { Choosing } from './choosing/choosing.js';
 import { type Config, exposure } from './config.js';
 import { DatasetReader } from './datasets/dataset-reader.js';
 import { Datasets } from './datasets/datasets.js';
@@ -410,6 +411,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     evaluator,
     plots,
     ...createMonitoring({ databases, blobs, commits, dataKeys, stopping, recorded }),
+    choosing: new Choosing({ engine, evaluator }),
     erasures,
     history,
     imports,

@@ -90,6 +90,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'serving',
     'prediction',
   ],
+  choosing: ['errors', 'access', 'graphql', 'storage', 'tasks', 'catalog', 'engine', 'serving', 'evaluation'],
   explanation: ['errors', 'statistics', 'graphql', 'tasks', 'catalog', 'prediction', 'datasets', 'evaluation'],
   monitoring: [
     'errors',
@@ -128,6 +129,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'publishing',
     'plots',
     'evaluation',
+    'choosing',
     'explanation',
     'monitoring',
     'metrics',
@@ -142,6 +144,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'api',
     'plots',
     'evaluation',
+    'choosing',
     'explanation',
     'monitoring',
     'prediction',

@@ -6,12 +6,13 @@
 import type { ExecutionResult } from 'graphql';
 import type { Principal } from '../access/principal.js';
 import { CatalogLoaders } from '../catalog/loaders.js';
+import { type ChoosingContext, ChoosingLoaders } from '../choosing/loaders.js';
 import { type DatasetContext, DatasetLoaders } from '../datasets/loaders.js';
 import type { CallerConnection, ComputeMeter } from '../engine/queue.js';
-import { type EvaluationContext, EvaluationLoaders } from '../evaluation/loaders.js';
+import { EvaluationLoaders } from '../evaluation/loaders.js';
 import { type PredictionContext, PredictionLoaders } from '../prediction/loaders.js';
 import { type PublicationContext, PublicationLoaders } from '../publishing/loaders.js';
-import { type ServingContext, ServingLoaders } from '../serving/loaders.js';
+import { ServingLoaders } from '../serving/loaders.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { Databases } from '../storage/database.js';
 import type { DataKeys } from '../vault/data-keys.js';
@@ -24,14 +25,13 @@ export type RequestDatabases = Pick<Databases, 'catalogDb' | 'catalogByKey' | 'p
 };
 
 /** Apollo Server copies the context's own properties for each request, so nothing is kept in `#private` fields. */
-export class RequestContext
-  implements PredictionContext, EvaluationContext, ServingContext, PublicationContext, DatasetContext
-{
+export class RequestContext implements PredictionContext, ChoosingContext, PublicationContext, DatasetContext {
   private loaders: {
     catalog?: CatalogLoaders;
     datasets?: DatasetLoaders;
     serving?: ServingLoaders;
     evaluations?: EvaluationLoaders;
+    choosing?: ChoosingLoaders;
     predictions?: PredictionLoaders;
     publications?: PublicationLoaders;
   } = {};
@@ -65,6 +65,11 @@ export class RequestContext
   get evaluationLoaders(): EvaluationLoaders {
     this.loaders.evaluations ??= new EvaluationLoaders(this.databases.catalogDb, this.principal);
     return this.loaders.evaluations;
+  }
+
+  get choosingLoaders(): ChoosingLoaders {
+    this.loaders.choosing ??= new ChoosingLoaders(this.databases.catalogDb, this.principal);
+    return this.loaders.choosing;
   }
 
   get publicationLoaders(): PublicationLoaders {

@@ -8,6 +8,16 @@ import { DatasetResolver } from '../catalog/dataset.resolver.js';
 import type { ListingCounts } from '../catalog/listing-counts.js';
 import { ModelResolver } from '../catalog/model.resolver.js';
 import { ArtifactResolver, VersionResolver } from '../catalog/version.resolver.js';
+import type { Choosing } from '../choosing/choosing.js';
+import {
+  ChoosingResolver,
+  DatasetLeaderboardResolver,
+  DefeatResolver,
+  MissingEvaluationResolver,
+  RankedVersionResolver,
+  RecommendationResolver,
+  RefusedEvaluationResolver,
+} from '../choosing/choosing.resolver.js';
 import { DatasetRegistrationResolver } from '../datasets/dataset-registration.resolver.js';
 import { DatasetRowResolver, DatasetRowsResolver } from '../datasets/dataset-rows.resolver.js';
 import type { Datasets } from '../datasets/datasets.js';
@@ -74,6 +84,7 @@ export interface ResolverParts {
   readonly outcomes: Outcomes;
   readonly live: Live;
   readonly drifts: Drifts;
+  readonly choosing: Choosing;
   readonly erasures: Erasures;
   readonly history: History;
   readonly pictureUrls: PictureUrls;
@@ -129,6 +140,13 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [ModelHeadlineResolver, () => new ModelHeadlineResolver()],
   [VersionEvaluationResolver, () => new VersionEvaluationResolver()],
   [DatasetEvaluationResolver, () => new DatasetEvaluationResolver()],
+  [ChoosingResolver, ({ choosing }) => new ChoosingResolver(choosing)],
+  [DatasetLeaderboardResolver, ({ choosing }) => new DatasetLeaderboardResolver(choosing)],
+  [RecommendationResolver, () => new RecommendationResolver()],
+  [RankedVersionResolver, () => new RankedVersionResolver()],
+  [DefeatResolver, () => new DefeatResolver()],
+  [MissingEvaluationResolver, () => new MissingEvaluationResolver()],
+  [RefusedEvaluationResolver, () => new RefusedEvaluationResolver()],
   [ModelCardResolver, () => new ModelCardResolver()],
   [UploadResolver, ({ uploads }) => new UploadResolver(uploads)],
   [

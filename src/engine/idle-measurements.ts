@@ -12,25 +12,34 @@ import { createSettledEntry } from './entry.js';
 import { LatencyCurve, type LatencyPoint, undisturbedMs } from './latency-curve.js';
 import { type DoneMessage, type EngineVersion, type FromWorker, MAX_RUN_MS } from './messages.js';
 import type { Pool } from './pool.js';
+import { measuredResidentBytes } from './residency.js';
 import type { RunningBatches } from './running-batches.js';
 import { batchLimits, type ScheduledVersion } from './schedule.js';
 import { type ExitCause, mayBeCausedByInput } from './supervision.js';
 import { MAX_VERSION_RECORDS } from './version-records.js';
 import type { WorkerProcess } from './worker-process.js';
 
-/** Where the curves of this machine are kept. */
+/** What was measured of a version. */
+export interface Measured {
+  readonly points: readonly LatencyPoint[];
+  /** Memory of a loaded copy; null if the platform cannot tell. */
+  readonly residentBytes: number | null;
+}
+
+/** Where the measurements of this machine are kept. */
 export interface LatencyStore {
   /** Null if the version was not measured with this provider. */
   find(version: EngineVersion, provider: string): Promise<readonly LatencyPoint[] | null>;
-  save(version: EngineVersion, provider: string, points: readonly LatencyPoint[]): Promise<void>;
+  save(version: EngineVersion, provider: string, measured: Measured): Promise<void>;
 }
 
-type WarmUp = Pick<Extract<FromWorker, { kind: 'loaded' }>, 'warmUpMs' | 'warmUpCpuMs'>;
+type Loaded = Pick<Extract<FromWorker, { kind: 'loaded' }>, 'warmUpMs' | 'warmUpCpuMs' | 'residentBytes'>;
 
 interface Unmeasured {
   readonly version: EngineVersion;
   readonly item: Item;
   readonly curve: LatencyCurve;
+  readonly residentBytes: number | null;
   /** Data memory of the worker before the first batch; null until then. */
   baseBytes: number | null;
 }
@@ -80,13 +89,13 @@ export class IdleMeasurements {
   }
 
   /** To be called when a serving worker has loaded a version. */
-  onLoaded(version: EngineVersion, { warmUpMs, warmUpCpuMs }: WarmUp): void {
+  onLoaded(version: EngineVersion, loaded: Loaded): void {
     if (this.#remembered.has(version.key)) {
       this.#continue();
       return;
     }
     this.#remember(version.key, null);
-    const lookup = this.#lookUp(version, undisturbedMs(warmUpMs, this.#computed(warmUpCpuMs)))
+    const lookup = this.#lookUp(version, loaded)
       .catch((error) => {
         // The next load looks it up again.
         this.#remembered.delete(version.key);
@@ -127,11 +136,14 @@ export class IdleMeasurements {
     return this.#parts.pool.provider === 'cpu' ? cpuMs : null;
   }
 
-  async #lookUp(version: EngineVersion, warmUpMs: number): Promise<void> {
+  async #lookUp(version: EngineVersion, loaded: Loaded): Promise<void> {
     const { store, pool, servedOf } = this.#parts;
+    const warmUpMs = undisturbedMs(loaded.warmUpMs, this.#computed(loaded.warmUpCpuMs));
     const item = checkInput(version.spec, version.spec.example, []);
     const points = await store.find(version, pool.provider);
-    if (points === null) this.#remember(version.key, unmeasured(version, item, warmUpMs));
+    const grownBytes = loaded.residentBytes;
+    const residentBytes = grownBytes === null ? null : measuredResidentBytes(grownBytes, version.artifactBytes);
+    if (points === null) this.#remember(version.key, unmeasured(version, item, { warmUpMs, residentBytes }));
     for (const point of points ?? []) servedOf(version).latency.seed(sizeOf(item, point.batchSize), point);
     this.#continue();
   }
@@ -213,12 +225,12 @@ export class IdleMeasurements {
     this.#continueIn(0);
   }
 
-  #complete({ version, curve }: Unmeasured): void {
+  #complete({ version, curve, residentBytes }: Unmeasured): void {
     const { store, pool } = this.#parts;
     this.#remember(version.key, null);
     const points = curve.points();
     if (points.length === 0) return;
-    const save = () => store.save(version, pool.provider, points);
+    const save = () => store.save(version, pool.provider, { points, residentBytes });
     this.#saving = this.#saving.then(save).catch((error) => this.#report(error));
   }
 
@@ -234,11 +246,16 @@ export class IdleMeasurements {
   }
 }
 
-function unmeasured(version: EngineVersion, item: Item, warmUpMs: number): Unmeasured {
+function unmeasured(
+  version: EngineVersion,
+  item: Item,
+  { warmUpMs, residentBytes }: Pick<Loaded, 'warmUpMs' | 'residentBytes'>,
+): Unmeasured {
   const limits = batchLimits(version);
   const byWork = Math.min(limits.work / item.work, limits.preprocessingWork / Math.max(1, item.preprocessingWork));
   const maxBatchSize = Math.max(1, Math.floor(Math.min(limits.rows / item.rows, byWork)));
-  return { version, item, curve: new LatencyCurve(maxBatchSize, item.rows * warmUpMs, MAX_RUN_MS), baseBytes: null };
+  const curve = new LatencyCurve(maxBatchSize, item.rows * warmUpMs, MAX_RUN_MS);
+  return { version, item, curve, residentBytes, baseBytes: null };
 }
 
 /** Of a batch of so many of the item. */

@@ -8,6 +8,7 @@ import {
   currentUse,
   estimatedLoadingBytes,
   estimatedResidentBytes,
+  measuredResidentBytes,
   type SizeOfVersion,
   type UseCount,
   valueOfCopy,
@@ -104,9 +105,7 @@ export class KnownVersions {
     this.#msPerByte = meanWith(this.#msPerByte, msPerByte, USUAL_LOAD_WEIGHT);
     known.loads = Math.min(MAX_COUNTED_LOADS, known.loads + 1);
     known.meanLoadMs = meanWith(known.meanLoadMs, loadMs, 1 / known.loads);
-    // Growth is understated where the process reused memory that it had kept.
-    if (residentBytes !== null)
-      known.residentBytes = Math.max(residentBytes, known.version.artifactBytes, estimatedResidentBytes(0));
+    if (residentBytes !== null) known.residentBytes = measuredResidentBytes(residentBytes, known.version.artifactBytes);
     known.needsEmptyWorker = false;
     known.failedLoads = 0;
     known.lostLoads = 0;

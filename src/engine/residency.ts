@@ -174,6 +174,11 @@ export function estimatedResidentBytes(fileBytes: number): number {
   return Math.max(MIN_RESIDENT_BYTES, RESIDENT_BYTES_PER_FILE_BYTE * fileBytes);
 }
 
+/** Memory of a loaded copy. Growth is understated where the process reused memory that it had kept. */
+export function measuredResidentBytes(grownBytes: number, fileBytes: number): number {
+  return Math.max(grownBytes, fileBytes, MIN_RESIDENT_BYTES);
+}
+
 /** Memory that a load of a graph and its data files needs at its peak, in bytes. */
 export function estimatedLoadingBytes(graphBytes: number, dataBytes: number): number {
   return LOADING_BYTES_PER_FILE_BYTE * graphBytes + LOADING_BYTES_PER_DATA_BYTE * dataBytes;

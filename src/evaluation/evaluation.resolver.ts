@@ -57,7 +57,7 @@ export class EvaluationResolver {
 }
 
 /** The unit is that of the only number that the version predicts. */
-async function withUnits(
+export async function withUnits(
   metrics: Metric[] | Promise<Metric[]>,
   versionId: string,
   { catalogLoaders }: EvaluationContext,

@@ -1,7 +1,10 @@
-/** The latency curves that were measured: kept in the catalog, apart for each machine, execution provider and runtime. */
+/**
+ * The latency curves that were measured, and the memory that versions take: kept in the catalog, apart for each machine,
+ * execution provider and runtime.
+ */
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus } from 'node:os';
-import type { LatencyStore } from '../engine/idle-measurements.js';
+import type { LatencyStore, Measured } from '../engine/idle-measurements.js';
 import type { LatencyPoint } from '../engine/latency-curve.js';
 import type { EngineVersion } from '../engine/messages.js';
 import type { CatalogDatabase } from '../storage/database.js';
@@ -23,6 +26,12 @@ export function environmentOf(provider: string): Environment {
   return { machine: MACHINE, provider, runtime: RUNTIME };
 }
 
+/** Of the rows of a version, the one that was measured on this machine with this provider. */
+export function measuredHere<Row extends Environment>(rows: readonly Row[], provider: string): Row | undefined {
+  const here = environmentOf(provider);
+  return rows.find((row) => row.machine === here.machine && row.provider === provider && row.runtime === here.runtime);
+}
+
 export class LatencyRecords implements LatencyStore {
   readonly #db: CatalogDatabase;
 
@@ -35,9 +44,9 @@ export class LatencyRecords implements LatencyStore {
     return points === null ? null : JSON.parse(points);
   }
 
-  async save(version: EngineVersion, provider: string, points: readonly LatencyPoint[]): Promise<void> {
-    const row = { ...keyOf(version, provider), points: JSON.stringify(points), measured_at: Date.now() };
-    await saveLatency(this.#db, row);
+  async save(version: EngineVersion, provider: string, { points, residentBytes }: Measured): Promise<void> {
+    const measured = { points: JSON.stringify(points), resident_bytes: residentBytes, measured_at: Date.now() };
+    await saveLatency(this.#db, { ...keyOf(version, provider), ...measured });
   }
 }
 

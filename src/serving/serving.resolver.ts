@@ -8,7 +8,7 @@ import { Cost } from '../graphql/cost.js';
 import { payloadOf } from '../graphql/problem.type.js';
 import { VersionRef } from '../graphql/scalars.js';
 import { withoutPaths } from '../without-paths.js';
-import { environmentOf } from './latency-records.js';
+import { measuredHere } from './latency-records.js';
 import type { ServingContext } from './loaders.js';
 import { type Resolved, type Serving, versionIdOf } from './serving.js';
 import { EngineStatus, LatencyPoint, ServingPayload, ServingStatus, WorkerStatus } from './serving.type.js';
@@ -97,10 +97,7 @@ export class LatencyResolver {
   }
 
   async #pointsOf(versionId: string, { servingLoaders }: ServingContext): Promise<MeasuredPoint[]> {
-    const { machine, provider, runtime } = environmentOf(this.engine.provider);
-    const measured = (await servingLoaders.latencies.load(versionId)).find(
-      (row) => row.machine === machine && row.provider === provider && row.runtime === runtime,
-    );
+    const measured = measuredHere(await servingLoaders.latencies.load(versionId), this.engine.provider);
     return measured ? JSON.parse(measured.points) : [];
   }
 }

@@ -181,8 +181,8 @@ async function harvest(): Promise<Harvest> {
   return { ids: [...homes.ids], cursors: [...homes.cursors], names: [...homes.names] };
 }
 
-/** What is measured or counted for all callers together, and what says when it was measured. */
-const LOAD = /\b(serving|engine|imports|latency|queueDepth|live)\b/;
+/** What is measured, counted or changed for all callers together, and what says when it was measured. */
+const LOAD = /\b(serving|engine|imports|latency|queueDepth|live|recommendEvaluations)\b/;
 
 async function requests(known: Harvest): Promise<Operation[]> {
   const schema = buildSchema(await readFile('schema/schema.graphql', 'utf8'));

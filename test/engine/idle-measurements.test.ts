@@ -1,5 +1,6 @@
 /** Latency curves are measured while nothing else is to be done, under a virtual clock. */
 import { jest } from '@jest/globals';
+import type { Measured } from '#src/engine/idle-measurements.js';
 import type { LatencyPoint } from '#src/engine/latency-curve.js';
 import type { EngineVersion } from '#src/engine/messages.js';
 import { inVirtualTime, Simulation, settled, simulatedVersion } from '../support/simulation.js';
@@ -28,7 +29,7 @@ class Records {
     return this.curves.get(key) ?? null;
   }
 
-  async save({ key }: EngineVersion, _provider: string, points: readonly LatencyPoint[]) {
+  async save({ key }: EngineVersion, _provider: string, { points }: Measured) {
     this.curves.set(key, points);
   }
 

@@ -109,7 +109,7 @@ test('rows of the catalog that were changed by SQL are named, and those that are
     'drop index model_created',
     'create trigger evil after insert on api_key begin delete from alias; end',
     `update version set spec = '{' where id = ${versionId('fashion-cnn')}`,
-    `insert into latency values (${versionId('spam-filter')}, '', 'machine', 'cpu', '1', 'fast', 1)`,
+    `insert into latency values (${versionId('spam-filter')}, '', 'machine', 'cpu', '1', 'fast', 1, null)`,
     `update api_key set kind = 'root', roles = '["king"]', replaced_by = 'nobody'`,
     'drop trigger audit_log_update',
     "update audit_log set reason = 'another' where sequence = 2",

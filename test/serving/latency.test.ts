@@ -96,6 +96,7 @@ test('a server that starts again has the curves and does not measure again', asy
   expect(after.batches).toEqual(before.batches);
   expect(after.alone).toEqual({ ...before.alone, servingState: 'COLD' });
   expect(rows).toHaveLength(2);
+  for (const { resident_bytes } of rows) expect(resident_bytes).toBeGreaterThan(2 ** 20);
 });
 
 test('a curve of another machine, provider or runtime is not shown, and only the eight newest are kept', async () => {

@@ -114,6 +114,8 @@ export interface LatencyTable {
   runtime: string;
   /** JSON of LatencyPoint[]. */
   points: string;
+  /** Memory of a loaded copy; null if the platform cannot tell. */
+  resident_bytes: number | null;
   measured_at: number;
 }
 

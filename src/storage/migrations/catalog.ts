@@ -10,6 +10,7 @@ import {
   keepFacetCounts,
   keepModelMetrics,
 } from './kept-tables.js';
+import { addMeasuredMemory } from './measured-memory.js';
 import { addMeasuredOrders } from './measured-orders.js';
 import { createRegisteredOperations } from './registered-operations.js';
 
@@ -48,6 +49,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '032_measured_orders': { up: addMeasuredOrders },
   '033_dataset_pieces': { up: createDatasetPieces },
   '034_evaluation_jobs': { up: createEvaluationJobs },
+  '037_measured_memory': { up: addMeasuredMemory },
 };
 
 /** The history begins with what aliases point to now. */

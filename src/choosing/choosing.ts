@@ -1,0 +1,222 @@
+/** Chooses between versions by what is known of them: metrics on a dataset, and latency and memory on this machine. */
+import type { Dataset } from '../catalog/dataset.type.js';
+import type { Engine } from '../engine/engine.js';
+import type { LatencyPoint } from '../engine/latency-curve.js';
+import {
+  AppError,
+  BadArgumentError,
+  type InputProblem,
+  InvalidInputError,
+  NotFoundError,
+  UploadLimitError,
+} from '../errors.js';
+import type { Evaluator } from '../evaluation/evaluator.js';
+import { measuredHere } from '../serving/latency-records.js';
+import type { TaskName } from '../tasks/tasks.js';
+import type { Option, Unevaluated } from './candidates.queries.js';
+import type { ChoosingContext } from './loaders.js';
+import {
+  type Candidate,
+  type Choice,
+  type Constraints,
+  choose,
+  isCertain,
+  type Measured,
+  type Miss,
+  missesOf,
+} from './ranking.js';
+import { usualMetric } from './usual-metric.js';
+
+export interface Wanted extends Constraints {
+  readonly task: TaskName;
+  readonly dataset: string;
+  readonly metric?: string | null;
+}
+
+/** A version that may meet all constraints once it is evaluated on the dataset. */
+export interface Missing {
+  readonly version: Measured<Unevaluated>;
+  /** Constraints on what was not measured of it. */
+  readonly misses: readonly Miss[];
+}
+
+export interface Recommended extends Choice {
+  readonly dataset: Dataset;
+  readonly metric: string;
+  readonly missing: readonly Missing[];
+  readonly isComplete: boolean;
+}
+
+export interface Begun {
+  readonly evaluationIds: readonly string[];
+  readonly refused: readonly { readonly versionId: string; readonly error: AppError }[];
+}
+
+const MAX_METRIC_CHARACTERS = 100;
+const MAX_LICENSES = 20;
+/** Evaluations that are begun together. */
+export const MAX_BEGUN = 3;
+
+export class Choosing {
+  readonly #engine: Engine;
+  readonly #evaluator: Evaluator;
+
+  constructor({ engine, evaluator }: { readonly engine: Engine; readonly evaluator: Evaluator }) {
+    this.#engine = engine;
+    this.#evaluator = evaluator;
+  }
+
+  /** @throws InvalidInputError, NotFoundError */
+  async recommend(wanted: Wanted, context: ChoosingContext): Promise<Recommended> {
+    checkWanted(wanted);
+    const dataset = await context.catalogLoaders.datasetByName.load(wanted.dataset);
+    if (!dataset) throw new NotFoundError(`The dataset "${wanted.dataset.slice(0, 80)}"`);
+    const { task } = wanted;
+    const metric = wanted.metric ?? usualMetric(task);
+    const constraints = { ...wanted, licenses: wanted.licenses?.map((license) => license.toLowerCase()) ?? null };
+    const [{ candidates, hasMore }, unevaluated] = await Promise.all([
+      this.#candidates(dataset.id, { metric, task }, context),
+      context.choosingLoaders.unevaluated(dataset.id, task),
+    ]);
+    const others = (await this.#measured(unevaluated.found, context)).map((version) => ({
+      version,
+      misses: missesOf(version, constraints),
+    }));
+    const known = new Set(candidates.map(({ versionId }) => versionId));
+    const unfit = others.filter(({ misses }) => dataset.rowsSha256 === null || misses.some(isCertain));
+    const unknown = unfit.filter(({ version }) => !known.has(version.versionId)).map(({ version }) => version);
+    return {
+      ...choose([...candidates, ...unknown.map(withoutEvaluation)], constraints),
+      dataset,
+      metric,
+      missing: others.filter((one) => !unfit.includes(one)),
+      isComplete: !hasMore && !unevaluated.hasMore,
+    };
+  }
+
+  async leaderboard(dataset: Dataset, metric: string | null, context: ChoosingContext): Promise<Choice> {
+    const problem = metricProblem(metric, ['metric']);
+    if (problem) throw new BadArgumentError(`metric: ${problem.message}; it must have ${problem.expected}.`);
+    const wanted = { metric: metric ?? usualMetric(dataset.task), task: null };
+    return choose((await this.#candidates(dataset.id, wanted, context)).candidates, {});
+  }
+
+  /**
+   * Begins to evaluate the first versions that are missing in a recommendation.
+   *
+   * @throws InvalidInputError, NotFoundError
+   */
+  async evaluateMissing(
+    wanted: Wanted & { readonly reason?: string | null },
+    context: ChoosingContext,
+  ): Promise<Begun> {
+    const { missing, dataset } = await this.recommend(wanted, context);
+    if (dataset.rowsSha256 === null) throw new InvalidInputError([WITHOUT_ROWS]);
+    const evaluationIds: string[] = [];
+    const refused: { versionId: string; error: AppError }[] = [];
+    for (const { version } of missing) {
+      const { versionId } = version;
+      const error = await this.#evaluate(version, dataset, { reason: wanted.reason ?? null, context, evaluationIds });
+      if (error) refused.push({ versionId, error });
+      if (error instanceof UploadLimitError || evaluationIds.length >= MAX_BEGUN) break;
+    }
+    return { evaluationIds, refused };
+  }
+
+  /** Returns why it was refused. */
+  async #evaluate(
+    { versionId, ref }: Option,
+    { id: datasetId }: Dataset,
+    { reason, context, evaluationIds }: { reason: string | null; context: ChoosingContext; evaluationIds: string[] },
+  ): Promise<AppError | null> {
+    const { principal, catalogLoaders } = context;
+    const version = await catalogLoaders.version.load(versionId);
+    const model = version && (await catalogLoaders.model.load(version.modelId));
+    // Deleted meanwhile.
+    if (!version || !model) return null;
+    try {
+      const { id } = await this.#evaluator.evaluate({ version, model, datasetId }, { version: ref, reason }, principal);
+      evaluationIds.push(id);
+      return null;
+    } catch (error) {
+      if (error instanceof AppError) return error;
+      throw error;
+    }
+  }
+
+  async #candidates(
+    datasetId: string,
+    { metric, task }: { readonly metric: string; readonly task: TaskName | null },
+    context: ChoosingContext,
+  ): Promise<{ readonly candidates: Candidate[]; readonly hasMore: boolean }> {
+    const { found, hasMore } = await context.choosingLoaders.evaluated(datasetId, metric, task);
+    const measured = await this.#measured(found, context);
+    const { isOnTrainingData } = context.evaluationLoaders;
+    const candidates = await Promise.all(
+      measured.map(async (one) => ({ ...one, isOnTrainingData: await isOnTrainingData.load(one.evaluationId) })),
+    );
+    return { candidates, hasMore };
+  }
+
+  /** With what was measured on this machine, of one input at a time. */
+  #measured<T extends Option>(versions: readonly T[], { servingLoaders }: ChoosingContext): Promise<Measured<T>[]> {
+    return Promise.all(
+      versions.map(async (version) => {
+        const measured = measuredHere(await servingLoaders.latencies.load(version.versionId), this.#engine.provider);
+        const points: LatencyPoint[] = measured ? JSON.parse(measured.points) : [];
+        const one = points.find(({ batchSize }) => batchSize === 1);
+        const residentBytes = measured?.resident_bytes ?? null;
+        return { ...version, p50Ms: one?.p50Ms ?? null, p95Ms: one?.p95Ms ?? null, residentBytes };
+      }),
+    );
+  }
+}
+
+function withoutEvaluation(version: Measured): Candidate {
+  return { ...version, evaluationId: null, isComputed: false, metric: null, isOnTrainingData: false };
+}
+
+const WITHOUT_ROWS: InputProblem = {
+  path: ['input', 'dataset'],
+  code: 'WRONG_KIND',
+  message: 'its rows are not stored here',
+  expected: 'a dataset with rows',
+  received: null,
+};
+
+const LIMITS = ['maxP50Ms', 'maxP95Ms', 'maxResidentBytes', 'maxArtifactBytes'] as const;
+
+/** @throws InvalidInputError */
+function checkWanted(wanted: Wanted): void {
+  const problems = [metricProblem(wanted.metric, ['input', 'metric'])].filter((problem) => problem !== null);
+  for (const name of LIMITS) {
+    const value = wanted[name];
+    if (value == null || value >= 0) continue;
+    const message = 'the limit is negative';
+    problems.push({
+      path: ['input', name],
+      code: 'OUT_OF_RANGE',
+      message,
+      expected: 'at least 0',
+      received: `${value}`,
+    });
+  }
+  const count = wanted.licenses?.length ?? 0;
+  if (wanted.licenses && (count === 0 || count > MAX_LICENSES))
+    problems.push({
+      path: ['input', 'licenses'],
+      code: count === 0 ? 'EMPTY' : 'TOO_LARGE',
+      message: count === 0 ? 'the list is empty' : 'the list is too long',
+      expected: `1 to ${MAX_LICENSES} licenses`,
+      received: `${count}`,
+    });
+  if (problems.length > 0) throw new InvalidInputError(problems);
+}
+
+function metricProblem(metric: string | null | undefined, path: readonly string[]): InputProblem | null {
+  if (metric == null || (metric.length >= 1 && metric.length <= MAX_METRIC_CHARACTERS)) return null;
+  const expected = `1 to ${MAX_METRIC_CHARACTERS} characters`;
+  const received = `${metric.length} characters`;
+  if (metric.length === 0) return { path, code: 'EMPTY', message: 'the name is empty', expected, received };
+  return { path, code: 'TOO_LARGE', message: 'the name is too long', expected, received };
+}
