@@ -37,6 +37,7 @@ import { Drifts } from './monitoring/drifts.js';
 import { Live } from './monitoring/live.js';
 import { Measurements } from './monitoring/measurements.js';
 import { Plotter } from './plots/plotter.js';
+import { DatasetPictures } from './prediction/dataset-pictures.js';
 import { Erasures } from './prediction/erasures.js';
 import { History } from './prediction/history.js';
 import { NamedImages } from './prediction/named-images.js';
@@ -439,11 +440,12 @@ type PictureParts = Pick<Parts, 'databases' | 'blobs' | 'engine' | 'dataKeys' | 
 
 /** What is read by signed URLs. */
 function createPictures({ databases, blobs, engine, dataKeys, log, ...access }: PictureParts) {
-  const { predictionDb, catalogByKey, predictionsByKey } = databases;
+  const { catalogByKey, predictionsByKey } = databases;
   const isReaderAccepted = (reader: Reader) => isAccepted(reader, access);
   const pictureUrls = new PictureUrls(dataKeys);
-  const thumbnails = new Thumbnails({ db: predictionDb, blobs, maker: engine.thumbnails, log });
-  const files = { db: predictionsByKey, blobs, dataKeys };
+  const thumbnails = new Thumbnails({ maker: engine.thumbnails, log });
+  const datasets = new DatasetPictures({ db: catalogByKey, blobs, thumbnails });
+  const files = { db: predictionsByKey, blobs, dataKeys, datasets };
   const pictures = new Pictures({ ...files, urls: pictureUrls, thumbnails, isReaderAccepted });
   const plotter = new Plotter();
   const sign = async (text: string) => (await dataKeys.index(SYSTEM.id)).digest('plot', text);

@@ -333,6 +333,7 @@ test('queries take the principal, except those of the server itself and those th
     // For the server itself, of all accounts.
     'catalog/model-uses.queries.ts deleteUsesBefore',
     'catalog/model-uses.queries.ts saveModelUses',
+    'datasets/dataset-images.queries.ts insertImageThumbnail',
     'evaluation/evaluation.queries.ts insertEvaluation',
     // Evaluating is the server's work, once it is recorded.
     'evaluation/job.queries.ts findNextJob',

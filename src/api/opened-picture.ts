@@ -2,8 +2,9 @@
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Quota } from '../access/quota.js';
+import type { OpenPicture } from '../prediction/open-picture.js';
 import { URL_LIFE_SECONDS } from '../prediction/picture-urls.js';
-import { type OpenPicture, READER_BYTES } from '../prediction/pictures.js';
+import { READER_BYTES } from '../prediction/pictures.js';
 import { sendExceeded } from './quotas.js';
 import { answerNotSent, RefusedRequest, refusal } from './refusals.js';
 import { RETRY_AFTER_MS } from './response-budget.js';

@@ -9,7 +9,7 @@ import { RefusedRequest, refusal } from './refusals.js';
 import { RETRY_AFTER_MS } from './response-budget.js';
 
 interface PictureRequest {
-  Params: { prediction: string; name: string };
+  Params: { id: string; name: string };
   Querystring: PictureQuery;
 }
 
@@ -22,7 +22,7 @@ export interface PictureRouteParts {
 export function registerPictures(http: FastifyInstance, parts: PictureRouteParts): void {
   http.route<PictureRequest>({
     method: ['GET', 'HEAD'],
-    url: '/pictures/:prediction/:name',
+    url: '/pictures/:id/:name',
     config: { policy: 'public' },
     handler: (request, reply) => answer(parts, request, reply),
   });

@@ -42,6 +42,7 @@ import { DriftResolver, LiveDriftResolver } from '../monitoring/drift.resolver.j
 import type { Drifts } from '../monitoring/drifts.js';
 import type { Live } from '../monitoring/live.js';
 import { LiveMetricsResolver, VersionLiveResolver } from '../monitoring/live.resolver.js';
+import { DatasetPictureResolver } from '../prediction/dataset-picture.resolver.js';
 import { ErasureResolver } from '../prediction/erasure.resolver.js';
 import type { Erasures } from '../prediction/erasures.js';
 import type { History } from '../prediction/history.js';
@@ -130,6 +131,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
   [LiveMetricsResolver, () => new LiveMetricsResolver()],
   [LiveDriftResolver, ({ drifts }) => new LiveDriftResolver(drifts)],
   [DriftResolver, () => new DriftResolver()],
+  [DatasetPictureResolver, ({ pictureUrls }) => new DatasetPictureResolver(pictureUrls)],
   [MaskResolver, ({ pictureUrls }) => new MaskResolver(pictureUrls)],
   [ErasureResolver, ({ erasures }) => new ErasureResolver(erasures)],
   [VersionPredictionsResolver, ({ predictionDb }) => new VersionPredictionsResolver(predictionDb)],

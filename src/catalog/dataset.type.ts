@@ -65,7 +65,7 @@ export class Dataset extends Node {
 
   @Field(() => SafeInt, {
     nullable: true,
-    description: 'Size of all rows as they are stored, in bytes; null if none are.',
+    description: 'Size of all rows as they are stored, in bytes, with their images; null if none are.',
   })
   rowBytes!: number | null;
 

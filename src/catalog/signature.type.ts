@@ -32,7 +32,7 @@ export const ColumnType = enumOf<DatasetColumnType>('ColumnType', 'Type of the v
   TEXT: 'A JSON string.',
   CATEGORY: 'A JSON string that is one of `Column.categories`.',
   BOOLEAN: 'A JSON boolean.',
-  IMAGE: 'A JSON string: an image file as base64. Only in datasets.',
+  IMAGE: 'A JSON string: an image file as base64, or "sha256:" and its digest. Only in datasets.',
   JSON: 'Any JSON value, such as a list of boxes. Only in datasets.',
 });
 

@@ -1,22 +1,20 @@
 /** Reads a value of a column: from what the file has to what is stored, or to what is wrong with it. */
 import { shortened } from '../errors.js';
-import { BOOLEAN, type DatasetColumn, isImage, NUMBER } from './dataset-columns.js';
+import { BOOLEAN, type DatasetColumn, NUMBER } from './dataset-columns.js';
 import { MAX_CATEGORIES, MAX_LEVELS } from './dataset-limits.js';
-import type { RowProblem } from './row-problem.js';
-
-export type ValueProblem = Pick<RowProblem, 'code' | 'message' | 'expected' | 'received'>;
+import type { RowImages } from './row-images.js';
+import type { ValueProblem } from './row-problem.js';
 
 /** `undefined` never is a value. */
 type Read = { readonly value: unknown } | { readonly problem: ValueProblem };
 
 const MAX_SHOWN_CHARACTERS = 100;
 const DIGITS = /^-?\d{1,38}$/;
-const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
-const DATA_URL = /^data:[a-z/+.-]{0,40};base64,/;
 
 /** The values of one column, in the order of rows. What it has seen of them says what the column is. */
 export class ColumnValues {
   readonly #column: DatasetColumn;
+  readonly #images: RowImages;
   readonly #isText: boolean;
   /** The values that are accepted; those that were seen, if any are. */
   readonly #categories: Set<string>;
@@ -26,8 +24,14 @@ export class ColumnValues {
   #hasMissing = false;
   #isWhole = true;
 
-  constructor(column: DatasetColumn, { isText, isInferred }: { isText: boolean; isInferred: boolean }) {
+  /** `images`: those of all columns. */
+  constructor(
+    column: DatasetColumn,
+    images: RowImages,
+    { isText, isInferred }: { isText: boolean; isInferred: boolean },
+  ) {
     this.#column = column;
+    this.#images = images;
     this.#isText = isText;
     this.#isInferred = isInferred;
     this.#categories = new Set(column.categories);
@@ -97,7 +101,7 @@ export class ColumnValues {
       case 'TEXT':
         return typeof value === 'string' ? { value: value.toWellFormed() } : null;
       case 'IMAGE':
-        return imageOf(value);
+        return typeof value === 'string' ? this.#images.read(value) : null;
       case 'JSON':
         if (isShallow(value, MAX_LEVELS)) return { value };
         return problem(
@@ -160,11 +164,11 @@ const EXPECTED = {
   BOOLEAN: 'true or false',
   CATEGORY: 'a text',
   TEXT: 'a text',
-  IMAGE: 'a JPEG, PNG or WebP file as base64',
+  IMAGE: 'a JPEG, PNG or WebP file as base64, or sha256: and its digest',
   JSON: `JSON of at most ${MAX_LEVELS} levels`,
 } as const;
 
-function problem(code: RowProblem['code'], message: string, expected: string, value: unknown): Read {
+function problem(code: ValueProblem['code'], message: string, expected: string, value: unknown): Read {
   return { problem: { code, message, expected, received: shown(value) } };
 }
 
@@ -187,12 +191,6 @@ function jsonOf(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function imageOf(value: unknown): Read | null {
-  if (typeof value !== 'string') return null;
-  const base64 = value.replace(DATA_URL, '');
-  return isImage(base64) && base64.length % 4 === 0 && BASE64.test(base64) ? { value: base64 } : null;
 }
 
 /** Whether it can be stored as JSON, with at most this many levels. */

@@ -1,8 +1,8 @@
 /** Types of the columns of a dataset: as they are stated, or as the first rows suggest. */
-import { mediaTypeOf } from '../tasks/image-file.js';
 import type { ColumnSpec, DatasetColumnType } from '../tasks/spec.js';
 import { type TaskName, taskNamed } from '../tasks/tasks.js';
 import { MAX_COLUMNS } from './dataset-limits.js';
+import { digestIn, isImage } from './image-value.js';
 import type { RawRow } from './raw-rows.js';
 import { UnreadableRowsError } from './row-problem.js';
 
@@ -65,7 +65,7 @@ function typeOfTexts(values: readonly string[]): DatasetColumnType {
     values.length > 0 && values.filter(is).length >= values.length * MIN_SHARE;
   if (isMost((value) => NUMBER.test(value.trim()))) return 'NUMBER';
   if (isMost((value) => BOOLEAN.test(value.trim()))) return 'BOOLEAN';
-  return isMost(isImage) ? 'IMAGE' : 'TEXT';
+  return isMost(isOfImage) ? 'IMAGE' : 'TEXT';
 }
 
 /** Takes time in proportion to the text, whatever it is. */
@@ -86,15 +86,11 @@ function typeOfValue(value: unknown): DatasetColumnType {
   if (typeof value === 'number' || typeof value === 'bigint') return 'NUMBER';
   if (typeof value === 'boolean') return 'BOOLEAN';
   if (typeof value !== 'string') return 'JSON';
-  return isImage(value) ? 'IMAGE' : 'TEXT';
+  return isOfImage(value) ? 'IMAGE' : 'TEXT';
 }
 
-/** As many characters of base64 as the longest signature of an image needs. */
-const SIGNATURE_CHARACTERS = 32;
-
-/** Whether the base64 of an image begins like this. */
-export function isImage(base64: string): boolean {
-  return mediaTypeOf(Buffer.from(base64.slice(0, SIGNATURE_CHARACTERS), 'base64')) !== null;
+function isOfImage(value: string): boolean {
+  return isImage(value) || digestIn(value) !== null;
 }
 
 /** @throws UnreadableRowsError if the target is no column, or not of the type that the task needs */

@@ -10,6 +10,14 @@ export const MAX_ROWS = 2_000_000;
 export const MAX_ROW_BYTES = 8 * MIB;
 export const MAX_COLUMNS = 2_000;
 export const MAX_NAME_CHARACTERS = 200;
+/** Of an image, as a file. */
+export const MAX_IMAGE_BYTES = 8 * MIB;
+/** Different ones that are no part of their rows. */
+export const MAX_IMAGES = 50_000;
+/** Of these together. */
+export const MAX_BYTES_OF_IMAGES = 4 * 1024 * MIB;
+/** An image of at most as many bytes is a part of its row. */
+export const MAX_INLINE_BYTES = 4 * 1024;
 /** Different values of a column of the type CATEGORY. */
 export const MAX_CATEGORIES = 10_000;
 /** Nested lists and objects of a value. */

@@ -1,6 +1,6 @@
 /**
- * Reads datasets in a thread, which writes their rows to a file. Only if all rows are right do they become blobs, so that what is
- * refused leaves nothing behind. However large a dataset is, one piece is in memory.
+ * Reads datasets in a thread, which writes their rows and images to files. Only if all rows are right do they become blobs, so that
+ * what is refused leaves nothing behind. However large a dataset is, one piece is in memory.
  */
 import { open, rm } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
@@ -18,7 +18,7 @@ const MAX_READ_MS = 15 * 60_000;
 
 export interface RowsToStore extends ReadRows {
   readonly pieces: readonly WrittenPiece[];
-  /** Makes blobs of the pieces. Nothing refers to them until the dataset is saved. @throws StorageFullError */
+  /** Makes blobs of the pieces and images. Nothing refers to them until the dataset is saved. @throws StorageFullError */
   readonly store: () => Promise<void>;
 }
 
@@ -36,15 +36,20 @@ export class DatasetReader {
 
   /** Calls `use` with what was read, which is there until it returns. @throws StorageFullError, ShuttingDownError, as `use` */
   async read<T>(wanted: WantedRows, use: (read: ReadResult) => Promise<T>): Promise<T> {
-    const file = this.#blobs.newPartialFile();
+    const [file, imageFile] = [this.#blobs.newPartialFile(), this.#blobs.newPartialFile()];
     try {
-      const reply = await this.#run({ wanted, file });
+      const reply = await this.#run({ wanted, file, imageFile });
       if ('problems' in reply) return await use(reply);
       const { result, pieces } = reply;
       if ('problems' in result) return await use(result);
-      return await use({ rows: { ...result.rows, pieces, store: () => this.#store(file, pieces) } });
+      const store = async () => {
+        await this.#store(file, pieces);
+        await this.#store(imageFile, result.rows.images);
+      };
+      return await use({ rows: { ...result.rows, pieces, store } });
     } finally {
       await rm(file, { force: true });
+      await rm(imageFile, { force: true });
     }
   }
 
@@ -80,11 +85,12 @@ export class DatasetReader {
     }
   }
 
-  async #store(file: string, pieces: readonly WrittenPiece[]): Promise<void> {
+  /** Makes blobs of the parts of a file. */
+  async #store(file: string, parts: readonly { readonly sha256: string; readonly sizeBytes: number }[]): Promise<void> {
     const handle = await open(file, 'r');
     try {
       let position = 0;
-      for (const { sha256, sizeBytes } of pieces) {
+      for (const { sha256, sizeBytes } of parts) {
         if (this.#signal?.aborted) throw new ShuttingDownError();
         const { buffer, bytesRead } = await handle.read(Buffer.allocUnsafe(sizeBytes), 0, sizeBytes, position);
         if (bytesRead !== sizeBytes) throw new StorageFullError();

@@ -43,7 +43,10 @@ export class DatasetColumnInput {
   @Field({ description: 'Name, as in the rows.' })
   name!: string;
 
-  @Field(() => ColumnType, { description: 'Type of the values. Values of another type are problems.' })
+  @Field(() => ColumnType, {
+    description:
+      'Type of the values. Values of another type are problems. An image is a JPEG, PNG or WebP file of at most 8 MiB as base64, or "sha256:" and the digest of a complete upload of your account.',
+  })
   type!: DatasetColumnType;
 
   @Field(() => [String], {

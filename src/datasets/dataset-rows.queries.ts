@@ -147,14 +147,14 @@ export async function findBlobsOfDatasets(
   digests: readonly string[],
 ): Promise<string[]> {
   if (digests.length === 0) return [];
-  const rows = await db
-    .selectFrom('dataset_piece')
-    .innerJoin('dataset', 'dataset.id', 'dataset_piece.dataset_id')
-    .where(maySeeDataset(principal))
-    .where('dataset_piece.sha256', 'in', digests)
-    .select('dataset_piece.sha256')
-    .distinct()
-    .execute();
+  const used = (table: 'dataset_piece' | 'dataset_image') =>
+    db
+      .selectFrom(table)
+      .innerJoin('dataset', 'dataset.id', `${table}.dataset_id`)
+      .where(maySeeDataset(principal))
+      .where(`${table}.sha256`, 'in', digests)
+      .select(`${table}.sha256`);
+  const rows = await used('dataset_piece').union(used('dataset_image')).execute();
   return rows.map(({ sha256 }) => sha256);
 }
 

@@ -8,6 +8,7 @@ import { checkReason } from '../access/reason.js';
 import { folderInStore, takenName } from '../catalog/name-problems.js';
 import { ForbiddenError, type InputProblem, InvalidInputError, NotFoundError, UploadLimitError } from '../errors.js';
 import type { CatalogDatabase } from '../storage/database.js';
+import { replaceImages } from './dataset-images.queries.js';
 import { MAX_DATASET_BYTES } from './dataset-limits.js';
 import type { DatasetReader, RowsToStore } from './dataset-reader.js';
 import {
@@ -20,6 +21,7 @@ import {
 } from './dataset-rows.queries.js';
 import { checkNewDataset, describedAs, fieldsOf, type WantedDataset } from './new-dataset.js';
 import type { ReadRows, WantedRows } from './read-rows.js';
+import type { ImageFile } from './row-images.js';
 import { type RowProblem, sentenceOf } from './row-problem.js';
 import type { DatasetSource } from './row-source.js';
 
@@ -38,6 +40,8 @@ interface Parts {
       id: string,
       principal: Principal,
     ): Promise<{ readonly path: string; readonly sizeBytes: number } | null>;
+    /** All complete uploads of the account. */
+    findAllComplete(principal: Principal): Promise<ImageFile[]>;
   };
   /** Folder of the model store. */
   readonly modelStore: string;
@@ -67,10 +71,14 @@ export class Datasets {
     if (this.#reading.size >= MAX_READING) throw new UploadLimitError('Other datasets are being read.');
     this.#reading.add(principal.id);
     try {
-      return await this.#parts.reader.read(rowsOf(wanted, source), async (read) => {
-        if ('problems' in read) throw new InvalidInputError(read.problems.map((one) => problemOf(one, wanted)));
-        return this.#save(wanted, read.rows, { principal, reason });
-      });
+      const files = await this.#parts.uploads.findAllComplete(principal);
+      return await this.#parts.reader.read(
+        rowsOf(wanted, { source, images: { folder: null, files } }),
+        async (read) => {
+          if ('problems' in read) throw new InvalidInputError(read.problems.map((one) => problemOf(one, wanted)));
+          return this.#save(wanted, read.rows, { principal, reason });
+        },
+      );
     } finally {
       this.#reading.delete(principal.id);
     }
@@ -90,6 +98,7 @@ export class Datasets {
       const described = describedAs(wanted, principal.id);
       const id = await insertDataset(trx, { ...described, ...columnsOfRows(rows, rowsOf(wanted)) }, Date.now());
       await replacePieces(trx, id, rows.pieces);
+      await replaceImages(trx, id, rows.images);
       const after = { ...described, sha256: rows.sha256, rowCount: rows.rowCount };
       await appendAudit(trx, principal, {
         action: 'registerDataset',
@@ -176,17 +185,17 @@ async function checkRoom(
       );
 }
 
-function rowsOf<Source extends DatasetSource | undefined>(
+function rowsOf<From extends Pick<WantedRows, 'source' | 'images'> | undefined>(
   { task, target, columns, allowDuplicates }: WantedDataset,
-  source?: Source,
+  from?: From,
 ) {
   const stated = columns?.length ? columns.map(fieldsOf) : null;
   const strict = { isStrict: true, allowsDuplicates: allowDuplicates };
-  return { source: source as Source, task, target: target ?? null, columns: stated, ...strict };
+  return { ...(from as From), task, target: target ?? null, columns: stated, ...strict };
 }
 
 /** What a row of the table `dataset` says of its rows. */
-export function columnsOfRows(rows: ReadRows, wanted: Omit<WantedRows, 'source'>) {
+export function columnsOfRows(rows: ReadRows, wanted: Omit<WantedRows, 'source' | 'images'>) {
   return {
     row_count: rows.rowCount,
     sha256: rows.sha256,
@@ -199,10 +208,10 @@ export function columnsOfRows(rows: ReadRows, wanted: Omit<WantedRows, 'source'>
 }
 
 /** Incremented when the same file is read in another way. */
-const READER_VERSION = 1;
+const READER_VERSION = 2;
 
 /** The same for the same rows, so that they need not be read again. */
-export function readKeyOf(sha256: string, { task, target, columns }: Omit<WantedRows, 'source'>): string {
+export function readKeyOf(sha256: string, { task, target, columns }: Omit<WantedRows, 'source' | 'images'>): string {
   return createHash('sha256')
     .update(JSON.stringify([READER_VERSION, sha256, task, target, columns]))
     .digest('hex');

@@ -6,7 +6,9 @@ import type { CatalogContext } from '../catalog/loaders.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { CatalogDatabase } from '../storage/database.js';
 import { loaderFor } from '../storage/loaders.js';
+import type { DatasetImageTable } from '../storage/migrations/catalog.table.js';
 import type { Page, PageArgs } from '../storage/pages.js';
+import { findImageColumns, findImages } from './dataset-images.queries.js';
 import { findRowPages, findRowPlaces, lastRow, type RowPlace } from './dataset-rows.queries.js';
 
 /** The part of the request context that resolvers of rows need. */
@@ -52,6 +54,26 @@ export class DatasetLoaders {
     });
   }
 
+  /** An image that rows of a dataset name by digest; null if there is none. */
+  readonly image = new DataLoader<ImageOfDataset, DatasetImageTable | null, string>(
+    async (wanted) => {
+      const found = new Map<string, DatasetImageTable>();
+      for (const [id, images] of Map.groupBy(wanted, (one) => one.id)) {
+        const digests = images.map(({ digest }) => digest);
+        for (const row of await findImages(this.#db, this.#principal, id, digests))
+          found.set(`${id} ${row.image}`, row);
+      }
+      return wanted.map((one) => found.get(keyOfImage(one)) ?? null);
+    },
+    { cacheKeyFn: keyOfImage },
+  );
+
+  /** Names of the columns of images. */
+  readonly imageColumns = new DataLoader<string, ReadonlySet<string>>(async (ids) => {
+    const found = await findImageColumns(this.#db, this.#principal, ids);
+    return ids.map((id) => new Set(found.get(id) ?? []));
+  });
+
   /** The JSON of a row. Rows that are next to each other are one read. */
   readonly json = new DataLoader(
     async (places: readonly RowPlace[]) => {
@@ -72,6 +94,16 @@ export class DatasetLoaders {
       read.set(keyOf(place), bytes.toString('utf8', at, at + place.length));
     }
   }
+}
+
+interface ImageOfDataset {
+  /** Of the dataset. */
+  readonly id: string;
+  readonly digest: string;
+}
+
+function keyOfImage({ id, digest }: ImageOfDataset): string {
+  return `${id} ${digest}`;
 }
 
 function keyOf({ sha256, offset }: RowPlace): string {

@@ -25,12 +25,14 @@ import {
 } from './dataset-limits.js';
 import type { RawRow, RawRows } from './raw-rows.js';
 import { RowDigests } from './row-digests.js';
+import { type ImagePlaces, RowImages, type StoredImage } from './row-images.js';
 import { type Piece, RowPieces } from './row-pieces.js';
 import { type RowProblem, UnreadableRowsError } from './row-problem.js';
 import { type DatasetSource, openSource } from './row-source.js';
 
 export interface WantedRows {
   readonly source: DatasetSource;
+  readonly images: ImagePlaces;
   readonly task: TaskName;
   /** Name of the column that models predict. */
   readonly target: string | null;
@@ -47,7 +49,10 @@ export interface ReadRows {
   /** Of all rows as they are stored. */
   readonly rowsSha256: string;
   readonly rowCount: number;
+  /** With the images. */
   readonly bytes: number;
+  /** Those that rows name by digest. */
+  readonly images: readonly StoredImage[];
   readonly columns: readonly DatasetColumn[];
   /** JSON of the first rows. */
   readonly preview: string;
@@ -55,8 +60,14 @@ export interface ReadRows {
 
 export type RowsResult = { readonly rows: ReadRows } | { readonly problems: readonly RowProblem[] };
 
-export async function readRows(wanted: WantedRows, onPiece: (piece: Piece) => void): Promise<RowsResult> {
-  const reading = new Reading(wanted, onPiece);
+/** Where what is to be stored goes, in order. */
+export interface RowsTarget {
+  readonly onPiece: (piece: Piece) => void;
+  readonly onImage: (bytes: Uint8Array) => void;
+}
+
+export async function readRows(wanted: WantedRows, target: RowsTarget): Promise<RowsResult> {
+  const reading = new Reading(wanted, target);
   try {
     return await reading.run();
   } catch (error) {
@@ -69,6 +80,7 @@ class Reading {
   readonly problems: RowProblem[] = [];
   readonly #wanted: WantedRows;
   readonly #pieces: RowPieces;
+  readonly #images: RowImages;
   readonly #digests = new RowDigests();
   readonly #preview: string[] = [];
   #previewCharacters = 0;
@@ -76,9 +88,10 @@ class Reading {
   #keys: readonly string[] = [];
   #names: ReadonlySet<string> = new Set();
 
-  constructor(wanted: WantedRows, onPiece: (piece: Piece) => void) {
+  constructor(wanted: WantedRows, { onPiece, onImage }: RowsTarget) {
     this.#wanted = wanted;
     this.#pieces = new RowPieces(onPiece);
+    this.#images = new RowImages(wanted.images, onImage);
   }
 
   async run(): Promise<RowsResult> {
@@ -97,10 +110,13 @@ class Reading {
     this.#checkAll();
     if (this.problems.length > 0) return { problems: this.problems };
     this.#pieces.flush();
-    const { rowCount, totalBytes: bytes } = this.#pieces;
+    const { rowCount, totalBytes } = this.#pieces;
+    const { stored: images, storedBytes } = this.#images;
+    const bytes = totalBytes + storedBytes;
     const columns = this.#columns.map(({ column }) => column);
     const preview = `[${this.#preview.join()}]`;
-    return { rows: { sha256: await sha256(), rowsSha256: this.#pieces.sha256(), rowCount, bytes, columns, preview } };
+    const digests = { sha256: await sha256(), rowsSha256: this.#pieces.sha256() };
+    return { rows: { ...digests, rowCount, bytes, images, columns, preview } };
   }
 
   /** The rows, once the columns are known: the first ones wait for it. */
@@ -152,7 +168,7 @@ class Reading {
         expected: wrong ? `1 to ${MAX_NAME_CHARACTERS} characters` : `at most ${MAX_COLUMNS}`,
       });
     const isInferred = this.#wanted.columns === null;
-    this.#columns = columns.map((column) => new ColumnValues(column, { isText, isInferred }));
+    this.#columns = columns.map((column) => new ColumnValues(column, this.#images, { isText, isInferred }));
     this.#keys = columns.map(({ name }, i) => `${i === 0 ? '{' : ','}${JSON.stringify(name)}:`);
     this.#names = new Set(columns.map(({ name }) => name));
   }

@@ -1,4 +1,7 @@
-/** Body of the thread that reads a dataset: see `dataset-reader.ts`. It writes all rows to one file, a piece at a time. */
+/**
+ * Body of the thread that reads a dataset: see `dataset-reader.ts`. It writes all rows to one file, a piece at a time, and images
+ * that rows name to another.
+ */
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { type RowsResult, readRows, type WantedRows } from './read-rows.js';
@@ -8,6 +11,7 @@ export interface ReadingTask {
   readonly wanted: WantedRows;
   /** File that the rows are written to. */
   readonly file: string;
+  readonly imageFile: string;
 }
 
 /** A piece that was written. */
@@ -24,12 +28,25 @@ if (!port) throw new Error('reading-thread.js runs as a worker thread only. This
 // `hyparquet` reads columns at the same time: when one fails, the others may fail before somebody waits for them.
 process.on('unhandledRejection', () => {});
 
-const { wanted, file } = workerData as ReadingTask;
+/** Appends to a new file. */
+function writerOf(file: string) {
+  const handle = openSync(file, 'wx', 0o600);
+  const write = (bytes: Uint8Array) => {
+    for (let done = 0; done < bytes.length; ) done += writeSync(handle, bytes, done);
+  };
+  return { write, close: () => closeSync(handle) };
+}
+
+const { wanted, file, imageFile } = workerData as ReadingTask;
 const pieces: WrittenPiece[] = [];
-const handle = openSync(file, 'wx', 0o600);
-const result = await readRows(wanted, ({ bytes, ...piece }) => {
-  for (let done = 0; done < bytes.length; ) done += writeSync(handle, bytes, done);
-  pieces.push({ ...piece, sizeBytes: bytes.length });
+const [rows, images] = [writerOf(file), writerOf(imageFile)];
+const result = await readRows(wanted, {
+  onPiece: ({ bytes, ...piece }) => {
+    rows.write(bytes);
+    pieces.push({ ...piece, sizeBytes: bytes.length });
+  },
+  onImage: images.write,
 });
-closeSync(handle);
+rows.close();
+images.close();
 port.postMessage({ result, pieces } satisfies ReadingReply);

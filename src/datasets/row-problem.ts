@@ -9,6 +9,9 @@ export interface RowProblem extends Omit<InputProblem, 'path'> {
   readonly column: string | null;
 }
 
+/** What is wrong with a value of a row. */
+export type ValueProblem = Pick<RowProblem, 'code' | 'message' | 'expected' | 'received'>;
+
 /** Nothing after this can be read. */
 export class UnreadableRowsError extends Error {
   readonly problem: RowProblem;

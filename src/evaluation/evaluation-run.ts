@@ -134,7 +134,7 @@ async function answerPiece(
     },
   };
   const { answers, failed } = await runRows(
-    { engine, version: resolved, plan, connection, signal },
+    { engine, blobs, version: resolved, plan, connection, signal },
     lines,
     piece.first_row,
   );

@@ -15,7 +15,10 @@ export interface Plan {
   readonly labels: readonly string[];
   /** Names of the columns, for versions that read rows; null for others. */
   readonly columns: readonly string[] | null;
-  readonly inputOf: (row: Row) => ModelInput;
+  /** Name of the column with the image, for versions that read images; null for others. */
+  readonly image: string | null;
+  /** `image`: the file, if the row names it by digest. */
+  readonly inputOf: (row: Row, image: Uint8Array | null) => ModelInput;
 }
 
 export interface PlannedDataset {
@@ -46,13 +49,15 @@ export function planOf(spec: VersionSpec, { target, columns }: PlannedDataset): 
   return { answers, target, labels, ...inputsOf(spec, others) };
 }
 
+type Inputs = Pick<Plan, 'columns' | 'image' | 'inputOf'>;
+
 /** What a version reads besides rows: the key of its input, and the type of the column that has it. */
 const SINGLE: Readonly<Partial<Record<InputKind, { readonly type: 'TEXT' | 'IMAGE'; readonly usual: string }>>> = {
   TEXT: { type: 'TEXT', usual: 'text' },
   IMAGE: { type: 'IMAGE', usual: 'image' },
 };
 
-function inputsOf(spec: VersionSpec, columns: PlannedDataset['columns']): Pick<Plan, 'columns' | 'inputOf'> {
+function inputsOf(spec: VersionSpec, columns: PlannedDataset['columns']): Inputs {
   if (spec.inputKind === 'ROW') return rowsOf(spec, columns);
   const single = SINGLE[spec.inputKind];
   if (!single)
@@ -72,12 +77,14 @@ function inputsOf(spec: VersionSpec, columns: PlannedDataset['columns']): Pick<P
       columns.map(({ name }) => name).join(', '),
     );
   const { name } = column;
-  const inputOf = (row: Row): ModelInput =>
-    single.type === 'TEXT' ? { text: row[name] as string } : { image: { base64: row[name] as string } };
-  return { columns: null, inputOf };
+  if (single.type === 'TEXT') return { columns: null, image: null, inputOf: (row) => ({ text: row[name] as string }) };
+  const inputOf = (row: Row, bytes: Uint8Array | null): ModelInput => ({
+    image: bytes ? { bytes } : { base64: row[name] as string },
+  });
+  return { columns: null, image: name, inputOf };
 }
 
-function rowsOf(spec: VersionSpec, columns: PlannedDataset['columns']): Pick<Plan, 'columns' | 'inputOf'> {
+function rowsOf(spec: VersionSpec, columns: PlannedDataset['columns']): Inputs {
   const known = new Set(columns.map(({ name }) => name));
   const missing = spec.columns.filter(({ name, required }) => required && !known.has(name)).map(({ name }) => name);
   const names = spec.columns.map(({ name }) => name).filter((name) => known.has(name));
@@ -92,7 +99,7 @@ function rowsOf(spec: VersionSpec, columns: PlannedDataset['columns']): Pick<Pla
         .join(', '),
     );
   const inputOf = (row: Row) => ({ row: Object.fromEntries(names.map((name) => [name, row[name] ?? null])) });
-  return { columns: names, inputOf };
+  return { columns: names, image: null, inputOf };
 }
 
 const MAX_NAMES = 20;

@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SYSTEM } from '../access/principal.js';
+import { digestIn } from '../datasets/image-value.js';
 import type { Engine } from '../engine/engine.js';
 import type { CallerConnection } from '../engine/queue.js';
 import { OverloadedError } from '../errors.js';
@@ -11,6 +12,7 @@ import { ManyPredictions } from '../prediction/many-predictions.js';
 import { checkedJob, errorOf, type Job } from '../prediction/new-prediction.js';
 import { RowsRun } from '../prediction/rows-run.js';
 import type { Resolved } from '../serving/serving.js';
+import type { BlobFolder } from '../storage/blobs.js';
 import { readRows } from '../tasks/bulk-rows.js';
 import type { ItemResult } from '../tasks/failures.js';
 import type { Answers } from './answers-file.js';
@@ -30,6 +32,7 @@ export interface RunRows {
 
 interface Parts {
   readonly engine: Engine;
+  readonly blobs: Pick<BlobFolder, 'get'>;
   readonly version: Resolved;
   readonly plan: Plan;
   readonly connection: CallerConnection;
@@ -44,6 +47,8 @@ const MAX_WAIT_MS = 10 * 60_000;
 /** Texts and images are checked one by one on the event loop. */
 const INPUTS_AT_ONCE = 32;
 const ROWS_AT_ONCE = 500;
+/** No more rows are read once they have as many bytes, with their images. */
+const MAX_BYTES_AT_ONCE = 16 * 1024 ** 2;
 const PATH = ['row'];
 const WANTED = { results: false, columns: { classScores: true, values: true, tensors: false } } as const;
 
@@ -51,12 +56,9 @@ const WANTED = { results: false, columns: { classScores: true, values: true, ten
 export async function runRows(parts: Parts, lines: readonly string[], firstRow: number): Promise<RunRows> {
   const collected = new Collected(parts.plan, parts.version.engineVersion.spec.labels);
   for (let at = 0; at < lines.length; ) {
-    const size = rowsAtOnce(parts);
-    const rows = lines
-      .slice(at, at + size)
-      .map((line, i) => ({ number: firstRow + at + i, row: JSON.parse(line) as Row }));
+    const rows = await nextRows(parts, lines.slice(at, at + rowsAtOnce(parts)), firstRow + at);
     await runBatch(parts, rows, collected);
-    at += size;
+    at += rows.length;
   }
   return collected.result();
 }
@@ -70,6 +72,22 @@ function rowsAtOnce({ engine, version, plan }: Parts): number {
 interface NumberedRow {
   readonly number: number;
   readonly row: Row;
+  /** The file, if the row names it by digest. */
+  readonly image: Uint8Array | null;
+}
+
+/** The first of these rows, with the images that they name. */
+async function nextRows({ plan, blobs }: Parts, lines: readonly string[], firstRow: number): Promise<NumberedRow[]> {
+  const rows: NumberedRow[] = [];
+  for (let bytes = 0; rows.length < lines.length && bytes < MAX_BYTES_AT_ONCE; ) {
+    const line = lines[rows.length] as string;
+    const row: Row = JSON.parse(line);
+    const digest = plan.image === null ? null : digestIn(row[plan.image]);
+    const image = digest === null ? null : await blobs.get(digest);
+    bytes += line.length + (image?.length ?? 0);
+    rows.push({ number: firstRow + rows.length, row, image });
+  }
+  return rows;
 }
 
 async function runBatch(parts: Parts, rows: readonly NumberedRow[], collected: Collected): Promise<void> {
@@ -119,8 +137,8 @@ async function answersTo({ engine, version, plan, connection }: Parts, rows: rea
     const recordAll = () => Promise.reject(new Error('answers of evaluations are not recorded. This is a bug.'));
     new RowsRun({ engine, recordAll, runOne }, { rows: bulk, options, caller, many, areObjectsWanted: false }).begin();
   } else
-    for (const [i, { row }] of rows.entries())
-      runOne(i, () => checkedJob({ ...options, input: plan.inputOf(row), path: PATH }));
+    for (const [i, { row, image }] of rows.entries())
+      runOne(i, () => checkedJob({ ...options, input: plan.inputOf(row, image), path: PATH }));
   return many.columns as Promise<Columns>;
 }
 

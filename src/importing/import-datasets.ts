@@ -12,13 +12,13 @@ import {
   type NewDataset,
   saveDataset,
 } from '../catalog/registration.queries.js';
+import { findImagesAfter, replaceImages } from '../datasets/dataset-images.queries.js';
 import { MAX_DATASET_BYTES } from '../datasets/dataset-limits.js';
-import { DatasetReader, type ReadResult } from '../datasets/dataset-reader.js';
+import { DatasetReader, type ReadResult, type RowsToStore } from '../datasets/dataset-reader.js';
 import { findPieces, findReadDataset, replacePieces } from '../datasets/dataset-rows.queries.js';
 import { columnsOfRows, readKeyOf } from '../datasets/datasets.js';
 import type { DatasetFormat } from '../datasets/raw-rows.js';
 import type { WantedRows } from '../datasets/read-rows.js';
-import type { WrittenPiece } from '../datasets/reading-thread.js';
 import { sentenceOf } from '../datasets/row-problem.js';
 import { ManifestError, ShuttingDownError } from '../errors.js';
 import type { BlobFolder } from '../storage/blobs.js';
@@ -61,22 +61,24 @@ async function importDataset(importer: DatasetImporter, reader: DatasetReader, f
     if (yaml.file !== null && yaml.rowCount !== null && data.row.row_count !== yaml.rowCount) {
       throw new ManifestError(`${yaml.file} has ${data.row.row_count} rows, but dataset.yaml says ${yaml.rowCount}`);
     }
-    await save(importer, datasetRow(name, yaml, data.row), data.pieces);
+    await save(importer, datasetRow(name, yaml, data.row), data.stored);
   } catch (thrown) {
     const { message: reason, cause } = errorOfFolder(thrown);
     importer.log.error({ dataset: name, reason, err: cause }, 'a dataset cannot be registered');
   }
 }
 
-/** Data of a registered dataset must not change, because evaluations refer to it. `pieces`: null if they are stored. */
-async function save(importer: DatasetImporter, row: NewDataset, pieces: readonly WrittenPiece[] | null): Promise<void> {
-  if (pieces === null && (await isUnchangedDataset(importer.db, row))) return;
+/** Data of a registered dataset must not change, because evaluations refer to it. */
+async function save(importer: DatasetImporter, row: NewDataset, stored: Data['stored']): Promise<void> {
+  if (stored === null && (await isUnchangedDataset(importer.db, row))) return;
   await importer.db.transaction().execute(async (trx) => {
     const registered = await findDatasetDigest(trx, row.name);
     if (registered && registered !== row.sha256)
       throw new ManifestError('the data has changed since the dataset was registered; use a new dataset name');
     const id = await saveDataset(trx, row, Date.now());
-    if (pieces !== null) await replacePieces(trx, id, pieces);
+    if (stored === null) return;
+    await replacePieces(trx, id, stored.pieces);
+    await replaceImages(trx, id, stored.images);
   });
 }
 
@@ -88,8 +90,8 @@ type DataRow = Pick<
 interface Data {
   /** The columns of the file; those of dataset.yaml if it is null. */
   readonly row: Omit<DataRow, 'columns'> & { readonly columns: string | null };
-  /** Null if they are stored already. */
-  readonly pieces: readonly WrittenPiece[] | null;
+  /** Null if the database refers to them already. */
+  readonly stored: Pick<RowsToStore, 'pieces' | 'images'> | null;
 }
 
 const NO_DATA: Data = {
@@ -102,7 +104,7 @@ const NO_DATA: Data = {
     row_bytes: null,
     read_key: null,
   },
-  pieces: null,
+  stored: null,
 };
 
 /** @throws ManifestError that names rows */
@@ -118,26 +120,33 @@ async function readData(
   const sha256 = await digestOf(file, importer.signal);
   if (yaml.sha256 !== null && sha256 !== yaml.sha256)
     throw new ManifestError(`${fileName} has SHA-256 ${sha256}, but dataset.yaml says ${yaml.sha256}`);
-  const wanted = wantedOf(yaml, file);
+  const wanted = wantedOf(yaml, { folder, file });
   const known = await findKnown(importer, path.basename(folder), readKeyOf(sha256, wanted));
-  if (known) return { row: known, pieces: null };
+  if (known) return { row: known, stored: null };
   const store = async (read: ReadResult): Promise<Data> => {
     if ('problems' in read) {
       const [first, ...more] = read.problems.map(sentenceOf);
       throw new ManifestError(`${fileName}, ${first}${more.length > 0 ? ` (and ${more.length} more)` : ''}`);
     }
     await read.rows.store();
-    return { row: columnsOfRows(read.rows, wanted), pieces: read.rows.pieces };
+    return { row: columnsOfRows(read.rows, wanted), stored: read.rows };
   };
   return reader.read(wanted, store).catch((error) => {
     throw error instanceof ShuttingDownError ? new ImportStoppedError() : error;
   });
 }
 
-function wantedOf({ task, target, columns }: DatasetYaml, file: string): WantedRows {
+/** Folder in the folder of a dataset. */
+const IMAGES_FOLDER = 'images';
+
+function wantedOf(
+  { task, target, columns }: DatasetYaml,
+  { folder, file }: { readonly folder: string; readonly file: string },
+): WantedRows {
   const source = { kind: 'file' as const, path: file, ...formatOf(path.basename(file)) };
   const stated = columns.length > 0 ? columns.map((column) => ({ ...column, input: '' })) : null;
-  return { source, task, target, columns: stated, isStrict: false, allowsDuplicates: true };
+  const images = { folder: path.join(folder, IMAGES_FOLDER), files: [] };
+  return { source, images, task, target, columns: stated, isStrict: false, allowsDuplicates: true };
 }
 
 const FORMATS: Readonly<Record<string, DatasetFormat>> = { jsonl: 'JSON_LINES', csv: 'CSV', parquet: 'PARQUET' };
@@ -158,21 +167,33 @@ async function digestOf(file: string, signal: AbortSignal | undefined): Promise<
   return hash.digest('hex');
 }
 
-/** A step of pieces. */
-const PIECES_A_STEP = 500;
+/** Of pieces or images that are looked up together. */
+const BLOBS_A_STEP = 500;
 
 /** What is known of the same rows, unless one of their blobs was lost. */
 async function findKnown({ db, blobs }: DatasetImporter, name: string, readKey: string): Promise<DataRow | null> {
   const found = await findReadDataset(db, SYSTEM, name, readKey);
   if (!found) return null;
-  for (let from = 1; ; ) {
-    const pieces = await findPieces(db, SYSTEM, found.id, { from, limit: PIECES_A_STEP });
-    for (const { sha256, size_bytes } of pieces) if (!(await blobs.has(sha256, size_bytes))) return null;
-    if (pieces.length < PIECES_A_STEP) break;
-    from = (pieces.at(-1)?.first_row ?? 0) + 1;
-  }
+  for await (const { sha256, size_bytes } of blobsOf(db, found.id))
+    if (!(await blobs.has(sha256, size_bytes))) return null;
   const { row_count, sha256, columns, preview, rows_sha256, row_bytes, read_key } = found;
   return { row_count, sha256, columns, preview, rows_sha256, row_bytes, read_key };
+}
+
+/** Pieces and images of a dataset. */
+async function* blobsOf(db: CatalogDatabase, id: string): AsyncGenerator<{ sha256: string; size_bytes: number }> {
+  for (let from = 1; ; ) {
+    const pieces = await findPieces(db, SYSTEM, id, { from, limit: BLOBS_A_STEP });
+    yield* pieces;
+    if (pieces.length < BLOBS_A_STEP) break;
+    from = (pieces.at(-1)?.first_row ?? 0) + 1;
+  }
+  for (let after = ''; ; ) {
+    const images = await findImagesAfter(db, SYSTEM, id, { after, limit: BLOBS_A_STEP });
+    yield* images;
+    if (images.length < BLOBS_A_STEP) return;
+    after = images.at(-1)?.image ?? '';
+  }
 }
 
 function datasetRow(name: string, yaml: DatasetYaml, { columns, ...row }: Data['row']): NewDataset {

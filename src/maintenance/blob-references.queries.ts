@@ -61,7 +61,8 @@ export class BlobReferences {
     );
     for (const { id, input_sha256 } of used) this.#need(input_sha256, `prediction ${id}`, null);
     const pieces = catalog.rows<{ name: string; sha256: string }>(
-      'select name, dataset_piece.sha256 from dataset_piece join dataset on dataset.id = dataset_piece.dataset_id',
+      `select name, piece.sha256 from (select dataset_id, sha256 from dataset_piece
+        union all select dataset_id, sha256 from dataset_image) as piece join dataset on dataset.id = piece.dataset_id`,
     );
     for (const { name, sha256 } of pieces) this.#need(sha256, `dataset ${name}`, null);
     const answers = catalog.rows<{ evaluation_id: string; sha256: string }>(

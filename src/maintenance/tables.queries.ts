@@ -85,6 +85,7 @@ const DEPENDENT = [
   'model_tag',
   'version_dataset',
   'dataset_piece',
+  'dataset_image',
   'latency',
   'evaluation',
   'evaluation_job',

@@ -17,7 +17,7 @@ export class MaskResolver {
   picture(@Root() mask: MaskType, @Ctx() { principal }: PredictionContext): Picture | null {
     const { predictionId, index, size } = mask.place;
     if (predictionId === null || !allows('history', principal)) return null;
-    const address = { predictionId, name: maskName(index), maxSize: 0 };
+    const address = { id: predictionId, name: maskName(index), maxSize: 0 };
     return new Picture({ ...size, mediaType: 'image/png' }, () => this.urls.of(principal, address));
   }
 }

@@ -1,11 +1,13 @@
 /**
  * Signed URLs of images, so that `<img>` needs no key. Anyone who has one can read the image for 5 to 10 minutes, as long as the
- * key that it was made for is accepted and the prediction exists.
+ * key that it was made for is accepted and the prediction or dataset exists. Who may see a dataset never changes.
  *
- * Nothing is stored: the signature is a digest with the index key of the account.
+ * Nothing is stored: the signature is a digest with the index key of the account that has the prediction, or of the server for
+ * datasets, which other accounts may see.
  */
 import { timingSafeEqual } from 'node:crypto';
-import type { Principal } from '../access/principal.js';
+import { type Principal, SYSTEM } from '../access/principal.js';
+import { typeOfId } from '../storage/ids.js';
 import type { DataKey } from '../vault/data-key.js';
 import type { DataKeys } from '../vault/data-keys.js';
 
@@ -32,10 +34,15 @@ export function indexOfMask(name: string): number | null {
 }
 
 export interface PictureAddress {
-  readonly predictionId: string;
+  /** Of the prediction or dataset. */
+  readonly id: string;
   readonly name: string;
   /** 0 for the image itself. */
   readonly maxSize: number;
+}
+
+export function isOfDataset({ id }: Pick<PictureAddress, 'id'>): boolean {
+  return typeOfId(id) === 'Dataset';
 }
 
 export interface PictureUrl extends PictureAddress {
@@ -62,18 +69,19 @@ export class PictureUrls {
 
   /** A path and a query. */
   async of(principal: Principal, address: PictureAddress): Promise<string> {
-    const { predictionId, name, maxSize } = address;
+    const { id, name, maxSize } = address;
     const url = { ...address, expires: expiresFor(principal, Date.now()), reader: readerOf(principal) };
-    const signature = signatureOf(await this.#keys.index(principal.id), url);
+    const account = isOfDataset(address) ? SYSTEM.id : principal.id;
+    const signature = signatureOf(await this.#keys.index(account), url);
     const size = maxSize === 0 ? '' : `&maxSize=${maxSize}`;
-    return `/pictures/${predictionId}/${name}?expires=${url.expires}&reader=${encodeURIComponent(url.reader)}${size}&signature=${signature}`;
+    return `/pictures/${id}/${name}?expires=${url.expires}&reader=${encodeURIComponent(url.reader)}${size}&signature=${signature}`;
   }
 
-  /** Whether it was made for a reader of this account. */
-  async isSigned(url: PictureUrl, account: string): Promise<boolean> {
+  /** Whether it was made here, for a reader of this account. `account`: null for datasets. */
+  async isSigned(url: PictureUrl, account: string | null): Promise<boolean> {
     const [given, expected] = [
       Buffer.from(url.signature),
-      Buffer.from(signatureOf(await this.#keys.index(account), url)),
+      Buffer.from(signatureOf(await this.#keys.index(account ?? SYSTEM.id), url)),
     ];
     return given.length === expected.length && timingSafeEqual(given, expected);
   }
@@ -81,19 +89,19 @@ export class PictureUrls {
 
 /** Null if it cannot be a URL that was made, or has expired. */
 export function readPictureUrl(
-  { prediction, name }: { readonly prediction: string; readonly name: string },
+  { id, name }: { readonly id: string; readonly name: string },
   query: PictureQuery,
   now: number,
 ): PictureUrl | null {
   const { expires, reader, maxSize = '0', signature } = query;
   if (typeof reader !== 'string' || typeof signature !== 'string') return null;
-  const url = { predictionId: prediction, name, maxSize: Number(maxSize), expires: Number(expires), reader, signature };
+  const url = { id, name, maxSize: Number(maxSize), expires: Number(expires), reader, signature };
   const isWhole = Number.isSafeInteger(url.maxSize) && Number.isSafeInteger(url.expires) && url.expires < MAX_SECONDS;
   return isWhole && url.expires * 1_000 > now ? url : null;
 }
 
-function signatureOf(index: DataKey, { predictionId, name, maxSize, expires, reader }: Omit<PictureUrl, 'signature'>) {
-  return index.digest('picture', JSON.stringify([predictionId, name, maxSize, expires, reader]));
+function signatureOf(index: DataKey, { id, name, maxSize, expires, reader }: Omit<PictureUrl, 'signature'>) {
+  return index.digest('picture', JSON.stringify([id, name, maxSize, expires, reader]));
 }
 
 export function readerOf({ key, token }: Principal): Reader {

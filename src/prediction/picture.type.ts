@@ -15,7 +15,7 @@ export class Picture {
 
   @Field(() => String, {
     description:
-      'Path and query to read the image from, relative to the address of the server. Anyone who has it can read the image without a key for 5 to 10 minutes, or until the prediction is deleted or the key that asked for the URL ends. Supports range requests and ETags.',
+      'Path and query to read the image from, relative to the address of the server. Anyone who has it can read the image without a key for 5 to 10 minutes, or until its prediction or dataset is deleted or the key that asked for the URL ends. Supports range requests and ETags.',
   })
   url(
     @Arg('maxSize', () => Int, {

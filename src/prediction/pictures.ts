@@ -1,7 +1,8 @@
 /**
- * Reads the images of predictions for holders of their URLs. Images are read in chunks of 64 KiB: a reader takes little memory,
+ * Reads the images of predictions and datasets for holders of their URLs. Images are read in chunks of 64 KiB: a reader takes little memory,
  * however large the image is, and its read fails if the prediction is erased meanwhile.
  */
+import type { Thumbnail } from '../engine/messages.js';
 import type { BlobFolder } from '../storage/blobs.js';
 import type { PredictionDatabase } from '../storage/database.js';
 import { splitDataUrl } from '../tasks/image.js';
@@ -10,8 +11,16 @@ import type { DataKey } from '../vault/data-key.js';
 import type { DataKeys } from '../vault/data-keys.js';
 import { CHUNK_BYTES, type FileKey, placeOf } from '../vault/file-key.js';
 import { decodeAnswer } from './answer-json.js';
-import { findAnswerOfUrl, findPictureOfUrl, findRowOfPicture, type PictureOfUrl } from './picture.queries.js';
-import { indexOfMask, type PictureUrl, type PictureUrls, type Reader } from './picture-urls.js';
+import type { DatasetPictures } from './dataset-pictures.js';
+import { inMemory, type OpenPicture, readAll } from './open-picture.js';
+import {
+  findAnswerOfUrl,
+  findPictureOfUrl,
+  findRowOfPicture,
+  insertThumbnail,
+  type PictureOfUrl,
+} from './picture.queries.js';
+import { indexOfMask, isOfDataset, type PictureUrl, type PictureUrls, type Reader } from './picture-urls.js';
 import { addressOfFile, StoredRow } from './sealed-contents.js';
 import type { Thumbnails } from './thumbnails.js';
 
@@ -25,18 +34,9 @@ interface Parts {
   readonly dataKeys: DataKeys;
   readonly urls: PictureUrls;
   readonly thumbnails: Thumbnails;
+  readonly datasets: DatasetPictures;
   /** Whether the key that a URL was made for is still accepted. */
   readonly isReaderAccepted: (reader: Reader) => boolean;
-}
-
-/** An image that can be read. */
-export interface OpenPicture {
-  readonly mediaType: string;
-  readonly sizeBytes: number;
-  /** For ETag: the same only for the same bytes. */
-  readonly tag: string;
-  /** The bytes from `from` on, before `to`. @throws Error if they are gone */
-  readonly read: (from: number, to: number) => AsyncIterable<Buffer>;
 }
 
 export class Pictures {
@@ -55,6 +55,7 @@ export class Pictures {
   async ofUrl(url: PictureUrl): Promise<OpenPicture | null> {
     const { urls, isReaderAccepted } = this.#parts;
     if (!isReaderAccepted(url.reader)) return null;
+    if (isOfDataset(url)) return (await urls.isSigned(url, null)) ? this.#parts.datasets.open(url) : null;
     const mask = indexOfMask(url.name);
     if (mask !== null) return this.#ofMask(url, mask);
     const image = await this.#find(url, 0);
@@ -66,26 +67,26 @@ export class Pictures {
 
   /** Drawn from the answer each time it is read. */
   async #ofMask(url: PictureUrl, index: number): Promise<OpenPicture | null> {
-    const row = await findAnswerOfUrl(this.#parts.db, url.predictionId);
+    const row = await findAnswerOfUrl(this.#parts.db, url.id);
     if (!row || !(await this.#parts.urls.isSigned(url, row.principal_id))) return null;
     const key = await this.#keyOf(row);
     const answer = row.data_key === null || key ? decodeAnswer(new StoredRow(row, key).answer()) : null;
     const mask = answer?.kind === 'masks' ? answer.items[index] : undefined;
     if (!mask || answer?.kind !== 'masks') return null;
-    return inMemory(await maskPng(mask.runLengths, answer), 'image/png', `${url.predictionId}.${index}`);
+    return inMemory(await maskPng(mask.runLengths, answer), 'image/png', `${url.id}.${index}`);
   }
 
   /** The image that was sent for a prediction; null if there is none. Callers check who may read it. */
   async ofPrediction(
     id: string,
   ): Promise<{ readonly sizeBytes: number; readonly readAll: () => Promise<Buffer> } | null> {
-    const image = await this.#find({ predictionId: id, name: 'input' }, 0);
+    const image = await this.#find({ id, name: 'input' }, 0);
     const opened = image && (await this.#open(image));
     return opened ? { sizeBytes: opened.sizeBytes, readAll: () => readAll(opened) } : null;
   }
 
   #find(
-    { predictionId: prediction_id, name }: Pick<PictureUrl, 'predictionId' | 'name'>,
+    { id: prediction_id, name }: Pick<PictureUrl, 'id' | 'name'>,
     max_size: number,
   ): Promise<PictureOfUrl | undefined> {
     return findPictureOfUrl(this.#parts.db, { prediction_id, name, max_size });
@@ -94,7 +95,35 @@ export class Pictures {
   async #makeThumbnail(picture: PictureOfUrl, maxSize: number): Promise<PictureOfUrl | null> {
     const [key, opened] = await Promise.all([this.#keyOf(picture), this.#open(picture)]);
     if (!key || !opened) return null;
-    return this.#parts.thumbnails.make({ picture, key, read: () => readAll(opened) }, maxSize);
+    const { prediction_id, principal_id, name } = picture;
+    return this.#parts.thumbnails.make(
+      {
+        address: `${prediction_id}/${name}/${maxSize}`,
+        account: principal_id,
+        find: () => this.#find({ id: prediction_id, name }, maxSize),
+        read: () => readAll(opened),
+        store: (made) => this.#store(picture, key, { made, maxSize }),
+      },
+      maxSize,
+    );
+  }
+
+  /** Sealed with a key that ends with the prediction. Null if that is gone. */
+  async #store(
+    { prediction_id, principal_id, name, data_key }: PictureOfUrl,
+    key: DataKey,
+    { made, maxSize }: { readonly made: Thumbnail; readonly maxSize: number },
+  ): Promise<PictureOfUrl | null> {
+    const { db, blobs } = this.#parts;
+    const file = key.ofFile(addressOfFile({ id: prediction_id, principal_id }, name, maxSize));
+    const { bytes, sha256 } = await file.seal(made.bytes);
+    await blobs.put(bytes, sha256);
+    const { width, height, mediaType: media_type } = made;
+    const place = { prediction_id, name, max_size: maxSize };
+    const row = { ...place, width, height, media_type, size_bytes: made.bytes.length, sha256 };
+    if (await insertThumbnail(db, row)) return { ...row, principal_id, data_key };
+    await blobs.deleteUnused(sha256, Number.POSITIVE_INFINITY);
+    return null;
   }
 
   async #keyOf({ data_key }: Pick<PictureOfUrl, 'data_key'>): Promise<DataKey | undefined> {
@@ -138,18 +167,4 @@ export class Pictures {
     const bytes = Buffer.from(splitDataUrl(base64).base64, 'base64');
     return inMemory(bytes, media_type, prediction_id);
   }
-}
-
-export function inMemory(bytes: Buffer, mediaType: string, tag: string): OpenPicture {
-  const read = async function* (from: number, to: number) {
-    yield bytes.subarray(from, to);
-  };
-  return { mediaType, sizeBytes: bytes.length, tag, read };
-}
-
-/** An image is at most as large as a request. */
-async function readAll({ read, sizeBytes }: OpenPicture): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of read(0, sizeBytes)) chunks.push(chunk);
-  return Buffer.concat(chunks);
 }

@@ -227,7 +227,7 @@ export class PredictionResolver {
   })
   async picture(@Root() { id, contents }: Prediction, @Ctx() context: PredictionContext): Promise<Picture | null> {
     const { principal } = context;
-    const urlOf = (maxSize: number) => this.urls.of(principal, { predictionId: id, name: 'input', maxSize });
+    const urlOf = (maxSize: number) => this.urls.of(principal, { id, name: 'input', maxSize });
     if (!contents.isStored)
       return contents.image && allows('history', principal) ? new Picture(contents.image.facts, urlOf) : null;
     const found = await context.predictionLoaders.picture.load(id);

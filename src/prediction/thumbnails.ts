@@ -1,17 +1,13 @@
 /**
- * Thumbnails of images of predictions: made when one is first asked for, one at a time, and stored like the image, sealed with a
- * key that ends with it. They are deleted with the prediction, also if that happens while one is made.
+ * Thumbnails of images of predictions and datasets: made when one is first asked for, one at a time, and stored like the image. They
+ * are deleted with it, also if that happens while one is made.
  */
 import type { Logger } from 'pino';
+import type { Thumbnail } from '../engine/messages.js';
 import type { ThumbnailMaker } from '../engine/thumbnail-maker.js';
 import { StorageFullError } from '../errors.js';
 import { fitsShare, Shares } from '../fair-share.js';
-import type { BlobFolder } from '../storage/blobs.js';
-import type { PredictionDatabase } from '../storage/database.js';
 import { RoundRobin } from '../storage/round-robin.js';
-import type { DataKey } from '../vault/data-key.js';
-import { findPictureOfUrl, insertThumbnail, type PictureOfUrl } from './picture.queries.js';
-import { addressOfFile } from './sealed-contents.js';
 
 /** The longest edges that thumbnails have: few, so that an image has few of them. In pixels. */
 const SIZES = [32, 64, 128, 256, 512, 1_024, 2_048] as const;
@@ -35,24 +31,28 @@ export function thumbnailSize(
 export class TooManyThumbnailsError extends Error {}
 
 interface Parts {
-  readonly db: PredictionDatabase;
-  readonly blobs: BlobFolder;
   readonly maker: Pick<ThumbnailMaker, 'make'>;
   readonly log: Logger;
 }
 
-/** What a thumbnail is made of. */
-export interface Source {
-  readonly picture: PictureOfUrl;
-  readonly key: DataKey;
-  /** Called when it is its turn. */
+/** What a thumbnail is made of, and where it is stored. */
+export interface Source<T> {
+  /** Of the thumbnail. */
+  readonly address: string;
+  /** Whose turn it is made in: an account, or a reader of a dataset. */
+  readonly account: string;
+  /** The thumbnail, if it is stored already. */
+  readonly find: () => Promise<T | undefined>;
+  /** Reads the image. Called when it is its turn. */
   readonly read: () => Promise<Buffer>;
+  /** Null if the image is gone. */
+  readonly store: (made: Thumbnail) => Promise<T | null>;
 }
 
 export class Thumbnails {
   readonly #parts: Parts;
   /** By address: whoever asks for the same one waits for it. */
-  readonly #making = new Map<string, Promise<PictureOfUrl | null>>();
+  readonly #making = new Map<string, Promise<unknown>>();
   readonly #waiting = new Shares();
   /** Accounts take turns. */
   readonly #turns = new RoundRobin<() => Promise<void>>(MAX_WAITING);
@@ -64,15 +64,14 @@ export class Thumbnails {
     this.#parts = parts;
   }
 
-  /** Null if the image cannot be made smaller now, or its prediction is gone. @throws TooManyThumbnailsError */
-  async make(source: Source, maxSize: number): Promise<PictureOfUrl | null> {
-    const { prediction_id, principal_id, name } = source.picture;
-    const address = `${prediction_id}/${name}/${maxSize}`;
+  /** Null if the image cannot be made smaller now, or is gone. @throws TooManyThumbnailsError */
+  async make<T>(source: Source<T>, maxSize: number): Promise<T | null> {
+    const { address, account } = source;
     if ((this.#failed.get(address) ?? 0) > Date.now()) return null;
-    if (!fitsShare(1, this.#waiting.total, this.#waiting.of(principal_id), MAX_WAITING))
-      throw new TooManyThumbnailsError();
-    this.#waiting.add(principal_id, 1);
-    const making = this.#making.get(address) ?? this.#inTurn(principal_id, () => this.#make(source, maxSize, address));
+    if (!fitsShare(1, this.#waiting.total, this.#waiting.of(account), MAX_WAITING)) throw new TooManyThumbnailsError();
+    this.#waiting.add(account, 1);
+    const making = (this.#making.get(address) ??
+      this.#inTurn(account, () => this.#make(source, maxSize))) as Promise<T | null>;
     this.#making.set(address, making);
     try {
       return await making;
@@ -80,7 +79,7 @@ export class Thumbnails {
       if (error instanceof StorageFullError) return null;
       throw error;
     } finally {
-      this.#waiting.giveBack(principal_id, 1);
+      this.#waiting.giveBack(account, 1);
       if (this.#making.get(address) === making) this.#making.delete(address);
     }
   }
@@ -98,10 +97,9 @@ export class Thumbnails {
     this.#isMaking = false;
   }
 
-  async #make({ picture, key, read }: Source, maxSize: number, address: string): Promise<PictureOfUrl | null> {
-    const { db, blobs, maker, log } = this.#parts;
-    const { prediction_id, principal_id, name, data_key } = picture;
-    const known = await findPictureOfUrl(db, { prediction_id, name, max_size: maxSize });
+  async #make<T>({ address, find, read, store }: Source<T>, maxSize: number): Promise<T | null> {
+    const { maker, log } = this.#parts;
+    const known = await find();
     const image = known ? null : await read().catch(() => null);
     if (known || !image) return known ?? null;
     const made = await maker.make(image, maxSize).catch((error: Error) => {
@@ -110,24 +108,6 @@ export class Thumbnails {
       this.#failed.set(address, Date.now() + FAILED_MS);
       return null;
     });
-    if (!made) return null;
-    const file = key.ofFile(addressOfFile({ id: prediction_id, principal_id }, name, maxSize));
-    const sealed = await file.seal(made.bytes);
-    await blobs.put(sealed.bytes, sealed.sha256);
-    const { width, height, mediaType: media_type } = made;
-    const size_bytes = made.bytes.length;
-    const row = {
-      prediction_id,
-      name,
-      max_size: maxSize,
-      width,
-      height,
-      media_type,
-      size_bytes,
-      sha256: sealed.sha256,
-    };
-    if (await insertThumbnail(db, row)) return { ...row, principal_id, data_key };
-    await blobs.deleteUnused(sealed.sha256, Number.POSITIVE_INFINITY);
-    return null;
+    return made && store(made);
   }
 }

@@ -30,6 +30,16 @@ export async function findUploads(
   return db.selectFrom('upload').selectAll().where('id', 'in', ids).where('account', '=', principal.id).execute();
 }
 
+/** Those of the principal's account that are complete. */
+export async function findCompleteUploads(
+  db: CatalogDatabase,
+  { id: account }: Principal,
+  now: number,
+): Promise<UploadTable[]> {
+  const complete = db.selectFrom('upload').selectAll().where('account', '=', account);
+  return complete.where('completed_at', 'is not', null).where('expires_at', '>', now).execute();
+}
+
 /** The complete upload of the principal's account that has these bytes. */
 export async function findCompleteUpload(
   db: CatalogDatabase,

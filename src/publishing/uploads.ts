@@ -18,6 +18,7 @@ import { checkNewUpload, type WantedUpload } from './new-upload.js';
 import {
   deleteUploads,
   findCompleteUpload,
+  findCompleteUploads,
   findExpiredUploads,
   findKnownUploads,
   findUploadOfUrl,
@@ -213,6 +214,12 @@ export class Uploads {
     const [found] = await findUploads(this.#parts.db, principal, [id]);
     if (!found || found.completed_at === null || found.expires_at <= Date.now()) return null;
     return { path: this.#files.pathOf(id), sizeBytes: found.size_bytes };
+  }
+
+  /** All complete uploads of the principal's account: at most as many as one may have. */
+  async findAllComplete(principal: Principal): Promise<{ readonly sha256: string; readonly path: string }[]> {
+    const found = await findCompleteUploads(this.#parts.db, principal, Date.now());
+    return found.map(({ id, sha256 }) => ({ sha256, path: this.#files.pathOf(id) }));
   }
 
   /** The file of a complete upload. */

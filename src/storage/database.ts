@@ -20,6 +20,7 @@ import { catalogMigrations } from './migrations/catalog.js';
 import type {
   AliasChangeTable,
   AliasTable,
+  DatasetImageTable,
   DatasetPieceTable,
   DatasetTable,
   DeletedVersionTable,
@@ -91,6 +92,7 @@ export interface CatalogTables {
   publication: PublicationTable;
   dataset: DatasetTable;
   dataset_piece: DatasetPieceTable;
+  dataset_image: DatasetImageTable;
   version_dataset: VersionDatasetTable;
   evaluation: EvaluationTable;
   evaluation_job: EvaluationJobTable;

@@ -188,7 +188,7 @@ test('a URL that was changed, has expired or whose prediction is deleted is not 
     '/pictures/prediction_x/input',
   ];
   for (const one of wrong) expect([one, (await get(one)).status]).toEqual([one, 404]);
-  const params = { prediction: id, name: 'input' };
+  const params = { id, name: 'input' };
   const query = Object.fromEntries(url.searchParams);
   const end = Number(query['expires']) * 1_000;
   expect([readPictureUrl(params, query, end - 1), readPictureUrl(params, query, end)]).toEqual([

@@ -184,6 +184,21 @@ export interface DatasetPieceTable {
   /** JSON array: where the line of each row ends, in bytes. */
   ends: string;
 }
+
+/** An image that rows of a dataset name by digest, or a thumbnail of it, in a blob. */
+export interface DatasetImageTable {
+  dataset_id: string;
+  /** Digest of the image. */
+  image: string;
+  /** Longest edge of the thumbnail, in pixels; 0 for the image itself. */
+  max_size: number;
+  sha256: string;
+  size_bytes: number;
+  media_type: string;
+  width: number;
+  height: number;
+}
+
 export interface VersionDatasetTable {
   version_id: string;
   dataset_id: string;

@@ -1,6 +1,7 @@
 /** Migrations of the catalog database, in the order of their names. Never edit one that was released: add another. */
 import { type Kysely, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
+import { createDatasetImages } from './dataset-images.js';
 import { createDatasetPieces } from './dataset-pieces.js';
 import { createEvaluationJobs } from './evaluation-jobs.js';
 import {
@@ -49,6 +50,7 @@ export const catalogMigrations: Record<string, Migration> = {
   '032_measured_orders': { up: addMeasuredOrders },
   '033_dataset_pieces': { up: createDatasetPieces },
   '034_evaluation_jobs': { up: createEvaluationJobs },
+  '036_dataset_images': { up: createDatasetImages },
   '037_measured_memory': { up: addMeasuredMemory },
 };
 
