@@ -53,8 +53,9 @@ def average_precision(truth, answers):
 def measure_boxes(truth, answers, _labels):
     """The metrics of a detector's card; the answers are those above the threshold."""
     right, labelled = judge(truth, answers), sum(map(len, truth))
-    return [
+    metrics = [
         {"type": "precision", "name": "precision at IoU 0.5", "value": float(right.mean()) if len(right) else 0.0},
         {"type": "recall", "name": "recall at IoU 0.5", "value": float(right.sum() / labelled) if labelled else 0.0},
-        {"type": "average_precision", "name": "AP at IoU 0.5", "value": average_precision(truth, answers)},
+        {"type": "average_precision_50", "name": "AP at IoU 0.5", "value": average_precision(truth, answers)},
     ]
+    return [metric | {"args": {"label": "face"}} for metric in metrics]

@@ -32,7 +32,8 @@ import type { MeasuredMetric } from './measure.js';
 import { measureInThread } from './measuring.js';
 import type { MeasuringTask } from './measuring-thread.js';
 import { type Plan, planOf } from './plan.js';
-import { type FailedRow, runRows } from './row-runs.js';
+import type { FailedRow } from './row-answer.js';
+import { runRows } from './row-runs.js';
 
 export interface EvaluatorParts {
   readonly db: CatalogDatabase;
@@ -162,7 +163,7 @@ async function finish({ db, blobs }: EvaluatorParts, job: Job, { run, plan }: Ru
   const stored = await db.transaction().execute((trx) => findAnswerPieces(trx, id));
   const rowsAt = await rowBlobs(db, job.dataset_id);
   const task: MeasuringTask = {
-    labels: plan.answers === 'classification' ? plan.labels : null,
+    labels: plan.answers === 'regression' ? null : plan.labels,
     seed: createHash('sha256').update(`${job.artifact_sha256} ${job.rows_sha256}`).digest('hex'),
     slices: JSON.parse(job.slices),
     pieces: stored.map(({ sha256, first_row: firstRow }) => ({

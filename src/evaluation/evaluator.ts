@@ -36,6 +36,8 @@ const MAX_ATTEMPTS = 3;
 const RETRY_MS = 30_000;
 /** Rows × classes, which are in memory together when the metrics are computed: 80 MB. */
 const MAX_SCORES = 10_000_000;
+/** Answers that are no class and no number, such as objects of images. */
+const MAX_ITEMS = 100_000;
 
 export interface WantedEvaluation {
   /** As it was named. */
@@ -96,7 +98,11 @@ export class Evaluator {
       ]);
     const { engineVersion } = await serving.resolve(version.ref, SYSTEM, { path: ['input'] });
     const columns = JSON.parse(dataset.columns);
-    const { labels } = planOf(engineVersion.spec, { target: dataset.target, columns });
+    const { labels, itemOf } = planOf(engineVersion.spec, { target: dataset.target, columns });
+    if (itemOf && row_count > MAX_ITEMS)
+      throw new InvalidInputError([
+        datasetProblem('it has too many rows for such answers', `at most ${MAX_ITEMS} rows`, `${row_count} rows`),
+      ]);
     if (row_count * labels.length > MAX_SCORES)
       throw new InvalidInputError([
         datasetProblem(

@@ -14,6 +14,7 @@ import type { Measured, MetricIdentity, MetricSet } from '../statistics/metric-s
 import { regressionMetrics } from '../statistics/regression.js';
 import type { EvaluationPartTable } from '../storage/migrations/evaluation.table.js';
 import type { Answers } from './answers-file.js';
+import { type Items, metricsOf, SHARES } from './evaluated-items.js';
 
 export interface MeasuredMetric extends Measured {
   readonly interval: Interval | null;
@@ -36,7 +37,7 @@ export interface Curve {
 }
 
 export interface ToMeasure {
-  /** Null for numbers. */
+  /** Null for numbers; names of the targets of versions with several. */
   readonly labels: readonly string[] | null;
   readonly answers: Answers;
   /** The same seed gives the same intervals. */
@@ -55,11 +56,11 @@ export function measure(
   { labels, answers, seed, maxResampled = MAX_RESAMPLED }: ToMeasure,
   isWanted: (metric: MetricIdentity) => boolean = () => true,
 ): MeasuredMetric[] {
-  const { set, proportion } = labels ? ofClasses(labels, answers) : ofNumbers(answers);
+  const { set, proportion, steps } = measurableOf(labels, answers);
   const measured = set.measure(undefined, isWanted);
   const isResampled = (metric: MetricIdentity) => isWanted(metric) && proportion(metric) === null;
   const count = answers.rows.length;
-  const most = Math.floor(maxResampled / Math.max(1, count * (labels?.length ?? 1)));
+  const most = Math.floor(maxResampled / Math.max(1, steps));
   const resampled = bootstrapIntervals(
     (items) => set.measure(items, isResampled).map(({ value }) => value),
     { count, groups: null },
@@ -74,12 +75,31 @@ export function measure(
 
 interface Measurable {
   readonly set: MetricSet;
+  /** That the metrics of one sample take. */
+  readonly steps: number;
   /** Null for metrics that are no share of independent rows. */
   readonly proportion: (metric: MetricIdentity) => { readonly successes: number; readonly count: number } | null;
 }
 
+function measurableOf(labels: readonly string[] | null, answers: Answers): Measurable {
+  if (answers.items) return ofItems(answers.items, labels ?? []);
+  return labels ? ofClasses(labels, answers) : ofNumbers(answers);
+}
+
+function ofItems(items: Items, names: readonly string[]): Measurable {
+  const { set, steps } = metricsOf(items, names);
+  const count = items.lines.length;
+  const proportion: Measurable['proportion'] = (metric) => {
+    if (!SHARES.has(metric.name)) return null;
+    const [share] = set.measure(undefined, ({ name }) => name === metric.name);
+    return { successes: Math.round((share?.value ?? 0) * count), count };
+  };
+  return { set, steps, proportion };
+}
+
 function ofNumbers({ truth, predicted }: Answers): Measurable {
-  return { set: regressionMetrics({ truth, predicted, quantile: null }), proportion: () => null };
+  const set = regressionMetrics({ truth, predicted, quantile: null });
+  return { set, steps: truth.length, proportion: () => null };
 }
 
 function ofClasses(labels: readonly string[], answers: Answers): Measurable {
@@ -98,6 +118,7 @@ function ofClasses(labels: readonly string[], answers: Answers): Measurable {
   }
   return {
     set: classificationMetrics(data),
+    steps: truth.length * labels.length,
     proportion: ({ name, average, label }) => {
       // Of one class for each row, precision, recall and F1 over all decisions are the accuracy.
       if (name === 'accuracy' || average === 'micro') return { successes: right, count: truth.length };
@@ -112,9 +133,9 @@ function classified(labels: readonly string[], { truth, predicted, scores }: Ans
   return { labels, truth: Int32Array.from(truth), predicted: Int32Array.from(predicted), scores };
 }
 
-/** The confusion matrix, and the curves of each class; nothing for numbers. */
+/** The confusion matrix, and the curves of each class; nothing for other answers. */
 export function partsOf({ labels, answers }: ToMeasure): NewPart[] {
-  if (!labels) return [];
+  if (!labels || answers.items) return [];
   const data = classified(labels, answers);
   const cells = confusionMatrix(data).map(({ truth, predicted, count }) => [truth, predicted, count] as const);
   const confusion: Confusion = { labels, cells };

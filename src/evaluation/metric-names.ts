@@ -9,6 +9,7 @@ const TITLES: Readonly<Record<string, string>> = {
   bleu: 'BLEU',
   brier_score: 'Brier score',
   cer: 'Character error rate',
+  exact_match: 'Exact match',
   f1: 'F1',
   iou: 'IoU',
   log_loss: 'Log loss',
@@ -25,6 +26,7 @@ const TITLES: Readonly<Record<string, string>> = {
   rmse: 'Root mean squared error',
   roc_auc: 'Area under the ROC curve',
   rouge: 'ROUGE',
+  spearman_correlation: 'Spearman correlation',
   wer: 'Word error rate',
 };
 

@@ -143,15 +143,22 @@ export class SliceMembers {
 }
 
 /** The answers with these indices. */
-export function answersAt({ rows, truth, predicted, scores }: Answers, items: readonly number[]): Answers {
+export function answersAt(answers: Answers, indices: readonly number[]): Answers {
+  const { rows, truth, predicted, scores, items } = answers;
+  const chosenRows = Uint32Array.from(indices, (index) => rows[index] as number);
+  if (items) {
+    const lines = indices.map((index) => items.lines[index] as string);
+    return { ...answers, rows: chosenRows, items: { kind: items.kind, lines } };
+  }
   const width = scores && rows.length > 0 ? scores.length / rows.length : 0;
-  const chosen = scores && new Float64Array(items.length * width);
-  for (const [at, item] of items.entries())
-    if (scores) chosen?.set(scores.subarray(item * width, (item + 1) * width), at * width);
+  const chosen = scores && new Float64Array(indices.length * width);
+  for (const [at, index] of indices.entries())
+    if (scores) chosen?.set(scores.subarray(index * width, (index + 1) * width), at * width);
   return {
-    rows: Uint32Array.from(items, (item) => rows[item] as number),
-    truth: Float64Array.from(items, (item) => truth[item] as number),
-    predicted: Float64Array.from(items, (item) => predicted[item] as number),
+    rows: chosenRows,
+    truth: Float64Array.from(indices, (index) => truth[index] as number),
+    predicted: Float64Array.from(indices, (index) => predicted[index] as number),
     scores: chosen,
+    items: null,
   };
 }

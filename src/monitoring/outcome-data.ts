@@ -45,6 +45,7 @@ export class OutcomeData {
         truth: Float64Array.from(this.#truth),
         predicted: Float64Array.from(this.#predicted),
         scores: this.#scores && this.count > 0 ? joined(this.#scores) : null,
+        items: null,
       },
     };
   }

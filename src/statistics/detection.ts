@@ -3,6 +3,7 @@
  * detections of a class in an image. Detections with equal scores are taken in the order of the images.
  */
 import { type FoundBox, IOU_THRESHOLDS, type MatchedBox, matchBoxes, type TrueBox } from './box-matching.js';
+import { type ClassCounts, type CountedSample, countMetrics, emptyCounts } from './class-counts.js';
 import {
   type Definition,
   type MetricSet,
@@ -61,6 +62,39 @@ export function detectionMetrics({ labels, images }: DetectionData): MetricSet {
     ],
     (sample) => ({ ...sample, precisions: classes.map((one) => averagePrecisions(one, sample)) }),
   );
+}
+
+/**
+ * Precision, recall and F1 of all detections at an IoU of 0.5: micro, macro, weighted and per class, with the rules of
+ * `class-counts.ts`. Items are images.
+ *
+ * @throws RangeError as `detectionMetrics`
+ */
+export function foundObjectMetrics({ labels, images }: DetectionData): MetricSet {
+  checkBoxes(labels.length, images);
+  const classes = detectionsOf(labels.length, images);
+  return metricSet<CountedSample>(images.length, countMetrics(labels), (sample) => ({
+    ...sample,
+    counts: countsOf(classes, sample),
+  }));
+}
+
+/** The first threshold of IoU is 0.5. */
+function countsOf(classes: readonly ClassDetections[], { weights }: Sample): ClassCounts {
+  const counts = emptyCounts(classes.length);
+  const add = (kind: keyof ClassCounts, label: number, image: number) => {
+    counts[kind][label] = (counts[kind][label] as number) + (weights[image] as number);
+  };
+  for (const [label, { images, hits, ignored, objects }] of classes.entries()) {
+    for (const [i, image] of images.entries()) {
+      if ((ignored[i] as number) & 1) continue;
+      add('predicted', label, image);
+      if ((hits[i] as number) & 1) add('hits', label, image);
+    }
+    for (const [image, count] of objects.entries())
+      counts.occurring[label] = (counts.occurring[label] as number) + count * (weights[image] as number);
+  }
+  return counts;
 }
 
 function checkBoxes(labels: number, images: readonly DetectionImage[]): void {
