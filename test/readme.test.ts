@@ -106,7 +106,7 @@ function expectation(response: unknown): unknown {
 }
 
 test.each([
-  ['README.md', README, 1],
+  ['README.md', README, 4],
   ['schema/README.md', REFERENCE, 8],
 ])('every block of code in %s is run', (_, markdown, count) => {
   expect(examplesOf(markdown)).toHaveLength(count);

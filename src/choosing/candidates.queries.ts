@@ -135,7 +135,7 @@ function unevaluatedVersions(db: CatalogDatabase, viewer: Viewer, task: TaskName
     );
 }
 
-/** At most `limit`, default versions first, then the newest. The principal may see the dataset. */
+/** At most `limit`, default versions first, by name. The principal may see the dataset. */
 export async function findUnevaluated(
   db: CatalogDatabase,
   principal: Principal,
@@ -155,7 +155,8 @@ export async function findUnevaluated(
         .as('begun_id'),
     )
     .orderBy(sql`case version.id when model.default_version_id then 0 else 1 end`)
-    .orderBy('version.id', 'desc')
+    .orderBy('model.name')
+    .orderBy('version.number', 'desc')
     .limit(limit)
     .execute();
   return rows.map((row) => ({
