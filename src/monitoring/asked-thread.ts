@@ -4,7 +4,7 @@ import { OverloadedError, ShuttingDownError } from '../errors.js';
 
 /** Of objects of JavaScript, in a thread. Typed arrays are outside of it. */
 const MAX_HEAP_MB = 256;
-const MAX_THREAD_MS = 60_000;
+const MAX_THREAD_MS = 180_000;
 const RETRY_AFTER_MS = 60_000;
 
 interface Options {
