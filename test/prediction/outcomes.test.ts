@@ -315,6 +315,7 @@ test('outcomes become answers as an evaluation has them; of labels that the vers
       truth: Float64Array.of(1, 0),
       predicted: Float64Array.of(0, 0),
       scores: Float64Array.of(0.75, 0.25, 0.5, Number.NaN),
+      items: null,
     },
   });
   expect(numbers.toMeasure().answers).toMatchObject({ predicted: Float64Array.of(Number.NaN), scores: null });
