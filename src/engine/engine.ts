@@ -131,7 +131,7 @@ export class Engine {
     return this.#pool.startProbes();
   }
 
-  get thumbnails(): Pick<ThumbnailMaker, 'make'> {
+  get thumbnails(): Pick<ThumbnailMaker, 'make' | 'hide'> {
     return this.#pool.thumbnails;
   }
 

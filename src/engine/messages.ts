@@ -12,6 +12,7 @@
  *     observeScores         look at the scores of these items and of similar ones  scoresObserved | failed
  *     checkBatchInvariance  test whether answers depend on the rest of the batch   batchInvariance | failed
  *     makeThumbnail         decode an image and make a small one                   thumbnailMade | failed
+ *     hidePatches           decode an image, resize it, and hide parts of it       patchesHidden | failed
  *
  *   worker → server
  *     ready                 sent once, when the worker accepts messages
@@ -131,7 +132,8 @@ export type Command =
   | ({ readonly kind: 'examine' } & ExaminedFiles)
   | { readonly kind: 'observeScores'; readonly key: string; readonly items: readonly Item[] }
   | { readonly kind: 'checkBatchInvariance'; readonly key: string; readonly items: readonly Item[] }
-  | { readonly kind: 'makeThumbnail'; readonly image: Uint8Array; readonly maxSize: number };
+  | { readonly kind: 'makeThumbnail'; readonly image: Uint8Array; readonly maxSize: number }
+  | ({ readonly kind: 'hidePatches' } & ImageToHide);
 
 interface Numbered {
   readonly id: number;
@@ -150,6 +152,23 @@ export interface BatchUse {
   readonly cpuMs: number;
   /** By how much its memory had grown when it was largest; null on platforms without `/proc`. */
   readonly grownBytes: number | null;
+}
+
+/** A rectangle, in pixels. */
+interface Rectangle {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** An image of which one copy is made for each patch, without what is in it. */
+export interface ImageToHide {
+  readonly image: Uint8Array;
+  /** Of the copies. */
+  readonly width: number;
+  readonly height: number;
+  readonly patches: readonly Rectangle[];
 }
 
 /** An encoded image. */
@@ -201,6 +220,8 @@ type Reply =
    */
   | { readonly kind: 'batchInvariance'; readonly difference: string | null; readonly padding: string | null }
   | { readonly kind: 'thumbnailMade'; readonly thumbnail: Thumbnail }
+  /** PNG, one for each patch. */
+  | { readonly kind: 'patchesHidden'; readonly images: readonly Uint8Array[] }
   | { readonly kind: 'failed'; readonly message: string };
 
 export type FromWorker = { readonly kind: 'ready' } | (Reply & Numbered);
@@ -233,7 +254,8 @@ export function batchMessage(
 
 /** What is remembered of a message that was sent. */
 export function withoutValues<Message extends { readonly kind: string }>(message: Message): Message {
-  if (message.kind === 'makeThumbnail') return { ...message, image: new Uint8Array() };
+  if (message.kind === 'makeThumbnail' || message.kind === 'hidePatches')
+    return { ...message, image: new Uint8Array() };
   return message.kind === 'numericBatch' ? { ...message, inputs: [] } : message;
 }
 

@@ -126,6 +126,7 @@ const REPLIES: Readonly<Record<Command['kind'], Partial<Record<FromWorker['kind'
     failed: isFailed,
   },
   makeThumbnail: { thumbnailMade: record({ thumbnail: isThumbnail }), failed: isFailed },
+  hidePatches: { patchesHidden: record({ images: listOf(isArrayOf('Uint8Array')) }), failed: isFailed },
 };
 
 /** The server's record of what one worker was asked and has answered. */

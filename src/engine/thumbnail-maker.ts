@@ -1,11 +1,11 @@
 /**
- * Makes thumbnails in a process of its own, because decoding an image can crash one, and at the lowest priority, because
+ * Makes thumbnails, and images with hidden patches, in a process of its own, because decoding an image can crash one, and at the lowest priority, because
  * predictions come first. The process starts when it is first needed, and ends after 30 s without work.
  */
 import os from 'node:os';
 import type { StartChild } from './child.js';
 import { ReusableProcesses, type SendToWorker } from './disposable-worker.js';
-import type { Thumbnail } from './messages.js';
+import type { Command, FromWorker, ImageToHide, Thumbnail } from './messages.js';
 
 /** The lowest priority of the operating system. */
 const NICE = 19;
@@ -17,6 +17,8 @@ export class ThumbnailMaker {
   #processes: ReusableProcesses | null = null;
   #idle: NodeJS.Timeout | null = null;
   #hasEnded = false;
+  /** One image at a time. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(startChild: StartChild) {
     this.#startChild = (...args) => {
@@ -26,15 +28,32 @@ export class ThumbnailMaker {
     };
   }
 
-  /** To be called for one image at a time. @throws Error if the image cannot be decoded, or the process ends */
+  /** @throws Error if the image cannot be decoded, or the process ends */
   async make(image: Uint8Array, maxSize: number): Promise<Thumbnail> {
+    const reply = await this.#ask({ kind: 'makeThumbnail', image, maxSize }, 'thumbnailMade');
+    return reply.thumbnail;
+  }
+
+  /** As PNG, one image for each patch. @throws as `make` */
+  async hide(image: ImageToHide): Promise<readonly Uint8Array[]> {
+    const reply = await this.#ask({ kind: 'hidePatches', ...image }, 'patchesHidden');
+    return reply.images;
+  }
+
+  #ask<Kind extends FromWorker['kind']>(command: Command, kind: Kind): Promise<Extract<FromWorker, { kind: Kind }>> {
+    const asked = this.#last.then(() => this.#askNow(command, kind));
+    this.#last = asked.catch(() => {});
+    return asked;
+  }
+
+  async #askNow<Kind extends FromWorker['kind']>(command: Command, kind: Kind) {
     if (this.#hasEnded) throw new Error('the server is stopping');
     if (this.#idle) clearTimeout(this.#idle);
     this.#processes ??= new ReusableProcesses(this.#startChild);
     const work = async (ask: SendToWorker) => {
-      const reply = await ask({ kind: 'makeThumbnail', image, maxSize });
-      if (reply.kind === 'thumbnailMade') return reply.thumbnail;
-      throw new Error(reply.kind === 'failed' ? reply.message : `expected a thumbnail, received "${reply.kind}"`);
+      const reply = await ask(command);
+      if (reply.kind === kind) return reply as Extract<FromWorker, { kind: Kind }>;
+      throw new Error(reply.kind === 'failed' ? reply.message : `expected "${kind}", received "${reply.kind}"`);
     };
     try {
       return (

@@ -17,13 +17,13 @@ export class ExplanationResolver {
 
   @Cost({ points: EXPLANATION_POINTS })
   @FieldResolver(() => ExplanationPayload, {
-    description: `Why the model gave this answer, for rows and texts that were classified with scores, and rows with a predicted number. Rows: Shapley values, exact for up to 10 columns if \`maxModelCalls\` is enough. Texts: occlusion. Computed only if it is selected, at low priority. Costs ${EXPLANATION_POINTS.toLocaleString('en')} points. Problems: InvalidInput if it cannot be explained, NotFound, DeadlineExceeded after \`budgetMs\`, and those of \`predict\`.`,
+    description: `Why the model gave this answer, for rows, texts and images that were classified with scores, and rows with a predicted number. Rows: Shapley values, exact for up to 10 columns if \`maxModelCalls\` is enough. Texts and images: occlusion. Computed only if it is selected, at low priority. Costs ${EXPLANATION_POINTS.toLocaleString('en')} points. Problems: InvalidInput if it cannot be explained, NotFound, DeadlineExceeded after \`budgetMs\`, and those of \`predict\`.`,
   })
   async explanation(
     @Root() prediction: Prediction,
     @Arg('maxModelCalls', () => Int, {
       defaultValue: 30_000,
-      description: `How many inputs the model may be run on, 2 to ${MAX_MODEL_CALLS.toLocaleString('en')}. Large models are run on fewer. Texts are divided into as many parts.`,
+      description: `How many inputs the model may be run on, 2 to ${MAX_MODEL_CALLS.toLocaleString('en')}. Large models are run on fewer. Texts and images are divided into as many parts.`,
     })
     maxModelCalls: number,
     @Arg('budgetMs', () => Int, {

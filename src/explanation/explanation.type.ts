@@ -2,7 +2,7 @@ import { Field, Float, Int, ObjectType } from 'type-graphql';
 import { Dataset } from '../catalog/dataset.type.js';
 import { enumOf } from '../graphql/enum.type.js';
 import { Problem } from '../graphql/problem.type.js';
-import { JSONValue } from '../graphql/scalars.js';
+import { FloatList, JSONValue } from '../graphql/scalars.js';
 
 export const ExplanationMethod = enumOf('ExplanationMethod', 'How an answer is explained.', {
   EXACT_SHAPLEY:
@@ -10,7 +10,7 @@ export const ExplanationMethod = enumOf('ExplanationMethod', 'How an answer is e
   KERNEL_SHAP:
     'Shapley values estimated from a sample of coalitions (KernelSHAP with paired sampling). Attributions add up to `score` − `base`; each has a standard error.',
   OCCLUSION:
-    'How much the score falls when a part of the text is left out. Says where the model looks. Effects do not add up to the score.',
+    'How much the score falls when a part of the text is left out, or a part of the image is hidden behind its mean color. Says where the model looks. Effects do not add up to the score.',
 });
 type ExplanationMethodName = keyof typeof ExplanationMethod;
 
@@ -56,6 +56,23 @@ export class TextAttribution {
 }
 
 @ObjectType({
+  description: 'How much each part of an image moved the score: a grid of cells over the upright image, without gaps.',
+})
+export class HeatMap {
+  @Field(() => Int, { description: 'Number of columns, 1 to 32.' })
+  columns!: number;
+
+  @Field(() => Int, { description: 'Number of rows, 1 to 32.' })
+  rows!: number;
+
+  @Field(() => FloatList, {
+    description:
+      'Of each cell, row by row from the top left: score of the image minus its score with the cell hidden, as the mean over four patches of two by two cells. Positive if the cell moves the score up.',
+  })
+  values!: readonly number[];
+}
+
+@ObjectType({
   description: 'Why a model gave an answer: what each part of the input contributed to the score of the answer.',
 })
 export class Explanation {
@@ -73,32 +90,44 @@ export class Explanation {
 
   @Field(() => Float, {
     nullable: true,
-    description: 'Mean score of the background rows, where the attributions of `features` begin. Null for texts.',
+    description:
+      'Mean score of the background rows, where the attributions of `features` begin. Null for texts and images.',
   })
   base!: number | null;
 
   @Field(() => Float, {
     nullable: true,
-    description: 'Sum of `base` and all attributions, minus `score`: 0 but for rounding. Null for texts.',
+    description: 'Sum of `base` and all attributions, minus `score`: 0 but for rounding. Null for texts and images.',
   })
   additivityError!: number | null;
 
   @Field(() => [FeatureAttribution], {
     nullable: true,
-    description: 'One for each column, in the order of `signature.columns`. Null for texts.',
+    description: 'One for each column, in the order of `signature.columns`. Null for texts and images.',
   })
   features!: FeatureAttribution[] | null;
 
   @Field(() => [TextAttribution], {
     nullable: true,
-    description: 'Parts of the text, in its order, with the separators between them left out. Null for rows.',
+    description:
+      'Parts of the text, in its order, with the separators between them left out. Null for rows and images.',
   })
   spans!: TextAttribution[] | null;
 
-  @Field(() => Dataset, { nullable: true, description: 'Dataset that the background rows are from. Null for texts.' })
+  @Field(() => HeatMap, {
+    nullable: true,
+    description:
+      'Effects of the parts of the image. They are of a copy of at most 384 pixels, of which `score` is, too. Null for rows and texts.',
+  })
+  heatMap!: HeatMap | null;
+
+  @Field(() => Dataset, {
+    nullable: true,
+    description: 'Dataset that the background rows are from. Null for texts and images.',
+  })
   background!: Dataset | null;
 
-  @Field(() => Int, { nullable: true, description: 'Number of background rows. Null for texts.' })
+  @Field(() => Int, { nullable: true, description: 'Number of background rows. Null for texts and images.' })
   backgroundRows!: number | null;
 
   @Field(() => Int, { description: 'Number of inputs that the model was run on for the explanation.' })

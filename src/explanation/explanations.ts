@@ -12,9 +12,11 @@ import type { Prediction } from '../prediction/prediction.type.js';
 import { runOf } from '../prediction/prediction-cost.js';
 import type { Predictions } from '../prediction/predictions.js';
 import type { RecordedPredictions } from '../prediction/recorded.js';
-import { checkInput, type VersionSpec } from '../tasks/tasks.js';
+import { splitDataUrl } from '../tasks/image.js';
+import { checkInput, type ModelInput, type VersionSpec } from '../tasks/tasks.js';
 import { type ExplainedScore, explainedScore, unexplained } from './explained-score.js';
-import { Explanation, FeatureAttribution, TextAttribution } from './explanation.type.js';
+import { Explanation, FeatureAttribution, HeatMap, TextAttribution } from './explanation.type.js';
+import { type HidePatches, imageEffects } from './image-effects.js';
 import { textEffects, textParts, withoutPart } from './occlusion.js';
 import { leastRows, shapleyValues } from './shapley.js';
 
@@ -52,10 +54,12 @@ interface Subject {
 export class Explanations {
   readonly #predictions: Predictions;
   readonly #recorded: RecordedPredictions;
+  readonly #hide: HidePatches;
 
-  constructor(parts: { predictions: Predictions; recorded: RecordedPredictions }) {
+  constructor(parts: { predictions: Predictions; recorded: RecordedPredictions; hide: HidePatches }) {
     this.#predictions = parts.predictions;
     this.#recorded = parts.recorded;
+    this.#hide = parts.hide;
   }
 
   /** @throws AppError for every failure that the client can act on */
@@ -80,11 +84,12 @@ export class Explanations {
     try {
       if (input.row != null) return await this.#explainRow(subject, input.row);
       if (input.text != null) return await this.#explainText(subject, input.text);
+      if (input.image != null) return await this.#explainImage(subject, input.image);
     } catch (error) {
       if (error === signal.reason) throw new DeadlineExceededError(options.budgetMs, 'run');
       throw error;
     }
-    throw unexplained('its input is neither a row nor a text', 'a row or a text');
+    throw unexplained('its input is neither a row, a text nor an image', 'a row, a text or an image');
   }
 
   async #explainRow(subject: Subject, given: Readonly<Record<string, unknown>>): Promise<Explanation> {
@@ -117,6 +122,7 @@ export class Explanations {
         }),
       ),
       spans: null,
+      heatMap: null,
       background: await context.catalogLoaders.dataset.load(dataset.id),
       backgroundRows: used.length,
       modelCalls: found.rows,
@@ -147,9 +153,39 @@ export class Explanations {
       spans: textEffects(parts, whole, without).map(({ start, end, effect }) =>
         create(TextAttribution, { text: text.slice(start, end), start, end, attribution: effect }),
       ),
+      heatMap: null,
       background: null,
       backgroundRows: null,
       modelCalls: texts.length,
+    });
+  }
+
+  async #explainImage(subject: Subject, { bytes, base64 }: NonNullable<ModelInput['image']>): Promise<Explanation> {
+    const { spec, options, signal, score } = subject;
+    const image = bytes ?? Buffer.from(splitDataUrl(base64 ?? '').base64, 'base64');
+    const inputs = (images: readonly Uint8Array[]) =>
+      images.map((one) => ({ image: { base64: Buffer.from(one).toString('base64') } }));
+    const { points } = runOf({ input: { input: inputs([image])[0], record: false } }, spec);
+    const found = await imageEffects({
+      image,
+      maxCalls: Math.min(options.maxModelCalls, Math.floor(MAX_RUN_POINTS / points)),
+      hide: this.#hide,
+      scores: (images) => this.#run({ inputs: inputs(images) }, subject),
+      signal,
+    });
+    const { columns, rows } = found.grid;
+    return create(Explanation, {
+      method: 'OCCLUSION',
+      label: score.label,
+      score: found.score,
+      base: null,
+      additivityError: null,
+      features: null,
+      spans: null,
+      heatMap: create(HeatMap, { columns, rows, values: Array.from(found.effects) }),
+      background: null,
+      backgroundRows: null,
+      modelCalls: found.modelCalls,
     });
   }
 

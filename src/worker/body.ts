@@ -57,6 +57,7 @@ export class WorkerBody {
       else if (message.kind === 'examine') await this.#examine(message);
       else if (message.kind === 'observeScores') await this.#observeScores(message);
       else if (message.kind === 'makeThumbnail') await this.#makeThumbnail(message);
+      else if (message.kind === 'hidePatches') await this.#hidePatches(message);
       else await this.#checkBatchInvariance(message);
     } catch (error) {
       this.#send({ kind: 'failed', id: message.id, message: messageOf(error) });
@@ -145,6 +146,10 @@ export class WorkerBody {
     const thumbnail = await this.#runtime.makeThumbnail(image, maxSize);
     faultPoint('worker.thumbnail'); // @fault
     this.#send({ kind: 'thumbnailMade', id, thumbnail });
+  }
+
+  async #hidePatches({ id, ...image }: Numbered<'hidePatches'>): Promise<void> {
+    this.#send({ kind: 'patchesHidden', id, images: await this.#runtime.hidePatches(image) });
   }
 
   async #get(key: string): Promise<Loaded> {

@@ -3,7 +3,7 @@
  * and memory, is measured.
  */
 import path from 'node:path';
-import { type DataBlobs, type LoadMessage, MAX_RUN_MS, type Thumbnail } from '../engine/messages.js';
+import { type DataBlobs, type ImageToHide, type LoadMessage, MAX_RUN_MS, type Thumbnail } from '../engine/messages.js';
 import { faultPoint } from '../fault-points.js'; // @fault
 import { withLocations } from '../onnx/external-data.js';
 import { hasConvolutions, runsOnCpu } from '../onnx/provider-operators.js';
@@ -34,6 +34,8 @@ export interface WorkerRuntime {
   ) => Promise<OpenSession>;
   /** @throws Error if the image cannot be decoded */
   readonly makeThumbnail: (image: Uint8Array, maxSize: number) => Promise<Thumbnail>;
+  /** PNG, one for each patch. @throws Error if the image cannot be decoded */
+  readonly hidePatches: (image: ImageToHide) => Promise<Uint8Array[]>;
   /** Resolves when the messages that have arrived so far are read. */
   readonly messagesRead: () => Promise<void>;
   readonly openTokenizer: (bytes: Uint8Array) => Promise<Tokenizer>;

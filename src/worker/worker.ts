@@ -20,6 +20,7 @@ import type { WorkerRuntime } from './load.js';
 import { watchMemory } from './memory-growth.js';
 import { freeNativeMemory } from './native/free-native-memory.js';
 import { imageToFloats, UnreadableImageError } from './native/image.js';
+import { hidePatches } from './native/patches.js';
 import { openSessionHere, SessionThread } from './native/session-thread.js';
 import { makeThumbnail } from './native/thumbnail.js';
 import { openTokenizer } from './native/tokenizer.js';
@@ -96,6 +97,7 @@ const runtime: WorkerRuntime = {
   tools: { imageToFloats: (bytes, spec, maxPixels) => imageToFloats(bytes, spec, maxPixels).catch(throwAsUnreadable) },
   readArtifact: readVerified,
   makeThumbnail,
+  hidePatches,
   verifyFile,
   // Without data files, the working folder, which is empty.
   openSession: (bytes, provider, dataFolder, inMainThread) => {

@@ -1,16 +1,18 @@
 /** Explanations of recorded predictions say what moved the score of the answer. */
+import sharp from 'sharp';
 import { type Data, startTestApp, type TestApp } from '../support/app.js';
 
 const FIELDS = `explanation(maxModelCalls: $calls, budgetMs: $budget, background: $background) {
   problem { code message ... on InvalidInput { problems { path code expected received } } }
   explanation { method label score base additivityError backgroundRows modelCalls background { name }
-    features { name title value attribution standardError } spans { text start end attribution } } }`;
+    features { name title value attribution standardError } spans { text start end attribution } heatMap { columns rows values } } }`;
 const VARIABLES = '$calls: Int! = 30000, $budget: Int! = 30000, $background: String';
 const PREDICT = `mutation ($input: PredictInput!, ${VARIABLES}) { predict(input: $input) { prediction { id
   output { ... on Classification { label score } ... on Regression { value } } ${FIELDS} } problem { message } } }`;
 const READ = `query ($id: ID!, ${VARIABLES}) { prediction(id: $id) { ${FIELDS} } }`;
 const SCORE =
   'mutation ($input: PredictManyInput!) { predictMany(input: $input) { columns { values problems { row } } } }';
+const IMAGES = '{ dataset(name: "fashion-mnist-test") { rows(first: 2) { nodes { values } } } }';
 const ROWS = `query ($name: String!, $after: String) { dataset(name: $name) {
   rows(first: 100, after: $after) { pageInfo { endCursor hasNextPage } nodes { values } } } }`;
 
@@ -149,14 +151,75 @@ test('few model calls divide a long text into few parts', async () => {
   expect(explanation.spans.length).toBeGreaterThan(5);
 });
 
+/** A copy of an image in which the cells with the highest values of the map, or the lowest, are hidden behind its mean color. */
+async function withoutCells(
+  image: Buffer,
+  { columns, rows, values }: Data,
+  choice: 'highest' | 'lowest',
+): Promise<string> {
+  const { data, info } = await sharp(image)
+    .removeAlpha()
+    .toColourspace('srgb')
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  const mean = Math.round(data.reduce((sum, level) => sum + level, 0) / data.length);
+  const order = values.map((_: number, cell: number) => cell).sort((a: number, b: number) => values[b] - values[a]);
+  const count = Math.round(values.length / 5);
+  const hidden = new Set(choice === 'highest' ? order.slice(0, count) : order.slice(-count));
+  for (let y = 0; y < info.height; y++)
+    for (let x = 0; x < info.width; x++) {
+      const cell = Math.floor((y * rows) / info.height) * columns + Math.floor((x * columns) / info.width);
+      if (hidden.has(cell)) data.fill(mean, (y * info.width + x) * 3, (y * info.width + x + 1) * 3);
+    }
+  const { width, height } = info;
+  const copy = await sharp(data, { raw: { width, height, channels: 3 } })
+    .png()
+    .toBuffer();
+  return copy.toString('base64');
+}
+
+test('an image is explained by hiding its parts: without the warmest cells, the score falls most', async () => {
+  const { rows } = (await app.query(IMAGES)).dataset;
+  let [withoutWarmest, withoutColdest] = [0, 0];
+  for (const { values } of rows.nodes) {
+    const base64 = values.image.split(',').at(-1);
+    const { output, explanation: payload } = await predicted('fashion-cnn', { image: { base64 } });
+    const { explanation, problem } = payload;
+    expect(problem).toBeNull();
+    expect(explanation).toMatchObject({
+      method: 'OCCLUSION',
+      base: null,
+      features: null,
+      spans: null,
+      modelCalls: 290,
+    });
+    expect(explanation.score).toBeCloseTo(output.score, 6);
+    expect(explanation.heatMap.values).toHaveLength(256);
+    const scoreWithout = async (choice: 'highest' | 'lowest') => {
+      const copy = await withoutCells(Buffer.from(base64, 'base64'), explanation.heatMap, choice);
+      const answer = (await predicted('fashion-cnn', { image: { base64: copy } }, { calls: 5 })).output;
+      return answer.label === output.label ? answer.score : 0;
+    };
+    withoutWarmest += await scoreWithout('highest');
+    withoutColdest += await scoreWithout('lowest');
+  }
+
+  expect(withoutWarmest).toBeLessThan(0.5 * withoutColdest);
+});
+
 test('what cannot be explained is a problem that says why', async () => {
   const { row } = await exampleOf('penguin-mass');
   const problemOf = async (model: string, input: object, options: object = {}) =>
     (await predicted(model, input, options)).explanation.problem;
 
-  expect((await problemOf('fashion-mlp', await exampleOf('fashion-mlp'))).problems).toMatchObject([
-    { path: ['explanation'], code: 'WRONG_KIND', expected: 'a row or a text' },
+  const image = await exampleOf('fashion-mlp');
+  expect((await problemOf('spam-embeddings', await exampleOf('spam-embeddings'))).problems).toMatchObject([
+    { path: ['explanation'], code: 'WRONG_KIND', expected: 'one class of the version, or one number' },
   ]);
+  expect((await problemOf('fashion-mlp', image, { calls: 4 })).problems).toMatchObject([
+    { path: ['explanation'], expected: 'a smaller image, or more model calls' },
+  ]);
+  expect(await problemOf('fashion-mlp', image, { budget: 1 })).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   expect((await problemOf('penguin-mass', { row }, { record: false })).problems).toMatchObject([
     { path: ['explanation'], expected: 'a recorded prediction' },
   ]);

@@ -130,6 +130,7 @@ class SimulatedChild implements Child {
       tools: { imageToFloats: () => Promise.reject(new Error('the simulation has no image models')) },
       readArtifact: async () => new Uint8Array(),
       makeThumbnail: () => Promise.reject(new Error('the simulation has no image models')),
+      hidePatches: () => Promise.reject(new Error('the simulation has no image models')),
       verifyFile: async () => {},
       openSession: async () => {
         const release = async () => {
