@@ -25,6 +25,7 @@ import { StartupError } from './errors.js';
 import { Evaluator } from './evaluation/evaluator.js';
 import { importEvaluations } from './evaluation/import.js';
 import { Plots } from './evaluation/plots.js';
+import { ExplanationPlots } from './explanation/explanation-plots.js';
 import { Explanations } from './explanation/explanations.js';
 import { faultPoint } from './fault-points.js'; // @fault
 import { DISK_IS_FULL } from './importing/full-disk.js';
@@ -42,6 +43,7 @@ import { Erasures } from './prediction/erasures.js';
 import { History } from './prediction/history.js';
 import { NamedImages } from './prediction/named-images.js';
 import { Outcomes } from './prediction/outcomes.js';
+import { isRecorded } from './prediction/picture.queries.js';
 import { LOCAL, PictureUrls, type Reader, TOKEN } from './prediction/picture-urls.js';
 import { Pictures } from './prediction/pictures.js';
 import { Predictions } from './prediction/predictions.js';
@@ -63,6 +65,7 @@ import { GroupCommit } from './storage/group-commit.js';
 import { indexMissing } from './storage/search.js';
 import { DataKeys } from './vault/data-keys.js';
 import { MasterKeys } from './vault/master-keys.js';
+import { SealedTexts } from './vault/sealed-texts.js';
 import { waitAtMost } from './wait-at-most.js';
 
 export interface App {
@@ -389,9 +392,8 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
   const publisher = createPublisher({ db: catalogByKey, blobs, catalog, engine, log, ...publishing });
   const evaluator = new Evaluator({ db: catalogByKey, blobs, serving, engine, log });
   const reader = new DatasetReader(blobs, stopping.signal);
-  const signed = createPictures({ databases, blobs, engine, ...access, log });
-  const { pictureUrls, pictures, plotter, plots } = signed;
-  const images = new NamedImages({ pictures, uploads });
+  const { plotter, ...signed } = createPictures({ databases, blobs, engine, ...access, log });
+  const images = new NamedImages({ pictures: signed.pictures, uploads });
   const uses = new ModelUses(catalogByKey, ({ message }) =>
     log.warn({ reason: message }, 'the uses of models could not be saved'),
   );
@@ -410,7 +412,7 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
     explanations: new Explanations({ predictions, recorded, hide: (image) => engine.thumbnails.hide(image) }),
     replays: new Replays({ serving, engine, recorded }, config),
     evaluator,
-    plots,
+    ...signed,
     ...createMonitoring({ databases, blobs, commits, dataKeys, stopping, recorded }),
     choosing: new Choosing({ engine, evaluator }),
     erasures,
@@ -428,12 +430,11 @@ function createSlices({ config, log, databases, blobs, commits, engine, imports,
       purge: (now) => sweeper.purge(now),
     }),
     datasets: new Datasets({ db: catalogByKey, reader, uploads, modelStore: config.modelStore }),
-    pictureUrls,
     defaultDeadlineMs: config.defaultDeadlineMs,
     maxResponseBytes: config.maxResponseBytes,
   };
   const jobs = { publisher, evaluator, sweeper, erasures, plotter };
-  return { ...jobs, catalog, serving, uses, served: { schema: createSchema(parts), pictures, plots } };
+  return { ...jobs, catalog, serving, uses, served: { ...signed, schema: createSchema(parts) } };
 }
 
 type PictureParts = Pick<Parts, 'databases' | 'blobs' | 'engine' | 'dataKeys' | 'log' | 'keys' | 'tokens'>;
@@ -450,7 +451,14 @@ function createPictures({ databases, blobs, engine, dataKeys, log, ...access }: 
   const plotter = new Plotter();
   const sign = async (text: string) => (await dataKeys.index(SYSTEM.id)).digest('plot', text);
   const plots = new Plots({ db: catalogByKey, plotter, sign, isReaderAccepted });
-  return { pictureUrls, pictures, plotter, plots };
+  const sealed = new SealedTexts(dataKeys, { account: SYSTEM.id, purpose: 'plot' });
+  const explanationPlots = new ExplanationPlots({
+    plotter,
+    sealed,
+    isReaderAccepted,
+    isRecorded: (id) => isRecorded(predictionsByKey, id),
+  });
+  return { pictureUrls, pictures, plotter, plots, explanationPlots };
 }
 
 interface MonitoringNeeds extends Pick<SliceParts, 'databases' | 'blobs' | 'commits' | 'dataKeys' | 'stopping'> {

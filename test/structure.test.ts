@@ -91,7 +91,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'prediction',
   ],
   choosing: ['errors', 'access', 'graphql', 'storage', 'tasks', 'catalog', 'engine', 'serving', 'evaluation'],
-  explanation: ['errors', 'statistics', 'graphql', 'tasks', 'catalog', 'prediction', 'datasets', 'evaluation'],
+  explanation: [
+    'errors',
+    'statistics',
+    'plots',
+    'access',
+    'graphql',
+    'tasks',
+    'catalog',
+    'prediction',
+    'datasets',
+    'evaluation',
+  ],
   monitoring: [
     'errors',
     'statistics',
@@ -353,6 +364,7 @@ test('queries take the principal, except those of the server itself and those th
     'prediction/picture.queries.ts findPictureOfUrl',
     'prediction/picture.queries.ts findRowOfPicture',
     'prediction/picture.queries.ts insertThumbnail',
+    'prediction/picture.queries.ts isRecorded',
     // Versions only, from which the catalog selects those that the principal may see.
     'prediction/prediction.queries.ts findUsedVersionIds',
     // Its result is a function that takes the principal.

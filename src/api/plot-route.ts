@@ -1,8 +1,10 @@
-/** The route that plots of evaluations are read from, by signed URLs: for `<img>`, which sends no key. */
+/** The routes that plots are read from, by signed or sealed URLs: for `<img>`, which sends no key. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Quota } from '../access/quota.js';
 import { type PlotQuery, readPlotUrl } from '../evaluation/plot-urls.js';
 import type { Plots } from '../evaluation/plots.js';
+import { type ExplanationPlots, MAX_DATA_CHARACTERS } from '../explanation/explanation-plots.js';
+import type { Theme } from '../plots/colors.js';
 import { TooManyPlotsError } from '../plots/plotter.js';
 import { sendPicture } from './opened-picture.js';
 import { RefusedRequest, refusal } from './refusals.js';
@@ -13,8 +15,14 @@ interface PlotRequest {
   Querystring: PlotQuery;
 }
 
+interface ExplanationRequest {
+  Params: { name: string };
+  Querystring: { data?: unknown };
+}
+
 export interface PlotRouteParts {
   readonly plots: Pick<Plots, 'ofUrl'>;
+  readonly explanationPlots: Pick<ExplanationPlots, 'ofUrl'>;
   /** The quota of the key that a URL was made for; null if there is none. */
   readonly quotaOf: (reader: string) => Quota | null;
 }
@@ -25,6 +33,12 @@ export function registerPlots(http: FastifyInstance, parts: PlotRouteParts): voi
     url: '/plots/:evaluation/:name',
     config: { policy: 'public' },
     handler: (request, reply) => answer(parts, request, reply),
+  });
+  http.route<ExplanationRequest>({
+    method: ['GET', 'HEAD'],
+    url: '/plots/explanations/:name',
+    config: { policy: 'public' },
+    handler: (request, reply) => answerExplanation(parts, request, reply),
   });
 }
 
@@ -37,6 +51,19 @@ async function answer(
   const plot = url && (await plots.ofUrl(url).catch(throwAsRefusal));
   if (!url || !plot) throw unknownPlot();
   return sendPicture(plot, quotaOf(url.reader), request, reply);
+}
+
+async function answerExplanation(
+  { explanationPlots, quotaOf }: PlotRouteParts,
+  request: FastifyRequest<ExplanationRequest>,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const [, theme] = /^(light|dark)\.svg$/.exec(request.params.name) ?? [];
+  const { data } = request.query;
+  if (theme === undefined || typeof data !== 'string' || data.length > MAX_DATA_CHARACTERS) throw unknownPlot();
+  const found = await explanationPlots.ofUrl(data, theme as Theme).catch(throwAsRefusal);
+  if (!found) throw unknownPlot();
+  return sendPicture(found.plot, quotaOf(found.reader), request, reply);
 }
 
 function throwAsRefusal(error: unknown): never {

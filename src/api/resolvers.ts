@@ -34,7 +34,8 @@ import type { Evaluator } from '../evaluation/evaluator.js';
 import { ModelCardResolver } from '../evaluation/model-card.resolver.js';
 import { PlotResolver } from '../evaluation/plot.resolver.js';
 import type { Plots } from '../evaluation/plots.js';
-import { ExplanationResolver } from '../explanation/explanation.resolver.js';
+import { ExplanationPlotResolver, ExplanationResolver } from '../explanation/explanation.resolver.js';
+import type { ExplanationPlots } from '../explanation/explanation-plots.js';
 import type { Explanations } from '../explanation/explanations.js';
 import type { ImportProgress } from '../importing/import-progress.js';
 import { ImportResolver } from '../importing/imports.resolver.js';
@@ -82,6 +83,7 @@ export interface ResolverParts {
   readonly explanations: Explanations;
   readonly evaluator: Evaluator;
   readonly plots: Plots;
+  readonly explanationPlots: ExplanationPlots;
   readonly outcomes: Outcomes;
   readonly live: Live;
   readonly drifts: Drifts;
@@ -125,6 +127,7 @@ export const RESOLVERS: ReadonlyMap<ResolverClass, (parts: ResolverParts) => obj
     ({ predictions, history, blobs, pictureUrls }) => new PredictionResolver(predictions, history, blobs, pictureUrls),
   ],
   [ExplanationResolver, ({ explanations }) => new ExplanationResolver(explanations)],
+  [ExplanationPlotResolver, ({ explanationPlots }) => new ExplanationPlotResolver(explanationPlots)],
   [ReplayResolver, ({ replays }) => new ReplayResolver(replays)],
   [OutcomeResolver, ({ outcomes }) => new OutcomeResolver(outcomes)],
   [VersionLiveResolver, ({ live }) => new VersionLiveResolver(live)],

@@ -25,7 +25,7 @@ export class Plot {
 
   @Field(() => String, {
     description:
-      'Path and query to read the plot from, relative to the address of the server. Anyone who has it can read the plot without a key for 5 to 10 minutes, as long as the key that asked for the URL is accepted and its account may see the evaluation. Supports ETags.',
+      'Path and query to read the plot from, relative to the address of the server. Anyone who has it can read the plot without a key for 5 to 10 minutes, as long as the key that asked for the URL is accepted, and what it shows is neither deleted nor hidden from its account. Supports ETags.',
   })
   url(
     @Arg('theme', () => PlotTheme, { defaultValue: 'LIGHT', description: 'Colors.' }) theme: keyof typeof PlotTheme,

@@ -1,9 +1,12 @@
 import { Arg, Ctx, FieldResolver, Int, Resolver, Root } from 'type-graphql';
+import { Plot } from '../evaluation/plot.type.js';
 import { checkRange } from '../graphql/check-range.js';
 import { Cost } from '../graphql/cost.js';
 import { payloadOf } from '../graphql/problem.type.js';
+import { MAX_BARS } from '../plots/attribution-plot.js';
 import { Prediction } from '../prediction/prediction.type.js';
-import { ExplanationPayload } from './explanation.type.js';
+import { Explanation, ExplanationPayload } from './explanation.type.js';
+import type { ExplanationPlots } from './explanation-plots.js';
 import type { ExplanationContext, Explanations } from './explanations.js';
 
 /** What is run is known only when the prediction has been read. */
@@ -44,5 +47,17 @@ export class ExplanationResolver {
     const options = { maxModelCalls, budgetMs, background: background ?? null };
     const { result, problem } = await payloadOf(() => this.explanations.explain(prediction, options, context));
     return { explanation: result, problem };
+  }
+}
+
+@Resolver(() => Explanation)
+export class ExplanationPlotResolver {
+  constructor(private readonly plots: ExplanationPlots) {}
+
+  @FieldResolver(() => Plot, {
+    description: `The heat map, or the ${MAX_BARS} largest attributions, as a plot. Its URL also ends when the prediction is deleted.`,
+  })
+  plot(@Root() explanation: Explanation, @Ctx() { principal }: ExplanationContext): Plot {
+    return this.plots.plotOf(explanation, principal);
   }
 }

@@ -132,6 +132,9 @@ export class Explanation {
 
   @Field(() => Int, { description: 'Number of inputs that the model was run on for the explanation.' })
   modelCalls!: number;
+
+  /** Not in the schema. */
+  predictionId!: string;
 }
 
 @ObjectType({ description: 'The explanation, or the problem that prevented it: exactly one of them.' })

@@ -107,6 +107,7 @@ export class Explanations {
     const seed = `${prediction.id} ${dataset.sha256}`;
     const found = await shapleyValues({ row, background: used, scores, maxRows, seed, signal });
     return create(Explanation, {
+      predictionId: prediction.id,
       method: found.method === 'EXACT' ? 'EXACT_SHAPLEY' : 'KERNEL_SHAP',
       label: score.label,
       score: found.score,
@@ -130,7 +131,7 @@ export class Explanations {
   }
 
   async #explainText(subject: Subject, text: string): Promise<Explanation> {
-    const { spec, options, signal, score } = subject;
+    const { prediction, spec, options, signal, score } = subject;
     const { points } = runOf({ input: { input: { text }, record: false } }, spec);
     const calls = Math.min(options.maxModelCalls, Math.floor(MAX_RUN_POINTS / points)) - 1;
     if (calls < 1) throw unexplained('its text is too long for the model calls', 'a shorter text, or more model calls');
@@ -144,6 +145,7 @@ export class Explanations {
     }
     const [whole = 0, ...without] = scores;
     return create(Explanation, {
+      predictionId: prediction.id,
       method: 'OCCLUSION',
       label: score.label,
       score: whole,
@@ -161,7 +163,7 @@ export class Explanations {
   }
 
   async #explainImage(subject: Subject, { bytes, base64 }: NonNullable<ModelInput['image']>): Promise<Explanation> {
-    const { spec, options, signal, score } = subject;
+    const { prediction, spec, options, signal, score } = subject;
     const image = bytes ?? Buffer.from(splitDataUrl(base64 ?? '').base64, 'base64');
     const inputs = (images: readonly Uint8Array[]) =>
       images.map((one) => ({ image: { base64: Buffer.from(one).toString('base64') } }));
@@ -175,6 +177,7 @@ export class Explanations {
     });
     const { columns, rows } = found.grid;
     return create(Explanation, {
+      predictionId: prediction.id,
       method: 'OCCLUSION',
       label: score.label,
       score: found.score,

@@ -1,7 +1,9 @@
 /** What a plot shows, in English, for those who do not see it. */
+import { type AttributionsDrawing, numberText, rounded } from './attribution-plot.js';
 import type { ConfusionCells } from './confusion-plot.js';
 import { type CurveKind, figureOf } from './curve-plot.js';
 import { type Drawing, readCurve } from './drawing.js';
+import type { HeatMapDrawing } from './heat-map-plot.js';
 import { shortened } from './labels.js';
 
 /** Of a label, in pixels of a font of the size 10: about 40 characters. */
@@ -18,6 +20,8 @@ const CURVES: Readonly<Record<CurveKind, { readonly name: string; readonly figur
 
 export function altTextOf(drawing: Drawing): string {
   if (drawing.kind === 'CONFUSION_MATRIX') return textOfConfusion(JSON.parse(drawing.json));
+  if (drawing.kind === 'HEAT_MAP') return textOfHeatMap(drawing);
+  if (drawing.kind === 'ATTRIBUTIONS') return textOfAttributions(drawing);
   const { name, figure } = CURVES[drawing.kind];
   const classes = drawing.curves.length + drawing.omitted;
   const figures = drawing.curves.map((stored) => {
@@ -41,6 +45,22 @@ function textOfConfusion({ labels, cells }: ConfusionCells): string {
   const confused = most > 0 ? ` Most often confused: ${pair} (${most}).` : '';
   const share = rows > 0 ? ` ${((right * 100) / rows).toFixed(1)}% are predicted right.` : '';
   return `Confusion matrix of ${rows} rows and ${labels.length} classes.${share}${confused}`;
+}
+
+function textOfHeatMap({ columns, rows, percents, limit, label }: HeatMapDrawing): string {
+  const most = percents.indexOf(Math.max(...percents));
+  const place = `row ${Math.floor(most / columns) + 1}, column ${(most % columns) + 1}`;
+  const effect = rounded(((percents[most] as number) * limit) / 100);
+  const what = label === null ? 'the number' : `the score of ${named(label)}`;
+  return `Heat map of ${rows} by ${columns} parts of the image. Hiding the part in ${place} lowers ${what} most, by ${effect}.`;
+}
+
+function textOfAttributions({ bars, omitted, score, base, label }: AttributionsDrawing): string {
+  const what = label === null ? 'the number' : `the score of ${named(label)}`;
+  const begin = base === null ? '' : `, from ${rounded(base)}`;
+  const all = bars.map(({ name, attribution }) => `${named(name)} ${numberText(attribution)}`);
+  const more = omitted > 0 ? `; and ${omitted} more` : '';
+  return `Attributions to ${what} (${rounded(score)}${begin}): ${all.join('; ')}${more}.`;
 }
 
 function named(label: string): string {

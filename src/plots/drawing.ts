@@ -1,8 +1,10 @@
 /** Every kind of plot, as it is sent to the thread that draws it. */
 import type { Spec } from 'vega';
+import { type AttributionsDrawing, attributionPlot } from './attribution-plot.js';
 import { COLORS, type Theme } from './colors.js';
 import { type ConfusionCells, confusionPlot } from './confusion-plot.js';
 import { type CurveKind, curvePlot, type DrawnCurve } from './curve-plot.js';
+import { type HeatMapDrawing, heatMapPlot } from './heat-map-plot.js';
 
 /** A curve that is read where it is drawn: JSON of x, y and counts. */
 export interface StoredCurve {
@@ -11,7 +13,10 @@ export interface StoredCurve {
   readonly figure: number | null;
 }
 
+export type ExplanationDrawing = HeatMapDrawing | AttributionsDrawing;
+
 export type Drawing =
+  | ExplanationDrawing
   | { readonly kind: 'CONFUSION_MATRIX'; readonly json: string }
   | { readonly kind: CurveKind; readonly curves: readonly StoredCurve[]; readonly omitted: number };
 
@@ -23,6 +28,8 @@ export function specOf(drawing: Drawing, theme: Theme): Spec {
   const colors = COLORS[theme];
   if (drawing.kind === 'CONFUSION_MATRIX')
     return confusionPlot(JSON.parse(drawing.json) satisfies ConfusionCells, colors);
+  if (drawing.kind === 'HEAT_MAP') return heatMapPlot(drawing, colors);
+  if (drawing.kind === 'ATTRIBUTIONS') return attributionPlot(drawing, colors);
   const { kind, curves, omitted } = drawing;
   return curvePlot(kind, { curves: curves.map(readCurve), omitted }, colors);
 }

@@ -59,6 +59,11 @@ export async function findRowOfPicture(
     .executeTakeFirst();
 }
 
+export async function isRecorded(db: PredictionDatabase, predictionId: string): Promise<boolean> {
+  const row = await db.selectFrom('prediction').select('id').where('id', '=', predictionId).executeTakeFirst();
+  return row !== undefined;
+}
+
 /** What the answer that has a mask is stored in. */
 export async function findAnswerOfUrl(
   db: PredictionDatabase,

@@ -41,6 +41,24 @@ const DRAWINGS: readonly Drawing[] = [
   curvesOf('ROC', CLASSES),
   curvesOf('PRECISION_RECALL', CLASSES),
   curvesOf('CALIBRATION', CLASSES),
+  {
+    kind: 'HEAT_MAP',
+    columns: 16,
+    rows: 24,
+    aspect: 1.5,
+    percents: Array.from({ length: 384 }, (_, i) => (i % 201) - 100),
+    limit: 0.0000123,
+    label: HOSTILE,
+  },
+  {
+    kind: 'ATTRIBUTIONS',
+    bars: Array.from({ length: 12 }, (_, i) => ({ name: `W${HOSTILE}`.repeat(i), attribution: (-1) ** i / 10 ** i })),
+    omitted: 1_000,
+    score: 123_456.7,
+    base: -1e-9,
+    label: HOSTILE,
+  },
+  { kind: 'ATTRIBUTIONS', bars: [{ name: '', attribution: 0 }], omitted: 0, score: 0, base: null, label: null },
 ];
 
 test('texts and lines have a contrast of at least 4.5 in both themes', () => {
@@ -92,6 +110,17 @@ test('a text says what a plot shows', () => {
     'ROC curves of 5 classes. Area under the curve: "ham" 0.000; "spam" 0.125; and 3 more.',
   );
   expect(altTextOf(curvesOf('CALIBRATION', ['ham']))).toMatch(/: "ham" 0\.097; and 3 more\.$/);
+  const bars = [
+    { name: 'island = biscoe', attribution: 0.21449 },
+    { name: 'sex = missing', attribution: -0.00001 },
+  ];
+  expect(altTextOf({ kind: 'ATTRIBUTIONS', bars, omitted: 0, score: 0.9, base: 0.4, label: 'Adelie' })).toBe(
+    'Attributions to the score of "Adelie" (0.9, from 0.4): "island = biscoe" +0.214; "sex = missing" −1.0e−5.',
+  );
+  const heatMap = { kind: 'HEAT_MAP', columns: 2, rows: 2, aspect: 1, percents: [0, -50, 100, 3], limit: 0.4 } as const;
+  expect(altTextOf({ ...heatMap, label: 'Bag' })).toBe(
+    'Heat map of 2 by 2 parts of the image. Hiding the part in row 2, column 1 lowers the score of "Bag" most, by 0.4.',
+  );
 });
 
 test('the same plot has the same bytes, whatever was drawn before and after the thread has ended', async () => {

@@ -37,6 +37,7 @@ export async function createHttpServer(
     uploads: {} as ServerParts['uploads'],
     pictures: {} as ServerParts['pictures'],
     plots: {} as ServerParts['plots'],
+    explanationPlots: {} as ServerParts['explanationPlots'],
     measured: {} as ServerParts['measured'],
     notReadyReason: () => null,
     ...(maxConnections && { maxConnections }),
