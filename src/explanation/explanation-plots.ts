@@ -6,7 +6,7 @@
 import type { Principal } from '../access/principal.js';
 import { Plot } from '../evaluation/plot.type.js';
 import { altTextOf } from '../plots/alt-text.js';
-import { MAX_BARS } from '../plots/attribution-plot.js';
+import { columnText, MAX_BARS } from '../plots/attribution-plot.js';
 import type { Theme } from '../plots/colors.js';
 import type { ExplanationDrawing } from '../plots/drawing.js';
 import type { Plotter } from '../plots/plotter.js';
@@ -88,7 +88,7 @@ function drawingOf({ label: whole, score, base, heatMap, features, spans }: Expl
   }
   const all = [
     ...(features ?? []).map(({ title, value, attribution }) => ({
-      name: `${title} = ${value === null ? 'missing' : String(value)}`.slice(0, MAX_NAME),
+      name: columnText(title, value),
       attribution,
     })),
     ...(spans ?? []).map(({ text, attribution }) => ({ name: text.slice(0, MAX_NAME), attribution })),

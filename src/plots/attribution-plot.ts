@@ -1,7 +1,7 @@
 /** What the parts of a row or a text do to the score, as bars in a Vega specification: the largest ones first. */
 import type { Mark, Spec } from 'vega';
 import type { Colors } from './colors.js';
-import { shortened } from './labels.js';
+import { shortened, widthOf } from './labels.js';
 import { FONT_PX, PLOT_WIDTH, titleOf } from './plot-frame.js';
 
 export interface AttributionsDrawing {
@@ -19,7 +19,9 @@ export interface AttributionsDrawing {
 
 export const MAX_BARS = 12;
 const TOP = 44;
+/** Of names. */
 const LABEL_PX = 150;
+const MAX_VALUE_PX = 80;
 const LEFT = LABEL_PX + 16;
 /** On both sides of the bars, for their numbers. */
 const NUMBER_PX = 54;
@@ -43,7 +45,7 @@ export function attributionPlot({ bars, omitted, score, base, label }: Attributi
     align: attribution < 0 ? 'right' : 'left',
     end: zero + attribution * scale + (attribution < 0 ? -4 : 4),
   }));
-  const of = label === null ? '' : ` of ${shortened(label, 120, FONT_PX - 1)}`;
+  const what = label === null ? 'number' : `score of ${shortened(label, 120, FONT_PX - 1)}`;
   const begin = base === null ? 'Effect of leaving a part out' : `From ${rounded(base)}`;
   return {
     width: WIDTH,
@@ -51,7 +53,7 @@ export function attributionPlot({ bars, omitted, score, base, label }: Attributi
     padding: { left: LEFT, top: TOP, right: PLOT_WIDTH - LEFT - WIDTH, bottom: 12 },
     autosize: 'none',
     background: colors.background,
-    title: titleOf('Attributions', `${begin}; score${of}: ${rounded(score)}`, colors, LEFT),
+    title: titleOf('Attributions', `${begin}; ${what}: ${rounded(score)}`, colors, LEFT),
     data: [{ name: 'bars', values: drawn }],
     marks: [
       ...barMarks(colors),
@@ -62,6 +64,13 @@ export function attributionPlot({ bars, omitted, score, base, label }: Attributi
       ...(omitted > 0 ? [moreMark(omitted, bars.length, colors)] : []),
     ],
   };
+}
+
+/** The name of a bar for a column and its value, of which neither takes all of the place. */
+export function columnText(title: string, value: unknown): string {
+  const text = typeof value === 'number' ? String(Number(value.toPrecision(6))) : String(value ?? 'missing');
+  const shown = ` = ${shortened(text, MAX_VALUE_PX, FONT_PX)}`;
+  return `${shortened(title, LABEL_PX - widthOf(shown, FONT_PX), FONT_PX)}${shown}`;
 }
 
 /** To three digits. */

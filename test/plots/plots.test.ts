@@ -1,5 +1,6 @@
 /** Plots as SVG: drawn in a real thread, and shown by a real browser. */
 import { altTextOf } from '#src/plots/alt-text.js';
+import { columnText } from '#src/plots/attribution-plot.js';
 import { COLORS, contrastOf, inkOn, mixed } from '#src/plots/colors.js';
 import { type ConfusionCells, drawnClasses } from '#src/plots/confusion-plot.js';
 import type { Drawing } from '#src/plots/drawing.js';
@@ -77,6 +78,9 @@ test('labels fit into their places, whatever they are', () => {
   for (const text of [HOSTILE, 'W'.repeat(500), '中'.repeat(500), '👩‍👩‍👧'.repeat(100), 'i'.repeat(1e6), ''])
     expect(widthOf(shortened(text, 96, 12), 12)).toBeLessThanOrEqual(96);
   expect(shortened('Adelie', 96, 12)).toBe('Adelie');
+  expect(columnText('Island', 'biscoe')).toBe('Island = biscoe');
+  expect(columnText('Worst fractal dimension', 0.07039000000001)).toBe('Worst frac… = 0.07039');
+  for (const text of [HOSTILE.repeat(9), '']) expect(widthOf(columnText(text, text), 12)).toBeLessThanOrEqual(150);
   expect([0, 999, 1_000, 9_949, 9_950, 12_400, 999_499, 999_500, 12_000_000].map(countText)).toEqual([
     '0',
     '999',
