@@ -131,8 +131,13 @@ export class Engine {
     return this.#pool.startProbes();
   }
 
-  get thumbnails(): Pick<ThumbnailMaker, 'make' | 'hide'> {
+  get thumbnails(): Pick<ThumbnailMaker, 'make'> {
     return this.#pool.thumbnails;
+  }
+
+  /** Makes images with hidden patches. */
+  get hiddenPatches(): Pick<ThumbnailMaker, 'hide'> {
+    return this.#pool.hiddenPatches;
   }
 
   /** Data memory that one worker may allocate, in bytes. */

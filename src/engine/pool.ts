@@ -25,7 +25,7 @@ import {
   restartDelayMs,
   STANDBY_WORKERS,
 } from './supervision.js';
-import { ThumbnailMaker } from './thumbnail-maker.js';
+import { LOWEST_PRIORITY, ThumbnailMaker } from './thumbnail-maker.js';
 import { type LoadResult, WorkerProcess } from './worker-process.js';
 
 export interface PoolOptions {
@@ -72,7 +72,9 @@ export class Pool {
   #startChild: StartChild;
   #probes: ReusableProcesses | null = null;
   /** In a process that is not in `all`. */
-  readonly thumbnails = new ThumbnailMaker((...args) => this.#startChild(...args));
+  readonly thumbnails = new ThumbnailMaker((...args) => this.#startChild(...args), LOWEST_PRIORITY);
+  /** For whoever waits for an explanation. */
+  readonly hiddenPatches = new ThumbnailMaker((...args) => this.#startChild(...args), null);
   #isMemoryLimited = false;
   #failedStarts = 0;
   #isStopping = false;
@@ -219,6 +221,7 @@ export class Pool {
     if (this.#inspection) clearInterval(this.#inspection);
     this.#probes?.end();
     this.thumbnails.end();
+    this.hiddenPatches.end();
     const workers = this.all;
     for (const worker of workers) worker.kill('stopped');
     await Promise.all(workers.map(({ exited }) => exited));

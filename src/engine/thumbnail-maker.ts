@@ -1,6 +1,7 @@
 /**
- * Makes thumbnails, and images with hidden patches, in a process of its own, because decoding an image can crash one, and at the lowest priority, because
- * predictions come first. The process starts when it is first needed, and ends after 30 s without work.
+ * Makes thumbnails, or images with hidden patches, in a process of its own, because decoding an image can crash one. Thumbnails
+ * are made at the lowest priority, because predictions come first. The process starts when it is first needed, and ends after
+ * 30 s without work.
  */
 import os from 'node:os';
 import type { StartChild } from './child.js';
@@ -8,7 +9,7 @@ import { ReusableProcesses, type SendToWorker } from './disposable-worker.js';
 import type { Command, FromWorker, ImageToHide, Thumbnail } from './messages.js';
 
 /** The lowest priority of the operating system. */
-const NICE = 19;
+export const LOWEST_PRIORITY = 19;
 const MAX_MS = 20_000;
 const IDLE_MS = 30_000;
 
@@ -20,10 +21,11 @@ export class ThumbnailMaker {
   /** One image at a time. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(startChild: StartChild) {
+  /** `priority`: of the operating system; null for that of workers. */
+  constructor(startChild: StartChild, priority: number | null) {
     this.#startChild = (...args) => {
       const child = startChild(...args);
-      lowerPriority(child.pid);
+      if (priority !== null) setPriority(child.pid, priority);
       return child;
     };
   }
@@ -77,9 +79,9 @@ export class ThumbnailMaker {
   }
 }
 
-function lowerPriority(pid: number): void {
+function setPriority(pid: number, priority: number): void {
   try {
-    os.setPriority(pid, NICE);
+    os.setPriority(pid, priority);
   } catch {
     // The process has not started, or it is not permitted: workers lower their priority themselves, if not as much.
   }

@@ -42,7 +42,7 @@ export async function imageEffects({ image, maxCalls, hide, scores, signal }: Im
   const facts = factsOfImage(image);
   if (!facts) throw unexplained('the size of its image cannot be read', 'an image with a complete header');
   if (maxCalls <= LEAST_PATCHES)
-    throw unexplained('its image takes too many of the model calls', `a smaller image, or more model calls`);
+    throw unexplained('its image takes too many of the model calls', 'a smaller image, or more model calls');
   const scale = Math.min(1, MAX_EDGE / Math.max(facts.width, facts.height));
   const [width, height] = [facts.width, facts.height].map((edge) => Math.max(1, Math.round(edge * scale))) as [
     number,
